@@ -1,0 +1,165 @@
+"""Every setting of Crivo: one frozen struct, read once from the environment."""
+
+import os
+from collections.abc import Mapping
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta, Struct
+
+from app.errors import CrivoError
+
+KIB: Final = 1024
+MIB: Final = 1024 * KIB
+GIB: Final = 1024 * MIB
+
+# Ceilings that no setting lifts (docs/ARCHITECTURE.md, "Limits").
+MAX_WALL_MS: Final = 300_000
+MAX_MEMORY_BYTES: Final = 4 * GIB
+MAX_PAYLOAD_BYTES: Final = 256 * MIB
+
+
+class InvalidSetting(CrivoError):
+    """A variable of the environment holds a value that the setting does not take."""
+
+
+class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What an operator can choose.
+
+    A field `port` is the variable `CRIVO_PORT`; the three URLs keep the names that
+    the field knows them by: `DATABASE_URL`, `REDIS_URL`, `BLOB_URL`.
+    """
+
+    database_url: Annotated[
+        str,
+        Meta(description="PostgreSQL 15 or newer; empty: the embedded server"),
+    ] = ""
+    redis_url: Annotated[
+        str,
+        Meta(description="Redis or Valkey 6.2 or newer; empty: the embedded server"),
+    ] = ""
+    blob_url: Annotated[
+        str,
+        Meta(
+            description="where payloads above 1 MiB go: file://, s3://, gs://, az://; "
+            "empty: the folder `blobs` of the data folder",
+        ),
+    ] = ""
+    data: Annotated[
+        str,
+        Meta(description="folder of everything the embedded servers keep", min_length=1),
+    ] = ".crivo"
+    host: Annotated[
+        str,
+        Meta(description="address the API listens on; only loopback until keys exist"),
+    ] = "127.0.0.1"
+    port: Annotated[
+        int,
+        Meta(description="port of the API", ge=1, le=65_535),
+    ] = 8000
+    log_level: Annotated[
+        str,
+        Meta(
+            description="least level that is logged", pattern="^(debug|info|warning|error)$"
+        ),
+    ] = "info"
+    db_pool_size: Annotated[
+        int,
+        Meta(description="database connections of one process", ge=2, le=500),
+    ] = 10
+    worker_slots: Annotated[
+        int,
+        Meta(
+            description="executions that one worker runs at once; 0: one for each core",
+            ge=0,
+            le=1_024,
+        ),
+    ] = 0
+    lease_seconds: Annotated[
+        int,
+        Meta(
+            description="how long a claim holds without a sign of life of its worker",
+            ge=1,
+            le=3_600,
+        ),
+    ] = 8
+    max_attempts: Annotated[
+        int,
+        Meta(
+            description="claims of one execution before it fails as `worker_lost`",
+            ge=1,
+            le=100,
+        ),
+    ] = 3
+    default_wall_ms: Annotated[
+        int,
+        Meta(description="time limit of an execution", ge=1, le=MAX_WALL_MS),
+    ] = 10_000
+    max_wall_ms: Annotated[
+        int,
+        Meta(description="highest time limit a client may ask for", ge=1, le=MAX_WALL_MS),
+    ] = MAX_WALL_MS
+    default_memory_bytes: Annotated[
+        int,
+        Meta(
+            description="memory limit of an execution",
+            ge=16 * MIB,
+            le=MAX_MEMORY_BYTES,
+        ),
+    ] = 512 * MIB
+    max_memory_bytes: Annotated[
+        int,
+        Meta(
+            description="highest memory limit a client may ask for",
+            ge=16 * MIB,
+            le=MAX_MEMORY_BYTES,
+        ),
+    ] = MAX_MEMORY_BYTES
+    max_input_bytes: Annotated[
+        int,
+        Meta(description="largest input", ge=1, le=MAX_PAYLOAD_BYTES),
+    ] = MAX_PAYLOAD_BYTES
+    max_output_bytes: Annotated[
+        int,
+        Meta(
+            description="output limit of an execution, and the highest a client may ask for",
+            ge=1,
+            le=MAX_PAYLOAD_BYTES,
+        ),
+    ] = MAX_PAYLOAD_BYTES
+
+
+_URLS: Final = ("database_url", "redis_url", "blob_url")
+
+
+def variable_of(field: str) -> str:
+    """Name the environment variable of a setting."""
+    return field.upper() if field in _URLS else f"CRIVO_{field.upper()}"
+
+
+def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
+    """Read the settings from `environ`; an unset or empty variable means the default.
+
+    Raises InvalidSetting, naming the variable, for a value outside its range and for
+    defaults above the ceilings chosen beside them.
+    """
+    settings = Settings()
+    for field in Settings.__struct_fields__:
+        text = environ.get(variable_of(field), "")
+        if not text:
+            continue
+        try:
+            settings = msgspec.convert(
+                {**msgspec.structs.asdict(settings), field: text}, Settings, strict=False
+            )
+        except msgspec.ValidationError as error:
+            reason = str(error).split(" - at ")[0]
+            raise InvalidSetting(f"{variable_of(field)}={text!r}: {reason}") from None
+    for default, ceiling in (
+        ("default_wall_ms", "max_wall_ms"),
+        ("default_memory_bytes", "max_memory_bytes"),
+    ):
+        if getattr(settings, default) > getattr(settings, ceiling):
+            message = f"{variable_of(default)} is above {variable_of(ceiling)}"
+            raise InvalidSetting(message)
+    return settings
