@@ -1,5 +1,51 @@
 """The base of every error that Crivo raises on purpose."""
 
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
 
 class CrivoError(Exception):
     """An error with a message for the person who meets it."""
+
+
+class Problem(CrivoError):
+    """An error that a client meets: an RFC 9457 problem document, raised by its own name.
+
+    A subclass is one problem type: its HTTP `status`, its stable `code` (the `type` of the
+    document is `urn:crivo:problem:<code>`) and its `title`. An instance adds the `detail`
+    of this occurrence, `errors` where one request can be wrong in several places, and
+    `headers` that go with the answer.
+    """
+
+    status: ClassVar[int] = 500
+    code: ClassVar[str] = "internal-error"
+    title: ClassVar[str] = "Something went wrong on our side"
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        errors: Sequence[Mapping[str, object]] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        """Take the detail of this occurrence."""
+        super().__init__(detail)
+        self.detail = detail
+        self.errors = tuple(errors)
+        self.headers = dict(headers or {})
+
+
+class MalformedRequest(Problem):
+    """The request cannot be read at all."""
+
+    status = 400
+    code = "malformed-request"
+    title = "The request cannot be read"
+
+
+class InvalidRequest(Problem):
+    """The request can be read, and asks for what cannot be; `errors` hold pointers."""
+
+    status = 422
+    code = "invalid-request"
+    title = "The request holds values that are not allowed"

@@ -1,0 +1,1 @@
+"""Crivo: versioned JavaScript preprocessing scripts, run safely over JSON data."""

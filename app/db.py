@@ -1,0 +1,66 @@
+"""PostgreSQL: the pool, its codecs, and rows into structs."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
+import asyncpg
+import msgspec
+from asyncpg.pool import PoolConnectionProxy
+
+from app.settings import Settings
+
+Connection = asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]
+Pool = asyncpg.Pool[asyncpg.Record]
+
+T = TypeVar("T")
+
+# What a caller sees when PostgreSQL is away or going: worth another try a little later.
+UNAVAILABLE = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.InterfaceError,
+)
+
+
+@asynccontextmanager
+async def open_pool(settings: Settings) -> AsyncIterator[Pool]:
+    """Open a pool on `settings.database_url`; closed with the context.
+
+    Raises one of UNAVAILABLE when the server cannot be reached.
+    """
+    pool = asyncpg.create_pool(
+        settings.database_url,
+        min_size=1,
+        max_size=settings.db_pool_size,
+        command_timeout=30,
+        server_settings={"application_name": "crivo", "timezone": "UTC"},
+        init=_set_codecs,
+    )
+    async with pool:
+        yield pool
+
+
+def into(shape: type[T], row: asyncpg.Record) -> T:
+    """Turn a row into a struct with the same field names."""
+    return msgspec.convert(dict(row), shape)
+
+
+def optional_into(shape: type[T], row: asyncpg.Record | None) -> T | None:
+    """Turn a row, or no row, into a struct or None."""
+    return None if row is None else into(shape, row)
+
+
+async def _set_codecs(connection: Connection) -> None:
+    await connection.set_type_codec(
+        "jsonb",
+        schema="pg_catalog",
+        encoder=lambda value: b"\x01" + msgspec.json.encode(value),
+        decoder=lambda data: msgspec.json.decode(data[1:]),
+        format="binary",
+    )

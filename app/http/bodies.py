@@ -1,0 +1,119 @@
+"""Read request bodies, capped, without ever decoding the user's data."""
+
+import re
+from collections.abc import AsyncIterator
+from typing import Any, TypeVar
+
+import msgspec
+from litestar import Request
+from litestar.exceptions import InternalServerException
+
+from app.errors import InvalidRequest, MalformedRequest, Problem
+
+T = TypeVar("T")
+
+AnyRequest = Request[Any, Any, Any]
+
+# msgspec ends its messages with the place: "Expected `int`, got `str` - at `$.limits.wall_ms`".
+_PLACE = re.compile(r"^(?P<message>.*?)(?: - at `(?P<path>[^`]*)`)?$", re.DOTALL)
+
+
+class BodyTooLarge(Problem):
+    """The body is over the limit of its route."""
+
+    status = 413
+    code = "body-too-large"
+    title = "The body is too large"
+
+
+class UnsupportedMediaType(Problem):
+    """The body comes in a form that the route does not read."""
+
+    status = 415
+    code = "unsupported-media-type"
+    title = "The body's media type is not supported here"
+
+
+class ClientGone(Problem):
+    """The client left in the middle of its body; nobody reads this answer."""
+
+    status = 400
+    code = "client-gone"
+    title = "The body ended before its end"
+
+
+def media_type_of(request: AnyRequest) -> str:
+    """Give the body's media type without parameters, in lower case; empty when not named."""
+    return str(request.content_type[0]).lower()
+
+
+def require_identity_encoding(request: AnyRequest) -> None:
+    """Refuse a compressed body. Raises UnsupportedMediaType."""
+    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in ("", "identity"):
+        message = f"Content-Encoding {encoding!r} is not supported; send the body as it is"
+        raise UnsupportedMediaType(message, headers={"Accept-Encoding": "identity"})
+
+
+async def stream_body(request: AnyRequest, *, max_bytes: int) -> AsyncIterator[bytes]:
+    """Yield the body as it comes. Raises BodyTooLarge at the first byte too many, ClientGone."""
+    require_identity_encoding(request)
+    announced = request.content_length
+    if announced is not None and announced > max_bytes:
+        message = f"the body has {announced} bytes; the limit is {max_bytes}"
+        raise BodyTooLarge(message)
+    received = 0
+    try:
+        async for chunk in request.stream():
+            received += len(chunk)
+            if received > max_bytes:
+                message = f"the body has more than {max_bytes} bytes, the limit"
+                raise BodyTooLarge(message)
+            if chunk:
+                yield chunk
+    except InternalServerException as error:
+        # Litestar's word for a connection that was closed in the middle of a body.
+        message = f"the connection was closed after {received} bytes"
+        raise ClientGone(message) from error
+
+
+async def read_body(request: AnyRequest, *, max_bytes: int) -> bytes:
+    """Read a body that is small by its nature. Raises as stream_body."""
+    return b"".join([chunk async for chunk in stream_body(request, max_bytes=max_bytes)])
+
+
+async def read_json(request: AnyRequest, shape: type[T], *, max_bytes: int) -> T:
+    """Read a JSON body into a struct.
+
+    Raises UnsupportedMediaType, MalformedRequest for what is not JSON, InvalidRequest with a
+    JSON pointer for what does not fit the struct.
+    """
+    if media_type_of(request) != "application/json":
+        message = f"Content-Type is {media_type_of(request) or 'missing'}; use application/json"
+        raise UnsupportedMediaType(message)
+    return decode_json(await read_body(request, max_bytes=max_bytes), shape)
+
+
+def decode_json(body: bytes, shape: type[T], *, hint: str = "") -> T:
+    """Decode JSON of ours (never the user's data) into a struct; `hint` ends a refusal."""
+    try:
+        return msgspec.json.decode(body, type=shape)
+    except msgspec.ValidationError as error:
+        raise invalid_by(error) from None
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        message = f"the body is not JSON: {error}{hint}"
+        raise MalformedRequest(message) from None
+
+
+def invalid_by(error: msgspec.ValidationError) -> InvalidRequest:
+    """Turn msgspec's refusal into a problem with a JSON pointer (RFC 6901)."""
+    found = _PLACE.match(str(error))
+    message, path = (found["message"], found["path"] or "$") if found else (str(error), "$")
+    pointer = re.sub(r"\[(\d+|\.\.\.)\]", r"/\1", path.removeprefix("$")).replace(".", "/")
+    return invalid(pointer, message)
+
+
+def invalid(pointer: str, message: str) -> InvalidRequest:
+    """Refuse one value of a request, named by its JSON pointer."""
+    where = f" at {pointer}" if pointer else ""
+    return InvalidRequest(f"{message}{where}", errors=[{"pointer": pointer, "message": message}])

@@ -1,0 +1,81 @@
+"""Keep the open API to its own machine: only its own Host, no cross-site Origin.
+
+Without keys, what protects the API is that it listens on loopback. A web page that the
+operator happens to visit could still reach it: by a name that resolves to 127.0.0.1 (DNS
+rebinding, seen in Host) or by a plain cross-site request (seen in Origin).
+"""
+
+import ipaddress
+from urllib.parse import urlsplit
+
+import msgspec
+from litestar.types import ASGIApp, Receive, Scope, Send
+
+from app.errors import Problem
+from app.http.problems import MEDIA_TYPE, document
+
+
+class ForeignHost(Problem):
+    """The Host header names something else than this machine's loopback."""
+
+    status = 421
+    code = "foreign-host"
+    title = "This server does not answer for that host"
+
+
+class CrossSiteOrigin(Problem):
+    """A web page of another origin sent the request."""
+
+    status = 403
+    code = "cross-site-origin"
+    title = "Requests from other sites' pages are refused"
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether a host name or address is this machine's loopback."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def loopback_only(app: ASGIApp) -> ASGIApp:
+    """Wrap the application: refuse foreign Host and cross-site Origin before anything else."""
+
+    async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await app(scope, receive, send)
+            return
+        problem = _refusal(dict(scope["headers"]))
+        if problem is None:
+            await app(scope, receive, send)
+            return
+        body = msgspec.json.encode(document(problem))
+        headers = [
+            (b"content-type", MEDIA_TYPE.encode()),
+            (b"content-length", str(len(body)).encode()),
+        ]
+        await send(
+            {"type": "http.response.start", "status": problem.status, "headers": headers}
+        )
+        await send({"type": "http.response.body", "body": body, "more_body": False})
+
+    return guarded
+
+
+def _refusal(headers: dict[bytes, bytes]) -> Problem | None:
+    host = headers.get(b"host", b"").decode("latin-1")
+    if not is_loopback(_host_of(f"//{host}")):
+        return ForeignHost(f"Host is {host!r}; without API keys only loopback is served")
+    origin = headers.get(b"origin")
+    # Same origin is the server's own /docs; compared with Host, which is loopback by now.
+    if origin is not None and urlsplit(origin.decode("latin-1")).netloc.lower() != host.lower():
+        return CrossSiteOrigin(f"Origin is {origin.decode('latin-1')!r}")
+    return None
+
+
+def _host_of(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""

@@ -1,0 +1,85 @@
+"""The doorbell: tell the workers, through Redis, that something waits in PostgreSQL."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+import msgspec
+import structlog
+from arq.connections import ArqRedis, RedisSettings, create_pool
+from redis.exceptions import RedisError
+
+from app.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+RING = "ring"
+# A ring older than this says nothing: the workers have looked by themselves long ago.
+_RING_EXPIRES_MS = 60_000
+
+# arq's default is pickle, which would run whatever somebody else puts into Redis.
+serialize = msgspec.msgpack.encode
+deserialize = msgspec.msgpack.decode
+
+
+class Bell:
+    """Rings, coalesced: while one ring is on its way, any number of others become one."""
+
+    def __init__(self, redis: RedisSettings) -> None:
+        """Take the address; connect at the first ring."""
+        self._settings = redis
+        self._redis: ArqRedis | None = None
+        self._pending = asyncio.Event()
+        self._silent = False
+
+    def ring(self) -> None:
+        """Ask for a ring and return at once; call it after the commit.
+
+        A ring that cannot be sent is not an error: workers look for work by themselves
+        every second, so its loss costs time and nothing else.
+        """
+        self._pending.set()
+
+    async def send_forever(self) -> None:
+        """Send what was asked for, one ring at a time."""
+        while True:
+            await self._pending.wait()
+            self._pending.clear()
+            try:
+                await self._send()
+            except (RedisError, OSError, TimeoutError) as error:
+                if not self._silent:
+                    log.warning("bell.silent", reason=str(error))
+                self._silent = True
+            else:
+                if self._silent:
+                    log.info("bell.rings_again")
+                self._silent = False
+
+    async def close(self) -> None:
+        """Close the connection."""
+        if self._redis is not None:
+            with suppress(RedisError, OSError):
+                await self._redis.aclose()
+
+    async def _send(self) -> None:
+        if self._redis is None:
+            self._redis = await create_pool(
+                self._settings, retry=self._settings.conn_retries, job_serializer=serialize
+            )
+        # No job id of our own: arq drops a ring whose id is running, and with it the news.
+        await self._redis.enqueue_job(RING, _expires=_RING_EXPIRES_MS)
+
+
+@asynccontextmanager
+async def open_bell(settings: Settings) -> AsyncIterator[Bell]:
+    """Open the bell at `settings.redis_url`; Redis need not be there."""
+    bell = Bell(RedisSettings.from_dsn(settings.redis_url))
+    sender = asyncio.create_task(bell.send_forever())
+    try:
+        yield bell
+    finally:
+        sender.cancel()
+        with suppress(asyncio.CancelledError):
+            await sender
+        await bell.close()

@@ -1,0 +1,39 @@
+"""Open what the API and the worker stand on: pool, bell, blobs, sandbox."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from app.blobs import Blobs, open_blobs
+from app.db import Pool, open_pool
+from app.queue import Bell, open_bell
+from app.sandbox.pool import PoolConfig, SandboxPool, open_pool as open_sandbox
+from app.settings import Settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resources:
+    """Everything that is opened once for a process and closed with it."""
+
+    settings: Settings
+    pool: Pool
+    bell: Bell
+    blobs: Blobs
+    sandbox: SandboxPool
+
+
+@asynccontextmanager
+async def open_resources(settings: Settings, *, cells: PoolConfig) -> AsyncIterator[Resources]:
+    """Open all of it, in order; close it in the reverse order."""
+    async with AsyncExitStack() as stack:
+        # The sandbox first: its zygote must be started before there is anything to inherit.
+        sandbox = await stack.enter_async_context(open_sandbox(cells))
+        pool = await stack.enter_async_context(open_pool(settings))
+        bell = await stack.enter_async_context(open_bell(settings))
+        yield Resources(
+            settings=settings,
+            pool=pool,
+            bell=bell,
+            blobs=open_blobs(settings),
+            sandbox=sandbox,
+        )

@@ -1,0 +1,1 @@
+"""Scripts, their immutable versions and their aliases."""

@@ -1,0 +1,209 @@
+"""Scripts, versions and references to them, as data; what can be wrong with them, by name."""
+
+import re
+from datetime import datetime
+from typing import Annotated, Final
+from uuid import UUID
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from app.errors import Problem
+from app.settings import MAX_MEMORY_BYTES, MAX_PAYLOAD_BYTES, MAX_WALL_MS, MIB
+
+MAX_SOURCE_BYTES: Final = 1 * MIB
+# `/scripts/check` is a route.
+RESERVED_NAMES: Final = frozenset({"check"})
+LATEST: Final = "latest"
+
+# PostgreSQL's text takes every character but NUL.
+Name = Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9._-]{0,62}$")]
+Description = Annotated[str, Meta(max_length=4_000, pattern=r"^[^\x00]*$")]
+Note = Annotated[str, Meta(max_length=1_000, pattern=r"^[^\x00]*$")]
+
+_ALIAS = re.compile(r"^[a-z][a-z0-9._-]{0,62}$")
+_VERSION = re.compile(r"^[1-9][0-9]{0,8}$")
+
+
+class LimitChoice(
+    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+):
+    """Limits that somebody chose; what is left out falls to the next in line."""
+
+    wall_ms: Annotated[int, Meta(ge=1, le=MAX_WALL_MS)] | None = None
+    memory_bytes: Annotated[int, Meta(ge=16 * MIB, le=MAX_MEMORY_BYTES)] | None = None
+    max_output_bytes: Annotated[int, Meta(ge=1, le=MAX_PAYLOAD_BYTES)] | None = None
+
+
+class CreateScript(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Body of `POST /scripts`: a new script and its version 1."""
+
+    name: Name
+    source: str
+    description: Description = ""
+    note: Note = ""
+    limits: LimitChoice = LimitChoice()
+
+
+class AddVersion(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Body of `POST /scripts/{script}/versions`."""
+
+    source: str
+    note: Note = ""
+    limits: LimitChoice = LimitChoice()
+
+
+class DescribeScript(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Body of `PATCH /scripts/{script}`: what may change about a script."""
+
+    description: Description | UnsetType = UNSET
+    archived: bool | UnsetType = UNSET
+
+
+class MoveAlias(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Body of `PUT /scripts/{script}/aliases/{alias}`."""
+
+    version: Annotated[int, Meta(ge=1, le=999_999_999)]
+
+
+class Version(Struct, frozen=True, kw_only=True):
+    """One immutable version; its source is at its own address, byte for byte."""
+
+    version: int
+    sha256: str
+    size_bytes: int
+    limits: LimitChoice
+    note: str
+    created_at: datetime
+
+
+class Script(Struct, frozen=True, kw_only=True):
+    """A script and its newest version."""
+
+    id: UUID
+    name: str
+    description: str
+    created_at: datetime
+    updated_at: datetime
+    archived_at: datetime | None
+    latest_version: Version
+
+
+class Alias(Struct, frozen=True, kw_only=True):
+    """A movable name for a version."""
+
+    alias: str
+    version: int
+    updated_at: datetime
+
+
+class ScriptRef(Struct, frozen=True, kw_only=True):
+    """A reference to one version: `cards`, `cards@3`, `cards@prod`, or an id in place of a name.
+
+    `selector` is a version's number or an alias; `latest` is the newest version.
+    """
+
+    script: UUID | str
+    selector: int | str = LATEST
+
+    def __str__(self) -> str:
+        """Write it as a client does."""
+        return f"{self.script}@{self.selector}"
+
+
+class ResolvedVersion(Struct, frozen=True, kw_only=True):
+    """The one version that a reference named when it was looked up."""
+
+    script_id: UUID
+    version: int
+    archived_at: datetime | None
+    limits: LimitChoice
+
+
+class ScriptNotFound(Problem):
+    """No script of this tenant has that id or name."""
+
+    status = 404
+    code = "script-not-found"
+    title = "There is no such script"
+
+
+class VersionNotFound(Problem):
+    """The script has no such version or alias."""
+
+    status = 404
+    code = "version-not-found"
+    title = "The script has no such version"
+
+
+class NameTaken(Problem):
+    """Another script of this tenant, archived or not, has the name."""
+
+    status = 409
+    code = "name-taken"
+    title = "A script of that name exists already"
+
+
+class ScriptArchived(Problem):
+    """The script is archived: it can be read, not run or changed."""
+
+    status = 409
+    code = "script-archived"
+    title = "The script is archived"
+
+
+class InvalidScript(Problem):
+    """The source was refused; `errors` hold the findings."""
+
+    status = 422
+    code = "invalid-script"
+    title = "The script was refused"
+
+
+class SourceTooLarge(Problem):
+    """The source is over its size limit."""
+
+    status = 413
+    code = "source-too-large"
+    title = "The source is too large"
+
+
+class CheckBusy(Problem):
+    """More uploads are being checked than fit."""
+
+    status = 503
+    code = "check-busy"
+    title = "Too many uploads are being checked at once"
+
+
+def parse_ref(text: str) -> ScriptRef:
+    """Read a reference. Raises ScriptNotFound or VersionNotFound for what cannot be one."""
+    script, at, selector = text.partition("@")
+    subject = parse_script(script)
+    if not at:
+        return ScriptRef(script=subject)
+    if _VERSION.match(selector):
+        return ScriptRef(script=subject, selector=int(selector))
+    if _ALIAS.match(selector):
+        return ScriptRef(script=subject, selector=selector)
+    message = f"{selector!r} is neither a version's number nor an alias"
+    raise VersionNotFound(message)
+
+
+def parse_script(text: str) -> UUID | str:
+    """Read a script's id or name. Raises ScriptNotFound for what cannot be either."""
+    if is_uuid(text):
+        return UUID(text)
+    if re.match(r"^[a-z0-9][a-z0-9._-]{0,62}\Z", text):
+        return text
+    message = f"{text!r} is neither a script's id nor a name"
+    raise ScriptNotFound(message)
+
+
+def is_alias(text: str) -> bool:
+    """Say whether a text may name a version."""
+    return _ALIAS.match(text) is not None and text != LATEST
+
+
+def is_uuid(text: str) -> bool:
+    """Say whether a text is a UUID in its usual form; such a text cannot be a name."""
+    return re.fullmatch(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", text) is not None

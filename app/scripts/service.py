@@ -1,0 +1,285 @@
+"""Create, version, find and archive scripts: the rules and the transactions."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from uuid import UUID
+
+import uuid_utils.compat as uuid
+from msgspec import UNSET, UnsetType
+from msgspec.structs import asdict
+
+from app.db import Connection
+from app.errors import InvalidRequest
+from app.http.bodies import invalid
+from app.http.paging import Page, decode_cursor, page_of
+from app.resources import Resources
+from app.sandbox.outcomes import Finding
+from app.sandbox.pool import PoolBusy
+from app.scripts import store
+from app.scripts.model import (
+    MAX_SOURCE_BYTES,
+    RESERVED_NAMES,
+    AddVersion,
+    Alias,
+    CheckBusy,
+    CreateScript,
+    InvalidScript,
+    LimitChoice,
+    ResolvedVersion,
+    Script,
+    ScriptArchived,
+    ScriptNotFound,
+    ScriptRef,
+    SourceTooLarge,
+    Version,
+    VersionNotFound,
+    is_alias,
+    is_uuid,
+)
+from app.settings import Settings
+
+
+async def create(resources: Resources, tenant: UUID, request: CreateScript) -> Script:
+    """Check the source, then store the script with its version 1.
+
+    Raises InvalidRequest, SourceTooLarge, InvalidScript, CheckBusy, NameTaken.
+    """
+    _require_name(request.name)
+    require_limits(resources.settings, request.limits)
+    source = await check(resources, tenant, request.source)
+    script_id = uuid.uuid7()
+    async with resources.pool.acquire() as conn, conn.transaction():
+        await store.insert_script(
+            conn, tenant, script_id, name=request.name, description=request.description
+        )
+        await store.insert_version(
+            conn, tenant, script_id, source=source, limits=request.limits, note=request.note
+        )
+        return await _read(conn, tenant, script_id)
+
+
+async def add_version(
+    resources: Resources, tenant: UUID, script: UUID | str, request: AddVersion
+) -> tuple[Version, bool]:
+    """Store the next version, and say whether it is new.
+
+    The newest version's source and limits again change nothing: that version comes back.
+    Raises as create, and ScriptNotFound, ScriptArchived.
+    """
+    require_limits(resources.settings, request.limits)
+    async with resources.pool.acquire() as conn:
+        await _read(conn, tenant, script)
+    # Checked before the row is locked: user code must not decide how long others wait.
+    source = await check(resources, tenant, request.source)
+    async with _locked(resources, tenant, script) as (conn, script_id):
+        known = await store.newest_is(
+            conn, tenant, script_id, source=source, limits=request.limits
+        )
+        if known is not None:
+            return await _version(conn, tenant, script_id, known), False
+        number = await store.insert_version(
+            conn, tenant, script_id, source=source, limits=request.limits, note=request.note
+        )
+        await store.update_script(conn, tenant, script_id, description=None, archived=None)
+        return await _version(conn, tenant, script_id, number), True
+
+
+async def check(resources: Resources, tenant: UUID, source: str) -> bytes:
+    """Have V8 compile the source and run its top level, in a sandbox; give it as UTF-8.
+
+    Raises SourceTooLarge, InvalidScript, CheckBusy.
+    """
+    encoded = source.encode()
+    if len(encoded) > MAX_SOURCE_BYTES:
+        message = f"the source has {len(encoded)} bytes; the limit is {MAX_SOURCE_BYTES}"
+        raise SourceTooLarge(message)
+    try:
+        findings = await resources.sandbox.check(encoded, tenant=str(tenant))
+    except PoolBusy as busy:
+        raise CheckBusy(str(busy), headers={"Retry-After": "1"}) from None
+    if findings:
+        raise InvalidScript(_summary(findings), errors=[asdict(each) for each in findings])
+    return encoded
+
+
+async def show(resources: Resources, tenant: UUID, script: UUID | str) -> Script:
+    """Give one script. Raises ScriptNotFound."""
+    async with resources.pool.acquire() as conn:
+        return await _read(conn, tenant, script)
+
+
+async def browse(
+    resources: Resources, tenant: UUID, *, cursor: str | None, archived: bool, limit: int
+) -> Page[Script]:
+    """Give a page of scripts, newest first."""
+    async with resources.pool.acquire() as conn:
+        found = await store.select_script_page(
+            conn, tenant, below=decode_cursor(cursor), archived=archived, limit=limit + 1
+        )
+    return page_of(found, [script.id for script in found], limit=limit)
+
+
+async def describe(
+    resources: Resources,
+    tenant: UUID,
+    script: UUID | str,
+    *,
+    description: str | UnsetType = UNSET,
+    archived: bool | UnsetType = UNSET,
+) -> Script:
+    """Change a script's description, or archive it, or take it back. Raises ScriptNotFound."""
+    async with _locked(resources, tenant, script, archived_too=True) as (conn, script_id):
+        await store.update_script(
+            conn,
+            tenant,
+            script_id,
+            description=None if description is UNSET else description,
+            archived=None if archived is UNSET else archived,
+        )
+        return await _read(conn, tenant, script_id)
+
+
+async def show_version(
+    resources: Resources, tenant: UUID, script: UUID | str, number: int
+) -> Version:
+    """Give one version. Raises ScriptNotFound, VersionNotFound."""
+    async with resources.pool.acquire() as conn:
+        found = await _read(conn, tenant, script)
+        return await _version(conn, tenant, found.id, number)
+
+
+async def read_source(
+    resources: Resources, tenant: UUID, script: UUID | str, number: int
+) -> bytes:
+    """Give a version's source, byte for byte. Raises ScriptNotFound, VersionNotFound."""
+    async with resources.pool.acquire() as conn:
+        found = await _read(conn, tenant, script)
+        source = await store.select_source(conn, tenant, found.id, number)
+    if source is None:
+        raise _no_version(found.name, number)
+    return source
+
+
+async def browse_versions(
+    resources: Resources, tenant: UUID, script: UUID | str, *, below: int, limit: int
+) -> tuple[list[Version], bool]:
+    """Give versions below a number, newest first, and whether more follow."""
+    async with resources.pool.acquire() as conn:
+        found = await _read(conn, tenant, script)
+        versions = await store.select_version_page(
+            conn, tenant, found.id, below=below, limit=limit + 1
+        )
+    return versions[:limit], len(versions) > limit
+
+
+async def resolve(conn: Connection, tenant: UUID, ref: ScriptRef) -> ResolvedVersion:
+    """Find the one version that a reference names now, to run it.
+
+    Raises ScriptNotFound, VersionNotFound, ScriptArchived.
+    """
+    found = await store.resolve(conn, tenant, ref)
+    match found:
+        case None:
+            message = f"no script {str(ref.script)!r}"
+            raise ScriptNotFound(message)
+        case UUID():
+            raise _no_version(str(ref.script), ref.selector)
+        case ResolvedVersion(archived_at=None):
+            return found
+        case _:
+            message = f"the script {str(ref.script)!r} is archived and takes no executions"
+            raise ScriptArchived(message)
+
+
+async def move_alias(
+    resources: Resources, tenant: UUID, script: UUID | str, *, alias: str, version: int
+) -> Alias:
+    """Point an alias at a version. Raises ScriptNotFound, ScriptArchived, VersionNotFound."""
+    if not is_alias(alias):
+        raise invalid("/alias", f"{alias!r} cannot name a version")
+    async with _locked(resources, tenant, script) as (conn, script_id):
+        await _version(conn, tenant, script_id, version)
+        return await store.put_alias(conn, tenant, script_id, alias=alias, version=version)
+
+
+async def aliases(resources: Resources, tenant: UUID, script: UUID | str) -> list[Alias]:
+    """List a script's aliases. Raises ScriptNotFound."""
+    async with resources.pool.acquire() as conn:
+        found = await _read(conn, tenant, script)
+        return await store.select_aliases(conn, tenant, found.id)
+
+
+async def remove_alias(
+    resources: Resources, tenant: UUID, script: UUID | str, alias: str
+) -> None:
+    """Remove an alias. Raises ScriptNotFound, VersionNotFound."""
+    async with resources.pool.acquire() as conn:
+        found = await _read(conn, tenant, script)
+        if not await store.delete_alias(conn, tenant, found.id, alias):
+            raise _no_version(found.name, alias)
+
+
+def require_limits(settings: Settings, limits: LimitChoice) -> None:
+    """Refuse limits above what this installation allows. Raises InvalidRequest."""
+    ceilings = {
+        "wall_ms": settings.max_wall_ms,
+        "memory_bytes": settings.max_memory_bytes,
+        "max_output_bytes": settings.max_output_bytes,
+    }
+    over = [
+        {"pointer": f"/limits/{name}", "message": f"{value} is above the ceiling, {ceilings[name]}"}
+        for name, value in asdict(limits).items()
+        if value is not None and value > ceilings[name]
+    ]
+    if over:
+        raise InvalidRequest("limits are above this installation's ceilings", errors=over)
+
+
+@asynccontextmanager
+async def _locked(
+    resources: Resources, tenant: UUID, script: UUID | str, *, archived_too: bool = False
+) -> AsyncIterator[tuple[Connection, UUID]]:
+    """Hold a script's row in a transaction: versions get their numbers one after another."""
+    async with resources.pool.acquire() as conn, conn.transaction():
+        locked = await store.lock_script(conn, tenant, script)
+        if locked is None:
+            message = f"no script {str(script)!r}"
+            raise ScriptNotFound(message)
+        script_id, archived = locked
+        if archived and not archived_too:
+            message = f"the script {str(script)!r} is archived and does not change"
+            raise ScriptArchived(message)
+        yield conn, script_id
+
+
+async def _read(conn: Connection, tenant: UUID, script: UUID | str) -> Script:
+    found = await store.select_script(conn, tenant, script)
+    if found is None:
+        message = f"no script {str(script)!r}"
+        raise ScriptNotFound(message)
+    return found
+
+
+async def _version(conn: Connection, tenant: UUID, script_id: UUID, number: int) -> Version:
+    found = await store.select_version(conn, tenant, script_id, number)
+    if found is None:
+        raise _no_version(str(script_id), number)
+    return found
+
+
+def _no_version(script: str, selector: int | str) -> VersionNotFound:
+    return VersionNotFound(f"the script {script!r} has no version {selector!r}")
+
+
+def _require_name(name: str) -> None:
+    if name in RESERVED_NAMES:
+        raise invalid("/name", f"{name!r} is the name of a route")
+    if is_uuid(name):
+        raise invalid("/name", "a name cannot look like an id")
+
+
+def _summary(findings: tuple[Finding, ...]) -> str:
+    first = findings[0]
+    place = "" if first.line is None else f"line {first.line}, column {first.column}: "
+    more = "" if len(findings) == 1 else f" (and {len(findings) - 1} more)"
+    return f"{place}{first.message}{more}"

@@ -1,0 +1,1 @@
+"""Tenants: whom everything belongs to."""
