@@ -1,0 +1,77 @@
+"""Install a lock file into .venv; started by scripts/venv, with the standard library only."""
+
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+import venv
+from pathlib import Path
+from typing import Final
+
+LOCKS: Final = ("requirements.lock", "requirements-dev.lock")
+
+
+def main(root: Path, lock: str) -> int:
+    """Bring `root/.venv` to `lock`; one installation at a time, others wait for it."""
+    if lock not in LOCKS:
+        sys.stderr.write(f"crivo: {lock}: not one of {', '.join(LOCKS)}\n")
+        return 2
+    folder = os.open(root, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        sys.stderr.write("crivo: waiting for another installation into .venv\n")
+        fcntl.flock(folder, fcntl.LOCK_EX)
+    target = root / ".venv"
+    if _is_installed(root, target, lock):
+        return 0
+    sys.stderr.write(f"crivo: installing {lock} into .venv (once; about a minute)\n")
+    return _install(root, target, lock)
+
+
+def _is_installed(root: Path, target: Path, lock: str) -> bool:
+    copy = target / lock
+    return (
+        (target / "bin/python").exists()
+        and copy.exists()
+        and copy.read_bytes() == (root / lock).read_bytes()
+    )
+
+
+def _install(root: Path, target: Path, lock: str) -> int:
+    # What an interrupted installation left behind cannot be trusted: pip takes a half
+    # unpacked package for an installed one. Without the copy of a lock, start afresh.
+    finished = (target / "bin/python").exists() and any(
+        (target / name).exists() for name in LOCKS
+    )
+    for name in LOCKS:
+        (target / name).unlink(missing_ok=True)
+    if not finished:
+        venv.create(target, clear=True, symlinks=True, with_pip=True)
+    # The environment may steer pip to an index, but not to another place than .venv.
+    environ = {
+        k: v
+        for k, v in os.environ.items()
+        if k not in {"PIP_USER", "PIP_TARGET", "PIP_PREFIX"}
+    }
+    command = [str(target / "bin/python"), "-m", "pip", "install"]
+    command += [
+        "--quiet",
+        "--disable-pip-version-check",
+        "--no-input",
+        "--require-hashes",
+    ]
+    done = subprocess.run([*command, "-r", str(root / lock)], check=False, env=environ)  # noqa: S603 - fixed argv
+    if done.returncode != 0:
+        sys.stderr.write(f"crivo: could not install {lock}; the reason is above\n")
+        return 1
+    # requirements-dev.lock holds all of requirements.lock, not the other way round.
+    for name in LOCKS[: LOCKS.index(lock) + 1]:
+        shutil.copyfile(root / name, target / f"{name}.new")
+        (target / f"{name}.new").rename(target / name)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]), sys.argv[2]))
