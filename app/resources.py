@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 
 from app.blobs import Blobs, open_blobs
 from app.db import Pool, open_pool
@@ -11,15 +10,21 @@ from app.sandbox.pool import PoolConfig, SandboxPool, open_pool as open_sandbox
 from app.settings import Settings
 
 
-@dataclass(frozen=True, kw_only=True)
 class Resources:
-    """Everything that is opened once for a process and closed with it."""
+    """Everything that is opened once for a process and closed with it.
 
-    settings: Settings
-    pool: Pool
-    bell: Bell
-    blobs: Blobs
-    sandbox: SandboxPool
+    A plain class: of a dataclass Litestar would check every field at every request.
+    """
+
+    def __init__(
+        self, *, settings: Settings, pool: Pool, bell: Bell, blobs: Blobs, sandbox: SandboxPool
+    ) -> None:
+        """Take what is open."""
+        self.settings = settings
+        self.pool = pool
+        self.bell = bell
+        self.blobs = blobs
+        self.sandbox = sandbox
 
 
 @asynccontextmanager

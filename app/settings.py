@@ -59,9 +59,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = 8000
     log_level: Annotated[
         str,
-        Meta(
-            description="least level that is logged", pattern="^(debug|info|warning|error)$"
-        ),
+        Meta(description="least level that is logged", pattern="^(debug|info|warning|error)$"),
     ] = "info"
     db_pool_size: Annotated[
         int,

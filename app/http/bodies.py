@@ -82,8 +82,8 @@ async def read_body(request: AnyRequest, *, max_bytes: int) -> bytes:
     return b"".join([chunk async for chunk in stream_body(request, max_bytes=max_bytes)])
 
 
-async def read_json(request: AnyRequest, shape: type[T], *, max_bytes: int) -> T:
-    """Read a JSON body into a struct.
+async def read_json(request: AnyRequest, shape: type[T], *, max_bytes: int, hint: str = "") -> T:
+    """Read a JSON body into a struct; `hint` ends the refusal of what is not JSON.
 
     Raises UnsupportedMediaType, MalformedRequest for what is not JSON, InvalidRequest with a
     JSON pointer for what does not fit the struct.
@@ -91,11 +91,7 @@ async def read_json(request: AnyRequest, shape: type[T], *, max_bytes: int) -> T
     if media_type_of(request) != "application/json":
         message = f"Content-Type is {media_type_of(request) or 'missing'}; use application/json"
         raise UnsupportedMediaType(message)
-    return decode_json(await read_body(request, max_bytes=max_bytes), shape)
-
-
-def decode_json(body: bytes, shape: type[T], *, hint: str = "") -> T:
-    """Decode JSON of ours (never the user's data) into a struct; `hint` ends a refusal."""
+    body = await read_body(request, max_bytes=max_bytes)
     try:
         return msgspec.json.decode(body, type=shape)
     except msgspec.ValidationError as error:

@@ -55,9 +55,7 @@ def loopback_only(app: ASGIApp) -> ASGIApp:
             (b"content-type", MEDIA_TYPE.encode()),
             (b"content-length", str(len(body)).encode()),
         ]
-        await send(
-            {"type": "http.response.start", "status": problem.status, "headers": headers}
-        )
+        await send({"type": "http.response.start", "status": problem.status, "headers": headers})
         await send({"type": "http.response.body", "body": body, "more_body": False})
 
     return guarded

@@ -29,9 +29,7 @@ class Page(Struct, Generic[T], frozen=True, kw_only=True):
 def page_of(rows: Sequence[T], ids: Sequence[UUID], *, limit: int) -> Page[T]:
     """Make a page from up to `limit + 1` rows: one more than it shows says that more follow."""
     more = len(rows) > limit
-    return Page(
-        items=rows[:limit], next_cursor=encode_cursor(ids[limit - 1]) if more else None
-    )
+    return Page(items=rows[:limit], next_cursor=encode_cursor(ids[limit - 1]) if more else None)
 
 
 def encode_cursor(last: UUID) -> str:

@@ -72,9 +72,7 @@ async def add_version(
     # Checked before the row is locked: user code must not decide how long others wait.
     source = await check(resources, tenant, request.source)
     async with _locked(resources, tenant, script) as (conn, script_id):
-        known = await store.newest_is(
-            conn, tenant, script_id, source=source, limits=request.limits
-        )
+        known = await store.newest_is(conn, tenant, script_id, source=source, limits=request.limits)
         if known is not None:
             return await _version(conn, tenant, script_id, known), False
         number = await store.insert_version(
@@ -148,9 +146,7 @@ async def show_version(
         return await _version(conn, tenant, found.id, number)
 
 
-async def read_source(
-    resources: Resources, tenant: UUID, script: UUID | str, number: int
-) -> bytes:
+async def read_source(resources: Resources, tenant: UUID, script: UUID | str, number: int) -> bytes:
     """Give a version's source, byte for byte. Raises ScriptNotFound, VersionNotFound."""
     async with resources.pool.acquire() as conn:
         found = await _read(conn, tenant, script)
@@ -172,23 +168,23 @@ async def browse_versions(
     return versions[:limit], len(versions) > limit
 
 
-async def resolve(conn: Connection, tenant: UUID, ref: ScriptRef) -> ResolvedVersion:
-    """Find the one version that a reference names now, to run it.
+async def resolve(
+    conn: Connection, tenant: UUID, ref: ScriptRef, *, archived_too: bool = False
+) -> ResolvedVersion:
+    """Find the one version that a reference names now.
 
-    Raises ScriptNotFound, VersionNotFound, ScriptArchived.
+    Raises ScriptNotFound, VersionNotFound, and ScriptArchived unless `archived_too`.
     """
     found = await store.resolve(conn, tenant, ref)
-    match found:
-        case None:
-            message = f"no script {str(ref.script)!r}"
-            raise ScriptNotFound(message)
-        case UUID():
-            raise _no_version(str(ref.script), ref.selector)
-        case ResolvedVersion(archived_at=None):
-            return found
-        case _:
-            message = f"the script {str(ref.script)!r} is archived and takes no executions"
-            raise ScriptArchived(message)
+    if found is None:
+        message = f"no script {str(ref.script)!r}"
+        raise ScriptNotFound(message)
+    if isinstance(found, UUID):
+        raise _no_version(str(ref.script), ref.selector)
+    if found.archived_at is not None and not archived_too:
+        message = f"the script {str(ref.script)!r} is archived and takes no executions"
+        raise ScriptArchived(message)
+    return found
 
 
 async def move_alias(
@@ -209,9 +205,7 @@ async def aliases(resources: Resources, tenant: UUID, script: UUID | str) -> lis
         return await store.select_aliases(conn, tenant, found.id)
 
 
-async def remove_alias(
-    resources: Resources, tenant: UUID, script: UUID | str, alias: str
-) -> None:
+async def remove_alias(resources: Resources, tenant: UUID, script: UUID | str, alias: str) -> None:
     """Remove an alias. Raises ScriptNotFound, VersionNotFound."""
     async with resources.pool.acquire() as conn:
         found = await _read(conn, tenant, script)

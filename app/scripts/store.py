@@ -48,7 +48,13 @@ RETURNING version
 
 
 async def insert_version(
-    conn: Connection, tenant: UUID, script_id: UUID, *, source: bytes, limits: LimitChoice, note: str
+    conn: Connection,
+    tenant: UUID,
+    script_id: UUID,
+    *,
+    source: bytes,
+    limits: LimitChoice,
+    note: str,
 ) -> int:
     """Add the next version; the caller holds the script's row locked."""
     version: int = await conn.fetchval(
@@ -133,7 +139,12 @@ WHERE tenant_id = $1 AND id = $2
 
 
 async def update_script(
-    conn: Connection, tenant: UUID, script_id: UUID, *, description: str | None, archived: bool | None
+    conn: Connection,
+    tenant: UUID,
+    script_id: UUID,
+    *,
+    description: str | None,
+    archived: bool | None,
 ) -> None:
     """Change what is not None; touch `updated_at` in any case."""
     await conn.execute(UPDATE_SCRIPT, tenant, script_id, description, archived)
@@ -218,13 +229,9 @@ WHERE s.tenant_id = $1 AND (s.id = $2 OR s.name = $3)
 """
 
 
-async def resolve(
-    conn: Connection, tenant: UUID, ref: ScriptRef
-) -> ResolvedVersion | UUID | None:
+async def resolve(conn: Connection, tenant: UUID, ref: ScriptRef) -> ResolvedVersion | UUID | None:
     """Resolve a reference; the script's id alone when it has no such version, None without it."""
-    number, alias = (
-        (ref.selector, None) if isinstance(ref.selector, int) else (None, ref.selector)
-    )
+    number, alias = (ref.selector, None) if isinstance(ref.selector, int) else (None, ref.selector)
     row = await conn.fetchrow(RESOLVE, tenant, *_id_or_name(ref.script), number, alias)
     if row is None:
         return None
@@ -286,9 +293,7 @@ def _id_or_name(script: UUID | str) -> tuple[UUID | None, str | None]:
 
 
 def _limits(row: Mapping[str, object]) -> LimitChoice:
-    return msgspec.convert(
-        {name: row[name] for name in LimitChoice.__struct_fields__}, LimitChoice
-    )
+    return msgspec.convert({name: row[name] for name in LimitChoice.__struct_fields__}, LimitChoice)
 
 
 def _version(row: asyncpg.Record) -> Version:

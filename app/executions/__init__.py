@@ -1,0 +1,1 @@
+"""Executions: one run of one version over one input, and its receipt."""

@@ -1,0 +1,203 @@
+"""SQL of executions as their workers see them: claim, renew, finish, hand back, sweep.
+
+These statements serve every tenant at once: they name rows by id and fencing token, which
+a worker has only from its own claim.
+"""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+import asyncpg
+from msgspec import Struct
+
+from app.db import Connection
+from app.executions.model import Claim, Finish, Limits, StoredPayload
+
+# SKIP LOCKED: workers that claim at the same moment take different rows without waiting.
+CLAIM = """
+WITH next AS (
+    SELECT id
+    FROM executions
+    WHERE status = 'queued'
+    ORDER BY id
+    FOR UPDATE SKIP LOCKED
+    LIMIT $2
+),
+claimed AS (
+    UPDATE executions AS e
+    SET status = 'running',
+        started_at = clock_timestamp(),
+        attempts = e.attempts + 1,
+        worker_id = $1,
+        lease_token = nextval('lease_tokens'),
+        lease_expires_at = clock_timestamp() + make_interval(secs => $3)
+    FROM next
+    WHERE e.id = next.id
+    RETURNING e.*
+)
+SELECT c.id, c.tenant_id, c.lease_token, c.attempts, c.wall_ms, c.memory_bytes,
+       c.max_output_bytes, c.seed, c.clock_ms, c.created_at,
+       v.source, i.sha256, i.size_bytes, i.body, i.blob_key
+FROM claimed AS c
+JOIN script_versions AS v ON v.script_id = c.script_id AND v.version = c.version
+JOIN payloads AS i ON i.execution_id = c.id AND i.kind = 'input'
+ORDER BY c.id
+"""
+
+
+async def claim(conn: Connection, worker: UUID, *, most: int, lease_seconds: float) -> list[Claim]:
+    """Take up to `most` queued executions, oldest first, each with a new fencing token."""
+    return [_claim(row) for row in await conn.fetch(CLAIM, worker, most, lease_seconds)]
+
+
+RENEW = """
+UPDATE executions AS e
+SET lease_expires_at = clock_timestamp() + make_interval(secs => $3)
+FROM unnest($1::uuid[], $2::bigint[]) AS held (id, lease_token)
+WHERE e.id = held.id AND e.status = 'running' AND e.lease_token = held.lease_token
+RETURNING e.id
+"""
+
+
+async def renew(conn: Connection, held: Sequence[Claim], *, lease_seconds: float) -> set[UUID]:
+    """Prolong leases; the ids that are missing from the answer are ours no longer."""
+    rows = await conn.fetch(
+        RENEW, [each.id for each in held], [each.lease_token for each in held], lease_seconds
+    )
+    return {row["id"] for row in rows}
+
+
+# Fenced: a worker that was presumed dead may still report. The payloads hang on the same
+# update, so a late report leaves nothing behind.
+FINISH = """
+WITH finished AS (
+    UPDATE executions
+    SET status = $3,
+        error_kind = $4,
+        error = $5,
+        v8_version = $6,
+        run_ms = $7,
+        cpu_ms = $8,
+        peak_memory_bytes = $9,
+        finished_at = clock_timestamp(),
+        lease_expires_at = NULL
+    WHERE id = $1 AND status = 'running' AND lease_token = $2
+    RETURNING id, tenant_id, extract(epoch FROM finished_at - created_at) * 1000 AS lead_ms
+),
+stored AS (
+    INSERT INTO payloads (execution_id, kind, tenant_id, sha256, size_bytes, body, blob_key)
+    SELECT finished.id, p.kind, finished.tenant_id, p.sha256, p.size_bytes, p.body, p.blob_key
+    FROM finished,
+         (VALUES ('result', $10::bytea, $11::bigint, $12::bytea, $13::text),
+                 ('logs', $14::bytea, $15::bigint, $16::bytea, $17::text))
+         AS p (kind, sha256, size_bytes, body, blob_key)
+    WHERE p.sha256 IS NOT NULL
+)
+SELECT lead_ms::double precision FROM finished
+"""
+
+
+async def finish(conn: Connection, held: Claim, result: Finish) -> float | None:
+    """Record an outcome; give the lead time in ms, or None when the claim is ours no longer."""
+    lead_ms: float | None = await conn.fetchval(
+        FINISH,
+        held.id,
+        held.lease_token,
+        result.status,
+        result.error_kind,
+        result.error,
+        result.v8_version,
+        result.run_ms,
+        result.cpu_ms,
+        result.peak_memory_bytes,
+        *_columns(result.result),
+        *_columns(result.logs),
+    )
+    return lead_ms
+
+
+HAND_BACK = """
+UPDATE executions
+SET status = 'queued',
+    attempts = attempts - 1,
+    started_at = NULL,
+    worker_id = NULL,
+    lease_token = NULL,
+    lease_expires_at = NULL
+WHERE id = $1 AND status = 'running' AND lease_token = $2
+"""
+
+
+async def hand_back(conn: Connection, held: Claim) -> None:
+    """Return a claim that this worker will not finish; it does not count as an attempt."""
+    await conn.execute(HAND_BACK, held.id, held.lease_token)
+
+
+# The new token (none) shuts out the worker that lost its lease, should it still report.
+SWEEP = """
+WITH expired AS (
+    SELECT id
+    FROM executions
+    WHERE status = 'running' AND lease_expires_at < clock_timestamp()
+    ORDER BY lease_expires_at
+    FOR UPDATE SKIP LOCKED
+    LIMIT 1000
+)
+UPDATE executions AS e
+SET status = CASE WHEN e.attempts >= $1 THEN 'failed' ELSE 'queued' END,
+    error_kind = CASE WHEN e.attempts >= $1 THEN 'worker_lost' END,
+    error = CASE WHEN e.attempts >= $1 THEN $2::bytea END,
+    finished_at = CASE WHEN e.attempts >= $1 THEN clock_timestamp() END,
+    started_at = CASE WHEN e.attempts >= $1 THEN e.started_at END,
+    lease_token = NULL,
+    lease_expires_at = NULL
+FROM expired
+WHERE e.id = expired.id
+RETURNING e.id, e.status, e.attempts
+"""
+
+
+class Swept(Struct, frozen=True, kw_only=True):
+    """An execution whose worker went silent: queued again, or failed as `worker_lost`."""
+
+    id: UUID
+    status: str
+    attempts: int
+
+
+async def sweep(conn: Connection, *, max_attempts: int, error: bytes) -> list[Swept]:
+    """Take expired leases away; `error` is recorded where the attempts are used up."""
+    rows = await conn.fetch(SWEEP, max_attempts, error)
+    return [Swept(**row) for row in rows]
+
+
+def _claim(row: asyncpg.Record) -> Claim:
+    return Claim(
+        id=row["id"],
+        tenant_id=row["tenant_id"],
+        lease_token=row["lease_token"],
+        attempts=row["attempts"],
+        source=row["source"],
+        limits=Limits(
+            wall_ms=row["wall_ms"],
+            memory_bytes=row["memory_bytes"],
+            max_output_bytes=row["max_output_bytes"],
+        ),
+        seed=row["seed"],
+        clock_ms=row["clock_ms"],
+        created_at=row["created_at"],
+        input=StoredPayload(
+            sha256=row["sha256"],
+            size_bytes=row["size_bytes"],
+            body=row["body"],
+            blob_key=row["blob_key"],
+        ),
+    )
+
+
+def _columns(
+    payload: StoredPayload | None,
+) -> tuple[bytes | None, int | None, bytes | None, str | None]:
+    if payload is None:
+        return None, None, None, None
+    return payload.sha256, payload.size_bytes, payload.body, payload.blob_key

@@ -1,0 +1,170 @@
+"""The dispatcher: claim from PostgreSQL, run in the sandbox, record the outcome."""
+
+import asyncio
+import os
+import socket
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Final
+from uuid import UUID
+
+import structlog
+import uuid_utils.compat as uuid
+
+from app.db import UNAVAILABLE
+from app.executions import claims
+from app.executions.model import Claim, ErrorKind
+from app.executions.runs import error_document, run
+from app.resources import Resources
+from app.workers import store as workers
+
+log = structlog.get_logger(__name__)
+
+# The doorbell may be silent (Redis gone, a ring lost): then this is how late work is seen.
+_LOOK_SECONDS: Final = 1.0
+_SWEEP_SECONDS: Final = 1.0
+# How long running executions may go on once the worker is told to stop.
+_GRACE_SECONDS: Final = 3.0
+
+
+class Dispatcher:
+    """Keep a worker's slots full with claimed executions.
+
+    PostgreSQL decides what runs; `wake` only says when to look. Nothing here is needed by
+    another worker: when this one dies, its leases expire and its work is taken over.
+    """
+
+    def __init__(self, resources: Resources, *, slots: int) -> None:
+        """Take what executions need, and how many run at once."""
+        self.id: UUID = uuid.uuid7()
+        self._resources = resources
+        self._slots = slots
+        self._lease_seconds = resources.settings.lease_seconds
+        self._running: dict[UUID, tuple[Claim, asyncio.Task[None]]] = {}
+        self._wake = asyncio.Event()
+        self._stopping = False
+
+    def wake(self) -> None:
+        """Look for work now."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """Claim no more; `run_until_stopped` ends when what runs has ended or its grace has."""
+        self._stopping = True
+        self._wake.set()
+
+    async def run_until_stopped(self) -> None:
+        """Claim, renew and sweep until `stop`. An error that nobody foresaw ends it all."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                duties = [
+                    tasks.create_task(self._repeat(self._see, self._lease_seconds / 4)),
+                    tasks.create_task(self._repeat(self._sweep, _SWEEP_SECONDS)),
+                ]
+                while not self._stopping:
+                    await self._survive(lambda: self._claim(tasks))
+                    await self._sleep()
+                await self._drain()
+                for duty in duties:
+                    duty.cancel()
+        finally:
+            with suppress(*UNAVAILABLE):
+                async with self._resources.pool.acquire(timeout=1) as conn:
+                    await workers.forget_worker(conn, self.id)
+
+    async def _claim(self, tasks: asyncio.TaskGroup) -> None:
+        free = self._slots - len(self._running)
+        if free == 0:
+            return
+        async with self._resources.pool.acquire() as conn:
+            claimed = await claims.claim(
+                conn, self.id, most=free, lease_seconds=self._lease_seconds
+            )
+        for held in claimed:
+            self._running[held.id] = (held, tasks.create_task(self._execute(held)))
+
+    async def _sleep(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LOOK_SECONDS):
+                await self._wake.wait()
+        self._wake.clear()
+
+    async def _execute(self, held: Claim) -> None:
+        try:
+            await run(self._resources, held)
+        except asyncio.CancelledError:
+            # The lease is lost, or the worker stops: then the work goes back at once.
+            if self._stopping:
+                await self._hand_back(held)
+        except Exception:
+            # A failure of the platform. The lease runs out and the sweep decides: another
+            # attempt, or `worker_lost` when they are used up.
+            log.exception("execution.platform_failure", id=str(held.id))
+        finally:
+            self._running.pop(held.id, None)
+            self._wake.set()
+
+    async def _hand_back(self, held: Claim) -> None:
+        with suppress(*UNAVAILABLE):
+            async with self._resources.pool.acquire() as conn:
+                await claims.hand_back(conn, held)
+
+    async def _see(self) -> None:
+        """Renew the leases, give up what is ours no longer, and show that we live."""
+        sandbox = self._resources.sandbox
+        held = [claim for claim, _ in self._running.values()]
+        async with self._resources.pool.acquire() as conn:
+            kept = await claims.renew(conn, held, lease_seconds=self._lease_seconds)
+            await workers.see_worker(
+                conn,
+                self.id,
+                host=socket.gethostname(),
+                pid=os.getpid(),
+                slots=self._slots,
+                v8_version=sandbox.v8_version,
+                lockdown=sandbox.lockdown,
+            )
+        for claim in held:
+            if claim.id not in kept and claim.id in self._running:
+                log.warning("execution.lease_lost", id=str(claim.id))
+                self._running[claim.id][1].cancel()
+
+    async def _sweep(self) -> None:
+        settings = self._resources.settings
+        error = error_document(
+            ErrorKind.WORKER_LOST,
+            f"the worker vanished in each of {settings.max_attempts} attempts",
+        )
+        async with self._resources.pool.acquire() as conn:
+            swept = await claims.sweep(conn, max_attempts=settings.max_attempts, error=error)
+        for each in swept:
+            log.warning(
+                "execution.lease_expired",
+                id=str(each.id),
+                status=each.status,
+                attempts=each.attempts,
+            )
+        if swept:
+            self._wake.set()
+
+    async def _drain(self) -> None:
+        tasks = [task for _, task in self._running.values()]
+        if not tasks:
+            return
+        _, late = await asyncio.wait(tasks, timeout=_GRACE_SECONDS)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
+
+    async def _repeat(self, duty: Callable[[], Awaitable[None]], seconds: float) -> None:
+        while True:
+            await self._survive(duty)
+            await asyncio.sleep(seconds)
+
+    async def _survive(self, duty: Callable[[], Awaitable[None]]) -> None:
+        """Do a duty; when PostgreSQL is away, say so and leave it to the next time."""
+        try:
+            await duty()
+        except UNAVAILABLE as error:
+            log.warning("dispatcher.database_unavailable", reason=str(error))
+            await asyncio.sleep(_LOOK_SECONDS)

@@ -1,0 +1,223 @@
+"""Executions, their receipts and what can be wrong with asking for them, as data."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Final
+from uuid import UUID
+
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+
+from app.errors import Problem
+from app.scripts.model import LimitChoice
+from app.settings import MIB
+
+# Payloads up to this size live in PostgreSQL, and results up to it come inline.
+MAX_INLINE_BYTES: Final = 1 * MIB
+# The envelope is decoded as a whole; the raw route is for what is larger.
+MAX_ENVELOPE_BYTES: Final = 16 * MIB
+# Every whole number below is exact in JavaScript.
+MAX_SEED: Final = 2**53 - 1
+MAX_LABELS: Final = 16
+
+Seed = Annotated[int, Meta(ge=0, le=MAX_SEED)]
+LabelName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}$")]
+LabelValue = Annotated[str, Meta(max_length=200, pattern=r"^[^\x00]*$")]
+Labels = Annotated[dict[LabelName, LabelValue], Meta(max_length=MAX_LABELS)]
+
+
+class Status(StrEnum):
+    """Where an execution stands; the last three are final."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def final(self) -> bool:
+        """Say whether it will never change again."""
+        return self not in (Status.QUEUED, Status.RUNNING)
+
+
+class ErrorKind(StrEnum):
+    """Why an execution failed (docs/ARCHITECTURE.md has a line on each)."""
+
+    SCRIPT_ERROR = "script_error"
+    TIMEOUT = "timeout"
+    OUT_OF_MEMORY = "out_of_memory"
+    INVALID_INPUT = "invalid_input"
+    INVALID_RESULT = "invalid_result"
+    OUTPUT_TOO_LARGE = "output_too_large"
+    UNSETTLED_PROMISE = "unsettled_promise"
+    SANDBOX_CRASH = "sandbox_crash"
+    WORKER_LOST = "worker_lost"
+
+
+class PayloadKind(StrEnum):
+    """What a stored payload is to its execution."""
+
+    INPUT = "input"
+    RESULT = "result"
+    LOGS = "logs"
+
+
+class Submission(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What an execution is asked for beside its script and its data."""
+
+    limits: LimitChoice = LimitChoice()
+    seed: Seed | None = None
+    labels: Labels = {}
+
+
+class Envelope(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Body of `POST /executions`. `data` stays the bytes that came."""
+
+    script: str
+    data: Raw
+    limits: LimitChoice = LimitChoice()
+    seed: Seed | None = None
+    labels: Labels = {}
+
+
+class StoredPayload(Struct, frozen=True, kw_only=True):
+    """Bytes at rest: in the row (`body`) or in the blob store (`blob_key`)."""
+
+    sha256: bytes
+    size_bytes: int
+    body: bytes | None
+    blob_key: str | None
+
+
+class Limits(Struct, frozen=True, kw_only=True):
+    """The limits in force for one execution."""
+
+    wall_ms: int
+    memory_bytes: int
+    max_output_bytes: int
+
+
+class Claim(Struct, frozen=True, kw_only=True):
+    """An execution that this worker holds: all it needs to run it, and the fencing token."""
+
+    id: UUID
+    tenant_id: UUID
+    lease_token: int
+    attempts: int
+    source: bytes
+    limits: Limits
+    seed: int
+    clock_ms: int
+    created_at: datetime
+    input: StoredPayload
+
+
+class Finish(Struct, frozen=True, kw_only=True):
+    """The outcome of a claimed execution, as it is recorded.
+
+    `error` is ASCII JSON: text of user code may hold NUL and lone surrogates, which
+    PostgreSQL's text refuses and JSON escapes carry.
+    """
+
+    status: Status
+    error_kind: ErrorKind | None
+    error: bytes | None
+    v8_version: str
+    run_ms: float
+    cpu_ms: float
+    peak_memory_bytes: int
+    result: StoredPayload | None
+    logs: StoredPayload | None
+
+
+class ScriptVersionRef(Struct, frozen=True, kw_only=True):
+    """The version that an execution runs."""
+
+    id: UUID
+    name: str
+    version: int
+    sha256: str
+
+
+class PayloadRef(Struct, frozen=True, kw_only=True):
+    """A payload by its hash and size."""
+
+    sha256: str
+    bytes: int
+
+
+class Receipt(Struct, frozen=True, kw_only=True):
+    """What was run on what, under which limits, and what it took; kept for ever."""
+
+    script: ScriptVersionRef
+    input: PayloadRef
+    output: PayloadRef | None
+    seed: int
+    clock_ms: int
+    v8_version: str | None
+    limits: Limits
+    attempts: int
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime
+    queued_ms: float | None
+    run_ms: float | None
+    lead_ms: float
+    cpu_ms: float | None
+    peak_memory_bytes: int | None
+
+
+class Execution(Struct, frozen=True, kw_only=True):
+    """An execution as a client sees it.
+
+    `error` on a failed one; `receipt` on every finished one; `result` on a succeeded one
+    up to 1 MiB, else only `result_url`.
+    """
+
+    id: UUID
+    status: Status
+    script: ScriptVersionRef
+    labels: dict[str, str]
+    attempts: int
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    error: Raw | UnsetType = UNSET
+    result_url: str | UnsetType = UNSET
+    result: Raw | UnsetType = UNSET
+    receipt: Receipt | UnsetType = UNSET
+
+
+class ExecutionFilter(Struct, frozen=True, kw_only=True):
+    """Which executions a list shows; None means all."""
+
+    script_id: UUID | None = None
+    version: int | None = None
+    status: Status | None = None
+    labels: dict[str, str] = {}
+    created_from: datetime | None = None
+    created_before: datetime | None = None
+
+
+class ExecutionNotFound(Problem):
+    """No execution of this tenant has that id."""
+
+    status = 404
+    code = "execution-not-found"
+    title = "There is no such execution"
+
+
+class NotFinished(Problem):
+    """The execution has not finished yet."""
+
+    status = 409
+    code = "not-finished"
+    title = "The execution has not finished yet"
+
+
+class NoResult(Problem):
+    """The execution finished without a result."""
+
+    status = 404
+    code = "no-result"
+    title = "The execution has no result"

@@ -1,0 +1,196 @@
+"""Run one claimed execution in the sandbox and record what came of it."""
+
+import asyncio
+import json
+from dataclasses import dataclass
+from typing import Final, assert_never
+
+import structlog
+
+from app.db import UNAVAILABLE
+from app.executions import claims
+from app.executions.model import Claim, ErrorKind, Finish, Status, StoredPayload
+from app.executions.payloads import PayloadWriter, read_payload, stored_inline
+from app.resources import Resources
+from app.sandbox.outcomes import (
+    Crashed,
+    InvalidInput,
+    InvalidResult,
+    Job,
+    Limits,
+    Outcome,
+    OutOfMemory,
+    OutputTooLarge,
+    Report,
+    ScriptError,
+    Succeeded,
+    Threw,
+    TimedOut,
+    UnsettledPromise,
+)
+
+log = structlog.get_logger(__name__)
+
+_RETRY_SECONDS: Final = 0.5
+
+
+async def run(resources: Resources, held: Claim) -> None:
+    """Run a claim to its recorded end.
+
+    A cell that dies without evidence of a limit gets one more try, in a fresh cell; a
+    script's own failure never does. Raises what the platform raises: then nothing is recorded.
+    """
+    report, result = await _attempt(resources, held)
+    if isinstance(report.outcome, Crashed):
+        log.warning("execution.cell_crashed", id=str(held.id), detail=report.outcome.detail)
+        report, result = await _attempt(resources, held)
+    finish = _finish(report, result, resources.sandbox.v8_version)
+    lead_ms = await _record(resources, held, finish)
+    if lead_ms is None:
+        log.warning("execution.late_report_refused", id=str(held.id))
+        await _discard(resources, result)
+        return
+    log.info(
+        "execution.finished",
+        id=str(held.id),
+        outcome=finish.error_kind or finish.status,
+        attempts=held.attempts,
+        run_ms=finish.run_ms,
+        lead_ms=lead_ms,
+    )
+
+
+class _NotSucceeded(Exception):  # noqa: N818 - never leaves this module: it gives up a result
+    def __init__(self, report: Report) -> None:
+        super().__init__()
+        self.report = report
+
+
+async def _attempt(resources: Resources, held: Claim) -> tuple[Report, StoredPayload | None]:
+    # The token in the key: a late report never overwrites the result of the next attempt.
+    key = f"{held.tenant_id}/{held.id}/result-{held.lease_token}"
+    writer = PayloadWriter(resources.blobs, key)
+    try:
+        async with writer:
+            report = await resources.sandbox.run(
+                _job(held),
+                payload=read_payload(resources.blobs, held.input),
+                sink=writer.write,
+            )
+            if not isinstance(report.outcome, Succeeded):
+                raise _NotSucceeded(report)
+    except _NotSucceeded as ended:
+        return ended.report, None
+    return report, writer.stored()
+
+
+async def _record(resources: Resources, held: Claim, finish: Finish) -> float | None:
+    """Record an outcome; while PostgreSQL is away, try until the lease is certainly gone."""
+    lease_ends = asyncio.get_running_loop().time() + resources.settings.lease_seconds
+    while True:
+        try:
+            async with resources.pool.acquire() as conn:
+                return await claims.finish(conn, held, finish)
+        except UNAVAILABLE as error:
+            if asyncio.get_running_loop().time() > lease_ends:
+                raise
+            log.warning("execution.record_delayed", id=str(held.id), reason=str(error))
+            await asyncio.sleep(_RETRY_SECONDS)
+
+
+async def _discard(resources: Resources, result: StoredPayload | None) -> None:
+    if result is not None and result.blob_key is not None:
+        await resources.blobs.delete(result.blob_key)
+
+
+def _job(held: Claim) -> Job:
+    return Job(
+        tenant=str(held.tenant_id),
+        source=held.source,
+        seed=held.seed,
+        clock_ms=held.clock_ms,
+        limits=Limits(
+            wall_ms=held.limits.wall_ms,
+            memory_bytes=held.limits.memory_bytes,
+            output_bytes=held.limits.max_output_bytes,
+        ),
+    )
+
+
+def _finish(report: Report, result: StoredPayload | None, v8_version: str) -> Finish:
+    failure = _failure(report.outcome)
+    return Finish(
+        status=Status.SUCCEEDED if failure is None else Status.FAILED,
+        error_kind=None if failure is None else failure.kind,
+        error=None if failure is None else failure.document(),
+        v8_version=v8_version,
+        run_ms=report.usage.run_ms,
+        cpu_ms=report.usage.cpu_ms,
+        peak_memory_bytes=report.usage.peak_memory_bytes,
+        result=result,
+        logs=_logs(report),
+    )
+
+
+@dataclass(frozen=True)
+class _Failure:
+    kind: ErrorKind
+    message: str
+    more: dict[str, object]
+
+    def document(self) -> bytes:
+        return error_document(self.kind, self.message, **self.more)
+
+
+def error_document(kind: ErrorKind, message: str, **more: object) -> bytes:
+    """Write an error as ASCII JSON: what user code says survives, whatever characters it has."""
+    present = {name: value for name, value in more.items() if value is not None}
+    return json.dumps({"kind": kind, "message": message, **present}).encode("ascii")
+
+
+def _failure(outcome: Outcome) -> _Failure | None:
+    match outcome:
+        case Succeeded():
+            return None
+        case Threw(error=error):
+            return _Failure(ErrorKind.SCRIPT_ERROR, error.message, _places(error))
+        case TimedOut(limit_ms=limit_ms):
+            message = f"the script ran longer than its limit of {limit_ms} ms"
+            return _Failure(ErrorKind.TIMEOUT, message, {"limit_ms": limit_ms})
+        case OutOfMemory(limit_bytes=limit_bytes):
+            message = f"the script needed more memory than its limit of {limit_bytes} bytes"
+            return _Failure(ErrorKind.OUT_OF_MEMORY, message, {"limit_bytes": limit_bytes})
+        case InvalidInput(message=message, byte_offset=byte_offset):
+            return _Failure(ErrorKind.INVALID_INPUT, message, {"byte_offset": byte_offset})
+        case InvalidResult(message=message):
+            return _Failure(ErrorKind.INVALID_RESULT, message, {})
+        case OutputTooLarge(limit_bytes=limit_bytes):
+            message = f"the result is larger than its limit of {limit_bytes} bytes"
+            return _Failure(ErrorKind.OUTPUT_TOO_LARGE, message, {"limit_bytes": limit_bytes})
+        case UnsettledPromise():
+            message = "process returned a promise that nothing can settle any more"
+            return _Failure(ErrorKind.UNSETTLED_PROMISE, message, {})
+        case Crashed():
+            # What V8 said in dying stays in the service's log: it is the operator's.
+            message = "the sandbox died twice without evidence of a limit"
+            return _Failure(ErrorKind.SANDBOX_CRASH, message, {})
+        case _:
+            assert_never(outcome)
+
+
+def _places(error: ScriptError) -> dict[str, object]:
+    return {
+        "name": error.name,
+        "line": error.line,
+        "column": error.column,
+        "excerpt": error.excerpt,
+        "stack": error.stack or None,
+    }
+
+
+def _logs(report: Report) -> StoredPayload | None:
+    if not report.logs and not report.lines_dropped:
+        return None
+    lines = [{"level": line.level, "text": line.text} for line in report.logs]
+    document = {"lines": lines, "lines_dropped": report.lines_dropped}
+    return stored_inline(json.dumps(document).encode("ascii"))

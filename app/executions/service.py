@@ -1,0 +1,182 @@
+"""Accept executions and show them: the rules between HTTP and the store."""
+
+import secrets
+from collections.abc import AsyncIterator
+from uuid import UUID
+
+import uuid_utils.compat as uuid
+from msgspec.structs import replace
+
+from app.db import Connection
+from app.executions import store
+from app.executions.model import (
+    MAX_SEED,
+    Execution,
+    ExecutionFilter,
+    ExecutionNotFound,
+    Limits,
+    NoResult,
+    NotFinished,
+    PayloadKind,
+    Status,
+    StoredPayload,
+    Submission,
+)
+from app.executions.payloads import PayloadWriter
+from app.http.paging import Page, decode_cursor, page_of
+from app.resources import Resources
+from app.scripts import service as scripts
+from app.scripts.model import LimitChoice, ResolvedVersion, ScriptRef, parse_ref
+from app.settings import Settings
+
+# How long a client should wait before it asks again, in seconds.
+RETRY_AFTER = {"Retry-After": "1"}
+
+
+async def submit(
+    resources: Resources,
+    tenant: UUID,
+    ref: ScriptRef,
+    submission: Submission,
+    *,
+    data: AsyncIterator[bytes],
+) -> UUID:
+    """Accept an execution of `data`, whose bytes nobody looks into; give its id.
+
+    The reference is resolved first: a script that is not there costs no upload. Once this
+    returns, the execution is committed. Raises ScriptNotFound, VersionNotFound,
+    ScriptArchived, InvalidRequest, and what `data` raises.
+    """
+    scripts.require_limits(resources.settings, submission.limits)
+    async with resources.pool.acquire() as conn:
+        version = await scripts.resolve(conn, tenant, ref)
+    execution_id = uuid.uuid7()
+    writer = PayloadWriter(resources.blobs, f"{tenant}/{execution_id}/input")
+    # No connection is held while the client sends: it may take its time.
+    async with writer:
+        async for chunk in data:
+            await writer.write(chunk)
+    payload = writer.stored()
+    try:
+        async with resources.pool.acquire() as conn:
+            await store.insert_execution(
+                conn,
+                tenant,
+                execution_id,
+                script_id=version.script_id,
+                version=version.version,
+                limits=limits_in_force(resources.settings, version, submission.limits),
+                seed=_seed(submission),
+                labels=submission.labels,
+                payload=payload,
+            )
+    except BaseException:
+        if payload.blob_key is not None:
+            await resources.blobs.delete(payload.blob_key)
+        raise
+    resources.bell.ring()
+    return execution_id
+
+
+async def show(resources: Resources, tenant: UUID, execution_id: UUID) -> Execution:
+    """Give one execution, a small result with it. Raises ExecutionNotFound."""
+    async with resources.pool.acquire() as conn:
+        found = await store.select_execution(conn, tenant, execution_id)
+    if found is None:
+        raise _no_execution(execution_id)
+    return found
+
+
+async def browse(
+    resources: Resources,
+    tenant: UUID,
+    wanted: ExecutionFilter,
+    *,
+    script: str | None,
+    cursor: str | None,
+    limit: int,
+) -> Page[Execution]:
+    """Give a page of executions, newest first; `script` is a reference, `@version` or not.
+
+    Raises ScriptNotFound, VersionNotFound, MalformedRequest.
+    """
+    below = decode_cursor(cursor)
+    async with resources.pool.acquire() as conn:
+        if script is not None:
+            version = await scripts.resolve(conn, tenant, parse_ref(script), archived_too=True)
+            wanted = replace(
+                wanted,
+                script_id=version.script_id,
+                version=version.version if "@" in script else None,
+            )
+        found = await store.select_execution_page(
+            conn, tenant, wanted, below=below, limit=limit + 1
+        )
+    return page_of(found, [execution.id for execution in found], limit=limit)
+
+
+async def input_of(resources: Resources, tenant: UUID, execution_id: UUID) -> StoredPayload:
+    """Find the input as it came. Raises ExecutionNotFound."""
+    async with resources.pool.acquire() as conn:
+        found = await store.select_payload(conn, tenant, execution_id, PayloadKind.INPUT)
+    if found is None:
+        raise _no_execution(execution_id)
+    return found
+
+
+async def result_of(resources: Resources, tenant: UUID, execution_id: UUID) -> StoredPayload:
+    """Find the result. Raises ExecutionNotFound, NotFinished, NoResult."""
+    async with resources.pool.acquire() as conn:
+        status = await _finished(conn, tenant, execution_id)
+        found = await store.select_payload(conn, tenant, execution_id, PayloadKind.RESULT)
+    if found is None:
+        message = f"the execution {status}; GET /executions/{execution_id} says why"
+        raise NoResult(message)
+    return found
+
+
+async def logs_of(resources: Resources, tenant: UUID, execution_id: UUID) -> StoredPayload | None:
+    """Find the captured console, None when the script wrote nothing.
+
+    Raises ExecutionNotFound, NotFinished.
+    """
+    async with resources.pool.acquire() as conn:
+        await _finished(conn, tenant, execution_id)
+        return await store.select_payload(conn, tenant, execution_id, PayloadKind.LOGS)
+
+
+def limits_in_force(settings: Settings, version: ResolvedVersion, chosen: LimitChoice) -> Limits:
+    """Take each limit from the execution, else its version, else the settings.
+
+    A version's limit from a time of higher ceilings is lowered to today's.
+    """
+    wall_ms = chosen.wall_ms or version.limits.wall_ms or settings.default_wall_ms
+    memory_bytes = (
+        chosen.memory_bytes or version.limits.memory_bytes or settings.default_memory_bytes
+    )
+    max_output_bytes = (
+        chosen.max_output_bytes or version.limits.max_output_bytes or settings.max_output_bytes
+    )
+    return Limits(
+        wall_ms=min(wall_ms, settings.max_wall_ms),
+        memory_bytes=min(memory_bytes, settings.max_memory_bytes),
+        max_output_bytes=min(max_output_bytes, settings.max_output_bytes),
+    )
+
+
+async def _finished(conn: Connection, tenant: UUID, execution_id: UUID) -> Status:
+    status = await store.select_status(conn, tenant, execution_id)
+    if status is None:
+        raise _no_execution(execution_id)
+    if not status.final:
+        message = f"the execution is {status}"
+        raise NotFinished(message, headers=RETRY_AFTER)
+    return status
+
+
+def _seed(submission: Submission) -> int:
+    return secrets.randbelow(MAX_SEED + 1) if submission.seed is None else submission.seed
+
+
+def _no_execution(execution_id: UUID) -> ExecutionNotFound:
+    return ExecutionNotFound(f"no execution {execution_id}")

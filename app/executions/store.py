@@ -1,0 +1,216 @@
+"""SQL of executions as their clients see them: accept, show, list."""
+
+from datetime import timedelta
+from uuid import UUID
+
+import asyncpg
+from msgspec import UNSET, Raw
+
+from app.db import Connection, optional_into
+from app.executions.model import (
+    Execution,
+    ExecutionFilter,
+    Limits,
+    PayloadKind,
+    PayloadRef,
+    Receipt,
+    ScriptVersionRef,
+    Status,
+    StoredPayload,
+)
+
+# One statement, so one transaction and one round trip: the execution and its input, or neither.
+# The acceptance time is read once; the script's clock is the same moment.
+INSERT_EXECUTION = """
+WITH moment AS MATERIALIZED (SELECT clock_timestamp() AS now),
+accepted AS (
+    INSERT INTO executions
+           (id, tenant_id, script_id, version, labels,
+            wall_ms, memory_bytes, max_output_bytes, seed, created_at, clock_ms)
+    SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9,
+           moment.now, floor(extract(epoch FROM moment.now) * 1000)
+    FROM moment
+    RETURNING id
+)
+INSERT INTO payloads (execution_id, kind, tenant_id, sha256, size_bytes, body, blob_key)
+SELECT id, 'input', $2, $10, $11, $12, $13 FROM accepted
+"""
+
+
+async def insert_execution(
+    conn: Connection,
+    tenant: UUID,
+    execution_id: UUID,
+    *,
+    script_id: UUID,
+    version: int,
+    limits: Limits,
+    seed: int,
+    labels: dict[str, str],
+    payload: StoredPayload,
+) -> None:
+    """Accept an execution: it is queued once this returns."""
+    await conn.execute(
+        INSERT_EXECUTION,
+        execution_id,
+        tenant,
+        script_id,
+        version,
+        labels,
+        limits.wall_ms,
+        limits.memory_bytes,
+        limits.max_output_bytes,
+        seed,
+        payload.sha256,
+        payload.size_bytes,
+        payload.body,
+        payload.blob_key,
+    )
+
+
+_EXECUTIONS = """
+SELECT e.id, e.status, e.labels, e.attempts, e.created_at, e.started_at, e.finished_at,
+       e.error, e.seed, e.clock_ms, e.v8_version, e.run_ms, e.cpu_ms, e.peak_memory_bytes,
+       e.wall_ms, e.memory_bytes, e.max_output_bytes,
+       s.id AS script_id, s.name AS script_name, e.version,
+       encode(v.sha256, 'hex') AS script_sha256,
+       encode(i.sha256, 'hex') AS input_sha256, i.size_bytes AS input_bytes,
+       encode(r.sha256, 'hex') AS output_sha256, r.size_bytes AS output_bytes,
+       CASE WHEN $2 THEN r.body END AS result
+FROM executions AS e
+JOIN scripts AS s ON s.id = e.script_id
+JOIN script_versions AS v ON v.script_id = e.script_id AND v.version = e.version
+JOIN payloads AS i ON i.execution_id = e.id AND i.kind = 'input'
+LEFT JOIN payloads AS r ON r.execution_id = e.id AND r.kind = 'result'
+WHERE e.tenant_id = $1
+"""
+
+SELECT_EXECUTION = _EXECUTIONS + "AND e.id = $3"
+
+
+async def select_execution(conn: Connection, tenant: UUID, execution_id: UUID) -> Execution | None:
+    """Find one execution, a small result with it."""
+    row = await conn.fetchrow(SELECT_EXECUTION, tenant, True, execution_id)  # noqa: FBT003
+    return None if row is None else _execution(row)
+
+
+SELECT_EXECUTION_PAGE = (
+    _EXECUTIONS
+    + """
+AND e.id < $3
+AND ($4::uuid IS NULL OR e.script_id = $4)
+AND ($5::integer IS NULL OR e.version = $5)
+AND ($6::text IS NULL OR e.status = $6)
+AND e.labels @> $7
+AND ($8::timestamptz IS NULL OR e.created_at >= $8)
+AND ($9::timestamptz IS NULL OR e.created_at < $9)
+ORDER BY e.id DESC
+LIMIT $10
+"""
+)
+
+
+async def select_execution_page(
+    conn: Connection, tenant: UUID, wanted: ExecutionFilter, *, below: UUID, limit: int
+) -> list[Execution]:
+    """List executions, newest first, without their results."""
+    rows = await conn.fetch(
+        SELECT_EXECUTION_PAGE,
+        tenant,
+        False,  # noqa: FBT003 - a parameter of the statement
+        below,
+        wanted.script_id,
+        wanted.version,
+        wanted.status,
+        wanted.labels,
+        wanted.created_from,
+        wanted.created_before,
+        limit,
+    )
+    return [_execution(row) for row in rows]
+
+
+SELECT_STATUS = """
+SELECT status
+FROM executions
+WHERE tenant_id = $1 AND id = $2
+"""
+
+
+async def select_status(conn: Connection, tenant: UUID, execution_id: UUID) -> Status | None:
+    """Say where an execution stands."""
+    status = await conn.fetchval(SELECT_STATUS, tenant, execution_id)
+    return None if status is None else Status(status)
+
+
+SELECT_PAYLOAD = """
+SELECT sha256, size_bytes, body, blob_key
+FROM payloads
+WHERE tenant_id = $1 AND execution_id = $2 AND kind = $3
+"""
+
+
+async def select_payload(
+    conn: Connection, tenant: UUID, execution_id: UUID, kind: PayloadKind
+) -> StoredPayload | None:
+    """Find a stored payload."""
+    return optional_into(
+        StoredPayload, await conn.fetchrow(SELECT_PAYLOAD, tenant, execution_id, kind)
+    )
+
+
+def _execution(row: asyncpg.Record) -> Execution:
+    status = Status(row["status"])
+    script = ScriptVersionRef(
+        id=row["script_id"],
+        name=row["script_name"],
+        version=row["version"],
+        sha256=row["script_sha256"],
+    )
+    return Execution(
+        id=row["id"],
+        status=status,
+        script=script,
+        labels=row["labels"],
+        attempts=row["attempts"],
+        created_at=row["created_at"],
+        started_at=row["started_at"],
+        finished_at=row["finished_at"],
+        error=UNSET if row["error"] is None else Raw(row["error"]),
+        result_url=(f"/executions/{row['id']}/result" if status is Status.SUCCEEDED else UNSET),
+        result=UNSET if row["result"] is None else Raw(row["result"]),
+        receipt=_receipt(row, script) if status.final else UNSET,
+    )
+
+
+def _receipt(row: asyncpg.Record, script: ScriptVersionRef) -> Receipt:
+    created, started, finished = row["created_at"], row["started_at"], row["finished_at"]
+    output = None
+    if row["output_sha256"] is not None:
+        output = PayloadRef(sha256=row["output_sha256"], bytes=row["output_bytes"])
+    return Receipt(
+        script=script,
+        input=PayloadRef(sha256=row["input_sha256"], bytes=row["input_bytes"]),
+        output=output,
+        seed=row["seed"],
+        clock_ms=row["clock_ms"],
+        v8_version=row["v8_version"],
+        limits=Limits(
+            wall_ms=row["wall_ms"],
+            memory_bytes=row["memory_bytes"],
+            max_output_bytes=row["max_output_bytes"],
+        ),
+        attempts=row["attempts"],
+        created_at=created,
+        started_at=started,
+        finished_at=finished,
+        queued_ms=None if started is None else _ms(started - created),
+        run_ms=row["run_ms"],
+        lead_ms=_ms(finished - created),
+        cpu_ms=row["cpu_ms"],
+        peak_memory_bytes=row["peak_memory_bytes"],
+    )
+
+
+def _ms(duration: timedelta) -> float:
+    return duration / timedelta(milliseconds=1)

@@ -1,0 +1,115 @@
+"""The API: routes, error handlers and the lifespan of what they stand on."""
+
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import UUID
+
+import uvicorn
+from litestar import Litestar, get
+from litestar.datastructures import State
+from litestar.di import Provide
+from litestar.exceptions import HTTPException
+from litestar.openapi.config import OpenAPIConfig
+from litestar.openapi.plugins import SwaggerRenderPlugin
+
+from app.errors import CrivoError, Problem
+from app.executions.api import router as executions
+from app.http.bodies import AnyRequest
+from app.http.guard import is_loopback, loopback_only
+from app.http.problems import render_http_exception, render_problem, render_unexpected
+from app.resources import Resources, open_resources
+from app.sandbox.pool import PoolConfig
+from app.scripts.api import router as scripts
+from app.scripts.uploads import MAX_UPLOAD_BYTES
+from app.settings import Settings, load_settings
+from app.telemetry import configure_logging
+from app.tenants.model import DEFAULT_TENANT
+from app.workers.api import router as health
+
+# Upload checks share one cell; who comes after this many waiting ones gets 503.
+_CHECKS_WAITING = 16
+
+
+def create_app(settings: Settings) -> Litestar:
+    """Build the application; its resources are opened by its lifespan."""
+
+    @asynccontextmanager
+    async def lifespan(app: Litestar) -> AsyncIterator[None]:
+        cells = PoolConfig(cells=1, warm=1, max_waiting=_CHECKS_WAITING)
+        async with open_resources(settings, cells=cells) as resources:
+            app.state.resources = resources
+            yield
+
+    return Litestar(
+        route_handlers=[scripts, executions, health, openapi_document],
+        dependencies={
+            "resources": Provide(_resources, sync_to_thread=False),
+            "tenant": Provide(_tenant, sync_to_thread=False),
+        },
+        exception_handlers={
+            Problem: render_problem,
+            HTTPException: render_http_exception,
+            Exception: render_unexpected,
+        },
+        middleware=[loopback_only],
+        lifespan=[lifespan],
+        # app.telemetry has configured the logs.
+        logging_config=None,
+        openapi_config=OpenAPIConfig(
+            title="Crivo",
+            version="0.1.0",
+            description="Versioned JavaScript preprocessing scripts, run over JSON data.",
+            path="/docs",
+            render_plugins=[SwaggerRenderPlugin(path="/")],
+            use_handler_docstrings=True,
+        ),
+        request_max_body_size=MAX_UPLOAD_BYTES,
+    )
+
+
+@get("/openapi.json", include_in_schema=False)
+async def openapi_document(request: AnyRequest) -> dict[str, Any]:
+    """Give the OpenAPI document."""
+    return request.app.openapi_schema.to_schema()
+
+
+def main() -> int:
+    """Serve the API from the environment's settings; 2 when it cannot start."""
+    try:
+        settings = load_settings()
+        if not is_loopback(settings.host):
+            message = f"CRIVO_HOST={settings.host}: only loopback until there are API keys"
+            raise CrivoError(message)
+    except CrivoError as error:
+        sys.stderr.write(f"api: {error}\n")
+        return 2
+    configure_logging(settings.log_level)
+    server = uvicorn.Server(
+        uvicorn.Config(
+            create_app(settings),
+            host=settings.host,
+            port=settings.port,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=5,
+        )
+    )
+    server.run()
+    return 0 if server.started else 2
+
+
+def _resources(state: State) -> Resources:
+    resources: Resources = state.resources
+    return resources
+
+
+def _tenant() -> UUID:
+    # Until there are API keys, everything is the default tenant's.
+    return DEFAULT_TENANT
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,128 @@
+"""Read an upload in its three forms: JSON, the raw file, a multipart form."""
+
+from typing import TypeVar
+
+import msgspec
+from litestar.datastructures import UploadFile
+
+from app.http.bodies import (
+    AnyRequest,
+    UnsupportedMediaType,
+    invalid,
+    invalid_by,
+    media_type_of,
+    read_body,
+    read_json,
+    require_identity_encoding,
+)
+from app.http.openapi import RAW_TEXT, JsonSchema, schema_of
+from app.scripts.model import MAX_SOURCE_BYTES, AddVersion, CreateScript, InvalidScript
+from app.settings import KIB
+
+T = TypeVar("T", CreateScript, AddVersion)
+
+# JSON may write one byte of a source as six (\\u0000), and has its other members.
+MAX_UPLOAD_BYTES = 6 * MAX_SOURCE_BYTES + 64 * KIB
+
+RAW_TYPES = ("text/javascript", "application/javascript", "text/plain")
+
+_LIMITS = ("wall_ms", "memory_bytes", "max_output_bytes")
+
+
+def upload_content(shape: type[CreateScript | AddVersion]) -> dict[str, JsonSchema]:
+    """Give what the OpenAPI document says of an upload's body."""
+    form = {
+        "type": "object",
+        "properties": {
+            "file": {"type": "string", "format": "binary"},
+            **{name: {"type": "string"} for name in _texts(shape)},
+            **{name: {"type": "integer"} for name in _LIMITS},
+        },
+        "required": ["file", *(["name"] if "name" in _texts(shape) else [])],
+    }
+    return {
+        "application/json": schema_of(shape),
+        "text/javascript": RAW_TEXT,
+        "multipart/form-data": form,
+    }
+
+
+async def read_upload(request: AnyRequest, shape: type[T]) -> T:
+    """Read an upload.
+
+    Raises UnsupportedMediaType, MalformedRequest, InvalidRequest, BodyTooLarge, and
+    InvalidScript when a file is not UTF-8.
+    """
+    require_identity_encoding(request)
+    media_type = media_type_of(request)
+    if media_type == "multipart/form-data":
+        return await _read_form(request, shape)
+    if media_type in RAW_TYPES:
+        source = await read_body(request, max_bytes=MAX_UPLOAD_BYTES)
+        return _shaped(shape, source, dict(request.query_params))
+    if media_type == "application/json":
+        return await read_json(request, shape, max_bytes=MAX_UPLOAD_BYTES)
+    message = (
+        f"Content-Type is {media_type or 'missing'}; send application/json, "
+        "multipart/form-data or the file itself as text/javascript"
+    )
+    raise UnsupportedMediaType(message)
+
+
+async def _read_form(request: AnyRequest, shape: type[T]) -> T:
+    form = await request.form()
+    fields: dict[str, str] = {}
+    source: bytes | None = None
+    for name, value in form.multi_items():
+        if isinstance(value, UploadFile):
+            content = await value.read()
+        elif isinstance(value, str):
+            content = value.encode()
+        else:
+            raise invalid(f"/{name}", "a text or a file is expected")
+        if name in fields or (name in ("file", "source") and source is not None):
+            raise invalid(f"/{name}", "the form has this more than once")
+        if name in ("file", "source"):
+            source = content
+        else:
+            fields[name] = content.decode(errors="replace")
+    if source is None:
+        raise invalid("/file", "the form has no file")
+    return _shaped(shape, source, fields)
+
+
+def _shaped(shape: type[T], source: bytes, fields: dict[str, str]) -> T:
+    """Make the same struct that the JSON form gives, from a file and plain texts."""
+    unknown = sorted(set(fields) - set(_texts(shape)) - set(_LIMITS))
+    if unknown:
+        known = ", ".join((*_texts(shape), *_LIMITS))
+        raise invalid(f"/{unknown[0]}", f"unknown; what can be given is {known}")
+    texts = {name: fields[name] for name in _texts(shape) if name in fields}
+    limits = {name: fields[name] for name in _LIMITS if name in fields}
+    try:
+        return msgspec.convert(
+            {**texts, "source": _decoded(source), "limits": limits}, shape, strict=False
+        )
+    except msgspec.ValidationError as error:
+        raise invalid_by(error) from None
+
+
+def _texts(shape: type[CreateScript | AddVersion]) -> tuple[str, ...]:
+    return tuple(name for name in shape.__struct_fields__ if name not in ("source", "limits"))
+
+
+def _decoded(source: bytes) -> str:
+    try:
+        return source.decode()
+    except UnicodeDecodeError as error:
+        before = source[: error.start].decode()
+        line_start = before.rfind("\n") + 1
+        message = f"byte {error.start} (0x{source[error.start]:02x}) is not UTF-8"
+        finding = {
+            "line": before.count("\n") + 1,
+            "column": len(before[line_start:].encode("utf-16-le")) // 2 + 1,
+            "code": "invalid_utf8",
+            "message": message,
+            "excerpt": None,
+        }
+        raise InvalidScript(message, errors=[finding]) from None

@@ -1,0 +1,102 @@
+"""The worker process: arq answers the bell, the dispatcher does the work beside it."""
+
+import asyncio
+import os
+import signal
+import sys
+from contextlib import suppress
+from typing import Any, Final
+
+import structlog
+from arq.connections import RedisSettings
+from arq.worker import Worker, func
+from redis.exceptions import RedisError
+
+from app.errors import CrivoError
+from app.executions.jobs import Dispatcher
+from app.queue import RING, deserialize, serialize
+from app.resources import open_resources
+from app.sandbox.pool import PoolConfig, SandboxUnavailable
+from app.settings import Settings, load_settings
+from app.telemetry import configure_logging
+
+log = structlog.get_logger(__name__)
+
+# arq asks Redis this often: half of it is what a submission waits on an idle system.
+_POLL_SECONDS: Final = 0.05
+_LONGEST_PAUSE_SECONDS: Final = 5.0
+
+
+async def ring(ctx: dict[str, Any]) -> None:
+    """Wake the dispatcher: something waits in PostgreSQL."""
+    ctx["dispatcher"].wake()
+
+
+async def work(settings: Settings) -> None:
+    """Work until SIGTERM or SIGINT."""
+    slots = settings.worker_slots or os.cpu_count() or 1
+    async with open_resources(settings, cells=PoolConfig(cells=slots, warm=slots)) as resources:
+        dispatcher = Dispatcher(resources, slots=slots)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, dispatcher.stop)
+        log.info(
+            "worker.started",
+            id=str(dispatcher.id),
+            slots=slots,
+            v8_version=resources.sandbox.v8_version,
+            lockdown=resources.sandbox.lockdown,
+        )
+        bell = asyncio.create_task(answer_bell(settings, dispatcher))
+        try:
+            await dispatcher.run_until_stopped()
+        finally:
+            bell.cancel()
+            with suppress(asyncio.CancelledError):
+                await bell
+        log.info("worker.stopped", id=str(dispatcher.id))
+
+
+async def answer_bell(settings: Settings, dispatcher: Dispatcher) -> None:
+    """Run arq's worker for ever; it ends when Redis dies, and is started again with backoff.
+
+    Without it nothing is lost: the dispatcher looks for work by itself every second.
+    """
+    pause_seconds = 0.1
+    while True:
+        arq = Worker(
+            functions=[func(ring, name=RING, keep_result=0, max_tries=1)],
+            redis_settings=RedisSettings.from_dsn(settings.redis_url),
+            ctx={"dispatcher": dispatcher},
+            handle_signals=False,
+            poll_delay=_POLL_SECONDS,
+            job_serializer=serialize,
+            job_deserializer=deserialize,
+        )
+        started = asyncio.get_running_loop().time()
+        try:
+            await arq.async_run()
+        except (RedisError, OSError, TimeoutError) as error:
+            log.warning("bell.not_heard", reason=str(error))
+        finally:
+            with suppress(RedisError, OSError, AttributeError):
+                await arq.close()
+        lasted_seconds = asyncio.get_running_loop().time() - started
+        pause_seconds = 0.1 if lasted_seconds > _LONGEST_PAUSE_SECONDS else pause_seconds * 2
+        await asyncio.sleep(min(pause_seconds, _LONGEST_PAUSE_SECONDS))
+
+
+def main() -> int:
+    """Run the worker from the environment's settings; 2 when it cannot start."""
+    try:
+        settings = load_settings()
+        configure_logging(settings.log_level)
+        asyncio.run(work(settings))
+    except (CrivoError, SandboxUnavailable, OSError) as error:
+        sys.stderr.write(f"worker: {error}\n")
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

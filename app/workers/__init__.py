@@ -1,0 +1,1 @@
+"""Workers: the processes that run executions, as the database sees them."""

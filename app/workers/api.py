@@ -1,0 +1,64 @@
+"""HTTP routes that tell whether the system works."""
+
+from litestar import Response, Router, get
+from msgspec import Struct
+
+from app.db import UNAVAILABLE
+from app.resources import Resources
+from app.workers import store
+from app.workers.model import Worker
+
+# Several signs of life may be late before a worker counts as gone.
+SEEN_WITHIN_SECONDS = 15.0
+
+
+class Live(Struct, frozen=True):
+    """The process answers."""
+
+    live: bool = True
+
+
+class Ready(Struct, frozen=True, kw_only=True):
+    """Whether executions are accepted and run, and if not, what is missing.
+
+    `lockdown` is what holds this process's own sandbox, measured inside it; each worker
+    says the same of its own.
+    """
+
+    ready: bool
+    missing: list[str]
+    v8_version: str
+    lockdown: dict[str, str]
+    workers: list[Worker]
+
+
+@get("/live")
+async def live() -> Live:
+    """Say that the API's process answers."""
+    return Live()
+
+
+@get("/ready")
+async def ready(resources: Resources) -> Response[Ready]:
+    """Say whether PostgreSQL answers and a worker is alive: 200, else 503."""
+    missing = []
+    alive: list[Worker] = []
+    try:
+        async with resources.pool.acquire(timeout=2) as conn:
+            alive = await store.select_workers(conn, seen_within_seconds=SEEN_WITHIN_SECONDS)
+    except UNAVAILABLE:
+        missing.append("PostgreSQL does not answer")
+    else:
+        if not alive:
+            missing.append("no worker is alive")
+    answer = Ready(
+        ready=not missing,
+        missing=missing,
+        v8_version=resources.sandbox.v8_version,
+        lockdown=resources.sandbox.lockdown,
+        workers=alive,
+    )
+    return Response(answer, status_code=503 if missing else 200)
+
+
+router = Router(path="/health", tags=["health"], route_handlers=[live, ready])

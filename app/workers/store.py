@@ -1,0 +1,51 @@
+"""SQL of the workers' signs of life."""
+
+from uuid import UUID
+
+from app.db import Connection, into
+from app.workers.model import Worker
+
+SEE_WORKER = """
+INSERT INTO workers (id, host, pid, slots, v8_version, lockdown)
+VALUES ($1, $2, $3, $4, $5, $6)
+ON CONFLICT (id) DO UPDATE SET seen_at = now()
+"""
+
+
+async def see_worker(
+    conn: Connection,
+    worker: UUID,
+    *,
+    host: str,
+    pid: int,
+    slots: int,
+    v8_version: str,
+    lockdown: dict[str, str],
+) -> None:
+    """Say that a worker is alive."""
+    await conn.execute(SEE_WORKER, worker, host, pid, slots, v8_version, lockdown)
+
+
+FORGET_WORKERS = """
+DELETE FROM workers
+WHERE id = $1 OR seen_at < now() - interval '1 day'
+"""
+
+
+async def forget_worker(conn: Connection, worker: UUID) -> None:
+    """Take a worker that stops off the list, and those that nobody has seen for a day."""
+    await conn.execute(FORGET_WORKERS, worker)
+
+
+SELECT_WORKERS = """
+SELECT host, pid, slots, v8_version, lockdown
+FROM workers
+WHERE seen_at > now() - make_interval(secs => $1)
+ORDER BY started_at
+"""
+
+
+async def select_workers(conn: Connection, *, seen_within_seconds: float) -> list[Worker]:
+    """List the workers that are alive."""
+    rows = await conn.fetch(SELECT_WORKERS, seen_within_seconds)
+    return [into(Worker, row) for row in rows]
