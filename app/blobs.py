@@ -47,8 +47,8 @@ class Blobs:
             return
 
 
-class _Aborted(Exception):  # noqa: N818 - never leaves this module: it ends an upload
-    pass
+class _Aborted(Exception):
+    """Ends an upload; never leaves this module."""
 
 
 class BlobWriter:
@@ -59,7 +59,7 @@ class BlobWriter:
         self._store = store
         self._key = key
         # One chunk in flight: a slow store slows its producer instead of filling memory.
-        self._chunks: asyncio.Queue[bytes | None | _Aborted] = asyncio.Queue(maxsize=1)
+        self._chunks: asyncio.Queue[bytes | _Aborted | None] = asyncio.Queue(maxsize=1)
         self._upload: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -81,10 +81,9 @@ class BlobWriter:
         except _Aborted:
             return
 
-    async def _offer(self, item: bytes | None | _Aborted) -> None:
+    async def _offer(self, item: bytes | _Aborted | None) -> None:
         if self._upload is None:
-            message = "the writer is not open"
-            raise RuntimeError(message)
+            raise RuntimeError("the writer is not open")
         offer = asyncio.ensure_future(self._chunks.put(item))
         await asyncio.wait({offer, self._upload}, return_when=asyncio.FIRST_COMPLETED)
         if not offer.done():

@@ -79,11 +79,11 @@ def main() -> int:
     """Serve the API from the environment's settings; 2 when it cannot start."""
     try:
         settings = load_settings()
-        if not is_loopback(settings.host):
-            message = f"CRIVO_HOST={settings.host}: only loopback until there are API keys"
-            raise CrivoError(message)
     except CrivoError as error:
         sys.stderr.write(f"api: {error}\n")
+        return 2
+    if not is_loopback(settings.host):
+        sys.stderr.write(f"api: CRIVO_HOST={settings.host}: loopback only until there are keys\n")
         return 2
     configure_logging(settings.log_level)
     server = uvicorn.Server(

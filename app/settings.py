@@ -158,6 +158,5 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         ("default_memory_bytes", "max_memory_bytes"),
     ):
         if getattr(settings, default) > getattr(settings, ceiling):
-            message = f"{variable_of(default)} is above {variable_of(ceiling)}"
-            raise InvalidSetting(message)
+            raise InvalidSetting(f"{variable_of(default)} is above {variable_of(ceiling)}")
     return settings

@@ -11,6 +11,7 @@ from litestar.params import Parameter
 from litestar.response import Stream
 from msgspec import Struct
 
+from app.errors import MalformedRequest
 from app.executions import service
 from app.executions.model import (
     MAX_ENVELOPE_BYTES,
@@ -86,8 +87,9 @@ async def submit_raw(
     `label=name:value` as often as wanted.
     """
     if media_type_of(request) == "multipart/form-data":
-        message = "the body is the data itself: send it with --data-binary, not as a form"
-        raise UnsupportedMediaType(message)
+        raise UnsupportedMediaType(
+            "the body is the data itself: send it with --data-binary, not as a form"
+        )
     execution_id = await service.submit(
         resources,
         tenant,
@@ -99,7 +101,7 @@ async def submit_raw(
 
 
 @get("/executions")
-async def list_executions(
+async def list_executions(  # noqa: PLR0913 - one parameter a filter
     resources: Resources,
     tenant: UUID,
     script: Annotated[
@@ -121,8 +123,8 @@ async def list_executions(
     wanted = ExecutionFilter(
         status=status,
         labels=_labels(label or []),
-        created_from=created_from,
-        created_before=created_before,
+        created_from=_aware("created_from", created_from),
+        created_before=_aware("created_before", created_before),
     )
     return await service.browse(
         resources, tenant, wanted, script=script, cursor=cursor, limit=limit
@@ -191,10 +193,15 @@ def _labels(texts: list[str]) -> dict[str, str]:
     return labels
 
 
+def _aware(name: str, moment: datetime | None) -> datetime | None:
+    if moment is not None and moment.tzinfo is None:
+        raise MalformedRequest(f"{name} has no offset from UTC; write 2026-01-31T12:00:00Z")
+    return moment
+
+
 def _id(text: str) -> UUID:
     if not is_uuid(text):
-        message = f"{text!r} is not an execution's id"
-        raise ExecutionNotFound(message)
+        raise ExecutionNotFound(f"{text!r} is not an execution's id")
     return UUID(text)
 
 

@@ -60,7 +60,9 @@ async def run(resources: Resources, held: Claim) -> None:
     )
 
 
-class _NotSucceeded(Exception):  # noqa: N818 - never leaves this module: it gives up a result
+class _NotSucceeded(Exception):
+    """Gives up a half-written result; never leaves this module."""
+
     def __init__(self, report: Report) -> None:
         super().__init__()
         self.report = report
@@ -78,7 +80,7 @@ async def _attempt(resources: Resources, held: Claim) -> tuple[Report, StoredPay
                 sink=writer.write,
             )
             if not isinstance(report.outcome, Succeeded):
-                raise _NotSucceeded(report)
+                raise _NotSucceeded(report)  # noqa: TRY301 - it must pass through the writer
     except _NotSucceeded as ended:
         return ended.report, None
     return report, writer.stored()
@@ -148,7 +150,7 @@ def error_document(kind: ErrorKind, message: str, **more: object) -> bytes:
     return json.dumps({"kind": kind, "message": message, **present}).encode("ascii")
 
 
-def _failure(outcome: Outcome) -> _Failure | None:
+def _failure(outcome: Outcome) -> _Failure | None:  # noqa: PLR0911 - one line an outcome
     match outcome:
         case Succeeded():
             return None

@@ -130,8 +130,7 @@ async def result_of(resources: Resources, tenant: UUID, execution_id: UUID) -> S
         status = await _finished(conn, tenant, execution_id)
         found = await store.select_payload(conn, tenant, execution_id, PayloadKind.RESULT)
     if found is None:
-        message = f"the execution {status}; GET /executions/{execution_id} says why"
-        raise NoResult(message)
+        raise NoResult(f"the execution {status}; GET /executions/{execution_id} says why")
     return found
 
 
@@ -169,8 +168,7 @@ async def _finished(conn: Connection, tenant: UUID, execution_id: UUID) -> Statu
     if status is None:
         raise _no_execution(execution_id)
     if not status.final:
-        message = f"the execution is {status}"
-        raise NotFinished(message, headers=RETRY_AFTER)
+        raise NotFinished(f"the execution is {status}", headers=RETRY_AFTER)
     return status
 
 

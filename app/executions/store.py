@@ -37,7 +37,7 @@ SELECT id, 'input', $2, $10, $11, $12, $13 FROM accepted
 """
 
 
-async def insert_execution(
+async def insert_execution(  # noqa: PLR0913 - one parameter a column
     conn: Connection,
     tenant: UUID,
     execution_id: UUID,

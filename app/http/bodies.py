@@ -51,8 +51,10 @@ def require_identity_encoding(request: AnyRequest) -> None:
     """Refuse a compressed body. Raises UnsupportedMediaType."""
     encoding = request.headers.get("content-encoding", "identity").strip().lower()
     if encoding not in ("", "identity"):
-        message = f"Content-Encoding {encoding!r} is not supported; send the body as it is"
-        raise UnsupportedMediaType(message, headers={"Accept-Encoding": "identity"})
+        raise UnsupportedMediaType(
+            f"Content-Encoding {encoding!r} is not supported; send the body as it is",
+            headers={"Accept-Encoding": "identity"},
+        )
 
 
 async def stream_body(request: AnyRequest, *, max_bytes: int) -> AsyncIterator[bytes]:
@@ -60,21 +62,18 @@ async def stream_body(request: AnyRequest, *, max_bytes: int) -> AsyncIterator[b
     require_identity_encoding(request)
     announced = request.content_length
     if announced is not None and announced > max_bytes:
-        message = f"the body has {announced} bytes; the limit is {max_bytes}"
-        raise BodyTooLarge(message)
+        raise BodyTooLarge(f"the body has {announced} bytes; the limit is {max_bytes}")
     received = 0
     try:
         async for chunk in request.stream():
             received += len(chunk)
             if received > max_bytes:
-                message = f"the body has more than {max_bytes} bytes, the limit"
-                raise BodyTooLarge(message)
+                raise BodyTooLarge(f"the body has more than {max_bytes} bytes, the limit")
             if chunk:
                 yield chunk
     except InternalServerException as error:
         # Litestar's word for a connection that was closed in the middle of a body.
-        message = f"the connection was closed after {received} bytes"
-        raise ClientGone(message) from error
+        raise ClientGone(f"the connection was closed after {received} bytes") from error
 
 
 async def read_body(request: AnyRequest, *, max_bytes: int) -> bytes:
@@ -89,16 +88,16 @@ async def read_json(request: AnyRequest, shape: type[T], *, max_bytes: int, hint
     JSON pointer for what does not fit the struct.
     """
     if media_type_of(request) != "application/json":
-        message = f"Content-Type is {media_type_of(request) or 'missing'}; use application/json"
-        raise UnsupportedMediaType(message)
+        raise UnsupportedMediaType(
+            f"Content-Type is {media_type_of(request) or 'missing'}; use application/json"
+        )
     body = await read_body(request, max_bytes=max_bytes)
     try:
         return msgspec.json.decode(body, type=shape)
     except msgspec.ValidationError as error:
         raise invalid_by(error) from None
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        message = f"the body is not JSON: {error}{hint}"
-        raise MalformedRequest(message) from None
+        raise MalformedRequest(f"the body is not JSON: {error}{hint}") from None
 
 
 def invalid_by(error: msgspec.ValidationError) -> InvalidRequest:

@@ -9,6 +9,7 @@ import ipaddress
 from urllib.parse import urlsplit
 
 import msgspec
+from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from app.errors import Problem
@@ -43,7 +44,7 @@ def loopback_only(app: ASGIApp) -> ASGIApp:
     """Wrap the application: refuse foreign Host and cross-site Origin before anything else."""
 
     async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] != ScopeType.HTTP:
             await app(scope, receive, send)
             return
         problem = _refusal(dict(scope["headers"]))

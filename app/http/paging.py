@@ -44,5 +44,4 @@ def decode_cursor(cursor: str | None) -> UUID:
     try:
         return UUID(bytes=base64.b64decode(cursor + "==", altchars=b"-_", validate=True))
     except (ValueError, binascii.Error):
-        message = f"cursor {cursor!r} is not one that a page gave"
-        raise MalformedRequest(message) from None
+        raise MalformedRequest(f"cursor {cursor!r} is not one that a page gave") from None

@@ -189,8 +189,7 @@ def _version_number(text: str) -> int:
     number = _number(text)
     if number is not None and number > 0:
         return number
-    message = f"{text!r} is not a version's number"
-    raise VersionNotFound(message)
+    raise VersionNotFound(f"{text!r} is not a version's number")
 
 
 def _below(cursor: str | None) -> int:
@@ -199,8 +198,7 @@ def _below(cursor: str | None) -> int:
     number = _number(cursor)
     if number is not None:
         return number
-    message = f"cursor {cursor!r} is not one that a page gave"
-    raise MalformedRequest(message)
+    raise MalformedRequest(f"cursor {cursor!r} is not one that a page gave")
 
 
 def _number(text: str) -> int | None:

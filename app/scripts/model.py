@@ -185,8 +185,7 @@ def parse_ref(text: str) -> ScriptRef:
         return ScriptRef(script=subject, selector=int(selector))
     if _ALIAS.match(selector):
         return ScriptRef(script=subject, selector=selector)
-    message = f"{selector!r} is neither a version's number nor an alias"
-    raise VersionNotFound(message)
+    raise VersionNotFound(f"{selector!r} is neither a version's number nor an alias")
 
 
 def parse_script(text: str) -> UUID | str:
@@ -195,8 +194,7 @@ def parse_script(text: str) -> UUID | str:
         return UUID(text)
     if re.match(r"^[a-z0-9][a-z0-9._-]{0,62}\Z", text):
         return text
-    message = f"{text!r} is neither a script's id nor a name"
-    raise ScriptNotFound(message)
+    raise ScriptNotFound(f"{text!r} is neither a script's id nor a name")
 
 
 def is_alias(text: str) -> bool:

@@ -89,8 +89,9 @@ async def check(resources: Resources, tenant: UUID, source: str) -> bytes:
     """
     encoded = source.encode()
     if len(encoded) > MAX_SOURCE_BYTES:
-        message = f"the source has {len(encoded)} bytes; the limit is {MAX_SOURCE_BYTES}"
-        raise SourceTooLarge(message)
+        raise SourceTooLarge(
+            f"the source has {len(encoded)} bytes; the limit is {MAX_SOURCE_BYTES}"
+        )
     try:
         findings = await resources.sandbox.check(encoded, tenant=str(tenant))
     except PoolBusy as busy:
@@ -177,13 +178,11 @@ async def resolve(
     """
     found = await store.resolve(conn, tenant, ref)
     if found is None:
-        message = f"no script {str(ref.script)!r}"
-        raise ScriptNotFound(message)
+        raise ScriptNotFound(f"no script {str(ref.script)!r}")
     if isinstance(found, UUID):
         raise _no_version(str(ref.script), ref.selector)
     if found.archived_at is not None and not archived_too:
-        message = f"the script {str(ref.script)!r} is archived and takes no executions"
-        raise ScriptArchived(message)
+        raise ScriptArchived(f"the script {str(ref.script)!r} is archived and takes no executions")
     return found
 
 
@@ -237,20 +236,17 @@ async def _locked(
     async with resources.pool.acquire() as conn, conn.transaction():
         locked = await store.lock_script(conn, tenant, script)
         if locked is None:
-            message = f"no script {str(script)!r}"
-            raise ScriptNotFound(message)
+            raise ScriptNotFound(f"no script {str(script)!r}")
         script_id, archived = locked
         if archived and not archived_too:
-            message = f"the script {str(script)!r} is archived and does not change"
-            raise ScriptArchived(message)
+            raise ScriptArchived(f"the script {str(script)!r} is archived and does not change")
         yield conn, script_id
 
 
 async def _read(conn: Connection, tenant: UUID, script: UUID | str) -> Script:
     found = await store.select_script(conn, tenant, script)
     if found is None:
-        message = f"no script {str(script)!r}"
-        raise ScriptNotFound(message)
+        raise ScriptNotFound(f"no script {str(script)!r}")
     return found
 
 

@@ -1,6 +1,5 @@
 """SQL of scripts, their versions and their aliases."""
 
-from collections.abc import Mapping
 from uuid import UUID
 
 import asyncpg
@@ -32,8 +31,7 @@ async def insert_script(
     except asyncpg.UniqueViolationError as error:
         if error.constraint_name != "scripts_name_key":
             raise
-        message = f"the name {name!r} is taken; archived scripts keep theirs"
-        raise NameTaken(message) from None
+        raise NameTaken(f"the name {name!r} is taken; archived scripts keep theirs") from None
 
 
 INSERT_VERSION = """
@@ -292,7 +290,7 @@ def _id_or_name(script: UUID | str) -> tuple[UUID | None, str | None]:
     return (script, None) if isinstance(script, UUID) else (None, script)
 
 
-def _limits(row: Mapping[str, object]) -> LimitChoice:
+def _limits(row: asyncpg.Record) -> LimitChoice:
     return msgspec.convert({name: row[name] for name in LimitChoice.__struct_fields__}, LimitChoice)
 
 

@@ -4,6 +4,7 @@ from typing import TypeVar
 
 import msgspec
 from litestar.datastructures import UploadFile
+from msgspec import Struct
 
 from app.http.bodies import (
     AnyRequest,
@@ -62,11 +63,10 @@ async def read_upload(request: AnyRequest, shape: type[T]) -> T:
         return _shaped(shape, source, dict(request.query_params))
     if media_type == "application/json":
         return await read_json(request, shape, max_bytes=MAX_UPLOAD_BYTES)
-    message = (
+    raise UnsupportedMediaType(
         f"Content-Type is {media_type or 'missing'}; send application/json, "
         "multipart/form-data or the file itself as text/javascript"
     )
-    raise UnsupportedMediaType(message)
 
 
 async def _read_form(request: AnyRequest, shape: type[T]) -> T:
@@ -107,7 +107,7 @@ def _shaped(shape: type[T], source: bytes, fields: dict[str, str]) -> T:
         raise invalid_by(error) from None
 
 
-def _texts(shape: type[CreateScript | AddVersion]) -> tuple[str, ...]:
+def _texts(shape: type[Struct]) -> tuple[str, ...]:
     return tuple(name for name in shape.__struct_fields__ if name not in ("source", "limits"))
 
 
