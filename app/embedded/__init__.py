@@ -1,0 +1,1 @@
+"""The embedded default: PostgreSQL, Redis, API and worker below one data folder."""

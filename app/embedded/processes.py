@@ -1,0 +1,143 @@
+"""Start a child that dies with this process, watch its log, and stop it in bounded time."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from msgspec import Struct
+
+from app.embedded.errors import GaveUp
+
+MAX_LOG_BYTES: Final = 10 * 1024 * 1024
+_LAST_WORDS: Final = 15
+_GUARD: Final = Path(__file__).with_name("guard.py")
+_TICK_SECONDS: Final = 0.01
+
+
+class Service(Struct, frozen=True, kw_only=True):
+    """A program to keep running, as data.
+
+    `identity` is what `guard` takes. `is_ready` is asked again and again, so it is quick.
+    `death_signal` is sent by the kernel when this process dies; `stop_signal` asks for a
+    graceful stop, which gets `stop_seconds`. `before_start` clears the way and returns
+    file descriptors for the program to keep.
+    """
+
+    name: str
+    command: Sequence[str]
+    log: Path
+    is_ready: Callable[[], bool]
+    before_start: Callable[[], tuple[int, ...]] = lambda: ()
+    environ: Mapping[str, str] | None = None
+    folder: Path | None = None
+    identity: str = "self"
+    stop_signal: signal.Signals = signal.SIGTERM
+    death_signal: signal.Signals = signal.SIGKILL
+    start_seconds: float = 60.0
+    stop_seconds: float = 10.0
+
+
+def spawn(service: Service) -> subprocess.Popen[bytes]:
+    """Start it in a session of its own, so that a Ctrl-C reaches it only through us.
+
+    To be called in a thread that outlives the child: the kernel sends the death signal
+    when the thread that forked ends (prctl(2)).
+    """
+    service.log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    bound_log(service.log)
+    kept = service.before_start()
+    try:
+        with service.log.open("ab") as log:
+            return subprocess.Popen(  # noqa: S603 - the command is ours
+                guarded(service.command, service.identity, service.death_signal),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=service.environ,
+                cwd=service.folder,
+                start_new_session=True,
+                pass_fds=kept,
+            )
+    finally:
+        for descriptor in kept:
+            os.close(descriptor)
+
+
+def guarded(
+    command: Sequence[str], identity: str, death_signal: signal.Signals = signal.SIGKILL
+) -> list[str]:
+    """Put `guard` before a command."""
+    python = [sys.executable, "-I", "-S", str(_GUARD)]
+    return [*python, str(os.getpid()), str(int(death_signal)), identity, *command]
+
+
+def await_ready(service: Service, process: subprocess.Popen[bytes]) -> None:
+    """Wait until it is ready. Raises GaveUp when it dies or takes too long."""
+    deadline = time.monotonic() + service.start_seconds
+    while not service.is_ready():
+        if process.poll() is not None:
+            message = f"{service.name} ended with {ending_of(process)}"
+            raise GaveUp(message + last_words(service.log))
+        if time.monotonic() > deadline:
+            message = f"{service.name} is not ready after {service.start_seconds:.0f} s"
+            raise GaveUp(message + last_words(service.log))
+        time.sleep(_TICK_SECONDS)
+
+
+def stop(services: Sequence[tuple[Service, subprocess.Popen[bytes]]]) -> None:
+    """Ask all of them to stop, and kill what has not in its time."""
+    started = time.monotonic()
+    for service, process in services:
+        with suppress(ProcessLookupError):
+            process.send_signal(service.stop_signal)
+    for service, process in services:
+        left_seconds = max(0.0, started + service.stop_seconds - time.monotonic())
+        try:
+            process.wait(timeout=left_seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        sweep(process)
+
+
+def sweep(process: subprocess.Popen[bytes]) -> None:
+    """Kill what a dead child has left of its process group."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def ending_of(process: subprocess.Popen[bytes]) -> str:
+    """Say how a process ended: its exit code or its signal."""
+    code = process.returncode
+    if code is not None and code < 0:
+        return signal.Signals(-code).name
+    return f"exit code {code}"
+
+
+def last_words(log: Path) -> str:
+    """Give the end of a log, indented, below the name of the file."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - 8_192))
+            text = file.read().decode("utf-8", "replace")
+    except OSError:
+        return ""
+    lines = [f"    {line}" for line in text.splitlines()[-_LAST_WORDS:]]
+    return "\n".join([f"; the end of {log}:", *lines]) if lines else ""
+
+
+def bound_log(log: Path) -> None:
+    """Move a log that has grown too long to `.1`, in place: its writer keeps it open."""
+    try:
+        if log.stat().st_size <= MAX_LOG_BYTES:
+            return
+        log.with_name(f"{log.name}.1").write_bytes(log.read_bytes())
+        os.truncate(log, 0)
+    except FileNotFoundError:
+        return

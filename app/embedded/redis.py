@@ -1,0 +1,42 @@
+"""Run Redis as a doorbell: on a private socket, keeping nothing."""
+
+import signal
+import socket
+from pathlib import Path
+
+from app.embedded.processes import Service
+
+_ANSWER_SECONDS = 1.0
+
+
+def redis_url(sockets: Path) -> str:
+    """Name the server; `sockets` is plain enough to need no encoding."""
+    return f"unix://{sockets / 'redis.sock'}"
+
+
+def redis_service(program: Path, *, data: Path, sockets: Path, log: Path) -> Service:
+    """Describe the server for a supervisor; `data` is a folder of its own."""
+    data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = sockets / "redis.sock"
+    command = [str(program), "--port", "0", "--unixsocket", str(path), "--unixsocketperm", "600"]
+    command += ["--save", "", "--appendonly", "no", "--dir", str(data), "--daemonize", "no"]
+    return Service(
+        name="Redis",
+        command=command,
+        log=log,
+        is_ready=lambda: _answers(path),
+        folder=data,
+        stop_signal=signal.SIGTERM,
+        stop_seconds=5.0,
+    )
+
+
+def _answers(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+        client.settimeout(_ANSWER_SECONDS)
+        try:
+            client.connect(str(path))
+            client.sendall(b"PING\r\n")
+            return client.recv(16).startswith(b"+PONG")
+        except OSError:
+            return False

