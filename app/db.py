@@ -8,6 +8,7 @@ import asyncpg
 import msgspec
 from asyncpg.pool import PoolConnectionProxy
 
+from app.errors import CrivoError
 from app.settings import Settings
 
 # As text: asyncpg's classes are generic only to a type checker.
@@ -29,11 +30,20 @@ UNAVAILABLE = (
 )
 
 
+# The newest migration that this code needs; later ones are made so that it goes on working.
+SCHEMA_REVISION = "0001"
+
+
+class SchemaMissing(CrivoError):
+    """The database has not been migrated as far as this code needs."""
+
+
 @asynccontextmanager
 async def open_pool(settings: Settings) -> AsyncIterator[Pool]:
     """Open a pool on `settings.database_url`; closed with the context.
 
-    Raises one of UNAVAILABLE when the server cannot be reached.
+    Raises one of UNAVAILABLE when the server cannot be reached, SchemaMissing when the
+    migrations have not been run.
     """
     pool = asyncpg.create_pool(
         settings.database_url,
@@ -44,6 +54,7 @@ async def open_pool(settings: Settings) -> AsyncIterator[Pool]:
         init=_set_codecs,
     )
     async with pool:
+        await _require_schema(pool)
         yield pool
 
 
@@ -55,6 +66,24 @@ def into(shape: type[T], row: asyncpg.Record) -> T:
 def optional_into(shape: type[T], row: asyncpg.Record | None) -> T | None:
     """Turn a row, or no row, into a struct or None."""
     return None if row is None else into(shape, row)
+
+
+SELECT_REVISION = """
+SELECT version_num
+FROM alembic_version
+"""
+
+
+async def _require_schema(pool: Pool) -> None:
+    try:
+        found = await pool.fetchval(SELECT_REVISION)
+    except asyncpg.UndefinedTableError:
+        found = None
+    if found is None or found < SCHEMA_REVISION:
+        raise SchemaMissing(
+            f"the database is at revision {found or 'none'}, this code needs {SCHEMA_REVISION}: "
+            "run `python -m alembic upgrade head`"
+        )
 
 
 async def _set_codecs(connection: Connection) -> None:

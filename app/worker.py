@@ -12,6 +12,7 @@ from arq.connections import RedisSettings
 from arq.worker import Worker, func
 from redis.exceptions import RedisError
 
+from app.db import UNAVAILABLE
 from app.errors import CrivoError
 from app.executions.jobs import Dispatcher
 from app.queue import RING, deserialize, serialize
@@ -92,7 +93,7 @@ def main() -> int:
         settings = load_settings()
         configure_logging(settings.log_level)
         asyncio.run(work(settings))
-    except (CrivoError, SandboxUnavailable, OSError) as error:
+    except (CrivoError, SandboxUnavailable, *UNAVAILABLE) as error:
         sys.stderr.write(f"worker: {error}\n")
         return 2
     return 0

@@ -168,11 +168,11 @@ class SourceTooLarge(Problem):
 
 
 class CheckBusy(Problem):
-    """More uploads are being checked than fit."""
+    """More uploads are being checked than fit, or no sandbox can be started."""
 
     status = 503
     code = "check-busy"
-    title = "Too many uploads are being checked at once"
+    title = "The upload cannot be checked at the moment"
 
 
 def parse_ref(text: str) -> ScriptRef:

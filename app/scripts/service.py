@@ -14,7 +14,7 @@ from app.http.bodies import invalid
 from app.http.paging import Page, decode_cursor, page_of
 from app.resources import Resources
 from app.sandbox.outcomes import Finding
-from app.sandbox.pool import PoolBusy
+from app.sandbox.pool import PoolBusy, SandboxUnavailable
 from app.scripts import store
 from app.scripts.model import (
     MAX_SOURCE_BYTES,
@@ -94,7 +94,7 @@ async def check(resources: Resources, tenant: UUID, source: str) -> bytes:
         )
     try:
         findings = await resources.sandbox.check(encoded, tenant=str(tenant))
-    except PoolBusy as busy:
+    except (PoolBusy, SandboxUnavailable) as busy:
         raise CheckBusy(str(busy), headers={"Retry-After": "1"}) from None
     if findings:
         raise InvalidScript(_summary(findings), errors=[asdict(each) for each in findings])

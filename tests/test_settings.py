@@ -1,0 +1,41 @@
+"""Settings come from the environment, checked, each refusal naming its variable."""
+
+import pytest
+
+from app.settings import InvalidSetting, Settings, load_settings, variable_of
+
+
+def test_an_empty_environment_gives_the_defaults() -> None:
+    assert load_settings({}) == Settings()
+    assert load_settings({"CRIVO_PORT": ""}) == Settings()
+
+
+def test_each_setting_has_its_variable() -> None:
+    assert variable_of("database_url") == "DATABASE_URL"
+    assert variable_of("port") == "CRIVO_PORT"
+    assert load_settings({"CRIVO_PORT": "9000", "REDIS_URL": "redis://r"}) == Settings(
+        port=9000, redis_url="redis://r"
+    )
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("CRIVO_PORT", "0"),
+        ("CRIVO_PORT", "65536"),
+        ("CRIVO_PORT", "http"),
+        ("CRIVO_PORT", "80.5"),
+        ("CRIVO_LOG_LEVEL", "loud"),
+        ("CRIVO_MAX_WALL_MS", "300001"),
+        ("CRIVO_MAX_INPUT_BYTES", "268435457"),
+        ("CRIVO_DEFAULT_MEMORY_BYTES", "1"),
+    ],
+)
+def test_a_value_out_of_range_is_refused_by_the_variables_name(variable: str, value: str) -> None:
+    with pytest.raises(InvalidSetting, match=f"{variable}='{value}'"):
+        load_settings({variable: value})
+
+
+def test_a_default_above_its_ceiling_is_refused() -> None:
+    with pytest.raises(InvalidSetting, match="CRIVO_DEFAULT_WALL_MS is above CRIVO_MAX_WALL_MS"):
+        load_settings({"CRIVO_MAX_WALL_MS": "100"})
