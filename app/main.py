@@ -23,7 +23,7 @@ from app.resources import Resources, open_resources
 from app.sandbox.pool import PoolConfig
 from app.scripts.api import router as scripts
 from app.scripts.uploads import MAX_UPLOAD_BYTES
-from app.settings import Settings, load_settings
+from app.settings import Settings, load_service_settings
 from app.telemetry import configure_logging
 from app.tenants.model import DEFAULT_TENANT
 from app.workers.api import router as health
@@ -78,7 +78,7 @@ async def openapi_document(request: AnyRequest) -> dict[str, Any]:
 def main() -> int:
     """Serve the API from the environment's settings; 2 when it cannot start."""
     try:
-        settings = load_settings()
+        settings = load_service_settings()
     except CrivoError as error:
         sys.stderr.write(f"api: {error}\n")
         return 2

@@ -127,12 +127,16 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = MAX_PAYLOAD_BYTES
 
 
-_URLS: Final = ("database_url", "redis_url", "blob_url")
+_SCHEMES: Final = {
+    "database_url": ("postgresql", "postgres"),
+    "redis_url": ("redis", "rediss", "unix"),
+    "blob_url": ("file", "s3", "gs", "az", "memory"),
+}
 
 
 def variable_of(field: str) -> str:
     """Name the environment variable of a setting."""
-    return field.upper() if field in _URLS else f"CRIVO_{field.upper()}"
+    return field.upper() if field in _SCHEMES else f"CRIVO_{field.upper()}"
 
 
 def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
@@ -159,4 +163,22 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
     ):
         if getattr(settings, default) > getattr(settings, ceiling):
             raise InvalidSetting(f"{variable_of(default)} is above {variable_of(ceiling)}")
+    return settings
+
+
+def load_service_settings(environ: Mapping[str, str] = os.environ) -> Settings:
+    """Read the settings of an API or a worker, which are told where their servers are.
+
+    Raises InvalidSetting as load_settings does, and for a URL that is missing or of a scheme
+    that nothing here speaks.
+    """
+    settings = load_settings(environ)
+    for field, schemes in _SCHEMES.items():
+        url = getattr(settings, field)
+        if not url:
+            raise InvalidSetting(
+                f"{variable_of(field)} is not set; ./start.sh sets it for the embedded servers"
+            )
+        if url.partition("://")[0] not in schemes:
+            raise InvalidSetting(f"{variable_of(field)} must begin with {' or '.join(schemes)}://")
     return settings

@@ -18,7 +18,7 @@ from app.executions.jobs import Dispatcher
 from app.queue import RING, deserialize, serialize
 from app.resources import open_resources
 from app.sandbox.pool import PoolConfig, SandboxUnavailable
-from app.settings import Settings, load_settings
+from app.settings import Settings, load_service_settings
 from app.telemetry import configure_logging
 
 log = structlog.get_logger(__name__)
@@ -90,7 +90,7 @@ async def answer_bell(settings: Settings, dispatcher: Dispatcher) -> None:
 def main() -> int:
     """Run the worker from the environment's settings; 2 when it cannot start."""
     try:
-        settings = load_settings()
+        settings = load_service_settings()
         configure_logging(settings.log_level)
         asyncio.run(work(settings))
     except (CrivoError, SandboxUnavailable, *UNAVAILABLE) as error:

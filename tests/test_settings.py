@@ -2,7 +2,13 @@
 
 import pytest
 
-from app.settings import InvalidSetting, Settings, load_settings, variable_of
+from app.settings import (
+    InvalidSetting,
+    Settings,
+    load_service_settings,
+    load_settings,
+    variable_of,
+)
 
 
 def test_an_empty_environment_gives_the_defaults() -> None:
@@ -39,3 +45,13 @@ def test_a_value_out_of_range_is_refused_by_the_variables_name(variable: str, va
 def test_a_default_above_its_ceiling_is_refused() -> None:
     with pytest.raises(InvalidSetting, match="CRIVO_DEFAULT_WALL_MS is above CRIVO_MAX_WALL_MS"):
         load_settings({"CRIVO_MAX_WALL_MS": "100"})
+
+
+@pytest.mark.parametrize("missing", ["DATABASE_URL", "REDIS_URL", "BLOB_URL"])
+@pytest.mark.parametrize("value", ["", "http://somewhere"])
+def test_a_service_without_a_servers_url_is_refused(missing: str, value: str) -> None:
+    urls = {"DATABASE_URL": "postgresql:///x", "REDIS_URL": "redis://r", "BLOB_URL": "file:///b"}
+
+    assert load_service_settings(urls).redis_url == "redis://r"
+    with pytest.raises(InvalidSetting, match=missing):
+        load_service_settings({**urls, missing: value})
