@@ -1,0 +1,325 @@
+"""The life of a cell: one isolate, one job, in a process of its own.
+
+Standard library and V8 only. What is raised here ends the process; the pool sees the death.
+"""
+
+import codecs
+import json
+import os
+import re
+import socket
+import threading
+import time
+from pathlib import Path
+from typing import Final
+
+from app.sandbox import lockdown
+from app.sandbox.protocol import (
+    CHUNK_BYTES,
+    VERSION,
+    FrameReader,
+    Kind,
+    ProtocolError,
+    encode_json,
+    send_frame,
+)
+from app.sandbox.v8 import DeadlineExceeded, Engine, HeapExhausted, Isolate, Type, Value
+
+HARNESS: Final = Path(__file__).with_name("harness.js")
+
+# The operations of harness.js, by its numbers.
+_GIVE_BELL, _PREPARE, _READ, _RUN, _SETTLE, _OUTPUT, _FAILURE = range(7)
+_LEVELS: Final = ("log", "info", "warn", "error", "debug")
+# Slots of the console's memory, 32 bits each; harness.js has the same.
+_LEVEL, _LENGTH, _DROPPED, _CLOSED, _HEAD = range(5)
+
+# Lets stack traces name the user's file; the last such comment counts.
+_SOURCE_URL: Final = b"\n//# sourceURL=process.js"
+# A `process` bound by let, const or class is no property of the global object.
+_FIND_PROCESS: Final = b'typeof process === "undefined" ? undefined : process'
+# Private memory above the heap: V8's own, and copies that live for a moment.
+_HEADROOM: Final = 1.3
+_SPARE_BYTES: Final = 96 * 1024 * 1024
+_SPARE_CPU_S: Final = 3
+# What "<file>:<line>: <exception>", the source line and carets are printed as (d8's form).
+_UNCAUGHT: Final = re.compile(r"^[^\n]*?:(\d+): (.*?)\n[^\n]*\n( *)\^+\n(.*)\Z", re.DOTALL)
+_NAMED: Final = re.compile(r"([A-Za-z_$][\w$]*): (.*)\Z", re.DOTALL)
+_MAX_TEXT: Final = 16 * 1024
+
+Verdict = dict[str, object]
+
+
+def serve(
+    engine: Engine,
+    channel: socket.socket,
+    *,
+    harness: bytes,
+    zygote_pid: int,
+    namespaces: dict[str, str],
+) -> None:
+    """Prepare, lock down, say READY, do one job, send its verdict."""
+    status_fd = os.open("/proc/self/status", os.O_RDONLY | os.O_CLOEXEC)
+    user = lockdown.give_up(
+        parent_pid=zygote_pid, keep_fds=frozenset((2, channel.fileno(), status_fd))
+    )
+    cell = _Cell(engine, channel, harness=harness, status_fd=status_fd)
+    lockdown.set_ceilings()
+    measures = lockdown.measure(parent_pid=zygote_pid, user=user, namespaces=namespaces)
+    ready = {
+        "protocol": VERSION,
+        "v8": engine.version,
+        "lockdown": measures,
+        "cpu_ns": time.process_time_ns(),
+    }
+    cell.send(Kind.READY, encode_json(ready))
+    cell.work()
+
+
+class _Finished(Exception):
+    """The verdict is known."""
+
+    def __init__(self, kind: str, **details: object) -> None:
+        super().__init__(kind)
+        self.verdict: Verdict = {"kind": kind, **details}
+
+
+class _Cell:
+    """One isolate and the conversation about its job."""
+
+    def __init__(
+        self, engine: Engine, channel: socket.socket, *, harness: bytes, status_fd: int
+    ) -> None:
+        self._channel = channel
+        self._status_fd = status_fd
+        self._sending = threading.Lock()
+        self._reader = FrameReader(channel)
+        self._console: _Console | None = None
+        self._isolate = Isolate(engine, harness=harness, on_bell=self._ring)
+        self._isolate.prepare_operations(_FAILURE + 1)
+        self._isolate.call(_GIVE_BELL, self._isolate.bell)
+        self._started_ns = 0
+        self._run_ns = 0
+        self._deadline = 0.0
+        self._data_bytes = 0
+        self._cpu_s = 0
+
+    def send(self, kind: Kind, body: bytes | memoryview = b"") -> None:
+        """Send one frame; console lines come from the isolate's thread."""
+        with self._sending:
+            send_frame(self._channel, kind, body)
+
+    def work(self) -> None:
+        """Receive one job, do it, send the verdict."""
+        job = json.loads(bytes(self._reader.expect(Kind.JOB)))
+        if job["protocol"] != VERSION:
+            message = f"protocol {job['protocol']}"
+            raise ProtocolError(message)
+        source = bytes(self._reader.expect(Kind.SOURCE))
+        try:
+            payload = self._receive_payload()
+            self._prepare(job, len(payload))
+            self._do(job, source, payload)
+        except _Finished as finished:
+            verdict = finished.verdict
+        except DeadlineExceeded:
+            verdict = {"kind": "timed_out"}
+        except HeapExhausted:
+            verdict = {"kind": "out_of_memory", "evidence": "heap limit"}
+        if self._started_ns and not self._run_ns:
+            self._run_ns = time.monotonic_ns() - self._started_ns
+        verdict["run_ns"] = self._run_ns
+        verdict["lines_dropped"] = self._console.dropped if self._console else 0
+        self.send(Kind.VERDICT, encode_json(verdict))
+
+    def _receive_payload(self) -> bytearray:
+        """Gather the payload; the first byte that is not UTF-8 ends the job."""
+        payload = bytearray()
+        decoder = codecs.getincrementaldecoder("utf-8")()
+        bad_at: tuple[int, str] | None = None
+        while True:
+            kind, body = self._reader.read()
+            if kind not in (Kind.INPUT, Kind.END):
+                message = f"frame {kind.name} within the payload"
+                raise ProtocolError(message)
+            if bad_at is None:
+                pending = len(decoder.getstate()[0])
+                try:
+                    decoder.decode(body, final=kind is Kind.END)
+                except UnicodeDecodeError as error:
+                    bad_at = (len(payload) - pending + error.start, error.reason)
+                    offset, reason = bad_at
+                    message = f"not UTF-8: {reason} at byte {offset}"
+                    raise _Finished(
+                        "invalid_input", message=message, byte_offset=offset
+                    ) from None
+            if kind is Kind.END:
+                return payload
+            payload += body
+
+    def _prepare(self, job: dict[str, object], payload_bytes: int) -> None:
+        """Set the run's world and its limits, all but the clock."""
+        limits = job["limits"]
+        if not isinstance(limits, dict):
+            raise ProtocolError
+        world = {
+            "seed": job["seed"],
+            "clock_ms": job["clock_ms"],
+            "line_units": limits["console_line_bytes"],
+        }
+        with self._isolate.string(json.dumps(world).encode()) as text:
+            memory = self._isolate.call(_PREPARE, text).memory
+        self._console = _Console(memory, limits)
+        heap_bytes = int(limits["memory_bytes"])
+        self._isolate.limit_memory(heap_bytes)
+        # The payload is in memory three times for a moment: gathered, copied, V8's own.
+        budget = int(_HEADROOM * heap_bytes) + 3 * payload_bytes + _SPARE_BYTES
+        self._data_bytes = self._private_bytes() + budget
+        self._cpu_s = int(time.process_time() + limits["wall_ms"] / 1_000) + _SPARE_CPU_S
+        lockdown.set_soft_limits(data_bytes=self._data_bytes, cpu_s=self._cpu_s)
+
+    def _do(self, job: dict[str, object], source: bytes, payload: bytearray) -> None:
+        """Run the script to its output; everything else ends in _Finished."""
+        limits = job["limits"]
+        if not isinstance(limits, dict):
+            raise ProtocolError
+        isolate = self._isolate
+        self.send(Kind.STARTED)
+        self._started_ns = time.monotonic_ns()
+        self._deadline = time.monotonic() + limits["wall_ms"] / 1_000
+        process = self._load(source)
+        if job["mode"] == "check":
+            isolate.call(_SETTLE, deadline=self._deadline)  # microtasks of the top level
+            raise _Finished("accepted")
+        with isolate.string(payload) as text:
+            payload.clear()
+            if isolate.call(_READ, text, deadline=self._deadline).integer != 0:
+                self._fail()
+        isolate.call(_RUN, process, deadline=self._deadline)
+        # Microtasks ran between the two calls.
+        units = isolate.call(_SETTLE, deadline=self._deadline).integer
+        if units < 0:
+            self._fail()
+        if units > limits["output_bytes"]:
+            raise _Finished("output_too_large")
+        self._deliver(units, int(limits["output_bytes"]))
+
+    def _load(self, source: bytes) -> Value:
+        """Run the top level and find `process`."""
+        value = self._isolate.evaluate(source + _SOURCE_URL, deadline=self._deadline)
+        if value.type == Type.PARSE_EXCEPTION:
+            raise _Finished("refused", code="syntax_error", error=_parse_uncaught(value.text))
+        if value.type >= Type.EXECUTE_EXCEPTION:
+            raise _Finished("refused", code="top_level_threw", error=_parse_uncaught(value.text))
+        value.free()
+        process = self._isolate.evaluate(_FIND_PROCESS, deadline=self._deadline)
+        if process.type >= Type.EXECUTE_EXCEPTION:
+            raise _Finished(
+                "refused", code="top_level_threw", error=_parse_uncaught(process.text)
+            )
+        if process.type == Type.UNDEFINED:
+            error = _error("ReferenceError", "process is not defined")
+            raise _Finished("refused", code="no_process", error=error)
+        if process.type != Type.FUNCTION:
+            error = _error("TypeError", "process is not a function")
+            raise _Finished("refused", code="process_not_callable", error=error)
+        return process
+
+    def _fail(self) -> None:
+        failure = json.loads(bytes(self._isolate.call(_FAILURE, deadline=self._deadline).memory))
+        raise _Finished(**failure)
+
+    def _deliver(self, units: int, limit_bytes: int) -> None:
+        """Send the output. User code is over: V8 only encodes a string it holds."""
+        self._run_ns = time.monotonic_ns() - self._started_ns
+        # UTF-8 is at most three bytes a unit; the copy is ours, not the script's.
+        lockdown.set_soft_limits(
+            data_bytes=self._data_bytes + 3 * units + _SPARE_BYTES, cpu_s=self._cpu_s + 60
+        )
+        self.send(Kind.RESULT, encode_json({"units": units}))
+        output = self._isolate.call(_OUTPUT).memory
+        if len(output) > limit_bytes:
+            raise _Finished("output_too_large")
+        for start in range(0, len(output), CHUNK_BYTES):
+            self.send(Kind.OUTPUT, output[start : start + CHUNK_BYTES])
+        raise _Finished("succeeded", output_bytes=len(output))
+
+    def _ring(self) -> None:
+        """Pass a console line on; runs on the isolate's thread while JavaScript waits."""
+        if self._console is None:
+            return
+        line = self._console.take()
+        if line is not None:
+            self.send(Kind.LOG, encode_json(line))
+
+    def _private_bytes(self) -> int:
+        """Read VmData, which RLIMIT_DATA limits."""
+        status = os.pread(self._status_fd, 4_096, 0)
+        found = re.search(rb"VmData:\s+(\d+) kB", status)
+        return int(found[1]) * 1_024 if found else 0
+
+
+class _Console:
+    """The memory that console lines pass through, and their caps."""
+
+    def __init__(self, memory: memoryview, limits: dict[str, int]) -> None:
+        self._head = memory[: _HEAD * 4].cast("I")
+        self._units = memory[_HEAD * 4 :]
+        self._lines_left = limits["console_lines"]
+        self._bytes_left = limits["console_bytes"]
+        self._line_bytes = limits["console_line_bytes"]
+        self._refused = 0
+        if self._lines_left == 0:
+            self._head[_CLOSED] = 1
+
+    @property
+    def dropped(self) -> int:
+        """How many lines went over the caps."""
+        return self._refused + self._head[_DROPPED]
+
+    def take(self) -> dict[str, str] | None:
+        """Take the line that is in the memory now; None when it is over a cap."""
+        length = self._head[_LENGTH]
+        kept = min(length, len(self._units) // 2)
+        text = bytes(self._units[: kept * 2]).decode("utf-16-le", "surrogatepass")
+        encoded = text.encode("utf-8", "surrogatepass")
+        if length > kept or len(encoded) > self._line_bytes:
+            text = _clip_utf8(encoded, self._line_bytes - len("…".encode())) + "…"
+            encoded = text.encode("utf-8", "surrogatepass")
+        if len(encoded) > self._bytes_left:
+            self._head[_CLOSED] = 1
+            self._refused += 1
+            return None
+        self._bytes_left -= len(encoded)
+        self._lines_left -= 1
+        if self._lines_left == 0:
+            self._head[_CLOSED] = 1
+        return {"level": _LEVELS[self._head[_LEVEL] % len(_LEVELS)], "text": text}
+
+
+def _clip_utf8(encoded: bytes, length: int) -> str:
+    """Cut at `length` bytes or just before, between characters."""
+    length = max(length, 0)
+    while length and encoded[length : length + 1] and encoded[length] & 0xC0 == 0x80:  # noqa: PLR2004 - a continuation byte
+        length -= 1
+    return encoded[:length].decode("utf-8", "surrogatepass")
+
+
+def _error(name: str, message: str) -> dict[str, object]:
+    return {"name": name, "message": message, "stack": "", "line": None, "column": None}
+
+
+def _parse_uncaught(text: str) -> dict[str, object]:
+    """Read what the library prints of an exception that no JavaScript caught."""
+    found = _UNCAUGHT.match(text)
+    if found is None:
+        return _error("Error", text[:_MAX_TEXT].strip())
+    line, thrown, indent, stack = found.groups()
+    named = _NAMED.match(thrown)
+    name, message = named.groups() if named else ("Error", thrown)
+    return {
+        "name": name[:256],
+        "message": message[:_MAX_TEXT],
+        "stack": stack.strip()[:_MAX_TEXT],
+        "line": int(line),
+        "column": len(indent) + 1,
+    }

@@ -1,0 +1,286 @@
+"""One job on one cell: payload in, console lines and output out, every frame checked."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterable, Awaitable, Callable
+from contextlib import suppress
+from time import monotonic
+from typing import Final, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from app.sandbox.handle import Cell, Exit
+from app.sandbox.outcomes import Job, Limits, LogLine
+from app.sandbox.protocol import CHUNK_BYTES, VERSION, Kind, ProtocolError, encode_json
+from app.sandbox.verdict import CellVerdict, Evidence
+
+# The cell stops itself at the limit; this long after it the pool kills it.
+DEADLINE_GRACE_S: Final = 0.5
+# Between END and STARTED, and between frames of output, no user code runs.
+SILENCE_S: Final = 60.0
+READY_TIMEOUT_S: Final = 20.0
+EXIT_TIMEOUT_S: Final = 10.0
+# The resident set may be above the limit by this factor (the heap's limit is checked when
+# V8 collects garbage), and by V8's young generation.
+HEADROOM: Final = 1.3
+YOUNG_BYTES: Final = 112 * 1024 * 1024
+
+T = TypeVar("T")
+Sink = Callable[[bytes], Awaitable[None]]
+
+
+class Ready(Struct, frozen=True):
+    """The READY frame."""
+
+    protocol: int
+    v8: str
+    lockdown: dict[str, str]
+    cpu_ns: int
+
+
+class Ending(Struct, frozen=True, kw_only=True):
+    """What a conversation leaves."""
+
+    evidence: Evidence
+    logs: tuple[LogLine, ...]
+    lines_dropped: int
+    run_ns: int
+    cpu_ns: int
+    peak_bytes: int
+
+
+async def receive_ready(cell: Cell) -> Ready:
+    """Wait until the cell is locked down. Raises ProtocolError, TimeoutError, EOFError."""
+    async with asyncio.timeout(READY_TIMEOUT_S):
+        frame = await cell.receive()
+    if frame is None:
+        raise EOFError
+    kind, body = frame
+    if kind is not Kind.READY:
+        message = f"frame {kind.name} where READY was due"
+        raise ProtocolError(message)
+    ready = _decode(body, Ready)
+    if ready.protocol != VERSION:
+        message = f"protocol {ready.protocol}"
+        raise ProtocolError(message)
+    return ready
+
+
+async def converse(
+    cell: Cell,
+    ready: Ready,
+    job: Job,
+    *,
+    mode: str,
+    payload: AsyncIterable[bytes],
+    sink: Sink,
+) -> Ending:
+    """Do one job. Raises only what `payload` and `sink` raise; the cell is used up."""
+    talk = _Conversation(cell, job, sink)
+    feeder = asyncio.create_task(_feed(cell, job, mode, payload))
+    # A payload that fails ends the cell, so that the reading below comes to its end.
+    feeder.add_done_callback(lambda task: _kill_if_failed(cell, task))
+    try:
+        await talk.listen()
+        if feeder.done():
+            feeder.result()
+        account = await _await_exit(cell)
+    finally:
+        talk.stop_clock()
+        if not feeder.done():
+            feeder.cancel()
+        with suppress(asyncio.CancelledError, Exception):
+            await feeder
+    return talk.conclude(account, ready)
+
+
+async def _feed(cell: Cell, job: Job, mode: str, payload: AsyncIterable[bytes]) -> None:
+    order = {
+        "protocol": VERSION,
+        "mode": mode,
+        "seed": job.seed,
+        "clock_ms": job.clock_ms,
+        "limits": msgspec.structs.asdict(job.limits),
+    }
+    # A cell that is gone has its reason; `listen` finds it.
+    with suppress(ConnectionError):
+        await cell.send(Kind.JOB, encode_json(order))
+        await cell.send(Kind.SOURCE, job.source)
+    async for chunk in payload:
+        view = memoryview(chunk)
+        try:
+            for start in range(0, len(view), CHUNK_BYTES):
+                await cell.send(Kind.INPUT, view[start : start + CHUNK_BYTES])
+        except ConnectionError:
+            return
+    with suppress(ConnectionError):
+        await cell.send(Kind.END)
+
+
+def _kill_if_failed(cell: Cell, task: "asyncio.Task[None]") -> None:
+    if task.cancelled() or task.exception() is not None:
+        cell.kill("its payload failed")
+
+
+async def _await_exit(cell: Cell) -> Exit | None:
+    """Wait for the kernel's account; a cell that lingers after its last frame is killed."""
+    try:
+        async with asyncio.timeout(EXIT_TIMEOUT_S / 10):
+            return await asyncio.shield(cell.exited)
+    except TimeoutError:
+        cell.kill("it did not exit")
+    try:
+        async with asyncio.timeout(EXIT_TIMEOUT_S):
+            return await asyncio.shield(cell.exited)
+    except TimeoutError:
+        return None
+
+
+class _Conversation:
+    """The pool's reading of what a cell sends, frame by frame."""
+
+    def __init__(self, cell: Cell, job: Job, sink: Sink) -> None:
+        self._cell = cell
+        self._limits: Limits = job.limits
+        self._sink = sink
+        self._verdict: CellVerdict | None = None
+        self._breach: str | None = None
+        self._logs: list[LogLine] = []
+        self._lines_cut = 0
+        self._console_bytes = 0
+        self._output_bytes = 0
+        self._started = False
+        self._resulted = False
+        self._started_at = 0.0
+        self._ended_at = 0.0
+        self._deadline: asyncio.TimerHandle | None = None
+        cell.watch_memory()
+        self._base_bytes = cell.resident_bytes
+
+    async def listen(self) -> None:
+        """Read to the verdict or the end of the cell."""
+        try:
+            while self._verdict is None:
+                frame = await self._next()
+                if frame is None:
+                    return
+                await self._take(*frame)
+        except ProtocolError as error:
+            self._breach = str(error)
+            self._cell.kill("a breach of the protocol")
+        finally:
+            self.stop_clock()
+
+    def stop_clock(self) -> None:
+        """User code is over; no deadline any more."""
+        if self._started and not self._ended_at:
+            self._ended_at = monotonic()
+        if self._deadline is not None:
+            self._deadline.cancel()
+
+    def conclude(self, account: Exit | None, ready: Ready) -> Ending:
+        """Put together what is known now that the cell is gone."""
+        cell = self._cell
+        peak_bytes = max(cell.peak_bytes, account.peak_bytes if account else 0)
+        span_ns = int((self._ended_at - self._started_at) * 1e9)
+        verdict = self._verdict
+        told_ns = verdict.run_ns if verdict is not None else span_ns
+        told_dropped = verdict.lines_dropped if verdict is not None else 0
+        evidence = Evidence(
+            verdict=verdict,
+            breach=self._breach,
+            killed_for=cell.killed_for,
+            exit=account,
+            stderr=cell.last_words(),
+            base_bytes=self._base_bytes,
+            peak_bytes=peak_bytes,
+            output_bytes=self._output_bytes,
+        )
+        return Ending(
+            evidence=evidence,
+            logs=tuple(self._logs),
+            lines_dropped=max(told_dropped, 0) + self._lines_cut,
+            run_ns=min(max(told_ns, 0), span_ns),
+            cpu_ns=max(account.cpu_ns - ready.cpu_ns, 0) if account else 0,
+            peak_bytes=peak_bytes,
+        )
+
+    async def _next(self) -> tuple[Kind, bytes] | None:
+        """Wait for a frame; what the deadline watches needs no second watch here."""
+        if not self._resulted:
+            return await self._cell.receive()
+        try:
+            async with asyncio.timeout(SILENCE_S):
+                return await self._cell.receive()
+        except TimeoutError:
+            message = "no output where output was due"
+            raise ProtocolError(message) from None
+
+    async def _take(self, kind: Kind, body: bytes) -> None:
+        match kind:
+            case Kind.STARTED if not self._started:
+                self._start()
+            case Kind.LOG if self._started and not self._resulted:
+                self._log(body)
+            case Kind.RESULT if self._started and not self._resulted:
+                self._result(body)
+            case Kind.OUTPUT if self._resulted:
+                self._output_bytes += len(body)
+                if self._output_bytes > self._limits.output_bytes:
+                    message = "more output than its limit"
+                    raise ProtocolError(message)
+                await self._sink(body)
+            case Kind.VERDICT:
+                verdict = _decode(body, CellVerdict)
+                if (verdict.kind == "succeeded") and not self._resulted:
+                    message = "success without a result"
+                    raise ProtocolError(message)
+                self._verdict = verdict
+            case _:
+                message = f"frame {kind.name} out of order"
+                raise ProtocolError(message)
+
+    def _start(self) -> None:
+        self._started = True
+        self._started_at = monotonic()
+        allowed_s = self._limits.wall_ms / 1_000 + DEADLINE_GRACE_S
+        loop = asyncio.get_running_loop()
+        self._deadline = loop.call_later(allowed_s, self._cell.kill, "deadline")
+        self._cell.memory_ceiling_bytes = (
+            self._base_bytes + int(HEADROOM * self._limits.memory_bytes) + YOUNG_BYTES
+        )
+
+    def _result(self, body: bytes) -> None:
+        units = _decode(body, dict[str, int]).get("units", -1)
+        if not 0 <= units <= self._limits.output_bytes:
+            message = f"a result of {units} units"
+            raise ProtocolError(message)
+        self._resulted = True
+        self.stop_clock()
+        if self._cell.memory_ceiling_bytes is not None:
+            # The encoded copy is the platform's, at most three bytes for each unit.
+            self._cell.memory_ceiling_bytes += 3 * units
+
+    def _log(self, body: bytes) -> None:
+        line = _decode(body, LogLine)
+        size = len(line.text.encode("utf-8", "surrogatepass"))
+        limits = self._limits
+        if (
+            len(self._logs) >= limits.console_lines
+            or self._console_bytes + size > limits.console_bytes
+            or size > max(limits.console_line_bytes, len("…".encode()))
+        ):
+            self._lines_cut += 1
+            return
+        self._console_bytes += size
+        self._logs.append(line)
+
+
+def _decode(body: bytes, shape: type[T]) -> T:
+    try:
+        # The standard library's: lone surrogates in the text of user code are no error.
+        return msgspec.convert(json.loads(body), shape)
+    except (ValueError, RecursionError, msgspec.ValidationError) as error:
+        message = f"a frame that does not decode: {error}"
+        raise ProtocolError(message) from None

@@ -1,0 +1,125 @@
+"""What a cell gives up before it sees user code, and what of it is really in force.
+
+Two steps: `give_up` before the isolate exists (privileges are per thread, the isolate's
+thread inherits them), `set_ceilings` after it (no further thread may start then).
+"""
+
+import ctypes
+import os
+import resource
+import signal
+from pathlib import Path
+from typing import Final
+
+_PR_SET_PDEATHSIG: Final = 1
+_PR_GET_PDEATHSIG: Final = 2
+_PR_GET_DUMPABLE: Final = 3
+_PR_SET_DUMPABLE: Final = 4
+_PR_SET_NO_NEW_PRIVS: Final = 38
+_PR_GET_NO_NEW_PRIVS: Final = 39
+_CLONE_NEWIPC: Final = 0x08000000
+_CLONE_NEWNET: Final = 0x40000000
+
+# Users that no system hands out; each cell is one of its own.
+_FIRST_UID: Final = 1_000_000_000
+_MAX_FD: Final = 1 << 20
+_OPEN_FILES: Final = 16
+_CPU_CEILING_S: Final = 3_600
+# Above the highest limit of an execution (4 GiB heap), with its copies of input and output.
+_DATA_CEILING_BYTES: Final = 10 * 1024**3
+
+_libc: Final = ctypes.CDLL(None, use_errno=True)
+
+
+def die_with_parent(parent_pid: int) -> None:
+    """Ask the kernel for SIGKILL when the parent dies; exit if that is already so."""
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent_pid:
+        os._exit(1)
+
+
+def unshare_networks() -> dict[str, str]:
+    """Leave the host's network and IPC; the zygote does it once for all of its cells."""
+    found = {}
+    for name, flag in (("network", _CLONE_NEWNET), ("ipc", _CLONE_NEWIPC)):
+        found[name] = "on" if _libc.unshare(flag) == 0 else _reason(ctypes.get_errno())
+    return found
+
+
+def give_up(*, parent_pid: int, keep_fds: frozenset[int]) -> str:
+    """Drop all that a cell does not need. Returns how the change of user went."""
+    die_with_parent(parent_pid)
+    Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
+    os.environ.clear()
+    # Not the host's time zone: the same input has the same output on any host.
+    os.environ["TZ"] = "UTC"
+    os.chdir("/")
+    user = _change_user()
+    _libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+    die_with_parent(parent_pid)  # a change of user clears it
+    _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    low = 0
+    for fd in sorted(keep_fds):
+        os.closerange(low, fd)
+        low = fd + 1
+    os.closerange(low, _MAX_FD)
+    return user
+
+
+def set_ceilings() -> None:
+    """Set the hard limits that nothing in this process can lift again."""
+    for which, soft, hard in (
+        (resource.RLIMIT_CORE, 0, 0),
+        (resource.RLIMIT_FSIZE, 0, 0),
+        (resource.RLIMIT_NOFILE, _OPEN_FILES, _OPEN_FILES),
+        (resource.RLIMIT_NPROC, 0, 0),
+        (resource.RLIMIT_CPU, _CPU_CEILING_S, _CPU_CEILING_S),
+        (resource.RLIMIT_DATA, _DATA_CEILING_BYTES, _DATA_CEILING_BYTES),
+    ):
+        highest = resource.getrlimit(which)[1]
+        if highest != resource.RLIM_INFINITY and highest < hard:
+            soft = hard = highest  # noqa: PLW2901 - the host is stricter than we are
+        resource.setrlimit(which, (soft, hard))
+
+
+def set_soft_limits(*, data_bytes: int, cpu_s: int) -> None:
+    """Set what one execution may have: all private memory, all CPU time, so far included."""
+    for which, wanted in ((resource.RLIMIT_DATA, data_bytes), (resource.RLIMIT_CPU, cpu_s)):
+        hard = resource.getrlimit(which)[1]
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(which, (soft, hard))
+
+
+def measure(*, parent_pid: int, user: str, namespaces: dict[str, str]) -> dict[str, str]:
+    """Say for each measure whether it is in force here: `on`, `off` or why not."""
+    death = ctypes.c_int(0)
+    _libc.prctl(_PR_GET_PDEATHSIG, ctypes.byref(death), 0, 0, 0)
+    core, files = (
+        resource.getrlimit(which) for which in (resource.RLIMIT_CORE, resource.RLIMIT_NOFILE)
+    )
+    states = {
+        "parent_death_signal": death.value == signal.SIGKILL and os.getppid() == parent_pid,
+        "not_dumpable": _libc.prctl(_PR_GET_DUMPABLE, 0, 0, 0, 0) == 0,
+        "empty_environment": set(os.environ) == {"TZ"},
+        "no_new_privileges": _libc.prctl(_PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1,
+        "resource_limits": core == (0, 0) and files == (_OPEN_FILES, _OPEN_FILES),
+    }
+    measured = {name: "on" if state else "off" for name, state in states.items()}
+    return {**measured, "own_user": user, **namespaces, "landlock": "off", "seccomp": "off"}
+
+
+def _change_user() -> str:
+    if os.geteuid() != 0:
+        return "off: not started as root"
+    own = _FIRST_UID + os.getpid()
+    try:
+        os.setgroups([])
+        os.setresgid(own, own, own)
+        os.setresuid(own, own, own)
+    except OSError as error:
+        return _reason(error.errno or 0)
+    return "on" if os.getresuid() == (own, own, own) else "off"
+
+
+def _reason(number: int) -> str:
+    return f"off: {os.strerror(number)}"

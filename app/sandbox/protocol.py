@@ -1,0 +1,136 @@
+"""The frames between the pool and a cell, version 1.
+
+A cell and the pool share one SOCK_STREAM socket pair. Everything on it is a frame: one
+byte of kind, four bytes of length (network order), then that many bytes of body. A body
+is opaque bytes or, where said so, JSON in ASCII (text of user code may hold NUL and lone
+surrogates, which JSON's escapes carry and UTF-8 does not).
+
+The pool sends, in this order::
+
+    JOB     JSON: protocol version, mode (`run` or `check`), seed, clock, limits
+    SOURCE  the user's source, UTF-8
+    INPUT   up to CHUNK_BYTES of the payload; any number of times, none for `check`
+    END     empty: the payload is complete
+
+The cell sends, in this order::
+
+    READY    JSON: protocol version, V8 version, the lockdown it measured, its use so far
+    STARTED  empty: user code runs from now on, the wall clock starts
+    LOG      JSON: one console line, sent while user code runs
+    RESULT   JSON: user code is over, the clock stops, the length of what follows
+    OUTPUT   up to CHUNK_BYTES of the output; any number of times
+    VERDICT  JSON: how it ended; the last frame, the cell then exits
+
+VERDICT may come at any point after JOB; only one that says `succeeded` follows a RESULT.
+The pool trusts none of this: a kind out of order, a body over its cap or one that does
+not decode is a breach, and the cell is killed (`app/sandbox/conversation.py`).
+"""
+
+import json
+import socket
+import struct
+from enum import IntEnum
+from typing import Final
+
+VERSION: Final = 1
+CHUNK_BYTES: Final = 1024 * 1024
+HEADER: Final = struct.Struct("!BI")
+
+
+class Kind(IntEnum):
+    """What a frame holds."""
+
+    JOB = 1
+    SOURCE = 2
+    INPUT = 3
+    END = 4
+    READY = 16
+    STARTED = 17
+    LOG = 18
+    RESULT = 19
+    OUTPUT = 20
+    VERDICT = 21
+
+
+# The longest body of each kind. A verdict's strings are clipped by the harness
+# (16 Ki units of message, 16 Ki of stack); JSON makes at most 6 bytes of each.
+MAX_BODY_BYTES: Final = {
+    Kind.JOB: 4 * 1024,
+    Kind.SOURCE: 8 * 1024 * 1024,
+    Kind.INPUT: CHUNK_BYTES,
+    Kind.END: 0,
+    Kind.READY: 8 * 1024,
+    Kind.STARTED: 0,
+    Kind.LOG: 64 * 1024,
+    Kind.RESULT: 64,
+    Kind.OUTPUT: CHUNK_BYTES,
+    Kind.VERDICT: 256 * 1024,
+}
+
+
+class ProtocolError(Exception):
+    """The other side sent what the protocol does not allow."""
+
+
+def check_header(header: bytes | bytearray | memoryview) -> tuple[Kind, int]:
+    """Read a header; raise ProtocolError for an unknown kind or a body over its cap."""
+    number, length = HEADER.unpack(header)
+    try:
+        kind = Kind(number)
+    except ValueError:
+        message = f"frame of unknown kind {number}"
+        raise ProtocolError(message) from None
+    if length > MAX_BODY_BYTES[kind]:
+        message = f"frame {kind.name} of {length} bytes"
+        raise ProtocolError(message)
+    return kind, length
+
+
+def encode_json(value: object) -> bytes:
+    """Encode as ASCII JSON; lone surrogates become escapes."""
+    return json.dumps(value, separators=(",", ":")).encode("ascii")
+
+
+def send_frame(channel: socket.socket, kind: Kind, body: bytes | memoryview = b"") -> None:
+    """Send one frame on a blocking socket: the cell's side."""
+    header = HEADER.pack(kind, len(body))
+    if len(body) <= 4096:  # noqa: PLR2004 - one system call where the copy is cheap
+        channel.sendall(header + bytes(body))
+        return
+    channel.sendall(header)
+    channel.sendall(body)
+
+
+class FrameReader:
+    """Reads frames from a blocking socket into one buffer: the cell's side."""
+
+    def __init__(self, channel: socket.socket) -> None:
+        """Read from `channel`."""
+        self._channel = channel
+        self._buffer = bytearray(CHUNK_BYTES)
+
+    def read(self) -> tuple[Kind, memoryview]:
+        """Read one frame; its body is valid until the next read. EOFError at the end."""
+        header = bytearray(HEADER.size)
+        self._fill(memoryview(header))
+        kind, length = check_header(header)
+        if length > len(self._buffer):
+            self._buffer = bytearray(length)
+        body = memoryview(self._buffer)[:length]
+        self._fill(body)
+        return kind, body
+
+    def expect(self, kind: Kind) -> memoryview:
+        """Read one frame of this kind; ProtocolError for any other."""
+        found, body = self.read()
+        if found is not kind:
+            message = f"frame {found.name} where {kind.name} was due"
+            raise ProtocolError(message)
+        return body
+
+    def _fill(self, view: memoryview) -> None:
+        while view:
+            count = self._channel.recv_into(view)
+            if count == 0:
+                raise EOFError
+            view = view[count:]

@@ -1,0 +1,207 @@
+"""The pool's side of a zygote: start it, have it fork cells, hear how they ended."""
+
+import asyncio
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+from collections import deque
+from contextlib import suppress
+from pathlib import Path
+from typing import Final, Self
+
+from app.sandbox.handle import Cell, Exit, new_channel
+from app.sandbox.zygote import FORK, MESSAGE_BYTES
+
+_ROOT: Final = Path(__file__).resolve().parents[2]
+# -I: nothing of the environment and the current folder; so the root is given.
+_BOOT: Final = (
+    "import sys; sys.path.insert(0, sys.argv.pop(1)); "
+    "from app.sandbox.zygote import main; main()"
+)
+START_TIMEOUT_S: Final = 30.0
+FORK_TIMEOUT_S: Final = 10.0
+
+
+class SandboxUnavailable(Exception):
+    """The zygote cannot be started, or its cells cannot; the message says why."""
+
+
+class Spawner:
+    """One zygote and the cells that came of it."""
+
+    def __init__(self, process: subprocess.Popen[bytes], control: socket.socket) -> None:
+        """Own a started zygote; use `start`."""
+        self.pid = process.pid
+        self._process = process
+        self._control = control
+        self._pidfd = os.pidfd_open(process.pid)
+        self._loop = asyncio.get_running_loop()
+        self._up: asyncio.Future[None] = self._loop.create_future()
+        self._requests: deque[asyncio.Future[tuple[int, int]]] = deque()
+        self._cells: dict[int, Cell] = {}
+        # A cell may end before the one who asked for it has heard of it.
+        self._early_exits: dict[int, Exit] = {}
+        self._words = ""
+        self._closed = False
+        self._loop.add_reader(control.fileno(), self._receive)
+
+    @classmethod
+    async def start(cls) -> Self:
+        """Start a zygote and wait until V8 is up. Raises SandboxUnavailable."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            ours.setblocking(False)  # noqa: FBT003 - the socket's own signature
+            command = [sys.executable, "-I", "-c", _BOOT, str(_ROOT)]
+            try:
+                # S603: fixed argv. ASYNC220: a vfork of some ms, and the thread that
+                # forks must be the one whose death the zygote follows.
+                process = subprocess.Popen(  # noqa: S603, ASYNC220
+                    [*command, str(theirs.fileno()), str(os.getpid())],
+                    env={},
+                    cwd="/",
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.PIPE,
+                    pass_fds=(theirs.fileno(),),
+                    start_new_session=True,  # Ctrl-C is for the pool to handle
+                )
+            except OSError as error:
+                ours.close()
+                message = f"the zygote does not start: {error}"
+                raise SandboxUnavailable(message) from error
+        spawner = cls(process, ours)
+        try:
+            async with asyncio.timeout(START_TIMEOUT_S):
+                await spawner._up
+        except (TimeoutError, ConnectionError) as error:
+            spawner.close()
+            message = f"the zygote does not start: {spawner.last_words() or error}"
+            raise SandboxUnavailable(message) from error
+        except BaseException:
+            spawner.close()
+            raise
+        return spawner
+
+    @property
+    def alive(self) -> bool:
+        """Whether the zygote runs, as the kernel says now."""
+        return not self._closed and is_running(self._pidfd)
+
+    async def spawn(self) -> Cell:
+        """Fork a cell. Raises ConnectionError when the zygote is gone."""
+        ours, theirs = new_channel()
+        stderr_read, stderr_write = os.pipe()
+        request: asyncio.Future[tuple[int, int]] = self._loop.create_future()
+        try:
+            if self._closed:
+                message = "the zygote is gone"
+                raise ConnectionError(message)
+            socket.send_fds(self._control, [FORK], [theirs.fileno(), stderr_write])
+            self._requests.append(request)
+            async with asyncio.timeout(FORK_TIMEOUT_S):
+                pid, pidfd = await asyncio.shield(request)
+        except BaseException as error:
+            ours.close()
+            os.close(stderr_read)
+            request.add_done_callback(_discard_fork)
+            if isinstance(error, OSError) and not isinstance(error, ConnectionError):
+                message = f"the zygote does not answer: {error}"
+                raise ConnectionError(message) from error
+            raise
+        finally:
+            theirs.close()
+            os.close(stderr_write)
+        cell = Cell(pid=pid, pidfd=pidfd, channel=ours, stderr_fd=stderr_read)
+        if pid in self._early_exits:
+            cell.ended(self._early_exits.pop(pid))
+        elif self._closed:
+            cell.ended(Exit(status=None, cpu_ns=0, peak_bytes=0))
+        else:
+            self._cells[pid] = cell
+        return cell
+
+    def close(self) -> None:
+        """Kill the zygote; its cells die with it."""
+        if self._closed:
+            return
+        self._closed = True
+        self._loop.remove_reader(self._control.fileno())
+        self._control.close()
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+        self._process.wait()  # it has SIGKILL; this is the kernel's time, not a program's
+        os.close(self._pidfd)
+        self._words = self._read_stderr()
+        gone = ConnectionResetError("the zygote is gone")
+        for waiting in (self._up, *self._requests):
+            if not waiting.done():
+                waiting.set_exception(gone)
+                waiting.exception()  # nobody needs to have listened
+        self._requests.clear()
+        for cell in self._cells.values():
+            cell.kill("the zygote died")
+            cell.ended(Exit(status=None, cpu_ns=0, peak_bytes=0))
+        self._cells.clear()
+
+    def last_words(self) -> str:
+        """Return the end of what a closed zygote wrote to stderr."""
+        return self._words
+
+    def _read_stderr(self) -> str:
+        stderr = self._process.stderr
+        if stderr is None:
+            return ""
+        # Non-blocking: a cell that is not dead yet may still hold the other end.
+        os.set_blocking(stderr.fileno(), False)  # noqa: FBT003 - the function's signature
+        with stderr:
+            words = stderr.read() or b""
+        return words[-2_000:].decode(errors="replace").strip()
+
+    def _receive(self) -> None:
+        try:
+            message, fds, _, _ = socket.recv_fds(self._control, MESSAGE_BYTES, 1)
+        except BlockingIOError:
+            return
+        except OSError:
+            message, fds = b"", []
+        if not message:
+            self.close()
+            return
+        found = json.loads(message)
+        if "exited" in found:
+            self._account(found)
+        elif "forked" in found:
+            request = self._requests.popleft()
+            if request.done():
+                os.close(fds[0])
+            else:
+                request.set_result((found["forked"], fds[0]))
+        elif not self._up.done():
+            self._up.set_result(None)
+
+    def _account(self, found: dict[str, int]) -> None:
+        ended = Exit(
+            status=found["status"], cpu_ns=found["cpu_ns"], peak_bytes=found["peak_bytes"]
+        )
+        cell = self._cells.pop(found["exited"], None)
+        if cell is None:
+            self._early_exits[found["exited"]] = ended
+        else:
+            cell.ended(ended)
+
+
+def is_running(pidfd: int) -> bool:
+    """Tell whether a process still runs: its pidfd is readable once it does not."""
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    return not poll.poll(0)
+
+
+def _discard_fork(request: "asyncio.Future[tuple[int, int]]") -> None:
+    """Close what came for a caller who gave up; the cell ends as its channel is closed."""
+    if not request.cancelled() and request.exception() is None:
+        os.close(request.result()[1])

@@ -1,0 +1,191 @@
+"""From what a cell said and how it died to one outcome, in a fixed order of evidence."""
+
+import signal
+from typing import Final, assert_never
+
+import msgspec
+from msgspec import Struct
+
+from app.sandbox.excerpts import excerpt_at
+from app.sandbox.handle import Exit
+from app.sandbox.outcomes import (
+    Crashed,
+    Finding,
+    InvalidInput,
+    InvalidResult,
+    Limits,
+    Outcome,
+    OutOfMemory,
+    OutputTooLarge,
+    ScriptError,
+    Succeeded,
+    Threw,
+    TimedOut,
+    UnsettledPromise,
+)
+
+# What V8 prints when it dies for want of memory.
+_OUT_OF_MEMORY: Final = (b"out of memory", b"OOM", b"allocation failed", b"MemoryError")
+# V8 ends itself with these; under RLIMIT_DATA at times without a word.
+_ABORTS: Final = (signal.SIGTRAP, signal.SIGABRT, signal.SIGILL, signal.SIGSEGV, signal.SIGBUS)
+# A run that thrashes the collector near its limit has a memory problem, not a slow loop.
+_NEAR: Final = 0.9
+_NEAR_ABORT: Final = 0.5
+
+
+class ErrorText(Struct, frozen=True, forbid_unknown_fields=True):
+    """An error as the cell tells it."""
+
+    name: str
+    message: str
+    stack: str
+    line: int | None
+    column: int | None
+
+
+class CellVerdict(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The VERDICT frame."""
+
+    kind: str
+    run_ns: int
+    lines_dropped: int
+    output_bytes: int = 0
+    message: str = ""
+    byte_offset: int | None = None
+    evidence: str = ""
+    allocation: bool = False
+    code: str = ""
+    error: ErrorText | None = None
+
+
+class Evidence(Struct, frozen=True, kw_only=True):
+    """All that is known of a cell's end."""
+
+    verdict: CellVerdict | None
+    breach: str | None
+    killed_for: str | None
+    exit: Exit | None
+    stderr: bytes
+    # The resident set: when the job began, highest, and last seen.
+    base_bytes: int
+    peak_bytes: int
+    output_bytes: int
+
+
+def classify(evidence: Evidence, *, limits: Limits, source: bytes) -> Outcome:
+    """Decide what a run came to."""
+    if evidence.breach is not None:
+        return Crashed(detail=f"the cell broke the protocol: {evidence.breach}")
+    if evidence.verdict is not None:
+        return _from_verdict(evidence.verdict, evidence, limits=limits, source=source)
+    return _from_death(evidence, limits)
+
+
+def to_finding(outcome: Outcome, verdict: CellVerdict | None) -> Finding:
+    """Render the outcome of a check that did not accept."""
+    match outcome:
+        case Threw(error=error):
+            code = verdict.code if verdict is not None and verdict.code else "top_level_threw"
+            text = error.message if code != "top_level_threw" else _headline(error)
+            return Finding(
+                line=error.line,
+                column=error.column,
+                code=code,
+                message=text,
+                excerpt=error.excerpt,
+            )
+        case TimedOut(limit_ms=limit_ms):
+            return _finding("top_level_timeout", f"the top-level code ran over {limit_ms} ms")
+        case OutOfMemory(limit_bytes=limit):
+            return _finding("top_level_out_of_memory", f"the top-level code took over {limit} bytes")
+        case Crashed(detail=detail):
+            return _finding("sandbox_crash", detail)
+        case (
+            Succeeded() | InvalidInput() | InvalidResult() | OutputTooLarge() | UnsettledPromise()
+        ):
+            return _finding("sandbox_crash", "the cell answered a check with a run's verdict")
+        case _:
+            assert_never(outcome)
+
+
+def _from_verdict(  # noqa: PLR0911 - one return for each kind of outcome
+    verdict: CellVerdict, evidence: Evidence, *, limits: Limits, source: bytes
+) -> Outcome:
+    match verdict.kind:
+        case "succeeded":
+            if verdict.output_bytes != evidence.output_bytes:
+                return Crashed(detail="the cell sent less output than it said")
+            return Succeeded(output_bytes=verdict.output_bytes)
+        case "threw" if verdict.allocation:
+            return _out_of_memory(limits, "an array buffer could not be allocated")
+        case "threw" | "refused" if verdict.error is not None:
+            return Threw(error=_script_error(verdict.error, source))
+        case "timed_out":
+            return _timed_out(evidence, limits)
+        case "out_of_memory":
+            return _out_of_memory(limits, verdict.evidence)
+        case "invalid_input":
+            return InvalidInput(message=verdict.message, byte_offset=verdict.byte_offset)
+        case "invalid_result":
+            return InvalidResult(message=verdict.message)
+        case "output_too_large":
+            return OutputTooLarge(limit_bytes=limits.output_bytes)
+        case "unsettled_promise":
+            return UnsettledPromise()
+        case _:
+            return Crashed(detail="the cell gave a verdict that does not exist")
+
+
+def _from_death(evidence: Evidence, limits: Limits) -> Outcome:
+    status = evidence.exit.status if evidence.exit is not None else None
+    if evidence.killed_for == "memory":
+        return _out_of_memory(limits, f"resident set of {evidence.peak_bytes} bytes")
+    if any(words in evidence.stderr for words in _OUT_OF_MEMORY):
+        return _out_of_memory(limits, "V8 ended itself: out of memory")
+    if evidence.killed_for == "deadline" or status == -signal.SIGXCPU:
+        return _timed_out(evidence, limits)
+    if (
+        status is not None
+        and -status in _ABORTS
+        and evidence.peak_bytes > evidence.base_bytes + _NEAR_ABORT * limits.memory_bytes
+    ):
+        return _out_of_memory(limits, f"V8 ended itself at {evidence.peak_bytes} bytes")
+    return Crashed(detail=_describe_death(evidence, status))
+
+
+def _describe_death(evidence: Evidence, status: int | None) -> str:
+    if evidence.killed_for is not None:
+        how = f"killed: {evidence.killed_for}"
+    elif status is None:
+        how = "its end is unknown"
+    elif status < 0:
+        how = f"ended by {signal.Signals(-status).name}"
+    else:
+        how = f"exit status {status}"
+    words = evidence.stderr[:500].decode(errors="replace").strip()
+    return f"{how}; stderr: {words}" if words else how
+
+
+def _timed_out(evidence: Evidence, limits: Limits) -> Outcome:
+    if evidence.peak_bytes > evidence.base_bytes + _NEAR * limits.memory_bytes:
+        return _out_of_memory(limits, "at the limit when time ran out")
+    return TimedOut(limit_ms=limits.wall_ms)
+
+
+def _out_of_memory(limits: Limits, evidence: str) -> OutOfMemory:
+    return OutOfMemory(limit_bytes=limits.memory_bytes, evidence=evidence)
+
+
+def _script_error(error: ErrorText, source: bytes) -> ScriptError:
+    excerpt = None
+    if error.line is not None and error.column is not None:
+        excerpt = excerpt_at(source, line=error.line, column=error.column)
+    return ScriptError(**msgspec.structs.asdict(error), excerpt=excerpt)
+
+
+def _headline(error: ScriptError) -> str:
+    return f"{error.name}: {error.message}" if error.message else error.name
+
+
+def _finding(code: str, message: str) -> Finding:
+    return Finding(line=None, column=None, code=code, message=message, excerpt=None)

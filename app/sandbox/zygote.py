@@ -1,0 +1,120 @@
+"""The zygote: start V8 once, fork cells on request, report how they end.
+
+It talks with the pool over a SOCK_SEQPACKET socket pair, one message a packet:
+
+- the pool sends `fork` with two file descriptors, the cell's channel and its stderr;
+- the zygote answers `{"forked": pid}` with a pidfd, in the order of the requests;
+- it sends `{"exited": pid, ...}` with the kernel's account when a cell has ended;
+- first of all it sends `{"up": true}`.
+
+No threads, no secrets, an empty environment: whatever it holds, every cell holds.
+"""
+
+import gc
+import json
+import os
+import selectors
+import signal
+import socket
+import sys
+from typing import Final
+
+from app.sandbox import cell, lockdown
+from app.sandbox.v8 import Engine
+
+FORK: Final = b"fork"
+MESSAGE_BYTES: Final = 4_096
+
+
+def main() -> None:
+    """Serve the pool until it hangs up. Arguments: the socket's number, the pool's pid."""
+    control = socket.socket(fileno=int(sys.argv[1]))
+    lockdown.die_with_parent(int(sys.argv[2]))
+    os.environ.clear()
+    os.environ["TZ"] = "UTC"
+    namespaces = lockdown.unshare_networks()
+    zygote = _Zygote(control, Engine(), cell.HARNESS.read_bytes(), namespaces)
+    # What exists now is never collected, so that cells share its pages.
+    gc.collect()
+    gc.freeze()
+    control.send(b'{"up":true}')
+    zygote.serve()
+
+
+class _Zygote:
+    def __init__(
+        self,
+        control: socket.socket,
+        engine: Engine,
+        harness: bytes,
+        namespaces: dict[str, str],
+    ) -> None:
+        self._control = control
+        self._engine = engine
+        self._harness = harness
+        self._namespaces = namespaces
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(control, selectors.EVENT_READ)
+
+    def serve(self) -> None:
+        """Answer requests and reap cells, one thing at a time."""
+        while True:
+            for key, _ in self._selector.select():
+                if key.fileobj is not self._control:
+                    self._reap(pidfd=key.fd, pid=key.data)
+                elif not self._answer():
+                    return
+
+    def _answer(self) -> bool:
+        message, fds, _, _ = socket.recv_fds(
+            self._control, MESSAGE_BYTES, 2, socket.MSG_CMSG_CLOEXEC
+        )
+        if message != FORK:
+            return False
+        channel_fd, stderr_fd = fds
+        zygote_pid = os.getpid()
+        pid = os.fork()
+        if pid == 0:
+            self._become_cell(channel_fd, stderr_fd, zygote_pid)
+        os.close(channel_fd)
+        os.close(stderr_fd)
+        pidfd = os.pidfd_open(pid)
+        self._selector.register(pidfd, selectors.EVENT_READ, pid)
+        socket.send_fds(self._control, [json.dumps({"forked": pid}).encode()], [pidfd])
+        return True
+
+    def _become_cell(self, channel_fd: int, stderr_fd: int, zygote_pid: int) -> None:
+        """Never return: a cell must not run on as a second zygote."""
+        status = 1
+        try:
+            os.dup2(stderr_fd, 2)
+            cell.serve(
+                self._engine,
+                socket.socket(fileno=channel_fd),
+                harness=self._harness,
+                zygote_pid=zygote_pid,
+                namespaces=self._namespaces,
+            )
+            status = 0
+        except (EOFError, BrokenPipeError, ConnectionResetError):
+            pass  # the pool hung up
+        except BaseException as error:  # noqa: BLE001 - whatever it is, this process ends here
+            os.write(2, f"{type(error).__name__}: {error}".encode(errors="replace"))
+        finally:
+            os._exit(status)
+
+    def _reap(self, *, pidfd: int, pid: int) -> None:
+        self._selector.unregister(pidfd)
+        os.close(pidfd)
+        _, status, usage = os.wait4(pid, 0)
+        account = {
+            "exited": pid,
+            "status": os.waitstatus_to_exitcode(status),
+            "cpu_ns": int((usage.ru_utime + usage.ru_stime) * 1_000_000_000),
+            "peak_bytes": usage.ru_maxrss * 1_024,
+        }
+        try:
+            self._control.send(json.dumps(account).encode())
+        except BrokenPipeError:
+            # The pool is gone; the kernel ends this process in a moment.
+            signal.pause()
