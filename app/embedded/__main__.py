@@ -1,0 +1,41 @@
+"""The command line of start.sh: run the system, or the demonstration on it."""
+
+import sys
+from typing import Final
+
+from app.embedded.errors import CannotStart, GaveUp
+from app.embedded.launcher import demo, run
+from app.settings import InvalidSetting, load_settings
+
+USAGE: Final = """\
+usage: ./start.sh [demo]
+
+  (no command)  run Crivo in the foreground until Ctrl-C
+  demo          run the example of examples/cards over HTTP, and compare its results
+
+Settings come from the environment: CRIVO_PORT, CRIVO_DATA, DATABASE_URL and more;
+README.md lists them.
+"""
+
+
+def main(arguments: list[str]) -> int:
+    """Do what the command says; 0 done, 1 failed, 2 nothing was started."""
+    if arguments in (["--help"], ["-h"], ["help"]):
+        sys.stdout.write(USAGE)
+        return 0
+    if arguments not in ([], ["demo"]):
+        sys.stderr.write(f"crivo: unknown: {' '.join(arguments)}\n{USAGE}")
+        return 2
+    try:
+        settings = load_settings()
+        return demo(settings) if arguments else run(settings)
+    except (CannotStart, InvalidSetting) as error:
+        sys.stderr.write(f"crivo: {error}\n")
+        return 2
+    except GaveUp as error:
+        sys.stderr.write(f"crivo: {error}\n")
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
