@@ -11,9 +11,10 @@ import socket
 import threading
 import time
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 from app.sandbox import lockdown
+from app.sandbox.console import Console
 from app.sandbox.protocol import (
     CHUNK_BYTES,
     VERSION,
@@ -23,15 +24,13 @@ from app.sandbox.protocol import (
     encode_json,
     send_frame,
 )
+from app.sandbox.uncaught import error_of, parse_uncaught
 from app.sandbox.v8 import DeadlineExceeded, Engine, HeapExhausted, Isolate, Type, Value
 
 HARNESS: Final = Path(__file__).with_name("harness.js")
 
 # The operations of harness.js, by its numbers.
-_GIVE_BELL, _PREPARE, _READ, _RUN, _SETTLE, _OUTPUT, _FAILURE = range(7)
-_LEVELS: Final = ("log", "info", "warn", "error", "debug")
-# Slots of the console's memory, 32 bits each; harness.js has the same.
-_LEVEL, _LENGTH, _DROPPED, _CLOSED, _HEAD = range(5)
+_OPEN_CONSOLE, _PREPARE, _READ, _RUN, _SETTLE, _OUTPUT, _FAILURE = range(7)
 
 # Lets stack traces name the user's file; the last such comment counts.
 _SOURCE_URL: Final = b"\n//# sourceURL=process.js"
@@ -41,10 +40,6 @@ _FIND_PROCESS: Final = b'typeof process === "undefined" ? undefined : process'
 _HEADROOM: Final = 1.3
 _SPARE_BYTES: Final = 96 * 1024 * 1024
 _SPARE_CPU_S: Final = 3
-# What "<file>:<line>: <exception>", the source line and carets are printed as (d8's form).
-_UNCAUGHT: Final = re.compile(r"^[^\n]*?:(\d+): (.*?)\n[^\n]*\n( *)\^+\n(.*)\Z", re.DOTALL)
-_NAMED: Final = re.compile(r"([A-Za-z_$][\w$]*): (.*)\Z", re.DOTALL)
-_MAX_TEXT: Final = 16 * 1024
 
 Verdict = dict[str, object]
 
@@ -93,15 +88,35 @@ class _Cell:
         self._status_fd = status_fd
         self._sending = threading.Lock()
         self._reader = FrameReader(channel)
-        self._console: _Console | None = None
+        self._console: Console | None = None
         self._isolate = Isolate(engine, harness=harness, on_bell=self._ring)
         self._isolate.prepare_operations(_FAILURE + 1)
-        self._isolate.call(_GIVE_BELL, self._isolate.bell)
+        self._memory = self._isolate.call(_OPEN_CONSOLE, self._isolate.bell).memory
+        self._rehearse()
         self._started_ns = 0
         self._run_ns = 0
         self._deadline = 0.0
         self._data_bytes = 0
         self._cpu_s = 0
+
+    def _rehearse(self) -> None:
+        """Go through a run of our own, so that a real one meets warm code and pages."""
+        isolate = self._isolate
+        isolate.evaluate(b"0" + _SOURCE_URL).free()
+        process = isolate.evaluate(b"(data => (console.log(data), data))")
+        for operation, subject in (
+            (_PREPARE, b'{"seed":0,"clock_ms":0}'),
+            (_READ, b'"ready"'),
+            (_RUN, None),
+            (_SETTLE, None),
+            (_OUTPUT, None),
+        ):
+            if subject is None:
+                isolate.call(operation, process).free()
+            else:
+                with isolate.string(subject) as text:
+                    isolate.call(operation, text).free()
+        process.free()
 
     def send(self, kind: Kind, body: bytes | memoryview = b"") -> None:
         """Send one frame; console lines come from the isolate's thread."""
@@ -135,23 +150,17 @@ class _Cell:
         """Gather the payload; the first byte that is not UTF-8 ends the job."""
         payload = bytearray()
         decoder = codecs.getincrementaldecoder("utf-8")()
-        bad_at: tuple[int, str] | None = None
         while True:
             kind, body = self._reader.read()
             if kind not in (Kind.INPUT, Kind.END):
-                message = f"frame {kind.name} within the payload"
-                raise ProtocolError(message)
-            if bad_at is None:
-                pending = len(decoder.getstate()[0])
-                try:
-                    decoder.decode(body, final=kind is Kind.END)
-                except UnicodeDecodeError as error:
-                    bad_at = (len(payload) - pending + error.start, error.reason)
-                    offset, reason = bad_at
-                    message = f"not UTF-8: {reason} at byte {offset}"
-                    raise _Finished(
-                        "invalid_input", message=message, byte_offset=offset
-                    ) from None
+                raise ProtocolError(f"frame {kind.name} within the payload")
+            pending = len(decoder.getstate()[0])
+            try:
+                decoder.decode(body, final=kind is Kind.END)
+            except UnicodeDecodeError as error:
+                offset = len(payload) - pending + error.start
+                message = f"not UTF-8: {error.reason} at byte {offset}"
+                raise _Finished("invalid_input", message=message, byte_offset=offset) from None
             if kind is Kind.END:
                 return payload
             payload += body
@@ -161,14 +170,10 @@ class _Cell:
         limits = job["limits"]
         if not isinstance(limits, dict):
             raise ProtocolError
-        world = {
-            "seed": job["seed"],
-            "clock_ms": job["clock_ms"],
-            "line_units": limits["console_line_bytes"],
-        }
-        with self._isolate.string(json.dumps(world).encode()) as text:
-            memory = self._isolate.call(_PREPARE, text).memory
-        self._console = _Console(memory, limits)
+        world = {"seed": job["seed"], "clock_ms": job["clock_ms"]}
+        with self._isolate.string(encode_json(world)) as text:
+            self._isolate.call(_PREPARE, text)
+        self._console = Console(self._memory, limits)
         heap_bytes = int(limits["memory_bytes"])
         self._isolate.limit_memory(heap_bytes)
         # The payload is in memory three times for a moment: gathered, copied, V8's own.
@@ -177,7 +182,7 @@ class _Cell:
         self._cpu_s = int(time.process_time() + limits["wall_ms"] / 1_000) + _SPARE_CPU_S
         lockdown.set_soft_limits(data_bytes=self._data_bytes, cpu_s=self._cpu_s)
 
-    def _do(self, job: dict[str, object], source: bytes, payload: bytearray) -> None:
+    def _do(self, job: dict[str, object], source: bytes, payload: bytearray) -> NoReturn:
         """Run the script to its output; everything else ends in _Finished."""
         limits = job["limits"]
         if not isinstance(limits, dict):
@@ -207,28 +212,26 @@ class _Cell:
         """Run the top level and find `process`."""
         value = self._isolate.evaluate(source + _SOURCE_URL, deadline=self._deadline)
         if value.type == Type.PARSE_EXCEPTION:
-            raise _Finished("refused", code="syntax_error", error=_parse_uncaught(value.text))
+            raise _Finished("refused", code="syntax_error", error=parse_uncaught(value.text))
         if value.type >= Type.EXECUTE_EXCEPTION:
-            raise _Finished("refused", code="top_level_threw", error=_parse_uncaught(value.text))
+            raise _Finished("refused", code="top_level_threw", error=parse_uncaught(value.text))
         value.free()
         process = self._isolate.evaluate(_FIND_PROCESS, deadline=self._deadline)
         if process.type >= Type.EXECUTE_EXCEPTION:
-            raise _Finished(
-                "refused", code="top_level_threw", error=_parse_uncaught(process.text)
-            )
+            raise _Finished("refused", code="top_level_threw", error=parse_uncaught(process.text))
         if process.type == Type.UNDEFINED:
-            error = _error("ReferenceError", "process is not defined")
+            error = error_of("ReferenceError", "process is not defined")
             raise _Finished("refused", code="no_process", error=error)
         if process.type != Type.FUNCTION:
-            error = _error("TypeError", "process is not a function")
+            error = error_of("TypeError", "process is not a function")
             raise _Finished("refused", code="process_not_callable", error=error)
         return process
 
-    def _fail(self) -> None:
+    def _fail(self) -> NoReturn:
         failure = json.loads(bytes(self._isolate.call(_FAILURE, deadline=self._deadline).memory))
         raise _Finished(**failure)
 
-    def _deliver(self, units: int, limit_bytes: int) -> None:
+    def _deliver(self, units: int, limit_bytes: int) -> NoReturn:
         """Send the output. User code is over: V8 only encodes a string it holds."""
         self._run_ns = time.monotonic_ns() - self._started_ns
         # UTF-8 is at most three bytes a unit; the copy is ours, not the script's.
@@ -256,70 +259,3 @@ class _Cell:
         status = os.pread(self._status_fd, 4_096, 0)
         found = re.search(rb"VmData:\s+(\d+) kB", status)
         return int(found[1]) * 1_024 if found else 0
-
-
-class _Console:
-    """The memory that console lines pass through, and their caps."""
-
-    def __init__(self, memory: memoryview, limits: dict[str, int]) -> None:
-        self._head = memory[: _HEAD * 4].cast("I")
-        self._units = memory[_HEAD * 4 :]
-        self._lines_left = limits["console_lines"]
-        self._bytes_left = limits["console_bytes"]
-        self._line_bytes = limits["console_line_bytes"]
-        self._refused = 0
-        if self._lines_left == 0:
-            self._head[_CLOSED] = 1
-
-    @property
-    def dropped(self) -> int:
-        """How many lines went over the caps."""
-        return self._refused + self._head[_DROPPED]
-
-    def take(self) -> dict[str, str] | None:
-        """Take the line that is in the memory now; None when it is over a cap."""
-        length = self._head[_LENGTH]
-        kept = min(length, len(self._units) // 2)
-        text = bytes(self._units[: kept * 2]).decode("utf-16-le", "surrogatepass")
-        encoded = text.encode("utf-8", "surrogatepass")
-        if length > kept or len(encoded) > self._line_bytes:
-            text = _clip_utf8(encoded, self._line_bytes - len("…".encode())) + "…"
-            encoded = text.encode("utf-8", "surrogatepass")
-        if len(encoded) > self._bytes_left:
-            self._head[_CLOSED] = 1
-            self._refused += 1
-            return None
-        self._bytes_left -= len(encoded)
-        self._lines_left -= 1
-        if self._lines_left == 0:
-            self._head[_CLOSED] = 1
-        return {"level": _LEVELS[self._head[_LEVEL] % len(_LEVELS)], "text": text}
-
-
-def _clip_utf8(encoded: bytes, length: int) -> str:
-    """Cut at `length` bytes or just before, between characters."""
-    length = max(length, 0)
-    while length and encoded[length : length + 1] and encoded[length] & 0xC0 == 0x80:  # noqa: PLR2004 - a continuation byte
-        length -= 1
-    return encoded[:length].decode("utf-8", "surrogatepass")
-
-
-def _error(name: str, message: str) -> dict[str, object]:
-    return {"name": name, "message": message, "stack": "", "line": None, "column": None}
-
-
-def _parse_uncaught(text: str) -> dict[str, object]:
-    """Read what the library prints of an exception that no JavaScript caught."""
-    found = _UNCAUGHT.match(text)
-    if found is None:
-        return _error("Error", text[:_MAX_TEXT].strip())
-    line, thrown, indent, stack = found.groups()
-    named = _NAMED.match(thrown)
-    name, message = named.groups() if named else ("Error", thrown)
-    return {
-        "name": name[:256],
-        "message": message[:_MAX_TEXT],
-        "stack": stack.strip()[:_MAX_TEXT],
-        "line": int(line),
-        "column": len(indent) + 1,
-    }

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterable, Awaitable, Callable
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from time import monotonic
 from typing import Final, TypeVar
@@ -13,7 +13,7 @@ from msgspec import Struct
 from app.sandbox.handle import Cell, Exit
 from app.sandbox.outcomes import Job, Limits, LogLine
 from app.sandbox.protocol import CHUNK_BYTES, VERSION, Kind, ProtocolError, encode_json
-from app.sandbox.verdict import CellVerdict, Evidence
+from app.sandbox.verdict import YOUNG_BYTES, CellVerdict, Evidence
 
 # The cell stops itself at the limit; this long after it the pool kills it.
 DEADLINE_GRACE_S: Final = 0.5
@@ -21,10 +21,8 @@ DEADLINE_GRACE_S: Final = 0.5
 SILENCE_S: Final = 60.0
 READY_TIMEOUT_S: Final = 20.0
 EXIT_TIMEOUT_S: Final = 10.0
-# The resident set may be above the limit by this factor (the heap's limit is checked when
-# V8 collects garbage), and by V8's young generation.
+# V8 checks the heap's limit when it collects garbage, so the resident set overshoots.
 HEADROOM: Final = 1.3
-YOUNG_BYTES: Final = 112 * 1024 * 1024
 
 T = TypeVar("T")
 Sink = Callable[[bytes], Awaitable[None]]
@@ -78,7 +76,7 @@ async def converse(
 ) -> Ending:
     """Do one job. Raises only what `payload` and `sink` raise; the cell is used up."""
     talk = _Conversation(cell, job, sink)
-    feeder = asyncio.create_task(_feed(cell, job, mode, payload))
+    feeder = asyncio.create_task(_feed(cell, job, mode, talk.count_payload(payload)))
     # A payload that fails ends the cell, so that the reading below comes to its end.
     feeder.add_done_callback(lambda task: _kill_if_failed(cell, task))
     try:
@@ -149,6 +147,7 @@ class _Conversation:
         self._logs: list[LogLine] = []
         self._lines_cut = 0
         self._console_bytes = 0
+        self._payload_bytes = 0
         self._output_bytes = 0
         self._started = False
         self._resulted = False
@@ -157,6 +156,12 @@ class _Conversation:
         self._deadline: asyncio.TimerHandle | None = None
         cell.watch_memory()
         self._base_bytes = cell.resident_bytes
+
+    async def count_payload(self, payload: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
+        """Pass the payload on and remember its length."""
+        async for chunk in payload:
+            self._payload_bytes += len(chunk)
+            yield chunk
 
     async def listen(self) -> None:
         """Read to the verdict or the end of the cell."""
@@ -195,6 +200,7 @@ class _Conversation:
             stderr=cell.last_words(),
             base_bytes=self._base_bytes,
             peak_bytes=peak_bytes,
+            last_bytes=cell.resident_bytes,
             output_bytes=self._output_bytes,
         )
         return Ending(
@@ -247,8 +253,12 @@ class _Conversation:
         allowed_s = self._limits.wall_ms / 1_000 + DEADLINE_GRACE_S
         loop = asyncio.get_running_loop()
         self._deadline = loop.call_later(allowed_s, self._cell.kill, "deadline")
+        # Beside the run's own memory: two copies of the payload, until V8 has read it.
         self._cell.memory_ceiling_bytes = (
-            self._base_bytes + int(HEADROOM * self._limits.memory_bytes) + YOUNG_BYTES
+            self._base_bytes
+            + int(HEADROOM * self._limits.memory_bytes)
+            + YOUNG_BYTES
+            + 2 * self._payload_bytes
         )
 
     def _result(self, body: bytes) -> None:

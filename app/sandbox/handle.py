@@ -34,9 +34,7 @@ def new_channel() -> tuple[socket.socket, socket.socket]:
 class Cell:
     """One cell process, from its fork to its end. `close` it, or its descriptors stay."""
 
-    def __init__(
-        self, *, pid: int, pidfd: int, channel: socket.socket, stderr_fd: int
-    ) -> None:
+    def __init__(self, *, pid: int, pidfd: int, channel: socket.socket, stderr_fd: int) -> None:
         """Own the descriptors of a forked cell."""
         self.pid = pid
         self.killed_for: str | None = None
@@ -49,7 +47,7 @@ class Cell:
         self._channel = channel
         self._stderr = bytearray()
         self._stderr_fd = stderr_fd
-        os.set_blocking(stderr_fd, False)  # noqa: FBT003 - the function's own signature
+        os.set_blocking(stderr_fd, False)
         self._loop.add_reader(stderr_fd, self._read_stderr)
         self._statm_fd = self._open_statm()
         self._watch: asyncio.TimerHandle | None = None

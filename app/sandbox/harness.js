@@ -81,7 +81,9 @@
   lock(Error, "stackTraceLimit", 10);
 
   // `Date` and `Temporal.Now` see one moment, the acceptance of the execution.
-  const freezeClock = (now) => {
+  let now = 0;
+
+  const freezeClock = () => {
     const RealDate = Date;
     const dateToString = uncurry(RealDate.prototype.toString);
     const FrozenDate = new Proxy(RealDate, {
@@ -94,54 +96,59 @@
     replace(RealDate.prototype, "constructor", FrozenDate);
     replace(globalThis, "Date", FrozenDate);
 
-    if (typeof Temporal !== "object") return;
     const { fromEpochMilliseconds } = Temporal.Instant;
-    const instant = fromEpochMilliseconds(now);
-    const zoned = uncurry(Temporal.Instant.prototype.toZonedDateTimeISO);
+    const toZoned = uncurry(Temporal.Instant.prototype.toZonedDateTimeISO);
     const { toPlainDate, toPlainTime, toPlainDateTime } = Temporal.ZonedDateTime.prototype;
-    const moment = (zone) => zoned(instant, zone === undefined ? "UTC" : zone);
+    const zoned = (zone) =>
+      toZoned(fromEpochMilliseconds(now), zone === undefined ? "UTC" : zone);
     const clock = {
       instant: () => fromEpochMilliseconds(now),
       timeZoneId: () => "UTC",
-      zonedDateTimeISO: (zone) => moment(zone),
-      plainDateISO: (zone) => apply(toPlainDate, moment(zone), []),
-      plainTimeISO: (zone) => apply(toPlainTime, moment(zone), []),
-      plainDateTimeISO: (zone) => apply(toPlainDateTime, moment(zone), []),
+      zonedDateTimeISO: (zone) => zoned(zone),
+      plainDateISO: (zone) => apply(toPlainDate, zoned(zone), []),
+      plainTimeISO: (zone) => apply(toPlainTime, zoned(zone), []),
+      plainDateTimeISO: (zone) => apply(toPlainDateTime, zoned(zone), []),
     };
     for (const name of ownKeys(clock)) replace(Temporal.Now, name, clock[name]);
   };
 
-  // `Math.random`: xoshiro128**, its state drawn from the seed by splitmix32, 53 bits a draw.
+  // `Math.random`: xoshiro128**, its state drawn from the seed by splitmix32; 53 bits a draw.
+  const { imul, floor } = Math;
+  let a, b, c, d;
+
   const seedRandom = (seed) => {
-    const { imul } = Math;
-    let state = (seed ^ imul(Math.floor(seed / 2 ** 32), 0x9e3779b1)) | 0;
+    const high = floor(seed / 2 ** 32);
+    let state = (seed ^ imul(high, 0x9e3779b1)) | 0;
     const splitmix = () => {
       state = (state + 0x9e3779b9) | 0;
       let mixed = imul(state ^ (state >>> 16), 0x21f0aaad);
       mixed = imul(mixed ^ (mixed >>> 15), 0x735a2d97);
       return mixed ^ (mixed >>> 15);
     };
-    let a = splitmix();
-    let b = splitmix() ^ Math.floor(seed / 2 ** 32);
-    let c = splitmix() ^ (seed | 0);
-    let d = splitmix() | 1; // never the all-zero state
-    const next = () => {
-      const product = imul(b, 5);
-      const result = imul((product << 7) | (product >>> 25), 9) >>> 0;
-      const shifted = b << 9;
-      c ^= a;
-      d ^= b;
-      b ^= c;
-      a ^= d;
-      c ^= shifted;
-      d = (d << 11) | (d >>> 21);
-      return result;
-    };
-    for (let i = 0; i < 16; i++) next();
-    replace(Math, "random", {
-      random: () => ((next() >>> 5) * 2 ** 26 + (next() >>> 6)) / 2 ** 53,
-    }.random);
+    a = splitmix();
+    b = splitmix() ^ high;
+    c = splitmix() ^ (seed | 0);
+    d = splitmix() | 1; // never the all-zero state
+    for (let i = 0; i < 16; i++) draw();
   };
+
+  const draw = () => {
+    const product = imul(b, 5);
+    const result = imul((product << 7) | (product >>> 25), 9) >>> 0;
+    const shifted = b << 9;
+    c ^= a;
+    d ^= b;
+    b ^= c;
+    a ^= d;
+    c ^= shifted;
+    d = (d << 11) | (d >>> 21);
+    return result;
+  };
+
+  const random = () => ((draw() >>> 5) * 2 ** 26 + (draw() >>> 6)) / 2 ** 53;
+
+  freezeClock();
+  replace(Math, "random", { random: () => random() }.random);
 
   // ---- console
 
@@ -150,14 +157,14 @@
   const LEVELS = ["log", "info", "warn", "error", "debug"];
   const ALIASES = { __proto__: null, dir: 0, dirxml: 0, table: 0, trace: 4 };
   const LEVEL = 0, LENGTH = 1, DROPPED = 2, CLOSED = 3, HEAD = 4;
+  const LINE_UNITS = 16 * 1024; // what is longer is clipped
   let ring, head, units;
 
-  const openConsole = (bell, lineUnits) => {
-    const memory = new ArrayBuffer(HEAD * 4 + lineUnits * 2);
+  const openConsole = (bell) => {
+    const memory = new ArrayBuffer(HEAD * 4 + LINE_UNITS * 2);
     ring = bell;
     head = new Uint32Array(memory, 0, HEAD);
     units = new Uint16Array(memory, HEAD * 4);
-    const written = units.length;
     const write = (level, args) => {
       if (head[CLOSED] !== 0) {
         head[DROPPED]++;
@@ -165,7 +172,7 @@
       }
       let text = "";
       for (let i = 0; i < args.length; i++) text += (i === 0 ? "" : " ") + show(args[i]);
-      const length = text.length < written ? text.length : written;
+      const length = text.length < LINE_UNITS ? text.length : LINE_UNITS;
       for (let i = 0; i < length; i++) units[i] = charCodeAt(text, i);
       head[LEVEL] = level;
       head[LENGTH] = text.length;
@@ -370,17 +377,17 @@
 
   // ---- operations, numbered as in cell.py
 
-  let bell;
   return function (operation) {
     switch (operation) {
-      case 0: // the cell's bell, a function
-        bell = this;
-        return 0;
-      case 1: { // the job, as JSON: prepare the world; the console's memory
+      case 0: // the cell's bell, a function; the console's memory
+        return openConsole(this);
+      case 1: { // the job, as JSON: the script's world
         const job = parse(this);
-        freezeClock(job.clock_ms);
+        now = job.clock_ms;
         seedRandom(job.seed);
-        return openConsole(bell, job.line_units);
+        phase = PENDING;
+        output = failure = undefined;
+        return 0;
       }
       case 2: // the payload
         return read(this);

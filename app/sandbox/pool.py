@@ -92,9 +92,7 @@ class SandboxPool:
         except UnicodeDecodeError as error:
             message = f"the source is not UTF-8: {error.reason} at byte {error.start}"
             return (
-                Finding(
-                    line=None, column=None, code="syntax_error", message=message, excerpt=None
-                ),
+                Finding(line=None, column=None, code="syntax_error", message=message, excerpt=None),
             )
         limits = Limits(wall_ms=wall_ms, memory_bytes=_CHECK_MEMORY_BYTES, output_bytes=0)
         job = Job(tenant=tenant, source=source, seed=0, clock_ms=0, limits=limits)
@@ -135,9 +133,7 @@ class SandboxPool:
             _, cell, ready = await self._take_cell()
             self._start_refill()
             try:
-                return await converse(
-                    cell, ready, job, mode=mode, payload=payload, sink=sink
-                )
+                return await converse(cell, ready, job, mode=mode, payload=payload, sink=sink)
             finally:
                 cell.close()
 
@@ -214,7 +210,7 @@ class SandboxPool:
 
 
 async def _nothing() -> AsyncIterator[bytes]:
-    for chunk in ():
+    for chunk in tuple[bytes]():
         yield chunk
 
 

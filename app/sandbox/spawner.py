@@ -19,8 +19,7 @@ from app.sandbox.zygote import FORK, MESSAGE_BYTES
 _ROOT: Final = Path(__file__).resolve().parents[2]
 # -I: nothing of the environment and the current folder; so the root is given.
 _BOOT: Final = (
-    "import sys; sys.path.insert(0, sys.argv.pop(1)); "
-    "from app.sandbox.zygote import main; main()"
+    "import sys; sys.path.insert(0, sys.argv.pop(1)); from app.sandbox.zygote import main; main()"
 )
 START_TIMEOUT_S: Final = 30.0
 FORK_TIMEOUT_S: Final = 10.0
@@ -45,6 +44,7 @@ class Spawner:
         self._cells: dict[int, Cell] = {}
         # A cell may end before the one who asked for it has heard of it.
         self._early_exits: dict[int, Exit] = {}
+        self._abandoned: set[int] = set()
         self._words = ""
         self._closed = False
         self._loop.add_reader(control.fileno(), self._receive)
@@ -95,22 +95,11 @@ class Spawner:
         """Fork a cell. Raises ConnectionError when the zygote is gone."""
         ours, theirs = new_channel()
         stderr_read, stderr_write = os.pipe()
-        request: asyncio.Future[tuple[int, int]] = self._loop.create_future()
         try:
-            if self._closed:
-                message = "the zygote is gone"
-                raise ConnectionError(message)
-            socket.send_fds(self._control, [FORK], [theirs.fileno(), stderr_write])
-            self._requests.append(request)
-            async with asyncio.timeout(FORK_TIMEOUT_S):
-                pid, pidfd = await asyncio.shield(request)
-        except BaseException as error:
+            pid, pidfd = await self._fork(theirs.fileno(), stderr_write)
+        except BaseException:
             ours.close()
             os.close(stderr_read)
-            request.add_done_callback(_discard_fork)
-            if isinstance(error, OSError) and not isinstance(error, ConnectionError):
-                message = f"the zygote does not answer: {error}"
-                raise ConnectionError(message) from error
             raise
         finally:
             theirs.close()
@@ -137,10 +126,11 @@ class Spawner:
         os.close(self._pidfd)
         self._words = self._read_stderr()
         gone = ConnectionResetError("the zygote is gone")
-        for waiting in (self._up, *self._requests):
-            if not waiting.done():
-                waiting.set_exception(gone)
-                waiting.exception()  # nobody needs to have listened
+        if not self._up.done():
+            self._up.set_exception(gone)
+        for request in self._requests:
+            if not request.done():
+                request.set_exception(gone)
         self._requests.clear()
         for cell in self._cells.values():
             cell.kill("the zygote died")
@@ -156,10 +146,36 @@ class Spawner:
         if stderr is None:
             return ""
         # Non-blocking: a cell that is not dead yet may still hold the other end.
-        os.set_blocking(stderr.fileno(), False)  # noqa: FBT003 - the function's signature
+        os.set_blocking(stderr.fileno(), False)
         with stderr:
             words = stderr.read() or b""
         return words[-2_000:].decode(errors="replace").strip()
+
+    async def _fork(self, channel_fd: int, stderr_fd: int) -> tuple[int, int]:
+        """Ask for a fork; the answers come in the order of the requests."""
+        if self._closed:
+            raise ConnectionError("the zygote is gone")
+        try:
+            socket.send_fds(self._control, [FORK], [channel_fd, stderr_fd])
+        except OSError as error:
+            raise ConnectionError(f"the zygote takes no request: {error}") from error
+        request: asyncio.Future[tuple[int, int]] = self._loop.create_future()
+        self._requests.append(request)
+        try:
+            async with asyncio.timeout(FORK_TIMEOUT_S):
+                return await asyncio.shield(request)
+        except BaseException:
+            request.add_done_callback(self._discard)
+            raise
+
+    def _discard(self, request: "asyncio.Future[tuple[int, int]]") -> None:
+        """Drop what came for a caller who gave up; the cell ends, its channel being closed."""
+        if request.cancelled() or request.exception() is not None:
+            return
+        pid, pidfd = request.result()
+        os.close(pidfd)
+        if self._early_exits.pop(pid, None) is None:
+            self._abandoned.add(pid)
 
     def _receive(self) -> None:
         try:
@@ -176,22 +192,20 @@ class Spawner:
             self._account(found)
         elif "forked" in found:
             request = self._requests.popleft()
-            if request.done():
-                os.close(fds[0])
-            else:
-                request.set_result((found["forked"], fds[0]))
+            request.set_result((found["forked"], fds[0]))
         elif not self._up.done():
             self._up.set_result(None)
 
     def _account(self, found: dict[str, int]) -> None:
-        ended = Exit(
-            status=found["status"], cpu_ns=found["cpu_ns"], peak_bytes=found["peak_bytes"]
-        )
-        cell = self._cells.pop(found["exited"], None)
-        if cell is None:
-            self._early_exits[found["exited"]] = ended
-        else:
+        ended = Exit(status=found["status"], cpu_ns=found["cpu_ns"], peak_bytes=found["peak_bytes"])
+        pid = found["exited"]
+        cell = self._cells.pop(pid, None)
+        if cell is not None:
             cell.ended(ended)
+        elif pid in self._abandoned:
+            self._abandoned.remove(pid)
+        else:
+            self._early_exits[pid] = ended
 
 
 def is_running(pidfd: int) -> bool:
@@ -199,9 +213,3 @@ def is_running(pidfd: int) -> bool:
     poll = select.poll()
     poll.register(pidfd, select.POLLIN)
     return not poll.poll(0)
-
-
-def _discard_fork(request: "asyncio.Future[tuple[int, int]]") -> None:
-    """Close what came for a caller who gave up; the cell ends as its channel is closed."""
-    if not request.cancelled() and request.exception() is None:
-        os.close(request.result()[1])

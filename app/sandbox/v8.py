@@ -6,6 +6,7 @@ callbacks come from that thread only.
 """
 
 import ctypes
+import os
 from collections.abc import Callable
 from contextlib import contextmanager
 from enum import IntEnum
@@ -175,9 +176,7 @@ class Isolate:
             if isinstance(text, bytearray) and text
             else bytes(text)
         )
-        handle = self.library.mr_alloc_string_val(
-            self.context, buffer, len(text), Type.STRING
-        )
+        handle = self.library.mr_alloc_string_val(self.context, buffer, len(text), Type.STRING)
         del buffer  # the library has its copy; a bytearray may be resized again
         value = Value(self, handle)
         try:
@@ -202,12 +201,17 @@ class Isolate:
             raise HeapExhausted
         return answer
 
-    def _receive(
-        self, callback_id: int, handle: "ctypes._Pointer[ctypes.Structure]"
-    ) -> None:
+    def _receive(self, callback_id: int, handle: "ctypes._Pointer[ctypes.Structure]") -> None:
         value = Value(self, handle)
         if callback_id == _BELL:
             value.free()
-            self._on_bell()
+            self._ring()
         else:
             self._answers.put(value)
+
+    def _ring(self) -> None:
+        try:
+            self._on_bell()
+        except BaseException as error:  # noqa: BLE001 - ctypes would print it and go on
+            os.write(2, f"console: {type(error).__name__}: {error}".encode(errors="replace"))
+            os._exit(1)

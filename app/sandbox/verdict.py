@@ -30,7 +30,14 @@ _OUT_OF_MEMORY: Final = (b"out of memory", b"OOM", b"allocation failed", b"Memor
 _ABORTS: Final = (signal.SIGTRAP, signal.SIGABRT, signal.SIGILL, signal.SIGSEGV, signal.SIGBUS)
 # A run that thrashes the collector near its limit has a memory problem, not a slow loop.
 _NEAR: Final = 0.9
+# What V8's young generation and its garbage may add to any run's resident set.
+YOUNG_BYTES: Final = 112 * 1024 * 1024
 _NEAR_ABORT: Final = 0.5
+
+_REFUSALS: Final = {
+    "no_process": "there is no `process` at the top level of the source",
+    "process_not_callable": "`process` is not a function",
+}
 
 
 class ErrorText(Struct, frozen=True, forbid_unknown_fields=True):
@@ -69,6 +76,7 @@ class Evidence(Struct, frozen=True, kw_only=True):
     # The resident set: when the job began, highest, and last seen.
     base_bytes: int
     peak_bytes: int
+    last_bytes: int
     output_bytes: int
 
 
@@ -86,7 +94,7 @@ def to_finding(outcome: Outcome, verdict: CellVerdict | None) -> Finding:
     match outcome:
         case Threw(error=error):
             code = verdict.code if verdict is not None and verdict.code else "top_level_threw"
-            text = error.message if code != "top_level_threw" else _headline(error)
+            text = _REFUSALS.get(code) or _headline(error)
             return Finding(
                 line=error.line,
                 column=error.column,
@@ -97,18 +105,18 @@ def to_finding(outcome: Outcome, verdict: CellVerdict | None) -> Finding:
         case TimedOut(limit_ms=limit_ms):
             return _finding("top_level_timeout", f"the top-level code ran over {limit_ms} ms")
         case OutOfMemory(limit_bytes=limit):
-            return _finding("top_level_out_of_memory", f"the top-level code took over {limit} bytes")
+            return _finding(
+                "top_level_out_of_memory", f"the top-level code took over {limit} bytes"
+            )
         case Crashed(detail=detail):
             return _finding("sandbox_crash", detail)
-        case (
-            Succeeded() | InvalidInput() | InvalidResult() | OutputTooLarge() | UnsettledPromise()
-        ):
+        case Succeeded() | InvalidInput() | InvalidResult() | OutputTooLarge() | UnsettledPromise():
             return _finding("sandbox_crash", "the cell answered a check with a run's verdict")
         case _:
             assert_never(outcome)
 
 
-def _from_verdict(  # noqa: PLR0911 - one return for each kind of outcome
+def _from_verdict(  # noqa: C901, PLR0911 - one case, one return for each kind of outcome
     verdict: CellVerdict, evidence: Evidence, *, limits: Limits, source: bytes
 ) -> Outcome:
     match verdict.kind:
@@ -167,7 +175,8 @@ def _describe_death(evidence: Evidence, status: int | None) -> str:
 
 
 def _timed_out(evidence: Evidence, limits: Limits) -> Outcome:
-    if evidence.peak_bytes > evidence.base_bytes + _NEAR * limits.memory_bytes:
+    near = max(_NEAR * limits.memory_bytes, YOUNG_BYTES)
+    if evidence.last_bytes > evidence.base_bytes + near:
         return _out_of_memory(limits, "at the limit when time ran out")
     return TimedOut(limit_ms=limits.wall_ms)
 
@@ -184,6 +193,8 @@ def _script_error(error: ErrorText, source: bytes) -> ScriptError:
 
 
 def _headline(error: ScriptError) -> str:
+    if error.name == "SyntaxError":
+        return error.message
     return f"{error.name}: {error.message}" if error.message else error.name
 
 
