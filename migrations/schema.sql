@@ -1,0 +1,191 @@
+CREATE FUNCTION refuse_version_change() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+    BEGIN
+        RAISE EXCEPTION 'a script version is immutable' USING ERRCODE = 'restrict_violation';
+    END
+    $$;
+
+CREATE TABLE executions (
+    id uuid NOT NULL,
+    tenant_id uuid NOT NULL,
+    script_id uuid NOT NULL,
+    version integer NOT NULL,
+    status text DEFAULT 'queued'::text NOT NULL,
+    labels jsonb DEFAULT '{}'::jsonb NOT NULL,
+    wall_ms integer NOT NULL,
+    memory_bytes bigint NOT NULL,
+    max_output_bytes bigint NOT NULL,
+    seed bigint NOT NULL,
+    clock_ms bigint NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    started_at timestamp with time zone,
+    finished_at timestamp with time zone,
+    attempts smallint DEFAULT 0 NOT NULL,
+    worker_id uuid,
+    lease_token bigint,
+    lease_expires_at timestamp with time zone,
+    error_kind text,
+    error bytea,
+    v8_version text,
+    run_ms double precision,
+    cpu_ms double precision,
+    peak_memory_bytes bigint,
+    CONSTRAINT executions_check CHECK (((status = 'failed'::text) = (error_kind IS NOT NULL))),
+    CONSTRAINT executions_check1 CHECK (((error_kind IS NULL) = (error IS NULL))),
+    CONSTRAINT executions_check2 CHECK (((status = ANY (ARRAY['succeeded'::text, 'failed'::text, 'cancelled'::text])) = (finished_at IS NOT NULL))),
+    CONSTRAINT executions_check3 CHECK (((status = 'running'::text) = (lease_expires_at IS NOT NULL))),
+    CONSTRAINT executions_check4 CHECK (((status <> 'running'::text) OR ((started_at IS NOT NULL) AND (lease_token IS NOT NULL)))),
+    CONSTRAINT executions_error_kind_check CHECK ((error_kind = ANY (ARRAY['script_error'::text, 'timeout'::text, 'out_of_memory'::text, 'invalid_input'::text, 'invalid_result'::text, 'output_too_large'::text, 'unsettled_promise'::text, 'sandbox_crash'::text, 'worker_lost'::text]))),
+    CONSTRAINT executions_labels_check CHECK ((jsonb_typeof(labels) = 'object'::text)),
+    CONSTRAINT executions_max_output_bytes_check CHECK ((max_output_bytes > 0)),
+    CONSTRAINT executions_memory_bytes_check CHECK ((memory_bytes > 0)),
+    CONSTRAINT executions_seed_check CHECK (((seed >= 0) AND (seed < '9007199254740992'::bigint))),
+    CONSTRAINT executions_status_check CHECK ((status = ANY (ARRAY['queued'::text, 'running'::text, 'succeeded'::text, 'failed'::text, 'cancelled'::text]))),
+    CONSTRAINT executions_wall_ms_check CHECK ((wall_ms > 0))
+);
+
+CREATE SEQUENCE lease_tokens
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1;
+
+CREATE TABLE payloads (
+    execution_id uuid NOT NULL,
+    kind text NOT NULL,
+    tenant_id uuid NOT NULL,
+    sha256 bytea NOT NULL,
+    size_bytes bigint NOT NULL,
+    body bytea,
+    blob_key text,
+    CONSTRAINT payloads_check CHECK ((num_nonnulls(body, blob_key) = 1)),
+    CONSTRAINT payloads_kind_check CHECK ((kind = ANY (ARRAY['input'::text, 'result'::text, 'logs'::text]))),
+    CONSTRAINT payloads_sha256_check CHECK ((octet_length(sha256) = 32)),
+    CONSTRAINT payloads_size_bytes_check CHECK ((size_bytes >= 0))
+);
+ALTER TABLE ONLY payloads ALTER COLUMN body SET STORAGE EXTERNAL;
+
+CREATE TABLE script_aliases (
+    script_id uuid NOT NULL,
+    alias text NOT NULL,
+    tenant_id uuid NOT NULL,
+    version integer NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT script_aliases_alias_check CHECK (((alias ~ '^[a-z][a-z0-9._-]{0,62}$'::text) AND (alias <> 'latest'::text)))
+);
+
+CREATE TABLE script_versions (
+    script_id uuid NOT NULL,
+    version integer NOT NULL,
+    tenant_id uuid NOT NULL,
+    source bytea NOT NULL,
+    sha256 bytea NOT NULL,
+    size_bytes integer GENERATED ALWAYS AS (octet_length(source)) STORED NOT NULL,
+    wall_ms integer,
+    memory_bytes bigint,
+    max_output_bytes bigint,
+    note text DEFAULT ''::text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT script_versions_sha256_check CHECK ((octet_length(sha256) = 32)),
+    CONSTRAINT script_versions_version_check CHECK ((version > 0))
+);
+
+CREATE TABLE scripts (
+    id uuid NOT NULL,
+    tenant_id uuid NOT NULL,
+    name text NOT NULL,
+    description text DEFAULT ''::text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    archived_at timestamp with time zone,
+    CONSTRAINT scripts_name_check CHECK ((name ~ '^[a-z0-9][a-z0-9._-]{0,62}$'::text))
+);
+
+CREATE TABLE tenants (
+    id uuid NOT NULL,
+    name text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT tenants_name_check CHECK ((name ~ '^[a-z0-9][a-z0-9._-]{0,62}$'::text))
+);
+
+CREATE TABLE workers (
+    id uuid NOT NULL,
+    host text NOT NULL,
+    pid integer NOT NULL,
+    slots integer NOT NULL,
+    v8_version text NOT NULL,
+    lockdown jsonb NOT NULL,
+    started_at timestamp with time zone DEFAULT now() NOT NULL,
+    seen_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT workers_slots_check CHECK ((slots > 0))
+);
+
+ALTER TABLE ONLY executions
+    ADD CONSTRAINT executions_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY payloads
+    ADD CONSTRAINT payloads_pkey PRIMARY KEY (execution_id, kind);
+
+ALTER TABLE ONLY script_aliases
+    ADD CONSTRAINT script_aliases_pkey PRIMARY KEY (script_id, alias);
+
+ALTER TABLE ONLY script_versions
+    ADD CONSTRAINT script_versions_pkey PRIMARY KEY (script_id, version);
+
+ALTER TABLE ONLY scripts
+    ADD CONSTRAINT scripts_name_key UNIQUE (tenant_id, name);
+
+ALTER TABLE ONLY scripts
+    ADD CONSTRAINT scripts_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY tenants
+    ADD CONSTRAINT tenants_name_key UNIQUE (name);
+
+ALTER TABLE ONLY tenants
+    ADD CONSTRAINT tenants_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY workers
+    ADD CONSTRAINT workers_pkey PRIMARY KEY (id);
+
+CREATE INDEX executions_labels_idx ON executions USING gin (labels jsonb_path_ops);
+
+CREATE INDEX executions_lease_idx ON executions USING btree (lease_expires_at) WHERE (status = 'running'::text);
+
+CREATE INDEX executions_page_idx ON executions USING btree (tenant_id, id DESC);
+
+CREATE INDEX executions_queue_idx ON executions USING btree (id) WHERE (status = 'queued'::text);
+
+CREATE INDEX executions_script_idx ON executions USING btree (tenant_id, script_id, id DESC);
+
+CREATE INDEX scripts_page_idx ON scripts USING btree (tenant_id, id DESC);
+
+CREATE TRIGGER script_versions_are_immutable BEFORE UPDATE ON script_versions FOR EACH ROW EXECUTE FUNCTION refuse_version_change();
+
+ALTER TABLE ONLY executions
+    ADD CONSTRAINT executions_script_id_version_fkey FOREIGN KEY (script_id, version) REFERENCES script_versions(script_id, version);
+
+ALTER TABLE ONLY executions
+    ADD CONSTRAINT executions_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);
+
+ALTER TABLE ONLY payloads
+    ADD CONSTRAINT payloads_execution_id_fkey FOREIGN KEY (execution_id) REFERENCES executions(id);
+
+ALTER TABLE ONLY payloads
+    ADD CONSTRAINT payloads_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);
+
+ALTER TABLE ONLY script_aliases
+    ADD CONSTRAINT script_aliases_script_id_version_fkey FOREIGN KEY (script_id, version) REFERENCES script_versions(script_id, version);
+
+ALTER TABLE ONLY script_aliases
+    ADD CONSTRAINT script_aliases_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);
+
+ALTER TABLE ONLY script_versions
+    ADD CONSTRAINT script_versions_script_id_fkey FOREIGN KEY (script_id) REFERENCES scripts(id);
+
+ALTER TABLE ONLY script_versions
+    ADD CONSTRAINT script_versions_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);
+
+ALTER TABLE ONLY scripts
+    ADD CONSTRAINT scripts_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);

@@ -1,0 +1,128 @@
+"""What the tests stand on: servers of the run, databases of the worker, a system to talk to."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from app.db import Pool, open_pool
+from app.settings import Settings
+from app.tenants.model import DEFAULT_TENANT
+from tests.acceptance.system import System, open_system
+from tests.servers import Databases, Servers, redis_database, run_servers
+
+_EXIT = pytest.StashKey[ExitStack]()
+_SERVERS = pytest.StashKey[Servers]()
+
+
+# The controller of xdist's workers starts the servers, once, from its main thread: they die
+# with the thread that started them.
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:  # noqa: ANN401 - xdist has no public type for it
+    node.workerinput["servers"] = msgspec.to_builtins(_servers_of(node.config))
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if _EXIT in config.stash:
+        config.stash[_EXIT].close()
+
+
+def _servers_of(config: pytest.Config) -> Servers:
+    if _SERVERS not in config.stash:
+        config.stash[_EXIT] = ExitStack()
+        config.stash[_SERVERS] = config.stash[_EXIT].enter_context(run_servers())
+    return config.stash[_SERVERS]
+
+
+@pytest.fixture(scope="session")
+def servers(request: pytest.FixtureRequest) -> Servers:
+    """The servers of this run; without xdist they start here, when a test first needs them."""
+    workerinput = getattr(request.config, "workerinput", None)
+    if workerinput is None:
+        return _servers_of(request.config)
+    return msgspec.convert(workerinput["servers"], Servers)
+
+
+@pytest.fixture(scope="session")
+def databases(servers: Servers, worker_id: str) -> Databases:
+    """Makes databases for this xdist worker."""
+    return Databases(servers, worker_id)
+
+
+@pytest.fixture(scope="session")
+def database_url(databases: Databases) -> Iterator[str]:
+    """The database of this xdist worker; `pool` cleans it for each test."""
+    with databases.migrated() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def redis_url(servers: Servers) -> Iterator[str]:
+    """The Redis database of this xdist worker."""
+    with redis_database(servers) as url:
+        yield url
+
+
+@pytest.fixture
+def settings(database_url: str, redis_url: str, tmp_path: Path) -> Settings:
+    """Settings on the worker's databases, with folders of the test's own."""
+    return Settings(
+        database_url=database_url,
+        redis_url=redis_url,
+        data=str(tmp_path / "data"),
+        blob_url=(tmp_path / "blobs").as_uri(),
+    )
+
+
+@pytest.fixture
+async def pool(settings: Settings) -> AsyncIterator[Pool]:
+    """A pool on the worker's database, which holds what a fresh install holds."""
+    async with open_pool(settings) as pool:
+        tables = await pool.fetchval(
+            """
+            SELECT string_agg(quote_ident(tablename), ', ') FROM pg_tables
+            WHERE schemaname = 'public' AND tablename NOT IN ('alembic_version', 'tenants')
+            """
+        )
+        await pool.execute(f"TRUNCATE {tables}")
+        await pool.execute("DELETE FROM tenants WHERE id <> $1", DEFAULT_TENANT)
+        yield pool
+
+
+@pytest.fixture
+def empty_database_url(databases: Databases) -> Iterator[str]:
+    """A database of the test's own, with nothing in it."""
+    with databases.empty() as url:
+        yield url
+
+
+@pytest.fixture
+def fresh_urls(databases: Databases, servers: Servers) -> Iterator[tuple[str, str]]:
+    """A migrated database and a Redis database of the test's own."""
+    with databases.migrated() as database_url, redis_database(servers) as redis_url:
+        yield database_url, redis_url
+
+
+@pytest.fixture(scope="session")
+def system(
+    databases: Databases, servers: Servers, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[System]:
+    """One API and one worker for all tests of this xdist worker; each has its own scripts."""
+    folder = tmp_path_factory.mktemp("system")
+    with (
+        databases.migrated() as database_url,
+        redis_database(servers) as redis_url,
+        open_system(database_url=database_url, redis_url=redis_url, folder=folder) as running,
+    ):
+        yield running.start()
+
+
+@pytest.fixture
+def stopped_system(fresh_urls: tuple[str, str], tmp_path: Path) -> Iterator[System]:
+    """A system of the test's own, on an empty database, not started yet: to be killed at will."""
+    database_url, redis_url = fresh_urls
+    with open_system(database_url=database_url, redis_url=redis_url, folder=tmp_path) as system:
+        yield system
