@@ -104,7 +104,9 @@ def invalid_by(error: msgspec.ValidationError) -> InvalidRequest:
     """Turn msgspec's refusal into a problem with a JSON pointer (RFC 6901)."""
     found = _PLACE.match(str(error))
     message, path = (found["message"], found["path"] or "$") if found else (str(error), "$")
-    pointer = re.sub(r"\[(\d+|\.\.\.)\]", r"/\1", path.removeprefix("$")).replace(".", "/")
+    # `[...]` stands for a key that msgspec does not name: the pointer ends above it.
+    known = path.removeprefix("$").partition("[...]")[0]
+    pointer = re.sub(r"\[(\d+)\]", r"/\1", known).replace(".", "/")
     return invalid(pointer, message)
 
 

@@ -133,8 +133,8 @@ def test_a_stop_leaves_no_process_behind(stopped_system: System) -> None:
         family = psutil.Process(process.pid).children(recursive=True)
         assert family, "a sandbox runs below each of them"
 
-        assert stop(process) == 0
-
+        # uvicorn ends gracefully, then passes the signal on, as a shell would expect.
+        assert stop(process) in (0, -signal.SIGTERM)
         _await_gone(family)
 
 

@@ -58,7 +58,7 @@ def test_a_submission_is_accepted_at_once_and_says_where_to_look(
         (
             b'"script": "%b", "data": 1, "labels": {"a": 1}',
             (422, "invalid-request"),
-            "/labels/...",
+            "/labels",
         ),
     ],
 )
@@ -167,7 +167,7 @@ def test_a_body_that_is_not_the_data_itself_is_415(
     assert reason in answer.json()["detail"]
 
 
-@pytest.mark.parametrize("execution", ["0", "x", str(uuid4())])
+@pytest.mark.parametrize("execution", ["0", "x", "01a1fbd6-7e18-7587-910d-dd5a6f1c07db"])
 @pytest.mark.parametrize("part", ["", "/result", "/input", "/logs"])
 def test_an_unknown_execution_is_a_404(system: System, execution: str, part: str) -> None:
     answer = system.client.get(f"/executions/{execution}{part}")

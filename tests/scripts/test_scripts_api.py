@@ -129,7 +129,7 @@ def test_the_same_source_with_other_limits_is_another_version(system: System) ->
 
 
 def test_a_source_comes_back_byte_for_byte(system: System) -> None:
-    source = "\ufeff// \u00e9\u2028 \U0001f600\r\n\tconst process = d => d\r".encode()
+    source = "\ufeff/* \u00e9\u2028 \U0001f600 */\r\n\tconst process = d => d\r".encode()
     system.upload("bytes", source)
 
     assert system.client.get("/scripts/bytes/versions/1/source").content == source
