@@ -10,6 +10,17 @@ _BEFORE: Final = 80
 _UNIT_BYTES: Final = 2
 
 
+def clamp_place(source: bytes, *, line: int, column: int) -> tuple[int, int]:
+    """Move a place behind the source to its end.
+
+    "Unexpected end of input" is found in the line that the cell appends to every source.
+    """
+    lines = _LINE_END.split(source.decode("utf-8", "replace"))
+    if line <= len(lines):
+        return line, column
+    return len(lines), len(lines[-1].encode("utf-16-le", "surrogatepass")) // _UNIT_BYTES + 1
+
+
 def excerpt_at(source: bytes, *, line: int, column: int) -> str | None:
     """Return two lines, or None for a place that the source does not have.
 

@@ -3,10 +3,9 @@
 import signal
 from typing import Final, assert_never
 
-import msgspec
 from msgspec import Struct
 
-from app.sandbox.excerpts import excerpt_at
+from app.sandbox.excerpts import clamp_place, excerpt_at
 from app.sandbox.handle import Exit
 from app.sandbox.outcomes import (
     Crashed,
@@ -186,10 +185,17 @@ def _out_of_memory(limits: Limits, evidence: str) -> OutOfMemory:
 
 
 def _script_error(error: ErrorText, source: bytes) -> ScriptError:
-    excerpt = None
-    if error.line is not None and error.column is not None:
-        excerpt = excerpt_at(source, line=error.line, column=error.column)
-    return ScriptError(**msgspec.structs.asdict(error), excerpt=excerpt)
+    if error.line is None or error.column is None:
+        return ScriptError(name=error.name, message=error.message, stack=error.stack)
+    line, column = clamp_place(source, line=error.line, column=error.column)
+    return ScriptError(
+        name=error.name,
+        message=error.message,
+        stack=error.stack,
+        line=line,
+        column=column,
+        excerpt=excerpt_at(source, line=line, column=column),
+    )
 
 
 def _headline(error: ScriptError) -> str:

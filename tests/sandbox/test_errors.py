@@ -1,0 +1,140 @@
+"""An error of user code names its place in the user's own source."""
+
+import pytest
+
+from app.sandbox.excerpts import excerpt_at
+from app.sandbox.pool import SandboxPool
+from tests.sandbox.runs import run
+
+
+@pytest.mark.parametrize(
+    ("source", "line", "column", "excerpt"),
+    [
+        (
+            "function process(d) {\n  return d.a.b\n}",
+            2,
+            14,
+            "  return d.a.b\n             ^",
+        ),
+        (
+            "function process(d) {\r\n\r\n\treturn d.a.b\r\n}",
+            3,
+            13,
+            "\treturn d.a.b\n\t           ^",
+        ),
+        (
+            "function process(d) { return '😀é' + d.a.b }",
+            1,
+            42,
+            "function process(d) { return '😀é' + d.a.b }\n" + " " * 40 + "^",
+        ),
+        (
+            "function process() {\n  // \u2028  null.x\n}",
+            3,
+            8,
+            "  null.x\n       ^",
+        ),
+        (
+            "function process() {}\n\n  throw new Error('top')",
+            3,
+            9,
+            "  throw new Error('top')\n        ^",
+        ),
+        (
+            "let a = 1\r\nlet b = '😀'; let c = ;",
+            2,
+            23,
+            "let b = '😀'; let c = ;\n" + " " * 21 + "^",
+        ),
+    ],
+)
+async def test_line_column_and_excerpt_point_at_the_place(
+    pool: SandboxPool, source: str, line: int, column: int, excerpt: str
+) -> None:
+    error = (await run(pool, source, b"{}")).error
+    assert (error.line, error.column, error.excerpt) == (line, column, excerpt)
+
+
+async def test_a_stack_has_the_users_frames_only(pool: SandboxPool) -> None:
+    source = (
+        "function inner() {\n  throw new TypeError('deep')\n}\n"
+        "function process(d) {\n  return [1].map(() => inner())\n}"
+    )
+    error = (await run(pool, source)).error
+    assert error.stack.split("\n") == [
+        "TypeError: deep",
+        "    at inner (process.js:2:9)",
+        "    at process.js:5:24",
+        "    at process (process.js:5:14)",
+    ]
+
+
+async def test_an_async_stack_goes_back_to_process(pool: SandboxPool) -> None:
+    source = (
+        "async function inner() {\n  await null\n  throw new Error('late')\n}\n"
+        "async function process() {\n  return await inner()\n}"
+    )
+    error = (await run(pool, source)).error
+    assert (error.line, error.column) == (3, 9)
+    assert error.stack.split("\n")[1:] == [
+        "    at inner (process.js:3:9)",
+        "    at async process (process.js:6:10)",
+    ]
+
+
+async def test_endless_recursion_is_an_error_of_the_script(pool: SandboxPool) -> None:
+    error = (await run(pool, "function process() { return process() }")).error
+    assert (error.name, error.line) == ("RangeError", 1)
+    assert error.message == "Maximum call stack size exceeded"
+
+
+@pytest.mark.parametrize(
+    ("thrown", "name", "message"),
+    [
+        ("'text'", "string", "text"),
+        ("null", "null", "null"),
+        ("undefined", "undefined", "undefined"),
+        ("10n", "bigint", "10"),
+        ("Symbol('s')", "symbol", "Symbol(s)"),
+        ("{ a: 1 }", "object", '{"a":1}'),
+        ("{ message: 'm' }", "Error", "m"),
+        ("Object.create(null)", "object", "{}"),
+        ("new Proxy({}, { get() { throw 1 } })", "object", "[object]"),
+        ("Object.assign(new Error('m'), { name: { toString() { return 'x' } } })", "Error", "m"),
+        ("new (class Mine extends Error { get message() { throw 1 } })", "Error", ""),
+        ("new Error('a\\u0000b\\ud800c')", "Error", "a\0b\ud800c"),
+    ],
+)
+async def test_whatever_is_thrown_is_described(
+    pool: SandboxPool, thrown: str, name: str, message: str
+) -> None:
+    error = (await run(pool, f"function process() {{ throw {thrown} }}")).error
+    assert (error.name, error.message) == (name, message)
+
+
+async def test_a_lying_error_cannot_move_its_place(pool: SandboxPool) -> None:
+    source = (
+        "function process() {\n  const error = new Error('x')\n"
+        "  error.stack = 'at process.js:99:99'\n  error.line = 98\n  throw error\n}"
+    )
+    error = (await run(pool, source)).error
+    assert error.line is None or error.line < 7
+    assert error.stack == "at process.js:99:99"
+
+
+async def test_long_messages_are_clipped(pool: SandboxPool) -> None:
+    error = (await run(pool, "function process() { throw new Error('x'.repeat(1e6)) }")).error
+    assert error.message == "x" * 16_384
+
+
+def test_an_excerpt_of_a_long_line_shows_the_part_around_the_place() -> None:
+    source = b"a" * 500 + b"!" + b"b" * 500
+    line, caret = (excerpt_at(source, line=1, column=501) or "").split("\n")
+    assert line[caret.index("^")] == "!"
+    assert line[0] == line[-1] == "…"
+    assert len(line) < 130
+
+
+@pytest.mark.parametrize(("line", "column"), [(0, 1), (2, 1), (1, 0), (1, 9)])
+def test_a_place_outside_the_source_has_no_excerpt(line: int, column: int) -> None:
+    assert excerpt_at(b"let a=1", line=line, column=column) is None
