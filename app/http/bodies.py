@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 import msgspec
 from litestar import Request
+from litestar.datastructures import UploadFile
 from litestar.exceptions import InternalServerException
 
 from app.errors import InvalidRequest, MalformedRequest, Problem
@@ -98,6 +99,22 @@ async def read_json(request: AnyRequest, shape: type[T], *, max_bytes: int, hint
         raise invalid_by(error) from None
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise MalformedRequest(f"the body is not JSON: {error}{hint}") from None
+
+
+async def read_form(request: AnyRequest) -> list[tuple[str, bytes]]:
+    """Read a multipart form: its parts by name, texts and files alike, in their order.
+
+    The cap is the route's own (`request_max_body_size`). Raises InvalidRequest.
+    """
+    parts = []
+    for name, value in (await request.form()).multi_items():
+        if isinstance(value, UploadFile):
+            parts.append((name, await value.read()))
+        elif isinstance(value, str):
+            parts.append((name, value.encode()))
+        else:
+            raise invalid(f"/{name}", "a text or a file is expected")
+    return parts
 
 
 def invalid_by(error: msgspec.ValidationError) -> InvalidRequest:

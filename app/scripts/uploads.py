@@ -3,7 +3,6 @@
 from typing import TypeVar
 
 import msgspec
-from litestar.datastructures import UploadFile
 from msgspec import Struct
 
 from app.http.bodies import (
@@ -13,6 +12,7 @@ from app.http.bodies import (
     invalid_by,
     media_type_of,
     read_body,
+    read_form,
     read_json,
     require_identity_encoding,
 )
@@ -70,16 +70,9 @@ async def read_upload(request: AnyRequest, shape: type[T]) -> T:
 
 
 async def _read_form(request: AnyRequest, shape: type[T]) -> T:
-    form = await request.form()
     fields: dict[str, str] = {}
     source: bytes | None = None
-    for name, value in form.multi_items():
-        if isinstance(value, UploadFile):
-            content = await value.read()
-        elif isinstance(value, str):
-            content = value.encode()
-        else:
-            raise invalid(f"/{name}", "a text or a file is expected")
+    for name, content in await read_form(request):
         if name in fields or (name in ("file", "source") and source is not None):
             raise invalid(f"/{name}", "the form has this more than once")
         if name in ("file", "source"):

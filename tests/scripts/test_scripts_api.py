@@ -256,7 +256,10 @@ def test_a_form_that_does_not_fit_says_where(
     system: System, fields: dict[str, str], files: dict[str, str], pointer: str
 ) -> None:
     # Files alone make httpx write a multipart form.
-    parts = {**{name: (None, value) for name, value in fields.items()}, **files}
+    parts: list[tuple[str, tuple[str | None, str]]] = [
+        *((name, (None, value)) for name, value in fields.items()),
+        *((name, ("script.js", source)) for name, source in files.items()),
+    ]
 
     answer = system.client.post("/scripts", files=parts)
 
