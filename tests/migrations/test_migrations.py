@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import asyncpg
+
 from tests.servers import ROOT, alembic
 
 
@@ -28,14 +30,25 @@ def test_the_written_schema_is_the_migrated_one(database_url: str) -> None:
     assert written == schema_of(database_url), "run scripts/schema --write"
 
 
-def test_two_migrations_at_once_take_turns(empty_database_url: str) -> None:
-    async def migrate_twice() -> None:
-        async with asyncio.TaskGroup() as tasks:
-            for _ in range(2):
-                tasks.create_task(asyncio.to_thread(alembic, empty_database_url, "upgrade", "head"))
+async def test_a_migration_waits_for_one_that_runs(empty_database_url: str) -> None:
+    connection = await asyncpg.connect(empty_database_url)
+    try:
+        # What another migration holds: the lock of migrations/env.py.
+        await connection.execute("SELECT pg_advisory_lock(x'637269766f'::bigint)")
+        migration = asyncio.create_task(
+            asyncio.to_thread(alembic, empty_database_url, "upgrade", "head")
+        )
+        while not migration.done() and not await connection.fetchval(
+            "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted)"
+        ):
+            await asyncio.sleep(0.01)  # between two looks at a condition, not instead of one
+        went_ahead = migration.done()
+        await connection.execute("SELECT pg_advisory_unlock_all()")
+        await migration
+    finally:
+        await connection.close()
 
-    asyncio.run(migrate_twice())
-
+    assert not went_ahead
     assert "CREATE TABLE executions" in schema_of(empty_database_url)
 
 
