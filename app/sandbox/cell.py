@@ -36,6 +36,7 @@ _OPEN_CONSOLE, _PREPARE, _READ, _RUN, _SETTLE, _OUTPUT, _FAILURE = range(7)
 _SOURCE_URL: Final = b"\n//# sourceURL=process.js"
 # A `process` bound by let, const or class is no property of the global object.
 _FIND_PROCESS: Final = b'typeof process === "undefined" ? undefined : process'
+_ALLOCATION_FAILED: Final = ("RangeError", "Array buffer allocation failed")
 # Private memory above the heap: V8's own, and copies that live for a moment.
 _HEADROOM: Final = 1.3
 _SPARE_BYTES: Final = 96 * 1024 * 1024
@@ -214,11 +215,11 @@ class _Cell:
         if value.type == Type.PARSE_EXCEPTION:
             raise _Finished("refused", code="syntax_error", error=parse_uncaught(value.text))
         if value.type >= Type.EXECUTE_EXCEPTION:
-            raise _Finished("refused", code="top_level_threw", error=parse_uncaught(value.text))
+            self._top_level_threw(value)
         value.free()
         process = self._isolate.evaluate(_FIND_PROCESS, deadline=self._deadline)
         if process.type >= Type.EXECUTE_EXCEPTION:
-            raise _Finished("refused", code="top_level_threw", error=parse_uncaught(process.text))
+            self._top_level_threw(process)  # a getter
         if process.type == Type.UNDEFINED:
             error = error_of("ReferenceError", "process is not defined")
             raise _Finished("refused", code="no_process", error=error)
@@ -226,6 +227,12 @@ class _Cell:
             error = error_of("TypeError", "process is not a function")
             raise _Finished("refused", code="process_not_callable", error=error)
         return process
+
+    def _top_level_threw(self, thrown: Value) -> NoReturn:
+        error = parse_uncaught(thrown.text)
+        if (error["name"], error["message"]) == _ALLOCATION_FAILED:
+            raise _Finished("out_of_memory", evidence="an array buffer could not be allocated")
+        raise _Finished("refused", code="top_level_threw", error=error)
 
     def _fail(self) -> NoReturn:
         failure = json.loads(bytes(self._isolate.call(_FAILURE, deadline=self._deadline).memory))

@@ -73,7 +73,7 @@ async def test_a_result_is_what_json_stringify_gives(
         ("function process() { return { a: [0, { 'x y': 1n }] } }", 'result.a[1]["x y"]'),
         ("function process() { const a = { b: {} }; a.b.c = a; return a }", "property 'c'"),
         (
-            "const process = a => { for (let i = 5e5; i; i--) a = [new Proxy({}, {}), a]; return a }",
+            "const process = a => { for (let i = 5e5; i--; ) a = [new Proxy([], {}), a]; return a}",
             "nested too deeply",
         ),
     ],

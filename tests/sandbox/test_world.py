@@ -123,7 +123,7 @@ const holders = [Array.prototype, String.prototype, Object.prototype, Function.p
 for (let i = 0; i < holders.length; i++) {
   const names = own(holders[i])
   for (let j = 0; j < names.length; j++)
-    if (names[j] !== 'constructor')
+    if (names[j] !== 'constructor' && names[j] !== 'then')
       try { define(holders[i], names[j], { value: evil, configurable: true }) } catch {}
 }
 """

@@ -1,0 +1,261 @@
+"""Cells, zygotes and the pool live and die as they should, and leave nothing behind."""
+
+import asyncio
+import os
+import shutil
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from app.sandbox.outcomes import Crashed, Succeeded
+from app.sandbox.pool import PoolBusy, PoolConfig, SandboxPool, open_pool
+from tests.sandbox.runs import chunks_of, job, run, run_job
+
+ROOT = Path(__file__).resolve().parents[2]
+ECHO = "const process = d => d"
+ENDLESS = "function process() { console.log('started'); while (true); }"
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for the kernel or another process to get there."""
+    async with asyncio.timeout(30):
+        while not condition():  # noqa: ASYNC110 - the kernel sets no event of ours
+            await asyncio.sleep(0.01)
+
+
+def count_fds(process: str = "self") -> int:
+    return sum(1 for _ in Path("/proc", process, "fd").iterdir())
+
+
+def zygotes() -> list[psutil.Process]:
+    return psutil.Process().children()
+
+
+def cells() -> list[psutil.Process]:
+    return [cell for zygote in zygotes() for cell in zygote.children()]
+
+
+def busy_cells() -> list[psutil.Process]:
+    """Cells that run user code: they use CPU, a waiting one does not."""
+    return [cell for cell in cells() if cell.cpu_times().user > 0.3]
+
+
+async def never_read(_chunk: bytes) -> None:
+    raise AssertionError("no output was due")
+
+
+async def test_a_cell_killed_in_mid_run_is_a_crash_and_the_next_run_works(
+    pool: SandboxPool,
+) -> None:
+    running = asyncio.create_task(run(pool, ENDLESS))
+    await until(lambda: bool(busy_cells()))
+    busy_cells()[0].kill()
+    ran = await running
+    assert isinstance(ran.outcome, Crashed)
+    assert "SIGKILL" in ran.outcome.detail
+    assert [line.text for line in ran.logs] == ["started"]
+    assert (await run(pool, ECHO)).output == b"null"
+
+
+async def test_a_waiting_cell_that_was_killed_is_not_used(pool: SandboxPool) -> None:
+    await until(lambda: bool(cells()))
+    waiting = cells()
+    for cell in waiting:
+        cell.kill()
+    await until(lambda: not any(alive(cell) for cell in waiting))
+    assert (await run(pool, ECHO)).output == b"null"
+
+
+async def test_a_killed_zygote_is_replaced(pool: SandboxPool) -> None:
+    running = asyncio.create_task(run(pool, ENDLESS))
+    await until(lambda: bool(busy_cells()))
+    (zygote,) = zygotes()
+    zygote.kill()
+    assert isinstance((await running).outcome, Crashed)
+    assert (await run(pool, ECHO)).output == b"null"
+    (second,) = zygotes()
+    assert second.pid != zygote.pid
+    # And at once, with no run in between to notice it.
+    second.kill()
+    assert (await run(pool, ECHO)).output == b"null"
+
+
+async def test_cancellation_kills_the_cell(pool: SandboxPool) -> None:
+    running = asyncio.create_task(run(pool, ENDLESS))
+    await until(lambda: bool(busy_cells()))
+    busy = busy_cells()[0]
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    await until(lambda: not busy.is_running())
+    assert (await run(pool, ECHO)).output == b"null"
+
+
+async def test_a_payload_that_fails_kills_the_cell_and_is_raised(pool: SandboxPool) -> None:
+    async def broken() -> AsyncIterator[bytes]:
+        yield b"[1,"
+        raise LookupError("the store is gone")
+
+    with pytest.raises(LookupError, match="store is gone"):
+        await pool.run(job(ECHO), payload=broken(), sink=never_read)
+    assert (await run(pool, ECHO)).output == b"null"
+
+
+async def test_a_sink_that_fails_kills_the_cell_and_is_raised(pool: SandboxPool) -> None:
+    async def full(_chunk: bytes) -> None:
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        await pool.run(job(ECHO), payload=chunks_of(b"1"), sink=full)
+    assert (await run(pool, ECHO)).output == b"null"
+
+
+async def test_a_cell_that_ends_early_does_not_wait_for_the_payload(pool: SandboxPool) -> None:
+    async def endless() -> AsyncIterator[bytes]:
+        yield b"\xff"
+        await asyncio.Event().wait()
+
+    async with asyncio.timeout(30):
+        report = await pool.run(job(ECHO), payload=endless(), sink=never_read)
+    assert not isinstance(report.outcome, Succeeded)
+
+
+async def test_runs_over_the_queue_are_refused() -> None:
+    async with open_pool(PoolConfig(cells=1, warm=1, max_waiting=1)) as pool:
+        running = asyncio.create_task(run(pool, ENDLESS))
+        await until(lambda: bool(busy_cells()))
+        waiting = asyncio.create_task(run(pool, ECHO))
+        await asyncio.sleep(0)
+        with pytest.raises(PoolBusy):
+            await run(pool, ECHO)
+        running.cancel()
+        assert (await waiting).output == b"null"
+
+
+async def test_many_runs_at_once_keep_their_own_answers(pool: SandboxPool) -> None:
+    answers = await asyncio.gather(
+        *(run(pool, f"const process = d => d * {n}", b"2") for n in range(20))
+    )
+    assert [ran.value for ran in answers] == [2 * n for n in range(20)]
+
+
+async def test_nothing_leaks_from_run_to_run(pool: SandboxPool) -> None:
+    async def settle() -> tuple[int, int]:
+        async with asyncio.TaskGroup() as tasks:
+            for source in (ECHO, "no script", "function process() { throw 1 }"):
+                tasks.create_task(run(pool, source))
+        await until(lambda: len(cells()) <= 1 and pool._refill is not None and pool._refill.done())
+        return count_fds(), len(cells())
+
+    before = await settle()
+    assert [await settle() for _ in range(6)] == [before] * 6
+
+
+async def test_closing_the_pool_leaves_no_process_and_no_descriptor() -> None:
+    fds = count_fds()
+    async with open_pool(PoolConfig(cells=2, warm=2)) as pool:
+        await run(pool, ECHO)
+        everything = [*zygotes(), *cells()]
+    await until(lambda: not any(process.is_running() for process in everything))
+    assert count_fds() == fds
+
+
+PARENT = """
+import asyncio, sys
+sys.path.insert(0, sys.argv[1])
+from app.sandbox.pool import PoolConfig, open_pool
+async def main():
+    async with open_pool(PoolConfig(cells=1, warm=2)) as pool:
+        print(pool.v8_version, flush=True)
+        await asyncio.Event().wait()
+asyncio.run(main())
+"""
+
+
+async def test_when_the_parent_is_killed_zygote_and_cells_vanish(tmp_path: Path) -> None:
+    parent = await start_parent(ROOT, cwd=tmp_path)
+    await until(lambda: len(psutil.Process(parent.pid).children(recursive=True)) >= 3)
+    family = psutil.Process(parent.pid).children(recursive=True)
+    parent.send_signal(signal.SIGKILL)
+    await parent.wait()
+    await until(lambda: not any(alive(process) for process in family))
+
+
+async def test_the_zygote_starts_from_a_path_with_spaces(tmp_path: Path) -> None:
+    root = tmp_path / "a folder 'with' spaces"
+    shutil.copytree(
+        ROOT / "app" / "sandbox",
+        root / "app" / "sandbox",
+        ignore=shutil.ignore_patterns("__pycache__"),
+    )
+    parent = await start_parent(root, cwd=tmp_path)
+    parent.kill()
+    await parent.wait()
+
+
+async def start_parent(root: Path, *, cwd: Path) -> asyncio.subprocess.Process:
+    """Start a Python of its own with a pool, and wait until the pool is open."""
+    parent = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", PARENT, str(root), cwd=cwd, stdout=asyncio.subprocess.PIPE
+    )
+    assert parent.stdout is not None
+    assert (await parent.stdout.readline()).startswith(b"14.")
+    return parent
+
+
+def alive(process: psutil.Process) -> bool:
+    """A zombie is dead: it only waits for whoever adopted it."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+async def test_the_lockdown_in_force_is_reported(pool: SandboxPool) -> None:
+    on = {name for name, state in pool.lockdown.items() if state == "on"}
+    assert on >= {
+        "parent_death_signal",
+        "not_dumpable",
+        "empty_environment",
+        "no_new_privileges",
+        "resource_limits",
+    }
+    assert pool.lockdown["seccomp"] == "off"
+    assert pool.lockdown["landlock"] == "off"
+    if os.geteuid() == 0:
+        assert pool.lockdown["own_user"] == "on"
+
+
+@pytest.mark.usefixtures("pool")
+async def test_a_cell_is_what_its_lockdown_says() -> None:
+    await until(lambda: bool(cells()))
+    cell = cells()[0]
+    proc = Path("/proc") / str(cell.pid)
+    assert (proc / "oom_score_adj").read_text().strip() == "1000"
+    assert "NoNewPrivs:\t1" in (proc / "status").read_text()
+    if os.geteuid() == 0:
+        assert cell.cwd() == "/"
+        assert cell.environ() == {}
+        assert cell.uids().real not in {0, os.getuid()}
+        # stderr, the channel, its own status
+        assert count_fds(str(cell.pid)) == 3
+        assert (proc / "ns" / "net").readlink() != Path("/proc/self/ns/net").readlink()
+
+
+async def test_the_environment_does_not_reach_the_zygote(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://user:secret@host/db")
+    async with open_pool(PoolConfig(cells=1, warm=1)):
+        for process in (*zygotes(), *cells()):
+            assert b"secret" not in (Path("/proc") / str(process.pid) / "environ").read_bytes()
+
+
+async def test_a_run_that_waits_starts_when_one_ends(pool: SandboxPool) -> None:
+    slow = job(ENDLESS, wall_ms=200)
+    await asyncio.gather(*(run_job(pool, slow) for _ in range(4)))
+    assert (await run(pool, ECHO)).output == b"null"

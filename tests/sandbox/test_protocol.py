@@ -1,0 +1,128 @@
+"""A cell that breaks the protocol is killed, and its run has crashed."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+
+import pytest
+
+from app.sandbox.conversation import Ready, converse
+from app.sandbox.handle import Cell, Exit, new_channel
+from app.sandbox.outcomes import Crashed, Succeeded
+from app.sandbox.protocol import HEADER, Kind
+from app.sandbox.verdict import classify
+from tests.sandbox.runs import chunks_of, job
+
+STARTED = HEADER.pack(Kind.STARTED, 0)
+# Takes what is sent to it, sends what it was given, then waits to be killed.
+HOSTILE = """
+import os, socket, sys, threading
+channel = socket.socket(fileno=int(sys.argv[1]))
+channel.sendall(bytes.fromhex(sys.argv[2]))
+while channel.recv(65536): pass
+"""
+
+
+def frame(kind: int, body: object = b"") -> bytes:
+    encoded = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return HEADER.pack(kind, len(encoded)) + encoded
+
+
+def verdict(kind: str, **details: object) -> bytes:
+    return frame(Kind.VERDICT, {"kind": kind, "run_ns": 0, "lines_dropped": 0, **details})
+
+
+async def play(script: bytes) -> tuple[object, bytes]:
+    """Let a real process that sends `script` stand where a cell would be."""
+    ours, theirs = new_channel()
+    stderr_read, stderr_write = os.pipe()
+    with theirs:
+        process = subprocess.Popen(  # noqa: ASYNC220 - a few ms
+            [sys.executable, "-I", "-c", HOSTILE, str(theirs.fileno()), script.hex()],
+            pass_fds=(theirs.fileno(),),
+            stderr=stderr_write,
+        )
+    os.close(stderr_write)
+    cell = Cell(
+        pid=process.pid,
+        pidfd=os.pidfd_open(process.pid),
+        channel=ours,
+        stderr_fd=stderr_read,
+    )
+
+    def reap() -> None:
+        status = process.wait()
+        cell.ended(Exit(status=status, cpu_ns=0, peak_bytes=0))
+
+    asyncio.get_running_loop().add_reader(cell.pidfd, reap)
+    output = bytearray()
+
+    async def sink(chunk: bytes) -> None:
+        output.extend(chunk)
+
+    what = job("const process = d => d", output_bytes=10)
+    ready = Ready(protocol=1, v8="", lockdown={}, cpu_ns=0)
+    try:
+        ending = await converse(cell, ready, what, mode="run", payload=chunks_of(b"1"), sink=sink)
+    finally:
+        asyncio.get_running_loop().remove_reader(cell.pidfd)
+        cell.close()
+        process.wait()
+    return classify(ending.evidence, limits=what.limits, source=what.source), bytes(output)
+
+
+@pytest.fixture
+async def _loop_is_left_clean() -> AsyncIterator[None]:
+    yield
+    assert len(asyncio.all_tasks()) == 1
+
+
+@pytest.mark.usefixtures("_loop_is_left_clean")
+async def test_a_proper_conversation_succeeds() -> None:
+    script = (
+        STARTED
+        + frame(Kind.LOG, {"level": "log", "text": "x"})
+        + frame(Kind.RESULT, {"units": 3})
+        + frame(Kind.OUTPUT, b"[1]")
+        + verdict("succeeded", output_bytes=3)
+    )
+    assert await play(script) == (Succeeded(output_bytes=3), b"[1]")
+
+
+@pytest.mark.usefixtures("_loop_is_left_clean")
+@pytest.mark.parametrize(
+    "script",
+    [
+        pytest.param(frame(99), id="unknown kind"),
+        pytest.param(frame(Kind.JOB), id="a kind that only the pool sends"),
+        pytest.param(frame(Kind.READY, {}), id="ready twice"),
+        pytest.param(STARTED + STARTED, id="started twice"),
+        pytest.param(frame(Kind.LOG, {"level": "log", "text": ""}), id="log before the start"),
+        pytest.param(STARTED + frame(Kind.OUTPUT, b"1"), id="output before the result"),
+        pytest.param(frame(Kind.RESULT, {"units": 1}), id="result before the start"),
+        pytest.param(STARTED + frame(Kind.RESULT, {"units": 11}), id="result over the limit"),
+        pytest.param(STARTED + frame(Kind.RESULT, {"units": "x"}), id="result of a wrong type"),
+        pytest.param(
+            STARTED + frame(Kind.RESULT, {"units": 1}) + frame(Kind.OUTPUT, b"x" * 11),
+            id="output over the limit",
+        ),
+        pytest.param(verdict("succeeded"), id="success without a result"),
+        pytest.param(
+            STARTED + frame(Kind.RESULT, {"units": 3}) + verdict("succeeded", output_bytes=3),
+            id="less output than said",
+        ),
+        pytest.param(verdict("promoted"), id="a verdict that does not exist"),
+        pytest.param(verdict("threw"), id="an error without an error"),
+        pytest.param(verdict("timed_out", extra=1), id="a verdict with more in it"),
+        pytest.param(frame(Kind.VERDICT, b"\xff{"), id="a body that is not JSON"),
+        pytest.param(frame(Kind.VERDICT, b"[" * 20_000), id="a body that is too deep"),
+        pytest.param(HEADER.pack(Kind.LOG, 2**32 - 1), id="a body of 4 GiB"),
+        pytest.param(HEADER.pack(Kind.VERDICT, 2**20), id="a body over its cap"),
+    ],
+)
+async def test_a_breach_is_a_crash(script: bytes) -> None:
+    outcome, _ = await play(script)
+    assert isinstance(outcome, Crashed), outcome
