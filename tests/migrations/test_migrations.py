@@ -38,8 +38,13 @@ async def test_a_migration_waits_for_one_that_runs(empty_database_url: str) -> N
         migration = asyncio.create_task(
             asyncio.to_thread(alembic, empty_database_url, "upgrade", "head")
         )
-        while not migration.done() and not await connection.fetchval(
-            "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted)"
+        while not migration.done() and not await connection.fetchval(  # noqa: ASYNC110 - no event tells
+            """
+            SELECT EXISTS (
+                SELECT FROM pg_locks JOIN pg_database AS d ON d.oid = database
+                WHERE d.datname = current_database() AND locktype = 'advisory' AND NOT granted
+            )
+            """
         ):
             await asyncio.sleep(0.01)  # between two looks at a condition, not instead of one
         went_ahead = migration.done()
