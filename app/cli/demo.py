@@ -4,6 +4,7 @@ python -m app.cli.demo URL
 """
 
 import json
+import os
 import sys
 import time
 from collections.abc import Mapping
@@ -42,6 +43,10 @@ def main(arguments: list[str]) -> int:
             _upload(client)
             _customers_payload(client)
             _larger_payload(client)
+    except BrokenPipeError:
+        # Whoever read this has gone; nothing more can be said, not even at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except (DemoFailed, httpx.HTTPError) as error:
         _say(f"\ndemo: failed: {str(error) or type(error).__name__}")
         return 1

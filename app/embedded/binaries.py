@@ -76,7 +76,7 @@ def find_redis(path: Sequence[Path], store: Path) -> Path:
         for entry in path:
             if _redis_version(entry / name) >= OLDEST_REDIS:
                 return entry / name
-    kept = store / f"redis-server-{_locked_digest()}"
+    kept = store / f"redis-server-{locked_digest()}"
     if not kept.exists():
         _fetch_redis(kept)
     return kept
@@ -85,7 +85,8 @@ def find_redis(path: Sequence[Path], store: Path) -> Path:
 def _home_of(entry: Path) -> Path:
     # Debian's links in /usr/bin lead to a folder of one version, with initdb beside postgres.
     program = entry / "postgres"
-    return program.resolve().parent if program.exists() else entry
+    # os.path: a folder that is closed to us has no programs for us.
+    return program.resolve().parent if os.path.exists(program) else entry  # noqa: PTH110
 
 
 def _wheel_folders() -> list[Path]:
@@ -120,7 +121,8 @@ def _version_of(program: Path, pattern: str) -> tuple[int, ...]:
     return tuple(int(number) for number in match.groups()) if match else (0,)
 
 
-def _locked_digest() -> str:
+def locked_digest() -> str:
+    """Begin of the hash of the locked wheel: a new lock is a new file beside the old one."""
     match = re.search(r"sha256:([0-9a-f]{16})", REDIS_LOCK.read_text(encoding="utf-8"))
     return match.group(1) if match else "unlocked"
 

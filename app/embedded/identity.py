@@ -11,6 +11,7 @@ from msgspec import Struct
 from app.embedded.errors import CannotStart
 from app.embedded.processes import guarded
 
+NAMESPACE = "namespace"
 _NOBODY = "nobody"
 
 
@@ -40,7 +41,7 @@ def choose_identity(data: Path, programs: Path) -> Identity:
     user = Identity("self", os.geteuid(), os.getegid())
     if user.uid != 0:
         return user
-    namespace = Identity("namespace", user.uid, user.gid)
+    namespace = Identity(NAMESPACE, user.uid, user.gid)
     if _can_run(namespace, [sys.executable, "-I", "-S", "-c", ""]):
         return namespace
     try:

@@ -173,7 +173,10 @@ def _check_port(host: str, port: int) -> None:
 
 @contextmanager
 def _signals_raise_stopped() -> Iterator[None]:
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    # Below nohup, the end of the terminal is not to be the end of us.
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
     before = {number: signal.signal(number, _raise_stopped) for number in numbers}
     try:
         yield

@@ -15,6 +15,7 @@ from app.embedded.binaries import Postgres
 from app.embedded.errors import GaveUp
 from app.embedded.identity import Identity
 from app.embedded.processes import Service, guarded
+from app.embedded.sockets import remove_socket_folder
 
 USER: Final = "crivo"
 DATABASE: Final = "crivo"
@@ -51,7 +52,9 @@ def data_version(data: Path) -> int | None:
         return None
 
 
-def make_cluster(programs: Postgres, data: Path, identity: Identity) -> None:
+def make_cluster(
+    programs: Postgres, data: Path, identity: Identity, *, durable: bool = True
+) -> None:
     """Make the cluster and its database, whole or not at all: an interrupted try is removed.
 
     Raises GaveUp with initdb's own words.
@@ -66,7 +69,8 @@ def make_cluster(programs: Postgres, data: Path, identity: Identity) -> None:
         shutil.rmtree(scratch, ignore_errors=True)
         scratch.mkdir(mode=0o700)
         identity.own(scratch)
-        made = _run(_initdb(programs, scratch, locale), identity)
+        sync = [] if durable else ["--no-sync"]
+        made = _run([*_initdb(programs, scratch, locale), *sync], identity)
         if made.returncode == 0:
             break
         failure = failure or made.stderr.strip() or made.stdout.strip()
@@ -113,6 +117,7 @@ def postgres_service(
         identity=identity.name,
         # SIGINT ends sessions and writes a checkpoint. SIGQUIT leaves that to the next
         # start, and is over within 5 s whatever the sessions do.
+        after_stop=lambda: remove_socket_folder(sockets),
         stop_signal=signal.SIGINT,
         death_signal=signal.SIGQUIT,
         stop_seconds=30.0,

@@ -26,7 +26,7 @@ class Service(Struct, frozen=True, kw_only=True):
     `identity` is what `guard` takes. `is_ready` is asked again and again, so it is quick.
     `death_signal` is sent by the kernel when this process dies; `stop_signal` asks for a
     graceful stop, which gets `stop_seconds`. `before_start` clears the way and returns
-    file descriptors for the program to keep.
+    file descriptors for the program to keep; `after_stop` removes what it leaves behind.
     """
 
     name: str
@@ -34,6 +34,7 @@ class Service(Struct, frozen=True, kw_only=True):
     log: Path
     is_ready: Callable[[], bool]
     before_start: Callable[[], tuple[int, ...]] = lambda: ()
+    after_stop: Callable[[], None] = lambda: None
     environ: Mapping[str, str] | None = None
     folder: Path | None = None
     identity: str = "self"
@@ -113,6 +114,7 @@ def stop(services: Sequence[Running]) -> None:
             process.kill()
             process.wait()
         sweep(process)
+        service.after_stop()
 
 
 def sweep(process: subprocess.Popen[bytes]) -> None:

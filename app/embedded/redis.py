@@ -5,6 +5,7 @@ import socket
 from pathlib import Path
 
 from app.embedded.processes import Service
+from app.embedded.sockets import remove_socket_folder
 
 _ANSWER_SECONDS = 1.0
 
@@ -26,6 +27,7 @@ def redis_service(program: Path, *, data: Path, sockets: Path, log: Path) -> Ser
         log=log,
         is_ready=lambda: _answers(path),
         folder=data,
+        after_stop=lambda: remove_socket_folder(sockets),
         stop_signal=signal.SIGTERM,
         stop_seconds=5.0,
     )

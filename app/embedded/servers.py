@@ -58,7 +58,7 @@ def prepare_postgres(
     wanted = data_version(cluster) or version
     programs = choose_postgres(find_postgres(search_path()), wanted)
     identity = choose_identity(data, programs.folder)
-    make_cluster(programs, cluster, identity)
+    make_cluster(programs, cluster, identity, durable=durable)
     sockets = socket_folder(data, identity.uid)
     log = data / "log" / "postgres.log"
     service = postgres_service(

@@ -38,6 +38,12 @@ def socket_folder(data: Path, owner: int) -> Path:
     raise CannotStart(message)
 
 
+def remove_socket_folder(folder: Path) -> None:
+    """Remove the folder once the last server has taken its socket away."""
+    with suppress(OSError):
+        folder.rmdir()
+
+
 def _runtime_base() -> Path | None:
     base = os.environ.get("XDG_RUNTIME_DIR", "")
     if not base.startswith("/"):

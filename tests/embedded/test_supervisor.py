@@ -1,0 +1,120 @@
+"""What dies is started again, until it dies too often."""
+
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from app.embedded import processes, supervisor
+from app.embedded.errors import GaveUp
+from app.embedded.processes import Service, bound_log
+from app.embedded.supervisor import Supervisor
+from tests.acceptance.launched import eventually, gone
+
+
+def service(tmp_path: Path, program: str, name: str = "part", seconds: float = 10) -> Service:
+    return Service(
+        name=name,
+        command=[sys.executable, "-u", "-c", program],
+        log=tmp_path / "log" / f"{name}.log",
+        is_ready=lambda: "ready" in (tmp_path / "log" / f"{name}.log").read_text(),
+        stop_seconds=seconds,
+    )
+
+
+def test_a_dead_service_is_started_again(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    kept = Supervisor()
+    kept.start(service(tmp_path, "print('ready'); __import__('time').sleep(60)"))
+    try:
+        kept.await_ready()
+        (first,) = psutil.Process().children()
+        first.kill()
+
+        def another() -> bool:
+            kept.check()
+            return any(child.pid != first.pid for child in psutil.Process().children())
+
+        eventually(another)
+        assert "part ended with SIGKILL; starting it again" in capfd.readouterr().err
+    finally:
+        kept.stop()
+    assert psutil.Process().children() == []
+
+
+def test_repeated_fast_deaths_end_it_with_the_last_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "FIRST_PAUSE_SECONDS", 0.0)
+    kept = Supervisor()
+    kept.start(service(tmp_path, "print('ready'); raise SystemExit('no such luck')"))
+    with pytest.raises(GaveUp, match=r"(?s)exit code 1, 6 times in a row.*no such luck"):
+        kept.watch()
+    kept.stop()
+
+
+def test_a_start_does_not_wait_for_what_has_died(tmp_path: Path) -> None:
+    kept = Supervisor()
+    kept.start(service(tmp_path, "raise SystemExit('worker says no')", name="first"))
+    kept.start(service(tmp_path, "__import__('time').sleep(60)", name="second"))
+    with pytest.raises(GaveUp, match=r"(?s)first ended with exit code 1.*worker says no"):
+        kept.await_ready()
+    kept.stop()
+
+
+def test_what_does_not_stop_is_killed_with_its_children(tmp_path: Path) -> None:
+    stubborn = (
+        "import os, signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); os.fork(); "
+        "print('ready'); time.sleep(600)"
+    )
+    kept = Supervisor()
+    kept.start(service(tmp_path, stubborn, seconds=0.2))
+    kept.await_ready()
+    running = psutil.Process().children(recursive=True)
+    kept.stop()
+    assert len(running) == 2
+    eventually(lambda: gone(running))
+
+
+def test_groups_stop_in_the_reverse_order(tmp_path: Path) -> None:
+    told = tmp_path / "told"
+    program = (
+        "import signal, sys, time\n"
+        "def end(*_):\n"
+        f"    open({str(told)!r}, 'a').write(NAME)\n"
+        "    sys.exit()\n"
+        "signal.signal(signal.SIGTERM, end)\n"
+        "print('ready')\n"
+        "time.sleep(60)\n"
+    )
+    kept = Supervisor()
+    for name in "abc":
+        kept.start(service(tmp_path, f"NAME = {name!r}\n{program}", name=name))
+        kept.await_ready()
+    kept.stop()
+    assert told.read_text() == "cba"
+
+
+def test_a_log_is_bounded_while_it_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "MAX_LOG_BYTES", 10)
+    log = tmp_path / "part.log"
+    with log.open("ab", buffering=0) as writer:
+        writer.write(b"more than ten bytes\n")
+        bound_log(log)
+        writer.write(b"new\n")
+        bound_log(log)
+    assert log.read_bytes() == b"new\n"
+    assert (tmp_path / "part.log.1").read_bytes() == b"more than ten bytes\n"
+
+
+def test_ctrl_c_does_not_reach_a_service_by_itself(tmp_path: Path) -> None:
+    kept = Supervisor()
+    kept.start(
+        service(tmp_path, "import os; print('ready', os.getsid(0)); __import__('time').sleep(60)")
+    )
+    kept.await_ready()
+    (child,) = psutil.Process().children()
+    assert f"ready {child.pid}" in (tmp_path / "log" / "part.log").read_text()
+    kept.stop()

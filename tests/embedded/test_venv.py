@@ -1,0 +1,111 @@
+"""scripts/venv on a project of its own, whose lock files hold nothing: only Python is needed."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+DEV = "requirements-dev.lock"
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    folder = tmp_path / "a project"
+    (folder / "scripts").mkdir(parents=True)
+    for name in ("venv", "install_venv.py"):
+        shutil.copy(ROOT / "scripts" / name, folder / "scripts" / name)
+    for name in ("requirements.lock", DEV):
+        (folder / name).write_text("# nothing\n")
+    return folder
+
+
+def environ_of(project: Path) -> dict[str, str]:
+    # This Python is found, whatever else is on PATH.
+    programs = project / "programs"
+    if not programs.exists():
+        programs.mkdir()
+        (programs / "python3.13").symlink_to(Path(sys.base_prefix) / "bin" / "python3")
+    return {**os.environ, "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"}
+
+
+def venv(project: Path, *arguments: str, path: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [project / "scripts" / "venv", *arguments],
+        env={**environ_of(project), **({"PATH": path} if path else {})},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def programs_without_python(folder: Path) -> Path:
+    folder.mkdir()
+    for name in ("sh", "dirname", "cmp"):
+        found = shutil.which(name)
+        assert found is not None
+        (folder / name).symlink_to(found)
+    return folder
+
+
+def test_an_unfinished_installation_heals(project: Path) -> None:
+    (project / "requirements.lock").write_text("not-a-package ==\n")
+    assert venv(project).returncode == 1
+    (project / "requirements.lock").write_text("# nothing\n")
+    # As after a kill in the middle: a package that is half there.
+    (half,) = (project / ".venv").glob("lib/python*/site-packages/pip/__init__.py")
+    half.unlink()
+    assert venv(project).returncode == 0
+    assert half.exists()
+
+
+def test_two_first_starts_at_once_install_once_and_again_when_the_lock_changes(
+    project: Path,
+) -> None:
+    environ = environ_of(project)
+    first, second = (
+        subprocess.Popen(
+            [project / "scripts" / "venv", DEV], env=environ, stderr=subprocess.PIPE, text=True
+        )
+        for _ in range(2)
+    )
+    said = [process.communicate()[1] for process in (first, second)]
+    assert [first.returncode, second.returncode] == [0, 0]
+    assert sum("installing" in text for text in said) == 1
+    # An environment for development serves a start, too.
+    assert venv(project).stderr == venv(project, DEV).stderr == ""
+    (project / "requirements.lock").write_text("# changed\n")
+    assert "installing" in venv(project).stderr
+    assert "installing" in venv(project, DEV).stderr
+
+
+def test_no_python_is_one_line(project: Path, tmp_path: Path) -> None:
+    done = venv(project, path=str(programs_without_python(tmp_path / "bin")))
+    (line,) = done.stderr.splitlines()
+    assert done.returncode == 2
+    assert "Python 3.11 or newer" in line
+
+
+def test_a_python_without_venv_is_one_line_that_names_the_package(
+    project: Path, tmp_path: Path
+) -> None:
+    folder = programs_without_python(tmp_path / "bin")
+    # As on Debian without its package: a Python whose ensurepip cannot be imported.
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "ensurepip.py").write_text("raise ImportError\n")
+    version = f"python3.{sys.version_info.minor}"
+    real = Path(sys.base_prefix) / "bin" / version
+    path = f"import sys; sys.path.insert(0, {str(tmp_path / 'broken')!r}); "
+    (folder / "python3").write_text(
+        "#!/bin/sh\n"
+        f'[ "$1" = -c ] && case $2 in *realpath*) echo "{folder}/python3"; exit ;; esac\n'
+        f'[ "$1" = -c ] && exec {real} -c "{path}$2"\n'
+    )
+    (folder / "python3").chmod(0o755)
+    done = venv(project, path=str(folder))
+    (line,) = done.stderr.splitlines()
+    assert done.returncode == 2
+    assert f"apt install {version}-venv" in line
