@@ -42,18 +42,14 @@ def _is_installed(root: Path, target: Path, lock: str) -> bool:
 def _install(root: Path, target: Path, lock: str) -> int:
     # What an interrupted installation left behind cannot be trusted: pip takes a half
     # unpacked package for an installed one. Without the copy of a lock, start afresh.
-    finished = (target / "bin/python").exists() and any(
-        (target / name).exists() for name in LOCKS
-    )
+    finished = (target / "bin/python").exists() and any((target / name).exists() for name in LOCKS)
     for name in LOCKS:
         (target / name).unlink(missing_ok=True)
     if not finished:
         venv.create(target, clear=True, symlinks=True, with_pip=True)
     # The environment may steer pip to an index, but not to another place than .venv.
     environ = {
-        k: v
-        for k, v in os.environ.items()
-        if k not in {"PIP_USER", "PIP_TARGET", "PIP_PREFIX"}
+        k: v for k, v in os.environ.items() if k not in {"PIP_USER", "PIP_TARGET", "PIP_PREFIX"}
     }
     command = [str(target / "bin/python"), "-m", "pip", "install"]
     command += [
@@ -74,4 +70,8 @@ def _install(root: Path, target: Path, lock: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]), sys.argv[2]))
+    try:
+        sys.exit(main(Path(sys.argv[1]), sys.argv[2]))
+    except OSError as error:
+        sys.stderr.write(f"crivo: .venv cannot be made: {error}\n")
+        sys.exit(2)
