@@ -128,8 +128,7 @@ class _Cell:
         """Receive one job, do it, send the verdict."""
         job = json.loads(bytes(self._reader.expect(Kind.JOB)))
         if job["protocol"] != VERSION:
-            message = f"protocol {job['protocol']}"
-            raise ProtocolError(message)
+            raise ProtocolError(f"protocol {job['protocol']}")
         source = bytes(self._reader.expect(Kind.SOURCE))
         try:
             payload = self._receive_payload()
@@ -188,26 +187,31 @@ class _Cell:
         limits = job["limits"]
         if not isinstance(limits, dict):
             raise ProtocolError
-        isolate = self._isolate
         self.send(Kind.STARTED)
         self._started_ns = time.monotonic_ns()
         self._deadline = time.monotonic() + limits["wall_ms"] / 1_000
         process = self._load(source)
         if job["mode"] == "check":
-            isolate.call(_SETTLE, deadline=self._deadline)  # microtasks of the top level
+            self._count(_SETTLE)  # after the microtasks of the top level
             raise _Finished("accepted")
-        with isolate.string(payload) as text:
+        with self._isolate.string(payload) as text:
             payload.clear()
-            if isolate.call(_READ, text, deadline=self._deadline).integer != 0:
+            if self._count(_READ, text) != 0:
                 self._fail()
-        isolate.call(_RUN, process, deadline=self._deadline)
-        # Microtasks ran between the two calls.
-        units = isolate.call(_SETTLE, deadline=self._deadline).integer
+        self._count(_RUN, process)
+        units = self._count(_SETTLE)  # microtasks ran between the two calls
         if units < 0:
             self._fail()
         if units > limits["output_bytes"]:
             raise _Finished("output_too_large")
         self._deliver(units, int(limits["output_bytes"]))
+
+    def _count(self, operation: int, subject: Value | None = None) -> int:
+        """Call an operation that answers with a number; the harness itself never throws."""
+        answer = self._isolate.call(operation, subject, deadline=self._deadline)
+        if answer.type != Type.INTEGER:
+            raise RuntimeError(f"operation {operation}: {answer.text[:200]}")
+        return answer.integer
 
     def _load(self, source: bytes) -> Value:
         """Run the top level and find `process`."""

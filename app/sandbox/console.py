@@ -39,7 +39,7 @@ class Console:
         kept = min(length, len(self._units) // 2)
         text = bytes(self._units[: kept * 2]).decode("utf-16-le", "surrogatepass")
         encoded = text.encode("utf-8", "surrogatepass")
-        if len(encoded) > self._line_bytes:
+        if length > kept or len(encoded) > self._line_bytes:
             text = _clip(encoded, self._line_bytes - len(_CUT.encode())) + _CUT
             encoded = text.encode("utf-8", "surrogatepass")
         if len(encoded) > self._bytes_left:

@@ -21,7 +21,7 @@ The cell sends, in this order::
     OUTPUT   up to CHUNK_BYTES of the output; any number of times
     VERDICT  JSON: how it ended; the last frame, the cell then exits
 
-VERDICT may come at any point after JOB; only one that says `succeeded` follows a RESULT.
+VERDICT may come at any point after SOURCE; one that says `succeeded` needs a RESULT.
 The pool trusts none of this: a kind out of order, a body over its cap or one that does
 not decode is a breach, and the cell is killed (`app/sandbox/conversation.py`).
 """
@@ -61,7 +61,7 @@ MAX_BODY_BYTES: Final = {
     Kind.END: 0,
     Kind.READY: 8 * 1024,
     Kind.STARTED: 0,
-    Kind.LOG: 64 * 1024,
+    Kind.LOG: 128 * 1024,
     Kind.RESULT: 64,
     Kind.OUTPUT: CHUNK_BYTES,
     Kind.VERDICT: 256 * 1024,

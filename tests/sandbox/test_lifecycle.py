@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from app.sandbox.outcomes import Crashed, Succeeded
-from app.sandbox.pool import PoolBusy, PoolConfig, SandboxPool, open_pool
+from app.sandbox.pool import PoolBusy, PoolConfig, SandboxPool, SandboxUnavailable, open_pool
 from tests.sandbox.runs import chunks_of, job, run, run_job
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -66,7 +66,7 @@ async def test_a_waiting_cell_that_was_killed_is_not_used(pool: SandboxPool) -> 
     waiting = cells()
     for cell in waiting:
         cell.kill()
-    await until(lambda: not any(alive(cell) for cell in waiting))
+    await until(lambda: not set(waiting) & set(cells()))
     assert (await run(pool, ECHO)).output == b"null"
 
 
@@ -122,6 +122,15 @@ async def test_a_cell_that_ends_early_does_not_wait_for_the_payload(pool: Sandbo
     async with asyncio.timeout(30):
         report = await pool.run(job(ECHO), payload=endless(), sink=never_read)
     assert not isinstance(report.outcome, Succeeded)
+
+
+async def test_a_zygote_that_does_not_start_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    fds = count_fds()
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with pytest.raises(SandboxUnavailable, match="does not start"):
+        async with open_pool(PoolConfig(cells=1, warm=1)):
+            pass
+    assert count_fds() == fds
 
 
 async def test_runs_over_the_queue_are_refused() -> None:
