@@ -35,6 +35,7 @@ def own_data_folder(data: Path, *, url: str) -> Iterator[None]:
     """
     try:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _check_owner(data)
         lock = os.open(data / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         message = f"the data folder {data} cannot be used: {error.strerror}"
@@ -77,6 +78,17 @@ def _read_owner(data: Path) -> Owner | None:
     except (OSError, msgspec.DecodeError):
         # It took the lock a moment ago, and has not written yet.
         return None
+
+
+def _check_owner(data: Path) -> None:
+    # Root could use it, and would leave files behind that shut the folder's owner out.
+    owner = data.stat().st_uid
+    if owner != os.geteuid():
+        message = (
+            f"the data folder {data} belongs to user {owner}; start as that user, "
+            "or choose another CRIVO_DATA"
+        )
+        raise CannotStart(message)
 
 
 def _check_version(file: Path) -> None:

@@ -70,6 +70,14 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
     assert "cannot be used" in refused_start(tmp_path / "file" / "data", free_port())
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root could use it at all")
+def test_a_folder_of_another_user_is_refused(data: Path) -> None:
+    data.mkdir()
+    os.chown(data, NOBODY, NOBODY)
+    assert f"belongs to user {NOBODY}" in refused_start(data, free_port())
+    assert not list(data.iterdir())
+
+
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1", "example.org"])  # noqa: S104 - refused
 def test_a_host_that_is_not_loopback_is_refused(data: Path, host: str) -> None:
     assert "loopback" in refused_start(data, free_port(), CRIVO_HOST=host)

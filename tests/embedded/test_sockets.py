@@ -1,6 +1,8 @@
 """Where sockets are, and whose folder they are trusted to."""
 
 import os
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,13 @@ from app.embedded.errors import CannotStart
 from app.embedded.sockets import LONGEST_NAME, MAX_SOCKET_BYTES, socket_folder
 
 ME = os.geteuid()
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    # pytest's own is too long below xdist, and the length of paths is the matter here.
+    with tempfile.TemporaryDirectory(prefix="crivo-", dir="/tmp") as folder:
+        yield Path(folder)
 
 
 @pytest.fixture
