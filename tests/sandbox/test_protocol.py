@@ -11,17 +11,18 @@ import pytest
 
 from app.sandbox.conversation import Ready, converse
 from app.sandbox.handle import Cell, Exit, new_channel
-from app.sandbox.outcomes import Crashed, Succeeded
+from app.sandbox.outcomes import Crashed, OutOfMemory, Succeeded, TimedOut
 from app.sandbox.protocol import HEADER, Kind
 from app.sandbox.verdict import classify
-from tests.sandbox.runs import chunks_of, job
+from tests.sandbox.runs import MIB, chunks_of, job
 
 STARTED = HEADER.pack(Kind.STARTED, 0)
 # Takes what is sent to it, sends what it was given, then waits to be killed.
 HOSTILE = """
-import os, socket, sys, threading
+import socket, sys
 channel = socket.socket(fileno=int(sys.argv[1]))
 channel.sendall(bytes.fromhex(sys.argv[2]))
+exec(sys.argv[3])
 while channel.recv(65536): pass
 """
 
@@ -35,13 +36,13 @@ def verdict(kind: str, **details: object) -> bytes:
     return frame(Kind.VERDICT, {"kind": kind, "run_ns": 0, "lines_dropped": 0, **details})
 
 
-async def play(script: bytes) -> tuple[object, bytes]:
-    """Let a real process that sends `script` stand where a cell would be."""
+async def play(script: bytes, *, then: str = "", wall_ms: int = 10_000) -> tuple[object, bytes]:
+    """Let a real process stand where a cell would be: it sends `script`, then runs `then`."""
     ours, theirs = new_channel()
     stderr_read, stderr_write = os.pipe()
     with theirs:
         process = subprocess.Popen(  # noqa: ASYNC220 - a few ms
-            [sys.executable, "-I", "-c", HOSTILE, str(theirs.fileno()), script.hex()],
+            [sys.executable, "-I", "-c", HOSTILE, str(theirs.fileno()), script.hex(), then],
             pass_fds=(theirs.fileno(),),
             stderr=stderr_write,
         )
@@ -63,7 +64,7 @@ async def play(script: bytes) -> tuple[object, bytes]:
     async def sink(chunk: bytes) -> None:
         output.extend(chunk)
 
-    what = job("const process = d => d", output_bytes=10)
+    what = job("const process = d => d", wall_ms=wall_ms, memory_bytes=64 * MIB, output_bytes=10)
     ready = Ready(protocol=1, v8="", lockdown={}, cpu_ns=0)
     try:
         ending = await converse(cell, ready, what, mode="run", payload=chunks_of(b"1"), sink=sink)
@@ -126,3 +127,26 @@ async def test_a_proper_conversation_succeeds() -> None:
 async def test_a_breach_is_a_crash(script: bytes) -> None:
     outcome, _ = await play(script)
     assert isinstance(outcome, Crashed), outcome
+
+
+async def test_a_cell_that_ignores_its_deadline_is_killed() -> None:
+    outcome, _ = await play(STARTED, wall_ms=50)
+    assert outcome == TimedOut(limit_ms=50)
+
+
+async def test_a_cell_over_its_memory_is_killed_from_outside() -> None:
+    outcome, _ = await play(STARTED, then="held = b'x' * 400_000_000")
+    assert isinstance(outcome, OutOfMemory), outcome
+    assert "resident set" in outcome.evidence
+
+
+async def test_a_cell_that_floods_stderr_is_killed() -> None:
+    outcome, _ = await play(STARTED, then="while True: sys.stderr.write('x' * 1000)")
+    assert isinstance(outcome, Crashed), outcome
+    assert "stderr" in outcome.detail
+
+
+async def test_a_silent_exit_is_a_crash() -> None:
+    outcome, _ = await play(STARTED, then="sys.exit(3)")
+    assert isinstance(outcome, Crashed), outcome
+    assert "exit status 3" in outcome.detail

@@ -143,6 +143,15 @@ async def test_a_poisoned_world_changes_no_verdict(
     assert plain.output == b"[3]"
 
 
+async def test_a_replaced_then_does_not_see_the_result(pool: SandboxPool) -> None:
+    source = """
+    async function process() {
+      Promise.prototype.then = function () { throw new Error('seen') }
+      return 2
+    }"""
+    assert (await run(pool, source)).output == b"2"
+
+
 async def test_a_poisoned_world_still_explains_errors(pool: SandboxPool) -> None:
     source = f"function process() {{ {POISON}; null.x }}"
     error = (await run(pool, source)).error
