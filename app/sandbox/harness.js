@@ -14,7 +14,8 @@
 
   // ---- captured intrinsics
 
-  const { apply, construct, defineProperty, deleteProperty, getPrototypeOf, ownKeys } = Reflect;
+  const { apply, construct, ownKeys } = Reflect;
+  const { defineProperty, deleteProperty, getOwnPropertyDescriptor, getPrototypeOf } = Reflect;
   const { parse, stringify } = JSON;
   const { freeze } = Object;
   const { isArray } = Array;
@@ -110,6 +111,23 @@
       plainDateTimeISO: (zone) => apply(toPlainDateTime, zoned(zone), []),
     };
     for (const name of ownKeys(clock)) replace(Temporal.Now, name, clock[name]);
+
+    // A formatter without a date takes the present.
+    const { prototype } = Intl.DateTimeFormat;
+    const formatOf = uncurry(getOwnPropertyDescriptor(prototype, "format").get);
+    const toParts = uncurry(prototype.formatToParts);
+    const orNow = (date) => (date === undefined ? now : date);
+    defineProperty(prototype, "format", {
+      __proto__: null,
+      get() {
+        const format = formatOf(this);
+        return (date) => format(orNow(date));
+      },
+      enumerable: false,
+      configurable: true,
+    });
+    const { formatToParts } = { formatToParts(date) { return toParts(this, orNow(date)); } };
+    replace(prototype, "formatToParts", formatToParts);
   };
 
   // `Math.random`: xoshiro128**, its state drawn from the seed by splitmix32; 53 bits a draw.

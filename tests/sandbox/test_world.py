@@ -23,6 +23,9 @@ async def test_the_clock_stands_still_at_the_given_moment(pool: SandboxPool) -> 
         new Later() instanceof Date, Date.UTC(2020, 0), new Date(2020, 0, 1).toISOString(),
         Temporal.Now.plainDateISO().toString(), Temporal.Now.timeZoneId(),
         Date.length, Date.name,
+        new Intl.DateTimeFormat('en').format(),
+        new Intl.DateTimeFormat('en', { year: 'numeric' }).formatToParts()[0].value,
+        [0].map(new Intl.DateTimeFormat('en').format)[0],
       ]
     }"""
     ran = await run(pool, source, clock_ms=1_600_000_000_123)
@@ -37,6 +40,9 @@ async def test_the_clock_stands_still_at_the_given_moment(pool: SandboxPool) -> 
         "UTC",
         7,
         "Date",
+        "9/13/2020",
+        "2020",
+        "1/1/1970",
     ]
 
 
