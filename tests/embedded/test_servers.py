@@ -13,6 +13,7 @@ import asyncpg
 import psutil
 import pytest
 
+from app.embedded import postgres
 from app.embedded.binaries import choose_postgres, find_postgres
 from app.embedded.errors import CannotStart, GaveUp
 from app.embedded.identity import Identity, choose_identity
@@ -80,22 +81,24 @@ async def test_what_a_crash_left_behind_does_not_block(data: Path) -> None:
         assert await ask(servers.database_url, "SELECT 1") == 1
 
 
-def test_a_server_is_followed_only_when_the_last_of_its_processes_is_gone(data: Path) -> None:
+async def test_a_server_is_followed_only_when_the_last_of_its_processes_is_gone(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with embedded_servers(data, durable=False):
         first = int((data / "postgres" / "postmaster.pid").read_text().split("\n", 1)[0])
         checkpointer = psutil.Process(first).children()[0]
         checkpointer.suspend()
         os.kill(first, signal.SIGKILL)
-        waiting = subprocess.Popen([sys.executable, "-c", _RUN, data])
-        try:
-            assert checkpointer.is_running()
-            assert waiting.poll() is None
-            checkpointer.resume()
-            assert waiting.wait(60) == 0
-            assert not runs(checkpointer)
-        finally:
-            waiting.kill()
-            waiting.wait()
+    try:
+        monkeypatch.setattr(postgres, "_LAST_SERVER_GONE_SECONDS", 0.2)
+        with pytest.raises(GaveUp, match="still runs"), embedded_servers(data, durable=False):
+            pass
+    finally:
+        checkpointer.resume()
+    monkeypatch.undo()
+    with embedded_servers(data, durable=False) as servers:
+        assert not runs(checkpointer)
+        assert await ask(servers.database_url, "SELECT 1") == 1
 
 
 _RUN = """
