@@ -68,7 +68,8 @@ async def renew(conn: Connection, held: Sequence[Claim], *, lease_seconds: float
 
 
 # Fenced: a worker that was presumed dead may still report. The payloads hang on the same
-# update, so a late report leaves nothing behind.
+# update, so a late report leaves nothing behind. The last branch is a report made again
+# because the first one's answer was lost: the token says that what is recorded is its own.
 FINISH = """
 WITH finished AS (
     UPDATE executions
@@ -94,11 +95,18 @@ stored AS (
     WHERE p.sha256 IS NOT NULL
 )
 SELECT lead_ms::double precision FROM finished
+UNION ALL
+SELECT (extract(epoch FROM finished_at - created_at) * 1000)::double precision
+FROM executions
+WHERE id = $1 AND lease_token = $2 AND finished_at IS NOT NULL
 """
 
 
 async def finish(conn: Connection, held: Claim, result: Finish) -> float | None:
-    """Record an outcome; give the lead time in ms, or None when the claim is ours no longer."""
+    """Record an outcome; give the lead time in ms, or None when the claim is ours no longer.
+
+    Safe to repeat: the same claim's second report changes nothing and has the same answer.
+    """
     lead_ms: float | None = await conn.fetchval(
         FINISH,
         held.id,

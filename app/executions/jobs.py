@@ -14,7 +14,7 @@ import uuid_utils.compat as uuid
 from app.db import UNAVAILABLE
 from app.executions import claims
 from app.executions.model import Claim, ErrorKind
-from app.executions.runs import error_document, run
+from app.executions.runs import error_document, record, run
 from app.resources import Resources
 from app.workers import store as workers
 
@@ -41,6 +41,7 @@ class Dispatcher:
         self._slots = slots
         self._lease_seconds = resources.settings.lease_seconds
         self._running: dict[UUID, tuple[Claim, asyncio.Task[None]]] = {}
+        self._recording: set[UUID] = set()
         self._wake = asyncio.Event()
         self._stopping = False
 
@@ -91,7 +92,10 @@ class Dispatcher:
 
     async def _execute(self, held: Claim) -> None:
         try:
-            await run(self._resources, held)
+            finish = await run(self._resources, held)
+            # From here on the fence alone decides whose outcome counts.
+            self._recording.add(held.id)
+            await record(self._resources, held, finish)
         except asyncio.CancelledError:
             # The lease is lost, or the worker stops: then the work goes back at once.
             if self._stopping:
@@ -102,6 +106,7 @@ class Dispatcher:
             log.exception("execution.platform_failure", id=str(held.id))
         finally:
             self._running.pop(held.id, None)
+            self._recording.discard(held.id)
             self._wake.set()
 
     async def _hand_back(self, held: Claim) -> None:
@@ -124,8 +129,10 @@ class Dispatcher:
                 v8_version=sandbox.v8_version,
                 lockdown=sandbox.lockdown,
             )
+        # What is being recorded has left `running` by our own doing.
+        lost = {claim.id for claim in held} - kept - self._recording
         for claim in held:
-            if claim.id not in kept and claim.id in self._running:
+            if claim.id in lost and claim.id in self._running:
                 log.warning("execution.lease_lost", id=str(claim.id))
                 self._running[claim.id][1].cancel()
 

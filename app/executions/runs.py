@@ -1,4 +1,4 @@
-"""Run one claimed execution in the sandbox and record what came of it."""
+"""Run one claimed execution in the sandbox, and record what came of it."""
 
 import asyncio
 import json
@@ -34,21 +34,29 @@ log = structlog.get_logger(__name__)
 _RETRY_SECONDS: Final = 0.5
 
 
-async def run(resources: Resources, held: Claim) -> None:
-    """Run a claim to its recorded end.
+async def run(resources: Resources, held: Claim) -> Finish:
+    """Run a claim to its outcome, which is not recorded yet.
 
     A cell that dies without evidence of a limit gets one more try, in a fresh cell; a
-    script's own failure never does. Raises what the platform raises: then nothing is recorded.
+    script's own failure never does. Raises what the platform raises.
     """
     report, result = await _attempt(resources, held)
     if isinstance(report.outcome, Crashed):
         log.warning("execution.cell_crashed", id=str(held.id), detail=report.outcome.detail)
         report, result = await _attempt(resources, held)
-    finish = _finish(report, result, resources.sandbox.v8_version)
-    lead_ms = await _record(resources, held, finish)
+    return _finish(report, result, resources.sandbox.v8_version)
+
+
+async def record(resources: Resources, held: Claim, finish: Finish) -> None:
+    """Record an outcome, unless the claim is ours no longer: then only tidy up.
+
+    While PostgreSQL is away, tries until the lease is certainly gone, then raises.
+    """
+    lead_ms = await _finish_claim(resources, held, finish)
     if lead_ms is None:
         log.warning("execution.late_report_refused", id=str(held.id))
-        await _discard(resources, result)
+        if finish.result is not None and finish.result.blob_key is not None:
+            await resources.blobs.delete(finish.result.blob_key)
         return
     log.info(
         "execution.finished",
@@ -86,8 +94,7 @@ async def _attempt(resources: Resources, held: Claim) -> tuple[Report, StoredPay
     return report, writer.stored()
 
 
-async def _record(resources: Resources, held: Claim, finish: Finish) -> float | None:
-    """Record an outcome; while PostgreSQL is away, try until the lease is certainly gone."""
+async def _finish_claim(resources: Resources, held: Claim, finish: Finish) -> float | None:
     lease_ends = asyncio.get_running_loop().time() + resources.settings.lease_seconds
     while True:
         try:
@@ -98,11 +105,6 @@ async def _record(resources: Resources, held: Claim, finish: Finish) -> float | 
                 raise
             log.warning("execution.record_delayed", id=str(held.id), reason=str(error))
             await asyncio.sleep(_RETRY_SECONDS)
-
-
-async def _discard(resources: Resources, result: StoredPayload | None) -> None:
-    if result is not None and result.blob_key is not None:
-        await resources.blobs.delete(result.blob_key)
 
 
 def _job(held: Claim) -> Job:
