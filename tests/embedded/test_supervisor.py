@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import Protocol
 
 import psutil
 import pytest
@@ -11,6 +12,24 @@ from app.embedded.errors import GaveUp
 from app.embedded.processes import Service, bound_log
 from app.embedded.supervisor import Supervisor
 from tests.acceptance.launched import eventually, gone
+
+
+class Started(Protocol):
+    """The processes that a test has started, and on demand theirs."""
+
+    def __call__(self, *, recursive: bool = False) -> list[psutil.Process]: ...
+
+
+@pytest.fixture
+def started() -> Started:
+    # A system that other tests talk to may be running beside.
+    before = {child.pid for child in psutil.Process().children(recursive=True)}
+
+    def find(*, recursive: bool = False) -> list[psutil.Process]:
+        children = psutil.Process().children(recursive=recursive)
+        return [child for child in children if child.pid not in before]
+
+    return find
 
 
 def service(tmp_path: Path, program: str, name: str = "part", seconds: float = 10) -> Service:
@@ -23,23 +42,25 @@ def service(tmp_path: Path, program: str, name: str = "part", seconds: float = 1
     )
 
 
-def test_a_dead_service_is_started_again(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_dead_service_is_started_again(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], started: Started
+) -> None:
     kept = Supervisor()
     kept.start(service(tmp_path, "print('ready'); __import__('time').sleep(60)"))
     try:
         kept.await_ready()
-        (first,) = psutil.Process().children()
+        (first,) = started()
         first.kill()
 
         def another() -> bool:
             kept.check()
-            return any(child.pid != first.pid for child in psutil.Process().children())
+            return any(child.pid != first.pid for child in started())
 
         eventually(another)
         assert "part ended with SIGKILL; starting it again" in capfd.readouterr().err
     finally:
         kept.stop()
-    assert psutil.Process().children() == []
+    assert started() == []
 
 
 def test_repeated_fast_deaths_end_it_with_the_last_words(
@@ -62,7 +83,7 @@ def test_a_start_does_not_wait_for_what_has_died(tmp_path: Path) -> None:
     kept.stop()
 
 
-def test_what_does_not_stop_is_killed_with_its_children(tmp_path: Path) -> None:
+def test_what_does_not_stop_is_killed_with_its_children(tmp_path: Path, started: Started) -> None:
     stubborn = (
         "import os, signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); os.fork(); "
         "print('ready'); time.sleep(600)"
@@ -70,7 +91,7 @@ def test_what_does_not_stop_is_killed_with_its_children(tmp_path: Path) -> None:
     kept = Supervisor()
     kept.start(service(tmp_path, stubborn, seconds=0.2))
     kept.await_ready()
-    running = psutil.Process().children(recursive=True)
+    running = started(recursive=True)
     kept.stop()
     assert len(running) == 2
     eventually(lambda: gone(running))
@@ -109,12 +130,12 @@ def test_a_log_is_bounded_while_it_is_written(
     assert (tmp_path / "part.log.1").read_bytes() == b"more than ten bytes\n"
 
 
-def test_ctrl_c_does_not_reach_a_service_by_itself(tmp_path: Path) -> None:
+def test_ctrl_c_does_not_reach_a_service_by_itself(tmp_path: Path, started: Started) -> None:
     kept = Supervisor()
     kept.start(
         service(tmp_path, "import os; print('ready', os.getsid(0)); __import__('time').sleep(60)")
     )
     kept.await_ready()
-    (child,) = psutil.Process().children()
+    (child,) = started()
     assert f"ready {child.pid}" in (tmp_path / "log" / "part.log").read_text()
     kept.stop()
