@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from uuid import UUID
 
 import asyncpg
+import msgspec
 from msgspec import Struct
 
-from app.db import Connection
+from app.db import Connection, into
 from app.executions.model import Claim, Finish, Limits, StoredPayload
 
 # SKIP LOCKED: workers that claim at the same moment take different rows without waiting.
@@ -176,31 +177,12 @@ class Swept(Struct, frozen=True, kw_only=True):
 async def sweep(conn: Connection, *, max_attempts: int, error: bytes) -> list[Swept]:
     """Take expired leases away; `error` is recorded where the attempts are used up."""
     rows = await conn.fetch(SWEEP, max_attempts, error)
-    return [Swept(**row) for row in rows]
+    return [into(Swept, row) for row in rows]
 
 
 def _claim(row: asyncpg.Record) -> Claim:
-    return Claim(
-        id=row["id"],
-        tenant_id=row["tenant_id"],
-        lease_token=row["lease_token"],
-        attempts=row["attempts"],
-        source=row["source"],
-        limits=Limits(
-            wall_ms=row["wall_ms"],
-            memory_bytes=row["memory_bytes"],
-            max_output_bytes=row["max_output_bytes"],
-        ),
-        seed=row["seed"],
-        clock_ms=row["clock_ms"],
-        created_at=row["created_at"],
-        input=StoredPayload(
-            sha256=row["sha256"],
-            size_bytes=row["size_bytes"],
-            body=row["body"],
-            blob_key=row["blob_key"],
-        ),
-    )
+    parts = {"limits": into(Limits, row), "input": into(StoredPayload, row)}
+    return msgspec.convert({**row, **parts}, Claim)
 
 
 def _columns(

@@ -6,7 +6,7 @@ from uuid import UUID
 import asyncpg
 from msgspec import UNSET, Raw
 
-from app.db import Connection, optional_into
+from app.db import Connection, into, optional_into
 from app.executions.model import (
     Execution,
     ExecutionFilter,
@@ -195,11 +195,7 @@ def _receipt(row: asyncpg.Record, script: ScriptVersionRef) -> Receipt:
         seed=row["seed"],
         clock_ms=row["clock_ms"],
         v8_version=row["v8_version"],
-        limits=Limits(
-            wall_ms=row["wall_ms"],
-            memory_bytes=row["memory_bytes"],
-            max_output_bytes=row["max_output_bytes"],
-        ),
+        limits=into(Limits, row),
         attempts=row["attempts"],
         created_at=created,
         started_at=started,
