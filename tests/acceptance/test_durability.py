@@ -46,7 +46,7 @@ def test_a_killed_workers_executions_are_taken_over(stopped_system: System) -> N
 
 def test_work_whose_workers_always_vanish_ends_as_worker_lost(stopped_system: System) -> None:
     system = stopped_system.start()
-    system.upload("forever", "function process() { for (;;); }")
+    system.upload("forever", "function process(_) { for (;;); }")
     location = system.submit("forever", b"1", wall_ms=60_000)
 
     # As many workers as there are attempts, and one more, which only finds the last lease.
@@ -116,7 +116,7 @@ def test_without_redis_work_is_accepted_and_done(stopped_system: System, tmp_pat
 
 def test_a_stopped_worker_hands_its_work_back(stopped_system: System) -> None:
     system = stopped_system.start()
-    system.upload("forever", "function process() { for (;;); }")
+    system.upload("forever", "function process(_) { for (;;); }")
     location = system.submit("forever", b"1", wall_ms=60_000)
     _await_running(system)
 

@@ -18,7 +18,7 @@ FAILURES: list[tuple[str, str, bytes, dict[str, int], str, dict[str, Any]]] = [
     ),
     (
         "reject",
-        "async function process() {\n  await null\n  throw new Error('late')\n}",
+        "async function process(_) {\n  await null\n  throw new Error('late')\n}",
         b"1",
         {},
         "script_error",
@@ -26,16 +26,16 @@ FAILURES: list[tuple[str, str, bytes, dict[str, int], str, dict[str, Any]]] = [
     ),
     (
         "nul",
-        "function process() { throw new Error('a\\u0000b\\ud800') }",
+        "function process(_) { throw new Error('a\\u0000b\\ud800') }",
         b"1",
         {},
         "script_error",
         {"message": "a\u0000b\ud800"},
     ),
-    ("loop", "function process() { for (;;); }", b"1", {"wall_ms": 300}, "timeout", {}),
+    ("loop", "function process(_) { for (;;); }", b"1", {"wall_ms": 300}, "timeout", {}),
     (
         "microtasks",
-        "function process() { const f = () => Promise.resolve().then(f); return f() }",
+        "function process(_) { const f = () => Promise.resolve().then(f); return f() }",
         b"1",
         {"wall_ms": 300},
         "timeout",
@@ -43,7 +43,7 @@ FAILURES: list[tuple[str, str, bytes, dict[str, int], str, dict[str, Any]]] = [
     ),
     (
         "heap-bomb",
-        "function process() { const a = []; for (;;) a.push(new Array(1000).fill({})) }",
+        "function process(_) { const a = []; for (;;) a.push(new Array(1000).fill({})) }",
         b"1",
         {"memory_bytes": 64 * 2**20, "wall_ms": 20_000},
         "out_of_memory",
@@ -51,7 +51,7 @@ FAILURES: list[tuple[str, str, bytes, dict[str, int], str, dict[str, Any]]] = [
     ),
     (
         "typed-array-bomb",
-        "function process() { const a = []; for (;;) a.push(new Uint8Array(2 ** 24).fill(1)) }",
+        "function process(_) { const a = []; for (;;) a.push(new Uint8Array(2 ** 24).fill(1)) }",
         b"1",
         {"memory_bytes": 64 * 2**20, "wall_ms": 20_000},
         "out_of_memory",
@@ -67,13 +67,13 @@ FAILURES: list[tuple[str, str, bytes, dict[str, int], str, dict[str, Any]]] = [
         "invalid_input",
         {"byte_offset": 4},
     ),
-    ("undefined", "function process() {}", b"1", {}, "invalid_result", {}),
-    ("function", "const process = () => () => 1", b"1", {}, "invalid_result", {}),
-    ("symbol", "const process = () => Symbol('x')", b"1", {}, "invalid_result", {}),
-    ("bigint", "const process = () => ({a: [1n]})", b"1", {}, "invalid_result", {}),
+    ("undefined", "function process(_) {}", b"1", {}, "invalid_result", {}),
+    ("function", "const process = _ => () => 1", b"1", {}, "invalid_result", {}),
+    ("symbol", "const process = _ => Symbol('x')", b"1", {}, "invalid_result", {}),
+    ("bigint", "const process = _ => ({a: [1n]})", b"1", {}, "invalid_result", {}),
     (
         "cycle",
-        "function process() { const a = {}; a.b = {c: a}; return a }",
+        "function process(_) { const a = {}; a.b = {c: a}; return a }",
         b"1",
         {},
         "invalid_result",
@@ -81,13 +81,13 @@ FAILURES: list[tuple[str, str, bytes, dict[str, int], str, dict[str, Any]]] = [
     ),
     (
         "too-large",
-        "const process = () => 'x'.repeat(2000)",
+        "const process = _ => 'x'.repeat(2000)",
         b"1",
         {"max_output_bytes": 1000},
         "output_too_large",
         {"limit_bytes": 1000},
     ),
-    ("unsettled", "const process = () => new Promise(() => {})", b"1", {}, "unsettled_promise", {}),
+    ("unsettled", "const process = _ => new Promise(() => {})", b"1", {}, "unsettled_promise", {}),
 ]
 
 
@@ -120,7 +120,7 @@ def test_a_failure_is_named_and_explained(
 
 
 def test_one_script_that_fails_costs_the_others_nothing(system: System) -> None:
-    system.upload("bomb", "function process() { const a = []; for (;;) a.push([a]) }")
+    system.upload("bomb", "function process(_) { const a = []; for (;;) a.push([a]) }")
     system.upload("fine", "const process = d => d")
 
     bombs = [system.submit("bomb", b"1", memory_bytes=64 * 2**20) for _ in range(3)]

@@ -97,9 +97,9 @@ def test_the_receipt_names_what_ran_on_what_and_when(system: System) -> None:
 
 
 def test_an_execution_keeps_the_version_it_was_accepted_with(system: System) -> None:
-    system.upload("versions", "const process = () => 'one'")
+    system.upload("versions", "const process = _ => 'one'")
     headers = {"Content-Type": "application/json"}
-    body = json.dumps({"source": "const process = () => 'two'"})
+    body = json.dumps({"source": "const process = _ => 'two'"})
 
     added = system.client.post("/scripts/versions/versions", content=body, headers=headers)
     again = system.client.post("/scripts/versions/versions", content=body, headers=headers)

@@ -193,7 +193,7 @@ def test_a_result_before_the_end_is_a_409(stopped_system: System) -> None:
 def test_the_list_filters_by_script_version_status_label_and_time(system: System) -> None:
     system.upload("listed", IDENTITY)
     system.client.post(
-        "/scripts/listed/versions", json={"source": "function process() { throw 1 }"}
+        "/scripts/listed/versions", json={"source": "function process(_) { throw 1 }"}
     )
     good = system.run("listed@1", b"1", label="run:a")
     bad = system.run("listed@2", b"1", label="run:b")
@@ -232,7 +232,7 @@ def test_a_list_that_is_asked_for_wrongly_is_a_400(system: System, query: dict[s
 
 
 def test_the_same_seed_and_input_give_the_same_bytes(system: System) -> None:
-    system.upload("dice", "const process = () => [Math.random(), Math.random()]")
+    system.upload("dice", "const process = _ => [Math.random(), Math.random()]")
 
     first = system.run("dice", b"1", seed=7)
     second = system.run("dice", b"1", seed=7)
@@ -243,7 +243,7 @@ def test_the_same_seed_and_input_give_the_same_bytes(system: System) -> None:
 
 
 def test_the_scripts_clock_is_the_moment_of_acceptance(system: System) -> None:
-    system.upload("clock", "const process = () => [Date.now(), new Date().getTime()]")
+    system.upload("clock", "const process = _ => [Date.now(), new Date().getTime()]")
 
     execution = system.run("clock", b"1")
 

@@ -59,7 +59,7 @@ def test_an_archived_script_can_be_read_but_not_run_or_changed(system: System) -
     system.client.delete("/scripts/archived")
 
     run = system.client.post("/scripts/archived/executions", content=b"1")
-    add = system.client.post("/scripts/archived/versions", json={"source": "function process(){}"})
+    add = system.client.post("/scripts/archived/versions", json={"source": "function process(_){}"})
     listed = system.client.get("/scripts", params={"limit": 200}).json()["items"]
     with_archived = system.client.get("/scripts", params={"limit": 200, "archived": True}).json()
 
@@ -96,7 +96,7 @@ def test_the_list_pages_by_cursor_without_gaps_or_repeats(system: System) -> Non
 
 def test_versions_count_up_and_never_change(system: System) -> None:
     _create(system, "counted")
-    sources = [f"const process = () => {number}" for number in (1, 2, 3)]
+    sources = [f"const process = _ => {number}" for number in (1, 2, 3)]
 
     added = [
         system.client.post("/scripts/counted/versions", json={"source": source})
@@ -136,8 +136,8 @@ def test_a_source_comes_back_byte_for_byte(system: System) -> None:
 
 
 def test_an_alias_is_moved_resolved_and_removed(system: System) -> None:
-    _create(system, "aliased", source="const process = () => 1")
-    system.client.post("/scripts/aliased/versions", json={"source": "const process = () => 2"})
+    _create(system, "aliased", source="const process = _ => 1")
+    system.client.post("/scripts/aliased/versions", json={"source": "const process = _ => 2"})
     address = "/scripts/aliased/aliases/prod"
 
     assert system.client.put(address, json={"version": 1}).json()["version"] == 1
