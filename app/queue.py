@@ -14,6 +14,9 @@ from app.settings import Settings
 log = structlog.get_logger(__name__)
 
 RING = "ring"
+# A list of at most one element: who blocks on it hears of a ring at once, where arq by itself
+# would ask for jobs at intervals.
+KNOCK = "crivo:knock"
 # A ring older than this says nothing: the workers have looked by themselves long ago.
 _RING_EXPIRES_MS = 60_000
 
@@ -69,6 +72,10 @@ class Bell:
             )
         # No job id of our own: arq drops a ring whose id is running, and with it the news.
         await self._redis.enqueue_job(RING, _expires=_RING_EXPIRES_MS)
+        async with self._redis.pipeline(transaction=True) as pipe:
+            pipe.lpush(KNOCK, b"")
+            pipe.ltrim(KNOCK, 0, 0)
+            await pipe.execute()
 
 
 @asynccontextmanager
