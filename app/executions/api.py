@@ -9,7 +9,6 @@ import msgspec
 from litestar import MediaType, Response, Router, get, post
 from litestar.params import Parameter
 from litestar.response import Stream
-from msgspec import Struct
 
 from app.errors import MalformedRequest
 from app.executions import service
@@ -19,6 +18,7 @@ from app.executions.model import (
     Execution,
     ExecutionFilter,
     ExecutionNotFound,
+    Queued,
     Status,
     StoredPayload,
     Submission,
@@ -40,14 +40,6 @@ from app.scripts.model import is_uuid, parse_ref
 
 _LIMIT_NAMES = ("wall_ms", "memory_bytes", "max_output_bytes")
 _NO_LOGS = b'{"lines":[],"lines_dropped":0}'
-
-
-class Queued(Struct, frozen=True, kw_only=True):
-    """The answer to a submission: poll `url`."""
-
-    id: UUID
-    status: Status
-    url: str
 
 
 @post(

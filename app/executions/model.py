@@ -188,6 +188,14 @@ class Execution(Struct, frozen=True, kw_only=True):
     receipt: Receipt | UnsetType = UNSET
 
 
+class Queued(Struct, frozen=True, kw_only=True):
+    """The answer to a submission: poll `url`."""
+
+    id: UUID
+    status: Status
+    url: str
+
+
 class ExecutionFilter(Struct, frozen=True, kw_only=True):
     """Which executions a list shows; None means all."""
 

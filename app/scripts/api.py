@@ -5,7 +5,6 @@ from uuid import UUID
 
 from litestar import Response, Router, delete, get, patch, post, put
 from litestar.params import Parameter
-from msgspec import Struct
 
 from app.errors import MalformedRequest
 from app.http.bodies import AnyRequest, read_json
@@ -14,6 +13,7 @@ from app.http.paging import DEFAULT_PAGE, MAX_PAGE, Page
 from app.resources import Resources
 from app.scripts import service
 from app.scripts.model import (
+    Accepted,
     AddVersion,
     Alias,
     CreateScript,
@@ -32,12 +32,6 @@ Cursor = Annotated[str | None, Parameter(description="`next_cursor` of the page 
 
 _SMALL = 64 * KIB
 _HIGHEST_VERSION = 2**31 - 1
-
-
-class Accepted(Struct, frozen=True):
-    """The answer of `POST /scripts/check` for a source that would be taken."""
-
-    accepted: bool = True
 
 
 @post(

@@ -96,6 +96,12 @@ class Alias(Struct, frozen=True, kw_only=True):
     updated_at: datetime
 
 
+class Accepted(Struct, frozen=True):
+    """The answer of `POST /scripts/check` for a source that would be taken."""
+
+    accepted: bool = True
+
+
 class ScriptRef(Struct, frozen=True, kw_only=True):
     """A reference to one version: `cards`, `cards@3`, `cards@prod`, or an id in place of a name.
 

@@ -1,35 +1,14 @@
 """HTTP routes that tell whether the system works."""
 
 from litestar import Response, Router, get
-from msgspec import Struct
 
 from app.db import UNAVAILABLE
 from app.resources import Resources
 from app.workers import store
-from app.workers.model import Worker
+from app.workers.model import Live, Ready, Worker
 
 # Several signs of life may be late before a worker counts as gone.
 SEEN_WITHIN_SECONDS = 15.0
-
-
-class Live(Struct, frozen=True):
-    """The process answers."""
-
-    live: bool = True
-
-
-class Ready(Struct, frozen=True, kw_only=True):
-    """Whether executions are accepted and run, and if not, what is missing.
-
-    `lockdown` is what holds this process's own sandbox, measured inside it; each worker
-    says the same of its own.
-    """
-
-    ready: bool
-    missing: list[str]
-    v8_version: str
-    lockdown: dict[str, str]
-    workers: list[Worker]
 
 
 @get("/live")
