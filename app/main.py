@@ -11,14 +11,19 @@ from litestar import Litestar, get
 from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
-from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import SwaggerRenderPlugin
 
 from app.errors import CrivoError, Problem
 from app.executions.api import router as executions
 from app.http.bodies import AnyRequest
 from app.http.guard import is_loopback, loopback_only
-from app.http.problems import render_http_exception, render_problem, render_unexpected
+from app.http.openapi import Documentation
+from app.http.problems import (
+    render_http_exception,
+    render_problem,
+    render_unexpected,
+    require_acceptable,
+)
 from app.resources import Resources, open_resources
 from app.sandbox.pool import PoolConfig
 from app.scripts.api import router as scripts
@@ -54,16 +59,16 @@ def create_app(settings: Settings) -> Litestar:
             Exception: render_unexpected,
         },
         middleware=[loopback_only],
+        before_request=require_acceptable,
         lifespan=[lifespan],
         # app.telemetry has configured the logs.
         logging_config=None,
-        openapi_config=OpenAPIConfig(
+        openapi_config=Documentation(
             title="Crivo",
             version="0.1.0",
             description="Versioned JavaScript preprocessing scripts, run over JSON data.",
             path="/docs",
             render_plugins=[SwaggerRenderPlugin(path="/")],
-            use_handler_docstrings=True,
         ),
         request_max_body_size=MAX_UPLOAD_BYTES,
     )

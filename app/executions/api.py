@@ -10,8 +10,7 @@ from litestar import MediaType, Response, Router, get, post
 from litestar.params import Parameter
 from litestar.response import Stream
 
-from app.errors import MalformedRequest
-from app.executions import service
+from app.executions import reference, service
 from app.executions.model import (
     MAX_ENVELOPE_BYTES,
     Envelope,
@@ -33,7 +32,6 @@ from app.http.bodies import (
     read_json,
     stream_body,
 )
-from app.http.openapi import ANY_JSON, reads, schema_of
 from app.http.paging import DEFAULT_PAGE, MAX_PAGE, Page
 from app.resources import Resources
 from app.scripts.model import is_uuid, parse_ref
@@ -45,13 +43,18 @@ _NO_LOGS = b'{"lines":[],"lines_dropped":0}'
 @post(
     "/executions",
     request_max_body_size=None,
-    operation_class=reads({"application/json": schema_of(Envelope)}),
+    operation_class=reference.SUBMIT_ENVELOPE,
     status_code=202,
 )
 async def submit_envelope(
     request: AnyRequest, resources: Resources, tenant: UUID
 ) -> Response[Queued]:
-    """Submit an execution: script, data and choices in one JSON document up to 16 MiB."""
+    """Run a script, with the data in an envelope.
+
+    Script, data and choices in one JSON document of up to 16 MiB. The answer comes at once: the
+    execution is accepted and kept, and has an address to poll. Larger data, and data that a
+    strict decoder refuses, goes to `POST /scripts/{script}/executions`.
+    """
     envelope = await _read_envelope(request)
     submission = Submission(limits=envelope.limits, seed=envelope.seed, labels=envelope.labels)
     execution_id = await service.submit(
@@ -67,16 +70,17 @@ async def submit_envelope(
 @post(
     "/scripts/{script:str}/executions",
     request_max_body_size=None,
-    operation_class=reads({"application/json": ANY_JSON}),
+    operation_class=reference.SUBMIT_RAW,
     status_code=202,
 )
 async def submit_raw(
     script: str, request: AnyRequest, resources: Resources, tenant: UUID
 ) -> Response[Queued]:
-    """Submit an execution: the body is the data, any JSON up to 256 MiB, untouched.
+    """Run a script, with the data as the body.
 
-    Choices are query parameters: `wall_ms`, `memory_bytes`, `max_output_bytes`, `seed`, and
-    `label=name:value` as often as wanted.
+    The body is the data, up to 256 MiB, whatever its `Content-Type` says (only a form is
+    refused): nobody but V8 reads it, so what is not JSON becomes an execution that failed with
+    `invalid_input`. Choices are query parameters.
     """
     if media_type_of(request) == "multipart/form-data":
         raise UnsupportedMediaType(
@@ -92,26 +96,34 @@ async def submit_raw(
     return _queued(execution_id)
 
 
-@get("/executions")
+@get("/executions", operation_class=reference.LIST_EXECUTIONS)
 async def list_executions(  # noqa: PLR0913 - one parameter a filter
     resources: Resources,
     tenant: UUID,
     script: Annotated[
         str | None, Parameter(description="a script, or one version of it: `cards@3`")
     ] = None,
-    status: Status | None = None,
+    status: Annotated[Status | None, Parameter(description="where the executions stand")] = None,
     label: Annotated[
         list[str] | None, Parameter(description="`name:value`; repeated: all of them")
     ] = None,
-    created_from: datetime | None = None,
-    created_before: datetime | None = None,
+    created_from: Annotated[
+        datetime | None, Parameter(description="accepted at this moment or later")
+    ] = None,
+    created_before: Annotated[
+        datetime | None, Parameter(description="accepted before this moment")
+    ] = None,
     cursor: Annotated[str | None, Parameter(description="`next_cursor` of the page before")] = None,
     *,
     limit: Annotated[
         int, Parameter(ge=1, le=MAX_PAGE, description="items on a page")
     ] = DEFAULT_PAGE,
 ) -> Page[Execution]:
-    """List executions, newest first, without their results."""
+    """List executions.
+
+    Newest first, a page at a time, without their results. Filters narrow the list together;
+    moments are RFC 3339 with an offset, such as `2026-01-31T12:00:00Z`.
+    """
     wanted = ExecutionFilter(
         status=status,
         labels=_labels(label or []),
@@ -123,31 +135,58 @@ async def list_executions(  # noqa: PLR0913 - one parameter a filter
     )
 
 
-@get("/executions/{execution:str}")
+@get("/executions/{execution:str}", operation_class=reference.SHOW_EXECUTION)
 async def show_execution(execution: str, resources: Resources, tenant: UUID) -> Response[Execution]:
-    """Show an execution: status, times, then its receipt with the result or the error."""
+    """Show an execution.
+
+    Poll this until `finished_at` is set. Then there is a receipt, and either the `result`
+    (inline up to 1 MiB; `result_url` has it in any size) or the `error`, whose `kind` says why
+    there is none.
+    """
     found = await service.show(resources, tenant, _id(execution))
     headers = {} if found.status.final else service.RETRY_AFTER
     return Response(found, headers=headers)
 
 
-@get("/executions/{execution:str}/result", media_type=MediaType.JSON)
+@get(
+    "/executions/{execution:str}/result",
+    media_type=MediaType.JSON,
+    operation_class=reference.SHOW_RESULT,
+)
 async def show_result(execution: str, resources: Resources, tenant: UUID) -> Stream:
-    """Give the result: the bytes that `JSON.stringify` made."""
+    """Download the result.
+
+    Exactly the bytes that `JSON.stringify` made of what the script returned, in any size.
+    """
     stored = await service.result_of(resources, tenant, _id(execution))
     return _bytes_of(resources, stored)
 
 
-@get("/executions/{execution:str}/input", media_type=MediaType.JSON)
+@get(
+    "/executions/{execution:str}/input",
+    media_type=MediaType.JSON,
+    operation_class=reference.SHOW_INPUT,
+)
 async def show_input(execution: str, resources: Resources, tenant: UUID) -> Stream:
-    """Give the input back: the bytes that came."""
+    """Download the input.
+
+    The bytes that came, whatever they are.
+    """
     stored = await service.input_of(resources, tenant, _id(execution))
     return _bytes_of(resources, stored)
 
 
-@get("/executions/{execution:str}/logs", media_type=MediaType.JSON)
+@get(
+    "/executions/{execution:str}/logs",
+    media_type=MediaType.JSON,
+    operation_class=reference.SHOW_LOGS,
+)
 async def show_logs(execution: str, resources: Resources, tenant: UUID) -> Stream | Response[bytes]:
-    """Give the captured console lines, and how many were over the caps."""
+    """Show the console.
+
+    What the script wrote with `console.log` and its like, up to 1,000 lines and 256 KiB, and how
+    many lines were over that. It is there also when the execution failed.
+    """
     stored = await service.logs_of(resources, tenant, _id(execution))
     if stored is None:
         return Response(_NO_LOGS, media_type=MediaType.JSON)
@@ -187,7 +226,7 @@ def _labels(texts: list[str]) -> dict[str, str]:
 
 def _aware(name: str, moment: datetime | None) -> datetime | None:
     if moment is not None and moment.tzinfo is None:
-        raise MalformedRequest(f"{name} has no offset from UTC; write 2026-01-31T12:00:00Z")
+        raise invalid(f"/{name}", "has no offset from UTC; write 2026-01-31T12:00:00Z")
     return moment
 
 

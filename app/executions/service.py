@@ -98,7 +98,7 @@ async def browse(
 ) -> Page[Execution]:
     """Give a page of executions, newest first; `script` is a reference, `@version` or not.
 
-    Raises ScriptNotFound, VersionNotFound, MalformedRequest.
+    Raises ScriptNotFound, VersionNotFound, InvalidRequest.
     """
     below = decode_cursor(cursor)
     async with resources.pool.acquire() as conn:

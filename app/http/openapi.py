@@ -1,49 +1,307 @@
-"""Say in the OpenAPI document what bodies a route reads, where the route reads them itself."""
+"""Write the OpenAPI document from what routes declare: answers, problems, recorded examples.
 
-from collections.abc import Mapping
+A route says what it reads and gives, and which problems it may raise, by class; the rest
+follows: schemas from the structs themselves, a documented answer for every status, and
+examples that a test sends to a running system.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from inspect import cleandoc
+from pathlib import Path
+from typing import Any, Final
 
 import msgspec
-from litestar.openapi.spec import OpenAPIMediaType, Operation, RequestBody, Schema
+from litestar.openapi.config import OpenAPIConfig
+from litestar.openapi.spec import OpenAPI, Operation
+from litestar.types import OperationIDCreator
+from msgspec import Struct
 
-# A JSON Schema as plain data; Litestar's own Schema objects render to the same.
+from app.errors import InvalidRequest, MalformedRequest, Problem
+from app.http.bodies import BodyTooLarge, ClientGone, UnsupportedMediaType
+from app.http.guard import CrossSiteOrigin, ForeignHost
+from app.http.problems import MEDIA_TYPE, NotAcceptable, document
+
+# A JSON Schema as plain data.
 JsonSchema = Mapping[str, object]
+Shape = type | JsonSchema
 
-ANY_JSON: JsonSchema = {"description": "any JSON"}
-RAW_TEXT: JsonSchema = {"type": "string"}
+ANY_JSON: Final[JsonSchema] = {"description": "any JSON"}
+RAW_TEXT: Final[JsonSchema] = {"type": "string"}
+
+_REFS: Final = "#/components/schemas/{name}"
+
+# An instance is its own example: nothing else can say what a client will see.
+_ALWAYS: Final = (
+    CrossSiteOrigin("Origin is 'http://elsewhere.example'"),
+    NotAcceptable("application/json is what this address gives; Accept is 'text/html'"),
+    ForeignHost("Host is 'elsewhere.example'; without API keys only loopback is served"),
+    Problem("The error is in the service's log"),
+)
+_READING: Final = (
+    MalformedRequest("the body is not JSON: Input data was truncated"),
+    ClientGone("the connection was closed after 65536 bytes"),
+    BodyTooLarge("the body has 16777217 bytes; the limit is 16777216"),
+    UnsupportedMediaType("Content-Type is application/xml; use application/json"),
+    InvalidRequest,
+)
 
 
-def reads(content: Mapping[str, JsonSchema]) -> type[Operation]:
-    """Give the `operation_class` of a route that reads these media types."""
-    body = RequestBody(
-        required=True,
-        content={
-            media_type: OpenAPIMediaType(schema=cast("Schema", dict(schema)))
-            for media_type, schema in content.items()
-        },
-    )
+class Example(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One request and its answer as they went over the wire; `name` ties the two together.
+
+    `body` is the body's JSON, the text of a raw one, or a form's fields. `answer` is the
+    answer's JSON, or its text.
+    """
+
+    name: str
+    summary: str
+    parameters: dict[str, str] = {}
+    media_type: str = ""
+    body: Any = msgspec.UNSET
+    status: int
+    answer: Any = msgspec.UNSET
+
+
+class ProblemDocument(Struct, frozen=True, kw_only=True):
+    """An error, as RFC 9457 has it: `type` is stable, `detail` tells of this occurrence.
+
+    `errors` names every place that is wrong: a `pointer` into the request (a JSON pointer,
+    or `/` and the name of a parameter) or a `line` and `column` of the script.
+    """
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    errors: list[dict[str, Any]] | msgspec.UnsetType = msgspec.UNSET
+
+
+class Answer(Struct, frozen=True, kw_only=True):
+    """What a route gives when it does what it was asked for.
+
+    `links` name what can be asked for next: an operation, its parameters, and which members
+    of this answer they take.
+    """
+
+    description: str
+    shape: Shape | None = None
+    media_type: str = "application/json"
+    headers: Mapping[str, str] = {}
+    links: Mapping[str, Mapping[str, str]] = {}
+
+
+def load_examples(path: Path) -> dict[str, list[Example]]:
+    """Read recorded examples: operation ids and, for each, its requests and answers."""
+    return msgspec.json.decode(path.read_bytes(), type=dict[str, list[Example]])
+
+
+def documented(
+    *,
+    gives: Mapping[int, Answer],
+    reads: Mapping[str, Shape] | None = None,
+    problems: Sequence[Problem | type[Problem]] = (),
+    query: type[Struct] | None = None,
+    parameters: Mapping[str, str] | None = None,
+    examples: Mapping[str, Sequence[Example]] | None = None,
+) -> type[Operation]:
+    """Give the `operation_class` of a route; the first line of its docstring is its summary.
+
+    `reads` maps media types to the body's schema; `query` has the parameters that the route
+    reads by itself; `parameters` describes those in the path.
+    """
 
     @dataclass
-    class ReadingOperation(Operation):
-        def __post_init__(self) -> None:
-            self.request_body = body
+    class Documented(Operation):
+        def to_schema(self) -> dict[str, Any]:
+            known = super().to_schema()
+            summary, _, more = str(known["description"]).partition("\n")
+            recorded = (examples or {}).get(known["operationId"], ())
+            takes = [
+                *(_tidy(each, parameters or {}) for each in known.get("parameters", ())),
+                *_query(query),
+            ]
+            asked_by_query = any(each["in"] == "query" for each in takes)
+            refusals = [
+                *_ALWAYS,
+                *(_READING if reads else ()),
+                *((InvalidRequest,) if asked_by_query and not reads else ()),
+                *problems,
+            ]
+            operation: dict[str, Any] = {
+                "tags": known["tags"],
+                "operationId": known["operationId"],
+                "summary": summary.rstrip("."),
+                "description": more.strip() or summary,
+                "parameters": [_with_examples(each, recorded) for each in takes],
+                "requestBody": _body(reads, recorded) if reads else None,
+                "responses": _responses(gives, refusals, recorded),
+            }
+            return {name: value for name, value in operation.items() if value}
 
-    return ReadingOperation
+    return Documented
 
 
-def schema_of(shape: type) -> JsonSchema:
-    """Give the JSON Schema of a struct, its parts written out in place."""
-    schema = msgspec.json.schema(shape)
-    parts = schema.pop("$defs", {})
-    return cast("JsonSchema", _inlined(schema, parts))
+def operation_id(handler: Any, _method: Any, _path: Any) -> str:  # noqa: ANN401 - Litestar's
+    """Name an operation after its handler: `create_script` is `createScript`."""
+    first, *rest = str(handler.handler_name).split("_")
+    return first + "".join(word.title() for word in rest)
 
 
-def _inlined(node: Any, parts: Mapping[str, Any]) -> Any:  # noqa: ANN401 - any JSON
-    if isinstance(node, list):
-        return [_inlined(item, parts) for item in node]
-    if not isinstance(node, dict):
-        return node
-    if "$ref" in node:
-        return _inlined(parts[str(node["$ref"]).rpartition("/")[2]], parts)
-    return {key: _inlined(value, parts) for key, value in node.items()}
+@dataclass
+class Documentation(OpenAPIConfig):
+    """The configuration of Litestar's OpenAPI, with schemas that come from msgspec itself."""
+
+    use_handler_docstrings: bool = True
+    operation_id_creator: OperationIDCreator = operation_id
+
+    def to_openapi_schema(self) -> OpenAPI:
+        """Give the document's frame."""
+        frame = super().to_openapi_schema()
+        return _Document(**{name: getattr(frame, name) for name in frame.__dataclass_fields__})
+
+
+@dataclass
+class _Document(OpenAPI):
+    def to_schema(self) -> dict[str, Any]:
+        written = super().to_schema()
+        # The paths are written by now, so every struct that they refer to has been named.
+        _, parts = msgspec.json.schema_components(_named, ref_template=_REFS)
+        schemas = {name: _cleaned(parts[name]) for name in sorted(parts)}
+        return {**written, "components": {"schemas": schemas}}
+
+
+# The structs that routes have named, each once; their parts are found from them.
+_named: Final[dict[Shape, None]] = {}
+
+
+def _schema(shape: Shape) -> dict[str, Any]:
+    """Refer to a struct's component; a schema that is plain data stays as it is."""
+    if isinstance(shape, Mapping):
+        return dict(shape)
+    _named[shape] = None
+    [schema], _ = msgspec.json.schema_components([shape], ref_template=_REFS)
+    return schema
+
+
+def _cleaned(schema: dict[str, Any]) -> dict[str, Any]:
+    """Take a docstring's indentation away, and say of moments (`…_at`) that they are some."""
+    for name, member in schema.get("properties", {}).items():
+        if name.endswith("_at"):
+            for each in member.get("anyOf", [member]):
+                if each.get("type") == "string":
+                    each["format"] = "date-time"
+    if "description" in schema:
+        schema["description"] = cleandoc(schema["description"])
+    return schema
+
+
+def _tidy(parameter: dict[str, Any], described: Mapping[str, str]) -> dict[str, Any]:
+    """Give a parameter of Litestar's without what is not so: a query has no null."""
+    schema = {k: v for k, v in parameter["schema"].items() if k != "description"}
+    choices = [each for each in schema.pop("oneOf", ()) if each != {"type": "null"}]
+    description = described.get(parameter["name"], parameter.get("description", ""))
+    return {
+        "name": parameter["name"],
+        "in": parameter["in"],
+        "required": parameter["required"],
+        "description": description,
+        "schema": {**schema, **(choices[0] if choices else {})},
+    }
+
+
+def _query(shape: type[Struct] | None) -> list[dict[str, Any]]:
+    """Describe the parameters that a route reads by itself, one for each field of a struct."""
+    if shape is None:
+        return []
+    _, parts = msgspec.json.schema_components([shape], ref_template=_REFS)
+    parameters = []
+    for name, member in parts[shape.__name__]["properties"].items():
+        schema = {k: v for k, v in member.items() if k not in ("description", "default", "anyOf")}
+        [choice] = [each for each in member.get("anyOf", [{}]) if each != {"type": "null"}]
+        parameters.append(
+            {
+                "name": name,
+                "in": "query",
+                "required": False,
+                "description": member["description"],
+                "schema": {**schema, **choice},
+            }
+        )
+    return parameters
+
+
+def _with_examples(parameter: dict[str, Any], recorded: Sequence[Example]) -> dict[str, Any]:
+    examples = {
+        each.name: {"summary": each.summary, "value": each.parameters[parameter["name"]]}
+        for each in recorded
+        if parameter["name"] in each.parameters
+    }
+    return {**parameter, "examples": examples} if examples else parameter
+
+
+def _body(reads: Mapping[str, Shape], recorded: Sequence[Example]) -> dict[str, Any]:
+    content = {}
+    for media_type, shape in reads.items():
+        examples = {
+            each.name: {"summary": each.summary, "value": each.body}
+            for each in recorded
+            if each.media_type == media_type
+        }
+        content[media_type] = _content(shape, examples)
+    return {"required": True, "content": content}
+
+
+def _responses(
+    gives: Mapping[int, Answer],
+    problems: Iterable[Problem | type[Problem]],
+    recorded: Sequence[Example],
+) -> dict[str, Any]:
+    responses = {status: _success(status, answer, recorded) for status, answer in gives.items()}
+    by_status: dict[int, dict[str, Problem | type[Problem]]] = {}
+    for problem in problems:
+        by_status.setdefault(problem.status, {})[problem.code] = problem
+    for status, kinds in by_status.items():
+        examples = {
+            each.name: {"summary": each.summary, "value": each.answer}
+            for each in recorded
+            if each.status == status and status not in gives
+        }
+        shown = {str(each["value"]["type"]).rpartition(":")[2] for each in examples.values()}
+        for code, problem in kinds.items():
+            if isinstance(problem, Problem) and code not in shown:
+                examples[code] = {"summary": problem.title, "value": document(problem)}
+        described = "\n".join(f"- `{code}`: {kinds[code].title}" for code in sorted(kinds))
+        content = _content(ProblemDocument, examples)
+        responses.setdefault(status, {"description": described, "content": {}})
+        responses[status]["content"][MEDIA_TYPE] = content
+    return {str(status): responses[status] for status in sorted(responses)}
+
+
+def _success(status: int, answer: Answer, recorded: Sequence[Example]) -> dict[str, Any]:
+    response: dict[str, Any] = {"description": answer.description}
+    if answer.headers:
+        response["headers"] = {
+            name: {"description": description, "schema": {"type": "string"}}
+            for name, description in answer.headers.items()
+        }
+    if answer.shape is not None:
+        examples = {
+            each.name: {"summary": each.summary, "value": each.answer}
+            for each in recorded
+            if each.status == status
+        }
+        response["content"] = {answer.media_type: _content(answer.shape, examples)}
+    if answer.links:
+        response["links"] = {
+            name: {
+                "operationId": name,
+                "parameters": {k: f"$response.body#/{v}" for k, v in members.items()},
+            }
+            for name, members in answer.links.items()
+        }
+    return response
+
+
+def _content(shape: Shape, examples: Mapping[str, object]) -> dict[str, object]:
+    return {"schema": _schema(shape), **({"examples": examples} if examples else {})}

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from app.errors import MalformedRequest
+from app.http.bodies import invalid
 
 T = TypeVar("T")
 
@@ -38,10 +38,10 @@ def encode_cursor(last: UUID) -> str:
 
 
 def decode_cursor(cursor: str | None) -> UUID:
-    """Give the id that the page starts below. Raises MalformedRequest."""
+    """Give the id that the page starts below. Raises InvalidRequest."""
     if cursor is None:
         return FIRST
     try:
         return UUID(bytes=base64.b64decode(cursor + "==", altchars=b"-_", validate=True))
     except (ValueError, binascii.Error):
-        raise MalformedRequest(f"cursor {cursor!r} is not one that a page gave") from None
+        raise invalid("/cursor", f"{cursor!r} is not one that a page gave") from None

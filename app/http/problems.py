@@ -1,15 +1,17 @@
 """Render every error as an RFC 9457 problem document."""
 
+import re
 from http import HTTPStatus
 from typing import Any
 
 import msgspec
 import structlog
 from litestar import Request, Response
-from litestar.exceptions import HTTPException
+from litestar.exceptions import HTTPException, ValidationException
+from litestar.utils import get_enum_string_value
 
 from app.db import UNAVAILABLE
-from app.errors import Problem
+from app.errors import InvalidRequest, Problem
 
 log = structlog.get_logger(__name__)
 
@@ -34,19 +36,48 @@ def render_problem(_: Request[Any, Any, Any], problem: Problem) -> Response[byte
     return _answer(problem.status, document(problem), problem.headers)
 
 
-def render_http_exception(_: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
+def render_http_exception(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
     """Answer with an error of the framework's: unknown routes, wrong methods and the like."""
-    phrase = HTTPStatus(error.status_code).phrase
-    detail = error.detail
-    if error.extra:
-        detail = f"{detail}: {msgspec.json.encode(error.extra).decode()}"
+    if isinstance(error, ValidationException):
+        return render_problem(request, _invalid_parameters(error))
     members: dict[str, object] = {
         "type": "about:blank",
-        "title": phrase,
+        "title": HTTPStatus(error.status_code).phrase,
         "status": error.status_code,
-        "detail": detail,
+        "detail": error.detail,
     }
     return _answer(error.status_code, members, error.headers or {})
+
+
+def require_acceptable(request: Request[Any, Any, Any]) -> None:
+    """Refuse a request that wants neither what its address gives nor a problem document.
+
+    Raises NotAcceptable. A problem document is what every address can give.
+    """
+    handler = request.route_handler
+    if not handler.resolve_include_in_schema() or handler.status_code == HTTPStatus.NO_CONTENT:
+        return
+    accept = ",".join(request.headers.getall("accept", []))
+    gives = get_enum_string_value(handler.media_type)
+    if not any(accepts(accept, media_type) for media_type in (gives, MEDIA_TYPE)):
+        raise NotAcceptable(f"{gives} is what this address gives; Accept is {accept!r}")
+
+
+def accepts(accept: str, media_type: str) -> bool:
+    """Say whether an Accept header admits a media type: the most specific range decides.
+
+    An empty header admits everything (RFC 9110, 12.5.1); parameters other than `q` are not
+    looked at.
+    """
+    if not accept.strip():
+        return True
+    kind = media_type.partition("/")[0]
+    weights: dict[str, bool] = {}
+    for item in accept.split(","):
+        name, *parameters = (part.strip().lower() for part in item.split(";"))
+        weights[name] = not any(re.fullmatch(r"q\s*=\s*0(\.0*)?", each) for each in parameters)
+    ranges = (media_type, f"{kind}/*", "*/*")
+    return next((weights[name] for name in ranges if name in weights), False)
 
 
 def render_unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
@@ -68,6 +99,26 @@ class DatabaseUnavailable(Problem):
     def __init__(self, detail: str) -> None:
         """Ask to be tried again soon."""
         super().__init__(detail, headers={"Retry-After": "1"})
+
+
+class NotAcceptable(Problem):
+    """The client takes no form in which the answer exists."""
+
+    status = 406
+    code = "not-acceptable"
+    title = "The answer does not exist in a form that Accept admits"
+
+
+def _invalid_parameters(error: ValidationException) -> InvalidRequest:
+    """Name each parameter that Litestar refused, as the readers of bodies name members."""
+    found = error.extra if isinstance(error.extra, list) else []
+    errors = [
+        {"pointer": f"/{each.get('key', '')}", "message": str(each.get("message", ""))}
+        for each in found
+        if isinstance(each, dict)
+    ]
+    detail = "; ".join(f"{each['message']} at {each['pointer']}" for each in errors)
+    return InvalidRequest(detail or error.detail, errors=errors)
 
 
 def _answer(status: int, members: dict[str, object], headers: dict[str, str]) -> Response[bytes]:

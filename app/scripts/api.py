@@ -6,12 +6,10 @@ from uuid import UUID
 from litestar import Response, Router, delete, get, patch, post, put
 from litestar.params import Parameter
 
-from app.errors import MalformedRequest
-from app.http.bodies import AnyRequest, read_json
-from app.http.openapi import reads, schema_of
+from app.http.bodies import AnyRequest, invalid, read_json
 from app.http.paging import DEFAULT_PAGE, MAX_PAGE, Page
 from app.resources import Resources
-from app.scripts import service
+from app.scripts import reference, service
 from app.scripts.model import (
     Accepted,
     AddVersion,
@@ -24,7 +22,7 @@ from app.scripts.model import (
     VersionNotFound,
     parse_script,
 )
-from app.scripts.uploads import MAX_UPLOAD_BYTES, read_upload, upload_content
+from app.scripts.uploads import MAX_UPLOAD_BYTES, read_upload
 from app.settings import KIB
 
 PageLimit = Annotated[int, Parameter(ge=1, le=MAX_PAGE, description="items on a page")]
@@ -36,13 +34,19 @@ _HIGHEST_VERSION = 2**31 - 1
 
 @post(
     "/",
-    operation_class=reads(upload_content(CreateScript)),
+    operation_class=reference.CREATE_SCRIPT,
     request_max_body_size=MAX_UPLOAD_BYTES,
 )
 async def create_script(
     request: AnyRequest, resources: Resources, tenant: UUID
 ) -> Response[Script]:
-    """Create a script and its version 1, from JSON, the file itself or a form."""
+    """Create a script.
+
+    The script gets version 1. Send JSON, the file itself (`text/javascript`, its name and the
+    rest in the query), or a form with the file in it. The source is checked first: V8 compiles
+    it and runs its top level in a sandbox, and all that is wrong is answered with line and
+    column. A name is taken once, also by an archived script.
+    """
     upload = await read_upload(request, CreateScript)
     script = await service.create(resources, tenant, upload)
     return Response(script, status_code=201, headers={"Location": f"/scripts/{script.id}"})
@@ -51,17 +55,21 @@ async def create_script(
 @post(
     "/check",
     status_code=200,
-    operation_class=reads(upload_content(AddVersion)),
+    operation_class=reference.CHECK_SCRIPT,
     request_max_body_size=MAX_UPLOAD_BYTES,
 )
 async def check_script(request: AnyRequest, resources: Resources, tenant: UUID) -> Accepted:
-    """Check a source as an upload would, and store nothing."""
+    """Check a script.
+
+    What an upload would be told, and nothing is stored: for an editor or a commit hook. It takes
+    the same three forms.
+    """
     upload = await read_upload(request, AddVersion)
     await service.check(resources, tenant, upload.source)
     return Accepted()
 
 
-@get("/")
+@get("/", operation_class=reference.LIST_SCRIPTS)
 async def list_scripts(
     resources: Resources,
     tenant: UUID,
@@ -70,21 +78,32 @@ async def list_scripts(
     limit: PageLimit = DEFAULT_PAGE,
     archived: Annotated[bool, Parameter(description="list archived scripts too")] = False,
 ) -> Page[Script]:
-    """List scripts, newest first."""
+    """List scripts.
+
+    Newest first, a page at a time: ask for the next one with `cursor`, the `next_cursor` of the
+    page before. Archived scripts are left out unless asked for.
+    """
     return await service.browse(resources, tenant, cursor=cursor, archived=archived, limit=limit)
 
 
-@get("/{script:str}")
+@get("/{script:str}", operation_class=reference.SHOW_SCRIPT)
 async def show_script(script: str, resources: Resources, tenant: UUID) -> Script:
-    """Show a script, by id or name, and its newest version."""
+    """Show a script.
+
+    By its name or its id, with its newest version.
+    """
     return await service.show(resources, tenant, parse_script(script))
 
 
-@patch("/{script:str}", operation_class=reads({"application/json": schema_of(DescribeScript)}))
+@patch("/{script:str}", operation_class=reference.DESCRIBE_SCRIPT)
 async def describe_script(
     script: str, request: AnyRequest, resources: Resources, tenant: UUID
 ) -> Script:
-    """Change a script's description, archive it, or take it out of the archive."""
+    """Describe a script.
+
+    Change its description, archive it, or take it out of the archive again. What is left out
+    stays as it is.
+    """
     change = await read_json(request, DescribeScript, max_bytes=_SMALL)
     return await service.describe(
         resources,
@@ -95,28 +114,37 @@ async def describe_script(
     )
 
 
-@delete("/{script:str}", status_code=200)
+@delete("/{script:str}", status_code=200, operation_class=reference.ARCHIVE_SCRIPT)
 async def archive_script(script: str, resources: Resources, tenant: UUID) -> Script:
-    """Archive a script: its versions and receipts stay, it takes no more executions."""
+    """Archive a script.
+
+    Nothing is lost: its versions and receipts stay and can be read, its name stays taken. It
+    takes no more versions and no more executions until it is taken out of the archive.
+    """
     return await service.describe(resources, tenant, parse_script(script), archived=True)
 
 
 @post(
     "/{script:str}/versions",
-    operation_class=reads(upload_content(AddVersion)),
+    operation_class=reference.ADD_VERSION,
     request_max_body_size=MAX_UPLOAD_BYTES,
 )
 async def add_version(
     script: str, request: AnyRequest, resources: Resources, tenant: UUID
 ) -> Response[Version]:
-    """Add a version: 201; or 200 with the newest one when it has this source and these limits."""
+    """Add a version.
+
+    Versions count up and never change; executions without a version in their reference take
+    the newest from now on. The newest version's source and limits once more make no new one:
+    that version comes back, with 200. It takes the same three forms as a new script.
+    """
     upload = await read_upload(request, AddVersion)
     version, new = await service.add_version(resources, tenant, parse_script(script), upload)
     location = f"/scripts/{script}/versions/{version.version}"
     return Response(version, status_code=201 if new else 200, headers={"Location": location})
 
 
-@get("/{script:str}/versions")
+@get("/{script:str}/versions", operation_class=reference.LIST_VERSIONS)
 async def list_versions(
     script: str,
     resources: Resources,
@@ -125,26 +153,39 @@ async def list_versions(
     *,
     limit: PageLimit = DEFAULT_PAGE,
 ) -> Page[Version]:
-    """List a script's versions, newest first."""
+    """List a script's versions.
+
+    Newest first, a page at a time.
+    """
     versions, more = await service.browse_versions(
         resources, tenant, parse_script(script), below=_below(cursor), limit=limit
     )
     return Page(items=versions, next_cursor=str(versions[-1].version) if more else None)
 
 
-@get("/{script:str}/versions/{number:str}")
+@get("/{script:str}/versions/{number:str}", operation_class=reference.SHOW_VERSION)
 async def show_version(script: str, number: str, resources: Resources, tenant: UUID) -> Version:
-    """Show one version."""
+    """Show a version.
+
+    Its size, hash, limits and note; the source has an address of its own.
+    """
     return await service.show_version(
         resources, tenant, parse_script(script), _version_number(number)
     )
 
 
-@get("/{script:str}/versions/{number:str}/source", media_type="text/javascript")
+@get(
+    "/{script:str}/versions/{number:str}/source",
+    media_type="text/javascript",
+    operation_class=reference.SHOW_SOURCE,
+)
 async def show_source(
     script: str, number: str, resources: Resources, tenant: UUID
 ) -> Response[bytes]:
-    """Give a version's source back, byte for byte."""
+    """Download a version's source.
+
+    Byte for byte what was uploaded.
+    """
     source = await service.read_source(
         resources, tenant, parse_script(script), _version_number(number)
     )
@@ -153,29 +194,36 @@ async def show_source(
     return Response(source, media_type="text/javascript", headers=headers)
 
 
-@get("/{script:str}/aliases")
+@get("/{script:str}/aliases", operation_class=reference.LIST_ALIASES)
 async def list_aliases(script: str, resources: Resources, tenant: UUID) -> list[Alias]:
-    """List a script's aliases."""
+    """List a script's aliases.
+
+    All of them, with the version that each names now.
+    """
     return await service.aliases(resources, tenant, parse_script(script))
 
 
-@put(
-    "/{script:str}/aliases/{alias:str}",
-    operation_class=reads({"application/json": schema_of(MoveAlias)}),
-)
+@put("/{script:str}/aliases/{alias:str}", operation_class=reference.MOVE_ALIAS)
 async def move_alias(
     script: str, alias: str, request: AnyRequest, resources: Resources, tenant: UUID
 ) -> Alias:
-    """Make an alias, or move it to another version."""
+    """Move an alias.
+
+    Make it, or point it at another version: `cards@prod` runs that version from now on. What was
+    accepted before keeps its own.
+    """
     move = await read_json(request, MoveAlias, max_bytes=_SMALL)
     return await service.move_alias(
         resources, tenant, parse_script(script), alias=alias, version=move.version
     )
 
 
-@delete("/{script:str}/aliases/{alias:str}")
+@delete("/{script:str}/aliases/{alias:str}", operation_class=reference.REMOVE_ALIAS)
 async def remove_alias(script: str, alias: str, resources: Resources, tenant: UUID) -> None:
-    """Remove an alias; the version stays."""
+    """Remove an alias.
+
+    The version that it named stays.
+    """
     await service.remove_alias(resources, tenant, parse_script(script), alias)
 
 
@@ -192,7 +240,7 @@ def _below(cursor: str | None) -> int:
     number = _number(cursor)
     if number is not None:
         return number
-    raise MalformedRequest(f"cursor {cursor!r} is not one that a page gave")
+    raise invalid("/cursor", f"{cursor!r} is not one that a page gave")
 
 
 def _number(text: str) -> int | None:

@@ -16,7 +16,7 @@ from app.http.bodies import (
     read_json,
     require_identity_encoding,
 )
-from app.http.openapi import RAW_TEXT, JsonSchema, schema_of
+from app.http.openapi import RAW_TEXT, Shape
 from app.scripts.model import MAX_SOURCE_BYTES, AddVersion, CreateScript, InvalidScript
 from app.settings import KIB
 
@@ -30,7 +30,7 @@ RAW_TYPES = ("text/javascript", "application/javascript", "text/plain")
 _LIMITS = ("wall_ms", "memory_bytes", "max_output_bytes")
 
 
-def upload_content(shape: type[CreateScript | AddVersion]) -> dict[str, JsonSchema]:
+def upload_content(shape: type[CreateScript | AddVersion]) -> dict[str, Shape]:
     """Give what the OpenAPI document says of an upload's body."""
     form = {
         "type": "object",
@@ -42,7 +42,7 @@ def upload_content(shape: type[CreateScript | AddVersion]) -> dict[str, JsonSche
         "required": ["file", *(["name"] if "name" in _texts(shape) else [])],
     }
     return {
-        "application/json": schema_of(shape),
+        "application/json": shape,
         "text/javascript": RAW_TEXT,
         "multipart/form-data": form,
     }
@@ -56,6 +56,9 @@ async def read_upload(request: AnyRequest, shape: type[T]) -> T:
     """
     require_identity_encoding(request)
     media_type = media_type_of(request)
+    if media_type not in RAW_TYPES and request.query_params:
+        unread = min(request.query_params)
+        raise invalid(f"/{unread}", "query parameters go with the file itself, as text/javascript")
     if media_type == "multipart/form-data":
         return await _read_form(request, shape)
     if media_type in RAW_TYPES:

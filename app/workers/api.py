@@ -4,22 +4,29 @@ from litestar import Response, Router, get
 
 from app.db import UNAVAILABLE
 from app.resources import Resources
-from app.workers import store
+from app.workers import reference, store
 from app.workers.model import Live, Ready, Worker
 
 # Several signs of life may be late before a worker counts as gone.
 SEEN_WITHIN_SECONDS = 15.0
 
 
-@get("/live")
+@get("/live", operation_class=reference.LIVE)
 async def live() -> Live:
-    """Say that the API's process answers."""
+    """Ask whether the API lives.
+
+    It says nothing of what the API stands on.
+    """
     return Live()
 
 
-@get("/ready")
+@get("/ready", operation_class=reference.READY)
 async def ready(resources: Resources) -> Response[Ready]:
-    """Say whether PostgreSQL answers and a worker is alive: 200, else 503."""
+    """Ask whether the system works.
+
+    200 when PostgreSQL answers and a worker is alive, else 503 and what is missing. `lockdown`
+    says what holds the sandboxes, as measured inside them.
+    """
     missing = []
     alive: list[Worker] = []
     try:

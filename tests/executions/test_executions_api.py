@@ -224,11 +224,13 @@ def test_the_list_filters_by_script_version_status_label_and_time(system: System
         {"created_from": "2026-01-31T12:00:00"},
     ],
 )
-def test_a_list_that_is_asked_for_wrongly_is_a_400(system: System, query: dict[str, str]) -> None:
+def test_a_list_that_is_asked_for_wrongly_says_what_is_wrong(
+    system: System, query: dict[str, str]
+) -> None:
     answer = system.client.get("/executions", params=query)
 
-    assert answer.status_code == 400
-    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert _problem(answer) == (422, "invalid-request")
+    assert [error["pointer"] for error in answer.json()["errors"]] == [f"/{name}" for name in query]
 
 
 def test_the_same_seed_and_input_give_the_same_bytes(system: System) -> None:

@@ -1,0 +1,155 @@
+"""What the API's reference says of executions: answers, problems, parameters, examples."""
+
+from pathlib import Path
+from typing import Annotated, Final
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from app.executions.model import (
+    MAX_SEED,
+    Envelope,
+    Execution,
+    ExecutionNotFound,
+    NoResult,
+    NotFinished,
+    Queued,
+)
+from app.http.openapi import ANY_JSON, Answer, JsonSchema, documented, load_examples
+from app.http.paging import Page
+from app.http.problems import DatabaseUnavailable
+from app.scripts.model import ScriptArchived, ScriptNotFound, VersionNotFound
+from app.settings import MAX_MEMORY_BYTES, MAX_PAYLOAD_BYTES, MAX_WALL_MS, MIB
+
+_EXAMPLES: Final = load_examples(Path(__file__).with_name("examples.json"))
+_PARAMETERS: Final = {
+    "script": "the script's name or id, with `@` and a version or an alias where wanted: "
+    "`cards`, `cards@3`, `cards@prod`, `cards@latest`",
+    "execution": "the execution's id",
+}
+_BYTES: Final = {
+    "Content-Length": "the size in bytes",
+    "ETag": "the SHA-256 of the bytes, quoted",
+}
+
+_NO_DATABASE: Final = DatabaseUnavailable("PostgreSQL does not answer")
+_NO_SCRIPT: Final = ScriptNotFound("no script 'credit'")
+_NO_VERSION: Final = VersionNotFound("the script 'cards' has no version 9")
+_NO_EXECUTION: Final = ExecutionNotFound("no execution 01a1fbeb-e362-742d-9594-29c5a8afd450")
+_NOT_FINISHED: Final = NotFinished("the execution is running")
+_SUBMISSION: Final = (
+    _NO_SCRIPT,
+    _NO_VERSION,
+    ScriptArchived("the script 'cards' is archived and takes no executions"),
+    _NO_DATABASE,
+)
+
+
+class RawChoices(Struct, frozen=True, kw_only=True):
+    """What goes in the query when the body is the data itself."""
+
+    wall_ms: (
+        Annotated[int, Meta(ge=1, le=MAX_WALL_MS, description="time limit, in ms")] | UnsetType
+    ) = UNSET
+    memory_bytes: (
+        Annotated[int, Meta(ge=16 * MIB, le=MAX_MEMORY_BYTES, description="memory limit")]
+        | UnsetType
+    ) = UNSET
+    max_output_bytes: (
+        Annotated[int, Meta(ge=1, le=MAX_PAYLOAD_BYTES, description="output limit")] | UnsetType
+    ) = UNSET
+    seed: (
+        Annotated[int, Meta(ge=0, le=MAX_SEED, description="what `Math.random` starts from")]
+        | UnsetType
+    ) = UNSET
+    label: (
+        Annotated[
+            list[
+                Annotated[str, Meta(pattern="^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}:[^\\x00]{0,200}$")]
+            ],
+            Meta(description="`name:value`, to find the execution by; repeated for more"),
+        ]
+        | UnsetType
+    ) = UNSET
+
+
+class ConsoleLine(Struct, frozen=True, kw_only=True):
+    """One line that the script wrote to its console."""
+
+    level: str
+    text: str
+
+
+class Console(Struct, frozen=True, kw_only=True):
+    """The captured console; `lines_dropped` counts those over the caps."""
+
+    lines: list[ConsoleLine]
+    lines_dropped: int
+
+
+_QUEUED: Final = Answer(
+    description="Accepted and committed: poll its address",
+    shape=Queued,
+    headers={"Location": "the execution's address", "Retry-After": "when to ask, in seconds"},
+    links={"showExecution": {"execution": "id"}},
+)
+
+SUBMIT_ENVELOPE: Final = documented(
+    reads={"application/json": Envelope},
+    gives={202: _QUEUED},
+    problems=_SUBMISSION,
+    examples=_EXAMPLES,
+)
+
+SUBMIT_RAW: Final = documented(
+    reads={"application/json": ANY_JSON},
+    query=RawChoices,
+    gives={202: _QUEUED},
+    problems=_SUBMISSION,
+    parameters=_PARAMETERS,
+    examples=_EXAMPLES,
+)
+
+LIST_EXECUTIONS: Final = documented(
+    gives={200: Answer(description="A page of executions, newest first", shape=Page[Execution])},
+    problems=(_NO_SCRIPT, _NO_VERSION, _NO_DATABASE),
+    examples=_EXAMPLES,
+)
+
+SHOW_EXECUTION: Final = documented(
+    gives={
+        200: Answer(
+            description="The execution as it stands",
+            shape=Execution,
+            headers={"Retry-After": "when to ask again, in seconds; until it has finished"},
+        )
+    },
+    problems=(_NO_EXECUTION, _NO_DATABASE),
+    parameters=_PARAMETERS,
+    examples=_EXAMPLES,
+)
+
+
+def _part(description: str, shape: type | JsonSchema) -> Answer:
+    return Answer(description=description, shape=shape, headers=_BYTES)
+
+
+SHOW_RESULT: Final = documented(
+    gives={200: _part("The bytes that `JSON.stringify` made", ANY_JSON)},
+    problems=(_NO_EXECUTION, NoResult, _NOT_FINISHED, _NO_DATABASE),
+    parameters=_PARAMETERS,
+    examples=_EXAMPLES,
+)
+
+SHOW_INPUT: Final = documented(
+    gives={200: _part("The bytes that came", ANY_JSON)},
+    problems=(_NO_EXECUTION, _NO_DATABASE),
+    parameters=_PARAMETERS,
+    examples=_EXAMPLES,
+)
+
+SHOW_LOGS: Final = documented(
+    gives={200: _part("The console's lines, in order", Console)},
+    problems=(_NO_EXECUTION, _NOT_FINISHED, _NO_DATABASE),
+    parameters=_PARAMETERS,
+    examples=_EXAMPLES,
+)

@@ -1,0 +1,195 @@
+"""What the API's reference says of scripts: answers, problems, parameters, examples."""
+
+from pathlib import Path
+from typing import Annotated, Final
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from app.errors import InvalidRequest
+from app.http.openapi import RAW_TEXT, Answer, documented, load_examples
+from app.http.paging import Page
+from app.http.problems import DatabaseUnavailable
+from app.scripts.model import (
+    Accepted,
+    AddVersion,
+    Alias,
+    CheckBusy,
+    CreateScript,
+    DescribeScript,
+    InvalidScript,
+    MoveAlias,
+    Name,
+    NameTaken,
+    Note,
+    Script,
+    ScriptArchived,
+    ScriptNotFound,
+    SourceTooLarge,
+    Version,
+    VersionNotFound,
+)
+from app.scripts.uploads import upload_content
+from app.settings import MAX_MEMORY_BYTES, MAX_PAYLOAD_BYTES, MAX_WALL_MS, MIB
+
+_EXAMPLES: Final = load_examples(Path(__file__).with_name("examples.json"))
+_PARAMETERS: Final = {
+    "script": "the script's name, or its id",
+    "number": "the version's number: 1, 2, 3 …",
+    "alias": "the alias: a lower-case letter, then letters, digits, `.`, `_`, `-`; not `latest`",
+}
+_LOCATION: Final = {"Location": "the address of what was made"}
+
+_NO_DATABASE: Final = DatabaseUnavailable("PostgreSQL does not answer")
+_NO_SCRIPT: Final = ScriptNotFound("no script 'credit'")
+_NO_VERSION: Final = VersionNotFound("the script 'cards' has no version 9")
+_ARCHIVED: Final = ScriptArchived("the script 'cards' is archived and does not change")
+_UPLOAD: Final = (
+    InvalidScript,
+    SourceTooLarge("the source has 1048577 bytes; the limit is 1048576"),
+    CheckBusy("16 runs are waiting already"),
+    _NO_DATABASE,
+)
+
+
+class FileChoices(Struct, frozen=True, kw_only=True):
+    """What goes in the query when the body is the file itself."""
+
+    note: Annotated[Note, Meta(description="a note on this version")] | UnsetType = UNSET
+    wall_ms: (
+        Annotated[int, Meta(ge=1, le=MAX_WALL_MS, description="the version's time limit")]
+        | UnsetType
+    ) = UNSET
+    memory_bytes: (
+        Annotated[
+            int, Meta(ge=16 * MIB, le=MAX_MEMORY_BYTES, description="the version's memory limit")
+        ]
+        | UnsetType
+    ) = UNSET
+    max_output_bytes: (
+        Annotated[int, Meta(ge=1, le=MAX_PAYLOAD_BYTES, description="the version's output limit")]
+        | UnsetType
+    ) = UNSET
+
+
+class NewFileChoices(FileChoices, frozen=True, kw_only=True):
+    """The same for a new script."""
+
+    name: Annotated[Name, Meta(description="the new script's name")] | UnsetType = UNSET
+    description: (
+        Annotated[str, Meta(max_length=4_000, description="what the script is for")] | UnsetType
+    ) = UNSET
+
+
+CREATE_SCRIPT: Final = documented(
+    reads=upload_content(CreateScript),
+    query=NewFileChoices,
+    gives={
+        201: Answer(
+            description="The script, with its version 1",
+            shape=Script,
+            headers=_LOCATION,
+            links={"showScript": {"script": "id"}, "submitRaw": {"script": "id"}},
+        )
+    },
+    problems=(*_UPLOAD, NameTaken),
+    examples=_EXAMPLES,
+)
+
+CHECK_SCRIPT: Final = documented(
+    reads=upload_content(AddVersion),
+    query=FileChoices,
+    gives={200: Answer(description="The source would be taken", shape=Accepted)},
+    problems=_UPLOAD,
+    examples=_EXAMPLES,
+)
+
+LIST_SCRIPTS: Final = documented(
+    gives={200: Answer(description="A page of scripts, newest first", shape=Page[Script])},
+    problems=(_NO_DATABASE,),
+    examples=_EXAMPLES,
+)
+
+SHOW_SCRIPT: Final = documented(
+    gives={200: Answer(description="The script and its newest version", shape=Script)},
+    problems=(_NO_SCRIPT, _NO_DATABASE),
+    parameters=_PARAMETERS,
+    examples=_EXAMPLES,
+)
+
+DESCRIBE_SCRIPT: Final = documented(
+    reads={"application/json": DescribeScript},
+    gives={200: Answer(description="The script as it is now", shape=Script)},
+    problems=(_NO_SCRIPT, _NO_DATABASE),
+    parameters=_PARAMETERS,
+    examples=_EXAMPLES,
+)
+
+ARCHIVE_SCRIPT: Final = documented(
+    gives={200: Answer(description="The script, archived", shape=Script)},
+    problems=(_NO_SCRIPT, _NO_DATABASE),
+    parameters=_PARAMETERS,
+    examples=_EXAMPLES,
+)
+
+ADD_VERSION: Final = documented(
+    reads=upload_content(AddVersion),
+    query=FileChoices,
+    gives={
+        201: Answer(description="The new version", shape=Version, headers=_LOCATION),
+        200: Answer(
+            description="The newest version, which has this source and these limits already",
+            shape=Version,
+            headers=_LOCATION,
+        ),
+    },
+    problems=(*_UPLOAD, _NO_SCRIPT, _ARCHIVED),
+    parameters=_PARAMETERS,
+    examples=_EXAMPLES,
+)
+
+LIST_VERSIONS: Final = documented(
+    gives={200: Answer(description="A page of versions, newest first", shape=Page[Version])},
+    problems=(_NO_SCRIPT, _NO_DATABASE),
+    parameters=_PARAMETERS,
+    examples=_EXAMPLES,
+)
+
+SHOW_VERSION: Final = documented(
+    gives={200: Answer(description="The version", shape=Version)},
+    problems=(_NO_SCRIPT, _NO_VERSION, _NO_DATABASE),
+    parameters=_PARAMETERS,
+    examples=_EXAMPLES,
+)
+
+SHOW_SOURCE: Final = documented(
+    gives={
+        200: Answer(
+            description="The source, byte for byte", shape=RAW_TEXT, media_type="text/javascript"
+        )
+    },
+    problems=(_NO_SCRIPT, _NO_VERSION, _NO_DATABASE),
+    parameters=_PARAMETERS,
+    examples=_EXAMPLES,
+)
+
+LIST_ALIASES: Final = documented(
+    gives={200: Answer(description="Every alias of the script", shape=list[Alias])},
+    problems=(_NO_SCRIPT, _NO_DATABASE),
+    parameters=_PARAMETERS,
+    examples=_EXAMPLES,
+)
+
+MOVE_ALIAS: Final = documented(
+    reads={"application/json": MoveAlias},
+    gives={200: Answer(description="The alias as it is now", shape=Alias)},
+    problems=(InvalidRequest, _NO_SCRIPT, _NO_VERSION, _ARCHIVED, _NO_DATABASE),
+    parameters=_PARAMETERS,
+    examples=_EXAMPLES,
+)
+
+REMOVE_ALIAS: Final = documented(
+    gives={204: Answer(description="The alias is gone")},
+    problems=(_NO_SCRIPT, _NO_VERSION, _NO_DATABASE),
+    parameters=_PARAMETERS,
+    examples=_EXAMPLES,
+)
