@@ -3,21 +3,18 @@
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 from uuid import UUID
 
 import uvicorn
-from litestar import Litestar, get
+from litestar import Litestar
 from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
-from litestar.openapi.plugins import SwaggerRenderPlugin
 
+from app.docs.api import openapi_config, router as reference
 from app.errors import CrivoError, Problem
 from app.executions.api import router as executions
-from app.http.bodies import AnyRequest
 from app.http.guard import is_loopback, loopback_only
-from app.http.openapi import Documentation
 from app.http.problems import (
     render_http_exception,
     render_problem,
@@ -48,7 +45,7 @@ def create_app(settings: Settings) -> Litestar:
             yield
 
     return Litestar(
-        route_handlers=[scripts, executions, health, openapi_document],
+        route_handlers=[scripts, executions, health, reference],
         dependencies={
             "resources": Provide(_resources, sync_to_thread=False),
             "tenant": Provide(_tenant, sync_to_thread=False),
@@ -63,21 +60,9 @@ def create_app(settings: Settings) -> Litestar:
         lifespan=[lifespan],
         # app.telemetry has configured the logs.
         logging_config=None,
-        openapi_config=Documentation(
-            title="Crivo",
-            version="0.1.0",
-            description="Versioned JavaScript preprocessing scripts, run over JSON data.",
-            path="/docs",
-            render_plugins=[SwaggerRenderPlugin(path="/")],
-        ),
+        openapi_config=openapi_config(),
         request_max_body_size=MAX_UPLOAD_BYTES,
     )
-
-
-@get("/openapi.json", include_in_schema=False)
-async def openapi_document(request: AnyRequest) -> dict[str, Any]:
-    """Give the OpenAPI document."""
-    return request.app.openapi_schema.to_schema()
 
 
 def main() -> int:

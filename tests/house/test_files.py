@@ -17,16 +17,19 @@ _TRACES: Final = re.compile(
     r"(?<![\w.])/(root|work|home/\w+|Users/\w+)/|\b(TO[D]O|FIX[M]E|X[X]X)\b"
 )
 
+# Others' words, kept as they came.
+_NOT_OURS: Final = {"__pycache__", "vendor"}
+
 
 def _files() -> Iterator[Path]:
     for top in sorted(ROOT.iterdir()):
         if top.is_file():
             yield top
-        elif top.name == ".ci" or not top.name.startswith("."):
+        elif top.name in {".ci", ".github"} or not top.name.startswith("."):
             yield from sorted(
                 path
                 for path in top.rglob("*")
-                if path.is_file() and "__pycache__" not in path.parts
+                if path.is_file() and not _NOT_OURS & set(path.parts)
             )
 
 
