@@ -15,7 +15,7 @@ import msgspec
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.spec import OpenAPI, Operation
 from litestar.types import OperationIDCreator
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from app.errors import InvalidRequest, MalformedRequest, Problem
 from app.http.bodies import BodyTooLarge, ClientGone, UnsupportedMediaType
@@ -56,11 +56,11 @@ class Example(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omi
 
     name: str
     summary: str
-    parameters: dict[str, str] = {}
+    parameters: dict[str, Any] = {}
     media_type: str = ""
-    body: Any = msgspec.UNSET
+    body: Any = UNSET
     status: int
-    answer: Any = msgspec.UNSET
+    answer: Any = UNSET
 
 
 class ProblemDocument(Struct, frozen=True, kw_only=True):
@@ -74,7 +74,7 @@ class ProblemDocument(Struct, frozen=True, kw_only=True):
     title: str
     status: int
     detail: str
-    errors: list[dict[str, Any]] | msgspec.UnsetType = msgspec.UNSET
+    errors: list[dict[str, Any]] | UnsetType = UNSET
 
 
 class Answer(Struct, frozen=True, kw_only=True):
@@ -265,7 +265,7 @@ def _responses(
         examples = {
             each.name: {"summary": each.summary, "value": each.answer}
             for each in recorded
-            if each.status == status and status not in gives
+            if each.status == status and status not in gives and each.answer is not UNSET
         }
         shown = {str(each["value"]["type"]).rpartition(":")[2] for each in examples.values()}
         for code, problem in kinds.items():
@@ -289,7 +289,7 @@ def _success(status: int, answer: Answer, recorded: Sequence[Example]) -> dict[s
         examples = {
             each.name: {"summary": each.summary, "value": each.answer}
             for each in recorded
-            if each.status == status
+            if each.status == status and each.answer is not UNSET
         }
         response["content"] = {answer.media_type: _content(answer.shape, examples)}
     if answer.links:

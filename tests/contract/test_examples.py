@@ -1,0 +1,220 @@
+"""The examples of the OpenAPI document happen: each is sent, and answered as it says.
+
+An answer that has changed on purpose is recorded again by running this file with
+RECORD_EXAMPLES=1 in the environment; then `scripts/openapi --write`.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote
+
+import httpx
+import jsonschema_rs
+import msgspec
+import pytest
+
+from app.http.openapi import Example, load_examples
+from tests.acceptance.system import ROOT, System
+
+RECORDED: Final = [
+    ROOT / "app" / noun / "examples.json" for noun in ("scripts", "executions", "workers")
+]
+
+# Each finds what those before it have left: what is run must be there, what is archived is
+# archived at the end.
+STORY: Final = (
+    ("createScript", "checkScript", "addVersion", "listVersions", "showVersion", "showSource")
+    + ("moveAlias", "listAliases", "showScript", "listScripts", "describeScript", "archiveScript")
+    + ("submitRaw", "submitEnvelope", "listExecutions", "showExecution", "showResult")
+    + ("showInput", "showLogs", "removeAlias", "live", "ready")
+)
+
+# What no two systems have in common: only its kind is compared.
+VOLATILE: Final = frozenset(
+    ("clock_ms", "seed", "queued_ms", "run_ms", "lead_ms", "cpu_ms", "peak_memory_bytes")
+    + ("v8_version", "next_cursor", "lockdown", "workers")
+)
+
+Json = Any
+
+
+@pytest.fixture(scope="module")
+def document() -> dict[str, Json]:
+    written: dict[str, Json] = json.loads((ROOT / "openapi" / "openapi.json").read_bytes())
+    return written
+
+
+def _operations(document: dict[str, Json]) -> Iterator[tuple[str, str, dict[str, Json]]]:
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            yield method.upper(), path, operation
+
+
+def test_every_example_is_answered_as_it_says(
+    stopped_system: System, document: dict[str, Json]
+) -> None:
+    system = stopped_system.start()
+    operations = {each["operationId"]: (m, p, each) for m, p, each in _operations(document)}
+    assert set(STORY) == set(operations)
+    ids: dict[str, str] = {}
+
+    for name in STORY:
+        method, path, operation = operations[name]
+        for example in _recorded()[name]:
+            answer = _send(system, method, path, operation, _with_ids(example, ids))
+
+            where = f"{name}: {example.name}"
+            _learn_id(example.answer, answer, ids)
+            if answer.status_code == 202:
+                system.finished(answer.headers["Location"])
+            if "RECORD_EXAMPLES" in os.environ:
+                _record(name, _with_ids(example, ids), answer)
+                continue
+            assert answer.status_code == example.status, (where, answer.text)
+            _fits(document, operation, answer, where)
+            _equals(_with_ids(example, ids).answer, _body_of(answer), where)
+
+
+def test_the_document_shows_what_is_recorded(document: dict[str, Json]) -> None:
+    shown = 0
+    for _, _, operation in _operations(document):
+        for example in _recorded()[operation["operationId"]]:
+            content = operation["responses"][str(example.status)].get("content", {})
+            examples = [each for body in content.values() for each in body["examples"].items()]
+            if content:
+                assert (example.name, example.answer) in [
+                    (name, each["value"]) for name, each in examples
+                ]
+            shown += 1
+    assert shown == sum(len(each) for each in _recorded().values())
+
+
+def test_every_operation_shows_how_it_is_used_and_how_it_refuses(
+    document: dict[str, Json],
+) -> None:
+    for _, _, operation in _operations(document):
+        assert operation["summary"]
+        assert operation["description"]
+        statuses = {example.status for example in _recorded()[operation["operationId"]]}
+        for status in operation["responses"]:
+            assert status[0] != "2" or int(status) in statuses, operation["operationId"]
+        if "parameters" in operation or "requestBody" in operation:
+            assert any(status >= 400 for status in statuses), operation["operationId"]
+        for parameter in operation.get("parameters", ()):
+            assert parameter["description"], (operation["operationId"], parameter["name"])
+        for body in operation.get("requestBody", {}).get("content", {}).values():
+            assert body["examples"]
+
+
+def test_every_answer_of_the_document_has_an_example_that_fits(
+    document: dict[str, Json],
+) -> None:
+    for _, path, operation in _operations(document):
+        for status, response in operation["responses"].items():
+            for body in response.get("content", {}).values():
+                if path != "/health/ready":
+                    assert body.get("examples"), (operation["operationId"], status)
+                for example in body.get("examples", {}).values():
+                    _validator(document, body["schema"]).validate(example["value"])
+
+
+def _recorded() -> dict[str, list[Example]]:
+    return {name: each for path in RECORDED for name, each in load_examples(path).items()}
+
+
+def _send(
+    system: System, method: str, path: str, operation: dict[str, Json], example: Example
+) -> httpx.Response:
+    query: dict[str, Json] = {}
+    for parameter in operation.get("parameters", ()):
+        value = example.parameters.get(parameter["name"])
+        if parameter["in"] == "path":
+            path = path.replace(f"{{{parameter['name']}}}", quote(str(value), safe="@"))
+        elif value is not None:
+            query[parameter["name"]] = value
+    headers = {}
+    content: bytes | None = None
+    files: list[tuple[str, tuple[str | None, str]]] | None = None
+    if example.media_type == "multipart/form-data":
+        files = [
+            (name, ("script.js" if name == "file" else None, value))
+            for name, value in example.body.items()
+        ]
+    elif example.media_type:
+        headers["Content-Type"] = example.media_type
+        as_it_is = isinstance(example.body, str)
+        content = example.body.encode() if as_it_is else json.dumps(example.body).encode()
+    return system.client.request(
+        method, path, params=query, headers=headers, content=content, files=files
+    )
+
+
+def _body_of(answer: httpx.Response) -> Json:
+    if not answer.content:
+        return msgspec.UNSET
+    is_json = answer.headers["Content-Type"].endswith("json")
+    return answer.json() if is_json else answer.text
+
+
+def _fits(
+    document: dict[str, Json], operation: dict[str, Json], answer: httpx.Response, where: str
+) -> None:
+    content = operation["responses"][str(answer.status_code)].get("content", {})
+    assert bool(content) == bool(answer.content), where
+    if content:
+        media_type = answer.headers["Content-Type"].partition(";")[0]
+        assert media_type in content, where
+        _validator(document, content[media_type]["schema"]).validate(_body_of(answer))
+
+
+def _validator(document: dict[str, Json], schema: Json) -> jsonschema_rs.Draft202012Validator:
+    return jsonschema_rs.Draft202012Validator(
+        {**schema, "components": document["components"]}, validate_formats=True
+    )
+
+
+def _equals(expected: Json, actual: Json, where: str) -> None:
+    """Compare an answer with the recorded one; what is volatile only by its kind."""
+    assert type(expected) is type(actual), (where, expected, actual)
+    if isinstance(expected, dict):
+        assert expected.keys() == actual.keys(), where
+        for name, member in expected.items():
+            if name in VOLATILE or name.endswith("_at"):
+                assert (member is None) == (actual[name] is None), (where, name)
+            else:
+                _equals(member, actual[name], f"{where} {name}")
+    elif isinstance(expected, list):
+        assert len(expected) == len(actual), where
+        for number, (left, right) in enumerate(zip(expected, actual, strict=True)):
+            _equals(left, right, f"{where} {number}")
+    else:
+        assert expected == actual, where
+
+
+def _learn_id(expected: Json, answer: httpx.Response, ids: dict[str, str]) -> None:
+    """Remember by what id this system knows what the recorded one called otherwise."""
+    if answer.status_code in (201, 202) and isinstance(expected, dict) and "id" in expected:
+        ids[expected["id"]] = answer.json()["id"]
+
+
+def _with_ids(example: Example, ids: dict[str, str]) -> Example:
+    text = msgspec.json.encode(example).decode()
+    for recorded, live in ids.items():
+        text = text.replace(recorded, live)
+    return msgspec.json.decode(text, type=Example)
+
+
+def _record(operation: str, example: Example, answer: httpx.Response) -> None:
+    """Write an answer down; a name of this machine does not get into the document."""
+    assert answer.status_code == example.status, (operation, example.name, answer.text)
+    body = _body_of(answer)
+    for worker in body.get("workers", ()) if isinstance(body, dict) else ():
+        worker["host"] = "worker-1"
+    example = msgspec.structs.replace(example, answer=body)
+    path = next(path for path in RECORDED if operation in load_examples(path))
+    known = load_examples(path)
+    known[operation] = [example if each.name == example.name else each for each in known[operation]]
+    Path(path).write_bytes(msgspec.json.format(msgspec.json.encode(known), indent=2) + b"\n")
