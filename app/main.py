@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from uuid import UUID
 
+import structlog
 import uvicorn
 from litestar import Litestar
 from litestar.datastructures import State
@@ -29,6 +30,8 @@ from app.settings import Settings, load_service_settings
 from app.telemetry import configure_logging
 from app.tenants.model import DEFAULT_TENANT
 from app.workers.api import router as health
+
+log = structlog.get_logger(__name__)
 
 # Upload checks share one cell; who comes after this many waiting ones gets 503.
 _CHECKS_WAITING = 16
@@ -72,10 +75,18 @@ def main() -> int:
     except CrivoError as error:
         sys.stderr.write(f"api: {error}\n")
         return 2
-    if not is_loopback(settings.host):
+    exposed = not is_loopback(settings.host)
+    if exposed and not settings.insecure_listen:
         sys.stderr.write(f"api: CRIVO_HOST={settings.host}: loopback only until there are keys\n")
         return 2
     configure_logging(settings.log_level)
+    if exposed:
+        log.warning(
+            "api.listens_beyond_loopback_without_keys",
+            host=settings.host,
+            allowed_by="CRIVO_INSECURE_LISTEN",
+            still_refused="a Host that is not loopback, an Origin of another site",
+        )
     server = uvicorn.Server(
         uvicorn.Config(
             create_app(settings),

@@ -53,6 +53,13 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         str,
         Meta(description="address the API listens on; only loopback until keys exist"),
     ] = "127.0.0.1"
+    insecure_listen: Annotated[
+        bool,
+        Meta(
+            description="`true`: the API may listen beyond loopback without keys, where something "
+            "else keeps strangers out, as the published port of a container does"
+        ),
+    ] = False
     port: Annotated[
         int,
         Meta(description="port of the API", ge=1, le=65_535),
