@@ -10,5 +10,9 @@ case ${CRIVO_DATA:-/} in
     *) CRIVO_DATA=$PWD/$CRIVO_DATA; export CRIVO_DATA ;;
 esac
 cd -- "$(dirname -- "$0")"
+if [ "${1-}" = compose ]; then
+    shift
+    exec scripts/compose "$@"
+fi
 scripts/venv requirements.lock
 exec .venv/bin/python -m app.embedded "$@"

@@ -8,10 +8,11 @@ from app.embedded.launcher import demo, run
 from app.settings import InvalidSetting, load_settings
 
 USAGE: Final = """\
-usage: ./start.sh [demo]
+usage: ./start.sh [demo | compose [COMMAND]]
 
   (no command)  run Crivo in the foreground until Ctrl-C
   demo          run the example of examples/cards over HTTP, and compare its results
+  compose       run Crivo in containers: up (the default), down, logs, and what docker compose has
 
 Settings come from the environment: CRIVO_PORT, CRIVO_DATA, DATABASE_URL and more;
 README.md lists them.

@@ -1,0 +1,39 @@
+# One image for the API, the worker and the migration; the command decides which it is.
+#
+# 3.13 is the newest Python that the tests run on. A stand-in base needs a Debian's useradd, `python` and pip 22.3.
+ARG PYTHON_IMAGE=python:3.13-slim
+
+FROM ${PYTHON_IMAGE} AS build
+WORKDIR /opt/crivo
+COPY requirements-server.lock ./
+# Wheels only: nothing is compiled, so there is no compiler to leave behind, and no build script runs.
+RUN python -m venv --without-pip venv \
+    && python -m pip --python venv/bin/python install --quiet --no-cache-dir --no-compile \
+        --only-binary=:all: --require-hashes --requirement requirements-server.lock
+COPY pyproject.toml ./
+COPY migrations migrations
+COPY app app
+# Read-only images cannot cache bytecode later. By hash: no clock of a copy can make it stale.
+RUN venv/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash venv app migrations
+
+FROM ${PYTHON_IMAGE}
+LABEL org.opencontainers.image.title="Crivo" \
+      org.opencontainers.image.description="Versioned JavaScript preprocessing scripts, run over JSON data"
+# The folder of blobs exists and is ours, so that a new volume on it is, too.
+RUN rm -rf /usr/local/bin/pip* /usr/local/lib/python3*/site-packages/pip /usr/local/lib/python3*/site-packages/pip-* \
+    && groupadd --gid 10001 crivo \
+    && useradd --uid 10001 --gid crivo --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin crivo \
+    && install -d -o crivo -g crivo -m 0700 /var/lib/crivo/blobs
+COPY --from=build /opt/crivo /opt/crivo
+WORKDIR /opt/crivo
+ENV PATH=/opt/crivo/venv/bin:$PATH \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1 \
+    BLOB_URL=file:///var/lib/crivo/blobs
+# By number: Kubernetes' runAsNonRoot reads no names.
+USER 10001:10001
+EXPOSE 8000
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=5s --timeout=5s --start-period=60s --retries=3 \
+    CMD ["python", "-m", "app.healthcheck", "api"]
+CMD ["python", "-m", "app.main"]
