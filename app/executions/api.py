@@ -84,7 +84,8 @@ async def submit_raw(
     """
     if media_type_of(request) == "multipart/form-data":
         raise UnsupportedMediaType(
-            "the body is the data itself: send it with --data-binary, not as a form"
+            "the body is the data itself, not a form: with curl, --data-binary @data.json "
+            "in place of -F"
         )
     execution_id = await service.submit(
         resources,
@@ -200,9 +201,11 @@ async def _read_envelope(request: AnyRequest) -> Envelope:
 
 def _submission_of(request: AnyRequest) -> Submission:
     query = request.query_params
-    unknown = sorted(set(query) - {*_LIMIT_NAMES, "seed", "label"})
+    choices = (*_LIMIT_NAMES, "seed", "label")
+    unknown = sorted(set(query) - set(choices))
     if unknown:
-        raise invalid(f"/{unknown[0]}", "unknown query parameter")
+        known = ", ".join(choices)
+        raise invalid(f"/{unknown[0]}", f"unknown query parameter; known are {known}")
     chosen = {
         "limits": {name: query[name] for name in _LIMIT_NAMES if name in query},
         "labels": _labels(query.getall("label", [])),
@@ -232,7 +235,7 @@ def _aware(name: str, moment: datetime | None) -> datetime | None:
 
 def _id(text: str) -> UUID:
     if not is_uuid(text):
-        raise ExecutionNotFound(f"{text!r} is not an execution's id")
+        raise ExecutionNotFound(f"{text!r} is not an execution's id; GET /executions lists them")
     return UUID(text)
 
 

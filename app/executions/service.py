@@ -177,4 +177,4 @@ def _seed(submission: Submission) -> int:
 
 
 def _no_execution(execution_id: UUID) -> ExecutionNotFound:
-    return ExecutionNotFound(f"no execution {execution_id}")
+    return ExecutionNotFound(f"no execution {execution_id}; GET /executions lists them")

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 from litestar import Request
@@ -43,9 +43,27 @@ class ClientGone(Problem):
     title = "The body ended before its end"
 
 
+# What patterns of our structs say to a person.
+_IN_WORDS: Final = {
+    r"^[a-z0-9][a-z0-9._-]{0,62}$": "lower-case letters, digits, '.', '_' and '-', beginning "
+    "with a letter or a digit, 63 at most",
+    r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}$": "letters, digits, '.', '_', '/' and '-', beginning "
+    "with a letter or a digit, 63 at most",
+    r"^[^\x00]*$": "a text without NUL",
+}
+
+
 def media_type_of(request: AnyRequest) -> str:
     """Give the body's media type without parameters, in lower case; empty when not named."""
     return str(request.content_type[0]).lower()
+
+
+def described_type(request: AnyRequest) -> str:
+    """Say what the body claims to be, and where such a claim comes from."""
+    media_type = media_type_of(request)
+    if media_type == "application/x-www-form-urlencoded":
+        return f"Content-Type is {media_type}, which curl says unless told otherwise"
+    return f"Content-Type is {media_type or 'missing'}"
 
 
 def require_identity_encoding(request: AnyRequest) -> None:
@@ -90,7 +108,7 @@ async def read_json(request: AnyRequest, shape: type[T], *, max_bytes: int, hint
     """
     if media_type_of(request) != "application/json":
         raise UnsupportedMediaType(
-            f"Content-Type is {media_type_of(request) or 'missing'}; use application/json"
+            f"{described_type(request)}; send JSON with -H 'Content-Type: application/json'"
         )
     body = await read_body(request, max_bytes=max_bytes)
     try:
@@ -124,7 +142,13 @@ def invalid_by(error: msgspec.ValidationError) -> InvalidRequest:
     # `[...]` stands for a key that msgspec does not name: the pointer ends above it.
     known = path.removeprefix("$").partition("[...]")[0]
     pointer = re.sub(r"\[(\d+)\]", r"/\1", known).replace(".", "/")
-    return invalid(pointer, message)
+    return invalid(pointer, _worded(message))
+
+
+def _worded(message: str) -> str:
+    found = re.search(r" matching regex '(.*)'$", message)
+    words = _IN_WORDS.get(found[1].replace("\\\\", "\\")) if found else None
+    return f"expected {words}" if words else message
 
 
 def invalid(pointer: str, message: str) -> InvalidRequest:

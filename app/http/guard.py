@@ -65,11 +65,15 @@ def loopback_only(app: ASGIApp) -> ASGIApp:
 def _refusal(headers: dict[bytes, bytes]) -> Problem | None:
     host = headers.get(b"host", b"").decode("latin-1")
     if not is_loopback(_host_of(f"//{host}")):
-        return ForeignHost(f"Host is {host!r}; without API keys only loopback is served")
+        return ForeignHost(
+            f"Host is {host!r}; without API keys only this machine is served: use http://127.0.0.1"
+        )
     origin = headers.get(b"origin")
     # Same origin is the server's own /docs; compared with Host, which is loopback by now.
     if origin is not None and urlsplit(origin.decode("latin-1")).netloc.lower() != host.lower():
-        return CrossSiteOrigin(f"Origin is {origin.decode('latin-1')!r}")
+        return CrossSiteOrigin(
+            f"Origin is {origin.decode('latin-1')!r}; pages of other sites may not use this API"
+        )
     return None
 
 

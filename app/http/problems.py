@@ -44,7 +44,7 @@ def render_http_exception(request: Request[Any, Any, Any], error: HTTPException)
         "type": "about:blank",
         "title": HTTPStatus(error.status_code).phrase,
         "status": error.status_code,
-        "detail": error.detail,
+        "detail": _way_on(request, error),
     }
     return _answer(error.status_code, members, error.headers or {})
 
@@ -107,6 +107,19 @@ class NotAcceptable(Problem):
     status = 406
     code = "not-acceptable"
     title = "The answer does not exist in a form that Accept admits"
+
+
+def _way_on(request: Request[Any, Any, Any], error: HTTPException) -> str:
+    """Say what to do next where the framework only says what is wrong."""
+    match error.status_code:
+        case HTTPStatus.NOT_FOUND:
+            return f"there is nothing at {request.url.path}; /docs lists every address"
+        case HTTPStatus.METHOD_NOT_ALLOWED:
+            headers = {name.lower(): value for name, value in (error.headers or {}).items()}
+            taken = headers.get("allow", "other methods")
+            return f"{request.method} is not for {request.url.path}, which takes {taken}; see /docs"
+        case _:
+            return error.detail
 
 
 def _invalid_parameters(error: ValidationException) -> InvalidRequest:

@@ -200,7 +200,13 @@ def parse_script(text: str) -> UUID | str:
         return UUID(text)
     if re.match(r"^[a-z0-9][a-z0-9._-]{0,62}\Z", text):
         return text
-    raise ScriptNotFound(f"{text!r} is neither a script's id nor a name")
+    if "@" in text:
+        name, _, selector = text.partition("@")
+        raise ScriptNotFound(
+            f"{text!r} names a version, which has an address of its own: "
+            f"/scripts/{name}/versions/{selector}"
+        )
+    raise ScriptNotFound(f"{text!r} is neither a script's id nor a name; GET /scripts lists them")
 
 
 def is_alias(text: str) -> bool:

@@ -178,7 +178,7 @@ async def resolve(
     """
     found = await store.resolve(conn, tenant, ref)
     if found is None:
-        raise ScriptNotFound(f"no script {str(ref.script)!r}")
+        raise _no_script(ref.script)
     if isinstance(found, UUID):
         raise _no_version(str(ref.script), ref.selector)
     if found.archived_at is not None and not archived_too:
@@ -236,7 +236,7 @@ async def _locked(
     async with resources.pool.acquire() as conn, conn.transaction():
         locked = await store.lock_script(conn, tenant, script)
         if locked is None:
-            raise ScriptNotFound(f"no script {str(script)!r}")
+            raise _no_script(script)
         script_id, archived = locked
         if archived and not archived_too:
             raise ScriptArchived(f"the script {str(script)!r} is archived and does not change")
@@ -246,7 +246,7 @@ async def _locked(
 async def _read(conn: Connection, tenant: UUID, script: UUID | str) -> Script:
     found = await store.select_script(conn, tenant, script)
     if found is None:
-        raise ScriptNotFound(f"no script {str(script)!r}")
+        raise _no_script(script)
     return found
 
 
@@ -257,8 +257,15 @@ async def _version(conn: Connection, tenant: UUID, script_id: UUID, number: int)
     return found
 
 
+def _no_script(script: UUID | str) -> ScriptNotFound:
+    return ScriptNotFound(f"no script {str(script)!r}; GET /scripts lists them")
+
+
 def _no_version(script: str, selector: int | str) -> VersionNotFound:
-    return VersionNotFound(f"the script {script!r} has no version {selector!r}")
+    address = f"/scripts/{script}/{'versions' if isinstance(selector, int) else 'aliases'}"
+    return VersionNotFound(
+        f"the script {script!r} has no version {selector!r}; GET {address} lists them"
+    )
 
 
 def _require_name(name: str) -> None:

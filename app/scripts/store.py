@@ -31,7 +31,10 @@ async def insert_script(
     except asyncpg.UniqueViolationError as error:
         if error.constraint_name != "scripts_name_key":
             raise
-        raise NameTaken(f"the name {name!r} is taken; archived scripts keep theirs") from None
+        raise NameTaken(
+            f"the name {name!r} is taken (archived scripts keep theirs); choose another, or add "
+            f"a version with POST /scripts/{name}/versions"
+        ) from None
 
 
 INSERT_VERSION = """

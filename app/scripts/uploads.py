@@ -8,6 +8,7 @@ from msgspec import Struct
 from app.http.bodies import (
     AnyRequest,
     UnsupportedMediaType,
+    described_type,
     invalid,
     invalid_by,
     media_type_of,
@@ -56,7 +57,7 @@ async def read_upload(request: AnyRequest, shape: type[T]) -> T:
     """
     require_identity_encoding(request)
     media_type = media_type_of(request)
-    if media_type not in RAW_TYPES and request.query_params:
+    if media_type in ("multipart/form-data", "application/json") and request.query_params:
         unread = min(request.query_params)
         raise invalid(f"/{unread}", "query parameters go with the file itself, as text/javascript")
     if media_type == "multipart/form-data":
@@ -67,8 +68,9 @@ async def read_upload(request: AnyRequest, shape: type[T]) -> T:
     if media_type == "application/json":
         return await read_json(request, shape, max_bytes=MAX_UPLOAD_BYTES)
     raise UnsupportedMediaType(
-        f"Content-Type is {media_type or 'missing'}; send application/json, "
-        "multipart/form-data or the file itself as text/javascript"
+        f"{described_type(request)}; send a form (curl -F name=… -F file=@script.js), the file "
+        "itself (-H 'Content-Type: text/javascript', and ?name=…), or JSON "
+        "(-H 'Content-Type: application/json')"
     )
 
 
@@ -83,7 +85,7 @@ async def _read_form(request: AnyRequest, shape: type[T]) -> T:
         else:
             fields[name] = content.decode(errors="replace")
     if source is None:
-        raise invalid("/file", "the form has no file")
+        raise invalid("/file", "the form has no file; curl sends one with -F file=@script.js")
     return _shaped(shape, source, fields)
 
 
@@ -93,6 +95,8 @@ def _shaped(shape: type[T], source: bytes, fields: dict[str, str]) -> T:
     if unknown:
         known = ", ".join((*_texts(shape), *_LIMITS))
         raise invalid(f"/{unknown[0]}", f"unknown; what can be given is {known}")
+    if "name" in _texts(shape) and "name" not in fields:
+        raise invalid("/name", "a script needs a name: ?name=… beside a file, name=… in a form")
     texts = {name: fields[name] for name in _texts(shape) if name in fields}
     limits = {name: fields[name] for name in _LIMITS if name in fields}
     try:
