@@ -60,7 +60,10 @@ def _install(root: Path, target: Path, lock: str) -> int:
     ]
     done = subprocess.run([*command, "-r", str(root / lock)], check=False, env=environ)  # noqa: S603 - fixed argv
     if done.returncode != 0:
-        sys.stderr.write(f"crivo: could not install {lock}; the reason is above\n")
+        sys.stderr.write(
+            f"crivo: could not install {lock}; the reason is above. Without a way to PyPI, name "
+            "a mirror (PIP_INDEX_URL) or a proxy (PIP_PROXY); then start again\n"
+        )
         return 1
     # requirements-dev.lock holds all of requirements.lock, not the other way round.
     for name in LOCKS[: LOCKS.index(lock) + 1]:

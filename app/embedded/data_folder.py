@@ -38,7 +38,9 @@ def own_data_folder(data: Path, *, url: str) -> Iterator[None]:
         _check_owner(data)
         lock = os.open(data / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
-        message = f"the data folder {data} cannot be used: {error.strerror}"
+        message = (
+            f"the data folder {data} cannot be used: {error.strerror}; choose another CRIVO_DATA"
+        )
         raise CannotStart(message) from None
     try:
         try:
@@ -46,7 +48,10 @@ def own_data_folder(data: Path, *, url: str) -> Iterator[None]:
         except BlockingIOError:
             owner = _read_owner(data)
             where = f" at {owner.url} (process {owner.pid})" if owner else ""
-            message = f"already running on {data}{where}"
+            message = (
+                f"already running on {data}{where}; use that one, stop it, or choose another "
+                "CRIVO_DATA and CRIVO_PORT"
+            )
             raise AlreadyRunning(message) from None
         _check_version(data / "VERSION")
         os.ftruncate(lock, 0)

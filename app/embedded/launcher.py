@@ -23,6 +23,7 @@ from app.settings import Settings
 
 _ROOT: Final = Path(__file__).parents[2]
 _HEALTH_SECONDS: Final = 5.0
+_OTHER_PORTS: Final = (8001, 8002)
 # The commands of the two processes that are ours; each is run with this Python.
 _API: Final = ("-m", "app.main")
 _WORKER: Final = ("-m", "app.worker")
@@ -167,7 +168,10 @@ def _check_port(host: str, port: int) -> None:
             probe.bind((host, port))
         except OSError as error:
             reason = "is in use" if error.errno == errno.EADDRINUSE else str(error.strerror)
-            message = f"port {port} of {host} {reason}; choose another with CRIVO_PORT"
+            message = (
+                f"port {port} of {host} {reason}; choose another, as in "
+                f"CRIVO_PORT={_OTHER_PORTS[port == _OTHER_PORTS[0]]} ./start.sh"
+            )
             raise CannotStart(message) from None
 
 

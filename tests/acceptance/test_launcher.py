@@ -47,6 +47,7 @@ def test_a_second_start_on_the_same_folder_is_refused_with_the_url_of_the_first(
         line = refused_start(data, free_port())
     assert "already running" in line
     assert launched.url in line
+    assert "CRIVO_DATA" in line
 
 
 def test_a_port_in_use_is_refused_before_anything_starts(data: Path) -> None:
@@ -55,6 +56,7 @@ def test_a_port_in_use_is_refused_before_anything_starts(data: Path) -> None:
         line = refused_start(data, port)
     assert f"port {port}" in line
     assert "in use" in line
+    assert "CRIVO_PORT=8001 ./start.sh" in line
     assert not (data / "postgres").exists()
 
 

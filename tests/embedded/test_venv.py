@@ -89,6 +89,23 @@ def test_no_python_is_one_line(project: Path, tmp_path: Path) -> None:
     assert "Python 3.11 or newer" in line
 
 
+def test_an_older_python_is_named(project: Path, tmp_path: Path) -> None:
+    folder = programs_without_python(tmp_path / "bin")
+    (folder / "python3").write_text('#!/bin/sh\n[ "$1" = -V ] && echo Python 3.10.12\nexit 0\n')
+    (folder / "python3").chmod(0o755)
+    done = venv(project, path=str(folder))
+    (line,) = done.stderr.splitlines()
+    assert done.returncode == 2
+    assert "found Python 3.10.12" in line
+
+
+def test_what_cannot_be_installed_is_told_with_the_ways_around(project: Path) -> None:
+    (project / "requirements.lock").write_text("not-a-package ==\n")
+    done = venv(project)
+    assert done.returncode == 1
+    assert "PIP_INDEX_URL" in done.stderr.splitlines()[-1]
+
+
 def test_a_python_without_venv_is_one_line_that_names_the_package(
     project: Path, tmp_path: Path
 ) -> None:
