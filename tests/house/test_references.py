@@ -36,6 +36,11 @@ def _links() -> Iterator[tuple[Path, str, str]]:
                 yield document, found["text"], found["target"]
 
 
+def _id(value: object) -> str:
+    """Name a case the same on every machine."""
+    return str(value.relative_to(ROOT)) if isinstance(value, Path) else str(value)
+
+
 LINKS: Final = list(_links())
 PATHS: Final = sorted(
     {(document, path) for document in DOCUMENTS for path in _PATH.findall(_text(document))}
@@ -55,7 +60,7 @@ def test_there_is_something_to_check() -> None:
 
 
 @pytest.mark.parametrize(
-    ("document", "target"), sorted({(document, target) for document, _, target in LINKS}), ids=str
+    ("document", "target"), sorted({(document, target) for document, _, target in LINKS}), ids=_id
 )
 def test_a_link_leads_somewhere(document: Path, target: str) -> None:
     path, _, heading = target.partition("#")
@@ -66,14 +71,14 @@ def test_a_link_leads_somewhere(document: Path, target: str) -> None:
         assert heading in _anchors(file)
 
 
-@pytest.mark.parametrize(("document", "path"), PATHS, ids=str)
+@pytest.mark.parametrize(("document", "path"), PATHS, ids=_id)
 def test_a_path_that_is_named_is_there(document: Path, path: str) -> None:
     tops = [ROOT, document.parent]
 
     assert any(next(top.glob(f"{start}{path}"), None) for top in tops for start in _STARTS)
 
 
-@pytest.mark.parametrize(("document", "name", "target"), NAMES, ids=str)
+@pytest.mark.parametrize(("document", "name", "target"), NAMES, ids=_id)
 def test_a_name_is_defined_in_its_file(document: Path, name: str, target: str) -> None:
     source = (document.parent / target).read_text(encoding="utf-8")
 
