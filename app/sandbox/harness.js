@@ -58,6 +58,15 @@
   // Where each error was made, in user code: position of its first user frame.
   const positions = new WeakMap();
 
+  // V8's own frames answer these and throw at anything else, so that user code, which can
+  // read and call the function below, can neither forge a frame nor have its code run here.
+  replace(Error, "prepareStackTrace", (_, frames) => getPrototypeOf(frames[0]));
+  const CallSite = new Error().stack;
+  const fileOf = uncurry(CallSite.getScriptNameOrSourceURL);
+  const lineOf = uncurry(CallSite.getLineNumber);
+  const columnOf = uncurry(CallSite.getColumnNumber);
+  const frameToString = uncurry(CallSite.toString);
+
   // V8 calls this when a stack is first read. Only the user's frames are anyone's business.
   const prepareStackTrace = (error, frames) => {
     let stack;
@@ -68,13 +77,11 @@
     }
     for (let i = 0; i < frames.length; i++) {
       const frame = frames[i];
-      if (frame.getScriptNameOrSourceURL() !== FILE) continue;
+      if (fileOf(frame) !== FILE) continue;
       if (mapGet(positions, error) === undefined) {
-        const line = frame.getLineNumber();
-        const column = frame.getColumnNumber();
-        mapSet(positions, error, { __proto__: null, line, column });
+        mapSet(positions, error, { __proto__: null, line: lineOf(frame), column: columnOf(frame) });
       }
-      stack += `\n    at ${frame.toString()}`;
+      stack += `\n    at ${frameToString(frame)}`;
     }
     return stack;
   };

@@ -52,8 +52,8 @@ class Kind(IntEnum):
     VERDICT = 21
 
 
-# The longest body of each kind. A verdict's strings are clipped by the harness
-# (16 Ki units of message, 16 Ki of stack); JSON makes at most 6 bytes of each.
+# The longest body of each kind. A verdict's strings are clipped (16 Ki characters of
+# message, 16 Ki of stack); JSON makes at most 12 bytes of each.
 MAX_BODY_BYTES: Final = {
     Kind.JOB: 4 * 1024,
     Kind.SOURCE: 8 * 1024 * 1024,
@@ -64,7 +64,7 @@ MAX_BODY_BYTES: Final = {
     Kind.LOG: 128 * 1024,
     Kind.RESULT: 64,
     Kind.OUTPUT: CHUNK_BYTES,
-    Kind.VERDICT: 256 * 1024,
+    Kind.VERDICT: 512 * 1024,
 }
 
 

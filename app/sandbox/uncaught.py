@@ -4,9 +4,10 @@ import re
 from typing import Final
 
 # "<file>:<line>: <exception>", the source line, carets, the stack: the form of V8's shell.
-_UNCAUGHT: Final = re.compile(r"^[^\n]*?:(\d+): (.*?)\n[^\n]*\n( *)\^+\n(.*)\Z", re.DOTALL)
+_UNCAUGHT: Final = re.compile(r"^[^\n]*?:([0-9]{1,9}): (.*?)\n[^\n]*\n( *)\^+\n(.*)\Z", re.DOTALL)
 _NAMED: Final = re.compile(r"([A-Za-z_$][\w$]*): (.*)\Z", re.DOTALL)
-_FRAME: Final = re.compile(r"^    at .*?process\.js:(\d+):(\d+)\)?$", re.MULTILINE)
+# The stack is a text that user code may have written: its numbers are not to choke on.
+_FRAME: Final = re.compile(r"^    at .*?process\.js:([0-9]{1,9}):([0-9]{1,9})\)?$", re.MULTILINE)
 _MAX_NAME: Final = 256
 _MAX_TEXT: Final = 16 * 1024
 

@@ -122,6 +122,31 @@ async def test_a_lying_error_cannot_move_its_place(pool: SandboxPool) -> None:
     assert error.stack == "at process.js:99:99"
 
 
+@pytest.mark.parametrize("line", ["'s'", "{ toJSON() { while (true); } }", "-1", "1e300"])
+async def test_a_forged_frame_is_an_error_of_the_script(pool: SandboxPool, line: str) -> None:
+    source = (
+        "function process() {\n  const error = {}\n  Error.prepareStackTrace(error, [{\n"
+        "    getScriptNameOrSourceURL() { return 'process.js' }, toString() { return '' },\n"
+        f"    getLineNumber() {{ return {line} }}, getColumnNumber() {{ return 1 }} }}])\n"
+        "  throw error\n}"
+    )
+    error = (await run(pool, source)).error
+    assert (error.name, error.line) == ("TypeError", 3)
+
+
+@pytest.mark.parametrize(
+    "stack",
+    [
+        pytest.param("'    at process.js:' + '9'.repeat(5000) + ':1'", id="a number too long"),
+        pytest.param("'    at process.js:\\u0661:1'", id="a digit that is not ASCII"),
+        pytest.param("'😀'.repeat(1e5)", id="characters beyond 16 bits"),
+    ],
+)
+async def test_no_stack_of_the_top_level_breaks_the_verdict(pool: SandboxPool, stack: str) -> None:
+    source = f"const error = new Error('😀'.repeat(1e5))\nerror.stack = {stack}\nthrow error"
+    assert (await run(pool, source)).error.name == "Error"
+
+
 async def test_long_messages_are_clipped(pool: SandboxPool) -> None:
     error = (await run(pool, "function process() { throw new Error('x'.repeat(1e6)) }")).error
     assert error.message == "x" * 16_384
