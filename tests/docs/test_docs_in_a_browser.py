@@ -18,7 +18,9 @@ from playwright.sync_api import Error, Locator, Page, Route, expect, sync_playwr
 from tests.acceptance.system import CARDS, System, until
 
 _BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome")
+# Drawing an operation with its examples takes a busy machine seconds; the whole way, minutes.
 _PATIENCE_MS: Final = 60_000
+pytestmark = pytest.mark.timeout(600)
 
 # Chromium asks its maker's hosts on its own account; here no name leads anywhere.
 _FLAGS: Final = (
