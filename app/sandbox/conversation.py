@@ -17,8 +17,8 @@ from app.sandbox.verdict import YOUNG_BYTES, CellVerdict, Evidence
 
 # The cell stops itself at the limit; this long after it the pool kills it.
 DEADLINE_GRACE_S: Final = 0.5
-# Between END and STARTED, and between frames of output, no user code runs.
-SILENCE_S: Final = 60.0
+# While no user code runs, the cell may take so long: to read a frame, to start, to deliver.
+OWED_TIMEOUT_S: Final = 60.0
 READY_TIMEOUT_S: Final = 20.0
 EXIT_TIMEOUT_S: Final = 10.0
 # V8 checks the heap's limit when it collects garbage, so the resident set overshoots.
@@ -76,7 +76,7 @@ async def converse(
 ) -> Ending:
     """Do one job. Raises only what `payload` and `sink` raise; the cell is used up."""
     talk = _Conversation(cell, job, sink)
-    feeder = asyncio.create_task(_feed(cell, job, mode, talk.count_payload(payload)))
+    feeder = asyncio.create_task(_feed(talk, cell, job, mode, payload))
     # A payload that fails ends the cell, so that the reading below comes to its end.
     feeder.add_done_callback(lambda task: _kill_if_failed(cell, task))
     try:
@@ -93,7 +93,9 @@ async def converse(
     return talk.conclude(account, ready)
 
 
-async def _feed(cell: Cell, job: Job, mode: str, payload: AsyncIterable[bytes]) -> None:
+async def _feed(
+    talk: "_Conversation", cell: Cell, job: Job, mode: str, payload: AsyncIterable[bytes]
+) -> None:
     order = {
         "protocol": VERSION,
         "mode": mode,
@@ -103,17 +105,28 @@ async def _feed(cell: Cell, job: Job, mode: str, payload: AsyncIterable[bytes]) 
     }
     # A cell that is gone has its reason; `listen` finds it.
     with suppress(ConnectionError):
-        await cell.send(Kind.JOB, encode_json(order))
-        await cell.send(Kind.SOURCE, job.source)
-    async for chunk in payload:
+        await _send(cell, Kind.JOB, encode_json(order))
+        await _send(cell, Kind.SOURCE, job.source)
+    async for chunk in talk.count_payload(payload):
         view = memoryview(chunk)
         try:
             for start in range(0, len(view), CHUNK_BYTES):
-                await cell.send(Kind.INPUT, view[start : start + CHUNK_BYTES])
+                await _send(cell, Kind.INPUT, view[start : start + CHUNK_BYTES])
         except ConnectionError:
             return
     with suppress(ConnectionError):
-        await cell.send(Kind.END)
+        await _send(cell, Kind.END)
+        talk.expect_start()
+
+
+async def _send(cell: Cell, kind: Kind, body: bytes | memoryview = b"") -> None:
+    """Send one frame; kill a cell that does not take it. Raises ConnectionError."""
+    try:
+        async with asyncio.timeout(OWED_TIMEOUT_S):
+            await cell.send(kind, body)
+    except TimeoutError:
+        cell.kill("it did not read")
+        raise ConnectionError from None
 
 
 def _kill_if_failed(cell: Cell, task: "asyncio.Task[None]") -> None:
@@ -153,6 +166,7 @@ class _Conversation:
         self._resulted = False
         self._started_at = 0.0
         self._ended_at = 0.0
+        self._delivery_left_s = OWED_TIMEOUT_S
         self._deadline: asyncio.TimerHandle | None = None
         cell.watch_memory()
         self._base_bytes = cell.resident_bytes
@@ -162,6 +176,11 @@ class _Conversation:
         async for chunk in payload:
             self._payload_bytes += len(chunk)
             yield chunk
+
+    def expect_start(self) -> None:
+        """All is sent: from now on the cell owes its start."""
+        if not self._started:
+            self._set_clock(OWED_TIMEOUT_S, "it did not start")
 
     async def listen(self) -> None:
         """Read to the verdict or the end of the cell."""
@@ -178,7 +197,7 @@ class _Conversation:
             self.stop_clock()
 
     def stop_clock(self) -> None:
-        """User code is over; no deadline any more."""
+        """User code is over, or never began; no deadline any more."""
         if self._started and not self._ended_at:
             self._ended_at = monotonic()
         if self._deadline is not None:
@@ -213,15 +232,21 @@ class _Conversation:
         )
 
     async def _next(self) -> tuple[Kind, bytes] | None:
-        """Wait for a frame; what the deadline watches needs no second watch here."""
+        """Wait for a frame; after the result a cell has so long for all of its output.
+
+        Only the waiting counts: how long the sink takes is not the cell's doing.
+        """
         if not self._resulted:
             return await self._cell.receive()
+        asked_at = monotonic()
         try:
-            async with asyncio.timeout(SILENCE_S):
+            async with asyncio.timeout(self._delivery_left_s):
                 return await self._cell.receive()
         except TimeoutError:
             message = "no output where output was due"
             raise ProtocolError(message) from None
+        finally:
+            self._delivery_left_s -= monotonic() - asked_at
 
     async def _take(self, kind: Kind, body: bytes) -> None:
         match kind:
@@ -231,7 +256,8 @@ class _Conversation:
                 self._log(body)
             case Kind.RESULT if self._started and not self._resulted:
                 self._result(body)
-            case Kind.OUTPUT if self._resulted:
+            # Full chunks before the last, so that no run of tiny frames holds the slot.
+            case Kind.OUTPUT if self._resulted and body and self._output_bytes % CHUNK_BYTES == 0:
                 self._output_bytes += len(body)
                 if self._output_bytes > self._limits.output_bytes:
                     message = "more output than its limit"
@@ -250,9 +276,7 @@ class _Conversation:
     def _start(self) -> None:
         self._started = True
         self._started_at = monotonic()
-        allowed_s = self._limits.wall_ms / 1_000 + DEADLINE_GRACE_S
-        loop = asyncio.get_running_loop()
-        self._deadline = loop.call_later(allowed_s, self._cell.kill, "deadline")
+        self._set_clock(self._limits.wall_ms / 1_000 + DEADLINE_GRACE_S, "deadline")
         # Beside the run's own memory: two copies of the payload, until V8 has read it.
         self._cell.memory_ceiling_bytes = (
             self._base_bytes
@@ -260,6 +284,12 @@ class _Conversation:
             + YOUNG_BYTES
             + 2 * self._payload_bytes
         )
+
+    def _set_clock(self, allowed_s: float, reason: str) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+        loop = asyncio.get_running_loop()
+        self._deadline = loop.call_later(allowed_s, self._cell.kill, reason)
 
     def _result(self, body: bytes) -> None:
         units = _decode(body, dict[str, int]).get("units", -1)

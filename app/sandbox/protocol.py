@@ -18,7 +18,7 @@ The cell sends, in this order::
     STARTED  empty: user code runs from now on, the wall clock starts
     LOG      JSON: one console line, sent while user code runs
     RESULT   JSON: user code is over, the clock stops, the length of what follows
-    OUTPUT   up to CHUNK_BYTES of the output; any number of times
+    OUTPUT   CHUNK_BYTES of the output, fewer only in the last, which is not empty
     VERDICT  JSON: how it ended; the last frame, the cell then exits
 
 VERDICT may come at any point after SOURCE; one that says `succeeded` needs a RESULT.

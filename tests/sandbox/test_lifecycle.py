@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from app.sandbox import conversation
 from app.sandbox.outcomes import Crashed, Succeeded
 from app.sandbox.pool import PoolBusy, PoolConfig, SandboxPool, SandboxUnavailable, open_pool
 from tests.sandbox.runs import chunks_of, job, run, run_job
@@ -72,6 +73,19 @@ async def test_a_waiting_cell_that_was_killed_is_not_used(pool: SandboxPool) -> 
     for cell in waiting:
         cell.kill()
     await until(lambda: not set(waiting) & set(cells()))
+    assert (await run(pool, ECHO)).output == b"null"
+
+
+async def test_a_waiting_cell_that_was_stopped_does_not_hold_its_run(
+    pool: SandboxPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await until(lambda: bool(cells()))
+    cells()[0].suspend()
+    with monkeypatch.context() as patched:
+        patched.setattr(conversation, "OWED_TIMEOUT_S", 0.1)
+        async with asyncio.timeout(30):
+            outcome = (await run(pool, ECHO)).outcome
+    assert outcome == Crashed(detail="killed: it did not start")
     assert (await run(pool, ECHO)).output == b"null"
 
 
@@ -236,6 +250,7 @@ async def test_the_lockdown_in_force_is_reported(pool: SandboxPool) -> None:
         "not_dumpable",
         "empty_environment",
         "no_new_privileges",
+        "first_out_of_memory",
         "resource_limits",
     }
     assert pool.lockdown["seccomp"] == "off"

@@ -9,10 +9,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from app.sandbox import conversation
 from app.sandbox.conversation import Ready, converse
 from app.sandbox.handle import Cell, Exit, new_channel
 from app.sandbox.outcomes import Crashed, OutOfMemory, Succeeded, TimedOut
-from app.sandbox.protocol import HEADER, Kind
+from app.sandbox.protocol import CHUNK_BYTES, HEADER, Kind
 from app.sandbox.verdict import classify
 from tests.sandbox.runs import MIB, chunks_of, job
 
@@ -36,7 +37,14 @@ def verdict(kind: str, **details: object) -> bytes:
     return frame(Kind.VERDICT, {"kind": kind, "run_ns": 0, "lines_dropped": 0, **details})
 
 
-async def play(script: bytes, *, then: str = "", wall_ms: int = 10_000) -> tuple[object, bytes]:
+async def play(
+    script: bytes,
+    *,
+    then: str = "",
+    wall_ms: int = 10_000,
+    output_bytes: int = 10,
+    payload: bytes = b"1",
+) -> tuple[object, bytes]:
     """Let a real process stand where a cell would be: it sends `script`, then runs `then`."""
     ours, theirs = new_channel()
     stderr_read, stderr_write = os.pipe()
@@ -64,10 +72,18 @@ async def play(script: bytes, *, then: str = "", wall_ms: int = 10_000) -> tuple
     async def sink(chunk: bytes) -> None:
         output.extend(chunk)
 
-    what = job("const process = d => d", wall_ms=wall_ms, memory_bytes=64 * MIB, output_bytes=10)
+    what = job(
+        "const process = d => d",
+        wall_ms=wall_ms,
+        memory_bytes=64 * MIB,
+        output_bytes=output_bytes,
+    )
     ready = Ready(protocol=1, v8="", lockdown={}, cpu_ns=0)
     try:
-        ending = await converse(cell, ready, what, mode="run", payload=chunks_of(b"1"), sink=sink)
+        async with asyncio.timeout(60):
+            ending = await converse(
+                cell, ready, what, mode="run", payload=chunks_of(payload), sink=sink
+            )
     finally:
         asyncio.get_running_loop().remove_reader(cell.pidfd)
         cell.close()
@@ -115,6 +131,22 @@ async def test_a_proper_conversation_succeeds() -> None:
             STARTED + frame(Kind.RESULT, {"units": 3}) + verdict("succeeded", output_bytes=3),
             id="less output than said",
         ),
+        pytest.param(
+            STARTED
+            + frame(Kind.RESULT, {"units": 2})
+            + frame(Kind.OUTPUT, b"1")
+            + frame(Kind.OUTPUT, b"1")
+            + verdict("succeeded", output_bytes=2),
+            id="output in crumbs",
+        ),
+        pytest.param(
+            STARTED
+            + frame(Kind.RESULT, {"units": 1})
+            + frame(Kind.OUTPUT)
+            + frame(Kind.OUTPUT, b"1")
+            + verdict("succeeded", output_bytes=1),
+            id="empty output",
+        ),
         pytest.param(verdict("promoted"), id="a verdict that does not exist"),
         pytest.param(verdict("threw"), id="an error without an error"),
         pytest.param(verdict("timed_out", extra=1), id="a verdict with more in it"),
@@ -132,6 +164,30 @@ async def test_a_breach_is_a_crash(script: bytes) -> None:
 async def test_a_cell_that_ignores_its_deadline_is_killed() -> None:
     outcome, _ = await play(STARTED, wall_ms=50)
     assert outcome == TimedOut(limit_ms=50)
+
+
+async def test_a_cell_that_does_not_start_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conversation, "OWED_TIMEOUT_S", 0.1)
+    outcome, _ = await play(b"")
+    assert outcome == Crashed(detail="killed: it did not start")
+
+
+async def test_a_cell_that_does_not_read_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conversation, "OWED_TIMEOUT_S", 0.1)
+    outcome, _ = await play(b"", then="__import__('time').sleep(600)", payload=b"1" * 8 * MIB)
+    assert outcome == Crashed(detail="killed: it did not read")
+
+
+async def test_a_cell_has_so_long_for_all_of_its_output(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conversation, "OWED_TIMEOUT_S", 4.0)
+    chunk = f"(bytes.fromhex('{HEADER.pack(Kind.OUTPUT, CHUNK_BYTES).hex()}') + b'1' * 2**20)"
+    outcome, _ = await play(
+        STARTED + frame(Kind.RESULT, {"units": 1}),
+        then=f"import time\nwhile True: time.sleep(0.2); channel.sendall({chunk})",
+        output_bytes=64 * MIB,
+    )
+    assert isinstance(outcome, Crashed), outcome
+    assert "no output where output was due" in outcome.detail
 
 
 async def test_a_cell_over_its_memory_is_killed_from_outside() -> None:
