@@ -9,12 +9,13 @@ COPY requirements-server.lock ./
 # Wheels only: nothing is compiled, so there is no compiler to leave behind, and no build script runs.
 RUN python -m venv --without-pip venv \
     && python -m pip --python venv/bin/python install --quiet --no-cache-dir --no-compile \
-        --only-binary=:all: --require-hashes --requirement requirements-server.lock
+        --only-binary=:all: --require-hashes --requirement requirements-server.lock \
+    && venv/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash venv
 COPY pyproject.toml ./
 COPY migrations migrations
 COPY app app
-# Read-only images cannot cache bytecode later. By hash: no clock of a copy can make it stale.
-RUN venv/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash venv app migrations
+# A read-only root caches no bytecode later. By hash: no clock of a copy can make it stale.
+RUN venv/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash app migrations
 
 FROM ${PYTHON_IMAGE}
 LABEL org.opencontainers.image.title="Crivo" \
@@ -24,6 +25,8 @@ RUN rm -rf /usr/local/bin/pip* /usr/local/lib/python3*/site-packages/pip /usr/lo
     && groupadd --gid 10001 crivo \
     && useradd --uid 10001 --gid crivo --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin crivo \
     && install -d -o crivo -g crivo -m 0700 /var/lib/crivo/blobs
+# First what changes seldom: an update of Crivo alone is a small layer.
+COPY --from=build /opt/crivo/venv /opt/crivo/venv
 COPY --from=build /opt/crivo /opt/crivo
 WORKDIR /opt/crivo
 ENV PATH=/opt/crivo/venv/bin:$PATH \

@@ -8,6 +8,7 @@ import ctypes
 import os
 import resource
 import signal
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +20,9 @@ _PR_SET_NO_NEW_PRIVS: Final = 38
 _PR_GET_NO_NEW_PRIVS: Final = 39
 _CLONE_NEWIPC: Final = 0x08000000
 _CLONE_NEWNET: Final = 0x40000000
+
+_OOM_SCORE: Final = Path("/proc/self/oom_score_adj")
+_FIRST_TO_GO: Final = "1000"
 
 # Users that no system hands out; each cell is one of its own.
 _FIRST_UID: Final = 1_000_000_000
@@ -49,7 +53,8 @@ def unshare_networks() -> dict[str, str]:
 def give_up(*, parent_pid: int, keep_fds: frozenset[int]) -> str:
     """Drop all that a cell does not need. Returns how the change of user went."""
     die_with_parent(parent_pid)
-    Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
+    with suppress(OSError):  # a container's /proc may be read-only; `measure` says so
+        _OOM_SCORE.write_text(_FIRST_TO_GO, encoding="ascii")
     os.environ.clear()
     # Not the host's time zone: the same input has the same output on any host.
     os.environ["TZ"] = "UTC"
@@ -102,10 +107,18 @@ def measure(*, parent_pid: int, user: str, namespaces: dict[str, str]) -> dict[s
         "not_dumpable": _libc.prctl(_PR_GET_DUMPABLE, 0, 0, 0, 0) == 0,
         "empty_environment": set(os.environ) == {"TZ"},
         "no_new_privileges": _libc.prctl(_PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1,
+        "first_out_of_memory": _oom_score() == _FIRST_TO_GO,
         "resource_limits": core == (0, 0) and files == (_OPEN_FILES, _OPEN_FILES),
     }
     measured = {name: "on" if state else "off" for name, state in states.items()}
     return {**measured, "own_user": user, **namespaces, "landlock": "off", "seccomp": "off"}
+
+
+def _oom_score() -> str:
+    try:
+        return _OOM_SCORE.read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
 
 
 def _change_user() -> str:

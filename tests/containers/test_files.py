@@ -1,0 +1,161 @@
+"""What Dockerfile, compose.yaml and .dockerignore promise, as far as files can show it."""
+
+import json
+import re
+from typing import Any, Final
+
+import pytest
+import yaml  # type: ignore[import-untyped]
+
+from app.settings import Settings, variable_of
+from tests.servers import ROOT
+
+COMPOSE: Final[dict[str, Any]] = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))
+SERVICES: Final[dict[str, dict[str, Any]]] = COMPOSE["services"]
+# Continued lines joined, comments gone: one instruction a line.
+DOCKERFILE: Final = [
+    line
+    for line in (ROOT / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", "").splitlines()
+    if line and not line.startswith("#")
+]
+
+
+def _instructions(name: str) -> list[str]:
+    return [line.partition(" ")[2].strip() for line in DOCKERFILE if line.split()[0] == name]
+
+
+def _conditions(service: str) -> dict[str, str]:
+    needs = SERVICES[service].get("depends_on", {})
+    return {name: need["condition"] for name, need in needs.items()}
+
+
+def test_the_parts_are_those_of_the_system() -> None:
+    assert set(SERVICES) == {"database", "redis", "migrate", "api", "worker"}
+    assert set(COMPOSE["volumes"]) == {"database", "blobs"}
+
+
+def test_the_order_is_gated_by_health_and_by_the_migration() -> None:
+    after_migration = {
+        "migrate": "service_completed_successfully",
+        "database": "service_healthy",
+        "redis": "service_healthy",
+    }
+
+    assert _conditions("migrate") == {"database": "service_healthy"}
+    assert _conditions("api") == after_migration
+    assert _conditions("worker") == after_migration
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_container_may_do_little(service: str) -> None:
+    described = SERVICES[service]
+
+    assert described["read_only"] is True
+    assert described["cap_drop"] == ["ALL"]
+    assert described["security_opt"] == ["no-new-privileges:true"]
+    forbidden = {"privileged", "cap_add", "devices", "network_mode", "pid", "ipc", "userns_mode"}
+    assert forbidden & set(described) == set()
+    assert "docker.sock" not in json.dumps(described)
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_container_has_limits(service: str) -> None:
+    limits = SERVICES[service]["deploy"]["resources"]["limits"]
+
+    assert {"memory", "cpus", "pids"} == set(limits)
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_what_dies_comes_back_and_what_serves_has_a_health_check(service: str) -> None:
+    described = SERVICES[service]
+
+    if service == "migrate":
+        assert described["restart"] == "no"
+        assert described["healthcheck"] == {"disable": True}
+    else:
+        assert described["restart"] == "unless-stopped"
+        # The API's is the image's own.
+        assert service == "api" or described["healthcheck"]["test"][0] in {"CMD", "CMD-SHELL"}
+
+
+def test_only_the_api_is_published_and_on_loopback_unless_told_otherwise() -> None:
+    published = {name: each["ports"] for name, each in SERVICES.items() if "ports" in each}
+
+    assert published == {"api": ["${CRIVO_BIND:-127.0.0.1}:${CRIVO_PORT:-8000}:8000"]}
+
+
+def test_what_runs_user_code_has_no_way_out() -> None:
+    assert COMPOSE["networks"]["inside"] == {"internal": True}
+    outside = {name for name, each in SERVICES.items() if "outside" in each["networks"]}
+    assert outside == {"api"}
+
+
+def test_postgresql_keeps_its_data_where_its_image_does_from_18_on() -> None:
+    assert SERVICES["database"]["image"].endswith("postgres:18}")
+    assert SERVICES["database"]["volumes"] == ["database:/var/lib/postgresql"]
+
+
+def test_api_and_worker_share_the_blobs() -> None:
+    assert SERVICES["api"]["volumes"] == SERVICES["worker"]["volumes"]
+    (blob_url,) = re.findall(r"BLOB_URL=file://(\S+)", "\n".join(DOCKERFILE))
+    assert SERVICES["api"]["volumes"] == [f"blobs:{blob_url}"]
+
+
+def test_no_password_has_a_default() -> None:
+    text = (ROOT / "compose.yaml").read_text(encoding="utf-8")
+    used = re.findall(r"\$\{(CRIVO_\w+_PASSWORD)(.{2})", text)
+
+    assert {name for name, _ in used} == {"CRIVO_DATABASE_PASSWORD", "CRIVO_REDIS_PASSWORD"}
+    assert {how for _, how in used} == {":?"}
+
+
+def test_every_setting_reaches_the_containers() -> None:
+    settings = {variable_of(field) for field in Settings.__struct_fields__}
+    given = set(SERVICES["api"]["environment"]) | set(SERVICES["worker"]["environment"])
+
+    # The image itself says where blobs are; nothing is embedded that would need a data folder.
+    assert given == settings - {"BLOB_URL", "CRIVO_DATA"}
+    assert "BLOB_URL=" in "\n".join(DOCKERFILE)
+
+
+def test_the_image_runs_as_a_fixed_user_that_is_not_root() -> None:
+    (user,) = _instructions("USER")
+
+    assert re.fullmatch(r"[1-9]\d{3,}:[1-9]\d{3,}", user)
+    # Nothing that matters follows which could run as root again.
+    assert DOCKERFILE.index(f"USER {user}") > max(
+        number for number, line in enumerate(DOCKERFILE) if line.startswith(("RUN", "COPY", "FROM"))
+    )
+
+
+def test_the_image_starts_without_a_shell() -> None:
+    (command,) = _instructions("CMD")
+    (check,) = _instructions("HEALTHCHECK")
+    commands = [SERVICES[name]["command"] for name in ("migrate", "worker")]
+
+    assert json.loads(command)[0] == "python"
+    assert json.loads(check.partition(" CMD ")[2])[0] == "python"
+    assert all(each[0] == "python" for each in commands)
+    assert _instructions("STOPSIGNAL") == ["SIGTERM"]
+
+
+def test_the_image_is_built_from_hashed_wheels_in_a_stage_of_its_own() -> None:
+    first, last = _instructions("FROM")
+    (install,) = [line for line in DOCKERFILE if " install " in line and "pip" in line.split()]
+
+    assert first == "${PYTHON_IMAGE} AS build"
+    assert last == "${PYTHON_IMAGE}"
+    assert "--require-hashes" in install
+    assert "--only-binary=:all:" in install
+    assert "requirements-server.lock" in install
+    assert DOCKERFILE.index(install) < DOCKERFILE.index("FROM ${PYTHON_IMAGE}")
+
+
+def test_only_what_the_image_needs_is_sent_to_the_engine() -> None:
+    lines = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    rules = [line for line in lines if line and not line.startswith("#")]
+
+    assert rules[0] == "*"
+    sent = {rule[1:] for rule in rules if rule.startswith("!")}
+    assert sent == {"app", "migrations", "pyproject.toml", "requirements-server.lock"}
+    assert rules[-1] == "**/__pycache__"

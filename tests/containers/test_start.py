@@ -1,0 +1,114 @@
+"""./start.sh compose says in one line what is missing; the API beyond loopback stays guarded."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.system import System, stop, until
+from tests.servers import ROOT
+
+
+def _start_compose(path: str, data: Path, **environ: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(ROOT / "start.sh"), "compose"],
+        check=False,
+        capture_output=True,
+        encoding="utf-8",
+        env={"PATH": path, "CRIVO_DATA": str(data), **environ},
+    )
+
+
+def test_without_docker_one_line_says_so(tmp_path: Path) -> None:
+    # A machine with a shell and dirname, and nothing else: no Docker, and no Python either.
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    (tools / "dirname").symlink_to(str(shutil.which("dirname")))
+
+    done = _start_compose(str(tools), tmp_path / "data")
+
+    assert done.returncode == 2
+    assert done.stderr == (
+        "crivo: compose needs Docker, and there is no docker on PATH; ./start.sh alone needs none\n"
+    )
+    assert done.stdout == ""
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.skipif(shutil.which("docker") is None, reason="there is no docker on PATH")
+def test_without_an_engine_or_the_plugin_one_line_says_so(tmp_path: Path) -> None:
+    nowhere = f"unix://{tmp_path}/nowhere.sock"
+
+    done = _start_compose(os.environ["PATH"], tmp_path / "data", DOCKER_HOST=nowhere)
+
+    assert done.returncode == 2
+    assert done.stderr.startswith("crivo: ")
+    assert "no Docker engine answers" in done.stderr or "no compose plugin" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "data").exists()
+
+
+def test_beyond_loopback_the_api_refuses_to_listen_without_being_told(
+    stopped_system: System,
+) -> None:
+    process = stopped_system._spawn("app.main", CRIVO_HOST="0.0.0.0")  # noqa: S104 - it refuses
+
+    assert process.wait() == 2
+    assert stopped_system.logs_of_process("app.main") == (
+        "api: CRIVO_HOST=0.0.0.0: loopback only until there are keys\n"
+    )
+
+
+def test_told_so_in_so_many_words_it_listens_warns_and_guards_its_door(
+    stopped_system: System,
+) -> None:
+    stopped_system.environ["CRIVO_HOST"] = "0.0.0.0"  # noqa: S104 - as in a container
+    stopped_system.environ["CRIVO_INSECURE_LISTEN"] = "true"
+    stopped_system.start_api()
+    stopped_system.await_api()
+
+    foreign = stopped_system.client.get("/scripts", headers={"Host": "crivo.example"})
+    cross = stopped_system.client.get("/scripts", headers={"Origin": "http://other.example"})
+    own = stopped_system.client.get("/scripts", headers={"Host": "localhost:8000"})
+
+    assert [foreign.status_code, cross.status_code, own.status_code] == [421, 403, 200]
+    assert "api.listens_beyond_loopback_without_keys" in stopped_system.logs_of_process("app.main")
+
+
+def test_health_of_the_api_is_that_it_answers(stopped_system: System) -> None:
+    before = _health(stopped_system, "api")
+    stopped_system.start_api()
+    stopped_system.await_api()
+
+    assert before == 1
+    assert _health(stopped_system, "api") == 0
+
+
+def test_health_of_a_worker_is_that_postgresql_has_seen_it(stopped_system: System) -> None:
+    before = _health(stopped_system, "worker")
+    worker = stopped_system.start_worker()
+    for _ in until("PostgreSQL has seen the worker"):
+        if _health(stopped_system, "worker") == 0:
+            break
+
+    assert before == 1
+    assert stop(worker) == 0
+    assert _health(stopped_system, "worker") == 1
+
+
+def test_health_of_something_else_is_no_question(stopped_system: System) -> None:
+    assert _health(stopped_system, "database") == 2
+
+
+def _health(system: System, part: str) -> int:
+    return subprocess.run(
+        [sys.executable, "-m", "app.healthcheck", part],
+        check=False,
+        cwd=ROOT,
+        env=system.environ,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ).returncode
