@@ -1,5 +1,6 @@
 """Every setting of Crivo: one frozen struct, read once from the environment."""
 
+import difflib
 import os
 from collections.abc import Mapping
 from typing import Annotated, Final
@@ -144,6 +145,14 @@ _SCHEMES: Final = {
 def variable_of(field: str) -> str:
     """Name the environment variable of a setting."""
     return field.upper() if field in _SCHEMES else f"CRIVO_{field.upper()}"
+
+
+def misspelt(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Find variables that are no setting but look like one; give each with what it may mean."""
+    settings = {variable_of(field) for field in Settings.__struct_fields__}
+    names = sorted(name for name in environ if name.startswith("CRIVO_") and name not in settings)
+    near = {name: difflib.get_close_matches(name, settings, n=1, cutoff=0.8) for name in names}
+    return {name: found[0] for name, found in near.items() if found}
 
 
 def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:

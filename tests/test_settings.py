@@ -7,6 +7,7 @@ from app.settings import (
     Settings,
     load_service_settings,
     load_settings,
+    misspelt,
     variable_of,
 )
 
@@ -55,3 +56,19 @@ def test_a_service_without_a_servers_url_is_refused(missing: str, value: str) ->
     assert load_service_settings(urls).redis_url == "redis://r"
     with pytest.raises(InvalidSetting, match=missing):
         load_service_settings({**urls, missing: value})
+
+
+def test_a_misspelt_variable_is_found_and_others_are_left_alone() -> None:
+    environ = {
+        "CRIVO_PROT": "9000",
+        "CRIVO_WORKERS_SLOTS": "4",
+        "CRIVO_PORT": "8000",
+        "CRIVO_DATABASE_PASSWORD": "for the containers",
+        "CRIVO_POSTGRES_IMAGE": "postgres:18",
+        "PORT": "1",
+    }
+
+    assert misspelt(environ) == {
+        "CRIVO_PROT": "CRIVO_PORT",
+        "CRIVO_WORKERS_SLOTS": "CRIVO_WORKER_SLOTS",
+    }

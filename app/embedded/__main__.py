@@ -5,7 +5,7 @@ from typing import Final
 
 from app.embedded.errors import CannotStart, GaveUp
 from app.embedded.launcher import demo, run
-from app.settings import InvalidSetting, load_settings
+from app.settings import InvalidSetting, load_settings, misspelt
 
 USAGE: Final = """\
 usage: ./start.sh [demo | compose [COMMAND]]
@@ -27,6 +27,8 @@ def main(arguments: list[str]) -> int:
     if arguments not in ([], ["demo"]):
         sys.stderr.write(f"crivo: unknown: {' '.join(arguments)}\n{USAGE}")
         return 2
+    for name, meant in misspelt().items():
+        sys.stderr.write(f"crivo: {name} is not a setting, and is ignored; is {meant} meant?\n")
     try:
         settings = load_settings()
         return demo(settings) if arguments else run(settings)
