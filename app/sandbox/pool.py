@@ -166,13 +166,17 @@ class SandboxPool:
     async def _spawn_ready(self) -> tuple[Spawner, Cell, Ready]:
         """Make a cell and wait until it is locked down; once more if its zygote dies."""
         reason = ""
+        silent = 0
         for _ in range(_SPAWN_ATTEMPTS):
             spawner = await self._live_spawner()
             try:
                 cell = await spawner.spawn()
-            except (ConnectionError, TimeoutError) as error:
-                reason = f"the zygote does not fork: {error}"
-                spawner.close()
+            except OSError as error:
+                reason = f"the zygote does not fork: {error!r}"
+                silent += isinstance(error, TimeoutError)
+                # A zygote that lives has cells that run: a failed fork is not their affair.
+                if isinstance(error, ConnectionError) or silent == _SPAWN_ATTEMPTS:
+                    spawner.close()
                 continue
             try:
                 return spawner, cell, await receive_ready(cell)

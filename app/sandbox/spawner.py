@@ -1,6 +1,7 @@
 """The pool's side of a zygote: start it, have it fork cells, hear how they ended."""
 
 import asyncio
+import errno
 import json
 import os
 import select
@@ -92,9 +93,18 @@ class Spawner:
         return not self._closed and is_running(self._pidfd)
 
     async def spawn(self) -> Cell:
-        """Fork a cell. Raises ConnectionError when the zygote is gone."""
+        """Fork a cell.
+
+        Raises ConnectionError when the zygote is gone, TimeoutError when it is silent, and
+        another OSError when this fork failed.
+        """
         ours, theirs = new_channel()
-        stderr_read, stderr_write = os.pipe()
+        try:
+            stderr_read, stderr_write = os.pipe()
+        except OSError:
+            ours.close()
+            theirs.close()
+            raise
         try:
             pid, pidfd = await self._fork(theirs.fileno(), stderr_write)
         except BaseException:
@@ -155,10 +165,7 @@ class Spawner:
         """Ask for a fork; the answers come in the order of the requests."""
         if self._closed:
             raise ConnectionError("the zygote is gone")
-        try:
-            socket.send_fds(self._control, [FORK], [channel_fd, stderr_fd])
-        except OSError as error:
-            raise ConnectionError(f"the zygote takes no request: {error}") from error
+        socket.send_fds(self._control, [FORK], [channel_fd, stderr_fd])
         request: asyncio.Future[tuple[int, int]] = self._loop.create_future()
         self._requests.append(request)
         try:
@@ -190,9 +197,14 @@ class Spawner:
         found = json.loads(message)
         if "exited" in found:
             self._account(found)
+        elif "forked" in found and fds:
+            self._requests.popleft().set_result((found["forked"], fds[0]))
         elif "forked" in found:
-            request = self._requests.popleft()
-            request.set_result((found["forked"], fds[0]))
+            # It came, but there was no room here for its descriptor.
+            self._abandoned.add(found["forked"])
+            self._requests.popleft().set_exception(OSError(errno.EMFILE, "no descriptor left"))
+        elif "refused" in found:
+            self._requests.popleft().set_exception(OSError(found["refused"]))
         elif not self._up.done():
             self._up.set_result(None)
 

@@ -3,7 +3,8 @@
 It talks with the pool over a SOCK_SEQPACKET socket pair, one message a packet:
 
 - the pool sends `fork` with two file descriptors, the cell's channel and its stderr;
-- the zygote answers `{"forked": pid}` with a pidfd, in the order of the requests;
+- the zygote answers `{"forked": pid}` with a pidfd, or `{"refused": reason}` without,
+  in the order of the requests;
 - it sends `{"exited": pid, ...}` with the kernel's account when a cell has ended;
 - first of all it sends `{"up": true}`.
 
@@ -17,6 +18,7 @@ import selectors
 import signal
 import socket
 import sys
+from contextlib import ExitStack
 from typing import Final
 
 from app.sandbox import cell, lockdown
@@ -66,22 +68,36 @@ class _Zygote:
                     return
 
     def _answer(self) -> bool:
+        """Fork a cell or say why not: a fork that fails must not cost the other cells."""
         message, fds, _, _ = socket.recv_fds(
             self._control, MESSAGE_BYTES, 2, socket.MSG_CMSG_CLOEXEC
         )
         if message != FORK:
             return False
-        channel_fd, stderr_fd = fds
+        try:
+            # ValueError: the kernel drops descriptors for which there is no room here.
+            channel_fd, stderr_fd = fds
+            self._fork(channel_fd, stderr_fd)
+        except (OSError, ValueError) as error:
+            self._control.send(json.dumps({"refused": str(error)}).encode())
+        finally:
+            for fd in fds:
+                os.close(fd)
+        return True
+
+    def _fork(self, channel_fd: int, stderr_fd: int) -> None:
         zygote_pid = os.getpid()
         pid = os.fork()
         if pid == 0:
             self._become_cell(channel_fd, stderr_fd, zygote_pid)
-        os.close(channel_fd)
-        os.close(stderr_fd)
-        pidfd = os.pidfd_open(pid)
-        self._selector.register(pidfd, selectors.EVENT_READ, pid)
-        socket.send_fds(self._control, [json.dumps({"forked": pid}).encode()], [pidfd])
-        return True
+        with ExitStack() as undo:
+            undo.callback(_end, pid)
+            pidfd = os.pidfd_open(pid)
+            undo.callback(os.close, pidfd)
+            self._selector.register(pidfd, selectors.EVENT_READ, pid)
+            undo.callback(self._selector.unregister, pidfd)
+            socket.send_fds(self._control, [json.dumps({"forked": pid}).encode()], [pidfd])
+            undo.pop_all()
 
     def _become_cell(self, channel_fd: int, stderr_fd: int, zygote_pid: int) -> None:
         """Never return: a cell must not run on as a second zygote."""
@@ -118,3 +134,9 @@ class _Zygote:
         except BrokenPipeError:
             # The pool is gone; the kernel ends this process in a moment.
             signal.pause()
+
+
+def _end(pid: int) -> None:
+    """Kill a child and reap it; until then the number is its own."""
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)

@@ -103,6 +103,28 @@ async def test_a_killed_zygote_is_replaced(pool: SandboxPool) -> None:
     assert (await run(pool, ECHO)).output == b"null"
 
 
+@pytest.mark.parametrize("spare", [0, 2])
+async def test_a_fork_that_fails_costs_no_other_run(pool: SandboxPool, spare: int) -> None:
+    running = asyncio.create_task(run(pool, ENDLESS, wall_ms=300_000))
+    await until(lambda: len(cells()) == 2 and bool(busy_cells()))
+    (zygote,) = zygotes()
+    for cell in set(cells()) - set(busy_cells()):
+        cell.kill()
+    await until(lambda: len(cells()) == 1)
+    # No room for the two descriptors of a request, or for the one of the new process.
+    used = {int(fd.name) for fd in Path("/proc", str(zygote.pid), "fd").iterdir()}
+    free = [number for number in range(1_000) if number not in used]
+    limits = zygote.rlimit(psutil.RLIMIT_NOFILE)
+    zygote.rlimit(psutil.RLIMIT_NOFILE, (free[spare], limits[1]))
+    with pytest.raises(SandboxUnavailable, match="does not fork"):
+        await run(pool, ECHO)
+    zygote.rlimit(psutil.RLIMIT_NOFILE, limits)
+    assert (await run(pool, ECHO)).output == b"null"
+    assert zygotes() == [zygote]
+    assert not running.done()
+    running.cancel()
+
+
 async def test_cancellation_kills_the_cell(pool: SandboxPool) -> None:
     running = asyncio.create_task(run(pool, ENDLESS))
     await until(lambda: bool(busy_cells()))
