@@ -25,10 +25,12 @@ RUN rm -rf /usr/local/bin/pip* /usr/local/lib/python3*/site-packages/pip /usr/lo
     && groupadd --gid 10001 crivo \
     && useradd --uid 10001 --gid crivo --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin crivo \
     && install -d -o crivo -g crivo -m 0700 /var/lib/crivo/blobs
-# First what changes seldom: an update of Crivo alone is a small layer.
-COPY --from=build /opt/crivo/venv /opt/crivo/venv
-COPY --from=build /opt/crivo /opt/crivo
 WORKDIR /opt/crivo
+# First what changes seldom: an update of Crivo alone is a small layer.
+COPY --from=build /opt/crivo/venv venv
+COPY --from=build /opt/crivo/pyproject.toml /opt/crivo/requirements-server.lock ./
+COPY --from=build /opt/crivo/migrations migrations
+COPY --from=build /opt/crivo/app app
 ENV PATH=/opt/crivo/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
