@@ -16,11 +16,11 @@ from app.docs.api import openapi_config, router as reference
 from app.errors import CrivoError, Problem
 from app.executions.api import router as executions
 from app.http.guard import is_loopback, loopback_only
+from app.http.negotiation import negotiate
 from app.http.problems import (
     render_http_exception,
     render_problem,
     render_unexpected,
-    require_acceptable,
 )
 from app.resources import Resources, open_resources
 from app.sandbox.pool import PoolConfig
@@ -59,7 +59,7 @@ def create_app(settings: Settings) -> Litestar:
             Exception: render_unexpected,
         },
         middleware=[loopback_only],
-        before_request=require_acceptable,
+        before_request=negotiate,
         lifespan=[lifespan],
         # app.telemetry has configured the logs.
         logging_config=None,

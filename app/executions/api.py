@@ -7,8 +7,8 @@ from uuid import UUID
 
 import msgspec
 from litestar import MediaType, Response, Router, get, post
-from litestar.params import Parameter
 from litestar.response import Stream
+from msgspec import UNSET, Meta, UnsetType
 
 from app.executions import reference, service
 from app.executions.model import (
@@ -30,9 +30,10 @@ from app.http.bodies import (
     invalid_by,
     media_type_of,
     read_json,
+    read_query,
     stream_body,
 )
-from app.http.paging import DEFAULT_PAGE, MAX_PAGE, Page
+from app.http.paging import Page
 from app.resources import Resources
 from app.scripts.model import is_uuid, parse_ref
 
@@ -98,41 +99,28 @@ async def submit_raw(
 
 
 @get("/executions", operation_class=reference.LIST_EXECUTIONS)
-async def list_executions(  # noqa: PLR0913 - one parameter a filter
-    resources: Resources,
-    tenant: UUID,
-    script: Annotated[
-        str | None, Parameter(description="a script, or one version of it: `cards@3`")
-    ] = None,
-    status: Annotated[Status | None, Parameter(description="where the executions stand")] = None,
-    label: Annotated[
-        list[str] | None, Parameter(description="`name:value`; repeated: all of them")
-    ] = None,
-    created_from: Annotated[
-        datetime | None, Parameter(description="accepted at this moment or later")
-    ] = None,
-    created_before: Annotated[
-        datetime | None, Parameter(description="accepted before this moment")
-    ] = None,
-    cursor: Annotated[str | None, Parameter(description="`next_cursor` of the page before")] = None,
-    *,
-    limit: Annotated[
-        int, Parameter(ge=1, le=MAX_PAGE, description="items on a page")
-    ] = DEFAULT_PAGE,
+async def list_executions(
+    request: AnyRequest, resources: Resources, tenant: UUID
 ) -> Page[Execution]:
     """List executions.
 
     Newest first, a page at a time, without their results. Filters narrow the list together;
     moments are RFC 3339 with an offset, such as `2026-01-31T12:00:00Z`.
     """
+    choices = read_query(request, reference.ListChoices, many=("label",))
     wanted = ExecutionFilter(
-        status=status,
-        labels=_labels(label or []),
-        created_from=_aware("created_from", created_from),
-        created_before=_aware("created_before", created_before),
+        status=choices.status or None,
+        labels=_labels(choices.label or []),
+        created_from=_moment("created_from", choices.created_from),
+        created_before=_moment("created_before", choices.created_before),
     )
     return await service.browse(
-        resources, tenant, wanted, script=script, cursor=cursor, limit=limit
+        resources,
+        tenant,
+        wanted,
+        script=choices.script or None,
+        cursor=choices.cursor or None,
+        limit=choices.limit,
     )
 
 
@@ -227,9 +215,14 @@ def _labels(texts: list[str]) -> dict[str, str]:
     return labels
 
 
-def _aware(name: str, moment: datetime | None) -> datetime | None:
-    if moment is not None and moment.tzinfo is None:
-        raise invalid(f"/{name}", "has no offset from UTC; write 2026-01-31T12:00:00Z")
+def _moment(name: str, text: str | UnsetType) -> datetime | None:
+    if text is UNSET:
+        return None
+    try:
+        moment: datetime = msgspec.convert(text, Annotated[datetime, Meta(tz=True)])
+    except msgspec.ValidationError:
+        message = f"{text!r} is no moment with its offset from UTC; write 2026-01-31T12:00:00Z"
+        raise invalid(f"/{name}", message) from None
     return moment
 
 

@@ -13,9 +13,10 @@ from app.executions.model import (
     NoResult,
     NotFinished,
     Queued,
+    Status,
 )
 from app.http.openapi import ANY_JSON, Answer, JsonSchema, documented, load_examples
-from app.http.paging import Page
+from app.http.paging import DEFAULT_PAGE, MAX_PAGE, Page
 from app.http.problems import DatabaseUnavailable
 from app.scripts.model import ScriptArchived, ScriptNotFound, VersionNotFound
 from app.settings import MAX_MEMORY_BYTES, MAX_PAYLOAD_BYTES, MAX_WALL_MS, MIB
@@ -26,6 +27,7 @@ _PARAMETERS: Final = {
     "`cards`, `cards@3`, `cards@prod`, `cards@latest`",
     "execution": "the execution's id",
 }
+_MOMENT: Final = {"format": "date-time"}
 _BYTES: Final = {
     "Content-Length": "the size in bytes",
     "ETag": "the SHA-256 of the bytes, quoted",
@@ -72,6 +74,29 @@ class RawChoices(Struct, frozen=True, kw_only=True):
     ) = UNSET
 
 
+class ListChoices(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which executions a list shows."""
+
+    script: (
+        Annotated[str, Meta(description="a script, or one version of it: `cards@3`")] | UnsetType
+    ) = UNSET
+    status: Annotated[Status, Meta(description="where they stand")] | UnsetType = UNSET
+    label: (
+        Annotated[list[str], Meta(description="`name:value`; repeated: all of them")] | UnsetType
+    ) = UNSET
+    # Texts: of a text that is a number, a lenient decoder would make a moment, too.
+    created_from: (
+        Annotated[str, Meta(description="accepted then or later", extra_json_schema=_MOMENT)]
+        | UnsetType
+    ) = UNSET
+    created_before: (
+        Annotated[str, Meta(description="accepted before then", extra_json_schema=_MOMENT)]
+        | UnsetType
+    ) = UNSET
+    cursor: Annotated[str, Meta(description="`next_cursor` of the page before")] | UnsetType = UNSET
+    limit: Annotated[int, Meta(ge=1, le=MAX_PAGE, description="items on a page")] = DEFAULT_PAGE
+
+
 class ConsoleLine(Struct, frozen=True, kw_only=True):
     """One line that the script wrote to its console."""
 
@@ -110,6 +135,7 @@ SUBMIT_RAW: Final = documented(
 )
 
 LIST_EXECUTIONS: Final = documented(
+    query=ListChoices,
     gives={200: Answer(description="A page of executions, newest first", shape=Page[Execution])},
     problems=(_NO_SCRIPT, _NO_VERSION, _NO_DATABASE),
     examples=_EXAMPLES,

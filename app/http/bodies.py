@@ -1,13 +1,14 @@
 """Read request bodies, capped, without ever decoding the user's data."""
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
+from http import HTTPStatus
 from typing import Any, Final, TypeVar
 
 import msgspec
 from litestar import Request
 from litestar.datastructures import UploadFile
-from litestar.exceptions import InternalServerException
+from litestar.exceptions import HTTPException, InternalServerException
 
 from app.errors import InvalidRequest, MalformedRequest, Problem
 
@@ -122,10 +123,18 @@ async def read_json(request: AnyRequest, shape: type[T], *, max_bytes: int, hint
 async def read_form(request: AnyRequest) -> list[tuple[str, bytes]]:
     """Read a multipart form: its parts by name, texts and files alike, in their order.
 
-    The cap is the route's own (`request_max_body_size`). Raises InvalidRequest.
+    The cap is the route's own (`request_max_body_size`). Raises MalformedRequest,
+    BodyTooLarge, ClientGone.
     """
+    try:
+        form = await request.form()
+    except HTTPException as error:
+        raise _unreadable(error) from None
+    except (LookupError, ValueError) as error:
+        # A part names a character set that is not there, or has other bytes than it says.
+        raise MalformedRequest(f"the form cannot be read: {error}") from None
     parts = []
-    for name, value in (await request.form()).multi_items():
+    for name, value in form.multi_items():
         if isinstance(value, UploadFile):
             parts.append((name, await value.read()))
         elif isinstance(value, str):
@@ -133,6 +142,34 @@ async def read_form(request: AnyRequest) -> list[tuple[str, bytes]]:
         else:
             raise invalid(f"/{name}", "a text or a file is expected")
     return parts
+
+
+def read_query(request: AnyRequest, shape: type[T], *, many: Collection[str] = ()) -> T:
+    """Read the query into a struct; those named in `many` may come more than once.
+
+    Raises InvalidRequest for what does not fit, is not known, or comes twice.
+    """
+    query = request.query_params
+    found: dict[str, str | list[str]] = {}
+    for name in query:
+        values = query.getall(name)
+        if len(values) > 1 and name not in many:
+            raise invalid(f"/{name}", "comes more than once")
+        found[name] = values if name in many else values[0]
+    try:
+        return msgspec.convert(found, shape, strict=False)
+    except msgspec.ValidationError as error:
+        raise invalid_by(error) from None
+
+
+def _unreadable(error: HTTPException) -> Problem:
+    match error.status_code:
+        case HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+            return BodyTooLarge("the form is larger than the limit of this address")
+        case HTTPStatus.INTERNAL_SERVER_ERROR:
+            return ClientGone("the connection was closed in the middle of the form")
+        case _:
+            return MalformedRequest(f"the form cannot be read: {error.detail}")
 
 
 def invalid_by(error: msgspec.ValidationError) -> InvalidRequest:

@@ -20,7 +20,8 @@ from msgspec import UNSET, Struct, UnsetType
 from app.errors import InvalidRequest, MalformedRequest, Problem
 from app.http.bodies import BodyTooLarge, ClientGone, UnsupportedMediaType
 from app.http.guard import CrossSiteOrigin, ForeignHost
-from app.http.problems import MEDIA_TYPE, NotAcceptable, document
+from app.http.negotiation import NotAcceptable
+from app.http.problems import MEDIA_TYPE, document
 
 # A JSON Schema as plain data.
 JsonSchema = Mapping[str, object]
@@ -217,7 +218,7 @@ def _query(shape: type[Struct] | None) -> list[dict[str, Any]]:
     _, parts = msgspec.json.schema_components([shape], ref_template=_REFS)
     parameters = []
     for name, member in parts[shape.__name__]["properties"].items():
-        schema = {k: v for k, v in member.items() if k not in ("description", "default", "anyOf")}
+        schema = {k: v for k, v in member.items() if k not in ("description", "anyOf")}
         [choice] = [each for each in member.get("anyOf", [{}]) if each != {"type": "null"}]
         parameters.append(
             {

@@ -1,6 +1,5 @@
 """Render every error as an RFC 9457 problem document."""
 
-import re
 from http import HTTPStatus
 from typing import Any
 
@@ -8,7 +7,6 @@ import msgspec
 import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
-from litestar.utils import get_enum_string_value
 
 from app.db import UNAVAILABLE
 from app.errors import InvalidRequest, Problem
@@ -49,37 +47,6 @@ def render_http_exception(request: Request[Any, Any, Any], error: HTTPException)
     return _answer(error.status_code, members, error.headers or {})
 
 
-def require_acceptable(request: Request[Any, Any, Any]) -> None:
-    """Refuse a request that wants neither what its address gives nor a problem document.
-
-    Raises NotAcceptable. A problem document is what every address can give.
-    """
-    handler = request.route_handler
-    if not handler.resolve_include_in_schema() or handler.status_code == HTTPStatus.NO_CONTENT:
-        return
-    accept = ",".join(request.headers.getall("accept", []))
-    gives = get_enum_string_value(handler.media_type)
-    if not any(accepts(accept, media_type) for media_type in (gives, MEDIA_TYPE)):
-        raise NotAcceptable(f"{gives} is what this address gives; Accept is {accept!r}")
-
-
-def accepts(accept: str, media_type: str) -> bool:
-    """Say whether an Accept header admits a media type: the most specific range decides.
-
-    An empty header admits everything (RFC 9110, 12.5.1); parameters other than `q` are not
-    looked at.
-    """
-    if not accept.strip():
-        return True
-    kind = media_type.partition("/")[0]
-    weights: dict[str, bool] = {}
-    for item in accept.split(","):
-        name, *parameters = (part.strip().lower() for part in item.split(";"))
-        weights[name] = not any(re.fullmatch(r"q\s*=\s*0(\.0*)?", each) for each in parameters)
-    ranges = (media_type, f"{kind}/*", "*/*")
-    return next((weights[name] for name in ranges if name in weights), False)
-
-
 def render_unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """Answer with 503 when PostgreSQL is away, else with 500; the log has what happened."""
     if isinstance(error, UNAVAILABLE):
@@ -99,14 +66,6 @@ class DatabaseUnavailable(Problem):
     def __init__(self, detail: str) -> None:
         """Ask to be tried again soon."""
         super().__init__(detail, headers={"Retry-After": "1"})
-
-
-class NotAcceptable(Problem):
-    """The client takes no form in which the answer exists."""
-
-    status = 406
-    code = "not-acceptable"
-    title = "The answer does not exist in a form that Accept admits"
 
 
 def _way_on(request: Request[Any, Any, Any], error: HTTPException) -> str:

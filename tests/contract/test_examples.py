@@ -26,16 +26,45 @@ RECORDED: Final = [
 # Each finds what those before it have left: what is run must be there, what is archived is
 # archived at the end.
 STORY: Final = (
-    ("createScript", "checkScript", "addVersion", "listVersions", "showVersion", "showSource")
-    + ("moveAlias", "listAliases", "showScript", "listScripts", "describeScript", "archiveScript")
-    + ("submitRaw", "submitEnvelope", "listExecutions", "showExecution", "showResult")
-    + ("showInput", "showLogs", "removeAlias", "live", "ready")
+    "createScript",
+    "checkScript",
+    "addVersion",
+    "listVersions",
+    "showVersion",
+    "showSource",
+    "moveAlias",
+    "listAliases",
+    "showScript",
+    "listScripts",
+    "describeScript",
+    "archiveScript",
+    "submitRaw",
+    "submitEnvelope",
+    "listExecutions",
+    "showExecution",
+    "showResult",
+    "showInput",
+    "showLogs",
+    "removeAlias",
+    "live",
+    "ready",
 )
 
 # What no two systems have in common: only its kind is compared.
 VOLATILE: Final = frozenset(
-    ("clock_ms", "seed", "queued_ms", "run_ms", "lead_ms", "cpu_ms", "peak_memory_bytes")
-    + ("v8_version", "next_cursor", "lockdown", "workers")
+    (
+        "clock_ms",
+        "seed",
+        "queued_ms",
+        "run_ms",
+        "lead_ms",
+        "cpu_ms",
+        "peak_memory_bytes",
+        "v8_version",
+        "next_cursor",
+        "lockdown",
+        "workers",
+    )
 )
 
 Json = Any

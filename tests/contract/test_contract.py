@@ -1,0 +1,69 @@
+"""The API keeps what its document promises, whatever it is sent."""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, settings
+from schemathesis import Case
+from schemathesis.generation.stateful import run_state_machine_as_test
+
+from tests.acceptance.system import ROOT, System
+
+# Bounded and the same each time: what it finds once, it finds again.
+CONFIG: Final = schemathesis.Config.from_dict(
+    {
+        "seed": 1,
+        "generation": {
+            "mode": "all",
+            "max-examples": 10,
+            "deterministic": True,
+            "database": "none",
+        },
+        # A schema says less than V8 does of a source, cannot say which parameters go with
+        # which form of a body, and takes 2.0 for an integer: 422 may answer what fits it.
+        "checks": {
+            "positive_data_acceptance": {
+                "expected-statuses": ["2xx", 404, 409, 422],
+            },
+        },
+    }
+)
+SCHEMA: Final = schemathesis.openapi.from_path(ROOT / "openapi" / "openapi.json", config=CONFIG)
+
+
+@pytest.fixture(scope="module")
+def enduring(system: System) -> Iterator[System]:
+    """The system, which must still work afterwards and have met nothing unexpected."""
+    before = len(system.logs_of_process("app.main"))
+    yield system
+    assert system.client.get("/health/ready").status_code == 200
+    assert "request.failed" not in system.logs_of_process("app.main")[before:]
+
+
+@SCHEMA.parametrize()
+def test_what_comes_back_is_what_the_document_says(case: Case[Any], enduring: System) -> None:
+    case.call_and_validate(base_url=enduring.url)
+
+
+def test_what_one_call_gives_the_next_one_takes(enduring: System) -> None:
+    machine: Any = SCHEMA.as_state_machine()
+
+    class Clients(machine):  # type: ignore[misc] # made from the document
+        def get_call_kwargs(self, case: Case[Any]) -> dict[str, Any]:  # noqa: ARG002
+            return {"base_url": enduring.url}
+
+    run_state_machine_as_test(
+        Clients,
+        settings=settings(
+            max_examples=5,
+            stateful_step_count=6,
+            deadline=None,
+            derandomize=True,
+            database=None,
+            # A failure is told as it is found; making it smaller takes longer than reading it.
+            phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
