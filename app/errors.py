@@ -13,8 +13,8 @@ class Problem(CrivoError):
 
     A subclass is one problem type: its HTTP `status`, its stable `code` (the `type` of the
     document is `urn:crivo:problem:<code>`) and its `title`. An instance adds the `detail`
-    of this occurrence, `errors` where one request can be wrong in several places, and
-    `headers` that go with the answer.
+    of this occurrence, `errors` where one request can be wrong in several places, `warnings`
+    beside them, and `headers` that go with the answer.
     """
 
     status: ClassVar[int] = 500
@@ -26,12 +26,14 @@ class Problem(CrivoError):
         detail: str,
         *,
         errors: Sequence[Mapping[str, object]] = (),
+        warnings: Sequence[Mapping[str, object]] = (),
         headers: Mapping[str, str] | None = None,
     ) -> None:
         """Take the detail of this occurrence."""
         super().__init__(detail)
         self.detail = detail
         self.errors = tuple(errors)
+        self.warnings = tuple(warnings)
         self.headers = dict(headers or {})
 
 

@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from app.blobs import Blobs, open_blobs
 from app.db import Pool, open_pool
 from app.queue import Bell, open_bell
+from app.rules.reader import SourceReader, open_reader
 from app.sandbox.pool import PoolConfig, SandboxPool, open_pool as open_sandbox
 from app.settings import Settings
 
@@ -17,7 +18,14 @@ class Resources:
     """
 
     def __init__(
-        self, *, settings: Settings, pool: Pool, bell: Bell, blobs: Blobs, sandbox: SandboxPool
+        self,
+        *,
+        settings: Settings,
+        pool: Pool,
+        bell: Bell,
+        blobs: Blobs,
+        sandbox: SandboxPool,
+        reader: SourceReader,
     ) -> None:
         """Take what is open."""
         self.settings = settings
@@ -25,6 +33,7 @@ class Resources:
         self.bell = bell
         self.blobs = blobs
         self.sandbox = sandbox
+        self.reader = reader
 
 
 @asynccontextmanager
@@ -33,6 +42,7 @@ async def open_resources(settings: Settings, *, cells: PoolConfig) -> AsyncItera
     async with AsyncExitStack() as stack:
         # The sandbox first: its zygote must be started before there is anything to inherit.
         sandbox = await stack.enter_async_context(open_sandbox(cells))
+        reader = await stack.enter_async_context(open_reader())
         pool = await stack.enter_async_context(open_pool(settings))
         bell = await stack.enter_async_context(open_bell(settings))
         yield Resources(
@@ -41,4 +51,5 @@ async def open_resources(settings: Settings, *, cells: PoolConfig) -> AsyncItera
             bell=bell,
             blobs=open_blobs(settings),
             sandbox=sandbox,
+            reader=reader,
         )

@@ -13,8 +13,9 @@ import uuid_utils.compat as uuid
 
 from app.db import UNAVAILABLE
 from app.executions import claims
-from app.executions.model import Claim, ErrorKind
-from app.executions.runs import error_document, record, run
+from app.executions.model import Claim
+from app.executions.runs import record, run
+from app.failures import ErrorKind, error_document
 from app.resources import Resources
 from app.workers import store as workers
 

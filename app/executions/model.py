@@ -8,18 +8,16 @@ from uuid import UUID
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from app.errors import Problem
-from app.scripts.model import LimitChoice
+from app.failures import ErrorKind
+from app.scripts.model import LimitChoice, Seed
 from app.settings import MIB
 
 # Payloads up to this size live in PostgreSQL, and results up to it come inline.
 MAX_INLINE_BYTES: Final = 1 * MIB
 # The envelope is decoded as a whole; the raw route is for what is larger.
 MAX_ENVELOPE_BYTES: Final = 16 * MIB
-# Every whole number below is exact in JavaScript.
-MAX_SEED: Final = 2**53 - 1
 MAX_LABELS: Final = 16
 
-Seed = Annotated[int, Meta(ge=0, le=MAX_SEED)]
 LabelName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}$")]
 LabelValue = Annotated[str, Meta(max_length=200, pattern=r"^[^\x00]*$")]
 Labels = Annotated[dict[LabelName, LabelValue], Meta(max_length=MAX_LABELS)]
@@ -38,20 +36,6 @@ class Status(StrEnum):
     def final(self) -> bool:
         """Say whether it will never change again."""
         return self not in (Status.QUEUED, Status.RUNNING)
-
-
-class ErrorKind(StrEnum):
-    """Why an execution failed (docs/ARCHITECTURE.md has a line on each)."""
-
-    SCRIPT_ERROR = "script_error"
-    TIMEOUT = "timeout"
-    OUT_OF_MEMORY = "out_of_memory"
-    INVALID_INPUT = "invalid_input"
-    INVALID_RESULT = "invalid_result"
-    OUTPUT_TOO_LARGE = "output_too_large"
-    UNSETTLED_PROMISE = "unsettled_promise"
-    SANDBOX_CRASH = "sandbox_crash"
-    WORKER_LOST = "worker_lost"
 
 
 class PayloadKind(StrEnum):

@@ -6,7 +6,6 @@ from typing import Annotated, Final
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from app.executions.model import (
-    MAX_SEED,
     Envelope,
     Execution,
     ExecutionNotFound,
@@ -18,7 +17,7 @@ from app.executions.model import (
 from app.http.openapi import ANY_JSON, Answer, JsonSchema, documented, load_examples
 from app.http.paging import DEFAULT_PAGE, MAX_PAGE, Page
 from app.http.problems import DatabaseUnavailable
-from app.scripts.model import ScriptArchived, ScriptNotFound, VersionNotFound
+from app.scripts.model import MAX_SEED, ScriptArchived, ScriptNotFound, VersionNotFound
 from app.settings import MAX_MEMORY_BYTES, MAX_PAYLOAD_BYTES, MAX_WALL_MS, MIB
 
 _EXAMPLES: Final = load_examples(Path(__file__).with_name("examples.json"))

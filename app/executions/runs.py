@@ -1,33 +1,17 @@
 """Run one claimed execution in the sandbox, and record what came of it."""
 
 import asyncio
-import json
-from dataclasses import dataclass
-from typing import Final, assert_never
+from typing import Final
 
 import structlog
 
 from app.db import UNAVAILABLE
 from app.executions import claims
-from app.executions.model import Claim, ErrorKind, Finish, Status, StoredPayload
+from app.executions.model import Claim, Finish, Status, StoredPayload
 from app.executions.payloads import PayloadWriter, read_payload, stored_inline
+from app.failures import failure_of, logs_document
 from app.resources import Resources
-from app.sandbox.outcomes import (
-    Crashed,
-    InvalidInput,
-    InvalidResult,
-    Job,
-    Limits,
-    Outcome,
-    OutOfMemory,
-    OutputTooLarge,
-    Report,
-    ScriptError,
-    Succeeded,
-    Threw,
-    TimedOut,
-    UnsettledPromise,
-)
+from app.sandbox.outcomes import Crashed, Job, Limits, Report, Succeeded
 
 log = structlog.get_logger(__name__)
 
@@ -122,7 +106,7 @@ def _job(held: Claim) -> Job:
 
 
 def _finish(report: Report, result: StoredPayload | None, v8_version: str) -> Finish:
-    failure = _failure(report.outcome)
+    failure = failure_of(report.outcome)
     return Finish(
         status=Status.SUCCEEDED if failure is None else Status.FAILED,
         error_kind=None if failure is None else failure.kind,
@@ -136,65 +120,7 @@ def _finish(report: Report, result: StoredPayload | None, v8_version: str) -> Fi
     )
 
 
-@dataclass(frozen=True)
-class _Failure:
-    kind: ErrorKind
-    message: str
-    more: dict[str, object]
-
-    def document(self) -> bytes:
-        return error_document(self.kind, self.message, **self.more)
-
-
-def error_document(kind: ErrorKind, message: str, **more: object) -> bytes:
-    """Write an error as ASCII JSON: what user code says survives, whatever characters it has."""
-    present = {name: value for name, value in more.items() if value is not None}
-    return json.dumps({"kind": kind, "message": message, **present}).encode("ascii")
-
-
-def _failure(outcome: Outcome) -> _Failure | None:  # noqa: PLR0911 - one line an outcome
-    match outcome:
-        case Succeeded():
-            return None
-        case Threw(error=error):
-            return _Failure(ErrorKind.SCRIPT_ERROR, error.message, _places(error))
-        case TimedOut(limit_ms=limit_ms):
-            message = f"the script ran longer than its limit of {limit_ms} ms"
-            return _Failure(ErrorKind.TIMEOUT, message, {"limit_ms": limit_ms})
-        case OutOfMemory(limit_bytes=limit_bytes):
-            message = f"the script needed more memory than its limit of {limit_bytes} bytes"
-            return _Failure(ErrorKind.OUT_OF_MEMORY, message, {"limit_bytes": limit_bytes})
-        case InvalidInput(message=message, byte_offset=byte_offset):
-            return _Failure(ErrorKind.INVALID_INPUT, message, {"byte_offset": byte_offset})
-        case InvalidResult(message=message):
-            return _Failure(ErrorKind.INVALID_RESULT, message, {})
-        case OutputTooLarge(limit_bytes=limit_bytes):
-            message = f"the result is larger than its limit of {limit_bytes} bytes"
-            return _Failure(ErrorKind.OUTPUT_TOO_LARGE, message, {"limit_bytes": limit_bytes})
-        case UnsettledPromise():
-            message = "process returned a promise that nothing can settle any more"
-            return _Failure(ErrorKind.UNSETTLED_PROMISE, message, {})
-        case Crashed():
-            # What V8 said in dying stays in the service's log: it is the operator's.
-            message = "the sandbox died twice without evidence of a limit"
-            return _Failure(ErrorKind.SANDBOX_CRASH, message, {})
-        case _:
-            assert_never(outcome)
-
-
-def _places(error: ScriptError) -> dict[str, object]:
-    return {
-        "name": error.name,
-        "line": error.line,
-        "column": error.column,
-        "excerpt": error.excerpt,
-        "stack": error.stack or None,
-    }
-
-
 def _logs(report: Report) -> StoredPayload | None:
     if not report.logs and not report.lines_dropped:
         return None
-    lines = [{"level": line.level, "text": line.text} for line in report.logs]
-    document = {"lines": lines, "lines_dropped": report.lines_dropped}
-    return stored_inline(json.dumps(document).encode("ascii"))
+    return stored_inline(logs_document(report))

@@ -10,7 +10,6 @@ from msgspec.structs import replace
 from app.db import Connection
 from app.executions import store
 from app.executions.model import (
-    MAX_SEED,
     Execution,
     ExecutionFilter,
     ExecutionNotFound,
@@ -26,7 +25,7 @@ from app.executions.payloads import PayloadWriter
 from app.http.paging import Page, decode_cursor, page_of
 from app.resources import Resources
 from app.scripts import service as scripts
-from app.scripts.model import LimitChoice, ResolvedVersion, ScriptRef, parse_ref
+from app.scripts.model import MAX_SEED, LimitChoice, ResolvedVersion, ScriptRef, parse_ref
 from app.settings import Settings
 
 # How long a client should wait before it asks again, in seconds.

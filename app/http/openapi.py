@@ -76,6 +76,7 @@ class ProblemDocument(Struct, frozen=True, kw_only=True):
     status: int
     detail: str
     errors: list[dict[str, Any]] | UnsetType = UNSET
+    warnings: list[dict[str, Any]] | UnsetType = UNSET
 
 
 class Answer(Struct, frozen=True, kw_only=True):

@@ -26,6 +26,8 @@ def document(problem: Problem) -> dict[str, object]:
     }
     if problem.errors:
         members["errors"] = problem.errors
+    if problem.warnings:
+        members["warnings"] = problem.warnings
     return members
 
 

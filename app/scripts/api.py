@@ -12,8 +12,11 @@ from app.resources import Resources
 from app.scripts import reference, service
 from app.scripts.model import (
     Accepted,
+    AddedVersion,
     AddVersion,
     Alias,
+    CheckScript,
+    CreatedScript,
     CreateScript,
     DescribeScript,
     MoveAlias,
@@ -39,7 +42,7 @@ _HIGHEST_VERSION = 2**31 - 1
 )
 async def create_script(
     request: AnyRequest, resources: Resources, tenant: UUID
-) -> Response[Script]:
+) -> Response[CreatedScript]:
     """Create a script.
 
     The script gets version 1. Send JSON, the file itself (`text/javascript`, its name and the
@@ -62,11 +65,11 @@ async def check_script(request: AnyRequest, resources: Resources, tenant: UUID) 
     """Check a script.
 
     What an upload would be told, and nothing is stored: for an editor or a commit hook. It takes
-    the same three forms.
+    the same three forms. The JSON form may bring a `sample`, data of any kind: a script that
+    would be taken is run on it at once, and the answer has its result or error, its console and
+    a receipt. A sample's result is at most 1 MiB.
     """
-    upload = await read_upload(request, AddVersion)
-    await service.check(resources, tenant, upload.source)
-    return Accepted()
+    return await service.check(resources, tenant, await read_upload(request, CheckScript))
 
 
 @get("/", operation_class=reference.LIST_SCRIPTS)
@@ -131,7 +134,7 @@ async def archive_script(script: str, resources: Resources, tenant: UUID) -> Scr
 )
 async def add_version(
     script: str, request: AnyRequest, resources: Resources, tenant: UUID
-) -> Response[Version]:
+) -> Response[AddedVersion]:
     """Add a version.
 
     Versions count up and never change; executions without a version in their reference take

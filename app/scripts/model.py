@@ -2,12 +2,13 @@
 
 import re
 from datetime import datetime
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 from uuid import UUID
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from app.errors import Problem
+from app.sandbox.outcomes import Finding
 from app.settings import MAX_MEMORY_BYTES, MAX_PAYLOAD_BYTES, MAX_WALL_MS, MIB
 
 MAX_SOURCE_BYTES: Final = 1 * MIB
@@ -18,6 +19,9 @@ LATEST: Final = "latest"
 # PostgreSQL's text takes every character but NUL.
 Name = Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9._-]{0,62}$")]
 Description = Annotated[str, Meta(max_length=4_000, pattern=r"^[^\x00]*$")]
+# Every whole number below is exact in JavaScript.
+MAX_SEED: Final = 2**53 - 1
+Seed = Annotated[int, Meta(ge=0, le=MAX_SEED)]
 Note = Annotated[str, Meta(max_length=1_000, pattern=r"^[^\x00]*$")]
 
 _ALIAS = re.compile(r"^[a-z][a-z0-9._-]{0,62}$")
@@ -50,6 +54,16 @@ class AddVersion(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     source: str
     note: Note = ""
     limits: LimitChoice = LimitChoice()
+
+
+class CheckScript(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Body of `POST /scripts/check`; `sample` is data to run the script on, any JSON."""
+
+    source: str
+    note: Note = ""
+    limits: LimitChoice = LimitChoice()
+    sample: Raw | UnsetType = UNSET
+    seed: Seed | None = None
 
 
 class DescribeScript(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -96,10 +110,64 @@ class Alias(Struct, frozen=True, kw_only=True):
     updated_at: datetime
 
 
-class Accepted(Struct, frozen=True):
+class CreatedScript(Script, frozen=True, kw_only=True):
+    """A script as it was made, and what will surprise in its source."""
+
+    warnings: tuple[Finding, ...]
+
+
+class AddedVersion(Version, frozen=True, kw_only=True):
+    """A version as it was added, and what will surprise in its source."""
+
+    warnings: tuple[Finding, ...]
+
+
+class InForce(Struct, frozen=True, kw_only=True):
+    """The limits in force for one run."""
+
+    wall_ms: int
+    memory_bytes: int
+    max_output_bytes: int
+
+
+class Content(Struct, frozen=True, kw_only=True):
+    """Bytes by their hash and size."""
+
+    sha256: str
+    bytes: int
+
+
+class SampleReceipt(Struct, frozen=True, kw_only=True):
+    """What was run on what, under which limits, and what it took; kept nowhere."""
+
+    source: Content
+    input: Content
+    output: Content | None
+    seed: int
+    clock_ms: int
+    v8_version: str
+    limits: InForce
+    run_ms: float
+    cpu_ms: float
+    peak_memory_bytes: int
+
+
+class Sample(Struct, frozen=True, kw_only=True):
+    """What came of a script on a sample, in the shapes of an execution."""
+
+    status: Literal["succeeded", "failed"]
+    error: Raw | UnsetType = UNSET
+    result: Raw | UnsetType = UNSET
+    logs: Raw
+    receipt: SampleReceipt
+
+
+class Accepted(Struct, frozen=True, kw_only=True):
     """The answer of `POST /scripts/check` for a source that would be taken."""
 
     accepted: bool = True
+    warnings: tuple[Finding, ...] = ()
+    sample: Sample | UnsetType = UNSET
 
 
 class ScriptRef(Struct, frozen=True, kw_only=True):

@@ -11,9 +11,12 @@ from app.http.paging import Page
 from app.http.problems import DatabaseUnavailable
 from app.scripts.model import (
     Accepted,
+    AddedVersion,
     AddVersion,
     Alias,
     CheckBusy,
+    CheckScript,
+    CreatedScript,
     CreateScript,
     DescribeScript,
     InvalidScript,
@@ -86,7 +89,7 @@ CREATE_SCRIPT: Final = documented(
     gives={
         201: Answer(
             description="The script, with its version 1",
-            shape=Script,
+            shape=CreatedScript,
             headers=_LOCATION,
             links={"showScript": {"script": "id"}, "submitRaw": {"script": "id"}},
         )
@@ -96,7 +99,7 @@ CREATE_SCRIPT: Final = documented(
 )
 
 CHECK_SCRIPT: Final = documented(
-    reads=upload_content(AddVersion),
+    reads=upload_content(CheckScript),
     query=FileChoices,
     gives={200: Answer(description="The source would be taken", shape=Accepted)},
     problems=_UPLOAD,
@@ -135,10 +138,10 @@ ADD_VERSION: Final = documented(
     reads=upload_content(AddVersion),
     query=FileChoices,
     gives={
-        201: Answer(description="The new version", shape=Version, headers=_LOCATION),
+        201: Answer(description="The new version", shape=AddedVersion, headers=_LOCATION),
         200: Answer(
             description="The newest version, which has this source and these limits already",
-            shape=Version,
+            shape=AddedVersion,
             headers=_LOCATION,
         ),
     },

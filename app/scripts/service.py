@@ -2,10 +2,11 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 from uuid import UUID
 
 import uuid_utils.compat as uuid
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import asdict
 
 from app.db import Connection
@@ -13,54 +14,55 @@ from app.errors import InvalidRequest
 from app.http.bodies import invalid
 from app.http.paging import Page, decode_cursor, page_of
 from app.resources import Resources
-from app.sandbox.outcomes import Finding
-from app.sandbox.pool import PoolBusy, SandboxUnavailable
 from app.scripts import store
 from app.scripts.model import (
-    MAX_SOURCE_BYTES,
     RESERVED_NAMES,
+    Accepted,
+    AddedVersion,
     AddVersion,
     Alias,
-    CheckBusy,
+    CheckScript,
+    CreatedScript,
     CreateScript,
-    InvalidScript,
     LimitChoice,
     ResolvedVersion,
     Script,
     ScriptArchived,
     ScriptNotFound,
     ScriptRef,
-    SourceTooLarge,
     Version,
     VersionNotFound,
     is_alias,
     is_uuid,
 )
+from app.scripts.samples import try_sample
+from app.scripts.validation import validate
 from app.settings import Settings
 
 
-async def create(resources: Resources, tenant: UUID, request: CreateScript) -> Script:
+async def create(resources: Resources, tenant: UUID, request: CreateScript) -> CreatedScript:
     """Check the source, then store the script with its version 1.
 
     Raises InvalidRequest, SourceTooLarge, InvalidScript, CheckBusy, NameTaken.
     """
     _require_name(request.name)
     require_limits(resources.settings, request.limits)
-    source = await check(resources, tenant, request.source)
+    checked = await validate(resources, tenant=str(tenant), source=request.source)
     script_id = uuid.uuid7()
     async with resources.pool.acquire() as conn, conn.transaction():
         await store.insert_script(
             conn, tenant, script_id, name=request.name, description=request.description
         )
         await store.insert_version(
-            conn, tenant, script_id, source=source, limits=request.limits, note=request.note
+            conn, tenant, script_id, source=checked.source, limits=request.limits, note=request.note
         )
-        return await _read(conn, tenant, script_id)
+        script = await _read(conn, tenant, script_id)
+    return CreatedScript(**_members(script), warnings=checked.warnings)
 
 
 async def add_version(
     resources: Resources, tenant: UUID, script: UUID | str, request: AddVersion
-) -> tuple[Version, bool]:
+) -> tuple[AddedVersion, bool]:
     """Store the next version, and say whether it is new.
 
     The newest version's source and limits again change nothing: that version comes back.
@@ -70,35 +72,39 @@ async def add_version(
     async with resources.pool.acquire() as conn:
         await _read(conn, tenant, script)
     # Checked before the row is locked: user code must not decide how long others wait.
-    source = await check(resources, tenant, request.source)
+    checked = await validate(resources, tenant=str(tenant), source=request.source)
+    source = checked.source
     async with _locked(resources, tenant, script) as (conn, script_id):
         known = await store.newest_is(conn, tenant, script_id, source=source, limits=request.limits)
         if known is not None:
-            return await _version(conn, tenant, script_id, known), False
+            version = await _version(conn, tenant, script_id, known)
+            return AddedVersion(**_members(version), warnings=checked.warnings), False
         number = await store.insert_version(
             conn, tenant, script_id, source=source, limits=request.limits, note=request.note
         )
         await store.update_script(conn, tenant, script_id, description=None, archived=None)
-        return await _version(conn, tenant, script_id, number), True
+        version = await _version(conn, tenant, script_id, number)
+    return AddedVersion(**_members(version), warnings=checked.warnings), True
 
 
-async def check(resources: Resources, tenant: UUID, source: str) -> bytes:
-    """Have V8 compile the source and run its top level, in a sandbox; give it as UTF-8.
+async def check(resources: Resources, tenant: UUID, request: CheckScript) -> Accepted:
+    """Judge a source as an upload would, run it on its sample if it has one; store nothing.
 
-    Raises SourceTooLarge, InvalidScript, CheckBusy.
+    Raises InvalidRequest, SourceTooLarge, InvalidScript, CheckBusy.
     """
-    encoded = source.encode()
-    if len(encoded) > MAX_SOURCE_BYTES:
-        raise SourceTooLarge(
-            f"the source has {len(encoded)} bytes; the limit is {MAX_SOURCE_BYTES}"
-        )
-    try:
-        findings = await resources.sandbox.check(encoded, tenant=str(tenant))
-    except (PoolBusy, SandboxUnavailable) as busy:
-        raise CheckBusy(str(busy), headers={"Retry-After": "1"}) from None
-    if findings:
-        raise InvalidScript(_summary(findings), errors=[asdict(each) for each in findings])
-    return encoded
+    require_limits(resources.settings, request.limits)
+    checked = await validate(resources, tenant=str(tenant), source=request.source)
+    if request.sample is UNSET:
+        return Accepted(warnings=checked.warnings)
+    sample = await try_sample(
+        resources,
+        tenant=str(tenant),
+        source=checked.source,
+        sample=bytes(request.sample),
+        limits=request.limits,
+        seed=request.seed,
+    )
+    return Accepted(warnings=checked.warnings, sample=sample)
 
 
 async def show(resources: Resources, tenant: UUID, script: UUID | str) -> Script:
@@ -275,8 +281,6 @@ def _require_name(name: str) -> None:
         raise invalid("/name", "a name cannot look like an id")
 
 
-def _summary(findings: tuple[Finding, ...]) -> str:
-    first = findings[0]
-    place = "" if first.line is None else f"line {first.line}, column {first.column}: "
-    more = "" if len(findings) == 1 else f" (and {len(findings) - 1} more)"
-    return f"{place}{first.message}{more}"
+def _members(struct: Struct) -> dict[str, Any]:
+    # One level: what is nested stays a struct.
+    return {name: getattr(struct, name) for name in struct.__struct_fields__}

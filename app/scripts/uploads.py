@@ -18,20 +18,23 @@ from app.http.bodies import (
     require_identity_encoding,
 )
 from app.http.openapi import RAW_TEXT, Shape
-from app.scripts.model import MAX_SOURCE_BYTES, AddVersion, CreateScript, InvalidScript
+from app.scripts.model import MAX_SOURCE_BYTES, AddVersion, CheckScript, CreateScript
+from app.scripts.validation import invalid_utf8
 from app.settings import KIB
 
-T = TypeVar("T", CreateScript, AddVersion)
+T = TypeVar("T", CreateScript, AddVersion, CheckScript)
 
 # JSON may write one byte of a source as six (\\u0000), and has its other members.
 MAX_UPLOAD_BYTES = 6 * MAX_SOURCE_BYTES + 64 * KIB
 
 RAW_TYPES = ("text/javascript", "application/javascript", "text/plain")
 
+# A sample is for the JSON form: its bytes are JSON already.
+_NO_TEXTS = ("source", "limits", "sample", "seed")
 _LIMITS = ("wall_ms", "memory_bytes", "max_output_bytes")
 
 
-def upload_content(shape: type[CreateScript | AddVersion]) -> dict[str, Shape]:
+def upload_content(shape: type[CreateScript | AddVersion | CheckScript]) -> dict[str, Shape]:
     """Give what the OpenAPI document says of an upload's body."""
     form = {
         "type": "object",
@@ -108,21 +111,11 @@ def _shaped(shape: type[T], source: bytes, fields: dict[str, str]) -> T:
 
 
 def _texts(shape: type[Struct]) -> tuple[str, ...]:
-    return tuple(name for name in shape.__struct_fields__ if name not in ("source", "limits"))
+    return tuple(name for name in shape.__struct_fields__ if name not in _NO_TEXTS)
 
 
 def _decoded(source: bytes) -> str:
     try:
         return source.decode()
     except UnicodeDecodeError as error:
-        before = source[: error.start].decode()
-        line_start = before.rfind("\n") + 1
-        message = f"byte {error.start} (0x{source[error.start]:02x}) is not UTF-8"
-        finding = {
-            "line": before.count("\n") + 1,
-            "column": len(before[line_start:].encode("utf-16-le")) // 2 + 1,
-            "code": "invalid_utf8",
-            "message": message,
-            "excerpt": None,
-        }
-        raise InvalidScript(message, errors=[finding]) from None
+        raise invalid_utf8(source, error.start) from None

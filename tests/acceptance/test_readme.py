@@ -7,7 +7,7 @@ from typing import Final
 
 import pytest
 
-from app.executions.model import ErrorKind
+from app.failures import ErrorKind
 from tests.acceptance.system import ROOT, System
 from tests.house.readme import Failure, Typed, failures, typed
 

@@ -9,8 +9,9 @@ import uuid_utils.compat as uuid
 
 from app.db import Pool
 from app.executions import claims, store
-from app.executions.model import Claim, ErrorKind, Finish, Limits, PayloadKind, Status
+from app.executions.model import Claim, Finish, Limits, PayloadKind, Status
 from app.executions.payloads import stored_inline
+from app.failures import ErrorKind
 from app.scripts import store as scripts
 from app.scripts.model import LimitChoice
 from app.tenants.model import DEFAULT_TENANT as TENANT

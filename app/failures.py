@@ -1,0 +1,102 @@
+"""Why a run has no result, as clients read it: from the sandbox's outcomes to error documents."""
+
+import json
+from enum import StrEnum
+from typing import assert_never
+
+from msgspec import Struct
+
+from app.sandbox.outcomes import (
+    Crashed,
+    InvalidInput,
+    InvalidResult,
+    Outcome,
+    OutOfMemory,
+    OutputTooLarge,
+    Report,
+    ScriptError,
+    Succeeded,
+    Threw,
+    TimedOut,
+    UnsettledPromise,
+)
+
+
+class ErrorKind(StrEnum):
+    """Why an execution failed (docs/ARCHITECTURE.md has a line on each)."""
+
+    SCRIPT_ERROR = "script_error"
+    TIMEOUT = "timeout"
+    OUT_OF_MEMORY = "out_of_memory"
+    INVALID_INPUT = "invalid_input"
+    INVALID_RESULT = "invalid_result"
+    OUTPUT_TOO_LARGE = "output_too_large"
+    UNSETTLED_PROMISE = "unsettled_promise"
+    SANDBOX_CRASH = "sandbox_crash"
+    WORKER_LOST = "worker_lost"
+
+
+class Failure(Struct, frozen=True):
+    """An error document that is not written yet."""
+
+    kind: ErrorKind
+    message: str
+    more: dict[str, object]
+
+    def document(self) -> bytes:
+        """Write it."""
+        return error_document(self.kind, self.message, **self.more)
+
+
+def error_document(kind: ErrorKind, message: str, **more: object) -> bytes:
+    """Write an error as ASCII JSON: what user code says survives, whatever characters it has."""
+    present = {name: value for name, value in more.items() if value is not None}
+    return json.dumps({"kind": kind, "message": message, **present}).encode("ascii")
+
+
+def failure_of(outcome: Outcome) -> Failure | None:  # noqa: PLR0911 - one line an outcome
+    """Say why there is no result; None when there is one."""
+    match outcome:
+        case Succeeded():
+            return None
+        case Threw(error=error):
+            return Failure(ErrorKind.SCRIPT_ERROR, error.message, _places(error))
+        case TimedOut(limit_ms=limit_ms):
+            message = f"the script ran longer than its limit of {limit_ms} ms"
+            return Failure(ErrorKind.TIMEOUT, message, {"limit_ms": limit_ms})
+        case OutOfMemory(limit_bytes=limit_bytes):
+            message = f"the script needed more memory than its limit of {limit_bytes} bytes"
+            return Failure(ErrorKind.OUT_OF_MEMORY, message, {"limit_bytes": limit_bytes})
+        case InvalidInput(message=message, byte_offset=byte_offset):
+            return Failure(ErrorKind.INVALID_INPUT, message, {"byte_offset": byte_offset})
+        case InvalidResult(message=message):
+            return Failure(ErrorKind.INVALID_RESULT, message, {})
+        case OutputTooLarge(limit_bytes=limit_bytes):
+            message = f"the result is larger than its limit of {limit_bytes} bytes"
+            return Failure(ErrorKind.OUTPUT_TOO_LARGE, message, {"limit_bytes": limit_bytes})
+        case UnsettledPromise():
+            message = "process returned a promise that nothing can settle any more"
+            return Failure(ErrorKind.UNSETTLED_PROMISE, message, {})
+        case Crashed():
+            # What V8 said in dying stays in the service's log: it is the operator's.
+            message = "the sandbox died twice without evidence of a limit"
+            return Failure(ErrorKind.SANDBOX_CRASH, message, {})
+        case _:
+            assert_never(outcome)
+
+
+def _places(error: ScriptError) -> dict[str, object]:
+    return {
+        "name": error.name,
+        "line": error.line,
+        "column": error.column,
+        "excerpt": error.excerpt,
+        "stack": error.stack or None,
+    }
+
+
+def logs_document(report: Report) -> bytes:
+    """Write the captured console as ASCII JSON."""
+    lines = [{"level": line.level, "text": line.text} for line in report.logs]
+    document = {"lines": lines, "lines_dropped": report.lines_dropped}
+    return json.dumps(document).encode("ascii")

@@ -1,0 +1,106 @@
+"""What is found in a source: the codes, stable, and where each finding points."""
+
+from enum import StrEnum
+from typing import Final
+
+from msgspec import Struct
+
+
+class Code(StrEnum):
+    """Every code of a finding; `MEANINGS` has a line on each. Codes never change."""
+
+    SYNTAX_ERROR = "syntax_error"
+    INVALID_UTF8 = "invalid_utf8"
+    NUL_CHARACTER = "nul_character"
+    NO_PROCESS = "no_process"
+    PROCESS_NOT_CALLABLE = "process_not_callable"
+    PROCESS_TAKES_NO_PARAMETER = "process_takes_no_parameter"
+    PROCESS_IS_GENERATOR = "process_is_generator"
+    PROCESS_IS_CLASS = "process_is_class"
+    IMPORT = "import"
+    EXPORT = "export"
+    REQUIRE = "require"
+    DYNAMIC_IMPORT = "dynamic_import"
+    TOP_LEVEL_THREW = "top_level_threw"
+    TOP_LEVEL_TIMEOUT = "top_level_timeout"
+    TOP_LEVEL_OUT_OF_MEMORY = "top_level_out_of_memory"
+    SANDBOX_CRASH = "sandbox_crash"
+
+    UNKNOWN_NAME = "unknown_name"
+    UNDECLARED_ASSIGNMENT = "undeclared_assignment"
+    CODE_FROM_STRING = "code_from_string"
+    NO_RETURN = "no_return"
+    STRUCTURE_NOT_CHECKED = "structure_not_checked"
+    MORE_FINDINGS = "more_findings"
+
+    @property
+    def is_warning(self) -> bool:
+        """Say whether a source is taken in spite of it."""
+        return self in _WARNINGS
+
+
+_WARNINGS: Final = frozenset(
+    (
+        Code.UNKNOWN_NAME,
+        Code.UNDECLARED_ASSIGNMENT,
+        Code.CODE_FROM_STRING,
+        Code.NO_RETURN,
+        Code.STRUCTURE_NOT_CHECKED,
+        Code.MORE_FINDINGS,
+    )
+)
+
+MEANINGS: Final = {
+    Code.SYNTAX_ERROR: "V8 cannot compile the source",
+    Code.INVALID_UTF8: "the source is not UTF-8",
+    Code.NUL_CHARACTER: "the source holds a NUL character",
+    Code.NO_PROCESS: "there is no `process` at the top level",
+    Code.PROCESS_NOT_CALLABLE: "`process` is not a function",
+    Code.PROCESS_TAKES_NO_PARAMETER: "`process` takes no parameter, so the data cannot reach it",
+    Code.PROCESS_IS_GENERATOR: "`process` is a generator: a call runs none of it",
+    Code.PROCESS_IS_CLASS: "`process` is a class: it cannot be called without `new`",
+    Code.IMPORT: "`import`: a script is one file, without modules",
+    Code.EXPORT: "`export`: a script is one file, without modules",
+    Code.REQUIRE: "`require(…)`: a script is one file, without modules",
+    Code.DYNAMIC_IMPORT: "`import(…)`: it always rejects in the sandbox",
+    Code.TOP_LEVEL_THREW: "the code around `process` threw",
+    Code.TOP_LEVEL_TIMEOUT: "the code around `process` did not end in a second",
+    Code.TOP_LEVEL_OUT_OF_MEMORY: "the code around `process` took too much memory",
+    Code.SANDBOX_CRASH: "the sandbox died with the code around `process`",
+    Code.UNKNOWN_NAME: "a name that neither the source nor the sandbox has (`fetch`, `Buffer`, …)",
+    Code.UNDECLARED_ASSIGNMENT: "an assignment to a variable that is declared nowhere",
+    Code.CODE_FROM_STRING: "`eval` or `new Function`: both throw in the sandbox",
+    Code.NO_RETURN: "`process` returns no value anywhere",
+    Code.STRUCTURE_NOT_CHECKED: "reading the structure took too long; only V8 has checked it",
+    Code.MORE_FINDINGS: "there are more findings than the hundred that are given",
+}
+
+
+class Place(Struct, frozen=True, kw_only=True):
+    """A place in the source: 1-based, the column in UTF-16 units; its line, and a caret."""
+
+    line: int
+    column: int
+    excerpt: str
+
+
+class Found(Struct, frozen=True, kw_only=True):
+    """One finding of the rules."""
+
+    code: Code
+    message: str
+    place: Place
+
+
+class Reading(Struct, frozen=True, kw_only=True):
+    """What the rules say about a source.
+
+    `process` is where the source binds `process` at its top level; None where it does not,
+    as far as can be seen. `sound` says that the whole source could be read, `cut` that there
+    were more findings than are given.
+    """
+
+    findings: tuple[Found, ...]
+    process: Place | None
+    sound: bool
+    cut: bool

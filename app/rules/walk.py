@@ -1,0 +1,434 @@
+"""Walk a source's tree once, and note what the rules need. No recursion: depth is the user's."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import Final
+
+import tree_sitter_javascript
+from tree_sitter import Language, Node, Parser, Tree, TreeCursor
+
+from app.rules.findings import Code
+from app.rules.names import NODE_PROCESS_MEMBERS
+from app.rules.scopes import Names, Scope, Use
+
+_LANGUAGE: Final = Language(tree_sitter_javascript.language())
+
+_GENERATORS: Final = frozenset(("generator_function_declaration", "generator_function"))
+_FUNCTION_DECLARATIONS: Final = frozenset(
+    ("function_declaration", "generator_function_declaration")
+)
+FUNCTIONS: Final = (
+    _FUNCTION_DECLARATIONS
+    | _GENERATORS
+    | {"function_expression", "arrow_function", "method_definition"}
+)
+_CLASSES: Final = frozenset(("class_declaration", "class"))
+_BLOCKS: Final = frozenset(
+    ("statement_block", "catch_clause", "for_statement", "for_in_statement", "switch_body")
+)
+_PATTERNS: Final = frozenset(("object_pattern", "array_pattern", "rest_pattern"))
+_NAMES: Final = frozenset(
+    (
+        "identifier",
+        "shorthand_property_identifier",
+        "shorthand_property_identifier_pattern",
+    )
+)
+# Nothing in these is of interest.
+_LEAVES: Final = frozenset(("number", "comment", "string", "property_identifier", "regex"))
+_SPECIAL_CALLS: Final = frozenset(("require", "eval", "Function"))
+_GLOBAL_OBJECTS: Final = frozenset((b"globalThis", b"this"))
+_MAX_PARENTHESES: Final = 20
+_MAX_PATTERN_BYTES: Final = 4_096
+
+
+class Mode(Enum):
+    """What a name at some place means."""
+
+    READ = auto()
+    DECLARE = auto()
+    DECLARE_VAR = auto()
+    WRITE = auto()
+    PROBE = auto()
+    IGNORE = auto()
+    INHERIT = auto()
+
+
+# What a name means below a node of some kind, all fields alike.
+_MODES: Final = {
+    **dict.fromkeys(_PATTERNS, Mode.INHERIT),
+    **dict.fromkeys(("unary_expression", "parenthesized_expression"), Mode.INHERIT),
+    **dict.fromkeys(("import_statement", "import_clause", "import_specifier"), Mode.DECLARE),
+    **dict.fromkeys(("namespace_import", "named_imports", "formal_parameters"), Mode.DECLARE),
+    **dict.fromkeys(("lexical_declaration", "using_declaration"), Mode.DECLARE),
+    "variable_declaration": Mode.DECLARE_VAR,
+    "export_specifier": Mode.IGNORE,
+}
+# And where the field decides.
+_FIELD_MODES: Final[dict[tuple[str, str | None], Mode]] = {
+    ("assignment_pattern", "left"): Mode.INHERIT,
+    ("object_assignment_pattern", "left"): Mode.INHERIT,
+    ("pair_pattern", "value"): Mode.INHERIT,
+    ("for_in_statement", "left"): Mode.INHERIT,
+    ("variable_declarator", "name"): Mode.INHERIT,
+    ("assignment_expression", "left"): Mode.WRITE,
+    ("arrow_function", "parameter"): Mode.DECLARE,
+    ("catch_clause", "parameter"): Mode.DECLARE,
+    **{(kind, "name"): Mode.IGNORE for kind in (*FUNCTIONS, *_CLASSES)},
+}
+_FIELDED: Final = frozenset(kind for kind, _ in _FIELD_MODES)
+
+
+@dataclass(slots=True)
+class Function:
+    """What is noted of a function while it is walked through."""
+
+    node_start: int
+    is_arrow: bool
+    parameters: int = 0
+    parameters_at: int | None = None
+    uses_arguments: bool = False
+    returns_value: bool = False
+
+
+@dataclass(slots=True)
+class Binding:
+    """One top-level place that gives `process` its value."""
+
+    offset: int
+    value: Node | None
+    function: Function | None = None
+
+
+@dataclass(slots=True)
+class Notes:
+    """What a walk gives."""
+
+    root: Node
+    names: Names = field(default_factory=Names)
+    modules: list[tuple[Code, int]] = field(default_factory=list)
+    bindings: list[Binding] = field(default_factory=list)
+    # `process` gets a value somewhere that the top level does not show.
+    bound_elsewhere: bool = False
+    # A name is written with escapes (`\u0061`): names cannot be told apart by their letters.
+    has_escapes: bool = False
+
+
+@dataclass(slots=True)
+class _Frame:
+    kind: str
+    mode: Mode
+    outer_scope: Scope | None
+    is_function: bool
+
+
+def parse(source: bytes) -> Tree:
+    """Parse a source. Any bytes have a tree; what cannot be read is an ERROR in it."""
+    return Parser(_LANGUAGE).parse(source)
+
+
+def walk(tree: Tree, source: bytes) -> Notes:
+    """Note names, functions and bindings of `process`."""
+    walker = _Walker(tree, source)
+    walker.walk(tree.walk())
+    return walker.notes
+
+
+class _Walker:
+    def __init__(self, tree: Tree, source: bytes) -> None:
+        self.notes = Notes(tree.root_node)
+        self._names = self.notes.names
+        self._source = source
+        self._frames = [_Frame("", Mode.READ, None, is_function=False)]
+        self._functions: list[Function] = []
+        self._wanted: dict[tuple[int, int], Binding] = {}
+        self._errors = 0
+        self._withs = 0
+
+    def walk(self, cursor: TreeCursor) -> None:
+        """Visit every node that is not punctuation, parents first."""
+        while True:
+            node = cursor.node
+            if node is not None and node.is_named and self._enter(node, cursor):
+                continue
+            while not cursor.goto_next_sibling():
+                if not cursor.goto_parent():
+                    return
+                self._leave()
+
+    def _enter(self, node: Node, cursor: TreeCursor) -> bool:
+        """Visit a node; True when the cursor went down to its first child."""
+        kind = node.type
+        parent = self._frames[-1]
+        mode = self._mode(parent, cursor)
+        if kind in _NAMES:
+            self._name(node, mode)
+            return False
+        self._count_parameter(parent, kind)
+        if kind in _LEAVES:
+            return False
+        frame = _Frame(kind, mode, None, is_function=False)
+        self._note(node, kind, frame)
+        if not cursor.goto_first_child():
+            self._undo(frame)
+            return False
+        self._frames.append(frame)
+        return True
+
+    def _leave(self) -> None:
+        self._undo(self._frames.pop())
+
+    def _undo(self, frame: _Frame) -> None:
+        if frame.outer_scope is not None:
+            self._names.scope = frame.outer_scope
+        if frame.is_function:
+            self._functions.pop()
+        if frame.kind == "ERROR":
+            self._errors -= 1
+        if frame.kind == "with_statement":
+            self._withs -= 1
+
+    def _mode(self, parent: _Frame, cursor: TreeCursor) -> Mode:
+        """Say what a name means here, by its parent and its field in it."""
+        kind = parent.kind
+        if kind in _FIELDED:
+            mode = _FIELD_MODES.get((kind, cursor.field_name), Mode.READ)
+        else:
+            mode = _MODES.get(kind, Mode.READ)
+        return parent.mode if mode is Mode.INHERIT else mode
+
+    def _note(self, node: Node, kind: str, frame: _Frame) -> None:
+        """Take note of a node that is not a name."""
+        note = _NOTES.get(kind)
+        if note is not None:
+            note(self, node, frame)
+
+    def note_block(self, node: Node, frame: _Frame) -> None:
+        if frame.kind == "for_in_statement":
+            frame.mode = _mode_of_loop(node)
+        frame.outer_scope = self._names.enter(is_function=frame.kind == "class_static_block")
+
+    def note_parameters(self, node: Node, _: _Frame) -> None:
+        if self._functions:
+            self._functions[-1].parameters_at = node.start_byte
+
+    def note_return(self, node: Node, _: _Frame) -> None:
+        if self._functions and node.named_child_count > 0:
+            self._functions[-1].returns_value = True
+
+    def note_unary(self, node: Node, frame: _Frame) -> None:
+        operator = node.child_by_field_name("operator")
+        is_typeof = operator is not None and operator.type == "typeof"
+        frame.mode = Mode.PROBE if is_typeof else Mode.READ
+
+    def note_module(self, node: Node, frame: _Frame) -> None:
+        if not self._errors:
+            code = Code.IMPORT if frame.kind == "import_statement" else Code.EXPORT
+            self.notes.modules.append((code, node.start_byte))
+
+    def note_error(self, _: Node, __: _Frame) -> None:
+        self._errors += 1
+
+    def note_with(self, _: Node, __: _Frame) -> None:
+        self._withs += 1
+
+    def _name(self, node: Node, mode: Mode) -> None:
+        parent = self._frames[-1]
+        self._count_parameter(parent, "identifier")
+        if parent.kind == "arrow_function" and mode is Mode.DECLARE and self._functions:
+            self._functions[-1].parameters += 1
+            self._functions[-1].parameters_at = node.start_byte
+        name = self._text(node)
+        if self._errors:
+            self._names.doubtful.add(name)
+        match mode:
+            case Mode.DECLARE:
+                self._names.declare(name)
+            case Mode.DECLARE_VAR:
+                self._names.declare(name, in_function=True)
+            case Mode.PROBE:
+                self._names.probed.add(name)
+            case Mode.WRITE:
+                self._use(self._names.writes, name, node)
+            case Mode.READ:
+                if name == "arguments":
+                    self._arguments()
+                else:
+                    self._use(self._names.reads, name, node)
+            case Mode.IGNORE:
+                pass
+
+    def _use(self, uses: list[Use], name: str, node: Node) -> None:
+        # Inside `with`, a name may be a property of anything.
+        if not self._withs and not self._errors:
+            uses.append(Use(name, node.start_byte, self._names.scope))
+
+    def _arguments(self) -> None:
+        for function in reversed(self._functions):
+            if not function.is_arrow:
+                function.uses_arguments = True
+                return
+
+    def _count_parameter(self, parent: _Frame, kind: str) -> None:
+        if parent.kind == "formal_parameters" and kind != "comment" and self._functions:
+            self._functions[-1].parameters += 1
+
+    def note_function(self, node: Node, frame: _Frame) -> None:
+        name = node.child_by_field_name("name")
+        kind = frame.kind
+        declares = kind in _FUNCTION_DECLARATIONS and name is not None
+        if declares and name is not None:
+            # In sloppy code a function in a block is a var of the function around it too.
+            self._names.declare(self._text(name))
+            self._names.declare(self._text(name), in_function=True)
+            if self._text(name) == "process" and self._at_top_level():
+                self._bind(name.start_byte, node)
+        frame.outer_scope = self._names.enter(is_function=True)
+        frame.is_function = True
+        if not declares and name is not None and kind != "method_definition":
+            self._names.declare(self._text(name))
+        function = Function(node.start_byte, is_arrow=kind == "arrow_function")
+        self._functions.append(function)
+        binding = self._wanted.get((node.start_byte, node.end_byte))
+        if binding is not None and binding.function is None:
+            binding.function = function
+
+    def note_class(self, node: Node, frame: _Frame) -> None:
+        name = node.child_by_field_name("name")
+        if name is not None and frame.kind == "class_declaration":
+            self._names.declare(self._text(name))
+            if self._text(name) == "process" and self._at_top_level():
+                self._bind(name.start_byte, node)
+        frame.outer_scope = self._names.enter(is_function=False)
+        if name is not None:
+            self._names.declare(self._text(name))
+
+    def note_declarator(self, node: Node, _: _Frame) -> None:
+        name = node.child_by_field_name("name")
+        if name is None or self._frames[-1].kind not in (
+            "lexical_declaration",
+            "variable_declaration",
+        ):
+            return
+        at_top = self._at_top_level(below=1)
+        if name.type == "identifier" and self._text(name) == "process":
+            value = node.child_by_field_name("value")
+            if at_top and value is not None:
+                self._bind(name.start_byte, value)
+            elif not at_top and self._frames[-1].kind == "variable_declaration":
+                self.notes.bound_elsewhere = True
+        elif at_top and name.type in _PATTERNS:
+            # `const { process } = …`: what comes out of it is V8's to see.
+            self.notes.bound_elsewhere |= self._may_name_process(name)
+
+    def note_assignment(self, node: Node, _: _Frame) -> None:
+        left = node.child_by_field_name("left")
+        right = node.child_by_field_name("right")
+        if left is None or right is None:
+            return
+        target = left
+        if left.type == "member_expression":
+            holder, member = (
+                left.child_by_field_name("object"),
+                left.child_by_field_name("property"),
+            )
+            # By kind first: the text of a long chain is long at each of its links.
+            if holder is None or member is None or holder.type not in ("identifier", "this"):
+                return
+            if self._bytes(holder) == b"process":
+                self._names.process_members.add(self._text(member))
+                return
+            if self._bytes(holder) not in _GLOBAL_OBJECTS:
+                return
+            self._names.declare_at_top(self._text(member))
+            target = member
+        elif left.type in _PATTERNS:
+            self.notes.bound_elsewhere |= self._may_name_process(left)
+            return
+        if (
+            target.type in ("identifier", "property_identifier")
+            and self._bytes(target) == b"process"
+        ):
+            self._rebind(target, right)
+
+    def _rebind(self, target: Node, right: Node) -> None:
+        if self._frames[-1].kind == "expression_statement" and self._at_top_level(below=1):
+            self._bind(target.start_byte, right)
+        else:
+            self.notes.bound_elsewhere = True
+
+    def note_call(self, node: Node, frame: _Frame) -> None:
+        is_call = frame.kind == "call_expression"
+        callee = node.child_by_field_name("function" if is_call else "constructor")
+        if callee is None or self._errors:
+            return
+        if callee.type == "import":
+            self.notes.modules.append((Code.DYNAMIC_IMPORT, node.start_byte))
+        elif callee.type == "identifier" and self._text(callee) in _SPECIAL_CALLS:
+            self._use(self._names.calls, self._text(callee), callee)
+
+    def note_member(self, node: Node, _: _Frame) -> None:
+        holder = node.child_by_field_name("object")
+        member = node.child_by_field_name("property")
+        if holder is None or member is None or holder.type != "identifier" or self._errors:
+            return
+        if self._bytes(holder) == b"process" and self._text(member) in NODE_PROCESS_MEMBERS:
+            use = Use("process", node.start_byte, self._names.scope)
+            self._names.node_members.append((self._text(member), use))
+
+    def _at_top_level(self, below: int = 0) -> bool:
+        """Say whether the node's parent, or the one `below` it, is the program itself."""
+        frame = self._frames[-1 - below]
+        if frame.kind == "export_statement":
+            frame = self._frames[-2 - below]
+        return frame.kind == "program"
+
+    def _bind(self, offset: int, value: Node) -> None:
+        for _ in range(_MAX_PARENTHESES):
+            inner = value.named_child(0) if value.type == "parenthesized_expression" else None
+            if inner is None:
+                break
+            value = inner
+        binding = Binding(offset, value)
+        self.notes.bindings.append(binding)
+        if value.type in FUNCTIONS:
+            self._wanted[(value.start_byte, value.end_byte)] = binding
+
+    def _may_name_process(self, pattern: Node) -> bool:
+        # Patterns nest, and each is looked through whole: only so far.
+        size = pattern.end_byte - pattern.start_byte
+        return size > _MAX_PATTERN_BYTES or b"process" in self._bytes(pattern)
+
+    def _bytes(self, node: Node) -> bytes:
+        return self._source[node.start_byte : node.end_byte]
+
+    def _text(self, node: Node) -> str:
+        text = self._bytes(node)
+        if b"\\" in text:
+            self.notes.has_escapes = True
+        return text.decode("utf-8", "replace")
+
+
+_NOTES: Final[dict[str, Callable[[_Walker, Node, _Frame], None]]] = {
+    **dict.fromkeys(FUNCTIONS, _Walker.note_function),
+    **dict.fromkeys(_CLASSES, _Walker.note_class),
+    **dict.fromkeys((*_BLOCKS, "class_static_block"), _Walker.note_block),
+    **dict.fromkeys(("call_expression", "new_expression"), _Walker.note_call),
+    **dict.fromkeys(("import_statement", "export_statement"), _Walker.note_module),
+    "variable_declarator": _Walker.note_declarator,
+    "assignment_expression": _Walker.note_assignment,
+    "member_expression": _Walker.note_member,
+    "formal_parameters": _Walker.note_parameters,
+    "return_statement": _Walker.note_return,
+    "unary_expression": _Walker.note_unary,
+    "with_statement": _Walker.note_with,
+    "ERROR": _Walker.note_error,
+}
+
+
+def _mode_of_loop(node: Node) -> Mode:
+    kind = node.child_by_field_name("kind")
+    if kind is None:
+        return Mode.WRITE
+    return Mode.DECLARE_VAR if kind.type == "var" else Mode.DECLARE

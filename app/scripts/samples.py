@@ -1,0 +1,108 @@
+"""Run a script on a sample, at once and in this process's own sandbox; keep nothing."""
+
+import hashlib
+import secrets
+import time
+from collections.abc import AsyncIterator
+
+from msgspec import Raw
+
+from app.failures import failure_of, logs_document
+from app.resources import Resources
+from app.sandbox.outcomes import Crashed, Job, Limits, Report
+from app.sandbox.pool import PoolBusy, SandboxUnavailable
+from app.scripts.model import (
+    MAX_SEED,
+    CheckBusy,
+    Content,
+    InForce,
+    LimitChoice,
+    Sample,
+    SampleReceipt,
+)
+from app.settings import MIB, Settings
+
+_MAX_OUTPUT_BYTES = 1 * MIB
+
+
+async def try_sample(
+    resources: Resources,
+    *,
+    tenant: str,
+    source: bytes,
+    sample: bytes,
+    limits: LimitChoice,
+    seed: int | None,
+) -> Sample:
+    """Run a source on a sample, as an execution would run it. Raises CheckBusy.
+
+    Limits may be lower than an execution's defaults, never higher: other uploads wait.
+    """
+    in_force = _limits(resources.settings, limits)
+    job = Job(
+        tenant=tenant,
+        source=source,
+        seed=secrets.randbelow(MAX_SEED + 1) if seed is None else seed,
+        clock_ms=time.time_ns() // 1_000_000,
+        limits=Limits(
+            wall_ms=in_force.wall_ms,
+            memory_bytes=in_force.memory_bytes,
+            output_bytes=in_force.max_output_bytes,
+        ),
+    )
+    report, output = await _run(resources, job, sample)
+    if isinstance(report.outcome, Crashed):
+        # As for executions: a death without evidence of a limit gets one more try.
+        report, output = await _run(resources, job, sample)
+    failure = failure_of(report.outcome)
+    receipt = SampleReceipt(
+        source=_content(source),
+        input=_content(sample),
+        output=_content(output) if failure is None else None,
+        seed=job.seed,
+        clock_ms=job.clock_ms,
+        v8_version=resources.sandbox.v8_version,
+        limits=in_force,
+        run_ms=report.usage.run_ms,
+        cpu_ms=report.usage.cpu_ms,
+        peak_memory_bytes=report.usage.peak_memory_bytes,
+    )
+    logs = Raw(logs_document(report))
+    if failure is None:
+        return Sample(status="succeeded", result=Raw(output), logs=logs, receipt=receipt)
+    return Sample(status="failed", error=Raw(failure.document()), logs=logs, receipt=receipt)
+
+
+async def _run(resources: Resources, job: Job, sample: bytes) -> tuple[Report, bytes]:
+    output = bytearray()
+
+    async def sink(chunk: bytes) -> None:
+        output.extend(chunk)
+
+    try:
+        report = await resources.sandbox.run(job, payload=_once(sample), sink=sink)
+    except (PoolBusy, SandboxUnavailable) as busy:
+        raise CheckBusy(str(busy), headers={"Retry-After": "1"}) from None
+    return report, bytes(output)
+
+
+def _limits(settings: Settings, asked: LimitChoice) -> InForce:
+    return InForce(
+        wall_ms=min(asked.wall_ms or settings.default_wall_ms, settings.default_wall_ms),
+        memory_bytes=min(
+            asked.memory_bytes or settings.default_memory_bytes, settings.default_memory_bytes
+        ),
+        max_output_bytes=min(
+            asked.max_output_bytes or _MAX_OUTPUT_BYTES,
+            settings.max_output_bytes,
+            _MAX_OUTPUT_BYTES,
+        ),
+    )
+
+
+def _content(what: bytes) -> Content:
+    return Content(sha256=hashlib.sha256(what).hexdigest(), bytes=len(what))
+
+
+async def _once(what: bytes) -> AsyncIterator[bytes]:
+    yield what
