@@ -177,9 +177,9 @@ def _expect_that_work_waits_for_a_worker(composed: Composed) -> None:
     location = accepted.headers["Location"]
     assert composed.get(location)["status"] == "queued"
 
-    composed.run("start", "worker")
+    composed.run("up")
     composed.run("kill", "--signal", "SIGKILL", "worker")
-    composed.run("start", "worker")
+    composed.run("up")
 
     for _ in until("the execution has finished"):
         execution = composed.get(location)
