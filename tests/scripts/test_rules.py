@@ -1,0 +1,116 @@
+"""The rules on generated texts: they never fail, and point into the source."""
+
+from hypothesis import given, settings, strategies as st
+
+from app.rules.judge import MAX_FINDINGS, judge
+from app.rules.names import SANDBOX_NAMES
+from app.rules.places import Places
+from app.sandbox.pool import PoolConfig, open_pool
+from tests.sandbox.runs import run
+
+TOKENS = st.sampled_from(
+    [
+        "function",
+        "process",
+        "class",
+        "=>",
+        "(",
+        ")",
+        "{",
+        "}",
+        "[",
+        "]",
+        ",",
+        ";",
+        ".",
+        "...",
+        "=",
+        "*",
+        "async",
+        "await",
+        "let",
+        "const",
+        "var",
+        "typeof",
+        "new",
+        "import",
+        "export",
+        "require('x')",
+        "eval",
+        "return",
+        "throw",
+        "try",
+        "catch",
+        "with",
+        "for",
+        "of",
+        "in",
+        "if",
+        "`",
+        "${",
+        "'a'",
+        "/*",
+        "//",
+        "globalThis",
+        "arguments",
+        "x",
+        "fetch",
+        "\\u0061",
+        "\r\n",
+        "\n",
+        "\t",
+        "\u2028",
+        "😀",
+        "\ufeff",
+        "\x00",
+        "#!",
+        "/",
+        "@",
+    ]
+)
+SOURCES = st.lists(TOKENS, max_size=40).map(" ".join) | st.text(max_size=60)
+
+
+@settings(deadline=None)
+@given(SOURCES)
+def test_any_text_is_judged_and_findings_point_into_it(source: str) -> None:
+    reading = judge(source.encode("utf-8", "surrogatepass"))
+
+    lines = source.replace("\r\n", "\n").replace("\r", "\n").replace("\u2028", "\n")
+    texts = lines.replace("\u2029", "\n").split("\n")
+    assert len(reading.findings) <= MAX_FINDINGS
+    for finding in reading.findings:
+        text = texts[finding.place.line - 1]
+        units = len(text.encode("utf-16-le", "surrogatepass")) // 2
+        assert 1 <= finding.place.column <= units + 1
+
+
+@settings(deadline=None)
+@given(st.text(st.characters(exclude_categories=["Cs"])), st.data())
+def test_the_caret_stands_under_the_place(source: str, data: st.DataObject) -> None:
+    offset = data.draw(st.integers(0, len(source)))
+    place = Places(source.encode()).at(len(source[:offset].encode()))
+
+    shown, caret = place.excerpt.split("\n")
+    assert caret.endswith("^")
+    assert set(caret[:-1]) <= {" ", "\t"}
+    ahead = source[offset : offset + 1]
+    if ahead and ahead not in "\r\n\u2028\u2029":
+        assert shown[len(caret) - 1] == ahead
+
+
+async def test_the_names_of_the_sandbox_are_those_that_a_cell_has() -> None:
+    source = (
+        "const process = _ => [globalThis, Object.prototype].flatMap(Object.getOwnPropertyNames)"
+    )
+    async with open_pool(PoolConfig(cells=1, warm=1)) as pool:
+        names = (await run(pool, source)).value
+
+    assert isinstance(names, list)
+    assert set(names) == SANDBOX_NAMES
+
+
+def test_deep_nesting_is_read() -> None:
+    for source in ("[" * 100_000 + "]" * 100_000, "{" * 100_000 + "fetch(1)" + "}" * 100_000):
+        codes = [finding.code for finding in judge(source.encode()).findings]
+        assert codes[0] == "no_process"
