@@ -139,7 +139,7 @@ class Finding(Struct, frozen=True, kw_only=True):
     """One thing that is wrong with an uploaded source; positions as in ScriptError.
 
     `code` is stable: `syntax_error`, `no_process`, `process_not_callable`,
-    `top_level_threw`, `top_level_timeout`, `top_level_out_of_memory`, `sandbox_crash`.
+    `top_level_threw`, `top_level_timeout`, `top_level_out_of_memory`.
     """
 
     line: int | None

@@ -88,8 +88,8 @@ def classify(evidence: Evidence, *, limits: Limits, source: bytes) -> Outcome:
     return _from_death(evidence, limits)
 
 
-def to_finding(outcome: Outcome, verdict: CellVerdict | None) -> Finding:
-    """Render the outcome of a check that did not accept."""
+def to_finding(outcome: Threw | TimedOut | OutOfMemory, verdict: CellVerdict | None) -> Finding:
+    """Render what a check refuses a source for."""
     match outcome:
         case Threw(error=error):
             code = verdict.code if verdict is not None and verdict.code else "top_level_threw"
@@ -107,10 +107,6 @@ def to_finding(outcome: Outcome, verdict: CellVerdict | None) -> Finding:
             return _finding(
                 "top_level_out_of_memory", f"the top-level code took over {limit} bytes"
             )
-        case Crashed(detail=detail):
-            return _finding("sandbox_crash", detail)
-        case Succeeded() | InvalidInput() | InvalidResult() | OutputTooLarge() | UnsettledPromise():
-            return _finding("sandbox_crash", "the cell answered a check with a run's verdict")
         case _:
             assert_never(outcome)
 

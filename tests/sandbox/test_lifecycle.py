@@ -103,6 +103,29 @@ async def test_a_killed_zygote_is_replaced(pool: SandboxPool) -> None:
     assert (await run(pool, ECHO)).output == b"null"
 
 
+async def kill_zygote_at_work() -> None:
+    await until(lambda: bool(busy_cells()))
+    (zygote,) = zygotes()
+    zygote.kill()
+    await until(lambda: not zygote.is_running())
+
+
+async def test_a_check_is_repeated_when_the_sandbox_dies(pool: SandboxPool) -> None:
+    checking = asyncio.create_task(pool.check(b"while (true);", tenant="t", wall_ms=8_000))
+    await kill_zygote_at_work()
+    assert [finding.code for finding in await checking] == ["top_level_timeout"]
+
+
+async def test_a_check_does_not_blame_the_source_when_the_sandbox_dies_twice(
+    pool: SandboxPool,
+) -> None:
+    checking = asyncio.create_task(pool.check(b"while (true);", tenant="t", wall_ms=60_000))
+    await kill_zygote_at_work()
+    await kill_zygote_at_work()
+    with pytest.raises(SandboxUnavailable, match="died in a check"):
+        await checking
+
+
 @pytest.mark.parametrize("spare", [0, 2])
 async def test_a_fork_that_fails_costs_no_other_run(pool: SandboxPool, spare: int) -> None:
     running = asyncio.create_task(run(pool, ENDLESS, wall_ms=300_000))
