@@ -86,10 +86,9 @@ async def converse(
         account = await _await_exit(cell)
     finally:
         talk.stop_clock()
-        if not feeder.done():
-            feeder.cancel()
-        with suppress(asyncio.CancelledError, Exception):
-            await feeder
+        feeder.cancel()
+        # `wait` raises for a cancellation of this run only, not for what became of the feeder.
+        await asyncio.wait([feeder])
     return talk.conclude(account, ready)
 
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Final
 
 from msgspec import Struct
@@ -133,14 +133,16 @@ class SandboxPool:
     async def close(self) -> None:
         """Kill the zygote and every cell."""
         self._closed = True
-        if self._refill is not None:
-            self._refill.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._refill
-        while self._idle:
-            self._idle.pop()[1].close()
-        if self._spawner is not None:
-            self._spawner.close()
+        try:
+            if self._refill is not None:
+                self._refill.cancel()
+                # `wait` raises for a cancellation of its caller only.
+                await asyncio.wait([self._refill])
+        finally:
+            while self._idle:
+                self._idle.pop()[1].close()
+            if self._spawner is not None:
+                self._spawner.close()
 
     async def _do(
         self, job: Job, *, mode: str, payload: AsyncIterable[bytes], sink: Sink

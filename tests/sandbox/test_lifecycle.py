@@ -188,6 +188,26 @@ async def test_a_cell_that_ends_early_does_not_wait_for_the_payload(pool: Sandbo
     assert not isinstance(report.outcome, Succeeded)
 
 
+async def test_a_cancellation_while_the_payload_cleans_up_is_not_lost(pool: SandboxPool) -> None:
+    cleaning, cleaned = asyncio.Event(), asyncio.Event()
+
+    async def slow_to_end() -> AsyncIterator[bytes]:
+        try:
+            yield b"\xff"
+            await asyncio.Event().wait()
+        finally:
+            cleaning.set()
+            await cleaned.wait()
+
+    running = asyncio.create_task(pool.run(job(ECHO), payload=slow_to_end(), sink=never_read))
+    await cleaning.wait()
+    running.cancel()
+    await asyncio.sleep(0)
+    cleaned.set()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+
+
 async def test_a_zygote_that_does_not_start_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     fds = count_fds()
     monkeypatch.setattr(sys, "executable", "/bin/false")
@@ -235,6 +255,26 @@ async def test_closing_the_pool_leaves_no_process_and_no_descriptor() -> None:
         everything = [*zygotes(), *cells()]
     await until(lambda: not any(process.is_running() for process in everything))
     assert count_fds() == fds
+
+
+async def test_a_pool_whose_refill_failed_still_closes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fds = count_fds()
+    async with open_pool(PoolConfig(cells=1, warm=3)) as pool:
+        await until(lambda: len(pool._idle) == 3)
+
+        async def fail() -> None:
+            raise LookupError("no cell today")
+
+        monkeypatch.setattr(pool, "_spawn_ready", fail)
+        await run(pool, ECHO)
+        refill = pool._refill
+        assert refill is not None
+        await asyncio.wait([refill])
+        assert len(pool._idle) == 2
+    assert count_fds() == fds
+    assert isinstance(refill.exception(), LookupError)
 
 
 PARENT = """
