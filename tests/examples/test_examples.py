@@ -37,6 +37,15 @@ def test_there_are_five_and_the_readme_names_each() -> None:
     assert set(re.findall(r"\]\((\w+)/script\.js\)", text)) == folders
 
 
+@pytest.mark.parametrize("folder", sorted({case.split("/")[0] for case in CASES}))
+def test_an_example_is_taken_without_a_warning(system: System, folder: str) -> None:
+    source = (EXAMPLES / folder / "script.js").read_text(encoding="utf-8")
+
+    answer = system.client.post("/scripts/check", json={"source": source})
+
+    assert answer.json() == {"accepted": True, "warnings": []}
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_an_example_gives_its_expected_result(system: System, case: str) -> None:
     execution = _run(system, case)
