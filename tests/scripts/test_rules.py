@@ -8,64 +8,15 @@ from app.rules.places import Places
 from app.sandbox.pool import PoolConfig, open_pool
 from tests.sandbox.runs import run
 
+_WORDS = (
+    "function process class => ( ) { } [ ] , ; . ... = * async await let const var typeof "
+    "new import export require('x') eval return throw try catch with for of in if ` ${ "
+    "'a' /* // globalThis arguments x fetch \\u0061 #! / @"
+)
 TOKENS = st.sampled_from(
     [
-        "function",
-        "process",
-        "class",
-        "=>",
-        "(",
-        ")",
-        "{",
-        "}",
-        "[",
-        "]",
-        ",",
-        ";",
-        ".",
-        "...",
-        "=",
-        "*",
-        "async",
-        "await",
-        "let",
-        "const",
-        "var",
-        "typeof",
-        "new",
-        "import",
-        "export",
-        "require('x')",
-        "eval",
-        "return",
-        "throw",
-        "try",
-        "catch",
-        "with",
-        "for",
-        "of",
-        "in",
-        "if",
-        "`",
-        "${",
-        "'a'",
-        "/*",
-        "//",
-        "globalThis",
-        "arguments",
-        "x",
-        "fetch",
-        "\\u0061",
-        "\r\n",
-        "\n",
-        "\t",
-        "\u2028",
-        "😀",
-        "\ufeff",
-        "\x00",
-        "#!",
-        "/",
-        "@",
+        *_WORDS.split(),
+        *("\r\n", "\n", "\t", "\u2028", "\U0001f600", "\ufeff", "\0"),
     ]
 )
 SOURCES = st.lists(TOKENS, max_size=40).map(" ".join) | st.text(max_size=60)
