@@ -1,7 +1,7 @@
 """PostgreSQL: the pool, its codecs, and rows into structs."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TypeAlias, TypeVar
 
 import asyncpg
@@ -22,16 +22,24 @@ UNAVAILABLE = (
     OSError,
     TimeoutError,
     asyncpg.PostgresConnectionError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
-    asyncpg.TooManyConnectionsError,
+    # A shutdown, a start, a statement that an operator cancelled.
+    asyncpg.OperatorInterventionError,
+    # Too many connections, no memory, no disk.
+    asyncpg.InsufficientResourcesError,
+    # A standby, in the middle of a failover.
+    asyncpg.ReadOnlySQLTransactionError,
     asyncpg.InterfaceError,
+    # asyncpg's own, of a connection that broke while it was used.
+    asyncpg.InternalClientError,
 )
 
 
 # The newest migration that this code needs; later ones are made so that it goes on working.
 SCHEMA_REVISION = "0001"
+
+
+class DatabaseRefuses(CrivoError):
+    """PostgreSQL answers, and does not let us in."""
 
 
 class SchemaMissing(CrivoError):
@@ -42,8 +50,8 @@ class SchemaMissing(CrivoError):
 async def open_pool(settings: Settings) -> AsyncIterator[Pool]:
     """Open a pool on `settings.database_url`; closed with the context.
 
-    Raises one of UNAVAILABLE when the server cannot be reached, SchemaMissing when the
-    migrations have not been run.
+    Raises one of UNAVAILABLE when the server cannot be reached, DatabaseRefuses for a wrong
+    name or password, SchemaMissing when the migrations have not been run.
     """
     pool = asyncpg.create_pool(
         settings.database_url,
@@ -53,7 +61,14 @@ async def open_pool(settings: Settings) -> AsyncIterator[Pool]:
         server_settings={"application_name": "crivo", "timezone": "UTC"},
         init=_set_codecs,
     )
-    async with pool:
+    async with AsyncExitStack() as stack:
+        try:
+            await stack.enter_async_context(pool)
+        except (
+            asyncpg.InvalidAuthorizationSpecificationError,
+            asyncpg.InvalidCatalogNameError,
+        ) as no:
+            raise DatabaseRefuses(f"PostgreSQL says: {no}; see DATABASE_URL") from None
         await _require_schema(pool)
         yield pool
 

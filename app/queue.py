@@ -19,6 +19,7 @@ RING = "ring"
 KNOCK = "crivo:knock"
 # A ring older than this says nothing: the workers have looked by themselves long ago.
 _RING_EXPIRES_MS = 60_000
+_MOST_RINGS = 8
 
 # arq's default is pickle, which would run whatever somebody else puts into Redis.
 serialize = msgspec.msgpack.encode
@@ -50,7 +51,7 @@ class Bell:
             self._pending.clear()
             try:
                 await self._send()
-            except (RedisError, OSError, TimeoutError) as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, a bell is no reason to fail
                 if not self._silent:
                     log.warning("bell.silent", reason=str(error))
                 self._silent = True
@@ -71,7 +72,9 @@ class Bell:
                 self._settings, retry=self._settings.conn_retries, job_serializer=serialize
             )
         # No job id of our own: arq drops a ring whose id is running, and with it the news.
-        await self._redis.enqueue_job(RING, _expires=_RING_EXPIRES_MS)
+        # Without a worker rings would pile up; the first one says all that they say.
+        if await self._redis.zcard(self._redis.default_queue_name) < _MOST_RINGS:
+            await self._redis.enqueue_job(RING, _expires=_RING_EXPIRES_MS)
         async with self._redis.pipeline(transaction=True) as pipe:
             pipe.lpush(KNOCK, b"")
             pipe.ltrim(KNOCK, 0, 0)

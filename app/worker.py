@@ -93,7 +93,7 @@ async def answer_bell(settings: Settings, dispatcher: Dispatcher) -> None:
         started = asyncio.get_running_loop().time()
         try:
             await arq.async_run()
-        except (RedisError, OSError, TimeoutError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, the work goes on without
             log.warning("bell.not_heard", reason=str(error))
         finally:
             with suppress(RedisError, OSError, AttributeError):

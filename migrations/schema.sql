@@ -159,6 +159,8 @@ CREATE INDEX executions_queue_idx ON executions USING btree (id) WHERE (status =
 
 CREATE INDEX executions_script_idx ON executions USING btree (tenant_id, script_id, id DESC);
 
+CREATE INDEX executions_status_idx ON executions USING btree (tenant_id, status, id DESC);
+
 CREATE INDEX scripts_page_idx ON scripts USING btree (tenant_id, id DESC);
 
 CREATE TRIGGER script_versions_are_immutable BEFORE UPDATE ON script_versions FOR EACH ROW EXECUTE FUNCTION refuse_version_change();

@@ -69,8 +69,7 @@ async def renew(conn: Connection, held: Sequence[Claim], *, lease_seconds: float
 
 
 # Fenced: a worker that was presumed dead may still report. The payloads hang on the same
-# update, so a late report leaves nothing behind. The last branch is a report made again
-# because the first one's answer was lost: the token says that what is recorded is its own.
+# update, so a late report leaves nothing behind.
 FINISH = """
 WITH finished AS (
     UPDATE executions
@@ -96,7 +95,11 @@ stored AS (
     WHERE p.sha256 IS NOT NULL
 )
 SELECT lead_ms::double precision FROM finished
-UNION ALL
+"""
+
+
+# A statement of its own: after waiting for a row, FINISH decides by a snapshot from before.
+SELECT_RECORDED = """
 SELECT (extract(epoch FROM finished_at - created_at) * 1000)::double precision
 FROM executions
 WHERE id = $1 AND lease_token = $2 AND finished_at IS NOT NULL
@@ -106,7 +109,8 @@ WHERE id = $1 AND lease_token = $2 AND finished_at IS NOT NULL
 async def finish(conn: Connection, held: Claim, result: Finish) -> float | None:
     """Record an outcome; give the lead time in ms, or None when the claim is ours no longer.
 
-    Safe to repeat: the same claim's second report changes nothing and has the same answer.
+    Safe to repeat, and to overlap with itself: the answer to a report may get lost with its
+    connection, and the token says that what is recorded is the same claim's.
     """
     lead_ms: float | None = await conn.fetchval(
         FINISH,
@@ -122,6 +126,8 @@ async def finish(conn: Connection, held: Claim, result: Finish) -> float | None:
         *_columns(result.result),
         *_columns(result.logs),
     )
+    if lead_ms is None:
+        lead_ms = await conn.fetchval(SELECT_RECORDED, held.id, held.lease_token)
     return lead_ms
 
 

@@ -17,6 +17,7 @@ from app.executions.model import Claim
 from app.executions.runs import record, run
 from app.failures import ErrorKind, error_document
 from app.resources import Resources
+from app.sandbox.pool import SandboxUnavailable
 from app.workers import store as workers
 
 log = structlog.get_logger(__name__)
@@ -26,6 +27,7 @@ _LOOK_SECONDS: Final = 1.0
 _SWEEP_SECONDS: Final = 1.0
 # How long running executions may go on once the worker is told to stop.
 _GRACE_SECONDS: Final = 3.0
+_LONGEST_PAUSE_SECONDS: Final = 30.0
 
 
 class Dispatcher:
@@ -43,6 +45,10 @@ class Dispatcher:
         self._lease_seconds = resources.settings.lease_seconds
         self._running: dict[UUID, tuple[Claim, asyncio.Task[None]]] = {}
         self._recording: set[UUID] = set()
+        self._faults = 0
+        self._claim_from = 0.0
+        # A worker that comes up after an outage lets the others renew their leases first.
+        self._sweep_from = asyncio.get_running_loop().time() + self._lease_seconds / 2
         self._wake = asyncio.Event()
         self._stopping = False
 
@@ -76,7 +82,7 @@ class Dispatcher:
 
     async def _claim(self, tasks: asyncio.TaskGroup) -> None:
         free = self._slots - len(self._running)
-        if free == 0:
+        if free == 0 or self._now() < self._claim_from:
             return
         async with self._resources.pool.acquire() as conn:
             claimed = await claims.claim(
@@ -98,17 +104,30 @@ class Dispatcher:
             self._recording.add(held.id)
             await record(self._resources, held, finish)
         except asyncio.CancelledError:
-            # The lease is lost, or the worker stops: then the work goes back at once.
-            if self._stopping:
-                await self._hand_back(held)
+            # The worker stops, or the lease is lost; then the fence makes this do nothing.
+            await self._hand_back(held)
+        except (SandboxUnavailable, *UNAVAILABLE) as error:
+            # This host's trouble, not this execution's: it counts for nothing.
+            log.warning("execution.platform_unavailable", id=str(held.id), reason=str(error))
+            await self._hand_back(held)
+            self._pause()
         except Exception:
-            # A failure of the platform. The lease runs out and the sweep decides: another
-            # attempt, or `worker_lost` when they are used up.
+            # It may be this execution's, such as a payload that is gone. The lease runs out
+            # and the sweep decides: another attempt, or the end when they are used up.
             log.exception("execution.platform_failure", id=str(held.id))
+            self._pause()
+        else:
+            self._faults = 0
         finally:
             self._running.pop(held.id, None)
             self._recording.discard(held.id)
             self._wake.set()
+
+    def _pause(self) -> None:
+        """Claim less often while the platform fails: one sick host must not burn a queue."""
+        self._faults += 1
+        pause_seconds = min(0.5 * 2**self._faults, _LONGEST_PAUSE_SECONDS)
+        self._claim_from = self._now() + pause_seconds
 
     async def _hand_back(self, held: Claim) -> None:
         with suppress(*UNAVAILABLE):
@@ -138,10 +157,12 @@ class Dispatcher:
                 self._running[claim.id][1].cancel()
 
     async def _sweep(self) -> None:
+        if self._now() < self._sweep_from:
+            return
         settings = self._resources.settings
         error = error_document(
             ErrorKind.WORKER_LOST,
-            f"the worker vanished in each of {settings.max_attempts} attempts",
+            f"none of {settings.max_attempts} attempts came to an end",
         )
         async with self._resources.pool.acquire() as conn:
             swept = await claims.sweep(conn, max_attempts=settings.max_attempts, error=error)
@@ -175,4 +196,10 @@ class Dispatcher:
             await duty()
         except UNAVAILABLE as error:
             log.warning("dispatcher.database_unavailable", reason=str(error))
+            # Nobody could renew meanwhile: what looks expired may be alive.
+            self._sweep_from = self._now() + self._lease_seconds
             await asyncio.sleep(_LOOK_SECONDS)
+
+    @staticmethod
+    def _now() -> float:
+        return asyncio.get_running_loop().time()

@@ -62,7 +62,7 @@ class _NotSucceeded(Exception):
 
 async def _attempt(resources: Resources, held: Claim) -> tuple[Report, StoredPayload | None]:
     # The token in the key: a late report never overwrites the result of the next attempt.
-    key = f"{held.tenant_id}/{held.id}/result-{held.lease_token}"
+    key = f"{held.tenant_id}/results/{held.id}-{held.lease_token}"
     writer = PayloadWriter(resources.blobs, key)
     try:
         async with writer:

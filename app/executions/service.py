@@ -7,7 +7,7 @@ from uuid import UUID
 import uuid_utils.compat as uuid
 from msgspec.structs import replace
 
-from app.db import Connection
+from app.db import UNAVAILABLE, Connection
 from app.executions import store
 from app.executions.model import (
     Execution,
@@ -49,13 +49,14 @@ async def submit(
     scripts.require_limits(resources.settings, submission.limits)
     async with resources.pool.acquire() as conn:
         version = await scripts.resolve(conn, tenant, ref)
-    execution_id = uuid.uuid7()
-    writer = PayloadWriter(resources.blobs, f"{tenant}/{execution_id}/input")
+    writer = PayloadWriter(resources.blobs, f"{tenant}/inputs/{uuid.uuid7()}")
     # No connection is held while the client sends: it may take its time.
     async with writer:
         async for chunk in data:
             await writer.write(chunk)
     payload = writer.stored()
+    # Drawn now, not before the upload: ids follow the order of acceptance.
+    execution_id = uuid.uuid7()
     try:
         async with resources.pool.acquire() as conn:
             await store.insert_execution(
@@ -69,7 +70,10 @@ async def submit(
                 labels=submission.labels,
                 payload=payload,
             )
-    except BaseException:
+    except UNAVAILABLE:
+        # It may have been committed before the connection broke: then its input is needed.
+        raise
+    except Exception:
         if payload.blob_key is not None:
             await resources.blobs.delete(payload.blob_key)
         raise

@@ -68,6 +68,10 @@ async def insert_execution(  # noqa: PLR0913 - one parameter a column
     )
 
 
+# A UUIDv7 begins with 48 bits of ms since 1970.
+_LAST_ID_MS = 2**48 - 1
+_CLOCKS_DISAGREE_MS = 3_600_000
+
 _EXECUTIONS = """
 SELECT e.id, e.status, e.labels, e.attempts, e.created_at, e.started_at, e.finished_at,
        e.error, e.seed, e.clock_ms, e.v8_version, e.run_ms, e.cpu_ms, e.peak_memory_bytes,
@@ -104,8 +108,9 @@ AND ($6::text IS NULL OR e.status = $6)
 AND e.labels @> $7
 AND ($8::timestamptz IS NULL OR e.created_at >= $8)
 AND ($9::timestamptz IS NULL OR e.created_at < $9)
+AND e.id >= $10 AND e.id <= $11
 ORDER BY e.id DESC
-LIMIT $10
+LIMIT $12
 """
 )
 
@@ -125,6 +130,7 @@ async def select_execution_page(
         wanted.labels,
         wanted.created_from,
         wanted.created_before,
+        *_id_range(wanted),
         limit,
     )
     return [_execution(row) for row in rows]
@@ -157,6 +163,21 @@ async def select_payload(
     return optional_into(
         StoredPayload, await conn.fetchrow(SELECT_PAYLOAD, tenant, execution_id, kind)
     )
+
+
+def _id_range(wanted: ExecutionFilter) -> tuple[UUID, UUID]:
+    """Bound the ids that can lie between two moments: an index finds them.
+
+    An id holds the time of the process that drew it, `created_at` is PostgreSQL's: the
+    bounds leave room for clocks that disagree, and the filter on `created_at` decides.
+    """
+    first_ms, last_ms = 0.0, float(_LAST_ID_MS)
+    if wanted.created_from is not None:
+        first_ms = wanted.created_from.timestamp() * 1_000 - _CLOCKS_DISAGREE_MS
+    if wanted.created_before is not None:
+        last_ms = wanted.created_before.timestamp() * 1_000 + _CLOCKS_DISAGREE_MS
+    low, high = (min(max(int(ms), 0), _LAST_ID_MS) for ms in (first_ms, last_ms))
+    return UUID(int=low << 80), UUID(int=(high << 80) | (2**80 - 1))
 
 
 def _execution(row: asyncpg.Record) -> Execution:

@@ -1,5 +1,7 @@
 """HTTP routes that tell whether the system works."""
 
+import asyncio
+
 from litestar import Response, Router, get
 
 from app.db import UNAVAILABLE
@@ -30,7 +32,7 @@ async def ready(resources: Resources) -> Response[Ready]:
     missing = []
     alive: list[Worker] = []
     try:
-        async with resources.pool.acquire(timeout=2) as conn:
+        async with asyncio.timeout(2), resources.pool.acquire() as conn:
             alive = await store.select_workers(conn, seen_within_seconds=SEEN_WITHIN_SECONDS)
     except UNAVAILABLE:
         missing.append("PostgreSQL does not answer")

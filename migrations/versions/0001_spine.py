@@ -134,6 +134,10 @@ UP = (
     """,
     "CREATE INDEX executions_page_idx ON executions (tenant_id, id DESC)",
     """
+    CREATE INDEX executions_status_idx
+    ON executions (tenant_id, status, id DESC)
+    """,
+    """
     CREATE INDEX executions_script_idx
     ON executions (tenant_id, script_id, id DESC)
     """,

@@ -8,8 +8,13 @@ from pathlib import Path
 import psutil
 
 from tests.acceptance.system import System, stop, until
+from tests.servers import execute
 
 IDENTITY = "const process = data => data"
+TERMINATE = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid()
+"""
 BUSY = "function process(d) { let x = 0; for (let i = 0; i < 4e8; i++) x += i; return d }"
 
 
@@ -112,6 +117,33 @@ def test_without_redis_work_is_accepted_and_done(stopped_system: System, tmp_pat
     system.upload("unrung", IDENTITY)
 
     assert system.run("unrung", b'"done"')["result"] == "done"
+
+
+def test_a_worker_survives_the_end_of_its_connections(stopped_system: System) -> None:
+    system = stopped_system.start()
+    system.upload("kept", IDENTITY)
+    worker = system.workers[0]
+
+    for number in range(4):
+        execute(system.environ["DATABASE_URL"], TERMINATE)
+        system.await_ready()
+        execution = system.run("kept", b"%d" % number)
+        assert (execution["result"], execution["receipt"]["attempts"]) == (number, 1)
+
+    assert worker.poll() is None
+
+
+def test_an_execution_whose_input_is_gone_fails_alone(stopped_system: System) -> None:
+    system = stopped_system.start()
+    system.upload("kept", IDENTITY)
+    stop(system.workers[0])
+    location = system.submit("kept", b" " * 2 * 2**20 + b"1")
+    [blob] = [path for path in (system.folder / "blobs").rglob("*") if path.is_file()]
+    blob.unlink()
+    system.start_worker(CRIVO_LEASE_SECONDS="1")
+
+    assert system.finished(location)["error"]["kind"] == "worker_lost"
+    assert system.run("kept", b"1")["result"] == 1
 
 
 def test_a_stopped_worker_hands_its_work_back(stopped_system: System) -> None:

@@ -17,6 +17,10 @@ from app.scripts.model import LimitChoice
 from app.tenants.model import DEFAULT_TENANT as TENANT
 
 LIMITS = Limits(wall_ms=1_000, memory_bytes=2**26, max_output_bytes=1_000)
+WAITING = """
+SELECT count(*) FROM pg_stat_activity
+WHERE datname = current_database() AND wait_event_type = 'Lock'
+"""
 SUCCESS = Finish(
     status=Status.SUCCEEDED,
     error_kind=None,
@@ -117,6 +121,25 @@ async def test_a_finish_is_recorded_once_and_may_be_repeated(pool: Pool, script:
     async with pool.acquire() as conn:
         stored = await store.select_payload(conn, TENANT, execution_id, PayloadKind.RESULT)
     assert stored == SUCCESS.result
+
+
+async def test_overlapping_reports_of_one_claim_are_both_told_that_it_is_recorded(
+    pool: Pool, script: UUID
+) -> None:
+    """The first report's connection may break while the server still works on it."""
+    await _accept(pool, script)
+    [held] = await _claim(pool)
+    async with pool.acquire() as blocker:
+        block = blocker.transaction()
+        await block.start()
+        await blocker.execute("SELECT FROM executions FOR UPDATE")
+        reports = [asyncio.create_task(_finish(pool, held)) for _ in range(2)]
+        # Not on the blocker: its transaction sees one moment of the statistics.
+        while await pool.fetchval(WAITING) < 2:  # noqa: ASYNC110 - the server sets no event
+            await asyncio.sleep(0.01)
+        await block.rollback()
+
+    assert None not in await asyncio.gather(*reports)
 
 
 async def test_a_late_report_changes_nothing(pool: Pool, script: UUID) -> None:
