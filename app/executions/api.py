@@ -1,7 +1,7 @@
 """HTTP routes of executions."""
 
 from collections.abc import AsyncIterator
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated
 from uuid import UUID
 
@@ -22,7 +22,7 @@ from app.executions.model import (
     StoredPayload,
     Submission,
 )
-from app.executions.payloads import read_payload
+from app.executions.payloads import open_payload
 from app.http.bodies import (
     AnyRequest,
     UnsupportedMediaType,
@@ -31,6 +31,7 @@ from app.http.bodies import (
     media_type_of,
     read_json,
     read_query,
+    single_values,
     stream_body,
 )
 from app.http.paging import Page
@@ -148,7 +149,7 @@ async def show_result(execution: str, resources: Resources, tenant: UUID) -> Str
     Exactly the bytes that `JSON.stringify` made of what the script returned, in any size.
     """
     stored = await service.result_of(resources, tenant, _id(execution))
-    return _bytes_of(resources, stored)
+    return await _bytes_of(resources, stored)
 
 
 @get(
@@ -162,7 +163,7 @@ async def show_input(execution: str, resources: Resources, tenant: UUID) -> Stre
     The bytes that came, whatever they are.
     """
     stored = await service.input_of(resources, tenant, _id(execution))
-    return _bytes_of(resources, stored)
+    return await _bytes_of(resources, stored)
 
 
 @get(
@@ -179,7 +180,7 @@ async def show_logs(execution: str, resources: Resources, tenant: UUID) -> Strea
     stored = await service.logs_of(resources, tenant, _id(execution))
     if stored is None:
         return Response(_NO_LOGS, media_type=MediaType.JSON)
-    return _bytes_of(resources, stored)
+    return await _bytes_of(resources, stored)
 
 
 async def _read_envelope(request: AnyRequest) -> Envelope:
@@ -188,7 +189,7 @@ async def _read_envelope(request: AnyRequest) -> Envelope:
 
 
 def _submission_of(request: AnyRequest) -> Submission:
-    query = request.query_params
+    query = single_values(request, many=("label",))
     choices = (*_LIMIT_NAMES, "seed", "label")
     unknown = sorted(set(query) - set(choices))
     if unknown:
@@ -196,7 +197,7 @@ def _submission_of(request: AnyRequest) -> Submission:
         raise invalid(f"/{unknown[0]}", f"unknown query parameter; known are {known}")
     chosen = {
         "limits": {name: query[name] for name in _LIMIT_NAMES if name in query},
-        "labels": _labels(query.getall("label", [])),
+        "labels": _labels(request.query_params.getall("label", [])),
         **({"seed": query["seed"]} if "seed" in query else {}),
     }
     try:
@@ -211,6 +212,8 @@ def _labels(texts: list[str]) -> dict[str, str]:
         name, colon, value = text.partition(":")
         if not colon or "\x00" in text:
             raise invalid("/label", f"{text!r} is not name:value")
+        if name in labels:
+            raise invalid("/label", f"{name!r} comes more than once")
         labels[name] = value
     return labels
 
@@ -223,7 +226,10 @@ def _moment(name: str, text: str | UnsetType) -> datetime | None:
     except msgspec.ValidationError:
         message = f"{text!r} is no moment with its offset from UTC; write 2026-01-31T12:00:00Z"
         raise invalid(f"/{name}", message) from None
-    return moment
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise invalid(f"/{name}", "lies outside the years that can be told in UTC") from None
 
 
 def _id(text: str) -> UUID:
@@ -241,9 +247,9 @@ def _queued(execution_id: UUID) -> Response[Queued]:
     )
 
 
-def _bytes_of(resources: Resources, stored: StoredPayload) -> Stream:
+async def _bytes_of(resources: Resources, stored: StoredPayload) -> Stream:
     return Stream(
-        read_payload(resources.blobs, stored),
+        await open_payload(resources.blobs, stored),
         media_type=MediaType.JSON,
         headers={
             "Content-Length": str(stored.size_bytes),

@@ -18,7 +18,7 @@ MAX_INLINE_BYTES: Final = 1 * MIB
 MAX_ENVELOPE_BYTES: Final = 16 * MIB
 MAX_LABELS: Final = 16
 
-LabelName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}$")]
+LabelName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}$(?!\n)")]
 LabelValue = Annotated[str, Meta(max_length=200, pattern=r"^[^\x00]*$")]
 Labels = Annotated[dict[LabelName, LabelValue], Meta(max_length=MAX_LABELS)]
 

@@ -74,3 +74,19 @@ async def read_payload(blobs: Blobs, stored: StoredPayload) -> AsyncIterator[byt
         return
     async for chunk in blobs.read(stored.blob_key):
         yield chunk
+
+
+async def open_payload(blobs: Blobs, stored: StoredPayload) -> AsyncIterator[bytes]:
+    """Read a payload's beginning now, the rest when it is asked for.
+
+    Raises BlobMissing at once, while an answer can still say so.
+    """
+    chunks = read_payload(blobs, stored)
+    first = await anext(chunks, b"")
+
+    async def whole() -> AsyncIterator[bytes]:
+        yield first
+        async for chunk in chunks:
+            yield chunk
+
+    return whole()

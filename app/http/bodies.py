@@ -46,10 +46,13 @@ class ClientGone(Problem):
 
 # What patterns of our structs say to a person.
 _IN_WORDS: Final = {
-    r"^[a-z0-9][a-z0-9._-]{0,62}$": "lower-case letters, digits, '.', '_' and '-', beginning "
-    "with a letter or a digit, 63 at most",
-    r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}$": "letters, digits, '.', '_', '/' and '-', beginning "
-    "with a letter or a digit, 63 at most",
+    r"^[a-z0-9][a-z0-9._-]{0,62}$(?!\n)": (
+        "lower-case letters, digits, '.', '_' and '-', beginning with a letter or a digit, "
+        "63 at most"
+    ),
+    r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}$(?!\n)": (
+        "letters, digits, '.', '_', '/' and '-', beginning with a letter or a digit, 63 at most"
+    ),
     r"^[^\x00]*$": "a text without NUL",
 }
 
@@ -149,17 +152,24 @@ def read_query(request: AnyRequest, shape: type[T], *, many: Collection[str] = (
 
     Raises InvalidRequest for what does not fit, is not known, or comes twice.
     """
-    query = request.query_params
-    found: dict[str, str | list[str]] = {}
-    for name in query:
-        values = query.getall(name)
-        if len(values) > 1 and name not in many:
-            raise invalid(f"/{name}", "comes more than once")
-        found[name] = values if name in many else values[0]
+    found = single_values(request, many=many)
+    lists = {name: request.query_params.getall(name, []) for name in many if name in found}
     try:
-        return msgspec.convert(found, shape, strict=False)
+        return msgspec.convert({**found, **lists}, shape, strict=False)
     except msgspec.ValidationError as error:
         raise invalid_by(error) from None
+
+
+def single_values(request: AnyRequest, *, many: Collection[str] = ()) -> dict[str, str]:
+    """Give each query parameter's value; one that comes twice would be dropped in silence.
+
+    Raises InvalidRequest for such a one, unless it is named in `many`.
+    """
+    query = request.query_params
+    for name in query:
+        if name not in many and len(query.getall(name)) > 1:
+            raise invalid(f"/{name}", "comes more than once")
+    return {name: query[name] for name in query}
 
 
 def _unreadable(error: HTTPException) -> Problem:

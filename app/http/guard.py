@@ -70,11 +70,18 @@ def _refusal(headers: dict[bytes, bytes]) -> Problem | None:
         )
     origin = headers.get(b"origin")
     # Same origin is the server's own /docs; compared with Host, which is loopback by now.
-    if origin is not None and urlsplit(origin.decode("latin-1")).netloc.lower() != host.lower():
+    if origin is not None and _netloc_of(origin.decode("latin-1")) != host.lower():
         return CrossSiteOrigin(
             f"Origin is {origin.decode('latin-1')!r}; pages of other sites may not use this API"
         )
     return None
+
+
+def _netloc_of(origin: str) -> str:
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return ""
 
 
 def _host_of(url: str) -> str:

@@ -17,15 +17,15 @@ RESERVED_NAMES: Final = frozenset({"check"})
 LATEST: Final = "latest"
 
 # PostgreSQL's text takes every character but NUL.
-Name = Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9._-]{0,62}$")]
+Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$(?!\n)")]
 Description = Annotated[str, Meta(max_length=4_000, pattern=r"^[^\x00]*$")]
 # Every whole number below is exact in JavaScript.
 MAX_SEED: Final = 2**53 - 1
 Seed = Annotated[int, Meta(ge=0, le=MAX_SEED)]
 Note = Annotated[str, Meta(max_length=1_000, pattern=r"^[^\x00]*$")]
 
-_ALIAS = re.compile(r"^[a-z][a-z0-9._-]{0,62}$")
-_VERSION = re.compile(r"^[1-9][0-9]{0,8}$")
+_ALIAS = re.compile(r"[a-z][a-z0-9._-]{0,62}")
+_VERSION = re.compile(r"[1-9][0-9]{0,8}")
 
 
 class LimitChoice(
@@ -255,9 +255,9 @@ def parse_ref(text: str) -> ScriptRef:
     subject = parse_script(script)
     if not at:
         return ScriptRef(script=subject)
-    if _VERSION.match(selector):
+    if _VERSION.fullmatch(selector):
         return ScriptRef(script=subject, selector=int(selector))
-    if _ALIAS.match(selector):
+    if _ALIAS.fullmatch(selector):
         return ScriptRef(script=subject, selector=selector)
     raise VersionNotFound(f"{selector!r} is neither a version's number nor an alias")
 
@@ -279,7 +279,7 @@ def parse_script(text: str) -> UUID | str:
 
 def is_alias(text: str) -> bool:
     """Say whether a text may name a version."""
-    return _ALIAS.match(text) is not None and text != LATEST
+    return _ALIAS.fullmatch(text) is not None and text != LATEST
 
 
 def is_uuid(text: str) -> bool:

@@ -214,7 +214,7 @@ async def remove_alias(resources: Resources, tenant: UUID, script: UUID | str, a
     """Remove an alias. Raises ScriptNotFound, VersionNotFound."""
     async with resources.pool.acquire() as conn:
         found = await _read(conn, tenant, script)
-        if not await store.delete_alias(conn, tenant, found.id, alias):
+        if not is_alias(alias) or not await store.delete_alias(conn, tenant, found.id, alias):
             raise _no_version(found.name, alias)
 
 

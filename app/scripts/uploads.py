@@ -16,6 +16,7 @@ from app.http.bodies import (
     read_form,
     read_json,
     require_identity_encoding,
+    single_values,
 )
 from app.http.openapi import RAW_TEXT, Shape
 from app.scripts.model import MAX_SOURCE_BYTES, AddVersion, CheckScript, CreateScript
@@ -67,7 +68,7 @@ async def read_upload(request: AnyRequest, shape: type[T]) -> T:
         return await _read_form(request, shape)
     if media_type in RAW_TYPES:
         source = await read_body(request, max_bytes=MAX_UPLOAD_BYTES)
-        return _shaped(shape, source, dict(request.query_params))
+        return _shaped(shape, source, single_values(request))
     if media_type == "application/json":
         return await read_json(request, shape, max_bytes=MAX_UPLOAD_BYTES)
     raise UnsupportedMediaType(
@@ -86,10 +87,17 @@ async def _read_form(request: AnyRequest, shape: type[T]) -> T:
         if name in ("file", "source"):
             source = content
         else:
-            fields[name] = content.decode(errors="replace")
+            fields[name] = _text(name, content)
     if source is None:
         raise invalid("/file", "the form has no file; curl sends one with -F file=@script.js")
     return _shaped(shape, source, fields)
+
+
+def _text(name: str, content: bytes) -> str:
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        raise invalid(f"/{name}", "is not UTF-8") from None
 
 
 def _shaped(shape: type[T], source: bytes, fields: dict[str, str]) -> T:

@@ -140,10 +140,13 @@ def test_an_upload_cut_off_in_the_middle_leaves_nothing(stopped_system: System) 
         ({"seed": "x"}, "/seed"),
         ({"wall_ms": "0"}, "/limits/wall_ms"),
         ({"label": "no-colon"}, "/label"),
+        ({"label": "new\nline:x"}, "/labels"),
+        ({"label": ["a:1", "a:2"]}, "/label"),
+        ({"seed": ["1", "2"]}, "/seed"),
     ],
 )
 def test_choices_of_the_raw_route_that_do_not_fit_say_where(
-    system: System, script: str, query: dict[str, str], pointer: str
+    system: System, script: str, query: dict[str, str | list[str]], pointer: str
 ) -> None:
     answer = system.client.post(f"/scripts/{script}/executions", content=b"1", params=query)
 
@@ -231,6 +234,18 @@ def test_a_list_that_is_asked_for_wrongly_says_what_is_wrong(
 
     assert _problem(answer) == (422, "invalid-request")
     assert [error["pointer"] for error in answer.json()["errors"]] == [f"/{name}" for name in query]
+
+
+def test_a_payload_that_is_lost_is_said_before_the_answer_begins(stopped_system: System) -> None:
+    system = stopped_system.start()
+    system.upload("lost", IDENTITY)
+    execution = system.run("lost", b" " * 2 * 2**20 + b"1")
+    [blob] = [path for path in (system.folder / "blobs").rglob("*") if path.is_file()]
+    blob.unlink()
+
+    answer = system.client.get(f"/executions/{execution['id']}/input")
+
+    assert _problem(answer) == (500, "internal-error")
 
 
 def test_the_same_seed_and_input_give_the_same_bytes(system: System) -> None:

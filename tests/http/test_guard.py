@@ -15,7 +15,7 @@ def test_a_foreign_host_is_refused(system: System, host: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "origin", ["http://evil.example", "null", "http://127.0.0.1:1", "https://"]
+    "origin", ["http://evil.example", "null", "http://127.0.0.1:1", "https://", "http://["]
 )
 def test_a_page_of_another_site_is_refused(system: System, origin: str) -> None:
     answer = system.client.get("/scripts", headers={"Origin": origin})

@@ -36,7 +36,16 @@ def test_a_script_is_found_by_its_id_and_by_its_name(system: System) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["", "Upper", "-dash", "a" * 64, "space d", "check", "01a1fbd6-7e18-7587-910d-dd5a6f1c07db"],
+    [
+        "",
+        "Upper",
+        "-dash",
+        "newline\n",
+        "a" * 64,
+        "space d",
+        "check",
+        "01a1fbd6-7e18-7587-910d-dd5a6f1c07db",
+    ],
 )
 def test_a_name_that_no_script_may_have_is_refused(system: System, name: str) -> None:
     answer = _create(system, name)
@@ -153,7 +162,7 @@ def test_an_alias_is_moved_resolved_and_removed(system: System) -> None:
     assert _problem(run) == (404, "version-not-found")
 
 
-@pytest.mark.parametrize("alias", ["latest", "1", "Upper", "-x"])
+@pytest.mark.parametrize("alias", ["latest", "1", "Upper", "-x", "prod%0A"])
 def test_an_alias_that_would_confuse_is_refused(system: System, alias: str) -> None:
     _create(system, f"confusing-{alias.strip('-').lower()}")
 
