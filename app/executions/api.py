@@ -33,11 +33,13 @@ from app.http.bodies import (
     read_query,
     single_values,
     stream_body,
+    whole_numbers,
 )
 from app.http.paging import Page
 from app.resources import Resources
 from app.scripts.model import is_uuid, parse_ref
 
+BYTES = "application/octet-stream"
 _LIMIT_NAMES = ("wall_ms", "memory_bytes", "max_output_bytes")
 _NO_LOGS = b'{"lines":[],"lines_dropped":0}'
 
@@ -154,16 +156,16 @@ async def show_result(execution: str, resources: Resources, tenant: UUID) -> Str
 
 @get(
     "/executions/{execution:str}/input",
-    media_type=MediaType.JSON,
+    media_type=BYTES,
     operation_class=reference.SHOW_INPUT,
 )
 async def show_input(execution: str, resources: Resources, tenant: UUID) -> Stream:
     """Download the input.
 
-    The bytes that came, whatever they are.
+    The bytes that came, whatever they are: nobody but V8 has looked whether they are JSON.
     """
     stored = await service.input_of(resources, tenant, _id(execution))
-    return await _bytes_of(resources, stored)
+    return await _bytes_of(resources, stored, media_type=BYTES)
 
 
 @get(
@@ -196,12 +198,12 @@ def _submission_of(request: AnyRequest) -> Submission:
         known = ", ".join(choices)
         raise invalid(f"/{unknown[0]}", f"unknown query parameter; known are {known}")
     chosen = {
-        "limits": {name: query[name] for name in _LIMIT_NAMES if name in query},
+        "limits": whole_numbers(query, _LIMIT_NAMES, below="/limits"),
         "labels": _labels(request.query_params.getall("label", [])),
-        **({"seed": query["seed"]} if "seed" in query else {}),
+        **whole_numbers(query, ("seed",)),
     }
     try:
-        return msgspec.convert(chosen, Submission, strict=False)
+        return msgspec.convert(chosen, Submission)
     except msgspec.ValidationError as error:
         raise invalid_by(error) from None
 
@@ -247,10 +249,12 @@ def _queued(execution_id: UUID) -> Response[Queued]:
     )
 
 
-async def _bytes_of(resources: Resources, stored: StoredPayload) -> Stream:
+async def _bytes_of(
+    resources: Resources, stored: StoredPayload, *, media_type: str = MediaType.JSON
+) -> Stream:
     return Stream(
         await open_payload(resources.blobs, stored),
-        media_type=MediaType.JSON,
+        media_type=media_type,
         headers={
             "Content-Length": str(stored.size_bytes),
             "ETag": f'"{stored.sha256.hex()}"',

@@ -14,7 +14,7 @@ from app.executions.model import (
     Queued,
     Status,
 )
-from app.http.openapi import ANY_JSON, Answer, JsonSchema, documented, load_examples
+from app.http.openapi import ANY_JSON, BINARY, Answer, JsonSchema, documented, load_examples
 from app.http.paging import DEFAULT_PAGE, MAX_PAGE, Page
 from app.http.problems import DatabaseUnavailable
 from app.scripts.model import MAX_SEED, ScriptArchived, ScriptNotFound, VersionNotFound
@@ -166,7 +166,14 @@ SHOW_RESULT: Final = documented(
 )
 
 SHOW_INPUT: Final = documented(
-    gives={200: _part("The bytes that came", ANY_JSON)},
+    gives={
+        200: Answer(
+            description="The bytes that came",
+            shape=BINARY,
+            media_type="application/octet-stream",
+            headers=_BYTES,
+        )
+    },
     problems=(_NO_EXECUTION, _NO_DATABASE),
     parameters=_PARAMETERS,
     examples=_EXAMPLES,

@@ -1,7 +1,7 @@
 """Read request bodies, capped, without ever decoding the user's data."""
 
 import re
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Mapping
 from http import HTTPStatus
 from typing import Any, Final, TypeVar
 
@@ -170,6 +170,21 @@ def single_values(request: AnyRequest, *, many: Collection[str] = ()) -> dict[st
         if name not in many and len(query.getall(name)) > 1:
             raise invalid(f"/{name}", "comes more than once")
     return {name: query[name] for name in query}
+
+
+def whole_numbers(
+    texts: Mapping[str, str], names: Collection[str], *, below: str = ""
+) -> dict[str, int]:
+    """Read those of `names` that are there as whole numbers. Raises InvalidRequest."""
+    found = {}
+    for name in names:
+        if name not in texts:
+            continue
+        try:
+            found[name] = msgspec.convert(texts[name], int, strict=False)
+        except msgspec.ValidationError:
+            raise invalid(f"{below}/{name}", f"{texts[name]!r} is no whole number") from None
+    return found
 
 
 def _unreadable(error: HTTPException) -> Problem:

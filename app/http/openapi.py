@@ -29,6 +29,7 @@ Shape = type | JsonSchema
 
 ANY_JSON: Final[JsonSchema] = {"description": "any JSON"}
 RAW_TEXT: Final[JsonSchema] = {"type": "string"}
+BINARY: Final[JsonSchema] = {"type": "string", "format": "binary"}
 
 _REFS: Final = "#/components/schemas/{name}"
 

@@ -7,10 +7,12 @@ from typing import Final
 from tree_sitter import Node
 
 from app.rules.findings import Code, Found, Reading
+from app.rules.grammar import FUNCTIONS
 from app.rules.names import HINTS, SANDBOX_NAMES
+from app.rules.notes import Binding, Notes
 from app.rules.places import Places
 from app.rules.scopes import Names, Use
-from app.rules.walk import FUNCTIONS, Binding, Notes, parse, walk
+from app.rules.walk import parse, walk
 
 MAX_FINDINGS: Final = 100
 

@@ -1,118 +1,36 @@
 """Walk a source's tree once, and note what the rules need. No recursion: depth is the user's."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from enum import Enum, auto
+from dataclasses import dataclass
 from typing import Final
 
 import tree_sitter_javascript
 from tree_sitter import Language, Node, Parser, Tree, TreeCursor
 
 from app.rules.findings import Code
+from app.rules.grammar import (
+    BLOCKS,
+    CLASSES,
+    FIELD_MODES,
+    FIELDED,
+    FUNCTION_DECLARATIONS,
+    FUNCTIONS,
+    GLOBAL_OBJECTS,
+    LEAVES,
+    MAX_PARENTHESES,
+    MAX_PATTERN_BYTES,
+    MODES,
+    NAMES,
+    PATTERNS,
+    SPECIAL_CALLS,
+    Mode,
+    mode_of_loop,
+)
 from app.rules.names import NODE_PROCESS_MEMBERS
-from app.rules.scopes import Names, Scope, Use
+from app.rules.notes import Binding, Function, Notes
+from app.rules.scopes import Scope, Use
 
 _LANGUAGE: Final = Language(tree_sitter_javascript.language())
-
-_GENERATORS: Final = frozenset(("generator_function_declaration", "generator_function"))
-_FUNCTION_DECLARATIONS: Final = frozenset(
-    ("function_declaration", "generator_function_declaration")
-)
-FUNCTIONS: Final = (
-    _FUNCTION_DECLARATIONS
-    | _GENERATORS
-    | {"function_expression", "arrow_function", "method_definition"}
-)
-_CLASSES: Final = frozenset(("class_declaration", "class"))
-_BLOCKS: Final = frozenset(
-    ("statement_block", "catch_clause", "for_statement", "for_in_statement", "switch_body")
-)
-_PATTERNS: Final = frozenset(("object_pattern", "array_pattern", "rest_pattern"))
-_NAMES: Final = frozenset(
-    (
-        "identifier",
-        "shorthand_property_identifier",
-        "shorthand_property_identifier_pattern",
-    )
-)
-# Nothing in these is of interest.
-_LEAVES: Final = frozenset(("number", "comment", "string", "property_identifier", "regex"))
-_SPECIAL_CALLS: Final = frozenset(("require", "eval", "Function"))
-_GLOBAL_OBJECTS: Final = frozenset((b"globalThis", b"this"))
-_MAX_PARENTHESES: Final = 20
-_MAX_PATTERN_BYTES: Final = 4_096
-
-
-class Mode(Enum):
-    """What a name at some place means."""
-
-    READ = auto()
-    DECLARE = auto()
-    DECLARE_VAR = auto()
-    WRITE = auto()
-    PROBE = auto()
-    IGNORE = auto()
-    INHERIT = auto()
-
-
-# What a name means below a node of some kind, all fields alike.
-_MODES: Final = {
-    **dict.fromkeys(_PATTERNS, Mode.INHERIT),
-    **dict.fromkeys(("unary_expression", "parenthesized_expression"), Mode.INHERIT),
-    **dict.fromkeys(("import_statement", "import_clause", "import_specifier"), Mode.DECLARE),
-    **dict.fromkeys(("namespace_import", "named_imports", "formal_parameters"), Mode.DECLARE),
-    **dict.fromkeys(("lexical_declaration", "using_declaration"), Mode.DECLARE),
-    "variable_declaration": Mode.DECLARE_VAR,
-    "export_specifier": Mode.IGNORE,
-}
-# And where the field decides.
-_FIELD_MODES: Final[dict[tuple[str, str | None], Mode]] = {
-    ("assignment_pattern", "left"): Mode.INHERIT,
-    ("object_assignment_pattern", "left"): Mode.INHERIT,
-    ("pair_pattern", "value"): Mode.INHERIT,
-    ("for_in_statement", "left"): Mode.INHERIT,
-    ("variable_declarator", "name"): Mode.INHERIT,
-    ("assignment_expression", "left"): Mode.WRITE,
-    ("arrow_function", "parameter"): Mode.DECLARE,
-    ("catch_clause", "parameter"): Mode.DECLARE,
-    **{(kind, "name"): Mode.IGNORE for kind in (*FUNCTIONS, *_CLASSES)},
-}
-_FIELDED: Final = frozenset(kind for kind, _ in _FIELD_MODES)
-
-
-@dataclass(slots=True)
-class Function:
-    """What is noted of a function while it is walked through."""
-
-    node_start: int
-    is_arrow: bool
-    parameters: int = 0
-    parameters_at: int | None = None
-    uses_arguments: bool = False
-    returns_value: bool = False
-
-
-@dataclass(slots=True)
-class Binding:
-    """One top-level place that gives `process` its value."""
-
-    offset: int
-    value: Node | None
-    function: Function | None = None
-
-
-@dataclass(slots=True)
-class Notes:
-    """What a walk gives."""
-
-    root: Node
-    names: Names = field(default_factory=Names)
-    modules: list[tuple[Code, int]] = field(default_factory=list)
-    bindings: list[Binding] = field(default_factory=list)
-    # `process` gets a value somewhere that the top level does not show.
-    bound_elsewhere: bool = False
-    # A name is written with escapes (`\u0061`): names cannot be told apart by their letters.
-    has_escapes: bool = False
 
 
 @dataclass(slots=True)
@@ -162,11 +80,11 @@ class _Walker:
         kind = node.type
         parent = self._frames[-1]
         mode = self._mode(parent, cursor)
-        if kind in _NAMES:
+        if kind in NAMES:
             self._name(node, mode)
             return False
         self._count_parameter(parent, kind)
-        if kind in _LEAVES:
+        if kind in LEAVES:
             return False
         frame = _Frame(kind, mode, None, is_function=False)
         self._note(node, kind, frame)
@@ -192,10 +110,10 @@ class _Walker:
     def _mode(self, parent: _Frame, cursor: TreeCursor) -> Mode:
         """Say what a name means here, by its parent and its field in it."""
         kind = parent.kind
-        if kind in _FIELDED:
-            mode = _FIELD_MODES.get((kind, cursor.field_name), Mode.READ)
+        if kind in FIELDED:
+            mode = FIELD_MODES.get((kind, cursor.field_name), Mode.READ)
         else:
-            mode = _MODES.get(kind, Mode.READ)
+            mode = MODES.get(kind, Mode.READ)
         return parent.mode if mode is Mode.INHERIT else mode
 
     def _note(self, node: Node, kind: str, frame: _Frame) -> None:
@@ -206,7 +124,7 @@ class _Walker:
 
     def note_block(self, node: Node, frame: _Frame) -> None:
         if frame.kind == "for_in_statement":
-            frame.mode = _mode_of_loop(node)
+            frame.mode = mode_of_loop(node)
         frame.outer_scope = self._names.enter(is_function=frame.kind == "class_static_block")
 
     def note_parameters(self, node: Node, _: _Frame) -> None:
@@ -277,7 +195,7 @@ class _Walker:
     def note_function(self, node: Node, frame: _Frame) -> None:
         name = node.child_by_field_name("name")
         kind = frame.kind
-        declares = kind in _FUNCTION_DECLARATIONS and name is not None
+        declares = kind in FUNCTION_DECLARATIONS and name is not None
         if declares and name is not None:
             # In sloppy code a function in a block is a var of the function around it too.
             self._names.declare(self._text(name))
@@ -318,7 +236,7 @@ class _Walker:
                 self._bind(name.start_byte, value)
             elif not at_top and self._frames[-1].kind == "variable_declaration":
                 self.notes.bound_elsewhere = True
-        elif at_top and name.type in _PATTERNS:
+        elif at_top and name.type in PATTERNS:
             # `const { process } = …`: what comes out of it is V8's to see.
             self.notes.bound_elsewhere |= self._may_name_process(name)
 
@@ -339,11 +257,11 @@ class _Walker:
             if self._bytes(holder) == b"process":
                 self._names.process_members.add(self._text(member))
                 return
-            if self._bytes(holder) not in _GLOBAL_OBJECTS:
+            if self._bytes(holder) not in GLOBAL_OBJECTS:
                 return
             self._names.declare_at_top(self._text(member))
             target = member
-        elif left.type in _PATTERNS:
+        elif left.type in PATTERNS:
             self.notes.bound_elsewhere |= self._may_name_process(left)
             return
         if (
@@ -365,7 +283,7 @@ class _Walker:
             return
         if callee.type == "import":
             self.notes.modules.append((Code.DYNAMIC_IMPORT, node.start_byte))
-        elif callee.type == "identifier" and self._text(callee) in _SPECIAL_CALLS:
+        elif callee.type == "identifier" and self._text(callee) in SPECIAL_CALLS:
             self._use(self._names.calls, self._text(callee), callee)
 
     def note_member(self, node: Node, _: _Frame) -> None:
@@ -385,7 +303,7 @@ class _Walker:
         return frame.kind == "program"
 
     def _bind(self, offset: int, value: Node) -> None:
-        for _ in range(_MAX_PARENTHESES):
+        for _ in range(MAX_PARENTHESES):
             inner = value.named_child(0) if value.type == "parenthesized_expression" else None
             if inner is None:
                 break
@@ -398,7 +316,7 @@ class _Walker:
     def _may_name_process(self, pattern: Node) -> bool:
         # Patterns nest, and each is looked through whole: only so far.
         size = pattern.end_byte - pattern.start_byte
-        return size > _MAX_PATTERN_BYTES or b"process" in self._bytes(pattern)
+        return size > MAX_PATTERN_BYTES or b"process" in self._bytes(pattern)
 
     def _bytes(self, node: Node) -> bytes:
         return self._source[node.start_byte : node.end_byte]
@@ -412,8 +330,8 @@ class _Walker:
 
 _NOTES: Final[dict[str, Callable[[_Walker, Node, _Frame], None]]] = {
     **dict.fromkeys(FUNCTIONS, _Walker.note_function),
-    **dict.fromkeys(_CLASSES, _Walker.note_class),
-    **dict.fromkeys((*_BLOCKS, "class_static_block"), _Walker.note_block),
+    **dict.fromkeys(CLASSES, _Walker.note_class),
+    **dict.fromkeys((*BLOCKS, "class_static_block"), _Walker.note_block),
     **dict.fromkeys(("call_expression", "new_expression"), _Walker.note_call),
     **dict.fromkeys(("import_statement", "export_statement"), _Walker.note_module),
     "variable_declarator": _Walker.note_declarator,
@@ -425,10 +343,3 @@ _NOTES: Final[dict[str, Callable[[_Walker, Node, _Frame], None]]] = {
     "with_statement": _Walker.note_with,
     "ERROR": _Walker.note_error,
 }
-
-
-def _mode_of_loop(node: Node) -> Mode:
-    kind = node.child_by_field_name("kind")
-    if kind is None:
-        return Mode.WRITE
-    return Mode.DECLARE_VAR if kind.type == "var" else Mode.DECLARE

@@ -17,6 +17,7 @@ from app.http.bodies import (
     read_json,
     require_identity_encoding,
     single_values,
+    whole_numbers,
 )
 from app.http.openapi import RAW_TEXT, Shape
 from app.scripts.model import MAX_SOURCE_BYTES, AddVersion, CheckScript, CreateScript
@@ -109,11 +110,9 @@ def _shaped(shape: type[T], source: bytes, fields: dict[str, str]) -> T:
     if "name" in _texts(shape) and "name" not in fields:
         raise invalid("/name", "a script needs a name: ?name=… beside a file, name=… in a form")
     texts = {name: fields[name] for name in _texts(shape) if name in fields}
-    limits = {name: fields[name] for name in _LIMITS if name in fields}
+    limits = whole_numbers(fields, _LIMITS, below="/limits")
     try:
-        return msgspec.convert(
-            {**texts, "source": _decoded(source), "limits": limits}, shape, strict=False
-        )
+        return msgspec.convert({**texts, "source": _decoded(source), "limits": limits}, shape)
     except msgspec.ValidationError as error:
         raise invalid_by(error) from None
 

@@ -138,9 +138,10 @@ def test_an_upload_cut_off_in_the_middle_leaves_nothing(stopped_system: System) 
     [
         ({"surprise": "1"}, "/surprise"),
         ({"seed": "x"}, "/seed"),
+        ({"wall_ms": "null"}, "/limits/wall_ms"),
         ({"wall_ms": "0"}, "/limits/wall_ms"),
         ({"label": "no-colon"}, "/label"),
-        ({"label": "new\nline:x"}, "/labels"),
+        ({"label": "new\nline:x"}, ""),
         ({"label": ["a:1", "a:2"]}, "/label"),
         ({"seed": ["1", "2"]}, "/seed"),
     ],

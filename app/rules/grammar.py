@@ -1,0 +1,77 @@
+"""What kinds of tree-sitter's JavaScript nodes mean to the rules."""
+
+from enum import Enum, auto
+from typing import Final
+
+from tree_sitter import Node
+
+GENERATORS: Final = frozenset(("generator_function_declaration", "generator_function"))
+FUNCTION_DECLARATIONS: Final = frozenset(("function_declaration", "generator_function_declaration"))
+FUNCTIONS: Final = (
+    FUNCTION_DECLARATIONS
+    | GENERATORS
+    | {"function_expression", "arrow_function", "method_definition"}
+)
+CLASSES: Final = frozenset(("class_declaration", "class"))
+BLOCKS: Final = frozenset(
+    ("statement_block", "catch_clause", "for_statement", "for_in_statement", "switch_body")
+)
+PATTERNS: Final = frozenset(("object_pattern", "array_pattern", "rest_pattern"))
+NAMES: Final = frozenset(
+    (
+        "identifier",
+        "shorthand_property_identifier",
+        "shorthand_property_identifier_pattern",
+    )
+)
+# Nothing in these is of interest.
+LEAVES: Final = frozenset(("number", "comment", "string", "property_identifier", "regex"))
+SPECIAL_CALLS: Final = frozenset(("require", "eval", "Function"))
+GLOBAL_OBJECTS: Final = frozenset((b"globalThis", b"this"))
+MAX_PARENTHESES: Final = 20
+MAX_PATTERN_BYTES: Final = 4_096
+
+
+class Mode(Enum):
+    """What a name at some place means."""
+
+    READ = auto()
+    DECLARE = auto()
+    DECLARE_VAR = auto()
+    WRITE = auto()
+    PROBE = auto()
+    IGNORE = auto()
+    INHERIT = auto()
+
+
+# What a name means below a node of some kind, all fields alike.
+MODES: Final = {
+    **dict.fromkeys(PATTERNS, Mode.INHERIT),
+    **dict.fromkeys(("unary_expression", "parenthesized_expression"), Mode.INHERIT),
+    **dict.fromkeys(("import_statement", "import_clause", "import_specifier"), Mode.DECLARE),
+    **dict.fromkeys(("namespace_import", "named_imports", "formal_parameters"), Mode.DECLARE),
+    **dict.fromkeys(("lexical_declaration", "using_declaration"), Mode.DECLARE),
+    "variable_declaration": Mode.DECLARE_VAR,
+    "export_specifier": Mode.IGNORE,
+}
+# And where the field decides.
+FIELD_MODES: Final[dict[tuple[str, str | None], Mode]] = {
+    ("assignment_pattern", "left"): Mode.INHERIT,
+    ("object_assignment_pattern", "left"): Mode.INHERIT,
+    ("pair_pattern", "value"): Mode.INHERIT,
+    ("for_in_statement", "left"): Mode.INHERIT,
+    ("variable_declarator", "name"): Mode.INHERIT,
+    ("assignment_expression", "left"): Mode.WRITE,
+    ("arrow_function", "parameter"): Mode.DECLARE,
+    ("catch_clause", "parameter"): Mode.DECLARE,
+    **{(kind, "name"): Mode.IGNORE for kind in (*FUNCTIONS, *CLASSES)},
+}
+FIELDED: Final = frozenset(kind for kind, _ in FIELD_MODES)
+
+
+def mode_of_loop(node: Node) -> Mode:
+    """Say what the names on the left of a `for … in` or `for … of` are."""
+    kind = node.child_by_field_name("kind")
+    if kind is None:
+        return Mode.WRITE
+    return Mode.DECLARE_VAR if kind.type == "var" else Mode.DECLARE
