@@ -15,7 +15,8 @@ import httpx
 
 from app.errors import CrivoError
 
-SCRIPT: Final = "cards"
+# A name of its own: a demonstration must not add versions to somebody's script.
+SCRIPT: Final = "cards-demo"
 _EXAMPLE: Final = Path(__file__).parents[2] / "examples" / "cards"
 _REQUEST_SECONDS: Final = 30.0
 _READY_SECONDS: Final = 60.0

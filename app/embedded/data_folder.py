@@ -69,7 +69,8 @@ def find_owner(data: Path) -> Owner | None:
     except OSError:
         return None
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Shared: to ask must not look like holding, to a start at the same moment.
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return _read_owner(data)
     finally:

@@ -172,7 +172,7 @@ def _expect_that_work_waits_for_a_worker(composed: Composed) -> None:
     stopped = composed.run("ps", "--all", "--format", "{{.Service}} {{.ExitCode}}")
     # It ended by itself, in its time: a kill would be 137.
     assert "worker 0" in stopped.splitlines()
-    accepted = httpx.post(f"{composed.url}/scripts/cards/executions", content=b"[]")
+    accepted = httpx.post(f"{composed.url}/scripts/cards-demo/executions", content=b"[]")
     assert accepted.status_code == 202
     location = accepted.headers["Location"]
     assert composed.get(location)["status"] == "queued"
