@@ -24,7 +24,6 @@ class Code(StrEnum):
     TOP_LEVEL_THREW = "top_level_threw"
     TOP_LEVEL_TIMEOUT = "top_level_timeout"
     TOP_LEVEL_OUT_OF_MEMORY = "top_level_out_of_memory"
-    SANDBOX_CRASH = "sandbox_crash"
 
     UNKNOWN_NAME = "unknown_name"
     UNDECLARED_ASSIGNMENT = "undeclared_assignment"
@@ -66,7 +65,6 @@ MEANINGS: Final = {
     Code.TOP_LEVEL_THREW: "the code around `process` threw",
     Code.TOP_LEVEL_TIMEOUT: "the code around `process` did not end in a second",
     Code.TOP_LEVEL_OUT_OF_MEMORY: "the code around `process` took too much memory",
-    Code.SANDBOX_CRASH: "the sandbox died with the code around `process`",
     Code.UNKNOWN_NAME: "a name that neither the source nor the sandbox has (`fetch`, `Buffer`, …)",
     Code.UNDECLARED_ASSIGNMENT: "an assignment to a variable that is declared nowhere",
     Code.CODE_FROM_STRING: "`eval` or `new Function`: both throw in the sandbox",

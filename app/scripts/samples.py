@@ -13,13 +13,13 @@ from app.sandbox.outcomes import Crashed, Job, Limits, Report
 from app.sandbox.pool import PoolBusy, SandboxUnavailable
 from app.scripts.model import (
     MAX_SEED,
-    CheckBusy,
     Content,
     InForce,
     LimitChoice,
     Sample,
     SampleReceipt,
 )
+from app.scripts.validation import cannot_check
 from app.settings import MIB, Settings
 
 _MAX_OUTPUT_BYTES = 1 * MIB
@@ -81,8 +81,8 @@ async def _run(resources: Resources, job: Job, sample: bytes) -> tuple[Report, b
 
     try:
         report = await resources.sandbox.run(job, payload=_once(sample), sink=sink)
-    except (PoolBusy, SandboxUnavailable) as busy:
-        raise CheckBusy(str(busy), headers={"Retry-After": "1"}) from None
+    except (PoolBusy, SandboxUnavailable) as error:
+        raise cannot_check(error) from None
     return report, bytes(output)
 
 

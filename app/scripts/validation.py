@@ -2,6 +2,7 @@
 
 from typing import Final
 
+import structlog
 from msgspec import Struct
 from msgspec.structs import asdict, replace
 
@@ -13,6 +14,9 @@ from app.sandbox.outcomes import Finding
 from app.sandbox.pool import PoolBusy, SandboxUnavailable
 from app.scripts.model import MAX_SOURCE_BYTES, CheckBusy, InvalidScript, SourceTooLarge
 
+log = structlog.get_logger(__name__)
+
+_RETRY_AFTER: Final = {"Retry-After": "1"}
 _MODULES: Final = frozenset((Code.IMPORT, Code.EXPORT, Code.REQUIRE, Code.DYNAMIC_IMPORT))
 # With these V8 has not come to the point of looking for `process`.
 _BEFORE_PROCESS: Final = frozenset(
@@ -22,7 +26,6 @@ _BEFORE_PROCESS: Final = frozenset(
         Code.TOP_LEVEL_THREW,
         Code.TOP_LEVEL_TIMEOUT,
         Code.TOP_LEVEL_OUT_OF_MEMORY,
-        Code.SANDBOX_CRASH,
     )
 )
 
@@ -47,8 +50,8 @@ async def validate(resources: Resources, *, tenant: str, source: str) -> Validat
     try:
         verdict = await resources.sandbox.check(encoded, tenant=tenant)
         reading = await resources.reader.read(encoded)
-    except (PoolBusy, SandboxUnavailable, ReaderBusy) as busy:
-        raise CheckBusy(str(busy), headers={"Retry-After": "1"}) from None
+    except (PoolBusy, SandboxUnavailable, ReaderBusy) as error:
+        raise cannot_check(error) from None
     findings = merge(verdict, reading, encoded)
     errors = tuple(each for each in findings if not Code(each.code).is_warning)
     warnings = tuple(each for each in findings if Code(each.code).is_warning)
@@ -91,6 +94,17 @@ def merge(
     if reading.cut:
         findings.append(_unplaced(Code.MORE_FINDINGS, MEANINGS[Code.MORE_FINDINGS]))
     return tuple(findings)
+
+
+def cannot_check(error: Exception) -> CheckBusy:
+    """Make the problem for an upload that cannot be looked at now.
+
+    What a sandbox said in dying is the operator's, and goes to the log.
+    """
+    log.warning("check.unavailable", reason=str(error))
+    if isinstance(error, SandboxUnavailable):
+        return CheckBusy("no sandbox can be started at the moment", headers=_RETRY_AFTER)
+    return CheckBusy(str(error), headers=_RETRY_AFTER)
 
 
 def refusal(errors: tuple[Finding, ...], warnings: tuple[Finding, ...] = ()) -> InvalidScript:

@@ -5,7 +5,7 @@ import re
 from typing import Any, Final
 
 import pytest
-import yaml  # type: ignore[import-untyped]
+import yaml  # type: ignore[import-untyped]  # PyYAML ships none; only plain data is read
 
 from app.settings import Settings, variable_of
 from tests.servers import ROOT
