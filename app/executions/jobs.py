@@ -126,7 +126,8 @@ class Dispatcher:
     def _pause(self) -> None:
         """Claim less often while the platform fails: one sick host must not burn a queue."""
         self._faults += 1
-        pause_seconds = min(0.5 * 2**self._faults, _LONGEST_PAUSE_SECONDS)
+        # Bounded before it is raised: a fault of many hours must not overflow a float.
+        pause_seconds = min(0.5 * 2 ** min(self._faults, 16), _LONGEST_PAUSE_SECONDS)
         self._claim_from = self._now() + pause_seconds
 
     async def _hand_back(self, held: Claim) -> None:
