@@ -53,14 +53,25 @@ def serve(
     zygote_pid: int,
     namespaces: dict[str, str],
 ) -> None:
-    """Prepare, lock down, say READY, do one job, send its verdict."""
+    """Lock down, say READY, do one job, send its verdict."""
+    enter(engine, channel, harness=harness, zygote_pid=zygote_pid, namespaces=namespaces).work()
+
+
+def enter(
+    engine: Engine,
+    channel: socket.socket,
+    *,
+    harness: bytes,
+    zygote_pid: int,
+    namespaces: dict[str, str],
+) -> "_Cell":
+    """Prepare, lock down and say READY: nothing is given back after this."""
     status_fd = os.open("/proc/self/status", os.O_RDONLY | os.O_CLOEXEC)
     user = lockdown.give_up(
         parent_pid=zygote_pid, keep_fds=frozenset((2, channel.fileno(), status_fd))
     )
     cell = _Cell(engine, channel, harness=harness, status_fd=status_fd)
-    lockdown.set_ceilings()
-    measures = lockdown.measure(parent_pid=zygote_pid, user=user, namespaces=namespaces)
+    measures = lockdown.seal(parent_pid=zygote_pid, user=user, namespaces=namespaces)
     ready = {
         "protocol": VERSION,
         "v8": engine.version,
@@ -68,7 +79,7 @@ def serve(
         "cpu_ns": time.process_time_ns(),
     }
     cell.send(Kind.READY, encode_json(ready))
-    cell.work()
+    return cell
 
 
 class _Finished(Exception):

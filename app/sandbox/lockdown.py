@@ -1,7 +1,7 @@
 """What a cell gives up before it sees user code, and what of it is really in force.
 
-Two steps: `give_up` before the isolate exists (privileges are per thread, the isolate's
-thread inherits them), `set_ceilings` after it (no further thread may start then).
+Two steps: `give_up` before the isolates exist (privileges are per thread, an isolate's
+thread inherits them), `seal` after it (no further thread may start then).
 """
 
 import ctypes
@@ -71,7 +71,17 @@ def give_up(*, parent_pid: int, keep_fds: frozenset[int]) -> str:
     return user
 
 
-def set_ceilings() -> None:
+def seal(*, parent_pid: int, user: str, namespaces: dict[str, str]) -> dict[str, str]:
+    """Set the hard limits, close the last doors, and measure what is in force.
+
+    No thread can start and no file can be opened afterwards. `user` is what `give_up`
+    said, `namespaces` what `unshare_networks` did.
+    """
+    _set_ceilings()
+    return _measure(parent_pid=parent_pid, user=user, namespaces=namespaces)
+
+
+def _set_ceilings() -> None:
     """Set the hard limits that nothing in this process can lift again."""
     for which, soft, hard in (
         (resource.RLIMIT_CORE, 0, 0),
@@ -95,7 +105,7 @@ def set_soft_limits(*, data_bytes: int, cpu_s: int) -> None:
         resource.setrlimit(which, (soft, hard))
 
 
-def measure(*, parent_pid: int, user: str, namespaces: dict[str, str]) -> dict[str, str]:
+def _measure(*, parent_pid: int, user: str, namespaces: dict[str, str]) -> dict[str, str]:
     """Say for each measure whether it is in force here: `on`, `off` or why not."""
     death = ctypes.c_int(0)
     _libc.prctl(_PR_GET_PDEATHSIG, ctypes.byref(death), 0, 0, 0)
