@@ -252,7 +252,8 @@ def _body(reads: Mapping[str, Shape], recorded: Sequence[Example]) -> dict[str, 
             if each.media_type == media_type
         }
         content[media_type] = _content(shape, examples)
-    return {"required": True, "content": content}
+    # An empty body is data like any other: V8 says of it that it is not JSON.
+    return {"required": ANY_JSON not in reads.values(), "content": content}
 
 
 def _responses(
