@@ -23,7 +23,9 @@ CONFIG: Final = schemathesis.Config.from_dict(
         },
         # A schema says less than V8 does of a source, cannot say which parameters go with
         # which form of a body, and takes 2.0 for an integer: 422 may answer what fits it.
+        # DELETE of a script archives it: what is archived can still be read.
         "checks": {
+            "use_after_free": {"enabled": False},
             "positive_data_acceptance": {
                 "expected-statuses": ["2xx", 404, 409, 422],
             },
