@@ -67,11 +67,13 @@ def enter(
 ) -> "_Cell":
     """Prepare, lock down and say READY: nothing is given back after this."""
     status_fd = os.open("/proc/self/status", os.O_RDONLY | os.O_CLOEXEC)
-    user = lockdown.give_up(
+    given_up = lockdown.give_up(
         parent_pid=zygote_pid, keep_fds=frozenset((2, channel.fileno(), status_fd))
     )
     cell = _Cell(engine, channel, harness=harness, status_fd=status_fd)
-    measures = lockdown.seal(parent_pid=zygote_pid, user=user, namespaces=namespaces)
+    measures = lockdown.seal(
+        parent_pid=zygote_pid, status_fd=status_fd, measured={**namespaces, **given_up}
+    )
     ready = {
         "protocol": VERSION,
         "v8": engine.version,

@@ -1,7 +1,8 @@
 """What a cell gives up before it sees user code, and what of it is really in force.
 
-Two steps: `give_up` before the isolates exist (privileges are per thread, an isolate's
-thread inherits them), `seal` after it (no further thread may start then).
+Two steps: `give_up` before the isolates exist (privileges and Landlock are per thread, an
+isolate's thread inherits them), `seal` after it (no further thread may start then, and the
+filter of system calls is put on all threads at once).
 """
 
 import ctypes
@@ -11,6 +12,8 @@ import signal
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
+
+from app.sandbox import landlock, seccomp
 
 _PR_SET_PDEATHSIG: Final = 1
 _PR_GET_PDEATHSIG: Final = 2
@@ -50,11 +53,15 @@ def unshare_networks() -> dict[str, str]:
     return found
 
 
-def give_up(*, parent_pid: int, keep_fds: frozenset[int]) -> str:
-    """Drop all that a cell does not need. Returns how the change of user went."""
+def give_up(*, parent_pid: int, keep_fds: frozenset[int]) -> dict[str, str]:
+    """Drop all that a cell does not need, the file system last.
+
+    Returns what is in force of it, as measured: `on`, or `off` and why.
+    """
     die_with_parent(parent_pid)
-    with suppress(OSError):  # a container's /proc may be read-only; `measure` says so
+    with suppress(OSError):  # a container's /proc may be read-only; what is read back says so
         _OOM_SCORE.write_text(_FIRST_TO_GO, encoding="ascii")
+    first = _oom_score() == _FIRST_TO_GO
     os.environ.clear()
     # Not the host's time zone: the same input has the same output on any host.
     os.environ["TZ"] = "UTC"
@@ -68,17 +75,24 @@ def give_up(*, parent_pid: int, keep_fds: frozenset[int]) -> str:
         os.closerange(low, fd)
         low = fd + 1
     os.closerange(low, _MAX_FD)
-    return user
+    return {
+        "first_out_of_memory": "on" if first else "off",
+        "own_user": user,
+        **landlock.enter(parent_pid=parent_pid),
+    }
 
 
-def seal(*, parent_pid: int, user: str, namespaces: dict[str, str]) -> dict[str, str]:
+def seal(*, parent_pid: int, status_fd: int, measured: dict[str, str]) -> dict[str, str]:
     """Set the hard limits, close the last doors, and measure what is in force.
 
-    No thread can start and no file can be opened afterwards. `user` is what `give_up`
-    said, `namespaces` what `unshare_networks` did.
+    No thread can start and no file can be opened afterwards. `status_fd` is
+    `/proc/self/status`, opened before; `measured` is what `unshare_networks` and `give_up`
+    said, and comes back with the rest.
     """
     _set_ceilings()
-    return _measure(parent_pid=parent_pid, user=user, namespaces=namespaces)
+    # Before the filter, which refuses to say.
+    now = _measure(parent_pid=parent_pid)
+    return {**now, **measured, **seccomp.install(status_fd=status_fd)}
 
 
 def _set_ceilings() -> None:
@@ -105,8 +119,8 @@ def set_soft_limits(*, data_bytes: int, cpu_s: int) -> None:
         resource.setrlimit(which, (soft, hard))
 
 
-def _measure(*, parent_pid: int, user: str, namespaces: dict[str, str]) -> dict[str, str]:
-    """Say for each measure whether it is in force here: `on`, `off` or why not."""
+def _measure(*, parent_pid: int) -> dict[str, str]:
+    """Say for each measure whether it is in force here."""
     death = ctypes.c_int(0)
     _libc.prctl(_PR_GET_PDEATHSIG, ctypes.byref(death), 0, 0, 0)
     core, files = (
@@ -117,11 +131,9 @@ def _measure(*, parent_pid: int, user: str, namespaces: dict[str, str]) -> dict[
         "not_dumpable": _libc.prctl(_PR_GET_DUMPABLE, 0, 0, 0, 0) == 0,
         "empty_environment": set(os.environ) == {"TZ"},
         "no_new_privileges": _libc.prctl(_PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1,
-        "first_out_of_memory": _oom_score() == _FIRST_TO_GO,
         "resource_limits": core == (0, 0) and files == (_OPEN_FILES, _OPEN_FILES),
     }
-    measured = {name: "on" if state else "off" for name, state in states.items()}
-    return {**measured, "own_user": user, **namespaces, "landlock": "off", "seccomp": "off"}
+    return {name: "on" if state else "off" for name, state in states.items()}
 
 
 def _oom_score() -> str:

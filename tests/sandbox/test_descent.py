@@ -76,9 +76,8 @@ async def test_the_lockdown_in_force_is_reported(pool: SandboxPool) -> None:
         "no_new_privileges",
         "first_out_of_memory",
         "resource_limits",
+        "seccomp",
     }
-    assert pool.lockdown["seccomp"] == "off"
-    assert pool.lockdown["landlock"] == "off"
     if os.geteuid() == 0:
         assert pool.lockdown["own_user"] == "on"
 
