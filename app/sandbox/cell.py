@@ -1,48 +1,25 @@
-"""The life of a cell: one isolate, one job, in a process of its own.
+"""The life of a cell: a magazine of isolates, one tenant, each isolate for one job.
 
 Standard library and V8 only. What is raised here ends the process; the pool sees the death.
 """
 
-import codecs
-import json
 import os
-import re
 import socket
 import threading
-import time
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Final
 
 from app.sandbox import lockdown
-from app.sandbox.console import Console
-from app.sandbox.protocol import (
-    CHUNK_BYTES,
-    VERSION,
-    FrameReader,
-    Kind,
-    ProtocolError,
-    encode_json,
-    send_frame,
-)
-from app.sandbox.uncaught import error_of, parse_uncaught
-from app.sandbox.v8 import DeadlineExceeded, Engine, HeapExhausted, Isolate, Type, Value
+from app.sandbox.job import Seat
+from app.sandbox.protocol import VERSION, Frame, FrameReader, Kind, encode_json, send_frames
+from app.sandbox.v8 import Engine
 
 HARNESS: Final = Path(__file__).with_name("harness.js")
-
-# The operations of harness.js, by its numbers.
-_OPEN_CONSOLE, _PREPARE, _READ, _RUN, _SETTLE, _OUTPUT, _FAILURE = range(7)
-
-# Lets stack traces name the user's file; the last such comment counts.
-_SOURCE_URL: Final = b"\n//# sourceURL=process.js"
-# A `process` bound by let, const or class is no property of the global object.
-_FIND_PROCESS: Final = b'typeof process === "undefined" ? undefined : process'
-_ALLOCATION_FAILED: Final = ("RangeError", "Array buffer allocation failed")
-# Private memory above the heap: V8's own, and copies that live for a moment.
-_HEADROOM: Final = 1.3
-_SPARE_BYTES: Final = 96 * 1024 * 1024
-_SPARE_CPU_S: Final = 3
-
-Verdict = dict[str, object]
+# What is written to clear_refs to set the peak of the resident set back (proc(5)).
+_RESET_PEAK: Final = b"5"
 
 
 def serve(
@@ -50,11 +27,21 @@ def serve(
     channel: socket.socket,
     *,
     harness: bytes,
+    isolates: int,
     zygote_pid: int,
     namespaces: dict[str, str],
 ) -> None:
-    """Lock down, say READY, do one job, send its verdict."""
-    enter(engine, channel, harness=harness, zygote_pid=zygote_pid, namespaces=namespaces).work()
+    """Lock down, say READY, do up to `isolates` jobs."""
+    cell = enter(
+        engine,
+        channel,
+        harness=harness,
+        isolates=isolates,
+        zygote_pid=zygote_pid,
+        namespaces=namespaces,
+    )
+    while cell.work():
+        pass
 
 
 def enter(
@@ -62,15 +49,21 @@ def enter(
     channel: socket.socket,
     *,
     harness: bytes,
+    isolates: int,
     zygote_pid: int,
     namespaces: dict[str, str],
 ) -> "_Cell":
     """Prepare, lock down and say READY: nothing is given back after this."""
     status_fd = os.open("/proc/self/status", os.O_RDONLY | os.O_CLOEXEC)
+    peak_fd = -1
+    with suppress(OSError):  # then peaks are those of the samples
+        peak_fd = os.open("/proc/self/clear_refs", os.O_WRONLY | os.O_CLOEXEC)
     given_up = lockdown.give_up(
-        parent_pid=zygote_pid, keep_fds=frozenset((2, channel.fileno(), status_fd))
+        parent_pid=zygote_pid,
+        keep_fds=frozenset({2, channel.fileno(), status_fd, peak_fd} - {-1}),
     )
-    cell = _Cell(engine, channel, harness=harness, status_fd=status_fd)
+    cell = _Cell(channel, status_fd=status_fd, peak_fd=peak_fd)
+    cell.load(engine, harness=harness, isolates=isolates)
     measures = lockdown.seal(
         parent_pid=zygote_pid, status_fd=status_fd, measured={**namespaces, **given_up}
     )
@@ -78,208 +71,40 @@ def enter(
         "protocol": VERSION,
         "v8": engine.version,
         "lockdown": measures,
-        "cpu_ns": time.process_time_ns(),
+        "isolates": isolates,
     }
-    cell.send(Kind.READY, encode_json(ready))
+    cell.send([(Kind.READY, encode_json(ready))])
     return cell
 
 
-class _Finished(Exception):
-    """The verdict is known."""
-
-    def __init__(self, kind: str, **details: object) -> None:
-        super().__init__(kind)
-        self.verdict: Verdict = {"kind": kind, **details}
-
-
 class _Cell:
-    """One isolate and the conversation about its job."""
+    """A magazine of isolates and the channel about their jobs."""
 
-    def __init__(
-        self, engine: Engine, channel: socket.socket, *, harness: bytes, status_fd: int
-    ) -> None:
+    def __init__(self, channel: socket.socket, *, status_fd: int, peak_fd: int) -> None:
         self._channel = channel
-        self._status_fd = status_fd
-        self._sending = threading.Lock()
         self._reader = FrameReader(channel)
-        self._console: Console | None = None
-        self._isolate = Isolate(engine, harness=harness, on_bell=self._ring)
-        self._isolate.prepare_operations(_FAILURE + 1)
-        self._memory = self._isolate.call(_OPEN_CONSOLE, self._isolate.bell).memory
-        self._rehearse()
-        self._started_ns = 0
-        self._run_ns = 0
-        self._deadline = 0.0
-        self._data_bytes = 0
-        self._cpu_s = 0
+        self._sending = threading.Lock()
+        self._status_fd = status_fd
+        self._peak_fd = peak_fd
+        self._magazine: deque[Seat] = deque()
 
-    def _rehearse(self) -> None:
-        """Go through a run of our own, so that a real one meets warm code and pages."""
-        isolate = self._isolate
-        isolate.evaluate(b"0" + _SOURCE_URL).free()
-        process = isolate.evaluate(b"(data => (console.log(data), data))")
-        for operation, subject in (
-            (_PREPARE, b'{"seed":0,"clock_ms":0}'),
-            (_READ, b'"ready"'),
-            (_RUN, None),
-            (_SETTLE, None),
-            (_OUTPUT, None),
-        ):
-            if subject is None:
-                isolate.call(operation, process).free()
-            else:
-                with isolate.string(subject) as text:
-                    isolate.call(operation, text).free()
-        process.free()
+    def load(self, engine: Engine, *, harness: bytes, isolates: int) -> None:
+        """Make all isolates: after the lockdown no thread can start."""
+        for _ in range(isolates):
+            self._magazine.append(Seat(engine, harness=harness, send=self.send))
 
-    def send(self, kind: Kind, body: bytes | memoryview = b"") -> None:
-        """Send one frame; console lines come from the isolate's thread."""
+    def send(self, frames: Sequence[Frame]) -> None:
+        """Send frames, at once; console lines come from an isolate's thread."""
         with self._sending:
-            send_frame(self._channel, kind, body)
+            send_frames(self._channel, frames)
 
-    def work(self) -> None:
-        """Receive one job, do it, send the verdict."""
-        job = json.loads(bytes(self._reader.expect(Kind.JOB)))
-        if job["protocol"] != VERSION:
-            raise ProtocolError(f"protocol {job['protocol']}")
-        source = bytes(self._reader.expect(Kind.SOURCE))
-        try:
-            payload = self._receive_payload()
-            self._prepare(job, len(payload))
-            self._do(job, source, payload)
-        except _Finished as finished:
-            verdict = finished.verdict
-        except DeadlineExceeded:
-            verdict = {"kind": "timed_out"}
-        except HeapExhausted:
-            verdict = {"kind": "out_of_memory", "evidence": "heap limit"}
-        if self._started_ns and not self._run_ns:
-            self._run_ns = time.monotonic_ns() - self._started_ns
-        verdict["run_ns"] = self._run_ns
-        verdict["lines_dropped"] = self._console.dropped if self._console else 0
-        self.send(Kind.VERDICT, encode_json(verdict))
-
-    def _receive_payload(self) -> bytearray:
-        """Gather the payload; the first byte that is not UTF-8 ends the job."""
-        payload = bytearray()
-        decoder = codecs.getincrementaldecoder("utf-8")()
-        while True:
-            kind, body = self._reader.read()
-            if kind not in (Kind.INPUT, Kind.END):
-                raise ProtocolError(f"frame {kind.name} within the payload")
-            pending = len(decoder.getstate()[0])
-            try:
-                decoder.decode(body, final=kind is Kind.END)
-            except UnicodeDecodeError as error:
-                offset = len(payload) - pending + error.start
-                message = f"not UTF-8: {error.reason} at byte {offset}"
-                raise _Finished("invalid_input", message=message, byte_offset=offset) from None
-            if kind is Kind.END:
-                return payload
-            payload += body
-
-    def _prepare(self, job: dict[str, object], payload_bytes: int) -> None:
-        """Set the run's world and its limits, all but the clock."""
-        limits = job["limits"]
-        if not isinstance(limits, dict):
-            raise ProtocolError
-        world = {"seed": job["seed"], "clock_ms": job["clock_ms"]}
-        with self._isolate.string(encode_json(world)) as text:
-            self._isolate.call(_PREPARE, text)
-        self._console = Console(self._memory, limits)
-        heap_bytes = int(limits["memory_bytes"])
-        self._isolate.limit_memory(heap_bytes)
-        # The payload is in memory three times for a moment: gathered, copied, V8's own.
-        budget = int(_HEADROOM * heap_bytes) + 3 * payload_bytes + _SPARE_BYTES
-        self._data_bytes = self._private_bytes() + budget
-        self._cpu_s = int(time.process_time() + limits["wall_ms"] / 1_000) + _SPARE_CPU_S
-        lockdown.set_soft_limits(data_bytes=self._data_bytes, cpu_s=self._cpu_s)
-
-    def _do(self, job: dict[str, object], source: bytes, payload: bytearray) -> NoReturn:
-        """Run the script to its output; everything else ends in _Finished."""
-        limits = job["limits"]
-        if not isinstance(limits, dict):
-            raise ProtocolError
-        self.send(Kind.STARTED)
-        self._started_ns = time.monotonic_ns()
-        self._deadline = time.monotonic() + limits["wall_ms"] / 1_000
-        process = self._load(source)
-        if job["mode"] == "check":
-            self._count(_SETTLE)  # after the microtasks of the top level
-            raise _Finished("accepted")
-        with self._isolate.string(payload) as text:
-            payload.clear()
-            if self._count(_READ, text) != 0:
-                self._fail()
-        self._count(_RUN, process)
-        units = self._count(_SETTLE)  # microtasks ran between the two calls
-        if units < 0:
-            self._fail()
-        if units > limits["output_bytes"]:
-            raise _Finished("output_too_large")
-        self._deliver(units, int(limits["output_bytes"]))
-
-    def _count(self, operation: int, subject: Value | None = None) -> int:
-        """Call an operation that answers with a number; the harness itself never throws."""
-        answer = self._isolate.call(operation, subject, deadline=self._deadline)
-        if answer.type != Type.INTEGER:
-            raise RuntimeError(f"operation {operation}: {answer.text[:200]}")
-        return answer.integer
-
-    def _load(self, source: bytes) -> Value:
-        """Run the top level and find `process`."""
-        value = self._isolate.evaluate(source + _SOURCE_URL, deadline=self._deadline)
-        if value.type == Type.PARSE_EXCEPTION:
-            raise _Finished("refused", code="syntax_error", error=parse_uncaught(value.text))
-        if value.type >= Type.EXECUTE_EXCEPTION:
-            self._top_level_threw(value)
-        value.free()
-        process = self._isolate.evaluate(_FIND_PROCESS, deadline=self._deadline)
-        if process.type >= Type.EXECUTE_EXCEPTION:
-            self._top_level_threw(process)  # a getter
-        if process.type == Type.UNDEFINED:
-            error = error_of("ReferenceError", "process is not defined")
-            raise _Finished("refused", code="no_process", error=error)
-        if process.type != Type.FUNCTION:
-            error = error_of("TypeError", "process is not a function")
-            raise _Finished("refused", code="process_not_callable", error=error)
-        return process
-
-    def _top_level_threw(self, thrown: Value) -> NoReturn:
-        error = parse_uncaught(thrown.text)
-        if (error["name"], error["message"]) == _ALLOCATION_FAILED:
-            raise _Finished("out_of_memory", evidence="an array buffer could not be allocated")
-        raise _Finished("refused", code="top_level_threw", error=error)
-
-    def _fail(self) -> NoReturn:
-        failure = json.loads(bytes(self._isolate.call(_FAILURE, deadline=self._deadline).memory))
-        raise _Finished(**failure)
-
-    def _deliver(self, units: int, limit_bytes: int) -> NoReturn:
-        """Send the output. User code is over: V8 only encodes a string it holds."""
-        self._run_ns = time.monotonic_ns() - self._started_ns
-        # UTF-8 is at most three bytes a unit; the copy is ours, not the script's.
-        lockdown.set_soft_limits(
-            data_bytes=self._data_bytes + 3 * units + _SPARE_BYTES, cpu_s=self._cpu_s + 60
-        )
-        self.send(Kind.RESULT, encode_json({"units": units}))
-        output = self._isolate.call(_OUTPUT).memory
-        if len(output) > limit_bytes:
-            raise _Finished("output_too_large")
-        for start in range(0, len(output), CHUNK_BYTES):
-            self.send(Kind.OUTPUT, output[start : start + CHUNK_BYTES])
-        raise _Finished("succeeded", output_bytes=len(output))
-
-    def _ring(self) -> None:
-        """Pass a console line on; runs on the isolate's thread while JavaScript waits."""
-        if self._console is None:
-            return
-        line = self._console.take()
-        if line is not None:
-            self.send(Kind.LOG, encode_json(line))
-
-    def _private_bytes(self) -> int:
-        """Read VmData, which RLIMIT_DATA limits."""
-        status = os.pread(self._status_fd, 4_096, 0)
-        found = re.search(rb"VmData:\s+(\d+) kB", status)
-        return int(found[1]) * 1_024 if found else 0
+    def work(self) -> bool:
+        """Do one job. Says whether another may follow: then AGAIN was sent."""
+        seat = self._magazine.popleft()
+        if not seat.work(self._reader, status_fd=self._status_fd) or not self._magazine:
+            return False
+        seat.close()
+        if self._peak_fd >= 0:
+            os.write(self._peak_fd, _RESET_PEAK)
+        self.send([(Kind.AGAIN, b"")])
+        return True

@@ -1,8 +1,7 @@
 """One job on one cell: payload in, console lines and output out, every frame checked."""
 
 import asyncio
-import json
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import suppress
 from time import monotonic
 from typing import Final, TypeVar
@@ -12,7 +11,15 @@ from msgspec import Struct
 
 from app.sandbox.handle import Cell, Exit
 from app.sandbox.outcomes import Job, Limits, LogLine
-from app.sandbox.protocol import CHUNK_BYTES, VERSION, Kind, ProtocolError, encode_json
+from app.sandbox.protocol import (
+    CHUNK_BYTES,
+    VERSION,
+    Frame,
+    Kind,
+    ProtocolError,
+    decode_json,
+    encode_json,
+)
 from app.sandbox.verdict import YOUNG_BYTES, CellVerdict, Evidence
 
 # The cell stops itself at the limit; this long after it the pool kills it.
@@ -21,8 +28,23 @@ DEADLINE_GRACE_S: Final = 0.5
 OWED_TIMEOUT_S: Final = 60.0
 READY_TIMEOUT_S: Final = 20.0
 EXIT_TIMEOUT_S: Final = 10.0
+AGAIN_TIMEOUT_S: Final = 2.0
 # V8 checks the heap's limit when it collects garbage, so the resident set overshoots.
 HEADROOM: Final = 1.3
+
+# Verdicts that leave V8 at rest. After any other a cell is not trusted with a next job.
+_SOUND: Final = frozenset(
+    {
+        "accepted",
+        "succeeded",
+        "threw",
+        "refused",
+        "invalid_input",
+        "invalid_result",
+        "output_too_large",
+        "unsettled_promise",
+    }
+)
 
 T = TypeVar("T")
 Sink = Callable[[bytes], Awaitable[None]]
@@ -34,13 +56,14 @@ class Ready(Struct, frozen=True):
     protocol: int
     v8: str
     lockdown: dict[str, str]
-    cpu_ns: int
+    isolates: int
 
 
 class Ending(Struct, frozen=True, kw_only=True):
-    """What a conversation leaves."""
+    """What a conversation leaves; `sound`: nothing happened that a next job could feel."""
 
     evidence: Evidence
+    sound: bool
     logs: tuple[LogLine, ...]
     lines_dropped: int
     run_ns: int
@@ -66,30 +89,40 @@ async def receive_ready(cell: Cell) -> Ready:
 
 
 async def converse(
-    cell: Cell,
-    ready: Ready,
-    job: Job,
-    *,
-    mode: str,
-    payload: AsyncIterable[bytes],
-    sink: Sink,
+    cell: Cell, job: Job, *, mode: str, payload: AsyncIterable[bytes], sink: Sink
 ) -> Ending:
-    """Do one job. Raises only what `payload` and `sink` raise; the cell is used up."""
+    """Do one job. Raises only what `payload` and `sink` raise; then the cell is used up."""
+    cell.begin()
     talk = _Conversation(cell, job, sink)
     feeder = asyncio.create_task(_feed(talk, cell, job, mode, payload))
     # A payload that fails ends the cell, so that the reading below comes to its end.
     feeder.add_done_callback(lambda task: _kill_if_failed(cell, task))
     try:
         await talk.listen()
-        if feeder.done():
+        if talk.sound:
+            # The cell has read it all; its sender may not have been told yet.
+            await asyncio.wait([feeder], timeout=EXIT_TIMEOUT_S / 10)
+        fed = feeder.done()
+        if fed:
             feeder.result()
-        account = await _await_exit(cell)
+        account = None if fed and talk.sound else await _await_exit(cell)
     finally:
         talk.stop_clock()
         feeder.cancel()
         # `wait` raises for a cancellation of this run only, not for what became of the feeder.
         await asyncio.wait([feeder])
-    return talk.conclude(account, ready)
+        cell.rest()
+    return talk.conclude(account, sound=fed and talk.sound)
+
+
+async def receive_again(cell: Cell) -> bool:
+    """Wait until a cell has put its used isolate away; False: it is of no further use."""
+    try:
+        async with asyncio.timeout(AGAIN_TIMEOUT_S):
+            frame = await cell.receive()
+    except (TimeoutError, ProtocolError):
+        return False
+    return frame == (Kind.AGAIN, b"")
 
 
 async def _feed(
@@ -98,31 +131,31 @@ async def _feed(
     order = {
         "protocol": VERSION,
         "mode": mode,
-        "seed": job.seed,
-        "clock_ms": job.clock_ms,
+        "world": {"seed": job.seed, "clock_ms": job.clock_ms},
         "limits": msgspec.structs.asdict(job.limits),
     }
-    # A cell that is gone has its reason; `listen` finds it.
-    with suppress(ConnectionError):
-        await _send(cell, Kind.JOB, encode_json(order))
-        await _send(cell, Kind.SOURCE, job.source)
+    # What opens the job waits for the payload's first chunk: one system call for both.
+    frames: list[Frame] = [(Kind.JOB, encode_json(order)), (Kind.SOURCE, job.source)]
     async for chunk in talk.count_payload(payload):
         view = memoryview(chunk)
         try:
             for start in range(0, len(view), CHUNK_BYTES):
-                await _send(cell, Kind.INPUT, view[start : start + CHUNK_BYTES])
+                frames.append((Kind.INPUT, view[start : start + CHUNK_BYTES]))
+                await _send(cell, frames)
+                frames = []
         except ConnectionError:
-            return
+            return  # a cell that is gone has its reason; `listen` finds it
     with suppress(ConnectionError):
-        await _send(cell, Kind.END)
+        # Before the cell can answer.
         talk.expect_start()
+        await _send(cell, [*frames, (Kind.END, b"")])
 
 
-async def _send(cell: Cell, kind: Kind, body: bytes | memoryview = b"") -> None:
-    """Send one frame; kill a cell that does not take it. Raises ConnectionError."""
+async def _send(cell: Cell, frames: Sequence[Frame]) -> None:
+    """Send frames; kill a cell that does not take them. Raises ConnectionError."""
     try:
         async with asyncio.timeout(OWED_TIMEOUT_S):
-            await cell.send(kind, body)
+            await cell.send(frames)
     except TimeoutError:
         cell.kill("it did not read")
         raise ConnectionError from None
@@ -167,8 +200,7 @@ class _Conversation:
         self._ended_at = 0.0
         self._delivery_left_s = OWED_TIMEOUT_S
         self._deadline: asyncio.TimerHandle | None = None
-        cell.watch_memory()
-        self._base_bytes = cell.resident_bytes
+        self._base_bytes = cell.meter.resident_bytes
 
     async def count_payload(self, payload: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
         """Pass the payload on and remember its length."""
@@ -195,6 +227,18 @@ class _Conversation:
         finally:
             self.stop_clock()
 
+    @property
+    def sound(self) -> bool:
+        """Whether the verdict is one after which a cell may do another job."""
+        return (
+            self._breach is None
+            and self._verdict is not None
+            and self._verdict.kind in _SOUND
+            and not self._verdict.allocation
+            # The rest of such a payload is still in the channel.
+            and self._verdict.byte_offset is None
+        )
+
     def stop_clock(self) -> None:
         """User code is over, or never began; no deadline any more."""
         if self._started and not self._ended_at:
@@ -202,10 +246,10 @@ class _Conversation:
         if self._deadline is not None:
             self._deadline.cancel()
 
-    def conclude(self, account: Exit | None, ready: Ready) -> Ending:
-        """Put together what is known now that the cell is gone."""
+    def conclude(self, account: Exit | None, *, sound: bool) -> Ending:
+        """Put together what is known now that the job is over, or its cell is gone."""
         cell = self._cell
-        peak_bytes = max(cell.peak_bytes, account.peak_bytes if account else 0)
+        peak_bytes = cell.meter.peak_bytes(account)
         span_ns = int((self._ended_at - self._started_at) * 1e9)
         verdict = self._verdict
         told_ns = verdict.run_ns if verdict is not None else span_ns
@@ -218,15 +262,16 @@ class _Conversation:
             stderr=cell.last_words(),
             base_bytes=self._base_bytes,
             peak_bytes=peak_bytes,
-            last_bytes=cell.resident_bytes,
+            last_bytes=cell.meter.resident_bytes,
             output_bytes=self._output_bytes,
         )
         return Ending(
             evidence=evidence,
+            sound=sound,
             logs=tuple(self._logs),
             lines_dropped=max(told_dropped, 0) + self._lines_cut,
             run_ns=min(max(told_ns, 0), span_ns),
-            cpu_ns=max(account.cpu_ns - ready.cpu_ns, 0) if account else 0,
+            cpu_ns=cell.meter.cpu_ns(account),
             peak_bytes=peak_bytes,
         )
 
@@ -319,7 +364,7 @@ class _Conversation:
 def _decode(body: bytes, shape: type[T]) -> T:
     try:
         # The standard library's: lone surrogates in the text of user code are no error.
-        return msgspec.convert(json.loads(body), shape)
+        return msgspec.convert(decode_json(body), shape)
     except (ValueError, RecursionError, msgspec.ValidationError) as error:
         message = f"a frame that does not decode: {error}"
         raise ProtocolError(message) from None

@@ -1,19 +1,32 @@
-"""The pool's hold on one cell: its frames, its memory, its end."""
+"""The pool's hold on one cell: its frames, its memory and CPU time, its end."""
 
 import asyncio
 import os
+import re
 import signal
 import socket
+import time
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Final
 
 from msgspec import Struct
 
-from app.sandbox.protocol import HEADER, Kind, check_header
+from app.sandbox.protocol import (
+    HEADER,
+    SMALL_BYTES,
+    Frame,
+    Kind,
+    check_header,
+    join_frames,
+)
 
 WATCH_INTERVAL_S: Final = 0.01
 MAX_STDERR_BYTES: Final = 64 * 1024
 _PAGE_BYTES: Final = os.sysconf("SC_PAGESIZE")
+# The low bits of a process's own clock id (CPUCLOCK_SCHED, clock_getcpuclockid(3)).
+_CPU_CLOCK: Final = 2
+_PEAK: Final = re.compile(rb"VmHWM:\s+(\d+) kB")
 
 
 class Exit(Struct, frozen=True, kw_only=True):
@@ -38,52 +51,70 @@ class Cell:
         """Own the descriptors of a forked cell."""
         self.pid = pid
         self.killed_for: str | None = None
-        self.peak_bytes = 0
-        self.resident_bytes = 0
+        self.meter = Meter(pid)
         self.memory_ceiling_bytes: int | None = None
+        self.cpu_ceiling_ns: int | None = None
         self._loop = asyncio.get_running_loop()
         self.exited: asyncio.Future[Exit] = self._loop.create_future()
         self._pidfd = pidfd
         self._channel = channel
+        self._received = bytearray()
         self._stderr = bytearray()
         self._stderr_fd = stderr_fd
         os.set_blocking(stderr_fd, False)
         self._loop.add_reader(stderr_fd, self._read_stderr)
-        self._statm_fd = self._open_statm()
         self._watch: asyncio.TimerHandle | None = None
         self._closed = False
 
-    async def send(self, kind: Kind, body: bytes | memoryview = b"") -> None:
-        """Send one frame. Raises ConnectionError when the cell is gone."""
-        header = HEADER.pack(kind, len(body))
-        if len(body) <= 4096:  # noqa: PLR2004 - one system call where the copy is cheap
-            await self._loop.sock_sendall(self._channel, header + bytes(body))
-            return
-        await self._loop.sock_sendall(self._channel, header)
-        await self._loop.sock_sendall(self._channel, body)
+    async def send(self, frames: Iterable[Frame]) -> None:
+        """Send frames. Raises ConnectionError when the cell is gone."""
+        for piece in join_frames(frames):
+            await self._loop.sock_sendall(self._channel, piece)
 
     async def receive(self) -> tuple[Kind, bytes] | None:
         """Receive one frame; None at the end. Raises ProtocolError."""
-        header = await self._receive_exactly(HEADER.size)
+        header = await self._take(HEADER.size)
         if header is None:
             return None
         kind, length = check_header(header)
-        body = await self._receive_exactly(length)
-        return None if body is None else (kind, bytes(body))
+        body = await self._take(length)
+        return None if body is None else (kind, body)
 
-    def watch_memory(self) -> None:
-        """Read the resident set from now on, every 10 ms; kill the cell over its ceiling."""
+    def is_silent(self) -> bool:
+        """Say whether nothing came that nobody has received: no frame, no word, no end."""
+        try:
+            self._channel.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return not self._received and not self.last_words()
+        except OSError:
+            pass
+        return False
+
+    def begin(self) -> None:
+        """Measure the next job from here, and watch it until `rest`."""
+        self.memory_ceiling_bytes = None
+        self.cpu_ceiling_ns = None
+        self.meter.begin()
+        self._look()
+
+    def rest(self) -> None:
+        """The job is over: nothing is watched."""
+        if self._watch is not None:
+            self._watch.cancel()
+            self._watch = None
+
+    def _look(self) -> None:
+        """Look every 10 ms; kill the cell over its ceilings."""
         if self._closed or self.exited.done():
             return
-        with suppress(OSError, IndexError, ValueError):
-            pages = int(os.pread(self._statm_fd, 128, 0).split()[1])
-            self.resident_bytes = pages * _PAGE_BYTES
-            self.peak_bytes = max(self.peak_bytes, self.resident_bytes)
-        ceiling = self.memory_ceiling_bytes
-        if ceiling is not None and self.resident_bytes > ceiling:
+        resident_bytes = self.meter.look()
+        if self.memory_ceiling_bytes is not None and resident_bytes > self.memory_ceiling_bytes:
             self.kill("memory")
             return
-        self._watch = self._loop.call_later(WATCH_INTERVAL_S, self.watch_memory)
+        if self.cpu_ceiling_ns is not None and self.meter.cpu_ns() > self.cpu_ceiling_ns:
+            self.kill("cpu")
+            return
+        self._watch = self._loop.call_later(WATCH_INTERVAL_S, self._look)
 
     def kill(self, reason: str) -> None:
         """SIGKILL, by pidfd: never another process of the same number."""
@@ -116,26 +147,29 @@ class Cell:
         self.kill("closed")
         self.last_words()
         self._closed = True
-        if self._watch is not None:
-            self._watch.cancel()
+        self.rest()
+        self.meter.close()
         self._loop.remove_reader(self._stderr_fd)
         self._channel.close()
-        for fd in (self._stderr_fd, self._pidfd, self._statm_fd):
-            if fd >= 0:
-                os.close(fd)
+        for fd in (self._stderr_fd, self._pidfd):
+            os.close(fd)
 
-    async def _receive_exactly(self, length: int) -> bytearray | None:
-        buffer = bytearray(length)
-        view = memoryview(buffer)
-        while view:
+    async def _take(self, length: int) -> bytes | None:
+        """Take so many bytes; a small part comes with as much more as is there by now."""
+        received = self._received
+        while len(received) < length:
+            missing = length - len(received)
             try:
-                count = await self._loop.sock_recv_into(self._channel, view)
+                size = max(missing, 4 * SMALL_BYTES)
+                piece = await self._loop.sock_recv(self._channel, size)
             except ConnectionError:
                 return None
-            if count == 0:
+            if not piece:
                 return None
-            view = view[count:]
-        return buffer
+            received += piece
+        taken = bytes(memoryview(received)[:length])
+        del received[:length]
+        return taken
 
     def _read_stderr(self) -> None:
         try:
@@ -151,8 +185,71 @@ class Cell:
             self._loop.remove_reader(self._stderr_fd)
             self.kill("a flood on stderr")
 
-    def _open_statm(self) -> int:
+
+class Meter:
+    """What a cell uses, as the kernel tells the pool: a cell is not asked."""
+
+    def __init__(self, pid: int) -> None:
+        """Read the counters of process `pid`, a child's child that is not yet reaped."""
+        self.resident_bytes = 0
+        self._sampled_bytes = 0
+        self._statm_fd = _open(f"/proc/{pid}/statm")
+        self._status_fd = _open(f"/proc/{pid}/status")
+        self._clock = (~pid << 3) | _CPU_CLOCK
+        self._began_ns = 0
+        self._peak_before_bytes = 0
+
+    def begin(self) -> None:
+        """Count from here."""
+        self._sampled_bytes = 0
+        self._began_ns = self._cpu_ns()
+        self._peak_before_bytes = self._read_peak()
+
+    def look(self) -> int:
+        """Read the resident set, in bytes."""
+        with suppress(OSError, IndexError, ValueError):
+            pages = int(os.pread(self._statm_fd, 128, 0).split()[1])
+            self.resident_bytes = pages * _PAGE_BYTES
+            self._sampled_bytes = max(self._sampled_bytes, self.resident_bytes)
+        return self.resident_bytes
+
+    def cpu_ns(self, account: Exit | None = None) -> int:
+        """CPU time since `begin`, by `account` of the process that has ended."""
+        until_ns = self._cpu_ns() if account is None else account.cpu_ns
+        return max(until_ns - self._began_ns, 0)
+
+    def peak_bytes(self, account: Exit | None = None) -> int:
+        """Highest resident set since `begin`.
+
+        The kernel's peak where the job raised it (a cell sets it back between jobs), else
+        what was seen every 10 ms.
+        """
+        peak_bytes = self._read_peak() if account is None else account.peak_bytes
+        return peak_bytes if peak_bytes > self._peak_before_bytes else self._sampled_bytes
+
+    def close(self) -> None:
+        """Let go of the kernel's files."""
+        for fd in (self._statm_fd, self._status_fd):
+            if fd >= 0:
+                os.close(fd)
+        self._statm_fd = self._status_fd = -1
+
+    def _cpu_ns(self) -> int:
         try:
-            return os.open(f"/proc/{self.pid}/statm", os.O_RDONLY | os.O_CLOEXEC)
+            return time.clock_gettime_ns(self._clock)
         except OSError:
-            return -1  # it is gone already
+            return self._began_ns  # it has ended
+
+    def _read_peak(self) -> int:
+        try:
+            found = _PEAK.search(os.pread(self._status_fd, 4_096, 0))
+        except OSError:
+            return 0  # it has ended
+        return int(found[1]) * 1_024 if found else 0
+
+
+def _open(path: str) -> int:
+    try:
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return -1  # it is gone already

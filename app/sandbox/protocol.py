@@ -1,4 +1,4 @@
-"""The frames between the pool and a cell, version 1.
+"""The frames between the pool and a cell, version 2.
 
 A cell and the pool share one SOCK_STREAM socket pair. Everything on it is a frame: one
 byte of kind, four bytes of length (network order), then that many bytes of body. A body
@@ -7,21 +7,24 @@ surrogates, which JSON's escapes carry and UTF-8 does not).
 
 The pool sends, in this order::
 
-    JOB     JSON: protocol version, mode (`run` or `check`), seed, clock, limits
+    JOB     JSON: protocol version, mode (`run` or `check`), world (seed, clock), limits
     SOURCE  the user's source, UTF-8
     INPUT   up to CHUNK_BYTES of the payload; any number of times, none for `check`
     END     empty: the payload is complete
 
 The cell sends, in this order::
 
-    READY    JSON: protocol version, V8 version, the lockdown it measured, its use so far
+    READY    JSON: protocol version, V8 version, the lockdown it measured, its isolates
     STARTED  empty: user code runs from now on, the wall clock starts
     LOG      JSON: one console line, sent while user code runs
     RESULT   JSON: user code is over, the clock stops, the length of what follows
     OUTPUT   CHUNK_BYTES of the output, fewer only in the last, which is not empty
-    VERDICT  JSON: how it ended; the last frame, the cell then exits
+    VERDICT  JSON: how it ended
+    AGAIN    empty: the job's isolate is gone, another one waits for the next JOB
 
-VERDICT may come at any point after SOURCE; one that says `succeeded` needs a RESULT.
+READY comes once, the rest for each job, of which a cell does as many as it has isolates.
+VERDICT may come at any point after SOURCE; one that says `succeeded` needs a RESULT. After
+one that leaves anything in doubt the cell exits instead of saying AGAIN.
 The pool trusts none of this: a kind out of order, a body over its cap or one that does
 not decode is a breach, and the cell is killed (`app/sandbox/conversation.py`).
 """
@@ -29,11 +32,14 @@ not decode is a breach, and the cell is killed (`app/sandbox/conversation.py`).
 import json
 import socket
 import struct
+from collections.abc import Iterable
 from enum import IntEnum
-from typing import Final
+from typing import Any, Final
 
-VERSION: Final = 1
+VERSION: Final = 2
 CHUNK_BYTES: Final = 1024 * 1024
+# Below this a copy is cheaper than another system call.
+SMALL_BYTES: Final = 16 * 1024
 HEADER: Final = struct.Struct("!BI")
 
 
@@ -50,7 +56,10 @@ class Kind(IntEnum):
     RESULT = 19
     OUTPUT = 20
     VERDICT = 21
+    AGAIN = 22
 
+
+Frame = tuple[Kind, bytes | memoryview]
 
 # The longest body of each kind. A verdict's strings are clipped (16 Ki characters of
 # message, 16 Ki of stack); JSON makes at most 12 bytes of each.
@@ -65,6 +74,7 @@ MAX_BODY_BYTES: Final = {
     Kind.RESULT: 64,
     Kind.OUTPUT: CHUNK_BYTES,
     Kind.VERDICT: 512 * 1024,
+    Kind.AGAIN: 0,
 }
 
 
@@ -91,34 +101,47 @@ def encode_json(value: object) -> bytes:
     return json.dumps(value, separators=(",", ":")).encode("ascii")
 
 
-def send_frame(channel: socket.socket, kind: Kind, body: bytes | memoryview = b"") -> None:
-    """Send one frame on a blocking socket: the cell's side."""
-    header = HEADER.pack(kind, len(body))
-    if len(body) <= 4096:  # noqa: PLR2004 - one system call where the copy is cheap
-        channel.sendall(header + bytes(body))
-        return
-    channel.sendall(header)
-    channel.sendall(body)
+def decode_json(body: bytes | memoryview) -> Any:  # noqa: ANN401 - whatever it holds
+    """Decode what `encode_json` made, or the harness."""
+    return json.loads(bytes(body))
+
+
+def join_frames(frames: Iterable[Frame]) -> list[bytes | memoryview]:
+    """Put frames into as few pieces as are worth a copy; large bodies stay where they are."""
+    pieces: list[bytes | memoryview] = []
+    small = bytearray()
+    for kind, body in frames:
+        small += HEADER.pack(kind, len(body))
+        if len(body) <= SMALL_BYTES:
+            small += body
+        else:
+            pieces += [bytes(small), body]
+            small = bytearray()
+    if small:
+        pieces.append(bytes(small))
+    return pieces
+
+
+def send_frames(channel: socket.socket, frames: Iterable[Frame]) -> None:
+    """Send frames on a blocking socket: the cell's side."""
+    for piece in join_frames(frames):
+        channel.sendall(piece)
 
 
 class FrameReader:
-    """Reads frames from a blocking socket into one buffer: the cell's side."""
+    """Reads frames from a blocking socket: the cell's side."""
 
     def __init__(self, channel: socket.socket) -> None:
         """Read from `channel`."""
         self._channel = channel
-        self._buffer = bytearray(CHUNK_BYTES)
+        self._buffer = bytearray(HEADER.size + CHUNK_BYTES)
+        self._start = 0
+        self._end = 0
 
     def read(self) -> tuple[Kind, memoryview]:
         """Read one frame; its body is valid until the next read. EOFError at the end."""
-        header = bytearray(HEADER.size)
-        self._fill(memoryview(header))
-        kind, length = check_header(header)
-        if length > len(self._buffer):
-            self._buffer = bytearray(length)
-        body = memoryview(self._buffer)[:length]
-        self._fill(body)
-        return kind, body
+        kind, length = check_header(self._take(HEADER.size))
+        return kind, self._take(length)
 
     def expect(self, kind: Kind) -> memoryview:
         """Read one frame of this kind; ProtocolError for any other."""
@@ -128,9 +151,20 @@ class FrameReader:
             raise ProtocolError(message)
         return body
 
-    def _fill(self, view: memoryview) -> None:
-        while view:
-            count = self._channel.recv_into(view)
+    def _take(self, length: int) -> memoryview:
+        """Take so many bytes, received with as much more as has come by now."""
+        if len(self._buffer) - self._start < length:
+            rest = self._buffer[self._start : self._end]
+            self._buffer = rest + bytes(max(length, len(self._buffer)) - len(rest))
+            self._start, self._end = 0, len(rest)
+        view = memoryview(self._buffer)
+        while self._end - self._start < length:
+            count = self._channel.recv_into(view[self._end :])
             if count == 0:
                 raise EOFError
-            view = view[count:]
+            self._end += count
+        taken = view[self._start : self._start + length]
+        self._start += length
+        if self._start == self._end:
+            self._start = self._end = 0
+        return taken

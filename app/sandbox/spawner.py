@@ -36,6 +36,7 @@ class Spawner:
     def __init__(self, process: subprocess.Popen[bytes], control: socket.socket) -> None:
         """Own a started zygote; use `start`."""
         self.pid = process.pid
+        self.forks = 0
         self._process = process
         self._control = control
         self._pidfd = os.pidfd_open(process.pid)
@@ -47,12 +48,16 @@ class Spawner:
         self._early_exits: dict[int, Exit] = {}
         self._abandoned: set[int] = set()
         self._words = ""
+        self._retired = False
         self._closed = False
         self._loop.add_reader(control.fileno(), self._receive)
 
     @classmethod
-    async def start(cls) -> Self:
-        """Start a zygote and wait until V8 is up. Raises SandboxUnavailable."""
+    async def start(cls, *, isolates: int) -> Self:
+        """Start a zygote and wait until V8 is up; its cells have so many isolates.
+
+        Raises SandboxUnavailable.
+        """
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             ours.setblocking(False)  # noqa: FBT003 - the socket's own signature
@@ -61,7 +66,7 @@ class Spawner:
                 # S603: fixed argv. ASYNC220: a vfork of some ms, and the thread that
                 # forks must be the one whose death the zygote follows.
                 process = subprocess.Popen(  # noqa: S603, ASYNC220
-                    [*command, str(theirs.fileno()), str(os.getpid())],
+                    [*command, str(theirs.fileno()), str(os.getpid()), str(isolates)],
                     env={},
                     cwd="/",
                     stdin=subprocess.DEVNULL,
@@ -123,6 +128,11 @@ class Spawner:
             self._cells[pid] = cell
         return cell
 
+    def retire(self) -> None:
+        """Fork no more; end the zygote when the last of its cells has ended."""
+        self._retired = True
+        self._close_if_done()
+
     def close(self) -> None:
         """Kill the zygote; its cells die with it."""
         if self._closed:
@@ -166,6 +176,7 @@ class Spawner:
         if self._closed:
             raise ConnectionError("the zygote is gone")
         socket.send_fds(self._control, [FORK], [channel_fd, stderr_fd])
+        self.forks += 1
         request: asyncio.Future[tuple[int, int]] = self._loop.create_future()
         self._requests.append(request)
         try:
@@ -218,6 +229,11 @@ class Spawner:
             self._abandoned.remove(pid)
         else:
             self._early_exits[pid] = ended
+        self._close_if_done()
+
+    def _close_if_done(self) -> None:
+        if self._retired and not (self._cells or self._requests or self._abandoned):
+            self.close()
 
 
 def is_running(pidfd: int) -> bool:

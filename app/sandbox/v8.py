@@ -131,6 +131,10 @@ class Isolate:
         """A JavaScript function that runs `on_bell`."""
         return self._bell
 
+    def close(self) -> None:
+        """End the isolate and its thread. Waits for it: V8 must be at rest."""
+        self.library.mr_free_context(self.context)
+
     def limit_memory(self, heap_bytes: int) -> None:
         """Terminate JavaScript at the first garbage collection that leaves more than this."""
         self.library.mr_set_hard_memory_limit(self.context, heap_bytes)

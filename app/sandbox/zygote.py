@@ -29,13 +29,22 @@ MESSAGE_BYTES: Final = 4_096
 
 
 def main() -> None:
-    """Serve the pool until it hangs up. Arguments: the socket's number, the pool's pid."""
+    """Serve the pool until it hangs up.
+
+    Arguments: the socket's number, the pool's pid, the isolates of a cell.
+    """
     control = socket.socket(fileno=int(sys.argv[1]))
     lockdown.die_with_parent(int(sys.argv[2]))
     os.environ.clear()
     os.environ["TZ"] = "UTC"
     namespaces = lockdown.unshare_networks()
-    zygote = _Zygote(control, Engine(), cell.HARNESS.read_bytes(), namespaces)
+    zygote = _Zygote(
+        control,
+        Engine(),
+        cell.HARNESS.read_bytes(),
+        isolates=int(sys.argv[3]),
+        namespaces=namespaces,
+    )
     # What exists now is never collected, so that cells share its pages.
     gc.collect()
     gc.freeze()
@@ -49,11 +58,14 @@ class _Zygote:
         control: socket.socket,
         engine: Engine,
         harness: bytes,
+        *,
+        isolates: int,
         namespaces: dict[str, str],
     ) -> None:
         self._control = control
         self._engine = engine
         self._harness = harness
+        self._isolates = isolates
         self._namespaces = namespaces
         self._selector = selectors.DefaultSelector()
         self._selector.register(control, selectors.EVENT_READ)
@@ -108,6 +120,7 @@ class _Zygote:
                 self._engine,
                 socket.socket(fileno=channel_fd),
                 harness=self._harness,
+                isolates=self._isolates,
                 zygote_pid=zygote_pid,
                 namespaces=self._namespaces,
             )

@@ -36,6 +36,7 @@ class Ran(Struct, frozen=True):
 def job(  # noqa: PLR0913 - one for each thing a test may want to choose
     source: str | bytes,
     *,
+    tenant: str = "t",
     seed: int = 1,
     clock_ms: int = 1_700_000_000_000,
     wall_ms: int = 10_000,
@@ -46,7 +47,7 @@ def job(  # noqa: PLR0913 - one for each thing a test may want to choose
     console_line_bytes: int = 4 * 1024,
 ) -> Job:
     return Job(
-        tenant="t",
+        tenant=tenant,
         source=source.encode() if isinstance(source, str) else source,
         seed=seed,
         clock_ms=clock_ms,
@@ -77,6 +78,11 @@ async def run_job(pool: SandboxPool, what: Job, payload: bytes = b"null") -> Ran
 
 
 async def run(
-    pool: SandboxPool, source: str | bytes, payload: bytes = b"null", **choices: int
+    pool: SandboxPool,
+    source: str | bytes,
+    payload: bytes = b"null",
+    *,
+    tenant: str = "t",
+    **choices: int,
 ) -> Ran:
-    return await run_job(pool, job(source, **choices), payload)
+    return await run_job(pool, job(source, tenant=tenant, **choices), payload)

@@ -205,13 +205,22 @@ async def test_many_runs_at_once_keep_their_own_answers(pool: SandboxPool) -> No
     assert [ran.value for ran in answers] == [2 * n for n in range(20)]
 
 
+async def at_rest(pool: SandboxPool) -> None:
+    """Wait until no cell is being made or is putting its used isolate away."""
+    stock = pool._stock
+    await until(lambda: not stock._births and not stock._recoveries)
+
+
 async def test_nothing_leaks_from_run_to_run(pool: SandboxPool) -> None:
     async def settle() -> tuple[int, int]:
         async with asyncio.TaskGroup() as tasks:
-            for source in (ECHO, "no script", "function process() { throw 1 }"):
-                tasks.create_task(run(pool, source))
-        await until(lambda: len(cells()) <= 1 and pool._refill is not None and pool._refill.done())
-        return count_fds(), len(cells())
+            for source in (ECHO, "no script", "function process() { throw 1 }", ENDLESS):
+                tasks.create_task(run(pool, source, wall_ms=100))
+        await at_rest(pool)
+        # Each cell has five descriptors here.
+        stock = pool._stock
+        await until(lambda: len(cells()) == len(stock._fresh) + len(stock._resting))
+        return count_fds() - 5 * len(cells()), len(zygotes())
 
     before = await settle()
     assert [await settle() for _ in range(6)] == [before] * 6
@@ -230,20 +239,18 @@ async def test_a_pool_whose_refill_failed_still_closes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     fds = count_fds()
-    async with open_pool(PoolConfig(cells=1, warm=3)) as pool:
-        await until(lambda: len(pool._idle) == 3)
+    async with open_pool(PoolConfig(cells=1, warm=2)) as pool:
+        await until(lambda: len(pool._stock._fresh) == 2)
 
         async def fail() -> None:
             raise LookupError("no cell today")
 
-        monkeypatch.setattr(pool, "_spawn_ready", fail)
-        await run(pool, ECHO)
-        refill = pool._refill
-        assert refill is not None
-        await asyncio.wait([refill])
-        assert len(pool._idle) == 2
+        monkeypatch.setattr(pool._stock, "_spawn", fail)
+        await run(pool, ECHO, tenant="a")
+        await run(pool, ECHO, tenant="b")
+        with pytest.raises(LookupError):
+            await run(pool, ECHO, tenant="c")
     assert count_fds() == fds
-    assert isinstance(refill.exception(), LookupError)
 
 
 async def test_a_run_that_waits_starts_when_one_ends(pool: SandboxPool) -> None:

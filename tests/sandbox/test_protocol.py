@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from app.sandbox import conversation
-from app.sandbox.conversation import Ready, converse
+from app.sandbox.conversation import converse
 from app.sandbox.handle import Cell, Exit, new_channel
 from app.sandbox.outcomes import Crashed, OutOfMemory, Succeeded, TimedOut
 from app.sandbox.protocol import CHUNK_BYTES, HEADER, Kind
@@ -78,12 +78,9 @@ async def play(
         memory_bytes=64 * MIB,
         output_bytes=output_bytes,
     )
-    ready = Ready(protocol=1, v8="", lockdown={}, cpu_ns=0)
     try:
         async with asyncio.timeout(60):
-            ending = await converse(
-                cell, ready, what, mode="run", payload=chunks_of(payload), sink=sink
-            )
+            ending = await converse(cell, what, mode="run", payload=chunks_of(payload), sink=sink)
     finally:
         asyncio.get_running_loop().remove_reader(cell.pidfd)
         cell.close()

@@ -1,0 +1,258 @@
+"""One job on one isolate: from a source and its payload to the output and a verdict."""
+
+import codecs
+import os
+import re
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Final, NoReturn
+
+from app.sandbox import lockdown
+from app.sandbox.console import Console
+from app.sandbox.protocol import (
+    CHUNK_BYTES,
+    SMALL_BYTES,
+    VERSION,
+    Frame,
+    FrameReader,
+    Kind,
+    ProtocolError,
+    decode_json,
+    encode_json,
+)
+from app.sandbox.uncaught import error_of, parse_uncaught
+from app.sandbox.v8 import DeadlineExceeded, Engine, HeapExhausted, Isolate, Type, Value
+
+Send = Callable[[Sequence[Frame]], None]
+
+# The operations of harness.js, by its numbers.
+_OPEN_CONSOLE, _PREPARE, _READ, _RUN, _SETTLE, _OUTPUT, _FAILURE = range(7)
+
+# Lets stack traces name the user's file; the last such comment counts.
+_SOURCE_URL: Final = b"\n//# sourceURL=process.js"
+# A `process` bound by let, const or class is no property of the global object.
+_FIND_PROCESS: Final = b'typeof process === "undefined" ? undefined : process'
+_ALLOCATION_FAILED: Final = ("RangeError", "Array buffer allocation failed")
+# Private memory above the heap: V8's own, and copies that live for a moment.
+_HEADROOM: Final = 1.3
+_SPARE_BYTES: Final = 96 * 1024 * 1024
+_SPARE_CPU_S: Final = 3
+
+
+class Seat:
+    """An isolate made ready for the one job that it will ever see."""
+
+    def __init__(self, engine: Engine, *, harness: bytes, send: Send) -> None:
+        """Make the isolate; the frames of its job go to `send`."""
+        self._send = send
+        self._console: Console | None = None
+        self._isolate = Isolate(engine, harness=harness, on_bell=self._ring)
+        self._isolate.prepare_operations(_FAILURE + 1)
+        self._memory = self._isolate.call(_OPEN_CONSOLE, self._isolate.bell).memory
+        self._rehearse()
+        self._started_ns = 0
+        self._run_ns = 0
+        self._deadline = 0.0
+        self._data_bytes = 0
+        self._cpu_s = 0
+        self._last_frames: list[Frame] = []
+
+    def work(self, reader: FrameReader, *, status_fd: int) -> bool:
+        """Receive one job, do it, send its verdict.
+
+        Says whether V8 is at rest and the pool in step, so that `close` may be called and
+        this process may see another job. `status_fd` is /proc/self/status.
+        """
+        job: dict[str, Any] = decode_json(reader.expect(Kind.JOB))
+        if job["protocol"] != VERSION:
+            raise ProtocolError(f"protocol {job['protocol']}")
+        source = bytes(reader.expect(Kind.SOURCE))
+        try:
+            payload = _receive_payload(reader)
+            self._prepare(job, len(payload), private_bytes=_private_bytes(status_fd))
+            self._do(job, source, payload)
+        except _Finished as finished:
+            verdict, sound = finished.verdict, finished.sound
+        except DeadlineExceeded:
+            verdict, sound = {"kind": "timed_out"}, False
+        except HeapExhausted:
+            verdict, sound = {"kind": "out_of_memory", "evidence": "heap limit"}, False
+        if self._started_ns and not self._run_ns:
+            self._run_ns = time.monotonic_ns() - self._started_ns
+        verdict["run_ns"] = self._run_ns
+        verdict["lines_dropped"] = self._console.dropped if self._console else 0
+        self._send([*self._last_frames, (Kind.VERDICT, encode_json(verdict))])
+        return sound
+
+    def close(self) -> None:
+        """Give back all that the isolate holds; nothing may touch it afterwards."""
+        self._console = None
+        self._last_frames = []
+        self._memory.release()
+        self._isolate.close()
+
+    def _rehearse(self) -> None:
+        """Go through a run of our own, so that a real one meets warm code and pages."""
+        isolate = self._isolate
+        isolate.evaluate(b"0" + _SOURCE_URL).free()
+        process = isolate.evaluate(b"(data => (console.log(data), data))")
+        for operation, subject in (
+            (_PREPARE, b'{"seed":0,"clock_ms":0}'),
+            (_READ, b'"ready"'),
+            (_RUN, None),
+            (_SETTLE, None),
+            (_OUTPUT, None),
+        ):
+            if subject is None:
+                isolate.call(operation, process).free()
+            else:
+                with isolate.string(subject) as text:
+                    isolate.call(operation, text).free()
+        process.free()
+
+    def _prepare(self, job: dict[str, Any], payload_bytes: int, *, private_bytes: int) -> None:
+        """Set the run's world and its limits, all but the clock."""
+        limits = job["limits"]
+        with self._isolate.string(encode_json(job["world"])) as text:
+            self._isolate.call(_PREPARE, text)
+        self._console = Console(self._memory, limits)
+        heap_bytes = int(limits["memory_bytes"])
+        self._isolate.limit_memory(heap_bytes)
+        # The payload is in memory three times for a moment: gathered, copied, V8's own.
+        budget = int(_HEADROOM * heap_bytes) + 3 * payload_bytes + _SPARE_BYTES
+        self._data_bytes = private_bytes + budget
+        self._cpu_s = int(time.process_time() + limits["wall_ms"] / 1_000) + _SPARE_CPU_S
+        lockdown.set_soft_limits(data_bytes=self._data_bytes, cpu_s=self._cpu_s)
+
+    def _do(self, job: dict[str, Any], source: bytes, payload: bytearray) -> NoReturn:
+        """Run the script to its output; everything ends in _Finished."""
+        limits = job["limits"]
+        self._send([(Kind.STARTED, b"")])
+        self._started_ns = time.monotonic_ns()
+        self._deadline = time.monotonic() + limits["wall_ms"] / 1_000
+        process = self._load(source)
+        if job["mode"] == "check":
+            self._count(_SETTLE)  # after the microtasks of the top level
+            raise _Finished("accepted")
+        with self._isolate.string(payload) as text:
+            payload.clear()
+            if self._count(_READ, text) != 0:
+                self._fail()
+        self._count(_RUN, process)
+        units = self._count(_SETTLE)  # microtasks ran between the two calls
+        if units < 0:
+            self._fail()
+        if units > limits["output_bytes"]:
+            raise _Finished("output_too_large")
+        self._deliver(units, int(limits["output_bytes"]))
+
+    def _count(self, operation: int, subject: Value | None = None) -> int:
+        """Call an operation that answers with a number; the harness itself never throws."""
+        answer = self._isolate.call(operation, subject, deadline=self._deadline)
+        if answer.type != Type.INTEGER:
+            raise RuntimeError(f"operation {operation}: {answer.text[:200]}")
+        return answer.integer
+
+    def _load(self, source: bytes) -> Value:
+        """Run the top level and find `process`."""
+        value = self._isolate.evaluate(source + _SOURCE_URL, deadline=self._deadline)
+        if value.type == Type.PARSE_EXCEPTION:
+            raise _Finished("refused", code="syntax_error", error=parse_uncaught(value.text))
+        if value.type >= Type.EXECUTE_EXCEPTION:
+            _top_level_threw(value)
+        value.free()
+        process = self._isolate.evaluate(_FIND_PROCESS, deadline=self._deadline)
+        if process.type >= Type.EXECUTE_EXCEPTION:
+            _top_level_threw(process)  # a getter
+        if process.type == Type.UNDEFINED:
+            error = error_of("ReferenceError", "process is not defined")
+            raise _Finished("refused", code="no_process", error=error)
+        if process.type != Type.FUNCTION:
+            error = error_of("TypeError", "process is not a function")
+            raise _Finished("refused", code="process_not_callable", error=error)
+        return process
+
+    def _fail(self) -> NoReturn:
+        failure = decode_json(self._isolate.call(_FAILURE, deadline=self._deadline).memory)
+        raise _Finished(sound=not failure.get("allocation"), **failure)
+
+    def _deliver(self, units: int, limit_bytes: int) -> NoReturn:
+        """Send the output. User code is over: V8 only encodes a string it holds."""
+        self._run_ns = time.monotonic_ns() - self._started_ns
+        result = (Kind.RESULT, encode_json({"units": units}))
+        if units <= SMALL_BYTES:
+            self._last_frames = [result]
+        else:
+            # UTF-8 is at most three bytes a unit; the copy is ours, not the script's.
+            lockdown.set_soft_limits(
+                data_bytes=self._data_bytes + 3 * units + _SPARE_BYTES, cpu_s=self._cpu_s + 60
+            )
+            self._send([result])
+        output = self._isolate.call(_OUTPUT).memory
+        if len(output) > limit_bytes:
+            raise _Finished("output_too_large")
+        chunks = [
+            (Kind.OUTPUT, output[start : start + CHUNK_BYTES])
+            for start in range(0, len(output), CHUNK_BYTES)
+        ]
+        if units <= SMALL_BYTES:
+            self._last_frames += chunks
+        else:
+            for chunk in chunks:
+                self._send([chunk])
+        raise _Finished("succeeded", output_bytes=len(output))
+
+    def _ring(self) -> None:
+        """Pass a console line on; runs on the isolate's thread while JavaScript waits."""
+        if self._console is None:
+            return
+        line = self._console.take()
+        if line is not None:
+            self._send([(Kind.LOG, encode_json(line))])
+
+
+class _Finished(Exception):
+    """The verdict is known."""
+
+    def __init__(self, kind: str, *, sound: bool = True, **details: object) -> None:
+        super().__init__(kind)
+        self.sound = sound
+        self.verdict: dict[str, object] = {"kind": kind, **details}
+
+
+def _top_level_threw(thrown: Value) -> NoReturn:
+    error = parse_uncaught(thrown.text)
+    if (error["name"], error["message"]) == _ALLOCATION_FAILED:
+        evidence = "an array buffer could not be allocated"
+        raise _Finished("out_of_memory", sound=False, evidence=evidence)
+    raise _Finished("refused", code="top_level_threw", error=error)
+
+
+def _receive_payload(reader: FrameReader) -> bytearray:
+    """Gather the payload; the first byte that is not UTF-8 ends the job there."""
+    payload = bytearray()
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    while True:
+        kind, body = reader.read()
+        if kind not in (Kind.INPUT, Kind.END):
+            raise ProtocolError(f"frame {kind.name} within the payload")
+        pending = len(decoder.getstate()[0])
+        try:
+            decoder.decode(body, final=kind is Kind.END)
+        except UnicodeDecodeError as error:
+            offset = len(payload) - pending + error.start
+            message = f"not UTF-8: {error.reason} at byte {offset}"
+            # The rest of the payload is still on its way: no next job can follow it.
+            raise _Finished(
+                "invalid_input", sound=False, message=message, byte_offset=offset
+            ) from None
+        if kind is Kind.END:
+            return payload
+        payload += body
+
+
+def _private_bytes(status_fd: int) -> int:
+    """Read VmData, which RLIMIT_DATA limits."""
+    status = os.pread(status_fd, 4_096, 0)
+    found = re.search(rb"VmData:\s+(\d+) kB", status)
+    return int(found[1]) * 1_024 if found else 0
