@@ -3,12 +3,16 @@
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
+import structlog
+
 from app.blobs import Blobs, open_blobs
 from app.db import Pool, open_pool
 from app.queue import Bell, open_bell
 from app.rules.reader import SourceReader, open_reader
-from app.sandbox.pool import PoolConfig, SandboxPool, open_pool as open_sandbox
+from app.sandbox.pool import PoolConfig, SandboxPool, SandboxUnavailable, open_pool as open_sandbox
 from app.settings import Settings
+
+log = structlog.get_logger(__name__)
 
 
 class Resources:
@@ -38,10 +42,15 @@ class Resources:
 
 @asynccontextmanager
 async def open_resources(settings: Settings, *, cells: PoolConfig) -> AsyncIterator[Resources]:
-    """Open all of it, in order; close it in the reverse order."""
+    """Open all of it, in order; close it in the reverse order.
+
+    Raises SandboxUnavailable, also for cells whose system calls are not filtered, unless a
+    setting allows them.
+    """
     async with AsyncExitStack() as stack:
         # The sandbox first: its zygote must be started before there is anything to inherit.
         sandbox = await stack.enter_async_context(open_sandbox(cells))
+        _require_seccomp(sandbox, settings)
         reader = await stack.enter_async_context(open_reader())
         pool = await stack.enter_async_context(open_pool(settings))
         bell = await stack.enter_async_context(open_bell(settings))
@@ -53,3 +62,18 @@ async def open_resources(settings: Settings, *, cells: PoolConfig) -> AsyncItera
             sandbox=sandbox,
             reader=reader,
         )
+
+
+def _require_seccomp(sandbox: SandboxPool, settings: Settings) -> None:
+    """Refuse cells that may make any system call, as a first cell has measured it."""
+    state = sandbox.lockdown.get("seccomp", "off")
+    if state == "on":
+        return
+    if not settings.sandbox_without_seccomp:
+        raise SandboxUnavailable(
+            f"system calls of user code are not filtered (seccomp is {state}); "
+            "CRIVO_SANDBOX_WITHOUT_SECCOMP=true runs it all the same"
+        )
+    log.warning(
+        "sandbox.without_seccomp", seccomp=state, allowed_by="CRIVO_SANDBOX_WITHOUT_SECCOMP"
+    )

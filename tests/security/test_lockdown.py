@@ -1,0 +1,100 @@
+"""What holds a cell is measured in it, reported, and asked for before anything starts."""
+
+import asyncio
+import ctypes
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.sandbox.pool import PoolConfig, open_pool
+from tests.sandbox.processes import cells, until
+
+ROOT = Path(__file__).parents[2]
+# Nothing answers there: the sandbox is opened before anything is connected.
+NOWHERE = {
+    "DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none",
+    "REDIS_URL": "redis://127.0.0.1:1",
+    "BLOB_URL": "memory://",
+}
+
+
+async def run_without_seccomp(module: str, **environ: str) -> tuple[int, str]:
+    """Run a service where the kernel knows no seccomp(2). Return its exit status and stderr."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.security.without_seccomp", "-m", module),
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], **NOWHERE, **environ},
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, stderr = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, stderr.decode()
+
+
+@pytest.mark.parametrize("service", ["worker", "api"])
+async def test_without_seccomp_a_service_refuses_to_start_in_one_line(service: str) -> None:
+    module = {"worker": "app.worker", "api": "app.main"}[service]
+    status, stderr = await run_without_seccomp(module)
+    assert stderr.splitlines()[-1] == (
+        f"{service}: system calls of user code are not filtered (seccomp is off: "
+        "Function not implemented); CRIVO_SANDBOX_WITHOUT_SECCOMP=true runs it all the same"
+    )
+    assert "Traceback" not in stderr
+    assert status == 2
+
+
+async def test_a_setting_in_so_many_words_starts_it_with_a_warning() -> None:
+    _, stderr = await run_without_seccomp("app.worker", CRIVO_SANDBOX_WITHOUT_SECCOMP="true")
+    warning: dict[str, Any] = json.loads(stderr.splitlines()[0])
+    assert warning["event"] == "sandbox.without_seccomp"
+    assert warning["level"] == "warning"
+    assert warning["seccomp"] == "off: Function not implemented"
+    # It went on to what comes after the sandbox.
+    assert "not filtered" not in stderr.splitlines()[-1]
+
+
+async def test_the_kernel_confirms_the_filter_on_every_thread_of_a_cell() -> None:
+    async with open_pool(PoolConfig(cells=1, warm=1)) as pool:
+        assert pool.lockdown["seccomp"] == "on"
+        await until(lambda: bool(cells()))
+        tasks = list(Path(f"/proc/{cells()[0].pid}/task").iterdir())
+        states = [seccomp_of(task) for task in tasks]
+    assert len(tasks) > 1
+    assert states == ["2"] * len(tasks)
+
+
+async def test_a_zygote_and_its_parent_are_not_filtered() -> None:
+    async with open_pool(PoolConfig(cells=1, warm=1)):
+        await until(lambda: bool(cells()))
+        zygote = cells()[0].ppid()
+        assert seccomp_of(Path(f"/proc/{zygote}")) == seccomp_of(Path("/proc/self"))
+
+
+async def test_what_this_kernel_offers_is_in_force() -> None:
+    async with open_pool(PoolConfig(cells=1, warm=1)) as pool:
+        lockdown = pool.lockdown
+    assert set(lockdown) == {
+        *("parent_death_signal", "not_dumpable", "empty_environment", "no_new_privileges"),
+        *("resource_limits", "first_out_of_memory", "own_user", "network", "ipc"),
+        *("landlock", "landlock_tcp", "landlock_scopes", "seccomp", "tested_architecture"),
+    }
+    assert all(state == "on" or state.startswith("off") for state in lockdown.values())
+    version = landlock_version()
+    assert (lockdown["landlock"] == "on") == (version >= 1)
+    assert (lockdown["landlock_tcp"] == "on") == (version >= 4)
+    assert (lockdown["landlock_scopes"] == "on") == (version >= 6)
+
+
+def seccomp_of(process: Path) -> str:
+    lines = (process / "status").read_text().splitlines()
+    return next(line.split()[1] for line in lines if line.startswith("Seccomp:"))
+
+
+def landlock_version() -> int:
+    found: int = ctypes.CDLL(None).syscall(444, None, ctypes.c_size_t(0), 1)
+    return found
