@@ -1,25 +1,21 @@
 """The API: routes, error handlers and the lifespan of what they stand on."""
 
-import asyncio
+import logging
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any
+from contextlib import AsyncExitStack, asynccontextmanager
 from uuid import UUID
 
 import structlog
 import uvicorn
-from litestar import Litestar, Request
+from litestar import Litestar
 from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
 
-from app.audit.api import router as audit
-from app.db import UNAVAILABLE
 from app.docs.api import openapi_config, router as reference
 from app.errors import CrivoError, Problem
 from app.executions.api import router as executions
-from app.http.access import Caller, caller_of, guard, require_needs
 from app.http.guard import is_loopback, loopback_only
 from app.http.negotiation import negotiate
 from app.http.problems import (
@@ -27,16 +23,13 @@ from app.http.problems import (
     render_problem,
     render_unexpected,
 )
-from app.keys.api import router as keys
-from app.keys.bootstrap import open_without_keys, prepare
-from app.keys.keyring import Keyring, open_keyring
 from app.resources import Resources, open_resources
-from app.sandbox.pool import PoolConfig
+from app.sandbox.pool import PoolConfig, SandboxUnavailable
 from app.scripts.api import router as scripts
 from app.scripts.uploads import MAX_UPLOAD_BYTES
 from app.settings import Settings, load_service_settings
 from app.telemetry import configure_logging
-from app.tenants.api import router as tenants
+from app.tenants.model import DEFAULT_TENANT
 from app.workers.api import router as health
 
 log = structlog.get_logger(__name__)
@@ -51,25 +44,22 @@ def create_app(settings: Settings) -> Litestar:
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
         cells = PoolConfig(cells=1, warm=1, max_waiting=_CHECKS_WAITING)
-        async with (
-            open_resources(settings, cells=cells) as resources,
-            open_keyring(
-                resources.pool,
-                open_without_keys=open_without_keys(settings),
-                open_always=settings.auth == "open",
-            ) as keyring,
-        ):
+        async with AsyncExitStack() as stack:
+            try:
+                resources = await stack.enter_async_context(open_resources(settings, cells=cells))
+            except SandboxUnavailable as error:
+                sys.stderr.write(f"api: {error}\n")
+                # It would say the same again, with a traceback.
+                logging.getLogger("uvicorn.error").disabled = True
+                raise
             app.state.resources = resources
-            app.state.door = keyring
-            _tell_access(settings, keyring)
             yield
 
-    app = Litestar(
-        route_handlers=[scripts, executions, tenants, keys, audit, health, reference],
+    return Litestar(
+        route_handlers=[scripts, executions, health, reference],
         dependencies={
             "resources": Provide(_resources, sync_to_thread=False),
             "tenant": Provide(_tenant, sync_to_thread=False),
-            "who": Provide(_who, sync_to_thread=False),
         },
         exception_handlers={
             Problem: render_problem,
@@ -77,7 +67,6 @@ def create_app(settings: Settings) -> Litestar:
             Exception: render_unexpected,
         },
         middleware=[loopback_only],
-        guards=[guard],
         before_request=negotiate,
         lifespan=[lifespan],
         # app.telemetry has configured the logs.
@@ -85,24 +74,27 @@ def create_app(settings: Settings) -> Litestar:
         openapi_config=openapi_config(),
         request_max_body_size=MAX_UPLOAD_BYTES,
     )
-    require_needs(app)
-    return app
 
 
-def main(arguments: list[str]) -> int:
-    """Serve the API from the environment's settings; 2 when it cannot start.
-
-    With `--check`, only say whether it could.
-    """
+def main() -> int:
+    """Serve the API from the environment's settings; 2 when it cannot start."""
     try:
         settings = load_service_settings()
-        configure_logging(settings.log_level)
-        asyncio.run(prepare(settings))
-    except (CrivoError, *UNAVAILABLE) as error:
+    except CrivoError as error:
         sys.stderr.write(f"api: {error}\n")
         return 2
-    if arguments == ["--check"]:
-        return 0
+    exposed = not is_loopback(settings.host)
+    if exposed and not settings.insecure_listen:
+        sys.stderr.write(f"api: CRIVO_HOST={settings.host}: loopback only until there are keys\n")
+        return 2
+    configure_logging(settings.log_level)
+    if exposed:
+        log.warning(
+            "api.listens_beyond_loopback_without_keys",
+            host=settings.host,
+            allowed_by="CRIVO_INSECURE_LISTEN",
+            still_refused="a Host that is not loopback, an Origin of another site",
+        )
     server = uvicorn.Server(
         uvicorn.Config(
             create_app(settings),
@@ -114,22 +106,11 @@ def main(arguments: list[str]) -> int:
             timeout_graceful_shutdown=5,
         )
     )
-    server.run()
+    try:
+        server.run()
+    except SystemExit:  # uvicorn's own way to say, with 3, that it could not start
+        return 2
     return 0 if server.started else 2
-
-
-def _tell_access(settings: Settings, keyring: Keyring) -> None:
-    if not keyring.open:
-        log.info("api.needs_keys", auth=settings.auth)
-    elif is_loopback(settings.host):
-        log.info("api.is_open", tenant="default", auth=settings.auth, host=settings.host)
-    else:
-        log.warning(
-            "api.listens_beyond_loopback_without_keys",
-            host=settings.host,
-            allowed_by="CRIVO_INSECURE_LISTEN",
-            still_refused="a Host that is not loopback, an Origin of another site",
-        )
 
 
 def _resources(state: State) -> Resources:
@@ -137,13 +118,10 @@ def _resources(state: State) -> Resources:
     return resources
 
 
-def _who(request: Request[Any, Any, Any]) -> Caller:
-    return caller_of(request)
-
-
-def _tenant(request: Request[Any, Any, Any]) -> UUID:
-    return caller_of(request).tenant
+def _tenant() -> UUID:
+    # Until there are API keys, everything is the default tenant's.
+    return DEFAULT_TENANT
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())
