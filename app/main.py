@@ -43,15 +43,7 @@ def create_app(settings: Settings) -> Litestar:
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
-        cells = PoolConfig(cells=1, warm=1, max_waiting=_CHECKS_WAITING)
-        async with AsyncExitStack() as stack:
-            try:
-                resources = await stack.enter_async_context(open_resources(settings, cells=cells))
-            except SandboxUnavailable as error:
-                sys.stderr.write(f"api: {error}\n")
-                # It would say the same again, with a traceback.
-                logging.getLogger("uvicorn.error").disabled = True
-                raise
+        async with _opened(settings) as resources:
             app.state.resources = resources
             yield
 
@@ -111,6 +103,21 @@ def main() -> int:
     except SystemExit:  # uvicorn's own way to say, with 3, that it could not start
         return 2
     return 0 if server.started else 2
+
+
+@asynccontextmanager
+async def _opened(settings: Settings) -> AsyncIterator[Resources]:
+    """Open what the API stands on; without a sandbox one line says why."""
+    cells = PoolConfig(cells=1, warm=1, max_waiting=_CHECKS_WAITING)
+    async with AsyncExitStack() as stack:
+        try:
+            resources = await stack.enter_async_context(open_resources(settings, cells=cells))
+        except SandboxUnavailable as error:
+            sys.stderr.write(f"api: {error}\n")
+            # It would say the same again, with a traceback.
+            logging.getLogger("uvicorn.error").disabled = True
+            raise
+        yield resources
 
 
 def _resources(state: State) -> Resources:

@@ -3,7 +3,6 @@
 import asyncio
 import ctypes
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,23 +10,18 @@ from typing import Any
 import pytest
 
 from app.sandbox.pool import PoolConfig, open_pool
+from tests.acceptance.system import System
 from tests.sandbox.processes import cells, until
 
 ROOT = Path(__file__).parents[2]
-# Nothing answers there: the sandbox is opened before anything is connected.
-NOWHERE = {
-    "DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none",
-    "REDIS_URL": "redis://127.0.0.1:1",
-    "BLOB_URL": "memory://",
-}
 
 
-async def run_without_seccomp(module: str, **environ: str) -> tuple[int, str]:
+async def run_without_seccomp(module: str, system: System, **environ: str) -> tuple[int, str]:
     """Run a service where the kernel knows no seccomp(2). Return its exit status and stderr."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tests.security.without_seccomp", "-m", module),
         cwd=ROOT,
-        env={"PATH": os.environ["PATH"], **NOWHERE, **environ},
+        env={**system.environ, **environ},
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
     )
@@ -37,9 +31,11 @@ async def run_without_seccomp(module: str, **environ: str) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("service", ["worker", "api"])
-async def test_without_seccomp_a_service_refuses_to_start_in_one_line(service: str) -> None:
+async def test_without_seccomp_a_service_refuses_to_start_in_one_line(
+    service: str, stopped_system: System
+) -> None:
     module = {"worker": "app.worker", "api": "app.main"}[service]
-    status, stderr = await run_without_seccomp(module)
+    status, stderr = await run_without_seccomp(module, stopped_system)
     assert stderr.splitlines()[-1] == (
         f"{service}: system calls of user code are not filtered (seccomp is off: "
         "Function not implemented); CRIVO_SANDBOX_WITHOUT_SECCOMP=true runs it all the same"
@@ -48,13 +44,18 @@ async def test_without_seccomp_a_service_refuses_to_start_in_one_line(service: s
     assert status == 2
 
 
-async def test_a_setting_in_so_many_words_starts_it_with_a_warning() -> None:
-    _, stderr = await run_without_seccomp("app.worker", CRIVO_SANDBOX_WITHOUT_SECCOMP="true")
+async def test_a_setting_in_so_many_words_starts_it_with_a_warning(stopped_system: System) -> None:
+    # Nothing answers there: so it ends by itself, after the sandbox.
+    _, stderr = await run_without_seccomp(
+        "app.worker",
+        stopped_system,
+        CRIVO_SANDBOX_WITHOUT_SECCOMP="true",
+        DATABASE_URL="postgresql://nobody@127.0.0.1:1/none",
+    )
     warning: dict[str, Any] = json.loads(stderr.splitlines()[0])
     assert warning["event"] == "sandbox.without_seccomp"
     assert warning["level"] == "warning"
     assert warning["seccomp"] == "off: Function not implemented"
-    # It went on to what comes after the sandbox.
     assert "not filtered" not in stderr.splitlines()[-1]
 
 
