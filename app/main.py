@@ -1,21 +1,26 @@
 """The API: routes, error handlers and the lifespan of what they stand on."""
 
+import asyncio
 import logging
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
 from uuid import UUID
 
 import structlog
 import uvicorn
-from litestar import Litestar
+from litestar import Litestar, Request
 from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
 
+from app.audit.api import router as audit
+from app.db import UNAVAILABLE
 from app.docs.api import openapi_config, router as reference
 from app.errors import CrivoError, Problem
 from app.executions.api import router as executions
+from app.http.access import Caller, caller_of, guard, require_needs
 from app.http.guard import is_loopback, loopback_only
 from app.http.negotiation import negotiate
 from app.http.problems import (
@@ -23,13 +28,16 @@ from app.http.problems import (
     render_problem,
     render_unexpected,
 )
+from app.keys.api import router as keys
+from app.keys.bootstrap import open_without_keys, prepare
+from app.keys.keyring import Keyring, open_keyring
 from app.resources import Resources, open_resources
 from app.sandbox.pool import PoolConfig, SandboxUnavailable
 from app.scripts.api import router as scripts
 from app.scripts.uploads import MAX_UPLOAD_BYTES
 from app.settings import Settings, load_service_settings
 from app.telemetry import configure_logging
-from app.tenants.model import DEFAULT_TENANT
+from app.tenants.api import router as tenants
 from app.workers.api import router as health
 
 log = structlog.get_logger(__name__)
@@ -43,15 +51,25 @@ def create_app(settings: Settings) -> Litestar:
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
-        async with _opened(settings) as resources:
+        async with (
+            _opened(settings) as resources,
+            open_keyring(
+                resources.pool,
+                open_without_keys=open_without_keys(settings),
+                open_always=settings.auth == "open",
+            ) as keyring,
+        ):
             app.state.resources = resources
+            app.state.door = keyring
+            _tell_access(settings, keyring)
             yield
 
-    return Litestar(
-        route_handlers=[scripts, executions, health, reference],
+    app = Litestar(
+        route_handlers=[scripts, executions, tenants, keys, audit, health, reference],
         dependencies={
             "resources": Provide(_resources, sync_to_thread=False),
             "tenant": Provide(_tenant, sync_to_thread=False),
+            "who": Provide(_who, sync_to_thread=False),
         },
         exception_handlers={
             Problem: render_problem,
@@ -59,6 +77,7 @@ def create_app(settings: Settings) -> Litestar:
             Exception: render_unexpected,
         },
         middleware=[loopback_only],
+        guards=[guard],
         before_request=negotiate,
         lifespan=[lifespan],
         # app.telemetry has configured the logs.
@@ -66,27 +85,24 @@ def create_app(settings: Settings) -> Litestar:
         openapi_config=openapi_config(),
         request_max_body_size=MAX_UPLOAD_BYTES,
     )
+    require_needs(app)
+    return app
 
 
-def main() -> int:
-    """Serve the API from the environment's settings; 2 when it cannot start."""
+def main(arguments: list[str]) -> int:
+    """Serve the API from the environment's settings; 2 when it cannot start.
+
+    With `--check`, only say whether it could.
+    """
     try:
         settings = load_service_settings()
-    except CrivoError as error:
+        configure_logging(settings.log_level)
+        asyncio.run(prepare(settings))
+    except (CrivoError, *UNAVAILABLE) as error:
         sys.stderr.write(f"api: {error}\n")
         return 2
-    exposed = not is_loopback(settings.host)
-    if exposed and not settings.insecure_listen:
-        sys.stderr.write(f"api: CRIVO_HOST={settings.host}: loopback only until there are keys\n")
-        return 2
-    configure_logging(settings.log_level)
-    if exposed:
-        log.warning(
-            "api.listens_beyond_loopback_without_keys",
-            host=settings.host,
-            allowed_by="CRIVO_INSECURE_LISTEN",
-            still_refused="a Host that is not loopback, an Origin of another site",
-        )
+    if arguments == ["--check"]:
+        return 0
     server = uvicorn.Server(
         uvicorn.Config(
             create_app(settings),
@@ -103,6 +119,20 @@ def main() -> int:
     except SystemExit:  # uvicorn's own way to say, with 3, that it could not start
         return 2
     return 0 if server.started else 2
+
+
+def _tell_access(settings: Settings, keyring: Keyring) -> None:
+    if not keyring.open:
+        log.info("api.needs_keys", auth=settings.auth)
+    elif is_loopback(settings.host):
+        log.info("api.is_open", tenant="default", auth=settings.auth, host=settings.host)
+    else:
+        log.warning(
+            "api.listens_beyond_loopback_without_keys",
+            host=settings.host,
+            allowed_by="CRIVO_INSECURE_LISTEN",
+            still_refused="a Host that is not loopback, an Origin of another site",
+        )
 
 
 @asynccontextmanager
@@ -125,10 +155,13 @@ def _resources(state: State) -> Resources:
     return resources
 
 
-def _tenant() -> UUID:
-    # Until there are API keys, everything is the default tenant's.
-    return DEFAULT_TENANT
+def _who(request: Request[Any, Any, Any]) -> Caller:
+    return caller_of(request)
+
+
+def _tenant(request: Request[Any, Any, Any]) -> UUID:
+    return caller_of(request).tenant
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -52,12 +52,28 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = ".crivo"
     host: Annotated[
         str,
-        Meta(description="address the API listens on; only loopback until keys exist"),
+        Meta(description="address the API listens on; beyond loopback it needs keys"),
     ] = "127.0.0.1"
+    auth: Annotated[
+        str,
+        Meta(
+            description="whether requests need an API key. `keys`: always; `open`: never, which is "
+            "for loopback; `auto`: unless the API listens on loopback and there has never been a "
+            "key",
+            pattern="^(auto|open|keys)$",
+        ),
+    ] = "auto"
+    admin_key: Annotated[
+        str,
+        Meta(
+            description="a key with all scopes that the API knows from its first start on: "
+            "`crv_`, 32 hexadecimal digits, `_`, 43 or more of `A-Za-z0-9_-`; or a file with it"
+        ),
+    ] = ""
     insecure_listen: Annotated[
         bool,
         Meta(
-            description="`true`: the API may listen beyond loopback without keys, where something "
+            description="`true`: the API may run open beyond loopback, too, where something "
             "else keeps strangers out, as the published port of a container does"
         ),
     ] = False

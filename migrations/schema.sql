@@ -1,3 +1,21 @@
+CREATE FUNCTION count_access_change() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+    BEGIN
+        INSERT INTO access_generation AS g (generation) VALUES (1)
+        ON CONFLICT (one) DO UPDATE SET generation = g.generation + 1;
+        RETURN NULL;
+    END
+    $$;
+
+CREATE FUNCTION refuse_audit_change() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+    BEGIN
+        RAISE EXCEPTION 'the audit log is append-only' USING ERRCODE = 'restrict_violation';
+    END
+    $$;
+
 CREATE FUNCTION refuse_version_change() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -5,6 +23,44 @@ CREATE FUNCTION refuse_version_change() RETURNS trigger
         RAISE EXCEPTION 'a script version is immutable' USING ERRCODE = 'restrict_violation';
     END
     $$;
+
+CREATE TABLE access_generation (
+    one boolean DEFAULT true NOT NULL,
+    generation bigint NOT NULL,
+    CONSTRAINT access_generation_one_check CHECK (one)
+);
+
+CREATE TABLE api_keys (
+    id uuid NOT NULL,
+    tenant_id uuid NOT NULL,
+    name text DEFAULT ''::text NOT NULL,
+    secret_sha256 bytea NOT NULL,
+    scopes text[] NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    expires_at timestamp with time zone,
+    revoked_at timestamp with time zone,
+    last_used_at timestamp with time zone,
+    CONSTRAINT api_keys_admin_check CHECK (((NOT ('admin'::text = ANY (scopes))) OR (tenant_id = '00000000-0000-7000-8000-000000000001'::uuid))),
+    CONSTRAINT api_keys_scopes_check CHECK (((cardinality(scopes) > 0) AND (scopes <@ ARRAY['read'::text, 'scripts:write'::text, 'executions:write'::text, 'admin'::text]))),
+    CONSTRAINT api_keys_secret_sha256_check CHECK ((octet_length(secret_sha256) = 32))
+);
+
+CREATE TABLE audit_log (
+    id uuid NOT NULL,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    tenant_id uuid NOT NULL,
+    via text NOT NULL,
+    key_id uuid,
+    address inet,
+    request_id text NOT NULL,
+    action text NOT NULL,
+    target text NOT NULL,
+    details jsonb DEFAULT '{}'::jsonb NOT NULL,
+    CONSTRAINT audit_log_action_check CHECK ((action ~ '^[a-z]+\.[a-z]+$'::text)),
+    CONSTRAINT audit_log_check CHECK (((via = 'key'::text) = (key_id IS NOT NULL))),
+    CONSTRAINT audit_log_details_check CHECK ((jsonb_typeof(details) = 'object'::text)),
+    CONSTRAINT audit_log_via_check CHECK ((via = ANY (ARRAY['key'::text, 'open'::text, 'command'::text])))
+);
 
 CREATE TABLE executions (
     id uuid NOT NULL,
@@ -107,7 +163,25 @@ CREATE TABLE tenants (
     id uuid NOT NULL,
     name text NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
-    CONSTRAINT tenants_name_check CHECK ((name ~ '^[a-z0-9][a-z0-9._-]{0,62}$'::text))
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    suspended_at timestamp with time zone,
+    weight integer DEFAULT 100 NOT NULL,
+    max_queued integer,
+    max_running integer,
+    max_stored_bytes bigint,
+    max_bytes_per_day bigint,
+    max_scripts integer,
+    max_versions integer,
+    max_requests_per_second integer,
+    CONSTRAINT tenants_max_bytes_per_day_check CHECK ((max_bytes_per_day > 0)),
+    CONSTRAINT tenants_max_queued_check CHECK ((max_queued > 0)),
+    CONSTRAINT tenants_max_requests_per_second_check CHECK ((max_requests_per_second > 0)),
+    CONSTRAINT tenants_max_running_check CHECK ((max_running > 0)),
+    CONSTRAINT tenants_max_scripts_check CHECK ((max_scripts > 0)),
+    CONSTRAINT tenants_max_stored_bytes_check CHECK ((max_stored_bytes > 0)),
+    CONSTRAINT tenants_max_versions_check CHECK ((max_versions > 0)),
+    CONSTRAINT tenants_name_check CHECK ((name ~ '^[a-z0-9][a-z0-9._-]{0,62}$'::text)),
+    CONSTRAINT tenants_weight_check CHECK (((weight >= 1) AND (weight <= 10000)))
 );
 
 CREATE TABLE workers (
@@ -121,6 +195,15 @@ CREATE TABLE workers (
     seen_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT workers_slots_check CHECK ((slots > 0))
 );
+
+ALTER TABLE ONLY access_generation
+    ADD CONSTRAINT access_generation_pkey PRIMARY KEY (one);
+
+ALTER TABLE ONLY api_keys
+    ADD CONSTRAINT api_keys_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY audit_log
+    ADD CONSTRAINT audit_log_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY executions
     ADD CONSTRAINT executions_pkey PRIMARY KEY (id);
@@ -149,6 +232,12 @@ ALTER TABLE ONLY tenants
 ALTER TABLE ONLY workers
     ADD CONSTRAINT workers_pkey PRIMARY KEY (id);
 
+CREATE INDEX api_keys_page_idx ON api_keys USING btree (tenant_id, id DESC);
+
+CREATE INDEX audit_log_target_idx ON audit_log USING btree (target, id DESC);
+
+CREATE INDEX audit_log_tenant_idx ON audit_log USING btree (tenant_id, id DESC);
+
 CREATE INDEX executions_labels_idx ON executions USING gin (labels jsonb_path_ops);
 
 CREATE INDEX executions_lease_idx ON executions USING btree (lease_expires_at) WHERE (status = 'running'::text);
@@ -163,7 +252,22 @@ CREATE INDEX executions_status_idx ON executions USING btree (tenant_id, status,
 
 CREATE INDEX scripts_page_idx ON scripts USING btree (tenant_id, id DESC);
 
+CREATE TRIGGER api_keys_change_access AFTER INSERT OR DELETE OR UPDATE OF tenant_id, secret_sha256, scopes, expires_at, revoked_at ON api_keys FOR EACH STATEMENT EXECUTE FUNCTION count_access_change();
+
+CREATE TRIGGER audit_log_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON audit_log FOR EACH STATEMENT EXECUTE FUNCTION refuse_audit_change();
+
 CREATE TRIGGER script_versions_are_immutable BEFORE UPDATE ON script_versions FOR EACH ROW EXECUTE FUNCTION refuse_version_change();
+
+CREATE TRIGGER tenants_change_access AFTER INSERT OR DELETE OR UPDATE OF name, suspended_at, weight, max_queued, max_running, max_stored_bytes, max_bytes_per_day, max_scripts, max_versions, max_requests_per_second ON tenants FOR EACH STATEMENT EXECUTE FUNCTION count_access_change();
+
+ALTER TABLE ONLY api_keys
+    ADD CONSTRAINT api_keys_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);
+
+ALTER TABLE ONLY audit_log
+    ADD CONSTRAINT audit_log_key_id_fkey FOREIGN KEY (key_id) REFERENCES api_keys(id);
+
+ALTER TABLE ONLY audit_log
+    ADD CONSTRAINT audit_log_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);
 
 ALTER TABLE ONLY executions
     ADD CONSTRAINT executions_script_id_version_fkey FOREIGN KEY (script_id, version) REFERENCES script_versions(script_id, version);

@@ -16,6 +16,7 @@ from litestar.routes import BaseRoute
 from litestar.types import ControllerRouterHandler
 from msgspec import Struct
 
+from app.http.access import NO_KEY
 from app.http.bodies import AnyRequest
 from app.http.openapi import Documentation
 
@@ -27,6 +28,10 @@ asynchronously and safely, over JSON data.
 2. [Submit data to it](#/executions/submitRaw): the answer is the execution's address.
 3. [Read the execution](#/executions/showExecution): its status, then the result or the reason
    why there is none, and the receipt.
+
+Where the service listens beyond its own machine, every request needs an API key with the right
+scope (*Authorize*, above): an operator makes [tenants](#/tenants/createTenant) and
+[keys](#/keys/createKey).
 
 Every error is a problem document (RFC 9457, `application/problem+json`) with a stable `type`.
 """
@@ -57,6 +62,9 @@ def openapi_config() -> Documentation:
         tags=[
             Tag(name="scripts", description="Scripts, their versions and aliases"),
             Tag(name="executions", description="Runs of a script over data, and what came of them"),
+            Tag(name="tenants", description="Whom everything belongs to; for operators"),
+            Tag(name="keys", description="Who may do what; for operators"),
+            Tag(name="audit", description="Who changed what; for operators"),
             Tag(name="health", description="Whether the system works"),
         ],
         openapi_router=_Unserved(path="/", route_handlers=[]),
@@ -148,5 +156,6 @@ _ASSETS: Final = {
 router = Router(
     path="/",
     include_in_schema=False,
+    **NO_KEY,
     route_handlers=[reference, asset, favicon, openapi_document],
 )

@@ -1,14 +1,11 @@
 """HTTP routes of executions."""
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
-from typing import Annotated
 from uuid import UUID
 
 import msgspec
 from litestar import MediaType, Response, Router, get, post
 from litestar.response import Stream
-from msgspec import UNSET, Meta, UnsetType
 
 from app.executions import reference, service
 from app.executions.model import (
@@ -23,12 +20,14 @@ from app.executions.model import (
     Submission,
 )
 from app.executions.payloads import open_payload
+from app.http.access import Scope, needs
 from app.http.bodies import (
     AnyRequest,
     UnsupportedMediaType,
     invalid,
     invalid_by,
     media_type_of,
+    moment,
     read_json,
     read_query,
     single_values,
@@ -49,6 +48,7 @@ _NO_LOGS = b'{"lines":[],"lines_dropped":0}'
     request_max_body_size=None,
     operation_class=reference.SUBMIT_ENVELOPE,
     status_code=202,
+    **needs(Scope.WRITE_EXECUTIONS),
 )
 async def submit_envelope(
     request: AnyRequest, resources: Resources, tenant: UUID
@@ -76,6 +76,7 @@ async def submit_envelope(
     request_max_body_size=None,
     operation_class=reference.SUBMIT_RAW,
     status_code=202,
+    **needs(Scope.WRITE_EXECUTIONS),
 )
 async def submit_raw(
     script: str, request: AnyRequest, resources: Resources, tenant: UUID
@@ -101,7 +102,7 @@ async def submit_raw(
     return _queued(execution_id)
 
 
-@get("/executions", operation_class=reference.LIST_EXECUTIONS)
+@get("/executions", operation_class=reference.LIST_EXECUTIONS, **needs(Scope.READ))
 async def list_executions(
     request: AnyRequest, resources: Resources, tenant: UUID
 ) -> Page[Execution]:
@@ -114,8 +115,8 @@ async def list_executions(
     wanted = ExecutionFilter(
         status=choices.status or None,
         labels=_labels(choices.label or []),
-        created_from=_moment("created_from", choices.created_from),
-        created_before=_moment("created_before", choices.created_before),
+        created_from=moment("created_from", choices.created_from),
+        created_before=moment("created_before", choices.created_before),
     )
     return await service.browse(
         resources,
@@ -127,7 +128,7 @@ async def list_executions(
     )
 
 
-@get("/executions/{execution:str}", operation_class=reference.SHOW_EXECUTION)
+@get("/executions/{execution:str}", operation_class=reference.SHOW_EXECUTION, **needs(Scope.READ))
 async def show_execution(execution: str, resources: Resources, tenant: UUID) -> Response[Execution]:
     """Show an execution.
 
@@ -144,6 +145,7 @@ async def show_execution(execution: str, resources: Resources, tenant: UUID) -> 
     "/executions/{execution:str}/result",
     media_type=MediaType.JSON,
     operation_class=reference.SHOW_RESULT,
+    **needs(Scope.READ),
 )
 async def show_result(execution: str, resources: Resources, tenant: UUID) -> Stream:
     """Download the result.
@@ -158,6 +160,7 @@ async def show_result(execution: str, resources: Resources, tenant: UUID) -> Str
     "/executions/{execution:str}/input",
     media_type=BYTES,
     operation_class=reference.SHOW_INPUT,
+    **needs(Scope.READ),
 )
 async def show_input(execution: str, resources: Resources, tenant: UUID) -> Stream:
     """Download the input.
@@ -172,6 +175,7 @@ async def show_input(execution: str, resources: Resources, tenant: UUID) -> Stre
     "/executions/{execution:str}/logs",
     media_type=MediaType.JSON,
     operation_class=reference.SHOW_LOGS,
+    **needs(Scope.READ),
 )
 async def show_logs(execution: str, resources: Resources, tenant: UUID) -> Stream | Response[bytes]:
     """Show the console.
@@ -218,20 +222,6 @@ def _labels(texts: list[str]) -> dict[str, str]:
             raise invalid("/label", f"{name!r} comes more than once")
         labels[name] = value
     return labels
-
-
-def _moment(name: str, text: str | UnsetType) -> datetime | None:
-    if text is UNSET:
-        return None
-    try:
-        moment: datetime = msgspec.convert(text, Annotated[datetime, Meta(tz=True)])
-    except msgspec.ValidationError:
-        message = f"{text!r} is no moment with its offset from UTC; write 2026-01-31T12:00:00Z"
-        raise invalid(f"/{name}", message) from None
-    try:
-        return moment.astimezone(UTC)
-    except OverflowError:
-        raise invalid(f"/{name}", "lies outside the years that can be told in UTC") from None
 
 
 def _id(text: str) -> UUID:

@@ -15,11 +15,13 @@ from app.db import Connection, into
 from app.executions.model import Claim, Finish, Limits, StoredPayload
 
 # SKIP LOCKED: workers that claim at the same moment take different rows without waiting.
+# What a suspended tenant has queued waits until it is resumed.
 CLAIM = """
 WITH next AS (
     SELECT id
     FROM executions
     WHERE status = 'queued'
+      AND tenant_id <> ALL (ARRAY(SELECT id FROM tenants WHERE suspended_at IS NOT NULL))
     ORDER BY id
     FOR UPDATE SKIP LOCKED
     LIMIT $2

@@ -2,13 +2,15 @@
 
 import re
 from collections.abc import AsyncIterator, Collection, Mapping
+from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Any, Final, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
 from litestar import Request
 from litestar.datastructures import UploadFile
 from litestar.exceptions import HTTPException, InternalServerException
+from msgspec import UNSET, Meta, UnsetType
 
 from app.errors import InvalidRequest, MalformedRequest, Problem
 
@@ -185,6 +187,26 @@ def whole_numbers(
         except msgspec.ValidationError:
             raise invalid(f"{below}/{name}", f"{texts[name]!r} is no whole number") from None
     return found
+
+
+def moment(name: str, text: str | UnsetType) -> datetime | None:
+    """Read a query parameter that is a moment, None where it is not set. Raises InvalidRequest."""
+    if text is UNSET:
+        return None
+    try:
+        found: datetime = msgspec.convert(text, Annotated[datetime, Meta(tz=True)])
+    except msgspec.ValidationError:
+        message = f"{text!r} is no moment with its offset from UTC; write 2026-01-31T12:00:00Z"
+        raise invalid(f"/{name}", message) from None
+    return in_utc(name, found)
+
+
+def in_utc(name: str, moment: datetime) -> datetime:
+    """Tell a moment in UTC. Raises InvalidRequest where its year has no name there."""
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise invalid(f"/{name}", "lies outside the years that can be told in UTC") from None
 
 
 def _unreadable(error: HTTPException) -> Problem:

@@ -2,7 +2,9 @@
 
 Without keys, what protects the API is that it listens on loopback. A web page that the
 operator happens to visit could still reach it: by a name that resolves to 127.0.0.1 (DNS
-rebinding, seen in Host) or by a plain cross-site request (seen in Origin).
+rebinding, seen in Host) or by a plain cross-site request (seen in Origin). Where keys are
+needed a request has no power but its key's, which no browser sends by itself: then any Host
+and Origin will do.
 """
 
 import ipaddress
@@ -13,6 +15,7 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from app.errors import Problem
+from app.http.access import Door
 from app.http.problems import MEDIA_TYPE, document
 
 
@@ -41,10 +44,11 @@ def is_loopback(host: str) -> bool:
 
 
 def loopback_only(app: ASGIApp) -> ASGIApp:
-    """Wrap the application: refuse foreign Host and cross-site Origin before anything else."""
+    """Wrap the application: while it is open, refuse foreign Host and cross-site Origin."""
 
     async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != ScopeType.HTTP:
+        door: Door = scope["litestar_app"].state.door
+        if scope["type"] != ScopeType.HTTP or not door.open:
             await app(scope, receive, send)
             return
         problem = _refusal(dict(scope["headers"]))

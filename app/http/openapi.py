@@ -18,6 +18,7 @@ from litestar.types import OperationIDCreator
 from msgspec import UNSET, Struct, UnsetType
 
 from app.errors import InvalidRequest, MalformedRequest, Problem
+from app.http.access import SCHEME, Scope, refusals
 from app.http.bodies import BodyTooLarge, ClientGone, UnsupportedMediaType
 from app.http.guard import CrossSiteOrigin, ForeignHost
 from app.http.negotiation import NotAcceptable
@@ -37,7 +38,7 @@ _REFS: Final = "#/components/schemas/{name}"
 _ALWAYS: Final = (
     CrossSiteOrigin("Origin is 'http://elsewhere.example'"),
     NotAcceptable("application/json is what this address gives; Accept is 'text/html'"),
-    ForeignHost("Host is 'elsewhere.example'; without API keys only loopback is served"),
+    ForeignHost("Host is 'elsewhere.example'; without API keys only this machine is served"),
     Problem("The error is in the service's log"),
 )
 _READING: Final = (
@@ -124,9 +125,11 @@ def documented(
                 *(_tidy(each, parameters or {}) for each in known.get("parameters", ())),
                 *_query(query),
             ]
+            wanted = [Scope(scope) for each in known["security"] for scope in each.get(SCHEME, ())]
             asked_by_query = any(each["in"] == "query" for each in takes)
-            refusals = [
+            refused = [
                 *_ALWAYS,
+                *(each for scope in wanted for each in refusals(scope)),
                 *(_READING if reads else ()),
                 *((InvalidRequest,) if asked_by_query and not reads else ()),
                 *problems,
@@ -138,7 +141,8 @@ def documented(
                 "description": more.strip() or summary,
                 "parameters": [_with_examples(each, recorded) for each in takes],
                 "requestBody": _body(reads, recorded) if reads else None,
-                "responses": _responses(gives, refusals, recorded),
+                "responses": _responses(gives, refused, recorded),
+                "security": known["security"],
             }
             return {name: value for name, value in operation.items() if value}
 
@@ -171,8 +175,18 @@ class _Document(OpenAPI):
         # The paths are written by now, so every struct that they refer to has been named.
         _, parts = msgspec.json.schema_components(_named, ref_template=_REFS)
         schemas = {name: _cleaned(parts[name]) for name in sorted(parts)}
-        return {**written, "components": {"schemas": schemas}}
+        return {**written, "components": {"schemas": schemas, "securitySchemes": _SCHEMES}}
 
+
+_SCHEMES: Final = {
+    SCHEME: {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "crv_<id>_<secret>",
+        "description": "An API key. Where the API runs open (`/health/ready` says so in `access`) "
+        "none is needed. Operations name the scope that a key must have; none implies another.",
+    }
+}
 
 # The structs that routes have named, each once; their parts are found from them.
 _named: Final[dict[Shape, None]] = {}

@@ -6,6 +6,7 @@ from uuid import UUID
 from litestar import Response, Router, delete, get, patch, post, put
 from litestar.params import Parameter
 
+from app.http.access import Caller, Scope, needs
 from app.http.bodies import AnyRequest, invalid, read_json
 from app.http.paging import DEFAULT_PAGE, MAX_PAGE, Page
 from app.resources import Resources
@@ -38,10 +39,11 @@ _HIGHEST_VERSION = 2**31 - 1
 @post(
     "/",
     operation_class=reference.CREATE_SCRIPT,
+    **needs(Scope.WRITE_SCRIPTS),
     request_max_body_size=MAX_UPLOAD_BYTES,
 )
 async def create_script(
-    request: AnyRequest, resources: Resources, tenant: UUID
+    request: AnyRequest, resources: Resources, who: Caller
 ) -> Response[CreatedScript]:
     """Create a script.
 
@@ -51,7 +53,7 @@ async def create_script(
     column. A name is taken once, also by an archived script.
     """
     upload = await read_upload(request, CreateScript)
-    script = await service.create(resources, tenant, upload)
+    script = await service.create(resources, who, upload)
     return Response(script, status_code=201, headers={"Location": f"/scripts/{script.id}"})
 
 
@@ -59,6 +61,7 @@ async def create_script(
     "/check",
     status_code=200,
     operation_class=reference.CHECK_SCRIPT,
+    **needs(Scope.WRITE_SCRIPTS),
     request_max_body_size=MAX_UPLOAD_BYTES,
 )
 async def check_script(request: AnyRequest, resources: Resources, tenant: UUID) -> Accepted:
@@ -72,7 +75,7 @@ async def check_script(request: AnyRequest, resources: Resources, tenant: UUID) 
     return await service.check(resources, tenant, await read_upload(request, CheckScript))
 
 
-@get("/", operation_class=reference.LIST_SCRIPTS)
+@get("/", operation_class=reference.LIST_SCRIPTS, **needs(Scope.READ))
 async def list_scripts(
     resources: Resources,
     tenant: UUID,
@@ -89,7 +92,7 @@ async def list_scripts(
     return await service.browse(resources, tenant, cursor=cursor, archived=archived, limit=limit)
 
 
-@get("/{script:str}", operation_class=reference.SHOW_SCRIPT)
+@get("/{script:str}", operation_class=reference.SHOW_SCRIPT, **needs(Scope.READ))
 async def show_script(script: str, resources: Resources, tenant: UUID) -> Script:
     """Show a script.
 
@@ -98,9 +101,9 @@ async def show_script(script: str, resources: Resources, tenant: UUID) -> Script
     return await service.show(resources, tenant, parse_script(script))
 
 
-@patch("/{script:str}", operation_class=reference.DESCRIBE_SCRIPT)
+@patch("/{script:str}", operation_class=reference.DESCRIBE_SCRIPT, **needs(Scope.WRITE_SCRIPTS))
 async def describe_script(
-    script: str, request: AnyRequest, resources: Resources, tenant: UUID
+    script: str, request: AnyRequest, resources: Resources, who: Caller
 ) -> Script:
     """Describe a script.
 
@@ -110,30 +113,36 @@ async def describe_script(
     change = await read_json(request, DescribeScript, max_bytes=_SMALL)
     return await service.describe(
         resources,
-        tenant,
+        who,
         parse_script(script),
         description=change.description,
         archived=change.archived,
     )
 
 
-@delete("/{script:str}", status_code=200, operation_class=reference.ARCHIVE_SCRIPT)
-async def archive_script(script: str, resources: Resources, tenant: UUID) -> Script:
+@delete(
+    "/{script:str}",
+    status_code=200,
+    operation_class=reference.ARCHIVE_SCRIPT,
+    **needs(Scope.WRITE_SCRIPTS),
+)
+async def archive_script(script: str, resources: Resources, who: Caller) -> Script:
     """Archive a script.
 
     Nothing is lost: its versions and receipts stay and can be read, its name stays taken. It
     takes no more versions and no more executions until it is taken out of the archive.
     """
-    return await service.describe(resources, tenant, parse_script(script), archived=True)
+    return await service.describe(resources, who, parse_script(script), archived=True)
 
 
 @post(
     "/{script:str}/versions",
     operation_class=reference.ADD_VERSION,
+    **needs(Scope.WRITE_SCRIPTS),
     request_max_body_size=MAX_UPLOAD_BYTES,
 )
 async def add_version(
-    script: str, request: AnyRequest, resources: Resources, tenant: UUID
+    script: str, request: AnyRequest, resources: Resources, who: Caller
 ) -> Response[AddedVersion]:
     """Add a version.
 
@@ -142,12 +151,12 @@ async def add_version(
     that version comes back, with 200. It takes the same three forms as a new script.
     """
     upload = await read_upload(request, AddVersion)
-    version, new = await service.add_version(resources, tenant, parse_script(script), upload)
+    version, new = await service.add_version(resources, who, parse_script(script), upload)
     location = f"/scripts/{script}/versions/{version.version}"
     return Response(version, status_code=201 if new else 200, headers={"Location": location})
 
 
-@get("/{script:str}/versions", operation_class=reference.LIST_VERSIONS)
+@get("/{script:str}/versions", operation_class=reference.LIST_VERSIONS, **needs(Scope.READ))
 async def list_versions(
     script: str,
     resources: Resources,
@@ -166,7 +175,11 @@ async def list_versions(
     return Page(items=versions, next_cursor=str(versions[-1].version) if more else None)
 
 
-@get("/{script:str}/versions/{number:str}", operation_class=reference.SHOW_VERSION)
+@get(
+    "/{script:str}/versions/{number:str}",
+    operation_class=reference.SHOW_VERSION,
+    **needs(Scope.READ),
+)
 async def show_version(script: str, number: str, resources: Resources, tenant: UUID) -> Version:
     """Show a version.
 
@@ -181,6 +194,7 @@ async def show_version(script: str, number: str, resources: Resources, tenant: U
     "/{script:str}/versions/{number:str}/source",
     media_type="text/javascript",
     operation_class=reference.SHOW_SOURCE,
+    **needs(Scope.READ),
 )
 async def show_source(
     script: str, number: str, resources: Resources, tenant: UUID
@@ -197,7 +211,7 @@ async def show_source(
     return Response(source, media_type="text/javascript", headers=headers)
 
 
-@get("/{script:str}/aliases", operation_class=reference.LIST_ALIASES)
+@get("/{script:str}/aliases", operation_class=reference.LIST_ALIASES, **needs(Scope.READ))
 async def list_aliases(script: str, resources: Resources, tenant: UUID) -> list[Alias]:
     """List a script's aliases.
 
@@ -206,9 +220,13 @@ async def list_aliases(script: str, resources: Resources, tenant: UUID) -> list[
     return await service.aliases(resources, tenant, parse_script(script))
 
 
-@put("/{script:str}/aliases/{alias:str}", operation_class=reference.MOVE_ALIAS)
+@put(
+    "/{script:str}/aliases/{alias:str}",
+    operation_class=reference.MOVE_ALIAS,
+    **needs(Scope.WRITE_SCRIPTS),
+)
 async def move_alias(
-    script: str, alias: str, request: AnyRequest, resources: Resources, tenant: UUID
+    script: str, alias: str, request: AnyRequest, resources: Resources, who: Caller
 ) -> Alias:
     """Move an alias.
 
@@ -217,17 +235,21 @@ async def move_alias(
     """
     move = await read_json(request, MoveAlias, max_bytes=_SMALL)
     return await service.move_alias(
-        resources, tenant, parse_script(script), alias=alias, version=move.version
+        resources, who, parse_script(script), alias=alias, version=move.version
     )
 
 
-@delete("/{script:str}/aliases/{alias:str}", operation_class=reference.REMOVE_ALIAS)
-async def remove_alias(script: str, alias: str, resources: Resources, tenant: UUID) -> None:
+@delete(
+    "/{script:str}/aliases/{alias:str}",
+    operation_class=reference.REMOVE_ALIAS,
+    **needs(Scope.WRITE_SCRIPTS),
+)
+async def remove_alias(script: str, alias: str, resources: Resources, who: Caller) -> None:
     """Remove an alias.
 
     The version that it named stays.
     """
-    await service.remove_alias(resources, tenant, parse_script(script), alias)
+    await service.remove_alias(resources, who, parse_script(script), alias)
 
 
 def _version_number(text: str) -> int:

@@ -9,8 +9,11 @@ import uuid_utils.compat as uuid
 from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import asdict
 
+from app.audit.model import Action
+from app.audit.store import record
 from app.db import Connection
 from app.errors import InvalidRequest
+from app.http.access import Caller
 from app.http.bodies import invalid
 from app.http.paging import Page, decode_cursor, page_of
 from app.resources import Resources
@@ -40,13 +43,14 @@ from app.scripts.validation import validate
 from app.settings import Settings
 
 
-async def create(resources: Resources, tenant: UUID, request: CreateScript) -> CreatedScript:
+async def create(resources: Resources, who: Caller, request: CreateScript) -> CreatedScript:
     """Check the source, then store the script with its version 1.
 
     Raises InvalidRequest, SourceTooLarge, InvalidScript, CheckBusy, NameTaken.
     """
     _require_name(request.name)
     require_limits(resources.settings, request.limits)
+    tenant = who.tenant
     checked = await validate(resources, tenant=str(tenant), source=request.source)
     script_id = uuid.uuid7()
     async with resources.pool.acquire() as conn, conn.transaction():
@@ -57,11 +61,13 @@ async def create(resources: Resources, tenant: UUID, request: CreateScript) -> C
             conn, tenant, script_id, source=checked.source, limits=request.limits, note=request.note
         )
         script = await _read(conn, tenant, script_id)
+        details = {"name": script.name, "sha256": script.latest_version.sha256}
+        await record(conn, who, Action.SCRIPT_CREATED, _target(script_id), details=details)
     return CreatedScript(**_members(script), warnings=checked.warnings)
 
 
 async def add_version(
-    resources: Resources, tenant: UUID, script: UUID | str, request: AddVersion
+    resources: Resources, who: Caller, script: UUID | str, request: AddVersion
 ) -> tuple[AddedVersion, bool]:
     """Store the next version, and say whether it is new.
 
@@ -69,6 +75,7 @@ async def add_version(
     Raises as create, and ScriptNotFound, ScriptArchived.
     """
     require_limits(resources.settings, request.limits)
+    tenant = who.tenant
     async with resources.pool.acquire() as conn:
         await _read(conn, tenant, script)
     # Checked before the row is locked: user code must not decide how long others wait.
@@ -84,6 +91,8 @@ async def add_version(
         )
         await store.update_script(conn, tenant, script_id, description=None, archived=None)
         version = await _version(conn, tenant, script_id, number)
+        target = f"{_target(script_id)}/versions/{number}"
+        await record(conn, who, Action.VERSION_ADDED, target, details={"sha256": version.sha256})
     return AddedVersion(**_members(version), warnings=checked.warnings), True
 
 
@@ -126,22 +135,28 @@ async def browse(
 
 async def describe(
     resources: Resources,
-    tenant: UUID,
+    who: Caller,
     script: UUID | str,
     *,
     description: str | UnsetType = UNSET,
     archived: bool | UnsetType = UNSET,
 ) -> Script:
     """Change a script's description, or archive it, or take it back. Raises ScriptNotFound."""
-    async with _locked(resources, tenant, script, archived_too=True) as (conn, script_id):
+    async with _locked(resources, who.tenant, script, archived_too=True) as (conn, script_id):
         await store.update_script(
             conn,
-            tenant,
+            who.tenant,
             script_id,
             description=None if description is UNSET else description,
             archived=None if archived is UNSET else archived,
         )
-        return await _read(conn, tenant, script_id)
+        changed = await _read(conn, who.tenant, script_id)
+        action = Action.SCRIPT_DESCRIBED
+        if archived is not UNSET:
+            action = Action.SCRIPT_ARCHIVED if archived else Action.SCRIPT_RESTORED
+        details = {"name": changed.name, "described": description is not UNSET}
+        await record(conn, who, action, _target(script_id), details=details)
+        return changed
 
 
 async def show_version(
@@ -193,14 +208,17 @@ async def resolve(
 
 
 async def move_alias(
-    resources: Resources, tenant: UUID, script: UUID | str, *, alias: str, version: int
+    resources: Resources, who: Caller, script: UUID | str, *, alias: str, version: int
 ) -> Alias:
     """Point an alias at a version. Raises ScriptNotFound, ScriptArchived, VersionNotFound."""
     if not is_alias(alias):
         raise invalid("/alias", f"{alias!r} cannot name a version")
-    async with _locked(resources, tenant, script) as (conn, script_id):
-        await _version(conn, tenant, script_id, version)
-        return await store.put_alias(conn, tenant, script_id, alias=alias, version=version)
+    async with _locked(resources, who.tenant, script) as (conn, script_id):
+        await _version(conn, who.tenant, script_id, version)
+        moved = await store.put_alias(conn, who.tenant, script_id, alias=alias, version=version)
+        target = f"{_target(script_id)}/aliases/{alias}"
+        await record(conn, who, Action.ALIAS_MOVED, target, details={"version": version})
+        return moved
 
 
 async def aliases(resources: Resources, tenant: UUID, script: UUID | str) -> list[Alias]:
@@ -210,12 +228,14 @@ async def aliases(resources: Resources, tenant: UUID, script: UUID | str) -> lis
         return await store.select_aliases(conn, tenant, found.id)
 
 
-async def remove_alias(resources: Resources, tenant: UUID, script: UUID | str, alias: str) -> None:
+async def remove_alias(resources: Resources, who: Caller, script: UUID | str, alias: str) -> None:
     """Remove an alias. Raises ScriptNotFound, VersionNotFound."""
-    async with resources.pool.acquire() as conn:
-        found = await _read(conn, tenant, script)
-        if not is_alias(alias) or not await store.delete_alias(conn, tenant, found.id, alias):
+    async with resources.pool.acquire() as conn, conn.transaction():
+        found = await _read(conn, who.tenant, script)
+        if not is_alias(alias) or not await store.delete_alias(conn, who.tenant, found.id, alias):
             raise _no_version(found.name, alias)
+        target = f"{_target(found.id)}/aliases/{alias}"
+        await record(conn, who, Action.ALIAS_REMOVED, target)
 
 
 def require_limits(settings: Settings, limits: LimitChoice) -> None:
@@ -261,6 +281,10 @@ async def _version(conn: Connection, tenant: UUID, script_id: UUID, number: int)
     if found is None:
         raise _no_version(str(script_id), number)
     return found
+
+
+def _target(script_id: UUID) -> str:
+    return f"/scripts/{script_id}"
 
 
 def _no_script(script: UUID | str) -> ScriptNotFound:

@@ -3,8 +3,11 @@
 import asyncio
 
 from litestar import Response, Router, get
+from msgspec.structs import replace
 
 from app.db import UNAVAILABLE
+from app.http.access import NO_KEY, is_let_in, is_open
+from app.http.bodies import AnyRequest
 from app.resources import Resources
 from app.workers import reference, store
 from app.workers.model import Live, Ready, Worker
@@ -13,7 +16,7 @@ from app.workers.model import Live, Ready, Worker
 SEEN_WITHIN_SECONDS = 15.0
 
 
-@get("/live", operation_class=reference.LIVE)
+@get("/live", operation_class=reference.LIVE, **NO_KEY)
 async def live() -> Live:
     """Ask whether the API lives.
 
@@ -22,12 +25,13 @@ async def live() -> Live:
     return Live()
 
 
-@get("/ready", operation_class=reference.READY)
-async def ready(resources: Resources) -> Response[Ready]:
+@get("/ready", operation_class=reference.READY, **NO_KEY)
+async def ready(request: AnyRequest, resources: Resources) -> Response[Ready]:
     """Ask whether the system works.
 
-    200 when PostgreSQL answers and a worker is alive, else 503 and what is missing. `lockdown`
-    says what holds the sandboxes, as measured inside them.
+    200 when PostgreSQL answers and a worker is alive, else 503 and what is missing. `access`
+    says whether requests need a key. With a valid key, or where none is needed, the answer goes
+    on: `lockdown` says what holds the sandboxes, as measured inside them.
     """
     missing = []
     alive: list[Worker] = []
@@ -40,12 +44,15 @@ async def ready(resources: Resources) -> Response[Ready]:
         if not alive:
             missing.append("no worker is alive")
     answer = Ready(
-        ready=not missing,
-        missing=missing,
-        v8_version=resources.sandbox.v8_version,
-        lockdown=resources.sandbox.lockdown,
-        workers=alive,
+        ready=not missing, missing=missing, access="open" if is_open(request) else "keys"
     )
+    if await is_let_in(request):
+        answer = replace(
+            answer,
+            v8_version=resources.sandbox.v8_version,
+            lockdown=resources.sandbox.lockdown,
+            workers=alive,
+        )
     return Response(answer, status_code=503 if missing else 200)
 
 

@@ -1,6 +1,10 @@
 """Workers as data."""
 
-from msgspec import Struct
+from typing import Literal
+
+from msgspec import UNSET, Struct, UnsetType
+
+Access = Literal["open", "keys"]
 
 
 class Worker(Struct, frozen=True, kw_only=True):
@@ -22,12 +26,14 @@ class Live(Struct, frozen=True):
 class Ready(Struct, frozen=True, kw_only=True):
     """Whether executions are accepted and run, and if not, what is missing.
 
-    `lockdown` is what holds this process's own sandbox, measured inside it; each worker
-    says the same of its own.
+    `access` says whether requests need a key (`keys`) or not (`open`). The rest is for those who
+    are let in: `lockdown` is what holds this process's own sandbox, measured inside it; each
+    worker says the same of its own.
     """
 
     ready: bool
     missing: list[str]
-    v8_version: str
-    lockdown: dict[str, str]
-    workers: list[Worker]
+    access: Access
+    v8_version: str | UnsetType = UNSET
+    lockdown: dict[str, str] | UnsetType = UNSET
+    workers: list[Worker] | UnsetType = UNSET

@@ -54,11 +54,12 @@ def test_without_an_engine_or_the_plugin_one_line_says_so(tmp_path: Path) -> Non
 def test_beyond_loopback_the_api_refuses_to_listen_without_being_told(
     stopped_system: System,
 ) -> None:
-    process = stopped_system._spawn("app.main", CRIVO_HOST="0.0.0.0")  # noqa: S104 - it refuses
+    process = stopped_system._spawn("app.main", CRIVO_HOST="0.0.0.0", CRIVO_AUTH="auto")  # noqa: S104 - it refuses
 
     assert process.wait() == 2
     assert stopped_system.logs_of_process("app.main") == (
-        "api: CRIVO_HOST=0.0.0.0: loopback only until there are keys\n"
+        "api: CRIVO_HOST=0.0.0.0: beyond loopback the API needs keys, and there is none; make one "
+        "(./start.sh admin key create --all), or give one (CRIVO_ADMIN_KEY)\n"
     )
 
 

@@ -19,6 +19,8 @@ _CONSTANT: Final = re.compile(r"[A-Z][A-Z0-9_]*")
 # Modules that serve all tenants at once, or none, and why they may.
 _ACROSS_TENANTS: Final = {
     "app.executions.claims": "a worker names rows by id and fencing token, from its own claim",
+    "app.audit.store": "admins read of every tenant",
+    "app.keys.store": "whose a key is, is what its statements find out; admins manage all",
 }
 
 

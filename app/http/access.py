@@ -1,0 +1,272 @@
+"""Who asks, and whether they may: scopes, callers, and the guard of every route.
+
+Each route says what it needs by `**needs(Scope.READ)`, or that it needs no key by `**NO_KEY`;
+`require_needs` refuses an application with a route that says neither.
+"""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated, Any, Final, Protocol, TypedDict
+from uuid import UUID
+
+from litestar import Litestar, Request
+from litestar.handlers import BaseRouteHandler
+from litestar.openapi.spec import SecurityRequirement
+from msgspec import Meta, Struct
+
+from app.db import UNAVAILABLE
+from app.errors import Problem
+from app.http.requests import AnyConnection, address_of, request_id_of
+
+# The security scheme's name in the OpenAPI document.
+SCHEME: Final = "key"
+_NEEDS: Final = "needs"
+_CALLER: Final = "caller"
+_CHALLENGE: Final = 'Bearer realm="crivo"'
+
+_HOW: Final = "send a key with 'Authorization: Bearer crv_…'; ./start.sh admin makes keys"
+_SUSPENDED: Final = "the key's tenant is suspended; whoever runs this service can resume it"
+# Goes into a header: ASCII without quotes. Wrong secrets and unknown ids are told the same.
+UNKNOWN: Final = "the key is unknown"
+REVOKED: Final = "the key was revoked"
+_EXPIRED: Final = "the key has expired"
+
+
+class Scope(StrEnum):
+    """What a key may do. None implies another: a key has what it was given."""
+
+    READ = "read"
+    WRITE_SCRIPTS = "scripts:write"
+    WRITE_EXECUTIONS = "executions:write"
+    ADMIN = "admin"
+
+
+ALL_SCOPES: Final = frozenset(Scope)
+
+
+class Via(StrEnum):
+    """How somebody got in."""
+
+    KEY = "key"
+    # Without a key, where the API runs open.
+    OPEN = "open"
+    # The operations command, on the database itself.
+    COMMAND = "command"
+
+
+Count = Annotated[int, Meta(ge=1, le=2**31 - 1)]
+Bytes = Annotated[int, Meta(ge=1, le=2**53 - 1)]
+
+
+class Caps(Struct, frozen=True, kw_only=True):
+    """How much a tenant may take; null is the installation's default.
+
+    `max_versions` counts those of all its scripts, `max_stored_bytes` inputs, results and logs.
+    """
+
+    max_queued: Count | None = None
+    max_running: Count | None = None
+    max_stored_bytes: Bytes | None = None
+    max_bytes_per_day: Bytes | None = None
+    max_scripts: Count | None = None
+    max_versions: Count | None = None
+    max_requests_per_second: Count | None = None
+
+
+class Holder(Struct, frozen=True, kw_only=True):
+    """Whom a key stands for; without a key, the tenant that an open API works for."""
+
+    tenant: UUID
+    suspended: bool
+    caps: Caps
+    scopes: frozenset[Scope]
+    key_id: UUID | None = None
+    expires_at: datetime | None = None
+
+
+class Caller(Struct, frozen=True, kw_only=True):
+    """Who makes a request, for whom, and from where."""
+
+    tenant: UUID
+    caps: Caps
+    via: Via
+    key_id: UUID | None
+    scopes: frozenset[Scope]
+    address: str | None
+    request_id: str
+
+
+class Door(Protocol):
+    """What the guard asks: whether a key is needed, and whom one stands for."""
+
+    @property
+    def open(self) -> bool:
+        """Say whether the API works without keys at the moment."""
+
+    async def holder_of(self, key: str) -> Holder:
+        """Verify a key. Raises InvalidKey."""
+
+    async def nobody(self) -> Holder:
+        """Give whom a request without a key stands for, where the API is open."""
+
+
+class NoKey(Problem):
+    """The request brings no key, and needs one."""
+
+    status = 401
+    code = "key-required"
+    title = "An API key is needed"
+
+    def __init__(self, detail: str) -> None:
+        """Ask for one; without an error code, as RFC 6750 (3.1) wants it."""
+        super().__init__(detail, headers={"WWW-Authenticate": _CHALLENGE})
+
+
+class InvalidKey(Problem):
+    """The request brings what is no key of ours, or no longer."""
+
+    status = 401
+    code = "invalid-key"
+    title = "The API key is not valid"
+
+    def __init__(self, detail: str) -> None:
+        """Ask for another."""
+        challenge = f'{_CHALLENGE}, error="invalid_token", error_description="{detail}"'
+        super().__init__(detail, headers={"WWW-Authenticate": challenge})
+
+
+class MissingScope(Problem):
+    """The key is valid, and may not do this."""
+
+    status = 403
+    code = "missing-scope"
+    title = "The API key lacks a scope"
+
+    def __init__(self, scope: Scope) -> None:
+        """Name the scope that is missing."""
+        challenge = f'{_CHALLENGE}, error="insufficient_scope", scope="{scope}"'
+        super().__init__(
+            f"this needs the scope {scope!s}, which the key does not have",
+            headers={"WWW-Authenticate": challenge},
+        )
+
+
+class TenantSuspended(Problem):
+    """The tenant of the key is suspended."""
+
+    status = 403
+    code = "tenant-suspended"
+    title = "The tenant is suspended"
+
+
+def refusals(scope: Scope) -> tuple[Problem, ...]:
+    """Give what everybody without the right key meets, for the reference."""
+    return (NoKey(_HOW), InvalidKey(UNKNOWN), MissingScope(scope), TenantSuspended(_SUSPENDED))
+
+
+class Needs(TypedDict):
+    """What goes into a route: `@get("/", **needs(Scope.READ))`."""
+
+    opt: dict[str, object]
+    security: list[SecurityRequirement]
+
+
+def needs(scope: Scope) -> Needs:
+    """Say that a route needs a key with this scope."""
+    return {"opt": {_NEEDS: scope}, "security": [{SCHEME: [str(scope)]}]}
+
+
+NO_KEY: Final[Needs] = {"opt": {_NEEDS: None}, "security": [{}]}
+
+
+def require_needs(app: Litestar) -> None:
+    """Refuse an application in which a route does not say what it needs."""
+    silent = sorted(
+        f"{method} {route.path}"
+        for route in app.routes
+        for handler in _handlers_of(route)
+        for method in getattr(handler, "http_methods", ("?",))
+        if method != "OPTIONS" and _NEEDS not in handler.opt
+    )
+    if silent:
+        raise RuntimeError(f"these routes do not say which scope they need: {', '.join(silent)}")
+
+
+async def guard(connection: AnyConnection, handler: BaseRouteHandler) -> None:
+    """Let a request in, or not; who makes it is known from here on.
+
+    Raises NoKey, InvalidKey, TenantSuspended, MissingScope.
+    """
+    if connection.scope.get("method") == "OPTIONS":
+        # It says which methods there are, as the reference does; browsers send no key with it.
+        return
+    needed = handler.opt[_NEEDS]
+    if needed is None:
+        return
+    who = await identify(connection)
+    if needed not in who.scopes:
+        raise MissingScope(needed)
+    connection.scope["state"][_CALLER] = who
+
+
+async def identify(connection: AnyConnection) -> Caller:
+    """Find out who makes a request. Raises NoKey, InvalidKey, TenantSuspended."""
+    door: Door = connection.app.state.door
+    key = _key_of(connection)
+    if key is not None:
+        holder = await door.holder_of(key)
+    elif door.open:
+        holder = await door.nobody()
+    else:
+        raise NoKey(_HOW)
+    if holder.expires_at is not None and holder.expires_at <= datetime.now(UTC):
+        raise InvalidKey(_EXPIRED)
+    if holder.suspended:
+        raise TenantSuspended(_SUSPENDED)
+    return Caller(
+        tenant=holder.tenant,
+        caps=holder.caps,
+        via=Via.OPEN if holder.key_id is None else Via.KEY,
+        key_id=holder.key_id,
+        scopes=holder.scopes,
+        address=address_of(connection),
+        request_id=request_id_of(connection),
+    )
+
+
+def is_open(connection: AnyConnection) -> bool:
+    """Say whether requests need no key at the moment."""
+    door: Door = connection.app.state.door
+    return door.open
+
+
+async def is_let_in(connection: AnyConnection) -> bool:
+    """Say whether a request that needs no key comes from somebody who is known, or all are."""
+    if is_open(connection):
+        return True
+    try:
+        await identify(connection)
+    except (Problem, *UNAVAILABLE):
+        return False
+    return True
+
+
+def caller_of(request: Request[Any, Any, Any]) -> Caller:
+    """Give who makes a request that the guard has let in."""
+    who: Caller = request.scope["state"][_CALLER]
+    return who
+
+
+def _key_of(connection: AnyConnection) -> str | None:
+    found = connection.headers.getall("authorization", [])
+    if len(found) > 1:
+        raise InvalidKey("Authorization comes more than once")
+    scheme, _, key = "".join(found).partition(" ")
+    # Another scheme is for somebody on the way, such as a proxy with passwords.
+    return key.strip(" ") if scheme.lower() == "bearer" else None
+
+
+def _handlers_of(route: Any) -> Iterable[BaseRouteHandler]:  # noqa: ANN401 - three kinds of routes
+    handlers: Iterable[BaseRouteHandler] = getattr(route, "route_handlers", ())
+    return handlers

@@ -1,0 +1,62 @@
+"""What the API's reference says of API keys: answers, problems, parameters, examples."""
+
+from pathlib import Path
+from typing import Annotated, Final
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from app.http.openapi import Answer, documented, load_examples
+from app.http.paging import DEFAULT_PAGE, MAX_PAGE, Page
+from app.http.problems import DatabaseUnavailable
+from app.keys.model import CreatedKey, CreateKey, Key, KeyNotFound
+from app.tenants.model import TenantNotFound
+
+_EXAMPLES: Final = load_examples(Path(__file__).with_name("examples.json"))
+_PARAMETERS: Final = {"key": "the key's id"}
+
+_NO_DATABASE: Final = DatabaseUnavailable("PostgreSQL does not answer")
+_NO_KEY: Final = KeyNotFound("no key 01a1fbeb-e362-742d-9594-29c5a8afd450")
+
+
+class ListChoices(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which keys a list shows."""
+
+    tenant: Annotated[str, Meta(description="a tenant's id or name")] | UnsetType = UNSET
+    cursor: Annotated[str, Meta(description="`next_cursor` of the page before")] | UnsetType = UNSET
+    limit: Annotated[int, Meta(ge=1, le=MAX_PAGE, description="items on a page")] = DEFAULT_PAGE
+
+
+CREATE_KEY: Final = documented(
+    reads={"application/json": CreateKey},
+    gives={
+        201: Answer(
+            description="The key, with its secret, which is shown this once",
+            shape=CreatedKey,
+            headers={"Location": "the address of what was made", "Cache-Control": "`no-store`"},
+            links={"showKey": {"key": "id"}, "revokeKey": {"key": "id"}},
+        )
+    },
+    problems=(_NO_DATABASE,),
+    examples=_EXAMPLES,
+)
+
+LIST_KEYS: Final = documented(
+    query=ListChoices,
+    gives={200: Answer(description="A page of keys, newest first", shape=Page[Key])},
+    problems=(TenantNotFound("no tenant 'acme'"), _NO_DATABASE),
+    examples=_EXAMPLES,
+)
+
+SHOW_KEY: Final = documented(
+    gives={200: Answer(description="The key, without its secret", shape=Key)},
+    problems=(_NO_KEY, _NO_DATABASE),
+    parameters=_PARAMETERS,
+    examples=_EXAMPLES,
+)
+
+REVOKE_KEY: Final = documented(
+    gives={200: Answer(description="The key, revoked", shape=Key)},
+    problems=(_NO_KEY, _NO_DATABASE),
+    parameters=_PARAMETERS,
+    examples=_EXAMPLES,
+)

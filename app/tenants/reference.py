@@ -1,0 +1,61 @@
+"""What the API's reference says of tenants: answers, problems, parameters, examples."""
+
+from pathlib import Path
+from typing import Final
+
+from app.http.openapi import Answer, documented, load_examples
+from app.http.paging import Page
+from app.http.problems import DatabaseUnavailable
+from app.tenants.model import (
+    ChangeTenant,
+    CreateTenant,
+    OperatorsTenant,
+    Tenant,
+    TenantNameTaken,
+    TenantNotFound,
+)
+
+_EXAMPLES: Final = load_examples(Path(__file__).with_name("examples.json"))
+_PARAMETERS: Final = {"name": "the tenant's name, or its id"}
+
+_NO_DATABASE: Final = DatabaseUnavailable("PostgreSQL does not answer")
+_NO_TENANT: Final = TenantNotFound("no tenant 'acme'")
+
+CREATE_TENANT: Final = documented(
+    reads={"application/json": CreateTenant},
+    gives={
+        201: Answer(
+            description="The tenant",
+            shape=Tenant,
+            headers={"Location": "the address of what was made"},
+            links={"showTenant": {"name": "id"}, "changeTenant": {"name": "id"}},
+        )
+    },
+    problems=(TenantNameTaken("the name 'acme' is taken"), _NO_DATABASE),
+    examples=_EXAMPLES,
+)
+
+LIST_TENANTS: Final = documented(
+    gives={200: Answer(description="A page of tenants, newest first", shape=Page[Tenant])},
+    problems=(_NO_DATABASE,),
+    examples=_EXAMPLES,
+)
+
+SHOW_TENANT: Final = documented(
+    gives={200: Answer(description="The tenant", shape=Tenant)},
+    problems=(_NO_TENANT, _NO_DATABASE),
+    parameters=_PARAMETERS,
+    examples=_EXAMPLES,
+)
+
+CHANGE_TENANT: Final = documented(
+    reads={"application/json": ChangeTenant},
+    gives={200: Answer(description="The tenant as it is now", shape=Tenant)},
+    problems=(
+        _NO_TENANT,
+        OperatorsTenant("the tenant 'default' holds the keys that could resume it"),
+        _NO_DATABASE,
+    ),
+    parameters=_PARAMETERS,
+    examples=_EXAMPLES,
+)

@@ -1,0 +1,107 @@
+"""Create, change and suspend tenants: an operator's business."""
+
+from uuid import UUID
+
+import uuid_utils.compat as uuid
+from msgspec import UNSET, UnsetType
+from msgspec.structs import asdict, replace
+
+from app.audit.model import Action
+from app.audit.store import record
+from app.db import Connection
+from app.http.access import Caller
+from app.http.bodies import invalid
+from app.http.paging import Page, decode_cursor, page_of
+from app.resources import Resources
+from app.tenants import store
+from app.tenants.model import (
+    DEFAULT_TENANT,
+    ChangeTenant,
+    CreateTenant,
+    OperatorsTenant,
+    Tenant,
+    TenantNotFound,
+    may_name_a_tenant,
+    parse_tenant,
+)
+
+
+async def create(conn: Connection, who: Caller, request: CreateTenant) -> Tenant:
+    """Make a tenant. Raises InvalidRequest, TenantNameTaken."""
+    if not may_name_a_tenant(request.name):
+        raise invalid("/name", "a name cannot look like an id")
+    tenant_id = uuid.uuid7()
+    async with conn.transaction():
+        await store.insert_tenant(
+            conn, tenant_id, name=request.name, weight=request.weight, caps=request.caps
+        )
+        await record(
+            conn,
+            who,
+            Action.TENANT_CREATED,
+            _target(tenant_id),
+            tenant=tenant_id,
+            details={"name": request.name, "weight": request.weight, "caps": asdict(request.caps)},
+        )
+        return await find(conn, str(tenant_id))
+
+
+async def find(conn: Connection, tenant: str) -> Tenant:
+    """Give one tenant by its id or name. Raises TenantNotFound."""
+    return _found(await store.select_tenant(conn, parse_tenant(tenant)), tenant)
+
+
+async def browse(resources: Resources, *, cursor: str | None, limit: int) -> Page[Tenant]:
+    """Give a page of tenants, newest first."""
+    async with resources.pool.acquire() as conn:
+        found = await store.select_tenant_page(conn, below=decode_cursor(cursor), limit=limit + 1)
+    return page_of(found, [tenant.id for tenant in found], limit=limit)
+
+
+async def change(conn: Connection, who: Caller, tenant: str, request: ChangeTenant) -> Tenant:
+    """Change a tenant's share and caps, suspend or resume it.
+
+    Raises TenantNotFound, OperatorsTenant.
+    """
+    async with conn.transaction():
+        before = _found(await store.lock_tenant(conn, parse_tenant(tenant)), tenant)
+        if request.suspended is True and before.id == DEFAULT_TENANT:
+            raise OperatorsTenant(
+                "the tenant 'default' holds the keys that could resume it; revoke keys instead"
+            )
+        caps = {name: value for name, value in asdict(request.caps).items() if value is not UNSET}
+        weight = before.weight if isinstance(request.weight, UnsetType) else request.weight
+        was_suspended = before.suspended_at is not None
+        suspended = was_suspended if isinstance(request.suspended, UnsetType) else request.suspended
+        await store.update_tenant(
+            conn,
+            before.id,
+            weight=weight,
+            caps=replace(before.caps, **caps),
+            suspended=suspended,
+        )
+        await record(
+            conn,
+            who,
+            _action(was_suspended=was_suspended, suspended=suspended),
+            _target(before.id),
+            tenant=before.id,
+            details={"weight": weight, "caps": caps},
+        )
+        return await find(conn, str(before.id))
+
+
+def _action(*, was_suspended: bool, suspended: bool) -> Action:
+    if was_suspended == suspended:
+        return Action.TENANT_CHANGED
+    return Action.TENANT_SUSPENDED if suspended else Action.TENANT_RESUMED
+
+
+def _target(tenant_id: UUID) -> str:
+    return f"/tenants/{tenant_id}"
+
+
+def _found(tenant: Tenant | None, text: str) -> Tenant:
+    if tenant is None:
+        raise TenantNotFound(f"no tenant {text!r}; GET /tenants lists them")
+    return tenant
