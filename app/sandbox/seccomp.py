@@ -57,7 +57,9 @@ class Architecture(NamedTuple):
 
 # For the conversation: the channel, stderr, the process's own status.
 _CONVERSATION: Final = ("read", "pread64", "write", "sendto", "recvfrom", "close")
-_MEMORY: Final = ("brk", "munmap", "mremap", "madvise")
+# V8 withdraws a used isolate's pages of code, and may give them to the next one again: then
+# as executable, by protection key where the processor has keys.
+_MEMORY: Final = ("brk", "munmap", "mremap", "madvise", "mprotect", "pkey_mprotect")
 # The two `sched_get*` come from a contended mutex in the C library.
 _THREADS: Final = (
     *("futex", "gettid", "getpid", "sched_yield", "membarrier", "restart_syscall"),
@@ -100,8 +102,8 @@ X86_64: Final = Architecture(
         "restart_syscall": 219, "clock_gettime": 228, "clock_getres": 229,
         "clock_nanosleep": 230, "exit_group": 231, "tgkill": 234, "openat": 257,
         "newfstatat": 262, "readlinkat": 267, "faccessat": 269, "prlimit64": 302,
-        "getcpu": 309, "getrandom": 318, "membarrier": 324, "statx": 332, "openat2": 437,
-        "faccessat2": 439,
+        "getcpu": 309, "getrandom": 318, "membarrier": 324, "pkey_mprotect": 329, "statx": 332,
+        "openat2": 437, "faccessat2": 439,
     },
 )  # fmt: skip
 
@@ -122,8 +124,8 @@ ARM64: Final = Architecture(
         "getpid": 172, "getppid": 173, "getuid": 174, "geteuid": 175, "getgid": 176,
         "getegid": 177, "gettid": 178, "sysinfo": 179, "sendto": 206, "recvfrom": 207,
         "brk": 214, "munmap": 215, "mremap": 216, "mmap": 222, "mprotect": 226,
-        "madvise": 233, "prlimit64": 261, "getrandom": 278, "membarrier": 283, "statx": 291,
-        "openat2": 437, "faccessat2": 439,
+        "madvise": 233, "prlimit64": 261, "getrandom": 278, "membarrier": 283, "pkey_mprotect": 288,
+        "statx": 291, "openat2": 437, "faccessat2": 439,
     },
 )  # fmt: skip
 
@@ -171,15 +173,13 @@ def install(*, status_fd: int) -> dict[str, str]:
 def arguments_of(*, own_pid: int) -> dict[str, tuple[Argument, ...]]:
     """Return the calls that are allowed with some arguments only.
 
-    V8 makes all of its code's memory executable with the first isolate, with protection keys
-    and without (measured: 4,000 optimised functions, 20,000 expressions), so nothing needs
-    to become executable later. Files are never mapped. Signals go to the process itself,
+    Nothing is mapped as executable: V8 reserves its code's memory with the first isolate.
+    Files are never mapped. Signals go to the process itself,
     which is how the C library aborts; the limits are those of a single execution.
     """
     no_code = Argument(2, (0,), mask=_PROT_EXEC)
     return {
         "mmap": (no_code, Argument(3, (_MAP_ANONYMOUS,), mask=_MAP_ANONYMOUS)),
-        "mprotect": (no_code,),
         "tgkill": (Argument(0, (own_pid,)),),
         "prlimit64": (
             Argument(0, (0,)),
