@@ -27,7 +27,7 @@ async def run(resources: Resources, held: Claim) -> Finish:
     report, result = await _attempt(resources, held)
     if isinstance(report.outcome, Crashed):
         log.warning("execution.cell_crashed", id=str(held.id), detail=report.outcome.detail)
-        report, result = await _attempt(resources, held)
+        report, result = await _attempt(resources, held, fresh=True)
     return _finish(report, result, resources.sandbox.v8_version)
 
 
@@ -60,7 +60,9 @@ class _NotSucceeded(Exception):
         self.report = report
 
 
-async def _attempt(resources: Resources, held: Claim) -> tuple[Report, StoredPayload | None]:
+async def _attempt(
+    resources: Resources, held: Claim, *, fresh: bool = False
+) -> tuple[Report, StoredPayload | None]:
     # The token in the key: a late report never overwrites the result of the next attempt.
     key = f"{held.tenant_id}/results/{held.id}-{held.lease_token}"
     writer = PayloadWriter(resources.blobs, key)
@@ -70,6 +72,7 @@ async def _attempt(resources: Resources, held: Claim) -> tuple[Report, StoredPay
                 _job(held),
                 payload=read_payload(resources.blobs, held.input),
                 sink=writer.write,
+                fresh=fresh,
             )
             if not isinstance(report.outcome, Succeeded):
                 raise _NotSucceeded(report)  # noqa: TRY301 - it must pass through the writer

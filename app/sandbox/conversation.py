@@ -4,11 +4,12 @@ import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import suppress
 from time import monotonic
-from typing import Final, TypeVar
+from typing import Final
 
 import msgspec
 from msgspec import Struct
 
+from app.sandbox.frames import decode_frame
 from app.sandbox.handle import Cell, Exit
 from app.sandbox.outcomes import Job, Limits, LogLine
 from app.sandbox.protocol import (
@@ -17,7 +18,6 @@ from app.sandbox.protocol import (
     Frame,
     Kind,
     ProtocolError,
-    decode_json,
     encode_json,
 )
 from app.sandbox.verdict import YOUNG_BYTES, CellVerdict, Evidence
@@ -26,9 +26,7 @@ from app.sandbox.verdict import YOUNG_BYTES, CellVerdict, Evidence
 DEADLINE_GRACE_S: Final = 0.5
 # While no user code runs, the cell may take so long: to read a frame, to start, to deliver.
 OWED_TIMEOUT_S: Final = 60.0
-READY_TIMEOUT_S: Final = 20.0
 EXIT_TIMEOUT_S: Final = 10.0
-AGAIN_TIMEOUT_S: Final = 2.0
 # V8 checks the heap's limit when it collects garbage, so the resident set overshoots.
 HEADROOM: Final = 1.3
 
@@ -46,17 +44,7 @@ _SOUND: Final = frozenset(
     }
 )
 
-T = TypeVar("T")
 Sink = Callable[[bytes], Awaitable[None]]
-
-
-class Ready(Struct, frozen=True):
-    """The READY frame."""
-
-    protocol: int
-    v8: str
-    lockdown: dict[str, str]
-    isolates: int
 
 
 class Ending(Struct, frozen=True, kw_only=True):
@@ -69,23 +57,6 @@ class Ending(Struct, frozen=True, kw_only=True):
     run_ns: int
     cpu_ns: int
     peak_bytes: int
-
-
-async def receive_ready(cell: Cell) -> Ready:
-    """Wait until the cell is locked down. Raises ProtocolError, TimeoutError, EOFError."""
-    async with asyncio.timeout(READY_TIMEOUT_S):
-        frame = await cell.receive()
-    if frame is None:
-        raise EOFError
-    kind, body = frame
-    if kind is not Kind.READY:
-        message = f"frame {kind.name} where READY was due"
-        raise ProtocolError(message)
-    ready = _decode(body, Ready)
-    if ready.protocol != VERSION:
-        message = f"protocol {ready.protocol}"
-        raise ProtocolError(message)
-    return ready
 
 
 async def converse(
@@ -113,16 +84,6 @@ async def converse(
         await asyncio.wait([feeder])
         cell.rest()
     return talk.conclude(account, sound=fed and talk.sound)
-
-
-async def receive_again(cell: Cell) -> bool:
-    """Wait until a cell has put its used isolate away; False: it is of no further use."""
-    try:
-        async with asyncio.timeout(AGAIN_TIMEOUT_S):
-            frame = await cell.receive()
-    except (TimeoutError, ProtocolError):
-        return False
-    return frame == (Kind.AGAIN, b"")
 
 
 async def _feed(
@@ -308,7 +269,7 @@ class _Conversation:
                     raise ProtocolError(message)
                 await self._sink(body)
             case Kind.VERDICT:
-                verdict = _decode(body, CellVerdict)
+                verdict = decode_frame(body, CellVerdict)
                 if (verdict.kind == "succeeded") and not self._resulted:
                     message = "success without a result"
                     raise ProtocolError(message)
@@ -321,6 +282,10 @@ class _Conversation:
         self._started = True
         self._started_at = monotonic()
         self._set_clock(self._limits.wall_ms / 1_000 + DEADLINE_GRACE_S, "deadline")
+        if self._limits.cpu_ms is not None:
+            self._cell.cpu_ceiling_ns = (
+                self._cell.meter.cpu_ns() + self._limits.cpu_ms * 1_000_000
+            )
         # Beside the run's own memory: two copies of the payload, until V8 has read it.
         self._cell.memory_ceiling_bytes = (
             self._base_bytes
@@ -336,18 +301,19 @@ class _Conversation:
         self._deadline = loop.call_later(allowed_s, self._cell.kill, reason)
 
     def _result(self, body: bytes) -> None:
-        units = _decode(body, dict[str, int]).get("units", -1)
+        units = decode_frame(body, dict[str, int]).get("units", -1)
         if not 0 <= units <= self._limits.output_bytes:
             message = f"a result of {units} units"
             raise ProtocolError(message)
         self._resulted = True
+        self._cell.cpu_ceiling_ns = None
         self.stop_clock()
         if self._cell.memory_ceiling_bytes is not None:
             # The encoded copy is the platform's, at most three bytes for each unit.
             self._cell.memory_ceiling_bytes += 3 * units
 
     def _log(self, body: bytes) -> None:
-        line = _decode(body, LogLine)
+        line = decode_frame(body, LogLine)
         size = len(line.text.encode("utf-8", "surrogatepass"))
         limits = self._limits
         if (
@@ -359,12 +325,3 @@ class _Conversation:
             return
         self._console_bytes += size
         self._logs.append(line)
-
-
-def _decode(body: bytes, shape: type[T]) -> T:
-    try:
-        # The standard library's: lone surrogates in the text of user code are no error.
-        return msgspec.convert(decode_json(body), shape)
-    except (ValueError, RecursionError, msgspec.ValidationError) as error:
-        message = f"a frame that does not decode: {error}"
-        raise ProtocolError(message) from None

@@ -4,9 +4,10 @@ from msgspec import Struct
 
 
 class Limits(Struct, frozen=True, kw_only=True):
-    """The limits of one run, all in force together."""
+    """The limits of one run, all in force together; `cpu_ms` None: as long as `wall_ms`."""
 
     wall_ms: int
+    cpu_ms: int | None = None
     memory_bytes: int
     output_bytes: int
     console_lines: int = 1_000
@@ -57,9 +58,10 @@ class Threw(Struct, frozen=True, kw_only=True, tag="threw"):
 
 
 class TimedOut(Struct, frozen=True, kw_only=True, tag="timed_out"):
-    """The run was over its wall-time limit."""
+    """The run was over its limit of wall time, or of CPU time."""
 
     limit_ms: int
+    of_cpu: bool = False
 
 
 class OutOfMemory(Struct, frozen=True, kw_only=True, tag="out_of_memory"):

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterable, AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
+from app.sandbox.admission import Admission
 from app.sandbox.conversation import Ending, Sink, converse
 from app.sandbox.outcomes import (
     Finding,
@@ -56,6 +57,7 @@ class SandboxPool:
         self.lockdown: dict[str, str] = {}
         self._config = config
         self._slots = asyncio.Semaphore(config.cells)
+        self._admission = Admission(config.memory_bytes)
         self._waiting = 0
         self._stock = Stock(config)
 
@@ -126,7 +128,8 @@ class SandboxPool:
         if len(job.source) > _MAX_SOURCE_BYTES:
             message = f"a source above {_MAX_SOURCE_BYTES} bytes"
             raise ValueError(message)
-        await self._acquire_slot()
+        memory_bytes = job.limits.memory_bytes
+        await self._enter(memory_bytes)
         recovery: asyncio.Task[bool] | None = None
         try:
             stocked = await self._stock.take(job.tenant, fresh=fresh)
@@ -143,11 +146,12 @@ class SandboxPool:
         finally:
             # The caller has its answer before the cell has put the used isolate away.
             if recovery is None:
-                self._slots.release()
+                self._leave(memory_bytes)
             else:
-                recovery.add_done_callback(lambda _: self._slots.release())
+                recovery.add_done_callback(lambda _: self._leave(memory_bytes))
 
-    async def _acquire_slot(self) -> None:
+    async def _enter(self, memory_bytes: int) -> None:
+        """Wait for a slot, and for room in the host's memory."""
         most = self._config.max_waiting
         if self._slots.locked() and most is not None and self._waiting >= most:
             message = f"{self._waiting} runs are waiting already"
@@ -155,8 +159,17 @@ class SandboxPool:
         self._waiting += 1
         try:
             await self._slots.acquire()
+            try:
+                await self._admission.acquire(memory_bytes)
+            except BaseException:
+                self._slots.release()
+                raise
         finally:
             self._waiting -= 1
+
+    def _leave(self, memory_bytes: int) -> None:
+        self._admission.release(memory_bytes)
+        self._slots.release()
 
 
 async def _nothing() -> AsyncIterator[bytes]:

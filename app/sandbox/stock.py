@@ -7,7 +7,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from app.sandbox.conversation import Ready, receive_again, receive_ready
+from app.sandbox.frames import Ready, receive_again, receive_ready
 from app.sandbox.handle import Cell
 from app.sandbox.protocol import ProtocolError
 from app.sandbox.spawner import SandboxUnavailable, Spawner, is_running
@@ -20,15 +20,17 @@ _MAX_GROWTH_BYTES: Final = 64 * 1024 * 1024
 class PoolConfig(Struct, frozen=True, kw_only=True):
     """How a pool is made up.
 
-    `cells` run at once, `warm` more are kept ready, `max_waiting` runs may wait (None: any
-    number). A cell has `isolates`, each for one job; 1 is one job for each process. It dies
-    after `idle_seconds` between two jobs, and a zygote is renewed after `forks` of them, since
-    all its children share one layout of addresses.
+    `cells` run at once, their memory limits together below `memory_bytes` (None: any), `warm`
+    more are kept ready, `max_waiting` runs may wait (None: any number). A cell has `isolates`,
+    each for one job; 1 is one job for each process. It dies after `idle_seconds` between two
+    jobs, and a zygote is renewed after `forks` of them, since all its children share one layout
+    of addresses.
     """
 
     cells: int
     warm: int
     max_waiting: int | None = None
+    memory_bytes: int | None = None
     isolates: int = 16
     idle_seconds: float = 30.0
     forks: int = 1_000

@@ -145,7 +145,7 @@ def _from_death(evidence: Evidence, limits: Limits) -> Outcome:
         return _out_of_memory(limits, f"resident set of {evidence.peak_bytes} bytes")
     if any(words in evidence.stderr for words in _OUT_OF_MEMORY):
         return _out_of_memory(limits, "V8 ended itself: out of memory")
-    if evidence.killed_for == "deadline" or status == -signal.SIGXCPU:
+    if evidence.killed_for in {"deadline", "cpu"} or status == -signal.SIGXCPU:
         return _timed_out(evidence, limits)
     if (
         status is not None
@@ -173,6 +173,8 @@ def _timed_out(evidence: Evidence, limits: Limits) -> Outcome:
     near = max(_NEAR * limits.memory_bytes, YOUNG_BYTES)
     if evidence.last_bytes > evidence.base_bytes + near:
         return _out_of_memory(limits, "at the limit when time ran out")
+    if evidence.killed_for == "cpu" and limits.cpu_ms is not None:
+        return TimedOut(limit_ms=limits.cpu_ms, of_cpu=True)
     return TimedOut(limit_ms=limits.wall_ms)
 
 

@@ -40,6 +40,7 @@ def job(  # noqa: PLR0913 - one for each thing a test may want to choose
     seed: int = 1,
     clock_ms: int = 1_700_000_000_000,
     wall_ms: int = 10_000,
+    cpu_ms: int | None = None,
     memory_bytes: int = 512 * MIB,
     output_bytes: int = 64 * MIB,
     console_lines: int = 1_000,
@@ -53,6 +54,7 @@ def job(  # noqa: PLR0913 - one for each thing a test may want to choose
         clock_ms=clock_ms,
         limits=Limits(
             wall_ms=wall_ms,
+            cpu_ms=cpu_ms,
             memory_bytes=memory_bytes,
             output_bytes=output_bytes,
             console_lines=console_lines,

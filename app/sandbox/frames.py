@@ -1,0 +1,61 @@
+"""Frames as the pool reads them: into a shape, or not at all."""
+
+import asyncio
+from typing import Final, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from app.sandbox.handle import Cell
+from app.sandbox.protocol import VERSION, Kind, ProtocolError, decode_json
+
+READY_TIMEOUT_S: Final = 20.0
+AGAIN_TIMEOUT_S: Final = 2.0
+
+T = TypeVar("T")
+
+
+class Ready(Struct, frozen=True):
+    """The READY frame."""
+
+    protocol: int
+    v8: str
+    lockdown: dict[str, str]
+    isolates: int
+
+
+async def receive_ready(cell: Cell) -> Ready:
+    """Wait until the cell is locked down. Raises ProtocolError, TimeoutError, EOFError."""
+    async with asyncio.timeout(READY_TIMEOUT_S):
+        frame = await cell.receive()
+    if frame is None:
+        raise EOFError
+    kind, body = frame
+    if kind is not Kind.READY:
+        message = f"frame {kind.name} where READY was due"
+        raise ProtocolError(message)
+    ready = decode_frame(body, Ready)
+    if ready.protocol != VERSION:
+        message = f"protocol {ready.protocol}"
+        raise ProtocolError(message)
+    return ready
+
+
+async def receive_again(cell: Cell) -> bool:
+    """Wait until a cell has put its used isolate away; False: it is of no further use."""
+    try:
+        async with asyncio.timeout(AGAIN_TIMEOUT_S):
+            frame = await cell.receive()
+    except (TimeoutError, ProtocolError):
+        return False
+    return frame == (Kind.AGAIN, b"")
+
+
+def decode_frame(body: bytes, shape: type[T]) -> T:
+    """Decode a body. Raises ProtocolError."""
+    try:
+        # The standard library's: lone surrogates in the text of user code are no error.
+        return msgspec.convert(decode_json(body), shape)
+    except (ValueError, RecursionError, msgspec.ValidationError) as error:
+        message = f"a frame that does not decode: {error}"
+        raise ProtocolError(message) from None
