@@ -32,7 +32,7 @@ from app.keys.api import router as keys
 from app.keys.bootstrap import open_without_keys, prepare
 from app.keys.keyring import Keyring, open_keyring
 from app.resources import Resources, open_resources
-from app.sandbox.pool import PoolConfig, SandboxUnavailable
+from app.sandbox.pool import SandboxUnavailable
 from app.scripts.api import router as scripts
 from app.scripts.uploads import MAX_UPLOAD_BYTES
 from app.settings import Settings, load_service_settings
@@ -138,10 +138,11 @@ def _tell_access(settings: Settings, keyring: Keyring) -> None:
 @asynccontextmanager
 async def _opened(settings: Settings) -> AsyncIterator[Resources]:
     """Open what the API stands on; without a sandbox one line says why."""
-    cells = PoolConfig(cells=1, warm=1, max_waiting=_CHECKS_WAITING)
     async with AsyncExitStack() as stack:
         try:
-            resources = await stack.enter_async_context(open_resources(settings, cells=cells))
+            resources = await stack.enter_async_context(
+                open_resources(settings, cells=1, max_waiting=_CHECKS_WAITING)
+            )
         except SandboxUnavailable as error:
             sys.stderr.write(f"api: {error}\n")
             # It would say the same again, with a traceback.

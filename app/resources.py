@@ -9,6 +9,7 @@ from app.blobs import Blobs, open_blobs
 from app.db import Pool, open_pool
 from app.queue import Bell, open_bell
 from app.rules.reader import SourceReader, open_reader
+from app.sandbox.admission import budget_of_host
 from app.sandbox.pool import PoolConfig, SandboxPool, SandboxUnavailable, open_pool as open_sandbox
 from app.settings import Settings
 
@@ -41,15 +42,18 @@ class Resources:
 
 
 @asynccontextmanager
-async def open_resources(settings: Settings, *, cells: PoolConfig) -> AsyncIterator[Resources]:
-    """Open all of it, in order; close it in the reverse order.
+async def open_resources(
+    settings: Settings, *, cells: int, max_waiting: int | None = None
+) -> AsyncIterator[Resources]:
+    """Open all of it, in order, with a sandbox of so many cells; close it in reverse.
 
     Raises SandboxUnavailable, also for cells whose system calls are not filtered, unless a
     setting allows them.
     """
     async with AsyncExitStack() as stack:
         # The sandbox first: its zygote must be started before there is anything to inherit.
-        sandbox = await stack.enter_async_context(open_sandbox(cells))
+        config = _sandbox_of(settings, cells=cells, max_waiting=max_waiting)
+        sandbox = await stack.enter_async_context(open_sandbox(config))
         _require_seccomp(sandbox, settings)
         reader = await stack.enter_async_context(open_reader())
         pool = await stack.enter_async_context(open_pool(settings))
@@ -62,6 +66,17 @@ async def open_resources(settings: Settings, *, cells: PoolConfig) -> AsyncItera
             sandbox=sandbox,
             reader=reader,
         )
+
+
+def _sandbox_of(settings: Settings, *, cells: int, max_waiting: int | None) -> PoolConfig:
+    alone = settings.sandbox_isolation == "process"
+    return PoolConfig(
+        cells=cells,
+        warm=cells,
+        max_waiting=max_waiting,
+        memory_bytes=settings.sandbox_memory_bytes or budget_of_host(),
+        isolates=1 if alone else settings.sandbox_isolates,
+    )
 
 
 def _require_seccomp(sandbox: SandboxPool, settings: Settings) -> None:

@@ -28,7 +28,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What an operator can choose.
 
     A field `port` is the variable `CRIVO_PORT`; the three URLs keep the names that
-    the field knows them by: `DATABASE_URL`, `REDIS_URL`, `BLOB_URL`.
+    the field knows them by: `DATABASE_URL`, `REDIS_URL`, `BLOB_URL`. `SANDBOX_ISOLATION`
+    has no prefix either.
     """
 
     database_url: Annotated[
@@ -95,6 +96,26 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             description="executions that one worker runs at once; 0: one for each core",
             ge=0,
             le=1_024,
+        ),
+    ] = 0
+    sandbox_isolation: Annotated[
+        str,
+        Meta(
+            description="`process`: each execution in a process of its own; `isolate`: in a V8 "
+            "isolate of its own, in a process that serves one tenant only",
+            pattern="^(isolate|process)$",
+        ),
+    ] = "isolate"
+    sandbox_isolates: Annotated[
+        int,
+        Meta(description="isolates of one such process, each for one execution", ge=1, le=64),
+    ] = 16
+    sandbox_memory_bytes: Annotated[
+        int,
+        Meta(
+            description="memory limits of what one worker runs at once, together; 0: three "
+            "quarters of the host's or container's memory",
+            ge=0,
         ),
     ] = 0
     sandbox_without_seccomp: Annotated[
@@ -167,7 +188,7 @@ _SCHEMES: Final = {
 
 def variable_of(field: str) -> str:
     """Name the environment variable of a setting."""
-    return field.upper() if field in _SCHEMES else f"CRIVO_{field.upper()}"
+    return field.upper() if field in {*_SCHEMES, "sandbox_isolation"} else f"CRIVO_{field.upper()}"
 
 
 def misspelt(environ: Mapping[str, str] = os.environ) -> dict[str, str]:

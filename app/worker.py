@@ -19,7 +19,7 @@ from app.errors import CrivoError
 from app.executions.jobs import Dispatcher
 from app.queue import KNOCK, RING, deserialize, serialize
 from app.resources import open_resources
-from app.sandbox.pool import PoolConfig, SandboxUnavailable
+from app.sandbox.pool import SandboxUnavailable
 from app.settings import Settings, load_service_settings
 from app.telemetry import configure_logging
 
@@ -52,7 +52,7 @@ async def ring(ctx: dict[str, Any]) -> None:
 async def work(settings: Settings) -> None:
     """Work until SIGTERM or SIGINT."""
     slots = settings.worker_slots or os.cpu_count() or 1
-    async with open_resources(settings, cells=PoolConfig(cells=slots, warm=slots)) as resources:
+    async with open_resources(settings, cells=slots) as resources:
         dispatcher = Dispatcher(resources, slots=slots)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):

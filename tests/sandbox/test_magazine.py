@@ -1,0 +1,261 @@
+"""A cell's isolates serve one tenant, each isolate one job; then, or when in doubt, it dies."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import psutil
+import pytest
+
+from app.sandbox.outcomes import (
+    Outcome,
+    OutOfMemory,
+    OutputTooLarge,
+    Succeeded,
+    Threw,
+    TimedOut,
+)
+from app.sandbox.pool import PoolConfig, SandboxPool, open_pool
+from tests.sandbox.processes import busy_cells, cells, until, zygotes
+from tests.sandbox.runs import MIB, run
+
+ECHO = "const process = d => d"
+ENDLESS = "function process() { while (true); }"
+THREE = 3
+
+
+@pytest.fixture
+async def small() -> AsyncIterator[SandboxPool]:
+    """One cell at a time, of three isolates; nothing is made ahead of need."""
+    async with open_pool(PoolConfig(cells=1, warm=0, isolates=THREE)) as opened:
+        await run(opened, ECHO, tenant="nobody")
+        yield opened
+
+
+async def resting(pool: SandboxPool, tenant: str = "t") -> set[int]:
+    """Give the cells that wait for this tenant's next job."""
+    stock = pool._stock
+    await until(lambda: not stock._births and not stock._recoveries)
+    return {each.cell.pid for each in stock._resting if each.tenant == tenant}
+
+
+async def test_a_tenants_jobs_share_a_cell_but_no_isolate(small: SandboxPool) -> None:
+    source = """
+    globalThis.seen = (globalThis.seen ?? 0) + 1
+    Array.prototype.seen = (Array.prototype.seen ?? 0) + 1
+    const process = () => [globalThis.seen, [].seen]"""
+    assert (await run(small, source)).value == [1, 1]
+    used = await resting(small)
+    assert (await run(small, source)).value == [1, 1]
+    assert await resting(small) == used != set()
+
+
+async def test_a_cell_ends_with_its_last_isolate(small: SandboxPool) -> None:
+    await run(small, ECHO)
+    (pid,) = await resting(small)
+    cell = psutil.Process(pid)
+    await run(small, ECHO)
+    assert await resting(small) == {pid}
+    await run(small, ECHO)
+    assert await resting(small) == set()
+    await until(lambda: not cell.is_running())
+
+
+async def test_a_tenant_never_gets_anothers_cell(small: SandboxPool) -> None:
+    await run(small, ECHO, tenant="a")
+    (of_a,) = await resting(small, "a")
+    await run(small, ECHO, tenant="b")
+    (of_b,) = await resting(small, "b")
+    assert of_a != of_b
+
+
+async def test_no_more_cells_rest_than_run_at_once(small: SandboxPool) -> None:
+    await run(small, ECHO, tenant="a")
+    await run(small, ECHO, tenant="b")
+    assert (len(await resting(small, "a")), len(await resting(small, "b"))) == (0, 1)
+
+
+async def test_one_execution_for_each_process_where_that_is_wanted() -> None:
+    async with open_pool(PoolConfig(cells=1, warm=0, isolates=1)) as pool:
+        for _ in range(3):
+            assert (await run(pool, ECHO, b"1")).output == b"1"
+            assert await resting(pool) == set()
+            await until(lambda: not cells())
+
+
+@pytest.mark.parametrize(
+    ("source", "limits", "survives"),
+    [
+        ("const process = () => { throw new Error('x') }", {}, True),
+        ("const process = () => undefined", {}, True),
+        ("const process = () => 'x'.repeat(1000)", {"output_bytes": 100}, True),
+        ("const process = () => new Promise(() => {})", {}, True),
+        ("process = 1; const", {}, True),
+        ("throw 1", {}, True),
+        (ENDLESS, {"wall_ms": 50}, False),
+        ("const process = () => { let a = []; while (true) a.push('x'.repeat(100) + a.length) }",
+         {"memory_bytes": 32 * MIB}, False),
+        ("const process = () => new ArrayBuffer(2 ** 32)", {"memory_bytes": 32 * MIB}, False),
+    ],
+)  # fmt: skip
+async def test_a_cell_dies_at_the_first_anomaly(
+    small: SandboxPool,
+    source: str,
+    limits: dict[str, Any],
+    survives: bool,  # noqa: FBT001 - a parameter of the table above
+) -> None:
+    await run(small, source, **limits)
+    assert bool(await resting(small)) == survives
+    assert (await run(small, ECHO, b"[1]")).output == b"[1]"
+
+
+async def test_a_cell_that_idles_too_long_dies() -> None:
+    config = PoolConfig(cells=1, warm=0, isolates=THREE, idle_seconds=0.05)
+    async with open_pool(config) as pool:
+        await run(pool, ECHO)
+        stock = pool._stock
+        await until(lambda: not stock._recoveries and not stock._resting)
+        await until(lambda: not cells())
+        assert (await run(pool, ECHO, b"2")).output == b"2"
+
+
+async def test_a_resting_cell_that_was_killed_is_not_used(small: SandboxPool) -> None:
+    await run(small, ECHO)
+    (pid,) = await resting(small)
+    cell = psutil.Process(pid)
+    cell.kill()
+    await until(lambda: not cell.is_running())
+    assert (await run(small, ECHO, b"3")).output == b"3"
+
+
+async def test_a_zygote_is_renewed_and_its_runs_end_in_peace() -> None:
+    async with open_pool(PoolConfig(cells=2, warm=0, isolates=1, forks=2)) as pool:
+        running = asyncio.create_task(run(pool, ENDLESS, wall_ms=2_000))
+        await until(lambda: bool(busy_cells()))
+        (first,) = zygotes()
+        for number in range(3):
+            assert (await run(pool, ECHO, b"%d" % number)).value == number
+        assert len(zygotes()) == 2
+        assert isinstance((await running).outcome, TimedOut)
+        await until(lambda: first not in zygotes())
+        assert len(zygotes()) == 1
+
+
+async def test_peak_memory_and_cpu_are_those_of_the_job(small: SandboxPool) -> None:
+    heavy = """
+    const process = () => {
+      const kept = []
+      for (let i = 0; i < 60; i++) kept.push(new Float64Array(2 ** 17).fill(i))
+      let sum = 0
+      for (let i = 0; i < 3e7; i++) sum += i % 7
+      return sum + kept.length
+    }"""
+    first = (await run(small, heavy)).report.usage
+    used = await resting(small)
+    second = (await run(small, ECHO)).report.usage
+    assert await resting(small) == used
+    assert first.peak_memory_bytes - second.peak_memory_bytes > 40 * MIB
+    assert first.cpu_ms > 3 * second.cpu_ms
+
+
+# Each limit from just inside it and from just outside. Memory has a tolerance: below 0.8 of
+# the limit is always granted; above 1.3 of it, and the 112 MiB of V8's young generation, never.
+def array_buffer(size_bytes: int) -> str:
+    return f"const process = () => new Uint8Array({size_bytes}).fill(1).length"
+
+
+def heap(size_bytes: int) -> str:
+    # Numbers in packed arrays of doubles: eight bytes each.
+    return f"""
+    const process = () => {{
+      const kept = []
+      for (let i = 0; i < {size_bytes // (8 * 2**16)}; i++) {{
+        const part = []
+        for (let j = 0; j < 2 ** 16; j++) part.push(j + 0.5)
+        kept.push(part.slice())
+      }}
+      return kept.length
+    }}"""
+
+
+LIMIT = 64 * MIB
+FAR = 112 * MIB + int(1.3 * LIMIT)
+
+
+def succeeded(size_bytes: int) -> Callable[[Outcome], bool]:
+    return lambda outcome: outcome == Succeeded(output_bytes=size_bytes)
+
+
+def too_large(outcome: Outcome) -> bool:
+    return outcome == OutputTooLarge(limit_bytes=100)
+
+
+def out_of_memory(outcome: Outcome) -> bool:
+    return isinstance(outcome, OutOfMemory)
+
+
+def too_deep(outcome: Outcome) -> bool:
+    return isinstance(outcome, Threw) and outcome.error.name == "RangeError"
+
+
+ONE = "const process = () => 1"
+LETTERS = "const process = n => 'x'.repeat(%d)"
+ACCENTS = "const process = n => 'é'.repeat(%d)"
+DOWN = "const down = n => n && 1 + down(n - 1); const process = () => down(%d)"
+EDGES: list[tuple[str, str, dict[str, Any], Callable[[Outcome], bool]]] = [
+    ("wall inside", ONE, {"wall_ms": 5_000}, succeeded(1)),
+    ("wall outside", ENDLESS, {"wall_ms": 100}, lambda o: o == TimedOut(limit_ms=100)),
+    ("cpu inside", ONE, {"cpu_ms": 5_000}, succeeded(1)),
+    ("cpu outside", ENDLESS, {"cpu_ms": 100}, lambda o: o == TimedOut(limit_ms=100, of_cpu=True)),
+    ("output inside", LETTERS % 98, {"output_bytes": 100}, succeeded(100)),
+    ("output outside", LETTERS % 99, {"output_bytes": 100}, too_large),
+    ("UTF-8 inside", ACCENTS % 49, {"output_bytes": 100}, succeeded(100)),
+    ("UTF-8 outside", ACCENTS % 50, {"output_bytes": 100}, too_large),
+    ("off-heap inside", array_buffer(int(0.8 * LIMIT)), {"memory_bytes": LIMIT}, succeeded(8)),
+    ("off-heap outside", array_buffer(FAR), {"memory_bytes": LIMIT}, out_of_memory),
+    ("heap inside", heap(int(0.8 * LIMIT)), {"memory_bytes": LIMIT}, succeeded(3)),
+    ("heap outside", heap(FAR), {"memory_bytes": LIMIT}, out_of_memory),
+    ("stack inside", DOWN % 30_000, {}, succeeded(5)),
+    ("stack outside", DOWN % 1_000_000, {}, too_deep),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("position", [1, THREE], ids=["first isolate", "last isolate"])
+@pytest.mark.parametrize(
+    ("source", "limits", "expected"), [e[1:] for e in EDGES], ids=[e[0] for e in EDGES]
+)
+async def test_each_limit_holds_from_the_first_isolate_to_the_last(
+    small: SandboxPool,
+    position: int,
+    source: str,
+    limits: dict[str, Any],
+    expected: Callable[[Outcome], bool],
+) -> None:
+    for _ in range(position - 1):
+        await run(small, ECHO)
+    before = await resting(small)
+    assert len(before) == min(position - 1, 1)
+    outcome = (await run(small, source, **limits)).outcome
+    assert expected(outcome), outcome
+
+
+@pytest.mark.parametrize("position", [1, THREE], ids=["first isolate", "last isolate"])
+async def test_console_limits_hold_from_the_first_isolate_to_the_last(
+    small: SandboxPool, position: int
+) -> None:
+    source = "function process(n) { for (let i = 0; i < n; i++) console.log(i) }"
+    for _ in range(position - 1):
+        await run(small, ECHO)
+    ran = await run(small, source, b"4", console_lines=3)
+    assert ([line.text for line in ran.logs], ran.report.lines_dropped) == (["0", "1", "2"], 1)
+    ran = await run(small, source, b"3", console_lines=3)
+    assert (len(ran.logs), ran.report.lines_dropped) == (3, 0)
+
+
+async def test_what_a_job_threw_is_not_told_of_the_next(small: SandboxPool) -> None:
+    source = "const process = d => { throw new Error(d.a) }"
+    thrown = (await run(small, source, b'{"a":"mine"}')).error
+    assert thrown.message == "mine"
+    ran = await run(small, "const process = () => new Error('other').message")
+    assert json.loads(ran.output) == "other"
