@@ -1,6 +1,6 @@
 """Run the use case of examples/cards over HTTP, and compare what comes with what must come.
 
-python -m app.cli.demo URL
+python -m app.cli.demo URL; an API that asks for a key gets that of CRIVO_KEY.
 """
 
 import json
@@ -27,6 +27,7 @@ _TIMES: Final = ("created_at", "started_at", "finished_at", "queued_ms", "run_ms
 _CREATED: Final = 201
 _OK: Final = 200
 _ACCEPTED: Final = 202
+_UNAUTHORIZED: Final = 401
 _CONFLICT: Final = 409
 
 
@@ -39,7 +40,9 @@ def main(arguments: list[str]) -> int:
     (url,) = arguments
     try:
         # No proxy of the environment stands between this and the local API.
-        with httpx.Client(base_url=url, timeout=_REQUEST_SECONDS, trust_env=False) as client:
+        with httpx.Client(
+            base_url=url, timeout=_REQUEST_SECONDS, trust_env=False, headers=_authorization()
+        ) as client:
             _await_ready(client)
             _upload(client)
             _customers_payload(client)
@@ -53,6 +56,11 @@ def main(arguments: list[str]) -> int:
         return 1
     _say("\ndemo: result as expected")
     return 0
+
+
+def _authorization() -> dict[str, str]:
+    key = os.environ.get("CRIVO_KEY", "")
+    return {"Authorization": f"Bearer {key}"} if key else {}
 
 
 def _await_ready(client: httpx.Client) -> None:
@@ -217,7 +225,8 @@ def _expect(answer: httpx.Response, *statuses: int) -> None:
     if answer.status_code not in statuses:
         wanted = " or ".join(str(status) for status in statuses)
         request = f"{answer.request.method} {answer.request.url.path}"
-        raise DemoFailed(f"{request} answered {answer.status_code}, expected {wanted}")
+        hint = "; the key goes into CRIVO_KEY" if answer.status_code == _UNAUTHORIZED else ""
+        raise DemoFailed(f"{request} answered {answer.status_code}, expected {wanted}{hint}")
 
 
 def _json_object(answer: httpx.Response) -> dict[str, object]:

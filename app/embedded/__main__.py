@@ -4,14 +4,15 @@ import sys
 from typing import Final
 
 from app.embedded.errors import CannotStart, GaveUp
-from app.embedded.launcher import demo, run
-from app.settings import InvalidSetting, load_settings, misspelt
+from app.embedded.launcher import administer, demo, run
+from app.settings import InvalidSetting, Settings, load_settings, misspelt
 
 USAGE: Final = """\
-usage: ./start.sh [demo | compose [COMMAND]]
+usage: ./start.sh [demo | admin COMMAND | compose [COMMAND]]
 
   (no command)  run Crivo in the foreground until Ctrl-C
   demo          run the example of examples/cards over HTTP, and compare its results
+  admin         make tenants and API keys, list and revoke them: ./start.sh admin --help
   compose       run Crivo in containers: up (the default), down, logs, and what docker compose has
 
 Settings come from the environment: CRIVO_PORT, CRIVO_DATA, DATABASE_URL and more;
@@ -24,20 +25,30 @@ def main(arguments: list[str]) -> int:
     if arguments in (["--help"], ["-h"], ["help"]):
         sys.stdout.write(USAGE)
         return 0
-    if arguments not in ([], ["demo"]):
+    if arguments not in ([], ["demo"]) and arguments[0] != "admin":
         sys.stderr.write(f"crivo: unknown: {' '.join(arguments)}\n{USAGE}")
         return 2
     for name, meant in misspelt().items():
         sys.stderr.write(f"crivo: {name} is not a setting, and is ignored; is {meant} meant?\n")
     try:
         settings = load_settings()
-        return demo(settings) if arguments else run(settings)
+        return _do(settings, arguments)
     except (CannotStart, InvalidSetting) as error:
         sys.stderr.write(f"crivo: {error}\n")
         return 2
     except GaveUp as error:
         sys.stderr.write(f"crivo: {error}\n")
         return 1
+
+
+def _do(settings: Settings, arguments: list[str]) -> int:
+    match arguments:
+        case []:
+            return run(settings)
+        case ["admin", *rest]:
+            return administer(settings, rest)
+        case _:
+            return demo(settings)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,6 @@
 """Bring the whole system up below one data folder, keep it up, and take it down."""
 
 import errno
-import http.client
-import ipaddress
 import os
 import signal
 import socket
@@ -14,6 +12,7 @@ from pathlib import Path
 from typing import Final, NoReturn
 from urllib.parse import quote
 
+from app.embedded.access import access_of, check_access, check_api, is_ready
 from app.embedded.data_folder import find_owner, own_data_folder
 from app.embedded.errors import CannotStart
 from app.embedded.processes import Service, guarded
@@ -22,7 +21,6 @@ from app.embedded.supervisor import Supervisor
 from app.settings import Settings
 
 _ROOT: Final = Path(__file__).parents[2]
-_HEALTH_SECONDS: Final = 5.0
 _OTHER_PORTS: Final = (8001, 8002)
 # The commands of the two processes that are ours; each is run with this Python.
 _API: Final = ("-m", "app.main")
@@ -37,7 +35,7 @@ def run(settings: Settings) -> int:
     """Run the system in the foreground until a signal ends it; 0 then."""
     try:
         with _signals_raise_stopped(), running_system(settings) as supervisor:
-            sys.stdout.write(_welcome(url_of(settings)))
+            sys.stdout.write(_welcome(url_of(settings), access=access_of(settings)))
             sys.stdout.flush()
             return supervisor.watch()
     except Stopped:
@@ -60,19 +58,25 @@ def demo(settings: Settings) -> int:
         return 1
 
 
+def administer(settings: Settings, arguments: Sequence[str]) -> int:
+    """Run the operations command on the database; the embedded one is started where it is not."""
+    try:
+        with _signals_raise_stopped(), _database(settings) as database:
+            command = guarded([sys.executable, "-m", "app.cli.admin", *arguments], "self")
+            environ = {**os.environ, "DATABASE_URL": database}
+            return subprocess.run(command, cwd=_ROOT, env=environ, check=False).returncode  # noqa: S603 - our own program
+    except Stopped:
+        return 1
+
+
 @contextmanager
 def running_system(settings: Settings) -> Iterator[Supervisor]:
     """Bring the system up for the length of the block; what it needs is checked first.
 
     Raises CannotStart, GaveUp, and Stopped when a signal comes.
     """
-    if not _is_loopback(settings.host):
-        message = (
-            f"CRIVO_HOST={settings.host} is not this machine's loopback; "
-            "the API listens on loopback only until API keys exist"
-        )
-        raise CannotStart(message)
     data = data_of(settings)
+    check_access(settings, data)
     with own_data_folder(data, url=url_of(settings)):
         _check_port(settings.host, settings.port)
         supervisor = Supervisor()
@@ -83,6 +87,30 @@ def running_system(settings: Settings) -> Iterator[Supervisor]:
             # The stop is bounded in time, and a signal must not cut it short.
             _ignore_signals()
             supervisor.stop()
+
+
+@contextmanager
+def _database(settings: Settings) -> Iterator[str]:
+    """Give the database's URL; where nobody runs the embedded one, it runs for the block."""
+    data = data_of(settings)
+    if settings.database_url:
+        yield settings.database_url
+    elif find_owner(data) is not None:
+        yield prepare_postgres(data)[1]
+    else:
+        with own_data_folder(data, url="nowhere: ./start.sh admin is at work"):
+            supervisor = Supervisor()
+            try:
+                service, database = prepare_postgres(data)
+                supervisor.start(service)
+                from app.embedded.migrations import migrate  # noqa: PLC0415 - as below
+
+                supervisor.await_ready()
+                migrate(database, data / "log" / "migrate.log")
+                yield database
+            finally:
+                _ignore_signals()
+                supervisor.stop()
 
 
 def url_of(settings: Settings) -> str:
@@ -120,6 +148,7 @@ def _bring_up(settings: Settings, data: Path, supervisor: Supervisor) -> None:
         "CRIVO_HOST": settings.host,
         "CRIVO_PORT": str(settings.port),
     }
+    check_api(settings, [sys.executable, *_API], environ)
     # One group each: the API stops taking work before the workers stop doing it.
     supervisor.start(_ours("worker", _WORKER, data, environ, settings))
     supervisor.start(_ours("API", _API, data, environ, settings))
@@ -130,7 +159,7 @@ def _ours(
     name: str, command: Sequence[str], data: Path, environ: dict[str, str], settings: Settings
 ) -> Service:
     # The API's readiness says whether a worker is alive, so a worker has none of its own.
-    ready = (lambda: _is_ready(settings)) if name == "API" else (lambda: True)
+    ready = (lambda: is_ready(settings)) if name == "API" else (lambda: True)
     return Service(
         name=name,
         command=[sys.executable, *command],
@@ -139,24 +168,6 @@ def _ours(
         environ=environ,
         folder=_ROOT,
     )
-
-
-def _is_ready(settings: Settings) -> bool:
-    connection = http.client.HTTPConnection(settings.host, settings.port, timeout=_HEALTH_SECONDS)
-    try:
-        connection.request("GET", "/health/ready")
-        return connection.getresponse().status == http.client.OK
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
 
 
 def _check_port(host: str, port: int) -> None:
@@ -210,18 +221,28 @@ def _demonstrate(url: str, supervisor: Supervisor) -> int:
             process.kill()
 
 
-def _welcome(url: str) -> str:
+def _welcome(url: str, *, access: str) -> str:
     upload = "-H 'Content-Type: text/javascript' --data-binary @examples/cards/script.js"
     submit = "-H 'Content-Type: application/json' --data-binary @examples/cards/payload.json"
+    key, who = (
+        "",
+        (
+            "open: whoever is on this machine may do everything, as the tenant default;\n"
+            "        ./start.sh admin key create --all makes a key, and from then on all need one"
+        ),
+    )
+    if access != "open":
+        key, who = ' -H "Authorization: Bearer $CRIVO_KEY"', "keys: every request needs one"
     return f"""\
 crivo: ready
   API   {url}
   docs  {url}/docs
+  {who}
 
 To try, in {_ROOT}:
-  curl -s '{url}/scripts?name=cards' {upload}
-  curl -s {url}/scripts/cards/executions {submit}
-  curl -s {url}/executions/ID    # ID: the "id" of the answer above
+  curl -s{key} '{url}/scripts?name=cards' {upload}
+  curl -s{key} {url}/scripts/cards/executions {submit}
+  curl -s{key} {url}/executions/ID    # ID: the "id" of the answer above
 
 Ctrl-C stops it.
 """

@@ -38,7 +38,7 @@ async def list_keys(request: AnyRequest, resources: Resources) -> Page[Key]:
     """
     choices = read_query(request, reference.ListChoices)
     return await service.browse(
-        resources,
+        resources.pool,
         tenant=choices.tenant or None,
         cursor=choices.cursor or None,
         limit=choices.limit,

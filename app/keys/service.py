@@ -7,7 +7,7 @@ from msgspec.structs import asdict
 
 from app.audit.model import Action
 from app.audit.store import record
-from app.db import Connection
+from app.db import Connection, Pool
 from app.errors import CrivoError
 from app.http.access import Caller, Scope
 from app.http.bodies import in_utc, invalid
@@ -22,7 +22,6 @@ from app.keys.model import (
     new_key,
     take_apart,
 )
-from app.resources import Resources
 from app.tenants import service as tenants
 from app.tenants.model import DEFAULT_TENANT, TenantNotFound
 
@@ -75,12 +74,10 @@ async def find(conn: Connection, key_id: UUID) -> Key:
     return found
 
 
-async def browse(
-    resources: Resources, *, tenant: str | None, cursor: str | None, limit: int
-) -> Page[Key]:
+async def browse(pool: Pool, *, tenant: str | None, cursor: str | None, limit: int) -> Page[Key]:
     """Give a page of keys, of one tenant or of all. Raises TenantNotFound."""
     below = decode_cursor(cursor)
-    async with resources.pool.acquire() as conn:
+    async with pool.acquire() as conn:
         whose = None if tenant is None else (await tenants.find(conn, tenant)).id
         found = await store.select_key_page(conn, whose, below=below, limit=limit + 1)
     return page_of(found, [key.id for key in found], limit=limit)

@@ -40,7 +40,7 @@ async def list_tenants(
 
     Newest first, a page at a time.
     """
-    return await service.browse(resources, cursor=cursor, limit=limit)
+    return await service.browse(resources.pool, cursor=cursor, limit=limit)
 
 
 # Not `tenant`: that is the caller's own, in every handler.

@@ -8,11 +8,10 @@ from msgspec.structs import asdict, replace
 
 from app.audit.model import Action
 from app.audit.store import record
-from app.db import Connection
+from app.db import Connection, Pool
 from app.http.access import Caller
 from app.http.bodies import invalid
 from app.http.paging import Page, decode_cursor, page_of
-from app.resources import Resources
 from app.tenants import store
 from app.tenants.model import (
     DEFAULT_TENANT,
@@ -51,9 +50,9 @@ async def find(conn: Connection, tenant: str) -> Tenant:
     return _found(await store.select_tenant(conn, parse_tenant(tenant)), tenant)
 
 
-async def browse(resources: Resources, *, cursor: str | None, limit: int) -> Page[Tenant]:
+async def browse(pool: Pool, *, cursor: str | None, limit: int) -> Page[Tenant]:
     """Give a page of tenants, newest first."""
-    async with resources.pool.acquire() as conn:
+    async with pool.acquire() as conn:
         found = await store.select_tenant_page(conn, below=decode_cursor(cursor), limit=limit + 1)
     return page_of(found, [tenant.id for tenant in found], limit=limit)
 

@@ -9,6 +9,7 @@ prints what the receipts say. The first submission to the last finish counts, on
 import argparse
 import asyncio
 import json
+import os
 import statistics
 import sys
 from collections.abc import Sequence
@@ -54,7 +55,11 @@ def main() -> int:
 
 
 async def _measure(url: str, payload: bytes, count: int, clients: int) -> list[Receipt]:
-    async with httpx.AsyncClient(base_url=url, timeout=60, trust_env=False) as client:
+    key = os.environ.get("CRIVO_KEY", "")
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    async with httpx.AsyncClient(
+        base_url=url, timeout=60, trust_env=False, headers=headers
+    ) as client:
         created = await client.post("/scripts", json={"name": _NAME, "source": _SOURCE})
         if created.status_code != _CONFLICT:
             created.raise_for_status()

@@ -20,7 +20,14 @@ OPERATIONS: Final = [
 
 
 def _filled(path: str) -> str:
-    values = {"{script}": "nobody", "{number}": "1", "{alias}": "prod", "{execution}": "1"}
+    values = {
+        "{script}": "nobody",
+        "{number}": "1",
+        "{alias}": "prod",
+        "{execution}": "1",
+        "{name}": "nobody",
+        "{key}": "1",
+    }
     for name, value in values.items():
         path = path.replace(name, value)
     return path

@@ -1,0 +1,173 @@
+"""Operate on the database itself: tenants and keys, also when no key opens the API.
+
+python -m app.cli.admin tenant|key …, or ./start.sh admin …
+"""
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Final, TypeVar
+
+import msgspec
+
+from app.db import UNAVAILABLE, Pool, open_pool
+from app.errors import CrivoError
+from app.http.access import Scope
+from app.http.bodies import invalid_by
+from app.http.paging import MAX_PAGE
+from app.keys import service as keys
+from app.keys.bootstrap import operator
+from app.keys.model import CreateKey, parse_key_id
+from app.settings import InvalidSetting, Settings, load_settings
+from app.tenants import service as tenants
+from app.tenants.model import ChangeTenant, CreateTenant
+
+T = TypeVar("T")
+
+_DESCRIPTION: Final = """\
+Make and list tenants and API keys on the database of DATABASE_URL; ./start.sh admin finds the
+embedded one. A new key is printed on standard output, and shown this once.
+"""
+_EXAMPLES: Final = """\
+examples:
+  ./start.sh admin key create --all                        an operator's key: every scope
+  ./start.sh admin tenant create acme
+  ./start.sh admin key create --tenant acme --scope read --scope executions:write --days 90
+  ./start.sh admin key revoke 01a1fbeb-e362-742d-9594-29c5a8afd450
+"""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Do what the command says; 0 done, 1 refused, 2 it could not be tried."""
+    asked = _parser().parse_args(arguments)
+    try:
+        return asyncio.run(_connected(_settings(), asked))
+    except CrivoError as error:
+        sys.stderr.write(f"crivo-admin: {error}\n")
+        return 2 if isinstance(error, InvalidSetting) else 1
+    except UNAVAILABLE as error:
+        sys.stderr.write(f"crivo-admin: PostgreSQL does not answer: {error}\n")
+        return 2
+
+
+def _settings() -> Settings:
+    settings = load_settings()
+    if not settings.database_url:
+        raise InvalidSetting(
+            "DATABASE_URL is not set; ./start.sh admin sets it for the embedded server"
+        )
+    return settings
+
+
+async def _connected(settings: Settings, asked: argparse.Namespace) -> int:
+    async with open_pool(settings) as pool:
+        for line in await _do(pool, asked):
+            sys.stdout.write(f"{line}\n")
+    return 0
+
+
+async def _do(pool: Pool, asked: argparse.Namespace) -> list[str]:
+    async with pool.acquire() as conn:
+        match asked.noun, asked.verb:
+            case "tenant", "create":
+                wanted = _read(CreateTenant, name=asked.name, weight=asked.weight)
+                made = await tenants.create(conn, operator(), wanted)
+                return [f"{made.id}  {made.name}"]
+            case "tenant", "suspend" | "resume":
+                change = ChangeTenant(suspended=asked.verb == "suspend")
+                changed = await tenants.change(conn, operator(), asked.name, change)
+                state = "suspended" if changed.suspended_at else "served"
+                return [f"{changed.id}  {changed.name}  {state}"]
+            case "key", "create":
+                days = asked.days
+                expires_at = None if days is None else datetime.now(UTC) + timedelta(days=days)
+                wanted_key = _read(
+                    CreateKey,
+                    tenant=asked.tenant,
+                    name=asked.name,
+                    scopes=list(Scope) if asked.all else asked.scope,
+                    expires_at=expires_at,
+                )
+                made_key = await keys.create(conn, operator(), wanted_key)
+                sys.stderr.write(f"crivo-admin: key {made_key.id}; it is shown this once:\n")
+                return [made_key.key]
+            case "key", "revoke":
+                revoked = await keys.revoke(conn, operator(), parse_key_id(asked.id))
+                return [f"{revoked.id}  revoked"]
+            case _:
+                pass
+    return await (_list_tenants(pool) if asked.noun == "tenant" else _list_keys(pool, asked.tenant))
+
+
+async def _list_tenants(pool: Pool) -> list[str]:
+    lines: list[str] = []
+    cursor = None
+    while True:
+        page = await tenants.browse(pool, cursor=cursor, limit=MAX_PAGE)
+        for each in page.items:
+            state = "suspended" if each.suspended_at else "served"
+            lines.append(f"{each.id}  {each.name:20}  weight {each.weight}  {state}")
+        cursor = page.next_cursor
+        if cursor is None:
+            return lines
+
+
+async def _list_keys(pool: Pool, tenant: str | None) -> list[str]:
+    lines: list[str] = []
+    cursor = None
+    while True:
+        page = await keys.browse(pool, tenant=tenant, cursor=cursor, limit=MAX_PAGE)
+        for each in page.items:
+            state = "valid"
+            if each.revoked_at is not None:
+                state = "revoked"
+            elif each.expires_at is not None and each.expires_at <= datetime.now(UTC):
+                state = "expired"
+            used = f"used {each.last_used_at:%F %T}" if each.last_used_at else "never used"
+            scopes = ",".join(each.scopes)
+            lines.append(f"{each.id}  {each.tenant_id}  {state}  {used}  {scopes}  {each.name}")
+        cursor = page.next_cursor
+        if cursor is None:
+            return lines
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="crivo-admin",
+        description=_DESCRIPTION,
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    nouns = parser.add_subparsers(dest="noun", required=True)
+    tenant = nouns.add_parser("tenant").add_subparsers(dest="verb", required=True)
+    create = tenant.add_parser("create", help="make a tenant")
+    create.add_argument("name")
+    create.add_argument("--weight", type=int, default=100, help="its share beside others'")
+    tenant.add_parser("list", help="list tenants")
+    for verb in ("suspend", "resume"):
+        tenant.add_parser(verb).add_argument("name", help="its name or id")
+    key = nouns.add_parser("key").add_subparsers(dest="verb", required=True)
+    new = key.add_parser("create", help="make a key, and print it")
+    new.add_argument("--tenant", default="default", help="its name or id")
+    new.add_argument("--name", default="", help="what the key is for")
+    new.add_argument("--days", type=int, choices=range(1, 36_501), metavar="N", help="validity")
+    may = new.add_mutually_exclusive_group(required=True)
+    may.add_argument("--all", action="store_true", help="every scope")
+    may.add_argument("--scope", action="append", choices=[str(each) for each in Scope])
+    key.add_parser("list").add_argument("--tenant", help="its name or id")
+    key.add_parser("revoke", help="take a key back for ever").add_argument("id")
+    return parser
+
+
+def _read(shape: type[T], **members: object) -> T:
+    """Check what was typed as the API would. Raises InvalidSetting."""
+    try:
+        return msgspec.convert(members, shape)
+    except msgspec.ValidationError as error:
+        raise InvalidSetting(invalid_by(error).detail) from None
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
