@@ -60,9 +60,10 @@ def failure_of(outcome: Outcome) -> Failure | None:  # noqa: PLR0911 - one line 
         case Succeeded():
             return None
         case Threw(error=error):
-            return Failure(ErrorKind.SCRIPT_ERROR, error.message, _places(error))
-        case TimedOut(limit_ms=limit_ms):
-            message = f"the script ran longer than its limit of {limit_ms} ms"
+            return Failure(ErrorKind.SCRIPT_ERROR, error.message, _particulars(error))
+        case TimedOut(limit_ms=limit_ms, of_cpu=of_cpu):
+            what = "used more CPU time" if of_cpu else "ran longer"
+            message = f"the script {what} than its limit of {limit_ms} ms"
             return Failure(ErrorKind.TIMEOUT, message, {"limit_ms": limit_ms})
         case OutOfMemory(limit_bytes=limit_bytes):
             message = f"the script needed more memory than its limit of {limit_bytes} bytes"
@@ -85,14 +86,22 @@ def failure_of(outcome: Outcome) -> Failure | None:  # noqa: PLR0911 - one line 
             assert_never(outcome)
 
 
-def _places(error: ScriptError) -> dict[str, object]:
+def _particulars(error: ScriptError) -> dict[str, object]:
+    """Say what is known of an error beside its message; None where nothing is."""
     return {
         "name": error.name,
         "line": error.line,
         "column": error.column,
         "excerpt": error.excerpt,
         "stack": error.stack or None,
+        "cause": None if error.cause is None else _nested(error.cause),
+        "errors": [_nested(inner) for inner in error.errors] or None,
     }
+
+
+def _nested(error: ScriptError) -> dict[str, object]:
+    known = {"message": error.message, **_particulars(error)}
+    return {name: value for name, value in known.items() if value is not None}
 
 
 def logs_document(report: Report) -> bytes:

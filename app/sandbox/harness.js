@@ -1,26 +1,32 @@
 // What stands between V8's bare globals and the user's script, inside the isolate.
 //
 // The script's value is one function that only the cell holds: it takes an operation's
-// number and, as its `this`, what the operation is about. It answers with a string or a number of its own making; user code never chooses
-// the type. All that it needs is captured here, before user code runs. After that it may
-// not touch what user code can replace: no methods by name on strings or arrays, no
-// iteration, no spread, no assignment to a new index, no object that inherits.
+// number and, as its `this`, what the operation is about. It answers with a string or a
+// number of its own making; user code never chooses the type. All that it needs is captured
+// here, before user code runs. After that it may not touch what user code can replace: no
+// methods by name on strings or arrays, no iteration, no spread, no assignment to a new
+// index, no object that inherits.
 (() => {
   "use strict";
 
   const FILE = "process.js";
   const MAX_NAME = 256; // UTF-16 units of an error's name, its message, its stack
   const MAX_TEXT = 16 * 1024;
+  const MAX_NESTED = 12; // causes and errors of an AggregateError, all levels together
+  const MAX_NESTED_MESSAGE = 1024;
+  const MAX_NESTED_STACK = 2048;
 
   // ---- captured intrinsics
 
+  const { Error } = globalThis; // which user code may bind to something else
   const { apply, construct, ownKeys } = Reflect;
-  const { defineProperty, deleteProperty, getOwnPropertyDescriptor, getPrototypeOf } = Reflect;
+  const { defineProperty, deleteProperty, getOwnPropertyDescriptor } = Reflect;
+  const { getPrototypeOf, setPrototypeOf } = Reflect;
   const { parse, stringify } = JSON;
-  const { freeze } = Object;
   const { isArray } = Array;
   const { call } = Function.prototype;
   const uncurry = (method) => call.bind(method);
+  const bind = uncurry(Function.prototype.bind);
   const charCodeAt = uncurry(String.prototype.charCodeAt);
   const slice = uncurry(String.prototype.slice);
   const startsWith = uncurry(String.prototype.startsWith);
@@ -31,6 +37,7 @@
   const mapSet = uncurry(WeakMap.prototype.set);
   const { isError } = Error;
   const toText = String;
+  const PromisePrototype = Promise.prototype;
   const RangeErrorPrototype = RangeError.prototype;
   const TypeErrorPrototype = TypeError.prototype;
   const identifier = /^[A-Za-z_$][\w$]*$/;
@@ -46,22 +53,37 @@
   ];
   for (const name of GONE) deleteProperty(globalThis, name);
 
-  const lock = (object, name, value) =>
-    defineProperty(object, name, {
-      __proto__: null, value, writable: false, enumerable: false, configurable: false,
-    });
-  const replace = (object, name, value) =>
-    defineProperty(object, name, {
-      __proto__: null, value, writable: true, enumerable: false, configurable: true,
-    });
+  // A property keeps its attributes: only its value, or its getter, is another.
+  const replace = (object, name, value, part = "value") => {
+    const descriptor = getOwnPropertyDescriptor(object, name);
+    descriptor[part] = value;
+    defineProperty(object, name, descriptor);
+  };
 
-  // Where each error was made, in user code: position of its first user frame.
-  const positions = new WeakMap();
+  // What stands in for a native function has its name, its length, its properties, and
+  // shows as `[native code]`; it cannot be told by looking. Without `this` it is a bound
+  // function, which V8 calls as fast as the function itself; with it, a proxy.
+  const imitate = (native, standIn) => {
+    const imitation = bind(standIn, undefined);
+    for (const name of ownKeys(native)) {
+      defineProperty(imitation, name, getOwnPropertyDescriptor(native, name));
+    }
+    return imitation;
+  };
+  const wrap = (native, standIn) =>
+    new Proxy(native, { __proto__: null, apply: (_, self, args) => standIn(self, args) });
+  const first = (args) => (args.length === 0 ? undefined : args[0]);
+
+  // What V8 knew of each error when its stack was first read: the place of its first user
+  // frame, and whether it was made by a builtin rather than by `new` in user code.
+  const origins = new WeakMap();
 
   // V8's own frames answer these and throw at anything else, so that user code, which can
   // read and call the function below, can neither forge a frame nor have its code run here.
-  replace(Error, "prepareStackTrace", (_, frames) => getPrototypeOf(frames[0]));
-  const CallSite = new Error().stack;
+  Error.prepareStackTrace = (_, frames) => getPrototypeOf(frames[0]);
+  const probe = new Error();
+  const CallSite = probe.stack;
+  const formatStack = uncurry(getOwnPropertyDescriptor(probe, "stack").get);
   const fileOf = uncurry(CallSite.getScriptNameOrSourceURL);
   const lineOf = uncurry(CallSite.getLineNumber);
   const columnOf = uncurry(CallSite.getColumnNumber);
@@ -75,18 +97,32 @@
     } catch {
       stack = "Error";
     }
+    let place;
     for (let i = 0; i < frames.length; i++) {
       const frame = frames[i];
       if (fileOf(frame) !== FILE) continue;
-      if (mapGet(positions, error) === undefined) {
-        mapSet(positions, error, { __proto__: null, line: lineOf(frame), column: columnOf(frame) });
-      }
+      if (place === undefined) place = frame;
       stack += `\n    at ${frameToString(frame)}`;
+    }
+    // A frame of V8's own making is what got us here.
+    if (frames.length > 0 && mapGet(origins, error) === undefined) {
+      mapSet(origins, error, {
+        __proto__: null,
+        native: fileOf(frames[0]) !== FILE,
+        line: place === undefined ? null : lineOf(place),
+        column: place === undefined ? null : columnOf(place),
+      });
     }
     return stack;
   };
-  lock(Error, "prepareStackTrace", prepareStackTrace);
-  lock(Error, "stackTraceLimit", 10);
+  // Libraries that set a hook of their own go on without it.
+  defineProperty(Error, "prepareStackTrace", {
+    __proto__: null,
+    get: bind(() => prepareStackTrace, undefined),
+    set: bind(() => {}, undefined),
+    enumerable: false,
+    configurable: false,
+  });
 
   // `Date` and `Temporal.Now` see one moment, the acceptance of the execution.
   let now = 0;
@@ -94,15 +130,20 @@
   const freezeClock = () => {
     const RealDate = Date;
     const dateToString = uncurry(RealDate.prototype.toString);
-    const FrozenDate = new Proxy(RealDate, {
-      __proto__: null,
-      apply: () => dateToString(new RealDate(now)),
-      construct: (target, args, newTarget) =>
-        construct(target, args.length === 0 ? [now] : args, newTarget),
-    });
-    replace(RealDate, "now", { now: () => now }.now);
-    replace(RealDate.prototype, "constructor", FrozenDate);
-    replace(globalThis, "Date", FrozenDate);
+    function FrozenDate(value) {
+      if (new.target === undefined) return dateToString(new RealDate(now));
+      const count = arguments.length;
+      if (new.target !== FrozenDate) {
+        return construct(RealDate, count === 0 ? [now] : arguments, new.target);
+      }
+      if (count === 0) return new RealDate(now);
+      return count === 1 ? new RealDate(value) : construct(RealDate, arguments);
+    }
+    FrozenDate.prototype = RealDate.prototype;
+    replace(RealDate, "now", imitate(RealDate.now, () => now));
+    const ImitatedDate = imitate(RealDate, FrozenDate);
+    replace(RealDate.prototype, "constructor", ImitatedDate);
+    replace(globalThis, "Date", ImitatedDate);
 
     const { fromEpochMilliseconds } = Temporal.Instant;
     const toZoned = uncurry(Temporal.Instant.prototype.toZonedDateTimeISO);
@@ -117,24 +158,28 @@
       plainTimeISO: (zone) => apply(toPlainTime, zoned(zone), []),
       plainDateTimeISO: (zone) => apply(toPlainDateTime, zoned(zone), []),
     };
-    for (const name of ownKeys(clock)) replace(Temporal.Now, name, clock[name]);
+    for (const name of ownKeys(clock)) {
+      replace(Temporal.Now, name, imitate(Temporal.Now[name], clock[name]));
+    }
 
     // A formatter without a date takes the present.
     const { prototype } = Intl.DateTimeFormat;
-    const formatOf = uncurry(getOwnPropertyDescriptor(prototype, "format").get);
-    const toParts = uncurry(prototype.formatToParts);
     const orNow = (date) => (date === undefined ? now : date);
-    defineProperty(prototype, "format", {
-      __proto__: null,
-      get() {
-        const format = formatOf(this);
-        return (date) => format(orNow(date));
-      },
-      enumerable: false,
-      configurable: true,
-    });
-    const { formatToParts } = { formatToParts(date) { return toParts(this, orNow(date)); } };
-    replace(prototype, "formatToParts", formatToParts);
+    const getFormat = getOwnPropertyDescriptor(prototype, "format").get;
+    const formats = new WeakMap(); // V8 makes one function a formatter
+    const frozenFormat = (self) => {
+      const format = apply(getFormat, self, []);
+      let frozen = mapGet(formats, format);
+      if (frozen === undefined) {
+        frozen = wrap(format, (_, args) => format(orNow(first(args))));
+        mapSet(formats, format, frozen);
+      }
+      return frozen;
+    };
+    replace(prototype, "format", wrap(getFormat, frozenFormat), "get");
+    const toParts = prototype.formatToParts;
+    const frozenToParts = (self, args) => apply(toParts, self, [orNow(first(args))]);
+    replace(prototype, "formatToParts", wrap(toParts, frozenToParts));
   };
 
   // `Math.random`: xoshiro128**, its state drawn from the seed by splitmix32; 53 bits a draw.
@@ -173,14 +218,17 @@
   const random = () => ((draw() >>> 5) * 2 ** 26 + (draw() >>> 6)) / 2 ** 53;
 
   freezeClock();
-  replace(Math, "random", { random: () => random() }.random);
+  replace(Math, "random", imitate(Math.random, random));
 
   // ---- console
 
   // A line goes into memory that the cell reads while JavaScript stands still in `ring`,
   // so that it is out before anything else can happen to the run.
-  const LEVELS = ["log", "info", "warn", "error", "debug"];
-  const ALIASES = { __proto__: null, dir: 0, dirxml: 0, table: 0, trace: 4 };
+  // What is not among these (timers, counters, groups) does nothing.
+  const LEVELS = {
+    __proto__: null,
+    log: 0, info: 1, warn: 2, error: 3, debug: 4, dir: 0, dirxml: 0, table: 0, trace: 4,
+  };
   const LEVEL = 0, LENGTH = 1, DROPPED = 2, CLOSED = 3, HEAD = 4;
   const LINE_UNITS = 16 * 1024; // what is longer is clipped
   let ring, head, units;
@@ -203,16 +251,12 @@
       head[LENGTH] = text.length;
       apply(ring, undefined, []);
     };
-    const printer = (name, level) => ({ [name](...args) { write(level, args); } })[name];
-    const methods = {};
     for (const name of ownKeys(console)) {
-      if (typeof name === "string") methods[name] = { [name]() {} }[name];
+      if (typeof name !== "string") continue;
+      const level = LEVELS[name];
+      const print = level === undefined ? () => {} : (...args) => { write(level, args); };
+      replace(console, name, imitate(console[name], print));
     }
-    for (const name of ownKeys(ALIASES)) methods[name] = printer(name, ALIASES[name]);
-    for (let level = 0; level < LEVELS.length; level++) {
-      methods[LEVELS[level]] = printer(LEVELS[level], level);
-    }
-    replace(globalThis, "console", freeze(methods));
     return memory;
   };
 
@@ -255,27 +299,98 @@
     }
   };
 
-  const describe = (thrown) => {
+  // V8 makes the stack, and notes the origin, when it is first asked for it. Asked directly
+  // it does so whatever user code made of the property.
+  const originOf = (thrown) => {
+    try {
+      formatStack(thrown);
+    } catch {
+      // `errorToString` runs user code.
+    }
+    return mapGet(origins, thrown);
+  };
+
+  const portray = (thrown, maxMessage, maxStack) => {
     if (!isObject(thrown)) {
       const name = thrown === null ? "null" : typeof thrown;
-      const message = clip(toText(thrown), MAX_TEXT);
+      const message = clip(toText(thrown), maxMessage);
       return { __proto__: null, name, message, stack: "", line: null, column: null };
     }
-    const stack = readText(thrown, "stack", MAX_TEXT);
+    const origin = originOf(thrown);
+    const stack = readText(thrown, "stack", maxStack);
     const name = readText(thrown, "name", MAX_NAME);
-    const message = readText(thrown, "message", MAX_TEXT);
-    const position = mapGet(positions, thrown);
+    const message = readText(thrown, "message", maxMessage);
     const plain = name === undefined && message === undefined;
     return {
       __proto__: null,
       name: name === undefined ? (plain ? typeof thrown : "Error") : name,
-      message: message === undefined ? (plain ? clip(show(thrown), MAX_TEXT) : "") : message,
+      message: message === undefined ? (plain ? clip(show(thrown), maxMessage) : "") : message,
       stack: stack === undefined ? "" : stack,
-      line: position === undefined ? null : position.line,
-      column: position === undefined ? null : position.column,
+      line: origin === undefined ? null : origin.line,
+      column: origin === undefined ? null : origin.column,
     };
   };
 
+  // The error, its cause, the cause's cause and so on, and what an AggregateError gathers:
+  // none twice on one way down, and a limited number in all.
+  const describe = (thrown) => {
+    const budget = { __proto__: null, left: MAX_NESTED };
+    const error = portray(thrown, MAX_TEXT, MAX_TEXT);
+    addNested(error, { __proto__: null, value: thrown, up: null }, budget);
+    return error;
+  };
+
+  const addNested = (error, trail, budget) => {
+    const { value } = trail;
+    const errors = newList();
+    error.cause = isObject(value) ? nested(readValue(value, "cause"), trail, budget) : null;
+    error.errors = errors;
+    const gathered = isError(value) ? readValue(value, "errors") : undefined;
+    if (!isList(gathered)) return;
+    for (let i = 0; i < MAX_NESTED; i++) {
+      const inner = nested(readValue(gathered, i), trail, budget);
+      if (inner !== null) append(errors, inner);
+    }
+  };
+
+  const nested = (value, trail, budget) => {
+    if (value === undefined || budget.left === 0) return null;
+    for (let above = trail; above !== null; above = above.up) {
+      if (above.value === value) return null;
+    }
+    budget.left--;
+    const error = portray(value, MAX_NESTED_MESSAGE, MAX_NESTED_STACK);
+    addNested(error, { __proto__: null, value, up: trail }, budget);
+    return error;
+  };
+
+  const readValue = (object, key) => {
+    try {
+      return object[key];
+    } catch {
+      return undefined;
+    }
+  };
+
+  const isList = (value) => {
+    try {
+      return isArray(value);
+    } catch {
+      return false; // a proxy that was revoked
+    }
+  };
+
+  // A list that inherits nothing: JSON.stringify asks it for no `toJSON`.
+  const newList = () => {
+    const list = [];
+    setPrototypeOf(list, null);
+    return list;
+  };
+
+  const append = (list, value) =>
+    defineProperty(list, list.length, {
+      __proto__: null, value, writable: true, enumerable: true, configurable: true,
+    });
   const isNative = (thrown, prototype) => {
     try {
       return isError(thrown) && getPrototypeOf(thrown) === prototype;
@@ -298,7 +413,9 @@
 
   const threw = (thrown) => {
     const error = describe(thrown);
-    const allocation = isNative(thrown, RangeErrorPrototype)
+    const origin = originOf(thrown);
+    const allocation = origin !== undefined && origin.native
+      && isNative(thrown, RangeErrorPrototype)
       && (error.message === "Array buffer allocation failed"
         || startsWith(error.message, "could not allocate memory"));
     fail("threw", { __proto__: null, error, allocation });
@@ -309,7 +426,7 @@
       input = parse(text);
       return 0;
     } catch (error) {
-      fail("invalid_input", { __proto__: null, message: describe(error).message });
+      fail("invalid_input", { __proto__: null, message: readText(error, "message", MAX_TEXT) });
       return -1;
     }
   };
@@ -320,7 +437,8 @@
     let result, waits;
     try {
       result = apply(process, undefined, [data]);
-      waits = isObject(result) && typeof result.then === "function";
+      waits = isObject(result)
+        && (typeof result.then === "function" || getPrototypeOf(result) === PromisePrototype);
     } catch (thrown) {
       threw(thrown);
       return;
@@ -342,6 +460,8 @@
   };
 
   const finish = (result) => {
+    // V8's own errors of the writing are known by their stack, which user code may turn off.
+    defineProperty(Error, "stackTraceLimit", { __proto__: null, value: 10 });
     try {
       output = stringify(result);
     } catch (thrown) {
@@ -357,13 +477,16 @@
     return result === undefined ? "undefined" : "an object whose toJSON returns nothing";
   };
 
-  const invalid = (message) => fail("invalid_result", { __proto__: null, message: clip(message, MAX_TEXT) });
+  const invalid = (message) =>
+    fail("invalid_result", { __proto__: null, message: clip(message, MAX_TEXT) });
 
   // An error with a user frame comes from a getter, a proxy or a toJSON: user code threw.
   const unwritable = (result, thrown) => {
-    const { line, message } = describe(thrown);
+    const origin = originOf(thrown);
+    const message = readText(thrown, "message", MAX_TEXT);
     const range = isNative(thrown, RangeErrorPrototype);
-    if (line !== null || !(range || isNative(thrown, TypeErrorPrototype))) threw(thrown);
+    const known = origin !== undefined && origin.line === null && message !== undefined;
+    if (!known || !(range || isNative(thrown, TypeErrorPrototype))) threw(thrown);
     else if (range && message === "Invalid string length") fail("output_too_large", { __proto__: null });
     else if (range) invalid(`the result is nested too deeply for JSON.stringify: ${message}`);
     else {

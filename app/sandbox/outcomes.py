@@ -35,6 +35,10 @@ class ScriptError(Struct, frozen=True, kw_only=True):
     `line` and `column` are 1-based, the column in UTF-16 units, both of the user's own
     source; None where the error carries no position in it. `excerpt` is the source line
     and a caret under the column, two lines. `stack` has the user's frames only.
+
+    `cause` is what the error names as its cause, told in the same way, and so on down;
+    `errors` are those of an AggregateError. A circle ends where it closes. At most 12 are
+    told in all, with shorter messages and stacks than the error itself.
     """
 
     name: str
@@ -43,6 +47,8 @@ class ScriptError(Struct, frozen=True, kw_only=True):
     line: int | None = None
     column: int | None = None
     excerpt: str | None = None
+    cause: "ScriptError | None" = None
+    errors: tuple["ScriptError", ...] = ()
 
 
 class Succeeded(Struct, frozen=True, kw_only=True, tag="succeeded"):

@@ -1,11 +1,13 @@
 """From what a cell said and how it died to one outcome, in a fixed order of evidence."""
 
 import signal
+from collections.abc import Iterator
 from typing import Final, assert_never
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from app.sandbox.excerpts import clamp_place, excerpt_at
+from app.sandbox.excerpts import Lines
 from app.sandbox.handle import Exit
 from app.sandbox.outcomes import (
     Crashed,
@@ -32,6 +34,8 @@ _NEAR: Final = 0.9
 # What V8's young generation and its garbage may add to any run's resident set.
 YOUNG_BYTES: Final = 112 * 1024 * 1024
 _NEAR_ABORT: Final = 0.5
+# As many causes and gathered errors as harness.js tells of.
+_MAX_NESTED: Final = 12
 
 _REFUSALS: Final = {
     "no_process": "there is no `process` at the top level of the source",
@@ -47,6 +51,8 @@ class ErrorText(Struct, frozen=True, forbid_unknown_fields=True):
     stack: str
     line: int | None
     column: int | None
+    cause: "ErrorText | None" = None
+    errors: "tuple[ErrorText, ...]" = ()
 
 
 class CellVerdict(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -183,17 +189,27 @@ def _out_of_memory(limits: Limits, evidence: str) -> OutOfMemory:
 
 
 def _script_error(error: ErrorText, source: bytes) -> ScriptError:
-    if error.line is None or error.column is None:
-        return ScriptError(name=error.name, message=error.message, stack=error.stack)
-    line, column = clamp_place(source, line=error.line, column=error.column)
-    return ScriptError(
+    return _tell(error, Lines(source), iter(range(_MAX_NESTED)))
+
+
+def _tell(error: ErrorText, lines: Lines, budget: Iterator[int]) -> ScriptError:
+    """Add the excerpts. The cell kept to the budget, unless it is no longer itself."""
+    nested = [error.cause, *error.errors]
+    cause, *errors = [
+        None if inner is None or next(budget, None) is None else _tell(inner, lines, budget)
+        for inner in nested
+    ]
+    told = ScriptError(
         name=error.name,
         message=error.message,
         stack=error.stack,
-        line=line,
-        column=column,
-        excerpt=excerpt_at(source, line=line, column=column),
+        cause=cause,
+        errors=tuple(inner for inner in errors if inner is not None),
     )
+    if error.line is None or error.column is None:
+        return told
+    line, column = lines.clamp(error.line, error.column)
+    return replace(told, line=line, column=column, excerpt=lines.excerpt(line, column))
 
 
 def _headline(error: ScriptError) -> str:

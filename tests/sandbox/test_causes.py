@@ -1,0 +1,192 @@
+"""An error brings its causes along, each with its own place."""
+
+import msgspec
+import pytest
+
+from app.failures import failure_of
+from app.sandbox.outcomes import InvalidResult, OutOfMemory, ScriptError, Threw
+from app.sandbox.pool import SandboxPool
+from app.sandbox.verdict import CellVerdict, Evidence, classify
+from tests.sandbox.runs import MIB, job, run
+
+CHAIN = """async function process() {
+  try {
+    try { JSON.parse('{bad') }
+    catch (cause) { throw new TypeError('row 3', { cause }) }
+  } catch (cause) {
+    await null
+    throw new Error('no rows', { cause })
+  }
+}"""
+
+
+async def test_each_cause_has_its_place(pool: SandboxPool) -> None:
+    error: ScriptError | None = (await run(pool, CHAIN)).error
+    told = []
+    while error is not None:
+        assert error.excerpt is not None
+        told.append((error.name, error.message[:17], error.line, error.column))
+        error = error.cause
+    assert told == [
+        ("Error", "no rows", 7, 11),
+        ("TypeError", "row 3", 4, 27),
+        ("SyntaxError", "Expected property", 3, 16),
+    ]
+
+
+async def test_a_client_reads_the_causes(pool: SandboxPool) -> None:
+    failure = failure_of((await run(pool, CHAIN)).outcome)
+    assert failure is not None
+    document = msgspec.json.decode(failure.document())
+    assert document["cause"]["cause"] == {
+        "name": "SyntaxError",
+        "message": "Expected property name or '}' in JSON at position 1 (line 1 column 2)",
+        "line": 3,
+        "column": 16,
+        "excerpt": "    try { JSON.parse('{bad') }\n               ^",
+        "stack": document["cause"]["cause"]["stack"],
+    }
+    assert "errors" not in document
+
+
+async def test_an_aggregate_error_brings_its_errors(pool: SandboxPool) -> None:
+    source = """const failing = async message => { throw new TypeError(message) }
+    const process = () => Promise.any([failing('one'), Promise.reject('two')])"""
+    error = (await run(pool, source)).error
+    assert error.name == "AggregateError"
+    told = [(inner.name, inner.message, inner.line) for inner in error.errors]
+    assert told == [("TypeError", "one", 1), ("string", "two", None)]
+
+
+@pytest.mark.parametrize(
+    ("cause", "name", "message"),
+    [
+        ("'text'", "string", "text"),
+        ("null", "null", "null"),
+        ("{ code: 7 }", "object", '{"code":7}'),
+        ("new Proxy({}, { get() { throw 1 } })", "object", "[object]"),
+    ],
+)
+async def test_a_cause_may_be_anything(
+    pool: SandboxPool, cause: str, name: str, message: str
+) -> None:
+    source = f"function process() {{ throw new Error('x', {{ cause: {cause} }}) }}"
+    told = (await run(pool, source)).error.cause
+    assert told is not None
+    assert (told.name, told.message, told.line) == (name, message, None)
+
+
+@pytest.mark.parametrize(
+    "cause",
+    [
+        "undefined",
+        "error",
+        "{ get then() { throw 1 } }.missing",
+    ],
+)
+async def test_a_circle_or_nothing_is_no_cause(pool: SandboxPool, cause: str) -> None:
+    source = (
+        f"function process() {{ const error = new Error('x'); error.cause = {cause}; throw error }}"
+    )
+    assert (await run(pool, source)).error.cause is None
+
+
+async def test_a_circle_ends_where_it_closes(pool: SandboxPool) -> None:
+    source = """function process() {
+      const a = new Error('a'), b = new AggregateError([a], 'b', { cause: a })
+      a.cause = b
+      throw a
+    }"""
+    error = (await run(pool, source)).error
+    assert error.cause is not None
+    assert (error.cause.message, error.cause.cause, error.cause.errors) == ("b", None, ())
+
+
+async def test_the_longest_errors_fit_into_a_verdict(pool: SandboxPool) -> None:
+    source = """function process() {
+      const long = '\\u0001'.repeat(1e5)
+      let error = long
+      for (let i = 0; i < 100; i++) {
+        error = new AggregateError([long, new Error(long)], long, { cause: error })
+        error.name = error.stack = long
+      }
+      throw error
+    }"""
+    error = (await run(pool, source)).error
+    assert len(error.message) == 16 * 1024
+    count, inner = 0, error.cause
+    while inner is not None:
+        assert len(inner.message) == 1024
+        count, inner = count + 1, inner.cause
+    assert count == 12
+
+
+async def test_the_harness_lists_errors_without_asking_user_code(pool: SandboxPool) -> None:
+    source = """function process() {
+      Array.prototype.toJSON = Object.prototype.toJSON = () => 'forged'
+      for (const key of [0, 1, 'cause', 'errors', 'value', 'native'])
+        Object.defineProperty(Object.prototype, key, { __proto__: null, set() { throw 9 } })
+      throw new AggregateError([new TypeError('one'), 'two'], 'all')
+    }"""
+    error = (await run(pool, source)).error
+    assert [inner.message for inner in error.errors] == ["one", "two"]
+
+
+def test_a_cell_that_tells_of_too_many_causes_is_cut_short() -> None:
+    told: dict[str, object] = {"name": "E", "message": "", "stack": "", "line": 1, "column": 1}
+    error = told
+    for _ in range(200):
+        error = {**told, "cause": error, "errors": [told]}
+    verdict = {"kind": "threw", "run_ns": 1, "lines_dropped": 0, "error": error}
+    evidence = Evidence(
+        verdict=msgspec.convert(verdict, CellVerdict),
+        breach=None,
+        killed_for=None,
+        exit=None,
+        stderr=b"",
+        base_bytes=0,
+        peak_bytes=0,
+        last_bytes=0,
+        output_bytes=0,
+    )
+    outcome = classify(evidence, limits=job("").limits, source=b"x")
+    assert isinstance(outcome, Threw)
+    count, inner = 0, outcome.error.cause
+    while inner is not None:
+        count, inner = count + 1, inner.cause
+    assert count == 12
+
+
+async def test_a_hidden_stack_does_not_hide_the_place(pool: SandboxPool) -> None:
+    source = """function process() {
+      const error = new Error('x')
+      Object.defineProperty(error, 'stack', { get() { throw 1 } })
+      throw error
+    }"""
+    error = (await run(pool, source)).error
+    assert (error.line, error.column, error.stack) == (2, 21, "")
+
+
+async def test_a_claim_to_be_out_of_memory_is_an_error_of_the_script(pool: SandboxPool) -> None:
+    source = "function process() { throw new RangeError('Array buffer allocation failed') }"
+    assert (await run(pool, source)).error.line == 1
+    real = "function process() { const all = []; while (true) all.push(new Uint8Array(2 ** 26)) }"
+    ran = await run(pool, real, memory_bytes=64 * MIB)
+    assert isinstance(ran.outcome, OutOfMemory), ran.outcome
+
+
+async def test_a_result_without_json_is_told_from_a_tojson_that_throws(pool: SandboxPool) -> None:
+    limit = "Error.stackTraceLimit = 0;"
+    without = await run(pool, f"function process() {{ {limit} return {{ a: 1n }} }}")
+    assert without.outcome == InvalidResult(message="a BigInt has no JSON: result.a")
+    throws = f"return {{ toJSON() {{ {limit} throw new TypeError('mine') }} }}"
+    error = (await run(pool, f"function process() {{ {throws} }}")).error
+    assert error.message == "mine"
+
+
+async def test_a_promise_is_awaited_whatever_became_of_then(pool: SandboxPool) -> None:
+    source = """function process() {
+      Promise.prototype.then = undefined
+      return Promise.reject(new Error('late'))
+    }"""
+    assert (await run(pool, source)).error.message == "late"
