@@ -1,0 +1,6 @@
+// Code from a text.
+// expect: threw
+// error: EvalError
+function process() {
+  return eval("1 + 1");
+}

@@ -1,0 +1,14 @@
+// What Node, browsers, Deno, workers and V8's shell would offer.
+// expect: succeeded
+// output: []
+const names = [
+  "require", "module", "exports", "__filename", "Buffer", "fetch", "XMLHttpRequest", "WebSocket",
+  "Deno", "Bun", "window", "self", "document", "navigator", "importScripts", "postMessage",
+  "Worker", "setTimeout", "setInterval", "setImmediate", "queueMicrotask", "structuredClone",
+  "d8", "os", "read", "readbuffer", "load", "print", "quit", "version", "gc", "Realm", "testRunner",
+  "performance", "crypto", "TextDecoder", "TextEncoder", "localStorage", "alert", "inspector",
+  "global", "root", "mr", "MiniRacer", "bell", "ring", "harness", "operation",
+];
+function process() {
+  return names.filter((name) => name in globalThis);
+}

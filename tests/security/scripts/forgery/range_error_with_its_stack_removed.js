@@ -1,0 +1,9 @@
+// The same, with nothing that says who made it.
+// expect: threw
+// known: a refused allocation is told by its text
+// error: RangeError: Array buffer allocation failed
+function process() {
+  const error = new RangeError("Array buffer allocation failed");
+  error.stack = "RangeError: Array buffer allocation failed";
+  throw error;
+}

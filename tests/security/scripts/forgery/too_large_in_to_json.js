@@ -1,0 +1,13 @@
+// Throws, while the result is written, what V8 throws when it becomes too long.
+// expect: threw
+// known: an error without a place counts as V8's own
+// error: RangeError: Invalid string length
+function process() {
+  return {
+    toJSON() {
+      const error = new RangeError("Invalid string length");
+      error.stack = "";
+      throw error;
+    },
+  };
+}

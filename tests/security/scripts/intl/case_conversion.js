@@ -1,0 +1,7 @@
+// Upper and lower case in the locale with most exceptions.
+// expect: timed_out
+// limits: wall_ms=200
+function process() {
+  const text = "iIıİß\u0307".repeat(50_000);
+  for (;;) if (text.toLocaleUpperCase("lt").toLocaleLowerCase("tr") === "") return 1;
+}

@@ -1,0 +1,7 @@
+// Durations that are counted in the smallest unit, for ever.
+// expect: timed_out
+// limits: wall_ms=200
+function process() {
+  const start = Temporal.PlainDate.from("-200000-01-01");
+  for (;;) start.until("+200000-01-01", { largestUnit: "months" }).months;
+}

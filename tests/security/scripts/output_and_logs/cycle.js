@@ -1,0 +1,8 @@
+// A result that holds itself.
+// expect: invalid_result
+// says: circular
+function process() {
+  const a = {};
+  a.a = [a];
+  return a;
+}

@@ -1,0 +1,4 @@
+// No result.
+// expect: invalid_result
+// says: undefined
+function process() {}

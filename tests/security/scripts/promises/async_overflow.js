@@ -1,0 +1,6 @@
+// Endless recursion through `async`.
+// expect: threw
+// error: RangeError: Maximum call stack size exceeded
+async function process() {
+  return await process();
+}

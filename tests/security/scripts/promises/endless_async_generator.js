@@ -1,0 +1,7 @@
+// `for await` without an end.
+// expect: timed_out
+// limits: wall_ms=200
+async function process() {
+  async function* ticks() { for (;;) yield; }
+  for await (const tick of ticks());
+}

@@ -1,0 +1,5 @@
+// Nothing can settle it.
+// expect: unsettled_promise
+function process() {
+  return new Promise(() => {});
+}

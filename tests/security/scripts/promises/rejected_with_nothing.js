@@ -1,0 +1,6 @@
+// Rejects with `undefined`.
+// expect: threw
+// error: undefined: undefined
+function process() {
+  return Promise.reject();
+}

@@ -1,0 +1,8 @@
+// A thrown proxy without a target.
+// expect: threw
+// error: object: [object]
+function process() {
+  const { proxy, revoke } = Proxy.revocable({}, {});
+  revoke();
+  throw proxy;
+}

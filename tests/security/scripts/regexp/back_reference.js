@@ -1,0 +1,6 @@
+// References that must be tried in every length.
+// expect: timed_out
+// limits: wall_ms=200
+function process() {
+  return /^(a*)(a*)(a*)(a*)(a*)\1\2\3\4\5b$/.test("a".repeat(120));
+}

@@ -1,0 +1,6 @@
+// Doubles its ways with every character.
+// expect: timed_out
+// limits: wall_ms=200
+function process() {
+  return /^(a+)+$/.test(`${"a".repeat(40)}b`);
+}

@@ -1,0 +1,6 @@
+// Nested looks ahead.
+// expect: timed_out
+// limits: wall_ms=200
+function process() {
+  return /^(?=(?:a*)*b)(?:(?:a*)*)*c/.test("a".repeat(40));
+}

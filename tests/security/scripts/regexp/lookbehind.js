@@ -1,0 +1,6 @@
+// The same backwards.
+// expect: timed_out
+// limits: wall_ms=200
+function process() {
+  return "x".concat("a".repeat(40)).match(/(?<=^y(a|a?)+)$/);
+}

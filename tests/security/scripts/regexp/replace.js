@@ -1,0 +1,6 @@
+// A replacement that never comes to its end.
+// expect: timed_out
+// limits: wall_ms=200
+function process() {
+  return "abc".replace(/b/, () => { for (;;); });
+}

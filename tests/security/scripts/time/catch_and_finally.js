@@ -1,0 +1,14 @@
+// Swallows whatever might end it, in `catch` and in `finally`.
+// expect: timed_out
+// limits: wall_ms=200
+function process() {
+  for (;;) {
+    try {
+      throw new Error("again");
+    } catch {
+      continue;
+    } finally {
+      continue;
+    }
+  }
+}

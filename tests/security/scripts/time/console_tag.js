@@ -1,0 +1,6 @@
+// The same, in the text that stands in for a value that cannot be shown.
+// expect: timed_out
+// limits: wall_ms=200
+function process() {
+  console.log({ toJSON() { throw 1; }, get [Symbol.toStringTag]() { for (;;); } });
+}

@@ -1,0 +1,6 @@
+// A console line that is never finished.
+// expect: timed_out
+// limits: wall_ms=200
+function process() {
+  console.log({ toJSON() { for (;;); } });
+}

@@ -1,0 +1,8 @@
+// Uses the clock that stands still to wait for later.
+// expect: timed_out
+// limits: wall_ms=200
+function process() {
+  const end = Date.now() + 10;
+  while (Date.now() < end);
+  return "later";
+}

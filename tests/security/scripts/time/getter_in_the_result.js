@@ -1,0 +1,6 @@
+// The result takes its time when it is written.
+// expect: timed_out
+// limits: wall_ms=200
+function process() {
+  return { get slow() { for (;;); } };
+}

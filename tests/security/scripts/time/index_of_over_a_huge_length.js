@@ -1,0 +1,6 @@
+// A native search from the far end of an object that says it is long.
+// expect: timed_out
+// limits: wall_ms=200
+function process() {
+  return Array.prototype.lastIndexOf.call({ length: 2 ** 53 - 1 }, 1);
+}

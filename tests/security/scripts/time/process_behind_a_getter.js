@@ -1,0 +1,6 @@
+// Looking for `process` is what does not end.
+// expect: timed_out
+// limits: wall_ms=200
+Object.defineProperty(globalThis, "process", {
+  get() { for (;;); },
+});

@@ -1,0 +1,6 @@
+// The result's keys are what does not come.
+// expect: timed_out
+// limits: wall_ms=200
+function process() {
+  return new Proxy({}, { ownKeys() { for (;;); } });
+}

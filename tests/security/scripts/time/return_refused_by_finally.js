@@ -1,0 +1,11 @@
+// Every attempt to leave the function is taken back.
+// expect: timed_out
+// limits: wall_ms=200
+function process() {
+  const forever = () => {
+    while (true) {
+      try { return 1; } finally { continue; }
+    }
+  };
+  return forever();
+}

@@ -1,0 +1,6 @@
+// `JSON.parse` asks user code about each value.
+// expect: timed_out
+// limits: wall_ms=200
+function process() {
+  return JSON.parse("[1]", function () { for (;;); });
+}

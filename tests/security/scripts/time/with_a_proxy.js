@@ -1,0 +1,8 @@
+// Every name of the loop goes through a proxy.
+// expect: timed_out
+// limits: wall_ms=200
+function process() {
+  with (new Proxy({}, { has: (_, name) => name === "on", get: () => true })) {
+    while (on);
+  }
+}

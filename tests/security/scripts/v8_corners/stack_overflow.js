@@ -1,0 +1,6 @@
+// Recursion without an end.
+// expect: threw
+// error: RangeError: Maximum call stack size exceeded
+function process() {
+  return process();
+}

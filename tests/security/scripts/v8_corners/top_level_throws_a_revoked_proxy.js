@@ -1,0 +1,5 @@
+// The top level throws a proxy without a target.
+// expect: threw
+const { proxy, revoke } = Proxy.revocable({}, {});
+revoke();
+throw proxy;

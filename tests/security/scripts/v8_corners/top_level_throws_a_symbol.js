@@ -1,0 +1,3 @@
+// The top level throws what cannot become a text.
+// expect: threw
+throw Symbol("thrown");

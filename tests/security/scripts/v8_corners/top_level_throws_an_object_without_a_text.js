@@ -1,0 +1,3 @@
+// The top level throws what has no way to a text.
+// expect: threw
+throw Object.create(null);
