@@ -149,6 +149,15 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         int,
         Meta(description="highest time limit a client may ask for", ge=1, le=MAX_WALL_MS),
     ] = MAX_WALL_MS
+    max_cpu_ms: Annotated[
+        int,
+        Meta(
+            description="highest limit of CPU time a client may ask for; its default is the "
+            "execution's time limit",
+            ge=1,
+            le=MAX_WALL_MS,
+        ),
+    ] = MAX_WALL_MS
     default_memory_bytes: Annotated[
         int,
         Meta(

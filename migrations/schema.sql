@@ -87,6 +87,7 @@ CREATE TABLE executions (
     run_ms double precision,
     cpu_ms double precision,
     peak_memory_bytes bigint,
+    max_cpu_ms integer NOT NULL,
     CONSTRAINT executions_check CHECK (((status = 'failed'::text) = (error_kind IS NOT NULL))),
     CONSTRAINT executions_check1 CHECK (((error_kind IS NULL) = (error IS NULL))),
     CONSTRAINT executions_check2 CHECK (((status = ANY (ARRAY['succeeded'::text, 'failed'::text, 'cancelled'::text])) = (finished_at IS NOT NULL))),
@@ -94,6 +95,7 @@ CREATE TABLE executions (
     CONSTRAINT executions_check4 CHECK (((status <> 'running'::text) OR ((started_at IS NOT NULL) AND (lease_token IS NOT NULL)))),
     CONSTRAINT executions_error_kind_check CHECK ((error_kind = ANY (ARRAY['script_error'::text, 'timeout'::text, 'out_of_memory'::text, 'invalid_input'::text, 'invalid_result'::text, 'output_too_large'::text, 'unsettled_promise'::text, 'sandbox_crash'::text, 'worker_lost'::text]))),
     CONSTRAINT executions_labels_check CHECK ((jsonb_typeof(labels) = 'object'::text)),
+    CONSTRAINT executions_max_cpu_ms_check CHECK ((max_cpu_ms > 0)),
     CONSTRAINT executions_max_output_bytes_check CHECK ((max_output_bytes > 0)),
     CONSTRAINT executions_memory_bytes_check CHECK ((memory_bytes > 0)),
     CONSTRAINT executions_seed_check CHECK (((seed >= 0) AND (seed < '9007199254740992'::bigint))),
@@ -144,6 +146,7 @@ CREATE TABLE script_versions (
     max_output_bytes bigint,
     note text DEFAULT ''::text NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
+    max_cpu_ms integer,
     CONSTRAINT script_versions_sha256_check CHECK ((octet_length(sha256) = 32)),
     CONSTRAINT script_versions_version_check CHECK ((version > 0))
 );

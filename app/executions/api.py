@@ -39,7 +39,7 @@ from app.resources import Resources
 from app.scripts.model import is_uuid, parse_ref
 
 BYTES = "application/octet-stream"
-_LIMIT_NAMES = ("wall_ms", "memory_bytes", "max_output_bytes")
+_LIMIT_NAMES = ("wall_ms", "max_cpu_ms", "memory_bytes", "max_output_bytes")
 _NO_LOGS = b'{"lines":[],"lines_dropped":0}'
 
 

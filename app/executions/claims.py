@@ -38,7 +38,7 @@ claimed AS (
     WHERE e.id = next.id
     RETURNING e.*
 )
-SELECT c.id, c.tenant_id, c.lease_token, c.attempts, c.wall_ms, c.memory_bytes,
+SELECT c.id, c.tenant_id, c.lease_token, c.attempts, c.wall_ms, c.max_cpu_ms, c.memory_bytes,
        c.max_output_bytes, c.seed, c.clock_ms, c.created_at,
        v.source, i.sha256, i.size_bytes, i.body, i.blob_key
 FROM claimed AS c

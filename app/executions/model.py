@@ -77,6 +77,7 @@ class Limits(Struct, frozen=True, kw_only=True):
     """The limits in force for one execution."""
 
     wall_ms: int
+    max_cpu_ms: int
     memory_bytes: int
     max_output_bytes: int
 

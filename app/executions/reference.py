@@ -51,6 +51,10 @@ class RawChoices(Struct, frozen=True, kw_only=True):
     wall_ms: (
         Annotated[int, Meta(ge=1, le=MAX_WALL_MS, description="time limit, in ms")] | UnsetType
     ) = UNSET
+    max_cpu_ms: (
+        Annotated[int, Meta(ge=1, le=MAX_WALL_MS, description="limit of CPU time, in ms")]
+        | UnsetType
+    ) = UNSET
     memory_bytes: (
         Annotated[int, Meta(ge=16 * MIB, le=MAX_MEMORY_BYTES, description="memory limit")]
         | UnsetType

@@ -102,10 +102,16 @@ def _job(held: Claim) -> Job:
         clock_ms=held.clock_ms,
         limits=Limits(
             wall_ms=held.limits.wall_ms,
+            # One thread cannot use more CPU time than time passes.
+            cpu_ms=_below(held.limits.max_cpu_ms, held.limits.wall_ms),
             memory_bytes=held.limits.memory_bytes,
             output_bytes=held.limits.max_output_bytes,
         ),
     )
+
+
+def _below(limit_ms: int, wall_ms: int) -> int | None:
+    return limit_ms if limit_ms < wall_ms else None
 
 
 def _finish(report: Report, result: StoredPayload | None, v8_version: str) -> Finish:

@@ -150,6 +150,7 @@ async def logs_of(resources: Resources, tenant: UUID, execution_id: UUID) -> Sto
 def limits_in_force(settings: Settings, version: ResolvedVersion, chosen: LimitChoice) -> Limits:
     """Take each limit from the execution, else its version, else the settings.
 
+    CPU time has no default of its own: it is that of wall time, which one thread cannot exceed.
     A version's limit from a time of higher ceilings is lowered to today's.
     """
     wall_ms = chosen.wall_ms or version.limits.wall_ms or settings.default_wall_ms
@@ -159,8 +160,10 @@ def limits_in_force(settings: Settings, version: ResolvedVersion, chosen: LimitC
     max_output_bytes = (
         chosen.max_output_bytes or version.limits.max_output_bytes or settings.max_output_bytes
     )
+    max_cpu_ms = chosen.max_cpu_ms or version.limits.max_cpu_ms or wall_ms
     return Limits(
         wall_ms=min(wall_ms, settings.max_wall_ms),
+        max_cpu_ms=min(max_cpu_ms, settings.max_cpu_ms),
         memory_bytes=min(memory_bytes, settings.max_memory_bytes),
         max_output_bytes=min(max_output_bytes, settings.max_output_bytes),
     )

@@ -26,14 +26,14 @@ WITH moment AS MATERIALIZED (SELECT clock_timestamp() AS now),
 accepted AS (
     INSERT INTO executions
            (id, tenant_id, script_id, version, labels,
-            wall_ms, memory_bytes, max_output_bytes, seed, created_at, clock_ms)
-    SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9,
+            wall_ms, max_cpu_ms, memory_bytes, max_output_bytes, seed, created_at, clock_ms)
+    SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10,
            moment.now, floor(extract(epoch FROM moment.now) * 1000)
     FROM moment
     RETURNING id
 )
 INSERT INTO payloads (execution_id, kind, tenant_id, sha256, size_bytes, body, blob_key)
-SELECT id, 'input', $2, $10, $11, $12, $13 FROM accepted
+SELECT id, 'input', $2, $11, $12, $13, $14 FROM accepted
 """
 
 
@@ -58,6 +58,7 @@ async def insert_execution(  # noqa: PLR0913 - one parameter a column
         version,
         labels,
         limits.wall_ms,
+        limits.max_cpu_ms,
         limits.memory_bytes,
         limits.max_output_bytes,
         seed,
@@ -75,7 +76,7 @@ _CLOCKS_DISAGREE_MS = 3_600_000
 _EXECUTIONS = """
 SELECT e.id, e.status, e.labels, e.attempts, e.created_at, e.started_at, e.finished_at,
        e.error, e.seed, e.clock_ms, e.v8_version, e.run_ms, e.cpu_ms, e.peak_memory_bytes,
-       e.wall_ms, e.memory_bytes, e.max_output_bytes,
+       e.wall_ms, e.max_cpu_ms, e.memory_bytes, e.max_output_bytes,
        s.id AS script_id, s.name AS script_name, e.version,
        encode(v.sha256, 'hex') AS script_sha256,
        encode(i.sha256, 'hex') AS input_sha256, i.size_bytes AS input_bytes,

@@ -34,6 +34,7 @@ class LimitChoice(
     """Limits that somebody chose; what is left out falls to the next in line."""
 
     wall_ms: Annotated[int, Meta(ge=1, le=MAX_WALL_MS)] | None = None
+    max_cpu_ms: Annotated[int, Meta(ge=1, le=MAX_WALL_MS)] | None = None
     memory_bytes: Annotated[int, Meta(ge=16 * MIB, le=MAX_MEMORY_BYTES)] | None = None
     max_output_bytes: Annotated[int, Meta(ge=1, le=MAX_PAYLOAD_BYTES)] | None = None
 
@@ -126,6 +127,7 @@ class InForce(Struct, frozen=True, kw_only=True):
     """The limits in force for one run."""
 
     wall_ms: int
+    max_cpu_ms: int
     memory_bytes: int
     max_output_bytes: int
 

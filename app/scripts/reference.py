@@ -62,6 +62,10 @@ class FileChoices(Struct, frozen=True, kw_only=True):
         Annotated[int, Meta(ge=1, le=MAX_WALL_MS, description="the version's time limit")]
         | UnsetType
     ) = UNSET
+    max_cpu_ms: (
+        Annotated[int, Meta(ge=1, le=MAX_WALL_MS, description="the version's limit of CPU time")]
+        | UnsetType
+    ) = UNSET
     memory_bytes: (
         Annotated[
             int, Meta(ge=16 * MIB, le=MAX_MEMORY_BYTES, description="the version's memory limit")

@@ -46,6 +46,7 @@ async def try_sample(
         clock_ms=time.time_ns() // 1_000_000,
         limits=Limits(
             wall_ms=in_force.wall_ms,
+            cpu_ms=in_force.max_cpu_ms,
             memory_bytes=in_force.memory_bytes,
             output_bytes=in_force.max_output_bytes,
         ),
@@ -89,6 +90,11 @@ async def _run(resources: Resources, job: Job, sample: bytes) -> tuple[Report, b
 def _limits(settings: Settings, asked: LimitChoice) -> InForce:
     return InForce(
         wall_ms=min(asked.wall_ms or settings.default_wall_ms, settings.default_wall_ms),
+        max_cpu_ms=min(
+            asked.max_cpu_ms or settings.default_wall_ms,
+            settings.default_wall_ms,
+            settings.max_cpu_ms,
+        ),
         memory_bytes=min(
             asked.memory_bytes or settings.default_memory_bytes, settings.default_memory_bytes
         ),

@@ -242,6 +242,7 @@ def require_limits(settings: Settings, limits: LimitChoice) -> None:
     """Refuse limits above what this installation allows. Raises InvalidRequest."""
     ceilings = {
         "wall_ms": settings.max_wall_ms,
+        "max_cpu_ms": settings.max_cpu_ms,
         "memory_bytes": settings.max_memory_bytes,
         "max_output_bytes": settings.max_output_bytes,
     }

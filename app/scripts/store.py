@@ -40,8 +40,8 @@ async def insert_script(
 INSERT_VERSION = """
 INSERT INTO script_versions
        (script_id, version, tenant_id, source, sha256,
-        wall_ms, memory_bytes, max_output_bytes, note)
-SELECT $1, coalesce(max(version), 0) + 1, $2, $3, sha256($3), $4, $5, $6, $7
+        wall_ms, max_cpu_ms, memory_bytes, max_output_bytes, note)
+SELECT $1, coalesce(max(version), 0) + 1, $2, $3, sha256($3), $4, $5, $6, $7, $8
 FROM script_versions
 WHERE script_id = $1 AND tenant_id = $2
 RETURNING version
@@ -64,6 +64,7 @@ async def insert_version(
         tenant,
         source,
         limits.wall_ms,
+        limits.max_cpu_ms,
         limits.memory_bytes,
         limits.max_output_bytes,
         note,
@@ -75,7 +76,7 @@ async def insert_version(
 _SCRIPTS = """
 SELECT s.id, s.name, s.description, s.created_at, s.updated_at, s.archived_at,
        v.version, encode(v.sha256, 'hex') AS sha256, v.size_bytes, v.wall_ms,
-       v.memory_bytes, v.max_output_bytes, v.note, v.created_at AS version_created_at
+       v.max_cpu_ms, v.memory_bytes, v.max_output_bytes, v.note, v.created_at AS version_created_at
 FROM scripts AS s
 CROSS JOIN LATERAL (
     SELECT * FROM script_versions AS v
@@ -152,7 +153,7 @@ async def update_script(
 
 
 SELECT_NEWEST_SOURCE = """
-SELECT source, wall_ms, memory_bytes, max_output_bytes, version
+SELECT source, wall_ms, max_cpu_ms, memory_bytes, max_output_bytes, version
 FROM script_versions
 WHERE tenant_id = $1 AND script_id = $2
 ORDER BY version DESC
@@ -170,7 +171,7 @@ async def newest_is(
 
 
 _VERSIONS = """
-SELECT version, encode(sha256, 'hex') AS sha256, size_bytes, wall_ms, memory_bytes,
+SELECT version, encode(sha256, 'hex') AS sha256, size_bytes, wall_ms, max_cpu_ms, memory_bytes,
        max_output_bytes, note, created_at
 FROM script_versions
 WHERE tenant_id = $1 AND script_id = $2
@@ -216,7 +217,7 @@ async def select_version_page(
 # A number, an alias or `latest`; a script without that version gives a row with version NULL.
 RESOLVE = """
 SELECT s.id AS script_id, s.archived_at, v.version,
-       v.wall_ms, v.memory_bytes, v.max_output_bytes
+       v.wall_ms, v.max_cpu_ms, v.memory_bytes, v.max_output_bytes
 FROM scripts AS s
 LEFT JOIN script_aliases AS a ON a.script_id = s.id AND a.alias = $5
 LEFT JOIN LATERAL (

@@ -33,7 +33,7 @@ RAW_TYPES = ("text/javascript", "application/javascript", "text/plain")
 
 # A sample is for the JSON form: its bytes are JSON already.
 _NO_TEXTS = ("source", "limits", "sample", "seed")
-_LIMITS = ("wall_ms", "memory_bytes", "max_output_bytes")
+_LIMITS = ("wall_ms", "max_cpu_ms", "memory_bytes", "max_output_bytes")
 
 
 def upload_content(shape: type[CreateScript | AddVersion | CheckScript]) -> dict[str, Shape]:

@@ -34,6 +34,14 @@ FAILURES: list[tuple[str, str, bytes, dict[str, int], str, dict[str, Any]]] = [
     ),
     ("loop", "function process(_) { for (;;); }", b"1", {"wall_ms": 300}, "timeout", {}),
     (
+        "busy",
+        "function process(_) { for (;;); }",
+        b"1",
+        {"max_cpu_ms": 200},
+        "timeout",
+        {"limit_ms": 200},
+    ),
+    (
         "microtasks",
         "function process(_) { const f = () => Promise.resolve().then(f); return f() }",
         b"1",

@@ -16,7 +16,7 @@ from app.scripts import store as scripts
 from app.scripts.model import LimitChoice
 from app.tenants.model import DEFAULT_TENANT as TENANT
 
-LIMITS = Limits(wall_ms=1_000, memory_bytes=2**26, max_output_bytes=1_000)
+LIMITS = Limits(wall_ms=1_000, max_cpu_ms=1_000, memory_bytes=2**26, max_output_bytes=1_000)
 WAITING = """
 SELECT count(*) FROM pg_stat_activity
 WHERE datname = current_database() AND wait_event_type = 'Lock'

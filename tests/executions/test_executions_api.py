@@ -51,6 +51,11 @@ def test_a_submission_is_accepted_at_once_and_says_where_to_look(
             "/limits/wall_ms",
         ),
         (
+            b'"script": "%b", "data": 1, "limits": {"max_cpu_ms": 0}',
+            (422, "invalid-request"),
+            "/limits/max_cpu_ms",
+        ),
+        (
             b'"script": "%b", "data": 1, "limits": {"memory_bytes": 1}',
             (422, "invalid-request"),
             "/limits/memory_bytes",
