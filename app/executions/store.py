@@ -83,10 +83,12 @@ SELECT e.id, e.status, e.labels, e.attempts, e.created_at, e.started_at, e.finis
        encode(r.sha256, 'hex') AS output_sha256, r.size_bytes AS output_bytes,
        CASE WHEN $2 THEN r.body END AS result
 FROM executions AS e
-JOIN scripts AS s ON s.id = e.script_id
-JOIN script_versions AS v ON v.script_id = e.script_id AND v.version = e.version
-JOIN payloads AS i ON i.execution_id = e.id AND i.kind = 'input'
-LEFT JOIN payloads AS r ON r.execution_id = e.id AND r.kind = 'result'
+JOIN scripts AS s ON s.tenant_id = e.tenant_id AND s.id = e.script_id
+JOIN script_versions AS v
+  ON v.tenant_id = e.tenant_id AND v.script_id = e.script_id AND v.version = e.version
+JOIN payloads AS i ON i.tenant_id = e.tenant_id AND i.execution_id = e.id AND i.kind = 'input'
+LEFT JOIN payloads AS r
+       ON r.tenant_id = e.tenant_id AND r.execution_id = e.id AND r.kind = 'result'
 WHERE e.tenant_id = $1
 """
 

@@ -80,7 +80,7 @@ SELECT s.id, s.name, s.description, s.created_at, s.updated_at, s.archived_at,
 FROM scripts AS s
 CROSS JOIN LATERAL (
     SELECT * FROM script_versions AS v
-    WHERE v.script_id = s.id
+    WHERE v.tenant_id = s.tenant_id AND v.script_id = s.id
     ORDER BY v.version DESC
     LIMIT 1
 ) AS v
@@ -219,10 +219,11 @@ RESOLVE = """
 SELECT s.id AS script_id, s.archived_at, v.version,
        v.wall_ms, v.max_cpu_ms, v.memory_bytes, v.max_output_bytes
 FROM scripts AS s
-LEFT JOIN script_aliases AS a ON a.script_id = s.id AND a.alias = $5
+LEFT JOIN script_aliases AS a
+       ON a.tenant_id = s.tenant_id AND a.script_id = s.id AND a.alias = $5
 LEFT JOIN LATERAL (
     SELECT * FROM script_versions AS v
-    WHERE v.script_id = s.id
+    WHERE v.tenant_id = s.tenant_id AND v.script_id = s.id
       AND (v.version = coalesce($4, a.version) OR $5 = 'latest')
     ORDER BY v.version DESC
     LIMIT 1
@@ -249,9 +250,10 @@ async def resolve(conn: Connection, tenant: UUID, ref: ScriptRef) -> ResolvedVer
 
 
 PUT_ALIAS = """
-INSERT INTO script_aliases (script_id, alias, tenant_id, version)
+INSERT INTO script_aliases AS a (script_id, alias, tenant_id, version)
 VALUES ($1, $2, $3, $4)
 ON CONFLICT (script_id, alias) DO UPDATE SET version = EXCLUDED.version, updated_at = now()
+WHERE a.tenant_id = EXCLUDED.tenant_id
 RETURNING alias, version, updated_at
 """
 

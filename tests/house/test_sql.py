@@ -3,24 +3,31 @@
 import ast
 import importlib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
 import pytest
 
 from app.db import Pool
+from tests.house.tenancy import unpinned
 from tests.servers import ROOT
 
 # Uppercase and followed by more words: no English sentence begins so.
 _STATEMENT: Final = re.compile(r"\s*(SELECT|INSERT INTO|UPDATE|DELETE FROM|WITH)\s")
 _CONSTANT: Final = re.compile(r"[A-Z][A-Z0-9_]*")
 
-# Modules that serve all tenants at once, or none, and why they may.
+# Statements that serve all tenants at once, or none, and why they may; a module's name stands for
+# all of its own.
 _ACROSS_TENANTS: Final = {
     "app.executions.claims": "a worker names rows by id and fencing token, from its own claim",
-    "app.audit.store": "admins read of every tenant",
-    "app.keys.store": "whose a key is, is what its statements find out; admins manage all",
+    "app.audit.store.SELECT_ENTRY_PAGE": "admins read of every tenant",
+    "app.keys.store.SELECT_KEY": "admins manage the keys of every tenant",
+    "app.keys.store.SELECT_KEY_PAGE": "admins manage the keys of every tenant",
+    "app.keys.store.REVOKE_KEY": "admins manage the keys of every tenant",
+    "app.keys.store.SELECT_STORED_KEY": "whose a presented key is, is what it finds out",
+    "app.keys.store.SELECT_STATE": "whether there is any key at all",
+    "app.keys.store.TOUCH_KEYS": "the keys are those that were verified a moment ago",
 }
 
 
@@ -89,32 +96,107 @@ def test_sql_stands_in_constants_only() -> None:
     assert elsewhere == []
 
 
-async def test_a_statement_on_tenants_data_names_the_tenant(pool: Pool) -> None:
+async def test_every_statement_on_tenants_data_is_pinned_to_one(pool: Pool) -> None:
+    tables = await _tenants_tables(pool)
+
+    loose = {name: unpinned(text, tables) for name, text in STATEMENTS.items()}
+
+    assert {name: tables for name, tables in loose.items() if tables and not _reason(name)} == {}
+    # Each exception is in use.
+    needed = {name for name, tables in loose.items() if tables}
+    assert {each for each in _ACROSS_TENANTS if not any(map(_is_of(each), needed))} == set()
+
+
+async def test_every_table_is_a_tenant_s_or_known_to_be_nobody_s(pool: Pool) -> None:
+    rows = await pool.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+
+    # A new table without tenant_id would pass the test above by accident.
+    nobodys = {row["tablename"] for row in rows} - await _tenants_tables(pool)
+    assert nobodys == {"alembic_version", "access_generation", "tenants", "workers"}
+
+
+# What a query can get wrong, and what is right.
+_LOOSE: Final = (
+    "SELECT * FROM scripts WHERE id = $1",
+    "SELECT * FROM scripts WHERE id = $1 -- tenant_id = $2",
+    "SELECT *, 'tenant_id = $2' FROM scripts",
+    "SELECT * FROM scripts WHERE tenant_id = $1 OR id = $2",
+    "SELECT * FROM scripts WHERE NOT tenant_id = $1",
+    "SELECT * FROM scripts WHERE tenant_id <> $1",
+    "SELECT * FROM scripts WHERE tenant_id = tenant_id",
+    "SELECT * FROM scripts WHERE id = $1 AND $2 = $2",
+    "SELECT tenant_id = $1 FROM scripts",
+    "SELECT * FROM scripts AS s JOIN script_versions AS v ON v.script_id = s.id WHERE s.tenant_id = $1",
+    "SELECT * FROM scripts AS s LEFT JOIN script_versions AS v ON s.tenant_id = $1",
+    "SELECT * FROM scripts AS s, script_versions AS v WHERE s.tenant_id = v.tenant_id",
+    "SELECT * FROM scripts WHERE tenant_id = $1 AND id IN (SELECT script_id FROM script_versions)",
+    "SELECT id FROM scripts WHERE tenant_id = $1 UNION SELECT id FROM scripts",
+    "WITH x AS (SELECT * FROM scripts) SELECT * FROM x WHERE tenant_id = $1",
+    "SELECT (SELECT count(*) FROM scripts)",
+    "UPDATE scripts SET name = $1 WHERE id = $2",
+    "UPDATE scripts SET tenant_id = $1",
+    "UPDATE scripts AS s SET name = $1 FROM executions AS e WHERE e.script_id = s.id AND e.tenant_id = $2",
+    "DELETE FROM scripts WHERE id = $1",
+    "INSERT INTO scripts (id) VALUES ($1)",
+    "INSERT INTO scripts (id, tenant_id) SELECT $1, tenant_id FROM scripts",
+    "INSERT INTO scripts (id, tenant_id) VALUES ($1, $2), ($1, DEFAULT)",
+    (
+        "INSERT INTO scripts AS s (id, tenant_id) VALUES ($1, $2) "
+        "ON CONFLICT (id) DO UPDATE SET name = EXCLUDED.name"
+    ),
+    "MERGE INTO scripts USING scripts AS s ON true WHEN MATCHED THEN DELETE",
+    "TRUNCATE scripts",
+)
+_PINNED: Final = (
+    "SELECT * FROM scripts WHERE tenant_id = $1 AND (id = $2 OR name = $3)",
+    "SELECT * FROM scripts AS s WHERE $1::uuid = s.tenant_id",
+    (
+        "SELECT * FROM scripts AS s JOIN script_versions AS v ON v.tenant_id = s.tenant_id "
+        "WHERE s.tenant_id = $1"
+    ),
+    (
+        "SELECT * FROM scripts AS s LEFT JOIN script_versions AS v ON v.tenant_id = s.tenant_id "
+        "WHERE s.tenant_id = $1"
+    ),
+    (
+        "SELECT (SELECT count(*) FROM executions AS e WHERE e.tenant_id = s.tenant_id) "
+        "FROM scripts AS s WHERE s.tenant_id = $1"
+    ),
+    "WITH scripts AS (SELECT 1) SELECT * FROM scripts",
+    (
+        "WITH x AS (DELETE FROM scripts WHERE tenant_id = $1 RETURNING *) "
+        "SELECT * FROM executions AS e JOIN x ON x.tenant_id = e.tenant_id"
+    ),
+    "INSERT INTO scripts (id, tenant_id) SELECT id, tenant_id FROM scripts WHERE tenant_id = $1",
+    (
+        "INSERT INTO scripts AS s (id, tenant_id) VALUES ($1, $2) "
+        "ON CONFLICT (id) DO UPDATE SET name = $3 WHERE s.tenant_id = EXCLUDED.tenant_id"
+    ),
+    "SELECT * FROM workers",
+)
+
+
+@pytest.mark.parametrize("sql", _LOOSE)
+async def test_a_query_that_forgets_its_tenant_is_refused(pool: Pool, sql: str) -> None:
+    assert unpinned(sql, await _tenants_tables(pool)) != []
+
+
+@pytest.mark.parametrize("sql", _PINNED)
+async def test_a_query_that_is_pinned_to_its_tenant_is_taken(pool: Pool, sql: str) -> None:
+    assert unpinned(sql, await _tenants_tables(pool)) == []
+
+
+async def _tenants_tables(pool: Pool) -> set[str]:
     rows = await pool.fetch(
         "SELECT table_name FROM information_schema.columns "
         "WHERE table_schema = 'public' AND column_name = 'tenant_id'"
     )
-    tables = "|".join(row["table_name"] for row in rows)
-    on_tenants_data = re.compile(rf"\b(FROM|JOIN|INTO|UPDATE)\s+({tables})\b")
-
-    mixed = {
-        name
-        for name, text in STATEMENTS.items()
-        if on_tenants_data.search(text) and not _names_the_tenant(text)
-    }
-
-    assert tables
-    assert {name for name in mixed if name.rpartition(".")[0] not in _ACROSS_TENANTS} == set()
+    return {row["table_name"] for row in rows}
 
 
-def test_every_exception_is_in_use() -> None:
-    modules = {name.rpartition(".")[0] for name in STATEMENTS}
-
-    assert set(_ACROSS_TENANTS) <= modules
+def _reason(name: str) -> str:
+    return next((why for each, why in _ACROSS_TENANTS.items() if _is_of(each)(name)), "")
 
 
-def _names_the_tenant(text: str) -> bool:
-    # An INSERT gives its rows a tenant; everything else must ask for one.
-    if "INSERT INTO" in text:
-        return "tenant_id" in text
-    return re.search(r"\btenant_id = \$\d", text) is not None
+def _is_of(exception: str) -> Callable[[str], bool]:
+    return lambda name: name == exception or name.startswith(f"{exception}.")
