@@ -53,6 +53,12 @@
   ];
   for (const name of GONE) deleteProperty(globalThis, name);
 
+  // Bundled libraries look for the global object by this name, as in a worker; lodash would
+  // ask `Function` for it next, which has code from strings.
+  defineProperty(globalThis, "self", {
+    __proto__: null, value: globalThis, writable: true, enumerable: false, configurable: true,
+  });
+
   // A property keeps its attributes: only its value, or its getter, is another.
   const replace = (object, name, value, part = "value") => {
     const descriptor = getOwnPropertyDescriptor(object, name);
