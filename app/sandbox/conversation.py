@@ -283,9 +283,7 @@ class _Conversation:
         self._started_at = monotonic()
         self._set_clock(self._limits.wall_ms / 1_000 + DEADLINE_GRACE_S, "deadline")
         if self._limits.cpu_ms is not None:
-            self._cell.cpu_ceiling_ns = (
-                self._cell.meter.cpu_ns() + self._limits.cpu_ms * 1_000_000
-            )
+            self._cell.cpu_ceiling_ns = self._cell.meter.cpu_ns() + self._limits.cpu_ms * 1_000_000
         # Beside the run's own memory: two copies of the payload, until V8 has read it.
         self._cell.memory_ceiling_bytes = (
             self._base_bytes
