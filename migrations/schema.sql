@@ -8,6 +8,143 @@ CREATE FUNCTION count_access_change() RETURNS trigger
     END
     $$;
 
+CREATE FUNCTION count_bytes() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+    BEGIN
+        IF TG_OP = 'INSERT' THEN
+            INSERT INTO tenant_usage AS u (tenant_id, shard, day, stored_bytes, day_bytes)
+            SELECT tenant_id, usage_shard(), utc_today(), sum(size_bytes),
+                   coalesce(sum(size_bytes) FILTER (WHERE kind = 'input'), 0)
+            FROM added
+            GROUP BY tenant_id ORDER BY tenant_id
+            ON CONFLICT (tenant_id, shard) DO UPDATE
+            SET stored_bytes = u.stored_bytes + excluded.stored_bytes,
+                day_bytes = CASE WHEN u.day < excluded.day THEN 0 ELSE u.day_bytes END
+                            + excluded.day_bytes,
+                day = greatest(u.day, excluded.day);
+        ELSIF TG_OP = 'DELETE' THEN
+            INSERT INTO tenant_usage AS u (tenant_id, shard, day, stored_bytes)
+            SELECT tenant_id, usage_shard(), utc_today(), -sum(size_bytes)
+            FROM removed
+            GROUP BY tenant_id ORDER BY tenant_id
+            ON CONFLICT (tenant_id, shard) DO UPDATE
+            SET stored_bytes = u.stored_bytes + excluded.stored_bytes;
+        ELSE
+            INSERT INTO tenant_usage AS u (tenant_id, shard, day, stored_bytes)
+            SELECT tenant_id, usage_shard(), utc_today(), sum(change)
+            FROM (SELECT tenant_id, size_bytes AS change FROM added
+                  UNION ALL
+                  SELECT tenant_id, -size_bytes FROM removed) AS changes
+            GROUP BY tenant_id HAVING sum(change) <> 0 ORDER BY tenant_id
+            ON CONFLICT (tenant_id, shard) DO UPDATE
+            SET stored_bytes = u.stored_bytes + excluded.stored_bytes;
+        END IF;
+        RETURN NULL;
+    END
+    $$;
+
+CREATE FUNCTION count_queued() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+    BEGIN
+        IF TG_OP = 'INSERT' THEN
+            INSERT INTO tenant_usage AS u (tenant_id, shard, day, queued)
+            SELECT tenant_id, usage_shard(), utc_today(), count(*)
+            FROM added
+            WHERE status = 'queued'
+            GROUP BY tenant_id ORDER BY tenant_id
+            ON CONFLICT (tenant_id, shard) DO UPDATE SET queued = u.queued + excluded.queued;
+        ELSIF TG_OP = 'DELETE' THEN
+            INSERT INTO tenant_usage AS u (tenant_id, shard, day, queued)
+            SELECT tenant_id, usage_shard(), utc_today(), -count(*)
+            FROM removed
+            WHERE status = 'queued'
+            GROUP BY tenant_id ORDER BY tenant_id
+            ON CONFLICT (tenant_id, shard) DO UPDATE SET queued = u.queued + excluded.queued;
+        ELSE
+            INSERT INTO tenant_usage AS u (tenant_id, shard, day, queued)
+            SELECT tenant_id, usage_shard(), utc_today(), sum(change)
+            FROM (SELECT tenant_id, 1 AS change FROM added WHERE status = 'queued'
+                  UNION ALL
+                  SELECT tenant_id, -1 FROM removed WHERE status = 'queued') AS changes
+            GROUP BY tenant_id HAVING sum(change) <> 0 ORDER BY tenant_id
+            ON CONFLICT (tenant_id, shard) DO UPDATE SET queued = u.queued + excluded.queued;
+        END IF;
+        RETURN NULL;
+    END
+    $$;
+
+CREATE FUNCTION quota_against_execution(tenant uuid, size_bytes bigint, max_queued bigint, max_stored_bytes bigint, max_bytes_per_day bigint) RETURNS TABLE(quota text, cap bigint, used bigint)
+    LANGUAGE plpgsql
+    AS $$
+    DECLARE
+        others   CONSTANT bigint := current_setting('max_connections')::bigint;
+        small    CONSTANT bigint := 1048576;
+        alone    boolean;
+        is_near  boolean;
+        queued   bigint;
+        stored   bigint;
+        of_today bigint;
+    BEGIN
+        IF num_nonnulls(max_queued, max_stored_bytes, max_bytes_per_day) = 0 THEN
+            RETURN;
+        END IF;
+        FOR attempt IN 1..2 LOOP
+            IF attempt = 2 THEN
+                IF alone THEN
+                    PERFORM pg_advisory_xact_lock(hashtextextended(tenant::text, 1));
+                ELSE
+                    PERFORM pg_advisory_xact_lock_shared(hashtextextended(tenant::text, 1));
+                END IF;
+            END IF;
+            SELECT coalesce(sum(u.queued), 0), coalesce(sum(u.stored_bytes), 0),
+                   coalesce(sum(u.day_bytes) FILTER (WHERE u.day = utc_today()), 0)
+            INTO queued, stored, of_today
+            FROM tenant_usage AS u
+            WHERE u.tenant_id = tenant;
+            is_near := coalesce(queued + others > max_queued, false)
+                OR coalesce(stored + others * small > max_stored_bytes, false)
+                OR coalesce(of_today + others * small > max_bytes_per_day, false);
+            IF attempt = 1 THEN
+                alone := is_near OR (size_bytes > small
+                    AND num_nonnulls(max_stored_bytes, max_bytes_per_day) > 0);
+            END IF;
+        END LOOP;
+        IF is_near AND NOT alone THEN
+            -- It came near while this waited; a shared lock cannot become the only one.
+            RAISE EXCEPTION 'a quota came near' USING ERRCODE = 'serialization_failure';
+        END IF;
+        RETURN QUERY
+        SELECT q.quota, q.cap, q.used
+        FROM (VALUES ('queued', max_queued, queued, 1),
+                     ('stored-bytes', max_stored_bytes, stored, size_bytes),
+                     ('bytes-per-day', max_bytes_per_day, of_today, size_bytes))
+             AS q (quota, cap, used, more)
+        WHERE q.used + q.more > q.cap
+        LIMIT 1;
+    END
+    $$;
+
+CREATE FUNCTION quota_against_upload(tenant uuid, more_scripts bigint, max_scripts bigint, max_versions bigint) RETURNS TABLE(quota text, cap bigint, used bigint)
+    LANGUAGE plpgsql
+    AS $$
+    BEGIN
+        PERFORM pg_advisory_xact_lock(hashtextextended(tenant::text, 2));
+        RETURN QUERY
+        SELECT q.quota, q.cap, q.used
+        FROM (VALUES ('scripts', max_scripts, more_scripts,
+                      (SELECT count(*) FROM scripts AS s
+                       WHERE s.tenant_id = tenant AND max_scripts IS NOT NULL)),
+                     ('versions', max_versions, 1,
+                      (SELECT count(*) FROM script_versions AS v
+                       WHERE v.tenant_id = tenant AND max_versions IS NOT NULL)))
+             AS q (quota, cap, more, used)
+        WHERE q.more > 0 AND q.used + q.more > q.cap
+        LIMIT 1;
+    END
+    $$;
+
 CREATE FUNCTION refuse_audit_change() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -22,6 +159,43 @@ CREATE FUNCTION refuse_version_change() RETURNS trigger
     BEGIN
         RAISE EXCEPTION 'a script version is immutable' USING ERRCODE = 'restrict_violation';
     END
+    $$;
+
+CREATE FUNCTION room_to_run(default_max_running bigint) RETURNS TABLE(tenant_id uuid, room bigint)
+    LANGUAGE plpgsql
+    AS $$
+    DECLARE
+        capped record;
+    BEGIN
+        FOR capped IN
+            SELECT t.id, coalesce(t.max_running, default_max_running) AS cap
+            FROM tenants AS t
+            WHERE t.suspended_at IS NULL
+              AND coalesce(t.max_running, default_max_running) IS NOT NULL
+              AND EXISTS (SELECT FROM executions AS e
+                          WHERE e.tenant_id = t.id AND e.status = 'queued')
+            ORDER BY t.id
+        LOOP
+            PERFORM pg_advisory_xact_lock(hashtextextended(capped.id::text, 3));
+            tenant_id := capped.id;
+            room := greatest(0, capped.cap - (SELECT count(*) FROM executions AS e
+                                              WHERE e.tenant_id = capped.id
+                                                AND e.status = 'running'));
+            RETURN NEXT;
+        END LOOP;
+    END
+    $$;
+
+CREATE FUNCTION usage_shard() RETURNS smallint
+    LANGUAGE sql STABLE
+    AS $$
+        SELECT (pg_backend_pid() % 32)::smallint
+    $$;
+
+CREATE FUNCTION utc_today() RETURNS date
+    LANGUAGE sql STABLE
+    AS $$
+        SELECT (now() AT TIME ZONE 'UTC')::date
     $$;
 
 CREATE TABLE access_generation (
@@ -125,6 +299,13 @@ CREATE TABLE payloads (
 );
 ALTER TABLE ONLY payloads ALTER COLUMN body SET STORAGE EXTERNAL;
 
+CREATE UNLOGGED TABLE request_counts (
+    tenant_id uuid NOT NULL,
+    process_id uuid NOT NULL,
+    requests bigint NOT NULL,
+    seen_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+
 CREATE TABLE script_aliases (
     script_id uuid NOT NULL,
     alias text NOT NULL,
@@ -161,6 +342,16 @@ CREATE TABLE scripts (
     archived_at timestamp with time zone,
     CONSTRAINT scripts_name_check CHECK ((name ~ '^[a-z0-9][a-z0-9._-]{0,62}$'::text))
 );
+
+CREATE TABLE tenant_usage (
+    tenant_id uuid NOT NULL,
+    shard smallint NOT NULL,
+    queued bigint DEFAULT 0 NOT NULL,
+    stored_bytes bigint DEFAULT 0 NOT NULL,
+    day date NOT NULL,
+    day_bytes bigint DEFAULT 0 NOT NULL
+)
+WITH (fillfactor='20');
 
 CREATE TABLE tenants (
     id uuid NOT NULL,
@@ -214,6 +405,9 @@ ALTER TABLE ONLY executions
 ALTER TABLE ONLY payloads
     ADD CONSTRAINT payloads_pkey PRIMARY KEY (execution_id, kind);
 
+ALTER TABLE ONLY request_counts
+    ADD CONSTRAINT request_counts_pkey PRIMARY KEY (tenant_id, process_id);
+
 ALTER TABLE ONLY script_aliases
     ADD CONSTRAINT script_aliases_pkey PRIMARY KEY (script_id, alias);
 
@@ -225,6 +419,9 @@ ALTER TABLE ONLY scripts
 
 ALTER TABLE ONLY scripts
     ADD CONSTRAINT scripts_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY tenant_usage
+    ADD CONSTRAINT tenant_usage_pkey PRIMARY KEY (tenant_id, shard);
 
 ALTER TABLE ONLY tenants
     ADD CONSTRAINT tenants_name_key UNIQUE (name);
@@ -253,11 +450,25 @@ CREATE INDEX executions_script_idx ON executions USING btree (tenant_id, script_
 
 CREATE INDEX executions_status_idx ON executions USING btree (tenant_id, status, id DESC);
 
+CREATE INDEX script_versions_tenant_idx ON script_versions USING btree (tenant_id);
+
 CREATE INDEX scripts_page_idx ON scripts USING btree (tenant_id, id DESC);
 
 CREATE TRIGGER api_keys_change_access AFTER INSERT OR DELETE OR UPDATE OF tenant_id, secret_sha256, scopes, expires_at, revoked_at ON api_keys FOR EACH STATEMENT EXECUTE FUNCTION count_access_change();
 
 CREATE TRIGGER audit_log_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON audit_log FOR EACH STATEMENT EXECUTE FUNCTION refuse_audit_change();
+
+CREATE TRIGGER executions_delete_counts AFTER DELETE ON executions REFERENCING OLD TABLE AS removed FOR EACH STATEMENT EXECUTE FUNCTION count_queued();
+
+CREATE TRIGGER executions_insert_counts AFTER INSERT ON executions REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION count_queued();
+
+CREATE TRIGGER executions_update_counts AFTER UPDATE ON executions REFERENCING OLD TABLE AS removed NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION count_queued();
+
+CREATE TRIGGER payloads_delete_counts AFTER DELETE ON payloads REFERENCING OLD TABLE AS removed FOR EACH STATEMENT EXECUTE FUNCTION count_bytes();
+
+CREATE TRIGGER payloads_insert_counts AFTER INSERT ON payloads REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION count_bytes();
+
+CREATE TRIGGER payloads_update_counts AFTER UPDATE ON payloads REFERENCING OLD TABLE AS removed NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION count_bytes();
 
 CREATE TRIGGER script_versions_are_immutable BEFORE UPDATE ON script_versions FOR EACH ROW EXECUTE FUNCTION refuse_version_change();
 
@@ -298,3 +509,6 @@ ALTER TABLE ONLY script_versions
 
 ALTER TABLE ONLY scripts
     ADD CONSTRAINT scripts_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);
+
+ALTER TABLE ONLY tenant_usage
+    ADD CONSTRAINT tenant_usage_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);
