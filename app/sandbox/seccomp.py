@@ -127,6 +127,8 @@ ARM64: Final = Architecture(
     },
 )  # fmt: skip
 
+# Found out here, once for all cells of a zygote.
+_MACHINE: Final = platform.machine()
 _ARCHITECTURES: Final = {"x86_64": X86_64, "aarch64": ARM64}
 
 # Of BPF: load a word of `struct seccomp_data`, mask it, compare, return.
@@ -157,11 +159,10 @@ def install(*, status_fd: int) -> dict[str, str]:
     No new privileges must be set. What is in force is measured: a call that must now fail,
     and what the kernel says in `/proc/self/status`, open as `status_fd`.
     """
-    machine = platform.machine()
-    architecture = _ARCHITECTURES.get(machine)
+    architecture = _ARCHITECTURES.get(_MACHINE)
     if architecture is None:
-        return {"seccomp": f"off: no list of calls for {machine}"}
-    state = _load(assemble(architecture, own_pid=os.getpid()), _NUMBER_OF_SECCOMP[machine])
+        return {"seccomp": f"off: no list of calls for {_MACHINE}"}
+    state = _load(assemble(architecture, own_pid=os.getpid()), _NUMBER_OF_SECCOMP[_MACHINE])
     if state == "on" and not _in_force(status_fd):
         state = "off: loaded, and not in force"
     tested = "on" if architecture.tested else f"off: the list for {architecture.name} is untested"
