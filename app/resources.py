@@ -81,6 +81,7 @@ def _sandbox_of(settings: Settings, *, cells: int, max_waiting: int | None) -> P
 
 def _require_seccomp(sandbox: SandboxPool, settings: Settings) -> None:
     """Refuse cells that may make any system call, as a first cell has measured it."""
+    log.info("sandbox.opened", v8_version=sandbox.v8_version, lockdown=sandbox.lockdown)
     state = sandbox.lockdown.get("seccomp", "off")
     if state == "on":
         return

@@ -57,13 +57,7 @@ async def work(settings: Settings) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, dispatcher.stop)
-        log.info(
-            "worker.started",
-            id=str(dispatcher.id),
-            slots=slots,
-            v8_version=resources.sandbox.v8_version,
-            lockdown=resources.sandbox.lockdown,
-        )
+        log.info("worker.started", id=str(dispatcher.id), slots=slots)
         bell = asyncio.create_task(answer_bell(settings, dispatcher))
         try:
             await dispatcher.run_until_stopped()

@@ -5,7 +5,6 @@ import ctypes
 import json
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -52,11 +51,23 @@ async def test_a_setting_in_so_many_words_starts_it_with_a_warning(stopped_syste
         CRIVO_SANDBOX_WITHOUT_SECCOMP="true",
         DATABASE_URL="postgresql://nobody@127.0.0.1:1/none",
     )
-    warning: dict[str, Any] = json.loads(stderr.splitlines()[0])
+    opened, warning = (json.loads(line) for line in stderr.splitlines()[:2])
+    assert opened["lockdown"]["seccomp"] == "off: Function not implemented"
     assert warning["event"] == "sandbox.without_seccomp"
     assert warning["level"] == "warning"
     assert warning["seccomp"] == "off: Function not implemented"
     assert "not filtered" not in stderr.splitlines()[-1]
+
+
+def test_readiness_and_the_logs_say_what_is_in_force(system: System) -> None:
+    ready = system.client.get("/health/ready").json()
+    reported = [ready["lockdown"], ready["workers"][0]["lockdown"]]
+    for module in ("app.main", "app.worker"):
+        lines = (system.folder / f"{module}-0.log").read_text().splitlines()
+        events = [json.loads(line) for line in lines if line.startswith("{")]
+        reported += [event["lockdown"] for event in events if event["event"] == "sandbox.opened"]
+    assert len(reported) == 4
+    assert all(lockdown["seccomp"] == "on" for lockdown in reported)
 
 
 async def test_the_kernel_confirms_the_filter_on_every_thread_of_a_cell() -> None:
