@@ -54,6 +54,7 @@ async def open_resources(
         # The sandbox first: its zygote must be started before there is anything to inherit.
         config = _sandbox_of(settings, cells=cells, max_waiting=max_waiting)
         sandbox = await stack.enter_async_context(open_sandbox(config))
+        log.info("sandbox.opened", v8_version=sandbox.v8_version, lockdown=sandbox.lockdown)
         _require_seccomp(sandbox, settings)
         reader = await stack.enter_async_context(open_reader())
         pool = await stack.enter_async_context(open_pool(settings))
@@ -81,7 +82,6 @@ def _sandbox_of(settings: Settings, *, cells: int, max_waiting: int | None) -> P
 
 def _require_seccomp(sandbox: SandboxPool, settings: Settings) -> None:
     """Refuse cells that may make any system call, as a first cell has measured it."""
-    log.info("sandbox.opened", v8_version=sandbox.v8_version, lockdown=sandbox.lockdown)
     state = sandbox.lockdown.get("seccomp", "off")
     if state == "on":
         return
