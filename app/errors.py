@@ -14,7 +14,7 @@ class Problem(CrivoError):
     A subclass is one problem type: its HTTP `status`, its stable `code` (the `type` of the
     document is `urn:crivo:problem:<code>`) and its `title`. An instance adds the `detail`
     of this occurrence, `errors` where one request can be wrong in several places, `warnings`
-    beside them, and `headers` that go with the answer.
+    beside them, `members` that only its type has, and `headers` that go with the answer.
     """
 
     status: ClassVar[int] = 500
@@ -27,6 +27,7 @@ class Problem(CrivoError):
         *,
         errors: Sequence[Mapping[str, object]] = (),
         warnings: Sequence[Mapping[str, object]] = (),
+        members: Mapping[str, object] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
         """Take the detail of this occurrence."""
@@ -34,6 +35,7 @@ class Problem(CrivoError):
         self.detail = detail
         self.errors = tuple(errors)
         self.warnings = tuple(warnings)
+        self.members = dict(members or {})
         self.headers = dict(headers or {})
 
 

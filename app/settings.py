@@ -186,6 +186,61 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             le=MAX_PAYLOAD_BYTES,
         ),
     ] = MAX_PAYLOAD_BYTES
+    default_max_queued: Annotated[
+        int,
+        Meta(description="executions that a tenant may have queued; 0: no quota", ge=0),
+    ] = 100_000
+    default_max_running: Annotated[
+        int,
+        Meta(description="executions of one tenant that run at once; 0: no quota", ge=0),
+    ] = 0
+    default_max_stored_bytes: Annotated[
+        int,
+        Meta(
+            description="bytes of inputs, results and logs that a tenant may have stored; "
+            "0: no quota",
+            ge=0,
+        ),
+    ] = 0
+    default_max_bytes_per_day: Annotated[
+        int,
+        Meta(
+            description="bytes of inputs that a tenant may submit on one day (UTC); 0: no quota",
+            ge=0,
+        ),
+    ] = 0
+    default_max_scripts: Annotated[
+        int,
+        Meta(description="scripts that a tenant may have, archived ones too; 0: no quota", ge=0),
+    ] = 10_000
+    default_max_versions: Annotated[
+        int,
+        Meta(description="versions of all scripts that a tenant may have; 0: no quota", ge=0),
+    ] = 100_000
+    default_max_requests_per_second: Annotated[
+        int,
+        Meta(description="requests that a tenant may make in a second; 0: no quota", ge=0),
+    ] = 0
+    cors_origins: Annotated[
+        str,
+        Meta(
+            description="origins whose pages may use the API from a browser, exactly as browsers "
+            "write them, with commas between: `https://app.example`; empty: none"
+        ),
+    ] = ""
+    max_connections: Annotated[
+        int,
+        Meta(description="connections that one API process holds at once", ge=1, le=100_000),
+    ] = 1_000
+    client_seconds: Annotated[
+        int,
+        Meta(
+            description="how long a client may take for a request's head, and for every 4 KiB of "
+            "its body or of an answer, before its connection is closed",
+            ge=1,
+            le=3_600,
+        ),
+    ] = 20
 
 
 _SCHEMES: Final = {

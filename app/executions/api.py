@@ -20,7 +20,7 @@ from app.executions.model import (
     Submission,
 )
 from app.executions.payloads import open_payload
-from app.http.access import Scope, needs
+from app.http.access import Caller, Scope, needs
 from app.http.bodies import (
     AnyRequest,
     UnsupportedMediaType,
@@ -51,7 +51,7 @@ _NO_LOGS = b'{"lines":[],"lines_dropped":0}'
     **needs(Scope.WRITE_EXECUTIONS),
 )
 async def submit_envelope(
-    request: AnyRequest, resources: Resources, tenant: UUID
+    request: AnyRequest, resources: Resources, who: Caller
 ) -> Response[Queued]:
     """Run a script, with the data in an envelope.
 
@@ -63,7 +63,7 @@ async def submit_envelope(
     submission = Submission(limits=envelope.limits, seed=envelope.seed, labels=envelope.labels)
     execution_id = await service.submit(
         resources,
-        tenant,
+        who,
         parse_ref(envelope.script),
         submission,
         data=_once(bytes(envelope.data)),
@@ -79,7 +79,7 @@ async def submit_envelope(
     **needs(Scope.WRITE_EXECUTIONS),
 )
 async def submit_raw(
-    script: str, request: AnyRequest, resources: Resources, tenant: UUID
+    script: str, request: AnyRequest, resources: Resources, who: Caller
 ) -> Response[Queued]:
     """Run a script, with the data as the body.
 
@@ -94,7 +94,7 @@ async def submit_raw(
         )
     execution_id = await service.submit(
         resources,
-        tenant,
+        who,
         parse_ref(script),
         _submission_of(request),
         data=stream_body(request, max_bytes=resources.settings.max_input_bytes),

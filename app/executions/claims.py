@@ -15,16 +15,35 @@ from app.db import Connection, into
 from app.executions.model import Claim, Finish, Limits, StoredPayload
 
 # SKIP LOCKED: workers that claim at the same moment take different rows without waiting.
-# What a suspended tenant has queued waits until it is resumed.
+# What a suspended tenant has queued waits until it is resumed. Tenants with a cap on what runs
+# give as many as it leaves room for, which stays true until the claim is committed; what is over
+# `most` is put back by not being updated.
 CLAIM = """
-WITH next AS (
+WITH capped AS MATERIALIZED (SELECT tenant_id, room FROM room_to_run($4)),
+free AS (
     SELECT id
     FROM executions
     WHERE status = 'queued'
       AND tenant_id <> ALL (ARRAY(SELECT id FROM tenants WHERE suspended_at IS NOT NULL))
+      AND tenant_id <> ALL (ARRAY(SELECT tenant_id FROM capped))
     ORDER BY id
     FOR UPDATE SKIP LOCKED
     LIMIT $2
+),
+bound AS (
+    SELECT waiting.id
+    FROM capped
+    CROSS JOIN LATERAL (
+        SELECT id
+        FROM executions
+        WHERE status = 'queued' AND tenant_id = capped.tenant_id
+        ORDER BY id
+        FOR UPDATE SKIP LOCKED
+        LIMIT least(capped.room, $2)
+    ) AS waiting
+),
+next AS (
+    SELECT id FROM free UNION ALL SELECT id FROM bound ORDER BY id LIMIT $2
 ),
 claimed AS (
     UPDATE executions AS e
@@ -48,9 +67,20 @@ ORDER BY c.id
 """
 
 
-async def claim(conn: Connection, worker: UUID, *, most: int, lease_seconds: float) -> list[Claim]:
-    """Take up to `most` queued executions, oldest first, each with a new fencing token."""
-    return [_claim(row) for row in await conn.fetch(CLAIM, worker, most, lease_seconds)]
+async def claim(
+    conn: Connection,
+    worker: UUID,
+    *,
+    most: int,
+    lease_seconds: float,
+    default_max_running: int | None = None,
+) -> list[Claim]:
+    """Take up to `most` queued executions, oldest first, each with a new fencing token.
+
+    A tenant never runs more than its cap, or than `default_max_running` where it has none.
+    """
+    rows = await conn.fetch(CLAIM, worker, most, lease_seconds, default_max_running)
+    return [_claim(row) for row in rows]
 
 
 RENEW = """

@@ -86,7 +86,11 @@ class Dispatcher:
             return
         async with self._resources.pool.acquire() as conn:
             claimed = await claims.claim(
-                conn, self.id, most=free, lease_seconds=self._lease_seconds
+                conn,
+                self.id,
+                most=free,
+                lease_seconds=self._lease_seconds,
+                default_max_running=self._resources.settings.default_max_running or None,
             )
         for held in claimed:
             self._running[held.id] = (held, tasks.create_task(self._execute(held)))

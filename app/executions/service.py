@@ -22,7 +22,9 @@ from app.executions.model import (
     Submission,
 )
 from app.executions.payloads import PayloadWriter
+from app.http.access import Caller
 from app.http.paging import Page, decode_cursor, page_of
+from app.http.quotas import caps_in_force
 from app.resources import Resources
 from app.scripts import service as scripts
 from app.scripts.model import MAX_SEED, LimitChoice, ResolvedVersion, ScriptRef, parse_ref
@@ -34,7 +36,7 @@ RETRY_AFTER = {"Retry-After": "1"}
 
 async def submit(
     resources: Resources,
-    tenant: UUID,
+    who: Caller,
     ref: ScriptRef,
     submission: Submission,
     *,
@@ -44,8 +46,9 @@ async def submit(
 
     The reference is resolved first: a script that is not there costs no upload. Once this
     returns, the execution is committed. Raises ScriptNotFound, VersionNotFound,
-    ScriptArchived, InvalidRequest, and what `data` raises.
+    ScriptArchived, InvalidRequest, QuotaExceeded, and what `data` raises.
     """
+    tenant = who.tenant
     scripts.require_limits(resources.settings, submission.limits)
     async with resources.pool.acquire() as conn:
         version = await scripts.resolve(conn, tenant, ref)
@@ -69,6 +72,7 @@ async def submit(
                 seed=_seed(submission),
                 labels=submission.labels,
                 payload=payload,
+                caps=caps_in_force(resources.settings, who.caps),
             )
     except UNAVAILABLE:
         # It may have been committed before the connection broke: then its input is needed.

@@ -18,11 +18,17 @@ from app.executions.model import (
     Status,
     StoredPayload,
 )
+from app.http.access import Caps
+from app.http.quotas import QuotaExceeded
 
-# One statement, so one transaction and one round trip: the execution and its input, or neither.
-# The acceptance time is read once; the script's clock is the same moment.
+# One statement, so one transaction and one round trip: the execution and its input, or neither,
+# and the quota that stands against them. The acceptance time is read once; the script's clock is
+# the same moment.
 INSERT_EXECUTION = """
 WITH moment AS MATERIALIZED (SELECT clock_timestamp() AS now),
+refusal AS MATERIALIZED (
+    SELECT quota, cap, used FROM quota_against_execution($2, $12, $15, $16, $17)
+),
 accepted AS (
     INSERT INTO executions
            (id, tenant_id, script_id, version, labels,
@@ -30,10 +36,14 @@ accepted AS (
     SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10,
            moment.now, floor(extract(epoch FROM moment.now) * 1000)
     FROM moment
+    WHERE NOT EXISTS (SELECT FROM refusal)
     RETURNING id
+),
+stored AS (
+    INSERT INTO payloads (execution_id, kind, tenant_id, sha256, size_bytes, body, blob_key)
+    SELECT id, 'input', $2, $11, $12, $13, $14 FROM accepted
 )
-INSERT INTO payloads (execution_id, kind, tenant_id, sha256, size_bytes, body, blob_key)
-SELECT id, 'input', $2, $11, $12, $13, $14 FROM accepted
+SELECT quota, cap, used FROM refusal
 """
 
 
@@ -48,9 +58,11 @@ async def insert_execution(  # noqa: PLR0913 - one parameter a column
     seed: int,
     labels: dict[str, str],
     payload: StoredPayload,
+    caps: Caps,
 ) -> None:
-    """Accept an execution: it is queued once this returns."""
-    await conn.execute(
+    """Accept an execution: it is queued once this returns. Raises QuotaExceeded."""
+    refusal = await _fetch_row(
+        conn,
         INSERT_EXECUTION,
         execution_id,
         tenant,
@@ -66,7 +78,12 @@ async def insert_execution(  # noqa: PLR0913 - one parameter a column
         payload.size_bytes,
         payload.body,
         payload.blob_key,
+        caps.max_queued,
+        caps.max_stored_bytes,
+        caps.max_bytes_per_day,
     )
+    if refusal is not None:
+        raise QuotaExceeded(refusal["quota"], limit=refusal["cap"], used=refusal["used"])
 
 
 # A UUIDv7 begins with 48 bits of ms since 1970.
@@ -166,6 +183,16 @@ async def select_payload(
     return optional_into(
         StoredPayload, await conn.fetchrow(SELECT_PAYLOAD, tenant, execution_id, kind)
     )
+
+
+async def _fetch_row(conn: Connection, statement: str, *values: object) -> asyncpg.Record | None:
+    while True:
+        try:
+            return await conn.fetchrow(statement, *values)
+        except asyncpg.SerializationError:
+            # The tenant came near a quota just then. Nothing was done, and the next time it is
+            # counted exactly.
+            continue
 
 
 def _id_range(wanted: ExecutionFilter) -> tuple[UUID, UUID]:

@@ -28,7 +28,7 @@ def document(problem: Problem) -> dict[str, object]:
         members["errors"] = problem.errors
     if problem.warnings:
         members["warnings"] = problem.warnings
-    return members
+    return members | problem.members
 
 
 def render_problem(_: Request[Any, Any, Any], problem: Problem) -> Response[bytes]:

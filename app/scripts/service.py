@@ -16,6 +16,7 @@ from app.errors import InvalidRequest
 from app.http.access import Caller
 from app.http.bodies import invalid
 from app.http.paging import Page, decode_cursor, page_of
+from app.http.quotas import caps_in_force
 from app.resources import Resources
 from app.scripts import store
 from app.scripts.model import (
@@ -46,14 +47,16 @@ from app.settings import Settings
 async def create(resources: Resources, who: Caller, request: CreateScript) -> CreatedScript:
     """Check the source, then store the script with its version 1.
 
-    Raises InvalidRequest, SourceTooLarge, InvalidScript, CheckBusy, NameTaken.
+    Raises InvalidRequest, SourceTooLarge, InvalidScript, CheckBusy, NameTaken, QuotaExceeded.
     """
     _require_name(request.name)
     require_limits(resources.settings, request.limits)
     tenant = who.tenant
     checked = await validate(resources, tenant=str(tenant), source=request.source)
     script_id = uuid.uuid7()
+    caps = caps_in_force(resources.settings, who.caps)
     async with resources.pool.acquire() as conn, conn.transaction():
+        await store.require_quota(conn, tenant, caps, scripts=1)
         await store.insert_script(
             conn, tenant, script_id, name=request.name, description=request.description
         )
@@ -86,6 +89,8 @@ async def add_version(
         if known is not None:
             version = await _version(conn, tenant, script_id, known)
             return AddedVersion(**_members(version), warnings=checked.warnings), False
+        caps = caps_in_force(resources.settings, who.caps)
+        await store.require_quota(conn, tenant, caps, scripts=0)
         number = await store.insert_version(
             conn, tenant, script_id, source=source, limits=request.limits, note=request.note
         )

@@ -6,6 +6,8 @@ import asyncpg
 import msgspec
 
 from app.db import Connection, into
+from app.http.access import Caps
+from app.http.quotas import QuotaExceeded
 from app.scripts.model import (
     Alias,
     LimitChoice,
@@ -15,6 +17,25 @@ from app.scripts.model import (
     ScriptRef,
     Version,
 )
+
+QUOTA_AGAINST_UPLOAD = """
+SELECT quota, cap, used FROM quota_against_upload($1, $2, $3, $4)
+"""
+
+
+async def require_quota(conn: Connection, tenant: UUID, caps: Caps, *, scripts: int) -> None:
+    """Refuse so many more scripts and one more version than the tenant may have.
+
+    Others who upload for the tenant wait until the transaction ends. Raises QuotaExceeded.
+    """
+    if caps.max_scripts is None and caps.max_versions is None:
+        return
+    row = await conn.fetchrow(
+        QUOTA_AGAINST_UPLOAD, tenant, scripts, caps.max_scripts, caps.max_versions
+    )
+    if row is not None:
+        raise QuotaExceeded(row["quota"], limit=row["cap"], used=row["used"])
+
 
 INSERT_SCRIPT = """
 INSERT INTO scripts (id, tenant_id, name, description)

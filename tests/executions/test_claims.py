@@ -12,6 +12,7 @@ from app.executions import claims, store
 from app.executions.model import Claim, Finish, Limits, PayloadKind, Status
 from app.executions.payloads import stored_inline
 from app.failures import ErrorKind
+from app.http.access import Caps
 from app.scripts import store as scripts
 from app.scripts.model import LimitChoice
 from app.tenants.model import DEFAULT_TENANT as TENANT
@@ -59,6 +60,7 @@ async def _accept(pool: Pool, script: UUID, count: int = 1) -> list[UUID]:
                 seed=1,
                 labels={},
                 payload=stored_inline(b"1"),
+                caps=Caps(),
             )
     return ids
 
