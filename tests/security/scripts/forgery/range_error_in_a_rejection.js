@@ -1,6 +1,5 @@
 // The same, a moment later.
 // expect: threw
-// known: a refused allocation is told by its text
 // error: RangeError: Array buffer allocation failed
 async function process() {
   await null;

@@ -1,6 +1,5 @@
 // Throws what V8 throws when a buffer does not fit.
 // expect: threw
-// known: a refused allocation is told by its text
 // error: RangeError: Array buffer allocation failed
 function process() {
   throw new RangeError("Array buffer allocation failed");

@@ -1,6 +1,5 @@
 // The same, with nothing that says who made it.
 // expect: threw
-// known: a refused allocation is told by its text
 // error: RangeError: Array buffer allocation failed
 function process() {
   const error = new RangeError("Array buffer allocation failed");

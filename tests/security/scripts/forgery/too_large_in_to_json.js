@@ -1,6 +1,5 @@
 // Throws, while the result is written, what V8 throws when it becomes too long.
 // expect: threw
-// known: an error without a place counts as V8's own
 // error: RangeError: Invalid string length
 function process() {
   return {

@@ -1,0 +1,9 @@
+// The same for a result without JSON, with words of one's own.
+// expect: threw
+// known: whether V8 made an error is read from a stack that can be taken again
+// error: TypeError: any words
+function process() {
+  const error = new TypeError("any words");
+  Error.captureStackTrace(error, process);
+  return { toJSON() { throw error; } };
+}

@@ -1,0 +1,6 @@
+// A cause that takes for ever to look at.
+// expect: timed_out
+// limits: wall_ms=200
+function process() {
+  throw Object.defineProperty(new Error("outer"), "cause", { get() { for (;;); } });
+}

@@ -1,0 +1,8 @@
+// Errors that take for ever to look at.
+// expect: timed_out
+// limits: wall_ms=200
+function process() {
+  const error = new AggregateError([], "all");
+  error.errors = new Proxy([], { get() { for (;;); } });
+  throw error;
+}
