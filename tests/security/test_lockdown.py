@@ -3,6 +3,7 @@
 import asyncio
 import ctypes
 import json
+import platform
 import sys
 from pathlib import Path
 
@@ -13,12 +14,23 @@ from tests.acceptance.system import System
 from tests.sandbox.processes import cells, until
 
 ROOT = Path(__file__).parents[2]
+# Numbers of the calls.
+SECCOMP = {"x86_64": "317", "aarch64": "277"}[platform.machine()]
+LANDLOCK = "444"
+REPORT = """
+import asyncio, json
+from app.sandbox.pool import PoolConfig, open_pool
+async def main():
+    async with open_pool(PoolConfig(cells=1, warm=1)) as pool:
+        print(json.dumps(pool.lockdown))
+asyncio.run(main())
+"""
 
 
 async def run_without_seccomp(module: str, system: System, **environ: str) -> tuple[int, str]:
     """Run a service where the kernel knows no seccomp(2). Return its exit status and stderr."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.security.without_seccomp", "-m", module),
+        *(sys.executable, "-m", "tests.security.without_call", SECCOMP, "-m", module),
         cwd=ROOT,
         env={**system.environ, **environ},
         stdout=asyncio.subprocess.DEVNULL,
@@ -100,6 +112,19 @@ async def test_what_this_kernel_offers_is_in_force() -> None:
     assert (lockdown["landlock"] == "on") == (version >= 1)
     assert (lockdown["landlock_tcp"] == "on") == (version >= 4)
     assert (lockdown["landlock_scopes"] == "on") == (version >= 6)
+
+
+async def test_what_the_kernel_lacks_is_off_with_its_reason() -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.security.without_call", LANDLOCK, "-c", REPORT),
+        cwd=ROOT,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    stdout, _ = await process.communicate()
+    lockdown = json.loads(stdout)
+    for name in ("landlock", "landlock_tcp", "landlock_scopes"):
+        assert lockdown[name] == "off: Function not implemented"
+    assert lockdown["seccomp"] == "on"
 
 
 def seccomp_of(process: Path) -> str:
