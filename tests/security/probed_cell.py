@@ -8,9 +8,9 @@ makes one call that no script could ask for. An order and its answer are JSON li
     {"fate": "EPERM"}
 
 An argument is a number, a path, or a word: `$pid`, `$tid`, `$parent`, `$memory` (a zeroed
-page). With `code`, machine code is run instead. `thread` makes
-the call in a thread that was started before the lockdown. The fate is `works`, an error's
-name, or the signal that ended the process.
+page). With `code`, machine code is run instead, with `abort` the C library's abort().
+`thread` makes the call in a thread that was started before the lockdown. The fate is
+`works`, an error's name, or the signal that ended the process.
 """
 
 import ctypes
@@ -86,6 +86,8 @@ def _prepare(order: dict[str, Any], zygote_pid: int) -> Callable[[], str]:
         run = ctypes.CFUNCTYPE(ctypes.c_int)(ctypes.addressof(ctypes.c_char.from_buffer(page)))
         # Naming the page keeps it.
         return lambda: "fails" if page.closed or run() < 0 else "works"
+    if "abort" in order:
+        return lambda: str(_libc.abort())
     memory = mmap.mmap(-1, _PAGE)
     words: dict[str, Callable[[], int]] = {
         "$pid": os.getpid,

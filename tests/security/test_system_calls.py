@@ -99,6 +99,11 @@ def test_the_way_in_of_32_bit_programs_ends_the_process(prober: Prober, *, threa
     assert prober.fate_of(code="b8270000000f05c3", thread=thread) == "works"
 
 
+@pytest.mark.parametrize("thread", [False, True], ids=["main", "thread"])
+def test_an_abort_ends_as_an_abort(prober: Prober, *, thread: bool) -> None:
+    assert prober.fate_of(abort=True, thread=thread) == "SIGABRT"
+
+
 def test_nothing_in_the_app_knows_the_probes() -> None:
     for path in (ROOT / "app").rglob("*.py"):
         text = path.read_text(encoding="utf-8")
