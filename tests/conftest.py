@@ -11,6 +11,7 @@ import pytest
 from app.db import Pool, open_pool
 from app.settings import Settings
 from app.tenants.model import DEFAULT_TENANT
+from tests.acceptance.keyed import Keyed
 from tests.acceptance.system import System, open_system
 from tests.servers import Databases, Servers, redis_database, run_servers
 
@@ -121,6 +122,20 @@ def system(
         open_system(database_url=database_url, redis_url=redis_url, folder=folder) as running,
     ):
         yield running.start()
+
+
+@pytest.fixture(scope="session")
+def keyed(
+    databases: Databases, servers: Servers, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Keyed]:
+    """A system that asks for keys, and an admin's; each test has tenants of its own."""
+    folder = tmp_path_factory.mktemp("keyed")
+    with (
+        databases.migrated() as database_url,
+        redis_database(servers) as redis_url,
+        open_system(database_url=database_url, redis_url=redis_url, folder=folder) as running,
+    ):
+        yield Keyed(running).start()
 
 
 @pytest.fixture

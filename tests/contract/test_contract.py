@@ -9,9 +9,8 @@ from hypothesis import HealthCheck, Phase, settings
 from schemathesis import Case
 from schemathesis.generation.stateful import run_state_machine_as_test
 
-from app.keys.model import new_key
-from tests.acceptance.system import ROOT, System, open_system
-from tests.servers import Databases, Servers, redis_database
+from tests.acceptance.keyed import Keyed
+from tests.acceptance.system import ROOT
 
 # Bounded and the same each time: what it finds once, it finds again.
 CONFIG: Final = schemathesis.Config.from_dict(
@@ -37,42 +36,30 @@ CONFIG: Final = schemathesis.Config.from_dict(
 SCHEMA: Final = schemathesis.openapi.from_path(ROOT / "openapi" / "openapi.json", config=CONFIG)
 
 
-KEY: Final = new_key()
-AUTHORIZED: Final = {"Authorization": f"Bearer {KEY}"}
-
-
 @pytest.fixture(scope="module")
-def enduring(
-    databases: Databases, servers: Servers, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[System]:
-    """A system that asks for keys; it must still work afterwards, and nothing unexpected happen.
+def enduring(keyed: Keyed) -> Iterator[Keyed]:
+    """A system that must still work afterwards and have met nothing unexpected.
 
-    Its own: that a request without its key is refused is checked, too.
+    It asks for keys: that a request without one is refused is checked, too.
     """
-    folder = tmp_path_factory.mktemp("contract")
-    with (
-        databases.migrated() as database_url,
-        redis_database(servers) as redis_url,
-        open_system(database_url=database_url, redis_url=redis_url, folder=folder) as system,
-    ):
-        system.environ |= {"CRIVO_AUTH": "keys", "CRIVO_ADMIN_KEY": KEY}
-        yield system.start()
-        assert system.client.get("/scripts", headers=AUTHORIZED).status_code == 200
-        assert system.client.get("/health/ready").status_code == 200
-        assert "request.failed" not in system.logs_of_process("app.main")
+    before = len(keyed.system.logs_of_process("app.main"))
+    yield keyed
+    assert keyed.get("/scripts").status_code == 200
+    assert keyed.get("/health/ready").status_code == 200
+    assert "request.failed" not in keyed.system.logs_of_process("app.main")[before:]
 
 
 @SCHEMA.parametrize()
-def test_what_comes_back_is_what_the_document_says(case: Case[Any], enduring: System) -> None:
-    case.call_and_validate(base_url=enduring.url, headers=AUTHORIZED)
+def test_what_comes_back_is_what_the_document_says(case: Case[Any], enduring: Keyed) -> None:
+    case.call_and_validate(base_url=enduring.system.url, headers=enduring.authorized())
 
 
-def test_what_one_call_gives_the_next_one_takes(enduring: System) -> None:
+def test_what_one_call_gives_the_next_one_takes(enduring: Keyed) -> None:
     machine: Any = SCHEMA.as_state_machine()
 
     class Clients(machine):  # type: ignore[misc] # made from the document
         def get_call_kwargs(self, case: Case[Any]) -> dict[str, Any]:  # noqa: ARG002
-            return {"base_url": enduring.url, "headers": AUTHORIZED}
+            return {"base_url": enduring.system.url, "headers": enduring.authorized()}
 
     run_state_machine_as_test(
         Clients,

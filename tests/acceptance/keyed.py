@@ -1,0 +1,75 @@
+"""A system that asks for keys, as its operator and its tenants meet it."""
+
+from collections.abc import Sequence
+from typing import Any, Self
+from uuid import UUID
+
+import httpx
+from msgspec import Struct
+
+from app.http.access import Scope
+from app.keys.model import new_key
+from tests.acceptance.system import System, until
+
+WORKING = (Scope.READ, Scope.WRITE_SCRIPTS, Scope.WRITE_EXECUTIONS)
+
+
+class Made(Struct, frozen=True):
+    """A key that was made: what is sent, and what it is called by."""
+
+    key: str
+    id: UUID
+
+
+class Keyed:
+    """A system with an admin's key, given as a setting; requests bring that one or another."""
+
+    def __init__(self, system: System, *, admin_key: str | None = None) -> None:
+        self.system = system
+        self.admin_key = admin_key or new_key()
+        system.environ |= {"CRIVO_AUTH": "keys", "CRIVO_ADMIN_KEY": self.admin_key}
+
+    def start(self) -> Self:
+        self.system.start()
+        return self
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        key: str | None = None,
+        **what: Any,  # noqa: ANN401 - httpx's
+    ) -> httpx.Response:
+        """Send with a key; with the admin's when none is named, and with none when it is empty."""
+        headers = {**self.authorized(key), **what.pop("headers", {})}
+        return self.system.client.request(method, path, headers=headers, **what)
+
+    def get(self, path: str, key: str | None = None, **what: Any) -> httpx.Response:  # noqa: ANN401
+        return self.request("GET", path, key, **what)
+
+    def post(self, path: str, key: str | None = None, **what: Any) -> httpx.Response:  # noqa: ANN401
+        return self.request("POST", path, key, **what)
+
+    def authorized(self, key: str | None = None) -> dict[str, str]:
+        key = self.admin_key if key is None else key
+        return {"Authorization": f"Bearer {key}"} if key else {}
+
+    def tenant(self, name: str) -> str:
+        """Make a tenant; give its id."""
+        answer = self.post("/tenants", json={"name": name})
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["id"])
+
+    def key(self, tenant: str, scopes: Sequence[Scope] = WORKING, **more: object) -> Made:
+        """Make a key of a tenant."""
+        answer = self.post("/keys", json={"tenant": tenant, "scopes": list(scopes), **more})
+        assert answer.status_code == 201, answer.text
+        return Made(answer.json()["key"], UUID(answer.json()["id"]))
+
+    def becomes(self, status: int, key: str, *, url: str = "") -> httpx.Response:
+        """Ask again and again until a key's requests are answered so: changes take a moment."""
+        for _ in until(f"the key's requests are answered {status}"):
+            answer = self.get(f"{url}/scripts", key)
+            if answer.status_code == status:
+                return answer
+        raise AssertionError

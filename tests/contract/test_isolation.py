@@ -1,0 +1,185 @@
+"""What is another tenant's does not exist: every operation of the document, with a foreign key."""
+
+import json
+from collections.abc import Iterator
+from typing import Any, Final
+from uuid import UUID
+
+import httpx
+import pytest
+from msgspec import Struct
+
+from app.http.access import Scope
+from tests.acceptance.keyed import Keyed, Made
+from tests.acceptance.system import ROOT
+
+PATHS: Final = json.loads((ROOT / "openapi" / "openapi.json").read_bytes())["paths"]
+OPERATIONS: Final = {
+    operation["operationId"]: (method.upper(), path, operation)
+    for path, methods in PATHS.items()
+    for method, operation in methods.items()
+}
+NOWHERE: Final = UUID("01900000-0000-7000-8000-000000000000")
+SOURCE: Final = "function process(data) { return data }"
+
+# A body that is taken where the path is one's own.
+BODIES: Final[dict[str, Any]] = {
+    "describeScript": {"json": {"description": "mine"}},
+    "addVersion": {"json": {"source": "const process = data => 1"}},
+    "moveAlias": {"json": {"version": 1}},
+    "submitRaw": {"content": b"1"},
+}
+# What has no id in its path. The owner's are not in what a list shows; a name that the owner has
+# is free; a reference in a body or a query leads nowhere.
+WITHOUT_ID: Final = {
+    "listScripts",
+    "createScript",
+    "checkScript",
+    "listExecutions",
+    "submitEnvelope",
+}
+# Nothing of a tenant's.
+NOBODYS: Final = {"live", "ready"}
+
+
+class Owned(Struct, frozen=True):
+    """What the owner has, and a stranger's key."""
+
+    script: str
+    execution: str
+    owner: Made
+    stranger: Made
+
+
+@pytest.fixture(scope="module")
+def owned(keyed: Keyed) -> Owned:
+    keyed.tenant("isolation-owner")
+    keyed.tenant("isolation-stranger")
+    owner, stranger = keyed.key("isolation-owner"), keyed.key("isolation-stranger")
+    made = keyed.post("/scripts", owner.key, json={"name": "hidden", "source": SOURCE})
+    assert made.status_code == 201, made.text
+    script = made.json()["id"]
+    alias = f"/scripts/{script}/aliases/prod"
+    assert keyed.request("PUT", alias, owner.key, json={"version": 1}).status_code == 200
+    submitted = keyed.post(f"/scripts/{script}/executions", owner.key, content=b'"secret"')
+    assert submitted.status_code == 202
+    return Owned(script, submitted.json()["id"], owner, stranger)
+
+
+def _with_ids() -> Iterator[str]:
+    for name, (_, path, operation) in OPERATIONS.items():
+        of_admins = operation["security"] == [{"key": ["admin"]}]
+        if "{" in path and not of_admins:
+            yield name
+
+
+def _filled(path: str, *, script: str, execution: str) -> str:
+    values = {"script": script, "execution": execution, "number": "1", "alias": "prod"}
+    for name, value in values.items():
+        path = path.replace(f"{{{name}}}", value)
+    assert "{" not in path
+    return path
+
+
+def test_every_operation_is_walked() -> None:
+    admins = {
+        name for name in OPERATIONS if OPERATIONS[name][2]["security"] == [{"key": ["admin"]}]
+    }
+
+    assert set(OPERATIONS) == set(_with_ids()) | WITHOUT_ID | admins | NOBODYS
+    assert not WITHOUT_ID & (admins | NOBODYS | set(_with_ids()))
+
+
+@pytest.mark.parametrize("name", sorted(_with_ids()))
+def test_a_foreign_id_is_answered_as_an_unknown_one(keyed: Keyed, owned: Owned, name: str) -> None:
+    method, path, _ = OPERATIONS[name]
+    foreign = _filled(path, script=owned.script, execution=owned.execution)
+    unknown = _filled(path, script=str(NOWHERE), execution=str(NOWHERE))
+
+    theirs = keyed.request(method, foreign, owned.stranger.key, **BODIES.get(name, {}))
+    nobodys = keyed.request(method, unknown, owned.stranger.key, **BODIES.get(name, {}))
+
+    assert theirs.status_code == 404
+    assert _told(theirs, owned) == _told(nobodys, owned)
+
+
+@pytest.mark.parametrize(
+    "name", sorted(each for each in _with_ids() if "{script}" in OPERATIONS[each][1])
+)
+def test_a_name_that_only_another_has_is_unknown(keyed: Keyed, owned: Owned, name: str) -> None:
+    method, path, _ = OPERATIONS[name]
+
+    answer = keyed.request(
+        method,
+        _filled(path, script="hidden", execution=""),
+        owned.stranger.key,
+        **BODIES.get(name, {}),
+    )
+
+    assert (answer.status_code, answer.json()["type"]) == (
+        404,
+        "urn:crivo:problem:script-not-found",
+    )
+
+
+def test_lists_names_and_references_do_not_cross(keyed: Keyed, owned: Owned) -> None:
+    stranger = owned.stranger.key
+    envelope = {"script": owned.script, "data": 1}
+
+    assert keyed.get("/scripts?archived=true", stranger).json()["items"] == []
+    assert keyed.get("/executions", stranger).json()["items"] == []
+    assert keyed.get(f"/executions?script={owned.script}", stranger).status_code == 404
+    assert keyed.post("/executions", stranger, json=envelope).status_code == 404
+    assert keyed.post("/scripts/check", stranger, json={"source": SOURCE}).status_code == 200
+    # Last: from here on the stranger has one of that name.
+    mine = keyed.post("/scripts", stranger, json={"name": "hidden", "source": SOURCE})
+    assert mine.status_code == 201
+    assert mine.json()["id"] != owned.script
+    archived = keyed.request("DELETE", f"/scripts/{mine.json()['id']}", stranger)
+    assert archived.json()["archived_at"] is not None
+    assert keyed.get("/scripts/hidden", owned.owner.key).json()["archived_at"] is None
+
+
+@pytest.mark.parametrize(
+    "name", sorted(name for name, each in OPERATIONS.items() if each[2]["security"] != [{}])
+)
+def test_an_operation_needs_a_key_and_the_scope_that_the_document_names(
+    keyed: Keyed, name: str
+) -> None:
+    method, path, operation = OPERATIONS[name]
+    [[needed]] = [each["key"] for each in operation["security"]]
+    others = [scope for scope in Scope if scope != needed]
+    lacking = keyed.key("default", others)
+
+    without = keyed.request(method, path, "")
+    refused = keyed.request(method, path, lacking.key)
+
+    assert without.status_code == 401
+    assert without.headers["WWW-Authenticate"] == 'Bearer realm="crivo"'
+    assert refused.status_code == 403
+    assert refused.json()["type"] == "urn:crivo:problem:missing-scope"
+    assert needed in refused.json()["detail"]
+    assert f'scope="{needed}"' in refused.headers["WWW-Authenticate"]
+
+
+def test_these_addresses_alone_need_no_key(keyed: Keyed) -> None:
+    free = ["/health/live", "/health/ready", "/docs", "/openapi.json", "/favicon.ico"]
+    assets = [f"/docs/assets/{name}" for name in ("index.html", "reference.js", "reference.css")]
+
+    assert {each: keyed.get(each, "").status_code for each in free + assets} == dict.fromkeys(
+        free + assets, 200
+    )
+    assert {
+        path for path, each in PATHS.items() for it in each.values() if it["security"] == [{}]
+    } == {
+        "/health/live",
+        "/health/ready",
+    }
+
+
+def _told(answer: httpx.Response, owned: Owned) -> str:
+    """Give an answer without the ids that were asked for."""
+    text = answer.text
+    for each in (owned.script, owned.execution, str(NOWHERE)):
+        text = text.replace(each, "ID")
+    return text
