@@ -5,7 +5,7 @@ import logging
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import structlog
@@ -21,8 +21,10 @@ from app.docs.api import openapi_config, router as reference
 from app.errors import CrivoError, Problem
 from app.executions.api import router as executions
 from app.http.access import Caller, caller_of, guard, require_needs
+from app.http.envelope import MAX_HEADERS_BYTES, MAX_TARGET_BYTES, App, enveloped, origins_in
 from app.http.guard import is_loopback, loopback_only
 from app.http.negotiation import negotiate
+from app.http.patience import patient_protocol
 from app.http.problems import (
     render_http_exception,
     render_problem,
@@ -105,13 +107,22 @@ def main(arguments: list[str]) -> int:
         return 0
     server = uvicorn.Server(
         uvicorn.Config(
-            create_app(settings),
+            enveloped(
+                cast("App", create_app(settings)), cors_origins=origins_in(settings.cors_origins)
+            ),
             host=settings.host,
             port=settings.port,
             log_config=None,
             access_log=False,
             server_header=False,
             timeout_graceful_shutdown=5,
+            # No WebSockets here; uvicorn would take them where a library for them is there.
+            ws="none",
+            http=patient_protocol(
+                client_seconds=settings.client_seconds, max_connections=settings.max_connections
+            ),
+            # Of what has come of a head so far; of whole ones the envelope knows the limits.
+            h11_max_incomplete_event_size=MAX_TARGET_BYTES + MAX_HEADERS_BYTES,
         )
     )
     try:

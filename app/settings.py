@@ -125,6 +125,18 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             "calls; otherwise API and worker refuse to start there"
         ),
     ] = False
+    max_waiting: Annotated[
+        int,
+        Meta(
+            description="requests that may wait for executions at one API process; 503 beyond",
+            ge=1,
+            le=100_000,
+        ),
+    ] = 4_096
+    max_waiting_of_tenant: Annotated[
+        int,
+        Meta(description="the same, of one tenant; 429 beyond", ge=1, le=100_000),
+    ] = 2_048
     lease_seconds: Annotated[
         int,
         Meta(
@@ -225,7 +237,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         str,
         Meta(
             description="origins whose pages may use the API from a browser, exactly as browsers "
-            "write them, with commas between: `https://app.example`; empty: none"
+            "write them, with commas between: `https://app.example`; empty: none",
+            pattern=r"^(https?://[^\s,/*]+(,\s*https?://[^\s,/*]+)*)?$",
         ),
     ] = ""
     max_connections: Annotated[

@@ -235,6 +235,21 @@ async def identify(connection: AnyConnection) -> Caller:
     )
 
 
+async def may_stay(connection: AnyConnection) -> bool:
+    """Say whether one whom the guard has let in a while ago would be let in now.
+
+    While PostgreSQL is away nobody is sent off.
+    """
+    needed = connection.route_handler.opt[_NEEDS]
+    try:
+        who = await identify(connection)
+    except Problem:
+        return False
+    except UNAVAILABLE:
+        return True
+    return needed in who.scopes
+
+
 def is_open(connection: AnyConnection) -> bool:
     """Say whether requests need no key at the moment."""
     door: Door = connection.app.state.door

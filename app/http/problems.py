@@ -1,5 +1,6 @@
 """Render every error as an RFC 9457 problem document."""
 
+from collections.abc import Awaitable, Callable, MutableMapping
 from http import HTTPStatus
 from typing import Any
 
@@ -10,6 +11,7 @@ from litestar.exceptions import HTTPException, ValidationException
 
 from app.db import UNAVAILABLE
 from app.errors import InvalidRequest, Problem
+from app.http.requests import request_id_in, request_id_of
 
 log = structlog.get_logger(__name__)
 
@@ -31,9 +33,25 @@ def document(problem: Problem) -> dict[str, object]:
     return members | problem.members
 
 
-def render_problem(_: Request[Any, Any, Any], problem: Problem) -> Response[bytes]:
+def render_problem(request: Request[Any, Any, Any], problem: Problem) -> Response[bytes]:
     """Answer with an error that was raised by name."""
-    return _answer(problem.status, document(problem), problem.headers)
+    return _answer(request, problem.status, document(problem), problem.headers)
+
+
+async def problem_answer(
+    scope: MutableMapping[str, Any],
+    problem: Problem,
+    send: Callable[[dict[str, Any]], Awaitable[None]],
+) -> None:
+    """Answer with a problem where there is no framework around."""
+    body = msgspec.json.encode({**document(problem), "request_id": request_id_in(scope)})
+    headers = [
+        (b"content-type", MEDIA_TYPE.encode()),
+        (b"content-length", str(len(body)).encode()),
+        *((name.lower().encode(), value.encode()) for name, value in problem.headers.items()),
+    ]
+    await send({"type": "http.response.start", "status": problem.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
 def render_http_exception(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
@@ -46,7 +64,7 @@ def render_http_exception(request: Request[Any, Any, Any], error: HTTPException)
         "status": error.status_code,
         "detail": _way_on(request, error),
     }
-    return _answer(error.status_code, members, error.headers or {})
+    return _answer(request, error.status_code, members, error.headers or {})
 
 
 def render_unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
@@ -95,7 +113,12 @@ def _invalid_parameters(error: ValidationException) -> InvalidRequest:
     return InvalidRequest(detail or error.detail, errors=errors)
 
 
-def _answer(status: int, members: dict[str, object], headers: dict[str, str]) -> Response[bytes]:
-    return Response(
-        msgspec.json.encode(members), status_code=status, media_type=MEDIA_TYPE, headers=headers
-    )
+def _answer(
+    request: Request[Any, Any, Any],
+    status: int,
+    members: dict[str, object],
+    headers: dict[str, str],
+) -> Response[bytes]:
+    # What an operator finds in the logs, for whoever asks what went wrong.
+    body = msgspec.json.encode({**members, "request_id": request_id_of(request)})
+    return Response(body, status_code=status, media_type=MEDIA_TYPE, headers=headers)

@@ -58,6 +58,23 @@ class System:
     def start_api(self) -> None:
         self.api = self._spawn("app.main")
 
+    @contextmanager
+    def another_api(self, **environ: str) -> Iterator[str]:
+        """Run one more API process on the same servers; give its address."""
+        port = _free_port()
+        process = self._spawn("app.main", **environ, CRIVO_PORT=str(port))
+        url = f"http://127.0.0.1:{port}"
+        try:
+            for _ in until("the other API answers"):
+                try:
+                    if httpx.get(f"{url}/health/live", trust_env=False).status_code == 200:
+                        break
+                except httpx.TransportError:
+                    continue
+            yield url
+        finally:
+            stop(process)
+
     def start_worker(self, **environ: str) -> subprocess.Popen[bytes]:
         worker = self._spawn("app.worker", **environ)
         self.workers.append(worker)

@@ -1,0 +1,149 @@
+"""What is around every answer: the request's id, security headers, CORS, limits of the head."""
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from http import HTTPStatus
+from typing import Any, Final
+
+import structlog
+
+from app.errors import Problem
+from app.http.problems import problem_answer
+from app.http.requests import name_request
+
+log = structlog.get_logger(__name__)
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+# Set in a request's state where CORS allows its origin: app.http.guard lets it in.
+ALLOWED_ORIGIN: Final = "allowed_origin"
+# Set by whoever knows what is left of the caller's rate; goes into every answer.
+RATE_HEADERS: Final = "rate_headers"
+
+MAX_TARGET_BYTES: Final = 8 * 1024
+MAX_HEADERS: Final = 100
+MAX_HEADERS_BYTES: Final = 32 * 1024
+
+# An answer of JSON is not for a browser to render, frame or guess at. /docs has its own policy.
+_SECURITY: Final = (
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+)
+
+_TAKEN: Final = (
+    b"Authorization, Content-Type, Content-Encoding, Idempotency-Key, Prefer, traceparent, "
+    b"X-Request-Id"
+)
+_PREFLIGHT: Final = (
+    (b"access-control-allow-methods", b"GET, POST, PUT, PATCH, DELETE"),
+    (b"access-control-allow-headers", _TAKEN),
+    (b"access-control-max-age", b"600"),
+)
+_EXPOSED: Final = (
+    b"access-control-expose-headers",
+    b"Location, ETag, Retry-After, RateLimit, RateLimit-Policy, WWW-Authenticate, X-Request-Id",
+)
+
+
+class TargetTooLong(Problem):
+    """The request's address is longer than any of ours."""
+
+    status = 414
+    code = "address-too-long"
+    title = "The address is too long"
+
+
+class HeadTooLarge(Problem):
+    """The request's headers are more or larger than anybody needs."""
+
+    status = 431
+    code = "headers-too-large"
+    title = "The headers are too many or too large"
+
+
+def enveloped(app: App, *, cors_origins: frozenset[str] = frozenset()) -> App:
+    """Wrap an application whole, what its router refuses included."""
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await app(scope, receive, send)
+            return
+        request_id = name_request(scope)
+        origin = _origin_of(scope)
+        allowed = origin if origin in cors_origins else None
+        around = [(b"x-request-id", request_id.encode()), *_cors(allowed, known=bool(cors_origins))]
+        send = _with_headers(send, scope, around)
+        refusal = _refusal(scope)
+        if refusal is not None:
+            await problem_answer(scope, refusal, send)
+        elif allowed is not None and _is_preflight(scope):
+            start = {"type": "http.response.start", "status": HTTPStatus.NO_CONTENT}
+            await send({**start, "headers": list(_PREFLIGHT)})
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+        else:
+            scope["state"][ALLOWED_ORIGIN] = allowed is not None
+            await app(scope, receive, send)
+
+    return answer
+
+
+def origins_in(text: str) -> frozenset[str]:
+    """Read the setting: origins with commas between."""
+    return frozenset(each.strip() for each in text.split(",") if each.strip())
+
+
+def _with_headers(send: Send, scope: Scope, around: list[tuple[bytes, bytes]]) -> Send:
+    async def complete(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = list(message["headers"])
+            there = {name for name, _ in headers}
+            rate = scope["state"].get(RATE_HEADERS, ())
+            headers += [each for each in (*_SECURITY, *around, *rate) if each[0] not in there]
+            message = {**message, "headers": headers}
+        await send(message)
+
+    return complete
+
+
+def _refusal(scope: Scope) -> Problem | None:
+    target = len(scope["raw_path"]) + len(scope["query_string"])
+    if target > MAX_TARGET_BYTES:
+        return TargetTooLong(f"the address has {target} bytes; the limit is {MAX_TARGET_BYTES}")
+    headers = scope["headers"]
+    size = sum(len(name) + len(value) for name, value in headers)
+    if len(headers) > MAX_HEADERS or size > MAX_HEADERS_BYTES:
+        return HeadTooLarge(
+            f"there are {len(headers)} headers with {size} bytes; the limits are {MAX_HEADERS} "
+            f"and {MAX_HEADERS_BYTES}"
+        )
+    return None
+
+
+def _cors(allowed: str | None, *, known: bool) -> list[tuple[bytes, bytes]]:
+    """Give the headers of CORS: never for all origins, never with credentials.
+
+    A key is a header that the page itself sends: it is none of what browsers add by themselves.
+    """
+    if not known:
+        return []
+    vary = (b"vary", b"Origin")
+    if allowed is None:
+        return [vary]
+    return [vary, (b"access-control-allow-origin", allowed.encode("latin-1")), _EXPOSED]
+
+
+def _origin_of(scope: Scope) -> str | None:
+    found = [value for name, value in scope["headers"] if name == b"origin"]
+    return found[0].decode("latin-1") if len(found) == 1 else None
+
+
+def _is_preflight(scope: Scope) -> bool:
+    asked = any(name == b"access-control-request-method" for name, _ in scope["headers"])
+    return scope["method"] == "OPTIONS" and asked

@@ -1,0 +1,197 @@
+"""The connections of an API process: so many, and none whose client makes no progress.
+
+uvicorn waits for ever for a request's head, its body, and a client that takes its answer. Here
+a connection is closed when `client_seconds` pass in which a head that has begun is not complete
+(or a new connection sends none), or less than 4 KiB of a body come while the application waits
+for them, or less than 4 KiB of an answer are taken while it waits to send more. Who is too slow
+before an answer has begun is told so by 408. A client that is idle between two requests is
+uvicorn's business (`timeout_keep_alive`).
+"""
+
+import asyncio
+import sys
+from http import HTTPStatus
+from typing import Any, ClassVar, Final
+
+import h11
+import msgspec
+import structlog
+import uuid_utils.compat as uuid
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from app.errors import MalformedRequest, Problem
+from app.http.problems import MEDIA_TYPE, document
+
+log = structlog.get_logger(__name__)
+
+PROGRESS_BYTES: Final = 4 * 1024
+
+
+class SlowClient(Problem):
+    """The client takes too long to send its request."""
+
+    status = 408
+    code = "slow-client"
+    title = "The request did not come in time"
+
+
+class TooManyConnections(Problem):
+    """This API process holds as many connections as it may."""
+
+    status = 503
+    code = "too-many-connections"
+    title = "There are too many connections at the moment"
+
+
+class HeadUnreadable(Problem):
+    """The request's head is larger than its limit, before it is complete."""
+
+    status = 431
+    code = "headers-too-large"
+    title = "The headers are too many or too large"
+
+
+class PatientProtocol(H11Protocol):
+    """uvicorn's protocol, with an end to its patience and problem documents as answers."""
+
+    client_seconds: ClassVar[float]
+    max_connections: ClassVar[int]
+
+    _watch: asyncio.TimerHandle | None = None
+    # What is waited for, since when, and how many bytes of it have come or gone.
+    _waiting: tuple[str, int] | None = None
+    _since: float = 0.0
+    _bytes: int = 0
+    _requests: int = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Take a connection, or say that there are too many."""
+        super().connection_made(transport)
+        if len(self.connections) > self.max_connections:
+            log.warning("api.too_many_connections", limit=self.max_connections)
+            detail = f"{self.max_connections} connections are open; try again soon"
+            self._answer(TooManyConnections(detail, headers={"Retry-After": "1"}))
+            self._refuse(TooManyConnections(detail))
+            return
+        self._look()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget it."""
+        super().connection_lost(exc)
+        if self._watch is not None:
+            self._watch.cancel()
+
+    def data_received(self, data: bytes) -> None:
+        """Count what comes."""
+        self._bytes += len(data)
+        if not self.transport.is_closing():
+            super().data_received(data)
+
+    def on_response_complete(self) -> None:
+        """Count requests: the head of the next one has its own time."""
+        self._requests += 1
+        super().on_response_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Say of what is no HTTP that it cannot be read, by a problem document."""
+        reason = sys.exception()
+        hint = getattr(reason, "error_status_hint", HTTPStatus.BAD_REQUEST)
+        if hint == HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE:
+            self._refuse(HeadUnreadable("the head is larger than the limit"))
+        else:
+            self._refuse(MalformedRequest(f"this is not HTTP as it should be: {reason or msg}"))
+
+    def _look(self) -> None:
+        """Look four times in the time that a client has, whether it has come any further."""
+        if self.transport.is_closing():
+            self._give_up_later()
+            return
+        now = self.loop.time()
+        waiting = self._what_is_waited_for()
+        progress = waiting is not None and waiting[0] != "head" and self._bytes >= PROGRESS_BYTES
+        if waiting != self._waiting or progress:
+            self._waiting, self._since, self._bytes = waiting, now, 0
+        elif waiting is not None and now - self._since >= self.client_seconds:
+            self._end(waiting[0])
+            return
+        self._watch = self.loop.call_later(self.client_seconds / 4, self._look)
+
+    def _what_is_waited_for(self) -> tuple[str, int] | None:
+        """Say which part of which request the client owes us, None when it owes nothing."""
+        if self._is_sending():
+            left = self.transport.get_write_buffer_size()
+            return ("taking", left // PROGRESS_BYTES)
+        match self.conn.their_state:
+            case h11.IDLE:
+                # Between two requests nothing is owed until the next one begins.
+                begun = self._requests == 0 or bool(self.conn.trailing_data[0])
+                return ("head", self._requests) if begun else None
+            case h11.SEND_BODY:
+                # What has come and is not read yet is ours to work on.
+                reading = not self.flow.read_paused and not self.cycle.body
+                # After the answer it is read to be thrown away.
+                owed = reading or self.cycle.response_complete
+                return ("body", self._requests) if owed else None
+            case _:
+                return None
+
+    def _is_sending(self) -> bool:
+        return bool(self.flow.write_paused)
+
+    def _end(self, what: str) -> None:
+        log.info("client.too_slow", what=what, address=self.client and self.client[0])
+        if what == "taking":
+            # The rest of the answer waits in a buffer that nobody empties.
+            self.transport.abort()
+            return
+        self._refuse(SlowClient(f"the {what} of the request did not come in time"))
+
+    def _refuse(self, problem: Problem) -> None:
+        """Answer without the application, where no answer has begun, and close."""
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE) and self._heard_of():
+            self._answer(problem)
+        if self.cycle is not None:
+            # Whoever waits for the rest of the body learns that it will not come.
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        self.transport.close()
+        self._give_up_later()
+
+    def _heard_of(self) -> bool:
+        """Say whether there is a request to answer: a connection may be opened for later use."""
+        return self.conn.their_state is not h11.IDLE or bool(self.conn.trailing_data[0])
+
+    def _give_up_later(self) -> None:
+        # A closed connection still waits until the client has taken the end of its answer.
+        self._watch = self.loop.call_later(self.client_seconds, self.transport.abort)
+
+    def _answer(self, problem: Problem) -> None:
+        request_id = str(uuid.uuid7())
+        body = msgspec.json.encode({**document(problem), "request_id": request_id})
+        headers = [
+            ("content-type", MEDIA_TYPE),
+            ("content-length", str(len(body))),
+            ("connection", "close"),
+            ("x-content-type-options", "nosniff"),
+            ("x-request-id", request_id),
+            *problem.headers.items(),
+        ]
+        reason = HTTPStatus(problem.status).phrase.encode()
+        events: list[Any] = [
+            h11.Response(status_code=problem.status, headers=headers, reason=reason),
+            h11.Data(data=body),
+            h11.EndOfMessage(),
+        ]
+        for event in events:
+            self.transport.write(self.conn.send(event) or b"")
+
+
+def patient_protocol(*, client_seconds: float, max_connections: int) -> type[PatientProtocol]:
+    """Give the protocol with these limits; uvicorn makes one for each connection."""
+
+    class Chosen(PatientProtocol):
+        pass
+
+    Chosen.client_seconds = client_seconds
+    Chosen.max_connections = max_connections
+    return Chosen

@@ -1,0 +1,165 @@
+"""Clients that are slow, many or wrong keep nobody else from being served."""
+
+import json
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Final
+
+import pytest
+
+from tests.acceptance.system import System, until
+from tests.http.raw import answer_on, connected
+
+HEAD: Final = b"POST /scripts/slow/executions HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+BODY: Final = HEAD + b"Content-Length: 1000\r\n\r\n["
+
+
+@pytest.fixture
+def impatient(stopped_system: System) -> Iterator[System]:
+    """An API that gives a client a second."""
+    stopped_system.environ["CRIVO_CLIENT_SECONDS"] = "1"
+    stopped_system.environ["CRIVO_MAX_CONNECTIONS"] = "300"
+    stopped_system.start_api()
+    stopped_system.await_api()
+    stopped_system.upload("slow", "function process(data) { return data }")
+    yield stopped_system
+    assert "request.failed" not in stopped_system.logs_of_process("app.main")
+
+
+@pytest.mark.parametrize(
+    ("sent", "what"), [(HEAD, "head"), (b"G", "head"), (BODY, "body")], ids=["head", "byte", "body"]
+)
+def test_a_request_that_does_not_come_to_its_end_is_408(
+    impatient: System, sent: bytes, what: str
+) -> None:
+    with connected(impatient.port) as connection:
+        connection.sendall(sent)
+        answer = answer_on(connection)
+
+    assert answer is not None
+    assert answer.status == 408
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.headers["connection"] == "close"
+    problem = json.loads(answer.body)
+    assert problem["type"] == "urn:crivo:problem:slow-client"
+    assert what in problem["detail"]
+    assert problem["request_id"] == answer.headers["x-request-id"]
+
+
+@pytest.mark.parametrize("start", [HEAD + b"X-Slow: ", BODY], ids=["head", "body"])
+def test_one_byte_now_and_then_is_not_progress(impatient: System, start: bytes) -> None:
+    with connected(impatient.port) as connection:
+        connection.sendall(start)
+        try:
+            for _ in until("the server closes"):
+                connection.sendall(b" ")
+        except OSError:
+            pass
+
+    # The API has not answered it as a request of somebody who left.
+    assert impatient.client.get("/health/live").status_code == 200
+
+
+def test_a_second_request_has_to_come_to_its_end_too(impatient: System) -> None:
+    with connected(impatient.port) as connection:
+        connection.sendall(b"GET /health/live HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" + HEAD)
+        answer = answer_on(connection)
+
+    assert answer is not None
+    assert answer.status == 200
+    assert b"HTTP/1.1 408" in answer.body
+
+
+def test_a_connection_that_says_nothing_is_closed_without_a_word(impatient: System) -> None:
+    with connected(impatient.port) as connection:
+        assert answer_on(connection) is None
+
+
+def test_who_does_not_take_an_answer_is_cut_off(impatient: System) -> None:
+    impatient.upload("large", "function process(data) { return data.repeat(16e6) }")
+    impatient.start_worker()
+    result = impatient.run("large", b'"x"')["result_url"]
+
+    with connected(impatient.port) as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        connection.sendall(f"GET {result} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
+        for _ in until("it is cut off"):
+            if '"what": "taking"' in impatient.logs_of_process("app.main"):
+                break
+        answer = answer_on(connection)
+
+    assert answer is not None
+    assert len(answer.body) < 16_000_000
+
+
+def test_many_slow_clients_keep_no_good_one_waiting(impatient: System) -> None:
+    starts = (HEAD, BODY, b"GET", b"")
+    with ExitStack() as stack:
+        slow = [stack.enter_context(connected(impatient.port)) for _ in range(200)]
+        for number, connection in enumerate(slow):
+            connection.sendall(starts[number % len(starts)])
+
+        answers = [impatient.client.get("/scripts/slow").status_code for _ in range(20)]
+        location = impatient.submit("slow", b"[1]")
+
+        assert answers == [200] * 20
+        assert impatient.client.get(location).status_code == 200
+        closed = [answer_on(connection) for connection in slow]
+    assert {None if answer is None else answer.status for answer in closed} == {None, 408}
+
+
+def test_one_connection_too_many_is_503(impatient: System) -> None:
+    impatient.client.close()
+    with ExitStack() as stack:
+        for _ in range(300):
+            stack.enter_context(connected(impatient.port)).sendall(b"GET")
+        answer = answer_on(stack.enter_context(connected(impatient.port)))
+
+    assert answer is not None
+    assert answer.status == 503
+    assert answer.headers["retry-after"] == "1"
+    assert json.loads(answer.body)["type"] == "urn:crivo:problem:too-many-connections"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        b"POST /scripts HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: ten\r\n\r\n",
+        b"POST /scripts HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: -1\r\n\r\n",
+        b"GET /scripts HTTP/1.1\r\n\r\n",
+        b"not HTTP at all\r\n\r\n",
+        b"GET /scripts HTTP/1.1\r\nHost: 127.0.0.1\r\nX : y\r\n\r\n",
+        HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
+    ],
+)
+def test_what_is_no_http_is_a_problem_document(system: System, wrong: bytes) -> None:
+    with connected(system.port) as connection:
+        connection.sendall(wrong)
+        answer = answer_on(connection)
+
+    assert answer is not None
+    assert answer.status == 400
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert "server" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("request_line", "headers", "status"),
+    [
+        ("GET /scripts?cursor=" + "x" * 9_000, "", 414),
+        ("GET /scripts", "".join(f"X-{n}: y\r\n" for n in range(101)), 431),
+        ("GET /scripts", f"X-Large: {'x' * 33_000}\r\n", 431),
+        ("GET /scripts", f"X-Large: {'x' * 70_000}\r\n", 431),
+        ("GET /health/live", "".join(f"X-{n}: y\r\n" for n in range(90)), 200),
+        ("GET /health/live?x=" + "x" * 8_000, f"X-Large: {'x' * 32_000}\r\n", 200),
+    ],
+)
+def test_a_head_has_limits(system: System, request_line: str, headers: str, status: int) -> None:
+    lines = f"{request_line} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n{headers}\r\n"
+    with connected(system.port) as connection:
+        connection.sendall(lines.encode())
+        answer = answer_on(connection)
+
+    assert answer is not None
+    assert answer.status == status
