@@ -73,6 +73,7 @@ class Stock:
         """Take the configuration; `start` does the rest."""
         self._config = config
         self._spawner: Spawner | None = None
+        self._lockdown: dict[str, str] | None = None
         self._starting = asyncio.Lock()
         self._fresh: deque[Stocked] = deque()
         self._resting: deque[Stocked] = deque()
@@ -84,6 +85,7 @@ class Stock:
     async def start(self) -> Ready:
         """Start the zygote and a first cell, which tells what is in force; fill up."""
         first = await self._spawn()
+        self._lockdown = first.ready.lockdown
         self._fresh.append(first)
         self._breed()
         return first.ready
@@ -219,7 +221,12 @@ class Stock:
                     spawner.close()
                 continue
             try:
-                return Stocked(spawner, cell, await receive_ready(cell))
+                ready = await receive_ready(cell)
+                if self._lockdown in (None, ready.lockdown):
+                    return Stocked(spawner, cell, ready)
+                # What the first cell showed is what operators were told and start on.
+                reason = f"a cell is locked down otherwise than the first: {ready.lockdown}"
+                cell.close()
             except (EOFError, TimeoutError, ProtocolError) as error:
                 words = cell.last_words().decode(errors="replace")
                 reason = f"a cell did not get ready: {words or error!r}"

@@ -16,7 +16,7 @@ from app.sandbox.outcomes import (
     Threw,
     TimedOut,
 )
-from app.sandbox.pool import PoolConfig, SandboxPool, open_pool
+from app.sandbox.pool import PoolConfig, SandboxPool, SandboxUnavailable, open_pool
 from tests.sandbox.processes import busy_cells, cells, until, zygotes
 from tests.sandbox.runs import MIB, run
 
@@ -259,3 +259,11 @@ async def test_what_a_job_threw_is_not_told_of_the_next(small: SandboxPool) -> N
     assert thrown.message == "mine"
     ran = await run(small, "const process = () => new Error('other').message")
     assert json.loads(ran.output) == "other"
+
+
+async def test_a_cell_with_less_lockdown_than_the_first_is_not_used(small: SandboxPool) -> None:
+    stock = small._stock
+    assert stock._lockdown is not None
+    stock._lockdown = {**stock._lockdown, "seccomp": "more than on"}
+    with pytest.raises(SandboxUnavailable, match="otherwise than the first"):
+        await run(small, ECHO, tenant="another")
