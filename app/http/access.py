@@ -17,7 +17,7 @@ from msgspec import Meta, Struct
 
 from app.db import UNAVAILABLE
 from app.errors import Problem
-from app.http.requests import AnyConnection, address_of, request_id_of
+from app.http.requests import RATE_HEADERS, AnyConnection, address_of, request_id_of
 
 # The security scheme's name in the OpenAPI document.
 SCHEME: Final = "key"
@@ -111,6 +111,13 @@ class Door(Protocol):
         """Give whom a request without a key stands for, where the API is open."""
 
 
+class Counter(Protocol):
+    """What the guard tells of every request that somebody makes."""
+
+    def take(self, tenant: UUID, cap: int | None) -> list[tuple[bytes, bytes]]:
+        """Count it; give headers that say what is left. Raises QuotaExceeded."""
+
+
 class NoKey(Problem):
     """The request brings no key, and needs one."""
 
@@ -196,7 +203,7 @@ def require_needs(app: Litestar) -> None:
 async def guard(connection: AnyConnection, handler: BaseRouteHandler) -> None:
     """Let a request in, or not; who makes it is known from here on.
 
-    Raises NoKey, InvalidKey, TenantSuspended, MissingScope.
+    Raises NoKey, InvalidKey, TenantSuspended, QuotaExceeded, MissingScope.
     """
     if connection.scope.get("method") == "OPTIONS":
         # It says which methods there are, as the reference does; browsers send no key with it.
@@ -205,9 +212,12 @@ async def guard(connection: AnyConnection, handler: BaseRouteHandler) -> None:
     if needed is None:
         return
     who = await identify(connection)
+    rates: Counter = connection.app.state.rates
+    state = connection.scope["state"]
+    state[RATE_HEADERS] = rates.take(who.tenant, who.caps.max_requests_per_second)
     if needed not in who.scopes:
         raise MissingScope(needed)
-    connection.scope["state"][_CALLER] = who
+    state[_CALLER] = who
 
 
 async def identify(connection: AnyConnection) -> Caller:

@@ -8,7 +8,7 @@ import structlog
 
 from app.errors import Problem
 from app.http.problems import problem_answer
-from app.http.requests import name_request
+from app.http.requests import RATE_HEADERS, name_request
 
 log = structlog.get_logger(__name__)
 
@@ -20,8 +20,6 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 # Set in a request's state where CORS allows its origin: app.http.guard lets it in.
 ALLOWED_ORIGIN: Final = "allowed_origin"
-# Set by whoever knows what is left of the caller's rate; goes into every answer.
-RATE_HEADERS: Final = "rate_headers"
 
 MAX_TARGET_BYTES: Final = 8 * 1024
 MAX_HEADERS: Final = 100
@@ -103,7 +101,7 @@ def _with_headers(send: Send, scope: Scope, around: list[tuple[bytes, bytes]]) -
     async def complete(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = list(message["headers"])
-            there = {name for name, _ in headers}
+            there = {name.lower() for name, _ in headers}
             rate = scope["state"].get(RATE_HEADERS, ())
             headers += [each for each in (*_SECURITY, *around, *rate) if each[0] not in there]
             message = {**message, "headers": headers}

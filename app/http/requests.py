@@ -11,7 +11,8 @@ from litestar.connection import ASGIConnection
 
 AnyConnection = ASGIConnection[Any, Any, Any, Any]
 
-REQUEST_ID: Final = "X-Request-Id"
+# Set in a request's state by whoever knows what is left of the caller's rate: for every answer.
+RATE_HEADERS: Final = "rate_headers"
 
 # What may stand in a log, a header and a row as it came; anything else gets an id of ours.
 _SANE: Final = re.compile(r"[A-Za-z0-9._:@/+=-]{1,128}")
