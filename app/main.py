@@ -30,6 +30,7 @@ from app.http.problems import (
     render_problem,
     render_unexpected,
 )
+from app.http.rates import open_rates
 from app.keys.api import router as keys
 from app.keys.bootstrap import open_without_keys, prepare
 from app.keys.keyring import Keyring, open_keyring
@@ -60,9 +61,13 @@ def create_app(settings: Settings) -> Litestar:
                 open_without_keys=open_without_keys(settings),
                 open_always=settings.auth == "open",
             ) as keyring,
+            open_rates(
+                resources.pool, default_rate=settings.default_max_requests_per_second or None
+            ) as rates,
         ):
             app.state.resources = resources
             app.state.door = keyring
+            app.state.rates = rates
             _tell_access(settings, keyring)
             yield
 
