@@ -67,9 +67,14 @@ async def test_a_killed_zygote_is_replaced(pool: SandboxPool) -> None:
     assert (await run(pool, ECHO)).output == b"null"
     (second,) = zygotes()
     assert second.pid != zygote.pid
-    # And at once, with no run in between to notice it.
+    # And as soon as the kernel has done it, with no run in between to notice it.
     second.kill()
+    await until(lambda: has_ended(second))
     assert (await run(pool, ECHO)).output == b"null"
+
+
+def has_ended(process: psutil.Process) -> bool:
+    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
 
 
 async def kill_zygote_at_work() -> None:
