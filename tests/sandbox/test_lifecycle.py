@@ -74,7 +74,10 @@ async def test_a_killed_zygote_is_replaced(pool: SandboxPool) -> None:
 
 
 def has_ended(process: psutil.Process) -> bool:
-    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 async def kill_zygote_at_work() -> None:
