@@ -39,7 +39,7 @@ from app.sandbox.pool import SandboxUnavailable
 from app.scripts.api import router as scripts
 from app.scripts.uploads import MAX_UPLOAD_BYTES
 from app.settings import Settings, load_service_settings
-from app.telemetry import configure_logging
+from app.telemetry import configure_logging, redact
 from app.tenants.api import router as tenants
 from app.workers.api import router as health
 
@@ -106,7 +106,7 @@ def main(arguments: list[str]) -> int:
         configure_logging(settings.log_level)
         asyncio.run(prepare(settings))
     except (CrivoError, *UNAVAILABLE) as error:
-        sys.stderr.write(f"api: {error}\n")
+        sys.stderr.write(redact(f"api: {error}\n"))
         return 2
     if arguments == ["--check"]:
         return 0
@@ -160,7 +160,7 @@ async def _opened(settings: Settings) -> AsyncIterator[Resources]:
                 open_resources(settings, cells=1, max_waiting=_CHECKS_WAITING)
             )
         except SandboxUnavailable as error:
-            sys.stderr.write(f"api: {error}\n")
+            sys.stderr.write(redact(f"api: {error}\n"))
             # It would say the same again, with a traceback.
             logging.getLogger("uvicorn.error").disabled = True
             raise

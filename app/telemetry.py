@@ -1,9 +1,41 @@
-"""Logs: one JSON object a line on standard error, an event with fields."""
+"""Logs: one JSON object a line on standard error, an event with fields, without secrets."""
 
 import logging
+import re
 import sys
+from typing import Final
 
 import structlog
+from structlog.typing import EventDict, WrappedLogger
+
+# What must never be read in a log, wherever it came from: what follows the first group goes.
+_SECRETS: Final = (
+    # API keys; the id in front is in the audit log, too.
+    re.compile(r"(crv_[0-9A-Fa-f]{1,32}_)[A-Za-z0-9_-]+"),
+    # A password in an address: that of PostgreSQL, of Redis, of a blob store.
+    re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s:/@\"']*:)[^\s@\"']+(?=@)"),
+    # What goes with Authorization, as a header, a member or a field of a log.
+    re.compile(
+        r"((?:proxy-)?authorization[\\\"']*\s*[:=,]\s*(?:b(?=[\"']))?[\\\"']*(?:(?:bearer|basic)\s+)?)"
+        r"[^\s\\\"',]+",
+        re.IGNORECASE,
+    ),
+    re.compile(
+        r"(\b(?:password|passwd|secret|secret_access_key)[\\\"']*\s*[:=]\s*[\\\"']*)[^\s\\\"',]+",
+        re.IGNORECASE,
+    ),
+)
+# PostgreSQL's details quote rows: "Failing row contains (…)", "Key (name)=(…) already exists".
+_DETAIL: Final = re.compile(
+    r"\nDETAIL: .*?(?=\n\n|\nHINT: |\n[A-Za-z_.]+(?:Error|Exception)|\Z)", re.DOTALL
+)
+
+
+def redact(text: str) -> str:
+    """Take secrets out of a text: keys, passwords in addresses, what follows Authorization."""
+    for secret in _SECRETS:
+        text = secret.sub(r"\1***", text)
+    return text
 
 
 def configure_logging(level: str) -> None:
@@ -14,6 +46,7 @@ def configure_logging(level: str) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
         # Without local variables: they hold payloads and credentials.
         structlog.processors.format_exc_info,
+        _without_rows,
     ]
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
@@ -28,6 +61,7 @@ def configure_logging(level: str) -> None:
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 structlog.processors.JSONRenderer(),
+                _redacted,
             ],
         )
     )
@@ -35,3 +69,13 @@ def configure_logging(level: str) -> None:
     # One line for each ring and each request would drown what operators look for.
     for chatty in ("arq", "uvicorn.access"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+
+
+def _without_rows(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    if "exception" in event:
+        event["exception"] = _DETAIL.sub("", event["exception"])
+    return event
+
+
+def _redacted(_: WrappedLogger, __: str, line: object) -> str:
+    return redact(str(line))

@@ -21,7 +21,7 @@ from app.queue import KNOCK, RING, deserialize, serialize
 from app.resources import open_resources
 from app.sandbox.pool import SandboxUnavailable
 from app.settings import Settings, load_service_settings
-from app.telemetry import configure_logging
+from app.telemetry import configure_logging, redact
 
 log = structlog.get_logger(__name__)
 
@@ -104,7 +104,7 @@ def main() -> int:
         configure_logging(settings.log_level)
         asyncio.run(work(settings))
     except (CrivoError, SandboxUnavailable, *UNAVAILABLE) as error:
-        sys.stderr.write(f"worker: {error}\n")
+        sys.stderr.write(redact(f"worker: {error}\n"))
         return 2
     return 0
 
