@@ -1,9 +1,11 @@
 """A system that asks for keys, as its operator and its tenants meet it."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any, Self
 from uuid import UUID
 
+import asyncpg
 import httpx
 from msgspec import Struct
 
@@ -65,6 +67,18 @@ class Keyed:
         answer = self.post("/keys", json={"tenant": tenant, "scopes": list(scopes), **more})
         assert answer.status_code == 201, answer.text
         return Made(answer.json()["key"], UUID(answer.json()["id"]))
+
+    def execute(self, statement: str, *values: object) -> None:
+        """Do something to the database behind the API's back."""
+
+        async def run() -> None:
+            connection = await asyncpg.connect(self.system.environ["DATABASE_URL"])
+            try:
+                await connection.execute(statement, *values)
+            finally:
+                await connection.close()
+
+        asyncio.run(run())
 
     def becomes(self, status: int, key: str, *, url: str = "") -> httpx.Response:
         """Ask again and again until a key's requests are answered so: changes take a moment."""

@@ -96,8 +96,10 @@ def test_a_foreign_id_is_answered_as_an_unknown_one(keyed: Keyed, owned: Owned, 
     foreign = _filled(path, script=owned.script, execution=owned.execution)
     unknown = _filled(path, script=str(NOWHERE), execution=str(NOWHERE))
 
-    theirs = keyed.request(method, foreign, owned.stranger.key, **BODIES.get(name, {}))
-    nobodys = keyed.request(method, unknown, owned.stranger.key, **BODIES.get(name, {}))
+    # The same id: it may be told in the answer.
+    what = {**BODIES.get(name, {}), "headers": {"X-Request-Id": "isolation"}}
+    theirs = keyed.request(method, foreign, owned.stranger.key, **what)
+    nobodys = keyed.request(method, unknown, owned.stranger.key, **what)
 
     assert theirs.status_code == 404
     assert _told(theirs, owned) == _told(nobodys, owned)

@@ -1,0 +1,265 @@
+"""The keyring against a real database: what it lets in, what it remembers, and for how long."""
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+import uuid_utils.compat as uuid
+
+from app.db import UNAVAILABLE, Pool, open_pool
+from app.http.access import ALL_SCOPES, InvalidKey, Scope
+from app.keys import keyring as keyrings, service
+from app.keys.bootstrap import operator
+from app.keys.keyring import TRUSTED_SECONDS, Keyring
+from app.keys.model import CreatedKey, CreateKey, new_key, take_apart
+from app.settings import Settings
+from app.tenants import service as tenants
+from app.tenants.model import DEFAULT_TENANT, ChangeTenant, CreateTenant
+
+
+@pytest.fixture
+async def keyring(pool: Pool) -> Keyring:
+    """One that looks when a test says so, not by itself."""
+    keyring = Keyring(pool, open_without_keys=True, open_always=False)
+    await keyring.look()
+    return keyring
+
+
+async def _make(pool: Pool, **wanted: object) -> CreatedKey:
+    request = CreateKey(**{"scopes": [Scope.READ], **wanted})  # type: ignore[arg-type]
+    async with pool.acquire() as conn:
+        return await service.create(conn, operator(), request)
+
+
+async def _revoke(pool: Pool, key_id: UUID) -> None:
+    async with pool.acquire() as conn:
+        await service.revoke(conn, operator(), key_id)
+
+
+async def test_a_key_stands_for_its_tenant_and_its_scopes(pool: Pool, keyring: Keyring) -> None:
+    made = await _make(pool, scopes=[Scope.READ, Scope.WRITE_SCRIPTS, Scope.READ])
+
+    holder = await keyring.holder_of(made.key)
+
+    assert (holder.key_id, holder.tenant) == (made.id, DEFAULT_TENANT)
+    assert holder.scopes == {Scope.READ, Scope.WRITE_SCRIPTS}
+
+
+async def test_the_database_has_no_secret(pool: Pool) -> None:
+    made = await _make(pool)
+    secret = made.key.rpartition("_")[2] if made.key.count("_") == 2 else made.key[37:]
+
+    rows = await pool.fetch("SELECT api_keys::text AS k FROM api_keys")
+    entries = await pool.fetch("SELECT audit_log::text AS e FROM audit_log")
+
+    assert len(rows) == len(entries) == 1
+    assert secret not in rows[0]["k"]
+    assert secret not in entries[0]["e"]
+
+
+async def test_unknown_ids_and_wrong_secrets_are_told_the_same(
+    pool: Pool, keyring: Keyring
+) -> None:
+    made = await _make(pool)
+    await keyring.holder_of(made.key)
+    other_secret = f"{made.key[:37]}{new_key()[37:]}"
+
+    told = []
+    for key in (
+        other_secret,
+        new_key(),
+        "",
+        "crv_",
+        made.key[:-1],
+        f"{made.key} ",
+        made.key.upper(),
+    ):
+        with pytest.raises(InvalidKey) as refused:
+            await keyring.holder_of(key)
+        told.append(refused.value.detail)
+
+    assert set(told) == {"the key is unknown"}
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        "\x00",
+        "crv_" + "a" * 1_000_000,
+        "\udcff",
+        "\u00e9",
+        "crv_" + "0" * 32 + "_" + "x" * 129,
+        "'; --",
+    ],
+)
+async def test_odd_texts_are_no_keys(keyring: Keyring, odd: str) -> None:
+    assert take_apart(odd) is None
+    with pytest.raises(InvalidKey):
+        await keyring.holder_of(odd)
+
+
+async def test_what_is_known_costs_no_question(
+    pool: Pool, keyring: Keyring, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = await _make(pool)
+    await keyring.look()
+    first = await keyring.holder_of(made.key)
+    monkeypatch.setattr(keyring, "_pool", None)
+
+    assert await keyring.holder_of(made.key) is first
+
+
+async def test_a_change_is_heard_at_the_next_look(pool: Pool, keyring: Keyring) -> None:
+    made = await _make(pool)
+    await keyring.look()
+    await keyring.holder_of(made.key)
+    await _revoke(pool, made.id)
+    # Known, and trusted until the next look.
+    assert (await keyring.holder_of(made.key)).key_id == made.id
+
+    await keyring.look()
+
+    with pytest.raises(InvalidKey, match="revoked"):
+        await keyring.holder_of(made.key)
+
+
+async def test_without_a_fresh_look_nothing_is_trusted(pool: Pool, keyring: Keyring) -> None:
+    """A look that fails, hangs or comes late lets no revoked key in."""
+    made = await _make(pool)
+    await keyring.look()
+    await keyring.holder_of(made.key)
+    await _revoke(pool, made.id)
+    keyring._looked_at -= TRUSTED_SECONDS
+
+    with pytest.raises(InvalidKey, match="revoked"):
+        await keyring.holder_of(made.key)
+
+
+async def test_memory_lets_nobody_in_while_the_database_is_away(
+    pool: Pool, keyring: Keyring, settings: Settings
+) -> None:
+    """It is not refused either: the key may be as good as ever."""
+    made = await _make(pool)
+    async with open_pool(settings) as going:
+        known = Keyring(going, open_without_keys=True, open_always=False)
+        await known.look()
+        await known.holder_of(made.key)
+    known._looked_at -= TRUSTED_SECONDS
+
+    with pytest.raises(UNAVAILABLE):
+        await known.holder_of(made.key)
+    with pytest.raises(UNAVAILABLE):
+        await known.nobody()
+    assert (await keyring.holder_of(made.key)).key_id == made.id
+
+
+def test_what_is_trusted_is_younger_than_a_second_and_seen_twice() -> None:
+    assert 2 * keyrings.LOOK_SECONDS < keyrings.TRUSTED_SECONDS < 1.0
+
+
+async def test_a_lookup_from_before_a_change_is_not_kept(
+    pool: Pool, keyring: Keyring, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = await _make(pool)
+    await keyring.look()
+    verify = keyring._verify
+
+    async def change_meanwhile(key: str) -> object:
+        holder = await verify(key)
+        await _revoke(pool, made.id)
+        await keyring.look()
+        return holder
+
+    monkeypatch.setattr(keyring, "_verify", change_meanwhile)
+    await keyring.holder_of(made.key)
+    monkeypatch.undo()
+
+    with pytest.raises(InvalidKey, match="revoked"):
+        await keyring.holder_of(made.key)
+
+
+async def test_a_suspended_tenant_and_new_caps_are_heard(pool: Pool, keyring: Keyring) -> None:
+    async with pool.acquire() as conn:
+        await tenants.create(conn, operator(), CreateTenant(name="acme"))
+    made = await _make(pool, tenant="acme")
+    await keyring.look()
+    assert not (await keyring.holder_of(made.key)).suspended
+
+    change = ChangeTenant(suspended=True)
+    async with pool.acquire() as conn:
+        await tenants.change(conn, operator(), "acme", change)
+    await keyring.look()
+
+    assert (await keyring.holder_of(made.key)).suspended
+
+
+async def test_the_door_is_open_until_there_is_a_key_and_never_again(
+    pool: Pool, keyring: Keyring
+) -> None:
+    opened = [keyring.open]
+    nobody = await keyring.nobody()
+    assert (nobody.tenant, nobody.scopes, nobody.key_id) == (DEFAULT_TENANT, ALL_SCOPES, None)
+
+    made = await _make(pool)
+    await keyring.look()
+    opened.append(keyring.open)
+    await _revoke(pool, made.id)
+    await keyring.look()
+    opened.append(keyring.open)
+
+    assert opened == [True, False, False]
+
+
+async def test_last_use_is_written_down_once_for_many_requests(
+    pool: Pool, keyring: Keyring
+) -> None:
+    made = await _make(pool)
+    before = datetime.now(UTC)
+    generation = "SELECT generation FROM access_generation"
+    counted = await pool.fetchval(generation)
+    for _ in range(3):
+        await keyring.holder_of(made.key)
+    assert await pool.fetchval("SELECT last_used_at FROM api_keys") is None
+
+    await keyring.flush()
+    await keyring.flush()
+
+    assert await pool.fetchval("SELECT last_used_at FROM api_keys") >= before
+    # It is no change that anybody must hear of.
+    assert await pool.fetchval(generation) == counted
+
+
+async def test_an_older_use_does_not_undo_a_newer_one(pool: Pool, keyring: Keyring) -> None:
+    made = await _make(pool)
+    newer = datetime.now(UTC) + timedelta(hours=1)
+    await pool.execute("UPDATE api_keys SET last_used_at = $1", newer)
+
+    await keyring.holder_of(made.key)
+    await keyring.flush()
+
+    assert await pool.fetchval("SELECT last_used_at FROM api_keys") == newer
+
+
+async def test_a_seed_is_taken_once_and_stays_revoked(pool: Pool) -> None:
+    key = new_key()
+    presented = take_apart(key)
+    assert presented is not None
+    async with pool.acquire() as conn:
+        assert await service.seed(conn, operator(), key)
+        assert not await service.seed(conn, operator(), key)
+        await service.revoke(conn, operator(), presented.id)
+        assert not await service.seed(conn, operator(), key)
+        assert (await service.find(conn, presented.id)).revoked_at is not None
+
+        with pytest.raises(service.UnusableSeed, match="another secret"):
+            await service.seed(conn, operator(), f"{key[:37]}{new_key()[37:]}")
+        with pytest.raises(service.UnusableSeed, match="no key"):
+            await service.seed(conn, operator(), "hunter2")
+
+
+def test_keys_are_random_and_of_one_form() -> None:
+    keys = {new_key() for _ in range(100)}
+
+    assert len({key[37:] for key in keys}) == 100
+    assert all(take_apart(key) is not None for key in keys)
+    assert take_apart(f"crv_{uuid.uuid7().hex}_{'0123456789abcdef' * 4}") is not None
