@@ -30,10 +30,12 @@ def parse_uncaught(text: str) -> dict[str, object]:
     made = _FRAME.search(stack)
     if made is not None:
         line, column = made.groups()
+    # V8 has no place, and says 0, where its parser ran out of stack.
+    placed = int(line) > 0
     return {
         "name": name[:_MAX_NAME],
         "message": message[:_MAX_TEXT],
         "stack": stack.strip()[:_MAX_TEXT],
-        "line": int(line),
-        "column": int(column),
+        "line": int(line) if placed else None,
+        "column": int(column) if placed else None,
     }

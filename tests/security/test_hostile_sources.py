@@ -55,7 +55,6 @@ async def pool() -> AsyncIterator[SandboxPool]:
         yield opened
 
 
-@pytest.mark.xfail(reason="V8 has no line for these, and says 0", strict=True)
 @pytest.mark.parametrize("name", TOO_DEEP)
 async def test_a_source_too_deep_to_compile_is_the_scripts_error(
     pool: SandboxPool, name: str
@@ -73,9 +72,6 @@ async def test_a_large_source_runs(pool: SandboxPool, name: str) -> None:
     assert (ran.outcome, ran.output) == (Succeeded(output_bytes=len(output)), output)
 
 
-@pytest.mark.xfail(
-    reason="an isolate's thread has the stack that the service was given", strict=True
-)
 @pytest.mark.parametrize("stack_bytes", [MIB, resource.RLIM_INFINITY], ids=["small", "endless"])
 async def test_the_services_own_stack_limit_is_not_the_scripts(stack_bytes: int) -> None:
     before = resource.getrlimit(resource.RLIMIT_STACK)
