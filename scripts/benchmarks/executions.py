@@ -1,6 +1,6 @@
 """Measure a running system from outside: executions per second, and how long each took.
 
-.venv/bin/python scripts/bench/executions.py [--url URL] [--count 200] [--clients 8] [--bytes 1000]
+scripts/bench executions [--url URL] [--count 200] [--clients 8] [--bytes 1000]
 
 Submits `count` executions of one small script on data of about `bytes` bytes, waits for all, and
 prints what the receipts say. The first submission to the last finish counts, on PostgreSQL's clock.
@@ -38,14 +38,16 @@ class Receipt(Struct, frozen=True, kw_only=True):
     peak_memory_bytes: int
 
 
-def main() -> int:
+def main(arguments: Sequence[str]) -> int:
     """Measure and print; 1 when an execution did not succeed."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="scripts/bench executions", description=(__doc__ or "").partition("\n")[0]
+    )
     parser.add_argument("--url", default="http://127.0.0.1:8000")
     parser.add_argument("--count", type=int, default=200, help="executions")
     parser.add_argument("--clients", type=int, default=8, help="that submit at once")
     parser.add_argument("--bytes", type=int, default=1_000, help="of data for each, about")
-    chosen = parser.parse_args()
+    chosen = parser.parse_args(arguments)
     row_bytes = len(_ROW % 10_000) + 1
     rows = ",".join(_ROW % n for n in range(max(1, chosen.bytes // row_bytes)))
     payload = f"[{rows}]".encode()
@@ -110,7 +112,3 @@ def _report(receipts: Sequence[Receipt], payload_bytes: int) -> str:
     peak = max(receipt.peak_memory_bytes for receipt in receipts)
     lines.append(f"peak memory of a cell: {peak / 2**20:.0f} MiB")
     return "\n".join([*lines, ""])
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,0 +1,68 @@
+"""Filter and reduce of large data, against a fresh Node on the same bytes."""
+
+import time
+from typing import Final
+
+from app.sandbox.pool import PoolConfig, open_pool
+from scripts.benchmarks.lines import Line, new_line
+from scripts.benchmarks.node import NodeRun, run_whole
+from scripts.benchmarks.workload import MIB, SOURCE, cards_of, new_job, succeed
+
+GOAL: Final = 1.0
+_MEMORY_BYTES: Final = 2_048 * MIB
+
+
+async def measure_large(
+    *, runs: int, size_bytes: int, isolates: int, goal: float | None
+) -> list[Line]:
+    """Time inside and as a whole, and the peak of the resident set, on both sides.
+
+    Inside: from the bytes in memory to the result. Whole: the call of `pool.run` with a warm
+    cell, transfer and all; Node from its start to its end.
+    """
+    payload = cards_of(size_bytes)
+    inside: list[float] = []
+    whole: list[float] = []
+    peaks: list[float] = []
+    nodes: list[NodeRun] = []
+    async with open_pool(PoolConfig(cells=1, warm=1, isolates=isolates)) as pool:
+        for run in range(runs):
+            job = new_job(tenant=f"bench-{run}", memory_bytes=_MEMORY_BYTES)  # a fresh cell
+            began_ns = time.perf_counter_ns()
+            ran = await succeed(pool, job, payload)
+            whole.append((time.perf_counter_ns() - began_ns) / 1e6)
+            inside.append(ran.report.usage.run_ms)
+            peaks.append(ran.report.usage.peak_memory_bytes / MIB)
+            node = await run_whole(SOURCE, payload)
+            if node is not None:
+                nodes.append(node)
+                if node.output != ran.output:
+                    raise RuntimeError("the sandbox and node do not agree")
+    name = f"filter-reduce-{size_bytes // 1_000_000}mb"
+    node_inside = [node.inside_ms for node in nodes]
+    ratios = [ours / theirs for ours, theirs in zip(whole, node_inside, strict=False)]
+    return [
+        new_line(
+            f"{name}-inside",
+            unit="ms",
+            runs=inside,
+            baseline=("inside node: parse, function, stringify", node_inside),
+            goal=goal,
+            goal_of="ratio",
+        ),
+        new_line(
+            f"{name}-whole",
+            unit="ms",
+            runs=whole,
+            baseline=("a node process, start to end", [node.wall_ms for node in nodes]),
+            goal=goal,
+            goal_of="ratio",
+            also={"ratio_to_inside_node": ratios},
+        ),
+        new_line(
+            f"{name}-peak",
+            unit="MiB",
+            runs=peaks,
+            baseline=("node's peak", [node.peak_bytes / MIB for node in nodes]),
+        ),
+    ]

@@ -1,0 +1,82 @@
+"""What a benchmark prints: one JSON line for each figure, beside its baseline."""
+
+import json
+import statistics
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+from msgspec import Struct, structs
+
+
+class Line(Struct, frozen=True, kw_only=True):
+    """One figure: medians over the runs.
+
+    `ratio` is the median of each run's own ratio, since what disturbs a machine disturbs
+    both sides of a run. `goal` is the most (or least) that `goal_of` should be; a line
+    without a goal has `met` None.
+    """
+
+    bench: str
+    value: float
+    unit: str
+    baseline: float | None
+    baseline_is: str
+    ratio: float | None
+    goal: float | None
+    goal_of: Literal["value", "ratio"]
+    met: bool | None
+    runs: Sequence[float]
+    baseline_runs: Sequence[float]
+    also: Mapping[str, float | None]
+
+
+def new_line(
+    bench: str,
+    *,
+    unit: str,
+    runs: Sequence[float],
+    baseline: tuple[str, Sequence[float]],
+    goal: float | None = None,
+    goal_of: Literal["value", "ratio"] = "value",
+    also: Mapping[str, Sequence[float]] | None = None,
+) -> Line:
+    """Take medians; the baseline's runs stand in the order of ours, or are empty."""
+    ratios = [ours / theirs for ours, theirs in zip(runs, baseline[1], strict=False)]
+    value, ratio = _median(runs), _median(ratios)
+    judged = value if goal_of == "value" else ratio
+    return Line(
+        bench=bench,
+        value=value or 0.0,
+        unit=unit,
+        baseline=_median(baseline[1]),
+        baseline_is=baseline[0],
+        ratio=ratio,
+        goal=goal,
+        goal_of=goal_of,
+        met=None if goal is None or judged is None else judged <= goal,
+        runs=[round(each, 3) for each in runs],
+        baseline_runs=[round(each, 3) for each in baseline[1]],
+        also={name: _median(values) for name, values in (also or {}).items()},
+    )
+
+
+def print_line(line: Line, **common: object) -> None:
+    """Print one line at once: a bench takes minutes."""
+    print_json({**structs.asdict(line), **common})
+
+
+def print_json(what: Mapping[str, object]) -> None:
+    """Print one line of JSON at once."""
+    sys.stdout.write(json.dumps(what) + "\n")
+    sys.stdout.flush()
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """Give the value below which so large a share of them lies."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
+
+
+def _median(values: Sequence[float]) -> float | None:
+    return round(statistics.median(values), 3) if values else None

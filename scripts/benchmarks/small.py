@@ -1,0 +1,171 @@
+"""What a small execution costs: CPU, time to an answer, executions a second."""
+
+import asyncio
+import time
+from typing import Final
+
+from msgspec import Struct
+
+from app.sandbox.pool import PoolConfig, SandboxPool, open_pool
+from scripts.benchmarks.lines import Line, new_line, percentile
+from scripts.benchmarks.node import open_contexts
+from scripts.benchmarks.processes import cpu_of, settled_cpu
+from scripts.benchmarks.workload import PAYLOAD, SOURCE, TINY_SOURCE, new_job, succeed
+
+CPU_GOAL_MS: Final = 3.0
+LATENCY_GOAL_MS: Final = 1.5
+_ONE_CELL: Final = 1
+_TWO_CELLS: Final = 2
+# Between two executions, so that each finds its cell at rest.
+_PAUSE_S: Final = 0.005
+
+
+class CpuMs(Struct, frozen=True, kw_only=True):
+    """CPU per execution, in ms, by whose it is."""
+
+    zygote: float
+    cells: float
+    pool: float
+
+    @property
+    def sandbox(self) -> float:
+        """All but the pool's own process."""
+        return self.zygote + self.cells
+
+
+async def measure_cpu(*, runs: int, count: int, isolates: int) -> list[Line]:
+    """CPU of zygote and cells for one execution, from the fork to the cell's last instruction."""
+    ours, alone, node = [], [], []
+    for _ in range(runs):
+        ours.append(await _cpu_ms(count, isolates=isolates))
+        alone.append(await _cpu_ms(max(count // 4, 1), isolates=1))
+        node_ms = await _node_cpu_ms(count)
+        node += [] if node_ms is None else [node_ms]
+    return [
+        new_line(
+            "small-cpu",
+            unit="ms",
+            runs=[each.sandbox for each in ours],
+            baseline=("one process per execution", [each.sandbox for each in alone]),
+            goal=CPU_GOAL_MS,
+            also={
+                "zygote_ms": [each.zygote for each in ours],
+                "cells_ms": [each.cells for each in ours],
+                "pool_process_ms": [each.pool for each in ours],
+                "node_fresh_context_ms": node,
+            },
+        )
+    ]
+
+
+async def measure_latency(*, runs: int, count: int, isolates: int) -> list[Line]:
+    """From the call of `pool.run` to its return, for a script that does nothing."""
+    paced, paced_95, at_once, node = [], [], [], []
+    for _ in range(runs):
+        async with open_pool(PoolConfig(cells=1, warm=1, isolates=isolates)) as pool:
+            await _repeat(pool, isolates)
+            values = await _latencies_ms(pool, count, pause_s=_PAUSE_S)
+            paced.append(percentile(values, 0.5))
+            paced_95.append(percentile(values, 0.95))
+            at_once.append(percentile(await _latencies_ms(pool, count, pause_s=0), 0.5))
+        node += await _node_latency_ms(count)
+    return [
+        new_line(
+            "dispatch-latency",
+            unit="ms",
+            runs=paced,
+            baseline=("a long-lived node, fresh context, by pipes", node),
+            goal=LATENCY_GOAL_MS,
+            also={"p95_ms": paced_95, "back_to_back_ms": at_once},
+        )
+    ]
+
+
+async def measure_rate(*, runs: int, count: int, isolates: int) -> list[Line]:
+    """Executions a second, each cell's place taken again at once."""
+    one, two, alone = [], [], []
+    for _ in range(runs):
+        one.append(await _rate(count, cells=_ONE_CELL, isolates=isolates))
+        two.append(await _rate(count, cells=_TWO_CELLS, isolates=isolates))
+        alone.append(await _rate(max(count // 4, 1), cells=_ONE_CELL, isolates=1))
+    return [
+        new_line(
+            "rate-one-cell",
+            unit="executions/s",
+            runs=one,
+            baseline=("one process per execution", alone),
+        ),
+        new_line("rate-two-cells", unit="executions/s", runs=two, baseline=("one cell", one)),
+    ]
+
+
+async def _cpu_ms(count: int, *, isolates: int) -> CpuMs:
+    """Measure over whole magazines, from one fresh cell at rest to the next such moment.
+
+    So each cell that was used is in it from its birth to its end: the one that waits at the
+    end stands for the one that waited at the beginning.
+    """
+    count = -(-count // isolates) * isolates
+    async with open_pool(PoolConfig(cells=1, warm=1, isolates=isolates)) as pool:
+        await _repeat(pool, isolates)
+        before = await settled_cpu(living=1)
+        await _repeat(pool, count)
+        # Before the wait, which costs this process something too.
+        pool_ns = time.process_time_ns() - before.pool_ns
+        after = await settled_cpu(living=1)
+    return CpuMs(
+        zygote=(after.zygote_ns - before.zygote_ns) / count / 1e6,
+        cells=(after.cells_ns - before.cells_ns) / count / 1e6,
+        pool=pool_ns / count / 1e6,
+    )
+
+
+async def _node_cpu_ms(count: int) -> float | None:
+    async with open_contexts(SOURCE) as node:
+        if node is None:
+            return None
+        await node.run(PAYLOAD)
+        before_ns = cpu_of(node.pid)
+        for _ in range(count):
+            await node.run(PAYLOAD)
+        return (cpu_of(node.pid) - before_ns) / count / 1e6
+
+
+async def _latencies_ms(pool: SandboxPool, count: int, *, pause_s: float) -> list[float]:
+    job = new_job(TINY_SOURCE)
+    values = []
+    for _ in range(count):
+        if pause_s:
+            await asyncio.sleep(pause_s)
+        began_ns = time.perf_counter_ns()
+        await succeed(pool, job, b"1")
+        values.append((time.perf_counter_ns() - began_ns) / 1e6)
+    return values
+
+
+async def _node_latency_ms(count: int) -> list[float]:
+    async with open_contexts(TINY_SOURCE) as node:
+        if node is None:
+            return []
+        values = []
+        for _ in range(count):
+            await asyncio.sleep(_PAUSE_S)
+            began_ns = time.perf_counter_ns()
+            await node.run(b"1")
+            values.append((time.perf_counter_ns() - began_ns) / 1e6)
+        return [percentile(values, 0.5)]
+
+
+async def _rate(count: int, *, cells: int, isolates: int) -> float:
+    async with open_pool(PoolConfig(cells=cells, warm=cells, isolates=isolates)) as pool:
+        await _repeat(pool, isolates)
+        began = time.perf_counter()
+        share = max(count // cells, 1)
+        await asyncio.gather(*(_repeat(pool, share) for _ in range(cells)))
+        return share * cells / (time.perf_counter() - began)
+
+
+async def _repeat(pool: SandboxPool, count: int) -> None:
+    job = new_job()
+    for _ in range(count):
+        await succeed(pool, job)

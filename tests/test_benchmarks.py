@@ -1,0 +1,92 @@
+"""Each benchmark runs and prints what docs/BENCHMARKS.md says; no figure is judged here."""
+
+import json
+import subprocess
+from typing import Any
+
+import pytest
+
+from scripts.benchmarks.lines import new_line
+from scripts.benchmarks.soak import Sample, find_leaks
+from tests.servers import ROOT
+
+FIELDS = {
+    *("bench", "value", "unit", "baseline", "ratio", "goal", "met", "runs"),
+    *("v8", "cpus", "isolates"),
+}
+
+
+def _bench(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [ROOT / "scripts" / "bench", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def _lines(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
+    assert (done.returncode, done.stderr) == (0, "")
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("only", "names"),
+    [
+        ("cpu", ["small-cpu"]),
+        ("latency", ["dispatch-latency"]),
+        ("25mb", [f"filter-reduce-1mb-{what}" for what in ("inside", "whole", "peak")]),
+        ("100mb", [f"filter-reduce-4mb-{what}" for what in ("inside", "whole", "peak")]),
+        ("rate", ["rate-one-cell", "rate-two-cells"]),
+    ],
+)
+def test_each_figure_of_the_sandbox_is_a_line(only: str, names: list[str]) -> None:
+    lines = _lines(_bench("sandbox", "--quick", "--isolates", "2", "--only", only))
+
+    assert [line["bench"] for line in lines] == names
+    for line in lines:
+        assert set(line) >= FIELDS
+        assert (line["isolates"], line["quick"], len(line["runs"])) == (2, True, 1)
+        assert line["value"] > 0
+
+
+def test_a_soak_says_what_became_of_each_execution() -> None:
+    *windows, verdict = _lines(_bench("sandbox", "--soak", "--count", "20", "--isolates", "2"))
+
+    assert [window["done"] for window in windows] == list(range(1, 21))
+    assert sum(verdict["outcomes"].values()) == verdict["executions"] == 20
+    assert (verdict["flat"], verdict["wrong_or_lost"]) == (True, [])
+
+
+@pytest.mark.parametrize(
+    ("grows", "leaks"), [("pool_fds", True), ("pool_rss_mib", True), (None, False)]
+)
+def test_a_soak_finds_what_grows(grows: str | None, leaks: bool) -> None:  # noqa: FBT001 - a table of cases
+    samples = [
+        Sample(**{name: 50 + 10 * (name == grows) * n for name in Sample.__struct_fields__})
+        for n in range(10)
+    ]
+
+    assert [leak.partition(":")[0] for leak in find_leaks(samples)] == ([grows] if leaks else [])
+
+
+@pytest.mark.parametrize(("ours", "met"), [(2.0, True), (4.0, False)])
+def test_a_goal_is_met_or_missed(ours: float, met: bool) -> None:  # noqa: FBT001 - a table of cases
+    line = new_line("b", unit="ms", runs=[1.0, ours, 9.0], baseline=("b", [1, 2, 3]), goal=3.0)
+
+    assert (line.value, line.ratio, line.met) == (ours, max(1.0, ours / 2), met)
+
+
+def test_the_executions_are_measured_from_outside() -> None:
+    done = _bench("executions", "--help")
+
+    assert done.returncode == 0
+    assert "scripts/bench executions" in done.stdout
+
+
+def test_an_unknown_name_is_told_the_known_ones() -> None:
+    done = _bench("nothing")
+
+    assert done.returncode == 2
+    assert "executions, sandbox" in done.stderr
