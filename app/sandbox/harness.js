@@ -10,6 +10,7 @@
   "use strict";
 
   const FILE = "process.js";
+  const HARNESS = "harness.js";
   const MAX_NAME = 256; // UTF-16 units of an error's name, its message, its stack
   const MAX_TEXT = 16 * 1024;
   const MAX_NESTED = 12; // causes and errors of an AggregateError, all levels together
@@ -35,11 +36,11 @@
   const matches = uncurry(RegExp.prototype.exec);
   const mapGet = uncurry(WeakMap.prototype.get);
   const mapSet = uncurry(WeakMap.prototype.set);
+  const mapDelete = uncurry(WeakMap.prototype.delete);
   const { isError } = Error;
   const toText = String;
   const PromisePrototype = Promise.prototype;
   const RangeErrorPrototype = RangeError.prototype;
-  const TypeErrorPrototype = TypeError.prototype;
   const identifier = /^[A-Za-z_$][\w$]*$/;
 
   const isObject = (value) =>
@@ -81,8 +82,11 @@
   const first = (args) => (args.length === 0 ? undefined : args[0]);
 
   // What V8 knew of each error when its stack was first read: the place of its first user
-  // frame, and whether it was made by a builtin rather than by `new` in user code.
+  // frame; whether it was made by a builtin rather than by `new` in user code; and whether
+  // it was made while `finish` wrote the result. User code that chooses an object's frames
+  // itself gives up the last two.
   const origins = new WeakMap();
+  const captured = new WeakMap();
 
   // V8's own frames answer these and throw at anything else, so that user code, which can
   // read and call the function below, can neither forge a frame nor have its code run here.
@@ -91,6 +95,7 @@
   const CallSite = probe.stack;
   const formatStack = uncurry(getOwnPropertyDescriptor(probe, "stack").get);
   const fileOf = uncurry(CallSite.getScriptNameOrSourceURL);
+  const functionOf = uncurry(CallSite.getFunctionName);
   const lineOf = uncurry(CallSite.getLineNumber);
   const columnOf = uncurry(CallSite.getColumnNumber);
   const frameToString = uncurry(CallSite.toString);
@@ -104,9 +109,12 @@
       stack = "Error";
     }
     let place;
+    let writing = false;
     for (let i = 0; i < frames.length; i++) {
       const frame = frames[i];
-      if (fileOf(frame) !== FILE) continue;
+      const file = fileOf(frame);
+      if (file === HARNESS && functionOf(frame) === "finish") writing = true;
+      if (file !== FILE) continue;
       if (place === undefined) place = frame;
       stack += `\n    at ${frameToString(frame)}`;
     }
@@ -114,13 +122,23 @@
     if (frames.length > 0 && mapGet(origins, error) === undefined) {
       mapSet(origins, error, {
         __proto__: null,
-        native: fileOf(frames[0]) !== FILE,
+        native: mapGet(captured, error) === undefined && fileOf(frames[0]) !== FILE,
+        writing: mapGet(captured, error) === undefined && writing,
         line: place === undefined ? null : lineOf(place),
         column: place === undefined ? null : columnOf(place),
       });
     }
     return stack;
   };
+  const { captureStackTrace } = Error;
+  function capture(object, upTo) {
+    if (isObject(object)) {
+      mapSet(captured, object, true);
+      mapDelete(origins, object);
+    }
+    captureStackTrace(object, upTo === undefined ? capture : upTo);
+  }
+  replace(Error, "captureStackTrace", imitate(captureStackTrace, capture));
   // Libraries that set a hook of their own go on without it.
   defineProperty(Error, "prepareStackTrace", {
     __proto__: null,
@@ -486,19 +504,23 @@
   const invalid = (message) =>
     fail("invalid_result", { __proto__: null, message: clip(message, MAX_TEXT) });
 
-  // An error with a user frame comes from a getter, a proxy or a toJSON: user code threw.
+  // V8's own errors of the writing, by where they were made and what they say. With a user
+  // frame they come from a getter, a proxy or a toJSON: user code threw.
   const unwritable = (result, thrown) => {
     const origin = originOf(thrown);
     const message = readText(thrown, "message", MAX_TEXT);
-    const range = isNative(thrown, RangeErrorPrototype);
-    const known = origin !== undefined && origin.line === null && message !== undefined;
-    if (!known || !(range || isNative(thrown, TypeErrorPrototype))) threw(thrown);
-    else if (range && message === "Invalid string length") fail("output_too_large", { __proto__: null });
-    else if (range) invalid(`the result is nested too deeply for JSON.stringify: ${message}`);
-    else {
+    const own = origin !== undefined && origin.writing && origin.line === null;
+    if (!own || message === undefined) threw(thrown);
+    else if (isNative(thrown, RangeErrorPrototype)) {
+      if (message === "Invalid string length") fail("output_too_large", { __proto__: null });
+      else if (message === "Maximum call stack size exceeded") {
+        invalid(`the result is nested too deeply for JSON.stringify: ${message}`);
+      } else threw(thrown);
+    } else if (startsWith(message, "Converting circular structure to JSON")) invalid(message);
+    else if (message === "Do not know how to serialize a BigInt") {
       const path = findBigInt(result);
       invalid(path === undefined ? message : `a BigInt has no JSON: ${path}`);
-    }
+    } else threw(thrown);
   };
 
   // JSON.stringify once more, as it visits every value in its own order.

@@ -184,6 +184,40 @@ async def test_a_result_without_json_is_told_from_a_tojson_that_throws(pool: San
     assert error.message == "mine"
 
 
+@pytest.mark.parametrize("message", ["Invalid string length", "Array buffer allocation failed"])
+async def test_chosen_frames_make_no_other_verdict(pool: SandboxPool, message: str) -> None:
+    source = f"""function process() {{
+      const error = new RangeError('{message}')
+      return {{ toJSON() {{ Error.captureStackTrace(error, this.toJSON); throw error }} }}
+    }}"""
+    assert (await run(pool, source)).error.message == message
+    builtin = f"""function process() {{
+      const error = new RangeError('{message}')
+      new ArrayBuffer({{ valueOf: function of() {{ Error.captureStackTrace(error, of) }} }})
+      throw error
+    }}"""
+    assert (await run(pool, builtin)).error.message == message
+
+
+async def test_a_builtin_that_throws_as_tojson_is_no_deep_nesting(pool: SandboxPool) -> None:
+    source = "const process = () => ({ toJSON: 'x'.repeat.bind('x', -1) })"
+    assert (await run(pool, source)).error.message == "Invalid count value: -1"
+
+
+async def test_a_captured_stack_has_the_users_frames(pool: SandboxPool) -> None:
+    source = """class Failure { constructor(message) {
+        this.message = message
+        Error.captureStackTrace(this, Failure)
+      } }
+      function process() { const plain = {}; Error.captureStackTrace(plain)
+        Error.stackTraceLimit = 1; const one = {}; Error.captureStackTrace(one)
+        throw new Failure(plain.stack + one.stack) }"""
+    error = (await run(pool, source)).error
+    frame = "    at process (process.js:{})"
+    assert error.message == f"Error\n{frame.format('5:52')}Error\n{frame.format('6:58')}"
+    assert (error.line, error.column) == (7, 15)
+
+
 async def test_a_promise_is_awaited_whatever_became_of_then(pool: SandboxPool) -> None:
     source = """function process() {
       Promise.prototype.then = undefined
