@@ -3,7 +3,7 @@
 // output: []
 const names = [
   "require", "module", "exports", "__filename", "Buffer", "fetch", "XMLHttpRequest", "WebSocket",
-  "Deno", "Bun", "window", "self", "document", "navigator", "importScripts", "postMessage",
+  "Deno", "Bun", "window", "document", "navigator", "importScripts", "postMessage",
   "Worker", "setTimeout", "setInterval", "setImmediate", "queueMicrotask", "structuredClone",
   "d8", "os", "read", "readbuffer", "load", "print", "quit", "version", "gc", "Realm", "testRunner",
   "performance", "crypto", "TextDecoder", "TextEncoder", "localStorage", "alert", "inspector",
