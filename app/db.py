@@ -1,7 +1,7 @@
 """PostgreSQL: the pool, its codecs, and rows into structs."""
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import TypeAlias, TypeVar
 
 import asyncpg
@@ -33,6 +33,7 @@ UNAVAILABLE = (
     asyncpg.InternalClientError,
 )
 
+_SERVER_SETTINGS = {"application_name": "crivo", "timezone": "UTC"}
 
 # The newest migration that this code needs; later ones are made so that it goes on working.
 SCHEMA_REVISION = "0004"
@@ -58,8 +59,9 @@ async def open_pool(settings: Settings) -> AsyncIterator[Pool]:
         min_size=1,
         max_size=settings.db_pool_size,
         command_timeout=30,
-        server_settings={"application_name": "crivo", "timezone": "UTC"},
+        server_settings=_SERVER_SETTINGS,
         init=_set_codecs,
+        reset=_nothing_to_reset,
     )
     async with AsyncExitStack() as stack:
         try:
@@ -71,6 +73,27 @@ async def open_pool(settings: Settings) -> AsyncIterator[Pool]:
             raise DatabaseRefuses(f"PostgreSQL says: {no}; see DATABASE_URL") from None
         await _require_schema(pool)
         yield pool
+
+
+@asynccontextmanager
+async def open_connection(
+    settings: Settings, **server_settings: str
+) -> "AsyncIterator[asyncpg.Connection[asyncpg.Record]]":
+    """Open a connection outside the pool, for what keeps one; closed with the context.
+
+    Raises one of UNAVAILABLE.
+    """
+    connection = await asyncpg.connect(
+        settings.database_url,
+        timeout=10,
+        command_timeout=10,
+        server_settings={**_SERVER_SETTINGS, **server_settings},
+    )
+    try:
+        yield connection
+    finally:
+        with suppress(*UNAVAILABLE):
+            await connection.close(timeout=1)
 
 
 def into(shape: type[T], row: asyncpg.Record) -> T:
@@ -99,6 +122,14 @@ async def _require_schema(pool: Pool) -> None:
             f"the database is at revision {found or 'none'}, this code needs {SCHEMA_REVISION}: "
             "run `python -m alembic upgrade head`"
         )
+
+
+async def _nothing_to_reset(connection: Connection) -> None:
+    """Take the place of asyncpg's reset, which costs a round trip at every release.
+
+    It would undo SET, LISTEN, cursors and session locks, and nobody uses these on a connection
+    of the pool. A transaction that is still open asyncpg ends by itself, before this.
+    """
 
 
 async def _set_codecs(connection: Connection) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -14,12 +15,14 @@ from litestar import Litestar, Request
 from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
+from typing_extensions import override
 
 from app.audit.api import router as audit
 from app.db import UNAVAILABLE
 from app.docs.api import openapi_config, router as reference
 from app.errors import CrivoError, Problem
 from app.executions.api import router as executions
+from app.executions.waits import WaitingRoom, open_waiting_room
 from app.http.access import Caller, caller_of, guard, require_needs
 from app.http.envelope import MAX_HEADERS_BYTES, MAX_TARGET_BYTES, App, enveloped, origins_in
 from app.http.guard import is_loopback, loopback_only
@@ -64,10 +67,12 @@ def create_app(settings: Settings) -> Litestar:
             open_rates(
                 resources.pool, default_rate=settings.default_max_requests_per_second or None
             ) as rates,
+            open_waiting_room(settings) as waits,
         ):
             app.state.resources = resources
             app.state.door = keyring
             app.state.rates = rates
+            app.state.waits = waits
             _tell_access(settings, keyring)
             yield
 
@@ -75,6 +80,7 @@ def create_app(settings: Settings) -> Litestar:
         route_handlers=[scripts, executions, tenants, keys, audit, health, reference],
         dependencies={
             "resources": Provide(_resources, sync_to_thread=False),
+            "waits": Provide(_waits, sync_to_thread=False),
             "tenant": Provide(_tenant, sync_to_thread=False),
             "who": Provide(_who, sync_to_thread=False),
         },
@@ -110,11 +116,11 @@ def main(arguments: list[str]) -> int:
         return 2
     if arguments == ["--check"]:
         return 0
-    server = uvicorn.Server(
+    app = create_app(settings)
+    server = _Server(
+        app,
         uvicorn.Config(
-            enveloped(
-                cast("App", create_app(settings)), cors_origins=origins_in(settings.cors_origins)
-            ),
+            enveloped(cast("App", app), cors_origins=origins_in(settings.cors_origins)),
             host=settings.host,
             port=settings.port,
             log_config=None,
@@ -128,13 +134,28 @@ def main(arguments: list[str]) -> int:
             ),
             # Of what has come of a head so far; of whole ones the envelope knows the limits.
             h11_max_incomplete_event_size=MAX_TARGET_BYTES + MAX_HEADERS_BYTES,
-        )
+        ),
     )
     try:
         server.run()
     except SystemExit:  # uvicorn's own way to say, with 3, that it could not start
         return 2
     return 0 if server.started else 2
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server; before it waits for requests to end, those that wait are answered."""
+
+    def __init__(self, app: Litestar, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._app = app
+
+    @override
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        waits: WaitingRoom | None = self._app.state.get("waits")
+        if waits is not None:
+            waits.close()
+        await super().shutdown(sockets)
 
 
 def _tell_access(settings: Settings, keyring: Keyring) -> None:
@@ -170,6 +191,11 @@ async def _opened(settings: Settings) -> AsyncIterator[Resources]:
 def _resources(state: State) -> Resources:
     resources: Resources = state.resources
     return resources
+
+
+def _waits(state: State) -> WaitingRoom:
+    waits: WaitingRoom = state.waits
+    return waits
 
 
 def _who(request: Request[Any, Any, Any]) -> Caller:

@@ -1,4 +1,4 @@
-"""Open what the API and the worker stand on: pool, bell, blobs, sandbox."""
+"""Open what the API and the worker stand on: pool, bell, announcer, blobs, sandbox."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -7,6 +7,7 @@ import structlog
 
 from app.blobs import Blobs, open_blobs
 from app.db import Pool, open_pool
+from app.notices import Announcer, open_announcer
 from app.queue import Bell, open_bell
 from app.rules.reader import SourceReader, open_reader
 from app.sandbox.admission import budget_of_host
@@ -28,6 +29,7 @@ class Resources:
         settings: Settings,
         pool: Pool,
         bell: Bell,
+        announcer: Announcer,
         blobs: Blobs,
         sandbox: SandboxPool,
         reader: SourceReader,
@@ -36,6 +38,7 @@ class Resources:
         self.settings = settings
         self.pool = pool
         self.bell = bell
+        self.announcer = announcer
         self.blobs = blobs
         self.sandbox = sandbox
         self.reader = reader
@@ -59,10 +62,12 @@ async def open_resources(
         reader = await stack.enter_async_context(open_reader())
         pool = await stack.enter_async_context(open_pool(settings))
         bell = await stack.enter_async_context(open_bell(settings))
+        announcer = await stack.enter_async_context(open_announcer(settings))
         yield Resources(
             settings=settings,
             pool=pool,
             bell=bell,
+            announcer=announcer,
             blobs=open_blobs(settings),
             sandbox=sandbox,
             reader=reader,

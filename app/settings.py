@@ -132,11 +132,11 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             ge=1,
             le=100_000,
         ),
-    ] = 4_096
+    ] = 2_000
     max_waiting_of_tenant: Annotated[
         int,
         Meta(description="the same, of one tenant; 429 beyond", ge=1, le=100_000),
-    ] = 2_048
+    ] = 1_000
     lease_seconds: Annotated[
         int,
         Meta(
@@ -244,7 +244,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     max_connections: Annotated[
         int,
         Meta(description="connections that one API process holds at once", ge=1, le=100_000),
-    ] = 1_000
+    ] = 4_000
     client_seconds: Annotated[
         int,
         Meta(

@@ -1,13 +1,16 @@
 """HTTP routes of executions."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from uuid import UUID
 
 import msgspec
 from litestar import MediaType, Response, Router, get, post
 from litestar.response import Stream
+from litestar.types import ASGIApp
+from msgspec import UnsetType
 
 from app.executions import reference, service
+from app.executions.answers import answer_events, answer_show, answer_submission
 from app.executions.model import (
     MAX_ENVELOPE_BYTES,
     Envelope,
@@ -15,11 +18,11 @@ from app.executions.model import (
     ExecutionFilter,
     ExecutionNotFound,
     Queued,
-    Status,
     StoredPayload,
     Submission,
 )
 from app.executions.payloads import open_payload
+from app.executions.waits import WaitingRoom
 from app.http.access import Caller, Scope, needs
 from app.http.bodies import (
     AnyRequest,
@@ -34,6 +37,7 @@ from app.http.bodies import (
     stream_body,
     whole_numbers,
 )
+from app.http.events import MEDIA_TYPE as EVENT_STREAM
 from app.http.paging import Page
 from app.resources import Resources
 from app.scripts.model import is_uuid, parse_ref
@@ -51,24 +55,28 @@ _NO_LOGS = b'{"lines":[],"lines_dropped":0}'
     **needs(Scope.WRITE_EXECUTIONS),
 )
 async def submit_envelope(
-    request: AnyRequest, resources: Resources, who: Caller
-) -> Response[Queued]:
+    request: AnyRequest, resources: Resources, waits: WaitingRoom, who: Caller
+) -> Response[Queued | Execution]:
     """Run a script, with the data in an envelope.
 
     Script, data and choices in one JSON document of up to 16 MiB. The answer comes at once: the
-    execution is accepted and kept, and has an address to poll. Larger data, and data that a
-    strict decoder refuses, goes to `POST /scripts/{script}/executions`.
+    execution is accepted and kept, and has an address to poll. With `Prefer: wait=30` it comes
+    when the execution has finished, and holds it, or after so many seconds. Larger data, and
+    data that a strict decoder refuses, goes to `POST /scripts/{script}/executions`.
     """
-    envelope = await _read_envelope(request)
-    submission = Submission(limits=envelope.limits, seed=envelope.seed, labels=envelope.labels)
-    execution_id = await service.submit(
-        resources,
-        who,
-        parse_ref(envelope.script),
-        submission,
-        data=_once(bytes(envelope.data)),
-    )
-    return _queued(execution_id)
+
+    async def submit(named: Callable[[UUID], None]) -> UUID:
+        envelope = await _read_envelope(request)
+        return await service.submit(
+            resources,
+            who,
+            parse_ref(envelope.script),
+            Submission(limits=envelope.limits, seed=envelope.seed, labels=envelope.labels),
+            data=_once(bytes(envelope.data)),
+            named=named,
+        )
+
+    return await answer_submission(request, resources, waits, who, submit=submit)
 
 
 @post(
@@ -79,27 +87,32 @@ async def submit_envelope(
     **needs(Scope.WRITE_EXECUTIONS),
 )
 async def submit_raw(
-    script: str, request: AnyRequest, resources: Resources, who: Caller
-) -> Response[Queued]:
+    script: str, request: AnyRequest, resources: Resources, waits: WaitingRoom, who: Caller
+) -> Response[Queued | Execution]:
     """Run a script, with the data as the body.
 
     The body is the data, up to 256 MiB, whatever its `Content-Type` says (only a form is
     refused): nobody but V8 reads it, so what is not JSON becomes an execution that failed with
-    `invalid_input`. Choices are query parameters.
+    `invalid_input`. Choices are query parameters. The answer comes at once; with
+    `Prefer: wait=30` when the execution has finished, or after so many seconds.
     """
     if media_type_of(request) == "multipart/form-data":
         raise UnsupportedMediaType(
             "the body is the data itself, not a form: with curl, --data-binary @data.json "
             "in place of -F"
         )
-    execution_id = await service.submit(
-        resources,
-        who,
-        parse_ref(script),
-        _submission_of(request),
-        data=stream_body(request, max_bytes=resources.settings.max_input_bytes),
-    )
-    return _queued(execution_id)
+
+    async def submit(named: Callable[[UUID], None]) -> UUID:
+        return await service.submit(
+            resources,
+            who,
+            parse_ref(script),
+            _submission_of(request),
+            data=stream_body(request, max_bytes=resources.settings.max_input_bytes),
+            named=named,
+        )
+
+    return await answer_submission(request, resources, waits, who, submit=submit)
 
 
 @get("/executions", operation_class=reference.LIST_EXECUTIONS, **needs(Scope.READ))
@@ -129,16 +142,39 @@ async def list_executions(
 
 
 @get("/executions/{execution:str}", operation_class=reference.SHOW_EXECUTION, **needs(Scope.READ))
-async def show_execution(execution: str, resources: Resources, tenant: UUID) -> Response[Execution]:
+async def show_execution(
+    execution: str, request: AnyRequest, resources: Resources, waits: WaitingRoom, tenant: UUID
+) -> Response[Execution]:
     """Show an execution.
 
-    Poll this until `finished_at` is set. Then there is a receipt, and either the `result`
-    (inline up to 1 MiB; `result_url` has it in any size) or the `error`, whose `kind` says why
-    there is none.
+    Ask until `finished_at` is set, best with `?wait=30`: the answer then comes when the
+    execution has finished, or after so many seconds. Then there is a receipt, and either the
+    `result` (inline up to 1 MiB; `result_url` has it in any size) or the `error`, whose `kind`
+    says why there is none.
     """
-    found = await service.show(resources, tenant, _id(execution))
-    headers = {} if found.status.final else service.RETRY_AFTER
-    return Response(found, headers=headers)
+    choices = read_query(request, reference.ShowChoices)
+    wait = None if isinstance(choices.wait, UnsetType) else choices.wait
+    return await answer_show(request, resources, waits, tenant, _id(execution), wait=wait)
+
+
+@get(
+    "/executions/{execution:str}/events",
+    media_type=EVENT_STREAM,
+    operation_class=reference.SHOW_EVENTS,
+    **needs(Scope.READ),
+)
+async def show_events(
+    execution: str, request: AnyRequest, resources: Resources, waits: WaitingRoom, tenant: UUID
+) -> ASGIApp:
+    """Follow an execution.
+
+    Server-sent events: `status` with the execution as it stands now, then another at each change
+    of its state; after the final one the stream ends. The data is what `GET /executions/{id}`
+    gives, without `result`, whose address is `result_url`. A state that lasted a moment only may
+    be left out. A client that connects again with `Last-Event-ID` gets what it has not seen;
+    after the final event that is 204, which tells a browser to stop.
+    """
+    return await answer_events(request, resources, waits, tenant, _id(execution))
 
 
 @get(
@@ -230,15 +266,6 @@ def _id(text: str) -> UUID:
     return UUID(text)
 
 
-def _queued(execution_id: UUID) -> Response[Queued]:
-    url = f"/executions/{execution_id}"
-    return Response(
-        Queued(id=execution_id, status=Status.QUEUED, url=url),
-        status_code=202,
-        headers={"Location": url, **service.RETRY_AFTER},
-    )
-
-
 async def _bytes_of(
     resources: Resources, stored: StoredPayload, *, media_type: str = MediaType.JSON
 ) -> Stream:
@@ -266,6 +293,7 @@ router = Router(
         submit_raw,
         list_executions,
         show_execution,
+        show_events,
         show_result,
         show_input,
         show_logs,

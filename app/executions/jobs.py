@@ -13,7 +13,7 @@ import uuid_utils.compat as uuid
 
 from app.db import UNAVAILABLE
 from app.executions import claims
-from app.executions.model import Claim
+from app.executions.model import Claim, Status
 from app.executions.runs import record, run
 from app.failures import ErrorKind, error_document
 from app.resources import Resources
@@ -92,6 +92,7 @@ class Dispatcher:
                 lease_seconds=self._lease_seconds,
                 default_max_running=self._resources.settings.default_max_running or None,
             )
+        self._resources.announcer.changed(*(held.id for held in claimed))
         for held in claimed:
             self._running[held.id] = (held, tasks.create_task(self._execute(held)))
 
@@ -138,6 +139,7 @@ class Dispatcher:
         with suppress(*UNAVAILABLE):
             async with self._resources.pool.acquire() as conn:
                 await claims.hand_back(conn, held)
+            self._resources.announcer.changed(held.id)
 
     async def _see(self) -> None:
         """Renew the leases, give up what is ours no longer, and show that we live."""
@@ -178,6 +180,9 @@ class Dispatcher:
                 status=each.status,
                 attempts=each.attempts,
             )
+        final = [each.id for each in swept if Status(each.status).final]
+        self._resources.announcer.ended(*final)
+        self._resources.announcer.changed(*(each.id for each in swept if each.id not in final))
         if swept:
             self._wake.set()
 

@@ -181,6 +181,14 @@ class Queued(Struct, frozen=True, kw_only=True):
     url: str
 
 
+class Stage(Struct, frozen=True, kw_only=True):
+    """Which of its states an execution is in."""
+
+    id: UUID
+    status: Status
+    attempts: int
+
+
 class ExecutionFilter(Struct, frozen=True, kw_only=True):
     """Which executions a list shows; None means all."""
 
@@ -214,3 +222,27 @@ class NoResult(Problem):
     status = 404
     code = "no-result"
     title = "The execution has no result"
+
+
+class TooManyWaiting(Problem):
+    """As many requests of the tenant wait already as may."""
+
+    status = 429
+    code = "too-many-waiting"
+    title = "Too many requests of this tenant wait already"
+
+    def __init__(self, detail: str) -> None:
+        """Say when to come again; without waiting there is an answer at once."""
+        super().__init__(detail, headers={"Retry-After": "1"})
+
+
+class NoRoomToWait(Problem):
+    """As many requests wait at this API process as it takes."""
+
+    status = 503
+    code = "no-room-to-wait"
+    title = "Too many requests wait at the moment"
+
+    def __init__(self, detail: str) -> None:
+        """Say when to come again; without waiting there is an answer at once."""
+        super().__init__(detail, headers={"Retry-After": "1"})

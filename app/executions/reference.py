@@ -10,11 +10,22 @@ from app.executions.model import (
     Execution,
     ExecutionNotFound,
     NoResult,
+    NoRoomToWait,
     NotFinished,
     Queued,
     Status,
+    TooManyWaiting,
 )
-from app.http.openapi import ANY_JSON, BINARY, Answer, JsonSchema, documented, load_examples
+from app.executions.waits import LONGEST_SECONDS
+from app.http.openapi import (
+    ANY_JSON,
+    BINARY,
+    RAW_TEXT,
+    Answer,
+    JsonSchema,
+    documented,
+    load_examples,
+)
 from app.http.paging import DEFAULT_PAGE, MAX_PAGE, Page
 from app.http.problems import DatabaseUnavailable
 from app.scripts.model import MAX_SEED, ScriptArchived, ScriptNotFound, VersionNotFound
@@ -37,6 +48,10 @@ _NO_SCRIPT: Final = ScriptNotFound("no script 'credit'")
 _NO_VERSION: Final = VersionNotFound("the script 'cards' has no version 9")
 _NO_EXECUTION: Final = ExecutionNotFound("no execution 01a1fbeb-e362-742d-9594-29c5a8afd450")
 _NOT_FINISHED: Final = NotFinished("the execution is running")
+_NO_SEAT: Final = (
+    TooManyWaiting("1000 requests of this tenant wait already"),
+    NoRoomToWait("2000 requests wait already"),
+)
 _SUBMISSION: Final = (
     _NO_SCRIPT,
     _NO_VERSION,
@@ -100,6 +115,22 @@ class ListChoices(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     limit: Annotated[int, Meta(ge=1, le=MAX_PAGE, description="items on a page")] = DEFAULT_PAGE
 
 
+class ShowChoices(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How long to wait for the end."""
+
+    wait: (
+        Annotated[
+            float,
+            Meta(
+                ge=0,
+                le=LONGEST_SECONDS,
+                description="seconds to wait for the end, if it has not come yet",
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+
+
 class ConsoleLine(Struct, frozen=True, kw_only=True):
     """One line that the script wrote to its console."""
 
@@ -117,13 +148,31 @@ class Console(Struct, frozen=True, kw_only=True):
 _QUEUED: Final = Answer(
     description="Accepted and committed: poll its address",
     shape=Queued,
-    headers={"Location": "the execution's address", "Retry-After": "when to ask, in seconds"},
+    headers={
+        "Location": "the execution's address",
+        "Retry-After": "when to ask, in seconds",
+        "Preference-Applied": "with `Prefer: wait`, unless too many wait already",
+    },
     links={"showExecution": {"execution": "id"}},
 )
 
+_ENDED: Final = Answer(
+    description="With `Prefer: wait`: accepted, committed, and finished in time",
+    shape=Execution,
+    headers={
+        "Location": "the execution's address",
+        "Preference-Applied": "`wait` and the seconds that the answer would have waited",
+    },
+)
+_PREFER: Final = {
+    "Prefer": "`wait=30`: answer when the execution has finished, or after so many seconds, 60 at "
+    "most; anything else is ignored (RFC 7240)"
+}
+
 SUBMIT_ENVELOPE: Final = documented(
     reads={"application/json": Envelope},
-    gives={202: _QUEUED},
+    headers=_PREFER,
+    gives={200: _ENDED, 202: _QUEUED},
     problems=_SUBMISSION,
     examples=_EXAMPLES,
 )
@@ -131,7 +180,8 @@ SUBMIT_ENVELOPE: Final = documented(
 SUBMIT_RAW: Final = documented(
     reads={"application/json": ANY_JSON},
     query=RawChoices,
-    gives={202: _QUEUED},
+    headers=_PREFER,
+    gives={200: _ENDED, 202: _QUEUED},
     problems=_SUBMISSION,
     parameters=_PARAMETERS,
     examples=_EXAMPLES,
@@ -145,14 +195,34 @@ LIST_EXECUTIONS: Final = documented(
 )
 
 SHOW_EXECUTION: Final = documented(
+    query=ShowChoices,
+    headers=_PREFER,
     gives={
         200: Answer(
             description="The execution as it stands",
             shape=Execution,
-            headers={"Retry-After": "when to ask again, in seconds; until it has finished"},
+            headers={
+                "Retry-After": "when to ask again, in seconds; until it has finished",
+                "Preference-Applied": "with `Prefer: wait`, unless too many wait already",
+            },
         )
     },
-    problems=(_NO_EXECUTION, _NO_DATABASE),
+    problems=(_NO_EXECUTION, *_NO_SEAT, _NO_DATABASE),
+    parameters=_PARAMETERS,
+    examples=_EXAMPLES,
+)
+
+SHOW_EVENTS: Final = documented(
+    headers={"Last-Event-ID": "the `id` of the last event that the client has"},
+    gives={
+        200: Answer(
+            description="The events as they come, with a comment every 15 s between them",
+            shape=RAW_TEXT,
+            media_type="text/event-stream",
+        ),
+        204: Answer(description="The client has the final event already"),
+    },
+    problems=(_NO_EXECUTION, *_NO_SEAT, _NO_DATABASE),
     parameters=_PARAMETERS,
     examples=_EXAMPLES,
 )

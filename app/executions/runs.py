@@ -42,6 +42,7 @@ async def record(resources: Resources, held: Claim, finish: Finish) -> None:
         if finish.result is not None and finish.result.blob_key is not None:
             await resources.blobs.delete(finish.result.blob_key)
         return
+    resources.announcer.ended(held.id)
     log.info(
         "execution.finished",
         id=str(held.id),

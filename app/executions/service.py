@@ -1,7 +1,7 @@
 """Accept executions and show them: the rules between HTTP and the store."""
 
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from uuid import UUID
 
 import uuid_utils.compat as uuid
@@ -41,11 +41,13 @@ async def submit(
     submission: Submission,
     *,
     data: AsyncIterator[bytes],
+    named: Callable[[UUID], None] | None = None,
 ) -> UUID:
     """Accept an execution of `data`, whose bytes nobody looks into; give its id.
 
     The reference is resolved first: a script that is not there costs no upload. Once this
-    returns, the execution is committed. Raises ScriptNotFound, VersionNotFound,
+    returns, the execution is committed; `named` is told its id before that, so that who waits
+    for it misses nothing. Raises ScriptNotFound, VersionNotFound,
     ScriptArchived, InvalidRequest, QuotaExceeded, and what `data` raises.
     """
     tenant = who.tenant
@@ -60,6 +62,8 @@ async def submit(
     payload = writer.stored()
     # Drawn now, not before the upload: ids follow the order of acceptance.
     execution_id = uuid.uuid7()
+    if named is not None:
+        named(execution_id)
     try:
         async with resources.pool.acquire() as conn:
             await store.insert_execution(
@@ -85,10 +89,12 @@ async def submit(
     return execution_id
 
 
-async def show(resources: Resources, tenant: UUID, execution_id: UUID) -> Execution:
+async def show(
+    resources: Resources, tenant: UUID, execution_id: UUID, *, with_result: bool = True
+) -> Execution:
     """Give one execution, a small result with it. Raises ExecutionNotFound."""
     async with resources.pool.acquire() as conn:
-        found = await store.select_execution(conn, tenant, execution_id)
+        found = await store.select_execution(conn, tenant, execution_id, with_result=with_result)
     if found is None:
         raise _no_execution(execution_id)
     return found

@@ -1,5 +1,6 @@
 """SQL of executions as their clients see them: accept, show, list."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
@@ -15,6 +16,7 @@ from app.executions.model import (
     PayloadRef,
     Receipt,
     ScriptVersionRef,
+    Stage,
     Status,
     StoredPayload,
 )
@@ -112,9 +114,11 @@ WHERE e.tenant_id = $1
 SELECT_EXECUTION = _EXECUTIONS + "AND e.id = $3"
 
 
-async def select_execution(conn: Connection, tenant: UUID, execution_id: UUID) -> Execution | None:
-    """Find one execution, a small result with it."""
-    row = await conn.fetchrow(SELECT_EXECUTION, tenant, True, execution_id)  # noqa: FBT003
+async def select_execution(
+    conn: Connection, tenant: UUID, execution_id: UUID, *, with_result: bool = True
+) -> Execution | None:
+    """Find one execution, a small result with it where that is asked for."""
+    row = await conn.fetchrow(SELECT_EXECUTION, tenant, with_result, execution_id)
     return None if row is None else _execution(row)
 
 
@@ -167,6 +171,19 @@ async def select_status(conn: Connection, tenant: UUID, execution_id: UUID) -> S
     """Say where an execution stands."""
     status = await conn.fetchval(SELECT_STATUS, tenant, execution_id)
     return None if status is None else Status(status)
+
+
+# Of every tenant at once: the ids are of those that wait, found by statements of their tenants.
+SELECT_STAGES = """
+SELECT id, status, attempts
+FROM executions
+WHERE id = ANY ($1)
+"""
+
+
+async def select_stages(conn: Connection, ids: Sequence[UUID]) -> list[Stage]:
+    """Say which state each of several executions is in."""
+    return [into(Stage, row) for row in await conn.fetch(SELECT_STAGES, ids)]
 
 
 SELECT_PAYLOAD = """

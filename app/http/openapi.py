@@ -106,13 +106,14 @@ def documented(
     reads: Mapping[str, Shape] | None = None,
     problems: Sequence[Problem | type[Problem]] = (),
     query: type[Struct] | None = None,
+    headers: Mapping[str, str] | None = None,
     parameters: Mapping[str, str] | None = None,
     examples: Mapping[str, Sequence[Example]] | None = None,
 ) -> type[Operation]:
     """Give the `operation_class` of a route; the first line of its docstring is its summary.
 
     `reads` maps media types to the body's schema; `query` has the parameters that the route
-    reads by itself; `parameters` describes those in the path.
+    reads by itself, `headers` describes those; `parameters` describes those in the path.
     """
 
     @dataclass
@@ -124,6 +125,7 @@ def documented(
             takes = [
                 *(_tidy(each, parameters or {}) for each in known.get("parameters", ())),
                 *_query(query),
+                *_headers(headers or {}),
             ]
             wanted = [Scope(scope) for each in known["security"] for scope in each.get(SCHEME, ())]
             asked_by_query = any(each["in"] == "query" for each in takes)
@@ -246,6 +248,19 @@ def _query(shape: type[Struct] | None) -> list[dict[str, Any]]:
             }
         )
     return parameters
+
+
+def _headers(described: Mapping[str, str]) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": name,
+            "in": "header",
+            "required": False,
+            "description": description,
+            "schema": {"type": "string"},
+        }
+        for name, description in described.items()
+    ]
 
 
 def _with_examples(parameter: dict[str, Any], recorded: Sequence[Example]) -> dict[str, Any]:
