@@ -1,6 +1,5 @@
 // The same for a result without JSON, with words of one's own.
 // expect: threw
-// known: whether V8 made an error is read from a stack that can be taken again
 // error: TypeError: any words
 function process() {
   const error = new TypeError("any words");

@@ -1,6 +1,5 @@
 // An error whose stack says that a buffer was being made, which is true.
 // expect: threw
-// known: whether V8 made an error is read from a stack that can be taken again
 // error: RangeError: Array buffer allocation failed
 function process() {
   const error = new RangeError("Array buffer allocation failed");
