@@ -1,18 +1,21 @@
 """Run thousands of executions, hostile ones among them: nothing may leak, none may be lost."""
 
 import asyncio
+import os
 import random
+import signal
 import statistics
 import time
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import Final
 
 import psutil
 from msgspec import Struct, structs
 
 from app.sandbox.pool import PoolConfig, SandboxPool, open_pool
+from app.sandbox.spawner import is_running
 from scripts.benchmarks.lines import print_json
 from scripts.benchmarks.mixture import CARDS, Case, draw, job_of
 from scripts.benchmarks.processes import cells, count_fds, zygotes
@@ -191,26 +194,27 @@ class _Record:
         if not victims:
             return
         victim = self._dice.choice(victims)
-        doomed = [victim, *victim.children()]
-        self._killing += 1
-        self._running = dict.fromkeys(self._running, True)
-        with suppress(psutil.NoSuchProcess):
-            victim.kill()
+        with ExitStack() as descriptors, suppress(ProcessLookupError, psutil.NoSuchProcess):
+            # By pidfd, as the pool looks: a process is called a zombie when its first thread
+            # has ended, and then it is not over yet.
+            doomed = []
+            for process in (victim, *victim.children()):
+                doomed.append(os.pidfd_open(process.pid))
+                descriptors.callback(os.close, doomed[-1])
+            self._killing += 1
+            descriptors.callback(self._end_killing)
+            self._running = dict.fromkeys(self._running, True)
+            signal.pidfd_send_signal(doomed[0], signal.SIGKILL)
             if what == "zygote":
                 self.zygotes_killed += 1
             else:
                 self.cells_killed += 1
-        async with asyncio.timeout(_SETTLE_TIMEOUT_S):
-            while not all(_is_dead(process) for process in doomed):  # noqa: ASYNC110 - as below
-                await asyncio.sleep(0.001)
+            async with asyncio.timeout(_SETTLE_TIMEOUT_S):
+                while any(map(is_running, doomed)):  # noqa: ASYNC110 - not worth three readers
+                    await asyncio.sleep(0.001)
+
+    def _end_killing(self) -> None:
         self._killing -= 1
-
-
-def _is_dead(process: psutil.Process) -> bool:
-    try:
-        return not process.is_running() or bool(process.status() == psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return True
 
 
 async def _settle() -> Sample:
