@@ -64,8 +64,8 @@ def operator() -> Caller:
 
 
 async def _seed(conn: Connection, given: str) -> None:
-    key = given if given.startswith("crv_") else _read(Path(given))
     try:
+        key = given if given.startswith("crv_") else _read(Path(given))
         new = await service.seed(conn, operator(), key)
     except service.UnusableSeed as error:
         raise service.UnusableSeed(f"CRIVO_ADMIN_KEY {error}") from None

@@ -250,3 +250,14 @@ async def test_another_tenant_sees_nothing(pool: Pool, script: UUID) -> None:
         assert await store.select_payload(conn, stranger, execution_id, PayloadKind.INPUT) is None
         assert await scripts.select_script(conn, stranger, script) is None
         assert await scripts.select_source(conn, stranger, script, 1) is None
+
+
+async def test_what_a_suspended_tenant_has_queued_waits(pool: Pool, script: UUID) -> None:
+    ids = await _accept(pool, script, 2)
+    await pool.execute("UPDATE tenants SET suspended_at = now() WHERE id = $1", TENANT)
+
+    waiting = await _claim(pool, most=2)
+    await pool.execute("UPDATE tenants SET suspended_at = NULL WHERE id = $1", TENANT)
+
+    assert waiting == []
+    assert [held.id for held in await _claim(pool, most=2)] == ids

@@ -1,0 +1,242 @@
+"""From a fresh install to the first key: where the API listens, and how the door closes."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from app.http.access import Scope
+from app.keys.model import new_key
+from tests.acceptance.launched import Launched, free_port, launch_environ, refused_start
+from tests.acceptance.system import ROOT, System, until
+
+ANYWHERE = "0.0.0.0"  # noqa: S104 - what is tested
+
+
+def _check(system: System, **environ: str) -> tuple[int, str]:
+    """Ask the API whether it would start; give its exit code and its words."""
+    done = subprocess.run(
+        [sys.executable, "-m", "app.main", "--check"],
+        cwd=ROOT,
+        env={**system.environ, "CRIVO_AUTH": "auto", **environ},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    lines = [line for line in done.stderr.splitlines() if not line.startswith("{")]
+    assert len(lines) == (done.returncode != 0), done.stderr
+    return done.returncode, "".join(lines)
+
+
+def _admin(system: System, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "app.cli.admin", *arguments],
+        cwd=ROOT,
+        env=system.environ,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def _made(system: System, *arguments: str) -> str:
+    done = _admin(system, "key", "create", *arguments)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_beyond_loopback_it_starts_with_a_key_or_in_so_many_words(stopped_system: System) -> None:
+    beyond = {"CRIVO_HOST": ANYWHERE}
+
+    none_yet = _check(stopped_system, **beyond)
+    asked_for = _check(stopped_system, **beyond, CRIVO_AUTH="keys")
+    opened = _check(stopped_system, **beyond, CRIVO_AUTH="open")
+    assert [none_yet[0], asked_for[0], opened[0]] == [2, 2, 2]
+    assert none_yet[1] == asked_for[1]
+    assert "there is none" in none_yet[1]
+    assert "CRIVO_ADMIN_KEY" in none_yet[1]
+    assert "CRIVO_INSECURE_LISTEN=true" in opened[1]
+    assert _check(stopped_system, **beyond, CRIVO_INSECURE_LISTEN="true") == (0, "")
+    assert _check(stopped_system, CRIVO_AUTH="keys") == (0, "")
+
+    _made(stopped_system, "--all")
+    assert _check(stopped_system, **beyond) == (0, "")
+    assert _check(stopped_system, **beyond, CRIVO_AUTH="open")[0] == 2
+
+
+def test_a_key_may_be_given_as_a_setting_or_in_a_file(
+    stopped_system: System, tmp_path: Path
+) -> None:
+    key, other = new_key(), new_key()
+    file = tmp_path / "secret"
+    file.write_text(f"{other}\n")
+
+    assert _check(stopped_system, CRIVO_HOST=ANYWHERE, CRIVO_ADMIN_KEY=key) == (0, "")
+    assert _check(stopped_system, CRIVO_HOST=ANYWHERE, CRIVO_ADMIN_KEY=str(file)) == (0, "")
+    listed = _admin(stopped_system, "key", "list").stdout.splitlines()
+
+    assert len(listed) == 2
+    assert all("seeded by CRIVO_ADMIN_KEY" in line and "admin" in line for line in listed)
+
+
+@pytest.mark.parametrize(
+    "given", ["hunter2", "crv_hunter2", "/nowhere/at/all", f"crv_{0:032}_{0:043}!"]
+)
+def test_what_is_no_key_is_refused_without_being_told(stopped_system: System, given: str) -> None:
+    code, line = _check(stopped_system, CRIVO_ADMIN_KEY=given)
+
+    assert code == 2
+    assert "CRIVO_ADMIN_KEY" in line
+    assert given not in line
+
+
+def test_on_loopback_it_is_open_until_the_first_key(stopped_system: System) -> None:
+    stopped_system.environ["CRIVO_AUTH"] = "auto"
+    system = stopped_system.start()
+    assert system.client.get("/health/ready").json()["access"] == "open"
+    assert system.client.get("/scripts").status_code == 200
+    assert "api.is_open" in system.logs_of_process("app.main")
+
+    key = _made(system, "--all")
+
+    for _ in until("the door closes"):
+        if system.client.get("/scripts").status_code == 401:
+            break
+    authorized = {"Authorization": f"Bearer {key}"}
+    assert system.client.get("/scripts", headers=authorized).status_code == 200
+    assert system.client.get("/health/ready").json()["access"] == "keys"
+    # It stays closed when the key is gone: an operator makes another.
+    _admin(system, "key", "revoke", key[4:36])
+    for _ in until("the key is refused"):
+        if system.client.get("/scripts", headers=authorized).status_code == 401:
+            break
+    assert system.client.get("/scripts").status_code == 401
+    again = {"Authorization": f"Bearer {_made(system, '--scope', 'read')}"}
+    assert system.client.get("/scripts", headers=again).status_code == 200
+
+
+def test_an_open_api_still_heeds_a_key(system: System) -> None:
+    """Who brings one means its tenant, not the one of an open API."""
+    client = system.client
+    client.post("/tenants", json={"name": "beside-the-open-one"})
+    wanted = {"tenant": "beside-the-open-one", "scopes": [Scope.READ]}
+    key = client.post("/keys", json=wanted).json()["key"]
+    authorized = {"Authorization": f"Bearer {key}"}
+    system.upload("seen-by-the-open-tenant", "const process = data => data")
+
+    assert client.get("/scripts", headers=authorized).json()["items"] == []
+    assert client.get("/keys", headers=authorized).status_code == 403
+    wrong = {"Authorization": f"Bearer {new_key()}"}
+    assert client.get("/scripts", headers=wrong).status_code == 401
+
+
+def test_with_insecure_listen_a_key_still_closes_the_door(stopped_system: System) -> None:
+    key = new_key()
+    stopped_system.environ |= {
+        "CRIVO_AUTH": "auto",
+        "CRIVO_HOST": ANYWHERE,
+        "CRIVO_INSECURE_LISTEN": "true",
+        "CRIVO_ADMIN_KEY": key,
+    }
+    stopped_system.start_api()
+    stopped_system.await_api()
+    foreign = {"Host": "crivo.example"}
+
+    assert stopped_system.client.get("/scripts", headers=foreign).status_code == 401
+    authorized = {**foreign, "Authorization": f"Bearer {key}"}
+    assert stopped_system.client.get("/scripts", headers=authorized).status_code == 200
+    logs = stopped_system.logs_of_process("app.main")
+    assert "api.needs_keys" in logs
+    assert key[37:] not in logs
+
+
+def test_the_command_manages_tenants_and_keys(stopped_system: System) -> None:
+    made = _admin(stopped_system, "tenant", "create", "acme", "--weight", "7")
+    assert made.returncode == 0, made.stderr
+    key = _made(stopped_system, "--tenant", "acme", "--scope", "read", "--days", "90")
+    suspended = _admin(stopped_system, "tenant", "suspend", "acme")
+
+    listed = _admin(stopped_system, "tenant", "list").stdout
+    keys = _admin(stopped_system, "key", "list", "--tenant", "acme").stdout
+
+    assert "suspended" in suspended.stdout
+    assert ["acme" in line for line in listed.splitlines()] == [True, False]
+    assert "valid" in keys
+    assert key[37:] not in keys
+    assert "revoked" in _admin(stopped_system, "key", "revoke", key[4:36]).stdout
+    assert "revoked" in _admin(stopped_system, "key", "list").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("tenant", "create", "A b"), 2, "lower-case letters"),
+        (("tenant", "create", "default"), 1, "is taken"),
+        (("tenant", "suspend", "nobody"), 1, "no tenant"),
+        (("tenant", "suspend", "default"), 1, "revoke keys instead"),
+        (("key", "create"), 2, "--all --scope"),
+        (("key", "create", "--scope", "write"), 2, "invalid choice"),
+        (("key", "create", "--tenant", "nobody", "--scope", "read"), 1, "no tenant"),
+        (("key", "revoke", "nobody"), 1, "not a key's id"),
+        ((), 2, "usage"),
+    ],
+)
+def test_what_the_command_cannot_do_it_says(
+    stopped_system: System, arguments: tuple[str, ...], code: int, words: str
+) -> None:
+    done = _admin(stopped_system, *arguments)
+
+    assert done.returncode == code
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_launcher_makes_the_first_key_then_listens_anywhere(tmp_path: Path) -> None:
+    data, port = tmp_path / "data", free_port()
+    line = refused_start(data, port, CRIVO_HOST=ANYWHERE)
+    assert "loopback" in line
+    assert not data.exists()
+    made = subprocess.run(
+        [ROOT / "start.sh", "admin", "key", "create", "--all"],
+        env=launch_environ(data, port),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    key = made.stdout.strip()
+
+    with Launched(data, port, environ={"CRIVO_HOST": ANYWHERE}) as launched:
+        launched.wait_until_ready()
+        assert "every request needs one" in launched.output
+        assert httpx.get(f"{launched.url}/scripts", trust_env=False).status_code == 401
+        authorized = {"Authorization": f"Bearer {key}", "Host": "crivo.example"}
+        answer = httpx.get(f"{launched.url}/scripts", headers=authorized, trust_env=False)
+        assert answer.status_code == 200
+        # Beside the system that runs, on its database.
+        listed = subprocess.run(
+            [ROOT / "start.sh", "admin", "key", "list"],
+            env=launch_environ(data, port),
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert key[4:12] in listed.stdout
+        demo = subprocess.run(
+            [ROOT / "start.sh", "demo"],
+            env={**launch_environ(data, port), "CRIVO_KEY": key},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert demo.stdout.endswith("demo: result as expected\n"), demo.stdout
+
+
+def test_the_launcher_says_that_it_runs_open(tmp_path: Path) -> None:
+    with Launched(tmp_path / "data", free_port()) as launched:
+        launched.wait_until_ready()
+        assert "open: whoever is on this machine may do everything" in launched.output
+        assert "tenant default" in launched.output
+        ready = httpx.get(f"{launched.url}/health/ready", trust_env=False).json()
+        assert ready["access"] == "open"
