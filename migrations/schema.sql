@@ -1,3 +1,142 @@
+CREATE FUNCTION claim_executions(worker uuid, most integer, lease_seconds double precision, default_max_running bigint, served uuid[], served_seconds double precision[]) RETURNS TABLE(id uuid, tenant_id uuid, lease_token bigint, attempts smallint, wall_ms integer, max_cpu_ms integer, memory_bytes bigint, max_output_bytes bigint, seed bigint, clock_ms bigint, created_at timestamp with time zone, source bytea, sha256 bytea, size_bytes bigint, body bytea, blob_key text)
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
+    AS $$
+    #variable_conflict use_column
+    DECLARE
+        moment  timestamptz;
+        waiting uuid[];
+    BEGIN
+        PERFORM set_config('synchronous_commit', 'off', true);
+        PERFORM pg_advisory_xact_lock(hashtextextended('claims', 0));
+        moment := clock_timestamp();
+
+        IF cardinality(served) > 0 THEN
+            INSERT INTO tenant_shares AS s (tenant_id, used_seconds, used_at, mean_seconds)
+            SELECT u.tenant_id, sum(u.seconds), moment, avg(u.seconds)
+            FROM unnest(served, served_seconds) AS u (tenant_id, seconds)
+            JOIN tenants AS t ON t.id = u.tenant_id
+            GROUP BY u.tenant_id
+            ON CONFLICT (tenant_id) DO UPDATE
+            SET used_seconds = faded(s.used_seconds, s.used_at, moment) + excluded.used_seconds,
+                used_at = moment,
+                mean_seconds = 0.7 * s.mean_seconds + 0.3 * excluded.mean_seconds;
+        END IF;
+
+        -- One look into the index for each tenant, however much it has.
+        waiting := ARRAY(
+            WITH RECURSIVE found (tenant_id) AS (
+                (SELECT q.tenant_id FROM queue AS q ORDER BY q.tenant_id LIMIT 1)
+                UNION ALL
+                SELECT (SELECT q.tenant_id FROM queue AS q WHERE q.tenant_id > f.tenant_id
+                        ORDER BY q.tenant_id LIMIT 1)
+                FROM found AS f
+                WHERE f.tenant_id IS NOT NULL
+            )
+            SELECT f.tenant_id FROM found AS f WHERE f.tenant_id IS NOT NULL
+        );
+
+        UPDATE tenant_shares AS s
+        SET active = false
+        WHERE s.active
+          AND s.tenant_id <> ALL (waiting)
+          AND NOT EXISTS (SELECT FROM executions AS e
+                          WHERE e.tenant_id = s.tenant_id AND e.status = 'running');
+
+        -- Who returns, or is new, starts where the one is who has had least of those that are
+        -- here: neither are the others made to wait for what they had meanwhile, nor does it
+        -- help to leave.
+        INSERT INTO tenant_shares AS s (tenant_id, used_seconds, used_at, active)
+        SELECT t.id, t.weight * least.used, moment, true
+        FROM unnest(waiting) AS w (tenant_id)
+        JOIN tenants AS t ON t.id = w.tenant_id AND t.suspended_at IS NULL
+        CROSS JOIN (
+            SELECT coalesce(min(faded(a.used_seconds, a.used_at, moment) / o.weight), 0) AS used
+            FROM tenant_shares AS a
+            JOIN tenants AS o ON o.id = a.tenant_id
+            WHERE a.active AND o.suspended_at IS NULL
+        ) AS least
+        WHERE NOT EXISTS (SELECT FROM tenant_shares AS a
+                          WHERE a.tenant_id = t.id AND a.active)
+        ON CONFLICT (tenant_id) DO UPDATE
+        SET used_seconds = greatest(faded(s.used_seconds, s.used_at, moment),
+                                    excluded.used_seconds),
+            used_at = moment,
+            active = true;
+
+        RETURN QUERY
+        WITH running AS MATERIALIZED (
+            -- What runs counts by its age, and at first by what the tenant's mostly take.
+            SELECT e.tenant_id, count(*) AS slots,
+                   sum(greatest(s.mean_seconds, extract(epoch FROM moment - e.started_at)))
+                   AS seconds
+            FROM executions AS e
+            JOIN tenant_shares AS s ON s.tenant_id = e.tenant_id
+            WHERE e.status = 'running'
+            GROUP BY e.tenant_id
+        ),
+        candidates AS MATERIALIZED (
+            SELECT t.id AS tenant_id, t.weight, s.mean_seconds,
+                   faded(s.used_seconds, s.used_at, moment) + coalesce(r.seconds, 0) AS seconds,
+                   least(most, coalesce(t.max_running, default_max_running)
+                               - coalesce(r.slots, 0)) AS room
+            FROM unnest(waiting) AS w (tenant_id)
+            JOIN tenants AS t ON t.id = w.tenant_id AND t.suspended_at IS NULL
+            JOIN tenant_shares AS s ON s.tenant_id = t.id
+            LEFT JOIN running AS r ON r.tenant_id = t.id
+        ),
+        turns AS MATERIALIZED (
+            -- As if each were claimed by itself: a tenant's second one comes after its first
+            -- one was charged.
+            SELECT c.tenant_id, n.priority, n.execution_id,
+                   (c.seconds + (n.turn - 1) * c.mean_seconds) / c.weight AS share
+            FROM candidates AS c
+            CROSS JOIN LATERAL (
+                SELECT q.priority, q.execution_id,
+                       row_number() OVER (ORDER BY q.priority DESC, q.execution_id) AS turn
+                FROM queue AS q
+                WHERE q.tenant_id = c.tenant_id
+                ORDER BY q.priority DESC, q.execution_id
+                LIMIT greatest(c.room, 0)
+            ) AS n
+            ORDER BY share, n.execution_id
+            LIMIT most
+        ),
+        mine AS MATERIALIZED (
+            -- Passing over what is being cancelled.
+            SELECT e.id, t.share
+            FROM turns AS t
+            JOIN queue AS q ON q.tenant_id = t.tenant_id AND q.priority = t.priority
+                           AND q.execution_id = t.execution_id
+            JOIN executions AS e ON e.id = t.execution_id AND e.status = 'queued'
+            FOR NO KEY UPDATE OF q, e SKIP LOCKED
+        ),
+        claimed AS (
+            UPDATE executions AS e
+            SET status = 'running',
+                started_at = clock_timestamp(),
+                attempts = e.attempts + 1,
+                worker_id = worker,
+                lease_token = 1 + floor(random() * 9007199254740991)::bigint,
+                lease_expires_at = clock_timestamp() + make_interval(secs => lease_seconds)
+            FROM mine
+            WHERE e.id = mine.id
+            RETURNING e.*, mine.share
+        )
+        SELECT c.id, c.tenant_id, c.lease_token, c.attempts, c.wall_ms, c.max_cpu_ms,
+               c.memory_bytes, c.max_output_bytes, c.seed, c.clock_ms, c.created_at,
+               v.source, i.sha256, i.size_bytes, i.body, i.blob_key
+        FROM claimed AS c
+        JOIN script_versions AS v ON v.script_id = c.script_id AND v.version = c.version
+        JOIN payloads AS i ON i.execution_id = c.id AND i.kind = 'input'
+        ORDER BY c.share, c.id;
+    END
+    $$;
+
 CREATE FUNCTION count_access_change() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -70,6 +209,31 @@ CREATE FUNCTION count_queued() RETURNS trigger
                   SELECT tenant_id, -1 FROM removed WHERE status = 'queued') AS changes
             GROUP BY tenant_id HAVING sum(change) <> 0 ORDER BY tenant_id
             ON CONFLICT (tenant_id, shard) DO UPDATE SET queued = u.queued + excluded.queued;
+        END IF;
+        RETURN NULL;
+    END
+    $$;
+
+CREATE FUNCTION faded(seconds double precision, since timestamp with time zone, moment timestamp with time zone) RETURNS double precision
+    LANGUAGE sql IMMUTABLE
+    AS $$
+        -- Beyond a thousand halvings PostgreSQL would report an underflow.
+        SELECT seconds * power(0.5::double precision,
+                               least(extract(epoch FROM moment - since) / 60, 900)::double precision)
+    $$;
+
+CREATE FUNCTION keep_queue() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+    BEGIN
+        IF TG_OP <> 'INSERT' AND OLD.status = 'queued' THEN
+            DELETE FROM queue AS q
+            WHERE q.tenant_id = OLD.tenant_id AND q.priority = OLD.priority
+              AND q.execution_id = OLD.id;
+        END IF;
+        IF TG_OP <> 'DELETE' AND NEW.status = 'queued' THEN
+            INSERT INTO queue (tenant_id, priority, execution_id)
+            VALUES (NEW.tenant_id, NEW.priority, NEW.id);
         END IF;
         RETURN NULL;
     END
@@ -262,6 +426,7 @@ CREATE TABLE executions (
     cpu_ms double precision,
     peak_memory_bytes bigint,
     max_cpu_ms integer NOT NULL,
+    priority smallint DEFAULT 0 NOT NULL,
     CONSTRAINT executions_check CHECK (((status = 'failed'::text) = (error_kind IS NOT NULL))),
     CONSTRAINT executions_check1 CHECK (((error_kind IS NULL) = (error IS NULL))),
     CONSTRAINT executions_check2 CHECK (((status = ANY (ARRAY['succeeded'::text, 'failed'::text, 'cancelled'::text])) = (finished_at IS NOT NULL))),
@@ -272,10 +437,12 @@ CREATE TABLE executions (
     CONSTRAINT executions_max_cpu_ms_check CHECK ((max_cpu_ms > 0)),
     CONSTRAINT executions_max_output_bytes_check CHECK ((max_output_bytes > 0)),
     CONSTRAINT executions_memory_bytes_check CHECK ((memory_bytes > 0)),
+    CONSTRAINT executions_priority_check CHECK (((priority >= '-10'::integer) AND (priority <= 10))),
     CONSTRAINT executions_seed_check CHECK (((seed >= 0) AND (seed < '9007199254740992'::bigint))),
     CONSTRAINT executions_status_check CHECK ((status = ANY (ARRAY['queued'::text, 'running'::text, 'succeeded'::text, 'failed'::text, 'cancelled'::text]))),
     CONSTRAINT executions_wall_ms_check CHECK ((wall_ms > 0))
-);
+)
+WITH (fillfactor='90');
 
 CREATE SEQUENCE lease_tokens
     START WITH 1
@@ -298,6 +465,13 @@ CREATE TABLE payloads (
     CONSTRAINT payloads_size_bytes_check CHECK ((size_bytes >= 0))
 );
 ALTER TABLE ONLY payloads ALTER COLUMN body SET STORAGE EXTERNAL;
+
+CREATE TABLE queue (
+    tenant_id uuid NOT NULL,
+    priority smallint NOT NULL,
+    execution_id uuid NOT NULL
+)
+WITH (autovacuum_vacuum_scale_factor='0.01', autovacuum_vacuum_threshold='1000', autovacuum_vacuum_cost_delay='0');
 
 CREATE UNLOGGED TABLE request_counts (
     tenant_id uuid NOT NULL,
@@ -342,6 +516,15 @@ CREATE TABLE scripts (
     archived_at timestamp with time zone,
     CONSTRAINT scripts_name_check CHECK ((name ~ '^[a-z0-9][a-z0-9._-]{0,62}$'::text))
 );
+
+CREATE TABLE tenant_shares (
+    tenant_id uuid NOT NULL,
+    used_seconds double precision DEFAULT 0 NOT NULL,
+    used_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    mean_seconds double precision DEFAULT 0.1 NOT NULL,
+    active boolean DEFAULT false NOT NULL
+)
+WITH (fillfactor='50');
 
 CREATE TABLE tenant_usage (
     tenant_id uuid NOT NULL,
@@ -420,6 +603,9 @@ ALTER TABLE ONLY scripts
 ALTER TABLE ONLY scripts
     ADD CONSTRAINT scripts_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY tenant_shares
+    ADD CONSTRAINT tenant_shares_pkey PRIMARY KEY (tenant_id);
+
 ALTER TABLE ONLY tenant_usage
     ADD CONSTRAINT tenant_usage_pkey PRIMARY KEY (tenant_id, shard);
 
@@ -440,19 +626,21 @@ CREATE INDEX audit_log_tenant_idx ON audit_log USING btree (tenant_id, id DESC);
 
 CREATE INDEX executions_labels_idx ON executions USING gin (labels jsonb_path_ops);
 
-CREATE INDEX executions_lease_idx ON executions USING btree (lease_expires_at) WHERE (status = 'running'::text);
-
 CREATE INDEX executions_page_idx ON executions USING btree (tenant_id, id DESC);
 
-CREATE INDEX executions_queue_idx ON executions USING btree (id) WHERE (status = 'queued'::text);
+CREATE INDEX executions_running_idx ON executions USING btree (tenant_id) WHERE (status = 'running'::text);
 
 CREATE INDEX executions_script_idx ON executions USING btree (tenant_id, script_id, id DESC);
 
 CREATE INDEX executions_status_idx ON executions USING btree (tenant_id, status, id DESC);
 
+CREATE UNIQUE INDEX queue_turn_idx ON queue USING btree (tenant_id, priority DESC, execution_id);
+
 CREATE INDEX script_versions_tenant_idx ON script_versions USING btree (tenant_id);
 
 CREATE INDEX scripts_page_idx ON scripts USING btree (tenant_id, id DESC);
+
+CREATE INDEX tenant_shares_active_idx ON tenant_shares USING btree (tenant_id) WHERE active;
 
 CREATE TRIGGER api_keys_change_access AFTER INSERT OR DELETE OR UPDATE OF tenant_id, secret_sha256, scopes, expires_at, revoked_at ON api_keys FOR EACH STATEMENT EXECUTE FUNCTION count_access_change();
 
@@ -460,9 +648,15 @@ CREATE TRIGGER audit_log_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON a
 
 CREATE TRIGGER executions_delete_counts AFTER DELETE ON executions REFERENCING OLD TABLE AS removed FOR EACH STATEMENT EXECUTE FUNCTION count_queued();
 
+CREATE TRIGGER executions_delete_queues AFTER DELETE ON executions FOR EACH ROW WHEN ((old.status = 'queued'::text)) EXECUTE FUNCTION keep_queue();
+
 CREATE TRIGGER executions_insert_counts AFTER INSERT ON executions REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION count_queued();
 
+CREATE TRIGGER executions_insert_queues AFTER INSERT ON executions FOR EACH ROW WHEN ((new.status = 'queued'::text)) EXECUTE FUNCTION keep_queue();
+
 CREATE TRIGGER executions_update_counts AFTER UPDATE ON executions REFERENCING OLD TABLE AS removed NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION count_queued();
+
+CREATE TRIGGER executions_update_queues AFTER UPDATE OF status, priority ON executions FOR EACH ROW WHEN ((((old.status = 'queued'::text) OR (new.status = 'queued'::text)) AND ((old.status IS DISTINCT FROM new.status) OR (old.priority IS DISTINCT FROM new.priority)))) EXECUTE FUNCTION keep_queue();
 
 CREATE TRIGGER payloads_delete_counts AFTER DELETE ON payloads REFERENCING OLD TABLE AS removed FOR EACH STATEMENT EXECUTE FUNCTION count_bytes();
 
@@ -509,6 +703,9 @@ ALTER TABLE ONLY script_versions
 
 ALTER TABLE ONLY scripts
     ADD CONSTRAINT scripts_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);
+
+ALTER TABLE ONLY tenant_shares
+    ADD CONSTRAINT tenant_shares_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);
 
 ALTER TABLE ONLY tenant_usage
     ADD CONSTRAINT tenant_usage_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);

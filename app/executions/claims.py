@@ -12,58 +12,14 @@ import msgspec
 from msgspec import Struct
 
 from app.db import Connection, into
-from app.executions.model import Claim, Finish, Limits, StoredPayload
+from app.executions.model import Claim, Finish, Limits, Served, StoredPayload
 
-# SKIP LOCKED: workers that claim at the same moment take different rows without waiting.
-# What a suspended tenant has queued waits until it is resumed. Tenants with a cap on what runs
-# give as many as it leaves room for, which stays true until the claim is committed; what is over
-# `most` is put back by not being updated.
+# The function is in migrations/versions/0005_claims.py, with the reasons. Whose turn it is depends
+# on the seconds that tenants have had of the workers; what `served` says comes first.
 CLAIM = """
-WITH capped AS MATERIALIZED (SELECT tenant_id, room FROM room_to_run($4)),
-free AS (
-    SELECT id
-    FROM executions
-    WHERE status = 'queued'
-      AND tenant_id <> ALL (ARRAY(SELECT id FROM tenants WHERE suspended_at IS NOT NULL))
-      AND tenant_id <> ALL (ARRAY(SELECT tenant_id FROM capped))
-    ORDER BY id
-    FOR UPDATE SKIP LOCKED
-    LIMIT $2
-),
-bound AS (
-    SELECT waiting.id
-    FROM capped
-    CROSS JOIN LATERAL (
-        SELECT id
-        FROM executions
-        WHERE status = 'queued' AND tenant_id = capped.tenant_id
-        ORDER BY id
-        FOR UPDATE SKIP LOCKED
-        LIMIT least(capped.room, $2)
-    ) AS waiting
-),
-next AS (
-    SELECT id FROM free UNION ALL SELECT id FROM bound ORDER BY id LIMIT $2
-),
-claimed AS (
-    UPDATE executions AS e
-    SET status = 'running',
-        started_at = clock_timestamp(),
-        attempts = e.attempts + 1,
-        worker_id = $1,
-        lease_token = nextval('lease_tokens'),
-        lease_expires_at = clock_timestamp() + make_interval(secs => $3)
-    FROM next
-    WHERE e.id = next.id
-    RETURNING e.*
-)
-SELECT c.id, c.tenant_id, c.lease_token, c.attempts, c.wall_ms, c.max_cpu_ms, c.memory_bytes,
-       c.max_output_bytes, c.seed, c.clock_ms, c.created_at,
-       v.source, i.sha256, i.size_bytes, i.body, i.blob_key
-FROM claimed AS c
-JOIN script_versions AS v ON v.script_id = c.script_id AND v.version = c.version
-JOIN payloads AS i ON i.execution_id = c.id AND i.kind = 'input'
-ORDER BY c.id
+SELECT id, tenant_id, lease_token, attempts, wall_ms, max_cpu_ms, memory_bytes,
+       max_output_bytes, seed, clock_ms, created_at, source, sha256, size_bytes, body, blob_key
+FROM claim_executions($1, $2, $3, $4, $5, $6)
 """
 
 
@@ -74,12 +30,24 @@ async def claim(
     most: int,
     lease_seconds: float,
     default_max_running: int | None = None,
+    served: Sequence[Served] = (),
 ) -> list[Claim]:
-    """Take up to `most` queued executions, oldest first, each with a new fencing token.
+    """Take up to `most` queued executions, each with a new fencing token, in the order of turns.
 
-    A tenant never runs more than its cap, or than `default_max_running` where it has none.
+    The tenant's turn is next that has had fewest worker-seconds for its weight; within a tenant
+    priority counts, then age. A tenant never runs more than its cap, or than
+    `default_max_running` where it has none. `served` is what the worker's slots were held for
+    since its last claim.
     """
-    rows = await conn.fetch(CLAIM, worker, most, lease_seconds, default_max_running)
+    rows = await conn.fetch(
+        CLAIM,
+        worker,
+        most,
+        lease_seconds,
+        default_max_running,
+        [each.tenant for each in served],
+        [each.seconds for each in served],
+    )
     return [_claim(row) for row in rows]
 
 
@@ -183,7 +151,7 @@ async def hand_back(conn: Connection, held: Claim) -> None:
 # The new token (none) shuts out the worker that lost its lease, should it still report.
 SWEEP = """
 WITH expired AS (
-    SELECT id
+    SELECT id, started_at, lease_expires_at
     FROM executions
     WHERE status = 'running' AND lease_expires_at < clock_timestamp()
     ORDER BY lease_expires_at
@@ -200,7 +168,9 @@ SET status = CASE WHEN e.attempts >= $1 THEN 'failed' ELSE 'queued' END,
     lease_expires_at = NULL
 FROM expired
 WHERE e.id = expired.id
-RETURNING e.id, e.status, e.attempts
+RETURNING e.id, e.tenant_id, e.status, e.attempts,
+          extract(epoch FROM expired.lease_expires_at - expired.started_at)::double precision
+          AS held_seconds
 """
 
 
@@ -208,8 +178,10 @@ class Swept(Struct, frozen=True, kw_only=True):
     """An execution whose worker went silent: queued again, or failed as `worker_lost`."""
 
     id: UUID
+    tenant_id: UUID
     status: str
     attempts: int
+    held_seconds: float
 
 
 async def sweep(conn: Connection, *, max_attempts: int, error: bytes) -> list[Swept]:

@@ -97,6 +97,13 @@ class Claim(Struct, frozen=True, kw_only=True):
     input: StoredPayload
 
 
+class Served(Struct, frozen=True, kw_only=True):
+    """For how many seconds an execution of a tenant has held a worker's slot."""
+
+    tenant: UUID
+    seconds: float
+
+
 class Finish(Struct, frozen=True, kw_only=True):
     """The outcome of a claimed execution, as it is recorded.
 
