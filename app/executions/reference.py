@@ -28,6 +28,7 @@ from app.http.openapi import (
 )
 from app.http.paging import DEFAULT_PAGE, MAX_PAGE, Page
 from app.http.problems import DatabaseUnavailable
+from app.http.quotas import QuotaExceeded
 from app.scripts.model import MAX_SEED, ScriptArchived, ScriptNotFound, VersionNotFound
 from app.settings import MAX_MEMORY_BYTES, MAX_PAYLOAD_BYTES, MAX_WALL_MS, MIB
 
@@ -56,6 +57,7 @@ _SUBMISSION: Final = (
     _NO_SCRIPT,
     _NO_VERSION,
     ScriptArchived("the script 'cards' is archived and takes no executions"),
+    QuotaExceeded("queued", limit=1_000, used=1_000),
     _NO_DATABASE,
 )
 

@@ -15,14 +15,15 @@ import msgspec
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.spec import OpenAPI, Operation
 from litestar.types import OperationIDCreator
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Struct
 
 from app.errors import InvalidRequest, MalformedRequest, Problem
 from app.http.access import SCHEME, Scope, refusals
 from app.http.bodies import BodyTooLarge, ClientGone, UnsupportedMediaType
 from app.http.guard import CrossSiteOrigin, ForeignHost
 from app.http.negotiation import NotAcceptable
-from app.http.problems import MEDIA_TYPE, document
+from app.http.problems import MEDIA_TYPE, ProblemDocument, document
+from app.http.quotas import QuotaExceeded
 
 # A JSON Schema as plain data.
 JsonSchema = Mapping[str, object]
@@ -32,6 +33,7 @@ ANY_JSON: Final[JsonSchema] = {"description": "any JSON"}
 RAW_TEXT: Final[JsonSchema] = {"type": "string"}
 BINARY: Final[JsonSchema] = {"type": "string", "format": "binary"}
 
+_REQUEST_ID: Final = "01900000-0000-7000-8000-000000000001"
 _REFS: Final = "#/components/schemas/{name}"
 
 # An instance is its own example: nothing else can say what a client will see.
@@ -41,6 +43,7 @@ _ALWAYS: Final = (
     ForeignHost("Host is 'elsewhere.example'; without API keys only this machine is served"),
     Problem("The error is in the service's log"),
 )
+_TOO_MANY: Final = QuotaExceeded("requests", limit=50, used=50)
 _READING: Final = (
     MalformedRequest("the body is not JSON: Input data was truncated"),
     ClientGone("the connection was closed after 65536 bytes"),
@@ -64,21 +67,6 @@ class Example(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omi
     body: Any = UNSET
     status: int
     answer: Any = UNSET
-
-
-class ProblemDocument(Struct, frozen=True, kw_only=True):
-    """An error, as RFC 9457 has it: `type` is stable, `detail` tells of this occurrence.
-
-    `errors` names every place that is wrong: a `pointer` into the request (a JSON pointer,
-    or `/` and the name of a parameter) or a `line` and `column` of the script.
-    """
-
-    type: str
-    title: str
-    status: int
-    detail: str
-    errors: list[dict[str, Any]] | UnsetType = UNSET
-    warnings: list[dict[str, Any]] | UnsetType = UNSET
 
 
 class Answer(Struct, frozen=True, kw_only=True):
@@ -132,6 +120,7 @@ def documented(
             refused = [
                 *_ALWAYS,
                 *(each for scope in wanted for each in refusals(scope)),
+                *((_TOO_MANY,) if wanted else ()),
                 *(_READING if reads else ()),
                 *((InvalidRequest,) if asked_by_query and not reads else ()),
                 *problems,
@@ -303,11 +292,16 @@ def _responses(
         shown = {str(each["value"]["type"]).rpartition(":")[2] for each in examples.values()}
         for code, problem in kinds.items():
             if isinstance(problem, Problem) and code not in shown:
-                examples[code] = {"summary": problem.title, "value": document(problem)}
+                value = {**document(problem), "request_id": _REQUEST_ID}
+                examples[code] = {"summary": problem.title, "value": value}
         described = "\n".join(f"- `{code}`: {kinds[code].title}" for code in sorted(kinds))
         content = _content(ProblemDocument, examples)
         responses.setdefault(status, {"description": described, "content": {}})
         responses[status]["content"][MEDIA_TYPE] = content
+        headers = {name for each in kinds.values() for name in getattr(each, "headers", {})}
+        if headers:
+            shown_headers = {name: {"schema": {"type": "string"}} for name in sorted(headers)}
+            responses[status]["headers"] = responses[status].get("headers", {}) | shown_headers
     return {str(status): responses[status] for status in sorted(responses)}
 
 

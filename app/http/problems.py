@@ -8,6 +8,7 @@ import msgspec
 import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
+from msgspec import UNSET, Struct, UnsetType, field
 
 from app.db import UNAVAILABLE
 from app.errors import InvalidRequest, Problem
@@ -16,6 +17,28 @@ from app.http.requests import request_id_in, request_id_of
 log = structlog.get_logger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
+
+
+class ProblemDocument(Struct, frozen=True, kw_only=True):
+    """An error, as RFC 9457 has it: `type` is stable, `detail` tells of this occurrence.
+
+    `errors` names every place that is wrong: a `pointer` into the request (a JSON pointer,
+    or `/` and the name of a parameter) or a `line` and `column` of the script. A 429 has the
+    `quota`, its `limit` and what of it is `used`. `request_id` is what the service's log and its
+    audit log call the request.
+    """
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    errors: list[dict[str, Any]] | UnsetType = UNSET
+    warnings: list[dict[str, Any]] | UnsetType = UNSET
+    quota: str | UnsetType = UNSET
+    limit: int | UnsetType = UNSET
+    used: int | UnsetType = UNSET
+    violated_policies: list[str] | UnsetType = field(default=UNSET, name="violated-policies")
+    request_id: str
 
 
 def document(problem: Problem) -> dict[str, object]:

@@ -9,6 +9,7 @@ from app.errors import InvalidRequest
 from app.http.openapi import RAW_TEXT, Answer, documented, load_examples
 from app.http.paging import Page
 from app.http.problems import DatabaseUnavailable
+from app.http.quotas import QuotaExceeded
 from app.scripts.model import (
     Accepted,
     AddedVersion,
@@ -98,7 +99,7 @@ CREATE_SCRIPT: Final = documented(
             links={"showScript": {"script": "id"}, "submitRaw": {"script": "id"}},
         )
     },
-    problems=(*_UPLOAD, NameTaken),
+    problems=(*_UPLOAD, NameTaken, QuotaExceeded("scripts", limit=100, used=100)),
     examples=_EXAMPLES,
 )
 
@@ -149,7 +150,12 @@ ADD_VERSION: Final = documented(
             headers=_LOCATION,
         ),
     },
-    problems=(*_UPLOAD, _NO_SCRIPT, _ARCHIVED),
+    problems=(
+        *_UPLOAD,
+        _NO_SCRIPT,
+        _ARCHIVED,
+        QuotaExceeded("versions", limit=1_000, used=1_000),
+    ),
     parameters=_PARAMETERS,
     examples=_EXAMPLES,
 )

@@ -23,6 +23,7 @@ _ACROSS_TENANTS: Final = {
     "app.executions.claims": "a worker names rows by id and fencing token, from its own claim",
     "app.executions.store.SELECT_STAGES": "the ids are those that their own tenants wait for",
     "app.audit.store.SELECT_ENTRY_PAGE": "admins read of every tenant",
+    "app.http.rates": "processes tell each other what they have counted, of every tenant",
     "app.keys.store.SELECT_KEY": "admins manage the keys of every tenant",
     "app.keys.store.SELECT_KEY_PAGE": "admins manage the keys of every tenant",
     "app.keys.store.REVOKE_KEY": "admins manage the keys of every tenant",
