@@ -90,3 +90,11 @@ def test_an_unknown_name_is_told_the_known_ones() -> None:
 
     assert done.returncode == 2
     assert "executions, sandbox" in done.stderr
+
+
+def test_what_a_key_costs_can_be_measured() -> None:
+    [line] = _lines(_bench("keys", "--quick"))
+
+    assert line["bench"] == "key-per-request"
+    assert line["goal"] == 0.2
+    assert line["baseline"] > 0
