@@ -37,6 +37,8 @@ _ALLOCATION_FAILED: Final = ("RangeError", "Array buffer allocation failed")
 _HEADROOM: Final = 1.3
 _SPARE_BYTES: Final = 96 * 1024 * 1024
 _SPARE_CPU_S: Final = 3
+# What V8 has not looked at yet is mostly garbage, and no part of what a script holds.
+_YOUNG_BYTES: Final = 32 * 1024 * 1024
 
 
 class Seat:
@@ -117,7 +119,7 @@ class Seat:
             self._isolate.call(_PREPARE, text)
         self._console = Console(self._memory, limits)
         heap_bytes = int(limits["memory_bytes"])
-        self._isolate.limit_memory(heap_bytes)
+        self._isolate.limit_memory(heap_bytes + _YOUNG_BYTES)
         # The payload is in memory three times for a moment: gathered, copied, V8's own.
         budget = int(_HEADROOM * heap_bytes) + 3 * payload_bytes + _SPARE_BYTES
         self._data_bytes = private_bytes + budget
