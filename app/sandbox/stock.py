@@ -171,11 +171,11 @@ class Stock:
             self._wanting -= 1
 
     def _breed(self) -> None:
-        """Start the birth of a cell where one is missing: for each run that waits, else one."""
+        """Start the births that are missing, no more at once than runs."""
         if self._closed:
             raise SandboxUnavailable("the pool is closed")
         missing = self._wanting + self._config.warm - len(self._fresh)
-        for _ in range(min(missing, max(self._wanting, 1)) - len(self._births)):
+        for _ in range(min(missing, self._config.cells) - len(self._births)):
             birth = asyncio.create_task(self._bear())
             self._births.add(birth)
             birth.add_done_callback(self._born)
