@@ -155,6 +155,7 @@ class Stock:
     async def _take_fresh(self) -> Stocked:
         """Take the oldest cell that nobody has used, or wait for the next one to be born."""
         self._wanting += 1
+        failure: BaseException | None = None
         try:
             while True:
                 while self._fresh:
@@ -162,11 +163,12 @@ class Stock:
                     if stocked.usable:
                         return stocked
                     stocked.cell.close()
-                self._breed()
+                if failure is None:
+                    self._breed()
+                elif not self._births:
+                    raise failure
                 born, _ = await asyncio.wait(self._births, return_when=asyncio.FIRST_COMPLETED)
-                errors = [task.exception() for task in born]
-                if not self._fresh and errors[0] is not None:
-                    raise errors[0]
+                failure = next(filter(None, (task.exception() for task in born)), None)
         finally:
             self._wanting -= 1
 
