@@ -3,9 +3,10 @@
 uvicorn waits for ever for a request's head, its body, and a client that takes its answer. Here
 a connection is closed when `client_seconds` pass in which a head that has begun is not complete
 (or a new connection sends none), or less than 4 KiB of a body come while the application waits
-for them, or less than 4 KiB of an answer are taken while it waits to send more. Who is too slow
-before an answer has begun is told so by 408. A client that is idle between two requests is
-uvicorn's business (`timeout_keep_alive`).
+for them, or less than 4 KiB of an answer are taken while it waits to send more; so long, and no
+longer, the rest of a body is read that nobody asked for. Who is too slow before an answer has
+begun is told so by 408. A client that is idle between two requests is uvicorn's business
+(`timeout_keep_alive`).
 """
 
 import asyncio
@@ -108,7 +109,7 @@ class PatientProtocol(H11Protocol):
             return
         now = self.loop.time()
         waiting = self._what_is_waited_for()
-        progress = waiting is not None and waiting[0] != "head" and self._bytes >= PROGRESS_BYTES
+        progress = waiting is not None and waiting[0] == "body" and self._bytes >= PROGRESS_BYTES
         if waiting != self._waiting or progress:
             self._waiting, self._since, self._bytes = waiting, now, 0
         elif waiting is not None and now - self._since >= self.client_seconds:
@@ -128,10 +129,11 @@ class PatientProtocol(H11Protocol):
                 return ("head", self._requests) if begun else None
             case h11.SEND_BODY:
                 # What has come and is not read yet is ours to work on.
+                if self.cycle.response_complete:
+                    # Read to be thrown away, for a client that sends all before it reads.
+                    return ("rest", self._requests)
                 reading = not self.flow.read_paused and not self.cycle.body
-                # After the answer it is read to be thrown away.
-                owed = reading or self.cycle.response_complete
-                return ("body", self._requests) if owed else None
+                return ("body", self._requests) if reading else None
             case _:
                 return None
 

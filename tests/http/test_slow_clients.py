@@ -61,6 +61,18 @@ def test_one_byte_now_and_then_is_not_progress(impatient: System, start: bytes) 
     assert impatient.client.get("/health/live").status_code == 200
 
 
+def test_a_body_that_nobody_asked_for_has_an_end(impatient: System) -> None:
+    with connected(impatient.port) as connection:
+        connection.sendall(b"GET /health/live HTTP/1.1\r\nHost: 127.0.0.1\r\n")
+        connection.sendall(b"Content-Length: 1000000000000\r\n\r\n")
+        assert connection.recv(65_536).startswith(b"HTTP/1.1 200")
+        try:
+            for _ in until("the server closes"):
+                connection.sendall(b" " * 65_536)
+        except OSError:
+            pass
+
+
 def test_a_second_request_has_to_come_to_its_end_too(impatient: System) -> None:
     with connected(impatient.port) as connection:
         connection.sendall(b"GET /health/live HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" + HEAD)

@@ -1,0 +1,74 @@
+"""No operation reads a body without an end."""
+
+import json
+import select
+import socket
+from collections.abc import Iterator
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.acceptance.system import ROOT, System
+from tests.http.raw import connected
+
+PATHS: Final[dict[str, dict[str, Any]]] = json.loads(
+    (ROOT / "openapi" / "openapi.json").read_bytes()
+)["paths"]
+# What there is for each name in an address.
+FILLED: Final = {
+    "{script}": "bounded",
+    "{number}": "1",
+    "{alias}": "prod",
+    "{name}": "default",
+}
+# Above every limit but that of the raw route, which the API of this test has lower.
+MOST_BYTES: Final = 20 * 2**20
+CHUNK: Final = b"10000\r\n" + b"x" * 65_536 + b"\r\n"
+
+
+def _reading() -> Iterator[Any]:
+    for path, methods in PATHS.items():
+        for method, operation in methods.items():
+            for media_type in operation.get("requestBody", {}).get("content", {}):
+                name = f"{operation['operationId']}-{media_type}"
+                yield pytest.param(method.upper(), path, media_type, id=name)
+
+
+@pytest.fixture(scope="module")
+def port(system: System) -> Iterator[int]:
+    system.upload("bounded", "function process(data) { return data }")
+    with system.another_api(CRIVO_MAX_INPUT_BYTES=str(2**20)) as url:
+        yield urlsplit(url).port or 0
+
+
+@pytest.mark.parametrize("length", ["announced", "chunked"])
+@pytest.mark.parametrize(("method", "path", "media_type"), list(_reading()))
+def test_a_body_has_a_limit(
+    port: int, method: str, path: str, media_type: str, length: str
+) -> None:
+    for name, value in FILLED.items():
+        path = path.replace(name, value)
+    form = media_type.startswith("multipart")
+    how = "Content-Length: 1000000000000" if length == "announced" else "Transfer-Encoding: chunked"
+    head = (
+        f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+        f"Content-Type: {media_type}{'; boundary=x' if form else ''}\r\n{how}\r\n\r\n"
+    )
+    with connected(port) as connection:
+        connection.sendall(head.encode())
+        if form and length == "chunked":
+            start = b'--x\r\nContent-Disposition: form-data; name="file"; filename="x"\r\n\r\n'
+            connection.sendall(b"%x\r\n%b\r\n" % (len(start), start))
+        if length == "chunked":
+            _send_until_answered(connection)
+        status = connection.recv(65_536).split(b" ")[1]
+
+    assert status == b"413"
+
+
+def _send_until_answered(connection: socket.socket) -> None:
+    sent = 0
+    while sent < MOST_BYTES and not select.select([connection], [], [], 0)[0]:
+        connection.sendall(CHUNK)
+        sent += len(CHUNK)
