@@ -325,31 +325,6 @@ CREATE FUNCTION refuse_version_change() RETURNS trigger
     END
     $$;
 
-CREATE FUNCTION room_to_run(default_max_running bigint) RETURNS TABLE(tenant_id uuid, room bigint)
-    LANGUAGE plpgsql
-    AS $$
-    DECLARE
-        capped record;
-    BEGIN
-        FOR capped IN
-            SELECT t.id, coalesce(t.max_running, default_max_running) AS cap
-            FROM tenants AS t
-            WHERE t.suspended_at IS NULL
-              AND coalesce(t.max_running, default_max_running) IS NOT NULL
-              AND EXISTS (SELECT FROM executions AS e
-                          WHERE e.tenant_id = t.id AND e.status = 'queued')
-            ORDER BY t.id
-        LOOP
-            PERFORM pg_advisory_xact_lock(hashtextextended(capped.id::text, 3));
-            tenant_id := capped.id;
-            room := greatest(0, capped.cap - (SELECT count(*) FROM executions AS e
-                                              WHERE e.tenant_id = capped.id
-                                                AND e.status = 'running'));
-            RETURN NEXT;
-        END LOOP;
-    END
-    $$;
-
 CREATE FUNCTION usage_shard() RETURNS smallint
     LANGUAGE sql STABLE
     AS $$

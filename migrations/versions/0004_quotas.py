@@ -201,33 +201,6 @@ UP = (
     END
     $$
     """,
-    # Gives the tenants that have something queued and a cap on what runs, and what it leaves.
-    # Who claims holds the tenant's lock until its claim is committed; the counts come after it.
-    """
-    CREATE FUNCTION room_to_run(default_max_running bigint)
-    RETURNS TABLE (tenant_id uuid, room bigint) LANGUAGE plpgsql AS $$
-    DECLARE
-        capped record;
-    BEGIN
-        FOR capped IN
-            SELECT t.id, coalesce(t.max_running, default_max_running) AS cap
-            FROM tenants AS t
-            WHERE t.suspended_at IS NULL
-              AND coalesce(t.max_running, default_max_running) IS NOT NULL
-              AND EXISTS (SELECT FROM executions AS e
-                          WHERE e.tenant_id = t.id AND e.status = 'queued')
-            ORDER BY t.id
-        LOOP
-            PERFORM pg_advisory_xact_lock(hashtextextended(capped.id::text, 3));
-            tenant_id := capped.id;
-            room := greatest(0, capped.cap - (SELECT count(*) FROM executions AS e
-                                              WHERE e.tenant_id = capped.id
-                                                AND e.status = 'running'));
-            RETURN NEXT;
-        END LOOP;
-    END
-    $$
-    """,
     # How many requests each API process has let in, ever: they tell each other by this. Unlogged:
     # a crash makes all begin anew, and costs a moment's accuracy.
     """
@@ -243,7 +216,6 @@ UP = (
 
 DOWN = (
     "DROP TABLE request_counts",
-    "DROP FUNCTION room_to_run(bigint)",
     "DROP FUNCTION quota_against_upload(uuid, bigint, bigint, bigint)",
     "DROP FUNCTION quota_against_execution(uuid, bigint, bigint, bigint, bigint)",
     *(
