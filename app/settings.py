@@ -145,6 +145,15 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             le=3_600,
         ),
     ] = 8
+    grace_seconds: Annotated[
+        int,
+        Meta(
+            description="how long running executions may go on once their worker is told to stop; "
+            "then they are handed back",
+            ge=0,
+            le=600,
+        ),
+    ] = 10
     max_attempts: Annotated[
         int,
         Meta(

@@ -218,8 +218,8 @@ CREATE FUNCTION faded(seconds double precision, since timestamp with time zone, 
     LANGUAGE sql IMMUTABLE
     AS $$
         -- Beyond a thousand halvings PostgreSQL would report an underflow.
-        SELECT seconds * power(0.5::double precision,
-                               least(extract(epoch FROM moment - since) / 60, 900)::double precision)
+        SELECT seconds
+               * power(0.5::float8, least(extract(epoch FROM moment - since) / 60, 900)::float8)
     $$;
 
 CREATE FUNCTION keep_queue() RETURNS trigger

@@ -26,6 +26,7 @@ class Action(StrEnum):
     TENANT_RESUMED = "tenant.resumed"
     KEY_CREATED = "key.created"
     KEY_REVOKED = "key.revoked"
+    EXECUTION_CANCELLED = "execution.cancelled"
 
 
 class Entry(Struct, frozen=True, kw_only=True):

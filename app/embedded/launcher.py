@@ -25,6 +25,7 @@ _OTHER_PORTS: Final = (8001, 8002)
 # The commands of the two processes that are ours; each is run with this Python.
 _API: Final = ("-m", "app.main")
 _WORKER: Final = ("-m", "app.worker")
+_FAREWELL_SECONDS: Final = 10.0
 
 
 class Stopped(BaseException):
@@ -167,6 +168,8 @@ def _ours(
         is_ready=ready,
         environ=environ,
         folder=_ROOT,
+        # A worker's executions have their grace; then it hands back what still runs.
+        stop_seconds=settings.grace_seconds + _FAREWELL_SECONDS,
     )
 
 

@@ -71,7 +71,12 @@ async def submit_envelope(
             resources,
             who,
             parse_ref(envelope.script),
-            Submission(limits=envelope.limits, seed=envelope.seed, labels=envelope.labels),
+            Submission(
+                limits=envelope.limits,
+                seed=envelope.seed,
+                labels=envelope.labels,
+                priority=envelope.priority,
+            ),
             data=_once(bytes(envelope.data)),
             named=named,
         )
@@ -157,6 +162,21 @@ async def show_execution(
     return await answer_show(request, resources, waits, tenant, _id(execution), wait=wait)
 
 
+@post(
+    "/executions/{execution:str}/cancel",
+    status_code=200,
+    operation_class=reference.CANCEL_EXECUTION,
+    **needs(Scope.WRITE_EXECUTIONS),
+)
+async def cancel_execution(execution: str, resources: Resources, who: Caller) -> Execution:
+    """Cancel an execution.
+
+    Queued or running, it is cancelled once this is answered: what its worker may still report
+    is refused. One that is cancelled already stays as it is; one that has finished is a 409.
+    """
+    return await service.cancel(resources, who, _id(execution))
+
+
 @get(
     "/executions/{execution:str}/events",
     media_type=EVENT_STREAM,
@@ -232,7 +252,7 @@ async def _read_envelope(request: AnyRequest) -> Envelope:
 
 def _submission_of(request: AnyRequest) -> Submission:
     query = single_values(request, many=("label",))
-    choices = (*_LIMIT_NAMES, "seed", "label")
+    choices = (*_LIMIT_NAMES, "seed", "priority", "label")
     unknown = sorted(set(query) - set(choices))
     if unknown:
         known = ", ".join(choices)
@@ -240,7 +260,7 @@ def _submission_of(request: AnyRequest) -> Submission:
     chosen = {
         "limits": whole_numbers(query, _LIMIT_NAMES, below="/limits"),
         "labels": _labels(request.query_params.getall("label", [])),
-        **whole_numbers(query, ("seed",)),
+        **whole_numbers(query, ("seed", "priority")),
     }
     try:
         return msgspec.convert(chosen, Submission)
@@ -293,6 +313,7 @@ router = Router(
         submit_raw,
         list_executions,
         show_execution,
+        cancel_execution,
         show_events,
         show_result,
         show_input,

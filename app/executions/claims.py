@@ -56,16 +56,16 @@ UPDATE executions AS e
 SET lease_expires_at = clock_timestamp() + make_interval(secs => $3)
 FROM unnest($1::uuid[], $2::bigint[]) AS held (id, lease_token)
 WHERE e.id = held.id AND e.status = 'running' AND e.lease_token = held.lease_token
-RETURNING e.id
+RETURNING e.lease_token
 """
 
 
-async def renew(conn: Connection, held: Sequence[Claim], *, lease_seconds: float) -> set[UUID]:
-    """Prolong leases; the ids that are missing from the answer are ours no longer."""
+async def renew(conn: Connection, held: Sequence[Claim], *, lease_seconds: float) -> set[int]:
+    """Prolong leases; the tokens that are missing from the answer are ours no longer."""
     rows = await conn.fetch(
         RENEW, [each.id for each in held], [each.lease_token for each in held], lease_seconds
     )
-    return {row["id"] for row in rows}
+    return {row["lease_token"] for row in rows}
 
 
 # Fenced: a worker that was presumed dead may still report. The payloads hang on the same
@@ -140,12 +140,36 @@ SET status = 'queued',
     lease_token = NULL,
     lease_expires_at = NULL
 WHERE id = $1 AND status = 'running' AND lease_token = $2
+RETURNING true
 """
 
 
-async def hand_back(conn: Connection, held: Claim) -> None:
-    """Return a claim that this worker will not finish; it does not count as an attempt."""
-    await conn.execute(HAND_BACK, held.id, held.lease_token)
+async def hand_back(conn: Connection, held: Claim) -> bool:
+    """Return a claim that this worker will not finish; it does not count as an attempt.
+
+    False when it was ours no longer.
+    """
+    return await conn.fetchval(HAND_BACK, held.id, held.lease_token) is not None
+
+
+# Whoever cancelled has turned the token into its negative, which nobody else's can be.
+REPORT_USAGE = """
+UPDATE executions
+SET run_ms = $3, cpu_ms = $4, peak_memory_bytes = $5
+WHERE id = $1 AND status = 'cancelled' AND lease_token = -$2::bigint
+"""
+
+
+async def report_usage(
+    conn: Connection,
+    held: Claim,
+    *,
+    run_ms: float,
+    cpu_ms: float | None = None,
+    peak_memory_bytes: int | None = None,
+) -> None:
+    """Say what a claim has used that was cancelled under our hands; of any other, nothing."""
+    await conn.execute(REPORT_USAGE, held.id, held.lease_token, run_ms, cpu_ms, peak_memory_bytes)
 
 
 # The new token (none) shuts out the worker that lost its lease, should it still report.

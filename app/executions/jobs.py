@@ -12,8 +12,8 @@ import structlog
 import uuid_utils.compat as uuid
 
 from app.db import UNAVAILABLE
-from app.executions import claims
-from app.executions.model import Claim, Status
+from app.executions import cancellations, claims
+from app.executions.model import Claim, Served, Status
 from app.executions.runs import record, run
 from app.failures import ErrorKind, error_document
 from app.resources import Resources
@@ -25,9 +25,22 @@ log = structlog.get_logger(__name__)
 # The doorbell may be silent (Redis gone, a ring lost): then this is how late work is seen.
 _LOOK_SECONDS: Final = 1.0
 _SWEEP_SECONDS: Final = 1.0
-# How long running executions may go on once the worker is told to stop.
-_GRACE_SECONDS: Final = 3.0
 _LONGEST_PAUSE_SECONDS: Final = 30.0
+
+
+class _Held:
+    """A claim, since when it holds a slot, and the task that works on it."""
+
+    def __init__(self, claim: Claim, since: float) -> None:
+        self.claim = claim
+        self.since = since
+        self.task: asyncio.Task[None] | None = None
+        self.recording = False
+
+    def stop(self) -> None:
+        """Give it up, unless its outcome is being recorded: then the fence decides."""
+        if self.task is not None and not self.recording:
+            self.task.cancel()
 
 
 class Dispatcher:
@@ -43,8 +56,9 @@ class Dispatcher:
         self._resources = resources
         self._slots = slots
         self._lease_seconds = resources.settings.lease_seconds
-        self._running: dict[UUID, tuple[Claim, asyncio.Task[None]]] = {}
-        self._recording: set[UUID] = set()
+        # By token: an execution may be claimed again while its lost claim is given up.
+        self._running: dict[int, _Held] = {}
+        self._served: list[Served] = []
         self._faults = 0
         self._claim_from = 0.0
         # A worker that comes up after an outage lets the others renew their leases first.
@@ -68,11 +82,13 @@ class Dispatcher:
                 duties = [
                     tasks.create_task(self._repeat(self._see, self._lease_seconds / 4)),
                     tasks.create_task(self._repeat(self._sweep, _SWEEP_SECONDS)),
+                    tasks.create_task(self._hear_cancellations()),
                 ]
                 while not self._stopping:
                     await self._survive(lambda: self._claim(tasks))
                     await self._sleep()
                 await self._drain()
+                await self._survive(self._account)
                 for duty in duties:
                     duty.cancel()
         finally:
@@ -84,17 +100,34 @@ class Dispatcher:
         free = self._slots - len(self._running)
         if free == 0 or self._now() < self._claim_from:
             return
-        async with self._resources.pool.acquire() as conn:
-            claimed = await claims.claim(
-                conn,
-                self.id,
-                most=free,
-                lease_seconds=self._lease_seconds,
-                default_max_running=self._resources.settings.default_max_running or None,
-            )
-        self._resources.announcer.changed(*(held.id for held in claimed))
-        for held in claimed:
-            self._running[held.id] = (held, tasks.create_task(self._execute(held)))
+        began = self._now()
+        claimed = await self._take(free)
+        self._resources.announcer.changed(*(claim.id for claim in claimed))
+        for claim in claimed:
+            held = self._running[claim.lease_token] = _Held(claim, began)
+            held.task = tasks.create_task(self._execute(held))
+
+    async def _take(self, most: int) -> list[Claim]:
+        """Claim, and say what slots were held for since the last time."""
+        served, self._served = self._served, []
+        try:
+            async with self._resources.pool.acquire() as conn:
+                return await claims.claim(
+                    conn,
+                    self.id,
+                    most=most,
+                    lease_seconds=self._lease_seconds,
+                    default_max_running=self._resources.settings.default_max_running or None,
+                    served=served,
+                )
+        except BaseException:
+            self._served += served
+            raise
+
+    async def _account(self) -> None:
+        """Say what slots were held for when there is nothing more to claim."""
+        if self._served:
+            await self._take(0)
 
     async def _sleep(self) -> None:
         with suppress(TimeoutError):
@@ -102,30 +135,31 @@ class Dispatcher:
                 await self._wake.wait()
         self._wake.clear()
 
-    async def _execute(self, held: Claim) -> None:
+    async def _execute(self, held: _Held) -> None:
+        claim = held.claim
         try:
-            finish = await run(self._resources, held)
-            # From here on the fence alone decides whose outcome counts.
-            self._recording.add(held.id)
-            await record(self._resources, held, finish)
+            finish = await run(self._resources, claim)
+            held.recording = True
+            await record(self._resources, claim, finish)
         except asyncio.CancelledError:
-            # The worker stops, or the lease is lost; then the fence makes this do nothing.
+            # The worker stops, the lease is lost, or a client has cancelled.
             await self._hand_back(held)
         except (SandboxUnavailable, *UNAVAILABLE) as error:
             # This host's trouble, not this execution's: it counts for nothing.
-            log.warning("execution.platform_unavailable", id=str(held.id), reason=str(error))
+            log.warning("execution.platform_unavailable", id=str(claim.id), reason=str(error))
             await self._hand_back(held)
             self._pause()
         except Exception:
             # It may be this execution's, such as a payload that is gone. The lease runs out
             # and the sweep decides: another attempt, or the end when they are used up.
-            log.exception("execution.platform_failure", id=str(held.id))
+            log.exception("execution.platform_failure", id=str(claim.id))
             self._pause()
         else:
             self._faults = 0
         finally:
-            self._running.pop(held.id, None)
-            self._recording.discard(held.id)
+            del self._running[claim.lease_token]
+            seconds = self._now() - held.since
+            self._served.append(Served(tenant=claim.tenant_id, seconds=seconds))
             self._wake.set()
 
     def _pause(self) -> None:
@@ -135,18 +169,36 @@ class Dispatcher:
         pause_seconds = min(0.5 * 2 ** min(self._faults, 16), _LONGEST_PAUSE_SECONDS)
         self._claim_from = self._now() + pause_seconds
 
-    async def _hand_back(self, held: Claim) -> None:
+    async def _hand_back(self, held: _Held) -> None:
+        run_ms = (self._now() - held.since) * 1_000
         with suppress(*UNAVAILABLE):
             async with self._resources.pool.acquire() as conn:
-                await claims.hand_back(conn, held)
-            self._resources.announcer.changed(held.id)
+                if not await claims.hand_back(conn, held.claim):
+                    await claims.report_usage(conn, held.claim, run_ms=run_ms)
+                    return
+            self._resources.announcer.changed(held.claim.id)
+            # Another worker may have room for it.
+            self._resources.bell.ring()
+
+    async def _hear_cancellations(self) -> None:
+        await cancellations.listen_forever(
+            self._resources.settings, heard=self._cancelled, look=self._see
+        )
+
+    def _cancelled(self, execution: UUID) -> None:
+        for held in list(self._running.values()):
+            if held.claim.id == execution:
+                log.info("execution.cancelled", id=str(execution))
+                held.stop()
 
     async def _see(self) -> None:
         """Renew the leases, give up what is ours no longer, and show that we live."""
         sandbox = self._resources.sandbox
-        held = [claim for claim, _ in self._running.values()]
+        running = list(self._running.values())
         async with self._resources.pool.acquire() as conn:
-            kept = await claims.renew(conn, held, lease_seconds=self._lease_seconds)
+            kept = await claims.renew(
+                conn, [held.claim for held in running], lease_seconds=self._lease_seconds
+            )
             await workers.see_worker(
                 conn,
                 self.id,
@@ -156,12 +208,14 @@ class Dispatcher:
                 v8_version=sandbox.v8_version,
                 lockdown=sandbox.lockdown,
             )
-        # What is being recorded has left `running` by our own doing.
-        lost = {claim.id for claim in held} - kept - self._recording
-        for claim in held:
-            if claim.id in lost and claim.id in self._running:
+        for held in running:
+            claim = held.claim
+            if claim.lease_token in kept or claim.lease_token not in self._running:
+                continue
+            # What is being recorded has left `running` by our own doing.
+            if not held.recording:
                 log.warning("execution.lease_lost", id=str(claim.id))
-                self._running[claim.id][1].cancel()
+                held.stop()
 
     async def _sweep(self) -> None:
         if self._now() < self._sweep_from:
@@ -180,6 +234,7 @@ class Dispatcher:
                 status=each.status,
                 attempts=each.attempts,
             )
+        self._served += [Served(tenant=each.tenant_id, seconds=each.held_seconds) for each in swept]
         final = [each.id for each in swept if Status(each.status).final]
         self._resources.announcer.ended(*final)
         self._resources.announcer.changed(*(each.id for each in swept if each.id not in final))
@@ -187,10 +242,11 @@ class Dispatcher:
             self._wake.set()
 
     async def _drain(self) -> None:
-        tasks = [task for _, task in self._running.values()]
+        """Let run what runs for its grace; hand back the rest."""
+        tasks = [held.task for held in self._running.values() if held.task is not None]
         if not tasks:
             return
-        _, late = await asyncio.wait(tasks, timeout=_GRACE_SECONDS)
+        _, late = await asyncio.wait(tasks, timeout=self._resources.settings.grace_seconds)
         for task in late:
             task.cancel()
         await asyncio.gather(*late, return_exceptions=True)

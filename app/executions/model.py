@@ -20,6 +20,13 @@ MAX_LABELS: Final = 16
 
 LabelName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}$(?!\n)")]
 LabelValue = Annotated[str, Meta(max_length=200, pattern=r"^[^\x00]*$")]
+# Among a tenant's own: between tenants nobody is let in first by asking for it.
+MIN_PRIORITY: Final = -10
+MAX_PRIORITY: Final = 10
+Priority = Annotated[int, Meta(ge=MIN_PRIORITY, le=MAX_PRIORITY)]
+# Who asks how many are before him is told up to here.
+MAX_COUNTED: Final = 1_000
+
 Labels = Annotated[dict[LabelName, LabelValue], Meta(max_length=MAX_LABELS)]
 
 
@@ -52,6 +59,7 @@ class Submission(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     limits: LimitChoice = LimitChoice()
     seed: Seed | None = None
     labels: Labels = {}
+    priority: Priority = 0
 
 
 class Envelope(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -62,6 +70,7 @@ class Envelope(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     limits: LimitChoice = LimitChoice()
     seed: Seed | None = None
     labels: Labels = {}
+    priority: Priority = 0
 
 
 class StoredPayload(Struct, frozen=True, kw_only=True):
@@ -159,21 +168,46 @@ class Receipt(Struct, frozen=True, kw_only=True):
     peak_memory_bytes: int | None
 
 
+class WaitReason(StrEnum):
+    """What keeps an execution queued."""
+
+    NO_WORKER = "no_worker"
+    OWN_CAP = "own_cap"
+    OWN_QUEUE = "own_queue"
+    OTHER_TENANTS = "other_tenants"
+    NEXT = "next"
+
+
+class Waiting(Struct, frozen=True, kw_only=True):
+    """Why an execution is queued.
+
+    `position` among the tenant's own, by priority and age: 1 is claimed next; 1,001 stands for
+    any above 1,000. `reason`: `no_worker`: none is alive; `own_cap`: as many of the tenant's run
+    as may; `own_queue`: others of the tenant's come first; `other_tenants`: so does somebody
+    who has had less of the workers; `next`: it is claimed when a worker has room.
+    """
+
+    position: int
+    reason: WaitReason
+
+
 class Execution(Struct, frozen=True, kw_only=True):
     """An execution as a client sees it.
 
-    `error` on a failed one; `receipt` on every finished one; `result` on a succeeded one
-    up to 1 MiB, else only `result_url`.
+    `waiting` on a queued one, when it is asked for by itself; `error` on a failed one; `receipt`
+    on every finished one; `result` on a succeeded one up to 1 MiB, else only `result_url`.
     """
 
     id: UUID
     status: Status
     script: ScriptVersionRef
     labels: dict[str, str]
+    priority: int
     attempts: int
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+    waiting: Waiting | UnsetType = UNSET
     error: Raw | UnsetType = UNSET
     result_url: str | UnsetType = UNSET
     result: Raw | UnsetType = UNSET
@@ -221,6 +255,14 @@ class NotFinished(Problem):
     status = 409
     code = "not-finished"
     title = "The execution has not finished yet"
+
+
+class AlreadyFinished(Problem):
+    """The execution has finished: there is nothing left to cancel."""
+
+    status = 409
+    code = "already-finished"
+    title = "The execution has finished already"
 
 
 class NoResult(Problem):

@@ -6,6 +6,9 @@ from typing import Annotated, Final
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from app.executions.model import (
+    MAX_PRIORITY,
+    MIN_PRIORITY,
+    AlreadyFinished,
     Envelope,
     Execution,
     ExecutionNotFound,
@@ -81,6 +84,17 @@ class RawChoices(Struct, frozen=True, kw_only=True):
     ) = UNSET
     seed: (
         Annotated[int, Meta(ge=0, le=MAX_SEED, description="what `Math.random` starts from")]
+        | UnsetType
+    ) = UNSET
+    priority: (
+        Annotated[
+            int,
+            Meta(
+                ge=MIN_PRIORITY,
+                le=MAX_PRIORITY,
+                description="higher ones of the tenant's own run first; 0 where none is chosen",
+            ),
+        ]
         | UnsetType
     ) = UNSET
     label: (
@@ -210,6 +224,17 @@ SHOW_EXECUTION: Final = documented(
         )
     },
     problems=(_NO_EXECUTION, *_NO_SEAT, _NO_DATABASE),
+    parameters=_PARAMETERS,
+    examples=_EXAMPLES,
+)
+
+CANCEL_EXECUTION: Final = documented(
+    gives={200: Answer(description="The execution, cancelled", shape=Execution)},
+    problems=(
+        _NO_EXECUTION,
+        AlreadyFinished("the execution has succeeded"),
+        _NO_DATABASE,
+    ),
     parameters=_PARAMETERS,
     examples=_EXAMPLES,
 )

@@ -39,6 +39,14 @@ async def record(resources: Resources, held: Claim, finish: Finish) -> None:
     lead_ms = await _finish_claim(resources, held, finish)
     if lead_ms is None:
         log.warning("execution.late_report_refused", id=str(held.id))
+        async with resources.pool.acquire() as conn:
+            await claims.report_usage(
+                conn,
+                held,
+                run_ms=finish.run_ms,
+                cpu_ms=finish.cpu_ms,
+                peak_memory_bytes=finish.peak_memory_bytes,
+            )
         if finish.result is not None and finish.result.blob_key is not None:
             await resources.blobs.delete(finish.result.blob_key)
         return

@@ -2,14 +2,19 @@
 
 import secrets
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from uuid import UUID
 
 import uuid_utils.compat as uuid
+from msgspec import UNSET
 from msgspec.structs import replace
 
+from app.audit.model import Action
+from app.audit.store import record
 from app.db import UNAVAILABLE, Connection
-from app.executions import store
+from app.executions import cancellations, store
 from app.executions.model import (
+    AlreadyFinished,
     Execution,
     ExecutionFilter,
     ExecutionNotFound,
@@ -22,6 +27,7 @@ from app.executions.model import (
     Submission,
 )
 from app.executions.payloads import PayloadWriter
+from app.executions.waiting import select_waiting
 from app.http.access import Caller
 from app.http.paging import Page, decode_cursor, page_of
 from app.http.quotas import caps_in_force
@@ -29,6 +35,7 @@ from app.resources import Resources
 from app.scripts import service as scripts
 from app.scripts.model import MAX_SEED, LimitChoice, ResolvedVersion, ScriptRef, parse_ref
 from app.settings import Settings
+from app.workers.model import SEEN_WITHIN_SECONDS
 
 # How long a client should wait before it asks again, in seconds.
 RETRY_AFTER = {"Retry-After": "1"}
@@ -76,6 +83,7 @@ async def submit(
                 seed=_seed(submission),
                 labels=submission.labels,
                 payload=payload,
+                priority=submission.priority,
                 caps=caps_in_force(resources.settings, who.caps),
             )
     except UNAVAILABLE:
@@ -95,8 +103,41 @@ async def show(
     """Give one execution, a small result with it. Raises ExecutionNotFound."""
     async with resources.pool.acquire() as conn:
         found = await store.select_execution(conn, tenant, execution_id, with_result=with_result)
-    if found is None:
-        raise _no_execution(execution_id)
+        if found is None:
+            raise _no_execution(execution_id)
+        if found.status is Status.QUEUED:
+            waiting = await select_waiting(
+                conn,
+                tenant,
+                execution_id,
+                seen_within_seconds=SEEN_WITHIN_SECONDS,
+                default_max_running=resources.settings.default_max_running or None,
+            )
+            found = replace(found, waiting=waiting or UNSET)
+    return found
+
+
+async def cancel(resources: Resources, who: Caller, execution_id: UUID) -> Execution:
+    """End an execution, whatever its worker reports later; one that is cancelled stays so.
+
+    Raises ExecutionNotFound, AlreadyFinished.
+    """
+    async with resources.pool.acquire() as conn:
+        async with conn.transaction():
+            before = await cancellations.cancel(conn, who.tenant, execution_id)
+            if before is not None:
+                target = f"/executions/{execution_id}"
+                details = {"status": before}
+                await record(conn, who, Action.EXECUTION_CANCELLED, target, details=details)
+        if before is not None:
+            resources.announcer.ended(execution_id)
+        if before is Status.RUNNING:
+            # It is cancelled; who cannot be told learns it from his lease.
+            with suppress(*UNAVAILABLE):
+                await cancellations.tell_workers(conn, execution_id)
+    found = await show(resources, who.tenant, execution_id)
+    if found.status is not Status.CANCELLED:
+        raise AlreadyFinished(f"the execution has {found.status}")
     return found
 
 

@@ -29,13 +29,14 @@ from app.http.quotas import QuotaExceeded
 INSERT_EXECUTION = """
 WITH moment AS MATERIALIZED (SELECT clock_timestamp() AS now),
 refusal AS MATERIALIZED (
-    SELECT quota, cap, used FROM quota_against_execution($2, $12, $15, $16, $17)
+    SELECT quota, cap, used FROM quota_against_execution($2, $12, $16, $17, $18)
 ),
 accepted AS (
     INSERT INTO executions
            (id, tenant_id, script_id, version, labels,
-            wall_ms, max_cpu_ms, memory_bytes, max_output_bytes, seed, created_at, clock_ms)
-    SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10,
+            wall_ms, max_cpu_ms, memory_bytes, max_output_bytes, seed, priority,
+            created_at, clock_ms)
+    SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $15,
            moment.now, floor(extract(epoch FROM moment.now) * 1000)
     FROM moment
     WHERE NOT EXISTS (SELECT FROM refusal)
@@ -61,6 +62,7 @@ async def insert_execution(  # noqa: PLR0913 - one parameter a column
     labels: dict[str, str],
     payload: StoredPayload,
     caps: Caps,
+    priority: int = 0,
 ) -> None:
     """Accept an execution: it is queued once this returns. Raises QuotaExceeded."""
     refusal = await _fetch_row(
@@ -80,6 +82,7 @@ async def insert_execution(  # noqa: PLR0913 - one parameter a column
         payload.size_bytes,
         payload.body,
         payload.blob_key,
+        priority,
         caps.max_queued,
         caps.max_stored_bytes,
         caps.max_bytes_per_day,
@@ -93,7 +96,7 @@ _LAST_ID_MS = 2**48 - 1
 _CLOCKS_DISAGREE_MS = 3_600_000
 
 _EXECUTIONS = """
-SELECT e.id, e.status, e.labels, e.attempts, e.created_at, e.started_at, e.finished_at,
+SELECT e.id, e.status, e.labels, e.priority, e.attempts, e.created_at, e.started_at, e.finished_at,
        e.error, e.seed, e.clock_ms, e.v8_version, e.run_ms, e.cpu_ms, e.peak_memory_bytes,
        e.wall_ms, e.max_cpu_ms, e.memory_bytes, e.max_output_bytes,
        s.id AS script_id, s.name AS script_name, e.version,
@@ -240,6 +243,7 @@ def _execution(row: asyncpg.Record) -> Execution:
         status=status,
         script=script,
         labels=row["labels"],
+        priority=row["priority"],
         attempts=row["attempts"],
         created_at=row["created_at"],
         started_at=row["started_at"],

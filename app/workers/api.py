@@ -10,10 +10,7 @@ from app.http.access import NO_KEY, is_let_in, is_open
 from app.http.bodies import AnyRequest
 from app.resources import Resources
 from app.workers import reference, store
-from app.workers.model import Live, Ready, Worker
-
-# Several signs of life may be late before a worker counts as gone.
-SEEN_WITHIN_SECONDS = 15.0
+from app.workers.model import SEEN_WITHIN_SECONDS, Live, Ready, Worker
 
 
 @get("/live", operation_class=reference.LIVE, **NO_KEY)

@@ -1,8 +1,11 @@
 """Workers as data."""
 
-from typing import Literal
+from typing import Final, Literal
 
 from msgspec import UNSET, Struct, UnsetType
+
+# Several signs of life may be late before a worker counts as gone.
+SEEN_WITHIN_SECONDS: Final = 15.0
 
 Access = Literal["open", "keys"]
 

@@ -81,8 +81,8 @@ UP = (
     CREATE FUNCTION faded(seconds double precision, since timestamptz, moment timestamptz)
     RETURNS double precision LANGUAGE sql IMMUTABLE AS $$
         -- Beyond a thousand halvings PostgreSQL would report an underflow.
-        SELECT seconds * power(0.5::double precision,
-                               least(extract(epoch FROM moment - since) / 60, 900)::double precision)
+        SELECT seconds
+               * power(0.5::float8, least(extract(epoch FROM moment - since) / 60, 900)::float8)
     $$
     """,
     # One claim at a time, so that each sees what the one before it took: no cap is overshot, and

@@ -1,0 +1,62 @@
+"""SQL of what keeps an execution queued."""
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from app.db import Connection
+from app.executions.model import MAX_COUNTED, Waiting, WaitReason
+
+# Of other tenants only whether they wait, too.
+SELECT_WAITING = """
+SELECT 1 + (SELECT count(*)
+            FROM (SELECT
+                  FROM queue AS q
+                  WHERE q.tenant_id = e.tenant_id
+                    AND (q.priority > e.priority
+                         OR (q.priority = e.priority AND q.execution_id < e.id))
+                  LIMIT $3) AS before) AS position,
+       NOT EXISTS (SELECT FROM workers
+                   WHERE seen_at > now() - make_interval(secs => $4)) AS no_worker,
+       (SELECT count(*) FROM executions AS r
+        WHERE r.tenant_id = e.tenant_id AND r.status = 'running')
+       >= coalesce(t.max_running, $5) AS own_cap,
+       EXISTS (SELECT FROM queue AS q WHERE q.tenant_id < e.tenant_id)
+       OR EXISTS (SELECT FROM queue AS q WHERE q.tenant_id > e.tenant_id) AS other_tenants
+FROM executions AS e
+JOIN tenants AS t ON t.id = e.tenant_id
+WHERE e.tenant_id = $1 AND e.id = $2 AND e.status = 'queued'
+"""
+
+
+async def select_waiting(
+    conn: Connection,
+    tenant: UUID,
+    execution_id: UUID,
+    *,
+    seen_within_seconds: float,
+    default_max_running: int | None,
+) -> Waiting | None:
+    """Say why an execution is queued; None when it is not any more."""
+    row = await conn.fetchrow(
+        SELECT_WAITING,
+        tenant,
+        execution_id,
+        MAX_COUNTED,
+        seen_within_seconds,
+        default_max_running,
+    )
+    if row is None:
+        return None
+    return Waiting(position=row["position"], reason=_reason(dict(row)))
+
+
+def _reason(row: Mapping[str, Any]) -> WaitReason:
+    """Give the first that holds."""
+    if row["no_worker"]:
+        return WaitReason.NO_WORKER
+    if row["own_cap"]:
+        return WaitReason.OWN_CAP
+    if row["position"] > 1:
+        return WaitReason.OWN_QUEUE
+    return WaitReason.OTHER_TENANTS if row["other_tenants"] else WaitReason.NEXT
