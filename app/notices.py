@@ -24,6 +24,8 @@ log = structlog.get_logger(__name__)
 
 CHANNEL: Final = "crivo_executions"
 NOTIFY: Final = "SELECT pg_notify('crivo_executions', $1)"
+# What pg_stat_activity calls the connection that listens.
+LISTENER: Final = "crivo: notices"
 # PostgreSQL takes less than 8,000 bytes; an id takes 39 of them.
 _MOST_IDS: Final = 200
 # A backlog above this is told as "look at everything".
@@ -174,7 +176,7 @@ async def listen_forever(
     deaf = False
     while True:
         try:
-            async with open_connection(settings) as conn:
+            async with open_connection(settings, application_name=LISTENER) as conn:
                 if deaf:
                     log.info("notices.heard_again")
                 deaf = False

@@ -1,0 +1,337 @@
+"""Who waits for an execution is answered when it ends, whatever happens to the connections."""
+
+import asyncio
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from queue import Queue
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+
+from app.embedded.processes import await_ready, spawn, stop as stop_services
+from app.embedded.servers import prepare_postgres
+from app.http.access import Scope
+from app.notices import LISTENER
+from tests.acceptance.keyed import Keyed
+from tests.acceptance.system import System, open_system, stop, until
+from tests.http.raw import answer_on
+from tests.servers import alembic, execute
+
+IDENTITY = "const process = data => data"
+BUSY = "function process(d) { let x = 0; for (let i = 0; i < 4e8; i++) x += i; return d }"
+FOREVER = "function process(_) { for (;;); }"
+
+
+@pytest.fixture
+def idle(stopped_system: System) -> System:
+    """A system whose API runs and whose worker does not: what is submitted stays queued."""
+    stopped_system.start_api()
+    stopped_system.await_api()
+    stopped_system.upload("same", IDENTITY)
+    stopped_system.upload("busy", BUSY)
+    return stopped_system
+
+
+def test_one_request_gets_the_end(system: System) -> None:
+    system.upload("waits-busy", BUSY)
+    location = system.submit("waits-busy", b"7")
+
+    execution = system.client.get(location, params={"wait": 60}).json()
+
+    assert (execution["status"], execution["result"]) == ("succeeded", 7)
+
+
+def test_a_failure_is_an_end_as_well(system: System) -> None:
+    system.upload("waits-throws", "function process(data) { throw new Error('no') }")
+    location = system.submit("waits-throws", b"7")
+
+    execution = system.client.get(location, params={"wait": 60}).json()
+
+    assert execution["error"]["kind"] == "script_error"
+
+
+@pytest.mark.parametrize("way", [{"params": {"wait": "0.01"}}, {"headers": {"Prefer": "wait=1"}}])
+def test_who_has_waited_long_enough_is_told_how_it_stands(idle: System, way: Any) -> None:  # noqa: ANN401
+    location = idle.submit("same", b"1")
+
+    answer = idle.client.get(location, **way)
+
+    assert answer.json()["status"] == "queued"
+    assert answer.headers["Retry-After"] == "1"
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/scripts/waits-same/executions", b"[1]"),
+        ("/executions", b'{"script": "waits-same", "data": [1]}'),
+    ],
+)
+def test_a_submission_that_prefers_to_wait_gets_its_result(
+    system: System, path: str, body: bytes
+) -> None:
+    taken = system.client.get("/scripts/waits-same").status_code
+    if taken == 404:
+        system.upload("waits-same", IDENTITY)
+    headers = {"Content-Type": "application/json", "Prefer": "respond-async, WAIT=60"}
+
+    answer = system.client.post(path, content=body, headers=headers)
+
+    assert (answer.status_code, answer.json()["result"]) == (200, [1])
+    assert answer.headers["Preference-Applied"] == "wait=60"
+    assert answer.headers["Location"] == f"/executions/{answer.json()['id']}"
+    assert answer.json() == system.client.get(answer.headers["Location"]).json()
+
+
+def test_a_submission_that_does_not_end_in_time_is_accepted_as_ever(idle: System) -> None:
+    answer = _post(idle, "wait=1")
+
+    assert (answer.status_code, answer.json()["status"]) == (202, "queued")
+    assert answer.headers["Preference-Applied"] == "wait=1"
+    assert answer.headers["Retry-After"] == "1"
+    assert answer.headers["Location"] == answer.json()["url"]
+
+
+@pytest.mark.parametrize("prefer", ["respond-async", "wait=soon", "wait=-1", "wait", "return=wait"])
+def test_a_preference_that_is_none_of_ours_is_ignored(idle: System, prefer: str) -> None:
+    answer = _post(idle, prefer)
+
+    assert answer.status_code == 202
+    assert "Preference-Applied" not in answer.headers
+
+
+@pytest.mark.parametrize("wait", ["-1", "61", "nan", "soon", ""])
+def test_a_wait_that_is_not_allowed_is_refused(system: System, wait: str) -> None:
+    answer = system.client.get(f"/executions/{_NOBODY}", params={"wait": wait})
+
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["pointer"] == "/wait"
+
+
+def test_nobody_waits_for_what_is_not_there(system: System) -> None:
+    assert system.client.get(f"/executions/{_NOBODY}?wait=60").status_code == 404
+
+
+def test_a_key_that_may_not_read_gets_no_result_by_waiting(keyed: Keyed) -> None:
+    keyed.tenant("waits-writer")
+    reader = keyed.key("waits-writer", [Scope.READ, Scope.WRITE_SCRIPTS])
+    writer = keyed.key("waits-writer", [Scope.WRITE_EXECUTIONS])
+    made = keyed.post("/scripts", reader.key, json={"name": "same", "source": IDENTITY})
+    assert made.status_code == 201
+
+    answer = keyed.post(
+        "/scripts/same/executions", writer.key, content=b"1", headers={"Prefer": "wait=60"}
+    )
+
+    assert answer.status_code == 202
+    assert "Preference-Applied" not in answer.headers
+
+
+def test_every_api_process_hears_of_every_end(idle: System) -> None:
+    with _second_api(idle) as other:
+        location = idle.submit("same", b"1")
+        with _waiting(other, location) as waiting, _waiting(idle.port, location) as here:
+            idle.start_worker()
+
+            assert [_status(waiting), _status(here)] == ["succeeded", "succeeded"]
+
+
+def test_the_loss_of_every_connection_loses_no_end(idle: System) -> None:
+    location = idle.submit("busy", b"1")
+    with _waiting(idle.port, location) as waiting:
+        idle.start_worker()
+        for _ in until("it runs"):
+            if idle.client.get(location).json()["status"] == "running":
+                break
+        # Not the worker's: that it survives this, too, is another test's.
+        _terminate(idle, LISTENER)
+
+        assert _status(waiting) == "succeeded"
+
+
+def test_a_restart_of_postgresql_loses_no_end(tmp_path: Path, redis_url: str) -> None:
+    (tmp_path / "data").mkdir()
+    service, url = prepare_postgres(tmp_path / "data", durable=False)
+    running = [(service, spawn(service))]
+    await_ready(running)
+    alembic(url, "upgrade", "head")
+    with (
+        open_system(database_url=url, redis_url=redis_url, folder=tmp_path) as system,
+        ExitStack() as stack,
+    ):
+        # Before the system: its processes would wait for the server's end.
+        stack.callback(lambda: stop_services(running))
+        system.start()
+        system.upload("busy", BUSY.replace("4e8", "2e9"))
+        location = system.submit("busy", b"1")
+        with _waiting(system.port, location) as waiting, _events(system, location) as events:
+            assert next(events)["status"] in ("queued", "running")
+            for _ in until("it runs"):
+                if system.client.get(location).json()["status"] == "running":
+                    break
+
+            stop_services(running)
+            service, _ = prepare_postgres(tmp_path / "data")
+            running[:] = [(service, spawn(service))]
+            await_ready(running)
+
+            assert _status(waiting) == "succeeded"
+            assert [each["status"] for each in events][-1] == "succeeded"
+
+
+def test_a_thousand_wait_at_once_and_one_more_is_told_so(idle: System) -> None:
+    location = idle.submit("same", b"1")
+
+    async def wait_together() -> list[bytes]:
+        clients = [await asyncio.open_connection("127.0.0.1", idle.port) for _ in range(1_001)]
+        answers = [asyncio.create_task(reader.read()) for reader, _ in clients]
+        for _, writer in clients:
+            writer.write(_request(location))
+        [refused], waiting = await asyncio.wait(answers, return_when=asyncio.FIRST_COMPLETED)
+        assert refused.result().startswith(b"HTTP/1.1 429 ")
+        assert _body(refused.result())["type"] == "urn:crivo:problem:too-many-waiting"
+        # Others are served meanwhile, and a preference is no reason to refuse.
+        assert (await asyncio.to_thread(idle.client.get, location)).status_code == 200
+        assert (await asyncio.to_thread(_post, idle, "wait=60")).status_code == 202
+        idle.start_worker()
+        await asyncio.wait(answers)
+        for _, writer in clients:
+            writer.close()
+        return [each.result() for each in waiting]
+
+    answers = asyncio.run(wait_together())
+
+    assert [_body(each)["status"] for each in answers] == ["succeeded"] * 1_000
+
+
+def test_a_process_has_room_for_so_many(idle: System) -> None:
+    with _second_api(idle, CRIVO_MAX_WAITING="1") as port:
+        location = idle.submit("same", b"1")
+        with _waiting(port, location):
+            answer = _until_answered(port, location, 503)
+
+    assert answer.json()["type"] == "urn:crivo:problem:no-room-to-wait"
+    assert answer.headers["Retry-After"] == "1"
+
+
+@pytest.mark.parametrize("left", ["wait", "events", "submission"])
+def test_a_client_that_leaves_makes_room(idle: System, left: str) -> None:
+    with _second_api(idle, CRIVO_MAX_WAITING_OF_TENANT="1") as port:
+        location = idle.submit("same", b"1")
+        match left:
+            case "wait":
+                request = _request(location)
+            case "events":
+                request = _request(f"{location}/events", wait="")
+            case _:
+                request = (
+                    b"POST /scripts/same/executions HTTP/1.1\r\nHost: localhost\r\n"
+                    b"Prefer: wait=60\r\nContent-Length: 1\r\n\r\n1"
+                )
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            client.sendall(request)
+            _until_answered(port, location, 429)
+
+        _until_answered(port, location, 200)
+
+
+def test_who_waits_is_answered_at_once_when_the_api_stops(idle: System) -> None:
+    location = idle.submit("same", b"1")
+    assert idle.api is not None
+    submission: Queue[httpx.Response] = Queue()
+    submitter = threading.Thread(target=lambda: submission.put(_post(idle, "wait=60")))
+    with _waiting(idle.port, location) as waiting, _events(idle, location) as events:
+        assert next(events)["status"] == "queued"
+        submitter.start()
+        for _ in until("the submission is there"):
+            if len(idle.client.get("/executions").json()["items"]) == 2:
+                break
+
+        assert stop(idle.api) in (0, -signal.SIGTERM)
+
+        assert _status(waiting) == "queued"
+        # A stream that ends in order: the client connects again, to the next process.
+        assert list(events) == []
+    submitter.join()
+    assert submission.get().status_code == 202
+
+
+_NOBODY = "01900000-0000-7000-8000-000000000000"
+
+
+def _post(system: System, prefer: str) -> httpx.Response:
+    return system.client.post("/scripts/same/executions", content=b"1", headers={"Prefer": prefer})
+
+
+def _request(location: str, *, wait: str = "?wait=60") -> bytes:
+    return f"GET {location}{wait} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode()
+
+
+@contextmanager
+def _waiting(port: int, location: str) -> Iterator[socket.socket]:
+    """A request that waits."""
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
+        connection.sendall(_request(location))
+        yield connection
+
+
+def _status(waiting: socket.socket) -> str:
+    answer = answer_on(waiting)
+    assert answer is not None
+    assert answer.status == 200, answer.body
+    return str(msgspec.json.decode(answer.body)["status"])
+
+
+def _body(answer: bytes) -> Any:  # noqa: ANN401
+    return msgspec.json.decode(answer.partition(b"\r\n\r\n")[2])
+
+
+@contextmanager
+def _events(system: System, location: str) -> Iterator[Iterator[dict[str, Any]]]:
+    with system.client.stream("GET", f"{location}/events") as answer:
+        assert answer.status_code == 200
+        lines = (line.partition(": ") for line in answer.iter_lines())
+        yield (msgspec.json.decode(value) for name, _, value in lines if name == "data")
+
+
+@contextmanager
+def _second_api(system: System, **environ: str) -> Iterator[int]:
+    """Another API process on the same servers; give its port."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    process = system._spawn("app.main", CRIVO_PORT=str(port), **environ)
+    try:
+        for _ in until("the second API answers"):
+            try:
+                if httpx.get(f"http://127.0.0.1:{port}/health/live").status_code == 200:
+                    break
+            except httpx.TransportError:
+                continue
+        yield port
+    finally:
+        stop(process)
+
+
+def _until_answered(port: int, location: str, status: int) -> httpx.Response:
+    for _ in until(f"a wait is answered {status}"):
+        answer = httpx.get(f"http://127.0.0.1:{port}{location}", params={"wait": "0.01"})
+        if answer.status_code == status:
+            return answer
+    raise AssertionError
+
+
+def _terminate(system: System, application: str) -> None:
+    execute(system.environ["DATABASE_URL"], _TERMINATE.format(application))
+
+
+_TERMINATE = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE datname = current_database() AND application_name = '{}'
+"""
