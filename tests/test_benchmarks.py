@@ -1,8 +1,9 @@
 """Each benchmark runs and prints what docs/BENCHMARKS.md says; no figure is judged here."""
 
 import json
+import re
 import subprocess
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -14,6 +15,9 @@ FIELDS = {
     *("bench", "value", "unit", "baseline", "ratio", "goal", "met", "runs"),
     *("v8", "cpus", "isolates"),
 }
+
+
+PEER: Final = ROOT / "scripts" / "benchmarks" / "peers"
 
 
 def _bench(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -71,11 +75,59 @@ def test_a_soak_finds_what_grows(grows: str | None, leaks: bool) -> None:  # noq
     assert [leak.partition(":")[0] for leak in find_leaks(samples)] == ([grows] if leaks else [])
 
 
+def test_the_whole_system_is_measured_from_outside() -> None:
+    lines = _lines(_bench("pipeline", "--quick", "--no-peer", "--only", "lead", "--only", "idle"))
+
+    assert [line["bench"] for line in lines] == ["lead-idle", "lead-idle-beside-peer", "cpu-idle"]
+    for line in lines:
+        assert set(line) >= FIELDS - {"v8", "isolates"}
+        assert (line["baseline"], len(line["runs"])) == (None, 1)
+        assert line["value"] > 0
+    assert set(lines[-1]["also"]) == {
+        f"{part}_percent" for part in ("postgres", "redis", "api", "worker", "sandbox")
+    }
+
+
+def test_the_peer_can_be_installed_as_it_was_measured() -> None:
+    wanted = json.loads((PEER / "package.json").read_text(encoding="utf-8"))
+    text = (PEER / "package-lock.json").read_text(encoding="utf-8")
+    root, *packages = json.loads(text)["packages"].values()
+
+    assert root["dependencies"] == wanted["dependencies"]
+    assert all(re.fullmatch(r"[0-9.]+", version) for version in wanted["dependencies"].values())
+    assert all(package["integrity"].startswith("sha512-") for package in packages)
+    # Where from is the installation's business.
+    assert "://" not in text
+
+
+def test_the_peer_imports_what_it_asks_for() -> None:
+    wanted = json.loads((PEER / "package.json").read_text(encoding="utf-8"))["dependencies"]
+    code = "".join(path.read_text(encoding="utf-8") for path in PEER.glob("*.js"))
+    imported = set(re.findall(r'^import .* from "([a-z][a-z-]*)";$', code, re.MULTILINE))
+
+    assert imported == set(wanted)
+
+
 @pytest.mark.parametrize(("ours", "met"), [(2.0, True), (4.0, False)])
 def test_a_goal_is_met_or_missed(ours: float, met: bool) -> None:  # noqa: FBT001 - a table of cases
     line = new_line("b", unit="ms", runs=[1.0, ours, 9.0], baseline=("b", [1, 2, 3]), goal=3.0)
 
     assert (line.value, line.ratio, line.met) == (ours, max(1.0, ours / 2), met)
+
+
+@pytest.mark.parametrize(("ours", "met"), [(2.0, True), (1.0, False)])
+def test_a_goal_may_be_the_least(ours: float, met: bool) -> None:  # noqa: FBT001 - a table of cases
+    line = new_line(
+        "b",
+        unit="/s",
+        runs=[ours],
+        baseline=("b", [1.0]),
+        goal=1.5,
+        goal_of="ratio",
+        at_least=True,
+    )
+
+    assert (line.ratio, line.met) == (ours, met)
 
 
 def test_the_executions_are_measured_from_outside() -> None:
@@ -89,7 +141,7 @@ def test_an_unknown_name_is_told_the_known_ones() -> None:
     done = _bench("nothing")
 
     assert done.returncode == 2
-    assert "executions, sandbox" in done.stderr
+    assert "executions, keys, pipeline, sandbox" in done.stderr
 
 
 def test_what_a_key_costs_can_be_measured() -> None:

@@ -13,8 +13,8 @@ class Line(Struct, frozen=True, kw_only=True):
     """One figure: medians over the runs.
 
     `ratio` is the median of each run's own ratio, since what disturbs a machine disturbs
-    both sides of a run. `goal` is the most (or least) that `goal_of` should be; a line
-    without a goal has `met` None.
+    both sides of a run. `goal` is the most, or where `at_least` the least, that
+    `goal_of` should be; a line without a goal has `met` None.
     """
 
     bench: str
@@ -25,6 +25,7 @@ class Line(Struct, frozen=True, kw_only=True):
     ratio: float | None
     goal: float | None
     goal_of: Literal["value", "ratio"]
+    at_least: bool
     met: bool | None
     runs: Sequence[float]
     baseline_runs: Sequence[float]
@@ -39,12 +40,16 @@ def new_line(
     baseline: tuple[str, Sequence[float]],
     goal: float | None = None,
     goal_of: Literal["value", "ratio"] = "value",
+    at_least: bool = False,
     also: Mapping[str, Sequence[float]] | None = None,
 ) -> Line:
     """Take medians; the baseline's runs stand in the order of ours, or are empty."""
     ratios = [ours / theirs for ours, theirs in zip(runs, baseline[1], strict=False)]
     value, ratio = _median(runs), _median(ratios)
     judged = value if goal_of == "value" else ratio
+    met = None
+    if goal is not None and judged is not None:
+        met = judged >= goal if at_least else judged <= goal
     return Line(
         bench=bench,
         value=value or 0.0,
@@ -54,7 +59,8 @@ def new_line(
         ratio=ratio,
         goal=goal,
         goal_of=goal_of,
-        met=None if goal is None or judged is None else judged <= goal,
+        at_least=at_least,
+        met=met,
         runs=[round(each, 3) for each in runs],
         baseline_runs=[round(each, 3) for each in baseline[1]],
         also={name: _median(values) for name, values in (also or {}).items()},

@@ -1,0 +1,40 @@
+// The peer's API: POST /jobs {script, data} gives an id, GET /jobs/:id what became of it.
+import Fastify from "fastify";
+import { Queue } from "bullmq";
+import { Redis } from "ioredis";
+import { QUEUE, connection } from "./queue.js";
+
+const queue = new Queue(QUEUE, {
+  connection,
+  defaultJobOptions: { removeOnComplete: { age: 3600 }, removeOnFail: { age: 3600 } },
+});
+const redis = new Redis(connection);
+const app = Fastify({ bodyLimit: 64 * 1024 * 1024 });
+
+app.post("/jobs", async (request, reply) => {
+  const { script, data } = request.body;
+  const job = await queue.add("execute", { script, data });
+  reply.code(202);
+  return { id: job.id, status: "waiting" };
+});
+
+app.get("/jobs/:id", async (request, reply) => {
+  const { id } = request.params;
+  const status = await queue.getJobState(id);
+  reply.type("application/json");
+  if (status === "unknown") {
+    reply.code(404);
+    return { id, status };
+  }
+  if (status === "completed") {
+    // Not the whole job: its data may be large. The value is JSON of the result's JSON.
+    const value = await redis.hget(queue.toKey(id), "returnvalue");
+    return `{"id":"${id}","status":"completed","result":${JSON.parse(value)}}`;
+  }
+  if (status === "failed") {
+    return { id, status, error: await redis.hget(queue.toKey(id), "failedReason") };
+  }
+  return { id, status };
+});
+
+await app.listen({ host: "127.0.0.1", port: Number(process.env.PORT) });
