@@ -1,0 +1,51 @@
+"""The Prefer header, as RFC 7240 has it: what cannot be read is ignored."""
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+import pytest
+from litestar import Request
+from litestar.testing import RequestFactory
+
+from app.http.preferences import preferred_wait
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        ([], None),
+        ([""], None),
+        (["wait=10"], 10),
+        (["wait=0"], 0),
+        (["Wait = 10"], 10),
+        (['wait="10"'], 10),
+        (["wait=10; reason=patience"], 10),
+        (["wait=3600"], 60),
+        (["respond-async, wait=10"], 10),
+        (["respond-async", "wait=10"], 10),
+        (["handling=lenient;wait=3, wait=10"], 10),
+        (['foo="a, wait=3", wait=10'], 10),
+        # Only the first counts (RFC 7240, 2).
+        (["wait=10, wait=20"], 10),
+        (["wait=soon, wait=20"], None),
+        (["wait"], None),
+        (["wait="], None),
+        (["wait=-1"], None),
+        (["wait=1.5"], None),
+        (["wait=+1"], None),
+        (["wait=1e1"], None),
+        (["wait=\u0661"], None),
+        (["wait=99999999999999999999"], None),
+        (["await=10"], None),
+        (["waiting=10"], None),
+        (['"wait=10"'], None),
+        (['"' * 999 + "wait=10"], None),
+        (["x," * 600 + "wait=10"], None),
+    ],
+)
+def test_the_seconds_that_a_client_would_wait(lines: Sequence[str], expected: int | None) -> None:
+    request = RequestFactory().get()
+    headers = [(b"prefer", line.encode("utf-8")) for line in lines]
+    scope = cast("Any", {**request.scope, "headers": headers})
+
+    assert preferred_wait(Request(scope), most=60) == expected
