@@ -17,6 +17,10 @@ class Lines:
         """Split `source`, UTF-8."""
         self._lines = _LINE_END.split(source.decode("utf-8", "replace"))
 
+    def text(self, line: int) -> str | None:
+        """Return a line without its end, or None when the source does not have it."""
+        return self._lines[line - 1] if 1 <= line <= len(self._lines) else None
+
     def clamp(self, line: int, column: int) -> tuple[int, int]:
         """Move a place behind the source to its end.
 

@@ -41,7 +41,10 @@
   const toText = String;
   const PromisePrototype = Promise.prototype;
   const RangeErrorPrototype = RangeError.prototype;
+  const TypeErrorPrototype = TypeError.prototype;
   const identifier = /^[A-Za-z_$][\w$]*$/;
+  // V8's words for memory that it was refused.
+  const refusal = /^(?:Array buffer allocation failed|ArrayBuffer\.[\w.]+: Out of memory)$/;
 
   const isObject = (value) =>
     (typeof value === "object" && value !== null) || typeof value === "function";
@@ -82,9 +85,9 @@
   const first = (args) => (args.length === 0 ? undefined : args[0]);
 
   // What V8 knew of each error when its stack was first read: the place of its first user
-  // frame; whether it was made by a builtin rather than by `new` in user code; and whether
-  // it was made while `finish` wrote the result. User code that chooses an object's frames
-  // itself gives up the last two.
+  // frame; whether a builtin made it that takes memory for a buffer; and whether it was made
+  // while `finish` wrote the result. User code that chooses an object's frames itself gives
+  // up the last two.
   const origins = new WeakMap();
   const captured = new WeakMap();
 
@@ -98,7 +101,18 @@
   const functionOf = uncurry(CallSite.getFunctionName);
   const lineOf = uncurry(CallSite.getLineNumber);
   const columnOf = uncurry(CallSite.getColumnNumber);
+  const isConstructor = uncurry(CallSite.isConstructor);
   const frameToString = uncurry(CallSite.toString);
+
+  // Typed arrays make their buffer by this constructor, too.
+  const GROWING = {
+    __proto__: null, resize: true, slice: true, transfer: true, transferToFixedLength: true,
+  };
+  const takesMemory = (frame) => {
+    if (fileOf(frame) !== null) return false;
+    const name = functionOf(frame);
+    return isConstructor(frame) ? name === "ArrayBuffer" : GROWING[name] === true;
+  };
 
   // V8 calls this when a stack is first read. Only the user's frames are anyone's business.
   const prepareStackTrace = (error, frames) => {
@@ -122,7 +136,7 @@
     if (frames.length > 0 && mapGet(origins, error) === undefined) {
       mapSet(origins, error, {
         __proto__: null,
-        native: mapGet(captured, error) === undefined && fileOf(frames[0]) !== FILE,
+        allocating: mapGet(captured, error) === undefined && takesMemory(frames[0]),
         writing: mapGet(captured, error) === undefined && writing,
         line: place === undefined ? null : lineOf(place),
         column: place === undefined ? null : columnOf(place),
@@ -140,6 +154,10 @@
   }
   replace(Error, "captureStackTrace", imitate(captureStackTrace, capture));
   // Libraries that set a hook of their own go on without it.
+  // V8 calls nothing but a plain function, whose text is its source.
+  const functionToString = Function.prototype.toString;
+  replace(Function.prototype, "toString", wrap(functionToString, (self) =>
+    apply(functionToString, self === prepareStackTrace ? captureStackTrace : self, [])));
   defineProperty(Error, "prepareStackTrace", {
     __proto__: null,
     get: bind(() => prepareStackTrace, undefined),
@@ -268,7 +286,9 @@
         return;
       }
       let text = "";
-      for (let i = 0; i < args.length; i++) text += (i === 0 ? "" : " ") + show(args[i]);
+      for (let i = 0; i < args.length && text.length <= LINE_UNITS; i++) {
+        text += (i === 0 ? "" : " ") + clip(show(args[i]), LINE_UNITS + 1);
+      }
       const length = text.length < LINE_UNITS ? text.length : LINE_UNITS;
       for (let i = 0; i < length; i++) units[i] = charCodeAt(text, i);
       head[LEVEL] = level;
@@ -438,10 +458,9 @@
   const threw = (thrown) => {
     const error = describe(thrown);
     const origin = originOf(thrown);
-    const allocation = origin !== undefined && origin.native
+    const allocation = origin !== undefined && origin.allocating
       && isNative(thrown, RangeErrorPrototype)
-      && (error.message === "Array buffer allocation failed"
-        || startsWith(error.message, "could not allocate memory"));
+      && matches(refusal, error.message) !== null;
     fail("threw", { __proto__: null, error, allocation });
   };
 
@@ -515,11 +534,13 @@
       if (message === "Invalid string length") fail("output_too_large", { __proto__: null });
       else if (message === "Maximum call stack size exceeded") {
         invalid(`the result is nested too deeply for JSON.stringify: ${message}`);
-      } else threw(thrown);
+      } else invalid(`the result cannot be written: ${message}`);
     } else if (startsWith(message, "Converting circular structure to JSON")) invalid(message);
     else if (message === "Do not know how to serialize a BigInt") {
       const path = findBigInt(result);
       invalid(path === undefined ? message : `a BigInt has no JSON: ${path}`);
+    } else if (isNative(thrown, TypeErrorPrototype)) {
+      invalid(`the result cannot be written: ${message}`);
     } else threw(thrown);
   };
 

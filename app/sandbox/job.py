@@ -31,8 +31,15 @@ _OPEN_CONSOLE, _PREPARE, _READ, _RUN, _SETTLE, _OUTPUT, _FAILURE = range(7)
 # Lets stack traces name the user's file; the last such comment counts.
 _SOURCE_URL: Final = b"\n//# sourceURL=process.js"
 # A `process` bound by let, const or class is no property of the global object.
-_FIND_PROCESS: Final = b'typeof process === "undefined" ? undefined : process'
-_ALLOCATION_FAILED: Final = ("RangeError", "Array buffer allocation failed")
+_FIND_PROCESS: Final = (
+    b'typeof process === "undefined" ? undefined : process\n//# sourceURL=harness.js'
+)
+# What V8 says when it is refused memory for a buffer; anybody else may say so, too.
+_REFUSED: Final = re.compile(
+    r"RangeError: (?:Array buffer allocation failed|ArrayBuffer\.[\w.]+: Out of memory)\Z"
+)
+# Words alone are believed when private memory grew by this part of the limit.
+_GROWN: Final = 0.5
 # Private memory above the heap: V8's own, and copies that live for a moment.
 _HEADROOM: Final = 1.3
 _SPARE_BYTES: Final = 96 * 1024 * 1024
@@ -58,6 +65,9 @@ class Seat:
         self._data_bytes = 0
         self._cpu_s = 0
         self._last_frames: list[Frame] = []
+        self._status_fd = -1
+        self._private_bytes = 0
+        self._heap_bytes = 0
 
     def work(self, reader: FrameReader, *, status_fd: int) -> bool:
         """Receive one job, do it, send its verdict.
@@ -71,7 +81,9 @@ class Seat:
         source = bytes(reader.expect(Kind.SOURCE))
         try:
             payload = _receive_payload(reader)
-            self._prepare(job, len(payload), private_bytes=_private_bytes(status_fd))
+            self._status_fd = status_fd
+            self._private_bytes = _private_bytes(status_fd)
+            self._prepare(job, len(payload))
             self._do(job, source, payload)
         except _Finished as finished:
             verdict, sound = finished.verdict, finished.sound
@@ -112,17 +124,17 @@ class Seat:
                     isolate.call(operation, text).free()
         process.free()
 
-    def _prepare(self, job: dict[str, Any], payload_bytes: int, *, private_bytes: int) -> None:
+    def _prepare(self, job: dict[str, Any], payload_bytes: int) -> None:
         """Set the run's world and its limits, all but the clock."""
         limits = job["limits"]
         with self._isolate.string(encode_json(job["world"])) as text:
             self._isolate.call(_PREPARE, text)
         self._console = Console(self._memory, limits)
-        heap_bytes = int(limits["memory_bytes"])
-        self._isolate.limit_memory(heap_bytes + _YOUNG_BYTES)
+        self._heap_bytes = int(limits["memory_bytes"])
+        self._isolate.limit_memory(self._heap_bytes + _YOUNG_BYTES)
         # The payload is in memory three times for a moment: gathered, copied, V8's own.
-        budget = int(_HEADROOM * heap_bytes) + 3 * payload_bytes + _SPARE_BYTES
-        self._data_bytes = private_bytes + budget
+        budget = int(_HEADROOM * self._heap_bytes) + 3 * payload_bytes + _SPARE_BYTES
+        self._data_bytes = self._private_bytes + budget
         self._cpu_s = int(time.process_time() + limits["wall_ms"] / 1_000) + _SPARE_CPU_S
         lockdown.set_soft_limits(data_bytes=self._data_bytes, cpu_s=self._cpu_s)
 
@@ -157,15 +169,16 @@ class Seat:
 
     def _load(self, source: bytes) -> Value:
         """Run the top level and find `process`."""
-        value = self._isolate.evaluate(source + _SOURCE_URL, deadline=self._deadline)
+        code = source + _SOURCE_URL
+        value = self._isolate.evaluate(code, deadline=self._deadline)
         if value.type == Type.PARSE_EXCEPTION:
-            raise _Finished("refused", code="syntax_error", error=parse_uncaught(value.text))
+            raise _Finished("refused", code="syntax_error", error=parse_uncaught(value.text, code))
         if value.type >= Type.EXECUTE_EXCEPTION:
-            _top_level_threw(value)
+            self._top_level_threw(value, code)
         value.free()
         process = self._isolate.evaluate(_FIND_PROCESS, deadline=self._deadline)
         if process.type >= Type.EXECUTE_EXCEPTION:
-            _top_level_threw(process)  # a getter
+            self._top_level_threw(process, code)  # a getter
         if process.type == Type.UNDEFINED:
             error = error_of("ReferenceError", "process is not defined")
             raise _Finished("refused", code="no_process", error=error)
@@ -174,9 +187,25 @@ class Seat:
             raise _Finished("refused", code="process_not_callable", error=error)
         return process
 
+    def _top_level_threw(self, thrown: Value, code: bytes) -> NoReturn:
+        error = parse_uncaught(thrown.text, code)
+        if self._was_refused_memory(error):
+            evidence = "an array buffer could not be allocated"
+            raise _Finished("out_of_memory", sound=False, evidence=evidence)
+        raise _Finished("refused", code="top_level_threw", error=error)
+
     def _fail(self) -> NoReturn:
         failure = decode_json(self._isolate.call(_FAILURE, deadline=self._deadline).memory)
+        if failure["kind"] == "threw":
+            failure["allocation"] |= self._was_refused_memory(failure["error"])
         raise _Finished(sound=not failure.get("allocation"), **failure)
+
+    def _was_refused_memory(self, error: dict[str, Any]) -> bool:
+        """Say whether V8's words for it come while the kernel says that memory is taken."""
+        if _REFUSED.match(f"{error['name']}: {error['message']}") is None:
+            return False
+        grown = _private_bytes(self._status_fd) - self._private_bytes
+        return grown > _GROWN * self._heap_bytes
 
     def _deliver(self, units: int, limit_bytes: int) -> NoReturn:
         """Send the output. User code is over: V8 only encodes a string it holds."""
@@ -220,14 +249,6 @@ class _Finished(Exception):
         super().__init__(kind)
         self.sound = sound
         self.verdict: dict[str, object] = {"kind": kind, **details}
-
-
-def _top_level_threw(thrown: Value) -> NoReturn:
-    error = parse_uncaught(thrown.text)
-    if (error["name"], error["message"]) == _ALLOCATION_FAILED:
-        evidence = "an array buffer could not be allocated"
-        raise _Finished("out_of_memory", sound=False, evidence=evidence)
-    raise _Finished("refused", code="top_level_threw", error=error)
 
 
 def _receive_payload(reader: FrameReader) -> bytearray:

@@ -1,13 +1,20 @@
-"""Read what the library prints of an exception that no JavaScript caught."""
+"""Read what the library prints of an exception that no JavaScript caught.
+
+The form is that of V8's shell: "<file>:<line>: <exception>", the source line, carets, the
+stack. User code writes the exception's and the stack's text and can make them look like any
+other part. The file and the line come before all of it, and the source is known.
+"""
 
 import re
 from typing import Final
 
-# "<file>:<line>: <exception>", the source line, carets, the stack: the form of V8's shell.
-_UNCAUGHT: Final = re.compile(r"^[^\n]*?:([0-9]{1,9}): (.*?)\n[^\n]*\n( *)\^+\n(.*)\Z", re.DOTALL)
+from app.sandbox.excerpts import Lines
+
+# The user's script, which has its name only once it is parsed. JSON.parse calls its text
+# "undefined" and counts lines in it; harness.js is not the user's.
+_PLACED: Final = re.compile(r"(?:process\.js|<anonymous>):([0-9]{1,9}): ")
+_PREFIX: Final = re.compile(r"[^\n:]*:[0-9]{1,9}: ")
 _NAMED: Final = re.compile(r"([A-Za-z_$][\w$]*): (.*)\Z", re.DOTALL)
-# The stack is a text that user code may have written: its numbers are not to choke on.
-_FRAME: Final = re.compile(r"^    at .*?process\.js:([0-9]{1,9}):([0-9]{1,9})\)?$", re.MULTILINE)
 _MAX_NAME: Final = 256
 _MAX_TEXT: Final = 16 * 1024
 
@@ -17,25 +24,30 @@ def error_of(name: str, message: str) -> dict[str, object]:
     return {"name": name, "message": message, "stack": "", "line": None, "column": None}
 
 
-def parse_uncaught(text: str) -> dict[str, object]:
-    """Find name, message, stack and place, in the form of a verdict."""
-    found = _UNCAUGHT.match(text)
-    if found is None:
-        return error_of("Error", text[:_MAX_TEXT].strip())
-    line, thrown, indent, stack = found.groups()
-    column: int | str = len(indent) + 1
+def parse_uncaught(text: str, source: bytes) -> dict[str, object]:
+    """Find name, message, stack and place, in the form of a verdict.
+
+    The place is where V8 stood at the throw. Where the user's text leaves open which of
+    several carets is V8's, it is the start of that line.
+    """
+    placed = _PLACED.match(text)
+    # V8 has no place, and says 0, where its parser ran out of stack.
+    line = int(placed[1]) or None if placed else None
+    report = _PREFIX.sub("", text, count=1)
+    shown = None if line is None else Lines(source).text(line)
+    pattern = "[^\n]*" if shown is None else re.escape(shown)
+    # Ahead, not along: one match must not hide another that begins within it.
+    carets = list(re.finditer(rf"(?=\n{pattern}\n( *)(\^+)(?:\n|\Z))", report))
+    thrown, stack = report, ""
+    if carets:
+        thrown, stack = report[: carets[0].start()], report[carets[0].end(2) :]
+    column = len(carets[0][1]) + 1 if len(carets) == 1 else 1
     named = _NAMED.match(thrown)
     name, message = named.groups() if named else ("Error", thrown)
-    # Where the error was made, as for errors of `process`, rather than where it was thrown.
-    made = _FRAME.search(stack)
-    if made is not None:
-        line, column = made.groups()
-    # V8 has no place, and says 0, where its parser ran out of stack.
-    placed = int(line) > 0
     return {
         "name": name[:_MAX_NAME],
         "message": message[:_MAX_TEXT],
         "stack": stack.strip()[:_MAX_TEXT],
-        "line": int(line) if placed else None,
-        "column": int(column) if placed else None,
+        "line": line,
+        "column": None if line is None else column,
     }

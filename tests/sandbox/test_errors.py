@@ -37,8 +37,8 @@ from tests.sandbox.runs import run
         (
             "function process() {}\n\n  throw new Error('top')",
             3,
-            9,
-            "  throw new Error('top')\n        ^",
+            3,
+            "  throw new Error('top')\n  ^",
         ),
         (
             "let a = 1\r\nlet b = '😀'; let c = ;",

@@ -1,6 +1,5 @@
 // The same by way of `Reflect`, called by a builtin.
 // expect: threw
-// known: whether V8 made an error is read from a stack that can be taken again
 // error: RangeError: Array buffer allocation failed
 function process() {
   throw [0].map(Reflect.construct.bind(null, RangeError, ["Array buffer allocation failed"], RangeError))[0];

@@ -1,6 +1,5 @@
 // The same in a microtask that is a builtin's alone.
 // expect: threw
-// known: whether V8 made an error is read from a stack that can be taken again
 // error: RangeError: Array buffer allocation failed
 function process() {
   const make = Reflect.construct.bind(null, RangeError, ["Array buffer allocation failed"], RangeError);

@@ -1,6 +1,5 @@
 // A buffer that grows in place.
 // expect: out_of_memory
-// known: a refused growth of a buffer is not known as one
 // limits: memory_bytes=67108864
 function process() {
   const buffer = new ArrayBuffer(0, { maxByteLength: 2 ** 30 });

@@ -1,6 +1,5 @@
 // A line whose text would not fit into a text.
 // expect: succeeded
-// known: arguments are put together before they are clipped
 // limits: console_line_bytes=9
 // output: 1
 // console: [["log", "xxxxxx…"]]
