@@ -33,6 +33,7 @@ class System:
             "CRIVO_PORT": str(self.port),
             "CRIVO_WORKER_SLOTS": "2",
             "CRIVO_LEASE_SECONDS": "2",
+            "CRIVO_GRACE_SECONDS": "1",
             # Whatever keys tests make: what they are about is behind the door.
             "CRIVO_AUTH": "open",
         }

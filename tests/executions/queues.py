@@ -1,0 +1,107 @@
+"""Tenants with something queued, driven against the database as fast as it goes."""
+
+from uuid import UUID
+
+import uuid_utils.compat as uuid
+
+from app.db import Pool
+from app.executions import cancellations, claims, store
+from app.executions.model import Claim, Finish, Limits, Served, Status
+from app.executions.payloads import stored_inline
+from app.http.access import Caps
+from app.scripts import store as scripts
+from app.scripts.model import LimitChoice
+from app.tenants.store import insert_tenant
+
+LIMITS = Limits(wall_ms=1_000, max_cpu_ms=1_000, memory_bytes=2**26, max_output_bytes=1_000)
+SUCCESS = Finish(
+    status=Status.SUCCEEDED,
+    error_kind=None,
+    error=None,
+    v8_version="1",
+    run_ms=1.0,
+    cpu_ms=1.0,
+    peak_memory_bytes=1,
+    result=None,
+    logs=None,
+)
+
+
+class Queues:
+    """Tenants, their executions, and workers that claim them without running anything."""
+
+    def __init__(self, pool: Pool) -> None:
+        self.pool = pool
+        self.worker = uuid.uuid7()
+        self._scripts: dict[UUID, UUID] = {}
+
+    async def tenant(self, *, weight: int = 100, max_running: int | None = None) -> UUID:
+        tenant, script = uuid.uuid7(), uuid.uuid7()
+        caps = Caps(max_running=max_running)
+        async with self.pool.acquire() as conn:
+            await insert_tenant(conn, tenant, name=f"t-{tenant}", weight=weight, caps=caps)
+            await scripts.insert_script(conn, tenant, script, name="x", description="")
+            await scripts.insert_version(
+                conn, tenant, script, source=b"x", limits=LimitChoice(), note=""
+            )
+        self._scripts[tenant] = script
+        return tenant
+
+    async def accept(self, tenant: UUID, count: int = 1, *, priority: int = 0) -> list[UUID]:
+        ids = [uuid.uuid7() for _ in range(count)]
+        async with self.pool.acquire() as conn:
+            for each in ids:
+                await store.insert_execution(
+                    conn,
+                    tenant,
+                    each,
+                    script_id=self._scripts[tenant],
+                    version=1,
+                    limits=LIMITS,
+                    seed=1,
+                    labels={},
+                    payload=stored_inline(b"1"),
+                    caps=Caps(),
+                    priority=priority,
+                )
+        return ids
+
+    async def claim(
+        self, most: int = 1, *, lease_seconds: float = 60, served: tuple[Served, ...] = ()
+    ) -> list[Claim]:
+        async with self.pool.acquire() as conn:
+            return await claims.claim(
+                conn, self.worker, most=most, lease_seconds=lease_seconds, served=served
+            )
+
+    async def finish(self, held: Claim) -> float | None:
+        async with self.pool.acquire() as conn:
+            return await claims.finish(conn, held, SUCCESS)
+
+    async def hand_back(self, held: Claim) -> bool:
+        async with self.pool.acquire() as conn:
+            return await claims.hand_back(conn, held)
+
+    async def sweep(self, max_attempts: int = 3) -> list[claims.Swept]:
+        async with self.pool.acquire() as conn:
+            return await claims.sweep(conn, max_attempts=max_attempts, error=b"{}")
+
+    async def cancel(self, tenant: UUID, execution_id: UUID) -> Status | None:
+        async with self.pool.acquire() as conn:
+            return await cancellations.cancel(conn, tenant, execution_id)
+
+    async def status(self, execution_id: UUID) -> Status:
+        found = await self.pool.fetchval(
+            "SELECT status FROM executions WHERE id = $1", execution_id
+        )
+        return Status(found)
+
+    async def require_true(self) -> None:
+        """What is in the queue is what is queued, in every row and no other."""
+        queued = await self.pool.fetch(
+            "SELECT tenant_id, priority, id FROM executions WHERE status = 'queued' ORDER BY id"
+        )
+        queue = await self.pool.fetch(
+            "SELECT tenant_id, priority, execution_id FROM queue ORDER BY execution_id"
+        )
+        assert [tuple(row) for row in queue] == [tuple(row) for row in queued]

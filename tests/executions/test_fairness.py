@@ -1,0 +1,223 @@
+"""Whose turn it is, by what tenants have had of the workers: accounted, not timed."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping
+from uuid import UUID
+
+import pytest
+from hypothesis import HealthCheck, given, settings as hypothesis_settings, strategies as st
+
+from app.db import Pool
+from app.executions.model import Claim, Served
+from tests.executions.queues import Queues
+
+
+@pytest.fixture
+def queues(pool: Pool) -> Queues:
+    return Queues(pool)
+
+
+async def _work(
+    queues: Queues, seconds_of: Mapping[UUID, float], *, turns: int, slots: int = 1
+) -> Counter[UUID]:
+    """Run executions that take so long by their tenant; give each tenant's worker-ms."""
+    had: Counter[UUID] = Counter()
+    served: tuple[Served, ...] = ()
+    for _ in range(turns):
+        held = await queues.claim(slots, served=served)
+        for each in held:
+            await queues.finish(each)
+            had[each.tenant_id] += int(1_000 * seconds_of[each.tenant_id])
+        served = tuple(
+            Served(tenant=each.tenant_id, seconds=seconds_of[each.tenant_id]) for each in held
+        )
+    await queues.claim(0, served=served)
+    return had
+
+
+@pytest.mark.parametrize("slots", [1, 4])
+async def test_worker_seconds_come_out_by_weight_however_long_each_execution_takes(
+    queues: Queues, slots: int
+) -> None:
+    heavy, light = await queues.tenant(weight=300), await queues.tenant(weight=100)
+    await queues.accept(heavy, 400)
+    await queues.accept(light, 400)
+
+    # The light one's take ten times as long: by count it would have most of the workers.
+    had = await _work(queues, {heavy: 0.5, light: 5.0}, turns=360 // slots, slots=slots)
+
+    assert 3 * 0.9 <= had[heavy] / had[light] <= 3 * 1.1
+
+
+async def test_in_a_flood_a_small_tenant_has_the_next_turn(queues: Queues) -> None:
+    flood, small = await queues.tenant(), await queues.tenant()
+    await queues.accept(flood, 60)
+    await _work(queues, {flood: 1.0}, turns=20)
+
+    for _ in range(10):
+        [busy] = await queues.claim(1)
+        [mine] = await queues.accept(small)
+        [next_one] = await queues.claim(1)
+        assert (busy.tenant_id, next_one.id) == (flood, mine)
+        for each in (busy, next_one):
+            await queues.finish(each)
+        lasted = (Served(tenant=flood, seconds=1.0), Served(tenant=small, seconds=0.01))
+        await queues.claim(0, served=lasted)
+
+
+async def test_who_returns_owes_nothing_and_is_owed_nothing(queues: Queues) -> None:
+    stayed, left = await queues.tenant(), await queues.tenant()
+    await queues.accept(stayed, 100)
+    # A long time in which `left` wants nothing.
+    await _work(queues, {stayed: 1.0}, turns=60)
+    await queues.accept(left, 40)
+
+    had = await _work(queues, {stayed: 1.0, left: 1.0}, turns=20)
+
+    assert abs(had[stayed] - had[left]) <= 1_000
+
+
+async def test_leaving_makes_nobody_forget_what_one_had(queues: Queues) -> None:
+    greedy, other = await queues.tenant(), await queues.tenant()
+    await queues.accept(greedy, 1)
+    await _work(queues, {greedy: 60.0}, turns=1)
+    await queues.accept(other, 20)
+    await queues.claim(0)
+    await queues.accept(greedy, 20)
+
+    had = await _work(queues, {greedy: 1.0, other: 1.0}, turns=20)
+
+    assert had == {other: 20_000}
+
+
+async def test_what_runs_counts_before_it_has_ended(queues: Queues) -> None:
+    one, other = await queues.tenant(), await queues.tenant()
+    await queues.accept(one, 5)
+    await queues.accept(other, 5)
+
+    held = [each.tenant_id for _ in range(4) for each in await queues.claim(1)]
+
+    assert Counter(held) == {one: 2, other: 2}
+
+
+async def test_several_slots_are_shared_like_one_after_the_other(queues: Queues) -> None:
+    one, other = await queues.tenant(weight=300), await queues.tenant(weight=100)
+    await queues.accept(one, 20)
+    await queues.accept(other, 20)
+
+    assert Counter(each.tenant_id for each in await queues.claim(8)) == {one: 6, other: 2}
+
+
+async def test_priority_comes_before_age_among_a_tenant_s_own_only(queues: Queues) -> None:
+    mine, other = await queues.tenant(), await queues.tenant()
+    [old] = await queues.accept(mine)
+    [low] = await queues.accept(mine, priority=-1)
+    [urgent] = await queues.accept(mine, priority=10)
+    [theirs] = await queues.accept(other, priority=-10)
+
+    order = [each.id for _ in range(4) for each in await queues.claim(1)]
+
+    assert [each for each in order if each != theirs] == [urgent, old, low]
+    assert order.index(theirs) < 2
+
+
+async def test_a_handed_back_execution_keeps_its_place(queues: Queues) -> None:
+    tenant = await queues.tenant()
+    ids = await queues.accept(tenant, 3)
+    [first] = await queues.claim(1)
+
+    await queues.hand_back(first)
+
+    assert [each.id for each in await queues.claim(3)] == ids
+    await queues.require_true()
+
+
+async def test_claimers_at_once_neither_overshoot_a_cap_nor_claim_twice(queues: Queues) -> None:
+    capped, free = await queues.tenant(max_running=3), await queues.tenant()
+    await queues.accept(capped, 60)
+    await queues.accept(free, 30)
+    done: list[UUID] = []
+
+    async def work() -> None:
+        while await queues.pool.fetchval("SELECT EXISTS (SELECT FROM queue)"):
+            held = await queues.claim(2)
+            running = await queues.pool.fetchval(
+                "SELECT count(*) FROM executions WHERE tenant_id = $1 AND status = 'running'",
+                capped,
+            )
+            assert running <= 3
+            for each in held:
+                assert await queues.finish(each) is not None
+                done.append(each.id)
+
+    async with asyncio.TaskGroup() as tasks:
+        for _ in range(6):
+            tasks.create_task(work())
+
+    assert len(done) == len(set(done)) == 90
+    await queues.require_true()
+
+
+_STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("accept"), st.integers(0, 2), st.integers(-10, 10)),
+        st.tuples(st.just("claim"), st.integers(1, 3), st.integers(0, 20)),
+        st.tuples(
+            st.sampled_from(["finish", "back", "lose", "cancel"]), st.integers(0, 9), st.just(0)
+        ),
+    ),
+    max_size=40,
+)
+
+
+@hypothesis_settings(
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(steps=_STEPS)
+async def test_caps_hold_and_nothing_starves_whatever_happens(
+    queues: Queues, steps: list[tuple[str, int, int]]
+) -> None:
+    await queues.pool.execute("TRUNCATE executions, payloads, queue, tenant_shares, tenant_usage")
+    caps = (1, 2, None)
+    tenants = [
+        await queues.tenant(weight=weight, max_running=cap)
+        for weight, cap in zip((1, 100, 10_000), caps, strict=True)
+    ]
+    held: list[Claim] = []
+    for what, number, more in steps:
+        if what == "accept":
+            await queues.accept(tenants[number], priority=more)
+        elif what == "claim":
+            served = tuple(Served(tenant=tenant, seconds=more) for tenant in tenants[:number])
+            held += await queues.claim(number, served=served)
+        elif held:
+            await _end(queues, what, held.pop(number % len(held)))
+        running = Counter(each.tenant_id for each in held)
+        for tenant, cap in zip(tenants, caps, strict=True):
+            assert cap is None or running[tenant] <= cap
+        await queues.require_true()
+
+    # With a slot that is free again and again, all that waits gets its turn.
+    for each in held:
+        await queues.finish(each)
+    for _ in range(await queues.pool.fetchval("SELECT count(*) FROM queue")):
+        [each] = await queues.claim(1)
+        await queues.finish(each)
+    assert await queues.claim(1) == []
+
+
+async def _end(queues: Queues, how: str, held: Claim) -> None:
+    match how:
+        case "finish":
+            assert await queues.finish(held) is not None
+        case "back":
+            assert await queues.hand_back(held)
+        case "cancel":
+            assert await queues.cancel(held.tenant_id, held.id)
+        case _:
+            await queues.pool.execute(
+                "UPDATE executions SET lease_expires_at = now() - interval '1 s' WHERE id = $1",
+                held.id,
+            )
+            assert len(await queues.sweep(max_attempts=100)) == 1
