@@ -19,7 +19,8 @@ class NotAcceptable(Problem):
     title = "The answer does not exist in a form that Accept admits"
 
 
-def negotiate(request: Request[Any, Any, Any]) -> Response[None] | None:
+# Asynchronous though it waits for nothing: Litestar would call it in a thread.
+async def negotiate(request: Request[Any, Any, Any]) -> Response[None] | None:
     """Answer OPTIONS; refuse what can be answered in no form that the client takes.
 
     A problem document is what every address can give. Raises NotAcceptable.

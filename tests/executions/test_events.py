@@ -96,7 +96,7 @@ def test_an_id_that_was_never_given_hides_nothing(system: System, seen: str) -> 
 
 def test_the_next_attempt_of_an_execution_is_told_with_a_higher_id(idle: System) -> None:
     idle.upload("forever", "function process(_) { for (;;); }")
-    location = idle.submit("forever", b"1", wall_ms=60_000)
+    location = idle.submit("forever", b"1", wall_ms=5_000)
     with _followed(idle.client, location) as (_, events):
         assert next(events).execution["status"] == "queued"
         worker = idle.start_worker(CRIVO_LEASE_SECONDS="1")
