@@ -1,0 +1,306 @@
+"""Each part is killed while clients submit: what was acknowledged is done, once, and tells so."""
+
+import asyncio
+import hashlib
+import signal
+import subprocess
+import sys
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from itertools import count
+from pathlib import Path
+from typing import Any, Final
+
+import asyncpg
+import httpx
+import psutil
+import pytest
+import redis
+
+from tests.acceptance.launched import ROOT, Launched, eventually, free_port
+
+# Long enough that some run at any moment, each with an output of its own.
+SOURCE: Final = """
+function process(n) {
+  let x = 0;
+  for (let i = 0; i < 1e7; i++) x += i % 3;
+  return {n, x};
+}
+"""
+CLIENTS: Final = 3
+LEASE_SECONDS: Final = 2
+
+
+@pytest.fixture(scope="module")
+def launched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launched]:
+    """One system for all victims, durable as shipped; its launcher starts again what dies."""
+    environ = {"CRIVO_LEASE_SECONDS": str(LEASE_SECONDS), "CRIVO_WORKER_SLOTS": "2"}
+    with Launched(
+        tmp_path_factory.mktemp("kills") / "data",
+        free_port(),
+        command=(sys.executable, "-m", "app.embedded"),
+        environ=environ,
+    ) as running:
+        running.wait_until_ready()
+        answer = httpx.post(
+            f"{running.url}/scripts", json={"name": "busy", "source": SOURCE}, trust_env=False
+        )
+        assert answer.status_code == 201, answer.text
+        yield running
+
+
+class Load:
+    """Clients that submit one after the other, and try again where a connection breaks."""
+
+    def __init__(self, url: str) -> None:
+        self.accepted: dict[str, int] = {}
+        self.refused: list[str] = []
+        self.unavailable = 0
+        self._url = url
+        self._numbers = count(1)
+        self._stopping = threading.Event()
+        self._clients = [threading.Thread(target=self._submit) for _ in range(CLIENTS)]
+
+    def start(self) -> None:
+        for client in self._clients:
+            client.start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        for client in self._clients:
+            client.join()
+
+    def await_more(self, more: int) -> None:
+        enough = len(self.accepted) + more
+        eventually(lambda: len(self.accepted) >= enough)
+
+    def _submit(self) -> None:
+        with httpx.Client(base_url=self._url, timeout=30, trust_env=False) as client:
+            while not self._stopping.wait(0.1):
+                number = next(self._numbers)
+                with suppress(httpx.TransportError):
+                    answer = client.post("/scripts/busy/executions", content=b"%d" % number)
+                    if answer.status_code == 202:
+                        self.accepted[answer.json()["id"]] = number
+                    elif answer.status_code == 503:
+                        self.unavailable += 1
+                    else:
+                        self.refused.append(answer.text)
+
+
+@contextmanager
+def _load(url: str) -> Iterator[Load]:
+    load = Load(url)
+    load.start()
+    try:
+        yield load
+    finally:
+        load.stop()
+
+
+def _kill(process: psutil.Process) -> None:
+    process.send_signal(signal.SIGKILL)
+
+
+def _kill_worker(launched: Launched) -> None:
+    _kill(launched.child("app.worker"))
+
+
+def _kill_zygote(launched: Launched) -> None:
+    _kill(_zygote(launched))
+
+
+def _kill_cell(launched: Launched) -> None:
+    cells: list[psutil.Process] = []
+
+    def a_cell_computes() -> bool:
+        for cell in _zygote(launched).children():
+            with suppress(psutil.NoSuchProcess):
+                if cell.cpu_percent(0.05) > 50:
+                    cells.append(cell)
+        return bool(cells)
+
+    eventually(a_cell_computes)
+    with suppress(psutil.NoSuchProcess):
+        _kill(cells[0])
+
+
+def _kill_api(launched: Launched) -> None:
+    _kill(launched.child("app.main"))
+
+
+def _kill_redis(launched: Launched) -> None:
+    _kill(launched.child("redis"))
+
+
+def _flush_redis(launched: Launched) -> None:
+    with redis.Redis.from_url(launched.child("app.worker").environ()["REDIS_URL"]) as client:
+        client.flushall()
+
+
+def _kill_postgres(launched: Launched) -> None:
+    _kill(launched.child("postgres"))
+
+
+def _restart_postgres(launched: Launched) -> None:
+    launched.child("postgres").send_signal(signal.SIGINT)
+
+
+def _stop_worker_beyond_its_lease(launched: Launched) -> None:
+    sleeper = launched.child("app.worker")
+    log = _log(launched)
+    # As on another host: it takes over, and its launcher is this test.
+    with subprocess.Popen(
+        [sys.executable, "-m", "app.worker"],
+        env=sleeper.environ(),
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as other:
+        try:
+            known = _losses(log)
+            held: list[str] = []
+
+            def something_is_held() -> bool:
+                sleeper.suspend()
+                held.extend(asyncio.run(_held_by(sleeper)))
+                if not held:
+                    sleeper.resume()
+                return bool(held)
+
+            eventually(something_is_held)
+            finished = {each: _finished(launched.url, each) for each in held}
+            assert {each["receipt"]["attempts"] for each in finished.values()} == {2}
+            sleeper.resume()
+            # It notices, and what it may still report is refused.
+            eventually(lambda: _losses(log) > known)
+            assert {each: _finished(launched.url, each) for each in held} == finished
+        finally:
+            sleeper.resume()
+            other.terminate()
+
+
+async def _held_by(worker: psutil.Process) -> list[str]:
+    connection = await asyncpg.connect(worker.environ()["DATABASE_URL"])
+    try:
+        rows = await connection.fetch(
+            "SELECT e.id::text FROM executions AS e JOIN workers AS w ON w.id = e.worker_id "
+            "WHERE e.status = 'running' AND w.pid = $1",
+            worker.pid,
+        )
+    finally:
+        await connection.close()
+    return [row["id"] for row in rows]
+
+
+def _losses(log: Path) -> int:
+    text = log.read_text(errors="replace")
+    return text.count('"execution.lease_lost"') + text.count('"execution.late_report_refused"')
+
+
+def _zygote(launched: Launched) -> psutil.Process:
+    found: list[psutil.Process] = []
+
+    def appears() -> bool:
+        with suppress(psutil.NoSuchProcess):
+            found.extend(
+                child
+                for child in launched.child("app.worker").children()
+                if "app.sandbox.zygote" in " ".join(child.cmdline())
+            )
+        return bool(found)
+
+    eventually(appears)
+    return found[0]
+
+
+VICTIMS: Final[dict[str, Callable[[Launched], None]]] = {
+    "worker": _kill_worker,
+    "zygote": _kill_zygote,
+    "cell": _kill_cell,
+    "api": _kill_api,
+    "redis": _kill_redis,
+    "redis_flushed": _flush_redis,
+    "postgres": _kill_postgres,
+    "postgres_restarted": _restart_postgres,
+    "worker_stopped": _stop_worker_beyond_its_lease,
+}
+
+
+@pytest.mark.parametrize("victim", VICTIMS)
+def test_what_was_acknowledged_is_done_once_whatever_dies(launched: Launched, victim: str) -> None:
+    with _load(launched.url) as load:
+        load.await_more(20)
+        VICTIMS[victim](launched)
+        load.await_more(20)
+
+    assert load.refused == []
+    # While PostgreSQL is away nothing is acknowledged.
+    assert load.unavailable == 0 or victim.startswith("postgres")
+    finished = {each: _finished(launched.url, each) for each in load.accepted}
+    for each, number in load.accepted.items():
+        _require_coherent(finished[each], number)
+    ended = Counter(
+        line.partition('"id":')[2][:40]
+        for line in _log(launched).read_text(errors="replace").splitlines()
+        if '"execution.finished"' in line
+    )
+    assert [line for line, times in ended.items() if times > 1] == []
+
+
+def test_a_rolling_restart_shows_no_error_to_clients_who_connect_again(
+    launched: Launched,
+) -> None:
+    with _load(launched.url) as load:
+        load.await_more(10)
+        for part in ("app.main", "app.worker"):
+            launched.child(part).terminate()
+            load.await_more(20)
+
+    assert (load.refused, load.unavailable) == ([], 0)
+    for each, number in load.accepted.items():
+        finished = _finished(launched.url, each)
+        _require_coherent(finished, number)
+        # What ran ended in its grace, or was handed back, which counts for nothing.
+        assert finished["receipt"]["attempts"] == 1
+
+
+def _require_coherent(execution: dict[str, Any], number: int) -> None:
+    assert execution["status"] == "succeeded", execution
+    assert execution["result"] == {"n": number, "x": 9_999_999}
+    receipt = execution["receipt"]
+    data, output = b"%d" % number, b'{"n":%d,"x":9999999}' % number
+    assert receipt["input"] == {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
+    assert receipt["output"] == {
+        "sha256": hashlib.sha256(output).hexdigest(),
+        "bytes": len(output),
+    }
+    assert 1 <= receipt["attempts"] <= 3
+    assert receipt["created_at"] <= receipt["started_at"] <= receipt["finished_at"]
+    assert 0 < receipt["run_ms"] <= receipt["lead_ms"]
+
+
+def _finished(url: str, execution_id: str) -> dict[str, Any]:
+    """Wait for the end, as a client does that tries again."""
+    found: list[dict[str, Any]] = []
+
+    def ended() -> bool:
+        with suppress(httpx.TransportError):
+            answer = httpx.get(
+                f"{url}/executions/{execution_id}",
+                params={"wait": 10},
+                timeout=30,
+                trust_env=False,
+            )
+            if answer.status_code == 200 and answer.json()["finished_at"]:
+                found.append(answer.json())
+        return bool(found)
+
+    eventually(ended)
+    return found[0]
+
+
+def _log(launched: Launched) -> Path:
+    return Path(launched.child("app.worker").environ()["CRIVO_DATA"]) / "log" / "worker.log"
