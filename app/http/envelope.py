@@ -36,8 +36,8 @@ _SECURITY: Final = (
 )
 
 _TAKEN: Final = (
-    b"Authorization, Content-Type, Content-Encoding, Idempotency-Key, Prefer, traceparent, "
-    b"X-Request-Id"
+    b"Authorization, Content-Type, Content-Encoding, Idempotency-Key, Last-Event-ID, Prefer, "
+    b"traceparent, X-Request-Id"
 )
 _PREFLIGHT: Final = (
     (b"access-control-allow-methods", b"GET, POST, PUT, PATCH, DELETE"),
@@ -46,7 +46,8 @@ _PREFLIGHT: Final = (
 )
 _EXPOSED: Final = (
     b"access-control-expose-headers",
-    b"Location, ETag, Retry-After, RateLimit, RateLimit-Policy, WWW-Authenticate, X-Request-Id",
+    b"Location, ETag, Preference-Applied, Retry-After, RateLimit, RateLimit-Policy, "
+    + b"WWW-Authenticate, X-Request-Id",
 )
 
 

@@ -47,7 +47,7 @@ def test_an_answer_that_the_client_would_not_take_is_406(
 ) -> None:
     answer = system.client.request(method, _filled(path), headers={"Accept": "image/png"})
 
-    if "204" in operation["responses"]:
+    if "204" in operation["responses"] and "200" not in operation["responses"]:
         assert answer.status_code == 404
     else:
         assert _problem(answer) == (406, "not-acceptable")
