@@ -46,8 +46,10 @@ _PREFLIGHT: Final = (
 )
 _EXPOSED: Final = (
     b"access-control-expose-headers",
-    b"Location, ETag, Preference-Applied, Retry-After, RateLimit, RateLimit-Policy, "
-    + b"WWW-Authenticate, X-Request-Id",
+    (
+        b"Location, ETag, Preference-Applied, Retry-After, RateLimit, RateLimit-Policy, "
+        b"WWW-Authenticate, X-Request-Id"
+    ),
 )
 
 

@@ -48,7 +48,7 @@ def test_the_commands_of_the_readme_answer_as_it_shows(stopped_system: System) -
     system = stopped_system.start()
     ids: dict[str, str] = {}
     commands = typed()
-    assert len(commands) > 5
+    assert len(commands) >= 5
 
     for each in commands:
         found = _type(system, each, ids)
@@ -61,11 +61,8 @@ def test_the_commands_of_the_readme_answer_as_it_shows(stopped_system: System) -
 
 
 def _type(system: System, each: Typed, ids: dict[str, str]) -> str:
-    """Run one command in a shell, on an execution only when that has finished."""
+    """Run one command in a shell."""
     command = _known(each.command, ids).replace(_URL, system.url)
-    execution = re.search(rf"/executions/{_UUID.pattern}", command)
-    if execution:
-        system.finished(execution[0])
     done = subprocess.run(
         ["/bin/sh", "-c", command], cwd=ROOT, capture_output=True, text=True, check=True
     )
