@@ -22,6 +22,7 @@ from app.db import UNAVAILABLE
 from app.docs.api import openapi_config, router as reference
 from app.errors import CrivoError, Problem
 from app.executions.api import router as executions
+from app.executions.backlog import Backlog
 from app.executions.waits import WaitingRoom, open_waiting_room
 from app.http.access import Caller, caller_of, guard, require_needs
 from app.http.envelope import MAX_HEADERS_BYTES, MAX_TARGET_BYTES, App, enveloped, origins_in
@@ -73,6 +74,7 @@ def create_app(settings: Settings) -> Litestar:
             app.state.door = keyring
             app.state.rates = rates
             app.state.waits = waits
+            app.state.backlog = Backlog(most=settings.max_queued)
             _tell_access(settings, keyring)
             yield
 
@@ -81,6 +83,7 @@ def create_app(settings: Settings) -> Litestar:
         dependencies={
             "resources": Provide(_resources, sync_to_thread=False),
             "waits": Provide(_waits, sync_to_thread=False),
+            "backlog": Provide(_backlog, sync_to_thread=False),
             "tenant": Provide(_tenant, sync_to_thread=False),
             "who": Provide(_who, sync_to_thread=False),
         },
@@ -191,6 +194,11 @@ async def _opened(settings: Settings) -> AsyncIterator[Resources]:
 def _resources(state: State) -> Resources:
     resources: Resources = state.resources
     return resources
+
+
+def _backlog(state: State) -> Backlog:
+    backlog: Backlog = state.backlog
+    return backlog
 
 
 def _waits(state: State) -> WaitingRoom:

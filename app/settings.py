@@ -207,6 +207,14 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             le=MAX_PAYLOAD_BYTES,
         ),
     ] = MAX_PAYLOAD_BYTES
+    max_queued: Annotated[
+        int,
+        Meta(
+            description="executions that may be queued in all, of all tenants; 503 beyond; "
+            "0: no bound",
+            ge=0,
+        ),
+    ] = 1_000_000
     default_max_queued: Annotated[
         int,
         Meta(description="executions that a tenant may have queued; 0: no quota", ge=0),

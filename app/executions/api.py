@@ -11,6 +11,7 @@ from msgspec import UnsetType
 
 from app.executions import reference, service
 from app.executions.answers import answer_events, answer_show, answer_submission
+from app.executions.backlog import Backlog
 from app.executions.model import (
     MAX_ENVELOPE_BYTES,
     Envelope,
@@ -55,7 +56,7 @@ _NO_LOGS = b'{"lines":[],"lines_dropped":0}'
     **needs(Scope.WRITE_EXECUTIONS),
 )
 async def submit_envelope(
-    request: AnyRequest, resources: Resources, waits: WaitingRoom, who: Caller
+    request: AnyRequest, resources: Resources, waits: WaitingRoom, backlog: Backlog, who: Caller
 ) -> Response[Queued | Execution]:
     """Run a script, with the data in an envelope.
 
@@ -66,6 +67,7 @@ async def submit_envelope(
     """
 
     async def submit(named: Callable[[UUID], None]) -> UUID:
+        await backlog.require_room(resources.pool)
         envelope = await _read_envelope(request)
         return await service.submit(
             resources,
@@ -92,7 +94,12 @@ async def submit_envelope(
     **needs(Scope.WRITE_EXECUTIONS),
 )
 async def submit_raw(
-    script: str, request: AnyRequest, resources: Resources, waits: WaitingRoom, who: Caller
+    script: str,
+    request: AnyRequest,
+    resources: Resources,
+    waits: WaitingRoom,
+    backlog: Backlog,
+    who: Caller,
 ) -> Response[Queued | Execution]:
     """Run a script, with the data as the body.
 
@@ -108,6 +115,7 @@ async def submit_raw(
         )
 
     async def submit(named: Callable[[UUID], None]) -> UUID:
+        await backlog.require_room(resources.pool)
         return await service.submit(
             resources,
             who,

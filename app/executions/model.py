@@ -285,6 +285,18 @@ class TooManyWaiting(Problem):
         super().__init__(detail, headers={"Retry-After": "1"})
 
 
+class QueueFull(Problem):
+    """As much is queued, of all tenants, as may be."""
+
+    status = 503
+    code = "queue-full"
+    title = "Too much is queued at the moment"
+
+    def __init__(self, detail: str) -> None:
+        """Say when to come again."""
+        super().__init__(detail, headers={"Retry-After": "5"})
+
+
 class NoRoomToWait(Problem):
     """As many requests wait at this API process as it takes."""
 

@@ -16,6 +16,7 @@ from app.executions.model import (
     NoRoomToWait,
     NotFinished,
     Queued,
+    QueueFull,
     Status,
     TooManyWaiting,
 )
@@ -61,6 +62,7 @@ _SUBMISSION: Final = (
     _NO_VERSION,
     ScriptArchived("the script 'cards' is archived and takes no executions"),
     QuotaExceeded("queued", limit=1_000, used=1_000),
+    QueueFull("1000000 executions are queued; no more than 1000000 are"),
     _NO_DATABASE,
 )
 

@@ -220,6 +220,25 @@ def test_a_queued_execution_says_why_it_waits(stopped_system: System) -> None:
     assert waiting(first) == (1, "next")
 
 
+def test_no_more_is_queued_in_all_than_may_be(stopped_system: System) -> None:
+    system = stopped_system
+    system.environ["CRIVO_MAX_QUEUED"] = "3"
+    system.start_api()
+    system.await_api()
+    system.upload("bounded", "const process = d => d")
+
+    answers = [system.client.post("/scripts/bounded/executions", content=b"1") for _ in range(5)]
+
+    assert [each.status_code for each in answers] == [202, 202, 202, 503, 503]
+    assert answers[-1].json()["type"] == "urn:crivo:problem:queue-full"
+    assert answers[-1].headers["Retry-After"] == "5"
+    # Once there is room again, it is found out.
+    system.start_worker()
+    for _ in until("a submission is taken again"):
+        if system.client.post("/scripts/bounded/executions", content=b"1").status_code == 202:
+            break
+
+
 def _await_status(system: System, location: str, status: str) -> None:
     for _ in until(f"{location} is {status}"):
         if system.client.get(location).json()["status"] == status:

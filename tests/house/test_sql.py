@@ -22,6 +22,7 @@ _CONSTANT: Final = re.compile(r"[A-Z][A-Z0-9_]*")
 _ACROSS_TENANTS: Final = {
     "app.executions.claims": "a worker names rows by id and fencing token, from its own claim",
     "app.executions.store.SELECT_STAGES": "the ids are those that their own tenants wait for",
+    "app.executions.backlog.COUNT_QUEUED": "how much is queued in all, not whose it is",
     "app.executions.waiting.SELECT_WAITING": "of others only whether they wait, too",
     "app.audit.store.SELECT_ENTRY_PAGE": "admins read of every tenant",
     "app.http.rates": "processes tell each other what they have counted, of every tenant",
