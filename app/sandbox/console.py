@@ -1,11 +1,14 @@
-"""The cell's end of the console: lines taken from shared memory, under their caps."""
+"""The memory that cell and harness share: the script's world in, console lines out."""
 
 import codecs
+import struct
 from typing import Final
 
 _LEVELS: Final = ("log", "info", "warn", "error", "debug")
 # Slots of the console's memory, 32 bits each; harness.js has the same.
 _LEVEL, _LENGTH, _DROPPED, _CLOSED, _HEAD = range(5)
+# After them the script's world: clock and seed, which a double holds exactly.
+_WORLD: Final = struct.Struct("=2d")
 _CONTINUATION: Final = 0b1000_0000
 _CONTINUATION_MASK: Final = 0b1100_0000
 _CUT: Final = "…"
@@ -17,10 +20,13 @@ codecs.lookup("utf-16-le")
 class Console:
     """The memory that console lines pass through, and their caps."""
 
-    def __init__(self, memory: memoryview, limits: dict[str, int]) -> None:
-        """Read the memory that harness.js made; `limits` as in the JOB frame."""
+    def __init__(
+        self, memory: memoryview, limits: dict[str, int], *, clock_ms: int, seed: int
+    ) -> None:
+        """Use the memory that harness.js made; `limits` as in the JOB frame."""
+        _WORLD.pack_into(memory, _HEAD * 4, clock_ms, seed)
         self._head = memory[: _HEAD * 4].cast("I")
-        self._units = memory[_HEAD * 4 :]
+        self._units = memory[_HEAD * 4 + _WORLD.size :]
         self._lines_left = limits["console_lines"]
         self._bytes_left = limits["console_bytes"]
         self._line_bytes = limits["console_line_bytes"]

@@ -1,8 +1,9 @@
 // What stands between V8's bare globals and the user's script, inside the isolate.
 //
-// The script's value is one function that only the cell holds: it takes an operation's
-// number and, as its `this`, what the operation is about. It answers with a string or a
-// number of its own making; user code never chooses the type. All that it needs is captured
+// The script's value is a list that only the cell holds: a list in which the cell puts its
+// bell, the memory that both share, a function, then the arguments of each operation, which
+// are its number. What the operation is about comes as `this`. The function answers with a string or a number of its own making; user code never chooses the
+// type. What is in parentheses without need is compiled at once, as it surely runs. All that it needs is captured
 // here, before user code runs. After that it may not touch what user code can replace: no
 // methods by name on strings or arrays, no iteration, no spread, no assignment to a new
 // index, no object that inherits.
@@ -16,6 +17,7 @@
   const MAX_NESTED = 12; // causes and errors of an AggregateError, all levels together
   const MAX_NESTED_MESSAGE = 1024;
   const MAX_NESTED_STACK = 2048;
+  const SMALL_OUTPUT = 16 * 1024; // UTF-16 units
 
   // ---- captured intrinsics
 
@@ -49,6 +51,18 @@
   const isObject = (value) =>
     (typeof value === "object" && value !== null) || typeof value === "function";
 
+  // ---- what the cell shares: the script's world, and the console's line
+
+  const LINE_UNITS = 16 * 1024; // what is longer is clipped
+  const LEVEL = 0, LENGTH = 1, DROPPED = 2, CLOSED = 3, HEAD = 4;
+  const CLOCK_MS = 0, SEED = 1, WORLD = 2;
+  const memory = new ArrayBuffer(HEAD * 4 + WORLD * 8 + LINE_UNITS * 2);
+  const head = new Uint32Array(memory, 0, HEAD);
+  const world = new Float64Array(memory, HEAD * 4, WORLD);
+  const units = new Uint16Array(memory, HEAD * 4 + WORLD * 8);
+  const BELL = 0;
+  const shared = [null];
+
   // ---- the script's world
 
   // Threads, finalization order and machine code are beyond what a run can reproduce.
@@ -64,30 +78,30 @@
   });
 
   // A property keeps its attributes: only its value, or its getter, is another.
-  const replace = (object, name, value, part = "value") => {
+  const replace = ((object, name, value, part = "value") => {
     const descriptor = getOwnPropertyDescriptor(object, name);
     descriptor[part] = value;
     defineProperty(object, name, descriptor);
-  };
+  });
 
   // What stands in for a native function has its name, its length, its properties, and
   // shows as `[native code]`; it cannot be told by looking. Without `this` it is a bound
   // function, which V8 calls as fast as the function itself; with it, a proxy.
-  const imitate = (native, standIn) => {
+  const imitate = ((native, standIn) => {
     const imitation = bind(standIn, undefined);
     for (const name of ownKeys(native)) {
       defineProperty(imitation, name, getOwnPropertyDescriptor(native, name));
     }
     return imitation;
-  };
+  });
   const wrap = (native, standIn) =>
     new Proxy(native, { __proto__: null, apply: (_, self, args) => standIn(self, args) });
   const first = (args) => (args.length === 0 ? undefined : args[0]);
 
   // What V8 knew of each error when its stack was first read: the place of its first user
-  // frame; whether a builtin made it that takes memory for a buffer; and whether it was made
-  // while `finish` wrote the result. User code that chooses an object's frames itself gives
-  // up the last two.
+  // frame; whether a builtin made it that takes memory for a buffer; and whether
+  // JSON.stringify itself made it as `finish` wrote the result. User code that chooses an
+  // object's frames itself gives up the last two.
   const origins = new WeakMap();
   const captured = new WeakMap();
 
@@ -114,6 +128,10 @@
     return isConstructor(frame) ? name === "ArrayBuffer" : GROWING[name] === true;
   };
 
+  // All that `finish` calls while it writes is JSON.stringify.
+  const isWriting = (frame, caller) =>
+    fileOf(frame) === null && fileOf(caller) === HARNESS && functionOf(caller) === "finish";
+
   // V8 calls this when a stack is first read. Only the user's frames are anyone's business.
   const prepareStackTrace = (error, frames) => {
     let stack;
@@ -123,21 +141,19 @@
       stack = "Error";
     }
     let place;
-    let writing = false;
     for (let i = 0; i < frames.length; i++) {
       const frame = frames[i];
-      const file = fileOf(frame);
-      if (file === HARNESS && functionOf(frame) === "finish") writing = true;
-      if (file !== FILE) continue;
+      if (fileOf(frame) !== FILE) continue;
       if (place === undefined) place = frame;
       stack += `\n    at ${frameToString(frame)}`;
     }
     // A frame of V8's own making is what got us here.
     if (frames.length > 0 && mapGet(origins, error) === undefined) {
+      const chosen = mapGet(captured, error) !== undefined;
       mapSet(origins, error, {
         __proto__: null,
-        allocating: mapGet(captured, error) === undefined && takesMemory(frames[0]),
-        writing: mapGet(captured, error) === undefined && writing,
+        allocating: !chosen && takesMemory(frames[0]),
+        writing: !chosen && frames.length > 1 && isWriting(frames[0], frames[1]),
         line: place === undefined ? null : lineOf(place),
         column: place === undefined ? null : columnOf(place),
       });
@@ -167,22 +183,22 @@
   });
 
   // `Date` and `Temporal.Now` see one moment, the acceptance of the execution.
-  let now = 0;
+  const now = () => world[CLOCK_MS];
 
-  const freezeClock = () => {
+  const freezeClock = (() => {
     const RealDate = Date;
     const dateToString = uncurry(RealDate.prototype.toString);
     function FrozenDate(value) {
-      if (new.target === undefined) return dateToString(new RealDate(now));
+      if (new.target === undefined) return dateToString(new RealDate(now()));
       const count = arguments.length;
       if (new.target !== FrozenDate) {
-        return construct(RealDate, count === 0 ? [now] : arguments, new.target);
+        return construct(RealDate, count === 0 ? [now()] : arguments, new.target);
       }
-      if (count === 0) return new RealDate(now);
+      if (count === 0) return new RealDate(now());
       return count === 1 ? new RealDate(value) : construct(RealDate, arguments);
     }
     FrozenDate.prototype = RealDate.prototype;
-    replace(RealDate, "now", imitate(RealDate.now, () => now));
+    replace(RealDate, "now", imitate(RealDate.now, now));
     const ImitatedDate = imitate(RealDate, FrozenDate);
     replace(RealDate.prototype, "constructor", ImitatedDate);
     replace(globalThis, "Date", ImitatedDate);
@@ -191,9 +207,9 @@
     const toZoned = uncurry(Temporal.Instant.prototype.toZonedDateTimeISO);
     const { toPlainDate, toPlainTime, toPlainDateTime } = Temporal.ZonedDateTime.prototype;
     const zoned = (zone) =>
-      toZoned(fromEpochMilliseconds(now), zone === undefined ? "UTC" : zone);
+      toZoned(fromEpochMilliseconds(now()), zone === undefined ? "UTC" : zone);
     const clock = {
-      instant: () => fromEpochMilliseconds(now),
+      instant: () => fromEpochMilliseconds(now()),
       timeZoneId: () => "UTC",
       zonedDateTimeISO: (zone) => zoned(zone),
       plainDateISO: (zone) => apply(toPlainDate, zoned(zone), []),
@@ -206,7 +222,7 @@
 
     // A formatter without a date takes the present.
     const { prototype } = Intl.DateTimeFormat;
-    const orNow = (date) => (date === undefined ? now : date);
+    const orNow = (date) => (date === undefined ? now() : date);
     const getFormat = getOwnPropertyDescriptor(prototype, "format").get;
     const formats = new WeakMap(); // V8 makes one function a formatter
     const frozenFormat = (self) => {
@@ -222,13 +238,13 @@
     const toParts = prototype.formatToParts;
     const frozenToParts = (self, args) => apply(toParts, self, [orNow(first(args))]);
     replace(prototype, "formatToParts", wrap(toParts, frozenToParts));
-  };
+  });
 
   // `Math.random`: xoshiro128**, its state drawn from the seed by splitmix32; 53 bits a draw.
   const { imul, floor } = Math;
   let a, b, c, d;
 
-  const seedRandom = (seed) => {
+  const seedRandom = ((seed) => {
     const high = floor(seed / 2 ** 32);
     let state = (seed ^ imul(high, 0x9e3779b1)) | 0;
     const splitmix = () => {
@@ -242,9 +258,9 @@
     c = splitmix() ^ (seed | 0);
     d = splitmix() | 1; // never the all-zero state
     for (let i = 0; i < 16; i++) draw();
-  };
+  });
 
-  const draw = () => {
+  const draw = (() => {
     const product = imul(b, 5);
     const result = imul((product << 7) | (product >>> 25), 9) >>> 0;
     const shifted = b << 9;
@@ -255,31 +271,27 @@
     c ^= shifted;
     d = (d << 11) | (d >>> 21);
     return result;
-  };
+  });
 
-  const random = () => ((draw() >>> 5) * 2 ** 26 + (draw() >>> 6)) / 2 ** 53;
+  const random = () => {
+    if (d === undefined) seedRandom(world[SEED]);
+    return ((draw() >>> 5) * 2 ** 26 + (draw() >>> 6)) / 2 ** 53;
+  };
 
   freezeClock();
   replace(Math, "random", imitate(Math.random, random));
 
   // ---- console
 
-  // A line goes into memory that the cell reads while JavaScript stands still in `ring`,
+  // A line goes into memory that the cell reads while JavaScript stands still in its bell,
   // so that it is out before anything else can happen to the run.
-  // What is not among these (timers, counters, groups) does nothing.
+  // What is not among these (timers, counters, groups) does nothing in V8 without a debugger.
   const LEVELS = {
     __proto__: null,
     log: 0, info: 1, warn: 2, error: 3, debug: 4, dir: 0, dirxml: 0, table: 0, trace: 4,
   };
-  const LEVEL = 0, LENGTH = 1, DROPPED = 2, CLOSED = 3, HEAD = 4;
-  const LINE_UNITS = 16 * 1024; // what is longer is clipped
-  let ring, head, units;
 
-  const openConsole = (bell) => {
-    const memory = new ArrayBuffer(HEAD * 4 + LINE_UNITS * 2);
-    ring = bell;
-    head = new Uint32Array(memory, 0, HEAD);
-    units = new Uint16Array(memory, HEAD * 4);
+  const openConsole = (() => {
     const write = (level, args) => {
       if (head[CLOSED] !== 0) {
         head[DROPPED]++;
@@ -293,16 +305,15 @@
       for (let i = 0; i < length; i++) units[i] = charCodeAt(text, i);
       head[LEVEL] = level;
       head[LENGTH] = text.length;
-      apply(ring, undefined, []);
+      apply(shared[BELL], undefined, []);
     };
-    for (const name of ownKeys(console)) {
-      if (typeof name !== "string") continue;
+    for (const name of ownKeys(LEVELS)) {
       const level = LEVELS[name];
-      const print = level === undefined ? () => {} : (...args) => { write(level, args); };
-      replace(console, name, imitate(console[name], print));
+      replace(console, name, imitate(console[name], (...args) => { write(level, args); }));
     }
-    return memory;
-  };
+    replace(console, "context", imitate(console.context, () => {}));
+  });
+  openConsole();
 
   const show = (value) => {
     try {
@@ -447,7 +458,7 @@
 
   const PENDING = 0, FAILED = 1, DONE = 2;
   let phase = PENDING;
-  let input, output, failure;
+  let script, input, output, failure;
 
   const fail = (kind, details) => {
     details.kind = kind;
@@ -464,7 +475,23 @@
     fail("threw", { __proto__: null, error, allocation });
   };
 
-  const read = (text) => {
+  // What the top level calls `process`, also by let, const or class, which makes no property
+  // of the global object. Looking can run a getter.
+  const find = (() => {
+    try {
+      script = typeof process === "undefined" ? undefined : process;
+    } catch (thrown) {
+      threw(thrown);
+      return -1;
+    }
+    if (typeof script === "function") return 0;
+    const code = script === undefined ? "no_process" : "process_not_callable";
+    fail("refused", { __proto__: null, code });
+    return -1;
+  });
+
+  const read = ((text) => {
+    if (find() !== 0) return -1;
     try {
       input = parse(text);
       return 0;
@@ -472,14 +499,14 @@
       fail("invalid_input", { __proto__: null, message: readText(error, "message", MAX_TEXT) });
       return -1;
     }
-  };
+  });
 
-  const run = (process) => {
+  const run = (() => {
     const data = input;
     input = undefined;
     let result, waits;
     try {
-      result = apply(process, undefined, [data]);
+      result = apply(script, undefined, [data]);
       waits = isObject(result)
         && (typeof result.then === "function" || getPrototypeOf(result) === PromisePrototype);
     } catch (thrown) {
@@ -488,7 +515,7 @@
     }
     if (waits) settle(result);
     else finish(result);
-  };
+  });
 
   // `await` needs nothing that user code can replace, other than what it asks a thenable.
   const settle = async (promise) => {
@@ -502,7 +529,7 @@
     finish(result);
   };
 
-  const finish = (result) => {
+  const finish = ((result) => {
     // V8's own errors of the writing are known by their stack, which user code may turn off.
     defineProperty(Error, "stackTraceLimit", { __proto__: null, value: 10 });
     try {
@@ -513,7 +540,7 @@
     }
     if (output === undefined) invalid(`process returned ${nameOf(result)}, which has no JSON`);
     else phase = DONE;
-  };
+  });
 
   const nameOf = (result) => {
     if (typeof result === "symbol" || typeof result === "function") return `a ${typeof result}`;
@@ -572,33 +599,32 @@
     return matches(identifier, key) === null ? `[${stringify(key)}]` : `.${key}`;
   };
 
-  // ---- operations, numbered as in cell.py
+  const settled = (() => {
+    if (phase === PENDING) fail("unsettled_promise", { __proto__: null });
+    if (phase !== DONE) return -1;
+    return output.length <= SMALL_OUTPUT ? output : output.length;
+  });
 
-  return function (operation) {
+  // ---- operations, numbered as in job.py
+
+  const operate = (function (operation) {
     switch (operation) {
-      case 0: // the cell's bell, a function; the console's memory
-        return openConsole(this);
-      case 1: { // the job, as JSON: the script's world
-        const job = parse(this);
-        now = job.clock_ms;
-        seedRandom(job.seed);
-        phase = PENDING;
-        output = failure = undefined;
-        return 0;
-      }
-      case 2: // the payload
+      case 0: // is there a `process` that can be called: 0, or -1
+        return find();
+      case 1: // the same, then the payload
         return read(this);
-      case 3: // the user's `process`
-        run(this);
+      case 2:
+        run();
         return 0;
-      case 4: // microtasks are over: the length of the output, or -1
-        if (phase === PENDING) fail("unsettled_promise", { __proto__: null });
-        return phase === DONE ? output.length : -1;
-      case 5: // the output
+      case 3: // microtasks are over: the output, or its length where it is long, or -1
+        return settled();
+      case 4: // the output
         return output;
       default: // the failure, as JSON
         return failure;
     }
-  };
+  });
+
+  return [shared, memory, operate, [0], [1], [2], [3], [4], [5]];
 })()
 //# sourceURL=harness.js

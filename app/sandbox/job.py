@@ -11,7 +11,6 @@ from app.sandbox import lockdown
 from app.sandbox.console import Console
 from app.sandbox.protocol import (
     CHUNK_BYTES,
-    SMALL_BYTES,
     VERSION,
     Frame,
     FrameReader,
@@ -26,14 +25,14 @@ from app.sandbox.v8 import DeadlineExceeded, Engine, HeapExhausted, Isolate, Typ
 Send = Callable[[Sequence[Frame]], None]
 
 # The operations of harness.js, by its numbers.
-_OPEN_CONSOLE, _PREPARE, _READ, _RUN, _SETTLE, _OUTPUT, _FAILURE = range(7)
+_FIND, _READ, _RUN, _SETTLE, _OUTPUT, _FAILURE = range(6)
 
 # Lets stack traces name the user's file; the last such comment counts.
 _SOURCE_URL: Final = b"\n//# sourceURL=process.js"
-# A `process` bound by let, const or class is no property of the global object.
-_FIND_PROCESS: Final = (
-    b'typeof process === "undefined" ? undefined : process\n//# sourceURL=harness.js'
-)
+_REFUSALS: Final = {
+    "no_process": ("ReferenceError", "process is not defined"),
+    "process_not_callable": ("TypeError", "process is not a function"),
+}
 # What V8 says when it is refused memory for a buffer; anybody else may say so, too.
 _REFUSED: Final = re.compile(
     r"RangeError: (?:Array buffer allocation failed|ArrayBuffer\.[\w.]+: Out of memory)\Z"
@@ -55,10 +54,10 @@ class Seat:
         """Make the isolate; the frames of its job go to `send`."""
         self._send = send
         self._console: Console | None = None
-        self._isolate = Isolate(engine, harness=harness, on_bell=self._ring)
-        self._isolate.prepare_operations(_FAILURE + 1)
-        self._memory = self._isolate.call(_OPEN_CONSOLE, self._isolate.bell).memory
-        self._rehearse()
+        self._isolate = Isolate(
+            engine, harness=harness, operations=_FAILURE + 1, on_bell=self._ring
+        )
+        self._memory = self._isolate.shared.memory
         self._started_ns = 0
         self._run_ns = 0
         self._deadline = 0.0
@@ -105,31 +104,10 @@ class Seat:
         self._memory.release()
         self._isolate.close()
 
-    def _rehearse(self) -> None:
-        """Go through a run of our own, so that a real one meets warm code and pages."""
-        isolate = self._isolate
-        isolate.evaluate(b"0" + _SOURCE_URL).free()
-        process = isolate.evaluate(b"(data => (console.log(data), data))")
-        for operation, subject in (
-            (_PREPARE, b'{"seed":0,"clock_ms":0}'),
-            (_READ, b'"ready"'),
-            (_RUN, None),
-            (_SETTLE, None),
-            (_OUTPUT, None),
-        ):
-            if subject is None:
-                isolate.call(operation, process).free()
-            else:
-                with isolate.string(subject) as text:
-                    isolate.call(operation, text).free()
-        process.free()
-
     def _prepare(self, job: dict[str, Any], payload_bytes: int) -> None:
         """Set the run's world and its limits, all but the clock."""
         limits = job["limits"]
-        with self._isolate.string(encode_json(job["world"])) as text:
-            self._isolate.call(_PREPARE, text)
-        self._console = Console(self._memory, limits)
+        self._console = Console(self._memory, limits, **job["world"])
         self._heap_bytes = int(limits["memory_bytes"])
         self._isolate.limit_memory(self._heap_bytes + _YOUNG_BYTES)
         # The payload is in memory three times for a moment: gathered, copied, V8's own.
@@ -144,31 +122,44 @@ class Seat:
         self._send([(Kind.STARTED, b"")])
         self._started_ns = time.monotonic_ns()
         self._deadline = time.monotonic() + limits["wall_ms"] / 1_000
-        process = self._load(source)
+        self._load(source)
         if job["mode"] == "check":
-            self._count(_SETTLE)  # after the microtasks of the top level
-            raise _Finished("accepted")
+            self._check()
         with self._isolate.string(payload) as text:
             payload.clear()
-            if self._count(_READ, text) != 0:
-                self._fail()
-        self._count(_RUN, process)
-        units = self._count(_SETTLE)  # microtasks ran between the two calls
+            self._do_next(_READ, text)
+        self._do_next(_RUN)
+        settled = self._call(_SETTLE)  # microtasks ran between the two calls
+        limit_bytes = int(limits["output_bytes"])
+        if settled.type == Type.STRING:
+            self._deliver_small(settled, limit_bytes)
+        units = settled.integer
         if units < 0:
             self._fail()
-        if units > limits["output_bytes"]:
+        if units > limit_bytes:
             raise _Finished("output_too_large")
-        self._deliver(units, int(limits["output_bytes"]))
+        self._deliver(units, limit_bytes)
 
-    def _count(self, operation: int, subject: Value | None = None) -> int:
-        """Call an operation that answers with a number; the harness itself never throws."""
+    def _check(self) -> NoReturn:
+        """Accept a source whose top level ran and left a `process`."""
+        self._do_next(_FIND)
+        self._call(_SETTLE)  # after the microtasks of the top level
+        raise _Finished("accepted")
+
+    def _do_next(self, operation: int, subject: Value | None = None) -> None:
+        """Call an operation that answers with 0, or that there is a failure to ask for."""
+        if self._call(operation, subject).integer != 0:
+            self._fail()
+
+    def _call(self, operation: int, subject: Value | None = None) -> Value:
+        """Call an operation, which never throws; only the output is a text."""
         answer = self._isolate.call(operation, subject, deadline=self._deadline)
-        if answer.type != Type.INTEGER:
-            raise RuntimeError(f"operation {operation}: {answer.text[:200]}")
-        return answer.integer
+        if answer.type == Type.INTEGER or (operation, answer.type) == (_SETTLE, Type.STRING):
+            return answer
+        raise RuntimeError(f"operation {operation}: {answer.text[:200]}")
 
-    def _load(self, source: bytes) -> Value:
-        """Run the top level and find `process`."""
+    def _load(self, source: bytes) -> None:
+        """Run the top level."""
         code = source + _SOURCE_URL
         value = self._isolate.evaluate(code, deadline=self._deadline)
         if value.type == Type.PARSE_EXCEPTION:
@@ -176,16 +167,6 @@ class Seat:
         if value.type >= Type.EXECUTE_EXCEPTION:
             self._top_level_threw(value, code)
         value.free()
-        process = self._isolate.evaluate(_FIND_PROCESS, deadline=self._deadline)
-        if process.type >= Type.EXECUTE_EXCEPTION:
-            self._top_level_threw(process, code)  # a getter
-        if process.type == Type.UNDEFINED:
-            error = error_of("ReferenceError", "process is not defined")
-            raise _Finished("refused", code="no_process", error=error)
-        if process.type != Type.FUNCTION:
-            error = error_of("TypeError", "process is not a function")
-            raise _Finished("refused", code="process_not_callable", error=error)
-        return process
 
     def _top_level_threw(self, thrown: Value, code: bytes) -> NoReturn:
         error = parse_uncaught(thrown.text, code)
@@ -196,7 +177,10 @@ class Seat:
 
     def _fail(self) -> NoReturn:
         failure = decode_json(self._isolate.call(_FAILURE, deadline=self._deadline).memory)
-        if failure["kind"] == "threw":
+        if failure["kind"] == "refused":
+            name, message = _REFUSALS[failure["code"]]
+            failure["error"] = error_of(name, message)
+        elif failure["kind"] == "threw":
             failure["allocation"] |= self._was_refused_memory(failure["error"])
         raise _Finished(sound=not failure.get("allocation"), **failure)
 
@@ -207,30 +191,30 @@ class Seat:
         grown = _private_bytes(self._status_fd) - self._private_bytes
         return grown > _GROWN * self._heap_bytes
 
+    def _deliver_small(self, answer: Value, limit_bytes: int) -> NoReturn:
+        """Keep the output for the verdict's own system call."""
+        self._run_ns = time.monotonic_ns() - self._started_ns
+        output = bytes(answer.memory)
+        if len(output) > limit_bytes:
+            raise _Finished("output_too_large")
+        # No text has more units than bytes.
+        result = (Kind.RESULT, encode_json({"units": len(output)}))
+        self._last_frames = [result, (Kind.OUTPUT, output)]
+        raise _Finished("succeeded", output_bytes=len(output))
+
     def _deliver(self, units: int, limit_bytes: int) -> NoReturn:
         """Send the output. User code is over: V8 only encodes a string it holds."""
         self._run_ns = time.monotonic_ns() - self._started_ns
-        result = (Kind.RESULT, encode_json({"units": units}))
-        if units <= SMALL_BYTES:
-            self._last_frames = [result]
-        else:
-            # UTF-8 is at most three bytes a unit; the copy is ours, not the script's.
-            lockdown.set_soft_limits(
-                data_bytes=self._data_bytes + 3 * units + _SPARE_BYTES, cpu_s=self._cpu_s + 60
-            )
-            self._send([result])
+        # UTF-8 is at most three bytes a unit; the copy is ours, not the script's.
+        lockdown.set_soft_limits(
+            data_bytes=self._data_bytes + 3 * units + _SPARE_BYTES, cpu_s=self._cpu_s + 60
+        )
+        self._send([(Kind.RESULT, encode_json({"units": units}))])
         output = self._isolate.call(_OUTPUT).memory
         if len(output) > limit_bytes:
             raise _Finished("output_too_large")
-        chunks = [
-            (Kind.OUTPUT, output[start : start + CHUNK_BYTES])
-            for start in range(0, len(output), CHUNK_BYTES)
-        ]
-        if units <= SMALL_BYTES:
-            self._last_frames += chunks
-        else:
-            for chunk in chunks:
-                self._send([chunk])
+        for start in range(0, len(output), CHUNK_BYTES):
+            self._send([(Kind.OUTPUT, output[start : start + CHUNK_BYTES])])
         raise _Finished("succeeded", output_bytes=len(output))
 
     def _ring(self) -> None:

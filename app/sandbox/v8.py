@@ -132,9 +132,13 @@ def _give_threads_room() -> None:
 class Isolate:
     """One isolate and the harness in it."""
 
-    def __init__(self, engine: Engine, *, harness: bytes, on_bell: Callable[[], None]) -> None:
-        """Make an isolate and evaluate `harness`, whose value is a function.
+    def __init__(
+        self, engine: Engine, *, harness: bytes, operations: int, on_bell: Callable[[], None]
+    ) -> None:
+        """Make an isolate and evaluate `harness`.
 
+        Its value is an array: one for the bell, the memory that the harness shares, a
+        function, then the list of arguments of each operation.
         `on_bell` runs on the isolate's thread, in the middle of JavaScript, when the
         harness rings; it must not call V8.
         """
@@ -146,14 +150,14 @@ class Isolate:
         self._undefined = Value(
             self, self.library.mr_alloc_int_val(self.context, 0, Type.UNDEFINED)
         )
-        self._harness = self.evaluate(harness)
-        self._operations: list[Value] = []
+        # Now, before user code: taking an item waits for the isolate without a deadline. It
+        # costs a third of an evaluation, as no Python thread has to wake up for it.
+        parts = self.evaluate(harness)
+        room, self.shared, self._function, *self._operations = (
+            self._item(parts, index) for index in range(operations + 3)
+        )
         self._bell = Value(self, self.library.mr_make_js_callback(self.context, _BELL))
-
-    @property
-    def bell(self) -> Value:
-        """A JavaScript function that runs `on_bell`."""
-        return self._bell
+        self._put(room, 0, self._bell)
 
     def close(self) -> None:
         """End the isolate and its thread. Waits for it: V8 must be at rest."""
@@ -170,17 +174,14 @@ class Isolate:
                 lambda: self.library.mr_eval(self.context, source.handle, _ANSWER), deadline
             )
 
-    def prepare_operations(self, count: int) -> None:
-        """Make the argument lists of `call` for operations below `count`.
+    def _put(self, array: Value, number: int, value: Value) -> None:
+        index = self.library.mr_alloc_int_val(self.context, number, Type.INTEGER)
+        put = self.library.mr_set_object_item(self.context, array.handle, index, value.handle)
+        Value(self, put).free()
 
-        Once and early: taking an item waits for the isolate without a deadline. It costs a
-        third of an evaluation, as no Python thread has to wake up for it.
-        """
-        lists = self.evaluate(repr([[number] for number in range(count)]).encode())
-        for number in range(count):
-            index = self.library.mr_alloc_int_val(self.context, number, Type.INTEGER)
-            item = self.library.mr_get_object_item(self.context, lists.handle, index)
-            self._operations.append(Value(self, item))
+    def _item(self, array: Value, number: int) -> Value:
+        index = self.library.mr_alloc_int_val(self.context, number, Type.INTEGER)
+        return Value(self, self.library.mr_get_object_item(self.context, array.handle, index))
 
     def call(
         self, operation: int, subject: Value | None = None, *, deadline: float | None = None
@@ -192,7 +193,7 @@ class Isolate:
         return self._wait(
             lambda: self.library.mr_call_function(
                 self.context,
-                self._harness.handle,
+                self._function.handle,
                 (subject or self._undefined).handle,
                 self._operations[operation].handle,
                 _ANSWER,

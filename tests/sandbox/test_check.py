@@ -41,7 +41,7 @@ async def test_a_callable_process_is_accepted(pool: SandboxPool, source: str) ->
         ("let process", "no_process", None, None),
         ("function process() {}\n\nnull.x", "top_level_threw", 3, 6),
         ("Object.defineProperty(globalThis, 'process', { get() { throw new Error('x') } })",
-         "top_level_threw", 1, 56),
+         "top_level_threw", 1, 62),
         ("while (true);", "top_level_timeout", None, None),
         ("function process() { return Promise.resolve().then(process) }; process()",
          "top_level_timeout", None, None),

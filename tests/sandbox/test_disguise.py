@@ -21,7 +21,7 @@ SHAPES = {
     ),
     "new Intl.DateTimeFormat().format": ("", 1, "length,name"),
     "console.log": ("log", 0, "length,name"),
-    "console.time": ("time", 0, "length,name"),
+    "console.context": ("context", 1, "length,name"),
 }
 
 
