@@ -119,22 +119,32 @@ class Announcer:
 
     async def _send(self, conn: Connection) -> None:
         while self._ended or self._changed or self._all:
-            notice = self._next()
-            await conn.execute(NOTIFY, msgspec.json.encode(notice).decode())
-            self._forget(notice)
+            # Out before it is sent: what changes again meanwhile is told again.
+            notice = self._take()
+            try:
+                await conn.execute(NOTIFY, msgspec.json.encode(notice).decode())
+            except BaseException:
+                self._put_back(notice)
+                raise
 
-    def _next(self) -> Notice:
+    def _take(self) -> Notice:
         if self._all:
+            self._all = False
             return Notice(all=True)
         ended = tuple(islice(self._ended, _MOST_IDS))
-        return Notice(ended=ended, changed=tuple(islice(self._changed, _MOST_IDS - len(ended))))
+        changed = tuple(islice(self._changed, _MOST_IDS - len(ended)))
+        for each in ended:
+            del self._ended[each]
+        for each in changed:
+            del self._changed[each]
+        return Notice(ended=ended, changed=changed)
 
-    def _forget(self, sent: Notice) -> None:
-        self._all = self._all and not sent.all
-        for each in sent.ended:
-            self._ended.pop(each, None)
-        for each in sent.changed:
-            self._changed.pop(each, None)
+    def _put_back(self, unsent: Notice) -> None:
+        self._all = self._all or unsent.all
+        self._ended.update(dict.fromkeys(unsent.ended))
+        self._changed.update(
+            dict.fromkeys(each for each in unsent.changed if each not in self._ended)
+        )
 
     def _bound(self) -> None:
         if len(self._ended) + len(self._changed) > _MOST_PENDING:

@@ -126,6 +126,16 @@ async def test_what_could_not_be_sent_is_sent_on_the_next_connection(
     await ears.until(lambda ears: second in ears.ended)
 
 
+async def test_what_changes_twice_is_told_twice(ears: Ears, announcer: Announcer) -> None:
+    [changing] = _ids(1)
+    announcer.changed(changing)
+    await ears.until(lambda ears: changing in ears.changed)
+    ears.heard.clear()
+
+    announcer.changed(changing)
+    await ears.until(lambda ears: changing in ears.changed)
+
+
 async def test_who_has_lost_its_connection_listens_and_looks_again(
     pool: Pool, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
