@@ -5,6 +5,7 @@ CREATE FUNCTION claim_executions(worker uuid, most integer, lease_seconds double
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
     SET jit TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
     AS $$
     #variable_conflict use_column
     DECLARE

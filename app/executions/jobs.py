@@ -240,6 +240,8 @@ class Dispatcher:
         self._resources.announcer.changed(*(each.id for each in swept if each.id not in final))
         if swept:
             self._wake.set()
+            # Another worker may have room where this one has none.
+            self._resources.bell.ring()
 
     async def _drain(self) -> None:
         """Let run what runs for its grace; hand back the rest."""

@@ -104,7 +104,7 @@ UP = (
         body bytea, blob_key text
     ) LANGUAGE plpgsql
     SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off
-    SET enable_mergejoin = off SET jit = off
+    SET enable_mergejoin = off SET jit = off SET plan_cache_mode = force_generic_plan
     AS $$
     #variable_conflict use_column
     DECLARE
