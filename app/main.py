@@ -17,6 +17,7 @@ from litestar.di import Provide
 from litestar.exceptions import HTTPException
 from typing_extensions import override
 
+from app.allocator import give_memory_back
 from app.audit.api import router as audit
 from app.db import UNAVAILABLE
 from app.docs.api import openapi_config, router as reference
@@ -111,6 +112,7 @@ def main(arguments: list[str]) -> int:
     With `--check`, only say whether it could.
     """
     try:
+        give_memory_back()
         settings = load_service_settings()
         configure_logging(settings.log_level)
         asyncio.run(prepare(settings))

@@ -207,6 +207,24 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             le=MAX_PAYLOAD_BYTES,
         ),
     ] = MAX_PAYLOAD_BYTES
+    keep_payloads_days: Annotated[
+        int,
+        Meta(
+            description="days after which input, result and logs of a finished execution are "
+            "erased; 0: never",
+            ge=0,
+            le=36_500,
+        ),
+    ] = 30
+    keep_receipts_days: Annotated[
+        int,
+        Meta(
+            description="days after which a finished execution is deleted, receipt and all; "
+            "0: never",
+            ge=0,
+            le=36_500,
+        ),
+    ] = 0
     max_queued: Annotated[
         int,
         Meta(

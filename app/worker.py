@@ -14,9 +14,11 @@ from arq.worker import Worker, func
 from redis.exceptions import RedisError
 from typing_extensions import override
 
+from app.allocator import give_memory_back
 from app.db import UNAVAILABLE
 from app.errors import CrivoError
 from app.executions.jobs import Dispatcher
+from app.executions.retention import keep_retention
 from app.queue import KNOCK, RING, deserialize, serialize
 from app.resources import open_resources
 from app.sandbox.pool import SandboxUnavailable
@@ -58,13 +60,16 @@ async def work(settings: Settings) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, dispatcher.stop)
         log.info("worker.started", id=str(dispatcher.id), slots=slots)
-        bell = asyncio.create_task(answer_bell(settings, dispatcher))
+        beside = [
+            asyncio.create_task(answer_bell(settings, dispatcher)),
+            asyncio.create_task(keep_retention(resources)),
+        ]
         try:
             await dispatcher.run_until_stopped()
         finally:
-            bell.cancel()
-            with suppress(asyncio.CancelledError):
-                await bell
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
         log.info("worker.stopped", id=str(dispatcher.id))
 
 
@@ -100,6 +105,7 @@ async def answer_bell(settings: Settings, dispatcher: Dispatcher) -> None:
 def main() -> int:
     """Run the worker from the environment's settings; 2 when it cannot start."""
     try:
+        give_memory_back()
         settings = load_service_settings()
         configure_logging(settings.log_level)
         asyncio.run(work(settings))

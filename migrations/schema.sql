@@ -167,15 +167,16 @@ CREATE FUNCTION count_bytes() RETURNS trigger
             INSERT INTO tenant_usage AS u (tenant_id, shard, day, stored_bytes)
             SELECT tenant_id, usage_shard(), utc_today(), -sum(size_bytes)
             FROM removed
+            WHERE erased_at IS NULL
             GROUP BY tenant_id ORDER BY tenant_id
             ON CONFLICT (tenant_id, shard) DO UPDATE
             SET stored_bytes = u.stored_bytes + excluded.stored_bytes;
         ELSE
             INSERT INTO tenant_usage AS u (tenant_id, shard, day, stored_bytes)
             SELECT tenant_id, usage_shard(), utc_today(), sum(change)
-            FROM (SELECT tenant_id, size_bytes AS change FROM added
+            FROM (SELECT tenant_id, size_bytes AS change FROM added WHERE erased_at IS NULL
                   UNION ALL
-                  SELECT tenant_id, -size_bytes FROM removed) AS changes
+                  SELECT tenant_id, -size_bytes FROM removed WHERE erased_at IS NULL) AS changes
             GROUP BY tenant_id HAVING sum(change) <> 0 ORDER BY tenant_id
             ON CONFLICT (tenant_id, shard) DO UPDATE
             SET stored_bytes = u.stored_bytes + excluded.stored_bytes;
@@ -420,6 +421,12 @@ CREATE TABLE executions (
 )
 WITH (fillfactor='90');
 
+CREATE TABLE installation (
+    one boolean DEFAULT true NOT NULL,
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    CONSTRAINT installation_one_check CHECK (one)
+);
+
 CREATE SEQUENCE lease_tokens
     START WITH 1
     INCREMENT BY 1
@@ -435,7 +442,8 @@ CREATE TABLE payloads (
     size_bytes bigint NOT NULL,
     body bytea,
     blob_key text,
-    CONSTRAINT payloads_check CHECK ((num_nonnulls(body, blob_key) = 1)),
+    erased_at timestamp with time zone,
+    CONSTRAINT payloads_kept_or_erased_check CHECK ((num_nonnulls(body, blob_key, erased_at) = 1)),
     CONSTRAINT payloads_kind_check CHECK ((kind = ANY (ARRAY['input'::text, 'result'::text, 'logs'::text]))),
     CONSTRAINT payloads_sha256_check CHECK ((octet_length(sha256) = 32)),
     CONSTRAINT payloads_size_bytes_check CHECK ((size_bytes >= 0))
@@ -454,6 +462,14 @@ CREATE UNLOGGED TABLE request_counts (
     process_id uuid NOT NULL,
     requests bigint NOT NULL,
     seen_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+
+CREATE TABLE retention_duties (
+    duty text NOT NULL,
+    due_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
+    finished_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
+    id uuid DEFAULT '00000000-0000-0000-0000-000000000000'::uuid NOT NULL,
+    CONSTRAINT retention_duties_duty_check CHECK ((duty = ANY (ARRAY['payloads'::text, 'blobs'::text])))
 );
 
 CREATE TABLE script_aliases (
@@ -561,11 +577,17 @@ ALTER TABLE ONLY audit_log
 ALTER TABLE ONLY executions
     ADD CONSTRAINT executions_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY installation
+    ADD CONSTRAINT installation_pkey PRIMARY KEY (one);
+
 ALTER TABLE ONLY payloads
     ADD CONSTRAINT payloads_pkey PRIMARY KEY (execution_id, kind);
 
 ALTER TABLE ONLY request_counts
     ADD CONSTRAINT request_counts_pkey PRIMARY KEY (tenant_id, process_id);
+
+ALTER TABLE ONLY retention_duties
+    ADD CONSTRAINT retention_duties_pkey PRIMARY KEY (duty);
 
 ALTER TABLE ONLY script_aliases
     ADD CONSTRAINT script_aliases_pkey PRIMARY KEY (script_id, alias);
@@ -600,6 +622,8 @@ CREATE INDEX audit_log_target_idx ON audit_log USING btree (target, id DESC);
 
 CREATE INDEX audit_log_tenant_idx ON audit_log USING btree (tenant_id, id DESC);
 
+CREATE INDEX executions_finished_idx ON executions USING btree (finished_at, id) WHERE (finished_at IS NOT NULL);
+
 CREATE INDEX executions_labels_idx ON executions USING gin (labels jsonb_path_ops);
 
 CREATE INDEX executions_page_idx ON executions USING btree (tenant_id, id DESC);
@@ -609,6 +633,8 @@ CREATE INDEX executions_running_idx ON executions USING btree (tenant_id) WHERE 
 CREATE INDEX executions_script_idx ON executions USING btree (tenant_id, script_id, id DESC);
 
 CREATE INDEX executions_status_idx ON executions USING btree (tenant_id, status, id DESC);
+
+CREATE INDEX payloads_blob_idx ON payloads USING btree (blob_key) WHERE (blob_key IS NOT NULL);
 
 CREATE UNIQUE INDEX queue_turn_idx ON queue USING btree (tenant_id, priority DESC, execution_id);
 

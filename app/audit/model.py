@@ -27,6 +27,7 @@ class Action(StrEnum):
     KEY_CREATED = "key.created"
     KEY_REVOKED = "key.revoked"
     EXECUTION_CANCELLED = "execution.cancelled"
+    EXECUTION_ERASED = "execution.erased"
 
 
 class Entry(Struct, frozen=True, kw_only=True):

@@ -4,25 +4,23 @@ from collections.abc import AsyncIterator, Callable
 from uuid import UUID
 
 import msgspec
-from litestar import MediaType, Response, Router, get, post
-from litestar.response import Stream
+from litestar import Response, Router, get, post
 from litestar.types import ASGIApp
 from msgspec import UnsetType
 
 from app.executions import reference, service
 from app.executions.answers import answer_events, answer_show, answer_submission
 from app.executions.backlog import Backlog
+from app.executions.downloads import erase_data, show_input, show_logs, show_result
 from app.executions.model import (
     MAX_ENVELOPE_BYTES,
     Envelope,
     Execution,
     ExecutionFilter,
-    ExecutionNotFound,
     Queued,
-    StoredPayload,
     Submission,
+    parse_execution,
 )
-from app.executions.payloads import open_payload
 from app.executions.waits import WaitingRoom
 from app.http.access import Caller, Scope, needs
 from app.http.bodies import (
@@ -41,7 +39,7 @@ from app.http.bodies import (
 from app.http.events import MEDIA_TYPE as EVENT_STREAM
 from app.http.paging import Page
 from app.resources import Resources
-from app.scripts.model import is_uuid, parse_ref
+from app.scripts.model import parse_ref
 
 BYTES = "application/octet-stream"
 _LIMIT_NAMES = ("wall_ms", "max_cpu_ms", "memory_bytes", "max_output_bytes")
@@ -121,7 +119,9 @@ async def submit_raw(
             who,
             parse_ref(script),
             _submission_of(request),
-            data=stream_body(request, max_bytes=resources.settings.max_input_bytes),
+            data=stream_body(
+                request, max_bytes=resources.settings.max_input_bytes, compressed=True
+            ),
             named=named,
         )
 
@@ -167,7 +167,9 @@ async def show_execution(
     """
     choices = read_query(request, reference.ShowChoices)
     wait = None if isinstance(choices.wait, UnsetType) else choices.wait
-    return await answer_show(request, resources, waits, tenant, _id(execution), wait=wait)
+    return await answer_show(
+        request, resources, waits, tenant, parse_execution(execution), wait=wait
+    )
 
 
 @post(
@@ -182,7 +184,7 @@ async def cancel_execution(execution: str, resources: Resources, who: Caller) ->
     Queued or running, it is cancelled once this is answered: what its worker may still report
     is refused. One that is cancelled already stays as it is; one that has finished is a 409.
     """
-    return await service.cancel(resources, who, _id(execution))
+    return await service.cancel(resources, who, parse_execution(execution))
 
 
 @get(
@@ -202,55 +204,7 @@ async def show_events(
     be left out. A client that connects again with `Last-Event-ID` gets what it has not seen;
     after the final event that is 204, which tells a browser to stop.
     """
-    return await answer_events(request, resources, waits, tenant, _id(execution))
-
-
-@get(
-    "/executions/{execution:str}/result",
-    media_type=MediaType.JSON,
-    operation_class=reference.SHOW_RESULT,
-    **needs(Scope.READ),
-)
-async def show_result(execution: str, resources: Resources, tenant: UUID) -> Stream:
-    """Download the result.
-
-    Exactly the bytes that `JSON.stringify` made of what the script returned, in any size.
-    """
-    stored = await service.result_of(resources, tenant, _id(execution))
-    return await _bytes_of(resources, stored)
-
-
-@get(
-    "/executions/{execution:str}/input",
-    media_type=BYTES,
-    operation_class=reference.SHOW_INPUT,
-    **needs(Scope.READ),
-)
-async def show_input(execution: str, resources: Resources, tenant: UUID) -> Stream:
-    """Download the input.
-
-    The bytes that came, whatever they are: nobody but V8 has looked whether they are JSON.
-    """
-    stored = await service.input_of(resources, tenant, _id(execution))
-    return await _bytes_of(resources, stored, media_type=BYTES)
-
-
-@get(
-    "/executions/{execution:str}/logs",
-    media_type=MediaType.JSON,
-    operation_class=reference.SHOW_LOGS,
-    **needs(Scope.READ),
-)
-async def show_logs(execution: str, resources: Resources, tenant: UUID) -> Stream | Response[bytes]:
-    """Show the console.
-
-    What the script wrote with `console.log` and its like, up to 1,000 lines and 256 KiB, and how
-    many lines were over that. It is there also when the execution failed.
-    """
-    stored = await service.logs_of(resources, tenant, _id(execution))
-    if stored is None:
-        return Response(_NO_LOGS, media_type=MediaType.JSON)
-    return await _bytes_of(resources, stored)
+    return await answer_events(request, resources, waits, tenant, parse_execution(execution))
 
 
 async def _read_envelope(request: AnyRequest) -> Envelope:
@@ -288,27 +242,6 @@ def _labels(texts: list[str]) -> dict[str, str]:
     return labels
 
 
-def _id(text: str) -> UUID:
-    if not is_uuid(text):
-        raise ExecutionNotFound(f"{text!r} is not an execution's id; GET /executions lists them")
-    return UUID(text)
-
-
-async def _bytes_of(
-    resources: Resources, stored: StoredPayload, *, media_type: str = MediaType.JSON
-) -> Stream:
-    return Stream(
-        await open_payload(resources.blobs, stored),
-        media_type=media_type,
-        headers={
-            "Content-Length": str(stored.size_bytes),
-            "ETag": f'"{stored.sha256.hex()}"',
-            # User bytes: never taken for a page of ours.
-            "X-Content-Type-Options": "nosniff",
-        },
-    )
-
-
 async def _once(data: bytes) -> AsyncIterator[bytes]:
     yield data
 
@@ -326,5 +259,6 @@ router = Router(
         show_result,
         show_input,
         show_logs,
+        erase_data,
     ],
 )

@@ -9,7 +9,7 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from app.errors import Problem
 from app.failures import ErrorKind
-from app.scripts.model import LimitChoice, Seed
+from app.scripts.model import LimitChoice, Seed, is_uuid
 from app.settings import MIB
 
 # Payloads up to this size live in PostgreSQL, and results up to it come inline.
@@ -211,6 +211,7 @@ class Execution(Struct, frozen=True, kw_only=True):
     error: Raw | UnsetType = UNSET
     result_url: str | UnsetType = UNSET
     result: Raw | UnsetType = UNSET
+    data_erased_at: datetime | UnsetType = UNSET
     receipt: Receipt | UnsetType = UNSET
 
 
@@ -265,6 +266,14 @@ class AlreadyFinished(Problem):
     title = "The execution has finished already"
 
 
+class PayloadGone(Problem):
+    """Input, result and logs have expired or were erased; the receipt tells of them."""
+
+    status = 410
+    code = "payload-gone"
+    title = "The execution's data has been erased"
+
+
 class NoResult(Problem):
     """The execution finished without a result."""
 
@@ -307,3 +316,10 @@ class NoRoomToWait(Problem):
     def __init__(self, detail: str) -> None:
         """Say when to come again; without waiting there is an answer at once."""
         super().__init__(detail, headers={"Retry-After": "1"})
+
+
+def parse_execution(text: str) -> UUID:
+    """Read an execution's id. Raises ExecutionNotFound for what cannot be one."""
+    if not is_uuid(text):
+        raise ExecutionNotFound(f"{text!r} is not an execution's id; GET /executions lists them")
+    return UUID(text)

@@ -67,21 +67,25 @@ def stored_inline(body: bytes) -> StoredPayload:
     )
 
 
-async def read_payload(blobs: Blobs, stored: StoredPayload) -> AsyncIterator[bytes]:
-    """Yield a payload's bytes. Raises BlobMissing."""
+async def read_payload(
+    blobs: Blobs, stored: StoredPayload, *, start: int = 0, end: int | None = None
+) -> AsyncIterator[bytes]:
+    """Yield a payload's bytes from `start` up to `end`. Raises BlobMissing."""
     if stored.blob_key is None:
-        yield stored.body or b""
+        yield (stored.body or b"")[start:end]
         return
-    async for chunk in blobs.read(stored.blob_key):
+    async for chunk in blobs.read(stored.blob_key, start=start, end=end):
         yield chunk
 
 
-async def open_payload(blobs: Blobs, stored: StoredPayload) -> AsyncIterator[bytes]:
-    """Read a payload's beginning now, the rest when it is asked for.
+async def open_payload(
+    blobs: Blobs, stored: StoredPayload, *, start: int = 0, end: int | None = None
+) -> AsyncIterator[bytes]:
+    """Read a payload's beginning, or that of a part of it, now, the rest when it is asked for.
 
     Raises BlobMissing at once, while an answer can still say so.
     """
-    chunks = read_payload(blobs, stored)
+    chunks = read_payload(blobs, stored, start=start, end=end)
     first = await anext(chunks, b"")
 
     async def whole() -> AsyncIterator[bytes]:

@@ -15,6 +15,7 @@ from app.executions.model import (
     NoResult,
     NoRoomToWait,
     NotFinished,
+    PayloadGone,
     Queued,
     QueueFull,
     Status,
@@ -33,6 +34,7 @@ from app.http.openapi import (
 from app.http.paging import DEFAULT_PAGE, MAX_PAGE, Page
 from app.http.problems import DatabaseUnavailable
 from app.http.quotas import QuotaExceeded
+from app.http.ranges import DESCRIBED, RangeNotSatisfiable
 from app.scripts.model import MAX_SEED, ScriptArchived, ScriptNotFound, VersionNotFound
 from app.settings import MAX_MEMORY_BYTES, MAX_PAYLOAD_BYTES, MAX_WALL_MS, MIB
 
@@ -45,7 +47,8 @@ _PARAMETERS: Final = {
 _MOMENT: Final = {"format": "date-time"}
 _BYTES: Final = {
     "Content-Length": "the size in bytes",
-    "ETag": "the SHA-256 of the bytes, quoted",
+    "ETag": "the SHA-256 of all the bytes, quoted",
+    "Accept-Ranges": "`bytes`",
 }
 
 _NO_DATABASE: Final = DatabaseUnavailable("PostgreSQL does not answer")
@@ -53,6 +56,12 @@ _NO_SCRIPT: Final = ScriptNotFound("no script 'credit'")
 _NO_VERSION: Final = VersionNotFound("the script 'cards' has no version 9")
 _NO_EXECUTION: Final = ExecutionNotFound("no execution 01a1fbeb-e362-742d-9594-29c5a8afd450")
 _NOT_FINISHED: Final = NotFinished("the execution is running")
+_GONE: Final = PayloadGone(
+    "input, result and logs of the execution were erased at 2026-11-20T08:00:00Z; its receipt "
+    "is kept",
+    members={"erased_at": "2026-11-20T08:00:00.000000Z"},
+)
+_NO_RANGE: Final = RangeNotSatisfiable("there are 904 bytes")
 _NO_SEAT: Final = (
     TooManyWaiting("1000 requests of this tenant wait already"),
     NoRoomToWait("2000 requests wait already"),
@@ -257,34 +266,53 @@ SHOW_EVENTS: Final = documented(
 )
 
 
-def _part(description: str, shape: type | JsonSchema) -> Answer:
-    return Answer(description=description, shape=shape, headers=_BYTES)
+# Of JSON it need not be JSON by itself.
+_PART: Final[JsonSchema] = {"description": "some of the bytes"}
+
+
+def _parts(
+    description: str, shape: type | JsonSchema, media_type: str = "application/json"
+) -> dict[int, Answer]:
+    part = {**_BYTES, "Content-Range": "which of the bytes these are, and how many there are"}
+    return {
+        200: Answer(description=description, shape=shape, media_type=media_type, headers=_BYTES),
+        206: Answer(
+            description="With `Range`: one range of the bytes",
+            shape=_PART,
+            media_type=media_type,
+            headers=part,
+        ),
+        304: Answer(description="With `If-None-Match`: the client has these bytes"),
+    }
 
 
 SHOW_RESULT: Final = documented(
-    gives={200: _part("The bytes that `JSON.stringify` made", ANY_JSON)},
-    problems=(_NO_EXECUTION, NoResult, _NOT_FINISHED, _NO_DATABASE),
+    headers=DESCRIBED,
+    gives=_parts("The bytes that `JSON.stringify` made", ANY_JSON),
+    problems=(_NO_EXECUTION, NoResult, _NOT_FINISHED, _GONE, _NO_RANGE, _NO_DATABASE),
     parameters=_PARAMETERS,
     examples=_EXAMPLES,
 )
 
 SHOW_INPUT: Final = documented(
-    gives={
-        200: Answer(
-            description="The bytes that came",
-            shape=BINARY,
-            media_type="application/octet-stream",
-            headers=_BYTES,
-        )
-    },
-    problems=(_NO_EXECUTION, _NO_DATABASE),
+    headers=DESCRIBED,
+    gives=_parts("The bytes that came", BINARY, "application/octet-stream"),
+    problems=(_NO_EXECUTION, _GONE, _NO_RANGE, _NO_DATABASE),
+    parameters=_PARAMETERS,
+    examples=_EXAMPLES,
+)
+
+ERASE_DATA: Final = documented(
+    gives={204: Answer(description="There is no input, result or logs any more")},
+    problems=(_NO_EXECUTION, _NOT_FINISHED, _NO_DATABASE),
     parameters=_PARAMETERS,
     examples=_EXAMPLES,
 )
 
 SHOW_LOGS: Final = documented(
-    gives={200: _part("The console's lines, in order", Console)},
-    problems=(_NO_EXECUTION, _NOT_FINISHED, _NO_DATABASE),
+    headers=DESCRIBED,
+    gives=_parts("The console's lines, in order", Console),
+    problems=(_NO_EXECUTION, _NOT_FINISHED, _GONE, _NO_RANGE, _NO_DATABASE),
     parameters=_PARAMETERS,
     examples=_EXAMPLES,
 )

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from app.audit.model import Action
 from app.audit.store import record
-from app.db import UNAVAILABLE, Connection
+from app.db import UNAVAILABLE
 from app.executions import cancellations, store
 from app.executions.model import (
     AlreadyFinished,
@@ -19,11 +19,7 @@ from app.executions.model import (
     ExecutionFilter,
     ExecutionNotFound,
     Limits,
-    NoResult,
-    NotFinished,
-    PayloadKind,
     Status,
-    StoredPayload,
     Submission,
 )
 from app.executions.payloads import PayloadWriter
@@ -169,35 +165,6 @@ async def browse(
     return page_of(found, [execution.id for execution in found], limit=limit)
 
 
-async def input_of(resources: Resources, tenant: UUID, execution_id: UUID) -> StoredPayload:
-    """Find the input as it came. Raises ExecutionNotFound."""
-    async with resources.pool.acquire() as conn:
-        found = await store.select_payload(conn, tenant, execution_id, PayloadKind.INPUT)
-    if found is None:
-        raise _no_execution(execution_id)
-    return found
-
-
-async def result_of(resources: Resources, tenant: UUID, execution_id: UUID) -> StoredPayload:
-    """Find the result. Raises ExecutionNotFound, NotFinished, NoResult."""
-    async with resources.pool.acquire() as conn:
-        status = await _finished(conn, tenant, execution_id)
-        found = await store.select_payload(conn, tenant, execution_id, PayloadKind.RESULT)
-    if found is None:
-        raise NoResult(f"the execution {status}; GET /executions/{execution_id} says why")
-    return found
-
-
-async def logs_of(resources: Resources, tenant: UUID, execution_id: UUID) -> StoredPayload | None:
-    """Find the captured console, None when the script wrote nothing.
-
-    Raises ExecutionNotFound, NotFinished.
-    """
-    async with resources.pool.acquire() as conn:
-        await _finished(conn, tenant, execution_id)
-        return await store.select_payload(conn, tenant, execution_id, PayloadKind.LOGS)
-
-
 def limits_in_force(settings: Settings, version: ResolvedVersion, chosen: LimitChoice) -> Limits:
     """Take each limit from the execution, else its version, else the settings.
 
@@ -218,15 +185,6 @@ def limits_in_force(settings: Settings, version: ResolvedVersion, chosen: LimitC
         memory_bytes=min(memory_bytes, settings.max_memory_bytes),
         max_output_bytes=min(max_output_bytes, settings.max_output_bytes),
     )
-
-
-async def _finished(conn: Connection, tenant: UUID, execution_id: UUID) -> Status:
-    status = await store.select_status(conn, tenant, execution_id)
-    if status is None:
-        raise _no_execution(execution_id)
-    if not status.final:
-        raise NotFinished(f"the execution is {status}", headers=RETRY_AFTER)
-    return status
 
 
 def _seed(submission: Submission) -> int:

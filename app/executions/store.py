@@ -7,12 +7,11 @@ from uuid import UUID
 import asyncpg
 from msgspec import UNSET, Raw
 
-from app.db import Connection, into, optional_into
+from app.db import Connection, into
 from app.executions.model import (
     Execution,
     ExecutionFilter,
     Limits,
-    PayloadKind,
     PayloadRef,
     Receipt,
     ScriptVersionRef,
@@ -102,6 +101,7 @@ SELECT e.id, e.status, e.labels, e.priority, e.attempts, e.created_at, e.started
        s.id AS script_id, s.name AS script_name, e.version,
        encode(v.sha256, 'hex') AS script_sha256,
        encode(i.sha256, 'hex') AS input_sha256, i.size_bytes AS input_bytes,
+       i.erased_at AS data_erased_at,
        encode(r.sha256, 'hex') AS output_sha256, r.size_bytes AS output_bytes,
        CASE WHEN $2 THEN r.body END AS result
 FROM executions AS e
@@ -189,22 +189,6 @@ async def select_stages(conn: Connection, ids: Sequence[UUID]) -> list[Stage]:
     return [into(Stage, row) for row in await conn.fetch(SELECT_STAGES, ids)]
 
 
-SELECT_PAYLOAD = """
-SELECT sha256, size_bytes, body, blob_key
-FROM payloads
-WHERE tenant_id = $1 AND execution_id = $2 AND kind = $3
-"""
-
-
-async def select_payload(
-    conn: Connection, tenant: UUID, execution_id: UUID, kind: PayloadKind
-) -> StoredPayload | None:
-    """Find a stored payload."""
-    return optional_into(
-        StoredPayload, await conn.fetchrow(SELECT_PAYLOAD, tenant, execution_id, kind)
-    )
-
-
 async def _fetch_row(conn: Connection, statement: str, *values: object) -> asyncpg.Record | None:
     while True:
         try:
@@ -249,8 +233,13 @@ def _execution(row: asyncpg.Record) -> Execution:
         started_at=row["started_at"],
         finished_at=row["finished_at"],
         error=UNSET if row["error"] is None else Raw(row["error"]),
-        result_url=(f"/executions/{row['id']}/result" if status is Status.SUCCEEDED else UNSET),
+        result_url=(
+            f"/executions/{row['id']}/result"
+            if status is Status.SUCCEEDED and row["data_erased_at"] is None
+            else UNSET
+        ),
         result=UNSET if row["result"] is None else Raw(row["result"]),
+        data_erased_at=row["data_erased_at"] or UNSET,
         receipt=_receipt(row, script) if status.final else UNSET,
     )
 

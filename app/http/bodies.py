@@ -13,6 +13,7 @@ from litestar.exceptions import HTTPException, InternalServerException
 from msgspec import UNSET, Meta, UnsetType
 
 from app.errors import InvalidRequest, MalformedRequest, Problem
+from app.http.encodings import ENCODINGS, decompressed
 
 T = TypeVar("T")
 
@@ -74,17 +75,52 @@ def described_type(request: AnyRequest) -> str:
 
 def require_identity_encoding(request: AnyRequest) -> None:
     """Refuse a compressed body. Raises UnsupportedMediaType."""
-    encoding = request.headers.get("content-encoding", "identity").strip().lower()
-    if encoding not in ("", "identity"):
+    encoding_of(request, allowed={})
+
+
+def encoding_of(request: AnyRequest, *, allowed: Mapping[str, str]) -> str | None:
+    """Give the body's encoding by its name among those allowed, None for identity.
+
+    Raises UnsupportedMediaType for any other.
+    """
+    encoding = ",".join(request.headers.getall("content-encoding", [])).strip().lower()
+    if encoding in ("", "identity"):
+        return None
+    if encoding not in allowed:
+        known = sorted(set(allowed.values()))
+        choices = f"{' or '.join(known)}, or send the body" if known else "send the body"
         raise UnsupportedMediaType(
-            f"Content-Encoding {encoding!r} is not supported; send the body as it is",
-            headers={"Accept-Encoding": "identity"},
+            f"Content-Encoding {encoding!r} is not supported here; {choices} as it is",
+            headers={"Accept-Encoding": ", ".join(known) or "identity"},
         )
+    return allowed[encoding]
 
 
-async def stream_body(request: AnyRequest, *, max_bytes: int) -> AsyncIterator[bytes]:
-    """Yield the body as it comes. Raises BodyTooLarge at the first byte too many, ClientGone."""
-    require_identity_encoding(request)
+async def stream_body(
+    request: AnyRequest, *, max_bytes: int, compressed: bool = False
+) -> AsyncIterator[bytes]:
+    """Yield the body as it comes, decompressed where it may be `compressed`.
+
+    Raises BodyTooLarge at the first byte too many, before and after decompression, ClientGone,
+    UnsupportedMediaType for an encoding that is not known, MalformedRequest for one that lies.
+    """
+    encoding = encoding_of(request, allowed=ENCODINGS if compressed else {})
+    chunks = _received(request, max_bytes=max_bytes)
+    if encoding is None:
+        async for chunk in chunks:
+            yield chunk
+        return
+    size_bytes = 0
+    async for piece in decompressed(chunks, encoding):
+        size_bytes += len(piece)
+        if size_bytes > max_bytes:
+            raise BodyTooLarge(
+                f"the body has more than {max_bytes} bytes, the limit, once it is decompressed"
+            )
+        yield piece
+
+
+async def _received(request: AnyRequest, *, max_bytes: int) -> AsyncIterator[bytes]:
     announced = request.content_length
     if announced is not None and announced > max_bytes:
         raise BodyTooLarge(f"the body has {announced} bytes; the limit is {max_bytes}")

@@ -48,6 +48,7 @@ STORY: Final = (
     "showInput",
     "showLogs",
     "cancelExecution",
+    "eraseData",
     "removeAlias",
     "createTenant",
     "listTenants",

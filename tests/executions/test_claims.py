@@ -8,7 +8,7 @@ import pytest
 import uuid_utils.compat as uuid
 
 from app.db import Pool
-from app.executions import claims, store
+from app.executions import claims, erasure, store
 from app.executions.model import Claim, Finish, Limits, PayloadKind, Status
 from app.executions.payloads import stored_inline
 from app.failures import ErrorKind
@@ -121,8 +121,9 @@ async def test_a_finish_is_recorded_once_and_may_be_repeated(pool: Pool, script:
     assert lead_ms is not None
     assert again == lead_ms
     async with pool.acquire() as conn:
-        stored = await store.select_payload(conn, TENANT, execution_id, PayloadKind.RESULT)
-    assert stored == SUCCESS.result
+        kept = await erasure.select_kept(conn, TENANT, execution_id, PayloadKind.RESULT)
+    assert kept is not None
+    assert kept.payload == SUCCESS.result
 
 
 async def test_overlapping_reports_of_one_claim_are_both_told_that_it_is_recorded(
@@ -247,7 +248,7 @@ async def test_another_tenant_sees_nothing(pool: Pool, script: UUID) -> None:
     async with pool.acquire() as conn:
         assert await store.select_execution(conn, stranger, execution_id) is None
         assert await store.select_status(conn, stranger, execution_id) is None
-        assert await store.select_payload(conn, stranger, execution_id, PayloadKind.INPUT) is None
+        assert await erasure.select_kept(conn, stranger, execution_id, PayloadKind.INPUT) is None
         assert await scripts.select_script(conn, stranger, script) is None
         assert await scripts.select_source(conn, stranger, script, 1) is None
 

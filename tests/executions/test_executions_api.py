@@ -163,7 +163,7 @@ def test_choices_of_the_raw_route_that_do_not_fit_say_where(
 @pytest.mark.parametrize(
     ("headers", "reason"),
     [
-        ({"Content-Encoding": "gzip"}, "gzip"),
+        ({"Content-Encoding": "br"}, "br"),
         ({"Content-Type": "multipart/form-data; boundary=x"}, "--data-binary"),
     ],
 )

@@ -24,6 +24,9 @@ _ACROSS_TENANTS: Final = {
     "app.executions.store.SELECT_STAGES": "the ids are those that their own tenants wait for",
     "app.executions.backlog.COUNT_QUEUED": "how much is queued in all, not whose it is",
     "app.executions.waiting.SELECT_WAITING": "of others only whether they wait, too",
+    "app.executions.erasure.EXPIRE_PAYLOADS": "what is due is due by its age, whoever's it is",
+    "app.executions.erasure.DELETE_EXECUTIONS": "what is due is due by its age, whoever's it is",
+    "app.executions.erasure.SELECT_NAMED_KEYS": "a blob that any row names is needed",
     "app.audit.store.SELECT_ENTRY_PAGE": "admins read of every tenant",
     "app.http.rates": "processes tell each other what they have counted, of every tenant",
     "app.keys.store.SELECT_KEY": "admins manage the keys of every tenant",
@@ -116,7 +119,14 @@ async def test_every_table_is_a_tenant_s_or_known_to_be_nobody_s(pool: Pool) -> 
 
     # A new table without tenant_id would pass the test above by accident.
     nobodys = {row["tablename"] for row in rows} - await _tenants_tables(pool)
-    assert nobodys == {"alembic_version", "access_generation", "tenants", "workers"}
+    assert nobodys == {
+        "alembic_version",
+        "access_generation",
+        "installation",
+        "retention_duties",
+        "tenants",
+        "workers",
+    }
 
 
 # What a query can get wrong, and what is right.
