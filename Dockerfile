@@ -4,12 +4,14 @@
 ARG PYTHON_IMAGE=python:3.13-slim
 
 FROM ${PYTHON_IMAGE} AS build
+# Or requirements-otel.lock, which holds that one and what traces need.
+ARG REQUIREMENTS=requirements-server.lock
 WORKDIR /opt/crivo
-COPY requirements-server.lock ./
+COPY ${REQUIREMENTS} ./
 # Wheels only: nothing is compiled, so there is no compiler to leave behind, and no build script runs.
 RUN python -m venv --without-pip venv \
     && python -m pip --python venv/bin/python install --quiet --no-cache-dir --no-compile \
-        --only-binary=:all: --require-hashes --requirement requirements-server.lock \
+        --only-binary=:all: --require-hashes --requirement ${REQUIREMENTS} \
     && venv/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash venv
 COPY pyproject.toml ./
 COPY migrations migrations
@@ -28,7 +30,7 @@ RUN rm -rf /usr/local/bin/pip* /usr/local/lib/python3*/site-packages/pip /usr/lo
 WORKDIR /opt/crivo
 # First what changes seldom: an update of Crivo alone is a small layer.
 COPY --from=build /opt/crivo/venv venv
-COPY --from=build /opt/crivo/pyproject.toml /opt/crivo/requirements-server.lock ./
+COPY --from=build /opt/crivo/pyproject.toml /opt/crivo/requirements-*.lock ./
 COPY --from=build /opt/crivo/migrations migrations
 COPY --from=build /opt/crivo/app app
 ENV PATH=/opt/crivo/venv/bin:$PATH \

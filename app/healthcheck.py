@@ -7,8 +7,9 @@ import sys
 from collections.abc import Callable
 from typing import Final
 
+from app.environment import load_settings
 from app.errors import CrivoError
-from app.settings import Settings, load_settings
+from app.settings import Settings
 
 _API_SECONDS: Final = 3.0
 _DATABASE_SECONDS: Final = 5.0

@@ -21,6 +21,7 @@ from app.allocator import give_memory_back
 from app.audit.api import router as audit
 from app.db import UNAVAILABLE
 from app.docs.api import openapi_config, router as reference
+from app.environment import load_service_settings
 from app.errors import CrivoError, Problem
 from app.executions.api import router as executions
 from app.executions.backlog import Backlog
@@ -36,16 +37,22 @@ from app.http.problems import (
     render_unexpected,
 )
 from app.http.rates import open_rates
+from app.http.traffic import counted
 from app.keys.api import router as keys
 from app.keys.bootstrap import open_without_keys, prepare
 from app.keys.keyring import Keyring, open_keyring
+from app.metrics import configure_metrics
 from app.resources import Resources, open_resources
 from app.sandbox.pool import SandboxUnavailable
+from app.scrapes.api import router as metrics
+from app.scrapes.listener import open_listener
+from app.scrapes.service import Scraped
 from app.scripts.api import router as scripts
 from app.scripts.uploads import MAX_UPLOAD_BYTES
-from app.settings import Settings, load_service_settings
+from app.settings import Settings
 from app.telemetry import configure_logging, redact
 from app.tenants.api import router as tenants
+from app.tracing import require_packages
 from app.workers.api import router as health
 
 log = structlog.get_logger(__name__)
@@ -70,8 +77,13 @@ def create_app(settings: Settings) -> Litestar:
                 resources.pool, default_rate=settings.default_max_requests_per_second or None
             ) as rates,
             open_waiting_room(settings) as waits,
+            open_listener(
+                settings.metrics_listen,
+                scraped := Scraped(resources, process="api", readers=waits),
+            ),
         ):
             app.state.resources = resources
+            app.state.scraped = scraped
             app.state.door = keyring
             app.state.rates = rates
             app.state.waits = waits
@@ -80,9 +92,10 @@ def create_app(settings: Settings) -> Litestar:
             yield
 
     app = Litestar(
-        route_handlers=[scripts, executions, tenants, keys, audit, health, reference],
+        route_handlers=[scripts, executions, tenants, keys, audit, health, metrics, reference],
         dependencies={
             "resources": Provide(_resources, sync_to_thread=False),
+            "scraped": Provide(_scraped, sync_to_thread=False),
             "waits": Provide(_waits, sync_to_thread=False),
             "backlog": Provide(_backlog, sync_to_thread=False),
             "tenant": Provide(_tenant, sync_to_thread=False),
@@ -115,6 +128,8 @@ def main(arguments: list[str]) -> int:
         give_memory_back()
         settings = load_service_settings()
         configure_logging(settings.log_level)
+        configure_metrics(tenants=settings.metrics_tenants)
+        require_packages(settings)
         asyncio.run(prepare(settings))
     except (CrivoError, *UNAVAILABLE) as error:
         sys.stderr.write(redact(f"api: {error}\n"))
@@ -125,7 +140,7 @@ def main(arguments: list[str]) -> int:
     server = _Server(
         app,
         uvicorn.Config(
-            enveloped(cast("App", app), cors_origins=origins_in(settings.cors_origins)),
+            counted(enveloped(cast("App", app), cors_origins=origins_in(settings.cors_origins))),
             host=settings.host,
             port=settings.port,
             log_config=None,
@@ -183,7 +198,7 @@ async def _opened(settings: Settings) -> AsyncIterator[Resources]:
     async with AsyncExitStack() as stack:
         try:
             resources = await stack.enter_async_context(
-                open_resources(settings, cells=1, max_waiting=_CHECKS_WAITING)
+                open_resources(settings, cells=1, max_waiting=_CHECKS_WAITING, service="crivo-api")
             )
         except SandboxUnavailable as error:
             sys.stderr.write(redact(f"api: {error}\n"))
@@ -196,6 +211,11 @@ async def _opened(settings: Settings) -> AsyncIterator[Resources]:
 def _resources(state: State) -> Resources:
     resources: Resources = state.resources
     return resources
+
+
+def _scraped(state: State) -> Scraped:
+    scraped: Scraped = state.scraped
+    return scraped
 
 
 def _backlog(state: State) -> Backlog:

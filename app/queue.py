@@ -9,6 +9,7 @@ import structlog
 from arq.connections import ArqRedis, RedisSettings, create_pool
 from redis.exceptions import RedisError
 
+from app.metrics import RINGS, RINGS_WANTED
 from app.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -34,6 +35,7 @@ class Bell:
         self._settings = redis
         self._redis: ArqRedis | None = None
         self._pending = asyncio.Event()
+        self._wanted = 0
         self._silent = False
 
     def ring(self) -> None:
@@ -42,6 +44,8 @@ class Bell:
         A ring that cannot be sent is not an error: workers look for work by themselves
         every second, so its loss costs time and nothing else.
         """
+        RINGS_WANTED.inc()
+        self._wanted += 1
         self._pending.set()
 
     async def send_forever(self) -> None:
@@ -49,13 +53,17 @@ class Bell:
         while True:
             await self._pending.wait()
             self._pending.clear()
+            RINGS.labels("coalesced").inc(self._wanted - 1)
+            self._wanted = 0
             try:
                 await self._send()
             except Exception as error:  # noqa: BLE001 - whatever it is, a bell is no reason to fail
                 if not self._silent:
                     log.warning("bell.silent", reason=str(error))
                 self._silent = True
+                RINGS.labels("failed").inc()
             else:
+                RINGS.labels("sent").inc()
                 if self._silent:
                     log.info("bell.rings_again")
                 self._silent = False

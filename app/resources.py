@@ -13,6 +13,7 @@ from app.rules.reader import SourceReader, open_reader
 from app.sandbox.admission import budget_of_host
 from app.sandbox.pool import PoolConfig, SandboxPool, SandboxUnavailable, open_pool as open_sandbox
 from app.settings import Settings
+from app.tracing import Tracing, open_tracing
 
 log = structlog.get_logger(__name__)
 
@@ -33,6 +34,7 @@ class Resources:
         blobs: Blobs,
         sandbox: SandboxPool,
         reader: SourceReader,
+        tracing: Tracing,
     ) -> None:
         """Take what is open."""
         self.settings = settings
@@ -42,13 +44,16 @@ class Resources:
         self.blobs = blobs
         self.sandbox = sandbox
         self.reader = reader
+        self.tracing = tracing
 
 
 @asynccontextmanager
 async def open_resources(
-    settings: Settings, *, cells: int, max_waiting: int | None = None
+    settings: Settings, *, cells: int, max_waiting: int | None = None, service: str = "crivo"
 ) -> AsyncIterator[Resources]:
     """Open all of it, in order, with a sandbox of so many cells; close it in reverse.
+
+    Traces are told in the name of `service`.
 
     Raises SandboxUnavailable, also for cells whose system calls are not filtered, unless a
     setting allows them.
@@ -60,6 +65,7 @@ async def open_resources(
         log.info("sandbox.opened", v8_version=sandbox.v8_version, lockdown=sandbox.lockdown)
         _require_seccomp(sandbox, settings)
         reader = await stack.enter_async_context(open_reader())
+        tracing = await stack.enter_async_context(open_tracing(settings, service=service))
         pool = await stack.enter_async_context(open_pool(settings))
         bell = await stack.enter_async_context(open_bell(settings))
         announcer = await stack.enter_async_context(open_announcer(settings))
@@ -71,6 +77,7 @@ async def open_resources(
             blobs=open_blobs(settings),
             sandbox=sandbox,
             reader=reader,
+            tracing=tracing,
         )
 
 

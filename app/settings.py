@@ -1,14 +1,8 @@
-"""Every setting of Crivo: one frozen struct, read once from the environment."""
+"""Every setting of Crivo: one frozen struct, which app.environment reads."""
 
-import difflib
-import os
-from collections.abc import Mapping
 from typing import Annotated, Final
 
-import msgspec
 from msgspec import Meta, Struct
-
-from app.errors import CrivoError
 
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
@@ -20,16 +14,12 @@ MAX_MEMORY_BYTES: Final = 4 * GIB
 MAX_PAYLOAD_BYTES: Final = 256 * MIB
 
 
-class InvalidSetting(CrivoError):
-    """A variable of the environment holds a value that the setting does not take."""
-
-
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What an operator can choose.
 
     A field `port` is the variable `CRIVO_PORT`; the three URLs keep the names that
     the field knows them by: `DATABASE_URL`, `REDIS_URL`, `BLOB_URL`. `SANDBOX_ISOLATION`
-    has no prefix either.
+    and `OTEL_EXPORTER_OTLP_ENDPOINT` have no prefix either.
     """
 
     database_url: Annotated[
@@ -82,6 +72,32 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         int,
         Meta(description="port of the API", ge=1, le=65_535),
     ] = 8000
+    metrics_listen: Annotated[
+        str,
+        Meta(
+            description="where API and worker show `/metrics` without a key, each at the first "
+            "port that is free: `127.0.0.1:9101-9116`; empty: the API at its own port only, for "
+            "keys with the scope `admin`",
+            pattern=r"^(([A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\]):[0-9]{1,5}(-[0-9]{1,5})?)?$(?!\n)",
+        ),
+    ] = ""
+    metrics_tenants: Annotated[
+        int,
+        Meta(
+            description="tenants that have metrics of their own, those that came first; the "
+            "others share the label `(other)`",
+            ge=0,
+            le=10_000,
+        ),
+    ] = 50
+    otel_exporter_otlp_endpoint: Annotated[
+        str,
+        Meta(
+            description="where traces go, by OTLP over HTTP: `http://collector:4318`; empty: "
+            "nowhere",
+            pattern=r"^(https?://\S+)?$(?!\n)",
+        ),
+    ] = ""
     log_level: Annotated[
         str,
         Meta(description="least level that is logged", pattern="^(debug|info|warning|error)$"),
@@ -289,68 +305,3 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             le=3_600,
         ),
     ] = 20
-
-
-_SCHEMES: Final = {
-    "database_url": ("postgresql", "postgres"),
-    "redis_url": ("redis", "rediss", "unix"),
-    "blob_url": ("file", "s3", "gs", "az", "memory"),
-}
-
-
-def variable_of(field: str) -> str:
-    """Name the environment variable of a setting."""
-    return field.upper() if field in {*_SCHEMES, "sandbox_isolation"} else f"CRIVO_{field.upper()}"
-
-
-def misspelt(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """Find variables that are no setting but look like one; give each with what it may mean."""
-    settings = {variable_of(field) for field in Settings.__struct_fields__}
-    names = sorted(name for name in environ if name.startswith("CRIVO_") and name not in settings)
-    near = {name: difflib.get_close_matches(name, settings, n=1, cutoff=0.8) for name in names}
-    return {name: found[0] for name, found in near.items() if found}
-
-
-def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
-    """Read the settings from `environ`; an unset or empty variable means the default.
-
-    Raises InvalidSetting, naming the variable, for a value outside its range and for
-    defaults above the ceilings chosen beside them.
-    """
-    settings = Settings()
-    for field in Settings.__struct_fields__:
-        text = environ.get(variable_of(field), "")
-        if not text:
-            continue
-        try:
-            settings = msgspec.convert(
-                {**msgspec.structs.asdict(settings), field: text}, Settings, strict=False
-            )
-        except msgspec.ValidationError as error:
-            reason = str(error).split(" - at ")[0]
-            raise InvalidSetting(f"{variable_of(field)}={text!r}: {reason}") from None
-    for default, ceiling in (
-        ("default_wall_ms", "max_wall_ms"),
-        ("default_memory_bytes", "max_memory_bytes"),
-    ):
-        if getattr(settings, default) > getattr(settings, ceiling):
-            raise InvalidSetting(f"{variable_of(default)} is above {variable_of(ceiling)}")
-    return settings
-
-
-def load_service_settings(environ: Mapping[str, str] = os.environ) -> Settings:
-    """Read the settings of an API or a worker, which are told where their servers are.
-
-    Raises InvalidSetting as load_settings does, and for a URL that is missing or of a scheme
-    that nothing here speaks.
-    """
-    settings = load_settings(environ)
-    for field, schemes in _SCHEMES.items():
-        url = getattr(settings, field)
-        if not url:
-            raise InvalidSetting(
-                f"{variable_of(field)} is not set; ./start.sh sets it for the embedded servers"
-            )
-        if url.partition("://")[0] not in schemes:
-            raise InvalidSetting(f"{variable_of(field)} must begin with {' or '.join(schemes)}://")
-    return settings

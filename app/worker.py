@@ -16,14 +16,19 @@ from typing_extensions import override
 
 from app.allocator import give_memory_back
 from app.db import UNAVAILABLE
+from app.environment import load_service_settings
 from app.errors import CrivoError
 from app.executions.jobs import Dispatcher
 from app.executions.retention import keep_retention
+from app.metrics import configure_metrics
 from app.queue import KNOCK, RING, deserialize, serialize
 from app.resources import open_resources
 from app.sandbox.pool import SandboxUnavailable
-from app.settings import Settings, load_service_settings
+from app.scrapes.listener import open_listener
+from app.scrapes.service import Scraped
+from app.settings import Settings
 from app.telemetry import configure_logging, redact
+from app.tracing import require_packages
 
 log = structlog.get_logger(__name__)
 
@@ -54,7 +59,10 @@ async def ring(ctx: dict[str, Any]) -> None:
 async def work(settings: Settings) -> None:
     """Work until SIGTERM or SIGINT."""
     slots = settings.worker_slots or os.cpu_count() or 1
-    async with open_resources(settings, cells=slots) as resources:
+    async with (
+        open_resources(settings, cells=slots, service="crivo-worker") as resources,
+        open_listener(settings.metrics_listen, Scraped(resources, process="worker")),
+    ):
         dispatcher = Dispatcher(resources, slots=slots)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -108,6 +116,8 @@ def main() -> int:
         give_memory_back()
         settings = load_service_settings()
         configure_logging(settings.log_level)
+        configure_metrics(tenants=settings.metrics_tenants)
+        require_packages(settings)
         asyncio.run(work(settings))
     except (CrivoError, SandboxUnavailable, *UNAVAILABLE) as error:
         sys.stderr.write(redact(f"worker: {error}\n"))

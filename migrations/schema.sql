@@ -404,6 +404,7 @@ CREATE TABLE executions (
     peak_memory_bytes bigint,
     max_cpu_ms integer NOT NULL,
     priority smallint DEFAULT 0 NOT NULL,
+    traceparent text,
     CONSTRAINT executions_check CHECK (((status = 'failed'::text) = (error_kind IS NOT NULL))),
     CONSTRAINT executions_check1 CHECK (((error_kind IS NULL) = (error IS NULL))),
     CONSTRAINT executions_check2 CHECK (((status = ANY (ARRAY['succeeded'::text, 'failed'::text, 'cancelled'::text])) = (finished_at IS NOT NULL))),
@@ -417,6 +418,7 @@ CREATE TABLE executions (
     CONSTRAINT executions_priority_check CHECK (((priority >= '-10'::integer) AND (priority <= 10))),
     CONSTRAINT executions_seed_check CHECK (((seed >= 0) AND (seed < '9007199254740992'::bigint))),
     CONSTRAINT executions_status_check CHECK ((status = ANY (ARRAY['queued'::text, 'running'::text, 'succeeded'::text, 'failed'::text, 'cancelled'::text]))),
+    CONSTRAINT executions_traceparent_check CHECK ((octet_length(traceparent) = 55)),
     CONSTRAINT executions_wall_ms_check CHECK ((wall_ms > 0))
 )
 WITH (fillfactor='90');

@@ -2,14 +2,14 @@
 
 import pytest
 
-from app.settings import (
+from app.environment import (
     InvalidSetting,
-    Settings,
     load_service_settings,
     load_settings,
     misspelt,
     variable_of,
 )
+from app.settings import Settings
 
 
 def test_an_empty_environment_gives_the_defaults() -> None:

@@ -13,6 +13,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from app.db import UNAVAILABLE, Pool, open_pool
+from app.environment import InvalidSetting, load_settings
 from app.errors import CrivoError
 from app.http.access import Scope
 from app.http.bodies import invalid_by
@@ -20,7 +21,7 @@ from app.http.paging import MAX_PAGE
 from app.keys import service as keys
 from app.keys.bootstrap import operator
 from app.keys.model import CreateKey, parse_key_id
-from app.settings import InvalidSetting, Settings, load_settings
+from app.settings import Settings
 from app.tenants import service as tenants
 from app.tenants.model import ChangeTenant, CreateTenant
 

@@ -5,7 +5,8 @@ from typing import Final
 
 from app.embedded.errors import CannotStart, GaveUp
 from app.embedded.launcher import administer, demo, run
-from app.settings import InvalidSetting, Settings, load_settings, misspelt
+from app.environment import InvalidSetting, load_settings, misspelt
+from app.settings import Settings
 
 USAGE: Final = """\
 usage: ./start.sh [demo | admin COMMAND | compose [COMMAND]]

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from app.db import Connection, into
+from app.executions.ends import Ended
 from app.executions.model import Claim, Finish, Limits, Served, StoredPayload
 
 # The function is in migrations/versions/0005_claims.py, with the reasons. Whose turn it is depends
@@ -83,7 +84,7 @@ WITH finished AS (
         finished_at = clock_timestamp(),
         lease_expires_at = NULL
     WHERE id = $1 AND status = 'running' AND lease_token = $2
-    RETURNING id, tenant_id, extract(epoch FROM finished_at - created_at) * 1000 AS lead_ms
+    RETURNING *
 ),
 stored AS (
     INSERT INTO payloads (execution_id, kind, tenant_id, sha256, size_bytes, body, blob_key)
@@ -94,25 +95,30 @@ stored AS (
          AS p (kind, sha256, size_bytes, body, blob_key)
     WHERE p.sha256 IS NOT NULL
 )
-SELECT lead_ms::double precision FROM finished
+SELECT e.version, e.attempts, e.created_at, e.started_at, e.finished_at, e.worker_id, e.traceparent,
+       (SELECT t.name FROM tenants AS t WHERE t.id = e.tenant_id) AS tenant,
+       (SELECT s.name FROM scripts AS s WHERE s.id = e.script_id) AS script
+FROM finished AS e
 """
 
 
 # A statement of its own: after waiting for a row, FINISH decides by a snapshot from before.
 SELECT_RECORDED = """
-SELECT (extract(epoch FROM finished_at - created_at) * 1000)::double precision
-FROM executions
-WHERE id = $1 AND lease_token = $2 AND finished_at IS NOT NULL
+SELECT e.version, e.attempts, e.created_at, e.started_at, e.finished_at, e.worker_id, e.traceparent,
+       (SELECT t.name FROM tenants AS t WHERE t.id = e.tenant_id) AS tenant,
+       (SELECT s.name FROM scripts AS s WHERE s.id = e.script_id) AS script
+FROM executions AS e
+WHERE e.id = $1 AND e.lease_token = $2 AND e.finished_at IS NOT NULL
 """
 
 
-async def finish(conn: Connection, held: Claim, result: Finish) -> float | None:
-    """Record an outcome; give the lead time in ms, or None when the claim is ours no longer.
+async def finish(conn: Connection, held: Claim, result: Finish) -> Ended | None:
+    """Record an outcome; give what there is to tell, None when the claim is ours no longer.
 
     Safe to repeat, and to overlap with itself: the answer to a report may get lost with its
     connection, and the token says that what is recorded is the same claim's.
     """
-    lead_ms: float | None = await conn.fetchval(
+    row = await conn.fetchrow(
         FINISH,
         held.id,
         held.lease_token,
@@ -126,9 +132,9 @@ async def finish(conn: Connection, held: Claim, result: Finish) -> float | None:
         *_columns(result.result),
         *_columns(result.logs),
     )
-    if lead_ms is None:
-        lead_ms = await conn.fetchval(SELECT_RECORDED, held.id, held.lease_token)
-    return lead_ms
+    if row is None:
+        row = await conn.fetchrow(SELECT_RECORDED, held.id, held.lease_token)
+    return None if row is None else _ended(row, held, result)
 
 
 HAND_BACK = """
@@ -217,6 +223,19 @@ async def sweep(conn: Connection, *, max_attempts: int, error: bytes) -> list[Sw
 def _claim(row: asyncpg.Record) -> Claim:
     parts = {"limits": into(Limits, row), "input": into(StoredPayload, row)}
     return msgspec.convert({**row, **parts}, Claim)
+
+
+def _ended(row: asyncpg.Record, held: Claim, result: Finish) -> Ended:
+    return Ended(
+        id=held.id,
+        outcome=result.error_kind or result.status,
+        run_ms=result.run_ms,
+        cpu_ms=result.cpu_ms,
+        peak_memory_bytes=result.peak_memory_bytes,
+        input_bytes=held.input.size_bytes,
+        output_bytes=None if result.result is None else result.result.size_bytes,
+        **row,
+    )
 
 
 def _columns(

@@ -12,10 +12,11 @@ import structlog
 import uuid_utils.compat as uuid
 
 from app.db import UNAVAILABLE
-from app.executions import cancellations, claims
+from app.executions import cancellations, claims, ends
 from app.executions.model import Claim, Served, Status
 from app.executions.runs import record, run
 from app.failures import ErrorKind, error_document
+from app.metrics import LEASES_EXPIRED
 from app.resources import Resources
 from app.sandbox.pool import SandboxUnavailable
 from app.workers import store as workers
@@ -227,7 +228,12 @@ class Dispatcher:
         )
         async with self._resources.pool.acquire() as conn:
             swept = await claims.sweep(conn, max_attempts=settings.max_attempts, error=error)
+            final = [each.id for each in swept if Status(each.status).final]
+            lost = await ends.select_ended(conn, final) if final else []
+        for ended in lost:
+            ends.tell(self._resources.tracing, ended)
         for each in swept:
+            LEASES_EXPIRED.labels(each.status).inc()
             log.warning(
                 "execution.lease_expired",
                 id=str(each.id),
@@ -235,7 +241,6 @@ class Dispatcher:
                 attempts=each.attempts,
             )
         self._served += [Served(tenant=each.tenant_id, seconds=each.held_seconds) for each in swept]
-        final = [each.id for each in swept if Status(each.status).final]
         self._resources.announcer.ended(*final)
         self._resources.announcer.changed(*(each.id for each in swept if each.id not in final))
         if swept:

@@ -1,15 +1,18 @@
 """Run one claimed execution in the sandbox, and record what came of it."""
 
 import asyncio
+from time import time_ns
 from typing import Final
 
 import structlog
 
 from app.db import UNAVAILABLE
-from app.executions import claims
+from app.executions import claims, ends
+from app.executions.ends import Ended
 from app.executions.model import Claim, Finish, Status, StoredPayload
 from app.executions.payloads import PayloadWriter, read_payload, stored_inline
 from app.failures import failure_of, logs_document
+from app.metrics import LATE_REPORTS
 from app.resources import Resources
 from app.sandbox.outcomes import Crashed, Job, Limits, Report, Succeeded
 
@@ -36,8 +39,10 @@ async def record(resources: Resources, held: Claim, finish: Finish) -> None:
 
     While PostgreSQL is away, tries until the lease is certainly gone, then raises.
     """
-    lead_ms = await _finish_claim(resources, held, finish)
-    if lead_ms is None:
+    ran_until_ns = time_ns()
+    ended = await _finish_claim(resources, held, finish)
+    if ended is None:
+        LATE_REPORTS.inc()
         log.warning("execution.late_report_refused", id=str(held.id))
         async with resources.pool.acquire() as conn:
             await claims.report_usage(
@@ -51,14 +56,7 @@ async def record(resources: Resources, held: Claim, finish: Finish) -> None:
             await resources.blobs.delete(finish.result.blob_key)
         return
     resources.announcer.ended(held.id)
-    log.info(
-        "execution.finished",
-        id=str(held.id),
-        outcome=finish.error_kind or finish.status,
-        attempts=held.attempts,
-        run_ms=finish.run_ms,
-        lead_ms=lead_ms,
-    )
+    ends.tell(resources.tracing, ended, ran_until_ns=ran_until_ns)
 
 
 class _NotSucceeded(Exception):
@@ -90,7 +88,7 @@ async def _attempt(
     return report, writer.stored()
 
 
-async def _finish_claim(resources: Resources, held: Claim, finish: Finish) -> float | None:
+async def _finish_claim(resources: Resources, held: Claim, finish: Finish) -> Ended | None:
     lease_ends = asyncio.get_running_loop().time() + resources.settings.lease_seconds
     while True:
         try:

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from app.audit.model import Action
 from app.audit.store import record
 from app.db import UNAVAILABLE
-from app.executions import cancellations, store
+from app.executions import cancellations, ends, store
 from app.executions.model import (
     AlreadyFinished,
     Execution,
@@ -53,6 +53,23 @@ async def submit(
     for it misses nothing. Raises ScriptNotFound, VersionNotFound,
     ScriptArchived, InvalidRequest, QuotaExceeded, and what `data` raises.
     """
+    facts = {"crivo.request": who.request_id}
+    with resources.tracing.accepting(who.traceparent, facts) as traceparent:
+        return await _accept(
+            resources, who, ref, submission, data=data, named=named, traceparent=traceparent
+        )
+
+
+async def _accept(
+    resources: Resources,
+    who: Caller,
+    ref: ScriptRef,
+    submission: Submission,
+    *,
+    data: AsyncIterator[bytes],
+    named: Callable[[UUID], None] | None,
+    traceparent: str | None,
+) -> UUID:
     tenant = who.tenant
     scripts.require_limits(resources.settings, submission.limits)
     async with resources.pool.acquire() as conn:
@@ -81,6 +98,7 @@ async def submit(
                 payload=payload,
                 priority=submission.priority,
                 caps=caps_in_force(resources.settings, who.caps),
+                traceparent=traceparent,
             )
     except UNAVAILABLE:
         # It may have been committed before the connection broke: then its input is needed.
@@ -131,6 +149,10 @@ async def cancel(resources: Resources, who: Caller, execution_id: UUID) -> Execu
             # It is cancelled; who cannot be told learns it from his lease.
             with suppress(*UNAVAILABLE):
                 await cancellations.tell_workers(conn, execution_id)
+        if before is not None:
+            with suppress(*UNAVAILABLE):
+                for ended in await ends.select_ended(conn, [execution_id]):
+                    ends.tell(resources.tracing, ended)
     found = await show(resources, who.tenant, execution_id)
     if found.status is not Status.CANCELLED:
         raise AlreadyFinished(f"the execution has {found.status}")

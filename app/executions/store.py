@@ -34,8 +34,8 @@ accepted AS (
     INSERT INTO executions
            (id, tenant_id, script_id, version, labels,
             wall_ms, max_cpu_ms, memory_bytes, max_output_bytes, seed, priority,
-            created_at, clock_ms)
-    SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $15,
+            traceparent, created_at, clock_ms)
+    SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $15, $19,
            moment.now, floor(extract(epoch FROM moment.now) * 1000)
     FROM moment
     WHERE NOT EXISTS (SELECT FROM refusal)
@@ -62,6 +62,7 @@ async def insert_execution(  # noqa: PLR0913 - one parameter a column
     payload: StoredPayload,
     caps: Caps,
     priority: int = 0,
+    traceparent: str | None = None,
 ) -> None:
     """Accept an execution: it is queued once this returns. Raises QuotaExceeded."""
     refusal = await _fetch_row(
@@ -85,6 +86,7 @@ async def insert_execution(  # noqa: PLR0913 - one parameter a column
         caps.max_queued,
         caps.max_stored_bytes,
         caps.max_bytes_per_day,
+        traceparent,
     )
     if refusal is not None:
         raise QuotaExceeded(refusal["quota"], limit=refusal["cap"], used=refusal["used"])

@@ -17,7 +17,7 @@ from msgspec import Meta, Struct
 
 from app.db import UNAVAILABLE
 from app.errors import Problem
-from app.http.requests import RATE_HEADERS, AnyConnection, address_of, request_id_of
+from app.http.requests import RATE_HEADERS, AnyConnection, address_of, request_id_of, traceparent_of
 
 # The security scheme's name in the OpenAPI document.
 SCHEME: Final = "key"
@@ -95,6 +95,7 @@ class Caller(Struct, frozen=True, kw_only=True):
     scopes: frozenset[Scope]
     address: str | None
     request_id: str
+    traceparent: str | None = None
 
 
 class Door(Protocol):
@@ -242,6 +243,7 @@ async def identify(connection: AnyConnection) -> Caller:
         scopes=holder.scopes,
         address=address_of(connection),
         request_id=request_id_of(connection),
+        traceparent=traceparent_of(connection),
     )
 
 

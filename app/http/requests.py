@@ -22,6 +22,7 @@ _TRACEPARENT: Final = re.compile(
     r"-[0-9a-f]{2}(?=-|\Z)"
 )
 _STATE: Final = "request_id"
+_TRACE: Final = "traceparent"
 
 
 def name_request(scope: MutableMapping[str, Any]) -> str:
@@ -37,6 +38,7 @@ def name_request(scope: MutableMapping[str, Any]) -> str:
     trace = _TRACEPARENT.match(traces[0]) if len(traces) == 1 else None
     told = {"request_id": known}
     if trace is not None:
+        scope["state"][_TRACE] = f"00{trace[0][2:]}"
         told |= {"trace_id": trace["trace"], "parent_id": trace["parent"]}
     # Each request runs in a task of its own, and so in a context of its own.
     structlog.contextvars.bind_contextvars(**told)
@@ -52,6 +54,12 @@ def request_id_in(scope: MutableMapping[str, Any]) -> str:
 def request_id_of(connection: AnyConnection) -> str:
     """Give the request's id, the same at every call."""
     return request_id_in(connection.scope)  # type: ignore[arg-type] # a TypedDict, of which one key
+
+
+def traceparent_of(connection: AnyConnection) -> str | None:
+    """Give the trace that the request belongs to, as the header `traceparent` has it."""
+    known: str | None = connection.scope["state"].get(_TRACE)
+    return known
 
 
 def address_of(connection: AnyConnection) -> str | None:

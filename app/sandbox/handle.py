@@ -26,6 +26,16 @@ MAX_STDERR_BYTES: Final = 64 * 1024
 _PAGE_BYTES: Final = os.sysconf("SC_PAGESIZE")
 # The low bits of a process's own clock id (CPUCLOCK_SCHED, clock_getcpuclockid(3)).
 _CPU_CLOCK: Final = 2
+# Why the pool kills, in a word for counters; what is not here is a cell that does not answer.
+_ENDS: Final = {
+    "memory": "memory",
+    "cpu": "cpu",
+    "deadline": "wall",
+    "a breach of the protocol": "protocol",
+    "a flood on stderr": "stderr",
+    "its payload failed": "payload",
+    "the zygote died": "zygote",
+}
 _PEAK: Final = re.compile(rb"VmHWM:\s+(\d+) kB")
 
 
@@ -123,6 +133,16 @@ class Cell:
         if not self._closed:
             with suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+
+    @property
+    def end(self) -> str:
+        """Say in a word how a cell has come to its end that is not to do another job."""
+        if self.killed_for is not None:
+            return _ENDS.get(self.killed_for, "unresponsive")
+        if not self.exited.done():
+            return "given_up"
+        # Its own end is a limit that it met, after which V8 is not trusted with a next job.
+        return "died" if self.exited.result().status else "limit"
 
     def ended(self, account: Exit) -> None:
         """Take note of the end; the spawner calls it."""

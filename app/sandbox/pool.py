@@ -1,6 +1,7 @@
 """The sandbox pool: runs and checks scripts in cells, a few at once, some kept ready."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterable, AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
@@ -58,8 +59,17 @@ class SandboxPool:
         self._config = config
         self._slots = asyncio.Semaphore(config.cells)
         self._admission = Admission(config.memory_bytes)
-        self._waiting = 0
+        self._running = 0
+        self.slots = config.cells
+        self.waiting = 0
+        # Cells that did not live to their next job, by why: a slug of `Cell.end`.
+        self.kills: Counter[str] = Counter()
         self._stock = Stock(config)
+
+    @property
+    def census(self) -> dict[str, int]:
+        """Count the cells by what they are at."""
+        return {"running": self._running, **self._stock.census()}
 
     async def run(
         self, job: Job, *, payload: AsyncIterable[bytes], sink: Sink, fresh: bool = False
@@ -134,13 +144,16 @@ class SandboxPool:
         try:
             stocked = await self._stock.take(job.tenant, fresh=fresh)
             sound = False
+            self._running += 1
             try:
                 ending = await converse(stocked.cell, job, mode=mode, payload=payload, sink=sink)
                 sound = ending.sound
             finally:
+                self._running -= 1
                 if sound:
                     recovery = self._stock.put_back(stocked)
                 else:
+                    self.kills[stocked.cell.end] += 1
                     stocked.cell.close()
             return ending
         finally:
@@ -153,10 +166,10 @@ class SandboxPool:
     async def _enter(self, memory_bytes: int) -> None:
         """Wait for a slot, and for room in the host's memory."""
         most = self._config.max_waiting
-        if self._slots.locked() and most is not None and self._waiting >= most:
-            message = f"{self._waiting} runs are waiting already"
+        if self._slots.locked() and most is not None and self.waiting >= most:
+            message = f"{self.waiting} runs are waiting already"
             raise PoolBusy(message)
-        self._waiting += 1
+        self.waiting += 1
         try:
             await self._slots.acquire()
             try:
@@ -165,7 +178,7 @@ class SandboxPool:
                 self._slots.release()
                 raise
         finally:
-            self._waiting -= 1
+            self.waiting -= 1
 
     def _leave(self, memory_bytes: int) -> None:
         self._admission.release(memory_bytes)

@@ -90,6 +90,15 @@ class Stock:
         self._breed()
         return first.ready
 
+    def census(self) -> dict[str, int]:
+        """Count the cells that wait for a job, by what they are at."""
+        return {
+            "fresh": len(self._fresh),
+            "resting": len(self._resting),
+            "recovering": len(self._recoveries),
+            "being_born": len(self._births),
+        }
+
     async def take(self, tenant: str, *, fresh: bool = False) -> Stocked:
         """Take a cell that lives now for one job of a tenant; `fresh`: that nobody has used.
 

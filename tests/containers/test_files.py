@@ -7,7 +7,8 @@ from typing import Any, Final
 import pytest
 import yaml  # type: ignore[import-untyped]  # PyYAML ships none; only plain data is read
 
-from app.settings import Settings, variable_of
+from app.environment import variable_of
+from app.settings import Settings
 from tests.servers import ROOT
 
 COMPOSE: Final[dict[str, Any]] = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))
@@ -147,7 +148,8 @@ def test_the_image_is_built_from_hashed_wheels_in_a_stage_of_its_own() -> None:
     assert last == "${PYTHON_IMAGE}"
     assert "--require-hashes" in install
     assert "--only-binary=:all:" in install
-    assert "requirements-server.lock" in install
+    assert "--requirement ${REQUIREMENTS}" in install
+    assert _instructions("ARG")[-1] == "REQUIREMENTS=requirements-server.lock"
     assert DOCKERFILE.index(install) < DOCKERFILE.index("FROM ${PYTHON_IMAGE}")
 
 
@@ -157,5 +159,6 @@ def test_only_what_the_image_needs_is_sent_to_the_engine() -> None:
 
     assert rules[0] == "*"
     sent = {rule[1:] for rule in rules if rule.startswith("!")}
-    assert sent == {"app", "migrations", "pyproject.toml", "requirements-server.lock"}
+    locks = {"requirements-server.lock", "requirements-otel.lock"}
+    assert sent == {"app", "migrations", "pyproject.toml", *locks}
     assert rules[-1] == "**/__pycache__"

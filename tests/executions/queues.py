@@ -6,6 +6,7 @@ import uuid_utils.compat as uuid
 
 from app.db import Pool
 from app.executions import cancellations, claims, store
+from app.executions.ends import Ended
 from app.executions.model import Claim, Finish, Limits, Served, Status
 from app.executions.payloads import stored_inline
 from app.http.access import Caps
@@ -74,7 +75,7 @@ class Queues:
                 conn, self.worker, most=most, lease_seconds=lease_seconds, served=served
             )
 
-    async def finish(self, held: Claim) -> float | None:
+    async def finish(self, held: Claim) -> Ended | None:
         async with self.pool.acquire() as conn:
             return await claims.finish(conn, held, SUCCESS)
 

@@ -9,6 +9,7 @@ import uuid_utils.compat as uuid
 
 from app.db import Pool
 from app.executions import claims, erasure, store
+from app.executions.ends import Ended
 from app.executions.model import Claim, Finish, Limits, PayloadKind, Status
 from app.executions.payloads import stored_inline
 from app.failures import ErrorKind
@@ -70,7 +71,7 @@ async def _claim(pool: Pool, most: int = 1, lease_seconds: float = 60) -> list[C
         return await claims.claim(conn, uuid.uuid7(), most=most, lease_seconds=lease_seconds)
 
 
-async def _finish(pool: Pool, held: Claim, finish: Finish = SUCCESS) -> float | None:
+async def _finish(pool: Pool, held: Claim, finish: Finish = SUCCESS) -> Ended | None:
     async with pool.acquire() as conn:
         return await claims.finish(conn, held, finish)
 
@@ -115,11 +116,11 @@ async def test_a_finish_is_recorded_once_and_may_be_repeated(pool: Pool, script:
     [execution_id] = await _accept(pool, script)
     [held] = await _claim(pool)
 
-    lead_ms = await _finish(pool, held)
+    ended = await _finish(pool, held)
     again = await _finish(pool, held)
 
-    assert lead_ms is not None
-    assert again == lead_ms
+    assert ended is not None
+    assert again == ended
     async with pool.acquire() as conn:
         kept = await erasure.select_kept(conn, TENANT, execution_id, PayloadKind.RESULT)
     assert kept is not None

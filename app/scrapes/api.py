@@ -1,0 +1,25 @@
+"""The HTTP route that Prometheus reads."""
+
+from litestar import Response, Router, get
+
+from app.http.access import Scope, needs
+from app.scrapes import reference
+from app.scrapes.service import CONTENT_TYPE, Scraped
+
+
+@get(
+    "/metrics",
+    media_type="text/plain",
+    operation_class=reference.METRICS,
+    **needs(Scope.ADMIN),
+)
+async def show_metrics(scraped: Scraped) -> Response[bytes]:
+    """Show metrics.
+
+    They name tenants, so that a key needs the scope `admin`. Workers show their own, and the API
+    these ones, without a key where `CRIVO_METRICS_LISTEN` says.
+    """
+    return Response(await scraped.page(), headers={"Content-Type": CONTENT_TYPE})
+
+
+router = Router(path="/", tags=["health"], route_handlers=[show_metrics])

@@ -1,0 +1,17 @@
+"""What the API's reference says of metrics."""
+
+from pathlib import Path
+from typing import Final
+
+from app.http.openapi import RAW_TEXT, Answer, documented, load_examples
+
+METRICS: Final = documented(
+    gives={
+        200: Answer(
+            description="Every metric of this API process, in Prometheus' text format",
+            shape=RAW_TEXT,
+            media_type="text/plain",
+        )
+    },
+    examples=load_examples(Path(__file__).with_name("examples.json")),
+)

@@ -1,0 +1,22 @@
+"""Traces: the context that an execution was accepted in, for whoever runs it."""
+
+from alembic import op
+
+revision = "0007"
+down_revision = "0006"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    # The header's value, as W3C Trace Context (level 1) has it.
+    op.execute(
+        """
+        ALTER TABLE executions
+            ADD COLUMN traceparent text CHECK (octet_length(traceparent) = 55)
+        """
+    )
+
+
+def downgrade() -> None:
+    op.execute("ALTER TABLE executions DROP COLUMN traceparent")
