@@ -39,7 +39,8 @@ class Admission:
             if turn.done() and not turn.cancelled():
                 self.release(size_bytes)
             else:
-                self._waiting.remove((size_bytes, turn))
+                with suppress(ValueError):  # who was cancelled is passed over when its turn comes
+                    self._waiting.remove((size_bytes, turn))
                 self._admit()
             raise
 

@@ -58,7 +58,8 @@ async def test_who_gives_up_waiting_holds_nobody_up() -> None:
     room.release(100)
     # Cancelled at the moment of its turn: what it was given goes back.
     waiting[1].cancel()
-    await asyncio.gather(*waiting, return_exceptions=True)
+    ends = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [type(end) for end in ends] == [asyncio.CancelledError] * 2
     await asyncio.wait_for(room.acquire(100), 10)
 
 
