@@ -258,7 +258,9 @@ class _Conversation:
             case Kind.STARTED if not self._started:
                 self._start()
             case Kind.LOG if self._started and not self._resulted:
-                self._log(body)
+                if not self._log(body):
+                    # Past the limits a flood has no end: the loop, and its clocks, go on.
+                    await asyncio.sleep(0)
             case Kind.RESULT if self._started and not self._resulted:
                 self._result(body)
             # Full chunks before the last, so that no run of tiny frames holds the slot.
@@ -310,7 +312,8 @@ class _Conversation:
             # The encoded copy is the platform's, at most three bytes for each unit.
             self._cell.memory_ceiling_bytes += 3 * units
 
-    def _log(self, body: bytes) -> None:
+    def _log(self, body: bytes) -> bool:
+        """Keep a console line; False: it is over the limits."""
         line = decode_frame(body, LogLine)
         size = len(line.text.encode("utf-8", "surrogatepass"))
         limits = self._limits
@@ -320,6 +323,7 @@ class _Conversation:
             or size > max(limits.console_line_bytes, len("…".encode()))
         ):
             self._lines_cut += 1
-            return
+            return False
         self._console_bytes += size
         self._logs.append(line)
+        return True

@@ -193,6 +193,19 @@ async def test_a_cell_over_its_memory_is_killed_from_outside() -> None:
     assert "resident set" in outcome.evidence
 
 
+async def test_a_cell_that_floods_the_console_meets_its_deadline() -> None:
+    line = frame(Kind.LOG, {"level": "log", "text": "x"})
+    success = frame(Kind.RESULT, {"units": 1}) + frame(Kind.OUTPUT, b"1")
+    success += verdict("succeeded", output_bytes=1)
+    flood = f"""
+import time
+until, lines = time.monotonic() + 5, bytes.fromhex('{line.hex()}') * 4_000
+while time.monotonic() < until: channel.sendall(lines)
+channel.sendall(bytes.fromhex('{success.hex()}'))"""
+    outcome, _ = await play(STARTED, then=flood, wall_ms=50)
+    assert outcome == TimedOut(limit_ms=50)
+
+
 async def test_a_cell_that_floods_stderr_is_killed() -> None:
     outcome, _ = await play(STARTED, then="while True: sys.stderr.write('x' * 1000)")
     assert isinstance(outcome, Crashed), outcome
