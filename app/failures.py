@@ -2,9 +2,9 @@
 
 import json
 from enum import StrEnum
-from typing import assert_never
+from typing import Annotated, assert_never
 
-from msgspec import Struct
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from app.sandbox.outcomes import (
     Crashed,
@@ -34,6 +34,42 @@ class ErrorKind(StrEnum):
     UNSETTLED_PROMISE = "unsettled_promise"
     SANDBOX_CRASH = "sandbox_crash"
     WORKER_LOST = "worker_lost"
+
+
+class ThrownError(Struct, frozen=True, kw_only=True):
+    """What a script threw, and in `cause` and `errors` what led to it.
+
+    `line` and `column` count from 1, the column in UTF-16 units, both in the script's own source;
+    `excerpt` is that line with a caret beneath. `stack` has the script's frames only.
+    """
+
+    message: str
+    name: str | UnsetType = UNSET
+    line: int | UnsetType = UNSET
+    column: int | UnsetType = UNSET
+    excerpt: str | UnsetType = UNSET
+    stack: str | UnsetType = UNSET
+    cause: "ThrownError | UnsetType" = UNSET
+    errors: "list[ThrownError] | UnsetType" = UNSET
+
+
+class ExecutionError(ThrownError, frozen=True, kw_only=True):
+    """Why an execution has no result. What a script threw is told as `script_error` only.
+
+    `limit_ms` and `limit_bytes` are the limit that was exceeded; `byte_offset` is the first byte
+    of an input that is not UTF-8.
+    """
+
+    kind: ErrorKind
+    limit_ms: int | UnsetType = UNSET
+    limit_bytes: int | UnsetType = UNSET
+    byte_offset: int | UnsetType = UNSET
+
+
+# An error is kept as it was written: msgspec cannot write the lone surrogates of user code.
+WrittenError = Annotated[
+    Raw, Meta(extra_json_schema={"$ref": f"#/components/schemas/{ExecutionError.__name__}"})
+]
 
 
 class Failure(Struct, frozen=True):

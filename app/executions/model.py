@@ -8,7 +8,7 @@ from uuid import UUID
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from app.errors import Problem
-from app.failures import ErrorKind
+from app.failures import ErrorKind, WrittenError
 from app.scripts.model import LimitChoice, Seed, is_uuid
 from app.settings import MIB
 
@@ -208,7 +208,7 @@ class Execution(Struct, frozen=True, kw_only=True):
     started_at: datetime | None
     finished_at: datetime | None
     waiting: Waiting | UnsetType = UNSET
-    error: Raw | UnsetType = UNSET
+    error: WrittenError | UnsetType = UNSET
     result_url: str | UnsetType = UNSET
     result: Raw | UnsetType = UNSET
     data_erased_at: datetime | UnsetType = UNSET

@@ -18,6 +18,7 @@ from litestar.types import OperationIDCreator
 from msgspec import UNSET, Struct
 
 from app.errors import InvalidRequest, MalformedRequest, Problem
+from app.failures import ExecutionError
 from app.http.access import SCHEME, Scope, refusals
 from app.http.bodies import BodyTooLarge, ClientGone, UnsupportedMediaType
 from app.http.guard import CrossSiteOrigin, ForeignHost
@@ -180,7 +181,7 @@ _SCHEMES: Final = {
 }
 
 # The structs that routes have named, each once; their parts are found from them.
-_named: Final[dict[Shape, None]] = {}
+_named: Final[dict[Shape, None]] = {ExecutionError: None}
 
 
 def _schema(shape: Shape) -> dict[str, Any]:

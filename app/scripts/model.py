@@ -8,6 +8,7 @@ from uuid import UUID
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from app.errors import Problem
+from app.failures import WrittenError
 from app.sandbox.outcomes import Finding
 from app.settings import MAX_MEMORY_BYTES, MAX_PAYLOAD_BYTES, MAX_WALL_MS, MIB
 
@@ -158,7 +159,7 @@ class Sample(Struct, frozen=True, kw_only=True):
     """What came of a script on a sample, in the shapes of an execution."""
 
     status: Literal["succeeded", "failed"]
-    error: Raw | UnsetType = UNSET
+    error: WrittenError | UnsetType = UNSET
     result: Raw | UnsetType = UNSET
     logs: Raw
     receipt: SampleReceipt
