@@ -93,6 +93,11 @@ class Spawner:
         return spawner
 
     @property
+    def closed(self) -> bool:
+        """Whether nothing is left of it here."""
+        return self._closed
+
+    @property
     def alive(self) -> bool:
         """Whether the zygote runs, as the kernel says now."""
         return not self._closed and is_running(self._pidfd)
@@ -205,6 +210,8 @@ class Spawner:
         if not message:
             self.close()
             return
+        for fd in fds:
+            os.set_inheritable(fd, False)  # noqa: FBT003 - `recv_fds` drops the flag for it
         found = json.loads(message)
         if "exited" in found:
             self._account(found)

@@ -73,6 +73,8 @@ class Stock:
         """Take the configuration; `start` does the rest."""
         self._config = config
         self._spawner: Spawner | None = None
+        # Renewed, and not yet without cells.
+        self._retired: list[Spawner] = []
         self._lockdown: dict[str, str] | None = None
         self._starting = asyncio.Lock()
         self._fresh: deque[Stocked] = deque()
@@ -107,7 +109,11 @@ class Stock:
         stocked = None if fresh else await self._find_own(tenant)
         if stocked is None:
             stocked = await self._take_fresh()
-        self._breed()
+        try:
+            self._breed()
+        except SandboxUnavailable:
+            stocked.cell.close()
+            raise
         stocked.tenant = tenant
         stocked.isolates -= 1
         return stocked
@@ -126,7 +132,7 @@ class Stock:
         return recovery
 
     async def close(self) -> None:
-        """Kill the zygote and every cell."""
+        """Kill every zygote and every cell."""
         self._closed = True
         tasks = [*self._recoveries, *self._births]
         try:
@@ -138,8 +144,8 @@ class Stock:
         finally:
             for stocked in (*self._fresh, *self._resting):
                 _drop(stocked)
-            if self._spawner is not None:
-                self._spawner.close()
+            for spawner in (*self._retired, *filter(None, [self._spawner])):
+                spawner.close()
 
     async def _find_own(self, tenant: str) -> Stocked | None:
         """Find a cell of this tenant; one that is a moment from its next job is waited for."""
@@ -177,7 +183,9 @@ class Stock:
                 elif not self._births:
                     raise failure
                 born, _ = await asyncio.wait(self._births, return_when=asyncio.FIRST_COMPLETED)
-                failure = next(filter(None, (task.exception() for task in born)), None)
+                # A birth is cancelled when the pool closes, of which `_breed` tells.
+                ends = (task.exception() for task in born if not task.cancelled())
+                failure = next(filter(None, ends), None)
         finally:
             self._wanting -= 1
 
@@ -257,6 +265,7 @@ class Stock:
                 self._spawner = await Spawner.start(isolates=self._config.isolates)
                 if current is not None:
                     current.retire()
+                    self._retired = [each for each in [*self._retired, current] if not each.closed]
                 current = self._spawner
             return current
 

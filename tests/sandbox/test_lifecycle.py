@@ -1,6 +1,7 @@
 """Cells, zygotes and the pool live and die as they should, and leave nothing behind."""
 
 import asyncio
+import os
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -241,6 +242,35 @@ async def test_closing_the_pool_leaves_no_process_and_no_descriptor() -> None:
         everything = [*zygotes(), *cells()]
     await until(lambda: not any(process.is_running() for process in everything))
     assert count_fds() == fds
+
+
+async def test_a_run_that_waits_for_a_cell_is_told_that_the_pool_closes() -> None:
+    fds = count_fds()
+    async with open_pool(PoolConfig(cells=1, warm=0, isolates=1)) as pool:
+        await run(pool, ECHO)
+        waiting = asyncio.create_task(run(pool, ECHO))
+        await until(lambda: bool(pool._stock._births))
+    with pytest.raises(SandboxUnavailable, match="closed"):
+        await waiting
+    assert count_fds() == fds
+
+
+async def test_a_run_that_waits_for_its_own_cell_leaves_none_behind_a_closed_pool() -> None:
+    fds = count_fds()
+    async with open_pool(PoolConfig(cells=2, warm=1)) as pool:
+        await until(lambda: len(pool._stock._fresh) == 1)
+        await run(pool, ECHO)
+        assert pool._stock._recoveries
+        waiting = asyncio.create_task(run(pool, ECHO))
+        await asyncio.sleep(0)
+        assert not waiting.done()
+    with pytest.raises(SandboxUnavailable, match="closed"):
+        await waiting
+    assert count_fds() == fds
+
+
+async def test_a_cells_descriptors_are_not_for_other_programs(pool: SandboxPool) -> None:
+    assert not any(os.get_inheritable(each.cell.pidfd) for each in pool._stock._fresh)
 
 
 async def test_a_pool_whose_refill_failed_still_closes(

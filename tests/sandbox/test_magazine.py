@@ -9,6 +9,7 @@ import psutil
 import pytest
 
 from app.sandbox.outcomes import (
+    Crashed,
     Outcome,
     OutOfMemory,
     OutputTooLarge,
@@ -140,6 +141,18 @@ async def test_a_zygote_is_renewed_and_its_runs_end_in_peace() -> None:
         assert isinstance((await running).outcome, TimedOut)
         await until(lambda: first not in zygotes())
         assert len(zygotes()) == 1
+
+
+async def test_closing_the_pool_ends_a_zygote_that_was_renewed() -> None:
+    async with open_pool(PoolConfig(cells=2, warm=0, isolates=1, forks=2)) as pool:
+        running = asyncio.create_task(run(pool, ENDLESS, wall_ms=300_000))
+        await until(lambda: bool(busy_cells()))
+        for _ in range(2):
+            await run(pool, ECHO)
+        everything = [*zygotes(), *cells()]
+        assert len(zygotes()) == 2
+    assert isinstance((await running).outcome, Crashed)
+    await until(lambda: not any(process.is_running() for process in everything))
 
 
 async def test_peak_memory_and_cpu_are_those_of_the_job(small: SandboxPool) -> None:
