@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from app.sandbox.frames import decode_frame
-from app.sandbox.handle import Cell, Exit
+from app.sandbox.handle import Cell, Exit, Used
 from app.sandbox.outcomes import Job, Limits, LogLine
 from app.sandbox.protocol import (
     CHUNK_BYTES,
@@ -76,14 +76,20 @@ async def converse(
         fed = feeder.done()
         if fed:
             feeder.result()
-        account = None if fed and talk.sound else await _await_exit(cell)
+        sound = fed and talk.sound
+        # With its last isolate used a cell ends by itself, and may have done so by now.
+        used = cell.meter.used() if sound else None
+        account = await _await_exit(cell) if used is None else None
     finally:
         talk.stop_clock()
         feeder.cancel()
         # `wait` raises for a cancellation of this run only, not for what became of the feeder.
         await asyncio.wait([feeder])
         cell.rest()
-    return talk.conclude(account, sound=fed and talk.sound)
+    if used is None:
+        meter = cell.meter
+        used = Used(cpu_ns=meter.cpu_ns(account), peak_bytes=meter.peak_bytes(account))
+    return talk.conclude(account, used, sound=sound)
 
 
 async def _feed(
@@ -207,10 +213,9 @@ class _Conversation:
         if self._deadline is not None:
             self._deadline.cancel()
 
-    def conclude(self, account: Exit | None, *, sound: bool) -> Ending:
+    def conclude(self, account: Exit | None, used: Used, *, sound: bool) -> Ending:
         """Put together what is known now that the job is over, or its cell is gone."""
         cell = self._cell
-        peak_bytes = cell.meter.peak_bytes(account)
         span_ns = int((self._ended_at - self._started_at) * 1e9)
         verdict = self._verdict
         told_ns = verdict.run_ns if verdict is not None else span_ns
@@ -222,7 +227,7 @@ class _Conversation:
             exit=account,
             stderr=cell.last_words(),
             base_bytes=self._base_bytes,
-            peak_bytes=peak_bytes,
+            peak_bytes=used.peak_bytes,
             last_bytes=cell.meter.resident_bytes,
             output_bytes=self._output_bytes,
         )
@@ -232,8 +237,8 @@ class _Conversation:
             logs=tuple(self._logs),
             lines_dropped=max(told_dropped, 0) + self._lines_cut,
             run_ns=min(max(told_ns, 0), span_ns),
-            cpu_ns=cell.meter.cpu_ns(account),
-            peak_bytes=peak_bytes,
+            cpu_ns=used.cpu_ns,
+            peak_bytes=used.peak_bytes,
         )
 
     async def _next(self) -> tuple[Kind, bytes] | None:

@@ -47,6 +47,13 @@ class Exit(Struct, frozen=True, kw_only=True):
     peak_bytes: int
 
 
+class Used(Struct, frozen=True, kw_only=True):
+    """What one job took of CPU time, and its highest resident set."""
+
+    cpu_ns: int
+    peak_bytes: int
+
+
 def new_channel() -> tuple[socket.socket, socket.socket]:
     """Make a cell's socket pair: the pool's end, which does not block, and the cell's."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -247,12 +254,26 @@ class Meter:
         peak_bytes = self._read_peak() if account is None else account.peak_bytes
         return peak_bytes if peak_bytes > self._peak_before_bytes else self._sampled_bytes
 
+    def used(self) -> Used | None:
+        """Tell what was used since `begin`; None: it has ended, only its account can tell."""
+        used = Used(cpu_ns=self.cpu_ns(), peak_bytes=self.peak_bytes())
+        # Looked at last: what ends in between is noticed.
+        return used if self._is_whole() else None
+
     def close(self) -> None:
         """Let go of the kernel's files."""
         for fd in (self._statm_fd, self._status_fd):
             if fd >= 0:
                 os.close(fd)
         self._statm_fd = self._status_fd = -1
+
+    def _is_whole(self) -> bool:
+        try:
+            time.clock_gettime_ns(self._clock)
+            # Its memory goes first; without the file there is no peak to lose.
+            return self._status_fd < 0 or self._read_peak() > 0
+        except OSError:
+            return False
 
     def _cpu_ns(self) -> int:
         try:

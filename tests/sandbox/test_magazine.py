@@ -19,7 +19,7 @@ from app.sandbox.outcomes import (
 )
 from app.sandbox.pool import PoolConfig, SandboxPool, SandboxUnavailable, open_pool
 from tests.sandbox.processes import busy_cells, cells, until, zygotes
-from tests.sandbox.runs import MIB, run
+from tests.sandbox.runs import MIB, chunks_of, job, run
 
 ECHO = "const process = d => d"
 ENDLESS = "function process() { while (true); }"
@@ -170,6 +170,20 @@ async def test_peak_memory_and_cpu_are_those_of_the_job(small: SandboxPool) -> N
     assert await resting(small) == used
     assert first.peak_memory_bytes - second.peak_memory_bytes > 40 * MIB
     assert first.cpu_ms > 3 * second.cpu_ms
+
+
+async def test_the_figures_of_a_cells_last_job_wait_for_no_sink() -> None:
+    heavy = "const process = () => { let s = 0; for (let i = 0; i < 1e8; i++) s += i; return s }"
+    async with open_pool(PoolConfig(cells=1, warm=0, isolates=1)) as pool:
+        ended = cells()
+
+        async def slow(_chunk: bytes) -> None:
+            # Its one isolate used, the cell ends while its output is still being kept.
+            await until(lambda: not any(cell.is_running() for cell in ended))
+
+        report = await pool.run(job(heavy), payload=chunks_of(b"1"), sink=slow)
+    assert report.usage.cpu_ms > report.usage.run_ms / 10
+    assert report.usage.peak_memory_bytes > 10 * MIB
 
 
 # Each limit from just inside it and from just outside. Memory has a tolerance: below 0.8 of
