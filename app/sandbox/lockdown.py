@@ -21,6 +21,7 @@ _PR_GET_DUMPABLE: Final = 3
 _PR_SET_DUMPABLE: Final = 4
 _PR_SET_NO_NEW_PRIVS: Final = 38
 _PR_GET_NO_NEW_PRIVS: Final = 39
+_CAP_KILL: Final = 5
 _CLONE_NEWIPC: Final = 0x08000000
 _CLONE_NEWNET: Final = 0x40000000
 
@@ -146,6 +147,9 @@ def _oom_score() -> str:
 def _change_user() -> str:
     if os.geteuid() != 0:
         return "off: not started as root"
+    if not _has_capability(_CAP_KILL):
+        # What we are is what the pool is: it must be able to end its cells.
+        return "off: no capability to end another user's process"
     own = _FIRST_UID + os.getpid()
     try:
         os.setgroups([])
@@ -154,6 +158,12 @@ def _change_user() -> str:
     except OSError as error:
         return _reason(error.errno or 0)
     return "on" if os.getresuid() == (own, own, own) else "off"
+
+
+def _has_capability(number: int) -> bool:
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    held = next(line for line in status.splitlines() if line.startswith("CapEff:"))
+    return bool(int(held.split()[1], 16) >> number & 1)
 
 
 def _reason(number: int) -> str:

@@ -3,6 +3,7 @@
 import asyncio
 import ctypes
 import json
+import os
 import platform
 import sys
 from pathlib import Path
@@ -125,6 +126,22 @@ async def test_what_the_kernel_lacks_is_off_with_its_reason() -> None:
     for name in ("landlock", "landlock_tcp", "landlock_scopes"):
         assert lockdown[name] == "off: Function not implemented"
     assert lockdown["seccomp"] == "on"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a cell its own user")
+async def test_a_cell_keeps_a_user_whom_its_pool_can_kill() -> None:
+    # Of the set that is left at the next program's start.
+    drop = "import ctypes, os, sys; ctypes.CDLL(None).prctl(24, 5, 0, 0, 0)"
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", f"{drop}; os.execv(sys.executable, sys.argv[1:])"),
+        *(sys.executable, "-c", REPORT),
+        cwd=ROOT,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    stdout, _ = await process.communicate()
+    assert process.returncode == 0
+    own_user = json.loads(stdout)["own_user"]
+    assert own_user == "off: no capability to end another user's process"
 
 
 def seccomp_of(process: Path) -> str:
