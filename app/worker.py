@@ -122,6 +122,10 @@ def main() -> int:
     except (CrivoError, SandboxUnavailable, *UNAVAILABLE) as error:
         sys.stderr.write(redact(f"worker: {error}\n"))
         return 2
+    except Exception:
+        # As a line like any other: a traceback of Python's own would pass by `redact`.
+        log.exception("worker.failed")
+        return 1
     return 0
 
 

@@ -11,7 +11,7 @@ _SANDBOX: Final = (
     "RegExp Set String SuppressedError Symbol SyntaxError Temporal TypeError URIError "
     "Uint16Array Uint32Array Uint8Array Uint8ClampedArray WeakMap WeakSet __defineGetter__ "
     "__defineSetter__ __lookupGetter__ __lookupSetter__ __proto__ console constructor "
-    "decodeURI decodeURIComponent encodeURI encodeURIComponent escape eval globalThis "
+    "decodeURI decodeURIComponent encodeURI encodeURIComponent escape eval globalThis self "
     "hasOwnProperty isFinite isNaN isPrototypeOf parseFloat parseInt propertyIsEnumerable "
     "toLocaleString toString undefined unescape valueOf"
 )
@@ -31,7 +31,7 @@ HINTS: Final = {
     ),
     **dict.fromkeys(("requestAnimationFrame", "queueMicrotask", "performance"), _TIMERS),
     **dict.fromkeys(
-        ("window", "document", "self", "navigator", "location", "localStorage", "alert"), _BROWSER
+        ("window", "document", "navigator", "location", "localStorage", "alert"), _BROWSER
     ),
     **dict.fromkeys(("module", "exports", "require", "__dirname", "__filename"), _NODE),
     "global": "use `globalThis`",

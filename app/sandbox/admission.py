@@ -16,8 +16,8 @@ _LIMITS: Final = ("memory.max", "memory.limit_in_bytes", "memory/memory.limit_in
 class Admission:
     """A budget of bytes that runs hold while they run.
 
-    What is asked for are limits, not use: then no two runs that are within their limits can
-    push the host out of memory together.
+    What is asked for is what a run may take before it is killed, not what it takes: then runs
+    cannot push the host out of memory together. Payloads come on top, from the other quarter.
     """
 
     def __init__(self, budget_bytes: int | None) -> None:

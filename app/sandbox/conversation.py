@@ -59,6 +59,11 @@ class Ending(Struct, frozen=True, kw_only=True):
     peak_bytes: int
 
 
+def most_bytes(limits: Limits) -> int:
+    """Give the memory that a run may take before it is killed, its payload apart."""
+    return int(HEADROOM * limits.memory_bytes) + YOUNG_BYTES
+
+
 async def converse(
     cell: Cell, job: Job, *, mode: str, payload: AsyncIterable[bytes], sink: Sink
 ) -> Ending:
@@ -293,10 +298,7 @@ class _Conversation:
             self._cell.cpu_ceiling_ns = self._cell.meter.cpu_ns() + self._limits.cpu_ms * 1_000_000
         # Beside the run's own memory: two copies of the payload, until V8 has read it.
         self._cell.memory_ceiling_bytes = (
-            self._base_bytes
-            + int(HEADROOM * self._limits.memory_bytes)
-            + YOUNG_BYTES
-            + 2 * self._payload_bytes
+            self._base_bytes + most_bytes(self._limits) + 2 * self._payload_bytes
         )
 
     def _set_clock(self, allowed_s: float, reason: str) -> None:

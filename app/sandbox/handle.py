@@ -275,6 +275,11 @@ class Meter:
         except OSError:
             return False
 
+    @property
+    def total_cpu_ns(self) -> int:
+        """CPU time of the process so far."""
+        return self._cpu_ns()
+
     def _cpu_ns(self) -> int:
         try:
             return time.clock_gettime_ns(self._clock)

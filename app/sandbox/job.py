@@ -156,7 +156,8 @@ class Seat:
         answer = self._isolate.call(operation, subject, deadline=self._deadline)
         if answer.type == Type.INTEGER or (operation, answer.type) == (_SETTLE, Type.STRING):
             return answer
-        raise RuntimeError(f"operation {operation}: {answer.text[:200]}")
+        # Its text may be the user's, and what goes to stderr is evidence.
+        raise RuntimeError(f"operation {operation} answered with type {answer.type}")
 
     def _load(self, source: bytes) -> None:
         """Run the top level."""

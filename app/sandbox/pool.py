@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from app.sandbox.admission import Admission
-from app.sandbox.conversation import Ending, Sink, converse
+from app.sandbox.conversation import Ending, Sink, converse, most_bytes
 from app.sandbox.outcomes import (
     Finding,
     Job,
@@ -138,7 +138,7 @@ class SandboxPool:
         if len(job.source) > _MAX_SOURCE_BYTES:
             message = f"a source above {_MAX_SOURCE_BYTES} bytes"
             raise ValueError(message)
-        memory_bytes = job.limits.memory_bytes
+        memory_bytes = most_bytes(job.limits)
         await self._enter(memory_bytes)
         recovery: asyncio.Task[bool] | None = None
         try:

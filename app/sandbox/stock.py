@@ -15,6 +15,8 @@ from app.sandbox.spawner import SandboxUnavailable, Spawner, is_running
 _SPAWN_ATTEMPTS: Final = 3
 # What a used isolate may leave in its cell: its allocator's pages, not the script's data.
 _MAX_GROWTH_BYTES: Final = 64 * 1024 * 1024
+# A process has 3,600 s (lockdown.py); what is left is for the longest job and its grace.
+_MAX_CPU_NS: Final = 3_000 * 10**9
 
 
 class PoolConfig(Struct, frozen=True, kw_only=True):
@@ -61,9 +63,12 @@ class Stocked:
         )
 
     @property
-    def grown(self) -> bool:
-        """Whether a used isolate has left more than it should."""
-        return self.cell.meter.look() > self._fresh_bytes + _MAX_GROWTH_BYTES
+    def worn(self) -> bool:
+        """Whether used isolates have left more than they should, or little CPU time."""
+        return (
+            self.cell.meter.look() > self._fresh_bytes + _MAX_GROWTH_BYTES
+            or self.cell.meter.total_cpu_ns > _MAX_CPU_NS
+        )
 
 
 class Stock:
@@ -210,7 +215,7 @@ class Stock:
 
     def _recovered(self, recovery: "asyncio.Task[bool]") -> None:
         stocked = self._recoveries.pop(recovery)
-        if recovery.cancelled() or not recovery.result() or stocked.grown:
+        if recovery.cancelled() or not recovery.result() or stocked.worn:
             stocked.cell.close()
             return
         loop = asyncio.get_running_loop()

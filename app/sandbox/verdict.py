@@ -26,7 +26,7 @@ from app.sandbox.outcomes import (
 )
 
 # What V8 prints when it dies for want of memory.
-_OUT_OF_MEMORY: Final = (b"out of memory", b"OOM", b"allocation failed", b"MemoryError")
+_OUT_OF_MEMORY: Final = (b"out of memory", b"OOM in", b"llocation failed", b"MemoryError:")
 # V8 ends itself with these; under RLIMIT_DATA at times without a word.
 _ABORTS: Final = (signal.SIGTRAP, signal.SIGABRT, signal.SIGILL, signal.SIGSEGV, signal.SIGBUS)
 # A run that thrashes the collector near its limit has a memory problem, not a slow loop.

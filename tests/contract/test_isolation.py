@@ -133,11 +133,13 @@ def test_lists_names_and_references_do_not_cross(keyed: Keyed, owned: Owned) -> 
     assert keyed.get(f"/executions?script={owned.script}", stranger).status_code == 404
     assert keyed.post("/executions", stranger, json=envelope).status_code == 404
     assert keyed.post("/scripts/check", stranger, json={"source": SOURCE}).status_code == 200
-    # Last: from here on the stranger has one of that name.
-    mine = keyed.post("/scripts", stranger, json={"name": "hidden", "source": SOURCE})
+    # A third one takes the name: to the stranger it must stay unknown.
+    keyed.tenant("isolation-namesake")
+    namesake = keyed.key("isolation-namesake").key
+    mine = keyed.post("/scripts", namesake, json={"name": "hidden", "source": SOURCE})
     assert mine.status_code == 201
     assert mine.json()["id"] != owned.script
-    archived = keyed.request("DELETE", f"/scripts/{mine.json()['id']}", stranger)
+    archived = keyed.request("DELETE", f"/scripts/{mine.json()['id']}", namesake)
     assert archived.json()["archived_at"] is not None
     assert keyed.get("/scripts/hidden", owned.owner.key).json()["archived_at"] is None
 

@@ -109,5 +109,5 @@ def test_the_steps_of_the_description_lead_to_operations(system: System) -> None
         for operation in methods.values()
     }
 
-    assert len(steps) == 3
+    assert len(steps) == 5
     assert set(steps) <= operations

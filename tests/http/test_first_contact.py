@@ -98,7 +98,7 @@ MISTAKES: Final[dict[str, tuple[tuple[str, str, dict[str, Any]], int, tuple[str,
     "a choice that does not exist": (
         ("POST", f"/scripts/{NAME}/executions?timeout=5", {"content": b"1"}),
         422,
-        ("wall_ms, memory_bytes", "/timeout"),
+        ("wall_ms, max_cpu_ms", "/timeout"),
     ),
     "data under another name": (
         (
