@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -165,6 +166,8 @@ def _stop_worker_beyond_its_lease(launched: Launched) -> None:
 
             def something_is_held() -> bool:
                 sleeper.suspend()
+                # A report that it sent before may still be on its way to being true.
+                time.sleep(0.5)
                 held.extend(asyncio.run(_held_by(sleeper)))
                 if not held:
                     sleeper.resume()
