@@ -1,6 +1,6 @@
 // Awaits nothing, again and again.
 // expect: timed_out
-// limits: wall_ms=200
+// limits: wall_ms=200 memory_bytes=536870912
 async function process() {
   while (true) await null;
 }

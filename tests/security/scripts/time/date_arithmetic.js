@@ -1,6 +1,6 @@
 // Dates to the end of time.
 // expect: timed_out
-// limits: wall_ms=200
+// limits: wall_ms=200 memory_bytes=536870912
 function process() {
   const date = new Date(0);
   for (;;) {

@@ -1,6 +1,6 @@
 // An iterator without an end.
 // expect: timed_out
-// limits: wall_ms=200
+// limits: wall_ms=200 memory_bytes=536870912
 function* numbers() {
   for (let n = 0; ; n++) yield n;
 }

@@ -1,6 +1,6 @@
 // Calls nobody, 2**53 times.
 // expect: timed_out
-// limits: wall_ms=200
+// limits: wall_ms=200 memory_bytes=536870912
 function process() {
   return Array.prototype.forEach.call({ length: 2 ** 53 - 1 }, () => {});
 }

@@ -1,6 +1,6 @@
 // Deletes each entry as it is visited and adds another behind it.
 // expect: timed_out
-// limits: wall_ms=200
+// limits: wall_ms=200 memory_bytes=536870912
 function process() {
   const map = new Map([[0, 0]]);
   for (const key of map.keys()) {

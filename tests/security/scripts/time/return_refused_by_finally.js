@@ -1,6 +1,6 @@
 // Every attempt to leave the function is taken back.
 // expect: timed_out
-// limits: wall_ms=200
+// limits: wall_ms=200 memory_bytes=536870912
 function process() {
   const forever = () => {
     while (true) {

@@ -1,6 +1,6 @@
 // A reviver that puts back what it was asked about, one level deeper.
 // expect: timed_out
-// limits: wall_ms=200
+// limits: wall_ms=200 memory_bytes=536870912
 function process() {
   let turns = 0;
   const parse = () => JSON.parse("[1,2]", (key, value) => {

@@ -1,6 +1,6 @@
 // The plainest of all.
 // expect: timed_out
-// limits: wall_ms=200
+// limits: wall_ms=200 memory_bytes=536870912
 function process() {
   while (true);
 }
