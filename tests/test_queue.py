@@ -1,0 +1,63 @@
+"""The bell counts what becomes of each ring, whether Redis is there or not."""
+
+import asyncio
+from typing import Final
+
+import msgspec
+import pytest
+
+from app.metrics import REGISTRY
+from app.queue import open_bell
+from app.settings import Settings
+
+RESULTS: Final = ("sent", "coalesced", "failed")
+
+
+def _counts() -> dict[str, float]:
+    wanted = REGISTRY.get_sample_value("crivo_rings_wanted_total")
+    counted = {
+        result: REGISTRY.get_sample_value("crivo_rings_total", {"result": result})
+        for result in RESULTS
+    }
+    return {name: value or 0 for name, value in {"wanted": wanted, **counted}.items()}
+
+
+async def _ring(settings: Settings, *bursts: int) -> dict[str, float]:
+    """Ring so often at once, wait until all of it has become something, ring again."""
+    before = _counts()
+    async with open_bell(settings) as bell:
+        for number, burst in enumerate(bursts, start=1):
+            for _ in range(burst):
+                bell.ring()
+            async with asyncio.timeout(30):
+                while True:
+                    news = {name: count - before[name] for name, count in _counts().items()}
+                    # Of a burst one is sent, or fails.
+                    if news["sent"] + news["failed"] == number:
+                        break
+                    await asyncio.sleep(0.005)
+    return news
+
+
+async def test_rings_that_come_at_once_become_one(settings: Settings) -> None:
+    news = await _ring(settings, 5)
+
+    assert news == {"wanted": 5, "sent": 1, "coalesced": 4, "failed": 0}
+
+
+async def test_rings_one_after_the_other_are_each_sent(settings: Settings) -> None:
+    news = await _ring(settings, 1, 1, 1)
+
+    assert news == {"wanted": 3, "sent": 3, "coalesced": 0, "failed": 0}
+
+
+@pytest.mark.parametrize("bursts", [(1,), (3, 2)])
+async def test_without_redis_they_fail_and_nobody_is_told(
+    settings: Settings, bursts: tuple[int, ...]
+) -> None:
+    nowhere = msgspec.structs.replace(settings, redis_url="unix:///nonexistent/redis.sock")
+
+    news = await _ring(nowhere, *bursts)
+
+    rings, count = sum(bursts), len(bursts)
+    assert news == {"wanted": rings, "sent": 0, "coalesced": rings - count, "failed": count}
