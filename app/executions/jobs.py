@@ -14,7 +14,7 @@ import uuid_utils.compat as uuid
 from app.db import UNAVAILABLE
 from app.executions import cancellations, claims, ends
 from app.executions.model import Claim, Served, Status
-from app.executions.runs import record, run
+from app.executions.runs import Spent, record, run
 from app.failures import ErrorKind, error_document
 from app.metrics import LEASES_EXPIRED
 from app.resources import Resources
@@ -35,6 +35,7 @@ class _Held:
     def __init__(self, claim: Claim, since: float) -> None:
         self.claim = claim
         self.since = since
+        self.spent = Spent()
         self.task: asyncio.Task[None] | None = None
         self.recording = False
 
@@ -139,7 +140,7 @@ class Dispatcher:
     async def _execute(self, held: _Held) -> None:
         claim = held.claim
         try:
-            finish = await run(self._resources, claim)
+            finish = await run(self._resources, claim, held.spent)
             held.recording = True
             await record(self._resources, claim, finish)
         except asyncio.CancelledError:
@@ -175,7 +176,14 @@ class Dispatcher:
         with suppress(*UNAVAILABLE):
             async with self._resources.pool.acquire() as conn:
                 if not await claims.hand_back(conn, held.claim):
-                    await claims.report_usage(conn, held.claim, run_ms=run_ms)
+                    await claims.report_usage(
+                        conn,
+                        held.claim,
+                        run_ms=run_ms,
+                        # Nothing where no cell has told: it is not known, and not nothing.
+                        cpu_ms=held.spent.cpu_ms or None,
+                        peak_memory_bytes=held.spent.peak_memory_bytes or None,
+                    )
                     return
             self._resources.announcer.changed(held.claim.id)
             # Another worker may have room for it.

@@ -117,7 +117,8 @@ class Finish(Struct, frozen=True, kw_only=True):
     """The outcome of a claimed execution, as it is recorded.
 
     `error` is ASCII JSON: text of user code may hold NUL and lone surrogates, which
-    PostgreSQL's text refuses and JSON escapes carry.
+    PostgreSQL's text refuses and JSON escapes carry. `run_ms` is the last run's, `cpu_ms` and
+    `peak_memory_bytes` are of all cells that the claim has used (`Receipt`).
     """
 
     status: Status
@@ -148,7 +149,13 @@ class PayloadRef(Struct, frozen=True, kw_only=True):
 
 
 class Receipt(Struct, frozen=True, kw_only=True):
-    """What was run on what, under which limits, and what it took; kept for ever."""
+    """What was run on what, under which limits, and what it took.
+
+    What was used is that of the last attempt: `run_ms` is how long user code ran, in the second
+    cell where a first one crashed; of an execution that was cancelled meanwhile it may be how
+    long its worker held it. `cpu_ms` is of all cells that the attempt used, a crashed one too;
+    `peak_memory_bytes` is the highest of theirs. Null: nobody was left to tell.
+    """
 
     script: ScriptVersionRef
     input: PayloadRef

@@ -21,17 +21,32 @@ log = structlog.get_logger(__name__)
 _RETRY_SECONDS: Final = 0.5
 
 
-async def run(resources: Resources, held: Claim) -> Finish:
+class Spent:
+    """What the cells of one claim have taken, all together; 0: nothing is known yet."""
+
+    def __init__(self) -> None:
+        """Begin with nothing."""
+        self.cpu_ms = 0.0
+        self.peak_memory_bytes = 0
+
+    def add(self, *, cpu_ms: float, peak_memory_bytes: int) -> None:
+        """Add what one cell has taken."""
+        self.cpu_ms += cpu_ms
+        self.peak_memory_bytes = max(self.peak_memory_bytes, peak_memory_bytes)
+
+
+async def run(resources: Resources, held: Claim, spent: Spent) -> Finish:
     """Run a claim to its outcome, which is not recorded yet.
 
     A cell that dies without evidence of a limit gets one more try, in a fresh cell; a
-    script's own failure never does. Raises what the platform raises.
+    script's own failure never does. Raises what the platform raises. What cells take goes to
+    `spent` as well, also when this is cancelled.
     """
-    report, result = await _attempt(resources, held)
+    report, result = await _attempt(resources, held, spent)
     if isinstance(report.outcome, Crashed):
         log.warning("execution.cell_crashed", id=str(held.id), detail=report.outcome.detail)
-        report, result = await _attempt(resources, held, fresh=True)
-    return _finish(report, result, resources.sandbox.v8_version)
+        report, result = await _attempt(resources, held, spent, fresh=True)
+    return _finish(report, result, spent, resources.sandbox.v8_version)
 
 
 async def record(resources: Resources, held: Claim, finish: Finish) -> None:
@@ -68,7 +83,7 @@ class _NotSucceeded(Exception):
 
 
 async def _attempt(
-    resources: Resources, held: Claim, *, fresh: bool = False
+    resources: Resources, held: Claim, spent: Spent, *, fresh: bool = False
 ) -> tuple[Report, StoredPayload | None]:
     # The token in the key: a late report never overwrites the result of the next attempt.
     key = f"{held.tenant_id}/results/{held.id}-{held.lease_token}"
@@ -80,7 +95,11 @@ async def _attempt(
                 payload=read_payload(resources.blobs, held.input),
                 sink=writer.write,
                 fresh=fresh,
+                given_up=lambda used: spent.add(
+                    cpu_ms=used.cpu_ns / 1e6, peak_memory_bytes=used.peak_bytes
+                ),
             )
+            spent.add(cpu_ms=report.usage.cpu_ms, peak_memory_bytes=report.usage.peak_memory_bytes)
             if not isinstance(report.outcome, Succeeded):
                 raise _NotSucceeded(report)  # noqa: TRY301 - it must pass through the writer
     except _NotSucceeded as ended:
@@ -121,7 +140,7 @@ def _below(limit_ms: int, wall_ms: int) -> int | None:
     return limit_ms if limit_ms < wall_ms else None
 
 
-def _finish(report: Report, result: StoredPayload | None, v8_version: str) -> Finish:
+def _finish(report: Report, result: StoredPayload | None, spent: Spent, v8_version: str) -> Finish:
     failure = failure_of(report.outcome)
     return Finish(
         status=Status.SUCCEEDED if failure is None else Status.FAILED,
@@ -129,8 +148,8 @@ def _finish(report: Report, result: StoredPayload | None, v8_version: str) -> Fi
         error=None if failure is None else failure.document(),
         v8_version=v8_version,
         run_ms=report.usage.run_ms,
-        cpu_ms=report.usage.cpu_ms,
-        peak_memory_bytes=report.usage.peak_memory_bytes,
+        cpu_ms=spent.cpu_ms,
+        peak_memory_bytes=spent.peak_memory_bytes,
         result=result,
         logs=_logs(report),
     )

@@ -2,12 +2,13 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Final
 
 from app.sandbox.admission import Admission
 from app.sandbox.conversation import Ending, Sink, converse, most_bytes
+from app.sandbox.handle import Used
 from app.sandbox.outcomes import (
     Finding,
     Job,
@@ -72,15 +73,24 @@ class SandboxPool:
         return {"running": self._running, **self._stock.census()}
 
     async def run(
-        self, job: Job, *, payload: AsyncIterable[bytes], sink: Sink, fresh: bool = False
+        self,
+        job: Job,
+        *,
+        payload: AsyncIterable[bytes],
+        sink: Sink,
+        fresh: bool = False,
+        given_up: Callable[[Used], None] | None = None,
     ) -> Report:
         """Run a job on an isolate of its own; `fresh`: in a cell that nobody has used.
 
         Output goes to `sink` as it comes; it counts only if the outcome is Succeeded.
         Whatever the script does is an outcome. Raises PoolBusy, SandboxUnavailable, and
-        what `payload` and `sink` raise; on these, as on cancellation, the cell is killed.
+        what `payload` and `sink` raise; on these, as on cancellation, the cell is killed,
+        and `given_up` hears what the run has taken, unless the cell has ended before.
         """
-        ending = await self._do(job, mode="run", payload=payload, sink=sink, fresh=fresh)
+        ending = await self._do(
+            job, mode="run", payload=payload, sink=sink, fresh=fresh, given_up=given_up
+        )
         outcome = classify(ending.evidence, limits=job.limits, source=job.source)
         usage = Usage(
             run_ms=ending.run_ns / 1e6,
@@ -133,7 +143,14 @@ class SandboxPool:
         await self._stock.close()
 
     async def _do(
-        self, job: Job, *, mode: str, payload: AsyncIterable[bytes], sink: Sink, fresh: bool
+        self,
+        job: Job,
+        *,
+        mode: str,
+        payload: AsyncIterable[bytes],
+        sink: Sink,
+        fresh: bool,
+        given_up: Callable[[Used], None] | None = None,
     ) -> Ending:
         if len(job.source) > _MAX_SOURCE_BYTES:
             message = f"a source above {_MAX_SOURCE_BYTES} bytes"
@@ -148,6 +165,11 @@ class SandboxPool:
             try:
                 ending = await converse(stocked.cell, job, mode=mode, payload=payload, sink=sink)
                 sound = ending.sound
+            except BaseException:
+                used = stocked.cell.meter.used()
+                if given_up is not None and used is not None:
+                    given_up(used)
+                raise
             finally:
                 self._running -= 1
                 if sound:

@@ -156,6 +156,8 @@ def test_a_cancel_reaches_what_runs_and_frees_its_slot(stopped_system: System) -
         receipt = system.client.get(location).json()["receipt"]
         if receipt["run_ms"] is not None:
             break
+    assert receipt["cpu_ms"] > 0
+    assert receipt["peak_memory_bytes"] > 0
     assert system.client.get(location).json()["status"] == "cancelled"
 
 

@@ -1,18 +1,26 @@
 """What a worker does with a claim: its way through the sandbox, and what is recorded of it."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from typing import Any, Final
 
 import msgspec
+import psutil
 import pytest
 
 from app.db import Pool
 from app.executions.model import Claim
 from app.executions.payloads import PayloadWriter
-from app.executions.runs import record
+from app.executions.runs import Spent, record, run
+from app.failures import ErrorKind
 from app.metrics import REGISTRY
 from app.resources import Resources, open_resources
+from app.sandbox.outcomes import Job, Report
 from app.settings import MIB, Settings
 from tests.executions.queues import SUCCESS, Queues
+from tests.sandbox.processes import busy_cells, until
+
+ENDLESS: Final = b"function process(_) { for (;;); }"
 
 
 @pytest.fixture
@@ -24,12 +32,6 @@ def queues(pool: Pool) -> Queues:
 async def resources(settings: Settings) -> AsyncIterator[Resources]:
     async with open_resources(settings, cells=1) as resources:
         yield resources
-
-
-async def _claimed(queues: Queues, *, lease_seconds: float = 60) -> Claim:
-    await queues.accept(await queues.tenant())
-    [held] = await queues.claim(1, lease_seconds=lease_seconds)
-    return held
 
 
 def _late_reports() -> float:
@@ -70,3 +72,71 @@ async def test_a_late_report_is_counted_and_leaves_no_result(
 
 async def _blobs(resources: Resources) -> list[str]:
     return [each.key async for page in resources.blobs.pages(size=10) for each in page]
+
+
+async def test_two_cells_that_died_are_counted_together(
+    queues: Queues, resources: Resources, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reports: list[Report] = []
+    run_one = resources.sandbox.run
+
+    async def told(job: Job, **choices: Any) -> Report:  # noqa: ANN401 - passed on as they came
+        reports.append(await run_one(job, **choices))
+        return reports[-1]
+
+    monkeypatch.setattr(resources.sandbox, "run", told)
+    running = asyncio.create_task(run(resources, await _endless(queues), Spent()))
+    first = await _busy_cell()
+    first.kill()
+    (await _busy_cell(after=first)).kill()
+
+    finish = await running
+
+    assert finish.error_kind is ErrorKind.SANDBOX_CRASH
+    one, other = (report.usage for report in reports)
+    assert min(one.cpu_ms, other.cpu_ms) > 0
+    assert finish.cpu_ms == pytest.approx(one.cpu_ms + other.cpu_ms)
+    assert finish.peak_memory_bytes == max(one.peak_memory_bytes, other.peak_memory_bytes)
+    assert finish.run_ms == other.run_ms
+
+
+async def test_what_is_cancelled_tells_what_its_cells_took(
+    queues: Queues, resources: Resources
+) -> None:
+    spent = Spent()
+    running = asyncio.create_task(run(resources, await _endless(queues), spent))
+    first = await _busy_cell()
+    first.kill()
+    await _busy_cell(after=first)
+    of_first_ms = spent.cpu_ms
+
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+
+    assert 0 < of_first_ms < spent.cpu_ms
+    assert spent.peak_memory_bytes > MIB
+
+
+async def _claimed(queues: Queues, *, lease_seconds: float = 60) -> Claim:
+    await queues.accept(await queues.tenant())
+    [held] = await queues.claim(1, lease_seconds=lease_seconds)
+    return held
+
+
+async def _endless(queues: Queues) -> Claim:
+    held = await _claimed(queues)
+    limits = msgspec.structs.replace(held.limits, wall_ms=300_000, max_cpu_ms=300_000)
+    return msgspec.structs.replace(held, source=ENDLESS, limits=limits)
+
+
+async def _busy_cell(*, after: psutil.Process | None = None) -> psutil.Process:
+    """Wait for a cell that runs user code, another one than that which was killed."""
+    found: list[psutil.Process] = []
+
+    def look() -> bool:
+        found[:] = [cell for cell in busy_cells() if cell != after]
+        return bool(found)
+
+    await until(look)
+    return found[0]
