@@ -7,6 +7,7 @@ from typing import Any, Final
 import pytest
 import yaml  # type: ignore[import-untyped]  # PyYAML ships none; only plain data is read
 
+from app.embedded import launcher
 from app.environment import variable_of
 from app.settings import Settings
 from tests.servers import ROOT
@@ -100,6 +101,25 @@ def test_api_and_worker_share_the_blobs() -> None:
     assert SERVICES["api"]["volumes"] == SERVICES["worker"]["volumes"]
     (blob_url,) = re.findall(r"BLOB_URL=file://(\S+)", "\n".join(DOCKERFILE))
     assert SERVICES["api"]["volumes"] == [f"blobs:{blob_url}"]
+
+
+@pytest.mark.parametrize("chosen", [None, 0, 600])
+def test_a_worker_is_killed_only_after_its_executions_grace(chosen: int | None) -> None:
+    grace_seconds = Settings().grace_seconds if chosen is None else chosen
+
+    def value(match: re.Match[str]) -> str:
+        assert match["name"] == "CRIVO_GRACE_SECONDS"
+        return match["default"] if chosen is None else str(chosen)
+
+    period = re.sub(
+        r"\$\{(?P<name>\w+):-(?P<default>\d+)\}", value, SERVICES["worker"]["stop_grace_period"]
+    )
+
+    assert re.fullmatch(r"(\d+[hms])+", period)
+    units = {"h": 3_600, "m": 60, "s": 1}
+    seconds = sum(int(many) * units[unit] for many, unit in re.findall(r"(\d+)([hms])", period))
+    # At least what the launcher gives it beside the grace.
+    assert seconds >= grace_seconds + launcher._FAREWELL_SECONDS
 
 
 def test_no_password_has_a_default() -> None:
