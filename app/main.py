@@ -145,6 +145,7 @@ def main(arguments: list[str]) -> int:
             port=settings.port,
             log_config=None,
             access_log=False,
+            loop="uvloop",
             server_header=False,
             timeout_graceful_shutdown=5,
             # No WebSockets here; uvicorn would take them where a library for them is there.

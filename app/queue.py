@@ -1,8 +1,13 @@
-"""The doorbell: tell the workers, through Redis, that something waits in PostgreSQL."""
+"""The doorbell: tell the workers, through Redis, that something waits in PostgreSQL.
+
+A knock wakes one worker that has room, at once. A ring is arq's job: it waits for a worker to come,
+so at most one a second says all that any number would.
+"""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager, suppress
+from typing import cast
 
 import msgspec
 import structlog
@@ -15,9 +20,12 @@ from app.settings import Settings
 log = structlog.get_logger(__name__)
 
 RING = "ring"
-# A list of at most one element: who blocks on it hears of a ring at once, where arq by itself
-# would ask for jobs at intervals.
+# A list, of which workers with room wait for an element: one of them hears of it at once, where
+# arq by itself would ask for jobs at intervals.
 KNOCK = "crivo:knock"
+_RING_SECONDS = 1.0
+# While nobody takes knocks, all workers are busy, and look by themselves when they are not.
+_BUSY_SECONDS = 0.01
 # A ring older than this says nothing: the workers have looked by themselves long ago.
 _RING_EXPIRES_MS = 60_000
 _MOST_RINGS = 8
@@ -37,6 +45,7 @@ class Bell:
         self._pending = asyncio.Event()
         self._wanted = 0
         self._silent = False
+        self._ring_from = 0.0
 
     def ring(self) -> None:
         """Ask for a ring and return at once; call it after the commit.
@@ -79,14 +88,23 @@ class Bell:
             self._redis = await create_pool(
                 self._settings, retry=self._settings.conn_retries, job_serializer=serialize
             )
+        await self._knock(self._redis)
+        now = asyncio.get_running_loop().time()
+        if now < self._ring_from:
+            return
         # No job id of our own: arq drops a ring whose id is running, and with it the news.
         # Without a worker rings would pile up; the first one says all that they say.
         if await self._redis.zcard(self._redis.default_queue_name) < _MOST_RINGS:
             await self._redis.enqueue_job(RING, _expires=_RING_EXPIRES_MS)
-        async with self._redis.pipeline(transaction=True) as pipe:
-            pipe.lpush(KNOCK, b"")
-            pipe.ltrim(KNOCK, 0, 0)
-            await pipe.execute()
+        self._ring_from = now + _RING_SECONDS
+
+    async def _knock(self, redis: ArqRedis) -> None:
+        # redis-py types one signature for its blocking and its asynchronous client.
+        lying = await cast("Awaitable[int]", redis.lpush(KNOCK, b""))
+        if lying > 1:
+            # The one that lies there already is heard by whoever has room next.
+            await cast("Awaitable[object]", redis.ltrim(KNOCK, 0, 0))
+            await asyncio.sleep(_BUSY_SECONDS)
 
 
 @asynccontextmanager

@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import Any, Final, cast
 
 import structlog
+import uvloop
 from arq.connections import RedisSettings
 from arq.worker import Worker, func
 from redis.exceptions import RedisError
@@ -32,23 +33,33 @@ from app.tracing import require_packages
 
 log = structlog.get_logger(__name__)
 
-# How long to block on the knock; after it arq looks by itself, should a knock be lost.
-_KNOCK_SECONDS: Final = 1
+# How long to wait for a knock, and how often arq looks for jobs.
+_LOOK_SECONDS: Final = 1
 _LONGEST_PAUSE_SECONDS: Final = 5.0
 
 
 class KnockedWorker(Worker):
-    """arq's worker, which looks for jobs when there is a knock instead of at short intervals.
+    """arq's worker, which waits for knocks and looks for jobs every second.
 
     At arq's default a ring waits 0.25 s on average; at intervals short enough to be fast, an
-    idle worker uses several percent of a core.
+    idle worker uses several percent of a core. Without room in the dispatcher a knock is left
+    for others.
     """
+
+    _look_from = 0.0
 
     @override
     async def _poll_iteration(self) -> None:
-        # redis-py types one signature for its blocking and its asynchronous client.
-        await cast("Awaitable[object]", self.pool.blpop([KNOCK], timeout=_KNOCK_SECONDS))
-        await super()._poll_iteration()
+        dispatcher: Dispatcher = self.ctx["dispatcher"]
+        if await dispatcher.has_room(within_seconds=_LOOK_SECONDS):
+            # redis-py types one signature for its blocking and its asynchronous client.
+            knock = self.pool.blpop([KNOCK], timeout=_LOOK_SECONDS)
+            if await cast("Awaitable[object]", knock):
+                dispatcher.knocked()
+        now = asyncio.get_running_loop().time()
+        if now >= self._look_from:
+            self._look_from = now + _LOOK_SECONDS
+            await super()._poll_iteration()
 
 
 async def ring(ctx: dict[str, Any]) -> None:
@@ -118,7 +129,7 @@ def main() -> int:
         configure_logging(settings.log_level)
         configure_metrics(tenants=settings.metrics_tenants)
         require_packages(settings)
-        asyncio.run(work(settings))
+        uvloop.run(work(settings))
     except (CrivoError, SandboxUnavailable, *UNAVAILABLE) as error:
         sys.stderr.write(redact(f"worker: {error}\n"))
         return 2

@@ -1,13 +1,16 @@
-"""The bell counts what becomes of each ring, whether Redis is there or not."""
+"""The bell: what goes to Redis for any number of rings, and what is counted of them."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Final
 
 import msgspec
 import pytest
+from arq.connections import ArqRedis, RedisSettings, create_pool
 
 from app.metrics import REGISTRY
-from app.queue import open_bell
+from app.queue import KNOCK, open_bell
 from app.settings import Settings
 
 RESULTS: Final = ("sent", "coalesced", "failed")
@@ -24,7 +27,7 @@ def _counts() -> dict[str, float]:
 
 async def _ring(settings: Settings, *bursts: int) -> dict[str, float]:
     """Ring so often at once, wait until all of it has become something, ring again."""
-    before = _counts()
+    before = news = _counts()
     async with open_bell(settings) as bell:
         for number, burst in enumerate(bursts, start=1):
             for _ in range(burst):
@@ -61,3 +64,32 @@ async def test_without_redis_they_fail_and_nobody_is_told(
 
     rings, count = sum(bursts), len(bursts)
     assert news == {"wanted": rings, "sent": 0, "coalesced": rings - count, "failed": count}
+
+
+async def test_knocks_that_nobody_takes_leave_one_and_one_job_a_second(settings: Settings) -> None:
+    async with _redis(settings) as redis:
+        await redis.delete(KNOCK, redis.default_queue_name)
+
+        await _ring(settings, 1, 1, 1)
+
+        assert await redis.llen(KNOCK) == 1  # type: ignore[misc] # typed for a blocking client, too
+        assert await redis.zcard(redis.default_queue_name) == 1
+
+
+async def test_each_knock_wakes_one_who_waits(settings: Settings) -> None:
+    async with _redis(settings) as redis, _redis(settings) as other, open_bell(settings) as bell:
+        waiting: set[asyncio.Task[object]]
+        waiting = {asyncio.create_task(each.blpop([KNOCK], timeout=30)) for each in (redis, other)}  # type: ignore[arg-type]
+        while waiting:
+            bell.ring()
+            heard, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            assert len(heard) == 1
+
+
+@asynccontextmanager
+async def _redis(settings: Settings) -> AsyncIterator[ArqRedis]:
+    redis = await create_pool(RedisSettings.from_dsn(settings.redis_url))
+    try:
+        yield redis
+    finally:
+        await redis.aclose()

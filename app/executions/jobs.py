@@ -26,6 +26,8 @@ log = structlog.get_logger(__name__)
 # The doorbell may be silent (Redis gone, a ring lost): then this is how late work is seen.
 _LOOK_SECONDS: Final = 1.0
 _SWEEP_SECONDS: Final = 1.0
+# However long a lease is: who is not seen for a while counts as dead (`app/workers/`).
+_UNSEEN_SECONDS: Final = 5.0
 _LONGEST_PAUSE_SECONDS: Final = 30.0
 
 
@@ -66,23 +68,40 @@ class Dispatcher:
         # A worker that comes up after an outage lets the others renew their leases first.
         self._sweep_from = asyncio.get_running_loop().time() + self._lease_seconds / 2
         self._wake = asyncio.Event()
+        # Slots that the last claim has left free.
+        self._room = asyncio.Event()
+        self._knocked = False
         self._stopping = False
 
     def wake(self) -> None:
         """Look for work now."""
         self._wake.set()
 
+    def knocked(self) -> None:
+        """Look now, for a knock that nobody else has heard; pass it on when that fills us."""
+        self._knocked = True
+        self._wake.set()
+
+    async def has_room(self, *, within_seconds: float) -> bool:
+        """Wait for slots with nothing to do: a knock is of use then."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within_seconds):
+                await self._room.wait()
+        return self._room.is_set()
+
     def stop(self) -> None:
         """Claim no more; `run_until_stopped` ends when what runs has ended or its grace has."""
         self._stopping = True
+        self._room.clear()
         self._wake.set()
 
     async def run_until_stopped(self) -> None:
         """Claim, renew and sweep until `stop`. An error that nobody foresaw ends it all."""
         try:
             async with asyncio.TaskGroup() as tasks:
+                renewal_seconds = min(self._lease_seconds / 4, _UNSEEN_SECONDS)
                 duties = [
-                    tasks.create_task(self._repeat(self._see, self._lease_seconds / 4)),
+                    tasks.create_task(self._repeat(self._see, renewal_seconds)),
                     tasks.create_task(self._repeat(self._sweep, _SWEEP_SECONDS)),
                     tasks.create_task(self._hear_cancellations()),
                 ]
@@ -102,8 +121,16 @@ class Dispatcher:
         free = self._slots - len(self._running)
         if free == 0 or self._now() < self._claim_from:
             return
+        knocked, self._knocked = self._knocked, False
         began = self._now()
         claimed = await self._take(free)
+        if len(claimed) < free:
+            self._room.set()
+        else:
+            self._room.clear()
+            if knocked:
+                # There may be more, and another worker that waits for it.
+                self._resources.bell.ring()
         self._resources.announcer.changed(*(claim.id for claim in claimed))
         for claim in claimed:
             held = self._running[claim.lease_token] = _Held(claim, began)
@@ -170,6 +197,7 @@ class Dispatcher:
         # Bounded before it is raised: a fault of many hours must not overflow a float.
         pause_seconds = min(0.5 * 2 ** min(self._faults, 16), _LONGEST_PAUSE_SECONDS)
         self._claim_from = self._now() + pause_seconds
+        self._room.clear()
 
     async def _hand_back(self, held: _Held) -> None:
         run_ms = (self._now() - held.since) * 1_000

@@ -36,14 +36,16 @@ class Queues:
         self.worker = uuid.uuid7()
         self._scripts: dict[UUID, UUID] = {}
 
-    async def tenant(self, *, weight: int = 100, max_running: int | None = None) -> UUID:
+    async def tenant(
+        self, *, weight: int = 100, max_running: int | None = None, source: bytes = b"x"
+    ) -> UUID:
         tenant, script = uuid.uuid7(), uuid.uuid7()
         caps = Caps(max_running=max_running)
         async with self.pool.acquire() as conn:
             await insert_tenant(conn, tenant, name=f"t-{tenant}", weight=weight, caps=caps)
             await scripts.insert_script(conn, tenant, script, name="x", description="")
             await scripts.insert_version(
-                conn, tenant, script, source=b"x", limits=LimitChoice(), note=""
+                conn, tenant, script, source=source, limits=LimitChoice(), note=""
             )
         self._scripts[tenant] = script
         return tenant

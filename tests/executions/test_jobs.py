@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
+from uuid import UUID
 
 import msgspec
 
@@ -15,6 +16,7 @@ from app.resources import Resources, open_resources
 from app.settings import Settings
 from tests.executions.queues import Queues
 
+ENDLESS: Final = b"function process(_) { for (;;); }"
 BECAME: Final = (Status.QUEUED, Status.FAILED)
 
 
@@ -37,6 +39,37 @@ async def test_expired_leases_are_counted_by_what_became_of_the_execution(
 
     news = {status: count - before[status] for status, count in _expired().items()}
     assert news == {Status.QUEUED: 2, Status.FAILED: 1}
+
+
+async def test_a_knock_that_fills_the_worker_is_passed_on(pool: Pool, settings: Settings) -> None:
+    queues = Queues(pool)
+    tenant = await queues.tenant(source=ENDLESS)
+    async with open_resources(settings, cells=1) as resources, _working(resources) as dispatcher:
+        assert await dispatcher.has_room(within_seconds=30)
+        wanted = _rings_wanted()
+        [first] = await queues.accept(tenant)
+        dispatcher.knocked()
+        await _until(queues, first, Status.RUNNING)
+
+        # Neither does a worker that is full ask for knocks, nor does it keep one from the others.
+        assert not await dispatcher.has_room(within_seconds=0)
+        assert _rings_wanted() == wanted + 1
+
+        # What it finds by itself, as a slot is free again, says nothing of the others.
+        [second] = await queues.accept(tenant)
+        await _until(queues, second, Status.FAILED)
+        assert await dispatcher.has_room(within_seconds=30)
+        assert _rings_wanted() == wanted + 1
+
+
+async def _until(queues: Queues, execution: UUID, status: Status) -> None:
+    async with asyncio.timeout(30):
+        while await queues.status(execution) is not status:  # noqa: ASYNC110 - no event tells
+            await asyncio.sleep(0.01)
+
+
+def _rings_wanted() -> float:
+    return REGISTRY.get_sample_value("crivo_rings_wanted_total") or 0
 
 
 @asynccontextmanager
