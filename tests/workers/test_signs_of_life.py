@@ -1,0 +1,35 @@
+"""A worker that lives is seen to live, whatever its settings are."""
+
+import asyncio
+
+import msgspec
+import pytest
+
+from app.db import Pool
+from app.executions import jobs
+from app.executions.jobs import Dispatcher
+from app.resources import open_resources
+from app.settings import Settings
+from app.workers.model import SEEN_WITHIN_SECONDS
+
+
+async def test_a_worker_with_long_leases_is_seen_again_and_again(
+    pool: Pool, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # One sign may be late or lost.
+    assert 2 * jobs._UNSEEN_SECONDS < SEEN_WITHIN_SECONDS
+    monkeypatch.setattr(jobs, "_UNSEEN_SECONDS", 0.02)
+    choices = msgspec.structs.replace(settings, lease_seconds=3_600)
+    async with open_resources(choices, cells=1) as resources:
+        dispatcher = Dispatcher(resources, slots=1)
+        working = asyncio.create_task(dispatcher.run_until_stopped())
+        seen = set()
+        async with asyncio.timeout(30):
+            # Twice is what it says at its start: by itself, and when it begins to listen.
+            while len(seen) < 5:
+                seen.add(await pool.fetchval("SELECT seen_at FROM workers"))
+                await asyncio.sleep(0.01)
+        dispatcher.stop()
+        await working
+
+    assert await pool.fetchval("SELECT count(*) FROM workers") == 0
