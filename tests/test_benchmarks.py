@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import pytest
 
+from scripts.benchmarks import pipeline
 from scripts.benchmarks.lines import new_line
 from scripts.benchmarks.soak import Sample, find_leaks
 from tests.servers import ROOT
@@ -15,8 +16,18 @@ FIELDS = {
     *("bench", "value", "unit", "baseline", "ratio", "goal", "met", "runs"),
     *("v8", "cpus", "isolates"),
 }
-
-
+# The lines of each `--only`.
+PIPELINE: Final = {
+    "lead": ["lead-idle", "lead-idle-beside-peer"],
+    "rate": [f"{what}-32-clients{how}" for how in ("", "-polling") for what in ("rate", "cpu")],
+    "1mb": ["lead-1mb"],
+    "25mb": ["lead-25mb", "memory-25mb"],
+    "claims": ["claim-1m-queued", "claim-1m-queued-5m-finished"],
+    "idle": ["cpu-idle"],
+    "show": ["show-while-saturated"],
+    "fairness": ["fairness"],
+    "recovery": ["recovery"],
+}
 PEER: Final = ROOT / "scripts" / "benchmarks" / "peers"
 
 
@@ -76,16 +87,31 @@ def test_a_soak_finds_what_grows(grows: str | None, leaks: bool) -> None:  # noq
 
 
 def test_the_whole_system_is_measured_from_outside() -> None:
-    lines = _lines(_bench("pipeline", "--quick", "--no-peer", "--only", "lead", "--only", "idle"))
+    lines = _lines(_bench("pipeline", "--quick", "--no-peer"))
 
-    assert [line["bench"] for line in lines] == ["lead-idle", "lead-idle-beside-peer", "cpu-idle"]
+    assert [line["bench"] for line in lines] == [
+        each for group in PIPELINE.values() for each in group
+    ]
     for line in lines:
         assert set(line) >= FIELDS - {"v8", "isolates"}
-        assert (line["baseline"], len(line["runs"])) == (None, 1)
+        assert len(line["runs"]) == 1
         assert line["value"] > 0
-    assert set(lines[-1]["also"]) == {
+    [idle] = [line for line in lines if line["bench"] == "cpu-idle"]
+    assert set(idle["also"]) == {
         f"{part}_percent" for part in ("postgres", "redis", "api", "worker", "sandbox")
     }
+
+
+def test_what_is_measured_of_the_whole_system_can_be_chosen_and_is_told() -> None:
+    text = (ROOT / "docs" / "BENCHMARKS.md").read_text(encoding="utf-8")
+    told = set(
+        re.findall(r"`([a-z0-9-]+)`", "".join(re.findall(r"^\| (`.*?) \|", text, re.MULTILINE)))
+    )
+
+    assert list(PIPELINE) == list(pipeline._MEASURES)
+    for only, names in PIPELINE.items():
+        assert f"| `{names[0]}` (`{only}`) |" in text
+        assert set(names) <= told
 
 
 def test_the_peer_can_be_installed_as_it_was_measured() -> None:
