@@ -74,3 +74,18 @@ def test_what_one_call_gives_the_next_one_takes(enduring: Keyed) -> None:
             suppress_health_check=list(HealthCheck),
         ),
     )
+
+
+def test_each_event_is_what_the_document_says(enduring: Keyed) -> None:
+    source = "const process = data => data"
+    enduring.post("/scripts", json={"name": "with-events", "source": source})
+    submitted = enduring.post("/executions", json={"script": "with-events", "data": 1})
+    execution = submitted.json()["id"]
+    assert enduring.get(f"/executions/{execution}", params={"wait": 30}).json()["finished_at"]
+    operation = SCHEMA["/executions/{execution}/events"]["GET"]
+
+    answer = operation.Case(path_parameters={"execution": execution}).call_and_validate(
+        base_url=enduring.system.url, headers=enduring.authorized()
+    )
+
+    assert b"event: status" in answer.content
