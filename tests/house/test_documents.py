@@ -1,9 +1,21 @@
 """What is generated from the code and kept in the repository is up to date."""
 
+import re
 import subprocess
 import sys
+from typing import Final
 
+import pytest
+
+from app.environment import variable_of
+from app.settings import MIB, Settings
 from tests.servers import ROOT
+
+DOCUMENTS: Final = ("README.md", "ANSWERS.md", "docs/ARCHITECTURE.md", "docs/SECURITY.md")
+# "`CRIVO_GRACE_SECONDS` (10)", and "10 s (`CRIVO_DEFAULT_WALL_MS`)".
+_BEHIND: Final = re.compile(r"`(?P<name>CRIVO_[A-Z_]+)`[^`|()]{0,12}\((?P<number>\d[\d,]*)\)")
+_BEFORE: Final = re.compile(r"(?P<number>\d[\d,]*) (?P<unit>s|MiB) \(`(?P<name>CRIVO_[A-Z_]+)`\)")
+_UNITS: Final = {"s": 1_000, "MiB": MIB}
 
 
 def test_the_readme_lists_every_setting() -> None:
@@ -19,6 +31,22 @@ def test_the_openapi_document_is_the_api_s() -> None:
     written = (ROOT / "openapi" / "openapi.json").read_text(encoding="utf-8")
 
     assert written == _printed_by("openapi"), "run scripts/openapi --write"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_the_defaults_that_a_document_names_are_those_of_the_settings(document: str) -> None:
+    text = (ROOT / document).read_text(encoding="utf-8")
+    defaults = {variable_of(name): value for name, value in _defaults().items()}
+
+    for found in (*_BEHIND.finditer(text), *_BEFORE.finditer(text)):
+        parts = found.groupdict()
+        number = int(parts["number"].replace(",", "")) * _UNITS.get(parts.get("unit", ""), 1)
+        assert number == defaults[parts["name"]], found[0]
+
+
+def _defaults() -> dict[str, object]:
+    settings = Settings()
+    return {name: getattr(settings, name) for name in Settings.__struct_fields__}
 
 
 def _printed_by(script: str) -> str:
