@@ -152,7 +152,8 @@ def test_a_cancel_reaches_what_runs_and_frees_its_slot(stopped_system: System) -
     assert answer.json()["status"] == "cancelled"
     assert answer.json()["receipt"]["attempts"] == 1
     assert system.run("echo", b"1")["result"] == 1
-    for _ in until("the worker has said for how long it ran"):
+    receipt = answer.json()["receipt"]
+    for _ in until("the worker has said what it used"):
         receipt = system.client.get(location).json()["receipt"]
         if receipt["run_ms"] is not None:
             break

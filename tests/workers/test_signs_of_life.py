@@ -1,6 +1,7 @@
 """A worker that lives is seen to live, whatever its settings are."""
 
 import asyncio
+from datetime import datetime
 
 import msgspec
 import pytest
@@ -23,7 +24,7 @@ async def test_a_worker_with_long_leases_is_seen_again_and_again(
     async with open_resources(choices, cells=1) as resources:
         dispatcher = Dispatcher(resources, slots=1)
         working = asyncio.create_task(dispatcher.run_until_stopped())
-        seen = set()
+        seen: set[datetime | None] = set()
         async with asyncio.timeout(30):
             # Twice is what it says at its start: by itself, and when it begins to listen.
             while len(seen) < 5:
