@@ -9,7 +9,6 @@ import threading
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Final
 
 from app.sandbox import lockdown
@@ -17,7 +16,6 @@ from app.sandbox.job import Seat
 from app.sandbox.protocol import VERSION, Frame, FrameReader, Kind, encode_json, send_frames
 from app.sandbox.v8 import Engine
 
-HARNESS: Final = Path(__file__).with_name("harness.js")
 # What is written to clear_refs to set the peak of the resident set back (proc(5)).
 _RESET_PEAK: Final = b"5"
 
@@ -26,7 +24,6 @@ def serve(
     engine: Engine,
     channel: socket.socket,
     *,
-    harness: bytes,
     isolates: int,
     zygote_pid: int,
     namespaces: dict[str, str],
@@ -35,7 +32,6 @@ def serve(
     cell = enter(
         engine,
         channel,
-        harness=harness,
         isolates=isolates,
         zygote_pid=zygote_pid,
         namespaces=namespaces,
@@ -48,7 +44,6 @@ def enter(
     engine: Engine,
     channel: socket.socket,
     *,
-    harness: bytes,
     isolates: int,
     zygote_pid: int,
     namespaces: dict[str, str],
@@ -63,7 +58,7 @@ def enter(
         keep_fds=frozenset({2, channel.fileno(), status_fd, peak_fd} - {-1}),
     )
     cell = _Cell(channel, status_fd=status_fd, peak_fd=peak_fd)
-    cell.load(engine, harness=harness, isolates=isolates)
+    cell.load(engine, isolates=isolates)
     measures = lockdown.seal(
         parent_pid=zygote_pid, status_fd=status_fd, measured={**namespaces, **given_up}
     )
@@ -88,10 +83,10 @@ class _Cell:
         self._peak_fd = peak_fd
         self._magazine: deque[Seat] = deque()
 
-    def load(self, engine: Engine, *, harness: bytes, isolates: int) -> None:
+    def load(self, engine: Engine, *, isolates: int) -> None:
         """Make all isolates: after the lockdown no thread can start."""
         for _ in range(isolates):
-            self._magazine.append(Seat(engine, harness=harness, send=self.send))
+            self._magazine.append(Seat(engine, send=self.send))
 
     def send(self, frames: Sequence[Frame]) -> None:
         """Send frames, at once; console lines come from an isolate's thread."""

@@ -1,12 +1,14 @@
 // What stands between V8's bare globals and the user's script, inside the isolate.
 //
-// The script's value is a list that only the cell holds: a list in which the cell puts its
-// bell, the memory that both share, a function, then the arguments of each operation, which
-// are its number. What the operation is about comes as `this`. The function answers with a string or a number of its own making; user code never chooses the
-// type. What is in parentheses without need is compiled at once, as it surely runs. All that it needs is captured
-// here, before user code runs. After that it may not touch what user code can replace: no
-// methods by name on strings or arrays, no iteration, no spread, no assignment to a new
-// index, no object that inherits.
+// It runs once, in the snapshot from which isolates are made (or, where there is none, in each
+// of them). Its value is a function, which each isolate calls before user code runs. That one's
+// value is a list that only the cell holds: room for the cell's bell, the memory that both
+// share, and the function that the cell calls, with the list itself for arguments. As `this`
+// comes the number of an operation, or the payload. It answers with a string or a number of its
+// own making; user code never chooses the type. What is in parentheses without need is compiled
+// at once, as it surely runs. All that it needs is captured before user code runs. After that
+// it may not touch what user code can replace: no methods by name on strings or arrays, no
+// iteration, no spread, no assignment to a new index, no object that inherits.
 (() => {
   "use strict";
 
@@ -17,7 +19,7 @@
   const MAX_NESTED = 12; // causes and errors of an AggregateError, all levels together
   const MAX_NESTED_MESSAGE = 1024;
   const MAX_NESTED_STACK = 2048;
-  const SMALL_OUTPUT = 16 * 1024; // UTF-16 units
+  const SMALL = 16 * 1024; // UTF-16 units of an input or output that is worth no call of its own
 
   // ---- captured intrinsics
 
@@ -39,7 +41,7 @@
   const mapGet = uncurry(WeakMap.prototype.get);
   const mapSet = uncurry(WeakMap.prototype.set);
   const mapDelete = uncurry(WeakMap.prototype.delete);
-  const { isError } = Error;
+  let isError; // when V8 has it
   const toText = String;
   const PromisePrototype = Promise.prototype;
   const RangeErrorPrototype = RangeError.prototype;
@@ -61,7 +63,7 @@
   const world = new Float64Array(memory, HEAD * 4, WORLD);
   const units = new Uint16Array(memory, HEAD * 4 + WORLD * 8);
   const BELL = 0;
-  const shared = [null];
+  const parts = [null, memory]; // the third is below
 
   // ---- the script's world
 
@@ -69,13 +71,6 @@
   const GONE = [
     "WebAssembly", "SharedArrayBuffer", "Atomics", "WeakRef", "FinalizationRegistry", "ShadowRealm",
   ];
-  for (const name of GONE) deleteProperty(globalThis, name);
-
-  // Bundled libraries look for the global object by this name, as in a worker; lodash would
-  // ask `Function` for it next, which has code from strings.
-  defineProperty(globalThis, "self", {
-    __proto__: null, value: globalThis, writable: true, enumerable: false, configurable: true,
-  });
 
   // A property keeps its attributes: only its value, or its getter, is another.
   const replace = ((object, name, value, part = "value") => {
@@ -105,11 +100,17 @@
   const origins = new WeakMap();
   const captured = new WeakMap();
 
+  // V8's own default, which a snapshot is made without.
+  const bare = getOwnPropertyDescriptor(Error, "stackTraceLimit") === undefined;
+  Error.stackTraceLimit = 10;
+
   // V8's own frames answer these and throw at anything else, so that user code, which can
   // read and call the function below, can neither forge a frame nor have its code run here.
   Error.prepareStackTrace = (_, frames) => getPrototypeOf(frames[0]);
   const probe = new Error();
   const CallSite = probe.stack;
+  deleteProperty(Error, "prepareStackTrace");
+  if (bare) deleteProperty(Error, "stackTraceLimit");
   const formatStack = uncurry(getOwnPropertyDescriptor(probe, "stack").get);
   const fileOf = uncurry(CallSite.getScriptNameOrSourceURL);
   const functionOf = uncurry(CallSite.getFunctionName);
@@ -174,13 +175,6 @@
   const functionToString = Function.prototype.toString;
   replace(Function.prototype, "toString", wrap(functionToString, (self) =>
     apply(functionToString, self === prepareStackTrace ? captureStackTrace : self, [])));
-  defineProperty(Error, "prepareStackTrace", {
-    __proto__: null,
-    get: bind(() => prepareStackTrace, undefined),
-    set: bind(() => {}, undefined),
-    enumerable: false,
-    configurable: false,
-  });
 
   // `Date` and `Temporal.Now` see one moment, the acceptance of the execution.
   const now = () => world[CLOCK_MS];
@@ -202,23 +196,6 @@
     const ImitatedDate = imitate(RealDate, FrozenDate);
     replace(RealDate.prototype, "constructor", ImitatedDate);
     replace(globalThis, "Date", ImitatedDate);
-
-    const { fromEpochMilliseconds } = Temporal.Instant;
-    const toZoned = uncurry(Temporal.Instant.prototype.toZonedDateTimeISO);
-    const { toPlainDate, toPlainTime, toPlainDateTime } = Temporal.ZonedDateTime.prototype;
-    const zoned = (zone) =>
-      toZoned(fromEpochMilliseconds(now()), zone === undefined ? "UTC" : zone);
-    const clock = {
-      instant: () => fromEpochMilliseconds(now()),
-      timeZoneId: () => "UTC",
-      zonedDateTimeISO: (zone) => zoned(zone),
-      plainDateISO: (zone) => apply(toPlainDate, zoned(zone), []),
-      plainTimeISO: (zone) => apply(toPlainTime, zoned(zone), []),
-      plainDateTimeISO: (zone) => apply(toPlainDateTime, zoned(zone), []),
-    };
-    for (const name of ownKeys(clock)) {
-      replace(Temporal.Now, name, imitate(Temporal.Now[name], clock[name]));
-    }
 
     // A formatter without a date takes the present.
     const { prototype } = Intl.DateTimeFormat;
@@ -305,7 +282,7 @@
       for (let i = 0; i < length; i++) units[i] = charCodeAt(text, i);
       head[LEVEL] = level;
       head[LENGTH] = text.length;
-      apply(shared[BELL], undefined, []);
+      apply(parts[BELL], undefined, []);
     };
     for (const name of ownKeys(LEVELS)) {
       const level = LEVELS[name];
@@ -602,29 +579,76 @@
   const settled = (() => {
     if (phase === PENDING) fail("unsettled_promise", { __proto__: null });
     if (phase !== DONE) return -1;
-    return output.length <= SMALL_OUTPUT ? output : output.length;
+    return output.length <= SMALL ? output : output.length;
   });
 
   // ---- operations, numbered as in job.py
 
-  const operate = (function (operation) {
-    switch (operation) {
+  const operate = (function () {
+    if (typeof this === "string") { // the payload: 1 when the run is over, 0 before it, or -1
+      if (read(this) !== 0) return -1;
+      if (this.length > SMALL) return 0; // whose memory the run should not hold
+      run();
+      return 1;
+    }
+    switch (this) {
       case 0: // is there a `process` that can be called: 0, or -1
         return find();
-      case 1: // the same, then the payload
-        return read(this);
-      case 2:
+      case 1:
         run();
         return 0;
-      case 3: // microtasks are over: the output, or its length where it is long, or -1
+      case 2: // microtasks are over: the output, or its length where it is long, or -1
         return settled();
-      case 4: // the output
+      case 3: // the output
         return output;
       default: // the failure, as JSON
         return failure;
     }
   });
+  parts[2] = operate;
 
-  return [shared, memory, operate, [0], [1], [2], [3], [4], [5]];
+  // ---- each isolate
+
+  // What V8 adds to a context only when it is made is in no snapshot: `Temporal`, `isError`,
+  // and some of what is gone.
+  const freezeTemporal = (() => {
+    const { fromEpochMilliseconds } = Temporal.Instant;
+    const toZoned = uncurry(Temporal.Instant.prototype.toZonedDateTimeISO);
+    const { toPlainDate, toPlainTime, toPlainDateTime } = Temporal.ZonedDateTime.prototype;
+    const zoned = (zone) =>
+      toZoned(fromEpochMilliseconds(now()), zone === undefined ? "UTC" : zone);
+    const clock = {
+      instant: () => fromEpochMilliseconds(now()),
+      timeZoneId: () => "UTC",
+      zonedDateTimeISO: (zone) => zoned(zone),
+      plainDateISO: (zone) => apply(toPlainDate, zoned(zone), []),
+      plainTimeISO: (zone) => apply(toPlainTime, zoned(zone), []),
+      plainDateTimeISO: (zone) => apply(toPlainDateTime, zoned(zone), []),
+    };
+    for (const name of ownKeys(clock)) {
+      replace(Temporal.Now, name, imitate(Temporal.Now[name], clock[name]));
+    }
+  });
+
+  const open = (() => {
+    ({ isError } = Error);
+    for (let i = 0; i < GONE.length; i++) deleteProperty(globalThis, GONE[i]);
+    // Bundled libraries look for the global object by this name, as in a worker; lodash would
+    // ask `Function` for it next, which has code from strings.
+    defineProperty(globalThis, "self", {
+      __proto__: null, value: globalThis, writable: true, enumerable: false, configurable: true,
+    });
+    defineProperty(Error, "prepareStackTrace", {
+      __proto__: null,
+      get: bind(() => prepareStackTrace, undefined),
+      set: bind(() => {}, undefined),
+      enumerable: false,
+      configurable: false,
+    });
+    freezeTemporal();
+    return parts;
+  });
+
+  return open;
 })()
 //# sourceURL=harness.js

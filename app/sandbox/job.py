@@ -25,7 +25,9 @@ from app.sandbox.v8 import DeadlineExceeded, Engine, HeapExhausted, Isolate, Typ
 Send = Callable[[Sequence[Frame]], None]
 
 # The operations of harness.js, by its numbers.
-_FIND, _READ, _RUN, _SETTLE, _OUTPUT, _FAILURE = range(6)
+_FIND, _RUN, _SETTLE, _OUTPUT, _FAILURE = range(5)
+# Its answer to a payload that is read, but too large to be kept for the run.
+_READ: Final = 0
 
 # Lets stack traces name the user's file; the last such comment counts.
 _SOURCE_URL: Final = b"\n//# sourceURL=process.js"
@@ -50,13 +52,11 @@ _YOUNG_BYTES: Final = 32 * 1024 * 1024
 class Seat:
     """An isolate made ready for the one job that it will ever see."""
 
-    def __init__(self, engine: Engine, *, harness: bytes, send: Send) -> None:
+    def __init__(self, engine: Engine, *, send: Send) -> None:
         """Make the isolate; the frames of its job go to `send`."""
         self._send = send
         self._console: Console | None = None
-        self._isolate = Isolate(
-            engine, harness=harness, operations=_FAILURE + 1, on_bell=self._ring
-        )
+        self._isolate = Isolate(engine, on_bell=self._ring)
         self._memory = self._isolate.shared.memory
         self._started_ns = 0
         self._run_ns = 0
@@ -127,9 +127,10 @@ class Seat:
             self._check()
         with self._isolate.string(payload) as text:
             payload.clear()
-            self._do_next(_READ, text)
-        self._do_next(_RUN)
-        settled = self._call(_SETTLE)  # microtasks ran between the two calls
+            answer = self._ask(text)
+        if answer == _READ:
+            self._ask(self._isolate.number(_RUN))
+        settled = self._call(self._isolate.number(_SETTLE))  # microtasks ran since
         limit_bytes = int(limits["output_bytes"])
         if settled.type == Type.STRING:
             self._deliver_small(settled, limit_bytes)
@@ -142,22 +143,26 @@ class Seat:
 
     def _check(self) -> NoReturn:
         """Accept a source whose top level ran and left a `process`."""
-        self._do_next(_FIND)
-        self._call(_SETTLE)  # after the microtasks of the top level
+        self._ask(self._isolate.number(_FIND))
+        self._call(self._isolate.number(_SETTLE))  # after the microtasks of the top level
         raise _Finished("accepted")
 
-    def _do_next(self, operation: int, subject: Value | None = None) -> None:
-        """Call an operation that answers with 0, or that there is a failure to ask for."""
-        if self._call(operation, subject).integer != 0:
+    def _ask(self, subject: Value) -> int:
+        """Call for a number; below 0 there is a failure to ask for."""
+        answer = self._call(subject)
+        if answer.type != Type.INTEGER:
+            raise RuntimeError("a text where a number was due")
+        if answer.integer < 0:
             self._fail()
+        return answer.integer
 
-    def _call(self, operation: int, subject: Value | None = None) -> Value:
-        """Call an operation, which never throws; only the output is a text."""
-        answer = self._isolate.call(operation, subject, deadline=self._deadline)
-        if answer.type == Type.INTEGER or (operation, answer.type) == (_SETTLE, Type.STRING):
+    def _call(self, subject: Value) -> Value:
+        """Call the harness, which never throws."""
+        answer = self._isolate.call(subject, deadline=self._deadline)
+        if answer.type in {Type.INTEGER, Type.STRING}:
             return answer
         # Its text may be the user's, and what goes to stderr is evidence.
-        raise RuntimeError(f"operation {operation} answered with type {answer.type}")
+        raise RuntimeError(f"the harness answered with type {answer.type}")
 
     def _load(self, source: bytes) -> None:
         """Run the top level."""
@@ -177,7 +182,7 @@ class Seat:
         raise _Finished("refused", code="top_level_threw", error=error)
 
     def _fail(self) -> NoReturn:
-        failure = decode_json(self._isolate.call(_FAILURE, deadline=self._deadline).memory)
+        failure = decode_json(self._call(self._isolate.number(_FAILURE)).memory)
         if failure["kind"] == "refused":
             name, message = _REFUSALS[failure["code"]]
             failure["error"] = error_of(name, message)
@@ -211,7 +216,7 @@ class Seat:
             data_bytes=self._data_bytes + 3 * units + _SPARE_BYTES, cpu_s=self._cpu_s + 60
         )
         self._send([(Kind.RESULT, encode_json({"units": units}))])
-        output = self._isolate.call(_OUTPUT).memory
+        output = self._isolate.call(self._isolate.number(_OUTPUT)).memory
         if len(output) > limit_bytes:
             raise _Finished("output_too_large")
         for start in range(0, len(output), CHUNK_BYTES):

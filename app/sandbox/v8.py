@@ -10,12 +10,15 @@ import os
 from collections.abc import Callable
 from contextlib import contextmanager
 from enum import IntEnum
+from pathlib import Path
 from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from py_mini_racer import init_mini_racer
 from py_mini_racer._dll import MR_CALLBACK  # the type that the library's own argtypes check
+
+from app.sandbox import snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,6 +43,12 @@ _STACK_BYTES: Final = 8 * 1024 * 1024
 _ATTRIBUTES_BYTES: Final = 256
 # How long a cancelled call may take to come back before it counts as stuck.
 CANCEL_GRACE_S: Final = 0.15
+
+# The harness leaves a function under a name, which is gone when the function is called.
+_HARNESS: Final = b"globalThis.harness = " + Path(__file__).with_name("harness.js").read_bytes()
+_OPEN: Final = b"{ const open = harness; delete globalThis.harness; open() }"
+# The places in the list that the harness opens with.
+_BELL_PART, _MEMORY_PART, _FUNCTION_PART = range(3)
 
 _BELL: Final = 1
 _ANSWER: Final = 0
@@ -107,9 +116,11 @@ class Engine:
     """V8, started once per process. It may be forked as long as no isolate exists."""
 
     def __init__(self) -> None:
-        """Load the library and start V8. Raises OSError."""
+        """Load the library, start V8, make a snapshot of the harness. Raises OSError."""
         _give_threads_room()
         self.library = init_mini_racer(flags=FLAGS)
+        # Else each isolate runs the harness by itself, which takes it twice as long to make.
+        self.has_harness = snapshot.install(self.library, _HARNESS)
         self.version: str = self.library.mr_v8_version().decode()
 
 
@@ -132,32 +143,25 @@ def _give_threads_room() -> None:
 class Isolate:
     """One isolate and the harness in it."""
 
-    def __init__(
-        self, engine: Engine, *, harness: bytes, operations: int, on_bell: Callable[[], None]
-    ) -> None:
-        """Make an isolate and evaluate `harness`.
+    def __init__(self, engine: Engine, *, on_bell: Callable[[], None]) -> None:
+        """Make an isolate and open the harness in it.
 
-        Its value is an array: one for the bell, the memory that the harness shares, a
-        function, then the list of arguments of each operation.
         `on_bell` runs on the isolate's thread, in the middle of JavaScript, when the
         harness rings; it must not call V8.
         """
         self.library = engine.library
         self._answers: SimpleQueue[Value] = SimpleQueue()
         self._on_bell = on_bell
+        self._known = False
         self._callback = MR_CALLBACK(self._receive)
         self.context: int = self.library.mr_init_context(self._callback)
-        self._undefined = Value(
-            self, self.library.mr_alloc_int_val(self.context, 0, Type.UNDEFINED)
-        )
-        # Now, before user code: taking an item waits for the isolate without a deadline. It
-        # costs a third of an evaluation, as no Python thread has to wake up for it.
-        parts = self.evaluate(harness)
-        room, self.shared, self._function, *self._operations = (
-            self._item(parts, index) for index in range(operations + 3)
-        )
-        self._bell = Value(self, self.library.mr_make_js_callback(self.context, _BELL))
-        self._put(room, 0, self._bell)
+        if not engine.has_harness:
+            self.evaluate(_HARNESS)
+        # Now, before user code: taking an item waits for the isolate without a deadline.
+        self._parts = self.evaluate(_OPEN)
+        self.shared = self._item(_MEMORY_PART)
+        self._function = self._item(_FUNCTION_PART)
+        self._put(_BELL_PART, self.library.mr_make_js_callback(self.context, _BELL))
 
     def close(self) -> None:
         """End the isolate and its thread. Waits for it: V8 must be at rest."""
@@ -174,19 +178,17 @@ class Isolate:
                 lambda: self.library.mr_eval(self.context, source.handle, _ANSWER), deadline
             )
 
-    def _put(self, array: Value, number: int, value: Value) -> None:
-        index = self.library.mr_alloc_int_val(self.context, number, Type.INTEGER)
-        put = self.library.mr_set_object_item(self.context, array.handle, index, value.handle)
+    def _put(self, part: int, handle: "ctypes._Pointer[ctypes.Structure]") -> None:
+        index, parts = self.number(part).handle, self._parts.handle
+        put = self.library.mr_set_object_item(self.context, parts, index, handle)
         Value(self, put).free()
 
-    def _item(self, array: Value, number: int) -> Value:
-        index = self.library.mr_alloc_int_val(self.context, number, Type.INTEGER)
-        return Value(self, self.library.mr_get_object_item(self.context, array.handle, index))
+    def _item(self, part: int) -> Value:
+        index, parts = self.number(part).handle, self._parts.handle
+        return Value(self, self.library.mr_get_object_item(self.context, parts, index))
 
-    def call(
-        self, operation: int, subject: Value | None = None, *, deadline: float | None = None
-    ) -> Value:
-        """Call the harness with an operation's number and `subject` as its `this`.
+    def call(self, subject: Value, *, deadline: float | None = None) -> Value:
+        """Call the harness with `subject` as its `this`: an operation's number, or the payload.
 
         Raises DeadlineExceeded at `deadline` (of `time.monotonic`) and HeapExhausted.
         """
@@ -194,12 +196,16 @@ class Isolate:
             lambda: self.library.mr_call_function(
                 self.context,
                 self._function.handle,
-                (subject or self._undefined).handle,
-                self._operations[operation].handle,
+                subject.handle,
+                self._parts.handle,
                 _ANSWER,
             ),
             deadline,
         )
+
+    def number(self, number: int) -> Value:
+        """Make a value of a number, without the isolate; it goes with it."""
+        return Value(self, self.library.mr_alloc_int_val(self.context, number, Type.INTEGER))
 
     @contextmanager
     def string(self, text: bytes | bytearray) -> "Iterator[Value]":
@@ -235,16 +241,20 @@ class Isolate:
         return answer
 
     def _receive(self, callback_id: int, handle: "ctypes._Pointer[ctypes.Structure]") -> None:
-        value = Value(self, handle)
+        try:
+            self._take(callback_id, Value(self, handle))
+        except BaseException as error:  # noqa: BLE001 - ctypes would print it and go on
+            os.write(2, f"callback: {type(error).__name__}: {error}".encode(errors="replace"))
+            os._exit(1)
+
+    def _take(self, callback_id: int, value: Value) -> None:
+        if not self._known:
+            # Never released, so that Python keeps what it has of the isolate's thread: else
+            # each call from there maps memory for it, which may be refused under its limit.
+            ctypes.pythonapi.PyGILState_Ensure()
+            self._known = True
         if callback_id == _BELL:
             value.free()
-            self._ring()
+            self._on_bell()
         else:
             self._answers.put(value)
-
-    def _ring(self) -> None:
-        try:
-            self._on_bell()
-        except BaseException as error:  # noqa: BLE001 - ctypes would print it and go on
-            os.write(2, f"console: {type(error).__name__}: {error}".encode(errors="replace"))
-            os._exit(1)

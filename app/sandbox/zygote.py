@@ -41,7 +41,6 @@ def main() -> None:
     zygote = _Zygote(
         control,
         Engine(),
-        cell.HARNESS.read_bytes(),
         isolates=int(sys.argv[3]),
         namespaces=namespaces,
     )
@@ -57,14 +56,12 @@ class _Zygote:
         self,
         control: socket.socket,
         engine: Engine,
-        harness: bytes,
         *,
         isolates: int,
         namespaces: dict[str, str],
     ) -> None:
         self._control = control
         self._engine = engine
-        self._harness = harness
         self._isolates = isolates
         self._namespaces = namespaces
         self._selector = selectors.DefaultSelector()
@@ -119,7 +116,6 @@ class _Zygote:
             cell.serve(
                 self._engine,
                 socket.socket(fileno=channel_fd),
-                harness=self._harness,
                 isolates=self._isolates,
                 zygote_pid=zygote_pid,
                 namespaces=self._namespaces,

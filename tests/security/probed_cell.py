@@ -59,7 +59,6 @@ def try_in_a_cell(engine: Engine, order: dict[str, Any], namespaces: dict[str, s
             cell.enter(
                 engine,
                 theirs,
-                harness=cell.HARNESS.read_bytes(),
                 isolates=1,
                 zygote_pid=zygote_pid,
                 namespaces=namespaces,
