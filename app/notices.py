@@ -83,6 +83,10 @@ class Announcer:
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(_BEGUN_SECONDS, self._ripen)
 
+    def told(self, execution: UUID) -> None:
+        """Take note that somebody else has told of its end: there is nothing to add."""
+        self._changed.pop(execution, None)
+
     async def send_forever(self) -> None:
         """Send what there is to tell; what cannot be sent is kept for the next connection."""
         silent = False

@@ -224,6 +224,55 @@ CREATE FUNCTION faded(seconds double precision, since timestamp with time zone, 
                * power(0.5::float8, least(extract(epoch FROM moment - since) / 60, 900)::float8)
     $$;
 
+CREATE PROCEDURE finish_execution(IN execution uuid, IN token bigint, IN its_status text, IN its_error_kind text, IN its_error bytea, IN its_v8_version text, IN its_run_ms double precision, IN its_cpu_ms double precision, IN its_peak_bytes bigint, IN result_sha256 bytea, IN result_bytes bigint, IN result_body bytea, IN result_key text, IN logs_sha256 bytea, IN logs_bytes bigint, IN logs_body bytea, IN logs_key text, INOUT tenant text DEFAULT NULL::text, INOUT script text DEFAULT NULL::text, INOUT version integer DEFAULT NULL::integer, INOUT attempts smallint DEFAULT NULL::smallint, INOUT created_at timestamp with time zone DEFAULT NULL::timestamp with time zone, INOUT started_at timestamp with time zone DEFAULT NULL::timestamp with time zone, INOUT finished_at timestamp with time zone DEFAULT NULL::timestamp with time zone, INOUT worker_id uuid DEFAULT NULL::uuid, INOUT traceparent text DEFAULT NULL::text)
+    LANGUAGE plpgsql
+    AS $$
+        #variable_conflict use_column
+        DECLARE
+            found executions;
+        BEGIN
+            UPDATE executions AS e
+            SET status = its_status,
+                error_kind = its_error_kind,
+                error = its_error,
+                v8_version = its_v8_version,
+                run_ms = its_run_ms,
+                cpu_ms = its_cpu_ms,
+                peak_memory_bytes = its_peak_bytes,
+                finished_at = clock_timestamp(),
+                lease_expires_at = NULL
+            WHERE e.id = execution AND e.status = 'running' AND e.lease_token = token
+            RETURNING e.* INTO found;
+            IF found.id IS NOT NULL THEN
+                INSERT INTO payloads
+                       (execution_id, kind, tenant_id, sha256, size_bytes, body, blob_key)
+                SELECT found.id, p.kind, found.tenant_id, p.sha256, p.size_bytes, p.body, p.blob_key
+                FROM (VALUES ('result', result_sha256, result_bytes, result_body, result_key),
+                             ('logs', logs_sha256, logs_bytes, logs_body, logs_key))
+                     AS p (kind, sha256, size_bytes, body, blob_key)
+                WHERE p.sha256 IS NOT NULL;
+            ELSE
+                SELECT e.* INTO found
+                FROM executions AS e
+                WHERE e.id = execution AND e.lease_token = token AND e.finished_at IS NOT NULL;
+                IF found.id IS NULL THEN
+                    RETURN;
+                END IF;
+            END IF;
+            tenant := (SELECT t.name FROM tenants AS t WHERE t.id = found.tenant_id);
+            script := (SELECT s.name FROM scripts AS s WHERE s.id = found.script_id);
+            version := found.version;
+            attempts := found.attempts;
+            created_at := found.created_at;
+            started_at := found.started_at;
+            finished_at := found.finished_at;
+            worker_id := found.worker_id;
+            traceparent := found.traceparent;
+            COMMIT;
+            PERFORM pg_notify('crivo_executions', format('{"ended":["%s"]}', found.id));
+        END
+        $$;
+
 CREATE FUNCTION keep_queue() RETURNS trigger
     LANGUAGE plpgsql
     AS $$

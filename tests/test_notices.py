@@ -12,6 +12,7 @@ from app import notices
 from app.db import Connection, Pool
 from app.notices import CHANNEL, LISTENER, Announcer, Notice, listen_forever, open_announcer
 from app.settings import Settings
+from tests.executions.queues import Queues
 
 
 class Ears:
@@ -193,3 +194,34 @@ async def _terminate(pool: Pool, application: str) -> None:
 
 def _ids(number: int) -> list[UUID]:
     return [uuid.uuid7() for _ in range(number)]
+
+
+async def test_an_outcome_is_told_of_as_it_is_recorded_and_a_late_one_is_not(
+    pool: Pool, ears: Ears, announcer: Announcer
+) -> None:
+    queues = Queues(pool)
+    tenant = await queues.tenant()
+    await queues.accept(tenant, 2)
+    late, held = await queues.claim(2)
+    await queues.cancel(tenant, late.id)
+
+    assert await queues.finish(late) is None
+    assert await queues.finish(held) is not None
+    # Told again when its report is repeated: the answer, and with it the notice, may be lost.
+    assert await queues.finish(held) is not None
+
+    await ears.until(lambda ears: len(ears.heard) == 2)
+    announcer.ended(last := uuid.uuid7())
+    await ears.until(lambda ears: last in ears.ended)
+    assert ears.heard == [Notice(ended=(held.id,)), Notice(ended=(held.id,)), Notice(ended=(last,))]
+
+
+async def test_what_somebody_else_has_told_is_not_told_to_have_begun(
+    ears: Ears, announcer: Announcer
+) -> None:
+    short, later = _ids(2)
+    announcer.changed(short, later)
+    announcer.told(short)
+
+    await ears.until(lambda ears: later in ears.changed)
+    assert short not in ears.changed

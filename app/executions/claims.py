@@ -69,51 +69,17 @@ async def renew(conn: Connection, held: Sequence[Claim], *, lease_seconds: float
     return {row["lease_token"] for row in rows}
 
 
-# Fenced: a worker that was presumed dead may still report. The payloads hang on the same
-# update, so a late report leaves nothing behind.
+# The procedure is in migrations/versions/0008_ends.py. It commits, so it takes no transaction
+# around it, and then sends the notice of app/notices.py.
 FINISH = """
-WITH finished AS (
-    UPDATE executions
-    SET status = $3,
-        error_kind = $4,
-        error = $5,
-        v8_version = $6,
-        run_ms = $7,
-        cpu_ms = $8,
-        peak_memory_bytes = $9,
-        finished_at = clock_timestamp(),
-        lease_expires_at = NULL
-    WHERE id = $1 AND status = 'running' AND lease_token = $2
-    RETURNING *
-),
-stored AS (
-    INSERT INTO payloads (execution_id, kind, tenant_id, sha256, size_bytes, body, blob_key)
-    SELECT finished.id, p.kind, finished.tenant_id, p.sha256, p.size_bytes, p.body, p.blob_key
-    FROM finished,
-         (VALUES ('result', $10::bytea, $11::bigint, $12::bytea, $13::text),
-                 ('logs', $14::bytea, $15::bigint, $16::bytea, $17::text))
-         AS p (kind, sha256, size_bytes, body, blob_key)
-    WHERE p.sha256 IS NOT NULL
-)
-SELECT e.version, e.attempts, e.created_at, e.started_at, e.finished_at, e.worker_id, e.traceparent,
-       (SELECT t.name FROM tenants AS t WHERE t.id = e.tenant_id) AS tenant,
-       (SELECT s.name FROM scripts AS s WHERE s.id = e.script_id) AS script
-FROM finished AS e
-"""
-
-
-# A statement of its own: after waiting for a row, FINISH decides by a snapshot from before.
-SELECT_RECORDED = """
-SELECT e.version, e.attempts, e.created_at, e.started_at, e.finished_at, e.worker_id, e.traceparent,
-       (SELECT t.name FROM tenants AS t WHERE t.id = e.tenant_id) AS tenant,
-       (SELECT s.name FROM scripts AS s WHERE s.id = e.script_id) AS script
-FROM executions AS e
-WHERE e.id = $1 AND e.lease_token = $2 AND e.finished_at IS NOT NULL
+CALL finish_execution($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
 """
 
 
 async def finish(conn: Connection, held: Claim, result: Finish) -> Ended | None:
-    """Record an outcome; give what there is to tell, None when the claim is ours no longer.
+    """Record an outcome and tell those who wait; None when the claim is ours no longer.
+
+    Give what there is to tell of it otherwise.
 
     Safe to repeat, and to overlap with itself: the answer to a report may get lost with its
     connection, and the token says that what is recorded is the same claim's.
@@ -132,9 +98,7 @@ async def finish(conn: Connection, held: Claim, result: Finish) -> Ended | None:
         *_columns(result.result),
         *_columns(result.logs),
     )
-    if row is None:
-        row = await conn.fetchrow(SELECT_RECORDED, held.id, held.lease_token)
-    return None if row is None else _ended(row, held, result)
+    return None if row is None or row["finished_at"] is None else _ended(row, held, result)
 
 
 HAND_BACK = """

@@ -70,7 +70,7 @@ async def record(resources: Resources, held: Claim, finish: Finish) -> None:
         if finish.result is not None and finish.result.blob_key is not None:
             await resources.blobs.delete(finish.result.blob_key)
         return
-    resources.announcer.ended(held.id)
+    resources.announcer.told(held.id)
     ends.tell(resources.tracing, ended, ran_until_ns=ran_until_ns)
 
 
