@@ -91,6 +91,14 @@ class Limits(Struct, frozen=True, kw_only=True):
     max_output_bytes: int
 
 
+class LimitPolicy(Struct, frozen=True, kw_only=True):
+    """What limits are where nobody chose them (output: as much as may be), and at most."""
+
+    default_wall_ms: int
+    default_memory_bytes: int
+    most: Limits
+
+
 class Claim(Struct, frozen=True, kw_only=True):
     """An execution that this worker holds: all it needs to run it, and the fencing token."""
 

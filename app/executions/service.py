@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
+from typing import Final
 from uuid import UUID
 
 import uuid_utils.compat as uuid
@@ -18,6 +19,7 @@ from app.executions.model import (
     Execution,
     ExecutionFilter,
     ExecutionNotFound,
+    LimitPolicy,
     Limits,
     Status,
     Submission,
@@ -29,12 +31,14 @@ from app.http.paging import Page, decode_cursor, page_of
 from app.http.quotas import caps_in_force
 from app.resources import Resources
 from app.scripts import service as scripts
-from app.scripts.model import MAX_SEED, LimitChoice, ResolvedVersion, ScriptRef, parse_ref
+from app.scripts.model import MAX_SEED, ScriptRef, parse_ref
 from app.settings import Settings
 from app.workers.model import SEEN_WITHIN_SECONDS
 
 # How long a client should wait before it asks again, in seconds.
 RETRY_AFTER = {"Retry-After": "1"}
+# So much of an upload is taken before anybody looks whether its script is there.
+_UNSEEN_BYTES: Final = 64 * 1024
 
 
 async def submit(
@@ -48,10 +52,11 @@ async def submit(
 ) -> UUID:
     """Accept an execution of `data`, whose bytes nobody looks into; give its id.
 
-    The reference is resolved first: a script that is not there costs no upload. Once this
-    returns, the execution is committed; `named` is told its id before that, so that who waits
-    for it misses nothing. Raises ScriptNotFound, VersionNotFound,
-    ScriptArchived, InvalidRequest, QuotaExceeded, and what `data` raises.
+    A large upload is not taken for a script that is not there, and runs on the version that the
+    reference named as it began; a small one takes a single round trip. Once this returns, the
+    execution is committed; `named` is told its id before that, so that who waits for it misses
+    nothing. Raises ScriptNotFound, VersionNotFound, ScriptArchived, InvalidRequest,
+    QuotaExceeded, and what `data` raises.
     """
     facts = {"crivo.request": who.request_id}
     with resources.tracing.accepting(who.traceparent, facts) as traceparent:
@@ -72,12 +77,14 @@ async def _accept(
 ) -> UUID:
     tenant = who.tenant
     scripts.require_limits(resources.settings, submission.limits)
-    async with resources.pool.acquire() as conn:
-        version = await scripts.resolve(conn, tenant, ref)
+    taken_bytes = 0
     writer = PayloadWriter(resources.blobs, f"{tenant}/inputs/{uuid.uuid7()}")
     # No connection is held while the client sends: it may take its time.
     async with writer:
         async for chunk in data:
+            if taken_bytes <= _UNSEEN_BYTES < taken_bytes + len(chunk):
+                ref = await _pinned(resources, tenant, ref)
+            taken_bytes += len(chunk)
             await writer.write(chunk)
     payload = writer.stored()
     # Drawn now, not before the upload: ids follow the order of acceptance.
@@ -86,13 +93,13 @@ async def _accept(
         named(execution_id)
     try:
         async with resources.pool.acquire() as conn:
-            await store.insert_execution(
+            found = await store.insert_execution(
                 conn,
                 tenant,
                 execution_id,
-                script_id=version.script_id,
-                version=version.version,
-                limits=limits_in_force(resources.settings, version, submission.limits),
+                ref=ref,
+                chosen=submission.limits,
+                policy=_limit_policy(resources.settings),
                 seed=_seed(submission),
                 labels=submission.labels,
                 payload=payload,
@@ -100,6 +107,7 @@ async def _accept(
                 caps=caps_in_force(resources.settings, who.caps),
                 traceparent=traceparent,
             )
+        scripts.require_version(ref, found)
     except UNAVAILABLE:
         # It may have been committed before the connection broke: then its input is needed.
         raise
@@ -187,25 +195,23 @@ async def browse(
     return page_of(found, [execution.id for execution in found], limit=limit)
 
 
-def limits_in_force(settings: Settings, version: ResolvedVersion, chosen: LimitChoice) -> Limits:
-    """Take each limit from the execution, else its version, else the settings.
+async def _pinned(resources: Resources, tenant: UUID, ref: ScriptRef) -> ScriptRef:
+    """Find the version that a reference names now, for what takes long to come."""
+    async with resources.pool.acquire() as conn:
+        version = await scripts.resolve(conn, tenant, ref)
+    return ScriptRef(script=version.script_id, selector=version.version)
 
-    CPU time has no default of its own: it is that of wall time, which one thread cannot exceed.
-    A version's limit from a time of higher ceilings is lowered to today's.
-    """
-    wall_ms = chosen.wall_ms or version.limits.wall_ms or settings.default_wall_ms
-    memory_bytes = (
-        chosen.memory_bytes or version.limits.memory_bytes or settings.default_memory_bytes
-    )
-    max_output_bytes = (
-        chosen.max_output_bytes or version.limits.max_output_bytes or settings.max_output_bytes
-    )
-    max_cpu_ms = chosen.max_cpu_ms or version.limits.max_cpu_ms or wall_ms
-    return Limits(
-        wall_ms=min(wall_ms, settings.max_wall_ms),
-        max_cpu_ms=min(max_cpu_ms, settings.max_cpu_ms),
-        memory_bytes=min(memory_bytes, settings.max_memory_bytes),
-        max_output_bytes=min(max_output_bytes, settings.max_output_bytes),
+
+def _limit_policy(settings: Settings) -> LimitPolicy:
+    return LimitPolicy(
+        default_wall_ms=settings.default_wall_ms,
+        default_memory_bytes=settings.default_memory_bytes,
+        most=Limits(
+            wall_ms=settings.max_wall_ms,
+            max_cpu_ms=settings.max_cpu_ms,
+            memory_bytes=settings.max_memory_bytes,
+            max_output_bytes=settings.max_output_bytes,
+        ),
     )
 
 

@@ -11,6 +11,7 @@ from app.db import Connection, into
 from app.executions.model import (
     Execution,
     ExecutionFilter,
+    LimitPolicy,
     Limits,
     PayloadRef,
     Receipt,
@@ -21,32 +22,42 @@ from app.executions.model import (
 )
 from app.http.access import Caps
 from app.http.quotas import QuotaExceeded
+from app.scripts.model import LimitChoice, ResolvedVersion, ScriptRef
+from app.scripts.store import RESOLVE, reference_columns, resolved
 
-# One statement, so one transaction and one round trip: the execution and its input, or neither,
-# and the quota that stands against them. The acceptance time is read once; the script's clock is
-# the same moment.
-INSERT_EXECUTION = """
+# One statement, so one transaction and one round trip: the version that is named now, the execution
+# and its input, or neither, and the quota that stands against them. The acceptance time is read
+# once; the script's clock is the same moment. CPU time has no default of its own: it is that of
+# wall time, which one thread cannot exceed. A version's limit from a time of higher ceilings is
+# lowered to today's.
+INSERT_EXECUTION = f"""
 WITH moment AS MATERIALIZED (SELECT clock_timestamp() AS now),
+named AS MATERIALIZED ({RESOLVE}),
 refusal AS MATERIALIZED (
-    SELECT quota, cap, used FROM quota_against_execution($2, $12, $16, $17, $18)
+    SELECT quota, cap, used FROM quota_against_execution($1, $22, $25, $26, $27)
 ),
 accepted AS (
     INSERT INTO executions
-           (id, tenant_id, script_id, version, labels,
-            wall_ms, max_cpu_ms, memory_bytes, max_output_bytes, seed, priority,
-            traceparent, created_at, clock_ms)
-    SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $15, $19,
-           moment.now, floor(extract(epoch FROM moment.now) * 1000)
-    FROM moment
-    WHERE NOT EXISTS (SELECT FROM refusal)
+           (id, tenant_id, script_id, version, wall_ms, max_cpu_ms, memory_bytes, max_output_bytes,
+            labels, seed, priority, traceparent, created_at, clock_ms)
+    SELECT $6, $1, named.script_id, named.version,
+           least(coalesce($7, named.wall_ms, $11), $13),
+           least(coalesce($8, named.max_cpu_ms, $7, named.wall_ms, $11), $14),
+           least(coalesce($9, named.memory_bytes, $12), $15),
+           least(coalesce($10, named.max_output_bytes, $16), $16),
+           $17, $18, $19, $20, moment.now, floor(extract(epoch FROM moment.now) * 1000)
+    FROM named, moment
+    WHERE named.version IS NOT NULL AND named.archived_at IS NULL
+      AND NOT EXISTS (SELECT FROM refusal)
     RETURNING id
 ),
 stored AS (
     INSERT INTO payloads (execution_id, kind, tenant_id, sha256, size_bytes, body, blob_key)
-    SELECT id, 'input', $2, $11, $12, $13, $14 FROM accepted
+    SELECT id, 'input', $1, $21, $22, $23, $24 FROM accepted
 )
-SELECT quota, cap, used FROM refusal
-"""
+SELECT named.script_id, named.version, named.archived_at, refusal.quota, refusal.cap, refusal.used
+FROM moment LEFT JOIN named ON true LEFT JOIN refusal ON true
+"""  # noqa: S608 - both are constants
 
 
 async def insert_execution(  # noqa: PLR0913 - one parameter a column
@@ -54,42 +65,54 @@ async def insert_execution(  # noqa: PLR0913 - one parameter a column
     tenant: UUID,
     execution_id: UUID,
     *,
-    script_id: UUID,
-    version: int,
-    limits: Limits,
+    ref: ScriptRef,
+    chosen: LimitChoice,
+    policy: LimitPolicy,
     seed: int,
     labels: dict[str, str],
     payload: StoredPayload,
     caps: Caps,
     priority: int = 0,
     traceparent: str | None = None,
-) -> None:
-    """Accept an execution: it is queued once this returns. Raises QuotaExceeded."""
-    refusal = await _fetch_row(
+) -> ResolvedVersion | UUID | None:
+    """Accept an execution: it is queued once this returns a version that is not archived.
+
+    Otherwise nothing is, and what is given says why: an archived version, the script's id alone
+    when it has no such version, None without the script. Raises QuotaExceeded.
+    """
+    row = await _fetch_row(
         conn,
         INSERT_EXECUTION,
-        execution_id,
         tenant,
-        script_id,
-        version,
+        *reference_columns(ref),
+        execution_id,
+        chosen.wall_ms,
+        chosen.max_cpu_ms,
+        chosen.memory_bytes,
+        chosen.max_output_bytes,
+        policy.default_wall_ms,
+        policy.default_memory_bytes,
+        policy.most.wall_ms,
+        policy.most.max_cpu_ms,
+        policy.most.memory_bytes,
+        policy.most.max_output_bytes,
         labels,
-        limits.wall_ms,
-        limits.max_cpu_ms,
-        limits.memory_bytes,
-        limits.max_output_bytes,
         seed,
+        priority,
+        traceparent,
         payload.sha256,
         payload.size_bytes,
         payload.body,
         payload.blob_key,
-        priority,
         caps.max_queued,
         caps.max_stored_bytes,
         caps.max_bytes_per_day,
-        traceparent,
     )
-    if refusal is not None:
-        raise QuotaExceeded(refusal["quota"], limit=refusal["cap"], used=refusal["used"])
+    assert row is not None  # noqa: S101 - the statement gives one whatever it finds
+    found = resolved(row)
+    if isinstance(found, ResolvedVersion) and row["quota"] is not None:
+        raise QuotaExceeded(row["quota"], limit=row["cap"], used=row["used"])
+    return found
 
 
 # A UUIDv7 begins with 48 bits of ms since 1970.

@@ -193,7 +193,6 @@ class ResolvedVersion(Struct, frozen=True, kw_only=True):
     script_id: UUID
     version: int
     archived_at: datetime | None
-    limits: LimitChoice
 
 
 class ScriptNotFound(Problem):

@@ -202,7 +202,16 @@ async def resolve(
 
     Raises ScriptNotFound, VersionNotFound, and ScriptArchived unless `archived_too`.
     """
-    found = await store.resolve(conn, tenant, ref)
+    return require_version(ref, await store.resolve(conn, tenant, ref), archived_too=archived_too)
+
+
+def require_version(
+    ref: ScriptRef, found: ResolvedVersion | UUID | None, *, archived_too: bool = False
+) -> ResolvedVersion:
+    """Refuse what the store found for a reference when it is no version that may be run.
+
+    Raises ScriptNotFound, VersionNotFound, and ScriptArchived unless `archived_too`.
+    """
     if found is None:
         raise _no_script(ref.script)
     if isinstance(found, UUID):

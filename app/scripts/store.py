@@ -255,18 +255,24 @@ WHERE s.tenant_id = $1 AND (s.id = $2 OR s.name = $3)
 
 async def resolve(conn: Connection, tenant: UUID, ref: ScriptRef) -> ResolvedVersion | UUID | None:
     """Resolve a reference; the script's id alone when it has no such version, None without it."""
+    return resolved(await conn.fetchrow(RESOLVE, tenant, *reference_columns(ref)))
+
+
+def reference_columns(ref: ScriptRef) -> tuple[UUID | None, str | None, int | None, str | None]:
+    """Give RESOLVE's parameters after the tenant: a script's id or name, a number or an alias."""
     number, alias = (ref.selector, None) if isinstance(ref.selector, int) else (None, ref.selector)
-    row = await conn.fetchrow(RESOLVE, tenant, *_id_or_name(ref.script), number, alias)
-    if row is None:
+    return *_id_or_name(ref.script), number, alias
+
+
+def resolved(row: asyncpg.Record | None) -> ResolvedVersion | UUID | None:
+    """Read what RESOLVE gives, which may be part of a wider row."""
+    if row is None or row["script_id"] is None:
         return None
     if row["version"] is None:
         found: UUID = row["script_id"]
         return found
     return ResolvedVersion(
-        script_id=row["script_id"],
-        version=row["version"],
-        archived_at=row["archived_at"],
-        limits=_limits(row),
+        script_id=row["script_id"], version=row["version"], archived_at=row["archived_at"]
     )
 
 

@@ -7,14 +7,15 @@ import uuid_utils.compat as uuid
 from app.db import Pool
 from app.executions import cancellations, claims, store
 from app.executions.ends import Ended
-from app.executions.model import Claim, Finish, Limits, Served, Status
+from app.executions.model import Claim, Finish, LimitPolicy, Limits, Served, Status
 from app.executions.payloads import stored_inline
 from app.http.access import Caps
 from app.scripts import store as scripts
-from app.scripts.model import LimitChoice
+from app.scripts.model import LimitChoice, ScriptRef
 from app.tenants.store import insert_tenant
 
 LIMITS = Limits(wall_ms=1_000, max_cpu_ms=1_000, memory_bytes=2**26, max_output_bytes=1_000)
+POLICY = LimitPolicy(default_wall_ms=1_000, default_memory_bytes=2**26, most=LIMITS)
 SUCCESS = Finish(
     status=Status.SUCCEEDED,
     error_kind=None,
@@ -58,9 +59,9 @@ class Queues:
                     conn,
                     tenant,
                     each,
-                    script_id=self._scripts[tenant],
-                    version=1,
-                    limits=LIMITS,
+                    ref=ScriptRef(script=self._scripts[tenant], selector=1),
+                    chosen=LimitChoice(),
+                    policy=POLICY,
                     seed=1,
                     labels={},
                     payload=stored_inline(b"1"),

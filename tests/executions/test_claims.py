@@ -10,15 +10,16 @@ import uuid_utils.compat as uuid
 from app.db import Pool
 from app.executions import claims, erasure, store
 from app.executions.ends import Ended
-from app.executions.model import Claim, Finish, Limits, PayloadKind, Status
+from app.executions.model import Claim, Finish, LimitPolicy, Limits, PayloadKind, Status
 from app.executions.payloads import stored_inline
 from app.failures import ErrorKind
 from app.http.access import Caps
 from app.scripts import store as scripts
-from app.scripts.model import LimitChoice
+from app.scripts.model import LimitChoice, ScriptRef
 from app.tenants.model import DEFAULT_TENANT as TENANT
 
 LIMITS = Limits(wall_ms=1_000, max_cpu_ms=1_000, memory_bytes=2**26, max_output_bytes=1_000)
+POLICY = LimitPolicy(default_wall_ms=1_000, default_memory_bytes=2**26, most=LIMITS)
 WAITING = """
 SELECT count(*) FROM pg_stat_activity
 WHERE datname = current_database() AND wait_event_type = 'Lock'
@@ -55,9 +56,9 @@ async def _accept(pool: Pool, script: UUID, count: int = 1) -> list[UUID]:
                 conn,
                 TENANT,
                 execution_id,
-                script_id=script,
-                version=1,
-                limits=LIMITS,
+                ref=ScriptRef(script=script, selector=1),
+                chosen=LimitChoice(),
+                policy=POLICY,
                 seed=1,
                 labels={},
                 payload=stored_inline(b"1"),

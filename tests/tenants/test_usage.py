@@ -8,17 +8,18 @@ import uuid_utils.compat as uuid
 
 from app.db import Pool
 from app.executions import claims, store
-from app.executions.model import Claim, Finish, Limits, Status
+from app.executions.model import Claim, Finish, LimitPolicy, Limits, Status
 from app.executions.payloads import stored_inline
 from app.failures import ErrorKind
 from app.http.access import Caps
 from app.http.quotas import QuotaExceeded
 from app.scripts import store as scripts
-from app.scripts.model import LimitChoice
+from app.scripts.model import LimitChoice, ScriptRef
 from app.tenants.model import DEFAULT_TENANT
 from app.tenants.store import insert_tenant
 
 LIMITS = Limits(wall_ms=1_000, max_cpu_ms=1_000, memory_bytes=2**26, max_output_bytes=1_000)
+POLICY = LimitPolicy(default_wall_ms=1_000, default_memory_bytes=2**26, most=LIMITS)
 
 
 class Queue:
@@ -46,9 +47,9 @@ class Queue:
                     conn,
                     tenant,
                     uuid.uuid7(),
-                    script_id=self.scripts[tenant],
-                    version=1,
-                    limits=LIMITS,
+                    ref=ScriptRef(script=self.scripts[tenant], selector=1),
+                    chosen=LimitChoice(),
+                    policy=POLICY,
                     seed=1,
                     labels={},
                     payload=stored_inline(b"12345"),
@@ -224,9 +225,9 @@ async def test_who_waits_near_a_quota_sees_what_the_other_has_committed(queue: Q
             conn,
             DEFAULT_TENANT,
             uuid.uuid7(),
-            script_id=queue.scripts[DEFAULT_TENANT],
-            version=1,
-            limits=LIMITS,
+            ref=ScriptRef(script=queue.scripts[DEFAULT_TENANT], selector=1),
+            chosen=LimitChoice(),
+            policy=POLICY,
             seed=1,
             labels={},
             payload=stored_inline(b"12345"),
