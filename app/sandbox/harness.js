@@ -55,7 +55,7 @@
 
   // ---- what the cell shares: the script's world, and the console's line
 
-  const LINE_UNITS = 16 * 1024; // what is longer is clipped
+  const LINE_UNITS = 4 * 1024; // what is longer is over the limit of 4 KiB, and clipped
   const LEVEL = 0, LENGTH = 1, DROPPED = 2, CLOSED = 3, HEAD = 4;
   const CLOCK_MS = 0, SEED = 1, WORLD = 2;
   const memory = new ArrayBuffer(HEAD * 4 + WORLD * 8 + LINE_UNITS * 2);

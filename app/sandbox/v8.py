@@ -53,6 +53,13 @@ _BELL_PART, _MEMORY_PART, _FUNCTION_PART = range(3)
 _BELL: Final = 1
 _ANSWER: Final = 0
 
+# Below this a copy is cheaper than to do without.
+_SMALL_BYTES: Final = 16 * 1024
+_WRITABLE: Final = 0x200  # PyBUF_WRITE
+_view: Final = ctypes.pythonapi.PyMemoryView_FromMemory
+_view.argtypes = [ctypes.c_void_p, ctypes.c_ssize_t, ctypes.c_int]
+_view.restype = ctypes.py_object
+
 
 class Type(IntEnum):
     """The library's types of values, those that matter here (its `value.h`)."""
@@ -79,6 +86,8 @@ class HeapExhausted(Exception):
 class Value:
     """A value that V8 holds for us until it is freed."""
 
+    __slots__ = ("handle", "isolate", "type")
+
     def __init__(self, isolate: "Isolate", handle: "ctypes._Pointer[ctypes.Structure]") -> None:
         """Own `handle`, a pointer that the library returned."""
         self.isolate = isolate
@@ -99,8 +108,9 @@ class Value:
         length = self.handle.contents.len
         if length == 0:
             return memoryview(b"")
-        address = self.handle.contents.value.value_ptr
-        return memoryview((ctypes.c_ubyte * length).from_address(address)).cast("B")
+        # An array of ctypes would be a new class for each length.
+        view: memoryview = _view(self.handle.contents.value.value_ptr, length, _WRITABLE)
+        return view
 
     @property
     def text(self) -> str:
@@ -212,7 +222,7 @@ class Isolate:
         """Copy UTF-8 into a value for the length of a `with` block."""
         buffer = (
             (ctypes.c_char * len(text)).from_buffer(text)
-            if isinstance(text, bytearray) and text
+            if isinstance(text, bytearray) and len(text) > _SMALL_BYTES
             else bytes(text)
         )
         handle = self.library.mr_alloc_string_val(self.context, buffer, len(text), Type.STRING)
