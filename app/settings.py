@@ -125,7 +125,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     sandbox_isolates: Annotated[
         int,
         Meta(description="isolates of one such process, each for one execution", ge=1, le=64),
-    ] = 16
+    ] = 24
     sandbox_memory_bytes: Annotated[
         int,
         Meta(

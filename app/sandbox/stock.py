@@ -33,7 +33,7 @@ class PoolConfig(Struct, frozen=True, kw_only=True):
     warm: int
     max_waiting: int | None = None
     memory_bytes: int | None = None
-    isolates: int = 16
+    isolates: int = 24
     idle_seconds: float = 30.0
     forks: int = 1_000
 
