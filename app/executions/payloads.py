@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from typing import Self
 
+from app.allocator import trim_later
 from app.blobs import Blobs, BlobWriter
 from app.executions.model import MAX_INLINE_BYTES, StoredPayload
 
@@ -21,7 +22,7 @@ class PayloadWriter:
         self._key = key
         self._sha256 = hashlib.sha256()
         self._size_bytes = 0
-        self._head = bytearray()
+        self._head: list[bytes] = []
         self._blob: BlobWriter | None = None
         self._stack = AsyncExitStack()
 
@@ -37,10 +38,10 @@ class PayloadWriter:
         if self._blob is not None:
             await self._blob.write(chunk)
             return
-        self._head += chunk
+        self._head.append(chunk)
         if self._size_bytes > MAX_INLINE_BYTES:
             self._blob = await self._stack.enter_async_context(self._blobs.writer(self._key))
-            await self._blob.write(bytes(self._head))
+            await self._blob.write(b"".join(self._head))
             self._head.clear()
 
     async def __aexit__(
@@ -48,6 +49,7 @@ class PayloadWriter:
     ) -> None:
         """Complete the blob, or give it up when the block raised."""
         await self._stack.__aexit__(kind, error, None)
+        trim_later(self._size_bytes)
 
     def stored(self) -> StoredPayload:
         """Give what was kept; true once the context has ended without an error."""
@@ -55,7 +57,7 @@ class PayloadWriter:
         return StoredPayload(
             sha256=self._sha256.digest(),
             size_bytes=self._size_bytes,
-            body=bytes(self._head) if inline else None,
+            body=b"".join(self._head) if inline else None,
             blob_key=None if inline else self._key,
         )
 
@@ -71,6 +73,7 @@ async def read_payload(
     blobs: Blobs, stored: StoredPayload, *, start: int = 0, end: int | None = None
 ) -> AsyncIterator[bytes]:
     """Yield a payload's bytes from `start` up to `end`. Raises BlobMissing."""
+    trim_later(stored.size_bytes)
     if stored.blob_key is None:
         yield (stored.body or b"")[start:end]
         return
