@@ -21,6 +21,9 @@ from app.sandbox.protocol import (
     join_frames,
 )
 
+# So much waits in a channel for its reader: a payload of 1 MiB goes in one turn of the loop.
+# The kernel gives less where `net.core.wmem_max` says so.
+_CHANNEL_BYTES: Final = 1024 * 1024
 WATCH_INTERVAL_S: Final = 0.01
 MAX_STDERR_BYTES: Final = 64 * 1024
 _PAGE_BYTES: Final = os.sysconf("SC_PAGESIZE")
@@ -57,6 +60,8 @@ class Used(Struct, frozen=True, kw_only=True):
 def new_channel() -> tuple[socket.socket, socket.socket]:
     """Make a cell's socket pair: the pool's end, which does not block, and the cell's."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    for end in (ours, theirs):
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _CHANNEL_BYTES)
     ours.setblocking(False)  # noqa: FBT003 - the socket's own signature
     return ours, theirs
 

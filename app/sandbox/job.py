@@ -246,22 +246,29 @@ def _receive_payload(reader: FrameReader) -> bytearray:
     payload = bytearray()
     decoder = codecs.getincrementaldecoder("utf-8")()
     while True:
-        kind, body = reader.read()
+        kind, length = reader.read_header()
         if kind not in (Kind.INPUT, Kind.END):
             raise ProtocolError(f"frame {kind.name} within the payload")
-        pending = len(decoder.getstate()[0])
-        try:
-            decoder.decode(body, final=kind is Kind.END)
-        except UnicodeDecodeError as error:
-            offset = len(payload) - pending + error.start
-            message = f"not UTF-8: {error.reason} at byte {offset}"
-            # The rest of the payload is still on its way: no next job can follow it.
-            raise _Finished(
-                "invalid_input", sound=False, message=message, byte_offset=offset
-            ) from None
+        for piece in reader.pieces(length):
+            _require_utf8(decoder, piece, at=len(payload))
+            payload += piece
         if kind is Kind.END:
+            _require_utf8(decoder, b"", at=len(payload), final=True)
             return payload
-        payload += body
+
+
+def _require_utf8(
+    decoder: codecs.IncrementalDecoder, piece: bytes | memoryview, *, at: int, final: bool = False
+) -> None:
+    """Look at the next piece, which begins `at` this byte of the payload."""
+    pending = len(decoder.getstate()[0])
+    try:
+        decoder.decode(piece, final=final)
+    except UnicodeDecodeError as error:
+        offset = at - pending + error.start
+        message = f"not UTF-8: {error.reason} at byte {offset}"
+        # The rest of the payload is still on its way: no next job can follow it.
+        raise _Finished("invalid_input", sound=False, message=message, byte_offset=offset) from None
 
 
 def _private_bytes(status_fd: int) -> int:

@@ -32,12 +32,14 @@ not decode is a breach, and the cell is killed (`app/sandbox/conversation.py`).
 import json
 import socket
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from enum import IntEnum
 from typing import Any, Final
 
 VERSION: Final = 2
 CHUNK_BYTES: Final = 1024 * 1024
+# What a reader takes at once: it stays in the processor's cache until it is used.
+PIECE_BYTES: Final = 64 * 1024
 # Below this a copy is cheaper than another system call.
 SMALL_BYTES: Final = 16 * 1024
 HEADER: Final = struct.Struct("!BI")
@@ -134,14 +136,28 @@ class FrameReader:
     def __init__(self, channel: socket.socket) -> None:
         """Read from `channel`."""
         self._channel = channel
-        self._buffer = bytearray(HEADER.size + CHUNK_BYTES)
+        self._buffer = bytearray(PIECE_BYTES)
         self._start = 0
         self._end = 0
 
     def read(self) -> tuple[Kind, memoryview]:
         """Read one frame; its body is valid until the next read. EOFError at the end."""
-        kind, length = check_header(self._take(HEADER.size))
+        kind, length = self.read_header()
         return kind, self._take(length)
+
+    def read_header(self) -> tuple[Kind, int]:
+        """Read a frame's kind and the length of its body, which `pieces` gives."""
+        return check_header(self._take(HEADER.size))
+
+    def pieces(self, length: int) -> Iterator[memoryview]:
+        """Give a body as it comes; a piece is valid until the next one. EOFError at the end."""
+        while length > 0:
+            if self._start == self._end:
+                self._start = self._end = 0
+                self._receive(PIECE_BYTES)
+            piece = self._take(min(length, self._end - self._start))
+            length -= len(piece)
+            yield piece
 
     def expect(self, kind: Kind) -> memoryview:
         """Read one frame of this kind; ProtocolError for any other."""
@@ -152,19 +168,22 @@ class FrameReader:
         return body
 
     def _take(self, length: int) -> memoryview:
-        """Take so many bytes, received with as much more as has come by now."""
+        """Take so many bytes, received with some more that has come by now."""
         if len(self._buffer) - self._start < length:
             rest = self._buffer[self._start : self._end]
             self._buffer = rest + bytes(max(length, len(self._buffer)) - len(rest))
             self._start, self._end = 0, len(rest)
-        view = memoryview(self._buffer)
-        while self._end - self._start < length:
-            count = self._channel.recv_into(view[self._end :])
-            if count == 0:
-                raise EOFError
-            self._end += count
-        taken = view[self._start : self._start + length]
+        while (missing := length - (self._end - self._start)) > 0:
+            self._receive(max(missing, PIECE_BYTES))
+        taken = memoryview(self._buffer)[self._start : self._start + length]
         self._start += length
         if self._start == self._end:
             self._start = self._end = 0
         return taken
+
+    def _receive(self, most: int) -> None:
+        room = memoryview(self._buffer)[self._end : self._end + most]
+        count = self._channel.recv_into(room)
+        if count == 0:
+            raise EOFError
+        self._end += count

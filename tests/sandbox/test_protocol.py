@@ -3,8 +3,10 @@
 import asyncio
 import json
 import os
+import socket
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator
 
 import pytest
@@ -13,7 +15,7 @@ from app.sandbox import conversation
 from app.sandbox.conversation import converse
 from app.sandbox.handle import Cell, Exit, new_channel
 from app.sandbox.outcomes import Crashed, OutOfMemory, Succeeded, TimedOut
-from app.sandbox.protocol import CHUNK_BYTES, HEADER, Kind
+from app.sandbox.protocol import CHUNK_BYTES, HEADER, PIECE_BYTES, FrameReader, Kind, send_frames
 from app.sandbox.verdict import classify
 from tests.sandbox.runs import MIB, chunks_of, job
 
@@ -216,3 +218,33 @@ async def test_a_silent_exit_is_a_crash() -> None:
     outcome, _ = await play(STARTED, then="sys.exit(3)")
     assert isinstance(outcome, Crashed), outcome
     assert "exit status 3" in outcome.detail
+
+
+@pytest.mark.parametrize("in_advance", [0, 1, 100, PIECE_BYTES, 3 * PIECE_BYTES])
+def test_bodies_in_pieces_are_what_was_sent(in_advance: int) -> None:
+    sizes = [0, 1, PIECE_BYTES - 1, PIECE_BYTES, PIECE_BYTES + 1, CHUNK_BYTES, 7]
+    bodies = [os.urandom(size) for size in sizes]
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        frames = [(Kind.SOURCE, b"s" * in_advance), *((Kind.INPUT, body) for body in bodies)]
+        sender = threading.Thread(target=send_frames, args=(theirs, [*frames, (Kind.END, b"")]))
+        sender.start()
+        reader = FrameReader(ours)
+        reader.expect(Kind.SOURCE)
+        found = []
+        while (header := reader.read_header())[0] is Kind.INPUT:
+            found.append(b"".join(bytes(piece) for piece in reader.pieces(header[1])))
+        sender.join()
+
+    assert found == bodies
+    assert header == (Kind.END, 0)
+
+
+def test_a_body_that_is_cut_off_is_an_end() -> None:
+    ours, theirs = socket.socketpair()
+    with ours:
+        with theirs:
+            theirs.sendall(HEADER.pack(Kind.INPUT, 10) + b"12345")
+        reader = FrameReader(ours)
+        with pytest.raises(EOFError):
+            list(reader.pieces(reader.read_header()[1]))

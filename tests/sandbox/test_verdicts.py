@@ -111,6 +111,10 @@ async def test_what_user_code_throws_on_the_way_out_is_its_own(
         (b'"\xed\xa0\x80"', 1),
         (b'"' + b"\xc3\xa9" * 200_000 + b'\xc3"', 400_001),
         (b"\xff" + b" " * (8 * MIB), 0),
+        # A letter across the end of what is read at once, and of a frame.
+        (b'"' + b" " * (65_536 - 2) + b'\xc3"', 65_536 - 1),
+        (b'"' + b" " * (MIB - 2) + b'\xc3"', MIB - 1),
+        (b'"' + b" " * (MIB - 2) + b'\xc3\xa9\xff"', MIB + 1),
     ],
 )
 async def test_input_that_is_not_utf8_is_refused_with_its_offset(
