@@ -25,7 +25,7 @@ RING = "ring"
 KNOCK = "crivo:knock"
 _RING_SECONDS = 1.0
 # While nobody takes knocks, all workers are busy, and look by themselves when they are not.
-_BUSY_SECONDS = 0.01
+_BUSY_SECONDS = 0.02
 # A ring older than this says nothing: the workers have looked by themselves long ago.
 _RING_EXPIRES_MS = 60_000
 _MOST_RINGS = 8

@@ -1,12 +1,14 @@
 """What the tests stand on: servers of the run, databases of the worker, a system to talk to."""
 
-from collections.abc import AsyncIterator, Iterator
+from asyncio import AbstractEventLoop
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+import uvloop
 
 from app.db import Pool, open_pool
 from app.settings import Settings
@@ -17,6 +19,11 @@ from tests.servers import Databases, Servers, redis_database, run_servers
 
 _EXIT = pytest.StashKey[ExitStack]()
 _SERVERS = pytest.StashKey[Servers]()
+
+
+# Tests run on the loop that API and worker run on.
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], AbstractEventLoop]]:
+    return {"uvloop": uvloop.new_event_loop}
 
 
 # The controller of xdist's workers starts the servers, once, from its main thread: they die
