@@ -26,6 +26,7 @@ from app.http.access import Caller, Scope, needs
 from app.http.bodies import (
     AnyRequest,
     UnsupportedMediaType,
+    announced_bytes,
     invalid,
     invalid_by,
     media_type_of,
@@ -122,6 +123,7 @@ async def submit_raw(
             data=stream_body(
                 request, max_bytes=resources.settings.max_input_bytes, compressed=True
             ),
+            announced_bytes=announced_bytes(request),
             named=named,
         )
 

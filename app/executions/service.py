@@ -15,6 +15,7 @@ from app.audit.store import record
 from app.db import UNAVAILABLE
 from app.executions import cancellations, ends, store
 from app.executions.model import (
+    MAX_INLINE_BYTES,
     AlreadyFinished,
     Execution,
     ExecutionFilter,
@@ -48,12 +49,14 @@ async def submit(
     submission: Submission,
     *,
     data: AsyncIterator[bytes],
+    announced_bytes: int = 0,
     named: Callable[[UUID], None] | None = None,
 ) -> UUID:
     """Accept an execution of `data`, whose bytes nobody looks into; give its id.
 
-    A large upload is not taken for a script that is not there, and runs on the version that the
-    reference named as it began; a small one takes a single round trip. Once this returns, the
+    A large upload is not taken for a script that is not there, nor one that says how large it is
+    (`announced_bytes`) and is over a quota; it runs on the version that the reference named as it
+    began. A small one takes a single round trip. Once this returns, the
     execution is committed; `named` is told its id before that, so that who waits for it misses
     nothing. Raises ScriptNotFound, VersionNotFound, ScriptArchived, InvalidRequest,
     QuotaExceeded, and what `data` raises.
@@ -61,7 +64,14 @@ async def submit(
     facts = {"crivo.request": who.request_id}
     with resources.tracing.accepting(who.traceparent, facts) as traceparent:
         return await _accept(
-            resources, who, ref, submission, data=data, named=named, traceparent=traceparent
+            resources,
+            who,
+            ref,
+            submission,
+            data=data,
+            announced_bytes=announced_bytes,
+            named=named,
+            traceparent=traceparent,
         )
 
 
@@ -72,6 +82,7 @@ async def _accept(
     submission: Submission,
     *,
     data: AsyncIterator[bytes],
+    announced_bytes: int,
     named: Callable[[UUID], None] | None,
     traceparent: str | None,
 ) -> UUID:
@@ -84,6 +95,8 @@ async def _accept(
         async for chunk in data:
             if taken_bytes <= _UNSEEN_BYTES < taken_bytes + len(chunk):
                 ref = await _pinned(resources, tenant, ref)
+                if announced_bytes > MAX_INLINE_BYTES:
+                    await _require_room(resources, who, announced_bytes)
             taken_bytes += len(chunk)
             await writer.write(chunk)
     payload = writer.stored()
@@ -200,6 +213,13 @@ async def _pinned(resources: Resources, tenant: UUID, ref: ScriptRef) -> ScriptR
     async with resources.pool.acquire() as conn:
         version = await scripts.resolve(conn, tenant, ref)
     return ScriptRef(script=version.script_id, selector=version.version)
+
+
+async def _require_room(resources: Resources, who: Caller, size_bytes: int) -> None:
+    """Refuse what is over a quota as it begins; the acceptance asks again, and counts it."""
+    caps = caps_in_force(resources.settings, who.caps)
+    async with resources.pool.acquire() as conn:
+        await store.require_room(conn, who.tenant, size_bytes=size_bytes, caps=caps)
 
 
 def _limit_policy(settings: Settings) -> LimitPolicy:

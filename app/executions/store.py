@@ -115,6 +115,20 @@ async def insert_execution(  # noqa: PLR0913 - one parameter a column
     return found
 
 
+SELECT_REFUSAL = """
+SELECT quota, cap, used
+FROM quota_against_execution($1, $2, $3, $4, $5)
+"""
+
+
+async def require_room(conn: Connection, tenant: UUID, *, size_bytes: int, caps: Caps) -> None:
+    """Ask whether an input of so many bytes would be accepted now. Raises QuotaExceeded."""
+    quotas = (caps.max_queued, caps.max_stored_bytes, caps.max_bytes_per_day)
+    refusal = await _fetch_row(conn, SELECT_REFUSAL, tenant, size_bytes, *quotas)
+    if refusal is not None:
+        raise QuotaExceeded(refusal["quota"], limit=refusal["cap"], used=refusal["used"])
+
+
 # A UUIDv7 begins with 48 bits of ms since 1970.
 _LAST_ID_MS = 2**48 - 1
 _CLOCKS_DISAGREE_MS = 3_600_000

@@ -96,6 +96,12 @@ def encoding_of(request: AnyRequest, *, allowed: Mapping[str, str]) -> str | Non
     return allowed[encoding]
 
 
+def announced_bytes(request: AnyRequest) -> int:
+    """Give the size that a body is going to have, 0 where its head does not tell."""
+    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    return (request.content_length or 0) if encoding in ("", "identity") else 0
+
+
 async def stream_body(
     request: AnyRequest, *, max_bytes: int, compressed: bool = False
 ) -> AsyncIterator[bytes]:

@@ -13,6 +13,7 @@ import pytest
 
 from tests.acceptance.keyed import Keyed
 from tests.acceptance.system import System, until
+from tests.http.raw import connected
 
 SOURCE: Final = "function process(data) { return data }"
 MIB: Final = 2**20
@@ -117,6 +118,30 @@ def test_no_more_bytes_are_taken_than_fit(
     assert [each.status_code for each in at_once(urls, key, 1, submission(b"1"))] == [202]
     blobs = [path for path in (keyed.system.folder / "blobs").rglob("*") if path.is_file()]
     assert len(blobs) == (fit if size > MIB else 0)
+
+
+@pytest.mark.parametrize("quota", ["queued", "stored-bytes", "bytes-per-day"])
+def test_an_upload_that_cannot_fit_is_refused_as_it_begins(
+    keyed_apis: tuple[Keyed, list[str]], quota: str
+) -> None:
+    keyed, urls = keyed_apis
+    cap = 1 if quota == "queued" else 2 * MIB
+    key = limited(keyed, **{f"max_{quota.replace('-', '_')}": cap})
+    upload(keyed, key)
+    assert [each.status_code for each in at_once(urls, key, 1, submission(b"1"))] == [202]
+    head = (
+        "POST /scripts/echo/executions HTTP/1.1\r\nHost: localhost\r\n"
+        f"Authorization: Bearer {key}\r\nContent-Length: {3 * MIB}\r\n\r\n"
+    )
+
+    # No more of it is ever sent: an API that waited for it would say 408.
+    with connected(keyed.system.port) as connection:
+        connection.sendall(head.encode() + b"1" * (MIB // 2))
+        answer = connection.recv(65_536).decode()
+
+    assert answer.startswith("HTTP/1.1 429 ")
+    assert f'RateLimit-Policy: "{quota}";q={cap}'.lower() in answer.lower()
+    assert not list((keyed.system.folder / "blobs").rglob("inputs/*"))
 
 
 def test_a_day_s_quota_comes_back_at_midnight(keyed_apis: tuple[Keyed, list[str]]) -> None:
