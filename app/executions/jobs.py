@@ -118,12 +118,10 @@ class Dispatcher:
                     await workers.forget_worker(conn, self.id)
 
     async def _claim(self, tasks: asyncio.TaskGroup) -> None:
-        free = self._slots - len(self._running)
-        if free == 0 or self._now() < self._claim_from:
-            return
         knocked, self._knocked = self._knocked, False
         began = self._now()
-        claimed = await self._take(free)
+        free = self._slots - len(self._running) if began >= self._claim_from else 0
+        claimed = await self._take(free) if free else []
         if len(claimed) < free:
             self._room.set()
         else:

@@ -55,16 +55,26 @@ async def test_a_knock_that_fills_the_worker_is_passed_on(pool: Pool, settings: 
         assert not await dispatcher.has_room(within_seconds=0)
         assert _rings_wanted() == wanted + 1
 
+        # One that it had asked for before it was.
+        dispatcher.knocked()
+        await _until_rings(wanted + 2)
+
         # What it finds by itself, as a slot is free again, says nothing of the others.
         [second] = await queues.accept(tenant)
         await _until(queues, second, Status.FAILED)
         assert await dispatcher.has_room(within_seconds=30)
-        assert _rings_wanted() == wanted + 1
+        assert _rings_wanted() == wanted + 2
 
 
 async def _until(queues: Queues, execution: UUID, status: Status) -> None:
     async with asyncio.timeout(30):
         while await queues.status(execution) is not status:  # noqa: ASYNC110 - no event tells
+            await asyncio.sleep(0.01)
+
+
+async def _until_rings(count: float) -> None:
+    async with asyncio.timeout(30):
+        while _rings_wanted() != count:  # noqa: ASYNC110 - no event tells
             await asyncio.sleep(0.01)
 
 
