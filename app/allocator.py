@@ -12,7 +12,7 @@ _M_ARENA_MAX: Final = -8
 
 _MIB: Final = 1024 * 1024
 # The copies of a payload's MiB that are held at once, on its way through a process.
-_KEPT_BYTES: Final = 8 * _MIB
+_KEPT_BYTES: Final = 4 * _MIB
 _LARGE_BYTES: Final = 256 * 1024
 _QUIET_SECONDS: Final = 1.0
 
