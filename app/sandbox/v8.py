@@ -165,6 +165,9 @@ class Isolate:
         self._known = False
         self._callback = MR_CALLBACK(self._receive)
         self.context: int = self.library.mr_init_context(self._callback)
+        self._open(engine)
+
+    def _open(self, engine: Engine) -> None:
         if not engine.has_harness:
             self.evaluate(_HARNESS)
         # Now, before user code: taking an item waits for the isolate without a deadline.
