@@ -40,6 +40,7 @@ _ENDS: Final = {
     "the zygote died": "zygote",
 }
 _PEAK: Final = re.compile(rb"VmHWM:\s+(\d+) kB")
+_STOPPED: Final = re.compile(rb"^State:\t[Tt]", re.MULTILINE)
 
 
 class Exit(Struct, frozen=True, kw_only=True):
@@ -264,6 +265,14 @@ class Meter:
         used = Used(cpu_ns=self.cpu_ns(), peak_bytes=self.peak_bytes())
         # Looked at last: what ends in between is noticed.
         return used if self._is_whole() else None
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether somebody has stopped the process (SIGSTOP, a tracer)."""
+        try:
+            return _STOPPED.search(os.pread(self._status_fd, 4_096, 0)) is not None
+        except OSError:
+            return False  # it has ended
 
     def close(self) -> None:
         """Let go of the kernel's files."""

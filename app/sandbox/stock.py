@@ -59,6 +59,8 @@ class Stocked:
             self._spawner.alive
             and not self.cell.exited.done()
             and is_running(self.cell.pidfd)
+            # It would take a job and leave it lying until the pool's patience ends.
+            and not self.cell.meter.is_stopped
             and self.cell.is_silent()
         )
 

@@ -10,6 +10,7 @@ import psutil
 import pytest
 
 from app.sandbox import conversation
+from app.sandbox.handle import Meter
 from app.sandbox.outcomes import Crashed, Succeeded
 from app.sandbox.pool import PoolBusy, PoolConfig, SandboxPool, SandboxUnavailable, open_pool
 from tests.sandbox.processes import busy_cells, cells, count_fds, until, zygotes
@@ -46,13 +47,15 @@ async def test_a_waiting_cell_that_was_killed_is_not_used(pool: SandboxPool) -> 
     assert (await run(pool, ECHO)).output == b"null"
 
 
-async def test_a_waiting_cell_that_was_stopped_does_not_hold_its_run(
+async def test_a_cell_that_is_stopped_as_it_is_taken_does_not_hold_its_run(
     pool: SandboxPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await until(lambda: bool(cells()))
     cells()[0].suspend()
     with monkeypatch.context() as patched:
         patched.setattr(conversation, "OWED_TIMEOUT_S", 0.1)
+        # It was not yet when it was looked at.
+        patched.setattr(Meter, "is_stopped", False)
         async with asyncio.timeout(30):
             outcome = (await run(pool, ECHO)).outcome
     assert outcome == Crashed(detail="killed: it did not start")

@@ -130,6 +130,15 @@ async def test_a_resting_cell_that_was_killed_is_not_used(small: SandboxPool) ->
     assert (await run(small, ECHO, b"3")).output == b"3"
 
 
+async def test_a_resting_cell_that_was_stopped_is_not_used(small: SandboxPool) -> None:
+    await run(small, ECHO)
+    (pid,) = await resting(small)
+    psutil.Process(pid).suspend()
+    await until(lambda: psutil.Process(pid).status() == psutil.STATUS_STOPPED)
+    assert (await run(small, ECHO, b"3")).output == b"3"
+    await until(lambda: not psutil.pid_exists(pid))
+
+
 async def test_a_zygote_is_renewed_and_its_runs_end_in_peace() -> None:
     async with open_pool(PoolConfig(cells=2, warm=0, isolates=1, forks=2)) as pool:
         running = asyncio.create_task(run(pool, ENDLESS, wall_ms=2_000))
