@@ -25,17 +25,23 @@ _PEER_POLL_SECONDS: Final = 0.005
 async def measure_idle(plan: Plan) -> list[Line]:
     """Measure small executions of one client, one after the other."""
     count = plan.count(200)
-    ours, ours_95, theirs, theirs_slow = [], [], [], []
+    ours, theirs = list[float](), list[float]()
+    also: dict[str, list[float]] = {"p95_ms": [], "without_pauses": []}
+    if plan.peer is not None:
+        also |= {"peer_polled_every_5_ms": [], "peer_without_pauses": []}
     for _ in range(plan.runs):
         took = await _times(plan.crivo, PAYLOAD, count)
         ours.append(statistics.median(took))
-        ours_95.append(percentile(took, 0.95))
+        also["p95_ms"].append(percentile(took, 0.95))
+        took = await _times(plan.crivo, PAYLOAD, count, pause_seconds=0)
+        also["without_pauses"].append(statistics.median(took))
         if plan.peer is not None:
             took = await _times(plan.peer, PAYLOAD, count)
             theirs.append(statistics.median(took))
             took = await _times(plan.peer, PAYLOAD, count, poll_seconds=_PEER_POLL_SECONDS)
-            theirs_slow.append(statistics.median(took))
-    also = {"p95_ms": ours_95, "peer_polled_every_5_ms": theirs_slow}
+            also["peer_polled_every_5_ms"].append(statistics.median(took))
+            took = await _times(plan.peer, PAYLOAD, count, pause_seconds=0)
+            also["peer_without_pauses"].append(statistics.median(took))
     baseline = ("the peer, polled every 1 ms", theirs)
     line = partial(new_line, unit="ms", runs=ours, baseline=baseline, also=also)
     return [
@@ -86,7 +92,12 @@ async def _large(
 
 
 async def _times(
-    system: System, payload: bytes, count: int, *, poll_seconds: float = _POLL_SECONDS
+    system: System,
+    payload: bytes,
+    count: int,
+    *,
+    poll_seconds: float = _POLL_SECONDS,
+    pause_seconds: float = _PAUSE_SECONDS,
 ) -> list[float]:
     client = Client(system.port)
     body = system.encode(SOURCE, payload)
@@ -95,7 +106,7 @@ async def _times(
     execute = partial(system.execute, client, body, poll_seconds=poll)
     await execute()
     try:
-        return await time_one_by_one(execute, count=count, pause_seconds=_PAUSE_SECONDS)
+        return await time_one_by_one(execute, count=count, pause_seconds=pause_seconds)
     finally:
         client.close()
 
