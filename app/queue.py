@@ -29,6 +29,7 @@ _BUSY_SECONDS = 0.02
 # A ring older than this says nothing: the workers have looked by themselves long ago.
 _RING_EXPIRES_MS = 60_000
 _MOST_RINGS = 8
+_FAREWELL_SECONDS = 1.0
 
 # arq's default is pickle, which would run whatever somebody else puts into Redis.
 serialize = msgspec.msgpack.encode
@@ -66,6 +67,10 @@ class Bell:
             self._wanted = 0
             try:
                 await self._send()
+            except asyncio.CancelledError:
+                # It may not have gone out: `send_the_rest` sends it.
+                self._pending.set()
+                raise
             except Exception as error:  # noqa: BLE001 - whatever it is, a bell is no reason to fail
                 if not self._silent:
                     log.warning("bell.silent", reason=str(error))
@@ -76,6 +81,13 @@ class Bell:
                 if self._silent:
                     log.info("bell.rings_again")
                 self._silent = False
+
+    async def send_the_rest(self) -> None:
+        """Send what is left when the process ends, such as of what it hands back."""
+        if self._pending.is_set() and not self._silent:
+            with suppress(RedisError, OSError, TimeoutError):
+                async with asyncio.timeout(_FAREWELL_SECONDS):
+                    await self._send()
 
     async def close(self) -> None:
         """Close the connection."""
@@ -118,4 +130,5 @@ async def open_bell(settings: Settings) -> AsyncIterator[Bell]:
         sender.cancel()
         with suppress(asyncio.CancelledError):
             await sender
+        await bell.send_the_rest()
         await bell.close()

@@ -79,11 +79,22 @@ async def test_knocks_that_nobody_takes_leave_one_and_one_job_a_second(settings:
 async def test_each_knock_wakes_one_who_waits(settings: Settings) -> None:
     async with _redis(settings) as redis, _redis(settings) as other, open_bell(settings) as bell:
         waiting: set[asyncio.Task[object]]
+        # redis-py types one signature for its blocking and its asynchronous client.
         waiting = {asyncio.create_task(each.blpop([KNOCK], timeout=30)) for each in (redis, other)}  # type: ignore[arg-type]
         while waiting:
             bell.ring()
             heard, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
             assert len(heard) == 1
+
+
+async def test_what_is_rung_as_the_process_ends_is_sent(settings: Settings) -> None:
+    async with _redis(settings) as redis:
+        await redis.delete(KNOCK)
+
+        async with open_bell(settings) as bell:
+            bell.ring()
+
+        assert await redis.llen(KNOCK) == 1  # type: ignore[misc] # as above
 
 
 @asynccontextmanager

@@ -56,10 +56,10 @@ async def submit(
 
     A large upload is not taken for a script that is not there, nor one that says how large it is
     (`announced_bytes`) and is over a quota; it runs on the version that the reference named as it
-    began. A small one takes a single round trip. Once this returns, the
-    execution is committed; `named` is told its id before that, so that who waits for it misses
-    nothing. Raises ScriptNotFound, VersionNotFound, ScriptArchived, InvalidRequest,
-    QuotaExceeded, and what `data` raises.
+    began. A small one takes a single round trip. Once this returns, the execution is committed;
+    `named` is told its id before that, so that who waits for it misses nothing. Raises
+    ScriptNotFound, VersionNotFound, ScriptArchived, InvalidRequest, QuotaExceeded, and what
+    `data` raises.
     """
     facts = {"crivo.request": who.request_id}
     with resources.tracing.accepting(who.traceparent, facts) as traceparent:

@@ -15,7 +15,7 @@ _IDLE_P50_MS: Final = 5.0
 _MOST_OF_PEER: Final = 0.7
 _1MB_MS: Final = 20.0
 _25MB_MS: Final = 500.0
-_25MB_MIB: Final = 150.0
+_25MB_MIB: Final = 150e6 / 2**20
 _PAUSE_SECONDS: Final = 0.03
 # Short, so that the peer is not measured by the sleeps of its client.
 _POLL_SECONDS: Final = 0.001
