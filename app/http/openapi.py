@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from inspect import cleandoc
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import msgspec
 from litestar.openapi.config import OpenAPIConfig
@@ -107,6 +107,11 @@ def documented(
 
     @dataclass
     class Documented(Operation):
+        # What app.http.negotiation holds an Accept header against.
+        media_types: ClassVar[tuple[str, ...]] = tuple(
+            dict.fromkeys(each.media_type for each in gives.values() if each.shape is not None)
+        )
+
         def to_schema(self) -> dict[str, Any]:
             known = super().to_schema()
             summary, _, more = str(known["description"]).partition("\n")
