@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
-from litestar import HttpMethod, Litestar, Response, Router, route
+from litestar import Litestar, Response, Router
 from litestar.exceptions import NotFoundException
 from litestar.openapi.spec import Tag
 from litestar.routes import BaseRoute
@@ -18,6 +18,7 @@ from msgspec import Struct
 
 from app.http.access import NO_KEY
 from app.http.bodies import AnyRequest
+from app.http.methods import get
 from app.http.openapi import Documentation
 
 _DESCRIPTION: Final = """\
@@ -89,13 +90,13 @@ class Asset(Struct, frozen=True, kw_only=True):
     etag: str
 
 
-@route("/docs", http_method=[HttpMethod.GET, HttpMethod.HEAD])
+@get("/docs")
 async def reference(request: AnyRequest) -> Response[bytes]:
     """Show the reference."""
     return _answer(request, _ASSETS["index.html"])
 
 
-@route("/docs/assets/{name:str}", http_method=[HttpMethod.GET, HttpMethod.HEAD])
+@get("/docs/assets/{name:str}")
 async def asset(name: str, request: AnyRequest) -> Response[bytes]:
     """Give what the page is made of."""
     if name not in _ASSETS:
@@ -103,13 +104,13 @@ async def asset(name: str, request: AnyRequest) -> Response[bytes]:
     return _answer(request, _ASSETS[name])
 
 
-@route("/favicon.ico", http_method=[HttpMethod.GET, HttpMethod.HEAD])
+@get("/favicon.ico")
 async def favicon(request: AnyRequest) -> Response[bytes]:
     """Give the icon where browsers look for it when a document names none."""
     return _answer(request, _ASSETS["favicon.svg"])
 
 
-@route("/openapi.json", http_method=[HttpMethod.GET, HttpMethod.HEAD])
+@get("/openapi.json")
 async def openapi_document(request: AnyRequest) -> Response[bytes]:
     """Give the OpenAPI document."""
     return _answer(request, _document_of(request.app))

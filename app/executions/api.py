@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Callable
 from uuid import UUID
 
 import msgspec
-from litestar import Response, Router, get, post
+from litestar import Response, Router, post
 from litestar.types import ASGIApp
 from msgspec import UnsetType
 
@@ -38,6 +38,7 @@ from app.http.bodies import (
     whole_numbers,
 )
 from app.http.events import MEDIA_TYPE as EVENT_STREAM
+from app.http.methods import get
 from app.http.paging import Page
 from app.resources import Resources
 from app.scripts.model import parse_ref

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Final
 
 import msgspec
+from litestar import HttpMethod
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.spec import OpenAPI, Operation
 from litestar.types import OperationIDCreator
@@ -22,6 +23,7 @@ from app.failures import ExecutionError
 from app.http.access import SCHEME, Scope, refusals
 from app.http.bodies import BodyTooLarge, ClientGone, UnsupportedMediaType
 from app.http.guard import CrossSiteOrigin, ForeignHost
+from app.http.methods import described_head
 from app.http.negotiation import NotAcceptable
 from app.http.problems import MEDIA_TYPE, ProblemDocument, document
 from app.http.quotas import QuotaExceeded
@@ -146,9 +148,10 @@ def documented(
     return Documented
 
 
-def operation_id(handler: Any, _method: Any, _path: Any) -> str:  # noqa: ANN401 - Litestar's
-    """Name an operation after its handler: `create_script` is `createScript`."""
-    first, *rest = str(handler.handler_name).split("_")
+def operation_id(handler: Any, method: Any, _path: Any) -> str:  # noqa: ANN401 - Litestar's
+    """Name an operation after its handler: `show_script` is `showScript`, and `headShowScript`."""
+    words = str(handler.handler_name).split("_")
+    first, *rest = ["head", *words] if method == HttpMethod.HEAD else words
     return first + "".join(word.title() for word in rest)
 
 
@@ -169,6 +172,10 @@ class Documentation(OpenAPIConfig):
 class _Document(OpenAPI):
     def to_schema(self) -> dict[str, Any]:
         written = super().to_schema()
+        for operations in written["paths"].values():
+            if "head" in operations:
+                name = operations["head"]["operationId"]
+                operations["head"] = described_head(operations["get"], name)
         # The paths are written by now, so every struct that they refer to has been named.
         _, parts = msgspec.json.schema_components(_named, ref_template=_REFS)
         schemas = {name: _cleaned(parts[name]) for name in sorted(parts)}
@@ -184,6 +191,7 @@ _SCHEMES: Final = {
         "none is needed. Operations name the scope that a key must have; none implies another.",
     }
 }
+
 
 # The structs that routes have named, each once; their parts are found from them.
 _named: Final[dict[Shape, None]] = {ExecutionError: None}

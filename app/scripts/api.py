@@ -3,11 +3,12 @@
 from typing import Annotated
 from uuid import UUID
 
-from litestar import Response, Router, delete, get, patch, post, put
+from litestar import Response, Router, delete, patch, post, put
 from litestar.params import Parameter
 
 from app.http.access import Caller, Scope, needs
 from app.http.bodies import AnyRequest, invalid, read_json
+from app.http.methods import get
 from app.http.paging import DEFAULT_PAGE, MAX_PAGE, Page
 from app.resources import Resources
 from app.scripts import reference, service

@@ -2,11 +2,12 @@
 
 from typing import Annotated
 
-from litestar import Response, Router, get, patch, post
+from litestar import Response, Router, patch, post
 from litestar.params import Parameter
 
 from app.http.access import Caller, Scope, needs
 from app.http.bodies import AnyRequest, read_json
+from app.http.methods import get
 from app.http.paging import DEFAULT_PAGE, MAX_PAGE, Page
 from app.resources import Resources
 from app.settings import KIB

@@ -42,12 +42,14 @@ def test_a_method_that_an_address_does_not_know_is_405(system: System, path: str
     options = system.client.options(_filled(path))
     assert options.status_code == 204
     assert set(options.headers["Allow"].split(", ")) == known | {"OPTIONS"}
+    assert ("HEAD" in known) == ("GET" in known)
     for method in {"GET", "POST", "PUT", "PATCH", "DELETE", "TRACE", "BREW"} - known:
         answer = system.client.request(method, _filled(path))
         assert _problem(answer) == (405, "about:blank"), method
         assert set(answer.headers["Allow"].split(", ")) == known | {"OPTIONS"}, method
-    head = system.client.head(_filled(path))
-    assert (head.status_code, head.content) == (405, b"")
+    if "HEAD" not in known:
+        head = system.client.head(_filled(path))
+        assert (head.status_code, head.content) == (405, b"")
 
 
 @pytest.mark.parametrize(

@@ -33,13 +33,15 @@ BODIES: Final[dict[str, Any]] = {
 # is free; a reference in a body or a query leads nowhere.
 WITHOUT_ID: Final = {
     "listScripts",
+    "headListScripts",
     "createScript",
     "checkScript",
     "listExecutions",
+    "headListExecutions",
     "submitEnvelope",
 }
 # Nothing of a tenant's.
-NOBODYS: Final = {"live", "ready"}
+NOBODYS: Final = {"live", "headLive", "ready", "headReady"}
 
 
 class Owned(Struct, frozen=True):
@@ -118,10 +120,9 @@ def test_a_name_that_only_another_has_is_unknown(keyed: Keyed, owned: Owned, nam
         **BODIES.get(name, {}),
     )
 
-    assert (answer.status_code, answer.json()["type"]) == (
-        404,
-        "urn:crivo:problem:script-not-found",
-    )
+    assert answer.status_code == 404
+    if method != "HEAD":
+        assert answer.json()["type"] == "urn:crivo:problem:script-not-found"
 
 
 def test_lists_names_and_references_do_not_cross(keyed: Keyed, owned: Owned) -> None:
@@ -161,8 +162,9 @@ def test_an_operation_needs_a_key_and_the_scope_that_the_document_names(
     assert without.status_code == 401
     assert without.headers["WWW-Authenticate"] == 'Bearer realm="crivo"'
     assert refused.status_code == 403
-    assert refused.json()["type"] == "urn:crivo:problem:missing-scope"
-    assert needed in refused.json()["detail"]
+    if method != "HEAD":
+        assert refused.json()["type"] == "urn:crivo:problem:missing-scope"
+        assert needed in refused.json()["detail"]
     assert f'scope="{needed}"' in refused.headers["WWW-Authenticate"]
 
 

@@ -21,10 +21,14 @@ FILLED = {
 
 
 def _operations(system: System) -> Iterator[tuple[str, str, str, dict[str, Any]]]:
-    """Walk the running API's document: name, method, an address, the operation."""
+    """Walk the running API's document: name, method, an address, the operation.
+
+    That of a HEAD is its GET's, whose form it tells of.
+    """
     for path, methods in system.client.get("/openapi.json").json()["paths"].items():
         for method, operation in methods.items():
-            yield operation["operationId"], method.upper(), path.format(**FILLED), operation
+            told = methods["get"] if method == "head" else operation
+            yield operation["operationId"], method.upper(), path.format(**FILLED), told
 
 
 def _given_by(operation: dict[str, Any]) -> set[str]:
