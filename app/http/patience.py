@@ -21,11 +21,13 @@ import uuid_utils.compat as uuid
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from app.errors import MalformedRequest, Problem
+from app.http.framing import StrictConnection
 from app.http.problems import MEDIA_TYPE, document
 
 log = structlog.get_logger(__name__)
 
 PROGRESS_BYTES: Final = 4 * 1024
+_MAX_HEAD_BYTES: Final = 64 * 1024
 
 
 class SlowClient(Problem):
@@ -67,6 +69,8 @@ class PatientProtocol(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a connection, or say that there are too many."""
+        limit = self.config.h11_max_incomplete_event_size or _MAX_HEAD_BYTES
+        self.conn = StrictConnection(h11.SERVER, limit)
         super().connection_made(transport)
         if len(self.connections) > self.max_connections:
             log.warning("api.too_many_connections", limit=self.max_connections)
