@@ -1,4 +1,4 @@
-"""HTTP routes of the reference: the OpenAPI document, the page that shows it, what it is made of.
+"""HTTP routes of the index and the reference: the OpenAPI document, its page and what that needs.
 
 Everything comes from this process, and the page's policy lets the browser ask nobody else.
 """
@@ -16,9 +16,11 @@ from litestar.routes import BaseRoute
 from litestar.types import ControllerRouterHandler
 from msgspec import Struct
 
+from app.docs.reference import INDEX, NAME, VERSION, Index
 from app.http.access import NO_KEY
 from app.http.bodies import AnyRequest
 from app.http.methods import get
+from app.http.negotiation import weight_of
 from app.http.openapi import Documentation
 
 _DESCRIPTION: Final = """\
@@ -57,8 +59,8 @@ _POLICY: Final = (
 def openapi_config() -> Documentation:
     """Give what the OpenAPI document says of the whole; each route says the rest of itself."""
     return Documentation(
-        title="Crivo",
-        version="0.1.0",
+        title=NAME,
+        version=VERSION,
         description=_DESCRIPTION,
         tags=[
             Tag(name="scripts", description="Scripts, their versions and aliases"),
@@ -67,6 +69,7 @@ def openapi_config() -> Documentation:
             Tag(name="keys", description="Who may do what; for operators"),
             Tag(name="audit", description="Who changed what; for operators"),
             Tag(name="health", description="Whether the system works"),
+            Tag(name="index", description="Where everything is"),
         ],
         openapi_router=_Unserved(path="/", route_handlers=[]),
     )
@@ -88,6 +91,21 @@ class Asset(Struct, frozen=True, kw_only=True):
     content: bytes
     media_type: str
     etag: str
+
+
+@get("/", include_in_schema=True, tags=["index"], operation_class=INDEX)
+async def show_index(request: AnyRequest) -> Response[Index | None]:
+    """Show the index.
+
+    The addresses to start from. A browser, or whoever else prefers `text/html` to JSON, is sent
+    to the reference.
+    """
+    accept = ",".join(request.headers.getall("accept", []))
+    headers = {"Vary": "Accept"}
+    if weight_of(accept, "text/html") > weight_of(accept, "application/json"):
+        headers["Location"] = "/docs"
+        return Response(None, status_code=303, headers=headers, media_type="text/html")
+    return Response(Index(), headers=headers)
 
 
 @get("/docs")
@@ -158,5 +176,5 @@ router = Router(
     path="/",
     include_in_schema=False,
     **NO_KEY,
-    route_handlers=[reference, asset, favicon, openapi_document],
+    route_handlers=[show_index, reference, asset, favicon, openapi_document],
 )

@@ -25,8 +25,9 @@ def is_head(request: AnyRequest) -> bool:
     return request.method == HttpMethod.HEAD
 
 
-def described_head(get: dict[str, Any], name: str) -> dict[str, Any]:
-    """Describe a HEAD by its GET: the same answers without bodies, and no ranges of them."""
+def described_head(operations: dict[str, Any]) -> dict[str, Any]:
+    """Describe a path's HEAD by its GET: the same answers without bodies, and no ranges of them."""
+    get = operations["get"]
     takes = [
         {k: v for k, v in each.items() if k != "examples"}
         for each in get.get("parameters", ())
@@ -34,7 +35,7 @@ def described_head(get: dict[str, Any], name: str) -> dict[str, Any]:
     ]
     operation: dict[str, Any] = {
         "tags": get["tags"],
-        "operationId": name,
+        "operationId": operations["head"]["operationId"],
         "summary": f"{get['summary']}: headers only",
         "description": "What `GET` would answer at this moment, without its body.",
         "parameters": takes,

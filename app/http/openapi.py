@@ -100,11 +100,13 @@ def documented(
     headers: Mapping[str, str] | None = None,
     parameters: Mapping[str, str] | None = None,
     examples: Mapping[str, Sequence[Example]] | None = None,
+    elsewhere: Sequence[str] = (),
 ) -> type[Operation]:
     """Give the `operation_class` of a route; the first line of its docstring is its summary.
 
     `reads` maps media types to the body's schema; `query` has the parameters that the route
     reads by itself, `headers` describes those; `parameters` describes those in the path.
+    Whoever wants a media type of `elsewhere` is sent to another address.
     """
 
     @dataclass
@@ -112,7 +114,7 @@ def documented(
         # What app.http.negotiation holds an Accept header against.
         media_types: ClassVar[tuple[str, ...]] = tuple(
             dict.fromkeys(each.media_type for each in gives.values() if each.shape is not None)
-        )
+        ) + tuple(elsewhere)
 
         def to_schema(self) -> dict[str, Any]:
             known = super().to_schema()
@@ -174,8 +176,7 @@ class _Document(OpenAPI):
         written = super().to_schema()
         for operations in written["paths"].values():
             if "head" in operations:
-                name = operations["head"]["operationId"]
-                operations["head"] = described_head(operations["get"], name)
+                operations["head"] = described_head(operations)
         # The paths are written by now, so every struct that they refer to has been named.
         _, parts = msgspec.json.schema_components(_named, ref_template=_REFS)
         schemas = {name: _cleaned(parts[name]) for name in sorted(parts)}

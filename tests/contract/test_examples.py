@@ -21,7 +21,7 @@ from tests.acceptance.system import ROOT, System, stop
 
 RECORDED: Final = [
     ROOT / "app" / noun / "examples.json"
-    for noun in ("scripts", "executions", "tenants", "keys", "audit", "workers", "scrapes")
+    for noun in ("scripts", "executions", "tenants", "keys", "audit", "workers", "scrapes", "docs")
 ]
 
 # Each finds what those before it have left: what is run must be there, what is archived is
@@ -62,6 +62,7 @@ STORY: Final = (
     "live",
     "ready",
     "showMetrics",
+    "showIndex",
 )
 
 # What no two systems have in common, by its name, or by an operation's and its name: only its

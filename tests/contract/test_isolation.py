@@ -41,7 +41,7 @@ WITHOUT_ID: Final = {
     "submitEnvelope",
 }
 # Nothing of a tenant's.
-NOBODYS: Final = {"live", "headLive", "ready", "headReady"}
+NOBODYS: Final = {"live", "headLive", "ready", "headReady", "showIndex", "headShowIndex"}
 
 
 class Owned(Struct, frozen=True):
@@ -169,7 +169,7 @@ def test_an_operation_needs_a_key_and_the_scope_that_the_document_names(
 
 
 def test_these_addresses_alone_need_no_key(keyed: Keyed) -> None:
-    free = ["/health/live", "/health/ready", "/docs", "/openapi.json", "/favicon.ico"]
+    free = ["/", "/health/live", "/health/ready", "/docs", "/openapi.json", "/favicon.ico"]
     assets = [f"/docs/assets/{name}" for name in ("index.html", "reference.js", "reference.css")]
 
     assert {each: keyed.get(each, "").status_code for each in free + assets} == dict.fromkeys(
@@ -177,10 +177,7 @@ def test_these_addresses_alone_need_no_key(keyed: Keyed) -> None:
     )
     assert {
         path for path, each in PATHS.items() for it in each.values() if it["security"] == [{}]
-    } == {
-        "/health/live",
-        "/health/ready",
-    }
+    } == {"/", "/health/live", "/health/ready"}
 
 
 def _told(answer: httpx.Response, owned: Owned) -> str:
