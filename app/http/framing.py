@@ -1,11 +1,11 @@
-"""Where one request ends and the next one begins: only what every reader takes for the same.
+"""Strict request framing: no request whose end two HTTP readers could place differently.
 
-h11 is as lenient as RFC 9112 lets it be. A proxy in front of this API may read a lenient line
-otherwise, and then takes for one request what are two here: request smuggling. Refused are
-therefore, by 400 and the end of the connection, Transfer-Encoding beside Content-Length or from
-HTTP/1.0 (6.1), lines of a head that end without CR (2.2) or are folded (5.2), and another major
-version. A target in absolute form (3.2.2) becomes one in origin form, and its authority the
-Host: what stood in Host means nothing then.
+h11 accepts what RFC 9112 allows a lenient server to accept. A proxy in front of this API may read
+the same bytes differently and see one request where this server sees two: request smuggling.
+This connection therefore rejects with 400, and closes, Transfer-Encoding beside Content-Length
+or from HTTP/1.0 (6.1), lines of a head that end in LF without CR (2.2), folded lines (5.2), and
+other major versions. A target in absolute form (3.2.2) is rewritten to origin form, and its
+authority replaces Host.
 """
 
 import re
@@ -16,7 +16,7 @@ import h11
 _HEAD_ENDS: Final = re.compile(rb"\n\r?\n")
 _LONE_LF: Final = re.compile(rb"(?<!\r)\n")
 _FOLDED: Final = re.compile(rb"\n[ \t]")
-# User information in an authority is refused: RFC 9110 (4.2.4) calls it an attack.
+# User information in an authority is rejected, as RFC 9110 (4.2.4) advises.
 _ABSOLUTE: Final = re.compile(
     rb"https?://(?P<authority>(?:\[[0-9a-f:.]+\]|[^][:/?#@\\]+)(?::[0-9]*)?)(?P<rest>[/?][^#]*)?",
     re.IGNORECASE,
@@ -24,20 +24,20 @@ _ABSOLUTE: Final = re.compile(
 
 
 class StrictConnection(h11.Connection):
-    """h11's connection of a server, which takes for a request only what is one without doubt."""
+    """h11's server connection, with strict request framing."""
 
     def next_event(self) -> Any:  # noqa: ANN401 - as h11 has it
-        """Give what h11 gives. Raises h11.RemoteProtocolError also for what h11 would take."""
+        """Return h11's next event. Raises h11.RemoteProtocolError for ambiguous framing, too."""
         if self.their_state is h11.IDLE:
-            _require_plain_lines(self.trailing_data[0])
+            _validate_lines(self.trailing_data[0])
         event = super().next_event()
         if isinstance(event, h11.Request):
-            _require_one_length(event)
+            _validate_framing(event)
             return _in_origin_form(event)
         return event
 
 
-def _require_plain_lines(received: bytes) -> None:
+def _validate_lines(received: bytes) -> None:
     end = _HEAD_ENDS.search(received)
     if end is None:
         return
@@ -48,7 +48,7 @@ def _require_plain_lines(received: bytes) -> None:
         raise h11.RemoteProtocolError("a line of the head is folded")
 
 
-def _require_one_length(request: h11.Request) -> None:
+def _validate_framing(request: h11.Request) -> None:
     if not request.http_version.startswith(b"1."):
         raise h11.RemoteProtocolError("only HTTP/1.0 and HTTP/1.1 are spoken here")
     names = [name for name, _ in request.headers]
@@ -60,18 +60,20 @@ def _require_one_length(request: h11.Request) -> None:
 
 
 def _in_origin_form(request: h11.Request) -> h11.Request:
-    if request.target.startswith(b"/") or (request.method, request.target) == (b"OPTIONS", b"*"):
+    if request.target.startswith(b"/"):
         return request
-    found = _ABSOLUTE.fullmatch(request.target)
-    if found is None:
+    headers = list(request.headers)
+    if (request.method, request.target) == (b"OPTIONS", b"*"):
+        # It asks about the server as a whole; the index answers for it.
+        path = b"/"
+    elif found := _ABSOLUTE.fullmatch(request.target):
+        path = found["rest"] or b"/"
+        headers = [(b"Host", found["authority"]), *(x for x in headers if x[0] != b"host")]
+    else:
         raise h11.RemoteProtocolError("the target is neither a path nor an http address")
-    path = found["rest"] or b"/"
     return h11.Request(
         method=request.method,
         target=path if path.startswith(b"/") else b"/" + path,
-        headers=[
-            (b"Host", found["authority"]),
-            *(each for each in request.headers if each[0] != b"host"),
-        ],
+        headers=headers,
         http_version=request.http_version,
     )

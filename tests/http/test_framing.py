@@ -171,3 +171,12 @@ def test_an_origin_is_compared_with_the_authority_of_the_target(system: System) 
 
     assert _exchange(system, same.encode()).status == 200
     assert _exchange(system, other.encode()).status == 403
+
+
+def test_options_may_be_asked_of_the_server_as_a_whole(system: System) -> None:
+    answer = _exchange(
+        system, b"OPTIONS * HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
+    )
+
+    assert answer.status == 204
+    assert answer.headers["allow"] == "GET, HEAD, OPTIONS"
