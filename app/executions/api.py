@@ -12,6 +12,7 @@ from app.executions import reference, service
 from app.executions.answers import answer_events, answer_show, answer_submission
 from app.executions.backlog import Backlog
 from app.executions.downloads import erase_data, show_input, show_logs, show_result
+from app.executions.labels import labels_in_json, labels_in_query
 from app.executions.model import (
     MAX_ENVELOPE_BYTES,
     Envelope,
@@ -76,7 +77,7 @@ async def submit_envelope(
             Submission(
                 limits=envelope.limits,
                 seed=envelope.seed,
-                labels=envelope.labels,
+                labels=labels_in_json(envelope.labels),
                 priority=envelope.priority,
             ),
             data=_once(bytes(envelope.data)),
@@ -143,7 +144,7 @@ async def list_executions(
     choices = read_query(request, reference.ListChoices, many=("label",))
     wanted = ExecutionFilter(
         status=choices.status or None,
-        labels=_labels(choices.label or []),
+        labels=labels_in_query(choices.label or []),
         created_from=moment("created_from", choices.created_from),
         created_before=moment("created_before", choices.created_before),
     )
@@ -224,25 +225,13 @@ def _submission_of(request: AnyRequest) -> Submission:
         raise invalid(f"/{unknown[0]}", f"unknown query parameter; known are {known}")
     chosen = {
         "limits": whole_numbers(query, _LIMIT_NAMES, below="/limits"),
-        "labels": _labels(request.query_params.getall("label", [])),
+        "labels": labels_in_query(request.query_params.getall("label", [])),
         **whole_numbers(query, ("seed", "priority")),
     }
     try:
         return msgspec.convert(chosen, Submission)
     except msgspec.ValidationError as error:
         raise invalid_by(error) from None
-
-
-def _labels(texts: list[str]) -> dict[str, str]:
-    labels = {}
-    for text in texts:
-        name, colon, value = text.partition(":")
-        if not colon or "\x00" in text:
-            raise invalid("/label", f"{text!r} is not name:value")
-        if name in labels:
-            raise invalid("/label", f"{name!r} comes more than once")
-        labels[name] = value
-    return labels
 
 
 async def _once(data: bytes) -> AsyncIterator[bytes]:

@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import Annotated, Final
 from uuid import UUID
 
+import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from app.errors import Problem
@@ -18,6 +19,8 @@ MAX_INLINE_BYTES: Final = 1 * MIB
 MAX_ENVELOPE_BYTES: Final = 16 * MIB
 MAX_LABELS: Final = 16
 
+# The longest id or name, `@`, and the longest alias, with room to be told what is wrong.
+Reference = Annotated[str, Meta(max_length=200)]
 LabelName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}$(?!\n)")]
 LabelValue = Annotated[str, Meta(max_length=200, pattern=r"^[^\x00]*$")]
 # Among a tenant's own: between tenants nobody is let in first by asking for it.
@@ -62,14 +65,19 @@ class Submission(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     priority: Priority = 0
 
 
+# Kept as bytes until their number is known: see app.executions.labels.
+_LABELS_SCHEMA: Final = {**msgspec.json.schema(Labels), "default": {}}
+RawLabels = Annotated[Raw, Meta(extra_json_schema=_LABELS_SCHEMA)]
+
+
 class Envelope(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Body of `POST /executions`. `data` stays the bytes that came."""
 
-    script: str
+    script: Reference
     data: Raw
     limits: LimitChoice = LimitChoice()
     seed: Seed | None = None
-    labels: Labels = {}
+    labels: RawLabels | UnsetType = UNSET
     priority: Priority = 0
 
 

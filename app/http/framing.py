@@ -9,9 +9,10 @@ authority replaces Host.
 """
 
 import re
-from typing import Any, Final
+from typing import Final
 
 import h11
+from typing_extensions import override
 
 _HEAD_ENDS: Final = re.compile(rb"\n\r?\n")
 _LONE_LF: Final = re.compile(rb"(?<!\r)\n")
@@ -26,7 +27,8 @@ _ABSOLUTE: Final = re.compile(
 class StrictConnection(h11.Connection):
     """h11's server connection, with strict request framing."""
 
-    def next_event(self) -> Any:  # noqa: ANN401 - as h11 has it
+    @override
+    def next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
         """Return h11's next event. Raises h11.RemoteProtocolError for ambiguous framing, too."""
         if self.their_state is h11.IDLE:
             _validate_lines(self.trailing_data[0])
