@@ -182,14 +182,16 @@ class _Server(uvicorn.Server):
 def _tell_access(settings: Settings, keyring: Keyring) -> None:
     if not keyring.open:
         log.info("api.needs_keys", auth=settings.auth)
-    elif is_loopback(settings.host):
-        log.info("api.is_open", tenant="default", auth=settings.auth, host=settings.host)
+        return
+    where = settings.bind or settings.host
+    if is_loopback(where):
+        log.info("api.is_open", tenant="default", auth=settings.auth, host=where)
     else:
         log.warning(
             "api.listens_beyond_loopback_without_keys",
-            host=settings.host,
+            host=where,
             allowed_by="CRIVO_INSECURE_LISTEN",
-            still_refused="a Host that is not loopback, an Origin of another site",
+            open_to="everybody who reaches the port",
         )
 
 

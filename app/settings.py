@@ -45,6 +45,13 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         str,
         Meta(description="address the API listens on; beyond loopback it needs keys"),
     ] = "127.0.0.1"
+    bind: Annotated[
+        str,
+        Meta(
+            description="in a container, the host's address that the API's port is published at; "
+            "beyond loopback it needs keys, as `CRIVO_HOST` does; empty: `CRIVO_HOST` decides",
+        ),
+    ] = ""
     auth: Annotated[
         str,
         Meta(
@@ -64,8 +71,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     insecure_listen: Annotated[
         bool,
         Meta(
-            description="`true`: the API may run open beyond loopback, too, where something "
-            "else keeps strangers out, as the published port of a container does"
+            description="`true`: the API may run without keys beyond loopback, too, open to everybody "
+            "who reaches its port: something else keeps strangers out"
         ),
     ] = False
     port: Annotated[

@@ -147,6 +147,8 @@ def _bring_up(settings: Settings, data: Path, supervisor: Supervisor) -> None:
         "BLOB_URL": settings.blob_url or f"file://{quote(str(data / 'blobs'))}",
         "CRIVO_DATA": str(data),
         "CRIVO_HOST": settings.host,
+        # No container's port stands between the API and its address here.
+        "CRIVO_BIND": "",
         "CRIVO_PORT": str(settings.port),
     }
     check_api(settings, [sys.executable, *_API], environ)
