@@ -102,12 +102,8 @@ def failure_of(outcome: Outcome) -> Failure | None:  # noqa: PLR0911 - one line 
             message = f"the script {what} than its limit of {limit_ms} ms"
             return Failure(ErrorKind.TIMEOUT, message, {"limit_ms": limit_ms})
         case OutOfMemory(limit_bytes=limit_bytes, of_host=of_host):
-            message = f"the script needed more memory than its limit of {limit_bytes} bytes"
-            if of_host:
-                message = (
-                    "the script needed more memory than its worker had left, below its limit of "
-                    f"{limit_bytes} bytes"
-                )
+            most = "its worker had left, below its limit" if of_host else "its limit"
+            message = f"the script needed more memory than {most} of {limit_bytes} bytes"
             return Failure(ErrorKind.OUT_OF_MEMORY, message, {"limit_bytes": limit_bytes})
         case InvalidInput(message=message, byte_offset=byte_offset):
             return Failure(ErrorKind.INVALID_INPUT, message, {"byte_offset": byte_offset})

@@ -10,6 +10,7 @@ GIB: Final = 1024 * MIB
 
 # Ceilings that no setting lifts (docs/ARCHITECTURE.md, "Limits").
 MAX_WALL_MS: Final = 300_000
+MIN_MEMORY_BYTES: Final = 16 * MIB
 MAX_MEMORY_BYTES: Final = 4 * GIB
 MAX_PAYLOAD_BYTES: Final = 256 * MIB
 
@@ -71,8 +72,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     insecure_listen: Annotated[
         bool,
         Meta(
-            description="`true`: the API may run without keys beyond loopback, too, open to everybody "
-            "who reaches its port: something else keeps strangers out"
+            description="`true`: the API may run without keys beyond loopback, too, open to "
+            "everybody who reaches its port: something else keeps strangers out"
         ),
     ] = False
     port: Annotated[
@@ -206,7 +207,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         int,
         Meta(
             description="memory limit of an execution",
-            ge=16 * MIB,
+            ge=MIN_MEMORY_BYTES,
             le=MAX_MEMORY_BYTES,
         ),
     ] = 512 * MIB
@@ -214,7 +215,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         int,
         Meta(
             description="highest memory limit a client may ask for",
-            ge=16 * MIB,
+            ge=MIN_MEMORY_BYTES,
             le=MAX_MEMORY_BYTES,
         ),
     ] = MAX_MEMORY_BYTES

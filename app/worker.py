@@ -78,7 +78,12 @@ async def work(settings: Settings) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, dispatcher.stop)
-        log.info("worker.started", id=str(dispatcher.id), slots=slots)
+        log.info(
+            "worker.started",
+            id=str(dispatcher.id),
+            slots=slots,
+            max_memory_bytes=resources.sandbox.max_limit_bytes,
+        )
         beside = [
             asyncio.create_task(answer_bell(settings, dispatcher)),
             asyncio.create_task(keep_retention(resources)),

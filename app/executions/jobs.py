@@ -120,10 +120,16 @@ class Dispatcher:
     async def _claim(self, tasks: asyncio.TaskGroup) -> None:
         knocked, self._knocked = self._knocked, False
         began = self._now()
-        free = self._slots - len(self._running) if began >= self._claim_from else 0
-        claimed = await self._take(free) if free else []
+        # What waits for memory, or for the slot of what overtook it, has none yet.
+        slots = self._slots + self._resources.sandbox.waiting
+        free = max(0, slots - len(self._running)) if began >= self._claim_from else 0
+        found = await self._take(free) if free else None
+        claimed = found.executions if found is not None else []
         if len(claimed) < free:
             self._room.set()
+            if found is not None and found.passed_over:
+                # What was passed over for those that are claimed now may find its own place.
+                self._wake.set()
         else:
             self._room.clear()
             if knocked:
@@ -134,7 +140,7 @@ class Dispatcher:
             held = self._running[claim.lease_token] = _Held(claim, began)
             held.task = tasks.create_task(self._execute(held))
 
-    async def _take(self, most: int) -> list[Claim]:
+    async def _take(self, most: int) -> claims.Claimed:
         """Claim, and say what slots were held for since the last time."""
         served, self._served = self._served, []
         try:
@@ -144,6 +150,7 @@ class Dispatcher:
                     self.id,
                     most=most,
                     lease_seconds=self._lease_seconds,
+                    room=self._resources.sandbox.room,
                     default_max_running=self._resources.settings.default_max_running or None,
                     served=served,
                 )
@@ -242,6 +249,7 @@ class Dispatcher:
                 slots=self._slots,
                 v8_version=sandbox.v8_version,
                 lockdown=sandbox.lockdown,
+                max_memory_bytes=sandbox.max_limit_bytes,
             )
         for held in running:
             claim = held.claim

@@ -15,6 +15,7 @@ from app.executions.model import (
     NoResult,
     NoRoomToWait,
     NotFinished,
+    NoWorkerLargeEnough,
     PayloadGone,
     Queued,
     QueueFull,
@@ -71,6 +72,9 @@ _SUBMISSION: Final = (
     ScriptArchived("the script 'cards' is archived and takes no executions"),
     QuotaExceeded("queued", limit=1_000, used=1_000),
     QueueFull("1000000 executions are queued; no more than 1000000 are"),
+    NoWorkerLargeEnough(
+        "the memory limit is 4294967296 bytes; no living worker can keep more than 2387561078"
+    ),
     _NO_DATABASE,
 )
 

@@ -11,11 +11,15 @@ Access = Literal["open", "keys"]
 
 
 class Worker(Struct, frozen=True, kw_only=True):
-    """A worker that was alive a moment ago, and what holds its sandbox."""
+    """A worker that was alive a moment ago, and what holds its sandbox.
+
+    `max_memory_bytes` is the highest memory limit that it can keep; null: any.
+    """
 
     host: str
     pid: int
     slots: int
+    max_memory_bytes: int | None
     v8_version: str
     lockdown: dict[str, str]
 

@@ -118,12 +118,11 @@ async def test_who_gives_up_waiting_holds_nobody_up() -> None:
 
 async def test_without_a_budget_slots_alone_count() -> None:
     room = Admission(None, slots=100)
-    for _ in range(100):
-        hold = await asyncio.wait_for(room.acquire(2**40), 10)
+    held = [await asyncio.wait_for(room.acquire(2**40), 10) for _ in range(100)]
     last = asyncio.create_task(room.acquire(1))
     await turns()
     assert not last.done()
-    room.release(hold)
+    room.release(held[0])
     await last
 
 

@@ -1,7 +1,6 @@
 """A cell that the kernel kills for want of memory ran out of memory; nobody else's death did."""
 
 import asyncio
-import os
 import secrets
 import subprocess
 import sys
@@ -113,7 +112,7 @@ def limited_group() -> Iterator[Path]:
             continue
         finally:
             with suppress(OSError):
-                os.rmdir(group)
+                group.rmdir()
     pytest.skip("this system lets us make no control group with a limit of memory")
 
 
