@@ -323,14 +323,6 @@ class QueueFull(Problem):
         super().__init__(detail, headers={"Retry-After": "5"})
 
 
-class NoWorkerLargeEnough(Problem):
-    """The workers are alive, and too small for the memory limit."""
-
-    status = 422
-    code = "no-worker-large-enough"
-    title = "No worker that is alive can keep that memory limit"
-
-
 class NoRoomToWait(Problem):
     """As many requests wait at this API process as it takes."""
 

@@ -15,7 +15,6 @@ from app.executions.model import (
     NoResult,
     NoRoomToWait,
     NotFinished,
-    NoWorkerLargeEnough,
     PayloadGone,
     Queued,
     QueueFull,
@@ -37,6 +36,7 @@ from app.http.quotas import QuotaExceeded
 from app.http.ranges import DESCRIBED, RangeNotSatisfiable
 from app.scripts.model import MAX_SEED, ScriptArchived, ScriptNotFound, VersionNotFound
 from app.settings import MAX_MEMORY_BYTES, MAX_PAYLOAD_BYTES, MAX_WALL_MS, MIB
+from app.workers.model import NoWorkerLargeEnough
 
 _EXAMPLES: Final = load_examples(Path(__file__).with_name("examples.json"))
 _PARAMETERS: Final = {

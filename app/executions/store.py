@@ -13,7 +13,6 @@ from app.executions.model import (
     ExecutionFilter,
     LimitPolicy,
     Limits,
-    NoWorkerLargeEnough,
     PayloadRef,
     Receipt,
     ScriptVersionRef,
@@ -26,7 +25,7 @@ from app.http.quotas import QuotaExceeded
 from app.scripts.model import LimitChoice, ResolvedVersion, ScriptRef
 from app.scripts.store import RESOLVE, reference_columns, resolved
 from app.settings import MIN_MEMORY_BYTES
-from app.workers.model import SEEN_WITHIN_SECONDS
+from app.workers.model import SEEN_WITHIN_SECONDS, NoWorkerLargeEnough
 
 # One statement, so one transaction and one round trip: the version that is named now, the execution
 # and its input, or neither, and the quota that stands against them. The acceptance time is read

@@ -4,6 +4,8 @@ from typing import Final, Literal
 
 from msgspec import UNSET, Struct, UnsetType
 
+from app.errors import Problem
+
 # Several signs of life may be late before a worker counts as gone.
 SEEN_WITHIN_SECONDS: Final = 15.0
 
@@ -44,3 +46,11 @@ class Ready(Struct, frozen=True, kw_only=True):
     v8_version: str | UnsetType = UNSET
     lockdown: dict[str, str] | UnsetType = UNSET
     workers: list[Worker] | UnsetType = UNSET
+
+
+class NoWorkerLargeEnough(Problem):
+    """The workers are alive, and too small for the memory limit."""
+
+    status = 422
+    code = "no-worker-large-enough"
+    title = "No worker that is alive can keep that memory limit"
