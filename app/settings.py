@@ -20,7 +20,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     A field `port` is the variable `CRIVO_PORT`; the three URLs keep the names that
     the field knows them by: `DATABASE_URL`, `REDIS_URL`, `BLOB_URL`. `SANDBOX_ISOLATION`
-    and `OTEL_EXPORTER_OTLP_ENDPOINT` have no prefix either.
+    and `OTEL_EXPORTER_OTLP_ENDPOINT` have no prefix either. What may hold a secret can be in a
+    file, which `DATABASE_URL_FILE`, `REDIS_URL_FILE`, `BLOB_URL_FILE` or `CRIVO_ADMIN_KEY_FILE`
+    names.
     """
 
     database_url: Annotated[
@@ -178,6 +180,15 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             le=600,
         ),
     ] = 10
+    hang_seconds: Annotated[
+        int,
+        Meta(
+            description="how long API or worker may do nothing of what they do again and again "
+            "before they end themselves, to be started again: 20 at least; 0: for ever",
+            ge=0,
+            le=3_600,
+        ),
+    ] = 120
     max_attempts: Annotated[
         int,
         Meta(

@@ -16,6 +16,7 @@ from app.executions import cancellations, claims, ends
 from app.executions.model import Claim, Served, Status
 from app.executions.runs import Spent, record, run
 from app.failures import ErrorKind, error_document
+from app.lifecycle import Watchdog
 from app.metrics import LEASES_EXPIRED
 from app.resources import Resources
 from app.sandbox.pool import SandboxUnavailable
@@ -54,11 +55,14 @@ class Dispatcher:
     another worker: when this one dies, its leases expire and its work is taken over.
     """
 
-    def __init__(self, resources: Resources, *, slots: int) -> None:
-        """Take what executions need, and how many run at once."""
+    def __init__(
+        self, resources: Resources, *, slots: int, watchdog: Watchdog | None = None
+    ) -> None:
+        """Take what executions need, how many run at once, and who ends a worker that hangs."""
         self.id: UUID = uuid.uuid7()
         self._resources = resources
         self._slots = slots
+        self._watchdog = watchdog or Watchdog(0)
         self._lease_seconds = resources.settings.lease_seconds
         # By token: an execution may be claimed again while its lost claim is given up.
         self._running: dict[int, _Held] = {}
@@ -101,17 +105,20 @@ class Dispatcher:
             async with asyncio.TaskGroup() as tasks:
                 renewal_seconds = min(self._lease_seconds / 4, _UNSEEN_SECONDS)
                 duties = [
-                    tasks.create_task(self._repeat(self._see, renewal_seconds)),
-                    tasks.create_task(self._repeat(self._sweep, _SWEEP_SECONDS)),
+                    tasks.create_task(self._repeat("renew", self._see, renewal_seconds)),
+                    tasks.create_task(self._repeat("sweep", self._sweep, _SWEEP_SECONDS)),
                     tasks.create_task(self._hear_cancellations()),
                 ]
                 while not self._stopping:
+                    self._watchdog.beat("claim")
                     await self._survive(lambda: self._claim(tasks))
                     await self._sleep()
+                self._watchdog.dismiss("claim")
                 await self._drain()
                 await self._survive(self._account)
                 for duty in duties:
                     duty.cancel()
+                self._watchdog.close()
         finally:
             with suppress(*UNAVAILABLE):
                 async with self._resources.pool.acquire(timeout=1) as conn:
@@ -300,8 +307,9 @@ class Dispatcher:
             task.cancel()
         await asyncio.gather(*late, return_exceptions=True)
 
-    async def _repeat(self, duty: Callable[[], Awaitable[None]], seconds: float) -> None:
+    async def _repeat(self, name: str, duty: Callable[[], Awaitable[None]], seconds: float) -> None:
         while True:
+            self._watchdog.beat(name)
             await self._survive(duty)
             await asyncio.sleep(seconds)
 
