@@ -258,3 +258,24 @@ def test_the_launcher_says_that_it_runs_open(tmp_path: Path) -> None:
         assert "tenant default" in launched.output
         ready = httpx.get(f"{launched.url}/health/ready", trust_env=False).json()
         assert ready["access"] == "open"
+
+
+def test_admin_beside_a_system_in_containers_says_which_command_has_its_database(
+    tmp_path: Path,
+) -> None:
+    secrets = tmp_path / "data" / "secrets"
+    secrets.mkdir(parents=True)
+    (secrets / "database_url").write_text("postgresql://crivo@database/crivo")
+
+    done = subprocess.run(
+        [ROOT / "start.sh", "admin", "key", "list"],
+        env=launch_environ(tmp_path / "data", free_port()),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "./start.sh compose admin" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "data" / "postgres").exists()
