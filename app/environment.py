@@ -3,6 +3,7 @@
 import difflib
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -21,6 +22,9 @@ class InvalidSetting(CrivoError):
     """A variable of the environment holds a value that the setting does not take."""
 
 
+# A secret in the environment is there for all to read who may inspect a container.
+_MAY_BE_FILES: Final = (*_SCHEMES, "admin_key")
+_LEAST_HANG_SECONDS: Final = 20
 # Known by these names elsewhere, or from before there was a prefix.
 _WITHOUT_PREFIX: Final = {*_SCHEMES, "sandbox_isolation", "otel_exporter_otlp_endpoint"}
 
@@ -30,9 +34,41 @@ def variable_of(field: str) -> str:
     return field.upper() if field in _WITHOUT_PREFIX else f"CRIVO_{field.upper()}"
 
 
+def file_variable_of(field: str) -> str:
+    """Name the environment variable of a file that holds a setting."""
+    return f"{variable_of(field)}_FILE"
+
+
+def without_files(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Leave out the names of files that hold a server's URL, for who gives the URLs themselves."""
+    return {k: v for k, v in environ.items() if k not in map(file_variable_of, _SCHEMES)}
+
+
+def text_of(field: str, environ: Mapping[str, str] = os.environ) -> str:
+    """Read what the environment, or a file that it names, says of a setting; empty: nothing.
+
+    Raises InvalidSetting for both, and for a file that cannot be read or is empty.
+    """
+    text = environ.get(variable_of(field), "")
+    file_variable = file_variable_of(field)
+    file = environ.get(file_variable, "") if field in _MAY_BE_FILES else ""
+    if not file:
+        return text
+    if text:
+        raise InvalidSetting(f"{variable_of(field)} and {file_variable} are both set")
+    try:
+        text = Path(file).read_text(encoding="utf-8").strip()
+    except (OSError, ValueError) as error:
+        raise InvalidSetting(f"{file_variable}={file!r} cannot be read: {error}") from None
+    if not text:
+        raise InvalidSetting(f"{file_variable}={file!r} is an empty file")
+    return text
+
+
 def misspelt(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
     """Find variables that are no setting but look like one; give each with what it may mean."""
     settings = {variable_of(field) for field in Settings.__struct_fields__}
+    settings |= {file_variable_of(field) for field in _MAY_BE_FILES}
     names = sorted(name for name in environ if name.startswith("CRIVO_") and name not in settings)
     near = {name: difflib.get_close_matches(name, settings, n=1, cutoff=0.8) for name in names}
     return {name: found[0] for name, found in near.items() if found}
@@ -46,7 +82,7 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
     """
     settings = Settings()
     for field in Settings.__struct_fields__:
-        text = environ.get(variable_of(field), "")
+        text = text_of(field, environ)
         if not text:
             continue
         try:
@@ -56,6 +92,8 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         except msgspec.ValidationError as error:
             reason = str(error).split(" - at ")[0]
             raise InvalidSetting(f"{variable_of(field)}={text!r}: {reason}") from None
+    if 0 < settings.hang_seconds < _LEAST_HANG_SECONDS:
+        raise InvalidSetting(f"CRIVO_HANG_SECONDS is 0, or {_LEAST_HANG_SECONDS} at least")
     for default, ceiling in (
         ("default_wall_ms", "max_wall_ms"),
         ("default_memory_bytes", "max_memory_bytes"),

@@ -101,8 +101,9 @@ def failure_of(outcome: Outcome) -> Failure | None:  # noqa: PLR0911 - one line 
             what = "used more CPU time" if of_cpu else "ran longer"
             message = f"the script {what} than its limit of {limit_ms} ms"
             return Failure(ErrorKind.TIMEOUT, message, {"limit_ms": limit_ms})
-        case OutOfMemory(limit_bytes=limit_bytes):
-            message = f"the script needed more memory than its limit of {limit_bytes} bytes"
+        case OutOfMemory(limit_bytes=limit_bytes, of_host=of_host):
+            most = "its worker had left, below its limit" if of_host else "its limit"
+            message = f"the script needed more memory than {most} of {limit_bytes} bytes"
             return Failure(ErrorKind.OUT_OF_MEMORY, message, {"limit_bytes": limit_bytes})
         case InvalidInput(message=message, byte_offset=byte_offset):
             return Failure(ErrorKind.INVALID_INPUT, message, {"byte_offset": byte_offset})

@@ -1,7 +1,11 @@
-"""Ask whether a container's own process works: `python -m app.healthcheck api | worker`."""
+"""Ask whether a container's own process works: `python -m app.healthcheck api | worker`.
+
+`python -m app.healthcheck access` says how requests get into the API: `open` or `keys`.
+"""
 
 import asyncio
 import http.client
+import json
 import socket
 import sys
 from collections.abc import Callable
@@ -19,9 +23,13 @@ _SEEN_WITHIN_SECONDS: Final = 15.0
 
 def main(arguments: list[str]) -> int:
     """Exit with 0 for yes, 1 for no, 2 for a question that cannot be asked."""
+    if arguments == ["access"]:
+        access = _ask_access(load_settings())
+        sys.stdout.write(f"{access}\n")
+        return 0 if access else 1
     question = _QUESTIONS.get(" ".join(arguments))
     if question is None:
-        sys.stderr.write(f"usage: python -m app.healthcheck {' | '.join(_QUESTIONS)}\n")
+        sys.stderr.write(f"usage: python -m app.healthcheck {' | '.join(_QUESTIONS)} | access\n")
         return 2
     try:
         problem = question(load_settings())
@@ -43,6 +51,18 @@ def _ask_api(settings: Settings) -> str:
     finally:
         connection.close()
     return "" if status == http.client.OK else f"the API answers {status}"
+
+
+def _ask_access(settings: Settings) -> str:
+    """Say how requests get in; empty: the API does not say."""
+    connection = http.client.HTTPConnection("127.0.0.1", settings.port, timeout=_API_SECONDS)
+    try:
+        connection.request("GET", "/health/ready")
+        return str(json.loads(connection.getresponse().read())["access"])
+    except (OSError, http.client.HTTPException, ValueError, KeyError):
+        return ""
+    finally:
+        connection.close()
 
 
 def _ask_worker(settings: Settings) -> str:

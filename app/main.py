@@ -41,6 +41,7 @@ from app.http.traffic import counted
 from app.keys.api import router as keys
 from app.keys.bootstrap import open_without_keys, prepare
 from app.keys.keyring import Keyring, open_keyring
+from app.lifecycle import Watchdog, exit_cleanly_when_told, open_watchdog
 from app.metrics import configure_metrics
 from app.resources import Resources, open_resources
 from app.sandbox.pool import SandboxUnavailable
@@ -57,6 +58,8 @@ from app.workers.api import router as health
 
 log = structlog.get_logger(__name__)
 
+# How often the event loop shows that it turns.
+_BEAT_SECONDS = 0.25
 # Upload checks share one cell; who comes after this many waiting ones gets 503.
 _CHECKS_WAITING = 16
 
@@ -89,7 +92,10 @@ def create_app(settings: Settings) -> Litestar:
             app.state.waits = waits
             app.state.backlog = Backlog(most=settings.max_queued)
             _tell_access(settings, keyring)
-            yield
+            with open_watchdog(settings.hang_seconds) as watchdog:
+                beats = asyncio.create_task(_beat(watchdog))
+                yield
+                beats.cancel()
 
     app = Litestar(
         route_handlers=[scripts, executions, tenants, keys, audit, health, metrics, reference],
@@ -124,6 +130,7 @@ def main(arguments: list[str]) -> int:
 
     With `--check`, only say whether it could.
     """
+    exit_cleanly_when_told()
     try:
         give_memory_back()
         settings = load_service_settings()
@@ -159,8 +166,8 @@ def main(arguments: list[str]) -> int:
     )
     try:
         server.run()
-    except SystemExit:  # uvicorn's own way to say, with 3, that it could not start
-        return 2
+    except SystemExit as end:  # uvicorn's own way to say, with 3, that it could not start
+        return 2 if end.code else 0
     return 0 if server.started else 2
 
 
@@ -179,17 +186,25 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
+async def _beat(watchdog: Watchdog) -> None:
+    while True:
+        watchdog.beat("event loop")
+        await asyncio.sleep(_BEAT_SECONDS)
+
+
 def _tell_access(settings: Settings, keyring: Keyring) -> None:
     if not keyring.open:
         log.info("api.needs_keys", auth=settings.auth)
-    elif is_loopback(settings.host):
-        log.info("api.is_open", tenant="default", auth=settings.auth, host=settings.host)
+        return
+    where = settings.bind or settings.host
+    if is_loopback(where):
+        log.info("api.is_open", tenant="default", auth=settings.auth, host=where)
     else:
         log.warning(
             "api.listens_beyond_loopback_without_keys",
-            host=settings.host,
+            host=where,
             allowed_by="CRIVO_INSECURE_LISTEN",
-            still_refused="a Host that is not loopback, an Origin of another site",
+            open_to="everybody who reaches the port",
         )
 
 

@@ -10,6 +10,7 @@ GIB: Final = 1024 * MIB
 
 # Ceilings that no setting lifts (docs/ARCHITECTURE.md, "Limits").
 MAX_WALL_MS: Final = 300_000
+MIN_MEMORY_BYTES: Final = 16 * MIB
 MAX_MEMORY_BYTES: Final = 4 * GIB
 MAX_PAYLOAD_BYTES: Final = 256 * MIB
 
@@ -19,7 +20,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     A field `port` is the variable `CRIVO_PORT`; the three URLs keep the names that
     the field knows them by: `DATABASE_URL`, `REDIS_URL`, `BLOB_URL`. `SANDBOX_ISOLATION`
-    and `OTEL_EXPORTER_OTLP_ENDPOINT` have no prefix either.
+    and `OTEL_EXPORTER_OTLP_ENDPOINT` have no prefix either. What may hold a secret can be in a
+    file, which `DATABASE_URL_FILE`, `REDIS_URL_FILE`, `BLOB_URL_FILE` or `CRIVO_ADMIN_KEY_FILE`
+    names.
     """
 
     database_url: Annotated[
@@ -45,6 +48,13 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         str,
         Meta(description="address the API listens on; beyond loopback it needs keys"),
     ] = "127.0.0.1"
+    bind: Annotated[
+        str,
+        Meta(
+            description="in a container, the host's address that the API's port is published at; "
+            "beyond loopback it needs keys, as `CRIVO_HOST` does; empty: `CRIVO_HOST` decides",
+        ),
+    ] = ""
     auth: Annotated[
         str,
         Meta(
@@ -64,8 +74,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     insecure_listen: Annotated[
         bool,
         Meta(
-            description="`true`: the API may run open beyond loopback, too, where something "
-            "else keeps strangers out, as the published port of a container does"
+            description="`true`: the API may run without keys beyond loopback, too, open to "
+            "everybody who reaches its port: something else keeps strangers out"
         ),
     ] = False
     port: Annotated[
@@ -170,6 +180,15 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             le=600,
         ),
     ] = 10
+    hang_seconds: Annotated[
+        int,
+        Meta(
+            description="how long API or worker may do nothing of what they do again and again "
+            "before they end themselves, to be started again: 20 at least; 0: for ever",
+            ge=0,
+            le=3_600,
+        ),
+    ] = 120
     max_attempts: Annotated[
         int,
         Meta(
@@ -199,7 +218,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         int,
         Meta(
             description="memory limit of an execution",
-            ge=16 * MIB,
+            ge=MIN_MEMORY_BYTES,
             le=MAX_MEMORY_BYTES,
         ),
     ] = 512 * MIB
@@ -207,7 +226,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         int,
         Meta(
             description="highest memory limit a client may ask for",
-            ge=16 * MIB,
+            ge=MIN_MEMORY_BYTES,
             le=MAX_MEMORY_BYTES,
         ),
     ] = MAX_MEMORY_BYTES

@@ -21,6 +21,7 @@ from app.environment import load_service_settings
 from app.errors import CrivoError
 from app.executions.jobs import Dispatcher
 from app.executions.retention import keep_retention
+from app.lifecycle import exit_cleanly_when_told, open_watchdog
 from app.metrics import configure_metrics
 from app.queue import KNOCK, RING, deserialize, serialize
 from app.resources import open_resources
@@ -70,26 +71,36 @@ async def ring(ctx: dict[str, Any]) -> None:
 async def work(settings: Settings) -> None:
     """Work until SIGTERM or SIGINT."""
     slots = settings.worker_slots or os.cpu_count() or 1
+    loop = asyncio.get_running_loop()
+    starting = asyncio.current_task()
+    assert starting is not None  # noqa: S101 - this is a coroutine
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, starting.cancel)
     async with (
         open_resources(settings, cells=slots, service="crivo-worker") as resources,
         open_listener(settings.metrics_listen, Scraped(resources, process="worker")),
     ):
-        dispatcher = Dispatcher(resources, slots=slots)
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, dispatcher.stop)
-        log.info("worker.started", id=str(dispatcher.id), slots=slots)
-        beside = [
-            asyncio.create_task(answer_bell(settings, dispatcher)),
-            asyncio.create_task(keep_retention(resources)),
-        ]
-        try:
-            await dispatcher.run_until_stopped()
-        finally:
-            for task in beside:
-                task.cancel()
-            await asyncio.gather(*beside, return_exceptions=True)
-        log.info("worker.stopped", id=str(dispatcher.id))
+        with open_watchdog(settings.hang_seconds) as watchdog:
+            dispatcher = Dispatcher(resources, slots=slots, watchdog=watchdog)
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.add_signal_handler(number, dispatcher.stop)
+            log.info(
+                "worker.started",
+                id=str(dispatcher.id),
+                slots=slots,
+                max_memory_bytes=resources.sandbox.max_limit_bytes,
+            )
+            beside = [
+                asyncio.create_task(answer_bell(settings, dispatcher)),
+                asyncio.create_task(keep_retention(resources)),
+            ]
+            try:
+                await dispatcher.run_until_stopped()
+            finally:
+                for task in beside:
+                    task.cancel()
+                await asyncio.gather(*beside, return_exceptions=True)
+            log.info("worker.stopped", id=str(dispatcher.id))
 
 
 async def answer_bell(settings: Settings, dispatcher: Dispatcher) -> None:
@@ -123,6 +134,7 @@ async def answer_bell(settings: Settings, dispatcher: Dispatcher) -> None:
 
 def main() -> int:
     """Run the worker from the environment's settings; 2 when it cannot start."""
+    exit_cleanly_when_told()
     try:
         give_memory_back()
         settings = load_service_settings()
@@ -130,6 +142,8 @@ def main() -> int:
         configure_metrics(tenants=settings.metrics_tenants)
         require_packages(settings)
         uvloop.run(work(settings))
+    except asyncio.CancelledError:
+        return 0  # told to stop while it started
     except (CrivoError, SandboxUnavailable, *UNAVAILABLE) as error:
         sys.stderr.write(redact(f"worker: {error}\n"))
         return 2

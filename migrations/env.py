@@ -1,7 +1,6 @@
 """Run migrations on the database that DATABASE_URL names."""
 
 import asyncio
-import os
 import sys
 from typing import Any
 
@@ -10,12 +9,17 @@ from alembic import context
 from sqlalchemy import Connection, NullPool
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from app.environment import InvalidSetting, text_of
+
 # Two processes that migrate one database at once take turns; the second finds nothing to do.
 _LOCK_KEY = 0x637269766F  # "crivo"
 
 
 def _migrate() -> None:
-    url = os.environ.get("DATABASE_URL", "")
+    try:
+        url = text_of("database_url")
+    except InvalidSetting as error:
+        sys.exit(f"crivo: {error}")
     if not url:
         sys.exit("crivo: DATABASE_URL says which database to migrate; it is not set")
     if context.is_offline_mode():
@@ -30,7 +34,11 @@ async def _migrate_online(url: str) -> None:
     # asyncpg reads the URL itself, so that it means here what it means to the service:
     # SQLAlchemy has its own idea of sockets. Any: the type of what SQLAlchemy hands through.
     async def connect(*_args: Any, **_options: Any) -> Any:  # noqa: ANN401
-        return await asyncpg.connect(url, server_settings={"application_name": "crivo-migrate"})
+        try:
+            return await asyncpg.connect(url, server_settings={"application_name": "crivo-migrate"})
+        except (OSError, asyncpg.PostgresError) as error:
+            # A wrong password, most of all: what it means is in one line, and not in its stack.
+            sys.exit(f"crivo: PostgreSQL says: {error}; see DATABASE_URL")
 
     engine = create_async_engine(
         "postgresql+asyncpg://", poolclass=NullPool, connect_args={"async_creator_fn": connect}

@@ -60,7 +60,13 @@ def _urls(stack: ExitStack) -> tuple[str, str]:
     if database_url and redis_url:
         return database_url, redis_url
     if _docker_answers():
-        return database_url or _postgres_container(stack), redis_url or _redis_container(stack)
+        try:
+            return database_url or _postgres_container(stack), redis_url or _redis_container(stack)
+        except Exception as error:  # noqa: BLE001 - no image, no room: whatever it is, there are others
+            sys.stderr.write(
+                "tests: an engine answers, and gives no containers; the embedded servers take "
+                f"their place: {str(error) or type(error).__name__}\n"
+            )
     folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="crivo-test-"))
     embedded = stack.enter_context(embedded_servers(Path(folder), durable=False))
     return database_url or embedded.database_url, redis_url or embedded.redis_url

@@ -1,5 +1,7 @@
 """Settings come from the environment, checked, each refusal naming its variable."""
 
+from pathlib import Path
+
 import pytest
 
 from app.environment import (
@@ -56,6 +58,28 @@ def test_a_service_without_a_servers_url_is_refused(missing: str, value: str) ->
     assert load_service_settings(urls).redis_url == "redis://r"
     with pytest.raises(InvalidSetting, match=missing):
         load_service_settings({**urls, missing: value})
+
+
+def test_what_may_be_secret_may_be_in_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "url"
+    file.write_text("redis://:secret@r\n")
+
+    assert load_settings({"REDIS_URL_FILE": str(file)}).redis_url == "redis://:secret@r"
+    assert misspelt({"CRIVO_ADMIN_KEY_FILE": str(file)}) == {}
+    with pytest.raises(InvalidSetting, match="REDIS_URL and REDIS_URL_FILE are both set"):
+        load_settings({"REDIS_URL_FILE": str(file), "REDIS_URL": "redis://r"})
+    with pytest.raises(InvalidSetting, match=r"DATABASE_URL_FILE=.* cannot be read"):
+        load_settings({"DATABASE_URL_FILE": str(tmp_path / "none")})
+    file.write_text("\n")
+    with pytest.raises(InvalidSetting, match=r"CRIVO_ADMIN_KEY_FILE=.* is an empty file"):
+        load_settings({"CRIVO_ADMIN_KEY_FILE": str(file)})
+
+
+@pytest.mark.parametrize("seconds", ["1", "19"])
+def test_a_worker_is_not_taken_for_hung_between_two_signs_of_life(seconds: str) -> None:
+    with pytest.raises(InvalidSetting, match="CRIVO_HANG_SECONDS is 0, or 20 at least"):
+        load_settings({"CRIVO_HANG_SECONDS": seconds})
+    assert load_settings({"CRIVO_HANG_SECONDS": "0"}).hang_seconds == 0
 
 
 def test_a_misspelt_variable_is_found_and_others_are_left_alone() -> None:

@@ -29,7 +29,8 @@ T = TypeVar("T")
 
 _DESCRIPTION: Final = """\
 Make and list tenants and API keys on the database of DATABASE_URL; ./start.sh admin finds the
-embedded one. A new key is printed on standard output, and shown this once.
+embedded one, ./start.sh compose admin that of the containers. A new key is printed on standard
+output, and shown this once.
 """
 _EXAMPLES: Final = """\
 examples:

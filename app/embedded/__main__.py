@@ -14,7 +14,8 @@ usage: ./start.sh [demo | admin COMMAND | compose [COMMAND]]
   (no command)  run Crivo in the foreground until Ctrl-C
   demo          run the example of examples/cards over HTTP, and compare its results
   admin         make tenants and API keys, list and revoke them: ./start.sh admin --help
-  compose       run Crivo in containers: up (the default), down, logs, and what docker compose has
+  compose       run Crivo in containers: up (the default), admin, down, logs, and what docker
+                compose has
 
 Settings come from the environment: CRIVO_PORT, CRIVO_DATA, DATABASE_URL and more;
 README.md lists them.

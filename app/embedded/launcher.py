@@ -1,7 +1,6 @@
 """Bring the whole system up below one data folder, keep it up, and take it down."""
 
 import errno
-import os
 import signal
 import socket
 import subprocess
@@ -18,6 +17,7 @@ from app.embedded.errors import CannotStart
 from app.embedded.processes import Service, guarded
 from app.embedded.servers import prepare_postgres, prepare_redis
 from app.embedded.supervisor import Supervisor
+from app.environment import without_files
 from app.settings import Settings
 
 _ROOT: Final = Path(__file__).parents[2]
@@ -60,11 +60,20 @@ def demo(settings: Settings) -> int:
 
 
 def administer(settings: Settings, arguments: Sequence[str]) -> int:
-    """Run the operations command on the database; the embedded one is started where it is not."""
+    """Run the operations command on the database; the embedded one is started where it is not.
+
+    Raises CannotStart also where only the containers' database can be meant.
+    """
+    data = data_of(settings)
+    composed = (data / "secrets" / "database_url").exists()
+    if composed and not settings.database_url and not (data / "postgres").exists():
+        raise CannotStart(
+            f"{data} is that of a system in containers; ./start.sh compose admin has its database"
+        )
     try:
         with _signals_raise_stopped(), _database(settings) as database:
             command = guarded([sys.executable, "-m", "app.cli.admin", *arguments], "self")
-            environ = {**os.environ, "DATABASE_URL": database}
+            environ = {**without_files(), "DATABASE_URL": database}
             return subprocess.run(command, cwd=_ROOT, env=environ, check=False).returncode  # noqa: S603 - our own program
     except Stopped:
         return 1
@@ -141,12 +150,14 @@ def _bring_up(settings: Settings, data: Path, supervisor: Supervisor) -> None:
     supervisor.await_ready()
     migrate(database, data / "log" / "migrate.log")
     environ = {
-        **os.environ,
+        **without_files(),
         "DATABASE_URL": database,
         "REDIS_URL": redis,
         "BLOB_URL": settings.blob_url or f"file://{quote(str(data / 'blobs'))}",
         "CRIVO_DATA": str(data),
         "CRIVO_HOST": settings.host,
+        # No container's port stands between the API and its address here.
+        "CRIVO_BIND": "",
         "CRIVO_PORT": str(settings.port),
     }
     check_api(settings, [sys.executable, *_API], environ)

@@ -2,7 +2,6 @@
 
 import ast
 import asyncio
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +11,7 @@ import asyncpg
 
 from app.embedded.errors import CannotStart, GaveUp
 from app.embedded.processes import guarded, last_words
+from app.environment import without_files
 
 _ROOT: Final = Path(__file__).parents[2]
 _CONNECT_SECONDS: Final = 20.0
@@ -38,7 +38,7 @@ def migrate(url: str, log: Path) -> None:
             stdout=out,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
-            env={**os.environ, "DATABASE_URL": url},
+            env={**without_files(), "DATABASE_URL": url},
             cwd=_ROOT,
             check=False,
             start_new_session=True,

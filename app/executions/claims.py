@@ -14,14 +14,28 @@ from msgspec import Struct
 from app.db import Connection, into
 from app.executions.ends import Ended
 from app.executions.model import Claim, Finish, Limits, Served, StoredPayload
+from app.sandbox.pool import Room
 
-# The function is in migrations/versions/0005_claims.py, with the reasons. Whose turn it is depends
-# on the seconds that tenants have had of the workers; what `served` says comes first.
+# The function is in migrations/versions/0014_memory.py, with the reasons of 0005_claims.py. Whose
+# turn it is depends on the seconds that tenants have had of the workers; what `served` says comes
+# first.
 CLAIM = """
 SELECT id, tenant_id, lease_token, attempts, wall_ms, max_cpu_ms, memory_bytes,
-       max_output_bytes, seed, clock_ms, created_at, source, sha256, size_bytes, body, blob_key
-FROM claim_executions($1, $2, $3, $4, $5, $6)
+       max_output_bytes, seed, clock_ms, created_at, source, sha256, size_bytes, body, blob_key,
+       passed_over
+FROM claim_executions_v2(
+    worker => $1, most => $2, lease_seconds => $3, default_max_running => $4,
+    served => $5, served_seconds => $6,
+    room_bytes => $7, largest_bytes => $8, overhead_bytes => $9, may_wait => $10
+)
 """
+
+
+class Claimed(Struct, frozen=True, kw_only=True):
+    """What a worker has claimed; `passed_over`: it had no memory for more, or may have by now."""
+
+    executions: list[Claim]
+    passed_over: bool
 
 
 async def claim(
@@ -30,15 +44,17 @@ async def claim(
     *,
     most: int,
     lease_seconds: float,
+    room: Room | None = None,
     default_max_running: int | None = None,
     served: Sequence[Served] = (),
-) -> list[Claim]:
+) -> Claimed:
     """Take up to `most` queued executions, each with a new fencing token, in the order of turns.
 
     The tenant's turn is next that has had fewest worker-seconds for its weight; within a tenant
     priority counts, then age. A tenant never runs more than its cap, or than
-    `default_max_running` where it has none. `served` is what the worker's slots were held for
-    since its last claim.
+    `default_max_running` where it has none. What has no room in the worker's memory is passed
+    over, but for one, which then waits for it here (None: there is room for any). `served` is what
+    the worker's slots were held for since its last claim.
     """
     rows = await conn.fetch(
         CLAIM,
@@ -48,8 +64,15 @@ async def claim(
         default_max_running,
         [each.tenant for each in served],
         [each.seconds for each in served],
+        None if room is None else room.now_bytes,
+        None if room is None else room.largest_bytes,
+        0 if room is None else room.overhead_bytes,
+        room is not None and room.may_wait,
     )
-    return [_claim(row) for row in rows]
+    return Claimed(
+        executions=[_claim(row) for row in rows],
+        passed_over=any(row["passed_over"] for row in rows),
+    )
 
 
 RENEW = """

@@ -16,6 +16,7 @@ from app.executions import cancellations, claims, ends
 from app.executions.model import Claim, Served, Status
 from app.executions.runs import Spent, record, run
 from app.failures import ErrorKind, error_document
+from app.lifecycle import Watchdog
 from app.metrics import LEASES_EXPIRED
 from app.resources import Resources
 from app.sandbox.pool import SandboxUnavailable
@@ -54,11 +55,14 @@ class Dispatcher:
     another worker: when this one dies, its leases expire and its work is taken over.
     """
 
-    def __init__(self, resources: Resources, *, slots: int) -> None:
-        """Take what executions need, and how many run at once."""
+    def __init__(
+        self, resources: Resources, *, slots: int, watchdog: Watchdog | None = None
+    ) -> None:
+        """Take what executions need, how many run at once, and who ends a worker that hangs."""
         self.id: UUID = uuid.uuid7()
         self._resources = resources
         self._slots = slots
+        self._watchdog = watchdog or Watchdog(0)
         self._lease_seconds = resources.settings.lease_seconds
         # By token: an execution may be claimed again while its lost claim is given up.
         self._running: dict[int, _Held] = {}
@@ -101,17 +105,20 @@ class Dispatcher:
             async with asyncio.TaskGroup() as tasks:
                 renewal_seconds = min(self._lease_seconds / 4, _UNSEEN_SECONDS)
                 duties = [
-                    tasks.create_task(self._repeat(self._see, renewal_seconds)),
-                    tasks.create_task(self._repeat(self._sweep, _SWEEP_SECONDS)),
+                    tasks.create_task(self._repeat("renew", self._see, renewal_seconds)),
+                    tasks.create_task(self._repeat("sweep", self._sweep, _SWEEP_SECONDS)),
                     tasks.create_task(self._hear_cancellations()),
                 ]
                 while not self._stopping:
+                    self._watchdog.beat("claim")
                     await self._survive(lambda: self._claim(tasks))
                     await self._sleep()
+                self._watchdog.dismiss("claim")
                 await self._drain()
                 await self._survive(self._account)
                 for duty in duties:
                     duty.cancel()
+                self._watchdog.close()
         finally:
             with suppress(*UNAVAILABLE):
                 async with self._resources.pool.acquire(timeout=1) as conn:
@@ -120,10 +127,16 @@ class Dispatcher:
     async def _claim(self, tasks: asyncio.TaskGroup) -> None:
         knocked, self._knocked = self._knocked, False
         began = self._now()
-        free = self._slots - len(self._running) if began >= self._claim_from else 0
-        claimed = await self._take(free) if free else []
+        # What waits for memory, or for the slot of what overtook it, has none yet.
+        slots = self._slots + self._resources.sandbox.waiting
+        free = max(0, slots - len(self._running)) if began >= self._claim_from else 0
+        found = await self._take(free) if free else None
+        claimed = found.executions if found is not None else []
         if len(claimed) < free:
             self._room.set()
+            if found is not None and found.passed_over:
+                # What was passed over for those that are claimed now may find its own place.
+                self._wake.set()
         else:
             self._room.clear()
             if knocked:
@@ -134,7 +147,7 @@ class Dispatcher:
             held = self._running[claim.lease_token] = _Held(claim, began)
             held.task = tasks.create_task(self._execute(held))
 
-    async def _take(self, most: int) -> list[Claim]:
+    async def _take(self, most: int) -> claims.Claimed:
         """Claim, and say what slots were held for since the last time."""
         served, self._served = self._served, []
         try:
@@ -144,6 +157,7 @@ class Dispatcher:
                     self.id,
                     most=most,
                     lease_seconds=self._lease_seconds,
+                    room=self._resources.sandbox.room,
                     default_max_running=self._resources.settings.default_max_running or None,
                     served=served,
                 )
@@ -242,6 +256,7 @@ class Dispatcher:
                 slots=self._slots,
                 v8_version=sandbox.v8_version,
                 lockdown=sandbox.lockdown,
+                max_memory_bytes=sandbox.max_limit_bytes,
             )
         for held in running:
             claim = held.claim
@@ -292,8 +307,9 @@ class Dispatcher:
             task.cancel()
         await asyncio.gather(*late, return_exceptions=True)
 
-    async def _repeat(self, duty: Callable[[], Awaitable[None]], seconds: float) -> None:
+    async def _repeat(self, name: str, duty: Callable[[], Awaitable[None]], seconds: float) -> None:
         while True:
+            self._watchdog.beat(name)
             await self._survive(duty)
             await asyncio.sleep(seconds)
 

@@ -195,6 +195,7 @@ class WaitReason(StrEnum):
     """What keeps an execution queued."""
 
     NO_WORKER = "no_worker"
+    TOO_LARGE = "too_large"
     OWN_CAP = "own_cap"
     OWN_QUEUE = "own_queue"
     OTHER_TENANTS = "other_tenants"
@@ -205,9 +206,10 @@ class Waiting(Struct, frozen=True, kw_only=True):
     """Why an execution is queued.
 
     `position` among the tenant's own, by priority and age: 1 is claimed next; 1,001 stands for
-    any above 1,000. `reason`: `no_worker`: none is alive; `own_cap`: as many of the tenant's run
-    as may; `own_queue`: others of the tenant's come first; `other_tenants`: so does somebody
-    who has had less of the workers; `next`: it is claimed when a worker has room.
+    any above 1,000. `reason`: `no_worker`: none is alive; `too_large`: none that is alive can keep
+    its memory limit; `own_cap`: as many of the tenant's run as may; `own_queue`: others of the
+    tenant's come first; `other_tenants`: so does somebody who has had less of the workers;
+    `next`: it is claimed when a worker has room.
     """
 
     position: int

@@ -36,6 +36,7 @@ from app.http.quotas import QuotaExceeded
 from app.http.ranges import DESCRIBED, RangeNotSatisfiable
 from app.scripts.model import MAX_SEED, ScriptArchived, ScriptNotFound, VersionNotFound
 from app.settings import MAX_MEMORY_BYTES, MAX_PAYLOAD_BYTES, MAX_WALL_MS, MIB
+from app.workers.model import NoWorkerLargeEnough
 
 _EXAMPLES: Final = load_examples(Path(__file__).with_name("examples.json"))
 _PARAMETERS: Final = {
@@ -71,6 +72,9 @@ _SUBMISSION: Final = (
     ScriptArchived("the script 'cards' is archived and takes no executions"),
     QuotaExceeded("queued", limit=1_000, used=1_000),
     QueueFull("1000000 executions are queued; no more than 1000000 are"),
+    NoWorkerLargeEnough(
+        "the memory limit is 4294967296 bytes; no living worker can keep more than 2387561078"
+    ),
     _NO_DATABASE,
 )
 

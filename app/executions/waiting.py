@@ -18,6 +18,9 @@ SELECT 1 + (SELECT count(*)
                   LIMIT $3) AS before) AS position,
        NOT EXISTS (SELECT FROM workers
                    WHERE seen_at > now() - make_interval(secs => $4)) AS no_worker,
+       (SELECT count(*) = count(max_memory_bytes) AND max(max_memory_bytes) < e.memory_bytes
+        FROM workers
+        WHERE seen_at > now() - make_interval(secs => $4)) AS too_large,
        (SELECT count(*) FROM executions AS r
         WHERE r.tenant_id = e.tenant_id AND r.status = 'running')
        >= coalesce(t.max_running, $5) AS own_cap,
@@ -55,6 +58,8 @@ def _reason(row: Mapping[str, Any]) -> WaitReason:
     """Give the first that holds."""
     if row["no_worker"]:
         return WaitReason.NO_WORKER
+    if row["too_large"]:
+        return WaitReason.TOO_LARGE
     if row["own_cap"]:
         return WaitReason.OWN_CAP
     if row["position"] > 1:

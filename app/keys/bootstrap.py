@@ -22,7 +22,7 @@ class CannotListen(CrivoError):
 
 def open_without_keys(settings: Settings) -> bool:
     """Say whether nobody needs a key as long as there is none."""
-    return settings.auth != "keys" and (is_loopback(settings.host) or settings.insecure_listen)
+    return settings.auth != "keys" and (_is_local(settings) or settings.insecure_listen)
 
 
 async def prepare(settings: Settings) -> None:
@@ -30,10 +30,11 @@ async def prepare(settings: Settings) -> None:
 
     Raises CannotListen, UnusableSeed, one of UNAVAILABLE, and as open_pool.
     """
-    beyond = not is_loopback(settings.host)
+    beyond = not _is_local(settings)
+    where = f"CRIVO_BIND={settings.bind}" if settings.bind else f"CRIVO_HOST={settings.host}"
     if beyond and settings.auth == "open" and not settings.insecure_listen:
         raise CannotListen(
-            f"CRIVO_HOST={settings.host} with CRIVO_AUTH=open: without keys the API listens on "
+            f"{where} with CRIVO_AUTH=open: without keys the API listens on "
             "loopback only; CRIVO_INSECURE_LISTEN=true says that something else keeps strangers out"
         )
     must_have_key = beyond and not open_without_keys(settings)
@@ -44,10 +45,20 @@ async def prepare(settings: Settings) -> None:
             await _seed(conn, settings.admin_key)
         state = await store.select_state(conn)
     if must_have_key and not state.any_key:
+        command = "./start.sh compose admin" if settings.bind else "./start.sh admin"
         raise CannotListen(
-            f"CRIVO_HOST={settings.host}: beyond loopback the API needs keys, and there is none; "
-            "make one (./start.sh admin key create --all), or give one (CRIVO_ADMIN_KEY)"
+            f"{where}: beyond loopback the API needs keys, and there is none; "
+            f"make one ({command} key create --all), or give one (CRIVO_ADMIN_KEY)"
         )
+
+
+def _is_local(settings: Settings) -> bool:
+    """Say whether only this machine reaches the API, as far as the settings tell.
+
+    A container's own addresses are reached from its networks; from elsewhere by the address that
+    its port is published at.
+    """
+    return is_loopback(settings.bind or settings.host)
 
 
 def operator() -> Caller:

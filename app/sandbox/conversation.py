@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
+from app.sandbox.cgroups import OomKills
 from app.sandbox.frames import decode_frame
 from app.sandbox.handle import Cell, Exit, Used
 from app.sandbox.outcomes import Job, Limits, LogLine
@@ -65,11 +66,17 @@ def most_bytes(limits: Limits) -> int:
 
 
 async def converse(
-    cell: Cell, job: Job, *, mode: str, payload: AsyncIterable[bytes], sink: Sink
+    cell: Cell,
+    job: Job,
+    *,
+    mode: str,
+    payload: AsyncIterable[bytes],
+    sink: Sink,
+    oom_kills: OomKills,
 ) -> Ending:
     """Do one job. Raises only what `payload` and `sink` raise; then the cell is used up."""
     cell.begin()
-    talk = _Conversation(cell, job, sink)
+    talk = _Conversation(cell, job, sink, oom_kills)
     feeder = asyncio.create_task(_feed(talk, cell, job, mode, payload))
     # A payload that fails ends the cell, so that the reading below comes to its end.
     feeder.add_done_callback(lambda task: _kill_if_failed(cell, task))
@@ -155,7 +162,7 @@ async def _await_exit(cell: Cell) -> Exit | None:
 class _Conversation:
     """The pool's reading of what a cell sends, frame by frame."""
 
-    def __init__(self, cell: Cell, job: Job, sink: Sink) -> None:
+    def __init__(self, cell: Cell, job: Job, sink: Sink, oom_kills: OomKills) -> None:
         self._cell = cell
         self._limits: Limits = job.limits
         self._sink = sink
@@ -173,6 +180,8 @@ class _Conversation:
         self._delivery_left_s = OWED_TIMEOUT_S
         self._deadline: asyncio.TimerHandle | None = None
         self._base_bytes = cell.meter.resident_bytes
+        self._oom_kills = oom_kills
+        self._oom_kills_before = oom_kills.count()
 
     async def count_payload(self, payload: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
         """Pass the payload on and remember its length."""
@@ -229,6 +238,7 @@ class _Conversation:
             verdict=verdict,
             breach=self._breach,
             killed_for=cell.killed_for,
+            oom_kills=self._oom_kills.count() - self._oom_kills_before if account else 0,
             exit=account,
             stderr=cell.last_words(),
             base_bytes=self._base_bytes,

@@ -71,10 +71,14 @@ class TimedOut(Struct, frozen=True, kw_only=True, tag="timed_out"):
 
 
 class OutOfMemory(Struct, frozen=True, kw_only=True, tag="out_of_memory"):
-    """The run was over its memory limit; `evidence` says what showed it, for operators."""
+    """The run was over its memory limit; `evidence` says what showed it, for operators.
+
+    `of_host`: it was below it, and the host or container had no more to give.
+    """
 
     limit_bytes: int
     evidence: str
+    of_host: bool = False
 
 
 class InvalidInput(Struct, frozen=True, kw_only=True, tag="invalid_input"):

@@ -4,10 +4,14 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterable, AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from math import ceil
 from typing import Final
 
-from app.sandbox.admission import Admission
-from app.sandbox.conversation import Ending, Sink, converse, most_bytes
+from msgspec import Struct
+
+from app.sandbox.admission import Admission, Hold
+from app.sandbox.cgroups import OomKills
+from app.sandbox.conversation import HEADROOM, Ending, Sink, converse, most_bytes
 from app.sandbox.handle import Used
 from app.sandbox.outcomes import (
     Finding,
@@ -22,13 +26,26 @@ from app.sandbox.outcomes import (
 from app.sandbox.protocol import MAX_BODY_BYTES, Kind
 from app.sandbox.spawner import SandboxUnavailable
 from app.sandbox.stock import PoolConfig, Stock
-from app.sandbox.verdict import classify, to_finding
+from app.sandbox.verdict import YOUNG_BYTES, classify, to_finding
 
-__all__ = ["PoolBusy", "PoolConfig", "SandboxPool", "SandboxUnavailable", "open_pool"]
+__all__ = ["PoolBusy", "PoolConfig", "Room", "SandboxPool", "SandboxUnavailable", "open_pool"]
 
 _CHECK_MEMORY_BYTES: Final = 256 * 1024 * 1024
 _CHECK_ATTEMPTS: Final = 2
 _MAX_SOURCE_BYTES: Final = MAX_BODY_BYTES[Kind.SOURCE]
+
+
+class Room(Struct, frozen=True, kw_only=True):
+    """What a pool can hold, in memory limits of runs, to each of which `overhead_bytes` are added.
+
+    `now_bytes`: those that it would let in now, together; `largest_bytes`: one, when it is alone.
+    `may_wait`: no run waits yet, so one that does not fit now would be the next.
+    """
+
+    now_bytes: int
+    largest_bytes: int
+    overhead_bytes: int
+    may_wait: bool
 
 
 class PoolBusy(Exception):
@@ -58,8 +75,8 @@ class SandboxPool:
         self.v8_version = ""
         self.lockdown: dict[str, str] = {}
         self._config = config
-        self._slots = asyncio.Semaphore(config.cells)
-        self._admission = Admission(config.memory_bytes)
+        self._admission = Admission(config.memory_bytes, slots=config.cells)
+        self._oom_kills = OomKills()
         self._running = 0
         self.slots = config.cells
         self.waiting = 0
@@ -71,6 +88,26 @@ class SandboxPool:
     def census(self) -> dict[str, int]:
         """Count the cells by what they are at."""
         return {"running": self._running, **self._stock.census()}
+
+    @property
+    def room(self) -> Room | None:
+        """Say what memory limits the pool can keep; None: any."""
+        now_bytes = self._admission.room_bytes
+        budget_bytes = self._config.memory_bytes
+        if now_bytes is None or budget_bytes is None:
+            return None
+        return Room(
+            now_bytes=int(now_bytes / HEADROOM),
+            largest_bytes=int(budget_bytes / HEADROOM),
+            overhead_bytes=ceil(YOUNG_BYTES / HEADROOM),
+            may_wait=not self.waiting,
+        )
+
+    @property
+    def max_limit_bytes(self) -> int | None:
+        """The highest memory limit that the pool can keep; None: any."""
+        room = self.room
+        return None if room is None else max(0, room.largest_bytes - room.overhead_bytes)
 
     async def run(
         self,
@@ -126,6 +163,8 @@ class SandboxPool:
             if verdict is not None and verdict.kind == "accepted" and not ending.evidence.breach:
                 return ()
             outcome = classify(ending.evidence, limits=limits, source=source)
+            if isinstance(outcome, OutOfMemory) and outcome.of_host:
+                continue
             if isinstance(outcome, Threw | TimedOut | OutOfMemory):
                 return (to_finding(outcome, verdict),)
         # Nothing else is a check's outcome; what a dead cell last said is for operators only.
@@ -140,7 +179,10 @@ class SandboxPool:
 
     async def close(self) -> None:
         """Kill the zygote and every cell."""
-        await self._stock.close()
+        try:
+            await self._stock.close()
+        finally:
+            self._oom_kills.close()
 
     async def _do(
         self,
@@ -155,15 +197,21 @@ class SandboxPool:
         if len(job.source) > _MAX_SOURCE_BYTES:
             message = f"a source above {_MAX_SOURCE_BYTES} bytes"
             raise ValueError(message)
-        memory_bytes = most_bytes(job.limits)
-        await self._enter(memory_bytes)
+        hold = await self._enter(most_bytes(job.limits))
         recovery: asyncio.Task[bool] | None = None
         try:
             stocked = await self._stock.take(job.tenant, fresh=fresh)
             sound = False
             self._running += 1
             try:
-                ending = await converse(stocked.cell, job, mode=mode, payload=payload, sink=sink)
+                ending = await converse(
+                    stocked.cell,
+                    job,
+                    mode=mode,
+                    payload=payload,
+                    sink=sink,
+                    oom_kills=self._oom_kills,
+                )
                 sound = ending.sound
             except BaseException:
                 used = stocked.cell.meter.used()
@@ -181,30 +229,21 @@ class SandboxPool:
         finally:
             # The caller has its answer before the cell has put the used isolate away.
             if recovery is None:
-                self._leave(memory_bytes)
+                self._admission.release(hold)
             else:
-                recovery.add_done_callback(lambda _: self._leave(memory_bytes))
+                recovery.add_done_callback(lambda _: self._admission.release(hold))
 
-    async def _enter(self, memory_bytes: int) -> None:
+    async def _enter(self, memory_bytes: int) -> Hold:
         """Wait for a slot, and for room in the host's memory."""
         most = self._config.max_waiting
-        if self._slots.locked() and most is not None and self.waiting >= most:
+        if self._admission.is_full and most is not None and self.waiting >= most:
             message = f"{self.waiting} runs are waiting already"
             raise PoolBusy(message)
         self.waiting += 1
         try:
-            await self._slots.acquire()
-            try:
-                await self._admission.acquire(memory_bytes)
-            except BaseException:
-                self._slots.release()
-                raise
+            return await self._admission.acquire(memory_bytes)
         finally:
             self.waiting -= 1
-
-    def _leave(self, memory_bytes: int) -> None:
-        self._admission.release(memory_bytes)
-        self._slots.release()
 
 
 async def _nothing() -> AsyncIterator[bytes]:

@@ -76,6 +76,8 @@ class Evidence(Struct, frozen=True, kw_only=True):
     verdict: CellVerdict | None
     breach: str | None
     killed_for: str | None
+    # Processes of our control group that the kernel killed meanwhile for want of memory.
+    oom_kills: int = 0
     exit: Exit | None
     stderr: bytes
     # The resident set: when the job began, highest, and last seen.
@@ -149,6 +151,9 @@ def _from_death(evidence: Evidence, limits: Limits) -> Outcome:
     status = evidence.exit.status if evidence.exit is not None else None
     if evidence.killed_for == "memory":
         return _out_of_memory(limits, f"resident set of {evidence.peak_bytes} bytes")
+    if evidence.killed_for is None and status == -signal.SIGKILL and evidence.oom_kills > 0:
+        seen = f"killed by the kernel, for want of memory, at {evidence.peak_bytes} bytes"
+        return OutOfMemory(limit_bytes=limits.memory_bytes, evidence=seen, of_host=True)
     if any(words in evidence.stderr for words in _OUT_OF_MEMORY):
         return _out_of_memory(limits, "V8 ended itself: out of memory")
     if evidence.killed_for in {"deadline", "cpu"} or status == -signal.SIGXCPU:

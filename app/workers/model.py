@@ -4,6 +4,8 @@ from typing import Final, Literal
 
 from msgspec import UNSET, Struct, UnsetType
 
+from app.errors import Problem
+
 # Several signs of life may be late before a worker counts as gone.
 SEEN_WITHIN_SECONDS: Final = 15.0
 
@@ -11,11 +13,15 @@ Access = Literal["open", "keys"]
 
 
 class Worker(Struct, frozen=True, kw_only=True):
-    """A worker that was alive a moment ago, and what holds its sandbox."""
+    """A worker that was alive a moment ago, and what holds its sandbox.
+
+    `max_memory_bytes` is the highest memory limit that it can keep; null: any.
+    """
 
     host: str
     pid: int
     slots: int
+    max_memory_bytes: int | None
     v8_version: str
     lockdown: dict[str, str]
 
@@ -40,3 +46,11 @@ class Ready(Struct, frozen=True, kw_only=True):
     v8_version: str | UnsetType = UNSET
     lockdown: dict[str, str] | UnsetType = UNSET
     workers: list[Worker] | UnsetType = UNSET
+
+
+class NoWorkerLargeEnough(Problem):
+    """The workers are alive, and too small for the memory limit."""
+
+    status = 422
+    code = "no-worker-large-enough"
+    title = "No worker that is alive can keep that memory limit"

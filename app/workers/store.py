@@ -6,8 +6,8 @@ from app.db import Connection, into
 from app.workers.model import Worker
 
 SEE_WORKER = """
-INSERT INTO workers (id, host, pid, slots, v8_version, lockdown)
-VALUES ($1, $2, $3, $4, $5, $6)
+INSERT INTO workers (id, host, pid, slots, v8_version, lockdown, max_memory_bytes)
+VALUES ($1, $2, $3, $4, $5, $6, $7)
 ON CONFLICT (id) DO UPDATE SET seen_at = now()
 """
 
@@ -21,9 +21,10 @@ async def see_worker(
     slots: int,
     v8_version: str,
     lockdown: dict[str, str],
+    max_memory_bytes: int | None,
 ) -> None:
-    """Say that a worker is alive."""
-    await conn.execute(SEE_WORKER, worker, host, pid, slots, v8_version, lockdown)
+    """Say that a worker is alive, and the highest memory limit that it can keep (None: any)."""
+    await conn.execute(SEE_WORKER, worker, host, pid, slots, v8_version, lockdown, max_memory_bytes)
 
 
 FORGET_WORKERS = """
@@ -38,7 +39,7 @@ async def forget_worker(conn: Connection, worker: UUID) -> None:
 
 
 SELECT_WORKERS = """
-SELECT host, pid, slots, v8_version, lockdown
+SELECT host, pid, slots, v8_version, lockdown, max_memory_bytes
 FROM workers
 WHERE seen_at > now() - make_interval(secs => $1)
 ORDER BY started_at

@@ -76,15 +76,19 @@ class Composed:
 
     def run(self, *arguments: str) -> str:
         """Run `./start.sh compose` with arguments; it must succeed."""
-        done = subprocess.run(
+        done = self.start(*arguments)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def start(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run `./start.sh compose` with arguments."""
+        return subprocess.run(
             [str(ROOT / "start.sh"), "compose", *arguments],
             check=False,
             capture_output=True,
             encoding="utf-8",
             env=self.environ,
         )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
 
     def get(self, path: str) -> dict[str, Any]:
         answer = httpx.get(self.url + path)
@@ -116,15 +120,22 @@ def test_the_composed_system_does_the_use_case_and_survives_its_worker(composed:
     _expect_loopback_only(composed)
     _expect_the_use_case(composed)
     _expect_that_work_waits_for_a_worker(composed)
+    _expect_the_network_to_need_a_key(composed)
+    _expect_a_way_back_to_lost_passwords(composed)
+    _expect_a_clean_stop(composed)
 
 
 def _expect_private_secrets(composed: Composed) -> None:
-    file = composed.data / "compose.env"
+    folder = composed.data / "secrets"
 
-    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert stat.S_IMODE(composed.data.stat().st_mode) == 0o700
-    passwords = [line for line in file.read_text().splitlines() if "_PASSWORD=" in line]
-    assert len({line.partition("=")[2] for line in passwords}) == 2
+    passwords = [(folder / f"{name}_password").read_text() for name in ("database", "redis")]
+    assert len(set(passwords)) == 2
+    containers = composed.run("ps", "--all", "--quiet").split()
+    assert len(containers) == 5
+    shown = _output("inspect", *containers)
+    assert [each for each in passwords if each in shown] == []
 
 
 def _expect_confinement(composed: Composed) -> None:
@@ -169,9 +180,8 @@ def _expect_the_use_case(composed: Composed) -> None:
 
 def _expect_that_work_waits_for_a_worker(composed: Composed) -> None:
     composed.run("stop", "worker")
-    stopped = composed.run("ps", "--all", "--format", "{{.Service}} {{.ExitCode}}")
     # It ended by itself, in its time: a kill would be 137.
-    assert "worker 0" in stopped.splitlines()
+    assert _exit_codes(composed)["worker"] == "0"
     accepted = httpx.post(f"{composed.url}/scripts/cards-demo/executions", content=b"[]")
     assert accepted.status_code == 202
     location = accepted.headers["Location"]
@@ -187,6 +197,55 @@ def _expect_that_work_waits_for_a_worker(composed: Composed) -> None:
             assert execution["status"] == "succeeded"
             assert execution["result"] == []
             return
+
+
+def _expect_the_network_to_need_a_key(composed: Composed) -> None:
+    composed.environ["CRIVO_BIND"] = "0.0.0.0"  # noqa: S104 - it is refused
+    refused = composed.start()
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("crivo: CRIVO_BIND=0.0.0.0 opens the API to the network")
+    assert refused.stderr.count("\n") == 1
+    # What was running goes on.
+    assert composed.get("/health/live") == {"live": True}
+
+    key = composed.run("admin", "key", "create", "--all").strip()
+    assert key.startswith("crv_")
+    said = composed.run("up")
+    assert said.count('-H "Authorization: Bearer $CRIVO_KEY"') == 3
+    found = [
+        httpx.get(f"{composed.url}/scripts", headers=headers).status_code
+        for headers in ({}, {"Authorization": f"Bearer {key}"})
+    ]
+    assert found == [401, 200]
+
+
+def _expect_a_way_back_to_lost_passwords(composed: Composed) -> None:
+    (composed.data / "secrets").rename(composed.data / "elsewhere")
+    refused = composed.start()
+    assert refused.returncode == 2
+    assert refused.stderr.count("\n") == 1
+    assert "./start.sh compose new-passwords" in refused.stderr
+    composed.run("new-passwords")
+    composed.run("up")
+
+
+def _expect_a_clean_stop(composed: Composed) -> None:
+    composed.run("stop")
+    assert set(_exit_codes(composed).values()) == {"0"}
+
+
+def _exit_codes(composed: Composed) -> dict[str, str]:
+    lines = composed.run("ps", "--all", "--format", "{{.Service}} {{.ExitCode}}").splitlines()
+    return dict(line.split(" ", 1) for line in lines)
+
+
+def _output(*arguments: str) -> str:
+    return subprocess.run(
+        ["docker", *arguments],  # noqa: S607 - the docker of PATH, as start.sh has it
+        check=True,
+        capture_output=True,
+        encoding="utf-8",
+    ).stdout
 
 
 def _why_not() -> str:

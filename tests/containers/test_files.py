@@ -83,7 +83,16 @@ def test_what_dies_comes_back_and_what_serves_has_a_health_check(service: str) -
 def test_only_the_api_is_published_and_on_loopback_unless_told_otherwise() -> None:
     published = {name: each["ports"] for name, each in SERVICES.items() if "ports" in each}
 
-    assert published == {"api": ["${CRIVO_BIND:-127.0.0.1}:${CRIVO_PORT:-8000}:8000"]}
+    port = {"host_ip": "${CRIVO_BIND:-127.0.0.1}", "published": "${CRIVO_PORT:-8000}"}
+    assert published == {"api": [{**port, "target": 8000}]}
+
+
+def test_the_api_is_told_where_its_port_is_published_and_decides_itself() -> None:
+    environ = SERVICES["api"]["environment"]
+
+    assert environ["CRIVO_BIND"] == SERVICES["api"]["ports"][0]["host_ip"]
+    # Passed on only where somebody says so.
+    assert environ["CRIVO_INSECURE_LISTEN"] is None
 
 
 def test_what_runs_user_code_has_no_way_out() -> None:
@@ -122,17 +131,40 @@ def test_a_worker_is_killed_only_after_its_executions_grace(chosen: int | None) 
     assert seconds >= grace_seconds + launcher._FAREWELL_SECONDS
 
 
-def test_no_password_has_a_default() -> None:
-    text = (ROOT / "compose.yaml").read_text(encoding="utf-8")
-    used = re.findall(r"\$\{(CRIVO_\w+_PASSWORD)(.{2})", text)
+def test_passwords_and_keys_come_as_files_and_not_in_an_environment() -> None:
+    for described in SERVICES.values():
+        environ = described.get("environment", {})
+        secret = [name for name in environ if re.search("PASSWORD|_URL|KEY", name)]
+        assert all(name.endswith("_FILE") for name in secret if "OTEL_" not in name)
+        files = re.findall(r"/run/secrets/(\w+)", json.dumps(described))
+        assert set(files) <= set(described["secrets"])
+    assert set(COMPOSE["secrets"]) == {
+        each for described in SERVICES.values() for each in described["secrets"]
+    }
 
-    assert {name for name, _ in used} == {"CRIVO_DATABASE_PASSWORD", "CRIVO_REDIS_PASSWORD"}
-    assert {how for _, how in used} == {":?"}
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_the_log_of_a_container_is_bounded(service: str) -> None:
+    options = SERVICES[service]["logging"]["options"]
+
+    assert set(options) == {"max-size", "max-file"}
+
+
+def test_each_variable_of_the_example_is_one_that_something_reads() -> None:
+    known = {variable_of(field) for field in Settings.__struct_fields__}
+    known |= set(re.findall(r"\$\{(\w+)", (ROOT / "compose.yaml").read_text(encoding="utf-8")))
+    named = re.findall(
+        r"^#([A-Z_]+)=", (ROOT / ".env.example").read_text(encoding="utf-8"), re.MULTILINE
+    )
+
+    assert "CRIVO_WORKERS" in named
+    assert set(named) <= known
 
 
 def test_every_setting_reaches_the_containers() -> None:
     settings = {variable_of(field) for field in Settings.__struct_fields__}
-    given = set(SERVICES["api"]["environment"]) | set(SERVICES["worker"]["environment"])
+    named = set(SERVICES["api"]["environment"]) | set(SERVICES["worker"]["environment"])
+    given = {name.removesuffix("_FILE") for name in named}
 
     # The image itself says where blobs are; nothing is embedded that would need a data folder.
     assert given == settings - {"BLOB_URL", "CRIVO_DATA"}

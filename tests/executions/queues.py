@@ -10,11 +10,12 @@ from app.executions.ends import Ended
 from app.executions.model import Claim, Finish, LimitPolicy, Limits, Served, Status
 from app.executions.payloads import stored_inline
 from app.http.access import Caps
+from app.sandbox.pool import Room
 from app.scripts import store as scripts
 from app.scripts.model import LimitChoice, ScriptRef
 from app.tenants.store import insert_tenant
 
-LIMITS = Limits(wall_ms=1_000, max_cpu_ms=1_000, memory_bytes=2**26, max_output_bytes=1_000)
+LIMITS = Limits(wall_ms=1_000, max_cpu_ms=1_000, memory_bytes=2**32, max_output_bytes=1_000)
 POLICY = LimitPolicy(default_wall_ms=1_000, default_memory_bytes=2**26, most=LIMITS)
 SUCCESS = Finish(
     status=Status.SUCCEEDED,
@@ -51,7 +52,9 @@ class Queues:
         self._scripts[tenant] = script
         return tenant
 
-    async def accept(self, tenant: UUID, count: int = 1, *, priority: int = 0) -> list[UUID]:
+    async def accept(
+        self, tenant: UUID, count: int = 1, *, priority: int = 0, memory_bytes: int = 2**26
+    ) -> list[UUID]:
         ids = [uuid.uuid7() for _ in range(count)]
         async with self.pool.acquire() as conn:
             for each in ids:
@@ -60,7 +63,7 @@ class Queues:
                     tenant,
                     each,
                     ref=ScriptRef(script=self._scripts[tenant], selector=1),
-                    chosen=LimitChoice(),
+                    chosen=LimitChoice(memory_bytes=memory_bytes),
                     policy=POLICY,
                     seed=1,
                     labels={},
@@ -71,12 +74,18 @@ class Queues:
         return ids
 
     async def claim(
-        self, most: int = 1, *, lease_seconds: float = 60, served: tuple[Served, ...] = ()
+        self,
+        most: int = 1,
+        *,
+        lease_seconds: float = 60,
+        served: tuple[Served, ...] = (),
+        room: Room | None = None,
     ) -> list[Claim]:
         async with self.pool.acquire() as conn:
-            return await claims.claim(
-                conn, self.worker, most=most, lease_seconds=lease_seconds, served=served
+            claimed = await claims.claim(
+                conn, self.worker, most=most, lease_seconds=lease_seconds, served=served, room=room
             )
+        return claimed.executions
 
     async def finish(self, held: Claim) -> Ended | None:
         async with self.pool.acquire() as conn:

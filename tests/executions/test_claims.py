@@ -69,7 +69,8 @@ async def _accept(pool: Pool, script: UUID, count: int = 1) -> list[UUID]:
 
 async def _claim(pool: Pool, most: int = 1, lease_seconds: float = 60) -> list[Claim]:
     async with pool.acquire() as conn:
-        return await claims.claim(conn, uuid.uuid7(), most=most, lease_seconds=lease_seconds)
+        claimed = await claims.claim(conn, uuid.uuid7(), most=most, lease_seconds=lease_seconds)
+    return claimed.executions
 
 
 async def _finish(pool: Pool, held: Claim, finish: Finish = SUCCESS) -> Ended | None:

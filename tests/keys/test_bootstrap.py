@@ -66,6 +66,24 @@ def test_beyond_loopback_it_starts_with_a_key_or_in_so_many_words(stopped_system
     assert _check(stopped_system, **beyond, CRIVO_AUTH="open")[0] == 2
 
 
+@pytest.mark.parametrize("bind", [ANYWHERE, "::", "192.0.2.1"])
+def test_a_port_published_beyond_loopback_needs_a_key(stopped_system: System, bind: str) -> None:
+    container = {"CRIVO_HOST": ANYWHERE, "CRIVO_BIND": bind}
+
+    code, refusal = _check(stopped_system, **container)
+    assert code == 2
+    assert refusal.startswith(f"api: CRIVO_BIND={bind}: beyond loopback the API needs keys")
+    assert "./start.sh compose admin key create --all" in refusal
+    assert _check(stopped_system, **container, CRIVO_AUTH="open")[0] == 2
+    assert _check(stopped_system, **container, CRIVO_INSECURE_LISTEN="true") == (0, "")
+    assert _check(stopped_system, **container, CRIVO_ADMIN_KEY=new_key()) == (0, "")
+
+
+@pytest.mark.parametrize("bind", ["127.0.0.1", "::1", "[::1]"])
+def test_a_port_published_on_loopback_needs_none(stopped_system: System, bind: str) -> None:
+    assert _check(stopped_system, CRIVO_HOST=ANYWHERE, CRIVO_BIND=bind) == (0, "")
+
+
 def test_a_key_may_be_given_as_a_setting_or_in_a_file(
     stopped_system: System, tmp_path: Path
 ) -> None:
@@ -240,3 +258,24 @@ def test_the_launcher_says_that_it_runs_open(tmp_path: Path) -> None:
         assert "tenant default" in launched.output
         ready = httpx.get(f"{launched.url}/health/ready", trust_env=False).json()
         assert ready["access"] == "open"
+
+
+def test_admin_beside_a_system_in_containers_says_which_command_has_its_database(
+    tmp_path: Path,
+) -> None:
+    secrets = tmp_path / "data" / "secrets"
+    secrets.mkdir(parents=True)
+    (secrets / "database_url").write_text("postgresql://crivo@database/crivo")
+
+    done = subprocess.run(
+        [ROOT / "start.sh", "admin", "key", "list"],
+        env=launch_environ(tmp_path / "data", free_port()),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "./start.sh compose admin" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "data" / "postgres").exists()

@@ -1,11 +1,11 @@
-"""Runs are let in as the host's memory allows, first come, first served."""
+"""Runs are let in as slots and the host's memory allow; who waits for memory is not starved."""
 
 import asyncio
 from pathlib import Path
 
 import pytest
 
-from app.sandbox import admission
+from app.sandbox import admission, cgroups
 from app.sandbox.admission import Admission, budget_of_host
 from app.sandbox.pool import PoolConfig, open_pool
 from tests.sandbox.processes import busy_cells, until
@@ -21,41 +21,94 @@ async def turns() -> None:
         await asyncio.sleep(0)
 
 
-async def test_what_does_not_fit_waits_for_its_turn() -> None:
-    room = Admission(100)
-    await room.acquire(60)
+async def test_what_fits_beside_one_that_waits_runs_beside_it() -> None:
+    room = Admission(100, slots=9)
+    first = await room.acquire(60)
     second = asyncio.create_task(room.acquire(60))
-    # It would fit; but the second came first, and must not wait for ever.
-    third = asyncio.create_task(room.acquire(10))
     await turns()
-    assert (second.done(), third.done()) == (False, False)
-    room.release(60)
+    assert not second.done()
+    # There is memory that neither of them needs.
+    small = [await asyncio.wait_for(room.acquire(20), 10) for _ in range(2)]
+    room.release(first)
     await turns()
-    assert (second.done(), third.done()) == (True, True)
+    assert second.done()
+    assert len(small) == 2
+
+
+async def test_who_waits_for_memory_waits_only_for_what_was_there_before() -> None:
+    room = Admission(100, slots=9)
+    before = [await room.acquire(30) for _ in range(3)]
+    large = asyncio.create_task(room.acquire(80))
+    await turns()
+    overtaking = await asyncio.wait_for(room.acquire(10), 10)
+    # As much has overtaken it as fits beside it: no more may, whatever becomes free.
+    later = asyncio.create_task(room.acquire(30))
+    for each in before:
+        assert not large.done()
+        assert not later.done()
+        room.release(each)
+        await turns()
+    assert large.done()
+    assert not later.done()
+    room.release(overtaking)
+    room.release(await large)
+    await later
+
+
+async def test_a_stream_of_small_ones_does_not_starve_a_large_one() -> None:
+    room = Admission(100, slots=9)
+    before = [await room.acquire(10) for _ in range(9)]
+    large = asyncio.create_task(room.acquire(95))
+    await turns()
+    stream = []
+    for each in before:
+        assert not large.done()
+        stream.append(asyncio.create_task(room.acquire(10)))
+        room.release(each)
+        await turns()
+    assert large.done()
+    room.release(await large)
+    await asyncio.wait_for(asyncio.gather(*stream), 10)
+
+
+async def test_who_waits_for_memory_holds_no_slot() -> None:
+    room = Admission(100, slots=2)
+    first = await room.acquire(80)
+    second = asyncio.create_task(room.acquire(80))
+    await turns()
+    small = await asyncio.wait_for(room.acquire(20), 10)
+    third = asyncio.create_task(room.acquire(1))
+    await turns()
+    assert (room.is_full, second.done(), third.done()) == (True, False, False)
+    room.release(small)
+    await turns()
+    assert (second.done(), third.done()) == (False, True)
+    room.release(first)
+    await second
 
 
 async def test_what_is_larger_than_all_runs_alone() -> None:
-    room = Admission(100)
-    await room.acquire(1)
+    room = Admission(100, slots=9)
+    first = await room.acquire(1)
     large = asyncio.create_task(room.acquire(1_000))
     await turns()
     assert not large.done()
-    room.release(1)
-    await large
+    room.release(first)
+    held = await large
     small = asyncio.create_task(room.acquire(1))
     await turns()
     assert not small.done()
-    room.release(1_000)
+    room.release(held)
     await small
 
 
 async def test_who_gives_up_waiting_holds_nobody_up() -> None:
-    room = Admission(100)
-    await room.acquire(100)
+    room = Admission(100, slots=9)
+    first = await room.acquire(100)
     waiting = [asyncio.create_task(room.acquire(size)) for size in (100, 50)]
     await turns()
     waiting[0].cancel()
-    room.release(100)
+    room.release(first)
     # Cancelled at the moment of its turn: what it was given goes back.
     waiting[1].cancel()
     ends = await asyncio.gather(*waiting, return_exceptions=True)
@@ -63,10 +116,14 @@ async def test_who_gives_up_waiting_holds_nobody_up() -> None:
     await asyncio.wait_for(room.acquire(100), 10)
 
 
-async def test_without_a_budget_everything_is_let_in() -> None:
-    room = Admission(None)
-    for _ in range(100):
-        await asyncio.wait_for(room.acquire(2**40), 10)
+async def test_without_a_budget_slots_alone_count() -> None:
+    room = Admission(None, slots=100)
+    held = [await asyncio.wait_for(room.acquire(2**40), 10) for _ in range(100)]
+    last = asyncio.create_task(room.acquire(1))
+    await turns()
+    assert not last.done()
+    room.release(held[0])
+    await last
 
 
 async def test_a_pool_runs_at_once_only_what_fits_together() -> None:
@@ -75,7 +132,6 @@ async def test_a_pool_runs_at_once_only_what_fits_together() -> None:
         first = asyncio.create_task(run(pool, ENDLESS, memory_bytes=512 * MIB))
         await until(lambda: bool(busy_cells()))
         second = asyncio.create_task(run(pool, ECHO, memory_bytes=512 * MIB))
-        # A small one that came later than one that waits for memory waits with it.
         done, _ = await asyncio.wait([second], timeout=0.5)
         assert not done
         first.cancel()
@@ -97,8 +153,8 @@ def test_a_containers_limit_counts(
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
-    monkeypatch.setattr(admission, "_CGROUPS", tmp_path)
+    monkeypatch.setattr(cgroups, "_CGROUPS", tmp_path)
     folders = {tmp_path, tmp_path / "a", tmp_path / "a" / "b"}
-    monkeypatch.setattr(admission, "_cgroup_folders", lambda: sorted(folders))
+    monkeypatch.setattr(cgroups, "folders", lambda: sorted(folders))
     (total,) = admission._total()
     assert budget_of_host() == int(0.75 * (limit or total))

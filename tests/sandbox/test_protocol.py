@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from app.sandbox import conversation
+from app.sandbox.cgroups import OomKills
 from app.sandbox.conversation import converse
 from app.sandbox.handle import Cell, Exit, new_channel
 from app.sandbox.outcomes import Crashed, OutOfMemory, Succeeded, TimedOut
@@ -82,7 +83,14 @@ async def play(
     )
     try:
         async with asyncio.timeout(60):
-            ending = await converse(cell, what, mode="run", payload=chunks_of(payload), sink=sink)
+            ending = await converse(
+                cell,
+                what,
+                mode="run",
+                payload=chunks_of(payload),
+                sink=sink,
+                oom_kills=OomKills(),
+            )
     finally:
         asyncio.get_running_loop().remove_reader(cell.pidfd)
         cell.close()

@@ -58,7 +58,8 @@ class Queue:
 
     async def claim(self, most: int, lease_seconds: float = 60) -> list[Claim]:
         async with self.pool.acquire() as conn:
-            return await claims.claim(conn, uuid.uuid7(), most=most, lease_seconds=lease_seconds)
+            claimed = await claims.claim(conn, uuid.uuid7(), most=most, lease_seconds=lease_seconds)
+        return claimed.executions
 
     async def claims(self, workers: int) -> list[Claim]:
         """Claim for so many workers at once."""

@@ -1,0 +1,108 @@
+"""A process ends with 0 when it is told to, and by itself when it hangs."""
+
+import asyncio
+import json
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from typing import Final
+
+import asyncpg
+import pytest
+
+from app.lifecycle import EXIT_HUNG
+from tests.acceptance.system import System, until
+from tests.servers import ROOT
+
+_HANGS: Final = """
+import asyncio, sys, time
+from app.lifecycle import open_watchdog
+async def main():
+    with open_watchdog(0.5) as watchdog:
+        for _ in range(40):
+            watchdog.beat("loop")
+            await asyncio.sleep(0.05)
+        watchdog.dismiss("loop") if sys.argv[1] == "dismissed" else None
+        time.sleep(3)
+        print("went on")
+asyncio.run(main())
+"""
+# The API with an event loop that somebody holds for ever once it listens.
+_STUCK_API: Final = """
+import asyncio, sys, time
+from app import main
+def stick(*_):
+    asyncio.get_running_loop().call_later(1, time.sleep, 600)
+main._tell_access = stick
+sys.exit(main.main([]))
+"""
+
+
+@pytest.mark.parametrize(("how", "code"), [("expected", EXIT_HUNG), ("dismissed", 0)])
+def test_what_hangs_ends_and_says_where(how: str, code: int) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _HANGS, how],
+        check=False,
+        cwd=ROOT,
+        capture_output=True,
+        encoding="utf-8",
+    )
+
+    assert done.returncode == code, done.stderr
+    assert done.stdout == ("" if code else "went on\n")
+    if code:
+        event, *where = done.stderr.splitlines()
+        assert json.loads(event)["event"] == "process.hung"
+        assert json.loads(event)["duty"] == "loop"
+        assert any("line" in each and "in main" in each for each in where)
+
+
+async def test_api_and_worker_end_themselves_when_they_hang(stopped_system: System) -> None:
+    stopped_system.environ["CRIVO_HANG_SECONDS"] = "20"
+    stopped_system.start_api()
+    await asyncio.to_thread(stopped_system.await_api)
+    api = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", _STUCK_API),
+        cwd=ROOT,
+        env={**stopped_system.environ, "CRIVO_PORT": str(stopped_system.port + 1)},
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    connection = await asyncpg.connect(stopped_system.environ["DATABASE_URL"])
+    worker = stopped_system.start_worker()
+    await asyncio.to_thread(stopped_system.await_ready)
+    try:
+        # What it does again and again gets no answer, and no refusal either.
+        async with asyncio.timeout(120), connection.transaction():
+            await connection.execute("LOCK TABLE workers IN ACCESS EXCLUSIVE MODE")
+            end_of_worker = await asyncio.to_thread(worker.wait, 90)
+            end_of_api = await api.wait()
+    finally:
+        await connection.close()
+        with suppress(ProcessLookupError):
+            api.kill()
+
+    assert (end_of_api, end_of_worker) == (EXIT_HUNG, EXIT_HUNG)
+    assert '"duty": "renew"' in stopped_system.logs_of_process("app.worker")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_api_and_worker_that_are_told_to_stop_end_with_0(
+    stopped_system: System, number: signal.Signals
+) -> None:
+    system = stopped_system.start()
+    assert system.api is not None
+
+    for process in (system.api, system.workers[0]):
+        process.send_signal(number)
+        assert process.wait(60) == 0
+
+
+def test_told_so_while_they_start_they_end_with_0_too(stopped_system: System) -> None:
+    for module in ("app.main", "app.worker"):
+        process = stopped_system._spawn(module, CRIVO_LOG_LEVEL="debug")
+        for _ in until("it has begun to start"):
+            if "sandbox.opened" in stopped_system.logs_of_process(module):
+                break
+        process.terminate()
+        assert process.wait(60) == 0
