@@ -37,6 +37,7 @@ from app.http.problems import (
     render_unexpected,
 )
 from app.http.rates import open_rates
+from app.http.reauthorization import reauthorized
 from app.http.traffic import counted
 from app.keys.api import router as keys
 from app.keys.bootstrap import open_without_keys, prepare
@@ -106,7 +107,7 @@ def create_app(settings: Settings) -> Litestar:
             HTTPException: render_http_exception,
             Exception: render_unexpected,
         },
-        middleware=[loopback_only],
+        middleware=[loopback_only, reauthorized],
         guards=[guard],
         before_request=negotiate,
         lifespan=[lifespan],

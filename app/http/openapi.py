@@ -19,12 +19,13 @@ from msgspec import UNSET, Struct
 
 from app.errors import InvalidRequest, MalformedRequest, Problem
 from app.failures import ExecutionError
-from app.http.access import SCHEME, Scope, refusals
+from app.http.access import SCHEME, Scope
 from app.http.bodies import BodyTooLarge, ClientGone, UnsupportedMediaType
 from app.http.guard import CrossSiteOrigin, ForeignHost
 from app.http.negotiation import NotAcceptable
 from app.http.problems import MEDIA_TYPE, ProblemDocument, document
 from app.http.quotas import QuotaExceeded
+from app.http.refusals import refusals
 
 # A JSON Schema as plain data.
 JsonSchema = Mapping[str, object]

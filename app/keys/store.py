@@ -80,6 +80,20 @@ async def revoke_key(conn: Connection, key_id: UUID) -> bool:
     return await conn.fetchval(REVOKE_KEY, key_id) is not None
 
 
+# Of every tenant: it is the caller's own key, as the guard has verified it.
+HOLD_KEY = """
+SELECT revoked_at IS NULL
+FROM api_keys
+WHERE id = $1
+FOR SHARE
+"""
+
+
+async def hold_key(conn: Connection, key_id: UUID) -> bool:
+    """Keep a key from being revoked until the transaction ends; False where it is already."""
+    return bool(await conn.fetchval(HOLD_KEY, key_id))
+
+
 _HOLDERS = """
 SELECT t.suspended_at IS NOT NULL AS suspended, t.max_queued, t.max_running, t.max_stored_bytes,
        t.max_bytes_per_day, t.max_scripts, t.max_versions, t.max_requests_per_second

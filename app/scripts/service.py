@@ -13,7 +13,7 @@ from app.audit.model import Action
 from app.audit.store import record
 from app.db import Connection
 from app.errors import InvalidRequest
-from app.http.access import Caller
+from app.http.access import Caller, require_access
 from app.http.bodies import invalid
 from app.http.paging import Page, decode_cursor, page_of
 from app.http.quotas import caps_in_force
@@ -53,6 +53,7 @@ async def create(resources: Resources, who: Caller, request: CreateScript) -> Cr
     require_limits(resources.settings, request.limits)
     tenant = who.tenant
     checked = await validate(resources, tenant=str(tenant), source=request.source)
+    await require_access(who)
     script_id = uuid.uuid7()
     caps = caps_in_force(resources.settings, who.caps)
     async with resources.pool.acquire() as conn, conn.transaction():
@@ -83,6 +84,7 @@ async def add_version(
         await _read(conn, tenant, script)
     # Checked before the row is locked: user code must not decide how long others wait.
     checked = await validate(resources, tenant=str(tenant), source=request.source)
+    await require_access(who)
     source = checked.source
     async with _locked(resources, tenant, script) as (conn, script_id):
         known = await store.newest_is(conn, tenant, script_id, source=source, limits=request.limits)
