@@ -26,9 +26,11 @@ from app.errors import CrivoError, Problem
 from app.executions.api import router as executions
 from app.executions.backlog import Backlog
 from app.executions.waits import WaitingRoom, open_waiting_room
+from app.fair_queue import FairQueue
 from app.http.access import Caller, caller_of, guard, require_needs
 from app.http.envelope import MAX_HEADERS_BYTES, MAX_TARGET_BYTES, App, enveloped, origins_in
 from app.http.guard import is_loopback, loopback_only
+from app.http.in_flight import InFlight
 from app.http.negotiation import negotiate
 from app.http.patience import patient_protocol
 from app.http.problems import (
@@ -58,9 +60,6 @@ from app.workers.api import router as health
 
 log = structlog.get_logger(__name__)
 
-# Upload checks share one cell; who comes after this many waiting ones gets 503.
-_CHECKS_WAITING = 16
-
 
 def create_app(settings: Settings) -> Litestar:
     """Build the application; its resources are opened by its lifespan."""
@@ -87,6 +86,11 @@ def create_app(settings: Settings) -> Litestar:
             app.state.scraped = scraped
             app.state.door = keyring
             app.state.rates = rates
+            app.state.in_flight = InFlight(
+                most_of_tenant=settings.max_requests_of_tenant
+                or max(1, settings.max_connections // 2)
+            )
+            app.state.decompression = FairQueue()
             app.state.waits = waits
             app.state.backlog = Backlog(most=settings.max_queued)
             _tell_access(settings, keyring)
@@ -200,7 +204,7 @@ async def _opened(settings: Settings) -> AsyncIterator[Resources]:
     async with AsyncExitStack() as stack:
         try:
             resources = await stack.enter_async_context(
-                open_resources(settings, cells=1, max_waiting=_CHECKS_WAITING, service="crivo-api")
+                open_resources(settings, cells=1, service="crivo-api")
             )
         except SandboxUnavailable as error:
             sys.stderr.write(redact(f"api: {error}\n"))

@@ -296,6 +296,15 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         int,
         Meta(description="connections that one API process holds at once", ge=1, le=100_000),
     ] = 4_000
+    max_requests_of_tenant: Annotated[
+        int,
+        Meta(
+            description="requests of one tenant that one API process has in hand at once, slow "
+            "bodies and waiting readers included; 429 beyond; 0: half of `CRIVO_MAX_CONNECTIONS`",
+            ge=0,
+            le=100_000,
+        ),
+    ] = 0
     client_seconds: Annotated[
         int,
         Meta(

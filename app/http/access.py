@@ -18,6 +18,8 @@ from msgspec import Meta, Struct
 
 from app.db import UNAVAILABLE
 from app.errors import Problem
+from app.fair_queue import DEFAULT_WEIGHT
+from app.http.in_flight import InFlight
 from app.http.refusals import (
     EXPIRED,
     HOW,
@@ -85,6 +87,7 @@ class Holder(Struct, frozen=True, kw_only=True):
 
     tenant: UUID
     suspended: bool
+    weight: int
     caps: Caps
     scopes: frozenset[Scope]
     key_id: UUID | None = None
@@ -94,10 +97,12 @@ class Holder(Struct, frozen=True, kw_only=True):
 class Caller(Struct, kw_only=True):
     """Who makes a request, for whom, and from where.
 
-    `caps` are those of the last check: `require_access` renews them, so this struct is not frozen.
+    `caps` and `weight` (the tenant's share beside others') are those of the last check:
+    `require_access` renews them, so this struct is not frozen.
     """
 
     tenant: UUID
+    weight: int = DEFAULT_WEIGHT
     caps: Caps
     via: Via
     key_id: UUID | None
@@ -167,7 +172,7 @@ def require_needs(app: Litestar) -> None:
 async def guard(connection: AnyConnection, handler: BaseRouteHandler) -> None:
     """Let a request in, or not; who makes it is known from here on.
 
-    Raises NoKey, InvalidKey, TenantSuspended, QuotaExceeded, MissingScope.
+    Raises NoKey, InvalidKey, TenantSuspended, QuotaExceeded, MissingScope, TooManyRequests.
     """
     if connection.scope.get("method") == "OPTIONS":
         # It says which methods there are, as the reference does; browsers send no key with it.
@@ -181,6 +186,9 @@ async def guard(connection: AnyConnection, handler: BaseRouteHandler) -> None:
     state[RATE_HEADERS] = rates.take(who.tenant, who.caps.max_requests_per_second)
     if needed not in who.scopes:
         raise MissingScope(needed)
+    in_flight: InFlight = connection.app.state.in_flight
+    in_flight.begin(who.tenant)
+    # From here on: app.http.reauthorization ends what has a caller.
     state[_CALLER] = who
 
 
@@ -190,6 +198,7 @@ async def identify(connection: AnyConnection) -> Caller:
     holder = await _valid_holder(connection)
     return Caller(
         tenant=holder.tenant,
+        weight=holder.weight,
         caps=holder.caps,
         via=Via.OPEN if holder.key_id is None else Via.KEY,
         key_id=holder.key_id,
@@ -217,7 +226,8 @@ async def require_access(who: Caller) -> None:
     needed = who.connection.route_handler.opt[_NEEDS]
     if needed not in holder.scopes:
         raise MissingScope(needed)
-    who.caps, who.scopes, who.checked_at = holder.caps, holder.scopes, now
+    who.caps, who.weight, who.scopes = holder.caps, holder.weight, holder.scopes
+    who.checked_at = now
 
 
 async def may_stay(connection: AnyConnection) -> bool:

@@ -23,6 +23,7 @@ from app.http.access import (
     may_end_access,
     require_access,
 )
+from app.http.in_flight import InFlight
 from app.http.problems import problem_answer
 
 log = structlog.get_logger(__name__)
@@ -45,6 +46,11 @@ def reauthorized(app: ASGIApp) -> ASGIApp:
             # What came of taking the answer away from under its sender.
             if not passage.withheld:
                 raise
+        finally:
+            who = caller_in(scope)
+            if who is not None:
+                in_flight: InFlight = scope["litestar_app"].state.in_flight
+                in_flight.end(who.tenant)
 
     return answer
 

@@ -88,9 +88,13 @@ class Keyring:
                 return None
             known = self._known
             async with self._pool.acquire() as conn:
-                suspended, caps = await store.select_holder(conn, DEFAULT_TENANT)
+                suspended, weight, caps = await store.select_holder(conn, DEFAULT_TENANT)
             holder = Holder(
-                tenant=DEFAULT_TENANT, suspended=suspended, caps=caps, scopes=ALL_SCOPES
+                tenant=DEFAULT_TENANT,
+                suspended=suspended,
+                weight=weight,
+                caps=caps,
+                scopes=ALL_SCOPES,
             )
             _keep(known, b"", holder)
         return holder
@@ -180,6 +184,7 @@ def _holder(stored: StoredKey) -> Holder:
     return Holder(
         tenant=stored.tenant_id,
         suspended=stored.suspended,
+        weight=stored.weight,
         caps=stored.caps,
         scopes=frozenset(stored.scopes),
         key_id=stored.id,

@@ -61,6 +61,7 @@ class StoredKey(Struct, frozen=True, kw_only=True):
     expires_at: datetime | None
     revoked_at: datetime | None
     suspended: bool
+    weight: int
     caps: Caps
 
 

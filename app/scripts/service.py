@@ -47,12 +47,13 @@ from app.settings import Settings
 async def create(resources: Resources, who: Caller, request: CreateScript) -> CreatedScript:
     """Check the source, then store the script with its version 1.
 
-    Raises InvalidRequest, SourceTooLarge, InvalidScript, CheckBusy, NameTaken, QuotaExceeded.
+    Raises InvalidRequest, SourceTooLarge, InvalidScript, CheckBusy, TooManyChecks, NameTaken,
+    QuotaExceeded.
     """
     _require_name(request.name)
     require_limits(resources.settings, request.limits)
     tenant = who.tenant
-    checked = await validate(resources, tenant=str(tenant), source=request.source)
+    checked = await validate(resources, who, source=request.source)
     await require_access(who)
     script_id = uuid.uuid7()
     caps = caps_in_force(resources.settings, who.caps)
@@ -83,7 +84,7 @@ async def add_version(
     async with resources.pool.acquire() as conn:
         await _read(conn, tenant, script)
     # Checked before the row is locked: user code must not decide how long others wait.
-    checked = await validate(resources, tenant=str(tenant), source=request.source)
+    checked = await validate(resources, who, source=request.source)
     await require_access(who)
     source = checked.source
     async with _locked(resources, tenant, script) as (conn, script_id):
@@ -103,18 +104,18 @@ async def add_version(
     return AddedVersion(**_members(version), warnings=checked.warnings), True
 
 
-async def check(resources: Resources, tenant: UUID, request: CheckScript) -> Accepted:
+async def check(resources: Resources, who: Caller, request: CheckScript) -> Accepted:
     """Judge a source as an upload would, run it on its sample if it has one; store nothing.
 
-    Raises InvalidRequest, SourceTooLarge, InvalidScript, CheckBusy.
+    Raises InvalidRequest, SourceTooLarge, InvalidScript, CheckBusy, TooManyChecks.
     """
     require_limits(resources.settings, request.limits)
-    checked = await validate(resources, tenant=str(tenant), source=request.source)
+    checked = await validate(resources, who, source=request.source)
     if request.sample is UNSET:
         return Accepted(warnings=checked.warnings)
     sample = await try_sample(
         resources,
-        tenant=str(tenant),
+        who,
         source=checked.source,
         sample=bytes(request.sample),
         limits=request.limits,
