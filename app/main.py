@@ -38,6 +38,7 @@ from app.http.problems import (
     render_problem,
     render_unexpected,
 )
+from app.http.proxies import behind_proxies, trusted_networks
 from app.http.rates import open_rates
 from app.http.reauthorization import reauthorized
 from app.http.traffic import counted
@@ -135,6 +136,7 @@ def main(arguments: list[str]) -> int:
         configure_logging(settings.log_level)
         configure_metrics(tenants=settings.metrics_tenants)
         require_packages(settings)
+        trusted = trusted_networks(settings.trusted_proxies)
         asyncio.run(prepare(settings))
     except (CrivoError, *UNAVAILABLE) as error:
         sys.stderr.write(redact(f"api: {error}\n"))
@@ -145,13 +147,20 @@ def main(arguments: list[str]) -> int:
     server = _Server(
         app,
         uvicorn.Config(
-            counted(enveloped(cast("App", app), cors_origins=origins_in(settings.cors_origins))),
+            behind_proxies(
+                counted(
+                    enveloped(cast("App", app), cors_origins=origins_in(settings.cors_origins))
+                ),
+                trusted,
+            ),
             host=settings.host,
             port=settings.port,
             log_config=None,
             access_log=False,
             loop="uvloop",
             server_header=False,
+            # It would believe whoever connects from this machine.
+            proxy_headers=False,
             timeout_graceful_shutdown=5,
             # No WebSockets here; uvicorn would take them where a library for them is there.
             ws="none",

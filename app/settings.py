@@ -292,6 +292,13 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             pattern=r"^(https?://[^\s,/*]+(,\s*https?://[^\s,/*]+)*)?$",
         ),
     ] = ""
+    trusted_proxies: Annotated[
+        str,
+        Meta(
+            description="addresses and networks of proxies whose `X-Forwarded-For` is believed, "
+            "with commas between: `10.0.0.7,192.168.0.0/16`; empty: none"
+        ),
+    ] = ""
     max_connections: Annotated[
         int,
         Meta(description="connections that one API process holds at once", ge=1, le=100_000),

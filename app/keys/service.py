@@ -20,6 +20,7 @@ from app.keys.model import (
     Key,
     KeyIdTaken,
     KeyNotFound,
+    is_weak,
     new_key,
     take_apart,
 )
@@ -105,6 +106,11 @@ async def seed(conn: Connection, who: Caller, key: str) -> bool:
     presented = take_apart(key)
     if presented is None:
         raise UnusableSeed("is no key: crv_, 32 hexadecimal digits, _, 43 or more of A-Za-z0-9_-")
+    if is_weak(key):
+        raise UnusableSeed(
+            "is a key that can be guessed: its secret repeats itself, counts, or has a word in "
+            "it; openssl rand -hex 32 makes one"
+        )
     request = CreateKey(name="seeded by CRIVO_ADMIN_KEY", scopes=list(Scope))
     try:
         await create(conn, who, request, key=key)

@@ -149,8 +149,17 @@ async def describe(
     description: str | UnsetType = UNSET,
     archived: bool | UnsetType = UNSET,
 ) -> Script:
-    """Change a script's description, or archive it, or take it back. Raises ScriptNotFound."""
+    """Change a script's description, or archive it, or take it back.
+
+    What is so already is no change. Raises ScriptNotFound.
+    """
     async with _locked(resources, who.tenant, script, archived_too=True) as (conn, script_id):
+        before = await _read(conn, who.tenant, script_id)
+        was_archived = before.archived_at is not None
+        described = description not in (UNSET, before.description)
+        moved = archived not in (UNSET, was_archived)
+        if not described and not moved:
+            return before
         await store.update_script(
             conn,
             who.tenant,
@@ -160,9 +169,9 @@ async def describe(
         )
         changed = await _read(conn, who.tenant, script_id)
         action = Action.SCRIPT_DESCRIBED
-        if archived is not UNSET:
+        if moved:
             action = Action.SCRIPT_ARCHIVED if archived else Action.SCRIPT_RESTORED
-        details = {"name": changed.name, "described": description is not UNSET}
+        details = {"name": changed.name, "described": described}
         await record(conn, who, action, _target(script_id), details=details)
         return changed
 
@@ -227,11 +236,17 @@ def require_version(
 async def move_alias(
     resources: Resources, who: Caller, script: UUID | str, *, alias: str, version: int
 ) -> Alias:
-    """Point an alias at a version. Raises ScriptNotFound, ScriptArchived, VersionNotFound."""
+    """Point an alias at a version; at the one that it names already, that is no change.
+
+    Raises ScriptNotFound, ScriptArchived, VersionNotFound.
+    """
     if not is_alias(alias):
         raise invalid("/alias", f"{alias!r} cannot name a version")
     async with _locked(resources, who.tenant, script) as (conn, script_id):
         await _version(conn, who.tenant, script_id, version)
+        for known in await store.select_aliases(conn, who.tenant, script_id):
+            if (known.alias, known.version) == (alias, version):
+                return known
         moved = await store.put_alias(conn, who.tenant, script_id, alias=alias, version=version)
         target = f"{_target(script_id)}/aliases/{alias}"
         await record(conn, who, Action.ALIAS_MOVED, target, details={"version": version})
