@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from functools import partial
 from typing import TypeAlias, TypeVar
 
 import asyncpg
@@ -60,7 +61,7 @@ async def open_pool(settings: Settings) -> AsyncIterator[Pool]:
         max_size=settings.db_pool_size,
         command_timeout=30,
         server_settings=_SERVER_SETTINGS,
-        init=_set_codecs,
+        init=partial(_prepare, settings),
         reset=_nothing_to_reset,
     )
     async with AsyncExitStack() as stack:
@@ -130,6 +131,19 @@ async def _nothing_to_reset(connection: Connection) -> None:
     It would undo SET, LISTEN, cursors and session locks, and nobody uses these on a connection
     of the pool. A transaction that is still open asyncpg ends by itself, before this.
     """
+
+
+# For the trigger that holds a tenant without a quota of its own to the installation's, as
+# results are recorded. The connection keeps it: nothing is reset.
+SET_DEFAULT_QUOTA = """
+SELECT set_config('crivo.default_max_stored_bytes', $1, false)
+"""
+
+
+async def _prepare(settings: Settings, connection: Connection) -> None:
+    await _set_codecs(connection)
+    if settings.default_max_stored_bytes:
+        await connection.execute(SET_DEFAULT_QUOTA, str(settings.default_max_stored_bytes))
 
 
 async def _set_codecs(connection: Connection) -> None:

@@ -123,6 +123,21 @@ def failure_of(outcome: Outcome) -> Failure | None:  # noqa: PLR0911 - one line 
             assert_never(outcome)
 
 
+def over_quota(size_bytes: int, *, limit_bytes: int, left_bytes: int) -> Failure:
+    """Say of a result that the tenant's quota of stored bytes has no room for it."""
+    message = (
+        f"the result has {size_bytes} bytes, and the tenant's quota of stored bytes "
+        f"({limit_bytes}) leaves {left_bytes}; erase data of earlier executions, or ask whoever "
+        "runs this service for more"
+    )
+    return Failure(ErrorKind.OUTPUT_TOO_LARGE, message, {"limit_bytes": left_bytes})
+
+
+def unkept_logs_document(lines: int) -> bytes:
+    """Write a console of which the tenant's quota left no room for any of its lines."""
+    return json.dumps({"lines": [], "lines_dropped": lines}).encode("ascii")
+
+
 def _particulars(error: ScriptError) -> dict[str, object]:
     """Say what is known of an error beside its message; None where nothing is."""
     return {

@@ -26,9 +26,11 @@ from app.errors import CrivoError, Problem
 from app.executions.api import router as executions
 from app.executions.backlog import Backlog
 from app.executions.waits import WaitingRoom, open_waiting_room
+from app.fair_queue import FairQueue
 from app.http.access import Caller, caller_of, guard, require_needs
 from app.http.envelope import MAX_HEADERS_BYTES, MAX_TARGET_BYTES, App, enveloped, origins_in
 from app.http.guard import is_loopback, loopback_only
+from app.http.in_flight import InFlight
 from app.http.negotiation import negotiate
 from app.http.patience import patient_protocol
 from app.http.problems import (
@@ -36,7 +38,9 @@ from app.http.problems import (
     render_problem,
     render_unexpected,
 )
+from app.http.proxies import behind_proxies, trusted_networks
 from app.http.rates import open_rates
+from app.http.reauthorization import reauthorized
 from app.http.traffic import counted
 from app.keys.api import router as keys
 from app.keys.bootstrap import open_without_keys, prepare
@@ -60,8 +64,6 @@ log = structlog.get_logger(__name__)
 
 # How often the event loop shows that it turns.
 _BEAT_SECONDS = 0.25
-# Upload checks share one cell; who comes after this many waiting ones gets 503.
-_CHECKS_WAITING = 16
 
 
 def create_app(settings: Settings) -> Litestar:
@@ -89,6 +91,11 @@ def create_app(settings: Settings) -> Litestar:
             app.state.scraped = scraped
             app.state.door = keyring
             app.state.rates = rates
+            app.state.in_flight = InFlight(
+                most_of_tenant=settings.max_requests_of_tenant
+                or max(1, settings.max_connections // 2)
+            )
+            app.state.decompression = FairQueue()
             app.state.waits = waits
             app.state.backlog = Backlog(most=settings.max_queued)
             _tell_access(settings, keyring)
@@ -112,7 +119,7 @@ def create_app(settings: Settings) -> Litestar:
             HTTPException: render_http_exception,
             Exception: render_unexpected,
         },
-        middleware=[loopback_only],
+        middleware=[loopback_only, reauthorized],
         guards=[guard],
         before_request=negotiate,
         lifespan=[lifespan],
@@ -137,6 +144,7 @@ def main(arguments: list[str]) -> int:
         configure_logging(settings.log_level)
         configure_metrics(tenants=settings.metrics_tenants)
         require_packages(settings)
+        trusted = trusted_networks(settings.trusted_proxies)
         asyncio.run(prepare(settings))
     except (CrivoError, *UNAVAILABLE) as error:
         sys.stderr.write(redact(f"api: {error}\n"))
@@ -147,13 +155,20 @@ def main(arguments: list[str]) -> int:
     server = _Server(
         app,
         uvicorn.Config(
-            counted(enveloped(cast("App", app), cors_origins=origins_in(settings.cors_origins))),
+            behind_proxies(
+                counted(
+                    enveloped(cast("App", app), cors_origins=origins_in(settings.cors_origins))
+                ),
+                trusted,
+            ),
             host=settings.host,
             port=settings.port,
             log_config=None,
             access_log=False,
             loop="uvloop",
             server_header=False,
+            # It would believe whoever connects from this machine.
+            proxy_headers=False,
             timeout_graceful_shutdown=5,
             # No WebSockets here; uvicorn would take them where a library for them is there.
             ws="none",
@@ -214,7 +229,7 @@ async def _opened(settings: Settings) -> AsyncIterator[Resources]:
     async with AsyncExitStack() as stack:
         try:
             resources = await stack.enter_async_context(
-                open_resources(settings, cells=1, max_waiting=_CHECKS_WAITING, service="crivo-api")
+                open_resources(settings, cells=1, service="crivo-api")
             )
         except SandboxUnavailable as error:
             sys.stderr.write(redact(f"api: {error}\n"))

@@ -2,11 +2,13 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Final
 
 import structlog
 
 from app.blobs import Blobs, open_blobs
 from app.db import Pool, open_pool
+from app.fair_queue import FairQueue
 from app.notices import Announcer, open_announcer
 from app.queue import Bell, open_bell
 from app.rules.reader import SourceReader, open_reader
@@ -14,6 +16,10 @@ from app.sandbox.admission import budget_of_host
 from app.sandbox.pool import PoolConfig, SandboxPool, SandboxUnavailable, open_pool as open_sandbox
 from app.settings import Settings
 from app.tracing import Tracing, open_tracing
+
+# Upload checks and samples that may wait for the API's cell, in all and of one tenant.
+CHECKS_WAITING: Final = 128
+CHECKS_OF_TENANT: Final = 16
 
 log = structlog.get_logger(__name__)
 
@@ -43,13 +49,19 @@ class Resources:
         self.announcer = announcer
         self.blobs = blobs
         self.sandbox = sandbox
+        # Turns at the sandbox, where requests of many tenants want it at once: in the API.
+        self.checks = FairQueue(
+            slots=sandbox.slots,
+            max_waiting=CHECKS_WAITING,
+            max_waiting_of_tenant=CHECKS_OF_TENANT,
+        )
         self.reader = reader
         self.tracing = tracing
 
 
 @asynccontextmanager
 async def open_resources(
-    settings: Settings, *, cells: int, max_waiting: int | None = None, service: str = "crivo"
+    settings: Settings, *, cells: int, service: str = "crivo"
 ) -> AsyncIterator[Resources]:
     """Open all of it, in order, with a sandbox of so many cells; close it in reverse.
 
@@ -60,11 +72,13 @@ async def open_resources(
     """
     async with AsyncExitStack() as stack:
         # The sandbox first: its zygote must be started before there is anything to inherit.
-        config = _sandbox_of(settings, cells=cells, max_waiting=max_waiting)
+        config = _sandbox_of(settings, cells=cells)
         sandbox = await stack.enter_async_context(open_sandbox(config))
         log.info("sandbox.opened", v8_version=sandbox.v8_version, lockdown=sandbox.lockdown)
         _require_seccomp(sandbox, settings)
-        reader = await stack.enter_async_context(open_reader())
+        reader = await stack.enter_async_context(
+            open_reader(max_waiting=CHECKS_WAITING, max_waiting_of_tenant=CHECKS_OF_TENANT)
+        )
         tracing = await stack.enter_async_context(open_tracing(settings, service=service))
         pool = await stack.enter_async_context(open_pool(settings))
         bell = await stack.enter_async_context(open_bell(settings))
@@ -81,12 +95,11 @@ async def open_resources(
         )
 
 
-def _sandbox_of(settings: Settings, *, cells: int, max_waiting: int | None) -> PoolConfig:
+def _sandbox_of(settings: Settings, *, cells: int) -> PoolConfig:
     alone = settings.sandbox_isolation == "process"
     return PoolConfig(
         cells=cells,
         warm=cells,
-        max_waiting=max_waiting,
         memory_bytes=settings.sandbox_memory_bytes or budget_of_host(),
         isolates=1 if alone else settings.sandbox_isolates,
     )

@@ -311,10 +311,26 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             pattern=r"^(https?://[^\s,/*]+(,\s*https?://[^\s,/*]+)*)?$",
         ),
     ] = ""
+    trusted_proxies: Annotated[
+        str,
+        Meta(
+            description="addresses and networks of proxies whose `X-Forwarded-For` is believed, "
+            "with commas between: `10.0.0.7,192.168.0.0/16`; empty: none"
+        ),
+    ] = ""
     max_connections: Annotated[
         int,
         Meta(description="connections that one API process holds at once", ge=1, le=100_000),
     ] = 4_000
+    max_requests_of_tenant: Annotated[
+        int,
+        Meta(
+            description="requests of one tenant that one API process has in hand at once, slow "
+            "bodies and waiting readers included; 429 beyond; 0: half of `CRIVO_MAX_CONNECTIONS`",
+            ge=0,
+            le=100_000,
+        ),
+    ] = 0
     client_seconds: Annotated[
         int,
         Meta(

@@ -437,6 +437,38 @@ CREATE PROCEDURE finish_execution(IN execution uuid, IN token bigint, IN its_sta
         END
         $$;
 
+CREATE FUNCTION hold_quota_of_bytes() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+    DECLARE
+        quota   bigint;
+        more    bigint;
+        refusal record;
+    BEGIN
+        SELECT coalesce(
+                   t.max_stored_bytes,
+                   nullif(current_setting('crivo.default_max_stored_bytes', true), '')::bigint
+               )
+        INTO quota
+        FROM tenants AS t
+        WHERE t.id = NEW.tenant_id;
+        IF quota IS NULL THEN
+            RETURN NULL;
+        END IF;
+        SELECT sum(a.size_bytes) INTO more
+        FROM added AS a
+        WHERE a.tenant_id = NEW.tenant_id AND (a.kind <> 'logs' OR a.size_bytes > 64);
+        SELECT * INTO refusal
+        FROM quota_against_execution(NEW.tenant_id, more, NULL, quota, NULL);
+        IF refusal.quota IS NOT NULL THEN
+            RAISE EXCEPTION 'the tenant''s quota of stored bytes is used up' USING
+                ERRCODE = 'CR507',
+                DETAIL = format('{"limit":%s,"used":%s}', refusal.cap, refusal.used);
+        END IF;
+        RETURN NULL;
+    END
+    $$;
+
 CREATE FUNCTION keep_queue() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -882,6 +914,8 @@ CREATE TRIGGER executions_update_queues AFTER UPDATE OF status, priority ON exec
 CREATE TRIGGER payloads_delete_counts AFTER DELETE ON payloads REFERENCING OLD TABLE AS removed FOR EACH STATEMENT EXECUTE FUNCTION count_bytes();
 
 CREATE TRIGGER payloads_insert_counts AFTER INSERT ON payloads REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION count_bytes();
+
+CREATE TRIGGER payloads_insert_holds_quota AFTER INSERT ON payloads REFERENCING NEW TABLE AS added FOR EACH ROW WHEN (((new.kind = 'result'::text) OR ((new.kind = 'logs'::text) AND (new.size_bytes > 64)))) EXECUTE FUNCTION hold_quota_of_bytes();
 
 CREATE TRIGGER payloads_update_counts AFTER UPDATE ON payloads REFERENCING OLD TABLE AS removed NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION count_bytes();
 

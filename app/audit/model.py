@@ -35,7 +35,7 @@ class Entry(Struct, frozen=True, kw_only=True):
 
     `via` says how whoever did it got in: with the key `key_id`, without one where the API runs
     open, or by the operations command on the database itself. `address` is that of the
-    connection, or what a proxy on the service's own machine says of it.
+    connection, or what trusted proxies say of it (`CRIVO_TRUSTED_PROXIES`).
     """
 
     id: UUID

@@ -5,6 +5,7 @@ a worker has only from its own claim.
 """
 
 from collections.abc import Sequence
+from typing import Final
 from uuid import UUID
 
 import asyncpg
@@ -12,6 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from app.db import Connection, into
+from app.errors import CrivoError
 from app.executions.ends import Ended
 from app.executions.model import Claim, Finish, Limits, Served, StoredPayload
 from app.sandbox.pool import Room
@@ -105,23 +107,54 @@ async def finish(conn: Connection, held: Claim, result: Finish) -> Ended | None:
     Give what there is to tell of it otherwise.
 
     Safe to repeat, and to overlap with itself: the answer to a report may get lost with its
-    connection, and the token says that what is recorded is the same claim's.
+    connection, and the token says that what is recorded is the same claim's. Raises
+    StoredBytesExceeded, and then nothing is recorded.
     """
-    row = await conn.fetchrow(
-        FINISH,
-        held.id,
-        held.lease_token,
-        result.status,
-        result.error_kind,
-        result.error,
-        result.v8_version,
-        result.run_ms,
-        result.cpu_ms,
-        result.peak_memory_bytes,
-        *_columns(result.result),
-        *_columns(result.logs),
-    )
+    try:
+        row = await conn.fetchrow(
+            FINISH,
+            held.id,
+            held.lease_token,
+            result.status,
+            result.error_kind,
+            result.error,
+            result.v8_version,
+            result.run_ms,
+            result.cpu_ms,
+            result.peak_memory_bytes,
+            *_columns(result.result),
+            *_columns(result.logs),
+        )
+    except asyncpg.SerializationError:
+        # The tenant came near its quota just then; the next time it is counted exactly.
+        return await finish(conn, held, result)
+    except asyncpg.PostgresError as error:
+        if error.sqlstate != _OVER_QUOTA:
+            raise
+        raise msgspec.json.decode(error.detail or "", type=_Refusal).exceeded() from None
     return None if row is None or row["finished_at"] is None else _ended(row, held, result)
+
+
+# As migrations/versions/0012_stored_bytes.py raises it.
+_OVER_QUOTA: Final = "CR507"
+
+
+class StoredBytesExceeded(CrivoError):
+    """A result or a console would take its tenant over its quota of stored bytes."""
+
+    def __init__(self, limit: int, used: int) -> None:
+        """Take the quota and what is used of it, both in bytes."""
+        super().__init__(f"{used} of {limit} bytes are used")
+        self.limit = limit
+        self.used = used
+
+
+class _Refusal(Struct, frozen=True):
+    limit: int
+    used: int
+
+    def exceeded(self) -> StoredBytesExceeded:
+        return StoredBytesExceeded(self.limit, self.used)
 
 
 HAND_BACK = """

@@ -1,17 +1,20 @@
 """Run one claimed execution in the sandbox, and record what came of it."""
 
 import asyncio
+import json
 from time import time_ns
 from typing import Final
 
 import structlog
+from msgspec.structs import replace
 
 from app.db import UNAVAILABLE
 from app.executions import claims, ends
+from app.executions.claims import StoredBytesExceeded
 from app.executions.ends import Ended
 from app.executions.model import Claim, Finish, Status, StoredPayload
 from app.executions.payloads import PayloadWriter, read_payload, stored_inline
-from app.failures import failure_of, logs_document
+from app.failures import failure_of, logs_document, over_quota, unkept_logs_document
 from app.metrics import LATE_REPORTS
 from app.resources import Resources
 from app.sandbox.outcomes import Crashed, Job, Limits, Report, Succeeded
@@ -55,7 +58,7 @@ async def record(resources: Resources, held: Claim, finish: Finish) -> None:
     While PostgreSQL is away, tries until the lease is certainly gone, then raises.
     """
     ran_until_ns = time_ns()
-    ended = await _finish_claim(resources, held, finish)
+    ended, recorded = await _finish_claim(resources, held, finish)
     if ended is None:
         LATE_REPORTS.inc()
         log.warning("execution.late_report_refused", id=str(held.id))
@@ -67,11 +70,12 @@ async def record(resources: Resources, held: Claim, finish: Finish) -> None:
                 cpu_ms=finish.cpu_ms,
                 peak_memory_bytes=finish.peak_memory_bytes,
             )
-        if finish.result is not None and finish.result.blob_key is not None:
-            await resources.blobs.delete(finish.result.blob_key)
+        await _discard(resources, finish.result)
         return
     resources.announcer.told(held.id)
     ends.tell(resources.tracing, ended, ran_until_ns=ran_until_ns)
+    if recorded.result is None:
+        await _discard(resources, finish.result)
 
 
 class _NotSucceeded(Exception):
@@ -107,17 +111,52 @@ async def _attempt(
     return report, writer.stored()
 
 
-async def _finish_claim(resources: Resources, held: Claim, finish: Finish) -> Ended | None:
+async def _finish_claim(
+    resources: Resources, held: Claim, finish: Finish
+) -> tuple[Ended | None, Finish]:
+    """Record an outcome, or what of it the tenant's quota leaves room for; say which."""
     lease_ends = asyncio.get_running_loop().time() + resources.settings.lease_seconds
     while True:
         try:
             async with resources.pool.acquire() as conn:
-                return await claims.finish(conn, held, finish)
+                return await claims.finish(conn, held, finish), finish
+        except StoredBytesExceeded as over:
+            log.info("execution.over_quota", id=str(held.id), limit=over.limit, used=over.used)
+            finish = within_quota(finish, over)
         except UNAVAILABLE as error:
             if asyncio.get_running_loop().time() > lease_ends:
                 raise
             log.warning("execution.record_delayed", id=str(held.id), reason=str(error))
             await asyncio.sleep(_RETRY_SECONDS)
+
+
+def within_quota(finish: Finish, over: StoredBytesExceeded) -> Finish:
+    """Leave out what there is no room for: the console where the result fits, else the result.
+
+    A result that is left out makes the execution one that failed; of a console that is left out
+    the number of its lines stays.
+    """
+    left = max(0, over.limit - over.used)
+    result = finish.result
+    if result is not None and (finish.logs is None or result.size_bytes > left):
+        failure = over_quota(result.size_bytes, limit_bytes=over.limit, left_bytes=left)
+        return replace(
+            finish,
+            status=Status.FAILED,
+            error_kind=failure.kind,
+            error=failure.document(),
+            result=None,
+        )
+    lines = 0
+    if finish.logs is not None and finish.logs.body is not None:
+        written = json.loads(finish.logs.body)
+        lines = len(written["lines"]) + written["lines_dropped"]
+    return replace(finish, logs=stored_inline(unkept_logs_document(lines)))
+
+
+async def _discard(resources: Resources, result: StoredPayload | None) -> None:
+    if result is not None and result.blob_key is not None:
+        await resources.blobs.delete(result.blob_key)
 
 
 def _job(held: Claim) -> Job:

@@ -27,7 +27,7 @@ from app.executions.model import (
 )
 from app.executions.payloads import PayloadWriter
 from app.executions.waiting import select_waiting
-from app.http.access import Caller
+from app.http.access import Caller, require_access
 from app.http.paging import Page, decode_cursor, page_of
 from app.http.quotas import caps_in_force
 from app.resources import Resources
@@ -105,6 +105,8 @@ async def _accept(
     if named is not None:
         named(execution_id)
     try:
+        # A blob may have taken a while to complete.
+        await require_access(who)
         async with resources.pool.acquire() as conn:
             found = await store.insert_execution(
                 conn,

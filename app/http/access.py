@@ -4,33 +4,41 @@ Each route says what it needs by `**needs(Scope.READ)`, or that it needs no key 
 `require_needs` refuses an application with a route that says neither.
 """
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any, Final, Protocol, TypedDict
 from uuid import UUID
 
-from litestar import Litestar, Request
+from litestar import Litestar
 from litestar.handlers import BaseRouteHandler
 from litestar.openapi.spec import SecurityRequirement
 from msgspec import Meta, Struct
 
 from app.db import UNAVAILABLE
 from app.errors import Problem
+from app.fair_queue import DEFAULT_WEIGHT
+from app.http.in_flight import InFlight
+from app.http.refusals import (
+    EXPIRED,
+    HOW,
+    SUSPENDED,
+    InvalidKey,
+    MissingScope,
+    NoKey,
+    TenantSuspended,
+)
 from app.http.requests import RATE_HEADERS, AnyConnection, address_of, request_id_of, traceparent_of
 
 # The security scheme's name in the OpenAPI document.
 SCHEME: Final = "key"
 _NEEDS: Final = "needs"
+_ENDS_ACCESS: Final = "ends_access"
 _CALLER: Final = "caller"
-_CHALLENGE: Final = 'Bearer realm="crivo"'
-
-_HOW: Final = "send a key with 'Authorization: Bearer crv_…'; ./start.sh admin makes keys"
-_SUSPENDED: Final = "the key's tenant is suspended; whoever runs this service can resume it"
-# Goes into a header: ASCII without quotes. Wrong secrets and unknown ids are told the same.
-UNKNOWN: Final = "the key is unknown"
-REVOKED: Final = "the key was revoked"
-_EXPIRED: Final = "the key has expired"
+# A check this recent is not repeated. A keyring trusts what it knows for 0.9 s (app.keys.keyring):
+# together that is the second within which a revocation holds everywhere.
+RECENT_SECONDS: Final = 0.1
 
 
 class Scope(StrEnum):
@@ -79,16 +87,22 @@ class Holder(Struct, frozen=True, kw_only=True):
 
     tenant: UUID
     suspended: bool
+    weight: int
     caps: Caps
     scopes: frozenset[Scope]
     key_id: UUID | None = None
     expires_at: datetime | None = None
 
 
-class Caller(Struct, frozen=True, kw_only=True):
-    """Who makes a request, for whom, and from where."""
+class Caller(Struct, kw_only=True):
+    """Who makes a request, for whom, and from where.
+
+    `caps` and `weight` (the tenant's share beside others') are those of the last check:
+    `require_access` renews them, so this struct is not frozen.
+    """
 
     tenant: UUID
+    weight: int = DEFAULT_WEIGHT
     caps: Caps
     via: Via
     key_id: UUID | None
@@ -96,6 +110,10 @@ class Caller(Struct, frozen=True, kw_only=True):
     address: str | None
     request_id: str
     traceparent: str | None = None
+    # What access is checked by, and when it last was, by the loop's clock; None for the
+    # operations command, which has the database itself.
+    connection: AnyConnection | None = None
+    checked_at: float = 0.0
 
 
 class Door(Protocol):
@@ -108,8 +126,8 @@ class Door(Protocol):
     async def holder_of(self, key: str) -> Holder:
         """Verify a key. Raises InvalidKey."""
 
-    async def nobody(self) -> Holder:
-        """Give whom a request without a key stands for, where the API is open."""
+    async def nobody(self) -> Holder | None:
+        """Give whom a request without a key stands for; None where the API is open no more."""
 
 
 class Counter(Protocol):
@@ -119,60 +137,6 @@ class Counter(Protocol):
         """Count it; give headers that say what is left. Raises QuotaExceeded."""
 
 
-class NoKey(Problem):
-    """The request brings no key, and needs one."""
-
-    status = 401
-    code = "key-required"
-    title = "An API key is needed"
-
-    def __init__(self, detail: str) -> None:
-        """Ask for one; without an error code, as RFC 6750 (3.1) wants it."""
-        super().__init__(detail, headers={"WWW-Authenticate": _CHALLENGE})
-
-
-class InvalidKey(Problem):
-    """The request brings what is no key of ours, or no longer."""
-
-    status = 401
-    code = "invalid-key"
-    title = "The API key is not valid"
-
-    def __init__(self, detail: str) -> None:
-        """Ask for another."""
-        challenge = f'{_CHALLENGE}, error="invalid_token", error_description="{detail}"'
-        super().__init__(detail, headers={"WWW-Authenticate": challenge})
-
-
-class MissingScope(Problem):
-    """The key is valid, and may not do this."""
-
-    status = 403
-    code = "missing-scope"
-    title = "The API key lacks a scope"
-
-    def __init__(self, scope: Scope) -> None:
-        """Name the scope that is missing."""
-        challenge = f'{_CHALLENGE}, error="insufficient_scope", scope="{scope}"'
-        super().__init__(
-            f"this needs the scope {scope!s}, which the key does not have",
-            headers={"WWW-Authenticate": challenge},
-        )
-
-
-class TenantSuspended(Problem):
-    """The tenant of the key is suspended."""
-
-    status = 403
-    code = "tenant-suspended"
-    title = "The tenant is suspended"
-
-
-def refusals(scope: Scope) -> tuple[Problem, ...]:
-    """Give what everybody without the right key meets, for the reference."""
-    return (NoKey(_HOW), InvalidKey(UNKNOWN), MissingScope(scope), TenantSuspended(_SUSPENDED))
-
-
 class Needs(TypedDict):
     """What goes into a route: `@get("/", **needs(Scope.READ))`."""
 
@@ -180,9 +144,13 @@ class Needs(TypedDict):
     security: list[SecurityRequirement]
 
 
-def needs(scope: Scope) -> Needs:
-    """Say that a route needs a key with this scope."""
-    return {"opt": {_NEEDS: scope}, "security": [{SCHEME: [str(scope)]}]}
+def needs(scope: Scope, *, ends_access: bool = False) -> Needs:
+    """Say that a route needs a key with this scope.
+
+    `ends_access`: what it does may end its own caller's access, who is answered all the same.
+    """
+    opt: dict[str, object] = {_NEEDS: scope, _ENDS_ACCESS: ends_access}
+    return {"opt": opt, "security": [{SCHEME: [str(scope)]}]}
 
 
 NO_KEY: Final[Needs] = {"opt": {_NEEDS: None}, "security": [{}]}
@@ -204,7 +172,7 @@ def require_needs(app: Litestar) -> None:
 async def guard(connection: AnyConnection, handler: BaseRouteHandler) -> None:
     """Let a request in, or not; who makes it is known from here on.
 
-    Raises NoKey, InvalidKey, TenantSuspended, QuotaExceeded, MissingScope.
+    Raises NoKey, InvalidKey, TenantSuspended, QuotaExceeded, MissingScope, TooManyRequests.
     """
     if connection.scope.get("method") == "OPTIONS":
         # It says which methods there are, as the reference does; browsers send no key with it.
@@ -218,25 +186,19 @@ async def guard(connection: AnyConnection, handler: BaseRouteHandler) -> None:
     state[RATE_HEADERS] = rates.take(who.tenant, who.caps.max_requests_per_second)
     if needed not in who.scopes:
         raise MissingScope(needed)
+    in_flight: InFlight = connection.app.state.in_flight
+    in_flight.begin(who.tenant)
+    # From here on: app.http.reauthorization ends what has a caller.
     state[_CALLER] = who
 
 
 async def identify(connection: AnyConnection) -> Caller:
     """Find out who makes a request. Raises NoKey, InvalidKey, TenantSuspended."""
-    door: Door = connection.app.state.door
-    key = _key_of(connection)
-    if key is not None:
-        holder = await door.holder_of(key)
-    elif door.open:
-        holder = await door.nobody()
-    else:
-        raise NoKey(_HOW)
-    if holder.expires_at is not None and holder.expires_at <= datetime.now(UTC):
-        raise InvalidKey(_EXPIRED)
-    if holder.suspended:
-        raise TenantSuspended(_SUSPENDED)
+    checked_at = asyncio.get_running_loop().time()
+    holder = await _valid_holder(connection)
     return Caller(
         tenant=holder.tenant,
+        weight=holder.weight,
         caps=holder.caps,
         via=Via.OPEN if holder.key_id is None else Via.KEY,
         key_id=holder.key_id,
@@ -244,7 +206,28 @@ async def identify(connection: AnyConnection) -> Caller:
         address=address_of(connection),
         request_id=request_id_of(connection),
         traceparent=traceparent_of(connection),
+        connection=connection,
+        checked_at=checked_at,
     )
+
+
+async def require_access(who: Caller) -> None:
+    """Check that one whom the guard has let in would be let in now, with the caps of now.
+
+    Called before anything is written or shown after a wait: for a body, for a sandbox, for an
+    execution's end (`app.http.reauthorization` does so for every route). It asks the keyring,
+    and nobody where the last check is recent. Raises NoKey, InvalidKey, TenantSuspended,
+    MissingScope, and one of UNAVAILABLE.
+    """
+    now = asyncio.get_running_loop().time()
+    if who.connection is None or now - who.checked_at < RECENT_SECONDS:
+        return
+    holder = await _valid_holder(who.connection)
+    needed = who.connection.route_handler.opt[_NEEDS]
+    if needed not in holder.scopes:
+        raise MissingScope(needed)
+    who.caps, who.weight, who.scopes = holder.caps, holder.weight, holder.scopes
+    who.checked_at = now
 
 
 async def may_stay(connection: AnyConnection) -> bool:
@@ -252,14 +235,13 @@ async def may_stay(connection: AnyConnection) -> bool:
 
     While PostgreSQL is away nobody is sent off.
     """
-    needed = connection.route_handler.opt[_NEEDS]
     try:
-        who = await identify(connection)
+        await require_access(caller_of(connection))
     except Problem:
         return False
     except UNAVAILABLE:
         return True
-    return needed in who.scopes
+    return True
 
 
 def is_open(connection: AnyConnection) -> bool:
@@ -279,10 +261,38 @@ async def is_let_in(connection: AnyConnection) -> bool:
     return True
 
 
-def caller_of(request: Request[Any, Any, Any]) -> Caller:
+def caller_of(connection: AnyConnection) -> Caller:
     """Give who makes a request that the guard has let in."""
-    who: Caller = request.scope["state"][_CALLER]
+    who: Caller = connection.scope["state"][_CALLER]
     return who
+
+
+def caller_in(scope: Mapping[str, Any]) -> Caller | None:
+    """Give who makes a request, None where the guard has let nobody in by a key."""
+    who: Caller | None = scope.get("state", {}).get(_CALLER)
+    return who
+
+
+def may_end_access(who: Caller) -> bool:
+    """Say whether what the route does may end the caller's own access."""
+    return who.connection is not None and bool(who.connection.route_handler.opt[_ENDS_ACCESS])
+
+
+async def _valid_holder(connection: AnyConnection) -> Holder:
+    door: Door = connection.app.state.door
+    key = _key_of(connection)
+    holder: Holder | None = None
+    if key is not None:
+        holder = await door.holder_of(key)
+    elif door.open:
+        holder = await door.nobody()
+    if holder is None:
+        raise NoKey(HOW)
+    if holder.expires_at is not None and holder.expires_at <= datetime.now(UTC):
+        raise InvalidKey(EXPIRED)
+    if holder.suspended:
+        raise TenantSuspended(SUSPENDED)
+    return holder
 
 
 def _key_of(connection: AnyConnection) -> str | None:

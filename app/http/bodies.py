@@ -11,6 +11,8 @@ from litestar.exceptions import InternalServerException
 from msgspec import UNSET, Meta, UnsetType
 
 from app.errors import InvalidRequest, MalformedRequest, Problem
+from app.fair_queue import FairQueue
+from app.http.access import caller_of
 from app.http.encodings import ENCODINGS, decompressed
 
 T = TypeVar("T")
@@ -127,7 +129,11 @@ async def stream_body(
             yield chunk
         return
     size_bytes = 0
-    async for piece in decompressed(chunks, encoding):
+    who = caller_of(request)
+    turns: FairQueue = request.app.state.decompression
+    async for piece in decompressed(
+        chunks, encoding, turns=turns, tenant=who.tenant, weight=who.weight
+    ):
         size_bytes += len(piece)
         if size_bytes > max_bytes:
             raise BodyTooLarge(

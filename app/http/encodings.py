@@ -5,8 +5,10 @@ import sys
 import zlib
 from collections.abc import AsyncIterator, Mapping
 from typing import Final
+from uuid import UUID
 
 from app.errors import MalformedRequest
+from app.fair_queue import FairQueue
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -59,11 +61,13 @@ class _Zstd:
         return self._stream.decompress(data, _PIECE_BYTES)
 
 
-async def decompressed(chunks: AsyncIterator[bytes], encoding: str) -> AsyncIterator[bytes]:
+async def decompressed(
+    chunks: AsyncIterator[bytes], encoding: str, *, turns: FairQueue, tenant: UUID, weight: int
+) -> AsyncIterator[bytes]:
     """Yield what a `gzip` or `zstd` body holds, in pieces of 256 KiB at most.
 
-    Others get their turn between two pieces. Raises MalformedRequest for what is no such
-    stream, or only the beginning of one.
+    Each piece is a turn of its tenant's, and the event loop turns between two. Raises
+    MalformedRequest for what is no such stream, or only the beginning of one.
     """
     stream = _new(encoding)
     members = 1
@@ -73,14 +77,16 @@ async def decompressed(chunks: AsyncIterator[bytes], encoding: str) -> AsyncIter
             while more:
                 if stream.eof:
                     stream, members = _new(encoding), members + 1
-                piece = stream.feed(data)
+                async with turns.turn(tenant, weight=weight, cost=1):
+                    piece = stream.feed(data)
+                    # Held meanwhile, so that those who came by now wait for their turn.
+                    await asyncio.sleep(0)
                 data = stream.unused_data if stream.eof else b""
                 more = bool(data) or (len(piece) == _PIECE_BYTES and not stream.eof)
                 if members > _MAX_MEMBERS:
                     raise MalformedRequest(f"the body has more than {_MAX_MEMBERS} members")
                 if piece:
                     yield piece
-                    await asyncio.sleep(0)
     except (zlib.error, zstd.ZstdError) as error:
         raise MalformedRequest(f"the body is not {encoding}: {error}") from None
     if not stream.eof:

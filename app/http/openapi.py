@@ -20,13 +20,15 @@ from msgspec import UNSET, Struct
 
 from app.errors import InvalidRequest, MalformedRequest, Problem
 from app.failures import ExecutionError
-from app.http.access import SCHEME, Scope, refusals
+from app.http.access import SCHEME, Scope
 from app.http.bodies import BodyTooLarge, ClientGone, UnsupportedMediaType
 from app.http.guard import CrossSiteOrigin, ForeignHost
+from app.http.in_flight import TooManyRequests
 from app.http.methods import described_head
 from app.http.negotiation import NotAcceptable
 from app.http.problems import MEDIA_TYPE, ProblemDocument, document
 from app.http.quotas import QuotaExceeded
+from app.http.refusals import refusals
 
 # A JSON Schema as plain data.
 JsonSchema = Mapping[str, object]
@@ -46,7 +48,7 @@ _ALWAYS: Final = (
     ForeignHost("Host is 'elsewhere.example'; without API keys only this machine is served"),
     Problem("The error is in the service's log"),
 )
-_TOO_MANY: Final = QuotaExceeded("requests", limit=50, used=50)
+_TOO_MANY: Final = (QuotaExceeded("requests", limit=50, used=50), TooManyRequests(2_000))
 _READING: Final = (
     MalformedRequest("the body is not JSON: Input data was truncated"),
     ClientGone("the connection was closed after 65536 bytes"),
@@ -130,7 +132,7 @@ def documented(
             refused = [
                 *_ALWAYS,
                 *(each for scope in wanted for each in refusals(scope)),
-                *((_TOO_MANY,) if wanted else ()),
+                *(_TOO_MANY if wanted else ()),
                 *(_READING if reads else ()),
                 *((InvalidRequest,) if asked_by_query and not reads else ()),
                 *problems,

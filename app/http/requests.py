@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Iterable, MutableMapping
-from ipaddress import ip_address
 from typing import Any, Final
 
 import structlog
 import uuid_utils.compat as uuid
 from litestar.connection import ASGIConnection
+
+from app.http.proxies import parse_address
 
 AnyConnection = ASGIConnection[Any, Any, Any, Any]
 
@@ -65,16 +66,11 @@ def traceparent_of(connection: AnyConnection) -> str | None:
 def address_of(connection: AnyConnection) -> str | None:
     """Give the client's address; None where there is none, as on a Unix socket.
 
-    uvicorn puts in what a proxy on this machine says in X-Forwarded-For, which may be any text.
+    Behind trusted proxies it is the one that they tell of (`app.http.proxies`).
     """
     client = connection.scope["client"]
-    if client is None:
-        return None
-    try:
-        # PostgreSQL's inet has no zones (fe80::1%eth0).
-        return str(ip_address(str(client[0]).partition("%")[0]))
-    except ValueError:
-        return None
+    address = None if client is None else parse_address(str(client[0]))
+    return None if address is None else str(address)
 
 
 def _values(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> list[str]:

@@ -14,7 +14,7 @@ from app.settings import KIB
 _SMALL = 64 * KIB
 
 
-@post("/", operation_class=reference.CREATE_KEY, **needs(Scope.ADMIN))
+@post("/", operation_class=reference.CREATE_KEY, **needs(Scope.ADMIN, ends_access=True))
 async def create_key(
     request: AnyRequest, resources: Resources, who: Caller
 ) -> Response[CreatedKey]:
@@ -56,7 +56,12 @@ async def show_key(key: str, resources: Resources) -> Key:
         return await service.find(conn, parse_key_id(key))
 
 
-@delete("/{key:str}", status_code=200, operation_class=reference.REVOKE_KEY, **needs(Scope.ADMIN))
+@delete(
+    "/{key:str}",
+    status_code=200,
+    operation_class=reference.REVOKE_KEY,
+    **needs(Scope.ADMIN, ends_access=True),
+)
 async def revoke_key(key: str, resources: Resources, who: Caller) -> Key:
     """Revoke a key.
 

@@ -19,7 +19,8 @@ from uuid import UUID
 import structlog
 
 from app.db import UNAVAILABLE, Pool
-from app.http.access import ALL_SCOPES, REVOKED, UNKNOWN, Holder, InvalidKey
+from app.http.access import ALL_SCOPES, Holder
+from app.http.refusals import REVOKED, UNKNOWN, InvalidKey
 from app.keys import store
 from app.keys.model import StoredKey, take_apart
 from app.tenants.model import DEFAULT_TENANT
@@ -73,15 +74,27 @@ class Keyring:
             self._used[holder.key_id] = datetime.now(UTC)
         return holder
 
-    async def nobody(self) -> Holder:
-        """Give whom requests without a key stand for. Raises one of UNAVAILABLE."""
+    async def nobody(self) -> Holder | None:
+        """Give whom requests without a key stand for; None where they need one by now.
+
+        Raises one of UNAVAILABLE.
+        """
         holder = self._recall(b"")
         if holder is None:
+            if not self._is_fresh():
+                # A first key may have been made that looks have not told of.
+                await self.look()
+            if not self.open:
+                return None
             known = self._known
             async with self._pool.acquire() as conn:
-                suspended, caps = await store.select_holder(conn, DEFAULT_TENANT)
+                suspended, weight, caps = await store.select_holder(conn, DEFAULT_TENANT)
             holder = Holder(
-                tenant=DEFAULT_TENANT, suspended=suspended, caps=caps, scopes=ALL_SCOPES
+                tenant=DEFAULT_TENANT,
+                suspended=suspended,
+                weight=weight,
+                caps=caps,
+                scopes=ALL_SCOPES,
             )
             _keep(known, b"", holder)
         return holder
@@ -120,8 +133,10 @@ class Keyring:
                 log.exception("keys.look_failed")
 
     def _recall(self, digest: bytes) -> Holder | None:
-        fresh = asyncio.get_running_loop().time() - self._looked_at < TRUSTED_SECONDS
-        return self._known.get(digest) if fresh else None
+        return self._known.get(digest) if self._is_fresh() else None
+
+    def _is_fresh(self) -> bool:
+        return asyncio.get_running_loop().time() - self._looked_at < TRUSTED_SECONDS
 
     async def _verify(self, key: str) -> Holder:
         presented = take_apart(key)
@@ -169,6 +184,7 @@ def _holder(stored: StoredKey) -> Holder:
     return Holder(
         tenant=stored.tenant_id,
         suspended=stored.suspended,
+        weight=stored.weight,
         caps=stored.caps,
         scopes=frozenset(stored.scopes),
         key_id=stored.id,

@@ -3,7 +3,9 @@
 import hashlib
 import re
 import secrets
+import zlib
 from datetime import datetime
+from itertools import pairwise
 from typing import Annotated, Final
 from uuid import UUID
 
@@ -14,9 +16,17 @@ from app.errors import CrivoError, Problem
 from app.http.access import Caps, Scope
 
 _SECRET_BYTES: Final = 32
+# After `crv_`, 32 hexadecimal digits and `_`.
+_SECRET_AT: Final = 37
 _ID: Final = re.compile(r"[0-9a-fA-F]{8}(-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}")
 # A seeded key is somebody else's: at least as long as ours, and not so long that it costs.
 _KEY: Final = re.compile(r"crv_(?P<id>[0-9a-f]{32})_(?P<secret>[A-Za-z0-9_-]{43,128})")
+
+
+# Bytes of a secret that do not repeat what came before them: of 43 random ones, nearly all.
+_LEAST_NEW_BYTES: Final = 32
+_LEAST_CHARACTERS: Final = 6
+_WORDS: Final = re.compile(r"password|changeme|change-me|change_me|secret|example", re.IGNORECASE)
 
 
 class CreateKey(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -61,6 +71,7 @@ class StoredKey(Struct, frozen=True, kw_only=True):
     expires_at: datetime | None
     revoked_at: datetime | None
     suspended: bool
+    weight: int
     caps: Caps
 
 
@@ -93,6 +104,24 @@ def parse_key_id(text: str) -> UUID:
 def new_key() -> str:
     """Make a key: the id of a row to be, and 256 bits that nobody can guess."""
     return f"crv_{uuid.uuid7().hex}_{secrets.token_urlsafe(_SECRET_BYTES)}"
+
+
+def is_weak(key: str) -> bool:
+    """Say whether a key's secret is obviously none: it repeats itself, counts up, or is a word.
+
+    What is random passes, in hexadecimal or decimal digits, too; what passes need not be random.
+    """
+    secret = key[_SECRET_AT:]
+    steps = [ord(after) - ord(before) for before, after in pairwise(secret)]
+    counting = sum(step in (-1, 0, 1) for step in steps)
+    # Six bytes are zlib's own.
+    new_bytes = len(zlib.compress(secret.encode(), level=9)) - 6
+    return (
+        len(set(secret)) < _LEAST_CHARACTERS
+        or new_bytes < _LEAST_NEW_BYTES
+        or counting * 3 > len(steps) * 2
+        or _WORDS.search(secret) is not None
+    )
 
 
 def take_apart(key: str) -> Presented | None:

@@ -12,6 +12,7 @@ from app.errors import CrivoError
 from app.http.access import Caller, Scope
 from app.http.bodies import in_utc, invalid
 from app.http.paging import Page, decode_cursor, page_of
+from app.http.refusals import REVOKED, InvalidKey
 from app.keys import store
 from app.keys.model import (
     CreatedKey,
@@ -19,6 +20,7 @@ from app.keys.model import (
     Key,
     KeyIdTaken,
     KeyNotFound,
+    is_weak,
     new_key,
     take_apart,
 )
@@ -35,7 +37,7 @@ async def create(
 ) -> CreatedKey:
     """Make a key, or take one that was made elsewhere; it is shown here and nowhere else.
 
-    Raises InvalidRequest.
+    Raises InvalidRequest, and InvalidKey where the caller's own key is revoked by now.
     """
     key = key or new_key()
     presented = take_apart(key)
@@ -44,6 +46,9 @@ async def create(
     if expires_at is not None and expires_at <= datetime.now(UTC):
         raise invalid("/expires_at", "lies in the past")
     async with conn.transaction():
+        # Exactly, not within a second: a revoked key must not live on in one that it makes.
+        if who.key_id is not None and not await store.hold_key(conn, who.key_id):
+            raise InvalidKey(REVOKED)
         tenant_id = await _tenant(conn, request)
         scopes = sorted(set(request.scopes))
         await store.insert_key(
@@ -101,6 +106,11 @@ async def seed(conn: Connection, who: Caller, key: str) -> bool:
     presented = take_apart(key)
     if presented is None:
         raise UnusableSeed("is no key: crv_, 32 hexadecimal digits, _, 43 or more of A-Za-z0-9_-")
+    if is_weak(key):
+        raise UnusableSeed(
+            "is a key that can be guessed: its secret repeats itself, counts, or has a word in "
+            "it; openssl rand -hex 32 makes one"
+        )
     request = CreateKey(name="seeded by CRIVO_ADMIN_KEY", scopes=list(Scope))
     try:
         await create(conn, who, request, key=key)

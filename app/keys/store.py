@@ -80,9 +80,24 @@ async def revoke_key(conn: Connection, key_id: UUID) -> bool:
     return await conn.fetchval(REVOKE_KEY, key_id) is not None
 
 
+# Of every tenant: it is the caller's own key, as the guard has verified it.
+HOLD_KEY = """
+SELECT revoked_at IS NULL
+FROM api_keys
+WHERE id = $1
+FOR SHARE
+"""
+
+
+async def hold_key(conn: Connection, key_id: UUID) -> bool:
+    """Keep a key from being revoked until the transaction ends; False where it is already."""
+    return bool(await conn.fetchval(HOLD_KEY, key_id))
+
+
 _HOLDERS = """
-SELECT t.suspended_at IS NOT NULL AS suspended, t.max_queued, t.max_running, t.max_stored_bytes,
-       t.max_bytes_per_day, t.max_scripts, t.max_versions, t.max_requests_per_second
+SELECT t.suspended_at IS NOT NULL AS suspended, t.weight, t.max_queued, t.max_running,
+       t.max_stored_bytes, t.max_bytes_per_day, t.max_scripts, t.max_versions,
+       t.max_requests_per_second
 """
 
 # Whose key it is, is what this finds out.
@@ -106,11 +121,11 @@ async def select_stored_key(conn: Connection, key_id: UUID) -> StoredKey | None:
 SELECT_HOLDER = _HOLDERS + "FROM tenants AS t WHERE t.id = $1"
 
 
-async def select_holder(conn: Connection, tenant: UUID) -> tuple[bool, Caps]:
-    """Say whether a tenant, which exists, is suspended, and what it may take."""
+async def select_holder(conn: Connection, tenant: UUID) -> tuple[bool, int, Caps]:
+    """Say whether a tenant, which exists, is suspended, its share, and what it may take."""
     row = await conn.fetchrow(SELECT_HOLDER, tenant)
     assert row is not None  # noqa: S101 - tenants are never removed
-    return row["suspended"], into(Caps, row)
+    return row["suspended"], row["weight"], into(Caps, row)
 
 
 SELECT_STATE = """

@@ -8,9 +8,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
+from uuid import UUID
 
 import msgspec
 
+from app.fair_queue import FairQueue
 from app.rules.findings import Reading
 from app.rules.worker import LENGTH
 
@@ -24,35 +26,26 @@ DEADLINE_S: Final = 20.0
 _MAX_ANSWER_BYTES: Final = 8 * 1024 * 1024
 
 
-class ReaderBusy(Exception):
-    """More sources are waiting to be read than fit."""
-
-
 class SourceReader:
     """Reads one source at a time; made by `open_reader`."""
 
-    def __init__(self, *, max_waiting: int, deadline_s: float) -> None:
+    def __init__(self, *, max_waiting: int, max_waiting_of_tenant: int, deadline_s: float) -> None:
         """Start nothing yet: the first source starts the process."""
-        self._max_waiting = max_waiting
         self._deadline_s = deadline_s
-        self._waiting = 0
-        self._turn = asyncio.Lock()
+        self._turns = FairQueue(
+            max_waiting=max_waiting, max_waiting_of_tenant=max_waiting_of_tenant
+        )
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: socket.socket | None = None
 
-    async def read(self, source: bytes) -> Reading | None:
-        """Give what the rules find; None where that took too long. Raises ReaderBusy."""
-        if not source:
+    async def read(self, source: bytes, *, tenant: UUID, weight: int) -> Reading | None:
+        """Give what the rules find, in the tenant's turn; None where that took too long.
+
+        Raises ShareFull, QueueFull.
+        """
+        async with self._turns.turn(tenant, weight=weight):
             # Nothing needs no process; and it is how the end of the input looks.
-            return await self.read(b"\n")
-        if self._waiting >= self._max_waiting:
-            raise ReaderBusy(f"{self._waiting} sources are waiting already")
-        self._waiting += 1
-        try:
-            async with self._turn:
-                return await self._read(source)
-        finally:
-            self._waiting -= 1
+            return await self._read(source or b"\n")
 
     async def close(self) -> None:
         """End the process."""
@@ -114,10 +107,17 @@ class SourceReader:
 
 @asynccontextmanager
 async def open_reader(
-    *, max_waiting: int = 16, deadline_s: float = DEADLINE_S
+    *,
+    max_waiting: int = 128,
+    max_waiting_of_tenant: int = 16,
+    deadline_s: float = DEADLINE_S,
 ) -> AsyncIterator[SourceReader]:
     """Make a reader; its process ends with the context, and when this process does."""
-    reader = SourceReader(max_waiting=max_waiting, deadline_s=deadline_s)
+    reader = SourceReader(
+        max_waiting=max_waiting,
+        max_waiting_of_tenant=max_waiting_of_tenant,
+        deadline_s=deadline_s,
+    )
     try:
         yield reader
     finally:

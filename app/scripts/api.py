@@ -65,7 +65,7 @@ async def create_script(
     **needs(Scope.WRITE_SCRIPTS),
     request_max_body_size=MAX_UPLOAD_BYTES,
 )
-async def check_script(request: AnyRequest, resources: Resources, tenant: UUID) -> Accepted:
+async def check_script(request: AnyRequest, resources: Resources, who: Caller) -> Accepted:
     """Check a script.
 
     What an upload would be told, and nothing is stored: for an editor or a commit hook. It takes
@@ -73,7 +73,7 @@ async def check_script(request: AnyRequest, resources: Resources, tenant: UUID) 
     would be taken is run on it at once, and the answer has its result or error, its console and
     a receipt. A sample's result is at most 1 MiB.
     """
-    return await service.check(resources, tenant, await read_upload(request, CheckScript))
+    return await service.check(resources, who, await read_upload(request, CheckScript))
 
 
 @get("/", operation_class=reference.LIST_SCRIPTS, **needs(Scope.READ))

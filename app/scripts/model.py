@@ -251,6 +251,14 @@ class CheckBusy(Problem):
     title = "The upload cannot be checked at the moment"
 
 
+class TooManyChecks(Problem):
+    """As many uploads of the tenant wait to be checked as may."""
+
+    status = 429
+    code = "too-many-checks"
+    title = "Too many uploads of this tenant wait to be checked"
+
+
 def parse_ref(text: str) -> ScriptRef:
     """Read a reference. Raises ScriptNotFound or VersionNotFound for what cannot be one."""
     script, at, selector = text.partition("@")

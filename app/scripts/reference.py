@@ -29,6 +29,7 @@ from app.scripts.model import (
     ScriptArchived,
     ScriptNotFound,
     SourceTooLarge,
+    TooManyChecks,
     Version,
     VersionNotFound,
 )
@@ -50,7 +51,8 @@ _ARCHIVED: Final = ScriptArchived("the script 'cards' is archived and does not c
 _UPLOAD: Final = (
     InvalidScript,
     SourceTooLarge("the source has 1048577 bytes; the limit is 1048576"),
-    CheckBusy("16 runs are waiting already"),
+    CheckBusy("128 requests wait for it already"),
+    TooManyChecks("16 requests of this tenant wait for it already"),
     _NO_DATABASE,
 )
 

@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator
 from msgspec import Raw
 
 from app.failures import failure_of, logs_document
+from app.http.access import Caller
 from app.resources import Resources
 from app.sandbox.outcomes import Crashed, Job, Limits, Report
-from app.sandbox.pool import PoolBusy, SandboxUnavailable
 from app.scripts.model import (
     MAX_SEED,
     Content,
@@ -19,7 +19,7 @@ from app.scripts.model import (
     Sample,
     SampleReceipt,
 )
-from app.scripts.validation import cannot_check
+from app.scripts.validation import UNCHECKED, cannot_check
 from app.settings import MIB, Settings
 
 _MAX_OUTPUT_BYTES = 1 * MIB
@@ -27,20 +27,20 @@ _MAX_OUTPUT_BYTES = 1 * MIB
 
 async def try_sample(
     resources: Resources,
+    who: Caller,
     *,
-    tenant: str,
     source: bytes,
     sample: bytes,
     limits: LimitChoice,
     seed: int | None,
 ) -> Sample:
-    """Run a source on a sample, as an execution would run it. Raises CheckBusy.
+    """Run a source on a sample, as an execution would run it. Raises CheckBusy, TooManyChecks.
 
     Limits may be lower than an execution's defaults, never higher: other uploads wait.
     """
     in_force = _limits(resources.settings, limits)
     job = Job(
-        tenant=tenant,
+        tenant=str(who.tenant),
         source=source,
         seed=secrets.randbelow(MAX_SEED + 1) if seed is None else seed,
         clock_ms=time.time_ns() // 1_000_000,
@@ -51,10 +51,10 @@ async def try_sample(
             output_bytes=in_force.max_output_bytes,
         ),
     )
-    report, output = await _run(resources, job, sample)
+    report, output = await _run(resources, who, job, sample)
     if isinstance(report.outcome, Crashed):
         # As for executions: a death without evidence of a limit gets one more try.
-        report, output = await _run(resources, job, sample)
+        report, output = await _run(resources, who, job, sample)
     failure = failure_of(report.outcome)
     receipt = SampleReceipt(
         source=_content(source),
@@ -74,15 +74,16 @@ async def try_sample(
     return Sample(status="failed", error=Raw(failure.document()), logs=logs, receipt=receipt)
 
 
-async def _run(resources: Resources, job: Job, sample: bytes) -> tuple[Report, bytes]:
+async def _run(resources: Resources, who: Caller, job: Job, sample: bytes) -> tuple[Report, bytes]:
     output = bytearray()
 
     async def sink(chunk: bytes) -> None:
         output.extend(chunk)
 
     try:
-        report = await resources.sandbox.run(job, payload=_once(sample), sink=sink)
-    except (PoolBusy, SandboxUnavailable) as error:
+        async with resources.checks.turn(who.tenant, weight=who.weight):
+            report = await resources.sandbox.run(job, payload=_once(sample), sink=sink)
+    except UNCHECKED as error:
         raise cannot_check(error) from None
     return report, bytes(output)
 

@@ -13,7 +13,7 @@ from app.audit.model import Action
 from app.audit.store import record
 from app.db import Connection
 from app.errors import InvalidRequest
-from app.http.access import Caller
+from app.http.access import Caller, require_access
 from app.http.bodies import invalid
 from app.http.paging import Page, decode_cursor, page_of
 from app.http.quotas import caps_in_force
@@ -47,12 +47,14 @@ from app.settings import Settings
 async def create(resources: Resources, who: Caller, request: CreateScript) -> CreatedScript:
     """Check the source, then store the script with its version 1.
 
-    Raises InvalidRequest, SourceTooLarge, InvalidScript, CheckBusy, NameTaken, QuotaExceeded.
+    Raises InvalidRequest, SourceTooLarge, InvalidScript, CheckBusy, TooManyChecks, NameTaken,
+    QuotaExceeded.
     """
     _require_name(request.name)
     require_limits(resources.settings, request.limits)
     tenant = who.tenant
-    checked = await validate(resources, tenant=str(tenant), source=request.source)
+    checked = await validate(resources, who, source=request.source)
+    await require_access(who)
     script_id = uuid.uuid7()
     caps = caps_in_force(resources.settings, who.caps)
     async with resources.pool.acquire() as conn, conn.transaction():
@@ -82,7 +84,8 @@ async def add_version(
     async with resources.pool.acquire() as conn:
         await _read(conn, tenant, script)
     # Checked before the row is locked: user code must not decide how long others wait.
-    checked = await validate(resources, tenant=str(tenant), source=request.source)
+    checked = await validate(resources, who, source=request.source)
+    await require_access(who)
     source = checked.source
     async with _locked(resources, tenant, script) as (conn, script_id):
         known = await store.newest_is(conn, tenant, script_id, source=source, limits=request.limits)
@@ -101,18 +104,18 @@ async def add_version(
     return AddedVersion(**_members(version), warnings=checked.warnings), True
 
 
-async def check(resources: Resources, tenant: UUID, request: CheckScript) -> Accepted:
+async def check(resources: Resources, who: Caller, request: CheckScript) -> Accepted:
     """Judge a source as an upload would, run it on its sample if it has one; store nothing.
 
-    Raises InvalidRequest, SourceTooLarge, InvalidScript, CheckBusy.
+    Raises InvalidRequest, SourceTooLarge, InvalidScript, CheckBusy, TooManyChecks.
     """
     require_limits(resources.settings, request.limits)
-    checked = await validate(resources, tenant=str(tenant), source=request.source)
+    checked = await validate(resources, who, source=request.source)
     if request.sample is UNSET:
         return Accepted(warnings=checked.warnings)
     sample = await try_sample(
         resources,
-        tenant=str(tenant),
+        who,
         source=checked.source,
         sample=bytes(request.sample),
         limits=request.limits,
@@ -146,8 +149,17 @@ async def describe(
     description: str | UnsetType = UNSET,
     archived: bool | UnsetType = UNSET,
 ) -> Script:
-    """Change a script's description, or archive it, or take it back. Raises ScriptNotFound."""
+    """Change a script's description, or archive it, or take it back.
+
+    What is so already is no change. Raises ScriptNotFound.
+    """
     async with _locked(resources, who.tenant, script, archived_too=True) as (conn, script_id):
+        before = await _read(conn, who.tenant, script_id)
+        was_archived = before.archived_at is not None
+        described = description not in (UNSET, before.description)
+        moved = archived not in (UNSET, was_archived)
+        if not described and not moved:
+            return before
         await store.update_script(
             conn,
             who.tenant,
@@ -157,9 +169,9 @@ async def describe(
         )
         changed = await _read(conn, who.tenant, script_id)
         action = Action.SCRIPT_DESCRIBED
-        if archived is not UNSET:
+        if moved:
             action = Action.SCRIPT_ARCHIVED if archived else Action.SCRIPT_RESTORED
-        details = {"name": changed.name, "described": description is not UNSET}
+        details = {"name": changed.name, "described": described}
         await record(conn, who, action, _target(script_id), details=details)
         return changed
 
@@ -224,11 +236,17 @@ def require_version(
 async def move_alias(
     resources: Resources, who: Caller, script: UUID | str, *, alias: str, version: int
 ) -> Alias:
-    """Point an alias at a version. Raises ScriptNotFound, ScriptArchived, VersionNotFound."""
+    """Point an alias at a version; at the one that it names already, that is no change.
+
+    Raises ScriptNotFound, ScriptArchived, VersionNotFound.
+    """
     if not is_alias(alias):
         raise invalid("/alias", f"{alias!r} cannot name a version")
     async with _locked(resources, who.tenant, script) as (conn, script_id):
         await _version(conn, who.tenant, script_id, version)
+        for known in await store.select_aliases(conn, who.tenant, script_id):
+            if (known.alias, known.version) == (alias, version):
+                return known
         moved = await store.put_alias(conn, who.tenant, script_id, alias=alias, version=version)
         target = f"{_target(script_id)}/aliases/{alias}"
         await record(conn, who, Action.ALIAS_MOVED, target, details={"version": version})

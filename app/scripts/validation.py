@@ -6,16 +6,25 @@ import structlog
 from msgspec import Struct
 from msgspec.structs import asdict, replace
 
+from app.fair_queue import QueueFull, ShareFull
+from app.http.access import Caller
 from app.resources import Resources
 from app.rules.findings import MEANINGS, Code, Found, Place, Reading
 from app.rules.places import Places
-from app.rules.reader import ReaderBusy
 from app.sandbox.outcomes import Finding
 from app.sandbox.pool import PoolBusy, SandboxUnavailable
-from app.scripts.model import MAX_SOURCE_BYTES, CheckBusy, InvalidScript, SourceTooLarge
+from app.scripts.model import (
+    MAX_SOURCE_BYTES,
+    CheckBusy,
+    InvalidScript,
+    SourceTooLarge,
+    TooManyChecks,
+)
 
 log = structlog.get_logger(__name__)
 
+# Why a source may not be looked at now.
+UNCHECKED: Final = (ShareFull, QueueFull, PoolBusy, SandboxUnavailable)
 _RETRY_AFTER: Final = {"Retry-After": "1"}
 _MODULES: Final = frozenset((Code.IMPORT, Code.EXPORT, Code.REQUIRE, Code.DYNAMIC_IMPORT))
 # With these V8 has not come to the point of looking for `process`.
@@ -37,10 +46,11 @@ class Validated(Struct, frozen=True):
     warnings: tuple[Finding, ...]
 
 
-async def validate(resources: Resources, *, tenant: str, source: str) -> Validated:
+async def validate(resources: Resources, who: Caller, *, source: str) -> Validated:
     """Have V8 run the top level in a sandbox, and the rules read the structure.
 
-    Raises SourceTooLarge; InvalidScript with every finding; CheckBusy.
+    Both in the tenant's turn. Raises SourceTooLarge; InvalidScript with every finding; CheckBusy,
+    TooManyChecks.
     """
     encoded = source.encode()
     if len(encoded) > MAX_SOURCE_BYTES:
@@ -48,9 +58,10 @@ async def validate(resources: Resources, *, tenant: str, source: str) -> Validat
             f"the source has {len(encoded)} bytes; the limit is {MAX_SOURCE_BYTES}"
         )
     try:
-        verdict = await resources.sandbox.check(encoded, tenant=tenant)
-        reading = await resources.reader.read(encoded)
-    except (PoolBusy, SandboxUnavailable, ReaderBusy) as error:
+        async with resources.checks.turn(who.tenant, weight=who.weight):
+            verdict = await resources.sandbox.check(encoded, tenant=str(who.tenant))
+        reading = await resources.reader.read(encoded, tenant=who.tenant, weight=who.weight)
+    except UNCHECKED as error:
         raise cannot_check(error) from None
     findings = merge(verdict, reading, encoded)
     errors = tuple(each for each in findings if not Code(each.code).is_warning)
@@ -96,11 +107,13 @@ def merge(
     return tuple(findings)
 
 
-def cannot_check(error: Exception) -> CheckBusy:
+def cannot_check(error: Exception) -> CheckBusy | TooManyChecks:
     """Make the problem for an upload that cannot be looked at now.
 
     What a sandbox said in dying is the operator's, and goes to the log.
     """
+    if isinstance(error, ShareFull):
+        return TooManyChecks(str(error), headers=_RETRY_AFTER)
     log.warning("check.unavailable", reason=str(error))
     if isinstance(error, SandboxUnavailable):
         return CheckBusy("no sandbox can be started at the moment", headers=_RETRY_AFTER)

@@ -58,7 +58,7 @@ async def browse(pool: Pool, *, cursor: str | None, limit: int) -> Page[Tenant]:
 
 
 async def change(conn: Connection, who: Caller, tenant: str, request: ChangeTenant) -> Tenant:
-    """Change a tenant's share and caps, suspend or resume it.
+    """Change a tenant's share and caps, suspend or resume it; what is so already is no change.
 
     Raises TenantNotFound, OperatorsTenant.
     """
@@ -72,12 +72,12 @@ async def change(conn: Connection, who: Caller, tenant: str, request: ChangeTena
         weight = before.weight if isinstance(request.weight, UnsetType) else request.weight
         was_suspended = before.suspended_at is not None
         suspended = was_suspended if isinstance(request.suspended, UnsetType) else request.suspended
+        changed_caps = replace(before.caps, **caps)
+        as_before = (before.weight, before.caps, was_suspended)
+        if (weight, changed_caps, suspended) == as_before:
+            return before
         await store.update_tenant(
-            conn,
-            before.id,
-            weight=weight,
-            caps=replace(before.caps, **caps),
-            suspended=suspended,
+            conn, before.id, weight=weight, caps=changed_caps, suspended=suspended
         )
         await record(
             conn,

@@ -34,6 +34,7 @@ _ACROSS_TENANTS: Final = {
     "app.keys.store.SELECT_KEY": "admins manage the keys of every tenant",
     "app.keys.store.SELECT_KEY_PAGE": "admins manage the keys of every tenant",
     "app.keys.store.REVOKE_KEY": "admins manage the keys of every tenant",
+    "app.keys.store.HOLD_KEY": "it is the caller's own key, as the guard has verified it",
     "app.keys.store.SELECT_STORED_KEY": "whose a presented key is, is what it finds out",
     "app.keys.store.SELECT_STATE": "whether there is any key at all",
     "app.keys.store.TOUCH_KEYS": "the keys are those that were verified a moment ago",

@@ -1,5 +1,6 @@
 """From a fresh install to the first key: where the API listens, and how the door closes."""
 
+import secrets
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,7 @@ import httpx
 import pytest
 
 from app.http.access import Scope
-from app.keys.model import new_key
+from app.keys.model import is_weak, new_key
 from tests.acceptance.launched import Launched, free_port, launch_environ, refused_start
 from tests.acceptance.system import ROOT, System, until
 
@@ -108,6 +109,29 @@ def test_what_is_no_key_is_refused_without_being_told(stopped_system: System, gi
     assert code == 2
     assert "CRIVO_ADMIN_KEY" in line
     assert given not in line
+
+
+@pytest.mark.parametrize(
+    "secret",
+    ["a" * 43, "ab" * 22, "0123456789" * 5, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQ"],
+)
+def test_a_key_that_can_be_guessed_is_refused_at_the_start(
+    stopped_system: System, secret: str
+) -> None:
+    code, line = _check(stopped_system, CRIVO_ADMIN_KEY=f"crv_{0:032}_{secret}")
+
+    assert code == 2
+    assert line.count("\n") <= 1
+    assert "CRIVO_ADMIN_KEY" in line
+    assert "guessed" in line
+    assert secret not in line
+
+
+def test_what_is_random_is_not_taken_for_what_can_be_guessed() -> None:
+    digits = ("".join(secrets.choice("0123456789") for _ in range(43)) for _ in range(1_000))
+    random = [new_key()[37:] for _ in range(1_000)] + [secrets.token_hex(32) for _ in range(1_000)]
+
+    assert not [each for each in (*random, *digits) if is_weak(f"crv_{0:032}_{each}")]
 
 
 def test_on_loopback_it_is_open_until_the_first_key(stopped_system: System) -> None:

@@ -5,9 +5,11 @@ from uuid import UUID
 
 import pytest
 import uuid_utils.compat as uuid
+from msgspec.structs import replace
 
 from app.db import UNAVAILABLE, Pool, open_pool
-from app.http.access import ALL_SCOPES, InvalidKey, Scope
+from app.http.access import ALL_SCOPES, Scope, Via
+from app.http.refusals import InvalidKey
 from app.keys import keyring as keyrings, service
 from app.keys.bootstrap import operator
 from app.keys.keyring import TRUSTED_SECONDS, Keyring
@@ -157,6 +159,29 @@ def test_what_is_trusted_is_younger_than_a_second_and_seen_twice() -> None:
     assert 2 * keyrings.LOOK_SECONDS < keyrings.TRUSTED_SECONDS < 1.0
 
 
+async def test_while_looks_fail_nobody_is_let_in_once_there_is_a_key(
+    pool: Pool, keyring: Keyring
+) -> None:
+    await _make(pool)
+    keyring._looked_at -= TRUSTED_SECONDS
+    assert keyring.open
+
+    assert await keyring.nobody() is None
+    assert not keyring.open
+
+
+async def test_a_revoked_key_makes_no_other_not_even_within_the_second(pool: Pool) -> None:
+    made = await _make(pool, scopes=[Scope.ADMIN])
+    who = replace(operator(), via=Via.KEY, key_id=made.id)
+    await _revoke(pool, made.id)
+
+    async with pool.acquire() as conn:
+        with pytest.raises(InvalidKey):
+            await service.create(conn, who, CreateKey(scopes=[Scope.ADMIN]))
+
+    assert await pool.fetchval("SELECT count(*) FROM api_keys") == 1
+
+
 async def test_a_lookup_from_before_a_change_is_not_kept(
     pool: Pool, keyring: Keyring, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -198,6 +223,7 @@ async def test_the_door_is_open_until_there_is_a_key_and_never_again(
 ) -> None:
     opened = [keyring.open]
     nobody = await keyring.nobody()
+    assert nobody is not None
     assert (nobody.tenant, nobody.scopes, nobody.key_id) == (DEFAULT_TENANT, ALL_SCOPES, None)
 
     made = await _make(pool)

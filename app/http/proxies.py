@@ -1,0 +1,100 @@
+"""Whose request it is behind proxies: X-Forwarded-For, as far as it comes from trusted ones.
+
+Each proxy appends the address that it was connected from, so the header is read from its right
+end: the first address that is no trusted proxy's is the client's, and what stands left of it is
+only what that client says. A hop that cannot be read ends the way at the proxy that told of it.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from ipaddress import (
+    IPv4Address,
+    IPv4Network,
+    IPv6Address,
+    IPv6Network,
+    ip_address,
+    ip_network,
+)
+from typing import Any, Final
+
+from app.errors import CrivoError
+
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
+
+Scope = MutableMapping[str, Any]
+App = Callable[[Scope, Any, Any], Awaitable[None]]
+
+# More than any chain of proxies has; a client may send thousands.
+_MAX_HOPS: Final = 32
+
+
+class InvalidProxies(CrivoError):
+    """The setting names what is neither an address nor a network."""
+
+
+def trusted_networks(text: str) -> tuple[Network, ...]:
+    """Read the setting: addresses and networks with commas between. Raises InvalidProxies."""
+    networks = []
+    for each in filter(None, (part.strip() for part in text.split(","))):
+        try:
+            networks.append(ip_network(each))
+        except ValueError as error:
+            raise InvalidProxies(
+                f"CRIVO_TRUSTED_PROXIES: {error}; write addresses or networks, such as "
+                "10.0.0.7,192.168.0.0/16"
+            ) from None
+    return tuple(networks)
+
+
+def behind_proxies(app: App, trusted: tuple[Network, ...]) -> App:
+    """Wrap an application: `client` of its scope is the client's address, not a proxy's."""
+    if not trusted:
+        return app
+
+    async def answer(scope: Scope, receive: object, send: object) -> None:
+        client = scope.get("client")
+        if client is not None and scope["type"] == "http":
+            said = [value for name, value in scope["headers"] if name == b"x-forwarded-for"]
+            found = client_address(str(client[0]), said, trusted)
+            if found is not None:
+                scope["client"] = (found, client[1])
+        await app(scope, receive, send)
+
+    return answer
+
+
+def client_address(
+    peer: str, forwarded: Iterable[bytes], trusted: tuple[Network, ...]
+) -> str | None:
+    """Give whose request came from `peer` with these values of X-Forwarded-For.
+
+    None where `peer` is no address.
+    """
+    known = parse_address(peer)
+    if known is None:
+        return None
+    hops = ",".join(each.decode("latin-1") for each in forwarded).rsplit(",", _MAX_HOPS)
+    for hop in reversed(hops[-_MAX_HOPS:]):
+        if not any(known in network for network in trusted):
+            break
+        before = parse_address(_without_port(hop.strip()))
+        if before is None:
+            break
+        known = before
+    return str(known)
+
+
+def parse_address(text: str) -> Address | None:
+    """Read an address; without a zone (fe80::1%eth0), which PostgreSQL's inet does not have."""
+    try:
+        address = ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return mapped or address
+
+
+def _without_port(hop: str) -> str:
+    if hop.startswith("["):
+        return hop[1:].partition("]")[0]
+    return hop.partition(":")[0] if hop.count(":") == 1 else hop

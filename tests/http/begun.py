@@ -1,0 +1,40 @@
+"""A request whose second half waits until a test sends it."""
+
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from tests.http.raw import Answer, answer_on, connected
+
+
+class Begun:
+    """A connection that has sent a request's head and half of its body."""
+
+    def __init__(self, connection: socket.socket, rest: bytes) -> None:
+        self.connection = connection
+        self._rest = rest
+
+    def end(self) -> Answer:
+        """Send the rest; give the answer."""
+        self.connection.sendall(self._rest)
+        answer = answer_on(self.connection)
+        assert answer is not None
+        return answer
+
+
+@contextmanager
+def begun(
+    port: int, method: str, path: str, headers: Mapping[str, str], body: bytes
+) -> Iterator[Begun]:
+    """Send the first half of a request."""
+    lines = {
+        "Host": "127.0.0.1",
+        "Connection": "close",
+        "Content-Length": str(len(body)),
+        **headers,
+    }
+    head = f"{method} {path} HTTP/1.1\r\n" + "".join(f"{k}: {v}\r\n" for k, v in lines.items())
+    half = len(body) // 2
+    with connected(port) as connection:
+        connection.sendall(head.encode() + b"\r\n" + body[:half])
+        yield Begun(connection, body[half:])

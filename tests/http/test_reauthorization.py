@@ -1,0 +1,340 @@
+"""Whoever would be refused now gets nothing now: a key is asked for again after every wait."""
+
+import asyncio
+import json
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
+
+import asyncpg
+import httpx
+import pytest
+from msgspec import Struct
+
+from app.http.access import ALL_SCOPES, Scope
+from tests.acceptance.keyed import WORKING, Keyed, Made
+from tests.acceptance.system import ROOT, System, until
+from tests.http.begun import begun
+from tests.http.raw import connected
+from tests.scrapes.pages import Page
+
+PATHS: Final = json.loads((ROOT / "openapi" / "openapi.json").read_bytes())["paths"]
+SOURCE: Final = "function process(data) { return data }"
+NAME_PART: Final = '--x\r\nContent-Disposition: form-data; name="name"\r\n\r\n'
+FILE_PART: Final = (
+    '--x\r\nContent-Disposition: form-data; name="file"; filename="a.js"\r\n\r\n'
+    f"{SOURCE} // again\r\n--x--\r\n"
+)
+MULTIPART: Final = "multipart/form-data"
+# What would change something, or show something, by operation and media type; a query with it.
+UPLOADS: Final = {
+    "createScript": "made-too-late",
+    "checkScript": "",
+    "addVersion": "",
+}
+JSON: Final[dict[str, dict[str, Any]]] = {
+    "createScript": {"name": "made-too-late", "source": SOURCE},
+    "checkScript": {"source": SOURCE, "sample": 1},
+    "addVersion": {"source": f"{SOURCE} // again"},
+    "describeScript": {"description": "described too late"},
+    "moveAlias": {"version": 2},
+    "submitEnvelope": {"script": "held", "data": 1},
+    "submitRaw": {"any": "data"},
+    "createTenant": {"name": "made-too-late"},
+    "changeTenant": {"weight": 77},
+    "createKey": {"scopes": ["admin"]},
+}
+STORED: Final = """
+SELECT (SELECT string_agg(id::text || description || updated_at, ',' ORDER BY id) FROM scripts),
+       (SELECT count(*) FROM script_versions),
+       (SELECT string_agg(script_id::text || alias || version, ',' ORDER BY script_id, alias)
+        FROM script_aliases),
+       (SELECT count(*) FROM executions),
+       (SELECT string_agg(id::text || weight, ',' ORDER BY id) FROM tenants),
+       (SELECT count(*) FROM api_keys),
+       (SELECT count(*) FROM audit_log)
+"""
+# Slow to run, so that a test can do something meanwhile.
+BUSY: Final = (
+    "function process(data) { let n = 0; while (n < 3e9) n++; return `shown too late ${n}` }"
+)
+
+
+class Case(Struct, frozen=True):
+    """An operation with a body of a media type."""
+
+    name: str
+    method: str
+    path: str
+    media_type: str
+    scope: Scope
+    body: bytes
+
+
+def _cases() -> Iterator[Case]:
+    for path, methods in PATHS.items():
+        for method, operation in methods.items():
+            for media_type in operation.get("requestBody", {"content": ()})["content"]:
+                name = operation["operationId"]
+                [[scope]] = [each["key"] for each in operation["security"]]
+                where, body, query = _filled(path), json.dumps(JSON[name]), ""
+                if media_type == "text/javascript":
+                    query = f"?name={UPLOADS[name]}" if UPLOADS[name] else ""
+                    body = f"{SOURCE} // again"
+                elif media_type == MULTIPART:
+                    named = UPLOADS[name]
+                    body = (f"{NAME_PART}{named}\r\n" if named else "") + FILE_PART
+                yield Case(
+                    name, method.upper(), where + query, media_type, Scope(scope), body.encode()
+                )
+
+
+def _filled(path: str) -> str:
+    values = {"script": "held", "alias": "prod", "name": "held-requests"}
+    for name, value in values.items():
+        path = path.replace(f"{{{name}}}", value)
+    assert "{" not in path
+    return path
+
+
+CASES: Final = list(_cases())
+
+
+def _id_of(case: Case) -> str:
+    return f"{case.name}-{case.media_type.rpartition('/')[2]}"
+
+
+@pytest.fixture(scope="module")
+def tenant(keyed: Keyed) -> str:
+    """A tenant with a script, which has two versions and an alias, and is busy when run."""
+    tenant = keyed.tenant("held-requests")
+    key = keyed.key("held-requests").key
+    for path, wanted in (
+        ("/scripts", {"name": "held", "source": SOURCE}),
+        ("/scripts/held/versions", {"source": f"{SOURCE} // second"}),
+        ("/scripts", {"name": "busy", "source": BUSY}),
+    ):
+        made = keyed.post(path, key, json=wanted)
+        assert made.status_code == 201, made.text
+    alias = keyed.request("PUT", "/scripts/held/aliases/prod", key, json={"version": 1})
+    assert alias.status_code == 200
+    return tenant
+
+
+@pytest.mark.parametrize("case", CASES, ids=_id_of)
+def test_a_revoked_key_changes_nothing_with_a_body_that_comes_late(
+    keyed: Keyed, tenant: str, case: Case
+) -> None:
+    whose = "default" if case.scope is Scope.ADMIN else tenant
+    made = _known(keyed, whose, sorted({case.scope, Scope.READ}))
+
+    with _held(keyed, case, made.key) as held:
+        _revoke(keyed, made)
+        before = _stored(keyed.system)
+        answer = held.end()
+
+    assert answer.status == 401, answer.body
+    assert json.loads(answer.body)["type"] == "urn:crivo:problem:invalid-key"
+    assert _stored(keyed.system) == before
+
+
+@pytest.mark.parametrize(
+    "case", [each for each in CASES if each.scope is not Scope.ADMIN], ids=_id_of
+)
+def test_a_suspended_tenant_changes_nothing_with_a_body_that_comes_late(
+    keyed: Keyed, tenant: str, case: Case
+) -> None:
+    key = _known(keyed, tenant, WORKING).key
+
+    with _held(keyed, case, key) as held:
+        keyed.request("PATCH", f"/tenants/{tenant}", json={"suspended": True})
+        try:
+            keyed.becomes(403, key)
+            before = _stored(keyed.system)
+            answer = held.end()
+            after = _stored(keyed.system)
+        finally:
+            keyed.request("PATCH", f"/tenants/{tenant}", json={"suspended": False})
+            keyed.becomes(200, key)
+
+    assert answer.status == 403
+    assert json.loads(answer.body)["type"] == "urn:crivo:problem:tenant-suspended"
+    assert after == before
+
+
+@pytest.mark.parametrize(
+    ("case", "cap"),
+    [
+        ("createScript", {"max_scripts": 1}),
+        ("addVersion", {"max_versions": 1}),
+        ("submitRaw", {"max_bytes_per_day": 1}),
+        ("submitEnvelope", {"max_stored_bytes": 1}),
+    ],
+)
+def test_a_body_that_comes_late_meets_the_caps_of_now(
+    keyed: Keyed, tenant: str, case: str, cap: dict[str, int]
+) -> None:
+    key = keyed.key(tenant).key
+    wanted = next(each for each in CASES if each.name == case)
+    if cap.keys() & {"max_bytes_per_day", "max_stored_bytes"}:
+        assert keyed.post("/scripts/held/executions", key, content=b"[1]").status_code == 202
+
+    with _held(keyed, wanted, key) as held:
+        keyed.request("PATCH", f"/tenants/{tenant}", json={"caps": cap})
+        try:
+            _await_next_look(keyed)
+            answer = held.end()
+        finally:
+            back = dict.fromkeys(cap)
+            keyed.request("PATCH", f"/tenants/{tenant}", json={"caps": back})
+
+    assert answer.status == 429, answer.body
+    assert json.loads(answer.body)["type"] == "urn:crivo:problem:quota-exceeded"
+
+
+def test_a_keyless_request_for_a_key_that_comes_after_the_first_key_is_refused(
+    stopped_system: System,
+) -> None:
+    stopped_system.environ["CRIVO_AUTH"] = "auto"
+    stopped_system.start_api()
+    stopped_system.await_api()
+    body = json.dumps({"scopes": sorted(ALL_SCOPES)}).encode()
+    headers = {"Content-Type": "application/json"}
+
+    with begun(stopped_system.port, "POST", "/keys", headers, body) as held:
+        first = stopped_system.client.post("/keys", content=body, headers=headers)
+        for _ in until("keys are asked for"):
+            if stopped_system.client.get("/scripts").status_code == 401:
+                break
+        answer = held.end()
+
+    assert first.status_code == 201
+    assert answer.status == 401
+    authorized = {"Authorization": f"Bearer {first.json()['key']}"}
+    assert len(stopped_system.client.get("/keys", headers=authorized).json()["items"]) == 1
+
+
+@pytest.mark.parametrize("how", ["revoked", "suspended"])
+@pytest.mark.parametrize("waits", ["show", "submission", "check"])
+def test_who_waits_for_a_result_is_not_shown_it_any_more(
+    keyed: Keyed, tenant: str, how: str, waits: str
+) -> None:
+    made = _known(keyed, tenant, WORKING)
+    requests: dict[str, Callable[[], httpx.Response]] = {
+        "submission": lambda: keyed.post(
+            "/scripts/busy/executions", made.key, content=b"1", headers={"Prefer": "wait=30"}
+        ),
+        "check": lambda: keyed.post("/scripts/check", made.key, json={"source": BUSY, "sample": 1}),
+    }
+    if waits == "show":
+        submitted = keyed.post("/scripts/busy/executions", made.key, content=b"1")
+        address = submitted.headers["Location"]
+        requests["show"] = lambda: keyed.get(f"{address}?wait=30", made.key)
+
+    with ThreadPoolExecutor() as threads:
+        answer = threads.submit(requests[waits])
+        _await_busy(keyed, waits)
+        if how == "revoked":
+            _revoke(keyed, made)
+        else:
+            keyed.request("PATCH", f"/tenants/{tenant}", json={"suspended": True})
+            keyed.becomes(403, made.key)
+        was_waiting = not answer.done()
+        shown = answer.result()
+    if how == "suspended":
+        keyed.request("PATCH", f"/tenants/{tenant}", json={"suspended": False})
+
+    assert was_waiting, "the script must run for longer than a revocation takes to be heard of"
+    assert shown.status_code == (401 if how == "revoked" else 403)
+    assert "too late" not in shown.text
+
+
+def test_a_long_download_ends_when_its_key_is_revoked(keyed: Keyed, tenant: str) -> None:
+    made = _known(keyed, tenant, WORKING)
+    source = "function process(data) { return 'x'.repeat(64 * 1024 * 1024) }"
+    keyed.post("/scripts", made.key, json={"name": "long-download", "source": source})
+    wait = {"Prefer": "wait=60"}
+    ran = keyed.post("/scripts/long-download/executions", made.key, content=b"1", headers=wait)
+    address = ran.json()["result_url"]
+
+    with connected(keyed.system.port) as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
+        connection.sendall(
+            f"GET {address} HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+            f"Authorization: Bearer {made.key}\r\n\r\n".encode()
+        )
+        begin = connection.recv(65_536)
+        _revoke(keyed, made)
+        received = len(begin)
+        for _ in until("the download ends"):
+            chunk = _received(connection)
+            received += len(chunk)
+            if not chunk:
+                break
+
+    assert begin.startswith(b"HTTP/1.1 200")
+    assert received < 64 * 1024 * 1024
+    assert '"answer.cut"' in keyed.system.logs_of_process("app.main")
+
+
+def test_a_key_that_revokes_itself_is_told_so(keyed: Keyed) -> None:
+    made = keyed.key("default", [Scope.ADMIN])
+
+    revoked = keyed.request("DELETE", f"/keys/{made.id}", made.key)
+
+    assert revoked.status_code == 200
+    assert revoked.json()["revoked_at"] is not None
+
+
+def _held(keyed: Keyed, case: Case, key: str) -> Any:  # noqa: ANN401 - a context
+    media_type = f"{case.media_type}; boundary=x" if case.media_type == MULTIPART else None
+    headers = {**keyed.authorized(key), "Content-Type": media_type or case.media_type}
+    return begun(keyed.system.port, case.method, case.path, headers, case.body)
+
+
+def _received(connection: socket.socket) -> bytes:
+    try:
+        return connection.recv(65_536)
+    except ConnectionResetError:
+        return b""
+
+
+def _known(keyed: Keyed, tenant: str, scopes: Sequence[Scope]) -> Made:
+    """Make a key that the API knows: its revocation is heard of, not found out by a request."""
+    made = keyed.key(tenant, scopes)
+    keyed.becomes(200, made.key)
+    return made
+
+
+def _revoke(keyed: Keyed, made: Made) -> None:
+    assert keyed.request("DELETE", f"/keys/{made.id}").status_code == 200
+    keyed.becomes(401, made.key)
+
+
+def _await_next_look(keyed: Keyed) -> None:
+    """Wait until the API has heard of every change that was made until now."""
+    _revoke(keyed, _known(keyed, "default", [Scope.READ]))
+
+
+def _await_busy(keyed: Keyed, waits: str) -> None:
+    name, labels = "crivo_waiting_readers", {}
+    if waits == "check":
+        name, labels = "crivo_cells", {"state": "running"}
+    for _ in until(f"{waits} has begun to wait"):
+        if Page(keyed.get("/metrics").text).value(name, **labels):
+            return
+
+
+def _stored(system: System) -> tuple[object, ...]:
+    """Give what a request could change, and how often a change was written down."""
+
+    async def read() -> tuple[object, ...]:
+        connection = await asyncpg.connect(system.environ["DATABASE_URL"])
+        try:
+            [row] = await connection.fetch(STORED)
+            return tuple(row)
+        finally:
+            await connection.close()
+
+    return asyncio.run(read())
