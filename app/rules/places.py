@@ -1,5 +1,6 @@
 """From offsets in a source to places that people find: line, column, excerpt."""
 
+import codecs
 import re
 from bisect import bisect_right
 from typing import Final
@@ -16,15 +17,16 @@ class Places:
     """The places of one source, which need not be UTF-8 throughout."""
 
     def __init__(self, source: bytes) -> None:
-        """Find the lines, once."""
+        """Find the lines, once. A byte order mark is no part of the first."""
         self._source = source
         ends = list(_LINE_END.finditer(source))
-        self._starts = [0, *(end.end() for end in ends)]
+        first = len(codecs.BOM_UTF8) if source.startswith(codecs.BOM_UTF8) else 0
+        self._starts = [first, *(end.end() for end in ends)]
         self._ends = [*(end.start() for end in ends), len(source)]
 
     def at(self, offset: int) -> Place:
         """Give the place of a byte; one within a line end counts as the end of the line."""
-        number = bisect_right(self._starts, offset) - 1
+        number = max(0, bisect_right(self._starts, offset) - 1)
         start, end = self._starts[number], self._ends[number]
         before = self._source[start : min(offset, end)].decode("utf-8", "replace")
         column = len(before.encode("utf-16-le")) // _UNIT_BYTES + 1

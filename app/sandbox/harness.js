@@ -23,7 +23,7 @@
 
   // ---- captured intrinsics
 
-  const { Error } = globalThis; // which user code may bind to something else
+  const { Error } = globalThis; // V8's own, which user code never gets hold of: see below
   const { apply, construct, ownKeys } = Reflect;
   const { defineProperty, deleteProperty, getOwnPropertyDescriptor } = Reflect;
   const { getPrototypeOf, setPrototypeOf } = Reflect;
@@ -98,7 +98,52 @@
   // JSON.stringify itself made it as `finish` wrote the result. User code that chooses an
   // object's frames itself gives up the last two.
   const origins = new WeakMap();
+  let latest; // V8 reads the stack of what the top level throws when nobody did before
   const captured = new WeakMap();
+
+  // User code gets a stand-in for V8's `Error`: V8 reads the limit of frames from its own, and
+  // without frames nobody could say what made an error. What a script chooses as the limit
+  // decides how many frames it is shown; more than by default are there from `run` on, and
+  // after the first stack that is read.
+  const LIMIT = 10, MAX_LIMIT = 200;
+  const PublicError = bind(Error, undefined);
+  const SUBCLASSES = [
+    "AggregateError", "EvalError", "RangeError", "ReferenceError", "SuppressedError",
+    "SyntaxError", "TypeError", "URIError",
+  ];
+  // Again in each isolate, as V8 adds to both lists.
+  const publishError = (() => {
+    for (const name of ownKeys(Error)) {
+      defineProperty(PublicError, name, getOwnPropertyDescriptor(Error, name));
+    }
+    for (const name of SUBCLASSES) {
+      const subclass = globalThis[name];
+      if (subclass !== undefined && getPrototypeOf(subclass) === Error) {
+        setPrototypeOf(subclass, PublicError);
+      }
+    }
+  });
+  publishError();
+  replace(Error.prototype, "constructor", PublicError);
+  replace(globalThis, "Error", PublicError);
+
+  const chosenLimit = () => {
+    const chosen = getOwnPropertyDescriptor(PublicError, "stackTraceLimit");
+    return chosen !== undefined && typeof chosen.value === "number" ? chosen.value : LIMIT;
+  };
+  let limit = LIMIT;
+  const followLimit = () => {
+    const chosen = chosenLimit();
+    const wanted = chosen > LIMIT ? (chosen < MAX_LIMIT ? chosen : MAX_LIMIT) : LIMIT;
+    if (wanted !== limit) setLimit(wanted);
+    return chosen;
+  };
+  const setLimit = (wanted) => {
+    limit = wanted;
+    defineProperty(Error, "stackTraceLimit", {
+      __proto__: null, value: wanted, writable: false, enumerable: true, configurable: true,
+    });
+  };
 
   // V8's own default, which a snapshot is made without.
   const bare = getOwnPropertyDescriptor(Error, "stackTraceLimit") === undefined;
@@ -129,6 +174,13 @@
     return isConstructor(frame) ? name === "ArrayBuffer" : GROWING[name] === true;
   };
 
+  const isRefusal = (error) => {
+    if (!isNative(error, RangeErrorPrototype)) return false;
+    const message = getOwnPropertyDescriptor(error, "message");
+    return message !== undefined && typeof message.value === "string"
+      && matches(refusal, message.value) !== null;
+  };
+
   // All that `finish` calls while it writes is JSON.stringify.
   const isWriting = (frame, caller) =>
     fileOf(frame) === null && fileOf(caller) === HARNESS && functionOf(caller) === "finish";
@@ -142,22 +194,24 @@
       stack = "Error";
     }
     let place;
+    const shown = followLimit();
     for (let i = 0; i < frames.length; i++) {
       const frame = frames[i];
       if (fileOf(frame) !== FILE) continue;
       if (place === undefined) place = frame;
-      stack += `\n    at ${frameToString(frame)}`;
+      if (i < shown) stack += `\n    at ${frameToString(frame)}`;
     }
     // A frame of V8's own making is what got us here.
     if (frames.length > 0 && mapGet(origins, error) === undefined) {
       const chosen = mapGet(captured, error) !== undefined;
-      mapSet(origins, error, {
+      latest = {
         __proto__: null,
-        allocating: !chosen && takesMemory(frames[0]),
+        allocating: !chosen && takesMemory(frames[0]) && isRefusal(error),
         writing: !chosen && frames.length > 1 && isWriting(frames[0], frames[1]),
         line: place === undefined ? null : lineOf(place),
         column: place === undefined ? null : columnOf(place),
-      });
+      };
+      mapSet(origins, error, latest);
     }
     return stack;
   };
@@ -169,7 +223,9 @@
     }
     captureStackTrace(object, upTo === undefined ? capture : upTo);
   }
-  replace(Error, "captureStackTrace", imitate(captureStackTrace, capture));
+  const publicCapture = imitate(captureStackTrace, capture);
+  replace(Error, "captureStackTrace", publicCapture);
+  replace(PublicError, "captureStackTrace", publicCapture);
   // Libraries that set a hook of their own go on without it.
   // V8 calls nothing but a plain function, whose text is its source.
   const functionToString = Function.prototype.toString;
@@ -481,6 +537,7 @@
   const run = (() => {
     const data = input;
     input = undefined;
+    followLimit();
     let result, waits;
     try {
       result = apply(script, undefined, [data]);
@@ -507,8 +564,6 @@
   };
 
   const finish = ((result) => {
-    // V8's own errors of the writing are known by their stack, which user code may turn off.
-    defineProperty(Error, "stackTraceLimit", { __proto__: null, value: 10 });
     try {
       output = stringify(result);
     } catch (thrown) {
@@ -601,6 +656,8 @@
         return settled();
       case 3: // the output
         return output;
+      case 5: // what V8 knew of the error whose stack was read last, as JSON
+        return latest === undefined ? "null" : stringify(latest);
       default: // the failure, as JSON
         return failure;
     }
@@ -632,13 +689,21 @@
 
   const open = (() => {
     ({ isError } = Error);
+    setLimit(LIMIT);
     for (let i = 0; i < GONE.length; i++) deleteProperty(globalThis, GONE[i]);
     // Bundled libraries look for the global object by this name, as in a worker; lodash would
     // ask `Function` for it next, which has code from strings.
     defineProperty(globalThis, "self", {
       __proto__: null, value: globalThis, writable: true, enumerable: false, configurable: true,
     });
+    publishError();
+    defineProperty(PublicError, "stackTraceLimit", {
+      __proto__: null, value: LIMIT, writable: true, enumerable: true, configurable: true,
+    });
     defineProperty(Error, "prepareStackTrace", {
+      __proto__: null, value: prepareStackTrace, writable: false, configurable: false,
+    });
+    defineProperty(PublicError, "prepareStackTrace", {
       __proto__: null,
       get: bind(() => prepareStackTrace, undefined),
       set: bind(() => {}, undefined),

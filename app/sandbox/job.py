@@ -25,7 +25,7 @@ from app.sandbox.v8 import DeadlineExceeded, Engine, HeapExhausted, Isolate, Typ
 Send = Callable[[Sequence[Frame]], None]
 
 # The operations of harness.js, by its numbers.
-_FIND, _RUN, _SETTLE, _OUTPUT, _FAILURE = range(5)
+_FIND, _RUN, _SETTLE, _OUTPUT, _FAILURE, _LATEST = range(6)
 # Its answer to a payload that is read, but too large to be kept for the run.
 _READ: Final = 0
 
@@ -166,17 +166,22 @@ class Seat:
 
     def _load(self, source: bytes) -> None:
         """Run the top level."""
-        code = source + _SOURCE_URL
+        code = source.removeprefix(codecs.BOM_UTF8) + _SOURCE_URL
         value = self._isolate.evaluate(code, deadline=self._deadline)
         if value.type == Type.PARSE_EXCEPTION:
-            raise _Finished("refused", code="syntax_error", error=parse_uncaught(value.text, code))
+            error = parse_uncaught(value.text, code, by_parser=True)
+            raise _Finished("refused", code="syntax_error", error=error)
         if value.type >= Type.EXECUTE_EXCEPTION:
             self._top_level_threw(value, code)
         value.free()
 
     def _top_level_threw(self, thrown: Value, code: bytes) -> NoReturn:
         error = parse_uncaught(thrown.text, code)
-        if self._was_refused_memory(error):
+        # V8 has read the stack to print it, unless the script had done so before.
+        latest = decode_json(self._call(self._isolate.number(_LATEST)).memory) or {}
+        if error["line"] is None:
+            error["line"], error["column"] = latest.get("line"), latest.get("column")
+        if latest.get("allocating") or self._was_refused_memory(error):
             evidence = "an array buffer could not be allocated"
             raise _Finished("out_of_memory", sound=False, evidence=evidence)
         raise _Finished("refused", code="top_level_threw", error=error)
