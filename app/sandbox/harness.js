@@ -631,6 +631,16 @@
     return matches(identifier, key) === null ? `[${stringify(key)}]` : `.${key}`;
   };
 
+  const MAX_GLOBALS = 1000;
+  const newestGlobals = () => {
+    const keys = ownKeys(globalThis);
+    const names = newList();
+    for (let i = keys.length > MAX_GLOBALS ? keys.length - MAX_GLOBALS : 0; i < keys.length; i++) {
+      if (typeof keys[i] === "string" && keys[i].length <= 60) append(names, keys[i]);
+    }
+    return stringify(names);
+  };
+
   const settled = (() => {
     if (phase === PENDING) fail("unsettled_promise", { __proto__: null });
     if (phase !== DONE) return -1;
@@ -658,6 +668,8 @@
         return output;
       case 5: // what V8 knew of the error whose stack was read last, as JSON
         return latest === undefined ? "null" : stringify(latest);
+      case 6: // the names that the global object has been given last, as JSON
+        return newestGlobals();
       default: // the failure, as JSON
         return failure;
     }

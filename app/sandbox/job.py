@@ -25,7 +25,7 @@ from app.sandbox.v8 import DeadlineExceeded, Engine, HeapExhausted, Isolate, Typ
 Send = Callable[[Sequence[Frame]], None]
 
 # The operations of harness.js, by its numbers.
-_FIND, _RUN, _SETTLE, _OUTPUT, _FAILURE, _LATEST = range(6)
+_FIND, _RUN, _SETTLE, _OUTPUT, _FAILURE, _LATEST, _GLOBALS = range(7)
 # Its answer to a payload that is read, but too large to be kept for the run.
 _READ: Final = 0
 
@@ -145,7 +145,8 @@ class Seat:
         """Accept a source whose top level ran and left a `process`."""
         self._ask(self._isolate.number(_FIND))
         self._call(self._isolate.number(_SETTLE))  # after the microtasks of the top level
-        raise _Finished("accepted")
+        names = decode_json(self._call(self._isolate.number(_GLOBALS)).memory)
+        raise _Finished("accepted", globals=names)
 
     def _ask(self, subject: Value) -> int:
         """Call for a number; below 0 there is a failure to ask for."""

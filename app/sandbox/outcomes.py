@@ -143,6 +143,17 @@ class Report(Struct, frozen=True, kw_only=True):
     usage: Usage
 
 
+class Examined(Struct, frozen=True, kw_only=True):
+    """What running a source's top level shows.
+
+    Without `findings` it is accepted; then `globals` are the names that the global object was
+    given last, a thousand at most, V8's own among them.
+    """
+
+    findings: "tuple[Finding, ...]" = ()
+    globals: frozenset[str] = frozenset()
+
+
 class Finding(Struct, frozen=True, kw_only=True):
     """One thing that is wrong with an uploaded source; positions as in ScriptError.
 

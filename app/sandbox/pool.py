@@ -10,6 +10,7 @@ from app.sandbox.admission import Admission
 from app.sandbox.conversation import Ending, Sink, converse, most_bytes
 from app.sandbox.handle import Used
 from app.sandbox.outcomes import (
+    Examined,
     Finding,
     Job,
     Limits,
@@ -106,6 +107,13 @@ class SandboxPool:
     ) -> tuple[Finding, ...]:
         """Compile a source and run its top level, without data; () means accepted.
 
+        Raises what `examine` does.
+        """
+        return (await self.examine(source, tenant=tenant, wall_ms=wall_ms)).findings
+
+    async def examine(self, source: bytes, *, tenant: str, wall_ms: int = 1_000) -> Examined:
+        """Compile a source and run its top level, without data.
+
         Raises PoolBusy, and SandboxUnavailable also when the sandbox dies, twice: that says
         nothing of the source.
         """
@@ -113,8 +121,12 @@ class SandboxPool:
             source.decode()
         except UnicodeDecodeError as error:
             message = f"the source is not UTF-8: {error.reason} at byte {error.start}"
-            return (
-                Finding(line=None, column=None, code="syntax_error", message=message, excerpt=None),
+            return Examined(
+                findings=(
+                    Finding(
+                        line=None, column=None, code="syntax_error", message=message, excerpt=None
+                    ),
+                )
             )
         limits = Limits(wall_ms=wall_ms, memory_bytes=_CHECK_MEMORY_BYTES, output_bytes=0)
         job = Job(tenant=tenant, source=source, seed=0, clock_ms=0, limits=limits)
@@ -124,10 +136,10 @@ class SandboxPool:
             )
             verdict = ending.evidence.verdict
             if verdict is not None and verdict.kind == "accepted" and not ending.evidence.breach:
-                return ()
+                return Examined(globals=frozenset(verdict.globals))
             outcome = classify(ending.evidence, limits=limits, source=source)
             if isinstance(outcome, Threw | TimedOut | OutOfMemory):
-                return (to_finding(outcome, verdict),)
+                return Examined(findings=(to_finding(outcome, verdict),))
         # Nothing else is a check's outcome; what a dead cell last said is for operators only.
         message = "the sandbox died in a check, and again when it was repeated"
         raise SandboxUnavailable(message)

@@ -68,6 +68,7 @@ class CellVerdict(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     allocation: bool = False
     code: str = ""
     error: ErrorText | None = None
+    globals: tuple[str, ...] = ()
 
 
 class Evidence(Struct, frozen=True, kw_only=True):

@@ -92,7 +92,7 @@ async def test_error_can_be_extended_called_and_constructed(pool: SandboxPool) -
     }"""
     assert (await run(pool, source)).value == [
         *(True, True, "x", 7, True, True, "Error: x", True, "y", True, True, True, True),
-        *("[object Error]", 3, 10),
+        *("[object Error]", 2, 10),
     ]
 
 

@@ -1,6 +1,7 @@
 """What a script sets before it fails does not decide what kind of failure it is told of."""
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -16,7 +17,7 @@ const { RangeError: R, TypeError: T } = globalThis, { revocable } = X
 """
 
 # name: kind, source, limits.
-FAILURES: dict[str, tuple[str, str, dict[str, int]]] = {
+FAILURES: dict[str, tuple[str, str, dict[str, Any]]] = {
     "throws": ("script_error", "const process = () => { throw new T('mine') }", {}),
     "rejects": ("script_error", "const process = async () => { await 0; null.property }", {}),
     "recurses": ("script_error", "const process = () => process() + 1", {}),
@@ -103,7 +104,8 @@ FAILURES: dict[str, tuple[str, str, dict[str, int]]] = {
     "writes more than a text holds": (
         "output_too_large",
         (
-            "const text = 'x'.repeat(2 ** 24); const process = () => { const all = {__proto__: null};"
+            "const text = 'x'.repeat(2 ** 24);"
+            "const process = () => { const all = { __proto__: null };"
             "for (let i = 0; i < 40; i++) all['k' + i] = text; return all }"
         ),
         {"memory_bytes": 1024 * MIB},
