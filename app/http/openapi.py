@@ -25,6 +25,7 @@ from app.http.guard import CrossSiteOrigin, ForeignHost
 from app.http.negotiation import NotAcceptable
 from app.http.problems import MEDIA_TYPE, ProblemDocument, document
 from app.http.quotas import QuotaExceeded
+from app.losses import ResultWarning
 
 # A JSON Schema as plain data.
 JsonSchema = Mapping[str, object]
@@ -181,7 +182,7 @@ _SCHEMES: Final = {
 }
 
 # The structs that routes have named, each once; their parts are found from them.
-_named: Final[dict[Shape, None]] = {ExecutionError: None}
+_named: Final[dict[Shape, None]] = {ExecutionError: None, ResultWarning: None}
 
 
 def _schema(shape: Shape) -> dict[str, Any]:

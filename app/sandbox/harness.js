@@ -491,7 +491,7 @@
 
   const PENDING = 0, FAILED = 1, DONE = 2;
   let phase = PENDING;
-  let script, input, output, failure;
+  let script, input, output, failure, returned;
 
   const fail = (kind, details) => {
     details.kind = kind;
@@ -566,6 +566,7 @@
   const finish = ((result) => {
     try {
       output = stringify(result);
+      returned = result;
     } catch (thrown) {
       unwritable(result, thrown);
       return;
@@ -631,6 +632,151 @@
     return matches(identifier, key) === null ? `[${stringify(key)}]` : `.${key}`;
   };
 
+  // ---- what JSON.stringify has lost in silence
+
+  // The result is walked through once more, but without running its getters and `toJSON`s, and
+  // only so far: a large one for its beginning, unless its text has `{}`, which is what most of
+  // the things looked for are written as. What a proxy's traps do meanwhile changes nothing: the
+  // output is in the cell's hands, which ends a walk that does not come back.
+  const MAX_LOSSES = 10, MAX_WALK = 100_000, MAX_WALK_UNSUSPECTED = 1_000, MAX_DEPTH = 500;
+  const MAX_PATH = 500;
+  const ObjectPrototype = Object.prototype;
+  const ArrayPrototype = Array.prototype;
+  const AsyncIteratorPrototype =
+    getPrototypeOf(getPrototypeOf(getPrototypeOf((async function* () {})())));
+  const IteratorPrototype = Iterator.prototype;
+  const hasOwn = uncurry(Object.prototype.hasOwnProperty);
+  const indexOf = uncurry(String.prototype.indexOf);
+  const getterOf = (prototype, name) => uncurry(getOwnPropertyDescriptor(prototype, name).get);
+  const typedArrayName = getterOf(getPrototypeOf(Int8Array.prototype), Symbol.toStringTag);
+  // Each throws at anything that is not of its kind, whatever its prototype says.
+  const BRANDS = [
+    "map", getterOf(Map.prototype, "size"),
+    "set", getterOf(Set.prototype, "size"),
+    "regexp", getterOf(RegExp.prototype, "source"),
+    "buffer", getterOf(ArrayBuffer.prototype, "byteLength"),
+    "buffer", getterOf(DataView.prototype, "byteLength"),
+  ];
+
+  const findLosses = (() => {
+    const result = returned;
+    returned = undefined;
+    const losses = newList();
+    try {
+      const suspected = output.length <= SMALL || indexOf(output, "{}") >= 0;
+      walkThrough(result, losses, suspected ? MAX_WALK : MAX_WALK_UNSUSPECTED);
+    } catch {
+      // A proxy that throws: what was found until then is true all the same.
+    }
+    return stringify(losses);
+  });
+
+  const walkThrough = ((result, losses, steps) => {
+    if (writesItself(ObjectPrototype) || writesItself(ArrayPrototype)) return;
+    let trail = enter(null, null, result, losses);
+    while (trail !== null && steps-- > 0) {
+      if (trail.next === trail.count) {
+        trail = trail.up;
+        continue;
+      }
+      const key = trail.keys === null ? trail.next : trail.keys[trail.next];
+      trail.next++;
+      if (typeof key === "symbol") continue;
+      const found = getOwnPropertyDescriptor(trail.value, key);
+      if (trail.keys !== null && (found === undefined || !found.enumerable)) continue;
+      if (found !== undefined && !hasOwn(found, "value")) continue;
+      const value = found === undefined ? undefined : found.value;
+      if (isObject(value) && typeof value !== "function") {
+        const inner = trail.depth < MAX_DEPTH ? enter(trail, key, value, losses) : null;
+        if (inner !== null) trail = inner;
+      } else if (typeof value === "number") {
+        if (value - value !== 0) lose(losses, "not_finite", trail, key);
+      } else if (trail.keys === null && writesNothing(value)) {
+        lose(losses, "no_value", trail, key);
+      }
+      if (losses.length >= MAX_LOSSES) return;
+    }
+  });
+
+  const writesNothing = ((value) =>
+    value === undefined || typeof value === "function" || typeof value === "symbol");
+
+  // What is in an object is looked at next, unless the object itself is lost.
+  const enter = ((up, key, value, losses) => {
+    if (!isObject(value)) {
+      if (typeof value === "number" && value - value !== 0) {
+        lose(losses, "not_finite", up, key);
+      }
+      return null;
+    }
+    const list = isArray(value);
+    const prototype = getPrototypeOf(value);
+    const plain = prototype === null
+      || prototype === ObjectPrototype || (list && prototype === ArrayPrototype);
+    if (plain ? !list && hasOwnToJSON(value) : writesItself(value)) return null;
+    const keys = list ? null : ownKeys(value);
+    if (!list && (!plain || keys.length === 0)) {
+      const code = lossOf(value, prototype, plain, keys);
+      if (code !== null) {
+        lose(losses, code, up, key);
+        return null;
+      }
+    }
+    const count = list ? value.length : keys.length;
+    const depth = up === null ? 0 : up.depth + 1;
+    return { __proto__: null, value, key, up, keys, count, next: 0, depth };
+  });
+
+  const hasOwnToJSON = ((value) => getOwnPropertyDescriptor(value, "toJSON") !== undefined);
+
+  const writesItself = ((value) => {
+    for (let at = value; at !== null; at = getPrototypeOf(at)) {
+      if (hasOwnToJSON(at)) return true;
+    }
+    return false;
+  });
+
+  const lossOf = ((value, prototype, plain, keys) => {
+    if (isError(value)) return "error";
+    if (typedArrayName(value) !== undefined) return "buffer";
+    for (let i = 0; i < keys.length; i++) {
+      if (typeof keys[i] === "string" && getOwnPropertyDescriptor(value, keys[i]).enumerable) {
+        return null;
+      }
+    }
+    for (let i = 0; i < BRANDS.length; i += 2) {
+      try {
+        BRANDS[i + 1](value);
+        return BRANDS[i];
+      } catch {
+        // Something else.
+      }
+    }
+    for (let at = prototype; at !== null; at = getPrototypeOf(at)) {
+      if (at === PromisePrototype) return "promise";
+      if (at === IteratorPrototype || at === AsyncIteratorPrototype) return "iterator";
+    }
+    return plain ? null : "opaque";
+  });
+
+  // One for each place, whatever the index: a list of promises is one loss.
+  const lose = (losses, code, up, key) => {
+    const path = key === null ? "result" : `${pathOf(up)}${step(up.value, key)}`;
+    const place = key === null ? "" : placeOf({ __proto__: null, key, up, value: null });
+    for (let i = 0; i < losses.length; i++) {
+      if (losses[i].code === code && losses[i].place === place) return;
+    }
+    const loss = { __proto__: null, code, path: clip(path, MAX_PATH) };
+    defineProperty(loss, "place", { __proto__: null, value: place });
+    append(losses, loss);
+  };
+
+  const placeOf = (trail) => {
+    if (trail.up === null) return "";
+    const inner = isArray(trail.up.value) ? "[]" : step(trail.up.value, trail.key);
+    return `${placeOf(trail.up)}${inner}`;
+  };
+
   const MAX_GLOBALS = 1000;
   const newestGlobals = () => {
     const keys = ownKeys(globalThis);
@@ -670,6 +816,8 @@
         return latest === undefined ? "null" : stringify(latest);
       case 6: // the names that the global object has been given last, as JSON
         return newestGlobals();
+      case 7: // what the output lost, as JSON
+        return findLosses();
       default: // the failure, as JSON
         return failure;
     }

@@ -16,6 +16,7 @@ from app.sandbox.outcomes import (
     Limits,
     OutOfMemory,
     Report,
+    Succeeded,
     Threw,
     TimedOut,
     Usage,
@@ -28,6 +29,7 @@ from app.sandbox.verdict import classify, to_finding
 __all__ = ["PoolBusy", "PoolConfig", "SandboxPool", "SandboxUnavailable", "open_pool"]
 
 _CHECK_MEMORY_BYTES: Final = 256 * 1024 * 1024
+_MAX_LOSSES: Final = 10
 _CHECK_ATTEMPTS: Final = 2
 _MAX_SOURCE_BYTES: Final = MAX_BODY_BYTES[Kind.SOURCE]
 
@@ -98,8 +100,15 @@ class SandboxPool:
             cpu_ms=ending.cpu_ns / 1e6,
             peak_memory_bytes=ending.peak_bytes,
         )
+        verdict = ending.evidence.verdict
         return Report(
-            outcome=outcome, logs=ending.logs, lines_dropped=ending.lines_dropped, usage=usage
+            outcome=outcome,
+            logs=ending.logs,
+            lines_dropped=ending.lines_dropped,
+            usage=usage,
+            losses=verdict.losses[:_MAX_LOSSES]
+            if isinstance(outcome, Succeeded) and verdict
+            else (),
         )
 
     async def check(

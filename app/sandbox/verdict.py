@@ -15,6 +15,7 @@ from app.sandbox.outcomes import (
     InvalidInput,
     InvalidResult,
     Limits,
+    Loss,
     Outcome,
     OutOfMemory,
     OutputTooLarge,
@@ -69,6 +70,7 @@ class CellVerdict(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     code: str = ""
     error: ErrorText | None = None
     globals: tuple[str, ...] = ()
+    losses: tuple[Loss, ...] = ()
 
 
 class Evidence(Struct, frozen=True, kw_only=True):
