@@ -437,6 +437,26 @@ CREATE PROCEDURE finish_execution(IN execution uuid, IN token bigint, IN its_sta
         END
         $$;
 
+CREATE PROCEDURE finish_execution_v2(IN execution uuid, IN token bigint, IN its_status text, IN its_error_kind text, IN its_error bytea, IN its_v8_version text, IN its_run_ms double precision, IN its_cpu_ms double precision, IN its_peak_bytes bigint, IN result_sha256 bytea, IN result_bytes bigint, IN result_body bytea, IN result_key text, IN logs_sha256 bytea, IN logs_bytes bigint, IN logs_body bytea, IN logs_key text, IN its_warnings bytea, INOUT tenant text DEFAULT NULL::text, INOUT script text DEFAULT NULL::text, INOUT version integer DEFAULT NULL::integer, INOUT attempts smallint DEFAULT NULL::smallint, INOUT created_at timestamp with time zone DEFAULT NULL::timestamp with time zone, INOUT started_at timestamp with time zone DEFAULT NULL::timestamp with time zone, INOUT finished_at timestamp with time zone DEFAULT NULL::timestamp with time zone, INOUT worker_id uuid DEFAULT NULL::uuid, INOUT traceparent text DEFAULT NULL::text)
+    LANGUAGE plpgsql
+    AS $$
+        BEGIN
+            IF its_warnings IS NOT NULL THEN
+                UPDATE executions AS e
+                SET warnings = its_warnings
+                WHERE e.id = execution AND e.status = 'running' AND e.lease_token = token;
+            END IF;
+            CALL finish_execution(
+                execution, token, its_status, its_error_kind, its_error, its_v8_version,
+                its_run_ms, its_cpu_ms, its_peak_bytes,
+                result_sha256, result_bytes, result_body, result_key,
+                logs_sha256, logs_bytes, logs_body, logs_key,
+                tenant, script, version, attempts, created_at, started_at, finished_at,
+                worker_id, traceparent
+            );
+        END
+        $$;
+
 CREATE FUNCTION hold_quota_of_bytes() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -650,6 +670,7 @@ CREATE TABLE executions (
     max_cpu_ms integer NOT NULL,
     priority smallint DEFAULT 0 NOT NULL,
     traceparent text,
+    warnings bytea,
     CONSTRAINT executions_check CHECK (((status = 'failed'::text) = (error_kind IS NOT NULL))),
     CONSTRAINT executions_check1 CHECK (((error_kind IS NULL) = (error IS NULL))),
     CONSTRAINT executions_check2 CHECK (((status = ANY (ARRAY['succeeded'::text, 'failed'::text, 'cancelled'::text])) = (finished_at IS NOT NULL))),
@@ -664,7 +685,8 @@ CREATE TABLE executions (
     CONSTRAINT executions_seed_check CHECK (((seed >= 0) AND (seed < '9007199254740992'::bigint))),
     CONSTRAINT executions_status_check CHECK ((status = ANY (ARRAY['queued'::text, 'running'::text, 'succeeded'::text, 'failed'::text, 'cancelled'::text]))),
     CONSTRAINT executions_traceparent_check CHECK ((octet_length(traceparent) = 55)),
-    CONSTRAINT executions_wall_ms_check CHECK ((wall_ms > 0))
+    CONSTRAINT executions_wall_ms_check CHECK ((wall_ms > 0)),
+    CONSTRAINT executions_warnings_check CHECK ((octet_length(warnings) <= 262144))
 )
 WITH (fillfactor='90');
 

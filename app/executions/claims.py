@@ -94,10 +94,12 @@ async def renew(conn: Connection, held: Sequence[Claim], *, lease_seconds: float
     return {row["lease_token"] for row in rows}
 
 
-# The procedure is in migrations/versions/0008_ends.py. It commits, so it takes no transaction
+# The procedure is in migrations/versions/0010_warnings.py. It commits, so it takes no transaction
 # around it, and then sends the notice of app/notices.py.
 FINISH = """
-CALL finish_execution($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
+CALL finish_execution_v2(
+    $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18
+)
 """
 
 
@@ -124,6 +126,7 @@ async def finish(conn: Connection, held: Claim, result: Finish) -> Ended | None:
             result.peak_memory_bytes,
             *_columns(result.result),
             *_columns(result.logs),
+            result.warnings,
         )
     except asyncpg.SerializationError:
         # The tenant came near its quota just then; the next time it is counted exactly.

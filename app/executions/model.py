@@ -10,6 +10,7 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from app.errors import Problem
 from app.failures import ErrorKind, WrittenError
+from app.losses import WrittenWarnings
 from app.scripts.model import LimitChoice, Seed, is_uuid
 from app.settings import MIB
 
@@ -132,7 +133,7 @@ class Served(Struct, frozen=True, kw_only=True):
 class Finish(Struct, frozen=True, kw_only=True):
     """The outcome of a claimed execution, as it is recorded.
 
-    `error` is ASCII JSON: text of user code may hold NUL and lone surrogates, which
+    `error` and `warnings` are ASCII JSON: text of user code may hold NUL and lone surrogates, which
     PostgreSQL's text refuses and JSON escapes carry. `run_ms` is the last run's, `cpu_ms` and
     `peak_memory_bytes` are of all cells that the claim has used (`Receipt`).
     """
@@ -146,6 +147,7 @@ class Finish(Struct, frozen=True, kw_only=True):
     peak_memory_bytes: int
     result: StoredPayload | None
     logs: StoredPayload | None
+    warnings: bytes | None = None
 
 
 class ScriptVersionRef(Struct, frozen=True, kw_only=True):
@@ -220,7 +222,8 @@ class Execution(Struct, frozen=True, kw_only=True):
     """An execution as a client sees it.
 
     `waiting` on a queued one, when it is asked for by itself; `error` on a failed one; `receipt`
-    on every finished one; `result` on a succeeded one up to 1 MiB, else only `result_url`.
+    on every finished one; `result` on a succeeded one up to 1 MiB, else only `result_url`;
+    `warnings` where JSON has nothing for a part of the result.
     """
 
     id: UUID
@@ -236,6 +239,7 @@ class Execution(Struct, frozen=True, kw_only=True):
     error: WrittenError | UnsetType = UNSET
     result_url: str | UnsetType = UNSET
     result: Raw | UnsetType = UNSET
+    warnings: WrittenWarnings | UnsetType = UNSET
     data_erased_at: datetime | UnsetType = UNSET
     receipt: Receipt | UnsetType = UNSET
 

@@ -15,6 +15,7 @@ from app.executions.ends import Ended
 from app.executions.model import Claim, Finish, Status, StoredPayload
 from app.executions.payloads import PayloadWriter, read_payload, stored_inline
 from app.failures import failure_of, logs_document, over_quota, unkept_logs_document
+from app.losses import warnings_document
 from app.metrics import LATE_REPORTS
 from app.resources import Resources
 from app.sandbox.outcomes import Crashed, Job, Limits, Report, Succeeded
@@ -191,6 +192,7 @@ def _finish(report: Report, result: StoredPayload | None, spent: Spent, v8_versi
         peak_memory_bytes=spent.peak_memory_bytes,
         result=result,
         logs=_logs(report),
+        warnings=None if failure is not None else warnings_document(report),
     )
 
 

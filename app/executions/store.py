@@ -159,7 +159,8 @@ _CLOCKS_DISAGREE_MS = 3_600_000
 
 _EXECUTIONS = """
 SELECT e.id, e.status, e.labels, e.priority, e.attempts, e.created_at, e.started_at, e.finished_at,
-       e.error, e.seed, e.clock_ms, e.v8_version, e.run_ms, e.cpu_ms, e.peak_memory_bytes,
+       e.error, CASE WHEN i.erased_at IS NULL THEN e.warnings END AS warnings,
+       e.seed, e.clock_ms, e.v8_version, e.run_ms, e.cpu_ms, e.peak_memory_bytes,
        e.wall_ms, e.max_cpu_ms, e.memory_bytes, e.max_output_bytes,
        s.id AS script_id, s.name AS script_name, e.version,
        encode(v.sha256, 'hex') AS script_sha256,
@@ -302,6 +303,7 @@ def _execution(row: asyncpg.Record) -> Execution:
             else UNSET
         ),
         result=UNSET if row["result"] is None else Raw(row["result"]),
+        warnings=UNSET if row["warnings"] is None else Raw(row["warnings"]),
         data_erased_at=row["data_erased_at"] or UNSET,
         receipt=_receipt(row, script) if status.final else UNSET,
     )

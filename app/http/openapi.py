@@ -29,6 +29,7 @@ from app.http.negotiation import NotAcceptable
 from app.http.problems import MEDIA_TYPE, ProblemDocument, document
 from app.http.quotas import QuotaExceeded
 from app.http.refusals import refusals
+from app.losses import ResultWarning
 
 # A JSON Schema as plain data.
 JsonSchema = Mapping[str, object]
@@ -197,7 +198,7 @@ _SCHEMES: Final = {
 
 
 # The structs that routes have named, each once; their parts are found from them.
-_named: Final[dict[Shape, None]] = {ExecutionError: None}
+_named: Final[dict[Shape, None]] = {ExecutionError: None, ResultWarning: None}
 
 
 def _schema(shape: Shape) -> dict[str, Any]:

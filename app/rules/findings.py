@@ -21,6 +21,8 @@ class Code(StrEnum):
     EXPORT = "export"
     REQUIRE = "require"
     DYNAMIC_IMPORT = "dynamic_import"
+    CONDITIONAL_REQUIRE = "conditional_require"
+    CONDITIONAL_IMPORT = "conditional_import"
     TOP_LEVEL_THREW = "top_level_threw"
     TOP_LEVEL_TIMEOUT = "top_level_timeout"
     TOP_LEVEL_OUT_OF_MEMORY = "top_level_out_of_memory"
@@ -40,6 +42,8 @@ class Code(StrEnum):
 
 _WARNINGS: Final = frozenset(
     (
+        Code.CONDITIONAL_REQUIRE,
+        Code.CONDITIONAL_IMPORT,
         Code.UNKNOWN_NAME,
         Code.UNDECLARED_ASSIGNMENT,
         Code.CODE_FROM_STRING,
@@ -62,6 +66,8 @@ MEANINGS: Final = {
     Code.EXPORT: "`export`: a script is one file, without modules",
     Code.REQUIRE: "`require(…)`: a script is one file, without modules",
     Code.DYNAMIC_IMPORT: "`import(…)`: it always rejects in the sandbox",
+    Code.CONDITIONAL_REQUIRE: "`require(…)` that may never be reached; it throws where it is",
+    Code.CONDITIONAL_IMPORT: "`import(…)` that may never be reached; it rejects where it is",
     Code.TOP_LEVEL_THREW: "the code around `process` threw",
     Code.TOP_LEVEL_TIMEOUT: "the code around `process` did not end in a second",
     Code.TOP_LEVEL_OUT_OF_MEMORY: "the code around `process` took too much memory",
@@ -74,6 +80,17 @@ MEANINGS: Final = {
 }
 
 
+# What is said of each where it is found.
+MODULES: Final = {
+    Code.IMPORT: "`import` is for modules; a script is one file: put what it needs into it",
+    Code.EXPORT: "`export` is for modules; a script is one file: leave it out",
+    Code.DYNAMIC_IMPORT: "there is nothing to `import(…)`: a script is one file",
+    Code.REQUIRE: "there is no `require`: a script is one file; put what it needs into it",
+    Code.CONDITIONAL_REQUIRE: "there is no `require`: this throws where it is reached",
+    Code.CONDITIONAL_IMPORT: "there is nothing to `import(…)`: this rejects where it is reached",
+}
+
+
 class Place(Struct, frozen=True, kw_only=True):
     """A place in the source: 1-based, the column in UTF-16 units; its line, and a caret."""
 
@@ -83,11 +100,12 @@ class Place(Struct, frozen=True, kw_only=True):
 
 
 class Found(Struct, frozen=True, kw_only=True):
-    """One finding of the rules."""
+    """One finding of the rules; `name`: the global that it says is missing."""
 
     code: Code
     message: str
     place: Place
+    name: str = ""
 
 
 class Reading(Struct, frozen=True, kw_only=True):

@@ -6,9 +6,9 @@ from typing import Final
 
 from tree_sitter import Node
 
-from app.rules.findings import Code, Found, Reading
+from app.rules.findings import MODULES, Code, Found, Reading
 from app.rules.grammar import FUNCTIONS
-from app.rules.names import HINTS, SANDBOX_NAMES
+from app.rules.names import HINTS, MODULE_NAMES, SANDBOX_NAMES
 from app.rules.notes import Binding, Notes
 from app.rules.places import Places
 from app.rules.scopes import Names, Use
@@ -16,13 +16,7 @@ from app.rules.walk import parse, walk
 
 MAX_FINDINGS: Final = 100
 
-_MODULES: Final = {
-    Code.IMPORT: "`import` is for modules; a script is one file: put what it needs into it",
-    Code.EXPORT: "`export` is for modules; a script is one file: leave it out",
-    Code.DYNAMIC_IMPORT: "there is nothing to `import(…)`: a script is one file",
-}
-
-_Raw = tuple[int, Code, str]
+_Raw = tuple[int, Code, str, str]
 
 
 def judge(source: bytes, *, max_findings: int = MAX_FINDINGS) -> Reading:
@@ -45,8 +39,8 @@ def judge(source: bytes, *, max_findings: int = MAX_FINDINGS) -> Reading:
     binding = notes.bindings[-1] if notes.bindings else None
     return Reading(
         findings=tuple(
-            Found(code=code, message=message, place=places.at(offset))
-            for offset, code, message in raw[:max_findings]
+            Found(code=code, message=message, place=places.at(offset), name=name)
+            for offset, code, message, name in raw[:max_findings]
         ),
         process=places.at(binding.offset) if binding is not None else None,
         sound=sound,
@@ -57,16 +51,17 @@ def judge(source: bytes, *, max_findings: int = MAX_FINDINGS) -> Reading:
 def _nul(source: bytes) -> Iterator[_Raw]:
     offset = source.find(0)
     if offset >= 0:
-        yield offset, Code.NUL_CHARACTER, "the source holds a NUL character; write \\0 in a string"
+        message = "the source holds a NUL character; write \\0 in a string"
+        yield offset, Code.NUL_CHARACTER, message, ""
 
 
 def _modules(notes: Notes) -> Iterator[_Raw]:
     for code, offset in notes.modules:
-        yield offset, code, _MODULES[code]
+        yield offset, code, MODULES[code], ""
     for call in notes.names.calls:
         if call.name == "require" and _is_missing(call, notes.names):
-            message = "there is no `require`: a script is one file; put what it needs into it"
-            yield call.offset, Code.REQUIRE, message
+            code = Code.CONDITIONAL_REQUIRE if call.is_conditional else Code.REQUIRE
+            yield call.offset, code, MODULES[code], "require"
 
 
 def _process(notes: Notes, *, sound: bool) -> Iterator[_Raw]:
@@ -74,7 +69,7 @@ def _process(notes: Notes, *, sound: bool) -> Iterator[_Raw]:
     if not notes.bindings:
         if sound and not notes.bound_elsewhere:
             message = "there is no `process` at the top level of the source"
-            yield 0, Code.NO_PROCESS, message
+            yield 0, Code.NO_PROCESS, message, ""
         return
     # The last assignment counts, whatever the order of hoisted functions beside it.
     assigned = [each for each in notes.bindings if not _is_declaration(each)]
@@ -84,10 +79,10 @@ def _process(notes: Notes, *, sound: bool) -> Iterator[_Raw]:
         return
     if value.type in ("class", "class_declaration"):
         message = "`process` is a class: write a function"
-        yield binding.offset, Code.PROCESS_IS_CLASS, message
+        yield binding.offset, Code.PROCESS_IS_CLASS, message, ""
     elif value.type.startswith("generator_function"):
         message = "`process` is a generator, a call of which runs nothing: leave out the `*`"
-        yield binding.offset, Code.PROCESS_IS_GENERATOR, message
+        yield binding.offset, Code.PROCESS_IS_GENERATOR, message, ""
     elif value.type in FUNCTIONS:
         yield from _function(binding, value)
 
@@ -99,7 +94,7 @@ def _function(binding: Binding, value: Node) -> Iterator[_Raw]:
     if function.parameters == 0 and not function.uses_arguments:
         at = binding.offset if function.parameters_at is None else function.parameters_at
         message = "`process` takes no parameter: the data is its first argument"
-        yield at, Code.PROCESS_TAKES_NO_PARAMETER, message
+        yield at, Code.PROCESS_TAKES_NO_PARAMETER, message, ""
     body = value.child_by_field_name("body")
     if (
         body is not None
@@ -108,7 +103,7 @@ def _function(binding: Binding, value: Node) -> Iterator[_Raw]:
         and not _ends_in_throw(body)
     ):
         message = "`process` returns no value: `return` what the result shall be"
-        yield binding.offset, Code.NO_RETURN, message
+        yield binding.offset, Code.NO_RETURN, message, ""
 
 
 def _ends_in_throw(body: Node) -> bool:
@@ -127,36 +122,41 @@ def _names(notes: Notes, *, sound: bool) -> Iterator[_Raw]:
         if sound or write.name in HINTS:
             assigned.add(write.name)
             message = f"`{_shown(write.name)}` is assigned but declared nowhere: use let or const"
-            yield write.offset, Code.UNDECLARED_ASSIGNMENT, message
+            yield write.offset, Code.UNDECLARED_ASSIGNMENT, message, ""
     yield from _missing(names, assigned, sound=sound)
     for call in names.calls:
         if call.name != "require" and not names.is_declared(call):
             what = "eval" if call.name == "eval" else "new Function"
             message = f"`{what}` throws: code that is made from a text does not run here"
-            yield call.offset, Code.CODE_FROM_STRING, message
+            yield call.offset, Code.CODE_FROM_STRING, message, ""
     for member, use in names.node_members:
-        if member not in names.process_members and names.is_top_level(use):
+        known = member in names.process_members or "process" in names.probed
+        if not known and names.is_top_level(use):
             message = f"`process` is your own function: there is no `process.{member}` in it"
-            yield use.offset, Code.UNKNOWN_NAME, message
+            yield use.offset, Code.UNKNOWN_NAME, message, ""
 
 
 def _missing(names: Names, assigned: set[str], *, sound: bool) -> Iterator[_Raw]:
     """Report each missing name once, where it is first used."""
     called = {call.name for call in names.calls if call.name == "require"}
+    # A source that asks for one of them knows that the others come and go with it.
+    asked = MODULE_NAMES & names.probed
     first: dict[str, Use] = {}
     count: Counter[str] = Counter()
     for read in names.reads:
         if read.name in called or read.name in assigned or not _is_missing(read, names):
             continue
-        # `process` itself has rules of its own.
-        if read.name != "process" and (sound or read.name in HINTS):
+        if asked and read.is_conditional and read.name in MODULE_NAMES:
+            continue
+        # `process` itself has rules of its own; the grammar takes some `await` for a name.
+        if read.name not in ("process", "await") and (sound or read.name in HINTS):
             first.setdefault(read.name, read)
             count[read.name] += 1
     for name, use in first.items():
         hint = f": {HINTS[name]}" if name in HINTS else ""
         more = f" (used {count[name]} times)" if count[name] > 1 else ""
         message = f"`{_shown(name)}` does not exist here{hint}{more}"
-        yield use.offset, Code.UNKNOWN_NAME, message
+        yield use.offset, Code.UNKNOWN_NAME, message, name
 
 
 def _is_missing(use: Use, names: Names) -> bool:

@@ -45,6 +45,9 @@ HINTS: Final = {
     **dict.fromkeys(("SharedArrayBuffer", "Atomics", "WeakRef", "FinalizationRegistry"), _THREADS),
 }
 
+# What hosts with modules give a script, all of it or nothing.
+MODULE_NAMES: Final = frozenset(("module", "exports", "require", "define"))
+
 # Members of Node's own `process`, which a script's `process` is not.
 _NODE_PROCESS: Final = (
     "abort argv cwd emitWarning env execPath exit exitCode getuid hrtime kill memoryUsage "

@@ -1,5 +1,6 @@
 """From offsets in a source to places that people find: line, column, excerpt."""
 
+import codecs
 from typing import Final
 
 from app.rules.findings import Place
@@ -32,7 +33,9 @@ class Places:
             for end in _LINE_ENDS
             if (found := self._source.rfind(end, 0, offset)) >= 0
         ]
-        start = max(starts, default=0)
+        # A byte order mark is no part of the first line.
+        first = len(codecs.BOM_UTF8) if self._source.startswith(codecs.BOM_UTF8) else 0
+        start = max(starts, default=first)
         found_ends = [self._source.find(end, start) for end in _LINE_ENDS]
         line_end = min((found for found in found_ends if found >= 0), default=len(self._source))
         before = self._source[start : min(offset, line_end)].decode("utf-8", "replace")

@@ -23,6 +23,8 @@ class Use:
     name: str
     offset: int
     scope: Scope
+    # It may never be reached.
+    is_conditional: bool = False
 
 
 class Names:

@@ -1,13 +1,13 @@
 """Walk a source's tree once, and note what the rules need. No recursion: depth is the user's."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 import tree_sitter_javascript
 from tree_sitter import Language, Node, Parser, Tree, TreeCursor
 
 from app.rules.findings import Code
+from app.rules.frames import Frame, short_circuits
 from app.rules.grammar import (
     BLOCKS,
     CLASSES,
@@ -28,17 +28,9 @@ from app.rules.grammar import (
 )
 from app.rules.names import NODE_PROCESS_MEMBERS
 from app.rules.notes import Binding, Function, Notes
-from app.rules.scopes import Scope, Use
+from app.rules.scopes import Use
 
 _LANGUAGE: Final = Language(tree_sitter_javascript.language())
-
-
-@dataclass(slots=True)
-class _Frame:
-    kind: str
-    mode: Mode
-    outer_scope: Scope | None
-    is_function: bool
 
 
 def parse(source: bytes) -> Tree:
@@ -58,7 +50,7 @@ class _Walker:
         self.notes = Notes(tree.root_node)
         self._names = self.notes.names
         self._source = source
-        self._frames = [_Frame("", Mode.READ, None, is_function=False)]
+        self._frames = [Frame("", Mode.READ, None, is_function=False)]
         self._functions: list[Function] = []
         self._wanted: dict[tuple[int, int], Binding] = {}
         self._errors = 0
@@ -80,13 +72,14 @@ class _Walker:
         kind = node.type
         parent = self._frames[-1]
         mode = self._mode(parent, cursor)
+        conditional = parent.conditional or parent.may_pass_over(cursor)
         if kind in NAMES:
-            self._name(node, mode)
+            self._name(node, mode, is_conditional=conditional)
             return False
         self._count_parameter(parent, kind)
         if kind in LEAVES:
             return False
-        frame = _Frame(kind, mode, None, is_function=False)
+        frame = Frame(kind, mode, None, is_function=False, conditional=conditional)
         self._note(node, kind, frame)
         if not cursor.goto_first_child():
             self._undo(frame)
@@ -97,7 +90,7 @@ class _Walker:
     def _leave(self) -> None:
         self._undo(self._frames.pop())
 
-    def _undo(self, frame: _Frame) -> None:
+    def _undo(self, frame: Frame) -> None:
         if frame.outer_scope is not None:
             self._names.scope = frame.outer_scope
         if frame.is_function:
@@ -107,7 +100,7 @@ class _Walker:
         if frame.kind == "with_statement":
             self._withs -= 1
 
-    def _mode(self, parent: _Frame, cursor: TreeCursor) -> Mode:
+    def _mode(self, parent: Frame, cursor: TreeCursor) -> Mode:
         """Say what a name means here, by its parent and its field in it."""
         kind = parent.kind
         if kind in FIELDED:
@@ -116,42 +109,45 @@ class _Walker:
             mode = MODES.get(kind, Mode.READ)
         return parent.mode if mode is Mode.INHERIT else mode
 
-    def _note(self, node: Node, kind: str, frame: _Frame) -> None:
+    def _note(self, node: Node, kind: str, frame: Frame) -> None:
         """Take note of a node that is not a name."""
         note = _NOTES.get(kind)
         if note is not None:
             note(self, node, frame)
 
-    def note_block(self, node: Node, frame: _Frame) -> None:
+    def note_block(self, node: Node, frame: Frame) -> None:
         if frame.kind == "for_in_statement":
             frame.mode = mode_of_loop(node)
         frame.outer_scope = self._names.enter(is_function=frame.kind == "class_static_block")
 
-    def note_parameters(self, node: Node, _: _Frame) -> None:
+    def note_parameters(self, node: Node, _: Frame) -> None:
         if self._functions:
             self._functions[-1].parameters_at = node.start_byte
 
-    def note_return(self, node: Node, _: _Frame) -> None:
+    def note_return(self, node: Node, _: Frame) -> None:
         if self._functions and node.named_child_count > 0:
             self._functions[-1].returns_value = True
 
-    def note_unary(self, node: Node, frame: _Frame) -> None:
+    def note_unary(self, node: Node, frame: Frame) -> None:
         operator = node.child_by_field_name("operator")
         is_typeof = operator is not None and operator.type == "typeof"
         frame.mode = Mode.PROBE if is_typeof else Mode.READ
 
-    def note_module(self, node: Node, frame: _Frame) -> None:
+    def note_binary(self, node: Node, frame: Frame) -> None:
+        frame.short_circuits = short_circuits(node)
+
+    def note_module(self, node: Node, frame: Frame) -> None:
         if not self._errors:
             code = Code.IMPORT if frame.kind == "import_statement" else Code.EXPORT
             self.notes.modules.append((code, node.start_byte))
 
-    def note_error(self, _: Node, __: _Frame) -> None:
+    def note_error(self, _: Node, __: Frame) -> None:
         self._errors += 1
 
-    def note_with(self, _: Node, __: _Frame) -> None:
+    def note_with(self, _: Node, __: Frame) -> None:
         self._withs += 1
 
-    def _name(self, node: Node, mode: Mode) -> None:
+    def _name(self, node: Node, mode: Mode, *, is_conditional: bool) -> None:
         parent = self._frames[-1]
         self._count_parameter(parent, "identifier")
         if parent.kind == "arrow_function" and mode is Mode.DECLARE and self._functions:
@@ -173,14 +169,14 @@ class _Walker:
                 if name == "arguments":
                     self._arguments()
                 else:
-                    self._use(self._names.reads, name, node)
+                    self._use(self._names.reads, name, node, is_conditional=is_conditional)
             case Mode.IGNORE:
                 pass
 
-    def _use(self, uses: list[Use], name: str, node: Node) -> None:
+    def _use(self, uses: list[Use], name: str, node: Node, *, is_conditional: bool = False) -> None:
         # Inside `with`, a name may be a property of anything.
         if not self._withs and not self._errors:
-            uses.append(Use(name, node.start_byte, self._names.scope))
+            uses.append(Use(name, node.start_byte, self._names.scope, is_conditional))
 
     def _arguments(self) -> None:
         for function in reversed(self._functions):
@@ -188,11 +184,11 @@ class _Walker:
                 function.uses_arguments = True
                 return
 
-    def _count_parameter(self, parent: _Frame, kind: str) -> None:
+    def _count_parameter(self, parent: Frame, kind: str) -> None:
         if parent.kind == "formal_parameters" and kind != "comment" and self._functions:
             self._functions[-1].parameters += 1
 
-    def note_function(self, node: Node, frame: _Frame) -> None:
+    def note_function(self, node: Node, frame: Frame) -> None:
         name = node.child_by_field_name("name")
         kind = frame.kind
         declares = kind in FUNCTION_DECLARATIONS and name is not None
@@ -211,8 +207,10 @@ class _Walker:
         binding = self._wanted.get((node.start_byte, node.end_byte))
         if binding is not None and binding.function is None:
             binding.function = function
+        # Of all functions only `process` is certain to be called.
+        frame.conditional = binding is None
 
-    def note_class(self, node: Node, frame: _Frame) -> None:
+    def note_class(self, node: Node, frame: Frame) -> None:
         name = node.child_by_field_name("name")
         if name is not None and frame.kind == "class_declaration":
             self._names.declare(self._text(name))
@@ -222,7 +220,7 @@ class _Walker:
         if name is not None:
             self._names.declare(self._text(name))
 
-    def note_declarator(self, node: Node, _: _Frame) -> None:
+    def note_declarator(self, node: Node, _: Frame) -> None:
         name = node.child_by_field_name("name")
         if name is None or self._frames[-1].kind not in (
             "lexical_declaration",
@@ -240,7 +238,7 @@ class _Walker:
             # `const { process } = …`: what comes out of it is V8's to see.
             self.notes.bound_elsewhere |= self._may_name_process(name)
 
-    def note_assignment(self, node: Node, _: _Frame) -> None:
+    def note_assignment(self, node: Node, _: Frame) -> None:
         left = node.child_by_field_name("left")
         right = node.child_by_field_name("right")
         if left is None or right is None:
@@ -276,17 +274,20 @@ class _Walker:
         else:
             self.notes.bound_elsewhere = True
 
-    def note_call(self, node: Node, frame: _Frame) -> None:
+    def note_call(self, node: Node, frame: Frame) -> None:
         is_call = frame.kind == "call_expression"
         callee = node.child_by_field_name("function" if is_call else "constructor")
         if callee is None or self._errors:
             return
         if callee.type == "import":
-            self.notes.modules.append((Code.DYNAMIC_IMPORT, node.start_byte))
+            code = Code.CONDITIONAL_IMPORT if frame.conditional else Code.DYNAMIC_IMPORT
+            self.notes.modules.append((code, node.start_byte))
         elif callee.type == "identifier" and self._text(callee) in SPECIAL_CALLS:
-            self._use(self._names.calls, self._text(callee), callee)
+            self._use(
+                self._names.calls, self._text(callee), callee, is_conditional=frame.conditional
+            )
 
-    def note_member(self, node: Node, _: _Frame) -> None:
+    def note_member(self, node: Node, _: Frame) -> None:
         holder = node.child_by_field_name("object")
         member = node.child_by_field_name("property")
         if holder is None or member is None or holder.type != "identifier" or self._errors:
@@ -328,7 +329,7 @@ class _Walker:
         return text.decode("utf-8", "replace")
 
 
-_NOTES: Final[dict[str, Callable[[_Walker, Node, _Frame], None]]] = {
+_NOTES: Final[dict[str, Callable[[_Walker, Node, Frame], None]]] = {
     **dict.fromkeys(FUNCTIONS, _Walker.note_function),
     **dict.fromkeys(CLASSES, _Walker.note_class),
     **dict.fromkeys((*BLOCKS, "class_static_block"), _Walker.note_block),
@@ -340,6 +341,7 @@ _NOTES: Final[dict[str, Callable[[_Walker, Node, _Frame], None]]] = {
     "formal_parameters": _Walker.note_parameters,
     "return_statement": _Walker.note_return,
     "unary_expression": _Walker.note_unary,
+    "binary_expression": _Walker.note_binary,
     "with_statement": _Walker.note_with,
     "ERROR": _Walker.note_error,
 }

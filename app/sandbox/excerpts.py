@@ -1,5 +1,6 @@
 """Show a place in the user's source: its line, and a caret under the column."""
 
+import codecs
 from typing import Final
 
 # JavaScript's line ends but "\n"; V8 counts lines by the same.
@@ -13,8 +14,8 @@ class Lines:
     """A source, split once for all the places in it."""
 
     def __init__(self, source: bytes) -> None:
-        """Split `source`, UTF-8."""
-        text = source.decode("utf-8", "replace")
+        """Split `source`, UTF-8; a byte order mark is no part of its first line."""
+        text = source.removeprefix(codecs.BOM_UTF8).decode("utf-8", "replace")
         # A regular expression takes four times as long, which a million lines show.
         for end in _OTHER_LINE_ENDS:
             text = text.replace(end, "\n")
@@ -29,9 +30,12 @@ class Lines:
 
         "Unexpected end of input" is found in the line that the cell appends to every source.
         """
-        if line <= len(self._lines):
+        # A source that ends in a CR is one line end with the LF that the cell appends.
+        last = len(self._lines)
+        end = len(_units(self._lines[-1])) // _UNIT_BYTES + 1
+        if line < last or (line == last and column <= end):
             return line, column
-        return len(self._lines), len(_units(self._lines[-1])) // _UNIT_BYTES + 1
+        return last, end
 
     def excerpt(self, line: int, column: int) -> str | None:
         """Return two lines, or None for a place that the source does not have.

@@ -23,7 +23,7 @@
 
   // ---- captured intrinsics
 
-  const { Error } = globalThis; // which user code may bind to something else
+  const { Error } = globalThis; // V8's own, which user code never gets hold of: see below
   const { apply, construct, ownKeys } = Reflect;
   const { defineProperty, deleteProperty, getOwnPropertyDescriptor } = Reflect;
   const { getPrototypeOf, setPrototypeOf } = Reflect;
@@ -98,7 +98,52 @@
   // JSON.stringify itself made it as `finish` wrote the result. User code that chooses an
   // object's frames itself gives up the last two.
   const origins = new WeakMap();
+  let latest; // V8 reads the stack of what the top level throws when nobody did before
   const captured = new WeakMap();
+
+  // User code gets a stand-in for V8's `Error`: V8 reads the limit of frames from its own, and
+  // without frames nobody could say what made an error. What a script chooses as the limit
+  // decides how many frames it is shown; more than by default are there from `run` on, and
+  // after the first stack that is read.
+  const LIMIT = 10, MAX_LIMIT = 200;
+  const PublicError = bind(Error, undefined);
+  const SUBCLASSES = [
+    "AggregateError", "EvalError", "RangeError", "ReferenceError", "SuppressedError",
+    "SyntaxError", "TypeError", "URIError",
+  ];
+  // Again in each isolate, as V8 adds to both lists.
+  const publishError = (() => {
+    for (const name of ownKeys(Error)) {
+      defineProperty(PublicError, name, getOwnPropertyDescriptor(Error, name));
+    }
+    for (const name of SUBCLASSES) {
+      const subclass = globalThis[name];
+      if (subclass !== undefined && getPrototypeOf(subclass) === Error) {
+        setPrototypeOf(subclass, PublicError);
+      }
+    }
+  });
+  publishError();
+  replace(Error.prototype, "constructor", PublicError);
+  replace(globalThis, "Error", PublicError);
+
+  const chosenLimit = () => {
+    const chosen = getOwnPropertyDescriptor(PublicError, "stackTraceLimit");
+    return chosen !== undefined && typeof chosen.value === "number" ? chosen.value : LIMIT;
+  };
+  let limit = LIMIT;
+  const followLimit = () => {
+    const chosen = chosenLimit();
+    const wanted = chosen > LIMIT ? (chosen < MAX_LIMIT ? chosen : MAX_LIMIT) : LIMIT;
+    if (wanted !== limit) setLimit(wanted);
+    return chosen;
+  };
+  const setLimit = (wanted) => {
+    limit = wanted;
+    defineProperty(Error, "stackTraceLimit", {
+      __proto__: null, value: wanted, writable: false, enumerable: true, configurable: true,
+    });
+  };
 
   // V8's own default, which a snapshot is made without.
   const bare = getOwnPropertyDescriptor(Error, "stackTraceLimit") === undefined;
@@ -129,6 +174,13 @@
     return isConstructor(frame) ? name === "ArrayBuffer" : GROWING[name] === true;
   };
 
+  const isRefusal = (error) => {
+    if (!isNative(error, RangeErrorPrototype)) return false;
+    const message = getOwnPropertyDescriptor(error, "message");
+    return message !== undefined && typeof message.value === "string"
+      && matches(refusal, message.value) !== null;
+  };
+
   // All that `finish` calls while it writes is JSON.stringify.
   const isWriting = (frame, caller) =>
     fileOf(frame) === null && fileOf(caller) === HARNESS && functionOf(caller) === "finish";
@@ -142,22 +194,24 @@
       stack = "Error";
     }
     let place;
+    const shown = followLimit();
     for (let i = 0; i < frames.length; i++) {
       const frame = frames[i];
       if (fileOf(frame) !== FILE) continue;
       if (place === undefined) place = frame;
-      stack += `\n    at ${frameToString(frame)}`;
+      if (i < shown) stack += `\n    at ${frameToString(frame)}`;
     }
     // A frame of V8's own making is what got us here.
     if (frames.length > 0 && mapGet(origins, error) === undefined) {
       const chosen = mapGet(captured, error) !== undefined;
-      mapSet(origins, error, {
+      latest = {
         __proto__: null,
-        allocating: !chosen && takesMemory(frames[0]),
+        allocating: !chosen && takesMemory(frames[0]) && isRefusal(error),
         writing: !chosen && frames.length > 1 && isWriting(frames[0], frames[1]),
         line: place === undefined ? null : lineOf(place),
         column: place === undefined ? null : columnOf(place),
-      });
+      };
+      mapSet(origins, error, latest);
     }
     return stack;
   };
@@ -169,7 +223,9 @@
     }
     captureStackTrace(object, upTo === undefined ? capture : upTo);
   }
-  replace(Error, "captureStackTrace", imitate(captureStackTrace, capture));
+  const publicCapture = imitate(captureStackTrace, capture);
+  replace(Error, "captureStackTrace", publicCapture);
+  replace(PublicError, "captureStackTrace", publicCapture);
   // Libraries that set a hook of their own go on without it.
   // V8 calls nothing but a plain function, whose text is its source.
   const functionToString = Function.prototype.toString;
@@ -435,7 +491,7 @@
 
   const PENDING = 0, FAILED = 1, DONE = 2;
   let phase = PENDING;
-  let script, input, output, failure;
+  let script, input, output, failure, returned;
 
   const fail = (kind, details) => {
     details.kind = kind;
@@ -481,6 +537,7 @@
   const run = (() => {
     const data = input;
     input = undefined;
+    followLimit();
     let result, waits;
     try {
       result = apply(script, undefined, [data]);
@@ -507,10 +564,9 @@
   };
 
   const finish = ((result) => {
-    // V8's own errors of the writing are known by their stack, which user code may turn off.
-    defineProperty(Error, "stackTraceLimit", { __proto__: null, value: 10 });
     try {
       output = stringify(result);
+      returned = result;
     } catch (thrown) {
       unwritable(result, thrown);
       return;
@@ -576,6 +632,161 @@
     return matches(identifier, key) === null ? `[${stringify(key)}]` : `.${key}`;
   };
 
+  // ---- what JSON.stringify has lost in silence
+
+  // The result is walked through once more, but without running its getters and `toJSON`s, and
+  // only so far: a large one for its beginning, unless its text has `{}`, which is what most of
+  // the things looked for are written as. What a proxy's traps do meanwhile changes nothing: the
+  // output is in the cell's hands, which ends a walk that does not come back.
+  const MAX_LOSSES = 10, MAX_WALK = 100_000, MAX_WALK_UNSUSPECTED = 1_000, MAX_DEPTH = 500;
+  const MAX_PATH = 500;
+  const ObjectPrototype = Object.prototype;
+  const ArrayPrototype = Array.prototype;
+  const AsyncIteratorPrototype =
+    getPrototypeOf(getPrototypeOf(getPrototypeOf((async function* () {})())));
+  const IteratorPrototype = Iterator.prototype;
+  const hasOwn = uncurry(Object.prototype.hasOwnProperty);
+  const indexOf = uncurry(String.prototype.indexOf);
+  const getterOf = (prototype, name) => uncurry(getOwnPropertyDescriptor(prototype, name).get);
+  const typedArrayName = getterOf(getPrototypeOf(Int8Array.prototype), Symbol.toStringTag);
+  // Each throws at anything that is not of its kind, whatever its prototype says.
+  const BRANDS = [
+    "map", getterOf(Map.prototype, "size"),
+    "set", getterOf(Set.prototype, "size"),
+    "regexp", getterOf(RegExp.prototype, "source"),
+    "buffer", getterOf(ArrayBuffer.prototype, "byteLength"),
+    "buffer", getterOf(DataView.prototype, "byteLength"),
+  ];
+
+  const findLosses = (() => {
+    const result = returned;
+    returned = undefined;
+    const losses = newList();
+    try {
+      const suspected = output.length <= SMALL || indexOf(output, "{}") >= 0;
+      walkThrough(result, losses, suspected ? MAX_WALK : MAX_WALK_UNSUSPECTED);
+    } catch {
+      // A proxy that throws: what was found until then is true all the same.
+    }
+    return stringify(losses);
+  });
+
+  const walkThrough = ((result, losses, steps) => {
+    if (writesItself(ObjectPrototype) || writesItself(ArrayPrototype)) return;
+    let trail = enter(null, null, result, losses);
+    while (trail !== null && steps-- > 0) {
+      if (trail.next === trail.count) {
+        trail = trail.up;
+        continue;
+      }
+      const key = trail.keys === null ? trail.next : trail.keys[trail.next];
+      trail.next++;
+      if (typeof key === "symbol") continue;
+      const found = getOwnPropertyDescriptor(trail.value, key);
+      if (trail.keys !== null && (found === undefined || !found.enumerable)) continue;
+      if (found !== undefined && !hasOwn(found, "value")) continue;
+      const value = found === undefined ? undefined : found.value;
+      if (isObject(value) && typeof value !== "function") {
+        const inner = trail.depth < MAX_DEPTH ? enter(trail, key, value, losses) : null;
+        if (inner !== null) trail = inner;
+      } else if (typeof value === "number") {
+        if (value - value !== 0) lose(losses, "not_finite", trail, key);
+      } else if (trail.keys === null && writesNothing(value)) {
+        lose(losses, "no_value", trail, key);
+      }
+      if (losses.length >= MAX_LOSSES) return;
+    }
+  });
+
+  const writesNothing = ((value) =>
+    value === undefined || typeof value === "function" || typeof value === "symbol");
+
+  // What is in an object is looked at next, unless the object itself is lost.
+  const enter = ((up, key, value, losses) => {
+    if (!isObject(value)) {
+      if (typeof value === "number" && value - value !== 0) {
+        lose(losses, "not_finite", up, key);
+      }
+      return null;
+    }
+    const list = isArray(value);
+    const prototype = getPrototypeOf(value);
+    const plain = prototype === null
+      || prototype === ObjectPrototype || (list && prototype === ArrayPrototype);
+    if (plain ? !list && hasOwnToJSON(value) : writesItself(value)) return null;
+    const keys = list ? null : ownKeys(value);
+    if (!list && (!plain || keys.length === 0)) {
+      const code = lossOf(value, prototype, plain, keys);
+      if (code !== null) {
+        lose(losses, code, up, key);
+        return null;
+      }
+    }
+    const count = list ? value.length : keys.length;
+    const depth = up === null ? 0 : up.depth + 1;
+    return { __proto__: null, value, key, up, keys, count, next: 0, depth };
+  });
+
+  const hasOwnToJSON = ((value) => getOwnPropertyDescriptor(value, "toJSON") !== undefined);
+
+  const writesItself = ((value) => {
+    for (let at = value; at !== null; at = getPrototypeOf(at)) {
+      if (hasOwnToJSON(at)) return true;
+    }
+    return false;
+  });
+
+  const lossOf = ((value, prototype, plain, keys) => {
+    if (isError(value)) return "error";
+    if (typedArrayName(value) !== undefined) return "buffer";
+    for (let i = 0; i < keys.length; i++) {
+      if (typeof keys[i] === "string" && getOwnPropertyDescriptor(value, keys[i]).enumerable) {
+        return null;
+      }
+    }
+    for (let i = 0; i < BRANDS.length; i += 2) {
+      try {
+        BRANDS[i + 1](value);
+        return BRANDS[i];
+      } catch {
+        // Something else.
+      }
+    }
+    for (let at = prototype; at !== null; at = getPrototypeOf(at)) {
+      if (at === PromisePrototype) return "promise";
+      if (at === IteratorPrototype || at === AsyncIteratorPrototype) return "iterator";
+    }
+    return plain ? null : "opaque";
+  });
+
+  // One for each place, whatever the index: a list of promises is one loss.
+  const lose = (losses, code, up, key) => {
+    const path = key === null ? "result" : `${pathOf(up)}${step(up.value, key)}`;
+    const place = key === null ? "" : placeOf({ __proto__: null, key, up, value: null });
+    for (let i = 0; i < losses.length; i++) {
+      if (losses[i].code === code && losses[i].place === place) return;
+    }
+    const loss = { __proto__: null, code, path: clip(path, MAX_PATH) };
+    defineProperty(loss, "place", { __proto__: null, value: place });
+    append(losses, loss);
+  };
+
+  const placeOf = (trail) => {
+    if (trail.up === null) return "";
+    const inner = isArray(trail.up.value) ? "[]" : step(trail.up.value, trail.key);
+    return `${placeOf(trail.up)}${inner}`;
+  };
+
+  const MAX_GLOBALS = 1000;
+  const newestGlobals = () => {
+    const keys = ownKeys(globalThis);
+    const names = newList();
+    for (let i = keys.length > MAX_GLOBALS ? keys.length - MAX_GLOBALS : 0; i < keys.length; i++) {
+      if (typeof keys[i] === "string" && keys[i].length <= 60) append(names, keys[i]);
+    }
+    return stringify(names);
+  };
+
   const settled = (() => {
     if (phase === PENDING) fail("unsettled_promise", { __proto__: null });
     if (phase !== DONE) return -1;
@@ -601,6 +812,12 @@
         return settled();
       case 3: // the output
         return output;
+      case 5: // what V8 knew of the error whose stack was read last, as JSON
+        return latest === undefined ? "null" : stringify(latest);
+      case 6: // the names that the global object has been given last, as JSON
+        return newestGlobals();
+      case 7: // what the output lost, as JSON
+        return findLosses();
       default: // the failure, as JSON
         return failure;
     }
@@ -632,13 +849,21 @@
 
   const open = (() => {
     ({ isError } = Error);
+    setLimit(LIMIT);
     for (let i = 0; i < GONE.length; i++) deleteProperty(globalThis, GONE[i]);
     // Bundled libraries look for the global object by this name, as in a worker; lodash would
     // ask `Function` for it next, which has code from strings.
     defineProperty(globalThis, "self", {
       __proto__: null, value: globalThis, writable: true, enumerable: false, configurable: true,
     });
+    publishError();
+    defineProperty(PublicError, "stackTraceLimit", {
+      __proto__: null, value: LIMIT, writable: true, enumerable: true, configurable: true,
+    });
     defineProperty(Error, "prepareStackTrace", {
+      __proto__: null, value: prepareStackTrace, writable: false, configurable: false,
+    });
+    defineProperty(PublicError, "prepareStackTrace", {
       __proto__: null,
       get: bind(() => prepareStackTrace, undefined),
       set: bind(() => {}, undefined),

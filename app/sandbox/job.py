@@ -25,7 +25,7 @@ from app.sandbox.v8 import DeadlineExceeded, Engine, HeapExhausted, Isolate, Typ
 Send = Callable[[Sequence[Frame]], None]
 
 # The operations of harness.js, by its numbers.
-_FIND, _RUN, _SETTLE, _OUTPUT, _FAILURE = range(5)
+_FIND, _RUN, _SETTLE, _OUTPUT, _FAILURE, _LATEST, _GLOBALS, _LOSSES = range(8)
 # Its answer to a payload that is read, but too large to be kept for the run.
 _READ: Final = 0
 
@@ -45,6 +45,11 @@ _GROWN: Final = 0.5
 _HEADROOM: Final = 1.3
 _SPARE_BYTES: Final = 96 * 1024 * 1024
 _SPARE_CPU_S: Final = 3
+# What `JSON.stringify` writes in place of what has no JSON, or where that may have been.
+_LOSSY: Final = (b"{}", b"null", b'{"0":')
+# How long the look for it may take; until a result is announced the pool's deadline is near.
+_SHORT_LOOK_S: Final = 0.1
+_LONG_LOOK_S: Final = 1.0
 # What V8 has not looked at yet is mostly garbage, and no part of what a script holds.
 _YOUNG_BYTES: Final = 32 * 1024 * 1024
 
@@ -67,6 +72,7 @@ class Seat:
         self._status_fd = -1
         self._private_bytes = 0
         self._heap_bytes = 0
+        self._muted = False
 
     def work(self, reader: FrameReader, *, status_fd: int) -> bool:
         """Receive one job, do it, send its verdict.
@@ -145,7 +151,8 @@ class Seat:
         """Accept a source whose top level ran and left a `process`."""
         self._ask(self._isolate.number(_FIND))
         self._call(self._isolate.number(_SETTLE))  # after the microtasks of the top level
-        raise _Finished("accepted")
+        names = decode_json(self._call(self._isolate.number(_GLOBALS)).memory)
+        raise _Finished("accepted", globals=names)
 
     def _ask(self, subject: Value) -> int:
         """Call for a number; below 0 there is a failure to ask for."""
@@ -166,17 +173,22 @@ class Seat:
 
     def _load(self, source: bytes) -> None:
         """Run the top level."""
-        code = source + _SOURCE_URL
+        code = source.removeprefix(codecs.BOM_UTF8) + _SOURCE_URL
         value = self._isolate.evaluate(code, deadline=self._deadline)
         if value.type == Type.PARSE_EXCEPTION:
-            raise _Finished("refused", code="syntax_error", error=parse_uncaught(value.text, code))
+            error = parse_uncaught(value.text, code, by_parser=True)
+            raise _Finished("refused", code="syntax_error", error=error)
         if value.type >= Type.EXECUTE_EXCEPTION:
             self._top_level_threw(value, code)
         value.free()
 
     def _top_level_threw(self, thrown: Value, code: bytes) -> NoReturn:
         error = parse_uncaught(thrown.text, code)
-        if self._was_refused_memory(error):
+        # V8 has read the stack to print it, unless the script had done so before.
+        latest = decode_json(self._call(self._isolate.number(_LATEST)).memory) or {}
+        if error["line"] is None:
+            error["line"], error["column"] = latest.get("line"), latest.get("column")
+        if latest.get("allocating") or self._was_refused_memory(error):
             evidence = "an array buffer could not be allocated"
             raise _Finished("out_of_memory", sound=False, evidence=evidence)
         raise _Finished("refused", code="top_level_threw", error=error)
@@ -206,7 +218,11 @@ class Seat:
         # No text has more units than bytes.
         result = (Kind.RESULT, encode_json({"units": len(output)}))
         self._last_frames = [result, (Kind.OUTPUT, output)]
-        raise _Finished("succeeded", output_bytes=len(output))
+        losses: list[dict[str, str]] = []
+        sound = True
+        if any(map(output.__contains__, _LOSSY)):
+            losses, sound = self._losses(within_s=_SHORT_LOOK_S)
+        raise _Finished("succeeded", sound=sound, output_bytes=len(output), losses=losses)
 
     def _deliver(self, units: int, limit_bytes: int) -> NoReturn:
         """Send the output. User code is over: V8 only encodes a string it holds."""
@@ -219,13 +235,30 @@ class Seat:
         output = self._isolate.call(self._isolate.number(_OUTPUT)).memory
         if len(output) > limit_bytes:
             raise _Finished("output_too_large")
+        losses, sound = self._losses(within_s=_LONG_LOOK_S)
         for start in range(0, len(output), CHUNK_BYTES):
             self._send([(Kind.OUTPUT, output[start : start + CHUNK_BYTES])])
-        raise _Finished("succeeded", output_bytes=len(output))
+        raise _Finished("succeeded", sound=sound, output_bytes=len(output), losses=losses)
+
+    def _losses(self, *, within_s: float) -> tuple[list[dict[str, str]], bool]:
+        """Look for what the output lost; whatever happens meanwhile, the output stands.
+
+        Says also whether V8 is at rest: the traps of a proxy may keep it.
+        """
+        self._muted = True
+        try:
+            deadline = time.monotonic() + within_s
+            found = self._isolate.call(self._isolate.number(_LOSSES), deadline=deadline)
+        except (DeadlineExceeded, HeapExhausted):
+            return [], False
+        if found.type != Type.STRING:
+            return [], False
+        losses: list[dict[str, str]] = decode_json(found.memory)
+        return losses, True
 
     def _ring(self) -> None:
         """Pass a console line on; runs on the isolate's thread while JavaScript waits."""
-        if self._console is None:
+        if self._console is None or self._muted:
             return
         line = self._console.take()
         if line is not None:

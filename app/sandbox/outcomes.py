@@ -130,6 +130,16 @@ class LogLine(Struct, frozen=True, kw_only=True):
     text: str
 
 
+class Loss(Struct, frozen=True, kw_only=True):
+    """A place in the result that JSON has nothing for: it was written as something else.
+
+    `code` is stable; `path` is the user's: it may hold lone surrogates.
+    """
+
+    code: str
+    path: str
+
+
 class Usage(Struct, frozen=True, kw_only=True):
     """What a run cost: wall and CPU time in ms, the highest resident set in bytes."""
 
@@ -139,12 +149,27 @@ class Usage(Struct, frozen=True, kw_only=True):
 
 
 class Report(Struct, frozen=True, kw_only=True):
-    """All that is known of a finished run. `lines_dropped`: console lines over the caps."""
+    """All that is known of a finished run. `lines_dropped`: console lines over the caps.
+
+    `losses`: what the output of a success lost, ten places at most.
+    """
 
     outcome: Outcome
     logs: tuple[LogLine, ...]
     lines_dropped: int
     usage: Usage
+    losses: tuple[Loss, ...] = ()
+
+
+class Examined(Struct, frozen=True, kw_only=True):
+    """What running a source's top level shows.
+
+    Without `findings` it is accepted; then `globals` are the names that the global object was
+    given last, a thousand at most, V8's own among them.
+    """
+
+    findings: "tuple[Finding, ...]" = ()
+    globals: frozenset[str] = frozenset()
 
 
 class Finding(Struct, frozen=True, kw_only=True):

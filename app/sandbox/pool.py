@@ -14,11 +14,13 @@ from app.sandbox.cgroups import OomKills
 from app.sandbox.conversation import HEADROOM, Ending, Sink, converse, most_bytes
 from app.sandbox.handle import Used
 from app.sandbox.outcomes import (
+    Examined,
     Finding,
     Job,
     Limits,
     OutOfMemory,
     Report,
+    Succeeded,
     Threw,
     TimedOut,
     Usage,
@@ -31,6 +33,7 @@ from app.sandbox.verdict import YOUNG_BYTES, classify, to_finding
 __all__ = ["PoolBusy", "PoolConfig", "Room", "SandboxPool", "SandboxUnavailable", "open_pool"]
 
 _CHECK_MEMORY_BYTES: Final = 256 * 1024 * 1024
+_MAX_LOSSES: Final = 10
 _CHECK_ATTEMPTS: Final = 2
 _MAX_SOURCE_BYTES: Final = MAX_BODY_BYTES[Kind.SOURCE]
 
@@ -134,14 +137,28 @@ class SandboxPool:
             cpu_ms=ending.cpu_ns / 1e6,
             peak_memory_bytes=ending.peak_bytes,
         )
+        verdict = ending.evidence.verdict
         return Report(
-            outcome=outcome, logs=ending.logs, lines_dropped=ending.lines_dropped, usage=usage
+            outcome=outcome,
+            logs=ending.logs,
+            lines_dropped=ending.lines_dropped,
+            usage=usage,
+            losses=verdict.losses[:_MAX_LOSSES]
+            if isinstance(outcome, Succeeded) and verdict
+            else (),
         )
 
     async def check(
         self, source: bytes, *, tenant: str, wall_ms: int = 1_000
     ) -> tuple[Finding, ...]:
         """Compile a source and run its top level, without data; () means accepted.
+
+        Raises what `examine` does.
+        """
+        return (await self.examine(source, tenant=tenant, wall_ms=wall_ms)).findings
+
+    async def examine(self, source: bytes, *, tenant: str, wall_ms: int = 1_000) -> Examined:
+        """Compile a source and run its top level, without data.
 
         Raises PoolBusy, and SandboxUnavailable also when the sandbox dies, twice: that says
         nothing of the source.
@@ -150,8 +167,12 @@ class SandboxPool:
             source.decode()
         except UnicodeDecodeError as error:
             message = f"the source is not UTF-8: {error.reason} at byte {error.start}"
-            return (
-                Finding(line=None, column=None, code="syntax_error", message=message, excerpt=None),
+            return Examined(
+                findings=(
+                    Finding(
+                        line=None, column=None, code="syntax_error", message=message, excerpt=None
+                    ),
+                )
             )
         limits = Limits(wall_ms=wall_ms, memory_bytes=_CHECK_MEMORY_BYTES, output_bytes=0)
         job = Job(tenant=tenant, source=source, seed=0, clock_ms=0, limits=limits)
@@ -161,12 +182,12 @@ class SandboxPool:
             )
             verdict = ending.evidence.verdict
             if verdict is not None and verdict.kind == "accepted" and not ending.evidence.breach:
-                return ()
+                return Examined(globals=frozenset(verdict.globals))
             outcome = classify(ending.evidence, limits=limits, source=source)
             if isinstance(outcome, OutOfMemory) and outcome.of_host:
                 continue
             if isinstance(outcome, Threw | TimedOut | OutOfMemory):
-                return (to_finding(outcome, verdict),)
+                return Examined(findings=(to_finding(outcome, verdict),))
         # Nothing else is a check's outcome; what a dead cell last said is for operators only.
         message = "the sandbox died in a check, and again when it was repeated"
         raise SandboxUnavailable(message)

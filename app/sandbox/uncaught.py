@@ -10,9 +10,12 @@ from typing import Final
 
 from app.sandbox.excerpts import Lines
 
-# The user's script, which has its name only once it is parsed. JSON.parse calls its text
-# "undefined" and counts lines in it; harness.js is not the user's.
+# The user's script. JSON.parse calls its text "undefined" and counts lines in it; harness.js
+# is not the user's.
 _PLACED: Final = re.compile(r"(?:process\.js|<anonymous>):([0-9]{1,9}): ")
+# Until a script is parsed it has the name that the last `//# sourceURL=` gives it, of those
+# that V8 has come by; no such name has white space.
+_PARSED: Final = re.compile(r"[^ \n]*:([0-9]{1,9}): ")
 _PREFIX: Final = re.compile(r"[^\n:]*:[0-9]{1,9}: ")
 _NAMED: Final = re.compile(r"([A-Za-z_$][\w$]*): (.*)\Z", re.DOTALL)
 _MAX_NAME: Final = 256
@@ -24,18 +27,19 @@ def error_of(name: str, message: str) -> dict[str, object]:
     return {"name": name, "message": message, "stack": "", "line": None, "column": None}
 
 
-def parse_uncaught(text: str, source: bytes) -> dict[str, object]:
+def parse_uncaught(text: str, source: bytes, *, by_parser: bool = False) -> dict[str, object]:
     """Find name, message, stack and place, in the form of a verdict.
 
     The place is where V8 stood at the throw. Where the user's text leaves open which of
-    several carets is V8's, it is the start of that line.
+    several carets is V8's, it is the start of that line. `by_parser`: no JavaScript ran.
     """
-    placed = _PLACED.match(text)
+    placed = (_PARSED if by_parser else _PLACED).match(text)
     # V8 has no place, and says 0, where its parser ran out of stack.
     line = int(placed[1]) or None if placed else None
-    report = _PREFIX.sub("", text, count=1)
+    report = text[placed.end() :] if placed else _PREFIX.sub("", text, count=1)
     shown = None if line is None else Lines(source).text(line)
-    pattern = "[^\n]*" if shown is None else re.escape(shown)
+    # The line is printed as a text of C's, which a NUL ends.
+    pattern = "[^\n]*" if shown is None else re.escape(shown.partition("\0")[0])
     # Ahead, not along: one match must not hide another that begins within it.
     carets = list(re.finditer(rf"(?=\n{pattern}\n( *)(\^+)(?:\n|\Z))", report))
     thrown, stack = report, ""

@@ -15,6 +15,7 @@ from app.sandbox.outcomes import (
     InvalidInput,
     InvalidResult,
     Limits,
+    Loss,
     Outcome,
     OutOfMemory,
     OutputTooLarge,
@@ -68,6 +69,8 @@ class CellVerdict(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     allocation: bool = False
     code: str = ""
     error: ErrorText | None = None
+    globals: tuple[str, ...] = ()
+    losses: tuple[Loss, ...] = ()
 
 
 class Evidence(Struct, frozen=True, kw_only=True):

@@ -9,6 +9,7 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from app.errors import Problem
 from app.failures import WrittenError
+from app.losses import WrittenWarnings
 from app.sandbox.outcomes import Finding
 from app.settings import MAX_MEMORY_BYTES, MAX_PAYLOAD_BYTES, MAX_WALL_MS, MIB
 
@@ -161,6 +162,7 @@ class Sample(Struct, frozen=True, kw_only=True):
     status: Literal["succeeded", "failed"]
     error: WrittenError | UnsetType = UNSET
     result: Raw | UnsetType = UNSET
+    warnings: WrittenWarnings | UnsetType = UNSET
     logs: Raw
     receipt: SampleReceipt
 

@@ -5,10 +5,11 @@ import secrets
 import time
 from collections.abc import AsyncIterator
 
-from msgspec import Raw
+from msgspec import UNSET, Raw
 
 from app.failures import failure_of, logs_document
 from app.http.access import Caller
+from app.losses import warnings_document
 from app.resources import Resources
 from app.sandbox.outcomes import Crashed, Job, Limits, Report
 from app.scripts.model import (
@@ -70,7 +71,14 @@ async def try_sample(
     )
     logs = Raw(logs_document(report))
     if failure is None:
-        return Sample(status="succeeded", result=Raw(output), logs=logs, receipt=receipt)
+        warnings = warnings_document(report)
+        return Sample(
+            status="succeeded",
+            result=Raw(output),
+            warnings=UNSET if warnings is None else Raw(warnings),
+            logs=logs,
+            receipt=receipt,
+        )
     return Sample(status="failed", error=Raw(failure.document()), logs=logs, receipt=receipt)
 
 

@@ -9,9 +9,9 @@ from msgspec.structs import asdict, replace
 from app.fair_queue import QueueFull, ShareFull
 from app.http.access import Caller
 from app.resources import Resources
-from app.rules.findings import MEANINGS, Code, Found, Place, Reading
+from app.rules.findings import MEANINGS, MODULES, Code, Found, Place, Reading
 from app.rules.places import Places
-from app.sandbox.outcomes import Finding
+from app.sandbox.outcomes import Examined, Finding
 from app.sandbox.pool import PoolBusy, SandboxUnavailable
 from app.scripts.model import (
     MAX_SOURCE_BYTES,
@@ -26,7 +26,7 @@ log = structlog.get_logger(__name__)
 # Why a source may not be looked at now.
 UNCHECKED: Final = (ShareFull, QueueFull, PoolBusy, SandboxUnavailable)
 _RETRY_AFTER: Final = {"Retry-After": "1"}
-_MODULES: Final = frozenset((Code.IMPORT, Code.EXPORT, Code.REQUIRE, Code.DYNAMIC_IMPORT))
+_MODULES: Final = frozenset(MODULES)
 # With these V8 has not come to the point of looking for `process`.
 _BEFORE_PROCESS: Final = frozenset(
     (
@@ -59,7 +59,7 @@ async def validate(resources: Resources, who: Caller, *, source: str) -> Validat
         )
     try:
         async with resources.checks.turn(who.tenant, weight=who.weight):
-            verdict = await resources.sandbox.check(encoded, tenant=str(who.tenant))
+            verdict = await resources.sandbox.examine(encoded, tenant=str(who.tenant))
         reading = await resources.reader.read(encoded, tenant=who.tenant, weight=who.weight)
     except UNCHECKED as error:
         raise cannot_check(error) from None
@@ -71,23 +71,25 @@ async def validate(resources: Resources, who: Caller, *, source: str) -> Validat
     return Validated(encoded, warnings)
 
 
-def merge(
-    verdict: tuple[Finding, ...], reading: Reading | None, source: bytes
-) -> tuple[Finding, ...]:
+def merge(examined: Examined, reading: Reading | None, source: bytes) -> tuple[Finding, ...]:
     """Put V8's verdict and the rules' findings together; what both say is said once.
 
     Of two that say the same, the one that is more of a help stays: `import` rather than V8's
-    syntax error at that place, V8's error rather than the warning that foresees it.
+    syntax error at that place, V8's error rather than the warning that foresees it. What the
+    top level has defined by running is not missing, whatever the rules could see of it.
     """
+    verdict = examined.findings
     if reading is None:
         message = MEANINGS[Code.STRUCTURE_NOT_CHECKED]
         return (*verdict, _unplaced(Code.STRUCTURE_NOT_CHECKED, message))
     verdict = tuple(_placed(each, reading, source) for each in verdict)
     codes = {each.code for each in verdict}
+    thrown = {_place(each) for each in verdict if each.code == Code.TOP_LEVEL_THREW}
     rules = [
-        _finding(each)
+        _finding(_reached(each, thrown))
         for each in reading.findings
-        if each.code != Code.NO_PROCESS or codes & _BEFORE_PROCESS
+        if (each.code != Code.NO_PROCESS or codes & _BEFORE_PROCESS)
+        and each.name not in examined.globals
     ]
     modules = {_place(each) for each in rules if each.code in _MODULES}
     kept = [
@@ -136,6 +138,15 @@ def invalid_utf8(source: bytes, offset: int) -> InvalidScript:
     """Refuse a source whose byte at `offset` is not UTF-8."""
     message = f"byte {offset} (0x{source[offset]:02x}) is not UTF-8"
     return refusal((_at(Code.INVALID_UTF8, message, Places(source).at(offset)),))
+
+
+def _reached(found: Found, thrown: set[tuple[int | None, int | None]]) -> Found:
+    """Make an error of a `require` that the top level threw at."""
+    if found.code != Code.CONDITIONAL_REQUIRE:
+        return found
+    if (found.place.line, found.place.column) not in thrown:
+        return found
+    return replace(found, code=Code.REQUIRE, message=MODULES[Code.REQUIRE])
 
 
 def _placed(finding: Finding, reading: Reading, source: bytes) -> Finding:

@@ -8,6 +8,12 @@ from tests.sandbox.runs import run
 # What V8 says of its own functions, measured without the harness.
 SHAPES = {
     "Date": ("Date", 7, "length,name,prototype,now,parse,UTC"),
+    "Error": (
+        "Error",
+        1,
+        "length,name,prototype,captureStackTrace,isError,stackTraceLimit,prepareStackTrace",
+    ),
+    "Error.captureStackTrace": ("captureStackTrace", 2, "length,name"),
     "Date.now": ("now", 0, "length,name"),
     "Math.random": ("random", 0, "length,name"),
     "Temporal.Now.instant": ("instant", 0, "length,name"),
@@ -50,6 +56,9 @@ async def test_replaced_functions_look_native(pool: SandboxPool, shapes_source: 
         ("[globalThis, 'console']", [True, False, True]),
         ("[Temporal.Now, 'instant']", [True, False, True]),
         ("[console, 'log']", [True, True, True]),
+        ("[globalThis, 'Error']", [True, False, True]),
+        ("[Error, 'prototype']", [False, False, False]),
+        ("[Error.prototype, 'constructor']", [True, False, True]),
         ("[Error, 'stackTraceLimit']", [True, True, True]),
     ],
 )
@@ -63,6 +72,63 @@ async def test_properties_keep_their_attributes(
       return [found.writable, found.enumerable, found.configurable]
     }}"""
     assert (await run(pool, source)).value == value
+
+
+async def test_error_can_be_extended_called_and_constructed(pool: SandboxPool) -> None:
+    source = """
+    class Failure extends Error { constructor(text) { super(text, { cause: 7 }) } }
+    function Old() { return Reflect.construct(Error, arguments, Old) }
+    Old.prototype = Object.create(Error.prototype)
+    function process() {
+      const failure = new Failure('x')
+      return [
+        failure instanceof Failure, failure instanceof Error, failure.message, failure.cause,
+        Object.getPrototypeOf(Failure) === Error, Error.isError(failure), `${failure}`,
+        new Old('y') instanceof Old, new Old('y').message, Error('z') instanceof Error,
+        Reflect.construct(Error, [], Array) instanceof Array, new RangeError instanceof Error,
+        new Error('m').constructor === Error, Object.prototype.toString.call(failure),
+        failure.stack.split('\\n').length, Failure.stackTraceLimit,
+      ]
+    }"""
+    assert (await run(pool, source)).value == [
+        *(True, True, "x", 7, True, True, "Error: x", True, "y", True, True, True, True),
+        *("[object Error]", 2, 10),
+    ]
+
+
+async def test_a_script_chooses_how_many_frames_it_sees(pool: SandboxPool) -> None:
+    source = """
+    const dive = depth => depth ? dive(depth - 1) : new Error('x').stack.split('\\n').length - 1
+    Error.stackTraceLimit = 60
+    function process() {
+      const counts = [dive(80)]
+      for (const limit of [0, 3, 10]) { Error.stackTraceLimit = limit; counts.push(dive(80)) }
+      return counts
+    }"""
+    assert (await run(pool, source)).value == [60, 0, 3, 10]
+
+
+async def test_nobody_gets_hold_of_the_error_of_v8(pool: SandboxPool) -> None:
+    source = """
+    const seen = new Set(), doubles = []
+    const walk = value => {
+      if (Object(value) !== value || seen.has(value)) return
+      seen.add(value)
+      const own = Reflect.getOwnPropertyDescriptor(value, 'prototype')
+      if (typeof value === 'function' && own?.value === Error.prototype) doubles.push(value)
+      for (const key of Reflect.ownKeys(value)) {
+        const found = Reflect.getOwnPropertyDescriptor(value, key)
+        walk(found.value); walk(found.get); walk(found.set)
+      }
+      walk(Reflect.getPrototypeOf(value))
+    }
+    function process() {
+      walk(globalThis)
+      walk(new Error('x'))
+      try { null.x } catch (error) { walk(error) }
+      return [doubles.length, doubles[0] === Error, seen.size > 500]
+    }"""
+    assert (await run(pool, source)).value == [1, True, True]
 
 
 async def test_date_can_be_extended_called_and_constructed(pool: SandboxPool) -> None:

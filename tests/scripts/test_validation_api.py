@@ -55,7 +55,7 @@ def _places(findings: list[dict[str, Any]]) -> list[tuple[str, int | None, int |
         ("\t\tconst process = () => 1", [("process_takes_no_parameter", 1, 19)], []),
         ("/* 😀😀 */ const process = () => 1", [("process_takes_no_parameter", 1, 28)], []),
         ("const é = '😀'; const process = d => ;", [("syntax_error", 1, 38)], []),
-        ("\ufeffconst process = () => 1", [("process_takes_no_parameter", 1, 18)], []),
+        ("\ufeffconst process = () => 1", [("process_takes_no_parameter", 1, 17)], []),
         ("#!/usr/bin/env node\nconst process = () => 1",
          [("process_takes_no_parameter", 2, 17)], []),
     ],
