@@ -15,12 +15,13 @@ from app.db import Connection, into
 from app.executions.ends import Ended
 from app.executions.model import Claim, Finish, Limits, Served, StoredPayload
 
-# The function is in migrations/versions/0005_claims.py, with the reasons. Whose turn it is depends
-# on the seconds that tenants have had of the workers; what `served` says comes first.
+# The function is in migrations/versions/0009_params.py, the reasons in 0005_claims.py. Whose turn
+# it is depends on the seconds that tenants have had of the workers; what `served` says comes first.
 CLAIM = """
 SELECT id, tenant_id, lease_token, attempts, wall_ms, max_cpu_ms, memory_bytes,
-       max_output_bytes, seed, clock_ms, created_at, source, sha256, size_bytes, body, blob_key
-FROM claim_executions($1, $2, $3, $4, $5, $6)
+       max_output_bytes, seed, clock_ms, created_at, source, sha256, size_bytes, body, blob_key,
+       script, version, labels, params
+FROM claim_executions_v2($1, $2, $3, $4, $5, $6)
 """
 
 

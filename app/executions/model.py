@@ -49,6 +49,7 @@ class PayloadKind(StrEnum):
     """What a stored payload is to its execution."""
 
     INPUT = "input"
+    PARAMS = "params"
     RESULT = "result"
     LOGS = "logs"
 
@@ -60,13 +61,15 @@ class Submission(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     seed: Seed | None = None
     labels: Labels = {}
     priority: Priority = 0
+    params: bytes | None = None
 
 
 class Envelope(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Body of `POST /executions`. `data` stays the bytes that came."""
+    """Body of `POST /executions`. `data` and `params` (64 KiB at most) stay the bytes that came."""
 
     script: str
     data: Raw
+    params: Raw | UnsetType = UNSET
     limits: LimitChoice = LimitChoice()
     seed: Seed | None = None
     labels: Labels = {}
@@ -111,6 +114,10 @@ class Claim(Struct, frozen=True, kw_only=True):
     seed: int
     clock_ms: int
     created_at: datetime
+    script: str
+    version: int
+    labels: dict[str, str]
+    params: bytes | None
     input: StoredPayload
 
 
@@ -167,6 +174,7 @@ class Receipt(Struct, frozen=True, kw_only=True):
 
     script: ScriptVersionRef
     input: PayloadRef
+    params: PayloadRef | None
     output: PayloadRef | None
     seed: int
     clock_ms: int
@@ -209,8 +217,8 @@ class Waiting(Struct, frozen=True, kw_only=True):
 class Execution(Struct, frozen=True, kw_only=True):
     """An execution as a client sees it.
 
-    `waiting` on a queued one, when it is asked for by itself; `error` on a failed one; `receipt`
-    on every finished one; `result` on a succeeded one up to 1 MiB, else only `result_url`.
+    When it is asked for by itself, `waiting` on a queued one, and `params`. `error` on a failed one;
+    `receipt` on every finished one; `result` on a succeeded one up to 1 MiB, else only `result_url`.
     """
 
     id: UUID
@@ -223,6 +231,7 @@ class Execution(Struct, frozen=True, kw_only=True):
     started_at: datetime | None
     finished_at: datetime | None
     waiting: Waiting | UnsetType = UNSET
+    params: Raw | UnsetType = UNSET
     error: WrittenError | UnsetType = UNSET
     result_url: str | UnsetType = UNSET
     result: Raw | UnsetType = UNSET

@@ -7,8 +7,9 @@ from typing import Final
 _LEVELS: Final = ("log", "info", "warn", "error", "debug")
 # Slots of the console's memory, 32 bits each; harness.js has the same.
 _LEVEL, _LENGTH, _DROPPED, _CLOSED, _HEAD = range(5)
-# After them the script's world: clock and seed, which a double holds exactly.
-_WORLD: Final = struct.Struct("=2d")
+# After them the script's world: clock and seed, which a double holds exactly, and how much of the
+# payload's text is the context before it.
+_WORLD: Final = struct.Struct("=3d")
 _CONTINUATION: Final = 0b1000_0000
 _CONTINUATION_MASK: Final = 0b1100_0000
 _CUT: Final = "…"
@@ -21,10 +22,16 @@ class Console:
     """The memory that console lines pass through, and their caps."""
 
     def __init__(
-        self, memory: memoryview, limits: dict[str, int], *, clock_ms: int, seed: int
+        self,
+        memory: memoryview,
+        limits: dict[str, int],
+        *,
+        clock_ms: int,
+        seed: int,
+        context_units: int,
     ) -> None:
         """Use the memory that harness.js made; `limits` as in the JOB frame."""
-        _WORLD.pack_into(memory, _HEAD * 4, clock_ms, seed)
+        _WORLD.pack_into(memory, _HEAD * 4, clock_ms, seed, context_units)
         self._head = memory[: _HEAD * 4].cast("I")
         self._units = memory[_HEAD * 4 + _WORLD.size :]
         self._lines_left = limits["console_lines"]

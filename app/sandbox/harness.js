@@ -57,7 +57,7 @@
 
   const LINE_UNITS = 4 * 1024; // what is longer is over the limit of 4 KiB, and clipped
   const LEVEL = 0, LENGTH = 1, DROPPED = 2, CLOSED = 3, HEAD = 4;
-  const CLOCK_MS = 0, SEED = 1, WORLD = 2;
+  const CLOCK_MS = 0, SEED = 1, CONTEXT = 2, WORLD = 3;
   const memory = new ArrayBuffer(HEAD * 4 + WORLD * 8 + LINE_UNITS * 2);
   const head = new Uint32Array(memory, 0, HEAD);
   const world = new Float64Array(memory, HEAD * 4, WORLD);
@@ -435,7 +435,7 @@
 
   const PENDING = 0, FAILED = 1, DONE = 2;
   let phase = PENDING;
-  let script, input, output, failure;
+  let script, input, context, output, failure;
 
   const fail = (kind, details) => {
     details.kind = kind;
@@ -469,11 +469,17 @@
 
   const read = ((text) => {
     if (find() !== 0) return -1;
+    const start = world[CONTEXT];
+    let what = "params: "; // which are a text within the context, so that they can forge nothing
     try {
-      input = parse(text);
+      context = parse(slice(text, 0, start));
+      context.params = parse(context.params);
+      what = "";
+      input = parse(slice(text, start));
       return 0;
     } catch (error) {
-      fail("invalid_input", { __proto__: null, message: readText(error, "message", MAX_TEXT) });
+      const message = what + readText(error, "message", MAX_TEXT);
+      fail("invalid_input", { __proto__: null, message });
       return -1;
     }
   });
@@ -483,7 +489,7 @@
     input = undefined;
     let result, waits;
     try {
-      result = apply(script, undefined, [data]);
+      result = apply(script, undefined, [data, context]);
       waits = isObject(result)
         && (typeof result.then === "function" || getPrototypeOf(result) === PromisePrototype);
     } catch (thrown) {
@@ -585,7 +591,8 @@
   // ---- operations, numbered as in job.py
 
   const operate = (function () {
-    if (typeof this === "string") { // the payload: 1 when the run is over, 0 before it, or -1
+    // The context and the payload: 1 when the run is over, 0 before it, or -1.
+    if (typeof this === "string") {
       if (read(this) !== 0) return -1;
       if (this.length > SMALL) return 0; // whose memory the run should not hold
       run();

@@ -79,10 +79,13 @@ class Seat:
             raise ProtocolError(f"protocol {job['protocol']}")
         source = bytes(reader.expect(Kind.SOURCE))
         try:
-            payload = _receive_payload(reader)
+            # V8 gets both as one text, which is one call.
+            payload = bytearray(reader.expect(Kind.CONTEXT))
+            context_units = len(payload)
+            _receive_payload(reader, payload)
             self._status_fd = status_fd
             self._private_bytes = _private_bytes(status_fd)
-            self._prepare(job, len(payload))
+            self._prepare(job, len(payload), context_units=context_units)
             self._do(job, source, payload)
         except _Finished as finished:
             verdict, sound = finished.verdict, finished.sound
@@ -104,10 +107,11 @@ class Seat:
         self._memory.release()
         self._isolate.close()
 
-    def _prepare(self, job: dict[str, Any], payload_bytes: int) -> None:
+    def _prepare(self, job: dict[str, Any], payload_bytes: int, *, context_units: int) -> None:
         """Set the run's world and its limits, all but the clock."""
         limits = job["limits"]
-        self._console = Console(self._memory, limits, **job["world"])
+        world = {**job["world"], "context_units": context_units}
+        self._console = Console(self._memory, limits, **world)
         self._heap_bytes = int(limits["memory_bytes"])
         self._isolate.limit_memory(self._heap_bytes + _YOUNG_BYTES)
         # The payload is in memory three times for a moment: gathered, copied, V8's own.
@@ -241,20 +245,20 @@ class _Finished(Exception):
         self.verdict: dict[str, object] = {"kind": kind, **details}
 
 
-def _receive_payload(reader: FrameReader) -> bytearray:
-    """Gather the payload; the first byte that is not UTF-8 ends the job there."""
-    payload = bytearray()
+def _receive_payload(reader: FrameReader, payload: bytearray) -> None:
+    """Add the payload to what is there; its first byte that is not UTF-8 ends the job there."""
+    before = len(payload)
     decoder = codecs.getincrementaldecoder("utf-8")()
     while True:
         kind, length = reader.read_header()
         if kind not in (Kind.INPUT, Kind.END):
             raise ProtocolError(f"frame {kind.name} within the payload")
         for piece in reader.pieces(length):
-            _require_utf8(decoder, piece, at=len(payload))
+            _require_utf8(decoder, piece, at=len(payload) - before)
             payload += piece
         if kind is Kind.END:
-            _require_utf8(decoder, b"", at=len(payload), final=True)
-            return payload
+            _require_utf8(decoder, b"", at=len(payload) - before, final=True)
+            return
 
 
 def _require_utf8(

@@ -9,7 +9,7 @@ from msgspec import Raw
 
 from app.failures import failure_of, logs_document
 from app.resources import Resources
-from app.sandbox.outcomes import Crashed, Job, Limits, Report
+from app.sandbox.outcomes import Context, Crashed, Job, Limits, Report
 from app.sandbox.pool import PoolBusy, SandboxUnavailable
 from app.scripts.model import (
     MAX_SEED,
@@ -19,6 +19,7 @@ from app.scripts.model import (
     Sample,
     SampleReceipt,
 )
+from app.scripts.params import NO_PARAMS
 from app.scripts.validation import cannot_check
 from app.settings import MIB, Settings
 
@@ -31,6 +32,7 @@ async def try_sample(
     tenant: str,
     source: bytes,
     sample: bytes,
+    params: bytes | None,
     limits: LimitChoice,
     seed: int | None,
 ) -> Sample:
@@ -50,6 +52,7 @@ async def try_sample(
             memory_bytes=in_force.memory_bytes,
             output_bytes=in_force.max_output_bytes,
         ),
+        context=Context(params=NO_PARAMS if params is None else params.decode()),
     )
     report, output = await _run(resources, job, sample)
     if isinstance(report.outcome, Crashed):
@@ -59,6 +62,7 @@ async def try_sample(
     receipt = SampleReceipt(
         source=_content(source),
         input=_content(sample),
+        params=None if params is None else _content(params),
         output=_content(output) if failure is None else None,
         seed=job.seed,
         clock_ms=job.clock_ms,

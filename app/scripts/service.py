@@ -39,6 +39,7 @@ from app.scripts.model import (
     is_alias,
     is_uuid,
 )
+from app.scripts.params import read_params
 from app.scripts.samples import try_sample
 from app.scripts.validation import validate
 from app.settings import Settings
@@ -107,6 +108,7 @@ async def check(resources: Resources, tenant: UUID, request: CheckScript) -> Acc
     Raises InvalidRequest, SourceTooLarge, InvalidScript, CheckBusy.
     """
     require_limits(resources.settings, request.limits)
+    params = read_params(request.params)
     checked = await validate(resources, tenant=str(tenant), source=request.source)
     if request.sample is UNSET:
         return Accepted(warnings=checked.warnings)
@@ -115,6 +117,7 @@ async def check(resources: Resources, tenant: UUID, request: CheckScript) -> Acc
         tenant=str(tenant),
         source=checked.source,
         sample=bytes(request.sample),
+        params=params,
         limits=request.limits,
         seed=request.seed,
     )

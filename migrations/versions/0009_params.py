@@ -1,0 +1,189 @@
+"""Params: JSON that a submission brings beside its data; claims give the script's context."""
+
+from alembic import op
+
+revision = "0009"
+down_revision = "0008"
+branch_labels = None
+depends_on = None
+
+UP = (
+    "ALTER TABLE payloads DROP CONSTRAINT payloads_kind_check",
+    """
+    ALTER TABLE payloads ADD CONSTRAINT payloads_kind_check
+        CHECK (kind IN ('input', 'params', 'result', 'logs'))
+    """,
+    # As claim_executions of 0005_claims.py, which has the reasons and stays for workers of the
+    # release before, and gives script, version, labels and params as well. They are read here and
+    # not by a join outside, whose snapshot may be older than what the function claims.
+    """
+    CREATE FUNCTION claim_executions_v2(
+        worker uuid, most integer, lease_seconds double precision, default_max_running bigint,
+        served uuid[], served_seconds double precision[]
+    ) RETURNS TABLE (
+        id uuid, tenant_id uuid, lease_token bigint, attempts smallint, wall_ms integer,
+        max_cpu_ms integer, memory_bytes bigint, max_output_bytes bigint, seed bigint,
+        clock_ms bigint, created_at timestamptz, source bytea, sha256 bytea, size_bytes bigint,
+        body bytea, blob_key text, script text, version integer, labels jsonb, params bytea
+    ) LANGUAGE plpgsql
+    SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off
+    SET enable_mergejoin = off SET jit = off SET plan_cache_mode = force_generic_plan
+    AS $$
+    #variable_conflict use_column
+    DECLARE
+        moment  timestamptz;
+        waiting uuid[];
+    BEGIN
+        PERFORM set_config('synchronous_commit', 'off', true);
+        PERFORM pg_advisory_xact_lock(hashtextextended('claims', 0));
+        moment := clock_timestamp();
+
+        IF cardinality(served) > 0 THEN
+            INSERT INTO tenant_shares AS s (tenant_id, used_seconds, used_at, mean_seconds)
+            SELECT u.tenant_id, sum(u.seconds), moment, avg(u.seconds)
+            FROM unnest(served, served_seconds) AS u (tenant_id, seconds)
+            JOIN tenants AS t ON t.id = u.tenant_id
+            GROUP BY u.tenant_id
+            ON CONFLICT (tenant_id) DO UPDATE
+            SET used_seconds = faded(s.used_seconds, s.used_at, moment) + excluded.used_seconds,
+                used_at = moment,
+                mean_seconds = 0.7 * s.mean_seconds + 0.3 * excluded.mean_seconds;
+        END IF;
+
+        -- One look into the index for each tenant, however much it has.
+        waiting := ARRAY(
+            WITH RECURSIVE found (tenant_id) AS (
+                (SELECT q.tenant_id FROM queue AS q ORDER BY q.tenant_id LIMIT 1)
+                UNION ALL
+                SELECT (SELECT q.tenant_id FROM queue AS q WHERE q.tenant_id > f.tenant_id
+                        ORDER BY q.tenant_id LIMIT 1)
+                FROM found AS f
+                WHERE f.tenant_id IS NOT NULL
+            )
+            SELECT f.tenant_id FROM found AS f WHERE f.tenant_id IS NOT NULL
+        );
+
+        UPDATE tenant_shares AS s
+        SET active = false
+        WHERE s.active
+          AND s.tenant_id <> ALL (waiting)
+          AND NOT EXISTS (SELECT FROM executions AS e
+                          WHERE e.tenant_id = s.tenant_id AND e.status = 'running');
+
+        -- Who returns, or is new, starts where the one is who has had least of those that are
+        -- here: neither are the others made to wait for what they had meanwhile, nor does it
+        -- help to leave.
+        INSERT INTO tenant_shares AS s (tenant_id, used_seconds, used_at, active)
+        SELECT t.id, t.weight * least.used, moment, true
+        FROM unnest(waiting) AS w (tenant_id)
+        JOIN tenants AS t ON t.id = w.tenant_id AND t.suspended_at IS NULL
+        CROSS JOIN (
+            SELECT coalesce(min(faded(a.used_seconds, a.used_at, moment) / o.weight), 0) AS used
+            FROM tenant_shares AS a
+            JOIN tenants AS o ON o.id = a.tenant_id
+            WHERE a.active AND o.suspended_at IS NULL
+        ) AS least
+        WHERE NOT EXISTS (SELECT FROM tenant_shares AS a
+                          WHERE a.tenant_id = t.id AND a.active)
+        ON CONFLICT (tenant_id) DO UPDATE
+        SET used_seconds = greatest(faded(s.used_seconds, s.used_at, moment),
+                                    excluded.used_seconds),
+            used_at = moment,
+            active = true;
+
+        RETURN QUERY
+        WITH running AS MATERIALIZED (
+            -- What runs counts by its age, and at first by what the tenant's mostly take.
+            SELECT e.tenant_id, count(*) AS slots,
+                   sum(greatest(s.mean_seconds, extract(epoch FROM moment - e.started_at)))
+                   AS seconds
+            FROM executions AS e
+            JOIN tenant_shares AS s ON s.tenant_id = e.tenant_id
+            WHERE e.status = 'running'
+            GROUP BY e.tenant_id
+        ),
+        candidates AS MATERIALIZED (
+            SELECT t.id AS tenant_id, t.weight, s.mean_seconds,
+                   faded(s.used_seconds, s.used_at, moment) + coalesce(r.seconds, 0) AS seconds,
+                   least(most, coalesce(t.max_running, default_max_running)
+                               - coalesce(r.slots, 0)) AS room
+            FROM unnest(waiting) AS w (tenant_id)
+            JOIN tenants AS t ON t.id = w.tenant_id AND t.suspended_at IS NULL
+            JOIN tenant_shares AS s ON s.tenant_id = t.id
+            LEFT JOIN running AS r ON r.tenant_id = t.id
+        ),
+        turns AS MATERIALIZED (
+            -- As if each were claimed by itself: a tenant's second one comes after its first
+            -- one was charged.
+            SELECT c.tenant_id, n.priority, n.execution_id,
+                   (c.seconds + (n.turn - 1) * c.mean_seconds) / c.weight AS share
+            FROM candidates AS c
+            CROSS JOIN LATERAL (
+                SELECT q.priority, q.execution_id,
+                       row_number() OVER (ORDER BY q.priority DESC, q.execution_id) AS turn
+                FROM queue AS q
+                WHERE q.tenant_id = c.tenant_id
+                ORDER BY q.priority DESC, q.execution_id
+                LIMIT greatest(c.room, 0)
+            ) AS n
+            ORDER BY share, n.execution_id
+            LIMIT most
+        ),
+        mine AS MATERIALIZED (
+            -- Passing over what is being cancelled.
+            SELECT e.id, t.share
+            FROM turns AS t
+            JOIN queue AS q ON q.tenant_id = t.tenant_id AND q.priority = t.priority
+                           AND q.execution_id = t.execution_id
+            JOIN executions AS e ON e.id = t.execution_id AND e.status = 'queued'
+            FOR NO KEY UPDATE OF q, e SKIP LOCKED
+        ),
+        claimed AS (
+            UPDATE executions AS e
+            SET status = 'running',
+                started_at = clock_timestamp(),
+                attempts = e.attempts + 1,
+                worker_id = worker,
+                lease_token = 1 + floor(random() * 9007199254740991)::bigint,
+                lease_expires_at = clock_timestamp() + make_interval(secs => lease_seconds)
+            FROM mine
+            WHERE e.id = mine.id
+            RETURNING e.*, mine.share
+        )
+        SELECT c.id, c.tenant_id, c.lease_token, c.attempts, c.wall_ms, c.max_cpu_ms,
+               c.memory_bytes, c.max_output_bytes, c.seed, c.clock_ms, c.created_at,
+               v.source, i.sha256, i.size_bytes, i.body, i.blob_key,
+               s.name, c.version, c.labels, p.body
+        FROM claimed AS c
+        JOIN script_versions AS v ON v.script_id = c.script_id AND v.version = c.version
+        JOIN scripts AS s ON s.id = c.script_id
+        JOIN payloads AS i ON i.execution_id = c.id AND i.kind = 'input'
+        LEFT JOIN payloads AS p ON p.execution_id = c.id AND p.kind = 'params'
+        ORDER BY c.share, c.id;
+    END
+    $$
+    """,
+)
+
+DOWN = (
+    """
+    DROP FUNCTION claim_executions_v2(uuid, integer, double precision, bigint, uuid[],
+                                      double precision[])
+    """,
+    "DELETE FROM payloads WHERE kind = 'params'",
+    "ALTER TABLE payloads DROP CONSTRAINT payloads_kind_check",
+    """
+    ALTER TABLE payloads ADD CONSTRAINT payloads_kind_check
+        CHECK (kind IN ('input', 'result', 'logs'))
+    """,
+)
+
+
+def upgrade() -> None:
+    for statement in UP:
+        op.execute(statement)
+
+
+def downgrade() -> None:
+    for statement in DOWN:
+        op.execute(statement)
