@@ -65,7 +65,7 @@ class Submission(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Envelope(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Body of `POST /executions`. `data` and `params` (64 KiB at most) stay the bytes that came."""
+    """Body of `POST /executions`. `data` and `params` (64 KiB) stay the bytes that came."""
 
     script: str
     data: Raw
@@ -217,8 +217,9 @@ class Waiting(Struct, frozen=True, kw_only=True):
 class Execution(Struct, frozen=True, kw_only=True):
     """An execution as a client sees it.
 
-    When it is asked for by itself, `waiting` on a queued one, and `params`. `error` on a failed one;
-    `receipt` on every finished one; `result` on a succeeded one up to 1 MiB, else only `result_url`.
+    `params`, and `waiting` on a queued one, when it is asked for by itself; `error` on a failed
+    one; `receipt` on every finished one; `result` on a succeeded one up to 1 MiB, else only
+    `result_url`.
     """
 
     id: UUID
