@@ -56,16 +56,21 @@
   // ---- what the cell shares: the script's world, and the console's line
 
   const LINE_UNITS = 4 * 1024; // what is longer is over the limit of 4 KiB, and clipped
-  const LEVEL = 0, LENGTH = 1, DROPPED = 2, CLOSED = 3, HEAD = 4;
+  const LEVEL = 0, LENGTH = 1, DROPPED = 2, CLOSED = 3, ASK = 4, AT = 5, HEAD = 6;
   const CLOCK_MS = 0, SEED = 1, CONTEXT = 2, WORLD = 3;
   const memory = new ArrayBuffer(HEAD * 4 + WORLD * 8 + LINE_UNITS * 2);
   const head = new Uint32Array(memory, 0, HEAD);
   const world = new Float64Array(memory, HEAD * 4, WORLD);
   const units = new Uint16Array(memory, HEAD * 4 + WORLD * 8);
+  const bytes = new Uint8Array(memory, HEAD * 4 + WORLD * 8);
   const BELL = 0;
   const parts = [null, memory]; // the third is below
 
   // ---- the script's world
+
+  // What is in the folder `web`, each part by its name.
+  const { web } = globalThis;
+  deleteProperty(globalThis, "web");
 
   // Threads, finalization order and machine code are beyond what a run can reproduce.
   const GONE = [
@@ -176,8 +181,10 @@
   replace(Function.prototype, "toString", wrap(functionToString, (self) =>
     apply(functionToString, self === prepareStackTrace ? captureStackTrace : self, [])));
 
-  // `Date` and `Temporal.Now` see one moment, the acceptance of the execution.
-  const now = () => world[CLOCK_MS];
+  // `Date` and `Temporal.Now` see one moment, the acceptance of the execution, and later ones only
+  // as timers come to be due.
+  let elapsed = 0;
+  const now = () => world[CLOCK_MS] + elapsed;
 
   const freezeClock = (() => {
     const RealDate = Date;
@@ -250,6 +257,11 @@
     return result;
   });
 
+  const drawSeeded = () => {
+    if (d === undefined) seedRandom(world[SEED]);
+    return draw();
+  };
+
   const random = () => {
     if (d === undefined) seedRandom(world[SEED]);
     return ((draw() >>> 5) * 2 ** 26 + (draw() >>> 6)) / 2 ** 53;
@@ -262,62 +274,11 @@
 
   // A line goes into memory that the cell reads while JavaScript stands still in its bell,
   // so that it is out before anything else can happen to the run.
-  // What is not among these (timers, counters, groups) does nothing in V8 without a debugger.
+  // What is not among these (profiles, time stamps) does nothing in V8 without a debugger.
   const LEVELS = {
     __proto__: null,
-    log: 0, info: 1, warn: 2, error: 3, debug: 4, dir: 0, dirxml: 0, table: 0, trace: 4,
+    log: 0, info: 1, warn: 2, error: 3, debug: 4, dirxml: 0, trace: 4,
   };
-
-  const openConsole = (() => {
-    const write = (level, args) => {
-      if (head[CLOSED] !== 0) {
-        head[DROPPED]++;
-        return;
-      }
-      let text = "";
-      for (let i = 0; i < args.length && text.length <= LINE_UNITS; i++) {
-        text += (i === 0 ? "" : " ") + clip(show(args[i]), LINE_UNITS + 1);
-      }
-      const length = text.length < LINE_UNITS ? text.length : LINE_UNITS;
-      for (let i = 0; i < length; i++) units[i] = charCodeAt(text, i);
-      head[LEVEL] = level;
-      head[LENGTH] = text.length;
-      apply(parts[BELL], undefined, []);
-    };
-    for (const name of ownKeys(LEVELS)) {
-      const level = LEVELS[name];
-      replace(console, name, imitate(console[name], (...args) => { write(level, args); }));
-    }
-    replace(console, "context", imitate(console.context, () => {}));
-  });
-  openConsole();
-
-  const show = (value) => {
-    try {
-      if (typeof value === "string") return value;
-      if (typeof value === "bigint") return `${value}n`;
-      if (typeof value === "function") return `[Function: ${readText(value, "name", MAX_NAME)}]`;
-      if (!isObject(value)) return toText(value);
-      if (isError(value)) {
-        const stack = readText(value, "stack", MAX_TEXT);
-        return stack === undefined ? errorToString(value) : stack;
-      }
-      const json = stringify(value);
-      return json === undefined ? objectToString(value) : json;
-    } catch {
-      return fallback(value);
-    }
-  };
-
-  const fallback = (value) => {
-    try {
-      return objectToString(value);
-    } catch {
-      return "[object]";
-    }
-  };
-
-  // ---- what was thrown
 
   const clip = (text, length) => (text.length > length ? slice(text, 0, length) : text);
 
@@ -330,6 +291,41 @@
       return undefined;
     }
   };
+
+  const shown = web.console({
+    __proto__: null, apply, charCodeAt, clip, defineProperty, errorToString, functionToString,
+    getOwnPropertyDescriptor, getPrototypeOf, isObject, objectToString, readText, slice,
+    startsWith, stringify, toText, uncurry, repeat: uncurry(String.prototype.repeat),
+    isError: (value) => isError(value), elapsed: () => elapsed,
+    lineUnits: LINE_UNITS, maxText: MAX_TEXT,
+  });
+
+  const openConsole = (() => {
+    const write = (level, args) => {
+      if (head[CLOSED] !== 0) {
+        head[DROPPED]++;
+        return;
+      }
+      const text = shown.format(args);
+      const length = text.length < LINE_UNITS ? text.length : LINE_UNITS;
+      for (let i = 0; i < length; i++) units[i] = charCodeAt(text, i);
+      head[LEVEL] = level;
+      head[LENGTH] = text.length;
+      apply(parts[BELL], undefined, []);
+    };
+    for (const name of ownKeys(LEVELS)) {
+      const level = LEVELS[name];
+      replace(console, name, imitate(console[name], (...args) => { write(level, args); }));
+    }
+    const methods = shown.methods((level, args) => { write(LEVELS[level], args); });
+    methods.groupCollapsed = methods.group;
+    for (const name of ownKeys(methods)) {
+      const method = methods[name];
+      replace(console, name, imitate(console[name], (...args) => { method(args); }));
+    }
+    replace(console, "context", imitate(console.context, () => {}));
+  });
+  // ---- what was thrown
 
   // V8 makes the stack, and notes the origin, when it is first asked for it. Asked directly
   // it does so whatever user code made of the property.
@@ -356,7 +352,7 @@
     return {
       __proto__: null,
       name: name === undefined ? (plain ? typeof thrown : "Error") : name,
-      message: message === undefined ? (plain ? clip(show(thrown), maxMessage) : "") : message,
+      message: message === undefined ? (plain ? clip(shown.show(thrown), maxMessage) : "") : message,
       stack: stack === undefined ? "" : stack,
       line: origin === undefined ? null : origin.line,
       column: origin === undefined ? null : origin.column,
@@ -434,6 +430,7 @@
   // ---- one run
 
   const PENDING = 0, FAILED = 1, DONE = 2;
+  const AGAIN = -2;
   let phase = PENDING;
   let script, input, context, output, failure;
 
@@ -455,6 +452,7 @@
   // What the top level calls `process`, also by let, const or class, which makes no property
   // of the global object. Looking can run a getter.
   const find = (() => {
+    if (phase === FAILED) return -1; // in a microtask of the top level
     try {
       script = typeof process === "undefined" ? undefined : process;
     } catch (thrown) {
@@ -583,7 +581,10 @@
   };
 
   const settled = (() => {
-    if (phase === PENDING) fail("unsettled_promise", { __proto__: null });
+    if (phase === PENDING) {
+      if (timers.fire()) return AGAIN; // once its microtasks are over
+      fail("unsettled_promise", { __proto__: null });
+    }
     if (phase !== DONE) return -1;
     return output.length <= SMALL ? output : output.length;
   });
@@ -604,7 +605,8 @@
       case 1:
         run();
         return 0;
-      case 2: // microtasks are over: the output, or its length where it is long, or -1
+      // Microtasks are over: the output, or its length where it is long, or -1; or AGAIN.
+      case 2:
         return settled();
       case 3: // the output
         return output;
@@ -613,6 +615,35 @@
     }
   });
   parts[2] = operate;
+
+  // ---- what other hosts have
+
+  // What user code throws where nobody can catch it.
+  const uncaught = (thrown) => {
+    if (phase === PENDING) threw(thrown);
+  };
+  const timers = web.timers({
+    __proto__: null, apply, floor, TypeError, threw: uncaught,
+    elapsed: () => elapsed, moveTo: (due) => { elapsed = due; },
+  });
+  for (const name of ownKeys(timers.functions)) {
+    const standIn = bind(timers.functions[name], undefined);
+    defineProperty(standIn, "name", { __proto__: null, value: name });
+    defineProperty(standIn, "length", { __proto__: null, value: timers.lengths[name] });
+    defineProperty(globalThis, name, {
+      __proto__: null, value: standIn, writable: true, enumerable: true, configurable: true,
+    });
+  }
+  web.globals({
+    __proto__: null, apply, bind, construct, defineProperty, getOwnPropertyDescriptor,
+    getPrototypeOf, imul, isObject, ownKeys, parse, uncurry, TypeError, head, bytes, draw: drawSeeded,
+    slots: { __proto__: null, LENGTH, ASK, AT }, bundles: web.bundles,
+    evaluate: globalThis.eval, fromCharCode: String.fromCharCode,
+    repeat: uncurry(String.prototype.repeat), slice: uncurry(ArrayBuffer.prototype.slice),
+    toUpperCase: uncurry(String.prototype.toUpperCase),
+    ring: () => { apply(parts[BELL], undefined, []); },
+    elapsed: () => elapsed, startMs: () => world[CLOCK_MS],
+  });
 
   // ---- each isolate
 

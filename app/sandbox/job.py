@@ -28,6 +28,8 @@ Send = Callable[[Sequence[Frame]], None]
 _FIND, _RUN, _SETTLE, _OUTPUT, _FAILURE = range(5)
 # Its answer to a payload that is read, but too large to be kept for the run.
 _READ: Final = 0
+# Its answer to _SETTLE when a timer has run, whose microtasks come next.
+_AGAIN: Final = -2
 
 # Lets stack traces name the user's file; the last such comment counts.
 _SOURCE_URL: Final = b"\n//# sourceURL=process.js"
@@ -134,7 +136,11 @@ class Seat:
             answer = self._ask(text)
         if answer == _READ:
             self._ask(self._isolate.number(_RUN))
-        settled = self._call(self._isolate.number(_SETTLE))  # microtasks ran since
+        settle = self._isolate.number(_SETTLE)
+        settled = self._call(settle)  # microtasks ran since
+        while settled.type == Type.INTEGER and settled.integer == _AGAIN:
+            settled.free()
+            settled = self._call(settle)
         limit_bytes = int(limits["output_bytes"])
         if settled.type == Type.STRING:
             self._deliver_small(settled, limit_bytes)

@@ -1,0 +1,4 @@
+'use strict';
+var parent = require('../stable/structured-clone');
+
+module.exports = parent;
