@@ -325,6 +325,8 @@
     }
     replace(console, "context", imitate(console.context, () => {}));
   });
+  openConsole();
+
   // ---- what was thrown
 
   // V8 makes the stack, and notes the origin, when it is first asked for it. Asked directly
@@ -668,9 +670,19 @@
     }
   });
 
+  const LATE = [
+    "Temporal", "SuppressedError", "DisposableStack", "AsyncDisposableStack", "Float16Array",
+  ];
+
   const open = (() => {
     ({ isError } = Error);
     for (let i = 0; i < GONE.length; i++) deleteProperty(globalThis, GONE[i]);
+    // The last ones, with a snapshot or without.
+    for (let i = 0; i < LATE.length; i++) {
+      const descriptor = getOwnPropertyDescriptor(globalThis, LATE[i]);
+      deleteProperty(globalThis, LATE[i]);
+      if (descriptor !== undefined) defineProperty(globalThis, LATE[i], descriptor);
+    }
     // Bundled libraries look for the global object by this name, as in a worker; lodash would
     // ask `Function` for it next, which has code from strings.
     defineProperty(globalThis, "self", {

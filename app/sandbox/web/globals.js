@@ -127,7 +127,7 @@
 
   const digest = async (algorithm, data) => {
     const name = typeof algorithm === "object" && algorithm !== null ? algorithm.name : algorithm;
-    const hash = load("digest")[h.toUpperCase(`${name}`)];
+    const hash = load("digest").default[h.toUpperCase(`${name}`)];
     if (hash === undefined) {
       throw domException(`no digest ${name}; SHA-1, -256, -384 and -512 are`, "NotSupportedError");
     }
