@@ -188,6 +188,14 @@
     return made;
   };
 
+  // A bundler calls a class by another name where two would have the same.
+  const named = (exports, ...names) => {
+    for (let i = 0; i < names.length; i++) {
+      defineProperty(exports[names[i]], "name", { __proto__: null, value: names[i] });
+    }
+    return exports;
+  };
+
   const makePerformance = () => {
     let made = false;
     class Performance {
@@ -226,8 +234,8 @@
   const own = { __proto__: null };
   const makers = {
     __proto__: null,
-    url: () => load("url"),
-    encoding: () => load("encoding"),
+    url: () => named(load("url"), "URL", "URLSearchParams"),
+    encoding: () => named(load("encoding"), "TextEncoder", "TextDecoder"),
     core: () => (own.core ??= makeCore()),
     crypto: () => (own.crypto ??= makeCrypto()),
     performance: () => (own.performance ??= makePerformance()),

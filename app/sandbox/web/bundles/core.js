@@ -5,18 +5,18 @@ value:mod,enumerable:!0}):target,mod)),__toCommonJS=mod=>__copyProps(__defProp({
 exports=check(typeof globalThis=="object"&&globalThis)||check(typeof window=="object"&&window)||check(typeof self=="object"&&self)||check(typeof global=="object"&&
 global)||check(typeof exports=="object"&&exports)||(function(){return this})()||Function("return this")()}});var require_fails=__commonJS({"core-js-pure/internals/fails.js"(exports,module){"use strict";module.exports=function(exec){try{return!!exec()}catch{return!0}}}});var require_function_bind_native=__commonJS({"core-js-pure/internals/function-bind-native.js"(exports,module){"use strict";var fails=require_fails();module.exports=
 !fails(function(){var test=function(){}.bind();return typeof test!="function"||test.hasOwnProperty("prototype")})}});var require_function_apply=__commonJS({"core-js-pure/internals/function-apply.js"(exports,module){"use strict";var NATIVE_BIND=require_function_bind_native(),FunctionPrototype=Function.
-prototype,apply=FunctionPrototype.apply,call=FunctionPrototype.call;module.exports=typeof Reflect=="object"&&Reflect.apply||(NATIVE_BIND?call.bind(apply):function(){
-return call.apply(apply,arguments)})}});var require_function_uncurry_this=__commonJS({"core-js-pure/internals/function-uncurry-this.js"(exports,module){"use strict";var NATIVE_BIND=require_function_bind_native(),
-FunctionPrototype=Function.prototype,call=FunctionPrototype.call,uncurryThisWithBind=NATIVE_BIND&&FunctionPrototype.bind.bind(call,call);module.exports=NATIVE_BIND?
-uncurryThisWithBind:function(fn){return function(){return call.apply(fn,arguments)}}}});var require_classof_raw=__commonJS({"core-js-pure/internals/classof-raw.js"(exports,module){"use strict";var uncurryThis=require_function_uncurry_this(),toString=uncurryThis(
+prototype,apply=FunctionPrototype.apply,call2=FunctionPrototype.call;module.exports=typeof Reflect=="object"&&Reflect.apply||(NATIVE_BIND?call2.bind(apply):function(){
+return call2.apply(apply,arguments)})}});var require_function_uncurry_this=__commonJS({"core-js-pure/internals/function-uncurry-this.js"(exports,module){"use strict";var NATIVE_BIND=require_function_bind_native(),
+FunctionPrototype=Function.prototype,call2=FunctionPrototype.call,uncurryThisWithBind=NATIVE_BIND&&FunctionPrototype.bind.bind(call2,call2);module.exports=NATIVE_BIND?
+uncurryThisWithBind:function(fn){return function(){return call2.apply(fn,arguments)}}}});var require_classof_raw=__commonJS({"core-js-pure/internals/classof-raw.js"(exports,module){"use strict";var uncurryThis=require_function_uncurry_this(),toString=uncurryThis(
 {}.toString),stringSlice=uncurryThis("".slice);module.exports=function(it){return stringSlice(toString(it),8,-1)}}});var require_function_uncurry_this_clause=__commonJS({"core-js-pure/internals/function-uncurry-this-clause.js"(exports,module){"use strict";var classofRaw=require_classof_raw(),
 uncurryThis=require_function_uncurry_this();module.exports=function(fn){if(classofRaw(fn)==="Function")return uncurryThis(fn)}}});var require_is_callable=__commonJS({"core-js-pure/internals/is-callable.js"(exports,module){"use strict";var documentAll=typeof document=="object"&&document.all;
 module.exports=typeof documentAll>"u"&&documentAll!==void 0?function(argument){return typeof argument=="function"||argument===documentAll}:function(argument){return typeof argument==
 "function"}}});var require_descriptors=__commonJS({"core-js-pure/internals/descriptors.js"(exports,module){"use strict";var fails=require_fails();module.exports=!fails(function(){
-return Object.defineProperty({},1,{get:function(){return 7}})[1]!==7})}});var require_function_call=__commonJS({"core-js-pure/internals/function-call.js"(exports,module){"use strict";var NATIVE_BIND=require_function_bind_native(),call=Function.
-prototype.call;module.exports=NATIVE_BIND?call.bind(call):function(){return call.apply(call,arguments)}}});var require_object_property_is_enumerable=__commonJS({"core-js-pure/internals/object-property-is-enumerable.js"(exports){"use strict";var $propertyIsEnumerable={}.
-propertyIsEnumerable,getOwnPropertyDescriptor=Object.getOwnPropertyDescriptor,NASHORN_BUG=getOwnPropertyDescriptor&&!$propertyIsEnumerable.call({1:2},1);exports.
-f=NASHORN_BUG?function(V){var descriptor=getOwnPropertyDescriptor(this,V);return!!descriptor&&descriptor.enumerable}:$propertyIsEnumerable}});var require_create_property_descriptor=__commonJS({"core-js-pure/internals/create-property-descriptor.js"(exports,module){"use strict";module.exports=function(bitmap,value){
+return Object.defineProperty({},1,{get:function(){return 7}})[1]!==7})}});var require_function_call=__commonJS({"core-js-pure/internals/function-call.js"(exports,module){"use strict";var NATIVE_BIND=require_function_bind_native(),call2=Function.
+prototype.call;module.exports=NATIVE_BIND?call2.bind(call2):function(){return call2.apply(call2,arguments)}}});var require_object_property_is_enumerable=__commonJS({"core-js-pure/internals/object-property-is-enumerable.js"(exports){"use strict";var $propertyIsEnumerable={}.
+propertyIsEnumerable,getOwnPropertyDescriptor2=Object.getOwnPropertyDescriptor,NASHORN_BUG=getOwnPropertyDescriptor2&&!$propertyIsEnumerable.call({1:2},1);exports.
+f=NASHORN_BUG?function(V){var descriptor=getOwnPropertyDescriptor2(this,V);return!!descriptor&&descriptor.enumerable}:$propertyIsEnumerable}});var require_create_property_descriptor=__commonJS({"core-js-pure/internals/create-property-descriptor.js"(exports,module){"use strict";module.exports=function(bitmap,value){
 return{enumerable:!(bitmap&1),configurable:!(bitmap&2),writable:!(bitmap&4),value}}}});var require_indexed_object=__commonJS({"core-js-pure/internals/indexed-object.js"(exports,module){"use strict";var uncurryThis=require_function_uncurry_this(),fails=require_fails(),
 classof=require_classof_raw(),$Object=Object,split=uncurryThis("".split);module.exports=fails(function(){return!$Object("z").propertyIsEnumerable(0)})?function(it){
 return classof(it)==="String"?split(it,""):$Object(it)}:$Object}});var require_is_null_or_undefined=__commonJS({"core-js-pure/internals/is-null-or-undefined.js"(exports,module){"use strict";module.exports=function(it){return it==
@@ -38,11 +38,11 @@ isPrototypeOf=require_object_is_prototype_of(),USE_SYMBOL_AS_UID=require_use_sym
 "symbol"}:function(it){var $Symbol=getBuiltIn("Symbol");return isCallable($Symbol)&&isPrototypeOf($Symbol.prototype,$Object(it))}}});var require_try_to_string=__commonJS({"core-js-pure/internals/try-to-string.js"(exports,module){"use strict";var $String=String;module.exports=function(argument){
 try{return $String(argument)}catch{return"Object"}}}});var require_a_callable=__commonJS({"core-js-pure/internals/a-callable.js"(exports,module){"use strict";var isCallable=require_is_callable(),tryToString=require_try_to_string(),
 $TypeError=TypeError;module.exports=function(argument){if(isCallable(argument))return argument;throw new $TypeError(tryToString(argument)+" is not a function")}}});var require_get_method=__commonJS({"core-js-pure/internals/get-method.js"(exports,module){"use strict";var aCallable=require_a_callable(),isNullOrUndefined=require_is_null_or_undefined();
-module.exports=function(V,P){var func=V[P];return isNullOrUndefined(func)?void 0:aCallable(func)}}});var require_ordinary_to_primitive=__commonJS({"core-js-pure/internals/ordinary-to-primitive.js"(exports,module){"use strict";var call=require_function_call(),isCallable=require_is_callable(),
+module.exports=function(V,P){var func=V[P];return isNullOrUndefined(func)?void 0:aCallable(func)}}});var require_ordinary_to_primitive=__commonJS({"core-js-pure/internals/ordinary-to-primitive.js"(exports,module){"use strict";var call2=require_function_call(),isCallable=require_is_callable(),
 isObject=require_is_object(),$TypeError=TypeError;module.exports=function(input,pref){var fn,val;if(pref==="string"&&isCallable(fn=input.toString)&&!isObject(val=
-call(fn,input))||isCallable(fn=input.valueOf)&&!isObject(val=call(fn,input))||pref!=="string"&&isCallable(fn=input.toString)&&!isObject(val=call(fn,input)))return val;
+call2(fn,input))||isCallable(fn=input.valueOf)&&!isObject(val=call2(fn,input))||pref!=="string"&&isCallable(fn=input.toString)&&!isObject(val=call2(fn,input)))return val;
 throw new $TypeError("Can't convert object to primitive value")}}});var require_is_pure=__commonJS({"core-js-pure/internals/is-pure.js"(exports,module){"use strict";module.exports=!0}});var require_define_global_property=__commonJS({"core-js-pure/internals/define-global-property.js"(exports,module){"use strict";var globalThis2=require_global_this(),
-defineProperty=Object.defineProperty;module.exports=function(key,value){try{defineProperty(globalThis2,key,{value,configurable:!0,writable:!0})}catch{globalThis2[key]=
+defineProperty2=Object.defineProperty;module.exports=function(key,value){try{defineProperty2(globalThis2,key,{value,configurable:!0,writable:!0})}catch{globalThis2[key]=
 value}return value}}});var require_shared_store=__commonJS({"core-js-pure/internals/shared-store.js"(exports,module){"use strict";var IS_PURE=require_is_pure(),globalThis2=require_global_this(),
 defineGlobalProperty=require_define_global_property(),SHARED="__core-js_shared__",store=module.exports=globalThis2[SHARED]||defineGlobalProperty(SHARED,{});(store.
 versions||(store.versions=[])).push({version:"3.51.0",mode:IS_PURE?"pure":"global",copyright:"\xA9 2013\u20132025 Denis Pushkarev (zloirock.ru), 2025\u20132026 CoreJS Compan\
@@ -54,20 +54,20 @@ toString=uncurryThis(1.1.toString);module.exports=function(key){return"Symbol("+
 hasOwn=require_has_own_property(),uid=require_uid(),NATIVE_SYMBOL=require_symbol_constructor_detection(),USE_SYMBOL_AS_UID=require_use_symbol_as_uid(),Symbol2=globalThis2.
 Symbol,WellKnownSymbolsStore=shared("wks"),createWellKnownSymbol=USE_SYMBOL_AS_UID?Symbol2.for||Symbol2:Symbol2&&Symbol2.withoutSetter||uid;module.exports=function(name){
 return hasOwn(WellKnownSymbolsStore,name)||(WellKnownSymbolsStore[name]=NATIVE_SYMBOL&&hasOwn(Symbol2,name)?Symbol2[name]:createWellKnownSymbol("Symbol."+name)),
-WellKnownSymbolsStore[name]}}});var require_to_primitive=__commonJS({"core-js-pure/internals/to-primitive.js"(exports,module){"use strict";var call=require_function_call(),isObject=require_is_object(),
+WellKnownSymbolsStore[name]}}});var require_to_primitive=__commonJS({"core-js-pure/internals/to-primitive.js"(exports,module){"use strict";var call2=require_function_call(),isObject=require_is_object(),
 isSymbol=require_is_symbol(),getMethod=require_get_method(),ordinaryToPrimitive=require_ordinary_to_primitive(),wellKnownSymbol=require_well_known_symbol(),$TypeError=TypeError,
 TO_PRIMITIVE=wellKnownSymbol("toPrimitive");module.exports=function(input,pref){if(!isObject(input)||isSymbol(input))return input;var exoticToPrim=getMethod(input,
-TO_PRIMITIVE),result;if(exoticToPrim){if(pref===void 0&&(pref="default"),result=call(exoticToPrim,input,pref),!isObject(result)||isSymbol(result))return result;
+TO_PRIMITIVE),result;if(exoticToPrim){if(pref===void 0&&(pref="default"),result=call2(exoticToPrim,input,pref),!isObject(result)||isSymbol(result))return result;
 throw new $TypeError("Can't convert object to primitive value")}return pref===void 0&&(pref="number"),ordinaryToPrimitive(input,pref)}}});var require_to_property_key=__commonJS({"core-js-pure/internals/to-property-key.js"(exports,module){"use strict";var toPrimitive=require_to_primitive(),isSymbol=require_is_symbol();
 module.exports=function(argument){var key=toPrimitive(argument,"string");return isSymbol(key)?key:key+""}}});var require_document_create_element=__commonJS({"core-js-pure/internals/document-create-element.js"(exports,module){"use strict";var globalThis2=require_global_this(),
 isObject=require_is_object(),document2=globalThis2.document,EXISTS=isObject(document2)&&isObject(document2.createElement);module.exports=function(it){return EXISTS?
 document2.createElement(it):{}}}});var require_ie8_dom_define=__commonJS({"core-js-pure/internals/ie8-dom-define.js"(exports,module){"use strict";var DESCRIPTORS=require_descriptors(),fails=require_fails(),
 createElement=require_document_create_element();module.exports=!DESCRIPTORS&&!fails(function(){return Object.defineProperty(createElement("div"),"a",{get:function(){
 return 7}}).a!==7})}});var require_object_get_own_property_descriptor=__commonJS({"core-js-pure/internals/object-get-own-property-descriptor.js"(exports){"use strict";var DESCRIPTORS=require_descriptors(),
-call=require_function_call(),propertyIsEnumerableModule=require_object_property_is_enumerable(),createPropertyDescriptor=require_create_property_descriptor(),toIndexedObject=require_to_indexed_object(),
+call2=require_function_call(),propertyIsEnumerableModule=require_object_property_is_enumerable(),createPropertyDescriptor=require_create_property_descriptor(),toIndexedObject=require_to_indexed_object(),
 toPropertyKey=require_to_property_key(),hasOwn=require_has_own_property(),IE8_DOM_DEFINE=require_ie8_dom_define(),$getOwnPropertyDescriptor=Object.getOwnPropertyDescriptor;
 exports.f=DESCRIPTORS?$getOwnPropertyDescriptor:function(O,P){if(O=toIndexedObject(O),P=toPropertyKey(P),IE8_DOM_DEFINE)try{return $getOwnPropertyDescriptor(O,P)}catch{}
-if(hasOwn(O,P))return createPropertyDescriptor(!call(propertyIsEnumerableModule.f,O,P),O[P])}}});var require_is_forced=__commonJS({"core-js-pure/internals/is-forced.js"(exports,module){"use strict";var fails=require_fails(),isCallable=require_is_callable(),
+if(hasOwn(O,P))return createPropertyDescriptor(!call2(propertyIsEnumerableModule.f,O,P),O[P])}}});var require_is_forced=__commonJS({"core-js-pure/internals/is-forced.js"(exports,module){"use strict";var fails=require_fails(),isCallable=require_is_callable(),
 replacement=/#|\.prototype\./,isForced=function(feature,detection){var value=data[normalize(feature)];return value===POLYFILL?!0:value===NATIVE?!1:isCallable(detection)?
 fails(detection):!!detection},normalize=isForced.normalize=function(string){return String(string).replace(replacement,".").toLowerCase()},data=isForced.data={},
 NATIVE=isForced.NATIVE="N",POLYFILL=isForced.POLYFILL="P";module.exports=isForced}});var require_function_bind_context=__commonJS({"core-js-pure/internals/function-bind-context.js"(exports,module){"use strict";var uncurryThis=require_function_uncurry_this_clause(),
@@ -84,16 +84,16 @@ O,P,Attributes)}:$defineProperty:function(O,P,Attributes){if(anObject(O),P=toPro
 if("get"in Attributes||"set"in Attributes)throw new $TypeError("Accessors not supported");return"value"in Attributes&&(O[P]=Attributes.value),O}}});var require_create_non_enumerable_property=__commonJS({"core-js-pure/internals/create-non-enumerable-property.js"(exports,module){"use strict";var DESCRIPTORS=require_descriptors(),
 definePropertyModule=require_object_define_property(),createPropertyDescriptor=require_create_property_descriptor();module.exports=DESCRIPTORS?function(object,key,value){
 return definePropertyModule.f(object,key,createPropertyDescriptor(1,value))}:function(object,key,value){return object[key]=value,object}}});var require_export=__commonJS({"core-js-pure/internals/export.js"(exports,module){"use strict";var globalThis2=require_global_this(),apply=require_function_apply(),
-uncurryThis=require_function_uncurry_this_clause(),isCallable=require_is_callable(),getOwnPropertyDescriptor=require_object_get_own_property_descriptor().f,isForced=require_is_forced(),
+uncurryThis=require_function_uncurry_this_clause(),isCallable=require_is_callable(),getOwnPropertyDescriptor2=require_object_get_own_property_descriptor().f,isForced=require_is_forced(),
 path=require_path(),bind=require_function_bind_context(),createNonEnumerableProperty=require_create_non_enumerable_property(),hasOwn=require_has_own_property();
 require_shared_store();var wrapConstructor=function(NativeConstructor){var Wrapper=function(a,b,c){if(this instanceof Wrapper){switch(arguments.length){case 0:return new NativeConstructor;case 1:
 return new NativeConstructor(a);case 2:return new NativeConstructor(a,b)}return new NativeConstructor(a,b,c)}return apply(NativeConstructor,this,arguments)};return Wrapper.
-prototype=NativeConstructor.prototype,Wrapper};module.exports=function(options,source){var TARGET=options.target,GLOBAL=options.global,STATIC=options.stat,PROTO=options.
+prototype=NativeConstructor.prototype,Wrapper};module.exports=function(options,source2){var TARGET=options.target,GLOBAL=options.global,STATIC=options.stat,PROTO=options.
 proto,nativeSource=GLOBAL?globalThis2:STATIC?globalThis2[TARGET]:globalThis2[TARGET]&&globalThis2[TARGET].prototype,target=GLOBAL?path:path[TARGET]||createNonEnumerableProperty(
 path,TARGET,{})[TARGET],targetPrototype=target.prototype,FORCED,USE_NATIVE,VIRTUAL_PROTOTYPE,key,sourceProperty,targetProperty,nativeProperty,resultProperty,descriptor;
-for(key in source)FORCED=isForced(GLOBAL?key:TARGET+(STATIC?".":"#")+key,options.forced),USE_NATIVE=!FORCED&&nativeSource&&hasOwn(nativeSource,key),targetProperty=
-target[key],USE_NATIVE&&(options.dontCallGetSet?(descriptor=getOwnPropertyDescriptor(nativeSource,key),nativeProperty=descriptor&&descriptor.value):nativeProperty=
-nativeSource[key]),sourceProperty=USE_NATIVE&&nativeProperty?nativeProperty:source[key],!(!FORCED&&!PROTO&&typeof targetProperty==typeof sourceProperty)&&(options.
+for(key in source2)FORCED=isForced(GLOBAL?key:TARGET+(STATIC?".":"#")+key,options.forced),USE_NATIVE=!FORCED&&nativeSource&&hasOwn(nativeSource,key),targetProperty=
+target[key],USE_NATIVE&&(options.dontCallGetSet?(descriptor=getOwnPropertyDescriptor2(nativeSource,key),nativeProperty=descriptor&&descriptor.value):nativeProperty=
+nativeSource[key]),sourceProperty=USE_NATIVE&&nativeProperty?nativeProperty:source2[key],!(!FORCED&&!PROTO&&typeof targetProperty==typeof sourceProperty)&&(options.
 bind&&USE_NATIVE?resultProperty=bind(sourceProperty,globalThis2):options.wrap&&USE_NATIVE?resultProperty=wrapConstructor(sourceProperty):PROTO&&isCallable(sourceProperty)?
 resultProperty=uncurryThis(sourceProperty):resultProperty=sourceProperty,(options.sham||sourceProperty&&sourceProperty.sham||targetProperty&&targetProperty.sham)&&
 createNonEnumerableProperty(resultProperty,"sham",!0),createNonEnumerableProperty(target,key,resultProperty),PROTO&&(VIRTUAL_PROTOTYPE=TARGET+"Prototype",hasOwn(
@@ -115,16 +115,16 @@ lengthOfArrayLike=require_length_of_array_like(),createMethod=function(IS_INCLUD
 O);if(length===0)return!IS_INCLUDES&&-1;var index=toAbsoluteIndex(fromIndex,length),value;if(IS_INCLUDES&&el!==el){for(;length>index;)if(value=O[index++],value!==
 value)return!0}else for(;length>index;index++)if((IS_INCLUDES||index in O)&&O[index]===el)return IS_INCLUDES||index||0;return!IS_INCLUDES&&-1}};module.exports={
 includes:createMethod(!0),indexOf:createMethod(!1)}}});var require_hidden_keys=__commonJS({"core-js-pure/internals/hidden-keys.js"(exports,module){"use strict";module.exports={}}});var require_object_keys_internal=__commonJS({"core-js-pure/internals/object-keys-internal.js"(exports,module){"use strict";var uncurryThis=require_function_uncurry_this(),
-hasOwn=require_has_own_property(),toIndexedObject=require_to_indexed_object(),indexOf=require_array_includes().indexOf,hiddenKeys=require_hidden_keys(),push=uncurryThis(
-[].push);module.exports=function(object,names){var O=toIndexedObject(object),i=0,result=[],key;for(key in O)!hasOwn(hiddenKeys,key)&&hasOwn(O,key)&&push(result,
-key);for(;names.length>i;)hasOwn(O,key=names[i++])&&(~indexOf(result,key)||push(result,key));return result}}});var require_enum_bug_keys=__commonJS({"core-js-pure/internals/enum-bug-keys.js"(exports,module){"use strict";module.exports=["constructor","hasOwnProperty","isP\
+hasOwn=require_has_own_property(),toIndexedObject=require_to_indexed_object(),indexOf=require_array_includes().indexOf,hiddenKeys=require_hidden_keys(),push2=uncurryThis(
+[].push);module.exports=function(object,names){var O=toIndexedObject(object),i=0,result=[],key;for(key in O)!hasOwn(hiddenKeys,key)&&hasOwn(O,key)&&push2(result,
+key);for(;names.length>i;)hasOwn(O,key=names[i++])&&(~indexOf(result,key)||push2(result,key));return result}}});var require_enum_bug_keys=__commonJS({"core-js-pure/internals/enum-bug-keys.js"(exports,module){"use strict";module.exports=["constructor","hasOwnProperty","isP\
 rototypeOf","propertyIsEnumerable","toLocaleString","toString","valueOf"]}});var require_object_keys=__commonJS({"core-js-pure/internals/object-keys.js"(exports,module){"use strict";var internalObjectKeys=require_object_keys_internal(),enumBugKeys=require_enum_bug_keys();
 module.exports=Object.keys||function(O){return internalObjectKeys(O,enumBugKeys)}}});var require_object_define_properties=__commonJS({"core-js-pure/internals/object-define-properties.js"(exports){"use strict";var DESCRIPTORS=require_descriptors(),
 V8_PROTOTYPE_DEFINE_BUG=require_v8_prototype_define_bug(),definePropertyModule=require_object_define_property(),anObject=require_an_object(),toIndexedObject=require_to_indexed_object(),
 objectKeys=require_object_keys();exports.f=DESCRIPTORS&&!V8_PROTOTYPE_DEFINE_BUG?Object.defineProperties:function(O,Properties){anObject(O);for(var props=toIndexedObject(
-Properties),keys=objectKeys(Properties),length=keys.length,index=0,key;length>index;)definePropertyModule.f(O,key=keys[index++],props[key]);return O}}});var require_html=__commonJS({"core-js-pure/internals/html.js"(exports,module){"use strict";var getBuiltIn=require_get_built_in();module.exports=getBuiltIn("docu\
-ment","documentElement")}});var require_shared_key=__commonJS({"core-js-pure/internals/shared-key.js"(exports,module){"use strict";var shared=require_shared(),uid=require_uid(),keys=shared(
-"keys");module.exports=function(key){return keys[key]||(keys[key]=uid(key))}}});var require_object_create=__commonJS({"core-js-pure/internals/object-create.js"(exports,module){"use strict";var anObject=require_an_object(),definePropertiesModule=require_object_define_properties(),
+Properties),keys2=objectKeys(Properties),length=keys2.length,index=0,key;length>index;)definePropertyModule.f(O,key=keys2[index++],props[key]);return O}}});var require_html=__commonJS({"core-js-pure/internals/html.js"(exports,module){"use strict";var getBuiltIn=require_get_built_in();module.exports=getBuiltIn("docu\
+ment","documentElement")}});var require_shared_key=__commonJS({"core-js-pure/internals/shared-key.js"(exports,module){"use strict";var shared=require_shared(),uid=require_uid(),keys2=shared(
+"keys");module.exports=function(key){return keys2[key]||(keys2[key]=uid(key))}}});var require_object_create=__commonJS({"core-js-pure/internals/object-create.js"(exports,module){"use strict";var anObject=require_an_object(),definePropertiesModule=require_object_define_properties(),
 enumBugKeys=require_enum_bug_keys(),hiddenKeys=require_hidden_keys(),html=require_html(),documentCreateElement=require_document_create_element(),sharedKey=require_shared_key(),
 GT=">",LT="<",PROTOTYPE="prototype",SCRIPT="script",IE_PROTO=sharedKey("IE_PROTO"),EmptyConstructor=function(){},scriptTag=function(content){return LT+SCRIPT+GT+
 content+LT+"/"+SCRIPT+GT},NullProtoObjectViaActiveX=function(activeXDocument2){activeXDocument2.write(scriptTag("")),activeXDocument2.close();var temp=activeXDocument2.
@@ -135,8 +135,8 @@ write(scriptTag("document.F=Object")),iframeDocument.close(),iframeDocument.F},a
 activeXDocument);for(var length=enumBugKeys.length;length--;)delete NullProtoObject[PROTOTYPE][enumBugKeys[length]];return NullProtoObject()};hiddenKeys[IE_PROTO]=
 !0;module.exports=Object.create||function(O,Properties){var result;return O!==null?(EmptyConstructor[PROTOTYPE]=anObject(O),result=new EmptyConstructor,EmptyConstructor[PROTOTYPE]=
 null,result[IE_PROTO]=O):result=NullProtoObject(),Properties===void 0?result:definePropertiesModule.f(result,Properties)}}});var require_define_built_in=__commonJS({"core-js-pure/internals/define-built-in.js"(exports,module){"use strict";var createNonEnumerableProperty=require_create_non_enumerable_property();
-module.exports=function(target,key,value,options){return options&&options.enumerable?target[key]=value:createNonEnumerableProperty(target,key,value),target}}});var require_define_built_in_accessor=__commonJS({"core-js-pure/internals/define-built-in-accessor.js"(exports,module){"use strict";var defineProperty=require_object_define_property();
-module.exports=function(target,name,descriptor){return defineProperty.f(target,name,descriptor)}}});var require_an_instance=__commonJS({"core-js-pure/internals/an-instance.js"(exports,module){"use strict";var isPrototypeOf=require_object_is_prototype_of(),$TypeError=TypeError;
+module.exports=function(target,key,value,options){return options&&options.enumerable?target[key]=value:createNonEnumerableProperty(target,key,value),target}}});var require_define_built_in_accessor=__commonJS({"core-js-pure/internals/define-built-in-accessor.js"(exports,module){"use strict";var defineProperty2=require_object_define_property();
+module.exports=function(target,name,descriptor){return defineProperty2.f(target,name,descriptor)}}});var require_an_instance=__commonJS({"core-js-pure/internals/an-instance.js"(exports,module){"use strict";var isPrototypeOf=require_object_is_prototype_of(),$TypeError=TypeError;
 module.exports=function(it,Prototype){if(isPrototypeOf(Prototype,it))return it;throw new $TypeError("Incorrect invocation")}}});var require_to_string_tag_support=__commonJS({"core-js-pure/internals/to-string-tag-support.js"(exports,module){"use strict";var wellKnownSymbol=require_well_known_symbol(),
 TO_STRING_TAG=wellKnownSymbol("toStringTag"),test={};test[TO_STRING_TAG]="z";module.exports=String(test)==="[object z]"}});var require_classof=__commonJS({"core-js-pure/internals/classof.js"(exports,module){"use strict";var TO_STRING_TAG_SUPPORT=require_to_string_tag_support(),isCallable=require_is_callable(),
 classofRaw=require_classof_raw(),wellKnownSymbol=require_well_known_symbol(),TO_STRING_TAG=wellKnownSymbol("toStringTag"),$Object=Object,CORRECT_ARGUMENTS=classofRaw(
@@ -172,7 +172,7 @@ has(it)}):(STATE=sharedKey("state"),hiddenKeys[STATE]=!0,set=function(it,metadat
 facade=it,createNonEnumerableProperty(it,STATE,metadata),metadata},get=function(it){return hasOwn(it,STATE)?it[STATE]:{}},has=function(it){return hasOwn(it,STATE)});
 var store,STATE;module.exports={set,get,has,enforce,getterFor}}});var require_web_dom_exception_constructor=__commonJS({"core-js-pure/modules/web.dom-exception.constructor.js"(){"use strict";var $=require_export(),getBuiltIn=require_get_built_in(),
 getBuiltInNodeModule=require_get_built_in_node_module(),fails=require_fails(),create=require_object_create(),createPropertyDescriptor=require_create_property_descriptor(),
-defineProperty=require_object_define_property().f,defineBuiltIn=require_define_built_in(),defineBuiltInAccessor=require_define_built_in_accessor(),hasOwn=require_has_own_property(),
+defineProperty2=require_object_define_property().f,defineBuiltIn=require_define_built_in(),defineBuiltInAccessor=require_define_built_in_accessor(),hasOwn=require_has_own_property(),
 anInstance=require_an_instance(),anObject=require_an_object(),errorToString=require_error_to_string(),normalizeStringArgument=require_normalize_string_argument(),
 DOMExceptionConstants=require_dom_exception_constants(),clearErrorStack=require_error_stack_clear(),InternalStateModule=require_internal_state(),DESCRIPTORS=require_descriptors(),
 IS_PURE=require_is_pure(),DOM_EXCEPTION="DOMException",DATA_CLONE_ERR="DATA_CLONE_ERR",Error2=getBuiltIn("Error"),NativeDOMException=getBuiltIn(DOM_EXCEPTION)||
@@ -182,10 +182,10 @@ prototype,setInternalState=InternalStateModule.set,getInternalState=InternalStat
 return hasOwn(DOMExceptionConstants,name)&&DOMExceptionConstants[name].m?DOMExceptionConstants[name].c:0},$DOMException=function(){anInstance(this,DOMExceptionPrototype);
 var argumentsLength=arguments.length,message=normalizeStringArgument(argumentsLength<1?void 0:arguments[0]),name=normalizeStringArgument(argumentsLength<2?void 0:
 arguments[1],"Error"),code=codeFor(name);if(setInternalState(this,{type:DOM_EXCEPTION,name,message,code}),DESCRIPTORS||(this.name=name,this.message=message,this.
-code=code),HAS_STACK){var error=new Error2(message);error.name=DOM_EXCEPTION,defineProperty(this,"stack",createPropertyDescriptor(1,clearErrorStack(error.stack,
+code=code),HAS_STACK){var error=new Error2(message);error.name=DOM_EXCEPTION,defineProperty2(this,"stack",createPropertyDescriptor(1,clearErrorStack(error.stack,
 1)))}},DOMExceptionPrototype=$DOMException.prototype=create(ErrorPrototype),createGetterDescriptor=function(get){return{enumerable:!0,configurable:!0,get}},getterFor=function(key2){
 return createGetterDescriptor(function(){return getInternalState(this)[key2]})};DESCRIPTORS&&(defineBuiltInAccessor(DOMExceptionPrototype,"code",getterFor("code")),
-defineBuiltInAccessor(DOMExceptionPrototype,"message",getterFor("message")),defineBuiltInAccessor(DOMExceptionPrototype,"name",getterFor("name")));defineProperty(
+defineBuiltInAccessor(DOMExceptionPrototype,"message",getterFor("message")),defineBuiltInAccessor(DOMExceptionPrototype,"name",getterFor("name")));defineProperty2(
 DOMExceptionPrototype,"constructor",createPropertyDescriptor(1,$DOMException));var INCORRECT_CONSTRUCTOR=fails(function(){return!(new NativeDOMException instanceof
 Error2)}),INCORRECT_TO_STRING=INCORRECT_CONSTRUCTOR||fails(function(){return ErrorPrototype.toString!==errorToString||String(new NativeDOMException(1,2))!=="2: \
 1"}),INCORRECT_CODE=INCORRECT_CONSTRUCTOR||fails(function(){return new NativeDOMException(1,"DataCloneError").code!==25}),MISSED_CONSTANTS=INCORRECT_CONSTRUCTOR||
@@ -194,8 +194,8 @@ INCORRECT_CONSTRUCTOR;$({global:!0,constructor:!0,forced:FORCED_CONSTRUCTOR},{DO
 DOM_EXCEPTION),PolyfilledDOMExceptionPrototype=PolyfilledDOMException.prototype;INCORRECT_TO_STRING&&(IS_PURE||NativeDOMException===PolyfilledDOMException)&&defineBuiltIn(
 PolyfilledDOMExceptionPrototype,"toString",errorToString);INCORRECT_CODE&&DESCRIPTORS&&NativeDOMException===PolyfilledDOMException&&defineBuiltInAccessor(PolyfilledDOMExceptionPrototype,
 "code",createGetterDescriptor(function(){return codeFor(anObject(this).name)}));for(key in DOMExceptionConstants)hasOwn(DOMExceptionConstants,key)&&(constant=DOMExceptionConstants[key],
-constantName=constant.s,descriptor=createPropertyDescriptor(6,constant.c),hasOwn(PolyfilledDOMException,constantName)||defineProperty(PolyfilledDOMException,constantName,
-descriptor),hasOwn(PolyfilledDOMExceptionPrototype,constantName)||defineProperty(PolyfilledDOMExceptionPrototype,constantName,descriptor));var constant,constantName,
+constantName=constant.s,descriptor=createPropertyDescriptor(6,constant.c),hasOwn(PolyfilledDOMException,constantName)||defineProperty2(PolyfilledDOMException,constantName,
+descriptor),hasOwn(PolyfilledDOMExceptionPrototype,constantName)||defineProperty2(PolyfilledDOMExceptionPrototype,constantName,descriptor));var constant,constantName,
 descriptor,key}});var require_function_uncurry_this_accessor=__commonJS({"core-js-pure/internals/function-uncurry-this-accessor.js"(exports,module){"use strict";var uncurryThis=require_function_uncurry_this(),
 aCallable=require_a_callable();module.exports=function(object,key,method){try{return uncurryThis(aCallable(Object.getOwnPropertyDescriptor(object,key)[method]))}catch{}}}});var require_is_possible_prototype=__commonJS({"core-js-pure/internals/is-possible-prototype.js"(exports,module){"use strict";var isObject=require_is_object();module.
 exports=function(argument){return isObject(argument)||argument===null}}});var require_a_possible_prototype=__commonJS({"core-js-pure/internals/a-possible-prototype.js"(exports,module){"use strict";var isPossiblePrototype=require_is_possible_prototype(),
@@ -208,23 +208,23 @@ __proto__=proto),O}})():void 0)}});var require_inherit_if_required=__commonJS({"
 setPrototypeOf=require_object_set_prototype_of();module.exports=function($this,dummy,Wrapper){var NewTarget,NewTargetPrototype;return setPrototypeOf&&isCallable(
 NewTarget=dummy.constructor)&&NewTarget!==Wrapper&&isObject(NewTargetPrototype=NewTarget.prototype)&&NewTargetPrototype!==Wrapper.prototype&&setPrototypeOf($this,
 NewTargetPrototype),$this}}});var require_web_dom_exception_stack=__commonJS({"core-js-pure/modules/web.dom-exception.stack.js"(){"use strict";var $=require_export(),globalThis2=require_global_this(),
-getBuiltIn=require_get_built_in(),createPropertyDescriptor=require_create_property_descriptor(),defineProperty=require_object_define_property().f,hasOwn=require_has_own_property(),
+getBuiltIn=require_get_built_in(),createPropertyDescriptor=require_create_property_descriptor(),defineProperty2=require_object_define_property().f,hasOwn=require_has_own_property(),
 anInstance=require_an_instance(),inheritIfRequired=require_inherit_if_required(),normalizeStringArgument=require_normalize_string_argument(),DOMExceptionConstants=require_dom_exception_constants(),
 clearErrorStack=require_error_stack_clear(),DESCRIPTORS=require_descriptors(),IS_PURE=require_is_pure(),DOM_EXCEPTION="DOMException",Error2=getBuiltIn("Error"),
 NativeDOMException=getBuiltIn(DOM_EXCEPTION),$DOMException=function(){anInstance(this,DOMExceptionPrototype);var argumentsLength=arguments.length,message=normalizeStringArgument(
 argumentsLength<1?void 0:arguments[0]),name=normalizeStringArgument(argumentsLength<2?void 0:arguments[1],"Error"),that=new NativeDOMException(message,name),error=new Error2(
-message);return error.name=DOM_EXCEPTION,defineProperty(that,"stack",createPropertyDescriptor(1,clearErrorStack(error.stack,1))),inheritIfRequired(that,this,$DOMException),
+message);return error.name=DOM_EXCEPTION,defineProperty2(that,"stack",createPropertyDescriptor(1,clearErrorStack(error.stack,1))),inheritIfRequired(that,this,$DOMException),
 that},DOMExceptionPrototype=$DOMException.prototype=NativeDOMException.prototype,ERROR_HAS_STACK="stack"in new Error2(DOM_EXCEPTION),DOM_EXCEPTION_HAS_STACK="st\
 ack"in new NativeDOMException(1,2),descriptor=NativeDOMException&&DESCRIPTORS&&Object.getOwnPropertyDescriptor(globalThis2,DOM_EXCEPTION),BUGGY_DESCRIPTOR=!!descriptor&&
 !(descriptor.writable&&descriptor.configurable),FORCED_CONSTRUCTOR=ERROR_HAS_STACK&&!BUGGY_DESCRIPTOR&&!DOM_EXCEPTION_HAS_STACK;$({global:!0,constructor:!0,forced:IS_PURE||
 FORCED_CONSTRUCTOR},{DOMException:FORCED_CONSTRUCTOR?$DOMException:NativeDOMException});var PolyfilledDOMException=getBuiltIn(DOM_EXCEPTION),PolyfilledDOMExceptionPrototype=PolyfilledDOMException.
-prototype;if(PolyfilledDOMExceptionPrototype.constructor!==PolyfilledDOMException){IS_PURE||defineProperty(PolyfilledDOMExceptionPrototype,"constructor",createPropertyDescriptor(
+prototype;if(PolyfilledDOMExceptionPrototype.constructor!==PolyfilledDOMException){IS_PURE||defineProperty2(PolyfilledDOMExceptionPrototype,"constructor",createPropertyDescriptor(
 1,PolyfilledDOMException));for(key in DOMExceptionConstants)hasOwn(DOMExceptionConstants,key)&&(constant=DOMExceptionConstants[key],constantName=constant.s,hasOwn(
-PolyfilledDOMException,constantName)||defineProperty(PolyfilledDOMException,constantName,createPropertyDescriptor(6,constant.c)))}var constant,constantName,key}});var require_object_to_string=__commonJS({"core-js-pure/internals/object-to-string.js"(exports,module){"use strict";var TO_STRING_TAG_SUPPORT=require_to_string_tag_support(),
+PolyfilledDOMException,constantName)||defineProperty2(PolyfilledDOMException,constantName,createPropertyDescriptor(6,constant.c)))}var constant,constantName,key}});var require_object_to_string=__commonJS({"core-js-pure/internals/object-to-string.js"(exports,module){"use strict";var TO_STRING_TAG_SUPPORT=require_to_string_tag_support(),
 classof=require_classof();module.exports=TO_STRING_TAG_SUPPORT?{}.toString:function(){return"[object "+classof(this)+"]"}}});var require_set_to_string_tag=__commonJS({"core-js-pure/internals/set-to-string-tag.js"(exports,module){"use strict";var TO_STRING_TAG_SUPPORT=require_to_string_tag_support(),
-defineProperty=require_object_define_property().f,createNonEnumerableProperty=require_create_non_enumerable_property(),hasOwn=require_has_own_property(),toString=require_object_to_string(),
+defineProperty2=require_object_define_property().f,createNonEnumerableProperty=require_create_non_enumerable_property(),hasOwn=require_has_own_property(),toString=require_object_to_string(),
 wellKnownSymbol=require_well_known_symbol(),TO_STRING_TAG=wellKnownSymbol("toStringTag");module.exports=function(it,TAG,STATIC,SET_METHOD){var target=STATIC?it:
-it&&it.prototype;target&&(hasOwn(target,TO_STRING_TAG)||defineProperty(target,TO_STRING_TAG,{configurable:!0,value:TAG}),SET_METHOD&&!TO_STRING_TAG_SUPPORT&&createNonEnumerableProperty(
+it&&it.prototype;target&&(hasOwn(target,TO_STRING_TAG)||defineProperty2(target,TO_STRING_TAG,{configurable:!0,value:TAG}),SET_METHOD&&!TO_STRING_TAG_SUPPORT&&createNonEnumerableProperty(
 target,"toString",toString))}}});var require_web_dom_exception_to_string_tag=__commonJS({"core-js-pure/modules/web.dom-exception.to-string-tag.js"(){"use strict";var getBuiltIn=require_get_built_in(),
 setToStringTag=require_set_to_string_tag(),DOM_EXCEPTION="DOMException";setToStringTag(getBuiltIn(DOM_EXCEPTION),DOM_EXCEPTION)}});var require_dom_exception=__commonJS({"core-js-pure/stable/dom-exception/index.js"(exports,module){"use strict";require_es_error_to_string();require_web_dom_exception_constructor();
 require_web_dom_exception_stack();require_web_dom_exception_to_string_tag();var path=require_path();module.exports=path.DOMException}});var require_dom_exception2=__commonJS({"core-js-pure/actual/dom-exception/index.js"(exports,module){"use strict";var parent=require_dom_exception();module.exports=
@@ -233,285 +233,63 @@ exports=function(passed,required){if(passed<required)throw new $TypeError("Not e
 lmnopqrstuvwxyz0123456789",base64Alphabet=commonAlphabet+"+/",base64UrlAlphabet=commonAlphabet+"-_",inverse=function(characters){for(var result={},index=0;index<
 64;index++)result[characters.charAt(index)]=index;return result};module.exports={i2c:base64Alphabet,c2i:inverse(base64Alphabet),i2cUrl:base64UrlAlphabet,c2iUrl:inverse(
 base64UrlAlphabet)}}});var require_web_atob=__commonJS({"core-js-pure/modules/web.atob.js"(){"use strict";var $=require_export(),globalThis2=require_global_this(),getBuiltIn=require_get_built_in(),
-uncurryThis=require_function_uncurry_this(),call=require_function_call(),fails=require_fails(),toString=require_to_string(),validateArgumentsLength=require_validate_arguments_length(),
+uncurryThis=require_function_uncurry_this(),call2=require_function_call(),fails=require_fails(),toString=require_to_string(),validateArgumentsLength=require_validate_arguments_length(),
 c2i=require_base64_map().c2i,disallowed=/[^\d+/a-z]/i,whitespaces=/[\t\n\f\r ]+/g,finalEq=/[=]{1,2}$/,$atob=getBuiltIn("atob"),$Array=Array,fromCharCode=String.
 fromCharCode,charAt=uncurryThis("".charAt),replace=uncurryThis("".replace),join=uncurryThis([].join),exec=uncurryThis(disallowed.exec),BASIC=!!$atob&&!fails(function(){
 return $atob("aGk=")!=="hi"}),NO_SPACES_IGNORE=BASIC&&fails(function(){return $atob(" ")!==""}),NO_ENCODING_CHECK=BASIC&&!fails(function(){$atob("a")}),NO_ARG_RECEIVING_CHECK=BASIC&&
 !fails(function(){$atob()}),WRONG_ARITY=BASIC&&$atob.length!==1,FORCED=!BASIC||NO_SPACES_IGNORE||NO_ENCODING_CHECK||NO_ARG_RECEIVING_CHECK||WRONG_ARITY;$({global:!0,
-bind:!0,enumerable:!0,forced:FORCED},{atob:function(data){if(validateArgumentsLength(arguments.length,1),BASIC&&!NO_SPACES_IGNORE&&!NO_ENCODING_CHECK)return call(
+bind:!0,enumerable:!0,forced:FORCED},{atob:function(data){if(validateArgumentsLength(arguments.length,1),BASIC&&!NO_SPACES_IGNORE&&!NO_ENCODING_CHECK)return call2(
 $atob,globalThis2,data);var string=replace(toString(data),whitespaces,""),position=0,bc=0,length,chr,bs;string.length&3||(string=replace(string,finalEq,"")),length=
 string.length;var lenmod=length&3;if(lenmod===1||exec(disallowed,string))throw new(getBuiltIn("DOMException"))("The string is not correctly encoded","InvalidCha\
 racterError");for(var output=new $Array((length>>2)*3+(lenmod?lenmod-1:0)),outputIndex=0;position<length;)chr=charAt(string,position++),bs=bc&3?(bs<<6)+c2i[chr]:
 c2i[chr],bc++&3&&(output[outputIndex++]=fromCharCode(255&bs>>(-2*bc&6)));return join(output,"")}})}});var require_atob=__commonJS({"core-js-pure/stable/atob.js"(exports,module){"use strict";require_es_error_to_string();require_es_object_to_string();require_web_atob();
 require_web_dom_exception_constructor();require_web_dom_exception_stack();require_web_dom_exception_to_string_tag();var path=require_path();module.exports=path.
 atob}});var require_atob2=__commonJS({"core-js-pure/actual/atob.js"(exports,module){"use strict";var parent=require_atob();module.exports=parent}});var require_web_btoa=__commonJS({"core-js-pure/modules/web.btoa.js"(){"use strict";var $=require_export(),globalThis2=require_global_this(),getBuiltIn=require_get_built_in(),
-uncurryThis=require_function_uncurry_this(),call=require_function_call(),fails=require_fails(),toString=require_to_string(),validateArgumentsLength=require_validate_arguments_length(),
+uncurryThis=require_function_uncurry_this(),call2=require_function_call(),fails=require_fails(),toString=require_to_string(),validateArgumentsLength=require_validate_arguments_length(),
 i2c=require_base64_map().i2c,$btoa=getBuiltIn("btoa"),$Array=Array,join=uncurryThis([].join),charAt=uncurryThis("".charAt),charCodeAt=uncurryThis("".charCodeAt),
 BASIC=!!$btoa&&!fails(function(){return $btoa("hi")!=="aGk="}),NO_ARG_RECEIVING_CHECK=BASIC&&!fails(function(){$btoa()}),WRONG_ARG_CONVERSION=BASIC&&fails(function(){
 return $btoa(null)!=="bnVsbA=="}),WRONG_ARITY=BASIC&&$btoa.length!==1;$({global:!0,bind:!0,enumerable:!0,forced:!BASIC||NO_ARG_RECEIVING_CHECK||WRONG_ARG_CONVERSION||
-WRONG_ARITY},{btoa:function(data){if(validateArgumentsLength(arguments.length,1),BASIC)return call($btoa,globalThis2,toString(data));for(var string=toString(data),
+WRONG_ARITY},{btoa:function(data){if(validateArgumentsLength(arguments.length,1),BASIC)return call2($btoa,globalThis2,toString(data));for(var string=toString(data),
 output=new $Array((string.length+2)/3<<2),outputIndex=0,position=0,map=i2c,block,charCode;charAt(string,position)||(map="=",position%1);){if(charCode=charCodeAt(
 string,position+=3/4),charCode>255)throw new(getBuiltIn("DOMException"))("The string contains characters outside of the Latin1 range","InvalidCharacterError");block=
 block<<8|charCode,output[outputIndex++]=charAt(map,63&block>>8-position%1*8)}return join(output,"")}})}});var require_btoa=__commonJS({"core-js-pure/stable/btoa.js"(exports,module){"use strict";require_es_error_to_string();require_es_object_to_string();require_web_btoa();
 require_web_dom_exception_constructor();require_web_dom_exception_stack();require_web_dom_exception_to_string_tag();var path=require_path();module.exports=path.
-btoa}});var require_btoa2=__commonJS({"core-js-pure/actual/btoa.js"(exports,module){"use strict";var parent=require_btoa();module.exports=parent}});var require_add_to_unscopables=__commonJS({"core-js-pure/internals/add-to-unscopables.js"(exports,module){"use strict";module.exports=function(){}}});var require_iterators=__commonJS({"core-js-pure/internals/iterators.js"(exports,module){"use strict";module.exports=Object.create?Object.create(null):{}}});var require_function_name=__commonJS({"core-js-pure/internals/function-name.js"(exports,module){"use strict";var DESCRIPTORS=require_descriptors(),hasOwn=require_has_own_property(),
-FunctionPrototype=Function.prototype,getDescriptor=DESCRIPTORS&&Object.getOwnPropertyDescriptor,EXISTS=hasOwn(FunctionPrototype,"name"),PROPER=EXISTS&&function(){}.
-name==="something",CONFIGURABLE=EXISTS&&(!DESCRIPTORS||DESCRIPTORS&&getDescriptor(FunctionPrototype,"name").configurable);module.exports={EXISTS,PROPER,CONFIGURABLE}}});var require_correct_prototype_getter=__commonJS({"core-js-pure/internals/correct-prototype-getter.js"(exports,module){"use strict";var fails=require_fails();module.
-exports=!fails(function(){function F(){}return F.prototype.constructor=null,Object.getPrototypeOf(new F)!==F.prototype})}});var require_object_get_prototype_of=__commonJS({"core-js-pure/internals/object-get-prototype-of.js"(exports,module){"use strict";var hasOwn=require_has_own_property(),
-isCallable=require_is_callable(),toObject=require_to_object(),sharedKey=require_shared_key(),CORRECT_PROTOTYPE_GETTER=require_correct_prototype_getter(),IE_PROTO=sharedKey(
-"IE_PROTO"),$Object=Object,ObjectPrototype=$Object.prototype;module.exports=CORRECT_PROTOTYPE_GETTER?$Object.getPrototypeOf:function(O){var object=toObject(O);if(hasOwn(
-object,IE_PROTO))return object[IE_PROTO];var constructor=object.constructor;return isCallable(constructor)&&object instanceof constructor?constructor.prototype:
-object instanceof $Object?ObjectPrototype:null}}});var require_iterators_core=__commonJS({"core-js-pure/internals/iterators-core.js"(exports,module){"use strict";var fails=require_fails(),isCallable=require_is_callable(),
-isObject=require_is_object(),create=require_object_create(),getPrototypeOf=require_object_get_prototype_of(),defineBuiltIn=require_define_built_in(),wellKnownSymbol=require_well_known_symbol(),
-IS_PURE=require_is_pure(),ITERATOR=wellKnownSymbol("iterator"),BUGGY_SAFARI_ITERATORS=!1,IteratorPrototype,PrototypeOfArrayIteratorPrototype,arrayIterator;[].keys&&
-(arrayIterator=[].keys(),"next"in arrayIterator?(PrototypeOfArrayIteratorPrototype=getPrototypeOf(getPrototypeOf(arrayIterator)),PrototypeOfArrayIteratorPrototype!==
-Object.prototype&&(IteratorPrototype=PrototypeOfArrayIteratorPrototype)):BUGGY_SAFARI_ITERATORS=!0);var NEW_ITERATOR_PROTOTYPE=!isObject(IteratorPrototype)||fails(
-function(){var test={};return IteratorPrototype[ITERATOR].call(test)!==test});NEW_ITERATOR_PROTOTYPE?IteratorPrototype={}:IS_PURE&&(IteratorPrototype=create(IteratorPrototype));
-isCallable(IteratorPrototype[ITERATOR])||defineBuiltIn(IteratorPrototype,ITERATOR,function(){return this});module.exports={IteratorPrototype,BUGGY_SAFARI_ITERATORS}}});var require_iterator_create_constructor=__commonJS({"core-js-pure/internals/iterator-create-constructor.js"(exports,module){"use strict";var IteratorPrototype=require_iterators_core().
-IteratorPrototype,create=require_object_create(),createPropertyDescriptor=require_create_property_descriptor(),setToStringTag=require_set_to_string_tag(),Iterators=require_iterators(),
-returnThis=function(){return this};module.exports=function(IteratorConstructor,NAME,next,ENUMERABLE_NEXT){var TO_STRING_TAG=NAME+" Iterator";return IteratorConstructor.
-prototype=create(IteratorPrototype,{next:createPropertyDescriptor(+!ENUMERABLE_NEXT,next)}),setToStringTag(IteratorConstructor,TO_STRING_TAG,!1,!0),Iterators[TO_STRING_TAG]=
-returnThis,IteratorConstructor}}});var require_iterator_define=__commonJS({"core-js-pure/internals/iterator-define.js"(exports,module){"use strict";var $=require_export(),call=require_function_call(),
-IS_PURE=require_is_pure(),FunctionName=require_function_name(),isCallable=require_is_callable(),createIteratorConstructor=require_iterator_create_constructor(),
-getPrototypeOf=require_object_get_prototype_of(),setPrototypeOf=require_object_set_prototype_of(),setToStringTag=require_set_to_string_tag(),createNonEnumerableProperty=require_create_non_enumerable_property(),
-defineBuiltIn=require_define_built_in(),wellKnownSymbol=require_well_known_symbol(),Iterators=require_iterators(),IteratorsCore=require_iterators_core(),PROPER_FUNCTION_NAME=FunctionName.
-PROPER,CONFIGURABLE_FUNCTION_NAME=FunctionName.CONFIGURABLE,IteratorPrototype=IteratorsCore.IteratorPrototype,BUGGY_SAFARI_ITERATORS=IteratorsCore.BUGGY_SAFARI_ITERATORS,
-ITERATOR=wellKnownSymbol("iterator"),KEYS="keys",VALUES="values",ENTRIES="entries",returnThis=function(){return this};module.exports=function(Iterable,NAME,IteratorConstructor,next,DEFAULT,IS_SET,FORCED){
-createIteratorConstructor(IteratorConstructor,NAME,next);var getIterationMethod=function(KIND){if(KIND===DEFAULT&&defaultIterator)return defaultIterator;if(!BUGGY_SAFARI_ITERATORS&&
-KIND&&KIND in IterablePrototype)return IterablePrototype[KIND];switch(KIND){case KEYS:return function(){return new IteratorConstructor(this,KIND)};case VALUES:return function(){
-return new IteratorConstructor(this,KIND)};case ENTRIES:return function(){return new IteratorConstructor(this,KIND)}}return function(){return new IteratorConstructor(
-this)}},TO_STRING_TAG=NAME+" Iterator",INCORRECT_VALUES_NAME=!1,IterablePrototype=Iterable.prototype,nativeIterator=IterablePrototype[ITERATOR]||IterablePrototype["\
-@@iterator"]||DEFAULT&&IterablePrototype[DEFAULT],defaultIterator=!BUGGY_SAFARI_ITERATORS&&nativeIterator||getIterationMethod(DEFAULT),anyNativeIterator=NAME===
-"Array"&&IterablePrototype.entries||nativeIterator,CurrentIteratorPrototype,methods,KEY;if(anyNativeIterator&&(CurrentIteratorPrototype=getPrototypeOf(anyNativeIterator.
-call(new Iterable)),CurrentIteratorPrototype!==Object.prototype&&CurrentIteratorPrototype.next&&(!IS_PURE&&getPrototypeOf(CurrentIteratorPrototype)!==IteratorPrototype&&
-(setPrototypeOf?setPrototypeOf(CurrentIteratorPrototype,IteratorPrototype):isCallable(CurrentIteratorPrototype[ITERATOR])||defineBuiltIn(CurrentIteratorPrototype,
-ITERATOR,returnThis)),setToStringTag(CurrentIteratorPrototype,TO_STRING_TAG,!0,!0),IS_PURE&&(Iterators[TO_STRING_TAG]=returnThis))),PROPER_FUNCTION_NAME&&DEFAULT===
-VALUES&&nativeIterator&&nativeIterator.name!==VALUES&&(!IS_PURE&&CONFIGURABLE_FUNCTION_NAME?createNonEnumerableProperty(IterablePrototype,"name",VALUES):(INCORRECT_VALUES_NAME=
-!0,defaultIterator=function(){return call(nativeIterator,this)})),DEFAULT)if(methods={values:getIterationMethod(VALUES),keys:IS_SET?defaultIterator:getIterationMethod(
-KEYS),entries:getIterationMethod(ENTRIES)},FORCED)for(KEY in methods)(BUGGY_SAFARI_ITERATORS||INCORRECT_VALUES_NAME||!(KEY in IterablePrototype))&&defineBuiltIn(
-IterablePrototype,KEY,methods[KEY]);else $({target:NAME,proto:!0,forced:BUGGY_SAFARI_ITERATORS||INCORRECT_VALUES_NAME},methods);return(!IS_PURE||FORCED)&&IterablePrototype[ITERATOR]!==
-defaultIterator&&defineBuiltIn(IterablePrototype,ITERATOR,defaultIterator,{name:DEFAULT}),Iterators[NAME]=defaultIterator,methods}}});var require_create_iter_result_object=__commonJS({"core-js-pure/internals/create-iter-result-object.js"(exports,module){"use strict";module.exports=function(value,done){
-return{value,done}}}});var require_es_array_iterator=__commonJS({"core-js-pure/modules/es.array.iterator.js"(exports,module){"use strict";var toIndexedObject=require_to_indexed_object(),
-addToUnscopables=require_add_to_unscopables(),Iterators=require_iterators(),InternalStateModule=require_internal_state(),defineProperty=require_object_define_property().
-f,defineIterator=require_iterator_define(),createIterResultObject=require_create_iter_result_object(),IS_PURE=require_is_pure(),DESCRIPTORS=require_descriptors(),
-ARRAY_ITERATOR="Array Iterator",setInternalState=InternalStateModule.set,getInternalState=InternalStateModule.getterFor(ARRAY_ITERATOR);module.exports=defineIterator(
-Array,"Array",function(iterated,kind){setInternalState(this,{type:ARRAY_ITERATOR,target:toIndexedObject(iterated),index:0,kind})},function(){var state=getInternalState(
-this),target=state.target,index=state.index++;if(!target||index>=target.length)return state.target=null,createIterResultObject(void 0,!0);switch(state.kind){case"\
-keys":return createIterResultObject(index,!1);case"values":return createIterResultObject(target[index],!1)}return createIterResultObject([index,target[index]],!1)},
-"values");var values=Iterators.Arguments=Iterators.Array;addToUnscopables("keys");addToUnscopables("values");addToUnscopables("entries");if(!IS_PURE&&DESCRIPTORS&&
-values.name!=="values")try{defineProperty(values,"name",{value:"values"})}catch{}}});var require_es_object_keys=__commonJS({"core-js-pure/modules/es.object.keys.js"(){"use strict";var $=require_export(),toObject=require_to_object(),nativeKeys=require_object_keys(),
-fails=require_fails(),FAILS_ON_PRIMITIVES=fails(function(){nativeKeys(1)});$({target:"Object",stat:!0,forced:FAILS_ON_PRIMITIVES},{keys:function(it){return nativeKeys(
-toObject(it))}})}});var require_object_get_own_property_names=__commonJS({"core-js-pure/internals/object-get-own-property-names.js"(exports){"use strict";var internalObjectKeys=require_object_keys_internal(),
-enumBugKeys=require_enum_bug_keys(),hiddenKeys=enumBugKeys.concat("length","prototype");exports.f=Object.getOwnPropertyNames||function(O){return internalObjectKeys(
-O,hiddenKeys)}}});var require_array_slice=__commonJS({"core-js-pure/internals/array-slice.js"(exports,module){"use strict";var uncurryThis=require_function_uncurry_this();module.
-exports=uncurryThis([].slice)}});var require_object_get_own_property_names_external=__commonJS({"core-js-pure/internals/object-get-own-property-names-external.js"(exports,module){"use strict";var classof=require_classof_raw(),
-toIndexedObject=require_to_indexed_object(),$getOwnPropertyNames=require_object_get_own_property_names().f,arraySlice=require_array_slice(),windowNames=typeof window==
-"object"&&window&&Object.getOwnPropertyNames?Object.getOwnPropertyNames(window):[],getWindowNames=function(it){try{return $getOwnPropertyNames(it)}catch{return arraySlice(
-windowNames)}};module.exports.f=function(it){return windowNames&&classof(it)==="Window"?getWindowNames(it):$getOwnPropertyNames(toIndexedObject(it))}}});var require_array_buffer_non_extensible=__commonJS({"core-js-pure/internals/array-buffer-non-extensible.js"(exports,module){"use strict";var fails=require_fails();
-module.exports=fails(function(){if(typeof ArrayBuffer=="function"){var buffer=new ArrayBuffer(8);Object.isExtensible(buffer)&&Object.defineProperty(buffer,"a",{
-value:8})}})}});var require_object_is_extensible=__commonJS({"core-js-pure/internals/object-is-extensible.js"(exports,module){"use strict";var fails=require_fails(),isObject=require_is_object(),
-classof=require_classof_raw(),ARRAY_BUFFER_NON_EXTENSIBLE=require_array_buffer_non_extensible(),$isExtensible=Object.isExtensible,FAILS_ON_PRIMITIVES=fails(function(){
-$isExtensible(1)});module.exports=FAILS_ON_PRIMITIVES||ARRAY_BUFFER_NON_EXTENSIBLE?function(it){return!isObject(it)||ARRAY_BUFFER_NON_EXTENSIBLE&&classof(it)===
-"ArrayBuffer"?!1:$isExtensible?$isExtensible(it):!0}:$isExtensible}});var require_freezing=__commonJS({"core-js-pure/internals/freezing.js"(exports,module){"use strict";var fails=require_fails();module.exports=!fails(function(){return Object.
-isExtensible(Object.preventExtensions({}))})}});var require_internal_metadata=__commonJS({"core-js-pure/internals/internal-metadata.js"(exports,module){"use strict";var $=require_export(),uncurryThis=require_function_uncurry_this(),
-hiddenKeys=require_hidden_keys(),isObject=require_is_object(),hasOwn=require_has_own_property(),defineProperty=require_object_define_property().f,getOwnPropertyNamesModule=require_object_get_own_property_names(),
-getOwnPropertyNamesExternalModule=require_object_get_own_property_names_external(),isExtensible=require_object_is_extensible(),uid=require_uid(),FREEZING=require_freezing(),
-REQUIRED=!1,METADATA=uid("meta"),id=0,setMetadata=function(it){defineProperty(it,METADATA,{value:{objectID:"O"+id++,weakData:{}}})},fastKey=function(it,create){
-if(!isObject(it))return typeof it=="symbol"?it:(typeof it=="string"?"S":"P")+it;if(!hasOwn(it,METADATA)){if(!isExtensible(it))return"F";if(!create)return"E";setMetadata(
-it)}return it[METADATA].objectID},getWeakData=function(it,create){if(!hasOwn(it,METADATA)){if(!isExtensible(it))return!0;if(!create)return!1;setMetadata(it)}return it[METADATA].
-weakData},onFreeze=function(it){return FREEZING&&REQUIRED&&isExtensible(it)&&!hasOwn(it,METADATA)&&setMetadata(it),it},enable=function(){meta.enable=function(){},
-REQUIRED=!0;var getOwnPropertyNames=getOwnPropertyNamesModule.f,splice=uncurryThis([].splice),test={};test[METADATA]=1,getOwnPropertyNames(test).length&&(getOwnPropertyNamesModule.
-f=function(it){for(var result=getOwnPropertyNames(it),i=0,length=result.length;i<length;i++)if(result[i]===METADATA){splice(result,i,1);break}return result},$({
-target:"Object",stat:!0,forced:!0},{getOwnPropertyNames:getOwnPropertyNamesExternalModule.f}))},meta=module.exports={enable,fastKey,getWeakData,onFreeze};hiddenKeys[METADATA]=
-!0}});var require_is_array_iterator_method=__commonJS({"core-js-pure/internals/is-array-iterator-method.js"(exports,module){"use strict";var wellKnownSymbol=require_well_known_symbol(),
-Iterators=require_iterators(),ITERATOR=wellKnownSymbol("iterator"),ArrayPrototype=Array.prototype;module.exports=function(it){return it!==void 0&&(Iterators.Array===
-it||ArrayPrototype[ITERATOR]===it)}}});var require_get_internal_iterator=__commonJS({"core-js-pure/internals/get-internal-iterator.js"(exports,module){"use strict";var classof=require_classof(),hasOwn=require_has_own_property(),
-Iterators=require_iterators();module.exports=function(it){var klass=classof(it);return klass==="Arguments"&&(klass="Array"),hasOwn(Iterators,klass)?Iterators[klass]:
-void 0}}});var require_get_iterator_method_internal=__commonJS({"core-js-pure/internals/get-iterator-method-internal.js"(exports,module){"use strict";var getMethod=require_get_method(),
-isNullOrUndefined=require_is_null_or_undefined(),getInternalIterator=require_get_internal_iterator(),wellKnownSymbol=require_well_known_symbol(),ITERATOR=wellKnownSymbol(
-"iterator");module.exports=function(it){if(!isNullOrUndefined(it))return getMethod(it,ITERATOR)||getMethod(it,"@@iterator")||getInternalIterator(it)}}});var require_get_iterator_internal=__commonJS({"core-js-pure/internals/get-iterator-internal.js"(exports,module){"use strict";var call=require_function_call(),isCallable=require_is_callable(),
-anObject=require_an_object(),tryToString=require_try_to_string(),getIteratorMethod=require_get_iterator_method_internal(),$TypeError=TypeError;module.exports=function(argument,usingIterator){
-var iteratorMethod=arguments.length<2?getIteratorMethod(argument):usingIterator;if(isCallable(iteratorMethod))return anObject(call(iteratorMethod,argument));throw new $TypeError(
-tryToString(argument)+" is not iterable")}}});var require_iterator_close=__commonJS({"core-js-pure/internals/iterator-close.js"(exports,module){"use strict";var call=require_function_call(),anObject=require_an_object(),
-getMethod=require_get_method();module.exports=function(iterator,kind,value){var innerResult,innerError;anObject(iterator);try{if(innerResult=getMethod(iterator,
-"return"),!innerResult){if(kind==="throw")throw value;return value}innerResult=call(innerResult,iterator)}catch(error){innerError=!0,innerResult=error}if(kind===
-"throw")throw value;if(innerError)throw innerResult;return anObject(innerResult),value}}});var require_iterate=__commonJS({"core-js-pure/internals/iterate.js"(exports,module){"use strict";var bind=require_function_bind_context(),call=require_function_call(),
-anObject=require_an_object(),tryToString=require_try_to_string(),isArrayIteratorMethod=require_is_array_iterator_method(),lengthOfArrayLike=require_length_of_array_like(),
-isPrototypeOf=require_object_is_prototype_of(),getIterator=require_get_iterator_internal(),getIteratorMethod=require_get_iterator_method_internal(),iteratorClose=require_iterator_close(),
-$TypeError=TypeError,Result=function(stopped,result){this.stopped=stopped,this.result=result},ResultPrototype=Result.prototype;module.exports=function(iterable,unboundFunction,options){
-var that=options&&options.that,AS_ENTRIES=!!(options&&options.AS_ENTRIES),IS_RECORD=!!(options&&options.IS_RECORD),IS_ITERATOR=!!(options&&options.IS_ITERATOR),
-INTERRUPTED=!!(options&&options.INTERRUPTED),fn=bind(unboundFunction,that),iterator,iterFn,index,length,result,next,step,stop=function(condition){var $iterator=iterator;
-return iterator=void 0,$iterator&&iteratorClose($iterator,"normal"),new Result(!0,condition)},callFn=function(value2){return AS_ENTRIES?(anObject(value2),INTERRUPTED?
-fn(value2[0],value2[1],stop):fn(value2[0],value2[1])):INTERRUPTED?fn(value2,stop):fn(value2)};if(IS_RECORD)iterator=iterable.iterator;else if(IS_ITERATOR)iterator=
-iterable;else{if(iterFn=getIteratorMethod(iterable),!iterFn)throw new $TypeError(tryToString(iterable)+" is not iterable");if(isArrayIteratorMethod(iterFn)){for(index=
-0,length=lengthOfArrayLike(iterable);length>index;index++)if(result=callFn(iterable[index]),result&&isPrototypeOf(ResultPrototype,result))return result;return new Result(
-!1)}iterator=getIterator(iterable,iterFn)}for(next=IS_RECORD?iterable.next:iterator.next;!(step=call(next,iterator)).done;){var value=step.value;try{result=callFn(
-value)}catch(error){if(iterator)iteratorClose(iterator,"throw",error);else throw error}if(typeof result=="object"&&result&&isPrototypeOf(ResultPrototype,result))
-return result}return new Result(!1)}}});var require_is_array=__commonJS({"core-js-pure/internals/is-array.js"(exports,module){"use strict";var classof=require_classof_raw();module.exports=Array.isArray||
-function(argument){return classof(argument)==="Array"}}});var require_inspect_source=__commonJS({"core-js-pure/internals/inspect-source.js"(exports,module){"use strict";var uncurryThis=require_function_uncurry_this(),isCallable=require_is_callable(),
-store=require_shared_store(),functionToString=uncurryThis(Function.toString);isCallable(store.inspectSource)||(store.inspectSource=function(it){return functionToString(
-it)});module.exports=store.inspectSource}});var require_is_constructor=__commonJS({"core-js-pure/internals/is-constructor.js"(exports,module){"use strict";var uncurryThis=require_function_uncurry_this(),fails=require_fails(),
-isCallable=require_is_callable(),classof=require_classof(),getBuiltIn=require_get_built_in(),inspectSource=require_inspect_source(),noop=function(){},construct=getBuiltIn(
-"Reflect","construct"),constructorRegExp=/^\s*(?:class|function)\b/,exec=uncurryThis(constructorRegExp.exec),INCORRECT_TO_STRING=!constructorRegExp.test(noop),isConstructorModern=function(argument){
-if(!isCallable(argument))return!1;try{return construct(noop,[],argument),!0}catch{return!1}},isConstructorLegacy=function(argument){if(!isCallable(argument))return!1;
-switch(classof(argument)){case"AsyncFunction":case"GeneratorFunction":case"AsyncGeneratorFunction":return!1}try{return INCORRECT_TO_STRING||!!exec(constructorRegExp,
-inspectSource(argument))}catch{return!0}};isConstructorLegacy.sham=!0;module.exports=!construct||fails(function(){var called;return isConstructorModern(isConstructorModern.
-call)||!isConstructorModern(Object)||!isConstructorModern(function(){called=!0})||called})?isConstructorLegacy:isConstructorModern}});var require_array_species_constructor=__commonJS({"core-js-pure/internals/array-species-constructor.js"(exports,module){"use strict";var isArray=require_is_array(),
-isConstructor=require_is_constructor(),isObject=require_is_object(),wellKnownSymbol=require_well_known_symbol(),SPECIES=wellKnownSymbol("species"),$Array=Array;
-module.exports=function(originalArray){var C;return isArray(originalArray)&&(C=originalArray.constructor,isConstructor(C)&&(C===$Array||isArray(C.prototype))?C=
-void 0:isObject(C)&&(C=C[SPECIES],C===null&&(C=void 0))),C===void 0?$Array:C}}});var require_array_species_create=__commonJS({"core-js-pure/internals/array-species-create.js"(exports,module){"use strict";var arraySpeciesConstructor=require_array_species_constructor();
-module.exports=function(originalArray,length){return new(arraySpeciesConstructor(originalArray))(length===0?0:length)}}});var require_create_property=__commonJS({"core-js-pure/internals/create-property.js"(exports,module){"use strict";var DESCRIPTORS=require_descriptors(),definePropertyModule=require_object_define_property(),
-createPropertyDescriptor=require_create_property_descriptor();module.exports=function(object,key,value){DESCRIPTORS?definePropertyModule.f(object,key,createPropertyDescriptor(
-0,value)):object[key]=value}}});var require_array_iteration=__commonJS({"core-js-pure/internals/array-iteration.js"(exports,module){"use strict";var bind=require_function_bind_context(),IndexedObject=require_indexed_object(),
-toObject=require_to_object(),lengthOfArrayLike=require_length_of_array_like(),arraySpeciesCreate=require_array_species_create(),createProperty=require_create_property(),
-createMethod=function(TYPE){var IS_MAP=TYPE===1,IS_FILTER=TYPE===2,IS_SOME=TYPE===3,IS_EVERY=TYPE===4,IS_FIND_INDEX=TYPE===6,IS_FILTER_REJECT=TYPE===7,NO_HOLES=TYPE===
-5||IS_FIND_INDEX;return function($this,callbackfn,that){for(var O=toObject($this),self2=IndexedObject(O),length=lengthOfArrayLike(self2),boundFunction=bind(callbackfn,
-that),index=0,resIndex=0,target=IS_MAP?arraySpeciesCreate($this,length):IS_FILTER||IS_FILTER_REJECT?arraySpeciesCreate($this,0):void 0,value,result;length>index;index++)
-if((NO_HOLES||index in self2)&&(value=self2[index],result=boundFunction(value,index,O),TYPE))if(IS_MAP)createProperty(target,index,result);else if(result)switch(TYPE){case 3:
-return!0;case 5:return value;case 6:return index;case 2:createProperty(target,resIndex++,value)}else switch(TYPE){case 4:return!1;case 7:createProperty(target,resIndex++,
-value)}return IS_FIND_INDEX?-1:IS_SOME||IS_EVERY?IS_EVERY:target}};module.exports={forEach:createMethod(0),map:createMethod(1),filter:createMethod(2),some:createMethod(
-3),every:createMethod(4),find:createMethod(5),findIndex:createMethod(6),filterReject:createMethod(7)}}});var require_collection=__commonJS({"core-js-pure/internals/collection.js"(exports,module){"use strict";var $=require_export(),globalThis2=require_global_this(),
-InternalMetadataModule=require_internal_metadata(),call=require_function_call(),fails=require_fails(),createNonEnumerableProperty=require_create_non_enumerable_property(),
-iterate=require_iterate(),anInstance=require_an_instance(),isCallable=require_is_callable(),isObject=require_is_object(),isNullOrUndefined=require_is_null_or_undefined(),
-setToStringTag=require_set_to_string_tag(),defineProperty=require_object_define_property().f,forEach=require_array_iteration().forEach,DESCRIPTORS=require_descriptors(),
-InternalStateModule=require_internal_state(),setInternalState=InternalStateModule.set,internalStateGetterFor=InternalStateModule.getterFor;module.exports=function(CONSTRUCTOR_NAME,wrapper,common){
-var IS_MAP=CONSTRUCTOR_NAME.indexOf("Map")!==-1,IS_WEAK=CONSTRUCTOR_NAME.indexOf("Weak")!==-1,ADDER=IS_MAP?"set":"add",NativeConstructor=globalThis2[CONSTRUCTOR_NAME],
-NativePrototype=NativeConstructor&&NativeConstructor.prototype,exported={},Constructor;if(!DESCRIPTORS||!isCallable(NativeConstructor)||!(IS_WEAK||NativePrototype.
-forEach&&!fails(function(){new NativeConstructor().entries().next()})))Constructor=common.getConstructor(wrapper,CONSTRUCTOR_NAME,IS_MAP,ADDER),InternalMetadataModule.
-enable();else{Constructor=wrapper(function(target,iterable){setInternalState(anInstance(target,Prototype),{type:CONSTRUCTOR_NAME,collection:new NativeConstructor}),
-isNullOrUndefined(iterable)||iterate(iterable,target[ADDER],{that:target,AS_ENTRIES:IS_MAP})});var Prototype=Constructor.prototype,getInternalState=internalStateGetterFor(
-CONSTRUCTOR_NAME);forEach(["add","clear","delete","forEach","get","has","set","keys","values","entries"],function(KEY){var IS_ADDER=KEY==="add"||KEY==="set";KEY in
-NativePrototype&&!(IS_WEAK&&KEY==="clear")&&createNonEnumerableProperty(Prototype,KEY,function(a,b){var that=this,collection=getInternalState(that).collection;if(!IS_ADDER&&
-IS_WEAK&&!isObject(a))return KEY==="get"?void 0:!1;var result=collection[KEY](KEY==="forEach"?function(value,key){call(a,b,value,key,that)}:a===0?0:a,b);return IS_ADDER?
-that:result})}),IS_WEAK||defineProperty(Prototype,"size",{configurable:!0,get:function(){return getInternalState(this).collection.size}})}return setToStringTag(
-Constructor,CONSTRUCTOR_NAME,!1,!0),exported[CONSTRUCTOR_NAME]=Constructor,$({global:!0,forced:!0},exported),IS_WEAK||common.setStrong(Constructor,CONSTRUCTOR_NAME,
-IS_MAP),Constructor}}});var require_define_built_ins=__commonJS({"core-js-pure/internals/define-built-ins.js"(exports,module){"use strict";var defineBuiltIn=require_define_built_in();module.
-exports=function(target,src,options){for(var key in src)options&&options.unsafe&&target[key]?target[key]=src[key]:defineBuiltIn(target,key,src[key],options);return target}}});var require_set_species=__commonJS({"core-js-pure/internals/set-species.js"(exports,module){"use strict";var getBuiltIn=require_get_built_in(),defineBuiltInAccessor=require_define_built_in_accessor(),
-wellKnownSymbol=require_well_known_symbol(),DESCRIPTORS=require_descriptors(),SPECIES=wellKnownSymbol("species");module.exports=function(CONSTRUCTOR_NAME){var Constructor=getBuiltIn(
-CONSTRUCTOR_NAME);DESCRIPTORS&&Constructor&&!Constructor[SPECIES]&&defineBuiltInAccessor(Constructor,SPECIES,{configurable:!0,get:function(){return this}})}}});var require_collection_strong=__commonJS({"core-js-pure/internals/collection-strong.js"(exports,module){"use strict";var create=require_object_create(),defineBuiltInAccessor=require_define_built_in_accessor(),
-defineBuiltIns=require_define_built_ins(),bind=require_function_bind_context(),anInstance=require_an_instance(),isNullOrUndefined=require_is_null_or_undefined(),
-iterate=require_iterate(),defineIterator=require_iterator_define(),createIterResultObject=require_create_iter_result_object(),setSpecies=require_set_species(),DESCRIPTORS=require_descriptors(),
-fastKey=require_internal_metadata().fastKey,InternalStateModule=require_internal_state(),setInternalState=InternalStateModule.set,internalStateGetterFor=InternalStateModule.
-getterFor;module.exports={getConstructor:function(wrapper,CONSTRUCTOR_NAME,IS_MAP,ADDER){var Constructor=wrapper(function(that,iterable){anInstance(that,Prototype),
-setInternalState(that,{type:CONSTRUCTOR_NAME,index:create(null),first:null,last:null,size:0}),DESCRIPTORS||(that.size=0),isNullOrUndefined(iterable)||iterate(iterable,
-that[ADDER],{that,AS_ENTRIES:IS_MAP})}),Prototype=Constructor.prototype,getInternalState=internalStateGetterFor(CONSTRUCTOR_NAME),define=function(that,key,value){
-var state=getInternalState(that),entry=getEntry(that,key),previous,index;return entry?entry.value=value:(state.last=entry={index:index=fastKey(key,!0),key,value,
-previous:previous=state.last,next:null,removed:!1},state.first||(state.first=entry),previous&&(previous.next=entry),DESCRIPTORS?state.size++:that.size++,index!==
-"F"&&(state.index[index]=entry)),that},getEntry=function(that,key){var state=getInternalState(that),index=fastKey(key),entry;if(index!=="F")return state.index[index];
-for(entry=state.first;entry;entry=entry.next)if(entry.key===key)return entry};return defineBuiltIns(Prototype,{clear:function(){for(var that=this,state=getInternalState(
-that),entry=state.first;entry;)entry.removed=!0,entry.previous&&(entry.previous=entry.previous.next=null),entry=entry.next;state.first=state.last=null,state.index=
-create(null),DESCRIPTORS?state.size=0:that.size=0},delete:function(key){var that=this,state=getInternalState(that),entry=getEntry(that,key);if(entry){var next=entry.
-next,prev=entry.previous;delete state.index[entry.index],entry.removed=!0,prev&&(prev.next=next),next&&(next.previous=prev),state.first===entry&&(state.first=next),
-state.last===entry&&(state.last=prev),DESCRIPTORS?state.size--:that.size--}return!!entry},forEach:function(callbackfn){for(var state=getInternalState(this),boundFunction=bind(
-callbackfn,arguments.length>1?arguments[1]:void 0),entry;entry=entry?entry.next:state.first;)for(boundFunction(entry.value,entry.key,this);entry&&entry.removed;)
-entry=entry.previous},has:function(key){return!!getEntry(this,key)}}),defineBuiltIns(Prototype,IS_MAP?{get:function(key){var entry=getEntry(this,key);return entry&&
-entry.value},set:function(key,value){return define(this,key===0?0:key,value)}}:{add:function(value){return define(this,value=value===0?0:value,value)}}),DESCRIPTORS&&
-defineBuiltInAccessor(Prototype,"size",{configurable:!0,get:function(){return getInternalState(this).size}}),Constructor},setStrong:function(Constructor,CONSTRUCTOR_NAME,IS_MAP){
-var ITERATOR_NAME=CONSTRUCTOR_NAME+" Iterator",getInternalCollectionState=internalStateGetterFor(CONSTRUCTOR_NAME),getInternalIteratorState=internalStateGetterFor(
-ITERATOR_NAME);defineIterator(Constructor,CONSTRUCTOR_NAME,function(iterated,kind){setInternalState(this,{type:ITERATOR_NAME,target:iterated,state:getInternalCollectionState(
-iterated),kind,last:null})},function(){for(var state=getInternalIteratorState(this),kind=state.kind,entry=state.last;entry&&entry.removed;)entry=entry.previous;
-return!state.target||!(state.last=entry=entry?entry.next:state.state.first)?(state.target=null,createIterResultObject(void 0,!0)):createIterResultObject(kind===
-"keys"?entry.key:kind==="values"?entry.value:[entry.key,entry.value],!1)},IS_MAP?"entries":"values",!IS_MAP,!0),setSpecies(CONSTRUCTOR_NAME)}}}});var require_es_map_constructor=__commonJS({"core-js-pure/modules/es.map.constructor.js"(){"use strict";var collection=require_collection(),collectionStrong=require_collection_strong();
-collection("Map",function(init){return function(){return init(this,arguments.length?arguments[0]:void 0)}},collectionStrong)}});var require_es_map=__commonJS({"core-js-pure/modules/es.map.js"(){"use strict";require_es_map_constructor()}});var require_es_set_constructor=__commonJS({"core-js-pure/modules/es.set.constructor.js"(){"use strict";var collection=require_collection(),collectionStrong=require_collection_strong();
-collection("Set",function(init){return function(){return init(this,arguments.length?arguments[0]:void 0)}},collectionStrong)}});var require_es_set=__commonJS({"core-js-pure/modules/es.set.js"(){"use strict";require_es_set_constructor()}});var require_regexp_flags_detection=__commonJS({"core-js-pure/internals/regexp-flags-detection.js"(exports,module){"use strict";var globalThis2=require_global_this(),
-fails=require_fails(),RegExp2=globalThis2.RegExp,FLAGS_GETTER_IS_CORRECT=!fails(function(){var INDICES_SUPPORT=!0;try{RegExp2(".","d")}catch{INDICES_SUPPORT=!1}
-var O={},calls="",expected=INDICES_SUPPORT?"dgimsy":"gimsy",addGetter=function(key2,chr){Object.defineProperty(O,key2,{get:function(){return calls+=chr,!0}})},pairs={
-dotAll:"s",global:"g",ignoreCase:"i",multiline:"m",sticky:"y"};INDICES_SUPPORT&&(pairs.hasIndices="d");for(var key in pairs)addGetter(key,pairs[key]);var result=Object.
-getOwnPropertyDescriptor(RegExp2.prototype,"flags").get.call(O);return result!==expected||calls!==expected});module.exports={correct:FLAGS_GETTER_IS_CORRECT}}});var require_regexp_flags=__commonJS({"core-js-pure/internals/regexp-flags.js"(exports,module){"use strict";var anObject=require_an_object();module.exports=function(){
-var that=anObject(this),result="";return that.hasIndices&&(result+="d"),that.global&&(result+="g"),that.ignoreCase&&(result+="i"),that.multiline&&(result+="m"),
-that.dotAll&&(result+="s"),that.unicode&&(result+="u"),that.unicodeSets&&(result+="v"),that.sticky&&(result+="y"),result}}});var require_regexp_get_flags=__commonJS({"core-js-pure/internals/regexp-get-flags.js"(exports,module){"use strict";var call=require_function_call(),hasOwn=require_has_own_property(),
-isPrototypeOf=require_object_is_prototype_of(),regExpFlagsDetection=require_regexp_flags_detection(),regExpFlagsGetterImplementation=require_regexp_flags(),RegExpPrototype=RegExp.
-prototype;module.exports=regExpFlagsDetection.correct?function(it){return it.flags}:function(it){return!regExpFlagsDetection.correct&&isPrototypeOf(RegExpPrototype,
-it)&&!hasOwn(it,"flags")?call(regExpFlagsGetterImplementation,it):it.flags}}});var require_caller=__commonJS({"core-js-pure/internals/caller.js"(exports,module){"use strict";module.exports=function(methodName,numArgs){return numArgs===1?function(object,arg){
-return object[methodName](arg)}:function(object,arg1,arg2){return object[methodName](arg1,arg2)}}}});var require_map_helpers=__commonJS({"core-js-pure/internals/map-helpers.js"(exports,module){"use strict";var getBuiltIn=require_get_built_in(),caller=require_caller(),
-Map=getBuiltIn("Map");module.exports={Map,set:caller("set",2),get:caller("get",1),has:caller("has",1),remove:caller("delete",1),proto:Map.prototype}}});var require_set_helpers=__commonJS({"core-js-pure/internals/set-helpers.js"(exports,module){"use strict";var getBuiltIn=require_get_built_in(),caller=require_caller(),
-Set=getBuiltIn("Set"),SetPrototype=Set.prototype;module.exports={Set,add:caller("add",1),has:caller("has",1),remove:caller("delete",1),proto:SetPrototype}}});var require_iterate_simple=__commonJS({"core-js-pure/internals/iterate-simple.js"(exports,module){"use strict";var call=require_function_call();module.exports=function(record,fn,ITERATOR_INSTEAD_OF_RECORD){
-for(var iterator=ITERATOR_INSTEAD_OF_RECORD?record:record.iterator,next=record.next,step,result;!(step=call(next,iterator)).done;)if(result=fn(step.value),result!==
-void 0)return result}}});var require_set_iterate=__commonJS({"core-js-pure/internals/set-iterate.js"(exports,module){"use strict";var iterateSimple=require_iterate_simple();module.exports=
-function(set,fn,interruptible){return interruptible?iterateSimple(set.keys(),fn,!0):set.forEach(fn)}}});var require_structured_clone_proper_transfer=__commonJS({"core-js-pure/internals/structured-clone-proper-transfer.js"(exports,module){"use strict";var globalThis2=require_global_this(),
-fails=require_fails(),V8=require_environment_v8_version(),ENVIRONMENT=require_environment(),structuredClone2=globalThis2.structuredClone;module.exports=!!structuredClone2&&
-!fails(function(){if(ENVIRONMENT==="DENO"&&V8>92||ENVIRONMENT==="NODE"&&V8>94||ENVIRONMENT==="BROWSER"&&V8>97)return!1;var buffer=new ArrayBuffer(8),clone=structuredClone2(
-buffer,{transfer:[buffer]});return buffer.byteLength!==0||clone.byteLength!==8})}});var require_detach_transferable=__commonJS({"core-js-pure/internals/detach-transferable.js"(exports,module){"use strict";var globalThis2=require_global_this(),getBuiltInNodeModule=require_get_built_in_node_module(),
-PROPER_STRUCTURED_CLONE_TRANSFER=require_structured_clone_proper_transfer(),structuredClone2=globalThis2.structuredClone,$ArrayBuffer=globalThis2.ArrayBuffer,$MessageChannel=globalThis2.
-MessageChannel,detach=!1,WorkerThreads,channel,buffer,$detach;if(PROPER_STRUCTURED_CLONE_TRANSFER)detach=function(transferable){structuredClone2(transferable,{transfer:[
-transferable]})};else if($ArrayBuffer)try{$MessageChannel||(WorkerThreads=getBuiltInNodeModule("worker_threads"),WorkerThreads&&($MessageChannel=WorkerThreads.MessageChannel)),
-$MessageChannel&&(channel=new $MessageChannel,buffer=new $ArrayBuffer(2),$detach=function(transferable){channel.port1.postMessage(null,[transferable])},buffer.byteLength===
-2&&($detach(buffer),buffer.byteLength===0&&(detach=$detach)))}catch{}module.exports=detach}});var require_error_stack_installable=__commonJS({"core-js-pure/internals/error-stack-installable.js"(exports,module){"use strict";var fails=require_fails(),createPropertyDescriptor=require_create_property_descriptor();
-module.exports=!fails(function(){var error=new Error("a");return"stack"in error?(Object.defineProperty(error,"stack",createPropertyDescriptor(1,7)),error.stack!==
-7):!0})}});var require_web_structured_clone=__commonJS({"core-js-pure/modules/web.structured-clone.js"(){"use strict";var IS_PURE=require_is_pure(),$=require_export(),globalThis2=require_global_this(),
-getBuiltIn=require_get_built_in(),uncurryThis=require_function_uncurry_this(),fails=require_fails(),uid=require_uid(),isCallable=require_is_callable(),isConstructor=require_is_constructor(),
-isNullOrUndefined=require_is_null_or_undefined(),isObject=require_is_object(),isSymbol=require_is_symbol(),iterate=require_iterate(),anObject=require_an_object(),
-classof=require_classof(),hasOwn=require_has_own_property(),createProperty=require_create_property(),createNonEnumerableProperty=require_create_non_enumerable_property(),
-lengthOfArrayLike=require_length_of_array_like(),validateArgumentsLength=require_validate_arguments_length(),getRegExpFlags=require_regexp_get_flags(),MapHelpers=require_map_helpers(),
-SetHelpers=require_set_helpers(),setIterate=require_set_iterate(),detachTransferable=require_detach_transferable(),ERROR_STACK_INSTALLABLE=require_error_stack_installable(),
-PROPER_STRUCTURED_CLONE_TRANSFER=require_structured_clone_proper_transfer(),Object2=globalThis2.Object,Array2=globalThis2.Array,Date=globalThis2.Date,Error2=globalThis2.
-Error,TypeError2=globalThis2.TypeError,PerformanceMark=globalThis2.PerformanceMark,DOMException2=getBuiltIn("DOMException"),Map=MapHelpers.Map,mapHas=MapHelpers.
-has,mapGet=MapHelpers.get,mapSet=MapHelpers.set,Set=SetHelpers.Set,setAdd=SetHelpers.add,setHas=SetHelpers.has,objectKeys=getBuiltIn("Object","keys"),push=uncurryThis(
-[].push),thisBooleanValue=uncurryThis((!0).valueOf),thisNumberValue=uncurryThis(1.1.valueOf),thisStringValue=uncurryThis("".valueOf),thisTimeValue=uncurryThis(Date.
-prototype.getTime),PERFORMANCE_MARK=uid("structuredClone"),DATA_CLONE_ERROR="DataCloneError",TRANSFERRING="Transferring",checkBasicSemantic=function(structuredCloneImplementation){
-return!fails(function(){var set1=new globalThis2.Set([7]),set2=structuredCloneImplementation(set1),number=structuredCloneImplementation(Object2(7));return set2===
-set1||!set2.has(7)||!isObject(number)||+number!=7})&&structuredCloneImplementation},checkErrorsCloning=function(structuredCloneImplementation,$Error){return!fails(
-function(){var error=new $Error,test=structuredCloneImplementation({a:error,b:error});return!(test&&test.a===test.b&&test.a instanceof $Error&&test.a.stack===error.
-stack)})},checkNewErrorsCloningSemantic=function(structuredCloneImplementation){return!fails(function(){var test=structuredCloneImplementation(new globalThis2.AggregateError(
-[1],PERFORMANCE_MARK,{cause:3}));return test.name!=="AggregateError"||test.errors[0]!==1||test.message!==PERFORMANCE_MARK||test.cause!==3})},nativeStructuredClone=globalThis2.
-structuredClone,FORCED_REPLACEMENT=IS_PURE||!checkErrorsCloning(nativeStructuredClone,Error2)||!checkErrorsCloning(nativeStructuredClone,DOMException2)||!checkNewErrorsCloningSemantic(
-nativeStructuredClone),structuredCloneFromMark=!nativeStructuredClone&&checkBasicSemantic(function(value){return new PerformanceMark(PERFORMANCE_MARK,{detail:value}).
-detail}),nativeRestrictedStructuredClone=checkBasicSemantic(nativeStructuredClone)||structuredCloneFromMark,throwUncloneable=function(type){throw new DOMException2(
-"Uncloneable type: "+type,DATA_CLONE_ERROR)},throwUnpolyfillable=function(type,action){throw new DOMException2((action||"Cloning")+" of "+type+" cannot be prope\
-rly polyfilled in this engine",DATA_CLONE_ERROR)},tryNativeRestrictedStructuredClone=function(value,type){return nativeRestrictedStructuredClone||throwUnpolyfillable(
-type),nativeRestrictedStructuredClone(value)},createDataTransfer=function(){var dataTransfer;try{dataTransfer=new globalThis2.DataTransfer}catch{try{dataTransfer=
-new globalThis2.ClipboardEvent("").clipboardData}catch{}}return dataTransfer&&dataTransfer.items&&dataTransfer.files?dataTransfer:null},cloneBuffer=function(value,map,$type){
-if(mapHas(map,value))return mapGet(map,value);var type=$type||classof(value),clone,length,options,source,target,i;if(type==="SharedArrayBuffer")nativeRestrictedStructuredClone?
-clone=nativeRestrictedStructuredClone(value):clone=value;else{var DataView=globalThis2.DataView;!DataView&&!isCallable(value.slice)&&throwUnpolyfillable("ArrayB\
-uffer");try{if(isCallable(value.slice)&&!value.resizable)clone=value.slice(0);else for(length=value.byteLength,options=("maxByteLength"in value)?{maxByteLength:value.
-maxByteLength}:void 0,clone=new ArrayBuffer(length,options),source=new DataView(value),target=new DataView(clone),i=0;i<length;i++)target.setUint8(i,source.getUint8(
-i))}catch{throw new DOMException2("ArrayBuffer is detached",DATA_CLONE_ERROR)}}return mapSet(map,value,clone),clone},cloneView=function(value,type,offset,length,map){
-var C=globalThis2[type];return isObject(C)||throwUnpolyfillable(type),new C(cloneBuffer(value.buffer,map),offset,length)},structuredCloneInternal=function(value,map){
-if(isSymbol(value)&&throwUncloneable("Symbol"),!isObject(value))return value;if(map){if(mapHas(map,value))return mapGet(map,value)}else map=new Map;var type=classof(
-value),C,name,cloned,dataTransfer,i,length,keys,key;switch(type){case"Array":cloned=Array2(lengthOfArrayLike(value));break;case"Object":cloned={};break;case"Map":
-cloned=new Map;break;case"Set":cloned=new Set;break;case"RegExp":cloned=new RegExp(value.source,getRegExpFlags(value));break;case"Error":switch(name=value.name,
-name){case"AggregateError":cloned=new(getBuiltIn(name))([]);break;case"EvalError":case"RangeError":case"ReferenceError":case"SuppressedError":case"SyntaxError":case"\
-TypeError":case"URIError":cloned=new(getBuiltIn(name));break;case"CompileError":case"LinkError":case"RuntimeError":cloned=new(getBuiltIn("WebAssembly",name));break;default:
-cloned=new Error2}break;case"DOMException":cloned=new DOMException2(value.message,value.name);break;case"ArrayBuffer":case"SharedArrayBuffer":cloned=cloneBuffer(
-value,map,type);break;case"DataView":case"Int8Array":case"Uint8Array":case"Uint8ClampedArray":case"Int16Array":case"Uint16Array":case"Int32Array":case"Uint32Arr\
-ay":case"Float16Array":case"Float32Array":case"Float64Array":case"BigInt64Array":case"BigUint64Array":length=type==="DataView"?value.byteLength:value.length,cloned=
-cloneView(value,type,value.byteOffset,length,map);break;case"DOMQuad":try{cloned=new DOMQuad(structuredCloneInternal(value.p1,map),structuredCloneInternal(value.
-p2,map),structuredCloneInternal(value.p3,map),structuredCloneInternal(value.p4,map))}catch{cloned=tryNativeRestrictedStructuredClone(value,type)}break;case"File":
-if(nativeRestrictedStructuredClone)try{cloned=nativeRestrictedStructuredClone(value),classof(cloned)!==type&&(cloned=void 0)}catch{}if(!cloned)try{cloned=new File(
-[value],value.name,value)}catch{}cloned||throwUnpolyfillable(type);break;case"FileList":if(dataTransfer=createDataTransfer(),dataTransfer){for(i=0,length=lengthOfArrayLike(
-value);i<length;i++)dataTransfer.items.add(structuredCloneInternal(value[i],map));cloned=dataTransfer.files}else cloned=tryNativeRestrictedStructuredClone(value,
-type);break;case"ImageData":try{cloned=new ImageData(structuredCloneInternal(value.data,map),value.width,value.height,{colorSpace:value.colorSpace})}catch{cloned=
-tryNativeRestrictedStructuredClone(value,type)}break;default:if(nativeRestrictedStructuredClone)cloned=nativeRestrictedStructuredClone(value);else switch(type){case"\
-BigInt":cloned=Object2(value.valueOf());break;case"Boolean":cloned=Object2(thisBooleanValue(value));break;case"Number":cloned=Object2(thisNumberValue(value));break;case"\
-String":cloned=Object2(thisStringValue(value));break;case"Date":cloned=new Date(thisTimeValue(value));break;case"Blob":try{cloned=value.slice(0,value.size,value.
-type)}catch{throwUnpolyfillable(type)}break;case"DOMPoint":case"DOMPointReadOnly":C=globalThis2[type];try{cloned=C.fromPoint?C.fromPoint(value):new C(value.x,value.
-y,value.z,value.w)}catch{throwUnpolyfillable(type)}break;case"DOMRect":case"DOMRectReadOnly":C=globalThis2[type];try{cloned=C.fromRect?C.fromRect(value):new C(value.
-x,value.y,value.width,value.height)}catch{throwUnpolyfillable(type)}break;case"DOMMatrix":case"DOMMatrixReadOnly":C=globalThis2[type];try{cloned=C.fromMatrix?C.
-fromMatrix(value):new C(value)}catch{throwUnpolyfillable(type)}break;case"AudioData":case"VideoFrame":isCallable(value.clone)||throwUnpolyfillable(type);try{cloned=
-value.clone()}catch{throwUncloneable(type)}break;case"CropTarget":case"CryptoKey":case"FileSystemDirectoryHandle":case"FileSystemFileHandle":case"FileSystemHand\
-le":case"GPUCompilationInfo":case"GPUCompilationMessage":case"ImageBitmap":case"RTCCertificate":case"WebAssembly.Module":throwUnpolyfillable(type);default:throwUncloneable(
-type)}}switch(mapSet(map,value,cloned),type){case"Array":case"Object":for(keys=objectKeys(value),i=0,length=lengthOfArrayLike(keys);i<length;i++)key=keys[i],createProperty(
-cloned,key,structuredCloneInternal(value[key],map));break;case"Map":value.forEach(function(v,k){mapSet(cloned,structuredCloneInternal(k,map),structuredCloneInternal(
-v,map))});break;case"Set":value.forEach(function(v){setAdd(cloned,structuredCloneInternal(v,map))});break;case"Error":createNonEnumerableProperty(cloned,"messag\
-e",structuredCloneInternal(value.message,map)),hasOwn(value,"cause")&&createNonEnumerableProperty(cloned,"cause",structuredCloneInternal(value.cause,map)),name===
-"AggregateError"?cloned.errors=structuredCloneInternal(value.errors,map):name==="SuppressedError"&&(cloned.error=structuredCloneInternal(value.error,map),cloned.
-suppressed=structuredCloneInternal(value.suppressed,map));case"DOMException":ERROR_STACK_INSTALLABLE&&createNonEnumerableProperty(cloned,"stack",structuredCloneInternal(
-value.stack,map))}return cloned},tryToTransfer=function(rawTransfer,map){if(!isObject(rawTransfer))throw new TypeError2("Transfer option cannot be converted to \
-a sequence");var transfer=[];iterate(rawTransfer,function(value2){push(transfer,anObject(value2))});for(var i=0,length=lengthOfArrayLike(transfer),buffers=new Set,
-value,type,C,transferred,canvas,context;i<length;){if(value=transfer[i++],type=classof(value),transferred=void 0,type==="ArrayBuffer"?setHas(buffers,value):mapHas(
-map,value))throw new DOMException2("Duplicate transferable",DATA_CLONE_ERROR);if(type==="ArrayBuffer"){setAdd(buffers,value);continue}if(PROPER_STRUCTURED_CLONE_TRANSFER)
-transferred=nativeStructuredClone(value,{transfer:[value]});else switch(type){case"ImageBitmap":C=globalThis2.OffscreenCanvas,isConstructor(C)||throwUnpolyfillable(
-type,TRANSFERRING);try{canvas=new C(value.width,value.height),context=canvas.getContext("bitmaprenderer"),context.transferFromImageBitmap(value),transferred=canvas.
-transferToImageBitmap()}catch{}break;case"AudioData":case"VideoFrame":(!isCallable(value.clone)||!isCallable(value.close))&&throwUnpolyfillable(type,TRANSFERRING);
-try{transferred=value.clone(),value.close()}catch{}break;case"MediaSourceHandle":case"MessagePort":case"MIDIAccess":case"OffscreenCanvas":case"ReadableStream":case"\
-RTCDataChannel":case"TransformStream":case"WebTransportReceiveStream":case"WebTransportSendStream":case"WritableStream":throwUnpolyfillable(type,TRANSFERRING)}if(transferred===
-void 0)throw new DOMException2("This object cannot be transferred: "+type,DATA_CLONE_ERROR);mapSet(map,value,transferred)}return buffers},detachBuffers=function(buffers){
-setIterate(buffers,function(buffer){PROPER_STRUCTURED_CLONE_TRANSFER?nativeStructuredClone(buffer,{transfer:[buffer]}):isCallable(buffer.transfer)?buffer.transfer():
-detachTransferable?detachTransferable(buffer):throwUnpolyfillable("ArrayBuffer",TRANSFERRING)})};$({global:!0,enumerable:!0,sham:!PROPER_STRUCTURED_CLONE_TRANSFER,
-forced:FORCED_REPLACEMENT},{structuredClone:function(value){var options=validateArgumentsLength(arguments.length,1)>1&&!isNullOrUndefined(arguments[1])?anObject(
-arguments[1]):void 0,transfer=options?options.transfer:void 0,map,buffers;transfer!==void 0&&(map=new Map,buffers=tryToTransfer(transfer,map));var clone=structuredCloneInternal(
-value,map);return buffers&&detachBuffers(buffers),clone}})}});var require_structured_clone=__commonJS({"core-js-pure/stable/structured-clone.js"(exports,module){"use strict";require_es_error_to_string();require_es_array_iterator();
-require_es_object_keys();require_es_object_to_string();require_es_map();require_es_set();require_web_dom_exception_constructor();require_web_dom_exception_stack();
-require_web_dom_exception_to_string_tag();require_web_structured_clone();var path=require_path();module.exports=path.structuredClone}});var require_structured_clone2=__commonJS({"core-js-pure/actual/structured-clone.js"(exports,module){"use strict";var parent=require_structured_clone();module.exports=
-parent}});var core_exports={};__export(core_exports,{DOMException:()=>import_dom_exception.default,atob:()=>import_atob.default,btoa:()=>import_btoa.default,structuredClone:()=>import_structured_clone.default});
-var import_dom_exception=__toESM(require_dom_exception2()),import_atob=__toESM(require_atob2()),import_btoa=__toESM(require_btoa2()),import_structured_clone=__toESM(require_structured_clone2());return __toCommonJS(core_exports);})();
+btoa}});var require_btoa2=__commonJS({"core-js-pure/actual/btoa.js"(exports,module){"use strict";var parent=require_btoa();module.exports=parent}});var core_exports={};__export(core_exports,{DOMException:()=>import_dom_exception2.default,atob:()=>import_atob.default,btoa:()=>import_btoa.default,structuredClone:()=>structuredClone});
+var import_dom_exception2=__toESM(require_dom_exception2()),import_atob=__toESM(require_atob2()),import_btoa=__toESM(require_btoa2());var import_dom_exception=__toESM(require_dom_exception2()),{defineProperty,getOwnPropertyDescriptor,getPrototypeOf}=Reflect,{call}=Function.prototype,uncurry=call.
+bind.bind(call),getter=(prototype,name)=>uncurry(getOwnPropertyDescriptor(prototype,name).get),{isArray}=Array,{isView}=ArrayBuffer,{keys}=Object,{isError}=Error,
+ObjectPrototype=Object.prototype,TypedPrototype=getPrototypeOf(Uint8Array.prototype),tagOf=uncurry(ObjectPrototype.toString),mapForEach=uncurry(Map.prototype.forEach),
+mapGet=uncurry(Map.prototype.get),mapHas=uncurry(Map.prototype.has),mapSet=uncurry(Map.prototype.set),setAdd=uncurry(Set.prototype.add),setForEach=uncurry(Set.prototype.
+forEach),push=uncurry(Array.prototype.push),toTime=uncurry(Date.prototype.getTime),source=getter(RegExp.prototype,"source"),flags=getter(RegExp.prototype,"flags"),
+isDetached=getter(ArrayBuffer.prototype,"detached"),isResizable=getter(ArrayBuffer.prototype,"resizable"),maxByteLength=getter(ArrayBuffer.prototype,"maxByteLen\
+gth"),bufferLength=getter(ArrayBuffer.prototype,"byteLength"),transferTo=uncurry(ArrayBuffer.prototype.transfer),typedName=getter(TypedPrototype,Symbol.toStringTag),
+typedBuffer=getter(TypedPrototype,"buffer"),typedOffset=getter(TypedPrototype,"byteOffset"),typedLength=getter(TypedPrototype,"length"),fill=uncurry(TypedPrototype.
+set),viewBuffer=getter(DataView.prototype,"buffer"),viewOffset=getter(DataView.prototype,"byteOffset"),viewLength=getter(DataView.prototype,"byteLength"),BOXES={
+__proto__:null,"[object Boolean]":uncurry(Boolean.prototype.valueOf),"[object Number]":uncurry(Number.prototype.valueOf),"[object String]":uncurry(String.prototype.
+valueOf),"[object BigInt]":uncurry(BigInt.prototype.valueOf)},ERRORS={__proto__:null,EvalError,RangeError,ReferenceError,SyntaxError,TypeError,URIError},TYPED={
+__proto__:null,Int8Array,Uint8Array,Uint8ClampedArray,Int16Array,Uint16Array,Int32Array,Uint32Array,BigInt64Array,BigUint64Array,Float32Array,Float64Array,Float16Array:globalThis.
+Float16Array},Copies=Map,OPAQUE=/^\[object (?:Promise|Weak(?:Map|Set)|(?:Async)?Generator|[\w ]+ Iterator|Intl\.\w+|Temporal\.\w+|Iterator Helper|(?:Async)?DisposableStack)\]$/,
+isOpaque=uncurry(RegExp.prototype.test),refuse=what=>{throw new import_dom_exception.default(`${what} could not be cloned.`,"DataCloneError")},define=(object,key,value)=>defineProperty(
+object,key,{__proto__:null,value,writable:!0,enumerable:!0,configurable:!0}),clone=(value,copies)=>{if(typeof value=="symbol"&&refuse(String(value)),typeof value==
+"function"&&refuse(`The function ${value.name}`),typeof value!="object"||value===null)return value;if(mapHas(copies,value))return mapGet(copies,value);let keep=copy=>(mapSet(
+copies,value,copy),copy);if(isArray(value))return cloneMembers(value,keep(new Array(value.length)),copies);if(isView(value))return keep(cloneView(value,copies));
+if(isError(value))return cloneError(value,keep,copies);let prototype=getPrototypeOf(value);if(prototype!==ObjectPrototype&&prototype!==null){let tag=tagOf(value),
+copy=cloneBranded(value,tag,keep,copies);if(copy!==void 0)return copy;isOpaque(OPAQUE,tag)&&refuse(tag)}return cloneMembers(value,keep({}),copies)},cloneMembers=(value,copy,copies)=>{
+let names=keys(value);for(let i=0;i<names.length;i++)define(copy,names[i],clone(value[names[i]],copies));return copy},brand=(read,value)=>{try{return{__proto__:null,
+held:read(value)}}catch{return}},cloneBranded=(value,tag,keep,copies)=>{switch(tag){case"[object Date]":{let time=brand(toTime,value);return time&&keep(new Date(
+time.held))}case"[object RegExp]":{let text=brand(source,value);return text&&keep(new RegExp(text.held,flags(value)))}case"[object Map]":{let entries=[],gather=(held,key)=>{
+push(entries,key,held)};if(brand(map=>mapForEach(map,gather),value)===void 0)return;let copy=keep(new Map);for(let i=0;i<entries.length;i+=2)mapSet(copy,clone(entries[i],
+copies),clone(entries[i+1],copies));return copy}case"[object Set]":{let members=[],gather=held=>{push(members,held)};if(brand(set=>setForEach(set,gather),value)===
+void 0)return;let copy=keep(new Set);for(let i=0;i<members.length;i++)setAdd(copy,clone(members[i],copies));return copy}case"[object ArrayBuffer]":return brand(
+bufferLength,value)&&keep(cloneBuffer(value));default:{let box=BOXES[tag]&&brand(BOXES[tag],value);return box&&keep(Object(box.held))}}},cloneBuffer=buffer=>{isDetached(
+buffer)&&refuse("An ArrayBuffer that is detached");let length=bufferLength(buffer),copy=isResizable(buffer)?new ArrayBuffer(length,{__proto__:null,maxByteLength:maxByteLength(
+buffer)}):new ArrayBuffer(length);return fill(new Uint8Array(copy),new Uint8Array(buffer)),copy},cloneView=(view,copies)=>{let name=typedName(view),buffer=name===
+void 0?viewBuffer(view):typedBuffer(view),copy=clone(buffer,copies);return name===void 0?new DataView(copy,viewOffset(view),viewLength(view)):new TYPED[name](copy,
+typedOffset(view),typedLength(view))},cloneError=(error,keep,copies)=>{let{name,stack}=error,copy=keep(new(ERRORS[name]??Error)),message=getOwnPropertyDescriptor(
+error,"message"),cause=getOwnPropertyDescriptor(error,"cause"),hidden=(key,value)=>defineProperty(copy,key,{__proto__:null,value,writable:!0,enumerable:!1,configurable:!0});
+return typeof stack=="string"&&hidden("stack",stack),message!==void 0&&"value"in message&&hidden("message",`${message.value}`),cause!==void 0&&"value"in cause&&
+hidden("cause",clone(cause.value,copies)),copy},TRANSFER="Failed to execute 'structuredClone': ";function structuredClone(value,options=void 0){if(arguments.length===
+0)throw new TypeError(`${TRANSFER}1 argument required, but only 0 present`);if(!(options==null||typeof options=="object"||typeof options=="function"))throw new TypeError(
+`${TRANSFER}the options are no object`);let wanted=options?.transfer,copies=new Copies;if(wanted===void 0)return clone(value,copies);let buffers=[...wanted];for(let i=0;i<
+buffers.length;i++){if(brand(bufferLength,buffers[i])===void 0||mapHas(copies,buffers[i]))throw new import_dom_exception.default(`${TRANSFER}the transfer list h\
+as what cannot be transferred, or twice`,"DataCloneError");mapSet(copies,buffers[i],cloneBuffer(buffers[i]))}let copy=clone(value,copies);for(let i=0;i<buffers.
+length;i++)transferTo(buffers[i],0);return copy}defineProperty(structuredClone,"length",{__proto__:null,value:1});return __toCommonJS(core_exports);})();

@@ -1,4 +1,0 @@
-'use strict';
-var parent = require('../stable/structured-clone');
-
-module.exports = parent;

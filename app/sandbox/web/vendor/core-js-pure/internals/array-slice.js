@@ -1,4 +1,0 @@
-'use strict';
-var uncurryThis = require('../internals/function-uncurry-this');
-
-module.exports = uncurryThis([].slice);
