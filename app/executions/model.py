@@ -217,9 +217,8 @@ class Waiting(Struct, frozen=True, kw_only=True):
 class Execution(Struct, frozen=True, kw_only=True):
     """An execution as a client sees it.
 
-    `params`, and `waiting` on a queued one, when it is asked for by itself; `error` on a failed
-    one; `receipt` on every finished one; `result` on a succeeded one up to 1 MiB, else only
-    `result_url`.
+    `params`, and `waiting` on a queued one, when asked for by itself; `error` on a failed one;
+    `receipt` on every finished one; `result` on a succeeded one up to 1 MiB, else `result_url`.
     """
 
     id: UUID

@@ -637,8 +637,8 @@
     });
   }
   web.globals({
-    __proto__: null, apply, bind, construct, defineProperty, getOwnPropertyDescriptor,
-    getPrototypeOf, imul, isObject, ownKeys, parse, uncurry, TypeError, head, bytes, draw: drawSeeded,
+    __proto__: null, apply, bind, construct, defineProperty, deleteProperty,
+    getOwnPropertyDescriptor, getPrototypeOf, imul, isObject, ownKeys, parse, uncurry, TypeError, head, bytes, draw: drawSeeded,
     slots: { __proto__: null, LENGTH, ASK, AT }, bundles: web.bundles,
     evaluate: globalThis.eval, fromCharCode: String.fromCharCode,
     repeat: uncurry(String.prototype.repeat), slice: uncurry(ArrayBuffer.prototype.slice),

@@ -126,7 +126,10 @@ async def test_what_a_callback_throws_fails_the_run(pool: SandboxPool, queue: st
 
 
 async def test_timers_of_the_top_level_run_while_process_waits(pool: SandboxPool) -> None:
-    source = "let done; setTimeout(() => done(7), 5); const process = () => new Promise(d => { done = d })"
+    source = """
+    let done
+    setTimeout(() => done(7), 5)
+    const process = () => new Promise(settle => { done = settle })"""
     assert (await run(pool, source)).value == 7
 
 

@@ -2,17 +2,15 @@
 
 import base64
 import hashlib
-import subprocess
-import sys
 from pathlib import Path
 from typing import Final
 
 import msgspec
 import pytest
 
-from app.sandbox.outcomes import InvalidResult, OutOfMemory, Succeeded, Threw, TimedOut
+from app.sandbox.outcomes import Succeeded
 from app.sandbox.pool import SandboxPool
-from tests.sandbox.runs import MIB, run
+from tests.sandbox.runs import run
 
 ROOT: Final = Path(__file__).parents[2]
 WEB: Final = ROOT / "app" / "sandbox" / "web"
@@ -63,18 +61,25 @@ def test_the_bundles_are_those_that_were_made_of_them() -> None:
 @pytest.mark.parametrize(
     ("expression", "value"),
     [
-        ("[...new TextEncoder().encode('a€😀\\ud800')]", [*"a€😀\N{REPLACEMENT CHARACTER}".encode()]),
+        ("[...new TextEncoder().encode('a€😀\\ud800')]",
+         [*"a€😀\N{REPLACEMENT CHARACTER}".encode()]),
         ("new TextEncoder().encodeInto('é€', new Uint8Array(4))", {"read": 1, "written": 2}),
         ("new TextDecoder().decode(new Uint8Array([0xef, 0xbb, 0xbf, 0x61, 0xff]))", "a\ufffd"),
-        ("new TextDecoder('utf-8', { ignoreBOM: true }).decode(new Uint8Array([239, 187, 191]))", "\ufeff"),
+        ("new TextDecoder('utf-8', { ignoreBOM: true }).decode(new Uint8Array([239, 187, 191]))",
+         "\ufeff"),
         ("new TextDecoder('UTF-16').decode(new Uint8Array([0x61, 0, 0x3d, 0xd8, 0, 0xde]))", "a😀"),
         ("new TextDecoder('utf-16be').decode(new Uint16Array([0x6100]))", "a"),
-        ("(d => d.decode(new Uint8Array([0xe2, 0x82]), { stream: true }) + d.decode(new Uint8Array([0xac])))(new TextDecoder())", "€"),
+        ((
+            "(d => [[226, 130], [172]].map(it => d.decode(new Uint8Array(it), { stream: true })))"
+            "(new TextDecoder())"
+        ), ["", "€"]),
         ("[' latin1 ', 'sjis', 'GB18030', 'x-cp1251'].map(it => new TextDecoder(it).encoding)",
          ["windows-1252", "shift_jis", "gb18030", "windows-1251"]),
         ("new TextDecoder('latin1').decode(new Uint8Array([0x80, 0xe9]))", "€é"),
-        ("Object.prototype.toString.call(new TextDecoder()) + TextEncoder.name", "[object TextDecoder]TextEncoder"),
-        ("(d => [d.encoding, d.fatal, d.ignoreBOM])(new TextDecoder('utf8', { fatal: true }))", ["utf-8", True, False]),
+        ("Object.prototype.toString.call(new TextDecoder()) + TextEncoder.name",
+         "[object TextDecoder]TextEncoder"),
+        ("(d => [d.encoding, d.fatal, d.ignoreBOM])(new TextDecoder('utf8', { fatal: true }))",
+         ["utf-8", True, False]),
     ],
 )  # fmt: skip
 async def test_texts_are_encoded_and_decoded(
@@ -157,7 +162,7 @@ async def test_atob_forgives_what_it_should(pool: SandboxPool) -> None:
 async def test_atob_refuses_the_rest(pool: SandboxPool) -> None:
     refused = [each for each in REFUSED_BASE64 if each not in ("AA/", " ")]
     expression = """data.map(it => { try { return [it, atob(it)] } catch (e) {
-        return e instanceof DOMException && e.name === 'InvalidCharacterError' && e.code === 5 } })"""
+      return e instanceof DOMException && e.name === 'InvalidCharacterError' && e.code === 5 } })"""
     found = await _value(pool, expression, msgspec.json.encode(refused))
     assert found == [True] * len(refused)
     given = "[atob(null), atob(12), atob(NaN), atob(-Infinity + '').length].length"
@@ -191,12 +196,13 @@ async function process() {
     error: [e instanceof RangeError, e.name, e.message, e !== error],
     point: [p instanceof Point, p.x, 'y' in p, Object.getPrototypeOf(p) === Object.prototype],
     shared: [two.buffer === one, two[0], one !== buffer],
-    map: [map instanceof Map, [...map.get(1)], [...map.keys()][1].k, [...map.values()][1].getTime()],
+    map: [map instanceof Map, [...map.get(1)], [...map.keys()][1].k, +[...map.values()][1]],
     boxed: [clone(Object(1n)), clone(Object('s')), clone(Object(false))].map(it => typeof it),
     odd: [Object.is(clone(-0), -0), clone(NaN) !== clone(NaN), clone(undefined) === undefined,
           clone(10n) === 10n, clone(null), String(clone(/a+/gi)), clone(/a/y).lastIndex],
     holes: (a => [a.length, 1 in a, a.extra])(clone(Object.assign([1, , 3], { extra: 'e' }))),
-    view: (v => [v instanceof DataView, v.byteLength, v.getUint8(0)])(clone(new DataView(buffer, 1))),
+    view: (v => [v instanceof DataView, v.byteLength, v.getUint8(0)])(
+      clone(new DataView(buffer, 1))),
     transfer: (b => [clone(b, { transfer: [b] }).byteLength, b.byteLength, b.detached])(
       new ArrayBuffer(8)),
   }
@@ -233,10 +239,15 @@ async def test_digests_are_those_of_python(pool: SandboxPool) -> None:
     data = bytes(range(256)) * 5
     expression = """Promise.all(['SHA-1', 'sha-256', { name: 'SHA-384' }, 'SHA-512'].map(async it =>
       new Uint8Array(await crypto.subtle.digest(it, Uint8Array.from(data))).toHex()))"""
-    expected = [hashlib.new(name, data).hexdigest() for name in ("sha1", "sha256", "sha384", "sha512")]
+    expected = [
+        hashlib.new(name, data).hexdigest() for name in ("sha1", "sha256", "sha384", "sha512")
+    ]
     assert await _value(pool, expression, msgspec.json.encode([*data])) == expected
-    view = "new Uint8Array(await crypto.subtle.digest('SHA-1', new DataView(new ArrayBuffer(4), 1, 2))).toHex()"
-    assert await _value(pool, view) == hashlib.sha1(b"\0\0", usedforsecurity=False).hexdigest()
+    view = "await crypto.subtle.digest('SHA-1', new DataView(new ArrayBuffer(4), 1, 2))"
+    assert (
+        await _value(pool, f"new Uint8Array({view}).toHex()")
+        == hashlib.sha1(b"\0\0", usedforsecurity=False).hexdigest()
+    )
 
 
 @pytest.mark.parametrize(
@@ -292,152 +303,3 @@ async def test_a_version_of_lodash_debounce_ends(pool: SandboxPool) -> None:
     }"""
     )
     assert (await run(pool, source)).value == 1
-
-
-# ---- how they come into the world
-
-NAMES: Final = """URL URLSearchParams TextEncoder TextDecoder DOMException structuredClone atob btoa
-    crypto Crypto SubtleCrypto performance Performance setTimeout clearTimeout setInterval
-    clearInterval queueMicrotask""".split()
-
-
-async def test_a_script_may_have_its_own(pool: SandboxPool) -> None:
-    for name in NAMES:
-        for own in (f"var {name} = 5", f"const {name} = 5", f"globalThis.{name} = 5",
-                    f"delete globalThis.{name}; globalThis.{name} = 5"):  # fmt: skip
-            ran = await run(pool, f"{own}\nconst process = () => [{name}, typeof globalThis.{name}]")
-            assert isinstance(ran.value, list), own
-            assert ran.value[0] == 5, own
-        ran = await run(pool, f"function {name}() {{ return 6 }}\nconst process = () => {name}()")
-        assert ran.value == 6
-        ran = await run(pool, f"delete globalThis.{name}\nconst process = () => typeof {name}")
-        assert ran.value == "undefined"
-
-
-async def test_code_from_strings_stays_off(pool: SandboxPool) -> None:
-    attempts = "[() => eval('1'), () => Function('return 1')(), () => setTimeout('1')]"
-    expression = f"""(() => {{
-      const refused = () => {attempts}.map(it => {{ try {{ it(); return false }} catch {{ return true }} }})
-      const seen = [refused()]
-      new URL('http://a.example'); seen.push(refused()); btoa('x'); structuredClone(1)
-      new TextDecoder(); seen.push(refused())
-      return seen.flat()
-    }})()"""
-    assert await _value(pool, expression) == [True] * 9
-
-
-async def test_the_stack_running_out_leaves_code_from_strings_off(pool: SandboxPool) -> None:
-    source = """
-    const used = []
-    function deep(n) { try { deep(n + 1) } catch { used.push(n); typeof URL; throw 1 } }
-    function process() {
-      try { deep(0) } catch {}
-      let allowed = 0
-      try { eval('1'); allowed = 1 } catch {}
-      return [allowed, new URL('http://a.example').host]
-    }"""
-    assert (await run(pool, source)).value == [0, "a.example"]
-
-
-POISON: Final = """
-const evil = () => { throw new Error('poisoned') }
-const own = Reflect.ownKeys, define = Object.defineProperty
-const holders = [Array.prototype, String.prototype, Object.prototype, Function.prototype, Map.prototype,
-                 RegExp.prototype, WeakMap.prototype, Promise.prototype, JSON, Reflect, Uint8Array.prototype,
-                 Object.getPrototypeOf(Uint8Array.prototype), ArrayBuffer.prototype, Error.prototype]
-for (let i = 0; i < holders.length; i++) {
-  const names = own(holders[i])
-  for (let j = 0; j < names.length; j++)
-    if (names[j] !== 'constructor' && names[j] !== 'then' && names[j] !== 'toJSON')
-      try { define(holders[i], names[j], { value: evil, configurable: true }) } catch {}
-}
-define(Object.prototype, 0, { set: evil, get: evil, configurable: true })
-"""
-
-
-@pytest.mark.parametrize(
-    "use",
-    [
-        "new URL('http://a.example')", "new TextDecoder()", "structuredClone([1])", "atob('YQ==')",
-        "crypto.randomUUID()", "crypto.getRandomValues(new Uint8Array(2))", "performance.now()",
-        "crypto.subtle.digest('SHA-1', new Uint8Array(2))", "setTimeout(evil, 1)",
-        "console.table([{ a: 1 }])", "console.log('%o %d', new Map([[1, 2]]), 1)",
-        "console.count(); console.assert(false, 'x'); console.group('g'); console.timeEnd('t')",
-    ],
-)  # fmt: skip
-async def test_a_poisoned_world_changes_no_verdict(pool: SandboxPool, use: str) -> None:
-    # What a poisoned world does to a library is its script's own; the harness stands.
-    source = f"{POISON}\nfunction process() {{ try {{ {use} }} catch {{}} return 3 }}"
-    ran = await run(pool, source)
-    assert (ran.outcome, ran.output) == (Succeeded(output_bytes=1), b"3"), use
-    thrower = await run(pool, f"{POISON}\nfunction process() {{ {use}; null.x }}")
-    assert isinstance(thrower.outcome, Threw)
-    result = await run(pool, f"{POISON}\nfunction process() {{ try {{ {use} }} catch {{}} }}")
-    assert isinstance(result.outcome, InvalidResult)
-
-
-async def test_own_parts_work_in_a_poisoned_world(pool: SandboxPool) -> None:
-    source = f"""{POISON}
-    function process() {{
-      console.log('%s is %d', 'x', 4); console.log(new Map([[1, {{ a: 2 }}]]))
-      return crypto.randomUUID().length + performance.now()
-    }}"""
-    ran = await run(pool, source.replace("new Map([[1, { a: 2 }]])", "[{ a: 2 }]"))
-    assert ran.output == b"36", ran.outcome
-    assert [line.text for line in ran.logs] == ["x is 4", '[{"a":2}]']
-
-
-@pytest.mark.parametrize(
-    ("body", "ends"),
-    [
-        ("const f = () => setTimeout(f, 0); f(); return new Promise(() => {})", TimedOut),
-        ("const f = () => queueMicrotask(f); f(); return new Promise(() => {})", TimedOut),
-        ("for (;;) setTimeout(() => {}, 1)", OutOfMemory),
-        ("const a = []; for (;;) a.push(structuredClone(new Uint8Array(1e6)))", OutOfMemory),
-    ],
-)
-async def test_limits_hold(pool: SandboxPool, body: str, ends: type[object]) -> None:
-    wall_ms = 300 if ends is TimedOut else 30_000
-    ran = await run(
-        pool, f"function process() {{ {body} }}", wall_ms=wall_ms, memory_bytes=96 * MIB
-    )
-    assert isinstance(ran.outcome, ends), ran.outcome
-
-
-# ---- without V8's permission, and without a snapshot
-
-PROGRAM: Final = """
-import os, sys
-sys.path.insert(0, sys.argv[1])
-from app.sandbox import snapshot, v8, web
-if "eager" in sys.argv[2]:
-    web._ALLOW = "no such function"
-if "bare" in sys.argv[2]:
-    snapshot.install = lambda library, script: False
-engine = v8.Engine()
-print(engine.has_harness, engine.shelf.is_lazy)
-isolate = v8.Isolate(engine, on_bell=lambda: None)
-print(isolate.evaluate(sys.stdin.read().encode()).text)
-sys.stdout.flush()
-os._exit(0)
-"""
-USES: Final = """
-[new URL('http://ü.example/a?b#c').href, new TextDecoder('sjis').encoding, btoa('a'), typeof setTimeout,
- structuredClone(new Set([1])).size, crypto.randomUUID().length,
- (() => { try { eval('1'); return 'on' } catch { return 'off' } })()].join()
-"""
-
-
-@pytest.mark.parametrize("how", ["lazy", "eager", "lazy bare", "eager bare"])
-def test_every_way_of_making_isolates_gives_the_same(how: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-I", "-c", PROGRAM, str(ROOT), how],
-        input=USES,
-        capture_output=True,
-        check=True,
-        text=True,
-    )
-    told, value = done.stdout.splitlines()
-
-    assert told == f"{'bare' not in how} {'eager' not in how}"
-    assert value == "http://xn--tda.example/a?b#c,shift_jis,YQ==,function,1,36,off"

@@ -45,6 +45,7 @@
     }
   };
 
+  const SHARED = "__core-js_shared__";
   const loaded = { __proto__: null };
   let loading = false; // a library asks for what there is, and finds nothing
   const load = (name) => {
@@ -52,11 +53,14 @@
     let index = 0;
     while (BUNDLES[index] !== name) index++;
     const make = h.bundles === null ? compile(textOf(index)) : h.bundles[name];
+    // core-js would share what it knows with other copies of itself.
+    const shares = getOwnPropertyDescriptor(globalThis, SHARED) !== undefined;
     loading = true;
     try {
       return (loaded[name] = make());
     } finally {
       loading = false;
+      if (!shares) h.deleteProperty(globalThis, SHARED);
     }
   };
 
