@@ -20,7 +20,8 @@ async def _lines(pool: SandboxPool, body: str) -> list[str]:
         ("{ deep: [new Map([['k', undefined]])] }", '{"deep":[Map(1) {"k" => undefined}]}'),
         ("new (class Point { x = 1; y = -0 })()", 'Point {"x":1,"y":-0}'),
         ("new Uint8Array([1, 2])", "Uint8Array(2) [1,2]"),
-        ("[new ArrayBuffer(8), new DataView(new ArrayBuffer(1))]", "[ArrayBuffer(8) {},DataView {}]"),
+        ("[new ArrayBuffer(8), new DataView(new ArrayBuffer(1))]",
+         "[ArrayBuffer(8) {},DataView {}]"),
         ("{ a: NaN, b: undefined, c: 1n, d: Symbol('s'), e() {} }",
          '{"a":NaN,"b":undefined,"c":1n,"d":Symbol(s),"e":[Function: e]}'),
         ("[class A {}, () => {}, /x/g, Promise.resolve(1), new WeakMap()]",
@@ -100,7 +101,9 @@ async def test_groups_counters_and_timers(pool: SandboxPool) -> None:
 
 
 async def test_a_table_is_drawn(pool: SandboxPool) -> None:
-    body = "console.table([{ a: 1, b: 'x' }, 7]); console.table({ k: { a: 1, b: 2 } }, ['b']); console.table(5)"
+    body = """
+    console.table([{ a: 1, b: 'x' }, 7]); console.table({ k: { a: 1, b: 2 } }, ['b'])
+    console.table(5)"""
     first, second, third = await _lines(pool, body)
     assert first.split("\n") == [
         "log ┌─────────┬───┬─────┬────────┐",
