@@ -138,7 +138,7 @@ CREATE FUNCTION claim_executions(worker uuid, most integer, lease_seconds double
     END
     $$;
 
-CREATE FUNCTION claim_executions_v2(worker uuid, most integer, lease_seconds double precision, default_max_running bigint, served uuid[], served_seconds double precision[], room_bytes bigint, largest_bytes bigint, overhead_bytes bigint, may_wait boolean) RETURNS TABLE(id uuid, tenant_id uuid, lease_token bigint, attempts smallint, wall_ms integer, max_cpu_ms integer, memory_bytes bigint, max_output_bytes bigint, seed bigint, clock_ms bigint, created_at timestamp with time zone, source bytea, sha256 bytea, size_bytes bigint, body bytea, blob_key text, passed_over boolean)
+CREATE FUNCTION claim_executions_v2(worker uuid, most integer, lease_seconds double precision, default_max_running bigint, served uuid[], served_seconds double precision[], room_bytes bigint, largest_bytes bigint, overhead_bytes bigint, may_wait boolean) RETURNS TABLE(id uuid, tenant_id uuid, lease_token bigint, attempts smallint, wall_ms integer, max_cpu_ms integer, memory_bytes bigint, max_output_bytes bigint, seed bigint, clock_ms bigint, created_at timestamp with time zone, source bytea, sha256 bytea, size_bytes bigint, body bytea, blob_key text, script text, version integer, labels jsonb, params bytea, passed_over boolean)
     LANGUAGE plpgsql
     SET enable_seqscan TO 'off'
     SET enable_bitmapscan TO 'off'
@@ -294,10 +294,13 @@ CREATE FUNCTION claim_executions_v2(worker uuid, most integer, lease_seconds dou
         )
         SELECT c.id, c.tenant_id, c.lease_token, c.attempts, c.wall_ms, c.max_cpu_ms,
                c.memory_bytes, c.max_output_bytes, c.seed, c.clock_ms, c.created_at,
-               v.source, i.sha256, i.size_bytes, i.body, i.blob_key, c.passed_over
+               v.source, i.sha256, i.size_bytes, i.body, i.blob_key,
+               s.name, c.version, c.labels, p.body, c.passed_over
         FROM claimed AS c
         JOIN script_versions AS v ON v.script_id = c.script_id AND v.version = c.version
+        JOIN scripts AS s ON s.id = c.script_id
         JOIN payloads AS i ON i.execution_id = c.id AND i.kind = 'input'
+        LEFT JOIN payloads AS p ON p.execution_id = c.id AND p.kind = 'params'
         ORDER BY c.share, c.id;
     END
     $$;
@@ -713,7 +716,7 @@ CREATE TABLE payloads (
     blob_key text,
     erased_at timestamp with time zone,
     CONSTRAINT payloads_kept_or_erased_check CHECK ((num_nonnulls(body, blob_key, erased_at) = 1)),
-    CONSTRAINT payloads_kind_check CHECK ((kind = ANY (ARRAY['input'::text, 'result'::text, 'logs'::text]))),
+    CONSTRAINT payloads_kind_check CHECK ((kind = ANY (ARRAY['input'::text, 'params'::text, 'result'::text, 'logs'::text]))),
     CONSTRAINT payloads_sha256_check CHECK ((octet_length(sha256) = 32)),
     CONSTRAINT payloads_size_bytes_check CHECK ((size_bytes >= 0))
 );

@@ -6,7 +6,7 @@ from uuid import UUID
 import msgspec
 from litestar import Response, Router, post
 from litestar.types import ASGIApp
-from msgspec import UnsetType
+from msgspec import UNSET, UnsetType
 
 from app.executions import reference, service
 from app.executions.answers import answer_events, answer_show, answer_submission
@@ -43,6 +43,7 @@ from app.http.methods import get
 from app.http.paging import Page
 from app.resources import Resources
 from app.scripts.model import parse_ref
+from app.scripts.params import read_params
 
 BYTES = "application/octet-stream"
 _LIMIT_NAMES = ("wall_ms", "max_cpu_ms", "memory_bytes", "max_output_bytes")
@@ -61,7 +62,8 @@ async def submit_envelope(
 ) -> Response[Queued | Execution]:
     """Run a script, with the data in an envelope.
 
-    Script, data and choices in one JSON document of up to 16 MiB. The answer comes at once: the
+    Script, data and choices in one JSON document of up to 16 MiB, `params` for the second argument
+    of `process` among them. The answer comes at once: the
     execution is accepted and kept, and has an address to poll. With `Prefer: wait=30` it comes
     when the execution has finished, and holds it, or after so many seconds. Larger data, and
     data that a strict decoder refuses, goes to `POST /scripts/{script}/executions`.
@@ -79,6 +81,7 @@ async def submit_envelope(
                 seed=envelope.seed,
                 labels=labels_in_json(envelope.labels),
                 priority=envelope.priority,
+                params=read_params(envelope.params),
             ),
             data=_once(bytes(envelope.data)),
             named=named,
@@ -218,7 +221,7 @@ async def _read_envelope(request: AnyRequest) -> Envelope:
 
 def _submission_of(request: AnyRequest) -> Submission:
     query = single_values(request, many=("label",))
-    choices = (*_LIMIT_NAMES, "seed", "priority", "label")
+    choices = (*_LIMIT_NAMES, "seed", "priority", "label", "params")
     unknown = sorted(set(query) - set(choices))
     if unknown:
         known = ", ".join(choices)
@@ -226,6 +229,7 @@ def _submission_of(request: AnyRequest) -> Submission:
     chosen = {
         "limits": whole_numbers(query, _LIMIT_NAMES, below="/limits"),
         "labels": labels_in_query(request.query_params.getall("label", [])),
+        "params": read_params(query.get("params", UNSET)),
         **whole_numbers(query, ("seed", "priority")),
     }
     try:

@@ -24,7 +24,7 @@ from app.sandbox.pool import Room
 CLAIM = """
 SELECT id, tenant_id, lease_token, attempts, wall_ms, max_cpu_ms, memory_bytes,
        max_output_bytes, seed, clock_ms, created_at, source, sha256, size_bytes, body, blob_key,
-       passed_over
+       script, version, labels, params, passed_over
 FROM claim_executions_v2(
     worker => $1, most => $2, lease_seconds => $3, default_max_running => $4,
     served => $5, served_seconds => $6,

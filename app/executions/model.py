@@ -53,6 +53,7 @@ class PayloadKind(StrEnum):
     """What a stored payload is to its execution."""
 
     INPUT = "input"
+    PARAMS = "params"
     RESULT = "result"
     LOGS = "logs"
 
@@ -64,6 +65,7 @@ class Submission(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     seed: Seed | None = None
     labels: Labels = {}
     priority: Priority = 0
+    params: bytes | None = None
 
 
 # Kept as bytes until their number is known: see app.executions.labels.
@@ -72,10 +74,11 @@ RawLabels = Annotated[Raw, Meta(extra_json_schema=_LABELS_SCHEMA)]
 
 
 class Envelope(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Body of `POST /executions`. `data` stays the bytes that came."""
+    """Body of `POST /executions`. `data` and `params` (64 KiB) stay the bytes that came."""
 
     script: Reference
     data: Raw
+    params: Raw | UnsetType = UNSET
     limits: LimitChoice = LimitChoice()
     seed: Seed | None = None
     labels: RawLabels | UnsetType = UNSET
@@ -120,6 +123,10 @@ class Claim(Struct, frozen=True, kw_only=True):
     seed: int
     clock_ms: int
     created_at: datetime
+    script: str
+    version: int
+    labels: dict[str, str]
+    params: bytes | None
     input: StoredPayload
 
 
@@ -177,6 +184,7 @@ class Receipt(Struct, frozen=True, kw_only=True):
 
     script: ScriptVersionRef
     input: PayloadRef
+    params: PayloadRef | None
     output: PayloadRef | None
     seed: int
     clock_ms: int
@@ -221,8 +229,8 @@ class Waiting(Struct, frozen=True, kw_only=True):
 class Execution(Struct, frozen=True, kw_only=True):
     """An execution as a client sees it.
 
-    `waiting` on a queued one, when it is asked for by itself; `error` on a failed one; `receipt`
-    on every finished one; `result` on a succeeded one up to 1 MiB, else only `result_url`;
+    `params`, and `waiting` on a queued one, when asked for by itself; `error` on a failed one;
+    `receipt` on every finished one; `result` on a succeeded one up to 1 MiB, else `result_url`;
     `warnings` where JSON has nothing for a part of the result.
     """
 
@@ -236,6 +244,7 @@ class Execution(Struct, frozen=True, kw_only=True):
     started_at: datetime | None
     finished_at: datetime | None
     waiting: Waiting | UnsetType = UNSET
+    params: Raw | UnsetType = UNSET
     error: WrittenError | UnsetType = UNSET
     result_url: str | UnsetType = UNSET
     result: Raw | UnsetType = UNSET

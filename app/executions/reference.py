@@ -111,6 +111,16 @@ class RawChoices(Struct, frozen=True, kw_only=True):
         ]
         | UnsetType
     ) = UNSET
+    params: (
+        Annotated[
+            str,
+            Meta(
+                description="JSON, as a text, for the second argument of `process`; what is too "
+                "long for an address goes in the envelope"
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
     label: (
         Annotated[
             list[

@@ -18,7 +18,8 @@ from app.failures import failure_of, logs_document, over_quota, unkept_logs_docu
 from app.losses import warnings_document
 from app.metrics import LATE_REPORTS
 from app.resources import Resources
-from app.sandbox.outcomes import Crashed, Job, Limits, Report, Succeeded
+from app.sandbox.outcomes import Context, Crashed, Job, Limits, Report, Succeeded
+from app.scripts.params import NO_PARAMS
 
 log = structlog.get_logger(__name__)
 
@@ -172,6 +173,13 @@ def _job(held: Claim) -> Job:
             cpu_ms=_below(held.limits.max_cpu_ms, held.limits.wall_ms),
             memory_bytes=held.limits.memory_bytes,
             output_bytes=held.limits.max_output_bytes,
+        ),
+        context=Context(
+            execution_id=str(held.id),
+            script=held.script,
+            version=held.version,
+            labels=held.labels,
+            params=NO_PARAMS if held.params is None else held.params.decode(),
         ),
     )
 

@@ -117,6 +117,7 @@ async def _accept(
                 policy=_limit_policy(resources.settings),
                 seed=_seed(submission),
                 labels=submission.labels,
+                params=submission.params,
                 payload=payload,
                 priority=submission.priority,
                 caps=caps_in_force(resources.settings, who.caps),

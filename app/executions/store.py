@@ -70,6 +70,8 @@ accepted AS (
 stored AS (
     INSERT INTO payloads (execution_id, kind, tenant_id, sha256, size_bytes, body, blob_key)
     SELECT id, 'input', $1, $21, $22, $23, $24 FROM accepted
+    UNION ALL
+    SELECT id, 'params', $1, sha256($29), length($29), $29, NULL FROM accepted WHERE $29 IS NOT NULL
 )
 SELECT named.script_id, named.version, named.archived_at, refusal.quota, refusal.cap, refusal.used,
        memory.limit_bytes, memory.most_bytes
@@ -89,6 +91,7 @@ async def insert_execution(  # noqa: PLR0913 - one parameter a column
     labels: dict[str, str],
     payload: StoredPayload,
     caps: Caps,
+    params: bytes | None = None,
     priority: int = 0,
     traceparent: str | None = None,
 ) -> ResolvedVersion | UUID | None:
@@ -126,6 +129,7 @@ async def insert_execution(  # noqa: PLR0913 - one parameter a column
         caps.max_stored_bytes,
         caps.max_bytes_per_day,
         SEEN_WITHIN_SECONDS,
+        params,
     )
     assert row is not None  # noqa: S101 - the statement gives one whatever it finds
     found = resolved(row)
@@ -167,6 +171,8 @@ SELECT e.id, e.status, e.labels, e.priority, e.attempts, e.created_at, e.started
        encode(i.sha256, 'hex') AS input_sha256, i.size_bytes AS input_bytes,
        i.erased_at AS data_erased_at,
        encode(r.sha256, 'hex') AS output_sha256, r.size_bytes AS output_bytes,
+       encode(p.sha256, 'hex') AS params_sha256, p.size_bytes AS params_bytes,
+       CASE WHEN $2 THEN p.body END AS params,
        CASE WHEN $2 THEN r.body END AS result
 FROM executions AS e
 JOIN scripts AS s ON s.tenant_id = e.tenant_id AND s.id = e.script_id
@@ -175,6 +181,8 @@ JOIN script_versions AS v
 JOIN payloads AS i ON i.tenant_id = e.tenant_id AND i.execution_id = e.id AND i.kind = 'input'
 LEFT JOIN payloads AS r
        ON r.tenant_id = e.tenant_id AND r.execution_id = e.id AND r.kind = 'result'
+LEFT JOIN payloads AS p
+       ON p.tenant_id = e.tenant_id AND p.execution_id = e.id AND p.kind = 'params'
 WHERE e.tenant_id = $1
 """
 
@@ -184,7 +192,7 @@ SELECT_EXECUTION = _EXECUTIONS + "AND e.id = $3"
 async def select_execution(
     conn: Connection, tenant: UUID, execution_id: UUID, *, with_result: bool = True
 ) -> Execution | None:
-    """Find one execution, a small result with it where that is asked for."""
+    """Find one execution, with its params and a small result where that is asked for."""
     row = await conn.fetchrow(SELECT_EXECUTION, tenant, with_result, execution_id)
     return None if row is None else _execution(row)
 
@@ -302,6 +310,7 @@ def _execution(row: asyncpg.Record) -> Execution:
             if status is Status.SUCCEEDED and row["data_erased_at"] is None
             else UNSET
         ),
+        params=UNSET if row["params"] is None else Raw(row["params"]),
         result=UNSET if row["result"] is None else Raw(row["result"]),
         warnings=UNSET if row["warnings"] is None else Raw(row["warnings"]),
         data_erased_at=row["data_erased_at"] or UNSET,
@@ -311,13 +320,11 @@ def _execution(row: asyncpg.Record) -> Execution:
 
 def _receipt(row: asyncpg.Record, script: ScriptVersionRef) -> Receipt:
     created, started, finished = row["created_at"], row["started_at"], row["finished_at"]
-    output = None
-    if row["output_sha256"] is not None:
-        output = PayloadRef(sha256=row["output_sha256"], bytes=row["output_bytes"])
     return Receipt(
         script=script,
         input=PayloadRef(sha256=row["input_sha256"], bytes=row["input_bytes"]),
-        output=output,
+        params=_reference(row["params_sha256"], row["params_bytes"]),
+        output=_reference(row["output_sha256"], row["output_bytes"]),
         seed=row["seed"],
         clock_ms=row["clock_ms"],
         v8_version=row["v8_version"],
@@ -332,6 +339,10 @@ def _receipt(row: asyncpg.Record, script: ScriptVersionRef) -> Receipt:
         cpu_ms=row["cpu_ms"],
         peak_memory_bytes=row["peak_memory_bytes"],
     )
+
+
+def _reference(sha256: str | None, size_bytes: int) -> PayloadRef | None:
+    return None if sha256 is None else PayloadRef(sha256=sha256, bytes=size_bytes)
 
 
 def _ms(duration: timedelta) -> float:

@@ -5,20 +5,22 @@ from typing import Final
 # As a cell gives them: the own properties of the global object and of Object.prototype.
 _SANDBOX: Final = (
     "AggregateError Array ArrayBuffer AsyncDisposableStack BigInt BigInt64Array "
-    "BigUint64Array Boolean DataView Date DisposableStack Error EvalError Float16Array "
-    "Float32Array Float64Array Function Infinity Int16Array Int32Array Int8Array Intl "
-    "Iterator JSON Map Math NaN Number Object Promise Proxy RangeError ReferenceError Reflect "
-    "RegExp Set String SuppressedError Symbol SyntaxError Temporal TypeError URIError "
-    "Uint16Array Uint32Array Uint8Array Uint8ClampedArray WeakMap WeakSet __defineGetter__ "
-    "__defineSetter__ __lookupGetter__ __lookupSetter__ __proto__ console constructor "
-    "decodeURI decodeURIComponent encodeURI encodeURIComponent escape eval globalThis self "
-    "hasOwnProperty isFinite isNaN isPrototypeOf parseFloat parseInt propertyIsEnumerable "
-    "toLocaleString toString undefined unescape valueOf"
+    "BigUint64Array Boolean Crypto DOMException DataView Date DisposableStack Error EvalError "
+    "Float16Array Float32Array Float64Array Function Infinity Int16Array Int32Array Int8Array "
+    "Intl Iterator JSON Map Math NaN Number Object Performance Promise Proxy RangeError "
+    "ReferenceError Reflect RegExp Set String SubtleCrypto SuppressedError Symbol SyntaxError "
+    "Temporal TextDecoder TextEncoder TypeError URIError URL URLSearchParams Uint16Array "
+    "Uint32Array Uint8Array Uint8ClampedArray WeakMap WeakSet __defineGetter__ "
+    "__defineSetter__ __lookupGetter__ __lookupSetter__ __proto__ atob btoa clearInterval "
+    "clearTimeout console constructor crypto decodeURI decodeURIComponent encodeURI "
+    "encodeURIComponent escape eval globalThis hasOwnProperty isFinite isNaN isPrototypeOf "
+    "parseFloat parseInt performance propertyIsEnumerable queueMicrotask self setInterval "
+    "setTimeout structuredClone toLocaleString toString undefined unescape valueOf"
 )
 SANDBOX_NAMES: Final = frozenset(_SANDBOX.split())
 
 _NETWORK: Final = "a script has no network; send what it needs as data"
-_TIMERS: Final = "there are no timers; a script runs from its data to its result"
+_TIMERS: Final = "use setTimeout: timers run in order, and waiting takes no time"
 _BROWSER: Final = "a script does not run in a browser"
 _NODE: Final = "a script does not run in Node.js"
 _THREADS: Final = "it is removed: threads and garbage collection cannot be reproduced"
@@ -26,21 +28,13 @@ _THREADS: Final = "it is removed: threads and garbage collection cannot be repro
 # Names that other JavaScript hosts have, with the reason why they are not here.
 HINTS: Final = {
     **dict.fromkeys(("fetch", "XMLHttpRequest", "WebSocket", "EventSource", "Request"), _NETWORK),
-    **dict.fromkeys(
-        ("setTimeout", "setInterval", "setImmediate", "clearTimeout", "clearInterval"), _TIMERS
-    ),
-    **dict.fromkeys(("requestAnimationFrame", "queueMicrotask", "performance"), _TIMERS),
+    **dict.fromkeys(("setImmediate", "clearImmediate", "requestAnimationFrame"), _TIMERS),
     **dict.fromkeys(
         ("window", "document", "navigator", "location", "localStorage", "alert"), _BROWSER
     ),
     **dict.fromkeys(("module", "exports", "require", "__dirname", "__filename"), _NODE),
     "global": "use `globalThis`",
-    "Buffer": "use Uint8Array",
-    **dict.fromkeys(("TextEncoder", "TextDecoder"), "data comes and goes as text"),
-    **dict.fromkeys(("atob", "btoa"), "use Uint8Array.fromBase64 and toBase64"),
-    **dict.fromkeys(("URL", "URLSearchParams"), "take texts apart with a regular expression"),
-    **dict.fromkeys(("structuredClone",), "use JSON.parse(JSON.stringify(value))"),
-    **dict.fromkeys(("crypto", "Crypto"), "there is no source of secrets"),
+    "Buffer": "use Uint8Array, which has fromBase64, toBase64, fromHex and toHex, and TextEncoder",
     "WebAssembly": "it is removed: machine code is not for scripts",
     **dict.fromkeys(("SharedArrayBuffer", "Atomics", "WeakRef", "FinalizationRegistry"), _THREADS),
 }

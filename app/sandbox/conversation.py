@@ -114,7 +114,11 @@ async def _feed(
         "limits": msgspec.structs.asdict(job.limits),
     }
     # What opens the job waits for the payload's first chunk: one system call for both.
-    frames: list[Frame] = [(Kind.JOB, encode_json(order)), (Kind.SOURCE, job.source)]
+    frames: list[Frame] = [
+        (Kind.JOB, encode_json(order)),
+        (Kind.SOURCE, job.source),
+        (Kind.CONTEXT, _context(job) if mode == "run" else b""),
+    ]
     async for chunk in talk.count_payload(payload):
         view = memoryview(chunk)
         try:
@@ -128,6 +132,11 @@ async def _feed(
         # Before the cell can answer.
         talk.expect_start()
         await _send(cell, [*frames, (Kind.END, b"")])
+
+
+def _context(job: Job) -> bytes:
+    context = msgspec.structs.asdict(job.context)
+    return encode_json({**context, "clock_ms": job.clock_ms, "seed": job.seed})
 
 
 async def _send(cell: Cell, frames: Sequence[Frame]) -> None:

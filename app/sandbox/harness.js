@@ -56,16 +56,21 @@
   // ---- what the cell shares: the script's world, and the console's line
 
   const LINE_UNITS = 4 * 1024; // what is longer is over the limit of 4 KiB, and clipped
-  const LEVEL = 0, LENGTH = 1, DROPPED = 2, CLOSED = 3, HEAD = 4;
-  const CLOCK_MS = 0, SEED = 1, WORLD = 2;
+  const LEVEL = 0, LENGTH = 1, DROPPED = 2, CLOSED = 3, ASK = 4, AT = 5, HEAD = 6;
+  const CLOCK_MS = 0, SEED = 1, CONTEXT = 2, WORLD = 3;
   const memory = new ArrayBuffer(HEAD * 4 + WORLD * 8 + LINE_UNITS * 2);
   const head = new Uint32Array(memory, 0, HEAD);
   const world = new Float64Array(memory, HEAD * 4, WORLD);
   const units = new Uint16Array(memory, HEAD * 4 + WORLD * 8);
+  const bytes = new Uint8Array(memory, HEAD * 4 + WORLD * 8);
   const BELL = 0;
   const parts = [null, memory]; // the third is below
 
   // ---- the script's world
+
+  // What is in the folder `web`, each part by its name.
+  const { web } = globalThis;
+  deleteProperty(globalThis, "web");
 
   // Threads, finalization order and machine code are beyond what a run can reproduce.
   const GONE = [
@@ -232,8 +237,10 @@
   replace(Function.prototype, "toString", wrap(functionToString, (self) =>
     apply(functionToString, self === prepareStackTrace ? captureStackTrace : self, [])));
 
-  // `Date` and `Temporal.Now` see one moment, the acceptance of the execution.
-  const now = () => world[CLOCK_MS];
+  // `Date` and `Temporal.Now` see one moment, the acceptance of the execution, and later ones only
+  // as timers come to be due.
+  let elapsed = 0;
+  const now = () => world[CLOCK_MS] + elapsed;
 
   const freezeClock = (() => {
     const RealDate = Date;
@@ -306,6 +313,11 @@
     return result;
   });
 
+  const drawSeeded = () => {
+    if (d === undefined) seedRandom(world[SEED]);
+    return draw();
+  };
+
   const random = () => {
     if (d === undefined) seedRandom(world[SEED]);
     return ((draw() >>> 5) * 2 ** 26 + (draw() >>> 6)) / 2 ** 53;
@@ -318,62 +330,11 @@
 
   // A line goes into memory that the cell reads while JavaScript stands still in its bell,
   // so that it is out before anything else can happen to the run.
-  // What is not among these (timers, counters, groups) does nothing in V8 without a debugger.
+  // What is not among these (profiles, time stamps) does nothing in V8 without a debugger.
   const LEVELS = {
     __proto__: null,
-    log: 0, info: 1, warn: 2, error: 3, debug: 4, dir: 0, dirxml: 0, table: 0, trace: 4,
+    log: 0, info: 1, warn: 2, error: 3, debug: 4, dirxml: 0, trace: 4,
   };
-
-  const openConsole = (() => {
-    const write = (level, args) => {
-      if (head[CLOSED] !== 0) {
-        head[DROPPED]++;
-        return;
-      }
-      let text = "";
-      for (let i = 0; i < args.length && text.length <= LINE_UNITS; i++) {
-        text += (i === 0 ? "" : " ") + clip(show(args[i]), LINE_UNITS + 1);
-      }
-      const length = text.length < LINE_UNITS ? text.length : LINE_UNITS;
-      for (let i = 0; i < length; i++) units[i] = charCodeAt(text, i);
-      head[LEVEL] = level;
-      head[LENGTH] = text.length;
-      apply(parts[BELL], undefined, []);
-    };
-    for (const name of ownKeys(LEVELS)) {
-      const level = LEVELS[name];
-      replace(console, name, imitate(console[name], (...args) => { write(level, args); }));
-    }
-    replace(console, "context", imitate(console.context, () => {}));
-  });
-  openConsole();
-
-  const show = (value) => {
-    try {
-      if (typeof value === "string") return value;
-      if (typeof value === "bigint") return `${value}n`;
-      if (typeof value === "function") return `[Function: ${readText(value, "name", MAX_NAME)}]`;
-      if (!isObject(value)) return toText(value);
-      if (isError(value)) {
-        const stack = readText(value, "stack", MAX_TEXT);
-        return stack === undefined ? errorToString(value) : stack;
-      }
-      const json = stringify(value);
-      return json === undefined ? objectToString(value) : json;
-    } catch {
-      return fallback(value);
-    }
-  };
-
-  const fallback = (value) => {
-    try {
-      return objectToString(value);
-    } catch {
-      return "[object]";
-    }
-  };
-
-  // ---- what was thrown
 
   const clip = (text, length) => (text.length > length ? slice(text, 0, length) : text);
 
@@ -386,6 +347,43 @@
       return undefined;
     }
   };
+
+  const shown = web.console({
+    __proto__: null, apply, charCodeAt, clip, defineProperty, errorToString, functionToString,
+    getOwnPropertyDescriptor, getPrototypeOf, isObject, objectToString, readText, slice,
+    startsWith, stringify, toText, uncurry, repeat: uncurry(String.prototype.repeat),
+    isError: (value) => isError(value), elapsed: () => elapsed,
+    lineUnits: LINE_UNITS, maxText: MAX_TEXT,
+  });
+
+  const openConsole = (() => {
+    const write = (level, args) => {
+      if (head[CLOSED] !== 0) {
+        head[DROPPED]++;
+        return;
+      }
+      const text = shown.format(args);
+      const length = text.length < LINE_UNITS ? text.length : LINE_UNITS;
+      for (let i = 0; i < length; i++) units[i] = charCodeAt(text, i);
+      head[LEVEL] = level;
+      head[LENGTH] = text.length;
+      apply(parts[BELL], undefined, []);
+    };
+    for (const name of ownKeys(LEVELS)) {
+      const level = LEVELS[name];
+      replace(console, name, imitate(console[name], (...args) => { write(level, args); }));
+    }
+    const methods = shown.methods((level, args) => { write(LEVELS[level], args); });
+    methods.groupCollapsed = methods.group;
+    for (const name of ownKeys(methods)) {
+      const method = methods[name];
+      replace(console, name, imitate(console[name], (...args) => { method(args); }));
+    }
+    replace(console, "context", imitate(console.context, () => {}));
+  });
+  openConsole();
+
+  // ---- what was thrown
 
   // V8 makes the stack, and notes the origin, when it is first asked for it. Asked directly
   // it does so whatever user code made of the property.
@@ -412,7 +410,7 @@
     return {
       __proto__: null,
       name: name === undefined ? (plain ? typeof thrown : "Error") : name,
-      message: message === undefined ? (plain ? clip(show(thrown), maxMessage) : "") : message,
+      message: message === undefined ? (plain ? clip(shown.show(thrown), maxMessage) : "") : message,
       stack: stack === undefined ? "" : stack,
       line: origin === undefined ? null : origin.line,
       column: origin === undefined ? null : origin.column,
@@ -490,8 +488,9 @@
   // ---- one run
 
   const PENDING = 0, FAILED = 1, DONE = 2;
+  const AGAIN = -2;
   let phase = PENDING;
-  let script, input, output, failure, returned;
+  let script, input, context, output, failure, returned;
 
   const fail = (kind, details) => {
     details.kind = kind;
@@ -511,6 +510,7 @@
   // What the top level calls `process`, also by let, const or class, which makes no property
   // of the global object. Looking can run a getter.
   const find = (() => {
+    if (phase === FAILED) return -1; // in a microtask of the top level
     try {
       script = typeof process === "undefined" ? undefined : process;
     } catch (thrown) {
@@ -525,11 +525,17 @@
 
   const read = ((text) => {
     if (find() !== 0) return -1;
+    const start = world[CONTEXT];
+    let what = "params: "; // which are a text within the context, so that they can forge nothing
     try {
-      input = parse(text);
+      context = parse(slice(text, 0, start));
+      context.params = parse(context.params);
+      what = "";
+      input = parse(slice(text, start));
       return 0;
     } catch (error) {
-      fail("invalid_input", { __proto__: null, message: readText(error, "message", MAX_TEXT) });
+      const message = what + readText(error, "message", MAX_TEXT);
+      fail("invalid_input", { __proto__: null, message });
       return -1;
     }
   });
@@ -540,7 +546,7 @@
     followLimit();
     let result, waits;
     try {
-      result = apply(script, undefined, [data]);
+      result = apply(script, undefined, [data, context]);
       waits = isObject(result)
         && (typeof result.then === "function" || getPrototypeOf(result) === PromisePrototype);
     } catch (thrown) {
@@ -788,7 +794,10 @@
   };
 
   const settled = (() => {
-    if (phase === PENDING) fail("unsettled_promise", { __proto__: null });
+    if (phase === PENDING) {
+      if (timers.fire()) return AGAIN; // once its microtasks are over
+      fail("unsettled_promise", { __proto__: null });
+    }
     if (phase !== DONE) return -1;
     return output.length <= SMALL ? output : output.length;
   });
@@ -796,7 +805,8 @@
   // ---- operations, numbered as in job.py
 
   const operate = (function () {
-    if (typeof this === "string") { // the payload: 1 when the run is over, 0 before it, or -1
+    // The context and the payload: 1 when the run is over, 0 before it, or -1.
+    if (typeof this === "string") {
       if (read(this) !== 0) return -1;
       if (this.length > SMALL) return 0; // whose memory the run should not hold
       run();
@@ -808,7 +818,8 @@
       case 1:
         run();
         return 0;
-      case 2: // microtasks are over: the output, or its length where it is long, or -1
+      // Microtasks are over: the output, or its length where it is long, or -1; or AGAIN.
+      case 2:
         return settled();
       case 3: // the output
         return output;
@@ -823,6 +834,35 @@
     }
   });
   parts[2] = operate;
+
+  // ---- what other hosts have
+
+  // What user code throws where nobody can catch it.
+  const uncaught = (thrown) => {
+    if (phase === PENDING) threw(thrown);
+  };
+  const timers = web.timers({
+    __proto__: null, apply, floor, TypeError, threw: uncaught,
+    elapsed: () => elapsed, moveTo: (due) => { elapsed = due; },
+  });
+  for (const name of ownKeys(timers.functions)) {
+    const standIn = bind(timers.functions[name], undefined);
+    defineProperty(standIn, "name", { __proto__: null, value: name });
+    defineProperty(standIn, "length", { __proto__: null, value: timers.lengths[name] });
+    defineProperty(globalThis, name, {
+      __proto__: null, value: standIn, writable: true, enumerable: true, configurable: true,
+    });
+  }
+  web.globals({
+    __proto__: null, apply, bind, construct, defineProperty, deleteProperty,
+    getOwnPropertyDescriptor, getPrototypeOf, imul, isObject, ownKeys, parse, uncurry, TypeError, head, bytes, draw: drawSeeded,
+    slots: { __proto__: null, LENGTH, ASK, AT }, bundles: web.bundles,
+    evaluate: globalThis.eval, fromCharCode: String.fromCharCode,
+    repeat: uncurry(String.prototype.repeat), slice: uncurry(ArrayBuffer.prototype.slice),
+    toUpperCase: uncurry(String.prototype.toUpperCase),
+    ring: () => { apply(parts[BELL], undefined, []); },
+    elapsed: () => elapsed, startMs: () => world[CLOCK_MS],
+  });
 
   // ---- each isolate
 
@@ -847,10 +887,20 @@
     }
   });
 
+  const LATE = [
+    "Temporal", "SuppressedError", "DisposableStack", "AsyncDisposableStack", "Float16Array",
+  ];
+
   const open = (() => {
     ({ isError } = Error);
     setLimit(LIMIT);
     for (let i = 0; i < GONE.length; i++) deleteProperty(globalThis, GONE[i]);
+    // The last ones, with a snapshot or without.
+    for (let i = 0; i < LATE.length; i++) {
+      const descriptor = getOwnPropertyDescriptor(globalThis, LATE[i]);
+      deleteProperty(globalThis, LATE[i]);
+      if (descriptor !== undefined) defineProperty(globalThis, LATE[i], descriptor);
+    }
     // Bundled libraries look for the global object by this name, as in a worker; lodash would
     // ask `Function` for it next, which has code from strings.
     defineProperty(globalThis, "self", {

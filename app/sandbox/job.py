@@ -28,6 +28,8 @@ Send = Callable[[Sequence[Frame]], None]
 _FIND, _RUN, _SETTLE, _OUTPUT, _FAILURE, _LATEST, _GLOBALS, _LOSSES = range(8)
 # Its answer to a payload that is read, but too large to be kept for the run.
 _READ: Final = 0
+# Its answer to _SETTLE when a timer has run, whose microtasks come next.
+_AGAIN: Final = -2
 
 # Lets stack traces name the user's file; the last such comment counts.
 _SOURCE_URL: Final = b"\n//# sourceURL=process.js"
@@ -85,10 +87,13 @@ class Seat:
             raise ProtocolError(f"protocol {job['protocol']}")
         source = bytes(reader.expect(Kind.SOURCE))
         try:
-            payload = _receive_payload(reader)
+            # V8 gets both as one text, which is one call.
+            payload = bytearray(reader.expect(Kind.CONTEXT))
+            context_units = len(payload)
+            _receive_payload(reader, payload)
             self._status_fd = status_fd
             self._private_bytes = _private_bytes(status_fd)
-            self._prepare(job, len(payload))
+            self._prepare(job, len(payload), context_units=context_units)
             self._do(job, source, payload)
         except _Finished as finished:
             verdict, sound = finished.verdict, finished.sound
@@ -110,10 +115,11 @@ class Seat:
         self._memory.release()
         self._isolate.close()
 
-    def _prepare(self, job: dict[str, Any], payload_bytes: int) -> None:
+    def _prepare(self, job: dict[str, Any], payload_bytes: int, *, context_units: int) -> None:
         """Set the run's world and its limits, all but the clock."""
         limits = job["limits"]
-        self._console = Console(self._memory, limits, **job["world"])
+        world = {**job["world"], "context_units": context_units}
+        self._console = Console(self._memory, limits, **world)
         self._heap_bytes = int(limits["memory_bytes"])
         self._isolate.limit_memory(self._heap_bytes + _YOUNG_BYTES)
         # The payload is in memory three times for a moment: gathered, copied, V8's own.
@@ -136,7 +142,11 @@ class Seat:
             answer = self._ask(text)
         if answer == _READ:
             self._ask(self._isolate.number(_RUN))
-        settled = self._call(self._isolate.number(_SETTLE))  # microtasks ran since
+        settle = self._isolate.number(_SETTLE)
+        settled = self._call(settle)  # microtasks ran since
+        while settled.type == Type.INTEGER and settled.integer == _AGAIN:
+            settled.free()
+            settled = self._call(settle)
         limit_bytes = int(limits["output_bytes"])
         if settled.type == Type.STRING:
             self._deliver_small(settled, limit_bytes)
@@ -274,20 +284,20 @@ class _Finished(Exception):
         self.verdict: dict[str, object] = {"kind": kind, **details}
 
 
-def _receive_payload(reader: FrameReader) -> bytearray:
-    """Gather the payload; the first byte that is not UTF-8 ends the job there."""
-    payload = bytearray()
+def _receive_payload(reader: FrameReader, payload: bytearray) -> None:
+    """Add the payload to what is there; its first byte that is not UTF-8 ends the job there."""
+    before = len(payload)
     decoder = codecs.getincrementaldecoder("utf-8")()
     while True:
         kind, length = reader.read_header()
         if kind not in (Kind.INPUT, Kind.END):
             raise ProtocolError(f"frame {kind.name} within the payload")
         for piece in reader.pieces(length):
-            _require_utf8(decoder, piece, at=len(payload))
+            _require_utf8(decoder, piece, at=len(payload) - before)
             payload += piece
         if kind is Kind.END:
-            _require_utf8(decoder, b"", at=len(payload), final=True)
-            return payload
+            _require_utf8(decoder, b"", at=len(payload) - before, final=True)
+            return
 
 
 def _require_utf8(

@@ -15,6 +15,20 @@ class Limits(Struct, frozen=True, kw_only=True):
     console_line_bytes: int = 4 * 1024
 
 
+class Context(Struct, frozen=True, kw_only=True):
+    """What `process` is told of its execution, beside clock and seed: its second argument.
+
+    `params` is a text that V8 reads as JSON, as it reads the input. The defaults stand for a run
+    that is no execution: a sample's.
+    """
+
+    execution_id: str = "00000000-0000-0000-0000-000000000000"
+    script: str = "check"
+    version: int = 0
+    labels: dict[str, str] = {}
+    params: str = "{}"
+
+
 class Job(Struct, frozen=True, kw_only=True):
     """One run: the user's source and all that decides its output beside the input.
 
@@ -27,6 +41,7 @@ class Job(Struct, frozen=True, kw_only=True):
     seed: int
     clock_ms: int
     limits: Limits
+    context: Context = Context()
 
 
 class ScriptError(Struct, frozen=True, kw_only=True):

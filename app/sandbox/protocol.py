@@ -1,4 +1,4 @@
-"""The frames between the pool and a cell, version 2.
+"""The frames between the pool and a cell, version 3.
 
 A cell and the pool share one SOCK_STREAM socket pair. Everything on it is a frame: one
 byte of kind, four bytes of length (network order), then that many bytes of body. A body
@@ -9,6 +9,7 @@ The pool sends, in this order::
 
     JOB     JSON: protocol version, mode (`run` or `check`), world (seed, clock), limits
     SOURCE  the user's source, UTF-8
+    CONTEXT JSON: the second argument of `process`, its `params` a text; empty for `check`
     INPUT   up to CHUNK_BYTES of the payload; any number of times, none for `check`
     END     empty: the payload is complete
 
@@ -36,7 +37,7 @@ from collections.abc import Iterable, Iterator
 from enum import IntEnum
 from typing import Any, Final
 
-VERSION: Final = 2
+VERSION: Final = 3
 CHUNK_BYTES: Final = 1024 * 1024
 # What a reader takes at once: it stays in the processor's cache until it is used.
 PIECE_BYTES: Final = 64 * 1024
@@ -52,6 +53,7 @@ class Kind(IntEnum):
     SOURCE = 2
     INPUT = 3
     END = 4
+    CONTEXT = 5
     READY = 16
     STARTED = 17
     LOG = 18
@@ -64,12 +66,14 @@ class Kind(IntEnum):
 Frame = tuple[Kind, bytes | memoryview]
 
 # The longest body of each kind. A verdict's strings are clipped (16 Ki characters of
-# message, 16 Ki of stack); JSON makes at most 12 bytes of each.
+# message, 16 Ki of stack); JSON makes at most 12 bytes of each. A context has up to 64 KiB of
+# params and 16 labels.
 MAX_BODY_BYTES: Final = {
     Kind.JOB: 4 * 1024,
     Kind.SOURCE: 8 * 1024 * 1024,
     Kind.INPUT: CHUNK_BYTES,
     Kind.END: 0,
+    Kind.CONTEXT: 1024 * 1024,
     Kind.READY: 8 * 1024,
     Kind.STARTED: 0,
     Kind.LOG: 128 * 1024,

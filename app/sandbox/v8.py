@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 from py_mini_racer import init_mini_racer
 from py_mini_racer._dll import MR_CALLBACK  # the type that the library's own argtypes check
 
-from app.sandbox import snapshot
+from app.sandbox import snapshot, web
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -129,8 +129,10 @@ class Engine:
         """Load the library, start V8, make a snapshot of the harness. Raises OSError."""
         _give_threads_room()
         self.library = init_mini_racer(flags=FLAGS)
+        self.shelf = web.Shelf(self.library)
+        self.harness = self.shelf.parts() + _HARNESS
         # Else each isolate runs the harness by itself, which takes it twice as long to make.
-        self.has_harness = snapshot.install(self.library, _HARNESS)
+        self.has_harness = snapshot.install(self.library, self.harness)
         self.version: str = self.library.mr_v8_version().decode()
 
 
@@ -163,17 +165,19 @@ class Isolate:
         self._answers: SimpleQueue[Value] = SimpleQueue()
         self._on_bell = on_bell
         self._known = False
+        self._shelf = engine.shelf
         self._callback = MR_CALLBACK(self._receive)
         self.context: int = self.library.mr_init_context(self._callback)
         self._open(engine)
 
     def _open(self, engine: Engine) -> None:
         if not engine.has_harness:
-            self.evaluate(_HARNESS)
+            self.evaluate(engine.harness)
         # Now, before user code: taking an item waits for the isolate without a deadline.
         self._parts = self.evaluate(_OPEN)
         self.shared = self._item(_MEMORY_PART)
         self._function = self._item(_FUNCTION_PART)
+        self._shared_memory = self.shared.memory
         self._put(_BELL_PART, self.library.mr_make_js_callback(self.context, _BELL))
 
     def close(self) -> None:
@@ -268,6 +272,7 @@ class Isolate:
             self._known = True
         if callback_id == _BELL:
             value.free()
-            self._on_bell()
+            if not self._shelf.answer(self._shared_memory):
+                self._on_bell()
         else:
             self._answers.put(value)

@@ -60,12 +60,16 @@ class AddVersion(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class CheckScript(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Body of `POST /scripts/check`; `sample` is data to run the script on, any JSON."""
+    """Body of `POST /scripts/check`; `sample` is data to run the script on, any JSON.
+
+    The sample's run has the `params` that are given here, and no name, version or labels.
+    """
 
     source: str
     note: Note = ""
     limits: LimitChoice = LimitChoice()
     sample: Raw | UnsetType = UNSET
+    params: Raw | UnsetType = UNSET
     seed: Seed | None = None
 
 
@@ -146,6 +150,7 @@ class SampleReceipt(Struct, frozen=True, kw_only=True):
 
     source: Content
     input: Content
+    params: Content | None
     output: Content | None
     seed: int
     clock_ms: int

@@ -11,7 +11,7 @@ from app.failures import failure_of, logs_document
 from app.http.access import Caller
 from app.losses import warnings_document
 from app.resources import Resources
-from app.sandbox.outcomes import Crashed, Job, Limits, Report
+from app.sandbox.outcomes import Context, Crashed, Job, Limits, Report
 from app.scripts.model import (
     MAX_SEED,
     Content,
@@ -20,6 +20,7 @@ from app.scripts.model import (
     Sample,
     SampleReceipt,
 )
+from app.scripts.params import NO_PARAMS
 from app.scripts.validation import UNCHECKED, cannot_check
 from app.settings import MIB, Settings
 
@@ -32,6 +33,7 @@ async def try_sample(
     *,
     source: bytes,
     sample: bytes,
+    params: bytes | None,
     limits: LimitChoice,
     seed: int | None,
 ) -> Sample:
@@ -51,6 +53,7 @@ async def try_sample(
             memory_bytes=in_force.memory_bytes,
             output_bytes=in_force.max_output_bytes,
         ),
+        context=Context(params=NO_PARAMS if params is None else params.decode()),
     )
     report, output = await _run(resources, who, job, sample)
     if isinstance(report.outcome, Crashed):
@@ -60,6 +63,7 @@ async def try_sample(
     receipt = SampleReceipt(
         source=_content(source),
         input=_content(sample),
+        params=None if params is None else _content(params),
         output=_content(output) if failure is None else None,
         seed=job.seed,
         clock_ms=job.clock_ms,

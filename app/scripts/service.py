@@ -39,6 +39,7 @@ from app.scripts.model import (
     is_alias,
     is_uuid,
 )
+from app.scripts.params import read_params
 from app.scripts.samples import try_sample
 from app.scripts.validation import validate
 from app.settings import Settings
@@ -110,6 +111,7 @@ async def check(resources: Resources, who: Caller, request: CheckScript) -> Acce
     Raises InvalidRequest, SourceTooLarge, InvalidScript, CheckBusy, TooManyChecks.
     """
     require_limits(resources.settings, request.limits)
+    params = read_params(request.params)
     checked = await validate(resources, who, source=request.source)
     if request.sample is UNSET:
         return Accepted(warnings=checked.warnings)
@@ -118,6 +120,7 @@ async def check(resources: Resources, who: Caller, request: CheckScript) -> Acce
         who,
         source=checked.source,
         sample=bytes(request.sample),
+        params=params,
         limits=request.limits,
         seed=request.seed,
     )

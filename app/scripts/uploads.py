@@ -33,7 +33,7 @@ MAX_UPLOAD_BYTES = 6 * MAX_SOURCE_BYTES + 64 * KIB
 RAW_TYPES = ("text/javascript", "application/javascript", "text/plain")
 
 # A sample is for the JSON form: its bytes are JSON already.
-_NO_TEXTS = ("source", "limits", "sample", "seed")
+_NO_TEXTS = ("source", "limits", "sample", "params", "seed")
 _LIMITS = ("wall_ms", "max_cpu_ms", "memory_bytes", "max_output_bytes")
 
 

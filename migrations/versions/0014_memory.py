@@ -45,6 +45,8 @@ UP = (
     # have room. Has nobody had it for a second, a worker that could hold it alone
     # (`largest_bytes`), and that has none waiting for memory (`may_wait`), takes it: its
     # admission then keeps room for it. `passed_over`: another claim at once may find more.
+    # Script, version, labels and params are the script's context; they are read here and not by a
+    # join outside, whose snapshot may be older than what the function claims.
     """
     CREATE FUNCTION claim_executions_v2(
         worker uuid, most integer, lease_seconds double precision, default_max_running bigint,
@@ -54,7 +56,8 @@ UP = (
         id uuid, tenant_id uuid, lease_token bigint, attempts smallint, wall_ms integer,
         max_cpu_ms integer, memory_bytes bigint, max_output_bytes bigint, seed bigint,
         clock_ms bigint, created_at timestamptz, source bytea, sha256 bytea, size_bytes bigint,
-        body bytea, blob_key text, passed_over boolean
+        body bytea, blob_key text, script text, version integer, labels jsonb, params bytea,
+        passed_over boolean
     ) LANGUAGE plpgsql
     SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off
     SET enable_mergejoin = off SET jit = off SET plan_cache_mode = force_generic_plan
@@ -206,10 +209,13 @@ UP = (
         )
         SELECT c.id, c.tenant_id, c.lease_token, c.attempts, c.wall_ms, c.max_cpu_ms,
                c.memory_bytes, c.max_output_bytes, c.seed, c.clock_ms, c.created_at,
-               v.source, i.sha256, i.size_bytes, i.body, i.blob_key, c.passed_over
+               v.source, i.sha256, i.size_bytes, i.body, i.blob_key,
+               s.name, c.version, c.labels, p.body, c.passed_over
         FROM claimed AS c
         JOIN script_versions AS v ON v.script_id = c.script_id AND v.version = c.version
+        JOIN scripts AS s ON s.id = c.script_id
         JOIN payloads AS i ON i.execution_id = c.id AND i.kind = 'input'
+        LEFT JOIN payloads AS p ON p.execution_id = c.id AND p.kind = 'params'
         ORDER BY c.share, c.id;
     END
     $$

@@ -172,19 +172,24 @@ def _check_insert(statement: Node, table: str) -> list[str]:
     if "tenant_id" not in columns:
         return [table]
     place = columns.index("tenant_id")
-    query = statement["selectStmt"]["SelectStmt"]
-    values = [row["List"]["items"][place] for row in query.get("valuesLists", ())]
-    if not values:
-        values = [query["targetList"][place]["ResTarget"]["val"]]
-    # What the query reads is checked by itself: a `tenant_id` of its sources is a pinned one.
-    sources = {alias for alias, _ in _sources("SelectStmt", query)}
-    given = all(_is_parameter(value) or _whose(value, sources) in sources for value in values)
+    given = _gives_tenant(statement["selectStmt"]["SelectStmt"], place)
     conflict = statement.get("onConflictClause", {})
     if conflict.get("action") == "ONCONFLICT_UPDATE":
         alias, _ = _named(statement["relation"])
         kept = _closed({"excluded"}, list(_conditions(conflict.get("whereClause"), {alias})))
         given = given and alias in kept
     return [] if given else [table]
+
+
+def _gives_tenant(query: Node, place: int) -> bool:
+    if "larg" in query:  # a union
+        return all(_gives_tenant(query[side], place) for side in ("larg", "rarg"))
+    values = [row["List"]["items"][place] for row in query.get("valuesLists", ())]
+    if not values:
+        values = [query["targetList"][place]["ResTarget"]["val"]]
+    # What the query reads is checked by itself: a `tenant_id` of its sources is a pinned one.
+    sources = {alias for alias, _ in _sources("SelectStmt", query)}
+    return all(_is_parameter(value) or _whose(value, sources) in sources for value in values)
 
 
 def _nested(node: object) -> Iterator[tuple[str, Node]]:

@@ -157,6 +157,7 @@ _LOOSE: Final = (
     "INSERT INTO scripts (id) VALUES ($1)",
     "INSERT INTO scripts (id, tenant_id) SELECT $1, tenant_id FROM scripts",
     "INSERT INTO scripts (id, tenant_id) VALUES ($1, $2), ($1, DEFAULT)",
+    "INSERT INTO scripts (id, tenant_id) SELECT $1, $2 UNION ALL SELECT $1, gen_random_uuid()",
     (
         "INSERT INTO scripts AS s (id, tenant_id) VALUES ($1, $2) "
         "ON CONFLICT (id) DO UPDATE SET name = EXCLUDED.name"
@@ -185,6 +186,7 @@ _PINNED: Final = (
         "SELECT * FROM executions AS e JOIN x ON x.tenant_id = e.tenant_id"
     ),
     "INSERT INTO scripts (id, tenant_id) SELECT id, tenant_id FROM scripts WHERE tenant_id = $1",
+    "INSERT INTO scripts (id, tenant_id) SELECT $1, $2 UNION ALL SELECT $1, $2 WHERE $3 > 0",
     (
         "INSERT INTO scripts AS s (id, tenant_id) VALUES ($1, $2) "
         "ON CONFLICT (id) DO UPDATE SET name = $3 WHERE s.tenant_id = EXCLUDED.tenant_id"

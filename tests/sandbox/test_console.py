@@ -18,7 +18,6 @@ async def test_levels_and_values_are_kept(pool: SandboxPool) -> None:
       const cycle = {}; cycle.self = cycle
       console.log(cycle)
       console.log()
-      console.table([1]); console.time(); console.group('x')
       return d
     }"""
     ran = await run(pool, source)
@@ -28,9 +27,8 @@ async def test_levels_and_values_are_kept(pool: SandboxPool) -> None:
         LogLine(level="warn", text="[Function: named]"),
         LogLine(level="error", text="TypeError: bad\n    at process (process.js:6:21)"),
         LogLine(level="debug", text="\0 \ud800 😀"),
-        LogLine(level="log", text="[object Object]"),
+        LogLine(level="log", text='{"self":[Circular]}'),
         LogLine(level="log", text=""),
-        LogLine(level="log", text="[1]"),
     )
     assert ran.report.lines_dropped == 0
 

@@ -41,8 +41,11 @@ const observations = {
                [...new Intl.Segmenter().segment('añ👩‍👧')].map(part => part.segment),
                Intl.supportedValuesOf('timeZone').length, new Intl.DisplayNames('fr', { type: 'region' }).of('DE')],
   random: () => Array.from({ length: 50 }, Math.random),
-  globals: () => [Reflect.ownKeys(globalThis).map(String), typeof performance, typeof setTimeout,
-                  typeof gc, typeof Atomics, typeof WeakRef, typeof crypto],
+  globals: () => [Reflect.ownKeys(globalThis).map(String), typeof gc, typeof Atomics, typeof WeakRef],
+  web: () => [crypto.randomUUID(), crypto.getRandomValues(new Uint8Array(40)), performance.now(),
+              performance.timeOrigin, new URL('http://ü.example/?ä').href, btoa('x'),
+              new TextDecoder('gbk').decode(new Uint8Array([0xba, 0xba])), structuredClone(new Date()),
+              stackOf(() => new URL('x')), stackOf(() => atob('x')), stackOf(() => setTimeout(1))],
   keys: () => {
     const held = {}, map = new Map(), set = new Set()
     for (let i = 0; i < 3000; i++) {
@@ -74,8 +77,16 @@ const observations = {
                   new Uint8Array(new Float32Array([1.1, -0, NaN]).buffer), new Uint8Array(32).toBase64 ? 1 : 0],
   weak: () => { const key = {}, map = new WeakMap([[key, 1]]); return [map.get(key), map.has({}), String(map)] },
 }
+const timed = async () => {
+  const seen = []
+  const tick = setInterval(() => { seen.push(Date.now(), performance.now()) }, 7)
+  for (const ms of [9, 3, 3.5, 20, 0, -1, 'x', 2 ** 32]) setTimeout(() => { seen.push(ms) }, ms)
+  await new Promise(done => setTimeout(done, 30))
+  clearInterval(tick)
+  return [...seen, new Uint8Array(await crypto.subtle.digest('SHA-256', new Uint8Array(9)))]
+}
 async function process(data) {
-  const seen = { data, order: await order() }
+  const seen = { data, order: await order(), timed: await timed() }
   for (const [name, observe] of Object.entries(observations)) seen[name] = observe()
   for (const level of ['log', 'info', 'error', 'table']) console[level](level, seen.random[0], new Error(level))
   console.time(); console.timeEnd(); console.count()

@@ -82,7 +82,7 @@ def test_a_refusal_has_every_finding_in_its_place(
     ("source", "warnings"),
     [
         ("const process = d => fetch(d)", [("unknown_name", 1, 22)]),
-        ("function process(d) {\r\n\tsetTimeout(d)\r\n\treturn Buffer.from(d)\r\n}",
+        ("function process(d) {\r\n\tsetImmediate(d)\r\n\treturn Buffer.from(d)\r\n}",
          [("unknown_name", 2, 2), ("unknown_name", 3, 9)]),
         ("const process = d => process.env.HOME", [("unknown_name", 1, 22)]),
         ("const process = d => eval(d) + new Function(d)()",
@@ -91,6 +91,7 @@ def test_a_refusal_has_every_finding_in_its_place(
          [("undeclared_assignment", 1, 23), ("undeclared_assignment", 1, 39)]),
         ("function process(d) { d.map(x => { return x }) }", [("no_return", 1, 10)]),
         ("/* 😀 */ const process = d => window", [("unknown_name", 1, 31)]),
+        ("const process = d => new Promise(done => setTimeout(done, 5, new URL(d), btoa(d)))", []),
     ],
 )  # fmt: skip
 def test_what_will_surprise_is_a_warning(
@@ -157,7 +158,7 @@ def test_a_sample_is_run_as_an_execution_would_be(system: System) -> None:
     assert sample["status"] == "succeeded"
     assert sample["result"][0] == {"n": 0}
     assert sample["result"] == again["result"]
-    assert sample["logs"] == {"lines": [{"level": "log", "text": "n 0"}], "lines_dropped": 0}
+    assert sample["logs"] == {"lines": [{"level": "log", "text": "n -0"}], "lines_dropped": 0}
     assert sample["receipt"]["seed"] == 5
     assert sample["receipt"]["input"]["bytes"] == len(b'{"n": 1e400, "n": -0}')
     assert sample["receipt"]["output"]["sha256"] == again["receipt"]["output"]["sha256"]

@@ -4,9 +4,9 @@
 const names = [
   "require", "module", "exports", "__filename", "Buffer", "fetch", "XMLHttpRequest", "WebSocket",
   "Deno", "Bun", "window", "document", "navigator", "importScripts", "postMessage",
-  "Worker", "setTimeout", "setInterval", "setImmediate", "queueMicrotask", "structuredClone",
+  "Worker", "setImmediate", "MessageChannel", "Blob", "XMLDocument", "Request", "web", "shelf",
   "d8", "os", "read", "readbuffer", "load", "print", "quit", "version", "gc", "Realm", "testRunner",
-  "performance", "crypto", "TextDecoder", "TextEncoder", "localStorage", "alert", "inspector",
+  "localStorage", "alert", "inspector", "EventTarget", "AbortSignal", "__core-js_shared__",
   "global", "root", "mr", "MiniRacer", "bell", "ring", "harness", "operation",
 ];
 function process() {

@@ -1,0 +1,278 @@
+// Names that other JavaScript hosts have, made when a script first asks for them.
+//
+// The libraries behind them (`vendor`) are in no isolate until then: the cell hands their text
+// over in pieces of the memory that both share, and lets V8 compile it, which it does for nobody
+// else. Where it cannot, the texts are functions in here from the start (`h.bundles`).
+((h) => {
+  const { apply, bind, defineProperty, getOwnPropertyDescriptor, fromCharCode } = h;
+  const { head, bytes, ring, imul } = h;
+  const PIECE = bytes.length;
+  const ALLOW = 1, FORBID = 2, FIRST = 3; // what is asked of the cell
+  const { LENGTH, ASK, AT } = h.slots;
+  const BUNDLES = ["url", "encoding", "core", "digest"];
+
+  const ask = (what, at) => {
+    head[ASK] = what;
+    head[AT] = at;
+    ring();
+    head[ASK] = 0;
+    return head[LENGTH];
+  };
+
+  // The list has all its elements from the start, so that no setter of user code sees one.
+  const textOf = (index) => {
+    const list = h.parse(`[0${h.repeat(",0", PIECE - 1)}]`);
+    let text = "";
+    for (let at = 0; ;) {
+      const count = ask(FIRST + index, at);
+      at += count;
+      for (let i = 0; i < count; i++) list[i] = bytes[i];
+      if (count < PIECE) {
+        for (let i = 0; i < count; i++) text += fromCharCode(list[i]);
+        return text;
+      }
+      text += apply(fromCharCode, undefined, list);
+    }
+  };
+
+  // Nothing but V8's compiler works while code from a string is allowed.
+  const compile = (text) => {
+    ask(ALLOW, 0);
+    try {
+      return h.evaluate(text);
+    } finally {
+      ask(FORBID, 0);
+    }
+  };
+
+  const SHARED = "__core-js_shared__";
+  const loaded = { __proto__: null };
+  let loading = false; // a library asks for what there is, and finds nothing
+  const load = (name) => {
+    if (loaded[name] !== undefined) return loaded[name];
+    let index = 0;
+    while (BUNDLES[index] !== name) index++;
+    const make = h.bundles === null ? compile(textOf(index)) : h.bundles[name];
+    // core-js would share what it knows with other copies of itself.
+    const shares = getOwnPropertyDescriptor(globalThis, SHARED) !== undefined;
+    loading = true;
+    try {
+      return (loaded[name] = make());
+    } finally {
+      loading = false;
+      if (!shares) h.deleteProperty(globalThis, SHARED);
+    }
+  };
+
+  // ---- crypto and performance
+
+  const domException = (message, name) => new (load("core").DOMException)(message, name);
+  const typedName = h.uncurry(
+    getOwnPropertyDescriptor(h.getPrototypeOf(Uint8Array.prototype), Symbol.toStringTag).get);
+  const viewLength = h.uncurry(
+    getOwnPropertyDescriptor(h.getPrototypeOf(Uint8Array.prototype), "byteLength").get);
+  const viewBuffer = h.uncurry(
+    getOwnPropertyDescriptor(h.getPrototypeOf(Uint8Array.prototype), "buffer").get);
+  const viewOffset = h.uncurry(
+    getOwnPropertyDescriptor(h.getPrototypeOf(Uint8Array.prototype), "byteOffset").get);
+  const dataViewPart = (name) =>
+    h.uncurry(getOwnPropertyDescriptor(DataView.prototype, name).get);
+  const dataBuffer = dataViewPart("buffer");
+  const dataOffset = dataViewPart("byteOffset");
+  const dataLength = dataViewPart("byteLength");
+  const bufferLength = h.uncurry(getOwnPropertyDescriptor(ArrayBuffer.prototype, "byteLength").get);
+  const { isView } = ArrayBuffer;
+  const Bytes = Uint8Array;
+  const INTEGERS = {
+    __proto__: null,
+    Int8Array: 1, Uint8Array: 1, Uint8ClampedArray: 1, Int16Array: 1, Uint16Array: 1,
+    Int32Array: 1, Uint32Array: 1, BigInt64Array: 1, BigUint64Array: 1,
+  };
+  const MAX_RANDOM = 65536;
+  const HEX = "0123456789abcdef";
+
+  const fill = (view) => {
+    const all = new Bytes(viewBuffer(view), viewOffset(view), viewLength(view));
+    const length = viewLength(view);
+    for (let i = 0; i < length; i += 4) {
+      const draw = h.draw();
+      for (let j = 0; j < 4 && i + j < length; j++) all[i + j] = draw >>> (8 * j);
+    }
+  };
+
+  const uuid = () => {
+    let text = "";
+    for (let i = 0; i < 4; i++) {
+      const draw = h.draw();
+      for (let j = 0; j < 8; j++) {
+        const at = i * 8 + j;
+        if (at === 8 || at === 12 || at === 16 || at === 20) text += "-";
+        let digit = (draw >>> (4 * j)) & 15;
+        if (at === 12) digit = 4;
+        if (at === 16) digit = (digit & 3) | 8;
+        text += HEX[digit];
+      }
+    }
+    return text;
+  };
+
+  // A copy of what a BufferSource holds now.
+  const copyOf = (source) => {
+    if (isView(source)) {
+      const typed = typedName(source) !== undefined;
+      const buffer = typed ? viewBuffer(source) : dataBuffer(source);
+      const offset = typed ? viewOffset(source) : dataOffset(source);
+      const length = typed ? viewLength(source) : dataLength(source);
+      return h.construct(Bytes, [h.slice(buffer, offset, offset + length)]);
+    }
+    bufferLength(source); // throws unless it is one
+    return h.construct(Bytes, [h.slice(source, 0, bufferLength(source))]);
+  };
+
+  const digest = async (algorithm, data) => {
+    const name = typeof algorithm === "object" && algorithm !== null ? algorithm.name : algorithm;
+    const hash = load("digest").default[h.toUpperCase(`${name}`)];
+    if (hash === undefined) {
+      throw domException(`no digest ${name}; SHA-1, -256, -384 and -512 are`, "NotSupportedError");
+    }
+    let copy;
+    try {
+      copy = copyOf(data);
+    } catch {
+      throw new h.TypeError("digest: the data is no ArrayBuffer and no view of one");
+    }
+    return viewBuffer(hash(copy));
+  };
+
+  const makeCrypto = () => {
+    let made = false;
+    class SubtleCrypto {
+      #own = true;
+      constructor() { if (made) throw new h.TypeError("Illegal constructor"); }
+      async digest(algorithm, data) {
+        void this.#own;
+        return digest(algorithm, data);
+      }
+    }
+    class Crypto {
+      #subtle = new SubtleCrypto();
+      constructor() { if (made) throw new h.TypeError("Illegal constructor"); }
+      get subtle() { return this.#subtle; }
+      getRandomValues(array) {
+        void this.#subtle;
+        const name = h.isObject(array) && isView(array) ? typedName(array) : undefined;
+        if (name === undefined || INTEGERS[name] === undefined) {
+          throw domException("getRandomValues: no typed array of integers", "TypeMismatchError");
+        }
+        if (viewLength(array) > MAX_RANDOM) {
+          throw domException(`more than ${MAX_RANDOM} bytes of random values`, "QuotaExceededError");
+        }
+        fill(array);
+        return array;
+      }
+      randomUUID() {
+        void this.#subtle;
+        return uuid();
+      }
+    }
+    const crypto = new Crypto();
+    made = true;
+    return finishClasses({ crypto, Crypto, SubtleCrypto });
+  };
+
+  // Plain functions look as V8's own do: bound ones have no source.
+  const makeCore = () => {
+    const { DOMException, ...functions } = load("core");
+    const made = { __proto__: null, DOMException };
+    const names = h.ownKeys(functions);
+    for (let i = 0; i < names.length; i++) {
+      made[names[i]] = bind(functions[names[i]], undefined);
+      defineProperty(made[names[i]], "name", { __proto__: null, value: names[i] });
+    }
+    return made;
+  };
+
+  // A bundler calls a class by another name where two would have the same.
+  const named = (exports, ...names) => {
+    for (let i = 0; i < names.length; i++) {
+      defineProperty(exports[names[i]], "name", { __proto__: null, value: names[i] });
+    }
+    return exports;
+  };
+
+  const makePerformance = () => {
+    let made = false;
+    class Performance {
+      #own = true;
+      constructor() { if (made) throw new h.TypeError("Illegal constructor"); }
+      now() { return this.#own && h.elapsed(); }
+      get timeOrigin() { return this.#own && h.startMs(); }
+      toJSON() { return { timeOrigin: this.timeOrigin }; }
+    }
+    const performance = new Performance();
+    made = true;
+    return finishClasses({ performance, Performance });
+  };
+
+  // As WebIDL has it: members can be enumerated, and the class names its objects.
+  const finishClasses = (made) => {
+    const names = h.ownKeys(made);
+    for (let i = 0; i < names.length; i++) {
+      const name = names[i];
+      if (typeof made[name] !== "function") continue;
+      const { prototype } = made[name];
+      const keys = h.ownKeys(prototype);
+      for (let j = 0; j < keys.length; j++) {
+        if (keys[j] === "constructor") continue;
+        defineProperty(prototype, keys[j], { __proto__: null, enumerable: true });
+      }
+      defineProperty(prototype, Symbol.toStringTag, {
+        __proto__: null, value: name, writable: false, enumerable: false, configurable: true,
+      });
+    }
+    return made;
+  };
+
+  // ---- the names, and what makes them
+
+  const own = { __proto__: null };
+  const makers = {
+    __proto__: null,
+    url: () => named(load("url"), "URL", "URLSearchParams"),
+    encoding: () => named(load("encoding"), "TextEncoder", "TextDecoder"),
+    core: () => (own.core ??= makeCore()),
+    crypto: () => (own.crypto ??= makeCrypto()),
+    performance: () => (own.performance ??= makePerformance()),
+  };
+  // A function or an object can be enumerated, a class cannot (WebIDL 3.7.3).
+  const NAMES = {
+    __proto__: null,
+    URL: "url", URLSearchParams: "url", TextEncoder: "encoding", TextDecoder: "encoding",
+    DOMException: "core", structuredClone: "core", atob: "core", btoa: "core",
+    crypto: "crypto", Crypto: "crypto", SubtleCrypto: "crypto",
+    performance: "performance", Performance: "performance",
+  };
+  const isClass = (name) => name[0] >= "A" && name[0] <= "Z";
+
+  const define = (name, value) => defineProperty(globalThis, name, {
+    __proto__: null, value, writable: true, enumerable: !isClass(name), configurable: true,
+  });
+
+  const install = (name) => {
+    const get = bind(() => {
+      if (loading) return undefined;
+      const made = makers[NAMES[name]]();
+      const there = getOwnPropertyDescriptor(globalThis, name);
+      if (there !== undefined && there.get === get) define(name, made[name]);
+      return made[name];
+    }, undefined);
+    const set = bind((value) => { define(name, value); }, undefined);
+    for (const [accessor, kind] of [[get, "get"], [set, "set"]]) {
+      defineProperty(accessor, "name", { __proto__: null, value: `${kind} ${name}` });
+    }
+    defineProperty(globalThis, name, {
+      __proto__: null, get, set, enumerable: !isClass(name), configurable: true,
+    });
+  };
+  for (const name of h.ownKeys(NAMES)) install(name);
+})

@@ -1,0 +1,1 @@
+module.exports = () => require('./multi-byte.encodings.json') // lazy-load

@@ -1,0 +1,1 @@
+export { decodeFast, encode } from './utf8.js'

@@ -1,0 +1,1 @@
+export * from './utf16.native.js'

@@ -1,0 +1,4 @@
+'use strict';
+var parent = require('../../stable/dom-exception');
+
+module.exports = parent;

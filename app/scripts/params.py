@@ -1,0 +1,41 @@
+"""Params: JSON that a submission brings beside its data, for the second argument of `process`."""
+
+import json
+from typing import Final, NoReturn
+
+from msgspec import UNSET, Raw, UnsetType
+
+from app.http.bodies import invalid
+from app.settings import KIB
+
+MAX_PARAMS_BYTES: Final = 64 * KIB
+# What a script sees where none came.
+NO_PARAMS: Final = "{}"
+
+
+def read_params(params: Raw | str | UnsetType) -> bytes | None:
+    """Check params, and keep them as the bytes that came; None where none did.
+
+    They are JSON as V8 reads it: a client is shown them within a document of ours. Raises
+    InvalidRequest.
+    """
+    if params is UNSET:
+        return None
+    # A query that is not UTF-8 has come with replacements, so this cannot fail.
+    encoded = params.encode() if isinstance(params, str) else bytes(params)
+    if len(encoded) > MAX_PARAMS_BYTES:
+        message = f"has {len(encoded)} bytes; the limit is {MAX_PARAMS_BYTES}"
+        raise invalid("/params", message)
+    try:
+        # Numbers stay texts: Python has limits for them that JSON has not.
+        json.loads(encoded.decode(), parse_constant=_refuse, parse_int=str, parse_float=str)
+    except ValueError as error:
+        raise invalid("/params", f"is not JSON: {error}") from None
+    except RecursionError:
+        raise invalid("/params", "is nested too deeply") from None
+    return encoded
+
+
+def _refuse(constant: str) -> NoReturn:
+    message = f"there is no {constant}"
+    raise ValueError(message)

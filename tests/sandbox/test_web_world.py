@@ -1,0 +1,167 @@
+"""Web APIs come into a script's world at first use, by every way, and take nothing from it."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from app.sandbox.outcomes import InvalidResult, OutOfMemory, Succeeded, Threw, TimedOut
+from app.sandbox.pool import SandboxPool
+from tests.sandbox.runs import MIB, run
+
+ROOT: Final = Path(__file__).parents[2]
+
+
+NAMES: Final = (
+    *("URL", "URLSearchParams", "TextEncoder", "TextDecoder", "DOMException", "structuredClone"),
+    *("atob", "btoa", "crypto", "Crypto", "SubtleCrypto", "performance", "Performance"),
+    *("setTimeout", "clearTimeout", "setInterval", "clearInterval", "queueMicrotask"),
+)
+
+
+async def test_a_script_may_have_its_own(pool: SandboxPool) -> None:
+    for name in NAMES:
+        for own in (f"var {name} = 5", f"const {name} = 5", f"globalThis.{name} = 5",
+                    f"delete globalThis.{name}; globalThis.{name} = 5"):  # fmt: skip
+            ran = await run(
+                pool, f"{own}\nconst process = () => [{name}, typeof globalThis.{name}]"
+            )
+            assert isinstance(ran.value, list), own
+            assert ran.value[0] == 5, own
+        ran = await run(pool, f"function {name}() {{ return 6 }}\nconst process = () => {name}()")
+        assert ran.value == 6
+        ran = await run(pool, f"delete globalThis.{name}\nconst process = () => typeof {name}")
+        assert ran.value == "undefined"
+
+
+async def test_code_from_strings_stays_off(pool: SandboxPool) -> None:
+    attempts = "[() => eval('1'), () => Function('return 1')(), () => setTimeout('1')]"
+    expression = f"""(() => {{
+      const refused = () => {attempts}.map(
+        it => {{ try {{ it(); return false }} catch {{ return true }} }})
+      const seen = [refused()]
+      new URL('http://a.example'); seen.push(refused()); btoa('x'); structuredClone(1)
+      new TextDecoder(); seen.push(refused())
+      return seen.flat()
+    }})()"""
+    assert (await run(pool, f"const process = () => {expression}")).value == [True] * 9
+
+
+async def test_the_stack_running_out_leaves_code_from_strings_off(pool: SandboxPool) -> None:
+    source = """
+    const used = []
+    function deep(n) { try { deep(n + 1) } catch { used.push(n); typeof URL; throw 1 } }
+    function process() {
+      try { deep(0) } catch {}
+      let allowed = 0
+      try { eval('1'); allowed = 1 } catch {}
+      return [allowed, new URL('http://a.example').host]
+    }"""
+    assert (await run(pool, source)).value == [0, "a.example"]
+
+
+POISON: Final = """
+const evil = () => { throw new Error('poisoned') }
+const own = Reflect.ownKeys, define = Object.defineProperty
+const typed = Object.getPrototypeOf(Uint8Array.prototype)
+const holders = [Array.prototype, String.prototype, Object.prototype, Function.prototype,
+                 Map.prototype, RegExp.prototype, WeakMap.prototype, Promise.prototype, JSON,
+                 Reflect, Uint8Array.prototype, typed, ArrayBuffer.prototype, Error.prototype]
+for (let i = 0; i < holders.length; i++) {
+  const names = own(holders[i])
+  for (let j = 0; j < names.length; j++)
+    if (names[j] !== 'constructor' && names[j] !== 'then' && names[j] !== 'toJSON')
+      try { define(holders[i], names[j], { value: evil, configurable: true }) } catch {}
+}
+define(Object.prototype, 0, { set: evil, get: evil, configurable: true })
+"""
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        "new URL('http://a.example')", "new TextDecoder()", "structuredClone([1])", "atob('YQ==')",
+        "crypto.randomUUID()", "crypto.getRandomValues(new Uint8Array(2))", "performance.now()",
+        "crypto.subtle.digest('SHA-1', new Uint8Array(2))", "setTimeout(evil, 1)",
+        "console.table([{ a: 1 }])", "console.log('%o %d', new Map([[1, 2]]), 1)",
+        "console.count(); console.assert(false, 'x'); console.group('g'); console.timeEnd('t')",
+    ],
+)  # fmt: skip
+async def test_a_poisoned_world_changes_no_verdict(pool: SandboxPool, use: str) -> None:
+    # What a poisoned world does to a library is its script's own; the harness stands.
+    source = f"{POISON}\nfunction process() {{ try {{ {use} }} catch {{}} return 3 }}"
+    ran = await run(pool, source)
+    assert (ran.outcome, ran.output) == (Succeeded(output_bytes=1), b"3"), use
+    thrower = await run(pool, f"{POISON}\nfunction process() {{ {use}; null.x }}")
+    assert isinstance(thrower.outcome, Threw)
+    result = await run(pool, f"{POISON}\nfunction process() {{ try {{ {use} }} catch {{}} }}")
+    assert isinstance(result.outcome, InvalidResult)
+
+
+async def test_own_parts_work_in_a_poisoned_world(pool: SandboxPool) -> None:
+    source = f"""{POISON}
+    function process() {{
+      console.log('%s is %d', 'x', 4); console.log(new Map([[1, {{ a: 2 }}]]))
+      return crypto.randomUUID().length + performance.now()
+    }}"""
+    ran = await run(pool, source.replace("new Map([[1, { a: 2 }]])", "[{ a: 2 }]"))
+    assert ran.output == b"36", ran.outcome
+    assert [line.text for line in ran.logs] == ["x is 4", '[{"a":2}]']
+
+
+@pytest.mark.parametrize(
+    ("body", "ends"),
+    [
+        ("const f = () => setTimeout(f, 0); f(); return new Promise(() => {})", TimedOut),
+        ("const f = () => queueMicrotask(f); f(); return new Promise(() => {})", TimedOut),
+        ("for (;;) setTimeout(() => {}, 1)", OutOfMemory),
+        ("const a = []; for (;;) a.push(structuredClone(new Uint8Array(1e6)))", OutOfMemory),
+    ],
+)
+async def test_limits_hold(pool: SandboxPool, body: str, ends: type[object]) -> None:
+    wall_ms = 300 if ends is TimedOut else 30_000
+    ran = await run(
+        pool, f"function process() {{ {body} }}", wall_ms=wall_ms, memory_bytes=96 * MIB
+    )
+    assert isinstance(ran.outcome, ends), ran.outcome
+
+
+# ---- without V8's permission, and without a snapshot
+
+PROGRAM: Final = """
+import os, sys
+sys.path.insert(0, sys.argv[1])
+from app.sandbox import snapshot, v8, web
+if "eager" in sys.argv[2]:
+    web._ALLOW = "no such function"
+if "bare" in sys.argv[2]:
+    snapshot.install = lambda library, script: False
+engine = v8.Engine()
+print(engine.has_harness, engine.shelf.is_lazy)
+isolate = v8.Isolate(engine, on_bell=lambda: None)
+print(isolate.evaluate(sys.stdin.read().encode()).text)
+sys.stdout.flush()
+os._exit(0)
+"""
+USES: Final = """
+[new URL('http://ü.example/a?b#c').href, new TextDecoder('sjis').encoding, btoa('a'),
+ typeof setTimeout, structuredClone(new Set([1])).size, crypto.randomUUID().length,
+ (() => { try { eval('1'); return 'on' } catch { return 'off' } })()].join()
+"""
+
+
+@pytest.mark.parametrize("how", ["lazy", "eager", "lazy bare", "eager bare"])
+def test_every_way_of_making_isolates_gives_the_same(how: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", PROGRAM, str(ROOT), how],
+        input=USES,
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    told, value = done.stdout.splitlines()
+
+    assert told == f"{'bare' not in how} {'eager' not in how}"
+    assert value == "http://xn--tda.example/a?b#c,shift_jis,YQ==,function,1,36,off"
