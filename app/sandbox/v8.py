@@ -130,7 +130,7 @@ class Engine:
         _give_threads_room()
         self.library = init_mini_racer(flags=FLAGS)
         self.shelf = web.Shelf(self.library)
-        self.harness = self.shelf.parts() + _HARNESS
+        self.harness = web.compact(self.shelf.parts() + _HARNESS)
         # Else each isolate runs the harness by itself, which takes it twice as long to make.
         self.has_harness = snapshot.install(self.library, self.harness)
         self.version: str = self.library.mr_v8_version().decode()

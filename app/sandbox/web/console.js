@@ -336,6 +336,8 @@
 
   // ---- tables
 
+  // Escaped: one character beyond Latin-1 would double what the source takes in each isolate.
+
   const MAX_ROWS = 200; // more than a line holds
 
   // Of `rows` and `wanted`, user code's; undefined for what is no table.
@@ -392,22 +394,22 @@
     add("(index)", (line) => line.index);
     for (let i = 0; i < columns.length; i++) add(columns[i], (line) => line.cells[columns[i]] ?? "");
     if (values) add("Values", (line) => line.value);
-    let text = border(grid, "┌", "┬", "┐");
+    let text = border(grid, "\u250c", "\u252c", "\u2510");
     for (let row = 0; row <= lines.length && text.length <= h.lineUnits; row++) {
-      text += "\n│";
+      text += "\n\u2502";
       for (let i = 0; i < grid.length; i++) {
         const cell = grid[i].column[row];
-        text += ` ${cell}${h.repeat(" ", grid[i].width - cell.length)} │`;
+        text += ` ${cell}${h.repeat(" ", grid[i].width - cell.length)} \u2502`;
       }
-      if (row === 0) text += `\n${border(grid, "├", "┼", "┤")}`;
+      if (row === 0) text += `\n${border(grid, "\u251c", "\u253c", "\u2524")}`;
     }
-    return `${text}\n${border(grid, "└", "┴", "┘")}`;
+    return `${text}\n${border(grid, "\u2514", "\u2534", "\u2518")}`;
   };
 
   const border = (grid, left, middle, right) => {
     let text = left;
     for (let i = 0; i < grid.length; i++) {
-      text += (i === 0 ? "" : middle) + h.repeat("─", grid[i].width + 2);
+      text += (i === 0 ? "" : middle) + h.repeat("\u2500", grid[i].width + 2);
     }
     return text + right;
   };
