@@ -17,7 +17,8 @@ import msgspec
 import structlog
 from msgspec import Struct
 
-from app.db import UNAVAILABLE, Connection, open_connection
+from app.db import Connection, open_connection
+from app.outages import DatabaseUnavailable
 from app.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -107,7 +108,7 @@ class Announcer:
         """Send what is left when the process ends, if that takes no time."""
         if not (self._ended or self._changed or self._all):
             return
-        with suppress(*UNAVAILABLE):
+        with suppress(DatabaseUnavailable, TimeoutError):
             async with asyncio.timeout(_FAREWELL_SECONDS):
                 async with open_connection(self._settings) as conn:
                     await self._send(conn)

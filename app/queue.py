@@ -45,7 +45,7 @@ class Bell:
         self._redis: ArqRedis | None = None
         self._pending = asyncio.Event()
         self._wanted = 0
-        self._silent = False
+        self.silent = False
         self._ring_from = 0.0
 
     def ring(self) -> None:
@@ -72,19 +72,19 @@ class Bell:
                 self._pending.set()
                 raise
             except Exception as error:  # noqa: BLE001 - whatever it is, a bell is no reason to fail
-                if not self._silent:
+                if not self.silent:
                     log.warning("bell.silent", reason=str(error))
-                self._silent = True
+                self.silent = True
                 RINGS.labels("failed").inc()
             else:
                 RINGS.labels("sent").inc()
-                if self._silent:
+                if self.silent:
                     log.info("bell.rings_again")
-                self._silent = False
+                self.silent = False
 
     async def send_the_rest(self) -> None:
         """Send what is left when the process ends, such as of what it hands back."""
-        if self._pending.is_set() and not self._silent:
+        if self._pending.is_set() and not self.silent:
             with suppress(RedisError, OSError, TimeoutError):
                 async with asyncio.timeout(_FAREWELL_SECONDS):
                     await self._send()

@@ -16,7 +16,6 @@ from redis.exceptions import RedisError
 from typing_extensions import override
 
 from app.allocator import give_memory_back
-from app.db import UNAVAILABLE
 from app.environment import load_service_settings
 from app.errors import CrivoError
 from app.executions.jobs import Dispatcher
@@ -130,7 +129,7 @@ def main() -> int:
         configure_metrics(tenants=settings.metrics_tenants)
         require_packages(settings)
         uvloop.run(work(settings))
-    except (CrivoError, SandboxUnavailable, *UNAVAILABLE) as error:
+    except (CrivoError, SandboxUnavailable) as error:
         sys.stderr.write(redact(f"worker: {error}\n"))
         return 2
     except Exception:

@@ -613,6 +613,7 @@ CREATE TABLE workers (
     lockdown jsonb NOT NULL,
     started_at timestamp with time zone DEFAULT now() NOT NULL,
     seen_at timestamp with time zone DEFAULT now() NOT NULL,
+    trouble text,
     CONSTRAINT workers_slots_check CHECK ((slots > 0))
 );
 

@@ -1,18 +1,19 @@
 """Run one claimed execution in the sandbox, and record what came of it."""
 
 import asyncio
+from contextlib import suppress
 from time import time_ns
 from typing import Final
 
 import structlog
 
-from app.db import UNAVAILABLE
 from app.executions import claims, ends
 from app.executions.ends import Ended
 from app.executions.model import Claim, Finish, Status, StoredPayload
 from app.executions.payloads import PayloadWriter, read_payload, stored_inline
 from app.failures import failure_of, logs_document
 from app.metrics import LATE_REPORTS
+from app.outages import BlobsUnavailable, DatabaseUnavailable
 from app.resources import Resources
 from app.sandbox.outcomes import Crashed, Job, Limits, Report, Succeeded
 
@@ -68,7 +69,9 @@ async def record(resources: Resources, held: Claim, finish: Finish) -> None:
                 peak_memory_bytes=finish.peak_memory_bytes,
             )
         if finish.result is not None and finish.result.blob_key is not None:
-            await resources.blobs.delete(finish.result.blob_key)
+            # What stays is swept.
+            with suppress(BlobsUnavailable):
+                await resources.blobs.delete(finish.result.blob_key)
         return
     resources.announcer.told(held.id)
     ends.tell(resources.tracing, ended, ran_until_ns=ran_until_ns)
@@ -113,10 +116,9 @@ async def _finish_claim(resources: Resources, held: Claim, finish: Finish) -> En
         try:
             async with resources.pool.acquire() as conn:
                 return await claims.finish(conn, held, finish)
-        except UNAVAILABLE as error:
+        except DatabaseUnavailable:
             if asyncio.get_running_loop().time() > lease_ends:
                 raise
-            log.warning("execution.record_delayed", id=str(held.id), reason=str(error))
             await asyncio.sleep(_RETRY_SECONDS)
 
 

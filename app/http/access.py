@@ -15,9 +15,9 @@ from litestar.handlers import BaseRouteHandler
 from litestar.openapi.spec import SecurityRequirement
 from msgspec import Meta, Struct
 
-from app.db import UNAVAILABLE
 from app.errors import Problem
 from app.http.requests import RATE_HEADERS, AnyConnection, address_of, request_id_of, traceparent_of
+from app.outages import DatabaseUnavailable
 
 # The security scheme's name in the OpenAPI document.
 SCHEME: Final = "key"
@@ -255,10 +255,10 @@ async def may_stay(connection: AnyConnection) -> bool:
     needed = connection.route_handler.opt[_NEEDS]
     try:
         who = await identify(connection)
+    except DatabaseUnavailable:
+        return True
     except Problem:
         return False
-    except UNAVAILABLE:
-        return True
     return needed in who.scopes
 
 
@@ -274,7 +274,7 @@ async def is_let_in(connection: AnyConnection) -> bool:
         return True
     try:
         await identify(connection)
-    except (Problem, *UNAVAILABLE):
+    except Problem:
         return False
     return True
 

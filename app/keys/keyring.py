@@ -18,10 +18,11 @@ from uuid import UUID
 
 import structlog
 
-from app.db import UNAVAILABLE, Pool
+from app.db import Pool
 from app.http.access import ALL_SCOPES, REVOKED, UNKNOWN, Holder, InvalidKey
 from app.keys import store
 from app.keys.model import StoredKey, take_apart
+from app.outages import DatabaseUnavailable
 from app.tenants.model import DEFAULT_TENANT
 
 log = structlog.get_logger(__name__)
@@ -62,7 +63,7 @@ class Keyring:
         return self._state.any_key
 
     async def holder_of(self, key: str) -> Holder:
-        """Verify a key. Raises InvalidKey, or one of UNAVAILABLE."""
+        """Verify a key. Raises InvalidKey, or DatabaseUnavailable."""
         digest = hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
         holder = self._recall(digest)
         if holder is None:
@@ -74,7 +75,7 @@ class Keyring:
         return holder
 
     async def nobody(self) -> Holder:
-        """Give whom requests without a key stand for. Raises one of UNAVAILABLE."""
+        """Give whom requests without a key stand for. Raises DatabaseUnavailable."""
         holder = self._recall(b"")
         if holder is None:
             known = self._known
@@ -87,7 +88,7 @@ class Keyring:
         return holder
 
     async def look(self) -> None:
-        """See whether keys or tenants have changed. Raises one of UNAVAILABLE."""
+        """See whether keys or tenants have changed. Raises DatabaseUnavailable."""
         begun = asyncio.get_running_loop().time()
         async with self._pool.acquire() as conn:
             state = await store.select_state(conn)
@@ -97,7 +98,7 @@ class Keyring:
         self._looked_at = begun
 
     async def flush(self) -> None:
-        """Write down which keys were used since the last time. Raises one of UNAVAILABLE."""
+        """Write down which keys were used since the last time. Raises DatabaseUnavailable."""
         used, self._used = self._used, {}
         if used:
             async with self._pool.acquire() as conn:
@@ -113,8 +114,9 @@ class Keyring:
                 if asyncio.get_running_loop().time() - flushed_at > FLUSH_SECONDS:
                     flushed_at = asyncio.get_running_loop().time()
                     await self.flush()
-            except UNAVAILABLE as error:
-                log.warning("keys.database_unavailable", reason=str(error))
+            except DatabaseUnavailable:
+                # Logged where it is raised. What is known goes stale by itself.
+                continue
             except Exception:
                 # What is known goes stale by itself; requests then ask the database.
                 log.exception("keys.look_failed")
@@ -145,7 +147,7 @@ class Keyring:
 async def open_keyring(
     pool: Pool, *, open_without_keys: bool, open_always: bool
 ) -> AsyncIterator[Keyring]:
-    """Look once, then keep looking for the length of the block. Raises one of UNAVAILABLE."""
+    """Look once, then keep looking for the length of the block. Raises DatabaseUnavailable."""
     keyring = Keyring(pool, open_without_keys=open_without_keys, open_always=open_always)
     await keyring.look()
     keeper = asyncio.create_task(keyring.keep_up())
@@ -155,7 +157,7 @@ async def open_keyring(
         keeper.cancel()
         with suppress(asyncio.CancelledError):
             await keeper
-        with suppress(*UNAVAILABLE):
+        with suppress(DatabaseUnavailable):
             await keyring.flush()
 
 

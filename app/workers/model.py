@@ -11,13 +11,17 @@ Access = Literal["open", "keys"]
 
 
 class Worker(Struct, frozen=True, kw_only=True):
-    """A worker that was alive a moment ago, and what holds its sandbox."""
+    """A worker that was alive a moment ago, and what holds its sandbox.
+
+    `trouble` is what keeps it from running executions at the moment, null where nothing does.
+    """
 
     host: str
     pid: int
     slots: int
     v8_version: str
     lockdown: dict[str, str]
+    trouble: str | None = None
 
 
 class Live(Struct, frozen=True):
@@ -29,7 +33,8 @@ class Live(Struct, frozen=True):
 class Ready(Struct, frozen=True, kw_only=True):
     """Whether executions are accepted and run, and if not, what is missing.
 
-    `access` says whether requests need a key (`keys`) or not (`open`). The rest is for those who
+    `degraded` names what is missed without being needed. `access` says whether requests need a key
+    (`keys`) or not (`open`). The rest is for those who
     are let in: `lockdown` is what holds this process's own sandbox, measured inside it; each
     worker says the same of its own.
     """
@@ -37,6 +42,7 @@ class Ready(Struct, frozen=True, kw_only=True):
     ready: bool
     missing: list[str]
     access: Access
+    degraded: list[str] | UnsetType = UNSET
     v8_version: str | UnsetType = UNSET
     lockdown: dict[str, str] | UnsetType = UNSET
     workers: list[Worker] | UnsetType = UNSET

@@ -6,9 +6,9 @@ from app.db import Connection, into
 from app.workers.model import Worker
 
 SEE_WORKER = """
-INSERT INTO workers (id, host, pid, slots, v8_version, lockdown)
-VALUES ($1, $2, $3, $4, $5, $6)
-ON CONFLICT (id) DO UPDATE SET seen_at = now()
+INSERT INTO workers (id, host, pid, slots, v8_version, lockdown, trouble)
+VALUES ($1, $2, $3, $4, $5, $6, $7)
+ON CONFLICT (id) DO UPDATE SET seen_at = now(), trouble = excluded.trouble
 """
 
 
@@ -21,9 +21,10 @@ async def see_worker(
     slots: int,
     v8_version: str,
     lockdown: dict[str, str],
+    trouble: str | None = None,
 ) -> None:
-    """Say that a worker is alive."""
-    await conn.execute(SEE_WORKER, worker, host, pid, slots, v8_version, lockdown)
+    """Say that a worker is alive, and what keeps it from running executions, if anything does."""
+    await conn.execute(SEE_WORKER, worker, host, pid, slots, v8_version, lockdown, trouble)
 
 
 FORGET_WORKERS = """
@@ -38,7 +39,7 @@ async def forget_worker(conn: Connection, worker: UUID) -> None:
 
 
 SELECT_WORKERS = """
-SELECT host, pid, slots, v8_version, lockdown
+SELECT host, pid, slots, v8_version, lockdown, trouble
 FROM workers
 WHERE seen_at > now() - make_interval(secs => $1)
 ORDER BY started_at
