@@ -229,7 +229,7 @@ def _refusing() -> Iterator[None]:
         asyncpg.InsufficientPrivilegeError,
     ) as no:
         raise DatabaseRefuses(f"PostgreSQL says: {no}; see DATABASE_URL") from None
-    except asyncpg.ClientConfigurationError as error:
+    except ValueError as error:
         # Without the URL: it may hold a password.
         raise DatabaseRefuses(f"DATABASE_URL cannot be read: {error}") from None
     except _CAUSES as error:

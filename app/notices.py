@@ -98,6 +98,9 @@ class Announcer:
                 async with open_connection(self._settings, synchronous_commit="off") as conn:
                     silent = False
                     await self._send_while_open(conn)
+            except DatabaseUnavailable:
+                # Logged where it is raised.
+                silent = True
             except Exception as error:  # noqa: BLE001 - whatever it is, the work goes on without
                 if not silent:
                     log.warning("notices.unsent", reason=str(error))
@@ -196,6 +199,9 @@ async def listen_forever(
                     log.info("notices.heard_again")
                 deaf = False
                 await _listen_while_open(conn, heard, look)
+        except DatabaseUnavailable:
+            # Logged where it is raised.
+            deaf = True
         except Exception as error:  # noqa: BLE001 - whatever it is, readers are told in the end
             if not deaf:
                 log.warning("notices.not_heard", reason=str(error))

@@ -45,6 +45,9 @@ async def ready(request: AnyRequest, resources: Resources) -> Response[Ready]:
         missing += _trouble_of(alive)
     if trouble := await resources.blobs.trouble():
         missing.append(trouble)
+    if resources.bell.silent:
+        # So that its end is noticed, also where nothing is submitted.
+        resources.bell.ring()
     degraded = ["Redis does not answer: executions begin up to a second later"]
     answer = Ready(
         ready=not missing,
