@@ -1,5 +1,6 @@
 """Start a child that dies with this process, watch its log, and stop it in bounded time."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -16,6 +17,9 @@ from app.embedded.errors import CannotStart, GaveUp
 
 # Of the API and the worker: a refusal, with its reason in the last line of the log.
 EXIT_CANNOT_START: Final = 2
+# PostgreSQL's words in the C locale; it takes a segment of its log at once, 16 MiB.
+_NO_SPACE: Final = (b"No space left on device", b"Disk quota exceeded")
+_LEAST_FREE_BYTES: Final = 16 * 1024 * 1024
 MAX_LOG_BYTES: Final = 10 * 1024 * 1024
 _LAST_WORDS: Final = 15
 _GUARD: Final = Path(__file__).with_name("guard.py")
@@ -153,6 +157,32 @@ def last_words(log: Path) -> str:
         return ""
     lines = [f"    {line}" for line in text.splitlines()[-_LAST_WORDS:]]
     return "\n".join([f"; the end of {log}:", *lines]) if lines else ""
+
+
+def log_size(log: Path) -> int:
+    """Give the size of a log, 0 where there is none."""
+    try:
+        return log.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def disk_is_full(log: Path, *, since: int) -> bool:
+    """Say whether a service died for want of disk space, by its log from `since` on.
+
+    A full disk may have kept it from writing so: then what is free tells.
+    """
+    try:
+        room = os.statvfs(log.parent)
+        if room.f_bavail * room.f_frsize < _LEAST_FREE_BYTES:
+            return True
+        with log.open("rb") as file:
+            # Moved away meanwhile: all of it is new.
+            file.seek(since if since <= log_size(log) else 0)
+            words = file.read()
+    except OSError as error:
+        return error.errno == errno.ENOSPC
+    return any(each in words for each in _NO_SPACE)
 
 
 def bound_log(log: Path) -> None:
