@@ -6,6 +6,7 @@ obstore's that reaches a caller is never the store's.
 
 import asyncio
 import errno
+import os
 import re
 import secrets
 from collections.abc import AsyncIterator, Iterator
@@ -15,6 +16,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Final, Self
 from urllib.parse import unquote, urlsplit
+from uuid import UUID, uuid4
 
 import obstore
 from msgspec import Struct
@@ -23,7 +25,7 @@ from obstore.store import ObjectStore, from_url
 
 from app.errors import CrivoError
 from app.outages import BlobsFull, BlobsUnavailable, Outage
-from app.settings import MIB, Settings
+from app.settings import MAX_PAYLOAD_BYTES, MIB, Settings
 
 # What obstore raises when the store is away, refuses or is full.
 _CAUSES: Final = (BaseError, OSError)
@@ -41,6 +43,7 @@ _CHECK_SECONDS: Final = 5.0
 _RECHECK_SECONDS: Final = 1.0
 _CHECK_TIMEOUT_SECONDS: Final = 2.0
 _CHECK_BYTES: Final = 1 * MIB
+_HEADROOM_SHARE: Final = 20
 
 _READ_CHUNK_BYTES: Final = 1 * MIB
 # The least that S3 takes for a part; a folder takes any. One part on its way while the next one
@@ -76,6 +79,7 @@ class Blobs:
         self._folder = folder
         self._device = None if folder is None else folder.stat().st_dev
         self._outage = Outage("blob store")
+        self._full = False
         self._checked_at = float("-inf")
         self._trouble = ""
         self._checking = asyncio.Lock()
@@ -135,7 +139,9 @@ class Blobs:
                 chunk_size=_PART_BYTES if self._folder is None else _PART_BYTES_OF_FOLDER,
                 max_concurrency=_PARTS_ON_THEIR_WAY,
             )
-        self._outage.worked()
+        # On a full disk a small blob may fit between large ones that do not.
+        if not self._full:
+            self._outage.worked()
 
     async def pages(self, *, size: int) -> AsyncIterator[list[Listed]]:
         """List everything there is, in no order, so many blobs at a time."""
@@ -179,22 +185,23 @@ class Blobs:
                     await self._try_to_write()
         except BlobsUnavailable as error:
             return error.detail
+        self._full = False
         self._outage.worked()
         return ""
 
     async def _try_to_write(self) -> None:
         await self._require_folder()
-        key = f"check-{secrets.token_hex(8)}"
+        if self._full and self._folder is not None:
+            await asyncio.to_thread(_require_headroom, self._folder)
+        # Named as an input of nobody's: what a check leaves behind, being cancelled, is swept.
+        key = f"{UUID(int=0)}/inputs/{uuid4()}"
         if self._folder is None and not self._outage.reason:
             with suppress(FileNotFoundError):
                 await obstore.head_async(self._store, key)
             return
-        try:
-            size = _CHECK_BYTES if self._outage.reason else 1
-            await obstore.put_async(self._store, key, bytes(size))
-        finally:
-            with suppress(FileNotFoundError):
-                await obstore.delete_async(self._store, key)
+        size = _CHECK_BYTES if self._outage.reason else 1
+        await obstore.put_async(self._store, key, bytes(size))
+        await obstore.delete_async(self._store, key)
 
     async def _require_folder(self) -> None:
         """Refuse to use a folder that is gone: below a mount point it would be another disk's.
@@ -216,6 +223,7 @@ class Blobs:
             reason = str(error).strip().partition("\n")[0] or type(error).__name__
             self._outage.failed(reason)
             if _NO_ROOM.search(str(error)) or getattr(error, "errno", None) == errno.ENOSPC:
+                self._full = True
                 raise BlobsFull(reason=reason) from error
             raise BlobsUnavailable(reason=reason) from error
 
@@ -307,6 +315,14 @@ def _cloud_store(url: str) -> ObjectStore:
     except (BaseError, ValueError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise CannotKeepBlobs(f"BLOB_URL cannot be used: {reason}") from None
+
+
+def _require_headroom(folder: Path) -> None:
+    """Have a disk that was full count as full until the next large payload fits, too."""
+    room = os.statvfs(folder)
+    wanted = min(MAX_PAYLOAD_BYTES, room.f_blocks * room.f_frsize // _HEADROOM_SHARE)
+    if room.f_bavail * room.f_frsize < wanted:
+        raise OSError(errno.ENOSPC, f"less than {wanted} bytes are free")
 
 
 def _require_writable(folder: Path) -> None:

@@ -16,7 +16,6 @@ from redis.exceptions import (
     NoPermissionError,
     ReadOnlyError,
     RedisError,
-    ResponseError,
 )
 
 from app.errors import CrivoError
@@ -39,6 +38,8 @@ _MOST_RINGS = 8
 _FAREWELL_SECONDS = 1.0
 _HELLO_SECONDS = 2.0
 _HELLO = "crivo:hello"
+# What no waiting heals.
+_LASTING = (AuthenticationError, NoPermissionError, ReadOnlyError)
 
 # arq's default is pickle, which would run whatever somebody else puts into Redis.
 serialize = msgspec.msgpack.encode
@@ -163,10 +164,8 @@ async def _require_bell(settings: RedisSettings) -> None:
                 await redis.set(_HELLO, b"", px=1)
             finally:
                 await redis.aclose()
-    except (AuthenticationError, NoPermissionError, ReadOnlyError) as error:
-        raise RedisRefuses(f"Redis says: {error}; see REDIS_URL") from None
-    except ResponseError as error:
-        if "index is out of range" in str(error):
-            raise RedisRefuses(f"Redis says: {error}; see REDIS_URL") from None
-    except (RedisError, OSError, TimeoutError):
-        return
+    except (RedisError, OSError, TimeoutError) as error:
+        # redis-py tells a missing password as a connection that fails, because of it.
+        for each in (error, error.__cause__, error.__context__):
+            if isinstance(each, _LASTING) or "index is out of range" in str(each):
+                raise RedisRefuses(f"Redis says: {error}; see REDIS_URL") from None

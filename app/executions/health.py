@@ -64,4 +64,7 @@ class HostHealth:
                 self.trouble = "no sandbox can be started"
                 return
             self._sandbox.worked()
-        self.trouble = await self._resources.blobs.trouble()
+        before, self.trouble = self.trouble, await self._resources.blobs.trouble()
+        if before and not self.trouble:
+            self._faults = 0
+            self._claim_from = 0.0
