@@ -72,7 +72,8 @@ def _ask_worker(settings: Settings) -> str:
 
 async def _seen(settings: Settings) -> str:
     # Imported here: the API's check does without, and is over in half the time.
-    from app.db import UNAVAILABLE, open_pool  # noqa: PLC0415
+    from app.db import open_pool  # noqa: PLC0415
+    from app.outages import DatabaseUnavailable  # noqa: PLC0415
     from app.workers.store import select_workers  # noqa: PLC0415
 
     try:
@@ -82,8 +83,10 @@ async def _seen(settings: Settings) -> str:
             pool.acquire() as conn,
         ):
             alive = await select_workers(conn, seen_within_seconds=_SEEN_WITHIN_SECONDS)
-    except UNAVAILABLE as error:
-        return f"PostgreSQL does not answer: {str(error) or type(error).__name__}"
+    except DatabaseUnavailable as error:
+        return str(error)
+    except TimeoutError:
+        return f"PostgreSQL does not answer within {_DATABASE_SECONDS:.0f} s"
     if any(worker.host == socket.gethostname() for worker in alive):
         return ""
     return f"PostgreSQL has not seen this worker for {_SEEN_WITHIN_SECONDS:.0f} s"

@@ -19,7 +19,6 @@ from typing_extensions import override
 
 from app.allocator import give_memory_back
 from app.audit.api import router as audit
-from app.db import UNAVAILABLE
 from app.docs.api import openapi_config, router as reference
 from app.environment import load_service_settings
 from app.errors import CrivoError, Problem
@@ -146,7 +145,7 @@ def main(arguments: list[str]) -> int:
         require_packages(settings)
         trusted = trusted_networks(settings.trusted_proxies)
         asyncio.run(prepare(settings))
-    except (CrivoError, *UNAVAILABLE) as error:
+    except CrivoError as error:
         sys.stderr.write(redact(f"api: {error}\n"))
         return 2
     if arguments == ["--check"]:
@@ -225,13 +224,13 @@ def _tell_access(settings: Settings, keyring: Keyring) -> None:
 
 @asynccontextmanager
 async def _opened(settings: Settings) -> AsyncIterator[Resources]:
-    """Open what the API stands on; without a sandbox one line says why."""
+    """Open what the API stands on; where that fails one line says why."""
     async with AsyncExitStack() as stack:
         try:
             resources = await stack.enter_async_context(
                 open_resources(settings, cells=1, service="crivo-api")
             )
-        except SandboxUnavailable as error:
+        except (CrivoError, SandboxUnavailable) as error:
             sys.stderr.write(redact(f"api: {error}\n"))
             # It would say the same again, with a traceback.
             logging.getLogger("uvicorn.error").disabled = True

@@ -17,7 +17,8 @@ import msgspec
 import structlog
 from msgspec import Struct
 
-from app.db import UNAVAILABLE, Connection, open_connection
+from app.db import Connection, open_connection
+from app.outages import DatabaseUnavailable
 from app.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -97,6 +98,9 @@ class Announcer:
                 async with open_connection(self._settings, synchronous_commit="off") as conn:
                     silent = False
                     await self._send_while_open(conn)
+            except DatabaseUnavailable:
+                # Logged where it is raised.
+                silent = True
             except Exception as error:  # noqa: BLE001 - whatever it is, the work goes on without
                 if not silent:
                     log.warning("notices.unsent", reason=str(error))
@@ -107,7 +111,7 @@ class Announcer:
         """Send what is left when the process ends, if that takes no time."""
         if not (self._ended or self._changed or self._all):
             return
-        with suppress(*UNAVAILABLE):
+        with suppress(DatabaseUnavailable, TimeoutError):
             async with asyncio.timeout(_FAREWELL_SECONDS):
                 async with open_connection(self._settings) as conn:
                     await self._send(conn)
@@ -195,6 +199,9 @@ async def listen_forever(
                     log.info("notices.heard_again")
                 deaf = False
                 await _listen_while_open(conn, heard, look)
+        except DatabaseUnavailable:
+            # Logged where it is raised.
+            deaf = True
         except Exception as error:  # noqa: BLE001 - whatever it is, readers are told in the end
             if not deaf:
                 log.warning("notices.not_heard", reason=str(error))

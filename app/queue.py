@@ -10,14 +10,20 @@ from contextlib import asynccontextmanager, suppress
 from typing import cast
 
 import msgspec
-import structlog
 from arq.connections import ArqRedis, RedisSettings, create_pool
-from redis.exceptions import RedisError
+from redis.exceptions import (
+    AuthenticationError,
+    NoPermissionError,
+    ReadOnlyError,
+    RedisError,
+)
 
+from app.errors import CrivoError
 from app.metrics import RINGS, RINGS_WANTED
+from app.outages import Outage
 from app.settings import Settings
 
-log = structlog.get_logger(__name__)
+OUTAGE = Outage("Redis")
 
 RING = "ring"
 # A list, of which workers with room wait for an element: one of them hears of it at once, where
@@ -30,6 +36,10 @@ _BUSY_SECONDS = 0.02
 _RING_EXPIRES_MS = 60_000
 _MOST_RINGS = 8
 _FAREWELL_SECONDS = 1.0
+_HELLO_SECONDS = 2.0
+_HELLO = "crivo:hello"
+# What no waiting heals.
+_LASTING = (AuthenticationError, NoPermissionError, ReadOnlyError)
 
 # arq's default is pickle, which would run whatever somebody else puts into Redis.
 serialize = msgspec.msgpack.encode
@@ -45,7 +55,7 @@ class Bell:
         self._redis: ArqRedis | None = None
         self._pending = asyncio.Event()
         self._wanted = 0
-        self._silent = False
+        self.silent = False
         self._ring_from = 0.0
 
     def ring(self) -> None:
@@ -72,19 +82,17 @@ class Bell:
                 self._pending.set()
                 raise
             except Exception as error:  # noqa: BLE001 - whatever it is, a bell is no reason to fail
-                if not self._silent:
-                    log.warning("bell.silent", reason=str(error))
-                self._silent = True
+                self.silent = True
+                OUTAGE.failed(str(error) or type(error).__name__)
                 RINGS.labels("failed").inc()
             else:
                 RINGS.labels("sent").inc()
-                if self._silent:
-                    log.info("bell.rings_again")
-                self._silent = False
+                self.silent = False
+                OUTAGE.worked()
 
     async def send_the_rest(self) -> None:
         """Send what is left when the process ends, such as of what it hands back."""
-        if self._pending.is_set() and not self._silent:
+        if self._pending.is_set() and not self.silent:
             with suppress(RedisError, OSError, TimeoutError):
                 async with asyncio.timeout(_FAREWELL_SECONDS):
                     await self._send()
@@ -119,10 +127,23 @@ class Bell:
             await asyncio.sleep(_BUSY_SECONDS)
 
 
+class RedisRefuses(CrivoError):
+    """Redis answers, and lets nobody ring; or its address cannot be read."""
+
+
 @asynccontextmanager
 async def open_bell(settings: Settings) -> AsyncIterator[Bell]:
-    """Open the bell at `settings.redis_url`; Redis need not be there."""
-    bell = Bell(RedisSettings.from_dsn(settings.redis_url))
+    """Open the bell at `settings.redis_url`; Redis need not be there.
+
+    Raises RedisRefuses for a wrong password and for a replica: they would not heal by themselves.
+    """
+    try:
+        redis = RedisSettings.from_dsn(settings.redis_url)
+    except ValueError as error:
+        # Without the URL: it may hold a password.
+        raise RedisRefuses(f"REDIS_URL cannot be read: {error}") from None
+    await _require_bell(redis)
+    bell = Bell(redis)
     sender = asyncio.create_task(bell.send_forever())
     try:
         yield bell
@@ -132,3 +153,19 @@ async def open_bell(settings: Settings) -> AsyncIterator[Bell]:
             await sender
         await bell.send_the_rest()
         await bell.close()
+
+
+async def _require_bell(settings: RedisSettings) -> None:
+    try:
+        async with asyncio.timeout(_HELLO_SECONDS):
+            # No other try: away, it is none of our business yet.
+            redis = await create_pool(settings, retry=settings.conn_retries)
+            try:
+                await redis.set(_HELLO, b"", px=1)
+            finally:
+                await redis.aclose()
+    except (RedisError, OSError, TimeoutError) as error:
+        # redis-py tells a missing password as a connection that fails, because of it.
+        for each in (error, error.__cause__, error.__context__):
+            if isinstance(each, _LASTING) or "index is out of range" in str(each):
+                raise RedisRefuses(f"Redis says: {error}; see REDIS_URL") from None

@@ -80,6 +80,8 @@ def configure_logging(level: str) -> None:
     # One line for each ring and each request would drown what operators look for.
     for chatty in ("arq", "uvicorn.access"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    # A traceback for each try while PostgreSQL is away, of which `outage.began` tells.
+    logging.getLogger("asyncpg.pool").setLevel(logging.ERROR)
 
 
 def _without_rows(_: WrappedLogger, __: str, event: EventDict) -> EventDict:

@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Awaitable
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any, Final, cast
 
 import structlog
@@ -16,14 +17,13 @@ from redis.exceptions import RedisError
 from typing_extensions import override
 
 from app.allocator import give_memory_back
-from app.db import UNAVAILABLE
 from app.environment import load_service_settings
 from app.errors import CrivoError
 from app.executions.jobs import Dispatcher
 from app.executions.retention import keep_retention
 from app.lifecycle import exit_cleanly_when_told, open_watchdog
 from app.metrics import configure_metrics
-from app.queue import KNOCK, RING, deserialize, serialize
+from app.queue import KNOCK, OUTAGE, RING, deserialize, serialize
 from app.resources import open_resources
 from app.sandbox.pool import SandboxUnavailable
 from app.scrapes.listener import open_listener
@@ -61,6 +61,7 @@ class KnockedWorker(Worker):
         if now >= self._look_from:
             self._look_from = now + _LOOK_SECONDS
             await super()._poll_iteration()
+        OUTAGE.worked()
 
 
 async def ring(ctx: dict[str, Any]) -> None:
@@ -109,10 +110,12 @@ async def answer_bell(settings: Settings, dispatcher: Dispatcher) -> None:
     Without it nothing is lost: the dispatcher looks for work by itself every second.
     """
     pause_seconds = 0.1
+    # Not arq: it would log a line for each of its own tries.
+    redis = replace(RedisSettings.from_dsn(settings.redis_url), conn_retries=0)
     while True:
         arq = KnockedWorker(
             functions=[func(ring, name=RING, keep_result=0, max_tries=1)],
-            redis_settings=RedisSettings.from_dsn(settings.redis_url),
+            redis_settings=redis,
             ctx={"dispatcher": dispatcher},
             handle_signals=False,
             poll_delay=0,
@@ -123,7 +126,7 @@ async def answer_bell(settings: Settings, dispatcher: Dispatcher) -> None:
         try:
             await arq.async_run()
         except Exception as error:  # noqa: BLE001 - whatever it is, the work goes on without
-            log.warning("bell.not_heard", reason=str(error))
+            OUTAGE.failed(str(error) or type(error).__name__)
         finally:
             with suppress(RedisError, OSError, AttributeError):
                 await arq.close()
@@ -144,7 +147,7 @@ def main() -> int:
         uvloop.run(work(settings))
     except asyncio.CancelledError:
         return 0  # told to stop while it started
-    except (CrivoError, SandboxUnavailable, *UNAVAILABLE) as error:
+    except (CrivoError, SandboxUnavailable) as error:
         sys.stderr.write(redact(f"worker: {error}\n"))
         return 2
     except Exception:

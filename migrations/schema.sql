@@ -836,6 +836,7 @@ CREATE TABLE workers (
     lockdown jsonb NOT NULL,
     started_at timestamp with time zone DEFAULT now() NOT NULL,
     seen_at timestamp with time zone DEFAULT now() NOT NULL,
+    trouble text,
     max_memory_bytes bigint,
     CONSTRAINT workers_max_memory_bytes_check CHECK ((max_memory_bytes >= 0)),
     CONSTRAINT workers_slots_check CHECK ((slots > 0))

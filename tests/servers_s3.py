@@ -43,16 +43,17 @@ class S3(Struct, frozen=True, kw_only=True):
 
 
 @contextmanager
-def run_s3() -> Iterator[S3]:
-    """Run the stand-in on loopback."""
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+def run_s3(*, port: int = 0, again: bool = False) -> Iterator[S3]:
+    """Run the stand-in on loopback; `again`: with what the one before it kept."""
+    server = ThreadedMotoServer("127.0.0.1", port, verbose=False)
     server.start()
     try:
         host, port = server.get_host_and_port()
         s3 = S3(url=f"http://{host}:{port}")
         # It keeps what it has for all servers of a process.
-        httpx.post(f"{s3.url}/moto-api/reset", trust_env=False).raise_for_status()
-        httpx.put(f"{s3.url}/{_BUCKET}", trust_env=False).raise_for_status()
+        if not again:
+            httpx.post(f"{s3.url}/moto-api/reset", trust_env=False).raise_for_status()
+            httpx.put(f"{s3.url}/{_BUCKET}", trust_env=False).raise_for_status()
         yield s3
     finally:
         server.stop()

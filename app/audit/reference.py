@@ -9,7 +9,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from app.audit.model import Action, Entry
 from app.http.openapi import Answer, documented, load_examples
 from app.http.paging import DEFAULT_PAGE, MAX_PAGE, Page
-from app.http.problems import DatabaseUnavailable
+from app.outages import DatabaseUnavailable
 
 _EXAMPLES: Final = load_examples(Path(__file__).with_name("examples.json"))
 _MOMENT: Final = {"format": "date-time"}

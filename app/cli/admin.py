@@ -12,7 +12,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from app.db import UNAVAILABLE, Pool, open_pool
+from app.db import Pool, open_pool
 from app.environment import InvalidSetting, load_settings
 from app.errors import CrivoError
 from app.http.access import Scope
@@ -21,6 +21,7 @@ from app.http.paging import MAX_PAGE
 from app.keys import service as keys
 from app.keys.bootstrap import operator
 from app.keys.model import CreateKey, parse_key_id
+from app.outages import DatabaseUnavailable
 from app.settings import Settings
 from app.tenants import service as tenants
 from app.tenants.model import ChangeTenant, CreateTenant
@@ -48,10 +49,7 @@ def main(arguments: Sequence[str]) -> int:
         return asyncio.run(_connected(_settings(), asked))
     except CrivoError as error:
         sys.stderr.write(f"crivo-admin: {error}\n")
-        return 2 if isinstance(error, InvalidSetting) else 1
-    except UNAVAILABLE as error:
-        sys.stderr.write(f"crivo-admin: PostgreSQL does not answer: {error}\n")
-        return 2
+        return 2 if isinstance(error, InvalidSetting | DatabaseUnavailable) else 1
 
 
 def _settings() -> Settings:

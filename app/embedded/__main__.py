@@ -38,6 +38,10 @@ def main(arguments: list[str]) -> int:
     except (CannotStart, InvalidSetting) as error:
         sys.stderr.write(f"crivo: {error}\n")
         return 2
+    except OSError as error:
+        where = f": {error.filename}" if error.filename else ""
+        sys.stderr.write(f"crivo: {error.strerror or error}{where}\n")
+        return 2
     except GaveUp as error:
         sys.stderr.write(f"crivo: {error}\n")
         return 1

@@ -4,11 +4,14 @@ import ast
 import asyncio
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 import asyncpg
+import msgspec
 
+from app.database_checks import CHECK_SERVER, ServerFacts, refusal_of
 from app.embedded.errors import CannotStart, GaveUp
 from app.embedded.processes import guarded, last_words
 from app.environment import without_files
@@ -24,11 +27,14 @@ def migrate(url: str, log: Path) -> None:
     not among ours; GaveUp with the end of the log when a migration fails.
     """
     revisions = _revisions(_ROOT / "migrations" / "versions")
-    current = asyncio.run(_current_revision(url))
+    server, current = asyncio.run(_look_at(url))
+    newest = set(revisions) - set(revisions.values())
+    if refusal := refusal_of(server, to_migrate={current} != newest):
+        raise CannotStart(refusal)
     if current is not None and current not in revisions:
         message = f"the database has revision {current}, which this version of Crivo does not know"
         raise CannotStart(message)
-    if current is not None and set(revisions) - set(revisions.values()) == {current}:
+    if {current} == newest:
         return
     log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     command = guarded([sys.executable, "-m", "alembic", "upgrade", "head"], "self")
@@ -48,7 +54,7 @@ def migrate(url: str, log: Path) -> None:
         raise GaveUp(message)
 
 
-async def _current_revision(url: str) -> str | None:
+async def _look_at(url: str) -> tuple[ServerFacts, str | None]:
     try:
         connection = await asyncpg.connect(url, timeout=_CONNECT_SECONDS)
     except (OSError, TimeoutError, ValueError, asyncpg.PostgresError) as error:
@@ -56,13 +62,16 @@ async def _current_revision(url: str) -> str | None:
         # Without the URL: it may hold a password.
         message = f"the database of DATABASE_URL cannot be reached: {reason}"
         raise CannotStart(message) from None
+    revision: str | None = None
     try:
-        revision: str | None = await connection.fetchval("SELECT version_num FROM alembic_version")
-    except asyncpg.UndefinedTableError:
-        return None
+        server = msgspec.convert(dict(*await connection.fetch(CHECK_SERVER)), ServerFacts)
+        with suppress(asyncpg.UndefinedTableError):
+            revision = await connection.fetchval("SELECT version_num FROM alembic_version")
+    except asyncpg.PostgresError as error:
+        raise CannotStart(f"PostgreSQL says: {error}; see DATABASE_URL") from None
     finally:
         await connection.close()
-    return revision
+    return server, revision
 
 
 def _revisions(folder: Path) -> dict[str, str | None]:

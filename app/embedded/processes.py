@@ -1,5 +1,6 @@
 """Start a child that dies with this process, watch its log, and stop it in bounded time."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -12,8 +13,13 @@ from typing import Final
 
 from msgspec import Struct
 
-from app.embedded.errors import GaveUp
+from app.embedded.errors import CannotStart, GaveUp
 
+# Of the API and the worker: a refusal, with its reason in the last line of the log.
+EXIT_CANNOT_START: Final = 2
+# PostgreSQL's words in the C locale; it takes a segment of its log at once, 16 MiB.
+_NO_SPACE: Final = (b"No space left on device", b"Disk quota exceeded")
+_LEAST_FREE_BYTES: Final = 16 * 1024 * 1024
 MAX_LOG_BYTES: Final = 10 * 1024 * 1024
 _LAST_WORDS: Final = 15
 _GUARD: Final = Path(__file__).with_name("guard.py")
@@ -84,13 +90,15 @@ def guarded(
 def await_ready(services: Sequence[Running], *, beside: Sequence[Running] = ()) -> None:
     """Wait until all are ready.
 
-    Raises GaveUp when one of them, or of those beside them, dies, or one takes too long.
+    Raises GaveUp when one of them, or of those beside them, dies, or one takes too long;
+    CannotStart when one has said in a line of its own why it cannot start.
     """
     started = time.monotonic()
     waiting = list(services)
     while waiting := [running for running in waiting if not running[0].is_ready()]:
         for service, process in (*beside, *services):
             if process.poll() is not None:
+                _refuse_if_it_said_why(service, process)
                 message = f"{service.name} ended with {ending_of(process)}"
                 raise GaveUp(message + last_words(service.log))
         for service, _ in waiting:
@@ -98,6 +106,14 @@ def await_ready(services: Sequence[Running], *, beside: Sequence[Running] = ()) 
                 message = f"{service.name} is not ready after {service.start_seconds:.0f} s"
                 raise GaveUp(message + last_words(service.log))
         time.sleep(_TICK_SECONDS)
+
+
+def _refuse_if_it_said_why(service: Service, process: subprocess.Popen[bytes]) -> None:
+    """Take over the last line of a process of ours that has ended with 2."""
+    prefix = f"{service.name.lower()}: "
+    last = last_words(service.log).rpartition("\n")[2].strip()
+    if process.returncode == EXIT_CANNOT_START and last.startswith(prefix):
+        raise CannotStart(f"the {service.name} cannot start: {last.removeprefix(prefix)}")
 
 
 def stop(services: Sequence[Running]) -> None:
@@ -143,12 +159,43 @@ def last_words(log: Path) -> str:
     return "\n".join([f"; the end of {log}:", *lines]) if lines else ""
 
 
+def log_size(log: Path) -> int:
+    """Give the size of a log, 0 where there is none."""
+    try:
+        return log.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def disk_is_full(log: Path, *, since: int) -> bool:
+    """Say whether a service died for want of disk space, by its log from `since` on.
+
+    A full disk may have kept it from writing so: then what is free tells.
+    """
+    try:
+        room = os.statvfs(log.parent)
+        if room.f_bavail * room.f_frsize < _LEAST_FREE_BYTES:
+            return True
+        with log.open("rb") as file:
+            # Moved away meanwhile: all of it is new.
+            file.seek(since if since <= log_size(log) else 0)
+            words = file.read()
+    except OSError as error:
+        return error.errno == errno.ENOSPC
+    return any(each in words for each in _NO_SPACE)
+
+
 def bound_log(log: Path) -> None:
     """Move a log that has grown too long to `.1`, in place: its writer keeps it open."""
     try:
         if log.stat().st_size <= MAX_LOG_BYTES:
             return
-        log.with_name(f"{log.name}.1").write_bytes(log.read_bytes())
-        os.truncate(log, 0)
     except FileNotFoundError:
         return
+    before = log.with_name(f"{log.name}.1")
+    try:
+        before.write_bytes(log.read_bytes())
+    except OSError:
+        # No room for both: what is said next matters more.
+        before.unlink(missing_ok=True)
+    os.truncate(log, 0)

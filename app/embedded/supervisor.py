@@ -1,4 +1,8 @@
-"""Keep services running: start them again with backoff, and give up after repeated fast deaths."""
+"""Keep services running: start them again with backoff, and give up after repeated fast deaths.
+
+A death for want of disk space counts for nothing: somebody makes room, and no restart of ours
+brings it sooner.
+"""
 
 import subprocess
 import sys
@@ -11,8 +15,10 @@ from app.embedded.processes import (
     Service,
     await_ready,
     bound_log,
+    disk_is_full,
     ending_of,
     last_words,
+    log_size,
     spawn,
     stop,
     sweep,
@@ -24,6 +30,8 @@ LONGEST_PAUSE_SECONDS: Final = 5.0
 FAST_DEATH_SECONDS: Final = 30.0
 MAX_FAST_DEATHS: Final = 6
 _TICK_SECONDS: Final = 0.1
+# Bounded before it is raised.
+_MOST_DOUBLINGS: Final = 16
 
 
 class Supervisor:
@@ -71,10 +79,12 @@ class _Kept:
 
     def __init__(self, service: Service) -> None:
         self.service = service
+        self._log_began = log_size(service.log)
         self.process = spawn(service)
         self._started = time.monotonic()
         self._restart_at: float | None = None
         self._fast_deaths = 0
+        self._full_disks = 0
 
     @property
     def running(self) -> Running:
@@ -85,15 +95,22 @@ class _Kept:
         if self._restart_at is None:
             if self.process.poll() is None:
                 bound_log(self.service.log)
+                if self._full_disks and self.service.is_ready():
+                    self._full_disks = 0
+                    sys.stderr.write(f"crivo: {self.service.name} works again\n")
                 return
             self._plan_restart(now)
         elif now >= self._restart_at:
+            self._log_began = log_size(self.service.log)
             self.process = spawn(self.service)
             self._started = time.monotonic()
             self._restart_at = None
 
     def _plan_restart(self, now: float) -> None:
         sweep(self.process)
+        if disk_is_full(self.service.log, since=self._log_began):
+            self._wait_for_disk(now)
+            return
         fast = now - self._started < FAST_DEATH_SECONDS
         self._fast_deaths = self._fast_deaths + 1 if fast else 1
         ending = f"{self.service.name} ended with {ending_of(self.process)}"
@@ -104,4 +121,14 @@ class _Kept:
             FIRST_PAUSE_SECONDS * 2 ** (self._fast_deaths - 1), LONGEST_PAUSE_SECONDS
         )
         sys.stderr.write(f"crivo: {ending}; starting it again in {pause_seconds:.1f} s\n")
+        self._restart_at = now + pause_seconds
+
+    def _wait_for_disk(self, now: float) -> None:
+        if not self._full_disks:
+            sys.stderr.write(
+                f"crivo: {self.service.name} has no disk space left below "
+                f"{self.service.log.parent.parent}; it is started again until there is some\n"
+            )
+        pause_seconds = min(FIRST_PAUSE_SECONDS * 2**self._full_disks, LONGEST_PAUSE_SECONDS)
+        self._full_disks = min(self._full_disks + 1, _MOST_DOUBLINGS)
         self._restart_at = now + pause_seconds

@@ -13,6 +13,7 @@ import structlog
 
 from app.db import Connection, open_connection
 from app.executions.model import Status
+from app.outages import DatabaseUnavailable
 from app.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -82,6 +83,9 @@ async def listen_forever(
                         async with asyncio.timeout(_LOOK_SECONDS):
                             await lost.wait()
                     await conn.execute(LOOK)
+        except DatabaseUnavailable:
+            # Logged where it is raised.
+            deaf = True
         except Exception as error:  # noqa: BLE001 - whatever it is, leases tell the same later
             if not deaf:
                 log.warning("cancellations.not_heard", reason=str(error))

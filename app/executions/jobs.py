@@ -11,15 +11,15 @@ from uuid import UUID
 import structlog
 import uuid_utils.compat as uuid
 
-from app.db import UNAVAILABLE
 from app.executions import cancellations, claims, ends
+from app.executions.health import HOST_TROUBLE, HostHealth
 from app.executions.model import Claim, Served, Status
 from app.executions.runs import Spent, record, run
 from app.failures import ErrorKind, error_document
 from app.lifecycle import Watchdog
 from app.metrics import LEASES_EXPIRED
+from app.outages import DatabaseUnavailable
 from app.resources import Resources
-from app.sandbox.pool import SandboxUnavailable
 from app.workers import store as workers
 
 log = structlog.get_logger(__name__)
@@ -29,7 +29,7 @@ _LOOK_SECONDS: Final = 1.0
 _SWEEP_SECONDS: Final = 1.0
 # However long a lease is: who is not seen for a while counts as dead (`app/workers/`).
 _UNSEEN_SECONDS: Final = 5.0
-_LONGEST_PAUSE_SECONDS: Final = 30.0
+_CHECK_SECONDS: Final = 1.0
 
 
 class _Held:
@@ -41,6 +41,7 @@ class _Held:
         self.spent = Spent()
         self.task: asyncio.Task[None] | None = None
         self.recording = False
+        self.run_ms = 0.0
 
     def stop(self) -> None:
         """Give it up, unless its outcome is being recorded: then the fence decides."""
@@ -67,8 +68,9 @@ class Dispatcher:
         # By token: an execution may be claimed again while its lost claim is given up.
         self._running: dict[int, _Held] = {}
         self._served: list[Served] = []
-        self._faults = 0
-        self._claim_from = 0.0
+        # Claims that could not be handed back, as PostgreSQL was away.
+        self._owed: list[_Held] = []
+        self._health = HostHealth(resources, tenant=str(self.id))
         # A worker that comes up after an outage lets the others renew their leases first.
         self._sweep_from = asyncio.get_running_loop().time() + self._lease_seconds / 2
         self._wake = asyncio.Event()
@@ -107,6 +109,7 @@ class Dispatcher:
                 duties = [
                     tasks.create_task(self._repeat("renew", self._see, renewal_seconds)),
                     tasks.create_task(self._repeat("sweep", self._sweep, _SWEEP_SECONDS)),
+                    tasks.create_task(self._repeat("check", self._health.check, _CHECK_SECONDS)),
                     tasks.create_task(self._hear_cancellations()),
                 ]
                 while not self._stopping:
@@ -116,11 +119,12 @@ class Dispatcher:
                 self._watchdog.dismiss("claim")
                 await self._drain()
                 await self._survive(self._account)
+                await self._survive(self._return_owed)
                 for duty in duties:
                     duty.cancel()
                 self._watchdog.close()
         finally:
-            with suppress(*UNAVAILABLE):
+            with suppress(DatabaseUnavailable):
                 async with self._resources.pool.acquire(timeout=1) as conn:
                     await workers.forget_worker(conn, self.id)
 
@@ -129,7 +133,7 @@ class Dispatcher:
         began = self._now()
         # What waits for memory, or for the slot of what overtook it, has none yet.
         slots = self._slots + self._resources.sandbox.waiting
-        free = max(0, slots - len(self._running)) if began >= self._claim_from else 0
+        free = max(0, slots - len(self._running)) if self._health.may_claim() else 0
         found = await self._take(free) if free else None
         claimed = found.executions if found is not None else []
         if len(claimed) < free:
@@ -185,49 +189,54 @@ class Dispatcher:
         except asyncio.CancelledError:
             # The worker stops, the lease is lost, or a client has cancelled.
             await self._hand_back(held)
-        except (SandboxUnavailable, *UNAVAILABLE) as error:
+        except HOST_TROUBLE as error:
             # This host's trouble, not this execution's: it counts for nothing.
-            log.warning("execution.platform_unavailable", id=str(claim.id), reason=str(error))
+            log.debug("execution.handed_back", id=str(claim.id), reason=str(error))
+            self._health.failed(error)
+            self._room.clear()
             await self._hand_back(held)
-            self._pause()
         except Exception:
             # It may be this execution's, such as a payload that is gone. The lease runs out
             # and the sweep decides: another attempt, or the end when they are used up.
             log.exception("execution.platform_failure", id=str(claim.id))
-            self._pause()
+            self._health.pause()
+            self._room.clear()
         else:
-            self._faults = 0
+            self._health.worked()
         finally:
             del self._running[claim.lease_token]
             seconds = self._now() - held.since
             self._served.append(Served(tenant=claim.tenant_id, seconds=seconds))
             self._wake.set()
 
-    def _pause(self) -> None:
-        """Claim less often while the platform fails: one sick host must not burn a queue."""
-        self._faults += 1
-        # Bounded before it is raised: a fault of many hours must not overflow a float.
-        pause_seconds = min(0.5 * 2 ** min(self._faults, 16), _LONGEST_PAUSE_SECONDS)
-        self._claim_from = self._now() + pause_seconds
-        self._room.clear()
-
     async def _hand_back(self, held: _Held) -> None:
-        run_ms = (self._now() - held.since) * 1_000
-        with suppress(*UNAVAILABLE):
-            async with self._resources.pool.acquire() as conn:
-                if not await claims.hand_back(conn, held.claim):
-                    await claims.report_usage(
-                        conn,
-                        held.claim,
-                        run_ms=run_ms,
-                        # Nothing where no cell has told: it is not known, and not nothing.
-                        cpu_ms=held.spent.cpu_ms or None,
-                        peak_memory_bytes=held.spent.peak_memory_bytes or None,
-                    )
-                    return
-            self._resources.announcer.changed(held.claim.id)
-            # Another worker may have room for it.
-            self._resources.bell.ring()
+        held.run_ms = (self._now() - held.since) * 1_000
+        try:
+            await self._return(held)
+        except DatabaseUnavailable:
+            # An attempt would be counted, should the lease run out.
+            self._owed.append(held)
+
+    async def _return_owed(self) -> None:
+        while self._owed:
+            await self._return(self._owed[-1])
+            self._owed.pop()
+
+    async def _return(self, held: _Held) -> None:
+        async with self._resources.pool.acquire() as conn:
+            if not await claims.hand_back(conn, held.claim):
+                await claims.report_usage(
+                    conn,
+                    held.claim,
+                    run_ms=held.run_ms,
+                    # Nothing where no cell has told: it is not known, and not nothing.
+                    cpu_ms=held.spent.cpu_ms or None,
+                    peak_memory_bytes=held.spent.peak_memory_bytes or None,
+                )
+                return
+        self._resources.announcer.changed(held.claim.id)
+        # Another worker may have room for it.
+        self._resources.bell.ring()
 
     async def _hear_cancellations(self) -> None:
         await cancellations.listen_forever(
@@ -242,6 +251,7 @@ class Dispatcher:
 
     async def _see(self) -> None:
         """Renew the leases, give up what is ours no longer, and show that we live."""
+        await self._return_owed()
         sandbox = self._resources.sandbox
         running = list(self._running.values())
         async with self._resources.pool.acquire() as conn:
@@ -257,6 +267,7 @@ class Dispatcher:
                 v8_version=sandbox.v8_version,
                 lockdown=sandbox.lockdown,
                 max_memory_bytes=sandbox.max_limit_bytes,
+                trouble=self._health.trouble or None,
             )
         for held in running:
             claim = held.claim
@@ -314,11 +325,10 @@ class Dispatcher:
             await asyncio.sleep(seconds)
 
     async def _survive(self, duty: Callable[[], Awaitable[None]]) -> None:
-        """Do a duty; when PostgreSQL is away, say so and leave it to the next time."""
+        """Do a duty; when PostgreSQL is away, leave it to the next time."""
         try:
             await duty()
-        except UNAVAILABLE as error:
-            log.warning("dispatcher.database_unavailable", reason=str(error))
+        except DatabaseUnavailable:
             # Nobody could renew meanwhile: what looks expired may be alive.
             self._sweep_from = self._now() + self._lease_seconds
             await asyncio.sleep(_LOOK_SECONDS)

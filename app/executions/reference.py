@@ -31,9 +31,9 @@ from app.http.openapi import (
     load_examples,
 )
 from app.http.paging import DEFAULT_PAGE, MAX_PAGE, Page
-from app.http.problems import DatabaseUnavailable
 from app.http.quotas import QuotaExceeded
 from app.http.ranges import DESCRIBED, RangeNotSatisfiable
+from app.outages import DatabaseUnavailable
 from app.scripts.model import MAX_SEED, ScriptArchived, ScriptNotFound, VersionNotFound
 from app.settings import MAX_MEMORY_BYTES, MAX_PAYLOAD_BYTES, MAX_WALL_MS, MIB
 from app.workers.model import NoWorkerLargeEnough

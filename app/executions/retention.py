@@ -12,10 +12,11 @@ from typing import Final
 
 import structlog
 
-from app.blobs import STORE_UNAVAILABLE, Blobs
-from app.db import UNAVAILABLE, Pool
+from app.blobs import Blobs
+from app.db import Pool
 from app.executions import erasure
 from app.executions.erasure import Duty, Step
+from app.outages import BlobsUnavailable, DatabaseUnavailable
 from app.resources import Resources
 from app.settings import Settings
 
@@ -44,8 +45,9 @@ async def keep_retention(resources: Resources) -> None:
         try:
             await expire(pool, blobs, resources.settings)
             await sweep_when_due(pool, blobs)
-        except (*UNAVAILABLE, *STORE_UNAVAILABLE) as error:
-            log.warning("retention.unavailable", reason=str(error))
+        except (DatabaseUnavailable, BlobsUnavailable):
+            # Logged where it is raised.
+            pass
         except Exception:
             # Whatever it is, executions go on, and the next time may do better.
             log.exception("retention.failed")

@@ -2,13 +2,13 @@
 
 import asyncio
 import json
+from contextlib import suppress
 from time import time_ns
 from typing import Final
 
 import structlog
 from msgspec.structs import replace
 
-from app.db import UNAVAILABLE
 from app.executions import claims, ends
 from app.executions.claims import StoredBytesExceeded
 from app.executions.ends import Ended
@@ -17,6 +17,7 @@ from app.executions.payloads import PayloadWriter, read_payload, stored_inline
 from app.failures import failure_of, logs_document, over_quota, unkept_logs_document
 from app.losses import warnings_document
 from app.metrics import LATE_REPORTS
+from app.outages import BlobsUnavailable, DatabaseUnavailable
 from app.resources import Resources
 from app.sandbox.outcomes import Context, Crashed, Job, Limits, Report, Succeeded
 from app.scripts.params import NO_PARAMS
@@ -125,10 +126,9 @@ async def _finish_claim(
         except StoredBytesExceeded as over:
             log.info("execution.over_quota", id=str(held.id), limit=over.limit, used=over.used)
             finish = within_quota(finish, over)
-        except UNAVAILABLE as error:
+        except DatabaseUnavailable:
             if asyncio.get_running_loop().time() > lease_ends:
                 raise
-            log.warning("execution.record_delayed", id=str(held.id), reason=str(error))
             await asyncio.sleep(_RETRY_SECONDS)
 
 
@@ -158,7 +158,9 @@ def within_quota(finish: Finish, over: StoredBytesExceeded) -> Finish:
 
 async def _discard(resources: Resources, result: StoredPayload | None) -> None:
     if result is not None and result.blob_key is not None:
-        await resources.blobs.delete(result.blob_key)
+        # What stays is swept.
+        with suppress(BlobsUnavailable):
+            await resources.blobs.delete(result.blob_key)
 
 
 def _job(held: Claim) -> Job:

@@ -12,7 +12,6 @@ from msgspec.structs import replace
 
 from app.audit.model import Action
 from app.audit.store import record
-from app.db import UNAVAILABLE
 from app.executions import cancellations, ends, store
 from app.executions.model import (
     MAX_INLINE_BYTES,
@@ -30,6 +29,7 @@ from app.executions.waiting import select_waiting
 from app.http.access import Caller, require_access
 from app.http.paging import Page, decode_cursor, page_of
 from app.http.quotas import caps_in_force
+from app.outages import BlobsUnavailable, DatabaseUnavailable
 from app.resources import Resources
 from app.scripts import service as scripts
 from app.scripts.model import MAX_SEED, ScriptRef, parse_ref
@@ -124,12 +124,14 @@ async def _accept(
                 traceparent=traceparent,
             )
         scripts.require_version(ref, found)
-    except UNAVAILABLE:
+    except DatabaseUnavailable:
         # It may have been committed before the connection broke: then its input is needed.
         raise
     except Exception:
         if payload.blob_key is not None:
-            await resources.blobs.delete(payload.blob_key)
+            # What stays is swept.
+            with suppress(BlobsUnavailable):
+                await resources.blobs.delete(payload.blob_key)
         raise
     resources.bell.ring()
     return execution_id
@@ -171,10 +173,10 @@ async def cancel(resources: Resources, who: Caller, execution_id: UUID) -> Execu
             resources.announcer.ended(execution_id)
         if before is Status.RUNNING:
             # It is cancelled; who cannot be told learns it from his lease.
-            with suppress(*UNAVAILABLE):
+            with suppress(DatabaseUnavailable):
                 await cancellations.tell_workers(conn, execution_id)
         if before is not None:
-            with suppress(*UNAVAILABLE):
+            with suppress(DatabaseUnavailable):
                 for ended in await ends.select_ended(conn, [execution_id]):
                     ends.tell(resources.tracing, ended)
     found = await show(resources, who.tenant, execution_id)

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Final
 from uuid import UUID
 
-from app.db import UNAVAILABLE, Connection
+from app.db import Connection
 from app.executions import store
 from app.executions.model import (
     Execution,
@@ -21,6 +21,7 @@ from app.executions.model import (
     TooManyWaiting,
 )
 from app.notices import Notice, listen_forever
+from app.outages import DatabaseUnavailable
 from app.settings import Settings
 
 LONGEST_SECONDS: Final = 60
@@ -180,7 +181,7 @@ async def await_end(
     """
     by = asyncio.get_running_loop().time() + seconds
     while await seat.changes(by=by) and not seat.over:
-        with suppress(*UNAVAILABLE):
+        with suppress(DatabaseUnavailable):
             found = await read()
             if found.status.final:
                 return found
@@ -208,7 +209,7 @@ async def follow(
         if seat.over:
             return
         # While PostgreSQL is away nothing is known to have changed; once it is back, all look.
-        with suppress(*UNAVAILABLE):
+        with suppress(DatabaseUnavailable):
             found = await read()
 
 

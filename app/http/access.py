@@ -16,7 +16,6 @@ from litestar.handlers import BaseRouteHandler
 from litestar.openapi.spec import SecurityRequirement
 from msgspec import Meta, Struct
 
-from app.db import UNAVAILABLE
 from app.errors import Problem
 from app.fair_queue import DEFAULT_WEIGHT
 from app.http.in_flight import InFlight
@@ -30,6 +29,7 @@ from app.http.refusals import (
     TenantSuspended,
 )
 from app.http.requests import RATE_HEADERS, AnyConnection, address_of, request_id_of, traceparent_of
+from app.outages import DatabaseUnavailable
 
 # The security scheme's name in the OpenAPI document.
 SCHEME: Final = "key"
@@ -217,7 +217,7 @@ async def require_access(who: Caller) -> None:
     Called before anything is written or shown after a wait: for a body, for a sandbox, for an
     execution's end (`app.http.reauthorization` does so for every route). It asks the keyring,
     and nobody where the last check is recent. Raises NoKey, InvalidKey, TenantSuspended,
-    MissingScope, and one of UNAVAILABLE.
+    MissingScope, DatabaseUnavailable.
     """
     now = asyncio.get_running_loop().time()
     if who.connection is None or now - who.checked_at < RECENT_SECONDS:
@@ -237,10 +237,10 @@ async def may_stay(connection: AnyConnection) -> bool:
     """
     try:
         await require_access(caller_of(connection))
+    except DatabaseUnavailable:
+        return True
     except Problem:
         return False
-    except UNAVAILABLE:
-        return True
     return True
 
 
@@ -256,7 +256,7 @@ async def is_let_in(connection: AnyConnection) -> bool:
         return True
     try:
         await identify(connection)
-    except (Problem, *UNAVAILABLE):
+    except Problem:
         return False
     return True
 

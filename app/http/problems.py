@@ -10,9 +10,9 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 from msgspec import UNSET, Struct, UnsetType, field
 
-from app.db import UNAVAILABLE
 from app.errors import InvalidRequest, Problem
 from app.http.requests import request_id_in, request_id_of
+from app.outages import HOST, of_host
 
 log = structlog.get_logger(__name__)
 
@@ -91,24 +91,16 @@ def render_http_exception(request: Request[Any, Any, Any], error: HTTPException)
 
 
 def render_unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-    """Answer with 503 when PostgreSQL is away, else with 500; the log has what happened."""
-    if isinstance(error, UNAVAILABLE):
-        log.warning("request.database_unavailable", path=request.url.path, reason=str(error))
-        return render_problem(request, DatabaseUnavailable("PostgreSQL does not answer"))
+    """Answer with 503 or 507 for trouble of the host's, else with 500; the log has what happened.
+
+    What the database and the blob store raise is a problem by itself, and never comes here.
+    """
+    trouble = of_host(error)
+    if trouble is not None:
+        HOST.failed(trouble.reason)
+        return render_problem(request, trouble)
     log.error("request.failed", path=request.url.path, exc_info=error)
     return render_problem(request, Problem("The error is in the service's log"))
-
-
-class DatabaseUnavailable(Problem):
-    """PostgreSQL cannot be reached at the moment."""
-
-    status = 503
-    code = "database-unavailable"
-    title = "The database cannot be reached at the moment"
-
-    def __init__(self, detail: str) -> None:
-        """Ask to be tried again soon."""
-        super().__init__(detail, headers={"Retry-After": "1"})
 
 
 def _way_on(request: Request[Any, Any, Any], error: HTTPException) -> str:

@@ -20,8 +20,9 @@ from uuid import UUID
 import structlog
 import uuid_utils.compat as uuid
 
-from app.db import UNAVAILABLE, Connection, Pool
+from app.db import Connection, Pool
 from app.http.quotas import QuotaExceeded, limit_field, policy_field
+from app.outages import DatabaseUnavailable
 
 log = structlog.get_logger(__name__)
 
@@ -99,7 +100,7 @@ class Rates:
         return bucket.take(rate, now)
 
     async def exchange(self) -> None:
-        """Tell the others, and hear them. Raises one of UNAVAILABLE."""
+        """Tell the others, and hear them. Raises DatabaseUnavailable."""
         now = monotonic()
         for tenant, bucket in list(self._buckets.items()):
             if now - bucket.last_request_at > _LISTENS_SECONDS:
@@ -119,26 +120,22 @@ class Rates:
 
     async def keep_up(self) -> None:
         """Exchange for ever."""
-        silent = False
         while True:
             await asyncio.sleep(EXCHANGE_SECONDS)
             try:
                 await self.exchange()
-            except UNAVAILABLE as error:
-                if not silent:
-                    log.warning("rates.database_unavailable", reason=str(error))
-                silent = True
+            except DatabaseUnavailable:
+                # Logged where it is raised.
+                continue
             except Exception:
                 log.exception("rates.exchange_failed")
-            else:
-                silent = False
 
 
 @asynccontextmanager
 async def open_rates(pool: Pool, *, default_rate: int | None) -> AsyncIterator[Rates]:
     """Exchange for the length of the block."""
     rates = Rates(pool, default_rate=default_rate)
-    with suppress(*UNAVAILABLE):
+    with suppress(DatabaseUnavailable):
         async with pool.acquire() as conn:
             await conn.execute(FORGET_COUNTS)
     keeper = asyncio.create_task(rates.keep_up())

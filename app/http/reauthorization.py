@@ -14,7 +14,6 @@ import structlog
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPReceiveMessage, HTTPScope, Message, Receive, Scope, Send
 
-from app.db import UNAVAILABLE
 from app.errors import Problem
 from app.http.access import (
     RECENT_SECONDS,
@@ -25,6 +24,7 @@ from app.http.access import (
 )
 from app.http.in_flight import InFlight
 from app.http.problems import problem_answer
+from app.outages import DatabaseUnavailable
 
 log = structlog.get_logger(__name__)
 
@@ -81,7 +81,7 @@ class _Passage:
             if not message["more_body"]:
                 await require_access(who)
             elif self._is_due():
-                with suppress(*UNAVAILABLE):
+                with suppress(DatabaseUnavailable):
                     await require_access(who)
         return message
 
@@ -107,7 +107,7 @@ class _Passage:
         if not starts and (not message.get("body") or not self._is_due()):
             return None
         try:
-            with suppress(*UNAVAILABLE):
+            with suppress(DatabaseUnavailable):
                 await require_access(who)
         except Problem as problem:
             return problem

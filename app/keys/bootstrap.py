@@ -28,7 +28,7 @@ def open_without_keys(settings: Settings) -> bool:
 async def prepare(settings: Settings) -> None:
     """Have the key of CRIVO_ADMIN_KEY, and refuse to listen where it would be wrong.
 
-    Raises CannotListen, UnusableSeed, one of UNAVAILABLE, and as open_pool.
+    Raises CannotListen, UnusableSeed, DatabaseUnavailable, and as open_pool.
     """
     beyond = not _is_local(settings)
     where = f"CRIVO_BIND={settings.bind}" if settings.bind else f"CRIVO_HOST={settings.host}"

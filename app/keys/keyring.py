@@ -18,11 +18,12 @@ from uuid import UUID
 
 import structlog
 
-from app.db import UNAVAILABLE, Pool
+from app.db import Pool
 from app.http.access import ALL_SCOPES, Holder
 from app.http.refusals import REVOKED, UNKNOWN, InvalidKey
 from app.keys import store
 from app.keys.model import StoredKey, take_apart
+from app.outages import DatabaseUnavailable
 from app.tenants.model import DEFAULT_TENANT
 
 log = structlog.get_logger(__name__)
@@ -63,7 +64,7 @@ class Keyring:
         return self._state.any_key
 
     async def holder_of(self, key: str) -> Holder:
-        """Verify a key. Raises InvalidKey, or one of UNAVAILABLE."""
+        """Verify a key. Raises InvalidKey, or DatabaseUnavailable."""
         digest = hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
         holder = self._recall(digest)
         if holder is None:
@@ -77,7 +78,7 @@ class Keyring:
     async def nobody(self) -> Holder | None:
         """Give whom requests without a key stand for; None where they need one by now.
 
-        Raises one of UNAVAILABLE.
+        Raises DatabaseUnavailable.
         """
         holder = self._recall(b"")
         if holder is None:
@@ -100,7 +101,7 @@ class Keyring:
         return holder
 
     async def look(self) -> None:
-        """See whether keys or tenants have changed. Raises one of UNAVAILABLE."""
+        """See whether keys or tenants have changed. Raises DatabaseUnavailable."""
         begun = asyncio.get_running_loop().time()
         async with self._pool.acquire() as conn:
             state = await store.select_state(conn)
@@ -110,7 +111,7 @@ class Keyring:
         self._looked_at = begun
 
     async def flush(self) -> None:
-        """Write down which keys were used since the last time. Raises one of UNAVAILABLE."""
+        """Write down which keys were used since the last time. Raises DatabaseUnavailable."""
         used, self._used = self._used, {}
         if used:
             async with self._pool.acquire() as conn:
@@ -126,8 +127,9 @@ class Keyring:
                 if asyncio.get_running_loop().time() - flushed_at > FLUSH_SECONDS:
                     flushed_at = asyncio.get_running_loop().time()
                     await self.flush()
-            except UNAVAILABLE as error:
-                log.warning("keys.database_unavailable", reason=str(error))
+            except DatabaseUnavailable:
+                # Logged where it is raised. What is known goes stale by itself.
+                continue
             except Exception:
                 # What is known goes stale by itself; requests then ask the database.
                 log.exception("keys.look_failed")
@@ -160,7 +162,7 @@ class Keyring:
 async def open_keyring(
     pool: Pool, *, open_without_keys: bool, open_always: bool
 ) -> AsyncIterator[Keyring]:
-    """Look once, then keep looking for the length of the block. Raises one of UNAVAILABLE."""
+    """Look once, then keep looking for the length of the block. Raises DatabaseUnavailable."""
     keyring = Keyring(pool, open_without_keys=open_without_keys, open_always=open_always)
     await keyring.look()
     keeper = asyncio.create_task(keyring.keep_up())
@@ -170,7 +172,7 @@ async def open_keyring(
         keeper.cancel()
         with suppress(asyncio.CancelledError):
             await keeper
-        with suppress(*UNAVAILABLE):
+        with suppress(DatabaseUnavailable):
             await keyring.flush()
 
 

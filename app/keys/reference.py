@@ -7,8 +7,8 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from app.http.openapi import Answer, documented, load_examples
 from app.http.paging import DEFAULT_PAGE, MAX_PAGE, Page
-from app.http.problems import DatabaseUnavailable
 from app.keys.model import CreatedKey, CreateKey, Key, KeyNotFound
+from app.outages import DatabaseUnavailable
 from app.tenants.model import TenantNotFound
 
 _EXAMPLES: Final = load_examples(Path(__file__).with_name("examples.json"))

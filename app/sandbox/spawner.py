@@ -4,6 +4,7 @@ import asyncio
 import errno
 import json
 import os
+import resource
 import select
 import signal
 import socket
@@ -85,7 +86,7 @@ class Spawner:
                 await spawner._up
         except (TimeoutError, ConnectionError) as error:
             spawner.close()
-            message = f"the zygote does not start: {spawner.last_words() or error}"
+            message = f"the zygote does not start: {_why(spawner.last_words()) or error}"
             raise SandboxUnavailable(message) from error
         except BaseException:
             spawner.close()
@@ -241,6 +242,18 @@ class Spawner:
     def _close_if_done(self) -> None:
         if self._retired and not (self._cells or self._requests or self._abandoned):
             self.close()
+
+
+def _why(last_words: str) -> str:
+    """Say in one line why a zygote died: V8's own words are followed by native frames."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit != resource.RLIM_INFINITY:
+        return (
+            f"V8 reserves more address space than the limit of {limit // 1024} KiB allows; "
+            "lift it (ulimit -v unlimited)"
+        )
+    first, _, _ = last_words.strip().partition("\n")
+    return first.strip()
 
 
 def is_running(pidfd: int) -> bool:

@@ -11,8 +11,8 @@ from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, Metric, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from app.db import UNAVAILABLE
 from app.metrics import REGISTRY, TENANTS
+from app.outages import DatabaseUnavailable
 from app.resources import Resources
 from app.scrapes import store
 from app.scrapes.store import Backlog, Workforce
@@ -59,7 +59,7 @@ class Scraped:
             if monotonic() - self._read_at >= _KEEP_SECONDS:
                 try:
                     self._queue = await self._ask()
-                except UNAVAILABLE:
+                except (DatabaseUnavailable, TimeoutError):
                     self._queue = None
                 self._read_at = monotonic()
             return self._queue

@@ -8,8 +8,8 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from app.errors import InvalidRequest
 from app.http.openapi import RAW_TEXT, Answer, documented, load_examples
 from app.http.paging import Page
-from app.http.problems import DatabaseUnavailable
 from app.http.quotas import QuotaExceeded
+from app.outages import DatabaseUnavailable
 from app.scripts.model import (
     Accepted,
     AddedVersion,

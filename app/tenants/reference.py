@@ -5,7 +5,7 @@ from typing import Final
 
 from app.http.openapi import Answer, documented, load_examples
 from app.http.paging import Page
-from app.http.problems import DatabaseUnavailable
+from app.outages import DatabaseUnavailable
 from app.tenants.model import (
     ChangeTenant,
     CreateTenant,

@@ -3,12 +3,13 @@
 import asyncio
 
 from litestar import Response, Router
+from msgspec import UNSET
 from msgspec.structs import replace
 
-from app.db import UNAVAILABLE
 from app.http.access import NO_KEY, is_let_in, is_open
 from app.http.bodies import AnyRequest
 from app.http.methods import get
+from app.outages import DatabaseUnavailable
 from app.resources import Resources
 from app.workers import reference, store
 from app.workers.model import SEEN_WITHIN_SECONDS, Live, Ready, Worker
@@ -27,7 +28,8 @@ async def live() -> Live:
 async def ready(request: AnyRequest, resources: Resources) -> Response[Ready]:
     """Ask whether the system works.
 
-    200 when PostgreSQL answers and a worker is alive, else 503 and what is missing. `access`
+    200 when PostgreSQL answers, large payloads can be stored and a worker can run executions,
+    else 503 and what is missing. `degraded` names what is missed without being needed. `access`
     says whether requests need a key. With a valid key, or where none is needed, the answer goes
     on: `lockdown` says what holds the sandboxes, as measured inside them.
     """
@@ -36,13 +38,23 @@ async def ready(request: AnyRequest, resources: Resources) -> Response[Ready]:
     try:
         async with asyncio.timeout(2), resources.pool.acquire() as conn:
             alive = await store.select_workers(conn, seen_within_seconds=SEEN_WITHIN_SECONDS)
-    except UNAVAILABLE:
+    except DatabaseUnavailable as error:
+        missing.append(error.detail)
+    except TimeoutError:
         missing.append("PostgreSQL does not answer")
     else:
-        if not alive:
-            missing.append("no worker is alive")
+        missing += _trouble_of(alive)
+    if trouble := await resources.blobs.trouble():
+        missing.append(trouble)
+    if resources.bell.silent:
+        # So that its end is noticed, also where nothing is submitted.
+        resources.bell.ring()
+    degraded = ["Redis does not answer: executions begin up to a second later"]
     answer = Ready(
-        ready=not missing, missing=missing, access="open" if is_open(request) else "keys"
+        ready=not missing,
+        missing=list(dict.fromkeys(missing)),
+        access="open" if is_open(request) else "keys",
+        degraded=degraded if resources.bell.silent else UNSET,
     )
     if await is_let_in(request):
         answer = replace(
@@ -52,6 +64,14 @@ async def ready(request: AnyRequest, resources: Resources) -> Response[Ready]:
             workers=alive,
         )
     return Response(answer, status_code=503 if missing else 200)
+
+
+def _trouble_of(alive: list[Worker]) -> list[str]:
+    """Say why no worker can run anything; one that can is enough."""
+    if not alive:
+        return ["no worker is alive"]
+    troubles = [worker.trouble for worker in alive if worker.trouble]
+    return troubles if len(troubles) == len(alive) else []
 
 
 router = Router(path="/health", tags=["health"], route_handlers=[live, ready])

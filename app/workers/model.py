@@ -16,6 +16,7 @@ class Worker(Struct, frozen=True, kw_only=True):
     """A worker that was alive a moment ago, and what holds its sandbox.
 
     `max_memory_bytes` is the highest memory limit that it can keep; null: any.
+    `trouble` is what keeps it from running executions at the moment, null where nothing does.
     """
 
     host: str
@@ -24,6 +25,7 @@ class Worker(Struct, frozen=True, kw_only=True):
     max_memory_bytes: int | None
     v8_version: str
     lockdown: dict[str, str]
+    trouble: str | None = None
 
 
 class Live(Struct, frozen=True):
@@ -35,7 +37,8 @@ class Live(Struct, frozen=True):
 class Ready(Struct, frozen=True, kw_only=True):
     """Whether executions are accepted and run, and if not, what is missing.
 
-    `access` says whether requests need a key (`keys`) or not (`open`). The rest is for those who
+    `degraded` names what is missed without being needed. `access` says whether requests need a key
+    (`keys`) or not (`open`). The rest is for those who
     are let in: `lockdown` is what holds this process's own sandbox, measured inside it; each
     worker says the same of its own.
     """
@@ -43,6 +46,7 @@ class Ready(Struct, frozen=True, kw_only=True):
     ready: bool
     missing: list[str]
     access: Access
+    degraded: list[str] | UnsetType = UNSET
     v8_version: str | UnsetType = UNSET
     lockdown: dict[str, str] | UnsetType = UNSET
     workers: list[Worker] | UnsetType = UNSET

@@ -6,13 +6,13 @@ from app.db import Connection, into
 from app.workers.model import Worker
 
 SEE_WORKER = """
-INSERT INTO workers (id, host, pid, slots, v8_version, lockdown, max_memory_bytes)
-VALUES ($1, $2, $3, $4, $5, $6, $7)
-ON CONFLICT (id) DO UPDATE SET seen_at = now()
+INSERT INTO workers (id, host, pid, slots, v8_version, lockdown, max_memory_bytes, trouble)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+ON CONFLICT (id) DO UPDATE SET seen_at = now(), trouble = excluded.trouble
 """
 
 
-async def see_worker(
+async def see_worker(  # noqa: PLR0913 - one parameter a column
     conn: Connection,
     worker: UUID,
     *,
@@ -22,9 +22,16 @@ async def see_worker(
     v8_version: str,
     lockdown: dict[str, str],
     max_memory_bytes: int | None,
+    trouble: str | None = None,
 ) -> None:
-    """Say that a worker is alive, and the highest memory limit that it can keep (None: any)."""
-    await conn.execute(SEE_WORKER, worker, host, pid, slots, v8_version, lockdown, max_memory_bytes)
+    """Say that a worker is alive.
+
+    With the highest memory limit that it can keep (None: any), and what keeps it from running
+    executions, if anything does.
+    """
+    await conn.execute(
+        SEE_WORKER, worker, host, pid, slots, v8_version, lockdown, max_memory_bytes, trouble
+    )
 
 
 FORGET_WORKERS = """
@@ -39,7 +46,7 @@ async def forget_worker(conn: Connection, worker: UUID) -> None:
 
 
 SELECT_WORKERS = """
-SELECT host, pid, slots, v8_version, lockdown, max_memory_bytes
+SELECT host, pid, slots, v8_version, lockdown, max_memory_bytes, trouble
 FROM workers
 WHERE seen_at > now() - make_interval(secs => $1)
 ORDER BY started_at

@@ -8,10 +8,11 @@ import psutil
 import pytest
 
 from app.embedded import processes, supervisor
-from app.embedded.errors import GaveUp
+from app.embedded.errors import CannotStart, GaveUp
 from app.embedded.processes import Service, bound_log
 from app.embedded.supervisor import Supervisor
 from tests.acceptance.launched import eventually, gone
+from tests.disks import small_disk
 
 
 class Started(Protocol):
@@ -139,3 +140,63 @@ def test_ctrl_c_does_not_reach_a_service_by_itself(tmp_path: Path, started: Star
     (child,) = started()
     assert f"ready {child.pid}" in (tmp_path / "log" / "part.log").read_text()
     kept.stop()
+
+
+def test_want_of_disk_space_is_waited_for_however_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(supervisor, "FIRST_PAUSE_SECONDS", 0.0)
+    room, tries = tmp_path / "room", tmp_path / "tries"
+    program = (
+        "import os, sys, time\n"
+        f"open({str(tries)!r}, 'a').write('.')\n"
+        f"if not os.path.exists({str(room)!r}):\n"
+        "    sys.exit('could not write to file: No space left on device')\n"
+        "print('ready')\n"
+        "time.sleep(60)\n"
+    )
+    kept = Supervisor()
+    kept.start(service(tmp_path, program))
+    try:
+
+        def tried_often() -> bool:
+            kept.check()
+            return tries.exists() and len(tries.read_text()) > 2 * supervisor.MAX_FAST_DEATHS
+
+        eventually(tried_often)
+        room.touch()
+        said = ""
+
+        def works_again() -> bool:
+            nonlocal said
+            kept.check()
+            said += capfd.readouterr().err
+            return "part works again" in said
+
+        eventually(works_again)
+        assert said.count("no disk space left") == 1
+        assert "starting it again" not in said
+    finally:
+        kept.stop()
+
+
+def test_what_one_of_ours_says_of_its_start_is_the_refusal(tmp_path: Path) -> None:
+    kept = Supervisor()
+    program = "import sys; print('api: no such luck', file=sys.stderr); sys.exit(2)"
+    kept.start(service(tmp_path, program, name="API"))
+    with pytest.raises(CannotStart, match=r"^the API cannot start: no such luck$"):
+        kept.await_ready()
+    kept.stop()
+
+
+def test_a_log_is_bounded_where_there_is_no_room_for_a_second_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with small_disk(tmp_path / "disk", size_bytes=1 << 20) as disk:
+        monkeypatch.setattr(processes, "MAX_LOG_BYTES", 10)
+        log = disk.folder / "part.log"
+        log.write_bytes(bytes(600_000))
+        bound_log(log)
+        assert [(path.name, path.stat().st_size) for path in disk.folder.iterdir()] == [
+            ("part.log", 0)
+        ]

@@ -7,13 +7,14 @@ import pytest
 import uuid_utils.compat as uuid
 from msgspec.structs import replace
 
-from app.db import UNAVAILABLE, Pool, open_pool
+from app.db import Pool, open_pool
 from app.http.access import ALL_SCOPES, Scope, Via
 from app.http.refusals import InvalidKey
 from app.keys import keyring as keyrings, service
 from app.keys.bootstrap import operator
 from app.keys.keyring import TRUSTED_SECONDS, Keyring
 from app.keys.model import CreatedKey, CreateKey, new_key, take_apart
+from app.outages import DatabaseUnavailable
 from app.settings import Settings
 from app.tenants import service as tenants
 from app.tenants.model import DEFAULT_TENANT, ChangeTenant, CreateTenant
@@ -148,9 +149,9 @@ async def test_memory_lets_nobody_in_while_the_database_is_away(
         await known.holder_of(made.key)
     known._looked_at -= TRUSTED_SECONDS
 
-    with pytest.raises(UNAVAILABLE):
+    with pytest.raises(DatabaseUnavailable):
         await known.holder_of(made.key)
-    with pytest.raises(UNAVAILABLE):
+    with pytest.raises(DatabaseUnavailable):
         await known.nobody()
     assert (await keyring.holder_of(made.key)).key_id == made.id
 

@@ -152,13 +152,12 @@ async def test_counts_are_true_after_what_is_rolled_back_or_removed(queue: Queue
     await queue.tenant(DEFAULT_TENANT)
     await queue.accept(DEFAULT_TENANT, 3)
 
-    connection = await queue.pool.acquire()
-    transaction = connection.transaction()
-    await transaction.start()
-    await connection.execute("DELETE FROM payloads")
-    await connection.execute("DELETE FROM executions")
-    await transaction.rollback()
-    await queue.pool.release(connection)
+    async with queue.pool.acquire() as connection:
+        transaction = connection.transaction()
+        await transaction.start()
+        await connection.execute("DELETE FROM payloads")
+        await connection.execute("DELETE FROM executions")
+        await transaction.rollback()
     await queue.require_true()
 
     await queue.pool.execute("DELETE FROM payloads")

@@ -1,0 +1,158 @@
+"""Outages of what a process depends on: what clients are told, and one log line for each.
+
+These errors are raised where the dependency is used (`app/db.py`, `app/blobs.py`), so that they
+say whose trouble it is.
+"""
+
+import errno
+from time import monotonic
+from typing import ClassVar, Final
+
+import structlog
+
+from app.errors import Problem
+
+log = structlog.get_logger(__name__)
+
+# A success ends an outage once nothing has failed for this long: on a full disk reads succeed
+# between the writes that fail.
+_SETTLED_SECONDS: Final = 2.0
+# Of what reports no success: a failure after this long is a new outage.
+_FORGOTTEN_SECONDS: Final = 60.0
+
+
+class Unavailable(Problem):
+    """The service itself is in trouble that passes; worth another try a little later.
+
+    `detail` is for clients. `reason` is for operators: it may name paths and addresses.
+    """
+
+    status: ClassVar[int] = 503
+    retry_after_seconds: ClassVar[int] = 1
+    default_detail: ClassVar[str] = ""
+
+    def __init__(self, detail: str = "", *, reason: str = "") -> None:
+        """Take what clients and what operators are told."""
+        headers = {"Retry-After": str(self.retry_after_seconds)}
+        super().__init__(detail or self.default_detail, headers=headers)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        """Say it to an operator."""
+        return f"{self.detail}: {self.reason}" if self.reason else self.detail
+
+
+class DatabaseUnavailable(Unavailable):
+    """PostgreSQL cannot be used at the moment."""
+
+    code = "database-unavailable"
+    title = "The database cannot be reached at the moment"
+    default_detail = "PostgreSQL does not answer"
+
+
+class DatabaseFull(DatabaseUnavailable):
+    """PostgreSQL answers, and has no disk space left for what it was given."""
+
+    status = 507
+    code = "database-full"
+    title = "The database has no disk space left"
+    retry_after_seconds = 30
+    default_detail = "PostgreSQL has no disk space left"
+
+
+class BlobsUnavailable(Unavailable):
+    """The blob store cannot be used at the moment."""
+
+    code = "blob-store-unavailable"
+    title = "The store of large payloads cannot be used at the moment"
+    retry_after_seconds = 5
+    default_detail = "the blob store does not work"
+
+
+class BlobsFull(BlobsUnavailable):
+    """The blob store has no room left."""
+
+    status = 507
+    code = "blob-store-full"
+    title = "The store of large payloads is full"
+    retry_after_seconds = 30
+    default_detail = "the blob store is full"
+
+
+class HostShort(Unavailable):
+    """The host gives no more descriptors, memory or processes."""
+
+    code = "host-out-of-resources"
+    title = "The service's host is short of resources at the moment"
+    retry_after_seconds = 5
+    default_detail = "the service's host is short of resources"
+
+
+class DiskFull(HostShort):
+    """The host's disk is full, such as that of temporary files."""
+
+    status = 507
+    code = "disk-full"
+    title = "The service's disk is full"
+    retry_after_seconds = 30
+    default_detail = "the service's disk is full"
+
+
+class Outage:
+    """Whether one dependency is unavailable at the moment, as its own boundary reports it."""
+
+    def __init__(self, dependency: str) -> None:
+        """Take the dependency's name, as the log shall have it."""
+        self._dependency = dependency
+        self._began_at = 0.0
+        self._failed_at = float("-inf")
+        self._failures = 0
+        self._reason = ""
+
+    @property
+    def reason(self) -> str:
+        """Why the dependency is unavailable; empty while it works."""
+        return self._reason
+
+    def failed(self, reason: str) -> None:
+        """Note a failure; the first one of an outage is logged."""
+        now = monotonic()
+        if not self._reason or now - self._failed_at > _FORGOTTEN_SECONDS:
+            self._began_at = now
+            self._failures = 0
+            log.warning("outage.began", dependency=self._dependency, reason=reason)
+        self._failed_at = now
+        self._failures += 1
+        self._reason = reason
+
+    def worked(self) -> None:
+        """Note a success; it ends the outage once failures have stopped."""
+        if not self._reason:
+            return
+        now = monotonic()
+        if now - self._failed_at < _SETTLED_SECONDS:
+            return
+        log.info(
+            "outage.ended",
+            dependency=self._dependency,
+            seconds=round(now - self._began_at, 1),
+            failures=self._failures,
+        )
+        self._reason = ""
+
+
+HOST: Final = Outage("host")
+_FULL: Final = {errno.ENOSPC, errno.EDQUOT}
+_SHORT: Final = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EIO, errno.EROFS}
+
+
+def of_host(error: BaseException) -> HostShort | None:
+    """Say which trouble of the host an error is; None: none that passes."""
+    reason = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, MemoryError):
+        return HostShort(reason=reason)
+    if not isinstance(error, OSError):
+        return None
+    if error.errno in _FULL:
+        return DiskFull(reason=reason)
+    return HostShort(reason=reason) if error.errno in _SHORT else None

@@ -1,0 +1,56 @@
+"""Disks that can be full: a small tmpfs for one test."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+_MIB = 1 << 20
+
+
+class SmallDisk:
+    """A file system of its own, to be filled, and made read-only, at will."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._filler = folder / "filler"
+
+    @property
+    def free_bytes(self) -> int:
+        room = os.statvfs(self.folder)
+        return room.f_bavail * room.f_frsize
+
+    def fill(self, *, leave_bytes: int = 0) -> None:
+        with self._filler.open("ab") as filler:
+            while (left := self.free_bytes - leave_bytes) > 0:
+                filler.write(bytes(min(left, _MIB)))
+                filler.flush()
+
+    def make_room(self) -> None:
+        self._filler.unlink()
+
+    def remount(self, option: str) -> None:
+        _run("mount", "-o", f"remount,{option}", str(self.folder))
+
+
+@contextmanager
+def small_disk(folder: Path, *, size_bytes: int) -> Iterator[SmallDisk]:
+    """Mount one; skips the test where that is not allowed."""
+    folder.mkdir()
+    mounted = _run("mount", "-t", "tmpfs", "-o", f"size={size_bytes}", "tmpfs", str(folder))
+    if mounted:
+        pytest.skip(f"only root may mount a small disk here: {mounted}")
+    try:
+        yield SmallDisk(folder)
+    finally:
+        # Lazily: a process that is on its way out may still be in there.
+        _run("umount", "-l", str(folder))
+
+
+def _run(*command: str) -> str:
+    """Give what the command complains of; empty: it has done it."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.stderr.strip() or "refused" if done.returncode else ""
