@@ -7,14 +7,9 @@ from typing import Final
 
 import pytest
 
+from tests.house.documents import DOCUMENTS
 from tests.servers import ROOT
 
-DOCUMENTS: Final = [
-    ROOT / "README.md",
-    ROOT / "ANSWERS.md",
-    ROOT / "examples" / "README.md",
-    *sorted((ROOT / "docs").glob("*.md")),
-]
 # Where a document may leave the beginning of a path out, as in `sandbox/pool.py`.
 _STARTS: Final = ("", "app/", "app/**/", "tests/**/", "examples/**/", "migrations/**/")
 _FENCED: Final = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
