@@ -17,11 +17,13 @@ from msgspec import Meta, Struct
 
 from app.db import UNAVAILABLE
 from app.errors import Problem
+from app.http.event_tokens import EventsToken, InvalidToken, Presented, parse_token
 from app.http.requests import RATE_HEADERS, AnyConnection, address_of, request_id_of, traceparent_of
 
 # The security scheme's name in the OpenAPI document.
 SCHEME: Final = "key"
 _NEEDS: Final = "needs"
+_IN_ADDRESS: Final = "credential_in_address"
 _CALLER: Final = "caller"
 _CHALLENGE: Final = 'Bearer realm="crivo"'
 
@@ -111,6 +113,12 @@ class Door(Protocol):
     async def nobody(self) -> Holder:
         """Give whom a request without a key stands for, where the API is open."""
 
+    async def holder_of_token(self, token: Presented) -> Holder:
+        """Verify an events token. Raises InvalidToken."""
+
+    async def events_token(self, key_id: UUID | None, execution_id: UUID) -> EventsToken:
+        """Make an events token that is worth what the key is worth. Raises InvalidKey."""
+
 
 class Counter(Protocol):
     """What the guard tells of every request that somebody makes."""
@@ -185,6 +193,11 @@ def needs(scope: Scope) -> Needs:
     return {"opt": {_NEEDS: scope}, "security": [{SCHEME: [str(scope)]}]}
 
 
+def takes_token(needs: Needs) -> Needs:
+    """Say that a token for the execution in the path does as well as a key."""
+    return {**needs, "opt": {**needs["opt"], _IN_ADDRESS: True}}
+
+
 NO_KEY: Final[Needs] = {"opt": {_NEEDS: None}, "security": [{}]}
 
 
@@ -227,6 +240,8 @@ async def identify(connection: AnyConnection) -> Caller:
     key = _key_of(connection)
     if key is not None:
         holder = await door.holder_of(key)
+    elif (token := _token_of(connection)) is not None:
+        holder = await door.holder_of_token(token)
     elif door.open:
         holder = await door.nobody()
     else:
@@ -292,6 +307,22 @@ def _key_of(connection: AnyConnection) -> str | None:
     scheme, _, key = "".join(found).partition(" ")
     # Another scheme is for somebody on the way, such as a proxy with passwords.
     return key.strip(" ") if scheme.lower() == "bearer" else None
+
+
+def _token_of(connection: AnyConnection) -> Presented | None:
+    """Give the token in the address, on a route that takes one. Raises InvalidToken."""
+    if not connection.route_handler.opt.get(_IN_ADDRESS):
+        return None
+    text = connection.query_params.get("token")
+    if text is None:
+        return None
+    token = parse_token(text)
+    if str(token.execution_id) != connection.path_params["execution"].lower():
+        raise InvalidToken("the token is for another execution")
+    # It opens a stream; one that is open stays open for as long as the key would be let in.
+    if _CALLER not in connection.scope["state"] and token.expires_at <= datetime.now(UTC):
+        raise InvalidToken("the token has expired; POST …/events-token gives another")
+    return token
 
 
 def _handlers_of(route: Any) -> Iterable[BaseRouteHandler]:  # noqa: ANN401 - three kinds of routes

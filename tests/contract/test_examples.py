@@ -44,6 +44,7 @@ STORY: Final = (
     "listExecutions",
     "showExecution",
     "showEvents",
+    "createEventsToken",
     "showResult",
     "showInput",
     "showLogs",
@@ -80,6 +81,7 @@ VOLATILE: Final = frozenset(
         "lockdown",
         "workers",
         "key",
+        "token",
         "request_id",
         "listChanges id",
     )
