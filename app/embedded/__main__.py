@@ -17,7 +17,7 @@ usage: ./start.sh [demo | admin COMMAND | compose [COMMAND]]
   compose       run Crivo in containers: up (the default), down, logs, and what docker compose has
 
 Settings come from the environment: CRIVO_PORT, CRIVO_DATA, DATABASE_URL and more;
-README.md lists them.
+docs/operations.md lists them.
 """
 
 
