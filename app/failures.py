@@ -23,7 +23,7 @@ from app.sandbox.outcomes import (
 
 
 class ErrorKind(StrEnum):
-    """Why an execution failed (docs/ARCHITECTURE.md has a line on each)."""
+    """Why an execution failed (docs/scripts.md has a line on each)."""
 
     SCRIPT_ERROR = "script_error"
     TIMEOUT = "timeout"

@@ -14,6 +14,8 @@ from structlog.typing import EventDict, WrappedLogger
 _SECRETS: Final = (
     # API keys; the id in front is in the audit log, too.
     (("crv_",), re.compile(r"(crv_[0-9A-Fa-f]{1,32}_)[A-Za-z0-9_-]+")),
+    # Tokens for events; which execution they are for may be read.
+    (("evt_",), re.compile(r"(evt_[0-9A-Fa-f]{1,32}_)[A-Za-z0-9_-]+")),
     # A password in an address: that of PostgreSQL, of Redis, of a blob store.
     (("://",), re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s:/@\"']*:)[^\s@\"']+(?=@)")),
     # What goes with Authorization, as a header, a member or a field of a log.

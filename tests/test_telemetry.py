@@ -20,6 +20,7 @@ KEY: Final = new_key()
         # Named: a key of the moment would give each of the test's processes another list.
         pytest.param(f"refused {KEY}", KEY[37:], id="key"),
         pytest.param(f"refused {KEY[:36]}_short", "short", id="short key"),
+        (f"GET /events?token=evt_{'0' * 32}_{'1' * 32}_6a_signature", "signature"),
         ("postgresql://crivo:hunter2@database:5432/crivo", "hunter2"),
         ("postgresql://crivo:hunt%40er2@[::1]/crivo?sslmode=require", "hunt"),
         ("redis://:hunter2@redis:6379/0", "hunter2"),

@@ -32,8 +32,11 @@ asynchronously and safely, over JSON data.
 3. [Read the execution](#/executions/showExecution): its status, then the result or the reason
    why there is none, and the receipt.
 
-Where the service listens beyond its own machine, every request needs an API key with the right
-scope (*Authorize*, above): an operator makes [tenants](#/tenants/createTenant) and
+The steps can be run here as they are filled in: **Execute** in each. (Where `cards` exists
+already, the first one answers 409, and the others work.)
+
+A server that asks for API keys answers 401 without one: enter yours with **Authorize** below.
+The page forgets it when it is closed. An operator makes [tenants](#/tenants/createTenant) and
 [keys](#/keys/createKey).
 
 Every error is a problem document (RFC 9457, `application/problem+json`) with a stable `type`.

@@ -18,7 +18,7 @@ usage: ./start.sh [demo | admin COMMAND | compose [COMMAND]]
                 compose has
 
 Settings come from the environment: CRIVO_PORT, CRIVO_DATA, DATABASE_URL and more;
-README.md lists them.
+docs/operations.md lists them.
 """
 
 

@@ -8,7 +8,7 @@ from litestar import Response, Router, post
 from litestar.types import ASGIApp
 from msgspec import UNSET, UnsetType
 
-from app.executions import reference, service
+from app.executions import events_reference, reference, service
 from app.executions.answers import answer_events, answer_show, answer_submission
 from app.executions.backlog import Backlog
 from app.executions.downloads import erase_data, show_input, show_logs, show_result
@@ -23,7 +23,7 @@ from app.executions.model import (
     parse_execution,
 )
 from app.executions.waits import WaitingRoom
-from app.http.access import Caller, Scope, needs
+from app.http.access import Caller, Door, Scope, needs, takes_token
 from app.http.bodies import (
     AnyRequest,
     UnsupportedMediaType,
@@ -38,6 +38,7 @@ from app.http.bodies import (
     stream_body,
     whole_numbers,
 )
+from app.http.event_tokens import EventsToken
 from app.http.events import MEDIA_TYPE as EVENT_STREAM
 from app.http.methods import get
 from app.http.paging import Page
@@ -197,8 +198,8 @@ async def cancel_execution(execution: str, resources: Resources, who: Caller) ->
 @get(
     "/executions/{execution:str}/events",
     media_type=EVENT_STREAM,
-    operation_class=reference.SHOW_EVENTS,
-    **needs(Scope.READ),
+    operation_class=events_reference.SHOW_EVENTS,
+    **takes_token(needs(Scope.READ)),
 )
 async def show_events(
     execution: str, request: AnyRequest, resources: Resources, waits: WaitingRoom, tenant: UUID
@@ -209,9 +210,34 @@ async def show_events(
     of its state; after the final one the stream ends. The data is what `GET /executions/{id}`
     gives, without `result`, whose address is `result_url`. A state that lasted a moment only may
     be left out. A client that connects again with `Last-Event-ID` gets what it has not seen;
-    after the final event that is 204, which tells a browser to stop.
+    after the final event that is 204, which tells a browser to stop. `EventSource` sends no key:
+    a `token` in the address does as well.
     """
+    read_query(request, events_reference.EventChoices)
     return await answer_events(request, resources, waits, tenant, parse_execution(execution))
+
+
+@post(
+    "/executions/{execution:str}/events-token",
+    status_code=201,
+    operation_class=events_reference.CREATE_EVENTS_TOKEN,
+    **needs(Scope.READ),
+)
+async def create_events_token(
+    execution: str, request: AnyRequest, resources: Resources, who: Caller
+) -> Response[EventsToken]:
+    """Create a token for events.
+
+    For `EventSource` in a browser, which sends no headers: `…/events?token=` opens the events of
+    this execution, and nothing else, for 60 s. A stream that is open by then stays open. The
+    token is worth what its key is worth: it opens nothing, and its streams end, when the key is
+    revoked or expires or its tenant is suspended.
+    """
+    execution_id = parse_execution(execution)
+    await service.show(resources, who.tenant, execution_id, with_result=False)
+    door: Door = request.app.state.door
+    token = await door.events_token(who.key_id, execution_id)
+    return Response(token, status_code=201, headers={"Cache-Control": "no-store"})
 
 
 async def _read_envelope(request: AnyRequest) -> Envelope:
@@ -252,6 +278,7 @@ router = Router(
         show_execution,
         cancel_execution,
         show_events,
+        create_events_token,
         show_result,
         show_input,
         show_logs,

@@ -38,8 +38,8 @@ from app.scripts.model import MAX_SEED, ScriptArchived, ScriptNotFound, VersionN
 from app.settings import MAX_MEMORY_BYTES, MAX_PAYLOAD_BYTES, MAX_WALL_MS, MIB
 from app.workers.model import NoWorkerLargeEnough
 
-_EXAMPLES: Final = load_examples(Path(__file__).with_name("examples.json"))
-_PARAMETERS: Final = {
+EXAMPLES: Final = load_examples(Path(__file__).with_name("examples.json"))
+PARAMETERS: Final = {
     "script": "the script's name or id, with `@` and a version or an alias where wanted: "
     "`cards`, `cards@3`, `cards@prod`, `cards@latest`",
     "execution": "the execution's id",
@@ -51,10 +51,10 @@ _BYTES: Final = {
     "Accept-Ranges": "`bytes`",
 }
 
-_NO_DATABASE: Final = DatabaseUnavailable("PostgreSQL does not answer")
+NO_DATABASE: Final = DatabaseUnavailable("PostgreSQL does not answer")
 _NO_SCRIPT: Final = ScriptNotFound("no script 'credit'")
 _NO_VERSION: Final = VersionNotFound("the script 'cards' has no version 9")
-_NO_EXECUTION: Final = ExecutionNotFound("no execution 01a1fbeb-e362-742d-9594-29c5a8afd450")
+NO_EXECUTION: Final = ExecutionNotFound("no execution 01a1fbeb-e362-742d-9594-29c5a8afd450")
 _NOT_FINISHED: Final = NotFinished("the execution is running")
 _GONE: Final = PayloadGone(
     "input, result and logs of the execution were erased at 2026-11-20T08:00:00Z; its receipt "
@@ -62,7 +62,7 @@ _GONE: Final = PayloadGone(
     members={"erased_at": "2026-11-20T08:00:00.000000Z"},
 )
 _NO_RANGE: Final = RangeNotSatisfiable("there are 904 bytes")
-_NO_SEAT: Final = (
+NO_SEAT: Final = (
     TooManyWaiting("1000 requests of this tenant wait already"),
     NoRoomToWait("2000 requests wait already"),
 )
@@ -75,7 +75,7 @@ _SUBMISSION: Final = (
     NoWorkerLargeEnough(
         "the memory limit is 4294967296 bytes; no living worker can keep more than 2387561078"
     ),
-    _NO_DATABASE,
+    NO_DATABASE,
 )
 
 
@@ -214,7 +214,7 @@ SUBMIT_ENVELOPE: Final = documented(
     headers=_PREFER,
     gives={200: _ENDED, 202: _QUEUED},
     problems=_SUBMISSION,
-    examples=_EXAMPLES,
+    examples=EXAMPLES,
 )
 
 SUBMIT_RAW: Final = documented(
@@ -223,15 +223,15 @@ SUBMIT_RAW: Final = documented(
     headers=_PREFER,
     gives={200: _ENDED, 202: _QUEUED},
     problems=_SUBMISSION,
-    parameters=_PARAMETERS,
-    examples=_EXAMPLES,
+    parameters=PARAMETERS,
+    examples=EXAMPLES,
 )
 
 LIST_EXECUTIONS: Final = documented(
     query=ListChoices,
     gives={200: Answer(description="A page of executions, newest first", shape=Page[Execution])},
-    problems=(_NO_SCRIPT, _NO_VERSION, _NO_DATABASE),
-    examples=_EXAMPLES,
+    problems=(_NO_SCRIPT, _NO_VERSION, NO_DATABASE),
+    examples=EXAMPLES,
 )
 
 SHOW_EXECUTION: Final = documented(
@@ -247,55 +247,21 @@ SHOW_EXECUTION: Final = documented(
             },
         )
     },
-    problems=(_NO_EXECUTION, *_NO_SEAT, _NO_DATABASE),
-    parameters=_PARAMETERS,
-    examples=_EXAMPLES,
+    problems=(NO_EXECUTION, *NO_SEAT, NO_DATABASE),
+    parameters=PARAMETERS,
+    examples=EXAMPLES,
 )
 
 CANCEL_EXECUTION: Final = documented(
     gives={200: Answer(description="The execution, cancelled", shape=Execution)},
     problems=(
-        _NO_EXECUTION,
+        NO_EXECUTION,
         AlreadyFinished("the execution has succeeded"),
-        _NO_DATABASE,
+        NO_DATABASE,
     ),
-    parameters=_PARAMETERS,
-    examples=_EXAMPLES,
+    parameters=PARAMETERS,
+    examples=EXAMPLES,
 )
-
-# As a text, and as clients have it: OpenAPI 3.1 leaves open which of them a stream's schema is of.
-_EVENTS: Final[JsonSchema] = {
-    "description": "the text of all events; as an object: one of them",
-    "type": ["string", "object"],
-    "properties": {
-        "event": {"const": "status"},
-        "id": {"type": "string", "pattern": "^[0-9]+$"},
-        "data": {
-            "description": "the execution without its result",
-            "type": "string",
-            "contentMediaType": "application/json",
-            "contentSchema": {"$ref": "#/components/schemas/Execution"},
-        },
-        "retry": {"type": "integer"},
-    },
-    "required": ["event", "id", "data"],
-}
-
-SHOW_EVENTS: Final = documented(
-    headers={"Last-Event-ID": "the `id` of the last event that the client has"},
-    gives={
-        200: Answer(
-            description="The events as they come, with a comment every 15 s between them",
-            shape=_EVENTS,
-            media_type="text/event-stream",
-        ),
-        204: Answer(description="The client has the final event already"),
-    },
-    problems=(_NO_EXECUTION, *_NO_SEAT, _NO_DATABASE),
-    parameters=_PARAMETERS,
-    examples=_EXAMPLES,
-)
-
 
 # Of JSON it need not be JSON by itself.
 _PART: Final[JsonSchema] = {"description": "some of the bytes"}
@@ -320,30 +286,30 @@ def _parts(
 SHOW_RESULT: Final = documented(
     headers=DESCRIBED,
     gives=_parts("The bytes that `JSON.stringify` made", ANY_JSON),
-    problems=(_NO_EXECUTION, NoResult, _NOT_FINISHED, _GONE, _NO_RANGE, _NO_DATABASE),
-    parameters=_PARAMETERS,
-    examples=_EXAMPLES,
+    problems=(NO_EXECUTION, NoResult, _NOT_FINISHED, _GONE, _NO_RANGE, NO_DATABASE),
+    parameters=PARAMETERS,
+    examples=EXAMPLES,
 )
 
 SHOW_INPUT: Final = documented(
     headers=DESCRIBED,
     gives=_parts("The bytes that came", BINARY, "application/octet-stream"),
-    problems=(_NO_EXECUTION, _GONE, _NO_RANGE, _NO_DATABASE),
-    parameters=_PARAMETERS,
-    examples=_EXAMPLES,
+    problems=(NO_EXECUTION, _GONE, _NO_RANGE, NO_DATABASE),
+    parameters=PARAMETERS,
+    examples=EXAMPLES,
 )
 
 ERASE_DATA: Final = documented(
     gives={204: Answer(description="There is no input, result or logs any more")},
-    problems=(_NO_EXECUTION, _NOT_FINISHED, _NO_DATABASE),
-    parameters=_PARAMETERS,
-    examples=_EXAMPLES,
+    problems=(NO_EXECUTION, _NOT_FINISHED, NO_DATABASE),
+    parameters=PARAMETERS,
+    examples=EXAMPLES,
 )
 
 SHOW_LOGS: Final = documented(
     headers=DESCRIBED,
     gives=_parts("The console's lines, in order", Console),
-    problems=(_NO_EXECUTION, _NOT_FINISHED, _GONE, _NO_RANGE, _NO_DATABASE),
-    parameters=_PARAMETERS,
-    examples=_EXAMPLES,
+    problems=(NO_EXECUTION, _NOT_FINISHED, _GONE, _NO_RANGE, NO_DATABASE),
+    parameters=PARAMETERS,
+    examples=EXAMPLES,
 )

@@ -18,6 +18,7 @@ from msgspec import Meta, Struct
 
 from app.errors import Problem
 from app.fair_queue import DEFAULT_WEIGHT
+from app.http.event_tokens import EventsToken, InvalidToken, Presented, parse_token
 from app.http.in_flight import InFlight
 from app.http.refusals import (
     EXPIRED,
@@ -35,6 +36,7 @@ from app.outages import DatabaseUnavailable
 SCHEME: Final = "key"
 _NEEDS: Final = "needs"
 _ENDS_ACCESS: Final = "ends_access"
+_IN_ADDRESS: Final = "credential_in_address"
 _CALLER: Final = "caller"
 # A check this recent is not repeated. A keyring trusts what it knows for 0.9 s (app.keys.keyring):
 # together that is the second within which a revocation holds everywhere.
@@ -129,6 +131,12 @@ class Door(Protocol):
     async def nobody(self) -> Holder | None:
         """Give whom a request without a key stands for; None where the API is open no more."""
 
+    async def holder_of_token(self, token: Presented) -> Holder:
+        """Verify an events token. Raises InvalidToken."""
+
+    async def events_token(self, key_id: UUID | None, execution_id: UUID) -> EventsToken:
+        """Make an events token that is worth what the key is worth. Raises InvalidKey."""
+
 
 class Counter(Protocol):
     """What the guard tells of every request that somebody makes."""
@@ -151,6 +159,11 @@ def needs(scope: Scope, *, ends_access: bool = False) -> Needs:
     """
     opt: dict[str, object] = {_NEEDS: scope, _ENDS_ACCESS: ends_access}
     return {"opt": opt, "security": [{SCHEME: [str(scope)]}]}
+
+
+def takes_token(needs: Needs) -> Needs:
+    """Say that a token for the execution in the path does as well as a key."""
+    return {**needs, "opt": {**needs["opt"], _IN_ADDRESS: True}}
 
 
 NO_KEY: Final[Needs] = {"opt": {_NEEDS: None}, "security": [{}]}
@@ -284,6 +297,8 @@ async def _valid_holder(connection: AnyConnection) -> Holder:
     holder: Holder | None = None
     if key is not None:
         holder = await door.holder_of(key)
+    elif (token := _token_of(connection)) is not None:
+        holder = await door.holder_of_token(token)
     elif door.open:
         holder = await door.nobody()
     if holder is None:
@@ -302,6 +317,22 @@ def _key_of(connection: AnyConnection) -> str | None:
     scheme, _, key = "".join(found).partition(" ")
     # Another scheme is for somebody on the way, such as a proxy with passwords.
     return key.strip(" ") if scheme.lower() == "bearer" else None
+
+
+def _token_of(connection: AnyConnection) -> Presented | None:
+    """Give the token in the address, on a route that takes one. Raises InvalidToken."""
+    if not connection.route_handler.opt.get(_IN_ADDRESS):
+        return None
+    text = connection.query_params.get("token")
+    if text is None:
+        return None
+    token = parse_token(text)
+    if str(token.execution_id) != connection.path_params["execution"].lower():
+        raise InvalidToken("the token is for another execution")
+    # It opens a stream; one that is open stays open for as long as the key would be let in.
+    if _CALLER not in connection.scope["state"] and token.expires_at <= datetime.now(UTC):
+        raise InvalidToken("the token has expired; POST …/events-token gives another")
+    return token
 
 
 def _handlers_of(route: Any) -> Iterable[BaseRouteHandler]:  # noqa: ANN401 - three kinds of routes

@@ -40,6 +40,8 @@ RAW_TEXT: Final[JsonSchema] = {"type": "string"}
 BINARY: Final[JsonSchema] = {"type": "string", "format": "binary"}
 
 _REQUEST_ID: Final = "01900000-0000-7000-8000-000000000001"
+# The page at /docs shows such a parameter only where that form of the body is chosen.
+_ONLY_WITH: Final = "x-only-with"
 _REFS: Final = "#/components/schemas/{name}"
 
 # An instance is its own example: nothing else can say what a client will see.
@@ -94,12 +96,13 @@ def load_examples(path: Path) -> dict[str, list[Example]]:
     return msgspec.json.decode(path.read_bytes(), type=dict[str, list[Example]])
 
 
-def documented(
+def documented(  # noqa: PLR0913 - one keyword for each part of the document
     *,
     gives: Mapping[int, Answer],
     reads: Mapping[str, Shape] | None = None,
     problems: Sequence[Problem | type[Problem]] = (),
     query: type[Struct] | None = None,
+    query_with: str | None = None,
     headers: Mapping[str, str] | None = None,
     parameters: Mapping[str, str] | None = None,
     examples: Mapping[str, Sequence[Example]] | None = None,
@@ -110,6 +113,7 @@ def documented(
     `reads` maps media types to the body's schema; `query` has the parameters that the route
     reads by itself, `headers` describes those; `parameters` describes those in the path.
     Whoever wants a media type of `elsewhere` is sent to another address.
+    `query_with` is the media type that a body must have for `query` to be read at all.
     """
 
     @dataclass
@@ -125,7 +129,7 @@ def documented(
             recorded = (examples or {}).get(known["operationId"], ())
             takes = [
                 *(_tidy(each, parameters or {}) for each in known.get("parameters", ())),
-                *_query(query),
+                *_query(query, only_with=query_with),
                 *_headers(headers or {}),
             ]
             wanted = [Scope(scope) for each in known["security"] for scope in each.get(SCHEME, ())]
@@ -236,7 +240,7 @@ def _tidy(parameter: dict[str, Any], described: Mapping[str, str]) -> dict[str, 
     }
 
 
-def _query(shape: type[Struct] | None) -> list[dict[str, Any]]:
+def _query(shape: type[Struct] | None, *, only_with: str | None) -> list[dict[str, Any]]:
     """Describe the parameters that a route reads by itself, one for each field of a struct."""
     if shape is None:
         return []
@@ -245,15 +249,17 @@ def _query(shape: type[Struct] | None) -> list[dict[str, Any]]:
     for name, member in parts[shape.__name__]["properties"].items():
         schema = {k: v for k, v in member.items() if k not in ("description", "anyOf")}
         [choice] = [each for each in member.get("anyOf", [{}]) if each != {"type": "null"}]
-        parameters.append(
-            {
-                "name": name,
-                "in": "query",
-                "required": False,
-                "description": member["description"],
-                "schema": {**schema, **choice},
-            }
-        )
+        parameter = {
+            "name": name,
+            "in": "query",
+            "required": False,
+            "description": member["description"],
+            "schema": {**schema, **choice},
+        }
+        if only_with is not None:
+            parameter["description"] += f"; only with a body of `{only_with}`"
+            parameter[_ONLY_WITH] = only_with
+        parameters.append(parameter)
     return parameters
 
 

@@ -17,9 +17,18 @@ from typing import Final
 from uuid import UUID
 
 import structlog
+from msgspec.structs import replace
 
 from app.db import Pool
-from app.http.access import ALL_SCOPES, Holder
+from app.http.access import ALL_SCOPES, Holder, Scope
+from app.http.event_tokens import (
+    NO_KEY_ID,
+    NO_SECRET,
+    EventsToken,
+    InvalidToken,
+    Presented,
+    new_token,
+)
 from app.http.refusals import REVOKED, UNKNOWN, InvalidKey
 from app.keys import store
 from app.keys.model import StoredKey, take_apart
@@ -36,6 +45,7 @@ FLUSH_SECONDS: Final = 5.0
 _MOST_KNOWN: Final = 10_000
 # Compared with where there is no such key, so that unknown ids take the same way.
 _NO_DIGEST: Final = bytes(32)
+_KEY_NEEDED: Final = "the token was made without a key, and one is needed by now"
 
 
 class Keyring:
@@ -98,6 +108,52 @@ class Keyring:
                 scopes=ALL_SCOPES,
             )
             _keep(known, b"", holder)
+        return holder
+
+    async def events_token(self, key_id: UUID | None, execution_id: UUID) -> EventsToken:
+        """Make a token that opens an execution's events. Raises InvalidKey, DatabaseUnavailable."""
+        secret = NO_SECRET
+        if key_id is not None:
+            async with self._pool.acquire() as conn:
+                stored = await store.select_stored_key(conn, key_id)
+            if stored is None:
+                raise InvalidKey(UNKNOWN)
+            secret = stored.secret_sha256
+        return new_token(
+            execution_id,
+            key_id=key_id or NO_KEY_ID,
+            secret_sha256=secret,
+            now=datetime.now(UTC),
+        )
+
+    async def holder_of_token(self, token: Presented) -> Holder:
+        """Verify a token's signature and its key. Raises InvalidToken, DatabaseUnavailable.
+
+        When it expires is the matter of whoever lets a request in.
+        """
+        if token.key_id == NO_KEY_ID:
+            if not (self.open and token.is_signed_with(NO_SECRET)):
+                raise InvalidToken(_KEY_NEEDED)
+            holder = await self.nobody()
+            if holder is None:
+                raise InvalidToken(_KEY_NEEDED)
+            return holder
+        # Never the hash that a key of this text would have: a token is not to pass for one.
+        digest = hashlib.sha256(f"token {token.signed}_{token.signature}".encode()).digest()
+        holder = self._recall(digest)
+        if holder is None:
+            known = self._known
+            async with self._pool.acquire() as conn:
+                stored = await store.select_stored_key(conn, token.key_id)
+            if (
+                stored is None
+                or stored.revoked_at is not None
+                or not token.is_signed_with(stored.secret_sha256)
+            ):
+                raise InvalidToken("the token is not ours, or its key was revoked")
+            holder = _holder(stored)
+            holder = replace(holder, scopes=holder.scopes & {Scope.READ})
+            _keep(known, digest, holder)
         return holder
 
     async def look(self) -> None:

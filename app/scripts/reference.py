@@ -33,7 +33,7 @@ from app.scripts.model import (
     Version,
     VersionNotFound,
 )
-from app.scripts.uploads import upload_content
+from app.scripts.uploads import RAW_TYPES, upload_content
 from app.settings import MAX_MEMORY_BYTES, MAX_PAYLOAD_BYTES, MAX_WALL_MS, MIB
 
 _EXAMPLES: Final = load_examples(Path(__file__).with_name("examples.json"))
@@ -93,6 +93,7 @@ class NewFileChoices(FileChoices, frozen=True, kw_only=True):
 CREATE_SCRIPT: Final = documented(
     reads=upload_content(CreateScript),
     query=NewFileChoices,
+    query_with=RAW_TYPES[0],
     gives={
         201: Answer(
             description="The script, with its version 1",
@@ -108,6 +109,7 @@ CREATE_SCRIPT: Final = documented(
 CHECK_SCRIPT: Final = documented(
     reads=upload_content(CheckScript),
     query=FileChoices,
+    query_with=RAW_TYPES[0],
     gives={200: Answer(description="The source would be taken", shape=Accepted)},
     problems=_UPLOAD,
     examples=_EXAMPLES,
@@ -144,6 +146,7 @@ ARCHIVE_SCRIPT: Final = documented(
 ADD_VERSION: Final = documented(
     reads=upload_content(AddVersion),
     query=FileChoices,
+    query_with=RAW_TYPES[0],
     gives={
         201: Answer(description="The new version", shape=AddedVersion, headers=_LOCATION),
         200: Answer(

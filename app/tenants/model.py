@@ -29,7 +29,7 @@ class CreateTenant(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class ChangeCaps(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Caps to change: null goes back to the installation's default, what is left out stays."""
+    """Quotas to change: null goes back to the installation's default, what is left out stays."""
 
     max_queued: Count | UnsetType | None = UNSET
     max_running: Count | UnsetType | None = UNSET
@@ -49,7 +49,7 @@ class ChangeTenant(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class Tenant(Struct, frozen=True, kw_only=True):
-    """A tenant, its share and its caps; `suspended_at` is null while it is served."""
+    """A tenant, its share and its quotas (`caps`); `suspended_at` is null while it is served."""
 
     id: UUID
     name: str

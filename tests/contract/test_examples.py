@@ -44,6 +44,7 @@ STORY: Final = (
     "listExecutions",
     "showExecution",
     "showEvents",
+    "createEventsToken",
     "showResult",
     "showInput",
     "showLogs",
@@ -81,6 +82,7 @@ VOLATILE: Final = frozenset(
         "lockdown",
         "workers",
         "key",
+        "token",
         "request_id",
         "listChanges id",
     )

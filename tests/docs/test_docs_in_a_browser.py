@@ -1,6 +1,6 @@
-"""The reference as somebody sees it who has a browser, and no internet.
+"""The reference as a person with a browser and no internet sees it.
 
-CRIVO_SCREENSHOTS names a folder for what was seen; without it, it is the test's own.
+CRIVO_SCREENSHOTS names a folder for screenshots; the default is the test's own folder.
 """
 
 import json
@@ -9,12 +9,13 @@ import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Error, Locator, Page, Route, expect, sync_playwright
+from playwright.sync_api import Browser, Error, Locator, Page, Route, expect, sync_playwright
 
+from tests.acceptance.keyed import Keyed
 from tests.acceptance.system import CARDS, System, until
 
 _BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome")
@@ -57,9 +58,15 @@ class Seen:
             self.complaints.append(text)
 
 
+Scheme = Literal["light", "dark"]
+SCHEMES: Final[tuple[Scheme, ...]] = ("light", "dark")
+# The least contrast of text and its background (WCAG 2.2, 1.4.3).
+_READABLE: Final = 4.5
+_FAINT: Final = Path(__file__).with_name("contrast.js").read_text(encoding="utf-8")
+
+
 @pytest.fixture
-def page() -> Iterator[Page]:
-    """A page of a browser that has just been installed, as it were."""
+def browser() -> Iterator[Browser]:
     program = next(filter(None, map(shutil.which, _BROWSERS)), None)
     if program is None:
         pytest.skip("there is no Chromium; Debian: apt install chromium")
@@ -67,9 +74,12 @@ def page() -> Iterator[Page]:
         sync_playwright() as playwright,
         playwright.chromium.launch(executable_path=program, args=_FLAGS) as browser,
     ):
-        page = browser.new_page(viewport={"width": 1280, "height": 900})
-        page.set_default_timeout(_PATIENCE_MS)
-        yield page
+        yield browser
+
+
+@pytest.fixture
+def page(browser: Browser) -> Page:
+    return _new_page(browser, "light")
 
 
 @pytest.fixture
@@ -80,41 +90,103 @@ def screenshots(tmp_path: Path) -> Path:
     return folder
 
 
-def test_the_use_case_runs_from_the_page_without_internet(
-    system: System, page: Page, screenshots: Path
+@pytest.mark.parametrize("access", ["open", "keys"])
+def test_the_use_case_runs_with_the_pages_own_defaults(
+    stopped_system: System, browser: Browser, screenshots: Path, access: str
 ) -> None:
-    seen = Seen(page, host=urlsplit(system.url).netloc)
+    key = ""
+    system = stopped_system
+    if access == "keys":
+        keyed = Keyed(stopped_system)
+        key = keyed.admin_key
+    system.start()
 
-    page.goto(f"{system.url}/docs")
-    page.locator(".opblock").first.wait_for()
-    assert page.title() == "Crivo API"
-    assert page.locator(".opblock").count() == _operations_in(system)
-    assert _icon_is_drawn(page)
-    page.screenshot(path=screenshots / "docs.png")
+    for scheme, created in zip(SCHEMES, (201, 409), strict=True):
+        page = _new_page(browser, scheme)
+        seen = Seen(page, host=urlsplit(system.url).netloc)
+        _open(page, system)
+        page.screenshot(path=screenshots / f"{access}-{scheme}.png")
+        if key:
+            _step(page, "Submit data to it", "submitRaw", 401)
+            _authorize(page, key, screenshots / f"{access}-{scheme}-key.png")
 
-    upload = _opened(page, "Upload a script", "createScript")
-    upload.get_by_label("Request content type").select_option("multipart/form-data")
-    upload.locator('[data-property-name="name"] input').fill("from-the-page")
+        # The second browser finds `cards` uploaded, and goes on as the page says.
+        _step(page, "Upload a script", "createScript", created)
+        accepted = _step(page, "Submit data to it", "submitRaw", 202)
+        execution = _step(page, "Read the execution", "showExecution", 200)
+
+        assert execution["id"] == accepted["id"]
+        assert execution["status"] == "succeeded"
+        assert execution["result"] == json.loads((CARDS / "expected.json").read_bytes())
+        assert page.evaluate(_FAINT, _READABLE) == {}
+        page.screenshot(path=screenshots / f"{access}-{scheme}-result.png")
+        assert seen.foreign == []
+        refused = [line for line in seen.complaints if "status of 4" not in line]
+        assert refused == []
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_all_text_of_every_kind_of_operation_is_readable(
+    system: System, browser: Browser, scheme: Scheme
+) -> None:
+    page = _new_page(browser, scheme)
+    _open(page, system)
+
+    for operation in ("createScript", "moveAlias", "changeTenant", "revokeKey", "showExecution"):
+        block = _block(page, operation)
+        block.locator(".opblock-summary-control").click()
+        expect(block.get_by_role("button", name="Execute")).to_be_visible()
+
+        assert page.evaluate(_FAINT, _READABLE) == {}
+        block.locator(".opblock-summary-control").click()
+
+
+def test_text_that_is_hard_to_read_is_noticed(system: System, page: Page) -> None:
+    _open(page, system)
+
+    page.locator(".info p").first.evaluate("paragraph => { paragraph.style.color = '#999' }")
+
+    assert page.evaluate(_FAINT, _READABLE) != {}
+
+
+def test_a_form_of_the_body_shows_its_own_parameters_only(system: System, page: Page) -> None:
+    _open(page, system)
+    upload = _lead_to(page, "Upload a script", "createScript")
+    form = upload.get_by_label("Request content type")
+    query = upload.locator("tr[data-param-in=query]")
+    expect(query).to_have_count(0)
+
+    form.select_option("text/javascript")
+    expect(upload.locator('tr[data-param-name="name"]')).to_be_visible()
+    upload.locator('tr[data-param-name="name"] input').fill("from-a-file")
+    created = _execute(upload, status=201)
+
+    assert created["name"] == "from-a-file"
+    # What was typed for that form is not sent with another one.
+    form.select_option("multipart/form-data")
+    expect(query).to_have_count(0)
+    upload.locator('[data-property-name="name"] input').fill("from-a-form")
     upload.locator("input[type=file]").set_input_files(CARDS / "script.js")
-    _execute(page, upload, status=201)
+    assert _execute(upload, status=201)["name"] == "from-a-form"
 
-    submission = _opened(page, "Submit data to it", "submitRaw")
-    submission.locator('[data-param-name="script"] input').fill("from-the-page")
-    submission.locator("textarea").fill((CARDS / "payload.json").read_text(encoding="utf-8"))
-    accepted = _execute(page, submission, status=202)
 
-    reading = _opened(page, "Read the execution", "showExecution")
-    reading.locator('[data-param-name="execution"] input').fill(str(accepted["id"]))
-    execution = _execute(page, reading, status=200)
-    for _ in until("the execution has finished"):
-        if execution["finished_at"] is not None:
-            break
-        execution = _execute(page, reading, status=200)
-    assert execution["result"] == json.loads((CARDS / "expected.json").read_bytes())
-    reading.locator(".live-responses-table").screenshot(path=screenshots / "docs-result.png")
+def test_the_page_shows_every_operation_and_its_icon(system: System, page: Page) -> None:
+    _open(page, system)
 
-    assert seen.foreign == []
-    assert seen.complaints == []
+    assert page.title() == "Crivo API"
+    assert page.locator(".opblock:visible").count() == _operations_in(system)
+    assert _icon_is_drawn(page)
+
+
+def test_back_leads_to_the_operation_before(system: System, page: Page) -> None:
+    _open(page, system)
+    first = _lead_to(page, "Upload a script", "createScript")
+    _lead_to(page, "Read the execution", "showExecution")
+    expect(first).not_to_be_in_viewport()
+
+    page.go_back()
+
+    expect(first.locator(".opblock-summary")).to_be_in_viewport()
 
 
 def test_the_browser_lets_the_page_ask_nobody_else(system: System, page: Page) -> None:
@@ -137,6 +209,59 @@ def test_a_request_to_another_host_is_noticed(system: System, page: Page) -> Non
     assert seen.foreign == ["http://elsewhere.example/"]
 
 
+def _new_page(browser: Browser, scheme: Scheme) -> Page:
+    """A page of a browser that has just been installed, as it were."""
+    context = browser.new_context(
+        viewport={"width": 1280, "height": 900}, color_scheme=scheme, reduced_motion="reduce"
+    )
+    page = context.new_page()
+    page.set_default_timeout(_PATIENCE_MS)
+    return page
+
+
+def _open(page: Page, system: System) -> None:
+    page.goto(f"{system.url}/docs")
+    page.locator(".opblock").first.wait_for()
+
+
+def _authorize(page: Page, key: str, screenshot: Path) -> None:
+    """Enter a key as a person does, and see that the dialog is there and then is gone."""
+    page.evaluate("scrollTo(0, 0)")
+    page.get_by_role("button", name="Authorize", exact=True).click()
+    dialog = page.locator(".dialog-ux .modal-ux")
+    expect(dialog).to_be_in_viewport(ratio=1)
+    field = dialog.locator("input")
+    expect(field).to_be_visible()
+    field.fill(key)
+    assert page.evaluate(_FAINT, _READABLE) == {}
+    page.screenshot(path=screenshot)
+    dialog.get_by_role("button", name="Apply credentials").click()
+    dialog.get_by_role("button", name="Close").last.click()
+    expect(dialog).to_have_count(0)
+
+
+def _step(page: Page, link: str, operation: str, status: int) -> dict[str, Any]:
+    """Take one step of the introduction as it is filled in."""
+    return _execute(_lead_to(page, link, operation), status=status)
+
+
+def _lead_to(page: Page, link: str, operation: str) -> Locator:
+    """Follow a link of the introduction; its operation is at the top of the window then."""
+    page.evaluate("scrollTo(0, 0)")
+    page.get_by_role("link", name=link).click()
+    block = _block(page, operation)
+    expect(block.get_by_role("button", name="Execute")).to_be_visible()
+    for _ in until("the page has scrolled to the operation"):
+        box = block.bounding_box()
+        if box is not None and -5 < box["y"] < 50:
+            return block
+    raise AssertionError
+
+
+def _block(page: Page, operation: str) -> Locator:
+    return page.locator(f".opblock[id$='-{operation}']")
+
+
 def _operations_in(system: System) -> int:
     paths = system.client.get("/openapi.json").json()["paths"]
     # The page leaves every HEAD out: it is its GET once more.
@@ -155,23 +280,19 @@ def _icon_is_drawn(page: Page) -> bool:
     return bool(width)
 
 
-def _opened(page: Page, step: str, operation: str) -> Locator:
-    """Follow a step of the description to its operation."""
-    page.get_by_role("link", name=step).click()
-    opened = page.locator(f".opblock[id$='-{operation}']")
-    opened.get_by_role("button", name="Execute").wait_for()
-    return opened
-
-
-def _execute(page: Page, operation: Locator, *, status: int) -> dict[str, object]:
+def _execute(block: Locator, *, status: int) -> dict[str, Any]:
     """Press Execute, and read the answer as the page shows it."""
+    page = block.page
     with page.expect_response(lambda answer: answer.request.resource_type == "fetch") as answered:
-        operation.get_by_role("button", name="Execute").click()
+        block.get_by_role("button", name="Execute").click()
     assert answered.value.status == status, answered.value.text()
-    live = operation.locator(".live-responses-table")
+    live = block.locator(".live-responses-table")
     expect(live.locator(".response-col_status").last).to_have_text(re.compile(str(status)))
-    body = live.locator(".highlight-code code").first
+    body, headers = live.locator(".highlight-code code").first, live.locator(".headerline").first
     sent = answered.value.json()
-    expect(body).to_contain_text(str(sent.get("finished_at") or sent["id"]))
-    shown: dict[str, object] = json.loads(body.inner_text())
-    return shown
+    expect(body).to_contain_text(str(sent.get("finished_at") or sent.get("id") or sent["type"]))
+    for shown in (body, headers):
+        shown.scroll_into_view_if_needed()
+        expect(shown).to_be_in_viewport()
+    answer: dict[str, Any] = json.loads(body.inner_text())
+    return answer

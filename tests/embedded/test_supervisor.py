@@ -131,6 +131,29 @@ def test_a_log_is_bounded_while_it_is_written(
     assert (tmp_path / "part.log.1").read_bytes() == b"more than ten bytes\n"
 
 
+def test_the_log_of_a_service_that_runs_is_bounded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "MAX_LOG_BYTES", 10_000)
+    program = (
+        "import time\nprint('ready')\n"
+        "while True:\n    print('x' * 999, flush=True)\n    time.sleep(0.001)\n"
+    )
+    kept = Supervisor()
+    kept.start(service(tmp_path, program))
+    log = tmp_path / "log" / "part.log"
+    try:
+        kept.await_ready()
+
+        def bounded_and_written_again() -> bool:
+            kept.check()
+            return log.with_name("part.log.1").exists() and 0 < log.stat().st_size < 10_000
+
+        eventually(bounded_and_written_again)
+    finally:
+        kept.stop()
+
+
 def test_ctrl_c_does_not_reach_a_service_by_itself(tmp_path: Path, started: Started) -> None:
     kept = Supervisor()
     kept.start(

@@ -7,14 +7,9 @@ from typing import Final
 
 import pytest
 
+from tests.house.documents import DOCUMENTS
 from tests.servers import ROOT
 
-DOCUMENTS: Final = [
-    ROOT / "README.md",
-    ROOT / "ANSWERS.md",
-    ROOT / "examples" / "README.md",
-    *sorted((ROOT / "docs").glob("*.md")),
-]
 # Where a document may leave the beginning of a path out, as in `sandbox/pool.py`.
 _STARTS: Final = ("", "app/", "app/**/", "tests/**/", "examples/**/", "migrations/**/")
 _FENCED: Final = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
@@ -84,6 +79,27 @@ def test_a_name_is_defined_in_its_file(document: Path, name: str, target: str) -
 
     defined = rf"^\s*(async )?(def|class) {name}\b|^{name}(: \w[^=]*)? = "
     assert re.search(defined, source, re.MULTILINE)
+
+
+def _claims() -> list[str]:
+    """Give what ANSWERS.md says is built, an item each."""
+    text = (ROOT / "ANSWERS.md").read_text(encoding="utf-8")
+    parts = re.findall(r"^\*\*Built\*\*.*?(?=^\*\*[A-Z]|^## |^```)", text, re.DOTALL | re.MULTILINE)
+    return [
+        item
+        for part in parts
+        for item in re.findall(r"^(?:- |\*\*Built\*\*: ).*", part, re.MULTILINE)
+    ]
+
+
+def test_every_answer_says_what_is_built() -> None:
+    assert len(_claims()) > 40
+
+
+@pytest.mark.parametrize("claim", _claims(), ids=lambda claim: claim[:40])
+def test_what_is_said_to_be_built_names_what_shows_it(claim: str) -> None:
+    # That these exist is held above.
+    assert _LINK.search(claim) or _PATH.search(claim)
 
 
 def _anchors(file: Path) -> set[str]:

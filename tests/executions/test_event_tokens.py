@@ -1,0 +1,162 @@
+"""A token opens the events of one execution for a while, and is worth what its key is worth."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+import httpx
+import pytest
+from playwright.sync_api import Page
+
+from app.http.access import Scope
+from app.http.event_tokens import NO_KEY_ID, NO_SECRET, VALID_SECONDS, new_token, parse_token
+from app.keys.model import take_apart
+from tests.acceptance.keyed import Keyed, Made
+from tests.acceptance.system import System
+from tests.docs.test_docs_in_a_browser import browser, page
+
+__all__ = ["browser", "page"]
+
+IDENTITY: Final = "const process = data => data"
+LONG: Final = "function process(d) { for (let i = 0, x = 0; i < 1e9; i++) x += i; return d }"
+
+
+def test_a_token_opens_the_events_of_its_execution_and_nothing_else(keyed: Keyed) -> None:
+    key = _tenant(keyed, "tokens-one")
+    mine, other = _finished(keyed, key), _finished(keyed, key)
+
+    made = keyed.post(f"{mine}/events-token", key.key)
+    token = made.json()["token"]
+    expires = datetime.fromisoformat(made.json()["expires_at"])
+
+    assert (made.status_code, made.headers["Cache-Control"]) == (201, "no-store")
+    assert timedelta(0) < expires - datetime.now(UTC) <= timedelta(seconds=VALID_SECONDS)
+    assert _events(keyed, mine, token).text.count("event: status") == 1
+    _is_refused(_events(keyed, other, token))
+    for path in (mine, f"{mine}/result", f"{mine}/logs", "/scripts", f"{mine}/events-token"):
+        assert keyed.get(f"{path}?token={token}", "").status_code in {401, 404, 405}
+        assert keyed.get(path, token).status_code in {401, 404, 405}
+
+
+def test_a_token_that_was_changed_or_has_expired_is_refused(keyed: Keyed) -> None:
+    key = _tenant(keyed, "tokens-forged")
+    mine = _finished(keyed, key)
+    token = keyed.post(f"{mine}/events-token", key.key).json()["token"]
+    presented = take_apart(key.key)
+    assert presented is not None
+    execution = UUID(mine.rpartition("/")[2])
+
+    def made(*, secret: bytes, seconds: float = 0, key_id: UUID = key.id) -> str:
+        now = datetime.now(UTC) + timedelta(seconds=seconds)
+        return new_token(execution, key_id=key_id, secret_sha256=secret, now=now).token
+
+    assert _events(keyed, mine, made(secret=presented.secret_sha256)).status_code == 200
+    for wrong in (
+        "",
+        "nonsense",
+        f"{token}x",
+        f"{token[:-2]}xx",
+        made(secret=bytes(32)),
+        made(secret=NO_SECRET, key_id=NO_KEY_ID),
+        made(secret=presented.secret_sha256, seconds=-VALID_SECONDS - 1),
+        f"evt_{execution.hex}_{key.id.hex}_ffffffffffff_{token[-43:]}",
+    ):
+        _is_refused(_events(keyed, mine, wrong))
+
+
+def test_a_token_is_worth_what_its_key_is_worth(keyed: Keyed) -> None:
+    key = _tenant(keyed, "tokens-revoked")
+    mine = _finished(keyed, key)
+    token = keyed.post(f"{mine}/events-token", key.key).json()["token"]
+    assert _events(keyed, mine, token).status_code == 200
+
+    assert keyed.request("DELETE", f"/keys/{key.id}").status_code == 200
+    keyed.becomes(401, key.key)
+
+    _is_refused(_events(keyed, mine, token))
+
+
+def test_a_stream_ends_when_the_key_of_its_token_is_revoked(keyed: Keyed) -> None:
+    writer, reader = _tenant(keyed, "tokens-stream"), keyed.key("tokens-stream")
+    keyed.post("/scripts", writer.key, json={"name": "long", "source": LONG})
+    path = "/scripts/long/executions"
+    # The last is queued until the others have ended.
+    made = [keyed.post(path, writer.key, content=b"1").headers["Location"] for _ in range(6)]
+    token = keyed.post(f"{made[-1]}/events-token", reader.key).json()["token"]
+
+    with keyed.system.client.stream("GET", f"{made[-1]}/events?token={token}") as answer:
+        lines = answer.iter_lines()
+        assert next(line for line in lines if line.startswith("data: "))
+        assert keyed.request("DELETE", f"/keys/{reader.id}").status_code == 200
+        keyed.becomes(401, reader.key)
+
+        assert [line for line in lines if line.startswith("data: ")] == []
+    for each in made:
+        keyed.post(f"{each}/cancel", writer.key)
+
+
+def test_only_a_key_that_reads_gets_a_token_and_only_for_its_own(keyed: Keyed) -> None:
+    key = _tenant(keyed, "tokens-mine")
+    mine = _finished(keyed, key)
+    submits = keyed.key("tokens-mine", [Scope.WRITE_EXECUTIONS])
+    stranger = _tenant(keyed, "tokens-stranger")
+
+    assert keyed.post(f"{mine}/events-token", submits.key).status_code == 403
+    assert keyed.post(f"{mine}/events-token", stranger.key).status_code == 404
+
+
+def test_an_open_api_gives_tokens_that_open_what_is_open(system: System) -> None:
+    system.upload("tokens-open", IDENTITY)
+    location = system.submit("tokens-open", b"1")
+    system.finished(location)
+
+    token = system.client.post(f"{location}/events-token").json()["token"]
+
+    assert parse_token(token).key_id == NO_KEY_ID
+    answer = system.client.get(f"{location}/events", params={"token": token})
+    assert (answer.status_code, answer.text.count("event: status")) == (200, 1)
+
+
+@pytest.mark.timeout(300)
+def test_a_browser_follows_by_event_source(keyed: Keyed, page: Page) -> None:
+    key = _tenant(keyed, "tokens-browser")
+    mine = _finished(keyed, key)
+    token = keyed.post(f"{mine}/events-token", key.key).json()["token"]
+    page.goto(f"{keyed.system.url}/docs")
+
+    status = page.evaluate(
+        """address => new Promise((resolve, reject) => {
+            const events = new EventSource(address);
+            events.onerror = reject;
+            events.addEventListener("status", event => {
+                events.close();
+                resolve(JSON.parse(event.data).status);
+            });
+        })""",
+        f"{mine}/events?token={token}",
+    )
+
+    assert status == "succeeded"
+
+
+def _tenant(keyed: Keyed, name: str) -> Made:
+    keyed.tenant(name)
+    return keyed.key(name)
+
+
+def _finished(keyed: Keyed, key: Made) -> str:
+    keyed.post("/scripts", key.key, json={"name": "same", "source": IDENTITY})
+    answer = keyed.post(
+        "/scripts/same/executions", key.key, content=b"1", headers={"Prefer": "wait=60"}
+    )
+    assert answer.json()["status"] == "succeeded", answer.text
+    return str(answer.headers["Location"])
+
+
+def _events(keyed: Keyed, execution: str, token: str) -> httpx.Response:
+    return keyed.get(f"{execution}/events", "", params={"token": token})
+
+
+def _is_refused(answer: httpx.Response) -> None:
+    assert answer.status_code == 401, answer.text
+    assert answer.json()["type"] == "urn:crivo:problem:invalid-token"
