@@ -45,7 +45,9 @@ _ATTRIBUTES_BYTES: Final = 256
 CANCEL_GRACE_S: Final = 0.15
 
 # The harness leaves a function under a name, which is gone when the function is called.
-_HARNESS: Final = b"globalThis.harness = " + Path(__file__).with_name("harness.js").read_bytes()
+_HARNESS: Final = b"globalThis.harness = " + web.compact(
+    Path(__file__).with_name("harness.js").read_bytes()
+)
 _OPEN: Final = b"{ const open = harness; delete globalThis.harness; open() }"
 # The places in the list that the harness opens with.
 _BELL_PART, _MEMORY_PART, _FUNCTION_PART = range(3)
@@ -130,7 +132,7 @@ class Engine:
         _give_threads_room()
         self.library = init_mini_racer(flags=FLAGS)
         self.shelf = web.Shelf(self.library)
-        self.harness = web.compact(self.shelf.parts() + _HARNESS)
+        self.harness = self.shelf.parts() + _HARNESS
         # Else each isolate runs the harness by itself, which takes it twice as long to make.
         self.has_harness = snapshot.install(self.library, self.harness)
         self.version: str = self.library.mr_v8_version().decode()

@@ -35,7 +35,7 @@ class Shelf:
 
     def __init__(self, library: ctypes.CDLL) -> None:
         """Read the sources; look for V8's functions in its library."""
-        self._parts = {name: (_FOLDER / f"{name}.js").read_bytes() for name in _PARTS}
+        self._parts = {name: compact((_FOLDER / f"{name}.js").read_bytes()) for name in _PARTS}
         self._bundles = [
             _function((_FOLDER / "bundles" / f"{name}.js").read_bytes()) for name in _BUNDLES
         ]
@@ -78,7 +78,7 @@ class Shelf:
 
 
 def compact(source: bytes) -> bytes:
-    """Leave out indentation and lines of comment: each isolate has the source in its heap."""
+    """Leave out indentation and lines of comment: each isolate has our source in its heap."""
     return _UNREAD.sub(b"", source)
 
 
