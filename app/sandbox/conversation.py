@@ -1,32 +1,26 @@
 """One job on one cell: payload in, console lines and output out, every frame checked."""
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
 from time import monotonic
 from typing import Final
 
-import msgspec
 from msgspec import Struct
 
 from app.sandbox.cgroups import OomKills
+from app.sandbox.feeder import OWED_TIMEOUT_S, feed
 from app.sandbox.frames import decode_frame
 from app.sandbox.handle import Cell, Exit, Used
 from app.sandbox.outcomes import Job, Limits, LogLine
 from app.sandbox.protocol import (
     CHUNK_BYTES,
-    VERSION,
-    Frame,
     Kind,
     ProtocolError,
-    encode_json,
 )
 from app.sandbox.verdict import YOUNG_BYTES, CellVerdict, Evidence
 
 # The cell stops itself at the limit; this long after it the pool kills it.
 DEADLINE_GRACE_S: Final = 0.5
-# While no user code runs, the cell may take so long: to read a frame, to start, to deliver.
-OWED_TIMEOUT_S: Final = 60.0
 EXIT_TIMEOUT_S: Final = 10.0
 # V8 checks the heap's limit when it collects garbage, so the resident set overshoots.
 HEADROOM: Final = 1.3
@@ -77,7 +71,15 @@ async def converse(
     """Do one job. Raises only what `payload` and `sink` raise; then the cell is used up."""
     cell.begin()
     talk = _Conversation(cell, job, sink, oom_kills)
-    feeder = asyncio.create_task(_feed(talk, cell, job, mode, payload))
+    feeder = asyncio.create_task(
+        feed(
+            cell,
+            job,
+            mode=mode,
+            payload=talk.count_payload(payload),
+            before_end=talk.expect_start,
+        )
+    )
     # A payload that fails ends the cell, so that the reading below comes to its end.
     feeder.add_done_callback(lambda task: _kill_if_failed(cell, task))
     try:
@@ -102,51 +104,6 @@ async def converse(
         meter = cell.meter
         used = Used(cpu_ns=meter.cpu_ns(account), peak_bytes=meter.peak_bytes(account))
     return talk.conclude(account, used, sound=sound)
-
-
-async def _feed(
-    talk: "_Conversation", cell: Cell, job: Job, mode: str, payload: AsyncIterable[bytes]
-) -> None:
-    order = {
-        "protocol": VERSION,
-        "mode": mode,
-        "world": {"seed": job.seed, "clock_ms": job.clock_ms},
-        "limits": msgspec.structs.asdict(job.limits),
-    }
-    # What opens the job waits for the payload's first chunk: one system call for both.
-    frames: list[Frame] = [
-        (Kind.JOB, encode_json(order)),
-        (Kind.SOURCE, job.source),
-        (Kind.CONTEXT, _context(job) if mode == "run" else b""),
-    ]
-    async for chunk in talk.count_payload(payload):
-        view = memoryview(chunk)
-        try:
-            for start in range(0, len(view), CHUNK_BYTES):
-                frames.append((Kind.INPUT, view[start : start + CHUNK_BYTES]))
-                await _send(cell, frames)
-                frames = []
-        except ConnectionError:
-            return  # a cell that is gone has its reason; `listen` finds it
-    with suppress(ConnectionError):
-        # Before the cell can answer.
-        talk.expect_start()
-        await _send(cell, [*frames, (Kind.END, b"")])
-
-
-def _context(job: Job) -> bytes:
-    context = msgspec.structs.asdict(job.context)
-    return encode_json({**context, "clock_ms": job.clock_ms, "seed": job.seed})
-
-
-async def _send(cell: Cell, frames: Sequence[Frame]) -> None:
-    """Send frames; kill a cell that does not take them. Raises ConnectionError."""
-    try:
-        async with asyncio.timeout(OWED_TIMEOUT_S):
-            await cell.send(frames)
-    except TimeoutError:
-        cell.kill("it did not read")
-        raise ConnectionError from None
 
 
 def _kill_if_failed(cell: Cell, task: "asyncio.Task[None]") -> None:
