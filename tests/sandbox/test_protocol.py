@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from app.sandbox import conversation
+from app.sandbox import conversation, feeder
 from app.sandbox.cgroups import OomKills
 from app.sandbox.conversation import converse
 from app.sandbox.handle import Cell, Exit, new_channel
@@ -180,7 +180,7 @@ async def test_a_cell_that_does_not_start_is_killed(monkeypatch: pytest.MonkeyPa
 
 
 async def test_a_cell_that_does_not_read_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(conversation, "OWED_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(feeder, "OWED_TIMEOUT_S", 0.1)
     outcome, _ = await play(b"", then="__import__('time').sleep(600)", payload=b"1" * 8 * MIB)
     assert outcome == Crashed(detail="killed: it did not read")
 
