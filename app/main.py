@@ -38,6 +38,7 @@ from app.http.problems import (
 )
 from app.http.rates import open_rates
 from app.http.traffic import counted
+from app.http.undeclared import refuse_undeclared
 from app.keys.api import router as keys
 from app.keys.bootstrap import open_without_keys, prepare
 from app.keys.keyring import Keyring, open_keyring
@@ -107,7 +108,7 @@ def create_app(settings: Settings) -> Litestar:
             Exception: render_unexpected,
         },
         middleware=[loopback_only],
-        guards=[guard],
+        guards=[guard, refuse_undeclared],
         before_request=negotiate,
         lifespan=[lifespan],
         # app.telemetry has configured the logs.
@@ -140,7 +141,10 @@ def main(arguments: list[str]) -> int:
     server = _Server(
         app,
         uvicorn.Config(
-            counted(enveloped(cast("App", app), cors_origins=origins_in(settings.cors_origins))),
+            counted(
+                enveloped(cast("App", app), cors_origins=origins_in(settings.cors_origins)),
+                access_log=settings.access_log,
+            ),
             host=settings.host,
             port=settings.port,
             log_config=None,

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from inspect import cleandoc
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import msgspec
 from litestar.openapi.config import OpenAPIConfig
@@ -17,7 +17,7 @@ from litestar.openapi.spec import OpenAPI, Operation
 from litestar.types import OperationIDCreator
 from msgspec import UNSET, Struct
 
-from app.errors import InvalidRequest, MalformedRequest, Problem
+from app.errors import MalformedRequest, Problem
 from app.failures import ExecutionError
 from app.http.access import SCHEME, Scope, refusals
 from app.http.bodies import BodyTooLarge, ClientGone, UnsupportedMediaType
@@ -25,6 +25,8 @@ from app.http.guard import CrossSiteOrigin, ForeignHost
 from app.http.negotiation import NotAcceptable
 from app.http.problems import MEDIA_TYPE, ProblemDocument, document
 from app.http.quotas import QuotaExceeded
+from app.http.undeclared import IdempotencyUnsupported
+from app.http.validation import Fault, refused_parameters, unknown
 
 # A JSON Schema as plain data.
 JsonSchema = Mapping[str, object]
@@ -50,7 +52,7 @@ _READING: Final = (
     ClientGone("the connection was closed after 65536 bytes"),
     BodyTooLarge("the body has 16777217 bytes; the limit is 16777216"),
     UnsupportedMediaType("Content-Type is application/xml; use application/json"),
-    InvalidRequest,
+    IdempotencyUnsupported(),
 )
 
 
@@ -107,6 +109,9 @@ def documented(
 
     @dataclass
     class Documented(Operation):
+        # What app.http.undeclared lets through.
+        query_names: ClassVar[tuple[str, ...]] = query.__struct_encode_fields__ if query else ()
+
         def to_schema(self) -> dict[str, Any]:
             known = super().to_schema()
             summary, _, more = str(known["description"]).partition("\n")
@@ -117,13 +122,12 @@ def documented(
                 *_headers(headers or {}),
             ]
             wanted = [Scope(scope) for each in known["security"] for scope in each.get(SCHEME, ())]
-            asked_by_query = any(each["in"] == "query" for each in takes)
             refused = [
                 *_ALWAYS,
+                refused_parameters([Fault(("verbose",), unknown("verbose", self.query_names))]),
                 *(each for scope in wanted for each in refusals(scope)),
                 *((_TOO_MANY,) if wanted else ()),
                 *(_READING if reads else ()),
-                *((InvalidRequest,) if asked_by_query and not reads else ()),
                 *problems,
             ]
             operation: dict[str, Any] = {
