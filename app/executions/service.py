@@ -28,7 +28,7 @@ from app.executions.model import (
 from app.executions.payloads import PayloadWriter
 from app.executions.waiting import select_waiting
 from app.http.access import Caller
-from app.http.paging import Page, decode_cursor, page_of
+from app.http.paging import Listing, Page
 from app.http.quotas import caps_in_force
 from app.resources import Resources
 from app.scripts import service as scripts
@@ -119,6 +119,7 @@ async def _accept(
                 priority=submission.priority,
                 caps=caps_in_force(resources.settings, who.caps),
                 traceparent=traceparent,
+                request_id=who.request_id,
             )
         scripts.require_version(ref, found)
     except UNAVAILABLE:
@@ -176,7 +177,9 @@ async def cancel(resources: Resources, who: Caller, execution_id: UUID) -> Execu
                     ends.tell(resources.tracing, ended)
     found = await show(resources, who.tenant, execution_id)
     if found.status is not Status.CANCELLED:
-        raise AlreadyFinished(f"the execution has {found.status}")
+        raise AlreadyFinished(
+            f"the execution has {found.status}; GET /executions/{execution_id} has what came of it"
+        )
     return found
 
 
@@ -193,7 +196,8 @@ async def browse(
 
     Raises ScriptNotFound, VersionNotFound, InvalidRequest.
     """
-    below = decode_cursor(cursor)
+    listing = Listing("executions", wanted, script)
+    below = listing.below(cursor)
     async with resources.pool.acquire() as conn:
         if script is not None:
             version = await scripts.resolve(conn, tenant, parse_ref(script), archived_too=True)
@@ -205,7 +209,7 @@ async def browse(
         found = await store.select_execution_page(
             conn, tenant, wanted, below=below, limit=limit + 1
         )
-    return page_of(found, [execution.id for execution in found], limit=limit)
+    return listing.page(found, [execution.id for execution in found], limit=limit)
 
 
 async def _pinned(resources: Resources, tenant: UUID, ref: ScriptRef) -> ScriptRef:
