@@ -5,6 +5,12 @@ from typing import Final
 
 from msgspec import Struct
 
+# Makes one script of modules, packages and TypeScript; a test runs it.
+BUNDLE: Final = (
+    "npx esbuild script.ts --bundle --format=iife --global-name=bundle "
+    "'--footer:js=const process = bundle.process' --outfile=script.js"
+)
+
 
 class Code(StrEnum):
     """Every code of a finding; `MEANINGS` has a line on each. Codes never change."""

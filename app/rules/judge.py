@@ -6,7 +6,7 @@ from typing import Final
 
 from tree_sitter import Node
 
-from app.rules.findings import Code, Found, Reading
+from app.rules.findings import BUNDLE, Code, Found, Reading
 from app.rules.grammar import FUNCTIONS
 from app.rules.names import HINTS, SANDBOX_NAMES
 from app.rules.notes import Binding, Notes
@@ -17,8 +17,10 @@ from app.rules.walk import parse, walk
 MAX_FINDINGS: Final = 100
 
 _MODULES: Final = {
-    Code.IMPORT: "`import` is for modules; a script is one file: put what it needs into it",
-    Code.EXPORT: "`export` is for modules; a script is one file: leave it out",
+    Code.IMPORT: "`import` is for modules; a script is one file: put what it needs into it, "
+    f"by hand or with {BUNDLE}",
+    Code.EXPORT: "`export` is for modules; a script is one file: leave it out, or bundle it with "
+    f"{BUNDLE}",
     Code.DYNAMIC_IMPORT: "there is nothing to `import(…)`: a script is one file",
 }
 
@@ -65,7 +67,10 @@ def _modules(notes: Notes) -> Iterator[_Raw]:
         yield offset, code, _MODULES[code]
     for call in notes.names.calls:
         if call.name == "require" and _is_missing(call, notes.names):
-            message = "there is no `require`: a script is one file; put what it needs into it"
+            message = (
+                "there is no `require`: a script is one file; put what it needs into it, by hand "
+                f"or with {BUNDLE}"
+            )
             yield call.offset, Code.REQUIRE, message
 
 

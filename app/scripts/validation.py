@@ -12,6 +12,7 @@ from app.rules.places import Places
 from app.rules.reader import ReaderBusy
 from app.sandbox.outcomes import Finding
 from app.sandbox.pool import PoolBusy, SandboxUnavailable
+from app.scripts.advice import advise
 from app.scripts.model import MAX_SOURCE_BYTES, CheckBusy, InvalidScript, SourceTooLarge
 
 log = structlog.get_logger(__name__)
@@ -56,7 +57,7 @@ async def validate(resources: Resources, *, tenant: str, source: str) -> Validat
     errors = tuple(each for each in findings if not Code(each.code).is_warning)
     warnings = tuple(each for each in findings if Code(each.code).is_warning)
     if errors:
-        raise refusal(errors, warnings)
+        raise refusal(advise(errors, encoded), warnings)
     return Validated(encoded, warnings)
 
 
