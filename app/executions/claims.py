@@ -19,8 +19,9 @@ from app.executions.model import Claim, Finish, Limits, Served, StoredPayload
 # on the seconds that tenants have had of the workers; what `served` says comes first.
 CLAIM = """
 SELECT id, tenant_id, lease_token, attempts, wall_ms, max_cpu_ms, memory_bytes,
-       max_output_bytes, seed, clock_ms, created_at, source, sha256, size_bytes, body, blob_key
-FROM claim_executions($1, $2, $3, $4, $5, $6)
+       max_output_bytes, seed, clock_ms, created_at, source, sha256, size_bytes, body, blob_key,
+       (SELECT e.request_id FROM executions AS e WHERE e.id = claimed.id) AS request_id
+FROM claim_executions($1, $2, $3, $4, $5, $6) AS claimed
 """
 
 
@@ -76,6 +77,14 @@ CALL finish_execution($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $1
 """
 
 
+# For a claim whose statement began before the acceptance was committed: it cannot see the row.
+SELECT_REQUEST_ID = """
+SELECT request_id
+FROM executions
+WHERE id = $1
+"""
+
+
 async def finish(conn: Connection, held: Claim, result: Finish) -> Ended | None:
     """Record an outcome and tell those who wait; None when the claim is ours no longer.
 
@@ -98,7 +107,10 @@ async def finish(conn: Connection, held: Claim, result: Finish) -> Ended | None:
         *_columns(result.result),
         *_columns(result.logs),
     )
-    return None if row is None or row["finished_at"] is None else _ended(row, held, result)
+    if row is None or row["finished_at"] is None:
+        return None
+    request_id = held.request_id or await conn.fetchval(SELECT_REQUEST_ID, held.id)
+    return _ended(row, held, result, request_id=request_id)
 
 
 HAND_BACK = """
@@ -189,7 +201,7 @@ def _claim(row: asyncpg.Record) -> Claim:
     return msgspec.convert({**row, **parts}, Claim)
 
 
-def _ended(row: asyncpg.Record, held: Claim, result: Finish) -> Ended:
+def _ended(row: asyncpg.Record, held: Claim, result: Finish, *, request_id: str | None) -> Ended:
     return Ended(
         id=held.id,
         outcome=result.error_kind or result.status,
@@ -198,6 +210,7 @@ def _ended(row: asyncpg.Record, held: Claim, result: Finish) -> Ended:
         peak_memory_bytes=result.peak_memory_bytes,
         input_bytes=held.input.size_bytes,
         output_bytes=None if result.result is None else result.result.size_bytes,
+        request_id=request_id,
         **row,
     )
 

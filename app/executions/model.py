@@ -112,6 +112,7 @@ class Claim(Struct, frozen=True, kw_only=True):
     clock_ms: int
     created_at: datetime
     input: StoredPayload
+    request_id: str | None = None
 
 
 class Served(Struct, frozen=True, kw_only=True):

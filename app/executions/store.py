@@ -39,13 +39,13 @@ refusal AS MATERIALIZED (
 accepted AS (
     INSERT INTO executions
            (id, tenant_id, script_id, version, wall_ms, max_cpu_ms, memory_bytes, max_output_bytes,
-            labels, seed, priority, traceparent, created_at, clock_ms)
+            labels, seed, priority, traceparent, request_id, created_at, clock_ms)
     SELECT $6, $1, named.script_id, named.version,
            least(coalesce($7, named.wall_ms, $11), $13),
            least(coalesce($8, named.max_cpu_ms, $7, named.wall_ms, $11), $14),
            least(coalesce($9, named.memory_bytes, $12), $15),
            least(coalesce($10, named.max_output_bytes, $16), $16),
-           $17, $18, $19, $20, moment.now, floor(extract(epoch FROM moment.now) * 1000)
+           $17, $18, $19, $20, $28, moment.now, floor(extract(epoch FROM moment.now) * 1000)
     FROM named, moment
     WHERE named.version IS NOT NULL AND named.archived_at IS NULL
       AND NOT EXISTS (SELECT FROM refusal)
@@ -74,6 +74,7 @@ async def insert_execution(  # noqa: PLR0913 - one parameter a column
     caps: Caps,
     priority: int = 0,
     traceparent: str | None = None,
+    request_id: str | None = None,
 ) -> ResolvedVersion | UUID | None:
     """Accept an execution: it is queued once this returns a version that is not archived.
 
@@ -107,6 +108,7 @@ async def insert_execution(  # noqa: PLR0913 - one parameter a column
         caps.max_queued,
         caps.max_stored_bytes,
         caps.max_bytes_per_day,
+        request_id,
     )
     assert row is not None  # noqa: S101 - the statement gives one whatever it finds
     found = resolved(row)
