@@ -1,11 +1,12 @@
 """HTTP route of the audit log."""
 
-from litestar import Router, get
+from litestar import Router
 
 from app.audit import reference, store
 from app.audit.model import Entry, EntryFilter
 from app.http.access import Scope, needs
 from app.http.bodies import AnyRequest, moment, read_query
+from app.http.methods import get
 from app.http.paging import Listing, Page
 from app.resources import Resources
 

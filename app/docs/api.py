@@ -1,4 +1,4 @@
-"""HTTP routes of the reference: the OpenAPI document, the page that shows it, what it is made of.
+"""HTTP routes of the index and the reference: the OpenAPI document, its page and what that needs.
 
 Everything comes from this process, and the page's policy lets the browser ask nobody else.
 """
@@ -9,15 +9,18 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
-from litestar import HttpMethod, Litestar, Response, Router, route
+from litestar import Litestar, Response, Router
 from litestar.exceptions import NotFoundException
 from litestar.openapi.spec import Tag
 from litestar.routes import BaseRoute
 from litestar.types import ControllerRouterHandler
 from msgspec import Struct
 
+from app.docs.reference import INDEX, NAME, VERSION, Index
 from app.http.access import NO_KEY
 from app.http.bodies import AnyRequest
+from app.http.methods import get
+from app.http.negotiation import weight_of
 from app.http.openapi import Documentation
 
 _DESCRIPTION: Final = """\
@@ -56,8 +59,8 @@ _POLICY: Final = (
 def openapi_config() -> Documentation:
     """Give what the OpenAPI document says of the whole; each route says the rest of itself."""
     return Documentation(
-        title="Crivo",
-        version="0.1.0",
+        title=NAME,
+        version=VERSION,
         description=_DESCRIPTION,
         tags=[
             Tag(name="scripts", description="Scripts, their versions and aliases"),
@@ -66,6 +69,7 @@ def openapi_config() -> Documentation:
             Tag(name="keys", description="Who may do what; for operators"),
             Tag(name="audit", description="Who changed what; for operators"),
             Tag(name="health", description="Whether the system works"),
+            Tag(name="index", description="Where everything is"),
         ],
         openapi_router=_Unserved(path="/", route_handlers=[]),
     )
@@ -89,13 +93,28 @@ class Asset(Struct, frozen=True, kw_only=True):
     etag: str
 
 
-@route("/docs", http_method=[HttpMethod.GET, HttpMethod.HEAD])
+@get("/", include_in_schema=True, tags=["index"], operation_class=INDEX)
+async def show_index(request: AnyRequest) -> Response[Index | None]:
+    """Show the index.
+
+    The addresses to start from. A browser, or whoever else prefers `text/html` to JSON, is sent
+    to the reference.
+    """
+    accept = ",".join(request.headers.getall("accept", []))
+    headers = {"Vary": "Accept"}
+    if weight_of(accept, "text/html") > weight_of(accept, "application/json"):
+        headers["Location"] = "/docs"
+        return Response(None, status_code=303, headers=headers, media_type="text/html")
+    return Response(Index(), headers=headers)
+
+
+@get("/docs")
 async def reference(request: AnyRequest) -> Response[bytes]:
     """Show the reference."""
     return _answer(request, _ASSETS["index.html"])
 
 
-@route("/docs/assets/{name:str}", http_method=[HttpMethod.GET, HttpMethod.HEAD])
+@get("/docs/assets/{name:str}")
 async def asset(name: str, request: AnyRequest) -> Response[bytes]:
     """Give what the page is made of."""
     if name not in _ASSETS:
@@ -103,13 +122,13 @@ async def asset(name: str, request: AnyRequest) -> Response[bytes]:
     return _answer(request, _ASSETS[name])
 
 
-@route("/favicon.ico", http_method=[HttpMethod.GET, HttpMethod.HEAD])
+@get("/favicon.ico")
 async def favicon(request: AnyRequest) -> Response[bytes]:
     """Give the icon where browsers look for it when a document names none."""
     return _answer(request, _ASSETS["favicon.svg"])
 
 
-@route("/openapi.json", http_method=[HttpMethod.GET, HttpMethod.HEAD])
+@get("/openapi.json")
 async def openapi_document(request: AnyRequest) -> Response[bytes]:
     """Give the OpenAPI document."""
     return _answer(request, _document_of(request.app))
@@ -157,5 +176,5 @@ router = Router(
     path="/",
     include_in_schema=False,
     **NO_KEY,
-    route_handlers=[reference, asset, favicon, openapi_document],
+    route_handlers=[show_index, reference, asset, favicon, openapi_document],
 )

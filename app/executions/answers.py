@@ -14,7 +14,15 @@ from app.executions.model import Execution, Queued, Status
 from app.executions.waits import LONGEST_SECONDS, WaitingRoom, await_end, event_id, follow
 from app.http.access import Caller, Scope, may_stay
 from app.http.bodies import AnyRequest
-from app.http.events import HEARTBEAT, EventStream, encode_event, nothing_more, on_leave
+from app.http.events import (
+    HEARTBEAT,
+    EventStream,
+    encode_event,
+    head_of_events,
+    nothing_more,
+    on_leave,
+)
+from app.http.methods import is_head
 from app.http.preferences import preferred_wait
 from app.resources import Resources
 
@@ -61,10 +69,12 @@ async def answer_show(
 ) -> Response[Execution]:
     """Give an execution, its end where it comes within `wait` seconds, or those of Prefer.
 
-    Both are cut to LONGEST_SECONDS.
+    Both are cut to LONGEST_SECONDS. A HEAD is answered at once.
 
     Raises ExecutionNotFound; TooManyWaiting and NoRoomToWait for `wait`, as Prefer only prefers.
     """
+    if is_head(request):
+        wait = 0
     wait = None if wait is None else min(wait, LONGEST_SECONDS)
     preferred = preferred_wait(request, most=LONGEST_SECONDS) if wait is None else None
     read = partial(service.show, resources, tenant, execution_id)
@@ -91,10 +101,15 @@ async def answer_events(
 ) -> ASGIApp:
     """Give the events of an execution, those after Last-Event-ID where the client names it.
 
+    A HEAD takes no seat, and is told what a stream would begin with.
+
     Raises ExecutionNotFound, TooManyWaiting, NoRoomToWait.
     """
     seen = request.headers.get("last-event-id", "")
     read = partial(service.show, resources, tenant, execution_id, with_result=False)
+    if is_head(request):
+        found = await read()
+        return nothing_more if found.status.final and event_id(found) == seen else head_of_events
     with ExitStack() as stack:
         seat = stack.enter_context(waits.seat(tenant, to_the_end=False))
         seat.take(execution_id)

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Callable
 from uuid import UUID
 
-from litestar import Response, Router, get, post
+from litestar import Response, Router, post
 from litestar.types import ASGIApp
 from msgspec import UNSET, UnsetType
 
@@ -11,6 +11,7 @@ from app.executions import reference, service
 from app.executions.answers import answer_events, answer_show, answer_submission
 from app.executions.backlog import Backlog
 from app.executions.downloads import erase_data, show_input, show_logs, show_result
+from app.executions.labels import labels_in_json, labels_in_query
 from app.executions.model import (
     MAX_ENVELOPE_BYTES,
     Envelope,
@@ -27,7 +28,6 @@ from app.http.bodies import (
     BodyTooLarge,
     UnsupportedMediaType,
     announced_bytes,
-    invalid_parameter,
     media_type_of,
     moment,
     read_json,
@@ -35,6 +35,7 @@ from app.http.bodies import (
     stream_body,
 )
 from app.http.events import MEDIA_TYPE as EVENT_STREAM
+from app.http.methods import get
 from app.http.paging import Page
 from app.resources import Resources
 from app.scripts.model import LimitChoice, parse_ref
@@ -68,7 +69,7 @@ async def submit_envelope(
             Submission(
                 limits=envelope.limits,
                 seed=envelope.seed,
-                labels=envelope.labels,
+                labels=labels_in_json(envelope.labels),
                 priority=envelope.priority,
             ),
             data=_once(bytes(envelope.data)),
@@ -135,7 +136,7 @@ async def list_executions(
     choices = read_query(request, reference.ListChoices, many=("label",))
     wanted = ExecutionFilter(
         status=choices.status or None,
-        labels=_labels(choices.label or []),
+        labels=labels_in_query(choices.label or []),
         created_from=moment("created_from", choices.created_from),
         created_before=moment("created_before", choices.created_before),
     )
@@ -220,21 +221,9 @@ def _submission_of(request: AnyRequest) -> Submission:
     return Submission(
         limits=LimitChoice(**{name: each or None for name, each in limits.items()}),
         seed=None if choices.seed is UNSET else choices.seed,
-        labels=_labels(choices.label or []),
+        labels=labels_in_query(choices.label or []),
         priority=choices.priority or 0,
     )
-
-
-def _labels(texts: list[str]) -> dict[str, str]:
-    labels = {}
-    for text in texts:
-        name, colon, value = text.partition(":")
-        if not colon or "\x00" in text:
-            raise invalid_parameter("label", f"{text!r} is not name:value")
-        if name in labels:
-            raise invalid_parameter("label", f"{name!r} comes more than once")
-        labels[name] = value
-    return labels
 
 
 async def _once(data: bytes) -> AsyncIterator[bytes]:

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from uuid import UUID
 
-from litestar import MediaType, Response, delete, get
+from litestar import MediaType, Response, delete
 from litestar.response import Stream
 
 from app.executions import keeping, reference
@@ -11,6 +11,7 @@ from app.executions.model import StoredPayload, parse_execution
 from app.executions.payloads import open_payload
 from app.http.access import Caller, Scope, needs
 from app.http.bodies import AnyRequest
+from app.http.methods import get
 from app.http.ranges import Span, answer_bytes
 from app.resources import Resources
 

@@ -2,13 +2,11 @@
 
 from collections.abc import AsyncIterator, Collection, Mapping
 from datetime import UTC, datetime
-from http import HTTPStatus
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
 from litestar import Request
-from litestar.datastructures import UploadFile
-from litestar.exceptions import HTTPException, InternalServerException
+from litestar.exceptions import InternalServerException
 from msgspec import UNSET, Meta, UnsetType
 
 from app.errors import InvalidRequest, MalformedRequest, Problem
@@ -50,6 +48,9 @@ class ClientGone(Problem):
     title = "The body ended before its end"
 
 
+_UTF8: Final = frozenset({"utf-8", "utf8", "us-ascii", "ascii"})
+
+
 def media_type_of(request: AnyRequest) -> str:
     """Give the body's media type without parameters, in lower case; empty when not named."""
     return str(request.content_type[0]).lower()
@@ -64,6 +65,16 @@ def described_type(request: AnyRequest) -> str:
             "newlines, where --data-binary keeps them"
         )
     return f"Content-Type is {media_type or 'missing'}"
+
+
+def require_utf8(charset: str | None, *, what: str) -> None:
+    """Refuse a text in any character set but UTF-8 and its part ASCII.
+
+    Nothing is ever decoded by a name that a client chooses: some of Python's codecs take
+    quadratic time, others make text that no database stores. Raises UnsupportedMediaType.
+    """
+    if charset is not None and charset.strip().lower() not in _UTF8:
+        raise UnsupportedMediaType(f"{what} is in charset {charset[:40]!r}; send UTF-8")
 
 
 def require_identity_encoding(request: AnyRequest) -> None:
@@ -151,35 +162,12 @@ async def read_json(request: AnyRequest, shape: type[T], *, max_bytes: int, hint
         raise UnsupportedMediaType(
             f"{described_type(request)}; send JSON with -H 'Content-Type: application/json'"
         )
+    require_utf8(request.content_type[1].get("charset"), what="the body")
     body = await read_body(request, max_bytes=max_bytes)
     try:
         return decode_json(body, shape)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise MalformedRequest(f"the body is not JSON: {error}{hint}") from None
-
-
-async def read_form(request: AnyRequest) -> list[tuple[str, bytes]]:
-    """Read a multipart form: its parts by name, texts and files alike, in their order.
-
-    The cap is the route's own (`request_max_body_size`). Raises MalformedRequest,
-    BodyTooLarge, ClientGone.
-    """
-    try:
-        form = await request.form()
-    except HTTPException as error:
-        raise _unreadable(error) from None
-    except (LookupError, ValueError) as error:
-        # A part names a character set that is not there, or has other bytes than it says.
-        raise MalformedRequest(f"the form cannot be read: {error}") from None
-    parts = []
-    for name, value in form.multi_items():
-        if isinstance(value, UploadFile):
-            parts.append((name, await value.read()))
-        elif isinstance(value, str):
-            parts.append((name, value.encode()))
-        else:
-            raise invalid(f"/{name}", "a text or a file is expected")
-    return parts
 
 
 def read_query(request: AnyRequest, shape: type[T], *, many: Collection[str] = ()) -> T:
@@ -225,16 +213,6 @@ def in_utc(name: str, moment: datetime) -> datetime:
         return moment.astimezone(UTC)
     except OverflowError:
         raise invalid(f"/{name}", "lies outside the years that can be told in UTC") from None
-
-
-def _unreadable(error: HTTPException) -> Problem:
-    match error.status_code:
-        case HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
-            return BodyTooLarge("the form is larger than the limit of this address")
-        case HTTPStatus.INTERNAL_SERVER_ERROR:
-            return ClientGone("the connection was closed in the middle of the form")
-        case _:
-            return MalformedRequest(f"the form cannot be read: {error.detail}")
 
 
 def invalid(pointer: str, message: str) -> InvalidRequest:

@@ -56,6 +56,12 @@ class EventStream:
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
+async def head_of_events(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001 - ASGI
+    """Tell a HEAD how a stream begins, and begin none."""
+    await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
 async def nothing_more(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001 - ASGI
     """Tell a client that has all events not to connect again: 204 (HTML, 9.2.3)."""
     await send({"type": "http.response.start", "status": 204, "headers": []})

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Final
 
 import msgspec
+from litestar import HttpMethod
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.spec import OpenAPI, Operation
 from litestar.types import OperationIDCreator
@@ -22,6 +23,7 @@ from app.failures import ExecutionError
 from app.http.access import SCHEME, Scope, refusals
 from app.http.bodies import BodyTooLarge, ClientGone, UnsupportedMediaType
 from app.http.guard import CrossSiteOrigin, ForeignHost
+from app.http.methods import described_head
 from app.http.negotiation import NotAcceptable
 from app.http.problems import MEDIA_TYPE, ProblemDocument, document
 from app.http.quotas import QuotaExceeded
@@ -100,17 +102,23 @@ def documented(
     headers: Mapping[str, str] | None = None,
     parameters: Mapping[str, str] | None = None,
     examples: Mapping[str, Sequence[Example]] | None = None,
+    elsewhere: Sequence[str] = (),
 ) -> type[Operation]:
     """Give the `operation_class` of a route; the first line of its docstring is its summary.
 
     `reads` maps media types to the body's schema; `query` has the parameters that the route
     reads by itself, `headers` describes those; `parameters` describes those in the path.
+    Whoever wants a media type of `elsewhere` is sent to another address.
     """
 
     @dataclass
     class Documented(Operation):
         # What app.http.undeclared lets through.
         query_names: ClassVar[tuple[str, ...]] = query.__struct_encode_fields__ if query else ()
+        # What app.http.negotiation holds an Accept header against.
+        media_types: ClassVar[tuple[str, ...]] = tuple(
+            dict.fromkeys(each.media_type for each in gives.values() if each.shape is not None)
+        ) + tuple(elsewhere)
 
         def to_schema(self) -> dict[str, Any]:
             known = super().to_schema()
@@ -145,9 +153,10 @@ def documented(
     return Documented
 
 
-def operation_id(handler: Any, _method: Any, _path: Any) -> str:  # noqa: ANN401 - Litestar's
-    """Name an operation after its handler: `create_script` is `createScript`."""
-    first, *rest = str(handler.handler_name).split("_")
+def operation_id(handler: Any, method: Any, _path: Any) -> str:  # noqa: ANN401 - Litestar's
+    """Name an operation after its handler: `show_script` is `showScript`, and `headShowScript`."""
+    words = str(handler.handler_name).split("_")
+    first, *rest = ["head", *words] if method == HttpMethod.HEAD else words
     return first + "".join(word.title() for word in rest)
 
 
@@ -168,6 +177,9 @@ class Documentation(OpenAPIConfig):
 class _Document(OpenAPI):
     def to_schema(self) -> dict[str, Any]:
         written = super().to_schema()
+        for operations in written["paths"].values():
+            if "head" in operations:
+                operations["head"] = described_head(operations)
         # The paths are written by now, so every struct that they refer to has been named.
         _, parts = msgspec.json.schema_components(_named, ref_template=_REFS)
         schemas = {name: _cleaned(parts[name]) for name in sorted(parts)}
@@ -183,6 +195,7 @@ _SCHEMES: Final = {
         "none is needed. Operations name the scope that a key must have; none implies another.",
     }
 }
+
 
 # The structs that routes have named, each once; their parts are found from them.
 _named: Final[dict[Shape, None]] = {ExecutionError: None}
@@ -210,16 +223,13 @@ def _cleaned(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _tidy(parameter: dict[str, Any], described: Mapping[str, str]) -> dict[str, Any]:
-    """Give a parameter of Litestar's without what is not so: a query has no null."""
-    schema = {k: v for k, v in parameter["schema"].items() if k != "description"}
-    choices = [each for each in schema.pop("oneOf", ()) if each != {"type": "null"}]
-    description = described.get(parameter["name"], parameter.get("description", ""))
+    """Describe a parameter in a path, which is all that Litestar knows of."""
     return {
         "name": parameter["name"],
         "in": parameter["in"],
         "required": parameter["required"],
-        "description": description,
-        "schema": {**schema, **(choices[0] if choices else {})},
+        "description": described.get(parameter["name"], ""),
+        "schema": {k: v for k, v in parameter["schema"].items() if k != "description"},
     }
 
 

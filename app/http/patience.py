@@ -18,14 +18,20 @@ import h11
 import msgspec
 import structlog
 import uuid_utils.compat as uuid
+from typing_extensions import override
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from app.errors import MalformedRequest, Problem
+from app.http.framing import StrictConnection
 from app.http.problems import MEDIA_TYPE, document
+from app.http.transport import LingeringTransport
 
 log = structlog.get_logger(__name__)
 
 PROGRESS_BYTES: Final = 4 * 1024
+# Some 4 ms. A chunked body makes an event of each chunk: 64 KiB may be 10,000 of them.
+_EVENTS_IN_A_TURN: Final = 256
+_MAX_HEAD_BYTES: Final = 64 * 1024
 
 
 class SlowClient(Problem):
@@ -52,6 +58,19 @@ class HeadUnreadable(Problem):
     title = "The headers are too many or too large"
 
 
+class _TurnTaking(StrictConnection):
+    """h11's connection, which gives so many events and then acts as if it needed data."""
+
+    events_left: int = _EVENTS_IN_A_TURN
+
+    @override
+    def next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
+        if self.events_left == 0:
+            return h11.NEED_DATA
+        self.events_left -= 1
+        return super().next_event()
+
+
 class PatientProtocol(H11Protocol):
     """uvicorn's protocol, with an end to its patience and problem documents as answers."""
 
@@ -65,14 +84,20 @@ class PatientProtocol(H11Protocol):
     _bytes: int = 0
     _requests: int = 0
 
+    conn: _TurnTaking
+    transport: LingeringTransport
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a connection, or say that there are too many."""
-        super().connection_made(transport)
+        limit = self.config.h11_max_incomplete_event_size or _MAX_HEAD_BYTES
+        self.conn = _TurnTaking(h11.SERVER, limit)
+        super().connection_made(LingeringTransport(transport, owes=self._client_owes))
         if len(self.connections) > self.max_connections:
             log.warning("api.too_many_connections", limit=self.max_connections)
             detail = f"{self.max_connections} connections are open; try again soon"
             self._answer(TooManyConnections(detail, headers={"Retry-After": "1"}))
-            self._refuse(TooManyConnections(detail))
+            self.transport.close_at_once()
+            self._give_up_later()
             return
         self._look()
 
@@ -85,8 +110,23 @@ class PatientProtocol(H11Protocol):
     def data_received(self, data: bytes) -> None:
         """Count what comes."""
         self._bytes += len(data)
-        if not self.transport.is_closing():
+        if self.transport.is_closing():
+            self.transport.drop(len(data))
+        else:
             super().data_received(data)
+
+    def handle_events(self) -> None:
+        """Parse what has come, a bounded part at a time, between which others have the loop."""
+        self.conn.events_left = _EVENTS_IN_A_TURN
+        super().handle_events()
+        if self.conn.events_left == 0 and not self.transport.is_closing():
+            self.transport.hold_reading()
+            self.loop.call_soon(self._handle_the_rest)
+
+    def _handle_the_rest(self) -> None:
+        self.transport.release_reading()
+        if not self.transport.is_closing():
+            self.handle_events()
 
     def on_response_complete(self) -> None:
         """Count requests: the head of the next one has its own time."""
@@ -158,6 +198,12 @@ class PatientProtocol(H11Protocol):
             self.cycle.message_event.set()
         self.transport.close()
         self._give_up_later()
+
+    def _client_owes(self) -> bool:
+        """Say whether a request has begun to come and is not complete."""
+        if self.conn.their_state is h11.IDLE:
+            return bool(self.conn.trailing_data[0])
+        return self.conn.their_state in (h11.SEND_BODY, h11.ERROR)
 
     def _heard_of(self) -> bool:
         """Say whether there is a request to answer: a connection may be opened for later use."""

@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from app.errors import Problem
 from app.http.bodies import AnyRequest
+from app.http.methods import is_head
 
 _RANGE: Final = re.compile(r"bytes[ \t]*=[ \t]*([0-9]*)-([0-9]*)[ \t]*", re.IGNORECASE)
 _ETAG: Final = re.compile(r'(?:W/)?("[^"]*")')
@@ -47,6 +48,8 @@ async def answer_bytes(
 ) -> Response[bytes] | Stream:
     """Give stored bytes as the client wants them; `open_span` opens all of them for None.
 
+    A HEAD is told their size, and opens nothing.
+
     Raises RangeNotSatisfiable, and what `open_span` raises.
     """
     etag = f'"{sha256.hex()}"'
@@ -54,6 +57,10 @@ async def answer_bytes(
     headers = {"ETag": etag, "Accept-Ranges": "bytes", "X-Content-Type-Options": "nosniff"}
     if _has(request, etag):
         return Response(b"", status_code=304, headers=headers, media_type=media_type)
+    if is_head(request):
+        # Range is for GET only (RFC 9110, 14.2), and the store need not be asked.
+        headers["Content-Length"] = str(size_bytes)
+        return Response(b"", headers=headers, media_type=media_type)
     span = _span_of(request, etag=etag, size_bytes=size_bytes)
     if span is None:
         headers["Content-Length"] = str(size_bytes)

@@ -20,6 +20,8 @@ from app.http.wording import counted, expected, shown
 T = TypeVar("T")
 
 MAX_FAULTS: Final = 20
+# `Meta(extra={RAW_SHAPE: …})` of a member that is kept as bytes: what it must fit later on.
+RAW_SHAPE: Final = "raw_shape"
 # How many of them the detail repeats; `errors` has all.
 _IN_DETAIL: Final = 3
 # Larger parts are not taken apart: they are named as a whole.
@@ -134,7 +136,7 @@ def _look_into_struct(
     known = {each.encode_name: each for each in info.fields}
     for name, field in known.items():
         if name in members:
-            _look(members[name], hints[field.name], (*path, name), faults)
+            _look(members[name], _shape_of(hints[field.name]), (*path, name), faults)
         elif field.required and len(faults) < MAX_FAULTS:
             faults.append(Fault((*path, name), f"`{name}` is missing"))
     if info.forbid_unknown_fields:
@@ -203,6 +205,17 @@ def _members(found: Struct) -> dict[str, object]:
 @lru_cache(maxsize=64)
 def _hints(shape: type[Struct]) -> dict[str, Any]:
     return get_type_hints(shape, include_extras=True)
+
+
+def _shape_of(annotation: Any) -> Any:  # noqa: ANN401 - a type
+    inner = annotation
+    if get_origin(inner) in (Union, UnionType):
+        [inner, *others] = [each for each in get_args(inner) if each is not UnsetType]
+        if others:
+            return annotation
+    notes = get_args(inner)[1:] if get_origin(inner) is Annotated else ()
+    shapes = [each.extra[RAW_SHAPE] for each in notes if RAW_SHAPE in (each.extra or {})]
+    return shapes[0] if shapes else annotation
 
 
 def _inner(annotation: Any) -> Any:  # noqa: ANN401 - a type

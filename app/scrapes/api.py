@@ -1,8 +1,9 @@
 """The HTTP route that Prometheus reads."""
 
-from litestar import Response, Router, get
+from litestar import Response, Router
 
 from app.http.access import Scope, needs
+from app.http.methods import get
 from app.scrapes import reference
 from app.scrapes.service import CONTENT_TYPE, Scraped
 

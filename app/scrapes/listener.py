@@ -1,6 +1,6 @@
 """Show a process' page on an address of its own, for who reaches it and without a key.
 
-It speaks as much HTTP as Prometheus asks for: one GET a connection, one answer.
+It speaks as much HTTP as Prometheus asks for: one GET or HEAD a connection, one answer.
 """
 
 import asyncio
@@ -86,11 +86,11 @@ async def _answer(
 async def _answer_to(head: bytes, scraped: Scraped) -> bytes:
     method, _, rest = head.partition(b" ")
     target = rest.partition(b" ")[0].partition(b"?")[0]
-    status, body = HTTPStatus.OK, b""
+    status, body, more = HTTPStatus.OK, b"", []
     if target != b"/metrics":
         status = HTTPStatus.NOT_FOUND
-    elif method != b"GET":
-        status = HTTPStatus.METHOD_NOT_ALLOWED
+    elif method not in (b"GET", b"HEAD"):
+        status, more = HTTPStatus.METHOD_NOT_ALLOWED, ["Allow: GET, HEAD"]
     else:
         body = await scraped.page()
     lines = (
@@ -98,7 +98,8 @@ async def _answer_to(head: bytes, scraped: Scraped) -> bytes:
         f"Content-Type: {CONTENT_TYPE}",
         f"Content-Length: {len(body)}",
         "Connection: close",
+        *more,
         "",
         "",
     )
-    return "\r\n".join(lines).encode() + body
+    return "\r\n".join(lines).encode() + (b"" if method == b"HEAD" else body)

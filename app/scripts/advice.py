@@ -25,6 +25,7 @@ _TYPESCRIPT: Final = re.compile(
 )
 _MAX_SCANNED: Final = 256 * 1024
 _NEWLINES: Final = re.compile(r"[\n\r\u2028\u2029]")
+_MAX_LINE: Final = 300
 # Shorter sources are written in one line on purpose.
 _LONG_LINE: Final = 120
 
@@ -61,7 +62,10 @@ def _about_source(text: str, error: Finding) -> str:
             return _SWALLOWED
         if error.code == Code.SYNTAX_ERROR and len(line) > _LONG_LINE:
             return _ONE_LINE
-    if error.code == Code.SYNTAX_ERROR and _TYPESCRIPT.search(text):
+    # V8 stops at the first thing that is not JavaScript: that line says what it is. The pattern
+    # takes quadratic time, and so gets no more than a line's beginning.
+    shown = (error.excerpt or "").partition("\n")[0][:_MAX_LINE]
+    if error.code == Code.SYNTAX_ERROR and _TYPESCRIPT.search(shown):
         return _COMPILE
     return ""
 

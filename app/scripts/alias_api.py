@@ -3,11 +3,12 @@
 from typing import Final
 from uuid import UUID
 
-from litestar import Response, delete, get, put
+from litestar import Response, delete, put
 
 from app.http.access import Caller, Scope, needs
 from app.http.bodies import AnyRequest, read_json, read_query
 from app.http.conditions import conditions_of, is_known
+from app.http.methods import get
 from app.http.paging import Page, PageChoices
 from app.resources import Resources
 from app.scripts import alias_service as service, reference

@@ -2,11 +2,12 @@
 
 from uuid import UUID
 
-from litestar import Response, Router, delete, get, patch, post, put
+from litestar import Response, Router, delete, patch, post, put
 from msgspec import UNSET
 
 from app.http.access import Caller, Scope, needs
 from app.http.bodies import AnyRequest, read_json, read_query
+from app.http.methods import get
 from app.http.paging import Page, PageChoices
 from app.resources import Resources
 from app.scripts import publishing, reference, service

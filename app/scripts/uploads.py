@@ -13,11 +13,12 @@ from app.http.bodies import (
     invalid,
     media_type_of,
     read_body,
-    read_form,
     read_json,
     require_identity_encoding,
+    require_utf8,
     single_values,
 )
+from app.http.forms import read_form
 from app.http.openapi import RAW_TEXT, Shape
 from app.http.validation import (
     Fault,
@@ -75,6 +76,7 @@ async def read_upload(request: AnyRequest, shape: type[T]) -> T:
     if media_type == "multipart/form-data":
         return await _read_form(request, shape)
     if media_type in RAW_TYPES:
+        require_utf8(request.content_type[1].get("charset"), what="the file")
         source = await read_body(request, max_bytes=MAX_UPLOAD_BYTES)
         return _shaped(shape, source, single_values(request), refused_parameters)
     if media_type == "application/json":
@@ -89,7 +91,8 @@ async def read_upload(request: AnyRequest, shape: type[T]) -> T:
 async def _read_form(request: AnyRequest, shape: type[T]) -> T:
     fields: dict[str, str] = {}
     source: bytes | None = None
-    for name, content in await read_form(request):
+    for part in await read_form(request, max_bytes=MAX_UPLOAD_BYTES):
+        name, content = part.name, part.content
         if name in fields or (name in ("file", "source") and source is not None):
             raise invalid(f"/{name}", "the form has this more than once")
         if name in ("file", "source"):

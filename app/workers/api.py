@@ -2,12 +2,13 @@
 
 import asyncio
 
-from litestar import Response, Router, get
+from litestar import Response, Router
 from msgspec.structs import replace
 
 from app.db import UNAVAILABLE
 from app.http.access import NO_KEY, is_let_in, is_open
 from app.http.bodies import AnyRequest
+from app.http.methods import get
 from app.resources import Resources
 from app.workers import reference, store
 from app.workers.model import SEEN_WITHIN_SECONDS, Live, Ready, Worker

@@ -8,15 +8,9 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from app.http.negotiation import accepts
 from tests.acceptance.system import ROOT, System
 
 PATHS: Final = json.loads((ROOT / "openapi" / "openapi.json").read_bytes())["paths"]
-OPERATIONS: Final = [
-    pytest.param(method.upper(), path, operation, id=operation["operationId"])
-    for path, methods in PATHS.items()
-    for method, operation in methods.items()
-]
 
 
 def _filled(path: str) -> str:
@@ -41,56 +35,6 @@ def _problem(answer: httpx.Response) -> tuple[int, str]:
     return answer.status_code, problem["type"].removeprefix("urn:crivo:problem:")
 
 
-@pytest.mark.parametrize(("method", "path", "operation"), OPERATIONS)
-def test_an_answer_that_the_client_would_not_take_is_406(
-    system: System, method: str, path: str, operation: dict[str, dict[str, object]]
-) -> None:
-    answer = system.client.request(method, _filled(path), headers={"Accept": "image/png"})
-
-    if "204" in operation["responses"] and "200" not in operation["responses"]:
-        assert answer.status_code == 404
-    else:
-        assert _problem(answer) == (406, "not-acceptable")
-
-
-@pytest.mark.parametrize(
-    "accept",
-    [
-        "",
-        "*/*",
-        "application/json",
-        "application/*",
-        "text/html, */*;q=0.1",
-        "APPLICATION/JSON",
-        "application/problem+json",
-        "application/json; charset=utf-8",
-        ";;,,q=x, */*",
-    ],
-)
-def test_an_accept_that_admits_the_answer_is_served(system: System, accept: str) -> None:
-    answer = system.client.get("/scripts", headers={"Accept": accept})
-
-    assert answer.status_code == 200
-
-
-@pytest.mark.parametrize(
-    ("accept", "media_type", "expected"),
-    [
-        ("text/javascript", "text/javascript", True),
-        ("text/*", "text/javascript", True),
-        ("application/json", "text/javascript", False),
-        ("application/json;q=0, */*", "application/json", False),
-        ("application/json; q=0.000", "application/json", False),
-        ("application/json; q=0.001", "application/json", True),
-        ("*/*;q=0, text/plain", "application/json", False),
-        ("application/*;q=0, application/json", "application/json", True),
-        (",", "application/json", False),
-    ],
-)
-def test_the_most_specific_range_decides(accept: str, media_type: str, *, expected: bool) -> None:
-    assert accepts(accept, media_type) is expected
-
-
 @pytest.mark.parametrize("path", sorted(PATHS))
 def test_a_method_that_an_address_does_not_know_is_405(system: System, path: str) -> None:
     known = {method.upper() for method in PATHS[path]}
@@ -98,22 +42,22 @@ def test_a_method_that_an_address_does_not_know_is_405(system: System, path: str
     options = system.client.options(_filled(path))
     assert options.status_code == 204
     assert set(options.headers["Allow"].split(", ")) == known | {"OPTIONS"}
+    assert ("HEAD" in known) == ("GET" in known)
     for method in {"GET", "POST", "PUT", "PATCH", "DELETE", "TRACE", "BREW"} - known:
         answer = system.client.request(method, _filled(path))
         assert _problem(answer) == (405, "about:blank"), method
         assert set(answer.headers["Allow"].split(", ")) == known | {"OPTIONS"}, method
-    head = system.client.head(_filled(path))
-    assert (head.status_code, head.content) == (405, b"")
+    if "HEAD" not in known:
+        head = system.client.head(_filled(path))
+        assert (head.status_code, head.content) == (405, b"")
 
 
 @pytest.mark.parametrize(
     "path",
     [
-        "/",
         "/nothing",
         "/scripts/a/b/c/d",
         "/scripts/a%2Fb/versions",
-        "//nothing",
         "/health",
         "/scripts/%00/versions/1/sources",
         "/%ff",
@@ -183,7 +127,7 @@ def test_a_form_that_is_broken_is_refused(system: System, body: bytes) -> None:
 
     answer = system.client.post("/scripts/check", content=body, headers=headers)
 
-    assert _problem(answer)[0] in (400, 422), answer.text
+    assert _problem(answer)[0] in (400, 415, 422), answer.text
 
 
 @pytest.mark.parametrize(

@@ -139,7 +139,8 @@ def test_a_request_to_another_host_is_noticed(system: System, page: Page) -> Non
 
 def _operations_in(system: System) -> int:
     paths = system.client.get("/openapi.json").json()["paths"]
-    return sum(len(methods) for methods in paths.values())
+    # The page leaves every HEAD out: it is its GET once more.
+    return sum(len(methods.keys() - {"head"}) for methods in paths.values())
 
 
 def _icon_is_drawn(page: Page) -> bool:

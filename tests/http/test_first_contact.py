@@ -89,7 +89,6 @@ MISTAKES: Final[dict[str, tuple[tuple[str, str, dict[str, Any]], int, tuple[str,
         404,
         (f"/scripts/{NAME}/execution", "/docs"),
     ),
-    "the root": (("GET", "/", {}), 404, ("/docs",)),
     "a look at what only takes": (
         ("GET", f"/scripts/{NAME}/executions", {}),
         405,

@@ -158,6 +158,27 @@ def test_no_refusal_of_a_body_speaks_of_our_libraries(
         assert [each for each in said if JARGON.search(each)] == []
 
 
+@pytest.mark.parametrize(
+    "part",
+    [
+        b'Content-Disposition: form-data; name="\xff"',
+        b"\xff\xfe: 1",
+        b"nothing",
+        b"Content-Disposition: attachment",
+        b"Content-Disposition: form-data; name=file\r\nContent-Length: x",
+    ],
+)
+def test_no_refusal_of_a_form_shows_an_object_of_ours(system: System, part: bytes) -> None:
+    body = b"--x\r\n" + part + b"\r\n\r\n1\r\n--x--\r\n"
+    headers = {"Content-Type": "multipart/form-data; boundary=x"}
+
+    answer = system.client.post("/scripts/check", content=body, headers=headers)
+
+    assert 400 <= answer.status_code < 500
+    assert not JARGON.search(answer.json()["detail"]), answer.text
+    assert "Error(" not in answer.text
+
+
 _DATA: Final = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),

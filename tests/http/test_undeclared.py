@@ -42,6 +42,8 @@ def test_an_unknown_query_parameter_is_refused_by_its_name(
     answer = system.client.request(method, _filled(path), params={"nmae": "x", "other": "y"})
 
     assert answer.status_code == 422, answer.text
+    if method == "HEAD":
+        return
     problem = answer.json()
     assert [each["parameter"] for each in problem["errors"]] == ["nmae", "other"]
     assert [each["pointer"] for each in problem["errors"]] == ["/nmae", "/other"]

@@ -6,6 +6,7 @@ import socket
 from collections.abc import Iterator
 from typing import Final
 
+import httpx
 import pytest
 
 from app.http.access import Scope
@@ -232,6 +233,17 @@ def test_a_listener_shows_nothing_else(observed: System, request_: bytes) -> Non
 
     assert answer.split()[1] in {b"404", b"405"}
     assert b"crivo_" not in answer
+
+
+def test_a_listener_answers_head_without_a_body(observed: System) -> None:
+    address = f"{listener_of(observed, 'app.worker')}/metrics"
+
+    head = httpx.head(address, trust_env=False)
+
+    assert (head.status_code, head.content) == (200, b"")
+    assert int(head.headers["Content-Length"]) > 0
+    refused = httpx.post(address, trust_env=False)
+    assert (refused.status_code, refused.headers["Allow"]) == (405, "GET, HEAD")
 
 
 def test_the_apis_page_needs_a_key_with_the_scope_admin(keyed: Keyed) -> None:

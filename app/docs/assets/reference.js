@@ -21,6 +21,8 @@ const emptyFields = () => ({
 const withoutOptionalExamples = (response) => {
   if (response.url.endsWith(DOCUMENT)) {
     const api = JSON.parse(response.text);
+    // A HEAD is its GET once more, without a body.
+    Object.values(api.paths).forEach((path) => delete path.head);
     const operations = Object.values(api.paths).flatMap(Object.values);
     for (const parameter of operations.flatMap(({ parameters = [] }) => parameters)) {
       if (!parameter.required) {

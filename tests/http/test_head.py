@@ -1,0 +1,142 @@
+"""Whatever GET gives, HEAD gives without its body, and without waiting, streaming or reading it."""
+
+import re
+from typing import Any
+
+import pytest
+
+from tests.acceptance.keyed import Keyed
+from tests.acceptance.system import System, stop
+from tests.http.raw import answer_on, connected
+
+# What no two answers have in common.
+OF_THE_MOMENT = {"date", "x-request-id", "ratelimit"}
+SOURCE = "function process(data) { console.log(data); return data }"
+
+
+@pytest.fixture(scope="module")
+def filled(keyed: Keyed) -> dict[str, str]:
+    """What there is for each name in an address of the document."""
+    made = keyed.post("/scripts", json={"name": "headed", "source": SOURCE})
+    assert made.status_code == 201, made.text
+    assert keyed.request("PUT", "/scripts/headed/aliases/prod", json={"version": 1}).is_success
+    submitted = keyed.post("/scripts/headed/executions", content=b'"head"')
+    execution = submitted.json()["id"]
+    assert keyed.get(f"/executions/{execution}", params={"wait": 30}).json()["finished_at"]
+    key = keyed.get("/keys").json()["items"][0]["id"]
+    named = {"script": "headed", "number": "1", "alias": "prod", "name": "default"}
+    return named | {"execution": execution, "key": key}
+
+
+def test_every_get_of_the_document_has_a_head_with_the_same_headers(
+    keyed: Keyed, filled: dict[str, str]
+) -> None:
+    paths: dict[str, dict[str, Any]] = keyed.get("/openapi.json").json()["paths"]
+    assert {path for path in paths if "get" in paths[path]} == {
+        path for path in paths if "head" in paths[path]
+    }
+    for path, methods in paths.items():
+        if "get" not in methods:
+            continue
+        address = path.format(**filled)
+        got, head = keyed.get(address), keyed.request("HEAD", address)
+
+        assert (head.status_code, head.content) == (got.status_code, b""), address
+        assert got.is_success, (address, got.text)
+        assert str(head.status_code) in methods["head"]["responses"]
+        assert not any("content" in each for each in methods["head"]["responses"].values())
+        # What comes as it is made has no length, and metrics change with each request.
+        different = OF_THE_MOMENT | ({"content-length"} if address == "/metrics" else set())
+        assert _without(different, head.headers.multi_items()) == _without(
+            different, got.headers.multi_items()
+        ), address
+
+
+def _without(names: set[str], headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    return sorted(each for each in headers if each[0] not in names)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/scripts/nobody", "/executions/1", "/scripts?limit=0", "/nothing", "/executions/1/result"],
+)
+def test_a_refused_head_has_the_status_and_length_of_its_get(system: System, path: str) -> None:
+    headers = {"X-Request-Id": "the-same"}
+    got = system.client.get(path, headers=headers)
+    head = system.client.head(path, headers=headers)
+
+    assert (head.status_code, head.content) == (got.status_code, b"")
+    assert head.headers["Content-Length"] == got.headers["Content-Length"]
+    assert head.headers["Content-Type"] == "application/problem+json"
+
+
+def test_no_body_goes_over_the_wire(system: System) -> None:
+    with connected(system.port) as connection:
+        connection.sendall(
+            b"HEAD /health/live HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
+        )
+        answer = answer_on(connection)
+
+    assert answer is not None
+    assert (answer.status, answer.body) == (200, b"")
+    assert int(answer.headers["content-length"]) > 0
+
+
+def test_a_head_says_how_much_a_download_has_and_knows_no_range(
+    keyed: Keyed, filled: dict[str, str]
+) -> None:
+    address = f"/executions/{filled['execution']}/result"
+    whole = keyed.request("HEAD", address)
+    part = keyed.request("HEAD", address, headers={"Range": "bytes=0-1"})
+    known = keyed.request("HEAD", address, headers={"If-None-Match": whole.headers["ETag"]})
+
+    assert (part.status_code, part.headers["Content-Length"]) == (200, "6")
+    assert "Content-Range" not in part.headers
+    assert known.status_code == 304
+    # With a range that no bytes have a GET is refused.
+    assert keyed.request("HEAD", address, headers={"Range": "bytes=9-"}).status_code == 200
+
+
+def test_a_head_reads_no_blob(stopped_system: System) -> None:
+    system = stopped_system.start()
+    system.upload("large", "function process(data) { return data.repeat(2e6) }")
+    result = system.run("large", b'"x"')["result_url"]
+    for blob in (system.folder / "blobs").rglob("*"):
+        if blob.is_file():
+            blob.unlink()
+
+    assert system.client.head(result).headers["Content-Length"] == str(2_000_002)
+
+
+def test_a_head_of_what_is_not_finished_neither_waits_nor_streams(
+    stopped_system: System,
+) -> None:
+    system = stopped_system
+    system.environ["CRIVO_MAX_WAITING"] = "1"
+    system.start()
+    system.upload("waiting", "function process(data) { return data }")
+    for worker in system.workers:
+        stop(worker)
+    location = system.submit("waiting", b"1")
+
+    # It never finishes: whatever waited would not be answered before the client gives up.
+    with system.client.stream("GET", f"{location}/events") as taken:
+        assert taken.status_code == 200
+        waited = system.client.head(location, params={"wait": 60})
+        preferred = system.client.head(location, headers={"Prefer": "wait=60"})
+        events = system.client.head(f"{location}/events")
+        # The one seat is taken.
+        assert system.client.get(location, params={"wait": 60}).status_code == 503
+
+    assert [each.status_code for each in (waited, preferred, events)] == [200, 200, 200]
+    assert waited.headers["Content-Length"] == preferred.headers["Content-Length"]
+    assert "Preference-Applied" not in preferred.headers
+    assert re.match("text/event-stream", events.headers["Content-Type"])
+    assert system.client.head(location, params={"wait": "long"}).status_code == 422
+
+
+def test_a_head_of_events_that_have_ended_is_204(keyed: Keyed, filled: dict[str, str]) -> None:
+    address = f"/executions/{filled['execution']}/events"
+
+    assert keyed.request("HEAD", address, headers={"Last-Event-ID": "1000"}).status_code == 204
+    assert keyed.request("HEAD", address).status_code == 200

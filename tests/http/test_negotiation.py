@@ -1,0 +1,175 @@
+"""Every address answers in the form that it documents to whoever can take that, and says 406."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from app.http.negotiation import accepts, weight_of
+from tests.acceptance.system import System
+
+# What there is for each name in an address: nothing, so that no call has an effect.
+FILLED = {
+    "script": "nobody",
+    "number": "1",
+    "alias": "x",
+    "execution": "1",
+    "name": "no",
+    "key": "1",
+}
+
+
+# What no operation answers with by itself; the index sends to a page, instead.
+_NOT_OFFERED = ("application/problem+json", "text/html")
+
+
+def _operations(system: System) -> Iterator[tuple[str, str, str, dict[str, Any]]]:
+    """Walk the running API's document: name, method, an address, the operation.
+
+    That of a HEAD is its GET's, whose form it tells of.
+    """
+    for path, methods in system.client.get("/openapi.json").json()["paths"].items():
+        for method, operation in methods.items():
+            told = methods["get"] if method == "head" else operation
+            yield operation["operationId"], method.upper(), path.format(**FILLED), told
+
+
+def _given_by(operation: dict[str, Any]) -> set[str]:
+    """Give the media types of an operation's own answers, problems aside."""
+    return {
+        media_type
+        for response in operation["responses"].values()
+        for media_type in response.get("content", {})
+        if media_type != "application/problem+json"
+    }
+
+
+def _asking_for(media_type: str) -> list[str]:
+    """Write what clients send to get a media type."""
+    kind = media_type.partition("/")[0]
+    return [
+        media_type,
+        media_type.upper(),
+        f"{media_type}; charset=utf-8",
+        f'{media_type};charset="UTF-8";q=0.9',
+        f"{media_type};q=0.001",
+        f"{kind}/*",
+        f"{kind}/*; q=0.5, image/png",
+        f"image/png, {media_type}, text/css;q=0.1",
+        f'application/vnd.api+json;profile="a, b; c", {media_type}',
+        f"*/*;q=0, {media_type}",
+        "*/*",
+        "text/html, image/gif, image/jpeg, *; q=.2, */*; q=.2",
+        "",
+    ]
+
+
+def _not_asking_for(media_types: set[str]) -> list[str]:
+    """Write what admits none of some media types, nor a problem document."""
+    without = ", ".join(f"{each};q=0.000" for each in (*media_types, *_NOT_OFFERED))
+    return ["image/png", f"{without}, */*;q=1", "image/*, font/woff;q=0.3", "*/*;q=0"]
+
+
+def test_every_operation_takes_what_asks_for_its_own_media_types(system: System) -> None:
+    seen = set()
+    for name, method, address, operation in _operations(system):
+        plain = system.client.request(method, address, headers={"Accept": "*/*"})
+        seen |= _given_by(operation)
+        for media_type in _given_by(operation):
+            for accept in _asking_for(media_type):
+                if address == "/" and "text/html" in accept:
+                    # Who prefers a page is sent to one: tests/docs/test_index.py.
+                    continue
+                answer = system.client.request(method, address, headers={"Accept": accept})
+                assert answer.status_code == plain.status_code, (name, accept, answer.text)
+                assert answer.headers.get("Content-Type") == plain.headers.get("Content-Type")
+    assert seen >= {"application/json", "text/event-stream", "text/javascript", "text/plain"}
+
+
+def test_every_operation_answers_406_where_it_has_no_form_that_is_wanted(system: System) -> None:
+    for name, method, address, operation in _operations(system):
+        gives = _given_by(operation)
+        for accept in _not_asking_for(gives):
+            answer = system.client.request(method, address, headers={"Accept": accept})
+            if gives:
+                assert answer.status_code == 406, (name, accept, answer.text)
+                _says_not_acceptable(method, answer)
+            else:
+                # What never has a body cannot have it in a wrong form.
+                assert answer.status_code == 404, (name, accept, answer.text)
+
+
+def _says_not_acceptable(method: str, answer: httpx.Response) -> None:
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    if method != "HEAD":
+        assert answer.json()["type"] == "urn:crivo:problem:not-acceptable"
+
+
+@pytest.mark.parametrize(
+    "path", ["/docs", "/favicon.ico", "/openapi.json", "/docs/assets/reference.css"]
+)
+def test_what_the_page_is_made_of_comes_in_its_one_form(system: System, path: str) -> None:
+    assert system.client.get(path, headers={"Accept": "image/avif"}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("accept", "media_type", "expected"),
+    [
+        ("text/javascript", "text/javascript", True),
+        ("text/*", "text/javascript", True),
+        ("application/json", "text/javascript", False),
+        ("application/json;q=0, */*", "application/json", False),
+        ("application/json; q=0.000", "application/json", False),
+        ("application/json; q=.0", "application/json", False),
+        ("application/json; q=0.001", "application/json", True),
+        ("application/json; Q=0", "application/json", False),
+        ("application/json ; q = 0", "application/json", False),
+        ("*/*;q=0, text/plain", "application/json", False),
+        ("application/*;q=0, application/json", "application/json", True),
+        ("application/*, application/json;q=0", "application/json", False),
+        # Parameters make a range more specific; another form's refusal is not this one's.
+        ("application/json;charset=utf-8;q=0, application/json", "application/json", False),
+        ("application/json;v=2;q=0, application/json", "application/json", True),
+        ("application/json, application/json;v=2;q=0", "application/json", True),
+        ("application/json;v=2", "application/json", True),
+        ("application/json;v=2;q=0", "application/json", False),
+        ("text/plain;version=0.0.4;q=0.5", "text/plain", True),
+        ('application/json;a="x;q=0";q=1', "application/json", True),
+        ('application/json;a="\\",text/plain;q=0"', "application/json", True),
+        ('text/plain;a="b, application/json', "application/json", False),
+        ("application/json;q=0;ext=1", "application/json", False),
+        ("application/json;q=high", "application/json", True),
+        # No range at all says nothing.
+        ("", "application/json", True),
+        (",", "application/json", True),
+        (";;,,q=x", "application/json", True),
+        ("json", "application/json", True),
+        (";;,,q=x, text/html", "application/json", False),
+        ("*;q=.2", "application/json", True),
+    ],
+)
+def test_the_most_specific_range_decides(accept: str, media_type: str, *, expected: bool) -> None:
+    assert accepts(accept, media_type) is expected
+
+
+@pytest.mark.parametrize(
+    ("accept", "html", "json"),
+    [
+        ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", 1.0, 0.8),
+        ("application/json, text/html;q=0.9", 0.9, 1.0),
+        ("text/*;q=0.5, */*;q=0.1", 0.5, 0.1),
+        ("", 1.0, 1.0),
+        ("text/html;q=7", 1.0, 0.0),
+    ],
+)
+def test_weights_say_what_is_wanted_more(accept: str, html: float, json: float) -> None:
+    assert (weight_of(accept, "text/html"), weight_of(accept, "application/json")) == (html, json)
+
+
+@pytest.mark.parametrize("piece", ['"', '"\\', "\\", ",", ";", "a/b;", 'a/b;c="', "q=0,", '","'])
+def test_a_long_header_is_read_in_one_pass(piece: str) -> None:
+    # In quadratic time this would outlast every patience.
+    accept = piece * (1_000_000 // len(piece)) + ", text/html"
+
+    assert weight_of(accept, "text/html") in (0.0, 1.0)
