@@ -41,6 +41,7 @@ from app.http.proxies import behind_proxies, trusted_networks
 from app.http.rates import open_rates
 from app.http.reauthorization import reauthorized
 from app.http.traffic import counted
+from app.http.undeclared import refuse_undeclared
 from app.keys.api import router as keys
 from app.keys.bootstrap import open_without_keys, prepare
 from app.keys.keyring import Keyring, open_keyring
@@ -119,7 +120,7 @@ def create_app(settings: Settings) -> Litestar:
             Exception: render_unexpected,
         },
         middleware=[loopback_only, reauthorized],
-        guards=[guard],
+        guards=[guard, refuse_undeclared],
         before_request=negotiate,
         lifespan=[lifespan],
         # app.telemetry has configured the logs.
@@ -156,7 +157,8 @@ def main(arguments: list[str]) -> int:
         uvicorn.Config(
             behind_proxies(
                 counted(
-                    enveloped(cast("App", app), cors_origins=origins_in(settings.cors_origins))
+                    enveloped(cast("App", app), cors_origins=origins_in(settings.cors_origins)),
+                    access_log=settings.access_log,
                 ),
                 trusted,
             ),

@@ -112,6 +112,13 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         str,
         Meta(description="least level that is logged", pattern="^(debug|info|warning|error)$"),
     ] = "info"
+    access_log: Annotated[
+        bool,
+        Meta(
+            description="`true`: the API logs a line for every request, `http.request`, with its "
+            "`request_id`"
+        ),
+    ] = False
     db_pool_size: Annotated[
         int,
         Meta(description="database connections of one process", ge=2, le=500),

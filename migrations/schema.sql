@@ -138,7 +138,7 @@ CREATE FUNCTION claim_executions(worker uuid, most integer, lease_seconds double
     END
     $$;
 
-CREATE FUNCTION claim_executions_v2(worker uuid, most integer, lease_seconds double precision, default_max_running bigint, served uuid[], served_seconds double precision[], room_bytes bigint, largest_bytes bigint, overhead_bytes bigint, may_wait boolean) RETURNS TABLE(id uuid, tenant_id uuid, lease_token bigint, attempts smallint, wall_ms integer, max_cpu_ms integer, memory_bytes bigint, max_output_bytes bigint, seed bigint, clock_ms bigint, created_at timestamp with time zone, source bytea, sha256 bytea, size_bytes bigint, body bytea, blob_key text, script text, version integer, labels jsonb, params bytea, passed_over boolean)
+CREATE FUNCTION claim_executions_v2(worker uuid, most integer, lease_seconds double precision, default_max_running bigint, served uuid[], served_seconds double precision[], room_bytes bigint, largest_bytes bigint, overhead_bytes bigint, may_wait boolean) RETURNS TABLE(id uuid, tenant_id uuid, lease_token bigint, attempts smallint, wall_ms integer, max_cpu_ms integer, memory_bytes bigint, max_output_bytes bigint, seed bigint, clock_ms bigint, created_at timestamp with time zone, source bytea, sha256 bytea, size_bytes bigint, body bytea, blob_key text, script text, version integer, labels jsonb, params bytea, request_id text, passed_over boolean)
     LANGUAGE plpgsql
     SET enable_seqscan TO 'off'
     SET enable_bitmapscan TO 'off'
@@ -295,7 +295,7 @@ CREATE FUNCTION claim_executions_v2(worker uuid, most integer, lease_seconds dou
         SELECT c.id, c.tenant_id, c.lease_token, c.attempts, c.wall_ms, c.max_cpu_ms,
                c.memory_bytes, c.max_output_bytes, c.seed, c.clock_ms, c.created_at,
                v.source, i.sha256, i.size_bytes, i.body, i.blob_key,
-               s.name, c.version, c.labels, p.body, c.passed_over
+               s.name, c.version, c.labels, p.body, c.request_id, c.passed_over
         FROM claimed AS c
         JOIN script_versions AS v ON v.script_id = c.script_id AND v.version = c.version
         JOIN scripts AS s ON s.id = c.script_id
@@ -674,6 +674,7 @@ CREATE TABLE executions (
     priority smallint DEFAULT 0 NOT NULL,
     traceparent text,
     warnings bytea,
+    request_id text,
     CONSTRAINT executions_check CHECK (((status = 'failed'::text) = (error_kind IS NOT NULL))),
     CONSTRAINT executions_check1 CHECK (((error_kind IS NULL) = (error IS NULL))),
     CONSTRAINT executions_check2 CHECK (((status = ANY (ARRAY['succeeded'::text, 'failed'::text, 'cancelled'::text])) = (finished_at IS NOT NULL))),
@@ -685,6 +686,7 @@ CREATE TABLE executions (
     CONSTRAINT executions_max_output_bytes_check CHECK ((max_output_bytes > 0)),
     CONSTRAINT executions_memory_bytes_check CHECK ((memory_bytes > 0)),
     CONSTRAINT executions_priority_check CHECK (((priority >= '-10'::integer) AND (priority <= 10))),
+    CONSTRAINT executions_request_id_check CHECK (((length(request_id) >= 1) AND (length(request_id) <= 128))),
     CONSTRAINT executions_seed_check CHECK (((seed >= 0) AND (seed < '9007199254740992'::bigint))),
     CONSTRAINT executions_status_check CHECK ((status = ANY (ARRAY['queued'::text, 'running'::text, 'succeeded'::text, 'failed'::text, 'cancelled'::text]))),
     CONSTRAINT executions_traceparent_check CHECK ((octet_length(traceparent) = 55)),

@@ -7,7 +7,7 @@ from app.audit.model import Entry, EntryFilter
 from app.http.access import Scope, needs
 from app.http.bodies import AnyRequest, moment, read_query
 from app.http.methods import get
-from app.http.paging import Page, decode_cursor, page_of
+from app.http.paging import Listing, Page
 from app.resources import Resources
 
 
@@ -28,10 +28,11 @@ async def list_changes(request: AnyRequest, resources: Resources) -> Page[Entry]
         created_from=moment("created_from", choices.created_from),
         created_before=moment("created_before", choices.created_before),
     )
-    below = decode_cursor(choices.cursor or None)
+    listing = Listing("changes", wanted)
+    below = listing.below(choices.cursor or None)
     async with resources.pool.acquire() as conn:
         found = await store.select_entry_page(conn, wanted, below=below, limit=choices.limit + 1)
-    return page_of(found, [entry.id for entry in found], limit=choices.limit)
+    return listing.page(found, [entry.id for entry in found], limit=choices.limit)
 
 
 router = Router(path="/audit", tags=["audit"], route_handlers=[list_changes])

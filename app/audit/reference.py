@@ -4,18 +4,18 @@ from pathlib import Path
 from typing import Annotated, Final
 from uuid import UUID
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Meta, UnsetType
 
 from app.audit.model import Action, Entry
 from app.http.openapi import Answer, documented, load_examples
-from app.http.paging import DEFAULT_PAGE, MAX_PAGE, Page
+from app.http.paging import Page, PageChoices
 from app.outages import DatabaseUnavailable
 
 _EXAMPLES: Final = load_examples(Path(__file__).with_name("examples.json"))
 _MOMENT: Final = {"format": "date-time"}
 
 
-class ListChoices(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ListChoices(PageChoices, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which changes a list shows."""
 
     tenant_id: Annotated[UUID, Meta(description="whose thing was changed")] | UnsetType = UNSET
@@ -37,8 +37,6 @@ class ListChoices(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         Annotated[str, Meta(description="changed before then", extra_json_schema=_MOMENT)]
         | UnsetType
     ) = UNSET
-    cursor: Annotated[str, Meta(description="`next_cursor` of the page before")] | UnsetType = UNSET
-    limit: Annotated[int, Meta(ge=1, le=MAX_PAGE, description="items on a page")] = DEFAULT_PAGE
 
 
 LIST_CHANGES: Final = documented(

@@ -10,14 +10,12 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final, TypeVar
 
-import msgspec
-
 from app.db import Pool, open_pool
 from app.environment import InvalidSetting, load_settings
 from app.errors import CrivoError
 from app.http.access import Scope
-from app.http.bodies import invalid_by
 from app.http.paging import MAX_PAGE
+from app.http.validation import InvalidTexts, convert_texts, refused
 from app.keys import service as keys
 from app.keys.bootstrap import operator
 from app.keys.model import CreateKey, parse_key_id
@@ -164,9 +162,9 @@ def _parser() -> argparse.ArgumentParser:
 def _read(shape: type[T], **members: object) -> T:
     """Check what was typed as the API would. Raises InvalidSetting."""
     try:
-        return msgspec.convert(members, shape)
-    except msgspec.ValidationError as error:
-        raise InvalidSetting(invalid_by(error).detail) from None
+        return convert_texts(members, shape)
+    except InvalidTexts as error:
+        raise InvalidSetting(refused(error.faults).detail) from None
 
 
 if __name__ == "__main__":

@@ -69,12 +69,13 @@ async def answer_show(
 ) -> Response[Execution]:
     """Give an execution, its end where it comes within `wait` seconds, or those of Prefer.
 
-    A HEAD is answered at once.
+    Both are cut to LONGEST_SECONDS. A HEAD is answered at once.
 
     Raises ExecutionNotFound; TooManyWaiting and NoRoomToWait for `wait`, as Prefer only prefers.
     """
     if is_head(request):
         wait = 0
+    wait = None if wait is None else min(wait, LONGEST_SECONDS)
     preferred = preferred_wait(request, most=LONGEST_SECONDS) if wait is None else None
     read = partial(service.show, resources, tenant, execution_id)
     with waits.seat(tenant, to_the_end=True) as seat:

@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator, Callable
 from uuid import UUID
 
-import msgspec
 from litestar import Response, Router, post
 from litestar.types import ASGIApp
 from msgspec import UNSET, UnsetType
@@ -26,29 +25,22 @@ from app.executions.waits import WaitingRoom
 from app.http.access import Caller, Door, Scope, needs, takes_token
 from app.http.bodies import (
     AnyRequest,
+    BodyTooLarge,
     UnsupportedMediaType,
     announced_bytes,
-    invalid,
-    invalid_by,
     media_type_of,
     moment,
     read_json,
     read_query,
-    single_values,
     stream_body,
-    whole_numbers,
 )
 from app.http.event_tokens import EventsToken
 from app.http.events import MEDIA_TYPE as EVENT_STREAM
 from app.http.methods import get
 from app.http.paging import Page
 from app.resources import Resources
-from app.scripts.model import parse_ref
+from app.scripts.model import LimitChoice, parse_ref
 from app.scripts.params import read_params
-
-BYTES = "application/octet-stream"
-_LIMIT_NAMES = ("wall_ms", "max_cpu_ms", "memory_bytes", "max_output_bytes")
-_NO_LOGS = b'{"lines":[],"lines_dropped":0}'
 
 
 @post(
@@ -72,7 +64,7 @@ async def submit_envelope(
 
     async def submit(named: Callable[[UUID], None]) -> UUID:
         await backlog.require_room(resources.pool)
-        envelope = await _read_envelope(request)
+        envelope = await _read_envelope(request, most_bytes=resources.settings.max_input_bytes)
         return await service.submit(
             resources,
             who,
@@ -240,28 +232,28 @@ async def create_events_token(
     return Response(token, status_code=201, headers={"Cache-Control": "no-store"})
 
 
-async def _read_envelope(request: AnyRequest) -> Envelope:
-    hint = "; data that no envelope holds goes to POST /scripts/{script}/executions as the body"
-    return await read_json(request, Envelope, max_bytes=MAX_ENVELOPE_BYTES, hint=hint)
+async def _read_envelope(request: AnyRequest, *, most_bytes: int) -> Envelope:
+    raw = "POST /scripts/{script}/executions as the body"
+    hint = f"; data that no envelope holds goes to {raw}"
+    try:
+        return await read_json(request, Envelope, max_bytes=MAX_ENVELOPE_BYTES, hint=hint)
+    except BodyTooLarge as error:
+        raise BodyTooLarge(
+            f"{error.detail}, as the envelope is decoded as a whole; data of up to "
+            f"{most_bytes} bytes goes to {raw}"
+        ) from None
 
 
 def _submission_of(request: AnyRequest) -> Submission:
-    query = single_values(request, many=("label",))
-    choices = (*_LIMIT_NAMES, "seed", "priority", "label", "params")
-    unknown = sorted(set(query) - set(choices))
-    if unknown:
-        known = ", ".join(choices)
-        raise invalid(f"/{unknown[0]}", f"unknown query parameter; known are {known}")
-    chosen = {
-        "limits": whole_numbers(query, _LIMIT_NAMES, below="/limits"),
-        "labels": labels_in_query(request.query_params.getall("label", [])),
-        "params": read_params(query.get("params", UNSET)),
-        **whole_numbers(query, ("seed", "priority")),
-    }
-    try:
-        return msgspec.convert(chosen, Submission)
-    except msgspec.ValidationError as error:
-        raise invalid_by(error) from None
+    choices = read_query(request, reference.RawChoices, many=("label",))
+    limits = {name: getattr(choices, name) for name in LimitChoice.__struct_fields__}
+    return Submission(
+        limits=LimitChoice(**{name: each or None for name, each in limits.items()}),
+        seed=None if choices.seed is UNSET else choices.seed,
+        labels=labels_in_query(choices.label or []),
+        priority=choices.priority or 0,
+        params=read_params(choices.params),
+    )
 
 
 async def _once(data: bytes) -> AsyncIterator[bytes]:

@@ -24,7 +24,7 @@ from app.sandbox.pool import Room
 CLAIM = """
 SELECT id, tenant_id, lease_token, attempts, wall_ms, max_cpu_ms, memory_bytes,
        max_output_bytes, seed, clock_ms, created_at, source, sha256, size_bytes, body, blob_key,
-       script, version, labels, params, passed_over
+       script, version, labels, params, request_id, passed_over
 FROM claim_executions_v2(
     worker => $1, most => $2, lease_seconds => $3, default_max_running => $4,
     served => $5, served_seconds => $6,
@@ -135,7 +135,11 @@ async def finish(conn: Connection, held: Claim, result: Finish) -> Ended | None:
         if error.sqlstate != _OVER_QUOTA:
             raise
         raise msgspec.json.decode(error.detail or "", type=_Refusal).exceeded() from None
-    return None if row is None or row["finished_at"] is None else _ended(row, held, result)
+    return (
+        None
+        if row is None or row["finished_at"] is None
+        else _ended(row, held, result, request_id=held.request_id)
+    )
 
 
 # As migrations/versions/0012_stored_bytes.py raises it.
@@ -248,7 +252,7 @@ def _claim(row: asyncpg.Record) -> Claim:
     return msgspec.convert({**row, **parts}, Claim)
 
 
-def _ended(row: asyncpg.Record, held: Claim, result: Finish) -> Ended:
+def _ended(row: asyncpg.Record, held: Claim, result: Finish, *, request_id: str | None) -> Ended:
     return Ended(
         id=held.id,
         outcome=result.error_kind or result.status,
@@ -257,6 +261,7 @@ def _ended(row: asyncpg.Record, held: Claim, result: Finish) -> Ended:
         peak_memory_bytes=result.peak_memory_bytes,
         input_bytes=held.input.size_bytes,
         output_bytes=None if result.result is None else result.result.size_bytes,
+        request_id=request_id,
         **row,
     )
 

@@ -37,6 +37,7 @@ class Ended(Struct, frozen=True, kw_only=True):
     output_bytes: int | None
     worker_id: UUID | None
     traceparent: str | None = None
+    request_id: str | None = None
 
     @property
     def lead_ms(self) -> float:
@@ -55,7 +56,8 @@ SELECT_ENDED = """
 SELECT e.id, t.name AS tenant, s.name AS script, e.version,
        coalesce(e.error_kind, e.status) AS outcome, e.attempts,
        e.created_at, e.started_at, e.finished_at, e.run_ms, e.cpu_ms, e.peak_memory_bytes,
-       i.size_bytes AS input_bytes, r.size_bytes AS output_bytes, e.worker_id, e.traceparent
+       i.size_bytes AS input_bytes, r.size_bytes AS output_bytes, e.worker_id, e.traceparent,
+       e.request_id
 FROM executions AS e
 JOIN tenants AS t ON t.id = e.tenant_id
 JOIN scripts AS s ON s.tenant_id = e.tenant_id AND s.id = e.script_id
@@ -95,6 +97,8 @@ def tell(tracing: Tracing, ended: Ended, *, ran_until_ns: int | None = None) -> 
         input_bytes=ended.input_bytes,
         output_bytes=ended.output_bytes,
         worker=None if ended.worker_id is None else str(ended.worker_id),
+        # That of the submission; a cancel's own is in the audit log.
+        request_id=ended.request_id,
         trace_id=None if ended.traceparent is None else ended.traceparent.split("-")[1],
     )
     tracing.ended(

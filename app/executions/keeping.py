@@ -13,6 +13,7 @@ from app.executions.model import (
     NotFinished,
     PayloadGone,
     PayloadKind,
+    Status,
     StoredPayload,
 )
 from app.executions.payloads import stored_inline
@@ -35,16 +36,18 @@ async def input_of(resources: Resources, tenant: UUID, execution_id: UUID) -> St
 async def result_of(resources: Resources, tenant: UUID, execution_id: UUID) -> StoredPayload:
     """Find the result. Raises ExecutionNotFound, NotFinished, NoResult, PayloadGone."""
     kept = await _kept(resources.pool, tenant, execution_id, PayloadKind.RESULT)
-    _require_finished(kept)
+    _require_finished(kept, execution_id)
     if kept.payload is None:
-        raise NoResult(f"the execution {kept.status}; GET /executions/{execution_id} says why")
+        if kept.status is Status.CANCELLED:
+            raise NoResult("the execution was cancelled, so that it has no result")
+        raise NoResult(f"the execution {kept.status}; GET /executions/{execution_id} has its error")
     return kept.payload
 
 
 async def logs_of(resources: Resources, tenant: UUID, execution_id: UUID) -> StoredPayload:
     """Find the captured console. Raises ExecutionNotFound, NotFinished, PayloadGone."""
     kept = await _kept(resources.pool, tenant, execution_id, PayloadKind.LOGS)
-    _require_finished(kept)
+    _require_finished(kept, execution_id)
     return kept.payload or _NO_LOGS
 
 
@@ -57,7 +60,7 @@ async def erase(resources: Resources, who: Caller, execution_id: UUID) -> None:
         kept = await erasure.select_kept(conn, who.tenant, execution_id, PayloadKind.INPUT)
         if kept is None:
             raise _not_found(execution_id)
-        _require_finished(kept)
+        _require_finished(kept, execution_id)
         erased = await erasure.erase_payloads(conn, who.tenant, execution_id)
         if erased:
             target = f"/executions/{execution_id}"
@@ -82,9 +85,12 @@ async def _kept(pool: Pool, tenant: UUID, execution_id: UUID, kind: PayloadKind)
     return kept
 
 
-def _require_finished(kept: Kept) -> None:
+def _require_finished(kept: Kept, execution_id: UUID) -> None:
     if not kept.status.final:
-        raise NotFinished(f"the execution is {kept.status}", headers=RETRY_AFTER)
+        message = (
+            f"the execution is {kept.status}; GET /executions/{execution_id}?wait=30 waits for it"
+        )
+        raise NotFinished(message, headers=RETRY_AFTER)
 
 
 def _not_found(execution_id: UUID) -> ExecutionNotFound:

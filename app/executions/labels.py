@@ -1,19 +1,27 @@
 """Read the labels of a submission: how many and how large first, then each by itself."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 
-import msgspec
-from msgspec import UNSET, Raw, UnsetType
+from msgspec import UNSET, Raw, Struct, UnsetType
 
-from app.errors import InvalidRequest
-from app.executions.model import MAX_LABELS, LabelName, LabelValue
-from app.http.bodies import invalid, invalid_by, pointer_token
+from app.executions.model import MAX_LABELS, Labels
+from app.http.bodies import invalid, invalid_parameter
+from app.http.validation import (
+    Fault,
+    InvalidTexts,
+    convert_texts,
+    decode_json,
+    refused_parameters,
+)
 
 # Sixteen of the longest labels have some 4,200 characters, of which JSON may write each as
 # twelve bytes.
 _MAX_BYTES: Final = 64 * 1024
-_MAX_SHOWN: Final = 63
+
+
+class _Labelled(Struct, frozen=True, kw_only=True):
+    labels: Labels
 
 
 def labels_in_json(raw: Raw | UnsetType) -> dict[str, str]:
@@ -25,13 +33,7 @@ def labels_in_json(raw: Raw | UnsetType) -> dict[str, str]:
     content = b"{}" if raw is UNSET else bytes(raw)
     if len(content) > _MAX_BYTES:
         raise invalid("/labels", f"has {len(content)} bytes; {MAX_LABELS} labels are the limit")
-    try:
-        found = msgspec.json.decode(content, type=dict[str, object])
-    except msgspec.ValidationError as error:
-        message = invalid_by(error).errors[0]["message"]
-        raise invalid("/labels", str(message)) from None
-    pointers = {name: f"/labels/{pointer_token(name[:_MAX_SHOWN])}" for name in found}
-    return _checked(found, pointers, below="/labels")
+    return decode_json(b'{"labels":' + content + b"}", _Labelled).labels
 
 
 def labels_in_query(texts: Sequence[str]) -> dict[str, str]:
@@ -40,28 +42,12 @@ def labels_in_query(texts: Sequence[str]) -> dict[str, str]:
     for text in texts:
         name, colon, value = text.partition(":")
         if not colon:
-            raise invalid("/label", f"{text!r} is not name:value")
+            raise invalid_parameter("label", f"{text!r} is not name:value")
         if name in found:
-            raise invalid("/label", f"{name!r} comes more than once")
+            raise invalid_parameter("label", f"{name!r} comes more than once")
         found[name] = value
-    return _checked(found, dict.fromkeys(found, "/label"), below="/label")
-
-
-def _checked(
-    labels: Mapping[str, object], pointers: Mapping[str, str], *, below: str
-) -> dict[str, str]:
-    if len(labels) > MAX_LABELS:
-        raise invalid(below, f"{len(labels)} labels; {MAX_LABELS} are the limit")
-    checked = {}
-    errors = []
-    for name, value in labels.items():
-        for what, text, kind in (("name", name, LabelName), ("value", value, LabelValue)):
-            try:
-                checked[name] = msgspec.convert(text, kind)
-            except msgspec.ValidationError as error:
-                message = f"the {what} of a label: {invalid_by(error).errors[0]['message']}"
-                errors.append({"pointer": pointers[name], "message": message})
-    if errors:
-        detail = "; ".join(f"{each['message']} at {each['pointer']}" for each in errors)
-        raise InvalidRequest(detail, errors=errors)
-    return checked
+    try:
+        return convert_texts({"labels": found}, _Labelled).labels
+    except InvalidTexts as error:
+        faults = [Fault(("label",), each.message) for each in error.faults]
+        raise refused_parameters(faults) from None

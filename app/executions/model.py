@@ -10,17 +10,17 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from app.errors import Problem
 from app.failures import ErrorKind, WrittenError
+from app.http.validation import RAW_SHAPE
 from app.losses import WrittenWarnings
 from app.scripts.model import LimitChoice, Seed, is_uuid
 from app.settings import MIB
 
 # Payloads up to this size live in PostgreSQL, and results up to it come inline.
 MAX_INLINE_BYTES: Final = 1 * MIB
-# The envelope is decoded as a whole; the raw route is for what is larger.
 MAX_ENVELOPE_BYTES: Final = 16 * MIB
 MAX_LABELS: Final = 16
 
-# The longest id or name, `@`, and the longest alias, with room to be told what is wrong.
+# An id or name, `@` and an alias, with room to be told what is wrong.
 Reference = Annotated[str, Meta(max_length=200)]
 LabelName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}$(?!\n)")]
 LabelValue = Annotated[str, Meta(max_length=200, pattern=r"^[^\x00]*$")]
@@ -28,7 +28,7 @@ LabelValue = Annotated[str, Meta(max_length=200, pattern=r"^[^\x00]*$")]
 MIN_PRIORITY: Final = -10
 MAX_PRIORITY: Final = 10
 Priority = Annotated[int, Meta(ge=MIN_PRIORITY, le=MAX_PRIORITY)]
-# Who asks how many are before him is told up to here.
+# Queue positions are counted up to this value.
 MAX_COUNTED: Final = 1_000
 
 Labels = Annotated[dict[LabelName, LabelValue], Meta(max_length=MAX_LABELS)]
@@ -70,7 +70,7 @@ class Submission(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 # Kept as bytes until their number is known: see app.executions.labels.
 _LABELS_SCHEMA: Final = {**msgspec.json.schema(Labels), "default": {}}
-RawLabels = Annotated[Raw, Meta(extra_json_schema=_LABELS_SCHEMA)]
+RawLabels = Annotated[Raw, Meta(extra_json_schema=_LABELS_SCHEMA, extra={RAW_SHAPE: Labels})]
 
 
 class Envelope(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -128,6 +128,7 @@ class Claim(Struct, frozen=True, kw_only=True):
     labels: dict[str, str]
     params: bytes | None
     input: StoredPayload
+    request_id: str | None = None
 
 
 class Served(Struct, frozen=True, kw_only=True):

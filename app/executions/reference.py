@@ -6,6 +6,7 @@ from typing import Annotated, Final
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from app.executions.model import (
+    MAX_LABELS,
     MAX_PRIORITY,
     MIN_PRIORITY,
     AlreadyFinished,
@@ -30,9 +31,10 @@ from app.http.openapi import (
     documented,
     load_examples,
 )
-from app.http.paging import DEFAULT_PAGE, MAX_PAGE, Page
+from app.http.paging import Page, PageChoices
 from app.http.quotas import QuotaExceeded
 from app.http.ranges import DESCRIBED, RangeNotSatisfiable
+from app.http.undeclared import IdempotencyUnsupported
 from app.outages import DatabaseUnavailable
 from app.scripts.model import MAX_SEED, ScriptArchived, ScriptNotFound, VersionNotFound
 from app.settings import MAX_MEMORY_BYTES, MAX_PAYLOAD_BYTES, MAX_WALL_MS, MIB
@@ -79,7 +81,7 @@ _SUBMISSION: Final = (
 )
 
 
-class RawChoices(Struct, frozen=True, kw_only=True):
+class RawChoices(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What goes in the query when the body is the data itself."""
 
     wall_ms: (
@@ -124,15 +126,21 @@ class RawChoices(Struct, frozen=True, kw_only=True):
     label: (
         Annotated[
             list[
-                Annotated[str, Meta(pattern="^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}:[^\\x00]{0,200}$")]
+                Annotated[
+                    str,
+                    Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}:[^\x00]{0,200}$(?!\n)"),
+                ]
             ],
-            Meta(description="`name:value`, to find the execution by; repeated for more"),
+            Meta(
+                description="`name:value`, to find the execution by; repeated for more",
+                max_length=MAX_LABELS,
+            ),
         ]
         | UnsetType
     ) = UNSET
 
 
-class ListChoices(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ListChoices(PageChoices, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which executions a list shows."""
 
     script: (
@@ -151,8 +159,6 @@ class ListChoices(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         Annotated[str, Meta(description="accepted before then", extra_json_schema=_MOMENT)]
         | UnsetType
     ) = UNSET
-    cursor: Annotated[str, Meta(description="`next_cursor` of the page before")] | UnsetType = UNSET
-    limit: Annotated[int, Meta(ge=1, le=MAX_PAGE, description="items on a page")] = DEFAULT_PAGE
 
 
 class ShowChoices(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -163,8 +169,8 @@ class ShowChoices(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
             float,
             Meta(
                 ge=0,
-                le=LONGEST_SECONDS,
-                description="seconds to wait for the end, if it has not come yet",
+                description="seconds to wait for the end, if it has not come yet; no more than "
+                f"{LONGEST_SECONDS} are waited",
             ),
         ]
         | UnsetType
@@ -257,6 +263,7 @@ CANCEL_EXECUTION: Final = documented(
     problems=(
         NO_EXECUTION,
         AlreadyFinished("the execution has succeeded"),
+        IdempotencyUnsupported(),
         NO_DATABASE,
     ),
     parameters=PARAMETERS,

@@ -27,7 +27,7 @@ from app.executions.model import (
 from app.executions.payloads import PayloadWriter
 from app.executions.waiting import select_waiting
 from app.http.access import Caller, require_access
-from app.http.paging import Page, decode_cursor, page_of
+from app.http.paging import Listing, Page
 from app.http.quotas import caps_in_force
 from app.outages import BlobsUnavailable, DatabaseUnavailable
 from app.resources import Resources
@@ -122,6 +122,7 @@ async def _accept(
                 priority=submission.priority,
                 caps=caps_in_force(resources.settings, who.caps),
                 traceparent=traceparent,
+                request_id=who.request_id,
             )
         scripts.require_version(ref, found)
     except DatabaseUnavailable:
@@ -181,7 +182,9 @@ async def cancel(resources: Resources, who: Caller, execution_id: UUID) -> Execu
                     ends.tell(resources.tracing, ended)
     found = await show(resources, who.tenant, execution_id)
     if found.status is not Status.CANCELLED:
-        raise AlreadyFinished(f"the execution has {found.status}")
+        raise AlreadyFinished(
+            f"the execution has {found.status}; GET /executions/{execution_id} has what came of it"
+        )
     return found
 
 
@@ -198,7 +201,8 @@ async def browse(
 
     Raises ScriptNotFound, VersionNotFound, InvalidRequest.
     """
-    below = decode_cursor(cursor)
+    listing = Listing("executions", wanted, script)
+    below = listing.below(cursor)
     async with resources.pool.acquire() as conn:
         if script is not None:
             version = await scripts.resolve(conn, tenant, parse_ref(script), archived_too=True)
@@ -210,7 +214,7 @@ async def browse(
         found = await store.select_execution_page(
             conn, tenant, wanted, below=below, limit=limit + 1
         )
-    return page_of(found, [execution.id for execution in found], limit=limit)
+    return listing.page(found, [execution.id for execution in found], limit=limit)
 
 
 async def _pinned(resources: Resources, tenant: UUID, ref: ScriptRef) -> ScriptRef:

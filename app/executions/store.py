@@ -54,13 +54,13 @@ refusal AS MATERIALIZED (
 accepted AS (
     INSERT INTO executions
            (id, tenant_id, script_id, version, wall_ms, max_cpu_ms, memory_bytes, max_output_bytes,
-            labels, seed, priority, traceparent, created_at, clock_ms)
+            labels, seed, priority, traceparent, request_id, created_at, clock_ms)
     SELECT $6, $1, named.script_id, named.version,
            least(coalesce($7, named.wall_ms, $11), $13),
            least(coalesce($8, named.max_cpu_ms, $7, named.wall_ms, $11), $14),
            memory.limit_bytes,
            least(coalesce($10, named.max_output_bytes, $16), $16),
-           $17, $18, $19, $20, moment.now, floor(extract(epoch FROM moment.now) * 1000)
+           $17, $18, $19, $20, $30, moment.now, floor(extract(epoch FROM moment.now) * 1000)
     FROM named, moment, memory
     WHERE named.version IS NOT NULL AND named.archived_at IS NULL
       AND NOT EXISTS (SELECT FROM refusal)
@@ -94,6 +94,7 @@ async def insert_execution(  # noqa: PLR0913 - one parameter a column
     params: bytes | None = None,
     priority: int = 0,
     traceparent: str | None = None,
+    request_id: str | None = None,
 ) -> ResolvedVersion | UUID | None:
     """Accept an execution: it is queued once this returns a version that is not archived.
 
@@ -130,6 +131,7 @@ async def insert_execution(  # noqa: PLR0913 - one parameter a column
         caps.max_bytes_per_day,
         SEEN_WITHIN_SECONDS,
         params,
+        request_id,
     )
     assert row is not None  # noqa: S101 - the statement gives one whatever it finds
     found = resolved(row)

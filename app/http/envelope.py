@@ -36,8 +36,8 @@ _SECURITY: Final = (
 )
 
 _TAKEN: Final = (
-    b"Authorization, Content-Type, Content-Encoding, Idempotency-Key, Last-Event-ID, Prefer, "
-    b"traceparent, X-Request-Id"
+    b"Authorization, Content-Type, Content-Encoding, Idempotency-Key, If-Match, If-None-Match, "
+    b"Last-Event-ID, Prefer, traceparent, X-Request-Id"
 )
 _PREFLIGHT: Final = (
     (b"access-control-allow-methods", b"GET, POST, PUT, PATCH, DELETE"),

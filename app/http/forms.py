@@ -59,8 +59,11 @@ async def read_form(request: AnyRequest, *, max_bytes: int) -> list[FormPart]:
         raise MalformedRequest(
             f"the form has more than {MAX_PARTS} fields, or a field with a header above 4 KiB"
         ) from None
-    except (MultipartError, UnicodeDecodeError) as error:
-        raise MalformedRequest(f"the form cannot be read: {error}") from None
+    except MultipartError as error:
+        # Of what follows, an exception of Python's for instance, nobody learns anything.
+        raise MalformedRequest(f"the form cannot be read: {error.args[0]}") from None
+    except UnicodeDecodeError:
+        raise MalformedRequest("the form cannot be read: a header is not UTF-8") from None
     return [part for part in parts if not _names_utf8(part)]
 
 

@@ -18,7 +18,7 @@ from litestar.openapi.spec import OpenAPI, Operation
 from litestar.types import OperationIDCreator
 from msgspec import UNSET, Struct
 
-from app.errors import InvalidRequest, MalformedRequest, Problem
+from app.errors import MalformedRequest, Problem
 from app.failures import ExecutionError
 from app.http.access import SCHEME, Scope
 from app.http.bodies import BodyTooLarge, ClientGone, UnsupportedMediaType
@@ -29,6 +29,8 @@ from app.http.negotiation import NotAcceptable
 from app.http.problems import MEDIA_TYPE, ProblemDocument, document
 from app.http.quotas import QuotaExceeded
 from app.http.refusals import refusals
+from app.http.undeclared import IdempotencyUnsupported
+from app.http.validation import Fault, refused_parameters, unknown
 from app.losses import ResultWarning
 
 # A JSON Schema as plain data.
@@ -57,7 +59,7 @@ _READING: Final = (
     ClientGone("the connection was closed after 65536 bytes"),
     BodyTooLarge("the body has 16777217 bytes; the limit is 16777216"),
     UnsupportedMediaType("Content-Type is application/xml; use application/json"),
-    InvalidRequest,
+    IdempotencyUnsupported(),
 )
 
 
@@ -118,6 +120,8 @@ def documented(  # noqa: PLR0913 - one keyword for each part of the document
 
     @dataclass
     class Documented(Operation):
+        # What app.http.undeclared lets through.
+        query_names: ClassVar[tuple[str, ...]] = query.__struct_encode_fields__ if query else ()
         # What app.http.negotiation holds an Accept header against.
         media_types: ClassVar[tuple[str, ...]] = tuple(
             dict.fromkeys(each.media_type for each in gives.values() if each.shape is not None)
@@ -133,13 +137,12 @@ def documented(  # noqa: PLR0913 - one keyword for each part of the document
                 *_headers(headers or {}),
             ]
             wanted = [Scope(scope) for each in known["security"] for scope in each.get(SCHEME, ())]
-            asked_by_query = any(each["in"] == "query" for each in takes)
             refused = [
                 *_ALWAYS,
+                refused_parameters([Fault(("verbose",), unknown("verbose", self.query_names))]),
                 *(each for scope in wanted for each in refusals(scope)),
                 *(_TOO_MANY if wanted else ()),
                 *(_READING if reads else ()),
-                *((InvalidRequest,) if asked_by_query and not reads else ()),
                 *problems,
             ]
             operation: dict[str, Any] = {
@@ -227,16 +230,13 @@ def _cleaned(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _tidy(parameter: dict[str, Any], described: Mapping[str, str]) -> dict[str, Any]:
-    """Give a parameter of Litestar's without what is not so: a query has no null."""
-    schema = {k: v for k, v in parameter["schema"].items() if k != "description"}
-    choices = [each for each in schema.pop("oneOf", ()) if each != {"type": "null"}]
-    description = described.get(parameter["name"], parameter.get("description", ""))
+    """Describe a parameter in a path, which is all that Litestar knows of."""
     return {
         "name": parameter["name"],
         "in": parameter["in"],
         "required": parameter["required"],
-        "description": description,
-        "schema": {**schema, **(choices[0] if choices else {})},
+        "description": described.get(parameter["name"], ""),
+        "schema": {k: v for k, v in parameter["schema"].items() if k != "description"},
     }
 
 

@@ -18,26 +18,35 @@ from app.http.access import Caps
 from app.settings import Settings
 
 _DAY: Final = timedelta(days=1)
-# What is there until somebody removes it: no time is known after which more would fit.
-_SOMETIME_SECONDS: Final = 3_600
 
 
 class Policy(Struct, frozen=True, kw_only=True):
-    """A quota as clients hear of it."""
+    """A quota as clients hear of it: waiting helps where no `way_out` says what does."""
 
     what: str
+    way_out: str = ""
     in_bytes: bool = False
     window_seconds: int | None = None
 
 
 POLICIES: Final = {
     "queued": Policy(what="executions queued at the same time"),
-    "stored-bytes": Policy(what="bytes of stored inputs, results and logs", in_bytes=True),
+    "stored-bytes": Policy(
+        what="bytes of stored inputs, results and logs",
+        way_out="DELETE /executions/{execution}/data erases those of a finished execution",
+        in_bytes=True,
+    ),
     "bytes-per-day": Policy(
         what="bytes of inputs accepted on one day (UTC)", in_bytes=True, window_seconds=86_400
     ),
-    "scripts": Policy(what="scripts, archived ones too"),
-    "versions": Policy(what="versions of all its scripts"),
+    "scripts": Policy(
+        what="scripts, archived ones too",
+        way_out="PUT /scripts/{name} adds a version to one that is there",
+    ),
+    "versions": Policy(
+        what="versions of all its scripts",
+        way_out="versions are kept for ever, and waiting frees none",
+    ),
     "requests": Policy(what="requests a second", window_seconds=1),
 }
 
@@ -54,10 +63,11 @@ class QuotaExceeded(Problem):
     ) -> None:
         """Name the quota (a key of POLICIES), what it allows and what of it is used."""
         policy = POLICIES[quota]
-        wait = retry_after_seconds or _seconds_until_more(quota)
+        wait = None if policy.way_out else retry_after_seconds or _WAITS[quota]()
+        way_out = policy.way_out or f"try again in {wait} s"
         super().__init__(
-            f"the tenant may have {limit} {policy.what}, and has {used}; "
-            f"try again in {wait} s, or ask whoever runs this service for more",
+            f"the tenant may have {limit} {policy.what}, and has {used}; {way_out}, or ask "
+            "whoever runs this service for more",
             members={
                 "quota": quota,
                 "limit": limit,
@@ -65,7 +75,7 @@ class QuotaExceeded(Problem):
                 "violated-policies": [quota],
             },
             headers={
-                "Retry-After": str(wait),
+                **({} if wait is None else {"Retry-After": str(wait)}),
                 "RateLimit-Policy": policy_field(quota, limit),
                 "RateLimit": limit_field(quota, left=max(0, limit - used), seconds=wait),
             },
@@ -80,9 +90,10 @@ def policy_field(quota: str, limit: int) -> str:
     return f'"{quota}";q={limit}{unit}{window}'
 
 
-def limit_field(quota: str, *, left: int, seconds: int) -> str:
-    """Write what is left of a quota, and for how long, as an item of RateLimit."""
-    return f'"{quota}";r={left};t={seconds}'
+def limit_field(quota: str, *, left: int, seconds: int | None) -> str:
+    """Write what is left of a quota, and until when where that is known, for RateLimit."""
+    until = "" if seconds is None else f";t={seconds}"
+    return f'"{quota}";r={left}{until}'
 
 
 def caps_in_force(settings: Settings, caps: Caps) -> Caps:
@@ -90,10 +101,6 @@ def caps_in_force(settings: Settings, caps: Caps) -> Caps:
     defaults = {name: getattr(settings, f"default_{name}") or None for name in asdict(caps)}
     own = {name: cap for name, cap in asdict(caps).items() if cap is not None}
     return replace(caps, **{**defaults, **own})
-
-
-def _seconds_until_more(quota: str) -> int:
-    return _WAITS.get(quota, lambda: _SOMETIME_SECONDS)()
 
 
 def _until_tomorrow() -> int:

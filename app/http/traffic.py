@@ -1,17 +1,26 @@
-"""Count requests and their times, by route: the paths of clients are none of a label's values."""
+"""Count requests and their times, by route, and log each where that is asked for.
+
+The paths of clients are none of a label's values; a log line has them, without the query.
+"""
 
 from time import perf_counter
 from typing import Final
 
+import structlog
+
 from app.http.envelope import App, Message, Receive, Scope, Send
+from app.http.requests import request_id_in
 from app.metrics import HTTP_REQUESTS, HTTP_SECONDS
+
+log = structlog.get_logger(__name__)
 
 _METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
 # What was refused before it came to a route, or is none of ours.
 _NO_ROUTE: Final = "(none)"
+_MAX_PATH: Final = 1_000
 
 
-def counted(app: App) -> App:
+def counted(app: App, *, access_log: bool = False) -> App:
     """Wrap an application whole, what is refused at its door included."""
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
@@ -38,8 +47,24 @@ def counted(app: App) -> App:
             HTTP_REQUESTS.labels(method, route, status).inc()
             if status:
                 HTTP_SECONDS.labels(method, route, _waits(scope)).observe(seconds)
+            if access_log:
+                _write(scope, route=route, status=status, began=began)
 
     return answer
+
+
+def _write(scope: Scope, *, route: str, status: str, began: float) -> None:
+    """Log a request; without a status its client left before there was an answer."""
+    log.info(
+        "http.request",
+        request_id=request_id_in(scope),
+        method=scope["method"],
+        path=scope["path"][:_MAX_PATH],
+        route=route,
+        status=int(status) if status else None,
+        ms=round((perf_counter() - began) * 1_000, 3),
+        address=scope["client"][0] if scope["client"] else None,
+    )
 
 
 def _waits(scope: Scope) -> str:

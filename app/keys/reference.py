@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Annotated, Final
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Meta, UnsetType
 
 from app.http.openapi import Answer, documented, load_examples
-from app.http.paging import DEFAULT_PAGE, MAX_PAGE, Page
+from app.http.paging import Page, PageChoices
 from app.keys.model import CreatedKey, CreateKey, Key, KeyNotFound
 from app.outages import DatabaseUnavailable
 from app.tenants.model import TenantNotFound
@@ -18,12 +18,10 @@ _NO_DATABASE: Final = DatabaseUnavailable("PostgreSQL does not answer")
 _NO_KEY: Final = KeyNotFound("no key 01a1fbeb-e362-742d-9594-29c5a8afd450")
 
 
-class ListChoices(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ListChoices(PageChoices, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which keys a list shows."""
 
     tenant: Annotated[str, Meta(description="a tenant's id or name")] | UnsetType = UNSET
-    cursor: Annotated[str, Meta(description="`next_cursor` of the page before")] | UnsetType = UNSET
-    limit: Annotated[int, Meta(ge=1, le=MAX_PAGE, description="items on a page")] = DEFAULT_PAGE
 
 
 CREATE_KEY: Final = documented(

@@ -11,7 +11,7 @@ from app.db import Connection, Pool
 from app.errors import CrivoError
 from app.http.access import Caller, Scope
 from app.http.bodies import in_utc, invalid
-from app.http.paging import Page, decode_cursor, page_of
+from app.http.paging import Listing, Page
 from app.http.refusals import REVOKED, InvalidKey
 from app.keys import store
 from app.keys.model import (
@@ -81,11 +81,12 @@ async def find(conn: Connection, key_id: UUID) -> Key:
 
 async def browse(pool: Pool, *, tenant: str | None, cursor: str | None, limit: int) -> Page[Key]:
     """Give a page of keys, of one tenant or of all. Raises TenantNotFound."""
-    below = decode_cursor(cursor)
+    listing = Listing("keys", tenant)
+    below = listing.below(cursor)
     async with pool.acquire() as conn:
         whose = None if tenant is None else (await tenants.find(conn, tenant)).id
         found = await store.select_key_page(conn, whose, below=below, limit=limit + 1)
-    return page_of(found, [key.id for key in found], limit=limit)
+    return listing.page(found, [key.id for key in found], limit=limit)
 
 
 async def revoke(conn: Connection, who: Caller, key_id: UUID) -> Key:

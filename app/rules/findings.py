@@ -5,6 +5,12 @@ from typing import Final
 
 from msgspec import Struct
 
+# Makes one script of modules, packages and TypeScript; a test runs it.
+BUNDLE: Final = (
+    "npx esbuild script.ts --bundle --format=iife --global-name=bundle "
+    "'--footer:js=const process = bundle.process' --outfile=script.js"
+)
+
 
 class Code(StrEnum):
     """Every code of a finding; `MEANINGS` has a line on each. Codes never change."""
@@ -82,10 +88,13 @@ MEANINGS: Final = {
 
 # What is said of each where it is found.
 MODULES: Final = {
-    Code.IMPORT: "`import` is for modules; a script is one file: put what it needs into it",
-    Code.EXPORT: "`export` is for modules; a script is one file: leave it out",
+    Code.IMPORT: "`import` is for modules; a script is one file: put what it needs into it, "
+    f"by hand or with {BUNDLE}",
+    Code.EXPORT: "`export` is for modules; a script is one file: leave it out, or bundle it with "
+    f"{BUNDLE}",
     Code.DYNAMIC_IMPORT: "there is nothing to `import(…)`: a script is one file",
-    Code.REQUIRE: "there is no `require`: a script is one file; put what it needs into it",
+    Code.REQUIRE: "there is no `require`: a script is one file; put what it needs into it, by "
+    f"hand or with {BUNDLE}",
     Code.CONDITIONAL_REQUIRE: "there is no `require`: this throws where it is reached",
     Code.CONDITIONAL_IMPORT: "there is nothing to `import(…)`: this rejects where it is reached",
 }

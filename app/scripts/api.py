@@ -1,40 +1,36 @@
-"""HTTP routes of scripts, versions and aliases."""
+"""HTTP routes of scripts and versions."""
 
-from typing import Annotated
 from uuid import UUID
 
 from litestar import Response, Router, delete, patch, post, put
-from litestar.params import Parameter
+from msgspec import UNSET
 
 from app.http.access import Caller, Scope, needs
-from app.http.bodies import AnyRequest, invalid, read_json
+from app.http.bodies import AnyRequest, read_json, read_query
 from app.http.methods import get
-from app.http.paging import DEFAULT_PAGE, MAX_PAGE, Page
+from app.http.paging import Page, PageChoices
 from app.resources import Resources
-from app.scripts import reference, service
+from app.scripts import publishing, reference, service
+from app.scripts.alias_api import routes as alias_routes
 from app.scripts.model import (
     Accepted,
     AddedVersion,
     AddVersion,
-    Alias,
     CheckScript,
     CreatedScript,
     CreateScript,
     DescribeScript,
-    MoveAlias,
     Script,
+    ScriptRef,
     Version,
-    VersionNotFound,
+    parse_ref,
     parse_script,
+    parse_selector,
 )
 from app.scripts.uploads import MAX_UPLOAD_BYTES, read_upload
 from app.settings import KIB
 
-PageLimit = Annotated[int, Parameter(ge=1, le=MAX_PAGE, description="items on a page")]
-Cursor = Annotated[str | None, Parameter(description="`next_cursor` of the page before")]
-
 _SMALL = 64 * KIB
-_HIGHEST_VERSION = 2**31 - 1
 
 
 @post(
@@ -54,7 +50,7 @@ async def create_script(
     column. A name is taken once, also by an archived script.
     """
     upload = await read_upload(request, CreateScript)
-    script = await service.create(resources, who, upload)
+    script = await publishing.create(resources, who, upload)
     return Response(script, status_code=201, headers={"Location": f"/scripts/{script.id}"})
 
 
@@ -73,33 +69,63 @@ async def check_script(request: AnyRequest, resources: Resources, who: Caller) -
     would be taken is run on it at once, and the answer has its result or error, its console and
     a receipt. A sample's result is at most 1 MiB.
     """
-    return await service.check(resources, who, await read_upload(request, CheckScript))
+    return await publishing.check(resources, who, await read_upload(request, CheckScript))
 
 
 @get("/", operation_class=reference.LIST_SCRIPTS, **needs(Scope.READ))
-async def list_scripts(
-    resources: Resources,
-    tenant: UUID,
-    cursor: Cursor = None,
-    *,
-    limit: PageLimit = DEFAULT_PAGE,
-    archived: Annotated[bool, Parameter(description="list archived scripts too")] = False,
-) -> Page[Script]:
+async def list_scripts(request: AnyRequest, resources: Resources, tenant: UUID) -> Page[Script]:
     """List scripts.
 
     Newest first, a page at a time: ask for the next one with `cursor`, the `next_cursor` of the
     page before. Archived scripts are left out unless asked for.
     """
-    return await service.browse(resources, tenant, cursor=cursor, archived=archived, limit=limit)
+    choices = read_query(request, reference.ListChoices)
+    return await service.browse(
+        resources,
+        tenant,
+        name=None if choices.name is UNSET else choices.name,
+        archived=choices.archived,
+        cursor=choices.cursor or None,
+        limit=choices.limit,
+    )
 
 
 @get("/{script:str}", operation_class=reference.SHOW_SCRIPT, **needs(Scope.READ))
 async def show_script(script: str, resources: Resources, tenant: UUID) -> Script:
     """Show a script.
 
-    By its name or its id, with its newest version.
+    By its name or its id, with its newest version. By a reference, such as `cards@3` or
+    `cards@prod`, with the version that it names now as well, in `version`.
     """
+    if "@" in script:
+        return await service.show_ref(resources, tenant, parse_ref(script))
     return await service.show(resources, tenant, parse_script(script))
+
+
+@put(
+    "/{script:str}",
+    operation_class=reference.PUT_SCRIPT,
+    **needs(Scope.WRITE_SCRIPTS),
+    request_max_body_size=MAX_UPLOAD_BYTES,
+)
+async def put_script(
+    script: str, request: AnyRequest, resources: Resources, who: Caller
+) -> Response[CreatedScript]:
+    """Put a script.
+
+    Have this source as the newest version of the script: 201 with a script that is made now, or
+    with a version that is added to it; 200 where its newest version has this source and these
+    limits already. So a deployment sends its scripts each time, and says nothing of what is
+    there. It takes the same three forms as a new version; an archived script stays as it is.
+    """
+    subject = parse_script(script)
+    upload = await read_upload(request, AddVersion)
+    made, came = await publishing.put(resources, who, subject, upload)
+    location = f"/scripts/{made.id}"
+    if came is not publishing.Put.CREATED:
+        location += f"/versions/{made.latest_version.version}"
+    status = 200 if came is publishing.Put.UNCHANGED else 201
+    return Response(made, status_code=status, headers={"Location": location})
 
 
 @patch("/{script:str}", operation_class=reference.DESCRIBE_SCRIPT, **needs(Scope.WRITE_SCRIPTS))
@@ -152,28 +178,27 @@ async def add_version(
     that version comes back, with 200. It takes the same three forms as a new script.
     """
     upload = await read_upload(request, AddVersion)
-    version, new = await service.add_version(resources, who, parse_script(script), upload)
+    version, new = await publishing.add_version(resources, who, parse_script(script), upload)
     location = f"/scripts/{script}/versions/{version.version}"
     return Response(version, status_code=201 if new else 200, headers={"Location": location})
 
 
 @get("/{script:str}/versions", operation_class=reference.LIST_VERSIONS, **needs(Scope.READ))
 async def list_versions(
-    script: str,
-    resources: Resources,
-    tenant: UUID,
-    cursor: Cursor = None,
-    *,
-    limit: PageLimit = DEFAULT_PAGE,
+    script: str, request: AnyRequest, resources: Resources, tenant: UUID
 ) -> Page[Version]:
     """List a script's versions.
 
     Newest first, a page at a time.
     """
-    versions, more = await service.browse_versions(
-        resources, tenant, parse_script(script), below=_below(cursor), limit=limit
+    choices = read_query(request, PageChoices)
+    return await service.browse_versions(
+        resources,
+        tenant,
+        parse_script(script),
+        cursor=choices.cursor or None,
+        limit=choices.limit,
     )
-    return Page(items=versions, next_cursor=str(versions[-1].version) if more else None)
 
 
 @get(
@@ -184,11 +209,10 @@ async def list_versions(
 async def show_version(script: str, number: str, resources: Resources, tenant: UUID) -> Version:
     """Show a version.
 
-    Its size, hash, limits and note; the source has an address of its own.
+    By its number, by an alias, or as `latest`: its size, hash, limits and note; the source has an
+    address of its own.
     """
-    return await service.show_version(
-        resources, tenant, parse_script(script), _version_number(number)
-    )
+    return await service.show_version(resources, tenant, _ref(script, number))
 
 
 @get(
@@ -204,76 +228,14 @@ async def show_source(
 
     Byte for byte what was uploaded.
     """
-    source = await service.read_source(
-        resources, tenant, parse_script(script), _version_number(number)
-    )
+    source = await service.read_source(resources, tenant, _ref(script, number))
     # Never rendered as a page of ours, whatever the source looks like.
     headers = {"X-Content-Type-Options": "nosniff"}
     return Response(source, media_type="text/javascript", headers=headers)
 
 
-@get("/{script:str}/aliases", operation_class=reference.LIST_ALIASES, **needs(Scope.READ))
-async def list_aliases(script: str, resources: Resources, tenant: UUID) -> list[Alias]:
-    """List a script's aliases.
-
-    All of them, with the version that each names now.
-    """
-    return await service.aliases(resources, tenant, parse_script(script))
-
-
-@put(
-    "/{script:str}/aliases/{alias:str}",
-    operation_class=reference.MOVE_ALIAS,
-    **needs(Scope.WRITE_SCRIPTS),
-)
-async def move_alias(
-    script: str, alias: str, request: AnyRequest, resources: Resources, who: Caller
-) -> Alias:
-    """Move an alias.
-
-    Make it, or point it at another version: `cards@prod` runs that version from now on. What was
-    accepted before keeps its own.
-    """
-    move = await read_json(request, MoveAlias, max_bytes=_SMALL)
-    return await service.move_alias(
-        resources, who, parse_script(script), alias=alias, version=move.version
-    )
-
-
-@delete(
-    "/{script:str}/aliases/{alias:str}",
-    operation_class=reference.REMOVE_ALIAS,
-    **needs(Scope.WRITE_SCRIPTS),
-)
-async def remove_alias(script: str, alias: str, resources: Resources, who: Caller) -> None:
-    """Remove an alias.
-
-    The version that it named stays.
-    """
-    await service.remove_alias(resources, who, parse_script(script), alias)
-
-
-def _version_number(text: str) -> int:
-    number = _number(text)
-    if number is not None and number > 0:
-        return number
-    raise VersionNotFound(f"{text!r} is not a version's number")
-
-
-def _below(cursor: str | None) -> int:
-    if cursor is None:
-        return _HIGHEST_VERSION
-    number = _number(cursor)
-    if number is not None:
-        return number
-    raise invalid("/cursor", f"{cursor!r} is not one that a page gave")
-
-
-def _number(text: str) -> int | None:
-    # Ten digits hold every version; int() refuses texts of thousands with an error of its own.
-    if len(text) > 10 or not (text.isascii() and text.isdigit()):  # noqa: PLR2004
-        return None
-    return min(int(text), _HIGHEST_VERSION)
+def _ref(script: str, selector: str) -> ScriptRef:
+    return ScriptRef(script=parse_script(script), selector=parse_selector(selector))
 
 
 router = Router(
@@ -284,14 +246,13 @@ router = Router(
         check_script,
         list_scripts,
         show_script,
+        put_script,
         describe_script,
         archive_script,
         add_version,
         list_versions,
         show_version,
         show_source,
-        list_aliases,
-        move_alias,
-        remove_alias,
+        *alias_routes,
     ],
 )

@@ -52,7 +52,7 @@ class CreateScript(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class AddVersion(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Body of `POST /scripts/{script}/versions`."""
+    """Body of `POST /scripts/{script}/versions` and of `PUT /scripts/{script}`."""
 
     source: str
     note: Note = ""
@@ -98,7 +98,7 @@ class Version(Struct, frozen=True, kw_only=True):
 
 
 class Script(Struct, frozen=True, kw_only=True):
-    """A script and its newest version."""
+    """A script and its newest version; `version` where it was asked for as `cards@prod`."""
 
     id: UUID
     name: str
@@ -107,6 +107,7 @@ class Script(Struct, frozen=True, kw_only=True):
     updated_at: datetime
     archived_at: datetime | None
     latest_version: Version
+    version: Version | UnsetType = UNSET
 
 
 class Alias(Struct, frozen=True, kw_only=True):
@@ -115,6 +116,11 @@ class Alias(Struct, frozen=True, kw_only=True):
     alias: str
     version: int
     updated_at: datetime
+
+    @property
+    def etag(self) -> str:
+        """Give what changes with every move, also with one to a version that it had before."""
+        return f'"{self.version}-{int(self.updated_at.timestamp() * 1_000_000)}"'
 
 
 class CreatedScript(Script, frozen=True, kw_only=True):
@@ -270,28 +276,36 @@ def parse_ref(text: str) -> ScriptRef:
     """Read a reference. Raises ScriptNotFound or VersionNotFound for what cannot be one."""
     script, at, selector = text.partition("@")
     subject = parse_script(script)
-    if not at:
-        return ScriptRef(script=subject)
-    if _VERSION.fullmatch(selector):
-        return ScriptRef(script=subject, selector=int(selector))
-    if _ALIAS.fullmatch(selector):
-        return ScriptRef(script=subject, selector=selector)
-    raise VersionNotFound(f"{selector!r} is neither a version's number nor an alias")
+    return ScriptRef(script=subject, selector=parse_selector(selector) if at else LATEST)
+
+
+def parse_selector(text: str) -> int | str:
+    """Read a version's number, an alias or `latest`. Raises VersionNotFound."""
+    if _VERSION.fullmatch(text):
+        return int(text)
+    if _ALIAS.fullmatch(text):
+        return text
+    raise VersionNotFound(f"{text!r} is neither a version's number nor an alias")
 
 
 def parse_script(text: str) -> UUID | str:
     """Read a script's id or name. Raises ScriptNotFound for what cannot be either."""
     if is_uuid(text):
         return UUID(text)
-    if re.match(r"^[a-z0-9][a-z0-9._-]{0,62}\Z", text):
+    if is_name(text):
         return text
-    if "@" in text:
-        name, _, selector = text.partition("@")
+    name, at, selector = text.partition("@")
+    if at and (is_uuid(name) or is_name(name)):
         raise ScriptNotFound(
-            f"{text!r} names a version, which has an address of its own: "
-            f"/scripts/{name}/versions/{selector}"
+            f"{text!r} names a version, and this address is of the script, {name!r}; "
+            f"GET /scripts/{name}/versions/{selector} has the version"
         )
     raise ScriptNotFound(f"{text!r} is neither a script's id nor a name; GET /scripts lists them")
+
+
+def is_name(text: str) -> bool:
+    """Say whether a text may name a script; a UUID may not, and looks as if."""
+    return re.match(r"^[a-z0-9][a-z0-9._-]{0,62}\Z", text) is not None
 
 
 def is_alias(text: str) -> bool:

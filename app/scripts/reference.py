@@ -5,9 +5,9 @@ from typing import Annotated, Final
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from app.errors import InvalidRequest
+from app.http.conditions import DESCRIBED, PreconditionFailed
 from app.http.openapi import RAW_TEXT, Answer, documented, load_examples
-from app.http.paging import Page
+from app.http.paging import Page, PageChoices
 from app.http.quotas import QuotaExceeded
 from app.outages import DatabaseUnavailable
 from app.scripts.model import (
@@ -39,15 +39,20 @@ from app.settings import MAX_MEMORY_BYTES, MAX_PAYLOAD_BYTES, MAX_WALL_MS, MIB
 _EXAMPLES: Final = load_examples(Path(__file__).with_name("examples.json"))
 _PARAMETERS: Final = {
     "script": "the script's name, or its id",
-    "number": "the version's number: 1, 2, 3 …",
+    "number": "the version's number (1, 2, 3 …), an alias, or `latest`",
     "alias": "the alias: a lower-case letter, then letters, digits, `.`, `_`, `-`; not `latest`",
 }
+_ETAG: Final = {"ETag": "for `If-Match`; another one after each move"}
 _LOCATION: Final = {"Location": "the address of what was made"}
 
 _NO_DATABASE: Final = DatabaseUnavailable("PostgreSQL does not answer")
 _NO_SCRIPT: Final = ScriptNotFound("no script 'credit'")
 _NO_VERSION: Final = VersionNotFound("the script 'cards' has no version 9")
 _ARCHIVED: Final = ScriptArchived("the script 'cards' is archived and does not change")
+_NO_ALIAS: Final = VersionNotFound("the script 'cards' has no version 'prod'")
+_MOVED: Final = PreconditionFailed(
+    'If-Match is "1-0", and its ETag is another one now; GET it again'
+)
 _UPLOAD: Final = (
     InvalidScript,
     SourceTooLarge("the source has 1048577 bytes; the limit is 1048576"),
@@ -57,7 +62,7 @@ _UPLOAD: Final = (
 )
 
 
-class FileChoices(Struct, frozen=True, kw_only=True):
+class FileChoices(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What goes in the query when the body is the file itself."""
 
     note: Annotated[Note, Meta(description="a note on this version")] | UnsetType = UNSET
@@ -81,13 +86,20 @@ class FileChoices(Struct, frozen=True, kw_only=True):
     ) = UNSET
 
 
-class NewFileChoices(FileChoices, frozen=True, kw_only=True):
+class NewFileChoices(FileChoices, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The same for a new script."""
 
     name: Annotated[Name, Meta(description="the new script's name")] | UnsetType = UNSET
     description: (
         Annotated[str, Meta(max_length=4_000, description="what the script is for")] | UnsetType
     ) = UNSET
+
+
+class ListChoices(PageChoices, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which scripts a list shows."""
+
+    name: Annotated[Name, Meta(description="the script of this name, or none")] | UnsetType = UNSET
+    archived: Annotated[bool, Meta(description="list archived scripts too")] = False
 
 
 CREATE_SCRIPT: Final = documented(
@@ -116,6 +128,7 @@ CHECK_SCRIPT: Final = documented(
 )
 
 LIST_SCRIPTS: Final = documented(
+    query=ListChoices,
     gives={200: Answer(description="A page of scripts, newest first", shape=Page[Script])},
     problems=(_NO_DATABASE,),
     examples=_EXAMPLES,
@@ -123,8 +136,36 @@ LIST_SCRIPTS: Final = documented(
 
 SHOW_SCRIPT: Final = documented(
     gives={200: Answer(description="The script and its newest version", shape=Script)},
-    problems=(_NO_SCRIPT, _NO_DATABASE),
-    parameters=_PARAMETERS,
+    problems=(_NO_SCRIPT, _NO_VERSION, _NO_DATABASE),
+    parameters={
+        "script": "the script's name or its id, with `@` and a version or an alias where wanted"
+    },
+    examples=_EXAMPLES,
+)
+
+PUT_SCRIPT: Final = documented(
+    reads=upload_content(AddVersion),
+    query=FileChoices,
+    gives={
+        201: Answer(
+            description="The script with its new version, which may be its first",
+            shape=CreatedScript,
+            headers=_LOCATION,
+            links={"showScript": {"script": "id"}, "submitRaw": {"script": "id"}},
+        ),
+        200: Answer(
+            description="The script, whose newest version has this source and these limits already",
+            shape=CreatedScript,
+            headers=_LOCATION,
+        ),
+    },
+    problems=(
+        *_UPLOAD,
+        _NO_SCRIPT,
+        _ARCHIVED,
+        QuotaExceeded("versions", limit=1_000, used=1_000),
+    ),
+    parameters={"script": "the script's name, new or not, or its id"},
     examples=_EXAMPLES,
 )
 
@@ -166,6 +207,7 @@ ADD_VERSION: Final = documented(
 )
 
 LIST_VERSIONS: Final = documented(
+    query=PageChoices,
     gives={200: Answer(description="A page of versions, newest first", shape=Page[Version])},
     problems=(_NO_SCRIPT, _NO_DATABASE),
     parameters=_PARAMETERS,
@@ -191,23 +233,37 @@ SHOW_SOURCE: Final = documented(
 )
 
 LIST_ALIASES: Final = documented(
-    gives={200: Answer(description="Every alias of the script", shape=list[Alias])},
+    query=PageChoices,
+    gives={200: Answer(description="A page of aliases, by name", shape=Page[Alias])},
     problems=(_NO_SCRIPT, _NO_DATABASE),
+    parameters=_PARAMETERS,
+    examples=_EXAMPLES,
+)
+
+SHOW_ALIAS: Final = documented(
+    headers={"If-None-Match": "ETags that the client has, or `*`: 304 where one fits"},
+    gives={
+        200: Answer(description="The alias", shape=Alias, headers=_ETAG),
+        304: Answer(description="With `If-None-Match`: the client has it"),
+    },
+    problems=(_NO_SCRIPT, _NO_ALIAS, _NO_DATABASE),
     parameters=_PARAMETERS,
     examples=_EXAMPLES,
 )
 
 MOVE_ALIAS: Final = documented(
     reads={"application/json": MoveAlias},
-    gives={200: Answer(description="The alias as it is now", shape=Alias)},
-    problems=(InvalidRequest, _NO_SCRIPT, _NO_VERSION, _ARCHIVED, _NO_DATABASE),
+    headers=DESCRIBED,
+    gives={200: Answer(description="The alias as it is now", shape=Alias, headers=_ETAG)},
+    problems=(_NO_SCRIPT, _NO_VERSION, _ARCHIVED, _MOVED, _NO_DATABASE),
     parameters=_PARAMETERS,
     examples=_EXAMPLES,
 )
 
 REMOVE_ALIAS: Final = documented(
+    headers=DESCRIBED,
     gives={204: Answer(description="The alias is gone")},
-    problems=(_NO_SCRIPT, _NO_VERSION, _NO_DATABASE),
+    problems=(_NO_SCRIPT, _NO_ALIAS, _MOVED, _NO_DATABASE),
     parameters=_PARAMETERS,
     examples=_EXAMPLES,
 )

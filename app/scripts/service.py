@@ -2,32 +2,21 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Final
 from uuid import UUID
 
-import uuid_utils.compat as uuid
-from msgspec import UNSET, Struct, UnsetType
-from msgspec.structs import asdict
+from msgspec import UNSET, UnsetType
+from msgspec.structs import asdict, replace
 
 from app.audit.model import Action
 from app.audit.store import record
 from app.db import Connection
 from app.errors import InvalidRequest
-from app.http.access import Caller, require_access
-from app.http.bodies import invalid
-from app.http.paging import Page, decode_cursor, page_of
-from app.http.quotas import caps_in_force
+from app.http.access import Caller
+from app.http.paging import Listing, Page
 from app.resources import Resources
 from app.scripts import store
 from app.scripts.model import (
-    RESERVED_NAMES,
-    Accepted,
-    AddedVersion,
-    AddVersion,
-    Alias,
-    CheckScript,
-    CreatedScript,
-    CreateScript,
     LimitChoice,
     ResolvedVersion,
     Script,
@@ -36,112 +25,45 @@ from app.scripts.model import (
     ScriptRef,
     Version,
     VersionNotFound,
-    is_alias,
-    is_uuid,
 )
-from app.scripts.params import read_params
-from app.scripts.samples import try_sample
-from app.scripts.validation import validate
 from app.settings import Settings
 
-
-async def create(resources: Resources, who: Caller, request: CreateScript) -> CreatedScript:
-    """Check the source, then store the script with its version 1.
-
-    Raises InvalidRequest, SourceTooLarge, InvalidScript, CheckBusy, TooManyChecks, NameTaken,
-    QuotaExceeded.
-    """
-    _require_name(request.name)
-    require_limits(resources.settings, request.limits)
-    tenant = who.tenant
-    checked = await validate(resources, who, source=request.source)
-    await require_access(who)
-    script_id = uuid.uuid7()
-    caps = caps_in_force(resources.settings, who.caps)
-    async with resources.pool.acquire() as conn, conn.transaction():
-        await store.require_quota(conn, tenant, caps, scripts=1)
-        await store.insert_script(
-            conn, tenant, script_id, name=request.name, description=request.description
-        )
-        await store.insert_version(
-            conn, tenant, script_id, source=checked.source, limits=request.limits, note=request.note
-        )
-        script = await _read(conn, tenant, script_id)
-        details = {"name": script.name, "sha256": script.latest_version.sha256}
-        await record(conn, who, Action.SCRIPT_CREATED, _target(script_id), details=details)
-    return CreatedScript(**_members(script), warnings=checked.warnings)
-
-
-async def add_version(
-    resources: Resources, who: Caller, script: UUID | str, request: AddVersion
-) -> tuple[AddedVersion, bool]:
-    """Store the next version, and say whether it is new.
-
-    The newest version's source and limits again change nothing: that version comes back.
-    Raises as create, and ScriptNotFound, ScriptArchived.
-    """
-    require_limits(resources.settings, request.limits)
-    tenant = who.tenant
-    async with resources.pool.acquire() as conn:
-        await _read(conn, tenant, script)
-    # Checked before the row is locked: user code must not decide how long others wait.
-    checked = await validate(resources, who, source=request.source)
-    await require_access(who)
-    source = checked.source
-    async with _locked(resources, tenant, script) as (conn, script_id):
-        known = await store.newest_is(conn, tenant, script_id, source=source, limits=request.limits)
-        if known is not None:
-            version = await _version(conn, tenant, script_id, known)
-            return AddedVersion(**_members(version), warnings=checked.warnings), False
-        caps = caps_in_force(resources.settings, who.caps)
-        await store.require_quota(conn, tenant, caps, scripts=0)
-        number = await store.insert_version(
-            conn, tenant, script_id, source=source, limits=request.limits, note=request.note
-        )
-        await store.update_script(conn, tenant, script_id, description=None, archived=None)
-        version = await _version(conn, tenant, script_id, number)
-        target = f"{_target(script_id)}/versions/{number}"
-        await record(conn, who, Action.VERSION_ADDED, target, details={"sha256": version.sha256})
-    return AddedVersion(**_members(version), warnings=checked.warnings), True
-
-
-async def check(resources: Resources, who: Caller, request: CheckScript) -> Accepted:
-    """Judge a source as an upload would, run it on its sample if it has one; store nothing.
-
-    Raises InvalidRequest, SourceTooLarge, InvalidScript, CheckBusy, TooManyChecks.
-    """
-    require_limits(resources.settings, request.limits)
-    params = read_params(request.params)
-    checked = await validate(resources, who, source=request.source)
-    if request.sample is UNSET:
-        return Accepted(warnings=checked.warnings)
-    sample = await try_sample(
-        resources,
-        who,
-        source=checked.source,
-        sample=bytes(request.sample),
-        params=params,
-        limits=request.limits,
-        seed=request.seed,
-    )
-    return Accepted(warnings=checked.warnings, sample=sample)
+_HIGHEST_VERSION: Final = 2**31 - 1
 
 
 async def show(resources: Resources, tenant: UUID, script: UUID | str) -> Script:
     """Give one script. Raises ScriptNotFound."""
     async with resources.pool.acquire() as conn:
-        return await _read(conn, tenant, script)
+        return await read_script(conn, tenant, script)
+
+
+async def show_ref(resources: Resources, tenant: UUID, ref: ScriptRef) -> Script:
+    """Give one script with the version that a reference names now.
+
+    Raises ScriptNotFound, VersionNotFound.
+    """
+    async with resources.pool.acquire() as conn:
+        found = await read_script(conn, tenant, ref.script)
+        return replace(found, version=await _referred(conn, tenant, ref))
 
 
 async def browse(
-    resources: Resources, tenant: UUID, *, cursor: str | None, archived: bool, limit: int
+    resources: Resources,
+    tenant: UUID,
+    *,
+    name: str | None,
+    archived: bool,
+    cursor: str | None,
+    limit: int,
 ) -> Page[Script]:
-    """Give a page of scripts, newest first."""
+    """Give a page of scripts, newest first. Raises InvalidRequest."""
+    listing = Listing("scripts", name, archived)
+    below = listing.below(cursor)
     async with resources.pool.acquire() as conn:
         found = await store.select_script_page(
-            conn, tenant, below=decode_cursor(cursor), archived=archived, limit=limit + 1
+            conn, tenant, below=below, archived=archived, name=name, limit=limit + 1
         )
-    return page_of(found, [script.id for script in found], limit=limit)
+    return listing.page(found, [script.id for script in found], limit=limit)
 
 
 async def describe(
@@ -156,8 +78,8 @@ async def describe(
 
     What is so already is no change. Raises ScriptNotFound.
     """
-    async with _locked(resources, who.tenant, script, archived_too=True) as (conn, script_id):
-        before = await _read(conn, who.tenant, script_id)
+    async with locked(resources, who.tenant, script, archived_too=True) as (conn, script_id):
+        before = await read_script(conn, who.tenant, script_id)
         was_archived = before.archived_at is not None
         described = description not in (UNSET, before.description)
         moved = archived not in (UNSET, was_archived)
@@ -170,44 +92,46 @@ async def describe(
             description=None if description is UNSET else description,
             archived=None if archived is UNSET else archived,
         )
-        changed = await _read(conn, who.tenant, script_id)
+        changed = await read_script(conn, who.tenant, script_id)
         action = Action.SCRIPT_DESCRIBED
         if moved:
             action = Action.SCRIPT_ARCHIVED if archived else Action.SCRIPT_RESTORED
         details = {"name": changed.name, "described": described}
-        await record(conn, who, action, _target(script_id), details=details)
+        await record(conn, who, action, target_of(script_id), details=details)
         return changed
 
 
-async def show_version(
-    resources: Resources, tenant: UUID, script: UUID | str, number: int
-) -> Version:
-    """Give one version. Raises ScriptNotFound, VersionNotFound."""
+async def show_version(resources: Resources, tenant: UUID, ref: ScriptRef) -> Version:
+    """Give the version that a reference names now. Raises ScriptNotFound, VersionNotFound."""
     async with resources.pool.acquire() as conn:
-        found = await _read(conn, tenant, script)
-        return await _version(conn, tenant, found.id, number)
+        return await _referred(conn, tenant, ref)
 
 
-async def read_source(resources: Resources, tenant: UUID, script: UUID | str, number: int) -> bytes:
+async def read_source(resources: Resources, tenant: UUID, ref: ScriptRef) -> bytes:
     """Give a version's source, byte for byte. Raises ScriptNotFound, VersionNotFound."""
     async with resources.pool.acquire() as conn:
-        found = await _read(conn, tenant, script)
-        source = await store.select_source(conn, tenant, found.id, number)
+        named = await resolve(conn, tenant, ref, archived_too=True)
+        source = await store.select_source(conn, tenant, named.script_id, named.version)
     if source is None:
-        raise _no_version(found.name, number)
+        raise no_version(str(ref.script), ref.selector)
     return source
 
 
 async def browse_versions(
-    resources: Resources, tenant: UUID, script: UUID | str, *, below: int, limit: int
-) -> tuple[list[Version], bool]:
-    """Give versions below a number, newest first, and whether more follow."""
+    resources: Resources, tenant: UUID, script: UUID | str, *, cursor: str | None, limit: int
+) -> Page[Version]:
+    """Give a page of versions, newest first. Raises ScriptNotFound, InvalidRequest."""
     async with resources.pool.acquire() as conn:
-        found = await _read(conn, tenant, script)
+        found = await read_script(conn, tenant, script)
+        listing = Listing("versions", found.id)
+        below = _HIGHEST_VERSION if cursor is None else _number_in(listing.place(cursor))
         versions = await store.select_version_page(
             conn, tenant, found.id, below=below, limit=limit + 1
         )
-    return versions[:limit], len(versions) > limit
+    shown = versions[:limit]
+    more = len(versions) > limit
+    cursor = listing.cursor(shown[-1].version.to_bytes(4, "big")) if more else None
+    return Page(items=shown, next_cursor=cursor)
 
 
 async def resolve(
@@ -228,49 +152,12 @@ def require_version(
     Raises ScriptNotFound, VersionNotFound, and ScriptArchived unless `archived_too`.
     """
     if found is None:
-        raise _no_script(ref.script)
+        raise no_script(ref.script)
     if isinstance(found, UUID):
-        raise _no_version(str(ref.script), ref.selector)
+        raise no_version(str(ref.script), ref.selector)
     if found.archived_at is not None and not archived_too:
-        raise ScriptArchived(f"the script {str(ref.script)!r} is archived and takes no executions")
+        raise archived(ref.script, "takes no executions")
     return found
-
-
-async def move_alias(
-    resources: Resources, who: Caller, script: UUID | str, *, alias: str, version: int
-) -> Alias:
-    """Point an alias at a version; at the one that it names already, that is no change.
-
-    Raises ScriptNotFound, ScriptArchived, VersionNotFound.
-    """
-    if not is_alias(alias):
-        raise invalid("/alias", f"{alias!r} cannot name a version")
-    async with _locked(resources, who.tenant, script) as (conn, script_id):
-        await _version(conn, who.tenant, script_id, version)
-        for known in await store.select_aliases(conn, who.tenant, script_id):
-            if (known.alias, known.version) == (alias, version):
-                return known
-        moved = await store.put_alias(conn, who.tenant, script_id, alias=alias, version=version)
-        target = f"{_target(script_id)}/aliases/{alias}"
-        await record(conn, who, Action.ALIAS_MOVED, target, details={"version": version})
-        return moved
-
-
-async def aliases(resources: Resources, tenant: UUID, script: UUID | str) -> list[Alias]:
-    """List a script's aliases. Raises ScriptNotFound."""
-    async with resources.pool.acquire() as conn:
-        found = await _read(conn, tenant, script)
-        return await store.select_aliases(conn, tenant, found.id)
-
-
-async def remove_alias(resources: Resources, who: Caller, script: UUID | str, alias: str) -> None:
-    """Remove an alias. Raises ScriptNotFound, VersionNotFound."""
-    async with resources.pool.acquire() as conn, conn.transaction():
-        found = await _read(conn, who.tenant, script)
-        if not is_alias(alias) or not await store.delete_alias(conn, who.tenant, found.id, alias):
-            raise _no_version(found.name, alias)
-        target = f"{_target(found.id)}/aliases/{alias}"
-        await record(conn, who, Action.ALIAS_REMOVED, target)
 
 
 def require_limits(settings: Settings, limits: LimitChoice) -> None:
@@ -291,56 +178,66 @@ def require_limits(settings: Settings, limits: LimitChoice) -> None:
 
 
 @asynccontextmanager
-async def _locked(
+async def locked(
     resources: Resources, tenant: UUID, script: UUID | str, *, archived_too: bool = False
 ) -> AsyncIterator[tuple[Connection, UUID]]:
     """Hold a script's row in a transaction: versions get their numbers one after another."""
     async with resources.pool.acquire() as conn, conn.transaction():
-        locked = await store.lock_script(conn, tenant, script)
-        if locked is None:
-            raise _no_script(script)
-        script_id, archived = locked
-        if archived and not archived_too:
-            raise ScriptArchived(f"the script {str(script)!r} is archived and does not change")
+        found = await store.lock_script(conn, tenant, script)
+        if found is None:
+            raise no_script(script)
+        script_id, is_archived = found
+        if is_archived and not archived_too:
+            raise archived(script, "does not change")
         yield conn, script_id
 
 
-async def _read(conn: Connection, tenant: UUID, script: UUID | str) -> Script:
+async def read_script(conn: Connection, tenant: UUID, script: UUID | str) -> Script:
+    """Find a script. Raises ScriptNotFound."""
     found = await store.select_script(conn, tenant, script)
     if found is None:
-        raise _no_script(script)
+        raise no_script(script)
     return found
 
 
-async def _version(conn: Connection, tenant: UUID, script_id: UUID, number: int) -> Version:
+async def read_version(conn: Connection, tenant: UUID, script_id: UUID, number: int) -> Version:
+    """Find a version. Raises VersionNotFound."""
     found = await store.select_version(conn, tenant, script_id, number)
     if found is None:
-        raise _no_version(str(script_id), number)
+        raise no_version(str(script_id), number)
     return found
 
 
-def _target(script_id: UUID) -> str:
+def target_of(script_id: UUID) -> str:
+    """Give what the audit log calls a script."""
     return f"/scripts/{script_id}"
 
 
-def _no_script(script: UUID | str) -> ScriptNotFound:
+def no_script(script: UUID | str) -> ScriptNotFound:
+    """Make the problem of a script that is not there."""
     return ScriptNotFound(f"no script {str(script)!r}; GET /scripts lists them")
 
 
-def _no_version(script: str, selector: int | str) -> VersionNotFound:
+def no_version(script: str, selector: int | str) -> VersionNotFound:
+    """Make the problem of a version or an alias that is not there."""
     address = f"/scripts/{script}/{'versions' if isinstance(selector, int) else 'aliases'}"
     return VersionNotFound(
         f"the script {script!r} has no version {selector!r}; GET {address} lists them"
     )
 
 
-def _require_name(name: str) -> None:
-    if name in RESERVED_NAMES:
-        raise invalid("/name", f"{name!r} is the name of a route")
-    if is_uuid(name):
-        raise invalid("/name", "a name cannot look like an id")
+def archived(script: UUID | str, what: str) -> ScriptArchived:
+    """Make the problem of an archived script, with the way back."""
+    return ScriptArchived(
+        f"the script {str(script)!r} is archived and {what}; PATCH /scripts/{script} with "
+        '{"archived": false} takes it out of the archive'
+    )
 
 
-def _members(struct: Struct) -> dict[str, Any]:
-    # One level: what is nested stays a struct.
-    return {name: getattr(struct, name) for name in struct.__struct_fields__}
+async def _referred(conn: Connection, tenant: UUID, ref: ScriptRef) -> Version:
+    named = await resolve(conn, tenant, ref, archived_too=True)
+    return await read_version(conn, tenant, named.script_id, named.version)
+
+
+def _number_in(place: bytes) -> int:
+    return min(int.from_bytes(place, "big"), _HIGHEST_VERSION)

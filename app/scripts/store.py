@@ -1,15 +1,14 @@
-"""SQL of scripts, their versions and their aliases."""
+"""SQL of scripts and their versions."""
 
 from uuid import UUID
 
 import asyncpg
 import msgspec
 
-from app.db import Connection, into
+from app.db import Connection
 from app.http.access import Caps
 from app.http.quotas import QuotaExceeded
 from app.scripts.model import (
-    Alias,
     LimitChoice,
     NameTaken,
     ResolvedVersion,
@@ -54,7 +53,7 @@ async def insert_script(
             raise
         raise NameTaken(
             f"the name {name!r} is taken (archived scripts keep theirs); choose another, or add "
-            f"a version with POST /scripts/{name}/versions"
+            f"a version with POST /scripts/{name}/versions or PUT /scripts/{name}"
         ) from None
 
 
@@ -120,18 +119,18 @@ async def select_script(conn: Connection, tenant: UUID, script: UUID | str) -> S
 SELECT_SCRIPT_PAGE = (
     _SCRIPTS
     + """
-AND s.id < $2 AND ($3 OR s.archived_at IS NULL)
+AND s.id < $2 AND ($3 OR s.archived_at IS NULL) AND ($4::text IS NULL OR s.name = $4)
 ORDER BY s.id DESC
-LIMIT $4
+LIMIT $5
 """
 )
 
 
 async def select_script_page(
-    conn: Connection, tenant: UUID, *, below: UUID, archived: bool, limit: int
+    conn: Connection, tenant: UUID, *, below: UUID, archived: bool, name: str | None, limit: int
 ) -> list[Script]:
-    """List scripts, newest first; archived ones only when asked for."""
-    rows = await conn.fetch(SELECT_SCRIPT_PAGE, tenant, below, archived, limit)
+    """List scripts, newest first; archived ones only when asked for, all names or one."""
+    rows = await conn.fetch(SELECT_SCRIPT_PAGE, tenant, below, archived, name, limit)
     return [_script(row) for row in rows]
 
 
@@ -276,49 +275,6 @@ def resolved(row: asyncpg.Record | None) -> ResolvedVersion | UUID | None:
     )
 
 
-PUT_ALIAS = """
-INSERT INTO script_aliases AS a (script_id, alias, tenant_id, version)
-VALUES ($1, $2, $3, $4)
-ON CONFLICT (script_id, alias) DO UPDATE SET version = EXCLUDED.version, updated_at = now()
-WHERE a.tenant_id = EXCLUDED.tenant_id
-RETURNING alias, version, updated_at
-"""
-
-
-async def put_alias(
-    conn: Connection, tenant: UUID, script_id: UUID, *, alias: str, version: int
-) -> Alias:
-    """Make an alias or move it; the version exists."""
-    row = await conn.fetchrow(PUT_ALIAS, script_id, alias, tenant, version)
-    assert row is not None  # noqa: S101 - INSERT ... RETURNING gives its row
-    return into(Alias, row)
-
-
-SELECT_ALIASES = """
-SELECT alias, version, updated_at
-FROM script_aliases
-WHERE tenant_id = $1 AND script_id = $2
-ORDER BY alias
-"""
-
-
-async def select_aliases(conn: Connection, tenant: UUID, script_id: UUID) -> list[Alias]:
-    """List a script's aliases by name."""
-    return [into(Alias, row) for row in await conn.fetch(SELECT_ALIASES, tenant, script_id)]
-
-
-DELETE_ALIAS = """
-DELETE FROM script_aliases
-WHERE tenant_id = $1 AND script_id = $2 AND alias = $3
-RETURNING alias
-"""
-
-
-async def delete_alias(conn: Connection, tenant: UUID, script_id: UUID, alias: str) -> bool:
-    """Remove an alias; say whether there was one."""
-    return await conn.fetchval(DELETE_ALIAS, tenant, script_id, alias) is not None
-
-
 def _id_or_name(script: UUID | str) -> tuple[UUID | None, str | None]:
     return (script, None) if isinstance(script, UUID) else (None, script)
 
@@ -333,4 +289,7 @@ def _version(row: asyncpg.Record) -> Version:
 
 def _script(row: asyncpg.Record) -> Script:
     newest = {**row, "created_at": row["version_created_at"], "limits": _limits(row)}
-    return msgspec.convert({**row, "latest_version": msgspec.convert(newest, Version)}, Script)
+    members = {**row, "latest_version": msgspec.convert(newest, Version)}
+    # The row's is the newest one's number; a script's is the version that a reference names.
+    del members["version"]
+    return msgspec.convert(members, Script)

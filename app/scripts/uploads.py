@@ -1,26 +1,33 @@
 """Read an upload in its three forms: JSON, the raw file, a multipart form."""
 
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-import msgspec
 from msgspec import Struct
 
+from app.errors import InvalidRequest
 from app.http.bodies import (
     AnyRequest,
     UnsupportedMediaType,
     described_type,
     invalid,
-    invalid_by,
     media_type_of,
     read_body,
     read_json,
     require_identity_encoding,
     require_utf8,
     single_values,
-    whole_numbers,
 )
 from app.http.forms import read_form
 from app.http.openapi import RAW_TEXT, Shape
+from app.http.validation import (
+    Fault,
+    InvalidTexts,
+    convert_texts,
+    refused,
+    refused_parameters,
+    unknown,
+)
 from app.scripts.model import MAX_SOURCE_BYTES, AddVersion, CheckScript, CreateScript
 from app.scripts.validation import invalid_utf8
 from app.settings import KIB
@@ -64,14 +71,14 @@ async def read_upload(request: AnyRequest, shape: type[T]) -> T:
     require_identity_encoding(request)
     media_type = media_type_of(request)
     if media_type in ("multipart/form-data", "application/json") and request.query_params:
-        unread = min(request.query_params)
-        raise invalid(f"/{unread}", "query parameters go with the file itself, as text/javascript")
+        message = "goes with the file itself, as text/javascript; put it into the body here"
+        raise refused_parameters([Fault((each,), message) for each in request.query_params])
     if media_type == "multipart/form-data":
         return await _read_form(request, shape)
     if media_type in RAW_TYPES:
         require_utf8(request.content_type[1].get("charset"), what="the file")
         source = await read_body(request, max_bytes=MAX_UPLOAD_BYTES)
-        return _shaped(shape, source, single_values(request))
+        return _shaped(shape, source, single_values(request), refused_parameters)
     if media_type == "application/json":
         return await read_json(request, shape, max_bytes=MAX_UPLOAD_BYTES)
     raise UnsupportedMediaType(
@@ -94,7 +101,7 @@ async def _read_form(request: AnyRequest, shape: type[T]) -> T:
             fields[name] = _text(name, content)
     if source is None:
         raise invalid("/file", "the form has no file; curl sends one with -F file=@script.js")
-    return _shaped(shape, source, fields)
+    return _shaped(shape, source, fields, refused)
 
 
 def _text(name: str, content: bytes) -> str:
@@ -104,20 +111,37 @@ def _text(name: str, content: bytes) -> str:
         raise invalid(f"/{name}", "is not UTF-8") from None
 
 
-def _shaped(shape: type[T], source: bytes, fields: dict[str, str]) -> T:
-    """Make the same struct that the JSON form gives, from a file and plain texts."""
-    unknown = sorted(set(fields) - set(_texts(shape)) - set(_LIMITS))
-    if unknown:
-        known = ", ".join((*_texts(shape), *_LIMITS))
-        raise invalid(f"/{unknown[0]}", f"unknown; what can be given is {known}")
-    if "name" in _texts(shape) and "name" not in fields:
-        raise invalid("/name", "a script needs a name: ?name=… beside a file, name=… in a form")
+def _shaped(
+    shape: type[T],
+    source: bytes,
+    fields: dict[str, str],
+    refused: Callable[[Sequence[Fault]], InvalidRequest],
+) -> T:
+    """Make the same struct that the JSON form gives, from a file and plain texts.
+
+    `refused` makes the problem of what does not fit, which the client knows by flat names.
+    """
+    known = (*_texts(shape), *_LIMITS)
+    faults: list[Fault] = [
+        Fault((each,), unknown(each, known)) for each in fields if each not in known
+    ]
+    if "name" in known and "name" not in fields:
+        message = "a script needs a name: ?name=… beside a file, name=… in a form"
+        faults.append(Fault(("name",), message))
     texts = {name: fields[name] for name in _texts(shape) if name in fields}
-    limits = whole_numbers(fields, _LIMITS, below="/limits")
+    limits = {name: fields[name] for name in _LIMITS if name in fields}
+    members = {**texts, "source": _decoded(source), "limits": limits}
     try:
-        return msgspec.convert({**texts, "source": _decoded(source), "limits": limits}, shape)
-    except msgspec.ValidationError as error:
-        raise invalid_by(error) from None
+        made = convert_texts(members, shape)
+    except InvalidTexts as error:
+        named = {each.path for each in faults}
+        # Forms and queries know no `/limits`.
+        flat = [Fault(each.path[-1:], each.message) for each in error.faults]
+        faults.extend(each for each in flat if each.path not in named)
+        raise refused(faults) from None
+    if faults:
+        raise refused(faults)
+    return made
 
 
 def _texts(shape: type[Struct]) -> tuple[str, ...]:

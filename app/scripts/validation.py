@@ -13,6 +13,7 @@ from app.rules.findings import MEANINGS, MODULES, Code, Found, Place, Reading
 from app.rules.places import Places
 from app.sandbox.outcomes import Examined, Finding
 from app.sandbox.pool import PoolBusy, SandboxUnavailable
+from app.scripts.advice import advise
 from app.scripts.model import (
     MAX_SOURCE_BYTES,
     CheckBusy,
@@ -67,7 +68,7 @@ async def validate(resources: Resources, who: Caller, *, source: str) -> Validat
     errors = tuple(each for each in findings if not Code(each.code).is_warning)
     warnings = tuple(each for each in findings if Code(each.code).is_warning)
     if errors:
-        raise refusal(errors, warnings)
+        raise refusal(advise(errors, encoded), warnings)
     return Validated(encoded, warnings)
 
 

@@ -1,21 +1,15 @@
 """HTTP routes of tenants."""
 
-from typing import Annotated
-
 from litestar import Response, Router, patch, post
-from litestar.params import Parameter
 
 from app.http.access import Caller, Scope, needs
-from app.http.bodies import AnyRequest, read_json
+from app.http.bodies import AnyRequest, read_json, read_query
 from app.http.methods import get
-from app.http.paging import DEFAULT_PAGE, MAX_PAGE, Page
+from app.http.paging import Page, PageChoices
 from app.resources import Resources
 from app.settings import KIB
 from app.tenants import reference, service
 from app.tenants.model import ChangeTenant, CreateTenant, Tenant
-
-PageLimit = Annotated[int, Parameter(ge=1, le=MAX_PAGE, description="items on a page")]
-Cursor = Annotated[str | None, Parameter(description="`next_cursor` of the page before")]
 
 _SMALL = 64 * KIB
 
@@ -34,14 +28,13 @@ async def create_tenant(request: AnyRequest, resources: Resources, who: Caller) 
 
 
 @get("/", operation_class=reference.LIST_TENANTS, **needs(Scope.ADMIN))
-async def list_tenants(
-    resources: Resources, cursor: Cursor = None, *, limit: PageLimit = DEFAULT_PAGE
-) -> Page[Tenant]:
+async def list_tenants(request: AnyRequest, resources: Resources) -> Page[Tenant]:
     """List tenants.
 
     Newest first, a page at a time.
     """
-    return await service.browse(resources.pool, cursor=cursor, limit=limit)
+    choices = read_query(request, PageChoices)
+    return await service.browse(resources.pool, cursor=choices.cursor or None, limit=choices.limit)
 
 
 # Not `tenant`: that is the caller's own, in every handler.

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Final
 
 from app.http.openapi import Answer, documented, load_examples
-from app.http.paging import Page
+from app.http.paging import Page, PageChoices
 from app.outages import DatabaseUnavailable
 from app.tenants.model import (
     ChangeTenant,
@@ -36,6 +36,7 @@ CREATE_TENANT: Final = documented(
 )
 
 LIST_TENANTS: Final = documented(
+    query=PageChoices,
     gives={200: Answer(description="A page of tenants, newest first", shape=Page[Tenant])},
     problems=(_NO_DATABASE,),
     examples=_EXAMPLES,

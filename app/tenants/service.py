@@ -11,7 +11,7 @@ from app.audit.store import record
 from app.db import Connection, Pool
 from app.http.access import Caller
 from app.http.bodies import invalid
-from app.http.paging import Page, decode_cursor, page_of
+from app.http.paging import Listing, Page
 from app.tenants import store
 from app.tenants.model import (
     DEFAULT_TENANT,
@@ -51,10 +51,12 @@ async def find(conn: Connection, tenant: str) -> Tenant:
 
 
 async def browse(pool: Pool, *, cursor: str | None, limit: int) -> Page[Tenant]:
-    """Give a page of tenants, newest first."""
+    """Give a page of tenants, newest first. Raises InvalidRequest."""
+    listing = Listing("tenants")
+    below = listing.below(cursor)
     async with pool.acquire() as conn:
-        found = await store.select_tenant_page(conn, below=decode_cursor(cursor), limit=limit + 1)
-    return page_of(found, [tenant.id for tenant in found], limit=limit)
+        found = await store.select_tenant_page(conn, below=below, limit=limit + 1)
+    return listing.page(found, [tenant.id for tenant in found], limit=limit)
 
 
 async def change(conn: Connection, who: Caller, tenant: str, request: ChangeTenant) -> Tenant:

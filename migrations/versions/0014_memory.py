@@ -57,7 +57,7 @@ UP = (
         max_cpu_ms integer, memory_bytes bigint, max_output_bytes bigint, seed bigint,
         clock_ms bigint, created_at timestamptz, source bytea, sha256 bytea, size_bytes bigint,
         body bytea, blob_key text, script text, version integer, labels jsonb, params bytea,
-        passed_over boolean
+        request_id text, passed_over boolean
     ) LANGUAGE plpgsql
     SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off
     SET enable_mergejoin = off SET jit = off SET plan_cache_mode = force_generic_plan
@@ -210,7 +210,7 @@ UP = (
         SELECT c.id, c.tenant_id, c.lease_token, c.attempts, c.wall_ms, c.max_cpu_ms,
                c.memory_bytes, c.max_output_bytes, c.seed, c.clock_ms, c.created_at,
                v.source, i.sha256, i.size_bytes, i.body, i.blob_key,
-               s.name, c.version, c.labels, p.body, c.passed_over
+               s.name, c.version, c.labels, p.body, c.request_id, c.passed_over
         FROM claimed AS c
         JOIN script_versions AS v ON v.script_id = c.script_id AND v.version = c.version
         JOIN scripts AS s ON s.id = c.script_id

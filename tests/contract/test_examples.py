@@ -30,11 +30,13 @@ STORY: Final = (
     "createScript",
     "checkScript",
     "addVersion",
+    "putScript",
     "listVersions",
+    "moveAlias",
     "showVersion",
     "showSource",
-    "moveAlias",
     "listAliases",
+    "showAlias",
     "showScript",
     "listScripts",
     "describeScript",
@@ -127,7 +129,7 @@ def test_every_example_is_answered_as_it_says(
             answer = _send(system, method, path, operation, _with_ids(example, ids))
 
             where = f"{name}: {example.name}"
-            if method == "POST":
+            if method in ("POST", "PUT"):
                 _learn_id(example.answer, answer, ids)
             if answer.status_code == 202:
                 system.finished(answer.headers["Location"])

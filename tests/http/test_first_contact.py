@@ -78,9 +78,9 @@ MISTAKES: Final[dict[str, tuple[tuple[str, str, dict[str, Any]], int, tuple[str,
         (f"GET /scripts/{NAME}/aliases lists",),
     ),
     "a version where a script is asked for": (
-        ("GET", f"/scripts/{NAME}@1", {}),
+        ("DELETE", f"/scripts/{NAME}@1", {}),
         404,
-        (f"/scripts/{NAME}/versions/1",),
+        (f"GET /scripts/{NAME}/versions/1",),
     ),
     "no such execution": (("GET", f"/executions/{NOWHERE}", {}), 404, ("GET /executions lists",)),
     "not an execution's id": (("GET", "/executions/1", {}), 404, ("GET /executions lists",)),
@@ -97,7 +97,7 @@ MISTAKES: Final[dict[str, tuple[tuple[str, str, dict[str, Any]], int, tuple[str,
     "a choice that does not exist": (
         ("POST", f"/scripts/{NAME}/executions?timeout=5", {"content": b"1"}),
         422,
-        ("wall_ms, max_cpu_ms", "/timeout"),
+        ("wall_ms, max_cpu_ms", "query parameter timeout"),
     ),
     "data under another name": (
         (

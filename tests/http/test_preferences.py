@@ -8,6 +8,7 @@ from litestar import Request
 from litestar.testing import RequestFactory
 
 from app.http.preferences import preferred_wait
+from tests.acceptance.system import System
 
 
 @pytest.mark.parametrize(
@@ -49,3 +50,16 @@ def test_the_seconds_that_a_client_would_wait(lines: Sequence[str], expected: in
     scope = cast("Any", {**request.scope, "headers": headers})
 
     assert preferred_wait(Request(scope), most=60) == expected
+
+
+@pytest.mark.parametrize("wait", ["61", "600", "1e9", "inf"])
+def test_a_longer_wait_is_cut_however_it_is_asked_for(system: System, wait: str) -> None:
+    system.upload(f"waits-cut-{wait}", "const process = data => data")
+    location = system.submit(f"waits-cut-{wait}", b"1")
+
+    by_query = system.client.get(location, params={"wait": wait})
+    by_header = system.client.get(location, headers={"Prefer": "wait=600"})
+
+    assert (by_query.status_code, by_header.status_code) == (200, 200)
+    assert by_query.json() == by_header.json()
+    assert by_header.headers["Preference-Applied"] == "wait=60"

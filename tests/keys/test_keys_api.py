@@ -94,7 +94,7 @@ def test_a_secret_is_shown_once(keyed: Keyed) -> None:
         ({"scopes": ["read"], "expires_at": "2020-01-01T00:00:00"}, "/expires_at"),
         ({"scopes": ["read"], "expires_at": "9999-12-31T23:59:59-12:00"}, "/expires_at"),
         ({"scopes": ["read"], "name": "\x00"}, "/name"),
-        ({"scopes": ["read"], "key": "mine"}, ""),
+        ({"scopes": ["read"], "key": "mine"}, "/key"),
     ],
 )
 def test_a_key_that_cannot_be_is_422(keyed: Keyed, wanted: dict[str, object], pointer: str) -> None:

@@ -1,0 +1,249 @@
+"""Name every value of a request that does not fit its struct, in words and not in msgspec's.
+
+msgspec stops at the first one. Only what it has refused is looked at here, member by member: a
+request that fits costs nothing.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from types import NoneType, UnionType
+from typing import Annotated, Any, Final, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import msgspec
+import msgspec.inspect as kinds
+from msgspec import Raw, Struct, UnsetType
+
+from app.errors import InvalidRequest
+from app.http.wording import counted, expected, shown
+
+T = TypeVar("T")
+
+MAX_FAULTS: Final = 20
+# `Meta(extra={RAW_SHAPE: …})` of a member that is kept as bytes: what it must fit later on.
+RAW_SHAPE: Final = "raw_shape"
+# How many of them the detail repeats; `errors` has all.
+_IN_DETAIL: Final = 3
+# Larger parts are not taken apart: they are named as a whole.
+_MAX_PART_BYTES: Final = 256 * 1024
+# msgspec ends its messages with the place: "Expected `int`, got `str` - at `$.limits.wall_ms`".
+_PLACE: Final = re.compile(r"^(?P<message>.*?)(?: - at `(?P<path>[^`]*)`)?$", re.DOTALL)
+_UNKNOWN: Final = re.compile(r"^Object contains unknown field `(?P<name>.*)`$", re.DOTALL)
+
+
+class Fault(Struct, frozen=True):
+    """One value that does not fit: its place in the request, and what is wrong with it."""
+
+    path: tuple[str, ...]
+    message: str
+
+    @property
+    def pointer(self) -> str:
+        """Give the place as a JSON pointer (RFC 6901)."""
+        return "".join(f"/{each.replace('~', '~0').replace('/', '~1')}" for each in self.path)
+
+
+def decode_json(body: bytes, shape: type[T]) -> T:
+    """Read JSON into a struct.
+
+    Raises InvalidRequest with every member that does not fit, and msgspec's DecodeError for what
+    is not JSON.
+    """
+    try:
+        return msgspec.json.decode(body, type=shape)
+    except msgspec.ValidationError as error:
+        raise refused(_faults(Raw(body), shape, error)) from None
+
+
+def convert_texts(texts: Mapping[str, object], shape: type[T]) -> T:
+    """Make a struct of texts, as queries and forms have them. Raises InvalidTexts."""
+    try:
+        return msgspec.convert(texts, shape, strict=False)
+    except msgspec.ValidationError as error:
+        raise InvalidTexts(_faults(dict(texts), shape, error)) from None
+
+
+class InvalidTexts(ValueError):
+    """Texts that do not fit, for a caller who knows what they are part of."""
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        """Take what does not fit."""
+        super().__init__("; ".join(each.message for each in faults))
+        self.faults = tuple(faults)
+
+
+def refused(faults: Sequence[Fault]) -> InvalidRequest:
+    """Refuse members of a body or fields of a form."""
+    errors = [{"pointer": each.pointer, "message": each.message} for each in faults]
+    said = [f"{each.message} at {each.pointer}" if each.path else each.message for each in faults]
+    return InvalidRequest(_detail(said), errors=errors)
+
+
+def refused_parameters(faults: Sequence[Fault]) -> InvalidRequest:
+    """Refuse query parameters, by the names that the client has used."""
+    errors = [
+        {"parameter": each.path[0], "pointer": f"/{each.path[0]}", "message": each.message}
+        for each in faults
+    ]
+    said = [f"query parameter {each.path[0]}: {each.message}" for each in faults]
+    return InvalidRequest(_detail(said), errors=errors)
+
+
+def _detail(said: Sequence[str]) -> str:
+    more = len(said) - _IN_DETAIL
+    return "; ".join(said[:_IN_DETAIL]) + (f"; and {more} more" if more > 0 else "")
+
+
+def _faults(value: object, shape: type, error: msgspec.ValidationError) -> list[Fault]:
+    # It may go on, behind what msgspec has refused, with what is not JSON: DecodeError.
+    faults: list[Fault] = []
+    _look(value, shape, (), faults)
+    return faults or [_first(error, shape)]
+
+
+def _look(value: object, annotation: Any, path: tuple[str, ...], faults: list[Fault]) -> None:  # noqa: ANN401 - a type
+    inner = _inner(annotation)
+    origin = get_origin(inner) or inner
+    if len(faults) >= MAX_FAULTS or _is_large(value, origin) or _fits(value, annotation):
+        return
+    before = len(faults)
+    found = _opened(value, origin)
+    if isinstance(found, Mapping) and isinstance(inner, type) and issubclass(inner, Struct):
+        _look_into_struct(found, inner, path, faults)
+        return
+    if isinstance(found, Mapping) and origin is dict:
+        of_name, of_value = get_args(inner)
+        for name, each in found.items():
+            if not _fits(name, of_name) and len(faults) < MAX_FAULTS:
+                message = f"a name is expected to be {expected(of_name)}"
+                faults.append(Fault((*path, name), message))
+            _look(each, of_value, (*path, name), faults)
+    elif isinstance(found, list):
+        [of_item] = get_args(inner)
+        for index, each in enumerate(found):
+            _look(each, of_item, (*path, str(index)), faults)
+    if len(faults) == before:
+        got = shown(value) if found is None else counted(found)
+        faults.append(Fault(path, f"expected {expected(annotation)}, got {got}"))
+
+
+def _look_into_struct(
+    members: Mapping[str, object], shape: type[Struct], path: tuple[str, ...], faults: list[Fault]
+) -> None:
+    info = kinds.type_info(shape)
+    assert isinstance(info, kinds.StructType)  # noqa: S101 - of a struct
+    hints = _hints(shape)
+    known = {each.encode_name: each for each in info.fields}
+    for name, field in known.items():
+        if name in members:
+            _look(members[name], _shape_of(hints[field.name]), (*path, name), faults)
+        elif field.required and len(faults) < MAX_FAULTS:
+            faults.append(Fault((*path, name), f"`{name}` is missing"))
+    if info.forbid_unknown_fields:
+        for name in members:
+            if name not in known and len(faults) < MAX_FAULTS:
+                faults.append(Fault((*path, name), unknown(name, known)))
+
+
+def unknown(name: str, known: Sequence[str] | Mapping[str, object]) -> str:
+    """Say that a name is none of those that can be given."""
+    short = name if len(name) <= 60 else f"{name[:60]}…"  # noqa: PLR2004 - for reading
+    return f"`{short}` is unknown here; known are {', '.join(known) or 'none'}"
+
+
+def _is_large(value: object, origin: object) -> bool:
+    """Say whether to look at all would take long; msgspec has named it if it was the first."""
+    return isinstance(value, Raw) and origin in (list, dict) and len(value) > _MAX_PART_BYTES
+
+
+def _fits(value: object, annotation: Any) -> bool:  # noqa: ANN401 - a type
+    try:
+        if isinstance(value, Raw):
+            msgspec.json.decode(value, type=annotation)
+        else:
+            msgspec.convert(value, annotation, strict=False)
+    except msgspec.ValidationError:
+        return False
+    return True
+
+
+def _opened(value: object, origin: object) -> Mapping[str, object] | list[object] | None:
+    """Give the members or items of a value, not looked at yet; None where it has none."""
+    if not isinstance(value, Raw):
+        return value if isinstance(value, dict | list) else None
+    if isinstance(origin, type) and issubclass(origin, Struct):
+        if len(value) <= _MAX_PART_BYTES:
+            members: dict[str, object] | None = _read(value, dict[str, Raw])
+            return members
+        # Of what is large only members that are known: others may be any number.
+        found = _read(value, _shallow(origin))
+        return None if found is None else _members(found)
+    if origin in (list, dict):
+        parts: list[object] | None = _read(value, list[Raw] if origin is list else dict[str, Raw])
+        return parts
+    return None
+
+
+def _read(value: Raw, shape: Any) -> Any:  # noqa: ANN401 - a type, and what is of it
+    try:
+        return msgspec.json.decode(value, type=shape)
+    except msgspec.ValidationError:
+        return None
+
+
+@lru_cache(maxsize=64)
+def _shallow(shape: type[Struct]) -> type[Struct]:
+    fields = [(name, Raw | UnsetType, msgspec.UNSET) for name in shape.__struct_encode_fields__]
+    return msgspec.defstruct(f"Shallow{shape.__name__}", fields)
+
+
+def _members(found: Struct) -> dict[str, object]:
+    each = {name: getattr(found, name) for name in found.__struct_fields__}
+    return {name: value for name, value in each.items() if value is not msgspec.UNSET}
+
+
+@lru_cache(maxsize=64)
+def _hints(shape: type[Struct]) -> dict[str, Any]:
+    return get_type_hints(shape, include_extras=True)
+
+
+def _shape_of(annotation: Any) -> Any:  # noqa: ANN401 - a type
+    inner = annotation
+    if get_origin(inner) in (Union, UnionType):
+        [inner, *others] = [each for each in get_args(inner) if each is not UnsetType]
+        if others:
+            return annotation
+    notes = get_args(inner)[1:] if get_origin(inner) is Annotated else ()
+    shapes = [each.extra[RAW_SHAPE] for each in notes if RAW_SHAPE in (each.extra or {})]
+    return shapes[0] if shapes else annotation
+
+
+def _inner(annotation: Any) -> Any:  # noqa: ANN401 - a type
+    """Take away what says no more than that a value may be left out, and conditions on it."""
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return _inner(get_args(annotation)[0])
+    if origin in (Union, UnionType):
+        choices = [each for each in get_args(annotation) if each not in (NoneType, UnsetType)]
+        return _inner(choices[0]) if len(choices) == 1 else annotation
+    return annotation
+
+
+def _first(error: msgspec.ValidationError, shape: type) -> Fault:
+    """Name the one place that msgspec has named, where nothing more is known."""
+    found = _PLACE.match(str(error))
+    message, path = (found["message"], found["path"] or "$") if found else (str(error), "$")
+    # `[...]` stands for a key that msgspec does not name: the place ends above it.
+    place = path.removeprefix("$").partition("[...]")[0].replace("[", ".").replace("]", "")
+    parts = tuple(each for each in place.split(".") if each)
+    stranger = _UNKNOWN.match(message)
+    if stranger is not None:
+        return Fault((*parts, stranger["name"]), f"`{stranger['name']}` is unknown here")
+    annotation: Any = shape
+    for part in parts:
+        inner = _inner(annotation)
+        known = isinstance(inner, type) and issubclass(inner, Struct) and part in _hints(inner)
+        if not known:
+            break
+        annotation = _hints(inner)[part]
+    return Fault(parts, f"expected {expected(annotation)}")

@@ -1,0 +1,129 @@
+"""Say in words what a type admits, and what came in its place."""
+
+from collections.abc import Collection, Sequence
+from functools import lru_cache
+from typing import Any, Final, Literal
+
+import msgspec
+import msgspec.inspect as kinds
+from msgspec import Raw
+
+_MAX_SHOWN: Final = 60
+_LARGE_BYTES: Final = 4 * 1024
+_TEXT: Final = "a text"
+_KINDS: Final = {b"{": "an object", b"[": "a list", b'"': _TEXT}
+
+# What patterns of our structs say to a person.
+_PATTERNS: Final = {
+    r"^[a-z0-9][a-z0-9._-]{0,62}$(?!\n)": (
+        "lower-case letters, digits, '.', '_' and '-', beginning with a letter or a digit, "
+        "63 at most"
+    ),
+    r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}$(?!\n)": (
+        "letters, digits, '.', '_', '/' and '-', beginning with a letter or a digit, 63 at most"
+    ),
+    r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}:[^\x00]{0,200}$(?!\n)": (
+        "name:value, the name of letters, digits, '.', '_', '/' and '-', 63 at most, the value "
+        "of 200 characters at most"
+    ),
+    r"^[^\x00]*$": "a text without NUL",
+}
+
+
+@lru_cache(maxsize=512)
+def expected(annotation: Any) -> str:  # noqa: ANN401 - a type
+    """Say what a type admits, such as `a whole number from 1 to 200`."""
+    return _words(kinds.type_info(annotation))
+
+
+def shown(value: object) -> str:
+    """Show a value in a line: a short one as JSON has it, a larger one by its kind."""
+    if isinstance(value, Raw):
+        kind = _KINDS.get(bytes(memoryview(value)[:_MAX_SHOWN]).lstrip()[:1])
+        if kind is not None and (len(value) > _LARGE_BYTES or kind != _TEXT):
+            return kind
+        value = msgspec.json.decode(value)
+    if isinstance(value, str) and len(value) > _MAX_SHOWN:
+        return f"a text of {len(value)} characters"
+    # As JSON has it, so that whoever wrote it knows it again.
+    return msgspec.json.encode(value).decode()
+
+
+def counted(found: Collection[object]) -> str:
+    """Say how much a list or an object holds."""
+    return f"one of {len(found)}" if found else "an empty one"
+
+
+def _words(kind: kinds.Type) -> str:  # noqa: C901, PLR0911, PLR0912 - one line a kind
+    match kind:
+        case kinds.Metadata(type=inner):
+            return _words(inner)
+        case kinds.IntType():
+            return f"a whole number{_range(kind.ge, kind.le)}"
+        case kinds.FloatType():
+            return f"a number{_range(kind.ge, kind.le)}"
+        case kinds.StrType():
+            return _text(kind)
+        case kinds.BoolType():
+            return "true or false"
+        case kinds.NoneType():
+            return "null"
+        case kinds.EnumType(cls=cls):
+            return _one_of([str(each.value) for each in cls])
+        case kinds.LiteralType(values=values):
+            return _one_of([str(each) for each in values])
+        case kinds.DateTimeType():
+            return "a moment with its offset from UTC, such as 2026-01-31T12:00:00Z"
+        case kinds.UUIDType():
+            return "an id, such as 01a1fbeb-e362-742d-9594-29c5a8afd450"
+        case kinds.ListType():
+            return f"a list{_count(kind.min_length, kind.max_length, 'items')}"
+        case kinds.DictType():
+            return f"an object{_count(kind.min_length, kind.max_length, 'members')}"
+        case kinds.StructType():
+            return "an object"
+        case kinds.UnionType(types=types):
+            return _either(types)
+        case _:
+            return "another kind of value"
+
+
+def _text(kind: kinds.StrType) -> str:
+    text = _PATTERNS.get(kind.pattern or "", "a text")
+    if kind.max_length is not None:
+        text += f" of at most {kind.max_length} characters"
+    return text
+
+
+def _range(low: float | None, high: float | None) -> str:
+    match low, high:
+        case None, None:
+            return ""
+        case _, None:
+            return f" of at least {low:g}" if isinstance(low, float) else f" of at least {low}"
+        case None, _:
+            return f" of at most {high}"
+        case _:
+            return f" from {low} to {high}"
+
+
+def _count(low: int | None, high: int | None, what: Literal["items", "members"]) -> str:
+    match low, high:
+        case None | 0, None:
+            return ""
+        case None | 0, _:
+            return f" of at most {high} {what}"
+        case _, None:
+            return f" of at least {low} {what}"
+        case _:
+            return f" of {low} to {high} {what}"
+
+
+def _one_of(values: Sequence[str]) -> str:
+    return values[0] if len(values) == 1 else f"one of {', '.join(values)}"
+
+
+def _either(types: Sequence[kinds.Type]) -> str:
+    nulls = [each for each in types if isinstance(each, kinds.NoneType)]
+    others = [_words(each) for each in types if not isinstance(each, kinds.NoneType)]
+    return " or ".join([*others, *(["null"] if nulls else [])])

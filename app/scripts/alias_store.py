@@ -1,0 +1,60 @@
+"""SQL of aliases."""
+
+from uuid import UUID
+
+from app.db import Connection, into, optional_into
+from app.scripts.model import Alias
+
+PUT_ALIAS = """
+INSERT INTO script_aliases AS a (script_id, alias, tenant_id, version)
+VALUES ($1, $2, $3, $4)
+ON CONFLICT (script_id, alias) DO UPDATE SET version = EXCLUDED.version, updated_at = now()
+WHERE a.tenant_id = EXCLUDED.tenant_id
+RETURNING alias, version, updated_at
+"""
+
+
+async def put_alias(
+    conn: Connection, tenant: UUID, script_id: UUID, *, alias: str, version: int
+) -> Alias:
+    """Make an alias or move it; the version exists."""
+    row = await conn.fetchrow(PUT_ALIAS, script_id, alias, tenant, version)
+    assert row is not None  # noqa: S101 - INSERT ... RETURNING gives its row
+    return into(Alias, row)
+
+
+_ALIASES = """
+SELECT alias, version, updated_at
+FROM script_aliases
+WHERE tenant_id = $1 AND script_id = $2
+"""
+
+SELECT_ALIAS = _ALIASES + "AND alias = $3"
+
+
+async def select_alias(conn: Connection, tenant: UUID, script_id: UUID, alias: str) -> Alias | None:
+    """Find one alias."""
+    return optional_into(Alias, await conn.fetchrow(SELECT_ALIAS, tenant, script_id, alias))
+
+
+SELECT_ALIAS_PAGE = _ALIASES + 'AND alias > $3 COLLATE "C" ORDER BY alias COLLATE "C" LIMIT $4'
+
+
+async def select_alias_page(
+    conn: Connection, tenant: UUID, script_id: UUID, *, after: str, limit: int
+) -> list[Alias]:
+    """List a script's aliases by name."""
+    rows = await conn.fetch(SELECT_ALIAS_PAGE, tenant, script_id, after, limit)
+    return [into(Alias, row) for row in rows]
+
+
+DELETE_ALIAS = """
+DELETE FROM script_aliases
+WHERE tenant_id = $1 AND script_id = $2 AND alias = $3
+RETURNING alias
+"""
+
+
+async def delete_alias(conn: Connection, tenant: UUID, script_id: UUID, alias: str) -> bool:
+    """Remove an alias; say whether there was one."""
+    return await conn.fetchval(DELETE_ALIAS, tenant, script_id, alias) is not None

@@ -1,0 +1,103 @@
+"""What a route does not declare is refused, so that nobody believes that it has an effect."""
+
+import json
+from typing import Any, Final
+
+import pytest
+
+from tests.acceptance.keyed import Keyed
+from tests.acceptance.system import ROOT, System
+
+PATHS: Final = json.loads((ROOT / "openapi" / "openapi.json").read_bytes())["paths"]
+OPERATIONS: Final = [
+    pytest.param(method.upper(), path, operation, id=operation["operationId"])
+    for path, methods in PATHS.items()
+    for method, operation in methods.items()
+]
+_VALUES: Final = {
+    "script": "nobody",
+    "number": "1",
+    "alias": "prod",
+    "execution": "01900000-0000-7000-8000-000000000000",
+    "name": "nobody",
+    "key": "01900000-0000-7000-8000-000000000000",
+}
+
+
+def _filled(path: str) -> str:
+    for name, value in _VALUES.items():
+        path = path.replace(f"{{{name}}}", value)
+    assert "{" not in path
+    return path
+
+
+def _known(operation: dict[str, Any]) -> list[str]:
+    return [each["name"] for each in operation.get("parameters", ()) if each["in"] == "query"]
+
+
+@pytest.mark.parametrize(("method", "path", "operation"), OPERATIONS)
+def test_an_unknown_query_parameter_is_refused_by_its_name(
+    system: System, method: str, path: str, operation: dict[str, Any]
+) -> None:
+    answer = system.client.request(method, _filled(path), params={"nmae": "x", "other": "y"})
+
+    assert answer.status_code == 422, answer.text
+    if method == "HEAD":
+        return
+    problem = answer.json()
+    assert [each["parameter"] for each in problem["errors"]] == ["nmae", "other"]
+    assert [each["pointer"] for each in problem["errors"]] == ["/nmae", "/other"]
+    known = _known(operation)
+    for name in known or ["none"]:
+        assert name in problem["errors"][0]["message"], name
+
+
+@pytest.mark.parametrize(("method", "path", "operation"), OPERATIONS)
+def test_a_parameter_that_is_known_is_not_called_unknown(
+    system: System, method: str, path: str, operation: dict[str, Any]
+) -> None:
+    for name in _known(operation):
+        answer = system.client.request(method, _filled(path), params={name: "-1"})
+
+        assert "is unknown here" not in answer.text, (name, answer.text)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "operation"),
+    [each for each in OPERATIONS if each.values[0] in ("POST", "PUT", "PATCH")],
+)
+def test_an_idempotency_key_is_refused_until_it_has_an_effect(
+    system: System, method: str, path: str, operation: dict[str, Any]
+) -> None:
+    answer = system.client.request(method, _filled(path), headers={"Idempotency-Key": '"a"'})
+
+    assert answer.status_code == 400
+    assert answer.json()["type"] == "urn:crivo:problem:idempotency-key-unsupported"
+    assert "leave the header out" in answer.json()["detail"]
+    assert "idempotency-key-unsupported" in operation["responses"]["400"]["description"]
+
+
+def test_strangers_learn_nothing_of_parameters(keyed: Keyed) -> None:
+    answer = keyed.get("/scripts?nmae=x", "")
+
+    assert answer.status_code == 401
+
+
+def test_pages_take_any_query(system: System) -> None:
+    assert system.client.get("/docs?theme=dark").status_code == 200
+    assert system.client.get("/openapi.json?v=1").status_code == 200
+
+
+def test_a_list_of_scripts_is_narrowed_to_a_name(system: System) -> None:
+    for name in ("by-name", "by-name-2"):
+        system.upload(name, "const process = data => data")
+
+    found = system.client.get("/scripts", params={"name": "by-name"}).json()
+    nothing = system.client.get("/scripts", params={"name": "by-nam"}).json()
+    system.client.delete("/scripts/by-name")
+    archived = system.client.get("/scripts", params={"name": "by-name"}).json()
+    with_archived = system.client.get("/scripts?name=by-name&archived=true").json()
+
+    assert [each["name"] for each in found["items"]] == ["by-name"]
+    assert nothing == archived == {"items": [], "next_cursor": None}
+    assert [each["name"] for each in with_archived["items"]] == ["by-name"]

@@ -1,0 +1,171 @@
+"""A source that V8 cannot compile is told what it looks like, and what to do."""
+
+import json
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from app.rules.findings import BUNDLE
+from tests.acceptance.system import System
+
+COMMENTED: Final = """\
+// Sums up.
+function process(data) {
+  return data.length // all of them
+}
+"""
+TYPESCRIPT: Final = {
+    "interface": "interface Card { amount: number }\nfunction process(data) { return data }",
+    "type": "type Card = { amount: number }\nfunction process(data) { return data }",
+    "parameter": "function process(data: number[]) {\n  return data\n}",
+    "result": "function process(data): Card[] {\n  return data\n}",
+    "variable": "const rate: number = 2\nfunction process(data) { return data * rate }",
+    "assertion": "const all = ['a'] as const\nfunction process(data) { return all }",
+    "enum": "enum Brand { A, B }\nfunction process(data) { return Brand.A }",
+    "member": "class A {\n  private total: number = 0\n}\nfunction process(data) { return data }",
+    "types only": "import type { Card } from './cards'\nfunction process(data: Card) { return 1 }",
+}
+JAVASCRIPT: Final = {
+    "object": "function process(data) { return { kind: string other } }",
+    "ternary": "function process(data) { return data ? a : b c }",
+    "label": "function process(data) { outer: for (;;) { break outer } return 1 1 }",
+    "comment": "/* interface of cards: number */\nfunction process(data) { return (1 }",
+}
+
+
+def _said(system: System, source: str) -> str:
+    answer = system.client.post("/scripts/check", json={"source": source})
+    assert answer.status_code == 422, answer.text
+    problem = answer.json()
+    return " ".join([problem["detail"], *(each["message"] for each in problem["errors"])])
+
+
+@pytest.mark.parametrize("kind", TYPESCRIPT)
+def test_typescript_is_told_how_to_become_javascript(system: System, kind: str) -> None:
+    assert BUNDLE in _said(system, TYPESCRIPT[kind])
+
+
+@pytest.mark.parametrize("kind", JAVASCRIPT)
+def test_a_mistake_in_javascript_is_not_called_typescript(system: System, kind: str) -> None:
+    assert "TypeScript" not in _said(system, JAVASCRIPT[kind])
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import total from './total.js'\nfunction process(data) { return total(data) }",
+        "export function process(data) { return data }",
+        "export default data => data",
+        "const total = require('./total')\nfunction process(data) { return total(data) }",
+    ],
+)
+def test_modules_are_told_how_to_become_one_script(system: System, source: str) -> None:
+    assert BUNDLE in _said(system, source)
+
+
+def test_what_v8_says_in_two_words_is_explained(system: System) -> None:
+    said = _said(system, "function process(data) {\n  retrun data\n}")
+
+    assert "Unexpected identifier 'data'" in said
+    assert "right before the caret" in said
+
+
+@pytest.mark.parametrize("content_type", ["text/javascript", "application/json"])
+def test_newlines_that_curl_dropped_are_missed(system: System, content_type: str) -> None:
+    """`curl -d @script.js` sends a file without its newlines."""
+    flat = COMMENTED.replace("\n", "")
+    body = json.dumps({"source": flat}) if content_type == "application/json" else flat
+
+    answer = system.client.post(
+        "/scripts/check", content=body, headers={"Content-Type": content_type}
+    )
+
+    assert answer.status_code == 422
+    assert "--data-binary @script.js" in answer.json()["detail"]
+    assert "`//`" in answer.json()["detail"]
+
+
+def test_so_are_those_that_no_comment_swallows(system: System) -> None:
+    lines = [*(f"const a{number} = {number}" for number in range(12)), "const process = d => d"]
+
+    assert "--data-binary" in _said(system, "".join(lines))
+
+
+def test_a_short_line_is_taken_for_one(system: System) -> None:
+    assert "--data-binary" not in _said(system, "const process = d => (d")
+
+
+@pytest.mark.parametrize("path", ["/scripts", "/scripts/check", "/scripts/x/versions"])
+def test_curls_own_media_type_is_told_of_its_newlines(system: System, path: str) -> None:
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+
+    answer = system.client.post(path, content=COMMENTED.replace("\n", ""), headers=headers)
+
+    assert answer.status_code == 415
+    assert "--data-binary keeps" in answer.json()["detail"]
+
+
+def test_what_the_bundler_makes_is_taken_and_runs(system: System, tmp_path: Path) -> None:
+    """The output of esbuild 0.28 for the command that messages name, run where it is installed."""
+    (tmp_path / "total.ts").write_text(
+        "export interface Card { amount: number }\n"
+        "export const total = (cards: Card[]): number =>\n"
+        "  cards.reduce((sum, card) => sum + card.amount, 0)\n"
+    )
+    (tmp_path / "script.ts").write_text(
+        'import { total, type Card } from "./total"\n'
+        "export function process(data: Card[]): number { return total(data) }\n"
+    )
+    esbuild = shutil.which("esbuild")
+    if esbuild is None:
+        bundled = _BUNDLED
+    else:
+        command = [esbuild, *shlex.split(BUNDLE)[2:]]
+        subprocess.run(command, cwd=tmp_path, check=True, timeout=60, capture_output=True)
+        bundled = (tmp_path / "script.js").read_text()
+    system.upload("bundled", bundled)
+
+    assert system.run("bundled", b'[{"amount": 1}, {"amount": 2}]')["result"] == 3
+
+
+_BUNDLED: Final = """\
+var bundle = (() => {
+  var __defProp = Object.defineProperty;
+  var __getOwnPropDesc = Object.getOwnPropertyDescriptor;
+  var __getOwnPropNames = Object.getOwnPropertyNames;
+  var __hasOwnProp = Object.prototype.hasOwnProperty;
+  var __export = (target, all) => {
+    for (var name in all)
+      __defProp(target, name, { get: all[name], enumerable: true });
+  };
+  var __copyProps = (to, from, except, desc) => {
+    if (from && typeof from === "object" || typeof from === "function") {
+      for (let key of __getOwnPropNames(from))
+        if (!__hasOwnProp.call(to, key) && key !== except)
+          __defProp(to, key, { get: () => from[key], enumerable: true });
+    }
+    return to;
+  };
+  var __toCommonJS = (mod) => __copyProps(__defProp({}, "__esModule", { value: true }), mod);
+
+  // script.ts
+  var script_exports = {};
+  __export(script_exports, {
+    process: () => process
+  });
+
+  // total.ts
+  var total = (cards) => cards.reduce((sum, card) => sum + card.amount, 0);
+
+  // script.ts
+  function process(data) {
+    return total(data);
+  }
+  return __toCommonJS(script_exports);
+})();
+const process = bundle.process
+"""

@@ -1,0 +1,112 @@
+"""PUT of a script: what a deployment sends each time, whatever is there."""
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from tests.acceptance.system import System
+
+RAW: Final = {"Content-Type": "text/javascript"}
+
+
+def _source(number: int) -> str:
+    return f"const process = data => data + {number}"
+
+
+def _forms(number: int) -> dict[str, dict[str, Any]]:
+    return {
+        "json": {"json": {"source": _source(number)}},
+        "raw": {"content": _source(number), "headers": RAW},
+        "form": {"files": {"file": ("script.js", _source(number))}},
+    }
+
+
+@pytest.fixture
+def address() -> str:
+    return f"/scripts/put-{uuid4()}"
+
+
+def _numbers(answer: httpx.Response) -> tuple[int, int]:
+    return answer.status_code, answer.json()["latest_version"]["version"]
+
+
+@pytest.mark.parametrize("form", ["json", "raw", "form"])
+def test_a_source_makes_a_script_then_versions_then_nothing(
+    system: System, address: str, form: str
+) -> None:
+    created = system.client.put(address, **_forms(1)[form])
+    same = system.client.put(address, **_forms(1)[form])
+    added = system.client.put(address, **_forms(2)[form])
+    back = system.client.put(address, **_forms(1)[form])
+
+    assert [_numbers(each) for each in (created, same, added, back)] == [
+        (201, 1),
+        (200, 1),
+        (201, 2),
+        (201, 3),
+    ]
+    assert len({each.json()["id"] for each in (created, same, added, back)}) == 1
+    assert created.json()["name"] == address.rpartition("/")[2]
+    for answer in (created, same, added, back):
+        assert system.client.get(answer.headers["Location"]).status_code == 200
+    source = system.client.get(f"{address}/versions/latest/source").text
+    assert source == _source(1)
+    assert created.json()["warnings"] == []
+
+
+def test_limits_and_notes_go_along(system: System, address: str) -> None:
+    answer = system.client.put(f"{address}?wall_ms=50&note=first", content=_source(1), headers=RAW)
+    other = system.client.put(f"{address}?wall_ms=60", content=_source(1), headers=RAW)
+
+    assert answer.json()["latest_version"]["limits"] == {"wall_ms": 50}
+    assert answer.json()["latest_version"]["note"] == "first"
+    assert _numbers(other) == (201, 2)
+
+
+def test_a_script_is_found_by_its_id_and_not_made_by_one(system: System, address: str) -> None:
+    created = system.client.put(address, json={"source": _source(1)}).json()
+
+    by_id = system.client.put(f"/scripts/{created['id']}", json={"source": _source(2)})
+    unknown = system.client.put(f"/scripts/{uuid4()}", json={"source": _source(2)})
+
+    assert _numbers(by_id) == (201, 2)
+    assert unknown.status_code == 404
+
+
+def test_a_source_that_is_refused_makes_nothing(system: System, address: str) -> None:
+    refused = system.client.put(address, json={"source": "const x = 1"})
+
+    assert refused.status_code == 422
+    assert refused.json()["type"] == "urn:crivo:problem:invalid-script"
+    assert system.client.get(address).status_code == 404
+
+
+def test_an_archived_script_is_a_conflict(system: System, address: str) -> None:
+    system.client.put(address, json={"source": _source(1)})
+    system.client.delete(address)
+
+    answer = system.client.put(address, json={"source": _source(2)})
+
+    assert answer.status_code == 409
+    assert '{"archived": false}' in answer.json()["detail"]
+    assert system.client.get(f"{address}/versions").json()["items"][0]["version"] == 1
+
+
+@pytest.mark.parametrize("name", ["Upper", "a@1", "%20"])
+def test_what_cannot_be_a_name_is_refused(system: System, name: str) -> None:
+    answer = system.client.put(f"/scripts/{name}", json={"source": _source(1)})
+
+    assert answer.status_code == 404
+
+
+def test_many_who_put_the_same_at_once_make_one_version(system: System, address: str) -> None:
+    with ThreadPoolExecutor(8) as clients:
+        answers = list(
+            clients.map(lambda _: system.client.put(address, json={"source": _source(1)}), range(8))
+        )
+
+    assert sorted(each.status_code for each in answers) == [*[200] * 7, 201]
+    assert [each.json()["latest_version"]["version"] for each in answers] == [1] * 8
