@@ -7,7 +7,13 @@ from uuid import UUID
 from msgspec import UNSET, Meta, UnsetType
 
 from app.audit.model import Action, Entry
-from app.http.openapi import Answer, documented, load_examples
+from app.http.openapi import (
+    Answer,
+    documented,
+)
+from app.http.openapi_parameters import (
+    load_examples,
+)
 from app.http.paging import Page, PageChoices
 from app.outages import DatabaseUnavailable
 

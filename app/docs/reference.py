@@ -5,7 +5,13 @@ from typing import Final
 
 from msgspec import Struct
 
-from app.http.openapi import Answer, documented, load_examples
+from app.http.openapi import (
+    Answer,
+    documented,
+)
+from app.http.openapi_parameters import (
+    load_examples,
+)
 
 NAME: Final = "Crivo"
 VERSION: Final = "0.1.0"

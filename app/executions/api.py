@@ -19,6 +19,8 @@ from app.executions.model import (
     ExecutionFilter,
     Queued,
     Submission,
+)
+from app.executions.problems import (
     parse_execution,
 )
 from app.executions.waits import WaitingRoom

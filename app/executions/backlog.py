@@ -4,7 +4,9 @@ import asyncio
 from typing import Final
 
 from app.db import Pool
-from app.executions.model import QueueFull
+from app.executions.problems import (
+    QueueFull,
+)
 
 _COUNT_SECONDS: Final = 1.0
 

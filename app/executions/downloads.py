@@ -7,8 +7,13 @@ from litestar import MediaType, Response, delete
 from litestar.response import Stream
 
 from app.executions import keeping, reference
-from app.executions.model import StoredPayload, parse_execution
+from app.executions.model import (
+    StoredPayload,
+)
 from app.executions.payloads import open_payload
+from app.executions.problems import (
+    parse_execution,
+)
 from app.http.access import Caller, Scope, needs
 from app.http.bodies import AnyRequest
 from app.http.methods import get

@@ -8,15 +8,17 @@ from app.db import Pool
 from app.executions import erasure
 from app.executions.erasure import Kept
 from app.executions.model import (
-    ExecutionNotFound,
-    NoResult,
-    NotFinished,
-    PayloadGone,
     PayloadKind,
     Status,
     StoredPayload,
 )
 from app.executions.payloads import stored_inline
+from app.executions.problems import (
+    ExecutionNotFound,
+    NoResult,
+    NotFinished,
+    PayloadGone,
+)
 from app.executions.retention import delete_unnamed
 from app.executions.service import RETRY_AFTER
 from app.http.access import Caller

@@ -9,17 +9,19 @@ from app.executions.model import (
     MAX_LABELS,
     MAX_PRIORITY,
     MIN_PRIORITY,
-    AlreadyFinished,
     Envelope,
     Execution,
+    Queued,
+    Status,
+)
+from app.executions.problems import (
+    AlreadyFinished,
     ExecutionNotFound,
     NoResult,
     NoRoomToWait,
     NotFinished,
     PayloadGone,
-    Queued,
     QueueFull,
-    Status,
     TooManyWaiting,
 )
 from app.executions.waits import LONGEST_SECONDS
@@ -29,6 +31,8 @@ from app.http.openapi import (
     Answer,
     JsonSchema,
     documented,
+)
+from app.http.openapi_parameters import (
     load_examples,
 )
 from app.http.paging import Page, PageChoices

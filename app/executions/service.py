@@ -12,19 +12,21 @@ from msgspec.structs import replace
 
 from app.audit.model import Action
 from app.audit.store import record
-from app.executions import cancellations, ends, store
+from app.executions import acceptance, cancellations, ends, store
 from app.executions.model import (
     MAX_INLINE_BYTES,
-    AlreadyFinished,
     Execution,
     ExecutionFilter,
-    ExecutionNotFound,
     LimitPolicy,
     Limits,
     Status,
     Submission,
 )
 from app.executions.payloads import PayloadWriter
+from app.executions.problems import (
+    AlreadyFinished,
+    ExecutionNotFound,
+)
 from app.executions.waiting import select_waiting
 from app.http.access import Caller, require_access
 from app.http.paging import Listing, Page
@@ -108,7 +110,7 @@ async def _accept(
         # A blob may have taken a while to complete.
         await require_access(who)
         async with resources.pool.acquire() as conn:
-            found = await store.insert_execution(
+            found = await acceptance.insert_execution(
                 conn,
                 tenant,
                 execution_id,
@@ -228,7 +230,7 @@ async def _require_room(resources: Resources, who: Caller, size_bytes: int) -> N
     """Refuse what is over a quota as it begins; the acceptance asks again, and counts it."""
     caps = caps_in_force(resources.settings, who.caps)
     async with resources.pool.acquire() as conn:
-        await store.require_room(conn, who.tenant, size_bytes=size_bytes, caps=caps)
+        await acceptance.require_room(conn, who.tenant, size_bytes=size_bytes, caps=caps)
 
 
 def _limit_policy(settings: Settings) -> LimitPolicy:

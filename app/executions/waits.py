@@ -15,9 +15,11 @@ from app.db import Connection
 from app.executions import store
 from app.executions.model import (
     Execution,
-    NoRoomToWait,
     Stage,
     Status,
+)
+from app.executions.problems import (
+    NoRoomToWait,
     TooManyWaiting,
 )
 from app.notices import Notice, listen_forever

@@ -8,7 +8,6 @@ examples that a test sends to a running system.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from inspect import cleandoc
-from pathlib import Path
 from typing import Any, ClassVar, Final
 
 import msgspec
@@ -26,6 +25,14 @@ from app.http.guard import CrossSiteOrigin, ForeignHost
 from app.http.in_flight import TooManyRequests
 from app.http.methods import described_head
 from app.http.negotiation import NotAcceptable
+from app.http.openapi_parameters import (
+    REFS,
+    Example,
+    header_parameters,
+    path_parameter,
+    query_parameters,
+    with_examples,
+)
 from app.http.problems import MEDIA_TYPE, ProblemDocument, document
 from app.http.quotas import QuotaExceeded
 from app.http.refusals import refusals
@@ -42,9 +49,6 @@ RAW_TEXT: Final[JsonSchema] = {"type": "string"}
 BINARY: Final[JsonSchema] = {"type": "string", "format": "binary"}
 
 _REQUEST_ID: Final = "01900000-0000-7000-8000-000000000001"
-# The page at /docs shows such a parameter only where that form of the body is chosen.
-_ONLY_WITH: Final = "x-only-with"
-_REFS: Final = "#/components/schemas/{name}"
 
 # An instance is its own example: nothing else can say what a client will see.
 _ALWAYS: Final = (
@@ -63,22 +67,6 @@ _READING: Final = (
 )
 
 
-class Example(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """One request and its answer as they went over the wire; `name` ties the two together.
-
-    `body` is the body's JSON, the text of a raw one, or a form's fields. `answer` is the
-    answer's JSON, or its text.
-    """
-
-    name: str
-    summary: str
-    parameters: dict[str, Any] = {}
-    media_type: str = ""
-    body: Any = UNSET
-    status: int
-    answer: Any = UNSET
-
-
 class Answer(Struct, frozen=True, kw_only=True):
     """What a route gives when it does what it was asked for.
 
@@ -91,11 +79,6 @@ class Answer(Struct, frozen=True, kw_only=True):
     media_type: str = "application/json"
     headers: Mapping[str, str] = {}
     links: Mapping[str, Mapping[str, str]] = {}
-
-
-def load_examples(path: Path) -> dict[str, list[Example]]:
-    """Read recorded examples: operation ids and, for each, its requests and answers."""
-    return msgspec.json.decode(path.read_bytes(), type=dict[str, list[Example]])
 
 
 def documented(  # noqa: PLR0913 - one keyword for each part of the document
@@ -132,9 +115,9 @@ def documented(  # noqa: PLR0913 - one keyword for each part of the document
             summary, _, more = str(known["description"]).partition("\n")
             recorded = (examples or {}).get(known["operationId"], ())
             takes = [
-                *(_tidy(each, parameters or {}) for each in known.get("parameters", ())),
-                *_query(query, only_with=query_with),
-                *_headers(headers or {}),
+                *(path_parameter(each, parameters or {}) for each in known.get("parameters", ())),
+                *query_parameters(query, only_with=query_with),
+                *header_parameters(headers or {}),
             ]
             wanted = [Scope(scope) for each in known["security"] for scope in each.get(SCHEME, ())]
             refused = [
@@ -150,7 +133,7 @@ def documented(  # noqa: PLR0913 - one keyword for each part of the document
                 "operationId": known["operationId"],
                 "summary": summary.rstrip("."),
                 "description": more.strip() or summary,
-                "parameters": [_with_examples(each, recorded) for each in takes],
+                "parameters": [with_examples(each, recorded) for each in takes],
                 "requestBody": _body(reads, recorded) if reads else None,
                 "responses": _responses(gives, refused, recorded),
                 "security": known["security"],
@@ -188,7 +171,7 @@ class _Document(OpenAPI):
             if "head" in operations:
                 operations["head"] = described_head(operations)
         # The paths are written by now, so every struct that they refer to has been named.
-        _, parts = msgspec.json.schema_components(_named, ref_template=_REFS)
+        _, parts = msgspec.json.schema_components(_named, ref_template=REFS)
         schemas = {name: _cleaned(parts[name]) for name in sorted(parts)}
         return {**written, "components": {"schemas": schemas, "securitySchemes": _SCHEMES}}
 
@@ -213,7 +196,7 @@ def _schema(shape: Shape) -> dict[str, Any]:
     if isinstance(shape, Mapping):
         return dict(shape)
     _named[shape] = None
-    [schema], _ = msgspec.json.schema_components([shape], ref_template=_REFS)
+    [schema], _ = msgspec.json.schema_components([shape], ref_template=REFS)
     return schema
 
 
@@ -227,62 +210,6 @@ def _cleaned(schema: dict[str, Any]) -> dict[str, Any]:
     if "description" in schema:
         schema["description"] = cleandoc(schema["description"])
     return schema
-
-
-def _tidy(parameter: dict[str, Any], described: Mapping[str, str]) -> dict[str, Any]:
-    """Describe a parameter in a path, which is all that Litestar knows of."""
-    return {
-        "name": parameter["name"],
-        "in": parameter["in"],
-        "required": parameter["required"],
-        "description": described.get(parameter["name"], ""),
-        "schema": {k: v for k, v in parameter["schema"].items() if k != "description"},
-    }
-
-
-def _query(shape: type[Struct] | None, *, only_with: str | None) -> list[dict[str, Any]]:
-    """Describe the parameters that a route reads by itself, one for each field of a struct."""
-    if shape is None:
-        return []
-    _, parts = msgspec.json.schema_components([shape], ref_template=_REFS)
-    parameters = []
-    for name, member in parts[shape.__name__]["properties"].items():
-        schema = {k: v for k, v in member.items() if k not in ("description", "anyOf")}
-        [choice] = [each for each in member.get("anyOf", [{}]) if each != {"type": "null"}]
-        parameter = {
-            "name": name,
-            "in": "query",
-            "required": False,
-            "description": member["description"],
-            "schema": {**schema, **choice},
-        }
-        if only_with is not None:
-            parameter["description"] += f"; only with a body of `{only_with}`"
-            parameter[_ONLY_WITH] = only_with
-        parameters.append(parameter)
-    return parameters
-
-
-def _headers(described: Mapping[str, str]) -> list[dict[str, Any]]:
-    return [
-        {
-            "name": name,
-            "in": "header",
-            "required": False,
-            "description": description,
-            "schema": {"type": "string"},
-        }
-        for name, description in described.items()
-    ]
-
-
-def _with_examples(parameter: dict[str, Any], recorded: Sequence[Example]) -> dict[str, Any]:
-    examples = {
-        each.name: {"summary": each.summary, "value": each.parameters[parameter["name"]]}
-        for each in recorded
-        if parameter["name"] in each.parameters
-    }
-    return {**parameter, "examples": examples} if examples else parameter
 
 
 def _body(reads: Mapping[str, Shape], recorded: Sequence[Example]) -> dict[str, Any]:

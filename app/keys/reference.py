@@ -5,7 +5,13 @@ from typing import Annotated, Final
 
 from msgspec import UNSET, Meta, UnsetType
 
-from app.http.openapi import Answer, documented, load_examples
+from app.http.openapi import (
+    Answer,
+    documented,
+)
+from app.http.openapi_parameters import (
+    load_examples,
+)
 from app.http.paging import Page, PageChoices
 from app.keys.model import CreatedKey, CreateKey, Key, KeyNotFound
 from app.outages import DatabaseUnavailable

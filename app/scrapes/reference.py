@@ -3,7 +3,14 @@
 from pathlib import Path
 from typing import Final
 
-from app.http.openapi import RAW_TEXT, Answer, documented, load_examples
+from app.http.openapi import (
+    RAW_TEXT,
+    Answer,
+    documented,
+)
+from app.http.openapi_parameters import (
+    load_examples,
+)
 
 METRICS: Final = documented(
     gives={

@@ -6,7 +6,14 @@ from typing import Annotated, Final
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from app.http.conditions import DESCRIBED, PreconditionFailed
-from app.http.openapi import RAW_TEXT, Answer, documented, load_examples
+from app.http.openapi import (
+    RAW_TEXT,
+    Answer,
+    documented,
+)
+from app.http.openapi_parameters import (
+    load_examples,
+)
 from app.http.paging import Page, PageChoices
 from app.http.quotas import QuotaExceeded
 from app.outages import DatabaseUnavailable

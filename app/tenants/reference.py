@@ -3,7 +3,13 @@
 from pathlib import Path
 from typing import Final
 
-from app.http.openapi import Answer, documented, load_examples
+from app.http.openapi import (
+    Answer,
+    documented,
+)
+from app.http.openapi_parameters import (
+    load_examples,
+)
 from app.http.paging import Page, PageChoices
 from app.outages import DatabaseUnavailable
 from app.tenants.model import (

@@ -3,7 +3,13 @@
 from pathlib import Path
 from typing import Final
 
-from app.http.openapi import Answer, documented, load_examples
+from app.http.openapi import (
+    Answer,
+    documented,
+)
+from app.http.openapi_parameters import (
+    load_examples,
+)
 from app.workers.model import Live, Ready
 
 _EXAMPLES: Final = load_examples(Path(__file__).with_name("examples.json"))

@@ -16,7 +16,10 @@ import jsonschema_rs
 import msgspec
 import pytest
 
-from app.http.openapi import Example, load_examples
+from app.http.openapi_parameters import (
+    Example,
+    load_examples,
+)
 from tests.acceptance.system import ROOT, System, stop
 
 RECORDED: Final = [

@@ -5,7 +5,7 @@ from uuid import UUID
 import uuid_utils.compat as uuid
 
 from app.db import Pool
-from app.executions import cancellations, claims, store
+from app.executions import acceptance, cancellations, claims
 from app.executions.ends import Ended
 from app.executions.model import Claim, Finish, LimitPolicy, Limits, Served, Status
 from app.executions.payloads import stored_inline
@@ -58,7 +58,7 @@ class Queues:
         ids = [uuid.uuid7() for _ in range(count)]
         async with self.pool.acquire() as conn:
             for each in ids:
-                await store.insert_execution(
+                await acceptance.insert_execution(
                     conn,
                     tenant,
                     each,

@@ -8,7 +8,7 @@ import pytest
 import uuid_utils.compat as uuid
 
 from app.db import Pool
-from app.executions import claims, erasure, store
+from app.executions import acceptance, claims, erasure, store
 from app.executions.ends import Ended
 from app.executions.model import Claim, Finish, LimitPolicy, Limits, PayloadKind, Status
 from app.executions.payloads import stored_inline
@@ -52,7 +52,7 @@ async def _accept(pool: Pool, script: UUID, count: int = 1) -> list[UUID]:
     ids = [uuid.uuid7() for _ in range(count)]
     async with pool.acquire() as conn:
         for execution_id in ids:
-            await store.insert_execution(
+            await acceptance.insert_execution(
                 conn,
                 TENANT,
                 execution_id,

@@ -7,7 +7,7 @@ import pytest
 import uuid_utils.compat as uuid
 
 from app.db import Pool, into
-from app.executions import store
+from app.executions import acceptance
 from app.executions.model import LimitPolicy, Limits
 from app.executions.payloads import stored_inline
 from app.http.access import Caps
@@ -49,7 +49,7 @@ async def test_the_nearest_choice_is_in_force_below_the_ceiling(
         await scripts.insert_version(
             conn, DEFAULT_TENANT, script, source=b"x", limits=limits, note=""
         )
-        await store.insert_execution(
+        await acceptance.insert_execution(
             conn,
             DEFAULT_TENANT,
             execution,

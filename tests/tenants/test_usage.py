@@ -7,7 +7,7 @@ import pytest
 import uuid_utils.compat as uuid
 
 from app.db import Pool
-from app.executions import claims, store
+from app.executions import acceptance, claims
 from app.executions.model import Claim, Finish, LimitPolicy, Limits, Status
 from app.executions.payloads import stored_inline
 from app.failures import ErrorKind
@@ -43,7 +43,7 @@ class Queue:
     async def accept(self, tenant: UUID, count: int = 1, caps: Caps | None = None) -> None:
         async with self.pool.acquire() as conn:
             for _ in range(count):
-                await store.insert_execution(
+                await acceptance.insert_execution(
                     conn,
                     tenant,
                     uuid.uuid7(),
@@ -221,7 +221,7 @@ async def test_who_waits_near_a_quota_sees_what_the_other_has_committed(queue: Q
     await queue.tenant(DEFAULT_TENANT)
     caps = Caps(max_queued=1)
     async with queue.pool.acquire() as conn, conn.transaction():
-        await store.insert_execution(
+        await acceptance.insert_execution(
             conn,
             DEFAULT_TENANT,
             uuid.uuid7(),
