@@ -1,6 +1,6 @@
 // How many arguments the platform gives, and of what kind.
 // expect: succeeded
-// output: [["object"],["function","function"]]
+// output: [["object","object"],["function","function"]]
 function process() {
   const given = [[...arguments].map((value) => typeof value)];
   return {
