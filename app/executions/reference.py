@@ -33,7 +33,7 @@ from app.http.openapi import (
 from app.http.paging import DEFAULT_PAGE, MAX_PAGE, Page
 from app.http.quotas import QuotaExceeded
 from app.http.ranges import DESCRIBED, RangeNotSatisfiable
-from app.outages import DatabaseUnavailable
+from app.outages import BlobsFull, BlobsUnavailable, DatabaseFull, DatabaseUnavailable
 from app.scripts.model import MAX_SEED, ScriptArchived, ScriptNotFound, VersionNotFound
 from app.settings import MAX_MEMORY_BYTES, MAX_PAYLOAD_BYTES, MAX_WALL_MS, MIB
 
@@ -51,6 +51,7 @@ _BYTES: Final = {
 }
 
 _NO_DATABASE: Final = DatabaseUnavailable("PostgreSQL does not answer")
+_NO_BLOBS: Final = BlobsUnavailable()
 _NO_SCRIPT: Final = ScriptNotFound("no script 'credit'")
 _NO_VERSION: Final = VersionNotFound("the script 'cards' has no version 9")
 _NO_EXECUTION: Final = ExecutionNotFound("no execution 01a1fbeb-e362-742d-9594-29c5a8afd450")
@@ -72,6 +73,9 @@ _SUBMISSION: Final = (
     QuotaExceeded("queued", limit=1_000, used=1_000),
     QueueFull("1000000 executions are queued; no more than 1000000 are"),
     _NO_DATABASE,
+    DatabaseFull(),
+    _NO_BLOBS,
+    BlobsFull(),
 )
 
 
@@ -306,7 +310,7 @@ def _parts(
 SHOW_RESULT: Final = documented(
     headers=DESCRIBED,
     gives=_parts("The bytes that `JSON.stringify` made", ANY_JSON),
-    problems=(_NO_EXECUTION, NoResult, _NOT_FINISHED, _GONE, _NO_RANGE, _NO_DATABASE),
+    problems=(_NO_EXECUTION, NoResult, _NOT_FINISHED, _GONE, _NO_RANGE, _NO_DATABASE, _NO_BLOBS),
     parameters=_PARAMETERS,
     examples=_EXAMPLES,
 )
@@ -314,7 +318,7 @@ SHOW_RESULT: Final = documented(
 SHOW_INPUT: Final = documented(
     headers=DESCRIBED,
     gives=_parts("The bytes that came", BINARY, "application/octet-stream"),
-    problems=(_NO_EXECUTION, _GONE, _NO_RANGE, _NO_DATABASE),
+    problems=(_NO_EXECUTION, _GONE, _NO_RANGE, _NO_DATABASE, _NO_BLOBS),
     parameters=_PARAMETERS,
     examples=_EXAMPLES,
 )
