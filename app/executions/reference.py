@@ -39,7 +39,7 @@ from app.http.paging import Page, PageChoices
 from app.http.quotas import QuotaExceeded
 from app.http.ranges import DESCRIBED, RangeNotSatisfiable
 from app.http.undeclared import IdempotencyUnsupported
-from app.outages import DatabaseUnavailable
+from app.outages import BlobsFull, BlobsUnavailable, DatabaseFull, DatabaseUnavailable
 from app.scripts.model import MAX_SEED, ScriptArchived, ScriptNotFound, VersionNotFound
 from app.settings import MAX_MEMORY_BYTES, MAX_PAYLOAD_BYTES, MAX_WALL_MS, MIB
 from app.workers.model import NoWorkerLargeEnough
@@ -58,6 +58,7 @@ _BYTES: Final = {
 }
 
 NO_DATABASE: Final = DatabaseUnavailable("PostgreSQL does not answer")
+_NO_BLOBS: Final = BlobsUnavailable()
 _NO_SCRIPT: Final = ScriptNotFound("no script 'credit'")
 _NO_VERSION: Final = VersionNotFound("the script 'cards' has no version 9")
 NO_EXECUTION: Final = ExecutionNotFound("no execution 01a1fbeb-e362-742d-9594-29c5a8afd450")
@@ -82,6 +83,9 @@ _SUBMISSION: Final = (
         "the memory limit is 4294967296 bytes; no living worker can keep more than 2387561078"
     ),
     NO_DATABASE,
+    DatabaseFull(),
+    _NO_BLOBS,
+    BlobsFull(),
 )
 
 
@@ -297,7 +301,7 @@ def _parts(
 SHOW_RESULT: Final = documented(
     headers=DESCRIBED,
     gives=_parts("The bytes that `JSON.stringify` made", ANY_JSON),
-    problems=(NO_EXECUTION, NoResult, _NOT_FINISHED, _GONE, _NO_RANGE, NO_DATABASE),
+    problems=(NO_EXECUTION, NoResult, _NOT_FINISHED, _GONE, _NO_RANGE, NO_DATABASE, _NO_BLOBS),
     parameters=PARAMETERS,
     examples=EXAMPLES,
 )
@@ -305,7 +309,7 @@ SHOW_RESULT: Final = documented(
 SHOW_INPUT: Final = documented(
     headers=DESCRIBED,
     gives=_parts("The bytes that came", BINARY, "application/octet-stream"),
-    problems=(NO_EXECUTION, _GONE, _NO_RANGE, NO_DATABASE),
+    problems=(NO_EXECUTION, _GONE, _NO_RANGE, NO_DATABASE, _NO_BLOBS),
     parameters=PARAMETERS,
     examples=EXAMPLES,
 )
