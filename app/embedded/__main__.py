@@ -3,7 +3,7 @@
 import sys
 from typing import Final
 
-from app.embedded.errors import CannotStart, GaveUp
+from app.embedded.errors import CannotStart, ServiceFailed
 from app.embedded.launcher import administer, demo, run
 from app.environment import InvalidSetting, load_settings, misspelt
 from app.settings import Settings
@@ -42,7 +42,7 @@ def main(arguments: list[str]) -> int:
         where = f": {error.filename}" if error.filename else ""
         sys.stderr.write(f"crivo: {error.strerror or error}{where}\n")
         return 2
-    except GaveUp as error:
+    except ServiceFailed as error:
         sys.stderr.write(f"crivo: {error}\n")
         return 1
 

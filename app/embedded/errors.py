@@ -7,5 +7,5 @@ class CannotStart(CrivoError):
     """Nothing was started, as something is not as it must be; one line says what."""
 
 
-class GaveUp(CrivoError):
+class ServiceFailed(CrivoError):
     """A server does not come up or does not stay up; the message ends with its last words."""

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Final, NoReturn
 from urllib.parse import quote
 
-from app.embedded.access import access_of, check_access, check_api, is_ready
 from app.embedded.data_folder import find_owner, own_data_folder
 from app.embedded.errors import CannotStart
+from app.embedded.listen_policy import access_of, check_access, check_api, is_ready
 from app.embedded.processes import Service, guarded
 from app.embedded.servers import prepare_postgres, prepare_redis
 from app.embedded.supervisor import Supervisor
@@ -83,7 +83,7 @@ def administer(settings: Settings, arguments: Sequence[str]) -> int:
 def running_system(settings: Settings) -> Iterator[Supervisor]:
     """Bring the system up for the length of the block; what it needs is checked first.
 
-    Raises CannotStart, GaveUp, and Stopped when a signal comes.
+    Raises CannotStart, ServiceFailed, and Stopped when a signal comes.
     """
     data = data_of(settings)
     check_access(settings, data)

@@ -12,7 +12,7 @@ import asyncpg
 import msgspec
 
 from app.database_checks import CHECK_SERVER, ServerFacts, refusal_of
-from app.embedded.errors import CannotStart, GaveUp
+from app.embedded.errors import CannotStart, ServiceFailed
 from app.embedded.processes import guarded, last_words
 from app.environment import without_files
 
@@ -24,7 +24,7 @@ def migrate(url: str, log: Path) -> None:
     """Upgrade to the newest revision.
 
     Raises CannotStart when the database cannot be reached, or holds a revision that is
-    not among ours; GaveUp with the end of the log when a migration fails.
+    not among ours; ServiceFailed with the end of the log when a migration fails.
     """
     revisions = _revisions(_ROOT / "migrations" / "versions")
     server, current = asyncio.run(_look_at(url))
@@ -51,7 +51,7 @@ def migrate(url: str, log: Path) -> None:
         )
     if done.returncode != 0:
         message = f"the migration failed with exit code {done.returncode}{last_words(log)}"
-        raise GaveUp(message)
+        raise ServiceFailed(message)
 
 
 async def _look_at(url: str) -> tuple[ServerFacts, str | None]:

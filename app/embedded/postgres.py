@@ -12,7 +12,7 @@ from typing import Final
 from urllib.parse import quote
 
 from app.embedded.binaries import Postgres
-from app.embedded.errors import GaveUp
+from app.embedded.errors import ServiceFailed
 from app.embedded.identity import Identity
 from app.embedded.processes import Service, guarded
 from app.embedded.sockets import remove_socket_folder
@@ -57,7 +57,7 @@ def make_cluster(
 ) -> None:
     """Make the cluster and its database, whole or not at all: an interrupted try is removed.
 
-    Raises GaveUp with initdb's own words.
+    Raises ServiceFailed with initdb's own words.
     """
     if data_version(data) is not None:
         identity.own(data)
@@ -76,12 +76,12 @@ def make_cluster(
         failure = failure or made.stderr.strip() or made.stdout.strip()
     else:
         message = f"initdb failed: {failure}"
-        raise GaveUp(message)
+        raise ServiceFailed(message)
     single = [str(programs.folder / "postgres"), "--single", "-D", str(scratch), "postgres"]
     created = _run(single, identity, text=f"CREATE DATABASE {DATABASE};\n")
     if created.returncode != 0 or "ERROR" in created.stderr:
         message = f"PostgreSQL could not make its database: {created.stderr.strip()}"
-        raise GaveUp(message)
+        raise ServiceFailed(message)
     scratch.rename(data)
     folder = os.open(data.parent, os.O_RDONLY)
     os.fsync(folder)
@@ -145,7 +145,7 @@ def _take_over(data: Path) -> int:
             if time.monotonic() > deadline:
                 os.close(lock)
                 message = f"a PostgreSQL server still runs on {data}"
-                raise GaveUp(message) from None
+                raise ServiceFailed(message) from None
             time.sleep(_TICK_SECONDS)
         else:
             break

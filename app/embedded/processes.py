@@ -13,7 +13,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from app.embedded.errors import CannotStart, GaveUp
+from app.embedded.errors import CannotStart, ServiceFailed
 
 # Of the API and the worker: a refusal, with its reason in the last line of the log.
 EXIT_CANNOT_START: Final = 2
@@ -90,7 +90,7 @@ def guarded(
 def await_ready(services: Sequence[Running], *, beside: Sequence[Running] = ()) -> None:
     """Wait until all are ready.
 
-    Raises GaveUp when one of them, or of those beside them, dies, or one takes too long;
+    Raises ServiceFailed when one of them, or of those beside them, dies, or one takes too long;
     CannotStart when one has said in a line of its own why it cannot start.
     """
     started = time.monotonic()
@@ -100,11 +100,11 @@ def await_ready(services: Sequence[Running], *, beside: Sequence[Running] = ()) 
             if process.poll() is not None:
                 _refuse_if_it_said_why(service, process)
                 message = f"{service.name} ended with {ending_of(process)}"
-                raise GaveUp(message + last_words(service.log))
+                raise ServiceFailed(message + last_words(service.log))
         for service, _ in waiting:
             if time.monotonic() > started + service.start_seconds:
                 message = f"{service.name} is not ready after {service.start_seconds:.0f} s"
-                raise GaveUp(message + last_words(service.log))
+                raise ServiceFailed(message + last_words(service.log))
         time.sleep(_TICK_SECONDS)
 
 

@@ -30,7 +30,7 @@ def embedded_servers(
     """Run PostgreSQL and Redis below `folder`, which is made when it is missing.
 
     Nothing is restarted. The servers die with the thread that entered the block. For
-    throw-away servers: `durable=False`. Raises CannotStart or GaveUp.
+    throw-away servers: `durable=False`. Raises CannotStart or ServiceFailed.
     """
     folder.mkdir(parents=True, exist_ok=True)
     folder = folder.resolve()

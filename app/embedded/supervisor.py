@@ -9,7 +9,7 @@ import sys
 import time
 from typing import Final
 
-from app.embedded.errors import GaveUp
+from app.embedded.errors import ServiceFailed
 from app.embedded.processes import (
     Running,
     Service,
@@ -39,23 +39,23 @@ class Supervisor:
 
     def __init__(self) -> None:
         """Begin with nothing."""
-        self._groups: list[list[_Kept]] = []
+        self._groups: list[list[SupervisedProcess]] = []
 
     def start(self, *services: Service) -> None:
         """Start a group at once; `await_ready` waits for it."""
-        group: list[_Kept] = []
+        group: list[SupervisedProcess] = []
         # Known before it is complete, so that a failure on the way stops what has started.
         self._groups.append(group)
         for service in services:
-            group.append(_Kept(service))  # noqa: PERF401
+            group.append(SupervisedProcess(service))  # noqa: PERF401
 
     def await_ready(self) -> None:
-        """Wait for the group that was started last. Raises GaveUp: a start does not try again."""
+        """Wait for the group that was started last. Raises ServiceFailed: a start does not try again."""
         *before, last = ([kept.running for kept in group] for group in self._groups)
         await_ready(last, beside=[running for group in before for running in group])
 
     def check(self) -> None:
-        """Look after everything once. Raises GaveUp for a service that does not stay up."""
+        """Look after everything once. Raises ServiceFailed for a service that does not stay up."""
         for group in self._groups:
             for kept in group:
                 kept.check()
@@ -74,7 +74,7 @@ class Supervisor:
         self._groups.clear()
 
 
-class _Kept:
+class SupervisedProcess:
     """One service with its process and the history of its deaths."""
 
     def __init__(self, service: Service) -> None:
@@ -116,7 +116,7 @@ class _Kept:
         ending = f"{self.service.name} ended with {ending_of(self.process)}"
         if self._fast_deaths >= MAX_FAST_DEATHS:
             message = f"{ending}, {MAX_FAST_DEATHS} times in a row{last_words(self.service.log)}"
-            raise GaveUp(message)
+            raise ServiceFailed(message)
         pause_seconds = min(
             FIRST_PAUSE_SECONDS * 2 ** (self._fast_deaths - 1), LONGEST_PAUSE_SECONDS
         )

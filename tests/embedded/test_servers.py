@@ -15,7 +15,7 @@ import pytest
 
 from app.embedded import postgres
 from app.embedded.binaries import choose_postgres, find_postgres
-from app.embedded.errors import CannotStart, GaveUp
+from app.embedded.errors import CannotStart, ServiceFailed
 from app.embedded.identity import Identity, choose_identity
 from app.embedded.postgres import database_url, make_cluster, postgres_service
 from app.embedded.processes import await_ready, spawn, stop
@@ -91,7 +91,10 @@ async def test_a_server_is_followed_only_when_the_last_of_its_processes_is_gone(
         os.kill(first, signal.SIGKILL)
     try:
         monkeypatch.setattr(postgres, "_LAST_SERVER_GONE_SECONDS", 0.2)
-        with pytest.raises(GaveUp, match="still runs"), embedded_servers(data, durable=False):
+        with (
+            pytest.raises(ServiceFailed, match="still runs"),
+            embedded_servers(data, durable=False),
+        ):
             pass
     finally:
         checkpointer.resume()
@@ -128,7 +131,7 @@ def test_a_server_that_does_not_come_up_is_told_with_its_last_words(data: Path) 
         pass
     (data / "postgres" / "global" / "pg_control").unlink()
     with (
-        pytest.raises(GaveUp, match=r"(?s)PostgreSQL ended with exit code 2.*pg_control"),
+        pytest.raises(ServiceFailed, match=r"(?s)PostgreSQL ended with exit code 2.*pg_control"),
         embedded_servers(data, durable=False),
     ):
         pass

@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from app.embedded import processes, supervisor
-from app.embedded.errors import CannotStart, GaveUp
+from app.embedded.errors import CannotStart, ServiceFailed
 from app.embedded.processes import Service, bound_log
 from app.embedded.supervisor import Supervisor
 from tests.acceptance.launched import eventually, gone
@@ -70,7 +70,7 @@ def test_repeated_fast_deaths_end_it_with_the_last_words(
     monkeypatch.setattr(supervisor, "FIRST_PAUSE_SECONDS", 0.0)
     kept = Supervisor()
     kept.start(service(tmp_path, "print('ready'); raise SystemExit('no such luck')"))
-    with pytest.raises(GaveUp, match=r"(?s)exit code 1, 6 times in a row.*no such luck"):
+    with pytest.raises(ServiceFailed, match=r"(?s)exit code 1, 6 times in a row.*no such luck"):
         kept.watch()
     kept.stop()
 
@@ -79,7 +79,7 @@ def test_a_start_does_not_wait_for_what_has_died(tmp_path: Path) -> None:
     kept = Supervisor()
     kept.start(service(tmp_path, "raise SystemExit('worker says no')", name="first"))
     kept.start(service(tmp_path, "__import__('time').sleep(60)", name="second"))
-    with pytest.raises(GaveUp, match=r"(?s)first ended with exit code 1.*worker says no"):
+    with pytest.raises(ServiceFailed, match=r"(?s)first ended with exit code 1.*worker says no"):
         kept.await_ready()
     kept.stop()
 
