@@ -44,7 +44,7 @@ from app.http.traffic import counted
 from app.http.undeclared import refuse_undeclared
 from app.keys.api import router as keys
 from app.keys.bootstrap import open_without_keys, prepare
-from app.keys.keyring import Keyring, open_keyring
+from app.keys.key_cache import KeyCache, open_key_cache
 from app.lifecycle import Watchdog, exit_cleanly_when_told, open_watchdog
 from app.metrics import configure_metrics
 from app.resources import Resources, open_resources
@@ -73,11 +73,11 @@ def create_app(settings: Settings) -> Litestar:
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
         async with (
             _opened(settings) as resources,
-            open_keyring(
+            open_key_cache(
                 resources.pool,
                 open_without_keys=open_without_keys(settings),
                 open_always=settings.auth == "open",
-            ) as keyring,
+            ) as key_cache,
             open_rates(
                 resources.pool, default_rate=settings.default_max_requests_per_second or None
             ) as rates,
@@ -89,7 +89,7 @@ def create_app(settings: Settings) -> Litestar:
         ):
             app.state.resources = resources
             app.state.scraped = scraped
-            app.state.door = keyring
+            app.state.door = key_cache
             app.state.rates = rates
             app.state.in_flight = InFlight(
                 most_of_tenant=settings.max_requests_of_tenant
@@ -98,7 +98,7 @@ def create_app(settings: Settings) -> Litestar:
             app.state.decompression = FairQueue()
             app.state.waits = waits
             app.state.backlog = Backlog(most=settings.max_queued)
-            _tell_access(settings, keyring)
+            _tell_access(settings, key_cache)
             with open_watchdog(settings.hang_seconds) as watchdog:
                 beats = asyncio.create_task(_beat(watchdog))
                 yield
@@ -208,8 +208,8 @@ async def _beat(watchdog: Watchdog) -> None:
         await asyncio.sleep(_BEAT_SECONDS)
 
 
-def _tell_access(settings: Settings, keyring: Keyring) -> None:
-    if not keyring.open:
+def _tell_access(settings: Settings, key_cache: KeyCache) -> None:
+    if not key_cache.open:
         log.info("api.needs_keys", auth=settings.auth)
         return
     where = settings.bind or settings.host

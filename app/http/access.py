@@ -38,7 +38,7 @@ _NEEDS: Final = "needs"
 _ENDS_ACCESS: Final = "ends_access"
 _IN_ADDRESS: Final = "credential_in_address"
 _CALLER: Final = "caller"
-# A check this recent is not repeated. A keyring trusts what it knows for 0.9 s (app.keys.keyring):
+# A check this recent is not repeated. A key_cache trusts what it knows for 0.9 s (app.keys.key_cache):
 # together that is the second within which a revocation holds everywhere.
 RECENT_SECONDS: Final = 0.1
 
@@ -228,7 +228,7 @@ async def require_access(who: Caller) -> None:
     """Check that one whom the guard has let in would be let in now, with the caps of now.
 
     Called before anything is written or shown after a wait: for a body, for a sandbox, for an
-    execution's end (`app.http.reauthorization` does so for every route). It asks the keyring,
+    execution's end (`app.http.reauthorization` does so for every route). It asks the key_cache,
     and nobody where the last check is recent. Raises NoKey, InvalidKey, TenantSuspended,
     MissingScope, DatabaseUnavailable.
     """

@@ -124,7 +124,7 @@ def is_weak(key: str) -> bool:
     )
 
 
-def take_apart(key: str) -> Presented | None:
+def parse_key(key: str) -> Presented | None:
     """Read a key; None for a text that is none, however long or odd.
 
     The secret is hashed by SHA-256 alone. Slow hashes with salts are for passwords, which

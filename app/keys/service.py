@@ -22,7 +22,7 @@ from app.keys.model import (
     KeyNotFound,
     is_weak,
     new_key,
-    take_apart,
+    parse_key,
 )
 from app.tenants import service as tenants
 from app.tenants.model import DEFAULT_TENANT, TenantNotFound
@@ -40,7 +40,7 @@ async def create(
     Raises InvalidRequest, and InvalidKey where the caller's own key is revoked by now.
     """
     key = key or new_key()
-    presented = take_apart(key)
+    presented = parse_key(key)
     assert presented is not None  # noqa: S101 - made above, or looked at by who gives one
     expires_at = None if request.expires_at is None else in_utc("expires_at", request.expires_at)
     if expires_at is not None and expires_at <= datetime.now(UTC):
@@ -104,7 +104,7 @@ async def seed(conn: Connection, who: Caller, key: str) -> bool:
 
     Says whether it was made now. Raises UnusableSeed.
     """
-    presented = take_apart(key)
+    presented = parse_key(key)
     if presented is None:
         raise UnusableSeed("is no key: crv_, 32 hexadecimal digits, _, 43 or more of A-Za-z0-9_-")
     if is_weak(key):

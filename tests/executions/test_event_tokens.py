@@ -10,7 +10,7 @@ from playwright.sync_api import Page
 
 from app.http.access import Scope
 from app.http.event_tokens import NO_KEY_ID, NO_SECRET, VALID_SECONDS, new_token, parse_token
-from app.keys.model import take_apart
+from app.keys.model import parse_key
 from tests.acceptance.keyed import Keyed, Made
 from tests.acceptance.system import System
 from tests.docs.test_docs_in_a_browser import browser, page
@@ -42,7 +42,7 @@ def test_a_token_that_was_changed_or_has_expired_is_refused(keyed: Keyed) -> Non
     key = _tenant(keyed, "tokens-forged")
     mine = _finished(keyed, key)
     token = keyed.post(f"{mine}/events-token", key.key).json()["token"]
-    presented = take_apart(key.key)
+    presented = parse_key(key.key)
     assert presented is not None
     execution = UUID(mine.rpartition("/")[2])
 

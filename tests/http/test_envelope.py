@@ -64,7 +64,7 @@ def test_the_router_s_and_the_door_s_refusals_have_ids(system: System) -> None:
 
 def test_logs_have_the_request_s_and_the_trace_s_id(system: System) -> None:
     for traceparent in (TRACEPARENT, f"00-{'0' * 32}-00f067aa0ba902b7-01", "nonsense"):
-        # Refused by the keyring, which tells the log.
+        # Refused by the key_cache, which tells the log.
         system.client.get(
             "/scripts",
             headers={

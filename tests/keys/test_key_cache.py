@@ -1,4 +1,4 @@
-"""The keyring against a real database: what it lets in, what it remembers, and for how long."""
+"""The key_cache against a real database: what it lets in, what it remembers, and for how long."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -10,10 +10,10 @@ from msgspec.structs import replace
 from app.db import Pool, open_pool
 from app.http.access import ALL_SCOPES, Scope, Via
 from app.http.refusals import InvalidKey
-from app.keys import keyring as keyrings, service
+from app.keys import key_cache as keyrings, service
 from app.keys.bootstrap import operator
-from app.keys.keyring import TRUSTED_SECONDS, Keyring
-from app.keys.model import CreatedKey, CreateKey, new_key, take_apart
+from app.keys.key_cache import TRUSTED_SECONDS, KeyCache
+from app.keys.model import CreatedKey, CreateKey, new_key, parse_key
 from app.outages import DatabaseUnavailable
 from app.settings import Settings
 from app.tenants import service as tenants
@@ -21,11 +21,11 @@ from app.tenants.model import DEFAULT_TENANT, ChangeTenant, CreateTenant
 
 
 @pytest.fixture
-async def keyring(pool: Pool) -> Keyring:
+async def key_cache(pool: Pool) -> KeyCache:
     """One that looks when a test says so, not by itself."""
-    keyring = Keyring(pool, open_without_keys=True, open_always=False)
-    await keyring.look()
-    return keyring
+    key_cache = KeyCache(pool, open_without_keys=True, open_always=False)
+    await key_cache.look()
+    return key_cache
 
 
 async def _make(pool: Pool, **wanted: object) -> CreatedKey:
@@ -39,10 +39,10 @@ async def _revoke(pool: Pool, key_id: UUID) -> None:
         await service.revoke(conn, operator(), key_id)
 
 
-async def test_a_key_stands_for_its_tenant_and_its_scopes(pool: Pool, keyring: Keyring) -> None:
+async def test_a_key_stands_for_its_tenant_and_its_scopes(pool: Pool, key_cache: KeyCache) -> None:
     made = await _make(pool, scopes=[Scope.READ, Scope.WRITE_SCRIPTS, Scope.READ])
 
-    holder = await keyring.holder_of(made.key)
+    holder = await key_cache.holder_of(made.key)
 
     assert (holder.key_id, holder.tenant) == (made.id, DEFAULT_TENANT)
     assert holder.scopes == {Scope.READ, Scope.WRITE_SCRIPTS}
@@ -61,10 +61,10 @@ async def test_the_database_has_no_secret(pool: Pool) -> None:
 
 
 async def test_unknown_ids_and_wrong_secrets_are_told_the_same(
-    pool: Pool, keyring: Keyring
+    pool: Pool, key_cache: KeyCache
 ) -> None:
     made = await _make(pool)
-    await keyring.holder_of(made.key)
+    await key_cache.holder_of(made.key)
     other_secret = f"{made.key[:37]}{new_key()[37:]}"
 
     told = []
@@ -78,7 +78,7 @@ async def test_unknown_ids_and_wrong_secrets_are_told_the_same(
         made.key.upper(),
     ):
         with pytest.raises(InvalidKey) as refused:
-            await keyring.holder_of(key)
+            await key_cache.holder_of(key)
         told.append(refused.value.detail)
 
     assert set(told) == {"the key is unknown"}
@@ -95,56 +95,56 @@ async def test_unknown_ids_and_wrong_secrets_are_told_the_same(
         "'; --",
     ],
 )
-async def test_odd_texts_are_no_keys(keyring: Keyring, odd: str) -> None:
-    assert take_apart(odd) is None
+async def test_odd_texts_are_no_keys(key_cache: KeyCache, odd: str) -> None:
+    assert parse_key(odd) is None
     with pytest.raises(InvalidKey):
-        await keyring.holder_of(odd)
+        await key_cache.holder_of(odd)
 
 
 async def test_what_is_known_costs_no_question(
-    pool: Pool, keyring: Keyring, monkeypatch: pytest.MonkeyPatch
+    pool: Pool, key_cache: KeyCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = await _make(pool)
-    await keyring.look()
-    first = await keyring.holder_of(made.key)
-    monkeypatch.setattr(keyring, "_pool", None)
+    await key_cache.look()
+    first = await key_cache.holder_of(made.key)
+    monkeypatch.setattr(key_cache, "_pool", None)
 
-    assert await keyring.holder_of(made.key) is first
+    assert await key_cache.holder_of(made.key) is first
 
 
-async def test_a_change_is_heard_at_the_next_look(pool: Pool, keyring: Keyring) -> None:
+async def test_a_change_is_heard_at_the_next_look(pool: Pool, key_cache: KeyCache) -> None:
     made = await _make(pool)
-    await keyring.look()
-    await keyring.holder_of(made.key)
+    await key_cache.look()
+    await key_cache.holder_of(made.key)
     await _revoke(pool, made.id)
     # Known, and trusted until the next look.
-    assert (await keyring.holder_of(made.key)).key_id == made.id
+    assert (await key_cache.holder_of(made.key)).key_id == made.id
 
-    await keyring.look()
+    await key_cache.look()
 
     with pytest.raises(InvalidKey, match="revoked"):
-        await keyring.holder_of(made.key)
+        await key_cache.holder_of(made.key)
 
 
-async def test_without_a_fresh_look_nothing_is_trusted(pool: Pool, keyring: Keyring) -> None:
+async def test_without_a_fresh_look_nothing_is_trusted(pool: Pool, key_cache: KeyCache) -> None:
     """A look that fails, hangs or comes late lets no revoked key in."""
     made = await _make(pool)
-    await keyring.look()
-    await keyring.holder_of(made.key)
+    await key_cache.look()
+    await key_cache.holder_of(made.key)
     await _revoke(pool, made.id)
-    keyring._looked_at -= TRUSTED_SECONDS
+    key_cache._looked_at -= TRUSTED_SECONDS
 
     with pytest.raises(InvalidKey, match="revoked"):
-        await keyring.holder_of(made.key)
+        await key_cache.holder_of(made.key)
 
 
 async def test_memory_lets_nobody_in_while_the_database_is_away(
-    pool: Pool, keyring: Keyring, settings: Settings
+    pool: Pool, key_cache: KeyCache, settings: Settings
 ) -> None:
     """It is not refused either: the key may be as good as ever."""
     made = await _make(pool)
     async with open_pool(settings) as going:
-        known = Keyring(going, open_without_keys=True, open_always=False)
+        known = KeyCache(going, open_without_keys=True, open_always=False)
         await known.look()
         await known.holder_of(made.key)
     known._looked_at -= TRUSTED_SECONDS
@@ -153,7 +153,7 @@ async def test_memory_lets_nobody_in_while_the_database_is_away(
         await known.holder_of(made.key)
     with pytest.raises(DatabaseUnavailable):
         await known.nobody()
-    assert (await keyring.holder_of(made.key)).key_id == made.id
+    assert (await key_cache.holder_of(made.key)).key_id == made.id
 
 
 def test_what_is_trusted_is_younger_than_a_second_and_seen_twice() -> None:
@@ -161,14 +161,14 @@ def test_what_is_trusted_is_younger_than_a_second_and_seen_twice() -> None:
 
 
 async def test_while_looks_fail_nobody_is_let_in_once_there_is_a_key(
-    pool: Pool, keyring: Keyring
+    pool: Pool, key_cache: KeyCache
 ) -> None:
     await _make(pool)
-    keyring._looked_at -= TRUSTED_SECONDS
-    assert keyring.open
+    key_cache._looked_at -= TRUSTED_SECONDS
+    assert key_cache.open
 
-    assert await keyring.nobody() is None
-    assert not keyring.open
+    assert await key_cache.nobody() is None
+    assert not key_cache.open
 
 
 async def test_a_revoked_key_makes_no_other_not_even_within_the_second(pool: Pool) -> None:
@@ -184,92 +184,92 @@ async def test_a_revoked_key_makes_no_other_not_even_within_the_second(pool: Poo
 
 
 async def test_a_lookup_from_before_a_change_is_not_kept(
-    pool: Pool, keyring: Keyring, monkeypatch: pytest.MonkeyPatch
+    pool: Pool, key_cache: KeyCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = await _make(pool)
-    await keyring.look()
-    verify = keyring._verify
+    await key_cache.look()
+    verify = key_cache._verify
 
     async def change_meanwhile(key: str) -> object:
         holder = await verify(key)
         await _revoke(pool, made.id)
-        await keyring.look()
+        await key_cache.look()
         return holder
 
-    monkeypatch.setattr(keyring, "_verify", change_meanwhile)
-    await keyring.holder_of(made.key)
+    monkeypatch.setattr(key_cache, "_verify", change_meanwhile)
+    await key_cache.holder_of(made.key)
     monkeypatch.undo()
 
     with pytest.raises(InvalidKey, match="revoked"):
-        await keyring.holder_of(made.key)
+        await key_cache.holder_of(made.key)
 
 
-async def test_a_suspended_tenant_and_new_caps_are_heard(pool: Pool, keyring: Keyring) -> None:
+async def test_a_suspended_tenant_and_new_caps_are_heard(pool: Pool, key_cache: KeyCache) -> None:
     async with pool.acquire() as conn:
         await tenants.create(conn, operator(), CreateTenant(name="acme"))
     made = await _make(pool, tenant="acme")
-    await keyring.look()
-    assert not (await keyring.holder_of(made.key)).suspended
+    await key_cache.look()
+    assert not (await key_cache.holder_of(made.key)).suspended
 
     change = ChangeTenant(suspended=True)
     async with pool.acquire() as conn:
         await tenants.change(conn, operator(), "acme", change)
-    await keyring.look()
+    await key_cache.look()
 
-    assert (await keyring.holder_of(made.key)).suspended
+    assert (await key_cache.holder_of(made.key)).suspended
 
 
 async def test_the_door_is_open_until_there_is_a_key_and_never_again(
-    pool: Pool, keyring: Keyring
+    pool: Pool, key_cache: KeyCache
 ) -> None:
-    opened = [keyring.open]
-    nobody = await keyring.nobody()
+    opened = [key_cache.open]
+    nobody = await key_cache.nobody()
     assert nobody is not None
     assert (nobody.tenant, nobody.scopes, nobody.key_id) == (DEFAULT_TENANT, ALL_SCOPES, None)
 
     made = await _make(pool)
-    await keyring.look()
-    opened.append(keyring.open)
+    await key_cache.look()
+    opened.append(key_cache.open)
     await _revoke(pool, made.id)
-    await keyring.look()
-    opened.append(keyring.open)
+    await key_cache.look()
+    opened.append(key_cache.open)
 
     assert opened == [True, False, False]
 
 
 async def test_last_use_is_written_down_once_for_many_requests(
-    pool: Pool, keyring: Keyring
+    pool: Pool, key_cache: KeyCache
 ) -> None:
     made = await _make(pool)
     before = datetime.now(UTC)
     generation = "SELECT generation FROM access_generation"
     counted = await pool.fetchval(generation)
     for _ in range(3):
-        await keyring.holder_of(made.key)
+        await key_cache.holder_of(made.key)
     assert await pool.fetchval("SELECT last_used_at FROM api_keys") is None
 
-    await keyring.flush()
-    await keyring.flush()
+    await key_cache.flush()
+    await key_cache.flush()
 
     assert await pool.fetchval("SELECT last_used_at FROM api_keys") >= before
     # It is no change that anybody must hear of.
     assert await pool.fetchval(generation) == counted
 
 
-async def test_an_older_use_does_not_undo_a_newer_one(pool: Pool, keyring: Keyring) -> None:
+async def test_an_older_use_does_not_undo_a_newer_one(pool: Pool, key_cache: KeyCache) -> None:
     made = await _make(pool)
     newer = datetime.now(UTC) + timedelta(hours=1)
     await pool.execute("UPDATE api_keys SET last_used_at = $1", newer)
 
-    await keyring.holder_of(made.key)
-    await keyring.flush()
+    await key_cache.holder_of(made.key)
+    await key_cache.flush()
 
     assert await pool.fetchval("SELECT last_used_at FROM api_keys") == newer
 
 
 async def test_a_seed_is_taken_once_and_stays_revoked(pool: Pool) -> None:
     key = new_key()
-    presented = take_apart(key)
+    presented = parse_key(key)
     assert presented is not None
     async with pool.acquire() as conn:
         assert await service.seed(conn, operator(), key)
@@ -288,5 +288,5 @@ def test_keys_are_random_and_of_one_form() -> None:
     keys = {new_key() for _ in range(100)}
 
     assert len({key[37:] for key in keys}) == 100
-    assert all(take_apart(key) is not None for key in keys)
-    assert take_apart(f"crv_{uuid.uuid7().hex}_{'0123456789abcdef' * 4}") is not None
+    assert all(parse_key(key) is not None for key in keys)
+    assert parse_key(f"crv_{uuid.uuid7().hex}_{'0123456789abcdef' * 4}") is not None

@@ -31,7 +31,7 @@ from app.http.event_tokens import (
 )
 from app.http.refusals import REVOKED, UNKNOWN, InvalidKey
 from app.keys import store
-from app.keys.model import StoredKey, take_apart
+from app.keys.model import StoredKey, parse_key
 from app.outages import DatabaseUnavailable
 from app.tenants.model import DEFAULT_TENANT
 
@@ -48,7 +48,7 @@ _NO_DIGEST: Final = bytes(32)
 _KEY_NEEDED: Final = "the token was made without a key, and one is needed by now"
 
 
-class Keyring:
+class KeyCache:
     """The keys and the door of one API process."""
 
     def __init__(self, pool: Pool, *, open_without_keys: bool, open_always: bool) -> None:
@@ -197,7 +197,7 @@ class Keyring:
         return asyncio.get_running_loop().time() - self._looked_at < TRUSTED_SECONDS
 
     async def _verify(self, key: str) -> Holder:
-        presented = take_apart(key)
+        presented = parse_key(key)
         if presented is None:
             log.warning("key.refused", reason="malformed")
             raise InvalidKey(UNKNOWN)
@@ -215,21 +215,21 @@ class Keyring:
 
 
 @asynccontextmanager
-async def open_keyring(
+async def open_key_cache(
     pool: Pool, *, open_without_keys: bool, open_always: bool
-) -> AsyncIterator[Keyring]:
+) -> AsyncIterator[KeyCache]:
     """Look once, then keep looking for the length of the block. Raises DatabaseUnavailable."""
-    keyring = Keyring(pool, open_without_keys=open_without_keys, open_always=open_always)
-    await keyring.look()
-    keeper = asyncio.create_task(keyring.keep_up())
+    key_cache = KeyCache(pool, open_without_keys=open_without_keys, open_always=open_always)
+    await key_cache.look()
+    keeper = asyncio.create_task(key_cache.keep_up())
     try:
-        yield keyring
+        yield key_cache
     finally:
         keeper.cancel()
         with suppress(asyncio.CancelledError):
             await keeper
         with suppress(DatabaseUnavailable):
-            await keyring.flush()
+            await key_cache.flush()
 
 
 def _keep(known: dict[bytes, Holder], digest: bytes, holder: Holder) -> None:
