@@ -47,11 +47,11 @@ from app.keys.bootstrap import open_without_keys, prepare
 from app.keys.key_cache import KeyCache, open_key_cache
 from app.lifecycle import Watchdog, exit_cleanly_when_told, open_watchdog
 from app.metrics import configure_metrics
+from app.prometheus.api import router as metrics
+from app.prometheus.listener import open_listener
+from app.prometheus.service import MetricsPage
 from app.resources import Resources, open_resources
 from app.sandbox.pool import SandboxUnavailable
-from app.scrapes.api import router as metrics
-from app.scrapes.listener import open_listener
-from app.scrapes.service import Scraped
 from app.scripts.api import router as scripts
 from app.scripts.uploads import MAX_UPLOAD_BYTES
 from app.settings import Settings
@@ -84,11 +84,11 @@ def create_app(settings: Settings) -> Litestar:
             open_waiting_room(settings) as waits,
             open_listener(
                 settings.metrics_listen,
-                scraped := Scraped(resources, process="api", readers=waits),
+                metrics_page := MetricsPage(resources, process="api", readers=waits),
             ),
         ):
             app.state.resources = resources
-            app.state.scraped = scraped
+            app.state.metrics_page = metrics_page
             app.state.door = key_cache
             app.state.rates = rates
             app.state.in_flight = InFlight(
@@ -108,7 +108,7 @@ def create_app(settings: Settings) -> Litestar:
         route_handlers=[scripts, executions, tenants, keys, audit, health, metrics, reference],
         dependencies={
             "resources": Provide(_resources, sync_to_thread=False),
-            "scraped": Provide(_scraped, sync_to_thread=False),
+            "metrics_page": Provide(_scraped, sync_to_thread=False),
             "waits": Provide(_waits, sync_to_thread=False),
             "backlog": Provide(_backlog, sync_to_thread=False),
             "tenant": Provide(_tenant, sync_to_thread=False),
@@ -245,9 +245,9 @@ def _resources(state: State) -> Resources:
     return resources
 
 
-def _scraped(state: State) -> Scraped:
-    scraped: Scraped = state.scraped
-    return scraped
+def _scraped(state: State) -> MetricsPage:
+    metrics_page: MetricsPage = state.metrics_page
+    return metrics_page
 
 
 def _backlog(state: State) -> Backlog:

@@ -1,7 +1,7 @@
 """What is counted for Prometheus: names, meanings, buckets, and the bounds of labels.
 
 Only what happens is counted here, where it happens; what there is at a moment, such as cells
-or what is queued, is read when somebody asks (`app/scrapes/`).
+or what is queued, is read when somebody asks (`app/prometheus/`).
 """
 
 from typing import Final

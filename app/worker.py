@@ -23,11 +23,11 @@ from app.executions.jobs import Dispatcher
 from app.executions.retention import keep_retention
 from app.lifecycle import exit_cleanly_when_told, open_watchdog
 from app.metrics import configure_metrics
+from app.prometheus.listener import open_listener
+from app.prometheus.service import MetricsPage
 from app.queue import KNOCK, OUTAGE, RING, deserialize, serialize
 from app.resources import open_resources
 from app.sandbox.pool import SandboxUnavailable
-from app.scrapes.listener import open_listener
-from app.scrapes.service import Scraped
 from app.settings import Settings
 from app.telemetry import configure_logging, redact
 from app.tracing import require_packages
@@ -79,7 +79,7 @@ async def work(settings: Settings) -> None:
         loop.add_signal_handler(number, starting.cancel)
     async with (
         open_resources(settings, cells=slots, service="crivo-worker") as resources,
-        open_listener(settings.metrics_listen, Scraped(resources, process="worker")),
+        open_listener(settings.metrics_listen, MetricsPage(resources, process="worker")),
     ):
         with open_watchdog(settings.hang_seconds) as watchdog:
             dispatcher = Dispatcher(resources, slots=slots, watchdog=watchdog)

@@ -17,7 +17,7 @@ from tests.acceptance.keyed import WORKING, Keyed, Made
 from tests.acceptance.system import ROOT, System, until
 from tests.http.begun import begun
 from tests.http.raw import connected
-from tests.scrapes.pages import Page
+from tests.prometheus.pages import Page
 
 PATHS: Final = json.loads((ROOT / "openapi" / "openapi.json").read_bytes())["paths"]
 SOURCE: Final = "function process(data) { return data }"

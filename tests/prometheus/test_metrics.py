@@ -13,7 +13,7 @@ from app.http.access import Scope
 from app.metrics import OTHER, Names
 from tests.acceptance.keyed import Keyed
 from tests.acceptance.system import ROOT, System, open_system, stop, until
-from tests.scrapes.pages import Page, listener_of, read_page
+from tests.prometheus.pages import Page, listener_of, read_page
 from tests.servers import Databases, Servers, execute, redis_database
 
 ECHO: Final = "function process(data) { return data }"

@@ -4,8 +4,8 @@ from litestar import Response, Router
 
 from app.http.access import Scope, needs
 from app.http.methods import get
-from app.scrapes import reference
-from app.scrapes.service import CONTENT_TYPE, Scraped
+from app.prometheus import reference
+from app.prometheus.service import CONTENT_TYPE, MetricsPage
 
 
 @get(
@@ -14,13 +14,13 @@ from app.scrapes.service import CONTENT_TYPE, Scraped
     operation_class=reference.METRICS,
     **needs(Scope.ADMIN),
 )
-async def show_metrics(scraped: Scraped) -> Response[bytes]:
+async def show_metrics(metrics_page: MetricsPage) -> Response[bytes]:
     """Show metrics.
 
     They name tenants, so that a key needs the scope `admin`. Workers show their own, and the API
     these ones, without a key where `CRIVO_METRICS_LISTEN` says.
     """
-    return Response(await scraped.page(), headers={"Content-Type": CONTENT_TYPE})
+    return Response(await metrics_page.page(), headers={"Content-Type": CONTENT_TYPE})
 
 
 router = Router(path="/", tags=["health"], route_handlers=[show_metrics])

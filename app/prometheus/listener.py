@@ -11,7 +11,7 @@ from typing import Final
 
 import structlog
 
-from app.scrapes.service import CONTENT_TYPE, Scraped
+from app.prometheus.service import CONTENT_TYPE, MetricsPage
 
 log = structlog.get_logger(__name__)
 
@@ -22,12 +22,12 @@ _RETRY_SECONDS: Final = 2.0
 
 
 @asynccontextmanager
-async def open_listener(address: str, scraped: Scraped) -> AsyncIterator[None]:
+async def open_listener(address: str, metrics_page: MetricsPage) -> AsyncIterator[None]:
     """Listen at `host:port`, or at the first free one of `host:port-port`; "": nowhere."""
     if not address:
         yield
         return
-    listener = asyncio.create_task(_listen_forever(address, scraped))
+    listener = asyncio.create_task(_listen_forever(address, metrics_page))
     try:
         yield
     finally:
@@ -36,11 +36,11 @@ async def open_listener(address: str, scraped: Scraped) -> AsyncIterator[None]:
             await listener
 
 
-async def _listen_forever(address: str, scraped: Scraped) -> None:
+async def _listen_forever(address: str, metrics_page: MetricsPage) -> None:
     told = False
     while True:
         try:
-            server = await _first_free(address, scraped)
+            server = await _first_free(address, metrics_page)
         except (OSError, OverflowError) as error:
             # Work is worth more than news of it.
             if not told:
@@ -54,12 +54,12 @@ async def _listen_forever(address: str, scraped: Scraped) -> None:
             await server.serve_forever()
 
 
-async def _first_free(address: str, scraped: Scraped) -> asyncio.Server:
+async def _first_free(address: str, metrics_page: MetricsPage) -> asyncio.Server:
     host, _, ports = address.rpartition(":")
     first, _, last = ports.partition("-")
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await _answer(reader, writer, scraped)
+        await _answer(reader, writer, metrics_page)
 
     for port in range(int(first), int(last or first)):
         with suppress(OSError):
@@ -70,12 +70,12 @@ async def _first_free(address: str, scraped: Scraped) -> asyncio.Server:
 
 
 async def _answer(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, scraped: Scraped
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, metrics_page: MetricsPage
 ) -> None:
     try:
         async with asyncio.timeout(_CLIENT_SECONDS):
             head = await reader.readuntil(b"\r\n\r\n")
-            writer.write(await _answer_to(head, scraped))
+            writer.write(await _answer_to(head, metrics_page))
             await writer.drain()
     except (TimeoutError, OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
         pass  # who asks otherwise than Prometheus is not answered
@@ -83,7 +83,7 @@ async def _answer(
         writer.close()
 
 
-async def _answer_to(head: bytes, scraped: Scraped) -> bytes:
+async def _answer_to(head: bytes, metrics_page: MetricsPage) -> bytes:
     method, _, rest = head.partition(b" ")
     target = rest.partition(b" ")[0].partition(b"?")[0]
     status, body, more = HTTPStatus.OK, b"", []
@@ -92,7 +92,7 @@ async def _answer_to(head: bytes, scraped: Scraped) -> bytes:
     elif method not in (b"GET", b"HEAD"):
         status, more = HTTPStatus.METHOD_NOT_ALLOWED, ["Allow: GET, HEAD"]
     else:
-        body = await scraped.page()
+        body = await metrics_page.page()
     lines = (
         f"HTTP/1.1 {status.value} {status.phrase}",
         f"Content-Type: {CONTENT_TYPE}",

@@ -13,9 +13,9 @@ from prometheus_client.registry import Collector
 
 from app.metrics import REGISTRY, TENANTS
 from app.outages import DatabaseUnavailable
+from app.prometheus import store
+from app.prometheus.store import Backlog, Workforce
 from app.resources import Resources
-from app.scrapes import store
-from app.scrapes.store import Backlog, Workforce
 
 CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
 # However often somebody asks, PostgreSQL is asked so often.
@@ -32,7 +32,7 @@ class Queue(Struct, frozen=True, kw_only=True):
     workforce: Workforce
 
 
-class Scraped:
+class MetricsPage:
     """What one process shows; the API also shows the queue, which is everybody's."""
 
     def __init__(self, resources: Resources, *, process: str, readers: Sized | None = None) -> None:
