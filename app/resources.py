@@ -9,9 +9,9 @@ import structlog
 from app.blobs import Blobs, open_blobs
 from app.db import Pool, open_pool
 from app.fair_queue import FairQueue
+from app.lint.reader import SourceReader, open_reader
 from app.notices import Announcer, open_announcer
 from app.queue import Bell, open_bell
-from app.rules.reader import SourceReader, open_reader
 from app.sandbox.admission import budget_of_host
 from app.sandbox.pool import PoolConfig, SandboxPool, SandboxUnavailable, open_pool as open_sandbox
 from app.settings import Settings

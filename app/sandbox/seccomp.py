@@ -127,7 +127,7 @@ ARM64: Final = Architecture(
     },
 )  # fmt: skip
 
-# Found out here, once for all cells of a zygote.
+# Diagnostic out here, once for all cells of a zygote.
 _MACHINE: Final = platform.machine()
 _ARCHITECTURES: Final = {"x86_64": X86_64, "aarch64": ARM64}
 

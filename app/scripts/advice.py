@@ -6,7 +6,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from app.rules.findings import BUNDLE, Code
+from app.lint.findings import BUNDLE, Code
 from app.sandbox.outcomes import Finding
 
 # One of these is enough: no JavaScript that compiles has them at these places.

@@ -8,9 +8,9 @@ from msgspec.structs import asdict, replace
 
 from app.fair_queue import QueueFull, ShareFull
 from app.http.access import Caller
+from app.lint.findings import MEANINGS, MODULES, Code, Diagnostic, Position, Reading
+from app.lint.positions import Positions
 from app.resources import Resources
-from app.rules.findings import MEANINGS, MODULES, Code, Found, Place, Reading
-from app.rules.places import Places
 from app.sandbox.outcomes import Examined, Finding
 from app.sandbox.pool import PoolBusy, SandboxUnavailable
 from app.scripts.advice import advise
@@ -138,10 +138,10 @@ def refusal(errors: tuple[Finding, ...], warnings: tuple[Finding, ...] = ()) -> 
 def invalid_utf8(source: bytes, offset: int) -> InvalidScript:
     """Refuse a source whose byte at `offset` is not UTF-8."""
     message = f"byte {offset} (0x{source[offset]:02x}) is not UTF-8"
-    return refusal((_at(Code.INVALID_UTF8, message, Places(source).at(offset)),))
+    return refusal((_at(Code.INVALID_UTF8, message, Positions(source).at(offset)),))
 
 
-def _reached(found: Found, thrown: set[tuple[int | None, int | None]]) -> Found:
+def _reached(found: Diagnostic, thrown: set[tuple[int | None, int | None]]) -> Diagnostic:
     """Make an error of a `require` that the top level threw at."""
     if found.code != Code.CONDITIONAL_REQUIRE:
         return found
@@ -154,15 +154,15 @@ def _placed(finding: Finding, reading: Reading, source: bytes) -> Finding:
     """Give a finding about `process`, which V8 does not place, the place of `process`."""
     if finding.code not in (Code.NO_PROCESS, Code.PROCESS_NOT_CALLABLE):
         return finding
-    place = reading.process or Places(source).at(0)
+    place = reading.process or Positions(source).at(0)
     return replace(finding, line=place.line, column=place.column, excerpt=place.excerpt)
 
 
-def _finding(found: Found) -> Finding:
+def _finding(found: Diagnostic) -> Finding:
     return _at(found.code, found.message, found.place)
 
 
-def _at(code: Code, message: str, place: Place) -> Finding:
+def _at(code: Code, message: str, place: Position) -> Finding:
     return Finding(
         line=place.line, column=place.column, code=code, message=message, excerpt=place.excerpt
     )

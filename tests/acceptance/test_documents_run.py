@@ -14,7 +14,7 @@ from typing import Final
 import pytest
 
 from app.failures import ErrorKind
-from app.rules.findings import MEANINGS
+from app.lint.findings import MEANINGS
 from tests.acceptance.launched import free_port
 from tests.acceptance.system import System
 from tests.house.documents import (

@@ -2,11 +2,11 @@
 
 import pytest
 
-from app.rules.judge import judge
+from app.lint.linter import judge
 from app.sandbox.pool import SandboxPool
 from tests.sandbox.runs import run
 
-# Found by V8's parser at once, and only when it has read the source to its end.
+# Diagnostic by V8's parser at once, and only when it has read the source to its end.
 EARLY, LATE = "let ]", "let twice = 1; let twice = 2"
 PLACES = {EARLY: (5, "let ]\n    ^"), LATE: (20, f"{LATE}\n{' ' * 19}^")}
 

@@ -9,7 +9,7 @@ from typing import Final
 
 import pytest
 
-from app.rules.findings import BUNDLE
+from app.lint.findings import BUNDLE
 from tests.acceptance.system import System
 
 COMMENTED: Final = """\

@@ -49,7 +49,7 @@ def _places(findings: list[dict[str, Any]]) -> list[tuple[str, int | None, int |
         ("function process(d) { return d }\n\n  null.x", [("top_level_threw", 3, 8)], []),
         ("function process(d) { return d }\nfor (;;);", [("top_level_timeout", None, None)], []),
         ("const process = d => '\0'", [("nul_character", 1, 23)], []),
-        # Places: line ends, tabs, characters of two units, a mark at the start.
+        # Positions: line ends, tabs, characters of two units, a mark at the start.
         ("let a = 1\r\nlet b = 2\rlet c = 3\u2028const process = () => b",
          [("process_takes_no_parameter", 4, 17)], []),
         ("\t\tconst process = () => 1", [("process_takes_no_parameter", 1, 19)], []),

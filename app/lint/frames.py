@@ -5,8 +5,8 @@ from typing import Final
 
 from tree_sitter import Node, TreeCursor
 
-from app.rules.grammar import Mode
-from app.rules.scopes import Scope
+from app.lint.grammar import Mode
+from app.lint.scopes import Scope
 
 # What is below these may never run: by kind and field.
 CONDITIONAL: Final = frozenset(

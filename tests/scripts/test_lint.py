@@ -2,9 +2,9 @@
 
 from hypothesis import given, settings, strategies as st
 
-from app.rules.judge import MAX_FINDINGS, judge
-from app.rules.names import SANDBOX_NAMES
-from app.rules.places import Places
+from app.lint.linter import MAX_FINDINGS, lint
+from app.lint.names import SANDBOX_NAMES
+from app.lint.positions import Positions
 from app.sandbox.pool import PoolConfig, open_pool
 from tests.sandbox.runs import run
 
@@ -25,7 +25,7 @@ SOURCES = st.lists(TOKENS, max_size=40).map(" ".join) | st.text(max_size=60)
 @settings(deadline=None)
 @given(SOURCES)
 def test_any_text_is_judged_and_findings_point_into_it(source: str) -> None:
-    reading = judge(source.encode("utf-8", "surrogatepass"))
+    reading = lint(source.encode("utf-8", "surrogatepass"))
 
     lines = source.replace("\r\n", "\n").replace("\r", "\n").replace("\u2028", "\n")
     texts = lines.replace("\u2029", "\n").split("\n")
@@ -40,7 +40,7 @@ def test_any_text_is_judged_and_findings_point_into_it(source: str) -> None:
 @given(st.text(st.characters(exclude_categories=["Cs"])), st.data())
 def test_the_caret_stands_under_the_place(source: str, data: st.DataObject) -> None:
     offset = data.draw(st.integers(0, len(source)))
-    place = Places(source.encode()).at(len(source[:offset].encode()))
+    place = Positions(source.encode()).at(len(source[:offset].encode()))
 
     shown, caret = place.excerpt.split("\n")
     assert caret.endswith("^")
@@ -63,5 +63,5 @@ async def test_the_names_of_the_sandbox_are_those_that_a_cell_has() -> None:
 
 def test_deep_nesting_is_read() -> None:
     for source in ("[" * 100_000 + "]" * 100_000, "{" * 100_000 + "fetch(1)" + "}" * 100_000):
-        codes = [finding.code for finding in judge(source.encode()).findings]
+        codes = [finding.code for finding in lint(source.encode()).findings]
         assert codes[0] == "no_process"

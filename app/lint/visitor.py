@@ -6,9 +6,10 @@ from typing import Final
 import tree_sitter_javascript
 from tree_sitter import Language, Node, Parser, Tree, TreeCursor
 
-from app.rules.findings import Code
-from app.rules.frames import Frame, short_circuits
-from app.rules.grammar import (
+from app.lint.facts import Binding, Facts, Function
+from app.lint.findings import Code
+from app.lint.frames import Frame, short_circuits
+from app.lint.grammar import (
     BLOCKS,
     CLASSES,
     FIELD_MODES,
@@ -26,9 +27,8 @@ from app.rules.grammar import (
     Mode,
     mode_of_loop,
 )
-from app.rules.names import NODE_PROCESS_MEMBERS
-from app.rules.notes import Binding, Function, Notes
-from app.rules.scopes import Use
+from app.lint.names import NODE_PROCESS_MEMBERS
+from app.lint.scopes import Use
 
 _LANGUAGE: Final = Language(tree_sitter_javascript.language())
 
@@ -38,16 +38,16 @@ def parse(source: bytes) -> Tree:
     return Parser(_LANGUAGE).parse(source)
 
 
-def walk(tree: Tree, source: bytes) -> Notes:
+def walk(tree: Tree, source: bytes) -> Facts:
     """Note names, functions and bindings of `process`."""
-    walker = _Walker(tree, source)
+    walker = _Visitor(tree, source)
     walker.walk(tree.walk())
     return walker.notes
 
 
-class _Walker:
+class _Visitor:
     def __init__(self, tree: Tree, source: bytes) -> None:
-        self.notes = Notes(tree.root_node)
+        self.notes = Facts(tree.root_node)
         self._names = self.notes.names
         self._source = source
         self._frames = [Frame("", Mode.READ, None, is_function=False)]
@@ -329,19 +329,19 @@ class _Walker:
         return text.decode("utf-8", "replace")
 
 
-_NOTES: Final[dict[str, Callable[[_Walker, Node, Frame], None]]] = {
-    **dict.fromkeys(FUNCTIONS, _Walker.note_function),
-    **dict.fromkeys(CLASSES, _Walker.note_class),
-    **dict.fromkeys((*BLOCKS, "class_static_block"), _Walker.note_block),
-    **dict.fromkeys(("call_expression", "new_expression"), _Walker.note_call),
-    **dict.fromkeys(("import_statement", "export_statement"), _Walker.note_module),
-    "variable_declarator": _Walker.note_declarator,
-    "assignment_expression": _Walker.note_assignment,
-    "member_expression": _Walker.note_member,
-    "formal_parameters": _Walker.note_parameters,
-    "return_statement": _Walker.note_return,
-    "unary_expression": _Walker.note_unary,
-    "binary_expression": _Walker.note_binary,
-    "with_statement": _Walker.note_with,
-    "ERROR": _Walker.note_error,
+_NOTES: Final[dict[str, Callable[[_Visitor, Node, Frame], None]]] = {
+    **dict.fromkeys(FUNCTIONS, _Visitor.note_function),
+    **dict.fromkeys(CLASSES, _Visitor.note_class),
+    **dict.fromkeys((*BLOCKS, "class_static_block"), _Visitor.note_block),
+    **dict.fromkeys(("call_expression", "new_expression"), _Visitor.note_call),
+    **dict.fromkeys(("import_statement", "export_statement"), _Visitor.note_module),
+    "variable_declarator": _Visitor.note_declarator,
+    "assignment_expression": _Visitor.note_assignment,
+    "member_expression": _Visitor.note_member,
+    "formal_parameters": _Visitor.note_parameters,
+    "return_statement": _Visitor.note_return,
+    "unary_expression": _Visitor.note_unary,
+    "binary_expression": _Visitor.note_binary,
+    "with_statement": _Visitor.note_with,
+    "ERROR": _Visitor.note_error,
 }

@@ -13,13 +13,13 @@ from uuid import UUID
 import msgspec
 
 from app.fair_queue import FairQueue
-from app.rules.findings import Reading
-from app.rules.worker import LENGTH
+from app.lint.findings import Reading
+from app.lint.worker import LENGTH
 
 _ROOT: Final = Path(__file__).resolve().parents[2]
 # -I: nothing of the environment and the current folder; so the root is given.
 _BOOT: Final = (
-    "import sys; sys.path.insert(0, sys.argv.pop(1)); from app.rules.worker import main; main()"
+    "import sys; sys.path.insert(0, sys.argv.pop(1)); from app.lint.worker import main; main()"
 )
 # The process's own limit is on its CPU time; this one is for a host that is busy.
 DEADLINE_S: Final = 20.0

@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 
 from tree_sitter import Node
 
-from app.rules.findings import Code
-from app.rules.scopes import Names
+from app.lint.findings import Code
+from app.lint.scopes import Names
 
 
 @dataclass(slots=True)
@@ -30,7 +30,7 @@ class Binding:
 
 
 @dataclass(slots=True)
-class Notes:
+class Facts:
     """What a walk gives."""
 
     root: Node

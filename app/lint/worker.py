@@ -12,7 +12,7 @@ from typing import BinaryIO, Final
 
 import msgspec
 
-from app.rules.judge import judge
+from app.lint.linter import lint
 
 LENGTH: Final = struct.Struct("!I")
 # A mebibyte of `;` took 3.4 s and 0.3 GB. What takes more is judged by V8 alone, and says so.
@@ -33,7 +33,7 @@ def main() -> None:
         used_s = sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
         _, hard = resource.getrlimit(resource.RLIMIT_CPU)
         resource.setrlimit(resource.RLIMIT_CPU, (int(used_s) + CPU_SECONDS, hard))
-        answer = msgspec.json.encode(judge(source))
+        answer = msgspec.json.encode(lint(source))
         answers.write(LENGTH.pack(len(answer)) + answer)
         answers.flush()
         if resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 > _KEEP_BYTES:

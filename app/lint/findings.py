@@ -100,7 +100,7 @@ MODULES: Final = {
 }
 
 
-class Place(Struct, frozen=True, kw_only=True):
+class Position(Struct, frozen=True, kw_only=True):
     """A place in the source: 1-based, the column in UTF-16 units; its line, and a caret."""
 
     line: int
@@ -108,12 +108,12 @@ class Place(Struct, frozen=True, kw_only=True):
     excerpt: str
 
 
-class Found(Struct, frozen=True, kw_only=True):
+class Diagnostic(Struct, frozen=True, kw_only=True):
     """One finding of the rules; `name`: the global that it says is missing."""
 
     code: Code
     message: str
-    place: Place
+    place: Position
     name: str = ""
 
 
@@ -125,7 +125,7 @@ class Reading(Struct, frozen=True, kw_only=True):
     were more findings than are given.
     """
 
-    findings: tuple[Found, ...]
-    process: Place | None
+    findings: tuple[Diagnostic, ...]
+    process: Position | None
     sound: bool
     cut: bool

@@ -6,20 +6,20 @@ from typing import Final
 
 from tree_sitter import Node
 
-from app.rules.findings import MODULES, Code, Found, Reading
-from app.rules.grammar import FUNCTIONS
-from app.rules.names import HINTS, MODULE_NAMES, SANDBOX_NAMES
-from app.rules.notes import Binding, Notes
-from app.rules.places import Places
-from app.rules.scopes import Names, Use
-from app.rules.walk import parse, walk
+from app.lint.facts import Binding, Facts
+from app.lint.findings import MODULES, Code, Diagnostic, Reading
+from app.lint.grammar import FUNCTIONS
+from app.lint.names import HINTS, MODULE_NAMES, SANDBOX_NAMES
+from app.lint.positions import Positions
+from app.lint.scopes import Names, Use
+from app.lint.visitor import parse, walk
 
 MAX_FINDINGS: Final = 100
 
 _Raw = tuple[int, Code, str, str]
 
 
-def judge(source: bytes, *, max_findings: int = MAX_FINDINGS) -> Reading:
+def lint(source: bytes, *, max_findings: int = MAX_FINDINGS) -> Reading:
     """Read a source and give what the rules find, in the order of the source.
 
     Text that cannot be read keeps silent: what it might have declared is not missed.
@@ -35,11 +35,11 @@ def judge(source: bytes, *, max_findings: int = MAX_FINDINGS) -> Reading:
             *_names(notes, sound=sound),
         }
     )
-    places = Places(source)
+    places = Positions(source)
     binding = notes.bindings[-1] if notes.bindings else None
     return Reading(
         findings=tuple(
-            Found(code=code, message=message, place=places.at(offset), name=name)
+            Diagnostic(code=code, message=message, place=places.at(offset), name=name)
             for offset, code, message, name in raw[:max_findings]
         ),
         process=places.at(binding.offset) if binding is not None else None,
@@ -55,7 +55,7 @@ def _nul(source: bytes) -> Iterator[_Raw]:
         yield offset, Code.NUL_CHARACTER, message, ""
 
 
-def _modules(notes: Notes) -> Iterator[_Raw]:
+def _modules(notes: Facts) -> Iterator[_Raw]:
     for code, offset in notes.modules:
         yield offset, code, MODULES[code], ""
     for call in notes.names.calls:
@@ -64,7 +64,7 @@ def _modules(notes: Notes) -> Iterator[_Raw]:
             yield call.offset, code, MODULES[code], "require"
 
 
-def _process(notes: Notes, *, sound: bool) -> Iterator[_Raw]:
+def _process(notes: Facts, *, sound: bool) -> Iterator[_Raw]:
     """Judge the literal that `process` is, where it is certain which one."""
     if not notes.bindings:
         if sound and not notes.bound_elsewhere:
@@ -111,7 +111,7 @@ def _ends_in_throw(body: Node) -> bool:
     return bool(statements) and statements[-1].type == "throw_statement"
 
 
-def _names(notes: Notes, *, sound: bool) -> Iterator[_Raw]:
+def _names(notes: Facts, *, sound: bool) -> Iterator[_Raw]:
     names = notes.names
     if notes.has_escapes:
         return

@@ -3,7 +3,7 @@
 import codecs
 from typing import Final
 
-from app.rules.findings import Place
+from app.lint.findings import Position
 from app.sandbox.excerpts import excerpt_at
 
 # JavaScript's line ends, as bytes of UTF-8; V8 counts lines by the same, and "\r\n" as one.
@@ -11,7 +11,7 @@ _LINE_ENDS: Final = (b"\n", b"\r", b"\xe2\x80\xa8", b"\xe2\x80\xa9")
 _UNIT_BYTES: Final = 2
 
 
-class Places:
+class Positions:
     """The places of one source, which need not be UTF-8 throughout.
 
     Each is found by searching the source's bytes, which takes well below a millisecond for a
@@ -22,7 +22,7 @@ class Places:
         """Take the source."""
         self._source = source
 
-    def at(self, offset: int) -> Place:
+    def at(self, offset: int) -> Position:
         """Give the place of a byte; one within a line end counts as the end of the line."""
         if self._source[offset - 1 : offset + 1] == b"\r\n":
             offset -= 1
@@ -42,4 +42,4 @@ class Places:
         column = len(before.encode("utf-16-le")) // _UNIT_BYTES + 1
         # The line alone: what shows a line need not look for it in a mebibyte.
         excerpt = excerpt_at(self._source[start:line_end], line=1, column=column)
-        return Place(line=line, column=column, excerpt=excerpt or "")
+        return Position(line=line, column=column, excerpt=excerpt or "")
