@@ -39,18 +39,21 @@ class Supervisor:
 
     def __init__(self) -> None:
         """Begin with nothing."""
-        self._groups: list[list[SupervisedProcess]] = []
+        self._groups: list[list[_SupervisedProcess]] = []
 
     def start(self, *services: Service) -> None:
         """Start a group at once; `await_ready` waits for it."""
-        group: list[SupervisedProcess] = []
+        group: list[_SupervisedProcess] = []
         # Known before it is complete, so that a failure on the way stops what has started.
         self._groups.append(group)
         for service in services:
-            group.append(SupervisedProcess(service))  # noqa: PERF401
+            group.append(_SupervisedProcess(service))  # noqa: PERF401
 
     def await_ready(self) -> None:
-        """Wait for the group that was started last. Raises ServiceFailed: a start does not try again."""
+        """Wait for the group that was started last, which is not tried again.
+
+        Raises ServiceFailed.
+        """
         *before, last = ([kept.running for kept in group] for group in self._groups)
         await_ready(last, beside=[running for group in before for running in group])
 
@@ -74,7 +77,7 @@ class Supervisor:
         self._groups.clear()
 
 
-class SupervisedProcess:
+class _SupervisedProcess:
     """One service with its process and the history of its deaths."""
 
     def __init__(self, service: Service) -> None:

@@ -38,8 +38,8 @@ _NEEDS: Final = "needs"
 _ENDS_ACCESS: Final = "ends_access"
 _IN_ADDRESS: Final = "credential_in_address"
 _CALLER: Final = "caller"
-# A check this recent is not repeated. A key_cache trusts what it knows for 0.9 s (app.keys.key_cache):
-# together that is the second within which a revocation holds everywhere.
+# A check this recent is not repeated. The key cache trusts what it knows for 0.9 s: together that
+# is the second within which a revocation holds everywhere.
 RECENT_SECONDS: Final = 0.1
 
 

@@ -109,7 +109,7 @@ class Position(Struct, frozen=True, kw_only=True):
 
 
 class Diagnostic(Struct, frozen=True, kw_only=True):
-    """One finding of the rules; `name`: the global that it says is missing."""
+    """One finding of the linter; `name`: the global that it says is missing."""
 
     code: Code
     message: str
@@ -118,7 +118,7 @@ class Diagnostic(Struct, frozen=True, kw_only=True):
 
 
 class Reading(Struct, frozen=True, kw_only=True):
-    """What the rules say about a source.
+    """What the linter says about a source.
 
     `process` is where the source binds `process` at its top level; None where it does not,
     as far as can be seen. `sound` says that the whole source could be read, `cut` that there

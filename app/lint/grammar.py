@@ -1,4 +1,4 @@
-"""What kinds of tree-sitter's JavaScript nodes mean to the rules."""
+"""What kinds of tree-sitter's JavaScript nodes mean to the linter."""
 
 from enum import Enum, auto
 from typing import Final

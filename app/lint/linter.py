@@ -20,7 +20,7 @@ _Raw = tuple[int, Code, str, str]
 
 
 def lint(source: bytes, *, max_findings: int = MAX_FINDINGS) -> Reading:
-    """Read a source and give what the rules find, in the order of the source.
+    """Read a source and give what the linter finds, in the order of the source.
 
     Text that cannot be read keeps silent: what it might have declared is not missed.
     """
@@ -148,7 +148,7 @@ def _missing(names: Names, assigned: set[str], *, sound: bool) -> Iterator[_Raw]
             continue
         if asked and read.is_conditional and read.name in MODULE_NAMES:
             continue
-        # `process` itself has rules of its own; the grammar takes some `await` for a name.
+        # `process` itself is judged apart; the grammar takes some `await` for a name.
         if read.name not in ("process", "await") and (sound or read.name in HINTS):
             first.setdefault(read.name, read)
             count[read.name] += 1

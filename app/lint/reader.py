@@ -39,7 +39,7 @@ class SourceReader:
         self._channel: socket.socket | None = None
 
     async def read(self, source: bytes, *, tenant: UUID, weight: int) -> Reading | None:
-        """Give what the rules find, in the tenant's turn; None where that took too long.
+        """Give what the linter finds, in the tenant's turn; None where that took too long.
 
         Raises ShareFull, QueueFull.
         """

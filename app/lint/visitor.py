@@ -1,4 +1,4 @@
-"""Walk a source's tree once, and note what the rules need. No recursion: depth is the user's."""
+"""Walk a source's tree once, and note what the linter needs. No recursion: depth is the user's."""
 
 from collections.abc import Callable
 from typing import Final

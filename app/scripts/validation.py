@@ -1,4 +1,4 @@
-"""Judge a source: V8's verdict and the rules' findings, as one list in the source's order."""
+"""Judge a source: V8's verdict and the linter's findings, as one list in the source's order."""
 
 from typing import Final
 
@@ -48,7 +48,7 @@ class Validated(Struct, frozen=True):
 
 
 async def validate(resources: Resources, who: Caller, *, source: str) -> Validated:
-    """Have V8 run the top level in a sandbox, and the rules read the structure.
+    """Have V8 run the top level in a sandbox, and the linter read the structure.
 
     Both in the tenant's turn. Raises SourceTooLarge; InvalidScript with every finding; CheckBusy,
     TooManyChecks.
@@ -73,11 +73,11 @@ async def validate(resources: Resources, who: Caller, *, source: str) -> Validat
 
 
 def merge(examined: Examined, reading: Reading | None, source: bytes) -> tuple[Finding, ...]:
-    """Put V8's verdict and the rules' findings together; what both say is said once.
+    """Put V8's verdict and the linter's findings together; what both say is said once.
 
     Of two that say the same, the one that is more of a help stays: `import` rather than V8's
     syntax error at that place, V8's error rather than the warning that foresees it. What the
-    top level has defined by running is not missing, whatever the rules could see of it.
+    top level has defined by running is not missing, whatever the linter could see of it.
     """
     verdict = examined.findings
     if reading is None:
@@ -86,13 +86,13 @@ def merge(examined: Examined, reading: Reading | None, source: bytes) -> tuple[F
     verdict = tuple(_placed(each, reading, source) for each in verdict)
     codes = {each.code for each in verdict}
     thrown = {_place(each) for each in verdict if each.code == Code.TOP_LEVEL_THREW}
-    rules = [
+    linted = [
         _finding(_reached(each, thrown))
         for each in reading.findings
         if (each.code != Code.NO_PROCESS or codes & _BEFORE_PROCESS)
         and each.name not in examined.globals
     ]
-    modules = {_place(each) for each in rules if each.code in _MODULES}
+    modules = {_place(each) for each in linted if each.code in _MODULES}
     kept = [
         each
         for each in verdict
@@ -101,7 +101,7 @@ def merge(examined: Examined, reading: Reading | None, source: bytes) -> tuple[F
     said = {_place(each) for each in kept if each.line is not None}
     findings = kept + [
         each
-        for each in rules
+        for each in linted
         if _place(each) not in said or not (Code(each.code).is_warning or each.code in codes)
     ]
     findings.sort(key=lambda each: (each.line or 0, each.column or 0, each.code))

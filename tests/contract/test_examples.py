@@ -24,7 +24,16 @@ from tests.acceptance.system import ROOT, System, stop
 
 RECORDED: Final = [
     ROOT / "app" / noun / "examples.json"
-    for noun in ("scripts", "executions", "tenants", "keys", "audit", "workers", "scrapes", "docs")
+    for noun in (
+        "scripts",
+        "executions",
+        "tenants",
+        "keys",
+        "audit",
+        "workers",
+        "prometheus",
+        "docs",
+    )
 ]
 
 # Each finds what those before it have left: what is run must be there, what is archived is

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.lint.linter import judge
+from app.lint.linter import lint
 from app.sandbox.pool import SandboxPool
 from tests.sandbox.runs import run
 
@@ -79,6 +79,6 @@ async def test_odd_ends_have_their_place(
 
 
 def test_the_rules_count_no_byte_order_mark() -> None:
-    places = [each.place for each in judge("\ufefffetch(1); process.env".encode()).findings]
+    places = [each.place for each in lint("\ufefffetch(1); process.env".encode()).findings]
     assert [(place.line, place.column) for place in places[:2]] == [(1, 1), (1, 1)]
     assert places[0].excerpt == "fetch(1); process.env\n^"

@@ -1,4 +1,4 @@
-"""The rules on generated texts: they never fail, and point into the source."""
+"""The linter on generated texts: they never fail, and point into the source."""
 
 from hypothesis import given, settings, strategies as st
 

@@ -24,7 +24,7 @@ def _places(findings: list[dict[str, Any]]) -> list[tuple[str, int | None, int |
     [
         # V8's verdict on the language.
         ("function process(data) {\n  return data +\n}", [("syntax_error", 3, 1)], []),
-        # What the rules see beside V8's first error.
+        # What the linter sees beside V8's first error.
         ("function process() { return 1 }\nlet a = 1; let a = 2",
          [("process_takes_no_parameter", 1, 17), ("syntax_error", 2, 16)], []),
         ("const f = require('fs')\nimport('x')\nfetch(1)\nclass process {}",
