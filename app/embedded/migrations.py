@@ -13,7 +13,7 @@ import msgspec
 
 from app.database_checks import CHECK_SERVER, ServerFacts, refusal_of
 from app.embedded.errors import CannotStart, ServiceFailed
-from app.embedded.processes import guarded, last_words
+from app.embedded.processes import guarded, log_tail
 from app.environment import without_files
 
 _ROOT: Final = Path(__file__).parents[2]
@@ -50,7 +50,7 @@ def migrate(url: str, log: Path) -> None:
             start_new_session=True,
         )
     if done.returncode != 0:
-        message = f"the migration failed with exit code {done.returncode}{last_words(log)}"
+        message = f"the migration failed with exit code {done.returncode}{log_tail(log)}"
         raise ServiceFailed(message)
 
 

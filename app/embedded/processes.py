@@ -100,18 +100,18 @@ def await_ready(services: Sequence[Running], *, beside: Sequence[Running] = ()) 
             if process.poll() is not None:
                 _refuse_if_it_said_why(service, process)
                 message = f"{service.name} ended with {ending_of(process)}"
-                raise ServiceFailed(message + last_words(service.log))
+                raise ServiceFailed(message + log_tail(service.log))
         for service, _ in waiting:
             if time.monotonic() > started + service.start_seconds:
                 message = f"{service.name} is not ready after {service.start_seconds:.0f} s"
-                raise ServiceFailed(message + last_words(service.log))
+                raise ServiceFailed(message + log_tail(service.log))
         time.sleep(_TICK_SECONDS)
 
 
 def _refuse_if_it_said_why(service: Service, process: subprocess.Popen[bytes]) -> None:
     """Take over the last line of a process of ours that has ended with 2."""
     prefix = f"{service.name.lower()}: "
-    last = last_words(service.log).rpartition("\n")[2].strip()
+    last = log_tail(service.log).rpartition("\n")[2].strip()
     if process.returncode == EXIT_CANNOT_START and last.startswith(prefix):
         raise CannotStart(f"the {service.name} cannot start: {last.removeprefix(prefix)}")
 
@@ -147,7 +147,7 @@ def ending_of(process: subprocess.Popen[bytes]) -> str:
     return f"exit code {code}"
 
 
-def last_words(log: Path) -> str:
+def log_tail(log: Path) -> str:
     """Give the end of a log, indented, below the name of the file."""
     try:
         with log.open("rb") as file:

@@ -17,8 +17,8 @@ from app.embedded.processes import (
     bound_log,
     disk_is_full,
     ending_of,
-    last_words,
     log_size,
+    log_tail,
     spawn,
     stop,
     sweep,
@@ -118,7 +118,7 @@ class _SupervisedProcess:
         self._fast_deaths = self._fast_deaths + 1 if fast else 1
         ending = f"{self.service.name} ended with {ending_of(self.process)}"
         if self._fast_deaths >= MAX_FAST_DEATHS:
-            message = f"{ending}, {MAX_FAST_DEATHS} times in a row{last_words(self.service.log)}"
+            message = f"{ending}, {MAX_FAST_DEATHS} times in a row{log_tail(self.service.log)}"
             raise ServiceFailed(message)
         pause_seconds = min(
             FIRST_PAUSE_SECONDS * 2 ** (self._fast_deaths - 1), LONGEST_PAUSE_SECONDS

@@ -80,8 +80,8 @@ class MetricsPage:
         )
         process.add_metric((self._process, sandbox.v8_version), 1)
         yield process
-        census = sandbox.census
-        yield _gauges("crivo_cells", "Cells by what they are at", "state", census.items())
+        counts = sandbox.cell_counts
+        yield _gauges("crivo_cells", "Cells by what they are at", "state", counts.items())
         yield GaugeMetricFamily(
             "crivo_cell_slots", "Cells that may run at once", value=sandbox.slots
         )

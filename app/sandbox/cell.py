@@ -1,4 +1,4 @@
-"""The life of a cell: a magazine of isolates, one tenant, each isolate for one job.
+"""The life of a cell: a pool of isolates, one tenant, each isolate for one job.
 
 Standard library and V8 only. What is raised here ends the process; the pool sees the death.
 """
@@ -73,7 +73,7 @@ def enter(
 
 
 class _Cell:
-    """A magazine of isolates and the channel about their jobs."""
+    """A pool of isolates and the channel about their jobs."""
 
     def __init__(self, channel: socket.socket, *, status_fd: int, peak_fd: int) -> None:
         self._channel = channel

@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from app.sandbox.handle import Cell
+from app.sandbox.cell_process import Cell
 from app.sandbox.outcomes import Job
 from app.sandbox.protocol import CHUNK_BYTES, VERSION, Frame, Kind, encode_json
 

@@ -6,7 +6,7 @@ from typing import Final, TypeVar
 import msgspec
 from msgspec import Struct
 
-from app.sandbox.handle import Cell
+from app.sandbox.cell_process import Cell
 from app.sandbox.protocol import VERSION, Kind, ProtocolError, decode_json
 
 READY_TIMEOUT_S: Final = 20.0

@@ -9,6 +9,7 @@ from typing import Any, Final, NoReturn
 
 from app.sandbox import lockdown
 from app.sandbox.console import Console
+from app.sandbox.exception_parser import error_of, parse_uncaught
 from app.sandbox.protocol import (
     CHUNK_BYTES,
     VERSION,
@@ -19,7 +20,6 @@ from app.sandbox.protocol import (
     decode_json,
     encode_json,
 )
-from app.sandbox.uncaught import error_of, parse_uncaught
 from app.sandbox.v8 import DeadlineExceeded, Engine, HeapExhausted, Isolate, Type, Value
 
 Send = Callable[[Sequence[Frame]], None]
@@ -96,17 +96,17 @@ class Seat:
             self._prepare(job, len(payload), context_units=context_units)
             self._do(job, source, payload)
         except _Finished as finished:
-            verdict, sound = finished.verdict, finished.sound
+            verdict, reusable = finished.verdict, finished.reusable
         except DeadlineExceeded:
-            verdict, sound = {"kind": "timed_out"}, False
+            verdict, reusable = {"kind": "timed_out"}, False
         except HeapExhausted:
-            verdict, sound = {"kind": "out_of_memory", "evidence": "heap limit"}, False
+            verdict, reusable = {"kind": "out_of_memory", "evidence": "heap limit"}, False
         if self._started_ns and not self._run_ns:
             self._run_ns = time.monotonic_ns() - self._started_ns
         verdict["run_ns"] = self._run_ns
         verdict["lines_dropped"] = self._console.dropped if self._console else 0
         self._send([*self._last_frames, (Kind.VERDICT, encode_json(verdict))])
-        return sound
+        return reusable
 
     def close(self) -> None:
         """Give back all that the isolate holds; nothing may touch it afterwards."""
@@ -200,7 +200,7 @@ class Seat:
             error["line"], error["column"] = latest.get("line"), latest.get("column")
         if latest.get("allocating") or self._was_refused_memory(error):
             evidence = "an array buffer could not be allocated"
-            raise _Finished("out_of_memory", sound=False, evidence=evidence)
+            raise _Finished("out_of_memory", reusable=False, evidence=evidence)
         raise _Finished("refused", code="top_level_threw", error=error)
 
     def _fail(self) -> NoReturn:
@@ -210,7 +210,7 @@ class Seat:
             failure["error"] = error_of(name, message)
         elif failure["kind"] == "threw":
             failure["allocation"] |= self._was_refused_memory(failure["error"])
-        raise _Finished(sound=not failure.get("allocation"), **failure)
+        raise _Finished(reusable=not failure.get("allocation"), **failure)
 
     def _was_refused_memory(self, error: dict[str, Any]) -> bool:
         """Say whether V8's words for it come while the kernel says that memory is taken."""
@@ -229,10 +229,10 @@ class Seat:
         result = (Kind.RESULT, encode_json({"units": len(output)}))
         self._last_frames = [result, (Kind.OUTPUT, output)]
         losses: list[dict[str, str]] = []
-        sound = True
+        reusable = True
         if any(map(output.__contains__, _LOSSY)):
-            losses, sound = self._losses(within_s=_SHORT_LOOK_S)
-        raise _Finished("succeeded", sound=sound, output_bytes=len(output), losses=losses)
+            losses, reusable = self._losses(within_s=_SHORT_LOOK_S)
+        raise _Finished("succeeded", reusable=reusable, output_bytes=len(output), losses=losses)
 
     def _deliver(self, units: int, limit_bytes: int) -> NoReturn:
         """Send the output. User code is over: V8 only encodes a string it holds."""
@@ -245,10 +245,10 @@ class Seat:
         output = self._isolate.call(self._isolate.number(_OUTPUT)).memory
         if len(output) > limit_bytes:
             raise _Finished("output_too_large")
-        losses, sound = self._losses(within_s=_LONG_LOOK_S)
+        losses, reusable = self._losses(within_s=_LONG_LOOK_S)
         for start in range(0, len(output), CHUNK_BYTES):
             self._send([(Kind.OUTPUT, output[start : start + CHUNK_BYTES])])
-        raise _Finished("succeeded", sound=sound, output_bytes=len(output), losses=losses)
+        raise _Finished("succeeded", reusable=reusable, output_bytes=len(output), losses=losses)
 
     def _losses(self, *, within_s: float) -> tuple[list[dict[str, str]], bool]:
         """Look for what the output lost; whatever happens meanwhile, the output stands.
@@ -278,9 +278,9 @@ class Seat:
 class _Finished(Exception):
     """The verdict is known."""
 
-    def __init__(self, kind: str, *, sound: bool = True, **details: object) -> None:
+    def __init__(self, kind: str, *, reusable: bool = True, **details: object) -> None:
         super().__init__(kind)
-        self.sound = sound
+        self.reusable = reusable
         self.verdict: dict[str, object] = {"kind": kind, **details}
 
 
@@ -311,7 +311,9 @@ def _require_utf8(
         offset = at - pending + error.start
         message = f"not UTF-8: {error.reason} at byte {offset}"
         # The rest of the payload is still on its way: no next job can follow it.
-        raise _Finished("invalid_input", sound=False, message=message, byte_offset=offset) from None
+        raise _Finished(
+            "invalid_input", reusable=False, message=message, byte_offset=offset
+        ) from None
 
 
 def _private_bytes(status_fd: int) -> int:

@@ -10,9 +10,10 @@ from typing import Final
 from msgspec import Struct
 
 from app.sandbox.admission import Admission, Hold
+from app.sandbox.cell_pool import CellPool, PoolConfig
+from app.sandbox.cell_process import Used
 from app.sandbox.cgroups import OomKills
-from app.sandbox.conversation import HEADROOM, Ending, Sink, converse, most_bytes
-from app.sandbox.handle import Used
+from app.sandbox.classification import YOUNG_BYTES, classify, to_finding
 from app.sandbox.outcomes import (
     Examined,
     Finding,
@@ -26,9 +27,8 @@ from app.sandbox.outcomes import (
     Usage,
 )
 from app.sandbox.protocol import MAX_BODY_BYTES, Kind
-from app.sandbox.spawner import SandboxUnavailable
-from app.sandbox.stock import PoolConfig, Stock
-from app.sandbox.verdict import YOUNG_BYTES, classify, to_finding
+from app.sandbox.session import HEADROOM, Ending, Sink, most_bytes, run_session
+from app.sandbox.zygote_client import SandboxUnavailable
 
 __all__ = ["PoolBusy", "PoolConfig", "Room", "SandboxPool", "SandboxUnavailable", "open_pool"]
 
@@ -85,12 +85,12 @@ class SandboxPool:
         self.waiting = 0
         # Cells that did not live to their next job, by why: a slug of `Cell.end`.
         self.kills: Counter[str] = Counter()
-        self._stock = Stock(config)
+        self._cells = CellPool(config)
 
     @property
-    def census(self) -> dict[str, int]:
+    def cell_counts(self) -> dict[str, int]:
         """Count the cells by what they are at."""
-        return {"running": self._running, **self._stock.census()}
+        return {"running": self._running, **self._cells.cell_counts()}
 
     @property
     def room(self) -> Room | None:
@@ -194,14 +194,14 @@ class SandboxPool:
 
     async def start(self) -> None:
         """Start the zygote, learn from a first cell what is in force, fill up."""
-        ready = await self._stock.start()
+        ready = await self._cells.start()
         self.v8_version = ready.v8
         self.lockdown = dict(ready.lockdown)
 
     async def close(self) -> None:
         """Kill the zygote and every cell."""
         try:
-            await self._stock.close()
+            await self._cells.close()
         finally:
             self._oom_kills.close()
 
@@ -221,31 +221,31 @@ class SandboxPool:
         hold = await self._enter(most_bytes(job.limits))
         recovery: asyncio.Task[bool] | None = None
         try:
-            stocked = await self._stock.take(job.tenant, fresh=fresh)
-            sound = False
+            pooled = await self._cells.take(job.tenant, fresh=fresh)
+            reusable = False
             self._running += 1
             try:
-                ending = await converse(
-                    stocked.cell,
+                ending = await run_session(
+                    pooled.cell,
                     job,
                     mode=mode,
                     payload=payload,
                     sink=sink,
                     oom_kills=self._oom_kills,
                 )
-                sound = ending.sound
+                reusable = ending.reusable
             except BaseException:
-                used = stocked.cell.meter.used()
+                used = pooled.cell.meter.used()
                 if given_up is not None and used is not None:
                     given_up(used)
                 raise
             finally:
                 self._running -= 1
-                if sound:
-                    recovery = self._stock.put_back(stocked)
+                if reusable:
+                    recovery = self._cells.put_back(pooled)
                 else:
-                    self.kills[stocked.cell.end] += 1
-                    stocked.cell.close()
+                    self.kills[pooled.cell.end] += 1
+                    pooled.cell.close()
             return ending
         finally:
             # The caller has its answer before the cell has put the used isolate away.

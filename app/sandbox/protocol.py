@@ -27,7 +27,7 @@ READY comes once, the rest for each job, of which a cell does as many as it has 
 VERDICT may come at any point after SOURCE; one that says `succeeded` needs a RESULT. After
 one that leaves anything in doubt the cell exits instead of saying AGAIN.
 The pool trusts none of this: a kind out of order, a body over its cap or one that does
-not decode is a breach, and the cell is killed (`app/sandbox/conversation.py`).
+not decode is a breach, and the cell is killed (`app/sandbox/session.py`).
 """
 
 import json

@@ -42,7 +42,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--runs", type=int, default=5, help="of which the median is taken")
     parser.add_argument("--quick", action="store_true", help="one run of tiny numbers")
     parser.add_argument("--only", choices=_NAMES, action="append", help="one of the figures")
-    parser.add_argument("--isolates", type=int, default=usual, help="of a cell's magazine")
+    parser.add_argument("--isolates", type=int, default=usual, help="of one cell")
     parser.add_argument("--soak", action="store_true", help="look for leaks and losses instead")
     parser.add_argument("--count", type=int, default=20_000, help="executions of the soak")
     parser.add_argument("--seed", type=int, default=1, help="of the soak's mixture")

@@ -15,7 +15,7 @@ import psutil
 from msgspec import Struct, structs
 
 from app.sandbox.pool import PoolConfig, SandboxPool, open_pool
-from app.sandbox.spawner import is_running
+from app.sandbox.zygote_client import is_running
 from scripts.benchmarks.lines import print_json
 from scripts.benchmarks.mixture import CARDS, Case, draw, job_of
 from scripts.benchmarks.processes import cells, count_fds, zygotes

@@ -4,9 +4,9 @@ import msgspec
 import pytest
 
 from app.failures import failure_of
+from app.sandbox.classification import CellVerdict, Evidence, classify
 from app.sandbox.outcomes import InvalidResult, OutOfMemory, ScriptError, Threw
 from app.sandbox.pool import SandboxPool
-from app.sandbox.verdict import CellVerdict, Evidence, classify
 from tests.sandbox.runs import MIB, job, run
 
 CHAIN = """async function process() {

@@ -9,8 +9,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from app.sandbox import conversation
-from app.sandbox.handle import Meter
+from app.sandbox import session
+from app.sandbox.cell_process import Meter
 from app.sandbox.outcomes import Crashed, Succeeded
 from app.sandbox.pool import PoolBusy, PoolConfig, SandboxPool, SandboxUnavailable, open_pool
 from tests.sandbox.processes import busy_cells, cells, count_fds, until, zygotes
@@ -53,7 +53,7 @@ async def test_a_cell_that_is_stopped_as_it_is_taken_does_not_hold_its_run(
     await until(lambda: bool(cells()))
     cells()[0].suspend()
     with monkeypatch.context() as patched:
-        patched.setattr(conversation, "OWED_TIMEOUT_S", 0.1)
+        patched.setattr(session, "OWED_TIMEOUT_S", 0.1)
         # It was not yet when it was looked at.
         patched.setattr(Meter, "is_stopped", False)
         async with asyncio.timeout(30):
@@ -219,8 +219,8 @@ async def test_many_runs_at_once_keep_their_own_answers(pool: SandboxPool) -> No
 
 async def at_rest(pool: SandboxPool) -> None:
     """Wait until no cell is being made or is putting its used isolate away."""
-    stock = pool._stock
-    await until(lambda: not stock._births and not stock._recoveries)
+    kept = pool._cells
+    await until(lambda: not kept._spawning and not kept._recoveries)
 
 
 async def test_nothing_leaks_from_run_to_run(pool: SandboxPool) -> None:
@@ -230,8 +230,8 @@ async def test_nothing_leaks_from_run_to_run(pool: SandboxPool) -> None:
                 tasks.create_task(run(pool, source, wall_ms=100))
         await at_rest(pool)
         # Each cell has five descriptors here.
-        stock = pool._stock
-        await until(lambda: len(cells()) == len(stock._fresh) + len(stock._resting))
+        kept = pool._cells
+        await until(lambda: len(cells()) == len(kept._fresh) + len(kept._resting))
         return count_fds() - 5 * len(cells()), len(zygotes())
 
     before = await settle()
@@ -253,7 +253,7 @@ async def test_a_run_that_waits_for_a_cell_is_told_that_the_pool_closes() -> Non
         await run(pool, ECHO)
         waiting = asyncio.create_task(run(pool, ECHO))
         # Turn by turn: a birth may take less than the while between two looks.
-        while not pool._stock._births:  # noqa: ASYNC110 - the pool sets no event of ours
+        while not pool._cells._spawning:  # noqa: ASYNC110 - the pool sets no event of ours
             await asyncio.sleep(0)
     with pytest.raises(SandboxUnavailable, match="closed"):
         await waiting
@@ -263,9 +263,9 @@ async def test_a_run_that_waits_for_a_cell_is_told_that_the_pool_closes() -> Non
 async def test_a_run_that_waits_for_its_own_cell_leaves_none_behind_a_closed_pool() -> None:
     fds = count_fds()
     async with open_pool(PoolConfig(cells=2, warm=1)) as pool:
-        await until(lambda: len(pool._stock._fresh) == 1)
+        await until(lambda: len(pool._cells._fresh) == 1)
         await run(pool, ECHO)
-        assert pool._stock._recoveries
+        assert pool._cells._recoveries
         waiting = asyncio.create_task(run(pool, ECHO))
         await asyncio.sleep(0)
         assert not waiting.done()
@@ -275,7 +275,7 @@ async def test_a_run_that_waits_for_its_own_cell_leaves_none_behind_a_closed_poo
 
 
 async def test_a_cells_descriptors_are_not_for_other_programs(pool: SandboxPool) -> None:
-    assert not any(os.get_inheritable(each.cell.pidfd) for each in pool._stock._fresh)
+    assert not any(os.get_inheritable(each.cell.pidfd) for each in pool._cells._fresh)
 
 
 async def test_a_pool_whose_refill_failed_still_closes(
@@ -283,12 +283,12 @@ async def test_a_pool_whose_refill_failed_still_closes(
 ) -> None:
     fds = count_fds()
     async with open_pool(PoolConfig(cells=1, warm=2)) as pool:
-        await until(lambda: len(pool._stock._fresh) == 2)
+        await until(lambda: len(pool._cells._fresh) == 2)
 
         async def fail() -> None:
             raise LookupError("no cell today")
 
-        monkeypatch.setattr(pool._stock, "_spawn", fail)
+        monkeypatch.setattr(pool._cells, "_spawn", fail)
         await run(pool, ECHO, tenant="a")
         await run(pool, ECHO, tenant="b")
         with pytest.raises(LookupError):

@@ -11,13 +11,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from app.sandbox import conversation, feeder
+from app.sandbox import feeder, session
+from app.sandbox.cell_process import Cell, Exit, new_channel
 from app.sandbox.cgroups import OomKills
-from app.sandbox.conversation import converse
-from app.sandbox.handle import Cell, Exit, new_channel
+from app.sandbox.classification import classify
 from app.sandbox.outcomes import Crashed, OutOfMemory, Succeeded, TimedOut
 from app.sandbox.protocol import CHUNK_BYTES, HEADER, PIECE_BYTES, FrameReader, Kind, send_frames
-from app.sandbox.verdict import classify
+from app.sandbox.session import run_session
 from tests.sandbox.runs import MIB, chunks_of, job
 
 STARTED = HEADER.pack(Kind.STARTED, 0)
@@ -83,7 +83,7 @@ async def play(
     )
     try:
         async with asyncio.timeout(60):
-            ending = await converse(
+            ending = await run_session(
                 cell,
                 what,
                 mode="run",
@@ -174,7 +174,7 @@ async def test_a_cell_that_ignores_its_deadline_is_killed() -> None:
 
 
 async def test_a_cell_that_does_not_start_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(conversation, "OWED_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(session, "OWED_TIMEOUT_S", 0.1)
     outcome, _ = await play(b"")
     assert outcome == Crashed(detail="killed: it did not start")
 
@@ -186,7 +186,7 @@ async def test_a_cell_that_does_not_read_is_killed(monkeypatch: pytest.MonkeyPat
 
 
 async def test_a_cell_has_so_long_for_all_of_its_output(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(conversation, "OWED_TIMEOUT_S", 4.0)
+    monkeypatch.setattr(session, "OWED_TIMEOUT_S", 4.0)
     chunk = f"(bytes.fromhex('{HEADER.pack(Kind.OUTPUT, CHUNK_BYTES).hex()}') + b'1' * 2**20)"
     outcome, _ = await play(
         STARTED + frame(Kind.RESULT, {"units": 1}),

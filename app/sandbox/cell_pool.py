@@ -7,10 +7,10 @@ from typing import Final
 
 from msgspec import Struct
 
+from app.sandbox.cell_process import Cell
 from app.sandbox.frames import Ready, receive_again, receive_ready
-from app.sandbox.handle import Cell
 from app.sandbox.protocol import ProtocolError
-from app.sandbox.spawner import SandboxUnavailable, Spawner, is_running
+from app.sandbox.zygote_client import SandboxUnavailable, ZygoteClient, is_running
 
 _SPAWN_ATTEMPTS: Final = 3
 # What a used isolate may leave in its cell: its allocator's pages, not the script's data.
@@ -38,17 +38,17 @@ class PoolConfig(Struct, frozen=True, kw_only=True):
     forks: int = 1_000
 
 
-class Stocked:
+class PooledCell:
     """A cell with isolates left, and the one tenant that it serves, once it has one."""
 
-    def __init__(self, spawner: Spawner, cell: Cell, ready: Ready) -> None:
+    def __init__(self, zygote: ZygoteClient, cell: Cell, ready: Ready) -> None:
         """Take a cell that has said READY."""
         self.cell = cell
         self.ready = ready
         self.tenant: str | None = None
         self.isolates = ready.isolates
         self.expiry: asyncio.TimerHandle | None = None
-        self._spawner = spawner
+        self._spawner = zygote
         self._fresh_bytes = cell.meter.look()
 
     @property
@@ -65,7 +65,7 @@ class Stocked:
         )
 
     @property
-    def worn(self) -> bool:
+    def exhausted(self) -> bool:
         """Whether used isolates have left more than they should, or little CPU time."""
         return (
             self.cell.meter.look() > self._fresh_bytes + _MAX_GROWTH_BYTES
@@ -73,22 +73,22 @@ class Stocked:
         )
 
 
-class Stock:
+class CellPool:
     """The cells of one pool, and the zygote that they come from."""
 
     def __init__(self, config: PoolConfig) -> None:
         """Take the configuration; `start` does the rest."""
         self._config = config
-        self._spawner: Spawner | None = None
+        self._spawner: ZygoteClient | None = None
         # Renewed, and not yet without cells.
-        self._retired: list[Spawner] = []
+        self._retired: list[ZygoteClient] = []
         self._lockdown: dict[str, str] | None = None
         self._starting = asyncio.Lock()
-        self._fresh: deque[Stocked] = deque()
-        self._resting: deque[Stocked] = deque()
-        self._births: set[asyncio.Task[None]] = set()
+        self._fresh: deque[PooledCell] = deque()
+        self._resting: deque[PooledCell] = deque()
+        self._spawning: set[asyncio.Task[None]] = set()
         self._wanting = 0
-        self._recoveries: dict[asyncio.Task[bool], Stocked] = {}
+        self._recoveries: dict[asyncio.Task[bool], PooledCell] = {}
         self._closed = False
 
     async def start(self) -> Ready:
@@ -96,52 +96,52 @@ class Stock:
         first = await self._spawn()
         self._lockdown = first.ready.lockdown
         self._fresh.append(first)
-        self._breed()
+        self._refill()
         return first.ready
 
-    def census(self) -> dict[str, int]:
+    def cell_counts(self) -> dict[str, int]:
         """Count the cells that wait for a job, by what they are at."""
         return {
             "fresh": len(self._fresh),
             "resting": len(self._resting),
             "recovering": len(self._recoveries),
-            "being_born": len(self._births),
+            "being_born": len(self._spawning),
         }
 
-    async def take(self, tenant: str, *, fresh: bool = False) -> Stocked:
+    async def take(self, tenant: str, *, fresh: bool = False) -> PooledCell:
         """Take a cell that lives now for one job of a tenant; `fresh`: that nobody has used.
 
         Raises SandboxUnavailable. The caller gives it to `put_back` or closes its cell.
         """
-        stocked = None if fresh else await self._find_own(tenant)
-        if stocked is None:
-            stocked = await self._take_fresh()
+        pooled = None if fresh else await self._find_own(tenant)
+        if pooled is None:
+            pooled = await self._take_fresh()
         try:
-            self._breed()
+            self._refill()
         except SandboxUnavailable:
-            stocked.cell.close()
+            pooled.cell.close()
             raise
-        stocked.tenant = tenant
-        stocked.isolates -= 1
-        return stocked
+        pooled.tenant = tenant
+        pooled.isolates -= 1
+        return pooled
 
-    def put_back(self, stocked: Stocked) -> "asyncio.Task[bool] | None":
+    def put_back(self, pooled: PooledCell) -> "asyncio.Task[bool] | None":
         """Keep a cell for its tenant's next job, if it can do one; else close it.
 
         Gives the task in which the cell puts its used isolate away.
         """
-        if not stocked.isolates or self._closed:
-            stocked.cell.close()
+        if not pooled.isolates or self._closed:
+            pooled.cell.close()
             return None
-        recovery = asyncio.create_task(receive_again(stocked.cell))
-        self._recoveries[recovery] = stocked
+        recovery = asyncio.create_task(receive_again(pooled.cell))
+        self._recoveries[recovery] = pooled
         recovery.add_done_callback(self._recovered)
         return recovery
 
     async def close(self) -> None:
         """Kill every zygote and every cell."""
         self._closed = True
-        tasks = [*self._recoveries, *self._births]
+        tasks = [*self._recoveries, *self._spawning]
         try:
             for task in tasks:
                 task.cancel()
@@ -149,112 +149,112 @@ class Stock:
                 # `wait` raises for a cancellation of its caller only.
                 await asyncio.wait(tasks)
         finally:
-            for stocked in (*self._fresh, *self._resting):
-                _drop(stocked)
-            for spawner in (*self._retired, *filter(None, [self._spawner])):
-                spawner.close()
+            for pooled in (*self._fresh, *self._resting):
+                _drop(pooled)
+            for zygote in (*self._retired, *filter(None, [self._spawner])):
+                zygote.close()
 
-    async def _find_own(self, tenant: str) -> Stocked | None:
+    async def _find_own(self, tenant: str) -> PooledCell | None:
         """Find a cell of this tenant; one that is a moment from its next job is waited for."""
         while True:
-            stocked = self._find_resting(tenant)
+            pooled = self._find_resting(tenant)
             own = [task for task, each in self._recoveries.items() if each.tenant == tenant]
-            if stocked is not None or not own:
-                return stocked
+            if pooled is not None or not own:
+                return pooled
             await asyncio.wait(own, return_when=asyncio.FIRST_COMPLETED)
 
-    def _find_resting(self, tenant: str) -> Stocked | None:
+    def _find_resting(self, tenant: str) -> PooledCell | None:
         """Find the cell of this tenant that was used last: the others may go idle."""
-        for stocked in reversed([each for each in self._resting if each.tenant == tenant]):
-            self._resting.remove(stocked)
-            if stocked.expiry is not None:
-                stocked.expiry.cancel()
-            if stocked.usable:
-                return stocked
-            stocked.cell.close()
+        for pooled in reversed([each for each in self._resting if each.tenant == tenant]):
+            self._resting.remove(pooled)
+            if pooled.expiry is not None:
+                pooled.expiry.cancel()
+            if pooled.usable:
+                return pooled
+            pooled.cell.close()
         return None
 
-    async def _take_fresh(self) -> Stocked:
+    async def _take_fresh(self) -> PooledCell:
         """Take the oldest cell that nobody has used, or wait for the next one to be born."""
         self._wanting += 1
         failure: BaseException | None = None
         try:
             while True:
                 while self._fresh:
-                    stocked = self._fresh.popleft()
-                    if stocked.usable:
-                        return stocked
-                    stocked.cell.close()
+                    pooled = self._fresh.popleft()
+                    if pooled.usable:
+                        return pooled
+                    pooled.cell.close()
                 if failure is None:
-                    self._breed()
-                elif not self._births:
+                    self._refill()
+                elif not self._spawning:
                     raise failure
-                born, _ = await asyncio.wait(self._births, return_when=asyncio.FIRST_COMPLETED)
-                # A birth is cancelled when the pool closes, of which `_breed` tells.
+                born, _ = await asyncio.wait(self._spawning, return_when=asyncio.FIRST_COMPLETED)
+                # A birth is cancelled when the pool closes, of which `_refill` tells.
                 ends = (task.exception() for task in born if not task.cancelled())
                 failure = next(filter(None, ends), None)
         finally:
             self._wanting -= 1
 
-    def _breed(self) -> None:
+    def _refill(self) -> None:
         """Start the births that are missing, no more at once than runs."""
         if self._closed:
             raise SandboxUnavailable("the pool is closed")
         missing = self._wanting + self._config.warm - len(self._fresh)
-        for _ in range(min(missing, self._config.cells) - len(self._births)):
-            birth = asyncio.create_task(self._bear())
-            self._births.add(birth)
-            birth.add_done_callback(self._born)
+        for _ in range(min(missing, self._config.cells) - len(self._spawning)):
+            birth = asyncio.create_task(self._spawn_one())
+            self._spawning.add(birth)
+            birth.add_done_callback(self._spawned)
 
-    async def _bear(self) -> None:
+    async def _spawn_one(self) -> None:
         self._fresh.append(await self._spawn())
 
-    def _born(self, birth: "asyncio.Task[None]") -> None:
-        self._births.discard(birth)
+    def _spawned(self, birth: "asyncio.Task[None]") -> None:
+        self._spawning.discard(birth)
         # What goes wrong here, the next run meets and names: no attempt follows by itself.
         if not self._closed and not birth.cancelled() and birth.exception() is None:
-            self._breed()
+            self._refill()
 
     def _recovered(self, recovery: "asyncio.Task[bool]") -> None:
-        stocked = self._recoveries.pop(recovery)
-        if recovery.cancelled() or not recovery.result() or stocked.worn:
-            stocked.cell.close()
+        pooled = self._recoveries.pop(recovery)
+        if recovery.cancelled() or not recovery.result() or pooled.exhausted:
+            pooled.cell.close()
             return
         loop = asyncio.get_running_loop()
-        stocked.expiry = loop.call_later(self._config.idle_seconds, self._expire, stocked)
-        self._resting.append(stocked)
+        pooled.expiry = loop.call_later(self._config.idle_seconds, self._expire, pooled)
+        self._resting.append(pooled)
         while len(self._resting) > self._config.cells:
             _drop(self._resting.popleft())
 
-    def _expire(self, stocked: Stocked) -> None:
+    def _expire(self, pooled: PooledCell) -> None:
         with suppress(ValueError):
-            self._resting.remove(stocked)
-        stocked.cell.close()
+            self._resting.remove(pooled)
+        pooled.cell.close()
 
-    async def _spawn(self) -> Stocked:
+    async def _spawn(self) -> PooledCell:
         """Make a cell and wait until it is locked down; once more if its zygote dies."""
         reason = ""
         silent = 0
         for _ in range(_SPAWN_ATTEMPTS):
-            spawner = await self._live_spawner()
+            zygote = await self._live_zygote()
             try:
-                cell = await spawner.spawn()
+                cell = await zygote.spawn()
             except OSError as error:
                 reason = f"the zygote does not fork: {error!r}"
                 silent += isinstance(error, TimeoutError)
                 # A zygote that lives has cells that run: a failed fork is not their affair.
                 if isinstance(error, ConnectionError) or silent == _SPAWN_ATTEMPTS:
-                    spawner.close()
+                    zygote.close()
                 continue
             try:
                 ready = await receive_ready(cell)
                 if self._lockdown in (None, ready.lockdown):
-                    return Stocked(spawner, cell, ready)
+                    return PooledCell(zygote, cell, ready)
                 # What the first cell showed is what operators were told and start on.
                 reason = f"a cell is locked down otherwise than the first: {ready.lockdown}"
                 cell.close()
             except (EOFError, TimeoutError, ProtocolError) as error:
-                words = cell.last_words().decode(errors="replace")
+                words = cell.stderr_tail().decode(errors="replace")
                 reason = f"a cell did not get ready: {words or error!r}"
                 cell.close()
             except BaseException:
@@ -262,14 +262,14 @@ class Stock:
                 raise
         raise SandboxUnavailable(reason)
 
-    async def _live_spawner(self) -> Spawner:
+    async def _live_zygote(self) -> ZygoteClient:
         async with self._starting:
             if self._closed:
                 message = "the pool is closed"
                 raise SandboxUnavailable(message)
             current = self._spawner
             if current is None or not current.alive or current.forks >= self._config.forks:
-                self._spawner = await Spawner.start(isolates=self._config.isolates)
+                self._spawner = await ZygoteClient.start(isolates=self._config.isolates)
                 if current is not None:
                     current.retire()
                     self._retired = [each for each in [*self._retired, current] if not each.closed]
@@ -277,7 +277,7 @@ class Stock:
             return current
 
 
-def _drop(stocked: Stocked) -> None:
-    if stocked.expiry is not None:
-        stocked.expiry.cancel()
-    stocked.cell.close()
+def _drop(pooled: PooledCell) -> None:
+    if pooled.expiry is not None:
+        pooled.expiry.cancel()
+    pooled.cell.close()

@@ -7,17 +7,17 @@ from typing import Final
 
 from msgspec import Struct
 
+from app.sandbox.cell_process import Cell, Exit, Used
 from app.sandbox.cgroups import OomKills
+from app.sandbox.classification import YOUNG_BYTES, CellVerdict, Evidence
 from app.sandbox.feeder import OWED_TIMEOUT_S, feed
 from app.sandbox.frames import decode_frame
-from app.sandbox.handle import Cell, Exit, Used
 from app.sandbox.outcomes import Job, Limits, LogLine
 from app.sandbox.protocol import (
     CHUNK_BYTES,
     Kind,
     ProtocolError,
 )
-from app.sandbox.verdict import YOUNG_BYTES, CellVerdict, Evidence
 
 # The cell stops itself at the limit; this long after it the pool kills it.
 DEADLINE_GRACE_S: Final = 0.5
@@ -43,10 +43,10 @@ Sink = Callable[[bytes], Awaitable[None]]
 
 
 class Ending(Struct, frozen=True, kw_only=True):
-    """What a conversation leaves; `sound`: nothing happened that a next job could feel."""
+    """What a conversation leaves; `reusable`: nothing happened that a next job could feel."""
 
     evidence: Evidence
-    sound: bool
+    reusable: bool
     logs: tuple[LogLine, ...]
     lines_dropped: int
     run_ns: int
@@ -59,7 +59,7 @@ def most_bytes(limits: Limits) -> int:
     return int(HEADROOM * limits.memory_bytes) + YOUNG_BYTES
 
 
-async def converse(
+async def run_session(
     cell: Cell,
     job: Job,
     *,
@@ -70,7 +70,7 @@ async def converse(
 ) -> Ending:
     """Do one job. Raises only what `payload` and `sink` raise; then the cell is used up."""
     cell.begin()
-    talk = _Conversation(cell, job, sink, oom_kills)
+    talk = _Session(cell, job, sink, oom_kills)
     feeder = asyncio.create_task(
         feed(
             cell,
@@ -84,15 +84,15 @@ async def converse(
     feeder.add_done_callback(lambda task: _kill_if_failed(cell, task))
     try:
         await talk.listen()
-        if talk.sound:
+        if talk.reusable:
             # The cell has read it all; its sender may not have been told yet.
             await asyncio.wait([feeder], timeout=EXIT_TIMEOUT_S / 10)
         fed = feeder.done()
         if fed:
             feeder.result()
-        sound = fed and talk.sound
+        reusable = fed and talk.reusable
         # With its last isolate used a cell ends by itself, and may have done so by now.
-        used = cell.meter.used() if sound else None
+        used = cell.meter.used() if reusable else None
         account = await _await_exit(cell) if used is None else None
     finally:
         talk.stop_clock()
@@ -103,7 +103,7 @@ async def converse(
     if used is None:
         meter = cell.meter
         used = Used(cpu_ns=meter.cpu_ns(account), peak_bytes=meter.peak_bytes(account))
-    return talk.conclude(account, used, sound=sound)
+    return talk.conclude(account, used, reusable=reusable)
 
 
 def _kill_if_failed(cell: Cell, task: "asyncio.Task[None]") -> None:
@@ -125,7 +125,7 @@ async def _await_exit(cell: Cell) -> Exit | None:
         return None
 
 
-class _Conversation:
+class _Session:
     """The pool's reading of what a cell sends, frame by frame."""
 
     def __init__(self, cell: Cell, job: Job, sink: Sink, oom_kills: OomKills) -> None:
@@ -175,7 +175,7 @@ class _Conversation:
             self.stop_clock()
 
     @property
-    def sound(self) -> bool:
+    def reusable(self) -> bool:
         """Whether the verdict is one after which a cell may do another job."""
         return (
             self._breach is None
@@ -193,7 +193,7 @@ class _Conversation:
         if self._deadline is not None:
             self._deadline.cancel()
 
-    def conclude(self, account: Exit | None, used: Used, *, sound: bool) -> Ending:
+    def conclude(self, account: Exit | None, used: Used, *, reusable: bool) -> Ending:
         """Put together what is known now that the job is over, or its cell is gone."""
         cell = self._cell
         span_ns = int((self._ended_at - self._started_at) * 1e9)
@@ -206,7 +206,7 @@ class _Conversation:
             killed_for=cell.killed_for,
             oom_kills=self._oom_kills.count() - self._oom_kills_before if account else 0,
             exit=account,
-            stderr=cell.last_words(),
+            stderr=cell.stderr_tail(),
             base_bytes=self._base_bytes,
             peak_bytes=used.peak_bytes,
             last_bytes=cell.meter.resident_bytes,
@@ -214,7 +214,7 @@ class _Conversation:
         )
         return Ending(
             evidence=evidence,
-            sound=sound,
+            reusable=reusable,
             logs=tuple(self._logs),
             lines_dropped=max(told_dropped, 0) + self._lines_cut,
             run_ns=min(max(told_ns, 0), span_ns),

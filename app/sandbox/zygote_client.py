@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, Self
 
-from app.sandbox.handle import Cell, Exit, new_channel
+from app.sandbox.cell_process import Cell, Exit, new_channel
 from app.sandbox.zygote import FORK, MESSAGE_BYTES
 
 _ROOT: Final = Path(__file__).resolve().parents[2]
@@ -31,7 +31,7 @@ class SandboxUnavailable(Exception):
     """The zygote cannot be started, or its cells cannot; the message says why."""
 
 
-class Spawner:
+class ZygoteClient:
     """One zygote and the cells that came of it."""
 
     def __init__(self, process: subprocess.Popen[bytes], control: socket.socket) -> None:
@@ -80,18 +80,18 @@ class Spawner:
                 ours.close()
                 message = f"the zygote does not start: {error}"
                 raise SandboxUnavailable(message) from error
-        spawner = cls(process, ours)
+        zygote = cls(process, ours)
         try:
             async with asyncio.timeout(START_TIMEOUT_S):
-                await spawner._up
+                await zygote._up
         except (TimeoutError, ConnectionError) as error:
-            spawner.close()
-            message = f"the zygote does not start: {_why(spawner.last_words()) or error}"
+            zygote.close()
+            message = f"the zygote does not start: {_why(zygote.stderr_tail()) or error}"
             raise SandboxUnavailable(message) from error
         except BaseException:
-            spawner.close()
+            zygote.close()
             raise
-        return spawner
+        return zygote
 
     @property
     def closed(self) -> bool:
@@ -163,7 +163,7 @@ class Spawner:
             cell.ended(Exit(status=None, cpu_ns=0, peak_bytes=0))
         self._cells.clear()
 
-    def last_words(self) -> str:
+    def stderr_tail(self) -> str:
         """Return the end of what a closed zygote wrote to stderr."""
         return self._words
 
@@ -244,7 +244,7 @@ class Spawner:
             self.close()
 
 
-def _why(last_words: str) -> str:
+def _why(stderr_tail: str) -> str:
     """Say in one line why a zygote died: V8's own words are followed by native frames."""
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
     if limit != resource.RLIM_INFINITY:
@@ -252,7 +252,7 @@ def _why(last_words: str) -> str:
             f"V8 reserves more address space than the limit of {limit // 1024} KiB allows; "
             "lift it (ulimit -v unlimited)"
         )
-    first, _, _ = last_words.strip().partition("\n")
+    first, _, _ = stderr_tail.strip().partition("\n")
     return first.strip()
 
 

@@ -36,9 +36,9 @@ async def small() -> AsyncIterator[SandboxPool]:
 
 async def resting(pool: SandboxPool, tenant: str = "t") -> set[int]:
     """Give the cells that wait for this tenant's next job."""
-    stock = pool._stock
-    await until(lambda: not stock._births and not stock._recoveries)
-    return {each.cell.pid for each in stock._resting if each.tenant == tenant}
+    kept = pool._cells
+    await until(lambda: not kept._spawning and not kept._recoveries)
+    return {each.cell.pid for each in kept._resting if each.tenant == tenant}
 
 
 async def test_a_tenants_jobs_share_a_cell_but_no_isolate(small: SandboxPool) -> None:
@@ -115,8 +115,8 @@ async def test_a_cell_that_idles_too_long_dies() -> None:
     config = PoolConfig(cells=1, warm=0, isolates=THREE, idle_seconds=0.05)
     async with open_pool(config) as pool:
         await run(pool, ECHO)
-        stock = pool._stock
-        await until(lambda: not stock._recoveries and not stock._resting)
+        kept = pool._cells
+        await until(lambda: not kept._recoveries and not kept._resting)
         await until(lambda: not cells())
         assert (await run(pool, ECHO, b"2")).output == b"2"
 
@@ -298,8 +298,8 @@ async def test_what_a_job_threw_is_not_told_of_the_next(small: SandboxPool) -> N
 
 
 async def test_a_cell_with_less_lockdown_than_the_first_is_not_used(small: SandboxPool) -> None:
-    stock = small._stock
-    assert stock._lockdown is not None
-    stock._lockdown = {**stock._lockdown, "seccomp": "more than on"}
+    kept = small._cells
+    assert kept._lockdown is not None
+    kept._lockdown = {**kept._lockdown, "seccomp": "more than on"}
     with pytest.raises(SandboxUnavailable, match="otherwise than the first"):
         await run(small, ECHO, tenant="another")

@@ -108,7 +108,7 @@ class Cell:
         try:
             self._channel.recv(1, socket.MSG_PEEK)
         except BlockingIOError:
-            return not self._received and not self.last_words()
+            return not self._received and not self.stderr_tail()
         except OSError:
             pass
         return False
@@ -158,7 +158,7 @@ class Cell:
         return "died" if self.exited.result().status else "limit"
 
     def ended(self, account: Exit) -> None:
-        """Take note of the end; the spawner calls it."""
+        """Take note of the end; the zygote calls it."""
         if not self.exited.done():
             self.exited.set_result(account)
 
@@ -167,7 +167,7 @@ class Cell:
         """The descriptor that stands for this very process."""
         return self._pidfd
 
-    def last_words(self) -> bytes:
+    def stderr_tail(self) -> bytes:
         """Return what the cell wrote to stderr, V8's last message among it."""
         if not self._closed:
             self._read_stderr()
@@ -178,7 +178,7 @@ class Cell:
         if self._closed:
             return
         self.kill("closed")
-        self.last_words()
+        self.stderr_tail()
         self._closed = True
         self.rest()
         self.meter.close()
