@@ -1,6 +1,6 @@
 """Become another program that dies with its parent; started by `processes`, never imported.
 
-    python -I -S guard.py PARENT_PID DEATH_SIGNAL IDENTITY COMMAND...
+    python -I -S exec_wrapper.py PARENT_PID DEATH_SIGNAL IDENTITY COMMAND...
 
 IDENTITY is `self`; `namespace`: a user namespace in which root is an ordinary user, for
 PostgreSQL refuses to run as root; or `UID:GID`. Standard library only, as it runs without
@@ -29,7 +29,7 @@ def main(parent: int, death_signal: int, identity: str, command: list[str]) -> N
     try:
         take_identity(identity)
     except OSError as error:
-        sys.stderr.write(f"guard: cannot become {identity}: {error}\n")
+        sys.stderr.write(f"exec_wrapper: cannot become {identity}: {error}\n")
         sys.exit(EXIT_REFUSED)
     # In this order: a change of credentials clears the death signal (prctl(2)).
     die_with_parent(parent, death_signal)

@@ -16,7 +16,7 @@ _NOBODY = "nobody"
 
 
 class Identity(Struct, frozen=True):
-    """A user to run a server as: `name` is what `guard` takes, `uid` owns its files."""
+    """A user to run a server as: `name` is what `exec_wrapper` takes, `uid` owns its files."""
 
     name: str
     uid: int

@@ -22,14 +22,14 @@ _NO_SPACE: Final = (b"No space left on device", b"Disk quota exceeded")
 _LEAST_FREE_BYTES: Final = 16 * 1024 * 1024
 MAX_LOG_BYTES: Final = 10 * 1024 * 1024
 _LAST_WORDS: Final = 15
-_GUARD: Final = Path(__file__).with_name("guard.py")
+_WRAPPER: Final = Path(__file__).with_name("exec_wrapper.py")
 _TICK_SECONDS: Final = 0.01
 
 
 class Service(Struct, frozen=True, kw_only=True):
     """A program to keep running, as data.
 
-    `identity` is what `guard` takes. `is_ready` is asked again and again, so it is quick.
+    `identity` is what `exec_wrapper` takes. `is_ready` is asked again and again, so it is quick.
     `death_signal` is sent by the kernel when this process dies; `stop_signal` asks for a
     graceful stop, which gets `stop_seconds`. `before_start` clears the way and returns
     file descriptors for the program to keep; `after_stop` removes what it leaves behind.
@@ -82,8 +82,8 @@ def spawn(service: Service) -> subprocess.Popen[bytes]:
 def guarded(
     command: Sequence[str], identity: str, death_signal: signal.Signals = signal.SIGKILL
 ) -> list[str]:
-    """Put `guard` before a command."""
-    python = [sys.executable, "-I", "-S", str(_GUARD)]
+    """Put `exec_wrapper` before a command."""
+    python = [sys.executable, "-I", "-S", str(_WRAPPER)]
     return [*python, str(os.getpid()), str(int(death_signal)), identity, *command]
 
 

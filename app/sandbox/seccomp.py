@@ -175,8 +175,8 @@ def arguments_of(*, own_pid: int) -> dict[str, tuple[Argument, ...]]:
     Nothing becomes executable later: V8 makes all of its code's memory so with the first
     isolate, and gives a used isolate's back by `madvise` (measured with protection keys and
     without: 4,000 optimised functions and 20,000 expressions, 8 times over, through one
-    pool of isolates). With the keys it also withdraws its notes on that code by `pkey_mprotect`. Files
-    are never mapped. Signals go to the process itself, which is how the C library aborts; the
+    pool of isolates). With the keys it also withdraws its notes on that code by `pkey_mprotect`.
+    Files are never mapped. Signals go to the process itself, which is how the C library aborts; the
     limits are those of a single execution.
     """
     no_code = Argument(2, (0,), mask=_PROT_EXEC)
