@@ -175,6 +175,11 @@ def test_a_restart_of_postgresql_loses_no_end(tmp_path: Path, redis_url: str) ->
             for _ in until("it runs"):
                 if system.client.get(location).json()["status"] == "running":
                     break
+            # A request that has not read yet is told that PostgreSQL does not answer.
+            for _ in until("both wait, and have read"):
+                page = system.client.get("/metrics").text
+                if "crivo_waiting_readers 2.0" in page and 'state="used"} 0.0' in page:
+                    break
 
             stop_services(running)
             service, _ = prepare_postgres(tmp_path / "data")
