@@ -288,12 +288,13 @@ SELECT set_config('crivo.default_max_stored_bytes', $1, false)
 
 
 async def _prepare(settings: Settings, connection: Connection) -> None:
-    await _set_codecs(connection)
+    await set_codecs(connection)
     if settings.default_max_stored_bytes:
         await connection.execute(SET_DEFAULT_QUOTA, str(settings.default_max_stored_bytes))
 
 
-async def _set_codecs(connection: Connection) -> None:
+async def set_codecs(connection: Connection) -> None:
+    """Have a connection read and write `jsonb` as JSON."""
     await connection.set_type_codec(
         "jsonb",
         schema="pg_catalog",

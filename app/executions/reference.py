@@ -126,7 +126,8 @@ class RawChoices(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             str,
             Meta(
                 description="JSON, as a text, for the second argument of `process`; what is too "
-                "long for an address goes in the envelope"
+                "long for an address goes in the envelope",
+                extra_json_schema={"contentMediaType": "application/json"},
             ),
         ]
         | UnsetType

@@ -7,6 +7,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import UNSET, Struct
 
+_JSON: Final = "application/json"
 REFS: Final = "#/components/schemas/{name}"
 # The page at /docs shows such a parameter only where that form of the body is chosen.
 _ONLY_WITH: Final = "x-only-with"
@@ -60,6 +61,10 @@ def query_parameters(shape: type[Struct] | None, *, only_with: str | None) -> li
             "description": member["description"],
             "schema": {**schema, **choice},
         }
+        if parameter["schema"].get("contentMediaType") == _JSON:
+            # Serialised as JSON, which is what `content` says of a parameter.
+            del parameter["schema"]
+            parameter["content"] = {_JSON: {"schema": {}}}
         if only_with is not None:
             parameter["description"] += f"; only with a body of `{only_with}`"
             parameter[_ONLY_WITH] = only_with
@@ -88,4 +93,9 @@ def with_examples(parameter: dict[str, Any], recorded: Sequence[Example]) -> dic
         for each in recorded
         if parameter["name"] in each.parameters
     }
-    return {**parameter, "examples": examples} if examples else parameter
+    if not examples:
+        return parameter
+    if "content" in parameter:
+        shown = {_JSON: {**parameter["content"][_JSON], "examples": examples}}
+        return {**parameter, "content": shown}
+    return {**parameter, "examples": examples}

@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 import asyncpg
 from sqlalchemy import make_url
 
+from app.db import set_codecs
 from app.executions import claims
 from app.executions.model import Claim, Finish, Served, Status
 from scripts.benchmarks.lines import Line, new_line, percentile
@@ -171,6 +172,7 @@ async def _database(
         url = make_url(admin_url).set(database=name).render_as_string(hide_password=False)
         migrate(url)
         conn = await asyncpg.connect(url)
+        await set_codecs(conn)
         try:
             yield conn
         finally:

@@ -32,11 +32,13 @@ UPLOADS: Final = {
     "createScript": "made-too-late",
     "checkScript": "",
     "addVersion": "",
+    "putScript": "",
 }
 JSON: Final[dict[str, dict[str, Any]]] = {
     "createScript": {"name": "made-too-late", "source": SOURCE},
     "checkScript": {"source": SOURCE, "sample": 1},
     "addVersion": {"source": f"{SOURCE} // again"},
+    "putScript": {"source": f"{SOURCE} // put"},
     "describeScript": {"description": "described too late"},
     "moveAlias": {"version": 2},
     "submitEnvelope": {"script": "held", "data": 1},
