@@ -96,10 +96,12 @@ class _Cell:
     def work(self) -> bool:
         """Do one job. Says whether another may follow: then AGAIN was sent."""
         seat = self._magazine.popleft()
+        self._reader.wait()
+        # Now that the pool has sent a job, it has read what the last one took.
+        if self._peak_fd >= 0:
+            os.write(self._peak_fd, _RESET_PEAK)
         if not seat.work(self._reader, status_fd=self._status_fd) or not self._magazine:
             return False
         seat.close()
-        if self._peak_fd >= 0:
-            os.write(self._peak_fd, _RESET_PEAK)
         self.send([(Kind.AGAIN, b"")])
         return True

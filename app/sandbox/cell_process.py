@@ -254,11 +254,13 @@ class Meter:
     def peak_bytes(self, account: Exit | None = None) -> int:
         """Highest resident set since `begin`.
 
-        The kernel's peak where the job raised it (a cell sets it back between jobs), else
-        what was seen every 10 ms.
+        The kernel's peak, which the cell sets back when a job comes. One that is as before was
+        not set back, and tells nothing of this job: then what was seen every 10 ms.
         """
         peak_bytes = self._read_peak() if account is None else account.peak_bytes
-        return peak_bytes if peak_bytes > self._peak_before_bytes else self._sampled_bytes
+        if peak_bytes == self._peak_before_bytes and self._sampled_bytes:
+            return self._sampled_bytes
+        return peak_bytes
 
     def used(self) -> Used | None:
         """Tell what was used since `begin`; None: it has ended, only its account can tell."""

@@ -144,6 +144,12 @@ class FrameReader:
         self._start = 0
         self._end = 0
 
+    def wait(self) -> None:
+        """Wait until a frame has begun to come. EOFError at the end."""
+        if self._start == self._end:
+            self._start = self._end = 0
+            self._receive(PIECE_BYTES)
+
     def read(self) -> tuple[Kind, memoryview]:
         """Read one frame; its body is valid until the next read. EOFError at the end."""
         kind, length = self.read_header()
