@@ -16,12 +16,13 @@ from litestar.routes import BaseRoute
 from litestar.types import ControllerRouterHandler
 from msgspec import Struct
 
-from app.docs.reference import INDEX, NAME, VERSION, Index
+from app.docs.reference import INDEX, NAME, Index
 from app.http.access import NO_KEY
 from app.http.bodies import AnyRequest
 from app.http.methods import get
 from app.http.negotiation import weight_of
 from app.http.openapi import Documentation
+from app.version import VERSION
 
 _DESCRIPTION: Final = """\
 Crivo keeps **versioned JavaScript scripts** (`function process(data)`) and runs them,

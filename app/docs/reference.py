@@ -12,9 +12,9 @@ from app.http.openapi import (
 from app.http.openapi_parameters import (
     load_examples,
 )
+from app.version import VERSION
 
 NAME: Final = "Crivo"
-VERSION: Final = "0.1.0"
 
 _EXAMPLES: Final = load_examples(Path(__file__).with_name("examples.json"))
 
