@@ -186,6 +186,27 @@
       && matches(refusal, message.value) !== null;
   };
 
+  // "refused" when memory was, "claimed" when the words say so, which user code can write into
+  // what a buffer threw for another reason: the cell knows of V8 whether it was refused any.
+  const allocatingOf = (error, frame) => {
+    if (!takesMemory(frame) || !isRefusal(error)) return "";
+    if (functionOf(frame) !== "resize") return "claimed";
+    return mapGet(refusedResizes, error) === true ? "refused" : "";
+  };
+
+  // V8 does not count these. A length that is no object runs no user code, so that what comes
+  // is V8's own, and new.
+  const refusedResizes = new WeakMap();
+  const { resize } = ArrayBuffer.prototype;
+  replace(ArrayBuffer.prototype, "resize", wrap(resize, (self, args) => {
+    try {
+      return apply(resize, self, args);
+    } catch (error) {
+      if (!isObject(first(args)) && isRefusal(error)) mapSet(refusedResizes, error, true);
+      throw error;
+    }
+  }));
+
   // All that `finish` calls while it writes is JSON.stringify.
   const isWriting = (frame, caller) =>
     fileOf(frame) === null && fileOf(caller) === HARNESS && functionOf(caller) === "finish";
@@ -211,7 +232,7 @@
       const chosen = mapGet(captured, error) !== undefined;
       latest = {
         __proto__: null,
-        allocating: !chosen && takesMemory(frames[0]) && isRefusal(error),
+        allocating: chosen ? "" : allocatingOf(error, frames[0]),
         writing: !chosen && frames.length > 1 && isWriting(frames[0], frames[1]),
         line: place === undefined ? null : lineOf(place),
         column: place === undefined ? null : columnOf(place),
@@ -501,9 +522,9 @@
   const threw = (thrown) => {
     const error = describe(thrown);
     const origin = originOf(thrown);
-    const allocation = origin !== undefined && origin.allocating
-      && isNative(thrown, RangeErrorPrototype)
+    const said = isNative(thrown, RangeErrorPrototype)
       && matches(refusal, error.message) !== null;
+    const allocation = said && origin !== undefined ? origin.allocating : "";
     fail("threw", { __proto__: null, error, allocation });
   };
 
