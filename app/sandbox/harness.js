@@ -388,6 +388,7 @@
       for (let i = 0; i < length; i++) units[i] = charCodeAt(text, i);
       head[LEVEL] = level;
       head[LENGTH] = text.length;
+      head[ASK] = 0; // where the stack ended, a question may be left
       apply(parts[BELL], undefined, []);
     };
     for (const name of ownKeys(LEVELS)) {
