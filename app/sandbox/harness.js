@@ -599,7 +599,7 @@
       unwritable(result, thrown);
       return;
     }
-    if (output === undefined) invalid(`process returned ${nameOf(result)}, which has no JSON`);
+    if (output === undefined) invalid(`process returned ${nameOf(result)}, which has no JSON${hintOf(result)}`);
     else phase = DONE;
   });
 
@@ -607,6 +607,9 @@
     if (typeof result === "symbol" || typeof result === "function") return `a ${typeof result}`;
     return result === undefined ? "undefined" : "an object whose toJSON returns nothing";
   };
+
+  const hintOf = (result) =>
+    (result === undefined ? "; did `process` forget its `return`?" : "");
 
   const invalid = (message) =>
     fail("invalid_result", { __proto__: null, message: clip(message, MAX_TEXT) });
@@ -657,7 +660,8 @@
 
   const step = (holder, key) => {
     if (isArray(holder)) return `[${key}]`;
-    return matches(identifier, key) === null ? `[${stringify(key)}]` : `.${key}`;
+    const seen = clip(key, MAX_PATH);
+    return matches(identifier, seen) === null ? `[${stringify(seen)}]` : `.${seen}`;
   };
 
   // ---- what JSON.stringify has lost in silence

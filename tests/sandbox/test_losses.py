@@ -125,5 +125,18 @@ async def test_a_large_result_is_looked_at_as_well(pool: SandboxPool) -> None:
     assert [(loss.code, loss.path) for loss in ran.report.losses] == [("map", "result[20000].id")]
 
 
+async def test_long_keys_hide_no_loss(pool: SandboxPool) -> None:
+    source = """const process = () => {
+      const key = 'k'.repeat(2 ** 20)
+      let all = Array.from({ length: 10 }, (_, n) => ({ ['m' + n]: new Map }))
+      for (let i = 0; i < 20; i++) all = { [key]: all }
+      return all
+    }"""
+    ran = await run(pool, source)
+
+    assert [loss.code for loss in ran.report.losses] == ["map"] * 10
+    assert {len(loss.path) for loss in ran.report.losses} == {500}
+
+
 def test_every_code_has_its_message() -> None:
     assert set(MESSAGES) == set(WarningCode)
