@@ -127,12 +127,14 @@ async def test_a_large_result_is_looked_at_as_well(pool: SandboxPool) -> None:
 
 async def test_long_keys_hide_no_loss(pool: SandboxPool) -> None:
     source = """const process = () => {
-      const key = 'k'.repeat(2 ** 20)
-      let all = Array.from({ length: 10 }, (_, n) => ({ ['m' + n]: new Map }))
-      for (let i = 0; i < 20; i++) all = { [key]: all }
-      return all
+      const key = '-'.repeat(1e6)
+      return Array.from({ length: 10 }, (_, n) => {
+        let place = { ['z' + n]: new Map }
+        for (let i = 0; i < 20; i++) place = { [key + i]: place }
+        return { ['q' + n]: place }
+      })
     }"""
-    ran = await run(pool, source)
+    ran = await run(pool, source, output_bytes=512 * MIB)
 
     assert [loss.code for loss in ran.report.losses] == ["map"] * 10
     assert {len(loss.path) for loss in ran.report.losses} == {500}
