@@ -609,7 +609,7 @@
   };
 
   const hintOf = (result) =>
-    (result === undefined ? "; did `process` forget its `return`?" : "");
+    (result === undefined ? "; did it forget `return`?" : "");
 
   const invalid = (message) =>
     fail("invalid_result", { __proto__: null, message: clip(message, MAX_TEXT) });

@@ -120,8 +120,8 @@ async def test_a_table_is_drawn(pool: SandboxPool) -> None:
 @pytest.mark.parametrize(
     "rows",
     [
-        "Array.from({ length: 200 }, (_, r) =>"
-        " Object.fromEntries(Array.from({ length: 200 }, (_, c) => ['k' + r + '_' + c, c])))",
+        """Array.from({ length: 200 }, (_, r) =>
+             Object.fromEntries(Array.from({ length: 200 }, (_, c) => ['k' + r + '_' + c, c])))""",
         "Array.from({ length: 200 }, (_, r) => ({ ['k'.repeat(1e5) + r]: 'x'.repeat(1e6) }))",
         "[{}], Array.from({ length: 1e6 }, (_, c) => c)",
     ],

@@ -66,7 +66,7 @@ async def test_a_result_is_what_json_stringify_gives(
     [
         (
             "function process() {}",
-            "process returned undefined, which has no JSON; did `process` forget its `return`?",
+            "process returned undefined, which has no JSON; did it forget `return`?",
         ),
         ("function process() { return process }", "a function"),
         ("function process() { return Symbol('x') }", "a symbol"),
