@@ -29,19 +29,19 @@ _libc.sem_init.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_uint]
 _libc.sem_getvalue.argtypes = [ctypes.c_void_p, ctypes.POINTER(ctypes.c_int)]
 
 
-def _make_variable() -> tuple[object, int]:
-    """Set an environment variable whose value is a semaphore; give its memory and the address."""
+def _make_variable() -> tuple[object, int, int]:
+    """Make an environment variable whose value is a semaphore: its memory and both addresses."""
     head = _FAILURES + b"="
     memory = ctypes.create_string_buffer(len(head) + _ALIGNMENT + _SEMAPHORE_BYTES)
     start = ctypes.addressof(memory)
     semaphore = start + len(head) + -(start + len(head)) % _ALIGNMENT
-    ctypes.memmove(semaphore - len(head), head, len(head))
-    _libc.putenv(semaphore - len(head))  # which takes the memory itself
-    return memory, semaphore
+    variable = semaphore - len(head)
+    ctypes.memmove(variable, head, len(head))
+    return memory, variable, semaphore
 
 
 # For as long as the process lives.
-_MEMORY, _SEMAPHORE = _make_variable()
+_MEMORY, _VARIABLE, _SEMAPHORE = _make_variable()
 
 
 class Refusals:
@@ -64,6 +64,7 @@ class Refusals:
     def watch(self) -> None:
         """Have V8 tell; on the isolate's thread."""
         if self.is_counted:
+            _libc.putenv(_VARIABLE)  # the memory itself; the environment was cleared before
             isolate = self._isolate()
             for setter, function in self._setters:
                 setter(isolate, ctypes.cast(function, ctypes.c_void_p))
