@@ -186,6 +186,27 @@
       && matches(refusal, message.value) !== null;
   };
 
+  // "refused" when memory was, "claimed" when the words say so, which user code can write into
+  // what a buffer threw for another reason: the cell knows of V8 whether it was refused any.
+  const allocatingOf = (error, frame) => {
+    if (!takesMemory(frame) || !isRefusal(error)) return "";
+    if (functionOf(frame) !== "resize") return "claimed";
+    return mapGet(refusedResizes, error) === true ? "refused" : "";
+  };
+
+  // V8 does not count these. A length that is no object runs no user code, so that what comes
+  // is V8's own, and new.
+  const refusedResizes = new WeakMap();
+  const { resize } = ArrayBuffer.prototype;
+  replace(ArrayBuffer.prototype, "resize", wrap(resize, (self, args) => {
+    try {
+      return apply(resize, self, args);
+    } catch (error) {
+      if (!isObject(first(args)) && isRefusal(error)) mapSet(refusedResizes, error, true);
+      throw error;
+    }
+  }));
+
   // All that `finish` calls while it writes is JSON.stringify.
   const isWriting = (frame, caller) =>
     fileOf(frame) === null && fileOf(caller) === HARNESS && functionOf(caller) === "finish";
@@ -211,7 +232,7 @@
       const chosen = mapGet(captured, error) !== undefined;
       latest = {
         __proto__: null,
-        allocating: !chosen && takesMemory(frames[0]) && isRefusal(error),
+        allocating: chosen ? "" : allocatingOf(error, frames[0]),
         writing: !chosen && frames.length > 1 && isWriting(frames[0], frames[1]),
         line: place === undefined ? null : lineOf(place),
         column: place === undefined ? null : columnOf(place),
@@ -367,6 +388,7 @@
       for (let i = 0; i < length; i++) units[i] = charCodeAt(text, i);
       head[LEVEL] = level;
       head[LENGTH] = text.length;
+      head[ASK] = 0; // where the stack ended, a question may be left
       apply(parts[BELL], undefined, []);
     };
     for (const name of ownKeys(LEVELS)) {
@@ -501,9 +523,9 @@
   const threw = (thrown) => {
     const error = describe(thrown);
     const origin = originOf(thrown);
-    const allocation = origin !== undefined && origin.allocating
-      && isNative(thrown, RangeErrorPrototype)
+    const said = isNative(thrown, RangeErrorPrototype)
       && matches(refusal, error.message) !== null;
+    const allocation = said && origin !== undefined ? origin.allocating : "";
     fail("threw", { __proto__: null, error, allocation });
   };
 
@@ -577,7 +599,7 @@
       unwritable(result, thrown);
       return;
     }
-    if (output === undefined) invalid(`process returned ${nameOf(result)}, which has no JSON`);
+    if (output === undefined) invalid(`process returned ${nameOf(result)}, which has no JSON${hintOf(result)}`);
     else phase = DONE;
   });
 
@@ -585,6 +607,9 @@
     if (typeof result === "symbol" || typeof result === "function") return `a ${typeof result}`;
     return result === undefined ? "undefined" : "an object whose toJSON returns nothing";
   };
+
+  const hintOf = (result) =>
+    (result === undefined ? "; did it forget `return`?" : "");
 
   const invalid = (message) =>
     fail("invalid_result", { __proto__: null, message: clip(message, MAX_TEXT) });
@@ -635,7 +660,8 @@
 
   const step = (holder, key) => {
     if (isArray(holder)) return `[${key}]`;
-    return matches(identifier, key) === null ? `[${stringify(key)}]` : `.${key}`;
+    const seen = clip(key, MAX_PATH);
+    return matches(identifier, seen) === null ? `[${stringify(seen)}]` : `.${seen}`;
   };
 
   // ---- what JSON.stringify has lost in silence

@@ -132,6 +132,7 @@ class Seat:
         """Run the script to its output; everything ends in _Finished."""
         limits = job["limits"]
         self._send([(Kind.STARTED, b"")])
+        self._isolate.refusals.reset()
         self._started_ns = time.monotonic_ns()
         self._deadline = time.monotonic() + limits["wall_ms"] / 1_000
         self._load(source)
@@ -198,7 +199,8 @@ class Seat:
         latest = decode_json(self._call(self._isolate.number(_LATEST)).memory) or {}
         if error["line"] is None:
             error["line"], error["column"] = latest.get("line"), latest.get("column")
-        if latest.get("allocating") or self._was_refused_memory(error):
+        allocating = latest.get("allocating", "")
+        if self._was_refused_memory(error, allocating=allocating):
             evidence = "an array buffer could not be allocated"
             raise _Finished("out_of_memory", reusable=False, evidence=evidence)
         raise _Finished("refused", code="top_level_threw", error=error)
@@ -209,11 +211,19 @@ class Seat:
             name, message = _REFUSALS[failure["code"]]
             failure["error"] = error_of(name, message)
         elif failure["kind"] == "threw":
-            failure["allocation"] |= self._was_refused_memory(failure["error"])
+            failure["allocation"] = self._was_refused_memory(
+                failure["error"], allocating=failure["allocation"]
+            )
         raise _Finished(reusable=not failure.get("allocation"), **failure)
 
-    def _was_refused_memory(self, error: dict[str, Any]) -> bool:
-        """Say whether V8's words for it come while the kernel says that memory is taken."""
+    def _was_refused_memory(self, error: dict[str, Any], *, allocating: str) -> bool:
+        """Say whether memory was refused, and not only by the words, which may be the script's.
+
+        `allocating` is what harness.js knows: "refused" of an error that it saw before user code
+        did, "claimed" of one that a buffer threw, but maybe for another reason.
+        """
+        if allocating == "refused" or (allocating == "claimed" and self._isolate.refusals.any()):
+            return True
         if _REFUSED.match(f"{error['name']}: {error['message']}") is None:
             return False
         grown = _private_bytes(self._status_fd) - self._private_bytes

@@ -19,6 +19,7 @@ from py_mini_racer import init_mini_racer
 from py_mini_racer._dll import MR_CALLBACK  # the type that the library's own argtypes check
 
 from app.sandbox import snapshot, web
+from app.sandbox.refusals import Refusals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -132,6 +133,7 @@ class Engine:
         _give_threads_room()
         self.library = init_mini_racer(flags=FLAGS)
         self.shelf = web.Shelf(self.library)
+        self.refusals = Refusals(self.library)
         self.harness = self.shelf.parts() + _HARNESS
         # Else each isolate runs the harness by itself, which takes it twice as long to make.
         self.has_harness = snapshot.install(self.library, self.harness)
@@ -167,6 +169,7 @@ class Isolate:
         self._answers: SimpleQueue[Value] = SimpleQueue()
         self._on_bell = on_bell
         self._known = False
+        self.refusals = engine.refusals
         self._shelf = engine.shelf
         self._callback = MR_CALLBACK(self._receive)
         self.context: int = self.library.mr_init_context(self._callback)
@@ -271,6 +274,7 @@ class Isolate:
             # Never released, so that Python keeps what it has of the isolate's thread: else
             # each call from there maps memory for it, which may be refused under its limit.
             ctypes.pythonapi.PyGILState_Ensure()
+            self.refusals.watch()
             self._known = True
         if callback_id == _BELL:
             value.free()

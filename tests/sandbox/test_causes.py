@@ -175,6 +175,73 @@ async def test_a_claim_to_be_out_of_memory_is_an_error_of_the_script(pool: Sandb
     assert isinstance(ran.outcome, OutOfMemory), ran.outcome
 
 
+@pytest.mark.parametrize("where", ["top", "process", "timer"])
+@pytest.mark.parametrize(
+    "fails",
+    [
+        "new ArrayBuffer(-1)",
+        "new ArrayBuffer(8, { maxByteLength: 4 })",
+        "new ArrayBuffer({ valueOf() { return 1.8e308 } })",
+        "new ArrayBuffer(Symbol())",
+        "new ArrayBuffer(8, { maxByteLength: 16 }).resize(99)",
+        "new ArrayBuffer(8).transfer(-1)",
+    ],
+)
+async def test_another_message_in_an_error_of_a_buffer_is_no_refused_memory(
+    pool: SandboxPool, fails: str, where: str
+) -> None:
+    words = "Array buffer allocation failed"
+    if "resize" in fails:
+        words = "ArrayBuffer.prototype.resize: Out of memory"
+    forges = f"""try {{ {fails} }} catch (error) {{
+      Object.setPrototypeOf(error, RangeError.prototype)
+      error.message = '{words}'
+      throw error
+    }}"""
+    source = {
+        "top": forges,
+        "process": f"function process() {{ {forges} }}",
+        "timer": f"const process = () => new Promise(() => setTimeout(() => {{ {forges} }}))",
+    }[where]
+    assert (await run(pool, source)).error.message == words
+
+
+async def test_an_error_that_a_resize_throws_for_a_script_is_no_refused_memory(
+    pool: SandboxPool,
+) -> None:
+    source = """function process() {
+      const buffer = new ArrayBuffer(8, { maxByteLength: 16 })
+      try { buffer.resize(99) } catch (error) {
+        error.message = 'ArrayBuffer.prototype.resize: Out of memory'
+        buffer.resize({ valueOf() { throw error } })
+      }
+    }"""
+    assert (await run(pool, source)).error.line == 3
+
+
+@pytest.mark.parametrize(
+    "takes",
+    [
+        "new ArrayBuffer(3e9)",
+        "new Float64Array(3e8)",
+        "new ArrayBuffer(8).transfer(5e9)",
+        "new ArrayBuffer(8, { maxByteLength: 1e10 }).resize(9e9)",
+        "const all = []; for (;;) all.push(new Uint8Array(5e6))",
+        "new Uint8Array(3e8).slice(); new Uint8Array(3e8).slice()",
+    ],
+)
+async def test_refused_memory_is_known_after_the_error_was_caught(
+    pool: SandboxPool, takes: str
+) -> None:
+    later = "console.log(1); new URL('http://h/'); new Array(1e6).fill().map(() => [0])"
+    for source in (
+        f"function process() {{ try {{ {takes} }} catch (error) {{ {later}; throw error }} }}",
+        f"{{ {takes} }}",
+    ):
+        ran = await run(pool, source, memory_bytes=256 * MIB)
+        assert isinstance(ran.outcome, OutOfMemory), ran.outcome
+
+
 async def test_a_result_without_json_is_told_from_a_tojson_that_throws(pool: SandboxPool) -> None:
     limit = "Error.stackTraceLimit = 0;"
     without = await run(pool, f"function process() {{ {limit} return {{ a: 1n }} }}")

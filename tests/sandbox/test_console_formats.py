@@ -115,3 +115,20 @@ async def test_a_table_is_drawn(pool: SandboxPool) -> None:
     ]
     assert second.split("\n")[3] == "│ k       │ 2 │"
     assert third == "log 5"
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        """Array.from({ length: 200 }, (_, r) =>
+             Object.fromEntries(Array.from({ length: 200 }, (_, c) => ['k' + r + '_' + c, c])))""",
+        "Array.from({ length: 200 }, (_, r) => ({ ['k'.repeat(1e5) + r]: 'x'.repeat(1e6) }))",
+        "[{}], Array.from({ length: 1e6 }, (_, c) => c)",
+    ],
+)
+async def test_of_a_table_only_what_a_line_holds_is_visited(pool: SandboxPool, rows: str) -> None:
+    body = f"for (let i = 0; i < 20; i++) console.table({rows}); return 1"
+    ran = await run(pool, f"const process = () => {{ {body} }}", wall_ms=5_000)
+    assert ran.output == b"1", ran.outcome
+    assert len(ran.logs) == 20
+    assert all("┌─────────┬" in line.text and line.text.endswith("…") for line in ran.logs)

@@ -125,5 +125,20 @@ async def test_a_large_result_is_looked_at_as_well(pool: SandboxPool) -> None:
     assert [(loss.code, loss.path) for loss in ran.report.losses] == [("map", "result[20000].id")]
 
 
+async def test_long_keys_hide_no_loss(pool: SandboxPool) -> None:
+    source = """const process = () => {
+      const key = '-'.repeat(1e6)
+      return Array.from({ length: 10 }, (_, n) => {
+        let place = { ['z' + n]: new Map }
+        for (let i = 0; i < 20; i++) place = { [key + i]: place }
+        return { ['q' + n]: place }
+      })
+    }"""
+    ran = await run(pool, source, output_bytes=512 * MIB)
+
+    assert [loss.code for loss in ran.report.losses] == ["map"] * 10
+    assert {len(loss.path) for loss in ran.report.losses} == {500}
+
+
 def test_every_code_has_its_message() -> None:
     assert set(MESSAGES) == set(WarningCode)

@@ -64,7 +64,10 @@ async def test_a_result_is_what_json_stringify_gives(
 @pytest.mark.parametrize(
     ("source", "says"),
     [
-        ("function process() {}", "undefined"),
+        (
+            "function process() {}",
+            "process returned undefined, which has no JSON; did it forget `return`?",
+        ),
         ("function process() { return process }", "a function"),
         ("function process() { return Symbol('x') }", "a symbol"),
         ("async function process() {}", "undefined"),

@@ -49,6 +49,40 @@ async def test_code_from_strings_stays_off(pool: SandboxPool) -> None:
     assert (await run(pool, f"const process = () => {expression}")).value == [True] * 9
 
 
+# Where the stack has ended, each level on the way back asks for a name that is not made yet.
+DEPTHS: Final = """
+const make = Object.getOwnPropertyDescriptor(globalThis, 'URL').get
+let made = false, tried = 0, allowed = 0
+const attempt = () => { try { make(); made = true } catch {} }
+const at = (wanted, rest) => {
+  let level = 0
+  const deep = () => {
+    try { deep() } catch {}
+    level++
+    if (level === wanted) try { attempt.apply(null, rest) } catch {}
+  }
+  try { deep() } catch {}
+}
+function process() {
+  for (let wanted = 1; !made && wanted < 4000; wanted += wanted < 60 ? 7 : 1) {
+    at(wanted, new Array(wanted * 5 % 32).fill(0))
+    console.log(tried++)
+    try { eval('1'); allowed++ } catch {}
+  }
+  return [made, allowed, tried]
+}"""
+
+
+async def test_a_stack_that_ends_anywhere_in_a_first_use_changes_nothing(
+    pool: SandboxPool,
+) -> None:
+    ran = await run(pool, DEPTHS, wall_ms=60_000, console_lines=10_000, console_bytes=MIB)
+    assert isinstance(ran.value, list), ran.outcome
+    made, allowed, tried = ran.value
+    assert (made, allowed) == (True, 0)
+    assert [line.text for line in ran.logs] == [str(n) for n in range(tried)]
+
+
 async def test_the_stack_running_out_leaves_code_from_strings_off(pool: SandboxPool) -> None:
     source = """
     const used = []

@@ -339,6 +339,7 @@
   // Escaped: one character beyond Latin-1 would double what the source takes in each isolate.
 
   const MAX_ROWS = 200; // more than a line holds
+  const BORDERS = 3; // what a cell takes besides its text
 
   // Of `rows` and `wanted`, user code's; undefined for what is no table.
   const table = (rows, wanted) => {
@@ -355,25 +356,36 @@
     const lines = [];
     const known = { __proto__: null };
     let values = false;
+    // What is over a line's length would not be seen, and is not visited.
+    let length = 0;
+    const fits = () => length + BORDERS * columns.length * lines.length <= h.lineUnits;
+    const count = (text) => {
+      length += text.length + BORDERS;
+      return text;
+    };
     const addColumn = (name) => {
       if (known[name] !== undefined) return;
       known[name] = columns.length;
-      append(columns, name);
+      append(columns, count(clip(name, h.lineUnits)));
     };
-    if (isArray(wanted)) for (let i = 0; i < wanted.length; i++) addColumn(`${wanted[i]}`);
-    for (let i = 0; i < names.length && i < MAX_ROWS; i++) {
+    if (isArray(wanted)) {
+      for (let i = 0; i < wanted.length && fits(); i++) addColumn(`${wanted[i]}`);
+    }
+    for (let i = 0; i < names.length && i < MAX_ROWS && fits(); i++) {
+      const index = count(clip(names[i], h.lineUnits));
       const row = rows[names[i]];
       const cells = { __proto__: null };
       if (isObject(row) && typeof row !== "function") {
         const members = keys(row);
-        for (let j = 0; j < members.length && j < MAX_ROWS; j++) {
+        for (let j = 0; j < members.length && j < MAX_ROWS && fits(); j++) {
           if (!isArray(wanted)) addColumn(members[j]);
-          if (known[members[j]] !== undefined) cells[members[j]] = inspected(row[members[j]]);
+          const column = known[members[j]];
+          if (column !== undefined) cells[column] = count(inspected(row[members[j]]));
         }
-        append(lines, { __proto__: null, index: names[i], cells, value: "" });
+        append(lines, { __proto__: null, index, cells, value: "" });
       } else {
         values = true;
-        append(lines, { __proto__: null, index: names[i], cells, value: inspected(row) });
+        append(lines, { __proto__: null, index, cells, value: count(inspected(row)) });
       }
     }
     return draw(columns, lines, values);
@@ -392,7 +404,7 @@
       append(grid, { __proto__: null, column, width });
     };
     add("(index)", (line) => line.index);
-    for (let i = 0; i < columns.length; i++) add(columns[i], (line) => line.cells[columns[i]] ?? "");
+    for (let i = 0; i < columns.length; i++) add(columns[i], (line) => line.cells[i] ?? "");
     if (values) add("Values", (line) => line.value);
     let text = border(grid, "\u250c", "\u252c", "\u2510");
     for (let row = 0; row <= lines.length && text.length <= h.lineUnits; row++) {
