@@ -1,4 +1,4 @@
-"""Open what the API and the worker stand on: pool, bell, announcer, blobs, sandbox."""
+"""Open what the API and the worker stand on: pool, work signal, publisher, blobs, sandbox."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -10,12 +10,12 @@ from app.blobs import Blobs, open_blobs
 from app.db import Pool, open_pool
 from app.fair_queue import FairQueue
 from app.lint.reader import SourceReader, open_reader
-from app.notices import Announcer, open_announcer
-from app.queue import Bell, open_bell
+from app.notifications import Publisher, open_publisher
 from app.sandbox.admission import budget_of_host
 from app.sandbox.pool import PoolConfig, SandboxPool, SandboxUnavailable, open_pool as open_sandbox
 from app.settings import Settings
 from app.tracing import Tracing, open_tracing
+from app.work_signal import WorkSignal, open_work_signal
 
 # Upload checks and samples that may wait for the API's cell, in all and of one tenant.
 CHECKS_WAITING: Final = 128
@@ -35,8 +35,8 @@ class Resources:
         *,
         settings: Settings,
         pool: Pool,
-        bell: Bell,
-        announcer: Announcer,
+        work_signal: WorkSignal,
+        publisher: Publisher,
         blobs: Blobs,
         sandbox: SandboxPool,
         reader: SourceReader,
@@ -45,8 +45,8 @@ class Resources:
         """Take what is open."""
         self.settings = settings
         self.pool = pool
-        self.bell = bell
-        self.announcer = announcer
+        self.work_signal = work_signal
+        self.publisher = publisher
         self.blobs = blobs
         self.sandbox = sandbox
         # Turns at the sandbox, where requests of many tenants want it at once: in the API.
@@ -81,13 +81,13 @@ async def open_resources(
         )
         tracing = await stack.enter_async_context(open_tracing(settings, service=service))
         pool = await stack.enter_async_context(open_pool(settings))
-        bell = await stack.enter_async_context(open_bell(settings))
-        announcer = await stack.enter_async_context(open_announcer(settings))
+        work_signal = await stack.enter_async_context(open_work_signal(settings))
+        publisher = await stack.enter_async_context(open_publisher(settings))
         yield Resources(
             settings=settings,
             pool=pool,
-            bell=bell,
-            announcer=announcer,
+            work_signal=work_signal,
+            publisher=publisher,
             blobs=open_blobs(settings),
             sandbox=sandbox,
             reader=reader,

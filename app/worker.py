@@ -1,4 +1,4 @@
-"""The worker process: arq answers the bell, the dispatcher does the work beside it."""
+"""The worker process: arq answers the work signal beside the dispatcher, which does the work."""
 
 import asyncio
 import os
@@ -25,26 +25,25 @@ from app.lifecycle import exit_cleanly_when_told, open_watchdog
 from app.metrics import configure_metrics
 from app.prometheus.listener import open_listener
 from app.prometheus.service import MetricsPage
-from app.queue import KNOCK, OUTAGE, RING, deserialize, serialize
 from app.resources import open_resources
 from app.sandbox.pool import SandboxUnavailable
 from app.settings import Settings
 from app.telemetry import configure_logging, redact
 from app.tracing import require_packages
+from app.work_signal import OUTAGE, WAKE_JOB, WAKE_LIST, deserialize, serialize
 
 log = structlog.get_logger(__name__)
 
-# How long to wait for a knock, and how often arq looks for jobs.
+# How long to block on the list, and how often arq polls for jobs.
 _LOOK_SECONDS: Final = 1
 _LONGEST_PAUSE_SECONDS: Final = 5.0
 
 
-class KnockedWorker(Worker):
-    """arq's worker, which waits for knocks and looks for jobs every second.
+class SignalledWorker(Worker):
+    """arq's worker, which blocks on the list and polls for jobs every second.
 
-    At arq's default a ring waits 0.25 s on average; at intervals short enough to be fast, an
-    idle worker uses several percent of a core. Without room in the dispatcher a knock is left
-    for others.
+    At arq's default a job waits 0.25 s on average; at intervals short enough to be fast, an
+    idle worker uses several percent of a core. A full worker leaves the wake-up for others.
     """
 
     _look_from = 0.0
@@ -54,9 +53,9 @@ class KnockedWorker(Worker):
         dispatcher: Dispatcher = self.ctx["dispatcher"]
         if await dispatcher.has_room(within_seconds=_LOOK_SECONDS):
             # redis-py types one signature for its blocking and its asynchronous client.
-            knock = self.pool.blpop([KNOCK], timeout=_LOOK_SECONDS)
-            if await cast("Awaitable[object]", knock):
-                dispatcher.knocked()
+            taken = self.pool.blpop([WAKE_LIST], timeout=_LOOK_SECONDS)
+            if await cast("Awaitable[object]", taken):
+                dispatcher.pass_on_or_wake()
         now = asyncio.get_running_loop().time()
         if now >= self._look_from:
             self._look_from = now + _LOOK_SECONDS
@@ -64,7 +63,7 @@ class KnockedWorker(Worker):
         OUTAGE.worked()
 
 
-async def ring(ctx: dict[str, Any]) -> None:
+async def wake(ctx: dict[str, Any]) -> None:
     """Wake the dispatcher: something waits in PostgreSQL."""
     ctx["dispatcher"].wake()
 
@@ -92,7 +91,7 @@ async def work(settings: Settings) -> None:
                 max_memory_bytes=resources.sandbox.max_limit_bytes,
             )
             beside = [
-                asyncio.create_task(answer_bell(settings, dispatcher)),
+                asyncio.create_task(answer_work_signal(settings, dispatcher)),
                 asyncio.create_task(keep_retention(resources)),
             ]
             try:
@@ -104,7 +103,7 @@ async def work(settings: Settings) -> None:
             log.info("worker.stopped", id=str(dispatcher.id))
 
 
-async def answer_bell(settings: Settings, dispatcher: Dispatcher) -> None:
+async def answer_work_signal(settings: Settings, dispatcher: Dispatcher) -> None:
     """Run arq's worker for ever; it ends when Redis dies, and is started again with backoff.
 
     Without it nothing is lost: the dispatcher looks for work by itself every second.
@@ -113,8 +112,8 @@ async def answer_bell(settings: Settings, dispatcher: Dispatcher) -> None:
     # Not arq: it would log a line for each of its own tries.
     redis = replace(RedisSettings.from_dsn(settings.redis_url), conn_retries=0)
     while True:
-        arq = KnockedWorker(
-            functions=[func(ring, name=RING, keep_result=0, max_tries=1)],
+        arq = SignalledWorker(
+            functions=[func(wake, name=WAKE_JOB, keep_result=0, max_tries=1)],
             redis_settings=redis,
             ctx={"dispatcher": dispatcher},
             handle_signals=False,

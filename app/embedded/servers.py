@@ -36,13 +36,13 @@ def embedded_servers(
     folder = folder.resolve()
     running: list[Running] = []
     postgres, url = prepare_postgres(folder, version=postgres_version, durable=durable)
-    redis, bell = prepare_redis(folder)
+    redis, redis_url = prepare_redis(folder)
     try:
         for service in (postgres, redis):
             # One by one: when the second does not start, the first is stopped.
             running.append((service, spawn(service)))  # noqa: PERF401
         await_ready(running)
-        yield Servers(database_url=url, redis_url=bell)
+        yield Servers(database_url=url, redis_url=redis_url)
     finally:
         stop(running)
 

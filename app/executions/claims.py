@@ -95,7 +95,7 @@ async def renew(conn: Connection, held: Sequence[Claim], *, lease_seconds: float
 
 
 # The procedure is in migrations/versions/0010_warnings.py. It commits, so it takes no transaction
-# around it, and then sends the notice of app/notices.py.
+# around it, and then sends the notice of app/notifications.py.
 FINISH = """
 CALL finish_execution_v2(
     $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18

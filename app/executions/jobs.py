@@ -11,11 +11,11 @@ from uuid import UUID
 import structlog
 import uuid_utils.compat as uuid
 
+from app.execution_errors import ErrorKind, error_document
 from app.executions import cancellations, claims, ends
 from app.executions.health import HOST_TROUBLE, HostHealth
 from app.executions.model import Claim, Served, Status
 from app.executions.runs import Spent, record, run
-from app.failures import ErrorKind, error_document
 from app.lifecycle import Watchdog
 from app.metrics import LEASES_EXPIRED
 from app.outages import DatabaseUnavailable
@@ -83,7 +83,7 @@ class Dispatcher:
         """Look for work now."""
         self._wake.set()
 
-    def knocked(self) -> None:
+    def pass_on_or_wake(self) -> None:
         """Look now, for a knock that nobody else has heard; pass it on when that fills us."""
         self._knocked = True
         self._wake.set()
@@ -145,8 +145,8 @@ class Dispatcher:
             self._room.clear()
             if knocked:
                 # There may be more, and another worker that waits for it.
-                self._resources.bell.ring()
-        self._resources.announcer.changed(*(claim.id for claim in claimed))
+                self._resources.work_signal.notify()
+        self._resources.publisher.changed(*(claim.id for claim in claimed))
         for claim in claimed:
             held = self._running[claim.lease_token] = _Held(claim, began)
             held.task = tasks.create_task(self._execute(held))
@@ -234,9 +234,9 @@ class Dispatcher:
                     peak_memory_bytes=held.spent.peak_memory_bytes or None,
                 )
                 return
-        self._resources.announcer.changed(held.claim.id)
+        self._resources.publisher.changed(held.claim.id)
         # Another worker may have room for it.
-        self._resources.bell.ring()
+        self._resources.work_signal.notify()
 
     async def _hear_cancellations(self) -> None:
         await cancellations.listen_forever(
@@ -301,12 +301,12 @@ class Dispatcher:
                 attempts=each.attempts,
             )
         self._served += [Served(tenant=each.tenant_id, seconds=each.held_seconds) for each in swept]
-        self._resources.announcer.ended(*final)
-        self._resources.announcer.changed(*(each.id for each in swept if each.id not in final))
+        self._resources.publisher.ended(*final)
+        self._resources.publisher.changed(*(each.id for each in swept if each.id not in final))
         if swept:
             self._wake.set()
             # Another worker may have room where this one has none.
-            self._resources.bell.ring()
+            self._resources.work_signal.notify()
 
     async def _drain(self) -> None:
         """Let run what runs for its grace; hand back the rest."""

@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
-from app.failures import ErrorKind, WrittenError
+from app.execution_errors import ErrorKind, WrittenError
 from app.http.validation import RAW_SHAPE
 from app.losses import WrittenWarnings
 from app.scripts.model import LimitChoice, Seed

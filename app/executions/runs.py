@@ -9,12 +9,12 @@ from typing import Final
 import structlog
 from msgspec.structs import replace
 
+from app.execution_errors import failure_of, logs_document, over_quota, unkept_logs_document
 from app.executions import claims, ends
 from app.executions.claims import StoredBytesExceeded
 from app.executions.ends import Ended
 from app.executions.model import Claim, Finish, Status, StoredPayload
 from app.executions.payloads import PayloadWriter, read_payload, stored_inline
-from app.failures import failure_of, logs_document, over_quota, unkept_logs_document
 from app.losses import warnings_document
 from app.metrics import LATE_REPORTS
 from app.outages import BlobsUnavailable, DatabaseUnavailable
@@ -75,7 +75,7 @@ async def record(resources: Resources, held: Claim, finish: Finish) -> None:
             )
         await _discard(resources, finish.result)
         return
-    resources.announcer.told(held.id)
+    resources.publisher.told(held.id)
     ends.tell(resources.tracing, ended, ran_until_ns=ran_until_ns)
     if recorded.result is None:
         await _discard(resources, finish.result)

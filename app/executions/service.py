@@ -136,7 +136,7 @@ async def _accept(
             with suppress(BlobsUnavailable):
                 await resources.blobs.delete(payload.blob_key)
         raise
-    resources.bell.ring()
+    resources.work_signal.notify()
     return execution_id
 
 
@@ -173,7 +173,7 @@ async def cancel(resources: Resources, who: Caller, execution_id: UUID) -> Execu
                 details = {"status": before}
                 await record(conn, who, Action.EXECUTION_CANCELLED, target, details=details)
         if before is not None:
-            resources.announcer.ended(execution_id)
+            resources.publisher.ended(execution_id)
         if before is Status.RUNNING:
             # It is cancelled; who cannot be told learns it from his lease.
             with suppress(DatabaseUnavailable):

@@ -22,7 +22,7 @@ from app.executions.problems import (
     NoRoomToWait,
     TooManyWaiting,
 )
-from app.notices import Notice, listen_forever
+from app.notifications import Notice, listen_forever
 from app.outages import DatabaseUnavailable
 from app.settings import Settings
 

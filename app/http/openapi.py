@@ -18,7 +18,7 @@ from litestar.types import OperationIDCreator
 from msgspec import UNSET, Struct
 
 from app.errors import MalformedRequest, Problem
-from app.failures import ExecutionError
+from app.execution_errors import ExecutionError
 from app.http.access import SCHEME, Scope
 from app.http.bodies import BodyTooLarge, ClientGone, UnsupportedMediaType
 from app.http.guard import CrossSiteOrigin, ForeignHost

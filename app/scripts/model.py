@@ -8,7 +8,7 @@ from uuid import UUID
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from app.errors import Problem
-from app.failures import WrittenError
+from app.execution_errors import WrittenError
 from app.losses import WrittenWarnings
 from app.sandbox.outcomes import Finding
 from app.settings import MAX_MEMORY_BYTES, MAX_PAYLOAD_BYTES, MAX_WALL_MS, MIB

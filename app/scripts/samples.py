@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 from msgspec import UNSET, Raw
 
-from app.failures import failure_of, logs_document
+from app.execution_errors import failure_of, logs_document
 from app.http.access import Caller
 from app.losses import warnings_document
 from app.resources import Resources

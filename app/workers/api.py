@@ -46,15 +46,15 @@ async def ready(request: AnyRequest, resources: Resources) -> Response[Ready]:
         missing += _trouble_of(alive)
     if trouble := await resources.blobs.trouble():
         missing.append(trouble)
-    if resources.bell.silent:
+    if resources.work_signal.silent:
         # So that its end is noticed, also where nothing is submitted.
-        resources.bell.ring()
+        resources.work_signal.notify()
     degraded = ["Redis does not answer: executions begin up to a second later"]
     answer = Ready(
         ready=not missing,
         missing=list(dict.fromkeys(missing)),
         access="open" if is_open(request) else "keys",
-        degraded=degraded if resources.bell.silent else UNSET,
+        degraded=degraded if resources.work_signal.silent else UNSET,
     )
     if await is_let_in(request):
         answer = replace(

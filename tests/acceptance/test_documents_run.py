@@ -13,7 +13,7 @@ from typing import Final
 
 import pytest
 
-from app.failures import ErrorKind
+from app.execution_errors import ErrorKind
 from app.lint.findings import MEANINGS
 from tests.acceptance.launched import free_port
 from tests.acceptance.system import System

@@ -1,4 +1,4 @@
-"""What was accepted survives: restarts, kills, a silent bell, two workers at once."""
+"""What was accepted survives: restarts, kills, no Redis, two workers at once."""
 
 import os
 import signal

@@ -8,11 +8,11 @@ import pytest
 import uuid_utils.compat as uuid
 
 from app.db import Pool
+from app.execution_errors import ErrorKind
 from app.executions import acceptance, claims, erasure, store
 from app.executions.ends import Ended
 from app.executions.model import Claim, Finish, LimitPolicy, Limits, PayloadKind, Status
 from app.executions.payloads import stored_inline
-from app.failures import ErrorKind
 from app.http.access import Caps
 from app.scripts import store as scripts
 from app.scripts.model import LimitChoice, ScriptRef

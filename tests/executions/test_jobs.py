@@ -48,7 +48,7 @@ async def test_a_knock_that_fills_the_worker_is_passed_on(pool: Pool, settings: 
         assert await dispatcher.has_room(within_seconds=30)
         wanted = _rings_wanted()
         [first] = await queues.accept(tenant)
-        dispatcher.knocked()
+        dispatcher.pass_on_or_wake()
         await _until(queues, first, Status.RUNNING)
 
         # Neither does a worker that is full ask for knocks, nor does it keep one from the others.
@@ -56,7 +56,7 @@ async def test_a_knock_that_fills_the_worker_is_passed_on(pool: Pool, settings: 
         assert _rings_wanted() == wanted + 1
 
         # One that it had asked for before it was.
-        dispatcher.knocked()
+        dispatcher.pass_on_or_wake()
         await _until_rings(wanted + 2)
 
         # What it finds by itself, as a slot is free again, says nothing of the others.

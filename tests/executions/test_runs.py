@@ -9,10 +9,10 @@ import psutil
 import pytest
 
 from app.db import Pool
+from app.execution_errors import ErrorKind
 from app.executions.model import Claim
 from app.executions.payloads import PayloadWriter
 from app.executions.runs import Spent, record, run
-from app.failures import ErrorKind
 from app.metrics import REGISTRY
 from app.resources import Resources, open_resources
 from app.sandbox.outcomes import Job, Report

@@ -17,7 +17,7 @@ import pytest
 from app.embedded.processes import await_ready, spawn, stop as stop_services
 from app.embedded.servers import prepare_postgres
 from app.http.access import Scope
-from app.notices import LISTENER
+from app.notifications import LISTENER
 from tests.acceptance.keyed import Keyed
 from tests.acceptance.system import System, open_system, stop, until
 from tests.http.raw import answer_on

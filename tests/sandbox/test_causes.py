@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from app.failures import failure_of
+from app.execution_errors import failure_of
 from app.sandbox.classification import CellVerdict, Evidence, classify
 from app.sandbox.outcomes import InvalidResult, OutOfMemory, ScriptError, Threw
 from app.sandbox.pool import SandboxPool

@@ -11,7 +11,7 @@ from typing import Final
 
 import pytest
 
-from app.failures import failure_of
+from app.execution_errors import failure_of
 from app.sandbox import cgroups
 from app.sandbox.cgroups import OomKills
 from app.sandbox.outcomes import Crashed, OutOfMemory

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from app.failures import failure_of
+from app.execution_errors import failure_of
 from app.sandbox.pool import PoolConfig, SandboxPool, open_pool
 from tests.sandbox.runs import MIB, run
 

@@ -7,10 +7,10 @@ import pytest
 import uuid_utils.compat as uuid
 
 from app.db import Pool
+from app.execution_errors import ErrorKind
 from app.executions import acceptance, claims
 from app.executions.model import Claim, Finish, LimitPolicy, Limits, Status
 from app.executions.payloads import stored_inline
-from app.failures import ErrorKind
 from app.http.access import Caps
 from app.http.quotas import QuotaExceeded
 from app.scripts import store as scripts

@@ -49,7 +49,7 @@ class Notice(Struct, frozen=True, kw_only=True, omit_defaults=True):
     all: bool = False
 
 
-class Announcer:
+class Publisher:
     """Sends notices, batched, on a connection that it opens when it first needs one."""
 
     def __init__(self, settings: Settings) -> None:
@@ -167,17 +167,17 @@ class Announcer:
 
 
 @asynccontextmanager
-async def open_announcer(settings: Settings) -> AsyncIterator[Announcer]:
+async def open_publisher(settings: Settings) -> AsyncIterator[Publisher]:
     """Send notices for the length of the block; PostgreSQL may be away at times."""
-    announcer = Announcer(settings)
-    sender = asyncio.create_task(announcer.send_forever())
+    publisher = Publisher(settings)
+    sender = asyncio.create_task(publisher.send_forever())
     try:
-        yield announcer
+        yield publisher
     finally:
         sender.cancel()
         with suppress(asyncio.CancelledError):
             await sender
-        await announcer.send_the_rest()
+        await publisher.send_the_rest()
 
 
 async def listen_forever(

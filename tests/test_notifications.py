@@ -8,9 +8,9 @@ from uuid import UUID
 import pytest
 import uuid_utils.compat as uuid
 
-from app import notices
+from app import notifications
 from app.db import Connection, Pool
-from app.notices import CHANNEL, LISTENER, Announcer, Notice, listen_forever, open_announcer
+from app.notifications import CHANNEL, LISTENER, Notice, Publisher, listen_forever, open_publisher
 from app.settings import Settings
 from tests.executions.queues import Queues
 
@@ -72,43 +72,43 @@ async def ears(pool: Pool, settings: Settings) -> AsyncIterator[Ears]:  # noqa: 
 
 
 @pytest.fixture
-async def announcer(pool: Pool, settings: Settings) -> AsyncIterator[Announcer]:  # noqa: ARG001
-    async with open_announcer(settings) as announcer:
-        yield announcer
+async def publisher(pool: Pool, settings: Settings) -> AsyncIterator[Publisher]:  # noqa: ARG001
+    async with open_publisher(settings) as publisher:
+        yield publisher
 
 
-async def test_every_id_is_heard_whatever_their_number(ears: Ears, announcer: Announcer) -> None:
+async def test_every_id_is_heard_whatever_their_number(ears: Ears, publisher: Publisher) -> None:
     ended, changed = _ids(450), _ids(450)
 
-    announcer.changed(*changed)
-    announcer.ended(*ended)
+    publisher.changed(*changed)
+    publisher.ended(*ended)
     await ears.until(lambda ears: len(ears.ended) == 450 and len(ears.changed) == 450)
 
     assert (ears.ended, ears.changed) == (set(ended), set(changed))
 
 
-async def test_what_comes_at_once_is_told_at_once(ears: Ears, announcer: Announcer) -> None:
+async def test_what_comes_at_once_is_told_at_once(ears: Ears, publisher: Publisher) -> None:
     for each in (together := _ids(100)):
-        announcer.ended(each)
+        publisher.ended(each)
     await ears.until(lambda ears: len(ears.ended) == 100)
 
     assert ears.ended == set(together)
     assert len(ears.heard) == 1
 
 
-async def test_what_has_ended_is_not_told_to_run(ears: Ears, announcer: Announcer) -> None:
+async def test_what_has_ended_is_not_told_to_run(ears: Ears, publisher: Publisher) -> None:
     short, later = _ids(2)
-    announcer.changed(short)
-    announcer.ended(short)
-    announcer.changed(later)
+    publisher.changed(short)
+    publisher.ended(short)
+    publisher.changed(later)
     await ears.until(lambda ears: later in ears.changed)
 
     assert short in ears.ended
     assert short not in ears.changed
 
 
-async def test_a_backlog_is_told_as_everything(ears: Ears, announcer: Announcer) -> None:
-    announcer.ended(*_ids(10_000))
+async def test_a_backlog_is_told_as_everything(ears: Ears, publisher: Publisher) -> None:
+    publisher.ended(*_ids(10_000))
     await ears.until(lambda ears: Notice(all=True) in ears.heard)
 
     assert ears.heard == [Notice(all=True)]
@@ -116,24 +116,24 @@ async def test_a_backlog_is_told_as_everything(ears: Ears, announcer: Announcer)
 
 
 async def test_what_could_not_be_sent_is_sent_on_the_next_connection(
-    pool: Pool, ears: Ears, announcer: Announcer
+    pool: Pool, ears: Ears, publisher: Publisher
 ) -> None:
     first, second = _ids(2)
-    announcer.ended(first)
+    publisher.ended(first)
     await ears.until(lambda ears: first in ears.ended)
 
     await _terminate(pool, "crivo")
-    announcer.ended(second)
+    publisher.ended(second)
     await ears.until(lambda ears: second in ears.ended)
 
 
-async def test_what_changes_twice_is_told_twice(ears: Ears, announcer: Announcer) -> None:
+async def test_what_changes_twice_is_told_twice(ears: Ears, publisher: Publisher) -> None:
     [changing] = _ids(1)
-    announcer.changed(changing)
+    publisher.changed(changing)
     await ears.until(lambda ears: changing in ears.changed)
     ears.heard.clear()
 
-    announcer.changed(changing)
+    publisher.changed(changing)
     await ears.until(lambda ears: changing in ears.changed)
 
 
@@ -141,13 +141,13 @@ async def test_who_has_lost_its_connection_listens_and_looks_again(
     pool: Pool, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # It looks once for each connection, and else not at all.
-    monkeypatch.setattr(notices, "LOOK_SECONDS", 3_600)
+    monkeypatch.setattr(notifications, "LOOK_SECONDS", 3_600)
     [told] = _ids(1)
-    async with listening(settings) as ears, open_announcer(settings) as announcer:
+    async with listening(settings) as ears, open_publisher(settings) as publisher:
         await _terminate(pool, LISTENER)
         await ears.until(lambda ears: ears.looks == 2)
 
-        announcer.ended(told)
+        publisher.ended(told)
         await ears.until(lambda ears: told in ears.ended)
 
 
@@ -156,7 +156,7 @@ async def test_who_hears_nothing_looks_all_the_same(
     settings: Settings,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(notices, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(notifications, "LOOK_SECONDS", 0.01)
     async with listening(settings) as ears:
         await ears.until(lambda ears: ears.looks > 3)
 
@@ -164,7 +164,7 @@ async def test_who_hears_nothing_looks_all_the_same(
 async def test_a_foreign_notice_is_a_reason_to_look(
     pool: Pool, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(notices, "LOOK_SECONDS", 3_600)
+    monkeypatch.setattr(notifications, "LOOK_SECONDS", 3_600)
     async with listening(settings) as ears:
         await pool.execute("SELECT pg_notify($1, 'something else')", CHANNEL)
         await ears.until(lambda ears: ears.looks == 2)
@@ -176,8 +176,8 @@ async def test_the_last_notices_are_sent_before_the_end(
 ) -> None:
     last = _ids(3)
     async with listening(settings) as ears:
-        async with open_announcer(settings) as announcer:
-            announcer.ended(*last)
+        async with open_publisher(settings) as publisher:
+            publisher.ended(*last)
         await ears.until(lambda ears: ears.ended == set(last))
 
 
@@ -197,7 +197,7 @@ def _ids(number: int) -> list[UUID]:
 
 
 async def test_an_outcome_is_told_of_as_it_is_recorded_and_a_late_one_is_not(
-    pool: Pool, ears: Ears, announcer: Announcer
+    pool: Pool, ears: Ears, publisher: Publisher
 ) -> None:
     queues = Queues(pool)
     tenant = await queues.tenant()
@@ -211,17 +211,17 @@ async def test_an_outcome_is_told_of_as_it_is_recorded_and_a_late_one_is_not(
     assert await queues.finish(held) is not None
 
     await ears.until(lambda ears: len(ears.heard) == 2)
-    announcer.ended(last := uuid.uuid7())
+    publisher.ended(last := uuid.uuid7())
     await ears.until(lambda ears: last in ears.ended)
     assert ears.heard == [Notice(ended=(held.id,)), Notice(ended=(held.id,)), Notice(ended=(last,))]
 
 
 async def test_what_somebody_else_has_told_is_not_told_to_have_begun(
-    ears: Ears, announcer: Announcer
+    ears: Ears, publisher: Publisher
 ) -> None:
     short, later = _ids(2)
-    announcer.changed(short, later)
-    announcer.told(short)
+    publisher.changed(short, later)
+    publisher.told(short)
 
     await ears.until(lambda ears: later in ears.changed)
     assert short not in ears.changed

@@ -1,7 +1,7 @@
-"""The doorbell: tell the workers, through Redis, that something waits in PostgreSQL.
+"""Wake workers through Redis: something waits in PostgreSQL.
 
-A knock wakes one worker that has room, at once. A ring is arq's job: it waits for a worker to come,
-so at most one a second says all that any number would.
+An element of a list wakes one worker that has room, at once. A job of arq's persists until a
+worker reads it; more than one per second adds nothing.
 """
 
 import asyncio
@@ -25,16 +25,16 @@ from app.settings import Settings
 
 OUTAGE = Outage("Redis")
 
-RING = "ring"
-# A list, of which workers with room wait for an element: one of them hears of it at once, where
-# arq by itself would ask for jobs at intervals.
-KNOCK = "crivo:knock"
-_RING_SECONDS = 1.0
-# While nobody takes knocks, all workers are busy, and look by themselves when they are not.
+WAKE_JOB = "ring"
+# A list on which workers with room block: one of them wakes at once, where arq by itself polls
+# for jobs at intervals. The names in Redis are older than those here: releases run side by side.
+WAKE_LIST = "crivo:knock"
+_JOB_SECONDS = 1.0
+# While no worker takes an element, all are busy, and poll by themselves when they are not.
 _BUSY_SECONDS = 0.02
-# A ring older than this says nothing: the workers have looked by themselves long ago.
-_RING_EXPIRES_MS = 60_000
-_MOST_RINGS = 8
+# An older job says nothing: the workers have polled by themselves long ago.
+_JOB_EXPIRES_MS = 60_000
+_MAX_JOBS = 8
 _FAREWELL_SECONDS = 1.0
 _HELLO_SECONDS = 2.0
 _HELLO = "crivo:hello"
@@ -46,30 +46,30 @@ serialize = msgspec.msgpack.encode
 deserialize = msgspec.msgpack.decode
 
 
-class Bell:
-    """Rings, coalesced: while one ring is on its way, any number of others become one."""
+class WorkSignal:
+    """Wake-ups, coalesced: any number that are asked for while one is sent become one."""
 
     def __init__(self, redis: RedisSettings) -> None:
-        """Take the address; connect at the first ring."""
+        """Take the address; connect at the first wake-up."""
         self._settings = redis
         self._redis: ArqRedis | None = None
         self._pending = asyncio.Event()
         self._wanted = 0
         self.silent = False
-        self._ring_from = 0.0
+        self._job_from = 0.0
 
-    def ring(self) -> None:
-        """Ask for a ring and return at once; call it after the commit.
+    def notify(self) -> None:
+        """Ask for a wake-up and return at once; call it after the commit.
 
-        A ring that cannot be sent is not an error: workers look for work by themselves
-        every second, so its loss costs time and nothing else.
+        One that cannot be sent is not an error: workers poll PostgreSQL every second, so its
+        loss costs time and nothing else.
         """
         RINGS_WANTED.inc()
         self._wanted += 1
         self._pending.set()
 
     async def send_forever(self) -> None:
-        """Send what was asked for, one ring at a time."""
+        """Send what was asked for, one wake-up at a time."""
         while True:
             await self._pending.wait()
             self._pending.clear()
@@ -81,7 +81,7 @@ class Bell:
                 # It may not have gone out: `send_the_rest` sends it.
                 self._pending.set()
                 raise
-            except Exception as error:  # noqa: BLE001 - whatever it is, a bell is no reason to fail
+            except Exception as error:  # noqa: BLE001 - whatever it is, a wake-up is no reason to fail
                 self.silent = True
                 OUTAGE.failed(str(error) or type(error).__name__)
                 RINGS.labels("failed").inc()
@@ -108,32 +108,32 @@ class Bell:
             self._redis = await create_pool(
                 self._settings, retry=self._settings.conn_retries, job_serializer=serialize
             )
-        await self._knock(self._redis)
+        await self._wake_one(self._redis)
         now = asyncio.get_running_loop().time()
-        if now < self._ring_from:
+        if now < self._job_from:
             return
-        # No job id of our own: arq drops a ring whose id is running, and with it the news.
-        # Without a worker rings would pile up; the first one says all that they say.
-        if await self._redis.zcard(self._redis.default_queue_name) < _MOST_RINGS:
-            await self._redis.enqueue_job(RING, _expires=_RING_EXPIRES_MS)
-        self._ring_from = now + _RING_SECONDS
+        # No job id of our own: arq drops a job whose id is running. Without a worker jobs would
+        # pile up; the first one says all that they say.
+        if await self._redis.zcard(self._redis.default_queue_name) < _MAX_JOBS:
+            await self._redis.enqueue_job(WAKE_JOB, _expires=_JOB_EXPIRES_MS)
+        self._job_from = now + _JOB_SECONDS
 
-    async def _knock(self, redis: ArqRedis) -> None:
+    async def _wake_one(self, redis: ArqRedis) -> None:
         # redis-py types one signature for its blocking and its asynchronous client.
-        lying = await cast("Awaitable[int]", redis.lpush(KNOCK, b""))
-        if lying > 1:
-            # The one that lies there already is heard by whoever has room next.
-            await cast("Awaitable[object]", redis.ltrim(KNOCK, 0, 0))
+        waiting = await cast("Awaitable[int]", redis.lpush(WAKE_LIST, b""))
+        if waiting > 1:
+            # The element that is there already wakes the next worker with room.
+            await cast("Awaitable[object]", redis.ltrim(WAKE_LIST, 0, 0))
             await asyncio.sleep(_BUSY_SECONDS)
 
 
 class RedisRefuses(CrivoError):
-    """Redis answers, and lets nobody ring; or its address cannot be read."""
+    """Redis answers, and lets nobody write; or its address cannot be read."""
 
 
 @asynccontextmanager
-async def open_bell(settings: Settings) -> AsyncIterator[Bell]:
-    """Open the bell at `settings.redis_url`; Redis need not be there.
+async def open_work_signal(settings: Settings) -> AsyncIterator[WorkSignal]:
+    """Open the work signal at `settings.redis_url`; Redis need not be there.
 
     Raises RedisRefuses for a wrong password and for a replica: they would not heal by themselves.
     """
@@ -142,20 +142,20 @@ async def open_bell(settings: Settings) -> AsyncIterator[Bell]:
     except ValueError as error:
         # Without the URL: it may hold a password.
         raise RedisRefuses(f"REDIS_URL cannot be read: {error}") from None
-    await _require_bell(redis)
-    bell = Bell(redis)
-    sender = asyncio.create_task(bell.send_forever())
+    await _require_writable(redis)
+    work_signal = WorkSignal(redis)
+    sender = asyncio.create_task(work_signal.send_forever())
     try:
-        yield bell
+        yield work_signal
     finally:
         sender.cancel()
         with suppress(asyncio.CancelledError):
             await sender
-        await bell.send_the_rest()
-        await bell.close()
+        await work_signal.send_the_rest()
+        await work_signal.close()
 
 
-async def _require_bell(settings: RedisSettings) -> None:
+async def _require_writable(settings: RedisSettings) -> None:
     try:
         async with asyncio.timeout(_HELLO_SECONDS):
             # No other try: away, it is none of our business yet.

@@ -1,4 +1,4 @@
-"""The bell: what goes to Redis for any number of rings, and what is counted of them."""
+"""The work signal: what goes to Redis for any number of wake-ups, and what is counted."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -10,8 +10,8 @@ import pytest
 from arq.connections import ArqRedis, RedisSettings, create_pool
 
 from app.metrics import REGISTRY
-from app.queue import KNOCK, open_bell
 from app.settings import Settings
+from app.work_signal import WAKE_LIST, open_work_signal
 
 RESULTS: Final = ("sent", "coalesced", "failed")
 
@@ -28,10 +28,10 @@ def _counts() -> dict[str, float]:
 async def _ring(settings: Settings, *bursts: int) -> dict[str, float]:
     """Ring so often at once, wait until all of it has become something, ring again."""
     before = news = _counts()
-    async with open_bell(settings) as bell:
+    async with open_work_signal(settings) as work_signal:
         for number, burst in enumerate(bursts, start=1):
             for _ in range(burst):
-                bell.ring()
+                work_signal.notify()
             async with asyncio.timeout(30):
                 while True:
                     news = {name: count - before[name] for name, count in _counts().items()}
@@ -68,33 +68,40 @@ async def test_without_redis_they_fail_and_nobody_is_told(
 
 async def test_knocks_that_nobody_takes_leave_one_and_one_job_a_second(settings: Settings) -> None:
     async with _redis(settings) as redis:
-        await redis.delete(KNOCK, redis.default_queue_name)
+        await redis.delete(WAKE_LIST, redis.default_queue_name)
 
         await _ring(settings, 1, 1, 1)
 
-        assert await redis.llen(KNOCK) == 1  # type: ignore[misc] # typed for a blocking client, too
+        assert await redis.llen(WAKE_LIST) == 1  # type: ignore[misc] # typed for a blocking client, too
         assert await redis.zcard(redis.default_queue_name) == 1
 
 
 async def test_each_knock_wakes_one_who_waits(settings: Settings) -> None:
-    async with _redis(settings) as redis, _redis(settings) as other, open_bell(settings) as bell:
+    async with (
+        _redis(settings) as redis,
+        _redis(settings) as other,
+        open_work_signal(settings) as work_signal,
+    ):
         waiting: set[asyncio.Task[object]]
         # redis-py types one signature for its blocking and its asynchronous client.
-        waiting = {asyncio.create_task(each.blpop([KNOCK], timeout=30)) for each in (redis, other)}  # type: ignore[arg-type]
+        waiting = {
+            asyncio.create_task(each.blpop([WAKE_LIST], timeout=30))  # type: ignore[arg-type]
+            for each in (redis, other)
+        }
         while waiting:
-            bell.ring()
+            work_signal.notify()
             heard, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
             assert len(heard) == 1
 
 
 async def test_what_is_rung_as_the_process_ends_is_sent(settings: Settings) -> None:
     async with _redis(settings) as redis:
-        await redis.delete(KNOCK)
+        await redis.delete(WAKE_LIST)
 
-        async with open_bell(settings) as bell:
-            bell.ring()
+        async with open_work_signal(settings) as work_signal:
+            work_signal.notify()
 
-        assert await redis.llen(KNOCK) == 1  # type: ignore[misc] # as above
+        assert await redis.llen(WAKE_LIST) == 1  # type: ignore[misc] # as above
 
 
 @asynccontextmanager
