@@ -7,7 +7,7 @@ from uuid import UUID
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
-from app.errors import Problem
+from app.errors import Problem, clipped
 from app.failures import WrittenError
 from app.losses import WrittenWarnings
 from app.sandbox.outcomes import Finding
@@ -285,7 +285,7 @@ def parse_selector(text: str) -> int | str:
         return int(text)
     if _ALIAS.fullmatch(text):
         return text
-    raise VersionNotFound(f"{text!r} is neither a version's number nor an alias")
+    raise VersionNotFound(f"{clipped(text)!r} is neither a version's number nor an alias")
 
 
 def parse_script(text: str) -> UUID | str:
@@ -297,10 +297,12 @@ def parse_script(text: str) -> UUID | str:
     name, at, selector = text.partition("@")
     if at and (is_uuid(name) or is_name(name)):
         raise ScriptNotFound(
-            f"{text!r} names a version, and this address is of the script, {name!r}; "
-            f"GET /scripts/{name}/versions/{selector} has the version"
+            f"{clipped(text)!r} names a version, and this address is of the script, {name!r}; "
+            f"GET /scripts/{name}/versions/{clipped(selector)} has the version"
         )
-    raise ScriptNotFound(f"{text!r} is neither a script's id nor a name; GET /scripts lists them")
+    raise ScriptNotFound(
+        f"{clipped(text)!r} is neither a script's id nor a name; GET /scripts lists them"
+    )
 
 
 def is_name(text: str) -> bool:
