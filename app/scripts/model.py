@@ -7,8 +7,9 @@ from uuid import UUID
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
-from app.errors import Problem, clipped
+from app.errors import InvalidRequest, Problem, clipped
 from app.failures import WrittenError
+from app.http.wording import expected
 from app.losses import WrittenWarnings
 from app.sandbox.outcomes import Finding
 from app.settings import MAX_MEMORY_BYTES, MAX_PAYLOAD_BYTES, MAX_WALL_MS, MIB
@@ -303,6 +304,14 @@ def parse_script(text: str) -> UUID | str:
     raise ScriptNotFound(
         f"{clipped(text)!r} is neither a script's id nor a name; GET /scripts lists them"
     )
+
+
+def parse_new(text: str) -> UUID | str:
+    """Read a script's id, or a name that a script may get. Raises InvalidRequest."""
+    if not is_uuid(text) and not is_name(text):
+        message = f"{clipped(text)!r} cannot name a script: {expected(Name)}"
+        raise InvalidRequest(message, errors=[{"pointer": "/script", "message": message}])
+    return parse_script(text)
 
 
 def is_name(text: str) -> bool:

@@ -77,6 +77,26 @@ def test_an_idempotency_key_is_refused_until_it_has_an_effect(
     assert "idempotency-key-unsupported" in operation["responses"]["400"]["description"]
 
 
+@pytest.mark.parametrize("name", ["If-Match", "If-None-Match", "If-Unmodified-Since"])
+@pytest.mark.parametrize(
+    ("method", "path", "operation"),
+    [each for each in OPERATIONS if each.values[0] in ("POST", "PUT", "PATCH", "DELETE")],
+)
+def test_a_condition_is_refused_where_nobody_evaluates_it(
+    system: System, method: str, path: str, operation: dict[str, Any], name: str
+) -> None:
+    declared = [each["name"] for each in operation.get("parameters", ()) if each["in"] == "header"]
+
+    answer = system.client.request(method, _filled(path), headers={name: "*"})
+
+    refused = answer.json().get("type") == "urn:crivo:problem:precondition-unsupported"
+    assert refused is (name not in declared), answer.text
+    if refused:
+        assert answer.status_code == 400
+        assert f"{name} is not evaluated here" in answer.json()["detail"]
+        assert "precondition-unsupported" in operation["responses"]["400"]["description"]
+
+
 def test_strangers_learn_nothing_of_parameters(keyed: Keyed) -> None:
     answer = keyed.get("/scripts?nmae=x", "")
 
