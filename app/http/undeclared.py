@@ -5,6 +5,7 @@ What a route takes in its query, and which conditions it evaluates, is what its 
 """
 
 from typing import Final
+from urllib.parse import unquote_to_bytes
 
 from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 
@@ -13,6 +14,7 @@ from app.http.conditions import PreconditionUnsupported
 from app.http.requests import AnyConnection
 from app.http.validation import MAX_FAULTS, Fault, refused_parameters, unknown
 
+_WAIT: Final = "; to wait for the result, send the header `Prefer: wait=10`"
 _SENDING: Final = frozenset({"POST", "PUT", "PATCH"})
 _CHANGING: Final = _SENDING | {"DELETE"}
 # Whoever sends one of these wants nothing to change where it does not hold (RFC 9110, 13.1).
@@ -60,8 +62,27 @@ async def refuse_undeclared(connection: AnyConnection, handler: BaseRouteHandler
                 raise not_evaluated(name)
     if not connection.scope["query_string"] or not handler.resolve_include_in_schema():
         return
+    garbled = _not_utf8(connection.scope["query_string"])
+    if garbled:
+        raise refused_parameters([Fault((each,), "is not UTF-8") for each in garbled])
     known: tuple[str, ...] = getattr(handler.operation_class, "query_names", ())
     strangers = [each for each in dict.fromkeys(connection.query_params) if each not in known]
     if strangers:
-        faults = [Fault((each,), unknown(each, known)) for each in strangers[:MAX_FAULTS]]
+        waits = "Prefer" in getattr(handler.operation_class, "header_names", ())
+        faults = [
+            Fault((each,), unknown(each, known) + (_WAIT if waits and each == "wait" else ""))
+            for each in strangers[:MAX_FAULTS]
+        ]
         raise refused_parameters(faults)
+
+
+def _not_utf8(query: bytes) -> list[str]:
+    """Name the parameters that are not UTF-8; Litestar puts replacements in their place."""
+    found: dict[str, None] = {}
+    for each in query.split(b"&"):
+        try:
+            unquote_to_bytes(each).decode()
+        except UnicodeDecodeError:
+            name = unquote_to_bytes(each.partition(b"=")[0])
+            found[name.decode(errors="replace")] = None
+    return list(found)[:MAX_FAULTS]
