@@ -106,6 +106,7 @@ def documented(  # noqa: PLR0913 - one keyword for each part of the document
     class Documented(Operation):
         # What app.http.undeclared lets through.
         query_names: ClassVar[tuple[str, ...]] = query.__struct_encode_fields__ if query else ()
+        query_shape: ClassVar[type[Struct] | None] = query
         header_names: ClassVar[tuple[str, ...]] = tuple(headers or ())
         # What app.http.negotiation holds an Accept header against.
         media_types: ClassVar[tuple[str, ...]] = tuple(

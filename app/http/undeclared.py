@@ -4,15 +4,24 @@ What a route takes in its query, and which conditions it evaluates, is what its 
 (`documented(query=…, headers=…)`).
 """
 
+from collections.abc import Sequence
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
 from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
+from msgspec import Struct
 
 from app.errors import Problem
 from app.http.conditions import PreconditionUnsupported
 from app.http.requests import AnyConnection
-from app.http.validation import MAX_FAULTS, Fault, refused_parameters, unknown
+from app.http.validation import (
+    MAX_FAULTS,
+    Fault,
+    InvalidTexts,
+    convert_texts,
+    refused_parameters,
+    unknown,
+)
 
 _WAIT: Final = "; to wait for the result, send the header `Prefer: wait=10`"
 _SENDING: Final = frozenset({"POST", "PUT", "PATCH"})
@@ -73,7 +82,23 @@ async def refuse_undeclared(connection: AnyConnection, handler: BaseRouteHandler
             Fault((each,), unknown(each, known) + (_WAIT if waits and each == "wait" else ""))
             for each in strangers[:MAX_FAULTS]
         ]
-        raise refused_parameters(faults)
+        faults += _misfits(connection, getattr(handler.operation_class, "query_shape", None))
+        raise refused_parameters(faults[:MAX_FAULTS])
+
+
+def _misfits(connection: AnyConnection, shape: type[Struct] | None) -> Sequence[Fault]:
+    """Name what else is wrong with a query, so that one answer tells all of it."""
+    given = connection.query_params
+    # Labels may come more than once, and have a reader of their own.
+    known = [each for each in (shape.__struct_encode_fields__ if shape else ()) if each != "label"]
+    found = {name: given[name] for name in known if name in given}
+    if shape is None or not found:
+        return ()
+    try:
+        convert_texts(found, shape)
+    except InvalidTexts as error:
+        return error.faults
+    return ()
 
 
 def _not_utf8(query: bytes) -> list[str]:

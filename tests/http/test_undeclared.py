@@ -139,6 +139,24 @@ def test_params_that_are_not_json_are_shown(system: System, params: str) -> None
     assert len(error["message"]) < 200
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "wrong"),
+    [
+        ("GET", "/scripts", {"limit": "0"}),
+        ("GET", "/executions", {"limit": "many", "status": "lost"}),
+        ("POST", "/scripts/nobody/executions", {"wall_ms": "-1", "seed": "x", "label": "a:b"}),
+    ],
+)
+def test_what_is_unknown_and_what_does_not_fit_are_told_at_once(
+    system: System, method: str, path: str, wrong: dict[str, str]
+) -> None:
+    answer = system.client.request(method, path, params={"nmae": "x", **wrong})
+
+    assert answer.status_code == 422
+    named = {each["parameter"] for each in answer.json()["errors"]}
+    assert named == {"nmae", *wrong} - {"label"}
+
+
 def test_strangers_learn_nothing_of_parameters(keyed: Keyed) -> None:
     answer = keyed.get("/scripts?nmae=x", "")
 
