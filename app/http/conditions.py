@@ -67,11 +67,11 @@ def conditions_of(connection: AnyConnection) -> Conditions:
 
 
 def existence_of(connection: AnyConnection) -> Conditions:
-    """Read the conditions on what has no ETag. Raises PreconditionUnsupported for all but `*`."""
+    """Read the conditions on what has no ETag. Raises PreconditionFailed for all but `*`."""
     found = conditions_of(connection)
     for name, value in (("If-Match", found.if_match), ("If-None-Match", found.if_none_match)):
         if value not in (None, "*"):
-            raise PreconditionUnsupported(
+            raise PreconditionFailed(
                 f"{name} is {clipped(value)}, and this has no ETag: {name} takes * here"
             )
     return found

@@ -9,7 +9,6 @@ from app.http.conditions import (
     DESCRIBED,
     DESCRIBED_ANY,
     PreconditionFailed,
-    PreconditionUnsupported,
 )
 from app.http.openapi import (
     RAW_TEXT,
@@ -179,7 +178,6 @@ PUT_SCRIPT: Final = documented(
         _NO_SCRIPT,
         _ARCHIVED,
         _EXISTS,
-        PreconditionUnsupported('If-Match is "1", and this has no ETag: If-Match takes * here'),
         QuotaExceeded("versions", limit=1_000, used=1_000),
     ),
     parameters={"script": "the script's name, new or not, or its id"},

@@ -124,8 +124,8 @@ def test_conditions_say_whether_a_script_is_made_or_changed(system: System, addr
 def test_a_script_has_no_etag_to_compare(system: System, address: str, name: str) -> None:
     answer = system.client.put(address, json={"source": _source(1)}, headers={name: '"1"'})
 
-    assert answer.status_code == 400
-    assert answer.json()["type"] == "urn:crivo:problem:precondition-unsupported"
+    assert answer.status_code == 412
+    assert f"{name} takes * here" in answer.json()["detail"]
     assert system.client.get(address).status_code == 404
 
 
