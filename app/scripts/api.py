@@ -122,8 +122,8 @@ async def put_script(
     With `If-None-Match: *` a script is only made, with `If-Match: *` only changed.
     """
     subject = parse_new(script)
-    conditions = existence_of(request)
     upload = await read_upload(request, AddVersion)
+    conditions = existence_of(request)
     made, came = await publishing.put(resources, who, subject, upload, conditions=conditions)
     location = f"/scripts/{made.id}"
     if came is not publishing.Put.CREATED:
