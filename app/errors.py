@@ -1,11 +1,19 @@
 """The base of every error that Crivo raises on purpose."""
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import ClassVar, Final
+
+# How much of a client's text a message repeats.
+_MAX_REPEATED: Final = 60
 
 
 class CrivoError(Exception):
     """An error with a message for the person who meets it."""
+
+
+def clipped(text: str, most: int = _MAX_REPEATED) -> str:
+    """Give a client's text for a message, or the beginning of a long one."""
+    return text if len(text) <= most else f"{text[:most]}…"
 
 
 class Problem(CrivoError):

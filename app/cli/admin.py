@@ -12,7 +12,7 @@ from typing import Final, TypeVar
 
 from app.db import Pool, open_pool
 from app.environment import InvalidSetting, load_settings
-from app.errors import CrivoError
+from app.errors import CrivoError, clipped
 from app.http.access import Scope
 from app.http.paging import MAX_PAGE
 from app.http.validation import InvalidTexts, convert_texts, refused
@@ -26,6 +26,7 @@ from app.tenants.model import ChangeTenant, CreateTenant
 
 T = TypeVar("T")
 
+_MAX_DAYS: Final = 36_500
 _DESCRIPTION: Final = """\
 Make and list tenants and API keys on the database of DATABASE_URL; ./start.sh admin finds the
 embedded one, ./start.sh compose admin that of the containers. A new key is printed on standard
@@ -150,13 +151,21 @@ def _parser() -> argparse.ArgumentParser:
     new = key.add_parser("create", help="make a key, and print it")
     new.add_argument("--tenant", default="default", help="its name or id")
     new.add_argument("--name", default="", help="what the key is for")
-    new.add_argument("--days", type=int, choices=range(1, 36_501), metavar="N", help="validity")
+    new.add_argument("--days", type=_days, metavar="N", help="validity")
     may = new.add_mutually_exclusive_group(required=True)
     may.add_argument("--all", action="store_true", help="every scope")
     may.add_argument("--scope", action="append", choices=[str(each) for each in Scope])
     key.add_parser("list").add_argument("--tenant", help="its name or id")
     key.add_parser("revoke", help="take a key back for ever").add_argument("id")
     return parser
+
+
+def _days(text: str) -> int:
+    sane = text.isascii() and text.isdigit() and len(text) <= len(str(_MAX_DAYS))
+    if not sane or not 1 <= int(text) <= _MAX_DAYS:
+        message = f"{clipped(text)!r} is no number of days from 1 to {_MAX_DAYS}"
+        raise argparse.ArgumentTypeError(message)
+    return int(text)
 
 
 def _read(shape: type[T], **members: object) -> T:

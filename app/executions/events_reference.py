@@ -8,7 +8,7 @@ from app.executions.reference import EXAMPLES, NO_DATABASE, NO_EXECUTION, NO_SEA
 from app.http.bodies import invalid
 from app.http.event_tokens import EventsToken, InvalidToken
 from app.http.openapi import Answer, JsonSchema, documented
-from app.http.undeclared import IdempotencyUnsupported
+from app.http.undeclared import IdempotencyUnsupported, not_evaluated
 
 
 class EventChoices(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -64,7 +64,7 @@ CREATE_EVENTS_TOKEN: Final = documented(
     gives={
         201: Answer(description="The token, and until when it opens a stream", shape=EventsToken)
     },
-    problems=(IdempotencyUnsupported(), NO_EXECUTION, NO_DATABASE),
+    problems=(IdempotencyUnsupported(), not_evaluated("If-Match"), NO_EXECUTION, NO_DATABASE),
     parameters=PARAMETERS,
     examples=EXAMPLES,
 )

@@ -38,7 +38,7 @@ from app.http.openapi_parameters import (
 from app.http.paging import Page, PageChoices
 from app.http.quotas import QuotaExceeded
 from app.http.ranges import DESCRIBED, RangeNotSatisfiable
-from app.http.undeclared import IdempotencyUnsupported
+from app.http.undeclared import IdempotencyUnsupported, not_evaluated
 from app.outages import BlobsFull, BlobsUnavailable, DatabaseFull, DatabaseUnavailable
 from app.scripts.model import MAX_SEED, ScriptArchived, ScriptNotFound, VersionNotFound
 from app.settings import MAX_MEMORY_BYTES, MAX_PAYLOAD_BYTES, MAX_WALL_MS, MIB
@@ -273,6 +273,7 @@ CANCEL_EXECUTION: Final = documented(
         NO_EXECUTION,
         AlreadyFinished("the execution has succeeded"),
         IdempotencyUnsupported(),
+        not_evaluated("If-Match"),
         NO_DATABASE,
     ),
     parameters=PARAMETERS,
@@ -317,7 +318,7 @@ SHOW_INPUT: Final = documented(
 
 ERASE_DATA: Final = documented(
     gives={204: Answer(description="There is no input, result or logs any more")},
-    problems=(NO_EXECUTION, _NOT_FINISHED, NO_DATABASE),
+    problems=(not_evaluated("If-Match"), NO_EXECUTION, _NOT_FINISHED, NO_DATABASE),
     parameters=PARAMETERS,
     examples=EXAMPLES,
 )

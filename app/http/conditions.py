@@ -5,7 +5,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from app.errors import Problem
+from app.errors import Problem, clipped
 from app.http.requests import AnyConnection
 
 _ETAG: Final = re.compile(r'(W/)?"([^"]*)"')
@@ -16,6 +16,11 @@ DESCRIBED: Final = {
     "another one, or nothing",
     "If-None-Match": "`*`: only where nothing is there yet, else 412",
 }
+# The same where what is there has no ETag.
+DESCRIBED_ANY: Final = {
+    "If-Match": "`*`: only where it is there already, else 412",
+    "If-None-Match": "`*`: only where nothing is there yet, else 412",
+}
 
 
 class PreconditionFailed(Problem):
@@ -24,6 +29,14 @@ class PreconditionFailed(Problem):
     status = 412
     code = "precondition-failed"
     title = "It is not as If-Match or If-None-Match says"
+
+
+class PreconditionUnsupported(Problem):
+    """The request depends on a condition that nobody would look at."""
+
+    status = 400
+    code = "precondition-unsupported"
+    title = "The request's condition is not evaluated here"
 
 
 class Conditions(Struct, frozen=True, kw_only=True):
@@ -51,6 +64,17 @@ def conditions_of(connection: AnyConnection) -> Conditions:
         if_match=_header(connection, "if-match"),
         if_none_match=_header(connection, "if-none-match"),
     )
+
+
+def existence_of(connection: AnyConnection) -> Conditions:
+    """Read the conditions on what has no ETag. Raises PreconditionFailed for all but `*`."""
+    found = conditions_of(connection)
+    for name, value in (("If-Match", found.if_match), ("If-None-Match", found.if_none_match)):
+        if value not in (None, "*"):
+            raise PreconditionFailed(
+                f"{name} is {clipped(value)}, and this has no ETag: {name} takes * here"
+            )
+    return found
 
 
 def is_known(connection: AnyConnection, etag: str) -> bool:

@@ -3,9 +3,9 @@
 h11 accepts what RFC 9112 allows a lenient server to accept. A proxy in front of this API may read
 the same bytes differently and see one request where this server sees two: request smuggling.
 This connection therefore rejects with 400, and closes, Transfer-Encoding beside Content-Length
-or from HTTP/1.0 (6.1), lines of a head that end in LF without CR (2.2), folded lines (5.2), and
-other major versions. A target in absolute form (3.2.2) is rewritten to origin form, and its
-authority replaces Host.
+or from HTTP/1.0 (6.1), chunks above 2**60 bytes (7.1), lines of a head that end in LF without
+CR (2.2), folded lines (5.2), and other major versions. A target in absolute form (3.2.2) is
+rewritten to origin form, and its authority replaces Host.
 """
 
 import re
@@ -17,6 +17,8 @@ from typing_extensions import override
 _HEAD_ENDS: Final = re.compile(rb"\n\r?\n")
 _LONE_LF: Final = re.compile(rb"(?<!\r)\n")
 _FOLDED: Final = re.compile(rb"\n[ \t]")
+# Far above any body, and far below what 64 bits hold.
+_MAX_CHUNK_BYTES: Final = 2**60
 # User information in an authority is rejected, as RFC 9110 (4.2.4) advises.
 _ABSOLUTE: Final = re.compile(
     rb"https?://(?P<authority>(?:\[[0-9a-f:.]+\]|[^][:/?#@\\]+)(?::[0-9]*)?)(?P<rest>[/?][^#]*)?",
@@ -36,6 +38,10 @@ class StrictConnection(h11.Connection):
         if isinstance(event, h11.Request):
             _validate_framing(event)
             return _in_origin_form(event)
+        # h11 takes twenty digits; a reader with 64 bits may see any other size. Where h11 has
+        # no such attribute, a body that long still meets the limit of its route.
+        if getattr(self._reader, "_bytes_in_chunk", 0) > _MAX_CHUNK_BYTES:
+            raise h11.RemoteProtocolError("a chunk has more than 2**60 bytes")
         return event
 
 

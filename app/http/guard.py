@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from app.errors import Problem
+from app.errors import Problem, clipped
 from app.http.access import Door
 from app.http.envelope import ALLOWED_ORIGIN
 from app.http.problems import problem_answer
@@ -52,7 +52,7 @@ def loopback_only(app: ASGIApp) -> ASGIApp:
             await app(scope, receive, send)
             return
         may_come = scope["state"].get(ALLOWED_ORIGIN, False)
-        problem = _refusal(dict(scope["headers"]), any_origin=may_come)
+        problem = _refusal(dict(scope["headers"]), scope["server"], any_origin=may_come)
         if problem is None:
             await app(scope, receive, send)
         else:
@@ -61,11 +61,14 @@ def loopback_only(app: ASGIApp) -> ASGIApp:
     return guarded
 
 
-def _refusal(headers: dict[bytes, bytes], *, any_origin: bool) -> Problem | None:
+def _refusal(
+    headers: dict[bytes, bytes], server: tuple[str, int | None] | None, *, any_origin: bool
+) -> Problem | None:
     host = headers.get(b"host", b"").decode("latin-1")
     if not is_loopback(_host_of(f"//{host}")):
         return ForeignHost(
-            f"Host is {host!r}; without API keys only this machine is served: use http://127.0.0.1"
+            f"Host is {clipped(host)!r}; without API keys only this machine is served: use "
+            f"http://127.0.0.1{_port_of(f'//{host}', server)}"
         )
     origin = headers.get(b"origin")
     # Same origin is the server's own /docs; compared with Host, which is loopback by now.
@@ -73,9 +76,20 @@ def _refusal(headers: dict[bytes, bytes], *, any_origin: bool) -> Problem | None
         return None
     if _netloc_of(origin.decode("latin-1")) != host.lower():
         return CrossSiteOrigin(
-            f"Origin is {origin.decode('latin-1')!r}; pages of other sites may not use this API"
+            f"Origin is {clipped(origin.decode('latin-1'))!r}; pages of other sites may use this "
+            "API where CRIVO_CORS_ORIGINS names their origin"
         )
     return None
+
+
+def _port_of(url: str, server: tuple[str, int | None] | None) -> str:
+    """Give the port that the client came by, as an address ends with it; else the server's own."""
+    try:
+        port = urlsplit(url).port
+    except ValueError:
+        port = None
+    port = port or (server[1] if server else None)
+    return "" if port is None else f":{port}"
 
 
 def _netloc_of(origin: str) -> str:

@@ -36,7 +36,7 @@ from app.http.openapi_parameters import (
 from app.http.problems import MEDIA_TYPE, ProblemDocument, document
 from app.http.quotas import QuotaExceeded
 from app.http.refusals import refusals
-from app.http.undeclared import IdempotencyUnsupported
+from app.http.undeclared import IdempotencyUnsupported, not_evaluated
 from app.http.validation import Fault, refused_parameters, unknown
 from app.losses import ResultWarning
 
@@ -64,6 +64,7 @@ _READING: Final = (
     BodyTooLarge("the body has 16777217 bytes; the limit is 16777216"),
     UnsupportedMediaType("Content-Type is application/xml; use application/json"),
     IdempotencyUnsupported(),
+    not_evaluated("If-Unmodified-Since"),
 )
 
 
@@ -105,6 +106,8 @@ def documented(  # noqa: PLR0913 - one keyword for each part of the document
     class Documented(Operation):
         # What app.http.undeclared lets through.
         query_names: ClassVar[tuple[str, ...]] = query.__struct_encode_fields__ if query else ()
+        query_shape: ClassVar[type[Struct] | None] = query
+        header_names: ClassVar[tuple[str, ...]] = tuple(headers or ())
         # What app.http.negotiation holds an Accept header against.
         media_types: ClassVar[tuple[str, ...]] = tuple(
             dict.fromkeys(each.media_type for each in gives.values() if each.shape is not None)

@@ -1,8 +1,8 @@
 """Render every error as an RFC 9457 problem document."""
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import structlog
@@ -10,13 +10,17 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 from msgspec import UNSET, Struct, UnsetType, field
 
-from app.errors import InvalidRequest, Problem
+from app.errors import InvalidRequest, Problem, clipped
 from app.http.requests import request_id_in, request_id_of
 from app.outages import HOST, of_host
 
 log = structlog.get_logger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
+
+# Whatever a client has sent, it gets no more of it back. No text of ours is as long.
+_MAX_DETAIL: Final = 4_000
+_MAX_IN_ERROR: Final = 1_000
 
 
 class ProblemDocument(Struct, frozen=True, kw_only=True):
@@ -47,13 +51,20 @@ def document(problem: Problem) -> dict[str, object]:
         "type": f"urn:crivo:problem:{problem.code}",
         "title": problem.title,
         "status": problem.status,
-        "detail": problem.detail,
+        "detail": clipped(problem.detail, _MAX_DETAIL),
     }
     if problem.errors:
-        members["errors"] = problem.errors
+        members["errors"] = [_bounded(each) for each in problem.errors]
     if problem.warnings:
-        members["warnings"] = problem.warnings
+        members["warnings"] = [_bounded(each) for each in problem.warnings]
     return members | problem.members
+
+
+def _bounded(error: Mapping[str, object]) -> dict[str, object]:
+    return {
+        name: clipped(value, _MAX_IN_ERROR) if isinstance(value, str) else value
+        for name, value in error.items()
+    }
 
 
 def render_problem(request: Request[Any, Any, Any], problem: Problem) -> Response[bytes]:

@@ -14,7 +14,7 @@ import msgspec
 import msgspec.inspect as kinds
 from msgspec import Raw, Struct, UnsetType
 
-from app.errors import InvalidRequest
+from app.errors import InvalidRequest, clipped
 from app.http.wording import counted, expected, shown
 
 T = TypeVar("T")
@@ -27,8 +27,13 @@ _IN_DETAIL: Final = 3
 # Larger parts are not taken apart: they are named as a whole.
 _MAX_PART_BYTES: Final = 256 * 1024
 # msgspec ends its messages with the place: "Expected `int`, got `str` - at `$.limits.wall_ms`".
-_PLACE: Final = re.compile(r"^(?P<message>.*?)(?: - at `(?P<path>[^`]*)`)?$", re.DOTALL)
-_UNKNOWN: Final = re.compile(r"^Object contains unknown field `(?P<name>.*)`$", re.DOTALL)
+# It is made of the names of our structs, and so short; a client's own name may be 16 MB long.
+_PLACE: Final = re.compile(r" - at `(?P<path>\$[^`]*)`\Z")
+_MAX_PLACE: Final = 300
+_MAX_MESSAGE: Final = 1_000
+_UNKNOWN: Final = "Object contains unknown field `"
+# Longer names are cut off in pointers.
+_MAX_POINTED: Final = 100
 
 
 class Fault(Struct, frozen=True):
@@ -39,8 +44,9 @@ class Fault(Struct, frozen=True):
 
     @property
     def pointer(self) -> str:
-        """Give the place as a JSON pointer (RFC 6901)."""
-        return "".join(f"/{each.replace('~', '~0').replace('/', '~1')}" for each in self.path)
+        """Give the place as a JSON pointer (RFC 6901); of a long name its beginning."""
+        names = (clipped(each, _MAX_POINTED) for each in self.path)
+        return "".join(f"/{each.replace('~', '~0').replace('/', '~1')}" for each in names)
 
 
 def decode_json(body: bytes, shape: type[T]) -> T:
@@ -81,11 +87,11 @@ def refused(faults: Sequence[Fault]) -> InvalidRequest:
 
 def refused_parameters(faults: Sequence[Fault]) -> InvalidRequest:
     """Refuse query parameters, by the names that the client has used."""
+    named = [(clipped(each.path[0], _MAX_POINTED), each.message) for each in faults]
     errors = [
-        {"parameter": each.path[0], "pointer": f"/{each.path[0]}", "message": each.message}
-        for each in faults
+        {"parameter": name, "pointer": f"/{name}", "message": message} for name, message in named
     ]
-    said = [f"query parameter {each.path[0]}: {each.message}" for each in faults]
+    said = [f"query parameter {name}: {message}" for name, message in named]
     return InvalidRequest(_detail(said), errors=errors)
 
 
@@ -95,9 +101,12 @@ def _detail(said: Sequence[str]) -> str:
 
 
 def _faults(value: object, shape: type, error: msgspec.ValidationError) -> list[Fault]:
+    if len(str(error)) > _MAX_MESSAGE:
+        # It repeats a name of the client's, of up to 16 MB: each look at it takes its time.
+        return [_first(error, shape)]
     # It may go on, behind what msgspec has refused, with what is not JSON: DecodeError.
     faults: list[Fault] = []
-    _look(value, shape, (), faults)
+    _take_apart(value, shape, (), faults)
     return faults or [_first(error, shape)]
 
 
@@ -106,6 +115,13 @@ def _look(value: object, annotation: Any, path: tuple[str, ...], faults: list[Fa
     origin = get_origin(inner) or inner
     if len(faults) >= MAX_FAULTS or _is_large(value, origin) or _fits(value, annotation):
         return
+    _take_apart(value, annotation, path, faults)
+
+
+def _take_apart(value: object, annotation: Any, path: tuple[str, ...], faults: list[Fault]) -> None:  # noqa: ANN401 - a type
+    """Find what is wrong within a value that does not fit."""
+    inner = _inner(annotation)
+    origin = get_origin(inner) or inner
     before = len(faults)
     found = _opened(value, origin)
     if isinstance(found, Mapping) and isinstance(inner, type) and issubclass(inner, Struct):
@@ -147,8 +163,7 @@ def _look_into_struct(
 
 def unknown(name: str, known: Sequence[str] | Mapping[str, object]) -> str:
     """Say that a name is none of those that can be given."""
-    short = name if len(name) <= 60 else f"{name[:60]}…"  # noqa: PLR2004 - for reading
-    return f"`{short}` is unknown here; known are {', '.join(known) or 'none'}"
+    return f"`{clipped(name)}` is unknown here; known are {', '.join(known) or 'none'}"
 
 
 def _is_large(value: object, origin: object) -> bool:
@@ -231,14 +246,17 @@ def _inner(annotation: Any) -> Any:  # noqa: ANN401 - a type
 
 def _first(error: msgspec.ValidationError, shape: type) -> Fault:
     """Name the one place that msgspec has named, where nothing more is known."""
-    found = _PLACE.match(str(error))
-    message, path = (found["message"], found["path"] or "$") if found else (str(error), "$")
+    message = str(error)
+    found = _PLACE.search(message[-_MAX_PLACE:])
+    path = found["path"] if found else "$"
     # `[...]` stands for a key that msgspec does not name: the place ends above it.
     place = path.removeprefix("$").partition("[...]")[0].replace("[", ".").replace("]", "")
     parts = tuple(each for each in place.split(".") if each)
-    stranger = _UNKNOWN.match(message)
-    if stranger is not None:
-        return Fault((*parts, stranger["name"]), f"`{stranger['name']}` is unknown here")
+    if message.startswith(_UNKNOWN):
+        ending = len(found[0]) + 1 if found else 1
+        start = len(_UNKNOWN)
+        name = message[start : min(len(message) - ending, start + _MAX_POINTED + 1)]
+        return Fault((*parts, name), f"`{clipped(name)}` is unknown here")
     annotation: Any = shape
     for part in parts:
         inner = _inner(annotation)

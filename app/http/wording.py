@@ -8,7 +8,11 @@ import msgspec
 import msgspec.inspect as kinds
 from msgspec import Raw
 
+from app.errors import clipped
+
 _MAX_SHOWN: Final = 60
+# JSON may write one character as six.
+_MAX_LINE: Final = 6 * _MAX_SHOWN + 2
 _LARGE_BYTES: Final = 4 * 1024
 _TEXT: Final = "a text"
 _KINDS: Final = {b"{": "an object", b"[": "a list", b'"': _TEXT}
@@ -42,11 +46,16 @@ def shown(value: object) -> str:
         kind = _KINDS.get(bytes(memoryview(value)[:_MAX_SHOWN]).lstrip()[:1])
         if kind is not None and (len(value) > _LARGE_BYTES or kind != _TEXT):
             return kind
-        value = msgspec.json.decode(value)
+        if len(value) > _LARGE_BYTES:
+            return f"a number of {len(value)} digits"
+        try:
+            value = msgspec.json.decode(value)
+        except msgspec.ValidationError:
+            return "a number that is out of range"
     if isinstance(value, str) and len(value) > _MAX_SHOWN:
         return f"a text of {len(value)} characters"
     # As JSON has it, so that whoever wrote it knows it again.
-    return msgspec.json.encode(value).decode()
+    return clipped(msgspec.json.encode(value).decode(), _MAX_LINE)
 
 
 def counted(found: Collection[object]) -> str:

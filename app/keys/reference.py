@@ -13,6 +13,7 @@ from app.http.openapi_parameters import (
     load_examples,
 )
 from app.http.paging import Page, PageChoices
+from app.http.undeclared import not_evaluated
 from app.keys.model import CreatedKey, CreateKey, Key, KeyNotFound
 from app.outages import DatabaseUnavailable
 from app.tenants.model import TenantNotFound
@@ -60,7 +61,7 @@ SHOW_KEY: Final = documented(
 
 REVOKE_KEY: Final = documented(
     gives={200: Answer(description="The key, revoked", shape=Key)},
-    problems=(_NO_KEY, _NO_DATABASE),
+    problems=(not_evaluated("If-Match"), _NO_KEY, _NO_DATABASE),
     parameters=_PARAMETERS,
     examples=_EXAMPLES,
 )

@@ -10,6 +10,10 @@ BUNDLE: Final = (
     "npx esbuild script.ts --bundle --format=iife --global-name=bundle "
     "'--footer:js=const process = bundle.process' --outfile=script.js"
 )
+# What its script.ts must do, which the command cannot.
+BUNDLED: Final = (
+    f"{BUNDLE} (script.ts must `export function process(…)`; an `export default` is not found)"
+)
 
 
 class Code(StrEnum):
@@ -89,12 +93,12 @@ MEANINGS: Final = {
 # What is said of each where it is found.
 MODULES: Final = {
     Code.IMPORT: "`import` is for modules; a script is one file: put what it needs into it, "
-    f"by hand or with {BUNDLE}",
+    f"by hand or with {BUNDLED}",
     Code.EXPORT: "`export` is for modules; a script is one file: leave it out, or bundle it with "
-    f"{BUNDLE}",
+    f"{BUNDLED}",
     Code.DYNAMIC_IMPORT: "there is nothing to `import(…)`: a script is one file",
     Code.REQUIRE: "there is no `require`: a script is one file; put what it needs into it, by "
-    f"hand or with {BUNDLE}",
+    f"hand or with {BUNDLED}",
     Code.CONDITIONAL_REQUIRE: "there is no `require`: this throws where it is reached",
     Code.CONDITIONAL_IMPORT: "there is nothing to `import(…)`: this rejects where it is reached",
 }

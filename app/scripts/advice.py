@@ -6,7 +6,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from app.lint.findings import BUNDLE, Code
+from app.lint.findings import BUNDLED, Code
 from app.sandbox.outcomes import Finding
 
 # One of these is enough: no JavaScript that compiles has them at these places.
@@ -29,7 +29,7 @@ _MAX_LINE: Final = 300
 # Shorter sources are written in one line on purpose.
 _LONG_LINE: Final = 120
 
-_COMPILE: Final = f"this looks like TypeScript, which V8 does not read; compile it first: {BUNDLE}"
+_COMPILE: Final = f"this looks like TypeScript, which V8 does not read; compile it first: {BUNDLED}"
 _SWALLOWED: Final = (
     "the whole source is one line, and `//` makes a comment of the rest of it; curl -d drops "
     "newlines: send it with --data-binary @script.js, or as a form with -F file=@script.js"
@@ -37,6 +37,13 @@ _SWALLOWED: Final = (
 _ONE_LINE: Final = (
     "the whole source is one line; if its file has more, curl -d has dropped the newlines: send "
     "it with --data-binary @script.js"
+)
+_WRITE: Final = "write `function process(data) { … }`"
+# What others call it; only read where there is no `process`.
+_NODE: Final = re.compile(r"\b(?:module\.exports|exports\.[\w$]+)\s*=(?!=)")
+_NEAR: Final = re.compile(
+    r"\b(?:function|const|let|var)\s+"
+    r"(Process|PROCESS|proces|procces|processData|process_data|main|handler|handle|run|transform)\b"
 )
 _UNREADABLE: Final = frozenset((Code.SYNTAX_ERROR, Code.NO_PROCESS))
 _MODULES: Final = frozenset((Code.IMPORT, Code.EXPORT, Code.REQUIRE))
@@ -62,12 +69,24 @@ def _about_source(text: str, error: Finding) -> str:
             return _SWALLOWED
         if error.code == Code.SYNTAX_ERROR and len(line) > _LONG_LINE:
             return _ONE_LINE
+    if error.code == Code.NO_PROCESS:
+        return _about_process(text)
     # V8 stops at the first thing that is not JavaScript: that line says what it is. The pattern
     # takes quadratic time, and so gets no more than a line's beginning.
     shown = (error.excerpt or "").partition("\n")[0][:_MAX_LINE]
     if error.code == Code.SYNTAX_ERROR and _TYPESCRIPT.search(shown):
         return _COMPILE
     return ""
+
+
+def _about_process(text: str) -> str:
+    """Say what to write where there is no `process`, and what stands in its place."""
+    if "bundle.process" in text:
+        return "script.ts must `export function process(…)`; an `export default` is not found"
+    if _NODE.search(text):
+        return f"{_WRITE}, without `module.exports` or `exports`, which are for Node.js"
+    near = _NEAR.search(text)
+    return f"{_WRITE}; is `{near[1]}` the one that is meant?" if near else _WRITE
 
 
 def _about_message(error: Finding) -> str:

@@ -7,6 +7,7 @@ from msgspec import UNSET
 
 from app.http.access import Caller, Scope, needs
 from app.http.bodies import AnyRequest, read_json, read_query
+from app.http.conditions import existence_of
 from app.http.methods import get
 from app.http.paging import Page, PageChoices
 from app.resources import Resources
@@ -23,6 +24,7 @@ from app.scripts.model import (
     Script,
     ScriptRef,
     Version,
+    parse_new,
     parse_ref,
     parse_script,
     parse_selector,
@@ -117,10 +119,12 @@ async def put_script(
     with a version that is added to it; 200 where its newest version has this source and these
     limits already. So a deployment sends its scripts each time, and says nothing of what is
     there. It takes the same three forms as a new version; an archived script stays as it is.
+    With `If-None-Match: *` a script is only made, with `If-Match: *` only changed.
     """
-    subject = parse_script(script)
+    subject = parse_new(script)
     upload = await read_upload(request, AddVersion)
-    made, came = await publishing.put(resources, who, subject, upload)
+    conditions = existence_of(request)
+    made, came = await publishing.put(resources, who, subject, upload, conditions=conditions)
     location = f"/scripts/{made.id}"
     if came is not publishing.Put.CREATED:
         location += f"/versions/{made.latest_version.version}"

@@ -7,8 +7,9 @@ from uuid import UUID
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
-from app.errors import Problem
+from app.errors import InvalidRequest, Problem, clipped
 from app.execution_errors import WrittenError
+from app.http.wording import expected
 from app.losses import WrittenWarnings
 from app.sandbox.outcomes import Finding
 from app.settings import MAX_MEMORY_BYTES, MAX_PAYLOAD_BYTES, MAX_WALL_MS, MIB
@@ -285,7 +286,7 @@ def parse_selector(text: str) -> int | str:
         return int(text)
     if _ALIAS.fullmatch(text):
         return text
-    raise VersionNotFound(f"{text!r} is neither a version's number nor an alias")
+    raise VersionNotFound(f"{clipped(text)!r} is neither a version's number nor an alias")
 
 
 def parse_script(text: str) -> UUID | str:
@@ -297,10 +298,20 @@ def parse_script(text: str) -> UUID | str:
     name, at, selector = text.partition("@")
     if at and (is_uuid(name) or is_name(name)):
         raise ScriptNotFound(
-            f"{text!r} names a version, and this address is of the script, {name!r}; "
-            f"GET /scripts/{name}/versions/{selector} has the version"
+            f"{clipped(text)!r} names a version, and this address is of the script, {name!r}; "
+            f"GET /scripts/{name}/versions/{clipped(selector)} has the version"
         )
-    raise ScriptNotFound(f"{text!r} is neither a script's id nor a name; GET /scripts lists them")
+    raise ScriptNotFound(
+        f"{clipped(text)!r} is neither a script's id nor a name; GET /scripts lists them"
+    )
+
+
+def parse_new(text: str) -> UUID | str:
+    """Read a script's id, or a name that a script may get. Raises InvalidRequest."""
+    if not is_uuid(text) and not is_name(text):
+        message = f"{clipped(text)!r} cannot name a script: {expected(Name)}"
+        raise InvalidRequest(message, errors=[{"pointer": "/script", "message": message}])
+    return parse_script(text)
 
 
 def is_name(text: str) -> bool:

@@ -5,12 +5,15 @@ from typing import Final, NoReturn
 
 from msgspec import UNSET, Raw, UnsetType
 
-from app.http.bodies import invalid
+from app.errors import InvalidRequest, clipped
+from app.http.bodies import invalid, invalid_parameter
 from app.settings import KIB
 
 MAX_PARAMS_BYTES: Final = 64 * KIB
 # What a script sees where none came.
 NO_PARAMS: Final = "{}"
+# Enough of them for a message.
+_MAX_SHOWN: Final = 400
 
 
 def read_params(params: Raw | str | UnsetType) -> bytes | None:
@@ -21,19 +24,26 @@ def read_params(params: Raw | str | UnsetType) -> bytes | None:
     """
     if params is UNSET:
         return None
-    # A query that is not UTF-8 has come with replacements, so this cannot fail.
+    # A query that is not UTF-8 has been refused by now, so this cannot fail.
     encoded = params.encode() if isinstance(params, str) else bytes(params)
     if len(encoded) > MAX_PARAMS_BYTES:
         message = f"has {len(encoded)} bytes; the limit is {MAX_PARAMS_BYTES}"
-        raise invalid("/params", message)
+        raise _refused(params, message)
     try:
         # Numbers stay texts: Python has limits for them that JSON has not.
         json.loads(encoded.decode(), parse_constant=_refuse, parse_int=str, parse_float=str)
-    except ValueError as error:
-        raise invalid("/params", f"is not JSON: {error}") from None
+    except ValueError:
+        shown = clipped(encoded[:_MAX_SHOWN].decode(errors="replace"))
+        raise _refused(params, f'is not JSON, such as {{"rate":2}}: it is `{shown}`') from None
     except RecursionError:
-        raise invalid("/params", "is nested too deeply") from None
+        raise _refused(params, "is nested too deeply") from None
     return encoded
+
+
+def _refused(params: Raw | str, message: str) -> InvalidRequest:
+    if isinstance(params, str):
+        return invalid_parameter("params", message)
+    return invalid("/params", message)
 
 
 def _refuse(constant: str) -> NoReturn:

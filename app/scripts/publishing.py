@@ -2,7 +2,7 @@
 
 from contextlib import suppress
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import uuid_utils.compat as uuid
@@ -13,6 +13,7 @@ from app.audit.model import Action
 from app.audit.store import record
 from app.http.access import Caller, require_access
 from app.http.bodies import invalid
+from app.http.conditions import Conditions
 from app.http.quotas import caps_in_force
 from app.resources import Resources
 from app.scripts import store
@@ -41,6 +42,10 @@ from app.scripts.service import (
     target_of,
 )
 from app.scripts.validation import Validated, validate
+
+_NO_CONDITIONS: Final = Conditions()
+# A script has no ETag: conditions can only ask whether it is there.
+_ANY_ETAG: Final = ""
 
 
 async def create(resources: Resources, who: Caller, request: CreateScript) -> CreatedScript:
@@ -80,11 +85,16 @@ class Put(StrEnum):
 
 
 async def put(
-    resources: Resources, who: Caller, script: UUID | str, request: AddVersion
+    resources: Resources,
+    who: Caller,
+    script: UUID | str,
+    request: AddVersion,
+    *,
+    conditions: Conditions = _NO_CONDITIONS,
 ) -> tuple[CreatedScript, Put]:
     """Have a source as the newest version of a script, which is made where it is not there.
 
-    Raises as create and add_version; ScriptNotFound for an id only.
+    Raises as create and add_version; ScriptNotFound for an id only; PreconditionFailed.
     """
     if isinstance(script, str):
         _require_name(script, pointer="/script")
@@ -95,12 +105,14 @@ async def put(
         raise no_script(script)
     if there is not None and there.archived_at is not None:
         raise archived(script, "does not change")
+    conditions.require(None if there is None else _ANY_ETAG)
     checked = await validate(resources, who, source=request.source)
     if there is None and isinstance(script, str):
         wanted = CreateScript(name=script, **_members(request))
         # Somebody may have made it meanwhile; nobody removes one.
         with suppress(NameTaken):
             return await _insert(resources, who, wanted, checked), Put.CREATED
+        conditions.require(_ANY_ETAG)
     version, added = await _append(resources, who, script, request, checked)
     members = {**_members(version)}
     warnings = members.pop("warnings")

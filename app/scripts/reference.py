@@ -5,7 +5,11 @@ from typing import Annotated, Final
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from app.http.conditions import DESCRIBED, PreconditionFailed
+from app.http.conditions import (
+    DESCRIBED,
+    DESCRIBED_ANY,
+    PreconditionFailed,
+)
 from app.http.openapi import (
     RAW_TEXT,
     Answer,
@@ -16,6 +20,7 @@ from app.http.openapi_parameters import (
 )
 from app.http.paging import Page, PageChoices
 from app.http.quotas import QuotaExceeded
+from app.http.undeclared import not_evaluated
 from app.outages import DatabaseUnavailable
 from app.scripts.model import (
     Accepted,
@@ -60,6 +65,7 @@ _NO_ALIAS: Final = VersionNotFound("the script 'cards' has no version 'prod'")
 _MOVED: Final = PreconditionFailed(
     'If-Match is "1-0", and its ETag is another one now; GET it again'
 )
+_EXISTS: Final = PreconditionFailed("If-None-Match is *, and there is one already")
 _UPLOAD: Final = (
     InvalidScript,
     SourceTooLarge("the source has 1048577 bytes; the limit is 1048576"),
@@ -153,6 +159,7 @@ SHOW_SCRIPT: Final = documented(
 PUT_SCRIPT: Final = documented(
     reads=upload_content(AddVersion),
     query=FileChoices,
+    headers=DESCRIBED_ANY,
     gives={
         201: Answer(
             description="The script with its new version, which may be its first",
@@ -170,6 +177,7 @@ PUT_SCRIPT: Final = documented(
         *_UPLOAD,
         _NO_SCRIPT,
         _ARCHIVED,
+        _EXISTS,
         QuotaExceeded("versions", limit=1_000, used=1_000),
     ),
     parameters={"script": "the script's name, new or not, or its id"},
@@ -186,7 +194,7 @@ DESCRIBE_SCRIPT: Final = documented(
 
 ARCHIVE_SCRIPT: Final = documented(
     gives={200: Answer(description="The script, archived", shape=Script)},
-    problems=(_NO_SCRIPT, _NO_DATABASE),
+    problems=(not_evaluated("If-Match"), _NO_SCRIPT, _NO_DATABASE),
     parameters=_PARAMETERS,
     examples=_EXAMPLES,
 )
@@ -270,7 +278,13 @@ MOVE_ALIAS: Final = documented(
 REMOVE_ALIAS: Final = documented(
     headers=DESCRIBED,
     gives={204: Answer(description="The alias is gone")},
-    problems=(_NO_SCRIPT, _NO_ALIAS, _MOVED, _NO_DATABASE),
+    problems=(
+        not_evaluated("If-Unmodified-Since"),
+        _NO_SCRIPT,
+        _NO_ALIAS,
+        _MOVED,
+        _NO_DATABASE,
+    ),
     parameters=_PARAMETERS,
     examples=_EXAMPLES,
 )

@@ -70,6 +70,9 @@ async def read_upload(request: AnyRequest, shape: type[T]) -> T:
     """
     require_identity_encoding(request)
     media_type = media_type_of(request)
+    # Elsewhere the name is in the address, or there is none.
+    named = "name" in _texts(shape)
+    raw = f"-H 'Content-Type: text/javascript'{', and ?name=…' if named else ''}"
     if media_type in ("multipart/form-data", "application/json") and request.query_params:
         message = "goes with the file itself, as text/javascript; put it into the body here"
         raise refused_parameters([Fault((each,), message) for each in request.query_params])
@@ -80,10 +83,11 @@ async def read_upload(request: AnyRequest, shape: type[T]) -> T:
         source = await read_body(request, max_bytes=MAX_UPLOAD_BYTES)
         return _shaped(shape, source, single_values(request), refused_parameters)
     if media_type == "application/json":
-        return await read_json(request, shape, max_bytes=MAX_UPLOAD_BYTES)
+        hint = f"; a script's file goes as it is with {raw}"
+        return await read_json(request, shape, max_bytes=MAX_UPLOAD_BYTES, hint=hint)
+    form = f"curl {'-F name=… ' if named else ''}-F file=@script.js"
     raise UnsupportedMediaType(
-        f"{described_type(request)}; send a form (curl -F name=… -F file=@script.js), the file "
-        "itself (-H 'Content-Type: text/javascript', and ?name=…), or JSON "
+        f"{described_type(request)}; send a form ({form}), the file itself ({raw}), or JSON "
         "(-H 'Content-Type: application/json')"
     )
 

@@ -28,6 +28,7 @@ log = structlog.get_logger(__name__)
 UNCHECKED: Final = (ShareFull, QueueFull, PoolBusy, SandboxUnavailable)
 _RETRY_AFTER: Final = {"Retry-After": "1"}
 _MODULES: Final = frozenset(MODULES)
+_UNDEFINED: Final = "`process` is undefined once the top level has run"
 # With these V8 has not come to the point of looking for `process`.
 _BEFORE_PROCESS: Final = frozenset(
     (
@@ -155,6 +156,8 @@ def _placed(finding: Finding, reading: Reading, source: bytes) -> Finding:
     if finding.code not in (Code.NO_PROCESS, Code.PROCESS_NOT_CALLABLE):
         return finding
     place = reading.process or Positions(source).at(0)
+    if finding.code == Code.NO_PROCESS and reading.process is not None:
+        finding = replace(finding, message=_UNDEFINED)
     return replace(finding, line=place.line, column=place.column, excerpt=place.excerpt)
 
 

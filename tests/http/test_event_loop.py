@@ -39,6 +39,18 @@ def _entries(count: int) -> bytes:
     return b"{" + b",".join(b'"a%d":"b"' % number for number in range(count)) + b"}"
 
 
+def _named(name: bytes, where: str) -> bytes:
+    match where:
+        case "limits":
+            return _envelope(limits=b'{"%b":1}' % name)
+        case "labels":
+            return _envelope(labels=b'{"%b":1}' % name)
+        case "the source":
+            return b'{"source":"","%b":1}' % name[: 6 * MIB]
+        case _:
+            return _envelope(**{name.decode(): b"1"})
+
+
 def _upload(source: bytes) -> bytes:
     return json.dumps({"name": "odd", "source": source.decode()}).encode()
 
@@ -52,6 +64,13 @@ PUNYCODE: Final = (
     b'--x\r\nContent-Disposition: form-data; name="note"\r\n'
     b"Content-Type: text/plain; charset=punycode\r\n\r\n" + b"a" * 520_000 + b"\r\n--x--\r\n"
 )
+# Names of members, as long as they may be: what they hold costs most to search or to escape.
+NAMES: Final = {
+    "tildes": b"~" * 15_000_000,
+    "places": b" - at `" * 2_000_000,
+    "escapes": b"\\u0001" * 2_500_000,
+    "slashes": b"k~/" * 5_000_000,
+}
 # For each media type, bodies that are as large as may be and cost as much as they can.
 ODD: Final[dict[str, dict[str, bytes]]] = {
     "application/json": {
@@ -65,6 +84,16 @@ ODD: Final[dict[str, dict[str, bytes]]] = {
         "a long reference": _envelope(script=b'"' + b"a" * 15_000_000 + b'"'),
         "limits": _envelope(limits=b'{"wall_ms":' + b'1,"wall_ms":' * 1_000_000 + b"1}"),
         "no JSON": b"\xff" * 16_000_000,
+        **{
+            f"a name of {what} in {where}": _named(name, where)
+            for what, name in NAMES.items()
+            for where in ("limits", "labels", "the envelope", "the source")
+        },
+        "a reference of escapes": _envelope(script=b'"' + b"\\u0001" * 2_500_000 + b'"'),
+        "a number of digits": _envelope(limits=b'{"wall_ms":' + b"1" * 15_000_000 + b"}"),
+        "a fraction of digits": _envelope(seed=b"1." + b"1" * 15_000_000),
+        "an exponent of digits": _envelope(seed=b"1e" + b"1" * 15_000_000),
+        "a seed of text": _envelope(seed=b'"' + b"\\u0001" * 2_500_000 + b'"'),
         "a large source": _upload(b";" * (6 * MIB)),
         "an escaped source": b'{"name":"odd","source":"' + b"\\u003b" * MIB + b'"}',
         "a source of findings": _upload(b"x=require('a');" * 60_000),

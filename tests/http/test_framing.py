@@ -78,6 +78,8 @@ AMBIGUOUS = {
     "chunk-longer": CHUNKED + b"1\r\n12\r\n0\r\n\r\n",
     "chunk-lf": CHUNKED + b"1\n1\n0\n\n\r\n",
     "chunk-lf-in-extension": CHUNKED + b"1;a\nb\r\n1\r\n0\r\n\r\n",
+    "chunk-of-68-bits": CHUNKED + b"F" * 17 + b"\r\n1\r\n0\r\n\r\n",
+    "chunk-of-64-bits": CHUNKED + b"8" + b"0" * 15 + b"\r\n",
     "chunk-of-40-digits": CHUNKED + b"0" * 40 + b"1\r\n1\r\n0\r\n\r\n",
 }
 

@@ -15,6 +15,18 @@ def test_a_foreign_host_is_refused(system: System, host: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("host", "port"), [("evil.example", None), ("evil.example:9000", 9000), ("evil:99999", None)]
+)
+def test_a_foreign_host_is_told_the_address_that_works(
+    system: System, host: str, port: int | None
+) -> None:
+    answer = system.client.get("/scripts", headers={"Host": host})
+
+    assert answer.status_code == 421
+    assert answer.json()["detail"].endswith(f"use http://127.0.0.1:{port or system.port}")
+
+
+@pytest.mark.parametrize(
     "origin", ["http://evil.example", "null", "http://127.0.0.1:1", "https://", "http://["]
 )
 def test_a_page_of_another_site_is_refused(system: System, origin: str) -> None:
@@ -22,6 +34,7 @@ def test_a_page_of_another_site_is_refused(system: System, origin: str) -> None:
 
     assert answer.status_code == 403
     assert answer.json()["type"] == "urn:crivo:problem:cross-site-origin"
+    assert "CRIVO_CORS_ORIGINS" in answer.json()["detail"]
 
 
 def test_our_own_pages_are_served(system: System) -> None:

@@ -77,6 +77,86 @@ def test_an_idempotency_key_is_refused_until_it_has_an_effect(
     assert "idempotency-key-unsupported" in operation["responses"]["400"]["description"]
 
 
+@pytest.mark.parametrize("name", ["If-Match", "If-None-Match", "If-Unmodified-Since"])
+@pytest.mark.parametrize(
+    ("method", "path", "operation"),
+    [each for each in OPERATIONS if each.values[0] in ("POST", "PUT", "PATCH", "DELETE")],
+)
+def test_a_condition_is_refused_where_nobody_evaluates_it(
+    system: System, method: str, path: str, operation: dict[str, Any], name: str
+) -> None:
+    declared = [each["name"] for each in operation.get("parameters", ()) if each["in"] == "header"]
+
+    answer = system.client.request(method, _filled(path), headers={name: "*"})
+
+    refused = answer.json().get("type") == "urn:crivo:problem:precondition-unsupported"
+    assert refused is (name not in declared), answer.text
+    if refused:
+        assert answer.status_code == 400
+        assert f"{name} is not evaluated here" in answer.json()["detail"]
+        assert "precondition-unsupported" in operation["responses"]["400"]["description"]
+
+
+@pytest.mark.parametrize("path", ["/executions", "/scripts/nobody/executions"])
+def test_whoever_would_wait_is_told_of_prefer(system: System, path: str) -> None:
+    answer = system.client.post(path, params={"wait": "10"}, content=b"{}")
+
+    assert answer.status_code == 422
+    assert "`Prefer: wait=10`" in answer.json()["detail"]
+
+
+def test_a_parameter_that_nobody_waits_by_says_nothing_of_prefer(system: System) -> None:
+    assert "Prefer" not in system.client.get("/scripts", params={"wait": "10"}).text
+
+
+@pytest.mark.parametrize("garbled", ["a:%ED%A0%80", "a:%FF", "%C3", "a:%C0%80"])
+@pytest.mark.parametrize("path", ["/scripts/nobody/executions", "/scripts"])
+def test_a_query_that_is_not_utf8_is_refused(system: System, path: str, garbled: str) -> None:
+    name = "label" if path.endswith("executions") else "name"
+
+    answer = system.client.request(
+        "POST" if name == "label" else "GET", f"{path}?{name}={garbled}&limit=1"
+    )
+
+    assert answer.status_code == 422
+    assert [each["parameter"] for each in answer.json()["errors"]] == [name]
+    assert answer.json()["errors"][0]["message"] == "is not UTF-8"
+
+
+@pytest.mark.parametrize("params", ['{"a":1', "NaN", "rate=2", "x" * 5_000])
+def test_params_that_are_not_json_are_shown(system: System, params: str) -> None:
+    system.client.put("/scripts/shown", json={"source": "const process = data => data"})
+
+    answer = system.client.post(
+        "/scripts/shown/executions", params={"params": params}, content=b"{}"
+    )
+
+    assert answer.status_code == 422
+    [error] = answer.json()["errors"]
+    assert error["parameter"] == "params"
+    assert f"it is `{params[:60]}" in error["message"]
+    assert "char" not in error["message"]
+    assert len(error["message"]) < 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "wrong"),
+    [
+        ("GET", "/scripts", {"limit": "0"}),
+        ("GET", "/executions", {"limit": "many", "status": "lost"}),
+        ("POST", "/scripts/nobody/executions", {"wall_ms": "-1", "seed": "x", "label": "a:b"}),
+    ],
+)
+def test_what_is_unknown_and_what_does_not_fit_are_told_at_once(
+    system: System, method: str, path: str, wrong: dict[str, str]
+) -> None:
+    answer = system.client.request(method, path, params={"nmae": "x", **wrong})
+
+    assert answer.status_code == 422
+    named = {each["parameter"] for each in answer.json()["errors"]}
+    assert named == {"nmae", *wrong} - {"label"}
+
+
 def test_strangers_learn_nothing_of_parameters(keyed: Keyed) -> None:
     answer = keyed.get("/scripts?nmae=x", "")
 

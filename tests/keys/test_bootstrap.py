@@ -48,6 +48,15 @@ def _made(system: System, *arguments: str) -> str:
     return done.stdout.strip()
 
 
+@pytest.mark.parametrize("days", ["0", "-1", "36501", "0000365001", "ten", "1.5"])
+def test_days_that_no_key_lasts_are_told_in_a_line(stopped_system: System, days: str) -> None:
+    done = _admin(stopped_system, "key", "create", "--all", f"--days={days}")
+
+    assert done.returncode == 2
+    assert "is no number of days from 1 to 36500" in done.stderr
+    assert len(done.stderr) < 1_000
+
+
 def test_beyond_loopback_it_starts_with_a_key_or_in_so_many_words(stopped_system: System) -> None:
     beyond = {"CRIVO_HOST": ANYWHERE}
 

@@ -67,6 +67,69 @@ def test_modules_are_told_how_to_become_one_script(system: System, source: str) 
     assert BUNDLE in _said(system, source)
 
 
+@pytest.mark.parametrize(
+    "source",
+    ["export default data => data", *TYPESCRIPT.values()],
+)
+def test_the_bundlers_input_is_told_to_export_process(system: System, source: str) -> None:
+    assert "script.ts must `export function process(…)`; an `export default`" in _said(
+        system, source
+    )
+
+
+@pytest.mark.parametrize(
+    ("source", "named"),
+    [
+        ("", ""),
+        ("const other = data => data\n", ""),
+        ("function Process(data) { return data }", "`Process`"),
+        ("const main = data => data", "`main`"),
+        ("module.exports = data => data", "`module.exports`"),
+        ("exports.process = data => data", "`exports`"),
+    ],
+)
+def test_a_missing_process_is_told_what_to_write(system: System, source: str, named: str) -> None:
+    said = _said(system, source)
+
+    assert "there is no `process` at the top level" in said
+    assert "write `function process(data) { … }`" in said
+    assert named in said
+
+
+def test_a_process_that_is_undefined_is_not_called_missing(system: System) -> None:
+    bundle = "var bundle = (() => ({ default: data => data }))();\n"
+
+    said = _said(system, f"{bundle}const process = bundle.process;\n")
+
+    assert "there is no `process`" not in said
+    assert "`process` is undefined once the top level has run" in said
+    assert "script.ts must `export function process(…)`" in said
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "named"),
+    [
+        ("POST", "/scripts", True),
+        ("POST", "/scripts/check", False),
+        ("PUT", "/scripts/x", False),
+        ("POST", "/scripts/x/versions", False),
+    ],
+)
+def test_the_way_to_send_a_file_fits_the_route(
+    system: System, method: str, path: str, *, named: bool
+) -> None:
+    other = system.client.request(method, path, content="x", headers={"Content-Type": "a/b"})
+    script = system.client.request(
+        method, path, content=COMMENTED, headers={"Content-Type": "application/json"}
+    )
+
+    assert (other.status_code, script.status_code) == (415, 400)
+    assert "-F file=@script.js" in other.json()["detail"]
+    for answer in (other, script):
+        assert "-H 'Content-Type: text/javascript'" in answer.json()["detail"]
+        assert ("name=…" in answer.json()["detail"]) is named
+
+
 def test_what_v8_says_in_two_words_is_explained(system: System) -> None:
     said = _said(system, "function process(data) {\n  retrun data\n}")
 

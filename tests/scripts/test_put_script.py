@@ -99,7 +99,45 @@ def test_an_archived_script_is_a_conflict(system: System, address: str) -> None:
 def test_what_cannot_be_a_name_is_refused(system: System, name: str) -> None:
     answer = system.client.put(f"/scripts/{name}", json={"source": _source(1)})
 
-    assert answer.status_code == 404
+    assert answer.status_code == 422
+    [error] = answer.json()["errors"]
+    assert error["pointer"] == "/script"
+    assert "lower-case letters, digits" in error["message"]
+
+
+def test_conditions_say_whether_a_script_is_made_or_changed(system: System, address: str) -> None:
+    def put(number: int, **headers: str) -> httpx.Response:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return system.client.put(address, json={"source": _source(number)}, headers=named)
+
+    missing = put(1, If_Match="*")
+    made = put(1, If_None_Match="*")
+    again = put(1, If_None_Match="*")
+    changed = put(2, If_Match="*")
+
+    assert [each.status_code for each in (missing, made, again, changed)] == [412, 201, 412, 201]
+    assert missing.json()["type"] == again.json()["type"] == "urn:crivo:problem:precondition-failed"
+    assert changed.json()["latest_version"]["version"] == 2
+
+
+@pytest.mark.parametrize("name", ["If-Match", "If-None-Match"])
+def test_a_script_has_no_etag_to_compare(system: System, address: str, name: str) -> None:
+    answer = system.client.put(address, json={"source": _source(1)}, headers={name: '"1"'})
+
+    assert answer.status_code == 412
+    assert f"{name} takes * here" in answer.json()["detail"]
+    assert system.client.get(address).status_code == 404
+
+
+def test_of_many_who_make_a_script_one_does(system: System, address: str) -> None:
+    def make(number: int) -> int:
+        source, only_new = {"source": _source(number)}, {"If-None-Match": "*"}
+        return system.client.put(address, json=source, headers=only_new).status_code
+
+    with ThreadPoolExecutor(8) as clients:
+        statuses = list(clients.map(make, range(8)))
+
+    assert sorted(statuses) == [201, *[412] * 7]
 
 
 def test_many_who_put_the_same_at_once_make_one_version(system: System, address: str) -> None:
