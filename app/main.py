@@ -1,6 +1,7 @@
 """The API: routes, error handlers and the lifespan of what they stand on."""
 
 import asyncio
+import gc
 import logging
 import socket
 import sys
@@ -101,6 +102,10 @@ def create_app(settings: Settings) -> Litestar:
             _tell_access(settings, key_cache)
             with open_watchdog(settings.hang_seconds) as watchdog:
                 beats = asyncio.create_task(_beat(watchdog))
+                # What lives as long as the process need not be looked at in each collection,
+                # which holds the event loop meanwhile.
+                gc.collect()
+                gc.freeze()
                 yield
                 beats.cancel()
 

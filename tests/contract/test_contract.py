@@ -28,6 +28,12 @@ CONFIG: Final = schemathesis.Config.from_dict(
         # DELETE of a script archives it: what is archived can still be read.
         "checks": {
             "use_after_free": {"enabled": False},
+            "negative_data_rejection": {
+                "expected-statuses": [
+                    *(400, 401, 403, 404, 405, 406, 409, 412, 415, 422, 428, 429),
+                    "5xx",
+                ],
+            },
             "positive_data_acceptance": {
                 "expected-statuses": ["2xx", 404, 409, 412, 422],
             },

@@ -187,13 +187,24 @@ def test_no_request_holds_the_loop(
 ) -> None:
     for name, value in FILLED.items():
         path = path.replace(name, value)
-    worst: dict[str, float] = {}
-    for what, request in _requests(method, path, operation):
-        with Watch(watched.port, _pid(watched)) as watch:
-            _send(watched.port, request)
-        worst[what] = watch.most_ns / 1e6
+    worst = {
+        what: _most_ms(watched, request) for what, request in _requests(method, path, operation)
+    }
 
     assert {what: ms for what, ms in worst.items() if ms > MOST_NS / 1e6} == {}
+
+
+def _most_ms(system: System, request: bytes) -> float:
+    """Give the CPU time that an answer had to wait for; the least of three where it is too much.
+
+    What holds the loop does so each time; a collection of garbage that fell into it does not.
+    """
+    found: list[int] = []
+    while len(found) < 3 and (not found or min(found) > MOST_NS):
+        with Watch(system.port, _pid(system)) as watch:
+            _send(system.port, request)
+        found.append(watch.most_ns)
+    return min(found) / 1e6
 
 
 def test_chunks_of_one_byte_take_turns(watched: System) -> None:
