@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 
 from app.lifecycle import EXIT_HUNG
-from tests.acceptance.system import System, until
+from tests.acceptance.system import System, free_port, until
 from tests.servers import ROOT
 
 _HANGS: Final = """
@@ -65,7 +65,7 @@ async def test_api_and_worker_end_themselves_when_they_hang(stopped_system: Syst
     api = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", _STUCK_API),
         cwd=ROOT,
-        env={**stopped_system.environ, "CRIVO_PORT": str(stopped_system.port + 1)},
+        env={**stopped_system.environ, "CRIVO_PORT": str(free_port())},
         stderr=asyncio.subprocess.DEVNULL,
     )
     connection = await asyncpg.connect(stopped_system.environ["DATABASE_URL"])

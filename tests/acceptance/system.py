@@ -21,7 +21,7 @@ class System:
     """API and workers as child processes on given servers; everything ends with the context."""
 
     def __init__(self, *, database_url: str, redis_url: str, folder: Path) -> None:
-        self.port = _free_port()
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.client = httpx.Client(base_url=self.url, timeout=_PATIENCE_SECONDS)
         self.folder = folder
@@ -62,7 +62,7 @@ class System:
     @contextmanager
     def another_api(self, **environ: str) -> Iterator[str]:
         """Run one more API process on the same servers; give its address."""
-        port = _free_port()
+        port = free_port()
         process = self._spawn("app.main", **environ, CRIVO_PORT=str(port))
         url = f"http://127.0.0.1:{port}"
         try:
@@ -167,7 +167,8 @@ def until(what: str) -> Iterator[None]:
     raise AssertionError(message)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Give a port that nobody uses at the moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
