@@ -210,7 +210,7 @@ def _most_ms(system: System, request: bytes) -> float:
 def test_chunks_of_one_byte_take_turns(watched: System) -> None:
     watched.upload("chunked", _SOURCE)
     head = b"POST /scripts/chunked/executions HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
-    chunks = b"1\r\n1\r\n" * 200_000 + b"0\r\n\r\n"
+    chunks = b"1\r\n1\r\n" * 50_000 + b"0\r\n\r\n"
     request = head + b"Transfer-Encoding: chunked\r\n\r\n" + chunks
 
     assert _send(watched.port, request).startswith(b"HTTP/1.1 202")
@@ -219,9 +219,9 @@ def test_chunks_of_one_byte_take_turns(watched: System) -> None:
 
 def test_many_requests_at_once_take_turns(watched: System) -> None:
     one = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n"
-    request = one * 2_000 + one.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+    request = one * 1_000 + one.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
 
-    assert _send(watched.port, request).count(b"HTTP/1.1 200") == 2_001
+    assert _send(watched.port, request).count(b"HTTP/1.1 200") == 1_001
     assert _most_ms(watched, request) <= MOST_NS / 1e6
 
 
