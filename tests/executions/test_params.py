@@ -84,7 +84,7 @@ def test_the_raw_route_takes_params_as_a_text(system: System, script: str, param
         ("", "is not JSON"),
         ("{'a': 1}", "is not JSON"),
         ("[1,]", "is not JSON"),
-        ("NaN", "there is no NaN"),
+        ("NaN", "it is `NaN`"),
         ("1}", "is not JSON"),
         ("[" * 2_000, "nested too deeply"),
         ('"\n"', "is not JSON"),

@@ -271,7 +271,7 @@ async def test_a_run_that_waits_for_its_own_cell_leaves_none_behind_a_closed_poo
         assert not waiting.done()
     with pytest.raises(SandboxUnavailable, match="closed"):
         await waiting
-    assert count_fds() == fds
+    await until(lambda: count_fds() == fds)
 
 
 async def test_a_cells_descriptors_are_not_for_other_programs(pool: SandboxPool) -> None:
