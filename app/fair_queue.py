@@ -1,8 +1,8 @@
-"""Give turns at something scarce to tenants, each by its weight, and bound who waits.
+"""Share a scarce resource between tenants by weight, with a bounded queue.
 
-Who has had least for its weight is next, whatever number of requests it sends: a tenant with
-forty requests waiting holds up another's for about one turn. New and returning tenants start at
-the lowest use among those that are there: idling earns no credit and erases no debt, until
+The tenant with the lowest usage for its weight is next, however many requests it sends: a tenant
+with forty requests waiting holds up another's for about one turn. New and returning tenants start
+at the lowest use among those that are there: idling earns no credit and erases no debt, until
 nobody is there any more.
 """
 
@@ -104,7 +104,7 @@ class FairQueue:
         self._used[tenant] = max(least, self._used.get(tenant, 0.0))
 
     def _make_room(self, tenant: UUID) -> None:
-        """Refuse one who has its share; a full queue is refused to whom most of it belongs."""
+        """Refuse a tenant over its share; a full queue refuses whoever holds most."""
         own = len(self._waiters.get(tenant, ()))
         if self._max_waiting_of_tenant is not None and own >= self._max_waiting_of_tenant:
             raise ShareFull(f"{own} requests of this tenant wait for it already")

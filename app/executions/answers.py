@@ -101,7 +101,7 @@ async def answer_events(
 ) -> ASGIApp:
     """Give the events of an execution, those after Last-Event-ID where the client names it.
 
-    A HEAD takes no seat, and is told what a stream would begin with.
+    HEAD registers no waiter; its headers are those that a stream would begin with.
 
     Raises ExecutionNotFound, TooManyWaiting, NoRoomToWait.
     """

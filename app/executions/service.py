@@ -59,7 +59,7 @@ async def submit(
     A large upload is not taken for a script that is not there, nor one that says how large it is
     (`announced_bytes`) and is over a quota; it runs on the version that the reference named as it
     began. A small one takes a single round trip. Once this returns, the execution is committed;
-    `named` is told its id before that, so that who waits for it misses nothing. Raises
+    `named` gets its id before that, so that a waiter misses nothing. Raises
     ScriptNotFound, VersionNotFound, ScriptArchived, InvalidRequest, QuotaExceeded, and what
     `data` raises.
     """

@@ -45,7 +45,7 @@ POLICIES: Final = {
     ),
     "versions": Policy(
         what="versions of all its scripts",
-        way_out="versions are kept for ever, and waiting frees none",
+        way_out="versions are permanent, so waiting frees none",
     ),
     "requests": Policy(what="requests a second", window_seconds=1),
 }

@@ -66,7 +66,7 @@ def traceparent_of(connection: AnyConnection) -> str | None:
 def address_of(connection: AnyConnection) -> str | None:
     """Give the client's address; None where there is none, as on a Unix socket.
 
-    Behind trusted proxies it is the one that they tell of (`app.http.proxies`).
+    Behind trusted proxies it is the one that they report (`app.http.proxies`).
     """
     client = connection.scope["client"]
     address = None if client is None else parse_address(str(client[0]))

@@ -190,29 +190,29 @@ class CellPool:
                 elif not self._spawning:
                     raise failure
                 born, _ = await asyncio.wait(self._spawning, return_when=asyncio.FIRST_COMPLETED)
-                # A birth is cancelled when the pool closes, of which `_refill` tells.
+                # A spawn is cancelled when the pool closes; `_refill` explains.
                 ends = (task.exception() for task in born if not task.cancelled())
                 failure = next(filter(None, ends), None)
         finally:
             self._wanting -= 1
 
     def _refill(self) -> None:
-        """Start the births that are missing, no more at once than runs."""
+        """Spawn the cells that are missing, no more at once than run."""
         if self._closed:
             raise SandboxUnavailable("the pool is closed")
         missing = self._wanting + self._config.warm - len(self._fresh)
         for _ in range(min(missing, self._config.cells) - len(self._spawning)):
-            birth = asyncio.create_task(self._spawn_one())
-            self._spawning.add(birth)
-            birth.add_done_callback(self._spawned)
+            spawn = asyncio.create_task(self._spawn_one())
+            self._spawning.add(spawn)
+            spawn.add_done_callback(self._spawned)
 
     async def _spawn_one(self) -> None:
         self._fresh.append(await self._spawn())
 
-    def _spawned(self, birth: "asyncio.Task[None]") -> None:
-        self._spawning.discard(birth)
+    def _spawned(self, spawn: "asyncio.Task[None]") -> None:
+        self._spawning.discard(spawn)
         # What goes wrong here, the next run meets and names: no attempt follows by itself.
-        if not self._closed and not birth.cancelled() and birth.exception() is None:
+        if not self._closed and not spawn.cancelled() and spawn.exception() is None:
             self._refill()
 
     def _recovered(self, recovery: "asyncio.Task[bool]") -> None:
