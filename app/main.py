@@ -24,15 +24,15 @@ from app.docs.api import openapi_config, router as reference
 from app.environment import load_service_settings
 from app.errors import CrivoError, Problem
 from app.executions.api import router as executions
-from app.executions.backlog import Backlog
-from app.executions.waits import WaitingRoom, open_waiting_room
+from app.executions.queue_limit import QueueLimit
+from app.executions.waiting.waiters import WaiterRegistry, open_waiter_registry
 from app.fair_queue import FairQueue
 from app.http.access import Caller, caller_of, guard, require_needs
-from app.http.envelope import MAX_HEADERS_BYTES, MAX_TARGET_BYTES, App, enveloped, origins_in
-from app.http.guard import is_loopback, loopback_only
 from app.http.in_flight import InFlight
+from app.http.loopback import is_loopback, loopback_only
+from app.http.metrics_middleware import counted
+from app.http.middleware import MAX_HEADERS_BYTES, MAX_TARGET_BYTES, App, enveloped, origins_in
 from app.http.negotiation import negotiate
-from app.http.patience import patient_protocol
 from app.http.problems import (
     render_http_exception,
     render_problem,
@@ -41,7 +41,7 @@ from app.http.problems import (
 from app.http.proxies import behind_proxies, trusted_networks
 from app.http.rates import open_rates
 from app.http.reauthorization import reauthorized
-from app.http.traffic import counted
+from app.http.slow_clients import slow_client_protocol
 from app.http.undeclared import refuse_undeclared
 from app.keys.api import router as keys
 from app.keys.bootstrap import open_without_keys, prepare
@@ -82,7 +82,7 @@ def create_app(settings: Settings) -> Litestar:
             open_rates(
                 resources.pool, default_rate=settings.default_max_requests_per_second or None
             ) as rates,
-            open_waiting_room(settings) as waits,
+            open_waiter_registry(settings) as waits,
             open_listener(
                 settings.metrics_listen,
                 metrics_page := MetricsPage(resources, process="api", readers=waits),
@@ -90,7 +90,7 @@ def create_app(settings: Settings) -> Litestar:
         ):
             app.state.resources = resources
             app.state.metrics_page = metrics_page
-            app.state.door = key_cache
+            app.state.authenticator = key_cache
             app.state.rates = rates
             app.state.in_flight = InFlight(
                 most_of_tenant=settings.max_requests_of_tenant
@@ -98,7 +98,7 @@ def create_app(settings: Settings) -> Litestar:
             )
             app.state.decompression = FairQueue()
             app.state.waits = waits
-            app.state.backlog = Backlog(most=settings.max_queued)
+            app.state.backlog = QueueLimit(most=settings.max_queued)
             _tell_access(settings, key_cache)
             with open_watchdog(settings.hang_seconds) as watchdog:
                 beats = asyncio.create_task(_beat(watchdog))
@@ -178,7 +178,7 @@ def main(arguments: list[str]) -> int:
             timeout_graceful_shutdown=5,
             # No WebSockets here; uvicorn would take them where a library for them is there.
             ws="none",
-            http=patient_protocol(
+            http=slow_client_protocol(
                 client_seconds=settings.client_seconds, max_connections=settings.max_connections
             ),
             # Of what has come of a head so far; of whole ones the envelope knows the limits.
@@ -201,7 +201,7 @@ class _Server(uvicorn.Server):
 
     @override
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        waits: WaitingRoom | None = self._app.state.get("waits")
+        waits: WaiterRegistry | None = self._app.state.get("waits")
         if waits is not None:
             waits.close()
         await super().shutdown(sockets)
@@ -255,13 +255,13 @@ def _scraped(state: State) -> MetricsPage:
     return metrics_page
 
 
-def _backlog(state: State) -> Backlog:
-    backlog: Backlog = state.backlog
+def _backlog(state: State) -> QueueLimit:
+    backlog: QueueLimit = state.backlog
     return backlog
 
 
-def _waits(state: State) -> WaitingRoom:
-    waits: WaitingRoom = state.waits
+def _waits(state: State) -> WaiterRegistry:
+    waits: WaiterRegistry = state.waits
     return waits
 
 

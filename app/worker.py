@@ -19,7 +19,7 @@ from typing_extensions import override
 from app.allocator import give_memory_back
 from app.environment import load_service_settings
 from app.errors import CrivoError
-from app.executions.jobs import Dispatcher
+from app.executions.dispatch.dispatcher import Dispatcher
 from app.executions.retention import keep_retention
 from app.lifecycle import exit_cleanly_when_told, open_watchdog
 from app.metrics import configure_metrics

@@ -8,7 +8,7 @@ from typing import Any, Final
 import pytest
 
 from scripts.benchmarks import pipeline
-from scripts.benchmarks.lines import new_line
+from scripts.benchmarks.output import new_line
 from scripts.benchmarks.soak import Sample, find_leaks
 from tests.servers import ROOT
 

@@ -5,9 +5,9 @@ from litestar import Router
 from app.audit import reference, store
 from app.audit.model import Entry, EntryFilter
 from app.http.access import Scope, needs
-from app.http.bodies import AnyRequest, moment, read_query
+from app.http.bodies import AnyRequest, parse_datetime, read_query
 from app.http.methods import get
-from app.http.paging import Listing, Page
+from app.http.pagination import Listing, Page
 from app.resources import Resources
 
 
@@ -25,8 +25,8 @@ async def list_changes(request: AnyRequest, resources: Resources) -> Page[Entry]
         key_id=choices.key_id or None,
         action=choices.action or None,
         target=choices.target or None,
-        created_from=moment("created_from", choices.created_from),
-        created_before=moment("created_before", choices.created_before),
+        created_from=parse_datetime("created_from", choices.created_from),
+        created_before=parse_datetime("created_before", choices.created_before),
     )
     listing = Listing("changes", wanted)
     below = listing.below(choices.cursor or None)

@@ -14,7 +14,7 @@ from app.http.openapi import (
 from app.http.openapi_parameters import (
     load_examples,
 )
-from app.http.paging import Page, PageChoices
+from app.http.pagination import Page, PageChoices
 from app.outages import DatabaseUnavailable
 
 _EXAMPLES: Final = load_examples(Path(__file__).with_name("examples.json"))

@@ -14,7 +14,7 @@ from app.db import Pool, open_pool
 from app.environment import InvalidSetting, load_settings
 from app.errors import CrivoError, clipped
 from app.http.access import Scope
-from app.http.paging import MAX_PAGE
+from app.http.pagination import MAX_PAGE
 from app.http.validation import InvalidTexts, convert_texts, refused
 from app.keys import service as keys
 from app.keys.bootstrap import operator

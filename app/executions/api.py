@@ -8,8 +8,6 @@ from litestar.types import ASGIApp
 from msgspec import UNSET, UnsetType
 
 from app.executions import events_reference, reference, service
-from app.executions.answers import answer_events, answer_show, answer_submission
-from app.executions.backlog import Backlog
 from app.executions.downloads import erase_data, show_input, show_logs, show_result
 from app.executions.labels import labels_in_json, labels_in_query
 from app.executions.model import (
@@ -23,23 +21,29 @@ from app.executions.model import (
 from app.executions.problems import (
     parse_execution,
 )
-from app.executions.waits import WaitingRoom
-from app.http.access import Caller, Door, Scope, needs, takes_token
+from app.executions.queue_limit import QueueLimit
+from app.executions.responses import (
+    respond_to_submission,
+    respond_with_events,
+    respond_with_execution,
+)
+from app.executions.waiting.waiters import WaiterRegistry
+from app.http.access import Authenticator, Caller, Scope, needs, takes_token
 from app.http.bodies import (
     AnyRequest,
     BodyTooLarge,
     UnsupportedMediaType,
     announced_bytes,
     media_type_of,
-    moment,
+    parse_datetime,
     read_json,
     read_query,
     stream_body,
 )
 from app.http.event_tokens import EventsToken
-from app.http.events import MEDIA_TYPE as EVENT_STREAM
 from app.http.methods import get
-from app.http.paging import Page
+from app.http.pagination import Page
+from app.http.sse import MEDIA_TYPE as EVENT_STREAM
 from app.resources import Resources
 from app.scripts.model import LimitChoice, parse_ref
 from app.scripts.params import read_params
@@ -53,7 +57,11 @@ from app.scripts.params import read_params
     **needs(Scope.WRITE_EXECUTIONS),
 )
 async def submit_envelope(
-    request: AnyRequest, resources: Resources, waits: WaitingRoom, backlog: Backlog, who: Caller
+    request: AnyRequest,
+    resources: Resources,
+    waits: WaiterRegistry,
+    backlog: QueueLimit,
+    who: Caller,
 ) -> Response[Queued | Execution]:
     """Run a script, with the data in an envelope.
 
@@ -82,7 +90,7 @@ async def submit_envelope(
             named=named,
         )
 
-    return await answer_submission(request, resources, waits, who, submit=submit)
+    return await respond_to_submission(request, resources, waits, who, submit=submit)
 
 
 @post(
@@ -96,8 +104,8 @@ async def submit_raw(
     script: str,
     request: AnyRequest,
     resources: Resources,
-    waits: WaitingRoom,
-    backlog: Backlog,
+    waits: WaiterRegistry,
+    backlog: QueueLimit,
     who: Caller,
 ) -> Response[Queued | Execution]:
     """Run a script, with the data as the body.
@@ -127,7 +135,7 @@ async def submit_raw(
             named=named,
         )
 
-    return await answer_submission(request, resources, waits, who, submit=submit)
+    return await respond_to_submission(request, resources, waits, who, submit=submit)
 
 
 @get("/executions", operation_class=reference.LIST_EXECUTIONS, **needs(Scope.READ))
@@ -143,8 +151,8 @@ async def list_executions(
     wanted = ExecutionFilter(
         status=choices.status or None,
         labels=labels_in_query(choices.label or []),
-        created_from=moment("created_from", choices.created_from),
-        created_before=moment("created_before", choices.created_before),
+        created_from=parse_datetime("created_from", choices.created_from),
+        created_before=parse_datetime("created_before", choices.created_before),
     )
     return await service.browse(
         resources,
@@ -158,7 +166,7 @@ async def list_executions(
 
 @get("/executions/{execution:str}", operation_class=reference.SHOW_EXECUTION, **needs(Scope.READ))
 async def show_execution(
-    execution: str, request: AnyRequest, resources: Resources, waits: WaitingRoom, tenant: UUID
+    execution: str, request: AnyRequest, resources: Resources, waits: WaiterRegistry, tenant: UUID
 ) -> Response[Execution]:
     """Show an execution.
 
@@ -169,7 +177,7 @@ async def show_execution(
     """
     choices = read_query(request, reference.ShowChoices)
     wait = None if isinstance(choices.wait, UnsetType) else choices.wait
-    return await answer_show(
+    return await respond_with_execution(
         request, resources, waits, tenant, parse_execution(execution), wait=wait
     )
 
@@ -196,7 +204,7 @@ async def cancel_execution(execution: str, resources: Resources, who: Caller) ->
     **takes_token(needs(Scope.READ)),
 )
 async def show_events(
-    execution: str, request: AnyRequest, resources: Resources, waits: WaitingRoom, tenant: UUID
+    execution: str, request: AnyRequest, resources: Resources, waits: WaiterRegistry, tenant: UUID
 ) -> ASGIApp:
     """Follow an execution.
 
@@ -208,7 +216,7 @@ async def show_events(
     a `token` in the address does as well.
     """
     read_query(request, events_reference.EventChoices)
-    return await answer_events(request, resources, waits, tenant, parse_execution(execution))
+    return await respond_with_events(request, resources, waits, tenant, parse_execution(execution))
 
 
 @post(
@@ -229,8 +237,8 @@ async def create_events_token(
     """
     execution_id = parse_execution(execution)
     await service.show(resources, who.tenant, execution_id, with_result=False)
-    door: Door = request.app.state.door
-    token = await door.events_token(who.key_id, execution_id)
+    authenticator: Authenticator = request.app.state.authenticator
+    token = await authenticator.events_token(who.key_id, execution_id)
     return Response(token, status_code=201, headers={"Cache-Control": "no-store"})
 
 

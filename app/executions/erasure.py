@@ -76,7 +76,7 @@ async def erase_payloads(conn: Connection, tenant: UUID, execution_id: UUID) -> 
     return [into(Erased, row) for row in await conn.fetch(ERASE_PAYLOADS, tenant, execution_id)]
 
 
-class Duty(StrEnum):
+class MaintenanceTask(StrEnum):
     """What is done from time to time, by one worker at a time."""
 
     PAYLOADS = "payloads"
@@ -173,7 +173,7 @@ class Step(Struct, frozen=True, kw_only=True):
 
 async def expire_payloads(conn: Connection, *, days: int, most: int) -> Step:
     """Erase payloads of up to `most` executions that finished so many days ago."""
-    await conn.execute(INSERT_DUTY, Duty.PAYLOADS, 0)
+    await conn.execute(INSERT_DUTY, MaintenanceTask.PAYLOADS, 0)
     return into(Step, *await conn.fetch(EXPIRE_PAYLOADS, days, most))
 
 
@@ -190,7 +190,7 @@ RETURNING duty
 """
 
 
-async def take_duty(conn: Connection, duty: Duty, *, again_after_seconds: float) -> bool:
+async def take_duty(conn: Connection, duty: MaintenanceTask, *, again_after_seconds: float) -> bool:
     """Take a duty that is due, for this process alone; False where it is not.
 
     On a fresh installation it becomes due for the first time when that time has passed.

@@ -130,7 +130,7 @@ class Claim(Struct, frozen=True, kw_only=True):
     request_id: str | None = None
 
 
-class Served(Struct, frozen=True, kw_only=True):
+class SlotUsage(Struct, frozen=True, kw_only=True):
     """For how many seconds an execution of a tenant has held a worker's slot."""
 
     tenant: UUID
@@ -261,7 +261,7 @@ class Queued(Struct, frozen=True, kw_only=True):
     url: str
 
 
-class Stage(Struct, frozen=True, kw_only=True):
+class ExecutionState(Struct, frozen=True, kw_only=True):
     """Which of its states an execution is in."""
 
     id: UUID

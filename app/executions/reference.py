@@ -24,7 +24,7 @@ from app.executions.problems import (
     QueueFull,
     TooManyWaiting,
 )
-from app.executions.waits import LONGEST_SECONDS
+from app.executions.waiting.waiters import LONGEST_SECONDS
 from app.http.openapi import (
     ANY_JSON,
     BINARY,
@@ -35,7 +35,7 @@ from app.http.openapi import (
 from app.http.openapi_parameters import (
     load_examples,
 )
-from app.http.paging import Page, PageChoices
+from app.http.pagination import Page, PageChoices
 from app.http.quotas import QuotaExceeded
 from app.http.ranges import DESCRIBED, RangeNotSatisfiable
 from app.http.undeclared import IdempotencyUnsupported, not_evaluated

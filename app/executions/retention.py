@@ -15,7 +15,7 @@ import structlog
 from app.blobs import Blobs
 from app.db import Pool
 from app.executions import erasure
-from app.executions.erasure import Duty, Step
+from app.executions.erasure import MaintenanceTask, Step
 from app.outages import BlobsUnavailable, DatabaseUnavailable
 from app.resources import Resources
 from app.settings import Settings
@@ -67,7 +67,9 @@ async def expire(pool: Pool, blobs: Blobs, settings: Settings) -> None:
 async def sweep_when_due(pool: Pool, blobs: Blobs) -> None:
     """Sweep the blob store unless a worker has done so in the last hours."""
     async with pool.acquire() as conn:
-        due = await erasure.take_duty(conn, Duty.BLOBS, again_after_seconds=_SWEEP_EVERY_SECONDS)
+        due = await erasure.take_duty(
+            conn, MaintenanceTask.BLOBS, again_after_seconds=_SWEEP_EVERY_SECONDS
+        )
     if due:
         await sweep(pool, blobs, grace=GRACE)
 

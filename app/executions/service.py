@@ -12,7 +12,8 @@ from msgspec.structs import replace
 
 from app.audit.model import Action
 from app.audit.store import record
-from app.executions import acceptance, cancellations, ends, store
+from app.executions import acceptance, cancellations, store
+from app.executions.dispatch import completion
 from app.executions.model import (
     MAX_INLINE_BYTES,
     Execution,
@@ -27,9 +28,9 @@ from app.executions.problems import (
     AlreadyFinished,
     ExecutionNotFound,
 )
-from app.executions.waiting import select_waiting
+from app.executions.waiting.queue_position import select_queue_position
 from app.http.access import Caller, require_access
-from app.http.paging import Listing, Page
+from app.http.pagination import Listing, Page
 from app.http.quotas import caps_in_force
 from app.outages import BlobsUnavailable, DatabaseUnavailable
 from app.resources import Resources
@@ -149,7 +150,7 @@ async def show(
         if found is None:
             raise _no_execution(execution_id)
         if found.status is Status.QUEUED:
-            waiting = await select_waiting(
+            waiting = await select_queue_position(
                 conn,
                 tenant,
                 execution_id,
@@ -180,8 +181,8 @@ async def cancel(resources: Resources, who: Caller, execution_id: UUID) -> Execu
                 await cancellations.tell_workers(conn, execution_id)
         if before is not None:
             with suppress(DatabaseUnavailable):
-                for ended in await ends.select_ended(conn, [execution_id]):
-                    ends.tell(resources.tracing, ended)
+                for ended in await completion.select_ended(conn, [execution_id]):
+                    completion.report_completion(resources.tracing, ended)
     found = await show(resources, who.tenant, execution_id)
     if found.status is not Status.CANCELLED:
         raise AlreadyFinished(

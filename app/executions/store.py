@@ -11,11 +11,11 @@ from app.db import Connection, into
 from app.executions.model import (
     Execution,
     ExecutionFilter,
+    ExecutionState,
     Limits,
     PayloadRef,
     Receipt,
     ScriptVersionRef,
-    Stage,
     Status,
 )
 
@@ -111,16 +111,16 @@ async def select_status(conn: Connection, tenant: UUID, execution_id: UUID) -> S
 
 
 # Of every tenant at once: the ids are of those that wait, found by statements of their tenants.
-SELECT_STAGES = """
+SELECT_STATES = """
 SELECT id, status, attempts
 FROM executions
 WHERE id = ANY ($1)
 """
 
 
-async def select_stages(conn: Connection, ids: Sequence[UUID]) -> list[Stage]:
+async def select_states(conn: Connection, ids: Sequence[UUID]) -> list[ExecutionState]:
     """Say which state each of several executions is in."""
-    return [into(Stage, row) for row in await conn.fetch(SELECT_STAGES, ids)]
+    return [into(ExecutionState, row) for row in await conn.fetch(SELECT_STATES, ids)]
 
 
 def _id_range(wanted: ExecutionFilter) -> tuple[UUID, UUID]:

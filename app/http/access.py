@@ -29,7 +29,13 @@ from app.http.refusals import (
     NoKey,
     TenantSuspended,
 )
-from app.http.requests import RATE_HEADERS, AnyConnection, address_of, request_id_of, traceparent_of
+from app.http.request_id import (
+    RATE_HEADERS,
+    AnyConnection,
+    address_of,
+    request_id_of,
+    traceparent_of,
+)
 from app.outages import DatabaseUnavailable
 
 # The security scheme's name in the OpenAPI document.
@@ -118,7 +124,7 @@ class Caller(Struct, kw_only=True):
     checked_at: float = 0.0
 
 
-class Door(Protocol):
+class Authenticator(Protocol):
     """What the guard asks: whether a key is needed, and whom one stands for."""
 
     @property
@@ -128,7 +134,7 @@ class Door(Protocol):
     async def holder_of(self, key: str) -> Holder:
         """Verify a key. Raises InvalidKey."""
 
-    async def nobody(self) -> Holder | None:
+    async def anonymous(self) -> Holder | None:
         """Give whom a request without a key stands for; None where the API is open no more."""
 
     async def holder_of_token(self, token: Presented) -> Holder:
@@ -243,7 +249,7 @@ async def require_access(who: Caller) -> None:
     who.checked_at = now
 
 
-async def may_stay(connection: AnyConnection) -> bool:
+async def reauthorize(connection: AnyConnection) -> bool:
     """Say whether one whom the guard has let in a while ago would be let in now.
 
     While PostgreSQL is away nobody is sent off.
@@ -259,8 +265,8 @@ async def may_stay(connection: AnyConnection) -> bool:
 
 def is_open(connection: AnyConnection) -> bool:
     """Say whether requests need no key at the moment."""
-    door: Door = connection.app.state.door
-    return door.open
+    authenticator: Authenticator = connection.app.state.authenticator
+    return authenticator.open
 
 
 async def is_let_in(connection: AnyConnection) -> bool:
@@ -292,15 +298,15 @@ def may_end_access(who: Caller) -> bool:
 
 
 async def _valid_holder(connection: AnyConnection) -> Holder:
-    door: Door = connection.app.state.door
+    authenticator: Authenticator = connection.app.state.authenticator
     key = _key_of(connection)
     holder: Holder | None = None
     if key is not None:
-        holder = await door.holder_of(key)
+        holder = await authenticator.holder_of(key)
     elif (token := _token_of(connection)) is not None:
-        holder = await door.holder_of_token(token)
-    elif door.open:
-        holder = await door.nobody()
+        holder = await authenticator.holder_of_token(token)
+    elif authenticator.open:
+        holder = await authenticator.anonymous()
     if holder is None:
         raise NoKey(HOW)
     if holder.expires_at is not None and holder.expires_at <= datetime.now(UTC):

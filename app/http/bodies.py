@@ -12,7 +12,7 @@ from msgspec import UNSET, Meta, UnsetType
 from app.errors import InvalidRequest, MalformedRequest, Problem
 from app.fair_queue import FairQueue
 from app.http.access import caller_of
-from app.http.encodings import ENCODINGS, decompressed
+from app.http.decompression import ENCODINGS, decompressed
 from app.http.validation import (
     Fault,
     InvalidTexts,
@@ -201,7 +201,7 @@ def single_values(request: AnyRequest, *, many: Collection[str] = ()) -> dict[st
     return {name: query[name] for name in query}
 
 
-def moment(name: str, text: str | UnsetType) -> datetime | None:
+def parse_datetime(name: str, text: str | UnsetType) -> datetime | None:
     """Read a query parameter that is a moment, None where it is not set. Raises InvalidRequest."""
     if text is UNSET:
         return None
@@ -213,10 +213,10 @@ def moment(name: str, text: str | UnsetType) -> datetime | None:
     return in_utc(name, found)
 
 
-def in_utc(name: str, moment: datetime) -> datetime:
+def in_utc(name: str, value: datetime) -> datetime:
     """Tell a moment in UTC. Raises InvalidRequest where its year has no name there."""
     try:
-        return moment.astimezone(UTC)
+        return value.astimezone(UTC)
     except OverflowError:
         raise invalid(f"/{name}", "lies outside the years that can be told in UTC") from None
 

@@ -6,7 +6,7 @@ from typing import Final
 from msgspec import Struct
 
 from app.errors import Problem, clipped
-from app.http.requests import AnyConnection
+from app.http.request_id import AnyConnection
 
 _ETAG: Final = re.compile(r'(W/)?"([^"]*)"')
 

@@ -21,8 +21,8 @@ from app.errors import MalformedRequest, Problem
 from app.execution_errors import ExecutionError
 from app.http.access import SCHEME, Scope
 from app.http.bodies import BodyTooLarge, ClientGone, UnsupportedMediaType
-from app.http.guard import CrossSiteOrigin, ForeignHost
 from app.http.in_flight import TooManyRequests
+from app.http.loopback import CrossSiteOrigin, ForeignHost
 from app.http.methods import described_head
 from app.http.negotiation import NotAcceptable
 from app.http.openapi_parameters import (

@@ -11,7 +11,7 @@ from litestar.exceptions import HTTPException, ValidationException
 from msgspec import UNSET, Struct, UnsetType, field
 
 from app.errors import InvalidRequest, Problem, clipped
-from app.http.requests import request_id_in, request_id_of
+from app.http.request_id import request_id_in, request_id_of
 from app.outages import HOST, of_host
 
 log = structlog.get_logger(__name__)

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from app.errors import Problem
 from app.http.conditions import PreconditionUnsupported
-from app.http.requests import AnyConnection
+from app.http.request_id import AnyConnection
 from app.http.validation import (
     MAX_FAULTS,
     Fault,

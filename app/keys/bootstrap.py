@@ -8,7 +8,7 @@ import uuid_utils.compat as uuid
 from app.db import Connection, open_pool
 from app.errors import CrivoError
 from app.http.access import ALL_SCOPES, Caller, Caps, Via
-from app.http.guard import is_loopback
+from app.http.loopback import is_loopback
 from app.keys import service, store
 from app.settings import Settings
 from app.tenants.model import DEFAULT_TENANT
@@ -42,7 +42,7 @@ async def prepare(settings: Settings) -> None:
         return
     async with open_pool(settings) as pool, pool.acquire() as conn:
         if settings.admin_key:
-            await _seed(conn, settings.admin_key)
+            await _ensure_admin_key(conn, settings.admin_key)
         state = await store.select_state(conn)
     if must_have_key and not state.any_key:
         command = "./start.sh compose admin" if settings.bind else "./start.sh admin"
@@ -74,10 +74,10 @@ def operator() -> Caller:
     )
 
 
-async def _seed(conn: Connection, given: str) -> None:
+async def _ensure_admin_key(conn: Connection, given: str) -> None:
     try:
         key = given if given.startswith("crv_") else _read(Path(given))
-        new = await service.seed(conn, operator(), key)
+        new = await service.ensure_admin_key(conn, operator(), key)
     except service.UnusableSeed as error:
         raise service.UnusableSeed(f"CRIVO_ADMIN_KEY {error}") from None
     if new:

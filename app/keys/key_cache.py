@@ -85,7 +85,7 @@ class KeyCache:
             self._used[holder.key_id] = datetime.now(UTC)
         return holder
 
-    async def nobody(self) -> Holder | None:
+    async def anonymous(self) -> Holder | None:
         """Give whom requests without a key stand for; None where they need one by now.
 
         Raises DatabaseUnavailable.
@@ -134,7 +134,7 @@ class KeyCache:
         if token.key_id == NO_KEY_ID:
             if not (self.open and token.is_signed_with(NO_SECRET)):
                 raise InvalidToken(_KEY_NEEDED)
-            holder = await self.nobody()
+            holder = await self.anonymous()
             if holder is None:
                 raise InvalidToken(_KEY_NEEDED)
             return holder

@@ -12,7 +12,7 @@ from app.http.openapi import (
 from app.http.openapi_parameters import (
     load_examples,
 )
-from app.http.paging import Page, PageChoices
+from app.http.pagination import Page, PageChoices
 from app.http.undeclared import not_evaluated
 from app.keys.model import CreatedKey, CreateKey, Key, KeyNotFound
 from app.outages import DatabaseUnavailable

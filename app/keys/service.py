@@ -11,7 +11,7 @@ from app.db import Connection, Pool
 from app.errors import CrivoError
 from app.http.access import Caller, Scope
 from app.http.bodies import in_utc, invalid
-from app.http.paging import Listing, Page
+from app.http.pagination import Listing, Page
 from app.http.refusals import REVOKED, InvalidKey
 from app.keys import store
 from app.keys.model import (
@@ -99,7 +99,7 @@ async def revoke(conn: Connection, who: Caller, key_id: UUID) -> Key:
     return revoked
 
 
-async def seed(conn: Connection, who: Caller, key: str) -> bool:
+async def ensure_admin_key(conn: Connection, who: Caller, key: str) -> bool:
     """Have the key of a setting as an admin's, once: a revoked one stays revoked.
 
     Says whether it was made now. Raises UnusableSeed.

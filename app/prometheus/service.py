@@ -14,7 +14,7 @@ from prometheus_client.registry import Collector
 from app.metrics import REGISTRY, TENANTS
 from app.outages import DatabaseUnavailable
 from app.prometheus import store
-from app.prometheus.store import Backlog, Workforce
+from app.prometheus.store import QueueLimit, Workforce
 from app.resources import Resources
 
 CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
@@ -28,7 +28,7 @@ _SEEN_WITHIN_SECONDS: Final = 15.0
 class Queue(Struct, frozen=True, kw_only=True):
     """What is queued, and who works on it; None while PostgreSQL is away."""
 
-    backlogs: list[Backlog]
+    backlogs: list[QueueLimit]
     workforce: Workforce
 
 

@@ -5,7 +5,7 @@ from msgspec import Struct
 from app.db import Connection, into
 
 
-class Backlog(Struct, frozen=True, kw_only=True):
+class QueueLimit(Struct, frozen=True, kw_only=True):
     """What a tenant has queued, and for how long the oldest of it has waited."""
 
     tenant: str
@@ -63,13 +63,13 @@ FROM oldest AS o
 """
 
 
-async def select_backlogs(conn: Connection) -> list[Backlog]:
+async def select_backlogs(conn: Connection) -> list[QueueLimit]:
     """Say what each tenant has queued; who has nothing is left out."""
     async with conn.transaction():
         # Statistics are late for a queue, and a plan that believes them would read all of it.
         await conn.execute("SET LOCAL enable_seqscan = off")
         await conn.execute("SET LOCAL enable_sort = off")
-        return [into(Backlog, row) for row in await conn.fetch(SELECT_BACKLOGS)]
+        return [into(QueueLimit, row) for row in await conn.fetch(SELECT_BACKLOGS)]
 
 
 SELECT_WORKFORCE = """

@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import Final
 
 from app.sandbox import lockdown
-from app.sandbox.job import Seat
+from app.sandbox.job import Waiter
 from app.sandbox.protocol import VERSION, Frame, FrameReader, Kind, encode_json, send_frames
 from app.sandbox.v8 import Engine
 
@@ -81,12 +81,12 @@ class _Cell:
         self._sending = threading.Lock()
         self._status_fd = status_fd
         self._peak_fd = peak_fd
-        self._magazine: deque[Seat] = deque()
+        self._magazine: deque[Waiter] = deque()
 
     def load(self, engine: Engine, *, isolates: int) -> None:
         """Make all isolates: after the lockdown no thread can start."""
         for _ in range(isolates):
-            self._magazine.append(Seat(engine, send=self.send))
+            self._magazine.append(Waiter(engine, send=self.send))
 
     def send(self, frames: Sequence[Frame]) -> None:
         """Send frames, at once; console lines come from an isolate's thread."""

@@ -56,7 +56,7 @@ _LONG_LOOK_S: Final = 1.0
 _YOUNG_BYTES: Final = 32 * 1024 * 1024
 
 
-class Seat:
+class Waiter:
     """An isolate made ready for the one job that it will ever see."""
 
     def __init__(self, engine: Engine, *, send: Send) -> None:

@@ -8,7 +8,7 @@ from app.audit.store import record
 from app.http.access import Caller
 from app.http.bodies import invalid
 from app.http.conditions import Conditions
-from app.http.paging import Listing, Page, not_a_cursor
+from app.http.pagination import Listing, Page, not_a_cursor
 from app.resources import Resources
 from app.scripts import alias_store as store
 from app.scripts.model import Alias, is_alias

@@ -18,7 +18,7 @@ from app.http.openapi import (
 from app.http.openapi_parameters import (
     load_examples,
 )
-from app.http.paging import Page, PageChoices
+from app.http.pagination import Page, PageChoices
 from app.http.quotas import QuotaExceeded
 from app.http.undeclared import not_evaluated
 from app.outages import DatabaseUnavailable

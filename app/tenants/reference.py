@@ -10,7 +10,7 @@ from app.http.openapi import (
 from app.http.openapi_parameters import (
     load_examples,
 )
-from app.http.paging import Page, PageChoices
+from app.http.pagination import Page, PageChoices
 from app.outages import DatabaseUnavailable
 from app.tenants.model import (
     ChangeTenant,

@@ -110,5 +110,5 @@ def _context(traceparent: str | None) -> Context:
     return _W3C.extract({"traceparent": traceparent}, Context())
 
 
-def _ns(moment: datetime) -> int:
-    return int(moment.timestamp() * 1_000_000) * 1_000
+def _ns(at: datetime) -> int:
+    return int(at.timestamp() * 1_000_000) * 1_000

@@ -11,9 +11,9 @@ import asyncpg
 from sqlalchemy import make_url
 
 from app.db import set_codecs
-from app.executions import claims
-from app.executions.model import Claim, Finish, Served, Status
-from scripts.benchmarks.lines import Line, new_line, percentile
+from app.executions.dispatch import claims
+from app.executions.model import Claim, Finish, SlotUsage, Status
+from scripts.benchmarks.output import Line, new_line, percentile
 from scripts.benchmarks.plan import Plan
 from scripts.benchmarks.systems import migrate
 
@@ -142,7 +142,7 @@ async def _claim_p95_ms(conn: "asyncpg.Connection[asyncpg.Record]", count: int) 
     took = []
     held: list[Claim] = []
     for _ in range(count):
-        served = [Served(tenant=each.tenant_id, seconds=_SERVED_SECONDS) for each in held]
+        served = [SlotUsage(tenant=each.tenant_id, seconds=_SERVED_SECONDS) for each in held]
         began = time.perf_counter()
         claimed = await claims.claim(
             conn, worker, most=_most(), lease_seconds=_LEASE_SECONDS, served=served

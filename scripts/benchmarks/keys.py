@@ -18,7 +18,7 @@ import msgspec
 
 from app.embedded.servers import embedded_servers
 from app.keys.model import new_key
-from scripts.benchmarks.lines import new_line, print_line
+from scripts.benchmarks.output import new_line, print_line
 
 # More, in the median, than a request without a key.
 GOAL_MS: Final = 0.2

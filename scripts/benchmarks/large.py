@@ -4,8 +4,8 @@ import time
 from typing import Final
 
 from app.sandbox.pool import PoolConfig, open_pool
-from scripts.benchmarks.lines import Line, new_line
 from scripts.benchmarks.node import NodeRun, run_whole
+from scripts.benchmarks.output import Line, new_line
 from scripts.benchmarks.workload import MIB, SOURCE, cards_of, new_job, succeed
 
 GOAL: Final = 1.0

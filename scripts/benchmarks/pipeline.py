@@ -8,11 +8,11 @@ from contextlib import AsyncExitStack
 from typing import Final
 
 from scripts.benchmarks.backlog import measure_claims
-from scripts.benchmarks.crowds import measure_idle_cpu, measure_rate, measure_show
-from scripts.benchmarks.leads import measure_1mb, measure_25mb, measure_idle
-from scripts.benchmarks.lines import Line, print_line
+from scripts.benchmarks.concurrency import measure_idle_cpu, measure_rate, measure_show
+from scripts.benchmarks.fairness import measure_fairness, measure_recovery
+from scripts.benchmarks.latency import measure_1mb, measure_25mb, measure_idle
+from scripts.benchmarks.output import Line, print_line
 from scripts.benchmarks.plan import Plan
-from scripts.benchmarks.shares import measure_fairness, measure_recovery
 from scripts.benchmarks.systems import running_crivo, running_peer
 from scripts.benchmarks.workload import SOURCE
 

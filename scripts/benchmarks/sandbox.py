@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from app.sandbox.pool import PoolConfig, open_pool
 from scripts.benchmarks.large import GOAL, measure_large
-from scripts.benchmarks.lines import Line, print_line
+from scripts.benchmarks.output import Line, print_line
 from scripts.benchmarks.small import measure_cpu, measure_latency, measure_rate
 from scripts.benchmarks.soak import soak
 

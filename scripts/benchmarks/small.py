@@ -7,8 +7,8 @@ from typing import Final
 from msgspec import Struct
 
 from app.sandbox.pool import PoolConfig, SandboxPool, open_pool
-from scripts.benchmarks.lines import Line, new_line, percentile
 from scripts.benchmarks.node import open_contexts
+from scripts.benchmarks.output import Line, new_line, percentile
 from scripts.benchmarks.processes import cpu_of, settled_cpu
 from scripts.benchmarks.workload import PAYLOAD, SOURCE, TINY_SOURCE, new_job, succeed
 

@@ -16,8 +16,8 @@ from msgspec import Struct, structs
 
 from app.sandbox.pool import PoolConfig, SandboxPool, open_pool
 from app.sandbox.zygote_client import is_running
-from scripts.benchmarks.lines import print_json
 from scripts.benchmarks.mixture import CARDS, Case, draw, job_of
+from scripts.benchmarks.output import print_json
 from scripts.benchmarks.processes import cells, count_fds, zygotes
 from scripts.benchmarks.workload import MIB, run, succeed
 

@@ -17,7 +17,7 @@ from app.execution_errors import ErrorKind
 from app.lint.findings import MEANINGS
 from tests.acceptance.launched import free_port
 from tests.acceptance.system import System
-from tests.house.documents import (
+from tests.conventions.documents import (
     DOCUMENTS,
     Block,
     blocks,

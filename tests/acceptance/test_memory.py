@@ -8,7 +8,7 @@ from typing import Final
 import httpx
 import psutil
 
-from scripts.benchmarks.accounts import peak_mib, reset_peaks
+from scripts.benchmarks.process_usage import peak_mib, reset_peaks
 from tests.acceptance.system import System, until
 
 MIB: Final = 2**20

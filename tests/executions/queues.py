@@ -5,9 +5,10 @@ from uuid import UUID
 import uuid_utils.compat as uuid
 
 from app.db import Pool
-from app.executions import acceptance, cancellations, claims
-from app.executions.ends import Ended
-from app.executions.model import Claim, Finish, LimitPolicy, Limits, Served, Status
+from app.executions import acceptance, cancellations
+from app.executions.dispatch import claims
+from app.executions.dispatch.completion import Ended
+from app.executions.model import Claim, Finish, LimitPolicy, Limits, SlotUsage, Status
 from app.executions.payloads import stored_inline
 from app.http.access import Caps
 from app.sandbox.pool import Room
@@ -78,7 +79,7 @@ class Queues:
         most: int = 1,
         *,
         lease_seconds: float = 60,
-        served: tuple[Served, ...] = (),
+        served: tuple[SlotUsage, ...] = (),
         room: Room | None = None,
     ) -> list[Claim]:
         async with self.pool.acquire() as conn:
@@ -91,11 +92,11 @@ class Queues:
         async with self.pool.acquire() as conn:
             return await claims.finish(conn, held, SUCCESS)
 
-    async def hand_back(self, held: Claim) -> bool:
+    async def release(self, held: Claim) -> bool:
         async with self.pool.acquire() as conn:
-            return await claims.hand_back(conn, held)
+            return await claims.release(conn, held)
 
-    async def sweep(self, max_attempts: int = 3) -> list[claims.Swept]:
+    async def sweep(self, max_attempts: int = 3) -> list[claims.Rescued]:
         async with self.pool.acquire() as conn:
             return await claims.sweep(conn, max_attempts=max_attempts, error=b"{}")
 

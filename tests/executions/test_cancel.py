@@ -6,7 +6,7 @@ from uuid import UUID
 import pytest
 
 from app.db import Pool
-from app.executions import claims
+from app.executions.dispatch import claims
 from app.executions.model import Claim, Status
 from tests.acceptance.system import System, until
 from tests.executions.queues import Queues
@@ -48,7 +48,7 @@ async def test_after_a_cancel_no_report_is_taken_but_of_what_was_used(queues: Qu
     assert await queues.cancel(held.tenant_id, held.id) is Status.RUNNING
 
     assert await queues.finish(held) is None
-    assert await queues.hand_back(held) is False
+    assert await queues.release(held) is False
     assert await queues.sweep() == []
     async with queues.pool.acquire() as conn:
         assert await claims.renew(conn, [held], lease_seconds=60) == set()
@@ -253,6 +253,6 @@ async def _rival(queues: Queues, rival: str, held: Claim) -> bool:
         case "finish":
             return await queues.finish(held) is not None
         case "hand_back":
-            return await queues.hand_back(held)
+            return await queues.release(held)
         case _:
             return bool(await queues.sweep())

@@ -256,7 +256,9 @@ async def test_the_sweep_is_one_workers_at_a_time(pool: Pool) -> None:
     async with pool.acquire() as conn:
 
         async def take() -> bool:
-            return await erasure.take_duty(conn, erasure.Duty.BLOBS, again_after_seconds=3_600)
+            return await erasure.take_duty(
+                conn, erasure.MaintenanceTask.BLOBS, again_after_seconds=3_600
+            )
 
         assert not await take()
         await conn.execute("UPDATE retention_duties SET due_at = now()")

@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from app.fair_queue import FairQueue, QueueFull, ShareFull
-from app.http.encodings import decompressed
+from app.http.decompression import decompressed
 
 A, B, C = UUID(int=1), UUID(int=2), UUID(int=3)
 

@@ -152,7 +152,7 @@ async def test_memory_lets_nobody_in_while_the_database_is_away(
     with pytest.raises(DatabaseUnavailable):
         await known.holder_of(made.key)
     with pytest.raises(DatabaseUnavailable):
-        await known.nobody()
+        await known.anonymous()
     assert (await key_cache.holder_of(made.key)).key_id == made.id
 
 
@@ -167,7 +167,7 @@ async def test_while_looks_fail_nobody_is_let_in_once_there_is_a_key(
     key_cache._looked_at -= TRUSTED_SECONDS
     assert key_cache.open
 
-    assert await key_cache.nobody() is None
+    assert await key_cache.anonymous() is None
     assert not key_cache.open
 
 
@@ -223,9 +223,13 @@ async def test_the_door_is_open_until_there_is_a_key_and_never_again(
     pool: Pool, key_cache: KeyCache
 ) -> None:
     opened = [key_cache.open]
-    nobody = await key_cache.nobody()
-    assert nobody is not None
-    assert (nobody.tenant, nobody.scopes, nobody.key_id) == (DEFAULT_TENANT, ALL_SCOPES, None)
+    anonymous = await key_cache.anonymous()
+    assert anonymous is not None
+    assert (anonymous.tenant, anonymous.scopes, anonymous.key_id) == (
+        DEFAULT_TENANT,
+        ALL_SCOPES,
+        None,
+    )
 
     made = await _make(pool)
     await key_cache.look()
@@ -272,16 +276,16 @@ async def test_a_seed_is_taken_once_and_stays_revoked(pool: Pool) -> None:
     presented = parse_key(key)
     assert presented is not None
     async with pool.acquire() as conn:
-        assert await service.seed(conn, operator(), key)
-        assert not await service.seed(conn, operator(), key)
+        assert await service.ensure_admin_key(conn, operator(), key)
+        assert not await service.ensure_admin_key(conn, operator(), key)
         await service.revoke(conn, operator(), presented.id)
-        assert not await service.seed(conn, operator(), key)
+        assert not await service.ensure_admin_key(conn, operator(), key)
         assert (await service.find(conn, presented.id)).revoked_at is not None
 
         with pytest.raises(service.UnusableSeed, match="another secret"):
-            await service.seed(conn, operator(), f"{key[:37]}{new_key()[37:]}")
+            await service.ensure_admin_key(conn, operator(), f"{key[:37]}{new_key()[37:]}")
         with pytest.raises(service.UnusableSeed, match="no key"):
-            await service.seed(conn, operator(), "hunter2")
+            await service.ensure_admin_key(conn, operator(), "hunter2")
 
 
 def test_keys_are_random_and_of_one_form() -> None:

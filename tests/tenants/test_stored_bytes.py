@@ -11,11 +11,11 @@ import uuid_utils.compat as uuid
 from msgspec.structs import replace
 
 from app.db import Pool, open_pool
-from app.executions import claims
-from app.executions.claims import StoredBytesExceeded
+from app.executions.dispatch import claims
+from app.executions.dispatch.claims import StoredBytesExceeded
+from app.executions.dispatch.executor import within_quota
 from app.executions.model import Claim, Finish, Status
 from app.executions.payloads import stored_inline
-from app.executions.runs import within_quota
 from app.settings import Settings
 from tests.acceptance.keyed import Keyed
 from tests.acceptance.system import until

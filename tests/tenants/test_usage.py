@@ -8,7 +8,8 @@ import uuid_utils.compat as uuid
 
 from app.db import Pool
 from app.execution_errors import ErrorKind
-from app.executions import acceptance, claims
+from app.executions import acceptance
+from app.executions.dispatch import claims
 from app.executions.model import Claim, Finish, LimitPolicy, Limits, Status
 from app.executions.payloads import stored_inline
 from app.http.access import Caps
@@ -132,7 +133,7 @@ async def test_counts_are_true_through_every_way_an_execution_takes(queue: Queue
         await queue.finish(held, Status.FAILED)
     for held in back:
         async with queue.pool.acquire() as conn:
-            await claims.hand_back(conn, held)
+            await claims.release(conn, held)
     await queue.require_true()
     # Half are queued again, half fail as worker_lost.
     await queue.pool.execute(
@@ -201,7 +202,7 @@ async def test_never_more_run_than_a_tenant_may(queue: Queue) -> None:
     mine = [held for held in first if held.tenant_id == capped]
     await queue.finish(mine[0])
     async with queue.pool.acquire() as conn:
-        await claims.hand_back(conn, mine[1])
+        await claims.release(conn, mine[1])
     again = await queue.claims(8)
     assert [held.tenant_id for held in again] == [capped] * 2
 

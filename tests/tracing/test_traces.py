@@ -28,8 +28,8 @@ STARTED: Final = ACCEPTED + timedelta(milliseconds=5)
 ECHO: Final = "function process(data) { return data }"
 
 
-def _ns(moment: datetime) -> int:
-    return int((moment - datetime(1970, 1, 1, tzinfo=UTC)) / timedelta(microseconds=1)) * 1_000
+def _ns(at: datetime) -> int:
+    return int((at - datetime(1970, 1, 1, tzinfo=UTC)) / timedelta(microseconds=1)) * 1_000
 
 
 def _life(parent: str | None, *, started: bool = True, failure: str | None = None) -> Life:

@@ -14,8 +14,8 @@ from msgspec import Struct
 
 from app.db import Connection, into
 from app.errors import CrivoError
-from app.executions.ends import Ended
-from app.executions.model import Claim, Finish, Limits, Served, StoredPayload
+from app.executions.dispatch.completion import Ended
+from app.executions.model import Claim, Finish, Limits, SlotUsage, StoredPayload
 from app.sandbox.pool import Room
 
 # The function is in migrations/versions/0014_memory.py, with the reasons of 0005_claims.py. Whose
@@ -48,7 +48,7 @@ async def claim(
     lease_seconds: float,
     room: Room | None = None,
     default_max_running: int | None = None,
-    served: Sequence[Served] = (),
+    served: Sequence[SlotUsage] = (),
 ) -> Claimed:
     """Take up to `most` queued executions, each with a new fencing token, in the order of turns.
 
@@ -177,7 +177,7 @@ RETURNING true
 """
 
 
-async def hand_back(conn: Connection, held: Claim) -> bool:
+async def release(conn: Connection, held: Claim) -> bool:
     """Return a claim that this worker will not finish; it does not count as an attempt.
 
     False when it was ours no longer.
@@ -231,7 +231,7 @@ RETURNING e.id, e.tenant_id, e.status, e.attempts,
 """
 
 
-class Swept(Struct, frozen=True, kw_only=True):
+class Rescued(Struct, frozen=True, kw_only=True):
     """An execution whose worker went silent: queued again, or failed as `worker_lost`."""
 
     id: UUID
@@ -241,10 +241,10 @@ class Swept(Struct, frozen=True, kw_only=True):
     held_seconds: float
 
 
-async def sweep(conn: Connection, *, max_attempts: int, error: bytes) -> list[Swept]:
+async def sweep(conn: Connection, *, max_attempts: int, error: bytes) -> list[Rescued]:
     """Take expired leases away; `error` is recorded where the attempts are used up."""
     rows = await conn.fetch(SWEEP, max_attempts, error)
-    return [into(Swept, row) for row in rows]
+    return [into(Rescued, row) for row in rows]
 
 
 def _claim(row: asyncpg.Record) -> Claim:

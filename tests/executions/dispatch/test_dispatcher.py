@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 
 from app.db import Pool
-from app.executions.jobs import Dispatcher
+from app.executions.dispatch.dispatcher import Dispatcher
 from app.executions.model import Status
 from app.metrics import REGISTRY
 from app.resources import Resources, open_resources

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.http.guard import is_loopback
+from app.http.loopback import is_loopback
 from tests.acceptance.system import System
 
 

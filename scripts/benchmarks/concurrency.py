@@ -8,10 +8,10 @@ from typing import Final
 
 import msgspec
 
-from scripts.benchmarks.accounts import Account, look
-from scripts.benchmarks.lines import Line, new_line, percentile
 from scripts.benchmarks.load import Client, time_closed_loops, time_one_by_one
+from scripts.benchmarks.output import Line, new_line, percentile
 from scripts.benchmarks.plan import Plan
+from scripts.benchmarks.process_usage import Account, look
 from scripts.benchmarks.systems import System
 from scripts.benchmarks.workload import PAYLOAD, SOURCE
 

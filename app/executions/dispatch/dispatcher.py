@@ -12,10 +12,11 @@ import structlog
 import uuid_utils.compat as uuid
 
 from app.execution_errors import ErrorKind, error_document
-from app.executions import cancellations, claims, ends
-from app.executions.health import HOST_TROUBLE, HostHealth
-from app.executions.model import Claim, Served, Status
-from app.executions.runs import Spent, record, run
+from app.executions import cancellations
+from app.executions.dispatch import claims, completion
+from app.executions.dispatch.executor import ResourceUsage, record, run
+from app.executions.dispatch.health import HOST_TROUBLE, HostHealth
+from app.executions.model import Claim, SlotUsage, Status
 from app.lifecycle import Watchdog
 from app.metrics import LEASES_EXPIRED
 from app.outages import DatabaseUnavailable
@@ -32,13 +33,13 @@ _UNSEEN_SECONDS: Final = 5.0
 _CHECK_SECONDS: Final = 1.0
 
 
-class _Held:
+class _RunningClaim:
     """A claim, since when it holds a slot, and the task that works on it."""
 
     def __init__(self, claim: Claim, since: float) -> None:
         self.claim = claim
         self.since = since
-        self.spent = Spent()
+        self.spent = ResourceUsage()
         self.task: asyncio.Task[None] | None = None
         self.recording = False
         self.run_ms = 0.0
@@ -66,10 +67,10 @@ class Dispatcher:
         self._watchdog = watchdog or Watchdog(0)
         self._lease_seconds = resources.settings.lease_seconds
         # By token: an execution may be claimed again while its lost claim is given up.
-        self._running: dict[int, _Held] = {}
-        self._served: list[Served] = []
+        self._running: dict[int, _RunningClaim] = {}
+        self._served: list[SlotUsage] = []
         # Claims that could not be handed back, as PostgreSQL was away.
-        self._owed: list[_Held] = []
+        self._owed: list[_RunningClaim] = []
         self._health = HostHealth(resources, tenant=str(self.id))
         # A worker that comes up after an outage lets the others renew their leases first.
         self._sweep_from = asyncio.get_running_loop().time() + self._lease_seconds / 2
@@ -148,7 +149,7 @@ class Dispatcher:
                 self._resources.work_signal.notify()
         self._resources.publisher.changed(*(claim.id for claim in claimed))
         for claim in claimed:
-            held = self._running[claim.lease_token] = _Held(claim, began)
+            held = self._running[claim.lease_token] = _RunningClaim(claim, began)
             held.task = tasks.create_task(self._execute(held))
 
     async def _take(self, most: int) -> claims.Claimed:
@@ -180,7 +181,7 @@ class Dispatcher:
                 await self._wake.wait()
         self._wake.clear()
 
-    async def _execute(self, held: _Held) -> None:
+    async def _execute(self, held: _RunningClaim) -> None:
         claim = held.claim
         try:
             finish = await run(self._resources, claim, held.spent)
@@ -206,10 +207,10 @@ class Dispatcher:
         finally:
             del self._running[claim.lease_token]
             seconds = self._now() - held.since
-            self._served.append(Served(tenant=claim.tenant_id, seconds=seconds))
+            self._served.append(SlotUsage(tenant=claim.tenant_id, seconds=seconds))
             self._wake.set()
 
-    async def _hand_back(self, held: _Held) -> None:
+    async def _hand_back(self, held: _RunningClaim) -> None:
         held.run_ms = (self._now() - held.since) * 1_000
         try:
             await self._return(held)
@@ -222,9 +223,9 @@ class Dispatcher:
             await self._return(self._owed[-1])
             self._owed.pop()
 
-    async def _return(self, held: _Held) -> None:
+    async def _return(self, held: _RunningClaim) -> None:
         async with self._resources.pool.acquire() as conn:
-            if not await claims.hand_back(conn, held.claim):
+            if not await claims.release(conn, held.claim):
                 await claims.report_usage(
                     conn,
                     held.claim,
@@ -289,9 +290,9 @@ class Dispatcher:
         async with self._resources.pool.acquire() as conn:
             swept = await claims.sweep(conn, max_attempts=settings.max_attempts, error=error)
             final = [each.id for each in swept if Status(each.status).final]
-            lost = await ends.select_ended(conn, final) if final else []
+            lost = await completion.select_ended(conn, final) if final else []
         for ended in lost:
-            ends.tell(self._resources.tracing, ended)
+            completion.report_completion(self._resources.tracing, ended)
         for each in swept:
             LEASES_EXPIRED.labels(each.status).inc()
             log.warning(
@@ -300,7 +301,9 @@ class Dispatcher:
                 status=each.status,
                 attempts=each.attempts,
             )
-        self._served += [Served(tenant=each.tenant_id, seconds=each.held_seconds) for each in swept]
+        self._served += [
+            SlotUsage(tenant=each.tenant_id, seconds=each.held_seconds) for each in swept
+        ]
         self._resources.publisher.ended(*final)
         self._resources.publisher.changed(*(each.id for each in swept if each.id not in final))
         if swept:

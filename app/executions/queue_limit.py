@@ -16,7 +16,7 @@ FROM tenant_usage
 """
 
 
-class Backlog:
+class QueueLimit:
     """What is queued, as one API process counts it, once a second at most.
 
     Between two counts it adds what it lets in itself: beyond the bound is at most what other

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from app.errors import InvalidRequest
-from app.http.paging import FIRST, Listing
+from app.http.pagination import FIRST, Listing
 from tests.acceptance.keyed import Keyed
 from tests.acceptance.system import System
 

@@ -4,10 +4,10 @@ import statistics
 from functools import partial
 from typing import Final
 
-from scripts.benchmarks.accounts import peak_mib, reset_peaks
-from scripts.benchmarks.lines import Line, new_line, percentile
 from scripts.benchmarks.load import Client, time_one_by_one
+from scripts.benchmarks.output import Line, new_line, percentile
 from scripts.benchmarks.plan import Plan
+from scripts.benchmarks.process_usage import peak_mib, reset_peaks
 from scripts.benchmarks.systems import Crivo, Peer, System
 from scripts.benchmarks.workload import PAYLOAD, SOURCE, cards_of
 

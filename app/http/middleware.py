@@ -8,7 +8,7 @@ import structlog
 
 from app.errors import Problem
 from app.http.problems import problem_answer
-from app.http.requests import RATE_HEADERS, name_request
+from app.http.request_id import RATE_HEADERS, name_request
 
 log = structlog.get_logger(__name__)
 
@@ -18,7 +18,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-# Set in a request's state where CORS allows its origin: app.http.guard lets it in.
+# Set in a request's state where CORS allows its origin: app.http.loopback lets it in.
 ALLOWED_ORIGIN: Final = "allowed_origin"
 
 MAX_TARGET_BYTES: Final = 8 * 1024

@@ -14,8 +14,8 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from app.errors import Problem, clipped
-from app.http.access import Door
-from app.http.envelope import ALLOWED_ORIGIN
+from app.http.access import Authenticator
+from app.http.middleware import ALLOWED_ORIGIN
 from app.http.problems import problem_answer
 
 
@@ -47,8 +47,8 @@ def loopback_only(app: ASGIApp) -> ASGIApp:
     """Wrap the application: while it is open, refuse foreign Host and cross-site Origin."""
 
     async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
-        door: Door = scope["litestar_app"].state.door
-        if scope["type"] != ScopeType.HTTP or not door.open:
+        authenticator: Authenticator = scope["litestar_app"].state.authenticator
+        if scope["type"] != ScopeType.HTTP or not authenticator.open:
             await app(scope, receive, send)
             return
         may_come = scope["state"].get(ALLOWED_ORIGIN, False)

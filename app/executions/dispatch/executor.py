@@ -10,9 +10,9 @@ import structlog
 from msgspec.structs import replace
 
 from app.execution_errors import failure_of, logs_document, over_quota, unkept_logs_document
-from app.executions import claims, ends
-from app.executions.claims import StoredBytesExceeded
-from app.executions.ends import Ended
+from app.executions.dispatch import claims, completion
+from app.executions.dispatch.claims import StoredBytesExceeded
+from app.executions.dispatch.completion import Ended
 from app.executions.model import Claim, Finish, Status, StoredPayload
 from app.executions.payloads import PayloadWriter, read_payload, stored_inline
 from app.losses import warnings_document
@@ -27,7 +27,7 @@ log = structlog.get_logger(__name__)
 _RETRY_SECONDS: Final = 0.5
 
 
-class Spent:
+class ResourceUsage:
     """What the cells of one claim have taken, all together; 0: nothing is known yet."""
 
     def __init__(self) -> None:
@@ -41,7 +41,7 @@ class Spent:
         self.peak_memory_bytes = max(self.peak_memory_bytes, peak_memory_bytes)
 
 
-async def run(resources: Resources, held: Claim, spent: Spent) -> Finish:
+async def run(resources: Resources, held: Claim, spent: ResourceUsage) -> Finish:
     """Run a claim to its outcome, which is not recorded yet.
 
     A cell that dies without evidence of a limit gets one more try, in a fresh cell; a
@@ -76,7 +76,7 @@ async def record(resources: Resources, held: Claim, finish: Finish) -> None:
         await _discard(resources, finish.result)
         return
     resources.publisher.told(held.id)
-    ends.tell(resources.tracing, ended, ran_until_ns=ran_until_ns)
+    completion.report_completion(resources.tracing, ended, ran_until_ns=ran_until_ns)
     if recorded.result is None:
         await _discard(resources, finish.result)
 
@@ -90,7 +90,7 @@ class _NotSucceeded(Exception):
 
 
 async def _attempt(
-    resources: Resources, held: Claim, spent: Spent, *, fresh: bool = False
+    resources: Resources, held: Claim, spent: ResourceUsage, *, fresh: bool = False
 ) -> tuple[Report, StoredPayload | None]:
     # The token in the key: a late report never overwrites the result of the next attempt.
     key = f"{held.tenant_id}/results/{held.id}-{held.lease_token}"
@@ -190,7 +190,9 @@ def _below(limit_ms: int, wall_ms: int) -> int | None:
     return limit_ms if limit_ms < wall_ms else None
 
 
-def _finish(report: Report, result: StoredPayload | None, spent: Spent, v8_version: str) -> Finish:
+def _finish(
+    report: Report, result: StoredPayload | None, spent: ResourceUsage, v8_version: str
+) -> Finish:
     failure = failure_of(report.outcome)
     return Finish(
         status=Status.SUCCEEDED if failure is None else Status.FAILED,

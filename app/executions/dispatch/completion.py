@@ -72,7 +72,7 @@ async def select_ended(conn: Connection, ids: Sequence[UUID]) -> list[Ended]:
     return [into(Ended, row) for row in await conn.fetch(SELECT_ENDED, ids)]
 
 
-def tell(tracing: Tracing, ended: Ended, *, ran_until_ns: int | None = None) -> None:
+def report_completion(tracing: Tracing, ended: Ended, *, ran_until_ns: int | None = None) -> None:
     """Tell of an end, once it is committed; `ran_until_ns`: when the worker had its outcome."""
     queued_ms = ended.queued_ms
     count_end(

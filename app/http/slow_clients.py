@@ -71,7 +71,7 @@ class _TurnTaking(StrictConnection):
         return super().next_event()
 
 
-class PatientProtocol(H11Protocol):
+class SlowClientProtocol(H11Protocol):
     """uvicorn's protocol, with an end to its patience and problem documents as answers."""
 
     client_seconds: ClassVar[float]
@@ -234,10 +234,12 @@ class PatientProtocol(H11Protocol):
             self.transport.write(self.conn.send(event) or b"")
 
 
-def patient_protocol(*, client_seconds: float, max_connections: int) -> type[PatientProtocol]:
+def slow_client_protocol(
+    *, client_seconds: float, max_connections: int
+) -> type[SlowClientProtocol]:
     """Give the protocol with these limits; uvicorn makes one for each connection."""
 
-    class Chosen(PatientProtocol):
+    class Chosen(SlowClientProtocol):
         pass
 
     Chosen.client_seconds = client_seconds

@@ -11,10 +11,18 @@ from litestar.types import ASGIApp
 
 from app.executions import service
 from app.executions.model import Execution, Queued, Status
-from app.executions.waits import LONGEST_SECONDS, WaitingRoom, await_end, event_id, follow
-from app.http.access import Caller, Scope, may_stay
+from app.executions.waiting.waiters import (
+    LONGEST_SECONDS,
+    WaiterRegistry,
+    await_end,
+    event_id,
+    follow,
+)
+from app.http.access import Caller, Scope, reauthorize
 from app.http.bodies import AnyRequest
-from app.http.events import (
+from app.http.methods import is_head
+from app.http.prefer_header import preferred_wait
+from app.http.sse import (
     HEARTBEAT,
     EventStream,
     encode_event,
@@ -22,15 +30,13 @@ from app.http.events import (
     nothing_more,
     on_leave,
 )
-from app.http.methods import is_head
-from app.http.preferences import preferred_wait
 from app.resources import Resources
 
 
-async def answer_submission(
+async def respond_to_submission(
     request: AnyRequest,
     resources: Resources,
-    waits: WaitingRoom,
+    waits: WaiterRegistry,
     who: Caller,
     *,
     submit: Callable[[Callable[[UUID], None]], Awaitable[UUID]],
@@ -45,23 +51,23 @@ async def answer_submission(
         return _accepted(
             await submit(_nobody), Status.QUEUED, _applied(0 if seconds == 0 else None)
         )
-    with waits.seat(who.tenant, to_the_end=True) as seat:
-        execution_id = await submit(seat.take_if_there_is_room)
-        if not seat.taken:
+    with waits.waiter(who.tenant, to_the_end=True) as waiter:
+        execution_id = await submit(waiter.take_if_there_is_room)
+        if not waiter.taken:
             return _accepted(execution_id, Status.QUEUED, {})
-        with on_leave(request.receive, seat.leave):
+        with on_leave(request.receive, waiter.leave):
             read = partial(service.show, resources, who.tenant, execution_id)
-            found = await await_end(seat, read, seconds=seconds)
+            found = await await_end(waiter, read, seconds=seconds)
     if found.status.final:
         headers = {"Location": _url_of(execution_id), **_applied(seconds)}
         return Response(found, status_code=200, headers=headers)
     return _accepted(execution_id, found.status, _applied(seconds))
 
 
-async def answer_show(
+async def respond_with_execution(
     request: AnyRequest,
     resources: Resources,
-    waits: WaitingRoom,
+    waits: WaiterRegistry,
     tenant: UUID,
     execution_id: UUID,
     *,
@@ -78,24 +84,24 @@ async def answer_show(
     wait = None if wait is None else min(wait, LONGEST_SECONDS)
     preferred = preferred_wait(request, most=LONGEST_SECONDS) if wait is None else None
     read = partial(service.show, resources, tenant, execution_id)
-    with waits.seat(tenant, to_the_end=True) as seat:
+    with waits.waiter(tenant, to_the_end=True) as waiter:
         if wait:
-            seat.take(execution_id)
+            waiter.take(execution_id)
         elif preferred:
-            seat.take_if_there_is_room(execution_id)
+            waiter.take_if_there_is_room(execution_id)
         found = await read()
-        if seat.taken and not found.status.final:
-            with on_leave(request.receive, seat.leave):
-                found = await await_end(seat, read, seconds=wait or preferred or 0)
+        if waiter.taken and not found.status.final:
+            with on_leave(request.receive, waiter.leave):
+                found = await await_end(waiter, read, seconds=wait or preferred or 0)
     headers = {} if found.status.final else service.RETRY_AFTER
-    applied = _applied(preferred if seat.taken or preferred == 0 else None)
+    applied = _applied(preferred if waiter.taken or preferred == 0 else None)
     return Response(found, headers={**headers, **applied})
 
 
-async def answer_events(
+async def respond_with_events(
     request: AnyRequest,
     resources: Resources,
-    waits: WaitingRoom,
+    waits: WaiterRegistry,
     tenant: UUID,
     execution_id: UUID,
 ) -> ASGIApp:
@@ -111,20 +117,20 @@ async def answer_events(
         found = await read()
         return nothing_more if found.status.final and event_id(found) == seen else head_of_events
     with ExitStack() as stack:
-        seat = stack.enter_context(waits.seat(tenant, to_the_end=False))
-        seat.take(execution_id)
+        waiter = stack.enter_context(waits.waiter(tenant, to_the_end=False))
+        waiter.take(execution_id)
         found = await read()
         if found.status.final and event_id(found) == seen:
             return nothing_more
-        events = _encoded(request, follow(seat, found, read, seen=seen))
-        return EventStream(events, leave=seat.leave, held=stack.pop_all())
+        events = _encoded(request, follow(waiter, found, read, seen=seen))
+        return EventStream(events, leave=waiter.leave, held=stack.pop_all())
 
 
 async def _encoded(
     request: AnyRequest, states: AsyncIterator[Execution | None]
 ) -> AsyncGenerator[bytes, None]:
     async for found in states:
-        if not await may_stay(request):
+        if not await reauthorize(request):
             return
         if found is None:
             yield HEARTBEAT

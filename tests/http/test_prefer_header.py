@@ -7,7 +7,7 @@ import pytest
 from litestar import Request
 from litestar.testing import RequestFactory
 
-from app.http.preferences import preferred_wait
+from app.http.prefer_header import preferred_wait
 from tests.acceptance.system import System
 
 

@@ -8,7 +8,7 @@ from app.db import Connection
 from app.executions.model import MAX_COUNTED, Waiting, WaitReason
 
 # Of other tenants only whether they wait, too.
-SELECT_WAITING = """
+SELECT_QUEUE_POSITION = """
 SELECT 1 + (SELECT count(*)
             FROM (SELECT
                   FROM queue AS q
@@ -32,7 +32,7 @@ WHERE e.tenant_id = $1 AND e.id = $2 AND e.status = 'queued'
 """
 
 
-async def select_waiting(
+async def select_queue_position(
     conn: Connection,
     tenant: UUID,
     execution_id: UUID,
@@ -42,7 +42,7 @@ async def select_waiting(
 ) -> Waiting | None:
     """Say why an execution is queued; None when it is not any more."""
     row = await conn.fetchrow(
-        SELECT_WAITING,
+        SELECT_QUEUE_POSITION,
         tenant,
         execution_id,
         MAX_COUNTED,

@@ -10,9 +10,9 @@ import pytest
 
 from app.db import Pool
 from app.execution_errors import ErrorKind
+from app.executions.dispatch.executor import ResourceUsage, record, run
 from app.executions.model import Claim
 from app.executions.payloads import PayloadWriter
-from app.executions.runs import Spent, record, run
 from app.metrics import REGISTRY
 from app.resources import Resources, open_resources
 from app.sandbox.outcomes import Job, Report
@@ -85,7 +85,7 @@ async def test_two_cells_that_died_are_counted_together(
         return reports[-1]
 
     monkeypatch.setattr(resources.sandbox, "run", told)
-    running = asyncio.create_task(run(resources, await _endless(queues), Spent()))
+    running = asyncio.create_task(run(resources, await _endless(queues), ResourceUsage()))
     first = await _busy_cell()
     first.kill()
     (await _busy_cell(after=first)).kill()
@@ -103,7 +103,7 @@ async def test_two_cells_that_died_are_counted_together(
 async def test_what_is_cancelled_tells_what_its_cells_took(
     queues: Queues, resources: Resources
 ) -> None:
-    spent = Spent()
+    spent = ResourceUsage()
     running = asyncio.create_task(run(resources, await _endless(queues), spent))
     first = await _busy_cell()
     first.kill()

@@ -15,7 +15,7 @@ from app.db import Connection
 from app.executions import store
 from app.executions.model import (
     Execution,
-    Stage,
+    ExecutionState,
     Status,
 )
 from app.executions.problems import (
@@ -33,17 +33,17 @@ HEARTBEAT_SECONDS: Final = 15.0
 _LAST_EVENT: Final = 1_000
 
 
-class Seat:
+class Waiter:
     """A reader's place. Nothing is known of its execution until the reader has read."""
 
-    def __init__(self, room: "WaitingRoom", tenant: UUID, *, to_the_end: bool) -> None:
+    def __init__(self, room: "WaiterRegistry", tenant: UUID, *, to_the_end: bool) -> None:
         """Belong to a room; `to_the_end`: only the end of the execution wakes."""
         self._room = room
         self._woken = asyncio.Event()
         self.tenant = tenant
         self.to_the_end = to_the_end
         self.execution: UUID | None = None
-        self.known: Stage | None = None
+        self.known: ExecutionState | None = None
         self.left = False
 
     @property
@@ -86,14 +86,14 @@ class Seat:
         return True
 
 
-class WaitingRoom:
+class WaiterRegistry:
     """The seats of one API process."""
 
     def __init__(self, *, most: int, most_of_tenant: int) -> None:
         """Take how many may wait at once, in all and of one tenant."""
         self._most = most
         self._most_of_tenant = most_of_tenant
-        self._seats: dict[UUID, set[Seat]] = {}
+        self._seats: dict[UUID, set[Waiter]] = {}
         self._of_tenant: Counter[UUID] = Counter()
         self.closed = False
 
@@ -102,68 +102,68 @@ class WaitingRoom:
         return self._of_tenant.total()
 
     @contextmanager
-    def seat(self, tenant: UUID, *, to_the_end: bool) -> Iterator[Seat]:
+    def waiter(self, tenant: UUID, *, to_the_end: bool) -> Iterator[Waiter]:
         """Give a seat, to be taken in the block; free again after it."""
-        seat = Seat(self, tenant, to_the_end=to_the_end)
+        waiter = Waiter(self, tenant, to_the_end=to_the_end)
         try:
-            yield seat
+            yield waiter
         finally:
-            self._dismiss(seat)
+            self._dismiss(waiter)
 
-    def admit(self, seat: Seat, execution: UUID) -> None:
+    def admit(self, waiter: Waiter, execution: UUID) -> None:
         """Put a seat where notices reach it. Raises TooManyWaiting, NoRoomToWait."""
-        if self._of_tenant[seat.tenant] >= self._most_of_tenant:
+        if self._of_tenant[waiter.tenant] >= self._most_of_tenant:
             raise TooManyWaiting(f"{self._most_of_tenant} requests of this tenant wait already")
         if len(self) >= self._most:
             raise NoRoomToWait(f"{self._most} requests wait already")
-        seat.execution = execution
-        self._seats.setdefault(execution, set()).add(seat)
-        self._of_tenant[seat.tenant] += 1
+        waiter.execution = execution
+        self._seats.setdefault(execution, set()).add(waiter)
+        self._of_tenant[waiter.tenant] += 1
         if self.closed:
-            seat.wake()
+            waiter.wake()
 
     def heard(self, notice: Notice) -> None:
         """Wake whom a notice concerns."""
         for each in notice.ended:
-            for seat in self._seats.get(each, ()):
-                seat.wake()
+            for waiter in self._seats.get(each, ()):
+                waiter.wake()
         for each in notice.changed:
-            for seat in self._seats.get(each, ()):
-                if not seat.to_the_end:
-                    seat.wake()
+            for waiter in self._seats.get(each, ()):
+                if not waiter.to_the_end:
+                    waiter.wake()
 
     async def look(self, conn: Connection) -> None:
         """Wake whose execution has changed unheard: one query for all."""
         if not self._seats:
             return
-        for stage in await store.select_stages(conn, list(self._seats)):
-            for seat in self._seats.get(stage.id, ()):
-                if stage.status.final if seat.to_the_end else stage != seat.known:
-                    seat.wake()
+        for stage in await store.select_states(conn, list(self._seats)):
+            for waiter in self._seats.get(stage.id, ()):
+                if stage.status.final if waiter.to_the_end else stage != waiter.known:
+                    waiter.wake()
 
     def close(self) -> None:
         """Let nobody wait any more: each is told what is known."""
         self.closed = True
         for seats in self._seats.values():
-            for seat in seats:
-                seat.wake()
+            for waiter in seats:
+                waiter.wake()
 
-    def _dismiss(self, seat: Seat) -> None:
-        if seat.execution is None:
+    def _dismiss(self, waiter: Waiter) -> None:
+        if waiter.execution is None:
             return
-        seats = self._seats[seat.execution]
-        seats.discard(seat)
+        seats = self._seats[waiter.execution]
+        seats.discard(waiter)
         if not seats:
-            del self._seats[seat.execution]
-        self._of_tenant[seat.tenant] -= 1
-        if not self._of_tenant[seat.tenant]:
-            del self._of_tenant[seat.tenant]
+            del self._seats[waiter.execution]
+        self._of_tenant[waiter.tenant] -= 1
+        if not self._of_tenant[waiter.tenant]:
+            del self._of_tenant[waiter.tenant]
 
 
 @asynccontextmanager
-async def open_waiting_room(settings: Settings) -> AsyncIterator[WaitingRoom]:
+async def open_waiter_registry(settings: Settings) -> AsyncIterator[WaiterRegistry]:
     """Listen for the length of the block; PostgreSQL may be away at times."""
-    room = WaitingRoom(most=settings.max_waiting, most_of_tenant=settings.max_waiting_of_tenant)
+    room = WaiterRegistry(most=settings.max_waiting, most_of_tenant=settings.max_waiting_of_tenant)
     listener = asyncio.create_task(listen_forever(settings, heard=room.heard, look=room.look))
     try:
         yield room
@@ -175,14 +175,14 @@ async def open_waiting_room(settings: Settings) -> AsyncIterator[WaitingRoom]:
 
 
 async def await_end(
-    seat: Seat, read: Callable[[], Awaitable[Execution]], *, seconds: float
+    waiter: Waiter, read: Callable[[], Awaitable[Execution]], *, seconds: float
 ) -> Execution:
     """Wait in a seat that is taken, at most so long; give the execution as it stands then.
 
     Raises what `read` raises; but while PostgreSQL is away only when the time is over.
     """
     by = asyncio.get_running_loop().time() + seconds
-    while await seat.changes(by=by) and not seat.over:
+    while await waiter.changes(by=by) and not waiter.over:
         with suppress(DatabaseUnavailable):
             found = await read()
             if found.status.final:
@@ -191,7 +191,7 @@ async def await_end(
 
 
 async def follow(
-    seat: Seat, found: Execution, read: Callable[[], Awaitable[Execution]], *, seen: str
+    waiter: Waiter, found: Execution, read: Callable[[], Awaitable[Execution]], *, seen: str
 ) -> AsyncIterator[Execution | None]:
     """Give the execution at each change of its state, from `found` on; end after the final one.
 
@@ -205,19 +205,19 @@ async def follow(
             yield found
         if found.status.final:
             return
-        seat.known = stage_of(found)
-        while not await seat.changes(by=loop.time() + HEARTBEAT_SECONDS):
+        waiter.known = state_of(found)
+        while not await waiter.changes(by=loop.time() + HEARTBEAT_SECONDS):
             yield None
-        if seat.over:
+        if waiter.over:
             return
         # While PostgreSQL is away nothing is known to have changed; once it is back, all look.
         with suppress(DatabaseUnavailable):
             found = await read()
 
 
-def stage_of(execution: Execution) -> Stage:
+def state_of(execution: Execution) -> ExecutionState:
     """Give what tells one state of an execution from the next."""
-    return Stage(id=execution.id, status=execution.status, attempts=execution.attempts)
+    return ExecutionState(id=execution.id, status=execution.status, attempts=execution.attempts)
 
 
 def event_id(execution: Execution) -> str:

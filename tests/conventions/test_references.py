@@ -7,7 +7,7 @@ from typing import Final
 
 import pytest
 
-from tests.house.documents import DOCUMENTS
+from tests.conventions.documents import DOCUMENTS
 from tests.servers import ROOT
 
 # Where a document may leave the beginning of a path out, as in `sandbox/pool.py`.

@@ -9,8 +9,9 @@ import uuid_utils.compat as uuid
 
 from app.db import Pool
 from app.execution_errors import ErrorKind
-from app.executions import acceptance, claims, erasure, store
-from app.executions.ends import Ended
+from app.executions import acceptance, erasure, store
+from app.executions.dispatch import claims
+from app.executions.dispatch.completion import Ended
 from app.executions.model import Claim, Finish, LimitPolicy, Limits, PayloadKind, Status
 from app.executions.payloads import stored_inline
 from app.http.access import Caps
@@ -78,7 +79,7 @@ async def _finish(pool: Pool, held: Claim, finish: Finish = SUCCESS) -> Ended | 
         return await claims.finish(conn, held, finish)
 
 
-async def _sweep(pool: Pool, max_attempts: int = 3) -> list[claims.Swept]:
+async def _sweep(pool: Pool, max_attempts: int = 3) -> list[claims.Rescued]:
     async with pool.acquire() as conn:
         return await claims.sweep(conn, max_attempts=max_attempts, error=b"{}")
 
@@ -206,7 +207,7 @@ async def test_what_is_handed_back_does_not_count_as_an_attempt(pool: Pool, scri
     [execution_id] = await _accept(pool, script)
     [held] = await _claim(pool)
     async with pool.acquire() as conn:
-        await claims.hand_back(conn, held)
+        await claims.release(conn, held)
 
     assert await _status(pool, execution_id) is Status.QUEUED
     [again] = await _claim(pool)

@@ -10,7 +10,7 @@ from typing import Final
 import pytest
 
 from app.db import Pool
-from tests.house.tenancy import unpinned
+from tests.conventions.tenancy import unpinned
 from tests.servers import ROOT
 
 # Uppercase and followed by more words: no English sentence begins so.
@@ -20,14 +20,14 @@ _CONSTANT: Final = re.compile(r"[A-Z][A-Z0-9_]*")
 # Statements that serve all tenants at once, or none, and why they may; a module's name stands for
 # all of its own.
 _ACROSS_TENANTS: Final = {
-    "app.executions.claims": "a worker names rows by id and fencing token, from its own claim",
-    "app.executions.store.SELECT_STAGES": "the ids are those that their own tenants wait for",
-    "app.executions.backlog.COUNT_QUEUED": "how much is queued in all, not whose it is",
-    "app.executions.waiting.SELECT_WAITING": "of others only whether they wait, too",
+    "app.executions.dispatch.claims": "a worker names rows by id and token of its own claim",
+    "app.executions.store.SELECT_STATES": "the ids are those that their own tenants wait for",
+    "app.executions.queue_limit.COUNT_QUEUED": "how much is queued in all, not whose it is",
+    "app.executions.waiting.queue_position.SELECT_QUEUE_POSITION": "whether others wait",
     "app.executions.erasure.EXPIRE_PAYLOADS": "what is due is due by its age, whoever's it is",
     "app.executions.erasure.DELETE_EXECUTIONS": "what is due is due by its age, whoever's it is",
     "app.executions.erasure.SELECT_NAMED_KEYS": "a blob that any row names is needed",
-    "app.executions.ends": "ids of what has just ended, of every tenant",
+    "app.executions.dispatch.completion": "ids of what has just ended, of every tenant",
     "app.prometheus.store": "operators see every tenant's queue",
     "app.audit.store.SELECT_ENTRY_PAGE": "admins read of every tenant",
     "app.http.rates": "processes tell each other what they have counted, of every tenant",

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings as hypothesis_settings, strategies as st
 
 from app.db import Pool
-from app.executions.model import Claim, Served
+from app.executions.model import Claim, SlotUsage
 from tests.executions.queues import Queues
 
 
@@ -23,14 +23,14 @@ async def _work(
 ) -> Counter[UUID]:
     """Run executions that take so long by their tenant; give each tenant's worker-ms."""
     had: Counter[UUID] = Counter()
-    served: tuple[Served, ...] = ()
+    served: tuple[SlotUsage, ...] = ()
     for _ in range(turns):
         held = await queues.claim(slots, served=served)
         for each in held:
             await queues.finish(each)
             had[each.tenant_id] += int(1_000 * seconds_of[each.tenant_id])
         served = tuple(
-            Served(tenant=each.tenant_id, seconds=seconds_of[each.tenant_id]) for each in held
+            SlotUsage(tenant=each.tenant_id, seconds=seconds_of[each.tenant_id]) for each in held
         )
     await queues.claim(0, served=served)
     return had
@@ -62,7 +62,7 @@ async def test_in_a_flood_a_small_tenant_has_the_next_turn(queues: Queues) -> No
         assert (busy.tenant_id, next_one.id) == (flood, mine)
         for each in (busy, next_one):
             await queues.finish(each)
-        lasted = (Served(tenant=flood, seconds=1.0), Served(tenant=small, seconds=0.01))
+        lasted = (SlotUsage(tenant=flood, seconds=1.0), SlotUsage(tenant=small, seconds=0.01))
         await queues.claim(0, served=lasted)
 
 
@@ -94,7 +94,7 @@ async def test_leaving_makes_nobody_forget_what_one_had(queues: Queues) -> None:
 async def test_what_runs_counts_before_it_has_ended(queues: Queues) -> None:
     one, other = await queues.tenant(), await queues.tenant()
     # What runs counts for as much as theirs mostly take: more than this test can last.
-    hours = tuple(Served(tenant=each, seconds=3_600) for each in (one, other))
+    hours = tuple(SlotUsage(tenant=each, seconds=3_600) for each in (one, other))
     await queues.claim(0, served=hours)
     await queues.accept(one, 5)
     await queues.accept(other, 5)
@@ -130,7 +130,7 @@ async def test_a_handed_back_execution_keeps_its_place(queues: Queues) -> None:
     ids = await queues.accept(tenant, 3)
     [first] = await queues.claim(1)
 
-    await queues.hand_back(first)
+    await queues.release(first)
 
     assert [each.id for each in await queues.claim(3)] == ids
     await queues.require_true()
@@ -192,7 +192,7 @@ async def test_caps_hold_and_nothing_starves_whatever_happens(
         if what == "accept":
             await queues.accept(tenants[number], priority=more)
         elif what == "claim":
-            served = tuple(Served(tenant=tenant, seconds=more) for tenant in tenants[:number])
+            served = tuple(SlotUsage(tenant=tenant, seconds=more) for tenant in tenants[:number])
             held += await queues.claim(number, served=served)
         elif held:
             await _end(queues, what, held.pop(number % len(held)))
@@ -215,7 +215,7 @@ async def _end(queues: Queues, how: str, held: Claim) -> None:
         case "finish":
             assert await queues.finish(held) is not None
         case "back":
-            assert await queues.hand_back(held)
+            assert await queues.release(held)
         case "cancel":
             assert await queues.cancel(held.tenant_id, held.id)
         case _:

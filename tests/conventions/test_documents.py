@@ -10,7 +10,7 @@ import pytest
 
 from app.environment import variable_of
 from app.settings import MIB, Settings
-from tests.house.documents import DOCUMENTS, SETTINGS
+from tests.conventions.documents import DOCUMENTS, SETTINGS
 from tests.servers import ROOT
 
 # "`CRIVO_GRACE_SECONDS` (10)", and "10 s (`CRIVO_DEFAULT_WALL_MS`)".

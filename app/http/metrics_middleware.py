@@ -8,8 +8,8 @@ from typing import Final
 
 import structlog
 
-from app.http.envelope import App, Message, Receive, Scope, Send
-from app.http.requests import request_id_in
+from app.http.middleware import App, Message, Receive, Scope, Send
+from app.http.request_id import request_id_in
 from app.metrics import HTTP_REQUESTS, HTTP_SECONDS
 
 log = structlog.get_logger(__name__)

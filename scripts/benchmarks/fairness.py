@@ -8,8 +8,8 @@ from typing import Final
 
 import msgspec
 
-from scripts.benchmarks.lines import Line, new_line
 from scripts.benchmarks.load import Client, time_one_by_one
+from scripts.benchmarks.output import Line, new_line
 from scripts.benchmarks.plan import Plan
 from scripts.benchmarks.systems import Crivo
 

@@ -1,0 +1,1 @@
+"""Run what is queued: claim, execute, record, rescue."""
