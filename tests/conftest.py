@@ -17,6 +17,8 @@ from tests.acceptance.keyed import Keyed
 from tests.acceptance.system import System, open_system
 from tests.servers import Databases, Servers, redis_database, run_servers
 
+pytest_plugins = ["tests.support.durations", "tests.support.levels"]
+
 _EXIT = pytest.StashKey[ExitStack]()
 _SERVERS = pytest.StashKey[Servers]()
 
