@@ -30,8 +30,14 @@ from app.fair_queue import FairQueue
 from app.http.access import Caller, caller_of, guard, require_needs
 from app.http.in_flight import InFlight
 from app.http.loopback import is_loopback, loopback_only
-from app.http.metrics_middleware import counted
-from app.http.middleware import MAX_HEADERS_BYTES, MAX_TARGET_BYTES, App, enveloped, origins_in
+from app.http.metrics_middleware import with_metrics
+from app.http.middleware import (
+    MAX_HEADERS_BYTES,
+    MAX_TARGET_BYTES,
+    App,
+    origins_in,
+    with_standard_headers,
+)
 from app.http.negotiation import negotiate
 from app.http.problems import (
     render_http_exception,
@@ -161,8 +167,10 @@ def main(arguments: list[str]) -> int:
         app,
         uvicorn.Config(
             behind_proxies(
-                counted(
-                    enveloped(cast("App", app), cors_origins=origins_in(settings.cors_origins)),
+                with_metrics(
+                    with_standard_headers(
+                        cast("App", app), cors_origins=origins_in(settings.cors_origins)
+                    ),
                     access_log=settings.access_log,
                 ),
                 trusted,

@@ -46,7 +46,7 @@ async def respond_to_submission(
     200 with the execution when it has ended in time, else 202. Whether there is room to wait
     is found out once the input is there: a preference is no reason to refuse a submission.
     """
-    seconds = preferred_wait(request, most=LONGEST_SECONDS)
+    seconds = preferred_wait(request, max_seconds=LONGEST_SECONDS)
     if seconds == 0 or seconds is None or Scope.READ not in who.scopes:
         return _accepted(
             await submit(_nobody), Status.QUEUED, _applied(0 if seconds == 0 else None)
@@ -82,7 +82,7 @@ async def respond_with_execution(
     if is_head(request):
         wait = 0
     wait = None if wait is None else min(wait, LONGEST_SECONDS)
-    preferred = preferred_wait(request, most=LONGEST_SECONDS) if wait is None else None
+    preferred = preferred_wait(request, max_seconds=LONGEST_SECONDS) if wait is None else None
     read = partial(service.show, resources, tenant, execution_id)
     with waits.waiter(tenant, to_the_end=True) as waiter:
         if wait:

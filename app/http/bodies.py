@@ -1,4 +1,4 @@
-"""Read request bodies, capped, without ever decoding the user's data."""
+"""Read request bodies and queries, within limits, without decoding the user's data."""
 
 from collections.abc import AsyncIterator, Collection, Mapping
 from datetime import UTC, datetime
@@ -35,7 +35,7 @@ class BodyTooLarge(Problem):
 
 
 class UnsupportedMediaType(Problem):
-    """The body comes in a form that the route does not read."""
+    """The route does not read bodies of this media type."""
 
     status = 415
     code = "unsupported-media-type"
@@ -43,37 +43,37 @@ class UnsupportedMediaType(Problem):
 
 
 class ClientGone(Problem):
-    """The client left in the middle of its body; nobody reads this answer."""
+    """The client closed its connection before its body was complete; nobody reads this answer."""
 
     status = 400
     code = "client-gone"
-    title = "The body ended before its end"
+    title = "The body is incomplete"
 
 
 _UTF8: Final = frozenset({"utf-8", "utf8", "us-ascii", "ascii"})
 
 
 def media_type_of(request: AnyRequest) -> str:
-    """Give the body's media type without parameters, in lower case; empty when not named."""
+    """Return the body's media type in lower case, without parameters; empty if missing."""
     return str(request.content_type[0]).lower()
 
 
 def described_type(request: AnyRequest) -> str:
-    """Say what the body claims to be, and where such a claim comes from."""
+    """Describe the body's Content-Type, with a hint where a client sets it by default."""
     media_type = media_type_of(request)
     if media_type == "application/x-www-form-urlencoded":
         return (
-            f"Content-Type is {media_type}, which curl says unless told otherwise; its -d drops "
-            "newlines, where --data-binary keeps them"
+            f"Content-Type is {media_type}, which is curl's default; curl -d also drops newlines, "
+            "--data-binary keeps them"
         )
     return f"Content-Type is {media_type or 'missing'}"
 
 
 def require_utf8(charset: str | None, *, what: str) -> None:
-    """Refuse a text in any character set but UTF-8 and its part ASCII.
+    """Refuse any character set other than UTF-8 and its subset ASCII.
 
-    Nothing is ever decoded by a name that a client chooses: some of Python's codecs take
-    quadratic time, others make text that no database stores. Raises UnsupportedMediaType.
+    A client never chooses the codec: some of Python's take quadratic time, others produce text
+    that PostgreSQL cannot store. Raises UnsupportedMediaType.
     """
     if charset is not None and charset.strip().lower() not in _UTF8:
         raise UnsupportedMediaType(f"{what} is in charset {charset[:40]!r}; send UTF-8")
@@ -85,9 +85,9 @@ def require_identity_encoding(request: AnyRequest) -> None:
 
 
 def encoding_of(request: AnyRequest, *, allowed: Mapping[str, str]) -> str | None:
-    """Give the body's encoding by its name among those allowed, None for identity.
+    """Return the body's content encoding, None for identity.
 
-    Raises UnsupportedMediaType for any other.
+    `allowed` maps accepted names to encodings. Raises UnsupportedMediaType for any other name.
     """
     encoding = ",".join(request.headers.getall("content-encoding", [])).strip().lower()
     if encoding in ("", "identity"):
@@ -103,7 +103,7 @@ def encoding_of(request: AnyRequest, *, allowed: Mapping[str, str]) -> str | Non
 
 
 def announced_bytes(request: AnyRequest) -> int:
-    """Give the size that a body is going to have, 0 where its head does not tell."""
+    """Return the size that the request declares for its body, 0 if it declares none."""
     encoding = request.headers.get("content-encoding", "identity").strip().lower()
     return (request.content_length or 0) if encoding in ("", "identity") else 0
 
@@ -111,10 +111,11 @@ def announced_bytes(request: AnyRequest) -> int:
 async def stream_body(
     request: AnyRequest, *, max_bytes: int, compressed: bool = False
 ) -> AsyncIterator[bytes]:
-    """Yield the body as it comes, decompressed where it may be `compressed`.
+    """Yield the body as it arrives, decompressed if the route accepts `compressed` bodies.
 
-    Raises BodyTooLarge at the first byte too many, before and after decompression, ClientGone,
-    UnsupportedMediaType for an encoding that is not known, MalformedRequest for one that lies.
+    Raises BodyTooLarge at the first byte over `max_bytes`, before or after decompression,
+    ClientGone, UnsupportedMediaType for an unknown encoding, and MalformedRequest for a body
+    that is not in the encoding it declares.
     """
     encoding = encoding_of(request, allowed=ENCODINGS if compressed else {})
     chunks = _received(request, max_bytes=max_bytes)
@@ -130,9 +131,7 @@ async def stream_body(
     ):
         size_bytes += len(piece)
         if size_bytes > max_bytes:
-            raise BodyTooLarge(
-                f"the body has more than {max_bytes} bytes, the limit, once it is decompressed"
-            )
+            raise BodyTooLarge(f"the decompressed body has more than {max_bytes} bytes, the limit")
         yield piece
 
 
@@ -149,20 +148,20 @@ async def _received(request: AnyRequest, *, max_bytes: int) -> AsyncIterator[byt
             if chunk:
                 yield chunk
     except InternalServerException as error:
-        # Litestar's word for a connection that was closed in the middle of a body.
+        # Litestar raises this when the connection closes before the body is complete.
         raise ClientGone(f"the connection was closed after {received} bytes") from error
 
 
 async def read_body(request: AnyRequest, *, max_bytes: int) -> bytes:
-    """Read a body that is small by its nature. Raises as stream_body."""
+    """Read a whole body; for small ones only. Raises what stream_body raises."""
     return b"".join([chunk async for chunk in stream_body(request, max_bytes=max_bytes)])
 
 
 async def read_json(request: AnyRequest, shape: type[T], *, max_bytes: int, hint: str = "") -> T:
-    """Read a JSON body into a struct; `hint` ends the refusal of what is not JSON.
+    """Decode a JSON body into a struct; `hint` is appended to the error for invalid JSON.
 
-    Raises UnsupportedMediaType, MalformedRequest for what is not JSON, InvalidRequest with a
-    JSON pointer for each member that does not fit the struct.
+    Raises UnsupportedMediaType, MalformedRequest for invalid JSON, and InvalidRequest with a
+    JSON pointer to each member that does not fit the struct.
     """
     if media_type_of(request) != "application/json":
         raise UnsupportedMediaType(
@@ -177,9 +176,9 @@ async def read_json(request: AnyRequest, shape: type[T], *, max_bytes: int, hint
 
 
 def read_query(request: AnyRequest, shape: type[T], *, many: Collection[str] = ()) -> T:
-    """Read the query into a struct; those named in `many` may come more than once.
+    """Convert the query string to a struct; parameters named in `many` may repeat.
 
-    Raises InvalidRequest for what does not fit, is not known, or comes twice.
+    Raises InvalidRequest for invalid, unknown and repeated parameters.
     """
     found = single_values(request, many=many)
     lists = {name: request.query_params.getall(name, []) for name in many if name in found}
@@ -190,9 +189,10 @@ def read_query(request: AnyRequest, shape: type[T], *, many: Collection[str] = (
 
 
 def single_values(request: AnyRequest, *, many: Collection[str] = ()) -> dict[str, str]:
-    """Give each query parameter's value; one that comes twice would be dropped in silence.
+    """Return the value of each query parameter.
 
-    Raises InvalidRequest for such a one, unless it is named in `many`.
+    Raises InvalidRequest for a parameter that repeats and is not named in `many`: one of its
+    values would be dropped silently.
     """
     query = request.query_params
     for name in query:
@@ -202,31 +202,31 @@ def single_values(request: AnyRequest, *, many: Collection[str] = ()) -> dict[st
 
 
 def parse_datetime(name: str, text: str | UnsetType) -> datetime | None:
-    """Read a query parameter that is a moment, None where it is not set. Raises InvalidRequest."""
+    """Parse a timestamp in the query, None if it is not set. Raises InvalidRequest."""
     if text is UNSET:
         return None
     try:
         found: datetime = msgspec.convert(text, Annotated[datetime, Meta(tz=True)])
     except msgspec.ValidationError:
-        message = f"{text!r} is no moment with its offset from UTC; write 2026-01-31T12:00:00Z"
+        message = f"{text!r} is not a timestamp with a UTC offset, such as 2026-01-31T12:00:00Z"
         raise invalid_parameter(name, message) from None
     return in_utc(name, found)
 
 
 def in_utc(name: str, value: datetime) -> datetime:
-    """Tell a moment in UTC. Raises InvalidRequest where its year has no name there."""
+    """Convert a timestamp to UTC. Raises InvalidRequest if that leaves the years 1 to 9999."""
     try:
         return value.astimezone(UTC)
     except OverflowError:
-        raise invalid(f"/{name}", "lies outside the years that can be told in UTC") from None
+        raise invalid(f"/{name}", "is outside the years 1 to 9999 in UTC") from None
 
 
 def invalid(pointer: str, message: str) -> InvalidRequest:
-    """Refuse one value of a request, named by its JSON pointer."""
+    """Return the error for one value of a request, named by its JSON pointer."""
     where = f" at {pointer}" if pointer else ""
     return InvalidRequest(f"{message}{where}", errors=[{"pointer": pointer, "message": message}])
 
 
 def invalid_parameter(name: str, message: str) -> InvalidRequest:
-    """Refuse one query parameter."""
+    """Return the error for one query parameter."""
     return refused_parameters([Fault((name,), message)])

@@ -1,4 +1,4 @@
-"""Carry a change out only while a thing is as the client knows it: If-Match, If-None-Match."""
+"""Evaluate If-Match and If-None-Match (RFC 9110, 13.1)."""
 
 import re
 from typing import Final
@@ -10,29 +10,29 @@ from app.http.request_id import AnyConnection
 
 _ETAG: Final = re.compile(r'(W/)?"([^"]*)"')
 
-# What a route that honours them describes in its reference.
+# How routes that evaluate them describe the headers in OpenAPI.
 DESCRIBED: Final = {
-    "If-Match": "the ETag that the client knows, or `*` for whatever is there: 412 where it is "
-    "another one, or nothing",
-    "If-None-Match": "`*`: only where nothing is there yet, else 412",
+    "If-Match": "the ETag that the client has seen, or `*` for any: 412 if the current one differs "
+    "or none exists",
+    "If-None-Match": "`*`: 412 if one exists already",
 }
-# The same where what is there has no ETag.
+# The same for resources without ETags.
 DESCRIBED_ANY: Final = {
-    "If-Match": "`*`: only where it is there already, else 412",
-    "If-None-Match": "`*`: only where nothing is there yet, else 412",
+    "If-Match": "`*`: 412 unless one exists already",
+    "If-None-Match": "`*`: 412 if one exists already",
 }
 
 
 class PreconditionFailed(Problem):
-    """The thing is not as the client's condition says; nothing was changed."""
+    """The client's condition does not hold; nothing was changed."""
 
     status = 412
     code = "precondition-failed"
-    title = "It is not as If-Match or If-None-Match says"
+    title = "The condition in If-Match or If-None-Match does not hold"
 
 
 class PreconditionUnsupported(Problem):
-    """The request depends on a condition that nobody would look at."""
+    """The request carries a condition that its route does not evaluate."""
 
     status = 400
     code = "precondition-unsupported"
@@ -40,26 +40,26 @@ class PreconditionUnsupported(Problem):
 
 
 class Conditions(Struct, frozen=True, kw_only=True):
-    """What must hold (RFC 9110, 13.1): headers as they came, None where there are none."""
+    """The conditions of a request: the headers as received, None for missing ones."""
 
     if_match: str | None = None
     if_none_match: str | None = None
 
     def require(self, etag: str | None) -> None:
-        """Hold them against what is there, None for nothing. Raises PreconditionFailed."""
-        there = "there is none at the moment" if etag is None else "its ETag is another one now"
+        """Evaluate the conditions; `etag` is None if nothing exists. Raises PreconditionFailed."""
+        state = "none exists" if etag is None else "the current ETag differs"
         if self.if_match is not None and not _matches(self.if_match, etag, weak=False):
             raise PreconditionFailed(
-                f"If-Match is {self.if_match[:200]}, and {there}; GET it again"
+                f"If-Match is {self.if_match[:200]}, but {state}; GET it again"
             )
         if self.if_none_match is not None and _matches(self.if_none_match, etag, weak=True):
             raise PreconditionFailed(
-                f"If-None-Match is {self.if_none_match[:200]}, and there is one already"
+                f"If-None-Match is {self.if_none_match[:200]}, but one exists already"
             )
 
 
 def conditions_of(connection: AnyConnection) -> Conditions:
-    """Read the conditions of a request."""
+    """Return the conditions of a request."""
     return Conditions(
         if_match=_header(connection, "if-match"),
         if_none_match=_header(connection, "if-none-match"),
@@ -67,18 +67,21 @@ def conditions_of(connection: AnyConnection) -> Conditions:
 
 
 def existence_of(connection: AnyConnection) -> Conditions:
-    """Read the conditions on what has no ETag. Raises PreconditionFailed for all but `*`."""
+    """Return the conditions on a resource without ETags.
+
+    Raises PreconditionFailed for any value but `*`.
+    """
     found = conditions_of(connection)
     for name, value in (("If-Match", found.if_match), ("If-None-Match", found.if_none_match)):
         if value not in (None, "*"):
             raise PreconditionFailed(
-                f"{name} is {clipped(value)}, and this has no ETag: {name} takes * here"
+                f"{name} is {clipped(value)}, but this resource has no ETag: {name} takes only *"
             )
     return found
 
 
 def is_known(connection: AnyConnection, etag: str) -> bool:
-    """Say whether the client of a GET has what is there, so that 304 tells it all."""
+    """Return whether the client of a GET has the current version, so that 304 suffices."""
     known = _header(connection, "if-none-match")
     return known is not None and _matches(known, etag, weak=True)
 

@@ -1,4 +1,4 @@
-"""Decompress bodies as they come, capped, a piece at a time."""
+"""Decompress request bodies as they arrive, in bounded pieces."""
 
 import asyncio
 import sys
@@ -15,17 +15,17 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-# What one step gives at most: the event loop is never held for longer than it takes, some
-# tenths of a ms, however much a few bytes hold.
+# The most that one step yields. It bounds how long a step holds the event loop (some tenths of
+# a ms), whatever the compression ratio.
 _PIECE_BYTES: Final = 256 * 1024
-# The largest window that RFC 9659 lets a sender use; a larger one would be our memory.
+# 8 MiB, the largest window that RFC 9659 allows a sender; it bounds the decoder's memory.
 _ZSTD_OPTIONS: Final[Mapping[int, int]] = {zstd.DecompressionParameter.window_log_max: 23}
 _GZIP_WBITS: Final = 16 + zlib.MAX_WBITS
 
-# Blocks of 64 KiB in the largest input are 4,096; millions of empty ones would be our time.
+# The largest input has 4,096 blocks of 64 KiB; millions of empty members would cost only time.
 _MAX_MEMBERS: Final = 10_000
 
-# What `Content-Encoding` may say, and what it means.
+# Accepted values of Content-Encoding, and the format that each names.
 ENCODINGS: Final = {"gzip": "gzip", "x-gzip": "gzip", "zstd": "zstd"}
 
 
@@ -64,10 +64,10 @@ class _Zstd:
 async def decompressed(
     chunks: AsyncIterator[bytes], encoding: str, *, turns: FairQueue, tenant: UUID, weight: int
 ) -> AsyncIterator[bytes]:
-    """Yield what a `gzip` or `zstd` body holds, in pieces of 256 KiB at most.
+    """Yield the contents of a `gzip` or `zstd` body in pieces of at most 256 KiB.
 
-    Each piece is a turn of its tenant's, and the event loop turns between two. Raises
-    MalformedRequest for what is no such stream, or only the beginning of one.
+    Each piece takes one turn of its tenant in `turns`, and yields to the event loop. Raises
+    MalformedRequest for an invalid or truncated stream.
     """
     stream = _new(encoding)
     members = 1
@@ -79,7 +79,7 @@ async def decompressed(
                     stream, members = _new(encoding), members + 1
                 async with turns.turn(tenant, weight=weight, cost=1):
                     piece = stream.feed(data)
-                    # Held meanwhile, so that those who came by now wait for their turn.
+                    # The turn is kept while other tasks run, so that newly arrived requests queue.
                     await asyncio.sleep(0)
                 data = stream.unused_data if stream.eof else b""
                 more = bool(data) or (len(piece) == _PIECE_BYTES and not stream.eof)
@@ -90,7 +90,7 @@ async def decompressed(
     except (zlib.error, zstd.ZstdError) as error:
         raise MalformedRequest(f"the body is not {encoding}: {error}") from None
     if not stream.eof:
-        raise MalformedRequest(f"the body is not a whole {encoding} stream: it ends before its end")
+        raise MalformedRequest(f"the {encoding} stream is truncated")
 
 
 def _new(encoding: str) -> _Gzip | _Zstd:

@@ -1,4 +1,4 @@
-"""Read multipart forms: bounded in parts, UTF-8 only, decoded by nobody but us."""
+"""Read multipart forms: UTF-8 only, with a bounded number of parts."""
 
 from typing import Final
 
@@ -13,28 +13,28 @@ from multipart import (  # type: ignore[import-untyped] # has no type informatio
 from app.errors import MalformedRequest
 from app.http.bodies import AnyRequest, UnsupportedMediaType, require_utf8, stream_body
 
-# The largest form of ours has nine fields; the rest is room for fields that it does not know,
-# which are then named to the client.
+# The largest form has nine fields. The remainder leaves room for unknown fields, which the error
+# then names.
 MAX_PARTS: Final = 32
 # RFC 2046, 5.1.1.
 _MAX_BOUNDARY: Final = 70
-# RFC 7578, 4.7: deprecated, and these three change nothing.
+# RFC 7578, 4.7: deprecated, but these three leave the bytes unchanged.
 _IDENTITY_ENCODINGS: Final = frozenset({"7bit", "8bit", "binary"})
-# RFC 7578, 4.6: a field that names the character set of the others.
+# RFC 7578, 4.6: this field names the character set of the others.
 _CHARSET_FIELD: Final = "_charset_"
 
 
 class FormPart(Struct, frozen=True):
-    """One part of a form: a text or a file, by its bytes."""
+    """One part of a form, a text or a file, as bytes."""
 
     name: str
     content: bytes
 
 
 async def read_form(request: AnyRequest, *, max_bytes: int) -> list[FormPart]:
-    """Read a multipart form (RFC 7578): its parts in their order.
+    """Read a multipart form (RFC 7578) and return its parts in order.
 
-    Parsing takes turns with other requests at every chunk that comes. Raises MalformedRequest,
+    Parsing yields to other requests after every chunk. Raises MalformedRequest,
     UnsupportedMediaType for a part that is not UTF-8 or is encoded, BodyTooLarge, ClientGone.
     """
     parser = _parser_of(request)
@@ -43,12 +43,12 @@ async def read_form(request: AnyRequest, *, max_bytes: int) -> list[FormPart]:
     content = bytearray()
     try:
         async for chunk in stream_body(request, max_bytes=max_bytes):
-            for found in parser.parse(chunk):
-                if isinstance(found, MultipartSegment):
-                    segment, content = found, bytearray()
-                    _require_readable(found)
-                elif found:
-                    content += found
+            for event in parser.parse(chunk):
+                if isinstance(event, MultipartSegment):
+                    segment, content = event, bytearray()
+                    _require_readable(event)
+                elif event:
+                    content += event
                 elif segment is not None:
                     parts.append(FormPart(segment.name or "", bytes(content)))
                     segment = None
@@ -57,10 +57,10 @@ async def read_form(request: AnyRequest, *, max_bytes: int) -> list[FormPart]:
         parser.close()
     except ParserLimitReached:
         raise MalformedRequest(
-            f"the form has more than {MAX_PARTS} fields, or a field with a header above 4 KiB"
+            f"the form has more than {MAX_PARTS} fields, or a field with headers above 4 KiB"
         ) from None
     except MultipartError as error:
-        # Of what follows, an exception of Python's for instance, nobody learns anything.
+        # Further arguments, such as a Python exception, are not for clients.
         raise MalformedRequest(f"the form cannot be read: {error.args[0]}") from None
     except UnicodeDecodeError:
         raise MalformedRequest("the form cannot be read: a header is not UTF-8") from None
@@ -71,8 +71,8 @@ def _parser_of(request: AnyRequest) -> PushMultipartParser:
     boundary = request.content_type[1].get("boundary", "")
     if not boundary or len(boundary) > _MAX_BOUNDARY:
         raise MalformedRequest(
-            "the form's Content-Type needs a boundary of 1 to 70 characters; "
-            "HTTP clients add one themselves when they are left to set Content-Type"
+            "the form's Content-Type needs a boundary of 1 to 70 characters; HTTP clients add one "
+            "unless Content-Type is set by hand"
         )
     try:
         return PushMultipartParser(boundary, max_segment_count=MAX_PARTS)
@@ -92,7 +92,7 @@ def _require_readable(segment: MultipartSegment) -> None:
 
 
 def _names_utf8(part: FormPart) -> bool:
-    """Check a `_charset_` field, which is about the form and none of its values."""
+    """Check a `_charset_` field, which describes the form and is not one of its values."""
     if part.name != _CHARSET_FIELD:
         return False
     require_utf8(part.content[:40].decode("ascii", "replace"), what="the form")

@@ -31,15 +31,15 @@ class StrictConnection(h11.Connection):
 
     @override
     def next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
-        """Return h11's next event. Raises h11.RemoteProtocolError for ambiguous framing, too."""
+        """Return h11's next event. Also raises h11.RemoteProtocolError for ambiguous framing."""
         if self.their_state is h11.IDLE:
             _validate_lines(self.trailing_data[0])
         event = super().next_event()
         if isinstance(event, h11.Request):
             _validate_framing(event)
             return _in_origin_form(event)
-        # h11 takes twenty digits; a reader with 64 bits may see any other size. Where h11 has
-        # no such attribute, a body that long still meets the limit of its route.
+        # h11 accepts twenty digits; a reader with 64-bit sizes may see another size. If h11 loses
+        # this attribute, a body that long still meets the limit of its route.
         if getattr(self._reader, "_bytes_in_chunk", 0) > _MAX_CHUNK_BYTES:
             raise h11.RemoteProtocolError("a chunk has more than 2**60 bytes")
         return event
@@ -58,7 +58,7 @@ def _validate_lines(received: bytes) -> None:
 
 def _validate_framing(request: h11.Request) -> None:
     if not request.http_version.startswith(b"1."):
-        raise h11.RemoteProtocolError("only HTTP/1.0 and HTTP/1.1 are spoken here")
+        raise h11.RemoteProtocolError("only HTTP/1.0 and HTTP/1.1 are supported")
     names = [name for name, _ in request.headers]
     if b"transfer-encoding" in names:
         if b"content-length" in names:
@@ -72,7 +72,7 @@ def _in_origin_form(request: h11.Request) -> h11.Request:
         return request
     headers = list(request.headers)
     if (request.method, request.target) == (b"OPTIONS", b"*"):
-        # It asks about the server as a whole; the index answers for it.
+        # It addresses the server as a whole; the index answers for it.
         path = b"/"
     elif found := _ABSOLUTE.fullmatch(request.target):
         path = found["rest"] or b"/"

@@ -1,6 +1,6 @@
-"""Count requests and their times, by route, and log each where that is asked for.
+"""Count and time requests by route, and write the access log.
 
-The paths of clients are none of a label's values; a log line has them, without the query.
+Paths never become label values; access log lines have them, without the query.
 """
 
 from time import perf_counter
@@ -15,13 +15,13 @@ from app.metrics import HTTP_REQUESTS, HTTP_SECONDS
 log = structlog.get_logger(__name__)
 
 _METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
-# What was refused before it came to a route, or is none of ours.
+# The route of requests that were refused before routing, or match no route.
 _NO_ROUTE: Final = "(none)"
 _MAX_PATH: Final = 1_000
 
 
-def counted(app: App, *, access_log: bool = False) -> App:
-    """Wrap an application whole, what is refused at its door included."""
+def with_metrics(app: App, *, access_log: bool = False) -> App:
+    """Wrap the whole application, including what refuses requests before routing."""
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -54,7 +54,7 @@ def counted(app: App, *, access_log: bool = False) -> App:
 
 
 def _write(scope: Scope, *, route: str, status: str, began: float) -> None:
-    """Log a request; without a status its client left before there was an answer."""
+    """Log a request; it has no status if the client left before the answer."""
     log.info(
         "http.request",
         request_id=request_id_in(scope),
@@ -68,7 +68,7 @@ def _write(scope: Scope, *, route: str, status: str, began: float) -> None:
 
 
 def _waits(scope: Scope) -> str:
-    """Say whether the time of this answer is one that the client has chosen."""
+    """Return whether the client asked to wait, and so chose the time of this answer."""
     asked = b"wait=" in scope["query_string"] or any(
         name == b"prefer" and b"wait" in value for name, value in scope["headers"]
     )

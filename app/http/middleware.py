@@ -1,4 +1,4 @@
-"""What is around every answer: the request's id, security headers, CORS, limits of the head."""
+"""Apply request ids, security headers, CORS and limits of the head to every request."""
 
 from collections.abc import Awaitable, Callable, MutableMapping
 from http import HTTPStatus
@@ -18,14 +18,14 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-# Set in a request's state where CORS allows its origin: app.http.loopback lets it in.
+# Key in a request's state: CORS allows its origin, so app.http.loopback admits it.
 ALLOWED_ORIGIN: Final = "allowed_origin"
 
 MAX_TARGET_BYTES: Final = 8 * 1024
 MAX_HEADERS: Final = 100
 MAX_HEADERS_BYTES: Final = 32 * 1024
 
-# An answer of JSON is not for a browser to render, frame or guess at. /docs has its own policy.
+# Browsers must not render, frame or sniff JSON. /docs has its own policy.
 _SECURITY: Final = (
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
     (b"cross-origin-opener-policy", b"same-origin"),
@@ -35,13 +35,13 @@ _SECURITY: Final = (
     (b"x-frame-options", b"DENY"),
 )
 
-_TAKEN: Final = (
+_ALLOWED_HEADERS: Final = (
     b"Authorization, Content-Type, Content-Encoding, Idempotency-Key, If-Match, If-None-Match, "
     b"Last-Event-ID, Prefer, traceparent, X-Request-Id"
 )
 _PREFLIGHT: Final = (
     (b"access-control-allow-methods", b"GET, POST, PUT, PATCH, DELETE"),
-    (b"access-control-allow-headers", _TAKEN),
+    (b"access-control-allow-headers", _ALLOWED_HEADERS),
     (b"access-control-max-age", b"600"),
 )
 _EXPOSED: Final = (
@@ -54,7 +54,7 @@ _EXPOSED: Final = (
 
 
 class TargetTooLong(Problem):
-    """The request's address is longer than any of ours."""
+    """The request's target is longer than that of any route."""
 
     status = 414
     code = "address-too-long"
@@ -62,15 +62,15 @@ class TargetTooLong(Problem):
 
 
 class HeadTooLarge(Problem):
-    """The request's headers are more or larger than anybody needs."""
+    """The request has too many or too large headers."""
 
     status = 431
     code = "headers-too-large"
     title = "The headers are too many or too large"
 
 
-def enveloped(app: App, *, cors_origins: frozenset[str] = frozenset()) -> App:
-    """Wrap an application whole, what its router refuses included."""
+def with_standard_headers(app: App, *, cors_origins: frozenset[str] = frozenset()) -> App:
+    """Wrap the whole application, including errors of its router."""
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -96,7 +96,7 @@ def enveloped(app: App, *, cors_origins: frozenset[str] = frozenset()) -> App:
 
 
 def origins_in(text: str) -> frozenset[str]:
-    """Read the setting: origins with commas between."""
+    """Parse the setting, comma-separated origins."""
     return frozenset(each.strip() for each in text.split(",") if each.strip())
 
 
@@ -104,9 +104,9 @@ def _with_headers(send: Send, scope: Scope, around: list[tuple[bytes, bytes]]) -
     async def complete(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = list(message["headers"])
-            there = {name.lower() for name, _ in headers}
+            present = {name.lower() for name, _ in headers}
             rate = scope["state"].get(RATE_HEADERS, ())
-            headers += [each for each in (*_SECURITY, *around, *rate) if each[0] not in there]
+            headers += [each for each in (*_SECURITY, *around, *rate) if each[0] not in present]
             message = {**message, "headers": headers}
         await send(message)
 
@@ -128,9 +128,9 @@ def _refusal(scope: Scope) -> Problem | None:
 
 
 def _cors(allowed: str | None, *, known: bool) -> list[tuple[bytes, bytes]]:
-    """Give the headers of CORS: never for all origins, never with credentials.
+    """Return the CORS headers: never for all origins, never with credentials.
 
-    A key is a header that the page itself sends: it is none of what browsers add by themselves.
+    Credentials are not needed: pages send API keys in a header themselves.
     """
     if not known:
         return []

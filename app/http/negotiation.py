@@ -1,4 +1,4 @@
-"""Negotiate the form of an answer before its handler runs (RFC 9110, 12.5.1); answer OPTIONS."""
+"""Negotiate the media type before a handler runs (RFC 9110, 12.5.1), and answer OPTIONS."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -11,81 +11,79 @@ from msgspec import Struct
 from app.errors import Problem
 from app.http.problems import MEDIA_TYPE
 
-# One part of a header with commas and semicolons, or one of these: a quoted string is no more
-# than part of a part. Of an unterminated one the rest of the header is part, so that no
-# character is read twice.
+# A part between commas and semicolons, or one of these. Quoted strings belong to the part around
+# them; an unterminated one extends to the end of the header, so that no character is read twice.
 _PIECE: Final = re.compile(r'(?:[^,;"]|"(?:[^"\\]|\\.)*(?:"|\\?\Z))+|[,;]', re.DOTALL)
-_TOKEN: Final = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105 - RFC 9110's word for a name
+_TOKEN: Final = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105 - the grammar's name for a word
 _RANGE: Final = re.compile(rf"(?:\*/\*|{_TOKEN}/{_TOKEN})")
-# Without a digit before the point it is Java's, not the standard's.
+# Java omits the digit before the point; the standard does not.
 _WEIGHT: Final = re.compile(r"[01](?:\.[0-9]*)?|\.[0-9]+")
-# Every text that this API gives is UTF-8, whether its media type says so or, as that of JSON,
-# has no such parameter.
+# Every text of this API is UTF-8, even where its media type, such as JSON, has no charset.
 _GIVEN: Final = ("charset", "utf-8")
 
 
 class NotAcceptable(Problem):
-    """The client takes no form in which the answer exists."""
+    """The client accepts none of the media types that the route produces."""
 
     status = 406
     code = "not-acceptable"
-    title = "The answer does not exist in a form that Accept admits"
+    title = "Accept admits no media type of this response"
 
 
 class MediaRange(Struct, frozen=True, kw_only=True):
-    """A range of an Accept header: names and values of its parameters are in lower case."""
+    """A range of an Accept header; its parameters are in lower case."""
 
     name: str
     parameters: tuple[tuple[str, str], ...]
     weight: float
 
 
-# Asynchronous though it waits for nothing: Litestar would call it in a thread.
+# Asynchronous although it awaits nothing: Litestar would run it in a thread otherwise.
 async def negotiate(request: Request[Any, Any, Any]) -> Response[None] | None:
-    """Answer OPTIONS; refuse what can be answered in no form that the client takes.
+    """Answer OPTIONS, and refuse a request whose response the client does not accept.
 
-    A problem document is what every address can give. Raises NotAcceptable.
+    Every route can produce a problem document. Raises NotAcceptable.
     """
     if request.method == "OPTIONS":
         return _options(request)
-    gives = _given_by(request)
+    produced = _produced_by(request)
     accept = ",".join(request.headers.getall("accept", []))
-    if gives and not any(accepts(accept, each) for each in (*gives, MEDIA_TYPE)):
-        known = " or ".join(gives)
-        raise NotAcceptable(f"{known} is what this address gives; Accept is {accept!r}")
+    if produced and not any(accepts(accept, each) for each in (*produced, MEDIA_TYPE)):
+        known = " or ".join(produced)
+        raise NotAcceptable(f"this route produces {known}; Accept is {accept!r}")
     return None
 
 
 def accepts(accept: str, media_type: str) -> bool:
-    """Say whether an Accept header admits a media type."""
+    """Return whether an Accept header admits a media type."""
     return weight_of(accept, media_type) > 0
 
 
 def weight_of(accept: str, media_type: str) -> float:
-    """Give how much an Accept header wants a media type, 0 to 1: the most specific range decides.
+    """Return the weight that an Accept header gives a media type, from 0 to 1.
 
-    A header in which there is no range at all says nothing, and so admits everything. A range
-    with a parameter that the media type does not have means another form of it: its refusal
-    does not count, while a client that takes that form is given this one rather than none.
+    The most specific range decides. A header without any range admits everything. A range with
+    a parameter that the media type lacks means a variant of it: refusing the variant refuses
+    nothing, and accepting it admits the media type rather than none.
     """
     name, *parameters = (part.strip().lower() for part in media_type.split(";"))
     given = {_GIVEN, *map(_parameter, parameters)}
     decided: dict[int, float] = {}
-    said = False
+    has_ranges = False
     for each in media_ranges(accept):
-        said = True
+        has_ranges = True
         rank = _rank(each, name, given)
         if rank is not None:
             decided[rank] = max(decided.get(rank, 0.0), each.weight)
     if not decided:
-        return 0.0 if said else 1.0
+        return 0.0 if has_ranges else 1.0
     return decided[max(decided)]
 
 
 def media_ranges(accept: str) -> Iterator[MediaRange]:
-    """Read the ranges of an Accept header; what is none is passed over."""
+    """Yield the ranges of an Accept header; invalid ones are skipped."""
     for name, *parts in _items(accept):
-        # Java sends "*", and means all.
+        # Java sends "*" for "*/*".
         range_name = "*/*" if name == "*" else name
         if not _RANGE.fullmatch(range_name):
             continue
@@ -95,14 +93,14 @@ def media_ranges(accept: str) -> Iterator[MediaRange]:
             if parameter[0] == "q":
                 if _WEIGHT.fullmatch(parameter[1]):
                     weight = min(float(parameter[1]), 1.0)
-                # What follows the weight says nothing of the range.
+                # What follows the weight is not part of the range.
                 break
             parameters.append(parameter)
         yield MediaRange(name=range_name, parameters=tuple(parameters), weight=weight)
 
 
 def _rank(each: MediaRange, name: str, given: Iterable[tuple[str, str]]) -> int | None:
-    """Say how specific a range is for a media type, None where it is not about it."""
+    """Return how specifically a range matches a media type, None if it does not."""
     if each.name == "*/*":
         return 0
     if each.name == f"{name.partition('/')[0]}/*":
@@ -117,7 +115,7 @@ def _rank(each: MediaRange, name: str, given: Iterable[tuple[str, str]]) -> int 
 
 
 def _items(header: str) -> Iterator[list[str]]:
-    """Split at commas and semicolons outside of quotes: a list's items, each with its parts."""
+    """Split a header at commas and semicolons outside quotes: items, each a list of parts."""
     parts = [""]
     for piece in _PIECE.findall(header):
         if piece == ",":
@@ -137,10 +135,10 @@ def _parameter(text: str) -> tuple[str, str]:
     return name, value
 
 
-def _given_by(request: Request[Any, Any, Any]) -> tuple[str, ...]:
-    """Give the media types of a route's successful answers, none where they have no body.
+def _produced_by(request: Request[Any, Any, Any]) -> tuple[str, ...]:
+    """Return the media types of a route's successful responses, none if they have no body.
 
-    Only what the route declares knows them: of a handler that gives a Response, Litestar does not.
+    They come from the route's declaration: Litestar cannot know those of a returned Response.
     """
     handler = request.route_handler
     if not handler.resolve_include_in_schema():
@@ -150,7 +148,7 @@ def _given_by(request: Request[Any, Any, Any]) -> tuple[str, ...]:
 
 
 def _options(request: Request[Any, Any, Any]) -> Response[None]:
-    # Litestar's own answer names the methods of the first handler of a path only.
+    # Litestar's own answer lists the methods of a path's first handler only.
     template = request.scope["path_template"]
     methods = {
         method

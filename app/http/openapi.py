@@ -1,8 +1,8 @@
-"""Write the OpenAPI document from what routes declare: answers, problems, recorded examples.
+"""Generate the OpenAPI document from what routes declare.
 
-A route says what it reads and gives, and which problems it may raise, by class; the rest
-follows: schemas from the structs themselves, a documented answer for every status, and
-examples that a test sends to a running system.
+A route declares what it reads, its responses and the problems that it raises, by class. Schemas
+follow from the structs, every status is documented, and a test sends the recorded examples to a
+running system.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -50,10 +50,10 @@ BINARY: Final[JsonSchema] = {"type": "string", "format": "binary"}
 
 _REQUEST_ID: Final = "01900000-0000-7000-8000-000000000001"
 
-# An instance is its own example: nothing else can say what a client will see.
+# Instances, because they are the examples as well.
 _ALWAYS: Final = (
     CrossSiteOrigin("Origin is 'http://elsewhere.example'"),
-    NotAcceptable("application/json is what this address gives; Accept is 'text/html'"),
+    NotAcceptable("this route produces application/json; Accept is 'text/html'"),
     ForeignHost("Host is 'elsewhere.example'; without API keys only this machine is served"),
     Problem("The error is in the service's log"),
 )
@@ -69,10 +69,10 @@ _READING: Final = (
 
 
 class Answer(Struct, frozen=True, kw_only=True):
-    """What a route gives when it does what it was asked for.
+    """A successful response of a route.
 
-    `links` name what can be asked for next: an operation, its parameters, and which members
-    of this answer they take.
+    `links` name follow-up operations, and the members of this response that their parameters
+    take.
     """
 
     description: str
@@ -94,21 +94,21 @@ def documented(  # noqa: PLR0913 - one keyword for each part of the document
     examples: Mapping[str, Sequence[Example]] | None = None,
     elsewhere: Sequence[str] = (),
 ) -> type[Operation]:
-    """Give the `operation_class` of a route; the first line of its docstring is its summary.
+    """Return the `operation_class` of a route; the first line of its docstring is the summary.
 
-    `reads` maps media types to the body's schema; `query` has the parameters that the route
-    reads by itself, `headers` describes those; `parameters` describes those in the path.
-    Whoever wants a media type of `elsewhere` is sent to another address.
-    `query_with` is the media type that a body must have for `query` to be read at all.
+    `reads` maps media types to schemas of the body; `query` is the struct of query parameters,
+    `headers` and `parameters` describe headers and path parameters. A media type of `elsewhere`
+    redirects to another route. `query_with` is the media type of the body without which `query`
+    does not apply.
     """
 
     @dataclass
     class Documented(Operation):
-        # What app.http.undeclared lets through.
+        # Read by app.http.undeclared.
         query_names: ClassVar[tuple[str, ...]] = query.__struct_encode_fields__ if query else ()
         query_shape: ClassVar[type[Struct] | None] = query
         header_names: ClassVar[tuple[str, ...]] = tuple(headers or ())
-        # What app.http.negotiation holds an Accept header against.
+        # Read by app.http.negotiation.
         media_types: ClassVar[tuple[str, ...]] = tuple(
             dict.fromkeys(each.media_type for each in gives.values() if each.shape is not None)
         ) + tuple(elsewhere)
@@ -117,17 +117,17 @@ def documented(  # noqa: PLR0913 - one keyword for each part of the document
             known = super().to_schema()
             summary, _, more = str(known["description"]).partition("\n")
             recorded = (examples or {}).get(known["operationId"], ())
-            takes = [
+            taken = [
                 *(path_parameter(each, parameters or {}) for each in known.get("parameters", ())),
                 *query_parameters(query, only_with=query_with),
                 *header_parameters(headers or {}),
             ]
-            wanted = [Scope(scope) for each in known["security"] for scope in each.get(SCHEME, ())]
+            scopes = [Scope(scope) for each in known["security"] for scope in each.get(SCHEME, ())]
             refused = [
                 *_ALWAYS,
                 refused_parameters([Fault(("verbose",), unknown("verbose", self.query_names))]),
-                *(each for scope in wanted for each in refusals(scope)),
-                *(_TOO_MANY if wanted else ()),
+                *(each for scope in scopes for each in refusals(scope)),
+                *(_TOO_MANY if scopes else ()),
                 *(_READING if reads else ()),
                 *problems,
             ]
@@ -136,7 +136,7 @@ def documented(  # noqa: PLR0913 - one keyword for each part of the document
                 "operationId": known["operationId"],
                 "summary": summary.rstrip("."),
                 "description": more.strip() or summary,
-                "parameters": [with_examples(each, recorded) for each in takes],
+                "parameters": [with_examples(each, recorded) for each in taken],
                 "requestBody": _body(reads, recorded) if reads else None,
                 "responses": _responses(gives, refused, recorded),
                 "security": known["security"],
@@ -155,13 +155,13 @@ def operation_id(handler: Any, method: Any, _path: Any) -> str:  # noqa: ANN401 
 
 @dataclass
 class Documentation(OpenAPIConfig):
-    """The configuration of Litestar's OpenAPI, with schemas that come from msgspec itself."""
+    """Litestar's OpenAPI configuration with schemas from msgspec."""
 
     use_handler_docstrings: bool = True
     operation_id_creator: OperationIDCreator = operation_id
 
     def to_openapi_schema(self) -> OpenAPI:
-        """Give the document's frame."""
+        """Return the document without schemas; they are added as it is serialised."""
         frame = super().to_openapi_schema()
         return _Document(**{name: getattr(frame, name) for name in frame.__dataclass_fields__})
 
@@ -173,7 +173,7 @@ class _Document(OpenAPI):
         for operations in written["paths"].values():
             if "head" in operations:
                 operations["head"] = described_head(operations)
-        # The paths are written by now, so every struct that they refer to has been named.
+        # The paths are complete now, so every struct that they refer to is known.
         _, parts = msgspec.json.schema_components(_named, ref_template=REFS)
         schemas = {name: _cleaned(parts[name]) for name in sorted(parts)}
         return {**written, "components": {"schemas": schemas, "securitySchemes": _SCHEMES}}
@@ -184,18 +184,19 @@ _SCHEMES: Final = {
         "type": "http",
         "scheme": "bearer",
         "bearerFormat": "crv_<id>_<secret>",
-        "description": "An API key. Where the API runs open (`/health/ready` says so in `access`) "
-        "none is needed. Operations name the scope that a key must have; none implies another.",
+        "description": "An API key. None is needed while the API is open (`access` in "
+        "`/health/ready`). Each operation names the scope that it requires; no scope implies "
+        "another.",
     }
 }
 
 
-# The structs that routes have named, each once; their parts are found from them.
+# The structs that routes refer to; nested structs are found from them.
 _named: Final[dict[Shape, None]] = {ExecutionError: None, ResultWarning: None}
 
 
 def _schema(shape: Shape) -> dict[str, Any]:
-    """Refer to a struct's component; a schema that is plain data stays as it is."""
+    """Return a reference to a struct's component, or a plain schema as it is."""
     if isinstance(shape, Mapping):
         return dict(shape)
     _named[shape] = None
@@ -204,7 +205,7 @@ def _schema(shape: Shape) -> dict[str, Any]:
 
 
 def _cleaned(schema: dict[str, Any]) -> dict[str, Any]:
-    """Take a docstring's indentation away, and say of moments (`…_at`) that they are some."""
+    """Remove the indentation of docstrings, and mark timestamps (`…_at`) as such."""
     for name, member in schema.get("properties", {}).items():
         if name.endswith("_at"):
             for each in member.get("anyOf", [member]):
@@ -224,7 +225,7 @@ def _body(reads: Mapping[str, Shape], recorded: Sequence[Example]) -> dict[str, 
             if each.media_type == media_type
         }
         content[media_type] = _content(shape, examples)
-    # An empty body is data like any other: V8 says of it that it is not JSON.
+    # An empty body is accepted as data: V8 reports that it is not JSON.
     return {"required": ANY_JSON not in reads.values(), "content": content}
 
 

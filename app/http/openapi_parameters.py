@@ -9,15 +9,15 @@ from msgspec import UNSET, Struct
 
 _JSON: Final = "application/json"
 REFS: Final = "#/components/schemas/{name}"
-# The page at /docs shows such a parameter only where that form of the body is chosen.
+# /docs shows such a parameter only while that media type is chosen for the body.
 _ONLY_WITH: Final = "x-only-with"
 
 
 class Example(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """One request and its answer as they went over the wire; `name` ties the two together.
+    """A recorded request and its response, tied together by `name`.
 
-    `body` is the body's JSON, the text of a raw one, or a form's fields. `answer` is the
-    answer's JSON, or its text.
+    `body` is the JSON of the body, the text of a raw one, or the fields of a form. `answer` is
+    the JSON of the response, or its text.
     """
 
     name: str
@@ -30,12 +30,12 @@ class Example(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omi
 
 
 def load_examples(path: Path) -> dict[str, list[Example]]:
-    """Read recorded examples: operation ids and, for each, its requests and answers."""
+    """Load recorded examples by operation id."""
     return msgspec.json.decode(path.read_bytes(), type=dict[str, list[Example]])
 
 
 def path_parameter(parameter: dict[str, Any], described: Mapping[str, str]) -> dict[str, Any]:
-    """Describe a parameter in a path, which is all that Litestar knows of."""
+    """Describe a path parameter from Litestar's description."""
     return {
         "name": parameter["name"],
         "in": parameter["in"],
@@ -46,7 +46,7 @@ def path_parameter(parameter: dict[str, Any], described: Mapping[str, str]) -> d
 
 
 def query_parameters(shape: type[Struct] | None, *, only_with: str | None) -> list[dict[str, Any]]:
-    """Describe the parameters that a route reads by itself, one for each field of a struct."""
+    """Describe query parameters, one for each field of a struct."""
     if shape is None:
         return []
     _, parts = msgspec.json.schema_components([shape], ref_template=REFS)
@@ -62,7 +62,7 @@ def query_parameters(shape: type[Struct] | None, *, only_with: str | None) -> li
             "schema": {**schema, **choice},
         }
         if parameter["schema"].get("contentMediaType") == _JSON:
-            # Serialised as JSON, which is what `content` says of a parameter.
+            # `content` declares a parameter whose value is serialised JSON.
             del parameter["schema"]
             parameter["content"] = {_JSON: {"schema": {}}}
         if only_with is not None:
@@ -73,7 +73,7 @@ def query_parameters(shape: type[Struct] | None, *, only_with: str | None) -> li
 
 
 def header_parameters(described: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Describe request headers by their names."""
+    """Describe request headers from their names and descriptions."""
     return [
         {
             "name": name,
@@ -87,7 +87,7 @@ def header_parameters(described: Mapping[str, str]) -> list[dict[str, Any]]:
 
 
 def with_examples(parameter: dict[str, Any], recorded: Sequence[Example]) -> dict[str, Any]:
-    """Add the values that recorded examples have for a parameter."""
+    """Add the values of recorded examples to a parameter."""
     examples = {
         each.name: {"summary": each.summary, "value": each.parameters[parameter["name"]]}
         for each in recorded

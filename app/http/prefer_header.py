@@ -1,28 +1,28 @@
-"""What a client would like and need not get: the Prefer header (RFC 7240)."""
+"""Read the Prefer header (RFC 7240)."""
 
 import re
 from typing import Final
 
 from app.http.bodies import AnyRequest
 
-# Longer headers are no preferences of anybody's; reading them takes quadratic time.
-_MOST_CHARACTERS: Final = 1_000
+# Longer headers are ignored: parsing takes quadratic time.
+_MAX_CHARACTERS: Final = 1_000
 _ITEM: Final = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.)*")+')
 _WAIT: Final = re.compile(r'\s*wait\s*=\s*("?)([0-9]{1,9})\1\s*(?:;.*)?', re.IGNORECASE)
 _NAME: Final = re.compile(r"\s*([^\s=;]*)")
 
 
-def preferred_wait(request: AnyRequest, *, most: int) -> int | None:
-    """Give how many seconds the client would wait, `most` at most; None when it does not say.
+def preferred_wait(request: AnyRequest, *, max_seconds: int) -> int | None:
+    """Return how long the client prefers to wait, at most `max_seconds`; None without `wait`.
 
-    What cannot be read is ignored, as is all but the first `wait` (RFC 7240, 2).
+    Unreadable values and all but the first `wait` are ignored (RFC 7240, 2).
     """
     header = ",".join(request.headers.getall("prefer", []))
-    if not header or len(header) > _MOST_CHARACTERS:
+    if not header or len(header) > _MAX_CHARACTERS:
         return None
     for item in _ITEM.findall(header):
         name = _NAME.match(item)
         if name is not None and name[1].lower() == "wait":
-            found = _WAIT.fullmatch(item)
-            return None if found is None else min(int(found[2]), most)
+            wait = _WAIT.fullmatch(item)
+            return None if wait is None else min(int(wait[2]), max_seconds)
     return None

@@ -18,18 +18,18 @@ log = structlog.get_logger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 
-# Whatever a client has sent, it gets no more of it back. No text of ours is as long.
+# Bounds what an error echoes of a request. Crivo's own texts are shorter.
 _MAX_DETAIL: Final = 4_000
 _MAX_IN_ERROR: Final = 1_000
 
 
 class ProblemDocument(Struct, frozen=True, kw_only=True):
-    """An error, as RFC 9457 has it: `type` is stable, `detail` tells of this occurrence.
+    """An error as in RFC 9457: `type` is stable, `detail` describes this occurrence.
 
-    `errors` names every place that is wrong: a `pointer` into the request (a JSON pointer,
-    or `/` and the name of a parameter) or a `line` and `column` of the script. A 429 has the
-    `quota`, its `limit` and what of it is `used`. `request_id` is what the service's log and its
-    audit log call the request.
+    `errors` lists every invalid place: a `pointer` into the request (a JSON pointer, or `/` and
+    the name of a parameter), or a `line` and `column` of the script. A 429 names the `quota`,
+    its `limit` and how much is `used`. `request_id` identifies the request in the service's log
+    and audit log.
     """
 
     type: str
@@ -46,7 +46,7 @@ class ProblemDocument(Struct, frozen=True, kw_only=True):
 
 
 def document(problem: Problem) -> dict[str, object]:
-    """Give the members of a problem document."""
+    """Return the members of a problem document."""
     members: dict[str, object] = {
         "type": f"urn:crivo:problem:{problem.code}",
         "title": problem.title,
@@ -68,7 +68,7 @@ def _bounded(error: Mapping[str, object]) -> dict[str, object]:
 
 
 def render_problem(request: Request[Any, Any, Any], problem: Problem) -> Response[bytes]:
-    """Answer with an error that was raised by name."""
+    """Render an error that a handler raised."""
     return _answer(request, problem.status, document(problem), problem.headers)
 
 
@@ -77,7 +77,7 @@ async def problem_answer(
     problem: Problem,
     send: Callable[[dict[str, Any]], Awaitable[None]],
 ) -> None:
-    """Answer with a problem where there is no framework around."""
+    """Send a problem document outside the framework."""
     body = msgspec.json.encode({**document(problem), "request_id": request_id_in(scope)})
     headers = [
         (b"content-type", MEDIA_TYPE.encode()),
@@ -89,7 +89,7 @@ async def problem_answer(
 
 
 def render_http_exception(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
-    """Answer with an error of the framework's: unknown routes, wrong methods and the like."""
+    """Render an error of the framework, such as an unknown route or a wrong method."""
     if isinstance(error, ValidationException):
         return render_problem(request, _invalid_parameters(error))
     members: dict[str, object] = {
@@ -102,9 +102,9 @@ def render_http_exception(request: Request[Any, Any, Any], error: HTTPException)
 
 
 def render_unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-    """Answer with 503 or 507 for trouble of the host's, else with 500; the log has what happened.
+    """Render 503 or 507 if the host is short of something, else log the error and render 500.
 
-    What the database and the blob store raise is a problem by itself, and never comes here.
+    Errors of the database and the blob store are Problems, and never arrive here.
     """
     trouble = of_host(error)
     if trouble is not None:
@@ -115,20 +115,20 @@ def render_unexpected(request: Request[Any, Any, Any], error: Exception) -> Resp
 
 
 def _way_on(request: Request[Any, Any, Any], error: HTTPException) -> str:
-    """Say what to do next where the framework only says what is wrong."""
+    """Return a detail that says what to do next, where the framework's does not."""
     match error.status_code:
         case HTTPStatus.NOT_FOUND:
-            return f"there is nothing at {request.url.path}; /docs lists every address"
+            return f"nothing is at {request.url.path}; /docs lists every route"
         case HTTPStatus.METHOD_NOT_ALLOWED:
             headers = {name.lower(): value for name, value in (error.headers or {}).items()}
-            taken = headers.get("allow", "other methods")
-            return f"{request.method} is not for {request.url.path}, which takes {taken}; see /docs"
+            allowed = headers.get("allow", "other methods")
+            return f"{request.url.path} takes {allowed}, not {request.method}; see /docs"
         case _:
             return error.detail
 
 
 def _invalid_parameters(error: ValidationException) -> InvalidRequest:
-    """Name each parameter that Litestar refused, as the readers of bodies name members."""
+    """Name each parameter that Litestar refused, in the format for members of bodies."""
     found = error.extra if isinstance(error.extra, list) else []
     errors = [
         {"pointer": f"/{each.get('key', '')}", "message": str(each.get("message", ""))}
@@ -145,6 +145,6 @@ def _answer(
     members: dict[str, object],
     headers: dict[str, str],
 ) -> Response[bytes]:
-    # What an operator finds in the logs, for whoever asks what went wrong.
+    # A client that reports the id lets the operator find the request in the logs.
     body = msgspec.json.encode({**members, "request_id": request_id_of(request)})
     return Response(body, status_code=status, media_type=MEDIA_TYPE, headers=headers)

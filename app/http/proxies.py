@@ -1,8 +1,8 @@
-"""Whose request it is behind proxies: X-Forwarded-For, as far as it comes from trusted ones.
+"""Find the client's address behind trusted proxies, from X-Forwarded-For.
 
-Each proxy appends the address that it was connected from, so the header is read from its right
-end: the first address that is no trusted proxy's is the client's, and what stands left of it is
-only what that client says. A hop that cannot be read ends the way at the proxy that told of it.
+Each proxy appends the address of its peer, so the header is read from its right end: the first
+address that is not a trusted proxy's is the client's. Anything left of it is unverified. An
+unreadable hop ends the search at the proxy that reported it.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
@@ -24,16 +24,16 @@ Network = IPv4Network | IPv6Network
 Scope = MutableMapping[str, Any]
 App = Callable[[Scope, Any, Any], Awaitable[None]]
 
-# More than any chain of proxies has; a client may send thousands.
+# Longer than real chains of proxies; a client may send thousands.
 _MAX_HOPS: Final = 32
 
 
 class InvalidProxies(CrivoError):
-    """The setting names what is neither an address nor a network."""
+    """The setting contains something other than addresses and networks."""
 
 
 def trusted_networks(text: str) -> tuple[Network, ...]:
-    """Read the setting: addresses and networks with commas between. Raises InvalidProxies."""
+    """Parse the setting, comma-separated addresses and networks. Raises InvalidProxies."""
     networks = []
     for each in filter(None, (part.strip() for part in text.split(","))):
         try:
@@ -47,17 +47,17 @@ def trusted_networks(text: str) -> tuple[Network, ...]:
 
 
 def behind_proxies(app: App, trusted: tuple[Network, ...]) -> App:
-    """Wrap an application: `client` of its scope is the client's address, not a proxy's."""
+    """Wrap an application so that its scope's `client` is the client, not a proxy."""
     if not trusted:
         return app
 
     async def answer(scope: Scope, receive: object, send: object) -> None:
         client = scope.get("client")
         if client is not None and scope["type"] == "http":
-            said = [value for name, value in scope["headers"] if name == b"x-forwarded-for"]
-            found = client_address(str(client[0]), said, trusted)
-            if found is not None:
-                scope["client"] = (found, client[1])
+            forwarded = [value for name, value in scope["headers"] if name == b"x-forwarded-for"]
+            address = client_address(str(client[0]), forwarded, trusted)
+            if address is not None:
+                scope["client"] = (address, client[1])
         await app(scope, receive, send)
 
     return answer
@@ -66,9 +66,9 @@ def behind_proxies(app: App, trusted: tuple[Network, ...]) -> App:
 def client_address(
     peer: str, forwarded: Iterable[bytes], trusted: tuple[Network, ...]
 ) -> str | None:
-    """Give whose request came from `peer` with these values of X-Forwarded-For.
+    """Return the client's address for a request from `peer` with these X-Forwarded-For values.
 
-    None where `peer` is no address.
+    None if `peer` is not an address.
     """
     known = parse_address(peer)
     if known is None:
@@ -85,7 +85,7 @@ def client_address(
 
 
 def parse_address(text: str) -> Address | None:
-    """Read an address; without a zone (fe80::1%eth0), which PostgreSQL's inet does not have."""
+    """Parse an address, dropping its zone (fe80::1%eth0), which PostgreSQL's inet lacks."""
     try:
         address = ip_address(text.partition("%")[0])
     except ValueError:

@@ -1,4 +1,4 @@
-"""Answer with stored bytes: whole, a range of them, or that the client has them (RFC 9110)."""
+"""Serve stored bytes with ETags and ranges (RFC 9110, 13 and 14)."""
 
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -15,24 +15,24 @@ from app.http.methods import is_head
 _RANGE: Final = re.compile(r"bytes[ \t]*=[ \t]*([0-9]*)-([0-9]*)[ \t]*", re.IGNORECASE)
 _ETAG: Final = re.compile(r'(?:W/)?("[^"]*")')
 
-# What a route with such answers describes in its reference.
+# How routes that serve bytes describe the headers in OpenAPI.
 DESCRIBED: Final = {
-    "Range": "`bytes=0-1023`: one range of the bytes; anything else is ignored (RFC 9110, 14.2)",
-    "If-Range": "an ETag: give the range only while the bytes are these, else all of them",
-    "If-None-Match": "ETags that the client has, or `*`: 304 where one fits",
+    "Range": "`bytes=0-1023`: one range; anything else is ignored (RFC 9110, 14.2)",
+    "If-Range": "an ETag: send the range if it is current, else the whole",
+    "If-None-Match": "ETags that the client has, or `*`: 304 if one matches",
 }
 
 
 class RangeNotSatisfiable(Problem):
-    """The range begins behind the last byte."""
+    """The range begins after the last byte."""
 
     status = 416
     code = "range-not-satisfiable"
-    title = "There are no bytes in that range"
+    title = "The range contains no bytes"
 
 
 class Span(Struct, frozen=True):
-    """Bytes from `start` up to `end`, which is not one of them."""
+    """A range of bytes from `start` to `end`, exclusive."""
 
     start: int
     end: int
@@ -46,19 +46,18 @@ async def answer_bytes(
     sha256: bytes,
     media_type: str,
 ) -> Response[bytes] | Stream:
-    """Give stored bytes as the client wants them; `open_span` opens all of them for None.
+    """Serve stored bytes; `open_span(None)` opens all of them.
 
-    A HEAD is told their size, and opens nothing.
-
-    Raises RangeNotSatisfiable, and what `open_span` raises.
+    HEAD reports their size and opens nothing. Raises RangeNotSatisfiable, and what `open_span`
+    raises.
     """
     etag = f'"{sha256.hex()}"'
-    # User bytes: never taken for a page of ours.
+    # User bytes: a browser must not render them as a page of this origin.
     headers = {"ETag": etag, "Accept-Ranges": "bytes", "X-Content-Type-Options": "nosniff"}
     if _has(request, etag):
         return Response(b"", status_code=304, headers=headers, media_type=media_type)
     if is_head(request):
-        # Range is for GET only (RFC 9110, 14.2), and the store need not be asked.
+        # Range applies to GET only (RFC 9110, 14.2), and nothing needs to be opened.
         headers["Content-Length"] = str(size_bytes)
         return Response(b"", headers=headers, media_type=media_type)
     span = _span_of(request, etag=etag, size_bytes=size_bytes)
@@ -76,12 +75,12 @@ def _has(request: AnyRequest, etag: str) -> bool:
 
 
 def _span_of(request: AnyRequest, *, etag: str, size_bytes: int) -> Span | None:
-    """Read the range that is wanted, None for all. Raises RangeNotSatisfiable."""
+    """Parse the requested range, None for all bytes. Raises RangeNotSatisfiable."""
     found = _RANGE.fullmatch(",".join(request.headers.getall("range", [])))
-    # A weak ETag, or a date, never says that the bytes are the same.
+    # A weak ETag or a date does not guarantee identical bytes.
     if found is None or request.headers.get("if-range", etag).strip() != etag:
         return None
-    # More digits than any size has are read as such, at once.
+    # More digits than any size has: converting them would take long.
     first, last = (text if len(text) < 20 else "9" * 19 for text in found.groups())  # noqa: PLR2004 - 2^63 has 19
     if not first and not last:
         return None
@@ -93,6 +92,7 @@ def _span_of(request: AnyRequest, *, etag: str, size_bytes: int) -> Span | None:
             return None
     if start >= end:
         raise RangeNotSatisfiable(
-            f"there are {size_bytes} bytes", headers={"Content-Range": f"bytes */{size_bytes}"}
+            f"the resource has {size_bytes} bytes",
+            headers={"Content-Range": f"bytes */{size_bytes}"},
         )
     return Span(start, end)

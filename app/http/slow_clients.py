@@ -1,12 +1,15 @@
-"""The connections of an API process: so many, and none whose client makes no progress.
+"""Bound the connections of an API process, and close those of clients that make no progress.
 
-uvicorn waits for ever for a request's head, its body, and a client that takes its answer. Here
-a connection is closed when `client_seconds` pass in which a head that has begun is not complete
-(or a new connection sends none), or less than 4 KiB of a body come while the application waits
-for them, or less than 4 KiB of an answer are taken while it waits to send more; so long, and no
-longer, the rest of a body is read that nobody asked for. Who is too slow before an answer has
-begun is told so by 408. A client that is idle between two requests is uvicorn's business
-(`timeout_keep_alive`).
+uvicorn waits without limit for a request's head, for its body, and for a client to read its
+response. Here a connection is closed after `client_seconds` in which
+
+- a head that has begun is not completed, or a new connection sends none;
+- less than 4 KiB of a body arrive while the application waits for it;
+- less than 4 KiB of a response are read while the application waits to send more;
+- the rest of a body that the application did not read is still arriving.
+
+If the response has not begun, the client gets 408. Idle connections between two requests are
+left to uvicorn's `timeout_keep_alive`.
 """
 
 import asyncio
@@ -29,29 +32,29 @@ from app.http.transport import LingeringTransport
 log = structlog.get_logger(__name__)
 
 PROGRESS_BYTES: Final = 4 * 1024
-# Some 4 ms. A chunked body makes an event of each chunk: 64 KiB may be 10,000 of them.
+# Some 4 ms. Each chunk of a chunked body is an event, and 64 KiB may hold 10,000 of them.
 _EVENTS_IN_A_TURN: Final = 256
 _MAX_HEAD_BYTES: Final = 64 * 1024
 
 
 class SlowClient(Problem):
-    """The client takes too long to send its request."""
+    """The client took too long to send its request."""
 
     status = 408
     code = "slow-client"
-    title = "The request did not come in time"
+    title = "The request did not arrive in time"
 
 
 class TooManyConnections(Problem):
-    """This API process holds as many connections as it may."""
+    """This API process has reached its limit of connections."""
 
     status = 503
     code = "too-many-connections"
-    title = "There are too many connections at the moment"
+    title = "Too many connections are open"
 
 
 class HeadUnreadable(Problem):
-    """The request's head is larger than its limit, before it is complete."""
+    """The request's head exceeds its limit before it is complete."""
 
     status = 431
     code = "headers-too-large"
@@ -59,7 +62,7 @@ class HeadUnreadable(Problem):
 
 
 class _TurnTaking(StrictConnection):
-    """h11's connection, which gives so many events and then acts as if it needed data."""
+    """h11's connection, which pretends to need data after a bounded number of events."""
 
     events_left: int = _EVENTS_IN_A_TURN
 
@@ -72,13 +75,13 @@ class _TurnTaking(StrictConnection):
 
 
 class SlowClientProtocol(H11Protocol):
-    """uvicorn's protocol, with an end to its patience and problem documents as answers."""
+    """uvicorn's protocol with limits on slow clients, and problem documents for its errors."""
 
     client_seconds: ClassVar[float]
     max_connections: ClassVar[int]
 
     _watch: asyncio.TimerHandle | None = None
-    # What is waited for, since when, and how many bytes of it have come or gone.
+    # What the connection waits for, since when, and the bytes received since.
     _waiting: tuple[str, int] | None = None
     _since: float = 0.0
     _bytes: int = 0
@@ -88,7 +91,7 @@ class SlowClientProtocol(H11Protocol):
     transport: LingeringTransport
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Take a connection, or say that there are too many."""
+        """Accept a connection, or refuse it over the limit."""
         limit = self.config.h11_max_incomplete_event_size or _MAX_HEAD_BYTES
         self.conn = _TurnTaking(h11.SERVER, limit)
         super().connection_made(LingeringTransport(transport, owes=self._client_owes))
@@ -102,13 +105,13 @@ class SlowClientProtocol(H11Protocol):
         self._look()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget it."""
+        """Stop watching the connection."""
         super().connection_lost(exc)
         if self._watch is not None:
             self._watch.cancel()
 
     def data_received(self, data: bytes) -> None:
-        """Count what comes."""
+        """Count received bytes, and discard them once the connection is closing."""
         self._bytes += len(data)
         if self.transport.is_closing():
             self.transport.drop(len(data))
@@ -116,7 +119,7 @@ class SlowClientProtocol(H11Protocol):
             super().data_received(data)
 
     def handle_events(self) -> None:
-        """Parse what has come, a bounded part at a time, between which others have the loop."""
+        """Parse received data in bounded steps, yielding to the event loop between them."""
         self.conn.events_left = _EVENTS_IN_A_TURN
         super().handle_events()
         if self.conn.events_left == 0 and not self.transport.is_closing():
@@ -129,26 +132,26 @@ class SlowClientProtocol(H11Protocol):
             self.handle_events()
 
     def on_response_complete(self) -> None:
-        """Count requests: the head of the next one has its own time."""
+        """Count requests, so that the head of the next one gets its own time."""
         self._requests += 1
         super().on_response_complete()
 
     def send_400_response(self, msg: str) -> None:
-        """Say of what is no HTTP that it cannot be read, by a problem document."""
+        """Send a problem document for bytes that are not valid HTTP."""
         reason = sys.exception()
         hint = getattr(reason, "error_status_hint", HTTPStatus.BAD_REQUEST)
         if hint == HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE:
             self._refuse(HeadUnreadable("the head is larger than the limit"))
         else:
-            self._refuse(MalformedRequest(f"this is not HTTP as it should be: {reason or msg}"))
+            self._refuse(MalformedRequest(f"the request is not valid HTTP: {reason or msg}"))
 
     def _look(self) -> None:
-        """Look four times in the time that a client has, whether it has come any further."""
+        """Check the client's progress, four times in `client_seconds`."""
         if self.transport.is_closing():
             self._give_up_later()
             return
         now = self.loop.time()
-        waiting = self._what_is_waited_for()
+        waiting = self._awaited_part()
         progress = waiting is not None and waiting[0] == "body" and self._bytes >= PROGRESS_BYTES
         if waiting != self._waiting or progress:
             self._waiting, self._since, self._bytes = waiting, now, 0
@@ -157,21 +160,21 @@ class SlowClientProtocol(H11Protocol):
             return
         self._watch = self.loop.call_later(self.client_seconds / 4, self._look)
 
-    def _what_is_waited_for(self) -> tuple[str, int] | None:
-        """Say which part of which request the client owes us, None when it owes nothing."""
+    def _awaited_part(self) -> tuple[str, int] | None:
+        """Return which part of which request the client has to send or read; None for none."""
         if self._is_sending():
             left = self.transport.get_write_buffer_size()
             return ("taking", left // PROGRESS_BYTES)
         match self.conn.their_state:
             case h11.IDLE:
-                # Between two requests nothing is owed until the next one begins.
+                # Between two requests the client owes nothing until the next one begins.
                 begun = self._requests == 0 or bool(self.conn.trailing_data[0])
                 return ("head", self._requests) if begun else None
             case h11.SEND_BODY:
-                # What has come and is not read yet is ours to work on.
                 if self.cycle.response_complete:
-                    # Read to be thrown away, for a client that sends all before it reads.
+                    # Discarded, for a client that sends everything before it reads.
                     return ("rest", self._requests)
+                # Data that has arrived and is not read yet is not for the client to send.
                 reading = not self.flow.read_paused and not self.cycle.body
                 return ("body", self._requests) if reading else None
             case _:
@@ -183,34 +186,34 @@ class SlowClientProtocol(H11Protocol):
     def _end(self, what: str) -> None:
         log.info("client.too_slow", what=what, address=self.client and self.client[0])
         if what == "taking":
-            # The rest of the answer waits in a buffer that nobody empties.
+            # The rest of the response would stay in a buffer that the client does not read.
             self.transport.abort()
             return
-        self._refuse(SlowClient(f"the {what} of the request did not come in time"))
+        self._refuse(SlowClient(f"the {what} of the request did not arrive in time"))
 
     def _refuse(self, problem: Problem) -> None:
-        """Answer without the application, where no answer has begun, and close."""
-        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE) and self._heard_of():
+        """Respond without the application, unless a response has begun, and close."""
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE) and self._has_request():
             self._answer(problem)
         if self.cycle is not None:
-            # Whoever waits for the rest of the body learns that it will not come.
+            # A handler that waits for the rest of the body learns that it will not arrive.
             self.cycle.disconnected = True
             self.cycle.message_event.set()
         self.transport.close()
         self._give_up_later()
 
     def _client_owes(self) -> bool:
-        """Say whether a request has begun to come and is not complete."""
+        """Return whether a request has begun and is not complete."""
         if self.conn.their_state is h11.IDLE:
             return bool(self.conn.trailing_data[0])
         return self.conn.their_state in (h11.SEND_BODY, h11.ERROR)
 
-    def _heard_of(self) -> bool:
-        """Say whether there is a request to answer: a connection may be opened for later use."""
+    def _has_request(self) -> bool:
+        """Return whether a request has begun: clients also open connections for later use."""
         return self.conn.their_state is not h11.IDLE or bool(self.conn.trailing_data[0])
 
     def _give_up_later(self) -> None:
-        # A closed connection still waits until the client has taken the end of its answer.
+        # A closing connection stays until the client has read the end of its response.
         self._watch = self.loop.call_later(self.client_seconds, self.transport.abort)
 
     def _answer(self, problem: Problem) -> None:
@@ -237,11 +240,11 @@ class SlowClientProtocol(H11Protocol):
 def slow_client_protocol(
     *, client_seconds: float, max_connections: int
 ) -> type[SlowClientProtocol]:
-    """Give the protocol with these limits; uvicorn makes one for each connection."""
+    """Return a protocol class with these limits; uvicorn instantiates it per connection."""
 
-    class Chosen(SlowClientProtocol):
+    class LimitedProtocol(SlowClientProtocol):
         pass
 
-    Chosen.client_seconds = client_seconds
-    Chosen.max_connections = max_connections
-    return Chosen
+    LimitedProtocol.client_seconds = client_seconds
+    LimitedProtocol.max_connections = max_connections
+    return LimitedProtocol

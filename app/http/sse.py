@@ -1,4 +1,4 @@
-"""Answers that take their time: notice a client that leaves, send events as they come."""
+"""Send server-sent events, and notice when a waiting client disconnects."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterator
@@ -8,14 +8,14 @@ from typing import Final
 from litestar.types import Receive, Scope, Send
 
 MEDIA_TYPE: Final = "text/event-stream"
-# How long a client waits before it connects again.
+# How long a client waits before it reconnects, in ms.
 _RETRY: Final = b"retry: 1000\n\n"
 HEARTBEAT: Final = b": alive\n\n"
 
 _HEADERS: Final = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-cache, no-transform"),
-    # nginx and what takes after it would keep events until there are enough of them.
+    # nginx would buffer events.
     (b"x-accel-buffering", b"no"),
     (b"x-content-type-options", b"nosniff"),
 ]
@@ -23,7 +23,7 @@ _HEADERS: Final = [
 
 @contextmanager
 def on_leave(receive: Receive, call: Callable[[], None]) -> Iterator[None]:
-    """Call once when the client closes its connection during the block.
+    """Call `call` once if the client disconnects during the block.
 
     The request's body must have been read.
     """
@@ -35,18 +35,18 @@ def on_leave(receive: Receive, call: Callable[[], None]) -> Iterator[None]:
 
 
 class EventStream:
-    """An answer of server-sent events, which ends with them or when the client leaves."""
+    """A response of server-sent events; it ends with the events or when the client disconnects."""
 
     def __init__(
         self, events: AsyncGenerator[bytes, None], *, leave: Callable[[], None], held: ExitStack
     ) -> None:
-        """Take the events, how to end them, and what is held until they have ended."""
+        """Take the events, a callback that ends them, and resources to release afterwards."""
         self._events = events
         self._leave = leave
         self._held = held
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI
-        """Answer."""
+        """Send the response."""
         with self._held, on_leave(receive, self._leave):
             await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
             await _send_part(send, _RETRY)
@@ -57,19 +57,19 @@ class EventStream:
 
 
 async def head_of_events(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001 - ASGI
-    """Tell a HEAD how a stream begins, and begin none."""
+    """Answer HEAD with the headers of a stream, without opening one."""
     await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
     await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 async def nothing_more(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001 - ASGI
-    """Tell a client that has all events not to connect again: 204 (HTML, 9.2.3)."""
+    """Answer 204, which tells a client that has all events not to reconnect (HTML, 9.2.3)."""
     await send({"type": "http.response.start", "status": 204, "headers": []})
     await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 def encode_event(name: str, event_id: str, data: bytes) -> bytes:
-    """Write one event; its data may have several lines."""
+    """Encode one event; its data may have several lines."""
     lines = b"".join(b"data: " + line + b"\n" for line in data.splitlines())
     return f"event: {name}\nid: {event_id}\n".encode() + lines + b"\n"
 

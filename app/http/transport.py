@@ -1,8 +1,8 @@
-"""A connection that is closed so that the client can still read the answer.
+"""Close connections in a way that lets the client read the response first (RFC 9112, 9.6).
 
-A socket that is closed while bytes of the client lie unread is reset, and a reset takes away what
-the client has not read yet: it sees a broken connection in place of a refusal. So the end is sent
-first, and what the client still sends is read and dropped, a bounded amount of it (RFC 9112, 9.6).
+Closing a socket with unread data resets the connection, and a reset discards what the client has
+not read yet: it sees a broken connection instead of an error. So the write side is closed first,
+and a bounded amount of what the client still sends is read and discarded.
 """
 
 import asyncio
@@ -15,10 +15,10 @@ MAX_DROPPED_BYTES: Final = 64 * 1024 * 1024
 
 
 class LingeringTransport(asyncio.Transport):
-    """A transport whose `close` waits for the client, and whose reading can be held."""
+    """A transport whose `close` waits for the client, and whose reading can be suspended."""
 
     def __init__(self, transport: asyncio.Transport, *, owes: Callable[[], bool]) -> None:
-        """Wrap a transport; `owes` says whether the client has not sent all of its request."""
+        """Wrap a transport; `owes` returns whether part of a request is still missing."""
         super().__init__()
         self._transport = transport
         self._owes = owes
@@ -40,11 +40,11 @@ class LingeringTransport(asyncio.Transport):
             self._transport.resume_reading()
 
     def close_at_once(self) -> None:
-        """Close without waiting, where connections are what is scarce."""
+        """Close without waiting, when connections are scarce."""
         self._transport.close()
 
     def drop(self, size_bytes: int) -> None:
-        """Take note of what came after the end; a client that goes on and on is cut off."""
+        """Count discarded bytes, and abort the connection over the limit."""
         self._dropped_bytes += size_bytes
         if self._dropped_bytes > MAX_DROPPED_BYTES:
             self._transport.abort()
@@ -62,11 +62,11 @@ class LingeringTransport(asyncio.Transport):
         self._read(paused=False, held=self._held)
 
     def hold_reading(self) -> None:
-        """Read no more until what was read is parsed, whatever the application asks for."""
+        """Stop reading until received data is parsed, even if the application resumes reading."""
         self._read(paused=self._paused, held=True)
 
     def release_reading(self) -> None:
-        """Read again, unless the application has paused it."""
+        """Resume reading, unless the application has paused it."""
         self._read(paused=self._paused, held=False)
 
     def _read(self, *, paused: bool, held: bool) -> None:

@@ -1,7 +1,7 @@
-"""Refuse what a route does not declare, so that nobody believes that it has an effect.
+"""Refuse query parameters and conditions that a route does not declare.
 
-What a route takes in its query, and which conditions it evaluates, is what its reference says
-(`documented(query=…, headers=…)`).
+Ignoring them silently would suggest that they have an effect. A route declares what it takes by
+`documented(query=…, headers=…)`.
 """
 
 from collections.abc import Sequence
@@ -26,38 +26,38 @@ from app.http.validation import (
 _WAIT: Final = "; to wait for the result, send the header `Prefer: wait=10`"
 _SENDING: Final = frozenset({"POST", "PUT", "PATCH"})
 _CHANGING: Final = _SENDING | {"DELETE"}
-# Whoever sends one of these wants nothing to change where it does not hold (RFC 9110, 13.1).
+# A client that sends one of these wants no change unless it holds (RFC 9110, 13.1).
 _CONDITIONS: Final = ("If-Match", "If-None-Match", "If-Unmodified-Since")
 
 
 class IdempotencyUnsupported(Problem):
-    """The request asks to be carried out once only, which is not built yet."""
+    """The request carries Idempotency-Key, which is not supported yet."""
 
     status = 400
     code = "idempotency-key-unsupported"
     title = "Idempotency-Key is not supported yet"
 
     def __init__(self) -> None:
-        """Say what holds instead."""
+        """Describe the alternative."""
         super().__init__(
-            "requests with Idempotency-Key are refused, as a repeated one would be carried out "
-            "again; leave the header out, and look with GET whether the first one arrived, by a "
-            "label of your own for instance"
+            "Idempotency-Key is refused, because a repeated request would be carried out twice; "
+            "omit the header, and use GET to find out whether the first request arrived, for "
+            "instance by a label"
         )
 
 
 def not_evaluated(name: str) -> PreconditionUnsupported:
-    """Make the problem of a condition that a route does not evaluate."""
+    """Return the error for a condition that a route does not evaluate."""
     return PreconditionUnsupported(
-        f"{name} is not evaluated here, so nothing was changed; leave the header out"
+        f"{name} is not evaluated here, so nothing was changed; omit the header"
     )
 
 
 async def refuse_undeclared(connection: AnyConnection, handler: BaseRouteHandler) -> None:
-    """Refuse query parameters that the route does not know, Idempotency-Key, and conditions.
+    """Refuse undeclared query parameters, undeclared conditions, and Idempotency-Key.
 
-    A guard, after that of access: strangers learn nothing here. Pages and what they are made of
-    take any query. Raises InvalidRequest, IdempotencyUnsupported, PreconditionUnsupported.
+    A guard that runs after authorization, so that it reveals nothing to others. Pages and their
+    assets take any query. Raises InvalidRequest, IdempotencyUnsupported, PreconditionUnsupported.
     """
     method = connection.scope.get("method")
     if method == "OPTIONS" or not isinstance(handler, HTTPRouteHandler):
@@ -71,43 +71,43 @@ async def refuse_undeclared(connection: AnyConnection, handler: BaseRouteHandler
                 raise not_evaluated(name)
     if not connection.scope["query_string"] or not handler.resolve_include_in_schema():
         return
-    garbled = _not_utf8(connection.scope["query_string"])
-    if garbled:
-        raise refused_parameters([Fault((each,), "is not UTF-8") for each in garbled])
+    undecodable = _not_utf8(connection.scope["query_string"])
+    if undecodable:
+        raise refused_parameters([Fault((each,), "is not UTF-8") for each in undecodable])
     known: tuple[str, ...] = getattr(handler.operation_class, "query_names", ())
-    strangers = [each for each in dict.fromkeys(connection.query_params) if each not in known]
-    if strangers:
+    undeclared = [each for each in dict.fromkeys(connection.query_params) if each not in known]
+    if undeclared:
         waits = "Prefer" in getattr(handler.operation_class, "header_names", ())
         faults = [
             Fault((each,), unknown(each, known) + (_WAIT if waits and each == "wait" else ""))
-            for each in strangers[:MAX_FAULTS]
+            for each in undeclared[:MAX_FAULTS]
         ]
         faults += _misfits(connection, getattr(handler.operation_class, "query_shape", None))
         raise refused_parameters(faults[:MAX_FAULTS])
 
 
 def _misfits(connection: AnyConnection, shape: type[Struct] | None) -> Sequence[Fault]:
-    """Name what else is wrong with a query, so that one answer tells all of it."""
-    given = connection.query_params
-    # Labels may come more than once, and have a reader of their own.
+    """List other faults of a query, so that one response reports all of them."""
+    query = connection.query_params
+    # Labels may repeat, and are parsed elsewhere.
     known = [each for each in (shape.__struct_encode_fields__ if shape else ()) if each != "label"]
-    found = {name: given[name] for name in known if name in given}
-    if shape is None or not found:
+    texts = {name: query[name] for name in known if name in query}
+    if shape is None or not texts:
         return ()
     try:
-        convert_texts(found, shape)
+        convert_texts(texts, shape)
     except InvalidTexts as error:
         return error.faults
     return ()
 
 
 def _not_utf8(query: bytes) -> list[str]:
-    """Name the parameters that are not UTF-8; Litestar puts replacements in their place."""
-    found: dict[str, None] = {}
+    """List parameters that are not UTF-8; Litestar decodes them with replacement characters."""
+    names: dict[str, None] = {}
     for each in query.split(b"&"):
         try:
             unquote_to_bytes(each).decode()
         except UnicodeDecodeError:
             name = unquote_to_bytes(each.partition(b"=")[0])
-            found[name.decode(errors="replace")] = None
-    return list(found)[:MAX_FAULTS]
+            names[name.decode(errors="replace")] = None
+    return list(names)[:MAX_FAULTS]

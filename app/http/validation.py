@@ -1,7 +1,7 @@
-"""Name every value of a request that does not fit its struct, in words and not in msgspec's.
+"""Report every invalid value of a request, in plain words.
 
-msgspec stops at the first one. Only what it has refused is looked at here, member by member: a
-request that fits costs nothing.
+msgspec stops at the first invalid value. Only what it has refused is examined here, member by
+member, so valid requests cost nothing.
 """
 
 import re
@@ -20,40 +20,39 @@ from app.http.wording import counted, expected, shown
 T = TypeVar("T")
 
 MAX_FAULTS: Final = 20
-# `Meta(extra={RAW_SHAPE: …})` of a member that is kept as bytes: what it must fit later on.
+# `Meta(extra={RAW_SHAPE: …})` of a member that stays encoded: the type that it is decoded to later.
 RAW_SHAPE: Final = "raw_shape"
-# How many of them the detail repeats; `errors` has all.
+# How many of them the detail repeats; `errors` lists all.
 _IN_DETAIL: Final = 3
-# Larger parts are not taken apart: they are named as a whole.
+# Larger values are reported as a whole.
 _MAX_PART_BYTES: Final = 256 * 1024
 # msgspec ends its messages with the place: "Expected `int`, got `str` - at `$.limits.wall_ms`".
-# It is made of the names of our structs, and so short; a client's own name may be 16 MB long.
+# The path consists of Crivo's own names, and so is short; a client's name may have 16 MB.
 _PLACE: Final = re.compile(r" - at `(?P<path>\$[^`]*)`\Z")
 _MAX_PLACE: Final = 300
 _MAX_MESSAGE: Final = 1_000
 _UNKNOWN: Final = "Object contains unknown field `"
-# Longer names are cut off in pointers.
+# Longer names are truncated in pointers.
 _MAX_POINTED: Final = 100
 
 
 class Fault(Struct, frozen=True):
-    """One value that does not fit: its place in the request, and what is wrong with it."""
+    """One invalid value: its path in the request, and what is wrong with it."""
 
     path: tuple[str, ...]
     message: str
 
     @property
     def pointer(self) -> str:
-        """Give the place as a JSON pointer (RFC 6901); of a long name its beginning."""
+        """The path as a JSON pointer (RFC 6901), with long names truncated."""
         names = (clipped(each, _MAX_POINTED) for each in self.path)
         return "".join(f"/{each.replace('~', '~0').replace('/', '~1')}" for each in names)
 
 
 def decode_json(body: bytes, shape: type[T]) -> T:
-    """Read JSON into a struct.
+    """Decode JSON into a struct.
 
-    Raises InvalidRequest with every member that does not fit, and msgspec's DecodeError for what
-    is not JSON.
+    Raises InvalidRequest with every invalid member, and msgspec's DecodeError for invalid JSON.
     """
     try:
         return msgspec.json.decode(body, type=shape)
@@ -62,7 +61,7 @@ def decode_json(body: bytes, shape: type[T]) -> T:
 
 
 def convert_texts(texts: Mapping[str, object], shape: type[T]) -> T:
-    """Make a struct of texts, as queries and forms have them. Raises InvalidTexts."""
+    """Convert the texts of a query or a form to a struct. Raises InvalidTexts."""
     try:
         return msgspec.convert(texts, shape, strict=False)
     except msgspec.ValidationError as error:
@@ -70,23 +69,23 @@ def convert_texts(texts: Mapping[str, object], shape: type[T]) -> T:
 
 
 class InvalidTexts(ValueError):
-    """Texts that do not fit, for a caller who knows what they are part of."""
+    """Invalid texts, for a caller that knows whether they come from a query or a form."""
 
     def __init__(self, faults: Sequence[Fault]) -> None:
-        """Take what does not fit."""
+        """Take the faults."""
         super().__init__("; ".join(each.message for each in faults))
         self.faults = tuple(faults)
 
 
 def refused(faults: Sequence[Fault]) -> InvalidRequest:
-    """Refuse members of a body or fields of a form."""
+    """Return the error for members of a body or fields of a form."""
     errors = [{"pointer": each.pointer, "message": each.message} for each in faults]
     said = [f"{each.message} at {each.pointer}" if each.path else each.message for each in faults]
     return InvalidRequest(_detail(said), errors=errors)
 
 
 def refused_parameters(faults: Sequence[Fault]) -> InvalidRequest:
-    """Refuse query parameters, by the names that the client has used."""
+    """Return the error for query parameters."""
     named = [(clipped(each.path[0], _MAX_POINTED), each.message) for each in faults]
     errors = [
         {"parameter": name, "pointer": f"/{name}", "message": message} for name, message in named
@@ -102,9 +101,9 @@ def _detail(said: Sequence[str]) -> str:
 
 def _faults(value: object, shape: type, error: msgspec.ValidationError) -> list[Fault]:
     if len(str(error)) > _MAX_MESSAGE:
-        # It repeats a name of the client's, of up to 16 MB: each look at it takes its time.
+        # It repeats a client's name of up to 16 MB, and each pass over that takes long.
         return [_first(error, shape)]
-    # It may go on, behind what msgspec has refused, with what is not JSON: DecodeError.
+    # May raise DecodeError: the rest, which msgspec has not read, may be invalid JSON.
     faults: list[Fault] = []
     _take_apart(value, shape, (), faults)
     return faults or [_first(error, shape)]
@@ -119,7 +118,7 @@ def _look(value: object, annotation: Any, path: tuple[str, ...], faults: list[Fa
 
 
 def _take_apart(value: object, annotation: Any, path: tuple[str, ...], faults: list[Fault]) -> None:  # noqa: ANN401 - a type
-    """Find what is wrong within a value that does not fit."""
+    """Collect the faults within an invalid value."""
     inner = _inner(annotation)
     origin = get_origin(inner) or inner
     before = len(faults)
@@ -131,7 +130,7 @@ def _take_apart(value: object, annotation: Any, path: tuple[str, ...], faults: l
         of_name, of_value = get_args(inner)
         for name, each in found.items():
             if not _fits(name, of_name) and len(faults) < MAX_FAULTS:
-                message = f"a name is expected to be {expected(of_name)}"
+                message = f"names must be {expected(of_name)}"
                 faults.append(Fault((*path, name), message))
             _look(each, of_value, (*path, name), faults)
     elif isinstance(found, list):
@@ -162,12 +161,12 @@ def _look_into_struct(
 
 
 def unknown(name: str, known: Sequence[str] | Mapping[str, object]) -> str:
-    """Say that a name is none of those that can be given."""
-    return f"`{clipped(name)}` is unknown here; known are {', '.join(known) or 'none'}"
+    """Return the message for an unknown name."""
+    return f"`{clipped(name)}` is unknown here; known names: {', '.join(known) or 'none'}"
 
 
 def _is_large(value: object, origin: object) -> bool:
-    """Say whether to look at all would take long; msgspec has named it if it was the first."""
+    """Return whether a value is too large to examine; msgspec reports it if it comes first."""
     return isinstance(value, Raw) and origin in (list, dict) and len(value) > _MAX_PART_BYTES
 
 
@@ -183,14 +182,14 @@ def _fits(value: object, annotation: Any) -> bool:  # noqa: ANN401 - a type
 
 
 def _opened(value: object, origin: object) -> Mapping[str, object] | list[object] | None:
-    """Give the members or items of a value, not looked at yet; None where it has none."""
+    """Return the undecoded members or items of a value; None if it has none."""
     if not isinstance(value, Raw):
         return value if isinstance(value, dict | list) else None
     if isinstance(origin, type) and issubclass(origin, Struct):
         if len(value) <= _MAX_PART_BYTES:
             members: dict[str, object] | None = _read(value, dict[str, Raw])
             return members
-        # Of what is large only members that are known: others may be any number.
+        # Of a large object only the known members: there may be any number of others.
         found = _read(value, _shallow(origin))
         return None if found is None else _members(found)
     if origin in (list, dict):
@@ -234,7 +233,7 @@ def _shape_of(annotation: Any) -> Any:  # noqa: ANN401 - a type
 
 
 def _inner(annotation: Any) -> Any:  # noqa: ANN401 - a type
-    """Take away what says no more than that a value may be left out, and conditions on it."""
+    """Strip Optional, UnsetType and Annotated from a type."""
     origin = get_origin(annotation)
     if origin is Annotated:
         return _inner(get_args(annotation)[0])
@@ -245,11 +244,11 @@ def _inner(annotation: Any) -> Any:  # noqa: ANN401 - a type
 
 
 def _first(error: msgspec.ValidationError, shape: type) -> Fault:
-    """Name the one place that msgspec has named, where nothing more is known."""
+    """Return msgspec's own fault, the only one known."""
     message = str(error)
     found = _PLACE.search(message[-_MAX_PLACE:])
     path = found["path"] if found else "$"
-    # `[...]` stands for a key that msgspec does not name: the place ends above it.
+    # `[...]` stands for a key that msgspec omits: the path ends above it.
     place = path.removeprefix("$").partition("[...]")[0].replace("[", ".").replace("]", "")
     parts = tuple(each for each in place.split(".") if each)
     if message.startswith(_UNKNOWN):

@@ -1,4 +1,4 @@
-"""Say in words what a type admits, and what came in its place."""
+"""Describe types and values in plain words, for error messages."""
 
 from collections.abc import Collection, Sequence
 from functools import lru_cache
@@ -11,13 +11,13 @@ from msgspec import Raw
 from app.errors import clipped
 
 _MAX_SHOWN: Final = 60
-# JSON may write one character as six.
+# JSON may encode one character as six.
 _MAX_LINE: Final = 6 * _MAX_SHOWN + 2
 _LARGE_BYTES: Final = 4 * 1024
 _TEXT: Final = "a text"
 _KINDS: Final = {b"{": "an object", b"[": "a list", b'"': _TEXT}
 
-# What patterns of our structs say to a person.
+# Descriptions of the patterns in Crivo's structs.
 _PATTERNS: Final = {
     r"^[a-z0-9][a-z0-9._-]{0,62}$(?!\n)": (
         "lower-case letters, digits, '.', '_' and '-', beginning with a letter or a digit, "
@@ -36,12 +36,12 @@ _PATTERNS: Final = {
 
 @lru_cache(maxsize=512)
 def expected(annotation: Any) -> str:  # noqa: ANN401 - a type
-    """Say what a type admits, such as `a whole number from 1 to 200`."""
+    """Describe a type, such as `a whole number from 1 to 200`."""
     return _words(kinds.type_info(annotation))
 
 
 def shown(value: object) -> str:
-    """Show a value in a line: a short one as JSON has it, a larger one by its kind."""
+    """Describe a value: a short one as JSON, a larger one by its kind."""
     if isinstance(value, Raw):
         kind = _KINDS.get(bytes(memoryview(value)[:_MAX_SHOWN]).lstrip()[:1])
         if kind is not None and (len(value) > _LARGE_BYTES or kind != _TEXT):
@@ -54,12 +54,12 @@ def shown(value: object) -> str:
             return "a number that is out of range"
     if isinstance(value, str) and len(value) > _MAX_SHOWN:
         return f"a text of {len(value)} characters"
-    # As JSON has it, so that whoever wrote it knows it again.
+    # As JSON, so that it can be found in the request.
     return clipped(msgspec.json.encode(value).decode(), _MAX_LINE)
 
 
 def counted(found: Collection[object]) -> str:
-    """Say how much a list or an object holds."""
+    """Describe the size of a list or an object."""
     return f"one of {len(found)}" if found else "an empty one"
 
 
@@ -82,7 +82,7 @@ def _words(kind: kinds.Type) -> str:  # noqa: C901, PLR0911, PLR0912 - one line 
         case kinds.LiteralType(values=values):
             return _one_of([str(each) for each in values])
         case kinds.DateTimeType():
-            return "a moment with its offset from UTC, such as 2026-01-31T12:00:00Z"
+            return "a timestamp with a UTC offset, such as 2026-01-31T12:00:00Z"
         case kinds.UUIDType():
             return "an id, such as 01a1fbeb-e362-742d-9594-29c5a8afd450"
         case kinds.ListType():

@@ -163,8 +163,8 @@ def test_a_compressed_body_is_kept_as_what_it_holds(
 @pytest.mark.parametrize(
     ("spoil", "reason"),
     [
-        (lambda body: body[:-3], "ends before its end"),
-        (lambda _: b"", "ends before its end"),
+        (lambda body: body[:-3], "is truncated"),
+        (lambda _: b"", "is truncated"),
         (lambda body: body + b"surprise!", "is not"),
         (lambda _: b"surprise!", "is not"),
     ],

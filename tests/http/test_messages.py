@@ -58,7 +58,7 @@ def test_all_that_is_wrong_with_a_body_is_named_at_once(system: System) -> None:
     }
     assert errors["/data"] == "`data` is missing"
     assert errors["/limits/wall_ms"].startswith("expected a whole number from 1 to 300000")
-    assert "known are script, data, params, limits" in errors["/payload"]
+    assert "known names: script, data, params, limits" in errors["/payload"]
     assert "letters, digits" in errors["/labels/a b"]
 
 

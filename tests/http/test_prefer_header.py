@@ -49,7 +49,7 @@ def test_the_seconds_that_a_client_would_wait(lines: Sequence[str], expected: in
     headers = [(b"prefer", line.encode("utf-8")) for line in lines]
     scope = cast("Any", {**request.scope, "headers": headers})
 
-    assert preferred_wait(Request(scope), most=60) == expected
+    assert preferred_wait(Request(scope), max_seconds=60) == expected
 
 
 @pytest.mark.parametrize("wait", ["61", "600", "1e9", "inf"])

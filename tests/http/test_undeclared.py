@@ -73,7 +73,7 @@ def test_an_idempotency_key_is_refused_until_it_has_an_effect(
 
     assert answer.status_code == 400
     assert answer.json()["type"] == "urn:crivo:problem:idempotency-key-unsupported"
-    assert "leave the header out" in answer.json()["detail"]
+    assert "omit the header" in answer.json()["detail"]
     assert "idempotency-key-unsupported" in operation["responses"]["400"]["description"]
 
 

@@ -1,4 +1,4 @@
-"""Report what the run took: seconds by folder, and the CPU time of all of its processes."""
+"""Report seconds by folder and the CPU time of all processes of a test run."""
 
 import resource
 from collections import defaultdict
@@ -28,9 +28,7 @@ class _Durations:
         terminalreporter.write_line(
             ", ".join(f"{folder} {seconds:.0f}" for folder, seconds in longest)
         )
-        terminalreporter.write_line(
-            f"CPU of all processes that have ended: {_cpu_minutes():.1f} min"
-        )
+        terminalreporter.write_line(f"CPU of all ended processes: {_cpu_minutes():.1f} min")
 
 
 def pytest_configure(config: pytest.Config) -> None:
