@@ -1,4 +1,4 @@
-"""A request whose second half waits until a test sends it."""
+"""Send a request in two halves."""
 
 import socket
 from collections.abc import Iterator, Mapping
@@ -8,14 +8,14 @@ from tests.http.raw import Answer, answer_on, connected
 
 
 class Begun:
-    """A connection that has sent a request's head and half of its body."""
+    """A connection on which a head and half of a body have been sent."""
 
     def __init__(self, connection: socket.socket, rest: bytes) -> None:
         self.connection = connection
         self._rest = rest
 
     def end(self) -> Answer:
-        """Send the rest; give the answer."""
+        """Send the rest, and return the response."""
         self.connection.sendall(self._rest)
         answer = answer_on(self.connection)
         assert answer is not None

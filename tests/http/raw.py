@@ -1,4 +1,4 @@
-"""Connections on which a test sends and receives bytes as it likes."""
+"""Open connections for raw bytes."""
 
 import socket
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ _PATIENCE_SECONDS = 60.0
 
 
 class Answer(Struct, frozen=True):
-    """An answer as it came: its status, its headers in lower case, its body."""
+    """A response: status, headers in lower case, body."""
 
     status: int
     headers: dict[str, str]
@@ -19,13 +19,13 @@ class Answer(Struct, frozen=True):
 
 @contextmanager
 def connected(port: int) -> Iterator[socket.socket]:
-    """Open a connection to this machine."""
+    """Open a connection to a port of this machine."""
     with socket.create_connection(("127.0.0.1", port), timeout=_PATIENCE_SECONDS) as connection:
         yield connection
 
 
 def answer_on(connection: socket.socket) -> Answer | None:
-    """Read until the server closes; None when it closes without a word."""
+    """Read until the server closes; None if it sends nothing."""
     received = b""
     try:
         while chunk := connection.recv(65_536):

@@ -1,4 +1,4 @@
-"""No operation reads a body without an end."""
+"""Every operation limits its body."""
 
 import json
 import select
@@ -15,14 +15,14 @@ from tests.http.raw import connected
 PATHS: Final[dict[str, dict[str, Any]]] = json.loads(
     (ROOT / "openapi" / "openapi.json").read_bytes()
 )["paths"]
-# What there is for each name in an address.
+# Values of path parameters.
 FILLED: Final = {
     "{script}": "bounded",
     "{number}": "1",
     "{alias}": "prod",
     "{name}": "default",
 }
-# Above every limit but that of the raw route, which the API of this test has lower.
+# Above every limit; the API of this test lowers that of the raw route.
 MOST_BYTES: Final = 20 * 2**20
 CHUNK: Final = b"10000\r\n" + b"x" * 65_536 + b"\r\n"
 
@@ -44,7 +44,7 @@ def port(system: System) -> Iterator[int]:
 
 @pytest.mark.parametrize("length", ["announced", "chunked"])
 @pytest.mark.parametrize(("method", "path", "media_type"), list(_reading()))
-def test_a_body_has_a_limit(
+def test_every_operation_limits_its_body(
     port: int, method: str, path: str, media_type: str, length: str
 ) -> None:
     for name, value in FILLED.items():

@@ -1,4 +1,4 @@
-"""A refusal reaches the client that is still sending, also where the connection ends with it."""
+"""Errors reach clients that are still sending, even if the connection then closes."""
 
 import json
 from contextlib import suppress
@@ -9,7 +9,7 @@ import pytest
 from tests.acceptance.system import System
 from tests.http.raw import answer_on, connected
 
-# More than the sockets' buffers of both sides hold.
+# More than the socket buffers of both sides hold.
 SIZE_BYTES: Final = 24 * 2**20
 FORM: Final = "multipart/form-data; boundary=x"
 
@@ -26,7 +26,7 @@ FORM: Final = "multipart/form-data; boundary=x"
         ("/scripts/none/executions", "application/json", 404),
     ],
 )
-def test_who_sends_all_before_reading_reads_the_refusal(
+def test_a_client_that_sends_everything_before_it_reads_gets_the_error(
     system: System, path: str, media_type: str, status: int, ending: str
 ) -> None:
     head = (
@@ -40,14 +40,16 @@ def test_who_sends_all_before_reading_reads_the_refusal(
         answer = answer_on(connection)
 
     assert answer is not None
-    if answer.status == 100:  # the final answer follows: this route looks at what begins to come
+    if (
+        answer.status == 100
+    ):  # the final response follows: this route checks the beginning of the body
         assert answer.body.startswith(b"HTTP/1.1 %d " % status)
         return
     assert answer.status == status
     assert json.loads(answer.body)["status"] == status
 
 
-def test_what_is_dropped_is_bounded(system: System) -> None:
+def test_discarded_bytes_are_bounded(system: System) -> None:
     head = (
         b"POST /nowhere HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
         b"Content-Length: 1000000000000\r\n\r\n"

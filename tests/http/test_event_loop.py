@@ -1,7 +1,7 @@
-"""No request of a legal size keeps the API from answering others.
+"""No request of a legal size blocks the event loop.
 
-What is measured is not the clock, which says more about the machine than about the API, but the
-CPU time that the API's main thread takes between a request to `/health/live` and its answer.
+The tests measure the CPU time that the API's main thread takes between a request to
+`/health/live` and its response. Wall-clock time would say more about the machine.
 """
 
 import json
@@ -64,14 +64,14 @@ PUNYCODE: Final = (
     b'--x\r\nContent-Disposition: form-data; name="note"\r\n'
     b"Content-Type: text/plain; charset=punycode\r\n\r\n" + b"a" * 520_000 + b"\r\n--x--\r\n"
 )
-# Names of members, as long as they may be: what they hold costs most to search or to escape.
+# Member names of the maximum length, whose characters are costly to search or to escape.
 NAMES: Final = {
     "tildes": b"~" * 15_000_000,
     "places": b" - at `" * 2_000_000,
     "escapes": b"\\u0001" * 2_500_000,
     "slashes": b"k~/" * 5_000_000,
 }
-# For each media type, bodies that are as large as may be and cost as much as they can.
+# For each media type, bodies of the maximum size that are as costly as possible.
 ODD: Final[dict[str, dict[str, bytes]]] = {
     "application/json": {
         "labels": _envelope(labels=_entries(900_000)),
@@ -139,7 +139,7 @@ HEADERS: Final = {
 
 
 class Watch:
-    """Asks `/health/live` again and again; keeps the most CPU that an answer had to wait for."""
+    """Polls `/health/live`, and keeps the most CPU time that a response waited for."""
 
     def __init__(self, port: int, pid: int) -> None:
         self.most_ns = 0
@@ -163,7 +163,9 @@ class Watch:
                 connection.request("GET", "/health/live")
                 assert connection.getresponse().read()
                 self.most_ns = max(self.most_ns, self._cpu_ns() - before)
-                time.sleep(0.001)  # so that the API is busy with what is watched, not with us
+                time.sleep(
+                    0.001
+                )  # so that the API is busy with the watched request, not with this loop
 
     def _cpu_ns(self) -> int:
         return int(self._schedstat.read_text().split()[0])
@@ -182,7 +184,7 @@ def watched(system: System) -> System:
 
 
 @pytest.mark.parametrize(("method", "path", "operation"), list(_operations()))
-def test_no_request_holds_the_loop(
+def test_no_request_blocks_the_loop(
     watched: System, method: str, path: str, operation: dict[str, Any]
 ) -> None:
     for name, value in FILLED.items():
@@ -195,9 +197,9 @@ def test_no_request_holds_the_loop(
 
 
 def _most_ms(system: System, request: bytes) -> float:
-    """Give the CPU time that an answer had to wait for; the least of three where it is too much.
+    """Return the CPU time that a response waited for; over the limit, the least of three tries.
 
-    What holds the loop does so each time; a collection of garbage that fell into it does not.
+    A blocking request blocks each time; a garbage collection meanwhile does not recur.
     """
     found: list[int] = []
     while len(found) < 3 and (not found or min(found) > MOST_NS):
@@ -260,7 +262,7 @@ def _send_all(connection: socket.socket, request: bytes) -> None:
     try:
         connection.sendall(request)
     except OSError:
-        return  # refused, and cut off
+        return  # refused, and the connection closed
 
 
 def _pid(system: System) -> int:

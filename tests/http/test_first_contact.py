@@ -1,4 +1,4 @@
-"""What a newcomer gets wrong is answered with what to do next."""
+"""Errors for common mistakes say what to do next."""
 
 import json
 from typing import Any, Final
@@ -10,12 +10,12 @@ from tests.acceptance.system import System
 SOURCE: Final = b"function process(data) { return data }"
 NAME: Final = "first-contact"
 NOWHERE: Final = "01900000-0000-7000-8000-000000000000"
-# What curl -d and curl --data-binary say of a body, unless told otherwise.
+# The default Content-Type of curl -d and curl --data-binary.
 CURL: Final = {"Content-Type": "application/x-www-form-urlencoded"}
 JSON: Final = {"Content-Type": "application/json"}
 FORM: Final = {"file": ("script.js", SOURCE)}
 
-# What is sent; the status; words of the answer that say how to go on.
+# The request, the status, and words of the error that say what to do next.
 MISTAKES: Final[dict[str, tuple[tuple[str, str, dict[str, Any]], int, tuple[str, ...]]]] = {
     "a file with curl's own media type": (
         ("POST", "/scripts?name=x", {"content": SOURCE, "headers": CURL}),
@@ -128,7 +128,7 @@ def known(system: System) -> System:
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_mistake_is_answered_with_the_way_on(known: System, mistake: str) -> None:
+def test_the_error_for_a_mistake_says_what_to_do(known: System, mistake: str) -> None:
     (method, path, what), status, words = MISTAKES[mistake]
 
     answer = known.client.request(method, path, **what)
@@ -140,7 +140,7 @@ def test_a_mistake_is_answered_with_the_way_on(known: System, mistake: str) -> N
 
 
 def test_newlines_that_curl_drops_do_not_matter(known: System) -> None:
-    """`curl -d @file` takes newlines out and names a form: the raw route reads it as data."""
+    """`curl -d @file` drops newlines and declares a form: the raw route reads it as data."""
     rows = json.dumps([{"a": 1}, {"b": "c d"}], indent=2)
 
     answer = known.client.post(

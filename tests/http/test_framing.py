@@ -1,5 +1,4 @@
-"""Two readers of a connection cannot disagree on where a request ends: whatever could be read
-otherwise is refused, and nothing behind it is taken for a request."""
+"""Ambiguous framing is refused with 400, and nothing after it is read as a request."""
 
 import json
 
@@ -10,19 +9,19 @@ from tests.http.raw import Answer, answer_on, connected
 
 START = b"POST /scripts/check HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
 CHUNKED = START + b"Transfer-Encoding: chunked\r\n\r\n"
-# The end of a head, and a chunked body with nothing in it.
+# The end of a head, and an empty chunked body.
 EMPTY = b"\r\n\r\n0\r\n\r\n"
-# What an attacker wants to be a request of its own.
+# The request that an attacker tries to smuggle.
 HIDDEN = b"GET /health/live HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 
 AMBIGUOUS = {
-    # Which of two lengths is the one.
+    # Two lengths.
     "length-and-chunked": START + b"Content-Length: 5\r\nTransfer-Encoding: chunked" + EMPTY,
     "chunked-and-length": START + b"Transfer-Encoding: chunked\r\nContent-Length: 5" + EMPTY,
     "chunked-and-length-0": START + b"Transfer-Encoding: chunked\r\nContent-Length: 0" + EMPTY,
     "two-lengths": START + b"Content-Length: 0\r\nContent-Length: 5\r\n\r\n",
     "list-of-lengths": START + b"Content-Length: 0, 5\r\n\r\n",
-    # What is a length, or a coding.
+    # Odd lengths and codings.
     "length-plus": START + b"Content-Length: +0\r\n\r\n",
     "length-minus": START + b"Content-Length: -1\r\n\r\n",
     "length-hex": START + b"Content-Length: 0x0\r\n\r\n",
@@ -39,7 +38,7 @@ AMBIGUOUS = {
     "coding-vertical-tab": START + b"Transfer-Encoding: \x0bchunked" + EMPTY,
     "coding-empty": START + b"Transfer-Encoding:\r\n\r\n",
     "coding-of-1.0": CHUNKED.replace(b"HTTP/1.1", b"HTTP/1.0") + b"0\r\n\r\n",
-    # Where a line ends, and what it belongs to.
+    # Odd line endings and folded lines.
     "space-before-colon": START + b"Transfer-Encoding : chunked" + EMPTY,
     "space-before-name": START.replace(b"Content-Type", b" Transfer-Encoding: chunked\r\nX")
     + b"\r\n",
@@ -55,7 +54,7 @@ AMBIGUOUS = {
     "nul": START + b"X: y\x00\r\nContent-Length: 0\r\n\r\n",
     "no-colon": START + b"Transfer-Encoding chunked" + EMPTY,
     "no-name": START + b": chunked" + EMPTY,
-    # Whom a request is for.
+    # Odd hosts.
     "two-hosts": START + b"Host: elsewhere.example\r\nContent-Length: 0\r\n\r\n",
     "no-host": b"GET /health/live HTTP/1.1\r\n\r\n",
     "a-tunnel": b"CONNECT 127.0.0.1:80 HTTP/1.1\r\nHost: 127.0.0.1:80\r\n\r\n",
@@ -64,7 +63,7 @@ AMBIGUOUS = {
     "another-scheme": b"GET ftp://127.0.0.1/ HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
     "no-authority": b"GET http:///health/live HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
     "user-in-authority": b"GET http://127.0.0.1@b.example/ HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
-    # What a request line is.
+    # Odd request lines.
     "two-spaces": b"GET  /health/live HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
     "tabs": b"GET\t/health/live\tHTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
     "space-in-target": b"GET /health/live HTTP/1.1 HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
@@ -72,7 +71,7 @@ AMBIGUOUS = {
     "version-2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
     "version-9.9": b"GET /health/live HTTP/9.9\r\nHost: 127.0.0.1\r\n\r\n",
     "version-lower-case": b"GET /health/live http/1.1\r\nHost: 127.0.0.1\r\n\r\n",
-    # Where a chunk ends.
+    # Odd chunks.
     "chunk-hex": CHUNKED + b"0x1\r\n1\r\n0\r\n\r\n",
     "chunk-minus": CHUNKED + b"-1\r\n1\r\n0\r\n\r\n",
     "chunk-longer": CHUNKED + b"1\r\n12\r\n0\r\n\r\n",
@@ -85,7 +84,7 @@ AMBIGUOUS = {
 
 
 def _exchange(system: System, sent: bytes) -> Answer:
-    """Send, and read all that comes until the server closes: a second answer is in the body."""
+    """Send, and read until the server closes: a second response would be in the body."""
     with connected(system.port) as connection:
         connection.sendall(sent)
         answer = answer_on(connection)
@@ -94,7 +93,7 @@ def _exchange(system: System, sent: bytes) -> Answer:
 
 
 @pytest.mark.parametrize("sent", AMBIGUOUS.values(), ids=AMBIGUOUS)
-def test_what_could_be_read_otherwise_is_refused_and_the_connection_ends(
+def test_ambiguous_framing_is_refused_and_the_connection_closes(
     system: System, sent: bytes
 ) -> None:
     answer = _exchange(system, sent + HIDDEN)
@@ -109,16 +108,16 @@ def test_what_could_be_read_otherwise_is_refused_and_the_connection_ends(
     [
         b"1\r\n{\r\n1\r\n}\r\n0\r\n\r\n",
         b"01;ext=1\r\n{\r\n1\r\n}\r\n0\r\n\r\n",
-        # Trailers are read, and mean nothing.
+        # Trailers are read and ignored.
         b"2\r\n{}\r\n0\r\nContent-Length: 50\r\nHost: x\r\n\r\n",
     ],
 )
-def test_a_chunked_body_ends_where_it_says(system: System, body: bytes) -> None:
+def test_a_chunked_body_ends_at_its_last_chunk(system: System, body: bytes) -> None:
     last = HIDDEN.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
 
     answer = _exchange(system, CHUNKED + body + last)
 
-    # {} is no upload: it was read to its end, and what comes behind it is a request.
+    # {} is not a valid upload: it was read to its end, and a request follows it.
     assert answer.status == 422
     assert answer.body.count(b"HTTP/1.1 200 ") == 1
 
@@ -126,7 +125,7 @@ def test_a_chunked_body_ends_where_it_says(system: System, body: bytes) -> None:
 @pytest.mark.parametrize(
     "length", [b"Content-Length: 2, 2", b"Content-Length: 2\r\nContent-Length: 2"]
 )
-def test_one_length_may_be_said_twice(system: System, length: bytes) -> None:
+def test_the_same_length_may_be_sent_twice(system: System, length: bytes) -> None:
     answer = _exchange(system, START + length + b"\r\nConnection: close\r\n\r\n{}")
 
     assert answer.status == 422
@@ -142,7 +141,7 @@ def test_one_length_may_be_said_twice(system: System, length: bytes) -> None:
         ("http://127.0.0.1/health/live", "elsewhere.example"),
     ],
 )
-def test_a_target_may_be_a_whole_address(system: System, target: str, host: str) -> None:
+def test_a_target_may_be_in_absolute_form(system: System, target: str, host: str) -> None:
     lines = f"GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
 
     assert _exchange(system, lines.encode()).status == 200
@@ -158,7 +157,7 @@ def test_a_target_may_be_a_whole_address(system: System, target: str, host: str)
         ("http://127.0.0.1?x", 422),
     ],
 )
-def test_the_authority_of_a_target_is_checked_as_a_host_is(
+def test_the_authority_of_a_target_is_checked_like_a_host(
     system: System, target: str, status: int
 ) -> None:
     lines = f"GET {target} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
@@ -175,7 +174,7 @@ def test_an_origin_is_compared_with_the_authority_of_the_target(system: System) 
     assert _exchange(system, other.encode()).status == 403
 
 
-def test_options_may_be_asked_of_the_server_as_a_whole(system: System) -> None:
+def test_options_may_address_the_server_as_a_whole(system: System) -> None:
     answer = _exchange(
         system, b"OPTIONS * HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
     )

@@ -1,4 +1,4 @@
-"""Whatever GET gives, HEAD gives without its body, and without waiting, streaming or reading it."""
+"""HEAD responds like GET without the body, and does not wait, stream or read it."""
 
 import re
 from typing import Any
@@ -9,14 +9,14 @@ from tests.acceptance.keyed import Keyed
 from tests.acceptance.system import System, stop
 from tests.http.raw import answer_on, connected
 
-# What no two answers have in common.
+# Headers that differ between any two responses.
 OF_THE_MOMENT = {"date", "x-request-id", "ratelimit"}
 SOURCE = "function process(data) { console.log(data); return data }"
 
 
 @pytest.fixture(scope="module")
 def filled(keyed: Keyed) -> dict[str, str]:
-    """What there is for each name in an address of the document."""
+    """Values of the path parameters of the OpenAPI document."""
     made = keyed.post("/scripts", json={"name": "headed", "source": SOURCE})
     assert made.status_code == 201, made.text
     assert keyed.request("PUT", "/scripts/headed/aliases/prod", json={"version": 1}).is_success
@@ -45,7 +45,7 @@ def test_every_get_of_the_document_has_a_head_with_the_same_headers(
         assert got.is_success, (address, got.text)
         assert str(head.status_code) in methods["head"]["responses"]
         assert not any("content" in each for each in methods["head"]["responses"].values())
-        # What comes as it is made has no length, and metrics change with each request.
+        # Streams have no length, and metrics change with each request.
         different = OF_THE_MOMENT | ({"content-length"} if address == "/metrics" else set())
         assert _without(different, head.headers.multi_items()) == _without(
             different, got.headers.multi_items()
@@ -70,7 +70,7 @@ def test_a_refused_head_has_the_status_and_length_of_its_get(system: System, pat
     assert head.headers["Content-Type"] == "application/problem+json"
 
 
-def test_no_body_goes_over_the_wire(system: System) -> None:
+def test_no_body_is_sent(system: System) -> None:
     with connected(system.port) as connection:
         connection.sendall(
             b"HEAD /health/live HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
@@ -82,7 +82,7 @@ def test_no_body_goes_over_the_wire(system: System) -> None:
     assert int(answer.headers["content-length"]) > 0
 
 
-def test_a_head_says_how_much_a_download_has_and_knows_no_range(
+def test_a_head_reports_the_size_of_a_download_and_ignores_ranges(
     keyed: Keyed, filled: dict[str, str]
 ) -> None:
     address = f"/executions/{filled['execution']}/result"
@@ -93,7 +93,7 @@ def test_a_head_says_how_much_a_download_has_and_knows_no_range(
     assert (part.status_code, part.headers["Content-Length"]) == (200, "6")
     assert "Content-Range" not in part.headers
     assert known.status_code == 304
-    # With a range that no bytes have a GET is refused.
+    # A GET with an unsatisfiable range is refused.
     assert keyed.request("HEAD", address, headers={"Range": "bytes=9-"}).status_code == 200
 
 
@@ -108,7 +108,7 @@ def test_a_head_reads_no_blob(stopped_system: System) -> None:
     assert system.client.head(result).headers["Content-Length"] == str(2_000_002)
 
 
-def test_a_head_of_what_is_not_finished_neither_waits_nor_streams(
+def test_a_head_of_an_unfinished_execution_neither_waits_nor_streams(
     stopped_system: System,
 ) -> None:
     system = stopped_system
@@ -119,13 +119,13 @@ def test_a_head_of_what_is_not_finished_neither_waits_nor_streams(
         stop(worker)
     location = system.submit("waiting", b"1")
 
-    # It never finishes: whatever waited would not be answered before the client gives up.
+    # It never finishes: a request that waited would outlast the client's timeout.
     with system.client.stream("GET", f"{location}/events") as taken:
         assert taken.status_code == 200
         waited = system.client.head(location, params={"wait": 60})
         preferred = system.client.head(location, headers={"Prefer": "wait=60"})
         events = system.client.head(f"{location}/events")
-        # The one seat is taken.
+        # The only waiter is registered.
         assert system.client.get(location, params={"wait": 60}).status_code == 503
 
     assert [each.status_code for each in (waited, preferred, events)] == [200, 200, 200]
@@ -135,7 +135,7 @@ def test_a_head_of_what_is_not_finished_neither_waits_nor_streams(
     assert system.client.head(location, params={"wait": "long"}).status_code == 422
 
 
-def test_a_head_of_events_that_have_ended_is_204(keyed: Keyed, filled: dict[str, str]) -> None:
+def test_a_head_of_ended_events_is_204(keyed: Keyed, filled: dict[str, str]) -> None:
     address = f"/executions/{filled['execution']}/events"
 
     assert keyed.request("HEAD", address, headers={"Last-Event-ID": "1000"}).status_code == 204

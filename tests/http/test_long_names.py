@@ -1,4 +1,4 @@
-"""What a client sends comes back no longer than a person reads."""
+"""Errors repeat only a bounded part of what a client sent."""
 
 import json
 
@@ -12,7 +12,7 @@ from app.http.validation import decode_json
 
 
 @pytest.mark.parametrize("name", ["~", "\1", " - at `", "k~/"])
-def test_no_answer_repeats_a_long_name(name: str) -> None:
+def test_no_error_repeats_a_long_name(name: str) -> None:
     long = json.dumps(name * 100_000).encode()
     for body in (
         b'{"script":"x","data":1,"limits":{%b:1}}',
@@ -38,7 +38,7 @@ def test_a_long_name_keeps_its_place() -> None:
 
 
 @pytest.mark.parametrize("number", ["1" * 9_000, "1e" + "9" * 900, "1." + "1" * 9_000])
-def test_a_number_that_no_machine_holds_is_named(number: str) -> None:
+def test_a_number_out_of_range_is_named(number: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
         decode_json(b'{"script":"x","data":1,"seed":%b}' % number.encode(), Envelope)
 

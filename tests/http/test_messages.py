@@ -1,4 +1,4 @@
-"""Messages are for people: all that is wrong, in plain words, and a way on that works."""
+"""Errors name everything that is wrong in plain words, and routes that help."""
 
 import ast
 import json
@@ -19,7 +19,7 @@ from tests.acceptance.system import ROOT, System
 PATHS: Final = json.loads((ROOT / "openapi" / "openapi.json").read_bytes())["paths"]
 JSON: Final = {"Content-Type": "application/json"}
 SOURCE: Final = "const process = data => data"
-# What only programmers of this service should ever read.
+# Words that only programmers of this service should read.
 JARGON: Final = re.compile(
     r"Expected `|Object (contains|missing)|bytearray|\bb['\"]|<class|Traceback|<app\.|None\b"
     r"|NoneType|UnsetType|\bregex\b|\bstr\b|\bint\b|\bfloat\b|\bbool\b"
@@ -32,7 +32,7 @@ def _errors(answer: httpx.Response) -> dict[str, str]:
     return {each["pointer"]: each["message"] for each in answer.json()["errors"]}
 
 
-def test_all_that_is_wrong_with_a_body_is_named_at_once(system: System) -> None:
+def test_all_faults_of_a_body_are_named_at_once(system: System) -> None:
     body = {
         "script": 1,
         "payload": 2,
@@ -62,7 +62,7 @@ def test_all_that_is_wrong_with_a_body_is_named_at_once(system: System) -> None:
     assert "letters, digits" in errors["/labels/a b"]
 
 
-def test_so_is_it_beside_much_data(system: System) -> None:
+def test_all_faults_are_named_beside_large_data(system: System) -> None:
     body = {"script": 1, "data": "x" * 2**20, "priority": 11, "limits": {"wall_ms": 0}}
 
     errors = _errors(system.client.post("/executions", json=body))
@@ -130,7 +130,7 @@ def test_query_parameters_are_named_as_the_client_wrote_them(
     assert not JARGON.search(json.dumps(problem)), problem
 
 
-# Each body that is not right, wherever JSON is read.
+# Invalid bodies, for every route that reads JSON.
 _WRONG: Final = [b"", b"{", b"[]", b"null", b"1", b'{"a": 1}', b"\xff", b'"\\ud800"']
 
 
@@ -144,7 +144,7 @@ _WRONG: Final = [b"", b"{", b"[]", b"null", b"1", b'{"a": 1}', b"\xff", b'"\\ud8
     ],
 )
 @pytest.mark.parametrize("body", _WRONG)
-def test_no_refusal_of_a_body_speaks_of_our_libraries(
+def test_no_error_about_a_body_names_a_library(
     keyed: Keyed, method: str, path: str, body: bytes
 ) -> None:
     address = re.sub(r"\{[^}]*\}", "nobody", path)
@@ -154,7 +154,7 @@ def test_no_refusal_of_a_body_speaks_of_our_libraries(
     if answer.status_code in (400, 422):
         problem = answer.json()
         said = [problem["detail"], *(each["message"] for each in problem.get("errors", ()))]
-        # What is not JSON is told in the decoder's words, which name a byte.
+        # Errors about invalid JSON are the decoder's, which name a byte.
         assert [each for each in said if JARGON.search(each)] == []
 
 
@@ -168,7 +168,7 @@ def test_no_refusal_of_a_body_speaks_of_our_libraries(
         b"Content-Disposition: form-data; name=file\r\nContent-Length: x",
     ],
 )
-def test_no_refusal_of_a_form_shows_an_object_of_ours(system: System, part: bytes) -> None:
+def test_no_error_about_a_form_shows_an_internal_object(system: System, part: bytes) -> None:
     body = b"--x\r\n" + part + b"\r\n\r\n1\r\n--x--\r\n"
     headers = {"Content-Type": "multipart/form-data; boundary=x"}
 
@@ -188,7 +188,7 @@ _MEMBERS: Final = st.sampled_from(["script", "limits", "labels", "seed", "priori
 
 
 @given(st.dictionaries(_MEMBERS, _DATA) | _DATA)
-def test_whatever_is_refused_is_named(body: object) -> None:
+def test_every_refused_value_is_named(body: object) -> None:
     refused = _refused(body)
 
     if refused is not None:
@@ -203,12 +203,12 @@ def _refused(body: object) -> InvalidRequest | None:
     except InvalidRequest as error:
         return error
     except ValueError:
-        # Numbers and surrogates that no decoder takes.
+        # Numbers and surrogates that decoders refuse.
         return None
     return None
 
 
-def test_an_envelope_that_is_too_large_is_told_of_the_raw_route(system: System) -> None:
+def test_an_envelope_over_the_limit_is_referred_to_the_raw_route(system: System) -> None:
     body = b'{"script": "messages", "data": "' + b"x" * (16 * 2**20) + b'"}'
 
     answer = system.client.post("/executions", content=body, headers=JSON)
@@ -218,7 +218,7 @@ def test_an_envelope_that_is_too_large_is_told_of_the_raw_route(system: System) 
     assert str(256 * 2**20) in answer.json()["detail"]
 
 
-def test_an_archived_script_names_the_way_back(system: System) -> None:
+def test_the_error_for_an_archived_script_says_how_to_restore_it(system: System) -> None:
     system.upload("shelved", SOURCE)
     system.client.delete("/scripts/shelved")
     refused = [
@@ -236,7 +236,7 @@ def test_an_archived_script_names_the_way_back(system: System) -> None:
     assert system.client.put("/scripts/shelved", json={"source": SOURCE}).status_code == 200
 
 
-def test_a_result_that_is_not_there_says_why(system: System) -> None:
+def test_the_error_for_a_missing_result_says_why(system: System) -> None:
     system.upload("throws", "function process(data) { throw new Error('no') }")
     failed = system.submit("throws", b"1")
     system.finished(failed)
@@ -248,7 +248,7 @@ def test_a_result_that_is_not_there_says_why(system: System) -> None:
 
 
 def _literals() -> Iterator[tuple[str, str]]:
-    """Give every text in the code, with its values left open."""
+    """Return every string in the code, with placeholders for values."""
     for path in sorted((ROOT / "app").rglob("*.py")):
         tree = ast.parse(path.read_bytes())
         inner = {
@@ -277,11 +277,11 @@ def _leads_somewhere(method: str, address: str) -> bool:
         pattern = re.sub(r"\\\{[^}]*\\\}", "[^/]+", re.escape(template))
         if re.fullmatch(pattern, path) and method.lower() in methods:
             return True
-    # A part that is filled in may itself be an address.
+    # A placeholder may itself stand for an address.
     return path == "{}"
 
 
-def test_every_address_in_the_code_is_one_of_ours() -> None:
+def test_every_address_in_the_code_is_a_route() -> None:
     found = [
         (where, method, address)
         for where, text in _literals()
@@ -292,7 +292,7 @@ def test_every_address_in_the_code_is_one_of_ours() -> None:
     assert [each for each in found if not _leads_somewhere(*each[1:])] == []
 
 
-def test_every_way_on_that_a_refusal_names_can_be_gone(system: System) -> None:
+def test_every_route_that_an_error_names_exists(system: System) -> None:
     system.upload("ways", SOURCE)
     done = system.submit("ways", b"1")
     system.finished(done)
@@ -327,7 +327,7 @@ def test_every_way_on_that_a_refusal_names_can_be_gone(system: System) -> None:
             assert system.client.get(way).status_code == 200, (address, way)
 
 
-def test_what_the_document_says_of_quotas_names_what_helps(keyed: Keyed) -> None:
+def test_documented_quota_errors_say_what_helps(keyed: Keyed) -> None:
     keyed.tenant("messages-quotas")
     caps = {"max_scripts": 1, "max_versions": 1}
     keyed.request("PATCH", "/tenants/messages-quotas", json={"caps": caps})

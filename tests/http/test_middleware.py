@@ -1,4 +1,4 @@
-"""What is around every answer: request ids, security headers, CORS."""
+"""Request ids, security headers and CORS apply to every response."""
 
 import json
 from collections.abc import Iterator
@@ -35,36 +35,36 @@ def paths(system: System) -> list[str]:
 
 
 @pytest.mark.parametrize("named", ["abc", "01HV:a/b+c=d@e_f.g-h", "x" * 128])
-def test_a_sane_request_id_comes_back(system: System, named: str) -> None:
+def test_a_valid_request_id_is_kept(system: System, named: str) -> None:
     answer = system.client.get(MISSING, headers={"X-Request-Id": named})
 
     assert answer.headers["X-Request-Id"] == answer.json()["request_id"] == named
 
 
 @pytest.mark.parametrize("named", ["", "x" * 129, "a b", "<script>", "a,b", "ü", "a\tb"])
-def test_any_other_gets_a_new_one(system: System, named: str) -> None:
+def test_an_invalid_request_id_is_replaced(system: System, named: str) -> None:
     answer = system.client.get(MISSING, headers={b"X-Request-Id": named.encode()})
 
     assert answer.json()["request_id"] == answer.headers["X-Request-Id"]
     assert UUID(answer.headers["X-Request-Id"]).version == 7
 
 
-def test_a_request_that_names_itself_twice_gets_a_new_id(system: System) -> None:
+def test_a_repeated_request_id_is_replaced(system: System) -> None:
     twice = [("X-Request-Id", "a"), ("X-Request-Id", "b")]
 
     assert UUID(system.client.get(MISSING, headers=twice).headers["X-Request-Id"]).version == 7
 
 
-def test_the_router_s_and_the_door_s_refusals_have_ids(system: System) -> None:
+def test_errors_of_the_router_and_of_authentication_have_ids(system: System) -> None:
     for path, headers in (("/nowhere", {}), ("/scripts", {"Host": "evil.example"})):
         answer = system.client.get(path, headers={"X-Request-Id": "me", **headers})
 
         assert answer.json()["request_id"] == "me"
 
 
-def test_logs_have_the_request_s_and_the_trace_s_id(system: System) -> None:
+def test_log_lines_have_the_request_id_and_the_trace_id(system: System) -> None:
     for traceparent in (TRACEPARENT, f"00-{'0' * 32}-00f067aa0ba902b7-01", "nonsense"):
-        # Refused by the key_cache, which tells the log.
+        # Refused by the key cache, which logs it.
         system.client.get(
             "/scripts",
             headers={
@@ -87,7 +87,7 @@ def test_logs_have_the_request_s_and_the_trace_s_id(system: System) -> None:
     }
 
 
-def test_the_audit_log_has_the_request_s_id(system: System) -> None:
+def test_the_audit_log_has_the_request_id(system: System) -> None:
     made = system.client.post(
         "/tenants", json={"name": "envelope"}, headers={"X-Request-Id": "audited"}
     )
@@ -97,7 +97,9 @@ def test_the_audit_log_has_the_request_s_id(system: System) -> None:
     assert "audited" in [entry["request_id"] for entry in entries]
 
 
-def test_every_answer_has_security_headers_and_no_server(system: System, paths: list[str]) -> None:
+def test_every_response_has_security_headers_and_no_server(
+    system: System, paths: list[str]
+) -> None:
     for path in paths:
         headers = system.client.get(path).headers
 
@@ -112,7 +114,7 @@ def test_every_answer_has_security_headers_and_no_server(system: System, paths: 
         assert len(headers.get_list("Content-Security-Policy")) == 1, path
 
 
-def test_no_page_of_another_site_may_use_the_api(system: System) -> None:
+def test_pages_of_other_sites_may_not_use_the_api(system: System) -> None:
     asked = {"Origin": ORIGIN, "Access-Control-Request-Method": "GET"}
 
     for answer in (
@@ -125,13 +127,13 @@ def test_no_page_of_another_site_may_use_the_api(system: System) -> None:
 
 @pytest.fixture(scope="module")
 def shared(system: System) -> Iterator[str]:
-    """An API beside that of the others, which lets one origin in."""
+    """An API that allows one origin."""
     chosen = f"{ORIGIN}, https://b.example:8443"
     with system.another_api(CRIVO_CORS_ORIGINS=chosen) as url:
         yield url
 
 
-def test_pages_of_a_chosen_origin_may(system: System, shared: str) -> None:
+def test_pages_of_an_allowed_origin_may_use_the_api(system: System, shared: str) -> None:
     for origin in (ORIGIN, "https://b.example:8443"):
         preflight = system.client.options(
             f"{shared}/scripts/x",
@@ -162,7 +164,7 @@ def test_an_origin_is_compared_as_a_whole(system: System, shared: str, origin: s
 
     assert answer.status_code == 403
     assert "Access-Control-Allow-Origin" not in answer.headers
-    # A cache must not show one origin's answer to another.
+    # A cache must not serve one origin's response to another.
     assert answer.headers["Vary"] == "Origin"
 
 

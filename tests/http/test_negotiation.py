@@ -1,4 +1,4 @@
-"""Every address answers in the form that it documents to whoever can take that, and says 406."""
+"""Every route produces its documented media types, and answers 406 if none is accepted."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,7 +9,7 @@ import pytest
 from app.http.negotiation import accepts, weight_of
 from tests.acceptance.system import System
 
-# What there is for each name in an address: nothing, so that no call has an effect.
+# Values of path parameters: nothing exists, so no call has an effect.
 FILLED = {
     "script": "nobody",
     "number": "1",
@@ -20,23 +20,23 @@ FILLED = {
 }
 
 
-# What no operation answers with by itself; the index sends to a page, instead.
+# Produced by no operation; the index redirects to a page.
 _NOT_OFFERED = ("application/problem+json", "text/html")
 
 
 def _operations(system: System) -> Iterator[tuple[str, str, str, dict[str, Any]]]:
-    """Walk the running API's document: name, method, an address, the operation.
+    """Walk the document of the running API: name, method, address, operation.
 
-    That of a HEAD is its GET's, whose form it tells of.
+    A HEAD comes with the operation of its GET.
     """
     for path, methods in system.client.get("/openapi.json").json()["paths"].items():
         for method, operation in methods.items():
-            told = methods["get"] if method == "head" else operation
-            yield operation["operationId"], method.upper(), path.format(**FILLED), told
+            described = methods["get"] if method == "head" else operation
+            yield operation["operationId"], method.upper(), path.format(**FILLED), described
 
 
 def _given_by(operation: dict[str, Any]) -> set[str]:
-    """Give the media types of an operation's own answers, problems aside."""
+    """Return the media types of an operation's responses, without problems."""
     return {
         media_type
         for response in operation["responses"].values()
@@ -46,7 +46,7 @@ def _given_by(operation: dict[str, Any]) -> set[str]:
 
 
 def _asking_for(media_type: str) -> list[str]:
-    """Write what clients send to get a media type."""
+    """Return Accept headers that clients send for a media type."""
     kind = media_type.partition("/")[0]
     return [
         media_type,
@@ -66,12 +66,12 @@ def _asking_for(media_type: str) -> list[str]:
 
 
 def _not_asking_for(media_types: set[str]) -> list[str]:
-    """Write what admits none of some media types, nor a problem document."""
+    """Return Accept headers that admit neither these media types nor problem documents."""
     without = ", ".join(f"{each};q=0.000" for each in (*media_types, *_NOT_OFFERED))
     return ["image/png", f"{without}, */*;q=1", "image/*, font/woff;q=0.3", "*/*;q=0"]
 
 
-def test_every_operation_takes_what_asks_for_its_own_media_types(system: System) -> None:
+def test_every_operation_produces_its_own_media_types(system: System) -> None:
     seen = set()
     for name, method, address, operation in _operations(system):
         plain = system.client.request(method, address, headers={"Accept": "*/*"})
@@ -79,7 +79,7 @@ def test_every_operation_takes_what_asks_for_its_own_media_types(system: System)
         for media_type in _given_by(operation):
             for accept in _asking_for(media_type):
                 if address == "/" and "text/html" in accept:
-                    # Who prefers a page is sent to one: tests/docs/test_index.py.
+                    # A client that prefers a page is redirected: tests/docs/test_index.py.
                     continue
                 answer = system.client.request(method, address, headers={"Accept": accept})
                 assert answer.status_code == plain.status_code, (name, accept, answer.text)
@@ -87,7 +87,7 @@ def test_every_operation_takes_what_asks_for_its_own_media_types(system: System)
     assert seen >= {"application/json", "text/event-stream", "text/javascript", "text/plain"}
 
 
-def test_every_operation_answers_406_where_it_has_no_form_that_is_wanted(system: System) -> None:
+def test_every_operation_answers_406_if_no_media_type_is_accepted(system: System) -> None:
     for name, method, address, operation in _operations(system):
         gives = _given_by(operation)
         for accept in _not_asking_for(gives):
@@ -96,7 +96,7 @@ def test_every_operation_answers_406_where_it_has_no_form_that_is_wanted(system:
                 assert answer.status_code == 406, (name, accept, answer.text)
                 _says_not_acceptable(method, answer)
             else:
-                # What never has a body cannot have it in a wrong form.
+                # Responses without bodies have no media type.
                 assert answer.status_code == 404, (name, accept, answer.text)
 
 
@@ -109,7 +109,7 @@ def _says_not_acceptable(method: str, answer: httpx.Response) -> None:
 @pytest.mark.parametrize(
     "path", ["/docs", "/favicon.ico", "/openapi.json", "/docs/assets/reference.css"]
 )
-def test_what_the_page_is_made_of_comes_in_its_one_form(system: System, path: str) -> None:
+def test_assets_of_the_page_have_one_media_type(system: System, path: str) -> None:
     assert system.client.get(path, headers={"Accept": "image/avif"}).status_code == 200
 
 
@@ -128,7 +128,7 @@ def test_what_the_page_is_made_of_comes_in_its_one_form(system: System, path: st
         ("*/*;q=0, text/plain", "application/json", False),
         ("application/*;q=0, application/json", "application/json", True),
         ("application/*, application/json;q=0", "application/json", False),
-        # Parameters make a range more specific; another form's refusal is not this one's.
+        # Parameters make a range more specific; refusing a variant does not refuse the type.
         ("application/json;charset=utf-8;q=0, application/json", "application/json", False),
         ("application/json;v=2;q=0, application/json", "application/json", True),
         ("application/json, application/json;v=2;q=0", "application/json", True),
@@ -140,7 +140,7 @@ def test_what_the_page_is_made_of_comes_in_its_one_form(system: System, path: st
         ('text/plain;a="b, application/json', "application/json", False),
         ("application/json;q=0;ext=1", "application/json", False),
         ("application/json;q=high", "application/json", True),
-        # No range at all says nothing.
+        # A header without ranges admits everything.
         ("", "application/json", True),
         (",", "application/json", True),
         (";;,,q=x", "application/json", True),
@@ -163,13 +163,13 @@ def test_the_most_specific_range_decides(accept: str, media_type: str, *, expect
         ("text/html;q=7", 1.0, 0.0),
     ],
 )
-def test_weights_say_what_is_wanted_more(accept: str, html: float, json: float) -> None:
+def test_weights_order_media_types(accept: str, html: float, json: float) -> None:
     assert (weight_of(accept, "text/html"), weight_of(accept, "application/json")) == (html, json)
 
 
 @pytest.mark.parametrize("piece", ['"', '"\\', "\\", ",", ";", "a/b;", 'a/b;c="', "q=0,", '","'])
 def test_a_long_header_is_read_in_one_pass(piece: str) -> None:
-    # In quadratic time this would outlast every patience.
+    # In quadratic time this would exceed the test's timeout.
     accept = piece * (1_000_000 // len(piece)) + ", text/html"
 
     assert weight_of(accept, "text/html") in (0.0, 1.0)

@@ -1,4 +1,4 @@
-"""The Prefer header, as RFC 7240 has it: what cannot be read is ignored."""
+"""The Prefer header is read as in RFC 7240; unreadable values are ignored."""
 
 from collections.abc import Sequence
 from typing import Any, cast
@@ -44,7 +44,7 @@ from tests.acceptance.system import System
         (["x," * 600 + "wait=10"], None),
     ],
 )
-def test_the_seconds_that_a_client_would_wait(lines: Sequence[str], expected: int | None) -> None:
+def test_the_preferred_seconds_are_read(lines: Sequence[str], expected: int | None) -> None:
     request = RequestFactory().get()
     headers = [(b"prefer", line.encode("utf-8")) for line in lines]
     scope = cast("Any", {**request.scope, "headers": headers})
@@ -53,7 +53,7 @@ def test_the_seconds_that_a_client_would_wait(lines: Sequence[str], expected: in
 
 
 @pytest.mark.parametrize("wait", ["61", "600", "1e9", "inf"])
-def test_a_longer_wait_is_cut_however_it_is_asked_for(system: System, wait: str) -> None:
+def test_a_longer_wait_is_capped(system: System, wait: str) -> None:
     system.upload(f"waits-cut-{wait}", "const process = data => data")
     location = system.submit(f"waits-cut-{wait}", b"1")
 

@@ -1,4 +1,4 @@
-"""Whose request it is behind proxies: only what trusted ones say is believed."""
+"""The client's address comes from X-Forwarded-For of trusted proxies only."""
 
 import pytest
 
@@ -10,24 +10,24 @@ TRUSTED = trusted_networks("127.0.0.1, 10.0.0.0/8,fd00::/8,")
 @pytest.mark.parametrize(
     ("peer", "forwarded", "client"),
     [
-        # Nobody that is trusted has said anything.
+        # No trusted proxy has added an address.
         ("192.0.2.1", [], "192.0.2.1"),
         ("192.0.2.1", ["203.0.113.9"], "192.0.2.1"),
         ("10.0.0.1", [], "10.0.0.1"),
-        # The rightmost that is not trusted, whatever stands left of it.
+        # The rightmost untrusted address, whatever precedes it.
         ("10.0.0.1", ["203.0.113.9"], "203.0.113.9"),
         ("10.0.0.1", ["198.51.100.1, 203.0.113.9"], "203.0.113.9"),
         ("10.0.0.1", ["198.51.100.1, 203.0.113.9, 10.0.0.2"], "203.0.113.9"),
         ("10.0.0.1", ["198.51.100.1", "203.0.113.9"], "203.0.113.9"),
         ("fd00::1", ["2001:db8::7"], "2001:db8::7"),
-        # All of them are trusted: the farthest.
+        # All are trusted: the first.
         ("10.0.0.1", ["10.0.0.3, 10.0.0.2"], "10.0.0.3"),
-        # Ports, brackets, zones, addresses of IPv4 in those of IPv6.
+        # Ports, brackets, zones, IPv4 addresses mapped to IPv6.
         ("10.0.0.1", ["203.0.113.9:4711"], "203.0.113.9"),
         ("10.0.0.1", ["[2001:db8::7]:4711"], "2001:db8::7"),
         ("10.0.0.1", ["fe80::1%eth0"], "fe80::1"),
         ("::ffff:10.0.0.1", ["203.0.113.9"], "203.0.113.9"),
-        # What is no address ends the way at the proxy that told of it.
+        # An unreadable hop ends the search at the proxy that reported it.
         ("10.0.0.1", ["'; --"], "10.0.0.1"),
         ("10.0.0.1", ["203.0.113.9, unknown, 10.0.0.2"], "10.0.0.2"),
         ("10.0.0.1", ["x" * 30_000], "10.0.0.1"),
@@ -35,13 +35,13 @@ TRUSTED = trusted_networks("127.0.0.1, 10.0.0.0/8,fd00::/8,")
         ("nowhere", ["203.0.113.9"], None),
     ],
 )
-def test_the_address_is_that_of_the_nearest_that_is_not_trusted(
+def test_the_client_is_the_nearest_untrusted_address(
     peer: str, forwarded: list[str], client: str | None
 ) -> None:
     assert client_address(peer, [each.encode() for each in forwarded], TRUSTED) == client
 
 
 @pytest.mark.parametrize("text", ["proxy.example", "10.0.0.1/8", "10.0.0.1 10.0.0.2", "*"])
-def test_what_is_no_network_is_refused_in_words(text: str) -> None:
+def test_an_invalid_network_is_a_clear_error(text: str) -> None:
     with pytest.raises(InvalidProxies, match="CRIVO_TRUSTED_PROXIES"):
         trusted_networks(text)

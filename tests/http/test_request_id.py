@@ -1,4 +1,4 @@
-"""A request's id is found again: in the access log, and at the end of what it submitted."""
+"""A request id appears in the access log and at the end of the execution it submitted."""
 
 import json
 from typing import Any
@@ -13,7 +13,7 @@ def _lines(log: str, event: str) -> list[dict[str, Any]]:
     return [each for each in lines if each["event"] == event]
 
 
-def test_the_end_of_an_execution_names_the_request_that_submitted_it(system: System) -> None:
+def test_the_end_of_an_execution_names_its_request(system: System) -> None:
     system.upload("request-ids", "const process = data => data")
     submitted = system.client.post(
         "/scripts/request-ids/executions", content=b"1", headers={"X-Request-Id": "order-17"}
@@ -30,7 +30,7 @@ def test_the_end_of_an_execution_names_the_request_that_submitted_it(system: Sys
     assert [each["request_id"] for each in found] == ["order-17"]
 
 
-def test_the_access_log_is_off_until_it_is_asked_for(system: System) -> None:
+def test_the_access_log_is_off_by_default(system: System) -> None:
     system.client.get("/scripts", headers={"X-Request-Id": "not-logged"})
     lines: list[dict[str, Any]] = []
     logged: dict[str, dict[str, Any]] = {}
@@ -56,5 +56,5 @@ def test_the_access_log_is_off_until_it_is_asked_for(system: System) -> None:
         assert line["ms"] > 0
         assert line["address"] == "127.0.0.1"
         assert len(line["path"]) <= 1_000
-    # A query may hold what clients would not have in a log: labels, for instance.
+    # A query may hold sensitive values, such as labels.
     assert not any("secret-name" in json.dumps(each) for each in lines)

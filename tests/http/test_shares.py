@@ -1,4 +1,4 @@
-"""One tenant's flood of whatever is scarce leaves the others their turns."""
+"""A tenant that floods a scarce resource leaves other tenants their share."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -15,14 +15,14 @@ from tests.http.begun import begun
 
 ENDLESS: Final = "while (true) {} function process(data) { return data }"
 GOOD: Final = "function process(data) { return data }"
-# What tree-sitter takes seconds for, and V8 does not.
+# Takes tree-sitter seconds, and V8 little.
 HARD_TO_READ: Final = f"{GOOD}{';' * 400_000}"
 _JSON: Final = {"Content-Type": "application/json"}
 
 
 @pytest.fixture
 def shared(stopped_system: System) -> Iterator[Keyed]:
-    """A system in which a tenant may have fifty requests under way, three of which may wait."""
+    """A system that allows a tenant fifty requests in flight, of which three may wait."""
     stopped_system.environ |= {
         "CRIVO_MAX_REQUESTS_OF_TENANT": "50",
         "CRIVO_MAX_WAITING_OF_TENANT": "3",
@@ -46,9 +46,7 @@ FLOODS: Final[dict[str, dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("flood", FLOODS)
-def test_forty_checks_of_one_tenant_leave_anothers_upload_its_turn(
-    shared: Keyed, flood: str
-) -> None:
+def test_forty_checks_of_one_tenant_do_not_delay_anothers_upload(shared: Keyed, flood: str) -> None:
     flooding, other = shared.key("flooding").key, shared.key("other").key
     answered: list[int] = []
 
@@ -65,7 +63,7 @@ def test_forty_checks_of_one_tenant_leave_anothers_upload_its_turn(
 
     with ThreadPoolExecutor(40) as threads:
         checks = [threads.submit(check) for _ in range(40)]
-        # Those that are over its share are refused at once: the queue is as full as it gets.
+        # Requests over its share are refused at once: the queue is full.
         _await(lambda: answered.count(429) >= 20, "the flood is there")
         before = len(answered) - answered.count(429)
         upload = shared.post("/scripts/check", other, json={"source": GOOD, "sample": 1})
@@ -73,14 +71,14 @@ def test_forty_checks_of_one_tenant_leave_anothers_upload_its_turn(
         answers = [each.result() for each in checks]
 
     assert upload.status_code == 200, upload.text
-    # A check, a reading and a sample, each behind a turn of the flood's at most; and the one
-    # that ended while the upload came.
+    # A check, a lint and a sample, each behind at most one turn of the flood, and the one that
+    # ended while the upload arrived.
     assert meanwhile <= 4
     refused = [each.json() for each in answers if each.status_code == 429]
     assert {each["type"] for each in refused} == {"urn:crivo:problem:too-many-checks"}
 
 
-def test_slow_bodies_of_one_tenant_leave_connections_to_others(shared: Keyed) -> None:
+def test_slow_bodies_of_one_tenant_leave_connections_for_others(shared: Keyed) -> None:
     flooding, other = shared.key("flooding").key, shared.key("other").key
     headers = {**shared.authorized(flooding), **_JSON}
     body = json.dumps({"source": GOOD}).encode()
@@ -101,7 +99,7 @@ def test_slow_bodies_of_one_tenant_leave_connections_to_others(shared: Keyed) ->
             break
 
 
-def test_waiting_readers_of_one_tenant_leave_room_to_others(shared: Keyed) -> None:
+def test_waiters_of_one_tenant_leave_room_for_others(shared: Keyed) -> None:
     flooding, other = shared.key("flooding").key, shared.key("other").key
     loop = {"name": "loop", "source": "function process(data) { while (data) {} return 1 }"}
     for key in (flooding, other):

@@ -1,4 +1,4 @@
-"""Clients that are slow, many or wrong keep nobody else from being served."""
+"""Slow, numerous or invalid clients do not keep others from being served."""
 
 import json
 import socket
@@ -17,7 +17,7 @@ BODY: Final = HEAD + b"Content-Length: 1000\r\n\r\n["
 
 @pytest.fixture
 def impatient(stopped_system: System) -> Iterator[System]:
-    """An API that gives a client a second."""
+    """An API that allows clients one second."""
     stopped_system.environ["CRIVO_CLIENT_SECONDS"] = "1"
     stopped_system.environ["CRIVO_MAX_CONNECTIONS"] = "300"
     stopped_system.start_api()
@@ -30,9 +30,7 @@ def impatient(stopped_system: System) -> Iterator[System]:
 @pytest.mark.parametrize(
     ("sent", "what"), [(HEAD, "head"), (b"G", "head"), (BODY, "body")], ids=["head", "byte", "body"]
 )
-def test_a_request_that_does_not_come_to_its_end_is_408(
-    impatient: System, sent: bytes, what: str
-) -> None:
+def test_an_incomplete_request_is_408(impatient: System, sent: bytes, what: str) -> None:
     with connected(impatient.port) as connection:
         connection.sendall(sent)
         answer = answer_on(connection)
@@ -48,7 +46,7 @@ def test_a_request_that_does_not_come_to_its_end_is_408(
 
 
 @pytest.mark.parametrize("start", [HEAD + b"X-Slow: ", BODY], ids=["head", "body"])
-def test_one_byte_now_and_then_is_not_progress(impatient: System, start: bytes) -> None:
+def test_single_bytes_are_not_progress(impatient: System, start: bytes) -> None:
     with connected(impatient.port) as connection:
         connection.sendall(start)
         try:
@@ -57,11 +55,11 @@ def test_one_byte_now_and_then_is_not_progress(impatient: System, start: bytes) 
         except OSError:
             pass
 
-    # The API has not answered it as a request of somebody who left.
+    # The API did not handle it as a disconnected client.
     assert impatient.client.get("/health/live").status_code == 200
 
 
-def test_a_body_that_nobody_asked_for_has_an_end(impatient: System) -> None:
+def test_an_unread_body_has_a_time_limit(impatient: System) -> None:
     with connected(impatient.port) as connection:
         connection.sendall(b"GET /health/live HTTP/1.1\r\nHost: 127.0.0.1\r\n")
         connection.sendall(b"Content-Length: 1000000000000\r\n\r\n")
@@ -73,7 +71,7 @@ def test_a_body_that_nobody_asked_for_has_an_end(impatient: System) -> None:
             pass
 
 
-def test_a_second_request_has_to_come_to_its_end_too(impatient: System) -> None:
+def test_an_incomplete_second_request_is_408(impatient: System) -> None:
     with connected(impatient.port) as connection:
         connection.sendall(b"GET /health/live HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" + HEAD)
         answer = answer_on(connection)
@@ -83,12 +81,12 @@ def test_a_second_request_has_to_come_to_its_end_too(impatient: System) -> None:
     assert b"HTTP/1.1 408" in answer.body
 
 
-def test_a_connection_that_says_nothing_is_closed_without_a_word(impatient: System) -> None:
+def test_a_silent_connection_is_closed_without_a_response(impatient: System) -> None:
     with connected(impatient.port) as connection:
         assert answer_on(connection) is None
 
 
-def test_who_does_not_take_an_answer_is_cut_off(impatient: System) -> None:
+def test_a_client_that_does_not_read_its_response_is_disconnected(impatient: System) -> None:
     impatient.upload("large", "function process(data) { return data.repeat(16e6) }")
     impatient.start_worker()
     result = impatient.run("large", b'"x"')["result_url"]
@@ -101,7 +99,7 @@ def test_who_does_not_take_an_answer_is_cut_off(impatient: System) -> None:
                 break
 
 
-def test_many_slow_clients_keep_no_good_one_waiting(impatient: System) -> None:
+def test_many_slow_clients_do_not_delay_another(impatient: System) -> None:
     starts = (HEAD, BODY, b"GET", b"")
     with ExitStack() as stack:
         slow = [stack.enter_context(connected(impatient.port)) for _ in range(200)]
@@ -117,7 +115,7 @@ def test_many_slow_clients_keep_no_good_one_waiting(impatient: System) -> None:
     assert {None if answer is None else answer.status for answer in closed} == {None, 408}
 
 
-def test_one_connection_too_many_is_503(impatient: System) -> None:
+def test_a_connection_over_the_limit_is_503(impatient: System) -> None:
     impatient.client.close()
     with ExitStack() as stack:
         for _ in range(300):
@@ -141,7 +139,7 @@ def test_one_connection_too_many_is_503(impatient: System) -> None:
         HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
     ],
 )
-def test_what_is_no_http_is_a_problem_document(system: System, wrong: bytes) -> None:
+def test_invalid_http_gets_a_problem_document(system: System, wrong: bytes) -> None:
     with connected(system.port) as connection:
         connection.sendall(wrong)
         answer = answer_on(connection)
@@ -163,7 +161,7 @@ def test_what_is_no_http_is_a_problem_document(system: System, wrong: bytes) -> 
         ("GET /openapi.json?x=" + "x" * 8_000, f"X-Large: {'x' * 32_000}\r\n", 200),
     ],
 )
-def test_a_head_has_limits(system: System, request_line: str, headers: str, status: int) -> None:
+def test_the_head_is_limited(system: System, request_line: str, headers: str, status: int) -> None:
     lines = f"{request_line} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n{headers}\r\n"
     with connected(system.port) as connection:
         connection.sendall(lines.encode())

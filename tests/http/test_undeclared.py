@@ -1,4 +1,4 @@
-"""What a route does not declare is refused, so that nobody believes that it has an effect."""
+"""Routes refuse query parameters and conditions that they do not declare."""
 
 import json
 from typing import Any, Final
@@ -53,7 +53,7 @@ def test_an_unknown_query_parameter_is_refused_by_its_name(
 
 
 @pytest.mark.parametrize(("method", "path", "operation"), OPERATIONS)
-def test_a_parameter_that_is_known_is_not_called_unknown(
+def test_a_declared_parameter_is_not_called_unknown(
     system: System, method: str, path: str, operation: dict[str, Any]
 ) -> None:
     for name in _known(operation):
@@ -66,7 +66,7 @@ def test_a_parameter_that_is_known_is_not_called_unknown(
     ("method", "path", "operation"),
     [each for each in OPERATIONS if each.values[0] in ("POST", "PUT", "PATCH")],
 )
-def test_an_idempotency_key_is_refused_until_it_has_an_effect(
+def test_an_idempotency_key_is_refused(
     system: System, method: str, path: str, operation: dict[str, Any]
 ) -> None:
     answer = system.client.request(method, _filled(path), headers={"Idempotency-Key": '"a"'})
@@ -82,7 +82,7 @@ def test_an_idempotency_key_is_refused_until_it_has_an_effect(
     ("method", "path", "operation"),
     [each for each in OPERATIONS if each.values[0] in ("POST", "PUT", "PATCH", "DELETE")],
 )
-def test_a_condition_is_refused_where_nobody_evaluates_it(
+def test_a_condition_is_refused_if_the_route_does_not_evaluate_it(
     system: System, method: str, path: str, operation: dict[str, Any], name: str
 ) -> None:
     declared = [each["name"] for each in operation.get("parameters", ()) if each["in"] == "header"]
@@ -98,14 +98,14 @@ def test_a_condition_is_refused_where_nobody_evaluates_it(
 
 
 @pytest.mark.parametrize("path", ["/executions", "/scripts/nobody/executions"])
-def test_whoever_would_wait_is_told_of_prefer(system: System, path: str) -> None:
+def test_a_wait_parameter_is_referred_to_prefer(system: System, path: str) -> None:
     answer = system.client.post(path, params={"wait": "10"}, content=b"{}")
 
     assert answer.status_code == 422
     assert "`Prefer: wait=10`" in answer.json()["detail"]
 
 
-def test_a_parameter_that_nobody_waits_by_says_nothing_of_prefer(system: System) -> None:
+def test_other_parameters_are_not_referred_to_prefer(system: System) -> None:
     assert "Prefer" not in system.client.get("/scripts", params={"wait": "10"}).text
 
 
@@ -124,7 +124,7 @@ def test_a_query_that_is_not_utf8_is_refused(system: System, path: str, garbled:
 
 
 @pytest.mark.parametrize("params", ['{"a":1', "NaN", "rate=2", "x" * 5_000])
-def test_params_that_are_not_json_are_shown(system: System, params: str) -> None:
+def test_invalid_params_are_shown(system: System, params: str) -> None:
     system.client.put("/scripts/shown", json={"source": "const process = data => data"})
 
     answer = system.client.post(
@@ -147,7 +147,7 @@ def test_params_that_are_not_json_are_shown(system: System, params: str) -> None
         ("POST", "/scripts/nobody/executions", {"wall_ms": "-1", "seed": "x", "label": "a:b"}),
     ],
 )
-def test_what_is_unknown_and_what_does_not_fit_are_told_at_once(
+def test_unknown_and_invalid_parameters_are_reported_at_once(
     system: System, method: str, path: str, wrong: dict[str, str]
 ) -> None:
     answer = system.client.request(method, path, params={"nmae": "x", **wrong})
@@ -157,7 +157,7 @@ def test_what_is_unknown_and_what_does_not_fit_are_told_at_once(
     assert named == {"nmae", *wrong} - {"label"}
 
 
-def test_strangers_learn_nothing_of_parameters(keyed: Keyed) -> None:
+def test_unauthenticated_clients_learn_nothing_about_parameters(keyed: Keyed) -> None:
     answer = keyed.get("/scripts?nmae=x", "")
 
     assert answer.status_code == 401
@@ -168,7 +168,7 @@ def test_pages_take_any_query(system: System) -> None:
     assert system.client.get("/openapi.json?v=1").status_code == 200
 
 
-def test_a_list_of_scripts_is_narrowed_to_a_name(system: System) -> None:
+def test_a_list_of_scripts_is_filtered_by_name(system: System) -> None:
     for name in ("by-name", "by-name-2"):
         system.upload(name, "const process = data => data")
 
