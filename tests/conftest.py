@@ -1,4 +1,4 @@
-"""What the tests stand on: servers of the run, databases of the worker, a system to talk to."""
+"""Fixtures: servers of the run, databases of an xdist worker, running systems."""
 
 from asyncio import AbstractEventLoop
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -23,12 +23,12 @@ _EXIT = pytest.StashKey[ExitStack]()
 _SERVERS = pytest.StashKey[Servers]()
 
 
-# Tests run on the loop that API and worker run on.
+# Tests use the event loop of API and worker.
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], AbstractEventLoop]]:
     return {"uvloop": uvloop.new_event_loop}
 
 
-# The controller of xdist's workers starts the servers, once, from its main thread: they die
+# The controller of xdist's workers starts the servers, once, from its main thread: they end
 # with the thread that started them.
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:  # noqa: ANN401 - xdist has no public type for it
@@ -49,7 +49,7 @@ def _servers_of(config: pytest.Config) -> Servers:
 
 @pytest.fixture(scope="session")
 def servers(request: pytest.FixtureRequest) -> Servers:
-    """The servers of this run; without xdist they start here, when a test first needs them."""
+    """The servers of this run; without xdist they start on first use."""
     workerinput = getattr(request.config, "workerinput", None)
     if workerinput is None:
         return _servers_of(request.config)
@@ -58,13 +58,13 @@ def servers(request: pytest.FixtureRequest) -> Servers:
 
 @pytest.fixture(scope="session")
 def databases(servers: Servers, worker_id: str) -> Databases:
-    """Makes databases for this xdist worker."""
+    """Creates databases for this xdist worker."""
     return Databases(servers, worker_id)
 
 
 @pytest.fixture(scope="session")
 def database_url(databases: Databases) -> Iterator[str]:
-    """The database of this xdist worker; `pool` cleans it for each test."""
+    """The database of this xdist worker; `pool` cleans it before each test."""
     with databases.migrated() as url:
         yield url
 
@@ -78,7 +78,7 @@ def redis_url(servers: Servers) -> Iterator[str]:
 
 @pytest.fixture
 def settings(database_url: str, redis_url: str, tmp_path: Path) -> Settings:
-    """Settings on the worker's databases, with folders of the test's own."""
+    """Settings for the worker's databases, with folders of the test."""
     return Settings(
         database_url=database_url,
         redis_url=redis_url,
@@ -89,7 +89,7 @@ def settings(database_url: str, redis_url: str, tmp_path: Path) -> Settings:
 
 @pytest.fixture
 async def pool(settings: Settings) -> AsyncIterator[Pool]:
-    """A pool on the worker's database, which holds what a fresh install holds."""
+    """A pool on the worker's database, in the state of a fresh installation."""
     async with open_pool(settings) as pool:
         tables = await pool.fetchval(
             """
@@ -98,7 +98,7 @@ async def pool(settings: Settings) -> AsyncIterator[Pool]:
             """
         )
         async with pool.acquire() as connection, connection.transaction():
-            # Without triggers: the audit log refuses this.
+            # Without triggers: the audit log refuses deletion.
             await connection.execute("SET LOCAL session_replication_role = replica")
             await connection.execute(f"TRUNCATE {tables}")
             await connection.execute("DELETE FROM tenants WHERE id <> $1", DEFAULT_TENANT)
@@ -107,14 +107,14 @@ async def pool(settings: Settings) -> AsyncIterator[Pool]:
 
 @pytest.fixture
 def empty_database_url(databases: Databases) -> Iterator[str]:
-    """A database of the test's own, with nothing in it."""
+    """An empty database for one test."""
     with databases.empty() as url:
         yield url
 
 
 @pytest.fixture
 def fresh_urls(databases: Databases, servers: Servers) -> Iterator[tuple[str, str]]:
-    """A migrated database and a Redis database of the test's own."""
+    """A migrated database and a Redis database for one test."""
     with databases.migrated() as database_url, redis_database(servers) as redis_url:
         yield database_url, redis_url
 
@@ -123,7 +123,7 @@ def fresh_urls(databases: Databases, servers: Servers) -> Iterator[tuple[str, st
 def system(
     databases: Databases, servers: Servers, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[System]:
-    """One API and one worker for all tests of this xdist worker; each has its own scripts."""
+    """One API and one worker for all tests of this xdist worker; scripts are per test."""
     folder = tmp_path_factory.mktemp("system")
     with (
         databases.migrated() as database_url,
@@ -137,7 +137,7 @@ def system(
 def keyed(
     databases: Databases, servers: Servers, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Keyed]:
-    """A system that asks for keys, and an admin's; each test has tenants of its own."""
+    """A system that requires keys, with an admin key; tenants are per test."""
     folder = tmp_path_factory.mktemp("keyed")
     with (
         databases.migrated() as database_url,
@@ -149,7 +149,7 @@ def keyed(
 
 @pytest.fixture
 def stopped_system(fresh_urls: tuple[str, str], tmp_path: Path) -> Iterator[System]:
-    """A system of the test's own, on an empty database, not started yet: to be killed at will."""
+    """A system for one test on an empty database, not started yet, which the test may kill."""
     database_url, redis_url = fresh_urls
     with open_system(database_url=database_url, redis_url=redis_url, folder=tmp_path) as system:
         yield system

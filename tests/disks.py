@@ -1,4 +1,4 @@
-"""Disks that can be full: a small tmpfs for one test."""
+"""Small file systems that tests can fill."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ _MIB = 1 << 20
 
 
 class SmallDisk:
-    """A file system of its own, to be filled, and made read-only, at will."""
+    """A tmpfs that a test can fill and make read-only."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -38,7 +38,7 @@ class SmallDisk:
 
 @contextmanager
 def small_disk(folder: Path, *, size_bytes: int) -> Iterator[SmallDisk]:
-    """Mount one; skips the test where that is not allowed."""
+    """Mount one; skips the test if mounting is not permitted."""
     folder.mkdir()
     mounted = _run("mount", "-t", "tmpfs", "-o", f"size={size_bytes}", "tmpfs", str(folder))
     if mounted:
@@ -46,11 +46,11 @@ def small_disk(folder: Path, *, size_bytes: int) -> Iterator[SmallDisk]:
     try:
         yield SmallDisk(folder)
     finally:
-        # Lazily: a process that is on its way out may still be in there.
+        # Lazily: an exiting process may still use it.
         _run("umount", "-l", str(folder))
 
 
 def _run(*command: str) -> str:
-    """Give what the command complains of; empty: it has done it."""
+    """Run a command and return its error, empty on success."""
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return done.stderr.strip() or "refused" if done.returncode else ""

@@ -1,4 +1,4 @@
-"""PostgreSQL and Redis for one test run: those given, else containers, else the embedded ones."""
+"""PostgreSQL and Redis for a test run: given servers, else containers, else embedded ones."""
 
 import asyncio
 import os
@@ -22,14 +22,13 @@ from app.embedded.servers import embedded_servers
 
 ROOT: Final = Path(__file__).parents[1]
 
-# Marks a database of a Redis server as taken by a test run; one that a killed run left is
-# free again after an hour.
+# Marks a Redis database as used by a test run; the mark of a killed run expires after an hour.
 _MARK: Final = "crivo:test-run"
 _MARK_SECONDS: Final = 3_600
 
 
 class Servers(Struct, frozen=True, kw_only=True):
-    """Where the servers of this run are, and what its databases' names begin with."""
+    """URLs of the servers of this run, and the prefix of its databases."""
 
     database_url: str
     redis_url: str
@@ -37,13 +36,13 @@ class Servers(Struct, frozen=True, kw_only=True):
 
     @property
     def template(self) -> str:
-        """The migrated database that the others are copies of."""
+        """The migrated database that others are copied from."""
         return f"{self.prefix}_template"
 
 
 @contextmanager
 def run_servers() -> Iterator[Servers]:
-    """Have both servers and a migrated template; at the end drop every database of the run."""
+    """Provide both servers and a migrated template; drop all databases of the run at the end."""
     with ExitStack() as stack:
         database_url, redis_url = _urls(stack)
         prefix = f"crivo_test_{secrets.token_hex(4)}"
@@ -73,7 +72,7 @@ def _urls(stack: ExitStack) -> tuple[str, str]:
 
 
 def _docker_answers() -> bool:
-    # In a process of its own: the client leaves sockets open where nothing answers.
+    # In its own process: the client leaks sockets if nothing answers.
     ping = "import docker; docker.from_env(timeout=2).ping()"
     return (
         subprocess.run(
@@ -99,7 +98,7 @@ def _redis_container(stack: ExitStack) -> str:
 
 
 def alembic(database_url: str, *arguments: str) -> None:
-    """Run Alembic as an operator would."""
+    """Run Alembic."""
     subprocess.run(
         [sys.executable, "-m", "alembic", *arguments],
         check=True,
@@ -109,7 +108,7 @@ def alembic(database_url: str, *arguments: str) -> None:
 
 
 class Databases:
-    """Makes and drops databases of this run, for one xdist worker."""
+    """Creates and drops databases of this run for one xdist worker."""
 
     def __init__(self, servers: Servers, worker: str) -> None:
         self._servers = servers
@@ -118,13 +117,13 @@ class Databases:
 
     @contextmanager
     def migrated(self) -> Iterator[str]:
-        """Give the URL of a copy of the template."""
+        """Yield the URL of a copy of the template."""
         with self._database(self._servers.template) as url:
             yield url
 
     @contextmanager
     def empty(self) -> Iterator[str]:
-        """Give the URL of a database with nothing in it."""
+        """Yield the URL of an empty database."""
         with self._database("template0") as url:
             yield url
 
@@ -136,15 +135,15 @@ class Databases:
         try:
             yield with_database(admin, name)
         finally:
-            # Forced: a process that a test has killed may still hold its connection.
+            # Forced: the connection of a killed process may still be open.
             execute(admin, f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
 @contextmanager
 def redis_database(servers: Servers) -> Iterator[str]:
-    """Claim a database of the Redis server that holds nothing; leave it empty.
+    """Claim an empty database of the Redis server, and empty it afterwards.
 
-    Somebody else's data is never touched, and runs on one server do not meet.
+    Existing data is never touched, and concurrent runs use different databases.
     """
     for number in count(1):
         url = with_redis_number(servers.redis_url, number)
@@ -167,18 +166,18 @@ def redis_database(servers: Servers) -> Iterator[str]:
 
 
 def with_database(url: str, name: str) -> str:
-    """Name another database of the same server."""
+    """Return the URL of another database of the same server."""
     return make_url(url).set(database=name).render_as_string(hide_password=False)
 
 
 def with_redis_number(url: str, number: int) -> str:
-    """Name another database of the same Redis server."""
+    """Return the URL of another database of the same Redis server."""
     address, _, query = url.partition("?")
     return f"{address}?{urlencode({**dict(parse_qsl(query)), 'db': str(number)})}"
 
 
 def execute(url: str, *statements: str) -> None:
-    """Run statements on one connection of their own."""
+    """Run statements on a new connection."""
 
     async def run() -> None:
         connection = await asyncpg.connect(url)

@@ -1,4 +1,4 @@
-"""A stand-in for S3: moto's server, which speaks its protocol and keeps all in memory."""
+"""A stand-in for S3: moto's server, which keeps everything in memory."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,13 +12,13 @@ _BUCKET: Final = "crivo"
 
 
 class S3(Struct, frozen=True, kw_only=True):
-    """Where the stand-in listens, and its one bucket."""
+    """The address of the stand-in, and its bucket."""
 
     url: str
 
     @property
     def environ(self) -> Mapping[str, str]:
-        """What a process needs to use it, as it would need for S3 itself."""
+        """The environment that a process needs to use it, as for S3."""
         return {
             "BLOB_URL": f"s3://{_BUCKET}/payloads",
             "AWS_ENDPOINT": self.url,
@@ -29,11 +29,11 @@ class S3(Struct, frozen=True, kw_only=True):
         }
 
     def names(self) -> list[str]:
-        """Name what the bucket holds."""
+        """List the keys in the bucket."""
         return _texts(self._ask({"list-type": "2"}), "Key")
 
     def uploads(self) -> list[str]:
-        """Name the multipart uploads that were begun, and neither completed nor aborted."""
+        """List unfinished multipart uploads."""
         return _texts(self._ask({"uploads": ""}), "UploadId")
 
     def _ask(self, query: Mapping[str, Any]) -> str:
@@ -44,13 +44,13 @@ class S3(Struct, frozen=True, kw_only=True):
 
 @contextmanager
 def run_s3(*, port: int = 0, again: bool = False) -> Iterator[S3]:
-    """Run the stand-in on loopback; `again`: with what the one before it kept."""
+    """Run the stand-in on loopback; `again` keeps the data of the previous one."""
     server = ThreadedMotoServer("127.0.0.1", port, verbose=False)
     server.start()
     try:
         host, port = server.get_host_and_port()
         s3 = S3(url=f"http://{host}:{port}")
-        # It keeps what it has for all servers of a process.
+        # Its data is shared by all servers of a process.
         if not again:
             httpx.post(f"{s3.url}/moto-api/reset", trust_env=False).raise_for_status()
             httpx.put(f"{s3.url}/{_BUCKET}", trust_env=False).raise_for_status()

@@ -1,4 +1,4 @@
-"""A system that asks for keys, as its operator and its tenants meet it."""
+"""A system that requires API keys."""
 
 import asyncio
 from collections.abc import Sequence
@@ -17,14 +17,14 @@ WORKING = (Scope.READ, Scope.WRITE_SCRIPTS, Scope.WRITE_EXECUTIONS)
 
 
 class Made(Struct, frozen=True):
-    """A key that was made: what is sent, and what it is called by."""
+    """A created key: its secret text and its id."""
 
     key: str
     id: UUID
 
 
 class Keyed:
-    """A system with an admin's key, given as a setting; requests bring that one or another."""
+    """A system with an admin key from its settings; requests carry that key or another."""
 
     def __init__(self, system: System, *, admin_key: str | None = None) -> None:
         self.system = system
@@ -42,7 +42,7 @@ class Keyed:
         key: str | None = None,
         **what: Any,  # noqa: ANN401 - httpx's
     ) -> httpx.Response:
-        """Send with a key; with the admin's when none is named, and with none when it is empty."""
+        """Send with `key`: by default the admin's, and none if it is empty."""
         headers = {**self.authorized(key), **what.pop("headers", {})}
         return self.system.client.request(method, path, headers=headers, **what)
 
@@ -57,19 +57,19 @@ class Keyed:
         return {"Authorization": f"Bearer {key}"} if key else {}
 
     def tenant(self, name: str) -> str:
-        """Make a tenant; give its id."""
+        """Create a tenant, and return its id."""
         answer = self.post("/tenants", json={"name": name})
         assert answer.status_code == 201, answer.text
         return str(answer.json()["id"])
 
     def key(self, tenant: str, scopes: Sequence[Scope] = WORKING, **more: object) -> Made:
-        """Make a key of a tenant."""
+        """Create a key of a tenant."""
         answer = self.post("/keys", json={"tenant": tenant, "scopes": list(scopes), **more})
         assert answer.status_code == 201, answer.text
         return Made(answer.json()["key"], UUID(answer.json()["id"]))
 
     def execute(self, statement: str, *values: object) -> None:
-        """Do something to the database behind the API's back."""
+        """Change the database without the API."""
 
         async def run() -> None:
             connection = await asyncpg.connect(self.system.environ["DATABASE_URL"])
@@ -81,7 +81,7 @@ class Keyed:
         asyncio.run(run())
 
     def becomes(self, status: int, key: str, *, url: str = "") -> httpx.Response:
-        """Ask again and again until a key's requests are answered so: changes take a moment."""
+        """Poll until requests with a key get this status: changes take a moment to propagate."""
         for _ in until(f"the key's requests are answered {status}"):
             answer = self.get(f"{url}/scripts", key)
             if answer.status_code == status:

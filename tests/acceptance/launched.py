@@ -1,4 +1,4 @@
-"""Crivo as its launcher starts it: real processes, which tests kill and count."""
+"""Crivo started by its launcher, as processes that tests can kill and count."""
 
 import os
 import signal
@@ -18,7 +18,7 @@ _OURS = ("CRIVO_", "DATABASE_URL", "REDIS_URL", "BLOB_URL")
 
 
 class Launched:
-    """One `./start.sh` in the foreground of nothing, on a data folder and a port."""
+    """A `./start.sh` on its own data folder and port."""
 
     def __init__(
         self,
@@ -62,12 +62,12 @@ class Launched:
         return self
 
     def processes(self) -> list[psutil.Process]:
-        """The launcher and all that it started, the launcher first."""
+        """The launcher and its descendants, the launcher first."""
         launcher = psutil.Process(self._process.pid)
         return [launcher, *launcher.children(recursive=True)]
 
     def child(self, words: str) -> psutil.Process:
-        """The launcher's own child whose command line holds the words, awaited."""
+        """Wait for the launcher's child whose command line contains these words."""
         found: list[psutil.Process] = []
 
         def appears() -> bool:
@@ -95,7 +95,7 @@ def launch_environ(data: Path, port: int) -> dict[str, str]:
 
 
 def refused_start(data: Path, port: int, **environ: str) -> str:
-    """Start, expecting exit code 2 and one line, which is returned."""
+    """Start, expect exit code 2 and one line, and return the line."""
     done = subprocess.run(
         [ROOT / "start.sh"],
         env={**launch_environ(data, port), **environ},
@@ -117,13 +117,13 @@ def free_port() -> int:
 
 
 def gone(processes: Sequence[psutil.Process]) -> bool:
-    """Whether none of them runs any more; who has ended and is not waited for has ended."""
+    """Return whether all of them have ended; zombies count as ended."""
     return not any(runs(process) for process in processes)
 
 
 def runs(process: psutil.Process) -> bool:
     try:
-        # is_running tells a process from a later one of the same id.
+        # is_running distinguishes a process from a later one with the same id.
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
@@ -133,7 +133,7 @@ def eventually(condition: Callable[[], bool]) -> None:
     """Wait until the condition holds."""
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while not condition():
-        assert time.monotonic() < deadline, "it did not come true"
+        assert time.monotonic() < deadline, "the condition did not hold in time"
         time.sleep(0.05)
 
 

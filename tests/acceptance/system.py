@@ -1,4 +1,4 @@
-"""The real system as a test sees it: API and worker processes, spoken to over HTTP."""
+"""A real system: API and worker processes, reached over HTTP."""
 
 import os
 import socket
@@ -18,7 +18,7 @@ _PATIENCE_SECONDS = 60.0
 
 
 class System:
-    """API and workers as child processes on given servers; everything ends with the context."""
+    """API and workers as child processes on given servers; all end with the context."""
 
     def __init__(self, *, database_url: str, redis_url: str, folder: Path) -> None:
         self.port = free_port()
@@ -34,7 +34,7 @@ class System:
             "CRIVO_WORKER_SLOTS": "2",
             "CRIVO_LEASE_SECONDS": "2",
             "CRIVO_GRACE_SECONDS": "1",
-            # Whatever keys tests make: what they are about is behind the door.
+            # Tests may create keys, but are not about authentication.
             "CRIVO_AUTH": "open",
         }
         self.api: subprocess.Popen[bytes] | None = None
@@ -50,7 +50,7 @@ class System:
                 stop(process)
 
     def start(self) -> Self:
-        """Start one API and one worker, and wait until they take work."""
+        """Start one API and one worker, and wait until they accept work."""
         self.start_api()
         self.start_worker()
         self.await_ready()
@@ -61,7 +61,7 @@ class System:
 
     @contextmanager
     def another_api(self, **environ: str) -> Iterator[str]:
-        """Run one more API process on the same servers; give its address."""
+        """Start another API process on the same servers, and return its address."""
         port = free_port()
         process = self._spawn("app.main", **environ, CRIVO_PORT=str(port))
         url = f"http://127.0.0.1:{port}"
@@ -98,7 +98,7 @@ class System:
                 continue
 
     def upload(self, name: str, source: str | bytes) -> None:
-        """Upload a script by its raw form."""
+        """Upload a script as a raw file."""
         content = source.encode() if isinstance(source, str) else source
         answer = self.client.post(
             "/scripts",
@@ -109,13 +109,13 @@ class System:
         assert answer.status_code == 201, answer.text
 
     def submit(self, name: str, data: bytes, **choices: str | int) -> str:
-        """Submit by the raw route; give the execution's address."""
+        """Submit by the raw route, and return the execution's URL."""
         answer = self.client.post(f"/scripts/{name}/executions", content=data, params=choices)
         assert answer.status_code == 202, answer.text
         return str(answer.headers["Location"])
 
     def finished(self, location: str) -> dict[str, Any]:
-        """Poll until the execution has finished, as a client would."""
+        """Poll until the execution has finished."""
         for _ in until(f"{location} has finished"):
             execution: dict[str, Any] = self.client.get(location).json()
             if execution["finished_at"] is not None:
@@ -123,7 +123,7 @@ class System:
         raise AssertionError
 
     def run(self, name: str, data: bytes, **choices: str | int) -> dict[str, Any]:
-        """Submit by the raw route and wait for the end."""
+        """Submit by the raw route, and wait for the end."""
         return self.finished(self.submit(name, data, **choices))
 
     def logs_of_process(self, module: str) -> str:
@@ -151,24 +151,24 @@ def open_system(*, database_url: str, redis_url: str, folder: Path) -> Iterator[
 
 
 def stop(process: subprocess.Popen[bytes]) -> int:
-    """Ask a process to end, and wait until it has."""
+    """Terminate a process, and wait for its end."""
     if process.poll() is None:
         process.terminate()
     return process.wait(timeout=_PATIENCE_SECONDS)
 
 
 def until(what: str) -> Iterator[None]:
-    """Let the body try again and again; fail when patience ends."""
+    """Yield repeatedly until the caller breaks; fail after a time limit."""
     end = time.monotonic() + _PATIENCE_SECONDS
     while time.monotonic() < end:
         yield
-        time.sleep(0.02)  # between two looks at a condition, not instead of one
+        time.sleep(0.02)  # pauses between two checks; it never replaces a check
     message = f"gave up waiting: {what}"
     raise AssertionError(message)
 
 
 def free_port() -> int:
-    """Give a port that nobody uses at the moment."""
+    """Return an unused port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

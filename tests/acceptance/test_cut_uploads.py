@@ -1,4 +1,4 @@
-"""An API that is killed in the middle of an upload leaves what the next sweep removes."""
+"""What an API killed during an upload leaves is removed by the next sweep."""
 
 import os
 import signal
@@ -13,7 +13,7 @@ from app.settings import Settings
 from tests.acceptance.system import System, until
 
 
-async def test_what_a_killed_api_leaves_of_an_upload_is_swept(stopped_system: System) -> None:
+async def test_the_rest_of_an_upload_to_a_killed_api_is_swept(stopped_system: System) -> None:
     system = stopped_system
     system.start_api()
     system.await_api()

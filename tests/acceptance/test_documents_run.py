@@ -1,7 +1,6 @@
-"""The documents tell the truth: their commands run, and answer and fail as they say.
+"""Commands in the documents run, and respond and fail as documented.
 
-Each document has a fresh system, on which its blocks run in their order, in a shell that keeps
-its variables from one block to the next.
+Each document gets a fresh system, on which its blocks run in order, in one shell.
 """
 
 import os
@@ -28,13 +27,13 @@ from tests.conventions.documents import (
 )
 from tests.servers import ROOT
 
-# No script can be blamed for these two: the table says so in their place.
+# No script causes these two; the table says so.
 _NO_SCRIPT: Final = {ErrorKind.SANDBOX_CRASH, ErrorKind.WORKER_LOST}
 _BASH: Final = "/bin/bash"
 _SHELL: Final = ("sh", "console")
 _UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _ADDRESS: Final = "127.0.0.1:8000"
-# A refusal fails a command, as an exit code of a program does.
+# A refused request fails a command, like a program's exit code.
 _CURL: Final = "fail-with-body\nsilent\nshow-error\n"
 _SECONDS: Final = 120
 _NAMES: Final = [str(path.relative_to(ROOT)) for path in DOCUMENTS]
@@ -48,7 +47,7 @@ _WITH_COMMANDS: Final = [name for name in _NAMES if any(map(_runs, blocks(ROOT /
 
 
 class Reader:
-    """Somebody who types a document's commands below a folder like the repository's."""
+    """A shell in a copy of the repository that runs a document's commands."""
 
     def __init__(self, system: System, folder: Path) -> None:
         self._system = system
@@ -65,13 +64,13 @@ class Reader:
             **system.environ,
             "PATH": os.environ["PATH"],
             "HOME": str(home),
-            # Whatever is started beside the system that answers.
+            # Processes that the commands start.
             "CRIVO_PORT": str(free_port()),
             "CRIVO_DATA": str(folder / "data"),
         }
 
     def types(self, text: str, *, may_fail: bool = False) -> str:
-        """Run a text in a shell that stops at the first failure; give what it writes."""
+        """Run commands in a shell that stops at the first failure; return its output."""
         state = shlex.quote(str(self._variables))
         text = text.replace(_ADDRESS, f"127.0.0.1:{self._system.port}")
         script = f"set -eo pipefail; set -a; . {state}\n{text}\nexport -p > {state}\n"
@@ -91,14 +90,14 @@ class Reader:
 
 @pytest.fixture
 def reader(stopped_system: System, tmp_path: Path) -> Reader:
-    # As it is installed: open until there is a first key.
+    # As installed: open until the first key exists.
     stopped_system.environ["CRIVO_AUTH"] = "auto"
     return Reader(stopped_system.start(), tmp_path)
 
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("document", _WITH_COMMANDS)
-def test_every_command_of_a_document_runs_as_it_stands(reader: Reader, document: str) -> None:
+def test_every_command_of_a_document_runs(reader: Reader, document: str) -> None:
     ids: dict[str, str] = {}
     for block in blocks(ROOT / document):
         if not _runs(block):
@@ -110,13 +109,13 @@ def test_every_command_of_a_document_runs_as_it_stands(reader: Reader, document:
             found = _without_unshown_headers(found, command.answer)
             matched = _shape_of(command.answer, ids).fullmatch(found)
             assert matched, f"{document} shows another answer to: {command.text}\n{found}"
-            # The ids are new ones; the commands that follow name them.
+            # The ids are new; later commands refer to them.
             shown = [each for each in _UUID.findall(command.answer) if each not in ids]
             ids |= {each: matched[_group(each)] for each in shown}
 
 
 @pytest.mark.parametrize("document", _NAMES)
-def test_what_cannot_run_says_why_and_is_well_formed(document: str) -> None:
+def test_a_block_that_cannot_run_says_why_and_is_well_formed(document: str) -> None:
     for block in blocks(ROOT / document):
         if block.language not in _SHELL:
             continue
@@ -129,7 +128,7 @@ def test_what_cannot_run_says_why_and_is_well_formed(document: str) -> None:
 
 
 @pytest.mark.parametrize("document", _NAMES)
-def test_a_script_of_a_document_would_be_accepted(system: System, document: str) -> None:
+def test_scripts_in_documents_are_valid(system: System, document: str) -> None:
     for block in blocks(ROOT / document):
         if block.language == "js" and re.search(r"\bprocess\b", block.text):
             answer = system.client.post(
@@ -155,7 +154,7 @@ def test_every_finding_is_documented() -> None:
     }
 
 
-def test_each_script_of_the_table_fails_as_it_says_by_the_documented_commands(
+def test_each_script_of_the_table_fails_as_documented(
     reader: Reader,
 ) -> None:
     first, rest = pattern_of_failures()
@@ -176,7 +175,7 @@ def test_each_script_of_the_table_fails_as_it_says_by_the_documented_commands(
 
 
 def _without_unshown_headers(found: str, answer: str) -> str:
-    """Leave out the headers that say nothing about Crivo, as documents do."""
+    """Drop headers that documents omit, as they say nothing about Crivo."""
     head, blank, body = found.partition("\n\n")
     if not blank or not head.startswith("HTTP/"):
         return found
@@ -194,7 +193,7 @@ def _known(text: str, ids: dict[str, str]) -> str:
 
 
 def _shape_of(answer: str, ids: dict[str, str]) -> re.Pattern[str]:
-    """Give what an answer must look like: `…` is anything, a new id any id, and always one."""
+    """Return a pattern for a response: `…` matches anything, and each id any one id."""
     shape, named = "", set()
     for part in re.split(rf"({_UUID.pattern}|…)", _known(answer, ids)):
         if part == "…":
@@ -213,7 +212,7 @@ def _group(uuid: str) -> str:
     return f"id_{uuid.replace('-', '')}"
 
 
-def test_a_difference_would_be_seen() -> None:
+def test_a_difference_is_found() -> None:
     shape = _shape_of('{"id":"01a1fbeb-e349-7359-851e-28a65d1b7be4",…,"result":42.5}', {})
 
     assert shape.fullmatch('{"id":"01a1fbeb-0000-7359-851e-28a65d1b7be4","x":1,"result":42.5}')

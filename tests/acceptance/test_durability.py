@@ -1,4 +1,4 @@
-"""What was accepted survives: restarts, kills, no Redis, two workers at once."""
+"""Accepted work survives restarts, kills, a missing Redis and concurrent workers."""
 
 import os
 import signal
@@ -18,7 +18,7 @@ WHERE datname = current_database() AND pid <> pg_backend_pid()
 BUSY = "function process(d) { let x = 0; for (let i = 0; i < 4e8; i++) x += i; return d }"
 
 
-def test_queued_work_survives_a_restart_of_everything_we_run(stopped_system: System) -> None:
+def test_queued_work_survives_a_restart_of_api_and_worker(stopped_system: System) -> None:
     system = stopped_system
     system.start_api()
     system.await_api()
@@ -34,7 +34,7 @@ def test_queued_work_survives_a_restart_of_everything_we_run(stopped_system: Sys
     assert results == list(range(20))
 
 
-def test_a_killed_workers_executions_are_taken_over(stopped_system: System) -> None:
+def test_executions_of_a_killed_worker_are_taken_over(stopped_system: System) -> None:
     system = stopped_system.start()
     system.upload("busy", BUSY)
     accepted = [system.submit("busy", b"%d" % number) for number in range(4)]
@@ -54,7 +54,7 @@ def test_work_whose_workers_always_vanish_ends_as_worker_lost(stopped_system: Sy
     system.upload("forever", "function process(_) { for (;;); }")
     location = system.submit("forever", b"1", wall_ms=60_000)
 
-    # As many workers as there are attempts, and one more, which only finds the last lease.
+    # One worker for each attempt, and one more, which rescues the last lease.
     for attempt in (1, 2, 3):
         for _ in until(f"attempt {attempt} runs"):
             if system.client.get(location).json()["attempts"] == attempt:
@@ -110,7 +110,7 @@ def test_a_worker_that_was_stopped_beyond_its_lease_records_nothing(
     assert system.client.get(location).json() == execution
 
 
-def test_without_redis_work_is_accepted_and_done(stopped_system: System, tmp_path: Path) -> None:
+def test_work_is_accepted_and_done_without_redis(stopped_system: System, tmp_path: Path) -> None:
     system = stopped_system
     system.environ["REDIS_URL"] = f"unix://{tmp_path}/nobody-listens.sock"
     system.start()
@@ -146,7 +146,7 @@ def test_an_execution_whose_input_is_gone_fails_alone(stopped_system: System) ->
     assert system.run("kept", b"1")["result"] == 1
 
 
-def test_a_stopped_worker_hands_its_work_back(stopped_system: System) -> None:
+def test_a_stopped_worker_releases_its_work(stopped_system: System) -> None:
     system = stopped_system.start()
     system.upload("forever", "function process(_) { for (;;); }")
     location = system.submit("forever", b"1", wall_ms=60_000)
@@ -165,7 +165,7 @@ def test_a_stop_leaves_no_process_behind(stopped_system: System) -> None:
         family = psutil.Process(process.pid).children(recursive=True)
         assert family, "a sandbox runs below each of them"
 
-        # uvicorn ends gracefully, then passes the signal on, as a shell would expect.
+        # uvicorn ends gracefully, then re-raises the signal, as shells expect.
         assert stop(process) in (0, -signal.SIGTERM)
         _await_gone(family)
 

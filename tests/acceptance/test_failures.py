@@ -1,4 +1,4 @@
-"""Every way in which a script can fail, over HTTP, and what the client is told."""
+"""Every failure of a script, and the error that a client gets."""
 
 from typing import Any
 
@@ -127,7 +127,7 @@ def test_a_failure_is_named_and_explained(
     assert (answer.status_code, answer.json()["type"]) == (404, "urn:crivo:problem:no-result")
 
 
-def test_one_script_that_fails_costs_the_others_nothing(system: System) -> None:
+def test_a_failing_script_does_not_affect_others(system: System) -> None:
     system.upload("bomb", "function process(_) { const a = []; for (;;) a.push([a]) }")
     system.upload("fine", "const process = d => d")
 
@@ -139,7 +139,7 @@ def test_one_script_that_fails_costs_the_others_nothing(system: System) -> None:
         assert system.finished(bomb)["error"]["kind"] in ("out_of_memory", "timeout")
 
 
-def test_an_upload_that_v8_refuses_says_where(system: System) -> None:
+def test_a_syntax_error_is_located(system: System) -> None:
     source = "function process(d) {\n  return d +* 1\n}"
     body = {"name": "refused", "source": source}
 
@@ -174,7 +174,7 @@ def test_an_upload_without_a_callable_process_is_refused(
     assert [finding["code"] for finding in answer.json()["errors"]] == [code]
 
 
-def test_what_user_code_says_never_reaches_the_services_logs(system: System) -> None:
+def test_output_of_scripts_never_reaches_the_services_logs(system: System) -> None:
     word = "a-word-that-only-the-payload-has"
     system.upload("talks", "function process(d) { console.log(d); throw new Error(d) }")
 

@@ -1,4 +1,4 @@
-"""The user's data is what V8 reads and writes: byte for byte what Node makes of it."""
+"""Payloads reach V8 and come back unchanged: results equal Node's byte for byte."""
 
 import shutil
 import subprocess
@@ -7,7 +7,7 @@ import pytest
 
 from tests.acceptance.system import System
 
-# What a service that decodes, reorders or rounds would spoil.
+# Data that a service spoils if it decodes, reorders or rounds.
 UNUSUAL = {
     "infinity": b"[1e400, -1e400]",
     "minus-zero": b"[-0, -0.0, 0]",
@@ -46,9 +46,7 @@ def identity(system: System) -> str:
 
 
 @pytest.mark.parametrize("case", UNUSUAL)
-def test_unusual_data_comes_through_as_node_reads_and_writes_it(
-    system: System, identity: str, case: str
-) -> None:
+def test_unusual_data_is_treated_as_in_node(system: System, identity: str, case: str) -> None:
     data = UNUSUAL[case]
 
     execution = system.run(identity, data)
@@ -61,8 +59,8 @@ def test_unusual_data_comes_through_as_node_reads_and_writes_it(
         assert system.client.get(f"/executions/{execution['id']}/result").content == expected
 
 
-def test_deep_nesting_is_read_as_v8_reads_it(system: System) -> None:
-    """V8 parses 100,000 levels; how deep a script may go from there is for V8 to say."""
+def test_deep_nesting_is_left_to_v8(system: System) -> None:
+    """V8 parses 100,000 levels; deeper recursion in a script is V8's limit."""
     system.upload(
         "depth", "function process(d) { let n = 0; while (d) { d = d[0]; n++ } return n }"
     )
@@ -74,7 +72,7 @@ def test_deep_nesting_is_read_as_v8_reads_it(system: System) -> None:
 
 
 def _node(data: bytes) -> bytes | None:
-    """What Node makes of it; None when it refuses. Skips where there is no Node."""
+    """Return Node's result, None if it fails. Skips without Node."""
     node = shutil.which("node")
     if node is None:
         pytest.skip("Node is not installed: nothing to compare with")

@@ -1,4 +1,4 @@
-"""The launcher on a disk that is full: its PostgreSQL has no room for its log."""
+"""The launcher on a full disk, where PostgreSQL cannot write its WAL."""
 
 import sys
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ def disk(tmp_path: Path) -> Iterator[SmallDisk]:
         yield disk
 
 
-def test_postgres_without_room_for_its_log_is_waited_for(disk: SmallDisk) -> None:
+def test_the_launcher_waits_for_postgresql_on_a_full_disk(disk: SmallDisk) -> None:
     with (
         Launched(
             disk.folder / "data", free_port(), command=(sys.executable, "-m", "app.embedded")
@@ -31,7 +31,7 @@ def test_postgres_without_room_for_its_log_is_waited_for(disk: SmallDisk) -> Non
         launched.wait_until_ready()
         upload = {"name": "one", "source": "const process = data => 1"}
         assert client.post("/scripts", json=upload).status_code == 201
-        # Less than a segment of PostgreSQL's log, which is made as a whole.
+        # Less than one WAL segment, which PostgreSQL creates as a whole.
         disk.fill(leave_bytes=12 * MIB)
         accepted: list[str] = []
 
@@ -40,7 +40,7 @@ def test_postgres_without_room_for_its_log_is_waited_for(disk: SmallDisk) -> Non
             if answer.status_code == 202:
                 accepted.append(answer.headers["Location"])
                 return False
-            # 507: what PostgreSQL says of its tables' files before its log is full.
+            # 507: tables can no longer grow, before the WAL is full.
             assert answer.status_code in (503, 507), answer.text
             assert answer.headers["Retry-After"]
             return answer.status_code == 503

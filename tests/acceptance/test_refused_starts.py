@@ -1,4 +1,4 @@
-"""What would not heal by itself is refused at the start, in one line, with exit code 2."""
+"""Permanent faults are refused at start, in one line, with exit code 2."""
 
 import resource
 import subprocess
@@ -18,7 +18,7 @@ ROLE: Final = "crivo_test_poor"
 
 
 def _refused(system: System, module: str, *arguments: str, limit: int = 0) -> str:
-    """Start a process that must not start; give the line that says why."""
+    """Start a process that must refuse to start; return its error line."""
 
     def restrict() -> None:
         if limit:
@@ -35,7 +35,7 @@ def _refused(system: System, module: str, *arguments: str, limit: int = 0) -> st
         preexec_fn=restrict,
     )
     assert done.returncode == (1 if module == "alembic" else 2), done.stderr
-    # Logs are JSON; none of them is about this.
+    # Logs are JSON; the error line is not.
     plain = [line for line in done.stderr.splitlines() if not line.startswith("{")]
     assert len(plain) == 1, done.stderr
     assert "Traceback" not in done.stderr
@@ -56,7 +56,7 @@ def ascii_url(servers: Servers) -> Iterator[str]:
 
 @pytest.fixture
 def poor_role(servers: Servers) -> Iterator[str]:
-    """A role that may log in, and nothing else."""
+    """A role that can log in, without further privileges."""
     execute(servers.database_url, f"CREATE ROLE {ROLE} LOGIN PASSWORD '{ROLE}'")
     yield ROLE
     execute(servers.database_url, f"DROP ROLE {ROLE}")
@@ -90,7 +90,7 @@ def test_a_role_without_rights(
     assert f"the role {poor_role} may not create tables in the schema public" in line
 
 
-def test_a_database_that_only_reads(stopped_system: System) -> None:
+def test_a_read_only_database(stopped_system: System) -> None:
     system = stopped_system
     name = system.environ["DATABASE_URL"].partition("?")[0].rpartition("/")[2]
     execute(
@@ -111,16 +111,14 @@ def test_a_database_that_only_reads(stopped_system: System) -> None:
     ],
     ids=lambda value: next(iter(value.values())) if isinstance(value, dict) else "",
 )
-def test_an_address_that_is_wrong(
-    stopped_system: System, change: dict[str, str], expected: str
-) -> None:
+def test_a_wrong_address(stopped_system: System, change: dict[str, str], expected: str) -> None:
     stopped_system.environ.update(change)
     line = _refused(stopped_system, "app.worker")
     assert expected in line
     assert "hush" not in line
 
 
-def test_a_database_that_is_not_there(stopped_system: System) -> None:
+def test_a_missing_database(stopped_system: System) -> None:
     url = stopped_system.environ["DATABASE_URL"]
     stopped_system.environ["DATABASE_URL"] = with_database(url, "nowhere")
     assert '"nowhere" does not exist' in _refused(stopped_system, "app.worker")
@@ -134,7 +132,7 @@ def test_a_database_that_is_not_there(stopped_system: System) -> None:
     ],
     ids=["password", "replica"],
 )
-def test_a_redis_that_lets_nobody_ring(
+def test_a_redis_that_refuses_writes(
     stopped_system: System, tmp_path: Path, options: list[str], expected: str
 ) -> None:
     socket = tmp_path / "redis.sock"

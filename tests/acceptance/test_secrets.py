@@ -1,4 +1,4 @@
-"""The logs of a whole run hold nothing that somebody would not want to read there."""
+"""Logs contain no keys, secrets or payloads."""
 
 import json
 import secrets
@@ -14,7 +14,7 @@ from tests.acceptance.keyed import Keyed
 from tests.acceptance.system import System, until
 from tests.servers import execute
 
-# Each stands in one place only: what is found says where it came from.
+# Each is used in one place only, which identifies a leak.
 SOURCE, DATA, THROWN, LOGGED, RESULT, LABEL, NOTE = (
     f"{name}{secrets.token_hex(8)}"
     for name in ("source", "data", "thrown", "logged", "result", "label", "note")
@@ -32,7 +32,7 @@ function process(data) {{
 
 @pytest.fixture
 def keyed(stopped_system: System) -> Keyed:
-    """A system whose database's address holds a password, at the most talkative level."""
+    """A system at log level debug, whose database URL contains a password."""
     url = make_url(stopped_system.environ["DATABASE_URL"]).set(password=PASSWORD)
     stopped_system.environ["DATABASE_URL"] = url.render_as_string(hide_password=False)
     stopped_system.environ["CRIVO_LOG_LEVEL"] = "debug"
@@ -67,7 +67,7 @@ def test_logs_hold_no_key_no_secret_and_no_payload(keyed: Keyed) -> None:
         assert keyed.get("/scripts", bad).status_code == 401
     keyed.request("DELETE", f"/keys/{revoked.id}")
     keyed.becomes(401, revoked.key)
-    # A row that PostgreSQL refuses, and quotes.
+    # A row that PostgreSQL rejects, and quotes in its error.
     database_url = keyed.system.environ["DATABASE_URL"]
     execute(database_url, "ALTER TABLE executions ADD CHECK (false) NOT VALID")
     labelled = {"label": f"label:{LABEL}"}

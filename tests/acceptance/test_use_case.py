@@ -12,7 +12,7 @@ SCRIPT = (CARDS / "script.js").read_bytes()
 
 
 @pytest.mark.parametrize("case", ["", "-quarters"])
-def test_the_card_statistics_come_out_as_the_customer_expects(system: System, case: str) -> None:
+def test_the_card_statistics_match_the_expected_result(system: System, case: str) -> None:
     system.upload(f"cards{case}", SCRIPT)
 
     execution = system.run(f"cards{case}", (CARDS / f"payload{case}.json").read_bytes())
@@ -44,7 +44,7 @@ def test_a_script_can_be_uploaded_in_three_forms(system: System, form: str) -> N
     assert answer.json()["latest_version"]["sha256"] == hashlib.sha256(SCRIPT).hexdigest()
 
 
-def test_the_envelope_runs_the_same_as_the_raw_body(system: System) -> None:
+def test_an_envelope_runs_like_a_raw_body(system: System) -> None:
     system.upload("enveloped", SCRIPT)
     payload = (CARDS / "payload.json").read_bytes()
     body = b'{"script": "enveloped@1", "seed": 7, "labels": {"a": "b"}, "data": %b}' % payload
@@ -61,7 +61,7 @@ def test_the_envelope_runs_the_same_as_the_raw_body(system: System) -> None:
     assert system.client.get(f"/executions/{execution['id']}/input").content == payload
 
 
-def test_the_receipt_names_what_ran_on_what_and_when(system: System) -> None:
+def test_the_receipt_names_script_input_and_times(system: System) -> None:
     system.upload("receipt", SCRIPT)
     payload = (CARDS / "payload.json").read_bytes()
 

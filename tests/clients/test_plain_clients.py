@@ -1,4 +1,4 @@
-"""Plain clients do the whole use case with the headers that they send by themselves."""
+"""Plain clients run the whole use case with their default headers."""
 
 import json
 import urllib.error
@@ -19,7 +19,7 @@ THROWING: Final = "function process(data) { if (!data) throw Error('no'); return
 
 
 class Answered(Struct, frozen=True):
-    """What all three clients tell of an answer; names of headers are in lower case."""
+    """A response as all three clients report it, with header names in lower case."""
 
     status: int
     headers: dict[str, str]
@@ -30,7 +30,7 @@ class Answered(Struct, frozen=True):
         return json.loads(self.content)
 
 
-# A client's way to send a body, bytes or a form's file, beside the headers that a user names.
+# How a client sends a body, bytes or a form, with headers chosen by the user.
 Ask = Callable[..., Answered]
 
 
@@ -88,11 +88,11 @@ def _answered(status: int, headers: Mapping[str, str], content: bytes) -> Answer
 
 @pytest.fixture(params=[_by_requests, _by_httpx, _by_urllib])
 def ask(keyed: Keyed, request: pytest.FixtureRequest) -> Iterator[Ask]:
-    """A client by which a user would try the API."""
+    """A client that a user would try the API with."""
     yield from request.param(keyed)
 
 
-def test_a_plain_client_does_the_whole_use_case(ask: Ask) -> None:
+def test_a_plain_client_runs_the_whole_use_case(ask: Ask) -> None:
     name = f"plain-{uuid4().hex[:8]}"
     source = (CARDS / "script.js").read_bytes()
     payload = (CARDS / "payload.json").read_bytes()
@@ -127,7 +127,7 @@ def test_a_plain_client_does_the_whole_use_case(ask: Ask) -> None:
     assert ask("GET", "/").json["scripts"] == "/scripts"
 
 
-def test_a_plain_client_is_told_what_went_wrong(ask: Ask) -> None:
+def test_a_plain_client_gets_clear_errors(ask: Ask) -> None:
     name = f"wrong-{uuid4().hex[:8]}"
 
     broken = ask("POST", "/scripts", json={"name": name, "source": "function process( {"})

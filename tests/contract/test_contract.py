@@ -1,4 +1,4 @@
-"""The API keeps what its document promises, whatever it is sent."""
+"""The API conforms to its OpenAPI document for generated requests."""
 
 from collections.abc import Iterator
 from typing import Any, Final
@@ -12,7 +12,7 @@ from schemathesis.generation.stateful import run_state_machine_as_test
 from tests.acceptance.keyed import Keyed
 from tests.acceptance.system import ROOT
 
-# Bounded and the same each time: what it finds once, it finds again.
+# Bounded and deterministic: a failure is reproducible.
 CONFIG: Final = schemathesis.Config.from_dict(
     {
         "seed": 1,
@@ -22,10 +22,10 @@ CONFIG: Final = schemathesis.Config.from_dict(
             "deterministic": True,
             "database": "none",
         },
-        # A schema says less than V8 does of a source, cannot say which parameters go with
+        # A schema cannot express V8's grammar, nor which parameters go with
         # which form of a body, and takes 2.0 for an integer: 422 may answer what fits it.
-        # Nor can it say whether a condition holds: 412.
-        # DELETE of a script archives it: what is archived can still be read.
+        # Nor can it express whether a condition holds: 412.
+        # DELETE of a script archives it: it can still be read.
         "checks": {
             "use_after_free": {"enabled": False},
             "negative_data_rejection": {
@@ -40,7 +40,7 @@ CONFIG: Final = schemathesis.Config.from_dict(
         },
     }
 )
-# A HEAD is its GET once more: tests/http/test_head.py holds the two together.
+# HEAD equals GET: tests/http/test_head.py compares the two.
 SCHEMA: Final = schemathesis.openapi.from_path(
     ROOT / "openapi" / "openapi.json", config=CONFIG
 ).exclude(method="HEAD")
@@ -48,9 +48,9 @@ SCHEMA: Final = schemathesis.openapi.from_path(
 
 @pytest.fixture(scope="module")
 def enduring(keyed: Keyed) -> Iterator[Keyed]:
-    """A system that must still work afterwards and have met nothing unexpected.
+    """A system that must still work afterwards, without unexpected errors.
 
-    It asks for keys: that a request without one is refused is checked, too.
+    It requires keys: requests without one must be refused.
     """
     before = len(keyed.system.logs_of_process("app.main"))
     yield keyed
@@ -60,11 +60,11 @@ def enduring(keyed: Keyed) -> Iterator[Keyed]:
 
 
 @SCHEMA.parametrize()
-def test_what_comes_back_is_what_the_document_says(case: Case[Any], enduring: Keyed) -> None:
+def test_responses_conform_to_the_document(case: Case[Any], enduring: Keyed) -> None:
     case.call_and_validate(base_url=enduring.system.url, headers=enduring.authorized())
 
 
-def test_what_one_call_gives_the_next_one_takes(enduring: Keyed) -> None:
+def test_links_lead_to_valid_requests(enduring: Keyed) -> None:
     machine: Any = SCHEMA.as_state_machine()
 
     class Clients(machine):  # type: ignore[misc] # made from the document
@@ -79,14 +79,14 @@ def test_what_one_call_gives_the_next_one_takes(enduring: Keyed) -> None:
             deadline=None,
             derandomize=True,
             database=None,
-            # A failure is told as it is found; making it smaller takes longer than reading it.
+            # Failures are not shrunk: that takes longer than reading them.
             phases=[Phase.generate],
             suppress_health_check=list(HealthCheck),
         ),
     )
 
 
-def test_each_event_is_what_the_document_says(enduring: Keyed) -> None:
+def test_events_conform_to_the_document(enduring: Keyed) -> None:
     source = "const process = data => data"
     enduring.post("/scripts", json={"name": "with-events", "source": source})
     submitted = enduring.post("/executions", json={"script": "with-events", "data": 1})

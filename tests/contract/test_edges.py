@@ -1,4 +1,4 @@
-"""What is asked for in a way that no address knows is refused by a problem document."""
+"""Requests that match no route get problem documents."""
 
 import json
 import socket
@@ -36,7 +36,7 @@ def _problem(answer: httpx.Response) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("path", sorted(PATHS))
-def test_a_method_that_an_address_does_not_know_is_405(system: System, path: str) -> None:
+def test_an_unsupported_method_is_405(system: System, path: str) -> None:
     known = {method.upper() for method in PATHS[path]}
 
     options = system.client.options(_filled(path))
@@ -65,16 +65,16 @@ def test_a_method_that_an_address_does_not_know_is_405(system: System, path: str
         "/executions/x/y",
     ],
 )
-def test_an_address_that_is_not_there_is_404(system: System, path: str) -> None:
+def test_an_unknown_address_is_404(system: System, path: str) -> None:
     assert _problem(system.client.get(path))[0] == 404
 
 
 @pytest.mark.parametrize("path", ["/scripts/%00", "/scripts/%ff", "/scripts/" + "a" * 8_000])
-def test_a_name_that_none_can_be_is_404(system: System, path: str) -> None:
+def test_an_impossible_name_is_404(system: System, path: str) -> None:
     assert _problem(system.client.get(path)) == (404, "script-not-found")
 
 
-def test_a_slash_at_the_end_changes_nothing(system: System) -> None:
+def test_a_trailing_slash_changes_nothing(system: System) -> None:
     assert system.client.get("/scripts/").json() == system.client.get("/scripts").json()
 
 
@@ -95,7 +95,7 @@ def test_a_slash_at_the_end_changes_nothing(system: System) -> None:
     ],
 )
 @pytest.mark.parametrize("path", ["/scripts", "/scripts/check"])
-def test_a_body_that_is_not_what_it_says_is_refused(
+def test_a_body_that_contradicts_its_headers_is_refused(
     system: System, path: str, content_type: str, expected: int
 ) -> None:
     headers = {b"Content-Type": content_type.encode("latin-1")}
@@ -122,7 +122,7 @@ def test_a_body_that_is_not_what_it_says_is_refused(
         b"",
     ],
 )
-def test_a_form_that_is_broken_is_refused(system: System, body: bytes) -> None:
+def test_a_broken_form_is_refused(system: System, body: bytes) -> None:
     headers = {"Content-Type": "multipart/form-data; boundary=x"}
 
     answer = system.client.post("/scripts/check", content=body, headers=headers)
@@ -153,7 +153,7 @@ def test_a_request_that_is_not_http_is_400(system: System, header: bytes) -> Non
 
 
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
-def test_a_body_where_none_is_read_does_no_harm(system: System, method: str) -> None:
+def test_an_unexpected_body_does_no_harm(system: System, method: str) -> None:
     name = f"bodies-{uuid4()}"[:40]
     system.upload(name, "const process = data => data")
 

@@ -1,7 +1,6 @@
-"""The examples of the OpenAPI document happen: each is sent, and answered as it says.
+"""Examples of the OpenAPI document are real: each is sent, and its response compared.
 
-An answer that has changed on purpose is recorded again by running this file with
-RECORD_EXAMPLES=1 in the environment; then `scripts/openapi --write`.
+To record intended changes, run this file with RECORD_EXAMPLES=1, then `scripts/openapi --write`.
 """
 
 import json
@@ -36,8 +35,7 @@ RECORDED: Final = [
     )
 ]
 
-# Each finds what those before it have left: what is run must be there, what is archived is
-# archived at the end.
+# In order: scripts are created before they run, and archived last.
 STORY: Final = (
     "createScript",
     "checkScript",
@@ -80,8 +78,8 @@ STORY: Final = (
     "showIndex",
 )
 
-# What no two systems have in common, by its name, or by an operation's and its name: only its
-# kind is compared.
+# Values that differ between systems, by name or by operation and name: only their types are
+# compared.
 VOLATILE: Final = frozenset(
     (
         "clock_ms",
@@ -102,7 +100,7 @@ VOLATILE: Final = frozenset(
     )
 )
 
-# How a page of metrics begins, and what it says of each.
+# Lines of a metrics page.
 _METRICS: Final = "# HELP "
 
 Json = Any
@@ -117,12 +115,12 @@ def document() -> dict[str, Json]:
 def _operations(document: dict[str, Json]) -> Iterator[tuple[str, str, dict[str, Json]]]:
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
-            # A HEAD has no examples of its own: it is its GET once more.
+            # HEAD has no examples: it equals GET.
             if method != "head":
                 yield method.upper(), path, operation
 
 
-def test_every_example_is_answered_as_it_says(
+def test_every_example_gets_its_recorded_response(
     stopped_system: System, document: dict[str, Json]
 ) -> None:
     system = stopped_system.start()
@@ -134,7 +132,7 @@ def test_every_example_is_answered_as_it_says(
         method, path, operation = operations[name]
         for example in _recorded()[name]:
             if (name, example.status) == ("cancelExecution", 200):
-                # It waits for a worker, and so can be cancelled.
+                # Queued without a worker, so that it can be cancelled.
                 stop(system.workers.pop())
                 location = system.submit("total", b"[]")
                 ids[example.parameters["execution"]] = location.rpartition("/")[2]
@@ -156,7 +154,7 @@ def test_every_example_is_answered_as_it_says(
             system.await_ready()
 
 
-def test_the_document_shows_what_is_recorded(document: dict[str, Json]) -> None:
+def test_the_document_shows_the_recorded_examples(document: dict[str, Json]) -> None:
     shown = 0
     for _, _, operation in _operations(document):
         for example in _recorded()[operation["operationId"]]:
@@ -170,7 +168,7 @@ def test_the_document_shows_what_is_recorded(document: dict[str, Json]) -> None:
     assert shown == sum(len(each) for each in _recorded().values())
 
 
-def test_every_operation_shows_how_it_is_used_and_how_it_refuses(
+def test_every_operation_has_examples_of_success_and_error(
     document: dict[str, Json],
 ) -> None:
     for _, _, operation in _operations(document):
@@ -187,7 +185,7 @@ def test_every_operation_shows_how_it_is_used_and_how_it_refuses(
             assert body["examples"]
 
 
-def test_every_answer_of_the_document_has_an_example_that_fits(
+def test_every_example_fits_its_schema(
     document: dict[str, Json],
 ) -> None:
     for _, path, operation in _operations(document):
@@ -257,7 +255,7 @@ def _validator(document: dict[str, Json], schema: Json) -> jsonschema_rs.Draft20
 
 
 def _equals(expected: Json, actual: Json, where: str) -> None:
-    """Compare an answer with the recorded one; what is volatile only by its kind."""
+    """Compare a response with the recorded one; volatile values by type only."""
     assert type(expected) is type(actual), (where, expected, actual)
     if isinstance(expected, dict):
         assert expected.keys() == actual.keys(), where
@@ -281,13 +279,13 @@ def _equals(expected: Json, actual: Json, where: str) -> None:
 
 
 def _events(text: str) -> list[Json]:
-    """Read server-sent events; only their data differs from one system to the next."""
+    """Parse server-sent events; only their data differs between systems."""
     lines = [line.partition(": ") for line in text.splitlines() if line]
     return [[name, json.loads(value) if name == "data" else value] for name, _, value in lines]
 
 
 def _learn_id(expected: Json, answer: httpx.Response, ids: dict[str, str]) -> None:
-    """Remember by what id this system knows what the recorded one called otherwise."""
+    """Map recorded ids to ids of this system."""
     if answer.is_success and isinstance(expected, dict) and "id" in expected:
         ids[expected["id"]] = answer.json()["id"]
 
@@ -300,13 +298,13 @@ def _with_ids(example: Example, ids: dict[str, str]) -> Example:
 
 
 def _record(operation: str, example: Example, answer: httpx.Response) -> None:
-    """Write an answer down; this machine's name and a key's secret stay out of the document."""
+    """Record a response without this machine's name and without secrets of keys."""
     assert answer.status_code == example.status, (operation, example.name, answer.text)
     body = _body_of(answer)
     for worker in body.get("workers", ()) if isinstance(body, dict) else ():
         worker["host"] = "worker-1"
     if isinstance(body, str) and body.startswith(_METRICS):
-        # A few of many hundred lines, chosen by hand.
+        # A few hand-picked lines.
         return
     if isinstance(body, dict) and "key" in body:
         body["key"] = f"{body['key'][:37]}{'x' * 43}"

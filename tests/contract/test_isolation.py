@@ -1,4 +1,4 @@
-"""What is another tenant's does not exist: every operation of the document, with a foreign key."""
+"""Resources of another tenant do not exist: every operation, with a foreign key."""
 
 import json
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ OPERATIONS: Final = {
 NOWHERE: Final = UUID("01900000-0000-7000-8000-000000000000")
 SOURCE: Final = "function process(data) { return data }"
 
-# A body that is taken where the path is one's own.
+# Bodies that are valid on the caller's own resources.
 BODIES: Final[dict[str, Any]] = {
     "describeScript": {"json": {"description": "mine"}},
     "addVersion": {"json": {"source": "const process = data => 1"}},
@@ -30,8 +30,8 @@ BODIES: Final[dict[str, Any]] = {
     "moveAlias": {"json": {"version": 1}},
     "submitRaw": {"content": b"1"},
 }
-# What has no id in its path. The owner's are not in what a list shows; a name that the owner has
-# is free; a reference in a body or a query leads nowhere.
+# Operations without an id in the path. Lists omit the owner's resources, the owner's names are
+# free, and references in a body or a query are unknown.
 WITHOUT_ID: Final = {
     "listScripts",
     "headListScripts",
@@ -41,12 +41,12 @@ WITHOUT_ID: Final = {
     "headListExecutions",
     "submitEnvelope",
 }
-# Nothing of a tenant's.
+# Not tenant data.
 NOBODYS: Final = {"live", "headLive", "ready", "headReady", "showIndex", "headShowIndex"}
 
 
 class Owned(Struct, frozen=True):
-    """What the owner has, and a stranger's key."""
+    """Resources of the owner, and a key of another tenant."""
 
     script: str
     execution: str
@@ -84,7 +84,7 @@ def _filled(path: str, *, script: str, execution: str) -> str:
     return path
 
 
-def test_every_operation_is_walked() -> None:
+def test_every_operation_is_covered() -> None:
     admins = {
         name for name in OPERATIONS if OPERATIONS[name][2]["security"] == [{"key": ["admin"]}]
     }
@@ -94,12 +94,14 @@ def test_every_operation_is_walked() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(_with_ids()))
-def test_a_foreign_id_is_answered_as_an_unknown_one(keyed: Keyed, owned: Owned, name: str) -> None:
+def test_a_foreign_id_is_answered_like_an_unknown_one(
+    keyed: Keyed, owned: Owned, name: str
+) -> None:
     method, path, _ = OPERATIONS[name]
     foreign = _filled(path, script=owned.script, execution=owned.execution)
     unknown = _filled(path, script=str(NOWHERE), execution=str(NOWHERE))
 
-    # The same id: it may be told in the answer.
+    # The same id, which the response may repeat.
     what = {**BODIES.get(name, {}), "headers": {"X-Request-Id": "isolation"}}
     theirs = keyed.request(method, foreign, owned.stranger.key, **what)
     nobodys = keyed.request(method, unknown, owned.stranger.key, **what)
@@ -109,7 +111,7 @@ def test_a_foreign_id_is_answered_as_an_unknown_one(keyed: Keyed, owned: Owned, 
 
 
 @pytest.mark.parametrize(
-    # What is put under a name that is free makes a script of one's own.
+    # PUT under a free name creates a script of the caller.
     "name",
     sorted({each for each in _with_ids() if "{script}" in OPERATIONS[each][1]} - {"putScript"}),
 )
@@ -128,7 +130,7 @@ def test_a_name_that_only_another_has_is_unknown(keyed: Keyed, owned: Owned, nam
         assert answer.json()["type"] == "urn:crivo:problem:script-not-found"
 
 
-def test_lists_names_and_references_do_not_cross(keyed: Keyed, owned: Owned) -> None:
+def test_lists_names_and_references_do_not_cross_tenants(keyed: Keyed, owned: Owned) -> None:
     stranger = owned.stranger.key
     envelope = {"script": owned.script, "data": 1}
 
@@ -137,7 +139,7 @@ def test_lists_names_and_references_do_not_cross(keyed: Keyed, owned: Owned) -> 
     assert keyed.get(f"/executions?script={owned.script}", stranger).status_code == 404
     assert keyed.post("/executions", stranger, json=envelope).status_code == 404
     assert keyed.post("/scripts/check", stranger, json={"source": SOURCE}).status_code == 200
-    # A third one takes the name: to the stranger it must stay unknown.
+    # A third tenant takes the name: to the second it must stay unknown.
     keyed.tenant("isolation-namesake")
     namesake = keyed.key("isolation-namesake").key
     mine = keyed.post("/scripts", namesake, json={"name": "hidden", "source": SOURCE})
@@ -186,7 +188,7 @@ def test_these_addresses_alone_need_no_key(keyed: Keyed) -> None:
 
 
 def _told(answer: httpx.Response, owned: Owned) -> str:
-    """Give an answer without the ids that were asked for."""
+    """Return a response without the requested ids."""
     text = answer.text
     for each in (owned.script, owned.execution, str(NOWHERE)):
         text = text.replace(each, "ID")
