@@ -4,8 +4,8 @@ from typing import Annotated, Final
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from app.errors import invalid
 from app.executions.reference import EXAMPLES, NO_DATABASE, NO_EXECUTION, NO_SEAT, PARAMETERS
-from app.http.bodies import invalid
 from app.http.event_tokens import EventsToken, InvalidToken
 from app.http.openapi import Answer, JsonSchema, documented
 from app.http.undeclared import IdempotencyUnsupported, not_evaluated

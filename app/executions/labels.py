@@ -5,8 +5,8 @@ from typing import Final
 
 from msgspec import UNSET, Raw, Struct, UnsetType
 
+from app.errors import invalid, invalid_parameter
 from app.executions.model import MAX_LABELS, Labels
-from app.http.bodies import invalid, invalid_parameter
 from app.http.validation import (
     Fault,
     InvalidTexts,

@@ -9,12 +9,11 @@ from litestar import Request
 from litestar.exceptions import InternalServerException
 from msgspec import UNSET, Meta, UnsetType
 
-from app.errors import InvalidRequest, MalformedRequest, Problem
+from app.errors import MalformedRequest, Problem, invalid, invalid_parameter
 from app.fair_queue import FairQueue
 from app.http.access import caller_of
 from app.http.decompression import ENCODINGS, decompressed
 from app.http.validation import (
-    Fault,
     InvalidTexts,
     convert_texts,
     decode_json,
@@ -219,14 +218,3 @@ def in_utc(name: str, value: datetime) -> datetime:
         return value.astimezone(UTC)
     except OverflowError:
         raise invalid(f"/{name}", "lies outside the years that can be told in UTC") from None
-
-
-def invalid(pointer: str, message: str) -> InvalidRequest:
-    """Refuse one value of a request, named by its JSON pointer."""
-    where = f" at {pointer}" if pointer else ""
-    return InvalidRequest(f"{message}{where}", errors=[{"pointer": pointer, "message": message}])
-
-
-def invalid_parameter(name: str, message: str) -> InvalidRequest:
-    """Refuse one query parameter."""
-    return refused_parameters([Fault((name,), message)])

@@ -10,8 +10,7 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from app.errors import InvalidRequest
-from app.http.bodies import invalid_parameter
+from app.errors import InvalidRequest, invalid_parameter
 
 T = TypeVar("T")
 

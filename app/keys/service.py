@@ -8,9 +8,9 @@ from msgspec.structs import asdict
 from app.audit.model import Action
 from app.audit.store import record
 from app.db import Connection, Pool
-from app.errors import CrivoError
+from app.errors import CrivoError, invalid
 from app.http.access import Caller, Scope
-from app.http.bodies import in_utc, invalid
+from app.http.bodies import in_utc
 from app.http.pagination import Listing, Page
 from app.http.refusals import REVOKED, InvalidKey
 from app.keys import store

@@ -5,8 +5,8 @@ from uuid import UUID
 
 from app.audit.model import Action
 from app.audit.store import record
+from app.errors import invalid
 from app.http.access import Caller
-from app.http.bodies import invalid
 from app.http.conditions import Conditions
 from app.http.pagination import Listing, Page, not_a_cursor
 from app.resources import Resources

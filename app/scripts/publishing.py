@@ -11,8 +11,8 @@ from msgspec.structs import replace
 
 from app.audit.model import Action
 from app.audit.store import record
+from app.errors import invalid
 from app.http.access import Caller, require_access
-from app.http.bodies import invalid
 from app.http.conditions import Conditions
 from app.http.quotas import caps_in_force
 from app.resources import Resources

@@ -5,12 +5,11 @@ from typing import TypeVar
 
 from msgspec import Struct
 
-from app.errors import InvalidRequest
+from app.errors import InvalidRequest, invalid
 from app.http.bodies import (
     AnyRequest,
     UnsupportedMediaType,
     described_type,
-    invalid,
     media_type_of,
     read_body,
     read_json,

@@ -9,8 +9,8 @@ from msgspec.structs import asdict, replace
 from app.audit.model import Action
 from app.audit.store import record
 from app.db import Connection, Pool
+from app.errors import invalid
 from app.http.access import Caller
-from app.http.bodies import invalid
 from app.http.pagination import Listing, Page
 from app.tenants import store
 from app.tenants.model import (
