@@ -7,7 +7,7 @@ from app.audit.model import Entry, EntryFilter
 from app.http.access import Scope, needs
 from app.http.bodies import AnyRequest, parse_datetime, read_query
 from app.http.methods import get
-from app.http.pagination import Listing, Page
+from app.pagination import Listing, Page
 from app.resources import Resources
 
 

@@ -14,8 +14,8 @@ from app.http.openapi import (
 from app.http.openapi_parameters import (
     load_examples,
 )
-from app.http.pagination import Page, PageChoices
 from app.outages import DatabaseUnavailable
+from app.pagination import Page, PageChoices
 
 _EXAMPLES: Final = load_examples(Path(__file__).with_name("examples.json"))
 _MOMENT: Final = {"format": "date-time"}

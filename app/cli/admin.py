@@ -14,12 +14,12 @@ from app.db import Pool, open_pool
 from app.environment import InvalidSetting, load_settings
 from app.errors import CrivoError, clipped
 from app.http.access import Scope
-from app.http.pagination import MAX_PAGE
 from app.http.validation import InvalidTexts, convert_texts, refused
 from app.keys import service as keys
 from app.keys.bootstrap import operator
 from app.keys.model import CreateKey, parse_key_id
 from app.outages import DatabaseUnavailable
+from app.pagination import MAX_PAGE
 from app.settings import Settings
 from app.tenants import service as tenants
 from app.tenants.model import ChangeTenant, CreateTenant

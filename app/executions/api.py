@@ -42,8 +42,8 @@ from app.http.bodies import (
 )
 from app.http.event_tokens import EventsToken
 from app.http.methods import get
-from app.http.pagination import Page
 from app.http.sse import MEDIA_TYPE as EVENT_STREAM
+from app.pagination import Page
 from app.resources import Resources
 from app.scripts.model import LimitChoice, parse_ref
 from app.scripts.params import read_params

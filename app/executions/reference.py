@@ -35,11 +35,11 @@ from app.http.openapi import (
 from app.http.openapi_parameters import (
     load_examples,
 )
-from app.http.pagination import Page, PageChoices
 from app.http.quotas import QuotaExceeded
 from app.http.ranges import DESCRIBED, RangeNotSatisfiable
 from app.http.undeclared import IdempotencyUnsupported, not_evaluated
 from app.outages import BlobsFull, BlobsUnavailable, DatabaseFull, DatabaseUnavailable
+from app.pagination import Page, PageChoices
 from app.scripts.model import MAX_SEED, ScriptArchived, ScriptNotFound, VersionNotFound
 from app.settings import MAX_MEMORY_BYTES, MAX_PAYLOAD_BYTES, MAX_WALL_MS, MIB
 from app.workers.model import NoWorkerLargeEnough

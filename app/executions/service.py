@@ -30,9 +30,9 @@ from app.executions.problems import (
 )
 from app.executions.waiting.queue_position import select_queue_position
 from app.http.access import Caller, require_access
-from app.http.pagination import Listing, Page
 from app.http.quotas import caps_in_force
 from app.outages import BlobsUnavailable, DatabaseUnavailable
+from app.pagination import Listing, Page
 from app.resources import Resources
 from app.scripts import service as scripts
 from app.scripts.model import MAX_SEED, ScriptRef, parse_ref

@@ -15,7 +15,7 @@ import msgspec.inspect as kinds
 from msgspec import Raw, Struct, UnsetType
 
 from app.errors import InvalidRequest, clipped
-from app.http.wording import counted, expected, shown
+from app.wording import counted, expected, shown
 
 T = TypeVar("T")
 

@@ -5,9 +5,9 @@ from litestar import Response, Router, delete, post
 from app.http.access import Caller, Scope, needs
 from app.http.bodies import AnyRequest, read_json, read_query
 from app.http.methods import get
-from app.http.pagination import Page
 from app.keys import reference, service
 from app.keys.model import CreatedKey, CreateKey, Key, parse_key_id
+from app.pagination import Page
 from app.resources import Resources
 from app.settings import KIB
 

@@ -12,10 +12,10 @@ from app.http.openapi import (
 from app.http.openapi_parameters import (
     load_examples,
 )
-from app.http.pagination import Page, PageChoices
 from app.http.undeclared import not_evaluated
 from app.keys.model import CreatedKey, CreateKey, Key, KeyNotFound
 from app.outages import DatabaseUnavailable
+from app.pagination import Page, PageChoices
 from app.tenants.model import TenantNotFound
 
 _EXAMPLES: Final = load_examples(Path(__file__).with_name("examples.json"))

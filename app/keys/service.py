@@ -11,7 +11,6 @@ from app.db import Connection, Pool
 from app.errors import CrivoError, invalid
 from app.http.access import Caller, Scope
 from app.http.bodies import in_utc
-from app.http.pagination import Listing, Page
 from app.http.refusals import REVOKED, InvalidKey
 from app.keys import store
 from app.keys.model import (
@@ -24,6 +23,7 @@ from app.keys.model import (
     new_key,
     parse_key,
 )
+from app.pagination import Listing, Page
 from app.tenants import service as tenants
 from app.tenants.model import DEFAULT_TENANT, TenantNotFound
 

@@ -1,20 +1,17 @@
 """Move, show and remove aliases: the rules and the transactions."""
 
-from typing import Final
 from uuid import UUID
 
 from app.audit.model import Action
 from app.audit.store import record
 from app.errors import invalid
 from app.http.access import Caller
-from app.http.conditions import Conditions
-from app.http.pagination import Listing, Page, not_a_cursor
+from app.pagination import Listing, Page, not_a_cursor
+from app.preconditions import NO_PRECONDITIONS, Preconditions
 from app.resources import Resources
 from app.scripts import alias_store as store
 from app.scripts.model import Alias, is_alias
 from app.scripts.service import locked, no_version, read_script, read_version, target_of
-
-_NO_CONDITIONS: Final = Conditions()
 
 
 async def move(
@@ -24,7 +21,7 @@ async def move(
     *,
     alias: str,
     version: int,
-    conditions: Conditions = _NO_CONDITIONS,
+    conditions: Preconditions = NO_PRECONDITIONS,
 ) -> Alias:
     """Point an alias at a version; at the one that it names already, that is no change.
 
@@ -77,7 +74,7 @@ async def remove(
     script: UUID | str,
     alias: str,
     *,
-    conditions: Conditions = _NO_CONDITIONS,
+    conditions: Preconditions = NO_PRECONDITIONS,
 ) -> None:
     """Remove an alias. Raises ScriptNotFound, VersionNotFound, PreconditionFailed."""
     async with locked(resources, who.tenant, script, archived_too=True) as (conn, script_id):

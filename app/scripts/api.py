@@ -9,7 +9,7 @@ from app.http.access import Caller, Scope, needs
 from app.http.bodies import AnyRequest, read_json, read_query
 from app.http.conditions import existence_of
 from app.http.methods import get
-from app.http.pagination import Page, PageChoices
+from app.pagination import Page, PageChoices
 from app.resources import Resources
 from app.scripts import publishing, reference, service
 from app.scripts.alias_api import routes as alias_routes

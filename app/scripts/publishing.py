@@ -13,8 +13,8 @@ from app.audit.model import Action
 from app.audit.store import record
 from app.errors import invalid
 from app.http.access import Caller, require_access
-from app.http.conditions import Conditions
 from app.http.quotas import caps_in_force
+from app.preconditions import NO_PRECONDITIONS, Preconditions
 from app.resources import Resources
 from app.scripts import store
 from app.scripts.model import (
@@ -43,7 +43,6 @@ from app.scripts.service import (
 )
 from app.scripts.validation import Validated, validate
 
-_NO_CONDITIONS: Final = Conditions()
 # A script has no ETag: conditions can only ask whether it is there.
 _ANY_ETAG: Final = ""
 
@@ -90,7 +89,7 @@ async def put(
     script: UUID | str,
     request: AddVersion,
     *,
-    conditions: Conditions = _NO_CONDITIONS,
+    conditions: Preconditions = NO_PRECONDITIONS,
 ) -> tuple[CreatedScript, Put]:
     """Have a source as the newest version of a script, which is made where it is not there.
 

@@ -8,7 +8,6 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from app.http.conditions import (
     DESCRIBED,
     DESCRIBED_ANY,
-    PreconditionFailed,
 )
 from app.http.openapi import (
     RAW_TEXT,
@@ -18,10 +17,11 @@ from app.http.openapi import (
 from app.http.openapi_parameters import (
     load_examples,
 )
-from app.http.pagination import Page, PageChoices
 from app.http.quotas import QuotaExceeded
 from app.http.undeclared import not_evaluated
 from app.outages import DatabaseUnavailable
+from app.pagination import Page, PageChoices
+from app.preconditions import PreconditionFailed
 from app.scripts.model import (
     Accepted,
     AddedVersion,

@@ -13,7 +13,7 @@ from app.audit.store import record
 from app.db import Connection
 from app.errors import InvalidRequest
 from app.http.access import Caller
-from app.http.pagination import Listing, Page
+from app.pagination import Listing, Page
 from app.resources import Resources
 from app.scripts import store
 from app.scripts.model import (

@@ -5,7 +5,7 @@ from litestar import Response, Router, patch, post
 from app.http.access import Caller, Scope, needs
 from app.http.bodies import AnyRequest, read_json, read_query
 from app.http.methods import get
-from app.http.pagination import Page, PageChoices
+from app.pagination import Page, PageChoices
 from app.resources import Resources
 from app.settings import KIB
 from app.tenants import reference, service

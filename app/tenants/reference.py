@@ -10,8 +10,8 @@ from app.http.openapi import (
 from app.http.openapi_parameters import (
     load_examples,
 )
-from app.http.pagination import Page, PageChoices
 from app.outages import DatabaseUnavailable
+from app.pagination import Page, PageChoices
 from app.tenants.model import (
     ChangeTenant,
     CreateTenant,

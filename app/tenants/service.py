@@ -11,7 +11,7 @@ from app.audit.store import record
 from app.db import Connection, Pool
 from app.errors import invalid
 from app.http.access import Caller
-from app.http.pagination import Listing, Page
+from app.pagination import Listing, Page
 from app.tenants import store
 from app.tenants.model import (
     DEFAULT_TENANT,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from app.errors import InvalidRequest
-from app.http.pagination import FIRST, Listing
+from app.pagination import FIRST, Listing
 from tests.acceptance.keyed import Keyed
 from tests.acceptance.system import System
 
