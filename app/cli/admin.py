@@ -14,7 +14,6 @@ from app.db import Pool, open_pool
 from app.environment import InvalidSetting, load_settings
 from app.errors import CrivoError, clipped
 from app.http.access import Scope
-from app.http.validation import InvalidTexts, convert_texts, refused
 from app.keys import service as keys
 from app.keys.bootstrap import operator
 from app.keys.model import CreateKey, parse_key_id
@@ -23,6 +22,7 @@ from app.pagination import MAX_PAGE
 from app.settings import Settings
 from app.tenants import service as tenants
 from app.tenants.model import ChangeTenant, CreateTenant
+from app.validation import InvalidTexts, convert_texts, refused
 
 T = TypeVar("T")
 

@@ -1,7 +1,7 @@
 """Read request bodies, capped, without ever decoding the user's data."""
 
 from collections.abc import AsyncIterator, Collection, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
@@ -9,14 +9,15 @@ from litestar import Request
 from litestar.exceptions import InternalServerException
 from msgspec import UNSET, Meta, UnsetType
 
-from app.errors import MalformedRequest, Problem, invalid, invalid_parameter
+from app.errors import MalformedRequest, Problem, invalid_parameter
 from app.fair_queue import FairQueue
 from app.http.access import caller_of
 from app.http.decompression import ENCODINGS, decompressed
-from app.http.validation import (
+from app.validation import (
     InvalidTexts,
     convert_texts,
     decode_json,
+    in_utc,
     refused_parameters,
 )
 
@@ -210,11 +211,3 @@ def parse_datetime(name: str, text: str | UnsetType) -> datetime | None:
         message = f"{text!r} is no moment with its offset from UTC; write 2026-01-31T12:00:00Z"
         raise invalid_parameter(name, message) from None
     return in_utc(name, found)
-
-
-def in_utc(name: str, value: datetime) -> datetime:
-    """Tell a moment in UTC. Raises InvalidRequest where its year has no name there."""
-    try:
-        return value.astimezone(UTC)
-    except OverflowError:
-        raise invalid(f"/{name}", "lies outside the years that can be told in UTC") from None

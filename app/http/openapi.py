@@ -37,8 +37,8 @@ from app.http.problems import MEDIA_TYPE, ProblemDocument, document
 from app.http.quotas import QuotaExceeded
 from app.http.refusals import refusals
 from app.http.undeclared import IdempotencyUnsupported, not_evaluated
-from app.http.validation import Fault, refused_parameters, unknown
 from app.losses import ResultWarning
+from app.validation import Fault, refused_parameters, unknown
 
 # A JSON Schema as plain data.
 JsonSchema = Mapping[str, object]

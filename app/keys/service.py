@@ -10,7 +10,6 @@ from app.audit.store import record
 from app.db import Connection, Pool
 from app.errors import CrivoError, invalid
 from app.http.access import Caller, Scope
-from app.http.bodies import in_utc
 from app.http.refusals import REVOKED, InvalidKey
 from app.keys import store
 from app.keys.model import (
@@ -26,6 +25,7 @@ from app.keys.model import (
 from app.pagination import Listing, Page
 from app.tenants import service as tenants
 from app.tenants.model import DEFAULT_TENANT, TenantNotFound
+from app.validation import in_utc
 
 
 class UnusableSeed(CrivoError):
