@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given, strategies as st
 
 from app.errors import InvalidRequest
-from app.pagination import FIRST, Listing
+from app.pagination import FIRST, Paginator
 from tests.acceptance.keyed import Keyed
 from tests.acceptance.system import System
 
-THINGS = Listing("things", None, {"archived": False})
+THINGS = Paginator("things", None, {"archived": False})
 
 
 @given(st.uuids())
@@ -37,13 +37,13 @@ def test_a_cursor_that_no_page_gave_is_refused(cursor: str) -> None:
 @pytest.mark.parametrize(
     "other",
     [
-        Listing("others", None, {"archived": False}),
-        Listing("things", None, {"archived": True}),
-        Listing("things", "cards", {"archived": False}),
-        Listing("things"),
+        Paginator("others", None, {"archived": False}),
+        Paginator("things", None, {"archived": True}),
+        Paginator("things", "cards", {"archived": False}),
+        Paginator("things"),
     ],
 )
-def test_a_cursor_of_one_list_is_refused_by_another(other: Listing) -> None:
+def test_a_cursor_of_one_list_is_refused_by_another(other: Paginator) -> None:
     with pytest.raises(InvalidRequest, match="another list"):
         other.below(THINGS.cursor(FIRST.bytes))
 

@@ -11,7 +11,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from app.errors import MalformedRequest, Problem, invalid_parameter
 from app.fair_queue import FairQueue
-from app.http.access import caller_of
+from app.http.authorization import caller_of
 from app.http.decompression import ENCODINGS, decompressed
 from app.validation import (
     InvalidTexts,

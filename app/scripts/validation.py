@@ -6,8 +6,8 @@ import structlog
 from msgspec import Struct
 from msgspec.structs import asdict, replace
 
+from app.auth.callers import Caller
 from app.fair_queue import QueueFull, ShareFull
-from app.http.access import Caller
 from app.lint.findings import MEANINGS, MODULES, Code, Diagnostic, Position, Reading
 from app.lint.positions import Positions
 from app.resources import Resources

@@ -10,8 +10,8 @@ import pytest
 from msgspec.structs import replace
 
 from app.audit.model import Action
+from app.auth.model import Scope
 from app.db import Pool
-from app.http.access import Scope
 from app.keys.bootstrap import operator
 from app.tenants import service as tenants
 from app.tenants.model import CreateTenant, TenantNameTaken

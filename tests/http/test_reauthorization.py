@@ -13,7 +13,8 @@ import httpx
 import pytest
 from msgspec import Struct
 
-from app.http.access import ALL_SCOPES, RECENT_SECONDS, Scope
+from app.auth.callers import RECENT_SECONDS
+from app.auth.model import ALL_SCOPES, Scope
 from tests.acceptance.keyed import WORKING, Keyed, Made
 from tests.acceptance.system import ROOT, System, until
 from tests.http.begun import Begun, begun

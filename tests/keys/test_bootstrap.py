@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.http.access import Scope
+from app.auth.model import Scope
 from app.keys.model import is_weak, new_key
 from tests.acceptance.launched import Launched, free_port, launch_environ, refused_start
 from tests.acceptance.system import ROOT, System, until

@@ -7,10 +7,10 @@ import pytest
 import uuid_utils.compat as uuid
 from msgspec.structs import replace
 
+from app.auth.errors import InvalidKey
+from app.auth.model import ALL_SCOPES, AuthMethod, Scope
 from app.db import Pool, open_pool
-from app.http.access import ALL_SCOPES, Scope, Via
-from app.http.refusals import InvalidKey
-from app.keys import key_cache as keyrings, service
+from app.keys import key_cache as key_caches, service
 from app.keys.bootstrap import operator
 from app.keys.key_cache import TRUSTED_SECONDS, KeyCache
 from app.keys.model import CreatedKey, CreateKey, new_key, parse_key
@@ -24,7 +24,7 @@ from app.tenants.model import DEFAULT_TENANT, ChangeTenant, CreateTenant
 async def key_cache(pool: Pool) -> KeyCache:
     """One that looks when a test says so, not by itself."""
     key_cache = KeyCache(pool, open_without_keys=True, open_always=False)
-    await key_cache.look()
+    await key_cache.refresh()
     return key_cache
 
 
@@ -42,10 +42,10 @@ async def _revoke(pool: Pool, key_id: UUID) -> None:
 async def test_a_key_stands_for_its_tenant_and_its_scopes(pool: Pool, key_cache: KeyCache) -> None:
     made = await _make(pool, scopes=[Scope.READ, Scope.WRITE_SCRIPTS, Scope.READ])
 
-    holder = await key_cache.holder_of(made.key)
+    principal = await key_cache.authenticate_key(made.key)
 
-    assert (holder.key_id, holder.tenant) == (made.id, DEFAULT_TENANT)
-    assert holder.scopes == {Scope.READ, Scope.WRITE_SCRIPTS}
+    assert (principal.key_id, principal.tenant) == (made.id, DEFAULT_TENANT)
+    assert principal.scopes == {Scope.READ, Scope.WRITE_SCRIPTS}
 
 
 async def test_the_database_has_no_secret(pool: Pool) -> None:
@@ -64,7 +64,7 @@ async def test_unknown_ids_and_wrong_secrets_are_told_the_same(
     pool: Pool, key_cache: KeyCache
 ) -> None:
     made = await _make(pool)
-    await key_cache.holder_of(made.key)
+    await key_cache.authenticate_key(made.key)
     other_secret = f"{made.key[:37]}{new_key()[37:]}"
 
     told = []
@@ -78,7 +78,7 @@ async def test_unknown_ids_and_wrong_secrets_are_told_the_same(
         made.key.upper(),
     ):
         with pytest.raises(InvalidKey) as refused:
-            await key_cache.holder_of(key)
+            await key_cache.authenticate_key(key)
         told.append(refused.value.detail)
 
     assert set(told) == {"the key is unknown"}
@@ -98,44 +98,44 @@ async def test_unknown_ids_and_wrong_secrets_are_told_the_same(
 async def test_odd_texts_are_no_keys(key_cache: KeyCache, odd: str) -> None:
     assert parse_key(odd) is None
     with pytest.raises(InvalidKey):
-        await key_cache.holder_of(odd)
+        await key_cache.authenticate_key(odd)
 
 
 async def test_what_is_known_costs_no_question(
     pool: Pool, key_cache: KeyCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = await _make(pool)
-    await key_cache.look()
-    first = await key_cache.holder_of(made.key)
+    await key_cache.refresh()
+    first = await key_cache.authenticate_key(made.key)
     monkeypatch.setattr(key_cache, "_pool", None)
 
-    assert await key_cache.holder_of(made.key) is first
+    assert await key_cache.authenticate_key(made.key) is first
 
 
 async def test_a_change_is_heard_at_the_next_look(pool: Pool, key_cache: KeyCache) -> None:
     made = await _make(pool)
-    await key_cache.look()
-    await key_cache.holder_of(made.key)
+    await key_cache.refresh()
+    await key_cache.authenticate_key(made.key)
     await _revoke(pool, made.id)
     # Known, and trusted until the next look.
-    assert (await key_cache.holder_of(made.key)).key_id == made.id
+    assert (await key_cache.authenticate_key(made.key)).key_id == made.id
 
-    await key_cache.look()
+    await key_cache.refresh()
 
     with pytest.raises(InvalidKey, match="revoked"):
-        await key_cache.holder_of(made.key)
+        await key_cache.authenticate_key(made.key)
 
 
 async def test_without_a_fresh_look_nothing_is_trusted(pool: Pool, key_cache: KeyCache) -> None:
     """A look that fails, hangs or comes late lets no revoked key in."""
     made = await _make(pool)
-    await key_cache.look()
-    await key_cache.holder_of(made.key)
+    await key_cache.refresh()
+    await key_cache.authenticate_key(made.key)
     await _revoke(pool, made.id)
-    key_cache._looked_at -= TRUSTED_SECONDS
+    key_cache._refreshed_at -= TRUSTED_SECONDS
 
     with pytest.raises(InvalidKey, match="revoked"):
-        await key_cache.holder_of(made.key)
+        await key_cache.authenticate_key(made.key)
 
 
 async def test_memory_lets_nobody_in_while_the_database_is_away(
@@ -145,35 +145,35 @@ async def test_memory_lets_nobody_in_while_the_database_is_away(
     made = await _make(pool)
     async with open_pool(settings) as going:
         known = KeyCache(going, open_without_keys=True, open_always=False)
-        await known.look()
-        await known.holder_of(made.key)
-    known._looked_at -= TRUSTED_SECONDS
+        await known.refresh()
+        await known.authenticate_key(made.key)
+    known._refreshed_at -= TRUSTED_SECONDS
 
     with pytest.raises(DatabaseUnavailable):
-        await known.holder_of(made.key)
+        await known.authenticate_key(made.key)
     with pytest.raises(DatabaseUnavailable):
-        await known.anonymous()
-    assert (await key_cache.holder_of(made.key)).key_id == made.id
+        await known.authenticate_anonymous()
+    assert (await key_cache.authenticate_key(made.key)).key_id == made.id
 
 
 def test_what_is_trusted_is_younger_than_a_second_and_seen_twice() -> None:
-    assert 2 * keyrings.LOOK_SECONDS < keyrings.TRUSTED_SECONDS < 1.0
+    assert 2 * key_caches.REFRESH_SECONDS < key_caches.TRUSTED_SECONDS < 1.0
 
 
 async def test_while_looks_fail_nobody_is_let_in_once_there_is_a_key(
     pool: Pool, key_cache: KeyCache
 ) -> None:
     await _make(pool)
-    key_cache._looked_at -= TRUSTED_SECONDS
+    key_cache._refreshed_at -= TRUSTED_SECONDS
     assert key_cache.open
 
-    assert await key_cache.anonymous() is None
+    assert await key_cache.authenticate_anonymous() is None
     assert not key_cache.open
 
 
 async def test_a_revoked_key_makes_no_other_not_even_within_the_second(pool: Pool) -> None:
     made = await _make(pool, scopes=[Scope.ADMIN])
-    who = replace(operator(), via=Via.KEY, key_id=made.id)
+    who = replace(operator(), auth_method=AuthMethod.KEY, key_id=made.id)
     await _revoke(pool, made.id)
 
     async with pool.acquire() as conn:
@@ -187,43 +187,43 @@ async def test_a_lookup_from_before_a_change_is_not_kept(
     pool: Pool, key_cache: KeyCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = await _make(pool)
-    await key_cache.look()
+    await key_cache.refresh()
     verify = key_cache._verify
 
     async def change_meanwhile(key: str) -> object:
-        holder = await verify(key)
+        principal = await verify(key)
         await _revoke(pool, made.id)
-        await key_cache.look()
-        return holder
+        await key_cache.refresh()
+        return principal
 
     monkeypatch.setattr(key_cache, "_verify", change_meanwhile)
-    await key_cache.holder_of(made.key)
+    await key_cache.authenticate_key(made.key)
     monkeypatch.undo()
 
     with pytest.raises(InvalidKey, match="revoked"):
-        await key_cache.holder_of(made.key)
+        await key_cache.authenticate_key(made.key)
 
 
 async def test_a_suspended_tenant_and_new_caps_are_heard(pool: Pool, key_cache: KeyCache) -> None:
     async with pool.acquire() as conn:
         await tenants.create(conn, operator(), CreateTenant(name="acme"))
     made = await _make(pool, tenant="acme")
-    await key_cache.look()
-    assert not (await key_cache.holder_of(made.key)).suspended
+    await key_cache.refresh()
+    assert not (await key_cache.authenticate_key(made.key)).suspended
 
     change = ChangeTenant(suspended=True)
     async with pool.acquire() as conn:
         await tenants.change(conn, operator(), "acme", change)
-    await key_cache.look()
+    await key_cache.refresh()
 
-    assert (await key_cache.holder_of(made.key)).suspended
+    assert (await key_cache.authenticate_key(made.key)).suspended
 
 
 async def test_the_door_is_open_until_there_is_a_key_and_never_again(
     pool: Pool, key_cache: KeyCache
 ) -> None:
     opened = [key_cache.open]
-    anonymous = await key_cache.anonymous()
+    anonymous = await key_cache.authenticate_anonymous()
     assert anonymous is not None
     assert (anonymous.tenant, anonymous.scopes, anonymous.key_id) == (
         DEFAULT_TENANT,
@@ -232,10 +232,10 @@ async def test_the_door_is_open_until_there_is_a_key_and_never_again(
     )
 
     made = await _make(pool)
-    await key_cache.look()
+    await key_cache.refresh()
     opened.append(key_cache.open)
     await _revoke(pool, made.id)
-    await key_cache.look()
+    await key_cache.refresh()
     opened.append(key_cache.open)
 
     assert opened == [True, False, False]
@@ -249,7 +249,7 @@ async def test_last_use_is_written_down_once_for_many_requests(
     generation = "SELECT generation FROM access_generation"
     counted = await pool.fetchval(generation)
     for _ in range(3):
-        await key_cache.holder_of(made.key)
+        await key_cache.authenticate_key(made.key)
     assert await pool.fetchval("SELECT last_used_at FROM api_keys") is None
 
     await key_cache.flush()
@@ -265,7 +265,7 @@ async def test_an_older_use_does_not_undo_a_newer_one(pool: Pool, key_cache: Key
     newer = datetime.now(UTC) + timedelta(hours=1)
     await pool.execute("UPDATE api_keys SET last_used_at = $1", newer)
 
-    await key_cache.holder_of(made.key)
+    await key_cache.authenticate_key(made.key)
     await key_cache.flush()
 
     assert await pool.fetchval("SELECT last_used_at FROM api_keys") == newer
@@ -282,9 +282,9 @@ async def test_a_seed_is_taken_once_and_stays_revoked(pool: Pool) -> None:
         assert not await service.ensure_admin_key(conn, operator(), key)
         assert (await service.find(conn, presented.id)).revoked_at is not None
 
-        with pytest.raises(service.UnusableSeed, match="another secret"):
+        with pytest.raises(service.UnusableAdminKey, match="another secret"):
             await service.ensure_admin_key(conn, operator(), f"{key[:37]}{new_key()[37:]}")
-        with pytest.raises(service.UnusableSeed, match="no key"):
+        with pytest.raises(service.UnusableAdminKey, match="is not a key"):
             await service.ensure_admin_key(conn, operator(), "hunter2")
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.http.access import Scope
+from app.auth.model import Scope
 from app.keys.model import new_key
 from tests.acceptance.keyed import Keyed
 from tests.acceptance.system import System, open_system

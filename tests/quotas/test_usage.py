@@ -12,8 +12,8 @@ from app.executions import acceptance
 from app.executions.dispatch import claims
 from app.executions.model import Claim, Finish, LimitPolicy, Limits, Status
 from app.executions.payloads import stored_inline
-from app.http.access import Caps
-from app.http.quotas import QuotaExceeded
+from app.quotas.errors import QuotaExceeded
+from app.quotas.model import Caps
 from app.scripts import store as scripts
 from app.scripts.model import LimitChoice, ScriptRef
 from app.tenants.model import DEFAULT_TENANT

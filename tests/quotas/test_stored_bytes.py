@@ -19,7 +19,7 @@ from app.executions.payloads import stored_inline
 from app.settings import Settings
 from tests.acceptance.keyed import Keyed
 from tests.acceptance.system import until
-from tests.tenants.test_usage import Queue
+from tests.quotas.test_usage import Queue
 
 CAP = 2_000
 INPUT = 5
