@@ -1,1 +1,1 @@
-"""Callers: who makes a request, what it may do, and how that is checked."""
+"""Callers: their scopes, their authentication, and the re-check of their access."""

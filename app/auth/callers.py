@@ -1,4 +1,4 @@
-"""Represent the caller of an operation, and re-check its access."""
+"""Describe the caller of an operation, and re-check its access."""
 
 import asyncio
 from typing import Final, Protocol
@@ -23,7 +23,7 @@ class Recheck(Protocol):
 
 
 class Caller(Struct, kw_only=True):
-    """Who performs an operation: tenant, permissions and origin, as the audit log records them.
+    """The caller of an operation: its tenant, permissions and origin.
 
     `caps`, `weight` (the tenant's share beside other tenants') and `scopes` are those of the last
     check; `reauthorize` renews them, so this struct is not frozen.

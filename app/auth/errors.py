@@ -22,7 +22,7 @@ class KeyRequired(AuthError):
     title = "An API key is needed"
 
     def __init__(self) -> None:
-        """Say how to send a key, and how to get one."""
+        """Explain how to send a key, and how to get one."""
         super().__init__(
             "send a key with 'Authorization: Bearer crv_…'; ./start.sh admin creates keys"
         )
@@ -65,5 +65,5 @@ class TenantSuspended(AuthError):
     title = "The tenant is suspended"
 
     def __init__(self) -> None:
-        """Say who can change that."""
+        """Name the remedy."""
         super().__init__("the key's tenant is suspended; the operator of the service can resume it")

@@ -33,6 +33,10 @@ class AuthMethod(StrEnum):
     COMMAND = "command"
 
 
+# The name of its schema in the OpenAPI document, and so of a type in generated clients.
+AuthMethod.__name__ = "Via"
+
+
 class Principal(Struct, frozen=True, kw_only=True):
     """The tenant and permissions behind a key, or behind a request without one to an open API."""
 

@@ -125,7 +125,7 @@ async def authenticate(connection: AnyConnection) -> Caller:
 async def is_still_authorized(connection: AnyConnection) -> bool:
     """Return whether an admitted request would be admitted now.
 
-    While PostgreSQL is unavailable nobody's access ends.
+    While PostgreSQL is unavailable, no caller loses access.
     """
     try:
         await reauthorize(caller_of(connection))

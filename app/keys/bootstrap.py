@@ -19,7 +19,7 @@ log = structlog.get_logger(__name__)
 
 
 class CannotListen(CrivoError):
-    """The settings would give access to strangers, or to nobody at all."""
+    """The settings would give access to strangers, or to no caller at all."""
 
 
 async def prepare(settings: Settings) -> None:

@@ -1,4 +1,4 @@
-"""The key_cache against a real database: what it lets in, what it remembers, and for how long."""
+"""The key cache accepts valid keys, and notices changes within a second."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -22,14 +22,14 @@ from app.tenants.model import DEFAULT_TENANT, ChangeTenant, CreateTenant
 
 @pytest.fixture
 async def key_cache(pool: Pool) -> KeyCache:
-    """One that looks when a test says so, not by itself."""
+    """A cache that is refreshed by the tests only."""
     key_cache = KeyCache(pool, open_without_keys=True, open_always=False)
     await key_cache.refresh()
     return key_cache
 
 
-async def _make(pool: Pool, **wanted: object) -> CreatedKey:
-    request = CreateKey(**{"scopes": [Scope.READ], **wanted})  # type: ignore[arg-type]
+async def _make(pool: Pool, **members: object) -> CreatedKey:
+    request = CreateKey(**{"scopes": [Scope.READ], **members})  # type: ignore[arg-type]
     async with pool.acquire() as conn:
         return await service.create(conn, operator(), request)
 
@@ -39,7 +39,7 @@ async def _revoke(pool: Pool, key_id: UUID) -> None:
         await service.revoke(conn, operator(), key_id)
 
 
-async def test_a_key_stands_for_its_tenant_and_its_scopes(pool: Pool, key_cache: KeyCache) -> None:
+async def test_a_key_authenticates_its_tenant_and_scopes(pool: Pool, key_cache: KeyCache) -> None:
     made = await _make(pool, scopes=[Scope.READ, Scope.WRITE_SCRIPTS, Scope.READ])
 
     principal = await key_cache.authenticate_key(made.key)
@@ -48,7 +48,7 @@ async def test_a_key_stands_for_its_tenant_and_its_scopes(pool: Pool, key_cache:
     assert principal.scopes == {Scope.READ, Scope.WRITE_SCRIPTS}
 
 
-async def test_the_database_has_no_secret(pool: Pool) -> None:
+async def test_the_database_holds_no_secret(pool: Pool) -> None:
     made = await _make(pool)
     secret = made.key.rpartition("_")[2] if made.key.count("_") == 2 else made.key[37:]
 
@@ -60,14 +60,14 @@ async def test_the_database_has_no_secret(pool: Pool) -> None:
     assert secret not in entries[0]["e"]
 
 
-async def test_unknown_ids_and_wrong_secrets_are_told_the_same(
+async def test_unknown_ids_and_wrong_secrets_are_not_told_apart(
     pool: Pool, key_cache: KeyCache
 ) -> None:
     made = await _make(pool)
     await key_cache.authenticate_key(made.key)
     other_secret = f"{made.key[:37]}{new_key()[37:]}"
 
-    told = []
+    details = []
     for key in (
         other_secret,
         new_key(),
@@ -79,13 +79,13 @@ async def test_unknown_ids_and_wrong_secrets_are_told_the_same(
     ):
         with pytest.raises(InvalidKey) as refused:
             await key_cache.authenticate_key(key)
-        told.append(refused.value.detail)
+        details.append(refused.value.detail)
 
-    assert set(told) == {"the key is unknown"}
+    assert set(details) == {"the key is unknown"}
 
 
 @pytest.mark.parametrize(
-    "odd",
+    "text",
     [
         "\x00",
         "crv_" + "a" * 1_000_000,
@@ -95,13 +95,13 @@ async def test_unknown_ids_and_wrong_secrets_are_told_the_same(
         "'; --",
     ],
 )
-async def test_odd_texts_are_no_keys(key_cache: KeyCache, odd: str) -> None:
-    assert parse_key(odd) is None
+async def test_other_texts_are_not_keys(key_cache: KeyCache, text: str) -> None:
+    assert parse_key(text) is None
     with pytest.raises(InvalidKey):
-        await key_cache.authenticate_key(odd)
+        await key_cache.authenticate_key(text)
 
 
-async def test_what_is_known_costs_no_question(
+async def test_a_cached_key_needs_no_query(
     pool: Pool, key_cache: KeyCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = await _make(pool)
@@ -112,12 +112,12 @@ async def test_what_is_known_costs_no_question(
     assert await key_cache.authenticate_key(made.key) is first
 
 
-async def test_a_change_is_heard_at_the_next_look(pool: Pool, key_cache: KeyCache) -> None:
+async def test_a_refresh_notices_a_revocation(pool: Pool, key_cache: KeyCache) -> None:
     made = await _make(pool)
     await key_cache.refresh()
     await key_cache.authenticate_key(made.key)
     await _revoke(pool, made.id)
-    # Known, and trusted until the next look.
+    # Cached, and trusted until the next refresh.
     assert (await key_cache.authenticate_key(made.key)).key_id == made.id
 
     await key_cache.refresh()
@@ -126,8 +126,10 @@ async def test_a_change_is_heard_at_the_next_look(pool: Pool, key_cache: KeyCach
         await key_cache.authenticate_key(made.key)
 
 
-async def test_without_a_fresh_look_nothing_is_trusted(pool: Pool, key_cache: KeyCache) -> None:
-    """A look that fails, hangs or comes late lets no revoked key in."""
+async def test_without_a_recent_refresh_the_cache_is_not_trusted(
+    pool: Pool, key_cache: KeyCache
+) -> None:
+    """A refresh that fails, hangs or comes late admits no revoked key."""
     made = await _make(pool)
     await key_cache.refresh()
     await key_cache.authenticate_key(made.key)
@@ -138,10 +140,10 @@ async def test_without_a_fresh_look_nothing_is_trusted(pool: Pool, key_cache: Ke
         await key_cache.authenticate_key(made.key)
 
 
-async def test_memory_lets_nobody_in_while_the_database_is_away(
+async def test_a_stale_cache_admits_nobody_while_the_database_is_unavailable(
     pool: Pool, key_cache: KeyCache, settings: Settings
 ) -> None:
-    """It is not refused either: the key may be as good as ever."""
+    """Nor is a key refused, as it may still be valid."""
     made = await _make(pool)
     async with open_pool(settings) as going:
         known = KeyCache(going, open_without_keys=True, open_always=False)
@@ -156,11 +158,11 @@ async def test_memory_lets_nobody_in_while_the_database_is_away(
     assert (await key_cache.authenticate_key(made.key)).key_id == made.id
 
 
-def test_what_is_trusted_is_younger_than_a_second_and_seen_twice() -> None:
+def test_entries_are_trusted_for_two_refreshes_and_less_than_a_second() -> None:
     assert 2 * key_caches.REFRESH_SECONDS < key_caches.TRUSTED_SECONDS < 1.0
 
 
-async def test_while_looks_fail_nobody_is_let_in_once_there_is_a_key(
+async def test_without_refreshes_the_first_key_still_ends_open_access(
     pool: Pool, key_cache: KeyCache
 ) -> None:
     await _make(pool)
@@ -173,17 +175,17 @@ async def test_while_looks_fail_nobody_is_let_in_once_there_is_a_key(
 
 async def test_a_revoked_key_makes_no_other_not_even_within_the_second(pool: Pool) -> None:
     made = await _make(pool, scopes=[Scope.ADMIN])
-    who = replace(operator(), auth_method=AuthMethod.KEY, key_id=made.id)
+    caller = replace(operator(), auth_method=AuthMethod.KEY, key_id=made.id)
     await _revoke(pool, made.id)
 
     async with pool.acquire() as conn:
         with pytest.raises(InvalidKey):
-            await service.create(conn, who, CreateKey(scopes=[Scope.ADMIN]))
+            await service.create(conn, caller, CreateKey(scopes=[Scope.ADMIN]))
 
     assert await pool.fetchval("SELECT count(*) FROM api_keys") == 1
 
 
-async def test_a_lookup_from_before_a_change_is_not_kept(
+async def test_a_lookup_from_before_a_change_is_not_cached(
     pool: Pool, key_cache: KeyCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = await _make(pool)
@@ -204,7 +206,7 @@ async def test_a_lookup_from_before_a_change_is_not_kept(
         await key_cache.authenticate_key(made.key)
 
 
-async def test_a_suspended_tenant_and_new_caps_are_heard(pool: Pool, key_cache: KeyCache) -> None:
+async def test_a_refresh_notices_a_suspended_tenant(pool: Pool, key_cache: KeyCache) -> None:
     async with pool.acquire() as conn:
         await tenants.create(conn, operator(), CreateTenant(name="acme"))
     made = await _make(pool, tenant="acme")
@@ -219,7 +221,7 @@ async def test_a_suspended_tenant_and_new_caps_are_heard(pool: Pool, key_cache: 
     assert (await key_cache.authenticate_key(made.key)).suspended
 
 
-async def test_the_door_is_open_until_there_is_a_key_and_never_again(
+async def test_the_api_is_open_until_the_first_key_and_never_again(
     pool: Pool, key_cache: KeyCache
 ) -> None:
     opened = [key_cache.open]
@@ -241,9 +243,7 @@ async def test_the_door_is_open_until_there_is_a_key_and_never_again(
     assert opened == [True, False, False]
 
 
-async def test_last_use_is_written_down_once_for_many_requests(
-    pool: Pool, key_cache: KeyCache
-) -> None:
+async def test_last_use_is_stored_once_for_many_requests(pool: Pool, key_cache: KeyCache) -> None:
     made = await _make(pool)
     before = datetime.now(UTC)
     generation = "SELECT generation FROM access_generation"
@@ -256,11 +256,11 @@ async def test_last_use_is_written_down_once_for_many_requests(
     await key_cache.flush()
 
     assert await pool.fetchval("SELECT last_used_at FROM api_keys") >= before
-    # It is no change that anybody must hear of.
+    # It does not invalidate caches.
     assert await pool.fetchval(generation) == counted
 
 
-async def test_an_older_use_does_not_undo_a_newer_one(pool: Pool, key_cache: KeyCache) -> None:
+async def test_an_older_use_does_not_overwrite_a_newer_one(pool: Pool, key_cache: KeyCache) -> None:
     made = await _make(pool)
     newer = datetime.now(UTC) + timedelta(hours=1)
     await pool.execute("UPDATE api_keys SET last_used_at = $1", newer)
@@ -271,16 +271,16 @@ async def test_an_older_use_does_not_undo_a_newer_one(pool: Pool, key_cache: Key
     assert await pool.fetchval("SELECT last_used_at FROM api_keys") == newer
 
 
-async def test_a_seed_is_taken_once_and_stays_revoked(pool: Pool) -> None:
+async def test_the_admin_key_is_stored_once_and_stays_revoked(pool: Pool) -> None:
     key = new_key()
-    presented = parse_key(key)
-    assert presented is not None
+    parsed = parse_key(key)
+    assert parsed is not None
     async with pool.acquire() as conn:
         assert await service.ensure_admin_key(conn, operator(), key)
         assert not await service.ensure_admin_key(conn, operator(), key)
-        await service.revoke(conn, operator(), presented.id)
+        await service.revoke(conn, operator(), parsed.id)
         assert not await service.ensure_admin_key(conn, operator(), key)
-        assert (await service.find(conn, presented.id)).revoked_at is not None
+        assert (await service.find(conn, parsed.id)).revoked_at is not None
 
         with pytest.raises(service.UnusableAdminKey, match="another secret"):
             await service.ensure_admin_key(conn, operator(), f"{key[:37]}{new_key()[37:]}")
@@ -288,7 +288,7 @@ async def test_a_seed_is_taken_once_and_stays_revoked(pool: Pool) -> None:
             await service.ensure_admin_key(conn, operator(), "hunter2")
 
 
-def test_keys_are_random_and_of_one_form() -> None:
+def test_new_keys_are_random_and_well_formed() -> None:
     keys = {new_key() for _ in range(100)}
 
     assert len({key[37:] for key in keys}) == 100
