@@ -341,4 +341,4 @@ def test_what_the_document_says_of_quotas_names_what_helps(keyed: Keyed) -> None
         assert answer.status_code == 429
         assert "Retry-After" not in answer.headers
         assert "try again" not in answer.json()["detail"]
-        assert "ask whoever runs this service" in answer.json()["detail"]
+        assert "ask the operator of this service" in answer.json()["detail"]
