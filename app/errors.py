@@ -5,6 +5,7 @@ from typing import ClassVar, Final
 
 # How much of a client's text a message repeats.
 _MAX_REPEATED: Final = 60
+_MAX_PARAMETER: Final = 100
 
 
 class CrivoError(Exception):
@@ -61,3 +62,16 @@ class InvalidRequest(Problem):
     status = 422
     code = "invalid-request"
     title = "The request holds values that are not allowed"
+
+
+def invalid(pointer: str, message: str) -> InvalidRequest:
+    """Refuse one value of a request, named by its JSON pointer."""
+    place = f" at {pointer}" if pointer else ""
+    return InvalidRequest(f"{message}{place}", errors=[{"pointer": pointer, "message": message}])
+
+
+def invalid_parameter(name: str, message: str) -> InvalidRequest:
+    """Refuse one query parameter."""
+    name = clipped(name, _MAX_PARAMETER)
+    errors = [{"parameter": name, "pointer": f"/{name}", "message": message}]
+    return InvalidRequest(f"query parameter {name}: {message}", errors=errors)

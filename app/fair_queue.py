@@ -1,9 +1,9 @@
 """Share a scarce resource between tenants by weight, with a bounded queue.
 
-The tenant with the lowest usage for its weight is next, however many requests it sends: a tenant
-with forty requests waiting holds up another's for about one turn. New and returning tenants start
-at the lowest use among those that are there: idling earns no credit and erases no debt, until
-nobody is there any more.
+The next turn goes to the tenant with the lowest usage for its weight, however many requests each
+tenant sends: forty waiting requests of one tenant delay another's by about one turn. New and
+returning tenants start at the lowest usage among active tenants: idling earns no credit and erases
+no debt. Usage is forgotten when no tenant is active.
 """
 
 import asyncio
@@ -19,16 +19,16 @@ DEFAULT_WEIGHT: Final = 100
 _Waiter = asyncio.Future[None]
 
 
-class ShareFull(Exception):
-    """As many of this tenant's wait as may."""
+class TenantQueueFull(Exception):
+    """The tenant has the highest number of waiting requests."""
 
 
-class QueueFull(Exception):
-    """As many of all tenants wait as may, and this one has no smaller share of them."""
+class FairQueueFull(Exception):
+    """The queue has the highest number of waiting requests, and no tenant has a larger share."""
 
 
 class FairQueue:
-    """The turns at one thing, of one process."""
+    """The turns at one resource of one process."""
 
     def __init__(
         self,
@@ -37,45 +37,43 @@ class FairQueue:
         max_waiting: int | None = None,
         max_waiting_of_tenant: int | None = None,
     ) -> None:
-        """Let `slots` have their turn at once, and so many wait; None: any number."""
-        self._free = slots
+        """Take the number of concurrent turns and the bounds of the queue; None is no bound."""
+        self._free_slots = slots
         self._max_waiting = max_waiting
         self._max_waiting_of_tenant = max_waiting_of_tenant
         self._waiters: dict[UUID, deque[_Waiter]] = {}
-        self._having: dict[UUID, int] = {}
-        # What each has had for its weight.
-        self._used: dict[UUID, float] = {}
+        self._active_turns: dict[UUID, int] = {}
+        # Cost of the turns of each tenant, divided by its weight.
+        self._usage: dict[UUID, float] = {}
 
     @property
     def waiting(self) -> int:
-        """Count those that wait."""
-        return sum(len(each) for each in self._waiters.values())
+        """The number of waiting requests."""
+        return sum(len(waiters) for waiters in self._waiters.values())
 
     @asynccontextmanager
     async def turn(
         self, tenant: UUID, *, weight: int = DEFAULT_WEIGHT, cost: float | None = None
     ) -> AsyncIterator[None]:
-        """Wait for a turn, and have it for the length of the block.
+        """Wait for a turn, and hold it for the length of the block.
 
-        It costs the tenant `cost`, or else the seconds that it lasts. Raises ShareFull, QueueFull.
+        It costs the tenant `cost`, by default the seconds that it lasts. Raises TenantQueueFull,
+        FairQueueFull.
         """
-        await self._enter(tenant)
-        begun = monotonic()
+        await self._acquire(tenant)
+        started_at = monotonic()
         try:
             yield
         finally:
-            spent = monotonic() - begun if cost is None else cost
-            self._used[tenant] += spent / weight
-            self._having[tenant] -= 1
-            if not self._having[tenant]:
-                del self._having[tenant]
-            self._free += 1
-            self._hand_out()
+            spent = monotonic() - started_at if cost is None else cost
+            self._usage[tenant] += spent / weight
+            self._end_turn(tenant)
+            self._grant_turns()
 
-    async def _enter(self, tenant: UUID) -> None:
-        self._welcome(tenant)
-        if self._free and not self._waiters:
-            self._take(tenant)
+    async def _acquire(self, tenant: UUID) -> None:
+        self._activate(tenant)
+        if self._free_slots and not self._waiters:
+            self._begin_turn(tenant)
             return
         self._make_room(tenant)
         waiter: _Waiter = asyncio.get_running_loop().create_future()
@@ -84,54 +82,58 @@ class FairQueue:
             await waiter
         except BaseException:
             if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
-                # The turn came in the moment in which nobody wanted it any more.
-                self._having[tenant] -= 1
-                if not self._having[tenant]:
-                    del self._having[tenant]
-                self._free += 1
+                # The turn was granted just before the request was cancelled.
+                self._end_turn(tenant)
             else:
-                self._forget(tenant, waiter)
-            self._hand_out()
+                self._remove(tenant, waiter)
+            self._grant_turns()
             raise
 
-    def _welcome(self, tenant: UUID) -> None:
-        if tenant in self._waiters or tenant in self._having:
+    def _activate(self, tenant: UUID) -> None:
+        """Raise a new or returning tenant's usage to the lowest among active tenants."""
+        if tenant in self._waiters or tenant in self._active_turns:
             return
-        if not self._waiters and not self._having:
-            self._used.clear()
-        present = {*self._waiters, *self._having}
-        least = min((self._used[each] for each in present), default=0.0)
-        self._used[tenant] = max(least, self._used.get(tenant, 0.0))
+        if not self._waiters and not self._active_turns:
+            self._usage.clear()
+        active = {*self._waiters, *self._active_turns}
+        lowest = min((self._usage[each] for each in active), default=0.0)
+        self._usage[tenant] = max(lowest, self._usage.get(tenant, 0.0))
 
     def _make_room(self, tenant: UUID) -> None:
-        """Refuse a tenant over its share; a full queue refuses whoever holds most."""
+        """Refuse a tenant over its bound; in a full queue, evict from the largest share."""
         own = len(self._waiters.get(tenant, ()))
         if self._max_waiting_of_tenant is not None and own >= self._max_waiting_of_tenant:
-            raise ShareFull(f"{own} requests of this tenant wait for it already")
+            raise TenantQueueFull(f"{own} requests of this tenant are waiting already")
         if self._max_waiting is None or self.waiting < self._max_waiting:
             return
         largest = max(self._waiters, key=lambda each: len(self._waiters[each]))
         if len(self._waiters[largest]) <= own + 1:
-            raise QueueFull(f"{self.waiting} requests wait for it already")
+            raise FairQueueFull(f"{self.waiting} requests are waiting already")
         newest = self._waiters[largest][-1]
-        self._forget(largest, newest)
+        self._remove(largest, newest)
         if not newest.done():
-            newest.set_exception(QueueFull("another tenant's request came, which has had less"))
+            newest.set_exception(FairQueueFull("a tenant with fewer requests took the place"))
 
-    def _hand_out(self) -> None:
-        while self._free and self._waiters:
-            tenant = min(self._waiters, key=lambda each: self._used[each])
+    def _grant_turns(self) -> None:
+        while self._free_slots and self._waiters:
+            tenant = min(self._waiters, key=lambda each: self._usage[each])
             waiter = self._waiters[tenant][0]
-            self._forget(tenant, waiter)
+            self._remove(tenant, waiter)
             if not waiter.done():
-                self._take(tenant)
+                self._begin_turn(tenant)
                 waiter.set_result(None)
 
-    def _take(self, tenant: UUID) -> None:
-        self._free -= 1
-        self._having[tenant] = self._having.get(tenant, 0) + 1
+    def _begin_turn(self, tenant: UUID) -> None:
+        self._free_slots -= 1
+        self._active_turns[tenant] = self._active_turns.get(tenant, 0) + 1
 
-    def _forget(self, tenant: UUID, waiter: _Waiter) -> None:
+    def _end_turn(self, tenant: UUID) -> None:
+        self._free_slots += 1
+        self._active_turns[tenant] -= 1
+        if not self._active_turns[tenant]:
+            del self._active_turns[tenant]
+
+    def _remove(self, tenant: UUID, waiter: _Waiter) -> None:
         waiters = self._waiters.get(tenant)
         if waiters is None or waiter not in waiters:
             return

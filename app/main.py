@@ -20,6 +20,9 @@ from typing_extensions import override
 
 from app.allocator import give_memory_back
 from app.audit.api import router as audit
+from app.auth.callers import Caller
+from app.auth.errors import AuthError
+from app.auth.open_mode import is_loopback, is_open_without_keys
 from app.docs.api import openapi_config, router as reference
 from app.environment import load_service_settings
 from app.errors import CrivoError, Problem
@@ -27,9 +30,9 @@ from app.executions.api import router as executions
 from app.executions.queue_limit import QueueLimit
 from app.executions.waiting.waiters import WaiterRegistry, open_waiter_registry
 from app.fair_queue import FairQueue
-from app.http.access import Caller, caller_of, guard, require_needs
-from app.http.in_flight import InFlight
-from app.http.loopback import is_loopback, loopback_only
+from app.http.authorization import authorize, caller_of, require_declared_needs
+from app.http.challenges import render_auth_error
+from app.http.loopback import loopback_only
 from app.http.metrics_middleware import with_metrics
 from app.http.middleware import (
     MAX_HEADERS_BYTES,
@@ -45,18 +48,21 @@ from app.http.problems import (
     render_unexpected,
 )
 from app.http.proxies import behind_proxies, trusted_networks
-from app.http.rates import open_rates
+from app.http.quota_problems import render_quota_error
 from app.http.reauthorization import reauthorized
 from app.http.slow_clients import slow_client_protocol
 from app.http.undeclared import refuse_undeclared
 from app.keys.api import router as keys
-from app.keys.bootstrap import open_without_keys, prepare
+from app.keys.bootstrap import prepare
 from app.keys.key_cache import KeyCache, open_key_cache
 from app.lifecycle import Watchdog, exit_cleanly_when_told, open_watchdog
 from app.metrics import configure_metrics
 from app.prometheus.api import router as metrics
 from app.prometheus.listener import open_listener
 from app.prometheus.service import MetricsPage
+from app.quotas.errors import QuotaError
+from app.quotas.in_flight import InFlightLimiter
+from app.quotas.rates import open_rate_limiter
 from app.resources import Resources, open_resources
 from app.sandbox.pool import SandboxUnavailable
 from app.scripts.api import router as scripts
@@ -82,12 +88,12 @@ def create_app(settings: Settings) -> Litestar:
             _opened(settings) as resources,
             open_key_cache(
                 resources.pool,
-                open_without_keys=open_without_keys(settings),
+                open_without_keys=is_open_without_keys(settings),
                 open_always=settings.auth == "open",
             ) as key_cache,
-            open_rates(
-                resources.pool, default_rate=settings.default_max_requests_per_second or None
-            ) as rates,
+            open_rate_limiter(
+                resources.pool, default_limit=settings.default_max_requests_per_second or None
+            ) as rate_limiter,
             open_waiter_registry(settings) as waits,
             open_listener(
                 settings.metrics_listen,
@@ -97,9 +103,9 @@ def create_app(settings: Settings) -> Litestar:
             app.state.resources = resources
             app.state.metrics_page = metrics_page
             app.state.authenticator = key_cache
-            app.state.rates = rates
-            app.state.in_flight = InFlight(
-                most_of_tenant=settings.max_requests_of_tenant
+            app.state.rate_limiter = rate_limiter
+            app.state.in_flight = InFlightLimiter(
+                max_per_tenant=settings.max_requests_of_tenant
                 or max(1, settings.max_connections // 2)
             )
             app.state.decompression = FairQueue()
@@ -123,15 +129,19 @@ def create_app(settings: Settings) -> Litestar:
             "waits": Provide(_waits, sync_to_thread=False),
             "backlog": Provide(_backlog, sync_to_thread=False),
             "tenant": Provide(_tenant, sync_to_thread=False),
+            "caller": Provide(_caller, sync_to_thread=False),
+            # The same for handlers that have not renamed their parameter.
             "who": Provide(_who, sync_to_thread=False),
         },
         exception_handlers={
+            AuthError: render_auth_error,
+            QuotaError: render_quota_error,
             Problem: render_problem,
             HTTPException: render_http_exception,
             Exception: render_unexpected,
         },
         middleware=[loopback_only, reauthorized],
-        guards=[guard, refuse_undeclared],
+        guards=[authorize, refuse_undeclared],
         before_request=negotiate,
         lifespan=[lifespan],
         # app.telemetry has configured the logs.
@@ -139,7 +149,7 @@ def create_app(settings: Settings) -> Litestar:
         openapi_config=openapi_config(),
         request_max_body_size=MAX_UPLOAD_BYTES,
     )
-    require_needs(app)
+    require_declared_needs(app)
     return app
 
 
@@ -271,6 +281,10 @@ def _backlog(state: State) -> QueueLimit:
 def _waits(state: State) -> WaiterRegistry:
     waits: WaiterRegistry = state.waits
     return waits
+
+
+def _caller(request: Request[Any, Any, Any]) -> Caller:
+    return caller_of(request)
 
 
 def _who(request: Request[Any, Any, Any]) -> Caller:

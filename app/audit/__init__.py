@@ -1,1 +1,1 @@
-"""The audit log: who changed what, when, and from where."""
+"""The audit log: an append-only record of changes."""

@@ -1,13 +1,14 @@
-"""HTTP route of the audit log."""
+"""Serve the HTTP route of the audit log."""
 
 from litestar import Router
 
 from app.audit import reference, store
 from app.audit.model import Entry, EntryFilter
-from app.http.access import Scope, needs
+from app.auth.model import Scope
+from app.http.authorization import needs
 from app.http.bodies import AnyRequest, parse_datetime, read_query
 from app.http.methods import get
-from app.http.pagination import Listing, Page
+from app.pagination import Page, Paginator
 from app.resources import Resources
 
 
@@ -15,24 +16,27 @@ from app.resources import Resources
 async def list_changes(request: AnyRequest, resources: Resources) -> Page[Entry]:
     """List changes.
 
-    Who changed which script, version, alias, tenant or key, when and from where; newest first, a
-    page at a time. Filters narrow the list together. What was submitted and what came of it is
-    in the executions themselves. The log only grows: the database refuses to change it.
+    Changes of scripts, versions, aliases, tenants and keys, with caller, time and address; newest
+    first, a page at a time. An entry matches all filters. Submissions and their outcomes are not
+    logged here: the executions themselves record them. The log is append-only: the database
+    refuses to change it.
     """
-    choices = read_query(request, reference.ListChoices)
-    wanted = EntryFilter(
-        tenant_id=choices.tenant_id or None,
-        key_id=choices.key_id or None,
-        action=choices.action or None,
-        target=choices.target or None,
-        created_from=parse_datetime("created_from", choices.created_from),
-        created_before=parse_datetime("created_before", choices.created_before),
+    query = read_query(request, reference.EntryQuery)
+    entry_filter = EntryFilter(
+        tenant_id=query.tenant_id or None,
+        key_id=query.key_id or None,
+        action=query.action or None,
+        target=query.target or None,
+        created_from=parse_datetime("created_from", query.created_from),
+        created_before=parse_datetime("created_before", query.created_before),
     )
-    listing = Listing("changes", wanted)
-    below = listing.below(choices.cursor or None)
+    paginator = Paginator("changes", entry_filter)
+    below = paginator.below(query.cursor or None)
     async with resources.pool.acquire() as conn:
-        found = await store.select_entry_page(conn, wanted, below=below, limit=choices.limit + 1)
-    return listing.page(found, [entry.id for entry in found], limit=choices.limit)
+        entries = await store.select_entry_page(
+            conn, entry_filter, below=below, limit=query.limit + 1
+        )
+    return paginator.page(entries, [entry.id for entry in entries], limit=query.limit)
 
 
 router = Router(path="/audit", tags=["audit"], route_handlers=[list_changes])

@@ -1,4 +1,4 @@
-"""Changes as data: never a secret, never a payload."""
+"""Define the entries of the audit log, which contain no secrets and no payloads."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -7,11 +7,11 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from app.http.access import Via
+from app.auth.model import AuthMethod
 
 
 class Action(StrEnum):
-    """What can be changed, and how."""
+    """A kind of change that is logged."""
 
     SCRIPT_CREATED = "script.created"
     SCRIPT_DESCRIBED = "script.described"
@@ -31,17 +31,17 @@ class Action(StrEnum):
 
 
 class Entry(Struct, frozen=True, kw_only=True):
-    """One change. `target` is the address of what changed, `tenant_id` whose it is.
+    """One change. `target` is the address of the changed resource, `tenant_id` its owner.
 
-    `via` says how whoever did it got in: with the key `key_id`, without one where the API runs
-    open, or by the operations command on the database itself. `address` is that of the
-    connection, or what trusted proxies say of it (`CRIVO_TRUSTED_PROXIES`).
+    `via` is how the caller was authenticated: with the key `key_id`, without a key on an open API,
+    or by the operations command on the database itself. `address` is that of the connection, or
+    the one that trusted proxies report (`CRIVO_TRUSTED_PROXIES`).
     """
 
     id: UUID
     created_at: datetime
     tenant_id: UUID
-    via: Via
+    via: AuthMethod
     key_id: UUID | None
     address: str | None
     request_id: str
@@ -51,7 +51,7 @@ class Entry(Struct, frozen=True, kw_only=True):
 
 
 class EntryFilter(Struct, frozen=True, kw_only=True):
-    """Which changes a list shows; None is no condition."""
+    """Conditions on the entries of a list; None matches every entry."""
 
     tenant_id: UUID | None
     key_id: UUID | None

@@ -1,4 +1,4 @@
-"""SQL of the audit log, which only grows: the database refuses the rest."""
+"""Append to the audit log and read it; the database refuses anything else."""
 
 from collections.abc import Mapping
 from uuid import UUID
@@ -6,8 +6,8 @@ from uuid import UUID
 import uuid_utils.compat as uuid
 
 from app.audit.model import Action, Entry, EntryFilter
+from app.auth.callers import Caller
 from app.db import Connection, into
-from app.http.access import Caller
 
 INSERT_ENTRY = """
 INSERT INTO audit_log
@@ -16,34 +16,35 @@ VALUES ($1, $2, $3, $4, $5::text::inet, $6, $7, $8, $9)
 """
 
 
-async def record(
+async def log_action(
     conn: Connection,
-    who: Caller,
+    caller: Caller,
     action: Action,
     target: str,
     *,
     tenant: UUID | None = None,
     details: Mapping[str, object] | None = None,
 ) -> None:
-    """Write a change down, in the transaction that makes it; `tenant` is whose thing changed.
+    """Log a change in the transaction that makes it.
 
-    It is the caller's own unless it is named. `details` name what changed: ids, names, numbers.
+    `tenant` owns the changed resource; by default it is the caller's own. `details` hold ids,
+    names and numbers.
     """
     await conn.execute(
         INSERT_ENTRY,
         uuid.uuid7(),
-        tenant or who.tenant,
-        who.via,
-        who.key_id,
-        who.address,
-        who.request_id,
+        tenant or caller.tenant,
+        caller.auth_method,
+        caller.key_id,
+        caller.address,
+        caller.request_id,
         action,
         target,
         dict(details or {}),
     )
 
 
-# For admins, who see every tenant.
+# For admins, who see the changes of every tenant.
 SELECT_ENTRY_PAGE = """
 SELECT id, created_at, tenant_id, via, key_id, host(address) AS address, request_id, action,
        target, details
@@ -61,18 +62,18 @@ LIMIT $8
 
 
 async def select_entry_page(
-    conn: Connection, wanted: EntryFilter, *, below: UUID, limit: int
+    conn: Connection, entry_filter: EntryFilter, *, below: UUID, limit: int
 ) -> list[Entry]:
     """List changes, newest first."""
     rows = await conn.fetch(
         SELECT_ENTRY_PAGE,
         below,
-        wanted.tenant_id,
-        wanted.key_id,
-        wanted.action,
-        wanted.target,
-        wanted.created_from,
-        wanted.created_before,
+        entry_filter.tenant_id,
+        entry_filter.key_id,
+        entry_filter.action,
+        entry_filter.target,
+        entry_filter.created_from,
+        entry_filter.created_before,
         limit,
     )
     return [into(Entry, row) for row in rows]

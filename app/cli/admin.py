@@ -10,19 +10,19 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final, TypeVar
 
+from app.auth.model import Scope
 from app.db import Pool, open_pool
 from app.environment import InvalidSetting, load_settings
 from app.errors import CrivoError, clipped
-from app.http.access import Scope
-from app.http.pagination import MAX_PAGE
-from app.http.validation import InvalidTexts, convert_texts, refused
 from app.keys import service as keys
 from app.keys.bootstrap import operator
 from app.keys.model import CreateKey, parse_key_id
 from app.outages import DatabaseUnavailable
+from app.pagination import MAX_PAGE
 from app.settings import Settings
 from app.tenants import service as tenants
 from app.tenants.model import ChangeTenant, CreateTenant
+from app.validation import InvalidTexts, convert_texts, refused
 
 T = TypeVar("T")
 
@@ -104,7 +104,7 @@ async def _list_tenants(pool: Pool) -> list[str]:
     lines: list[str] = []
     cursor = None
     while True:
-        page = await tenants.browse(pool, cursor=cursor, limit=MAX_PAGE)
+        page = await tenants.list_tenants(pool, cursor=cursor, limit=MAX_PAGE)
         for each in page.items:
             state = "suspended" if each.suspended_at else "served"
             lines.append(f"{each.id}  {each.name:20}  weight {each.weight}  {state}")
@@ -117,7 +117,7 @@ async def _list_keys(pool: Pool, tenant: str | None) -> list[str]:
     lines: list[str] = []
     cursor = None
     while True:
-        page = await keys.browse(pool, tenant=tenant, cursor=cursor, limit=MAX_PAGE)
+        page = await keys.list_keys(pool, tenant=tenant, cursor=cursor, limit=MAX_PAGE)
         for each in page.items:
             state = "valid"
             if each.revoked_at is not None:

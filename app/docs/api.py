@@ -17,7 +17,7 @@ from litestar.types import ControllerRouterHandler
 from msgspec import Struct
 
 from app.docs.reference import INDEX, NAME, Index
-from app.http.access import NO_KEY
+from app.http.authorization import NO_KEY
 from app.http.bodies import AnyRequest
 from app.http.methods import get
 from app.http.negotiation import weight_of

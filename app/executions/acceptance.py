@@ -9,8 +9,8 @@ from app.executions.model import (
     LimitPolicy,
     StoredPayload,
 )
-from app.http.access import Caps
-from app.http.quotas import QuotaExceeded
+from app.quotas.errors import QuotaExceeded
+from app.quotas.model import Caps
 from app.scripts.model import LimitChoice, ResolvedVersion, ScriptRef
 from app.scripts.store import RESOLVE, reference_columns, resolved
 from app.settings import MIN_MEMORY_BYTES

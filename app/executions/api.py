@@ -7,6 +7,10 @@ from litestar import Response, Router, post
 from litestar.types import ASGIApp
 from msgspec import UNSET, UnsetType
 
+from app.auth.authenticator import Authenticator
+from app.auth.callers import Caller
+from app.auth.event_tokens import EventsToken
+from app.auth.model import Scope
 from app.executions import events_reference, reference, service
 from app.executions.downloads import erase_data, show_input, show_logs, show_result
 from app.executions.labels import labels_in_json, labels_in_query
@@ -28,7 +32,7 @@ from app.executions.responses import (
     respond_with_execution,
 )
 from app.executions.waiting.waiters import WaiterRegistry
-from app.http.access import Authenticator, Caller, Scope, needs, takes_token
+from app.http.authorization import needs, takes_token
 from app.http.bodies import (
     AnyRequest,
     BodyTooLarge,
@@ -40,10 +44,9 @@ from app.http.bodies import (
     read_query,
     stream_body,
 )
-from app.http.event_tokens import EventsToken
 from app.http.methods import get
-from app.http.pagination import Page
 from app.http.sse import MEDIA_TYPE as EVENT_STREAM
+from app.pagination import Page
 from app.resources import Resources
 from app.scripts.model import LimitChoice, parse_ref
 from app.scripts.params import read_params
@@ -238,7 +241,7 @@ async def create_events_token(
     execution_id = parse_execution(execution)
     await service.show(resources, who.tenant, execution_id, with_result=False)
     authenticator: Authenticator = request.app.state.authenticator
-    token = await authenticator.events_token(who.key_id, execution_id)
+    token = await authenticator.create_events_token(who.key_id, execution_id)
     return Response(token, status_code=201, headers={"Cache-Control": "no-store"})
 
 

@@ -6,6 +6,8 @@ from uuid import UUID
 from litestar import MediaType, Response, delete
 from litestar.response import Stream
 
+from app.auth.callers import Caller
+from app.auth.model import Scope
 from app.executions import keeping, reference
 from app.executions.model import (
     StoredPayload,
@@ -14,7 +16,7 @@ from app.executions.payloads import open_payload
 from app.executions.problems import (
     parse_execution,
 )
-from app.http.access import Caller, Scope, needs
+from app.http.authorization import needs
 from app.http.bodies import AnyRequest
 from app.http.methods import get
 from app.http.ranges import Span, answer_bytes

@@ -4,9 +4,10 @@ from typing import Annotated, Final
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from app.auth.errors import InvalidToken
+from app.auth.event_tokens import EventsToken
+from app.errors import invalid
 from app.executions.reference import EXAMPLES, NO_DATABASE, NO_EXECUTION, NO_SEAT, PARAMETERS
-from app.http.bodies import invalid
-from app.http.event_tokens import EventsToken, InvalidToken
 from app.http.openapi import Answer, JsonSchema, documented
 from app.http.undeclared import IdempotencyUnsupported, not_evaluated
 

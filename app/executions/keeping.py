@@ -3,7 +3,8 @@
 from uuid import UUID
 
 from app.audit.model import Action
-from app.audit.store import record
+from app.audit.store import log_action
+from app.auth.callers import Caller
 from app.db import Pool
 from app.executions import erasure
 from app.executions.erasure import Kept
@@ -21,7 +22,6 @@ from app.executions.problems import (
 )
 from app.executions.retention import delete_unnamed
 from app.executions.service import RETRY_AFTER
-from app.http.access import Caller
 from app.resources import Resources
 
 _NO_LOGS = stored_inline(b'{"lines":[],"lines_dropped":0}')
@@ -67,7 +67,7 @@ async def erase(resources: Resources, who: Caller, execution_id: UUID) -> None:
         if erased:
             target = f"/executions/{execution_id}"
             details = {"erased": sorted(each.kind for each in erased)}
-            await record(conn, who, Action.EXECUTION_ERASED, target, details=details)
+            await log_action(conn, who, Action.EXECUTION_ERASED, target, details=details)
     # After the commit: should this be lost, the blobs have no row and are swept.
     keys = [each.blob_key for each in erased if each.blob_key]
     await delete_unnamed(resources.pool, resources.blobs, keys)

@@ -5,9 +5,9 @@ from typing import Final
 
 from msgspec import UNSET, Raw, Struct, UnsetType
 
+from app.errors import invalid, invalid_parameter
 from app.executions.model import MAX_LABELS, Labels
-from app.http.bodies import invalid, invalid_parameter
-from app.http.validation import (
+from app.validation import (
     Fault,
     InvalidTexts,
     convert_texts,

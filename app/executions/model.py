@@ -9,10 +9,10 @@ import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from app.execution_errors import ErrorKind, WrittenError
-from app.http.validation import RAW_SHAPE
 from app.losses import WrittenWarnings
 from app.scripts.model import LimitChoice, Seed
 from app.settings import MIB
+from app.validation import RAW_SHAPE
 
 # Payloads up to this size live in PostgreSQL, and results up to it come inline.
 MAX_INLINE_BYTES: Final = 1 * MIB

@@ -35,11 +35,12 @@ from app.http.openapi import (
 from app.http.openapi_parameters import (
     load_examples,
 )
-from app.http.pagination import Page, PageChoices
-from app.http.quotas import QuotaExceeded
+from app.http.quota_problems import quota_problem
 from app.http.ranges import DESCRIBED, RangeNotSatisfiable
 from app.http.undeclared import IdempotencyUnsupported, not_evaluated
 from app.outages import BlobsFull, BlobsUnavailable, DatabaseFull, DatabaseUnavailable
+from app.pagination import Page, PageQuery
+from app.quotas.errors import QuotaExceeded
 from app.scripts.model import MAX_SEED, ScriptArchived, ScriptNotFound, VersionNotFound
 from app.settings import MAX_MEMORY_BYTES, MAX_PAYLOAD_BYTES, MAX_WALL_MS, MIB
 from app.workers.model import NoWorkerLargeEnough
@@ -77,7 +78,7 @@ _SUBMISSION: Final = (
     _NO_SCRIPT,
     _NO_VERSION,
     ScriptArchived("the script 'cards' is archived and takes no executions"),
-    QuotaExceeded("queued", limit=1_000, used=1_000),
+    quota_problem(QuotaExceeded("queued", limit=1_000, used=1_000)),
     QueueFull("1000000 executions are queued; no more than 1000000 are"),
     NoWorkerLargeEnough(
         "the memory limit is 4294967296 bytes; no living worker can keep more than 2387561078"
@@ -149,7 +150,7 @@ class RawChoices(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ) = UNSET
 
 
-class ListChoices(PageChoices, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ListChoices(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which executions a list shows."""
 
     script: (

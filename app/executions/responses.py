@@ -9,6 +9,8 @@ import msgspec
 from litestar import Response
 from litestar.types import ASGIApp
 
+from app.auth.callers import Caller
+from app.auth.model import Scope
 from app.executions import service
 from app.executions.model import Execution, Queued, Status
 from app.executions.waiting.waiters import (
@@ -18,7 +20,7 @@ from app.executions.waiting.waiters import (
     event_id,
     follow,
 )
-from app.http.access import Caller, Scope, reauthorize
+from app.http.authorization import is_still_authorized
 from app.http.bodies import AnyRequest
 from app.http.methods import is_head
 from app.http.prefer_header import preferred_wait
@@ -130,7 +132,7 @@ async def _encoded(
     request: AnyRequest, states: AsyncIterator[Execution | None]
 ) -> AsyncGenerator[bytes, None]:
     async for found in states:
-        if not await reauthorize(request):
+        if not await is_still_authorized(request):
             return
         if found is None:
             yield HEARTBEAT

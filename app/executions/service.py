@@ -11,7 +11,8 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from app.audit.model import Action
-from app.audit.store import record
+from app.audit.store import log_action
+from app.auth.callers import Caller, reauthorize
 from app.executions import acceptance, cancellations, store
 from app.executions.dispatch import completion
 from app.executions.model import (
@@ -29,10 +30,9 @@ from app.executions.problems import (
     ExecutionNotFound,
 )
 from app.executions.waiting.queue_position import select_queue_position
-from app.http.access import Caller, require_access
-from app.http.pagination import Listing, Page
-from app.http.quotas import caps_in_force
 from app.outages import BlobsUnavailable, DatabaseUnavailable
+from app.pagination import Page, Paginator
+from app.quotas.model import effective_caps
 from app.resources import Resources
 from app.scripts import service as scripts
 from app.scripts.model import MAX_SEED, ScriptRef, parse_ref
@@ -109,7 +109,7 @@ async def _accept(
         named(execution_id)
     try:
         # A blob may have taken a while to complete.
-        await require_access(who)
+        await reauthorize(who)
         async with resources.pool.acquire() as conn:
             found = await acceptance.insert_execution(
                 conn,
@@ -123,7 +123,7 @@ async def _accept(
                 params=submission.params,
                 payload=payload,
                 priority=submission.priority,
-                caps=caps_in_force(resources.settings, who.caps),
+                caps=effective_caps(resources.settings, who.caps),
                 traceparent=traceparent,
                 request_id=who.request_id,
             )
@@ -172,7 +172,7 @@ async def cancel(resources: Resources, who: Caller, execution_id: UUID) -> Execu
             if before is not None:
                 target = f"/executions/{execution_id}"
                 details = {"status": before}
-                await record(conn, who, Action.EXECUTION_CANCELLED, target, details=details)
+                await log_action(conn, who, Action.EXECUTION_CANCELLED, target, details=details)
         if before is not None:
             resources.publisher.ended(execution_id)
         if before is Status.RUNNING:
@@ -204,7 +204,7 @@ async def browse(
 
     Raises ScriptNotFound, VersionNotFound, InvalidRequest.
     """
-    listing = Listing("executions", wanted, script)
+    listing = Paginator("executions", wanted, script)
     below = listing.below(cursor)
     async with resources.pool.acquire() as conn:
         if script is not None:
@@ -229,7 +229,7 @@ async def _pinned(resources: Resources, tenant: UUID, ref: ScriptRef) -> ScriptR
 
 async def _require_room(resources: Resources, who: Caller, size_bytes: int) -> None:
     """Refuse what is over a quota as it begins; the acceptance asks again, and counts it."""
-    caps = caps_in_force(resources.settings, who.caps)
+    caps = effective_caps(resources.settings, who.caps)
     async with resources.pool.acquire() as conn:
         await acceptance.require_room(conn, who.tenant, size_bytes=size_bytes, caps=caps)
 

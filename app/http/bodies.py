@@ -1,7 +1,7 @@
 """Read request bodies and queries, within limits, without decoding the user's data."""
 
 from collections.abc import AsyncIterator, Collection, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
@@ -9,15 +9,15 @@ from litestar import Request
 from litestar.exceptions import InternalServerException
 from msgspec import UNSET, Meta, UnsetType
 
-from app.errors import InvalidRequest, MalformedRequest, Problem
+from app.errors import MalformedRequest, Problem, invalid_parameter
 from app.fair_queue import FairQueue
-from app.http.access import caller_of
+from app.http.authorization import caller_of
 from app.http.decompression import ENCODINGS, decompressed
-from app.http.validation import (
-    Fault,
+from app.validation import (
     InvalidTexts,
     convert_texts,
     decode_json,
+    in_utc,
     refused_parameters,
 )
 
@@ -211,22 +211,3 @@ def parse_datetime(name: str, text: str | UnsetType) -> datetime | None:
         message = f"{text!r} is not a timestamp with a UTC offset, such as 2026-01-31T12:00:00Z"
         raise invalid_parameter(name, message) from None
     return in_utc(name, found)
-
-
-def in_utc(name: str, value: datetime) -> datetime:
-    """Convert a timestamp to UTC. Raises InvalidRequest if that leaves the years 1 to 9999."""
-    try:
-        return value.astimezone(UTC)
-    except OverflowError:
-        raise invalid(f"/{name}", "is outside the years 1 to 9999 in UTC") from None
-
-
-def invalid(pointer: str, message: str) -> InvalidRequest:
-    """Return the error for one value of a request, named by its JSON pointer."""
-    where = f" at {pointer}" if pointer else ""
-    return InvalidRequest(f"{message}{where}", errors=[{"pointer": pointer, "message": message}])
-
-
-def invalid_parameter(name: str, message: str) -> InvalidRequest:
-    """Return the error for one query parameter."""
-    return refused_parameters([Fault((name,), message)])

@@ -17,11 +17,12 @@ from litestar.openapi.spec import OpenAPI, Operation
 from litestar.types import OperationIDCreator
 from msgspec import UNSET, Struct
 
+from app.auth.model import Scope
 from app.errors import MalformedRequest, Problem
 from app.execution_errors import ExecutionError
-from app.http.access import SCHEME, Scope
+from app.http.authorization import SCHEME
 from app.http.bodies import BodyTooLarge, ClientGone, UnsupportedMediaType
-from app.http.in_flight import TooManyRequests
+from app.http.challenges import documented_refusals
 from app.http.loopback import CrossSiteOrigin, ForeignHost
 from app.http.methods import described_head
 from app.http.negotiation import NotAcceptable
@@ -34,11 +35,12 @@ from app.http.openapi_parameters import (
     with_examples,
 )
 from app.http.problems import MEDIA_TYPE, ProblemDocument, document
-from app.http.quotas import QuotaExceeded
-from app.http.refusals import refusals
+from app.http.quota_problems import quota_problem
 from app.http.undeclared import IdempotencyUnsupported, not_evaluated
-from app.http.validation import Fault, refused_parameters, unknown
 from app.losses import ResultWarning
+from app.quotas.errors import QuotaExceeded, TooManyInFlight
+from app.quotas.model import Quota
+from app.validation import Fault, refused_parameters, unknown
 
 # A JSON Schema as plain data.
 JsonSchema = Mapping[str, object]
@@ -57,7 +59,10 @@ _ALWAYS: Final = (
     ForeignHost("Host is 'elsewhere.example'; without API keys only this machine is served"),
     Problem("The error is in the service's log"),
 )
-_TOO_MANY: Final = (QuotaExceeded("requests", limit=50, used=50), TooManyRequests(2_000))
+_TOO_MANY: Final = (
+    quota_problem(QuotaExceeded(Quota.REQUESTS, limit=50, used=50)),
+    quota_problem(TooManyInFlight(2_000)),
+)
 _READING: Final = (
     MalformedRequest("the body is not JSON: Input data was truncated"),
     ClientGone("the connection was closed after 65536 bytes"),
@@ -126,7 +131,7 @@ def documented(  # noqa: PLR0913 - one keyword for each part of the document
             refused = [
                 *_ALWAYS,
                 refused_parameters([Fault(("verbose",), unknown("verbose", self.query_names))]),
-                *(each for scope in scopes for each in refusals(scope)),
+                *(each for scope in scopes for each in documented_refusals(scope)),
                 *(_TOO_MANY if scopes else ()),
                 *(_READING if reads else ()),
                 *problems,

@@ -1,9 +1,9 @@
-"""Ask again whether a caller may: when its body is there, before an answer, and during a long one.
+"""Re-check access after the body has arrived, before a response and during a long one.
 
-The guard of a route decides at a request's head. A body, an upload check or a waiting reader may
-take minutes from there, in which a key is revoked or a tenant suspended; whoever would be refused
-now gets nothing now. This wraps every route, so that no handler has to think of it. A handler
-that works between the body and its write calls `require_access` before the write itself.
+A route's guard decides when a request's head arrives. The body, an upload check or a wait can take
+minutes from there, in which the key may be revoked or the tenant suspended; a caller that would be
+refused now gets nothing. This middleware wraps every route, so no handler has to do it. A handler
+that works between the body and its write calls `app.auth.callers.reauthorize` before the write.
 """
 
 import asyncio
@@ -14,108 +14,105 @@ import structlog
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPReceiveMessage, HTTPScope, Message, Receive, Scope, Send
 
-from app.errors import Problem
-from app.http.access import (
-    RECENT_SECONDS,
-    Caller,
-    caller_in,
-    may_end_access,
-    require_access,
-)
-from app.http.in_flight import InFlight
+from app.auth.callers import RECENT_SECONDS, Caller, reauthorize
+from app.auth.errors import AuthError
+from app.http.authorization import caller_in, may_revoke_access
+from app.http.challenges import with_challenge
 from app.http.problems import problem_answer
 from app.outages import DatabaseUnavailable
+from app.quotas.in_flight import InFlightLimiter
 
 log = structlog.get_logger(__name__)
 
-# Their bodies are not read; what waits for such a client to leave must hear of nothing else.
+# Bodies of these are not read: while a response waits for its client to disconnect, receive
+# must raise nothing else.
 _WITHOUT_BODY: Final = frozenset(("GET", "HEAD", "OPTIONS"))
 
 
 def reauthorized(app: ASGIApp) -> ASGIApp:
-    """Wrap the routes: what comes and goes of a request passes here."""
+    """Wrap the routes, and re-check access as the messages of a request pass through."""
 
-    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+    async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP:
             await app(scope, receive, send)
             return
-        passage = _Passage(scope, receive, send)
+        channel = _ReauthorizedChannel(scope, receive, send)
         try:
-            await app(scope, passage.receive, passage.send)
+            await app(scope, channel.receive, channel.send)
         except Exception:
-            # What came of taking the answer away from under its sender.
-            if not passage.withheld:
+            # Cutting off a response raises within its sender; what that raises in turn is moot.
+            if not channel.is_cut_off:
                 raise
         finally:
-            who = caller_in(scope)
-            if who is not None:
-                in_flight: InFlight = scope["litestar_app"].state.in_flight
-                in_flight.end(who.tenant)
+            caller = caller_in(scope)
+            if caller is not None:
+                in_flight: InFlightLimiter = scope["litestar_app"].state.in_flight
+                in_flight.end(caller.tenant)
 
-    return answer
-
-
-class _Withheld(Exception):
-    """Ends an answer that its caller may no longer have; never leaves this module."""
+    return wrapped
 
 
-class _Passage:
-    """What passes between one request's client and its handler."""
+class _CutOff(Exception):
+    """Ends the sending of a response whose caller has lost access; never leaves this module."""
+
+
+class _ReauthorizedChannel:
+    """The messages between the client of one request and its handler."""
 
     def __init__(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
         self._scope = scope
         self._receive = receive
         self._send = send
-        self._looked_at = asyncio.get_running_loop().time()
-        self.withheld = False
+        self._checked_at = asyncio.get_running_loop().time()
+        self.is_cut_off = False
 
     async def receive(self) -> HTTPReceiveMessage:
-        """Take what comes. Raises what `require_access` raises, and the handler with it."""
+        """Receive a message. Raises as `reauthorize`, and so does the handler."""
         message = cast("HTTPReceiveMessage", await self._receive())
-        who = caller_in(self._scope)
+        caller = caller_in(self._scope)
         if (
-            who is not None
+            caller is not None
             and message["type"] == "http.request"
             and self._scope["method"] not in _WITHOUT_BODY
         ):
             if not message["more_body"]:
-                await require_access(who)
+                await reauthorize(caller)
             elif self._is_due():
                 with suppress(DatabaseUnavailable):
-                    await require_access(who)
+                    await reauthorize(caller)
         return message
 
     async def send(self, message: Message) -> None:
-        """Send a part of the answer, or the refusal in its place."""
-        who = caller_in(self._scope)
-        if who is not None and not may_end_access(who):
-            refusal = await self._refusal(who, message)
+        """Send a part of the response, or a refusal in its place."""
+        caller = caller_in(self._scope)
+        if caller is not None and not may_revoke_access(self._scope):
+            refusal = await self._refusal(caller, message)
             if refusal is not None:
-                self.withheld = True
+                self.is_cut_off = True
                 if message["type"] == "http.response.start":
-                    await problem_answer(self._scope, refusal, self._send)  # type: ignore[arg-type] # narrower types
+                    await problem_answer(self._scope, with_challenge(refusal), self._send)  # type: ignore[arg-type] # narrower types
                 else:
-                    # The connection closes before the end that was announced.
+                    # The connection closes before the announced end.
                     log.info("answer.cut", reason=refusal.code)
-                raise _Withheld
+                raise _CutOff
         await self._send(message)
 
-    async def _refusal(self, who: Caller, message: Message) -> Problem | None:
-        """Say why the caller may not have this; while PostgreSQL is away nobody is refused."""
-        starts = message["type"] == "http.response.start"
-        # An end of which nothing is left to send gives nothing away.
-        if not starts and (not message.get("body") or not self._is_due()):
+    async def _refusal(self, caller: Caller, message: Message) -> AuthError | None:
+        """Return why the caller has lost access; never while PostgreSQL is unavailable."""
+        is_start = message["type"] == "http.response.start"
+        # An end without content reveals nothing.
+        if not is_start and (not message.get("body") or not self._is_due()):
             return None
         try:
             with suppress(DatabaseUnavailable):
-                await require_access(who)
-        except Problem as problem:
-            return problem
+                await reauthorize(caller)
+        except AuthError as error:
+            return error
         return None
 
     def _is_due(self) -> bool:
         now = asyncio.get_running_loop().time()
-        if now - self._looked_at < RECENT_SECONDS:
+        if now - self._checked_at < RECENT_SECONDS:
             return False
-        self._looked_at = now
+        self._checked_at = now
         return True

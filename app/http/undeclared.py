@@ -14,7 +14,7 @@ from msgspec import Struct
 from app.errors import Problem
 from app.http.conditions import PreconditionUnsupported
 from app.http.request_id import AnyConnection
-from app.http.validation import (
+from app.validation import (
     MAX_FAULTS,
     Fault,
     InvalidTexts,

@@ -1,1 +1,1 @@
-"""API keys: who may do what, for which tenant."""
+"""API keys: created, listed and revoked by operators, verified for every request."""

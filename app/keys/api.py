@@ -1,48 +1,52 @@
-"""HTTP routes of API keys."""
+"""Serve the HTTP routes of API keys."""
+
+from typing import Final
 
 from litestar import Response, Router, delete, post
 
-from app.http.access import Caller, Scope, needs
+from app.auth.callers import Caller
+from app.auth.model import Scope
+from app.http.authorization import needs
 from app.http.bodies import AnyRequest, read_json, read_query
 from app.http.methods import get
-from app.http.pagination import Page
 from app.keys import reference, service
 from app.keys.model import CreatedKey, CreateKey, Key, parse_key_id
+from app.pagination import Page
 from app.resources import Resources
 from app.settings import KIB
 
-_SMALL = 64 * KIB
+_MAX_BODY_BYTES: Final = 64 * KIB
 
 
-@post("/", operation_class=reference.CREATE_KEY, **needs(Scope.ADMIN, ends_access=True))
+@post("/", operation_class=reference.CREATE_KEY, **needs(Scope.ADMIN, may_revoke_access=True))
 async def create_key(
-    request: AnyRequest, resources: Resources, who: Caller
+    request: AnyRequest, resources: Resources, caller: Caller
 ) -> Response[CreatedKey]:
     """Create a key.
 
-    The answer has the key itself, `crv_…`, this once: only a hash of it is kept. The API
-    of an installation that ran open until now, as `./start.sh` does, asks everybody for a key
-    from here on.
+    The response contains the key itself, `crv_…`; it is not shown again, as only a hash of it is
+    stored. If the API was open until now, as with `./start.sh`, every request needs a key from
+    here on.
     """
-    wanted = await read_json(request, CreateKey, max_bytes=_SMALL)
+    body = await read_json(request, CreateKey, max_bytes=_MAX_BODY_BYTES)
     async with resources.pool.acquire() as conn:
-        made = await service.create(conn, who, wanted)
-    headers = {"Location": f"/keys/{made.id}", "Cache-Control": "no-store"}
-    return Response(made, status_code=201, headers=headers)
+        created = await service.create(conn, caller, body)
+    headers = {"Location": f"/keys/{created.id}", "Cache-Control": "no-store"}
+    return Response(created, status_code=201, headers=headers)
 
 
 @get("/", operation_class=reference.LIST_KEYS, **needs(Scope.ADMIN))
 async def list_keys(request: AnyRequest, resources: Resources) -> Page[Key]:
     """List keys.
 
-    Newest first, a page at a time, without their secrets; revoked and expired ones, too.
+    Newest first, a page at a time, without secrets; includes revoked and expired keys.
     """
-    choices = read_query(request, reference.ListChoices)
-    return await service.browse(
+    query = read_query(request, reference.KeyQuery)
+    return await service.list_keys(
         resources.pool,
-        tenant=choices.tenant or None,
-        cursor=choices.cursor or None,
-        limit=choices.limit,
+        tenant=query.tenant or None,
+        cursor=query.cursor or None,
+        limit=query.limit,
     )
 
 
@@ -50,7 +54,7 @@ async def list_keys(request: AnyRequest, resources: Resources) -> Page[Key]:
 async def show_key(key: str, resources: Resources) -> Key:
     """Show a key.
 
-    Without its secret.
+    The secret is not included.
     """
     async with resources.pool.acquire() as conn:
         return await service.find(conn, parse_key_id(key))
@@ -60,16 +64,16 @@ async def show_key(key: str, resources: Resources) -> Key:
     "/{key:str}",
     status_code=200,
     operation_class=reference.REVOKE_KEY,
-    **needs(Scope.ADMIN, ends_access=True),
+    **needs(Scope.ADMIN, may_revoke_access=True),
 )
-async def revoke_key(key: str, resources: Resources, who: Caller) -> Key:
+async def revoke_key(key: str, resources: Resources, caller: Caller) -> Key:
     """Revoke a key.
 
-    For ever, and within a second on every API process. It stays in the list. An admin's key can
-    revoke itself, and can be the last one: `./start.sh admin` then makes another.
+    Permanently, and within a second on every API process. It stays in the list. An admin's key can
+    revoke itself, even the last one: `./start.sh admin` then creates another.
     """
     async with resources.pool.acquire() as conn:
-        return await service.revoke(conn, who, parse_key_id(key))
+        return await service.revoke(conn, caller, parse_key_id(key))
 
 
 router = Router(

@@ -1,15 +1,17 @@
-"""Before the API listens: whether it may, and the first key that a setting gives."""
+"""Create the key of CRIVO_ADMIN_KEY, and refuse to listen where strangers would have access."""
 
 from pathlib import Path
 
 import structlog
 import uuid_utils.compat as uuid
 
+from app.auth.callers import Caller
+from app.auth.model import ALL_SCOPES, AuthMethod
+from app.auth.open_mode import is_local_only, is_open_without_keys
 from app.db import Connection, open_pool
 from app.errors import CrivoError
-from app.http.access import ALL_SCOPES, Caller, Caps, Via
-from app.http.loopback import is_loopback
 from app.keys import service, store
+from app.quotas.model import Caps
 from app.settings import Settings
 from app.tenants.model import DEFAULT_TENANT
 
@@ -17,56 +19,42 @@ log = structlog.get_logger(__name__)
 
 
 class CannotListen(CrivoError):
-    """The settings would let strangers in, or nobody at all."""
-
-
-def open_without_keys(settings: Settings) -> bool:
-    """Say whether nobody needs a key as long as there is none."""
-    return settings.auth != "keys" and (_is_local(settings) or settings.insecure_listen)
+    """The settings would give access to strangers, or to no caller at all."""
 
 
 async def prepare(settings: Settings) -> None:
-    """Have the key of CRIVO_ADMIN_KEY, and refuse to listen where it would be wrong.
+    """Create the key of CRIVO_ADMIN_KEY, and check that the API can listen.
 
-    Raises CannotListen, UnusableSeed, DatabaseUnavailable, and as open_pool.
+    Raises CannotListen, UnusableAdminKey, DatabaseUnavailable, and as open_pool.
     """
-    beyond = not _is_local(settings)
+    is_reachable = not is_local_only(settings)
     where = f"CRIVO_BIND={settings.bind}" if settings.bind else f"CRIVO_HOST={settings.host}"
-    if beyond and settings.auth == "open" and not settings.insecure_listen:
+    if is_reachable and settings.auth == "open" and not settings.insecure_listen:
         raise CannotListen(
-            f"{where} with CRIVO_AUTH=open: without keys the API listens on "
-            "loopback only; CRIVO_INSECURE_LISTEN=true says that something else keeps strangers out"
+            f"{where} with CRIVO_AUTH=open: without keys the API listens on loopback only; set "
+            "CRIVO_INSECURE_LISTEN=true if something else keeps strangers out"
         )
-    must_have_key = beyond and not open_without_keys(settings)
-    if not must_have_key and not settings.admin_key:
+    needs_a_key = is_reachable and not is_open_without_keys(settings)
+    if not needs_a_key and not settings.admin_key:
         return
     async with open_pool(settings) as pool, pool.acquire() as conn:
         if settings.admin_key:
             await _ensure_admin_key(conn, settings.admin_key)
-        state = await store.select_state(conn)
-    if must_have_key and not state.any_key:
+        state = await store.select_keys_state(conn)
+    if needs_a_key and not state.any_key:
         command = "./start.sh compose admin" if settings.bind else "./start.sh admin"
         raise CannotListen(
             f"{where}: beyond loopback the API needs keys, and there is none; "
-            f"make one ({command} key create --all), or give one (CRIVO_ADMIN_KEY)"
+            f"create one ({command} key create --all), or set CRIVO_ADMIN_KEY"
         )
 
 
-def _is_local(settings: Settings) -> bool:
-    """Say whether only this machine reaches the API, as far as the settings tell.
-
-    A container's own addresses are reached from its networks; from elsewhere by the address that
-    its port is published at.
-    """
-    return is_loopback(settings.bind or settings.host)
-
-
 def operator() -> Caller:
-    """Give who acts when a setting or the operations command does: it has the database itself."""
+    """Return the caller for settings and the operations command, which have database access."""
     return Caller(
         tenant=DEFAULT_TENANT,
         caps=Caps(),
-        via=Via.COMMAND,
+        auth_method=AuthMethod.COMMAND,
         key_id=None,
         scopes=ALL_SCOPES,
         address=None,
@@ -74,19 +62,19 @@ def operator() -> Caller:
     )
 
 
-async def _ensure_admin_key(conn: Connection, given: str) -> None:
+async def _ensure_admin_key(conn: Connection, setting: str) -> None:
     try:
-        key = given if given.startswith("crv_") else _read(Path(given))
-        new = await service.ensure_admin_key(conn, operator(), key)
-    except service.UnusableSeed as error:
-        raise service.UnusableSeed(f"CRIVO_ADMIN_KEY {error}") from None
-    if new:
+        key = setting if setting.startswith("crv_") else _read_key(Path(setting))
+        is_new = await service.ensure_admin_key(conn, operator(), key)
+    except service.UnusableAdminKey as error:
+        raise service.UnusableAdminKey(f"CRIVO_ADMIN_KEY {error}") from None
+    if is_new:
         log.info("key.seeded", by="CRIVO_ADMIN_KEY")
 
 
-def _read(file: Path) -> str:
+def _read_key(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8").strip()
     except (OSError, ValueError):
-        # Without what was given: it may be a key with a slip of the pen.
-        raise service.UnusableSeed("is neither a key nor a file that can be read") from None
+        # The message does not repeat the setting: it may be a key with a typing error.
+        raise service.UnusableAdminKey("is neither a key nor a readable file") from None

@@ -1,4 +1,4 @@
-"""API keys as data: `crv_<id>_<secret>`, of which the database has the id and a hash."""
+"""Define API keys: `crv_<id>_<secret>`, of which the database has the id and a hash."""
 
 import hashlib
 import re
@@ -12,21 +12,24 @@ from uuid import UUID
 import uuid_utils.compat as uuid
 from msgspec import Meta, Struct
 
+from app.auth.model import Scope
 from app.errors import CrivoError, Problem
-from app.http.access import Caps, Scope
+from app.quotas.model import Caps
 
 _SECRET_BYTES: Final = 32
 # After `crv_`, 32 hexadecimal digits and `_`.
 _SECRET_AT: Final = 37
 _ID: Final = re.compile(r"[0-9a-fA-F]{8}(-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}")
-# A seeded key is somebody else's: at least as long as ours, and not so long that it costs.
+# CRIVO_ADMIN_KEY can have a longer secret than new_key makes; the limit bounds hashing's cost.
 _KEY: Final = re.compile(r"crv_(?P<id>[0-9a-f]{32})_(?P<secret>[A-Za-z0-9_-]{43,128})")
 
-
-# Bytes of a secret that do not repeat what came before them: of 43 random ones, nearly all.
-_LEAST_NEW_BYTES: Final = 32
-_LEAST_CHARACTERS: Final = 6
-_WORDS: Final = re.compile(r"password|changeme|change-me|change_me|secret|example", re.IGNORECASE)
+# The size of a compressed secret; 43 random characters hardly compress.
+_MIN_COMPRESSED_BYTES: Final = 32
+_MIN_DISTINCT_CHARACTERS: Final = 6
+_ZLIB_OVERHEAD_BYTES: Final = 6
+_GUESSABLE_WORDS: Final = re.compile(
+    r"password|changeme|change-me|change_me|secret|example", re.IGNORECASE
+)
 
 
 class CreateKey(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -43,7 +46,7 @@ class CreateKey(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Key(Struct, frozen=True, kw_only=True):
-    """A key without its secret; `last_used_at` is some seconds late."""
+    """A key without its secret; `last_used_at` lags by some seconds."""
 
     id: UUID
     tenant_id: UUID
@@ -56,13 +59,13 @@ class Key(Struct, frozen=True, kw_only=True):
 
 
 class CreatedKey(Key, frozen=True, kw_only=True):
-    """A key as it was made: `key` is what a client sends, and is shown this once."""
+    """A new key: `key` is what a client sends, and is shown this once."""
 
     key: str
 
 
 class StoredKey(Struct, frozen=True, kw_only=True):
-    """What the database knows of a key and its tenant, to verify a request by."""
+    """The stored part of a key and its tenant, by which requests are verified."""
 
     id: UUID
     tenant_id: UUID
@@ -75,8 +78,8 @@ class StoredKey(Struct, frozen=True, kw_only=True):
     caps: Caps
 
 
-class Presented(Struct, frozen=True, kw_only=True):
-    """A key as a client sends it, taken apart."""
+class ParsedKey(Struct, frozen=True, kw_only=True):
+    """The parts of a key as a client sends it, not verified."""
 
     id: UUID
     secret_sha256: bytes
@@ -91,48 +94,47 @@ class KeyNotFound(Problem):
 
 
 class KeyIdTaken(CrivoError):
-    """A key with this id is there already."""
+    """A key with this id exists already."""
 
 
 def parse_key_id(text: str) -> UUID:
-    """Read a key's id, as a UUID or as the key itself has it. Raises KeyNotFound."""
+    """Parse a key's id, a UUID with or without hyphens. Raises KeyNotFound."""
     if _ID.fullmatch(text):
         return UUID(text)
     raise KeyNotFound("that is not a key's id; GET /keys lists them")
 
 
 def new_key() -> str:
-    """Make a key: the id of a row to be, and 256 bits that nobody can guess."""
+    """Generate a key: the id of its future row, and 256 random bits."""
     return f"crv_{uuid.uuid7().hex}_{secrets.token_urlsafe(_SECRET_BYTES)}"
 
 
 def is_weak(key: str) -> bool:
-    """Say whether a key's secret is obviously none: it repeats itself, counts up, or is a word.
+    """Return whether a key's secret can be guessed: it repeats itself, counts, or has a word in it.
 
-    What is random passes, in hexadecimal or decimal digits, too; what passes need not be random.
+    Random hexadecimal or decimal digits pass; a secret that passes is not necessarily random.
     """
     secret = key[_SECRET_AT:]
     steps = [ord(after) - ord(before) for before, after in pairwise(secret)]
-    counting = sum(step in (-1, 0, 1) for step in steps)
-    # Six bytes are zlib's own.
-    new_bytes = len(zlib.compress(secret.encode(), level=9)) - 6
+    counting_steps = sum(step in (-1, 0, 1) for step in steps)
+    compressed_bytes = len(zlib.compress(secret.encode(), level=9)) - _ZLIB_OVERHEAD_BYTES
     return (
-        len(set(secret)) < _LEAST_CHARACTERS
-        or new_bytes < _LEAST_NEW_BYTES
-        or counting * 3 > len(steps) * 2
-        or _WORDS.search(secret) is not None
+        len(set(secret)) < _MIN_DISTINCT_CHARACTERS
+        or compressed_bytes < _MIN_COMPRESSED_BYTES
+        or counting_steps * 3 > len(steps) * 2
+        or _GUESSABLE_WORDS.search(secret) is not None
     )
 
 
-def parse_key(key: str) -> Presented | None:
-    """Read a key; None for a text that is none, however long or odd.
+def parse_key(key: str) -> ParsedKey | None:
+    """Split a key into its parts; None for any other text, however long.
 
-    The secret is hashed by SHA-256 alone. Slow hashes with salts are for passwords, which
-    people choose and dictionaries hold; of 256 random bits nobody can try a noticeable part,
-    and a slow hash would cost every request what it costs an attacker.
+    The secret is hashed with SHA-256 alone. Slow, salted hashes protect passwords, which people
+    choose and dictionaries contain; 256 random bits cannot be searched, and a slow hash would
+    cost every request what it costs an attacker.
     """
-    found = _KEY.fullmatch(key)
-    if found is None:
+    match = _KEY.fullmatch(key)
+    if match is None:
         return None
-    digest = hashlib.sha256(found["secret"].encode()).digest()
-    return Presented(id=UUID(found["id"]), secret_sha256=digest)
+    digest = hashlib.sha256(match["secret"].encode()).digest()
+    return ParsedKey(id=UUID(match["id"]), secret_sha256=digest)

@@ -1,21 +1,16 @@
-"""What the API's reference says of API keys: answers, problems, parameters, examples."""
+"""Document the routes of API keys in OpenAPI: responses, problems, parameters, examples."""
 
 from pathlib import Path
 from typing import Annotated, Final
 
 from msgspec import UNSET, Meta, UnsetType
 
-from app.http.openapi import (
-    Answer,
-    documented,
-)
-from app.http.openapi_parameters import (
-    load_examples,
-)
-from app.http.pagination import Page, PageChoices
+from app.http.openapi import Answer, documented
+from app.http.openapi_parameters import load_examples
 from app.http.undeclared import not_evaluated
 from app.keys.model import CreatedKey, CreateKey, Key, KeyNotFound
 from app.outages import DatabaseUnavailable
+from app.pagination import Page, PageQuery
 from app.tenants.model import TenantNotFound
 
 _EXAMPLES: Final = load_examples(Path(__file__).with_name("examples.json"))
@@ -25,8 +20,8 @@ _NO_DATABASE: Final = DatabaseUnavailable("PostgreSQL does not answer")
 _NO_KEY: Final = KeyNotFound("no key 01a1fbeb-e362-742d-9594-29c5a8afd450")
 
 
-class ListChoices(PageChoices, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which keys a list shows."""
+class KeyQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Query of `GET /keys`."""
 
     tenant: Annotated[str, Meta(description="a tenant's id or name")] | UnsetType = UNSET
 
@@ -35,9 +30,9 @@ CREATE_KEY: Final = documented(
     reads={"application/json": CreateKey},
     gives={
         201: Answer(
-            description="The key, with its secret, which is shown this once",
+            description="The key, with its secret, which is not shown again",
             shape=CreatedKey,
-            headers={"Location": "the address of what was made", "Cache-Control": "`no-store`"},
+            headers={"Location": "the address of the new key", "Cache-Control": "`no-store`"},
             links={"showKey": {"key": "id"}, "revokeKey": {"key": "id"}},
         )
     },
@@ -46,7 +41,7 @@ CREATE_KEY: Final = documented(
 )
 
 LIST_KEYS: Final = documented(
-    query=ListChoices,
+    query=KeyQuery,
     gives={200: Answer(description="A page of keys, newest first", shape=Page[Key])},
     problems=(TenantNotFound("no tenant 'acme'"), _NO_DATABASE),
     examples=_EXAMPLES,

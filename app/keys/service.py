@@ -1,4 +1,4 @@
-"""Create, list and revoke API keys: an operator's business."""
+"""Create, list and revoke API keys, as an operator."""
 
 from datetime import UTC, datetime
 from uuid import UUID
@@ -6,13 +6,12 @@ from uuid import UUID
 from msgspec.structs import asdict
 
 from app.audit.model import Action
-from app.audit.store import record
+from app.audit.store import log_action
+from app.auth.callers import Caller
+from app.auth.errors import KEY_REVOKED, InvalidKey
+from app.auth.model import Scope
 from app.db import Connection, Pool
-from app.errors import CrivoError
-from app.http.access import Caller, Scope
-from app.http.bodies import in_utc, invalid
-from app.http.pagination import Listing, Page
-from app.http.refusals import REVOKED, InvalidKey
+from app.errors import CrivoError, invalid
 from app.keys import store
 from app.keys.model import (
     CreatedKey,
@@ -24,106 +23,112 @@ from app.keys.model import (
     new_key,
     parse_key,
 )
+from app.pagination import Page, Paginator
 from app.tenants import service as tenants
 from app.tenants.model import DEFAULT_TENANT, TenantNotFound
+from app.validation import in_utc
 
 
-class UnusableSeed(CrivoError):
-    """The key that a setting gives cannot be the first admin key."""
+class UnusableAdminKey(CrivoError):
+    """The key of CRIVO_ADMIN_KEY is malformed, weak, or conflicts with another key."""
 
 
 async def create(
-    conn: Connection, who: Caller, request: CreateKey, *, key: str | None = None
+    conn: Connection, caller: Caller, request: CreateKey, *, key: str | None = None
 ) -> CreatedKey:
-    """Make a key, or take one that was made elsewhere; it is shown here and nowhere else.
+    """Create a key, or store the given one; only this result contains it.
 
-    Raises InvalidRequest, and InvalidKey where the caller's own key is revoked by now.
+    Raises InvalidRequest; InvalidKey if the caller's own key has been revoked.
     """
     key = key or new_key()
-    presented = parse_key(key)
-    assert presented is not None  # noqa: S101 - made above, or looked at by who gives one
+    parsed = parse_key(key)
+    assert parsed is not None  # noqa: S101 - generated above, or checked by ensure_admin_key
     expires_at = None if request.expires_at is None else in_utc("expires_at", request.expires_at)
     if expires_at is not None and expires_at <= datetime.now(UTC):
         raise invalid("/expires_at", "lies in the past")
     async with conn.transaction():
-        # Exactly, not within a second: a revoked key must not live on in one that it makes.
-        if who.key_id is not None and not await store.hold_key(conn, who.key_id):
-            raise InvalidKey(REVOKED)
-        tenant_id = await _tenant(conn, request)
+        # At once, not within a second: a revoked key must not live on in one that it creates.
+        if caller.key_id is not None and not await store.lock_unrevoked_key(conn, caller.key_id):
+            raise InvalidKey(KEY_REVOKED)
+        tenant_id = await _find_tenant(conn, request)
         scopes = sorted(set(request.scopes))
         await store.insert_key(
             conn,
             tenant_id,
-            presented,
+            parsed,
             name=request.name,
             scopes=scopes,
             expires_at=expires_at,
         )
-        await record(
+        await log_action(
             conn,
-            who,
+            caller,
             Action.KEY_CREATED,
-            _target(presented.id),
+            _target(parsed.id),
             tenant=tenant_id,
             details={"name": request.name, "scopes": scopes, "expires_at": expires_at},
         )
-        made = await find(conn, presented.id)
-    return CreatedKey(**asdict(made), key=key)
+        created = await find(conn, parsed.id)
+    return CreatedKey(**asdict(created), key=key)
 
 
 async def find(conn: Connection, key_id: UUID) -> Key:
-    """Give one key. Raises KeyNotFound."""
-    found = await store.select_key(conn, key_id)
-    if found is None:
+    """Return one key. Raises KeyNotFound."""
+    key = await store.select_key(conn, key_id)
+    if key is None:
         raise KeyNotFound(f"no key {key_id}; GET /keys lists them")
-    return found
+    return key
 
 
-async def browse(pool: Pool, *, tenant: str | None, cursor: str | None, limit: int) -> Page[Key]:
-    """Give a page of keys, of one tenant or of all. Raises TenantNotFound."""
-    listing = Listing("keys", tenant)
-    below = listing.below(cursor)
+async def list_keys(pool: Pool, *, tenant: str | None, cursor: str | None, limit: int) -> Page[Key]:
+    """Return a page of keys, of one tenant or of all. Raises TenantNotFound, InvalidRequest."""
+    paginator = Paginator("keys", tenant)
+    below = paginator.below(cursor)
     async with pool.acquire() as conn:
-        whose = None if tenant is None else (await tenants.find(conn, tenant)).id
-        found = await store.select_key_page(conn, whose, below=below, limit=limit + 1)
-    return listing.page(found, [key.id for key in found], limit=limit)
+        tenant_id = None if tenant is None else (await tenants.find(conn, tenant)).id
+        keys = await store.select_key_page(conn, tenant_id, below=below, limit=limit + 1)
+    return paginator.page(keys, [key.id for key in keys], limit=limit)
 
 
-async def revoke(conn: Connection, who: Caller, key_id: UUID) -> Key:
-    """Take a key back for ever; twice is no error, and nor is one's own. Raises KeyNotFound."""
+async def revoke(conn: Connection, caller: Caller, key_id: UUID) -> Key:
+    """Revoke a key, also the caller's own; a revoked one stays as it is. Raises KeyNotFound."""
     async with conn.transaction():
         changed = await store.revoke_key(conn, key_id)
-        revoked = await find(conn, key_id)
+        key = await find(conn, key_id)
         if changed:
-            await record(conn, who, Action.KEY_REVOKED, _target(key_id), tenant=revoked.tenant_id)
-    return revoked
+            await log_action(
+                conn, caller, Action.KEY_REVOKED, _target(key_id), tenant=key.tenant_id
+            )
+    return key
 
 
-async def ensure_admin_key(conn: Connection, who: Caller, key: str) -> bool:
-    """Have the key of a setting as an admin's, once: a revoked one stays revoked.
+async def ensure_admin_key(conn: Connection, caller: Caller, key: str) -> bool:
+    """Store the key of CRIVO_ADMIN_KEY unless it exists; a revoked one stays revoked.
 
-    Says whether it was made now. Raises UnusableSeed.
+    Returns whether it is new. Raises UnusableAdminKey.
     """
-    presented = parse_key(key)
-    if presented is None:
-        raise UnusableSeed("is no key: crv_, 32 hexadecimal digits, _, 43 or more of A-Za-z0-9_-")
+    parsed = parse_key(key)
+    if parsed is None:
+        raise UnusableAdminKey(
+            "is not a key: crv_, 32 hexadecimal digits, _, 43 or more of A-Za-z0-9_-"
+        )
     if is_weak(key):
-        raise UnusableSeed(
-            "is a key that can be guessed: its secret repeats itself, counts, or has a word in "
-            "it; openssl rand -hex 32 makes one"
+        raise UnusableAdminKey(
+            "can be guessed: its secret repeats itself, counts, or has a word in it; "
+            "openssl rand -hex 32 generates one"
         )
     request = CreateKey(name="seeded by CRIVO_ADMIN_KEY", scopes=list(Scope))
     try:
-        await create(conn, who, request, key=key)
+        await create(conn, caller, request, key=key)
     except KeyIdTaken:
-        stored = await store.select_stored_key(conn, presented.id)
-        if stored is None or stored.secret_sha256 != presented.secret_sha256:
-            raise UnusableSeed("has the id of another key, with another secret") from None
+        stored = await store.select_stored_key(conn, parsed.id)
+        if stored is None or stored.secret_sha256 != parsed.secret_sha256:
+            raise UnusableAdminKey("has the id of another key, with another secret") from None
         return False
     return True
 
 
-async def _tenant(conn: Connection, request: CreateKey) -> UUID:
+async def _find_tenant(conn: Connection, request: CreateKey) -> UUID:
     try:
         tenant_id = (await tenants.find(conn, request.tenant)).id
     except TenantNotFound as error:

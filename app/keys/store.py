@@ -8,9 +8,10 @@ import asyncpg
 import msgspec
 from msgspec import Struct
 
+from app.auth.model import Scope
 from app.db import Connection, into, optional_into
-from app.http.access import Caps, Scope
-from app.keys.model import Key, KeyIdTaken, Presented, StoredKey
+from app.keys.model import Key, KeyIdTaken, ParsedKey, StoredKey
+from app.quotas.model import Caps
 
 INSERT_KEY = """
 INSERT INTO api_keys (id, tenant_id, name, secret_sha256, scopes, expires_at)
@@ -21,19 +22,19 @@ VALUES ($1, $2, $3, $4, $5, $6)
 async def insert_key(
     conn: Connection,
     tenant: UUID,
-    key: Presented,
+    key: ParsedKey,
     *,
     name: str,
     scopes: list[Scope],
     expires_at: datetime | None,
 ) -> None:
-    """Add a key. Raises KeyIdTaken, which can meet only a key that was made elsewhere."""
+    """Insert a key. Raises KeyIdTaken, which only a key from a setting can cause."""
     try:
         await conn.execute(INSERT_KEY, key.id, tenant, name, key.secret_sha256, scopes, expires_at)
     except asyncpg.UniqueViolationError as error:
         if error.constraint_name != "api_keys_pkey":
             raise
-        raise KeyIdTaken(f"there is a key {key.id} already") from None
+        raise KeyIdTaken(f"a key {key.id} exists already") from None
 
 
 _KEYS = """
@@ -41,12 +42,12 @@ SELECT id, tenant_id, name, scopes, created_at, expires_at, revoked_at, last_use
 FROM api_keys
 """
 
-# For admins, who see every tenant; so are the next two.
+# For admins, who manage the keys of every tenant; so are the next two.
 SELECT_KEY = _KEYS + "WHERE id = $1"
 
 
 async def select_key(conn: Connection, key_id: UUID) -> Key | None:
-    """Find a key."""
+    """Return a key; None if there is none."""
     return optional_into(Key, await conn.fetchrow(SELECT_KEY, key_id))
 
 
@@ -63,7 +64,7 @@ LIMIT $3
 async def select_key_page(
     conn: Connection, tenant: UUID | None, *, below: UUID, limit: int
 ) -> list[Key]:
-    """List keys by their ids, the newest first; of every tenant, or of one."""
+    """List keys by id, newest first; of one tenant, or of all."""
     return [into(Key, row) for row in await conn.fetch(SELECT_KEY_PAGE, below, tenant, limit)]
 
 
@@ -76,12 +77,12 @@ RETURNING id
 
 
 async def revoke_key(conn: Connection, key_id: UUID) -> bool:
-    """Take a key back; say whether it was not before."""
+    """Revoke a key; return whether it was valid before."""
     return await conn.fetchval(REVOKE_KEY, key_id) is not None
 
 
-# Of every tenant: it is the caller's own key, as the guard has verified it.
-HOLD_KEY = """
+# Without a tenant: it is the caller's own key, which has been verified.
+LOCK_KEY = """
 SELECT revoked_at IS NULL
 FROM api_keys
 WHERE id = $1
@@ -89,20 +90,20 @@ FOR SHARE
 """
 
 
-async def hold_key(conn: Connection, key_id: UUID) -> bool:
-    """Keep a key from being revoked until the transaction ends; False where it is already."""
-    return bool(await conn.fetchval(HOLD_KEY, key_id))
+async def lock_unrevoked_key(conn: Connection, key_id: UUID) -> bool:
+    """Keep a key from being revoked until the transaction ends; False if it is revoked."""
+    return bool(await conn.fetchval(LOCK_KEY, key_id))
 
 
-_HOLDERS = """
+_TENANT_COLUMNS = """
 SELECT t.suspended_at IS NOT NULL AS suspended, t.weight, t.max_queued, t.max_running,
        t.max_stored_bytes, t.max_bytes_per_day, t.max_scripts, t.max_versions,
        t.max_requests_per_second
 """
 
-# Whose key it is, is what this finds out.
+# Without a tenant: the key determines it.
 SELECT_STORED_KEY = (
-    _HOLDERS
+    _TENANT_COLUMNS
     + """
        , k.id, k.tenant_id, k.secret_sha256, k.scopes, k.expires_at, k.revoked_at
 FROM api_keys AS k
@@ -113,43 +114,43 @@ WHERE k.id = $1
 
 
 async def select_stored_key(conn: Connection, key_id: UUID) -> StoredKey | None:
-    """Find what a key is verified by."""
+    """Return the stored part of a key; None if there is none."""
     row = await conn.fetchrow(SELECT_STORED_KEY, key_id)
     return None if row is None else msgspec.convert({**row, "caps": into(Caps, row)}, StoredKey)
 
 
-SELECT_HOLDER = _HOLDERS + "FROM tenants AS t WHERE t.id = $1"
+SELECT_TENANT_ACCESS = _TENANT_COLUMNS + "FROM tenants AS t WHERE t.id = $1"
 
 
-async def select_holder(conn: Connection, tenant: UUID) -> tuple[bool, int, Caps]:
-    """Say whether a tenant, which exists, is suspended, its share, and what it may take."""
-    row = await conn.fetchrow(SELECT_HOLDER, tenant)
-    assert row is not None  # noqa: S101 - tenants are never removed
+async def select_tenant_access(conn: Connection, tenant: UUID) -> tuple[bool, int, Caps]:
+    """Return whether an existing tenant is suspended, its weight and its caps."""
+    row = await conn.fetchrow(SELECT_TENANT_ACCESS, tenant)
+    assert row is not None  # noqa: S101 - tenants are never deleted
     return row["suspended"], row["weight"], into(Caps, row)
 
 
-SELECT_STATE = """
+SELECT_KEYS_STATE = """
 SELECT coalesce((SELECT generation FROM access_generation), 0) AS generation,
        EXISTS (SELECT FROM api_keys) AS any_key
 """
 
 
-class State(Struct, frozen=True, kw_only=True):
-    """How often keys and tenants have changed, and whether there was ever a key."""
+class KeysState(Struct, frozen=True, kw_only=True):
+    """A counter of changes to keys and tenants, and whether any key was ever created."""
 
     generation: int
     any_key: bool
 
 
-async def select_state(conn: Connection) -> State:
-    """See whether anything has changed."""
-    row = await conn.fetchrow(SELECT_STATE)
-    assert row is not None  # noqa: S101 - a SELECT without FROM gives its row
-    return into(State, row)
+async def select_keys_state(conn: Connection) -> KeysState:
+    """Return the counter of changes, which tells whether cached keys are current."""
+    row = await conn.fetchrow(SELECT_KEYS_STATE)
+    assert row is not None  # noqa: S101 - a SELECT without FROM returns one row
+    return into(KeysState, row)
 
 
-# Rows that another process is writing at the moment are left to it: its time is as new, and
-# two that wait for each other's rows would never end.
+# Rows that another process is updating are skipped: its time is as recent, and two processes that
+# wait for each other's rows would deadlock.
 TOUCH_KEYS = """
 WITH used AS (
     SELECT k.id, u.at
@@ -166,5 +167,5 @@ WHERE k.id = used.id
 
 
 async def touch_keys(conn: Connection, used: Mapping[UUID, datetime]) -> None:
-    """Write down when keys were used last."""
+    """Store when keys were last used."""
     await conn.execute(TOUCH_KEYS, list(used), list(used.values()))

@@ -41,7 +41,7 @@ class SourceReader:
     async def read(self, source: bytes, *, tenant: UUID, weight: int) -> Reading | None:
         """Give what the linter finds, in the tenant's turn; None where that took too long.
 
-        Raises ShareFull, QueueFull.
+        Raises TenantQueueFull, FairQueueFull.
         """
         async with self._turns.turn(tenant, weight=weight):
             # Nothing needs no process; and it is how the end of the input looks.

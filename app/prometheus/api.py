@@ -2,7 +2,8 @@
 
 from litestar import Response, Router
 
-from app.http.access import Scope, needs
+from app.auth.model import Scope
+from app.http.authorization import needs
 from app.http.methods import get
 from app.prometheus import reference
 from app.prometheus.service import CONTENT_TYPE, MetricsPage

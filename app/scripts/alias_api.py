@@ -5,11 +5,13 @@ from uuid import UUID
 
 from litestar import Response, delete, put
 
-from app.http.access import Caller, Scope, needs
+from app.auth.callers import Caller
+from app.auth.model import Scope
+from app.http.authorization import needs
 from app.http.bodies import AnyRequest, read_json, read_query
 from app.http.conditions import conditions_of, is_known
 from app.http.methods import get
-from app.http.pagination import Page, PageChoices
+from app.pagination import Page, PageQuery
 from app.resources import Resources
 from app.scripts import alias_service as service, reference
 from app.scripts.model import Alias, MoveAlias, parse_script
@@ -26,7 +28,7 @@ async def list_aliases(
 
     By name, a page at a time, with the version that each names now.
     """
-    choices = read_query(request, PageChoices)
+    choices = read_query(request, PageQuery)
     return await service.browse(
         resources,
         tenant,

@@ -1,20 +1,17 @@
 """Move, show and remove aliases: the rules and the transactions."""
 
-from typing import Final
 from uuid import UUID
 
 from app.audit.model import Action
-from app.audit.store import record
-from app.http.access import Caller
-from app.http.bodies import invalid
-from app.http.conditions import Conditions
-from app.http.pagination import Listing, Page, not_a_cursor
+from app.audit.store import log_action
+from app.auth.callers import Caller
+from app.errors import invalid
+from app.pagination import Page, Paginator, invalid_cursor
+from app.preconditions import NO_PRECONDITIONS, Preconditions
 from app.resources import Resources
 from app.scripts import alias_store as store
 from app.scripts.model import Alias, is_alias
 from app.scripts.service import locked, no_version, read_script, read_version, target_of
-
-_NO_CONDITIONS: Final = Conditions()
 
 
 async def move(
@@ -24,7 +21,7 @@ async def move(
     *,
     alias: str,
     version: int,
-    conditions: Conditions = _NO_CONDITIONS,
+    conditions: Preconditions = NO_PRECONDITIONS,
 ) -> Alias:
     """Point an alias at a version; at the one that it names already, that is no change.
 
@@ -41,7 +38,7 @@ async def move(
             return found
         moved = await store.put_alias(conn, who.tenant, script_id, alias=alias, version=version)
         target = f"{target_of(script_id)}/aliases/{alias}"
-        await record(conn, who, Action.ALIAS_MOVED, target, details={"version": version})
+        await log_action(conn, who, Action.ALIAS_MOVED, target, details={"version": version})
         return moved
 
 
@@ -61,8 +58,8 @@ async def browse(
     """Give a page of a script's aliases, by name. Raises ScriptNotFound, InvalidRequest."""
     async with resources.pool.acquire() as conn:
         found = await read_script(conn, tenant, script)
-        listing = Listing("aliases", found.id)
-        after = "" if cursor is None else _alias_in(listing.place(cursor), cursor)
+        listing = Paginator("aliases", found.id)
+        after = "" if cursor is None else _alias_in(listing.position(cursor), cursor)
         aliases = await store.select_alias_page(
             conn, tenant, found.id, after=after, limit=limit + 1
         )
@@ -77,7 +74,7 @@ async def remove(
     script: UUID | str,
     alias: str,
     *,
-    conditions: Conditions = _NO_CONDITIONS,
+    conditions: Preconditions = NO_PRECONDITIONS,
 ) -> None:
     """Remove an alias. Raises ScriptNotFound, VersionNotFound, PreconditionFailed."""
     async with locked(resources, who.tenant, script, archived_too=True) as (conn, script_id):
@@ -90,11 +87,11 @@ async def remove(
         conditions.require(found.etag)
         await store.delete_alias(conn, who.tenant, script_id, alias)
         target = f"{target_of(script_id)}/aliases/{alias}"
-        await record(conn, who, Action.ALIAS_REMOVED, target)
+        await log_action(conn, who, Action.ALIAS_REMOVED, target)
 
 
 def _alias_in(place: bytes, cursor: str) -> str:
     try:
         return place.decode("ascii")
     except UnicodeDecodeError:
-        raise not_a_cursor(cursor) from None
+        raise invalid_cursor(cursor) from None

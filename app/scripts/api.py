@@ -5,11 +5,13 @@ from uuid import UUID
 from litestar import Response, Router, delete, patch, post, put
 from msgspec import UNSET
 
-from app.http.access import Caller, Scope, needs
+from app.auth.callers import Caller
+from app.auth.model import Scope
+from app.http.authorization import needs
 from app.http.bodies import AnyRequest, read_json, read_query
 from app.http.conditions import existence_of
 from app.http.methods import get
-from app.http.pagination import Page, PageChoices
+from app.pagination import Page, PageQuery
 from app.resources import Resources
 from app.scripts import publishing, reference, service
 from app.scripts.alias_api import routes as alias_routes
@@ -195,7 +197,7 @@ async def list_versions(
 
     Newest first, a page at a time.
     """
-    choices = read_query(request, PageChoices)
+    choices = read_query(request, PageQuery)
     return await service.browse_versions(
         resources,
         tenant,

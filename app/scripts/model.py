@@ -9,10 +9,10 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from app.errors import InvalidRequest, Problem, clipped
 from app.execution_errors import WrittenError
-from app.http.wording import expected
 from app.losses import WrittenWarnings
 from app.sandbox.outcomes import Finding
 from app.settings import MAX_MEMORY_BYTES, MAX_PAYLOAD_BYTES, MAX_WALL_MS, MIB
+from app.wording import expected
 
 MAX_SOURCE_BYTES: Final = 1 * MIB
 # `/scripts/check` is a route.

@@ -5,8 +5,7 @@ from typing import Final, NoReturn
 
 from msgspec import UNSET, Raw, UnsetType
 
-from app.errors import InvalidRequest, clipped
-from app.http.bodies import invalid, invalid_parameter
+from app.errors import InvalidRequest, clipped, invalid, invalid_parameter
 from app.settings import KIB
 
 MAX_PARAMS_BYTES: Final = 64 * KIB

@@ -10,11 +10,11 @@ from msgspec import UNSET, Struct
 from msgspec.structs import replace
 
 from app.audit.model import Action
-from app.audit.store import record
-from app.http.access import Caller, require_access
-from app.http.bodies import invalid
-from app.http.conditions import Conditions
-from app.http.quotas import caps_in_force
+from app.audit.store import log_action
+from app.auth.callers import Caller, reauthorize
+from app.errors import invalid
+from app.preconditions import NO_PRECONDITIONS, Preconditions
+from app.quotas.model import effective_caps
 from app.resources import Resources
 from app.scripts import store
 from app.scripts.model import (
@@ -43,7 +43,6 @@ from app.scripts.service import (
 )
 from app.scripts.validation import Validated, validate
 
-_NO_CONDITIONS: Final = Conditions()
 # A script has no ETag: conditions can only ask whether it is there.
 _ANY_ETAG: Final = ""
 
@@ -90,7 +89,7 @@ async def put(
     script: UUID | str,
     request: AddVersion,
     *,
-    conditions: Conditions = _NO_CONDITIONS,
+    conditions: Preconditions = NO_PRECONDITIONS,
 ) -> tuple[CreatedScript, Put]:
     """Have a source as the newest version of a script, which is made where it is not there.
 
@@ -124,10 +123,10 @@ async def put(
 async def _insert(
     resources: Resources, who: Caller, request: CreateScript, checked: Validated
 ) -> CreatedScript:
-    await require_access(who)
+    await reauthorize(who)
     tenant = who.tenant
     script_id = uuid.uuid7()
-    caps = caps_in_force(resources.settings, who.caps)
+    caps = effective_caps(resources.settings, who.caps)
     async with resources.pool.acquire() as conn, conn.transaction():
         await store.require_quota(conn, tenant, caps, scripts=1)
         await store.insert_script(
@@ -138,7 +137,7 @@ async def _insert(
         )
         script = await read_script(conn, tenant, script_id)
         details = {"name": script.name, "sha256": script.latest_version.sha256}
-        await record(conn, who, Action.SCRIPT_CREATED, target_of(script_id), details=details)
+        await log_action(conn, who, Action.SCRIPT_CREATED, target_of(script_id), details=details)
     return CreatedScript(**_members(script), warnings=checked.warnings)
 
 
@@ -149,14 +148,14 @@ async def _append(
     request: AddVersion,
     checked: Validated,
 ) -> tuple[AddedVersion, bool]:
-    await require_access(who)
+    await reauthorize(who)
     tenant, source = who.tenant, checked.source
     async with locked(resources, tenant, script) as (conn, script_id):
         known = await store.newest_is(conn, tenant, script_id, source=source, limits=request.limits)
         if known is not None:
             version = await read_version(conn, tenant, script_id, known)
             return AddedVersion(**_members(version), warnings=checked.warnings), False
-        caps = caps_in_force(resources.settings, who.caps)
+        caps = effective_caps(resources.settings, who.caps)
         await store.require_quota(conn, tenant, caps, scripts=0)
         number = await store.insert_version(
             conn, tenant, script_id, source=source, limits=request.limits, note=request.note
@@ -164,7 +163,9 @@ async def _append(
         await store.update_script(conn, tenant, script_id, description=None, archived=None)
         version = await read_version(conn, tenant, script_id, number)
         target = f"{target_of(script_id)}/versions/{number}"
-        await record(conn, who, Action.VERSION_ADDED, target, details={"sha256": version.sha256})
+        await log_action(
+            conn, who, Action.VERSION_ADDED, target, details={"sha256": version.sha256}
+        )
     return AddedVersion(**_members(version), warnings=checked.warnings), True
 
 

@@ -8,7 +8,6 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from app.http.conditions import (
     DESCRIBED,
     DESCRIBED_ANY,
-    PreconditionFailed,
 )
 from app.http.openapi import (
     RAW_TEXT,
@@ -18,10 +17,12 @@ from app.http.openapi import (
 from app.http.openapi_parameters import (
     load_examples,
 )
-from app.http.pagination import Page, PageChoices
-from app.http.quotas import QuotaExceeded
+from app.http.quota_problems import quota_problem
 from app.http.undeclared import not_evaluated
 from app.outages import DatabaseUnavailable
+from app.pagination import Page, PageQuery
+from app.preconditions import PreconditionFailed
+from app.quotas.errors import QuotaExceeded
 from app.scripts.model import (
     Accepted,
     AddedVersion,
@@ -108,7 +109,7 @@ class NewFileChoices(FileChoices, frozen=True, kw_only=True, forbid_unknown_fiel
     ) = UNSET
 
 
-class ListChoices(PageChoices, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ListChoices(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which scripts a list shows."""
 
     name: Annotated[Name, Meta(description="the script of this name, or none")] | UnsetType = UNSET
@@ -127,7 +128,7 @@ CREATE_SCRIPT: Final = documented(
             links={"showScript": {"script": "id"}, "submitRaw": {"script": "id"}},
         )
     },
-    problems=(*_UPLOAD, NameTaken, QuotaExceeded("scripts", limit=100, used=100)),
+    problems=(*_UPLOAD, NameTaken, quota_problem(QuotaExceeded("scripts", limit=100, used=100))),
     examples=_EXAMPLES,
 )
 
@@ -178,7 +179,7 @@ PUT_SCRIPT: Final = documented(
         _NO_SCRIPT,
         _ARCHIVED,
         _EXISTS,
-        QuotaExceeded("versions", limit=1_000, used=1_000),
+        quota_problem(QuotaExceeded("versions", limit=1_000, used=1_000)),
     ),
     parameters={"script": "the script's name, new or not, or its id"},
     examples=_EXAMPLES,
@@ -215,14 +216,14 @@ ADD_VERSION: Final = documented(
         *_UPLOAD,
         _NO_SCRIPT,
         _ARCHIVED,
-        QuotaExceeded("versions", limit=1_000, used=1_000),
+        quota_problem(QuotaExceeded("versions", limit=1_000, used=1_000)),
     ),
     parameters=_PARAMETERS,
     examples=_EXAMPLES,
 )
 
 LIST_VERSIONS: Final = documented(
-    query=PageChoices,
+    query=PageQuery,
     gives={200: Answer(description="A page of versions, newest first", shape=Page[Version])},
     problems=(_NO_SCRIPT, _NO_DATABASE),
     parameters=_PARAMETERS,
@@ -248,7 +249,7 @@ SHOW_SOURCE: Final = documented(
 )
 
 LIST_ALIASES: Final = documented(
-    query=PageChoices,
+    query=PageQuery,
     gives={200: Answer(description="A page of aliases, by name", shape=Page[Alias])},
     problems=(_NO_SCRIPT, _NO_DATABASE),
     parameters=_PARAMETERS,

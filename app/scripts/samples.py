@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 
 from msgspec import UNSET, Raw
 
+from app.auth.callers import Caller
 from app.execution_errors import failure_of, logs_document
-from app.http.access import Caller
 from app.losses import warnings_document
 from app.resources import Resources
 from app.sandbox.outcomes import Context, Crashed, Job, Limits, Report

@@ -9,11 +9,11 @@ from msgspec import UNSET, UnsetType
 from msgspec.structs import asdict, replace
 
 from app.audit.model import Action
-from app.audit.store import record
+from app.audit.store import log_action
+from app.auth.callers import Caller
 from app.db import Connection
 from app.errors import InvalidRequest
-from app.http.access import Caller
-from app.http.pagination import Listing, Page
+from app.pagination import Page, Paginator
 from app.resources import Resources
 from app.scripts import store
 from app.scripts.model import (
@@ -57,7 +57,7 @@ async def browse(
     limit: int,
 ) -> Page[Script]:
     """Give a page of scripts, newest first. Raises InvalidRequest."""
-    listing = Listing("scripts", name, archived)
+    listing = Paginator("scripts", name, archived)
     below = listing.below(cursor)
     async with resources.pool.acquire() as conn:
         found = await store.select_script_page(
@@ -97,7 +97,7 @@ async def describe(
         if moved:
             action = Action.SCRIPT_ARCHIVED if archived else Action.SCRIPT_RESTORED
         details = {"name": changed.name, "described": described}
-        await record(conn, who, action, target_of(script_id), details=details)
+        await log_action(conn, who, action, target_of(script_id), details=details)
         return changed
 
 
@@ -123,8 +123,8 @@ async def browse_versions(
     """Give a page of versions, newest first. Raises ScriptNotFound, InvalidRequest."""
     async with resources.pool.acquire() as conn:
         found = await read_script(conn, tenant, script)
-        listing = Listing("versions", found.id)
-        below = _HIGHEST_VERSION if cursor is None else _number_in(listing.place(cursor))
+        listing = Paginator("versions", found.id)
+        below = _HIGHEST_VERSION if cursor is None else _number_in(listing.position(cursor))
         versions = await store.select_version_page(
             conn, tenant, found.id, below=below, limit=limit + 1
         )

@@ -6,8 +6,8 @@ import asyncpg
 import msgspec
 
 from app.db import Connection
-from app.http.access import Caps
-from app.http.quotas import QuotaExceeded
+from app.quotas.errors import QuotaExceeded
+from app.quotas.model import Caps
 from app.scripts.model import (
     LimitChoice,
     NameTaken,

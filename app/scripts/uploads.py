@@ -5,12 +5,11 @@ from typing import TypeVar
 
 from msgspec import Struct
 
-from app.errors import InvalidRequest
+from app.errors import InvalidRequest, invalid
 from app.http.bodies import (
     AnyRequest,
     UnsupportedMediaType,
     described_type,
-    invalid,
     media_type_of,
     read_body,
     read_json,
@@ -20,7 +19,10 @@ from app.http.bodies import (
 )
 from app.http.forms import read_form
 from app.http.openapi import RAW_TEXT, Shape
-from app.http.validation import (
+from app.scripts.model import MAX_SOURCE_BYTES, AddVersion, CheckScript, CreateScript
+from app.scripts.validation import invalid_utf8
+from app.settings import KIB
+from app.validation import (
     Fault,
     InvalidTexts,
     convert_texts,
@@ -28,9 +30,6 @@ from app.http.validation import (
     refused_parameters,
     unknown,
 )
-from app.scripts.model import MAX_SOURCE_BYTES, AddVersion, CheckScript, CreateScript
-from app.scripts.validation import invalid_utf8
-from app.settings import KIB
 
 T = TypeVar("T", CreateScript, AddVersion, CheckScript)
 

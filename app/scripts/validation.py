@@ -6,8 +6,8 @@ import structlog
 from msgspec import Struct
 from msgspec.structs import asdict, replace
 
-from app.fair_queue import QueueFull, ShareFull
-from app.http.access import Caller
+from app.auth.callers import Caller
+from app.fair_queue import FairQueueFull, TenantQueueFull
 from app.lint.findings import MEANINGS, MODULES, Code, Diagnostic, Position, Reading
 from app.lint.positions import Positions
 from app.resources import Resources
@@ -25,7 +25,7 @@ from app.scripts.model import (
 log = structlog.get_logger(__name__)
 
 # Why a source may not be looked at now.
-UNCHECKED: Final = (ShareFull, QueueFull, PoolBusy, SandboxUnavailable)
+UNCHECKED: Final = (TenantQueueFull, FairQueueFull, PoolBusy, SandboxUnavailable)
 _RETRY_AFTER: Final = {"Retry-After": "1"}
 _MODULES: Final = frozenset(MODULES)
 _UNDEFINED: Final = "`process` is undefined once the top level has run"
@@ -116,7 +116,7 @@ def cannot_check(error: Exception) -> CheckBusy | TooManyChecks:
 
     What a sandbox said in dying is the operator's, and goes to the log.
     """
-    if isinstance(error, ShareFull):
+    if isinstance(error, TenantQueueFull):
         return TooManyChecks(str(error), headers=_RETRY_AFTER)
     log.warning("check.unavailable", reason=str(error))
     if isinstance(error, SandboxUnavailable):

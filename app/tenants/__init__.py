@@ -1,1 +1,1 @@
-"""Tenants: whom everything belongs to."""
+"""Tenants: the owners of scripts, executions and keys."""

@@ -1,30 +1,36 @@
-"""HTTP routes of tenants."""
+"""Serve the HTTP routes of tenants."""
+
+from typing import Final
 
 from litestar import Response, Router, patch, post
 
-from app.http.access import Caller, Scope, needs
+from app.auth.callers import Caller
+from app.auth.model import Scope
+from app.http.authorization import needs
 from app.http.bodies import AnyRequest, read_json, read_query
 from app.http.methods import get
-from app.http.pagination import Page, PageChoices
+from app.pagination import Page, PageQuery
 from app.resources import Resources
 from app.settings import KIB
 from app.tenants import reference, service
 from app.tenants.model import ChangeTenant, CreateTenant, Tenant
 
-_SMALL = 64 * KIB
+_MAX_BODY_BYTES: Final = 64 * KIB
 
 
 @post("/", operation_class=reference.CREATE_TENANT, **needs(Scope.ADMIN))
-async def create_tenant(request: AnyRequest, resources: Resources, who: Caller) -> Response[Tenant]:
+async def create_tenant(
+    request: AnyRequest, resources: Resources, caller: Caller
+) -> Response[Tenant]:
     """Create a tenant.
 
-    It has no key yet: `POST /keys` makes them. `weight` is its share of the workers beside that
-    of other tenants; caps that are null are the installation's defaults.
+    It has no key yet: `POST /keys` creates them. `weight` is its share of the workers relative to
+    other tenants; a cap of null stands for the installation's default.
     """
-    wanted = await read_json(request, CreateTenant, max_bytes=_SMALL)
+    body = await read_json(request, CreateTenant, max_bytes=_MAX_BODY_BYTES)
     async with resources.pool.acquire() as conn:
-        made = await service.create(conn, who, wanted)
-    return Response(made, status_code=201, headers={"Location": f"/tenants/{made.id}"})
+        created = await service.create(conn, caller, body)
+    return Response(created, status_code=201, headers={"Location": f"/tenants/{created.id}"})
 
 
 @get("/", operation_class=reference.LIST_TENANTS, **needs(Scope.ADMIN))
@@ -33,16 +39,18 @@ async def list_tenants(request: AnyRequest, resources: Resources) -> Page[Tenant
 
     Newest first, a page at a time.
     """
-    choices = read_query(request, PageChoices)
-    return await service.browse(resources.pool, cursor=choices.cursor or None, limit=choices.limit)
+    query = read_query(request, PageQuery)
+    return await service.list_tenants(
+        resources.pool, cursor=query.cursor or None, limit=query.limit
+    )
 
 
-# Not `tenant`: that is the caller's own, in every handler.
+# The parameter `tenant` is the caller's own in every handler, so this one is `name`.
 @get("/{name:str}", operation_class=reference.SHOW_TENANT, **needs(Scope.ADMIN))
 async def show_tenant(name: str, resources: Resources) -> Tenant:
     """Show a tenant.
 
-    By its name or its id.
+    By its name or id.
     """
     async with resources.pool.acquire() as conn:
         return await service.find(conn, name)
@@ -50,17 +58,17 @@ async def show_tenant(name: str, resources: Resources) -> Tenant:
 
 @patch("/{name:str}", operation_class=reference.CHANGE_TENANT, **needs(Scope.ADMIN))
 async def change_tenant(
-    name: str, request: AnyRequest, resources: Resources, who: Caller
+    name: str, request: AnyRequest, resources: Resources, caller: Caller
 ) -> Tenant:
     """Change a tenant.
 
-    Its share, its caps, and whether it is served. The keys of a suspended tenant are refused
-    within a second, and what it has queued waits until it is resumed; what runs, runs to its
-    end. The tenant `default` is the operator's own and cannot be suspended.
+    Changes its weight and caps, suspends it or resumes it. The keys of a suspended tenant are
+    refused within a second, and its queued executions wait until it is resumed; running ones
+    finish. The tenant `default` is the operator's own and cannot be suspended.
     """
-    change = await read_json(request, ChangeTenant, max_bytes=_SMALL)
+    change = await read_json(request, ChangeTenant, max_bytes=_MAX_BODY_BYTES)
     async with resources.pool.acquire() as conn:
-        return await service.change(conn, who, name, change)
+        return await service.change(conn, caller, name, change)
 
 
 router = Router(

@@ -1,4 +1,4 @@
-"""Tenants as data."""
+"""Define tenants, and the requests that create and change them."""
 
 import re
 from datetime import datetime
@@ -8,9 +8,9 @@ from uuid import UUID
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from app.errors import Problem
-from app.http.access import Bytes, Caps, Count
+from app.quotas.model import Bytes, Caps, Count
 
-# Made by the first migration: it is the operator's own, and the one of an API without keys.
+# Created by the first migration: the operator's own tenant, and that of an API without keys.
 DEFAULT_TENANT: Final = UUID("00000000-0000-7000-8000-000000000001")
 
 _NAME: Final = r"^[a-z0-9][a-z0-9._-]{0,62}$"
@@ -21,7 +21,7 @@ Weight = Annotated[int, Meta(ge=1, le=10_000)]
 
 
 class CreateTenant(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Body of `POST /tenants`; `weight` is the tenant's share of the workers beside others'."""
+    """Body of `POST /tenants`; `weight` is its share of the workers relative to other tenants."""
 
     name: TenantName
     weight: Weight = 100
@@ -29,7 +29,7 @@ class CreateTenant(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class ChangeCaps(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Quotas to change: null goes back to the installation's default, what is left out stays."""
+    """Caps to change: null restores the installation's default, absent members stay as they are."""
 
     max_queued: Count | UnsetType | None = UNSET
     max_running: Count | UnsetType | None = UNSET
@@ -41,7 +41,7 @@ class ChangeCaps(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class ChangeTenant(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Body of `PATCH /tenants/{tenant}`; what is left out stays as it is."""
+    """Body of `PATCH /tenants/{tenant}`; absent members stay as they are."""
 
     suspended: bool | UnsetType = UNSET
     weight: Weight | UnsetType = UNSET
@@ -49,7 +49,7 @@ class ChangeTenant(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class Tenant(Struct, frozen=True, kw_only=True):
-    """A tenant, its share and its quotas (`caps`); `suspended_at` is null while it is served."""
+    """A tenant with its weight and quotas (`caps`); `suspended_at` is null unless suspended."""
 
     id: UUID
     name: str
@@ -77,7 +77,7 @@ class TenantNameTaken(Problem):
 
 
 class OperatorsTenant(Problem):
-    """The tenant `default` is the operator's, whose keys resume all others."""
+    """The tenant `default` belongs to the operator, whose keys resume other tenants."""
 
     status = 409
     code = "operators-tenant"
@@ -85,7 +85,7 @@ class OperatorsTenant(Problem):
 
 
 def parse_tenant(text: str) -> UUID | str:
-    """Read a tenant's id or name. Raises TenantNotFound for what cannot be either."""
+    """Parse a tenant's id or name. Raises TenantNotFound for any other text."""
     if _UUID.fullmatch(text):
         return UUID(text)
     if re.match(rf"{_NAME[:-1]}\Z", text):
@@ -93,6 +93,6 @@ def parse_tenant(text: str) -> UUID | str:
     raise TenantNotFound(f"{text!r} is neither a tenant's id nor a name; GET /tenants lists them")
 
 
-def may_name_a_tenant(text: str) -> bool:
-    """Say whether a text that fits the pattern is a name: what looks like an id is none."""
-    return _UUID.fullmatch(text) is None
+def looks_like_an_id(name: str) -> bool:
+    """Return whether a name is formed like an id, by which it could not be found."""
+    return _UUID.fullmatch(name) is not None

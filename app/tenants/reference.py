@@ -1,17 +1,12 @@
-"""What the API's reference says of tenants: answers, problems, parameters, examples."""
+"""Document the routes of tenants in OpenAPI: responses, problems, parameters, examples."""
 
 from pathlib import Path
 from typing import Final
 
-from app.http.openapi import (
-    Answer,
-    documented,
-)
-from app.http.openapi_parameters import (
-    load_examples,
-)
-from app.http.pagination import Page, PageChoices
+from app.http.openapi import Answer, documented
+from app.http.openapi_parameters import load_examples
 from app.outages import DatabaseUnavailable
+from app.pagination import Page, PageQuery
 from app.tenants.model import (
     ChangeTenant,
     CreateTenant,
@@ -22,7 +17,7 @@ from app.tenants.model import (
 )
 
 _EXAMPLES: Final = load_examples(Path(__file__).with_name("examples.json"))
-_PARAMETERS: Final = {"name": "the tenant's name, or its id"}
+_PARAMETERS: Final = {"name": "the tenant's name or id"}
 
 _NO_DATABASE: Final = DatabaseUnavailable("PostgreSQL does not answer")
 _NO_TENANT: Final = TenantNotFound("no tenant 'acme'")
@@ -33,7 +28,7 @@ CREATE_TENANT: Final = documented(
         201: Answer(
             description="The tenant",
             shape=Tenant,
-            headers={"Location": "the address of what was made"},
+            headers={"Location": "the address of the new tenant"},
             links={"showTenant": {"name": "id"}, "changeTenant": {"name": "id"}},
         )
     },
@@ -42,7 +37,7 @@ CREATE_TENANT: Final = documented(
 )
 
 LIST_TENANTS: Final = documented(
-    query=PageChoices,
+    query=PageQuery,
     gives={200: Answer(description="A page of tenants, newest first", shape=Page[Tenant])},
     problems=(_NO_DATABASE,),
     examples=_EXAMPLES,
@@ -57,7 +52,7 @@ SHOW_TENANT: Final = documented(
 
 CHANGE_TENANT: Final = documented(
     reads={"application/json": ChangeTenant},
-    gives={200: Answer(description="The tenant as it is now", shape=Tenant)},
+    gives={200: Answer(description="The changed tenant", shape=Tenant)},
     problems=(
         _NO_TENANT,
         OperatorsTenant("the tenant 'default' holds the keys that could resume it"),

@@ -1,4 +1,4 @@
-"""Create, change and suspend tenants: an operator's business."""
+"""Create, list, change and suspend tenants, as an operator."""
 
 from uuid import UUID
 
@@ -7,11 +7,11 @@ from msgspec import UNSET, UnsetType
 from msgspec.structs import asdict, replace
 
 from app.audit.model import Action
-from app.audit.store import record
+from app.audit.store import log_action
+from app.auth.callers import Caller
 from app.db import Connection, Pool
-from app.http.access import Caller
-from app.http.bodies import invalid
-from app.http.pagination import Listing, Page
+from app.errors import invalid
+from app.pagination import Page, Paginator
 from app.tenants import store
 from app.tenants.model import (
     DEFAULT_TENANT,
@@ -20,23 +20,23 @@ from app.tenants.model import (
     OperatorsTenant,
     Tenant,
     TenantNotFound,
-    may_name_a_tenant,
+    looks_like_an_id,
     parse_tenant,
 )
 
 
-async def create(conn: Connection, who: Caller, request: CreateTenant) -> Tenant:
-    """Make a tenant. Raises InvalidRequest, TenantNameTaken."""
-    if not may_name_a_tenant(request.name):
+async def create(conn: Connection, caller: Caller, request: CreateTenant) -> Tenant:
+    """Create a tenant. Raises InvalidRequest, TenantNameTaken."""
+    if looks_like_an_id(request.name):
         raise invalid("/name", "a name cannot look like an id")
     tenant_id = uuid.uuid7()
     async with conn.transaction():
         await store.insert_tenant(
             conn, tenant_id, name=request.name, weight=request.weight, caps=request.caps
         )
-        await record(
+        await log_action(
             conn,
-            who,
+            caller,
             Action.TENANT_CREATED,
             _target(tenant_id),
             tenant=tenant_id,
@@ -46,26 +46,26 @@ async def create(conn: Connection, who: Caller, request: CreateTenant) -> Tenant
 
 
 async def find(conn: Connection, tenant: str) -> Tenant:
-    """Give one tenant by its id or name. Raises TenantNotFound."""
-    return _found(await store.select_tenant(conn, parse_tenant(tenant)), tenant)
+    """Return one tenant by its id or name. Raises TenantNotFound."""
+    return _require(await store.select_tenant(conn, parse_tenant(tenant)), tenant)
 
 
-async def browse(pool: Pool, *, cursor: str | None, limit: int) -> Page[Tenant]:
-    """Give a page of tenants, newest first. Raises InvalidRequest."""
-    listing = Listing("tenants")
-    below = listing.below(cursor)
+async def list_tenants(pool: Pool, *, cursor: str | None, limit: int) -> Page[Tenant]:
+    """Return a page of tenants, newest first. Raises InvalidRequest."""
+    paginator = Paginator("tenants")
+    below = paginator.below(cursor)
     async with pool.acquire() as conn:
-        found = await store.select_tenant_page(conn, below=below, limit=limit + 1)
-    return listing.page(found, [tenant.id for tenant in found], limit=limit)
+        page = await store.select_tenant_page(conn, below=below, limit=limit + 1)
+    return paginator.page(page, [tenant.id for tenant in page], limit=limit)
 
 
-async def change(conn: Connection, who: Caller, tenant: str, request: ChangeTenant) -> Tenant:
-    """Change a tenant's share and caps, suspend or resume it; what is so already is no change.
+async def change(conn: Connection, caller: Caller, tenant: str, request: ChangeTenant) -> Tenant:
+    """Change a tenant's weight and caps, suspend or resume it; without a change nothing is logged.
 
     Raises TenantNotFound, OperatorsTenant.
     """
     async with conn.transaction():
-        before = _found(await store.lock_tenant(conn, parse_tenant(tenant)), tenant)
+        before = _require(await store.lock_tenant(conn, parse_tenant(tenant)), tenant)
         if request.suspended is True and before.id == DEFAULT_TENANT:
             raise OperatorsTenant(
                 "the tenant 'default' holds the keys that could resume it; revoke keys instead"
@@ -74,16 +74,15 @@ async def change(conn: Connection, who: Caller, tenant: str, request: ChangeTena
         weight = before.weight if isinstance(request.weight, UnsetType) else request.weight
         was_suspended = before.suspended_at is not None
         suspended = was_suspended if isinstance(request.suspended, UnsetType) else request.suspended
-        changed_caps = replace(before.caps, **caps)
-        as_before = (before.weight, before.caps, was_suspended)
-        if (weight, changed_caps, suspended) == as_before:
+        new_caps = replace(before.caps, **caps)
+        if (weight, new_caps, suspended) == (before.weight, before.caps, was_suspended):
             return before
         await store.update_tenant(
-            conn, before.id, weight=weight, caps=changed_caps, suspended=suspended
+            conn, before.id, weight=weight, caps=new_caps, suspended=suspended
         )
-        await record(
+        await log_action(
             conn,
-            who,
+            caller,
             _action(was_suspended=was_suspended, suspended=suspended),
             _target(before.id),
             tenant=before.id,
@@ -102,7 +101,7 @@ def _target(tenant_id: UUID) -> str:
     return f"/tenants/{tenant_id}"
 
 
-def _found(tenant: Tenant | None, text: str) -> Tenant:
+def _require(tenant: Tenant | None, text: str) -> Tenant:
     if tenant is None:
         raise TenantNotFound(f"no tenant {text!r}; GET /tenants lists them")
     return tenant

@@ -1,4 +1,4 @@
-"""SQL of tenants."""
+"""Insert, read and update tenants."""
 
 from uuid import UUID
 
@@ -7,7 +7,7 @@ import msgspec
 from msgspec.structs import astuple
 
 from app.db import Connection, into
-from app.http.access import Caps
+from app.quotas.model import Caps
 from app.tenants.model import Tenant, TenantNameTaken
 
 INSERT_TENANT = """
@@ -20,7 +20,7 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 async def insert_tenant(
     conn: Connection, tenant_id: UUID, *, name: str, weight: int, caps: Caps
 ) -> None:
-    """Add a tenant. Raises TenantNameTaken."""
+    """Insert a tenant. Raises TenantNameTaken."""
     try:
         await conn.execute(INSERT_TENANT, tenant_id, name, weight, *astuple(caps))
     except asyncpg.UniqueViolationError as error:
@@ -39,7 +39,7 @@ SELECT_TENANT = _TENANTS + "WHERE id = $1 OR name = $2"
 
 
 async def select_tenant(conn: Connection, tenant: UUID | str) -> Tenant | None:
-    """Find a tenant by its id or its name."""
+    """Return a tenant by its id or name; None if there is none."""
     row = await conn.fetchrow(SELECT_TENANT, *_id_or_name(tenant))
     return None if row is None else _tenant(row)
 
@@ -48,7 +48,7 @@ LOCK_TENANT = SELECT_TENANT + " FOR NO KEY UPDATE"
 
 
 async def lock_tenant(conn: Connection, tenant: UUID | str) -> Tenant | None:
-    """Find a tenant, and hold its row until the transaction ends."""
+    """Return a tenant and lock its row until the transaction ends; None if there is none."""
     row = await conn.fetchrow(LOCK_TENANT, *_id_or_name(tenant))
     return None if row is None else _tenant(row)
 
@@ -74,7 +74,7 @@ WHERE id = $1
 async def update_tenant(
     conn: Connection, tenant_id: UUID, *, weight: int, caps: Caps, suspended: bool
 ) -> None:
-    """Write everything that can change; the caller holds the row."""
+    """Update all that can change of a tenant whose row is locked."""
     await conn.execute(UPDATE_TENANT, tenant_id, weight, *astuple(caps), suspended)
 
 

@@ -1,1 +1,1 @@
-"""Workers: the processes that run executions, as the database sees them."""
+"""Workers: the processes that run executions, as registered in the database."""

@@ -1,4 +1,4 @@
-"""HTTP routes that tell whether the system works."""
+"""Serve the HTTP routes of liveness and readiness."""
 
 import asyncio
 
@@ -6,7 +6,7 @@ from litestar import Response, Router
 from msgspec import UNSET
 from msgspec.structs import replace
 
-from app.http.access import NO_KEY, is_let_in, is_open
+from app.http.authorization import NO_KEY, is_authorized, is_open
 from app.http.bodies import AnyRequest
 from app.http.methods import get
 from app.outages import DatabaseUnavailable
@@ -17,21 +17,22 @@ from app.workers.model import SEEN_WITHIN_SECONDS, Live, Ready, Worker
 
 @get("/live", operation_class=reference.LIVE, **NO_KEY)
 async def live() -> Live:
-    """Ask whether the API lives.
+    """Check whether the API process responds.
 
-    It says nothing of what the API stands on.
+    The check does not cover what the API depends on.
     """
     return Live()
 
 
 @get("/ready", operation_class=reference.READY, **NO_KEY)
 async def ready(request: AnyRequest, resources: Resources) -> Response[Ready]:
-    """Ask whether the system works.
+    """Check whether the system can run executions.
 
-    200 when PostgreSQL answers, large payloads can be stored and a worker can run executions,
-    else 503 and what is missing. `degraded` names what is missed without being needed. `access`
-    says whether requests need a key. With a valid key, or where none is needed, the answer goes
-    on: `lockdown` says what holds the sandboxes, as measured inside them.
+    200 when PostgreSQL answers, large payloads can be stored and a worker can run executions;
+    otherwise 503, and `missing` lists what prevents it. `degraded` lists outages that do not.
+    `access` tells whether requests need a key. With a valid key, or where none is needed, the
+    response also lists the workers, and in `lockdown` the confinement of each sandbox as measured
+    inside it.
     """
     missing = []
     alive: list[Worker] = []
@@ -43,31 +44,31 @@ async def ready(request: AnyRequest, resources: Resources) -> Response[Ready]:
     except TimeoutError:
         missing.append("PostgreSQL does not answer")
     else:
-        missing += _trouble_of(alive)
+        missing += _troubles_of(alive)
     if trouble := await resources.blobs.trouble():
         missing.append(trouble)
     if resources.work_signal.silent:
-        # So that its end is noticed, also where nothing is submitted.
+        # Probes Redis, so that the end of its outage is noticed even if nothing is submitted.
         resources.work_signal.notify()
     degraded = ["Redis does not answer: executions begin up to a second later"]
-    answer = Ready(
+    health = Ready(
         ready=not missing,
         missing=list(dict.fromkeys(missing)),
         access="open" if is_open(request) else "keys",
         degraded=degraded if resources.work_signal.silent else UNSET,
     )
-    if await is_let_in(request):
-        answer = replace(
-            answer,
+    if await is_authorized(request):
+        health = replace(
+            health,
             v8_version=resources.sandbox.v8_version,
             lockdown=resources.sandbox.lockdown,
             workers=alive,
         )
-    return Response(answer, status_code=503 if missing else 200)
+    return Response(health, status_code=503 if missing else 200)
 
 
-def _trouble_of(alive: list[Worker]) -> list[str]:
-    """Say why no worker can run anything; one that can is enough."""
+def _troubles_of(alive: list[Worker]) -> list[str]:
+    """Return why no worker can run executions; empty if at least one can."""
     if not alive:
         return ["no worker is alive"]
     troubles = [worker.trouble for worker in alive if worker.trouble]

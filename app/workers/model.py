@@ -1,4 +1,4 @@
-"""Workers as data."""
+"""Define workers and the responses of health checks."""
 
 from typing import Final, Literal
 
@@ -6,17 +6,17 @@ from msgspec import UNSET, Struct, UnsetType
 
 from app.errors import Problem
 
-# Several signs of life may be late before a worker counts as gone.
+# Several heartbeats of a worker can be late before it counts as gone.
 SEEN_WITHIN_SECONDS: Final = 15.0
 
 Access = Literal["open", "keys"]
 
 
 class Worker(Struct, frozen=True, kw_only=True):
-    """A worker that was alive a moment ago, and what holds its sandbox.
+    """A worker with a recent heartbeat, and the confinement of its sandbox.
 
-    `max_memory_bytes` is the highest memory limit that it can keep; null: any.
-    `trouble` is what keeps it from running executions at the moment, null where nothing does.
+    `max_memory_bytes` is the highest memory limit that it can enforce; null means any.
+    `trouble` is what keeps it from running executions at the moment; null if it can run them.
     """
 
     host: str
@@ -29,18 +29,17 @@ class Worker(Struct, frozen=True, kw_only=True):
 
 
 class Live(Struct, frozen=True):
-    """The process answers."""
+    """The process responds."""
 
     live: bool = True
 
 
 class Ready(Struct, frozen=True, kw_only=True):
-    """Whether executions are accepted and run, and if not, what is missing.
+    """Whether executions are accepted and run; `missing` lists what prevents it.
 
-    `degraded` names what is missed without being needed. `access` says whether requests need a key
-    (`keys`) or not (`open`). The rest is for those who
-    are let in: `lockdown` is what holds this process's own sandbox, measured inside it; each
-    worker says the same of its own.
+    `degraded` lists outages that do not prevent it. `access` tells whether requests need a key
+    (`keys`) or not (`open`). Authorized callers also get `lockdown`, the confinement of this
+    process's own sandbox as measured inside it, and the workers with theirs.
     """
 
     ready: bool
@@ -53,8 +52,8 @@ class Ready(Struct, frozen=True, kw_only=True):
 
 
 class NoWorkerLargeEnough(Problem):
-    """The workers are alive, and too small for the memory limit."""
+    """The workers are alive, and none has enough memory for the limit."""
 
     status = 422
     code = "no-worker-large-enough"
-    title = "No worker that is alive can keep that memory limit"
+    title = "No living worker can enforce that memory limit"

@@ -1,18 +1,18 @@
-"""SQL of the workers' signs of life."""
+"""Record the heartbeats of workers, and list the workers that are alive."""
 
 from uuid import UUID
 
 from app.db import Connection, into
 from app.workers.model import Worker
 
-SEE_WORKER = """
+RECORD_HEARTBEAT = """
 INSERT INTO workers (id, host, pid, slots, v8_version, lockdown, max_memory_bytes, trouble)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 ON CONFLICT (id) DO UPDATE SET seen_at = now(), trouble = excluded.trouble
 """
 
 
-async def see_worker(  # noqa: PLR0913 - one parameter a column
+async def record_heartbeat(  # noqa: PLR0913 - one parameter a column
     conn: Connection,
     worker: UUID,
     *,
@@ -24,25 +24,25 @@ async def see_worker(  # noqa: PLR0913 - one parameter a column
     max_memory_bytes: int | None,
     trouble: str | None = None,
 ) -> None:
-    """Say that a worker is alive.
+    """Register a worker, or renew its heartbeat.
 
-    With the highest memory limit that it can keep (None: any), and what keeps it from running
-    executions, if anything does.
+    `max_memory_bytes` is the highest memory limit that it can enforce (None: any); `trouble` is
+    what keeps it from running executions, if anything does.
     """
     await conn.execute(
-        SEE_WORKER, worker, host, pid, slots, v8_version, lockdown, max_memory_bytes, trouble
+        RECORD_HEARTBEAT, worker, host, pid, slots, v8_version, lockdown, max_memory_bytes, trouble
     )
 
 
-FORGET_WORKERS = """
+DELETE_WORKERS = """
 DELETE FROM workers
 WHERE id = $1 OR seen_at < now() - interval '1 day'
 """
 
 
-async def forget_worker(conn: Connection, worker: UUID) -> None:
-    """Take a worker that stops off the list, and those that nobody has seen for a day."""
-    await conn.execute(FORGET_WORKERS, worker)
+async def delete_worker(conn: Connection, worker: UUID) -> None:
+    """Delete a worker that stops, and those without a heartbeat for a day."""
+    await conn.execute(DELETE_WORKERS, worker)
 
 
 SELECT_WORKERS = """
@@ -54,6 +54,6 @@ ORDER BY started_at
 
 
 async def select_workers(conn: Connection, *, seen_within_seconds: float) -> list[Worker]:
-    """List the workers that are alive."""
+    """List the workers with a recent heartbeat, oldest first."""
     rows = await conn.fetch(SELECT_WORKERS, seen_within_seconds)
     return [into(Worker, row) for row in rows]

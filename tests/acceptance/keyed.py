@@ -9,7 +9,7 @@ import asyncpg
 import httpx
 from msgspec import Struct
 
-from app.http.access import Scope
+from app.auth.model import Scope
 from app.keys.model import new_key
 from tests.acceptance.system import System, until
 

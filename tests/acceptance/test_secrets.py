@@ -8,7 +8,7 @@ import httpx
 import pytest
 from sqlalchemy import make_url
 
-from app.http.access import Scope
+from app.auth.model import Scope
 from app.keys.model import new_key
 from tests.acceptance.keyed import Keyed
 from tests.acceptance.system import System, until

@@ -1,4 +1,4 @@
-"""The audit log: what is written down, that nothing takes it away, and that no secret is in it."""
+"""The audit log records every change, is append-only, and contains no secrets."""
 
 import asyncio
 from typing import Any, Final
@@ -10,8 +10,8 @@ import pytest
 from msgspec.structs import replace
 
 from app.audit.model import Action
+from app.auth.model import Scope
 from app.db import Pool
-from app.http.access import Scope
 from app.keys.bootstrap import operator
 from app.tenants import service as tenants
 from app.tenants.model import CreateTenant, TenantNameTaken
@@ -32,7 +32,7 @@ def _entries(keyed: Keyed, **wanted: object) -> list[dict[str, Any]]:
     "change",
     ["UPDATE audit_log SET action = 'key.made'", "DELETE FROM audit_log", "TRUNCATE audit_log"],
 )
-async def test_the_database_refuses_to_change_what_is_written(pool: Pool, change: str) -> None:
+async def test_the_database_refuses_to_change_entries(pool: Pool, change: str) -> None:
     async with pool.acquire() as conn:
         await tenants.create(conn, operator(), CreateTenant(name="acme"))
 
@@ -42,21 +42,21 @@ async def test_the_database_refuses_to_change_what_is_written(pool: Pool, change
     assert await pool.fetchval("SELECT count(*) FROM audit_log") == 1
 
 
-async def test_a_change_and_its_entry_are_one(pool: Pool) -> None:
+async def test_a_change_and_its_entry_are_one_transaction(pool: Pool) -> None:
     async with pool.acquire() as conn:
         await tenants.create(conn, operator(), CreateTenant(name="acme"))
         with pytest.raises(TenantNameTaken):
             await tenants.create(conn, operator(), CreateTenant(name="acme"))
-        # The other way round: what cannot be written down does not happen.
-        nobody = replace(operator(), address="no address")
+        # Conversely, a change that cannot be logged is rolled back.
+        unloggable = replace(operator(), address="no address")
         with pytest.raises(asyncpg.DataError):
-            await tenants.create(conn, nobody, CreateTenant(name="unheard-of"))
+            await tenants.create(conn, unloggable, CreateTenant(name="unheard-of"))
 
     assert await pool.fetchval("SELECT count(*) FROM audit_log") == 1
     assert await pool.fetchval("SELECT count(*) FROM tenants WHERE name = 'unheard-of'") == 0
 
 
-async def test_many_changes_at_once_are_all_written_down(pool: Pool) -> None:
+async def test_concurrent_changes_are_all_logged(pool: Pool) -> None:
     async def create(number: int) -> None:
         async with pool.acquire() as conn:
             await tenants.create(conn, operator(), CreateTenant(name=f"tenant-{number}"))
@@ -67,7 +67,7 @@ async def test_many_changes_at_once_are_all_written_down(pool: Pool) -> None:
     assert await pool.fetchval("SELECT generation FROM access_generation") == 20
 
 
-def test_every_change_of_a_script_tells_who_what_and_from_where(keyed: Keyed) -> None:
+def test_changes_of_a_script_are_logged_with_key_address_and_request(keyed: Keyed) -> None:
     tenant = keyed.tenant("audited")
     made = keyed.key("audited")
     wanted = {"name": "noted", "source": SOURCE, "description": "hidden-in-a-description"}
@@ -87,7 +87,7 @@ def test_every_change_of_a_script_tells_who_what_and_from_where(keyed: Keyed) ->
     ):
         answer = keyed.request(method, path, made.key, **({} if body is None else {"json": body}))
         assert answer.status_code < 300, answer.text
-    # What is refused changes nothing; so does the same version again.
+    # A refused request changes nothing, nor does the same version again.
     assert keyed.post("/scripts", made.key, json=wanted).status_code == 409
 
     entries = _entries(keyed, tenant_id=tenant, key_id=str(made.id))
@@ -109,7 +109,7 @@ def test_every_change_of_a_script_tells_who_what_and_from_where(keyed: Keyed) ->
     assert "hidden-in" not in str(entries)
 
 
-def test_changes_of_tenants_and_keys_are_found_by_their_address(keyed: Keyed) -> None:
+def test_changes_of_tenants_and_keys_are_found_by_target(keyed: Keyed) -> None:
     tenant = keyed.tenant("managed")
     made = keyed.key("managed", [Scope.READ])
     keyed.request("PATCH", "/tenants/managed", json={"suspended": True})
@@ -128,12 +128,12 @@ def test_changes_of_tenants_and_keys_are_found_by_their_address(keyed: Keyed) ->
     assert of_tenant[0]["details"]["caps"] == {"max_queued": 1}
     assert [each["action"] for each in reversed(of_key)] == ["key.created", "key.revoked"]
     assert {each["tenant_id"] for each in of_tenant + of_key} == {tenant}
-    # By the operator's key, which belongs to another tenant.
+    # The operator's key belongs to another tenant.
     admin = UUID(keyed.admin_key[4:36])
     assert {each["key_id"] for each in of_tenant + of_key} == {str(admin)}
 
 
-def test_filters_narrow_together_and_pages_hold_each_once(keyed: Keyed) -> None:
+def test_entries_match_all_filters_and_appear_on_one_page_each(keyed: Keyed) -> None:
     tenant = keyed.tenant("filtered")
     for _ in range(5):
         keyed.key("filtered", [Scope.READ])
@@ -156,7 +156,7 @@ def test_filters_narrow_together_and_pages_hold_each_once(keyed: Keyed) -> None:
 
 
 @pytest.mark.parametrize("name", ["x" * 129, "a b", "a\tb", '"', "<script>", "{}"])
-def test_a_request_id_that_is_not_sane_is_replaced(keyed: Keyed, name: str) -> None:
+def test_a_malformed_request_id_is_replaced(keyed: Keyed, name: str) -> None:
     answer = keyed.post(
         "/tenants",
         json={"name": f"named-{uuid4()}"},
@@ -167,7 +167,7 @@ def test_a_request_id_that_is_not_sane_is_replaced(keyed: Keyed, name: str) -> N
     assert UUID(entry["request_id"]).version == 7
 
 
-def test_what_a_client_says_of_its_address_is_not_believed(keyed: Keyed) -> None:
+def test_a_clients_own_forwarded_for_is_ignored(keyed: Keyed) -> None:
     answer = keyed.post(
         "/tenants",
         json={"name": f"unproxied-{uuid4()}"},
@@ -178,7 +178,7 @@ def test_what_a_client_says_of_its_address_is_not_believed(keyed: Keyed) -> None
     assert entry["address"] == "127.0.0.1"
 
 
-def test_what_a_trusted_proxy_says_of_the_address_is_noted(keyed: Keyed) -> None:
+def test_the_address_that_a_trusted_proxy_reports_is_logged(keyed: Keyed) -> None:
     with keyed.system.another_api(CRIVO_TRUSTED_PROXIES="127.0.0.1, 10.0.0.0/8") as url:
         answer = httpx.post(
             f"{url}/tenants",
@@ -194,7 +194,7 @@ def test_what_a_trusted_proxy_says_of_the_address_is_noted(keyed: Keyed) -> None
     assert entry["address"] == "203.0.113.9"
 
 
-# Each action's request, which is made twice; what it is made on.
+# The request of each action, which is sent twice.
 AGAIN: Final[dict[Action, tuple[str, str, dict[str, Any] | None]]] = {
     Action.SCRIPT_DESCRIBED: ("PATCH", "{script}", {"description": "told"}),
     Action.SCRIPT_ARCHIVED: ("DELETE", "{script}", None),
@@ -209,7 +209,7 @@ AGAIN: Final[dict[Action, tuple[str, str, dict[str, Any] | None]]] = {
     Action.EXECUTION_CANCELLED: ("POST", "{execution}/cancel", None),
     Action.EXECUTION_ERASED: ("DELETE", "{execution}/data", None),
 }
-# What is made each time anew, or refused the second time.
+# Actions that create anew each time, or are refused the second time.
 ANEW: Final = {Action.SCRIPT_CREATED, Action.TENANT_CREATED, Action.KEY_CREATED}
 FIRST: Final = {
     Action.SCRIPT_RESTORED: Action.SCRIPT_ARCHIVED,
@@ -219,12 +219,12 @@ FIRST: Final = {
 }
 
 
-def test_every_action_is_done_again() -> None:
+def test_every_action_is_covered() -> None:
     assert set(AGAIN) | ANEW == set(Action)
 
 
 @pytest.mark.parametrize("action", AGAIN)
-def test_a_change_that_changes_nothing_is_not_written_down(keyed: Keyed, action: Action) -> None:
+def test_a_repeated_change_is_not_logged(keyed: Keyed, action: Action) -> None:
     name = f"again-{uuid4()}"
     tenant = keyed.tenant(name)
     made = keyed.key(tenant)
@@ -237,10 +237,10 @@ def test_a_change_that_changes_nothing_is_not_written_down(keyed: Keyed, action:
         "execution": ran.headers["Location"],
     }
     if action is Action.EXECUTION_CANCELLED:
-        # Queued for as long as it takes: its tenant is not served.
-        places["execution"] = _unserved(keyed, tenant, name, made)
+        # It stays queued, as its tenant's only slot is occupied.
+        places["execution"] = _queued(keyed, tenant, name, made)
     elif action is Action.EXECUTION_ERASED:
-        for _ in until("it has finished"):
+        for _ in until("the execution has finished"):
             if keyed.get(places["execution"], made.key).json()["finished_at"]:
                 break
     elif action in FIRST:
@@ -248,7 +248,7 @@ def test_a_change_that_changes_nothing_is_not_written_down(keyed: Keyed, action:
 
     _do(keyed, action, places, made)
     once = _entries(keyed, tenant_id=tenant)
-    # A suspended tenant is shown nothing, within a second.
+    # The keys of a suspended tenant are refused within a second.
     watched = places["tenant"] if action is Action.TENANT_SUSPENDED else places["script"]
     reader = None if action is Action.TENANT_SUSPENDED else made.key
     shown = keyed.get(watched, reader).text
@@ -264,12 +264,12 @@ def _do(keyed: Keyed, action: Action, places: dict[str, str], made: Made) -> Non
     key = None if path in ("{tenant}", "{key}") else made.key
     more = {} if body is None else {"json": body}
     answer = keyed.request(method, path.format(**places), key, **more)
-    # An alias that is not there, and an execution that has ended, are no changes either.
+    # A missing alias and a finished execution are refused, without a change.
     assert answer.status_code in (200, 201, 204, 404, 409), answer.text
 
 
-def _unserved(keyed: Keyed, tenant: str, name: str, made: Made) -> str:
-    """Submit what nobody runs: the tenant's one slot is taken."""
+def _queued(keyed: Keyed, tenant: str, name: str, made: Made) -> str:
+    """Submit an execution that stays queued: the tenant's only slot is occupied."""
     keyed.request("PATCH", f"/tenants/{tenant}", json={"caps": {"max_running": 1}})
     loop = {"source": "function process(data) { while (data) {} }"}
     assert keyed.post(f"/scripts/{name}/versions", made.key, json=loop).status_code == 201

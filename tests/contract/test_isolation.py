@@ -9,7 +9,7 @@ import httpx
 import pytest
 from msgspec import Struct
 
-from app.http.access import Scope
+from app.auth.model import Scope
 from tests.acceptance.keyed import Keyed, Made
 from tests.acceptance.system import ROOT
 

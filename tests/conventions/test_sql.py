@@ -30,13 +30,13 @@ _ACROSS_TENANTS: Final = {
     "app.executions.dispatch.completion": "ids of what has just ended, of every tenant",
     "app.prometheus.store": "operators see every tenant's queue",
     "app.audit.store.SELECT_ENTRY_PAGE": "admins read of every tenant",
-    "app.http.rates": "processes tell each other what they have counted, of every tenant",
+    "app.quotas.rates": "processes exchange their request counts of every tenant",
     "app.keys.store.SELECT_KEY": "admins manage the keys of every tenant",
     "app.keys.store.SELECT_KEY_PAGE": "admins manage the keys of every tenant",
     "app.keys.store.REVOKE_KEY": "admins manage the keys of every tenant",
-    "app.keys.store.HOLD_KEY": "it is the caller's own key, as the guard has verified it",
+    "app.keys.store.LOCK_KEY": "it is the caller's own key, which has been verified",
     "app.keys.store.SELECT_STORED_KEY": "whose a presented key is, is what it finds out",
-    "app.keys.store.SELECT_STATE": "whether there is any key at all",
+    "app.keys.store.SELECT_KEYS_STATE": "whether there is any key at all",
     "app.keys.store.TOUCH_KEYS": "the keys are those that were verified a moment ago",
 }
 

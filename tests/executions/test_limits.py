@@ -10,7 +10,7 @@ from app.db import Pool, into
 from app.executions import acceptance
 from app.executions.model import LimitPolicy, Limits
 from app.executions.payloads import stored_inline
-from app.http.access import Caps
+from app.quotas.model import Caps
 from app.scripts import store as scripts
 from app.scripts.model import LimitChoice, ScriptRef
 from app.tenants.model import DEFAULT_TENANT

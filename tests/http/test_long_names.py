@@ -8,7 +8,7 @@ import pytest
 from app.errors import InvalidRequest
 from app.executions.model import Envelope
 from app.http.problems import document
-from app.http.validation import decode_json
+from app.validation import decode_json
 
 
 @pytest.mark.parametrize("name", ["~", "\1", " - at `", "k~/"])

@@ -12,7 +12,7 @@ from hypothesis import given, strategies as st
 
 from app.errors import InvalidRequest
 from app.executions.model import Envelope
-from app.http.validation import MAX_FAULTS, decode_json
+from app.validation import MAX_FAULTS, decode_json
 from tests.acceptance.keyed import Keyed
 from tests.acceptance.system import ROOT, System
 
@@ -341,4 +341,4 @@ def test_documented_quota_errors_say_what_helps(keyed: Keyed) -> None:
         assert answer.status_code == 429
         assert "Retry-After" not in answer.headers
         assert "try again" not in answer.json()["detail"]
-        assert "ask whoever runs this service" in answer.json()["detail"]
+        assert "ask the operator of this service" in answer.json()["detail"]

@@ -1,53 +1,26 @@
-"""Whoever would be refused now gets nothing now: a key is asked for again after every wait."""
+"""Access is re-checked after every wait: a caller that would be refused now gets nothing."""
 
 import asyncio
 import json
 import socket
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 import asyncpg
 import httpx
 import pytest
-from msgspec import Struct
 
-from app.http.access import ALL_SCOPES, RECENT_SECONDS, Scope
+from app.auth.callers import RECENT_SECONDS
+from app.auth.model import ALL_SCOPES, Scope
 from tests.acceptance.keyed import WORKING, Keyed, Made
-from tests.acceptance.system import ROOT, System, until
+from tests.acceptance.system import System, until
 from tests.http.begun import Begun, begun
 from tests.http.raw import Answer, connected
+from tests.http.requests_with_bodies import CASES, MULTIPART, SOURCE, Case
 from tests.prometheus.pages import Page
 
-PATHS: Final = json.loads((ROOT / "openapi" / "openapi.json").read_bytes())["paths"]
-SOURCE: Final = "function process(data) { return data }"
-NAME_PART: Final = '--x\r\nContent-Disposition: form-data; name="name"\r\n\r\n'
-FILE_PART: Final = (
-    '--x\r\nContent-Disposition: form-data; name="file"; filename="a.js"\r\n\r\n'
-    f"{SOURCE} // again\r\n--x--\r\n"
-)
-MULTIPART: Final = "multipart/form-data"
-# What would change something, or show something, by operation and media type; a query with it.
-UPLOADS: Final = {
-    "createScript": "made-too-late",
-    "checkScript": "",
-    "addVersion": "",
-    "putScript": "",
-}
-JSON: Final[dict[str, dict[str, Any]]] = {
-    "createScript": {"name": "made-too-late", "source": SOURCE},
-    "checkScript": {"source": SOURCE, "sample": 1},
-    "addVersion": {"source": f"{SOURCE} // again"},
-    "putScript": {"source": f"{SOURCE} // put"},
-    "describeScript": {"description": "described too late"},
-    "moveAlias": {"version": 2},
-    "submitEnvelope": {"script": "held", "data": 1},
-    "submitRaw": {"any": "data"},
-    "createTenant": {"name": "made-too-late"},
-    "changeTenant": {"weight": 77},
-    "createKey": {"scopes": ["admin"]},
-}
 STORED: Final = """
 SELECT (SELECT string_agg(id::text || description || updated_at, ',' ORDER BY id) FROM scripts),
        (SELECT count(*) FROM script_versions),
@@ -58,50 +31,10 @@ SELECT (SELECT string_agg(id::text || description || updated_at, ',' ORDER BY id
        (SELECT count(*) FROM api_keys),
        (SELECT count(*) FROM audit_log)
 """
-# Slow to run, so that a test can do something meanwhile.
+# Runs long enough for a test to revoke a key meanwhile.
 BUSY: Final = (
     "function process(data) { let n = 0; while (n < 3e9) n++; return `shown too late ${n}` }"
 )
-
-
-class Case(Struct, frozen=True):
-    """An operation with a body of a media type."""
-
-    name: str
-    method: str
-    path: str
-    media_type: str
-    scope: Scope
-    body: bytes
-
-
-def _cases() -> Iterator[Case]:
-    for path, methods in PATHS.items():
-        for method, operation in methods.items():
-            for media_type in operation.get("requestBody", {"content": ()})["content"]:
-                name = operation["operationId"]
-                [[scope]] = [each["key"] for each in operation["security"]]
-                where, body, query = _filled(path), json.dumps(JSON[name]), ""
-                if media_type == "text/javascript":
-                    query = f"?name={UPLOADS[name]}" if UPLOADS[name] else ""
-                    body = f"{SOURCE} // again"
-                elif media_type == MULTIPART:
-                    named = UPLOADS[name]
-                    body = (f"{NAME_PART}{named}\r\n" if named else "") + FILE_PART
-                yield Case(
-                    name, method.upper(), where + query, media_type, Scope(scope), body.encode()
-                )
-
-
-def _filled(path: str) -> str:
-    values = {"script": "held", "alias": "prod", "name": "held-requests"}
-    for name, value in values.items():
-        path = path.replace(f"{{{name}}}", value)
-    assert "{" not in path
-    return path
-
-
-CASES: Final = list(_cases())
 
 
 def _id_of(case: Case) -> str:
@@ -110,7 +43,7 @@ def _id_of(case: Case) -> str:
 
 @pytest.fixture(scope="module")
 def tenant(keyed: Keyed) -> str:
-    """A tenant with a script, which has two versions and an alias, and is busy when run."""
+    """A tenant with a script of two versions and an alias, and a script that runs for seconds."""
     tenant = keyed.tenant("held-requests")
     key = keyed.key("held-requests").key
     for path, wanted in (
@@ -130,7 +63,7 @@ def test_a_revoked_key_changes_nothing_with_a_body_that_comes_late(
     keyed: Keyed, tenant: str, case: Case
 ) -> None:
     whose = "default" if case.scope is Scope.ADMIN else tenant
-    made = _known(keyed, whose, sorted({case.scope, Scope.READ}))
+    made = _cached_key(keyed, whose, sorted({case.scope, Scope.READ}))
 
     with _held(keyed, case, made.key) as held:
         _revoke(keyed, made)
@@ -148,7 +81,7 @@ def test_a_revoked_key_changes_nothing_with_a_body_that_comes_late(
 def test_a_suspended_tenant_changes_nothing_with_a_body_that_comes_late(
     keyed: Keyed, tenant: str, case: Case
 ) -> None:
-    key = _known(keyed, tenant, WORKING).key
+    key = _cached_key(keyed, tenant, WORKING).key
 
     with _held(keyed, case, key) as held:
         keyed.request("PATCH", f"/tenants/{tenant}", json={"suspended": True})
@@ -175,7 +108,7 @@ def test_a_suspended_tenant_changes_nothing_with_a_body_that_comes_late(
         ("submitEnvelope", {"max_stored_bytes": 1}),
     ],
 )
-def test_a_body_that_comes_late_meets_the_caps_of_now(
+def test_a_late_body_is_subject_to_the_current_caps(
     keyed: Keyed, tenant: str, case: str, cap: dict[str, int]
 ) -> None:
     key = keyed.key(tenant).key
@@ -186,7 +119,7 @@ def test_a_body_that_comes_late_meets_the_caps_of_now(
     with _held(keyed, wanted, key) as held:
         keyed.request("PATCH", f"/tenants/{tenant}", json={"caps": cap})
         try:
-            _await_next_look(keyed)
+            _await_refresh(keyed)
             answer = _end(held)
         finally:
             back = dict.fromkeys(cap)
@@ -196,7 +129,7 @@ def test_a_body_that_comes_late_meets_the_caps_of_now(
     assert json.loads(answer.body)["type"] == "urn:crivo:problem:quota-exceeded"
 
 
-def test_a_keyless_request_for_a_key_that_comes_after_the_first_key_is_refused(
+def test_a_late_request_without_a_key_is_refused_after_the_first_key(
     stopped_system: System,
 ) -> None:
     stopped_system.environ["CRIVO_AUTH"] = "auto"
@@ -207,7 +140,7 @@ def test_a_keyless_request_for_a_key_that_comes_after_the_first_key_is_refused(
 
     with begun(stopped_system.port, "POST", "/keys", headers, body) as held:
         first = stopped_system.client.post("/keys", content=body, headers=headers)
-        for _ in until("keys are asked for"):
+        for _ in until("a key is required"):
             if stopped_system.client.get("/scripts").status_code == 401:
                 break
         answer = _end(held)
@@ -223,7 +156,7 @@ def test_a_keyless_request_for_a_key_that_comes_after_the_first_key_is_refused(
 def test_who_waits_for_a_result_is_not_shown_it_any_more(
     keyed: Keyed, tenant: str, how: str, waits: str
 ) -> None:
-    made = _known(keyed, tenant, WORKING)
+    made = _cached_key(keyed, tenant, WORKING)
     requests: dict[str, Callable[[], httpx.Response]] = {
         "submission": lambda: keyed.post(
             "/scripts/busy/executions", made.key, content=b"1", headers={"Prefer": "wait=30"}
@@ -248,13 +181,13 @@ def test_who_waits_for_a_result_is_not_shown_it_any_more(
     if how == "suspended":
         keyed.request("PATCH", f"/tenants/{tenant}", json={"suspended": False})
 
-    assert was_waiting, "the script must run for longer than a revocation takes to be heard of"
+    assert was_waiting, "the script must run for longer than a revocation takes to take effect"
     assert shown.status_code == (401 if how == "revoked" else 403)
     assert "too late" not in shown.text
 
 
 def test_a_long_download_ends_when_its_key_is_revoked(keyed: Keyed, tenant: str) -> None:
-    made = _known(keyed, tenant, WORKING)
+    made = _cached_key(keyed, tenant, WORKING)
     source = "function process(data) { return 'x'.repeat(64 * 1024 * 1024) }"
     keyed.post("/scripts", made.key, json={"name": "long-download", "source": source})
     wait = {"Prefer": "wait=60"}
@@ -281,7 +214,7 @@ def test_a_long_download_ends_when_its_key_is_revoked(keyed: Keyed, tenant: str)
     assert '"answer.cut"' in keyed.system.logs_of_process("app.main")
 
 
-def test_a_key_that_revokes_itself_is_told_so(keyed: Keyed) -> None:
+def test_a_key_that_revokes_itself_gets_its_response(keyed: Keyed) -> None:
     made = keyed.key("default", [Scope.ADMIN])
 
     revoked = keyed.request("DELETE", f"/keys/{made.id}", made.key)
@@ -291,7 +224,7 @@ def test_a_key_that_revokes_itself_is_told_so(keyed: Keyed) -> None:
 
 
 def _end(held: Begun) -> Answer:
-    """Send the rest, once the last check of access is not so recent that it counts again."""
+    """Send the rest once the last check of access is no longer recent."""
     time.sleep(RECENT_SECONDS)
     return held.end()
 
@@ -309,8 +242,8 @@ def _received(connection: socket.socket) -> bytes:
         return b""
 
 
-def _known(keyed: Keyed, tenant: str, scopes: Sequence[Scope]) -> Made:
-    """Make a key that the API knows: its revocation is heard of, not found out by a request."""
+def _cached_key(keyed: Keyed, tenant: str, scopes: Sequence[Scope]) -> Made:
+    """Create a key that is in the API's cache, so that its revocation invalidates the cache."""
     made = keyed.key(tenant, scopes)
     keyed.becomes(200, made.key)
     return made
@@ -321,9 +254,9 @@ def _revoke(keyed: Keyed, made: Made) -> None:
     keyed.becomes(401, made.key)
 
 
-def _await_next_look(keyed: Keyed) -> None:
-    """Wait until the API has heard of every change that was made until now."""
-    _revoke(keyed, _known(keyed, "default", [Scope.READ]))
+def _await_refresh(keyed: Keyed) -> None:
+    """Wait until the API's cache has noticed every earlier change."""
+    _revoke(keyed, _cached_key(keyed, "default", [Scope.READ]))
 
 
 def _await_busy(keyed: Keyed, waits: str) -> None:
@@ -336,7 +269,7 @@ def _await_busy(keyed: Keyed, waits: str) -> None:
 
 
 def _stored(system: System) -> tuple[object, ...]:
-    """Give what a request could change, and how often a change was written down."""
+    """Return the rows that a request could change, and the number of audit entries."""
 
     async def read() -> tuple[object, ...]:
         connection = await asyncpg.connect(system.environ["DATABASE_URL"])

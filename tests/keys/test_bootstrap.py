@@ -1,4 +1,4 @@
-"""From a fresh install to the first key: where the API listens, and how the door closes."""
+"""The API is open on loopback until the first key exists, and requires keys elsewhere."""
 
 import secrets
 import subprocess
@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.http.access import Scope
+from app.auth.model import Scope
 from app.keys.model import is_weak, new_key
 from tests.acceptance.launched import Launched, free_port, launch_environ, refused_start
 from tests.acceptance.system import ROOT, System, until
@@ -17,7 +17,7 @@ ANYWHERE = "0.0.0.0"  # noqa: S104 - what is tested
 
 
 def _check(system: System, **environ: str) -> tuple[int, str]:
-    """Ask the API whether it would start; give its exit code and its words."""
+    """Run the API's start-up check; return its exit code and its message."""
     done = subprocess.run(
         [sys.executable, "-m", "app.main", "--check"],
         cwd=ROOT,
@@ -49,7 +49,9 @@ def _made(system: System, *arguments: str) -> str:
 
 
 @pytest.mark.parametrize("days", ["0", "-1", "36501", "0000365001", "ten", "1.5"])
-def test_days_that_no_key_lasts_are_told_in_a_line(stopped_system: System, days: str) -> None:
+def test_an_invalid_number_of_days_is_rejected_in_one_line(
+    stopped_system: System, days: str
+) -> None:
     done = _admin(stopped_system, "key", "create", "--all", f"--days={days}")
 
     assert done.returncode == 2
@@ -57,7 +59,7 @@ def test_days_that_no_key_lasts_are_told_in_a_line(stopped_system: System, days:
     assert len(done.stderr) < 1_000
 
 
-def test_beyond_loopback_it_starts_with_a_key_or_in_so_many_words(stopped_system: System) -> None:
+def test_beyond_loopback_the_api_needs_a_key_or_an_explicit_setting(stopped_system: System) -> None:
     beyond = {"CRIVO_HOST": ANYWHERE}
 
     none_yet = _check(stopped_system, **beyond)
@@ -90,11 +92,11 @@ def test_a_port_published_beyond_loopback_needs_a_key(stopped_system: System, bi
 
 
 @pytest.mark.parametrize("bind", ["127.0.0.1", "::1", "[::1]"])
-def test_a_port_published_on_loopback_needs_none(stopped_system: System, bind: str) -> None:
+def test_a_port_published_on_loopback_needs_no_key(stopped_system: System, bind: str) -> None:
     assert _check(stopped_system, CRIVO_HOST=ANYWHERE, CRIVO_BIND=bind) == (0, "")
 
 
-def test_a_key_may_be_given_as_a_setting_or_in_a_file(
+def test_the_admin_key_is_read_from_the_setting_or_from_a_file(
     stopped_system: System, tmp_path: Path
 ) -> None:
     key, other = new_key(), new_key()
@@ -110,23 +112,23 @@ def test_a_key_may_be_given_as_a_setting_or_in_a_file(
 
 
 @pytest.mark.parametrize(
-    "given", ["hunter2", "crv_hunter2", "/nowhere/at/all", f"crv_{0:032}_{0:043}!"]
+    "setting", ["hunter2", "crv_hunter2", "/nowhere/at/all", f"crv_{0:032}_{0:043}!"]
 )
-def test_what_is_no_key_is_refused_without_being_told(stopped_system: System, given: str) -> None:
-    code, line = _check(stopped_system, CRIVO_ADMIN_KEY=given)
+def test_an_invalid_admin_key_is_refused_and_not_repeated(
+    stopped_system: System, setting: str
+) -> None:
+    code, line = _check(stopped_system, CRIVO_ADMIN_KEY=setting)
 
     assert code == 2
     assert "CRIVO_ADMIN_KEY" in line
-    assert given not in line
+    assert setting not in line
 
 
 @pytest.mark.parametrize(
     "secret",
     ["a" * 43, "ab" * 22, "0123456789" * 5, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQ"],
 )
-def test_a_key_that_can_be_guessed_is_refused_at_the_start(
-    stopped_system: System, secret: str
-) -> None:
+def test_a_guessable_admin_key_is_refused_at_start(stopped_system: System, secret: str) -> None:
     code, line = _check(stopped_system, CRIVO_ADMIN_KEY=f"crv_{0:032}_{secret}")
 
     assert code == 2
@@ -136,14 +138,14 @@ def test_a_key_that_can_be_guessed_is_refused_at_the_start(
     assert secret not in line
 
 
-def test_what_is_random_is_not_taken_for_what_can_be_guessed() -> None:
+def test_random_secrets_are_not_taken_for_guessable() -> None:
     digits = ("".join(secrets.choice("0123456789") for _ in range(43)) for _ in range(1_000))
     random = [new_key()[37:] for _ in range(1_000)] + [secrets.token_hex(32) for _ in range(1_000)]
 
     assert not [each for each in (*random, *digits) if is_weak(f"crv_{0:032}_{each}")]
 
 
-def test_on_loopback_it_is_open_until_the_first_key(stopped_system: System) -> None:
+def test_on_loopback_the_api_is_open_until_the_first_key(stopped_system: System) -> None:
     stopped_system.environ["CRIVO_AUTH"] = "auto"
     system = stopped_system.start()
     assert system.client.get("/health/ready").json()["access"] == "open"
@@ -152,13 +154,13 @@ def test_on_loopback_it_is_open_until_the_first_key(stopped_system: System) -> N
 
     key = _made(system, "--all")
 
-    for _ in until("the door closes"):
+    for _ in until("a key is required"):
         if system.client.get("/scripts").status_code == 401:
             break
     authorized = {"Authorization": f"Bearer {key}"}
     assert system.client.get("/scripts", headers=authorized).status_code == 200
     assert system.client.get("/health/ready").json()["access"] == "keys"
-    # It stays closed when the key is gone: an operator makes another.
+    # Keys stay required after the last one is revoked: the operator creates another.
     _admin(system, "key", "revoke", key[4:36])
     for _ in until("the key is refused"):
         if system.client.get("/scripts", headers=authorized).status_code == 401:
@@ -168,8 +170,8 @@ def test_on_loopback_it_is_open_until_the_first_key(stopped_system: System) -> N
     assert system.client.get("/scripts", headers=again).status_code == 200
 
 
-def test_an_open_api_still_heeds_a_key(system: System) -> None:
-    """Who brings one means its tenant, not the one of an open API."""
+def test_an_open_api_applies_the_key_of_a_request(system: System) -> None:
+    """A request with a key acts for that key's tenant, not for the one of the open API."""
     client = system.client
     client.post("/tenants", json={"name": "beside-the-open-one"})
     wanted = {"tenant": "beside-the-open-one", "scopes": [Scope.READ]}
@@ -183,7 +185,7 @@ def test_an_open_api_still_heeds_a_key(system: System) -> None:
     assert client.get("/scripts", headers=wrong).status_code == 401
 
 
-def test_with_insecure_listen_a_key_still_closes_the_door(stopped_system: System) -> None:
+def test_with_insecure_listen_the_first_key_still_ends_open_access(stopped_system: System) -> None:
     key = new_key()
     stopped_system.environ |= {
         "CRIVO_AUTH": "auto",
@@ -234,7 +236,7 @@ def test_the_command_manages_tenants_and_keys(stopped_system: System) -> None:
         ((), 2, "usage"),
     ],
 )
-def test_what_the_command_cannot_do_it_says(
+def test_the_command_explains_its_failures(
     stopped_system: System, arguments: tuple[str, ...], code: int, words: str
 ) -> None:
     done = _admin(stopped_system, *arguments)
@@ -244,7 +246,7 @@ def test_what_the_command_cannot_do_it_says(
     assert "Traceback" not in done.stderr
 
 
-def test_the_launcher_makes_the_first_key_then_listens_anywhere(tmp_path: Path) -> None:
+def test_the_launcher_creates_the_first_key_then_listens_anywhere(tmp_path: Path) -> None:
     data, port = tmp_path / "data", free_port()
     line = refused_start(data, port, CRIVO_HOST=ANYWHERE)
     assert "loopback" in line
@@ -265,7 +267,7 @@ def test_the_launcher_makes_the_first_key_then_listens_anywhere(tmp_path: Path) 
         authorized = {"Authorization": f"Bearer {key}", "Host": "crivo.example"}
         answer = httpx.get(f"{launched.url}/scripts", headers=authorized, trust_env=False)
         assert answer.status_code == 200
-        # Beside the system that runs, on its database.
+        # Beside the running system, on its database.
         listed = subprocess.run(
             [ROOT / "start.sh", "admin", "key", "list"],
             env=launch_environ(data, port),
@@ -284,7 +286,7 @@ def test_the_launcher_makes_the_first_key_then_listens_anywhere(tmp_path: Path) 
         assert demo.stdout.endswith("demo: result as expected\n"), demo.stdout
 
 
-def test_the_launcher_says_that_it_runs_open(tmp_path: Path) -> None:
+def test_the_launcher_announces_open_access(tmp_path: Path) -> None:
     with Launched(tmp_path / "data", free_port()) as launched:
         launched.wait_until_ready()
         assert "open: whoever is on this machine may do everything" in launched.output
@@ -293,7 +295,7 @@ def test_the_launcher_says_that_it_runs_open(tmp_path: Path) -> None:
         assert ready["access"] == "open"
 
 
-def test_admin_beside_a_system_in_containers_says_which_command_has_its_database(
+def test_admin_beside_a_system_in_containers_names_the_command_for_its_database(
     tmp_path: Path,
 ) -> None:
     secrets = tmp_path / "data" / "secrets"

@@ -9,7 +9,7 @@ from typing import Final
 import httpx
 import pytest
 
-from app.http.access import Scope
+from app.auth.model import Scope
 from app.metrics import OTHER, Names
 from tests.acceptance.keyed import Keyed
 from tests.acceptance.system import ROOT, System, open_system, stop, until

@@ -27,7 +27,7 @@ def test_a_tenant_is_found_by_its_name_and_its_id(keyed: Keyed) -> None:
     assert keyed.get(f"/tenants/{DEFAULT_TENANT}").json()["name"] == "default"
 
 
-def test_of_many_that_create_one_name_at_once_one_does(keyed: Keyed) -> None:
+def test_of_concurrent_requests_for_a_name_one_succeeds(keyed: Keyed) -> None:
     def create(_: int) -> int:
         return keyed.post("/tenants", json={"name": "wanted-by-many"}).status_code
 
@@ -40,16 +40,16 @@ def test_of_many_that_create_one_name_at_once_one_does(keyed: Keyed) -> None:
 @pytest.mark.parametrize(
     "name", ["", "Acme", "a b", "a\n", "\x00", "x" * 64, "01900000-0000-7000-8000-000000000000"]
 )
-def test_what_cannot_be_a_name_is_422(keyed: Keyed, name: str) -> None:
+def test_an_invalid_name_is_422(keyed: Keyed, name: str) -> None:
     assert _problem(keyed.post("/tenants", json={"name": name})) == (422, "invalid-request")
 
 
 @pytest.mark.parametrize("name", ["nobody", "a%00", "%ff", "A", "x" * 1000])
-def test_a_tenant_that_is_not_there_is_404(keyed: Keyed, name: str) -> None:
+def test_an_unknown_tenant_is_404(keyed: Keyed, name: str) -> None:
     assert _problem(keyed.get(f"/tenants/{name}")) == (404, "tenant-not-found")
 
 
-def test_a_cap_that_is_left_out_stays_and_null_is_the_default_again(keyed: Keyed) -> None:
+def test_an_absent_cap_stays_and_null_restores_the_default(keyed: Keyed) -> None:
     caps = {"max_queued": 5, "max_stored_bytes": 2**40, "max_scripts": 9}
     keyed.post("/tenants", json={"name": "capped", "caps": caps})
 
@@ -81,13 +81,13 @@ def test_a_cap_that_is_left_out_stays_and_null_is_the_default_again(keyed: Keyed
         {"suspended": "yes"},
     ],
 )
-def test_a_change_that_cannot_be_is_422(keyed: Keyed, change: dict[str, object]) -> None:
+def test_an_invalid_change_is_422(keyed: Keyed, change: dict[str, object]) -> None:
     answer = keyed.request("PATCH", "/tenants/default", json=change)
 
     assert _problem(answer) == (422, "invalid-request")
 
 
-def test_the_operator_s_own_tenant_is_not_suspended(keyed: Keyed) -> None:
+def test_the_operators_tenant_cannot_be_suspended(keyed: Keyed) -> None:
     answer = keyed.request("PATCH", "/tenants/default", json={"suspended": True})
 
     assert _problem(answer) == (409, "operators-tenant")
@@ -104,7 +104,7 @@ def test_a_suspended_tenant_is_refused_until_it_is_resumed(keyed: Keyed) -> None
     assert _problem(refused) == (403, "tenant-suspended")
     submitted = keyed.post("/executions", made.key, json={"script": "x", "data": 1})
     assert _problem(submitted) == (403, "tenant-suspended")
-    # A key made meanwhile is as good as the others.
+    # A key created meanwhile is refused, too.
     assert keyed.get("/scripts", keyed.key("suspended").key).status_code == 403
 
     resumed = keyed.request("PATCH", "/tenants/suspended", json={"suspended": False})
@@ -112,7 +112,7 @@ def test_a_suspended_tenant_is_refused_until_it_is_resumed(keyed: Keyed) -> None
     keyed.becomes(200, made.key)
 
 
-def test_pages_of_tenants_hold_each_once(keyed: Keyed) -> None:
+def test_each_tenant_is_on_one_page(keyed: Keyed) -> None:
     for number in range(3):
         keyed.tenant(f"page-{number}")
     found: list[str] = []

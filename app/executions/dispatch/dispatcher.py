@@ -127,7 +127,7 @@ class Dispatcher:
         finally:
             with suppress(DatabaseUnavailable):
                 async with self._resources.pool.acquire(timeout=1) as conn:
-                    await workers.forget_worker(conn, self.id)
+                    await workers.delete_worker(conn, self.id)
 
     async def _claim(self, tasks: asyncio.TaskGroup) -> None:
         knocked, self._knocked = self._knocked, False
@@ -259,7 +259,7 @@ class Dispatcher:
             kept = await claims.renew(
                 conn, [held.claim for held in running], lease_seconds=self._lease_seconds
             )
-            await workers.see_worker(
+            await workers.record_heartbeat(
                 conn,
                 self.id,
                 host=socket.gethostname(),

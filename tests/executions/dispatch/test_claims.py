@@ -14,7 +14,7 @@ from app.executions.dispatch import claims
 from app.executions.dispatch.completion import Ended
 from app.executions.model import Claim, Finish, LimitPolicy, Limits, PayloadKind, Status
 from app.executions.payloads import stored_inline
-from app.http.access import Caps
+from app.quotas.model import Caps
 from app.scripts import store as scripts
 from app.scripts.model import LimitChoice, ScriptRef
 from app.tenants.model import DEFAULT_TENANT as TENANT

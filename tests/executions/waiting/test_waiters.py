@@ -14,9 +14,9 @@ import httpx
 import msgspec
 import pytest
 
+from app.auth.model import Scope
 from app.embedded.processes import await_ready, spawn, stop as stop_services
 from app.embedded.servers import prepare_postgres
-from app.http.access import Scope
 from app.notifications import LISTENER
 from tests.acceptance.keyed import Keyed
 from tests.acceptance.system import System, open_system, stop, until

@@ -1,4 +1,4 @@
-"""A quota of stored bytes holds for what runs add, exactly, and says what it kept out."""
+"""The quota of stored bytes holds exactly for results and logs."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ from app.executions.payloads import stored_inline
 from app.settings import Settings
 from tests.acceptance.keyed import Keyed
 from tests.acceptance.system import until
-from tests.tenants.test_usage import Queue
+from tests.quotas.test_usage import Queue
 
 CAP = 2_000
 INPUT = 5
@@ -27,7 +27,7 @@ INPUT = 5
 
 @pytest.fixture
 async def wide_pool(pool: Pool, settings: Settings) -> AsyncIterator[Pool]:  # noqa: ARG001 - cleans
-    """As many connections as there are workers in a test."""
+    """A pool with a connection for each concurrent worker of a test."""
     async with open_pool(replace(settings, db_pool_size=16)) as wide:
         yield wide
 
@@ -47,7 +47,7 @@ def _finish(result: bytes, logs: bytes | None = None) -> Finish:
 
 
 async def _record(pool: Pool, held: Claim, finish: Finish) -> Finish:
-    """Record what there is room for, as a worker does."""
+    """Record what the quota has room for, as a worker does."""
     while True:
         try:
             async with pool.acquire() as conn:
@@ -88,7 +88,7 @@ async def test_results_at_once_fill_a_quota_and_do_not_pass_it(wide_pool: Pool) 
     assert error["limit_bytes"] < 300
 
 
-async def test_a_result_that_fits_to_the_byte_is_kept(wide_pool: Pool) -> None:
+async def test_a_result_that_fits_to_the_byte_is_stored(wide_pool: Pool) -> None:
     tenant, [held] = await _held(wide_pool, 1)
 
     done = await _record(wide_pool, held, _finish(b"x" * (CAP - INPUT)))
@@ -97,7 +97,7 @@ async def test_a_result_that_fits_to_the_byte_is_kept(wide_pool: Pool) -> None:
     assert await _stored(wide_pool, tenant) == CAP
 
 
-async def test_one_byte_too_many_is_not(wide_pool: Pool) -> None:
+async def test_a_result_one_byte_too_large_is_not_stored(wide_pool: Pool) -> None:
     tenant, [held] = await _held(wide_pool, 1)
 
     done = await _record(wide_pool, held, _finish(b"x" * (CAP - INPUT + 1)))
@@ -106,7 +106,7 @@ async def test_one_byte_too_many_is_not(wide_pool: Pool) -> None:
     assert await _stored(wide_pool, tenant) == INPUT
 
 
-async def test_the_console_gives_way_to_a_result_and_says_how_many_lines_it_had(
+async def test_logs_are_dropped_for_a_result_and_their_lines_counted(
     wide_pool: Pool,
 ) -> None:
     tenant, [held] = await _held(wide_pool, 1)
@@ -123,7 +123,7 @@ async def test_the_console_gives_way_to_a_result_and_says_how_many_lines_it_had(
     assert done.logs.size_bytes <= 64
 
 
-async def test_without_a_quota_of_its_own_a_tenant_has_the_installations(
+async def test_the_installations_default_applies_without_an_own_quota(
     pool: Pool, settings: Settings
 ) -> None:
     async with open_pool(replace(settings, default_max_stored_bytes=100)) as bounded:
@@ -135,7 +135,7 @@ async def test_without_a_quota_of_its_own_a_tenant_has_the_installations(
     assert unbounded.status is Status.SUCCEEDED
 
 
-def test_a_client_is_told_that_the_quota_had_no_room(keyed: Keyed) -> None:
+def test_a_result_over_the_quota_fails_with_an_error_that_names_it(keyed: Keyed) -> None:
     cap = 4 * 1024 * 1024
     tenant = keyed.tenant("bounded-results")
     keyed.request("PATCH", f"/tenants/{tenant}", json={"caps": {"max_stored_bytes": cap}})
@@ -151,7 +151,7 @@ def test_a_client_is_told_that_the_quota_had_no_room(keyed: Keyed) -> None:
         found: dict[str, Any] = ran.json()
         return found
 
-    # All in the blob store; the third would pass the quota a dozenfold.
+    # All in the blob store; the third is a dozen times the quota.
     kept, small, refused = run(2), run(1), run(48)
 
     assert [each["status"] for each in (kept, small, refused)] == [

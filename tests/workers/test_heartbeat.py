@@ -1,4 +1,4 @@
-"""A worker that lives is seen to live, whatever its settings are."""
+"""A worker renews its heartbeat, whatever its lease is."""
 
 import asyncio
 from datetime import datetime
@@ -14,10 +14,10 @@ from app.settings import Settings
 from app.workers.model import SEEN_WITHIN_SECONDS
 
 
-async def test_a_worker_with_long_leases_is_seen_again_and_again(
+async def test_a_worker_with_long_leases_renews_its_heartbeat(
     pool: Pool, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # One sign may be late or lost.
+    # One heartbeat can be late or lost.
     assert 2 * dispatch._UNSEEN_SECONDS < SEEN_WITHIN_SECONDS
     monkeypatch.setattr(dispatch, "_UNSEEN_SECONDS", 0.02)
     choices = msgspec.structs.replace(settings, lease_seconds=3_600)
@@ -26,7 +26,7 @@ async def test_a_worker_with_long_leases_is_seen_again_and_again(
         working = asyncio.create_task(dispatcher.run_until_stopped())
         seen: set[datetime | None] = set()
         async with asyncio.timeout(30):
-            # Twice is what it says at its start: by itself, and when it begins to listen.
+            # It sends two at its start: by itself, and when it begins to listen.
             while len(seen) < 5:
                 seen.add(await pool.fetchval("SELECT seen_at FROM workers"))
                 await asyncio.sleep(0.01)

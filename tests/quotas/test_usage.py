@@ -1,4 +1,4 @@
-"""What is counted stays what is there, whatever way an execution takes."""
+"""Usage counters match the stored rows through every transition of an execution."""
 
 import asyncio
 from uuid import UUID
@@ -12,8 +12,8 @@ from app.executions import acceptance
 from app.executions.dispatch import claims
 from app.executions.model import Claim, Finish, LimitPolicy, Limits, Status
 from app.executions.payloads import stored_inline
-from app.http.access import Caps
-from app.http.quotas import QuotaExceeded
+from app.quotas.errors import QuotaExceeded
+from app.quotas.model import Caps
 from app.scripts import store as scripts
 from app.scripts.model import LimitChoice, ScriptRef
 from app.tenants.model import DEFAULT_TENANT
@@ -24,7 +24,7 @@ POLICY = LimitPolicy(default_wall_ms=1_000, default_memory_bytes=2**26, most=LIM
 
 
 class Queue:
-    """Two tenants with a script each, and what happens to their executions."""
+    """Two tenants with a script each, and the transitions of their executions."""
 
     def __init__(self, pool: Pool) -> None:
         self.pool = pool
@@ -63,7 +63,7 @@ class Queue:
         return claimed.executions
 
     async def claims(self, workers: int) -> list[Claim]:
-        """Claim for so many workers at once."""
+        """Claim for concurrent workers."""
         found = await asyncio.gather(*(self.claim(5) for _ in range(workers)))
         return [held for each in found for held in each]
 
@@ -83,8 +83,8 @@ class Queue:
         async with self.pool.acquire() as conn:
             await claims.finish(conn, held, finish)
 
-    async def require_true(self) -> None:
-        """Compare what is counted with what is there, for every tenant."""
+    async def require_consistent(self) -> None:
+        """Compare the counters with the stored rows, for every tenant."""
         counted = await self.pool.fetch(
             """
             SELECT tenant_id, sum(queued)::bigint, sum(stored_bytes)::bigint,
@@ -92,7 +92,7 @@ class Queue:
             FROM tenant_usage GROUP BY 1 ORDER BY 1
             """
         )
-        there = await self.pool.fetch(
+        stored = await self.pool.fetch(
             """
             SELECT t.id,
                    (SELECT count(*) FROM executions AS e
@@ -104,7 +104,7 @@ class Queue:
             ORDER BY 1
             """
         )
-        assert [tuple(row) for row in counted] == [tuple(row) for row in there]
+        assert [tuple(row) for row in counted] == [tuple(row) for row in stored]
 
 
 @pytest.fixture
@@ -112,21 +112,21 @@ def queue(pool: Pool) -> Queue:
     return Queue(pool)
 
 
-async def test_counts_are_true_through_every_way_an_execution_takes(queue: Queue) -> None:
+async def test_counters_match_through_every_transition(queue: Queue) -> None:
     other = uuid.uuid7()
     for tenant in (DEFAULT_TENANT, other):
         await queue.tenant(tenant)
         await queue.accept(tenant, 12)
-        await queue.require_true()
+        await queue.require_consistent()
 
-    # Both tenants' in one statement.
+    # The executions of both tenants, in one statement.
     succeeded, failed, back, late = (
         await queue.claim(4),
         await queue.claim(4),
         await queue.claim(4),
         await queue.claim(20, lease_seconds=0),
     )
-    await queue.require_true()
+    await queue.require_consistent()
     for held in succeeded:
         await queue.finish(held)
     for held in failed:
@@ -134,7 +134,7 @@ async def test_counts_are_true_through_every_way_an_execution_takes(queue: Queue
     for held in back:
         async with queue.pool.acquire() as conn:
             await claims.release(conn, held)
-    await queue.require_true()
+    await queue.require_consistent()
     # Half are queued again, half fail as worker_lost.
     await queue.pool.execute(
         "UPDATE executions SET attempts = 9 WHERE id = ANY ($1::uuid[])",
@@ -143,13 +143,13 @@ async def test_counts_are_true_through_every_way_an_execution_takes(queue: Queue
     async with queue.pool.acquire() as conn:
         swept = await claims.sweep(conn, max_attempts=3, error=b"{}")
     assert {each.status for each in swept} == {"queued", "failed"}
-    await queue.require_true()
-    # Too late: it changes nothing, and nothing is counted.
+    await queue.require_consistent()
+    # A late report changes nothing, and is not counted.
     await queue.finish(late[0])
-    await queue.require_true()
+    await queue.require_consistent()
 
 
-async def test_counts_are_true_after_what_is_rolled_back_or_removed(queue: Queue) -> None:
+async def test_counters_match_after_rollbacks_and_deletions(queue: Queue) -> None:
     await queue.tenant(DEFAULT_TENANT)
     await queue.accept(DEFAULT_TENANT, 3)
 
@@ -159,7 +159,7 @@ async def test_counts_are_true_after_what_is_rolled_back_or_removed(queue: Queue
         await connection.execute("DELETE FROM payloads")
         await connection.execute("DELETE FROM executions")
         await transaction.rollback()
-    await queue.require_true()
+    await queue.require_consistent()
 
     await queue.pool.execute("DELETE FROM payloads")
     await queue.pool.execute("DELETE FROM executions WHERE status = 'queued'")
@@ -170,7 +170,7 @@ async def test_counts_are_true_after_what_is_rolled_back_or_removed(queue: Queue
     assert tuple(counted) == (0, 0)
 
 
-async def test_counts_are_true_after_much_at_once(queue: Queue) -> None:
+async def test_counters_match_after_concurrent_changes(queue: Queue) -> None:
     others = [uuid.uuid7() for _ in range(3)]
     for tenant in others:
         await queue.tenant(tenant)
@@ -185,10 +185,10 @@ async def test_counts_are_true_after_much_at_once(queue: Queue) -> None:
                 tasks.create_task(queue.accept(tenant, 4))
             tasks.create_task(work())
 
-    await queue.require_true()
+    await queue.require_consistent()
 
 
-async def test_never_more_run_than_a_tenant_may(queue: Queue) -> None:
+async def test_a_cap_of_running_executions_is_never_exceeded(queue: Queue) -> None:
     capped, free = uuid.uuid7(), uuid.uuid7()
     await queue.tenant(capped, max_running=3)
     await queue.tenant(free)
@@ -207,7 +207,7 @@ async def test_never_more_run_than_a_tenant_may(queue: Queue) -> None:
     assert [held.tenant_id for held in again] == [capped] * 2
 
 
-async def test_the_oldest_run_first_with_caps_too(queue: Queue) -> None:
+async def test_the_oldest_executions_run_first_within_caps(queue: Queue) -> None:
     capped, free = uuid.uuid7(), uuid.uuid7()
     await queue.tenant(capped, max_running=2)
     await queue.tenant(free)
@@ -218,7 +218,7 @@ async def test_the_oldest_run_first_with_caps_too(queue: Queue) -> None:
     assert [held.tenant_id for held in await queue.claim(3)] == [free]
 
 
-async def test_who_waits_near_a_quota_sees_what_the_other_has_committed(queue: Queue) -> None:
+async def test_an_acceptance_near_a_quota_waits_for_the_other_to_commit(queue: Queue) -> None:
     await queue.tenant(DEFAULT_TENANT)
     caps = Caps(max_queued=1)
     async with queue.pool.acquire() as conn, conn.transaction():
@@ -240,7 +240,7 @@ async def test_who_waits_near_a_quota_sees_what_the_other_has_committed(queue: Q
 
     with pytest.raises(QuotaExceeded):
         await second
-    await queue.require_true()
+    await queue.require_consistent()
 
 
 async def _waits_for_a_lock(pool: Pool) -> None:
@@ -250,4 +250,4 @@ async def _waits_for_a_lock(pool: Pool) -> None:
                 "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted)"
             ):
                 return
-            await asyncio.sleep(0.01)  # between two looks at a condition
+            await asyncio.sleep(0.01)  # between two polls of a condition

@@ -1,4 +1,4 @@
-"""Cursors name a place in one list, with its filters, and nothing else."""
+"""A cursor is a position in one list with its filters, and valid for no other."""
 
 from uuid import UUID
 
@@ -6,19 +6,19 @@ import pytest
 from hypothesis import given, strategies as st
 
 from app.errors import InvalidRequest
-from app.http.pagination import FIRST, Listing
+from app.pagination import FIRST, Paginator
 from tests.acceptance.keyed import Keyed
 from tests.acceptance.system import System
 
-THINGS = Listing("things", None, {"archived": False})
+THINGS = Paginator("things", None, {"archived": False})
 
 
 @given(st.uuids())
-def test_a_cursor_comes_back_as_the_place_it_named(place: UUID) -> None:
+def test_a_cursor_decodes_to_its_position(place: UUID) -> None:
     assert THINGS.below(THINGS.cursor(place.bytes)) == place
 
 
-def test_no_cursor_is_the_first_page() -> None:
+def test_without_a_cursor_the_first_page_comes() -> None:
     assert THINGS.below(None) == FIRST
 
 
@@ -29,7 +29,7 @@ def test_any_other_text_is_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize("cursor", ["", "x", "\u00e9", "A" * 21, "A" * 23, "A" * 1000])
-def test_a_cursor_that_no_page_gave_is_refused(cursor: str) -> None:
+def test_a_malformed_cursor_is_refused(cursor: str) -> None:
     with pytest.raises(InvalidRequest):
         THINGS.below(cursor)
 
@@ -37,13 +37,13 @@ def test_a_cursor_that_no_page_gave_is_refused(cursor: str) -> None:
 @pytest.mark.parametrize(
     "other",
     [
-        Listing("others", None, {"archived": False}),
-        Listing("things", None, {"archived": True}),
-        Listing("things", "cards", {"archived": False}),
-        Listing("things"),
+        Paginator("others", None, {"archived": False}),
+        Paginator("things", None, {"archived": True}),
+        Paginator("things", "cards", {"archived": False}),
+        Paginator("things"),
     ],
 )
-def test_a_cursor_of_one_list_is_refused_by_another(other: Listing) -> None:
+def test_a_cursor_of_one_list_is_refused_by_another(other: Paginator) -> None:
     with pytest.raises(InvalidRequest, match="another list"):
         other.below(THINGS.cursor(FIRST.bytes))
 
@@ -62,7 +62,7 @@ def _filled(system: System) -> None:
         system.run("cursors-0", b"1")
 
 
-def test_every_list_takes_its_own_cursors_and_no_others(system: System) -> None:
+def test_every_list_accepts_its_own_cursors_only(system: System) -> None:
     _filled(system)
     lists = [
         "/scripts?limit=1",
@@ -92,7 +92,7 @@ def test_every_list_takes_its_own_cursors_and_no_others(system: System) -> None:
                 assert "another list" in error["message"]
 
 
-def test_lists_have_one_form(keyed: Keyed) -> None:
+def test_all_lists_have_the_same_form(keyed: Keyed) -> None:
     keyed.post("/scripts", json={"name": "one-form", "source": "const process = data => data"})
     lists = [
         "/scripts",
@@ -109,7 +109,7 @@ def test_lists_have_one_form(keyed: Keyed) -> None:
         assert keyed.get(f"{each}?limit=1").status_code == 200
 
 
-def test_aliases_page_by_name_without_gaps(system: System) -> None:
+def test_aliases_are_paged_by_name_without_gaps(system: System) -> None:
     system.upload("many-aliases", "const process = data => data")
     names = sorted(("b", "a", "a-b", "a.b", "a_b", "aa", "z"), key=str.encode)
     for name in names:

@@ -1,4 +1,4 @@
-"""A token opens the events of one execution for a while, and is worth what its key is worth."""
+"""A token opens the events of one execution, and loses its validity with its key."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -8,8 +8,8 @@ import httpx
 import pytest
 from playwright.sync_api import Page
 
-from app.http.access import Scope
-from app.http.event_tokens import NO_KEY_ID, NO_SECRET, VALID_SECONDS, new_token, parse_token
+from app.auth.event_tokens import NO_KEY_ID, NO_SECRET, VALID_SECONDS, parse_token, sign_token
+from app.auth.model import Scope
 from app.keys.model import parse_key
 from tests.acceptance.keyed import Keyed, Made
 from tests.acceptance.system import System
@@ -38,33 +38,33 @@ def test_a_token_opens_the_events_of_its_execution_and_nothing_else(keyed: Keyed
         assert keyed.get(path, token).status_code in {401, 404, 405}
 
 
-def test_a_token_that_was_changed_or_has_expired_is_refused(keyed: Keyed) -> None:
+def test_a_forged_or_expired_token_is_refused(keyed: Keyed) -> None:
     key = _tenant(keyed, "tokens-forged")
     mine = _finished(keyed, key)
     token = keyed.post(f"{mine}/events-token", key.key).json()["token"]
-    presented = parse_key(key.key)
-    assert presented is not None
+    parsed = parse_key(key.key)
+    assert parsed is not None
     execution = UUID(mine.rpartition("/")[2])
 
-    def made(*, secret: bytes, seconds: float = 0, key_id: UUID = key.id) -> str:
+    def signed(*, secret: bytes, seconds: float = 0, key_id: UUID = key.id) -> str:
         now = datetime.now(UTC) + timedelta(seconds=seconds)
-        return new_token(execution, key_id=key_id, secret_sha256=secret, now=now).token
+        return sign_token(execution, key_id=key_id, secret_sha256=secret, now=now).token
 
-    assert _events(keyed, mine, made(secret=presented.secret_sha256)).status_code == 200
+    assert _events(keyed, mine, signed(secret=parsed.secret_sha256)).status_code == 200
     for wrong in (
         "",
         "nonsense",
         f"{token}x",
         f"{token[:-2]}xx",
-        made(secret=bytes(32)),
-        made(secret=NO_SECRET, key_id=NO_KEY_ID),
-        made(secret=presented.secret_sha256, seconds=-VALID_SECONDS - 1),
+        signed(secret=bytes(32)),
+        signed(secret=NO_SECRET, key_id=NO_KEY_ID),
+        signed(secret=parsed.secret_sha256, seconds=-VALID_SECONDS - 1),
         f"evt_{execution.hex}_{key.id.hex}_ffffffffffff_{token[-43:]}",
     ):
         _is_refused(_events(keyed, mine, wrong))
 
 
-def test_a_token_is_worth_what_its_key_is_worth(keyed: Keyed) -> None:
+def test_a_token_is_refused_once_its_key_is_revoked(keyed: Keyed) -> None:
     key = _tenant(keyed, "tokens-revoked")
     mine = _finished(keyed, key)
     token = keyed.post(f"{mine}/events-token", key.key).json()["token"]
@@ -80,7 +80,7 @@ def test_a_stream_ends_when_the_key_of_its_token_is_revoked(keyed: Keyed) -> Non
     writer, reader = _tenant(keyed, "tokens-stream"), keyed.key("tokens-stream")
     keyed.post("/scripts", writer.key, json={"name": "long", "source": LONG})
     path = "/scripts/long/executions"
-    # The last is queued until the others have ended.
+    # The last one stays queued until the others have finished.
     made = [keyed.post(path, writer.key, content=b"1").headers["Location"] for _ in range(6)]
     token = keyed.post(f"{made[-1]}/events-token", reader.key).json()["token"]
 
@@ -95,7 +95,7 @@ def test_a_stream_ends_when_the_key_of_its_token_is_revoked(keyed: Keyed) -> Non
         keyed.post(f"{each}/cancel", writer.key)
 
 
-def test_only_a_key_that_reads_gets_a_token_and_only_for_its_own(keyed: Keyed) -> None:
+def test_a_token_needs_the_scope_read_and_an_execution_of_the_tenant(keyed: Keyed) -> None:
     key = _tenant(keyed, "tokens-mine")
     mine = _finished(keyed, key)
     submits = keyed.key("tokens-mine", [Scope.WRITE_EXECUTIONS])
@@ -105,7 +105,7 @@ def test_only_a_key_that_reads_gets_a_token_and_only_for_its_own(keyed: Keyed) -
     assert keyed.post(f"{mine}/events-token", stranger.key).status_code == 404
 
 
-def test_an_open_api_gives_tokens_that_open_what_is_open(system: System) -> None:
+def test_an_open_api_creates_tokens_without_a_key(system: System) -> None:
     system.upload("tokens-open", IDENTITY)
     location = system.submit("tokens-open", b"1")
     system.finished(location)
@@ -118,7 +118,7 @@ def test_an_open_api_gives_tokens_that_open_what_is_open(system: System) -> None
 
 
 @pytest.mark.timeout(300)
-def test_a_browser_follows_by_event_source(keyed: Keyed, page: Page) -> None:
+def test_a_browser_receives_events_by_event_source(keyed: Keyed, page: Page) -> None:
     key = _tenant(keyed, "tokens-browser")
     mine = _finished(keyed, key)
     token = keyed.post(f"{mine}/events-token", key.key).json()["token"]

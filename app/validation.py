@@ -6,6 +6,7 @@ member, so valid requests cost nothing.
 
 import re
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from functools import lru_cache
 from types import NoneType, UnionType
 from typing import Annotated, Any, Final, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -14,8 +15,8 @@ import msgspec
 import msgspec.inspect as kinds
 from msgspec import Raw, Struct, UnsetType
 
-from app.errors import InvalidRequest, clipped
-from app.http.wording import counted, expected, shown
+from app.errors import InvalidRequest, clipped, invalid
+from app.wording import counted, expected, shown
 
 T = TypeVar("T")
 
@@ -92,6 +93,14 @@ def refused_parameters(faults: Sequence[Fault]) -> InvalidRequest:
     ]
     said = [f"query parameter {name}: {message}" for name, message in named]
     return InvalidRequest(_detail(said), errors=errors)
+
+
+def in_utc(name: str, value: datetime) -> datetime:
+    """Convert a time to UTC. Raises InvalidRequest where its year is out of range there."""
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        raise invalid(f"/{name}", "is outside the years 1 to 9999 in UTC") from None
 
 
 def _detail(said: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""A tenant gets what it may take, exactly, however many ask at once and wherever."""
+"""Quotas hold exactly under concurrent requests to several API processes."""
 
 import re
 import time
@@ -11,7 +11,7 @@ from typing import Any, Final
 import httpx
 import pytest
 
-from app.http.quotas import POLICIES
+from app.quotas.errors import QuotaExceeded
 from tests.acceptance.keyed import Keyed
 from tests.acceptance.system import System, until
 from tests.http.raw import connected
@@ -23,7 +23,7 @@ SUBMITTERS: Final = 32
 
 @pytest.fixture
 def keyed_apis(stopped_system: System) -> Iterator[tuple[Keyed, list[str]]]:
-    """Two API processes and no worker: what is queued stays queued."""
+    """Two API processes and no worker, so queued executions stay queued."""
     keyed = Keyed(stopped_system)
     stopped_system.start_api()
     stopped_system.await_api()
@@ -32,7 +32,7 @@ def keyed_apis(stopped_system: System) -> Iterator[tuple[Keyed, list[str]]]:
 
 
 def limited(keyed: Keyed, **caps: int) -> str:
-    """Make a tenant with caps and a script; give a key of it."""
+    """Create a tenant with caps; return a key of it."""
     answer = keyed.post("/tenants", json={"name": "limited", "caps": caps})
     assert answer.status_code == 201, answer.text
     return keyed.key("limited").key
@@ -41,7 +41,7 @@ def limited(keyed: Keyed, **caps: int) -> str:
 def at_once(
     urls: list[str], key: str, count: int, request: Callable[[int], dict[str, Any]]
 ) -> list[httpx.Response]:
-    """Send so many requests from many clients, to each API in turn."""
+    """Send `count` requests from concurrent clients, to each API in turn."""
     with ExitStack() as stack:
         clients = [
             stack.enter_context(
@@ -70,7 +70,7 @@ def upload(keyed: Keyed, key: str) -> None:
 
 
 def refused(answers: list[httpx.Response], quota: str, limit: int) -> list[httpx.Response]:
-    """Give the refusals, which say all of one quota."""
+    """Return the refusals, after a check that they describe this quota."""
     found = [answer for answer in answers if answer.status_code == 429]
     for answer in found:
         problem = answer.json()
@@ -79,8 +79,8 @@ def refused(answers: list[httpx.Response], quota: str, limit: int) -> list[httpx
         assert (problem["quota"], problem["limit"]) == (quota, limit)
         assert problem["violated-policies"] == [quota]
         assert answer.headers["RateLimit-Policy"].startswith(f'"{quota}";q={limit}')
-        if POLICIES[quota].way_out:
-            # Waiting does not help, and no header says that it would.
+        if QuotaExceeded(quota, limit=1, used=1).retry_after_seconds is None:
+            # Waiting does not help.
             assert "Retry-After" not in answer.headers
             assert "try again" not in problem["detail"]
             assert re.fullmatch(rf'"{quota}";r=\d+', answer.headers["RateLimit"])
@@ -90,9 +90,11 @@ def refused(answers: list[httpx.Response], quota: str, limit: int) -> list[httpx
     return found
 
 
-# Below and above what the quick way leaves to connections that have not committed yet.
+# Below and above the margin within which the quota is checked without a lock.
 @pytest.mark.parametrize("cap", [7, 330])
-def test_no_more_are_queued_than_may_be(keyed_apis: tuple[Keyed, list[str]], cap: int) -> None:
+def test_the_quota_of_queued_executions_is_exact(
+    keyed_apis: tuple[Keyed, list[str]], cap: int
+) -> None:
     keyed, urls = keyed_apis
     key = limited(keyed, max_queued=cap)
     upload(keyed, key)
@@ -101,14 +103,14 @@ def test_no_more_are_queued_than_may_be(keyed_apis: tuple[Keyed, list[str]], cap
 
     assert Counter(answer.status_code for answer in answers) == {202: cap, 429: 60}
     assert [answer.json()["used"] for answer in refused(answers, "queued", cap)] == [cap] * 60
-    # It is the tenant's own: another one is not refused.
+    # Another tenant is not affected.
     upload(keyed, keyed.admin_key)
     assert keyed.post("/scripts/echo/executions", content=b"1").status_code == 202
 
 
 @pytest.mark.parametrize("quota", ["stored-bytes", "bytes-per-day"])
 @pytest.mark.parametrize(("size", "fit"), [(1_000, 10), (3 * MIB // 2, 3)], ids=["rows", "blobs"])
-def test_no_more_bytes_are_taken_than_fit(
+def test_the_quotas_of_bytes_are_exact(
     keyed_apis: tuple[Keyed, list[str]], quota: str, size: int, fit: int
 ) -> None:
     keyed, urls = keyed_apis
@@ -121,14 +123,14 @@ def test_no_more_bytes_are_taken_than_fit(
     assert Counter(answer.status_code for answer in answers) == {202: fit, 429: 12}
     refusals = refused(answers, quota, cap)
     assert [answer.json()["used"] for answer in refusals] == [size * fit] * 12
-    # What fits is still taken, and of what was refused nothing is kept.
+    # A smaller input still fits, and refused inputs leave nothing behind.
     assert [each.status_code for each in at_once(urls, key, 1, submission(b"1"))] == [202]
     blobs = [path for path in (keyed.system.folder / "blobs").rglob("*") if path.is_file()]
     assert len(blobs) == (fit if size > MIB else 0)
 
 
 @pytest.mark.parametrize("quota", ["queued", "stored-bytes", "bytes-per-day"])
-def test_an_upload_that_cannot_fit_is_refused_as_it_begins(
+def test_an_input_over_a_quota_is_refused_before_it_was_sent(
     keyed_apis: tuple[Keyed, list[str]], quota: str
 ) -> None:
     keyed, urls = keyed_apis
@@ -141,7 +143,7 @@ def test_an_upload_that_cannot_fit_is_refused_as_it_begins(
         f"Authorization: Bearer {key}\r\nContent-Length: {3 * MIB}\r\n\r\n"
     )
 
-    # No more of it is ever sent: an API that waited for it would say 408.
+    # The rest is never sent: an API that waited for it would respond with 408.
     with connected(keyed.system.port) as connection:
         connection.sendall(head.encode() + b"1" * (MIB // 2))
         answer = connection.recv(65_536).decode()
@@ -151,7 +153,7 @@ def test_an_upload_that_cannot_fit_is_refused_as_it_begins(
     assert not list((keyed.system.folder / "blobs").rglob("inputs/*"))
 
 
-def test_a_day_s_quota_comes_back_at_midnight(keyed_apis: tuple[Keyed, list[str]]) -> None:
+def test_a_daily_quota_resets_at_midnight(keyed_apis: tuple[Keyed, list[str]]) -> None:
     keyed, urls = keyed_apis
     key = limited(keyed, max_bytes_per_day=5)
     upload(keyed, key)
@@ -166,7 +168,7 @@ def test_a_day_s_quota_comes_back_at_midnight(keyed_apis: tuple[Keyed, list[str]
     assert [each.status_code for each in at_once(urls, key, 1, submission(b"12345"))] == [202]
 
 
-def test_no_more_scripts_are_made_than_may_be(keyed_apis: tuple[Keyed, list[str]]) -> None:
+def test_the_quotas_of_scripts_and_versions_are_exact(keyed_apis: tuple[Keyed, list[str]]) -> None:
     keyed, urls = keyed_apis
     key = limited(keyed, max_scripts=3, max_versions=5)
 
@@ -191,7 +193,7 @@ def test_no_more_scripts_are_made_than_may_be(keyed_apis: tuple[Keyed, list[str]
     assert len(refused(versions, "versions", 5)) == 6
 
 
-def test_an_installation_s_defaults_are_for_tenants_without_caps(stopped_system: System) -> None:
+def test_defaults_apply_to_tenants_without_their_own_caps(stopped_system: System) -> None:
     keyed = Keyed(stopped_system)
     stopped_system.environ["CRIVO_DEFAULT_MAX_SCRIPTS"] = "1"
     stopped_system.start_api()
@@ -211,7 +213,7 @@ def test_an_installation_s_defaults_are_for_tenants_without_caps(stopped_system:
     assert made == {own: [201, 201, 429], plain: [201, 429, 429]}
 
 
-def test_a_tenant_s_rate_is_one_for_all_processes(keyed_apis: tuple[Keyed, list[str]]) -> None:
+def test_a_rate_limit_holds_across_processes(keyed_apis: tuple[Keyed, list[str]]) -> None:
     keyed, urls = keyed_apis
     cap = 20
     key = limited(keyed, max_requests_per_second=cap)
@@ -222,14 +224,14 @@ def test_a_tenant_s_rate_is_one_for_all_processes(keyed_apis: tuple[Keyed, list[
         answers += at_once(urls, key, 64, lambda _: {"method": "GET", "url": "/scripts"})
     seconds = time.monotonic() - begun
 
-    let_in = [answer for answer in answers if answer.status_code == 200]
-    assert len(let_in) + len(refused(answers, "requests", cap)) == len(answers)
-    # A full bucket of each process; after that the cap, whoever they came to. The other process
-    # is heard of a quarter of a second late, and once more at the end.
-    assert len(let_in) <= cap * (seconds + 2 + 1)
-    assert len(let_in) >= cap * seconds * 0.5
+    admitted = [answer for answer in answers if answer.status_code == 200]
+    assert len(admitted) + len(refused(answers, "requests", cap)) == len(answers)
+    # A full bucket of each process, then the limit in total. Counts of the other process arrive a
+    # quarter of a second late.
+    assert len(admitted) <= cap * (seconds + 2 + 1)
+    assert len(admitted) >= cap * seconds * 0.5
     assert {answer.headers["RateLimit-Policy"] for answer in answers} == {f'"requests";q={cap};w=1'}
-    # Nobody else is slowed down, and the tenant itself is served again a little later.
+    # Other tenants are not affected, and the tenant is served again a little later.
     assert keyed.get("/scripts").status_code == 200
     assert "RateLimit" not in keyed.get("/scripts").headers
     for _ in until("the tenant is served again"):

@@ -1,0 +1,1 @@
+"""Callers: their scopes, their authentication, and the re-check of their access."""

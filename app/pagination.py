@@ -1,0 +1,92 @@
+"""Paginate lists by cursors: newest first, stable while rows are added."""
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Sequence
+from typing import Annotated, Final, Generic, TypeVar
+from uuid import UUID
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from app.errors import InvalidRequest, clipped, invalid_parameter
+
+T = TypeVar("T")
+
+DEFAULT_PAGE: Final = 50
+MAX_PAGE: Final = 200
+
+# Above every UUIDv7: the position before the first row.
+FIRST: Final = UUID(int=2**128 - 1)
+
+_DIGEST_BYTES: Final = 6
+
+
+class Page(Struct, Generic[T], frozen=True, kw_only=True):
+    """One page. `next_cursor` is the `cursor` of the next page, null on the last."""
+
+    items: Sequence[T]
+    next_cursor: str | None
+
+
+class PageQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Query parameters that select a page of a list."""
+
+    cursor: Annotated[str, Meta(description="`next_cursor` of the previous page")] | UnsetType = (
+        UNSET
+    )
+    limit: Annotated[int, Meta(ge=1, le=MAX_PAGE, description="items per page")] = DEFAULT_PAGE
+
+
+class Paginator:
+    """Creates and reads the cursors of one list with its filters.
+
+    A cursor is valid for the list and filters that it was created for, and for no others.
+    """
+
+    def __init__(self, name: str, *filters: object) -> None:
+        """Take the list's name and its filters, which must be serialisable as JSON."""
+        identity = msgspec.json.encode([name, *filters])
+        self._digest = hashlib.sha256(identity).digest()[:_DIGEST_BYTES]
+
+    def cursor(self, position: bytes) -> str:
+        """Encode the position after a row."""
+        return base64.urlsafe_b64encode(self._digest + position).rstrip(b"=").decode()
+
+    def position(self, cursor: str) -> bytes:
+        """Decode a cursor's position. Raises InvalidRequest."""
+        padded = cursor + "=" * (-len(cursor) % 4)
+        try:
+            decoded = base64.b64decode(padded, altchars=b"-_", validate=True)
+        except (ValueError, binascii.Error):
+            raise invalid_cursor(cursor) from None
+        if len(decoded) <= _DIGEST_BYTES:
+            raise invalid_cursor(cursor)
+        if not decoded.startswith(self._digest):
+            raise invalid_parameter(
+                "cursor",
+                "belongs to another list, or to this one with other filters; omit it to get the "
+                "first page",
+            )
+        return decoded[_DIGEST_BYTES:]
+
+    def below(self, cursor: str | None) -> UUID:
+        """Return the id below which a page starts. Raises InvalidRequest."""
+        if cursor is None:
+            return FIRST
+        try:
+            return UUID(bytes=self.position(cursor))
+        except ValueError:
+            raise invalid_cursor(cursor) from None
+
+    def page(self, rows: Sequence[T], ids: Sequence[UUID], *, limit: int) -> Page[T]:
+        """Return a page of up to `limit + 1` rows; the extra row means that more follow."""
+        has_more = len(rows) > limit
+        cursor = self.cursor(ids[limit - 1].bytes) if has_more else None
+        return Page(items=rows[:limit], next_cursor=cursor)
+
+
+def invalid_cursor(cursor: str) -> InvalidRequest:
+    """Return the error for a cursor that no page contained."""
+    return invalid_parameter("cursor", f"{clipped(cursor)!r} is not the `next_cursor` of a page")

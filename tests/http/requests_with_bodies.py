@@ -1,0 +1,79 @@
+"""Requests with bodies, one for each operation and media type of the OpenAPI document."""
+
+import json
+from collections.abc import Iterator
+from typing import Any, Final
+
+from msgspec import Struct
+
+from app.auth.model import Scope
+from tests.acceptance.system import ROOT
+
+PATHS: Final = json.loads((ROOT / "openapi" / "openapi.json").read_bytes())["paths"]
+SOURCE: Final = "function process(data) { return data }"
+NAME_PART: Final = '--x\r\nContent-Disposition: form-data; name="name"\r\n\r\n'
+FILE_PART: Final = (
+    '--x\r\nContent-Disposition: form-data; name="file"; filename="a.js"\r\n\r\n'
+    f"{SOURCE} // again\r\n--x--\r\n"
+)
+MULTIPART: Final = "multipart/form-data"
+# The name that an upload carries, by operation.
+UPLOADS: Final = {
+    "createScript": "made-too-late",
+    "checkScript": "",
+    "addVersion": "",
+    "putScript": "",
+}
+JSON: Final[dict[str, dict[str, Any]]] = {
+    "createScript": {"name": "made-too-late", "source": SOURCE},
+    "checkScript": {"source": SOURCE, "sample": 1},
+    "addVersion": {"source": f"{SOURCE} // again"},
+    "putScript": {"source": f"{SOURCE} // put"},
+    "describeScript": {"description": "described too late"},
+    "moveAlias": {"version": 2},
+    "submitEnvelope": {"script": "held", "data": 1},
+    "submitRaw": {"any": "data"},
+    "createTenant": {"name": "made-too-late"},
+    "changeTenant": {"weight": 77},
+    "createKey": {"scopes": ["admin"]},
+}
+
+
+class Case(Struct, frozen=True):
+    """An operation with a body of a media type."""
+
+    name: str
+    method: str
+    path: str
+    media_type: str
+    scope: Scope
+    body: bytes
+
+
+def _cases() -> Iterator[Case]:
+    for path, methods in PATHS.items():
+        for method, operation in methods.items():
+            for media_type in operation.get("requestBody", {"content": ()})["content"]:
+                name = operation["operationId"]
+                [[scope]] = [each["key"] for each in operation["security"]]
+                where, body, query = _filled(path), json.dumps(JSON[name]), ""
+                if media_type == "text/javascript":
+                    query = f"?name={UPLOADS[name]}" if UPLOADS[name] else ""
+                    body = f"{SOURCE} // again"
+                elif media_type == MULTIPART:
+                    named = UPLOADS[name]
+                    body = (f"{NAME_PART}{named}\r\n" if named else "") + FILE_PART
+                yield Case(
+                    name, method.upper(), where + query, media_type, Scope(scope), body.encode()
+                )
+
+
+def _filled(path: str) -> str:
+    values = {"script": "held", "alias": "prod", "name": "held-requests"}
+    for name, value in values.items():
+        path = path.replace(f"{{{name}}}", value)
+    assert "{" not in path
+    return path
+
+
+CASES: Final = list(_cases())
