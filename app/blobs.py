@@ -24,8 +24,9 @@ from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import ObjectStore, from_url
 
 from app.errors import CrivoError
+from app.limits import MAX_PAYLOAD_BYTES, MIB
 from app.outages import BlobsFull, BlobsUnavailable, Outage
-from app.settings import MAX_PAYLOAD_BYTES, MIB, Settings
+from app.settings import Settings
 
 # What obstore raises when the store is away, refuses or is full.
 _CAUSES: Final = (BaseError, OSError)

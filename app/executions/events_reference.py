@@ -4,7 +4,7 @@ from typing import Annotated, Final
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from app.executions.reference import EXAMPLES, NO_DATABASE, NO_EXECUTION, NO_SEAT, PARAMETERS
+from app.executions.reference import EXAMPLES, NO_DATABASE, NO_EXECUTION, PARAMETERS, WAIT_REFUSALS
 from app.http.bodies import invalid
 from app.http.event_tokens import EventsToken, InvalidToken
 from app.http.openapi import Answer, JsonSchema, documented
@@ -53,7 +53,7 @@ SHOW_EVENTS: Final = documented(
         invalid("/wait", "is not a parameter of this address"),
         InvalidToken("the token has expired; POST …/events-token gives another"),
         NO_EXECUTION,
-        *NO_SEAT,
+        *WAIT_REFUSALS,
         NO_DATABASE,
     ),
     parameters=PARAMETERS,

@@ -5,7 +5,7 @@ from typing import Final
 
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from app.executions.model import MAX_LABELS, Labels
+from app.executions.model import Labels
 from app.http.bodies import invalid, invalid_parameter
 from app.http.validation import (
     Fault,
@@ -14,6 +14,7 @@ from app.http.validation import (
     decode_json,
     refused_parameters,
 )
+from app.limits import MAX_LABELS
 
 # Sixteen of the longest labels have some 4,200 characters, of which JSON may write each as
 # twelve bytes.

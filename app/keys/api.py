@@ -8,10 +8,8 @@ from app.http.methods import get
 from app.http.pagination import Page
 from app.keys import reference, service
 from app.keys.model import CreatedKey, CreateKey, Key, parse_key_id
+from app.limits import MAX_SMALL_BODY_BYTES
 from app.resources import Resources
-from app.settings import KIB
-
-_SMALL = 64 * KIB
 
 
 @post("/", operation_class=reference.CREATE_KEY, **needs(Scope.ADMIN, ends_access=True))
@@ -24,7 +22,7 @@ async def create_key(
     of an installation that ran open until now, as `./start.sh` does, asks everybody for a key
     from here on.
     """
-    wanted = await read_json(request, CreateKey, max_bytes=_SMALL)
+    wanted = await read_json(request, CreateKey, max_bytes=MAX_SMALL_BODY_BYTES)
     async with resources.pool.acquire() as conn:
         made = await service.create(conn, who, wanted)
     headers = {"Location": f"/keys/{made.id}", "Cache-Control": "no-store"}

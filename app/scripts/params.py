@@ -7,9 +7,8 @@ from msgspec import UNSET, Raw, UnsetType
 
 from app.errors import InvalidRequest, clipped
 from app.http.bodies import invalid, invalid_parameter
-from app.settings import KIB
+from app.limits import MAX_PARAMS_BYTES
 
-MAX_PARAMS_BYTES: Final = 64 * KIB
 # What a script sees where none came.
 NO_PARAMS: Final = "{}"
 # Enough of them for a message.

@@ -8,19 +8,14 @@ from msgspec.structs import asdict, replace
 
 from app.fair_queue import QueueFull, ShareFull
 from app.http.access import Caller
+from app.limits import MAX_SOURCE_BYTES
 from app.lint.findings import MEANINGS, MODULES, Code, Diagnostic, Position, Reading
 from app.lint.positions import Positions
 from app.resources import Resources
 from app.sandbox.outcomes import Examined, Finding
 from app.sandbox.pool import PoolBusy, SandboxUnavailable
 from app.scripts.advice import advise
-from app.scripts.model import (
-    MAX_SOURCE_BYTES,
-    CheckBusy,
-    InvalidScript,
-    SourceTooLarge,
-    TooManyChecks,
-)
+from app.scripts.model import CheckBusy, InvalidScript, SourceTooLarge, TooManyChecks
 
 log = structlog.get_logger(__name__)
 

@@ -6,12 +6,10 @@ from app.http.access import Caller, Scope, needs
 from app.http.bodies import AnyRequest, read_json, read_query
 from app.http.methods import get
 from app.http.pagination import Page, PageChoices
+from app.limits import MAX_SMALL_BODY_BYTES
 from app.resources import Resources
-from app.settings import KIB
 from app.tenants import reference, service
 from app.tenants.model import ChangeTenant, CreateTenant, Tenant
-
-_SMALL = 64 * KIB
 
 
 @post("/", operation_class=reference.CREATE_TENANT, **needs(Scope.ADMIN))
@@ -21,7 +19,7 @@ async def create_tenant(request: AnyRequest, resources: Resources, who: Caller) 
     It has no key yet: `POST /keys` makes them. `weight` is its share of the workers beside that
     of other tenants; caps that are null are the installation's defaults.
     """
-    wanted = await read_json(request, CreateTenant, max_bytes=_SMALL)
+    wanted = await read_json(request, CreateTenant, max_bytes=MAX_SMALL_BODY_BYTES)
     async with resources.pool.acquire() as conn:
         made = await service.create(conn, who, wanted)
     return Response(made, status_code=201, headers={"Location": f"/tenants/{made.id}"})
@@ -58,7 +56,7 @@ async def change_tenant(
     within a second, and what it has queued waits until it is resumed; what runs, runs to its
     end. The tenant `default` is the operator's own and cannot be suspended.
     """
-    change = await read_json(request, ChangeTenant, max_bytes=_SMALL)
+    change = await read_json(request, ChangeTenant, max_bytes=MAX_SMALL_BODY_BYTES)
     async with resources.pool.acquire() as conn:
         return await service.change(conn, who, name, change)
 

@@ -1,13 +1,10 @@
 """Workers as data."""
 
-from typing import Final, Literal
+from typing import Literal
 
 from msgspec import UNSET, Struct, UnsetType
 
 from app.errors import Problem
-
-# Several signs of life may be late before a worker counts as gone.
-SEEN_WITHIN_SECONDS: Final = 15.0
 
 Access = Literal["open", "keys"]
 

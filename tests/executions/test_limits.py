@@ -8,16 +8,16 @@ import uuid_utils.compat as uuid
 
 from app.db import Pool, into
 from app.executions import acceptance
-from app.executions.model import LimitPolicy, Limits
-from app.executions.payloads import stored_inline
 from app.http.access import Caps
+from app.limits import LimitChoice, LimitPolicy, Limits
+from app.payloads.writer import stored_inline
 from app.scripts import store as scripts
-from app.scripts.model import LimitChoice, ScriptRef
+from app.scripts.model import ScriptRef
 from app.tenants.model import DEFAULT_TENANT
 
 MIB = 2**20
-MOST = Limits(wall_ms=9_000, max_cpu_ms=8_000, memory_bytes=128 * MIB, max_output_bytes=700)
-POLICY = LimitPolicy(default_wall_ms=2_000, default_memory_bytes=64 * MIB, most=MOST)
+CEILINGS = Limits(wall_ms=9_000, max_cpu_ms=8_000, memory_bytes=128 * MIB, max_output_bytes=700)
+POLICY = LimitPolicy(default_wall_ms=2_000, default_memory_bytes=64 * MIB, ceilings=CEILINGS)
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, strategies as st
 
 from app.blobs import BlobMissing, Blobs, open_blobs
-from app.executions.model import MAX_INLINE_BYTES
-from app.executions.payloads import PayloadWriter, read_payload
+from app.limits import MAX_INLINE_BYTES
+from app.payloads.reader import read_payload
+from app.payloads.writer import PayloadWriter
 from app.settings import Settings
 
 

@@ -9,9 +9,11 @@ import pytest
 
 from app.blobs import BlobMissing, Blobs, open_blobs
 from app.db import Pool
-from app.executions import retention
-from app.executions.model import StoredPayload
-from app.executions.payloads import PayloadWriter, read_payload
+from app.executions.retention import PAYLOAD_OWNER
+from app.payloads import retention
+from app.payloads.model import StoredPayload
+from app.payloads.reader import read_payload
+from app.payloads.writer import PayloadWriter
 from app.settings import Settings
 from app.tenants.model import DEFAULT_TENANT
 from tests.acceptance.system import System, until
@@ -87,8 +89,8 @@ async def test_a_missing_blob_is_named_and_deleting_it_is_no_error(blobs: Blobs)
 async def test_a_sweep_removes_orphans(pool: Pool, blobs: Blobs, s3: S3) -> None:
     await _written(blobs, 2 * 2**20)
 
-    assert await retention.sweep(pool, blobs, grace=timedelta(hours=1)) == 0
-    assert await retention.sweep(pool, blobs, grace=timedelta(hours=-1)) == 1
+    assert await retention.sweep(pool, blobs, (PAYLOAD_OWNER,), min_age=timedelta(hours=1)) == 0
+    assert await retention.sweep(pool, blobs, (PAYLOAD_OWNER,), min_age=timedelta(hours=-1)) == 1
 
     assert s3.names() == ["payloads/installation"]
 
