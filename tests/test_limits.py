@@ -1,6 +1,8 @@
 """Each limit is declared in app.limits; structs, settings, documents and SQL agree with it."""
 
+import json
 import re
+from collections.abc import Iterator
 from typing import Final
 
 import msgspec
@@ -12,7 +14,7 @@ from app.db import Pool
 from app.executions.model import Receipt
 from app.executions.payload_api import show_logs
 from app.executions.reference import RawChoices
-from app.limits import LIMIT_NAMES, MIB, LimitChoice, Limits
+from app.limits import LIMIT_NAMES, LimitChoice, Limits
 from app.sandbox.outcomes import Limits as SandboxLimits
 from app.scripts.model import SampleReceipt
 from app.scripts.reference import FileChoices
@@ -27,6 +29,10 @@ _BOUNDARIES: Final = [
     ("executions_seed_check", "seed", 0, -1),
     *((f"executions_{name}_check", name, 1, 0) for name in LIMIT_NAMES),
 ]
+_SIZE: Final = re.compile(r"(\d+) (KiB|MiB|GiB)\b")
+_UNITS: Final = {"KiB": limits.KIB, "MiB": limits.MIB, "GiB": limits.GIB}
+# What a client must send or take in each CRIVO_CLIENT_SECONDS.
+_PACE_BYTES: Final = 4 * limits.KIB
 _EXPRESSION: Final = """
 SELECT pg_get_expr(conbin, conrelid) FROM pg_constraint WHERE conname = $1
 """
@@ -86,13 +92,22 @@ def test_settings_have_the_bounds_of_a_choice() -> None:
     assert bounds["max_input_bytes"] == (1, limits.MAX_PAYLOAD_BYTES)
 
 
-def test_texts_name_the_declared_sizes() -> None:
+def test_descriptions_name_declared_sizes_only() -> None:
     console = SandboxLimits(wall_ms=1, memory_bytes=1, output_bytes=1)
-    schema = Settings.__annotations__["blob_url"].__metadata__[0].description
+    document = json.loads((ROOT / "openapi" / "openapi.json").read_text("utf-8"))
+    texts = [*_descriptions(document), *_descriptions(msgspec.json.schema(Settings))]
 
-    assert f"above {limits.MAX_INLINE_BYTES // MIB} MiB" in schema
+    named = {found for text in texts for found in _SIZE.findall(text)}
+    sizes = {int(number) * _UNITS[unit] for number, unit in named}
+    declared = {value for value in vars(limits).values() if isinstance(value, int)}
+    assert sizes <= {*declared, console.console_bytes, _PACE_BYTES}
+    assert limits.MAX_ENVELOPE_BYTES in sizes
+
+
+def test_the_console_s_lines_are_documented() -> None:
+    console = SandboxLimits(wall_ms=1, memory_bytes=1, output_bytes=1)
+
     assert f"{console.console_lines:,} lines" in (show_logs.fn.__doc__ or "")
-    assert f"{console.console_bytes // limits.KIB} KiB" in (show_logs.fn.__doc__ or "")
 
 
 def test_no_other_module_repeats_a_bound() -> None:
@@ -105,6 +120,18 @@ def test_no_other_module_repeats_a_bound() -> None:
     }
 
     assert repeated == {"app/limits.py"}
+
+
+def _descriptions(part: object) -> Iterator[str]:
+    if isinstance(part, list):
+        for each in part:
+            yield from _descriptions(each)
+    elif isinstance(part, dict):
+        for name, each in part.items():
+            if name == "description" and isinstance(each, str):
+                yield each
+            elif name != "examples":
+                yield from _descriptions(each)
 
 
 def _bounds(shape: type[Struct]) -> dict[str, tuple[int | None, int | None]]:

@@ -8,8 +8,8 @@ from litestar.types import ASGIApp
 from msgspec import UNSET, UnsetType
 
 from app.executions import events_reference, reference, service
-from app.executions.labels import labels_in_json, labels_in_query
-from app.executions.model import Envelope, Execution, ExecutionFilter, Queued, Submission
+from app.executions.envelope import Envelope, labels_in_json, labels_in_query
+from app.executions.model import Execution, ExecutionFilter, Queued, Submission
 from app.executions.payload_api import erase_data, show_input, show_logs, show_result
 from app.executions.problems import (
     parse_execution,

@@ -1,15 +1,13 @@
-"""Define executions, their receipts and the requests for them."""
+"""Define executions, their options, receipts and states."""
 
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Final
 from uuid import UUID
 
-import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from app.execution_errors import ErrorKind, WrittenError
-from app.http.validation import RAW_SHAPE
 from app.limits import (
     MAX_LABEL_VALUE_CHARACTERS,
     MAX_LABELS,
@@ -21,8 +19,6 @@ from app.limits import (
 from app.losses import WrittenWarnings
 from app.payloads.model import PayloadRef, StoredPayload
 
-# `<id or name>@<version or alias>`: longer than any valid one, so the parser names the fault.
-Reference = Annotated[str, Meta(max_length=200)]
 LABEL_NAME: Final = "[A-Za-z0-9][A-Za-z0-9._/-]{0,62}"
 LabelName = Annotated[str, Meta(pattern=rf"^{LABEL_NAME}$(?!\n)")]
 LabelValue = Annotated[str, Meta(max_length=MAX_LABEL_VALUE_CHARACTERS, pattern=r"^[^\x00]*$")]
@@ -61,23 +57,6 @@ class Submission(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     labels: Labels = {}
     priority: Priority = 0
     params: bytes | None = None
-
-
-# Decoded only after a check of their size: see app.executions.labels.
-_LABELS_SCHEMA: Final = {**msgspec.json.schema(Labels), "default": {}}
-RawLabels = Annotated[Raw, Meta(extra_json_schema=_LABELS_SCHEMA, extra={RAW_SHAPE: Labels})]
-
-
-class Envelope(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Body of `POST /executions`. `data` and `params` (64 KiB) keep their exact bytes."""
-
-    script: Reference
-    data: Raw
-    params: Raw | UnsetType = UNSET
-    limits: LimitChoice = LimitChoice()
-    seed: Seed | None = None
-    labels: RawLabels | UnsetType = UNSET
-    priority: Priority = 0
 
 
 class Claim(Struct, frozen=True, kw_only=True):

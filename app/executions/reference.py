@@ -5,7 +5,8 @@ from typing import Annotated, Final
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from app.executions.model import LABEL_NAME, Envelope, Execution, Queued, Status
+from app.executions.envelope import Envelope
+from app.executions.model import LABEL_NAME, Execution, Queued, Status
 from app.executions.problems import (
     AlreadyFinished,
     ExecutionNotFound,

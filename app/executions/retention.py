@@ -1,6 +1,6 @@
 """Expire the payloads and receipts of executions.
 
-Statements here serve all tenants: what is due is due by its age.
+Statements here serve all tenants: age alone decides.
 """
 
 from collections.abc import Sequence

@@ -1,19 +1,40 @@
-"""Parse the labels of a submission: limit their number and size before validating each."""
+"""Define the envelope of a submission, and parse its labels, in JSON or in a query."""
 
 from collections.abc import Sequence
+from typing import Annotated, Final
 
-from msgspec import UNSET, Raw, Struct, UnsetType
+import msgspec
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from app.executions.model import Labels
 from app.http.bodies import invalid, invalid_parameter
 from app.http.validation import (
+    RAW_SHAPE,
     Fault,
     InvalidTexts,
     convert_texts,
     decode_json,
     refused_parameters,
 )
-from app.limits import MAX_LABELS, MAX_LABELS_BYTES
+from app.limits import MAX_LABELS, MAX_LABELS_BYTES, LimitChoice, Priority, Seed
+
+# `<id or name>@<version or alias>`: longer than any valid one, so the parser names the fault.
+Reference = Annotated[str, Meta(max_length=200)]
+# Decoded only after a check of its size, by `labels_in_json`.
+_LABELS_SCHEMA: Final = {**msgspec.json.schema(Labels), "default": {}}
+RawLabels = Annotated[Raw, Meta(extra_json_schema=_LABELS_SCHEMA, extra={RAW_SHAPE: Labels})]
+
+
+class Envelope(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Body of `POST /executions`. `data` and `params` (64 KiB) keep their exact bytes."""
+
+    script: Reference
+    data: Raw
+    params: Raw | UnsetType = UNSET
+    limits: LimitChoice = LimitChoice()
+    seed: Seed | None = None
+    labels: RawLabels | UnsetType = UNSET
+    priority: Priority = 0
 
 
 class _Labelled(Struct, frozen=True, kw_only=True):
