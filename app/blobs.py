@@ -1,7 +1,7 @@
-"""Bytes by key, in a local folder or a cloud's store.
+"""Store blobs by key, in a local folder or a cloud object store.
 
-Whatever makes the store unavailable is raised here as BlobsUnavailable: an OSError or an error of
-obstore's that reaches a caller is never the store's.
+Every failure of the store is raised as BlobsUnavailable. An OSError or an obstore error that
+reaches a caller has another cause.
 """
 
 import asyncio
@@ -24,21 +24,21 @@ from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import ObjectStore, from_url
 
 from app.errors import CrivoError
+from app.limits import MAX_PAYLOAD_BYTES, MIB
 from app.outages import BlobsFull, BlobsUnavailable, Outage
-from app.settings import MAX_PAYLOAD_BYTES, MIB, Settings
+from app.settings import Settings
 
-# What obstore raises when the store is away, refuses or is full.
+# What obstore raises if the store is unreachable, refuses a request or is full.
 _CAUSES: Final = (BaseError, OSError)
-# How obstore tells a full disk, a used-up quota, and a cloud's store without room.
-_NO_ROOM: Final = re.compile(
+# How obstore reports a full disk, an exhausted quota and a full cloud store.
+_STORE_FULL: Final = re.compile(
     rf"os error ({errno.ENOSPC}|{errno.EDQUOT})\b|StorageFull|InsufficientStorage|\b507\b"
 )
-# A request that waits for longer than this is better told to come again. obstore's own default
-# is three minutes.
+# After this time a client should retry instead of waiting. obstore's default is three minutes.
 _RETRIES: Final = 5
 _RETRY_TIMEOUT: Final = timedelta(seconds=15)
-# How often a check of the store asks it, while it works and while it does not; what a check
-# writes then is as large as the least blob.
+# How long a check stays valid while the store works, and while it fails. After a failure a check
+# writes as much as the smallest blob.
 _CHECK_SECONDS: Final = 5.0
 _RECHECK_SECONDS: Final = 1.0
 _CHECK_TIMEOUT_SECONDS: Final = 2.0
@@ -46,35 +46,35 @@ _CHECK_BYTES: Final = 1 * MIB
 _HEADROOM_SHARE: Final = 20
 
 _READ_CHUNK_BYTES: Final = 1 * MIB
-# The least that S3 takes for a part; a folder takes any. One part on its way while the next one
-# fills: an upload holds no more than these two, where obstore would hold twelve.
+# S3's minimum for a part; a folder has none. One part is sent while the next one fills: an upload
+# buffers these two, where obstore's default is twelve.
 _PART_BYTES: Final = 5 * MIB
-_PART_BYTES_OF_FOLDER: Final = 1 * MIB
-_PARTS_ON_THEIR_WAY: Final = 1
-# The name of a local upload in progress, which no list of blobs shows.
+_FOLDER_PART_BYTES: Final = 1 * MIB
+_CONCURRENT_PARTS: Final = 1
+# obstore's name for a local upload in progress; listings omit it.
 _STAGED: Final = re.compile(r".+#[0-9]+")
 
 
 class BlobMissing(CrivoError):
-    """The store has nothing under a key that the database names."""
+    """The store has no blob under a key that the database references."""
 
 
-class CannotKeepBlobs(CrivoError):
-    """`BLOB_URL` names no store that can be used."""
+class UnusableBlobStore(CrivoError):
+    """`BLOB_URL` does not name a usable store."""
 
 
-class Listed(Struct, frozen=True, kw_only=True):
-    """A blob as a list shows it."""
+class ListedBlob(Struct, frozen=True, kw_only=True):
+    """A blob in a listing."""
 
     key: str
     modified_at: datetime
 
 
 class Blobs:
-    """The store that `BLOB_URL` names. Everything here raises BlobsUnavailable."""
+    """The store that `BLOB_URL` names. Every method raises BlobsUnavailable if it fails."""
 
     def __init__(self, store: ObjectStore, *, folder: Path | None = None) -> None:
-        """Take an open store, and its folder where it is a local one."""
+        """Use an open store; `folder` is the path of a local one."""
         self._store = store
         self._folder = folder
         self._device = None if folder is None else folder.stat().st_dev
@@ -85,22 +85,22 @@ class Blobs:
         self._checking = asyncio.Lock()
 
     def writer(self, key: str) -> "BlobWriter":
-        """Write a blob chunk by chunk; it exists once the context ends without an error."""
+        """Write a blob in chunks; it exists once the context has ended without an error."""
         return BlobWriter(self, key)
 
     async def read(
         self, key: str, *, start: int = 0, end: int | None = None
     ) -> AsyncIterator[bytes]:
-        """Read a blob from `start` up to `end`, a MiB or so at a time. Raises BlobMissing."""
+        """Yield a blob from `start` up to `end`, about a MiB at a time. Raises BlobMissing."""
         with self._translating():
             try:
                 options: obstore.GetOptions = {} if end is None else {"range": (start, end)}
-                found = await obstore.get_async(self._store, key, options=options)
+                blob = await obstore.get_async(self._store, key, options=options)
             except FileNotFoundError:
-                # Without its folder nothing is known of a blob.
+                # If the whole folder is gone, the store is unavailable and the blob may exist.
                 await self._require_folder()
                 raise BlobMissing(key) from None
-        chunks = aiter(found.stream(min_chunk_size=_READ_CHUNK_BYTES))
+        chunks = aiter(blob.stream(min_chunk_size=_READ_CHUNK_BYTES))
         while True:
             with self._translating():
                 chunk = await anext(chunks, None)
@@ -109,26 +109,26 @@ class Blobs:
             yield bytes(chunk)
 
     async def delete(self, *keys: str) -> None:
-        """Remove blobs; one that is not there is no error."""
+        """Delete blobs; a missing one is ignored."""
         for key in keys:
             with self._translating(), suppress(FileNotFoundError):
                 await obstore.delete_async(self._store, key)
 
     async def create(self, key: str, content: bytes) -> bytes:
-        """Write a small blob unless it is there; give what is there now."""
+        """Write a small blob unless the key exists; return the stored content."""
         with self._translating():
             await self._require_folder()
             try:
                 await obstore.put_async(self._store, key, content, mode="create")
             except AlreadyExistsError:
-                found = await obstore.get_async(self._store, key)
-                return bytes(await found.bytes_async())
+                blob = await obstore.get_async(self._store, key)
+                return bytes(await blob.bytes_async())
         return content
 
     async def put(self, key: str, chunks: AsyncIterator[bytes]) -> None:
-        """Write a blob of chunks as they come; what is given up leaves nothing behind.
+        """Write a blob from a stream of chunks; an aborted upload leaves nothing behind.
 
-        Raises what `chunks` raises, too.
+        Also raises what `chunks` raises.
         """
         with self._translating():
             await self._require_folder()
@@ -136,28 +136,28 @@ class Blobs:
                 self._store,
                 key,
                 chunks,
-                chunk_size=_PART_BYTES if self._folder is None else _PART_BYTES_OF_FOLDER,
-                max_concurrency=_PARTS_ON_THEIR_WAY,
+                chunk_size=_PART_BYTES if self._folder is None else _FOLDER_PART_BYTES,
+                max_concurrency=_CONCURRENT_PARTS,
             )
-        # On a full disk a small blob may fit between large ones that do not.
+        # A small blob can fit on a disk that is full for large ones.
         if not self._full:
             self._outage.worked()
 
-    async def pages(self, *, size: int) -> AsyncIterator[list[Listed]]:
-        """List everything there is, in no order, so many blobs at a time."""
+    async def pages(self, *, size: int) -> AsyncIterator[list[ListedBlob]]:
+        """List all blobs in no particular order, in pages of `size`."""
         pages = aiter(obstore.list(self._store, chunk_size=size))
         while True:
             with self._translating():
                 page = await anext(pages, None)
             if page is None:
                 return
-            yield [Listed(key=each["path"], modified_at=each["last_modified"]) for each in page]
+            yield [ListedBlob(key=each["path"], modified_at=each["last_modified"]) for each in page]
 
     async def delete_unfinished(self, *, before: datetime) -> int:
-        """Remove local uploads that a killed process left half-way; give how many.
+        """Delete local uploads that a killed process left incomplete; return their number.
 
-        In a cloud's store they are parts of an upload that was never completed: its own rules
-        of lifecycle remove them.
+        In a cloud store they are parts of a multipart upload, which the bucket's lifecycle rules
+        delete.
         """
         if self._folder is None:
             return 0
@@ -165,10 +165,10 @@ class Blobs:
             return await asyncio.to_thread(_delete_staged, self._folder, before)
 
     async def trouble(self) -> str:
-        """Say why no blob can be written now; empty: the store works.
+        """Return the reason why no blob can be written; empty if the store works.
 
-        Asks the store every few seconds at most: a folder, and what has failed lately, by
-        writing a blob and removing it; a cloud's store that works by a question only.
+        Checks the store once every few seconds at most: a folder, or a store that has failed, by
+        writing and deleting a blob; a working cloud store by a HEAD request.
         """
         async with self._checking:
             failing = bool(self._trouble or self._outage.reason)
@@ -193,7 +193,7 @@ class Blobs:
         await self._require_folder()
         if self._full and self._folder is not None:
             await asyncio.to_thread(_require_headroom, self._folder)
-        # Named as an input of nobody's: what a check leaves behind, being cancelled, is swept.
+        # Named like an input of no tenant, so the sweep deletes what a cancelled check leaves.
         key = f"{UUID(int=0)}/inputs/{uuid4()}"
         if self._folder is None and not self._outage.reason:
             with suppress(FileNotFoundError):
@@ -204,14 +204,14 @@ class Blobs:
         await obstore.delete_async(self._store, key)
 
     async def _require_folder(self) -> None:
-        """Refuse to use a folder that is gone: below a mount point it would be another disk's.
+        """Refuse a folder whose mount is gone: its path would be on another disk.
 
-        In a thread, as a network's file system may hang. Raises OSError.
+        Runs in a thread because a network file system can hang. Raises OSError.
         """
         if self._folder is None:
             return
-        found = await asyncio.to_thread(self._folder.stat)
-        if found.st_dev != self._device:
+        status = await asyncio.to_thread(self._folder.stat)
+        if status.st_dev != self._device:
             raise OSError(errno.ENODEV, "the folder is on another device than before")
 
     @contextmanager
@@ -219,50 +219,50 @@ class Blobs:
         try:
             yield
         except _CAUSES as error:
-            # obstore adds lines for developers.
+            # The other lines of obstore are debug output.
             reason = str(error).strip().partition("\n")[0] or type(error).__name__
             self._outage.failed(reason)
-            if _NO_ROOM.search(str(error)) or getattr(error, "errno", None) == errno.ENOSPC:
+            if _STORE_FULL.search(str(error)) or getattr(error, "errno", None) == errno.ENOSPC:
                 self._full = True
                 raise BlobsFull(reason=reason) from error
             raise BlobsUnavailable(reason=reason) from error
 
 
 class _Aborted(Exception):
-    """Ends an upload; never leaves this module."""
+    """Aborts an upload; never leaves this module."""
 
 
 class BlobWriter:
-    """One upload in progress. What is given up leaves nothing behind in the store."""
+    """An upload in progress. An aborted one leaves nothing in the store."""
 
     def __init__(self, blobs: Blobs, key: str) -> None:
-        """Take where the bytes go."""
+        """Upload to `key`."""
         self._blobs = blobs
         self._key = key
-        # One chunk in flight: a slow store slows its producer instead of filling memory.
+        # One chunk in flight: a slow store slows its producer down instead of filling memory.
         self._chunks: asyncio.Queue[bytes | _Aborted | None] = asyncio.Queue(maxsize=1)
         self._upload: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
-        """Begin the upload."""
+        """Start the upload."""
         self._upload = asyncio.create_task(self._blobs.put(self._key, self._drain()))
         return self
 
     async def write(self, chunk: bytes) -> None:
-        """Send one chunk. Raises what the store raised, when it has failed."""
+        """Send one chunk. Raises what the store raised if it has failed."""
         await self._offer(chunk)
 
     async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        """Complete the upload, or give it up when the block raised."""
+        """Complete the upload, or abort it if the block raised."""
         if self._upload is None:
             return
         if error is None:
             await self._offer(None)
-            # Shielded: who is cancelled here still completes the upload or gives it up, else
-            # its parts would stay in the store.
+            # Shielded: a cancelled task must still complete or abort the upload, or its parts
+            # would stay in the store.
             await asyncio.shield(self._upload)
             return
-        # The block's own error counts, also where the store fails as well.
+        # The block's own error wins over one of the store.
         with suppress(_Aborted, BlobsUnavailable):
             await self._offer(_Aborted())
             await asyncio.shield(self._upload)
@@ -285,10 +285,10 @@ class BlobWriter:
 
 
 def open_blobs(settings: Settings) -> Blobs:
-    """Open the store at `settings.blob_url`; a local folder is made when it is missing.
+    """Open the store at `settings.blob_url`; a missing local folder is created.
 
-    Raises CannotKeepBlobs for a folder that cannot be written, unless it is only full: then it
-    opens, and heals when there is room again.
+    Raises UnusableBlobStore for a folder that cannot be written. A full disk is no such error:
+    the store opens and works again once there is space.
     """
     url = urlsplit(settings.blob_url)
     if url.scheme != "file":
@@ -299,7 +299,7 @@ def open_blobs(settings: Settings) -> Blobs:
         _require_writable(folder)
     except OSError as error:
         if not (folder.is_dir() and error.errno in (errno.ENOSPC, errno.EDQUOT)):
-            raise CannotKeepBlobs(
+            raise UnusableBlobStore(
                 f"the folder {folder} of BLOB_URL cannot be written: {error.strerror}"
             ) from None
     return Blobs(from_url(settings.blob_url), folder=folder)
@@ -314,19 +314,19 @@ def _cloud_store(url: str) -> ObjectStore:
         return from_url(url) if url.startswith("memory:") else from_url(url, retry_config=retries)
     except (BaseError, ValueError) as error:
         reason = str(error).strip().partition("\n")[0]
-        raise CannotKeepBlobs(f"BLOB_URL cannot be used: {reason}") from None
+        raise UnusableBlobStore(f"BLOB_URL cannot be used: {reason}") from None
 
 
 def _require_headroom(folder: Path) -> None:
-    """Have a disk that was full count as full until the next large payload fits, too."""
-    room = os.statvfs(folder)
-    wanted = min(MAX_PAYLOAD_BYTES, room.f_blocks * room.f_frsize // _HEADROOM_SHARE)
-    if room.f_bavail * room.f_frsize < wanted:
-        raise OSError(errno.ENOSPC, f"less than {wanted} bytes are free")
+    """Treat a disk that was full as full until the largest payload fits. Raises OSError."""
+    disk = os.statvfs(folder)
+    needed_bytes = min(MAX_PAYLOAD_BYTES, disk.f_blocks * disk.f_frsize // _HEADROOM_SHARE)
+    if disk.f_bavail * disk.f_frsize < needed_bytes:
+        raise OSError(errno.ENOSPC, f"less than {needed_bytes} bytes are free")
 
 
 def _require_writable(folder: Path) -> None:
-    # The name of an upload in progress: what a killed process leaves is swept.
+    # Named like an upload in progress, so the sweep deletes what a killed process leaves.
     path = folder / f"check-{secrets.token_hex(8)}#1"
     try:
         path.write_bytes(b"1")

@@ -13,12 +13,11 @@ from typing import Final
 
 from app.environment import load_settings
 from app.errors import CrivoError
+from app.limits import WORKER_TIMEOUT_SECONDS
 from app.settings import Settings
 
 _API_SECONDS: Final = 3.0
 _DATABASE_SECONDS: Final = 5.0
-# As many late signs of life as readiness allows.
-_SEEN_WITHIN_SECONDS: Final = 15.0
 
 
 def main(arguments: list[str]) -> int:
@@ -82,14 +81,14 @@ async def _seen(settings: Settings) -> str:
             open_pool(settings) as pool,
             pool.acquire() as conn,
         ):
-            alive = await select_workers(conn, seen_within_seconds=_SEEN_WITHIN_SECONDS)
+            alive = await select_workers(conn, seen_within_seconds=WORKER_TIMEOUT_SECONDS)
     except DatabaseUnavailable as error:
         return str(error)
     except TimeoutError:
         return f"PostgreSQL does not answer within {_DATABASE_SECONDS:.0f} s"
     if any(worker.host == socket.gethostname() for worker in alive):
         return ""
-    return f"PostgreSQL has not seen this worker for {_SEEN_WITHIN_SECONDS:.0f} s"
+    return f"PostgreSQL has not seen this worker for {WORKER_TIMEOUT_SECONDS:.0f} s"
 
 
 _QUESTIONS: Final[dict[str, Callable[[Settings], str]]] = {

@@ -56,6 +56,7 @@ from app.keys.api import router as keys
 from app.keys.bootstrap import prepare
 from app.keys.key_cache import KeyCache, open_key_cache
 from app.lifecycle import Watchdog, exit_cleanly_when_told, open_watchdog
+from app.limits import MAX_UPLOAD_BYTES
 from app.metrics import configure_metrics
 from app.prometheus.api import router as metrics
 from app.prometheus.listener import open_listener
@@ -64,9 +65,8 @@ from app.quotas.errors import QuotaError
 from app.quotas.in_flight import InFlightLimiter
 from app.quotas.rates import open_rate_limiter
 from app.resources import Resources, open_resources
-from app.sandbox.pool import SandboxUnavailable
+from app.sandbox.zygote_client import SandboxUnavailable
 from app.scripts.api import router as scripts
-from app.scripts.uploads import MAX_UPLOAD_BYTES
 from app.settings import Settings
 from app.telemetry import configure_logging, redact
 from app.tenants.api import router as tenants

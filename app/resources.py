@@ -12,7 +12,9 @@ from app.fair_queue import FairQueue
 from app.lint.reader import SourceReader, open_reader
 from app.notifications import Publisher, open_publisher
 from app.sandbox.admission import budget_of_host
-from app.sandbox.pool import PoolConfig, SandboxPool, SandboxUnavailable, open_pool as open_sandbox
+from app.sandbox.cell_pool import PoolConfig
+from app.sandbox.pool import SandboxPool, open_pool as open_sandbox
+from app.sandbox.zygote_client import SandboxUnavailable
 from app.settings import Settings
 from app.tracing import Tracing, open_tracing
 from app.work_signal import WorkSignal, open_work_signal

@@ -1,100 +1,100 @@
-"""Every setting of Crivo: one frozen struct, which app.environment reads."""
+"""Declare every setting, with its default and meaning; app.environment reads them."""
 
 from typing import Annotated, Final
 
 from msgspec import Meta, Struct
 
-KIB: Final = 1024
-MIB: Final = 1024 * KIB
-GIB: Final = 1024 * MIB
+from app.limits import (
+    MAX_MEMORY_BYTES,
+    MAX_PAYLOAD_BYTES,
+    MAX_WALL_MS,
+    MIB,
+    CpuMs,
+    InputBytes,
+    LimitPolicy,
+    Limits,
+    MemoryBytes,
+    OutputBytes,
+    WallMs,
+)
 
-# Ceilings that no setting lifts (docs/ARCHITECTURE.md, "Limits").
-MAX_WALL_MS: Final = 300_000
-MIN_MEMORY_BYTES: Final = 16 * MIB
-MAX_MEMORY_BYTES: Final = 4 * GIB
-MAX_PAYLOAD_BYTES: Final = 256 * MIB
+_MAX_DAYS: Final = 36_500
 
 
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What an operator can choose.
+    """Everything an operator can configure.
 
-    A field `port` is the variable `CRIVO_PORT`; the three URLs keep the names that
-    the field knows them by: `DATABASE_URL`, `REDIS_URL`, `BLOB_URL`. `SANDBOX_ISOLATION`
-    and `OTEL_EXPORTER_OTLP_ENDPOINT` have no prefix either. What may hold a secret can be in a
-    file, which `DATABASE_URL_FILE`, `REDIS_URL_FILE`, `BLOB_URL_FILE` or `CRIVO_ADMIN_KEY_FILE`
-    names.
+    The environment variable of a field `port` is `CRIVO_PORT`. `DATABASE_URL`, `REDIS_URL`,
+    `BLOB_URL`, `SANDBOX_ISOLATION` and `OTEL_EXPORTER_OTLP_ENDPOINT` have no prefix. Values that
+    can hold a secret can come from a file, named by `DATABASE_URL_FILE`, `REDIS_URL_FILE`,
+    `BLOB_URL_FILE` or `CRIVO_ADMIN_KEY_FILE`.
     """
 
     database_url: Annotated[
-        str,
-        Meta(description="PostgreSQL 15 or newer; empty: the embedded server"),
+        str, Meta(description="PostgreSQL 15 or newer; empty: the embedded server")
     ] = ""
     redis_url: Annotated[
-        str,
-        Meta(description="Redis or Valkey 6.2 or newer; empty: the embedded server"),
+        str, Meta(description="Redis or Valkey 6.2 or newer; empty: the embedded server")
     ] = ""
     blob_url: Annotated[
         str,
         Meta(
-            description="where payloads above 1 MiB go: file://, s3://, gs://, az://; "
-            "empty: the folder `blobs` of the data folder",
+            description="store of payloads above 1 MiB: file://, s3://, gs://, az://; empty: "
+            "the folder `blobs` of the data folder"
         ),
     ] = ""
-    data: Annotated[
-        str,
-        Meta(description="folder of everything the embedded servers keep", min_length=1),
-    ] = ".crivo"
+    data: Annotated[str, Meta(description="folder of the embedded servers' data", min_length=1)] = (
+        ".crivo"
+    )
     host: Annotated[
-        str,
-        Meta(description="address the API listens on; beyond loopback it needs keys"),
+        str, Meta(description="address the API listens on; any but loopback requires keys")
     ] = "127.0.0.1"
     bind: Annotated[
         str,
         Meta(
-            description="in a container, the host's address that the API's port is published at; "
-            "beyond loopback it needs keys, as `CRIVO_HOST` does; empty: `CRIVO_HOST` decides",
+            description="in a container, the host's address that publishes the API's port; any "
+            "but loopback requires keys, as with `CRIVO_HOST`; empty: `CRIVO_HOST` "
+            "decides"
         ),
     ] = ""
     auth: Annotated[
         str,
         Meta(
-            description="whether requests need an API key. `keys`: always; `open`: never, which is "
-            "for loopback; `auto`: unless the API listens on loopback and there has never been a "
-            "key",
+            description="whether requests need an API key. `keys`: always; `open`: never, for "
+            "loopback only; `auto`: unless the API listens on loopback and no key "
+            "has ever existed",
             pattern="^(auto|open|keys)$",
         ),
     ] = "auto"
     admin_key: Annotated[
         str,
         Meta(
-            description="a key with all scopes that the API knows from its first start on: "
-            "`crv_`, 32 hexadecimal digits, `_`, 43 or more of `A-Za-z0-9_-`; or a file with it"
+            description="a key with all scopes, created when the API first starts: `crv_`, 32 "
+            "hexadecimal digits, `_`, 43 or more of `A-Za-z0-9_-`; or a file that "
+            "holds one"
         ),
     ] = ""
     insecure_listen: Annotated[
         bool,
         Meta(
-            description="`true`: the API may run without keys beyond loopback, too, open to "
-            "everybody who reaches its port: something else keeps strangers out"
+            description="`true`: the API may run without keys beyond loopback, open to "
+            "everyone who reaches its port; something else must keep strangers out"
         ),
     ] = False
-    port: Annotated[
-        int,
-        Meta(description="port of the API", ge=1, le=65_535),
-    ] = 8000
+    port: Annotated[int, Meta(description="port of the API", ge=1, le=65_535)] = 8000
     metrics_listen: Annotated[
         str,
         Meta(
-            description="where API and worker show `/metrics` without a key, each at the first "
-            "port that is free: `127.0.0.1:9101-9116`; empty: the API at its own port only, for "
-            "keys with the scope `admin`",
+            description="address where API and worker serve `/metrics` without a key, each on "
+            "the first free port: `127.0.0.1:9101-9116`; empty: only the API "
+            "serves it, on its own port, to keys with the scope `admin`",
             pattern=r"^(([A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\]):[0-9]{1,5}(-[0-9]{1,5})?)?$(?!\n)",
         ),
     ] = ""
     metrics_tenants: Annotated[
         int,
         Meta(
-            description="tenants that have metrics of their own, those that came first; the "
+            description="tenants with metrics of their own, first come first served; the "
             "others share the label `(other)`",
             ge=0,
             le=10_000,
@@ -103,25 +103,23 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     otel_exporter_otlp_endpoint: Annotated[
         str,
         Meta(
-            description="where traces go, by OTLP over HTTP: `http://collector:4318`; empty: "
-            "nowhere",
+            description="OTLP/HTTP endpoint that receives traces: `http://collector:4318`; "
+            "empty: none",
             pattern=r"^(https?://\S+)?$(?!\n)",
         ),
     ] = ""
     log_level: Annotated[
-        str,
-        Meta(description="least level that is logged", pattern="^(debug|info|warning|error)$"),
+        str, Meta(description="lowest level that is logged", pattern="^(debug|info|warning|error)$")
     ] = "info"
     access_log: Annotated[
         bool,
         Meta(
-            description="`true`: the API logs a line for every request, `http.request`, with its "
+            description="`true`: the API logs every request as a line `http.request` with its "
             "`request_id`"
         ),
     ] = False
     db_pool_size: Annotated[
-        int,
-        Meta(description="database connections of one process", ge=2, le=500),
+        int, Meta(description="database connections of one process", ge=2, le=500)
     ] = 10
     worker_slots: Annotated[
         int,
@@ -134,20 +132,19 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     sandbox_isolation: Annotated[
         str,
         Meta(
-            description="`process`: each execution in a process of its own; `isolate`: in a V8 "
-            "isolate of its own, in a process that serves one tenant only",
+            description="`process`: each execution has its own process; `isolate`: each has "
+            "its own V8 isolate, in a process that serves a single tenant",
             pattern="^(isolate|process)$",
         ),
     ] = "isolate"
     sandbox_isolates: Annotated[
-        int,
-        Meta(description="isolates of one such process, each for one execution", ge=1, le=64),
+        int, Meta(description="isolates of one such process, each for one execution", ge=1, le=64)
     ] = 24
     sandbox_memory_bytes: Annotated[
         int,
         Meta(
-            description="memory limits of what one worker runs at once, together; 0: three "
-            "quarters of the host's or container's memory",
+            description="sum of the memory limits of the executions that one worker runs at "
+            "once; 0: three quarters of the host's or container's memory",
             ge=0,
         ),
     ] = 0
@@ -161,28 +158,25 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     max_waiting: Annotated[
         int,
         Meta(
-            description="requests that may wait for executions at one API process; 503 beyond",
+            description="requests that may wait for executions in one API process; 503 above",
             ge=1,
             le=100_000,
         ),
     ] = 2_000
     max_waiting_of_tenant: Annotated[
-        int,
-        Meta(description="the same, of one tenant; 429 beyond", ge=1, le=100_000),
+        int, Meta(description="the same for one tenant; 429 above", ge=1, le=100_000)
     ] = 1_000
     lease_seconds: Annotated[
         int,
         Meta(
-            description="how long a claim holds without a sign of life of its worker",
-            ge=1,
-            le=3_600,
+            description="how long a claim lasts without a heartbeat of its worker", ge=1, le=3_600
         ),
     ] = 8
     grace_seconds: Annotated[
         int,
         Meta(
-            description="how long running executions may go on once their worker is told to stop; "
-            "then they are handed back",
+            description="how long running executions may continue after their worker is told "
+            "to stop; the worker then releases them",
             ge=0,
             le=600,
         ),
@@ -190,63 +184,40 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     hang_seconds: Annotated[
         int,
         Meta(
-            description="how long API or worker may do nothing of what they do again and again "
-            "before they end themselves, to be started again: 20 at least; 0: for ever",
+            description="how long a periodic task of API or worker may stall before the "
+            "process exits, to be restarted; at least 20; 0: no limit",
             ge=0,
             le=3_600,
         ),
     ] = 120
     max_attempts: Annotated[
         int,
-        Meta(
-            description="claims of one execution before it fails as `worker_lost`",
-            ge=1,
-            le=100,
-        ),
+        Meta(description="claims of one execution before it fails as `worker_lost`", ge=1, le=100),
     ] = 3
-    default_wall_ms: Annotated[
-        int,
-        Meta(description="time limit of an execution", ge=1, le=MAX_WALL_MS),
-    ] = 10_000
-    max_wall_ms: Annotated[
-        int,
-        Meta(description="highest time limit a client may ask for", ge=1, le=MAX_WALL_MS),
-    ] = MAX_WALL_MS
+    default_wall_ms: Annotated[WallMs, Meta(description="default time limit of an execution")] = (
+        10_000
+    )
+    max_wall_ms: Annotated[WallMs, Meta(description="highest time limit a client can choose")] = (
+        MAX_WALL_MS
+    )
     max_cpu_ms: Annotated[
-        int,
+        CpuMs,
         Meta(
-            description="highest limit of CPU time a client may ask for; its default is the "
-            "execution's time limit",
-            ge=1,
-            le=MAX_WALL_MS,
+            description="highest CPU time limit a client can choose; its default is the "
+            "execution's time limit"
         ),
     ] = MAX_WALL_MS
     default_memory_bytes: Annotated[
-        int,
-        Meta(
-            description="memory limit of an execution",
-            ge=MIN_MEMORY_BYTES,
-            le=MAX_MEMORY_BYTES,
-        ),
+        MemoryBytes, Meta(description="default memory limit of an execution")
     ] = 512 * MIB
     max_memory_bytes: Annotated[
-        int,
-        Meta(
-            description="highest memory limit a client may ask for",
-            ge=MIN_MEMORY_BYTES,
-            le=MAX_MEMORY_BYTES,
-        ),
+        MemoryBytes, Meta(description="highest memory limit a client can choose")
     ] = MAX_MEMORY_BYTES
-    max_input_bytes: Annotated[
-        int,
-        Meta(description="largest input", ge=1, le=MAX_PAYLOAD_BYTES),
-    ] = MAX_PAYLOAD_BYTES
+    max_input_bytes: Annotated[InputBytes, Meta(description="largest input")] = MAX_PAYLOAD_BYTES
     max_output_bytes: Annotated[
-        int,
+        OutputBytes,
         Meta(
-            description="output limit of an execution, and the highest a client may ask for",
-            ge=1,
-            le=MAX_PAYLOAD_BYTES,
+            description="default output limit of an execution, and the highest a client can choose"
         ),
     ] = MAX_PAYLOAD_BYTES
     keep_payloads_days: Annotated[
@@ -255,85 +226,84 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             description="days after which input, result and logs of a finished execution are "
             "erased; 0: never",
             ge=0,
-            le=36_500,
+            le=_MAX_DAYS,
         ),
     ] = 30
     keep_receipts_days: Annotated[
         int,
         Meta(
-            description="days after which a finished execution is deleted, receipt and all; "
-            "0: never",
+            description="days after which a finished execution is deleted with its receipt; 0: "
+            "never",
             ge=0,
-            le=36_500,
+            le=_MAX_DAYS,
         ),
     ] = 0
     max_queued: Annotated[
         int,
         Meta(
-            description="executions that may be queued in all, of all tenants; 503 beyond; "
-            "0: no bound",
+            description="executions that may be queued for all tenants together; 503 above; 0: "
+            "no limit",
             ge=0,
         ),
     ] = 1_000_000
     default_max_queued: Annotated[
-        int,
-        Meta(description="executions that a tenant may have queued; 0: no quota", ge=0),
+        int, Meta(description="executions that a tenant may have queued; 0: no quota", ge=0)
     ] = 100_000
     default_max_running: Annotated[
-        int,
-        Meta(description="executions of one tenant that run at once; 0: no quota", ge=0),
+        int, Meta(description="executions that a tenant may have running; 0: no quota", ge=0)
     ] = 0
     default_max_stored_bytes: Annotated[
         int,
         Meta(
-            description="bytes of inputs, results and logs that a tenant may have stored; "
-            "0: no quota",
+            description="bytes of inputs, results and logs that a tenant may have stored; 0: "
+            "no quota",
             ge=0,
         ),
     ] = 0
     default_max_bytes_per_day: Annotated[
         int,
         Meta(
-            description="bytes of inputs that a tenant may submit on one day (UTC); 0: no quota",
+            description="bytes of inputs that a tenant may submit in one day (UTC); 0: no quota",
             ge=0,
         ),
     ] = 0
     default_max_scripts: Annotated[
         int,
-        Meta(description="scripts that a tenant may have, archived ones too; 0: no quota", ge=0),
+        Meta(
+            description="scripts that a tenant may have, including archived ones; 0: no quota", ge=0
+        ),
     ] = 10_000
     default_max_versions: Annotated[
-        int,
-        Meta(description="versions of all scripts that a tenant may have; 0: no quota", ge=0),
+        int, Meta(description="versions of all scripts that a tenant may have; 0: no quota", ge=0)
     ] = 100_000
     default_max_requests_per_second: Annotated[
-        int,
-        Meta(description="requests that a tenant may make in a second; 0: no quota", ge=0),
+        int, Meta(description="requests that a tenant may make per second; 0: no quota", ge=0)
     ] = 0
     cors_origins: Annotated[
         str,
         Meta(
-            description="origins whose pages may use the API from a browser, exactly as browsers "
-            "write them, with commas between: `https://app.example`; empty: none",
+            description="origins whose pages may use the API from a browser, exactly as "
+            "browsers write them, separated by commas: `https://app.example`; "
+            "empty: none",
             pattern=r"^(https?://[^\s,/*]+(,\s*https?://[^\s,/*]+)*)?$",
         ),
     ] = ""
     trusted_proxies: Annotated[
         str,
         Meta(
-            description="addresses and networks of proxies whose `X-Forwarded-For` is believed, "
-            "with commas between: `10.0.0.7,192.168.0.0/16`; empty: none"
+            description="addresses and networks of proxies whose `X-Forwarded-For` is trusted, "
+            "separated by commas: `10.0.0.7,192.168.0.0/16`; empty: none"
         ),
     ] = ""
     max_connections: Annotated[
-        int,
-        Meta(description="connections that one API process holds at once", ge=1, le=100_000),
+        int, Meta(description="connections that one API process holds at once", ge=1, le=100_000)
     ] = 4_000
     max_requests_of_tenant: Annotated[
         int,
         Meta(
-            description="requests of one tenant that one API process has in hand at once, slow "
-            "bodies and waiting readers included; 429 beyond; 0: half of `CRIVO_MAX_CONNECTIONS`",
+            description="requests of one tenant that one API process handles at once, "
+            "including slow bodies and waiting readers; 429 above; 0: half of "
+            "`CRIVO_MAX_CONNECTIONS`",
             ge=0,
             le=100_000,
         ),
@@ -341,9 +311,23 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     client_seconds: Annotated[
         int,
         Meta(
-            description="how long a client may take for a request's head, and for every 4 KiB of "
-            "its body or of an answer, before its connection is closed",
+            description="how long a client may take for a request's head, and for every 4 KiB "
+            "of its body or of an answer, before its connection is closed",
             ge=1,
             le=3_600,
         ),
     ] = 20
+
+    @property
+    def limit_policy(self) -> LimitPolicy:
+        """The default limits of executions and their ceilings."""
+        return LimitPolicy(
+            default_wall_ms=self.default_wall_ms,
+            default_memory_bytes=self.default_memory_bytes,
+            ceilings=Limits(
+                wall_ms=self.max_wall_ms,
+                max_cpu_ms=self.max_cpu_ms,
+                memory_bytes=self.max_memory_bytes,
+                max_output_bytes=self.max_output_bytes,
+            ),
+        )

@@ -20,13 +20,14 @@ from app.allocator import give_memory_back
 from app.environment import load_service_settings
 from app.errors import CrivoError
 from app.executions.dispatch.dispatcher import Dispatcher
-from app.executions.retention import keep_retention
+from app.executions.retention import PAYLOAD_OWNER as EXECUTIONS
 from app.lifecycle import exit_cleanly_when_told, open_watchdog
 from app.metrics import configure_metrics
+from app.payloads.retention import run_maintenance
 from app.prometheus.listener import open_listener
 from app.prometheus.service import MetricsPage
 from app.resources import open_resources
-from app.sandbox.pool import SandboxUnavailable
+from app.sandbox.zygote_client import SandboxUnavailable
 from app.settings import Settings
 from app.telemetry import configure_logging, redact
 from app.tracing import require_packages
@@ -34,6 +35,8 @@ from app.work_signal import OUTAGE, WAKE_JOB, WAKE_LIST, deserialize, serialize
 
 log = structlog.get_logger(__name__)
 
+# The nouns whose payloads expire and whose orphaned blobs are deleted.
+PAYLOAD_OWNERS: Final = (EXECUTIONS,)
 # How long to block on the list, and how often arq polls for jobs.
 _LOOK_SECONDS: Final = 1
 _LONGEST_PAUSE_SECONDS: Final = 5.0
@@ -92,7 +95,9 @@ async def work(settings: Settings) -> None:
             )
             beside = [
                 asyncio.create_task(answer_work_signal(settings, dispatcher)),
-                asyncio.create_task(keep_retention(resources)),
+                asyncio.create_task(
+                    run_maintenance(resources.pool, resources.blobs, settings, PAYLOAD_OWNERS)
+                ),
             ]
             try:
                 await dispatcher.run_until_stopped()

@@ -1,4 +1,4 @@
-"""Settings come from the environment, checked, each refusal naming its variable."""
+"""Settings are read from the environment and validated; errors name the variable."""
 
 from pathlib import Path
 
@@ -52,7 +52,7 @@ def test_a_default_above_its_ceiling_is_refused() -> None:
 
 @pytest.mark.parametrize("missing", ["DATABASE_URL", "REDIS_URL", "BLOB_URL"])
 @pytest.mark.parametrize("value", ["", "http://somewhere"])
-def test_a_service_without_a_servers_url_is_refused(missing: str, value: str) -> None:
+def test_a_service_requires_the_url_of_each_server(missing: str, value: str) -> None:
     urls = {"DATABASE_URL": "postgresql:///x", "REDIS_URL": "redis://r", "BLOB_URL": "file:///b"}
 
     assert load_service_settings(urls).redis_url == "redis://r"
@@ -60,7 +60,7 @@ def test_a_service_without_a_servers_url_is_refused(missing: str, value: str) ->
         load_service_settings({**urls, missing: value})
 
 
-def test_what_may_be_secret_may_be_in_a_file(tmp_path: Path) -> None:
+def test_a_secret_can_come_from_a_file(tmp_path: Path) -> None:
     file = tmp_path / "url"
     file.write_text("redis://:secret@r\n")
 
@@ -76,13 +76,13 @@ def test_what_may_be_secret_may_be_in_a_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("seconds", ["1", "19"])
-def test_a_worker_is_not_taken_for_hung_between_two_signs_of_life(seconds: str) -> None:
+def test_the_hang_limit_exceeds_the_heartbeat_interval(seconds: str) -> None:
     with pytest.raises(InvalidSetting, match="CRIVO_HANG_SECONDS is 0, or 20 at least"):
         load_settings({"CRIVO_HANG_SECONDS": seconds})
     assert load_settings({"CRIVO_HANG_SECONDS": "0"}).hang_seconds == 0
 
 
-def test_a_misspelt_variable_is_found_and_others_are_left_alone() -> None:
+def test_a_misspelt_variable_is_found_and_others_are_ignored() -> None:
     environ = {
         "CRIVO_PROT": "9000",
         "CRIVO_WORKERS_SLOTS": "4",

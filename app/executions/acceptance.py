@@ -3,18 +3,16 @@
 from uuid import UUID
 
 import asyncpg
+from msgspec.structs import astuple
 
 from app.db import Connection
-from app.executions.model import (
-    LimitPolicy,
-    StoredPayload,
-)
+from app.limits import MIN_MEMORY_BYTES, WORKER_TIMEOUT_SECONDS, LimitChoice, LimitPolicy
+from app.payloads.model import StoredPayload
 from app.quotas.errors import QuotaExceeded
 from app.quotas.model import Caps
-from app.scripts.model import LimitChoice, ResolvedVersion, ScriptRef
+from app.scripts.model import ResolvedVersion, ScriptRef
 from app.scripts.store import RESOLVE, reference_columns, resolved
-from app.settings import MIN_MEMORY_BYTES
-from app.workers.model import SEEN_WITHIN_SECONDS, NoWorkerLargeEnough
+from app.workers.model import NoWorkerLargeEnough
 
 # One statement, so one transaction and one round trip: the version that is named now, the execution
 # and its input, or neither, and the quota that stands against them. The acceptance time is read
@@ -97,16 +95,10 @@ async def insert_execution(  # noqa: PLR0913 - one parameter a column
         tenant,
         *reference_columns(ref),
         execution_id,
-        chosen.wall_ms,
-        chosen.max_cpu_ms,
-        chosen.memory_bytes,
-        chosen.max_output_bytes,
+        *astuple(chosen),
         policy.default_wall_ms,
         policy.default_memory_bytes,
-        policy.most.wall_ms,
-        policy.most.max_cpu_ms,
-        policy.most.memory_bytes,
-        policy.most.max_output_bytes,
+        *astuple(policy.ceilings),
         labels,
         seed,
         priority,
@@ -118,7 +110,7 @@ async def insert_execution(  # noqa: PLR0913 - one parameter a column
         caps.max_queued,
         caps.max_stored_bytes,
         caps.max_bytes_per_day,
-        SEEN_WITHIN_SECONDS,
+        WORKER_TIMEOUT_SECONDS,
         params,
         request_id,
     )

@@ -12,16 +12,9 @@ from app.auth.callers import Caller
 from app.auth.event_tokens import EventsToken
 from app.auth.model import Scope
 from app.executions import events_reference, reference, service
-from app.executions.downloads import erase_data, show_input, show_logs, show_result
-from app.executions.labels import labels_in_json, labels_in_query
-from app.executions.model import (
-    MAX_ENVELOPE_BYTES,
-    Envelope,
-    Execution,
-    ExecutionFilter,
-    Queued,
-    Submission,
-)
+from app.executions.envelope import Envelope, labels_in_json, labels_in_query
+from app.executions.model import Execution, ExecutionFilter, Queued, Submission
+from app.executions.payload_api import erase_data, show_input, show_logs, show_result
 from app.executions.problems import (
     parse_execution,
 )
@@ -46,9 +39,10 @@ from app.http.bodies import (
 )
 from app.http.methods import get
 from app.http.sse import MEDIA_TYPE as EVENT_STREAM
+from app.limits import MAX_ENVELOPE_BYTES, LimitChoice
 from app.pagination import Page
 from app.resources import Resources
-from app.scripts.model import LimitChoice, parse_ref
+from app.scripts.model import parse_ref
 from app.scripts.params import read_params
 
 

@@ -7,7 +7,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from app.auth.errors import InvalidToken
 from app.auth.event_tokens import EventsToken
 from app.errors import invalid
-from app.executions.reference import EXAMPLES, NO_DATABASE, NO_EXECUTION, NO_SEAT, PARAMETERS
+from app.executions.reference import EXAMPLES, NO_DATABASE, NO_EXECUTION, PARAMETERS, WAIT_REFUSALS
 from app.http.openapi import Answer, JsonSchema, documented
 from app.http.undeclared import IdempotencyUnsupported, not_evaluated
 
@@ -54,7 +54,7 @@ SHOW_EVENTS: Final = documented(
         invalid("/wait", "is not a parameter of this address"),
         InvalidToken("the token has expired; POST …/events-token gives another"),
         NO_EXECUTION,
-        *NO_SEAT,
+        *WAIT_REFUSALS,
         NO_DATABASE,
     ),
     parameters=PARAMETERS,

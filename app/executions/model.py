@@ -1,40 +1,32 @@
-"""Executions, their receipts and what can be wrong with asking for them, as data."""
+"""Define executions, their options, receipts and states."""
 
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Final
 from uuid import UUID
 
-import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from app.execution_errors import ErrorKind, WrittenError
+from app.limits import (
+    MAX_LABEL_VALUE_CHARACTERS,
+    MAX_LABELS,
+    LimitChoice,
+    Limits,
+    Priority,
+    Seed,
+)
 from app.losses import WrittenWarnings
-from app.scripts.model import LimitChoice, Seed
-from app.settings import MIB
-from app.validation import RAW_SHAPE
+from app.payloads.model import PayloadRef, StoredPayload
 
-# Payloads up to this size live in PostgreSQL, and results up to it come inline.
-MAX_INLINE_BYTES: Final = 1 * MIB
-MAX_ENVELOPE_BYTES: Final = 16 * MIB
-MAX_LABELS: Final = 16
-
-# An id or name, `@` and an alias, with room to be told what is wrong.
-Reference = Annotated[str, Meta(max_length=200)]
-LabelName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}$(?!\n)")]
-LabelValue = Annotated[str, Meta(max_length=200, pattern=r"^[^\x00]*$")]
-# Among a tenant's own: between tenants nobody is let in first by asking for it.
-MIN_PRIORITY: Final = -10
-MAX_PRIORITY: Final = 10
-Priority = Annotated[int, Meta(ge=MIN_PRIORITY, le=MAX_PRIORITY)]
-# Queue positions are counted up to this value.
-MAX_COUNTED: Final = 1_000
-
+LABEL_NAME: Final = "[A-Za-z0-9][A-Za-z0-9._/-]{0,62}"
+LabelName = Annotated[str, Meta(pattern=rf"^{LABEL_NAME}$(?!\n)")]
+LabelValue = Annotated[str, Meta(max_length=MAX_LABEL_VALUE_CHARACTERS, pattern=r"^[^\x00]*$")]
 Labels = Annotated[dict[LabelName, LabelValue], Meta(max_length=MAX_LABELS)]
 
 
 class Status(StrEnum):
-    """Where an execution stands; the last three are final."""
+    """The status of an execution; the last three are final."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -44,12 +36,12 @@ class Status(StrEnum):
 
     @property
     def final(self) -> bool:
-        """Say whether it will never change again."""
+        """Whether the status can never change again."""
         return self not in (Status.QUEUED, Status.RUNNING)
 
 
 class PayloadKind(StrEnum):
-    """What a stored payload is to its execution."""
+    """The role of a payload in its execution."""
 
     INPUT = "input"
     PARAMS = "params"
@@ -58,7 +50,7 @@ class PayloadKind(StrEnum):
 
 
 class Submission(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What an execution is asked for beside its script and its data."""
+    """The options of a submission: everything except its script and its data."""
 
     limits: LimitChoice = LimitChoice()
     seed: Seed | None = None
@@ -67,51 +59,8 @@ class Submission(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     params: bytes | None = None
 
 
-# Kept as bytes until their number is known: see app.executions.labels.
-_LABELS_SCHEMA: Final = {**msgspec.json.schema(Labels), "default": {}}
-RawLabels = Annotated[Raw, Meta(extra_json_schema=_LABELS_SCHEMA, extra={RAW_SHAPE: Labels})]
-
-
-class Envelope(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Body of `POST /executions`. `data` and `params` (64 KiB) stay the bytes that came."""
-
-    script: Reference
-    data: Raw
-    params: Raw | UnsetType = UNSET
-    limits: LimitChoice = LimitChoice()
-    seed: Seed | None = None
-    labels: RawLabels | UnsetType = UNSET
-    priority: Priority = 0
-
-
-class StoredPayload(Struct, frozen=True, kw_only=True):
-    """Bytes at rest: in the row (`body`) or in the blob store (`blob_key`)."""
-
-    sha256: bytes
-    size_bytes: int
-    body: bytes | None
-    blob_key: str | None
-
-
-class Limits(Struct, frozen=True, kw_only=True):
-    """The limits in force for one execution."""
-
-    wall_ms: int
-    max_cpu_ms: int
-    memory_bytes: int
-    max_output_bytes: int
-
-
-class LimitPolicy(Struct, frozen=True, kw_only=True):
-    """What limits are where nobody chose them (output: as much as may be), and at most."""
-
-    default_wall_ms: int
-    default_memory_bytes: int
-    most: Limits
-
-
 class Claim(Struct, frozen=True, kw_only=True):
-    """An execution that this worker holds: all it needs to run it, and the fencing token."""
+    """A claimed execution: everything a worker needs to run it, and the fencing token."""
 
     id: UUID
     tenant_id: UUID
@@ -131,7 +80,7 @@ class Claim(Struct, frozen=True, kw_only=True):
 
 
 class SlotUsage(Struct, frozen=True, kw_only=True):
-    """For how many seconds an execution of a tenant has held a worker's slot."""
+    """How long an execution of a tenant has occupied a worker slot, in seconds."""
 
     tenant: UUID
     seconds: float
@@ -140,9 +89,9 @@ class SlotUsage(Struct, frozen=True, kw_only=True):
 class Finish(Struct, frozen=True, kw_only=True):
     """The outcome of a claimed execution, as it is recorded.
 
-    `error` and `warnings` are ASCII JSON: text of user code may hold NUL and lone surrogates, which
-    PostgreSQL's text refuses and JSON escapes carry. `run_ms` is the last run's, `cpu_ms` and
-    `peak_memory_bytes` are of all cells that the claim has used (`Receipt`).
+    `error` and `warnings` are ASCII JSON: text of user code can contain NUL and lone surrogates,
+    which PostgreSQL's `text` rejects and JSON escapes preserve. `run_ms` is that of the last run;
+    `cpu_ms` and `peak_memory_bytes` cover all cells of the claim (see `Receipt`).
     """
 
     status: Status
@@ -158,7 +107,7 @@ class Finish(Struct, frozen=True, kw_only=True):
 
 
 class ScriptVersionRef(Struct, frozen=True, kw_only=True):
-    """The version that an execution runs."""
+    """The script version that an execution runs."""
 
     id: UUID
     name: str
@@ -166,20 +115,13 @@ class ScriptVersionRef(Struct, frozen=True, kw_only=True):
     sha256: str
 
 
-class PayloadRef(Struct, frozen=True, kw_only=True):
-    """A payload by its hash and size."""
-
-    sha256: str
-    bytes: int
-
-
 class Receipt(Struct, frozen=True, kw_only=True):
-    """What was run on what, under which limits, and what it took.
+    """Script, input, output, limits and resource usage of a finished execution.
 
-    What was used is that of the last attempt: `run_ms` is how long user code ran, in the second
-    cell where a first one crashed; of an execution that was cancelled meanwhile it may be how
-    long its worker held it. `cpu_ms` is of all cells that the attempt used, a crashed one too;
-    `peak_memory_bytes` is the highest of theirs. Null: nobody was left to tell.
+    Usage is that of the last attempt. `run_ms` is the run time of user code, in the second cell if
+    the first one crashed; for an execution cancelled while running it can be the time its worker
+    held it. `cpu_ms` is the sum over all cells of the attempt, including a crashed one, and
+    `peak_memory_bytes` their maximum. Null: unknown, because the worker was lost.
     """
 
     script: ScriptVersionRef
@@ -202,7 +144,7 @@ class Receipt(Struct, frozen=True, kw_only=True):
 
 
 class WaitReason(StrEnum):
-    """What keeps an execution queued."""
+    """The reason why an execution is still queued."""
 
     NO_WORKER = "no_worker"
     TOO_LARGE = "too_large"
@@ -213,13 +155,13 @@ class WaitReason(StrEnum):
 
 
 class Waiting(Struct, frozen=True, kw_only=True):
-    """Why an execution is queued.
+    """Queue position of an execution, and the reason why it waits.
 
-    `position` among the tenant's own, by priority and age: 1 is claimed next; 1,001 stands for
-    any above 1,000. `reason`: `no_worker`: none is alive; `too_large`: none that is alive can keep
-    its memory limit; `own_cap`: as many of the tenant's run as may; `own_queue`: others of the
-    tenant's come first; `other_tenants`: so does somebody who has had less of the workers;
-    `next`: it is claimed when a worker has room.
+    `position` counts the tenant's own executions by priority and age: 1 is claimed next, 1,001
+    stands for any position above 1,000. `reason` is `no_worker`: no worker is alive; `too_large`:
+    no living worker can provide its memory limit; `own_cap`: the tenant runs as many executions as
+    it may; `own_queue`: others of the tenant come first; `other_tenants`: a tenant with less usage
+    comes first; `next`: it is claimed as soon as a worker has room.
     """
 
     position: int
@@ -227,11 +169,12 @@ class Waiting(Struct, frozen=True, kw_only=True):
 
 
 class Execution(Struct, frozen=True, kw_only=True):
-    """An execution as a client sees it.
+    """An execution as clients see it.
 
-    `params`, and `waiting` on a queued one, when asked for by itself; `error` on a failed one;
-    `receipt` on every finished one; `result` on a succeeded one up to 1 MiB, else `result_url`;
-    `warnings` where JSON has nothing for a part of the result.
+    `params`, and `waiting` while queued, are part of a single execution, not of a list. `error` is
+    present on failed executions, `receipt` on all finished ones. Succeeded ones have `result` up
+    to 1 MiB and `result_url` for any size, and `warnings` if JSON cannot represent a part of the
+    result.
     """
 
     id: UUID
@@ -254,7 +197,7 @@ class Execution(Struct, frozen=True, kw_only=True):
 
 
 class Queued(Struct, frozen=True, kw_only=True):
-    """The answer to a submission: poll `url`."""
+    """An accepted submission; poll `url`."""
 
     id: UUID
     status: Status
@@ -262,7 +205,7 @@ class Queued(Struct, frozen=True, kw_only=True):
 
 
 class ExecutionState(Struct, frozen=True, kw_only=True):
-    """Which of its states an execution is in."""
+    """The current state of an execution."""
 
     id: UUID
     status: Status
@@ -270,7 +213,7 @@ class ExecutionState(Struct, frozen=True, kw_only=True):
 
 
 class ExecutionFilter(Struct, frozen=True, kw_only=True):
-    """Which executions a list shows; None means all."""
+    """The filter of a list of executions; None matches all."""
 
     script_id: UUID | None = None
     version: int | None = None

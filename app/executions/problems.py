@@ -1,4 +1,4 @@
-"""What can be wrong with asking for executions, by name."""
+"""Define the problems of requests for executions."""
 
 from uuid import UUID
 
@@ -7,7 +7,7 @@ from app.scripts.model import is_uuid
 
 
 class ExecutionNotFound(Problem):
-    """No execution of this tenant has that id."""
+    """The tenant has no execution with this id."""
 
     status = 404
     code = "execution-not-found"
@@ -23,15 +23,15 @@ class NotFinished(Problem):
 
 
 class AlreadyFinished(Problem):
-    """The execution has finished: there is nothing left to cancel."""
+    """The execution has finished and cannot be cancelled."""
 
     status = 409
     code = "already-finished"
-    title = "The execution has finished already"
+    title = "The execution has already finished"
 
 
 class PayloadGone(Problem):
-    """Input, result and logs have expired or were erased; the receipt tells of them."""
+    """Input, result and logs have expired or were erased; the receipt remains."""
 
     status = 410
     code = "payload-gone"
@@ -47,43 +47,45 @@ class NoResult(Problem):
 
 
 class TooManyWaiting(Problem):
-    """As many requests of the tenant wait already as may."""
+    """The tenant has reached its limit of waiting requests."""
 
     status = 429
     code = "too-many-waiting"
-    title = "Too many requests of this tenant wait already"
+    title = "Too many requests of this tenant are waiting"
 
     def __init__(self, detail: str) -> None:
-        """Say when to come again; without waiting there is an answer at once."""
+        """Ask for a retry after a second; a request that does not wait succeeds at once."""
         super().__init__(detail, headers={"Retry-After": "1"})
 
 
 class QueueFull(Problem):
-    """As much is queued, of all tenants, as may be."""
+    """The queue of all tenants has reached its limit."""
 
     status = 503
     code = "queue-full"
-    title = "Too much is queued at the moment"
+    title = "The queue is full"
 
     def __init__(self, detail: str) -> None:
-        """Say when to come again."""
+        """Ask for a retry after five seconds."""
         super().__init__(detail, headers={"Retry-After": "5"})
 
 
 class NoRoomToWait(Problem):
-    """As many requests wait at this API process as it takes."""
+    """This API process has reached its limit of waiting requests."""
 
     status = 503
     code = "no-room-to-wait"
-    title = "Too many requests wait at the moment"
+    title = "Too many requests are waiting"
 
     def __init__(self, detail: str) -> None:
-        """Say when to come again; without waiting there is an answer at once."""
+        """Ask for a retry after a second; a request that does not wait succeeds at once."""
         super().__init__(detail, headers={"Retry-After": "1"})
 
 
 def parse_execution(text: str) -> UUID:
-    """Read an execution's id. Raises ExecutionNotFound for what cannot be one."""
+    """Parse the id of an execution. Raises ExecutionNotFound for any other text."""
     if not is_uuid(text):
-        raise ExecutionNotFound(f"{text!r} is not an execution's id; GET /executions lists them")
+        raise ExecutionNotFound(
+            f"{text!r} is not the id of an execution; GET /executions lists them"
+        )
     return UUID(text)

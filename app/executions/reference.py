@@ -1,19 +1,12 @@
-"""What the API's reference says of executions: answers, problems, parameters, examples."""
+"""Describe executions in the OpenAPI document: responses, problems, parameters, examples."""
 
 from pathlib import Path
 from typing import Annotated, Final
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from app.executions.model import (
-    MAX_LABELS,
-    MAX_PRIORITY,
-    MIN_PRIORITY,
-    Envelope,
-    Execution,
-    Queued,
-    Status,
-)
+from app.executions.envelope import Envelope
+from app.executions.model import LABEL_NAME, Execution, Queued, Status
 from app.executions.problems import (
     AlreadyFinished,
     ExecutionNotFound,
@@ -38,23 +31,33 @@ from app.http.openapi_parameters import (
 from app.http.quota_problems import quota_problem
 from app.http.ranges import DESCRIBED, RangeNotSatisfiable
 from app.http.undeclared import IdempotencyUnsupported, not_evaluated
+from app.limits import (
+    MAX_LABEL_VALUE_CHARACTERS,
+    MAX_LABELS,
+    CpuMs,
+    MemoryBytes,
+    OutputBytes,
+    Priority,
+    Seed,
+    WallMs,
+)
 from app.outages import BlobsFull, BlobsUnavailable, DatabaseFull, DatabaseUnavailable
 from app.pagination import Page, PageQuery
 from app.quotas.errors import QuotaExceeded
-from app.scripts.model import MAX_SEED, ScriptArchived, ScriptNotFound, VersionNotFound
-from app.settings import MAX_MEMORY_BYTES, MAX_PAYLOAD_BYTES, MAX_WALL_MS, MIB
+from app.scripts.model import ScriptArchived, ScriptNotFound, VersionNotFound
 from app.workers.model import NoWorkerLargeEnough
 
 EXAMPLES: Final = load_examples(Path(__file__).with_name("examples.json"))
 PARAMETERS: Final = {
-    "script": "the script's name or id, with `@` and a version or an alias where wanted: "
+    "script": "name or id of the script, optionally with `@` and a version or an alias: "
     "`cards`, `cards@3`, `cards@prod`, `cards@latest`",
-    "execution": "the execution's id",
+    "execution": "id of the execution",
 }
-_MOMENT: Final = {"format": "date-time"}
+_DATE_TIME: Final = {"format": "date-time"}
+_LABEL: Final = rf"^{LABEL_NAME}:[^\x00]{{0,{MAX_LABEL_VALUE_CHARACTERS}}}$(?!\n)"
 _BYTES: Final = {
-    "Content-Length": "the size in bytes",
-    "ETag": "the SHA-256 of all the bytes, quoted",
+    "Content-Length": "size in bytes",
+    "ETag": "quoted SHA-256 of the whole payload",
     "Accept-Ranges": "`bytes`",
 }
 
@@ -70,7 +73,7 @@ _GONE: Final = PayloadGone(
     members={"erased_at": "2026-11-20T08:00:00.000000Z"},
 )
 _NO_RANGE: Final = RangeNotSatisfiable("there are 904 bytes")
-NO_SEAT: Final = (
+WAIT_REFUSALS: Final = (
     TooManyWaiting("1000 requests of this tenant wait already"),
     NoRoomToWait("2000 requests wait already"),
 )
@@ -91,34 +94,17 @@ _SUBMISSION: Final = (
 
 
 class RawChoices(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What goes in the query when the body is the data itself."""
+    """Query parameters of a submission whose body is the data itself."""
 
-    wall_ms: (
-        Annotated[int, Meta(ge=1, le=MAX_WALL_MS, description="time limit, in ms")] | UnsetType
-    ) = UNSET
-    max_cpu_ms: (
-        Annotated[int, Meta(ge=1, le=MAX_WALL_MS, description="limit of CPU time, in ms")]
-        | UnsetType
-    ) = UNSET
-    memory_bytes: (
-        Annotated[int, Meta(ge=16 * MIB, le=MAX_MEMORY_BYTES, description="memory limit")]
-        | UnsetType
-    ) = UNSET
-    max_output_bytes: (
-        Annotated[int, Meta(ge=1, le=MAX_PAYLOAD_BYTES, description="output limit")] | UnsetType
-    ) = UNSET
-    seed: (
-        Annotated[int, Meta(ge=0, le=MAX_SEED, description="what `Math.random` starts from")]
-        | UnsetType
-    ) = UNSET
+    wall_ms: Annotated[WallMs, Meta(description="time limit, in ms")] | UnsetType = UNSET
+    max_cpu_ms: Annotated[CpuMs, Meta(description="CPU time limit, in ms")] | UnsetType = UNSET
+    memory_bytes: Annotated[MemoryBytes, Meta(description="memory limit")] | UnsetType = UNSET
+    max_output_bytes: Annotated[OutputBytes, Meta(description="output limit")] | UnsetType = UNSET
+    seed: Annotated[Seed, Meta(description="seed of `Math.random`")] | UnsetType = UNSET
     priority: (
         Annotated[
-            int,
-            Meta(
-                ge=MIN_PRIORITY,
-                le=MAX_PRIORITY,
-                description="higher ones of the tenant's own run first; 0 where none is chosen",
-            ),
+            Priority,
+            Meta(description="higher ones run first among the tenant's own; 0 by default"),
         ]
         | UnsetType
     ) = UNSET
@@ -126,8 +112,8 @@ class RawChoices(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Annotated[
             str,
             Meta(
-                description="JSON, as a text, for the second argument of `process`; what is too "
-                "long for an address goes in the envelope",
+                description="JSON text for the second argument of `process`; use the envelope if "
+                "it is too long for a URL",
                 extra_json_schema={"contentMediaType": "application/json"},
             ),
         ]
@@ -135,14 +121,9 @@ class RawChoices(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ) = UNSET
     label: (
         Annotated[
-            list[
-                Annotated[
-                    str,
-                    Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}:[^\x00]{0,200}$(?!\n)"),
-                ]
-            ],
+            list[Annotated[str, Meta(pattern=_LABEL)]],
             Meta(
-                description="`name:value`, to find the execution by; repeated for more",
+                description="`name:value`, to find the execution by; repeat it for more",
                 max_length=MAX_LABELS,
             ),
         ]
@@ -151,36 +132,38 @@ class RawChoices(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class ListChoices(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which executions a list shows."""
+    """Query parameters of a list of executions."""
 
     script: (
-        Annotated[str, Meta(description="a script, or one version of it: `cards@3`")] | UnsetType
+        Annotated[str, Meta(description="a script, or one of its versions: `cards@3`")] | UnsetType
     ) = UNSET
-    status: Annotated[Status, Meta(description="where they stand")] | UnsetType = UNSET
+    status: Annotated[Status, Meta(description="status of the executions")] | UnsetType = UNSET
     label: (
-        Annotated[list[str], Meta(description="`name:value`; repeated: all of them")] | UnsetType
+        Annotated[list[str], Meta(description="`name:value`; repeated: all must match")] | UnsetType
     ) = UNSET
-    # Texts: of a text that is a number, a lenient decoder would make a moment, too.
+    # Strings: lenient decoding would accept a number as a time.
     created_from: (
-        Annotated[str, Meta(description="accepted then or later", extra_json_schema=_MOMENT)]
+        Annotated[
+            str, Meta(description="accepted at this time or later", extra_json_schema=_DATE_TIME)
+        ]
         | UnsetType
     ) = UNSET
     created_before: (
-        Annotated[str, Meta(description="accepted before then", extra_json_schema=_MOMENT)]
+        Annotated[str, Meta(description="accepted before this time", extra_json_schema=_DATE_TIME)]
         | UnsetType
     ) = UNSET
 
 
 class ShowChoices(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How long to wait for the end."""
+    """Query parameters of one execution."""
 
     wait: (
         Annotated[
             float,
             Meta(
                 ge=0,
-                description="seconds to wait for the end, if it has not come yet; no more than "
-                f"{LONGEST_SECONDS} are waited",
+                description="seconds to wait for an unfinished execution, "
+                f"{LONGEST_SECONDS} at most",
             ),
         ]
         | UnsetType
@@ -188,41 +171,41 @@ class ShowChoices(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 class ConsoleLine(Struct, frozen=True, kw_only=True):
-    """One line that the script wrote to its console."""
+    """A line that the script wrote to its console."""
 
     level: str
     text: str
 
 
 class Console(Struct, frozen=True, kw_only=True):
-    """The captured console; `lines_dropped` counts those over the caps."""
+    """The captured console; `lines_dropped` counts the lines beyond its limits."""
 
     lines: list[ConsoleLine]
     lines_dropped: int
 
 
 _QUEUED: Final = Answer(
-    description="Accepted and committed: poll its address",
+    description="Accepted and committed; poll its address",
     shape=Queued,
     headers={
-        "Location": "the execution's address",
-        "Retry-After": "when to ask, in seconds",
-        "Preference-Applied": "with `Prefer: wait`, unless too many wait already",
+        "Location": "address of the execution",
+        "Retry-After": "seconds until the first poll",
+        "Preference-Applied": "with `Prefer: wait`, unless too many requests wait already",
     },
     links={"showExecution": {"execution": "id"}},
 )
 
 _ENDED: Final = Answer(
-    description="With `Prefer: wait`: accepted, committed, and finished in time",
+    description="With `Prefer: wait`: accepted, committed and finished in time",
     shape=Execution,
     headers={
-        "Location": "the execution's address",
-        "Preference-Applied": "`wait` and the seconds that the answer would have waited",
+        "Location": "address of the execution",
+        "Preference-Applied": "`wait` and the longest wait in seconds",
     },
 )
 _PREFER: Final = {
-    "Prefer": "`wait=30`: answer when the execution has finished, or after so many seconds, 60 at "
-    "most; anything else is ignored (RFC 7240)"
+    "Prefer": "`wait=30`: respond when the execution has finished, after this many seconds at the "
+    f"latest, {LONGEST_SECONDS} at most; other preferences are ignored (RFC 7240)"
 }
 
 SUBMIT_ENVELOPE: Final = documented(
@@ -255,15 +238,15 @@ SHOW_EXECUTION: Final = documented(
     headers=_PREFER,
     gives={
         200: Answer(
-            description="The execution as it stands",
+            description="The execution in its current state",
             shape=Execution,
             headers={
-                "Retry-After": "when to ask again, in seconds; until it has finished",
-                "Preference-Applied": "with `Prefer: wait`, unless too many wait already",
+                "Retry-After": "seconds until the next poll, while it is unfinished",
+                "Preference-Applied": "with `Prefer: wait`, unless too many requests wait already",
             },
         )
     },
-    problems=(NO_EXECUTION, *NO_SEAT, NO_DATABASE),
+    problems=(NO_EXECUTION, *WAIT_REFUSALS, NO_DATABASE),
     parameters=PARAMETERS,
     examples=EXAMPLES,
 )
@@ -281,14 +264,14 @@ CANCEL_EXECUTION: Final = documented(
     examples=EXAMPLES,
 )
 
-# Of JSON it need not be JSON by itself.
-_PART: Final[JsonSchema] = {"description": "some of the bytes"}
+# A part of a JSON text need not be JSON.
+_PART: Final[JsonSchema] = {"description": "a range of the bytes"}
 
 
 def _parts(
     description: str, shape: type | JsonSchema, media_type: str = "application/json"
 ) -> dict[int, Answer]:
-    part = {**_BYTES, "Content-Range": "which of the bytes these are, and how many there are"}
+    part = {**_BYTES, "Content-Range": "the range of this part, and the total size"}
     return {
         200: Answer(description=description, shape=shape, media_type=media_type, headers=_BYTES),
         206: Answer(
@@ -297,13 +280,13 @@ def _parts(
             media_type=media_type,
             headers=part,
         ),
-        304: Answer(description="With `If-None-Match`: the client has these bytes"),
+        304: Answer(description="With `If-None-Match`: the client already has these bytes"),
     }
 
 
 SHOW_RESULT: Final = documented(
     headers=DESCRIBED,
-    gives=_parts("The bytes that `JSON.stringify` made", ANY_JSON),
+    gives=_parts("The bytes that `JSON.stringify` produced", ANY_JSON),
     problems=(NO_EXECUTION, NoResult, _NOT_FINISHED, _GONE, _NO_RANGE, NO_DATABASE, _NO_BLOBS),
     parameters=PARAMETERS,
     examples=EXAMPLES,
@@ -311,14 +294,14 @@ SHOW_RESULT: Final = documented(
 
 SHOW_INPUT: Final = documented(
     headers=DESCRIBED,
-    gives=_parts("The bytes that came", BINARY, "application/octet-stream"),
+    gives=_parts("The bytes as they were submitted", BINARY, "application/octet-stream"),
     problems=(NO_EXECUTION, _GONE, _NO_RANGE, NO_DATABASE, _NO_BLOBS),
     parameters=PARAMETERS,
     examples=EXAMPLES,
 )
 
 ERASE_DATA: Final = documented(
-    gives={204: Answer(description="There is no input, result or logs any more")},
+    gives={204: Answer(description="Input, result and logs are erased")},
     problems=(not_evaluated("If-Match"), NO_EXECUTION, _NOT_FINISHED, NO_DATABASE),
     parameters=PARAMETERS,
     examples=EXAMPLES,
@@ -326,7 +309,7 @@ ERASE_DATA: Final = documented(
 
 SHOW_LOGS: Final = documented(
     headers=DESCRIBED,
-    gives=_parts("The console's lines, in order", Console),
+    gives=_parts("The lines of the console, in order", Console),
     problems=(NO_EXECUTION, _NOT_FINISHED, _GONE, _NO_RANGE, NO_DATABASE),
     parameters=PARAMETERS,
     examples=EXAMPLES,

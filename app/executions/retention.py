@@ -1,127 +1,126 @@
-"""Let payloads and receipts expire, and sweep blobs that no row names: a duty of every worker.
+"""Expire the payloads and receipts of executions.
 
-Rows and blobs go together in one order: a blob is written before the row that names it, and
-removed after that row's commit. Whatever dies in between leaves a blob without a row, never a
-row without its blob; the sweep finds such blobs once they are older than any statement can be.
+Statements here serve all tenants: age alone decides.
 """
 
-import asyncio
-import re
-from datetime import timedelta
+from collections.abc import Sequence
 from typing import Final
 
-import structlog
+from app.db import Connection, into
+from app.payloads.model import ExpiredBatch, Expiry, MaintenanceTask, PayloadOwner
+from app.payloads.store import ensure_task
 
-from app.blobs import Blobs
-from app.db import Pool
-from app.executions import erasure
-from app.executions.erasure import MaintenanceTask, Step
-from app.outages import BlobsUnavailable, DatabaseUnavailable
-from app.resources import Resources
-from app.settings import Settings
-
-log = structlog.get_logger(__name__)
-
-_EVERY_SECONDS: Final = 60.0
-# A transaction of so many executions takes some tens of ms.
-_STEP_EXECUTIONS: Final = 200
-_SWEEP_EVERY_SECONDS: Final = 6 * 3_600.0
-_SWEEP_PAGE: Final = 1_000
-# Longer than a result may wait to be recorded, which is the longest lease, an hour.
-GRACE: Final = timedelta(hours=2)
-
-# Nothing else is ever deleted by its name: `BLOB_URL` may hold what is not ours.
-_OURS: Final = re.compile(
-    r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/"
-    r"(inputs|results)/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}(-[0-9]+)?"
+# One batch, one short transaction. A worker that finds the task's row locked returns at once. Each
+# batch starts at the cursor where the last one ended, so erased payloads are not scanned again.
+# The cursor is read by scalar subqueries, constants to the planner: an index gives the order.
+EXPIRE_PAYLOADS = """
+WITH task AS MATERIALIZED (
+    SELECT duty, finished_at, id
+    FROM retention_duties
+    WHERE duty = 'payloads'
+    FOR UPDATE SKIP LOCKED
+),
+due AS MATERIALIZED (
+    SELECT e.id, e.finished_at
+    FROM executions AS e
+    WHERE (e.finished_at, e.id)
+          > ((SELECT task.finished_at FROM task), (SELECT task.id FROM task))
+      AND e.finished_at < clock_timestamp() - make_interval(days => $1)
+    ORDER BY e.finished_at, e.id
+    LIMIT $2
+),
+stored AS MATERIALIZED (
+    SELECT p.execution_id, p.kind, p.blob_key
+    FROM due
+    JOIN payloads AS p ON p.execution_id = due.id
+    WHERE p.erased_at IS NULL
+    ORDER BY p.execution_id, p.kind
+    FOR UPDATE OF p
+),
+erased AS (
+    UPDATE payloads AS p
+    SET body = NULL, blob_key = NULL, erased_at = clock_timestamp()
+    FROM stored
+    WHERE p.execution_id = stored.execution_id AND p.kind = stored.kind
+    RETURNING stored.blob_key
+),
+moved AS (
+    UPDATE retention_duties AS d
+    SET finished_at = last.finished_at, id = last.id
+    FROM (SELECT finished_at, id FROM due ORDER BY finished_at DESC, id DESC LIMIT 1) AS last
+    WHERE d.duty = 'payloads'
 )
-_MARK: Final = "installation"
+SELECT (SELECT count(*) FROM due) AS items,
+       (SELECT count(*) FROM erased) AS rows,
+       ARRAY(SELECT blob_key FROM erased WHERE blob_key IS NOT NULL) AS blob_keys
+"""
 
 
-async def keep_retention(resources: Resources) -> None:
-    """Do what is due, again and again, until it is cancelled."""
-    pool, blobs = resources.pool, resources.blobs
-    while True:
-        try:
-            await expire(pool, blobs, resources.settings)
-            await sweep_when_due(pool, blobs)
-        except (DatabaseUnavailable, BlobsUnavailable):
-            # Logged where it is raised.
-            pass
-        except Exception:
-            # Whatever it is, executions go on, and the next time may do better.
-            log.exception("retention.failed")
-        await asyncio.sleep(_EVERY_SECONDS)
+async def expire_payloads(conn: Connection, days: int, limit: int) -> ExpiredBatch:
+    """Erase the payloads of up to `limit` executions that finished more than `days` ago."""
+    await ensure_task(conn, MaintenanceTask.PAYLOADS)
+    return into(ExpiredBatch, *await conn.fetch(EXPIRE_PAYLOADS, days, limit))
 
 
-async def expire(pool: Pool, blobs: Blobs, settings: Settings) -> None:
-    """Erase every payload and delete every receipt that is due, in short steps."""
-    if settings.keep_receipts_days:
-        while await _step_of_receipts(pool, blobs, settings.keep_receipts_days):
-            pass
-    if settings.keep_payloads_days:
-        while await _step_of_payloads(pool, blobs, settings.keep_payloads_days):
-            pass
+DELETE_EXECUTIONS = """
+WITH due AS MATERIALIZED (
+    SELECT id
+    FROM executions
+    WHERE finished_at < clock_timestamp() - make_interval(days => $1)
+    ORDER BY finished_at, id
+    LIMIT $2
+    FOR UPDATE SKIP LOCKED
+),
+deleted_payloads AS (
+    DELETE FROM payloads AS p
+    USING due
+    WHERE p.execution_id = due.id
+    RETURNING p.blob_key
+),
+deleted AS (
+    DELETE FROM executions AS e
+    USING due
+    WHERE e.id = due.id
+    RETURNING e.id
+)
+SELECT (SELECT count(*) FROM deleted) AS items,
+       (SELECT count(*) FROM deleted_payloads) AS rows,
+       ARRAY(SELECT blob_key FROM deleted_payloads WHERE blob_key IS NOT NULL) AS blob_keys
+"""
 
 
-async def sweep_when_due(pool: Pool, blobs: Blobs) -> None:
-    """Sweep the blob store unless a worker has done so in the last hours."""
-    async with pool.acquire() as conn:
-        due = await erasure.take_duty(
-            conn, MaintenanceTask.BLOBS, again_after_seconds=_SWEEP_EVERY_SECONDS
-        )
-    if due:
-        await sweep(pool, blobs, grace=GRACE)
+async def delete_executions(conn: Connection, days: int, limit: int) -> ExpiredBatch:
+    """Delete up to `limit` executions that finished more than `days` ago, with their receipts."""
+    return into(ExpiredBatch, *await conn.fetch(DELETE_EXECUTIONS, days, limit))
 
 
-async def sweep(pool: Pool, blobs: Blobs, *, grace: timedelta) -> int:
-    """Remove blobs older than `grace` that no row names; give how many.
-
-    Page by page, so memory and each statement are bounded however many there are. Refuses where
-    the store is marked as another installation's, whose rows are elsewhere.
-    """
-    async with pool.acquire() as conn:
-        before = await erasure.select_now(conn) - grace
-        ours = str(await erasure.installation_id(conn)).encode()
-    if await blobs.create(_MARK, ours) != ours:
-        log.error("retention.foreign_store", reason="BLOB_URL is another installation's")
-        return 0
-    deleted = 0
-    async for page in blobs.pages(size=_SWEEP_PAGE):
-        old = [each.key for each in page if each.modified_at < before]
-        deleted += await delete_unnamed(pool, blobs, [key for key in old if _OURS.fullmatch(key)])
-    deleted += await blobs.delete_unfinished(before=before)
-    if deleted:
-        log.info("retention.orphans_deleted", blobs=deleted)
-    return deleted
+SELECT_REFERENCED_KEYS = """
+SELECT blob_key
+FROM payloads
+WHERE blob_key = ANY ($1)
+"""
 
 
-async def delete_unnamed(pool: Pool, blobs: Blobs, keys: list[str]) -> int:
-    """Remove those of these blobs that no row names; give how many."""
-    if not keys:
-        return 0
-    async with pool.acquire() as conn:
-        named = await erasure.select_named_keys(conn, keys)
-    unnamed = [key for key in keys if key not in named]
-    await blobs.delete(*unnamed)
-    return len(unnamed)
+async def select_referenced_keys(conn: Connection, keys: Sequence[str]) -> set[str]:
+    """Return those of the keys that a payload's row references."""
+    return {row["blob_key"] for row in await conn.fetch(SELECT_REFERENCED_KEYS, keys)}
 
 
-async def _step_of_payloads(pool: Pool, blobs: Blobs, days: int) -> bool:
-    async with pool.acquire() as conn:
-        step = await erasure.expire_payloads(conn, days=days, most=_STEP_EXECUTIONS)
-    return await _done(pool, blobs, "retention.payloads_erased", step)
-
-
-async def _step_of_receipts(pool: Pool, blobs: Blobs, days: int) -> bool:
-    async with pool.acquire() as conn:
-        step = await erasure.delete_executions(conn, days=days, most=_STEP_EXECUTIONS)
-    return await _done(pool, blobs, "retention.receipts_deleted", step)
-
-
-async def _done(pool: Pool, blobs: Blobs, event: str, step: Step) -> bool:
-    """Remove a step's blobs, after its commit; say whether there may be more to do."""
-    await delete_unnamed(pool, blobs, step.blob_keys)
-    if step.executions:
-        log.info(event, executions=step.executions, rows=step.rows, blobs=len(step.blob_keys))
-    return step.executions == _STEP_EXECUTIONS
+# Receipts first: a deleted execution needs no erasure.
+PAYLOAD_OWNER: Final = PayloadOwner(
+    name="executions",
+    folders=frozenset({"inputs", "results"}),
+    select_referenced_keys=select_referenced_keys,
+    expiries=(
+        Expiry(
+            days=lambda settings: settings.keep_receipts_days,
+            expire_batch=delete_executions,
+            event="retention.receipts_deleted",
+        ),
+        Expiry(
+            days=lambda settings: settings.keep_payloads_days,
+            expire_batch=expire_payloads,
+            event="retention.payloads_erased",
+        ),
+    ),
+)

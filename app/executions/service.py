@@ -15,29 +15,20 @@ from app.audit.store import log_action
 from app.auth.callers import Caller, reauthorize
 from app.executions import acceptance, cancellations, store
 from app.executions.dispatch import completion
-from app.executions.model import (
-    MAX_INLINE_BYTES,
-    Execution,
-    ExecutionFilter,
-    LimitPolicy,
-    Limits,
-    Status,
-    Submission,
-)
-from app.executions.payloads import PayloadWriter
+from app.executions.model import Execution, ExecutionFilter, Status, Submission
 from app.executions.problems import (
     AlreadyFinished,
     ExecutionNotFound,
 )
 from app.executions.waiting.queue_position import select_queue_position
+from app.limits import MAX_INLINE_BYTES, MAX_SEED, WORKER_TIMEOUT_SECONDS
 from app.outages import BlobsUnavailable, DatabaseUnavailable
 from app.pagination import Page, Paginator
+from app.payloads.writer import PayloadWriter
 from app.quotas.model import effective_caps
 from app.resources import Resources
 from app.scripts import service as scripts
-from app.scripts.model import MAX_SEED, ScriptRef, parse_ref
-from app.settings import Settings
-from app.workers.model import SEEN_WITHIN_SECONDS
+from app.scripts.model import ScriptRef, parse_ref
 
 # How long a client should wait before it asks again, in seconds.
 RETRY_AFTER = {"Retry-After": "1"}
@@ -117,7 +108,7 @@ async def _accept(
                 execution_id,
                 ref=ref,
                 chosen=submission.limits,
-                policy=_limit_policy(resources.settings),
+                policy=resources.settings.limit_policy,
                 seed=_seed(submission),
                 labels=submission.labels,
                 params=submission.params,
@@ -154,7 +145,7 @@ async def show(
                 conn,
                 tenant,
                 execution_id,
-                seen_within_seconds=SEEN_WITHIN_SECONDS,
+                seen_within_seconds=WORKER_TIMEOUT_SECONDS,
                 default_max_running=resources.settings.default_max_running or None,
             )
             found = replace(found, waiting=waiting or UNSET)
@@ -232,19 +223,6 @@ async def _require_room(resources: Resources, who: Caller, size_bytes: int) -> N
     caps = effective_caps(resources.settings, who.caps)
     async with resources.pool.acquire() as conn:
         await acceptance.require_room(conn, who.tenant, size_bytes=size_bytes, caps=caps)
-
-
-def _limit_policy(settings: Settings) -> LimitPolicy:
-    return LimitPolicy(
-        default_wall_ms=settings.default_wall_ms,
-        default_memory_bytes=settings.default_memory_bytes,
-        most=Limits(
-            wall_ms=settings.max_wall_ms,
-            max_cpu_ms=settings.max_cpu_ms,
-            memory_bytes=settings.max_memory_bytes,
-            max_output_bytes=settings.max_output_bytes,
-        ),
-    )
 
 
 def _seed(submission: Submission) -> int:

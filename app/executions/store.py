@@ -12,12 +12,12 @@ from app.executions.model import (
     Execution,
     ExecutionFilter,
     ExecutionState,
-    Limits,
-    PayloadRef,
     Receipt,
     ScriptVersionRef,
     Status,
 )
+from app.limits import Limits
+from app.payloads.model import PayloadRef
 
 # A UUIDv7 begins with 48 bits of ms since 1970.
 _LAST_ID_MS = 2**48 - 1

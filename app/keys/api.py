@@ -1,7 +1,5 @@
 """Serve the HTTP routes of API keys."""
 
-from typing import Final
-
 from litestar import Response, Router, delete, post
 
 from app.auth.callers import Caller
@@ -11,11 +9,9 @@ from app.http.bodies import AnyRequest, read_json, read_query
 from app.http.methods import get
 from app.keys import reference, service
 from app.keys.model import CreatedKey, CreateKey, Key, parse_key_id
+from app.limits import MAX_SMALL_BODY_BYTES
 from app.pagination import Page
 from app.resources import Resources
-from app.settings import KIB
-
-_MAX_BODY_BYTES: Final = 64 * KIB
 
 
 @post("/", operation_class=reference.CREATE_KEY, **needs(Scope.ADMIN, may_revoke_access=True))
@@ -28,7 +24,7 @@ async def create_key(
     stored. If the API was open until now, as with `./start.sh`, every request needs a key from
     here on.
     """
-    body = await read_json(request, CreateKey, max_bytes=_MAX_BODY_BYTES)
+    body = await read_json(request, CreateKey, max_bytes=MAX_SMALL_BODY_BYTES)
     async with resources.pool.acquire() as conn:
         created = await service.create(conn, caller, body)
     headers = {"Location": f"/keys/{created.id}", "Cache-Control": "no-store"}

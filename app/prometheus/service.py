@@ -11,6 +11,7 @@ from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, Metric, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from app.limits import WORKER_TIMEOUT_SECONDS
 from app.metrics import REGISTRY, TENANTS
 from app.outages import DatabaseUnavailable
 from app.prometheus import store
@@ -21,8 +22,6 @@ CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
 # However often somebody asks, PostgreSQL is asked so often.
 _KEEP_SECONDS: Final = 2.0
 _DATABASE_SECONDS: Final = 2.0
-# As for readiness: several signs of life may be late before a worker counts as gone.
-_SEEN_WITHIN_SECONDS: Final = 15.0
 
 
 class Queue(Struct, frozen=True, kw_only=True):
@@ -69,7 +68,7 @@ class MetricsPage:
             return Queue(
                 backlogs=await store.select_backlogs(conn),
                 workforce=await store.select_workforce(
-                    conn, seen_within_seconds=_SEEN_WITHIN_SECONDS
+                    conn, seen_within_seconds=WORKER_TIMEOUT_SECONDS
                 ),
             )
 

@@ -11,13 +11,11 @@ from app.http.authorization import needs
 from app.http.bodies import AnyRequest, read_json, read_query
 from app.http.conditions import conditions_of, is_known
 from app.http.methods import get
+from app.limits import MAX_SMALL_BODY_BYTES
 from app.pagination import Page, PageQuery
 from app.resources import Resources
 from app.scripts import alias_service as service, reference
 from app.scripts.model import Alias, MoveAlias, parse_script
-from app.settings import KIB
-
-_SMALL: Final = 64 * KIB
 
 
 @get("/{script:str}/aliases", operation_class=reference.LIST_ALIASES, **needs(Scope.READ))
@@ -72,7 +70,7 @@ async def move_alias(
     accepted before keeps its own. With `If-Match` it is moved only from where the client knows
     it to be, with `If-None-Match: *` only made.
     """
-    move = await read_json(request, MoveAlias, max_bytes=_SMALL)
+    move = await read_json(request, MoveAlias, max_bytes=MAX_SMALL_BODY_BYTES)
     moved = await service.move(
         resources,
         who,

@@ -11,6 +11,7 @@ from app.http.authorization import needs
 from app.http.bodies import AnyRequest, read_json, read_query
 from app.http.conditions import existence_of
 from app.http.methods import get
+from app.limits import MAX_SMALL_BODY_BYTES, MAX_UPLOAD_BYTES
 from app.pagination import Page, PageQuery
 from app.resources import Resources
 from app.scripts import publishing, reference, service
@@ -31,10 +32,7 @@ from app.scripts.model import (
     parse_script,
     parse_selector,
 )
-from app.scripts.uploads import MAX_UPLOAD_BYTES, read_upload
-from app.settings import KIB
-
-_SMALL = 64 * KIB
+from app.scripts.uploads import read_upload
 
 
 @post(
@@ -143,7 +141,7 @@ async def describe_script(
     Change its description, archive it, or take it out of the archive again. What is left out
     stays as it is.
     """
-    change = await read_json(request, DescribeScript, max_bytes=_SMALL)
+    change = await read_json(request, DescribeScript, max_bytes=MAX_SMALL_BODY_BYTES)
     return await service.describe(
         resources,
         who,

@@ -9,12 +9,12 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from app.errors import InvalidRequest, Problem, clipped
 from app.execution_errors import WrittenError
+from app.limits import LimitChoice, Limits, Seed
 from app.losses import WrittenWarnings
+from app.payloads.model import PayloadRef
 from app.sandbox.outcomes import Finding
-from app.settings import MAX_MEMORY_BYTES, MAX_PAYLOAD_BYTES, MAX_WALL_MS, MIB
 from app.wording import expected
 
-MAX_SOURCE_BYTES: Final = 1 * MIB
 # `/scripts/check` is a route.
 RESERVED_NAMES: Final = frozenset({"check"})
 LATEST: Final = "latest"
@@ -22,24 +22,10 @@ LATEST: Final = "latest"
 # PostgreSQL's text takes every character but NUL.
 Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$(?!\n)")]
 Description = Annotated[str, Meta(max_length=4_000, pattern=r"^[^\x00]*$")]
-# Every whole number below is exact in JavaScript.
-MAX_SEED: Final = 2**53 - 1
-Seed = Annotated[int, Meta(ge=0, le=MAX_SEED)]
 Note = Annotated[str, Meta(max_length=1_000, pattern=r"^[^\x00]*$")]
 
 _ALIAS = re.compile(r"[a-z][a-z0-9._-]{0,62}")
 _VERSION = re.compile(r"[1-9][0-9]{0,8}")
-
-
-class LimitChoice(
-    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
-):
-    """Limits that somebody chose; what is left out falls to the next in line."""
-
-    wall_ms: Annotated[int, Meta(ge=1, le=MAX_WALL_MS)] | None = None
-    max_cpu_ms: Annotated[int, Meta(ge=1, le=MAX_WALL_MS)] | None = None
-    memory_bytes: Annotated[int, Meta(ge=16 * MIB, le=MAX_MEMORY_BYTES)] | None = None
-    max_output_bytes: Annotated[int, Meta(ge=1, le=MAX_PAYLOAD_BYTES)] | None = None
 
 
 class CreateScript(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -136,33 +122,17 @@ class AddedVersion(Version, frozen=True, kw_only=True):
     warnings: tuple[Finding, ...]
 
 
-class InForce(Struct, frozen=True, kw_only=True):
-    """The limits in force for one run."""
-
-    wall_ms: int
-    max_cpu_ms: int
-    memory_bytes: int
-    max_output_bytes: int
-
-
-class Content(Struct, frozen=True, kw_only=True):
-    """Bytes by their hash and size."""
-
-    sha256: str
-    bytes: int
-
-
 class SampleReceipt(Struct, frozen=True, kw_only=True):
     """What was run on what, under which limits, and what it took; kept nowhere."""
 
-    source: Content
-    input: Content
-    params: Content | None
-    output: Content | None
+    source: PayloadRef
+    input: PayloadRef
+    params: PayloadRef | None
+    output: PayloadRef | None
     seed: int
     clock_ms: int
     v8_version: str
-    limits: InForce
+    limits: Limits
     run_ms: float
     cpu_ms: float
     peak_memory_bytes: int

@@ -6,9 +6,8 @@ from typing import Final, NoReturn
 from msgspec import UNSET, Raw, UnsetType
 
 from app.errors import InvalidRequest, clipped, invalid, invalid_parameter
-from app.settings import KIB
+from app.limits import MAX_PARAMS_BYTES
 
-MAX_PARAMS_BYTES: Final = 64 * KIB
 # What a script sees where none came.
 NO_PARAMS: Final = "{}"
 # Enough of them for a message.

@@ -19,6 +19,7 @@ from app.http.openapi_parameters import (
 )
 from app.http.quota_problems import quota_problem
 from app.http.undeclared import not_evaluated
+from app.limits import CpuMs, MemoryBytes, OutputBytes, WallMs
 from app.outages import DatabaseUnavailable
 from app.pagination import Page, PageQuery
 from app.preconditions import PreconditionFailed
@@ -47,7 +48,6 @@ from app.scripts.model import (
     VersionNotFound,
 )
 from app.scripts.uploads import RAW_TYPES, upload_content
-from app.settings import MAX_MEMORY_BYTES, MAX_PAYLOAD_BYTES, MAX_WALL_MS, MIB
 
 _EXAMPLES: Final = load_examples(Path(__file__).with_name("examples.json"))
 _PARAMETERS: Final = {
@@ -80,23 +80,15 @@ class FileChoices(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """What goes in the query when the body is the file itself."""
 
     note: Annotated[Note, Meta(description="a note on this version")] | UnsetType = UNSET
-    wall_ms: (
-        Annotated[int, Meta(ge=1, le=MAX_WALL_MS, description="the version's time limit")]
-        | UnsetType
-    ) = UNSET
+    wall_ms: Annotated[WallMs, Meta(description="the version's time limit")] | UnsetType = UNSET
     max_cpu_ms: (
-        Annotated[int, Meta(ge=1, le=MAX_WALL_MS, description="the version's limit of CPU time")]
-        | UnsetType
+        Annotated[CpuMs, Meta(description="the version's limit of CPU time")] | UnsetType
     ) = UNSET
     memory_bytes: (
-        Annotated[
-            int, Meta(ge=16 * MIB, le=MAX_MEMORY_BYTES, description="the version's memory limit")
-        ]
-        | UnsetType
+        Annotated[MemoryBytes, Meta(description="the version's memory limit")] | UnsetType
     ) = UNSET
     max_output_bytes: (
-        Annotated[int, Meta(ge=1, le=MAX_PAYLOAD_BYTES, description="the version's output limit")]
-        | UnsetType
+        Annotated[OutputBytes, Meta(description="the version's output limit")] | UnsetType
     ) = UNSET
 
 

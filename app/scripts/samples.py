@@ -1,6 +1,5 @@
 """Run a script on a sample, at once and in this process's own sandbox; keep nothing."""
 
-import hashlib
 import secrets
 import time
 from collections.abc import AsyncIterator
@@ -9,22 +8,15 @@ from msgspec import UNSET, Raw
 
 from app.auth.callers import Caller
 from app.execution_errors import failure_of, logs_document
+from app.limits import MAX_SAMPLE_OUTPUT_BYTES, MAX_SEED, LimitChoice, Limits
 from app.losses import warnings_document
+from app.payloads.model import reference_to
 from app.resources import Resources
-from app.sandbox.outcomes import Context, Crashed, Job, Limits, Report
-from app.scripts.model import (
-    MAX_SEED,
-    Content,
-    InForce,
-    LimitChoice,
-    Sample,
-    SampleReceipt,
-)
+from app.sandbox.outcomes import Context, Crashed, Job, Limits as SandboxLimits, Report
+from app.scripts.model import Sample, SampleReceipt
 from app.scripts.params import NO_PARAMS
 from app.scripts.validation import UNCHECKED, cannot_check
-from app.settings import MIB, Settings
-
-_MAX_OUTPUT_BYTES = 1 * MIB
+from app.settings import Settings
 
 
 async def try_sample(
@@ -47,7 +39,7 @@ async def try_sample(
         source=source,
         seed=secrets.randbelow(MAX_SEED + 1) if seed is None else seed,
         clock_ms=time.time_ns() // 1_000_000,
-        limits=Limits(
+        limits=SandboxLimits(
             wall_ms=in_force.wall_ms,
             cpu_ms=in_force.max_cpu_ms,
             memory_bytes=in_force.memory_bytes,
@@ -61,10 +53,10 @@ async def try_sample(
         report, output = await _run(resources, who, job, sample)
     failure = failure_of(report.outcome)
     receipt = SampleReceipt(
-        source=_content(source),
-        input=_content(sample),
-        params=None if params is None else _content(params),
-        output=_content(output) if failure is None else None,
+        source=reference_to(source),
+        input=reference_to(sample),
+        params=None if params is None else reference_to(params),
+        output=reference_to(output) if failure is None else None,
         seed=job.seed,
         clock_ms=job.clock_ms,
         v8_version=resources.sandbox.v8_version,
@@ -100,8 +92,8 @@ async def _run(resources: Resources, who: Caller, job: Job, sample: bytes) -> tu
     return report, bytes(output)
 
 
-def _limits(settings: Settings, asked: LimitChoice) -> InForce:
-    return InForce(
+def _limits(settings: Settings, asked: LimitChoice) -> Limits:
+    return Limits(
         wall_ms=min(asked.wall_ms or settings.default_wall_ms, settings.default_wall_ms),
         max_cpu_ms=min(
             asked.max_cpu_ms or settings.default_wall_ms,
@@ -112,15 +104,11 @@ def _limits(settings: Settings, asked: LimitChoice) -> InForce:
             asked.memory_bytes or settings.default_memory_bytes, settings.default_memory_bytes
         ),
         max_output_bytes=min(
-            asked.max_output_bytes or _MAX_OUTPUT_BYTES,
+            asked.max_output_bytes or MAX_SAMPLE_OUTPUT_BYTES,
             settings.max_output_bytes,
-            _MAX_OUTPUT_BYTES,
+            MAX_SAMPLE_OUTPUT_BYTES,
         ),
     )
-
-
-def _content(what: bytes) -> Content:
-    return Content(sha256=hashlib.sha256(what).hexdigest(), bytes=len(what))
 
 
 async def _once(what: bytes) -> AsyncIterator[bytes]:

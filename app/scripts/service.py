@@ -13,11 +13,11 @@ from app.audit.store import log_action
 from app.auth.callers import Caller
 from app.db import Connection
 from app.errors import InvalidRequest
+from app.limits import LimitChoice
 from app.pagination import Page, Paginator
 from app.resources import Resources
 from app.scripts import store
 from app.scripts.model import (
-    LimitChoice,
     ResolvedVersion,
     Script,
     ScriptArchived,
@@ -162,12 +162,7 @@ def require_version(
 
 def require_limits(settings: Settings, limits: LimitChoice) -> None:
     """Refuse limits above what this installation allows. Raises InvalidRequest."""
-    ceilings = {
-        "wall_ms": settings.max_wall_ms,
-        "max_cpu_ms": settings.max_cpu_ms,
-        "memory_bytes": settings.max_memory_bytes,
-        "max_output_bytes": settings.max_output_bytes,
-    }
+    ceilings = asdict(settings.limit_policy.ceilings)
     over = [
         {"pointer": f"/limits/{name}", "message": f"{value} is above the ceiling, {ceilings[name]}"}
         for name, value in asdict(limits).items()

@@ -4,18 +4,13 @@ from uuid import UUID
 
 import asyncpg
 import msgspec
+from msgspec.structs import astuple
 
 from app.db import Connection
+from app.limits import LIMIT_NAMES, LimitChoice
 from app.quotas.errors import QuotaExceeded
 from app.quotas.model import Caps
-from app.scripts.model import (
-    LimitChoice,
-    NameTaken,
-    ResolvedVersion,
-    Script,
-    ScriptRef,
-    Version,
-)
+from app.scripts.model import NameTaken, ResolvedVersion, Script, ScriptRef, Version
 
 QUOTA_AGAINST_UPLOAD = """
 SELECT quota, cap, used FROM quota_against_upload($1, $2, $3, $4)
@@ -83,10 +78,7 @@ async def insert_version(
         script_id,
         tenant,
         source,
-        limits.wall_ms,
-        limits.max_cpu_ms,
-        limits.memory_bytes,
-        limits.max_output_bytes,
+        *astuple(limits),
         note,
     )
     return version
@@ -280,7 +272,7 @@ def _id_or_name(script: UUID | str) -> tuple[UUID | None, str | None]:
 
 
 def _limits(row: asyncpg.Record) -> LimitChoice:
-    return msgspec.convert({name: row[name] for name in LimitChoice.__struct_fields__}, LimitChoice)
+    return msgspec.convert({name: row[name] for name in LIMIT_NAMES}, LimitChoice)
 
 
 def _version(row: asyncpg.Record) -> Version:

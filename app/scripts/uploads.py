@@ -19,9 +19,9 @@ from app.http.bodies import (
 )
 from app.http.forms import read_form
 from app.http.openapi import RAW_TEXT, Shape
-from app.scripts.model import MAX_SOURCE_BYTES, AddVersion, CheckScript, CreateScript
+from app.limits import LIMIT_NAMES, MAX_UPLOAD_BYTES
+from app.scripts.model import AddVersion, CheckScript, CreateScript
 from app.scripts.validation import invalid_utf8
-from app.settings import KIB
 from app.validation import (
     Fault,
     InvalidTexts,
@@ -33,14 +33,10 @@ from app.validation import (
 
 T = TypeVar("T", CreateScript, AddVersion, CheckScript)
 
-# JSON may write one byte of a source as six (\\u0000), and has its other members.
-MAX_UPLOAD_BYTES = 6 * MAX_SOURCE_BYTES + 64 * KIB
-
 RAW_TYPES = ("text/javascript", "application/javascript", "text/plain")
 
 # A sample is for the JSON form: its bytes are JSON already.
 _NO_TEXTS = ("source", "limits", "sample", "params", "seed")
-_LIMITS = ("wall_ms", "max_cpu_ms", "memory_bytes", "max_output_bytes")
 
 
 def upload_content(shape: type[CreateScript | AddVersion | CheckScript]) -> dict[str, Shape]:
@@ -50,7 +46,7 @@ def upload_content(shape: type[CreateScript | AddVersion | CheckScript]) -> dict
         "properties": {
             "file": {"type": "string", "format": "binary"},
             **{name: {"type": "string"} for name in _texts(shape)},
-            **{name: {"type": "integer"} for name in _LIMITS},
+            **{name: {"type": "integer"} for name in LIMIT_NAMES},
         },
         "required": ["file", *(["name"] if "name" in _texts(shape) else [])],
     }
@@ -124,7 +120,7 @@ def _shaped(
 
     `refused` makes the problem of what does not fit, which the client knows by flat names.
     """
-    known = (*_texts(shape), *_LIMITS)
+    known = (*_texts(shape), *LIMIT_NAMES)
     faults: list[Fault] = [
         Fault((each,), unknown(each, known)) for each in fields if each not in known
     ]
@@ -132,7 +128,7 @@ def _shaped(
         message = "a script needs a name: ?name=… beside a file, name=… in a form"
         faults.append(Fault(("name",), message))
     texts = {name: fields[name] for name in _texts(shape) if name in fields}
-    limits = {name: fields[name] for name in _LIMITS if name in fields}
+    limits = {name: fields[name] for name in LIMIT_NAMES if name in fields}
     members = {**texts, "source": _decoded(source), "limits": limits}
     try:
         made = convert_texts(members, shape)

@@ -8,19 +8,15 @@ from msgspec.structs import asdict, replace
 
 from app.auth.callers import Caller
 from app.fair_queue import FairQueueFull, TenantQueueFull
+from app.limits import MAX_SOURCE_BYTES
 from app.lint.findings import MEANINGS, MODULES, Code, Diagnostic, Position, Reading
 from app.lint.positions import Positions
 from app.resources import Resources
 from app.sandbox.outcomes import Examined, Finding
-from app.sandbox.pool import PoolBusy, SandboxUnavailable
+from app.sandbox.pool import PoolBusy
+from app.sandbox.zygote_client import SandboxUnavailable
 from app.scripts.advice import advise
-from app.scripts.model import (
-    MAX_SOURCE_BYTES,
-    CheckBusy,
-    InvalidScript,
-    SourceTooLarge,
-    TooManyChecks,
-)
+from app.scripts.model import CheckBusy, InvalidScript, SourceTooLarge, TooManyChecks
 
 log = structlog.get_logger(__name__)
 

@@ -1,7 +1,5 @@
 """Serve the HTTP routes of tenants."""
 
-from typing import Final
-
 from litestar import Response, Router, patch, post
 
 from app.auth.callers import Caller
@@ -9,13 +7,11 @@ from app.auth.model import Scope
 from app.http.authorization import needs
 from app.http.bodies import AnyRequest, read_json, read_query
 from app.http.methods import get
+from app.limits import MAX_SMALL_BODY_BYTES
 from app.pagination import Page, PageQuery
 from app.resources import Resources
-from app.settings import KIB
 from app.tenants import reference, service
 from app.tenants.model import ChangeTenant, CreateTenant, Tenant
-
-_MAX_BODY_BYTES: Final = 64 * KIB
 
 
 @post("/", operation_class=reference.CREATE_TENANT, **needs(Scope.ADMIN))
@@ -27,7 +23,7 @@ async def create_tenant(
     It has no key yet: `POST /keys` creates them. `weight` is its share of the workers relative to
     other tenants; a cap of null stands for the installation's default.
     """
-    body = await read_json(request, CreateTenant, max_bytes=_MAX_BODY_BYTES)
+    body = await read_json(request, CreateTenant, max_bytes=MAX_SMALL_BODY_BYTES)
     async with resources.pool.acquire() as conn:
         created = await service.create(conn, caller, body)
     return Response(created, status_code=201, headers={"Location": f"/tenants/{created.id}"})
@@ -66,7 +62,7 @@ async def change_tenant(
     refused within a second, and its queued executions wait until it is resumed; running ones
     finish. The tenant `default` is the operator's own and cannot be suspended.
     """
-    change = await read_json(request, ChangeTenant, max_bytes=_MAX_BODY_BYTES)
+    change = await read_json(request, ChangeTenant, max_bytes=MAX_SMALL_BODY_BYTES)
     async with resources.pool.acquire() as conn:
         return await service.change(conn, caller, name, change)
 

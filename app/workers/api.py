@@ -9,10 +9,11 @@ from msgspec.structs import replace
 from app.http.authorization import NO_KEY, is_authorized, is_open
 from app.http.bodies import AnyRequest
 from app.http.methods import get
+from app.limits import WORKER_TIMEOUT_SECONDS
 from app.outages import DatabaseUnavailable
 from app.resources import Resources
 from app.workers import reference, store
-from app.workers.model import SEEN_WITHIN_SECONDS, Live, Ready, Worker
+from app.workers.model import Live, Ready, Worker
 
 
 @get("/live", operation_class=reference.LIVE, **NO_KEY)
@@ -38,7 +39,7 @@ async def ready(request: AnyRequest, resources: Resources) -> Response[Ready]:
     alive: list[Worker] = []
     try:
         async with asyncio.timeout(2), resources.pool.acquire() as conn:
-            alive = await store.select_workers(conn, seen_within_seconds=SEEN_WITHIN_SECONDS)
+            alive = await store.select_workers(conn, seen_within_seconds=WORKER_TIMEOUT_SECONDS)
     except DatabaseUnavailable as error:
         missing.append(error.detail)
     except TimeoutError:

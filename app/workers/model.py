@@ -1,13 +1,10 @@
 """Define workers and the responses of health checks."""
 
-from typing import Final, Literal
+from typing import Literal
 
 from msgspec import UNSET, Struct, UnsetType
 
 from app.errors import Problem
-
-# Several heartbeats of a worker can be late before it counts as gone.
-SEEN_WITHIN_SECONDS: Final = 15.0
 
 Access = Literal["open", "keys"]
 

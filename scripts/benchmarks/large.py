@@ -3,7 +3,8 @@
 import time
 from typing import Final
 
-from app.sandbox.pool import PoolConfig, open_pool
+from app.sandbox.cell_pool import PoolConfig
+from app.sandbox.pool import open_pool
 from scripts.benchmarks.node import NodeRun, run_whole
 from scripts.benchmarks.output import Line, new_line
 from scripts.benchmarks.workload import MIB, SOURCE, cards_of, new_job, succeed

@@ -8,7 +8,8 @@ from typing import Final
 
 from msgspec import Struct
 
-from app.sandbox.pool import PoolConfig, open_pool
+from app.sandbox.cell_pool import PoolConfig
+from app.sandbox.pool import open_pool
 from scripts.benchmarks.large import GOAL, measure_large
 from scripts.benchmarks.output import Line, print_line
 from scripts.benchmarks.small import measure_cpu, measure_latency, measure_rate

@@ -6,7 +6,8 @@ from typing import Final
 
 from msgspec import Struct
 
-from app.sandbox.pool import PoolConfig, SandboxPool, open_pool
+from app.sandbox.cell_pool import PoolConfig
+from app.sandbox.pool import SandboxPool, open_pool
 from scripts.benchmarks.node import open_contexts
 from scripts.benchmarks.output import Line, new_line, percentile
 from scripts.benchmarks.processes import cpu_of, settled_cpu

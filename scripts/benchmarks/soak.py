@@ -14,7 +14,8 @@ from typing import Final
 import psutil
 from msgspec import Struct, structs
 
-from app.sandbox.pool import PoolConfig, SandboxPool, open_pool
+from app.sandbox.cell_pool import PoolConfig
+from app.sandbox.pool import SandboxPool, open_pool
 from app.sandbox.zygote_client import is_running
 from scripts.benchmarks.mixture import CARDS, Case, draw, job_of
 from scripts.benchmarks.output import print_json

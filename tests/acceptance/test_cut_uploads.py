@@ -8,7 +8,8 @@ from pathlib import Path
 
 from app.blobs import open_blobs
 from app.db import open_pool
-from app.executions.retention import sweep
+from app.executions.retention import PAYLOAD_OWNER
+from app.payloads.retention import sweep
 from app.settings import Settings
 from tests.acceptance.system import System, until
 
@@ -36,7 +37,10 @@ async def test_the_rest_of_an_upload_to_a_killed_api_is_swept(stopped_system: Sy
     )
     async with open_pool(settings) as pool:
         assert await pool.fetchval("SELECT count(*) FROM executions") == 0
-        assert await sweep(pool, open_blobs(settings), grace=timedelta(seconds=-1)) == 1
+        assert (
+            await sweep(pool, open_blobs(settings), [PAYLOAD_OWNER], min_age=timedelta(seconds=-1))
+            == 1
+        )
 
     assert _files(system) == []
 

@@ -9,7 +9,8 @@ from typing import Final
 import pytest
 
 from app.environment import variable_of
-from app.settings import MIB, Settings
+from app.limits import MIB
+from app.settings import Settings
 from tests.conventions.documents import DOCUMENTS, SETTINGS
 from tests.servers import ROOT
 

@@ -3,7 +3,8 @@
 import re
 from typing import Final
 
-from app.sandbox.pool import PoolConfig, open_pool
+from app.sandbox.cell_pool import PoolConfig
+from app.sandbox.pool import open_pool
 from tests.servers import ROOT
 
 _TEST: Final = re.compile(r"\[`(test_\w+)`\]\(\.\./(tests/[\w/]+\.py)\)")

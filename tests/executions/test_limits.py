@@ -1,4 +1,4 @@
-"""Which limits are in force: the execution's choice, else its version's, else the default."""
+"""The limits in force are the execution's, else its version's, else the default."""
 
 from collections.abc import Mapping
 
@@ -8,16 +8,16 @@ import uuid_utils.compat as uuid
 
 from app.db import Pool, into
 from app.executions import acceptance
-from app.executions.model import LimitPolicy, Limits
-from app.executions.payloads import stored_inline
+from app.limits import LimitChoice, LimitPolicy, Limits
+from app.payloads.writer import stored_inline
 from app.quotas.model import Caps
 from app.scripts import store as scripts
-from app.scripts.model import LimitChoice, ScriptRef
+from app.scripts.model import ScriptRef
 from app.tenants.model import DEFAULT_TENANT
 
 MIB = 2**20
-MOST = Limits(wall_ms=9_000, max_cpu_ms=8_000, memory_bytes=128 * MIB, max_output_bytes=700)
-POLICY = LimitPolicy(default_wall_ms=2_000, default_memory_bytes=64 * MIB, most=MOST)
+CEILINGS = Limits(wall_ms=9_000, max_cpu_ms=8_000, memory_bytes=128 * MIB, max_output_bytes=700)
+POLICY = LimitPolicy(default_wall_ms=2_000, default_memory_bytes=64 * MIB, ceilings=CEILINGS)
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ POLICY = LimitPolicy(default_wall_ms=2_000, default_memory_bytes=64 * MIB, most=
         ({"wall_ms": 1_000}, {"wall_ms": 3_000}, {"wall_ms": 1_000, "max_cpu_ms": 1_000}),
         ({"wall_ms": 1_000}, {"max_cpu_ms": 500}, {"wall_ms": 1_000, "max_cpu_ms": 500}),
         ({"max_cpu_ms": 600}, {"max_cpu_ms": 500}, {"max_cpu_ms": 600}),
-        # What a version was given when more was allowed.
+        # The version is from a time of higher ceilings.
         ({}, {"wall_ms": 10_000}, {"wall_ms": 9_000, "max_cpu_ms": 8_000}),
         ({}, {"memory_bytes": 256 * MIB}, {"memory_bytes": 128 * MIB}),
         ({"memory_bytes": 32 * MIB}, {"memory_bytes": 256 * MIB}, {"memory_bytes": 32 * MIB}),
@@ -36,7 +36,7 @@ POLICY = LimitPolicy(default_wall_ms=2_000, default_memory_bytes=64 * MIB, most=
         ({}, {"max_output_bytes": 900}, {}),
     ],
 )
-async def test_the_nearest_choice_is_in_force_below_the_ceiling(
+async def test_the_most_specific_limit_is_in_force_up_to_the_ceiling(
     pool: Pool,
     chosen: Mapping[str, int],
     of_version: Mapping[str, int],

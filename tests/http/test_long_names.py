@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from app.errors import InvalidRequest
-from app.executions.model import Envelope
+from app.executions.envelope import Envelope
 from app.http.problems import document
 from app.validation import decode_json
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from app.errors import InvalidRequest
-from app.executions.model import Envelope
+from app.executions.envelope import Envelope
 from app.validation import MAX_FAULTS, decode_json
 from tests.acceptance.keyed import Keyed
 from tests.acceptance.system import ROOT, System

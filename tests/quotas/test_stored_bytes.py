@@ -15,7 +15,7 @@ from app.executions.dispatch import claims
 from app.executions.dispatch.claims import StoredBytesExceeded
 from app.executions.dispatch.executor import within_quota
 from app.executions.model import Claim, Finish, Status
-from app.executions.payloads import stored_inline
+from app.payloads.writer import stored_inline
 from app.settings import Settings
 from tests.acceptance.keyed import Keyed
 from tests.acceptance.system import until

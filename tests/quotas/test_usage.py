@@ -10,17 +10,18 @@ from app.db import Pool
 from app.execution_errors import ErrorKind
 from app.executions import acceptance
 from app.executions.dispatch import claims
-from app.executions.model import Claim, Finish, LimitPolicy, Limits, Status
-from app.executions.payloads import stored_inline
+from app.executions.model import Claim, Finish, Status
+from app.limits import LimitChoice, LimitPolicy, Limits
+from app.payloads.writer import stored_inline
 from app.quotas.errors import QuotaExceeded
 from app.quotas.model import Caps
 from app.scripts import store as scripts
-from app.scripts.model import LimitChoice, ScriptRef
+from app.scripts.model import ScriptRef
 from app.tenants.model import DEFAULT_TENANT
 from app.tenants.store import insert_tenant
 
 LIMITS = Limits(wall_ms=1_000, max_cpu_ms=1_000, memory_bytes=2**26, max_output_bytes=1_000)
-POLICY = LimitPolicy(default_wall_ms=1_000, default_memory_bytes=2**26, most=LIMITS)
+POLICY = LimitPolicy(default_wall_ms=1_000, default_memory_bytes=2**26, ceilings=LIMITS)
 
 
 class Queue:

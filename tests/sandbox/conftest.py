@@ -4,7 +4,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from app.sandbox.pool import PoolConfig, SandboxPool, open_pool
+from app.sandbox.cell_pool import PoolConfig
+from app.sandbox.pool import SandboxPool, open_pool
 
 
 @pytest.fixture

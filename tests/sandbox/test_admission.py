@@ -7,7 +7,8 @@ import pytest
 
 from app.sandbox import admission, cgroups
 from app.sandbox.admission import Admission, budget_of_host
-from app.sandbox.pool import PoolConfig, open_pool
+from app.sandbox.cell_pool import PoolConfig
+from app.sandbox.pool import open_pool
 from tests.sandbox.processes import busy_cells, until
 from tests.sandbox.runs import MIB, run
 

@@ -12,8 +12,9 @@ import pytest
 import pytest_asyncio
 from hypothesis import HealthCheck, given, settings, strategies as st
 
+from app.sandbox.cell_pool import PoolConfig
 from app.sandbox.outcomes import Succeeded
-from app.sandbox.pool import PoolConfig, SandboxPool, open_pool
+from app.sandbox.pool import SandboxPool, open_pool
 from tests.sandbox.runs import run
 
 NODE: Final = shutil.which("node")

@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from app.sandbox.pool import PoolConfig, SandboxPool, open_pool
+from app.sandbox.cell_pool import PoolConfig
+from app.sandbox.pool import SandboxPool, open_pool
 from tests.sandbox.runs import job, run, run_job
 
 # Everything that was found to vary, or might, between two processes, two isolates or two tiers

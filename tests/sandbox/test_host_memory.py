@@ -13,9 +13,10 @@ import pytest
 
 from app.execution_errors import failure_of
 from app.sandbox import cgroups
+from app.sandbox.cell_pool import PoolConfig
 from app.sandbox.cgroups import OomKills
 from app.sandbox.outcomes import Crashed, OutOfMemory
-from app.sandbox.pool import PoolConfig, open_pool
+from app.sandbox.pool import open_pool
 from tests.sandbox.processes import busy_cells, until
 from tests.sandbox.runs import MIB, run
 from tests.servers import ROOT

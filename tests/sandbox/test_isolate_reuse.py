@@ -8,6 +8,7 @@ from typing import Any
 import psutil
 import pytest
 
+from app.sandbox.cell_pool import PoolConfig
 from app.sandbox.outcomes import (
     Crashed,
     Outcome,
@@ -17,7 +18,8 @@ from app.sandbox.outcomes import (
     Threw,
     TimedOut,
 )
-from app.sandbox.pool import PoolConfig, SandboxPool, SandboxUnavailable, open_pool
+from app.sandbox.pool import SandboxPool, open_pool
+from app.sandbox.zygote_client import SandboxUnavailable
 from tests.sandbox.processes import busy_cells, cells, until, zygotes
 from tests.sandbox.runs import MIB, chunks_of, job, run
 

@@ -10,9 +10,11 @@ import psutil
 import pytest
 
 from app.sandbox import session
+from app.sandbox.cell_pool import PoolConfig
 from app.sandbox.cell_process import Meter
 from app.sandbox.outcomes import Crashed, Succeeded
-from app.sandbox.pool import PoolBusy, PoolConfig, SandboxPool, SandboxUnavailable, open_pool
+from app.sandbox.pool import PoolBusy, SandboxPool, open_pool
+from app.sandbox.zygote_client import SandboxUnavailable
 from tests.sandbox.processes import busy_cells, cells, count_fds, until, zygotes
 from tests.sandbox.runs import chunks_of, job, run, run_job
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from app.sandbox.pool import PoolConfig, SandboxPool, open_pool
+from app.sandbox.cell_pool import PoolConfig
+from app.sandbox.pool import SandboxPool, open_pool
 from tests.sandbox.processes import cells, count_fds, until, zygotes
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -5,7 +5,8 @@ from hypothesis import given, settings, strategies as st
 from app.lint.linter import MAX_FINDINGS, lint
 from app.lint.names import SANDBOX_NAMES
 from app.lint.positions import Positions
-from app.sandbox.pool import PoolConfig, open_pool
+from app.sandbox.cell_pool import PoolConfig
+from app.sandbox.pool import open_pool
 from tests.sandbox.runs import run
 
 _WORDS = (

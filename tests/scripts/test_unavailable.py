@@ -1,7 +1,8 @@
 """An upload that cannot be looked at now is told so, and no more than that."""
 
 from app.fair_queue import FairQueueFull, TenantQueueFull
-from app.sandbox.pool import PoolBusy, SandboxUnavailable
+from app.sandbox.pool import PoolBusy
+from app.sandbox.zygote_client import SandboxUnavailable
 from app.scripts.validation import cannot_check
 
 

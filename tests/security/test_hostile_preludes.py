@@ -7,7 +7,8 @@ import pytest
 import pytest_asyncio
 
 from app.execution_errors import failure_of
-from app.sandbox.pool import PoolConfig, SandboxPool, open_pool
+from app.sandbox.cell_pool import PoolConfig
+from app.sandbox.pool import SandboxPool, open_pool
 from tests.sandbox.runs import MIB, run
 
 # Taken before the prelude, so that the failure itself is the same with it.

@@ -8,6 +8,7 @@ import pytest
 import pytest_asyncio
 from _pytest.mark import ParameterSet
 
+from app.sandbox.cell_pool import PoolConfig
 from app.sandbox.outcomes import (
     InvalidResult,
     Job,
@@ -19,7 +20,7 @@ from app.sandbox.outcomes import (
     Threw,
     TimedOut,
 )
-from app.sandbox.pool import PoolConfig, SandboxPool, open_pool
+from app.sandbox.pool import SandboxPool, open_pool
 from tests.sandbox.runs import Ran, run_job
 from tests.security.corpus import KINDS, LIMITS, SCRIPTS, Hostile, read_corpus
 

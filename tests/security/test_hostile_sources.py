@@ -6,8 +6,9 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
+from app.sandbox.cell_pool import PoolConfig
 from app.sandbox.outcomes import Succeeded, Threw
-from app.sandbox.pool import PoolConfig, SandboxPool, open_pool
+from app.sandbox.pool import SandboxPool, open_pool
 from tests.sandbox.runs import MIB, run
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

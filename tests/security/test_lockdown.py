@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from app.sandbox.pool import PoolConfig, open_pool
+from app.sandbox.cell_pool import PoolConfig
+from app.sandbox.pool import open_pool
 from tests.acceptance.system import System
 from tests.sandbox.processes import cells, until
 

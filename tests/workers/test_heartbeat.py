@@ -9,16 +9,16 @@ import pytest
 from app.db import Pool
 from app.executions.dispatch import dispatcher as dispatch
 from app.executions.dispatch.dispatcher import Dispatcher
+from app.limits import WORKER_TIMEOUT_SECONDS
 from app.resources import open_resources
 from app.settings import Settings
-from app.workers.model import SEEN_WITHIN_SECONDS
 
 
 async def test_a_worker_with_long_leases_renews_its_heartbeat(
     pool: Pool, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # One heartbeat can be late or lost.
-    assert 2 * dispatch._UNSEEN_SECONDS < SEEN_WITHIN_SECONDS
+    assert 2 * dispatch._UNSEEN_SECONDS < WORKER_TIMEOUT_SECONDS
     monkeypatch.setattr(dispatch, "_UNSEEN_SECONDS", 0.02)
     choices = msgspec.structs.replace(settings, lease_seconds=3_600)
     async with open_resources(choices, cells=1) as resources:

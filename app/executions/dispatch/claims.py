@@ -15,7 +15,9 @@ from msgspec import Struct
 from app.db import Connection, into
 from app.errors import CrivoError
 from app.executions.dispatch.completion import Ended
-from app.executions.model import Claim, Finish, Limits, SlotUsage, StoredPayload
+from app.executions.model import Claim, Finish, SlotUsage
+from app.limits import Limits
+from app.payloads.model import StoredPayload
 from app.sandbox.pool import Room
 
 # The function is in migrations/versions/0014_memory.py, with the reasons of 0005_claims.py. Whose

@@ -13,11 +13,13 @@ from app.execution_errors import failure_of, logs_document, over_quota, unkept_l
 from app.executions.dispatch import claims, completion
 from app.executions.dispatch.claims import StoredBytesExceeded
 from app.executions.dispatch.completion import Ended
-from app.executions.model import Claim, Finish, Status, StoredPayload
-from app.executions.payloads import PayloadWriter, read_payload, stored_inline
+from app.executions.model import Claim, Finish, Status
 from app.losses import warnings_document
 from app.metrics import LATE_REPORTS
 from app.outages import BlobsUnavailable, DatabaseUnavailable
+from app.payloads.model import StoredPayload
+from app.payloads.reader import read_payload
+from app.payloads.writer import PayloadWriter, stored_inline
 from app.resources import Resources
 from app.sandbox.outcomes import Context, Crashed, Job, Limits, Report, Succeeded
 from app.scripts.params import NO_PARAMS

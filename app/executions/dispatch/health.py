@@ -5,7 +5,7 @@ from typing import Final
 
 from app.outages import HOST, Outage, Unavailable, of_host
 from app.resources import Resources
-from app.sandbox.pool import SandboxUnavailable
+from app.sandbox.zygote_client import SandboxUnavailable
 
 # What the host's trouble raises; it is never an execution's own.
 HOST_TROUBLE: Final = (SandboxUnavailable, Unavailable, OSError, MemoryError)

@@ -5,7 +5,8 @@ from typing import Any
 from uuid import UUID
 
 from app.db import Connection
-from app.executions.model import MAX_COUNTED, Waiting, WaitReason
+from app.executions.model import Waiting, WaitReason
+from app.limits import MAX_QUEUE_POSITION
 
 # Of other tenants only whether they wait, too.
 SELECT_QUEUE_POSITION = """
@@ -45,7 +46,7 @@ async def select_queue_position(
         SELECT_QUEUE_POSITION,
         tenant,
         execution_id,
-        MAX_COUNTED,
+        MAX_QUEUE_POSITION,
         seen_within_seconds,
         default_max_running,
     )

@@ -9,18 +9,19 @@ import uuid_utils.compat as uuid
 
 from app.db import Pool
 from app.execution_errors import ErrorKind
-from app.executions import acceptance, erasure, store
+from app.executions import acceptance, payload_store, store
 from app.executions.dispatch import claims
 from app.executions.dispatch.completion import Ended
-from app.executions.model import Claim, Finish, LimitPolicy, Limits, PayloadKind, Status
-from app.executions.payloads import stored_inline
+from app.executions.model import Claim, Finish, PayloadKind, Status
+from app.limits import LimitChoice, LimitPolicy, Limits
+from app.payloads.writer import stored_inline
 from app.quotas.model import Caps
 from app.scripts import store as scripts
-from app.scripts.model import LimitChoice, ScriptRef
+from app.scripts.model import ScriptRef
 from app.tenants.model import DEFAULT_TENANT as TENANT
 
 LIMITS = Limits(wall_ms=1_000, max_cpu_ms=1_000, memory_bytes=2**26, max_output_bytes=1_000)
-POLICY = LimitPolicy(default_wall_ms=1_000, default_memory_bytes=2**26, most=LIMITS)
+POLICY = LimitPolicy(default_wall_ms=1_000, default_memory_bytes=2**26, ceilings=LIMITS)
 WAITING = """
 SELECT count(*) FROM pg_stat_activity
 WHERE datname = current_database() AND wait_event_type = 'Lock'
@@ -125,7 +126,7 @@ async def test_a_finish_is_recorded_once_and_may_be_repeated(pool: Pool, script:
     assert ended is not None
     assert again == ended
     async with pool.acquire() as conn:
-        kept = await erasure.select_kept(conn, TENANT, execution_id, PayloadKind.RESULT)
+        kept = await payload_store.select_payload(conn, TENANT, execution_id, PayloadKind.RESULT)
     assert kept is not None
     assert kept.payload == SUCCESS.result
 
@@ -252,7 +253,10 @@ async def test_another_tenant_sees_nothing(pool: Pool, script: UUID) -> None:
     async with pool.acquire() as conn:
         assert await store.select_execution(conn, stranger, execution_id) is None
         assert await store.select_status(conn, stranger, execution_id) is None
-        assert await erasure.select_kept(conn, stranger, execution_id, PayloadKind.INPUT) is None
+        assert (
+            await payload_store.select_payload(conn, stranger, execution_id, PayloadKind.INPUT)
+            is None
+        )
         assert await scripts.select_script(conn, stranger, script) is None
         assert await scripts.select_source(conn, stranger, script, 1) is None
 

@@ -12,11 +12,12 @@ from app.db import Pool
 from app.execution_errors import ErrorKind
 from app.executions.dispatch.executor import ResourceUsage, record, run
 from app.executions.model import Claim
-from app.executions.payloads import PayloadWriter
+from app.limits import MIB
 from app.metrics import REGISTRY
+from app.payloads.writer import PayloadWriter
 from app.resources import Resources, open_resources
 from app.sandbox.outcomes import Job, Report
-from app.settings import MIB, Settings
+from app.settings import Settings
 from tests.executions.queues import SUCCESS, Queues
 from tests.sandbox.processes import busy_cells, until
 

@@ -1,4 +1,4 @@
-"""Payloads come back as they came, wherever they were kept."""
+"""Payloads are stored and read byte for byte, inline or in the blob store."""
 
 import asyncio
 import hashlib
@@ -8,14 +8,15 @@ import pytest
 from hypothesis import given, strategies as st
 
 from app.blobs import BlobMissing, Blobs, open_blobs
-from app.executions.model import MAX_INLINE_BYTES
-from app.executions.payloads import PayloadWriter, read_payload
+from app.limits import MAX_INLINE_BYTES
+from app.payloads.reader import read_payload
+from app.payloads.writer import PayloadWriter
 from app.settings import Settings
 
 
 @pytest.fixture
 def blobs(tmp_path: Path) -> Blobs:
-    # A folder that is not there yet, with a space in its name.
+    # A missing folder with a space in its name.
     return open_blobs(Settings(blob_url=(tmp_path / "my blobs").as_uri()))
 
 
@@ -32,14 +33,16 @@ async def _written(blobs: Blobs, *chunks: bytes) -> PayloadWriter:
 
 
 @pytest.mark.parametrize("size", [0, 1, MAX_INLINE_BYTES])
-async def test_up_to_a_mib_stays_in_the_row(blobs: Blobs, tmp_path: Path, size: int) -> None:
+async def test_a_payload_up_to_the_inline_size_is_stored_in_its_row(
+    blobs: Blobs, tmp_path: Path, size: int
+) -> None:
     stored = (await _written(blobs, b"x" * size)).stored()
 
     assert (stored.body, stored.blob_key) == (b"x" * size, None)
     assert _files(tmp_path) == []
 
 
-async def test_one_byte_more_goes_to_the_blob_store(blobs: Blobs) -> None:
+async def test_a_payload_one_byte_larger_goes_to_the_blob_store(blobs: Blobs) -> None:
     payload = b"x" * MAX_INLINE_BYTES + b"y"
 
     stored = (await _written(blobs, payload[:7], payload[7:])).stored()
@@ -51,47 +54,47 @@ async def test_one_byte_more_goes_to_the_blob_store(blobs: Blobs) -> None:
 
 
 @given(chunks=st.lists(st.binary(max_size=64), max_size=8))
-def test_how_the_bytes_were_cut_makes_no_difference(chunks: list[bytes]) -> None:
+def test_chunk_sizes_make_no_difference(chunks: list[bytes]) -> None:
     stored = asyncio.run(_written(open_blobs(Settings(blob_url="memory:///")), *chunks)).stored()
 
     assert stored.body == b"".join(chunks)
     assert stored.sha256 == hashlib.sha256(b"".join(chunks)).digest()
 
 
-async def test_an_error_half_way_leaves_nothing(blobs: Blobs, tmp_path: Path) -> None:
+async def test_an_error_during_a_write_leaves_nothing(blobs: Blobs, tmp_path: Path) -> None:
     writer = PayloadWriter(blobs, "tenant/execution/input")
 
-    async def break_off() -> None:
+    async def abort() -> None:
         async with writer:
             await writer.write(b"x" * 8 * 2**20)
             raise ConnectionResetError
 
     with pytest.raises(ConnectionResetError):
-        await break_off()
+        await abort()
 
     assert _files(tmp_path) == []
 
 
-async def test_a_store_that_fails_says_so_instead_of_hanging(blobs: Blobs) -> None:
+async def test_a_failing_store_raises_instead_of_hanging(blobs: Blobs) -> None:
     await _written(blobs, b"x" * 2 * 2**20)
-    # A folder cannot be made where a file is.
+    # The key needs a folder where the blob is a file.
     writer = PayloadWriter(blobs, "tenant/execution/input/below")
 
-    async def write_on() -> None:
+    async def write() -> None:
         async with writer:
             for _ in range(32):
                 await writer.write(b"x" * 2**20)
 
     with pytest.raises(Exception, match="LocalFileSystem"):
-        await write_on()
+        await write()
 
 
-async def test_a_missing_blob_is_named(blobs: Blobs) -> None:
+async def test_a_missing_blob_raises_its_key(blobs: Blobs) -> None:
     with pytest.raises(BlobMissing, match="no/such/key"):
         _ = [chunk async for chunk in blobs.read("no/such/key")]
 
 
-async def test_deleting_twice_is_no_error(blobs: Blobs) -> None:
+async def test_deleting_a_missing_blob_is_no_error(blobs: Blobs) -> None:
     stored = (await _written(blobs, b"x" * 2 * 2**20)).stored()
     assert stored.blob_key is not None
 

@@ -1,4 +1,4 @@
-"""Payloads expire, receipts stay, and no blob outlives its row for ever."""
+"""Payloads expire, receipts stay, and blobs without a row are deleted."""
 
 import asyncio
 import os
@@ -11,13 +11,15 @@ from msgspec.structs import replace
 
 from app.blobs import Blobs, open_blobs
 from app.db import Pool
-from app.executions import erasure, retention
-from app.executions.model import StoredPayload
-from app.executions.payloads import PayloadWriter
+from app.executions.retention import PAYLOAD_OWNER, expire_payloads
+from app.payloads import retention, store
+from app.payloads.model import MaintenanceTask, StoredPayload
+from app.payloads.writer import PayloadWriter
 from app.settings import Settings
 from app.tenants.model import DEFAULT_TENANT
 
-_NONE = timedelta(0)
+OWNERS = (PAYLOAD_OWNER,)
+_NO_AGE = timedelta(0)
 
 
 @pytest.fixture
@@ -29,7 +31,9 @@ def blobs(settings: Settings) -> Blobs:
 async def script(pool: Pool) -> UUID:
     script = uuid4()
     await pool.execute(
-        "INSERT INTO scripts (id, tenant_id, name) VALUES ($1, $2, 'kept')", script, DEFAULT_TENANT
+        "INSERT INTO scripts (id, tenant_id, name) VALUES ($1, $2, 'script')",
+        script,
+        DEFAULT_TENANT,
     )
     await pool.execute(
         "INSERT INTO script_versions (script_id, version, tenant_id, source, sha256) "
@@ -50,7 +54,7 @@ async def _stored(blobs: Blobs, size: int, key: str) -> StoredPayload:
 async def _execution(
     pool: Pool, script: UUID, *, days_ago: float | None, payload: StoredPayload
 ) -> UUID:
-    """Insert an execution that finished so many days ago, or is queued, with its input."""
+    """Insert an execution that finished `days_ago`, or a queued one for None, with its input."""
     execution = uuid7.uuid7()
     await pool.execute(
         """
@@ -79,10 +83,10 @@ async def _execution(
     return execution
 
 
-async def _left(pool: Pool) -> dict[UUID, bool]:
-    """Say of each execution that has a receipt whether its input is still there."""
-    rows = await pool.fetch("SELECT execution_id, erased_at IS NULL AS there FROM payloads")
-    return {row["execution_id"]: row["there"] for row in rows}
+async def _stored_inputs(pool: Pool) -> dict[UUID, bool]:
+    """Map each execution that has a receipt to whether its input is stored."""
+    rows = await pool.fetch("SELECT execution_id, erased_at IS NULL AS is_stored FROM payloads")
+    return {row["execution_id"]: row["is_stored"] for row in rows}
 
 
 def _files(blobs: Blobs) -> list[str]:
@@ -95,7 +99,7 @@ def _key() -> str:
     return f"{DEFAULT_TENANT}/inputs/{uuid7.uuid7()}"
 
 
-async def test_only_what_finished_long_enough_ago_is_erased(
+async def test_only_payloads_past_their_age_are_erased(
     pool: Pool, blobs: Blobs, settings: Settings, script: UUID
 ) -> None:
     small = await _stored(blobs, 5, _key())
@@ -103,26 +107,26 @@ async def test_only_what_finished_long_enough_ago_is_erased(
     young = await _execution(pool, script, days_ago=29.99, payload=small)
     queued = await _execution(pool, script, days_ago=None, payload=small)
 
-    await retention.expire(pool, blobs, settings)
+    await retention.expire(pool, blobs, settings, OWNERS)
 
-    assert await _left(pool) == {old: False, young: True, queued: True}
-    kept = await pool.fetchrow("SELECT * FROM payloads WHERE execution_id = $1", old)
-    assert kept is not None
-    assert (kept["sha256"], kept["size_bytes"]) == (small.sha256, 5)
+    assert await _stored_inputs(pool) == {old: False, young: True, queued: True}
+    erased = await pool.fetchrow("SELECT * FROM payloads WHERE execution_id = $1", old)
+    assert erased is not None
+    assert (erased["sha256"], erased["size_bytes"]) == (small.sha256, 5)
 
 
-async def test_zero_days_keep_for_ever(
+async def test_zero_days_never_expire(
     pool: Pool, blobs: Blobs, settings: Settings, script: UUID
 ) -> None:
     small = await _stored(blobs, 5, _key())
     old = await _execution(pool, script, days_ago=80, payload=small)
 
-    await retention.expire(pool, blobs, replace(settings, keep_payloads_days=0))
+    await retention.expire(pool, blobs, replace(settings, keep_payloads_days=0), OWNERS)
 
-    assert await _left(pool) == {old: True}
+    assert await _stored_inputs(pool) == {old: True}
 
 
-async def test_a_blob_goes_with_its_row_unless_another_names_it(
+async def test_a_blob_is_deleted_with_its_row_unless_another_references_it(
     pool: Pool, blobs: Blobs, settings: Settings, script: UUID
 ) -> None:
     alone = await _stored(blobs, 2 * 2**20, _key())
@@ -131,57 +135,57 @@ async def test_a_blob_goes_with_its_row_unless_another_names_it(
     await _execution(pool, script, days_ago=31, payload=shared)
     await _execution(pool, script, days_ago=1, payload=shared)
 
-    await retention.expire(pool, blobs, settings)
+    await retention.expire(pool, blobs, settings, OWNERS)
 
     assert shared.blob_key is not None
     assert _files(blobs) == [shared.blob_key.rpartition("/")[2]]
 
 
-async def test_steps_go_on_where_the_last_one_ended_until_all_is_erased(
+async def test_batches_continue_at_the_cursor_until_all_is_erased(
     pool: Pool, blobs: Blobs, script: UUID
 ) -> None:
     small = await _stored(blobs, 5, _key())
     for day in range(5):
-        # Two that finished at the same moment are two.
+        # Some finished at the same time.
         await _execution(pool, script, days_ago=40 + day // 2, payload=small)
 
     taken = []
     async with pool.acquire() as conn:
         for _ in range(4):
-            step = await erasure.expire_payloads(conn, days=30, most=2)
-            taken.append(step.executions)
+            batch = await expire_payloads(conn, 30, 2)
+            taken.append(batch.items)
 
     assert taken == [2, 2, 1, 0]
-    assert set((await _left(pool)).values()) == {False}
+    assert set((await _stored_inputs(pool)).values()) == {False}
 
 
-async def test_a_step_that_another_worker_is_taking_is_left_to_it(
+async def test_a_batch_of_another_worker_is_left_to_it(
     pool: Pool, blobs: Blobs, script: UUID
 ) -> None:
     small = await _stored(blobs, 5, _key())
     await _execution(pool, script, days_ago=40, payload=small)
     async with pool.acquire() as one, pool.acquire() as other:
-        assert (await erasure.expire_payloads(one, days=50, most=9)).executions == 0
+        assert (await expire_payloads(one, 50, 9)).items == 0
         async with one.transaction():
-            assert (await erasure.expire_payloads(one, days=30, most=9)).executions == 1
-            assert (await erasure.expire_payloads(other, days=30, most=9)).executions == 0
-        assert (await erasure.expire_payloads(other, days=30, most=9)).executions == 0
+            assert (await expire_payloads(one, 30, 9)).items == 1
+            assert (await expire_payloads(other, 30, 9)).items == 0
+        assert (await expire_payloads(other, 30, 9)).items == 0
 
 
-async def test_workers_at_the_same_time_erase_each_thing_once(
+async def test_concurrent_workers_erase_each_payload_once(
     pool: Pool, blobs: Blobs, settings: Settings, script: UUID
 ) -> None:
     small = await _stored(blobs, 5, _key())
     for _ in range(50):
         await _execution(pool, script, days_ago=40, payload=small)
 
-    await asyncio.gather(*(retention.expire(pool, blobs, settings) for _ in range(4)))
+    await asyncio.gather(*(retention.expire(pool, blobs, settings, OWNERS) for _ in range(4)))
 
-    assert set((await _left(pool)).values()) == {False}
+    assert set((await _stored_inputs(pool)).values()) == {False}
     assert await _stored_bytes(pool) == 0
 
 
-async def test_what_is_erased_counts_against_no_quota(
+async def test_erased_payloads_count_against_no_quota(
     pool: Pool, blobs: Blobs, settings: Settings, script: UUID
 ) -> None:
     small = await _stored(blobs, 5, _key())
@@ -189,14 +193,14 @@ async def test_what_is_erased_counts_against_no_quota(
     await _execution(pool, script, days_ago=1, payload=small)
     assert await _stored_bytes(pool) == 10
 
-    await retention.expire(pool, blobs, settings)
+    await retention.expire(pool, blobs, settings, OWNERS)
     assert await _stored_bytes(pool) == 5
 
-    await retention.expire(pool, blobs, replace(settings, keep_receipts_days=20))
+    await retention.expire(pool, blobs, replace(settings, keep_receipts_days=20), OWNERS)
     assert await _stored_bytes(pool) == 5
 
 
-async def test_receipts_go_where_a_setting_says_so(
+async def test_receipts_are_deleted_after_the_configured_days(
     pool: Pool, blobs: Blobs, settings: Settings, script: UUID
 ) -> None:
     large = await _stored(blobs, 2 * 2**20, _key())
@@ -205,15 +209,15 @@ async def test_receipts_go_where_a_setting_says_so(
     queued = await _execution(pool, script, days_ago=None, payload=await _stored(blobs, 5, _key()))
 
     await retention.expire(
-        pool, blobs, replace(settings, keep_payloads_days=0, keep_receipts_days=60)
+        pool, blobs, replace(settings, keep_payloads_days=0, keep_receipts_days=60), OWNERS
     )
 
-    assert await _left(pool) == {young: True, queued: True}
+    assert await _stored_inputs(pool) == {young: True, queued: True}
     assert await pool.fetchval("SELECT count(*) FROM executions") == 2
     assert _files(blobs) == []
 
 
-async def test_a_sweep_removes_old_blobs_that_no_row_names_and_nothing_else(
+async def test_a_sweep_deletes_old_orphans_and_nothing_else(
     pool: Pool, blobs: Blobs, script: UUID
 ) -> None:
     named = await _stored(blobs, 2 * 2**20, _key())
@@ -222,22 +226,22 @@ async def test_a_sweep_removes_old_blobs_that_no_row_names_and_nothing_else(
     assert orphan.blob_key is not None
     await _stored(blobs, 2 * 2**20, "not/of/this/service")
 
-    assert await retention.sweep(pool, blobs, grace=timedelta(hours=1)) == 0
-    assert await retention.sweep(pool, blobs, grace=_NONE) == 1
+    assert await retention.sweep(pool, blobs, OWNERS, min_age=timedelta(hours=1)) == 0
+    assert await retention.sweep(pool, blobs, OWNERS, min_age=_NO_AGE) == 1
 
     assert named.blob_key is not None
     assert _files(blobs) == sorted([named.blob_key.rpartition("/")[2], "service"])
 
 
-async def test_a_sweep_removes_what_a_killed_upload_left_half_way(pool: Pool, blobs: Blobs) -> None:
+async def test_a_sweep_deletes_the_remains_of_a_killed_upload(pool: Pool, blobs: Blobs) -> None:
     assert blobs._folder is not None
     staged = blobs._folder / str(DEFAULT_TENANT) / "inputs" / f"{uuid4()}#1"
     staged.parent.mkdir(parents=True)
     staged.write_bytes(b"half")
 
-    assert await retention.sweep(pool, blobs, grace=timedelta(hours=1)) == 0
+    assert await retention.sweep(pool, blobs, OWNERS, min_age=timedelta(hours=1)) == 0
     os.utime(staged, (0, 0))
-    assert await retention.sweep(pool, blobs, grace=timedelta(hours=1)) == 1
+    assert await retention.sweep(pool, blobs, OWNERS, min_age=timedelta(hours=1)) == 1
 
     assert _files(blobs) == []
 
@@ -247,22 +251,20 @@ async def test_another_installations_store_is_never_swept(pool: Pool, blobs: Blo
     orphan = await _stored(blobs, 2 * 2**20, _key())
     assert orphan.blob_key is not None
 
-    assert await retention.sweep(pool, blobs, grace=_NONE) == 0
+    assert await retention.sweep(pool, blobs, OWNERS, min_age=_NO_AGE) == 0
 
     assert _files(blobs) == [orphan.blob_key.rpartition("/")[2]]
 
 
-async def test_the_sweep_is_one_workers_at_a_time(pool: Pool) -> None:
+async def test_one_worker_at_a_time_claims_the_sweep(pool: Pool) -> None:
     async with pool.acquire() as conn:
 
-        async def take() -> bool:
-            return await erasure.take_duty(
-                conn, erasure.MaintenanceTask.BLOBS, again_after_seconds=3_600
-            )
+        async def claim() -> bool:
+            return await store.claim_task(conn, MaintenanceTask.BLOBS, interval_seconds=3_600)
 
-        assert not await take()
+        assert not await claim()
         await conn.execute("UPDATE retention_duties SET due_at = now()")
-        assert [await take(), await take()] == [True, False]
+        assert [await claim(), await claim()] == [True, False]
 
 
 async def _stored_bytes(pool: Pool) -> int:

@@ -1,4 +1,4 @@
-"""The blob store by S3's protocol, on moto's server as a stand-in for S3."""
+"""Payloads in an S3 store; moto's server stands in for S3."""
 
 import hashlib
 import socket
@@ -9,9 +9,11 @@ import pytest
 
 from app.blobs import BlobMissing, Blobs, open_blobs
 from app.db import Pool
-from app.executions import retention
-from app.executions.model import StoredPayload
-from app.executions.payloads import PayloadWriter, read_payload
+from app.executions.retention import PAYLOAD_OWNER
+from app.payloads import retention
+from app.payloads.model import StoredPayload
+from app.payloads.reader import read_payload
+from app.payloads.writer import PayloadWriter
 from app.settings import Settings
 from app.tenants.model import DEFAULT_TENANT
 from tests.acceptance.system import System, until
@@ -47,53 +49,53 @@ async def _written(blobs: Blobs, size: int) -> StoredPayload:
 
 
 @pytest.mark.parametrize("size", [2**20 + 1, 5 * 2**20, 12 * 2**20 + 7])
-async def test_a_payload_comes_back_as_it_went_in_one_part_or_many(
+async def test_a_payload_of_one_or_more_parts_is_read_byte_for_byte(
     blobs: Blobs, s3: S3, size: int
 ) -> None:
     stored = await _written(blobs, size)
 
-    found = b"".join([chunk async for chunk in read_payload(blobs, stored)])
-    assert found == b"".join(_chunks(size))
-    assert hashlib.sha256(found).digest() == stored.sha256
+    content = b"".join([chunk async for chunk in read_payload(blobs, stored)])
+    assert content == b"".join(_chunks(size))
+    assert hashlib.sha256(content).digest() == stored.sha256
     assert s3.names() == [f"payloads/{KEY}"]
     assert s3.uploads() == []
     part = [chunk async for chunk in read_payload(blobs, stored, start=9, end=2**20)]
-    assert b"".join(part) == found[9 : 2**20]
+    assert b"".join(part) == content[9 : 2**20]
 
 
 @pytest.mark.parametrize("size", [2 * 2**20, 12 * 2**20])
-async def test_an_upload_that_is_given_up_leaves_nothing(blobs: Blobs, s3: S3, size: int) -> None:
+async def test_an_aborted_upload_leaves_nothing(blobs: Blobs, s3: S3, size: int) -> None:
     writer = PayloadWriter(blobs, KEY)
 
-    async def break_off() -> None:
+    async def abort() -> None:
         async with writer:
             for chunk in _chunks(size):
                 await writer.write(chunk)
             raise ConnectionResetError
 
     with pytest.raises(ConnectionResetError):
-        await break_off()
+        await abort()
 
     assert (s3.names(), s3.uploads()) == ([], [])
 
 
-async def test_a_missing_blob_is_named_and_deleting_it_is_no_error(blobs: Blobs) -> None:
+async def test_a_missing_blob_raises_its_key_and_deleting_it_is_no_error(blobs: Blobs) -> None:
     await blobs.delete(KEY)
 
     with pytest.raises(BlobMissing, match=KEY):
         _ = [chunk async for chunk in blobs.read(KEY)]
 
 
-async def test_a_sweep_removes_orphans(pool: Pool, blobs: Blobs, s3: S3) -> None:
+async def test_a_sweep_deletes_orphans(pool: Pool, blobs: Blobs, s3: S3) -> None:
     await _written(blobs, 2 * 2**20)
 
-    assert await retention.sweep(pool, blobs, grace=timedelta(hours=1)) == 0
-    assert await retention.sweep(pool, blobs, grace=timedelta(hours=-1)) == 1
+    assert await retention.sweep(pool, blobs, (PAYLOAD_OWNER,), min_age=timedelta(hours=1)) == 0
+    assert await retention.sweep(pool, blobs, (PAYLOAD_OWNER,), min_age=timedelta(hours=-1)) == 1
 
     assert s3.names() == ["payloads/installation"]
 
 
-def test_the_system_works_on_it_and_an_upload_cut_off_leaves_nothing(
+def test_a_system_works_on_s3_and_an_interrupted_upload_leaves_nothing(
     stopped_system: System, s3: S3
 ) -> None:
     system = stopped_system

@@ -1,4 +1,4 @@
-"""Input, result and logs over HTTP: whole, in ranges, not again, compressed, erased."""
+"""Input, result and logs over HTTP: whole, in ranges, conditional, compressed, erased."""
 
 import gzip
 import hashlib
@@ -89,7 +89,7 @@ def test_a_range_is_exactly_those_bytes(
     "wanted",
     ["bytes=7-3", "bytes=-", "bytes=a-b", "lines=0-1", "bytes=0-1,3-4", "0-1", "bytes 0-1"],
 )
-def test_what_is_no_single_range_gives_all(system: System, small: str, wanted: str) -> None:
+def test_anything_but_a_single_range_returns_all(system: System, small: str, wanted: str) -> None:
     answer = system.client.get(f"{small}/result", headers={"Range": wanted})
 
     assert (answer.status_code, answer.content) == (200, SMALL)
@@ -97,7 +97,7 @@ def test_what_is_no_single_range_gives_all(system: System, small: str, wanted: s
 
 
 @pytest.mark.parametrize("wanted", [f"bytes={len(SMALL)}-", "bytes=999-1000", "bytes=-0"])
-def test_a_range_behind_the_end_is_416_and_says_the_size(
+def test_a_range_beyond_the_end_is_416_with_the_size(
     system: System, small: str, wanted: str
 ) -> None:
     answer = system.client.get(f"{small}/input", headers={"Range": wanted})
@@ -106,7 +106,7 @@ def test_a_range_behind_the_end_is_416_and_says_the_size(
     assert answer.headers["Content-Range"] == f"bytes */{len(SMALL)}"
 
 
-def test_a_download_goes_on_only_while_the_bytes_are_the_same(system: System, small: str) -> None:
+def test_a_download_continues_only_if_the_bytes_are_the_same(system: System, small: str) -> None:
     etag = system.client.get(f"{small}/result").headers["ETag"]
 
     for condition, status in (
@@ -119,7 +119,7 @@ def test_a_download_goes_on_only_while_the_bytes_are_the_same(system: System, sm
         assert system.client.get(f"{small}/result", headers=headers).status_code == status
 
 
-def test_what_the_client_has_is_not_sent_again(system: System, small: str) -> None:
+def test_a_matching_etag_is_304(system: System, small: str) -> None:
     etag = system.client.get(f"{small}/result").headers["ETag"]
 
     for condition, status in (
@@ -144,7 +144,7 @@ _COMPRESSIONS: dict[str, Callable[[bytes], bytes]] = {
 
 @pytest.mark.parametrize("encoding", _COMPRESSIONS)
 @pytest.mark.parametrize("data", [SMALL, LARGE])
-def test_a_compressed_body_is_kept_as_what_it_holds(
+def test_a_compressed_body_is_stored_decompressed(
     system: System, script: str, encoding: str, data: bytes
 ) -> None:
     body = _COMPRESSIONS[encoding](data[:11]) + _COMPRESSIONS[encoding](data[11:])
@@ -169,7 +169,7 @@ def test_a_compressed_body_is_kept_as_what_it_holds(
         (lambda _: b"surprise!", "is not"),
     ],
 )
-def test_a_broken_stream_is_400_and_says_so(
+def test_a_broken_stream_is_400_with_the_reason(
     system: System, script: str, encoding: str, spoil: Callable[[bytes], bytes], reason: str
 ) -> None:
     answer = _submit_encoded(system, script, spoil(_COMPRESSIONS[encoding](SMALL)), encoding)
@@ -180,7 +180,7 @@ def test_a_broken_stream_is_400_and_says_so(
 
 
 @pytest.mark.parametrize("encoding", ["br", "deflate", "gzip, zstd", "compress"])
-def test_another_encoding_is_415_and_names_those_that_are_known(
+def test_an_unsupported_encoding_is_415_and_names_the_supported_ones(
     system: System, script: str, encoding: str
 ) -> None:
     answer = _submit_encoded(system, script, SMALL, encoding)
@@ -206,14 +206,12 @@ def test_a_bomb_is_413_and_leaves_nothing(stopped_system: System, encoding: str)
 
 
 @pytest.mark.parametrize("encoding", ["identity", "gzip", "zstd"])
-def test_an_upload_cut_off_in_the_middle_leaves_nothing(
-    stopped_system: System, encoding: str
-) -> None:
+def test_an_interrupted_upload_leaves_nothing(stopped_system: System, encoding: str) -> None:
     system = stopped_system
     system.start_api()
     system.await_api()
     system.upload("cut", IDENTITY)
-    # Random: it does not get smaller, and half of it is more than a row takes.
+    # Incompressible, and half of it is more than the inline size.
     data = b"".join(hashlib.sha512(b"%d" % number).digest() for number in range(160_000))
     body = _COMPRESSIONS.get(encoding, bytes)(data)
     with socket.create_connection(("127.0.0.1", system.port)) as connection:
@@ -222,18 +220,18 @@ def test_an_upload_cut_off_in_the_middle_leaves_nothing(
             b"Content-Encoding: %b\r\nContent-Length: %d\r\n\r\n" % (encoding.encode(), len(body))
         )
         connection.sendall(body[: len(body) // 2])
-        for _ in until("half of it has reached the store"):
+        for _ in until("half of it is in the store"):
             if _blobs(system):
                 break
 
-    for _ in until("the API has given up the upload"):
+    for _ in until("the API has aborted the upload"):
         if not _blobs(system):
             break
     assert system.client.get("/executions").json()["items"] == []
     assert "request.failed" not in system.logs_of_process("app.main")
 
 
-def test_erased_data_is_gone_and_the_receipt_stays(system: System, script: str) -> None:
+def test_erased_data_is_410_and_the_receipt_stays(system: System, script: str) -> None:
     location = _finished(system, script, LARGE)
     before = system.client.get(location).json()
     blobs = len(_blobs(system))
@@ -255,7 +253,7 @@ def test_erased_data_is_gone_and_the_receipt_stays(system: System, script: str) 
     assert entries[0]["details"] == {"erased": ["input", "result"]}
 
 
-def test_an_inline_result_is_gone_with_the_rest(system: System, script: str) -> None:
+def test_an_inline_result_is_erased_with_the_rest(system: System, script: str) -> None:
     location = _finished(system, script, SMALL)
     assert "result" in system.client.get(location).json()
 
@@ -279,7 +277,7 @@ def test_a_failure_keeps_its_error_when_its_data_is_erased(system: System) -> No
     assert _problem(system.client.get(f"{location}/result")) == (410, "payload-gone")
 
 
-def test_what_has_not_finished_cannot_be_erased(stopped_system: System) -> None:
+def test_an_unfinished_execution_cannot_be_erased(stopped_system: System) -> None:
     system = stopped_system
     system.start_api()
     system.await_api()
@@ -290,7 +288,7 @@ def test_what_has_not_finished_cannot_be_erased(stopped_system: System) -> None:
     assert system.client.get(f"{location}/input").content == b"1"
 
 
-def test_what_is_not_there_cannot_be_erased(system: System) -> None:
+def test_an_unknown_execution_cannot_be_erased(system: System) -> None:
     for name in (str(uuid4()), "no-id"):
         answer = system.client.delete(f"/executions/{name}/data")
         assert _problem(answer) == (404, "execution-not-found")

@@ -1,0 +1,90 @@
+"""Declare the limits of scripts, executions, payloads and requests.
+
+Each limit is declared here once: settings, request structs, the OpenAPI document and SQL take it
+from here, and a test holds the database's CHECK constraints to it. Defaults that an operator can
+change are in `app/settings.py`.
+"""
+
+from typing import Annotated, Final
+
+from msgspec import Meta, Struct
+
+KIB: Final = 1024
+MIB: Final = 1024 * KIB
+GIB: Final = 1024 * MIB
+
+# Bounds that no setting lifts (docs/ARCHITECTURE.md, "Limits").
+MAX_WALL_MS: Final = 300_000
+MIN_MEMORY_BYTES: Final = 16 * MIB
+MAX_MEMORY_BYTES: Final = 4 * GIB
+MAX_PAYLOAD_BYTES: Final = 256 * MIB
+
+# Larger payloads go to the blob store, and larger results are not shown inline.
+MAX_INLINE_BYTES: Final = 1 * MIB
+MAX_ENVELOPE_BYTES: Final = 16 * MIB
+MAX_PARAMS_BYTES: Final = 64 * KIB
+MAX_SOURCE_BYTES: Final = 1 * MIB
+# JSON can need six bytes for one byte of a source (`\\u0000`), and has other members.
+MAX_UPLOAD_BYTES: Final = 6 * MAX_SOURCE_BYTES + 64 * KIB
+MAX_SAMPLE_OUTPUT_BYTES: Final = 1 * MIB
+# A JSON body that holds settings or names, no data and no source.
+MAX_SMALL_BODY_BYTES: Final = 64 * KIB
+
+MAX_LABELS: Final = 16
+# 16 of the longest labels have about 4,200 characters; JSON can need twelve bytes for each.
+MAX_LABELS_BYTES: Final = 64 * KIB
+MAX_LABEL_VALUE_CHARACTERS: Final = 200
+# Priorities order the executions of one tenant; they never rank one tenant above another.
+MIN_PRIORITY: Final = -10
+MAX_PRIORITY: Final = 10
+# JavaScript represents every integer up to this one exactly.
+MAX_SEED: Final = 2**53 - 1
+# Queue positions are counted up to this value.
+MAX_QUEUE_POSITION: Final = 1_000
+
+# A worker counts as gone when its last heartbeat is older: several may come late.
+WORKER_TIMEOUT_SECONDS: Final = 15.0
+
+WallMs = Annotated[int, Meta(ge=1, le=MAX_WALL_MS)]
+CpuMs = Annotated[int, Meta(ge=1, le=MAX_WALL_MS)]
+MemoryBytes = Annotated[int, Meta(ge=MIN_MEMORY_BYTES, le=MAX_MEMORY_BYTES)]
+OutputBytes = Annotated[int, Meta(ge=1, le=MAX_PAYLOAD_BYTES)]
+InputBytes = Annotated[int, Meta(ge=1, le=MAX_PAYLOAD_BYTES)]
+Priority = Annotated[int, Meta(ge=MIN_PRIORITY, le=MAX_PRIORITY)]
+Seed = Annotated[int, Meta(ge=0, le=MAX_SEED)]
+
+
+class LimitChoice(
+    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+):
+    """Chosen limits. An omitted one is the script version's, else the installation's default."""
+
+    wall_ms: WallMs | None = None
+    max_cpu_ms: CpuMs | None = None
+    memory_bytes: MemoryBytes | None = None
+    max_output_bytes: OutputBytes | None = None
+
+
+class Limits(Struct, frozen=True, kw_only=True):
+    """The limits in force for one run."""
+
+    wall_ms: int
+    max_cpu_ms: int
+    memory_bytes: int
+    max_output_bytes: int
+
+
+class LimitPolicy(Struct, frozen=True, kw_only=True):
+    """An installation's default limits, and the highest that a client can choose.
+
+    The default CPU limit is the wall limit, which one thread cannot exceed; the default output
+    limit is the highest.
+    """
+
+    default_wall_ms: int
+    default_memory_bytes: int
+    ceilings: Limits
+
+
+# The columns of `executions` and `script_versions`, the members of requests and receipts.
+LIMIT_NAMES: Final = Limits.__struct_fields__

@@ -1,0 +1,37 @@
+"""Read stored payloads from their row or from the blob store."""
+
+from collections.abc import AsyncIterator
+
+from app.allocator import trim_later
+from app.blobs import Blobs
+from app.payloads.model import StoredPayload
+
+
+async def read_payload(
+    blobs: Blobs, stored: StoredPayload, *, start: int = 0, end: int | None = None
+) -> AsyncIterator[bytes]:
+    """Yield a payload's bytes from `start` up to `end`. Raises BlobMissing, BlobsUnavailable."""
+    trim_later(stored.size_bytes)
+    if stored.blob_key is None:
+        yield (stored.body or b"")[start:end]
+        return
+    async for chunk in blobs.read(stored.blob_key, start=start, end=end):
+        yield chunk
+
+
+async def open_payload(
+    blobs: Blobs, stored: StoredPayload, *, start: int = 0, end: int | None = None
+) -> AsyncIterator[bytes]:
+    """Read the first chunk of a payload or range now, the others on demand.
+
+    Raises BlobMissing and BlobsUnavailable at once, while a response can still have a status.
+    """
+    chunks = read_payload(blobs, stored, start=start, end=end)
+    first = await anext(chunks, b"")
+
+    async def all_chunks() -> AsyncIterator[bytes]:
+        yield first
+        async for chunk in chunks:
+            yield chunk
+
+    return all_chunks()
