@@ -236,14 +236,14 @@ def _refusing() -> Iterator[None]:
         raise _unavailable(error) from error
 
 
-def into(shape: type[T], row: asyncpg.Record) -> T:
+def from_row(shape: type[T], row: asyncpg.Record) -> T:
     """Turn a row into a struct with the same field names."""
     return msgspec.convert(dict(row), shape)
 
 
-def optional_into(shape: type[T], row: asyncpg.Record | None) -> T | None:
+def optional_from_row(shape: type[T], row: asyncpg.Record | None) -> T | None:
     """Turn a row, or no row, into a struct or None."""
-    return None if row is None else into(shape, row)
+    return None if row is None else from_row(shape, row)
 
 
 SELECT_REVISION = """
@@ -253,7 +253,7 @@ FROM alembic_version
 
 
 async def _require_usable(pool: Pool) -> None:
-    facts = into(ServerFacts, *await pool.fetch(CHECK_SERVER))
+    facts = from_row(ServerFacts, *await pool.fetch(CHECK_SERVER))
     if refusal := refusal_of(facts):
         raise DatabaseRefuses(refusal)
     if closed := await pool.fetchval(CHECK_TABLES):

@@ -6,7 +6,7 @@ from uuid import UUID
 import uuid_utils.compat as uuid
 
 from app.audit.model import Action, Entry, EntryFilter
-from app.db import Connection, into
+from app.db import Connection, from_row
 from app.http.access import Caller
 
 INSERT_ENTRY = """
@@ -75,4 +75,4 @@ async def select_entry_page(
         wanted.created_before,
         limit,
     )
-    return [into(Entry, row) for row in rows]
+    return [from_row(Entry, row) for row in rows]

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from app.db import Connection, into
+from app.db import Connection, from_row
 from app.executions.model import PayloadKind, Status, StoredPayload
 
 # The input has a row as long as its execution: erased, it tells of all of them.
@@ -42,7 +42,7 @@ async def select_kept(
     return Kept(
         status=Status(row["status"]),
         erased_at=row["erased_at"],
-        payload=into(StoredPayload, row) if there else None,
+        payload=from_row(StoredPayload, row) if there else None,
     )
 
 
@@ -73,7 +73,7 @@ class Erased(Struct, frozen=True, kw_only=True):
 
 async def erase_payloads(conn: Connection, tenant: UUID, execution_id: UUID) -> list[Erased]:
     """Erase what is kept of an execution's payloads; empty where nothing is."""
-    return [into(Erased, row) for row in await conn.fetch(ERASE_PAYLOADS, tenant, execution_id)]
+    return [from_row(Erased, row) for row in await conn.fetch(ERASE_PAYLOADS, tenant, execution_id)]
 
 
 class MaintenanceTask(StrEnum):
@@ -174,12 +174,12 @@ class Step(Struct, frozen=True, kw_only=True):
 async def expire_payloads(conn: Connection, *, days: int, most: int) -> Step:
     """Erase payloads of up to `most` executions that finished so many days ago."""
     await conn.execute(INSERT_DUTY, MaintenanceTask.PAYLOADS, 0)
-    return into(Step, *await conn.fetch(EXPIRE_PAYLOADS, days, most))
+    return from_row(Step, *await conn.fetch(EXPIRE_PAYLOADS, days, most))
 
 
 async def delete_executions(conn: Connection, *, days: int, most: int) -> Step:
     """Delete up to `most` executions that finished so many days ago, receipts and all."""
-    return into(Step, *await conn.fetch(DELETE_EXECUTIONS, days, most))
+    return from_row(Step, *await conn.fetch(DELETE_EXECUTIONS, days, most))
 
 
 TAKE_DUTY = """

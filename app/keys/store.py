@@ -8,7 +8,7 @@ import asyncpg
 import msgspec
 from msgspec import Struct
 
-from app.db import Connection, into, optional_into
+from app.db import Connection, from_row, optional_from_row
 from app.http.access import Caps, Scope
 from app.keys.model import Key, KeyIdTaken, Presented, StoredKey
 
@@ -47,7 +47,7 @@ SELECT_KEY = _KEYS + "WHERE id = $1"
 
 async def select_key(conn: Connection, key_id: UUID) -> Key | None:
     """Find a key."""
-    return optional_into(Key, await conn.fetchrow(SELECT_KEY, key_id))
+    return optional_from_row(Key, await conn.fetchrow(SELECT_KEY, key_id))
 
 
 SELECT_KEY_PAGE = (
@@ -64,7 +64,7 @@ async def select_key_page(
     conn: Connection, tenant: UUID | None, *, below: UUID, limit: int
 ) -> list[Key]:
     """List keys by their ids, the newest first; of every tenant, or of one."""
-    return [into(Key, row) for row in await conn.fetch(SELECT_KEY_PAGE, below, tenant, limit)]
+    return [from_row(Key, row) for row in await conn.fetch(SELECT_KEY_PAGE, below, tenant, limit)]
 
 
 REVOKE_KEY = """
@@ -115,7 +115,7 @@ WHERE k.id = $1
 async def select_stored_key(conn: Connection, key_id: UUID) -> StoredKey | None:
     """Find what a key is verified by."""
     row = await conn.fetchrow(SELECT_STORED_KEY, key_id)
-    return None if row is None else msgspec.convert({**row, "caps": into(Caps, row)}, StoredKey)
+    return None if row is None else msgspec.convert({**row, "caps": from_row(Caps, row)}, StoredKey)
 
 
 SELECT_HOLDER = _HOLDERS + "FROM tenants AS t WHERE t.id = $1"
@@ -125,7 +125,7 @@ async def select_holder(conn: Connection, tenant: UUID) -> tuple[bool, int, Caps
     """Say whether a tenant, which exists, is suspended, its share, and what it may take."""
     row = await conn.fetchrow(SELECT_HOLDER, tenant)
     assert row is not None  # noqa: S101 - tenants are never removed
-    return row["suspended"], row["weight"], into(Caps, row)
+    return row["suspended"], row["weight"], from_row(Caps, row)
 
 
 SELECT_STATE = """
@@ -145,7 +145,7 @@ async def select_state(conn: Connection) -> State:
     """See whether anything has changed."""
     row = await conn.fetchrow(SELECT_STATE)
     assert row is not None  # noqa: S101 - a SELECT without FROM gives its row
-    return into(State, row)
+    return from_row(State, row)
 
 
 # Rows that another process is writing at the moment are left to it: its time is as new, and

@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-from app.db import Connection, into
+from app.db import Connection, from_row
 
 
 class QueueLimit(Struct, frozen=True, kw_only=True):
@@ -69,7 +69,7 @@ async def select_backlogs(conn: Connection) -> list[QueueLimit]:
         # Statistics are late for a queue, and a plan that believes them would read all of it.
         await conn.execute("SET LOCAL enable_seqscan = off")
         await conn.execute("SET LOCAL enable_sort = off")
-        return [into(QueueLimit, row) for row in await conn.fetch(SELECT_BACKLOGS)]
+        return [from_row(QueueLimit, row) for row in await conn.fetch(SELECT_BACKLOGS)]
 
 
 SELECT_WORKFORCE = """
@@ -83,4 +83,4 @@ async def select_workforce(conn: Connection, *, seen_within_seconds: float) -> W
     """Count the workers that are alive."""
     row = await conn.fetchrow(SELECT_WORKFORCE, seen_within_seconds)
     assert row is not None  # noqa: S101 - a count has a row
-    return into(Workforce, row)
+    return from_row(Workforce, row)

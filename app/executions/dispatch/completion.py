@@ -8,7 +8,7 @@ from uuid import UUID
 import structlog
 from msgspec import Struct
 
-from app.db import Connection, into
+from app.db import Connection, from_row
 from app.metrics import count_end
 from app.tracing import Life, Tracing
 
@@ -69,7 +69,7 @@ WHERE e.id = ANY ($1) AND e.finished_at IS NOT NULL
 
 async def select_ended(conn: Connection, ids: Sequence[UUID]) -> list[Ended]:
     """Read what there is to tell of executions that no worker has reported."""
-    return [into(Ended, row) for row in await conn.fetch(SELECT_ENDED, ids)]
+    return [from_row(Ended, row) for row in await conn.fetch(SELECT_ENDED, ids)]
 
 
 def report_completion(tracing: Tracing, ended: Ended, *, ran_until_ns: int | None = None) -> None:
