@@ -79,12 +79,12 @@ LATE_REPORTS: Final = Counter(
     "Outcomes that came when the claim was somebody else's or cancelled",
     registry=REGISTRY,
 )
-RINGS_WANTED: Final = Counter(
+WAKE_UPS_REQUESTED: Final = Counter(
     "crivo_rings_wanted",
     "Rings that somebody asked for, one for each accepted execution",
     registry=REGISTRY,
 )
-RINGS: Final = Counter(
+WAKE_UPS: Final = Counter(
     "crivo_rings",
     "Rings by what became of them: sent, coalesced with one that was sent, or failed",
     ("result",),
@@ -108,7 +108,7 @@ HTTP_SECONDS: Final = Histogram(
 for _status in ("queued", "failed"):
     LEASES_EXPIRED.labels(_status)
 for _result in ("sent", "coalesced", "failed"):
-    RINGS.labels(_result)
+    WAKE_UPS.labels(_result)
 
 
 def configure_metrics(*, tenants: int) -> None:

@@ -11,6 +11,7 @@ from app.db import Pool, open_pool
 from app.fair_queue import FairQueue
 from app.lint.reader import SourceReader, open_reader
 from app.notifications import Publisher, open_publisher
+from app.notifier import Notifier, open_notifier
 from app.sandbox.admission import budget_of_host
 from app.sandbox.pool import PoolConfig, SandboxPool, SandboxUnavailable, open_pool as open_sandbox
 from app.settings import Settings
@@ -30,13 +31,14 @@ class Resources:
     A plain class: of a dataclass Litestar would check every field at every request.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one keyword per resource
         self,
         *,
         settings: Settings,
         pool: Pool,
         work_signal: WorkSignal,
         publisher: Publisher,
+        notifier: Notifier,
         blobs: Blobs,
         sandbox: SandboxPool,
         reader: SourceReader,
@@ -47,6 +49,7 @@ class Resources:
         self.pool = pool
         self.work_signal = work_signal
         self.publisher = publisher
+        self.notifier = notifier
         self.blobs = blobs
         self.sandbox = sandbox
         # Turns at the sandbox, where requests of many tenants want it at once: in the API.
@@ -83,11 +86,13 @@ async def open_resources(
         pool = await stack.enter_async_context(open_pool(settings))
         work_signal = await stack.enter_async_context(open_work_signal(settings))
         publisher = await stack.enter_async_context(open_publisher(settings))
+        notifier = await stack.enter_async_context(open_notifier(settings))
         yield Resources(
             settings=settings,
             pool=pool,
             work_signal=work_signal,
             publisher=publisher,
+            notifier=notifier,
             blobs=open_blobs(settings),
             sandbox=sandbox,
             reader=reader,

@@ -5,18 +5,17 @@ removed after that row's commit. Whatever dies in between leaves a blob without 
 row without its blob; the sweep finds such blobs once they are older than any statement can be.
 """
 
-import asyncio
 import re
 from datetime import timedelta
 from typing import Final
 
 import structlog
 
+from app.background import retry_forever
 from app.blobs import Blobs
 from app.db import Pool
 from app.executions import erasure
 from app.executions.erasure import MaintenanceTask, Step
-from app.outages import BlobsUnavailable, DatabaseUnavailable
 from app.resources import Resources
 from app.settings import Settings
 
@@ -41,17 +40,12 @@ _MARK: Final = "installation"
 async def keep_retention(resources: Resources) -> None:
     """Do what is due, again and again, until it is cancelled."""
     pool, blobs = resources.pool, resources.blobs
-    while True:
-        try:
-            await expire(pool, blobs, resources.settings)
-            await sweep_when_due(pool, blobs)
-        except (DatabaseUnavailable, BlobsUnavailable):
-            # Logged where it is raised.
-            pass
-        except Exception:
-            # Whatever it is, executions go on, and the next time may do better.
-            log.exception("retention.failed")
-        await asyncio.sleep(_EVERY_SECONDS)
+
+    async def expire_and_sweep() -> None:
+        await expire(pool, blobs, resources.settings)
+        await sweep_when_due(pool, blobs)
+
+    await retry_forever("retention.failed", expire_and_sweep, pause_seconds=_EVERY_SECONDS)
 
 
 async def expire(pool: Pool, blobs: Blobs, settings: Settings) -> None:

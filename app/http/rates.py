@@ -9,7 +9,6 @@ quarter of a second, and one bucket from each process that had not heard of the 
 minute. While PostgreSQL is away each process gives the cap by itself.
 """
 
-import asyncio
 import math
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
@@ -17,14 +16,12 @@ from time import monotonic
 from typing import Final
 from uuid import UUID
 
-import structlog
 import uuid_utils.compat as uuid
 
+from app.background import background, retry_forever
 from app.db import Connection, Pool
 from app.http.quotas import QuotaExceeded, limit_field, policy_field
 from app.outages import DatabaseUnavailable
-
-log = structlog.get_logger(__name__)
 
 EXCHANGE_SECONDS: Final = 0.25
 # How long a process goes on listening after a tenant's last request.
@@ -120,15 +117,7 @@ class Rates:
 
     async def keep_up(self) -> None:
         """Exchange for ever."""
-        while True:
-            await asyncio.sleep(EXCHANGE_SECONDS)
-            try:
-                await self.exchange()
-            except DatabaseUnavailable:
-                # Logged where it is raised.
-                continue
-            except Exception:
-                log.exception("rates.exchange_failed")
+        await retry_forever("rates.exchange_failed", self.exchange, pause_seconds=EXCHANGE_SECONDS)
 
 
 @asynccontextmanager
@@ -138,13 +127,8 @@ async def open_rates(pool: Pool, *, default_rate: int | None) -> AsyncIterator[R
     with suppress(DatabaseUnavailable):
         async with pool.acquire() as conn:
             await conn.execute(FORGET_COUNTS)
-    keeper = asyncio.create_task(rates.keep_up())
-    try:
+    async with background(rates.keep_up()):
         yield rates
-    finally:
-        keeper.cancel()
-        with suppress(asyncio.CancelledError):
-            await keeper
 
 
 # Of processes that are gone.

@@ -19,6 +19,7 @@ from uuid import UUID
 import structlog
 from msgspec.structs import replace
 
+from app.background import background, retry_forever
 from app.db import Pool
 from app.http.access import ALL_SCOPES, Holder, Scope
 from app.http.event_tokens import (
@@ -176,19 +177,16 @@ class KeyCache:
     async def keep_up(self) -> None:
         """Look and flush for ever."""
         flushed_at = asyncio.get_running_loop().time()
-        while True:
-            await asyncio.sleep(LOOK_SECONDS)
-            try:
-                await self.look()
-                if asyncio.get_running_loop().time() - flushed_at > FLUSH_SECONDS:
-                    flushed_at = asyncio.get_running_loop().time()
-                    await self.flush()
-            except DatabaseUnavailable:
-                # Logged where it is raised. What is known goes stale by itself.
-                continue
-            except Exception:
-                # What is known goes stale by itself; requests then ask the database.
-                log.exception("keys.look_failed")
+
+        # Where this fails, what is known goes stale, and requests ask the database.
+        async def look_and_flush() -> None:
+            nonlocal flushed_at
+            await self.look()
+            if asyncio.get_running_loop().time() - flushed_at > FLUSH_SECONDS:
+                flushed_at = asyncio.get_running_loop().time()
+                await self.flush()
+
+        await retry_forever("keys.look_failed", look_and_flush, pause_seconds=LOOK_SECONDS)
 
     def _recall(self, digest: bytes) -> Holder | None:
         return self._known.get(digest) if self._is_fresh() else None
@@ -221,13 +219,10 @@ async def open_key_cache(
     """Look once, then keep looking for the length of the block. Raises DatabaseUnavailable."""
     key_cache = KeyCache(pool, open_without_keys=open_without_keys, open_always=open_always)
     await key_cache.look()
-    keeper = asyncio.create_task(key_cache.keep_up())
     try:
-        yield key_cache
+        async with background(key_cache.keep_up()):
+            yield key_cache
     finally:
-        keeper.cancel()
-        with suppress(asyncio.CancelledError):
-            await keeper
         with suppress(DatabaseUnavailable):
             await key_cache.flush()
 

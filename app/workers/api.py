@@ -46,7 +46,7 @@ async def ready(request: AnyRequest, resources: Resources) -> Response[Ready]:
         missing += _trouble_of(alive)
     if trouble := await resources.blobs.trouble():
         missing.append(trouble)
-    if resources.work_signal.silent:
+    if resources.work_signal.failing:
         # So that its end is noticed, also where nothing is submitted.
         resources.work_signal.notify()
     degraded = ["Redis does not answer: executions begin up to a second later"]
@@ -54,7 +54,7 @@ async def ready(request: AnyRequest, resources: Resources) -> Response[Ready]:
         ready=not missing,
         missing=list(dict.fromkeys(missing)),
         access="open" if is_open(request) else "keys",
-        degraded=degraded if resources.work_signal.silent else UNSET,
+        degraded=degraded if resources.work_signal.failing else UNSET,
     )
     if await is_let_in(request):
         answer = replace(
