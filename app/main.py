@@ -47,7 +47,7 @@ from app.http.undeclared import refuse_undeclared
 from app.keys.api import router as keys
 from app.keys.bootstrap import open_without_keys, prepare
 from app.keys.key_cache import KeyCache, open_key_cache
-from app.lifecycle import Watchdog, exit_cleanly_when_told, open_watchdog
+from app.lifecycle import Watchdog, exit_cleanly_on_signals, open_watchdog
 from app.metrics import configure_metrics
 from app.prometheus.api import router as metrics
 from app.prometheus.listener import open_listener
@@ -142,7 +142,7 @@ def main(arguments: list[str]) -> int:
 
     With `--check`, only check that it could.
     """
-    exit_cleanly_when_told()
+    exit_cleanly_on_signals()
     try:
         give_memory_back()
         settings = load_service_settings()

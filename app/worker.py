@@ -22,7 +22,7 @@ from app.environment import load_service_settings
 from app.errors import CrivoError
 from app.executions.dispatch.dispatcher import Dispatcher
 from app.executions.retention import keep_retention
-from app.lifecycle import exit_cleanly_when_told, open_watchdog
+from app.lifecycle import exit_cleanly_on_signals, open_watchdog
 from app.metrics import configure_metrics
 from app.prometheus.listener import open_listener
 from app.prometheus.service import MetricsPage
@@ -42,7 +42,7 @@ _RETRY_SECONDS: Final = 1.0
 
 def main() -> int:
     """Run the worker with the settings of the environment; return 2 when it cannot start."""
-    exit_cleanly_when_told()
+    exit_cleanly_on_signals()
     try:
         give_memory_back()
         settings = load_service_settings()

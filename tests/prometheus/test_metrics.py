@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from app.http.access import Scope
-from app.metrics import OTHER, Names
+from app.metrics import OTHER, LabelLimiter
 from tests.acceptance.keyed import Keyed
 from tests.acceptance.system import ROOT, System, open_system, stop, until
 from tests.prometheus.pages import Page, listener_of, read_page
@@ -255,7 +255,7 @@ def test_the_apis_page_needs_a_key_with_the_scope_admin(keyed: Keyed) -> None:
 
 
 def test_tenants_beyond_the_bound_share_a_label() -> None:
-    names = Names(2)
+    names = LabelLimiter(2)
 
     labels = [names.label(each) for each in ("a", "b", "c", "a", "d", "b")]
 

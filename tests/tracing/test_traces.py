@@ -14,8 +14,8 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import StatusCode
 
 from app.settings import Settings
-from app.tracing import Life, TracesNotInstalled, Tracing, require_packages
-from app.tracing.otel import Traced
+from app.tracing import ExecutionTrace, TracesNotInstalled, Tracing, require_packages
+from app.tracing.otel import OpenTelemetryTracing
 from tests.acceptance.system import ROOT, System, until
 from tests.tracing.collector import open_collector
 
@@ -32,15 +32,17 @@ def _ns(at: datetime) -> int:
     return int((at - datetime(1970, 1, 1, tzinfo=UTC)) / timedelta(microseconds=1)) * 1_000
 
 
-def _life(parent: str | None, *, started: bool = True, failure: str | None = None) -> Life:
-    return Life(
+def _trace_of(
+    parent: str | None, *, started: bool = True, error_kind: str | None = None
+) -> ExecutionTrace:
+    return ExecutionTrace(
         parent=parent,
         accepted_at=ACCEPTED,
         started_at=STARTED if started else None,
         ran_until_ns=_ns(STARTED) + 2_000_000 if started else None,
         recorded_at_ns=_ns(STARTED) + 3_000_000,
-        facts={"crivo.execution": "1", "crivo.attempts": 1},
-        failure=failure,
+        attributes={"crivo.execution": "1", "crivo.attempts": 1},
+        error_kind=error_kind,
     )
 
 
@@ -49,7 +51,9 @@ class Memory:
 
     def __init__(self) -> None:
         self._exporter = InMemorySpanExporter()
-        self.tracing = Traced(SimpleSpanProcessor(self._exporter), service="crivo-test")
+        self.tracing = OpenTelemetryTracing(
+            SimpleSpanProcessor(self._exporter), service="crivo-test"
+        )
 
     @property
     def spans(self) -> dict[str, ReadableSpan]:
@@ -81,7 +85,7 @@ def _parent(span: ReadableSpan) -> str | None:
 def test_acceptance_queue_run_and_finish_are_one_trace(memory: Memory, client: str | None) -> None:
     with memory.tracing.accepting(client, {"crivo.request": "r"}) as travelling:
         pass
-    memory.tracing.ended(_life(travelling))
+    memory.tracing.ended(_trace_of(travelling))
 
     accept = memory.spans["execution.accept"]
     rest = [memory.spans[f"execution.{name}"] for name in ("queue", "run", "finish")]
@@ -97,7 +101,7 @@ def test_acceptance_queue_run_and_finish_are_one_trace(memory: Memory, client: s
 def test_what_the_client_does_not_sample_is_not_sampled_here(memory: Memory) -> None:
     with memory.tracing.accepting(NOT_SAMPLED, {}) as travelling:
         pass
-    memory.tracing.ended(_life(travelling))
+    memory.tracing.ended(_trace_of(travelling))
 
     assert travelling is not None
     assert travelling.startswith(f"00-{TRACE}-")
@@ -108,7 +112,7 @@ def test_what_the_client_does_not_sample_is_not_sampled_here(memory: Memory) -> 
 def test_an_execution_that_nobody_traced_when_it_came_has_a_trace_of_its_own(
     memory: Memory,
 ) -> None:
-    memory.tracing.ended(_life(None))
+    memory.tracing.ended(_trace_of(None))
 
     queue, run, finish = (memory.spans[f"execution.{each}"] for each in ("queue", "run", "finish"))
     assert _trace(queue) == _trace(run) == _trace(finish)
@@ -117,12 +121,12 @@ def test_an_execution_that_nobody_traced_when_it_came_has_a_trace_of_its_own(
 
 
 def test_a_failure_is_told_by_its_kind_and_one_that_never_ran_has_no_run(memory: Memory) -> None:
-    memory.tracing.ended(_life(SAMPLED, failure="timeout"))
+    memory.tracing.ended(_trace_of(SAMPLED, error_kind="timeout"))
     assert memory.spans["execution.run"].status.status_code is StatusCode.ERROR
     assert memory.spans["execution.run"].status.description == "timeout"
 
     cancelled = Memory()
-    cancelled.tracing.ended(_life(SAMPLED, started=False, failure="cancelled"))
+    cancelled.tracing.ended(_trace_of(SAMPLED, started=False, error_kind="cancelled"))
     assert set(cancelled.spans) == {"execution.queue", "execution.finish"}
     cancelled.tracing.close()
 

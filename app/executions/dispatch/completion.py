@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from app.db import Connection, from_row
 from app.metrics import count_end
-from app.tracing import Life, Tracing
+from app.tracing import ExecutionTrace, Tracing
 
 log = structlog.get_logger(__name__)
 
@@ -102,19 +102,19 @@ def report_completion(tracing: Tracing, ended: Ended, *, ran_until_ns: int | Non
         trace_id=None if ended.traceparent is None else ended.traceparent.split("-")[1],
     )
     tracing.ended(
-        Life(
+        ExecutionTrace(
             parent=ended.traceparent,
             accepted_at=ended.created_at,
             started_at=ended.started_at,
             ran_until_ns=ran_until_ns,
             recorded_at_ns=time_ns(),
-            facts={
+            attributes={
                 "crivo.execution": str(ended.id),
                 "crivo.tenant": ended.tenant,
                 "crivo.script": f"{ended.script}@{ended.version}",
                 "crivo.outcome": ended.outcome,
                 "crivo.attempts": ended.attempts,
             },
-            failure=None if ended.outcome == "succeeded" else ended.outcome,
+            error_kind=None if ended.outcome == "succeeded" else ended.outcome,
         )
     )
