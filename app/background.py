@@ -62,7 +62,11 @@ async def retry_forever(
 async def _error_of(attempt: Callable[[], Awaitable[None]]) -> Exception | None:
     try:
         await attempt()
-    except Exception as error:  # noqa: BLE001 - the caller logs it; the loop outlives any error
+    except Exception as error:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            # The cleanup of a cancelled attempt has failed: the loop must end all the same.
+            raise
         return error
     return None
 

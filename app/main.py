@@ -112,10 +112,10 @@ def create_app(settings: Settings) -> Litestar:
     app = Litestar(
         route_handlers=[scripts, executions, tenants, keys, audit, health, metrics, reference],
         dependencies={
-            "resources": Provide(_resources, sync_to_thread=False),
-            "metrics_page": Provide(_metrics_page, sync_to_thread=False),
-            "waiters": Provide(_waiters, sync_to_thread=False),
-            "queue_limit": Provide(_queue_limit, sync_to_thread=False),
+            "resources": _state_member("resources"),
+            "metrics_page": _state_member("metrics_page"),
+            "waiters": _state_member("waiters"),
+            "queue_limit": _state_member("queue_limit"),
             "tenant": Provide(_tenant, sync_to_thread=False),
             "who": Provide(_who, sync_to_thread=False),
         },
@@ -242,24 +242,13 @@ def _log_access(settings: Settings, key_cache: KeyCache) -> None:
         )
 
 
-def _resources(state: State) -> Resources:
-    resources: Resources = state.resources
-    return resources
+def _state_member(name: str) -> Provide:
+    """Inject a member of the application's state into handlers, as the parameter of its name."""
 
+    def member(state: State) -> Any:  # noqa: ANN401 - handlers declare its type
+        return state[name]
 
-def _metrics_page(state: State) -> MetricsPage:
-    metrics_page: MetricsPage = state.metrics_page
-    return metrics_page
-
-
-def _queue_limit(state: State) -> QueueLimit:
-    queue_limit: QueueLimit = state.queue_limit
-    return queue_limit
-
-
-def _waiters(state: State) -> WaiterRegistry:
-    waiters: WaiterRegistry = state.waiters
-    return waiters
+    return Provide(member, sync_to_thread=False)
 
 
 def _who(request: Request[Any, Any, Any]) -> Caller:

@@ -42,6 +42,8 @@ _MAX_JOBS: Final = 8
 _BUSY_SECONDS: Final = 0.02
 _FINAL_SEND_SECONDS: Final = 1.0
 _PROBE_SECONDS: Final = 2.0
+# TimeoutError is an OSError.
+REDIS_ERRORS: Final = (RedisError, OSError)
 # Refusals that waiting does not end.
 _PERMANENT: Final = (AuthenticationError, NoPermissionError, ReadOnlyError)
 
@@ -101,14 +103,14 @@ class WorkSignal:
     async def send_remaining(self) -> None:
         """Send what is pending as the process ends, such as for the executions it releases."""
         if self._pending.is_set() and not self.failing:
-            with suppress(RedisError, OSError, TimeoutError):
+            with suppress(*REDIS_ERRORS):
                 async with asyncio.timeout(_FINAL_SEND_SECONDS):
                     await self._send()
 
     async def close(self) -> None:
         """Close the connection."""
         if self._redis is not None:
-            with suppress(RedisError, OSError):
+            with suppress(*REDIS_ERRORS):
                 await self._redis.aclose()
 
     async def _send(self) -> None:
@@ -144,7 +146,7 @@ def reporting_outage() -> Iterator[None]:
     """End the block where Redis fails, and report the failure to OUTAGE instead of raising it."""
     try:
         yield
-    except (RedisError, OSError, TimeoutError) as error:
+    except REDIS_ERRORS as error:
         _report(error)
 
 
@@ -182,7 +184,7 @@ async def _require_writable(settings: RedisSettings) -> None:
                 await redis.set(_PROBE_KEY, b"", px=1)
             finally:
                 await redis.aclose()
-    except (RedisError, OSError, TimeoutError) as error:
+    except REDIS_ERRORS as error:
         # redis-py reports a missing password as a failed connection, with this as its cause.
         for each in (error, error.__cause__, error.__context__):
             if isinstance(each, _PERMANENT) or "index is out of range" in str(each):

@@ -14,7 +14,6 @@ import structlog
 import uvloop
 from arq.connections import RedisSettings, create_pool
 from arq.worker import Worker, func
-from redis.exceptions import RedisError
 
 from app.allocator import give_memory_back
 from app.background import background, retry_forever
@@ -31,7 +30,15 @@ from app.sandbox.pool import SandboxUnavailable
 from app.settings import Settings
 from app.telemetry import configure_logging, redact
 from app.tracing import require_packages
-from app.work_signal import OUTAGE, WAKE_JOB, WAKE_LIST, deserialize, reporting_outage, serialize
+from app.work_signal import (
+    OUTAGE,
+    REDIS_ERRORS,
+    WAKE_JOB,
+    WAKE_LIST,
+    deserialize,
+    reporting_outage,
+    serialize,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -87,6 +94,7 @@ async def work(settings: Settings) -> None:
             async with (
                 background(receive_wake_ups(settings, dispatcher)),
                 background(run_arq(settings, dispatcher)),
+                # No cron job of arq's: retention must not stop while Redis is unavailable.
                 background(keep_retention(resources)),
             ):
                 await dispatcher.run_until_stopped()
@@ -146,7 +154,7 @@ async def _run_arq_once(settings: RedisSettings, dispatcher: Dispatcher) -> None
         with reporting_outage():
             await arq.async_run()
     finally:
-        with suppress(RedisError, OSError, AttributeError):
+        with suppress(*REDIS_ERRORS):
             await arq.close()
 
 

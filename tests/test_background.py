@@ -108,6 +108,24 @@ async def test_an_operating_system_error_is_logged_without_a_traceback(
     ]
 
 
+async def test_a_loop_whose_cleanup_fails_ends_all_the_same(logs: list[EventDict]) -> None:
+    async def attempt() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            raise FAULT
+
+    async def run_briefly() -> None:
+        async with background(retry_forever("it.failed", attempt, pause_seconds=0.01)):
+            await asyncio.sleep(0)
+
+    with pytest.raises(RuntimeError) as caught:
+        await run_briefly()
+
+    assert caught.value is FAULT
+    assert [each["event"] for each in logs] == ["background.crashed"]
+
+
 async def test_pauses_double_up_to_the_longest_and_start_anew_after_a_success() -> None:
     attempts = Attempts(FAULT, FAULT, FAULT, FAULT, FAULT, FAULT, None)
 
