@@ -104,8 +104,8 @@ async def test_after_a_lost_connection_it_resynchronizes_and_listens(
         await terminate_connections(pool, APPLICATION_NAME)
         await topic.until(lambda: topic.resyncs == 2)
 
-        await pool.execute("SELECT pg_notify($1, 'told')", topic.channel)
-        await topic.until(lambda: topic.payloads == ["told"])
+        await pool.execute("SELECT pg_notify($1, 'again')", topic.channel)
+        await topic.until(lambda: topic.payloads == ["again"])
 
 
 async def test_without_notifications_it_resynchronizes_at_intervals(

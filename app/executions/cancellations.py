@@ -16,8 +16,8 @@ CHANNEL: Final = "crivo_cancellations"
 NOTIFY: Final = "SELECT pg_notify('crivo_cancellations', $1)"
 
 
-# An acknowledged cancel always wins: the token is another one from now on, so that the worker's
-# report is refused; its negative is for what the worker has used, and nothing else.
+# An acknowledged cancel always wins: it changes the lease token, so the worker's report is
+# refused. The worker can report its resource usage under the negative token, and nothing else.
 CANCEL = """
 WITH before AS (
     SELECT id, status
@@ -37,13 +37,13 @@ RETURNING before.status
 
 
 async def cancel(conn: Connection, tenant: UUID, execution_id: UUID) -> Status | None:
-    """End an execution that has not ended; say what it was, None when there is none such."""
+    """End an execution; return its status before, or None if none is queued or running."""
     status = await conn.fetchval(CANCEL, tenant, execution_id)
     return None if status is None else Status(status)
 
 
-async def tell_workers(conn: Connection, execution_id: UUID) -> None:
-    """Have whoever runs it stop; call it after the commit."""
+async def notify_workers(conn: Connection, execution_id: UUID) -> None:
+    """Stop the worker that runs the execution. Call it after the commit."""
     await conn.execute(NOTIFY, str(execution_id))
 
 
