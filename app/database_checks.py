@@ -1,10 +1,10 @@
-"""Whether a PostgreSQL server is one that Crivo can use: asked once, before anything else."""
+"""Check that Crivo can use a PostgreSQL server, before anything else uses it."""
 
 from typing import Final
 
 from msgspec import Struct
 
-OLDEST_VERSION: Final = 15
+MIN_VERSION: Final = 15
 
 CHECK_SERVER: Final = """
 SELECT current_setting('server_version_num')::integer / 10000 AS version,
@@ -16,7 +16,7 @@ SELECT current_setting('server_version_num')::integer / 10000 AS version,
        coalesce(has_schema_privilege(current_schema(), 'CREATE'), false) AS may_create
 """
 
-# Of these the service reads and writes at every request; others follow from them.
+# The tables that nearly every request reads and writes, as a sample of all.
 CHECK_TABLES: Final = """
 SELECT string_agg(t, ', ')
 FROM unnest(ARRAY['executions', 'payloads', 'queue', 'scripts', 'workers']) AS t
@@ -38,14 +38,14 @@ class ServerFacts(Struct, frozen=True, kw_only=True):
 
 
 def refusal_of(server: ServerFacts, *, to_migrate: bool = False) -> str:
-    """Say in one line why the server cannot be used; empty: it can.
+    """Return in one line why the server cannot be used; "" if it can.
 
-    `to_migrate`: tables are to be made, too.
+    `to_migrate`: the role must be able to create tables, too.
     """
     reasons = (
         (
-            server.version < OLDEST_VERSION,
-            f"the server is PostgreSQL {server.version}; Crivo needs {OLDEST_VERSION} or newer",
+            server.version < MIN_VERSION,
+            f"the server is PostgreSQL {server.version}; Crivo needs {MIN_VERSION} or newer",
         ),
         (
             server.encoding != "UTF8",
@@ -77,4 +77,4 @@ def refusal_of(server: ServerFacts, *, to_migrate: bool = False) -> str:
             ),
         ),
     )
-    return next((text for holds, text in reasons if holds), "")
+    return next((reason for applies, reason in reasons if applies), "")

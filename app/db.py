@@ -1,7 +1,7 @@
-"""PostgreSQL: the pool, its codecs, and rows into structs.
+"""Open the pool and single connections to PostgreSQL, and convert rows to structs.
 
-Whatever makes PostgreSQL unavailable is raised here as DatabaseUnavailable, by the pool and its
-connections themselves: an OSError that reaches a caller is never PostgreSQL's.
+Only this module knows how asyncpg reports an unavailable server: the pool and its connections
+raise DatabaseUnavailable, so an OSError that reaches a caller never comes from PostgreSQL.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -27,37 +27,37 @@ M = TypeVar("M", bound=Callable[..., Awaitable[Any]])
 
 OUTAGE: Final = Outage("PostgreSQL")
 
-# What asyncpg raises when PostgreSQL is unavailable. Only this module may catch it: elsewhere an
-# OSError can come from anything.
-_CAUSES: Final = (
-    # TimeoutError is one of them.
+# What asyncpg raises when PostgreSQL is unavailable. Outside this module, an OSError can come
+# from anything.
+_UNAVAILABLE_ERRORS: Final = (
+    # Including TimeoutError.
     OSError,
     asyncpg.PostgresConnectionError,
-    # A shutdown, a start, a statement that an operator cancelled.
+    # A shutdown or a start of the server, a statement cancelled by an operator.
     asyncpg.OperatorInterventionError,
-    # Its own disk cannot be read or written.
+    # The server cannot read or write its disk.
     asyncpg.PostgresSystemError,
     # Too many connections, no memory, no disk.
     asyncpg.InsufficientResourcesError,
-    # A standby, in the middle of a failover.
+    # The server is a standby, during a failover.
     asyncpg.ReadOnlySQLTransactionError,
     asyncpg.InterfaceError,
-    # asyncpg's own, of a connection that broke while it was used.
+    # Raised by asyncpg itself for a connection that broke while in use.
     asyncpg.InternalClientError,
 )
 
 _SERVER_SETTINGS = {"application_name": "crivo", "timezone": "UTC"}
 
-# The newest migration that this code needs; later ones are made so that it goes on working.
+# The newest migration that this code needs. It keeps working with later ones.
 SCHEMA_REVISION = "0014"
 
 
 class DatabaseRefuses(CrivoError):
-    """PostgreSQL answers, and does not let us in, or is not one that this code can use."""
+    """PostgreSQL answers, but refuses access, or is a server that this code cannot use."""
 
 
 class SchemaMissing(CrivoError):
-    """The database has not been migrated as far as this code needs."""
+    """The database lacks migrations that this code needs."""
 
 
 def _unavailable(error: Exception) -> DatabaseUnavailable:
@@ -68,25 +68,25 @@ def _unavailable(error: Exception) -> DatabaseUnavailable:
 
 
 def _translating(method: M) -> M:
-    """Wrap a method of asyncpg's connection: it raises DatabaseUnavailable."""
+    """Wrap a method of asyncpg's connection so that it raises DatabaseUnavailable."""
 
     @wraps(method)
-    async def call(*args: Any, **choices: Any) -> Any:  # noqa: ANN401 - passed on as they came
+    async def call(*args: Any, **options: Any) -> Any:  # noqa: ANN401 - passed on unchanged
         try:
-            found = await method(*args, **choices)
-        except _CAUSES as error:
-            # A ValueError: an argument that PostgreSQL's type does not take.
+            result = await method(*args, **options)
+        except _UNAVAILABLE_ERRORS as error:
+            # asyncpg.InterfaceError can be a ValueError: an argument that does not fit its type.
             if isinstance(error, ValueError):
                 raise
             raise _unavailable(error) from error
         OUTAGE.worked()
-        return found
+        return result
 
     return cast("M", call)
 
 
 class _Connection(asyncpg.Connection):
-    """A connection whose statements raise DatabaseUnavailable; transactions use `execute`."""
+    """A connection whose statements raise DatabaseUnavailable; its transactions use `execute`."""
 
     execute = _translating(asyncpg.Connection.execute)
     executemany = _translating(asyncpg.Connection.executemany)
@@ -104,8 +104,8 @@ class _Acquired:
     async def __aenter__(self) -> Connection:
         try:
             return await self._context.__aenter__()
-        except (*_CAUSES, asyncpg.PostgresError) as error:
-            # Of a connection that is made now: a changed password, too.
+        except (*_UNAVAILABLE_ERRORS, asyncpg.PostgresError) as error:
+            # A new connection may be refused as well, such as after a change of the password.
             raise _unavailable(error) from error
 
     async def __aexit__(
@@ -114,42 +114,42 @@ class _Acquired:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        # What a broken connection raises as it goes back says nothing of the statements before.
-        with suppress(*_CAUSES, DatabaseUnavailable):
+        # An error of releasing a broken connection says nothing about the statements before.
+        with suppress(*_UNAVAILABLE_ERRORS, DatabaseUnavailable):
             await self._context.__aexit__(kind, error, trace)
         if isinstance(error, asyncpg.InterfaceError) and not isinstance(error, ValueError):
-            # The pool has taken the connection back: it broke between two statements.
+            # The connection broke between two statements, and the pool has taken it back.
             raise _unavailable(error) from error
 
 
 class Pool:
-    """The connections of one process. Whatever it gives raises DatabaseUnavailable."""
+    """The connections of one process; all of its methods raise DatabaseUnavailable."""
 
     def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
-        """Take an open pool."""
+        """Wrap an open pool."""
         self._pool = pool
 
     def acquire(self, *, timeout: float | None = None) -> _Acquired:
-        """Have a connection for a block, waiting at most `timeout` seconds for it."""
+        """Acquire a connection for a block; wait at most `timeout` seconds for it."""
         return _Acquired(self._pool.acquire(timeout=timeout))
 
     async def execute(self, statement: str, *values: object) -> str:
-        """Run a statement on a connection of its own."""
+        """Run a statement on a connection of the pool; return its status."""
         async with self.acquire() as conn:
             return await conn.execute(statement, *values)
 
     async def fetch(self, statement: str, *values: object) -> list[asyncpg.Record]:
-        """Give a statement's rows, from a connection of its own."""
+        """Run a statement on a connection of the pool; return its rows."""
         async with self.acquire() as conn:
             return await conn.fetch(statement, *values)
 
     async def fetchrow(self, statement: str, *values: object) -> asyncpg.Record | None:
-        """Give a statement's first row, from a connection of its own."""
+        """Run a statement on a connection of the pool; return its first row."""
         async with self.acquire() as conn:
             return await conn.fetchrow(statement, *values)
 
     async def fetchval(self, statement: str, *values: object) -> Any:  # noqa: ANN401 - any column
-        """Give a statement's first value, from a connection of its own."""
+        """Run a statement on a connection of the pool; return the first value of its first row."""
         async with self.acquire() as conn:
             return await conn.fetchval(statement, *values)
 
@@ -158,21 +158,21 @@ class Pool:
         return self._pool.get_size()
 
     def get_idle_size(self) -> int:
-        """Count the connections that nobody uses."""
+        """Count the idle connections."""
         return self._pool.get_idle_size()
 
     def get_max_size(self) -> int:
-        """Give how many connections there may be."""
+        """Return the maximum number of connections."""
         return self._pool.get_max_size()
 
 
 @asynccontextmanager
 async def open_pool(settings: Settings) -> AsyncIterator[Pool]:
-    """Open a pool on `settings.database_url`; closed with the context.
+    """Open a pool on `settings.database_url` for the length of the block.
 
     Raises DatabaseUnavailable when the server cannot be reached, DatabaseRefuses for a wrong
-    name or password and for a server that this code cannot use, SchemaMissing when the
-    migrations have not been run.
+    name or password and for a server that this code cannot use, SchemaMissing when migrations
+    are missing.
     """
     pool = asyncpg.create_pool(
         settings.database_url,
@@ -181,23 +181,23 @@ async def open_pool(settings: Settings) -> AsyncIterator[Pool]:
         command_timeout=30,
         server_settings=_SERVER_SETTINGS,
         connection_class=_Connection,
-        init=partial(_prepare, settings),
-        reset=_nothing_to_reset,
+        init=partial(_initialize, settings),
+        reset=_skip_reset,
     )
     async with AsyncExitStack() as stack:
-        with _refusing():
+        with _translating_refusals():
             await stack.enter_async_context(pool)
-            ours = Pool(pool)
-            await _require_usable(ours)
-            await _require_schema(ours)
-        yield ours
+            opened = Pool(pool)
+            await _require_usable(opened)
+            await _require_schema(opened)
+        yield opened
 
 
 @asynccontextmanager
 async def open_connection(
     settings: Settings, **server_settings: str
 ) -> "AsyncIterator[asyncpg.Connection[asyncpg.Record]]":
-    """Open a connection outside the pool, for what keeps one; closed with the context.
+    """Open a connection outside the pool for the length of the block, to listen or to publish.
 
     Raises DatabaseUnavailable.
     """
@@ -209,41 +209,41 @@ async def open_connection(
             server_settings={**_SERVER_SETTINGS, **server_settings},
             connection_class=_Connection,
         )
-    except (*_CAUSES, asyncpg.PostgresError) as error:
+    except (*_UNAVAILABLE_ERRORS, asyncpg.PostgresError) as error:
         raise _unavailable(error) from error
     try:
         yield connection
     finally:
-        with suppress(*_CAUSES):
+        with suppress(*_UNAVAILABLE_ERRORS):
             await connection.close(timeout=1)
 
 
 @contextmanager
-def _refusing() -> Iterator[None]:
-    """Tell a server that does not let us in from one that does not answer, in one line."""
+def _translating_refusals() -> Iterator[None]:
+    """Distinguish a server that refuses access from one that does not answer."""
     try:
         yield
     except (
         asyncpg.InvalidAuthorizationSpecificationError,
         asyncpg.InvalidCatalogNameError,
         asyncpg.InsufficientPrivilegeError,
-    ) as no:
-        raise DatabaseRefuses(f"PostgreSQL says: {no}; see DATABASE_URL") from None
+    ) as error:
+        raise DatabaseRefuses(f"PostgreSQL says: {error}; see DATABASE_URL") from None
     except ValueError as error:
-        # Without the URL: it may hold a password.
+        # Without the URL, which may hold a password.
         raise DatabaseRefuses(f"DATABASE_URL cannot be read: {error}") from None
-    except _CAUSES as error:
+    except _UNAVAILABLE_ERRORS as error:
         raise _unavailable(error) from error
 
 
-def into(shape: type[T], row: asyncpg.Record) -> T:
-    """Turn a row into a struct with the same field names."""
-    return msgspec.convert(dict(row), shape)
+def from_row(struct: type[T], row: asyncpg.Record) -> T:
+    """Convert a row to a struct with the same field names."""
+    return msgspec.convert(dict(row), struct)
 
 
-def optional_into(shape: type[T], row: asyncpg.Record | None) -> T | None:
-    """Turn a row, or no row, into a struct or None."""
-    return None if row is None else into(shape, row)
+def optional_from_row(struct: type[T], row: asyncpg.Record | None) -> T | None:
+    """Convert a row to a struct, and no row to None."""
+    return None if row is None else from_row(struct, row)
 
 
 SELECT_REVISION = """
@@ -253,48 +253,48 @@ FROM alembic_version
 
 
 async def _require_usable(pool: Pool) -> None:
-    facts = into(ServerFacts, *await pool.fetch(CHECK_SERVER))
+    facts = from_row(ServerFacts, *await pool.fetch(CHECK_SERVER))
     if refusal := refusal_of(facts):
         raise DatabaseRefuses(refusal)
-    if closed := await pool.fetchval(CHECK_TABLES):
-        raise DatabaseRefuses(f"the role {facts.role} may not read and write the tables {closed}")
+    if denied := await pool.fetchval(CHECK_TABLES):
+        raise DatabaseRefuses(f"the role {facts.role} may not read and write the tables {denied}")
 
 
 async def _require_schema(pool: Pool) -> None:
     try:
-        found = await pool.fetchval(SELECT_REVISION)
+        revision = await pool.fetchval(SELECT_REVISION)
     except asyncpg.UndefinedTableError:
-        found = None
-    if found is None or found < SCHEMA_REVISION:
+        revision = None
+    if revision is None or revision < SCHEMA_REVISION:
         raise SchemaMissing(
-            f"the database is at revision {found or 'none'}, this code needs {SCHEMA_REVISION}: "
+            f"the database is at revision {revision or 'none'}, this code needs {SCHEMA_REVISION}: "
             "run `python -m alembic upgrade head`"
         )
 
 
-async def _nothing_to_reset(connection: Connection) -> None:
-    """Take the place of asyncpg's reset, which costs a round trip at every release.
+async def _skip_reset(connection: Connection) -> None:
+    """Replace asyncpg's reset, which costs a round trip at every release.
 
-    It would undo SET, LISTEN, cursors and session locks, and nobody uses these on a connection
-    of the pool. A transaction that is still open asyncpg ends by itself, before this.
+    It would undo SET, LISTEN, cursors and session locks, which no code uses on a connection of
+    the pool. asyncpg itself ends an open transaction before the reset.
     """
 
 
-# For the trigger that holds a tenant without a quota of its own to the installation's, as
-# results are recorded. The connection keeps it: nothing is reset.
+# Read by the trigger that applies the default quota to tenants without their own as results are
+# recorded. It lasts as long as the connection, which is never reset.
 SET_DEFAULT_QUOTA = """
 SELECT set_config('crivo.default_max_stored_bytes', $1, false)
 """
 
 
-async def _prepare(settings: Settings, connection: Connection) -> None:
+async def _initialize(settings: Settings, connection: Connection) -> None:
     await set_codecs(connection)
     if settings.default_max_stored_bytes:
         await connection.execute(SET_DEFAULT_QUOTA, str(settings.default_max_stored_bytes))
 
 
 async def set_codecs(connection: Connection) -> None:
-    """Have a connection read and write `jsonb` as JSON."""
+    """Encode and decode `jsonb` as JSON on a connection."""
     await connection.set_type_codec(
         "jsonb",
         schema="pg_catalog",

@@ -1,4 +1,4 @@
-"""Read the settings from the environment, once, each refusal naming its variable."""
+"""Read the settings from the environment; each error names its variable."""
 
 import difflib
 import os
@@ -19,39 +19,39 @@ _SCHEMES: Final = {
 
 
 class InvalidSetting(CrivoError):
-    """A variable of the environment holds a value that the setting does not take."""
+    """An environment variable holds a value that its setting does not accept."""
 
 
-# A secret in the environment is there for all to read who may inspect a container.
-_MAY_BE_FILES: Final = (*_SCHEMES, "admin_key")
-_LEAST_HANG_SECONDS: Final = 20
-# Known by these names elsewhere, or from before there was a prefix.
+# Settings that a file can hold: everybody who may inspect a container can read its environment.
+_FILE_SETTINGS: Final = (*_SCHEMES, "admin_key")
+_MIN_HANG_SECONDS: Final = 20
+# Names that other programs use as well, or that are older than the prefix.
 _WITHOUT_PREFIX: Final = {*_SCHEMES, "sandbox_isolation", "otel_exporter_otlp_endpoint"}
 
 
 def variable_of(field: str) -> str:
-    """Name the environment variable of a setting."""
+    """Return the name of a setting's environment variable."""
     return field.upper() if field in _WITHOUT_PREFIX else f"CRIVO_{field.upper()}"
 
 
 def file_variable_of(field: str) -> str:
-    """Name the environment variable of a file that holds a setting."""
+    """Return the name of the variable that names a file with the setting's value."""
     return f"{variable_of(field)}_FILE"
 
 
 def without_files(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """Leave out the names of files that hold a server's URL, for who gives the URLs themselves."""
+    """Return the environment without the variables that name files with the servers' URLs."""
     return {k: v for k, v in environ.items() if k not in map(file_variable_of, _SCHEMES)}
 
 
 def text_of(field: str, environ: Mapping[str, str] = os.environ) -> str:
-    """Read what the environment, or a file that it names, says of a setting; empty: nothing.
+    """Return a setting's text from the environment, or from a file that it names; "" if unset.
 
-    Raises InvalidSetting for both, and for a file that cannot be read or is empty.
+    Raises InvalidSetting where both are set, and for a file that is unreadable or empty.
     """
     text = environ.get(variable_of(field), "")
     file_variable = file_variable_of(field)
-    file = environ.get(file_variable, "") if field in _MAY_BE_FILES else ""
+    file = environ.get(file_variable, "") if field in _FILE_SETTINGS else ""
     if not file:
         return text
     if text:
@@ -66,19 +66,19 @@ def text_of(field: str, environ: Mapping[str, str] = os.environ) -> str:
 
 
 def misspelt(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """Find variables that are no setting but look like one; give each with what it may mean."""
+    """Map each variable that looks like a misspelt setting to the closest setting."""
     settings = {variable_of(field) for field in Settings.__struct_fields__}
-    settings |= {file_variable_of(field) for field in _MAY_BE_FILES}
+    settings |= {file_variable_of(field) for field in _FILE_SETTINGS}
     names = sorted(name for name in environ if name.startswith("CRIVO_") and name not in settings)
     near = {name: difflib.get_close_matches(name, settings, n=1, cutoff=0.8) for name in names}
-    return {name: found[0] for name, found in near.items() if found}
+    return {name: matches[0] for name, matches in near.items() if matches}
 
 
 def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
-    """Read the settings from `environ`; an unset or empty variable means the default.
+    """Read all settings; an unset or empty variable means the default.
 
-    Raises InvalidSetting, naming the variable, for a value outside its range and for
-    defaults above the ceilings chosen beside them.
+    Raises InvalidSetting for a value outside its range, and for a default limit above the
+    maximum that is set for it.
     """
     settings = Settings()
     for field in Settings.__struct_fields__:
@@ -92,8 +92,8 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         except msgspec.ValidationError as error:
             reason = str(error).split(" - at ")[0]
             raise InvalidSetting(f"{variable_of(field)}={text!r}: {reason}") from None
-    if 0 < settings.hang_seconds < _LEAST_HANG_SECONDS:
-        raise InvalidSetting(f"CRIVO_HANG_SECONDS is 0, or {_LEAST_HANG_SECONDS} at least")
+    if 0 < settings.hang_seconds < _MIN_HANG_SECONDS:
+        raise InvalidSetting(f"CRIVO_HANG_SECONDS is 0, or {_MIN_HANG_SECONDS} at least")
     for default, ceiling in (
         ("default_wall_ms", "max_wall_ms"),
         ("default_memory_bytes", "max_memory_bytes"),
@@ -104,10 +104,10 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
 
 
 def load_service_settings(environ: Mapping[str, str] = os.environ) -> Settings:
-    """Read the settings of an API or a worker, which are told where their servers are.
+    """Read the settings of an API or a worker, which need the URLs of their servers.
 
-    Raises InvalidSetting as load_settings does, and for a URL that is missing or of a scheme
-    that nothing here speaks.
+    Raises InvalidSetting as load_settings does, and for a URL that is missing or has a scheme
+    that is not supported.
     """
     settings = load_settings(environ)
     for field, schemes in _SCHEMES.items():

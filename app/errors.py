@@ -1,29 +1,29 @@
-"""The base of every error that Crivo raises on purpose."""
+"""The base classes of the errors that Crivo raises."""
 
 from collections.abc import Mapping, Sequence
 from typing import ClassVar, Final
 
-# How much of a client's text a message repeats.
-_MAX_REPEATED: Final = 60
+# Characters of a client's text that a message repeats.
+_MAX_REPEATED_CHARS: Final = 60
 _MAX_PARAMETER: Final = 100
 
 
 class CrivoError(Exception):
-    """An error with a message for the person who meets it."""
+    """An error whose message is for a user or an operator."""
 
 
-def clipped(text: str, most: int = _MAX_REPEATED) -> str:
-    """Give a client's text for a message, or the beginning of a long one."""
-    return text if len(text) <= most else f"{text[:most]}…"
+def clipped(text: str, max_chars: int = _MAX_REPEATED_CHARS) -> str:
+    """Shorten a client's text for a message."""
+    return text if len(text) <= max_chars else f"{text[:max_chars]}…"
 
 
 class Problem(CrivoError):
-    """An error that a client meets: an RFC 9457 problem document, raised by its own name.
+    """An error that becomes an RFC 9457 problem document.
 
     A subclass is one problem type: its HTTP `status`, its stable `code` (the `type` of the
-    document is `urn:crivo:problem:<code>`) and its `title`. An instance adds the `detail`
-    of this occurrence, `errors` where one request can be wrong in several places, `warnings`
-    beside them, `members` that only its type has, and `headers` that go with the answer.
+    document is `urn:crivo:problem:<code>`) and its `title`. An instance adds the `detail` of
+    this occurrence, `errors` where a request can be wrong in several places, `warnings`
+    beside them, `members` that only its type has, and `headers` of the response.
     """
 
     status: ClassVar[int] = 500
@@ -39,7 +39,7 @@ class Problem(CrivoError):
         members: Mapping[str, object] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        """Take the detail of this occurrence."""
+        """Describe this occurrence."""
         super().__init__(detail)
         self.detail = detail
         self.errors = tuple(errors)
@@ -49,7 +49,7 @@ class Problem(CrivoError):
 
 
 class MalformedRequest(Problem):
-    """The request cannot be read at all."""
+    """The request cannot be parsed."""
 
     status = 400
     code = "malformed-request"
@@ -57,7 +57,7 @@ class MalformedRequest(Problem):
 
 
 class InvalidRequest(Problem):
-    """The request can be read, and asks for what cannot be; `errors` hold pointers."""
+    """The request is well-formed, but values in it are not allowed; `errors` hold pointers."""
 
     status = 422
     code = "invalid-request"

@@ -1,6 +1,6 @@
-"""Ask whether a container's own process works: `python -m app.healthcheck api | worker`.
+"""Check the health of a container's process: `python -m app.healthcheck api | worker`.
 
-`python -m app.healthcheck access` says how requests get into the API: `open` or `keys`.
+`python -m app.healthcheck access` prints how the API authenticates requests: `open` or `keys`.
 """
 
 import asyncio
@@ -21,17 +21,17 @@ _DATABASE_SECONDS: Final = 5.0
 
 
 def main(arguments: list[str]) -> int:
-    """Exit with 0 for yes, 1 for no, 2 for a question that cannot be asked."""
+    """Return 0 when healthy, 1 when not, 2 when the check cannot run."""
     if arguments == ["access"]:
-        access = _ask_access(load_settings())
+        access = _read_access(load_settings())
         sys.stdout.write(f"{access}\n")
         return 0 if access else 1
-    question = _QUESTIONS.get(" ".join(arguments))
-    if question is None:
-        sys.stderr.write(f"usage: python -m app.healthcheck {' | '.join(_QUESTIONS)} | access\n")
+    check = _CHECKS.get(" ".join(arguments))
+    if check is None:
+        sys.stderr.write(f"usage: python -m app.healthcheck {' | '.join(_CHECKS)} | access\n")
         return 2
     try:
-        problem = question(load_settings())
+        problem = check(load_settings())
     except CrivoError as error:
         sys.stderr.write(f"healthcheck: {error}\n")
         return 2
@@ -39,8 +39,8 @@ def main(arguments: list[str]) -> int:
     return 1 if problem else 0
 
 
-def _ask_api(settings: Settings) -> str:
-    """Say what is wrong with the API of this container; empty: it answers."""
+def _check_api(settings: Settings) -> str:
+    """Return what is wrong with the API of this container; "" when it answers."""
     connection = http.client.HTTPConnection("127.0.0.1", settings.port, timeout=_API_SECONDS)
     try:
         connection.request("GET", "/health/live")
@@ -52,8 +52,8 @@ def _ask_api(settings: Settings) -> str:
     return "" if status == http.client.OK else f"the API answers {status}"
 
 
-def _ask_access(settings: Settings) -> str:
-    """Say how requests get in; empty: the API does not say."""
+def _read_access(settings: Settings) -> str:
+    """Return `open` or `keys`; "" when the API does not answer."""
     connection = http.client.HTTPConnection("127.0.0.1", settings.port, timeout=_API_SECONDS)
     try:
         connection.request("GET", "/health/ready")
@@ -64,13 +64,13 @@ def _ask_access(settings: Settings) -> str:
         connection.close()
 
 
-def _ask_worker(settings: Settings) -> str:
-    """Say what is wrong with the worker of this host name; empty: PostgreSQL has seen it lately."""
-    return asyncio.run(_seen(settings))
+def _check_worker(settings: Settings) -> str:
+    """Return what is wrong with the worker of this host name; "" while it renews its heartbeat."""
+    return asyncio.run(_check_heartbeat(settings))
 
 
-async def _seen(settings: Settings) -> str:
-    # Imported here: the API's check does without, and is over in half the time.
+async def _check_heartbeat(settings: Settings) -> str:
+    # Imported here: without these imports the API's check takes half the time.
     from app.db import open_pool  # noqa: PLC0415
     from app.outages import DatabaseUnavailable  # noqa: PLC0415
     from app.workers.store import select_workers  # noqa: PLC0415
@@ -91,9 +91,9 @@ async def _seen(settings: Settings) -> str:
     return f"PostgreSQL has not seen this worker for {WORKER_TIMEOUT_SECONDS:.0f} s"
 
 
-_QUESTIONS: Final[dict[str, Callable[[Settings], str]]] = {
-    "api": _ask_api,
-    "worker": _ask_worker,
+_CHECKS: Final[dict[str, Callable[[Settings], str]]] = {
+    "api": _check_api,
+    "worker": _check_worker,
 }
 
 

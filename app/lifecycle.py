@@ -1,4 +1,4 @@
-"""How our processes end: with 0 when they are told to, by themselves when they hang."""
+"""End processes: with status 0 on a signal, and by a watchdog when they hang."""
 
 import faulthandler
 import json
@@ -11,16 +11,17 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Final
 
-# sysexits.h: EX_SOFTWARE. Whoever keeps the process starts it again.
+# sysexits.h: EX_SOFTWARE. A supervisor restarts the process.
 EXIT_HUNG: Final = 70
-_LOOKS: Final = 20
+# Checks within the time that is allowed between two beats.
+_CHECKS: Final = 20
 
 
-def exit_cleanly_when_told() -> None:
-    """End with 0 for SIGTERM and SIGINT, unless somebody handles them later.
+def exit_cleanly_on_signals() -> None:
+    """Exit with status 0 on SIGTERM and SIGINT, until another handler is installed.
 
-    As process 1 of a container this process would otherwise not end at all for the first, and
-    elsewhere in a way that looks like a failure.
+    Without a handler, SIGTERM does not end process 1 of a container at all, and elsewhere both
+    signals end a process with a status that looks like a failure.
     """
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _exit)
@@ -31,47 +32,48 @@ def _exit(_number: int, _frame: object) -> None:
 
 
 class Watchdog:
-    """Ends this process when something that should happen again and again no longer does.
+    """Ends this process when a recurring duty stops recurring.
 
-    A supervisor starts again what has ended, not what hangs. Time is counted by looks of its own
-    thread: while the whole process is stopped or starved, none passes.
+    A supervisor restarts a process that has ended, but not one that hangs. Time is counted in
+    checks of the watchdog's own thread: none passes while the whole process is stopped or
+    starved.
     """
 
     def __init__(self, seconds: float) -> None:
-        """Allow so many seconds between two beats; 0: any number."""
+        """Allow `seconds` between two beats of a duty; 0 disables the watchdog."""
         self._seconds = seconds
-        self._missed: dict[str, float] = {}
+        self._silent_seconds: dict[str, float] = {}
         self._closed = threading.Event()
 
     def beat(self, duty: str) -> None:
-        """Say that a duty goes on."""
-        self._missed[duty] = 0.0
+        """Report that a duty is being done; the first beat registers it."""
+        self._silent_seconds[duty] = 0.0
 
     def dismiss(self, duty: str) -> None:
-        """Expect no more of a duty."""
-        self._missed.pop(duty, None)
+        """Stop watching a duty."""
+        self._silent_seconds.pop(duty, None)
 
     def close(self) -> None:
-        """Expect nothing any more."""
+        """Stop watching."""
         self._closed.set()
 
     def watch(self) -> None:
-        """Look until closed; run in a thread."""
-        pause_seconds = self._seconds / _LOOKS
+        """Check until closed; runs in a thread."""
+        pause_seconds = self._seconds / _CHECKS
         while not self._closed.wait(pause_seconds):
-            for duty in list(self._missed):
-                missed = self._missed.get(duty)
-                if missed is None:
+            for duty in list(self._silent_seconds):
+                silent_seconds = self._silent_seconds.get(duty)
+                if silent_seconds is None:
                     continue
-                if missed >= self._seconds:
+                if silent_seconds >= self._seconds:
                     _end_hung(duty, self._seconds)
-                # A beat in between is lost, and the next one counts.
-                self._missed[duty] = missed + pause_seconds
+                # This may overwrite a beat of the moment; the next one makes up for it.
+                self._silent_seconds[duty] = silent_seconds + pause_seconds
 
 
 @contextmanager
 def open_watchdog(seconds: float) -> Iterator[Watchdog]:
-    """Watch over duties until the context ends."""
+    """Watch duties for the length of the block."""
     watchdog = Watchdog(seconds)
     if seconds:
         threading.Thread(target=watchdog.watch, name="watchdog", daemon=True).start()
@@ -82,7 +84,7 @@ def open_watchdog(seconds: float) -> Iterator[Watchdog]:
 
 
 def _end_hung(duty: str, seconds: float) -> None:
-    """Say what hangs and where, and end at once."""
+    """Write which duty hangs and where, and exit at once."""
     event = {
         "event": "process.hung",
         "level": "critical",
@@ -90,7 +92,7 @@ def _end_hung(duty: str, seconds: float) -> None:
         "seconds": seconds,
         "at": datetime.now(UTC).isoformat(),
     }
-    # Not by the log: whoever hangs may hold its lock.
+    # Not through logging: the thread that hangs may hold its lock.
     os.write(2, json.dumps(event).encode("ascii") + b"\n")
     faulthandler.dump_traceback(file=2, all_threads=True)
     os._exit(EXIT_HUNG)

@@ -1,4 +1,4 @@
-"""The API: routes, error handlers and the lifespan of what they stand on."""
+"""Run the API process: its routes, its error handlers and the lifespan of its resources."""
 
 import asyncio
 import gc
@@ -23,6 +23,7 @@ from app.audit.api import router as audit
 from app.auth.callers import Caller
 from app.auth.errors import AuthError
 from app.auth.open_mode import is_loopback, is_open_without_keys
+from app.background import background
 from app.docs.api import openapi_config, router as reference
 from app.environment import load_service_settings
 from app.errors import CrivoError, Problem
@@ -47,7 +48,7 @@ from app.http.problems import (
     render_problem,
     render_unexpected,
 )
-from app.http.proxies import behind_proxies, trusted_networks
+from app.http.proxies import Network, behind_proxies, trusted_networks
 from app.http.quota_problems import render_quota_error
 from app.http.reauthorization import reauthorized
 from app.http.slow_clients import slow_client_protocol
@@ -55,7 +56,7 @@ from app.http.undeclared import refuse_undeclared
 from app.keys.api import router as keys
 from app.keys.bootstrap import prepare
 from app.keys.key_cache import KeyCache, open_key_cache
-from app.lifecycle import Watchdog, exit_cleanly_when_told, open_watchdog
+from app.lifecycle import Watchdog, exit_cleanly_on_signals, open_watchdog
 from app.limits import MAX_UPLOAD_BYTES
 from app.metrics import configure_metrics
 from app.prometheus.api import router as metrics
@@ -75,17 +76,17 @@ from app.workers.api import router as health
 
 log = structlog.get_logger(__name__)
 
-# How often the event loop shows that it turns.
+# How often the event loop reports to the watchdog.
 _BEAT_SECONDS = 0.25
 
 
 def create_app(settings: Settings) -> Litestar:
-    """Build the application; its resources are opened by its lifespan."""
+    """Build the application; its lifespan opens what it needs."""
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
         async with (
-            _opened(settings) as resources,
+            _open_resources(settings) as resources,
             open_key_cache(
                 resources.pool,
                 open_without_keys=is_open_without_keys(settings),
@@ -94,10 +95,10 @@ def create_app(settings: Settings) -> Litestar:
             open_rate_limiter(
                 resources.pool, default_limit=settings.default_max_requests_per_second or None
             ) as rate_limiter,
-            open_waiter_registry(settings) as waits,
+            open_waiter_registry(settings, resources.notifier) as waiters,
             open_listener(
                 settings.metrics_listen,
-                metrics_page := MetricsPage(resources, process="api", readers=waits),
+                metrics_page := MetricsPage(resources, process="api", readers=waiters),
             ),
         ):
             app.state.resources = resources
@@ -109,25 +110,24 @@ def create_app(settings: Settings) -> Litestar:
                 or max(1, settings.max_connections // 2)
             )
             app.state.decompression = FairQueue()
-            app.state.waits = waits
-            app.state.backlog = QueueLimit(most=settings.max_queued)
-            _tell_access(settings, key_cache)
+            app.state.waiters = waiters
+            app.state.queue_limit = QueueLimit(most=settings.max_queued)
+            _log_access(settings, key_cache)
             with open_watchdog(settings.hang_seconds) as watchdog:
-                beats = asyncio.create_task(_beat(watchdog))
-                # What lives as long as the process need not be looked at in each collection,
-                # which holds the event loop meanwhile.
-                gc.collect()
-                gc.freeze()
-                yield
-                beats.cancel()
+                async with background(_beat(watchdog)):
+                    # Objects that live as long as the process are left out of collections,
+                    # each of which holds up the event loop.
+                    gc.collect()
+                    gc.freeze()
+                    yield
 
     app = Litestar(
         route_handlers=[scripts, executions, tenants, keys, audit, health, metrics, reference],
         dependencies={
-            "resources": Provide(_resources, sync_to_thread=False),
-            "metrics_page": Provide(_scraped, sync_to_thread=False),
-            "waits": Provide(_waits, sync_to_thread=False),
-            "backlog": Provide(_backlog, sync_to_thread=False),
+            "resources": _state_member("resources"),
+            "metrics_page": _state_member("metrics_page"),
+            "waiters": _state_member("waiters"),
+            "queue_limit": _state_member("queue_limit"),
             "tenant": Provide(_tenant, sync_to_thread=False),
             "caller": Provide(_caller, sync_to_thread=False),
             # The same for handlers that have not renamed their parameter.
@@ -144,7 +144,7 @@ def create_app(settings: Settings) -> Litestar:
         guards=[authorize, refuse_undeclared],
         before_request=negotiate,
         lifespan=[lifespan],
-        # app.telemetry has configured the logs.
+        # `configure_logging` has done it.
         logging_config=None,
         openapi_config=openapi_config(),
         request_max_body_size=MAX_UPLOAD_BYTES,
@@ -154,11 +154,11 @@ def create_app(settings: Settings) -> Litestar:
 
 
 def main(arguments: list[str]) -> int:
-    """Serve the API from the environment's settings; 2 when it cannot start.
+    """Serve the API with the settings of the environment; return 2 when it cannot start.
 
-    With `--check`, only say whether it could.
+    With `--check`, only check that it could.
     """
-    exit_cleanly_when_told()
+    exit_cleanly_on_signals()
     try:
         give_memory_back()
         settings = load_service_settings()
@@ -172,46 +172,42 @@ def main(arguments: list[str]) -> int:
         return 2
     if arguments == ["--check"]:
         return 0
-    app = create_app(settings)
-    server = _Server(
-        app,
-        uvicorn.Config(
-            behind_proxies(
-                with_metrics(
-                    with_standard_headers(
-                        cast("App", app), cors_origins=origins_in(settings.cors_origins)
-                    ),
-                    access_log=settings.access_log,
-                ),
-                trusted,
-            ),
-            host=settings.host,
-            port=settings.port,
-            log_config=None,
-            access_log=False,
-            loop="uvloop",
-            server_header=False,
-            # It would believe whoever connects from this machine.
-            proxy_headers=False,
-            timeout_graceful_shutdown=5,
-            # No WebSockets here; uvicorn would take them where a library for them is there.
-            ws="none",
-            http=slow_client_protocol(
-                client_seconds=settings.client_seconds, max_connections=settings.max_connections
-            ),
-            # Of what has come of a head so far; of whole ones the envelope knows the limits.
-            h11_max_incomplete_event_size=MAX_TARGET_BYTES + MAX_HEADERS_BYTES,
-        ),
-    )
+    server = _build_server(create_app(settings), settings, trusted)
     try:
         server.run()
-    except SystemExit as end:  # uvicorn's own way to say, with 3, that it could not start
+    except SystemExit as end:  # with 3, uvicorn reports that it could not start
         return 2 if end.code else 0
     return 0 if server.started else 2
 
 
+def _build_server(app: Litestar, settings: Settings, trusted: tuple[Network, ...]) -> "_Server":
+    middleware = with_standard_headers(
+        cast("App", app), cors_origins=origins_in(settings.cors_origins)
+    )
+    config = uvicorn.Config(
+        behind_proxies(with_metrics(middleware, access_log=settings.access_log), trusted),
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        access_log=False,
+        loop="uvloop",
+        server_header=False,
+        # uvicorn would trust every client on this machine; `behind_proxies` does it by setting.
+        proxy_headers=False,
+        timeout_graceful_shutdown=5,
+        # No route is a WebSocket; uvicorn would accept them where a library for them is installed.
+        ws="none",
+        http=slow_client_protocol(
+            client_seconds=settings.client_seconds, max_connections=settings.max_connections
+        ),
+        # Limits an incomplete head; `with_standard_headers` limits complete ones.
+        h11_max_incomplete_event_size=MAX_TARGET_BYTES + MAX_HEADERS_BYTES,
+    )
+    return _Server(app, config)
+
+
 class _Server(uvicorn.Server):
-    """uvicorn's server; before it waits for requests to end, those that wait are answered."""
+    """uvicorn's server, which answers waiting requests before it waits for requests to end."""
 
     def __init__(self, app: Litestar, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -219,10 +215,26 @@ class _Server(uvicorn.Server):
 
     @override
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        waits: WaiterRegistry | None = self._app.state.get("waits")
-        if waits is not None:
-            waits.close()
+        waiters: WaiterRegistry | None = self._app.state.get("waiters")
+        if waiters is not None:
+            waiters.close()
         await super().shutdown(sockets)
+
+
+@asynccontextmanager
+async def _open_resources(settings: Settings) -> AsyncIterator[Resources]:
+    """Open the API's resources; where that fails, write one line that says why."""
+    async with AsyncExitStack() as stack:
+        try:
+            resources = await stack.enter_async_context(
+                open_resources(settings, cells=1, service="crivo-api")
+            )
+        except (CrivoError, SandboxUnavailable) as error:
+            sys.stderr.write(redact(f"api: {error}\n"))
+            # uvicorn would log the same error again, with a traceback.
+            logging.getLogger("uvicorn.error").disabled = True
+            raise
+        yield resources
 
 
 async def _beat(watchdog: Watchdog) -> None:
@@ -231,56 +243,30 @@ async def _beat(watchdog: Watchdog) -> None:
         await asyncio.sleep(_BEAT_SECONDS)
 
 
-def _tell_access(settings: Settings, key_cache: KeyCache) -> None:
+def _log_access(settings: Settings, key_cache: KeyCache) -> None:
+    """Log whether requests need a key; warn where an open API is reachable from elsewhere."""
     if not key_cache.open:
         log.info("api.needs_keys", auth=settings.auth)
         return
-    where = settings.bind or settings.host
-    if is_loopback(where):
-        log.info("api.is_open", tenant="default", auth=settings.auth, host=where)
+    address = settings.bind or settings.host
+    if is_loopback(address):
+        log.info("api.is_open", tenant="default", auth=settings.auth, host=address)
     else:
         log.warning(
             "api.listens_beyond_loopback_without_keys",
-            host=where,
+            host=address,
             allowed_by="CRIVO_INSECURE_LISTEN",
             open_to="everybody who reaches the port",
         )
 
 
-@asynccontextmanager
-async def _opened(settings: Settings) -> AsyncIterator[Resources]:
-    """Open what the API stands on; where that fails one line says why."""
-    async with AsyncExitStack() as stack:
-        try:
-            resources = await stack.enter_async_context(
-                open_resources(settings, cells=1, service="crivo-api")
-            )
-        except (CrivoError, SandboxUnavailable) as error:
-            sys.stderr.write(redact(f"api: {error}\n"))
-            # It would say the same again, with a traceback.
-            logging.getLogger("uvicorn.error").disabled = True
-            raise
-        yield resources
+def _state_member(name: str) -> Provide:
+    """Inject a member of the application's state into handlers, as the parameter of its name."""
 
+    def member(state: State) -> Any:  # noqa: ANN401 - handlers declare its type
+        return state[name]
 
-def _resources(state: State) -> Resources:
-    resources: Resources = state.resources
-    return resources
-
-
-def _scraped(state: State) -> MetricsPage:
-    metrics_page: MetricsPage = state.metrics_page
-    return metrics_page
-
-
-def _backlog(state: State) -> QueueLimit:
-    backlog: QueueLimit = state.backlog
-    return backlog
-
-
-def _waits(state: State) -> WaiterRegistry:
-    waits: WaiterRegistry = state.waits
-    return waits
+    return Provide(member, sync_to_thread=False)
 
 
 def _caller(request: Request[Any, Any, Any]) -> Caller:

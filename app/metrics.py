@@ -1,7 +1,6 @@
-"""What is counted for Prometheus: names, meanings, buckets, and the bounds of labels.
+"""Define the metrics that count events, and bound the values of their labels.
 
-Only what happens is counted here, where it happens; what there is at a moment, such as cells
-or what is queued, is read when somebody asks (`app/prometheus/`).
+Gauges, such as cells or queued executions, are read at each scrape instead (`app/prometheus/`).
 """
 
 from typing import Final
@@ -14,38 +13,38 @@ from prometheus_client import (
     disable_created_metrics,
 )
 
-# When a series began says nothing that its process' start does not say.
-disable_created_metrics()  # type: ignore[no-untyped-call] # the library has a few such
+# A series' creation time adds nothing to the start time of its process.
+disable_created_metrics()  # type: ignore[no-untyped-call] # a part of the library is untyped
 
 REGISTRY: Final = CollectorRegistry(auto_describe=False)
 ProcessCollector(registry=REGISTRY)
 
-# From the fastest execution to the longest that a setting allows.
+# From the fastest execution to the longest that settings allow.
 _SECONDS: Final = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5, 30, 300)
 
-# Together the label of all tenants that have none of their own: no tenant can have that name.
+# The label that all tenants without a label of their own share. No tenant can have this name.
 OTHER: Final = "(other)"
 
 
-class Names:
-    """A label's values: the first so many names keep their own, all others share one."""
+class LabelLimiter:
+    """Bounds a label's values: the first `max_values` names are kept, all others become OTHER."""
 
-    def __init__(self, most: int) -> None:
-        """Take how many there are at most, beside the one that others share."""
-        self.most = most
+    def __init__(self, max_values: int) -> None:
+        """Keep at most `max_values` names."""
+        self.max_values = max_values
         self._known: set[str] = set()
 
     def label(self, name: str) -> str:
-        """Give what stands for a name."""
+        """Return the label for a name."""
         if name in self._known:
             return name
-        if len(self._known) >= self.most:
+        if len(self._known) >= self.max_values:
             return OTHER
         self._known.add(name)
         return name
 
 
-TENANTS: Final = Names(50)
+TENANTS: Final = LabelLimiter(50)
 
 LEAD_SECONDS: Final = Histogram(
     "crivo_execution_lead_seconds",
@@ -56,7 +55,7 @@ LEAD_SECONDS: Final = Histogram(
 )
 QUEUE_SECONDS: Final = Histogram(
     "crivo_execution_queue_seconds",
-    "From an execution's acceptance to the beginning of its last attempt",
+    "From an execution's acceptance to the start of its last attempt",
     ("tenant", "outcome"),
     buckets=_SECONDS,
     registry=REGISTRY,
@@ -70,50 +69,50 @@ RUN_SECONDS: Final = Histogram(
 )
 LEASES_EXPIRED: Final = Counter(
     "crivo_leases_expired",
-    "Claims whose worker went silent, by what became of the execution",
+    "Claims whose worker stopped renewing them, by the execution's next status",
     ("status",),
     registry=REGISTRY,
 )
 LATE_REPORTS: Final = Counter(
     "crivo_late_reports_refused",
-    "Outcomes that came when the claim was somebody else's or cancelled",
+    "Outcomes reported after the claim had passed to another worker or was cancelled",
     registry=REGISTRY,
 )
-RINGS_WANTED: Final = Counter(
+WAKE_UPS_REQUESTED: Final = Counter(
     "crivo_rings_wanted",
-    "Rings that somebody asked for, one for each accepted execution",
+    "Wake-ups of workers that were requested, such as one for each accepted execution",
     registry=REGISTRY,
 )
-RINGS: Final = Counter(
+WAKE_UPS: Final = Counter(
     "crivo_rings",
-    "Rings by what became of them: sent, coalesced with one that was sent, or failed",
+    "Requested wake-ups by result: sent, coalesced with one that was sent, or failed",
     ("result",),
     registry=REGISTRY,
 )
 HTTP_REQUESTS: Final = Counter(
     "crivo_http_requests",
-    "Requests by method, route and status; without a status: nobody was there for the answer",
+    "Requests by method, route and status; no status where the client had left",
     ("method", "route", "status"),
     registry=REGISTRY,
 )
 HTTP_SECONDS: Final = Histogram(
     "crivo_http_request_seconds",
-    "From a request's head to the head of its answer; `waits`: it was asked to wait for an end",
+    "From a request's head to its response's head; `waits`: the client asked to wait for the end",
     ("method", "route", "waits"),
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5, 60),
     registry=REGISTRY,
 )
 
-# What has happened so far, which is nothing, is shown from the start: a rate needs two values.
+# Series with a value of 0 are shown from the start: a rate needs two values.
 for _status in ("queued", "failed"):
     LEASES_EXPIRED.labels(_status)
 for _result in ("sent", "coalesced", "failed"):
-    RINGS.labels(_result)
+    WAKE_UPS.labels(_result)
 
 
 def configure_metrics(*, tenants: int) -> None:
-    """Bound the labels: so many tenants have series of their own."""
-    TENANTS.most = tenants
+    """Set the number of tenants that have series of their own."""
+    TENANTS.max_values = tenants
 
 
 def count_end(
@@ -124,7 +123,7 @@ def count_end(
     queue_seconds: float | None,
     run_seconds: float | None,
 ) -> None:
-    """Count an execution that has ended; None: it never began."""
+    """Count an execution that has ended; None for the times of one that never began."""
     labels = (TENANTS.label(tenant), outcome)
     LEAD_SECONDS.labels(*labels).observe(lead_seconds)
     if queue_seconds is not None:

@@ -1,133 +1,140 @@
-"""Tell the API, through PostgreSQL, which executions have changed: the doorbell of readers.
+"""Publish changes of executions, and subscribe to them, through PostgreSQL.
 
-A notice is sent after the commit that it tells of, in a transaction of its own: inside another
-one, NOTIFY's lock would span the flush of the commit and halve how many there are in a second.
-So it can be lost, with the process that was about to send it or with a connection. It carries
-ids and no state: who listens reads what he wants to know, and looks by himself now and then.
+A notification is sent after the commit it reports, in a transaction of its own: within another,
+NOTIFY's lock would span the flush of the commit and halve the rate of commits. It can therefore
+be lost, with the process about to send it or with a connection. It carries ids and no state: the
+receiver reads what it needs, and resynchronizes at intervals (`app/notifier.py`).
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager, asynccontextmanager, suppress
 from itertools import islice
 from typing import Final
 from uuid import UUID
 
 import msgspec
-import structlog
 from msgspec import Struct
 
+from app.background import background, retry_forever
 from app.db import Connection, open_connection
+from app.notifier import Notifier, Resync
 from app.outages import DatabaseUnavailable
 from app.settings import Settings
 
-log = structlog.get_logger(__name__)
-
 CHANNEL: Final = "crivo_executions"
 NOTIFY: Final = "SELECT pg_notify('crivo_executions', $1)"
-# What pg_stat_activity calls the connection that listens.
-LISTENER: Final = "crivo: notices"
-# PostgreSQL takes less than 8,000 bytes; an id takes 39 of them.
-_MOST_IDS: Final = 200
-# A backlog above this is told as "look at everything".
-_MOST_PENDING: Final = 5_000
-# Between two notices: under load one tells what came to an end within that time.
-_GAP_SECONDS: Final = 0.003
-# What has begun is told a little later, as most executions have ended by then: one notice less.
-_BEGUN_SECONDS: Final = 0.02
+# A payload of PostgreSQL is shorter than 8,000 bytes; an id takes 39 of them.
+_MAX_IDS: Final = 200
+# More pending ids than this are replaced by "anything may have changed".
+_MAX_PENDING: Final = 5_000
+# Pause between two notifications, so that under load one carries many ids.
+_BATCH_SECONDS: Final = 0.003
+# Changes other than an end are held back a little: most executions end within this time, and
+# then the end is the only notification.
+_CHANGE_DELAY_SECONDS: Final = 0.02
 _RETRY_SECONDS: Final = 0.2
-_FAREWELL_SECONDS: Final = 1.0
-# A notice that was lost is made up for within this time.
-LOOK_SECONDS: Final = 5.0
+_FINAL_SEND_SECONDS: Final = 1.0
 
 
 class Notice(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What has changed: executions that have ended, those in another state, or any (`all`)."""
+    """Executions that have ended, those in another state, or `all`: any may have changed."""
 
     ended: tuple[UUID, ...] = ()
     changed: tuple[UUID, ...] = ()
     all: bool = False
 
 
+def subscribe(
+    notifier: Notifier, *, on_notice: Callable[[Notice], None], resync: Resync
+) -> AbstractContextManager[None]:
+    """Receive notices for the length of a block; one that says `all` causes a `resync`."""
+
+    def receive(payload: str) -> None:
+        notice = _decode(payload)
+        on_notice(notice)
+        if notice.all:
+            notifier.resync_now()
+
+    return notifier.subscribed(CHANNEL, on_notification=receive, resync=resync)
+
+
+def _decode(payload: str) -> Notice:
+    try:
+        return msgspec.json.decode(payload, type=Notice)
+    except msgspec.DecodeError:
+        # From a later release, or from another program.
+        return Notice(all=True)
+
+
 class Publisher:
-    """Sends notices, batched, on a connection that it opens when it first needs one."""
+    """Sends notices in batches, on one connection, opened for the first of them."""
 
     def __init__(self, settings: Settings) -> None:
-        """Take where PostgreSQL is."""
+        """Use the server at `settings.database_url`."""
         self._settings = settings
-        # As ordered sets.
+        # Ordered sets.
         self._ended: dict[UUID, None] = {}
         self._changed: dict[UUID, None] = {}
         self._all = False
-        self._wanted = asyncio.Event()
+        self._pending = asyncio.Event()
         self._due = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
 
     def ended(self, *ids: UUID) -> None:
-        """Tell that executions are final; call it after the commit, it returns at once."""
+        """Publish that executions are final. Call it after the commit; it returns at once."""
         if not ids:
             return
         for each in ids:
             self._changed.pop(each, None)
             self._ended[each] = None
-        self._bound()
-        self._wanted.set()
+        self._limit_pending()
+        self._pending.set()
         self._due.set()
 
     def changed(self, *ids: UUID) -> None:
-        """Tell that executions run or are queued again; call it after the commit."""
+        """Publish that executions run or are queued again. Call it after the commit."""
         if not ids:
             return
         self._changed.update(dict.fromkeys(ids))
-        self._bound()
-        self._wanted.set()
+        self._limit_pending()
+        self._pending.set()
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(_BEGUN_SECONDS, self._ripen)
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(_CHANGE_DELAY_SECONDS, self._make_changes_due)
 
-    def told(self, execution: UUID) -> None:
-        """Take note that somebody else has told of its end: there is nothing to add."""
+    def discard(self, execution: UUID) -> None:
+        """Drop a pending change: the end has been published by other means."""
         self._changed.pop(execution, None)
 
     async def send_forever(self) -> None:
-        """Send what there is to tell; what cannot be sent is kept for the next connection."""
-        silent = False
-        while True:
-            await self._wanted.wait()
-            try:
-                # Nothing is lost in a crash of PostgreSQL that the listeners would not ask for.
-                async with open_connection(self._settings, synchronous_commit="off") as conn:
-                    silent = False
-                    await self._send_while_open(conn)
-            except DatabaseUnavailable:
-                # Logged where it is raised.
-                silent = True
-            except Exception as error:  # noqa: BLE001 - whatever it is, the work goes on without
-                if not silent:
-                    log.warning("notices.unsent", reason=str(error))
-                silent = True
-            await asyncio.sleep(_RETRY_SECONDS)
+        """Send what is published; what cannot be sent is kept for the next connection."""
+        await retry_forever("notices.unsent", self._connect_and_send, pause_seconds=_RETRY_SECONDS)
 
-    async def send_the_rest(self) -> None:
-        """Send what is left when the process ends, if that takes no time."""
-        if not (self._ended or self._changed or self._all):
+    async def send_remaining(self) -> None:
+        """Send what is pending as the process ends, if that is quick."""
+        if not self._has_pending():
             return
         with suppress(DatabaseUnavailable, TimeoutError):
-            async with asyncio.timeout(_FAREWELL_SECONDS):
+            async with asyncio.timeout(_FINAL_SEND_SECONDS):
                 async with open_connection(self._settings) as conn:
                     await self._send(conn)
 
-    async def _send_while_open(self, conn: Connection) -> None:
-        # After a failure there is something left.
-        await self._send(conn)
-        while True:
-            await self._due.wait()
-            self._due.clear()
+    async def _connect_and_send(self) -> None:
+        await self._pending.wait()
+        # After a crash of PostgreSQL subscribers resynchronize: no notification need survive it.
+        async with open_connection(self._settings, synchronous_commit="off") as conn:
+            # What the last connection has failed to send.
             await self._send(conn)
-            await asyncio.sleep(_GAP_SECONDS)
+            while True:
+                await self._due.wait()
+                self._due.clear()
+                await self._send(conn)
+                await asyncio.sleep(_BATCH_SECONDS)
 
     async def _send(self, conn: Connection) -> None:
-        while self._ended or self._changed or self._all:
-            # Out before it is sent: what changes again meanwhile is told again.
+        while self._has_pending():
+            # Taken before it is sent: a change in the meantime is published again.
             notice = self._take()
             try:
                 await conn.execute(NOTIFY, msgspec.json.encode(notice).decode())
@@ -135,12 +142,15 @@ class Publisher:
                 self._put_back(notice)
                 raise
 
+    def _has_pending(self) -> bool:
+        return bool(self._ended or self._changed or self._all)
+
     def _take(self) -> Notice:
         if self._all:
             self._all = False
             return Notice(all=True)
-        ended = tuple(islice(self._ended, _MOST_IDS))
-        changed = tuple(islice(self._changed, _MOST_IDS - len(ended)))
+        ended = tuple(islice(self._ended, _MAX_IDS))
+        changed = tuple(islice(self._changed, _MAX_IDS - len(ended)))
         for each in ended:
             del self._ended[each]
         for each in changed:
@@ -154,13 +164,13 @@ class Publisher:
             dict.fromkeys(each for each in unsent.changed if each not in self._ended)
         )
 
-    def _bound(self) -> None:
-        if len(self._ended) + len(self._changed) > _MOST_PENDING:
+    def _limit_pending(self) -> None:
+        if len(self._ended) + len(self._changed) > _MAX_PENDING:
             self._ended.clear()
             self._changed.clear()
             self._all = True
 
-    def _ripen(self) -> None:
+    def _make_changes_due(self) -> None:
         self._timer = None
         if self._changed:
             self._due.set()
@@ -168,73 +178,10 @@ class Publisher:
 
 @asynccontextmanager
 async def open_publisher(settings: Settings) -> AsyncIterator[Publisher]:
-    """Send notices for the length of the block; PostgreSQL may be away at times."""
+    """Send notices for the length of the block; PostgreSQL need not be available."""
     publisher = Publisher(settings)
-    sender = asyncio.create_task(publisher.send_forever())
     try:
-        yield publisher
+        async with background(publisher.send_forever()):
+            yield publisher
     finally:
-        sender.cancel()
-        with suppress(asyncio.CancelledError):
-            await sender
-        await publisher.send_the_rest()
-
-
-async def listen_forever(
-    settings: Settings,
-    *,
-    heard: Callable[[Notice], None],
-    look: Callable[[Connection], Awaitable[None]],
-) -> None:
-    """Hand every notice to `heard`; have `look` find out what no notice has told.
-
-    `look` is called once notices are heard, after every loss of the connection, and each few
-    seconds, on that same connection: so a dead one is noticed, too.
-    """
-    deaf = False
-    while True:
-        try:
-            async with open_connection(settings, application_name=LISTENER) as conn:
-                if deaf:
-                    log.info("notices.heard_again")
-                deaf = False
-                await _listen_while_open(conn, heard, look)
-        except DatabaseUnavailable:
-            # Logged where it is raised.
-            deaf = True
-        except Exception as error:  # noqa: BLE001 - whatever it is, readers are told in the end
-            if not deaf:
-                log.warning("notices.not_heard", reason=str(error))
-            deaf = True
-        await asyncio.sleep(_RETRY_SECONDS)
-
-
-async def _listen_while_open(
-    conn: "Connection",
-    heard: Callable[[Notice], None],
-    look: Callable[[Connection], Awaitable[None]],
-) -> None:
-    due = asyncio.Event()
-
-    def hear(_conn: object, _pid: int, _channel: str, payload: object) -> None:
-        notice = _read(str(payload))
-        heard(notice)
-        if notice.all:
-            due.set()
-
-    conn.add_termination_listener(lambda _: due.set())
-    await conn.add_listener(CHANNEL, hear)
-    while not conn.is_closed():
-        due.clear()
-        await look(conn)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(LOOK_SECONDS):
-                await due.wait()
-
-
-def _read(payload: str) -> Notice:
-    try:
-        return msgspec.json.decode(payload, type=Notice)
-    except msgspec.DecodeError:
-        # Of a later version, or somebody else's.
-        return Notice(all=True)
+        await publisher.send_remaining()

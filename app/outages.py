@@ -1,7 +1,7 @@
-"""Outages of what a process depends on: what clients are told, and one log line for each.
+"""Errors of unavailable dependencies, and one log line for the begin and end of each outage.
 
-These errors are raised where the dependency is used (`app/db.py`, `app/blobs.py`), so that they
-say whose trouble it is.
+The modules that use a dependency raise them (`app/db.py`, `app/blobs.py`), so an error names the
+dependency that failed.
 """
 
 import errno
@@ -14,17 +14,17 @@ from app.errors import Problem
 
 log = structlog.get_logger(__name__)
 
-# A success ends an outage once nothing has failed for this long: on a full disk reads succeed
-# between the writes that fail.
+# A success ends an outage once nothing has failed for this long: on a full disk, reads succeed
+# between failing writes.
 _SETTLED_SECONDS: Final = 2.0
-# Of what reports no success: a failure after this long is a new outage.
-_FORGOTTEN_SECONDS: Final = 60.0
+# For dependencies that report no success: a failure after this long is a new outage.
+_NEW_OUTAGE_SECONDS: Final = 60.0
 
 
 class Unavailable(Problem):
-    """The service itself is in trouble that passes; worth another try a little later.
+    """The service is temporarily unable to serve the request; a client may retry.
 
-    `detail` is for clients. `reason` is for operators: it may name paths and addresses.
+    `detail` is for clients. `reason` is for operators: it may contain paths and addresses.
     """
 
     status: ClassVar[int] = 503
@@ -32,13 +32,13 @@ class Unavailable(Problem):
     default_detail: ClassVar[str] = ""
 
     def __init__(self, detail: str = "", *, reason: str = "") -> None:
-        """Take what clients and what operators are told."""
+        """Take the text for clients and the text for operators."""
         headers = {"Retry-After": str(self.retry_after_seconds)}
         super().__init__(detail or self.default_detail, headers=headers)
         self.reason = reason
 
     def __str__(self) -> str:
-        """Say it to an operator."""
+        """Return the text for operators."""
         return f"{self.detail}: {self.reason}" if self.reason else self.detail
 
 
@@ -51,7 +51,7 @@ class DatabaseUnavailable(Unavailable):
 
 
 class DatabaseFull(DatabaseUnavailable):
-    """PostgreSQL answers, and has no disk space left for what it was given."""
+    """PostgreSQL has no disk space left."""
 
     status = 507
     code = "database-full"
@@ -70,7 +70,7 @@ class BlobsUnavailable(Unavailable):
 
 
 class BlobsFull(BlobsUnavailable):
-    """The blob store has no room left."""
+    """The blob store has no space left."""
 
     status = 507
     code = "blob-store-full"
@@ -79,8 +79,8 @@ class BlobsFull(BlobsUnavailable):
     default_detail = "the blob store is full"
 
 
-class HostShort(Unavailable):
-    """The host gives no more descriptors, memory or processes."""
+class HostExhausted(Unavailable):
+    """The host has no more descriptors, memory or processes to give."""
 
     code = "host-out-of-resources"
     title = "The service's host is short of resources at the moment"
@@ -88,8 +88,8 @@ class HostShort(Unavailable):
     default_detail = "the service's host is short of resources"
 
 
-class DiskFull(HostShort):
-    """The host's disk is full, such as that of temporary files."""
+class DiskFull(HostExhausted):
+    """A disk of the host is full, such as the one of temporary files."""
 
     status = 507
     code = "disk-full"
@@ -99,10 +99,10 @@ class DiskFull(HostShort):
 
 
 class Outage:
-    """Whether one dependency is unavailable at the moment, as its own boundary reports it."""
+    """The state of one dependency, as the module that uses it reports it."""
 
     def __init__(self, dependency: str) -> None:
-        """Take the dependency's name, as the log shall have it."""
+        """Take the dependency's name for the log."""
         self._dependency = dependency
         self._began_at = 0.0
         self._failed_at = float("-inf")
@@ -111,13 +111,13 @@ class Outage:
 
     @property
     def reason(self) -> str:
-        """Why the dependency is unavailable; empty while it works."""
+        """Why the dependency is unavailable; "" while it works."""
         return self._reason
 
     def failed(self, reason: str) -> None:
-        """Note a failure; the first one of an outage is logged."""
+        """Record a failure; the first of an outage is logged."""
         now = monotonic()
-        if not self._reason or now - self._failed_at > _FORGOTTEN_SECONDS:
+        if not self._reason or now - self._failed_at > _NEW_OUTAGE_SECONDS:
             self._began_at = now
             self._failures = 0
             log.warning("outage.began", dependency=self._dependency, reason=reason)
@@ -126,7 +126,7 @@ class Outage:
         self._reason = reason
 
     def worked(self) -> None:
-        """Note a success; it ends the outage once failures have stopped."""
+        """Record a success; it ends the outage once failures have stopped."""
         if not self._reason:
             return
         now = monotonic()
@@ -142,17 +142,24 @@ class Outage:
 
 
 HOST: Final = Outage("host")
-_FULL: Final = {errno.ENOSPC, errno.EDQUOT}
-_SHORT: Final = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EIO, errno.EROFS}
+_FULL_ERRNOS: Final = {errno.ENOSPC, errno.EDQUOT}
+_EXHAUSTED_ERRNOS: Final = {
+    errno.EMFILE,
+    errno.ENFILE,
+    errno.ENOMEM,
+    errno.EAGAIN,
+    errno.EIO,
+    errno.EROFS,
+}
 
 
-def of_host(error: BaseException) -> HostShort | None:
-    """Say which trouble of the host an error is; None: none that passes."""
+def host_error_of(error: BaseException) -> HostExhausted | None:
+    """Return an error as the temporary trouble of the host that it reports, or None."""
     reason = " ".join(str(error).split()) or type(error).__name__
     if isinstance(error, MemoryError):
-        return HostShort(reason=reason)
+        return HostExhausted(reason=reason)
     if not isinstance(error, OSError):
         return None
-    if error.errno in _FULL:
+    if error.errno in _FULL_ERRNOS:
         return DiskFull(reason=reason)
-    return HostShort(reason=reason) if error.errno in _SHORT else None
+    return HostExhausted(reason=reason) if error.errno in _EXHAUSTED_ERRNOS else None

@@ -1,4 +1,4 @@
-"""Open what the API and the worker stand on: pool, work signal, publisher, blobs, sandbox."""
+"""Open what the API and the worker share: database, signals, blob store and sandbox."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -11,6 +11,7 @@ from app.db import Pool, open_pool
 from app.fair_queue import FairQueue
 from app.lint.reader import SourceReader, open_reader
 from app.notifications import Publisher, open_publisher
+from app.notifier import Notifier, open_notifier
 from app.sandbox.admission import budget_of_host
 from app.sandbox.cell_pool import PoolConfig
 from app.sandbox.pool import SandboxPool, open_pool as open_sandbox
@@ -19,43 +20,45 @@ from app.settings import Settings
 from app.tracing import Tracing, open_tracing
 from app.work_signal import WorkSignal, open_work_signal
 
-# Upload checks and samples that may wait for the API's cell, in all and of one tenant.
-CHECKS_WAITING: Final = 128
-CHECKS_OF_TENANT: Final = 16
+# Checks of uploads, and runs of samples, that may wait for the API's cell.
+MAX_WAITING_CHECKS: Final = 128
+MAX_WAITING_CHECKS_OF_TENANT: Final = 16
 
 log = structlog.get_logger(__name__)
 
 
 class Resources:
-    """Everything that is opened once for a process and closed with it.
+    """What a process opens once and closes as it ends.
 
-    A plain class: of a dataclass Litestar would check every field at every request.
+    A plain class, since Litestar would validate every field of a dataclass at every request.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one keyword per resource
         self,
         *,
         settings: Settings,
         pool: Pool,
         work_signal: WorkSignal,
         publisher: Publisher,
+        notifier: Notifier,
         blobs: Blobs,
         sandbox: SandboxPool,
         reader: SourceReader,
         tracing: Tracing,
     ) -> None:
-        """Take what is open."""
+        """Take resources that are open."""
         self.settings = settings
         self.pool = pool
         self.work_signal = work_signal
         self.publisher = publisher
+        self.notifier = notifier
         self.blobs = blobs
         self.sandbox = sandbox
-        # Turns at the sandbox, where requests of many tenants want it at once: in the API.
+        # In the API, requests of many tenants take turns at one sandbox.
         self.checks = FairQueue(
             slots=sandbox.slots,
-            max_waiting=CHECKS_WAITING,
-            max_waiting_of_tenant=CHECKS_OF_TENANT,
+            max_waiting=MAX_WAITING_CHECKS,
+            max_waiting_of_tenant=MAX_WAITING_CHECKS_OF_TENANT,
         )
         self.reader = reader
         self.tracing = tracing
@@ -65,31 +68,33 @@ class Resources:
 async def open_resources(
     settings: Settings, *, cells: int, service: str = "crivo"
 ) -> AsyncIterator[Resources]:
-    """Open all of it, in order, with a sandbox of so many cells; close it in reverse.
+    """Open all resources for the length of the block, with a sandbox of `cells` cells.
 
-    Traces are told in the name of `service`.
-
-    Raises SandboxUnavailable, also for cells whose system calls are not filtered, unless a
-    setting allows them.
+    Traces name `service` as their source. Raises SandboxUnavailable, also where system calls of
+    cells are not filtered, unless a setting allows it.
     """
     async with AsyncExitStack() as stack:
-        # The sandbox first: its zygote must be started before there is anything to inherit.
-        config = _sandbox_of(settings, cells=cells)
+        # The sandbox first: its zygote would inherit whatever is open when it starts.
+        config = _sandbox_config(settings, cells=cells)
         sandbox = await stack.enter_async_context(open_sandbox(config))
         log.info("sandbox.opened", v8_version=sandbox.v8_version, lockdown=sandbox.lockdown)
         _require_seccomp(sandbox, settings)
         reader = await stack.enter_async_context(
-            open_reader(max_waiting=CHECKS_WAITING, max_waiting_of_tenant=CHECKS_OF_TENANT)
+            open_reader(
+                max_waiting=MAX_WAITING_CHECKS, max_waiting_of_tenant=MAX_WAITING_CHECKS_OF_TENANT
+            )
         )
         tracing = await stack.enter_async_context(open_tracing(settings, service=service))
         pool = await stack.enter_async_context(open_pool(settings))
         work_signal = await stack.enter_async_context(open_work_signal(settings))
         publisher = await stack.enter_async_context(open_publisher(settings))
+        notifier = await stack.enter_async_context(open_notifier(settings))
         yield Resources(
             settings=settings,
             pool=pool,
             work_signal=work_signal,
             publisher=publisher,
+            notifier=notifier,
             blobs=open_blobs(settings),
             sandbox=sandbox,
             reader=reader,
@@ -97,18 +102,18 @@ async def open_resources(
         )
 
 
-def _sandbox_of(settings: Settings, *, cells: int) -> PoolConfig:
-    alone = settings.sandbox_isolation == "process"
+def _sandbox_config(settings: Settings, *, cells: int) -> PoolConfig:
+    process_per_run = settings.sandbox_isolation == "process"
     return PoolConfig(
         cells=cells,
         warm=cells,
         memory_bytes=settings.sandbox_memory_bytes or budget_of_host(),
-        isolates=1 if alone else settings.sandbox_isolates,
+        isolates=1 if process_per_run else settings.sandbox_isolates,
     )
 
 
 def _require_seccomp(sandbox: SandboxPool, settings: Settings) -> None:
-    """Refuse cells that may make any system call, as a first cell has measured it."""
+    """Refuse a sandbox whose first cell reports that its system calls are not filtered."""
     state = sandbox.lockdown.get("seccomp", "off")
     if state == "on":
         return

@@ -1,4 +1,4 @@
-"""Logs: one JSON object a line on standard error, an event with fields, without secrets."""
+"""Configure logging: one JSON object per line on standard error, without secrets."""
 
 import logging
 import re
@@ -8,17 +8,16 @@ from typing import Final
 import structlog
 from structlog.typing import EventDict, WrappedLogger
 
-# What must never be read in a log, wherever it came from: what follows the first group goes. A
-# line without any of the words, as nearly all are, is not searched: that would cost more than
-# all the rest of writing it.
+# Patterns of secrets. What follows the first group is removed. A line without any of the words,
+# as nearly all are, is not searched: that would cost more than the rest of writing it.
 _SECRETS: Final = (
-    # API keys; the id in front is in the audit log, too.
+    # API keys. The id in front stays: the audit log has it as well.
     (("crv_",), re.compile(r"(crv_[0-9A-Fa-f]{1,32}_)[A-Za-z0-9_-]+")),
-    # Tokens for events; which execution they are for may be read.
+    # Tokens for event streams. The execution's id stays.
     (("evt_",), re.compile(r"(evt_[0-9A-Fa-f]{1,32}_)[A-Za-z0-9_-]+")),
-    # A password in an address: that of PostgreSQL, of Redis, of a blob store.
+    # Passwords in the URLs of PostgreSQL, Redis and blob stores.
     (("://",), re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s:/@\"']*:)[^\s@\"']+(?=@)")),
-    # What goes with Authorization, as a header, a member or a field of a log.
+    # The value of Authorization, as a header, a JSON member or a log field.
     (
         ("authorization",),
         re.compile(
@@ -36,28 +35,28 @@ _SECRETS: Final = (
         ),
     ),
 )
-# PostgreSQL's details quote rows: "Failing row contains (…)", "Key (name)=(…) already exists".
+# PostgreSQL's DETAIL quotes rows: "Failing row contains (…)", "Key (name)=(…) already exists".
 _DETAIL: Final = re.compile(
     r"\nDETAIL: .*?(?=\n\n|\nHINT: |\n[A-Za-z_.]+(?:Error|Exception)|\Z)", re.DOTALL
 )
 
 
 def redact(text: str) -> str:
-    """Take secrets out of a text: keys, passwords in addresses, what follows Authorization."""
-    plain = text.lower()
-    for words, secret in _SECRETS:
-        if any(word in plain for word in words):
-            text = secret.sub(r"\1***", text)
+    """Replace secrets in a text: keys, tokens, passwords, and credentials after Authorization."""
+    lowered = text.lower()
+    for words, pattern in _SECRETS:
+        if any(word in lowered for word in words):
+            text = pattern.sub(r"\1***", text)
     return text
 
 
 def configure_logging(level: str) -> None:
-    """Send every log, ours and the libraries', to standard error as JSON lines."""
+    """Write every log record, also those of libraries, to standard error as a JSON line."""
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
-        # Without local variables: they hold payloads and credentials.
+        # Without local variables: they contain payloads and credentials.
         structlog.processors.format_exc_info,
         _without_rows,
     ]
@@ -79,10 +78,10 @@ def configure_logging(level: str) -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
-    # One line for each ring and each request would drown what operators look for.
+    # A line per job and per request would bury what operators look for.
     for chatty in ("arq", "uvicorn.access"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
-    # A traceback for each try while PostgreSQL is away, of which `outage.began` tells.
+    # While PostgreSQL is unavailable: a traceback per attempt. `outage.began` reports the outage.
     logging.getLogger("asyncpg.pool").setLevel(logging.ERROR)
 
 

@@ -1,4 +1,4 @@
-"""The version of Crivo, which `pyproject.toml` holds."""
+"""Read the version of Crivo from `pyproject.toml`."""
 
 import tomllib
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The worker process: arq answers the work signal beside the dispatcher, which does the work."""
+"""Run the worker process: the dispatcher, and beside it wake-ups, retention and metrics."""
 
 import asyncio
 import os
@@ -7,21 +7,21 @@ import sys
 from collections.abc import Awaitable
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final, cast
 
 import structlog
 import uvloop
-from arq.connections import RedisSettings
+from arq.connections import RedisSettings, create_pool
 from arq.worker import Worker, func
-from redis.exceptions import RedisError
-from typing_extensions import override
 
 from app.allocator import give_memory_back
+from app.background import background, retry_forever
 from app.environment import load_service_settings
 from app.errors import CrivoError
 from app.executions.dispatch.dispatcher import Dispatcher
 from app.executions.retention import PAYLOAD_OWNER as EXECUTIONS
-from app.lifecycle import exit_cleanly_when_told, open_watchdog
+from app.lifecycle import exit_cleanly_on_signals, open_watchdog
 from app.metrics import configure_metrics
 from app.payloads.retention import run_maintenance
 from app.prometheus.listener import open_listener
@@ -31,44 +31,45 @@ from app.sandbox.zygote_client import SandboxUnavailable
 from app.settings import Settings
 from app.telemetry import configure_logging, redact
 from app.tracing import require_packages
-from app.work_signal import OUTAGE, WAKE_JOB, WAKE_LIST, deserialize, serialize
+from app.work_signal import (
+    OUTAGE,
+    REDIS_ERRORS,
+    WAKE_JOB,
+    WAKE_LIST,
+    deserialize,
+    reporting_outage,
+    serialize,
+)
 
 log = structlog.get_logger(__name__)
 
 # The nouns whose payloads expire and whose orphaned blobs are deleted.
 PAYLOAD_OWNERS: Final = (EXECUTIONS,)
-# How long to block on the list, and how often arq polls for jobs.
-_LOOK_SECONDS: Final = 1
-_LONGEST_PAUSE_SECONDS: Final = 5.0
+# How long one command blocks on the list, and how often arq polls for jobs.
+_POLL_SECONDS: Final = 1
+_RETRY_SECONDS: Final = 1.0
 
 
-class SignalledWorker(Worker):
-    """arq's worker, which blocks on the list and polls for jobs every second.
-
-    At arq's default a job waits 0.25 s on average; at intervals short enough to be fast, an
-    idle worker uses several percent of a core. A full worker leaves the wake-up for others.
-    """
-
-    _look_from = 0.0
-
-    @override
-    async def _poll_iteration(self) -> None:
-        dispatcher: Dispatcher = self.ctx["dispatcher"]
-        if await dispatcher.has_room(within_seconds=_LOOK_SECONDS):
-            # redis-py types one signature for its blocking and its asynchronous client.
-            taken = self.pool.blpop([WAKE_LIST], timeout=_LOOK_SECONDS)
-            if await cast("Awaitable[object]", taken):
-                dispatcher.pass_on_or_wake()
-        now = asyncio.get_running_loop().time()
-        if now >= self._look_from:
-            self._look_from = now + _LOOK_SECONDS
-            await super()._poll_iteration()
-        OUTAGE.worked()
-
-
-async def wake(ctx: dict[str, Any]) -> None:
-    """Wake the dispatcher: something waits in PostgreSQL."""
-    ctx["dispatcher"].wake()
+def main() -> int:
+    """Run the worker with the settings of the environment; return 2 when it cannot start."""
+    exit_cleanly_on_signals()
+    try:
+        give_memory_back()
+        settings = load_service_settings()
+        configure_logging(settings.log_level)
+        configure_metrics(tenants=settings.metrics_tenants)
+        require_packages(settings)
+        uvloop.run(work(settings))
+    except asyncio.CancelledError:
+        return 0  # stopped while it started
+    except (CrivoError, SandboxUnavailable) as error:
+        sys.stderr.write(redact(f"worker: {error}\n"))
+        return 2
+    except Exception:
+        # Logged, as a traceback that Python writes would bypass `redact`.
+        log.exception("worker.failed")
+        return 1
+    return 0
 
 
 async def work(settings: Settings) -> None:
@@ -93,72 +94,83 @@ async def work(settings: Settings) -> None:
                 slots=slots,
                 max_memory_bytes=resources.sandbox.max_limit_bytes,
             )
-            beside = [
-                asyncio.create_task(answer_work_signal(settings, dispatcher)),
-                asyncio.create_task(
+            async with (
+                background(receive_wake_ups(settings, dispatcher)),
+                background(run_arq(settings, dispatcher)),
+                # Not a cron job of arq: maintenance must not stop while Redis is unavailable.
+                background(
                     run_maintenance(resources.pool, resources.blobs, settings, PAYLOAD_OWNERS)
                 ),
-            ]
-            try:
+            ):
                 await dispatcher.run_until_stopped()
-            finally:
-                for task in beside:
-                    task.cancel()
-                await asyncio.gather(*beside, return_exceptions=True)
             log.info("worker.stopped", id=str(dispatcher.id))
 
 
-async def answer_work_signal(settings: Settings, dispatcher: Dispatcher) -> None:
-    """Run arq's worker for ever; it ends when Redis dies, and is started again with backoff.
+async def receive_wake_ups(settings: Settings, dispatcher: Dispatcher) -> None:
+    """Wake the dispatcher for each element that it takes from the list, until cancelled.
 
-    Without it nothing is lost: the dispatcher looks for work by itself every second.
+    Without Redis nothing is lost: the dispatcher polls PostgreSQL every second.
     """
-    pause_seconds = 0.1
-    # Not arq: it would log a line for each of its own tries.
-    redis = replace(RedisSettings.from_dsn(settings.redis_url), conn_retries=0)
-    while True:
-        arq = SignalledWorker(
-            functions=[func(wake, name=WAKE_JOB, keep_result=0, max_tries=1)],
-            redis_settings=redis,
-            ctx={"dispatcher": dispatcher},
-            handle_signals=False,
-            poll_delay=0,
-            job_serializer=serialize,
-            job_deserializer=deserialize,
-        )
-        started = asyncio.get_running_loop().time()
-        try:
-            await arq.async_run()
-        except Exception as error:  # noqa: BLE001 - whatever it is, the work goes on without
-            OUTAGE.failed(str(error) or type(error).__name__)
-        finally:
-            with suppress(RedisError, OSError, AttributeError):
-                await arq.close()
-        lasted_seconds = asyncio.get_running_loop().time() - started
-        pause_seconds = 0.1 if lasted_seconds > _LONGEST_PAUSE_SECONDS else pause_seconds * 2
-        await asyncio.sleep(min(pause_seconds, _LONGEST_PAUSE_SECONDS))
+    await retry_forever(
+        "worker.wake_ups_failed",
+        partial(_receive_while_connected, _redis_of(settings), dispatcher),
+        pause_seconds=_RETRY_SECONDS,
+    )
 
 
-def main() -> int:
-    """Run the worker from the environment's settings; 2 when it cannot start."""
-    exit_cleanly_when_told()
+async def _receive_while_connected(settings: RedisSettings, dispatcher: Dispatcher) -> None:
+    with reporting_outage():
+        async with await create_pool(settings) as redis:
+            while True:
+                # A full worker leaves the wake-up for others.
+                if await dispatcher.has_room(within_seconds=_POLL_SECONDS):
+                    # redis-py types one signature for its blocking and its asynchronous client.
+                    taken = redis.blpop([WAKE_LIST], timeout=_POLL_SECONDS)
+                    if await cast("Awaitable[object]", taken):
+                        dispatcher.pass_on_or_wake()
+                else:
+                    await redis.ping()
+                OUTAGE.worked()
+
+
+async def run_arq(settings: Settings, dispatcher: Dispatcher) -> None:
+    """Run arq's worker, which wakes the dispatcher for each job, until cancelled.
+
+    arq's worker ends when Redis becomes unavailable, and is started again.
+    """
+    await retry_forever(
+        "worker.arq_failed",
+        partial(_run_arq_once, _redis_of(settings), dispatcher),
+        pause_seconds=_RETRY_SECONDS,
+    )
+
+
+async def _run_arq_once(settings: RedisSettings, dispatcher: Dispatcher) -> None:
+    arq = Worker(
+        functions=[func(wake, name=WAKE_JOB, keep_result=0, max_tries=1)],
+        redis_settings=settings,
+        ctx={"dispatcher": dispatcher},
+        handle_signals=False,
+        poll_delay=_POLL_SECONDS,
+        job_serializer=serialize,
+        job_deserializer=deserialize,
+    )
     try:
-        give_memory_back()
-        settings = load_service_settings()
-        configure_logging(settings.log_level)
-        configure_metrics(tenants=settings.metrics_tenants)
-        require_packages(settings)
-        uvloop.run(work(settings))
-    except asyncio.CancelledError:
-        return 0  # told to stop while it started
-    except (CrivoError, SandboxUnavailable) as error:
-        sys.stderr.write(redact(f"worker: {error}\n"))
-        return 2
-    except Exception:
-        # As a line like any other: a traceback of Python's own would pass by `redact`.
-        log.exception("worker.failed")
-        return 1
-    return 0
+        with reporting_outage():
+            await arq.async_run()
+    finally:
+        with suppress(*REDIS_ERRORS):
+            await arq.close()
+
+
+async def wake(ctx: dict[str, Any]) -> None:
+    """Wake the dispatcher: an execution waits in PostgreSQL."""
+    ctx["dispatcher"].wake()
+
+
+def _redis_of(settings: Settings) -> RedisSettings:
+    # `retry_forever` retries: arq would log a line for each of its own retries.
+    return replace(RedisSettings.from_dsn(settings.redis_url), conn_retries=0)
 
 
 if __name__ == "__main__":

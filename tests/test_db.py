@@ -1,4 +1,4 @@
-"""Whose trouble an error is, as the pool's boundary tells it."""
+"""The pool raises DatabaseUnavailable for errors of PostgreSQL, and for no others."""
 
 import errno
 
@@ -12,7 +12,7 @@ from app.settings import Settings
 _END_ITSELF = "SELECT pg_terminate_backend(pg_backend_pid())"
 
 
-async def test_an_error_of_the_block_is_not_the_database_s(pool: Pool) -> None:
+async def test_an_error_raised_in_the_block_passes_unchanged(pool: Pool) -> None:
     for own in (OSError(errno.ENOSPC, "No space left on device"), TimeoutError()):
 
         async def fail(error: OSError = own) -> None:
@@ -25,7 +25,7 @@ async def test_an_error_of_the_block_is_not_the_database_s(pool: Pool) -> None:
         assert caught.value is own
 
 
-async def test_a_connection_that_breaks_is_the_database_s(pool: Pool) -> None:
+async def test_a_connection_that_breaks_is_an_unavailable_database(pool: Pool) -> None:
     async with pool.acquire() as conn:
         with pytest.raises(DatabaseUnavailable, match="PostgreSQL does not answer: "):
             await conn.execute(_END_ITSELF)
@@ -37,33 +37,33 @@ async def test_a_connection_that_breaks_is_the_database_s(pool: Pool) -> None:
     assert await pool.fetchval("SELECT 1") == 1
 
 
-async def test_a_connection_that_broke_between_two_statements_is_the_database_s(
+async def test_a_connection_that_broke_between_two_statements_is_an_unavailable_database(
     pool: Pool,
 ) -> None:
-    async def go_on() -> None:
+    async def use_it_again() -> None:
         async with pool.acquire() as conn:
             with pytest.raises(DatabaseUnavailable):
                 await conn.execute(_END_ITSELF)
             await conn.fetchval("SELECT 1")
 
     with pytest.raises(DatabaseUnavailable):
-        await go_on()
+        await use_it_again()
 
 
-async def test_what_a_caller_did_wrong_is_not_the_database_s(pool: Pool) -> None:
+async def test_a_mistake_of_the_caller_is_no_unavailable_database(pool: Pool) -> None:
     with pytest.raises(asyncpg.DataError, match="invalid input for query argument"):
         await pool.fetchval("SELECT $1::integer", "no number")
     with pytest.raises(asyncpg.UndefinedTableError):
         await pool.fetchval("SELECT FROM nowhere")
 
 
-async def test_a_full_disk_is_told_as_one(pool: Pool) -> None:
+async def test_a_full_disk_is_reported_as_such(pool: Pool) -> None:
     with pytest.raises(DatabaseFull) as caught:
         await pool.execute("DO $$ BEGIN RAISE 'no room' USING ERRCODE = '53100'; END $$")
     assert (caught.value.status, caught.value.headers) == (507, {"Retry-After": "30"})
 
 
-async def test_clients_are_not_told_addresses() -> None:
+async def test_the_detail_for_clients_contains_no_address() -> None:
     elsewhere = Settings(database_url="postgresql://crivo@127.0.0.1:1/crivo")
     with pytest.raises(DatabaseUnavailable) as caught:
         async with open_pool(elsewhere):

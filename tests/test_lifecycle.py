@@ -1,4 +1,4 @@
-"""A process ends with 0 when it is told to, and by itself when it hangs."""
+"""A process exits with status 0 on a signal, and is ended by its watchdog when it hangs."""
 
 import asyncio
 import json
@@ -28,19 +28,19 @@ async def main():
         print("went on")
 asyncio.run(main())
 """
-# The API with an event loop that somebody holds for ever once it listens.
-_STUCK_API: Final = """
+# The API with an event loop that is blocked from one second after it listens.
+_BLOCKED_API: Final = """
 import asyncio, sys, time
 from app import main
-def stick(*_):
+def block(*_):
     asyncio.get_running_loop().call_later(1, time.sleep, 600)
-main._tell_access = stick
+main._log_access = block
 sys.exit(main.main([]))
 """
 
 
 @pytest.mark.parametrize(("how", "code"), [("expected", EXIT_HUNG), ("dismissed", 0)])
-def test_what_hangs_ends_and_says_where(how: str, code: int) -> None:
+def test_a_hanging_process_ends_and_writes_where_it_hangs(how: str, code: int) -> None:
     done = subprocess.run(
         [sys.executable, "-c", _HANGS, how],
         check=False,
@@ -58,12 +58,12 @@ def test_what_hangs_ends_and_says_where(how: str, code: int) -> None:
         assert any("line" in each and "in main" in each for each in where)
 
 
-async def test_api_and_worker_end_themselves_when_they_hang(stopped_system: System) -> None:
+async def test_a_hanging_api_and_a_hanging_worker_end(stopped_system: System) -> None:
     stopped_system.environ["CRIVO_HANG_SECONDS"] = "20"
     stopped_system.start_api()
     await asyncio.to_thread(stopped_system.await_api)
     api = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", _STUCK_API),
+        *(sys.executable, "-c", _BLOCKED_API),
         cwd=ROOT,
         env={**stopped_system.environ, "CRIVO_PORT": str(free_port())},
         stderr=asyncio.subprocess.DEVNULL,
@@ -72,7 +72,7 @@ async def test_api_and_worker_end_themselves_when_they_hang(stopped_system: Syst
     worker = stopped_system.start_worker()
     await asyncio.to_thread(stopped_system.await_ready)
     try:
-        # What it does again and again gets no answer, and no refusal either.
+        # The heartbeat neither succeeds nor fails.
         async with asyncio.timeout(120), connection.transaction():
             await connection.execute("LOCK TABLE workers IN ACCESS EXCLUSIVE MODE")
             end_of_worker = await asyncio.to_thread(worker.wait, 90)
@@ -87,7 +87,7 @@ async def test_api_and_worker_end_themselves_when_they_hang(stopped_system: Syst
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_api_and_worker_that_are_told_to_stop_end_with_0(
+def test_api_and_worker_exit_with_0_on_a_signal(
     stopped_system: System, number: signal.Signals
 ) -> None:
     system = stopped_system.start()
@@ -98,7 +98,7 @@ def test_api_and_worker_that_are_told_to_stop_end_with_0(
         assert process.wait(60) == 0
 
 
-def test_told_so_while_they_start_they_end_with_0_too(stopped_system: System) -> None:
+def test_api_and_worker_exit_with_0_on_a_signal_during_their_start(stopped_system: System) -> None:
     for module in ("app.main", "app.worker"):
         process = stopped_system._spawn(module, CRIVO_LOG_LEVEL="debug")
         for _ in until("it has begun to start"):

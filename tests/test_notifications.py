@@ -1,74 +1,59 @@
-"""Notices reach those who listen, in few transactions; what is lost is looked for."""
+"""Publish and receive notices: batched, complete, and each after its commit."""
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from uuid import UUID
 
 import pytest
 import uuid_utils.compat as uuid
 
-from app import notifications
+from app import notifier
 from app.db import Connection, Pool
-from app.notifications import CHANNEL, LISTENER, Notice, Publisher, listen_forever, open_publisher
+from app.notifications import CHANNEL, Notice, Publisher, open_publisher, subscribe
+from app.notifier import open_notifier
 from app.settings import Settings
 from tests.executions.queues import Queues
+from tests.watched import Watched, terminate_connections
 
 
-class Ears:
-    """One who listens: what was heard, and how often it has looked."""
+class Subscriber(Watched):
+    """Records the notices it receives, and how many times it has resynchronized."""
 
     def __init__(self) -> None:
-        self.heard: list[Notice] = []
-        self.looks = 0
-        self._news = asyncio.Condition()
+        super().__init__()
+        self.notices: list[Notice] = []
+        self.resyncs = 0
 
-    def hear(self, notice: Notice) -> None:
-        self.heard.append(notice)
-        self._tell()
+    def on_notice(self, notice: Notice) -> None:
+        self.notices.append(notice)
+        self.changed()
 
-    async def look(self, conn: Connection) -> None:
-        assert await conn.fetchval("SELECT 1") == 1
-        self.looks += 1
-        self._tell()
-
-    async def until(self, condition: Callable[["Ears"], bool]) -> None:
-        async with self._news:
-            await self._news.wait_for(lambda: condition(self))
+    async def resync(self, _: Connection) -> None:
+        self.resyncs += 1
+        self.changed()
 
     @property
-    def ended(self) -> set[UUID]:
-        return {each for notice in self.heard for each in notice.ended}
+    def ended_ids(self) -> set[UUID]:
+        return {each for notice in self.notices for each in notice.ended}
 
     @property
-    def changed(self) -> set[UUID]:
-        return {each for notice in self.heard for each in notice.changed}
-
-    def _tell(self) -> None:
-        async def tell() -> None:
-            async with self._news:
-                self._news.notify_all()
-
-        self._telling = asyncio.ensure_future(tell())
+    def changed_ids(self) -> set[UUID]:
+        return {each for notice in self.notices for each in notice.changed}
 
 
 @asynccontextmanager
-async def listening(settings: Settings) -> AsyncIterator[Ears]:
-    ears = Ears()
-    listener = asyncio.create_task(listen_forever(settings, heard=ears.hear, look=ears.look))
-    try:
-        await ears.until(lambda ears: ears.looks > 0)
-        yield ears
-    finally:
-        listener.cancel()
-        with suppress(asyncio.CancelledError):
-            await listener
+async def subscribed(settings: Settings) -> AsyncIterator[Subscriber]:
+    subscriber = Subscriber()
+    async with open_notifier(settings) as listening:
+        with subscribe(listening, on_notice=subscriber.on_notice, resync=subscriber.resync):
+            await subscriber.until(lambda: subscriber.resyncs > 0)
+            yield subscriber
 
 
 @pytest.fixture
-async def ears(pool: Pool, settings: Settings) -> AsyncIterator[Ears]:  # noqa: ARG001
-    async with listening(settings) as ears:
-        yield ears
+async def subscriber(pool: Pool, settings: Settings) -> AsyncIterator[Subscriber]:  # noqa: ARG001
+    async with subscribed(settings) as subscriber:
+        yield subscriber
 
 
 @pytest.fixture
@@ -77,127 +62,100 @@ async def publisher(pool: Pool, settings: Settings) -> AsyncIterator[Publisher]:
         yield publisher
 
 
-async def test_every_id_is_heard_whatever_their_number(ears: Ears, publisher: Publisher) -> None:
+async def test_every_id_arrives_whatever_their_number(
+    subscriber: Subscriber, publisher: Publisher
+) -> None:
     ended, changed = _ids(450), _ids(450)
 
     publisher.changed(*changed)
     publisher.ended(*ended)
-    await ears.until(lambda ears: len(ears.ended) == 450 and len(ears.changed) == 450)
+    await subscriber.until(
+        lambda: len(subscriber.ended_ids) == 450 and len(subscriber.changed_ids) == 450
+    )
 
-    assert (ears.ended, ears.changed) == (set(ended), set(changed))
+    assert (subscriber.ended_ids, subscriber.changed_ids) == (set(ended), set(changed))
 
 
-async def test_what_comes_at_once_is_told_at_once(ears: Ears, publisher: Publisher) -> None:
+async def test_simultaneous_ends_share_one_notice(
+    subscriber: Subscriber, publisher: Publisher
+) -> None:
     for each in (together := _ids(100)):
         publisher.ended(each)
-    await ears.until(lambda ears: len(ears.ended) == 100)
+    await subscriber.until(lambda: len(subscriber.ended_ids) == 100)
 
-    assert ears.ended == set(together)
-    assert len(ears.heard) == 1
+    assert subscriber.ended_ids == set(together)
+    assert len(subscriber.notices) == 1
 
 
-async def test_what_has_ended_is_not_told_to_run(ears: Ears, publisher: Publisher) -> None:
+async def test_an_end_replaces_an_earlier_change(
+    subscriber: Subscriber, publisher: Publisher
+) -> None:
     short, later = _ids(2)
     publisher.changed(short)
     publisher.ended(short)
     publisher.changed(later)
-    await ears.until(lambda ears: later in ears.changed)
+    await subscriber.until(lambda: later in subscriber.changed_ids)
 
-    assert short in ears.ended
-    assert short not in ears.changed
+    assert short in subscriber.ended_ids
+    assert short not in subscriber.changed_ids
 
 
-async def test_a_backlog_is_told_as_everything(ears: Ears, publisher: Publisher) -> None:
+async def test_too_many_pending_ids_become_one_notice_and_a_resync(
+    subscriber: Subscriber, publisher: Publisher
+) -> None:
     publisher.ended(*_ids(10_000))
-    await ears.until(lambda ears: Notice(all=True) in ears.heard)
+    await subscriber.until(lambda: Notice(all=True) in subscriber.notices)
 
-    assert ears.heard == [Notice(all=True)]
-    await ears.until(lambda ears: ears.looks > 1)
+    assert subscriber.notices == [Notice(all=True)]
+    await subscriber.until(lambda: subscriber.resyncs > 1)
 
 
-async def test_what_could_not_be_sent_is_sent_on_the_next_connection(
-    pool: Pool, ears: Ears, publisher: Publisher
+async def test_an_unsent_notice_is_sent_on_the_next_connection(
+    pool: Pool, subscriber: Subscriber, publisher: Publisher
 ) -> None:
     first, second = _ids(2)
     publisher.ended(first)
-    await ears.until(lambda ears: first in ears.ended)
+    await subscriber.until(lambda: first in subscriber.ended_ids)
 
-    await _terminate(pool, "crivo")
+    await terminate_connections(pool, "crivo")
     publisher.ended(second)
-    await ears.until(lambda ears: second in ears.ended)
+    await subscriber.until(lambda: second in subscriber.ended_ids)
 
 
-async def test_what_changes_twice_is_told_twice(ears: Ears, publisher: Publisher) -> None:
+async def test_two_changes_of_an_execution_are_two_notices(
+    subscriber: Subscriber, publisher: Publisher
+) -> None:
     [changing] = _ids(1)
     publisher.changed(changing)
-    await ears.until(lambda ears: changing in ears.changed)
-    ears.heard.clear()
+    await subscriber.until(lambda: changing in subscriber.changed_ids)
+    subscriber.notices.clear()
 
     publisher.changed(changing)
-    await ears.until(lambda ears: changing in ears.changed)
+    await subscriber.until(lambda: changing in subscriber.changed_ids)
 
 
-async def test_who_has_lost_its_connection_listens_and_looks_again(
+async def test_a_payload_in_another_format_causes_a_resync(
     pool: Pool, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # It looks once for each connection, and else not at all.
-    monkeypatch.setattr(notifications, "LOOK_SECONDS", 3_600)
-    [told] = _ids(1)
-    async with listening(settings) as ears, open_publisher(settings) as publisher:
-        await _terminate(pool, LISTENER)
-        await ears.until(lambda ears: ears.looks == 2)
-
-        publisher.ended(told)
-        await ears.until(lambda ears: told in ears.ended)
-
-
-async def test_who_hears_nothing_looks_all_the_same(
-    pool: Pool,  # noqa: ARG001
-    settings: Settings,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(notifications, "LOOK_SECONDS", 0.01)
-    async with listening(settings) as ears:
-        await ears.until(lambda ears: ears.looks > 3)
-
-
-async def test_a_foreign_notice_is_a_reason_to_look(
-    pool: Pool, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(notifications, "LOOK_SECONDS", 3_600)
-    async with listening(settings) as ears:
+    monkeypatch.setattr(notifier, "RESYNC_SECONDS", 3_600)
+    async with subscribed(settings) as subscriber:
         await pool.execute("SELECT pg_notify($1, 'something else')", CHANNEL)
-        await ears.until(lambda ears: ears.looks == 2)
+        await subscriber.until(lambda: subscriber.resyncs == 2)
 
 
-async def test_the_last_notices_are_sent_before_the_end(
+async def test_pending_notices_are_sent_as_the_process_ends(
     pool: Pool,  # noqa: ARG001
     settings: Settings,
 ) -> None:
     last = _ids(3)
-    async with listening(settings) as ears:
+    async with subscribed(settings) as subscriber:
         async with open_publisher(settings) as publisher:
             publisher.ended(*last)
-        await ears.until(lambda ears: ears.ended == set(last))
+        await subscriber.until(lambda: subscriber.ended_ids == set(last))
 
 
-async def _terminate(pool: Pool, application: str) -> None:
-    """End the connections of that name but for one's own."""
-    await pool.execute(
-        """
-        SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-        WHERE datname = current_database() AND pid <> pg_backend_pid() AND application_name = $1
-        """,
-        application,
-    )
-
-
-def _ids(number: int) -> list[UUID]:
-    return [uuid.uuid7() for _ in range(number)]
-
-
-async def test_an_outcome_is_told_of_as_it_is_recorded_and_a_late_one_is_not(
-    pool: Pool, ears: Ears, publisher: Publisher
+async def test_a_recorded_outcome_is_published_and_a_late_report_is_not(
+    pool: Pool, subscriber: Subscriber, publisher: Publisher
 ) -> None:
     queues = Queues(pool)
     tenant = await queues.tenant()
@@ -207,21 +165,27 @@ async def test_an_outcome_is_told_of_as_it_is_recorded_and_a_late_one_is_not(
 
     assert await queues.finish(late) is None
     assert await queues.finish(held) is not None
-    # Told again when its report is repeated: the answer, and with it the notice, may be lost.
+    # A repeated report is published again: the first answer and its notice may have been lost.
     assert await queues.finish(held) is not None
 
-    await ears.until(lambda ears: len(ears.heard) == 2)
+    await subscriber.until(lambda: len(subscriber.notices) == 2)
     publisher.ended(last := uuid.uuid7())
-    await ears.until(lambda ears: last in ears.ended)
-    assert ears.heard == [Notice(ended=(held.id,)), Notice(ended=(held.id,)), Notice(ended=(last,))]
+    await subscriber.until(lambda: last in subscriber.ended_ids)
+    assert subscriber.notices == [
+        Notice(ended=(held.id,)),
+        Notice(ended=(held.id,)),
+        Notice(ended=(last,)),
+    ]
 
 
-async def test_what_somebody_else_has_told_is_not_told_to_have_begun(
-    ears: Ears, publisher: Publisher
-) -> None:
+async def test_a_discarded_change_is_not_sent(subscriber: Subscriber, publisher: Publisher) -> None:
     short, later = _ids(2)
     publisher.changed(short, later)
-    publisher.told(short)
+    publisher.discard(short)
 
-    await ears.until(lambda ears: later in ears.changed)
-    assert short not in ears.changed
+    await subscriber.until(lambda: later in subscriber.changed_ids)
+    assert short not in subscriber.changed_ids
+
+
+def _ids(number: int) -> list[UUID]:
+    return [uuid.uuid7() for _ in range(number)]

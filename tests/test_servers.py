@@ -1,4 +1,4 @@
-"""Where the tests' own servers come from."""
+"""The tests start their own servers, by whichever means this machine has."""
 
 from contextlib import ExitStack
 
@@ -16,7 +16,7 @@ async def test_without_images_the_embedded_servers_take_their_place(
 
     for variable in ("DATABASE_URL", "REDIS_URL"):
         monkeypatch.delenv(variable, raising=False)
-    # An engine that answers, and reaches no registry: none can be had everywhere.
+    # Simulates a container engine that reaches no registry: not every machine has an engine.
     monkeypatch.setattr(servers, "_docker_answers", lambda: True)
     monkeypatch.setattr(servers, "_postgres_container", no_image)
     with ExitStack() as stack:

@@ -1,4 +1,4 @@
-"""Logs hold no secrets: not by our own words, and not by those of libraries and errors."""
+"""Logs contain no secrets, neither in our own events nor in those of libraries and errors."""
 
 import json
 import subprocess
@@ -17,7 +17,7 @@ KEY: Final = new_key()
 @pytest.mark.parametrize(
     ("text", "secret"),
     [
-        # Named: a key of the moment would give each of the test's processes another list.
+        # With explicit ids: the key is random, and pytest-xdist needs equal ids in all processes.
         pytest.param(f"refused {KEY}", KEY[37:], id="key"),
         pytest.param(f"refused {KEY[:36]}_short", "short", id="short key"),
         (f"GET /events?token=evt_{'0' * 32}_{'1' * 32}_6a_signature", "signature"),
@@ -34,7 +34,7 @@ KEY: Final = new_key()
         ('{"password": "hunter2"}', "hunter2"),
     ],
 )
-def test_a_secret_is_taken_out(text: str, secret: str) -> None:
+def test_a_secret_is_replaced(text: str, secret: str) -> None:
     assert secret not in redact(text)
     assert "***" in redact(text)
 
@@ -49,19 +49,19 @@ def test_a_secret_is_taken_out(text: str, secret: str) -> None:
         "unix:///run/redis.sock",
     ],
 )
-def test_what_is_no_secret_stays(text: str) -> None:
+def test_other_text_stays(text: str) -> None:
     assert redact(text) == text
 
 
-def test_whatever_is_logged_goes_through_it() -> None:
-    """Our logs, a library's, an exception's text, and the row that PostgreSQL quotes."""
+def test_every_log_record_is_redacted() -> None:
+    """Our own, a library's, an exception's text, and the row that PostgreSQL quotes."""
     program = f"""
 import logging, structlog
 from app.telemetry import configure_logging
 configure_logging("info")
 structlog.get_logger("ours").info("told", headers={{"authorization": "Bearer hunter2"}})
 logging.getLogger("theirs").warning("connecting to %s", "postgresql://crivo:hunter2@database/x")
-# Not where it is raised: from 3.13 on Python shows that line of such a program.
+# Not in the line that raises: since Python 3.13 a traceback shows that line of such a program.
 words = "the key {KEY} is wrong\\nDETAIL:  Failing row contains (payload-text)."
 try:
     raise ValueError(words)

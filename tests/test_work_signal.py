@@ -1,4 +1,4 @@
-"""The work signal: what goes to Redis for any number of wake-ups, and what is counted."""
+"""Requested wake-ups are coalesced, counted, and sent to Redis in both of their forms."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -17,66 +17,73 @@ RESULTS: Final = ("sent", "coalesced", "failed")
 
 
 def _counts() -> dict[str, float]:
-    wanted = REGISTRY.get_sample_value("crivo_rings_wanted_total")
+    requested = REGISTRY.get_sample_value("crivo_rings_wanted_total")
     counted = {
         result: REGISTRY.get_sample_value("crivo_rings_total", {"result": result})
         for result in RESULTS
     }
-    return {name: value or 0 for name, value in {"wanted": wanted, **counted}.items()}
+    return {name: value or 0 for name, value in {"requested": requested, **counted}.items()}
 
 
-async def _ring(settings: Settings, *bursts: int) -> dict[str, float]:
-    """Ring so often at once, wait until all of it has become something, ring again."""
-    before = news = _counts()
+async def _notify(settings: Settings, *bursts: int) -> dict[str, float]:
+    """Request each burst at once, after the one before was sent; return what was counted."""
+    before = counted = _counts()
     async with open_work_signal(settings) as work_signal:
         for number, burst in enumerate(bursts, start=1):
             for _ in range(burst):
                 work_signal.notify()
             async with asyncio.timeout(30):
                 while True:
-                    news = {name: count - before[name] for name, count in _counts().items()}
-                    # Of a burst one is sent, or fails.
-                    if news["sent"] + news["failed"] == number:
+                    counted = {name: count - before[name] for name, count in _counts().items()}
+                    # One wake-up of each burst is sent or fails.
+                    if counted["sent"] + counted["failed"] == number:
                         break
                     await asyncio.sleep(0.005)
-    return news
+    return counted
 
 
-async def test_rings_that_come_at_once_become_one(settings: Settings) -> None:
-    news = await _ring(settings, 5)
+async def test_simultaneous_requests_become_one_wake_up(settings: Settings) -> None:
+    counted = await _notify(settings, 5)
 
-    assert news == {"wanted": 5, "sent": 1, "coalesced": 4, "failed": 0}
+    assert counted == {"requested": 5, "sent": 1, "coalesced": 4, "failed": 0}
 
 
-async def test_rings_one_after_the_other_are_each_sent(settings: Settings) -> None:
-    news = await _ring(settings, 1, 1, 1)
+async def test_successive_requests_are_each_sent(settings: Settings) -> None:
+    counted = await _notify(settings, 1, 1, 1)
 
-    assert news == {"wanted": 3, "sent": 3, "coalesced": 0, "failed": 0}
+    assert counted == {"requested": 3, "sent": 3, "coalesced": 0, "failed": 0}
 
 
 @pytest.mark.parametrize("bursts", [(1,), (3, 2)])
-async def test_without_redis_they_fail_and_nobody_is_told(
+async def test_without_redis_they_fail_and_no_error_is_raised(
     settings: Settings, bursts: tuple[int, ...]
 ) -> None:
     nowhere = msgspec.structs.replace(settings, redis_url="unix:///nonexistent/redis.sock")
 
-    news = await _ring(nowhere, *bursts)
+    counted = await _notify(nowhere, *bursts)
 
-    rings, count = sum(bursts), len(bursts)
-    assert news == {"wanted": rings, "sent": 0, "coalesced": rings - count, "failed": count}
+    requested, count = sum(bursts), len(bursts)
+    assert counted == {
+        "requested": requested,
+        "sent": 0,
+        "coalesced": requested - count,
+        "failed": count,
+    }
 
 
-async def test_knocks_that_nobody_takes_leave_one_and_one_job_a_second(settings: Settings) -> None:
+async def test_wake_ups_without_workers_leave_one_element_and_one_job_per_second(
+    settings: Settings,
+) -> None:
     async with _redis(settings) as redis:
         await redis.delete(WAKE_LIST, redis.default_queue_name)
 
-        await _ring(settings, 1, 1, 1)
+        await _notify(settings, 1, 1, 1)
 
         assert await redis.llen(WAKE_LIST) == 1  # type: ignore[misc] # typed for a blocking client, too
         assert await redis.zcard(redis.default_queue_name) == 1
 
 
-async def test_each_knock_wakes_one_who_waits(settings: Settings) -> None:
+async def test_each_wake_up_wakes_one_waiting_worker(settings: Settings) -> None:
     async with (
         _redis(settings) as redis,
         _redis(settings) as other,
@@ -90,11 +97,11 @@ async def test_each_knock_wakes_one_who_waits(settings: Settings) -> None:
         }
         while waiting:
             work_signal.notify()
-            heard, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-            assert len(heard) == 1
+            woken, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            assert len(woken) == 1
 
 
-async def test_what_is_rung_as_the_process_ends_is_sent(settings: Settings) -> None:
+async def test_a_pending_wake_up_is_sent_as_the_process_ends(settings: Settings) -> None:
     async with _redis(settings) as redis:
         await redis.delete(WAKE_LIST)
 

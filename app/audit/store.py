@@ -7,7 +7,7 @@ import uuid_utils.compat as uuid
 
 from app.audit.model import Action, Entry, EntryFilter
 from app.auth.callers import Caller
-from app.db import Connection, into
+from app.db import Connection, from_row
 
 INSERT_ENTRY = """
 INSERT INTO audit_log
@@ -76,4 +76,4 @@ async def select_entry_page(
         entry_filter.created_before,
         limit,
     )
-    return [into(Entry, row) for row in rows]
+    return [from_row(Entry, row) for row in rows]

@@ -56,8 +56,8 @@ from app.scripts.params import read_params
 async def submit_envelope(
     request: AnyRequest,
     resources: Resources,
-    waits: WaiterRegistry,
-    backlog: QueueLimit,
+    waiters: WaiterRegistry,
+    queue_limit: QueueLimit,
     who: Caller,
 ) -> Response[Queued | Execution]:
     """Run a script, with the data in an envelope.
@@ -70,7 +70,7 @@ async def submit_envelope(
     """
 
     async def submit(named: Callable[[UUID], None]) -> UUID:
-        await backlog.require_room(resources.pool)
+        await queue_limit.require_room(resources.pool)
         envelope = await _read_envelope(request, most_bytes=resources.settings.max_input_bytes)
         return await service.submit(
             resources,
@@ -87,7 +87,7 @@ async def submit_envelope(
             named=named,
         )
 
-    return await respond_to_submission(request, resources, waits, who, submit=submit)
+    return await respond_to_submission(request, resources, waiters, who, submit=submit)
 
 
 @post(
@@ -101,8 +101,8 @@ async def submit_raw(
     script: str,
     request: AnyRequest,
     resources: Resources,
-    waits: WaiterRegistry,
-    backlog: QueueLimit,
+    waiters: WaiterRegistry,
+    queue_limit: QueueLimit,
     who: Caller,
 ) -> Response[Queued | Execution]:
     """Run a script, with the data as the body.
@@ -119,7 +119,7 @@ async def submit_raw(
         )
 
     async def submit(named: Callable[[UUID], None]) -> UUID:
-        await backlog.require_room(resources.pool)
+        await queue_limit.require_room(resources.pool)
         return await service.submit(
             resources,
             who,
@@ -132,7 +132,7 @@ async def submit_raw(
             named=named,
         )
 
-    return await respond_to_submission(request, resources, waits, who, submit=submit)
+    return await respond_to_submission(request, resources, waiters, who, submit=submit)
 
 
 @get("/executions", operation_class=reference.LIST_EXECUTIONS, **needs(Scope.READ))
@@ -163,7 +163,7 @@ async def list_executions(
 
 @get("/executions/{execution:str}", operation_class=reference.SHOW_EXECUTION, **needs(Scope.READ))
 async def show_execution(
-    execution: str, request: AnyRequest, resources: Resources, waits: WaiterRegistry, tenant: UUID
+    execution: str, request: AnyRequest, resources: Resources, waiters: WaiterRegistry, tenant: UUID
 ) -> Response[Execution]:
     """Show an execution.
 
@@ -175,7 +175,7 @@ async def show_execution(
     choices = read_query(request, reference.ShowChoices)
     wait = None if isinstance(choices.wait, UnsetType) else choices.wait
     return await respond_with_execution(
-        request, resources, waits, tenant, parse_execution(execution), wait=wait
+        request, resources, waiters, tenant, parse_execution(execution), wait=wait
     )
 
 
@@ -201,7 +201,7 @@ async def cancel_execution(execution: str, resources: Resources, who: Caller) ->
     **takes_token(needs(Scope.READ)),
 )
 async def show_events(
-    execution: str, request: AnyRequest, resources: Resources, waits: WaiterRegistry, tenant: UUID
+    execution: str, request: AnyRequest, resources: Resources, waiters: WaiterRegistry, tenant: UUID
 ) -> ASGIApp:
     """Follow an execution.
 
@@ -213,7 +213,9 @@ async def show_events(
     a `token` in the address does as well.
     """
     read_query(request, events_reference.EventChoices)
-    return await respond_with_events(request, resources, waits, tenant, parse_execution(execution))
+    return await respond_with_events(
+        request, resources, waiters, tenant, parse_execution(execution)
+    )
 
 
 @post(

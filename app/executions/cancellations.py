@@ -1,33 +1,23 @@
-"""Cancel executions, and tell the workers through PostgreSQL.
+"""Cancel executions, and notify the worker that runs one.
 
-That only makes them quick: who is not told learns it when he renews his leases.
+Notifications only make it quick: a worker that misses one finds out when it renews its leases.
 """
 
-import asyncio
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
 from typing import Final
 from uuid import UUID
 
-import structlog
-
-from app.db import Connection, open_connection
+from app.db import Connection
 from app.executions.model import Status
-from app.outages import DatabaseUnavailable
-from app.settings import Settings
-
-log = structlog.get_logger(__name__)
+from app.notifier import Notifier, Resync
 
 CHANNEL: Final = "crivo_cancellations"
 NOTIFY: Final = "SELECT pg_notify('crivo_cancellations', $1)"
-LOOK: Final = "SELECT true"
-_RETRY_SECONDS: Final = 0.2
-# So often it is found out whether the connection still leads anywhere.
-_LOOK_SECONDS: Final = 5.0
 
 
-# An acknowledged cancel always wins: the token is another one from now on, so that the worker's
-# report is refused; its negative is for what the worker has used, and nothing else.
+# An acknowledged cancel always wins: it changes the lease token, so the worker's report is
+# refused. The worker can report its resource usage under the negative token, and nothing else.
 CANCEL = """
 WITH before AS (
     SELECT id, status
@@ -47,47 +37,23 @@ RETURNING before.status
 
 
 async def cancel(conn: Connection, tenant: UUID, execution_id: UUID) -> Status | None:
-    """End an execution that has not ended; say what it was, None when there is none such."""
+    """End an execution; return its status before, or None if none is queued or running."""
     status = await conn.fetchval(CANCEL, tenant, execution_id)
     return None if status is None else Status(status)
 
 
-async def tell_workers(conn: Connection, execution_id: UUID) -> None:
-    """Have whoever runs it stop; call it after the commit."""
+async def notify_workers(conn: Connection, execution_id: UUID) -> None:
+    """Stop the worker that runs the execution. Call it after the commit."""
     await conn.execute(NOTIFY, str(execution_id))
 
 
-async def listen_forever(
-    settings: Settings, *, heard: Callable[[UUID], None], look: Callable[[], Awaitable[None]]
-) -> None:
-    """Hand each cancelled execution to `heard`; `look` finds what was cancelled unheard.
+def subscribe(
+    notifier: Notifier, *, on_cancelled: Callable[[UUID], None], resync: Resync
+) -> AbstractContextManager[None]:
+    """Receive the ids of cancelled executions for the length of a block."""
 
-    It is called each time that listening begins. PostgreSQL may be away at times.
-    """
-
-    def hear(_conn: object, _pid: int, _channel: str, payload: object) -> None:
+    def receive(payload: str) -> None:
         with suppress(ValueError):
-            heard(UUID(str(payload)))
+            on_cancelled(UUID(payload))
 
-    deaf = False
-    while True:
-        try:
-            async with open_connection(settings) as conn:
-                lost = asyncio.Event()
-                conn.add_termination_listener(lambda _, lost=lost: lost.set())
-                await conn.add_listener(CHANNEL, hear)
-                await look()
-                deaf = False
-                while not lost.is_set():
-                    with suppress(TimeoutError):
-                        async with asyncio.timeout(_LOOK_SECONDS):
-                            await lost.wait()
-                    await conn.execute(LOOK)
-        except DatabaseUnavailable:
-            # Logged where it is raised.
-            deaf = True
-        except Exception as error:  # noqa: BLE001 - whatever it is, leases tell the same later
-            if not deaf:
-                log.warning("cancellations.not_heard", reason=str(error))
-            deaf = True
-        await asyncio.sleep(_RETRY_SECONDS)
+    return notifier.subscribed(CHANNEL, on_notification=receive, resync=resync)

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from app.db import Connection, into
+from app.db import Connection, from_row
 from app.executions.model import PayloadKind, Status
 from app.payloads.model import StoredPayload
 
@@ -39,7 +39,7 @@ async def select_payload(
     return ExecutionPayload(
         status=Status(row["status"]),
         erased_at=row["erased_at"],
-        payload=into(StoredPayload, row) if has_payload else None,
+        payload=from_row(StoredPayload, row) if has_payload else None,
     )
 
 
@@ -72,4 +72,4 @@ class ErasedPayload(Struct, frozen=True, kw_only=True):
 async def erase_payloads(conn: Connection, tenant: UUID, execution_id: UUID) -> list[ErasedPayload]:
     """Erase the payloads of an execution; return those that were not erased before."""
     rows = await conn.fetch(ERASE_PAYLOADS, tenant, execution_id)
-    return [into(ErasedPayload, row) for row in rows]
+    return [from_row(ErasedPayload, row) for row in rows]

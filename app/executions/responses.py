@@ -38,7 +38,7 @@ from app.resources import Resources
 async def respond_to_submission(
     request: AnyRequest,
     resources: Resources,
-    waits: WaiterRegistry,
+    waiters: WaiterRegistry,
     who: Caller,
     *,
     submit: Callable[[Callable[[UUID], None]], Awaitable[UUID]],
@@ -53,7 +53,7 @@ async def respond_to_submission(
         return _accepted(
             await submit(_nobody), Status.QUEUED, _applied(0 if seconds == 0 else None)
         )
-    with waits.waiter(who.tenant, to_the_end=True) as waiter:
+    with waiters.waiter(who.tenant, to_the_end=True) as waiter:
         execution_id = await submit(waiter.take_if_there_is_room)
         if not waiter.taken:
             return _accepted(execution_id, Status.QUEUED, {})
@@ -69,7 +69,7 @@ async def respond_to_submission(
 async def respond_with_execution(
     request: AnyRequest,
     resources: Resources,
-    waits: WaiterRegistry,
+    waiters: WaiterRegistry,
     tenant: UUID,
     execution_id: UUID,
     *,
@@ -86,7 +86,7 @@ async def respond_with_execution(
     wait = None if wait is None else min(wait, LONGEST_SECONDS)
     preferred = preferred_wait(request, max_seconds=LONGEST_SECONDS) if wait is None else None
     read = partial(service.show, resources, tenant, execution_id)
-    with waits.waiter(tenant, to_the_end=True) as waiter:
+    with waiters.waiter(tenant, to_the_end=True) as waiter:
         if wait:
             waiter.take(execution_id)
         elif preferred:
@@ -103,7 +103,7 @@ async def respond_with_execution(
 async def respond_with_events(
     request: AnyRequest,
     resources: Resources,
-    waits: WaiterRegistry,
+    waiters: WaiterRegistry,
     tenant: UUID,
     execution_id: UUID,
 ) -> ASGIApp:
@@ -119,7 +119,7 @@ async def respond_with_events(
         found = await read()
         return nothing_more if found.status.final and event_id(found) == seen else head_of_events
     with ExitStack() as stack:
-        waiter = stack.enter_context(waits.waiter(tenant, to_the_end=False))
+        waiter = stack.enter_context(waiters.waiter(tenant, to_the_end=False))
         waiter.take(execution_id)
         found = await read()
         if found.status.final and event_id(found) == seen:

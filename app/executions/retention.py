@@ -6,7 +6,7 @@ Statements here serve all tenants: age alone decides.
 from collections.abc import Sequence
 from typing import Final
 
-from app.db import Connection, into
+from app.db import Connection, from_row
 from app.payloads.model import ExpiredBatch, Expiry, MaintenanceTask, PayloadOwner
 from app.payloads.store import ensure_task
 
@@ -59,7 +59,7 @@ SELECT (SELECT count(*) FROM due) AS items,
 async def expire_payloads(conn: Connection, days: int, limit: int) -> ExpiredBatch:
     """Erase the payloads of up to `limit` executions that finished more than `days` ago."""
     await ensure_task(conn, MaintenanceTask.PAYLOADS)
-    return into(ExpiredBatch, *await conn.fetch(EXPIRE_PAYLOADS, days, limit))
+    return from_row(ExpiredBatch, *await conn.fetch(EXPIRE_PAYLOADS, days, limit))
 
 
 DELETE_EXECUTIONS = """
@@ -91,7 +91,7 @@ SELECT (SELECT count(*) FROM deleted) AS items,
 
 async def delete_executions(conn: Connection, days: int, limit: int) -> ExpiredBatch:
     """Delete up to `limit` executions that finished more than `days` ago, with their receipts."""
-    return into(ExpiredBatch, *await conn.fetch(DELETE_EXECUTIONS, days, limit))
+    return from_row(ExpiredBatch, *await conn.fetch(DELETE_EXECUTIONS, days, limit))
 
 
 SELECT_REFERENCED_KEYS = """

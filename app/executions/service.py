@@ -169,7 +169,7 @@ async def cancel(resources: Resources, who: Caller, execution_id: UUID) -> Execu
         if before is Status.RUNNING:
             # It is cancelled; who cannot be told learns it from his lease.
             with suppress(DatabaseUnavailable):
-                await cancellations.tell_workers(conn, execution_id)
+                await cancellations.notify_workers(conn, execution_id)
         if before is not None:
             with suppress(DatabaseUnavailable):
                 for ended in await completion.select_ended(conn, [execution_id]):

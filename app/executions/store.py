@@ -7,7 +7,7 @@ from uuid import UUID
 import asyncpg
 from msgspec import UNSET, Raw
 
-from app.db import Connection, into
+from app.db import Connection, from_row
 from app.executions.model import (
     Execution,
     ExecutionFilter,
@@ -120,7 +120,7 @@ WHERE id = ANY ($1)
 
 async def select_states(conn: Connection, ids: Sequence[UUID]) -> list[ExecutionState]:
     """Say which state each of several executions is in."""
-    return [into(ExecutionState, row) for row in await conn.fetch(SELECT_STATES, ids)]
+    return [from_row(ExecutionState, row) for row in await conn.fetch(SELECT_STATES, ids)]
 
 
 def _id_range(wanted: ExecutionFilter) -> tuple[UUID, UUID]:
@@ -180,7 +180,7 @@ def _receipt(row: asyncpg.Record, script: ScriptVersionRef) -> Receipt:
         seed=row["seed"],
         clock_ms=row["clock_ms"],
         v8_version=row["v8_version"],
-        limits=into(Limits, row),
+        limits=from_row(Limits, row),
         attempts=row["attempts"],
         created_at=created,
         started_at=started,

@@ -12,7 +12,7 @@ from msgspec import UNSET, Struct, UnsetType, field
 
 from app.errors import InvalidRequest, Problem, clipped
 from app.http.request_id import request_id_in, request_id_of
-from app.outages import HOST, of_host
+from app.outages import HOST, host_error_of
 
 log = structlog.get_logger(__name__)
 
@@ -106,7 +106,7 @@ def render_unexpected(request: Request[Any, Any, Any], error: Exception) -> Resp
 
     Errors of the database and the blob store are Problems, and never arrive here.
     """
-    trouble = of_host(error)
+    trouble = host_error_of(error)
     if trouble is not None:
         HOST.failed(trouble.reason)
         return render_problem(request, trouble)

@@ -22,6 +22,7 @@ from msgspec.structs import replace
 from app.auth.errors import KEY_REVOKED, KEY_UNKNOWN, InvalidKey, InvalidToken
 from app.auth.event_tokens import NO_KEY_ID, NO_SECRET, EventsToken, ParsedToken, sign_token
 from app.auth.model import ALL_SCOPES, Principal, Scope
+from app.background import background, retry_forever
 from app.db import Pool
 from app.keys import store
 from app.keys.model import StoredKey, parse_key
@@ -152,19 +153,16 @@ class KeyCache:
     async def refresh_forever(self) -> None:
         """Refresh and flush at intervals until cancelled."""
         flushed_at = asyncio.get_running_loop().time()
-        while True:
-            await asyncio.sleep(REFRESH_SECONDS)
-            try:
-                await self.refresh()
-                if asyncio.get_running_loop().time() - flushed_at > FLUSH_SECONDS:
-                    flushed_at = asyncio.get_running_loop().time()
-                    await self.flush()
-            except DatabaseUnavailable:
-                # The pool has logged it. The cache expires by itself.
-                continue
-            except Exception:
-                # The cache expires by itself; requests then query the database.
-                log.exception("keys.look_failed")
+
+        # If this fails, the cache expires by itself, and requests query the database.
+        async def refresh_and_flush() -> None:
+            nonlocal flushed_at
+            await self.refresh()
+            if asyncio.get_running_loop().time() - flushed_at > FLUSH_SECONDS:
+                flushed_at = asyncio.get_running_loop().time()
+                await self.flush()
+
+        await retry_forever("keys.look_failed", refresh_and_flush, pause_seconds=REFRESH_SECONDS)
 
     def _cached(self, digest: bytes) -> Principal | None:
         return self._principals.get(digest) if self._is_fresh() else None
@@ -217,13 +215,10 @@ async def open_key_cache(
     """Open a key cache that refreshes itself in the background. Raises DatabaseUnavailable."""
     key_cache = KeyCache(pool, open_without_keys=open_without_keys, open_always=open_always)
     await key_cache.refresh()
-    refreshing = asyncio.create_task(key_cache.refresh_forever())
     try:
-        yield key_cache
+        async with background(key_cache.refresh_forever()):
+            yield key_cache
     finally:
-        refreshing.cancel()
-        with suppress(asyncio.CancelledError):
-            await refreshing
         with suppress(DatabaseUnavailable):
             await key_cache.flush()
 

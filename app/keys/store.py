@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from app.auth.model import Scope
-from app.db import Connection, into, optional_into
+from app.db import Connection, from_row, optional_from_row
 from app.keys.model import Key, KeyIdTaken, ParsedKey, StoredKey
 from app.quotas.model import Caps
 
@@ -48,7 +48,7 @@ SELECT_KEY = _KEYS + "WHERE id = $1"
 
 async def select_key(conn: Connection, key_id: UUID) -> Key | None:
     """Return a key; None if there is none."""
-    return optional_into(Key, await conn.fetchrow(SELECT_KEY, key_id))
+    return optional_from_row(Key, await conn.fetchrow(SELECT_KEY, key_id))
 
 
 SELECT_KEY_PAGE = (
@@ -65,7 +65,7 @@ async def select_key_page(
     conn: Connection, tenant: UUID | None, *, below: UUID, limit: int
 ) -> list[Key]:
     """List keys by id, newest first; of one tenant, or of all."""
-    return [into(Key, row) for row in await conn.fetch(SELECT_KEY_PAGE, below, tenant, limit)]
+    return [from_row(Key, row) for row in await conn.fetch(SELECT_KEY_PAGE, below, tenant, limit)]
 
 
 REVOKE_KEY = """
@@ -116,7 +116,7 @@ WHERE k.id = $1
 async def select_stored_key(conn: Connection, key_id: UUID) -> StoredKey | None:
     """Return the stored part of a key; None if there is none."""
     row = await conn.fetchrow(SELECT_STORED_KEY, key_id)
-    return None if row is None else msgspec.convert({**row, "caps": into(Caps, row)}, StoredKey)
+    return None if row is None else msgspec.convert({**row, "caps": from_row(Caps, row)}, StoredKey)
 
 
 SELECT_TENANT_ACCESS = _TENANT_COLUMNS + "FROM tenants AS t WHERE t.id = $1"
@@ -126,7 +126,7 @@ async def select_tenant_access(conn: Connection, tenant: UUID) -> tuple[bool, in
     """Return whether an existing tenant is suspended, its weight and its caps."""
     row = await conn.fetchrow(SELECT_TENANT_ACCESS, tenant)
     assert row is not None  # noqa: S101 - tenants are never deleted
-    return row["suspended"], row["weight"], into(Caps, row)
+    return row["suspended"], row["weight"], from_row(Caps, row)
 
 
 SELECT_KEYS_STATE = """
@@ -146,7 +146,7 @@ async def select_keys_state(conn: Connection) -> KeysState:
     """Return the counter of changes, which tells whether cached keys are current."""
     row = await conn.fetchrow(SELECT_KEYS_STATE)
     assert row is not None  # noqa: S101 - a SELECT without FROM returns one row
-    return into(KeysState, row)
+    return from_row(KeysState, row)
 
 
 # Rows that another process is updating are skipped: its time is as recent, and two processes that

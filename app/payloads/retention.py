@@ -5,7 +5,6 @@ that removes the reference. A crash in between leaves a blob without a row, neve
 its blob. The sweep deletes such orphans once they are older than any pending reference can be.
 """
 
-import asyncio
 import re
 from collections.abc import Sequence
 from datetime import timedelta
@@ -13,9 +12,9 @@ from typing import Final
 
 import structlog
 
+from app.background import retry_forever
 from app.blobs import Blobs
 from app.db import Pool
-from app.outages import BlobsUnavailable, DatabaseUnavailable
 from app.payloads import store
 from app.payloads.model import Expiry, MaintenanceTask, PayloadOwner
 from app.settings import Settings
@@ -40,17 +39,12 @@ async def run_maintenance(
     pool: Pool, blobs: Blobs, settings: Settings, owners: Sequence[PayloadOwner]
 ) -> None:
     """Perform the tasks that are due once a minute, until cancelled."""
-    while True:
-        try:
-            await expire(pool, blobs, settings, owners)
-            await sweep_if_due(pool, blobs, owners)
-        except (DatabaseUnavailable, BlobsUnavailable):
-            # Logged where it is raised.
-            pass
-        except Exception:
-            # A bug here must not stop executions, and the next round may succeed.
-            log.exception("retention.failed")
-        await asyncio.sleep(_INTERVAL_SECONDS)
+
+    async def expire_and_sweep() -> None:
+        await expire(pool, blobs, settings, owners)
+        await sweep_if_due(pool, blobs, owners)
+
+    await retry_forever("retention.failed", expire_and_sweep, pause_seconds=_INTERVAL_SECONDS)
 
 
 async def expire(

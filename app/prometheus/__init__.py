@@ -1,1 +1,1 @@
-"""Scrapes: what Prometheus reads of a process."""
+"""Metrics of each process in Prometheus' text format."""

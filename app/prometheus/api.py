@@ -1,4 +1,4 @@
-"""The HTTP route that Prometheus reads."""
+"""Serve the API process's metrics at `GET /metrics`."""
 
 from litestar import Response, Router
 
@@ -18,8 +18,8 @@ from app.prometheus.service import CONTENT_TYPE, MetricsPage
 async def show_metrics(metrics_page: MetricsPage) -> Response[bytes]:
     """Show metrics.
 
-    They name tenants, so that a key needs the scope `admin`. Workers show their own, and the API
-    these ones, without a key where `CRIVO_METRICS_LISTEN` says.
+    Metrics name tenants, so a key needs the scope `admin`. Where `CRIVO_METRICS_LISTEN` is set,
+    each process, API or worker, also serves its own metrics at that address, without a key.
     """
     return Response(await metrics_page.page(), headers={"Content-Type": CONTENT_TYPE})
 

@@ -1,4 +1,4 @@
-"""What the API's reference says of metrics."""
+"""Document `GET /metrics` for OpenAPI."""
 
 from pathlib import Path
 from typing import Final

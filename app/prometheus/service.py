@@ -1,4 +1,4 @@
-"""Write what Prometheus reads: what was counted, and what there is at this moment."""
+"""Write the metrics page of a process: counted events, and gauges read at the scrape."""
 
 import asyncio
 from collections import Counter
@@ -15,81 +15,83 @@ from app.limits import WORKER_TIMEOUT_SECONDS
 from app.metrics import REGISTRY, TENANTS
 from app.outages import DatabaseUnavailable
 from app.prometheus import store
-from app.prometheus.store import QueueLimit, Workforce
+from app.prometheus.store import TenantQueueDepth, Workforce
 from app.resources import Resources
 
 CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
-# However often somebody asks, PostgreSQL is asked so often.
-_KEEP_SECONDS: Final = 2.0
+# The queue's gauges are read from PostgreSQL at most once in this time.
+_CACHE_SECONDS: Final = 2.0
 _DATABASE_SECONDS: Final = 2.0
 
 
-class Queue(Struct, frozen=True, kw_only=True):
-    """What is queued, and who works on it; None while PostgreSQL is away."""
+class QueueState(Struct, frozen=True, kw_only=True):
+    """What is queued, and the workers that take from the queue."""
 
-    backlogs: list[QueueLimit]
+    depths: list[TenantQueueDepth]
     workforce: Workforce
 
 
 class MetricsPage:
-    """What one process shows; the API also shows the queue, which is everybody's."""
+    """The metrics page of one process; the API's includes the queue, which all processes share."""
 
     def __init__(self, resources: Resources, *, process: str, readers: Sized | None = None) -> None:
-        """Take what is open, and the waiting readers where there may be any."""
+        """Take open resources; `readers`, in the API only, are the waiting requests."""
         self._resources = resources
         self._process = process
         self._readers = readers
-        self._queue: Queue | None = None
-        self._read_at = -_KEEP_SECONDS
+        self._queue: QueueState | None = None
+        self._read_at = -_CACHE_SECONDS
         self._reading = asyncio.Lock()
 
     async def page(self) -> bytes:
-        """Write the page, in Prometheus' text format."""
-        families = list(self._families())
+        """Write the page in Prometheus' text format."""
+        families = list(self._process_families())
         if self._readers is not None:
-            families += _of_readers(self._readers)
-            families += _of_queue(await self._read_queue())
-        # With many tenants it takes tens of ms, in which others would wait for the loop.
+            families += _reader_families(self._readers)
+            families += _queue_families(await self._read_queue())
+        # In a thread: with many tenants it takes tens of ms, which would hold up the event loop.
         counted = await asyncio.to_thread(generate_latest, REGISTRY)
-        return counted + generate_latest(_Given(families))
+        return counted + generate_latest(_Families(families))
 
-    async def _read_queue(self) -> Queue | None:
+    async def _read_queue(self) -> QueueState | None:
         async with self._reading:
-            if monotonic() - self._read_at >= _KEEP_SECONDS:
+            if monotonic() - self._read_at >= _CACHE_SECONDS:
                 try:
-                    self._queue = await self._ask()
+                    self._queue = await self._select_queue()
                 except (DatabaseUnavailable, TimeoutError):
                     self._queue = None
                 self._read_at = monotonic()
             return self._queue
 
-    async def _ask(self) -> Queue:
+    async def _select_queue(self) -> QueueState:
         async with asyncio.timeout(_DATABASE_SECONDS), self._resources.pool.acquire() as conn:
-            return Queue(
-                backlogs=await store.select_backlogs(conn),
+            return QueueState(
+                depths=await store.select_queue_depths(conn),
                 workforce=await store.select_workforce(
                     conn, seen_within_seconds=WORKER_TIMEOUT_SECONDS
                 ),
             )
 
-    def _families(self) -> Iterator[Metric]:
+    def _process_families(self) -> Iterator[Metric]:
         sandbox, pool = self._resources.sandbox, self._resources.pool
         process = GaugeMetricFamily(
-            "crivo_process_info", "What this process is", labels=("process", "v8_version")
+            "crivo_process_info",
+            "The process and its version of V8",
+            labels=("process", "v8_version"),
         )
         process.add_metric((self._process, sandbox.v8_version), 1)
         yield process
         counts = sandbox.cell_counts
-        yield _gauges("crivo_cells", "Cells by what they are at", "state", counts.items())
+        yield _gauges("crivo_cells", "Cells by state", "state", counts.items())
         yield GaugeMetricFamily(
-            "crivo_cell_slots", "Cells that may run at once", value=sandbox.slots
+            "crivo_cell_slots", "Cells that can run at once", value=sandbox.slots
         )
         yield GaugeMetricFamily(
-            "crivo_runs_waiting", "Runs that wait for a cell or for memory", value=sandbox.waiting
+            "crivo_runs_waiting", "Runs waiting for a cell or for memory", value=sandbox.waiting
         )
         kills = CounterMetricFamily(
             "crivo_cells_killed",
-            "Cells that did not live to their next job, by why",
+            "Cells that ended before their next job, by reason",
             labels=("reason",),
         )
         for reason, number in sandbox.kills.items():
@@ -98,15 +100,15 @@ class MetricsPage:
         idle = pool.get_idle_size()
         used = {"used": pool.get_size() - idle, "idle": idle}
         yield _gauges(
-            "crivo_database_connections", "Connections of the pool", "state", used.items()
+            "crivo_database_connections", "Connections of the pool by state", "state", used.items()
         )
         yield GaugeMetricFamily(
-            "crivo_database_connections_max", "The pool's size", value=pool.get_max_size()
+            "crivo_database_connections_max", "Maximum size of the pool", value=pool.get_max_size()
         )
 
 
-class _Given(Collector):
-    """Families that are there already."""
+class _Families(Collector):
+    """Hands given families to `generate_latest`."""
 
     def __init__(self, families: Iterable[Metric]) -> None:
         self._families = families
@@ -115,42 +117,44 @@ class _Given(Collector):
         return self._families
 
 
-def _of_readers(readers: Sized) -> Iterator[Metric]:
+def _reader_families(readers: Sized) -> Iterator[Metric]:
     yield GaugeMetricFamily(
-        "crivo_waiting_readers", "Requests that wait for an execution", value=len(readers)
+        "crivo_waiting_readers", "Requests waiting for an execution", value=len(readers)
     )
 
 
-def _of_queue(queue: Queue | None) -> Iterator[Metric]:
+def _queue_families(queue: QueueState | None) -> Iterator[Metric]:
     yield GaugeMetricFamily(
         "crivo_database_up", "Whether PostgreSQL answers", value=float(queue is not None)
     )
     if queue is None:
         return
-    depths, ages = Counter[str](), dict[str, float]()
-    for each in queue.backlogs:
+    queued, oldest_seconds = Counter[str](), dict[str, float]()
+    for each in queue.depths:
         label = TENANTS.label(each.tenant)
-        depths[label] += each.queued
-        ages[label] = max(ages.get(label, 0.0), each.oldest_seconds)
-    yield GaugeMetricFamily("crivo_queue_depth", "Executions queued", value=depths.total())
+        queued[label] += each.queued
+        oldest_seconds[label] = max(oldest_seconds.get(label, 0.0), each.oldest_seconds)
+    yield GaugeMetricFamily("crivo_queue_depth", "Executions queued", value=queued.total())
     yield GaugeMetricFamily(
         "crivo_queue_oldest_seconds",
-        "For how long the oldest queued execution has waited",
-        value=max(ages.values(), default=0.0),
+        "Age of the oldest queued execution",
+        value=max(oldest_seconds.values(), default=0.0),
     )
     yield _gauges(
-        "crivo_tenant_queue_depth", "Executions queued, by tenant", "tenant", depths.items()
+        "crivo_tenant_queue_depth", "Executions queued, by tenant", "tenant", queued.items()
     )
     yield _gauges(
         "crivo_tenant_queue_oldest_seconds",
-        "For how long the oldest queued execution has waited, by tenant",
+        "Age of the oldest queued execution, by tenant",
         "tenant",
-        ages.items(),
+        oldest_seconds.items(),
     )
-    force = queue.workforce
-    yield GaugeMetricFamily("crivo_workers", "Workers that are alive", value=force.workers)
+    workforce = queue.workforce
+    yield GaugeMetricFamily("crivo_workers", "Live workers", value=workforce.workers)
     yield GaugeMetricFamily(
-        "crivo_worker_slots", "Executions that they run at once", value=force.slots
+        "crivo_worker_slots",
+        "Executions that the live workers can run at once",
+        value=workforce.slots,
     )
 
 

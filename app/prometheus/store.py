@@ -1,12 +1,12 @@
-"""SQL of what is queued and who works, of all tenants at once."""
+"""Read queue depths and the number of workers, of all tenants."""
 
 from msgspec import Struct
 
-from app.db import Connection, into
+from app.db import Connection, from_row
 
 
-class QueueLimit(Struct, frozen=True, kw_only=True):
-    """What a tenant has queued, and for how long the oldest of it has waited."""
+class TenantQueueDepth(Struct, frozen=True, kw_only=True):
+    """The number of a tenant's queued executions, and the age of the oldest."""
 
     tenant: str
     queued: int
@@ -14,15 +14,16 @@ class QueueLimit(Struct, frozen=True, kw_only=True):
 
 
 class Workforce(Struct, frozen=True, kw_only=True):
-    """The workers that are alive, and how many executions they run at once."""
+    """The live workers, and the executions that they can run at once."""
 
     workers: int
     slots: int
 
 
-# One look into an index for each tenant and priority that waits, however long the queue is: how
-# much there is, the quotas' counters know. The oldest is the first of one of the priorities.
-SELECT_BACKLOGS = """
+# One index lookup for each tenant and priority with queued executions, however long the queue is
+# (a loose index scan). The counts are the quotas' counters. A tenant's oldest execution is the
+# first of one of its priorities.
+SELECT_QUEUE_DEPTHS = """
 WITH RECURSIVE turns (tenant_id, priority, execution_id) AS (
     (SELECT q.tenant_id, q.priority, q.execution_id
      FROM queue AS q
@@ -63,13 +64,13 @@ FROM oldest AS o
 """
 
 
-async def select_backlogs(conn: Connection) -> list[QueueLimit]:
-    """Say what each tenant has queued; who has nothing is left out."""
+async def select_queue_depths(conn: Connection) -> list[TenantQueueDepth]:
+    """Return the queue depth of each tenant that has queued executions."""
     async with conn.transaction():
-        # Statistics are late for a queue, and a plan that believes them would read all of it.
+        # A queue's statistics lag behind; a plan that trusts them would read the whole queue.
         await conn.execute("SET LOCAL enable_seqscan = off")
         await conn.execute("SET LOCAL enable_sort = off")
-        return [into(QueueLimit, row) for row in await conn.fetch(SELECT_BACKLOGS)]
+        return [from_row(TenantQueueDepth, row) for row in await conn.fetch(SELECT_QUEUE_DEPTHS)]
 
 
 SELECT_WORKFORCE = """
@@ -80,7 +81,7 @@ WHERE seen_at > now() - make_interval(secs => $1)
 
 
 async def select_workforce(conn: Connection, *, seen_within_seconds: float) -> Workforce:
-    """Count the workers that are alive."""
+    """Count the workers whose last heartbeat is recent enough, and their slots."""
     row = await conn.fetchrow(SELECT_WORKFORCE, seen_within_seconds)
     assert row is not None  # noqa: S101 - a count has a row
-    return into(Workforce, row)
+    return from_row(Workforce, row)

@@ -10,7 +10,6 @@ that has not seen the tenant for a minute. While PostgreSQL is unavailable, each
 the limit by itself.
 """
 
-import asyncio
 import math
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
@@ -18,16 +17,14 @@ from time import monotonic
 from typing import Final
 from uuid import UUID
 
-import structlog
 import uuid_utils.compat as uuid
 from msgspec import Struct
 
+from app.background import background, retry_forever
 from app.db import Connection, Pool
 from app.outages import DatabaseUnavailable
 from app.quotas.errors import QuotaExceeded
 from app.quotas.model import Quota
-
-log = structlog.get_logger(__name__)
 
 EXCHANGE_SECONDS: Final = 0.25
 # A bucket is dropped this long after the tenant's last request.
@@ -130,15 +127,7 @@ class RateLimiter:
 
     async def exchange_forever(self) -> None:
         """Exchange counts at intervals until cancelled."""
-        while True:
-            await asyncio.sleep(EXCHANGE_SECONDS)
-            try:
-                await self.exchange()
-            except DatabaseUnavailable:
-                # The pool has logged it.
-                continue
-            except Exception:
-                log.exception("rates.exchange_failed")
+        await retry_forever("rates.exchange_failed", self.exchange, pause_seconds=EXCHANGE_SECONDS)
 
 
 @asynccontextmanager
@@ -148,13 +137,8 @@ async def open_rate_limiter(pool: Pool, *, default_limit: int | None) -> AsyncIt
     with suppress(DatabaseUnavailable):
         async with pool.acquire() as conn:
             await conn.execute(DELETE_OLD_COUNTS)
-    exchanging = asyncio.create_task(rate_limiter.exchange_forever())
-    try:
+    async with background(rate_limiter.exchange_forever()):
         yield rate_limiter
-    finally:
-        exchanging.cancel()
-        with suppress(asyncio.CancelledError):
-            await exchanging
 
 
 # Counts of processes that have ended.

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from app.db import Connection, into, optional_into
+from app.db import Connection, from_row, optional_from_row
 from app.scripts.model import Alias
 
 PUT_ALIAS = """
@@ -20,7 +20,7 @@ async def put_alias(
     """Make an alias or move it; the version exists."""
     row = await conn.fetchrow(PUT_ALIAS, script_id, alias, tenant, version)
     assert row is not None  # noqa: S101 - INSERT ... RETURNING gives its row
-    return into(Alias, row)
+    return from_row(Alias, row)
 
 
 _ALIASES = """
@@ -34,7 +34,7 @@ SELECT_ALIAS = _ALIASES + "AND alias = $3"
 
 async def select_alias(conn: Connection, tenant: UUID, script_id: UUID, alias: str) -> Alias | None:
     """Find one alias."""
-    return optional_into(Alias, await conn.fetchrow(SELECT_ALIAS, tenant, script_id, alias))
+    return optional_from_row(Alias, await conn.fetchrow(SELECT_ALIAS, tenant, script_id, alias))
 
 
 SELECT_ALIAS_PAGE = _ALIASES + 'AND alias > $3 COLLATE "C" ORDER BY alias COLLATE "C" LIMIT $4'
@@ -45,7 +45,7 @@ async def select_alias_page(
 ) -> list[Alias]:
     """List a script's aliases by name."""
     rows = await conn.fetch(SELECT_ALIAS_PAGE, tenant, script_id, after, limit)
-    return [into(Alias, row) for row in rows]
+    return [from_row(Alias, row) for row in rows]
 
 
 DELETE_ALIAS = """

@@ -6,7 +6,7 @@ import asyncpg
 import msgspec
 from msgspec.structs import astuple
 
-from app.db import Connection, into
+from app.db import Connection, from_row
 from app.quotas.model import Caps
 from app.tenants.model import Tenant, TenantNameTaken
 
@@ -83,4 +83,4 @@ def _id_or_name(tenant: UUID | str) -> tuple[UUID | None, str | None]:
 
 
 def _tenant(row: asyncpg.Record) -> Tenant:
-    return msgspec.convert({**row, "caps": into(Caps, row)}, Tenant)
+    return msgspec.convert({**row, "caps": from_row(Caps, row)}, Tenant)

@@ -1,7 +1,7 @@
-"""Traces: an execution's acceptance, its time in the queue, its run and its end, in one.
+"""Trace each execution in one trace: acceptance, time in the queue, run and recording.
 
-A trace's context travels with the execution, in its row. Without OpenTelemetry that is what the
-client said of its own trace; with it, the span that accepted the execution.
+The execution's row carries the trace context. With OpenTelemetry it is the span of the
+acceptance; without, it is the client's own.
 """
 
 import asyncio
@@ -20,13 +20,13 @@ _OPENTELEMETRY: Final = "opentelemetry.exporter.otlp.proto.http.trace_exporter"
 
 
 class TracesNotInstalled(CrivoError):
-    """Traces are asked for, and the packages that make them are not there."""
+    """Tracing is configured, but its packages are not installed."""
 
 
-class Life(Struct, frozen=True, kw_only=True):
-    """What a trace shows of an execution that has ended; moments in ns since 1970.
+class ExecutionTrace(Struct, frozen=True, kw_only=True):
+    """What the spans of an execution that has ended are made from; `…_ns` count from 1970.
 
-    `facts` are the attributes of all its spans, `failure` the kind of its error.
+    `attributes` belong to every span. `error_kind` is None for a success.
     """
 
     parent: str | None
@@ -34,31 +34,31 @@ class Life(Struct, frozen=True, kw_only=True):
     started_at: datetime | None
     ran_until_ns: int | None
     recorded_at_ns: int
-    facts: dict[str, str | int]
-    failure: str | None
+    attributes: dict[str, str | int]
+    error_kind: str | None
 
 
 class Tracing:
-    """Traces that nobody collects: what a client says of its own is passed on as it is."""
+    """No tracing: passes a client's trace context on unchanged."""
 
     @contextmanager
-    def accepting(self, parent: str | None, facts: dict[str, str]) -> Iterator[str | None]:
-        """Trace the acceptance of an execution; give the context that travels with it.
+    def accepting(self, parent: str | None, attributes: dict[str, str]) -> Iterator[str | None]:
+        """Trace the acceptance of an execution; yield the trace context for its row.
 
-        Contexts are values of the header `traceparent`.
+        Trace contexts are values of the header `traceparent`.
         """
-        del facts
+        del attributes
         yield parent
 
-    def ended(self, life: Life) -> None:
-        """Trace what came after the acceptance."""
+    def ended(self, execution: ExecutionTrace) -> None:
+        """Trace an execution from its acceptance to its end."""
 
     def close(self) -> None:
-        """Send what is left; may block for a moment."""
+        """Send the remaining spans; may block for some seconds."""
 
 
 def require_packages(settings: Settings) -> None:
-    """Raise TracesNotInstalled where traces are asked for and cannot be had."""
+    """Raise TracesNotInstalled where tracing is configured without its packages."""
     if not settings.otel_exporter_otlp_endpoint:
         return
     try:
@@ -72,14 +72,14 @@ def require_packages(settings: Settings) -> None:
 
 @asynccontextmanager
 async def open_tracing(settings: Settings, *, service: str) -> AsyncIterator[Tracing]:
-    """Trace for the length of the block, where a setting says where to."""
+    """Trace for the length of the block, where an endpoint is configured."""
     if not settings.otel_exporter_otlp_endpoint:
         yield Tracing()
         return
-    # Here and not above: it takes a while, and is there only where somebody wants it.
-    from app.tracing.otel import traced_to  # noqa: PLC0415
+    # Imported here: the packages are optional, and slow to import.
+    from app.tracing.otel import trace_to  # noqa: PLC0415
 
-    tracing = traced_to(settings.otel_exporter_otlp_endpoint, service=service)
+    tracing = trace_to(settings.otel_exporter_otlp_endpoint, service=service)
     try:
         yield tracing
     finally:

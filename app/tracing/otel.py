@@ -1,4 +1,4 @@
-"""Traces by OpenTelemetry: spans of executions, sent by OTLP over HTTP."""
+"""Send spans of executions by OpenTelemetry, as OTLP over HTTP."""
 
 import os
 from collections.abc import Iterator
@@ -15,30 +15,30 @@ from opentelemetry.trace import SpanKind, Status, StatusCode, set_span_in_contex
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from typing_extensions import override
 
-from app.tracing import Life, Tracing
+from app.tracing import ExecutionTrace, Tracing
 
 _W3C: Final = TraceContextTextMapPropagator()
-# A collector that is away must not keep a process from ending.
+# An unavailable collector must not keep a process from ending.
 _EXPORT_SECONDS: Final = 3
 
 
-def traced_to(endpoint: str, *, service: str) -> "Traced":
+def trace_to(endpoint: str, *, service: str) -> "OpenTelemetryTracing":
     """Send spans to an OTLP endpoint, in batches, from a thread of their own."""
     exporter = OTLPSpanExporter(
         endpoint=f"{endpoint.rstrip('/')}/v1/traces", timeout=_EXPORT_SECONDS
     )
-    return Traced(BatchSpanProcessor(exporter), service=service)
+    return OpenTelemetryTracing(BatchSpanProcessor(exporter), service=service)
 
 
-class Traced(Tracing):
-    """Traces that somebody collects.
+class OpenTelemetryTracing(Tracing):
+    """Tracing by OpenTelemetry.
 
-    Who samples is asked by the usual variables of OpenTelemetry (`OTEL_TRACES_SAMPLER`); what a
-    client does not sample is not sampled here.
+    `OTEL_TRACES_SAMPLER` configures the sampler; by default a trace that the client does not
+    sample is not sampled.
     """
 
     def __init__(self, processor: SpanProcessor, *, service: str) -> None:
-        """Hand spans to a processor, in the name of a service."""
+        """Hand spans to a processor, with `service` as their source."""
         name = os.environ.get("OTEL_SERVICE_NAME") or service
         self._provider = TracerProvider(
             resource=Resource.create({"service.name": name}), shutdown_on_exit=False
@@ -48,36 +48,36 @@ class Traced(Tracing):
 
     @override
     @contextmanager
-    def accepting(self, parent: str | None, facts: dict[str, str]) -> Iterator[str | None]:
+    def accepting(self, parent: str | None, attributes: dict[str, str]) -> Iterator[str | None]:
         span = self._tracer.start_span(
             "execution.accept",
             context=_context(parent),
             kind=SpanKind.SERVER,
-            attributes=dict(facts),
+            attributes=dict(attributes),
         )
         carrier: dict[str, str] = {}
         _W3C.inject(carrier, set_span_in_context(span, Context()))
         try:
             yield carrier.get("traceparent")
         except BaseException as error:
-            # Its class only: a message may hold what a client has sent.
+            # The class only: a message may contain what a client has sent.
             span.set_status(Status(StatusCode.ERROR, type(error).__name__))
             raise
         finally:
             span.end()
 
     @override
-    def ended(self, life: Life) -> None:
-        accepted_ns = _ns(life.accepted_at)
-        ran_until_ns = life.ran_until_ns or life.recorded_at_ns
-        started_ns = ran_until_ns if life.started_at is None else _ns(life.started_at)
+    def ended(self, execution: ExecutionTrace) -> None:
+        accepted_ns = _ns(execution.accepted_at)
+        ran_until_ns = execution.ran_until_ns or execution.recorded_at_ns
+        started_ns = ran_until_ns if execution.started_at is None else _ns(execution.started_at)
         context = self._span(
-            "execution.queue", (accepted_ns, started_ns), life, _context(life.parent)
+            "execution.queue", (accepted_ns, started_ns), execution, _context(execution.parent)
         )
-        if life.started_at is not None:
+        if execution.started_at is not None:
             run = (started_ns, ran_until_ns)
-            self._span("execution.run", run, life, context, kind=SpanKind.CONSUMER)
-        self._span("execution.finish", (ran_until_ns, life.recorded_at_ns), life, context)
+            self._span("execution.run", run, execution, context, kind=SpanKind.CONSUMER)
+        self._span("execution.finish", (ran_until_ns, execution.recorded_at_ns), execution, context)
 
     @override
     def close(self) -> None:
@@ -86,19 +86,23 @@ class Traced(Tracing):
     def _span(
         self,
         name: str,
-        moments_ns: tuple[int, int],
-        life: Life,
+        interval_ns: tuple[int, int],
+        execution: ExecutionTrace,
         context: Context,
         *,
         kind: SpanKind = SpanKind.INTERNAL,
     ) -> Context:
-        """Tell a span when it is over; give the context of what comes beside it."""
-        began_ns, ended_ns = moments_ns
+        """Record a span that is over; return the context of the spans after it."""
+        began_ns, ended_ns = interval_ns
         span = self._tracer.start_span(
-            name, context=context, kind=kind, attributes=dict(life.facts), start_time=began_ns
+            name,
+            context=context,
+            kind=kind,
+            attributes=dict(execution.attributes),
+            start_time=began_ns,
         )
-        if life.failure is not None and kind is SpanKind.CONSUMER:
-            span.set_status(Status(StatusCode.ERROR, life.failure))
+        if execution.error_kind is not None and kind is SpanKind.CONSUMER:
+            span.set_status(Status(StatusCode.ERROR, execution.error_kind))
         # PostgreSQL's clock and this machine's may disagree.
         span.end(max(began_ns, ended_ns))
         return context or set_span_in_context(span, Context())

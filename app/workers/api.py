@@ -48,7 +48,7 @@ async def ready(request: AnyRequest, resources: Resources) -> Response[Ready]:
         missing += _troubles_of(alive)
     if trouble := await resources.blobs.trouble():
         missing.append(trouble)
-    if resources.work_signal.silent:
+    if resources.work_signal.failing:
         # Probes Redis, so that the end of its outage is noticed even if nothing is submitted.
         resources.work_signal.notify()
     degraded = ["Redis does not answer: executions begin up to a second later"]
@@ -56,7 +56,7 @@ async def ready(request: AnyRequest, resources: Resources) -> Response[Ready]:
         ready=not missing,
         missing=list(dict.fromkeys(missing)),
         access="open" if is_open(request) else "keys",
-        degraded=degraded if resources.work_signal.silent else UNSET,
+        degraded=degraded if resources.work_signal.failing else UNSET,
     )
     if await is_authorized(request):
         health = replace(

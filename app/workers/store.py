@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from app.db import Connection, into
+from app.db import Connection, from_row
 from app.workers.model import Worker
 
 RECORD_HEARTBEAT = """
@@ -56,4 +56,4 @@ ORDER BY started_at
 async def select_workers(conn: Connection, *, seen_within_seconds: float) -> list[Worker]:
     """List the workers with a recent heartbeat, oldest first."""
     rows = await conn.fetch(SELECT_WORKERS, seen_within_seconds)
-    return [into(Worker, row) for row in rows]
+    return [from_row(Worker, row) for row in rows]

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 import uuid_utils.compat as uuid
 
-from app.db import Pool, into
+from app.db import Pool, from_row
 from app.executions import acceptance
 from app.limits import LimitChoice, LimitPolicy, Limits
 from app.payloads.writer import stored_inline
@@ -64,4 +64,4 @@ async def test_the_most_specific_limit_is_in_force_up_to_the_ceiling(
         row = await conn.fetchrow("SELECT * FROM executions WHERE id = $1", execution)
     assert row is not None
     default = Limits(wall_ms=2_000, max_cpu_ms=2_000, memory_bytes=64 * MIB, max_output_bytes=700)
-    assert into(Limits, row) == msgspec.structs.replace(default, **expected)
+    assert from_row(Limits, row) == msgspec.structs.replace(default, **expected)

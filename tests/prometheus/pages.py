@@ -1,4 +1,4 @@
-"""A page of metrics as a test reads it, from a listener or from the API."""
+"""Read the metrics page of a listener or of the API."""
 
 import json
 
@@ -9,14 +9,14 @@ from tests.acceptance.system import System, until
 
 
 class Page:
-    """What one scrape gave."""
+    """The families and samples of one scrape."""
 
     def __init__(self, text: str) -> None:
         self.families = {each.name: each for each in text_string_to_metric_families(text)}
         self.samples = [sample for each in self.families.values() for sample in each.samples]
 
     def value(self, name: str, **labels: str) -> float:
-        """Sum the samples of a name that have these labels."""
+        """Return the sum of the samples with this name and these labels."""
         return sum(
             sample.value
             for sample in self.samples
@@ -24,7 +24,7 @@ class Page:
         )
 
     def labels(self, name: str, label: str) -> set[str]:
-        """Give a label's values."""
+        """Return the values of a label."""
         return {sample.labels[label] for sample in self.samples if sample.name == name}
 
 
@@ -36,10 +36,10 @@ def read_page(url: str) -> Page:
 
 
 def listener_of(system: System, module: str, number: int = 0) -> str:
-    """Wait until the so-manieth process of a module listens; give its address."""
-    for _ in until("metrics are shown"):
+    """Wait until the module's process number `number` listens; return its address."""
+    for _ in until("the listener is ready"):
         for line in (system.folder / f"{module}-{number}.log").read_text().splitlines():
             if '"metrics.listening"' in line:
-                told = json.loads(line)
-                return f"http://{told['host']}:{told['port']}"
+                event = json.loads(line)
+                return f"http://{event['host']}:{event['port']}"
     raise AssertionError

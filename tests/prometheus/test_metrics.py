@@ -1,4 +1,4 @@
-"""What Prometheus reads is true: of the API, of the workers, and of the queue."""
+"""Metrics match what happened, in the API, the workers and the queue."""
 
 import json
 import re
@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from app.auth.model import Scope
-from app.metrics import OTHER, Names
+from app.metrics import OTHER, LabelLimiter
 from tests.acceptance.keyed import Keyed
 from tests.acceptance.system import ROOT, System, open_system, stop, until
 from tests.prometheus.pages import Page, listener_of, read_page
@@ -19,7 +19,7 @@ from tests.servers import Databases, Servers, execute, redis_database
 ECHO: Final = "function process(data) { return data }"
 THROWING: Final = "function process(data) { throw new Error('no') }"
 GREEDY: Final = "function process(data) { for (const all = [];;) all.push(Array(1e6).fill(data)) }"
-# In an expression of Prometheus; labels and functions have other names.
+# A metric in an expression of Prometheus; labels and functions have other names.
 _METRIC: Final = re.compile(r"\b(?:crivo|process)_[a-z0-9_]+")
 
 
@@ -27,7 +27,7 @@ _METRIC: Final = re.compile(r"\b(?:crivo|process)_[a-z0-9_]+")
 def observed(
     databases: Databases, servers: Servers, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[System]:
-    """A system that shows its metrics on listeners, too; each test has scripts of its own."""
+    """A system with metrics listeners; each test has scripts of its own."""
     folder = tmp_path_factory.mktemp("observed")
     with (
         databases.migrated() as database_url,
@@ -43,7 +43,7 @@ def _workers_page(system: System) -> Page:
 
 
 def _await_end(system: System, count: int, **labels: str) -> Page:
-    """An end is counted once it is committed: a moment after a client may read it."""
+    """Wait until ends are counted, a moment after their commit makes them readable."""
     for _ in until(f"{count} ends are counted"):
         page = _workers_page(system)
         if page.value("crivo_execution_lead_seconds_count", **labels) >= count:
@@ -59,8 +59,8 @@ def test_executions_are_counted_with_their_times(observed: System) -> None:
     receipts = [observed.run("counted", b"1")["receipt"] for _ in range(3)]
     observed.run("counted-throws", b"1")
 
-    was = before.value("crivo_execution_lead_seconds_count", outcome="succeeded")
-    page = _await_end(observed, int(was) + 3, outcome="succeeded", tenant="default")
+    count_before = before.value("crivo_execution_lead_seconds_count", outcome="succeeded")
+    page = _await_end(observed, int(count_before) + 3, outcome="succeeded", tenant="default")
     page = _await_end(observed, 1, outcome="script_error")
     for kind, member in (("lead", "lead_ms"), ("queue", "queued_ms"), ("run", "run_ms")):
         name = f"crivo_execution_{kind}_seconds"
@@ -74,32 +74,36 @@ def test_executions_are_counted_with_their_times(observed: System) -> None:
         assert page.value(f"{name}_count", outcome="script_error") == 1
 
 
-def test_the_end_of_an_execution_is_one_line_of_the_log(observed: System) -> None:
-    observed.upload("told", ECHO)
+def test_the_end_of_an_execution_is_one_log_line(observed: System) -> None:
+    observed.upload("logged", ECHO)
     trace = "4bf92f3577b34da6a3ce929d0e0e4736"
 
     answer = observed.client.post(
-        "/scripts/told/executions",
+        "/scripts/logged/executions",
         content=b'"secret-of-the-user"',
         headers={"traceparent": f"00-{trace}-00f067aa0ba902b7-01"},
     )
     ended = observed.finished(answer.headers["Location"])
 
-    told = _line_of(observed, ended["id"])
+    event = _finished_event(observed, ended["id"])
     receipt = ended["receipt"]
-    assert told["event"] == "execution.finished"
-    assert (told["tenant"], told["script"], told["outcome"]) == ("default", "told@1", "succeeded")
-    assert (told["attempts"], told["input_bytes"], told["output_bytes"]) == (1, 20, 20)
-    assert told["lead_ms"] == pytest.approx(receipt["lead_ms"])
-    assert told["queued_ms"] == pytest.approx(receipt["queued_ms"])
+    assert event["event"] == "execution.finished"
+    assert (event["tenant"], event["script"], event["outcome"]) == (
+        "default",
+        "logged@1",
+        "succeeded",
+    )
+    assert (event["attempts"], event["input_bytes"], event["output_bytes"]) == (1, 20, 20)
+    assert event["lead_ms"] == pytest.approx(receipt["lead_ms"])
+    assert event["queued_ms"] == pytest.approx(receipt["queued_ms"])
     for measure in ("run_ms", "cpu_ms", "peak_memory_bytes"):
-        assert told[measure] == pytest.approx(receipt[measure])
-    assert told["trace_id"] == trace
-    assert told["worker"]
+        assert event[measure] == pytest.approx(receipt[measure])
+    assert event["trace_id"] == trace
+    assert event["worker"]
     assert "secret-of-the-user" not in observed.logs_of_process("app.worker")
 
 
-def test_a_cell_that_is_killed_is_counted_by_its_reason(observed: System) -> None:
+def test_a_killed_cell_is_counted_by_its_reason(observed: System) -> None:
     observed.upload("greedy", GREEDY)
     before = _workers_page(observed).value("crivo_cells_killed_total")
 
@@ -124,25 +128,25 @@ def test_cells_and_connections_are_shown_by_state(observed: System) -> None:
     assert page.value("process_resident_memory_bytes") > 0
 
 
-def test_rings_are_counted_where_they_are_sent(observed: System) -> None:
-    observed.upload("rings", ECHO)
-    wanted = read_page(observed.url).value("crivo_rings_wanted_total")
+def test_wake_ups_are_counted_by_the_process_that_sends_them(observed: System) -> None:
+    observed.upload("wakes", ECHO)
+    requested = read_page(observed.url).value("crivo_rings_wanted_total")
 
     for _ in range(5):
-        observed.submit("rings", b"1")
+        observed.submit("wakes", b"1")
 
-    for _ in until("every ring has been sent or has become one with another"):
+    for _ in until("every wake-up has been sent or coalesced"):
         page = read_page(observed.url)
         if page.value("crivo_rings_total") == page.value("crivo_rings_wanted_total"):
             break
     else:
         raise AssertionError
-    assert page.value("crivo_rings_wanted_total") == wanted + 5
+    assert page.value("crivo_rings_wanted_total") == requested + 5
     assert page.value("crivo_rings_total", result="sent") >= 1
     assert page.value("crivo_rings_total", result="failed") == 0
 
 
-def test_requests_are_counted_by_the_template_of_their_route(observed: System) -> None:
+def test_requests_are_counted_by_their_route(observed: System) -> None:
     observed.upload("counted-by-route", ECHO)
     observed.client.get("/scripts/counted-by-route")
     observed.client.get("/scripts/not-there")
@@ -161,26 +165,26 @@ def test_requests_are_counted_by_the_template_of_their_route(observed: System) -
     assert page.value("crivo_http_request_seconds_count", route=route) >= 2
     waited = {"route": "/executions/{execution}", "waits": "yes"}
     assert page.value("crivo_http_request_seconds_count", **waited) == 1
-    told = "".join(str(sample.labels) for sample in page.samples)
-    assert "counted-by-route" not in told
-    assert "BREW" not in told
+    labels = "".join(str(sample.labels) for sample in page.samples)
+    assert "counted-by-route" not in labels
+    assert "BREW" not in labels
 
 
-def test_the_api_shows_the_queue_while_no_worker_takes_from_it(stopped_system: System) -> None:
+def test_the_api_shows_the_queue_without_a_worker(stopped_system: System) -> None:
     stopped_system.start_api()
     stopped_system.await_api()
     stopped_system.upload("waiting", ECHO)
     empty = read_page(stopped_system.url)
     for priority in (0, 0, 5):
         stopped_system.submit("waiting", b"1", priority=priority)
-    # As if it had waited for long; the one of higher priority has not.
+    # Simulates a long wait, of one whose priority is not the highest.
     execute(
         stopped_system.environ["DATABASE_URL"],
         "UPDATE executions SET created_at = created_at - interval '1 hour' "
         "WHERE id = (SELECT id FROM executions ORDER BY id LIMIT 1)",
     )
 
-    for _ in until("the page is another one"):
+    for _ in until("the page is read anew"):
         page = read_page(stopped_system.url)
         if page.value("crivo_queue_depth") == 3:
             break
@@ -205,7 +209,7 @@ def test_workers_on_one_host_share_a_range_of_ports(stopped_system: System) -> N
     assert listener_of(stopped_system, "app.worker", 1) == f"http://127.0.0.1:{first + 1}"
 
 
-def test_a_worker_works_while_its_address_is_taken_and_listens_once_it_is_free(
+def test_a_worker_whose_address_is_in_use_works_and_listens_once_it_is_free(
     stopped_system: System,
 ) -> None:
     first = _port_with_a_free_one_above()
@@ -213,7 +217,7 @@ def test_a_worker_works_while_its_address_is_taken_and_listens_once_it_is_free(
     before = stopped_system.start_worker(**listen)
     listener_of(stopped_system, "app.worker", 0)
     stopped_system.start_worker(**listen)
-    for _ in until("it has said that it cannot listen"):
+    for _ in until("it has logged that it cannot listen"):
         if "metrics.address_taken" in stopped_system.logs_of_process("app.worker"):
             break
 
@@ -223,7 +227,7 @@ def test_a_worker_works_while_its_address_is_taken_and_listens_once_it_is_free(
 
 
 @pytest.mark.parametrize("request_", [b"GET / HTTP/1.1", b"POST /metrics HTTP/1.1", b"no HTTP"])
-def test_a_listener_shows_nothing_else(observed: System, request_: bytes) -> None:
+def test_a_listener_serves_nothing_else(observed: System, request_: bytes) -> None:
     host, _, port = listener_of(observed, "app.worker").removeprefix("http://").rpartition(":")
     with socket.create_connection((host, int(port))) as connection:
         connection.sendall(request_ + b"\r\n\r\n")
@@ -254,15 +258,15 @@ def test_the_apis_page_needs_a_key_with_the_scope_admin(keyed: Keyed) -> None:
     assert keyed.get("/metrics").status_code == 200
 
 
-def test_tenants_beyond_the_bound_share_a_label() -> None:
-    names = Names(2)
+def test_tenants_beyond_the_limit_share_a_label() -> None:
+    limiter = LabelLimiter(2)
 
-    labels = [names.label(each) for each in ("a", "b", "c", "a", "d", "b")]
+    labels = [limiter.label(each) for each in ("a", "b", "c", "a", "d", "b")]
 
     assert labels == ["a", "b", OTHER, "a", OTHER, "b"]
 
 
-def test_a_process_keeps_to_the_bound(stopped_system: System) -> None:
+def test_a_process_limits_its_tenant_labels(stopped_system: System) -> None:
     stopped_system.environ["CRIVO_METRICS_TENANTS"] = "1"
     keyed = Keyed(stopped_system)
     stopped_system.start_api()
@@ -272,7 +276,7 @@ def test_a_process_keeps_to_the_bound(stopped_system: System) -> None:
         assert keyed.post("/scripts", key, json={"name": "waits", "source": ECHO}).is_success
         assert keyed.post("/executions", key, json={"script": "waits", "data": 1}).is_success
 
-    for _ in until("the page is another one"):
+    for _ in until("the page is read anew"):
         page = Page(keyed.get("/metrics").text)
         if page.value("crivo_queue_depth") == 3:
             break
@@ -285,7 +289,7 @@ def test_a_process_keeps_to_the_bound(stopped_system: System) -> None:
     assert page.value("crivo_tenant_queue_depth", tenant=OTHER) == 2
 
 
-def test_the_dashboard_shows_what_there_is(observed: System) -> None:
+def test_every_metric_of_the_dashboard_exists(observed: System) -> None:
     dashboard = json.loads((ROOT / "docs" / "grafana" / "crivo.json").read_bytes())
     observed.upload("shown", ECHO)
     observed.run("shown", b"1")
@@ -297,7 +301,9 @@ def test_the_dashboard_shows_what_there_is(observed: System) -> None:
     }
     page = _await_end(observed, 1)
 
-    there = {sample.name for each in (page, read_page(observed.url)) for sample in each.samples} | {
+    existing = {
+        sample.name for each in (page, read_page(observed.url)) for sample in each.samples
+    } | {
         # Families without a sample yet.
         f"{family.name}{'_total' if family.type == 'counter' else ''}"
         for each in (page, read_page(observed.url))
@@ -305,15 +311,15 @@ def test_the_dashboard_shows_what_there_is(observed: System) -> None:
     }
 
     assert len(shown) > 20
-    assert shown - there == set()
+    assert shown - existing == set()
 
 
-def _line_of(system: System, execution_id: str) -> dict[str, object]:
-    for _ in until("its end is told"):
+def _finished_event(system: System, execution_id: str) -> dict[str, object]:
+    for _ in until("its end is logged"):
         for line in system.logs_of_process("app.worker").splitlines():
             if execution_id in line and line.endswith("}"):
-                told: dict[str, object] = json.loads(line)
-                return told
+                event: dict[str, object] = json.loads(line)
+                return event
     raise AssertionError
 
 

@@ -1,4 +1,4 @@
-"""A collector of traces as a test needs one: takes OTLP over HTTP, on loopback, and keeps it."""
+"""Collect spans sent by OTLP over HTTP, on the loopback interface."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,23 +9,23 @@ from msgspec import Struct
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 
-class Told(Struct, frozen=True):
-    """A span as it came: of which service, in which trace, under which span."""
+class ReceivedSpan(Struct, frozen=True):
+    """A span with its service, its trace and its parent."""
 
     service: str
     name: str
     trace: str
     span: str
     parent: str
-    facts: dict[str, str | int]
+    attributes: dict[str, str | int]
 
 
 class Collector:
-    """Where it listens, and what it was told."""
+    """The address of a collector, and the spans that it has received."""
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self.spans: list[Told] = []
+        self.spans: list[ReceivedSpan] = []
 
     def take(self, body: bytes) -> None:
         for batch in ExportTraceServiceRequest.FromString(body).resource_spans:
@@ -35,7 +35,7 @@ class Collector:
                 if each.key == "service.name"
             )
             self.spans += [
-                Told(
+                ReceivedSpan(
                     service,
                     span.name,
                     span.trace_id.hex(),
@@ -61,7 +61,7 @@ def open_collector() -> Iterator[Collector]:
             self.end_headers()
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Write no access log."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         collector = Collector(f"http://127.0.0.1:{server.server_port}")

@@ -1,4 +1,4 @@
-"""An execution is one trace, from the request that asked for it to its recorded end."""
+"""An execution is one trace, from the request that submits it to its recorded end."""
 
 import subprocess
 import sys
@@ -14,8 +14,8 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import StatusCode
 
 from app.settings import Settings
-from app.tracing import Life, TracesNotInstalled, Tracing, require_packages
-from app.tracing.otel import Traced
+from app.tracing import ExecutionTrace, TracesNotInstalled, Tracing, require_packages
+from app.tracing.otel import OpenTelemetryTracing
 from tests.acceptance.system import ROOT, System, until
 from tests.tracing.collector import open_collector
 
@@ -32,24 +32,28 @@ def _ns(at: datetime) -> int:
     return int((at - datetime(1970, 1, 1, tzinfo=UTC)) / timedelta(microseconds=1)) * 1_000
 
 
-def _life(parent: str | None, *, started: bool = True, failure: str | None = None) -> Life:
-    return Life(
+def _trace_of(
+    parent: str | None, *, started: bool = True, error_kind: str | None = None
+) -> ExecutionTrace:
+    return ExecutionTrace(
         parent=parent,
         accepted_at=ACCEPTED,
         started_at=STARTED if started else None,
         ran_until_ns=_ns(STARTED) + 2_000_000 if started else None,
         recorded_at_ns=_ns(STARTED) + 3_000_000,
-        facts={"crivo.execution": "1", "crivo.attempts": 1},
-        failure=failure,
+        attributes={"crivo.execution": "1", "crivo.attempts": 1},
+        error_kind=error_kind,
     )
 
 
-class Memory:
-    """Traces that stay in this process."""
+class InMemoryTracing:
+    """Tracing that keeps its spans in this process."""
 
     def __init__(self) -> None:
         self._exporter = InMemorySpanExporter()
-        self.tracing = Traced(SimpleSpanProcessor(self._exporter), service="crivo-test")
+        self.tracing = OpenTelemetryTracing(
+            SimpleSpanProcessor(self._exporter), service="crivo-test"
+        )
 
     @property
     def spans(self) -> dict[str, ReadableSpan]:
@@ -57,8 +61,8 @@ class Memory:
 
 
 @pytest.fixture
-def memory() -> Iterator[Memory]:
-    memory = Memory()
+def memory() -> Iterator[InMemoryTracing]:
+    memory = InMemoryTracing()
     yield memory
     memory.tracing.close()
 
@@ -78,37 +82,39 @@ def _parent(span: ReadableSpan) -> str | None:
 
 
 @pytest.mark.parametrize("client", [SAMPLED, None])
-def test_acceptance_queue_run_and_finish_are_one_trace(memory: Memory, client: str | None) -> None:
-    with memory.tracing.accepting(client, {"crivo.request": "r"}) as travelling:
+def test_acceptance_queue_run_and_finish_are_one_trace(
+    memory: InMemoryTracing, client: str | None
+) -> None:
+    with memory.tracing.accepting(client, {"crivo.request": "r"}) as traceparent:
         pass
-    memory.tracing.ended(_life(travelling))
+    memory.tracing.ended(_trace_of(traceparent))
 
     accept = memory.spans["execution.accept"]
     rest = [memory.spans[f"execution.{name}"] for name in ("queue", "run", "finish")]
     assert {_trace(each) for each in (accept, *rest)} == {TRACE if client else _trace(accept)}
     assert _parent(accept) == (CLIENT if client else None)
     assert {_parent(each) for each in rest} == {_id(accept)}
-    assert travelling is not None
-    assert travelling.startswith(f"00-{_trace(accept)}-{_id(accept)}-")
+    assert traceparent is not None
+    assert traceparent.startswith(f"00-{_trace(accept)}-{_id(accept)}-")
     moments = [_ns(ACCEPTED), _ns(STARTED), _ns(STARTED) + 2_000_000, _ns(STARTED) + 3_000_000]
     assert [(each.start_time, each.end_time) for each in rest] == list(pairwise(moments))
 
 
-def test_what_the_client_does_not_sample_is_not_sampled_here(memory: Memory) -> None:
-    with memory.tracing.accepting(NOT_SAMPLED, {}) as travelling:
+def test_a_trace_that_the_client_does_not_sample_is_not_sampled(memory: InMemoryTracing) -> None:
+    with memory.tracing.accepting(NOT_SAMPLED, {}) as traceparent:
         pass
-    memory.tracing.ended(_life(travelling))
+    memory.tracing.ended(_trace_of(traceparent))
 
-    assert travelling is not None
-    assert travelling.startswith(f"00-{TRACE}-")
-    assert travelling.endswith("-00")
+    assert traceparent is not None
+    assert traceparent.startswith(f"00-{TRACE}-")
+    assert traceparent.endswith("-00")
     assert memory.spans == {}
 
 
-def test_an_execution_that_nobody_traced_when_it_came_has_a_trace_of_its_own(
-    memory: Memory,
+def test_an_execution_accepted_without_tracing_gets_a_trace_of_its_own(
+    memory: InMemoryTracing,
 ) -> None:
-    memory.tracing.ended(_life(None))
+    memory.tracing.ended(_trace_of(None))
 
     queue, run, finish = (memory.spans[f"execution.{each}"] for each in ("queue", "run", "finish"))
     assert _trace(queue) == _trace(run) == _trace(finish)
@@ -116,18 +122,20 @@ def test_an_execution_that_nobody_traced_when_it_came_has_a_trace_of_its_own(
     assert _parent(run) == _parent(finish) == _id(queue)
 
 
-def test_a_failure_is_told_by_its_kind_and_one_that_never_ran_has_no_run(memory: Memory) -> None:
-    memory.tracing.ended(_life(SAMPLED, failure="timeout"))
+def test_a_failure_shows_its_kind_and_one_that_never_ran_has_no_run(
+    memory: InMemoryTracing,
+) -> None:
+    memory.tracing.ended(_trace_of(SAMPLED, error_kind="timeout"))
     assert memory.spans["execution.run"].status.status_code is StatusCode.ERROR
     assert memory.spans["execution.run"].status.description == "timeout"
 
-    cancelled = Memory()
-    cancelled.tracing.ended(_life(SAMPLED, started=False, failure="cancelled"))
+    cancelled = InMemoryTracing()
+    cancelled.tracing.ended(_trace_of(SAMPLED, started=False, error_kind="cancelled"))
     assert set(cancelled.spans) == {"execution.queue", "execution.finish"}
     cancelled.tracing.close()
 
 
-def test_an_acceptance_that_fails_says_nothing_of_what_was_sent(memory: Memory) -> None:
+def test_a_failed_acceptance_shows_nothing_of_the_request(memory: InMemoryTracing) -> None:
     def accept() -> None:
         with memory.tracing.accepting(SAMPLED, {}):
             raise ValueError("what a client has sent")
@@ -139,12 +147,12 @@ def test_an_acceptance_that_fails_says_nothing_of_what_was_sent(memory: Memory) 
     assert "client has sent" not in memory.spans["execution.accept"].to_json()
 
 
-def test_without_traces_the_clients_own_travels_with_the_execution() -> None:
-    with Tracing().accepting(SAMPLED, {}) as travelling:
-        assert travelling == SAMPLED
+def test_without_tracing_the_clients_context_is_stored() -> None:
+    with Tracing().accepting(SAMPLED, {}) as traceparent:
+        assert traceparent == SAMPLED
 
 
-def test_without_traces_nothing_of_opentelemetry_is_imported() -> None:
+def test_without_tracing_opentelemetry_is_not_imported() -> None:
     program = (
         "import sys, app.main, app.worker\n"
         "print([name for name in sys.modules if name.startswith('opentelemetry')])"
@@ -155,7 +163,7 @@ def test_without_traces_nothing_of_opentelemetry_is_imported() -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_traces_that_are_asked_for_and_not_installed_are_a_reason_not_to_start(
+def test_tracing_without_its_packages_prevents_the_start(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.http.trace_exporter", None)
@@ -165,7 +173,7 @@ def test_traces_that_are_asked_for_and_not_installed_are_a_reason_not_to_start(
         require_packages(Settings(otel_exporter_otlp_endpoint="http://127.0.0.1:4318"))
 
 
-def test_a_collector_is_told_of_an_execution_by_api_and_worker(stopped_system: System) -> None:
+def test_api_and_worker_send_the_spans_of_an_execution(stopped_system: System) -> None:
     with open_collector() as collector:
         stopped_system.environ |= {
             "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
@@ -177,7 +185,7 @@ def test_a_collector_is_told_of_an_execution_by_api_and_worker(stopped_system: S
             "/scripts/traced/executions", content=b'"secret"', headers={"traceparent": SAMPLED}
         )
         ended = stopped_system.finished(answer.headers["Location"])
-        for _ in until("the collector was told"):
+        for _ in until("the spans arrive"):
             if len(collector.spans) >= 4:
                 break
 
@@ -192,7 +200,7 @@ def test_a_collector_is_told_of_an_execution_by_api_and_worker(stopped_system: S
     accept = spans.pop("execution.accept")
     assert accept.parent == CLIENT
     assert {each.parent for each in spans.values()} == {accept.span}
-    assert spans["execution.run"].facts == {
+    assert spans["execution.run"].attributes == {
         "crivo.execution": ended["id"],
         "crivo.tenant": "default",
         "crivo.script": "traced@1",
@@ -201,7 +209,7 @@ def test_a_collector_is_told_of_an_execution_by_api_and_worker(stopped_system: S
     }
 
 
-def test_a_collector_that_is_away_costs_no_execution_and_no_stop(stopped_system: System) -> None:
+def test_an_unavailable_collector_delays_no_execution(stopped_system: System) -> None:
     with open_collector() as gone:
         stopped_system.environ["OTEL_EXPORTER_OTLP_ENDPOINT"] = gone.url
     stopped_system.start()

@@ -12,7 +12,7 @@ import asyncpg
 import msgspec
 from msgspec import Struct
 
-from app.db import Connection, into
+from app.db import Connection, from_row
 from app.errors import CrivoError
 from app.executions.dispatch.completion import Ended
 from app.executions.model import Claim, Finish, SlotUsage
@@ -246,11 +246,11 @@ class Rescued(Struct, frozen=True, kw_only=True):
 async def sweep(conn: Connection, *, max_attempts: int, error: bytes) -> list[Rescued]:
     """Take expired leases away; `error` is recorded where the attempts are used up."""
     rows = await conn.fetch(SWEEP, max_attempts, error)
-    return [into(Rescued, row) for row in rows]
+    return [from_row(Rescued, row) for row in rows]
 
 
 def _claim(row: asyncpg.Record) -> Claim:
-    parts = {"limits": into(Limits, row), "input": into(StoredPayload, row)}
+    parts = {"limits": from_row(Limits, row), "input": from_row(StoredPayload, row)}
     return msgspec.convert({**row, **parts}, Claim)
 
 

@@ -8,9 +8,9 @@ from uuid import UUID
 import structlog
 from msgspec import Struct
 
-from app.db import Connection, into
+from app.db import Connection, from_row
 from app.metrics import count_end
-from app.tracing import Life, Tracing
+from app.tracing import ExecutionTrace, Tracing
 
 log = structlog.get_logger(__name__)
 
@@ -69,7 +69,7 @@ WHERE e.id = ANY ($1) AND e.finished_at IS NOT NULL
 
 async def select_ended(conn: Connection, ids: Sequence[UUID]) -> list[Ended]:
     """Read what there is to tell of executions that no worker has reported."""
-    return [into(Ended, row) for row in await conn.fetch(SELECT_ENDED, ids)]
+    return [from_row(Ended, row) for row in await conn.fetch(SELECT_ENDED, ids)]
 
 
 def report_completion(tracing: Tracing, ended: Ended, *, ran_until_ns: int | None = None) -> None:
@@ -102,19 +102,19 @@ def report_completion(tracing: Tracing, ended: Ended, *, ran_until_ns: int | Non
         trace_id=None if ended.traceparent is None else ended.traceparent.split("-")[1],
     )
     tracing.ended(
-        Life(
+        ExecutionTrace(
             parent=ended.traceparent,
             accepted_at=ended.created_at,
             started_at=ended.started_at,
             ran_until_ns=ran_until_ns,
             recorded_at_ns=time_ns(),
-            facts={
+            attributes={
                 "crivo.execution": str(ended.id),
                 "crivo.tenant": ended.tenant,
                 "crivo.script": f"{ended.script}@{ended.version}",
                 "crivo.outcome": ended.outcome,
                 "crivo.attempts": ended.attempts,
             },
-            failure=None if ended.outcome == "succeeded" else ended.outcome,
+            error_kind=None if ended.outcome == "succeeded" else ended.outcome,
         )
     )

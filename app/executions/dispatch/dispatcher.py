@@ -240,9 +240,12 @@ class Dispatcher:
         self._resources.work_signal.notify()
 
     async def _hear_cancellations(self) -> None:
-        await cancellations.listen_forever(
-            self._resources.settings, heard=self._cancelled, look=self._see
-        )
+        with cancellations.subscribe(
+            self._resources.notifier,
+            on_cancelled=self._cancelled,
+            resync=lambda _: self._see(),
+        ):
+            await asyncio.Event().wait()
 
     def _cancelled(self, execution: UUID) -> None:
         for held in list(self._running.values()):

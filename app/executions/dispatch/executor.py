@@ -77,7 +77,7 @@ async def record(resources: Resources, held: Claim, finish: Finish) -> None:
             )
         await _discard(resources, finish.result)
         return
-    resources.publisher.told(held.id)
+    resources.publisher.discard(held.id)
     completion.report_completion(resources.tracing, ended, ran_until_ns=ran_until_ns)
     if recorded.result is None:
         await _discard(resources, finish.result)

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Final
 
-from app.outages import HOST, Outage, Unavailable, of_host
+from app.outages import HOST, Outage, Unavailable, host_error_of
 from app.resources import Resources
 from app.sandbox.zygote_client import SandboxUnavailable
 
@@ -38,7 +38,7 @@ class HostHealth:
         elif not isinstance(error, Unavailable):
             # Unlike that of a store it has not been logged where it was raised.
             HOST.failed(" ".join(str(error).split()) or type(error).__name__)
-            found = of_host(error)
+            found = host_error_of(error)
             self.trouble = found.detail if found else "the worker's host is in trouble"
         self.pause()
 

@@ -22,7 +22,8 @@ from app.executions.problems import (
     NoRoomToWait,
     TooManyWaiting,
 )
-from app.notifications import Notice, listen_forever
+from app.notifications import Notice, subscribe
+from app.notifier import Notifier
 from app.outages import DatabaseUnavailable
 from app.settings import Settings
 
@@ -161,17 +162,16 @@ class WaiterRegistry:
 
 
 @asynccontextmanager
-async def open_waiter_registry(settings: Settings) -> AsyncIterator[WaiterRegistry]:
+async def open_waiter_registry(
+    settings: Settings, notifier: Notifier
+) -> AsyncIterator[WaiterRegistry]:
     """Listen for the length of the block; PostgreSQL may be away at times."""
     room = WaiterRegistry(most=settings.max_waiting, most_of_tenant=settings.max_waiting_of_tenant)
-    listener = asyncio.create_task(listen_forever(settings, heard=room.heard, look=room.look))
     try:
-        yield room
+        with subscribe(notifier, on_notice=room.heard, resync=room.look):
+            yield room
     finally:
         room.close()
-        listener.cancel()
-        with suppress(asyncio.CancelledError):
-            await listener
 
 
 async def await_end(

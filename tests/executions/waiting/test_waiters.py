@@ -17,7 +17,7 @@ import pytest
 from app.auth.model import Scope
 from app.embedded.processes import await_ready, spawn, stop as stop_services
 from app.embedded.servers import prepare_postgres
-from app.notifications import LISTENER
+from app.notifier import APPLICATION_NAME
 from tests.acceptance.keyed import Keyed
 from tests.acceptance.system import System, open_system, stop, until
 from tests.http.raw import answer_on
@@ -150,7 +150,7 @@ def test_the_loss_of_every_connection_loses_no_end(idle: System) -> None:
             if idle.client.get(location).json()["status"] == "running":
                 break
         # Not the worker's: that it survives this, too, is another test's.
-        _terminate(idle, LISTENER)
+        _terminate(idle, APPLICATION_NAME)
 
         assert _status(waiting) == "succeeded"
 
