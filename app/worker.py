@@ -51,11 +51,11 @@ class SignalledWorker(Worker):
     @override
     async def _poll_iteration(self) -> None:
         dispatcher: Dispatcher = self.ctx["dispatcher"]
-        if await dispatcher.has_room(within_seconds=_LOOK_SECONDS):
+        if await dispatcher.has_idle_slots(within_seconds=_LOOK_SECONDS):
             # redis-py types one signature for its blocking and its asynchronous client.
             taken = self.pool.blpop([WAKE_LIST], timeout=_LOOK_SECONDS)
             if await cast("Awaitable[object]", taken):
-                dispatcher.pass_on_or_wake()
+                dispatcher.wake_alone()
         now = asyncio.get_running_loop().time()
         if now >= self._look_from:
             self._look_from = now + _LOOK_SECONDS

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from app.audit.model import Action
 from app.audit.store import record
 from app.executions import acceptance, cancellations, store
-from app.executions.dispatch import completion
+from app.executions.dispatch import completion_report
 from app.executions.model import (
     MAX_INLINE_BYTES,
     Execution,
@@ -181,8 +181,8 @@ async def cancel(resources: Resources, who: Caller, execution_id: UUID) -> Execu
                 await cancellations.tell_workers(conn, execution_id)
         if before is not None:
             with suppress(DatabaseUnavailable):
-                for ended in await completion.select_ended(conn, [execution_id]):
-                    completion.report_completion(resources.tracing, ended)
+                for ended in await completion_report.select_completed(conn, [execution_id]):
+                    completion_report.report_completion(resources.tracing, ended)
     found = await show(resources, who.tenant, execution_id)
     if found.status is not Status.CANCELLED:
         raise AlreadyFinished(

@@ -27,7 +27,7 @@ _ACROSS_TENANTS: Final = {
     "app.executions.erasure.EXPIRE_PAYLOADS": "what is due is due by its age, whoever's it is",
     "app.executions.erasure.DELETE_EXECUTIONS": "what is due is due by its age, whoever's it is",
     "app.executions.erasure.SELECT_NAMED_KEYS": "a blob that any row names is needed",
-    "app.executions.dispatch.completion": "ids of what has just ended, of every tenant",
+    "app.executions.dispatch.completion_report": "ids of what has just ended, of every tenant",
     "app.prometheus.store": "operators see every tenant's queue",
     "app.audit.store.SELECT_ENTRY_PAGE": "admins read of every tenant",
     "app.http.rates": "processes tell each other what they have counted, of every tenant",

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from app.db import Connection, into
 from app.errors import CrivoError
-from app.executions.dispatch.completion import Ended
+from app.executions.dispatch.completion_report import CompletedExecution
 from app.executions.model import Claim, Finish, Limits, SlotUsage, StoredPayload
 from app.sandbox.pool import Room
 
@@ -103,7 +103,7 @@ CALL finish_execution_v2(
 """
 
 
-async def finish(conn: Connection, held: Claim, result: Finish) -> Ended | None:
+async def finish(conn: Connection, held: Claim, result: Finish) -> CompletedExecution | None:
     """Record an outcome and tell those who wait; None when the claim is ours no longer.
 
     Give what there is to tell of it otherwise.
@@ -252,8 +252,10 @@ def _claim(row: asyncpg.Record) -> Claim:
     return msgspec.convert({**row, **parts}, Claim)
 
 
-def _ended(row: asyncpg.Record, held: Claim, result: Finish, *, request_id: str | None) -> Ended:
-    return Ended(
+def _ended(
+    row: asyncpg.Record, held: Claim, result: Finish, *, request_id: str | None
+) -> CompletedExecution:
+    return CompletedExecution(
         id=held.id,
         outcome=result.error_kind or result.status,
         run_ms=result.run_ms,
