@@ -82,10 +82,10 @@ def create_app(settings: Settings) -> Litestar:
             open_rates(
                 resources.pool, default_rate=settings.default_max_requests_per_second or None
             ) as rates,
-            open_waiter_registry(settings) as waits,
+            open_waiter_registry(settings) as waiters,
             open_listener(
                 settings.metrics_listen,
-                metrics_page := MetricsPage(resources, process="api", readers=waits),
+                metrics_page := MetricsPage(resources, process="api", readers=waiters),
             ),
         ):
             app.state.resources = resources
@@ -97,8 +97,8 @@ def create_app(settings: Settings) -> Litestar:
                 or max(1, settings.max_connections // 2)
             )
             app.state.decompression = FairQueue()
-            app.state.waits = waits
-            app.state.backlog = QueueLimit(most=settings.max_queued)
+            app.state.waiters = waiters
+            app.state.queue_limit = QueueLimit(limit=settings.max_queued)
             _tell_access(settings, key_cache)
             with open_watchdog(settings.hang_seconds) as watchdog:
                 beats = asyncio.create_task(_beat(watchdog))
@@ -114,9 +114,10 @@ def create_app(settings: Settings) -> Litestar:
         dependencies={
             "resources": Provide(_resources, sync_to_thread=False),
             "metrics_page": Provide(_scraped, sync_to_thread=False),
-            "waits": Provide(_waits, sync_to_thread=False),
-            "backlog": Provide(_backlog, sync_to_thread=False),
+            "waiters": Provide(_waiters, sync_to_thread=False),
+            "queue_limit": Provide(_queue_limit, sync_to_thread=False),
             "tenant": Provide(_tenant, sync_to_thread=False),
+            "caller": Provide(_caller, sync_to_thread=False),
             "who": Provide(_who, sync_to_thread=False),
         },
         exception_handlers={
@@ -201,9 +202,9 @@ class _Server(uvicorn.Server):
 
     @override
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        waits: WaiterRegistry | None = self._app.state.get("waits")
-        if waits is not None:
-            waits.close()
+        waiters: WaiterRegistry | None = self._app.state.get("waiters")
+        if waiters is not None:
+            waiters.close()
         await super().shutdown(sockets)
 
 
@@ -255,14 +256,18 @@ def _scraped(state: State) -> MetricsPage:
     return metrics_page
 
 
-def _backlog(state: State) -> QueueLimit:
-    backlog: QueueLimit = state.backlog
-    return backlog
+def _queue_limit(state: State) -> QueueLimit:
+    queue_limit: QueueLimit = state.queue_limit
+    return queue_limit
 
 
-def _waits(state: State) -> WaiterRegistry:
-    waits: WaiterRegistry = state.waits
-    return waits
+def _waiters(state: State) -> WaiterRegistry:
+    waiters: WaiterRegistry = state.waiters
+    return waiters
+
+
+def _caller(request: Request[Any, Any, Any]) -> Caller:
+    return caller_of(request)
 
 
 def _who(request: Request[Any, Any, Any]) -> Caller:

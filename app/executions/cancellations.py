@@ -1,6 +1,6 @@
-"""Cancel executions, and tell the workers through PostgreSQL.
+"""Cancel executions, and notify the workers that run them through PostgreSQL.
 
-That only makes them quick: who is not told learns it when he renews his leases.
+A notification only makes it quick: a worker that misses one notices when it renews its leases.
 """
 
 import asyncio
@@ -26,8 +26,8 @@ _RETRY_SECONDS: Final = 0.2
 _LOOK_SECONDS: Final = 5.0
 
 
-# An acknowledged cancel always wins: the token is another one from now on, so that the worker's
-# report is refused; its negative is for what the worker has used, and nothing else.
+# An acknowledged cancel always wins: negating the token refuses the worker's report. The negative
+# token still lets the worker record the resources that the run used, and nothing else.
 CANCEL = """
 WITH before AS (
     SELECT id, status
@@ -47,13 +47,13 @@ RETURNING before.status
 
 
 async def cancel(conn: Connection, tenant: UUID, execution_id: UUID) -> Status | None:
-    """End an execution that has not ended; say what it was, None when there is none such."""
+    """Cancel an execution and return its status before; None if it is unknown or final."""
     status = await conn.fetchval(CANCEL, tenant, execution_id)
     return None if status is None else Status(status)
 
 
-async def tell_workers(conn: Connection, execution_id: UUID) -> None:
-    """Have whoever runs it stop; call it after the commit."""
+async def notify_workers(conn: Connection, execution_id: UUID) -> None:
+    """Make the worker that runs an execution stop it; call it after the commit."""
     await conn.execute(NOTIFY, str(execution_id))
 
 

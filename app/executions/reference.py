@@ -24,7 +24,7 @@ from app.executions.problems import (
     QueueFull,
     TooManyWaiting,
 )
-from app.executions.waiting.waiters import LONGEST_SECONDS
+from app.executions.waiting.waiters import MAX_WAIT_SECONDS
 from app.http.openapi import (
     ANY_JSON,
     BINARY,
@@ -70,15 +70,15 @@ _GONE: Final = PayloadGone(
 )
 _NO_RANGE: Final = RangeNotSatisfiable("there are 904 bytes")
 NO_SEAT: Final = (
-    TooManyWaiting("1000 requests of this tenant wait already"),
-    NoRoomToWait("2000 requests wait already"),
+    TooManyWaiting("1000 requests of this tenant are already waiting"),
+    NoRoomToWait("2000 requests are already waiting"),
 )
 _SUBMISSION: Final = (
     _NO_SCRIPT,
     _NO_VERSION,
     ScriptArchived("the script 'cards' is archived and takes no executions"),
     QuotaExceeded("queued", limit=1_000, used=1_000),
-    QueueFull("1000000 executions are queued; no more than 1000000 are"),
+    QueueFull("1000000 executions are queued; the limit is 1000000"),
     NoWorkerLargeEnough(
         "the memory limit is 4294967296 bytes; no living worker can keep more than 2387561078"
     ),
@@ -179,7 +179,7 @@ class ShowChoices(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
             Meta(
                 ge=0,
                 description="seconds to wait for the end, if it has not come yet; no more than "
-                f"{LONGEST_SECONDS} are waited",
+                f"{MAX_WAIT_SECONDS} are waited",
             ),
         ]
         | UnsetType
