@@ -1,4 +1,4 @@
-"""A token opens the events of one execution for a while, and is worth what its key is worth."""
+"""A token opens the events of one execution for a minute, as long as its key is valid."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -38,7 +38,7 @@ def test_a_token_opens_the_events_of_its_execution_and_nothing_else(keyed: Keyed
         assert keyed.get(path, token).status_code in {401, 404, 405}
 
 
-def test_a_token_that_was_changed_or_has_expired_is_refused(keyed: Keyed) -> None:
+def test_an_altered_or_expired_token_is_refused(keyed: Keyed) -> None:
     key = _tenant(keyed, "tokens-forged")
     mine = _finished(keyed, key)
     token = keyed.post(f"{mine}/events-token", key.key).json()["token"]
@@ -64,7 +64,7 @@ def test_a_token_that_was_changed_or_has_expired_is_refused(keyed: Keyed) -> Non
         _is_refused(_events(keyed, mine, wrong))
 
 
-def test_a_token_is_worth_what_its_key_is_worth(keyed: Keyed) -> None:
+def test_a_token_is_refused_once_its_key_is_revoked(keyed: Keyed) -> None:
     key = _tenant(keyed, "tokens-revoked")
     mine = _finished(keyed, key)
     token = keyed.post(f"{mine}/events-token", key.key).json()["token"]
@@ -80,7 +80,7 @@ def test_a_stream_ends_when_the_key_of_its_token_is_revoked(keyed: Keyed) -> Non
     writer, reader = _tenant(keyed, "tokens-stream"), keyed.key("tokens-stream")
     keyed.post("/scripts", writer.key, json={"name": "long", "source": LONG})
     path = "/scripts/long/executions"
-    # The last is queued until the others have ended.
+    # The last stays queued until the others have finished.
     made = [keyed.post(path, writer.key, content=b"1").headers["Location"] for _ in range(6)]
     token = keyed.post(f"{made[-1]}/events-token", reader.key).json()["token"]
 
@@ -95,7 +95,7 @@ def test_a_stream_ends_when_the_key_of_its_token_is_revoked(keyed: Keyed) -> Non
         keyed.post(f"{each}/cancel", writer.key)
 
 
-def test_only_a_key_that_reads_gets_a_token_and_only_for_its_own(keyed: Keyed) -> None:
+def test_a_token_needs_a_key_that_may_read_the_execution(keyed: Keyed) -> None:
     key = _tenant(keyed, "tokens-mine")
     mine = _finished(keyed, key)
     submits = keyed.key("tokens-mine", [Scope.WRITE_EXECUTIONS])
@@ -105,7 +105,7 @@ def test_only_a_key_that_reads_gets_a_token_and_only_for_its_own(keyed: Keyed) -
     assert keyed.post(f"{mine}/events-token", stranger.key).status_code == 404
 
 
-def test_an_open_api_gives_tokens_that_open_what_is_open(system: System) -> None:
+def test_an_open_api_creates_tokens_without_a_key(system: System) -> None:
     system.upload("tokens-open", IDENTITY)
     location = system.submit("tokens-open", b"1")
     system.finished(location)
@@ -118,7 +118,7 @@ def test_an_open_api_gives_tokens_that_open_what_is_open(system: System) -> None
 
 
 @pytest.mark.timeout(300)
-def test_a_browser_follows_by_event_source(keyed: Keyed, page: Page) -> None:
+def test_a_browser_follows_an_execution_by_event_source(keyed: Keyed, page: Page) -> None:
     key = _tenant(keyed, "tokens-browser")
     mine = _finished(keyed, key)
     token = keyed.post(f"{mine}/events-token", key.key).json()["token"]
