@@ -241,6 +241,11 @@ def test_a_client_that_disconnects_frees_its_waiter(idle: System, left: str) -> 
                 )
         with socket.create_connection(("127.0.0.1", port)) as client:
             client.sendall(request)
+            # No polling yet: a poll that waits would take the only place from the request.
+            for _ in until("the request waits"):
+                page = httpx.get(f"http://127.0.0.1:{port}/metrics").text
+                if "crivo_waiting_readers 1.0" in page:
+                    break
             _until_answered(port, location, 429)
 
         _until_answered(port, location, 200)
