@@ -111,7 +111,7 @@ def create_app(settings: Settings) -> Litestar:
             )
             app.state.decompression = FairQueue()
             app.state.waiters = waiters
-            app.state.queue_limit = QueueLimit(most=settings.max_queued)
+            app.state.queue_limit = QueueLimit(limit=settings.max_queued)
             _log_access(settings, key_cache)
             with open_watchdog(settings.hang_seconds) as watchdog:
                 async with background(_beat(watchdog)):

@@ -123,11 +123,11 @@ async def _receive_while_connected(settings: RedisSettings, dispatcher: Dispatch
         async with await create_pool(settings) as redis:
             while True:
                 # A full worker leaves the wake-up for others.
-                if await dispatcher.has_room(within_seconds=_POLL_SECONDS):
+                if await dispatcher.has_idle_slots(within_seconds=_POLL_SECONDS):
                     # redis-py types one signature for its blocking and its asynchronous client.
                     taken = redis.blpop([WAKE_LIST], timeout=_POLL_SECONDS)
                     if await cast("Awaitable[object]", taken):
-                        dispatcher.pass_on_or_wake()
+                        dispatcher.wake_alone()
                 else:
                     await redis.ping()
                 OUTAGE.worked()

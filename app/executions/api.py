@@ -1,6 +1,6 @@
 """HTTP routes of executions."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from uuid import UUID
 
 from litestar import Response, Router, post
@@ -23,7 +23,9 @@ from app.executions.responses import (
     respond_to_submission,
     respond_with_events,
     respond_with_execution,
+    seconds_to_wait,
 )
+from app.executions.submissions import accept, new_execution_id, receive
 from app.executions.waiting.waiters import WaiterRegistry
 from app.http.authorization import needs, takes_token
 from app.http.bodies import (
@@ -58,36 +60,30 @@ async def submit_envelope(
     resources: Resources,
     waiters: WaiterRegistry,
     queue_limit: QueueLimit,
-    who: Caller,
+    caller: Caller,
 ) -> Response[Queued | Execution]:
     """Run a script, with the data in an envelope.
 
-    Script, data and choices in one JSON document of up to 16 MiB, `params` for the second argument
-    of `process` among them. The answer comes at once: the
-    execution is accepted and kept, and has an address to poll. With `Prefer: wait=30` it comes
-    when the execution has finished, and holds it, or after so many seconds. Larger data, and
-    data that a strict decoder refuses, goes to `POST /scripts/{script}/executions`.
+    One JSON document of up to 16 MiB names the script and holds the data and the options; `params`
+    becomes the second argument of `process`. The response comes as soon as the execution is
+    committed, with an address to poll. With `Prefer: wait=30` it comes when the execution has
+    finished, and holds it, or after that many seconds. For larger data, and for data that a strict
+    decoder refuses, use `POST /scripts/{script}/executions`.
     """
-
-    async def submit(named: Callable[[UUID], None]) -> UUID:
-        await queue_limit.require_room(resources.pool)
-        envelope = await _read_envelope(request, most_bytes=resources.settings.max_input_bytes)
-        return await service.submit(
-            resources,
-            who,
-            parse_ref(envelope.script),
-            Submission(
-                limits=envelope.limits,
-                seed=envelope.seed,
-                labels=labels_in_json(envelope.labels),
-                priority=envelope.priority,
-                params=read_params(envelope.params),
-            ),
-            data=_once(bytes(envelope.data)),
-            named=named,
+    seconds = seconds_to_wait(request, caller)
+    await queue_limit.require_room(resources.pool)
+    envelope = await _read_envelope(request, max_raw_bytes=resources.settings.max_input_bytes)
+    ref, submission = parse_ref(envelope.script), _submission_in_envelope(envelope)
+    data = _one_chunk(bytes(envelope.data))
+    with waiters.waiter(caller.tenant, final_only=True) as waiter:
+        async with receive(resources, caller, ref, submission, data=data) as received:
+            execution_id = new_execution_id()
+            if seconds:
+                waiter.register_if_possible(execution_id)
+            await accept(resources, caller, received, execution_id)
+        return await respond_to_submission(
+            request, resources, caller, execution_id, waiter, seconds=seconds
         )
-
-    return await respond_to_submission(request, resources, waiters, who, submit=submit)
 
 
 @post(
@@ -103,36 +99,36 @@ async def submit_raw(
     resources: Resources,
     waiters: WaiterRegistry,
     queue_limit: QueueLimit,
-    who: Caller,
+    caller: Caller,
 ) -> Response[Queued | Execution]:
     """Run a script, with the data as the body.
 
-    The body is the data, up to 256 MiB, whatever its `Content-Type` says (only a form is
-    refused): nobody but V8 reads it, so what is not JSON becomes an execution that failed with
-    `invalid_input`. Choices are query parameters. The answer comes at once; with
-    `Prefer: wait=30` when the execution has finished, or after so many seconds.
+    The body is the data, up to 256 MiB, whatever its `Content-Type` (only a form is refused). It
+    is parsed by V8 alone: a body that is not JSON becomes an execution that fails with
+    `invalid_input`. Options are query parameters. The response comes as soon as the execution is
+    committed; with `Prefer: wait=30`, when it has finished, or after that many seconds.
     """
     if media_type_of(request) == "multipart/form-data":
         raise UnsupportedMediaType(
-            "the body is the data itself, not a form: with curl, --data-binary @data.json "
-            "in place of -F"
+            "the body is the data itself, not a form; with curl, use --data-binary @data.json "
+            "instead of -F"
         )
-
-    async def submit(named: Callable[[UUID], None]) -> UUID:
-        await queue_limit.require_room(resources.pool)
-        return await service.submit(
-            resources,
-            who,
-            parse_ref(script),
-            _submission_of(request),
-            data=stream_body(
-                request, max_bytes=resources.settings.max_input_bytes, compressed=True
-            ),
-            announced_bytes=announced_bytes(request),
-            named=named,
+    seconds = seconds_to_wait(request, caller)
+    await queue_limit.require_room(resources.pool)
+    ref, submission = parse_ref(script), _submission_in_query(request)
+    data = stream_body(request, max_bytes=resources.settings.max_input_bytes, compressed=True)
+    announced = announced_bytes(request)
+    with waiters.waiter(caller.tenant, final_only=True) as waiter:
+        async with receive(
+            resources, caller, ref, submission, data=data, announced_bytes=announced
+        ) as received:
+            execution_id = new_execution_id()
+            if seconds:
+                waiter.register_if_possible(execution_id)
+            await accept(resources, caller, received, execution_id)
+        return await respond_to_submission(
+            request, resources, caller, execution_id, waiter, seconds=seconds
         )
-
-    return await respond_to_submission(request, resources, waiters, who, submit=submit)
 
 
 @get("/executions", operation_class=reference.LIST_EXECUTIONS, **needs(Scope.READ))
@@ -141,8 +137,8 @@ async def list_executions(
 ) -> Page[Execution]:
     """List executions.
 
-    Newest first, a page at a time, without their results. Filters narrow the list together;
-    moments are RFC 3339 with an offset, such as `2026-01-31T12:00:00Z`.
+    Newest first, a page at a time, without results. An execution is listed if it matches every
+    filter. Times are RFC 3339 with an offset, such as `2026-01-31T12:00:00Z`.
     """
     choices = read_query(request, reference.ListChoices, many=("label",))
     wanted = ExecutionFilter(
@@ -151,7 +147,7 @@ async def list_executions(
         created_from=parse_datetime("created_from", choices.created_from),
         created_before=parse_datetime("created_before", choices.created_before),
     )
-    return await service.browse(
+    return await service.list_executions(
         resources,
         tenant,
         wanted,
@@ -167,10 +163,10 @@ async def show_execution(
 ) -> Response[Execution]:
     """Show an execution.
 
-    Ask until `finished_at` is set, best with `?wait=30`: the answer then comes when the
-    execution has finished, or after so many seconds. Then there is a receipt, and either the
-    `result` (inline up to 1 MiB; `result_url` has it in any size) or the `error`, whose `kind`
-    says why there is none.
+    Poll until `finished_at` is set, preferably with `?wait=30`: the response then comes when the
+    execution has finished, or after that many seconds. A finished execution has a receipt, and
+    either a `result` (inline up to 1 MiB; `result_url` serves any size) or an `error` whose `kind`
+    says why it has no result.
     """
     choices = read_query(request, reference.ShowChoices)
     wait = None if isinstance(choices.wait, UnsetType) else choices.wait
@@ -185,13 +181,13 @@ async def show_execution(
     operation_class=reference.CANCEL_EXECUTION,
     **needs(Scope.WRITE_EXECUTIONS),
 )
-async def cancel_execution(execution: str, resources: Resources, who: Caller) -> Execution:
+async def cancel_execution(execution: str, resources: Resources, caller: Caller) -> Execution:
     """Cancel an execution.
 
-    Queued or running, it is cancelled once this is answered: what its worker may still report
-    is refused. One that is cancelled already stays as it is; one that has finished is a 409.
+    Once the response is sent, a queued or running execution is cancelled, and any later report
+    of its worker is refused. Cancelling it again changes nothing; a finished execution is a 409.
     """
-    return await service.cancel(resources, who, parse_execution(execution))
+    return await service.cancel(resources, caller, parse_execution(execution))
 
 
 @get(
@@ -205,12 +201,12 @@ async def show_events(
 ) -> ASGIApp:
     """Follow an execution.
 
-    Server-sent events: `status` with the execution as it stands now, then another at each change
-    of its state; after the final one the stream ends. The data is what `GET /executions/{id}`
-    gives, without `result`, whose address is `result_url`. A state that lasted a moment only may
-    be left out. A client that connects again with `Last-Event-ID` gets what it has not seen;
-    after the final event that is 204, which tells a browser to stop. `EventSource` sends no key:
-    a `token` in the address does as well.
+    Server-sent events: a `status` event with the current state of the execution, then one for each
+    change; the stream ends after the final state. The data is that of `GET /executions/{id}`
+    without `result`, which `result_url` serves. Short-lived states may be skipped. A client that
+    reconnects with `Last-Event-ID` gets the events after that one; after the final event the
+    response is 204, which tells a browser to stop. `EventSource` cannot send a key: pass a `token`
+    in the address instead.
     """
     read_query(request, events_reference.EventChoices)
     return await respond_with_events(
@@ -225,35 +221,45 @@ async def show_events(
     **needs(Scope.READ),
 )
 async def create_events_token(
-    execution: str, request: AnyRequest, resources: Resources, who: Caller
+    execution: str, request: AnyRequest, resources: Resources, caller: Caller
 ) -> Response[EventsToken]:
     """Create a token for events.
 
-    For `EventSource` in a browser, which sends no headers: `…/events?token=` opens the events of
-    this execution, and nothing else, for 60 s. A stream that is open by then stays open. The
-    token is worth what its key is worth: it opens nothing, and its streams end, when the key is
-    revoked or expires or its tenant is suspended.
+    For `EventSource` in a browser, which cannot send a key: `…/events?token=` opens the events of
+    this execution, and nothing else, for 60 s. A stream that is open when the token expires stays
+    open. The token depends on its key: when the key is revoked or expires, or its tenant is
+    suspended, the token opens nothing and its streams end.
     """
     execution_id = parse_execution(execution)
-    await service.show(resources, who.tenant, execution_id, with_result=False)
+    await service.show(resources, caller.tenant, execution_id, with_result=False)
     authenticator: Authenticator = request.app.state.authenticator
-    token = await authenticator.create_events_token(who.key_id, execution_id)
+    token = await authenticator.create_events_token(caller.key_id, execution_id)
     return Response(token, status_code=201, headers={"Cache-Control": "no-store"})
 
 
-async def _read_envelope(request: AnyRequest, *, most_bytes: int) -> Envelope:
-    raw = "POST /scripts/{script}/executions as the body"
-    hint = f"; data that no envelope holds goes to {raw}"
+async def _read_envelope(request: AnyRequest, *, max_raw_bytes: int) -> Envelope:
+    raw = "as the body of POST /scripts/{script}/executions"
+    hint = f"; send data that an envelope cannot hold {raw}"
     try:
         return await read_json(request, Envelope, max_bytes=MAX_ENVELOPE_BYTES, hint=hint)
     except BodyTooLarge as error:
         raise BodyTooLarge(
-            f"{error.detail}, as the envelope is decoded as a whole; data of up to "
-            f"{most_bytes} bytes goes to {raw}"
+            f"{error.detail}, because an envelope is decoded as a whole; send data of up to "
+            f"{max_raw_bytes} bytes {raw}"
         ) from None
 
 
-def _submission_of(request: AnyRequest) -> Submission:
+def _submission_in_envelope(envelope: Envelope) -> Submission:
+    return Submission(
+        limits=envelope.limits,
+        seed=envelope.seed,
+        labels=labels_in_json(envelope.labels),
+        priority=envelope.priority,
+        params=read_params(envelope.params),
+    )
+
+
+def _submission_in_query(request: AnyRequest) -> Submission:
     choices = read_query(request, reference.RawChoices, many=("label",))
     limits = {name: getattr(choices, name) for name in LimitChoice.__struct_fields__}
     return Submission(
@@ -265,7 +271,7 @@ def _submission_of(request: AnyRequest) -> Submission:
     )
 
 
-async def _once(data: bytes) -> AsyncIterator[bytes]:
+async def _one_chunk(data: bytes) -> AsyncIterator[bytes]:
     yield data
 
 

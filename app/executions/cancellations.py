@@ -1,6 +1,6 @@
-"""Cancel executions, and notify the worker that runs one.
+"""Cancel executions, and notify the workers that run them through PostgreSQL.
 
-Notifications only make it quick: a worker that misses one finds out when it renews its leases.
+A notification only makes it quick: a worker that misses one notices when it renews its leases.
 """
 
 from collections.abc import Callable
@@ -15,9 +15,8 @@ from app.notifier import Notifier, Resync
 CHANNEL: Final = "crivo_cancellations"
 NOTIFY: Final = "SELECT pg_notify('crivo_cancellations', $1)"
 
-
-# An acknowledged cancel always wins: it changes the lease token, so the worker's report is
-# refused. The worker can report its resource usage under the negative token, and nothing else.
+# An acknowledged cancel always wins: negating the token refuses the worker's report. The negative
+# token still lets the worker record the resources that the run used, and nothing else.
 CANCEL = """
 WITH before AS (
     SELECT id, status
@@ -37,13 +36,13 @@ RETURNING before.status
 
 
 async def cancel(conn: Connection, tenant: UUID, execution_id: UUID) -> Status | None:
-    """End an execution; return its status before, or None if none is queued or running."""
+    """Cancel an execution and return its status before; None if it is unknown or final."""
     status = await conn.fetchval(CANCEL, tenant, execution_id)
     return None if status is None else Status(status)
 
 
 async def notify_workers(conn: Connection, execution_id: UUID) -> None:
-    """Stop the worker that runs the execution. Call it after the commit."""
+    """Make the worker that runs an execution stop it; call it after the commit."""
     await conn.execute(NOTIFY, str(execution_id))
 
 

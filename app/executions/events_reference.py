@@ -1,4 +1,4 @@
-"""What the API's reference says of following an execution by events."""
+"""Document the routes of events in OpenAPI."""
 
 from typing import Annotated, Final
 
@@ -13,17 +13,20 @@ from app.http.undeclared import IdempotencyUnsupported, not_evaluated
 
 
 class EventChoices(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How a client without headers is let in."""
+    """Query parameters of the event stream."""
 
     token: (
-        Annotated[str, Meta(description="what `…/events-token` gave, in place of a key; for 60 s")]
+        Annotated[
+            str,
+            Meta(description="a token from `…/events-token` instead of a key; valid for 60 s"),
+        ]
         | UnsetType
     ) = UNSET
 
 
-# As a text, and as clients have it: OpenAPI 3.1 leaves open which of them a stream's schema is of.
+# OpenAPI 3.1 leaves open whether the schema of a stream describes its text or one event of it.
 _EVENTS: Final[JsonSchema] = {
-    "description": "the text of all events; as an object: one of them",
+    "description": "as a string, the text of all events; as an object, one event",
     "type": ["string", "object"],
     "properties": {
         "event": {"const": "status"},
@@ -41,18 +44,18 @@ _EVENTS: Final[JsonSchema] = {
 
 SHOW_EVENTS: Final = documented(
     query=EventChoices,
-    headers={"Last-Event-ID": "the `id` of the last event that the client has"},
+    headers={"Last-Event-ID": "the `id` of the last event that the client has received"},
     gives={
         200: Answer(
-            description="The events as they come, with a comment every 15 s between them",
+            description="The events as they occur, with a comment after every 15 s without one",
             shape=_EVENTS,
             media_type="text/event-stream",
         ),
-        204: Answer(description="The client has the final event already"),
+        204: Answer(description="The client already has the final event"),
     },
     problems=(
         invalid("/wait", "is not a parameter of this address"),
-        InvalidToken("the token has expired; POST …/events-token gives another"),
+        InvalidToken("the token has expired; POST …/events-token creates another"),
         NO_EXECUTION,
         *WAIT_REFUSALS,
         NO_DATABASE,
@@ -62,9 +65,7 @@ SHOW_EVENTS: Final = documented(
 )
 
 CREATE_EVENTS_TOKEN: Final = documented(
-    gives={
-        201: Answer(description="The token, and until when it opens a stream", shape=EventsToken)
-    },
+    gives={201: Answer(description="The token and its expiry time", shape=EventsToken)},
     problems=(IdempotencyUnsupported(), not_evaluated("If-Match"), NO_EXECUTION, NO_DATABASE),
     parameters=PARAMETERS,
     examples=EXAMPLES,

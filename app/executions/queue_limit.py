@@ -1,4 +1,4 @@
-"""Bound what is queued in all: a queue without end would fill the disk, and nobody could wait."""
+"""Limit the queue of all tenants together: without a limit it could fill the disk."""
 
 import asyncio
 from typing import Final
@@ -17,27 +17,26 @@ FROM tenant_usage
 
 
 class QueueLimit:
-    """What is queued, as one API process counts it, once a second at most.
+    """Counts the queue once a second at most, and adds its own process's submissions meanwhile.
 
-    Between two counts it adds what it lets in itself: beyond the bound is at most what other
-    processes accept within a second.
+    The queue exceeds the limit by no more than the other processes accept within a second.
     """
 
-    def __init__(self, *, most: int) -> None:
-        """Take the bound; 0 is none."""
-        self._most = most
+    def __init__(self, *, limit: int) -> None:
+        """Refuse submissions while `limit` executions are queued; 0 is no limit."""
+        self._limit = limit
         self._queued = 0
         self._count_from = 0.0
 
     async def require_room(self, pool: Pool) -> None:
-        """Let one more in. Raises QueueFull."""
-        if self._most == 0:
+        """Count one more submission. Raises QueueFull."""
+        if self._limit == 0:
             return
         now = asyncio.get_running_loop().time()
         if now >= self._count_from:
-            # Set first: one counts, the others go by what is known.
+            # Set before the query: one request counts, the others use the number known by then.
             self._count_from = now + _COUNT_SECONDS
             self._queued = await pool.fetchval(COUNT_QUEUED)
-        if self._queued >= self._most:
-            raise QueueFull(f"{self._queued} executions are queued; no more than {self._most} are")
+        if self._queued >= self._limit:
+            raise QueueFull(f"{self._queued} executions are queued; the limit is {self._limit}")
         self._queued += 1

@@ -17,7 +17,7 @@ from app.executions.problems import (
     QueueFull,
     TooManyWaiting,
 )
-from app.executions.waiting.waiters import LONGEST_SECONDS
+from app.executions.waiting.waiters import MAX_WAIT_SECONDS
 from app.http.openapi import (
     ANY_JSON,
     BINARY,
@@ -74,15 +74,15 @@ _GONE: Final = PayloadGone(
 )
 _NO_RANGE: Final = RangeNotSatisfiable("there are 904 bytes")
 WAIT_REFUSALS: Final = (
-    TooManyWaiting("1000 requests of this tenant wait already"),
-    NoRoomToWait("2000 requests wait already"),
+    TooManyWaiting("1000 requests of this tenant are already waiting"),
+    NoRoomToWait("2000 requests are already waiting"),
 )
 _SUBMISSION: Final = (
     _NO_SCRIPT,
     _NO_VERSION,
     ScriptArchived("the script 'cards' is archived and takes no executions"),
     quota_problem(QuotaExceeded("queued", limit=1_000, used=1_000)),
-    QueueFull("1000000 executions are queued; no more than 1000000 are"),
+    QueueFull("1000000 executions are queued; the limit is 1000000"),
     NoWorkerLargeEnough(
         "the memory limit is 4294967296 bytes; no living worker can keep more than 2387561078"
     ),
@@ -163,7 +163,7 @@ class ShowChoices(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
             Meta(
                 ge=0,
                 description="seconds to wait for an unfinished execution, "
-                f"{LONGEST_SECONDS} at most",
+                f"{MAX_WAIT_SECONDS} at most",
             ),
         ]
         | UnsetType
@@ -190,7 +190,7 @@ _QUEUED: Final = Answer(
     headers={
         "Location": "address of the execution",
         "Retry-After": "seconds until the first poll",
-        "Preference-Applied": "with `Prefer: wait`, unless too many requests wait already",
+        "Preference-Applied": "with `Prefer: wait`, unless too many already wait",
     },
     links={"showExecution": {"execution": "id"}},
 )
@@ -205,7 +205,7 @@ _ENDED: Final = Answer(
 )
 _PREFER: Final = {
     "Prefer": "`wait=30`: respond when the execution has finished, after this many seconds at the "
-    f"latest, {LONGEST_SECONDS} at most; other preferences are ignored (RFC 7240)"
+    f"latest, {MAX_WAIT_SECONDS} at most; other preferences are ignored (RFC 7240)"
 }
 
 SUBMIT_ENVELOPE: Final = documented(
@@ -242,7 +242,7 @@ SHOW_EXECUTION: Final = documented(
             shape=Execution,
             headers={
                 "Retry-After": "seconds until the next poll, while it is unfinished",
-                "Preference-Applied": "with `Prefer: wait`, unless too many requests wait already",
+                "Preference-Applied": "with `Prefer: wait`, unless too many already wait",
             },
         )
     },

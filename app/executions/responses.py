@@ -1,6 +1,6 @@
-"""What clients are answered that wait for an execution: its end, or an event for each change."""
+"""Respond to clients that wait for an execution: with its final state, or an event per state."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import ExitStack
 from functools import partial
 from uuid import UUID
@@ -13,12 +13,11 @@ from app.auth.callers import Caller
 from app.auth.model import Scope
 from app.executions import service
 from app.executions.model import Execution, Queued, Status
+from app.executions.waiting.states import await_final, event_id, follow
 from app.executions.waiting.waiters import (
-    LONGEST_SECONDS,
+    MAX_WAIT_SECONDS,
+    Waiter,
     WaiterRegistry,
-    await_end,
-    event_id,
-    follow,
 )
 from app.http.authorization import is_still_authorized
 from app.http.bodies import AnyRequest
@@ -35,35 +34,37 @@ from app.http.sse import (
 from app.resources import Resources
 
 
+def seconds_to_wait(request: AnyRequest, caller: Caller) -> int | None:
+    """Read for how long a submission prefers to wait; None without a preference.
+
+    A key that may not read executions cannot wait for a result: its preference is ignored.
+    """
+    seconds = preferred_wait(request, max_seconds=MAX_WAIT_SECONDS)
+    return seconds if seconds == 0 or Scope.READ in caller.scopes else None
+
+
 async def respond_to_submission(
     request: AnyRequest,
     resources: Resources,
-    waiters: WaiterRegistry,
-    who: Caller,
+    caller: Caller,
+    execution_id: UUID,
+    waiter: Waiter,
     *,
-    submit: Callable[[Callable[[UUID], None]], Awaitable[UUID]],
+    seconds: int | None,
 ) -> Response[Queued | Execution]:
-    """Submit, then wait for the end where the client prefers that.
+    """Respond 200 with an execution that finishes while the client waits, else 202.
 
-    200 with the execution when it has ended in time, else 202. Whether there is room to wait
-    is found out once the input is there: a preference is no reason to refuse a submission.
+    It waits only if the waiter is registered.
     """
-    seconds = preferred_wait(request, max_seconds=LONGEST_SECONDS)
-    if seconds == 0 or seconds is None or Scope.READ not in who.scopes:
-        return _accepted(
-            await submit(_nobody), Status.QUEUED, _applied(0 if seconds == 0 else None)
-        )
-    with waiters.waiter(who.tenant, to_the_end=True) as waiter:
-        execution_id = await submit(waiter.take_if_there_is_room)
-        if not waiter.taken:
-            return _accepted(execution_id, Status.QUEUED, {})
-        with on_leave(request.receive, waiter.leave):
-            read = partial(service.show, resources, who.tenant, execution_id)
-            found = await await_end(waiter, read, seconds=seconds)
-    if found.status.final:
+    if not waiter.registered:
+        return _accepted(execution_id, Status.QUEUED, _applied(0 if seconds == 0 else None))
+    with on_leave(request.receive, waiter.leave):
+        read = partial(service.show, resources, caller.tenant, execution_id)
+        execution = await await_final(waiter, read, seconds=seconds or 0)
+    if execution.status.final:
         headers = {"Location": _url_of(execution_id), **_applied(seconds)}
-        return Response(found, status_code=200, headers=headers)
-    return _accepted(execution_id, found.status, _applied(seconds))
+        return Response(execution, status_code=200, headers=headers)
+    return _accepted(execution_id, execution.status, _applied(seconds))
 
 
 async def respond_with_execution(
@@ -75,29 +76,29 @@ async def respond_with_execution(
     *,
     wait: float | None,
 ) -> Response[Execution]:
-    """Give an execution, its end where it comes within `wait` seconds, or those of Prefer.
+    """Respond with an execution, after waiting for its final state where the client wants that.
 
-    Both are cut to LONGEST_SECONDS. A HEAD is answered at once.
-
-    Raises ExecutionNotFound; TooManyWaiting and NoRoomToWait for `wait`, as Prefer only prefers.
+    `wait` is the query parameter, in seconds; without it, the Prefer header counts. Both are cut
+    to MAX_WAIT_SECONDS, and a HEAD does not wait. Raises ExecutionNotFound; with `wait` also
+    TooManyWaiting and NoRoomToWait, which a mere preference does not.
     """
     if is_head(request):
         wait = 0
-    wait = None if wait is None else min(wait, LONGEST_SECONDS)
-    preferred = preferred_wait(request, max_seconds=LONGEST_SECONDS) if wait is None else None
+    wait = None if wait is None else min(wait, MAX_WAIT_SECONDS)
+    preferred = preferred_wait(request, max_seconds=MAX_WAIT_SECONDS) if wait is None else None
     read = partial(service.show, resources, tenant, execution_id)
-    with waiters.waiter(tenant, to_the_end=True) as waiter:
+    with waiters.waiter(tenant, final_only=True) as waiter:
         if wait:
-            waiter.take(execution_id)
+            waiter.register(execution_id)
         elif preferred:
-            waiter.take_if_there_is_room(execution_id)
-        found = await read()
-        if waiter.taken and not found.status.final:
+            waiter.register_if_possible(execution_id)
+        execution = await read()
+        if waiter.registered and not execution.status.final:
             with on_leave(request.receive, waiter.leave):
-                found = await await_end(waiter, read, seconds=wait or preferred or 0)
-    headers = {} if found.status.final else service.RETRY_AFTER
-    applied = _applied(preferred if waiter.taken or preferred == 0 else None)
-    return Response(found, headers={**headers, **applied})
+                execution = await await_final(waiter, read, seconds=wait or preferred or 0)
+    headers = {} if execution.status.final else service.RETRY_AFTER
+    applied = _applied(preferred if waiter.registered or preferred == 0 else None)
+    return Response(execution, headers={**headers, **applied})
 
 
 async def respond_with_events(
@@ -107,37 +108,39 @@ async def respond_with_events(
     tenant: UUID,
     execution_id: UUID,
 ) -> ASGIApp:
-    """Give the events of an execution, those after Last-Event-ID where the client names it.
+    """Stream the events of an execution, from the one after Last-Event-ID on.
 
-    HEAD registers no waiter; its headers are those that a stream would begin with.
-
-    Raises ExecutionNotFound, TooManyWaiting, NoRoomToWait.
+    A HEAD registers no waiter; it has the headers with which a stream would begin. Raises
+    ExecutionNotFound, TooManyWaiting, NoRoomToWait.
     """
     seen = request.headers.get("last-event-id", "")
     read = partial(service.show, resources, tenant, execution_id, with_result=False)
     if is_head(request):
-        found = await read()
-        return nothing_more if found.status.final and event_id(found) == seen else head_of_events
+        return nothing_more if _all_seen(await read(), seen) else head_of_events
     with ExitStack() as stack:
-        waiter = stack.enter_context(waiters.waiter(tenant, to_the_end=False))
-        waiter.take(execution_id)
-        found = await read()
-        if found.status.final and event_id(found) == seen:
+        waiter = stack.enter_context(waiters.waiter(tenant, final_only=False))
+        waiter.register(execution_id)
+        execution = await read()
+        if _all_seen(execution, seen):
             return nothing_more
-        events = _encoded(request, follow(waiter, found, read, seen=seen))
+        events = _encoded(request, follow(waiter, execution, read, seen=seen))
         return EventStream(events, leave=waiter.leave, held=stack.pop_all())
 
 
 async def _encoded(
     request: AnyRequest, states: AsyncIterator[Execution | None]
 ) -> AsyncGenerator[bytes, None]:
-    async for found in states:
+    async for execution in states:
         if not await is_still_authorized(request):
             return
-        if found is None:
+        if execution is None:
             yield HEARTBEAT
         else:
-            yield encode_event("status", event_id(found), msgspec.json.encode(found))
+            yield encode_event("status", event_id(execution), msgspec.json.encode(execution))
+
+
+def _all_seen(execution: Execution, seen: str) -> bool:
+    return execution.status.final and event_id(execution) == seen
 
 
 def _accepted(
@@ -157,7 +160,3 @@ def _applied(seconds: int | None) -> dict[str, str]:
 
 def _url_of(execution_id: UUID) -> str:
     return f"/executions/{execution_id}"
-
-
-def _nobody(_: UUID) -> None:
-    """Nobody waits."""

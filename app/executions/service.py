@@ -1,146 +1,48 @@
-"""Accept executions and show them: the rules between HTTP and the store."""
+"""Show, list and cancel executions."""
 
-import secrets
-from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
-from typing import Final
 from uuid import UUID
 
-import uuid_utils.compat as uuid
 from msgspec import UNSET
 from msgspec.structs import replace
 
 from app.audit.model import Action
 from app.audit.store import log_action
-from app.auth.callers import Caller, reauthorize
-from app.executions import acceptance, cancellations, store
-from app.executions.dispatch import completion
-from app.executions.model import Execution, ExecutionFilter, Status, Submission
+from app.auth.callers import Caller
+from app.executions import cancellations, store
+from app.executions.dispatch.completion_report import report_completion, select_completed
+from app.executions.model import (
+    Execution,
+    ExecutionFilter,
+    Status,
+)
 from app.executions.problems import (
     AlreadyFinished,
     ExecutionNotFound,
 )
 from app.executions.waiting.queue_position import select_queue_position
-from app.limits import MAX_INLINE_BYTES, MAX_SEED, WORKER_TIMEOUT_SECONDS
-from app.outages import BlobsUnavailable, DatabaseUnavailable
+from app.limits import WORKER_TIMEOUT_SECONDS
+from app.outages import DatabaseUnavailable
 from app.pagination import Page, Paginator
-from app.payloads.writer import PayloadWriter
-from app.quotas.model import effective_caps
 from app.resources import Resources
 from app.scripts import service as scripts
-from app.scripts.model import ScriptRef, parse_ref
+from app.scripts.model import parse_ref
 
 # How long a client should wait before it asks again, in seconds.
 RETRY_AFTER = {"Retry-After": "1"}
-# So much of an upload is taken before anybody looks whether its script is there.
-_UNSEEN_BYTES: Final = 64 * 1024
-
-
-async def submit(
-    resources: Resources,
-    who: Caller,
-    ref: ScriptRef,
-    submission: Submission,
-    *,
-    data: AsyncIterator[bytes],
-    announced_bytes: int = 0,
-    named: Callable[[UUID], None] | None = None,
-) -> UUID:
-    """Accept an execution of `data`, whose bytes nobody looks into; give its id.
-
-    A large upload is not taken for a script that is not there, nor one that says how large it is
-    (`announced_bytes`) and is over a quota; it runs on the version that the reference named as it
-    began. A small one takes a single round trip. Once this returns, the execution is committed;
-    `named` gets its id before that, so that a waiter misses nothing. Raises
-    ScriptNotFound, VersionNotFound, ScriptArchived, InvalidRequest, QuotaExceeded, and what
-    `data` raises.
-    """
-    facts = {"crivo.request": who.request_id}
-    with resources.tracing.accepting(who.traceparent, facts) as traceparent:
-        return await _accept(
-            resources,
-            who,
-            ref,
-            submission,
-            data=data,
-            announced_bytes=announced_bytes,
-            named=named,
-            traceparent=traceparent,
-        )
-
-
-async def _accept(
-    resources: Resources,
-    who: Caller,
-    ref: ScriptRef,
-    submission: Submission,
-    *,
-    data: AsyncIterator[bytes],
-    announced_bytes: int,
-    named: Callable[[UUID], None] | None,
-    traceparent: str | None,
-) -> UUID:
-    tenant = who.tenant
-    scripts.require_limits(resources.settings, submission.limits)
-    taken_bytes = 0
-    writer = PayloadWriter(resources.blobs, f"{tenant}/inputs/{uuid.uuid7()}")
-    # No connection is held while the client sends: it may take its time.
-    async with writer:
-        async for chunk in data:
-            if taken_bytes <= _UNSEEN_BYTES < taken_bytes + len(chunk):
-                ref = await _pinned(resources, tenant, ref)
-                if announced_bytes > MAX_INLINE_BYTES:
-                    await _require_room(resources, who, announced_bytes)
-            taken_bytes += len(chunk)
-            await writer.write(chunk)
-    payload = writer.stored()
-    # Drawn now, not before the upload: ids follow the order of acceptance.
-    execution_id = uuid.uuid7()
-    if named is not None:
-        named(execution_id)
-    try:
-        # A blob may have taken a while to complete.
-        await reauthorize(who)
-        async with resources.pool.acquire() as conn:
-            found = await acceptance.insert_execution(
-                conn,
-                tenant,
-                execution_id,
-                ref=ref,
-                chosen=submission.limits,
-                policy=resources.settings.limit_policy,
-                seed=_seed(submission),
-                labels=submission.labels,
-                params=submission.params,
-                payload=payload,
-                priority=submission.priority,
-                caps=effective_caps(resources.settings, who.caps),
-                traceparent=traceparent,
-                request_id=who.request_id,
-            )
-        scripts.require_version(ref, found)
-    except DatabaseUnavailable:
-        # It may have been committed before the connection broke: then its input is needed.
-        raise
-    except Exception:
-        if payload.blob_key is not None:
-            # What stays is swept.
-            with suppress(BlobsUnavailable):
-                await resources.blobs.delete(payload.blob_key)
-        raise
-    resources.work_signal.notify()
-    return execution_id
 
 
 async def show(
     resources: Resources, tenant: UUID, execution_id: UUID, *, with_result: bool = True
 ) -> Execution:
-    """Give one execution, a small result with it. Raises ExecutionNotFound."""
+    """Return an execution, with its result if that is small. Raises ExecutionNotFound."""
     async with resources.pool.acquire() as conn:
-        found = await store.select_execution(conn, tenant, execution_id, with_result=with_result)
-        if found is None:
-            raise _no_execution(execution_id)
-        if found.status is Status.QUEUED:
+        execution = await store.select_execution(
+            conn, tenant, execution_id, with_result=with_result
+        )
+        if execution is None:
+            raise ExecutionNotFound(f"no execution {execution_id}; GET /executions lists them")
+        if execution.status is Status.QUEUED:
             waiting = await select_queue_position(
                 conn,
                 tenant,
@@ -148,41 +50,42 @@ async def show(
                 seen_within_seconds=WORKER_TIMEOUT_SECONDS,
                 default_max_running=resources.settings.default_max_running or None,
             )
-            found = replace(found, waiting=waiting or UNSET)
-    return found
+            execution = replace(execution, waiting=waiting or UNSET)
+    return execution
 
 
-async def cancel(resources: Resources, who: Caller, execution_id: UUID) -> Execution:
-    """End an execution, whatever its worker reports later; one that is cancelled stays so.
+async def cancel(resources: Resources, caller: Caller, execution_id: UUID) -> Execution:
+    """Cancel an execution; its worker's later reports are refused. Repeating it changes nothing.
 
     Raises ExecutionNotFound, AlreadyFinished.
     """
     async with resources.pool.acquire() as conn:
         async with conn.transaction():
-            before = await cancellations.cancel(conn, who.tenant, execution_id)
+            before = await cancellations.cancel(conn, caller.tenant, execution_id)
             if before is not None:
                 target = f"/executions/{execution_id}"
                 details = {"status": before}
-                await log_action(conn, who, Action.EXECUTION_CANCELLED, target, details=details)
+                await log_action(conn, caller, Action.EXECUTION_CANCELLED, target, details=details)
         if before is not None:
             resources.publisher.ended(execution_id)
         if before is Status.RUNNING:
-            # It is cancelled; who cannot be told learns it from his lease.
+            # Committed already: a worker that is not notified notices when it renews its leases.
             with suppress(DatabaseUnavailable):
                 await cancellations.notify_workers(conn, execution_id)
         if before is not None:
             with suppress(DatabaseUnavailable):
-                for ended in await completion.select_ended(conn, [execution_id]):
-                    completion.report_completion(resources.tracing, ended)
-    found = await show(resources, who.tenant, execution_id)
-    if found.status is not Status.CANCELLED:
+                for completed in await select_completed(conn, [execution_id]):
+                    report_completion(resources.tracing, completed)
+    execution = await show(resources, caller.tenant, execution_id)
+    if execution.status is not Status.CANCELLED:
         raise AlreadyFinished(
-            f"the execution has {found.status}; GET /executions/{execution_id} has what came of it"
+            f"the execution has {execution.status}; "
+            f"GET /executions/{execution_id} shows its outcome"
         )
-    return found
+    return execution
 
 
-async def browse(
+async def list_executions(
     resources: Resources,
     tenant: UUID,
     wanted: ExecutionFilter,
@@ -191,12 +94,12 @@ async def browse(
     cursor: str | None,
     limit: int,
 ) -> Page[Execution]:
-    """Give a page of executions, newest first; `script` is a reference, `@version` or not.
+    """Return a page of executions, newest first; `script` is a reference to a script or version.
 
     Raises ScriptNotFound, VersionNotFound, InvalidRequest.
     """
-    listing = Paginator("executions", wanted, script)
-    below = listing.below(cursor)
+    paginator = Paginator("executions", wanted, script)
+    below = paginator.below(cursor)
     async with resources.pool.acquire() as conn:
         if script is not None:
             version = await scripts.resolve(conn, tenant, parse_ref(script), archived_too=True)
@@ -205,29 +108,7 @@ async def browse(
                 script_id=version.script_id,
                 version=version.version if "@" in script else None,
             )
-        found = await store.select_execution_page(
+        executions = await store.select_execution_page(
             conn, tenant, wanted, below=below, limit=limit + 1
         )
-    return listing.page(found, [execution.id for execution in found], limit=limit)
-
-
-async def _pinned(resources: Resources, tenant: UUID, ref: ScriptRef) -> ScriptRef:
-    """Find the version that a reference names now, for what takes long to come."""
-    async with resources.pool.acquire() as conn:
-        version = await scripts.resolve(conn, tenant, ref)
-    return ScriptRef(script=version.script_id, selector=version.version)
-
-
-async def _require_room(resources: Resources, who: Caller, size_bytes: int) -> None:
-    """Refuse what is over a quota as it begins; the acceptance asks again, and counts it."""
-    caps = effective_caps(resources.settings, who.caps)
-    async with resources.pool.acquire() as conn:
-        await acceptance.require_room(conn, who.tenant, size_bytes=size_bytes, caps=caps)
-
-
-def _seed(submission: Submission) -> int:
-    return secrets.randbelow(MAX_SEED + 1) if submission.seed is None else submission.seed
-
-
-def _no_execution(execution_id: UUID) -> ExecutionNotFound:
-    return ExecutionNotFound(f"no execution {execution_id}; GET /executions lists them")
+    return paginator.page(executions, [execution.id for execution in executions], limit=limit)

@@ -40,7 +40,7 @@ LINKS: Final = list(_links())
 PATHS: Final = sorted(
     {(document, path) for document in DOCUMENTS for path in _PATH.findall(_text(document))}
 )
-# [`submit`](app/executions/service.py): a name, and the file that has it.
+# [`accept`](app/executions/submissions.py): a name, and the file that has it.
 NAMES: Final = [
     (document, text.strip("`"), target)
     for document, text, target in LINKS

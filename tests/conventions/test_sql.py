@@ -27,7 +27,7 @@ _ACROSS_TENANTS: Final = {
     "app.executions.retention.EXPIRE_PAYLOADS": "what is due is due by its age, whoever's it is",
     "app.executions.retention.DELETE_EXECUTIONS": "what is due is due by its age, whoever's it is",
     "app.executions.retention.SELECT_REFERENCED_KEYS": "a blob that any row references is needed",
-    "app.executions.dispatch.completion": "ids of what has just ended, of every tenant",
+    "app.executions.dispatch.completion_report": "ids of what has just ended, of every tenant",
     "app.prometheus.store": "operators see every tenant's queue",
     "app.audit.store.SELECT_ENTRY_PAGE": "admins read of every tenant",
     "app.quotas.rates": "processes exchange their request counts of every tenant",

@@ -1,4 +1,4 @@
-"""Tenants with something queued, driven against the database as fast as it goes."""
+"""Tenants with queued executions, driven directly against the database."""
 
 from uuid import UUID
 
@@ -7,7 +7,7 @@ import uuid_utils.compat as uuid
 from app.db import Pool
 from app.executions import acceptance, cancellations
 from app.executions.dispatch import claims
-from app.executions.dispatch.completion import Ended
+from app.executions.dispatch.completion_report import CompletedExecution
 from app.executions.model import Claim, Finish, SlotUsage, Status
 from app.limits import LimitChoice, LimitPolicy, Limits
 from app.payloads.writer import stored_inline
@@ -33,7 +33,7 @@ SUCCESS = Finish(
 
 
 class Queues:
-    """Tenants, their executions, and workers that claim them without running anything."""
+    """Tenants, their executions, and a worker that claims them without running any."""
 
     def __init__(self, pool: Pool) -> None:
         self.pool = pool
@@ -77,27 +77,32 @@ class Queues:
 
     async def claim(
         self,
-        most: int = 1,
+        limit: int = 1,
         *,
         lease_seconds: float = 60,
-        served: tuple[SlotUsage, ...] = (),
+        slot_usage: tuple[SlotUsage, ...] = (),
         room: Room | None = None,
     ) -> list[Claim]:
         async with self.pool.acquire() as conn:
             claimed = await claims.claim(
-                conn, self.worker, most=most, lease_seconds=lease_seconds, served=served, room=room
+                conn,
+                self.worker,
+                most=limit,
+                lease_seconds=lease_seconds,
+                served=slot_usage,
+                room=room,
             )
         return claimed.executions
 
-    async def finish(self, held: Claim) -> Ended | None:
+    async def finish(self, claim: Claim) -> CompletedExecution | None:
         async with self.pool.acquire() as conn:
-            return await claims.finish(conn, held, SUCCESS)
+            return await claims.finish(conn, claim, SUCCESS)
 
-    async def release(self, held: Claim) -> bool:
+    async def release(self, claim: Claim) -> bool:
         async with self.pool.acquire() as conn:
-            return await claims.release(conn, held)
+            return await claims.release(conn, claim)
 
-    async def sweep(self, max_attempts: int = 3) -> list[claims.Rescued]:
+    async def rescue(self, max_attempts: int = 3) -> list[claims.Rescued]:
         async with self.pool.acquire() as conn:
             return await claims.sweep(conn, max_attempts=max_attempts, error=b"{}")
 
@@ -106,13 +111,13 @@ class Queues:
             return await cancellations.cancel(conn, tenant, execution_id)
 
     async def status(self, execution_id: UUID) -> Status:
-        found = await self.pool.fetchval(
+        status = await self.pool.fetchval(
             "SELECT status FROM executions WHERE id = $1", execution_id
         )
-        return Status(found)
+        return Status(status)
 
-    async def require_true(self) -> None:
-        """What is in the queue is what is queued, in every row and no other."""
+    async def require_consistent(self) -> None:
+        """Assert that the queue holds exactly the queued executions."""
         queued = await self.pool.fetch(
             "SELECT tenant_id, priority, id FROM executions WHERE status = 'queued' ORDER BY id"
         )

@@ -1,4 +1,4 @@
-"""Params: JSON that a submission brings for the second argument of `process`."""
+"""Params are JSON of a submission that reaches `process` in its second argument."""
 
 import json
 from urllib.parse import quote
@@ -9,7 +9,7 @@ import pytest
 from tests.acceptance.system import System
 
 JSON = {"Content-Type": "application/json"}
-# As nobody's encoder would write it.
+# Valid JSON that no encoder would write.
 ODD = b'{ "limit": 2.50,\n"name": "\\u00fc\xf0\x9f\x98\x80", "n": 1e400, "d": 1, "d": 2 }'
 
 
@@ -29,7 +29,7 @@ def _submit(system: System, script: str, *, params: bytes | None) -> dict[str, o
     return finished
 
 
-def test_the_context_says_what_the_receipt_says(system: System, script: str) -> None:
+def test_the_context_agrees_with_the_receipt(system: System, script: str) -> None:
     found = _submit(system, script, params=b'{"x": [1]}')
 
     receipt = found["receipt"]
@@ -45,7 +45,7 @@ def test_the_context_says_what_the_receipt_says(system: System, script: str) -> 
     }
 
 
-def test_params_are_kept_as_the_bytes_that_came(system: System, script: str) -> None:
+def test_params_are_stored_byte_for_byte(system: System, script: str) -> None:
     found = _submit(system, script, params=ODD)
 
     receipt = found["receipt"]
@@ -58,7 +58,7 @@ def test_params_are_kept_as_the_bytes_that_came(system: System, script: str) -> 
     assert listed[0]["receipt"]["params"] == receipt["params"]
 
 
-def test_without_params_a_script_finds_an_empty_object(system: System, script: str) -> None:
+def test_without_params_the_context_has_an_empty_object(system: System, script: str) -> None:
     found = _submit(system, script, params=None)
 
     result, receipt = found["result"], found["receipt"]
@@ -68,7 +68,9 @@ def test_without_params_a_script_finds_an_empty_object(system: System, script: s
 
 
 @pytest.mark.parametrize("params", ["null", "[1, 2]", '"text"', '{"a": "\\ud800"}', "0"])
-def test_the_raw_route_takes_params_as_a_text(system: System, script: str, params: str) -> None:
+def test_the_raw_route_accepts_params_in_the_query(
+    system: System, script: str, params: str
+) -> None:
     url = f"/scripts/{script}/executions?params={quote(params)}"
     answer = system.client.post(url, content=b"1")
 
@@ -79,7 +81,7 @@ def test_the_raw_route_takes_params_as_a_text(system: System, script: str, param
 
 
 @pytest.mark.parametrize(
-    ("params", "said"),
+    ("params", "reason"),
     [
         ("", "is not JSON"),
         ("{'a': 1}", "is not JSON"),
@@ -91,8 +93,8 @@ def test_the_raw_route_takes_params_as_a_text(system: System, script: str, param
         ("\ufeff1", "is not JSON"),
     ],
 )
-def test_what_is_not_json_is_refused_by_its_name(
-    system: System, script: str, params: str, said: str
+def test_params_that_are_not_json_are_refused(
+    system: System, script: str, params: str, reason: str
 ) -> None:
     url = f"/scripts/{script}/executions?params={quote(params)}"
     answer = system.client.post(url, content=b"1")
@@ -100,11 +102,11 @@ def test_what_is_not_json_is_refused_by_its_name(
     assert answer.status_code == 422, answer.text
     (error,) = answer.json()["errors"]
     assert error["pointer"] == "/params"
-    assert said in error["message"]
+    assert reason in error["message"]
 
 
 @pytest.mark.parametrize("bytes_", [64 * 1024 + 1, 8 * 1024 * 1024])
-def test_params_have_a_limit_of_64_kib(system: System, script: str, bytes_: int) -> None:
+def test_params_are_limited_to_64_kib(system: System, script: str, bytes_: int) -> None:
     longest = _submit(system, script, params=b'"' + b"x" * (64 * 1024 - 2) + b'"')
     body = {"script": script, "data": 1, "params": "x" * (bytes_ - 2)}
     answer = system.client.post("/executions", json=body)
@@ -128,7 +130,7 @@ def test_params_are_erased_with_the_data(system: System, script: str) -> None:
     assert shown["receipt"]["params"]["bytes"] == 14
 
 
-def test_a_sample_has_params_too(system: System) -> None:
+def test_a_sample_accepts_params(system: System) -> None:
     body = (
         b'{"source": "const process = (d, { params }) => [d, params]",'
         b' "sample": 1, "params": {"x": 2.50}}'

@@ -1,4 +1,4 @@
-"""A success whose result lost something says so, wherever it is shown; a failure does not."""
+"""A success whose result lost values has warnings wherever it is shown; a failure has none."""
 
 import pytest
 
@@ -20,7 +20,7 @@ WARNINGS = [
 ]
 
 
-def test_an_execution_shows_what_its_result_lost(system: System) -> None:
+def test_an_execution_shows_the_losses_of_its_result(system: System) -> None:
     system.upload("lossy", ASYNC_MAP)
     location = system.submit("lossy", b"[1, 2]")
 
@@ -36,7 +36,7 @@ def test_an_execution_shows_what_its_result_lost(system: System) -> None:
     assert "warnings" not in system.client.get(location).json()
 
 
-def test_a_submission_that_waits_is_told(system: System) -> None:
+def test_a_submission_that_waits_gets_the_warnings(system: System) -> None:
     system.upload("lossy-at-once", ASYNC_MAP)
 
     answer = system.client.post(
@@ -48,10 +48,10 @@ def test_a_submission_that_waits_is_told(system: System) -> None:
     assert answer.json()["warnings"] == WARNINGS
 
 
-def test_a_sample_run_is_told(system: System) -> None:
-    asked = {"source": ASYNC_MAP, "sample": [1]}
+def test_a_sample_run_gets_the_warnings(system: System) -> None:
+    body = {"source": ASYNC_MAP, "sample": [1]}
 
-    sample = system.client.post("/scripts/check", json=asked).json()["sample"]
+    sample = system.client.post("/scripts/check", json=body).json()["sample"]
 
     assert sample["status"] == "succeeded"
     assert sample["warnings"] == WARNINGS

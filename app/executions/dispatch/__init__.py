@@ -1,1 +1,1 @@
-"""Run what is queued: claim, execute, record, rescue."""
+"""Claim queued executions, run them and record what came of them."""

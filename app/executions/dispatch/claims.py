@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from app.db import Connection, from_row
 from app.errors import CrivoError
-from app.executions.dispatch.completion import Ended
+from app.executions.dispatch.completion_report import CompletedExecution
 from app.executions.model import Claim, Finish, SlotUsage
 from app.limits import Limits
 from app.payloads.model import StoredPayload
@@ -105,7 +105,7 @@ CALL finish_execution_v2(
 """
 
 
-async def finish(conn: Connection, held: Claim, result: Finish) -> Ended | None:
+async def finish(conn: Connection, held: Claim, result: Finish) -> CompletedExecution | None:
     """Record an outcome and tell those who wait; None when the claim is ours no longer.
 
     Give what there is to tell of it otherwise.
@@ -254,8 +254,10 @@ def _claim(row: asyncpg.Record) -> Claim:
     return msgspec.convert({**row, **parts}, Claim)
 
 
-def _ended(row: asyncpg.Record, held: Claim, result: Finish, *, request_id: str | None) -> Ended:
-    return Ended(
+def _ended(
+    row: asyncpg.Record, held: Claim, result: Finish, *, request_id: str | None
+) -> CompletedExecution:
+    return CompletedExecution(
         id=held.id,
         outcome=result.error_kind or result.status,
         run_ms=result.run_ms,

@@ -1,120 +1,104 @@
-"""Tell of executions that have ended: a line in the log, their times in the metrics, a trace."""
+"""Record the outcome of a claim and report it."""
 
-from collections.abc import Sequence
-from datetime import datetime, timedelta
+import asyncio
+import json
+from contextlib import suppress
 from time import time_ns
-from uuid import UUID
+from typing import Final
 
 import structlog
-from msgspec import Struct
+from msgspec.structs import replace
 
-from app.db import Connection, from_row
-from app.metrics import count_end
-from app.tracing import ExecutionTrace, Tracing
+from app.execution_errors import over_quota, unkept_logs_document
+from app.executions.dispatch import claims
+from app.executions.dispatch.claims import StoredBytesExceeded
+from app.executions.dispatch.completion_report import CompletedExecution, report_completion
+from app.executions.model import Claim, Finish, Status
+from app.metrics import LATE_REPORTS
+from app.outages import BlobsUnavailable, DatabaseUnavailable
+from app.payloads.model import StoredPayload
+from app.payloads.writer import stored_inline
+from app.resources import Resources
 
 log = structlog.get_logger(__name__)
 
+_RETRY_SECONDS: Final = 0.5
 
-class Ended(Struct, frozen=True, kw_only=True):
-    """An execution that is final: who, what, when and what it took, and nothing that users said.
 
-    `tenant` and `script` are names. Without `started_at` it was cancelled in the queue.
+async def record_outcome(resources: Resources, claim: Claim, finish: Finish) -> None:
+    """Record an outcome; if the claim is lost, only clean up after it.
+
+    While PostgreSQL is away, it retries until the lease has certainly expired, and then raises
+    DatabaseUnavailable.
     """
-
-    id: UUID
-    tenant: str
-    script: str
-    version: int
-    outcome: str
-    attempts: int
-    created_at: datetime
-    started_at: datetime | None
-    finished_at: datetime
-    run_ms: float | None
-    cpu_ms: float | None
-    peak_memory_bytes: int | None
-    input_bytes: int | None
-    output_bytes: int | None
-    worker_id: UUID | None
-    traceparent: str | None = None
-    request_id: str | None = None
-
-    @property
-    def lead_ms(self) -> float:
-        """Give the time from its acceptance to its end."""
-        return (self.finished_at - self.created_at) / timedelta(milliseconds=1)
-
-    @property
-    def queued_ms(self) -> float | None:
-        """Give the time from its acceptance to the beginning of its last attempt."""
-        if self.started_at is None:
-            return None
-        return (self.started_at - self.created_at) / timedelta(milliseconds=1)
+    ran_until_ns = time_ns()
+    completed, recorded = await _finish_claim(resources, claim, finish)
+    if completed is None:
+        await _refuse_late_report(resources, claim, finish)
+        return
+    resources.publisher.discard(claim.id)
+    report_completion(resources.tracing, completed, ran_until_ns=ran_until_ns)
+    if recorded.result is None:
+        await _delete_blob(resources, finish.result)
 
 
-SELECT_ENDED = """
-SELECT e.id, t.name AS tenant, s.name AS script, e.version,
-       coalesce(e.error_kind, e.status) AS outcome, e.attempts,
-       e.created_at, e.started_at, e.finished_at, e.run_ms, e.cpu_ms, e.peak_memory_bytes,
-       i.size_bytes AS input_bytes, r.size_bytes AS output_bytes, e.worker_id, e.traceparent,
-       e.request_id
-FROM executions AS e
-JOIN tenants AS t ON t.id = e.tenant_id
-JOIN scripts AS s ON s.tenant_id = e.tenant_id AND s.id = e.script_id
-LEFT JOIN payloads AS i ON i.execution_id = e.id AND i.kind = 'input'
-LEFT JOIN payloads AS r ON r.execution_id = e.id AND r.kind = 'result'
-WHERE e.id = ANY ($1) AND e.finished_at IS NOT NULL
-"""
+async def _finish_claim(
+    resources: Resources, claim: Claim, finish: Finish
+) -> tuple[CompletedExecution | None, Finish]:
+    """Record an outcome, reduced to the tenant's quota where it must be, and return it."""
+    lease_expires = asyncio.get_running_loop().time() + resources.settings.lease_seconds
+    while True:
+        try:
+            async with resources.pool.acquire() as conn:
+                return await claims.finish(conn, claim, finish), finish
+        except StoredBytesExceeded as error:
+            log.info("execution.over_quota", id=str(claim.id), limit=error.limit, used=error.used)
+            finish = within_quota(finish, error)
+        except DatabaseUnavailable:
+            if asyncio.get_running_loop().time() > lease_expires:
+                raise
+            await asyncio.sleep(_RETRY_SECONDS)
 
 
-async def select_ended(conn: Connection, ids: Sequence[UUID]) -> list[Ended]:
-    """Read what there is to tell of executions that no worker has reported."""
-    return [from_row(Ended, row) for row in await conn.fetch(SELECT_ENDED, ids)]
+def within_quota(finish: Finish, exceeded: StoredBytesExceeded) -> Finish:
+    """Drop the console if the result fits into the quota, else drop the result.
 
-
-def report_completion(tracing: Tracing, ended: Ended, *, ran_until_ns: int | None = None) -> None:
-    """Tell of an end, once it is committed; `ran_until_ns`: when the worker had its outcome."""
-    queued_ms = ended.queued_ms
-    count_end(
-        tenant=ended.tenant,
-        outcome=ended.outcome,
-        lead_seconds=ended.lead_ms / 1_000,
-        queue_seconds=None if queued_ms is None else queued_ms / 1_000,
-        run_seconds=None if ended.run_ms is None else ended.run_ms / 1_000,
-    )
-    log.info(
-        "execution.finished",
-        id=str(ended.id),
-        tenant=ended.tenant,
-        script=f"{ended.script}@{ended.version}",
-        outcome=ended.outcome,
-        attempts=ended.attempts,
-        queued_ms=queued_ms,
-        run_ms=ended.run_ms,
-        lead_ms=ended.lead_ms,
-        cpu_ms=ended.cpu_ms,
-        peak_memory_bytes=ended.peak_memory_bytes,
-        input_bytes=ended.input_bytes,
-        output_bytes=ended.output_bytes,
-        worker=None if ended.worker_id is None else str(ended.worker_id),
-        # That of the submission; a cancel's own is in the audit log.
-        request_id=ended.request_id,
-        trace_id=None if ended.traceparent is None else ended.traceparent.split("-")[1],
-    )
-    tracing.ended(
-        ExecutionTrace(
-            parent=ended.traceparent,
-            accepted_at=ended.created_at,
-            started_at=ended.started_at,
-            ran_until_ns=ran_until_ns,
-            recorded_at_ns=time_ns(),
-            attributes={
-                "crivo.execution": str(ended.id),
-                "crivo.tenant": ended.tenant,
-                "crivo.script": f"{ended.script}@{ended.version}",
-                "crivo.outcome": ended.outcome,
-                "crivo.attempts": ended.attempts,
-            },
-            error_kind=None if ended.outcome == "succeeded" else ended.outcome,
+    Without its result the execution fails. A dropped console keeps its number of lines.
+    """
+    left_bytes = max(0, exceeded.limit - exceeded.used)
+    result = finish.result
+    if result is not None and (finish.logs is None or result.size_bytes > left_bytes):
+        failure = over_quota(result.size_bytes, limit_bytes=exceeded.limit, left_bytes=left_bytes)
+        return replace(
+            finish,
+            status=Status.FAILED,
+            error_kind=failure.kind,
+            error=failure.document(),
+            result=None,
         )
-    )
+    lines = 0
+    if finish.logs is not None and finish.logs.body is not None:
+        console = json.loads(finish.logs.body)
+        lines = len(console["lines"]) + console["lines_dropped"]
+    return replace(finish, logs=stored_inline(unkept_logs_document(lines)))
+
+
+async def _refuse_late_report(resources: Resources, claim: Claim, finish: Finish) -> None:
+    LATE_REPORTS.inc()
+    log.warning("execution.late_report_refused", id=str(claim.id))
+    async with resources.pool.acquire() as conn:
+        await claims.report_usage(
+            conn,
+            claim,
+            run_ms=finish.run_ms,
+            cpu_ms=finish.cpu_ms,
+            peak_memory_bytes=finish.peak_memory_bytes,
+        )
+    await _delete_blob(resources, finish.result)
+
+
+async def _delete_blob(resources: Resources, result: StoredPayload | None) -> None:
+    if result is not None and result.blob_key is not None:
+        # Retention deletes blobs that no row names.
+        with suppress(BlobsUnavailable):
+            await resources.blobs.delete(result.blob_key)

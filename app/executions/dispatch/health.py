@@ -1,4 +1,4 @@
-"""Whether this worker's host lets it run executions, and how often it should try."""
+"""Decide whether this worker's host can run executions, and how often the worker claims."""
 
 import asyncio
 from typing import Final
@@ -7,57 +7,57 @@ from app.outages import HOST, Outage, Unavailable, host_error_of
 from app.resources import Resources
 from app.sandbox.zygote_client import SandboxUnavailable
 
-# What the host's trouble raises; it is never an execution's own.
+# Raised by trouble of the host or of its dependencies, never by an execution.
 HOST_TROUBLE: Final = (SandboxUnavailable, Unavailable, OSError, MemoryError)
 
-_LONGEST_PAUSE_SECONDS: Final = 30.0
+_MAX_PAUSE_SECONDS: Final = 30.0
 _PROBE: Final = b"function process() {}"
 
 
 class HostHealth:
-    """What keeps a worker from running executions, from its failures and from looking."""
+    """The health of a worker's host, from its failures and from its own checks."""
 
     def __init__(self, resources: Resources, *, tenant: str) -> None:
-        """Take what executions need; `tenant` is whom a sandbox is tried for."""
+        """Use the resources' sandbox and blobs; checks run the sandbox for `tenant`."""
         self._resources = resources
         self._tenant = tenant
         self._sandbox = Outage("sandbox")
-        self._faults = 0
+        self._failures = 0
         self._claim_from = 0.0
-        # For clients: neither paths nor addresses. Empty: nothing does.
+        # Shown to clients, so it holds neither paths nor addresses. Empty: no trouble.
         self.trouble = ""
 
     def may_claim(self) -> bool:
-        """Say whether the pause after the last failure is over."""
+        """Report whether the pause after the last failure is over."""
         return asyncio.get_running_loop().time() >= self._claim_from
 
-    def failed(self, error: Exception) -> None:
-        """Note the host's trouble, logged once, and pause."""
+    def host_failed(self, error: Exception) -> None:
+        """Note the host's trouble, log the first of it, and pause claiming."""
         if isinstance(error, SandboxUnavailable):
             self._sandbox.failed(str(error))
         elif not isinstance(error, Unavailable):
-            # Unlike that of a store it has not been logged where it was raised.
+            # Trouble of a store is logged where it is raised, this is not.
             HOST.failed(" ".join(str(error).split()) or type(error).__name__)
-            found = host_error_of(error)
-            self.trouble = found.detail if found else "the worker's host is in trouble"
+            shortage = host_error_of(error)
+            self.trouble = shortage.detail if shortage else "the worker's host is in trouble"
         self.pause()
 
     def pause(self) -> None:
-        """Claim less often while the platform fails: one sick host must not burn a queue."""
-        self._faults += 1
-        # Bounded before it is raised: a fault of many hours must not overflow a float.
-        pause_seconds = min(0.5 * 2 ** min(self._faults, 16), _LONGEST_PAUSE_SECONDS)
+        """Claim less often while the platform fails: one sick host must not drain the queue."""
+        self._failures += 1
+        # The exponent is bounded: hours of failures must not overflow a float.
+        pause_seconds = min(0.5 * 2 ** min(self._failures, 16), _MAX_PAUSE_SECONDS)
         self._claim_from = asyncio.get_running_loop().time() + pause_seconds
 
-    def worked(self) -> None:
-        """Note an execution that came to its end."""
-        self._faults = 0
+    def succeeded(self) -> None:
+        """Note that an execution was run and recorded."""
+        self._failures = 0
         self._sandbox.worked()
 
     async def check(self) -> None:
-        """Find out whether executions could run here now."""
+        """Check whether the host could run executions now."""
         if self._sandbox.reason:
-            # Nothing may be queued that would show that it is over.
+            # With nothing queued, no execution would show that the outage is over.
             try:
                 await self._resources.sandbox.check(_PROBE, tenant=self._tenant)
             except SandboxUnavailable:
@@ -66,5 +66,5 @@ class HostHealth:
             self._sandbox.worked()
         before, self.trouble = self.trouble, await self._resources.blobs.trouble()
         if before and not self.trouble:
-            self._faults = 0
+            self._failures = 0
             self._claim_from = 0.0

@@ -1,1 +1,1 @@
-"""Let clients wait: for the end of an execution, or for each change of its state."""
+"""Keep requests waiting for an execution: for its final state, or for each change of it."""

@@ -1,4 +1,4 @@
-"""SQL of what keeps an execution queued."""
+"""Find an execution's position in the queue, and why it is still queued."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,7 +8,7 @@ from app.db import Connection
 from app.executions.model import Waiting, WaitReason
 from app.limits import MAX_QUEUE_POSITION
 
-# Of other tenants only whether they wait, too.
+# Of other tenants it reveals only whether they have anything queued.
 SELECT_QUEUE_POSITION = """
 SELECT 1 + (SELECT count(*)
             FROM (SELECT
@@ -41,7 +41,7 @@ async def select_queue_position(
     seen_within_seconds: float,
     default_max_running: int | None,
 ) -> Waiting | None:
-    """Say why an execution is queued; None when it is not any more."""
+    """Find an execution's queue position and why it waits; None if it is no longer queued."""
     row = await conn.fetchrow(
         SELECT_QUEUE_POSITION,
         tenant,
@@ -52,11 +52,10 @@ async def select_queue_position(
     )
     if row is None:
         return None
-    return Waiting(position=row["position"], reason=_reason(dict(row)))
+    return Waiting(position=row["position"], reason=_first_reason(dict(row)))
 
 
-def _reason(row: Mapping[str, Any]) -> WaitReason:
-    """Give the first that holds."""
+def _first_reason(row: Mapping[str, Any]) -> WaitReason:
     if row["no_worker"]:
         return WaitReason.NO_WORKER
     if row["too_large"]:

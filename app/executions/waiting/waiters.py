@@ -1,235 +1,171 @@
-"""Let readers wait for executions: one who listens wakes them, none asks the database by himself.
+"""Keep requests waiting for executions: one listener wakes them, so none polls the database.
 
-A reader first takes a seat, then reads; from then on a notice about its execution wakes it, and
-it reads once more. What notices have missed is found for all seats at once, in one query.
+A request first registers its waiter, then reads the execution; from then on a notice about the
+execution wakes the waiter, and the request reads again. Changes that no notice reported are found
+for all waiters at once, in one query.
 """
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Final
 from uuid import UUID
 
 from app.db import Connection
 from app.executions import store
-from app.executions.model import (
-    Execution,
-    ExecutionState,
-    Status,
-)
+from app.executions.model import ExecutionState
 from app.executions.problems import (
     NoRoomToWait,
     TooManyWaiting,
 )
 from app.notifications import Notice, subscribe
 from app.notifier import Notifier
-from app.outages import DatabaseUnavailable
 from app.settings import Settings
 
-LONGEST_SECONDS: Final = 60
-# So often a stream with nothing to tell shows that it is alive, and that its reader may stay.
-HEARTBEAT_SECONDS: Final = 15.0
-# Above what any number of attempts gives.
-_LAST_EVENT: Final = 1_000
+MAX_WAIT_SECONDS: Final = 60
 
 
 class Waiter:
-    """A reader's place. Nothing is known of its execution until the reader has read."""
+    """A request that may wait for one execution."""
 
-    def __init__(self, room: "WaiterRegistry", tenant: UUID, *, to_the_end: bool) -> None:
-        """Belong to a room; `to_the_end`: only the end of the execution wakes."""
-        self._room = room
+    def __init__(self, registry: "WaiterRegistry", tenant: UUID, *, final_only: bool) -> None:
+        """Belong to a registry; with `final_only`, only the final state wakes it."""
+        self._registry = registry
         self._woken = asyncio.Event()
         self.tenant = tenant
-        self.to_the_end = to_the_end
+        self.final_only = final_only
         self.execution: UUID | None = None
+        # The state that the request has read last; None before it has read.
         self.known: ExecutionState | None = None
-        self.left = False
+        self._left = False
 
     @property
-    def taken(self) -> bool:
-        """Say whether it is in the room."""
+    def registered(self) -> bool:
+        """Report whether notices reach it."""
         return self.execution is not None
 
     @property
-    def over(self) -> bool:
-        """Say whether there is nothing to wait for: the reader has left, or the API stops."""
-        return self.left or self._room.closed
+    def stopped(self) -> bool:
+        """Report whether to wait no longer: the client has left, or the API is stopping."""
+        return self._left or self._registry.closed
 
-    def take(self, execution: UUID) -> None:
-        """Be woken from now on. Raises TooManyWaiting, NoRoomToWait."""
-        self._room.admit(self, execution)
+    def register(self, execution: UUID) -> None:
+        """Let notices about an execution wake it. Raises TooManyWaiting, NoRoomToWait."""
+        self._registry.add(self, execution)
 
-    def take_if_there_is_room(self, execution: UUID) -> None:
-        """Be woken from now on, or not `taken`."""
+    def register_if_possible(self, execution: UUID) -> None:
+        """Let notices about an execution wake it, unless too many requests are waiting."""
         with suppress(TooManyWaiting, NoRoomToWait):
-            self.take(execution)
+            self.register(execution)
 
     def wake(self) -> None:
-        """Have the reader read again."""
+        """Make the request read again."""
         self._woken.set()
 
     def leave(self) -> None:
-        """Have the reader go: nobody is there to be told."""
-        self.left = True
+        """Stop waiting: the client has closed its connection."""
+        self._left = True
         self._woken.set()
 
-    async def changes(self, *, by: float) -> bool:
-        """Wait until the execution may have changed; False when the loop's time is `by` first."""
+    async def wait(self, *, until: float) -> bool:
+        """Wait for a wake-up; return False if `until`, by the loop's clock, comes first."""
         try:
-            async with asyncio.timeout_at(by):
+            async with asyncio.timeout_at(until):
                 await self._woken.wait()
         except TimeoutError:
             return False
-        # Before the reader reads: what comes meanwhile wakes it again.
+        # Before the request reads: a later change wakes it again.
         self._woken.clear()
         return True
 
 
 class WaiterRegistry:
-    """The seats of one API process."""
+    """The waiters of one API process."""
 
-    def __init__(self, *, most: int, most_of_tenant: int) -> None:
-        """Take how many may wait at once, in all and of one tenant."""
-        self._most = most
-        self._most_of_tenant = most_of_tenant
-        self._seats: dict[UUID, set[Waiter]] = {}
-        self._of_tenant: Counter[UUID] = Counter()
+    def __init__(self, *, limit: int, tenant_limit: int) -> None:
+        """Bound the waiters, in all and of one tenant."""
+        self._limit = limit
+        self._tenant_limit = tenant_limit
+        self._waiters: dict[UUID, set[Waiter]] = {}
+        self._tenant_counts: Counter[UUID] = Counter()
         self.closed = False
 
     def __len__(self) -> int:
-        """Count who waits."""
-        return self._of_tenant.total()
+        """Count the registered waiters."""
+        return self._tenant_counts.total()
 
     @contextmanager
-    def waiter(self, tenant: UUID, *, to_the_end: bool) -> Iterator[Waiter]:
-        """Give a seat, to be taken in the block; free again after it."""
-        waiter = Waiter(self, tenant, to_the_end=to_the_end)
+    def waiter(self, tenant: UUID, *, final_only: bool) -> Iterator[Waiter]:
+        """Open a waiter, to be registered within the block; it is removed after the block."""
+        waiter = Waiter(self, tenant, final_only=final_only)
         try:
             yield waiter
         finally:
-            self._dismiss(waiter)
+            self._remove(waiter)
 
-    def admit(self, waiter: Waiter, execution: UUID) -> None:
-        """Put a seat where notices reach it. Raises TooManyWaiting, NoRoomToWait."""
-        if self._of_tenant[waiter.tenant] >= self._most_of_tenant:
-            raise TooManyWaiting(f"{self._most_of_tenant} requests of this tenant wait already")
-        if len(self) >= self._most:
-            raise NoRoomToWait(f"{self._most} requests wait already")
+    def add(self, waiter: Waiter, execution: UUID) -> None:
+        """Register a waiter. Raises TooManyWaiting, NoRoomToWait."""
+        if self._tenant_counts[waiter.tenant] >= self._tenant_limit:
+            raise TooManyWaiting(
+                f"{self._tenant_limit} requests of this tenant are already waiting"
+            )
+        if len(self) >= self._limit:
+            raise NoRoomToWait(f"{self._limit} requests are already waiting")
         waiter.execution = execution
-        self._seats.setdefault(execution, set()).add(waiter)
-        self._of_tenant[waiter.tenant] += 1
+        self._waiters.setdefault(execution, set()).add(waiter)
+        self._tenant_counts[waiter.tenant] += 1
         if self.closed:
             waiter.wake()
 
-    def heard(self, notice: Notice) -> None:
-        """Wake whom a notice concerns."""
-        for each in notice.ended:
-            for waiter in self._seats.get(each, ()):
+    def on_notice(self, notice: Notice) -> None:
+        """Wake the waiters that a notice concerns."""
+        for execution in notice.ended:
+            for waiter in self._waiters.get(execution, ()):
                 waiter.wake()
-        for each in notice.changed:
-            for waiter in self._seats.get(each, ()):
-                if not waiter.to_the_end:
+        for execution in notice.changed:
+            for waiter in self._waiters.get(execution, ()):
+                if not waiter.final_only:
                     waiter.wake()
 
-    async def look(self, conn: Connection) -> None:
-        """Wake whose execution has changed unheard: one query for all."""
-        if not self._seats:
+    async def catch_up(self, conn: Connection) -> None:
+        """Wake the waiters whose execution has changed without a notice, by one query."""
+        if not self._waiters:
             return
-        for stage in await store.select_states(conn, list(self._seats)):
-            for waiter in self._seats.get(stage.id, ()):
-                if stage.status.final if waiter.to_the_end else stage != waiter.known:
+        for state in await store.select_states(conn, list(self._waiters)):
+            for waiter in self._waiters.get(state.id, ()):
+                if state.status.final if waiter.final_only else state != waiter.known:
                     waiter.wake()
 
     def close(self) -> None:
-        """Let nobody wait any more: each is told what is known."""
+        """End all waiting: each request responds with the state that it knows."""
         self.closed = True
-        for seats in self._seats.values():
-            for waiter in seats:
+        for waiters in self._waiters.values():
+            for waiter in waiters:
                 waiter.wake()
 
-    def _dismiss(self, waiter: Waiter) -> None:
+    def _remove(self, waiter: Waiter) -> None:
         if waiter.execution is None:
             return
-        seats = self._seats[waiter.execution]
-        seats.discard(waiter)
-        if not seats:
-            del self._seats[waiter.execution]
-        self._of_tenant[waiter.tenant] -= 1
-        if not self._of_tenant[waiter.tenant]:
-            del self._of_tenant[waiter.tenant]
+        waiters = self._waiters[waiter.execution]
+        waiters.discard(waiter)
+        if not waiters:
+            del self._waiters[waiter.execution]
+        self._tenant_counts[waiter.tenant] -= 1
+        if not self._tenant_counts[waiter.tenant]:
+            del self._tenant_counts[waiter.tenant]
 
 
 @asynccontextmanager
 async def open_waiter_registry(
     settings: Settings, notifier: Notifier
 ) -> AsyncIterator[WaiterRegistry]:
-    """Listen for the length of the block; PostgreSQL may be away at times."""
-    room = WaiterRegistry(most=settings.max_waiting, most_of_tenant=settings.max_waiting_of_tenant)
+    """Open a registry that receives notices for the length of the block."""
+    registry = WaiterRegistry(
+        limit=settings.max_waiting, tenant_limit=settings.max_waiting_of_tenant
+    )
     try:
-        with subscribe(notifier, on_notice=room.heard, resync=room.look):
-            yield room
+        with subscribe(notifier, on_notice=registry.on_notice, resync=registry.catch_up):
+            yield registry
     finally:
-        room.close()
-
-
-async def await_end(
-    waiter: Waiter, read: Callable[[], Awaitable[Execution]], *, seconds: float
-) -> Execution:
-    """Wait in a seat that is taken, at most so long; give the execution as it stands then.
-
-    Raises what `read` raises; but while PostgreSQL is away only when the time is over.
-    """
-    by = asyncio.get_running_loop().time() + seconds
-    while await waiter.changes(by=by) and not waiter.over:
-        with suppress(DatabaseUnavailable):
-            found = await read()
-            if found.status.final:
-                return found
-    return await read()
-
-
-async def follow(
-    waiter: Waiter, found: Execution, read: Callable[[], Awaitable[Execution]], *, seen: str
-) -> AsyncIterator[Execution | None]:
-    """Give the execution at each change of its state, from `found` on; end after the final one.
-
-    What a reader has `seen` is not given again. None says that nothing has happened for a
-    while. A state that does not last is passed over: what is given is what was last read.
-    """
-    loop = asyncio.get_running_loop()
-    while True:
-        if event_id(found) != seen:
-            seen = event_id(found)
-            yield found
-        if found.status.final:
-            return
-        waiter.known = state_of(found)
-        while not await waiter.changes(by=loop.time() + HEARTBEAT_SECONDS):
-            yield None
-        if waiter.over:
-            return
-        # While PostgreSQL is away nothing is known to have changed; once it is back, all look.
-        with suppress(DatabaseUnavailable):
-            found = await read()
-
-
-def state_of(execution: Execution) -> ExecutionState:
-    """Give what tells one state of an execution from the next."""
-    return ExecutionState(id=execution.id, status=execution.status, attempts=execution.attempts)
-
-
-def event_id(execution: Execution) -> str:
-    """Number an execution's states, the same in every process, in the order they come in.
-
-    Only what a worker hands back, which counts for no attempt, is where it was before.
-    """
-    match execution.status:
-        case Status.QUEUED:
-            number = 2 * execution.attempts
-        case Status.RUNNING:
-            number = 2 * execution.attempts - 1
-        case _:
-            number = _LAST_EVENT
-    return str(number)
+        registry.close()

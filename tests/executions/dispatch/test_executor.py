@@ -1,4 +1,4 @@
-"""What a worker does with a claim: its way through the sandbox, and what is recorded of it."""
+"""Running a claim yields an outcome, and the usage of every cell that it took."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -10,15 +10,14 @@ import pytest
 
 from app.db import Pool
 from app.execution_errors import ErrorKind
-from app.executions.dispatch.executor import ResourceUsage, record, run
+from app.executions.dispatch.executor import run
+from app.executions.dispatch.running_claims import ResourceUsage
 from app.executions.model import Claim
 from app.limits import MIB
-from app.metrics import REGISTRY
-from app.payloads.writer import PayloadWriter
 from app.resources import Resources, open_resources
 from app.sandbox.outcomes import Job, Report
 from app.settings import Settings
-from tests.executions.queues import SUCCESS, Queues
+from tests.executions.queues import Queues
 from tests.sandbox.processes import busy_cells, until
 
 ENDLESS: Final = b"function process(_) { for (;;); }"
@@ -35,58 +34,18 @@ async def resources(settings: Settings) -> AsyncIterator[Resources]:
         yield resources
 
 
-def _late_reports() -> float:
-    return REGISTRY.get_sample_value("crivo_late_reports_refused_total") or 0
-
-
-async def test_a_report_in_time_is_not_counted_as_late(
-    queues: Queues, resources: Resources
-) -> None:
-    before = _late_reports()
-
-    await record(resources, await _claimed(queues), SUCCESS)
-
-    assert _late_reports() == before
-
-
-@pytest.mark.parametrize("why", ["swept", "cancelled"])
-async def test_a_late_report_is_counted_and_leaves_no_result(
-    queues: Queues, resources: Resources, why: str
-) -> None:
-    before = _late_reports()
-    held = await _claimed(queues, lease_seconds=0)
-    if why == "swept":
-        await queues.sweep()
-    else:
-        await queues.cancel(held.tenant_id, held.id)
-    key = f"{held.tenant_id}/results/{held.id}-{held.lease_token}"
-    writer = PayloadWriter(resources.blobs, key)
-    async with writer:
-        await writer.write(b"1" * (2 * MIB))
-    assert await _blobs(resources) == [key]
-
-    await record(resources, held, msgspec.structs.replace(SUCCESS, result=writer.stored()))
-
-    assert _late_reports() == before + 1
-    assert await _blobs(resources) == []
-
-
-async def _blobs(resources: Resources) -> list[str]:
-    return [each.key async for page in resources.blobs.pages(size=10) for each in page]
-
-
-async def test_two_cells_that_died_are_counted_together(
+async def test_the_usage_of_two_dead_cells_is_added_up(
     queues: Queues, resources: Resources, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reports: list[Report] = []
-    run_one = resources.sandbox.run
+    run_in_sandbox = resources.sandbox.run
 
-    async def told(job: Job, **choices: Any) -> Report:  # noqa: ANN401 - passed on as they came
-        reports.append(await run_one(job, **choices))
+    async def record_report(job: Job, **options: Any) -> Report:  # noqa: ANN401 - passed on as they came
+        reports.append(await run_in_sandbox(job, **options))
         return reports[-1]
 
-    monkeypatch.setattr(resources.sandbox, "run", told)
-    running = asyncio.create_task(run(resources, await _endless(queues), ResourceUsage()))
+    monkeypatch.setattr(resources.sandbox, "run", record_report)
+    running = asyncio.create_task(run(resources, await _claim_endless(queues), ResourceUsage()))
     first = await _busy_cell()
     first.kill()
     (await _busy_cell(after=first)).kill()
@@ -101,43 +60,38 @@ async def test_two_cells_that_died_are_counted_together(
     assert finish.run_ms == other.run_ms
 
 
-async def test_what_is_cancelled_tells_what_its_cells_took(
+async def test_a_cancelled_run_reports_the_usage_of_its_cells(
     queues: Queues, resources: Resources
 ) -> None:
-    spent = ResourceUsage()
-    running = asyncio.create_task(run(resources, await _endless(queues), spent))
+    usage = ResourceUsage()
+    running = asyncio.create_task(run(resources, await _claim_endless(queues), usage))
     first = await _busy_cell()
     first.kill()
     await _busy_cell(after=first)
-    of_first_ms = spent.cpu_ms
+    first_cpu_ms = usage.cpu_ms
 
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
 
-    assert 0 < of_first_ms < spent.cpu_ms
-    assert spent.peak_memory_bytes > MIB
+    assert 0 < first_cpu_ms < usage.cpu_ms
+    assert usage.peak_memory_bytes > MIB
 
 
-async def _claimed(queues: Queues, *, lease_seconds: float = 60) -> Claim:
+async def _claim_endless(queues: Queues) -> Claim:
     await queues.accept(await queues.tenant())
-    [held] = await queues.claim(1, lease_seconds=lease_seconds)
-    return held
-
-
-async def _endless(queues: Queues) -> Claim:
-    held = await _claimed(queues)
-    limits = msgspec.structs.replace(held.limits, wall_ms=300_000, max_cpu_ms=300_000)
-    return msgspec.structs.replace(held, source=ENDLESS, limits=limits)
+    [claim] = await queues.claim(1)
+    limits = msgspec.structs.replace(claim.limits, wall_ms=300_000, max_cpu_ms=300_000)
+    return msgspec.structs.replace(claim, source=ENDLESS, limits=limits)
 
 
 async def _busy_cell(*, after: psutil.Process | None = None) -> psutil.Process:
-    """Wait for a cell that runs user code, another one than that which was killed."""
+    """Wait for a cell that runs user code, other than the one that was killed."""
     found: list[psutil.Process] = []
 
-    def look() -> bool:
+    def found_another() -> bool:
         found[:] = [cell for cell in busy_cells() if cell != after]
         return bool(found)
 
-    await until(look)
+    await until(found_another)
     return found[0]

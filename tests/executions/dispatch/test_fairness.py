@@ -1,4 +1,4 @@
-"""Whose turn it is, by what tenants have had of the workers: accounted, not timed."""
+"""Turns go by the worker-seconds that tenants have used: accounted, not timed."""
 
 import asyncio
 from collections import Counter
@@ -21,36 +21,36 @@ def queues(pool: Pool) -> Queues:
 async def _work(
     queues: Queues, seconds_of: Mapping[UUID, float], *, turns: int, slots: int = 1
 ) -> Counter[UUID]:
-    """Run executions that take so long by their tenant; give each tenant's worker-ms."""
-    had: Counter[UUID] = Counter()
-    served: tuple[SlotUsage, ...] = ()
+    """Run executions that each take `seconds_of` their tenant; return the tenants' worker-ms."""
+    used_ms: Counter[UUID] = Counter()
+    slot_usage: tuple[SlotUsage, ...] = ()
     for _ in range(turns):
-        held = await queues.claim(slots, served=served)
+        held = await queues.claim(slots, slot_usage=slot_usage)
         for each in held:
             await queues.finish(each)
-            had[each.tenant_id] += int(1_000 * seconds_of[each.tenant_id])
-        served = tuple(
+            used_ms[each.tenant_id] += int(1_000 * seconds_of[each.tenant_id])
+        slot_usage = tuple(
             SlotUsage(tenant=each.tenant_id, seconds=seconds_of[each.tenant_id]) for each in held
         )
-    await queues.claim(0, served=served)
-    return had
+    await queues.claim(0, slot_usage=slot_usage)
+    return used_ms
 
 
 @pytest.mark.parametrize("slots", [1, 4])
-async def test_worker_seconds_come_out_by_weight_however_long_each_execution_takes(
+async def test_worker_seconds_follow_weights_however_long_executions_take(
     queues: Queues, slots: int
 ) -> None:
     heavy, light = await queues.tenant(weight=300), await queues.tenant(weight=100)
     await queues.accept(heavy, 400)
     await queues.accept(light, 400)
 
-    # The light one's take ten times as long: by count it would have most of the workers.
-    had = await _work(queues, {heavy: 0.5, light: 5.0}, turns=360 // slots, slots=slots)
+    # Light's executions take ten times as long: equal counts would give it most of the time.
+    used_ms = await _work(queues, {heavy: 0.5, light: 5.0}, turns=360 // slots, slots=slots)
 
-    assert 3 * 0.9 <= had[heavy] / had[light] <= 3 * 1.1
+    assert 3 * 0.9 <= used_ms[heavy] / used_ms[light] <= 3 * 1.1
 
 
-async def test_in_a_flood_a_small_tenant_has_the_next_turn(queues: Queues) -> None:
+async def test_a_small_tenant_gets_the_next_turn_in_a_flood(queues: Queues) -> None:
     flood, small = await queues.tenant(), await queues.tenant()
     await queues.accept(flood, 60)
     await _work(queues, {flood: 1.0}, turns=20)
@@ -63,22 +63,22 @@ async def test_in_a_flood_a_small_tenant_has_the_next_turn(queues: Queues) -> No
         for each in (busy, next_one):
             await queues.finish(each)
         lasted = (SlotUsage(tenant=flood, seconds=1.0), SlotUsage(tenant=small, seconds=0.01))
-        await queues.claim(0, served=lasted)
+        await queues.claim(0, slot_usage=lasted)
 
 
-async def test_who_returns_owes_nothing_and_is_owed_nothing(queues: Queues) -> None:
+async def test_idling_earns_neither_credit_nor_debt(queues: Queues) -> None:
     stayed, left = await queues.tenant(), await queues.tenant()
     await queues.accept(stayed, 100)
-    # A long time in which `left` wants nothing.
+    # `left` idles for a long time.
     await _work(queues, {stayed: 1.0}, turns=60)
     await queues.accept(left, 40)
 
-    had = await _work(queues, {stayed: 1.0, left: 1.0}, turns=20)
+    used_ms = await _work(queues, {stayed: 1.0, left: 1.0}, turns=20)
 
-    assert abs(had[stayed] - had[left]) <= 1_000
+    assert abs(used_ms[stayed] - used_ms[left]) <= 1_000
 
 
-async def test_leaving_makes_nobody_forget_what_one_had(queues: Queues) -> None:
+async def test_idling_erases_no_debt(queues: Queues) -> None:
     greedy, other = await queues.tenant(), await queues.tenant()
     await queues.accept(greedy, 1)
     await _work(queues, {greedy: 60.0}, turns=1)
@@ -86,16 +86,16 @@ async def test_leaving_makes_nobody_forget_what_one_had(queues: Queues) -> None:
     await queues.claim(0)
     await queues.accept(greedy, 20)
 
-    had = await _work(queues, {greedy: 1.0, other: 1.0}, turns=20)
+    used_ms = await _work(queues, {greedy: 1.0, other: 1.0}, turns=20)
 
-    assert had == {other: 20_000}
+    assert used_ms == {other: 20_000}
 
 
-async def test_what_runs_counts_before_it_has_ended(queues: Queues) -> None:
+async def test_running_executions_count_as_usage(queues: Queues) -> None:
     one, other = await queues.tenant(), await queues.tenant()
-    # What runs counts for as much as theirs mostly take: more than this test can last.
+    # A running execution counts for its tenant's usual duration: longer than this test can take.
     hours = tuple(SlotUsage(tenant=each, seconds=3_600) for each in (one, other))
-    await queues.claim(0, served=hours)
+    await queues.claim(0, slot_usage=hours)
     await queues.accept(one, 5)
     await queues.accept(other, 5)
 
@@ -104,7 +104,7 @@ async def test_what_runs_counts_before_it_has_ended(queues: Queues) -> None:
     assert Counter(held) == {one: 2, other: 2}
 
 
-async def test_several_slots_are_shared_like_one_after_the_other(queues: Queues) -> None:
+async def test_slots_claimed_together_are_shared_by_weight(queues: Queues) -> None:
     one, other = await queues.tenant(weight=300), await queues.tenant(weight=100)
     await queues.accept(one, 20)
     await queues.accept(other, 20)
@@ -112,7 +112,7 @@ async def test_several_slots_are_shared_like_one_after_the_other(queues: Queues)
     assert Counter(each.tenant_id for each in await queues.claim(8)) == {one: 6, other: 2}
 
 
-async def test_priority_comes_before_age_among_a_tenant_s_own_only(queues: Queues) -> None:
+async def test_priority_precedes_age_within_a_tenant_only(queues: Queues) -> None:
     mine, other = await queues.tenant(), await queues.tenant()
     [old] = await queues.accept(mine)
     [low] = await queues.accept(mine, priority=-1)
@@ -125,7 +125,7 @@ async def test_priority_comes_before_age_among_a_tenant_s_own_only(queues: Queue
     assert order.index(theirs) < 2
 
 
-async def test_a_handed_back_execution_keeps_its_place(queues: Queues) -> None:
+async def test_a_released_execution_keeps_its_place(queues: Queues) -> None:
     tenant = await queues.tenant()
     ids = await queues.accept(tenant, 3)
     [first] = await queues.claim(1)
@@ -133,10 +133,10 @@ async def test_a_handed_back_execution_keeps_its_place(queues: Queues) -> None:
     await queues.release(first)
 
     assert [each.id for each in await queues.claim(3)] == ids
-    await queues.require_true()
+    await queues.require_consistent()
 
 
-async def test_claimers_at_once_neither_overshoot_a_cap_nor_claim_twice(queues: Queues) -> None:
+async def test_concurrent_claims_exceed_no_cap_and_claim_nothing_twice(queues: Queues) -> None:
     capped, free = await queues.tenant(max_running=3), await queues.tenant()
     await queues.accept(capped, 60)
     await queues.accept(free, 30)
@@ -159,7 +159,7 @@ async def test_claimers_at_once_neither_overshoot_a_cap_nor_claim_twice(queues: 
             tasks.create_task(work())
 
     assert len(done) == len(set(done)) == 90
-    await queues.require_true()
+    await queues.require_consistent()
 
 
 _STEPS = st.lists(
@@ -178,7 +178,7 @@ _STEPS = st.lists(
     max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(steps=_STEPS)
-async def test_caps_hold_and_nothing_starves_whatever_happens(
+async def test_caps_hold_and_nothing_starves_in_any_history(
     queues: Queues, steps: list[tuple[str, int, int]]
 ) -> None:
     await queues.pool.execute("TRUNCATE executions, payloads, queue, tenant_shares, tenant_usage")
@@ -192,16 +192,18 @@ async def test_caps_hold_and_nothing_starves_whatever_happens(
         if what == "accept":
             await queues.accept(tenants[number], priority=more)
         elif what == "claim":
-            served = tuple(SlotUsage(tenant=tenant, seconds=more) for tenant in tenants[:number])
-            held += await queues.claim(number, served=served)
+            slot_usage = tuple(
+                SlotUsage(tenant=tenant, seconds=more) for tenant in tenants[:number]
+            )
+            held += await queues.claim(number, slot_usage=slot_usage)
         elif held:
             await _end(queues, what, held.pop(number % len(held)))
         running = Counter(each.tenant_id for each in held)
         for tenant, cap in zip(tenants, caps, strict=True):
             assert cap is None or running[tenant] <= cap
-        await queues.require_true()
+        await queues.require_consistent()
 
-    # With a slot that is free again and again, all that waits gets its turn.
+    # As long as a slot becomes free again, every queued execution gets its turn.
     for each in held:
         await queues.finish(each)
     for _ in range(await queues.pool.fetchval("SELECT count(*) FROM queue")):
@@ -223,4 +225,4 @@ async def _end(queues: Queues, how: str, held: Claim) -> None:
                 "UPDATE executions SET lease_expires_at = now() - interval '1 s' WHERE id = $1",
                 held.id,
             )
-            assert len(await queues.sweep(max_attempts=100)) == 1
+            assert len(await queues.rescue(max_attempts=100)) == 1

@@ -1,4 +1,4 @@
-"""No worker takes on a memory limit that it cannot keep, and none is stalled by large ones."""
+"""Workers claim only memory limits that they can keep, and large ones do not stall them."""
 
 from typing import Any, Final
 
@@ -14,7 +14,7 @@ MIB: Final = 2**20
 OVERHEAD: Final = 10
 LARGE: Final = 200 * MIB
 SMALL: Final = 20 * MIB
-# Executions of the test's own: what was queued more than a second ago.
+# Backdates the test's executions: those queued for over a second may wait for memory.
 _AGE: Final = "UPDATE queue SET queued_at = queued_at - interval '2 seconds'"
 
 
@@ -36,7 +36,7 @@ def _sizes(claimed: list[Claim]) -> list[int]:
     return [each.limits.memory_bytes for each in claimed]
 
 
-async def test_what_has_no_room_is_passed_over_and_left_for_others(queues: Queues) -> None:
+async def test_an_execution_that_does_not_fit_is_left_to_other_workers(queues: Queues) -> None:
     tenant = await queues.tenant()
     [large] = await queues.accept(tenant, memory_bytes=LARGE)
     await queues.accept(tenant, memory_bytes=SMALL)
@@ -46,7 +46,7 @@ async def test_what_has_no_room_is_passed_over_and_left_for_others(queues: Queue
     assert _sizes(await queues.claim(2, room=room(LARGE + OVERHEAD))) == [LARGE]
 
 
-async def test_what_is_claimed_together_fits_together(queues: Queues) -> None:
+async def test_executions_claimed_together_fit_together(queues: Queues) -> None:
     tenant = await queues.tenant()
     await queues.accept(tenant, 5, memory_bytes=SMALL)
 
@@ -54,20 +54,22 @@ async def test_what_is_claimed_together_fits_together(queues: Queues) -> None:
     assert len(await queues.claim(5, room=None)) == 2
 
 
-async def test_what_nobody_had_room_for_is_taken_to_wait_for_it(queues: Queues) -> None:
+async def test_one_execution_that_no_worker_had_memory_for_is_claimed_to_wait(
+    queues: Queues,
+) -> None:
     tenant = await queues.tenant()
     await queues.accept(tenant, 2, memory_bytes=LARGE)
     await queues.accept(tenant, memory_bytes=SMALL)
     await queues.pool.execute(_AGE)
 
-    # One of them; nothing that comes after it, for which there may be no room beside it.
+    # One only, and nothing after it: the rest might not fit beside it.
     assert _sizes(await queues.claim(3, room=room(SMALL + OVERHEAD))) == [LARGE]
-    # While it waits, no other: what fits goes on.
+    # While it waits no other large one is claimed; small ones that fit are.
     assert _sizes(await queues.claim(3, room=room(SMALL + OVERHEAD, may_wait=False))) == [SMALL]
     assert await queues.claim(3, room=room(SMALL, may_wait=False)) == []
 
 
-async def test_what_a_worker_can_never_hold_it_never_takes(queues: Queues) -> None:
+async def test_an_execution_too_large_for_the_worker_is_never_claimed(queues: Queues) -> None:
     tenant = await queues.tenant()
     await queues.accept(tenant, memory_bytes=LARGE)
     await queues.pool.execute(_AGE)
@@ -76,7 +78,9 @@ async def test_what_a_worker_can_never_hold_it_never_takes(queues: Queues) -> No
     assert len(await queues.claim(1, room=room(SMALL, largest_bytes=LARGE + OVERHEAD))) == 1
 
 
-async def test_another_tenants_small_one_is_not_behind_large_ones(queues: Queues) -> None:
+async def test_a_small_execution_does_not_queue_behind_another_tenants_large_ones(
+    queues: Queues,
+) -> None:
     heavy, light = await queues.tenant(), await queues.tenant()
     await queues.accept(heavy, 20, memory_bytes=LARGE)
     [small] = await queues.accept(light, memory_bytes=SMALL)
@@ -86,8 +90,8 @@ async def test_another_tenants_small_one_is_not_behind_large_ones(queues: Queues
     assert [each.id for each in claimed] == [small]
 
 
-def test_two_large_ones_do_not_stall_a_worker(stopped_system: System) -> None:
-    # One of 1 GiB may take 1.4 GiB before it is killed, the small one 0.2.
+def test_two_large_executions_do_not_stall_a_worker(stopped_system: System) -> None:
+    # A limit of 1 GiB can take 1.4 GiB before the kill, the small one 0.2 GiB.
     stopped_system.environ["CRIVO_SANDBOX_MEMORY_BYTES"] = str(2_048 * MIB)
     system = stopped_system.start()
     system.upload("loop", "const process = data => { for (;;); return data }")
@@ -97,7 +101,7 @@ def test_two_large_ones_do_not_stall_a_worker(stopped_system: System) -> None:
         if _show(system, runs)["status"] == "running":
             break
     waits = system.submit("echo", b"1", memory_bytes=1_024 * MIB)
-    for _ in until("a second one is taken to wait for its room"):
+    for _ in until("a second one is claimed to wait for memory"):
         if _show(system, waits)["status"] == "running":
             break
 
@@ -108,39 +112,41 @@ def test_two_large_ones_do_not_stall_a_worker(stopped_system: System) -> None:
     assert system.finished(waits)["status"] == "succeeded"
 
 
-def test_what_no_living_worker_can_keep_is_refused(stopped_system: System) -> None:
-    # Of it (1,024 - 112) / 1.3 are the highest limit.
+def test_a_limit_that_no_living_worker_can_keep_is_refused(stopped_system: System) -> None:
+    # The highest limit is (1,024 - 112) / 1.3 MiB.
     stopped_system.environ["CRIVO_SANDBOX_MEMORY_BYTES"] = str(1_024 * MIB)
     system = stopped_system.start()
     system.upload("echo", "const process = data => data")
-    most = system.client.get("/health/ready").json()["workers"][0]["max_memory_bytes"]
+    max_bytes = system.client.get("/health/ready").json()["workers"][0]["max_memory_bytes"]
 
-    refused = system.client.post(f"/scripts/echo/executions?memory_bytes={most + 1}", content=b"1")
+    refused = system.client.post(
+        f"/scripts/echo/executions?memory_bytes={max_bytes + 1}", content=b"1"
+    )
     listed = system.client.get("/executions").json()["items"]
-    ran = system.run("echo", b"1", memory_bytes=most)
+    ran = system.run("echo", b"1", memory_bytes=max_bytes)
 
     assert refused.status_code == 422
     assert refused.json()["type"] == "urn:crivo:problem:no-worker-large-enough"
-    assert str(most) in refused.json()["detail"]
+    assert str(max_bytes) in refused.json()["detail"]
     assert listed == []
     assert ran["status"] == "succeeded"
-    assert ran["receipt"]["limits"]["memory_bytes"] == most
+    assert ran["receipt"]["limits"]["memory_bytes"] == max_bytes
 
 
-def test_a_limit_that_nobody_chose_is_what_workers_can_keep(stopped_system: System) -> None:
+def test_the_default_limit_is_lowered_to_what_workers_can_keep(stopped_system: System) -> None:
     stopped_system.environ["CRIVO_SANDBOX_MEMORY_BYTES"] = str(400 * MIB)
     system = stopped_system.start()
     system.upload("echo", "const process = data => data")
-    most = system.client.get("/health/ready").json()["workers"][0]["max_memory_bytes"]
+    max_bytes = system.client.get("/health/ready").json()["workers"][0]["max_memory_bytes"]
 
     ran = system.run("echo", b"1")
 
     assert ran["status"] == "succeeded"
-    assert most < 512 * MIB
-    assert ran["receipt"]["limits"]["memory_bytes"] == most
+    assert max_bytes < 512 * MIB
+    assert ran["receipt"]["limits"]["memory_bytes"] == max_bytes
 
 
-def test_what_waits_for_a_larger_worker_says_so_and_runs_when_one_comes(
+def test_an_execution_that_waits_for_a_larger_worker_says_so_and_runs_on_it(
     stopped_system: System,
 ) -> None:
     system = stopped_system
@@ -161,5 +167,5 @@ def test_what_waits_for_a_larger_worker_says_so_and_runs_when_one_comes(
 
 
 def _show(system: System, location: str) -> dict[str, Any]:
-    found: dict[str, Any] = system.client.get(location).json()
-    return found
+    shown: dict[str, Any] = system.client.get(location).json()
+    return shown

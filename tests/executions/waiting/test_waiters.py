@@ -1,4 +1,4 @@
-"""Who waits for an execution is answered when it ends, whatever happens to the connections."""
+"""A waiting request is answered when its execution finishes, whatever happens to connections."""
 
 import asyncio
 import signal
@@ -30,7 +30,7 @@ FOREVER = "function process(_) { for (;;); }"
 
 @pytest.fixture
 def idle(stopped_system: System) -> System:
-    """A system whose API runs and whose worker does not: what is submitted stays queued."""
+    """A system with an API and no worker: submitted executions stay queued."""
     stopped_system.start_api()
     stopped_system.await_api()
     stopped_system.upload("same", IDENTITY)
@@ -38,7 +38,7 @@ def idle(stopped_system: System) -> System:
     return stopped_system
 
 
-def test_one_request_gets_the_end(system: System) -> None:
+def test_a_waiting_request_gets_the_result(system: System) -> None:
     system.upload("waits-busy", BUSY)
     location = system.submit("waits-busy", b"7")
 
@@ -47,7 +47,7 @@ def test_one_request_gets_the_end(system: System) -> None:
     assert (execution["status"], execution["result"]) == ("succeeded", 7)
 
 
-def test_a_failure_is_an_end_as_well(system: System) -> None:
+def test_a_waiting_request_gets_a_failure(system: System) -> None:
     system.upload("waits-throws", "function process(data) { throw new Error('no') }")
     location = system.submit("waits-throws", b"7")
 
@@ -57,7 +57,7 @@ def test_a_failure_is_an_end_as_well(system: System) -> None:
 
 
 @pytest.mark.parametrize("way", [{"params": {"wait": "0.01"}}, {"headers": {"Prefer": "wait=1"}}])
-def test_who_has_waited_long_enough_is_told_how_it_stands(idle: System, way: Any) -> None:  # noqa: ANN401
+def test_a_wait_that_times_out_gets_the_current_state(idle: System, way: Any) -> None:  # noqa: ANN401
     location = idle.submit("same", b"1")
 
     answer = idle.client.get(location, **way)
@@ -76,8 +76,8 @@ def test_who_has_waited_long_enough_is_told_how_it_stands(idle: System, way: Any
 def test_a_submission_that_prefers_to_wait_gets_its_result(
     system: System, path: str, body: bytes
 ) -> None:
-    taken = system.client.get("/scripts/waits-same").status_code
-    if taken == 404:
+    status = system.client.get("/scripts/waits-same").status_code
+    if status == 404:
         system.upload("waits-same", IDENTITY)
     headers = {"Content-Type": "application/json", "Prefer": "respond-async, WAIT=60"}
 
@@ -89,7 +89,7 @@ def test_a_submission_that_prefers_to_wait_gets_its_result(
     assert answer.json() == system.client.get(answer.headers["Location"]).json()
 
 
-def test_a_submission_that_does_not_end_in_time_is_accepted_as_ever(idle: System) -> None:
+def test_a_submission_that_does_not_finish_in_time_gets_202(idle: System) -> None:
     answer = _post(idle, "wait=1")
 
     assert (answer.status_code, answer.json()["status"]) == (202, "queued")
@@ -99,7 +99,7 @@ def test_a_submission_that_does_not_end_in_time_is_accepted_as_ever(idle: System
 
 
 @pytest.mark.parametrize("prefer", ["respond-async", "wait=soon", "wait=-1", "wait", "return=wait"])
-def test_a_preference_that_is_none_of_ours_is_ignored(idle: System, prefer: str) -> None:
+def test_an_unknown_preference_is_ignored(idle: System, prefer: str) -> None:
     answer = _post(idle, prefer)
 
     assert answer.status_code == 202
@@ -107,18 +107,18 @@ def test_a_preference_that_is_none_of_ours_is_ignored(idle: System, prefer: str)
 
 
 @pytest.mark.parametrize("wait", ["-1", "nan", "soon", ""])
-def test_a_wait_that_is_not_allowed_is_refused(system: System, wait: str) -> None:
-    answer = system.client.get(f"/executions/{_NOBODY}", params={"wait": wait})
+def test_an_invalid_wait_is_refused(system: System, wait: str) -> None:
+    answer = system.client.get(f"/executions/{_UNKNOWN}", params={"wait": wait})
 
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["pointer"] == "/wait"
 
 
-def test_nobody_waits_for_what_is_not_there(system: System) -> None:
-    assert system.client.get(f"/executions/{_NOBODY}?wait=60").status_code == 404
+def test_a_wait_for_an_unknown_execution_is_a_404(system: System) -> None:
+    assert system.client.get(f"/executions/{_UNKNOWN}?wait=60").status_code == 404
 
 
-def test_a_key_that_may_not_read_gets_no_result_by_waiting(keyed: Keyed) -> None:
+def test_a_submission_by_a_key_that_may_not_read_does_not_wait(keyed: Keyed) -> None:
     keyed.tenant("waits-writer")
     reader = keyed.key("waits-writer", [Scope.READ, Scope.WRITE_SCRIPTS])
     writer = keyed.key("waits-writer", [Scope.WRITE_EXECUTIONS])
@@ -133,7 +133,7 @@ def test_a_key_that_may_not_read_gets_no_result_by_waiting(keyed: Keyed) -> None
     assert "Preference-Applied" not in answer.headers
 
 
-def test_every_api_process_hears_of_every_end(idle: System) -> None:
+def test_every_api_process_is_notified_of_every_completion(idle: System) -> None:
     with _second_api(idle) as other:
         location = idle.submit("same", b"1")
         with _waiting(other, location) as waiting, _waiting(idle.port, location) as here:
@@ -142,20 +142,20 @@ def test_every_api_process_hears_of_every_end(idle: System) -> None:
             assert [_status(waiting), _status(here)] == ["succeeded", "succeeded"]
 
 
-def test_the_loss_of_every_connection_loses_no_end(idle: System) -> None:
+def test_losing_every_connection_loses_no_completion(idle: System) -> None:
     location = idle.submit("busy", b"1")
     with _waiting(idle.port, location) as waiting:
         idle.start_worker()
         for _ in until("it runs"):
             if idle.client.get(location).json()["status"] == "running":
                 break
-        # Not the worker's: that it survives this, too, is another test's.
+        # The listeners' only; another test terminates the worker's connections.
         _terminate(idle, APPLICATION_NAME)
 
         assert _status(waiting) == "succeeded"
 
 
-def test_a_restart_of_postgresql_loses_no_end(tmp_path: Path, redis_url: str) -> None:
+def test_a_restart_of_postgresql_loses_no_completion(tmp_path: Path, redis_url: str) -> None:
     (tmp_path / "data").mkdir()
     service, url = prepare_postgres(tmp_path / "data", durable=False)
     running = [(service, spawn(service))]
@@ -165,7 +165,7 @@ def test_a_restart_of_postgresql_loses_no_end(tmp_path: Path, redis_url: str) ->
         open_system(database_url=url, redis_url=redis_url, folder=tmp_path) as system,
         ExitStack() as stack,
     ):
-        # Before the system: its processes would wait for the server's end.
+        # Entered last: the server stops before the system, whose processes would wait for it.
         stack.callback(lambda: stop_services(running))
         system.start()
         system.upload("busy", BUSY.replace("4e8", "2e9"))
@@ -175,7 +175,7 @@ def test_a_restart_of_postgresql_loses_no_end(tmp_path: Path, redis_url: str) ->
             for _ in until("it runs"):
                 if system.client.get(location).json()["status"] == "running":
                     break
-            # A request that has not read yet is told that PostgreSQL does not answer.
+            # A request that has not read yet would get a 503.
             for _ in until("both wait, and have read"):
                 page = system.client.get("/metrics").text
                 if "crivo_waiting_readers 2.0" in page and 'state="used"} 0.0' in page:
@@ -190,7 +190,7 @@ def test_a_restart_of_postgresql_loses_no_end(tmp_path: Path, redis_url: str) ->
             assert [each["status"] for each in events][-1] == "succeeded"
 
 
-def test_a_thousand_wait_at_once_and_one_more_is_told_so(idle: System) -> None:
+def test_a_thousand_requests_wait_and_one_more_is_refused(idle: System) -> None:
     location = idle.submit("same", b"1")
 
     async def wait_together() -> list[bytes]:
@@ -201,7 +201,7 @@ def test_a_thousand_wait_at_once_and_one_more_is_told_so(idle: System) -> None:
         [refused], waiting = await asyncio.wait(answers, return_when=asyncio.FIRST_COMPLETED)
         assert refused.result().startswith(b"HTTP/1.1 429 ")
         assert _body(refused.result())["type"] == "urn:crivo:problem:too-many-waiting"
-        # Others are served meanwhile, and a preference is no reason to refuse.
+        # Other requests are served meanwhile, and a preference to wait is not refused.
         assert (await asyncio.to_thread(idle.client.get, location)).status_code == 200
         assert (await asyncio.to_thread(_post, idle, "wait=60")).status_code == 202
         idle.start_worker()
@@ -215,7 +215,7 @@ def test_a_thousand_wait_at_once_and_one_more_is_told_so(idle: System) -> None:
     assert [_body(each)["status"] for each in answers] == ["succeeded"] * 1_000
 
 
-def test_a_process_has_room_for_so_many(idle: System) -> None:
+def test_an_api_process_limits_its_waiting_requests(idle: System) -> None:
     with _second_api(idle, CRIVO_MAX_WAITING="1") as port:
         location = idle.submit("same", b"1")
         with _waiting(port, location):
@@ -226,7 +226,7 @@ def test_a_process_has_room_for_so_many(idle: System) -> None:
 
 
 @pytest.mark.parametrize("left", ["wait", "events", "submission"])
-def test_a_client_that_leaves_makes_room(idle: System, left: str) -> None:
+def test_a_client_that_disconnects_frees_its_waiter(idle: System, left: str) -> None:
     with _second_api(idle, CRIVO_MAX_WAITING_OF_TENANT="1") as port:
         location = idle.submit("same", b"1")
         match left:
@@ -241,12 +241,17 @@ def test_a_client_that_leaves_makes_room(idle: System, left: str) -> None:
                 )
         with socket.create_connection(("127.0.0.1", port)) as client:
             client.sendall(request)
+            # No polling yet: a poll that waits would take the only place from the request.
+            for _ in until("the request waits"):
+                page = httpx.get(f"http://127.0.0.1:{port}/metrics").text
+                if "crivo_waiting_readers 1.0" in page:
+                    break
             _until_answered(port, location, 429)
 
         _until_answered(port, location, 200)
 
 
-def test_who_waits_is_answered_at_once_when_the_api_stops(idle: System) -> None:
+def test_waiting_requests_are_answered_at_once_when_the_api_stops(idle: System) -> None:
     location = idle.submit("same", b"1")
     assert idle.api is not None
     submission: Queue[httpx.Response] = Queue()
@@ -254,20 +259,20 @@ def test_who_waits_is_answered_at_once_when_the_api_stops(idle: System) -> None:
     with _waiting(idle.port, location) as waiting, _events(idle, location) as events:
         assert next(events)["status"] == "queued"
         submitter.start()
-        for _ in until("the submission is there"):
+        for _ in until("the submission is accepted"):
             if len(idle.client.get("/executions").json()["items"]) == 2:
                 break
 
         assert stop(idle.api) in (0, -signal.SIGTERM)
 
         assert _status(waiting) == "queued"
-        # A stream that ends in order: the client connects again, to the next process.
+        # The stream ends cleanly: the client reconnects, to the next process.
         assert list(events) == []
     submitter.join()
     assert submission.get().status_code == 202
 
 
-_NOBODY = "01900000-0000-7000-8000-000000000000"
+_UNKNOWN = "01900000-0000-7000-8000-000000000000"
 
 
 def _post(system: System, prefer: str) -> httpx.Response:
@@ -280,7 +285,7 @@ def _request(location: str, *, wait: str = "?wait=60") -> bytes:
 
 @contextmanager
 def _waiting(port: int, location: str) -> Iterator[socket.socket]:
-    """A request that waits."""
+    """Send a request that waits."""
     with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
         connection.sendall(_request(location))
         yield connection
@@ -307,7 +312,7 @@ def _events(system: System, location: str) -> Iterator[Iterator[dict[str, Any]]]
 
 @contextmanager
 def _second_api(system: System, **environ: str) -> Iterator[int]:
-    """Another API process on the same servers; give its port."""
+    """Run another API process on the same servers and yield its port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

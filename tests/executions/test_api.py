@@ -1,4 +1,4 @@
-"""Submitting, polling and listing executions over HTTP: what is accepted, refused, shown."""
+"""Executions are submitted, polled and listed over HTTP."""
 
 import socket
 from datetime import datetime, timedelta
@@ -25,7 +25,7 @@ def _problem(answer: httpx.Response) -> tuple[int, str]:
     return answer.status_code, answer.json()["type"].removeprefix("urn:crivo:problem:")
 
 
-def test_a_submission_is_accepted_at_once_and_says_where_to_look(
+def test_a_submission_is_accepted_at_once_with_an_address_to_poll(
     system: System, script: str
 ) -> None:
     answer = system.client.post(f"/scripts/{script}/executions", content=b"[1]")
@@ -67,7 +67,7 @@ def test_a_submission_is_accepted_at_once_and_says_where_to_look(
         ),
     ],
 )
-def test_an_envelope_that_does_not_fit_says_where(
+def test_an_invalid_envelope_names_the_member(
     system: System, script: str, members: bytes, expected: tuple[int, str], pointer: str
 ) -> None:
     body = b"{" + members.replace(b"%b", script.encode()) + b"}"
@@ -79,7 +79,7 @@ def test_an_envelope_that_does_not_fit_says_where(
 
 
 @pytest.mark.parametrize("data", [b'"\\ud800"', b"[" * 50_000 + b"]" * 50_000, b"NaN", b"1e"])
-def test_data_that_no_envelope_holds_is_sent_to_the_raw_route(
+def test_data_that_an_envelope_cannot_hold_is_directed_to_the_raw_route(
     system: System, script: str, data: bytes
 ) -> None:
     body = b'{"script": "' + script.encode() + b'", "data": ' + data + b"}"
@@ -107,8 +107,8 @@ def test_an_input_over_the_limit_is_413_and_leaves_nothing(
     system.environ["CRIVO_MAX_INPUT_BYTES"] = str(3 * 2**20)
     system.start()
     system.upload("limited", IDENTITY)
-    too_much = b"1" * (3 * 2**20 + 1)
-    content = too_much if announced else iter([too_much[:2_000_000], too_much[2_000_000:]])
+    oversized = b"1" * (3 * 2**20 + 1)
+    content = oversized if announced else iter([oversized[:2_000_000], oversized[2_000_000:]])
 
     answer = system.client.post("/scripts/limited/executions", content=content)
 
@@ -130,7 +130,7 @@ def test_an_upload_cut_off_in_the_middle_leaves_nothing(stopped_system: System) 
             b"Content-Length: 10000000\r\n\r\n" + b"1" * 5_000_000
         )
 
-    for _ in until("the API has given up the upload"):
+    for _ in until("the API has discarded the upload"):
         blobs = [path for path in (system.folder / "blobs").rglob("*") if path.is_file()]
         if not blobs:
             break
@@ -151,7 +151,7 @@ def test_an_upload_cut_off_in_the_middle_leaves_nothing(stopped_system: System) 
         ({"seed": ["1", "2"]}, "/seed"),
     ],
 )
-def test_choices_of_the_raw_route_that_do_not_fit_say_where(
+def test_an_invalid_option_of_the_raw_route_is_named(
     system: System, script: str, query: dict[str, str | list[str]], pointer: str
 ) -> None:
     answer = system.client.post(f"/scripts/{script}/executions", content=b"1", params=query)
@@ -184,7 +184,7 @@ def test_an_unknown_execution_is_a_404(system: System, execution: str, part: str
     assert _problem(answer) == (404, "execution-not-found")
 
 
-def test_a_result_before_the_end_is_a_409(stopped_system: System) -> None:
+def test_the_result_of_an_unfinished_execution_is_a_409(stopped_system: System) -> None:
     system = stopped_system
     system.start_api()
     system.await_api()
@@ -233,7 +233,7 @@ def test_the_list_filters_by_script_version_status_label_and_time(system: System
         {"created_from": "2026-01-31T12:00:00"},
     ],
 )
-def test_a_list_that_is_asked_for_wrongly_says_what_is_wrong(
+def test_an_invalid_query_of_the_list_names_the_parameter(
     system: System, query: dict[str, str]
 ) -> None:
     answer = system.client.get("/executions", params=query)
@@ -242,7 +242,7 @@ def test_a_list_that_is_asked_for_wrongly_says_what_is_wrong(
     assert [error["pointer"] for error in answer.json()["errors"]] == [f"/{name}" for name in query]
 
 
-def test_a_payload_that_is_lost_is_said_before_the_answer_begins(stopped_system: System) -> None:
+def test_a_lost_payload_is_reported_before_the_response_starts(stopped_system: System) -> None:
     system = stopped_system.start()
     system.upload("lost", IDENTITY)
     execution = system.run("lost", b" " * 2 * 2**20 + b"1")
@@ -265,7 +265,7 @@ def test_the_same_seed_and_input_give_the_same_bytes(system: System) -> None:
     assert first["receipt"]["output"] != other["receipt"]["output"]
 
 
-def test_the_scripts_clock_is_the_moment_of_acceptance(system: System) -> None:
+def test_the_scripts_clock_is_the_time_of_acceptance(system: System) -> None:
     system.upload("clock", "const process = _ => [Date.now(), new Date().getTime()]")
 
     execution = system.run("clock", b"1")

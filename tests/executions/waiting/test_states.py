@@ -1,4 +1,4 @@
-"""Server-sent events: every state that a reader has not seen, to the final one and no further."""
+"""A stream sends each state that its client has not seen, and ends after the final one."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +18,7 @@ FINAL = "1000"
 
 
 class Event(Struct, frozen=True):
-    """One event as it came."""
+    """One event as received."""
 
     name: str
     id: str
@@ -27,7 +27,7 @@ class Event(Struct, frozen=True):
 
 @pytest.fixture
 def idle(stopped_system: System) -> System:
-    """A system whose API runs and whose worker does not: what is submitted stays queued."""
+    """A system with an API and no worker: submitted executions stay queued."""
     stopped_system.start_api()
     stopped_system.await_api()
     stopped_system.upload("same", IDENTITY)
@@ -35,19 +35,19 @@ def idle(stopped_system: System) -> System:
     return stopped_system
 
 
-def test_a_reader_is_told_each_state_in_its_order(idle: System) -> None:
+def test_a_stream_sends_each_state_in_order(idle: System) -> None:
     location = idle.submit("busy", b"7")
     with _followed(idle.client, location) as (_, events):
         first = next(events)
         idle.start_worker()
         rest = list(events)
 
-    told = [(each.execution["status"], each.id) for each in (first, *rest)]
-    assert told == [("queued", "0"), ("running", "1"), ("succeeded", FINAL)]
+    states = [(each.execution["status"], each.id) for each in (first, *rest)]
+    assert states == [("queued", "0"), ("running", "1"), ("succeeded", FINAL)]
     assert {each.name for each in (first, *rest)} == {"status"}
 
 
-def test_the_final_event_holds_all_but_the_result(system: System) -> None:
+def test_the_final_event_has_everything_but_the_result(system: System) -> None:
     system.upload("events-same", IDENTITY)
     location = system.submit("events-same", b'"a result"')
     shown = system.finished(location)
@@ -60,13 +60,13 @@ def test_the_final_event_holds_all_but_the_result(system: System) -> None:
     assert event.execution == shown
 
 
-def test_a_reader_that_comes_again_is_told_what_it_has_not_seen(idle: System) -> None:
+def test_a_client_that_reconnects_gets_the_events_it_has_not_seen(idle: System) -> None:
     location = idle.submit("busy", b"7")
 
     with _followed(idle.client, location, seen="0") as (_, events):
         idle.start_worker()
         running = next(events)
-    # It leaves in the middle, and comes again with the last that it saw.
+    # The client disconnects and reconnects with the id of the last event that it received.
     with _followed(idle.client, location, seen=running.id) as (_, events):
         rest = list(events)
 
@@ -74,7 +74,7 @@ def test_a_reader_that_comes_again_is_told_what_it_has_not_seen(idle: System) ->
     assert [each.execution["status"] for each in rest] == ["succeeded"]
 
 
-def test_a_reader_that_has_seen_all_is_told_to_stop(system: System) -> None:
+def test_a_client_that_has_the_final_event_gets_204(system: System) -> None:
     system.upload("events-seen", IDENTITY)
     location = system.submit("events-seen", b"1")
     system.finished(location)
@@ -85,7 +85,7 @@ def test_a_reader_that_has_seen_all_is_told_to_stop(system: System) -> None:
 
 
 @pytest.mark.parametrize("seen", ["soon", "-1", "999"])
-def test_an_id_that_was_never_given_hides_nothing(system: System, seen: str) -> None:
+def test_an_unknown_last_event_id_hides_nothing(system: System, seen: str) -> None:
     system.upload(f"events-odd{seen}", IDENTITY)
     location = system.submit(f"events-odd{seen}", b"1")
     system.finished(location)
@@ -94,7 +94,7 @@ def test_an_id_that_was_never_given_hides_nothing(system: System, seen: str) -> 
         assert [each.id for each in events] == [FINAL]
 
 
-def test_the_next_attempt_of_an_execution_is_told_with_a_higher_id(idle: System) -> None:
+def test_the_next_attempt_has_a_higher_event_id(idle: System) -> None:
     idle.upload("forever", "function process(_) { for (;;); }")
     location = idle.submit("forever", b"1", wall_ms=5_000)
     with _followed(idle.client, location) as (_, events):
@@ -103,14 +103,14 @@ def test_the_next_attempt_of_an_execution_is_told_with_a_higher_id(idle: System)
         assert next(events).execution["status"] == "running"
         worker.kill()
         worker.wait()
-        # Nobody is left who could tell: the next worker's sweep finds it, and tells.
+        # The killed worker sends no notification: the next worker rescues the execution and does.
         idle.start_worker(CRIVO_LEASE_SECONDS="1")
         again = next(each for each in events if each.execution["status"] == "running")
 
     assert (again.execution["attempts"], again.id) == (2, "3")
 
 
-def test_a_stream_is_not_kept_back_on_its_way(idle: System) -> None:
+def test_a_stream_is_not_buffered_by_proxies(idle: System) -> None:
     location = idle.submit("same", b"1")
 
     with _followed(idle.client, location) as (answer, events):
@@ -122,7 +122,7 @@ def test_a_stream_is_not_kept_back_on_its_way(idle: System) -> None:
     assert "Content-Length" not in answer.headers
 
 
-def test_who_does_not_take_events_is_told_what_there_is(system: System) -> None:
+def test_a_client_that_does_not_accept_event_streams_gets_406(system: System) -> None:
     system.upload("events-accept", IDENTITY)
     location = system.submit("events-accept", b"1")
 
@@ -131,12 +131,12 @@ def test_who_does_not_take_events_is_told_what_there_is(system: System) -> None:
     assert answer.status_code == 406
 
 
-def test_a_key_that_is_revoked_is_told_no_more(keyed: Keyed) -> None:
+def test_a_stream_ends_when_its_key_is_revoked(keyed: Keyed) -> None:
     keyed.tenant("events-revoked")
     reader, writer = keyed.key("events-revoked"), keyed.key("events-revoked")
     made = keyed.post("/scripts", writer.key, json={"name": "busy", "source": BUSY})
     assert made.status_code == 201
-    # Two go on while a third waits for its turn: the last is queued until they have ended.
+    # The worker runs two at a time: the last stays queued until the others have finished.
     locations = [
         keyed.post("/scripts/busy/executions", writer.key, content=b"1").headers["Location"]
         for _ in range(6)

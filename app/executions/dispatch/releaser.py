@@ -1,0 +1,54 @@
+"""Release claims that this worker will not finish."""
+
+from app.executions.dispatch import claims
+from app.executions.dispatch.running_claims import RunningClaim
+from app.executions.model import Claim
+from app.outages import DatabaseUnavailable
+from app.resources import Resources
+
+
+class Releaser:
+    """Returns claims to the queue without counting an attempt."""
+
+    def __init__(self, resources: Resources) -> None:
+        """Use the resources' pool, publisher and work signal."""
+        self._resources = resources
+        # Releases that failed because PostgreSQL was away, each with the time the claim ran.
+        self._pending: list[tuple[RunningClaim, float]] = []
+
+    async def release(self, running: RunningClaim) -> None:
+        """Release a claim, now or once PostgreSQL is back.
+
+        If its lease expired first, an attempt would be counted.
+        """
+        run_ms = running.held_seconds * 1_000
+        try:
+            await self._release(running, run_ms)
+        except DatabaseUnavailable:
+            self._pending.append((running, run_ms))
+
+    async def retry(self) -> None:
+        """Repeat the releases that failed. Raises DatabaseUnavailable."""
+        while self._pending:
+            await self._release(*self._pending[-1])
+            self._pending.pop()
+
+    async def _release(self, running: RunningClaim, run_ms: float) -> None:
+        claim = running.claim
+        async with self._resources.pool.acquire() as conn:
+            if not await claims.release(conn, claim):
+                await claims.report_usage(
+                    conn,
+                    claim,
+                    run_ms=run_ms,
+                    # Zero means that no cell has reported: unknown, so nothing is recorded.
+                    cpu_ms=running.usage.cpu_ms or None,
+                    peak_memory_bytes=running.usage.peak_memory_bytes or None,
+                )
+                return
+        self._announce(claim)
+
+    def _announce(self, claim: Claim) -> None:
+        self._resources.publisher.changed(claim.id)
+        # Another worker may have a free slot.
+        self._resources.work_signal.notify()

@@ -1,0 +1,144 @@
+"""Receive the input of a submission, then accept an execution of it."""
+
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Final
+from uuid import UUID
+
+import uuid_utils.compat as uuid
+from msgspec import Struct
+
+from app.auth.callers import Caller, reauthorize
+from app.executions import acceptance
+from app.executions.model import Submission
+from app.limits import MAX_INLINE_BYTES, MAX_SEED
+from app.outages import BlobsUnavailable, DatabaseUnavailable
+from app.payloads.model import StoredPayload
+from app.payloads.writer import PayloadWriter
+from app.quotas.model import effective_caps
+from app.resources import Resources
+from app.scripts import service as scripts
+from app.scripts.model import ScriptRef
+
+# Smaller inputs are received before anything is checked: they take one round trip in all.
+_UNCHECKED_BYTES: Final = 64 * 1024
+
+
+class Received(Struct, frozen=True, kw_only=True):
+    """A submission whose input is stored, and which no execution has yet.
+
+    `ref` names a version if the input is large: the one that the client's reference named as the
+    upload began. `traceparent` is the context that travels with the execution.
+    """
+
+    ref: ScriptRef
+    submission: Submission
+    input: StoredPayload
+    traceparent: str | None
+
+
+@asynccontextmanager
+async def receive(
+    resources: Resources,
+    caller: Caller,
+    ref: ScriptRef,
+    submission: Submission,
+    *,
+    data: AsyncIterator[bytes],
+    announced_bytes: int = 0,
+) -> AsyncIterator[Received]:
+    """Store an input, whose bytes are not inspected; accept it within the block.
+
+    The block ends the trace's span of the acceptance. A large upload is refused early if its
+    script is missing, or if the size that it announces exceeds a quota. Raises ScriptNotFound,
+    VersionNotFound, ScriptArchived, InvalidRequest, QuotaExceeded, and what `data` raises.
+    """
+    attributes = {"crivo.request": caller.request_id}
+    with resources.tracing.accepting(caller.traceparent, attributes) as traceparent:
+        scripts.require_limits(resources.settings, submission.limits)
+        received_bytes = 0
+        writer = PayloadWriter(resources.blobs, f"{caller.tenant}/inputs/{uuid.uuid7()}")
+        # No database connection is held while the client sends, however slowly.
+        async with writer:
+            async for chunk in data:
+                if received_bytes <= _UNCHECKED_BYTES < received_bytes + len(chunk):
+                    ref = await _resolve_ref(resources, caller.tenant, ref)
+                    if announced_bytes > MAX_INLINE_BYTES:
+                        await _require_quota(resources, caller, announced_bytes)
+                received_bytes += len(chunk)
+                await writer.write(chunk)
+        yield Received(
+            ref=ref, submission=submission, input=writer.stored(), traceparent=traceparent
+        )
+
+
+def new_execution_id() -> UUID:
+    """Draw an id once the input is received: ids then follow the order of acceptance."""
+    return uuid.uuid7()
+
+
+async def accept(
+    resources: Resources, caller: Caller, received: Received, execution_id: UUID
+) -> None:
+    """Commit an execution and wake a worker; if it is refused, delete its input.
+
+    Raises ScriptNotFound, VersionNotFound, ScriptArchived, InvalidRequest, QuotaExceeded,
+    NoWorkerLargeEnough.
+    """
+    try:
+        # Completing a blob may have taken a while.
+        await reauthorize(caller)
+        await _insert(resources, caller, received, execution_id)
+    except DatabaseUnavailable:
+        # The commit may have succeeded before the connection broke: its input must stay.
+        raise
+    except Exception:
+        if received.input.blob_key is not None:
+            # Retention deletes blobs that no row names.
+            with suppress(BlobsUnavailable):
+                await resources.blobs.delete(received.input.blob_key)
+        raise
+    resources.work_signal.notify()
+
+
+async def _insert(
+    resources: Resources, caller: Caller, received: Received, execution_id: UUID
+) -> None:
+    submission = received.submission
+    async with resources.pool.acquire() as conn:
+        version = await acceptance.insert_execution(
+            conn,
+            caller.tenant,
+            execution_id,
+            ref=received.ref,
+            chosen=submission.limits,
+            policy=resources.settings.limit_policy,
+            seed=_seed(submission),
+            labels=submission.labels,
+            params=submission.params,
+            payload=received.input,
+            priority=submission.priority,
+            caps=effective_caps(resources.settings, caller.caps),
+            traceparent=received.traceparent,
+            request_id=caller.request_id,
+        )
+    scripts.require_version(received.ref, version)
+
+
+async def _resolve_ref(resources: Resources, tenant: UUID, ref: ScriptRef) -> ScriptRef:
+    """Resolve a reference to the version that it names now."""
+    async with resources.pool.acquire() as conn:
+        version = await scripts.resolve(conn, tenant, ref)
+    return ScriptRef(script=version.script_id, selector=version.version)
+
+
+async def _require_quota(resources: Resources, caller: Caller, size_bytes: int) -> None:
+    """Check the quotas as an upload begins; the acceptance checks again, and counts it."""
+    caps = effective_caps(resources.settings, caller.caps)
+    async with resources.pool.acquire() as conn:
+        await acceptance.require_room(conn, caller.tenant, size_bytes=size_bytes, caps=caps)
+
+
+def _seed(submission: Submission) -> int:
+    return secrets.randbelow(MAX_SEED + 1) if submission.seed is None else submission.seed

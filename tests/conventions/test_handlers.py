@@ -1,0 +1,41 @@
+"""Handlers read downward: none hands a function of its own to the layers below."""
+
+import ast
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.servers import ROOT
+
+_HANDLER_MODULES: Final = sorted(
+    path
+    for path in (ROOT / "app").rglob("*.py")
+    if path.name == "api.py" or path.name.endswith("_api.py")
+)
+_FUNCTIONS: Final = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+
+
+def _nested_functions(source: str) -> list[int]:
+    """Return the lines of functions that are defined within functions."""
+    return [
+        inner.lineno
+        for outer in ast.walk(ast.parse(source))
+        if isinstance(outer, _FUNCTIONS)
+        for inner in ast.walk(outer)
+        if inner is not outer and isinstance(inner, _FUNCTIONS)
+    ]
+
+
+def test_handler_modules_are_found() -> None:
+    assert ROOT / "app" / "executions" / "api.py" in _HANDLER_MODULES
+
+
+@pytest.mark.parametrize("path", _HANDLER_MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_handler_defines_no_closure(path: Path) -> None:
+    assert _nested_functions(path.read_text(encoding="utf-8")) == []
+
+
+def test_a_closure_is_recognised() -> None:
+    assert _nested_functions("async def handler():\n    def submit(): ...\n") == [2]
+    assert _nested_functions("async def handler(): await store(lambda: None)") == [1]

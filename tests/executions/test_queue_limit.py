@@ -1,0 +1,24 @@
+"""The queue of all tenants together has a limit."""
+
+from tests.acceptance.system import System, until
+
+
+def test_submissions_over_the_limit_are_refused_until_the_queue_shrinks(
+    stopped_system: System,
+) -> None:
+    system = stopped_system
+    system.environ["CRIVO_MAX_QUEUED"] = "3"
+    system.start_api()
+    system.await_api()
+    system.upload("bounded", "const process = d => d")
+
+    answers = [system.client.post("/scripts/bounded/executions", content=b"1") for _ in range(5)]
+
+    assert [each.status_code for each in answers] == [202, 202, 202, 503, 503]
+    assert answers[-1].json()["type"] == "urn:crivo:problem:queue-full"
+    assert answers[-1].headers["Retry-After"] == "5"
+    # Within a second of a shorter queue, submissions are accepted again.
+    system.start_worker()
+    for _ in until("a submission is accepted again"):
+        if system.client.post("/scripts/bounded/executions", content=b"1").status_code == 202:
+            break
