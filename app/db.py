@@ -49,7 +49,7 @@ _CAUSES: Final = (
 _SERVER_SETTINGS = {"application_name": "crivo", "timezone": "UTC"}
 
 # The newest migration that this code needs; later ones are made so that it goes on working.
-SCHEMA_REVISION = "0014"
+SCHEMA_REVISION = "0015"
 
 
 class DatabaseRefuses(CrivoError):

@@ -8,11 +8,13 @@ import uuid_utils.compat as uuid
 from app.audit.model import Action, Entry, EntryFilter
 from app.db import Connection, into
 from app.http.access import Caller
+from app.sql_parameters import in_order
 
 INSERT_ENTRY = """
 INSERT INTO audit_log
        (id, tenant_id, via, key_id, address, request_id, action, target, details)
-VALUES ($1, $2, $3, $4, $5::text::inet, $6, $7, $8, $9)
+SELECT $1 AS id, $2 AS tenant_id, $3 AS via, $4 AS key_id, $5::text::inet AS address,
+       $6 AS request_id, $7 AS action, $8 AS target, $9 AS details
 """
 
 
@@ -29,33 +31,43 @@ async def record(
 
     It is the caller's own unless it is named. `details` name what changed: ids, names, numbers.
     """
-    await conn.execute(
+    values = in_order(
         INSERT_ENTRY,
-        uuid.uuid7(),
-        tenant or who.tenant,
-        who.via,
-        who.key_id,
-        who.address,
-        who.request_id,
-        action,
-        target,
-        dict(details or {}),
+        id=uuid.uuid7(),
+        tenant_id=tenant or who.tenant,
+        via=who.via,
+        key_id=who.key_id,
+        address=who.address,
+        request_id=who.request_id,
+        action=action,
+        target=target,
+        details=dict(details or {}),
     )
+    await conn.execute(INSERT_ENTRY, *values)
 
 
 # For admins, who see every tenant.
 SELECT_ENTRY_PAGE = """
-SELECT id, created_at, tenant_id, via, key_id, host(address) AS address, request_id, action,
-       target, details
-FROM audit_log
-WHERE id < $1
-AND ($2::uuid IS NULL OR tenant_id = $2)
-AND ($3::uuid IS NULL OR key_id = $3)
-AND ($4::text IS NULL OR action = $4)
-AND ($5::text IS NULL OR target = $5)
-AND ($6::timestamptz IS NULL OR created_at >= $6)
-AND ($7::timestamptz IS NULL OR created_at < $7)
-ORDER BY id DESC
+WITH parameters AS NOT MATERIALIZED (
+    SELECT $1::uuid AS below,
+           $2::uuid AS tenant_id,
+           $3::uuid AS key_id,
+           $4::text AS action,
+           $5::text AS target,
+           $6::timestamptz AS created_from,
+           $7::timestamptz AS created_before
+)
+SELECT a.id, a.created_at, a.tenant_id, a.via, a.key_id, host(a.address) AS address, a.request_id,
+       a.action, a.target, a.details
+FROM parameters, audit_log AS a
+WHERE a.id < parameters.below
+AND (parameters.tenant_id IS NULL OR a.tenant_id = parameters.tenant_id)
+AND (parameters.key_id IS NULL OR a.key_id = parameters.key_id)
+AND (parameters.action IS NULL OR a.action = parameters.action)
+AND (parameters.target IS NULL OR a.target = parameters.target)
+AND (parameters.created_from IS NULL OR a.created_at >= parameters.created_from)
+AND (parameters.created_before IS NULL OR a.created_at < parameters.created_before)
+ORDER BY a.id DESC
 LIMIT $8
 """
 
@@ -64,15 +76,16 @@ async def select_entry_page(
     conn: Connection, wanted: EntryFilter, *, below: UUID, limit: int
 ) -> list[Entry]:
     """List changes, newest first."""
-    rows = await conn.fetch(
+    values = in_order(
         SELECT_ENTRY_PAGE,
-        below,
-        wanted.tenant_id,
-        wanted.key_id,
-        wanted.action,
-        wanted.target,
-        wanted.created_from,
-        wanted.created_before,
-        limit,
+        below=below,
+        tenant_id=wanted.tenant_id,
+        key_id=wanted.key_id,
+        action=wanted.action,
+        target=wanted.target,
+        created_from=wanted.created_from,
+        created_before=wanted.created_before,
+        limit=limit,
     )
+    rows = await conn.fetch(SELECT_ENTRY_PAGE, *values)
     return [into(Entry, row) for row in rows]
