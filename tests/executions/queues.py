@@ -84,7 +84,7 @@ class Queues:
     ) -> list[Claim]:
         async with self.pool.acquire() as conn:
             claimed = await claims.claim(
-                conn, self.worker, most=most, lease_seconds=lease_seconds, served=served, room=room
+                conn, self.worker, limit=most, lease_seconds=lease_seconds, served=served, room=room
             )
         return claimed.executions
 
@@ -98,7 +98,7 @@ class Queues:
 
     async def sweep(self, max_attempts: int = 3) -> list[claims.Rescued]:
         async with self.pool.acquire() as conn:
-            return await claims.sweep(conn, max_attempts=max_attempts, error=b"{}")
+            return await claims.rescue_expired(conn, max_attempts=max_attempts, error=b"{}")
 
     async def cancel(self, tenant: UUID, execution_id: UUID) -> Status | None:
         async with self.pool.acquire() as conn:

@@ -9,6 +9,7 @@ has the commit that the record names, it also runs that release's own processes.
 """
 
 import asyncio
+import hashlib
 import subprocess
 import tempfile
 from pathlib import Path
@@ -24,6 +25,7 @@ from app.version import VERSION
 from tests.conventions.statements import statements
 from tests.servers import ROOT, alembic
 
+SQL_FILES: Final = ROOT / "migrations" / "sql"
 RELEASES: Final = Path(__file__).with_name("releases")
 
 
@@ -36,12 +38,13 @@ class Statement(Struct, frozen=True, kw_only=True):
 
 
 class Release(Struct, frozen=True, kw_only=True):
-    """What a release needs of the database."""
+    """What a release needs of the database; `sql_files`: the hashes of the files it has shipped."""
 
     version: str
     commit: str
     schema_revision: str
     statements: dict[str, Statement]
+    sql_files: dict[str, str]
 
 
 async def describe(connection: "asyncpg.Connection[asyncpg.Record]", text: str) -> Statement:
@@ -62,29 +65,40 @@ def newest_release() -> Release:
     return max(releases, key=lambda each: tuple(map(int, each.version.split("."))))
 
 
-async def _record(database_url: str) -> Release:
+def git(*arguments: str) -> bytes:
+    """Run git on this repository. Raises OSError without git, CalledProcessError if it fails."""
+    command = ["git", *arguments]
+    return subprocess.run(command, cwd=ROOT, check=True, capture_output=True).stdout
+
+
+def sha256(path: Path) -> str:
+    """Hash a file's bytes."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+async def _record(database_url: str, *, commit: str) -> Release:
     connection = await asyncpg.connect(database_url)
     try:
-        described = {
-            name: await describe(connection, text) for name, text in statements().items()
-        }
+        described = {name: await describe(connection, text) for name, text in statements().items()}
     finally:
         await connection.close()
-    commit = subprocess.run(
-        ["git", "rev-parse", "HEAD"], cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True
-    ).stdout.strip()
     return Release(
-        version=VERSION, commit=commit, schema_revision=SCHEMA_REVISION, statements=described
+        version=VERSION,
+        commit=commit,
+        schema_revision=SCHEMA_REVISION,
+        statements=described,
+        sql_files={path.name: sha256(path) for path in sorted(SQL_FILES.glob("*.sql"))},
     )
 
 
 def _main() -> None:
+    commit = git("rev-parse", "HEAD").decode().strip()
     with (
         tempfile.TemporaryDirectory(prefix="crivo-record-") as folder,
         embedded_servers(Path(folder), durable=False) as servers,
     ):
         alembic(servers.database_url, "upgrade", "head")
-        release = asyncio.run(_record(servers.database_url))
+        release = asyncio.run(_record(servers.database_url, commit=commit))
     record = msgspec.json.format(msgspec.json.encode(release), indent=1) + b"\n"
     (RELEASES / f"{release.version}.json").write_bytes(record)
 

@@ -59,7 +59,9 @@ class Queue:
 
     async def claim(self, most: int, lease_seconds: float = 60) -> list[Claim]:
         async with self.pool.acquire() as conn:
-            claimed = await claims.claim(conn, uuid.uuid7(), most=most, lease_seconds=lease_seconds)
+            claimed = await claims.claim(
+                conn, uuid.uuid7(), limit=most, lease_seconds=lease_seconds
+            )
         return claimed.executions
 
     async def claims(self, workers: int) -> list[Claim]:
@@ -141,7 +143,7 @@ async def test_counts_are_true_through_every_way_an_execution_takes(queue: Queue
         [held.id for held in late[::2]],
     )
     async with queue.pool.acquire() as conn:
-        swept = await claims.sweep(conn, max_attempts=3, error=b"{}")
+        swept = await claims.rescue_expired(conn, max_attempts=3, error=b"{}")
     assert {each.status for each in swept} == {"queued", "failed"}
     await queue.require_true()
     # Too late: it changes nothing, and nothing is counted.

@@ -160,7 +160,7 @@ class Dispatcher:
                 return await claims.claim(
                     conn,
                     self.id,
-                    most=most,
+                    limit=most,
                     lease_seconds=self._lease_seconds,
                     room=self._resources.sandbox.room,
                     default_max_running=self._resources.settings.default_max_running or None,
@@ -288,7 +288,9 @@ class Dispatcher:
             f"none of {settings.max_attempts} attempts came to an end",
         )
         async with self._resources.pool.acquire() as conn:
-            swept = await claims.sweep(conn, max_attempts=settings.max_attempts, error=error)
+            swept = await claims.rescue_expired(
+                conn, max_attempts=settings.max_attempts, error=error
+            )
             final = [each.id for each in swept if Status(each.status).final]
             lost = await completion.select_ended(conn, final) if final else []
         for ended in lost:

@@ -70,7 +70,7 @@ async def _accept(pool: Pool, script: UUID, count: int = 1) -> list[UUID]:
 
 async def _claim(pool: Pool, most: int = 1, lease_seconds: float = 60) -> list[Claim]:
     async with pool.acquire() as conn:
-        claimed = await claims.claim(conn, uuid.uuid7(), most=most, lease_seconds=lease_seconds)
+        claimed = await claims.claim(conn, uuid.uuid7(), limit=most, lease_seconds=lease_seconds)
     return claimed.executions
 
 
@@ -81,7 +81,7 @@ async def _finish(pool: Pool, held: Claim, finish: Finish = SUCCESS) -> Ended | 
 
 async def _sweep(pool: Pool, max_attempts: int = 3) -> list[claims.Rescued]:
     async with pool.acquire() as conn:
-        return await claims.sweep(conn, max_attempts=max_attempts, error=b"{}")
+        return await claims.rescue_expired(conn, max_attempts=max_attempts, error=b"{}")
 
 
 async def _status(pool: Pool, execution_id: UUID) -> Status | None:
