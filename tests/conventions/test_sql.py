@@ -21,11 +21,11 @@ from tests.conventions.statements import STATEMENT, constants, modules, statemen
 from tests.conventions.tenancy import unpinned
 from tests.servers import ROOT
 
-# Statements that serve all tenants at once, or none, with the reason; a module's name stands for all
-# of its statements.
+# Statements that serve all tenants at once, or none, with the reason; a module's name stands for
+# all of its statements.
 _ACROSS_TENANTS: Final = {
     "app.executions.dispatch.claims": "a worker names rows by id and fencing token",
-    "app.executions.store.SELECT_STATES": "the ids are those that readers wait for, found under their tenants",
+    "app.executions.store.SELECT_STATES": "ids that readers wait for, found under their tenants",
     "app.executions.queue_limit.COUNT_QUEUED": "the installation's total",
     "app.executions.waiting.queue_position.SELECT_QUEUE_POSITION": "whether other tenants wait",
     "app.executions.erasure.EXPIRE_PAYLOADS": "payloads expire by age, across tenants",

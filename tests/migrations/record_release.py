@@ -19,7 +19,7 @@ import asyncpg
 import msgspec
 from msgspec import Struct
 
-from app.db import SCHEMA_REVISION
+from app.db import SCHEMA_REVISION, Connection
 from app.embedded.servers import embedded_servers
 from app.version import VERSION
 from tests.conventions.statements import statements
@@ -47,7 +47,7 @@ class Release(Struct, frozen=True, kw_only=True):
     sql_files: dict[str, str]
 
 
-async def describe(connection: "asyncpg.Connection[asyncpg.Record]", text: str) -> Statement:
+async def describe(connection: Connection, text: str) -> Statement:
     """Prepare a statement and read its types. Raises what PostgreSQL refuses."""
     prepared = await connection.prepare(text)
     return Statement(

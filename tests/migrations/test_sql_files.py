@@ -45,9 +45,10 @@ def test_a_file_creates_the_object_of_its_name_and_says_what_it_is_for(
 ) -> None:
     text = path.read_text(encoding="utf-8")
 
-    assert re.findall(r"^CREATE OR REPLACE (?:FUNCTION|PROCEDURE|VIEW) (\w+)", text, re.MULTILINE) == [
-        path.stem
-    ]
+    created = re.findall(
+        r"^CREATE OR REPLACE (?:FUNCTION|PROCEDURE|VIEW) (\w+)", text, re.MULTILINE
+    )
+    assert created == [path.stem]
     assert re.match(r"-- [A-Z][^\n]+", text)
 
 
