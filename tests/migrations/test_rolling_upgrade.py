@@ -1,9 +1,11 @@
-"""Two releases run side by side: the schema of this one serves the processes of the last one.
+"""Two releases run side by side: this schema serves the processes of the last release, too.
 
-Everywhere: the statements of the last release, as recorded, fit this schema, with the same types of
-parameters and columns, and its executions and this release's pass through each other's hands. That
-says nothing of the last release's Python, of Redis and of the blob store. Where git has the commit
-of the last release, its own API and worker run, before, during and after the migration.
+Always tested: the recorded statements of the last release fit this schema with the same types of
+parameters and columns, and an execution that one release accepts can be run by the other. This does
+not cover the last release's Python code nor what it keeps in Redis and in the blob store.
+
+Tested where git has the commit of the last release: its own API and worker run before, during and
+after the migration, beside those of this release.
 """
 
 import io
@@ -39,7 +41,7 @@ from tests.servers import ROOT, Servers, alembic, execute, redis_database
 
 RELEASE: Final = newest_release()
 PAYLOAD: Final = stored_inline(b"1")
-# Each quota makes a statement call the functions that count.
+# With these, acceptances, uploads and outcomes call the functions that check quotas.
 QUOTAS: Final = {
     "CRIVO_DEFAULT_MAX_QUEUED": "100",
     "CRIVO_DEFAULT_MAX_STORED_BYTES": "100000000",
@@ -70,7 +72,7 @@ async def test_releases_share_an_execution(pool: Pool, accepts: str, runs: str) 
         )
         execution, accept = uuid.uuid7(), {"old": _accept_as_0_1_0, "new": _accept}[accepts]
         await accept(conn, script, execution)
-        # Claim and report are of one worker, and so of one release.
+        # One worker claims and reports, so both are of one release.
         if runs == "old":
             await _finish_as_0_1_0(conn, execution, await _claim_as_0_1_0(conn))
         else:
@@ -205,7 +207,7 @@ async def _accept(conn: Connection, script: UUID, execution: UUID) -> None:
     )
 
 
-# As the code of 0.1.0 sends them: by position.
+# The parameters as release 0.1.0 sends them, by position.
 async def _accept_as_0_1_0(conn: Connection, script: UUID, execution: UUID) -> None:
     row = await conn.fetchrow(
         _statement("acceptance.INSERT_EXECUTION"),
