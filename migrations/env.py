@@ -6,7 +6,7 @@ from typing import Any
 
 import asyncpg
 import msgspec
-from alembic import context
+from alembic import command, context
 from sqlalchemy import Connection, NullPool
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
@@ -14,9 +14,9 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from app.database_checks import CHECK_SERVER, ServerFacts, refusal_of
 from app.environment import InvalidSetting, text_of
 
-# Missing rights and a full disk: the operator's to heal, and no bug of a migration.
+# Missing rights and a full disk are for the operator to fix; a traceback would not help.
 _IN_ONE_LINE = ("42501", "53100")
-# Two processes that migrate one database at once take turns; the second finds nothing to do.
+# Processes that migrate one database at once take turns; the second has nothing left to do.
 _LOCK_KEY = 0x637269766F  # "crivo"
 
 
@@ -36,12 +36,12 @@ def _migrate() -> None:
 
 
 async def _migrate_online(url: str) -> None:
-    # asyncpg reads the URL itself, so that it means here what it means to the service:
-    # SQLAlchemy has its own idea of sockets. Any: the type of what SQLAlchemy hands through.
+    # asyncpg reads the URL itself, so it means here what it means to the service: SQLAlchemy reads
+    # socket paths differently. Any: the type of SQLAlchemy's arguments.
     async def connect(*_args: Any, **_options: Any) -> Any:  # noqa: ANN401
         return await asyncpg.connect(url, server_settings={"application_name": "crivo-migrate"})
 
-    # In one line, not in Alembic's traceback.
+    # One line instead of Alembic's traceback.
     try:
         connection = await connect()
         server = msgspec.convert(dict(*await connection.fetch(CHECK_SERVER)), ServerFacts)
@@ -67,12 +67,25 @@ async def _migrate_online(url: str) -> None:
 def _migrate_in_one_transaction(connection: Connection, server: ServerFacts) -> None:
     context.configure(connection=connection)
     with context.begin_transaction():
-        # Before the version is read: who waited here reads what the other has written.
+        # Before the revision is read: a process that waited here reads what the other wrote.
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK_KEY})")
-        there = context.get_context().get_current_heads() == (context.get_head_revision(),)
-        if not there and (refusal := refusal_of(server, to_migrate=True)):
+        head = str(context.get_head_revision())
+        current = context.get_context().get_current_heads()
+        if max(current, default="") > head:
+            _leave_to_newer_release(current[0], head)
+            return
+        if current != (head,) and (refusal := refusal_of(server, to_migrate=True)):
             sys.exit(f"crivo: {refusal}")
         context.run_migrations()
+
+
+def _leave_to_newer_release(current: str, head: str) -> None:
+    """Accept a schema that a newer release has made: it keeps what this one needs."""
+    line = f"crivo: the database is at revision {current}, newer than this release's {head}"
+    options = context.config.cmd_opts
+    if options is None or command.upgrade not in options.cmd:
+        sys.exit(f"{line}, which cannot do this")
+    sys.stderr.write(f"{line}: there is nothing to migrate\n")
 
 
 _migrate()

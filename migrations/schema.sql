@@ -1,142 +1,43 @@
+-- Tables
+--   access_generation          one row: counts the changes of API keys and tenants
+--   api_keys                   API keys; of a secret only its hash
+--   audit_log                  changes by operators and callers; append-only
+--   executions                 executions: what was accepted, how it runs, how it ended
+--   installation               one row: the id that tells this installation's blobs from another's
+--   payloads                   inputs, params, results and logs, or where they are in the blob store
+--   queue                      the queued executions, in the order of claims; kept by triggers on executions
+--   request_counts             requests that each API process has admitted, for shared rate limits
+--   retention_duties           how far each periodic task of retention has come
+--   script_aliases             names for versions of a script
+--   script_versions            the sources of scripts; immutable
+--   scripts                    scripts: what their versions have in common
+--   tenant_shares              worker-seconds that each tenant has used; claims take turns by them
+--   tenant_usage               counters for quotas, in shards; kept by triggers on executions and payloads
+--   tenants                    tenants and their caps
+--   workers                    worker processes and when each was last seen
+
+-- Functions
+--   claim_executions           Call claim_executions_v2 without a limit of memory, for workers that do not send one
+--   claim_executions_v2        Claim up to `most` queued executions for a worker
+--   count_access_change        Count the changes of API keys and of tenants' caps, so that a process knows when to reload them
+--   count_bytes                Count each tenant's stored bytes, and the input bytes of the day, in tenant_usage
+--   count_queued               Count each tenant's queued executions in tenant_usage
+--   faded                      Return how much of a tenant's worker-seconds still counts
+--   finish_execution           Record the outcome of an execution, commit, and notify the readers that wait for it
+--   finish_execution_v2        Record the outcome of an execution as finish_execution does, with its warnings
+--   hold_quota_of_bytes        Refuse a result or logs that would take a tenant over its quota of stored bytes
+--   keep_queue                 Keep the table `queue` equal to the queued executions
+--   quota_against_execution    Call quota_against_execution_v2, for the API processes of release 0.1.0
+--   quota_against_execution_v2 Return the quota that one more execution with `size_bytes` of input would exceed, if any
+--   quota_against_upload       Call quota_against_upload_v2, for the API processes of release 0.1.0
+--   quota_against_upload_v2    Return the quota that an upload of one version, and of `more_scripts` scripts, would exceed
+--   refuse_audit_change        Keep the audit log append-only
+--   refuse_version_change      Keep script versions immutable
+--   usage_shard                Choose the shard of tenant_usage that this connection counts in
+--   utc_today                  Return the current day in UTC, by which max_bytes_per_day counts
+
 CREATE FUNCTION claim_executions(worker uuid, most integer, lease_seconds double precision, default_max_running bigint, served uuid[], served_seconds double precision[]) RETURNS TABLE(id uuid, tenant_id uuid, lease_token bigint, attempts smallint, wall_ms integer, max_cpu_ms integer, memory_bytes bigint, max_output_bytes bigint, seed bigint, clock_ms bigint, created_at timestamp with time zone, source bytea, sha256 bytea, size_bytes bigint, body bytea, blob_key text)
-    LANGUAGE plpgsql
-    SET enable_seqscan TO 'off'
-    SET enable_bitmapscan TO 'off'
-    SET enable_hashjoin TO 'off'
-    SET enable_mergejoin TO 'off'
-    SET jit TO 'off'
-    SET plan_cache_mode TO 'force_generic_plan'
-    AS $$
-    #variable_conflict use_column
-    DECLARE
-        moment  timestamptz;
-        waiting uuid[];
-    BEGIN
-        PERFORM set_config('synchronous_commit', 'off', true);
-        PERFORM pg_advisory_xact_lock(hashtextextended('claims', 0));
-        moment := clock_timestamp();
-
-        IF cardinality(served) > 0 THEN
-            INSERT INTO tenant_shares AS s (tenant_id, used_seconds, used_at, mean_seconds)
-            SELECT u.tenant_id, sum(u.seconds), moment, avg(u.seconds)
-            FROM unnest(served, served_seconds) AS u (tenant_id, seconds)
-            JOIN tenants AS t ON t.id = u.tenant_id
-            GROUP BY u.tenant_id
-            ON CONFLICT (tenant_id) DO UPDATE
-            SET used_seconds = faded(s.used_seconds, s.used_at, moment) + excluded.used_seconds,
-                used_at = moment,
-                mean_seconds = 0.7 * s.mean_seconds + 0.3 * excluded.mean_seconds;
-        END IF;
-
-        -- One look into the index for each tenant, however much it has.
-        waiting := ARRAY(
-            WITH RECURSIVE found (tenant_id) AS (
-                (SELECT q.tenant_id FROM queue AS q ORDER BY q.tenant_id LIMIT 1)
-                UNION ALL
-                SELECT (SELECT q.tenant_id FROM queue AS q WHERE q.tenant_id > f.tenant_id
-                        ORDER BY q.tenant_id LIMIT 1)
-                FROM found AS f
-                WHERE f.tenant_id IS NOT NULL
-            )
-            SELECT f.tenant_id FROM found AS f WHERE f.tenant_id IS NOT NULL
-        );
-
-        UPDATE tenant_shares AS s
-        SET active = false
-        WHERE s.active
-          AND s.tenant_id <> ALL (waiting)
-          AND NOT EXISTS (SELECT FROM executions AS e
-                          WHERE e.tenant_id = s.tenant_id AND e.status = 'running');
-
-        -- Who returns, or is new, starts where the one is who has had least of those that are
-        -- here: neither are the others made to wait for what they had meanwhile, nor does it
-        -- help to leave.
-        INSERT INTO tenant_shares AS s (tenant_id, used_seconds, used_at, active)
-        SELECT t.id, t.weight * least.used, moment, true
-        FROM unnest(waiting) AS w (tenant_id)
-        JOIN tenants AS t ON t.id = w.tenant_id AND t.suspended_at IS NULL
-        CROSS JOIN (
-            SELECT coalesce(min(faded(a.used_seconds, a.used_at, moment) / o.weight), 0) AS used
-            FROM tenant_shares AS a
-            JOIN tenants AS o ON o.id = a.tenant_id
-            WHERE a.active AND o.suspended_at IS NULL
-        ) AS least
-        WHERE NOT EXISTS (SELECT FROM tenant_shares AS a
-                          WHERE a.tenant_id = t.id AND a.active)
-        ON CONFLICT (tenant_id) DO UPDATE
-        SET used_seconds = greatest(faded(s.used_seconds, s.used_at, moment),
-                                    excluded.used_seconds),
-            used_at = moment,
-            active = true;
-
-        RETURN QUERY
-        WITH running AS MATERIALIZED (
-            -- What runs counts by its age, and at first by what the tenant's mostly take.
-            SELECT e.tenant_id, count(*) AS slots,
-                   sum(greatest(s.mean_seconds, extract(epoch FROM moment - e.started_at)))
-                   AS seconds
-            FROM executions AS e
-            JOIN tenant_shares AS s ON s.tenant_id = e.tenant_id
-            WHERE e.status = 'running'
-            GROUP BY e.tenant_id
-        ),
-        candidates AS MATERIALIZED (
-            SELECT t.id AS tenant_id, t.weight, s.mean_seconds,
-                   faded(s.used_seconds, s.used_at, moment) + coalesce(r.seconds, 0) AS seconds,
-                   least(most, coalesce(t.max_running, default_max_running)
-                               - coalesce(r.slots, 0)) AS room
-            FROM unnest(waiting) AS w (tenant_id)
-            JOIN tenants AS t ON t.id = w.tenant_id AND t.suspended_at IS NULL
-            JOIN tenant_shares AS s ON s.tenant_id = t.id
-            LEFT JOIN running AS r ON r.tenant_id = t.id
-        ),
-        turns AS MATERIALIZED (
-            -- As if each were claimed by itself: a tenant's second one comes after its first
-            -- one was charged.
-            SELECT c.tenant_id, n.priority, n.execution_id,
-                   (c.seconds + (n.turn - 1) * c.mean_seconds) / c.weight AS share
-            FROM candidates AS c
-            CROSS JOIN LATERAL (
-                SELECT q.priority, q.execution_id,
-                       row_number() OVER (ORDER BY q.priority DESC, q.execution_id) AS turn
-                FROM queue AS q
-                WHERE q.tenant_id = c.tenant_id
-                ORDER BY q.priority DESC, q.execution_id
-                LIMIT greatest(c.room, 0)
-            ) AS n
-            ORDER BY share, n.execution_id
-            LIMIT most
-        ),
-        mine AS MATERIALIZED (
-            -- Passing over what is being cancelled.
-            SELECT e.id, t.share
-            FROM turns AS t
-            JOIN queue AS q ON q.tenant_id = t.tenant_id AND q.priority = t.priority
-                           AND q.execution_id = t.execution_id
-            JOIN executions AS e ON e.id = t.execution_id AND e.status = 'queued'
-            FOR NO KEY UPDATE OF q, e SKIP LOCKED
-        ),
-        claimed AS (
-            UPDATE executions AS e
-            SET status = 'running',
-                started_at = clock_timestamp(),
-                attempts = e.attempts + 1,
-                worker_id = worker,
-                lease_token = 1 + floor(random() * 9007199254740991)::bigint,
-                lease_expires_at = clock_timestamp() + make_interval(secs => lease_seconds)
-            FROM mine
-            WHERE e.id = mine.id
-            RETURNING e.*, mine.share
-        )
-        SELECT c.id, c.tenant_id, c.lease_token, c.attempts, c.wall_ms, c.max_cpu_ms,
-               c.memory_bytes, c.max_output_bytes, c.seed, c.clock_ms, c.created_at,
-               v.source, i.sha256, i.size_bytes, i.body, i.blob_key
-        FROM claimed AS c
-        JOIN script_versions AS v ON v.script_id = c.script_id AND v.version = c.version
-        JOIN payloads AS i ON i.execution_id = c.id AND i.kind = 'input'
-        ORDER BY c.share, c.id;
-    END
-    $$;
+    LANGUAGE sql; -- migrations/sql/claim_executions.sql
 
 CREATE FUNCTION claim_executions_v2(worker uuid, most integer, lease_seconds double precision, default_max_running bigint, served uuid[], served_seconds double precision[], room_bytes bigint, largest_bytes bigint, overhead_bytes bigint, may_wait boolean) RETURNS TABLE(id uuid, tenant_id uuid, lease_token bigint, attempts smallint, wall_ms integer, max_cpu_ms integer, memory_bytes bigint, max_output_bytes bigint, seed bigint, clock_ms bigint, created_at timestamp with time zone, source bytea, sha256 bytea, size_bytes bigint, body bytea, blob_key text, script text, version integer, labels jsonb, params bytea, request_id text, passed_over boolean)
     LANGUAGE plpgsql
@@ -145,467 +46,55 @@ CREATE FUNCTION claim_executions_v2(worker uuid, most integer, lease_seconds dou
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
     SET jit TO 'off'
-    SET plan_cache_mode TO 'force_generic_plan'
-    AS $$
-    #variable_conflict use_column
-    DECLARE
-        moment  timestamptz;
-        waiting uuid[];
-    BEGIN
-        PERFORM set_config('synchronous_commit', 'off', true);
-        PERFORM pg_advisory_xact_lock(hashtextextended('claims', 0));
-        moment := clock_timestamp();
-
-        IF cardinality(served) > 0 THEN
-            INSERT INTO tenant_shares AS s (tenant_id, used_seconds, used_at, mean_seconds)
-            SELECT u.tenant_id, sum(u.seconds), moment, avg(u.seconds)
-            FROM unnest(served, served_seconds) AS u (tenant_id, seconds)
-            JOIN tenants AS t ON t.id = u.tenant_id
-            GROUP BY u.tenant_id
-            ON CONFLICT (tenant_id) DO UPDATE
-            SET used_seconds = faded(s.used_seconds, s.used_at, moment) + excluded.used_seconds,
-                used_at = moment,
-                mean_seconds = 0.7 * s.mean_seconds + 0.3 * excluded.mean_seconds;
-        END IF;
-
-        -- One look into the index for each tenant, however much it has.
-        waiting := ARRAY(
-            WITH RECURSIVE found (tenant_id) AS (
-                (SELECT q.tenant_id FROM queue AS q ORDER BY q.tenant_id LIMIT 1)
-                UNION ALL
-                SELECT (SELECT q.tenant_id FROM queue AS q WHERE q.tenant_id > f.tenant_id
-                        ORDER BY q.tenant_id LIMIT 1)
-                FROM found AS f
-                WHERE f.tenant_id IS NOT NULL
-            )
-            SELECT f.tenant_id FROM found AS f WHERE f.tenant_id IS NOT NULL
-        );
-
-        UPDATE tenant_shares AS s
-        SET active = false
-        WHERE s.active
-          AND s.tenant_id <> ALL (waiting)
-          AND NOT EXISTS (SELECT FROM executions AS e
-                          WHERE e.tenant_id = s.tenant_id AND e.status = 'running');
-
-        -- Who returns, or is new, starts where the one is who has had least of those that are
-        -- here: neither are the others made to wait for what they had meanwhile, nor does it
-        -- help to leave.
-        INSERT INTO tenant_shares AS s (tenant_id, used_seconds, used_at, active)
-        SELECT t.id, t.weight * least.used, moment, true
-        FROM unnest(waiting) AS w (tenant_id)
-        JOIN tenants AS t ON t.id = w.tenant_id AND t.suspended_at IS NULL
-        CROSS JOIN (
-            SELECT coalesce(min(faded(a.used_seconds, a.used_at, moment) / o.weight), 0) AS used
-            FROM tenant_shares AS a
-            JOIN tenants AS o ON o.id = a.tenant_id
-            WHERE a.active AND o.suspended_at IS NULL
-        ) AS least
-        WHERE NOT EXISTS (SELECT FROM tenant_shares AS a
-                          WHERE a.tenant_id = t.id AND a.active)
-        ON CONFLICT (tenant_id) DO UPDATE
-        SET used_seconds = greatest(faded(s.used_seconds, s.used_at, moment),
-                                    excluded.used_seconds),
-            used_at = moment,
-            active = true;
-
-        RETURN QUERY
-        WITH running AS MATERIALIZED (
-            -- What runs counts by its age, and at first by what the tenant's mostly take.
-            SELECT e.tenant_id, count(*) AS slots,
-                   sum(greatest(s.mean_seconds, extract(epoch FROM moment - e.started_at)))
-                   AS seconds
-            FROM executions AS e
-            JOIN tenant_shares AS s ON s.tenant_id = e.tenant_id
-            WHERE e.status = 'running'
-            GROUP BY e.tenant_id
-        ),
-        candidates AS MATERIALIZED (
-            SELECT t.id AS tenant_id, t.weight, s.mean_seconds,
-                   faded(s.used_seconds, s.used_at, moment) + coalesce(r.seconds, 0) AS seconds,
-                   least(most, coalesce(t.max_running, default_max_running)
-                               - coalesce(r.slots, 0)) AS room
-            FROM unnest(waiting) AS w (tenant_id)
-            JOIN tenants AS t ON t.id = w.tenant_id AND t.suspended_at IS NULL
-            JOIN tenant_shares AS s ON s.tenant_id = t.id
-            LEFT JOIN running AS r ON r.tenant_id = t.id
-        ),
-        turns AS MATERIALIZED (
-            -- As if each were claimed by itself: a tenant's second one comes after its first
-            -- one was charged.
-            SELECT c.tenant_id, n.priority, n.execution_id, n.bytes, n.fits,
-                   (c.seconds + (n.turn - 1) * c.mean_seconds) / c.weight AS share
-            FROM candidates AS c
-            CROSS JOIN LATERAL (
-                SELECT q.priority, q.execution_id, q.memory_bytes + overhead_bytes AS bytes,
-                       room_bytes IS NULL OR q.memory_bytes + overhead_bytes <= room_bytes AS fits,
-                       row_number() OVER (ORDER BY q.priority DESC, q.execution_id) AS turn
-                FROM queue AS q
-                WHERE q.tenant_id = c.tenant_id
-                  AND (room_bytes IS NULL
-                       OR q.memory_bytes + overhead_bytes <= room_bytes
-                       OR (may_wait AND q.memory_bytes + overhead_bytes <= largest_bytes
-                           AND q.queued_at < moment - interval '1 second'))
-                ORDER BY q.priority DESC, q.execution_id
-                LIMIT greatest(c.room, 0)
-            ) AS n
-            ORDER BY share, n.execution_id
-            LIMIT most
-        ),
-        packed AS MATERIALIZED (
-            -- Those that fit together; or, at its turn, one that is then the next to have room.
-            SELECT p.*, count(*) OVER () > count(*) FILTER (WHERE p.taken) OVER () AS passed_over
-            FROM (
-                SELECT s.*,
-                       room_bytes IS NULL
-                       OR (s.fits AND s.large = 0 AND s.together <= room_bytes)
-                       OR (NOT s.fits AND s.large = 1) AS taken
-                FROM (
-                    SELECT t.*,
-                           count(*) FILTER (WHERE NOT t.fits) OVER in_turn AS large,
-                           sum(t.bytes) FILTER (WHERE t.fits) OVER in_turn AS together
-                    FROM turns AS t
-                    WINDOW in_turn AS (ORDER BY t.share, t.execution_id
-                                       ROWS UNBOUNDED PRECEDING)
-                ) AS s
-            ) AS p
-        ),
-        mine AS MATERIALIZED (
-            -- Passing over what is being cancelled.
-            SELECT e.id, t.share, t.passed_over
-            FROM packed AS t
-            JOIN queue AS q ON q.tenant_id = t.tenant_id AND q.priority = t.priority
-                           AND q.execution_id = t.execution_id
-            JOIN executions AS e ON e.id = t.execution_id AND e.status = 'queued'
-            WHERE t.taken
-            FOR NO KEY UPDATE OF q, e SKIP LOCKED
-        ),
-        claimed AS (
-            UPDATE executions AS e
-            SET status = 'running',
-                started_at = clock_timestamp(),
-                attempts = e.attempts + 1,
-                worker_id = worker,
-                lease_token = 1 + floor(random() * 9007199254740991)::bigint,
-                lease_expires_at = clock_timestamp() + make_interval(secs => lease_seconds)
-            FROM mine
-            WHERE e.id = mine.id
-            RETURNING e.*, mine.share, mine.passed_over
-        )
-        SELECT c.id, c.tenant_id, c.lease_token, c.attempts, c.wall_ms, c.max_cpu_ms,
-               c.memory_bytes, c.max_output_bytes, c.seed, c.clock_ms, c.created_at,
-               v.source, i.sha256, i.size_bytes, i.body, i.blob_key,
-               s.name, c.version, c.labels, p.body, c.request_id, c.passed_over
-        FROM claimed AS c
-        JOIN script_versions AS v ON v.script_id = c.script_id AND v.version = c.version
-        JOIN scripts AS s ON s.id = c.script_id
-        JOIN payloads AS i ON i.execution_id = c.id AND i.kind = 'input'
-        LEFT JOIN payloads AS p ON p.execution_id = c.id AND p.kind = 'params'
-        ORDER BY c.share, c.id;
-    END
-    $$;
+    SET plan_cache_mode TO 'force_generic_plan'; -- migrations/sql/claim_executions_v2.sql
 
 CREATE FUNCTION count_access_change() RETURNS trigger
-    LANGUAGE plpgsql
-    AS $$
-    BEGIN
-        INSERT INTO access_generation AS g (generation) VALUES (1)
-        ON CONFLICT (one) DO UPDATE SET generation = g.generation + 1;
-        RETURN NULL;
-    END
-    $$;
+    LANGUAGE plpgsql; -- migrations/sql/count_access_change.sql
 
 CREATE FUNCTION count_bytes() RETURNS trigger
-    LANGUAGE plpgsql
-    AS $$
-    BEGIN
-        IF TG_OP = 'INSERT' THEN
-            INSERT INTO tenant_usage AS u (tenant_id, shard, day, stored_bytes, day_bytes)
-            SELECT tenant_id, usage_shard(), utc_today(), sum(size_bytes),
-                   coalesce(sum(size_bytes) FILTER (WHERE kind = 'input'), 0)
-            FROM added
-            GROUP BY tenant_id ORDER BY tenant_id
-            ON CONFLICT (tenant_id, shard) DO UPDATE
-            SET stored_bytes = u.stored_bytes + excluded.stored_bytes,
-                day_bytes = CASE WHEN u.day < excluded.day THEN 0 ELSE u.day_bytes END
-                            + excluded.day_bytes,
-                day = greatest(u.day, excluded.day);
-        ELSIF TG_OP = 'DELETE' THEN
-            INSERT INTO tenant_usage AS u (tenant_id, shard, day, stored_bytes)
-            SELECT tenant_id, usage_shard(), utc_today(), -sum(size_bytes)
-            FROM removed
-            WHERE erased_at IS NULL
-            GROUP BY tenant_id ORDER BY tenant_id
-            ON CONFLICT (tenant_id, shard) DO UPDATE
-            SET stored_bytes = u.stored_bytes + excluded.stored_bytes;
-        ELSE
-            INSERT INTO tenant_usage AS u (tenant_id, shard, day, stored_bytes)
-            SELECT tenant_id, usage_shard(), utc_today(), sum(change)
-            FROM (SELECT tenant_id, size_bytes AS change FROM added WHERE erased_at IS NULL
-                  UNION ALL
-                  SELECT tenant_id, -size_bytes FROM removed WHERE erased_at IS NULL) AS changes
-            GROUP BY tenant_id HAVING sum(change) <> 0 ORDER BY tenant_id
-            ON CONFLICT (tenant_id, shard) DO UPDATE
-            SET stored_bytes = u.stored_bytes + excluded.stored_bytes;
-        END IF;
-        RETURN NULL;
-    END
-    $$;
+    LANGUAGE plpgsql; -- migrations/sql/count_bytes.sql
 
 CREATE FUNCTION count_queued() RETURNS trigger
-    LANGUAGE plpgsql
-    AS $$
-    BEGIN
-        IF TG_OP = 'INSERT' THEN
-            INSERT INTO tenant_usage AS u (tenant_id, shard, day, queued)
-            SELECT tenant_id, usage_shard(), utc_today(), count(*)
-            FROM added
-            WHERE status = 'queued'
-            GROUP BY tenant_id ORDER BY tenant_id
-            ON CONFLICT (tenant_id, shard) DO UPDATE SET queued = u.queued + excluded.queued;
-        ELSIF TG_OP = 'DELETE' THEN
-            INSERT INTO tenant_usage AS u (tenant_id, shard, day, queued)
-            SELECT tenant_id, usage_shard(), utc_today(), -count(*)
-            FROM removed
-            WHERE status = 'queued'
-            GROUP BY tenant_id ORDER BY tenant_id
-            ON CONFLICT (tenant_id, shard) DO UPDATE SET queued = u.queued + excluded.queued;
-        ELSE
-            INSERT INTO tenant_usage AS u (tenant_id, shard, day, queued)
-            SELECT tenant_id, usage_shard(), utc_today(), sum(change)
-            FROM (SELECT tenant_id, 1 AS change FROM added WHERE status = 'queued'
-                  UNION ALL
-                  SELECT tenant_id, -1 FROM removed WHERE status = 'queued') AS changes
-            GROUP BY tenant_id HAVING sum(change) <> 0 ORDER BY tenant_id
-            ON CONFLICT (tenant_id, shard) DO UPDATE SET queued = u.queued + excluded.queued;
-        END IF;
-        RETURN NULL;
-    END
-    $$;
+    LANGUAGE plpgsql; -- migrations/sql/count_queued.sql
 
 CREATE FUNCTION faded(seconds double precision, since timestamp with time zone, moment timestamp with time zone) RETURNS double precision
-    LANGUAGE sql IMMUTABLE
-    AS $$
-        -- Beyond a thousand halvings PostgreSQL would report an underflow.
-        SELECT seconds
-               * power(0.5::float8, least(extract(epoch FROM moment - since) / 60, 900)::float8)
-    $$;
+    LANGUAGE sql IMMUTABLE; -- migrations/sql/faded.sql
 
 CREATE PROCEDURE finish_execution(IN execution uuid, IN token bigint, IN its_status text, IN its_error_kind text, IN its_error bytea, IN its_v8_version text, IN its_run_ms double precision, IN its_cpu_ms double precision, IN its_peak_bytes bigint, IN result_sha256 bytea, IN result_bytes bigint, IN result_body bytea, IN result_key text, IN logs_sha256 bytea, IN logs_bytes bigint, IN logs_body bytea, IN logs_key text, INOUT tenant text DEFAULT NULL::text, INOUT script text DEFAULT NULL::text, INOUT version integer DEFAULT NULL::integer, INOUT attempts smallint DEFAULT NULL::smallint, INOUT created_at timestamp with time zone DEFAULT NULL::timestamp with time zone, INOUT started_at timestamp with time zone DEFAULT NULL::timestamp with time zone, INOUT finished_at timestamp with time zone DEFAULT NULL::timestamp with time zone, INOUT worker_id uuid DEFAULT NULL::uuid, INOUT traceparent text DEFAULT NULL::text)
-    LANGUAGE plpgsql
-    AS $$
-        #variable_conflict use_column
-        DECLARE
-            found executions;
-        BEGIN
-            UPDATE executions AS e
-            SET status = its_status,
-                error_kind = its_error_kind,
-                error = its_error,
-                v8_version = its_v8_version,
-                run_ms = its_run_ms,
-                cpu_ms = its_cpu_ms,
-                peak_memory_bytes = its_peak_bytes,
-                finished_at = clock_timestamp(),
-                lease_expires_at = NULL
-            WHERE e.id = execution AND e.status = 'running' AND e.lease_token = token
-            RETURNING e.* INTO found;
-            IF found.id IS NOT NULL THEN
-                INSERT INTO payloads
-                       (execution_id, kind, tenant_id, sha256, size_bytes, body, blob_key)
-                SELECT found.id, p.kind, found.tenant_id, p.sha256, p.size_bytes, p.body, p.blob_key
-                FROM (VALUES ('result', result_sha256, result_bytes, result_body, result_key),
-                             ('logs', logs_sha256, logs_bytes, logs_body, logs_key))
-                     AS p (kind, sha256, size_bytes, body, blob_key)
-                WHERE p.sha256 IS NOT NULL;
-            ELSE
-                SELECT e.* INTO found
-                FROM executions AS e
-                WHERE e.id = execution AND e.lease_token = token AND e.finished_at IS NOT NULL;
-                IF found.id IS NULL THEN
-                    RETURN;
-                END IF;
-            END IF;
-            tenant := (SELECT t.name FROM tenants AS t WHERE t.id = found.tenant_id);
-            script := (SELECT s.name FROM scripts AS s WHERE s.id = found.script_id);
-            version := found.version;
-            attempts := found.attempts;
-            created_at := found.created_at;
-            started_at := found.started_at;
-            finished_at := found.finished_at;
-            worker_id := found.worker_id;
-            traceparent := found.traceparent;
-            COMMIT;
-            PERFORM pg_notify('crivo_executions', format('{"ended":["%s"]}', found.id));
-        END
-        $$;
+    LANGUAGE plpgsql; -- migrations/sql/finish_execution.sql
 
 CREATE PROCEDURE finish_execution_v2(IN execution uuid, IN token bigint, IN its_status text, IN its_error_kind text, IN its_error bytea, IN its_v8_version text, IN its_run_ms double precision, IN its_cpu_ms double precision, IN its_peak_bytes bigint, IN result_sha256 bytea, IN result_bytes bigint, IN result_body bytea, IN result_key text, IN logs_sha256 bytea, IN logs_bytes bigint, IN logs_body bytea, IN logs_key text, IN its_warnings bytea, INOUT tenant text DEFAULT NULL::text, INOUT script text DEFAULT NULL::text, INOUT version integer DEFAULT NULL::integer, INOUT attempts smallint DEFAULT NULL::smallint, INOUT created_at timestamp with time zone DEFAULT NULL::timestamp with time zone, INOUT started_at timestamp with time zone DEFAULT NULL::timestamp with time zone, INOUT finished_at timestamp with time zone DEFAULT NULL::timestamp with time zone, INOUT worker_id uuid DEFAULT NULL::uuid, INOUT traceparent text DEFAULT NULL::text)
-    LANGUAGE plpgsql
-    AS $$
-        BEGIN
-            IF its_warnings IS NOT NULL THEN
-                UPDATE executions AS e
-                SET warnings = its_warnings
-                WHERE e.id = execution AND e.status = 'running' AND e.lease_token = token;
-            END IF;
-            CALL finish_execution(
-                execution, token, its_status, its_error_kind, its_error, its_v8_version,
-                its_run_ms, its_cpu_ms, its_peak_bytes,
-                result_sha256, result_bytes, result_body, result_key,
-                logs_sha256, logs_bytes, logs_body, logs_key,
-                tenant, script, version, attempts, created_at, started_at, finished_at,
-                worker_id, traceparent
-            );
-        END
-        $$;
+    LANGUAGE plpgsql; -- migrations/sql/finish_execution_v2.sql
 
 CREATE FUNCTION hold_quota_of_bytes() RETURNS trigger
-    LANGUAGE plpgsql
-    AS $$
-    DECLARE
-        quota   bigint;
-        more    bigint;
-        refusal record;
-    BEGIN
-        SELECT coalesce(
-                   t.max_stored_bytes,
-                   nullif(current_setting('crivo.default_max_stored_bytes', true), '')::bigint
-               )
-        INTO quota
-        FROM tenants AS t
-        WHERE t.id = NEW.tenant_id;
-        IF quota IS NULL THEN
-            RETURN NULL;
-        END IF;
-        SELECT sum(a.size_bytes) INTO more
-        FROM added AS a
-        WHERE a.tenant_id = NEW.tenant_id AND (a.kind <> 'logs' OR a.size_bytes > 64);
-        SELECT * INTO refusal
-        FROM quota_against_execution(NEW.tenant_id, more, NULL, quota, NULL);
-        IF refusal.quota IS NOT NULL THEN
-            RAISE EXCEPTION 'the tenant''s quota of stored bytes is used up' USING
-                ERRCODE = 'CR507',
-                DETAIL = format('{"limit":%s,"used":%s}', refusal.cap, refusal.used);
-        END IF;
-        RETURN NULL;
-    END
-    $$;
+    LANGUAGE plpgsql; -- migrations/sql/hold_quota_of_bytes.sql
 
 CREATE FUNCTION keep_queue() RETURNS trigger
-    LANGUAGE plpgsql
-    AS $$
-BEGIN
-    IF TG_OP <> 'INSERT' AND OLD.status = 'queued' THEN
-        DELETE FROM queue AS q
-        WHERE q.tenant_id = OLD.tenant_id AND q.priority = OLD.priority
-          AND q.execution_id = OLD.id;
-    END IF;
-    IF TG_OP <> 'DELETE' AND NEW.status = 'queued' THEN
-        INSERT INTO queue (tenant_id, priority, execution_id, memory_bytes)
-        VALUES (NEW.tenant_id, NEW.priority, NEW.id, NEW.memory_bytes);
-    END IF;
-    RETURN NULL;
-END
-$$;
+    LANGUAGE plpgsql; -- migrations/sql/keep_queue.sql
 
 CREATE FUNCTION quota_against_execution(tenant uuid, size_bytes bigint, max_queued bigint, max_stored_bytes bigint, max_bytes_per_day bigint) RETURNS TABLE(quota text, cap bigint, used bigint)
-    LANGUAGE plpgsql
-    AS $$
-    DECLARE
-        others   CONSTANT bigint := current_setting('max_connections')::bigint;
-        small    CONSTANT bigint := 1048576;
-        alone    boolean;
-        is_near  boolean;
-        queued   bigint;
-        stored   bigint;
-        of_today bigint;
-    BEGIN
-        IF num_nonnulls(max_queued, max_stored_bytes, max_bytes_per_day) = 0 THEN
-            RETURN;
-        END IF;
-        FOR attempt IN 1..2 LOOP
-            IF attempt = 2 THEN
-                IF alone THEN
-                    PERFORM pg_advisory_xact_lock(hashtextextended(tenant::text, 1));
-                ELSE
-                    PERFORM pg_advisory_xact_lock_shared(hashtextextended(tenant::text, 1));
-                END IF;
-            END IF;
-            SELECT coalesce(sum(u.queued), 0), coalesce(sum(u.stored_bytes), 0),
-                   coalesce(sum(u.day_bytes) FILTER (WHERE u.day = utc_today()), 0)
-            INTO queued, stored, of_today
-            FROM tenant_usage AS u
-            WHERE u.tenant_id = tenant;
-            is_near := coalesce(queued + others > max_queued, false)
-                OR coalesce(stored + others * small > max_stored_bytes, false)
-                OR coalesce(of_today + others * small > max_bytes_per_day, false);
-            IF attempt = 1 THEN
-                alone := is_near OR (size_bytes > small
-                    AND num_nonnulls(max_stored_bytes, max_bytes_per_day) > 0);
-            END IF;
-        END LOOP;
-        IF is_near AND NOT alone THEN
-            -- It came near while this waited; a shared lock cannot become the only one.
-            RAISE EXCEPTION 'a quota came near' USING ERRCODE = 'serialization_failure';
-        END IF;
-        RETURN QUERY
-        SELECT q.quota, q.cap, q.used
-        FROM (VALUES ('queued', max_queued, queued, 1),
-                     ('stored-bytes', max_stored_bytes, stored, size_bytes),
-                     ('bytes-per-day', max_bytes_per_day, of_today, size_bytes))
-             AS q (quota, cap, used, more)
-        WHERE q.used + q.more > q.cap
-        LIMIT 1;
-    END
-    $$;
+    LANGUAGE sql; -- migrations/sql/quota_against_execution.sql
+
+CREATE FUNCTION quota_against_execution_v2(tenant uuid, size_bytes bigint, max_queued bigint, max_stored_bytes bigint, max_bytes_per_day bigint) RETURNS TABLE(quota text, cap bigint, used bigint)
+    LANGUAGE plpgsql; -- migrations/sql/quota_against_execution_v2.sql
 
 CREATE FUNCTION quota_against_upload(tenant uuid, more_scripts bigint, max_scripts bigint, max_versions bigint) RETURNS TABLE(quota text, cap bigint, used bigint)
-    LANGUAGE plpgsql
-    AS $$
-    BEGIN
-        PERFORM pg_advisory_xact_lock(hashtextextended(tenant::text, 2));
-        RETURN QUERY
-        SELECT q.quota, q.cap, q.used
-        FROM (VALUES ('scripts', max_scripts, more_scripts,
-                      (SELECT count(*) FROM scripts AS s
-                       WHERE s.tenant_id = tenant AND max_scripts IS NOT NULL)),
-                     ('versions', max_versions, 1,
-                      (SELECT count(*) FROM script_versions AS v
-                       WHERE v.tenant_id = tenant AND max_versions IS NOT NULL)))
-             AS q (quota, cap, more, used)
-        WHERE q.more > 0 AND q.used + q.more > q.cap
-        LIMIT 1;
-    END
-    $$;
+    LANGUAGE sql; -- migrations/sql/quota_against_upload.sql
+
+CREATE FUNCTION quota_against_upload_v2(tenant uuid, more_scripts bigint, max_scripts bigint, max_versions bigint) RETURNS TABLE(quota text, cap bigint, used bigint)
+    LANGUAGE plpgsql; -- migrations/sql/quota_against_upload_v2.sql
 
 CREATE FUNCTION refuse_audit_change() RETURNS trigger
-    LANGUAGE plpgsql
-    AS $$
-    BEGIN
-        RAISE EXCEPTION 'the audit log is append-only' USING ERRCODE = 'restrict_violation';
-    END
-    $$;
+    LANGUAGE plpgsql; -- migrations/sql/refuse_audit_change.sql
 
 CREATE FUNCTION refuse_version_change() RETURNS trigger
-    LANGUAGE plpgsql
-    AS $$
-    BEGIN
-        RAISE EXCEPTION 'a script version is immutable' USING ERRCODE = 'restrict_violation';
-    END
-    $$;
+    LANGUAGE plpgsql; -- migrations/sql/refuse_version_change.sql
 
 CREATE FUNCTION usage_shard() RETURNS smallint
-    LANGUAGE sql STABLE
-    AS $$
-        SELECT (pg_backend_pid() % 32)::smallint
-    $$;
+    LANGUAGE sql STABLE; -- migrations/sql/usage_shard.sql
 
 CREATE FUNCTION utc_today() RETURNS date
-    LANGUAGE sql STABLE
-    AS $$
-        SELECT (now() AT TIME ZONE 'UTC')::date
-    $$;
+    LANGUAGE sql STABLE; -- migrations/sql/utc_today.sql
 
 CREATE TABLE access_generation (
     one boolean DEFAULT true NOT NULL,
@@ -628,6 +117,8 @@ CREATE TABLE api_keys (
     CONSTRAINT api_keys_secret_sha256_check CHECK ((octet_length(secret_sha256) = 32))
 );
 
+COMMENT ON COLUMN api_keys.last_used_at IS 'approximate: written at intervals';
+
 CREATE TABLE audit_log (
     id uuid NOT NULL,
     created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
@@ -644,6 +135,10 @@ CREATE TABLE audit_log (
     CONSTRAINT audit_log_details_check CHECK ((jsonb_typeof(details) = 'object'::text)),
     CONSTRAINT audit_log_via_check CHECK ((via = ANY (ARRAY['key'::text, 'open'::text, 'command'::text])))
 );
+
+COMMENT ON COLUMN audit_log.tenant_id IS 'the tenant of the thing that changed';
+
+COMMENT ON COLUMN audit_log.target IS 'the id or name of the thing that changed';
 
 CREATE TABLE executions (
     id uuid NOT NULL,
@@ -695,6 +190,20 @@ CREATE TABLE executions (
 )
 WITH (fillfactor='90');
 
+COMMENT ON COLUMN executions.seed IS 'seed of the script''s random numbers';
+
+COMMENT ON COLUMN executions.clock_ms IS 'what the script''s clock shows, in ms since 1970';
+
+COMMENT ON COLUMN executions.lease_token IS 'fences reports of a claim; negative: cancelled while it ran';
+
+COMMENT ON COLUMN executions.error IS 'ASCII JSON: text of scripts may hold what PostgreSQL''s text refuses';
+
+COMMENT ON COLUMN executions.run_ms IS 'wall time of the last run';
+
+COMMENT ON COLUMN executions.traceparent IS 'W3C Trace Context of the acceptance';
+
+COMMENT ON COLUMN executions.warnings IS 'what the result lost on its way to JSON; ASCII JSON';
+
 CREATE TABLE installation (
     one boolean DEFAULT true NOT NULL,
     id uuid DEFAULT gen_random_uuid() NOT NULL,
@@ -724,6 +233,10 @@ CREATE TABLE payloads (
 );
 ALTER TABLE ONLY payloads ALTER COLUMN body SET STORAGE EXTERNAL;
 
+COMMENT ON COLUMN payloads.blob_key IS 'where the bytes are in the blob store, if not in body';
+
+COMMENT ON COLUMN payloads.erased_at IS 'when the bytes were erased; hash and size stay for the receipt';
+
 CREATE TABLE queue (
     tenant_id uuid NOT NULL,
     priority smallint NOT NULL,
@@ -732,6 +245,8 @@ CREATE TABLE queue (
     queued_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
 )
 WITH (autovacuum_vacuum_scale_factor='0.01', autovacuum_vacuum_threshold='1000', autovacuum_vacuum_cost_delay='0');
+
+COMMENT ON COLUMN queue.memory_bytes IS 'the execution''s limit';
 
 CREATE UNLOGGED TABLE request_counts (
     tenant_id uuid NOT NULL,
@@ -747,6 +262,8 @@ CREATE TABLE retention_duties (
     id uuid DEFAULT '00000000-0000-0000-0000-000000000000'::uuid NOT NULL,
     CONSTRAINT retention_duties_duty_check CHECK ((duty = ANY (ARRAY['payloads'::text, 'blobs'::text])))
 );
+
+COMMENT ON COLUMN retention_duties.id IS 'where the next step goes on';
 
 CREATE TABLE script_aliases (
     script_id uuid NOT NULL,
@@ -774,6 +291,8 @@ CREATE TABLE script_versions (
     CONSTRAINT script_versions_version_check CHECK ((version > 0))
 );
 
+COMMENT ON COLUMN script_versions.wall_ms IS 'a limit that is NULL is the default of the installation';
+
 CREATE TABLE scripts (
     id uuid NOT NULL,
     tenant_id uuid NOT NULL,
@@ -794,6 +313,12 @@ CREATE TABLE tenant_shares (
 )
 WITH (fillfactor='50');
 
+COMMENT ON COLUMN tenant_shares.used_seconds IS 'as of used_at; half of it counts after 60 s';
+
+COMMENT ON COLUMN tenant_shares.mean_seconds IS 'moving average of what an execution took';
+
+COMMENT ON COLUMN tenant_shares.active IS 'has something queued or running';
+
 CREATE TABLE tenant_usage (
     tenant_id uuid NOT NULL,
     shard smallint NOT NULL,
@@ -803,6 +328,8 @@ CREATE TABLE tenant_usage (
     day_bytes bigint DEFAULT 0 NOT NULL
 )
 WITH (fillfactor='20');
+
+COMMENT ON COLUMN tenant_usage.day_bytes IS 'input bytes accepted on `day`, in UTC';
 
 CREATE TABLE tenants (
     id uuid NOT NULL,
@@ -829,6 +356,10 @@ CREATE TABLE tenants (
     CONSTRAINT tenants_weight_check CHECK (((weight >= 1) AND (weight <= 10000)))
 );
 
+COMMENT ON COLUMN tenants.weight IS 'share of the workers, relative to the other tenants''';
+
+COMMENT ON COLUMN tenants.max_queued IS 'a cap that is NULL is the default of the installation';
+
 CREATE TABLE workers (
     id uuid NOT NULL,
     host text NOT NULL,
@@ -843,6 +374,10 @@ CREATE TABLE workers (
     CONSTRAINT workers_max_memory_bytes_check CHECK ((max_memory_bytes >= 0)),
     CONSTRAINT workers_slots_check CHECK ((slots > 0))
 );
+
+COMMENT ON COLUMN workers.trouble IS 'what keeps it from running executions, if anything';
+
+COMMENT ON COLUMN workers.max_memory_bytes IS 'the highest memory limit it can keep; NULL: any';
 
 ALTER TABLE ONLY access_generation
     ADD CONSTRAINT access_generation_pkey PRIMARY KEY (one);

@@ -1,9 +1,8 @@
-"""SQL that accepts an execution: version, limits, quotas and input in one statement."""
+"""Accept an execution: version, limits, quotas and input in one statement."""
 
 from uuid import UUID
 
 import asyncpg
-from msgspec.structs import astuple
 
 from app.db import Connection
 from app.limits import MIN_MEMORY_BYTES, WORKER_TIMEOUT_SECONDS, LimitChoice, LimitPolicy
@@ -11,59 +10,121 @@ from app.payloads.model import StoredPayload
 from app.quotas.errors import QuotaExceeded
 from app.quotas.model import Caps
 from app.scripts.model import ResolvedVersion, ScriptRef
-from app.scripts.store import RESOLVE, reference_columns, resolved
+from app.scripts.store import RESOLVED_VERSION, reference_columns, resolved
+from app.sql_parameters import in_order
 from app.workers.model import NoWorkerLargeEnough
 
-# One statement, so one transaction and one round trip: the version that is named now, the execution
-# and its input, or neither, and the quota that stands against them. The acceptance time is read
-# once; the script's clock is the same moment. CPU time has no default of its own: it is that of
-# wall time, which one thread cannot exceed. A version's limit from a time of higher ceilings is
-# lowered to today's. A memory limit that no living worker can keep is refused where somebody chose
-# it; the default is lowered to what they can. Without workers it is not known, and waits for one.
+# One statement, thus one transaction and one round trip: it resolves the version, checks the quotas
+# and stores the execution with its input, or it stores nothing and the row says why.
+#
+# `accepted_at` is read once; the script's clock shows the same moment. CPU time has no default of
+# its own: it is that of wall time, which one thread cannot exceed. A version's limit from a time of
+# higher ceilings is lowered to today's. A chosen memory limit that no living worker can keep is
+# refused; the default is lowered to what they can keep. While no worker lives, or one does not tell
+# what it can keep, any limit is accepted.
 INSERT_EXECUTION = f"""
-WITH moment AS MATERIALIZED (SELECT clock_timestamp() AS now),
-named AS MATERIALIZED ({RESOLVE}),
-workers_now AS MATERIALIZED (
-    SELECT CASE WHEN count(*) = count(max_memory_bytes) THEN max(max_memory_bytes) END AS most_bytes
-    FROM workers
-    WHERE seen_at > now() - make_interval(secs => $28)
+WITH parameters AS NOT MATERIALIZED (
+    SELECT $1::uuid AS tenant_id,
+           $2::uuid AS script_id,
+           $3::text AS script_name,
+           $4::integer AS version,
+           $5::text AS alias,
+           $6::uuid AS execution_id,
+           $7::integer AS wall_ms,
+           $8::integer AS max_cpu_ms,
+           $9::bigint AS memory_bytes,
+           $10::bigint AS max_output_bytes,
+           $11::integer AS default_wall_ms,
+           $12::bigint AS default_memory_bytes,
+           $13::integer AS ceiling_wall_ms,
+           $14::integer AS ceiling_cpu_ms,
+           $15::bigint AS ceiling_memory_bytes,
+           $16::bigint AS ceiling_output_bytes,
+           $17::jsonb AS labels,
+           $18::bigint AS seed,
+           $19::smallint AS priority,
+           $20::text AS traceparent,
+           $21::text AS request_id,
+           $22::bytea AS input_sha256,
+           $23::bigint AS input_bytes,
+           $24::bytea AS input_body,
+           $25::text AS input_blob_key,
+           $26::bytea AS params,
+           $27::bigint AS max_queued,
+           $28::bigint AS max_stored_bytes,
+           $29::bigint AS max_bytes_per_day,
+           $30::float8 AS seen_within_seconds
+),
+clock AS MATERIALIZED (SELECT clock_timestamp() AS accepted_at),
+script AS MATERIALIZED {RESOLVED_VERSION},
+workforce AS MATERIALIZED (
+    SELECT CASE WHEN count(*) = count(w.max_memory_bytes) THEN max(w.max_memory_bytes) END
+           AS max_memory_bytes
+    FROM parameters, workers AS w
+    WHERE w.seen_at > now() - make_interval(secs => parameters.seen_within_seconds)
 ),
 memory AS MATERIALIZED (
-    SELECT least(coalesce($9, named.memory_bytes,
-                          greatest(least($12, workers_now.most_bytes), {MIN_MEMORY_BYTES})),
-                 $15) AS limit_bytes,
-           workers_now.most_bytes
-    FROM named, workers_now
+    SELECT least(coalesce(parameters.memory_bytes,
+                          script.memory_bytes,
+                          greatest(least(parameters.default_memory_bytes,
+                                         workforce.max_memory_bytes),
+                                   {MIN_MEMORY_BYTES})),
+                 parameters.ceiling_memory_bytes) AS limit_bytes,
+           workforce.max_memory_bytes
+    FROM parameters, script, workforce
 ),
 refusal AS MATERIALIZED (
-    SELECT quota, cap, used FROM quota_against_execution($1, $22, $25, $26, $27)
+    SELECT q.quota, q.cap, q.used
+    FROM parameters,
+         quota_against_execution_v2(
+             tenant => parameters.tenant_id,
+             size_bytes => parameters.input_bytes,
+             max_queued => parameters.max_queued,
+             max_stored_bytes => parameters.max_stored_bytes,
+             max_bytes_per_day => parameters.max_bytes_per_day
+         ) AS q
 ),
 accepted AS (
     INSERT INTO executions
            (id, tenant_id, script_id, version, wall_ms, max_cpu_ms, memory_bytes, max_output_bytes,
             labels, seed, priority, traceparent, request_id, created_at, clock_ms)
-    SELECT $6, $1, named.script_id, named.version,
-           least(coalesce($7, named.wall_ms, $11), $13),
-           least(coalesce($8, named.max_cpu_ms, $7, named.wall_ms, $11), $14),
+    SELECT parameters.execution_id, parameters.tenant_id, script.script_id, script.version,
+           least(coalesce(parameters.wall_ms, script.wall_ms, parameters.default_wall_ms),
+                 parameters.ceiling_wall_ms),
+           least(coalesce(parameters.max_cpu_ms, script.max_cpu_ms,
+                          parameters.wall_ms, script.wall_ms, parameters.default_wall_ms),
+                 parameters.ceiling_cpu_ms),
            memory.limit_bytes,
-           least(coalesce($10, named.max_output_bytes, $16), $16),
-           $17, $18, $19, $20, $30, moment.now, floor(extract(epoch FROM moment.now) * 1000)
-    FROM named, moment, memory
-    WHERE named.version IS NOT NULL AND named.archived_at IS NULL
+           least(coalesce(parameters.max_output_bytes, script.max_output_bytes),
+                 parameters.ceiling_output_bytes),
+           parameters.labels, parameters.seed, parameters.priority, parameters.traceparent,
+           parameters.request_id, clock.accepted_at,
+           floor(extract(epoch FROM clock.accepted_at) * 1000)
+    FROM parameters, script, clock, memory
+    WHERE script.version IS NOT NULL AND script.archived_at IS NULL
       AND NOT EXISTS (SELECT FROM refusal)
-      AND (memory.limit_bytes > memory.most_bytes) IS NOT TRUE
+      AND (memory.limit_bytes > memory.max_memory_bytes) IS NOT TRUE
     RETURNING id
 ),
 stored AS (
     INSERT INTO payloads (execution_id, kind, tenant_id, sha256, size_bytes, body, blob_key)
-    SELECT id, 'input', $1, $21, $22, $23, $24 FROM accepted
+    SELECT accepted.id, 'input', parameters.tenant_id, parameters.input_sha256,
+           parameters.input_bytes, parameters.input_body, parameters.input_blob_key
+    FROM accepted, parameters
     UNION ALL
-    SELECT id, 'params', $1, sha256($29), length($29), $29, NULL FROM accepted WHERE $29 IS NOT NULL
+    SELECT accepted.id, 'params', parameters.tenant_id, sha256(parameters.params),
+           length(parameters.params), parameters.params, NULL
+    FROM accepted, parameters
+    WHERE parameters.params IS NOT NULL
 )
-SELECT named.script_id, named.version, named.archived_at, refusal.quota, refusal.cap, refusal.used,
-       memory.limit_bytes, memory.most_bytes
-FROM moment LEFT JOIN named ON true LEFT JOIN refusal ON true LEFT JOIN memory ON true
-"""  # noqa: S608 - all are constants
+SELECT script.script_id, script.version, script.archived_at,
+       refusal.quota, refusal.cap, refusal.used,
+       memory.limit_bytes, memory.max_memory_bytes
+FROM clock
+LEFT JOIN script ON true
+LEFT JOIN refusal ON true
+LEFT JOIN memory ON true
+"""  # noqa: S608 - put together from constants
 
 
 async def insert_execution(  # noqa: PLR0913 - one parameter a column
@@ -83,57 +144,66 @@ async def insert_execution(  # noqa: PLR0913 - one parameter a column
     traceparent: str | None = None,
     request_id: str | None = None,
 ) -> ResolvedVersion | UUID | None:
-    """Accept an execution: it is queued once this returns a version that is not archived.
+    """Store an execution as queued and return its version.
 
-    Otherwise nothing is, and what is given says why: an archived version, the script's id alone
-    when it has no such version, None without the script. Raises QuotaExceeded,
-    NoWorkerLargeEnough.
+    Nothing is stored if the returned version is archived, or if the script has no such version
+    (its id alone is returned) or does not exist (None). Raises QuotaExceeded, NoWorkerLargeEnough.
     """
-    row = await _fetch_row(
-        conn,
+    values = in_order(
         INSERT_EXECUTION,
-        tenant,
-        *reference_columns(ref),
-        execution_id,
-        *astuple(chosen),
-        policy.default_wall_ms,
-        policy.default_memory_bytes,
-        *astuple(policy.ceilings),
-        labels,
-        seed,
-        priority,
-        traceparent,
-        payload.sha256,
-        payload.size_bytes,
-        payload.body,
-        payload.blob_key,
-        caps.max_queued,
-        caps.max_stored_bytes,
-        caps.max_bytes_per_day,
-        WORKER_TIMEOUT_SECONDS,
-        params,
-        request_id,
+        tenant_id=tenant,
+        **reference_columns(ref),
+        execution_id=execution_id,
+        wall_ms=chosen.wall_ms,
+        max_cpu_ms=chosen.max_cpu_ms,
+        memory_bytes=chosen.memory_bytes,
+        max_output_bytes=chosen.max_output_bytes,
+        default_wall_ms=policy.default_wall_ms,
+        default_memory_bytes=policy.default_memory_bytes,
+        ceiling_wall_ms=policy.ceilings.wall_ms,
+        ceiling_cpu_ms=policy.ceilings.max_cpu_ms,
+        ceiling_memory_bytes=policy.ceilings.memory_bytes,
+        ceiling_output_bytes=policy.ceilings.max_output_bytes,
+        labels=labels,
+        seed=seed,
+        priority=priority,
+        traceparent=traceparent,
+        request_id=request_id,
+        input_sha256=payload.sha256,
+        input_bytes=payload.size_bytes,
+        input_body=payload.body,
+        input_blob_key=payload.blob_key,
+        params=params,
+        max_queued=caps.max_queued,
+        max_stored_bytes=caps.max_stored_bytes,
+        max_bytes_per_day=caps.max_bytes_per_day,
+        seen_within_seconds=WORKER_TIMEOUT_SECONDS,
     )
-    assert row is not None  # noqa: S101 - the statement gives one whatever it finds
-    found = resolved(row)
-    if isinstance(found, ResolvedVersion) and row["quota"] is not None:
+    row = await _fetch_row(conn, INSERT_EXECUTION, *values)
+    assert row is not None  # noqa: S101 - the statement returns a row in every case
+    version = resolved(row)
+    if isinstance(version, ResolvedVersion) and row["quota"] is not None:
         raise QuotaExceeded(row["quota"], limit=row["cap"], used=row["used"])
-    limit, most = row["limit_bytes"], row["most_bytes"]
-    if isinstance(found, ResolvedVersion) and most is not None and limit > most:
+    limit, largest = row["limit_bytes"], row["max_memory_bytes"]
+    if isinstance(version, ResolvedVersion) and largest is not None and limit > largest:
         raise NoWorkerLargeEnough(
-            f"the memory limit is {limit} bytes; no living worker can keep more than {most}"
+            f"the memory limit is {limit} bytes; no living worker can keep more than {largest}"
         )
-    return found
+    return version
 
 
+# The function is in migrations/sql/quota_against_execution_v2.sql.
 SELECT_REFUSAL = """
 SELECT quota, cap, used
-FROM quota_against_execution($1, $2, $3, $4, $5)
+FROM quota_against_execution_v2(
+    tenant => $1, size_bytes => $2,
+    max_queued => $3, max_stored_bytes => $4, max_bytes_per_day => $5
+)
 """
 
 
 async def require_room(conn: Connection, tenant: UUID, *, size_bytes: int, caps: Caps) -> None:
-    """Ask whether an input of so many bytes would be accepted now. Raises QuotaExceeded."""
+    """Check that an input of `size_bytes` is within the tenant's quotas. Raises QuotaExceeded."""
     quotas = (caps.max_queued, caps.max_stored_bytes, caps.max_bytes_per_day)
     refusal = await _fetch_row(conn, SELECT_REFUSAL, tenant, size_bytes, *quotas)
     if refusal is not None:
@@ -145,6 +215,6 @@ async def _fetch_row(conn: Connection, statement: str, *values: object) -> async
         try:
             return await conn.fetchrow(statement, *values)
         except asyncpg.SerializationError:
-            # The tenant came near a quota just then. Nothing was done, and the next time it is
-            # counted exactly.
+            # The tenant came near a quota meanwhile. Nothing was done; the next attempt takes the
+            # exclusive lock.
             continue

@@ -1,4 +1,4 @@
-"""SQL of executions as their clients see them: show, list."""
+"""Read executions as their clients see them."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -18,11 +18,13 @@ from app.executions.model import (
 )
 from app.limits import Limits
 from app.payloads.model import PayloadRef
+from app.sql_parameters import in_order
 
-# A UUIDv7 begins with 48 bits of ms since 1970.
+# The first 48 bits of a UUIDv7 are ms since 1970.
 _LAST_ID_MS = 2**48 - 1
 _CLOCKS_DISAGREE_MS = 3_600_000
 
+# Reads the CTE `parameters`: tenant_id, with_result and what the statement's own conditions name.
 _EXECUTIONS = """
 SELECT e.id, e.status, e.labels, e.priority, e.attempts, e.created_at, e.started_at, e.finished_at,
        e.error, CASE WHEN i.erased_at IS NULL THEN e.warnings END AS warnings,
@@ -34,9 +36,10 @@ SELECT e.id, e.status, e.labels, e.priority, e.attempts, e.created_at, e.started
        i.erased_at AS data_erased_at,
        encode(r.sha256, 'hex') AS output_sha256, r.size_bytes AS output_bytes,
        encode(p.sha256, 'hex') AS params_sha256, p.size_bytes AS params_bytes,
-       CASE WHEN $2 THEN p.body END AS params,
-       CASE WHEN $2 THEN r.body END AS result
-FROM executions AS e
+       CASE WHEN parameters.with_result THEN p.body END AS params,
+       CASE WHEN parameters.with_result THEN r.body END AS result
+FROM parameters
+JOIN executions AS e ON e.tenant_id = parameters.tenant_id
 JOIN scripts AS s ON s.tenant_id = e.tenant_id AND s.id = e.script_id
 JOIN script_versions AS v
   ON v.tenant_id = e.tenant_id AND v.script_id = e.script_id AND v.version = e.version
@@ -45,55 +48,74 @@ LEFT JOIN payloads AS r
        ON r.tenant_id = e.tenant_id AND r.execution_id = e.id AND r.kind = 'result'
 LEFT JOIN payloads AS p
        ON p.tenant_id = e.tenant_id AND p.execution_id = e.id AND p.kind = 'params'
-WHERE e.tenant_id = $1
 """
 
-SELECT_EXECUTION = _EXECUTIONS + "AND e.id = $3"
+SELECT_EXECUTION = f"""
+WITH parameters AS NOT MATERIALIZED (
+    SELECT $1::uuid AS tenant_id, $2::boolean AS with_result, $3::uuid AS id
+)
+{_EXECUTIONS}
+WHERE e.id = parameters.id
+"""
 
 
 async def select_execution(
     conn: Connection, tenant: UUID, execution_id: UUID, *, with_result: bool = True
 ) -> Execution | None:
-    """Find one execution, with its params and a small result where that is asked for."""
+    """Find one execution; `with_result`: with its params and an inline result."""
     row = await conn.fetchrow(SELECT_EXECUTION, tenant, with_result, execution_id)
     return None if row is None else _execution(row)
 
 
-SELECT_EXECUTION_PAGE = (
-    _EXECUTIONS
-    + """
-AND e.id < $3
-AND ($4::uuid IS NULL OR e.script_id = $4)
-AND ($5::integer IS NULL OR e.version = $5)
-AND ($6::text IS NULL OR e.status = $6)
-AND e.labels @> $7
-AND ($8::timestamptz IS NULL OR e.created_at >= $8)
-AND ($9::timestamptz IS NULL OR e.created_at < $9)
-AND e.id >= $10 AND e.id <= $11
+SELECT_EXECUTION_PAGE = f"""
+WITH parameters AS NOT MATERIALIZED (
+    SELECT $1::uuid AS tenant_id,
+           $2::boolean AS with_result,
+           $3::uuid AS below,
+           $4::uuid AS first_id,
+           $5::uuid AS last_id,
+           $6::uuid AS script_id,
+           $7::integer AS version,
+           $8::text AS status,
+           $9::jsonb AS labels,
+           $10::timestamptz AS created_from,
+           $11::timestamptz AS created_before
+)
+{_EXECUTIONS}
+WHERE e.id < parameters.below
+AND e.id >= parameters.first_id AND e.id <= parameters.last_id
+AND (parameters.script_id IS NULL OR e.script_id = parameters.script_id)
+AND (parameters.version IS NULL OR e.version = parameters.version)
+AND (parameters.status IS NULL OR e.status = parameters.status)
+AND e.labels @> parameters.labels
+AND (parameters.created_from IS NULL OR e.created_at >= parameters.created_from)
+AND (parameters.created_before IS NULL OR e.created_at < parameters.created_before)
 ORDER BY e.id DESC
 LIMIT $12
 """
-)
 
 
 async def select_execution_page(
     conn: Connection, tenant: UUID, wanted: ExecutionFilter, *, below: UUID, limit: int
 ) -> list[Execution]:
     """List executions, newest first, without their results."""
-    rows = await conn.fetch(
+    first_id, last_id = _id_range(wanted)
+    values = in_order(
         SELECT_EXECUTION_PAGE,
-        tenant,
-        False,  # noqa: FBT003 - a parameter of the statement
-        below,
-        wanted.script_id,
-        wanted.version,
-        wanted.status,
-        wanted.labels,
-        wanted.created_from,
-        wanted.created_before,
-        *_id_range(wanted),
-        limit,
+        tenant_id=tenant,
+        with_result=False,
+        below=below,
+        first_id=first_id,
+        last_id=last_id,
+        script_id=wanted.script_id,
+        version=wanted.version,
+        status=wanted.status,
+        labels=wanted.labels,
+        created_from=wanted.created_from,
+        created_before=wanted.created_before,
+        limit=limit,
     )
+    rows = await conn.fetch(SELECT_EXECUTION_PAGE, *values)
     return [_execution(row) for row in rows]
 
 
@@ -105,12 +127,12 @@ WHERE tenant_id = $1 AND id = $2
 
 
 async def select_status(conn: Connection, tenant: UUID, execution_id: UUID) -> Status | None:
-    """Say where an execution stands."""
+    """Return an execution's status; None if there is no such execution."""
     status = await conn.fetchval(SELECT_STATUS, tenant, execution_id)
     return None if status is None else Status(status)
 
 
-# Of every tenant at once: the ids are of those that wait, found by statements of their tenants.
+# Across tenants: the ids are those that readers wait for, each found under its own tenant.
 SELECT_STATES = """
 SELECT id, status, attempts
 FROM executions
@@ -119,15 +141,15 @@ WHERE id = ANY ($1)
 
 
 async def select_states(conn: Connection, ids: Sequence[UUID]) -> list[ExecutionState]:
-    """Say which state each of several executions is in."""
+    """Read the states of several executions."""
     return [from_row(ExecutionState, row) for row in await conn.fetch(SELECT_STATES, ids)]
 
 
 def _id_range(wanted: ExecutionFilter) -> tuple[UUID, UUID]:
-    """Bound the ids that can lie between two moments: an index finds them.
+    """Bound the ids that can have been created between two moments, so that an index finds them.
 
-    An id holds the time of the process that drew it, `created_at` is PostgreSQL's: the
-    bounds leave room for clocks that disagree, and the filter on `created_at` decides.
+    An id holds the time of the process that drew it, `created_at` is PostgreSQL's: the bounds
+    allow for clocks that disagree, and the condition on `created_at` decides.
     """
     first_ms, last_ms = 0.0, float(_LAST_ID_MS)
     if wanted.created_from is not None:
@@ -175,8 +197,8 @@ def _receipt(row: asyncpg.Record, script: ScriptVersionRef) -> Receipt:
     return Receipt(
         script=script,
         input=PayloadRef(sha256=row["input_sha256"], bytes=row["input_bytes"]),
-        params=_reference(row["params_sha256"], row["params_bytes"]),
-        output=_reference(row["output_sha256"], row["output_bytes"]),
+        params=_payload_ref(row["params_sha256"], row["params_bytes"]),
+        output=_payload_ref(row["output_sha256"], row["output_bytes"]),
         seed=row["seed"],
         clock_ms=row["clock_ms"],
         v8_version=row["v8_version"],
@@ -193,7 +215,7 @@ def _receipt(row: asyncpg.Record, script: ScriptVersionRef) -> Receipt:
     )
 
 
-def _reference(sha256: str | None, size_bytes: int) -> PayloadRef | None:
+def _payload_ref(sha256: str | None, size_bytes: int) -> PayloadRef | None:
     return None if sha256 is None else PayloadRef(sha256=sha256, bytes=size_bytes)
 
 

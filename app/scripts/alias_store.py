@@ -1,4 +1,4 @@
-"""SQL of aliases."""
+"""Store aliases: the names by which a script's versions are called."""
 
 from uuid import UUID
 
@@ -17,7 +17,7 @@ RETURNING alias, version, updated_at
 async def put_alias(
     conn: Connection, tenant: UUID, script_id: UUID, *, alias: str, version: int
 ) -> Alias:
-    """Make an alias or move it; the version exists."""
+    """Create an alias or move it; the version must exist."""
     row = await conn.fetchrow(PUT_ALIAS, script_id, alias, tenant, version)
     assert row is not None  # noqa: S101 - INSERT ... RETURNING gives its row
     return from_row(Alias, row)
@@ -43,7 +43,7 @@ SELECT_ALIAS_PAGE = _ALIASES + 'AND alias > $3 COLLATE "C" ORDER BY alias COLLAT
 async def select_alias_page(
     conn: Connection, tenant: UUID, script_id: UUID, *, after: str, limit: int
 ) -> list[Alias]:
-    """List a script's aliases by name."""
+    """List a script's aliases in the order of their names."""
     rows = await conn.fetch(SELECT_ALIAS_PAGE, tenant, script_id, after, limit)
     return [from_row(Alias, row) for row in rows]
 
@@ -56,5 +56,5 @@ RETURNING alias
 
 
 async def delete_alias(conn: Connection, tenant: UUID, script_id: UUID, alias: str) -> bool:
-    """Remove an alias; say whether there was one."""
+    """Delete an alias; return whether there was one."""
     return await conn.fetchval(DELETE_ALIAS, tenant, script_id, alias) is not None

@@ -1,26 +1,30 @@
-"""SQL of scripts and their versions."""
+"""Store scripts and their versions."""
 
 from uuid import UUID
 
 import asyncpg
 import msgspec
-from msgspec.structs import astuple
 
 from app.db import Connection
-from app.limits import LIMIT_NAMES, LimitChoice
+from app.limits import LimitChoice
 from app.quotas.errors import QuotaExceeded
 from app.quotas.model import Caps
 from app.scripts.model import NameTaken, ResolvedVersion, Script, ScriptRef, Version
+from app.sql_parameters import in_order
 
+# The function is in migrations/sql/quota_against_upload_v2.sql.
 QUOTA_AGAINST_UPLOAD = """
-SELECT quota, cap, used FROM quota_against_upload($1, $2, $3, $4)
+SELECT quota, cap, used
+FROM quota_against_upload_v2(
+    tenant => $1, more_scripts => $2, max_scripts => $3, max_versions => $4
+)
 """
 
 
 async def require_quota(conn: Connection, tenant: UUID, caps: Caps, *, scripts: int) -> None:
-    """Refuse so many more scripts and one more version than the tenant may have.
+    """Check that one more version, and `scripts` more scripts, are within the tenant's quotas.
 
-    Others who upload for the tenant wait until the transaction ends. Raises QuotaExceeded.
+    The tenant's other uploads wait until the transaction ends. Raises QuotaExceeded.
     """
     if caps.max_scripts is None and caps.max_versions is None:
         return
@@ -53,12 +57,29 @@ async def insert_script(
 
 
 INSERT_VERSION = """
+WITH parameters AS NOT MATERIALIZED (
+    SELECT $1::uuid AS tenant_id,
+           $2::uuid AS script_id,
+           $3::bytea AS source,
+           $4::integer AS wall_ms,
+           $5::integer AS max_cpu_ms,
+           $6::bigint AS memory_bytes,
+           $7::bigint AS max_output_bytes,
+           $8::text AS note
+),
+newest AS (
+    SELECT coalesce(max(v.version), 0) AS version
+    FROM parameters
+    JOIN script_versions AS v
+      ON v.tenant_id = parameters.tenant_id AND v.script_id = parameters.script_id
+)
 INSERT INTO script_versions
-       (script_id, version, tenant_id, source, sha256,
+       (tenant_id, script_id, version, source, sha256,
         wall_ms, max_cpu_ms, memory_bytes, max_output_bytes, note)
-SELECT $1, coalesce(max(version), 0) + 1, $2, $3, sha256($3), $4, $5, $6, $7, $8
-FROM script_versions
-WHERE script_id = $1 AND tenant_id = $2
+SELECT parameters.tenant_id, parameters.script_id, newest.version + 1, parameters.source,
+       sha256(parameters.source), parameters.wall_ms, parameters.max_cpu_ms,
+       parameters.memory_bytes, parameters.max_output_bytes, parameters.note
+FROM parameters, newest
 RETURNING version
 """
 
@@ -72,19 +93,23 @@ async def insert_version(
     limits: LimitChoice,
     note: str,
 ) -> int:
-    """Add the next version; the caller holds the script's row locked."""
-    version: int = await conn.fetchval(
+    """Add the next version and return its number; the caller has locked the script's row."""
+    values = in_order(
         INSERT_VERSION,
-        script_id,
-        tenant,
-        source,
-        *astuple(limits),
-        note,
+        tenant_id=tenant,
+        script_id=script_id,
+        source=source,
+        wall_ms=limits.wall_ms,
+        max_cpu_ms=limits.max_cpu_ms,
+        memory_bytes=limits.memory_bytes,
+        max_output_bytes=limits.max_output_bytes,
+        note=note,
     )
+    version: int = await conn.fetchval(INSERT_VERSION, *values)
     return version
 
 
-# The newest version comes from the primary key's end: one index probe a script.
+# The newest version is at the end of the primary key: one index probe for each script.
 _SCRIPTS = """
 SELECT s.id, s.name, s.description, s.created_at, s.updated_at, s.archived_at,
        v.version, encode(v.sha256, 'hex') AS sha256, v.size_bytes, v.wall_ms,
@@ -121,7 +146,7 @@ LIMIT $5
 async def select_script_page(
     conn: Connection, tenant: UUID, *, below: UUID, archived: bool, name: str | None, limit: int
 ) -> list[Script]:
-    """List scripts, newest first; archived ones only when asked for, all names or one."""
+    """List scripts, newest first: with archived ones if `archived`, and of one name if `name`."""
     rows = await conn.fetch(SELECT_SCRIPT_PAGE, tenant, below, archived, name, limit)
     return [_script(row) for row in rows]
 
@@ -137,7 +162,7 @@ FOR UPDATE
 async def lock_script(
     conn: Connection, tenant: UUID, script: UUID | str
 ) -> tuple[UUID, bool] | None:
-    """Lock a script's row until the transaction ends; give its id and whether it is archived."""
+    """Lock a script's row until the transaction ends; return its id and whether it is archived."""
     row = await conn.fetchrow(LOCK_SCRIPT, tenant, *_id_or_name(script))
     return None if row is None else (row["id"], row["archived_at"] is not None)
 
@@ -160,7 +185,7 @@ async def update_script(
     description: str | None,
     archived: bool | None,
 ) -> None:
-    """Change what is not None; touch `updated_at` in any case."""
+    """Set what is not None; `updated_at` is set in any case."""
     await conn.execute(UPDATE_SCRIPT, tenant, script_id, description, archived)
 
 
@@ -176,7 +201,7 @@ LIMIT 1
 async def newest_is(
     conn: Connection, tenant: UUID, script_id: UUID, *, source: bytes, limits: LimitChoice
 ) -> int | None:
-    """Give the newest version's number when it has this very source and these limits."""
+    """Return the newest version's number if its source and limits are these, else None."""
     row = await conn.fetchrow(SELECT_NEWEST_SOURCE, tenant, script_id)
     same = row is not None and row["source"] == source and _limits(row) == limits
     return row["version"] if row is not None and same else None
@@ -210,7 +235,7 @@ WHERE tenant_id = $1 AND script_id = $2 AND version = $3
 async def select_source(
     conn: Connection, tenant: UUID, script_id: UUID, version: int
 ) -> bytes | None:
-    """Give a version's source, byte for byte."""
+    """Return a version's source, byte for byte."""
     source: bytes | None = await conn.fetchval(SELECT_SOURCE, tenant, script_id, version)
     return source
 
@@ -226,42 +251,67 @@ async def select_version_page(
     return [_version(row) for row in rows]
 
 
-# A number, an alias or `latest`; a script without that version gives a row with version NULL.
-RESOLVE = """
-SELECT s.id AS script_id, s.archived_at, v.version,
-       v.wall_ms, v.max_cpu_ms, v.memory_bytes, v.max_output_bytes
-FROM scripts AS s
-LEFT JOIN script_aliases AS a
-       ON a.tenant_id = s.tenant_id AND a.script_id = s.id AND a.alias = $5
-LEFT JOIN LATERAL (
-    SELECT * FROM script_versions AS v
-    WHERE v.tenant_id = s.tenant_id AND v.script_id = s.id
-      AND (v.version = coalesce($4, a.version) OR $5 = 'latest')
-    ORDER BY v.version DESC
-    LIMIT 1
-) AS v ON true
-WHERE s.tenant_id = $1 AND (s.id = $2 OR s.name = $3)
-"""
+# A subquery that resolves the script and the version, alias or `latest` of the CTE `parameters`. A
+# script without that version is a row whose version is NULL.
+RESOLVED_VERSION = """(
+    SELECT s.id AS script_id, s.archived_at, v.version,
+           v.wall_ms, v.max_cpu_ms, v.memory_bytes, v.max_output_bytes
+    FROM parameters
+    JOIN scripts AS s
+      ON s.tenant_id = parameters.tenant_id
+     AND (s.id = parameters.script_id OR s.name = parameters.script_name)
+    LEFT JOIN script_aliases AS a
+           ON a.tenant_id = s.tenant_id AND a.script_id = s.id AND a.alias = parameters.alias
+    LEFT JOIN LATERAL (
+        SELECT * FROM script_versions AS v
+        WHERE v.tenant_id = s.tenant_id AND v.script_id = s.id
+          AND (v.version = coalesce(parameters.version, a.version) OR parameters.alias = 'latest')
+        ORDER BY v.version DESC
+        LIMIT 1
+    ) AS v ON true
+)"""
+
+RESOLVE = f"""
+WITH parameters AS NOT MATERIALIZED (
+    SELECT $1::uuid AS tenant_id,
+           $2::uuid AS script_id,
+           $3::text AS script_name,
+           $4::integer AS version,
+           $5::text AS alias
+)
+SELECT script_id, archived_at, version
+FROM {RESOLVED_VERSION} AS resolved
+"""  # noqa: S608 - put together from constants
 
 
 async def resolve(conn: Connection, tenant: UUID, ref: ScriptRef) -> ResolvedVersion | UUID | None:
-    """Resolve a reference; the script's id alone when it has no such version, None without it."""
-    return resolved(await conn.fetchrow(RESOLVE, tenant, *reference_columns(ref)))
+    """Resolve a reference.
+
+    Returns the script's id alone if it has no such version, None if there is no such script.
+    """
+    values = in_order(RESOLVE, tenant_id=tenant, **reference_columns(ref))
+    return resolved(await conn.fetchrow(RESOLVE, *values))
 
 
-def reference_columns(ref: ScriptRef) -> tuple[UUID | None, str | None, int | None, str | None]:
-    """Give RESOLVE's parameters after the tenant: a script's id or name, a number or an alias."""
-    number, alias = (ref.selector, None) if isinstance(ref.selector, int) else (None, ref.selector)
-    return *_id_or_name(ref.script), number, alias
+def reference_columns(ref: ScriptRef) -> dict[str, UUID | str | int | None]:
+    """Return the parameters of RESOLVED_VERSION that name a script and its version."""
+    script_id, script_name = _id_or_name(ref.script)
+    version, alias = (ref.selector, None) if isinstance(ref.selector, int) else (None, ref.selector)
+    return {
+        "script_id": script_id,
+        "script_name": script_name,
+        "version": version,
+        "alias": alias,
+    }
 
 
 def resolved(row: asyncpg.Record | None) -> ResolvedVersion | UUID | None:
-    """Read what RESOLVE gives, which may be part of a wider row."""
+    """Read the columns of RESOLVED_VERSION, which may be part of a wider row."""
     if row is None or row["script_id"] is None:
         return None
     if row["version"] is None:
-        found: UUID = row["script_id"]
-        return found
+        script_id: UUID = row["script_id"]
+        return script_id
     return ResolvedVersion(
         script_id=row["script_id"], version=row["version"], archived_at=row["archived_at"]
     )
@@ -272,7 +322,7 @@ def _id_or_name(script: UUID | str) -> tuple[UUID | None, str | None]:
 
 
 def _limits(row: asyncpg.Record) -> LimitChoice:
-    return msgspec.convert({name: row[name] for name in LIMIT_NAMES}, LimitChoice)
+    return msgspec.convert({name: row[name] for name in LimitChoice.__struct_fields__}, LimitChoice)
 
 
 def _version(row: asyncpg.Record) -> Version:
@@ -282,6 +332,6 @@ def _version(row: asyncpg.Record) -> Version:
 def _script(row: asyncpg.Record) -> Script:
     newest = {**row, "created_at": row["version_created_at"], "limits": _limits(row)}
     members = {**row, "latest_version": msgspec.convert(newest, Version)}
-    # The row's is the newest one's number; a script's is the version that a reference names.
+    # A row's `version` is the newest one's number; a script's is the one that a reference names.
     del members["version"]
     return msgspec.convert(members, Script)

@@ -4,16 +4,19 @@ from uuid import UUID
 
 import asyncpg
 import msgspec
-from msgspec.structs import astuple
+from msgspec.structs import asdict
 
 from app.db import Connection, from_row
 from app.quotas.model import Caps
+from app.sql_parameters import in_order
 from app.tenants.model import Tenant, TenantNameTaken
 
 INSERT_TENANT = """
 INSERT INTO tenants (id, name, weight, max_queued, max_running, max_stored_bytes,
                      max_bytes_per_day, max_scripts, max_versions, max_requests_per_second)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+SELECT $1 AS id, $2 AS name, $3 AS weight, $4 AS max_queued, $5 AS max_running,
+       $6 AS max_stored_bytes, $7 AS max_bytes_per_day, $8 AS max_scripts, $9 AS max_versions,
+       $10 AS max_requests_per_second
 """
 
 
@@ -21,8 +24,9 @@ async def insert_tenant(
     conn: Connection, tenant_id: UUID, *, name: str, weight: int, caps: Caps
 ) -> None:
     """Insert a tenant. Raises TenantNameTaken."""
+    values = in_order(INSERT_TENANT, id=tenant_id, name=name, weight=weight, **asdict(caps))
     try:
-        await conn.execute(INSERT_TENANT, tenant_id, name, weight, *astuple(caps))
+        await conn.execute(INSERT_TENANT, *values)
     except asyncpg.UniqueViolationError as error:
         if error.constraint_name != "tenants_name_key":
             raise
@@ -62,12 +66,31 @@ async def select_tenant_page(conn: Connection, *, below: UUID, limit: int) -> li
 
 
 UPDATE_TENANT = """
-UPDATE tenants
-SET weight = $2, max_queued = $3, max_running = $4, max_stored_bytes = $5,
-    max_bytes_per_day = $6, max_scripts = $7, max_versions = $8, max_requests_per_second = $9,
-    suspended_at = CASE WHEN $10 THEN coalesce(suspended_at, now()) END,
+WITH parameters AS NOT MATERIALIZED (
+    SELECT $1::uuid AS id,
+           $2::integer AS weight,
+           $3::integer AS max_queued,
+           $4::integer AS max_running,
+           $5::bigint AS max_stored_bytes,
+           $6::bigint AS max_bytes_per_day,
+           $7::integer AS max_scripts,
+           $8::integer AS max_versions,
+           $9::integer AS max_requests_per_second,
+           $10::boolean AS suspended
+)
+UPDATE tenants AS t
+SET weight = parameters.weight,
+    max_queued = parameters.max_queued,
+    max_running = parameters.max_running,
+    max_stored_bytes = parameters.max_stored_bytes,
+    max_bytes_per_day = parameters.max_bytes_per_day,
+    max_scripts = parameters.max_scripts,
+    max_versions = parameters.max_versions,
+    max_requests_per_second = parameters.max_requests_per_second,
+    suspended_at = CASE WHEN parameters.suspended THEN coalesce(t.suspended_at, now()) END,
     updated_at = now()
-WHERE id = $1
+FROM parameters
+WHERE t.id = parameters.id
 """
 
 
@@ -75,7 +98,10 @@ async def update_tenant(
     conn: Connection, tenant_id: UUID, *, weight: int, caps: Caps, suspended: bool
 ) -> None:
     """Update all that can change of a tenant whose row is locked."""
-    await conn.execute(UPDATE_TENANT, tenant_id, weight, *astuple(caps), suspended)
+    values = in_order(
+        UPDATE_TENANT, id=tenant_id, weight=weight, suspended=suspended, **asdict(caps)
+    )
+    await conn.execute(UPDATE_TENANT, *values)
 
 
 def _id_or_name(tenant: UUID | str) -> tuple[UUID | None, str | None]:

@@ -3,11 +3,13 @@
 from uuid import UUID
 
 from app.db import Connection, from_row
+from app.sql_parameters import in_order
 from app.workers.model import Worker
 
 RECORD_HEARTBEAT = """
 INSERT INTO workers (id, host, pid, slots, v8_version, lockdown, max_memory_bytes, trouble)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+SELECT $1 AS id, $2 AS host, $3 AS pid, $4 AS slots, $5 AS v8_version, $6 AS lockdown,
+       $7 AS max_memory_bytes, $8 AS trouble
 ON CONFLICT (id) DO UPDATE SET seen_at = now(), trouble = excluded.trouble
 """
 
@@ -29,9 +31,18 @@ async def record_heartbeat(  # noqa: PLR0913 - one parameter a column
     `max_memory_bytes` is the highest memory limit that it can enforce (None: any); `trouble` is
     what keeps it from running executions, if anything does.
     """
-    await conn.execute(
-        RECORD_HEARTBEAT, worker, host, pid, slots, v8_version, lockdown, max_memory_bytes, trouble
+    values = in_order(
+        RECORD_HEARTBEAT,
+        id=worker,
+        host=host,
+        pid=pid,
+        slots=slots,
+        v8_version=v8_version,
+        lockdown=lockdown,
+        max_memory_bytes=max_memory_bytes,
+        trouble=trouble,
     )
+    await conn.execute(RECORD_HEARTBEAT, *values)
 
 
 DELETE_WORKERS = """

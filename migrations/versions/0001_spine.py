@@ -1,4 +1,4 @@
-"""The spine: tenants, scripts, their versions and aliases, executions, payloads, workers."""
+"""Create the core tables: tenants, scripts, versions, aliases, executions, payloads, workers."""
 
 from alembic import op
 
@@ -15,7 +15,7 @@ UP = (
         created_at timestamptz NOT NULL DEFAULT now()
     )
     """,
-    # A fresh install has one tenant; its id is part of the contract with app/tenants.
+    # A fresh installation has one tenant, whose id app/tenants knows.
     """
     INSERT INTO tenants (id, name)
     VALUES ('00000000-0000-7000-8000-000000000001', 'default')
@@ -49,7 +49,7 @@ UP = (
         PRIMARY KEY (script_id, version)
     )
     """,
-    # The promise that a version never changes is the database's, not only the code's.
+    # The reasons of functions are in migrations/sql, one file for each.
     """
     CREATE FUNCTION refuse_version_change() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
@@ -126,7 +126,7 @@ UP = (
         CHECK (status <> 'running' OR (started_at IS NOT NULL AND lease_token IS NOT NULL))
     )
     """,
-    # Partial: what the queue and the sweep cost does not grow with the history.
+    # Partial: the cost of claims and of expired leases does not grow with the history.
     "CREATE INDEX executions_queue_idx ON executions (id) WHERE status = 'queued'",
     """
     CREATE INDEX executions_lease_idx ON executions (lease_expires_at)
@@ -155,7 +155,7 @@ UP = (
         CHECK (num_nonnulls(body, blob_key) = 1)
     )
     """,
-    # Payloads are written once and read once or twice: compressing them costs more than it saves.
+    # Payloads are written once and read once or twice: compression costs more than it saves.
     "ALTER TABLE payloads ALTER COLUMN body SET STORAGE EXTERNAL",
 )
 

@@ -1,4 +1,4 @@
-"""Who may do what: suspended tenants and their caps, API keys, the audit log."""
+"""Add access control: suspended tenants and their caps, API keys, the audit log."""
 
 from alembic import op
 
@@ -8,7 +8,7 @@ branch_labels = None
 depends_on = None
 
 UP = (
-    # Caps: NULL is the default of the settings.
+    # A cap that is NULL is the default of the settings.
     """
     ALTER TABLE tenants
         ADD COLUMN updated_at              timestamptz NOT NULL DEFAULT now(),
@@ -23,7 +23,7 @@ UP = (
         ADD COLUMN max_versions            integer CHECK (max_versions > 0),
         ADD COLUMN max_requests_per_second integer CHECK (max_requests_per_second > 0)
     """,
-    # The secret itself is nowhere. Admin keys are the operator's: they belong to `default`.
+    # The secret is stored nowhere, only its hash. Admin keys belong to the tenant `default`.
     """
     CREATE TABLE api_keys (
         id            uuid        PRIMARY KEY,
@@ -41,8 +41,7 @@ UP = (
     )
     """,
     "CREATE INDEX api_keys_page_idx ON api_keys (tenant_id, id DESC)",
-    # One row, counted up in the transaction of each change: whoever reads a new number reads
-    # the change, too. A sequence would show the number before the change.
+    # See migrations/sql/count_access_change.sql.
     """
     CREATE TABLE access_generation (
         one        boolean PRIMARY KEY DEFAULT true CHECK (one),

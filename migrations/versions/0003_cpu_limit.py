@@ -1,4 +1,4 @@
-"""A limit of CPU time beside the one of wall time."""
+"""Add a limit of CPU time beside the one of wall time."""
 
 from alembic import op
 
@@ -10,7 +10,7 @@ depends_on = None
 UP = (
     "ALTER TABLE script_versions ADD COLUMN max_cpu_ms integer",
     "ALTER TABLE executions ADD COLUMN max_cpu_ms integer CHECK (max_cpu_ms > 0)",
-    # A run is single-threaded: until now its time limit was its limit of CPU time, too.
+    # A run is single-threaded: so far its limit of wall time limited its CPU time, too.
     "UPDATE executions SET max_cpu_ms = wall_ms",
     "ALTER TABLE executions ALTER COLUMN max_cpu_ms SET NOT NULL",
 )

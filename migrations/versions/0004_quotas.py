@@ -1,4 +1,4 @@
-"""Quotas: what each tenant uses, and whether one more is over what it may."""
+"""Add quotas: count what each tenant uses, and refuse what exceeds its caps."""
 
 from alembic import op
 
@@ -19,7 +19,7 @@ UP = (
         PRIMARY KEY (tenant_id, shard)
     ) WITH (fillfactor = 20)
     """,
-    # One row a tenant would make its submitters wait for each other's commits.
+    # See migrations/sql/usage_shard.sql.
     """
     CREATE FUNCTION usage_shard() RETURNS smallint LANGUAGE sql STABLE AS $$
         SELECT (pg_backend_pid() % 32)::smallint
@@ -31,9 +31,7 @@ UP = (
     $$
     """,
     "CREATE INDEX script_versions_tenant_idx ON script_versions (tenant_id)",
-    # By triggers, whatever way an execution takes: no statement has to think of it. The bytes of
-    # a day are those of inputs that were accepted on that UTC day. Tenants in order, so that two
-    # statements that serve many never wait for each other in a circle.
+    # See migrations/sql/count_queued.sql and migrations/sql/count_bytes.sql.
     """
     CREATE FUNCTION count_queued() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
@@ -119,13 +117,7 @@ UP = (
            (SELECT coalesce(sum(size_bytes), 0) FROM payloads AS p WHERE p.tenant_id = t.id)
     FROM tenants AS t
     """,
-    # Gives the quota that one more execution of so many bytes would be over, or nothing.
-    #
-    # Each query of a function that is volatile sees what was committed before it, so what is
-    # read under a lock is true. Far from every quota the lock is shared, and nobody waits: what
-    # the other connections have accepted and not committed cannot reach the quota, as there are
-    # fewer than max_connections of them with no more than 1 MiB each. Near a quota, or with a
-    # larger payload, the lock is the only one, waits for those commits, and the count is exact.
+    # See migrations/sql/quota_against_execution_v2.sql.
     """
     CREATE FUNCTION quota_against_execution(
         tenant uuid, size_bytes bigint,
@@ -179,8 +171,7 @@ UP = (
     END
     $$
     """,
-    # The same for an upload of so many scripts (one or none) and one version. Always with the
-    # lock: what is created is checked by V8 first, which takes longer.
+    # See migrations/sql/quota_against_upload_v2.sql.
     """
     CREATE FUNCTION quota_against_upload(
         tenant uuid, more_scripts bigint, max_scripts bigint, max_versions bigint
@@ -201,8 +192,8 @@ UP = (
     END
     $$
     """,
-    # How many requests each API process has let in, ever: they tell each other by this. Unlogged:
-    # a crash makes all begin anew, and costs a moment's accuracy.
+    # The requests that each API process has admitted since its start; processes exchange these
+    # counts. Unlogged: after a crash all start from zero, and a moment's accuracy is lost.
     """
     CREATE UNLOGGED TABLE request_counts (
         tenant_id  uuid        NOT NULL,

@@ -1,4 +1,4 @@
-"""Claims: a queue of its own, each tenant's share of the workers, priority, cancellation."""
+"""Add claims: a queue table, each tenant's share of the workers, priority, cancellation."""
 
 from alembic import op
 
@@ -14,8 +14,8 @@ UP = (
     """,
     # Room on a page for the next version of a row: renewing a lease then touches no index.
     "ALTER TABLE executions SET (fillfactor = 90)",
-    # What waits, and nothing else: claims look here. The rows of a large history are elsewhere,
-    # and so are their indexes, so that vacuum is through with what claims leave in no time.
+    # The queued executions alone. Claims read this table and not the history, and vacuum cleans up
+    # after them quickly because its indexes are small.
     """
     CREATE TABLE queue (
         tenant_id    uuid     NOT NULL,
@@ -28,7 +28,7 @@ UP = (
     CREATE UNIQUE INDEX queue_turn_idx ON queue (tenant_id, priority DESC, execution_id)
     """,
     "INSERT INTO queue SELECT tenant_id, priority, id FROM executions WHERE status = 'queued'",
-    # By a trigger, whatever way an execution takes, and by whatever version of the code.
+    # See migrations/sql/keep_queue.sql.
     """
     CREATE FUNCTION keep_queue() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
@@ -63,10 +63,10 @@ UP = (
     FOR EACH ROW WHEN (OLD.status = 'queued') EXECUTE FUNCTION keep_queue()
     """,
     "DROP INDEX executions_queue_idx",
-    # Few run at once: who sweeps looks at all of them.
+    # Few executions run at once: looking for expired leases reads all of them.
     "DROP INDEX executions_lease_idx",
     "CREATE INDEX executions_running_idx ON executions (tenant_id) WHERE status = 'running'",
-    # What each tenant has had of the workers: slots times seconds, halved every 60 s.
+    # The worker-seconds that each tenant has used, halved every 60 s.
     """
     CREATE TABLE tenant_shares (
         tenant_id    uuid             PRIMARY KEY REFERENCES tenants,
@@ -85,14 +85,7 @@ UP = (
                * power(0.5::float8, least(extract(epoch FROM moment - since) / 60, 900)::float8)
     $$
     """,
-    # One claim at a time, so that each sees what the one before it took: no cap is overshot, and
-    # turns are in order. That is short: nothing in here waits, as what is locked is passed over,
-    # and the commit is not flushed. A claim that is lost in a crash of the server leaves an
-    # execution queued that somebody runs for nothing, and his token is nobody else's.
-    #
-    # `served` and `served_seconds` are what slots were held for since the worker's last claim.
-    #
-    # The plans must not depend on statistics, which are late for a queue; all here has an index.
+    # See migrations/sql/claim_executions_v2.sql.
     """
     CREATE FUNCTION claim_executions(
         worker uuid, most integer, lease_seconds double precision, default_max_running bigint,

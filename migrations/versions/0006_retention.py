@@ -1,4 +1,4 @@
-"""Retention: payloads that were erased, and how far the periodic duties have come."""
+"""Add retention: mark erased payloads, and keep the progress of the periodic tasks."""
 
 from alembic import op
 
@@ -7,7 +7,7 @@ down_revision = "0005"
 branch_labels = None
 depends_on = None
 
-# {kept}: which payloads take room.
+# {kept}: the condition of payloads that count as stored.
 COUNT_BYTES = """
     CREATE OR REPLACE FUNCTION count_bytes() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
@@ -46,7 +46,7 @@ COUNT_BYTES = """
 """
 
 UP = (
-    # An erased payload keeps hash and size, which are the receipt's.
+    # An erased payload keeps its hash and size for the receipt.
     """
     ALTER TABLE payloads
         ADD COLUMN erased_at timestamptz,
@@ -55,14 +55,14 @@ UP = (
             CHECK (num_nonnulls(body, blob_key, erased_at) = 1)
     """,
     COUNT_BYTES.format(kept="erased_at IS NULL"),
-    # Who sweeps the blob store asks which of many keys a row names.
+    # The cleanup of the blob store looks up which of many keys any row names.
     "CREATE INDEX payloads_blob_idx ON payloads (blob_key) WHERE blob_key IS NOT NULL",
-    # In the order of their ends: the oldest are found without a look at the others.
+    # In the order of their ends: the oldest are found without reading the others.
     """
     CREATE INDEX executions_finished_idx ON executions (finished_at, id)
     WHERE finished_at IS NOT NULL
     """,
-    # A row is locked while a step is taken, and says where the next one goes on.
+    # A row is locked during a step, and says where the next one goes on.
     """
     CREATE TABLE retention_duties (
         duty        text        PRIMARY KEY CHECK (duty IN ('payloads', 'blobs')),
@@ -71,7 +71,7 @@ UP = (
         id          uuid        NOT NULL DEFAULT '00000000-0000-0000-0000-000000000000'
     )
     """,
-    # Tells the blobs of this installation from those of another.
+    # Tells the blobs of this installation from another's.
     """
     CREATE TABLE installation (
         one boolean PRIMARY KEY DEFAULT true CHECK (one),
@@ -86,7 +86,7 @@ DOWN = (
     "DROP INDEX payloads_blob_idx",
     COUNT_BYTES.format(kept="true"),
     "ALTER TABLE payloads DROP CONSTRAINT payloads_kept_or_erased_check",
-    # What was erased cannot come back: the code before this would read it as empty.
+    # What was erased cannot come back: older code reads it as empty.
     "UPDATE payloads SET body = '' WHERE erased_at IS NOT NULL",
     """
     ALTER TABLE payloads

@@ -1,4 +1,4 @@
-"""Traces: the context that an execution was accepted in, for whoever runs it."""
+"""Add the trace context in which an execution was accepted, for the worker that runs it."""
 
 from alembic import op
 
@@ -9,7 +9,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    # The header's value, as W3C Trace Context (level 1) has it.
+    # The value of the header traceparent in W3C Trace Context (level 1).
     op.execute(
         """
         ALTER TABLE executions

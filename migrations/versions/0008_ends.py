@@ -1,4 +1,4 @@
-"""Ends: an outcome is recorded, and told of, in one round trip."""
+"""Add a procedure that records an outcome and notifies readers, in one round trip."""
 
 from alembic import op
 
@@ -9,11 +9,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    # Fenced: a worker that was presumed dead may still report. Then, and when a report is
-    # repeated whose answer got lost, what counts is what this very claim has recorded.
-    #
-    # Two transactions: inside the first, the lock of NOTIFY, of which a server has one, would be
-    # held until the commit is flushed. So a notice can be lost, as app/notices.py says.
+    # See migrations/sql/finish_execution.sql.
     op.execute(
         """
         CREATE PROCEDURE finish_execution(

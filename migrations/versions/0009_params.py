@@ -1,4 +1,4 @@
-"""Params: JSON that a submission brings beside its data."""
+"""Add params: JSON that a submission brings beside its data."""
 
 from alembic import op
 

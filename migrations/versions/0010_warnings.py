@@ -1,4 +1,4 @@
-"""Warnings: what the result of a success lost on its way to JSON."""
+"""Add warnings: what the result of a success lost on its way to JSON."""
 
 from alembic import op
 
@@ -12,9 +12,8 @@ def upgrade() -> None:
     op.execute(
         "ALTER TABLE executions ADD COLUMN warnings bytea CHECK (octet_length(warnings) <= 262144)"
     )
-    # Few executions have warnings; the others end as before. The first version stays, for the
-    # workers of the release before. Both statements are one transaction, which the inner
-    # procedure commits.
+    # See migrations/sql/finish_execution_v2.sql. The first version stays for workers of older
+    # releases.
     op.execute(
         """
         CREATE PROCEDURE finish_execution_v2(

@@ -1,4 +1,4 @@
-"""Request ids: which request an execution was accepted from, for the log line of its end."""
+"""Add the id of the request that an execution came with, for the log line of its end."""
 
 from alembic import op
 
@@ -9,7 +9,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    # As app/http/requests.py lets them in; null where the release before this one accepted it.
+    # Of the lengths that app/http accepts; NULL if an older release accepted the execution.
     op.execute(
         """
         ALTER TABLE executions

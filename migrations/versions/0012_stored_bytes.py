@@ -1,4 +1,4 @@
-"""Stored bytes: what a run adds counts against the quota exactly, as its outcome is recorded."""
+"""Hold tenants to their quota of stored bytes exactly, as outcomes are recorded."""
 
 from alembic import op
 
@@ -8,14 +8,7 @@ branch_labels = None
 depends_on = None
 
 UP = (
-    # Refuses results and logs that would take a tenant over its quota: CR507, whose detail is the
-    # quota and what is used of it. The quota is the tenant's own, else the one that the session
-    # names (crivo.default_max_stored_bytes), else there is none.
-    #
-    # It counts as quota_against_execution does, under the same lock, so that acceptances and
-    # outcomes see one another. An AFTER trigger for each row fires before those that count for
-    # the statement: what is used does not hold the statement's own rows yet. 64 bytes of logs
-    # always fit: they say that the console was not kept.
+    # See migrations/sql/hold_quota_of_bytes.sql.
     """
     CREATE FUNCTION hold_quota_of_bytes() RETURNS trigger LANGUAGE plpgsql AS $$
     DECLARE

@@ -1,4 +1,4 @@
-"""What keeps a worker from running executions, for readiness to say."""
+"""Add what keeps a worker from running executions, for readiness to report."""
 
 from alembic import op
 

@@ -1,4 +1,4 @@
-"""Memory: workers tell what limits they can keep, and claim what they have room for."""
+"""Add memory: workers report what limits they can keep, and claim what fits."""
 
 from alembic import op
 
@@ -25,7 +25,7 @@ $$
 """
 
 UP = (
-    # The highest memory limit that the worker can keep; null: any, or it is of an older release.
+    # The highest memory limit that the worker can keep; NULL: any, or its release is older.
     "ALTER TABLE workers ADD COLUMN max_memory_bytes bigint CHECK (max_memory_bytes >= 0)",
     "ALTER TABLE queue ADD COLUMN memory_bytes bigint NOT NULL DEFAULT 0",
     "ALTER TABLE queue ADD COLUMN queued_at timestamptz NOT NULL DEFAULT clock_timestamp()",
@@ -39,14 +39,8 @@ UP = (
         columns="tenant_id, priority, execution_id, memory_bytes",
         values="NEW.tenant_id, NEW.priority, NEW.id, NEW.memory_bytes",
     ),
-    # As claim_executions (0005), which workers of an older release still call, and by memory.
-    # Limits of memory count with `overhead_bytes` each. `room_bytes` is what the worker can let
-    # run now, all together, null: anything; what is larger is passed over, and somebody else may
-    # have room. Has nobody had it for a second, a worker that could hold it alone
-    # (`largest_bytes`), and that has none waiting for memory (`may_wait`), takes it: its
-    # admission then keeps room for it. `passed_over`: another claim at once may find more.
-    # Script, version, labels and params are the script's context; they are read here and not by a
-    # join outside, whose snapshot may be older than what the function claims.
+    # See migrations/sql/claim_executions_v2.sql. Workers of older releases still call the first
+    # version.
     """
     CREATE FUNCTION claim_executions_v2(
         worker uuid, most integer, lease_seconds double precision, default_max_running bigint,

@@ -145,7 +145,7 @@ async def _claim_p95_ms(conn: "asyncpg.Connection[asyncpg.Record]", count: int) 
         served = [SlotUsage(tenant=each.tenant_id, seconds=_SERVED_SECONDS) for each in held]
         began = time.perf_counter()
         claimed = await claims.claim(
-            conn, worker, most=_most(), lease_seconds=_LEASE_SECONDS, served=served
+            conn, worker, limit=_most(), lease_seconds=_LEASE_SECONDS, served=served
         )
         held = claimed.executions
         took.append((time.perf_counter() - began) * 1_000)

@@ -25,6 +25,7 @@ class System:
         self.url = f"http://127.0.0.1:{self.port}"
         self.client = httpx.Client(base_url=self.url, timeout=_PATIENCE_SECONDS)
         self.folder = folder
+        self.root = ROOT
         self.environ = {
             "PATH": os.environ["PATH"],
             "DATABASE_URL": database_url,
@@ -136,7 +137,7 @@ class System:
         with (self.folder / f"{module}-{number}.log").open("wb") as log:
             return subprocess.Popen(
                 [sys.executable, "-m", module],
-                cwd=ROOT,
+                cwd=self.root,
                 env={**self.environ, **environ},
                 stdout=log,
                 stderr=log,

@@ -1,10 +1,10 @@
-"""Find the tenants' tables that a statement touches without saying whose rows it means.
+"""Find the tenants' tables that a statement reads or writes without pinning them to a tenant.
 
-PostgreSQL's own parser reads the statement, so that comments, aliases and nesting deceive
-nobody. A table is pinned when every row of it that takes part must have a `tenant_id` equal to
-a parameter, or to the `tenant_id` of what is pinned: by a condition that stands alone in WHERE
-or in the ON of an inner join, joined to others by AND only. The ON of a left join pins its
-right side only. An INSERT gives `tenant_id` from a parameter or from what is pinned.
+PostgreSQL's own parser reads the statement, so comments, aliases and nesting cannot hide a table. A
+table is pinned when each of its rows that takes part must have a `tenant_id` equal to a parameter,
+or to the `tenant_id` of something pinned. The condition must stand in WHERE or in the ON of an
+inner join, joined to others by AND only; the ON of a left join pins its right side only. An INSERT
+takes `tenant_id` from a parameter or from something pinned.
 """
 
 import json
@@ -27,7 +27,7 @@ class _Equal(Struct, frozen=True):
 
 
 def unpinned(sql: str, tables: Collection[str]) -> list[str]:
-    """Name the tenants' tables in `sql` that are not pinned to a tenant, by their aliases."""
+    """Return the aliases of the tenants' tables in `sql` that are not pinned to a tenant."""
     found: list[str] = []
     for raw in json.loads(parse_sql_json(sql))["stmts"]:
         [(kind, statement)] = raw["stmt"].items()
@@ -36,18 +36,20 @@ def unpinned(sql: str, tables: Collection[str]) -> list[str]:
 
 
 def _check(kind: str, statement: Node, tables: frozenset[str], pinned: frozenset[str]) -> list[str]:
-    """Check one statement where `pinned` names what is around it, and all that is within it."""
+    """Check a statement and all that it nests; `pinned` holds what is pinned around it."""
     if kind not in _STATEMENTS:
         return [kind]
     problems: list[str] = []
-    # What a WITH names hides a table of that name; its rows are as pinned as its query.
+    # A CTE hides a table of its name. It is pinned when its query is.
     for part in statement.get("withClause", {}).get("ctes", ()):
-        named = part["CommonTableExpr"]
-        [(inner, query)] = named["ctequery"].items()
+        cte = part["CommonTableExpr"]
+        [(inner, query)] = cte["ctequery"].items()
         wrong = _check(inner, query, tables, pinned)
         problems += wrong
-        tables -= {named["ctename"]}
-        pinned = (pinned - {named["ctename"]}) if wrong else (pinned | {named["ctename"]})
+        tables -= {cte["ctename"]}
+        pinned -= {cte["ctename"]}
+        if not wrong and not _computes_tenant(query):
+            pinned |= {cte["ctename"]}
     if "larg" in statement:
         sides = (statement["larg"], statement["rarg"])
         return problems + [
@@ -68,8 +70,18 @@ def _check(kind: str, statement: Node, tables: frozenset[str], pinned: frozenset
     return problems
 
 
+def _computes_tenant(query: Node) -> bool:
+    """Say whether a query's `tenant_id` is neither a parameter nor a column of that name."""
+    targets = [each["ResTarget"] for each in query.get("targetList", ())]
+    return any(
+        not _is_parameter(target["val"]) and "ColumnRef" not in target["val"]
+        for target in targets
+        if target.get("name") == "tenant_id"
+    )
+
+
 def _closed(known: Collection[str], equal: list[_Equal]) -> set[str]:
-    """Pin what is equal to what is pinned, and what is equal to that."""
+    """Return the transitive closure of `known` over the equalities."""
     closed = set(known)
     while True:
         more = {each.left for each in equal if each.right is None or each.right in closed} - closed
@@ -79,7 +91,7 @@ def _closed(known: Collection[str], equal: list[_Equal]) -> set[str]:
 
 
 def _sources(kind: str, statement: Node) -> Iterator[tuple[str, str]]:
-    """Give alias and name of each table of the statement itself, not of what it nests."""
+    """Yield alias and name of each table of the statement itself, not of what it nests."""
     if kind in ("UpdateStmt", "DeleteStmt"):
         yield _named(statement["relation"])
     for clause in ("fromClause", "usingClause"):
@@ -128,30 +140,30 @@ def _of_joins(item: Node, ours: set[str]) -> list[_Equal]:
 
 
 def _conditions(node: Node | None, ours: set[str]) -> Iterator[_Equal]:
-    """Give the equalities that must hold: those of a conjunction, not of OR or NOT."""
+    """Yield the equalities that must hold: those of a conjunction, not of OR or NOT."""
     if node is None:
         return
-    both = node.get("BoolExpr")
-    if both is not None and both["boolop"] == "AND_EXPR":
-        for each in both["args"]:
+    conjunction = node.get("BoolExpr")
+    if conjunction is not None and conjunction["boolop"] == "AND_EXPR":
+        for each in conjunction["args"]:
             yield from _conditions(each, ours)
-    compared = node.get("A_Expr")
+    comparison = node.get("A_Expr")
     if (
-        compared is not None
-        and compared["kind"] == "AEXPR_OP"
-        and [part["String"]["sval"] for part in compared["name"]] == ["="]
+        comparison is not None
+        and comparison["kind"] == "AEXPR_OP"
+        and [part["String"]["sval"] for part in comparison["name"]] == ["="]
     ):
-        left, right = compared["lexpr"], compared["rexpr"]
+        left, right = comparison["lexpr"], comparison["rexpr"]
         for one, other in ((left, right), (right, left)):
-            alias = _whose(one, ours)
+            alias = _alias_of(one, ours)
             if alias is not None and _is_parameter(other):
                 yield _Equal(alias, None)
-            elif alias is not None and _whose(other, ours) is not None:
-                yield _Equal(alias, _whose(other, ours))
+            elif alias is not None and _alias_of(other, ours) is not None:
+                yield _Equal(alias, _alias_of(other, ours))
 
 
-def _whose(node: Node, ours: set[str]) -> str | None:
-    """Give the alias of a `tenant_id`; without one it is the only table's."""
+def _alias_of(node: Node, ours: set[str]) -> str | None:
+    """Return the alias of a `tenant_id` column; without one it is the only table's."""
     parts = node.get("ColumnRef", {}).get("fields", ())
     match [each.get("String", {}).get("sval") for each in parts]:
         case [str(alias), "tenant_id"]:
@@ -171,29 +183,29 @@ def _check_insert(statement: Node, table: str) -> list[str]:
     columns = [each["ResTarget"]["name"] for each in statement.get("cols", ())]
     if "tenant_id" not in columns:
         return [table]
-    place = columns.index("tenant_id")
-    given = _gives_tenant(statement["selectStmt"]["SelectStmt"], place)
+    position = columns.index("tenant_id")
+    is_pinned = _gives_tenant(statement["selectStmt"]["SelectStmt"], position)
     conflict = statement.get("onConflictClause", {})
     if conflict.get("action") == "ONCONFLICT_UPDATE":
         alias, _ = _named(statement["relation"])
-        kept = _closed({"excluded"}, list(_conditions(conflict.get("whereClause"), {alias})))
-        given = given and alias in kept
-    return [] if given else [table]
+        updated = _closed({"excluded"}, list(_conditions(conflict.get("whereClause"), {alias})))
+        is_pinned = is_pinned and alias in updated
+    return [] if is_pinned else [table]
 
 
-def _gives_tenant(query: Node, place: int) -> bool:
+def _gives_tenant(query: Node, position: int) -> bool:
     if "larg" in query:  # a union
-        return all(_gives_tenant(query[side], place) for side in ("larg", "rarg"))
-    values = [row["List"]["items"][place] for row in query.get("valuesLists", ())]
+        return all(_gives_tenant(query[side], position) for side in ("larg", "rarg"))
+    values = [row["List"]["items"][position] for row in query.get("valuesLists", ())]
     if not values:
-        values = [query["targetList"][place]["ResTarget"]["val"]]
-    # What the query reads is checked by itself: a `tenant_id` of its sources is a pinned one.
+        values = [query["targetList"][position]["ResTarget"]["val"]]
+    # The sources of the query are checked by themselves: their `tenant_id` is pinned.
     sources = {alias for alias, _ in _sources("SelectStmt", query)}
-    return all(_is_parameter(value) or _whose(value, sources) in sources for value in values)
+    return all(_is_parameter(value) or _alias_of(value, sources) in sources for value in values)
 
 
 def _nested(node: object) -> Iterator[tuple[str, Node]]:
-    """Find the statements within, not those within them."""
+    """Yield the statements directly within a node, not those within them."""
     if isinstance(node, dict):
         for key, value in node.items():
             if key in _STATEMENTS:

@@ -1,83 +1,51 @@
-"""Every SQL statement of the service fits the migrated database, and keeps tenants apart."""
+"""Every SQL statement fits the migrated database, names its parameters, keeps tenants apart."""
 
 import ast
-import importlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 import pytest
 
 from app.db import Pool
+from app.sql_parameters import in_order, parameter_names
+from tests.conventions.named_parameters import (
+    MAX_POSITIONAL,
+    body_calls,
+    calls,
+    misplaced,
+    parameters,
+)
+from tests.conventions.statements import STATEMENT, constants, modules, statements
 from tests.conventions.tenancy import unpinned
 from tests.servers import ROOT
 
-# Uppercase and followed by more words: no English sentence begins so.
-_STATEMENT: Final = re.compile(r"\s*(SELECT|INSERT INTO|UPDATE|DELETE FROM|WITH)\s")
-_CONSTANT: Final = re.compile(r"[A-Z][A-Z0-9_]*")
-
-# Statements that serve all tenants at once, or none, and why they may; a module's name stands for
-# all of its own.
+# Statements that serve all tenants at once, or none, with the reason; a module's name stands for
+# all of its statements.
 _ACROSS_TENANTS: Final = {
-    "app.executions.dispatch.claims": "a worker names rows by id and token of its own claim",
-    "app.executions.store.SELECT_STATES": "the ids are those that their own tenants wait for",
-    "app.executions.queue_limit.COUNT_QUEUED": "how much is queued in all, not whose it is",
-    "app.executions.waiting.queue_position.SELECT_QUEUE_POSITION": "whether others wait",
-    "app.executions.retention.EXPIRE_PAYLOADS": "what is due is due by its age, whoever's it is",
-    "app.executions.retention.DELETE_EXECUTIONS": "what is due is due by its age, whoever's it is",
+    "app.executions.dispatch.claims": "a worker names rows by id and fencing token",
+    "app.executions.store.SELECT_STATES": "ids that readers wait for, found under their tenants",
+    "app.executions.queue_limit.COUNT_QUEUED": "the installation's total",
+    "app.executions.waiting.queue_position.SELECT_QUEUE_POSITION": "whether other tenants wait",
+    "app.executions.retention.EXPIRE_PAYLOADS": "payloads expire by age, across tenants",
+    "app.executions.retention.DELETE_EXECUTIONS": "executions expire by age, across tenants",
     "app.executions.retention.SELECT_REFERENCED_KEYS": "a blob that any row references is needed",
-    "app.executions.dispatch.completion_report": "ids of what has just ended, of every tenant",
-    "app.prometheus.store": "operators see every tenant's queue",
-    "app.audit.store.SELECT_ENTRY_PAGE": "admins read of every tenant",
-    "app.quotas.rates": "processes exchange their request counts of every tenant",
-    "app.keys.store.SELECT_KEY": "admins manage the keys of every tenant",
-    "app.keys.store.SELECT_KEY_PAGE": "admins manage the keys of every tenant",
-    "app.keys.store.REVOKE_KEY": "admins manage the keys of every tenant",
-    "app.keys.store.LOCK_KEY": "it is the caller's own key, which has been verified",
-    "app.keys.store.SELECT_STORED_KEY": "whose a presented key is, is what it finds out",
-    "app.keys.store.SELECT_KEYS_STATE": "whether there is any key at all",
-    "app.keys.store.TOUCH_KEYS": "the keys are those that were verified a moment ago",
+    "app.executions.dispatch.completion_report": "the ids of executions that have just ended",
+    "app.prometheus.store": "operators see the queues of all tenants",
+    "app.audit.store.SELECT_ENTRY_PAGE": "admins read the log of all tenants",
+    "app.quotas.rates": "processes exchange the counts of all tenants",
+    "app.keys.store.SELECT_KEY": "admins manage the keys of all tenants",
+    "app.keys.store.SELECT_KEY_PAGE": "admins manage the keys of all tenants",
+    "app.keys.store.REVOKE_KEY": "admins manage the keys of all tenants",
+    "app.keys.store.LOCK_KEY": "the id is that of the caller's verified key",
+    "app.keys.store.SELECT_STORED_KEY": "it finds out the tenant of a presented key",
+    "app.keys.store.SELECT_KEYS_STATE": "whether any key exists",
+    "app.keys.store.TOUCH_KEYS": "the ids are those of keys just verified",
 }
 
 
-def _modules() -> Iterator[tuple[str, Path]]:
-    for path in sorted((ROOT / "app").rglob("*.py")):
-        # The launcher asks a database what it is before there is a service.
-        if "embedded" not in path.parts:
-            yield ".".join(path.relative_to(ROOT).with_suffix("").parts), path
-
-
-def _constants(tree: ast.Module) -> Iterator[tuple[str, ast.expr]]:
-    """Give the module-level assignments of one upper-case name, private ones too."""
-    for node in tree.body:
-        target = node.targets[0] if isinstance(node, ast.Assign) else None
-        if isinstance(node, ast.AnnAssign):
-            target = node.target
-        if (
-            isinstance(node, ast.Assign | ast.AnnAssign)
-            and isinstance(target, ast.Name)
-            and _CONSTANT.fullmatch(target.id.lstrip("_"))
-            and node.value is not None
-        ):
-            yield target.id, node.value
-
-
-def _statements() -> dict[str, str]:
-    """Map the full name of each SQL constant to its text, fragments put together."""
-    found = {}
-    for module, path in _modules():
-        for name, _ in _constants(ast.parse(path.read_bytes())):
-            # Private ones are what public ones are put together from.
-            if name.startswith("_"):
-                continue
-            text = getattr(importlib.import_module(module), name)
-            if isinstance(text, str) and _STATEMENT.match(text):
-                found[f"{module}.{name}"] = text
-    return found
-
-
-STATEMENTS: Final = _statements()
+STATEMENTS: Final = statements()
 
 
 def test_there_are_statements() -> None:
@@ -86,43 +54,109 @@ def test_there_are_statements() -> None:
 
 @pytest.mark.parametrize("name", STATEMENTS)
 async def test_a_statement_can_be_prepared(pool: Pool, name: str) -> None:
-    await pool.execute(f"PREPARE checked AS {STATEMENTS[name]}")
+    # By the protocol, as the service does: PREPARE does not take CALL.
+    async with pool.acquire() as connection:
+        await connection.prepare(STATEMENTS[name])
 
 
-def test_sql_stands_in_constants_only() -> None:
+@pytest.mark.parametrize("name", STATEMENTS)
+def test_a_statement_with_many_parameters_names_them(name: str) -> None:
+    text = STATEMENTS[name]
+    named = parameters(text)
+
+    if len(named) > MAX_POSITIONAL:
+        # As PostgreSQL's parser reads it and as in_order does.
+        assert [named[number] for number in sorted(named)] == list(parameter_names(text))
+        assert misplaced(text) == []
+
+
+@pytest.mark.parametrize(
+    ("sql", "expected"),
+    [
+        ("SELECT f(a => $1, b => $2::text)", {1: "a", 2: "b"}),
+        ("CALL p(a => $1)", {1: "a"}),
+        ("INSERT INTO t (a) SELECT $1::text::inet AS a LIMIT $2", {1: "a", 2: "limit"}),
+        ("WITH p AS (SELECT $1::uuid AS id) SELECT p.id FROM p", {1: "id"}),
+        ("SELECT f($1)", {1: None}),
+        ("INSERT INTO t (a) VALUES ($1)", {1: None}),
+        ("SELECT $1 + 1 AS a", {1: None}),
+        ("SELECT $1 AS a, $1 AS b", {1: None}),
+        ("UPDATE t SET a = coalesce($1, a)", {1: None}),
+    ],
+)
+def test_what_names_a_parameter(sql: str, expected: dict[int, str | None]) -> None:
+    assert parameters(sql) == expected
+
+
+def test_a_parameter_under_another_column_is_found() -> None:
+    assert misplaced("INSERT INTO t (a, b) SELECT $1 AS b, $2 AS b") == [("a", "b")]
+
+
+def test_values_come_in_the_order_of_the_parameters() -> None:
+    statement = "SELECT f(a => $2, b => $10::text, c => $1) LIMIT $3"
+
+    assert in_order(statement, a=1, b=2, c=3, limit=4) == [3, 1, 4, 2]
+    for values in ({"a": 1}, {"a": 1, "b": 2, "c": 3, "d": 4}):
+        with pytest.raises(TypeError, match="the statement takes"):
+            in_order(statement, **values)
+
+
+async def test_a_function_that_code_calls_has_a_version(pool: Pool) -> None:
+    ours = {
+        row["proname"]
+        for row in await pool.fetch(
+            "SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace"
+        )
+    }
+    called = {each for text in STATEMENTS.values() for each, _, _ in calls(text)} & ours
+
+    assert len(called) >= 4
+    assert {each for each in called if not re.search(r"_v\d+$", each)} == set()
+
+
+@pytest.mark.parametrize(
+    "file", sorted((ROOT / "migrations" / "sql").glob("*.sql")), ids=lambda path: path.name
+)
+def test_a_call_with_many_arguments_names_them_in_the_database_too(file: Path) -> None:
+    found = list(body_calls(file.read_text(encoding="utf-8")))
+
+    assert [name for name, count, named in found if count > MAX_POSITIONAL and not named] == []
+
+
+def test_sql_is_in_constants_only() -> None:
     elsewhere = []
-    for module, path in _modules():
+    for module, path in modules():
         tree = ast.parse(path.read_bytes())
-        in_constants = {id(part) for _, value in _constants(tree) for part in ast.walk(value)}
+        in_constants = {id(part) for _, value in constants(tree) for part in ast.walk(value)}
         elsewhere += [
             f"{module}:{node.lineno}"
             for node in ast.walk(tree)
             if isinstance(node, ast.Constant)
             and isinstance(node.value, str)
-            and _STATEMENT.match(node.value)
+            and STATEMENT.match(node.value)
             and id(node) not in in_constants
         ]
 
     assert elsewhere == []
 
 
-async def test_every_statement_on_tenants_data_is_pinned_to_one(pool: Pool) -> None:
-    tables = await _tenants_tables(pool)
+async def test_every_statement_on_tenants_data_is_pinned_to_a_tenant(pool: Pool) -> None:
+    tables = await _tables_of_tenants(pool)
 
     loose = {name: unpinned(text, tables) for name, text in STATEMENTS.items()}
 
     assert {name: tables for name, tables in loose.items() if tables and not _reason(name)} == {}
-    # Each exception is in use.
+    # No exception is out of date.
     needed = {name for name, tables in loose.items() if tables}
     assert {each for each in _ACROSS_TENANTS if not any(map(_is_of(each), needed))} == set()
 
 
-async def test_every_table_is_a_tenant_s_or_known_to_be_nobody_s(pool: Pool) -> None:
+async def test_a_table_without_tenant_is_a_known_one(pool: Pool) -> None:
     rows = await pool.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
 
-    # A new table without tenant_id would pass the test above by accident.
-    nobodys = {row["tablename"] for row in rows} - await _tenants_tables(pool)
-    assert nobodys == {
+    # The test above does not see a new table that lacks its tenant_id.
+    shared = {row["tablename"] for row in rows} - await _tables_of_tenants(pool)
+    assert shared == {
         "alembic_version",
         "access_generation",
         "installation",
@@ -132,7 +166,6 @@ async def test_every_table_is_a_tenant_s_or_known_to_be_nobody_s(pool: Pool) -> 
     }
 
 
-# What a query can get wrong, and what is right.
 _LOOSE: Final = (
     "SELECT * FROM scripts WHERE id = $1",
     "SELECT * FROM scripts WHERE id = $1 -- tenant_id = $2",
@@ -161,6 +194,10 @@ _LOOSE: Final = (
     (
         "INSERT INTO scripts AS s (id, tenant_id) VALUES ($1, $2) "
         "ON CONFLICT (id) DO UPDATE SET name = EXCLUDED.name"
+    ),
+    (
+        "WITH p AS (SELECT gen_random_uuid() AS tenant_id) "
+        "SELECT * FROM p JOIN scripts AS s ON s.tenant_id = p.tenant_id"
     ),
     "MERGE INTO scripts USING scripts AS s ON true WHEN MATCHED THEN DELETE",
     "TRUNCATE scripts",
@@ -191,21 +228,29 @@ _PINNED: Final = (
         "INSERT INTO scripts AS s (id, tenant_id) VALUES ($1, $2) "
         "ON CONFLICT (id) DO UPDATE SET name = $3 WHERE s.tenant_id = EXCLUDED.tenant_id"
     ),
+    (
+        "WITH p AS NOT MATERIALIZED (SELECT $1::uuid AS tenant_id) "
+        "SELECT * FROM p JOIN scripts AS s ON s.tenant_id = p.tenant_id"
+    ),
+    (
+        "WITH p AS (SELECT $1::uuid AS tenant_id, $2 AS id) "
+        "INSERT INTO scripts (id, tenant_id) SELECT p.id, p.tenant_id FROM p"
+    ),
     "SELECT * FROM workers",
 )
 
 
 @pytest.mark.parametrize("sql", _LOOSE)
-async def test_a_query_that_forgets_its_tenant_is_refused(pool: Pool, sql: str) -> None:
-    assert unpinned(sql, await _tenants_tables(pool)) != []
+async def test_a_query_across_tenants_is_found(pool: Pool, sql: str) -> None:
+    assert unpinned(sql, await _tables_of_tenants(pool)) != []
 
 
 @pytest.mark.parametrize("sql", _PINNED)
-async def test_a_query_that_is_pinned_to_its_tenant_is_taken(pool: Pool, sql: str) -> None:
-    assert unpinned(sql, await _tenants_tables(pool)) == []
+async def test_a_query_pinned_to_a_tenant_passes(pool: Pool, sql: str) -> None:
+    assert unpinned(sql, await _tables_of_tenants(pool)) == []
 
 
-async def _tenants_tables(pool: Pool) -> set[str]:
+async def _tables_of_tenants(pool: Pool) -> set[str]:
     rows = await pool.fetch(
         "SELECT table_name FROM information_schema.columns "
         "WHERE table_schema = 'public' AND column_name = 'tenant_id'"

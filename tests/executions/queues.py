@@ -87,7 +87,7 @@ class Queues:
             claimed = await claims.claim(
                 conn,
                 self.worker,
-                most=limit,
+                limit=limit,
                 lease_seconds=lease_seconds,
                 served=slot_usage,
                 room=room,
@@ -104,7 +104,7 @@ class Queues:
 
     async def rescue(self, max_attempts: int = 3) -> list[claims.Rescued]:
         async with self.pool.acquire() as conn:
-            return await claims.sweep(conn, max_attempts=max_attempts, error=b"{}")
+            return await claims.rescue_expired(conn, max_attempts=max_attempts, error=b"{}")
 
     async def cancel(self, tenant: UUID, execution_id: UUID) -> Status | None:
         async with self.pool.acquire() as conn:

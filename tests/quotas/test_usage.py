@@ -60,7 +60,9 @@ class Queue:
 
     async def claim(self, most: int, lease_seconds: float = 60) -> list[Claim]:
         async with self.pool.acquire() as conn:
-            claimed = await claims.claim(conn, uuid.uuid7(), most=most, lease_seconds=lease_seconds)
+            claimed = await claims.claim(
+                conn, uuid.uuid7(), limit=most, lease_seconds=lease_seconds
+            )
         return claimed.executions
 
     async def claims(self, workers: int) -> list[Claim]:
@@ -142,7 +144,7 @@ async def test_counters_match_through_every_transition(queue: Queue) -> None:
         [held.id for held in late[::2]],
     )
     async with queue.pool.acquire() as conn:
-        swept = await claims.sweep(conn, max_attempts=3, error=b"{}")
+        swept = await claims.rescue_expired(conn, max_attempts=3, error=b"{}")
     assert {each.status for each in swept} == {"queued", "failed"}
     await queue.require_consistent()
     # A late report changes nothing, and is not counted.

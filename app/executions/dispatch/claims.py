@@ -1,7 +1,7 @@
-"""SQL of executions as their workers see them: claim, renew, finish, hand back, sweep.
+"""Claim, renew, finish and release executions, and rescue those whose lease expired.
 
-These statements serve every tenant at once: they name rows by id and fencing token, which
-a worker has only from its own claim.
+The statements serve all tenants at once: they name rows by id and fencing token, which a worker
+knows only from its own claim.
 """
 
 from collections.abc import Sequence
@@ -19,10 +19,9 @@ from app.executions.model import Claim, Finish, SlotUsage
 from app.limits import Limits
 from app.payloads.model import StoredPayload
 from app.sandbox.pool import Room
+from app.sql_parameters import in_order
 
-# The function is in migrations/versions/0014_memory.py, with the reasons of 0005_claims.py. Whose
-# turn it is depends on the seconds that tenants have had of the workers; what `served` says comes
-# first.
+# The function is in migrations/sql/claim_executions_v2.sql.
 CLAIM = """
 SELECT id, tenant_id, lease_token, attempts, wall_ms, max_cpu_ms, memory_bytes,
        max_output_bytes, seed, clock_ms, created_at, source, sha256, size_bytes, body, blob_key,
@@ -36,7 +35,7 @@ FROM claim_executions_v2(
 
 
 class Claimed(Struct, frozen=True, kw_only=True):
-    """What a worker has claimed; `passed_over`: it had no memory for more, or may have by now."""
+    """What a worker has claimed; `passed_over`: another claim at once may find more."""
 
     executions: list[Claim]
     passed_over: bool
@@ -46,33 +45,34 @@ async def claim(
     conn: Connection,
     worker: UUID,
     *,
-    most: int,
+    limit: int,
     lease_seconds: float,
     room: Room | None = None,
     default_max_running: int | None = None,
     served: Sequence[SlotUsage] = (),
 ) -> Claimed:
-    """Take up to `most` queued executions, each with a new fencing token, in the order of turns.
+    """Claim up to `limit` queued executions, each with a new fencing token.
 
-    The tenant's turn is next that has had fewest worker-seconds for its weight; within a tenant
-    priority counts, then age. A tenant never runs more than its cap, or than
-    `default_max_running` where it has none. What has no room in the worker's memory is passed
-    over, but for one, which then waits for it here (None: there is room for any). `served` is what
-    the worker's slots were held for since its last claim.
+    The next turn is the tenant's with the fewest worker-seconds for its weight; within a tenant
+    the order is priority, then age. A tenant never runs more than its cap, or than
+    `default_max_running` if it has none. What does not fit into the worker's memory is passed
+    over, except for one execution, which then waits for memory here (`room` None: any fits).
+    `served` is what the worker's slots were held for since its last claim.
     """
-    rows = await conn.fetch(
+    values = in_order(
         CLAIM,
-        worker,
-        most,
-        lease_seconds,
-        default_max_running,
-        [each.tenant for each in served],
-        [each.seconds for each in served],
-        None if room is None else room.now_bytes,
-        None if room is None else room.largest_bytes,
-        0 if room is None else room.overhead_bytes,
-        room is not None and room.may_wait,
+        worker=worker,
+        most=limit,
+        lease_seconds=lease_seconds,
+        default_max_running=default_max_running,
+        served=[each.tenant for each in served],
+        served_seconds=[each.seconds for each in served],
+        room_bytes=None if room is None else room.now_bytes,
+        largest_bytes=None if room is None else room.largest_bytes,
+        overhead_bytes=0 if room is None else room.overhead_bytes,
+        may_wait=room is not None and room.may_wait,
     )
+    rows = await conn.fetch(CLAIM, *values)
     return Claimed(
         executions=[_claim(row) for row in rows],
         passed_over=any(row["passed_over"] for row in rows),
@@ -82,69 +82,84 @@ async def claim(
 RENEW = """
 UPDATE executions AS e
 SET lease_expires_at = clock_timestamp() + make_interval(secs => $3)
-FROM unnest($1::uuid[], $2::bigint[]) AS held (id, lease_token)
-WHERE e.id = held.id AND e.status = 'running' AND e.lease_token = held.lease_token
+FROM unnest($1::uuid[], $2::bigint[]) AS claim (id, lease_token)
+WHERE e.id = claim.id AND e.status = 'running' AND e.lease_token = claim.lease_token
 RETURNING e.lease_token
 """
 
 
-async def renew(conn: Connection, held: Sequence[Claim], *, lease_seconds: float) -> set[int]:
-    """Prolong leases; the tokens that are missing from the answer are ours no longer."""
+async def renew(conn: Connection, claims: Sequence[Claim], *, lease_seconds: float) -> set[int]:
+    """Extend leases and return their tokens; a token that is missing is no longer valid."""
     rows = await conn.fetch(
-        RENEW, [each.id for each in held], [each.lease_token for each in held], lease_seconds
+        RENEW, [each.id for each in claims], [each.lease_token for each in claims], lease_seconds
     )
     return {row["lease_token"] for row in rows}
 
 
-# The procedure is in migrations/versions/0010_warnings.py. It commits, so it takes no transaction
-# around it, and then sends the notice of app/notifications.py.
+# The procedure is in migrations/sql/finish_execution_v2.sql. It commits, so no transaction may be
+# open around it, and then notifies the readers that wait (app/notifications.py).
 FINISH = """
 CALL finish_execution_v2(
-    $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18
+    execution => $1,
+    token => $2,
+    its_status => $3,
+    its_error_kind => $4,
+    its_error => $5,
+    its_v8_version => $6,
+    its_run_ms => $7,
+    its_cpu_ms => $8,
+    its_peak_bytes => $9,
+    result_sha256 => $10,
+    result_bytes => $11,
+    result_body => $12,
+    result_key => $13,
+    logs_sha256 => $14,
+    logs_bytes => $15,
+    logs_body => $16,
+    logs_key => $17,
+    its_warnings => $18
 )
 """
 
 
-async def finish(conn: Connection, held: Claim, result: Finish) -> CompletedExecution | None:
-    """Record an outcome and tell those who wait; None when the claim is ours no longer.
+async def finish(conn: Connection, claim: Claim, result: Finish) -> CompletedExecution | None:
+    """Record an outcome and notify the readers that wait for it.
 
-    Give what there is to tell of it otherwise.
-
-    Safe to repeat, and to overlap with itself: the answer to a report may get lost with its
-    connection, and the token says that what is recorded is the same claim's. Raises
-    StoredBytesExceeded, and then nothing is recorded.
+    Returns what there is to report of the execution, None if the claim is no longer valid. Safe to
+    repeat, and to overlap with itself: an answer may get lost with its connection, and the token
+    tells whether the recorded outcome is the same claim's. Raises StoredBytesExceeded, and then
+    nothing is recorded.
     """
+    values = in_order(
+        FINISH,
+        execution=claim.id,
+        token=claim.lease_token,
+        its_status=result.status,
+        its_error_kind=result.error_kind,
+        its_error=result.error,
+        its_v8_version=result.v8_version,
+        its_run_ms=result.run_ms,
+        its_cpu_ms=result.cpu_ms,
+        its_peak_bytes=result.peak_memory_bytes,
+        **_columns("result", result.result),
+        **_columns("logs", result.logs),
+        its_warnings=result.warnings,
+    )
     try:
-        row = await conn.fetchrow(
-            FINISH,
-            held.id,
-            held.lease_token,
-            result.status,
-            result.error_kind,
-            result.error,
-            result.v8_version,
-            result.run_ms,
-            result.cpu_ms,
-            result.peak_memory_bytes,
-            *_columns(result.result),
-            *_columns(result.logs),
-            result.warnings,
-        )
+        row = await conn.fetchrow(FINISH, *values)
     except asyncpg.SerializationError:
-        # The tenant came near its quota just then; the next time it is counted exactly.
-        return await finish(conn, held, result)
+        # The tenant came near its quota meanwhile; the next attempt takes the exclusive lock.
+        return await finish(conn, claim, result)
     except asyncpg.PostgresError as error:
         if error.sqlstate != _OVER_QUOTA:
             raise
         raise msgspec.json.decode(error.detail or "", type=_Refusal).exceeded() from None
-    return (
-        None
-        if row is None or row["finished_at"] is None
-        else _ended(row, held, result, request_id=held.request_id)
-    )
+    if row is None or row["finished_at"] is None:
+        return None
+    return _ended(row, claim, result)
 
 
-# As migrations/versions/0012_stored_bytes.py raises it.
+# Raised by migrations/sql/hold_quota_of_bytes.sql.
 _OVER_QUOTA: Final = "CR507"
 
 
@@ -152,7 +167,7 @@ class StoredBytesExceeded(CrivoError):
     """A result or a console would take its tenant over its quota of stored bytes."""
 
     def __init__(self, limit: int, used: int) -> None:
-        """Take the quota and what is used of it, both in bytes."""
+        """Take the quota and the bytes in use."""
         super().__init__(f"{used} of {limit} bytes are used")
         self.limit = limit
         self.used = used
@@ -166,7 +181,7 @@ class _Refusal(Struct, frozen=True):
         return StoredBytesExceeded(self.limit, self.used)
 
 
-HAND_BACK = """
+RELEASE = """
 UPDATE executions
 SET status = 'queued',
     attempts = attempts - 1,
@@ -179,15 +194,15 @@ RETURNING true
 """
 
 
-async def release(conn: Connection, held: Claim) -> bool:
-    """Return a claim that this worker will not finish; it does not count as an attempt.
+async def release(conn: Connection, claim: Claim) -> bool:
+    """Return an execution to the queue without counting the attempt.
 
-    False when it was ours no longer.
+    False if the claim is no longer valid.
     """
-    return await conn.fetchval(HAND_BACK, held.id, held.lease_token) is not None
+    return await conn.fetchval(RELEASE, claim.id, claim.lease_token) is not None
 
 
-# Whoever cancelled has turned the token into its negative, which nobody else's can be.
+# A cancellation replaces the token with its negative, which no other claim has.
 REPORT_USAGE = """
 UPDATE executions
 SET run_ms = $3, cpu_ms = $4, peak_memory_bytes = $5
@@ -197,18 +212,18 @@ WHERE id = $1 AND status = 'cancelled' AND lease_token = -$2::bigint
 
 async def report_usage(
     conn: Connection,
-    held: Claim,
+    claim: Claim,
     *,
     run_ms: float,
     cpu_ms: float | None = None,
     peak_memory_bytes: int | None = None,
 ) -> None:
-    """Say what a claim has used that was cancelled under our hands; of any other, nothing."""
-    await conn.execute(REPORT_USAGE, held.id, held.lease_token, run_ms, cpu_ms, peak_memory_bytes)
+    """Record the resource usage of a claim that was cancelled while it ran; of others, nothing."""
+    await conn.execute(REPORT_USAGE, claim.id, claim.lease_token, run_ms, cpu_ms, peak_memory_bytes)
 
 
-# The new token (none) shuts out the worker that lost its lease, should it still report.
-SWEEP = """
+# Without a token the row is fenced off from the worker that lost its lease and may still report.
+RESCUE_EXPIRED = """
 WITH expired AS (
     SELECT id, started_at, lease_expires_at
     FROM executions
@@ -234,7 +249,7 @@ RETURNING e.id, e.tenant_id, e.status, e.attempts,
 
 
 class Rescued(Struct, frozen=True, kw_only=True):
-    """An execution whose worker went silent: queued again, or failed as `worker_lost`."""
+    """An execution whose lease expired: queued again, or failed as `worker_lost`."""
 
     id: UUID
     tenant_id: UUID
@@ -243,9 +258,9 @@ class Rescued(Struct, frozen=True, kw_only=True):
     held_seconds: float
 
 
-async def sweep(conn: Connection, *, max_attempts: int, error: bytes) -> list[Rescued]:
-    """Take expired leases away; `error` is recorded where the attempts are used up."""
-    rows = await conn.fetch(SWEEP, max_attempts, error)
+async def rescue_expired(conn: Connection, *, max_attempts: int, error: bytes) -> list[Rescued]:
+    """End expired leases; an execution without attempts left fails with `error`."""
+    rows = await conn.fetch(RESCUE_EXPIRED, max_attempts, error)
     return [from_row(Rescued, row) for row in rows]
 
 
@@ -254,25 +269,24 @@ def _claim(row: asyncpg.Record) -> Claim:
     return msgspec.convert({**row, **parts}, Claim)
 
 
-def _ended(
-    row: asyncpg.Record, held: Claim, result: Finish, *, request_id: str | None
-) -> CompletedExecution:
+def _ended(row: asyncpg.Record, claim: Claim, result: Finish) -> CompletedExecution:
     return CompletedExecution(
-        id=held.id,
+        id=claim.id,
         outcome=result.error_kind or result.status,
         run_ms=result.run_ms,
         cpu_ms=result.cpu_ms,
         peak_memory_bytes=result.peak_memory_bytes,
-        input_bytes=held.input.size_bytes,
+        input_bytes=claim.input.size_bytes,
         output_bytes=None if result.result is None else result.result.size_bytes,
-        request_id=request_id,
+        request_id=claim.request_id,
         **row,
     )
 
 
-def _columns(
-    payload: StoredPayload | None,
-) -> tuple[bytes | None, int | None, bytes | None, str | None]:
-    if payload is None:
-        return None, None, None, None
-    return payload.sha256, payload.size_bytes, payload.body, payload.blob_key
+def _columns(kind: str, payload: StoredPayload | None) -> dict[str, bytes | int | str | None]:
+    return {
+        f"{kind}_sha256": None if payload is None else payload.sha256,
+        f"{kind}_bytes": None if payload is None else payload.size_bytes,
+        f"{kind}_body": None if payload is None else payload.body,
+        f"{kind}_key": None if payload is None else payload.blob_key,
+    }

@@ -146,7 +146,7 @@ class Dispatcher:
                 return await claims.claim(
                     conn,
                     self.id,
-                    most=limit,
+                    limit=limit,
                     lease_seconds=self._resources.settings.lease_seconds,
                     room=self._resources.sandbox.room,
                     default_max_running=self._resources.settings.default_max_running or None,

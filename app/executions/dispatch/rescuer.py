@@ -46,7 +46,7 @@ class Rescuer:
             ErrorKind.WORKER_LOST, f"none of {max_attempts} attempts came to an end"
         )
         async with self._resources.pool.acquire() as conn:
-            rescued = await claims.sweep(conn, max_attempts=max_attempts, error=error)
+            rescued = await claims.rescue_expired(conn, max_attempts=max_attempts, error=error)
             failed = [each.id for each in rescued if Status(each.status).final]
             completed = await completion_report.select_completed(conn, failed) if failed else []
         for execution in completed:

@@ -71,7 +71,7 @@ async def _accept(pool: Pool, script: UUID, count: int = 1) -> list[UUID]:
 
 async def _claim(pool: Pool, limit: int = 1, lease_seconds: float = 60) -> list[Claim]:
     async with pool.acquire() as conn:
-        claimed = await claims.claim(conn, uuid.uuid7(), most=limit, lease_seconds=lease_seconds)
+        claimed = await claims.claim(conn, uuid.uuid7(), limit=limit, lease_seconds=lease_seconds)
     return claimed.executions
 
 
@@ -82,7 +82,7 @@ async def _finish(pool: Pool, claim: Claim, finish: Finish = SUCCESS) -> Complet
 
 async def _rescue(pool: Pool, max_attempts: int = 3) -> list[claims.Rescued]:
     async with pool.acquire() as conn:
-        return await claims.sweep(conn, max_attempts=max_attempts, error=b"{}")
+        return await claims.rescue_expired(conn, max_attempts=max_attempts, error=b"{}")
 
 
 async def _status(pool: Pool, execution_id: UUID) -> Status | None:
