@@ -18,7 +18,6 @@ from litestar.di import Provide
 from litestar.exceptions import HTTPException
 from typing_extensions import override
 
-from app.allocator import give_memory_back
 from app.audit.api import router as audit
 from app.docs.api import openapi_config, router as reference
 from app.environment import load_service_settings
@@ -144,7 +143,6 @@ def main(arguments: list[str]) -> int:
     """
     exit_cleanly_when_told()
     try:
-        give_memory_back()
         settings = load_service_settings()
         configure_logging(settings.log_level)
         configure_metrics(tenants=settings.metrics_tenants)

@@ -158,6 +158,14 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             "calls; otherwise API and worker refuse to start there"
         ),
     ] = False
+    native: Annotated[
+        bool,
+        Meta(
+            description="`false`: internals of V8 and the C library that make isolates cheaper, "
+            "out-of-memory errors exact and memory return sooner are not used "
+            "(`app/sandbox/native/`)"
+        ),
+    ] = True
     max_waiting: Annotated[
         int,
         Meta(

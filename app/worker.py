@@ -16,7 +16,6 @@ from arq.worker import Worker, func
 from redis.exceptions import RedisError
 from typing_extensions import override
 
-from app.allocator import give_memory_back
 from app.environment import load_service_settings
 from app.errors import CrivoError
 from app.executions.dispatch.dispatcher import Dispatcher
@@ -138,7 +137,6 @@ def main() -> int:
     """Run the worker from the environment's settings; 2 when it cannot start."""
     exit_cleanly_when_told()
     try:
-        give_memory_back()
         settings = load_service_settings()
         configure_logging(settings.log_level)
         configure_metrics(tenants=settings.metrics_tenants)

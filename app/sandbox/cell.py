@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import Final
 
 from app.sandbox import lockdown
-from app.sandbox.job import Waiter
+from app.sandbox.job import IsolateSlot
 from app.sandbox.protocol import VERSION, Frame, FrameReader, Kind, encode_json, send_frames
 from app.sandbox.v8 import Engine
 
@@ -81,12 +81,12 @@ class _Cell:
         self._sending = threading.Lock()
         self._status_fd = status_fd
         self._peak_fd = peak_fd
-        self._magazine: deque[Waiter] = deque()
+        self._slots: deque[IsolateSlot] = deque()
 
     def load(self, engine: Engine, *, isolates: int) -> None:
         """Make all isolates: after the lockdown no thread can start."""
         for _ in range(isolates):
-            self._magazine.append(Waiter(engine, send=self.send))
+            self._slots.append(IsolateSlot(engine, send=self.send))
 
     def send(self, frames: Sequence[Frame]) -> None:
         """Send frames, at once; console lines come from an isolate's thread."""
@@ -95,13 +95,13 @@ class _Cell:
 
     def work(self) -> bool:
         """Do one job. Says whether another may follow: then AGAIN was sent."""
-        seat = self._magazine.popleft()
+        slot = self._slots.popleft()
         self._reader.wait()
         # Now that the pool has sent a job, it has read what the last one took.
         if self._peak_fd >= 0:
             os.write(self._peak_fd, _RESET_PEAK)
-        if not seat.work(self._reader, status_fd=self._status_fd) or not self._magazine:
+        if not slot.work(self._reader, status_fd=self._status_fd) or not self._slots:
             return False
-        seat.close()
+        slot.close()
         self.send([(Kind.AGAIN, b"")])
         return True

@@ -15,8 +15,8 @@ class Slot(IntEnum):
     LENGTH = 1
     DROPPED = 2
     CLOSED = 3
-    ASK = 4
-    AT = 5
+    REQUEST = 4
+    OFFSET = 5
 
 
 HEAD_BYTES: Final = 4 * len(Slot)

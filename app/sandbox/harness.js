@@ -56,14 +56,14 @@
   // ---- what the cell shares: the script's world, and the console's line
 
   const LINE_UNITS = 4 * 1024; // what is longer is over the limit of 4 KiB, and clipped
-  const LEVEL = 0, LENGTH = 1, DROPPED = 2, CLOSED = 3, ASK = 4, AT = 5, HEAD = 6;
+  const LEVEL = 0, LENGTH = 1, DROPPED = 2, CLOSED = 3, REQUEST = 4, OFFSET = 5, HEAD = 6;
   const CLOCK_MS = 0, SEED = 1, CONTEXT = 2, WORLD = 3;
   const memory = new ArrayBuffer(HEAD * 4 + WORLD * 8 + LINE_UNITS * 2);
   const head = new Uint32Array(memory, 0, HEAD);
   const world = new Float64Array(memory, HEAD * 4, WORLD);
   const units = new Uint16Array(memory, HEAD * 4 + WORLD * 8);
   const bytes = new Uint8Array(memory, HEAD * 4 + WORLD * 8);
-  const BELL = 0;
+  const NOTIFY = 0;
   const parts = [null, memory]; // the third is below
 
   // ---- the script's world
@@ -388,8 +388,8 @@
       for (let i = 0; i < length; i++) units[i] = charCodeAt(text, i);
       head[LEVEL] = level;
       head[LENGTH] = text.length;
-      head[ASK] = 0; // where the stack ended, a question may be left
-      apply(parts[BELL], undefined, []);
+      head[REQUEST] = 0; // where the stack ended, a question may be left
+      apply(parts[NOTIFY], undefined, []);
     };
     for (const name of ownKeys(LEVELS)) {
       const level = LEVELS[name];
@@ -882,11 +882,11 @@
   web.globals({
     __proto__: null, apply, bind, construct, defineProperty, deleteProperty,
     getOwnPropertyDescriptor, getPrototypeOf, imul, isObject, ownKeys, parse, uncurry, TypeError, head, bytes, draw: drawSeeded,
-    slots: { __proto__: null, LENGTH, ASK, AT }, bundles: web.bundles,
+    slots: { __proto__: null, LENGTH, REQUEST, OFFSET }, bundles: web.bundles,
     evaluate: globalThis.eval, fromCharCode: String.fromCharCode,
     repeat: uncurry(String.prototype.repeat), slice: uncurry(ArrayBuffer.prototype.slice),
     toUpperCase: uncurry(String.prototype.toUpperCase),
-    ring: () => { apply(parts[BELL], undefined, []); },
+    notify: () => { apply(parts[NOTIFY], undefined, []); },
     elapsed: () => elapsed, startMs: () => world[CLOCK_MS],
   });
 

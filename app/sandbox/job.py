@@ -10,6 +10,7 @@ from typing import Any, Final, NoReturn
 from app.sandbox import lockdown
 from app.sandbox.console import Console
 from app.sandbox.exception_parser import error_of, parse_uncaught
+from app.sandbox.native.mini_racer import DeadlineExceeded, HeapExhausted, Type, Value
 from app.sandbox.protocol import (
     CHUNK_BYTES,
     VERSION,
@@ -20,7 +21,7 @@ from app.sandbox.protocol import (
     decode_json,
     encode_json,
 )
-from app.sandbox.v8 import DeadlineExceeded, Engine, HeapExhausted, Isolate, Type, Value
+from app.sandbox.v8 import Engine, Isolate
 
 Send = Callable[[Sequence[Frame]], None]
 
@@ -56,14 +57,14 @@ _LONG_LOOK_S: Final = 1.0
 _YOUNG_BYTES: Final = 32 * 1024 * 1024
 
 
-class Waiter:
+class IsolateSlot:
     """An isolate made ready for the one job that it will ever see."""
 
     def __init__(self, engine: Engine, *, send: Send) -> None:
         """Make the isolate; the frames of its job go to `send`."""
         self._send = send
         self._console: Console | None = None
-        self._isolate = Isolate(engine, on_bell=self._ring)
+        self._isolate = Isolate(engine, on_console_line=self._send_console_line)
         self._memory = self._isolate.shared.memory
         self._started_ns = 0
         self._run_ns = 0
@@ -132,7 +133,7 @@ class Waiter:
         """Run the script to its output; everything ends in _Finished."""
         limits = job["limits"]
         self._send([(Kind.STARTED, b"")])
-        self._isolate.refusals.reset()
+        self._isolate.reset_allocation_failures()
         self._started_ns = time.monotonic_ns()
         self._deadline = time.monotonic() + limits["wall_ms"] / 1_000
         self._load(source)
@@ -222,7 +223,9 @@ class Waiter:
         `allocating` is what harness.js knows: "refused" of an error that it saw before user code
         did, "claimed" of one that a buffer threw, but maybe for another reason.
         """
-        if allocating == "refused" or (allocating == "claimed" and self._isolate.refusals.any()):
+        if allocating == "refused" or (
+            allocating == "claimed" and self._isolate.allocation_may_have_failed()
+        ):
             return True
         if _REFUSED.match(f"{error['name']}: {error['message']}") is None:
             return False
@@ -276,7 +279,7 @@ class Waiter:
         losses: list[dict[str, str]] = decode_json(found.memory)
         return losses, True
 
-    def _ring(self) -> None:
+    def _send_console_line(self) -> None:
         """Pass a console line on; runs on the isolate's thread while JavaScript waits."""
         if self._console is None or self._muted:
             return

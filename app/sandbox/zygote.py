@@ -6,7 +6,7 @@ It talks with the pool over a SOCK_SEQPACKET socket pair, one message a packet:
 - the zygote answers `{"forked": pid}` with a pidfd, or `{"refused": reason}` without,
   in the order of the requests;
 - it sends `{"exited": pid, ...}` with the kernel's account when a cell has ended;
-- first of all it sends `{"up": true}`.
+- first of all it sends `{"up": {...}}`, with the state of each part of `app.sandbox.native`.
 
 No threads, no secrets, an empty environment: whatever it holds, every cell holds.
 """
@@ -26,28 +26,30 @@ from app.sandbox.v8 import Engine
 
 FORK: Final = b"fork"
 MESSAGE_BYTES: Final = 4_096
+NATIVE, PLAIN = "native", "plain"
 
 
 def main() -> None:
     """Serve the pool until it hangs up.
 
-    Arguments: the socket's number, the pool's pid, the isolates of a cell.
+    Arguments: the socket's number, the pool's pid, the isolates of a cell, and `native` or `plain`.
     """
     control = socket.socket(fileno=int(sys.argv[1]))
     lockdown.die_with_parent(int(sys.argv[2]))
     os.environ.clear()
     os.environ["TZ"] = "UTC"
     namespaces = lockdown.unshare_networks()
+    engine = Engine(native=sys.argv[4] == NATIVE)
     zygote = _Zygote(
         control,
-        Engine(),
+        engine,
         isolates=int(sys.argv[3]),
         namespaces=namespaces,
     )
     # What exists now is never collected, so that cells share its pages.
     gc.collect()
     gc.freeze()
-    control.send(b'{"up":true}')
+    control.send(json.dumps({"up": engine.native}).encode())
     zygote.serve()
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from app.sandbox.cell_process import Cell, Exit, new_channel
-from app.sandbox.zygote import FORK, MESSAGE_BYTES
+from app.sandbox.zygote import FORK, MESSAGE_BYTES, NATIVE, PLAIN
 
 _ROOT: Final = Path(__file__).resolve().parents[2]
 # -I: nothing of the environment and the current folder; so the root is given.
@@ -42,6 +42,8 @@ class ZygoteClient:
         self._control = control
         self._pidfd = os.pidfd_open(process.pid)
         self._loop = asyncio.get_running_loop()
+        # The state of each part of app.sandbox.native, once V8 is up.
+        self.native: dict[str, str] = {}
         self._up: asyncio.Future[None] = self._loop.create_future()
         self._requests: deque[asyncio.Future[tuple[int, int]]] = deque()
         self._cells: dict[int, Cell] = {}
@@ -54,20 +56,21 @@ class ZygoteClient:
         self._loop.add_reader(control.fileno(), self._receive)
 
     @classmethod
-    async def start(cls, *, isolates: int) -> Self:
-        """Start a zygote and wait until V8 is up; its cells have so many isolates.
+    async def start(cls, *, isolates: int, native: bool = True) -> Self:
+        """Start a zygote and wait until V8 is up; each of its cells has `isolates` isolates.
 
-        Raises SandboxUnavailable.
+        `native` false: nothing of app.sandbox.native is used. Raises SandboxUnavailable.
         """
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             ours.setblocking(False)  # noqa: FBT003 - the socket's own signature
             command = [sys.executable, "-I", "-c", _BOOT, str(_ROOT)]
+            numbers = [str(theirs.fileno()), str(os.getpid()), str(isolates)]
             try:
                 # S603: fixed argv. ASYNC220: a vfork of some ms, and the thread that
                 # forks must be the one whose death the zygote follows.
                 process = subprocess.Popen(  # noqa: S603, ASYNC220
-                    [*command, str(theirs.fileno()), str(os.getpid()), str(isolates)],
+                    [*command, *numbers, NATIVE if native else PLAIN],
                     env={},
                     cwd="/",
                     stdin=subprocess.DEVNULL,
@@ -225,6 +228,7 @@ class ZygoteClient:
         elif "refused" in found:
             self._requests.popleft().set_exception(OSError(found["refused"]))
         elif not self._up.done():
+            self.native = found["up"]
             self._up.set_result(None)
 
     def _account(self, found: dict[str, int]) -> None:

@@ -12,6 +12,8 @@ from typing import Any, Self
 
 import httpx
 
+from app.embedded.allocator import ALLOCATOR_ENVIRONMENT
+
 ROOT = Path(__file__).parents[2]
 CARDS = ROOT / "examples" / "cards"
 _PATIENCE_SECONDS = 60.0
@@ -26,6 +28,7 @@ class System:
         self.client = httpx.Client(base_url=self.url, timeout=_PATIENCE_SECONDS)
         self.folder = folder
         self.environ = {
+            **ALLOCATOR_ENVIRONMENT,
             "PATH": os.environ["PATH"],
             "DATABASE_URL": database_url,
             "REDIS_URL": redis_url,

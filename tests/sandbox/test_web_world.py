@@ -1,8 +1,5 @@
 """Web APIs come into a script's world at first use, by every way, and take nothing from it."""
 
-import subprocess
-import sys
-from pathlib import Path
 from typing import Final
 
 import pytest
@@ -10,9 +7,6 @@ import pytest
 from app.sandbox.outcomes import InvalidResult, OutOfMemory, Succeeded, Threw, TimedOut
 from app.sandbox.pool import SandboxPool
 from tests.sandbox.runs import MIB, run
-
-ROOT: Final = Path(__file__).parents[2]
-
 
 NAMES: Final = (
     *("URL", "URLSearchParams", "TextEncoder", "TextDecoder", "DOMException", "structuredClone"),
@@ -160,42 +154,3 @@ async def test_limits_hold(pool: SandboxPool, body: str, ends: type[object]) -> 
         pool, f"function process() {{ {body} }}", wall_ms=wall_ms, memory_bytes=96 * MIB
     )
     assert isinstance(ran.outcome, ends), ran.outcome
-
-
-# ---- without V8's permission, and without a snapshot
-
-PROGRAM: Final = """
-import os, sys
-sys.path.insert(0, sys.argv[1])
-from app.sandbox import snapshot, v8, web
-if "eager" in sys.argv[2]:
-    web._ALLOW = "no such function"
-if "bare" in sys.argv[2]:
-    snapshot.install = lambda library, script: False
-engine = v8.Engine()
-print(engine.has_harness, engine.shelf.is_lazy)
-isolate = v8.Isolate(engine, on_bell=lambda: None)
-print(isolate.evaluate(sys.stdin.read().encode()).text)
-sys.stdout.flush()
-os._exit(0)
-"""
-USES: Final = """
-[new URL('http://ü.example/a?b#c').href, new TextDecoder('sjis').encoding, btoa('a'),
- typeof setTimeout, structuredClone(new Set([1])).size, crypto.randomUUID().length,
- (() => { try { eval('1'); return 'on' } catch { return 'off' } })()].join()
-"""
-
-
-@pytest.mark.parametrize("how", ["lazy", "eager", "lazy bare", "eager bare"])
-def test_every_way_of_making_isolates_gives_the_same(how: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-I", "-c", PROGRAM, str(ROOT), how],
-        input=USES,
-        capture_output=True,
-        check=True,
-        text=True,
-    )
-    told, value = done.stdout.splitlines()
-
-    assert told == f"{'bare' not in how} {'eager' not in how}"
-    assert value == "http://xn--tda.example/a?b#c,shift_jis,YQ==,function,1,36,off"

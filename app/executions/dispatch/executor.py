@@ -102,7 +102,7 @@ async def _attempt(
                 payload=read_payload(resources.blobs, held.input),
                 sink=writer.write,
                 fresh=fresh,
-                given_up=lambda used: spent.add(
+                on_aborted=lambda used: spent.add(
                     cpu_ms=used.cpu_ns / 1e6, peak_memory_bytes=used.peak_bytes
                 ),
             )

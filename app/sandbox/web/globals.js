@@ -5,17 +5,17 @@
 // else. Where it cannot, the texts are functions in here from the start (`h.bundles`).
 ((h) => {
   const { apply, bind, defineProperty, getOwnPropertyDescriptor, fromCharCode } = h;
-  const { head, bytes, ring, imul } = h;
+  const { head, bytes, notify, imul } = h;
   const PIECE = bytes.length;
   const ALLOW = 1, FORBID = 2, FIRST = 3; // what is asked of the cell
-  const { LENGTH, ASK, AT } = h.slots;
+  const { LENGTH, REQUEST, OFFSET } = h.slots;
   const BUNDLES = ["url", "encoding", "core", "digest"];
 
-  const ask = (what, at) => {
-    head[ASK] = what;
-    head[AT] = at;
-    ring();
-    head[ASK] = 0;
+  const request = (what, at) => {
+    head[REQUEST] = what;
+    head[OFFSET] = at;
+    notify();
+    head[REQUEST] = 0;
     return head[LENGTH];
   };
 
@@ -24,7 +24,7 @@
     const list = h.parse(`[0${h.repeat(",0", PIECE - 1)}]`);
     let text = "";
     for (let at = 0; ;) {
-      const count = ask(FIRST + index, at);
+      const count = request(FIRST + index, at);
       at += count;
       for (let i = 0; i < count; i++) list[i] = bytes[i];
       if (count < PIECE) {
@@ -37,16 +37,16 @@
 
   // Where the stack ends within this many frames, it ends here, before anything is allowed.
   const FRAMES = 50;
-  const forbid = (depth) => (depth === 0 ? ask(FORBID, 0) : forbid(depth - 1));
+  const forbid = (depth) => (depth === 0 ? request(FORBID, 0) : forbid(depth - 1));
 
   // Nothing but V8's compiler works while code from a string is allowed.
   const compile = (text) => {
     forbid(FRAMES);
-    ask(ALLOW, 0);
+    request(ALLOW, 0);
     try {
       return h.evaluate(text);
     } finally {
-      ask(FORBID, 0);
+      request(FORBID, 0);
     }
   };
 
