@@ -14,7 +14,7 @@ TURNED_OFF: Final = "off: turned off by CRIVO_NATIVE"
 
 # What a library without these functions looks like: their names are not found in it.
 _PROGRAM: Final = """
-import importlib, json, os, sys
+import importlib, json, os, resource, sys
 sys.path.insert(0, sys.argv[1])
 order = json.load(sys.stdin)
 for path in order["missing"]:
@@ -24,6 +24,8 @@ from app.sandbox import v8
 engine = v8.Engine(native=order["native"])
 isolate = v8.Isolate(engine, on_console_line=lambda: None)
 isolate.reset_allocation_failures()
+# As a cell has it: more than this is refused.
+resource.setrlimit(resource.RLIMIT_DATA, (2**30, 2**30))
 values = [isolate.evaluate(script.encode()).text for script in order["scripts"]]
 failed = isolate.allocation_may_have_failed()
 print(json.dumps({"states": engine.native, "values": values, "allocation_failed": failed}))
