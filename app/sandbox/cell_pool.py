@@ -50,7 +50,7 @@ class PooledCell:
         self.tenant: str | None = None
         self.isolates = ready.isolates
         self.expiry: asyncio.TimerHandle | None = None
-        self._fresh_bytes = cell.meter.look()
+        self._fresh_bytes = cell.meter.sample()
 
     @property
     def usable(self) -> bool:
@@ -69,7 +69,7 @@ class PooledCell:
     def exhausted(self) -> bool:
         """Whether used isolates have left too much memory, or too little CPU time."""
         return (
-            self.cell.meter.look() > self._fresh_bytes + _MAX_GROWTH_BYTES
+            self.cell.meter.sample() > self._fresh_bytes + _MAX_GROWTH_BYTES
             or self.cell.meter.total_cpu_ns > _MAX_CPU_NS
         )
 

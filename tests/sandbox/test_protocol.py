@@ -67,7 +67,7 @@ async def play(
 
     def reap() -> None:
         status = process.wait()
-        cell.ended(Exit(status=status, cpu_ns=0, peak_bytes=0))
+        cell.set_exited(Exit(status=status, cpu_ns=0, peak_bytes=0))
 
     asyncio.get_running_loop().add_reader(cell.pidfd, reap)
     output = bytearray()
