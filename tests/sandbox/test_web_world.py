@@ -1,4 +1,4 @@
-"""Web APIs come into a script's world at first use, by every way, and take nothing from it."""
+"""Web APIs are defined at first use and change nothing else of a script's globals."""
 
 from typing import Final
 
@@ -15,7 +15,7 @@ NAMES: Final = (
 )
 
 
-async def test_a_script_may_have_its_own(pool: SandboxPool) -> None:
+async def test_a_script_may_declare_the_same_names(pool: SandboxPool) -> None:
     for name in NAMES:
         for own in (f"var {name} = 5", f"const {name} = 5", f"globalThis.{name} = 5",
                     f"delete globalThis.{name}; globalThis.{name} = 5"):  # fmt: skip
@@ -67,7 +67,7 @@ function process() {
 }"""
 
 
-async def test_a_stack_that_ends_anywhere_in_a_first_use_changes_nothing(
+async def test_a_stack_overflow_during_a_first_use_changes_nothing(
     pool: SandboxPool,
 ) -> None:
     ran = await run(pool, DEPTHS, wall_ms=60_000, console_lines=10_000, console_bytes=MIB)
@@ -77,7 +77,7 @@ async def test_a_stack_that_ends_anywhere_in_a_first_use_changes_nothing(
     assert [line.text for line in ran.logs] == [str(n) for n in range(tried)]
 
 
-async def test_the_stack_running_out_leaves_code_from_strings_off(pool: SandboxPool) -> None:
+async def test_a_stack_overflow_leaves_code_from_strings_off(pool: SandboxPool) -> None:
     source = """
     const used = []
     function deep(n) { try { deep(n + 1) } catch { used.push(n); typeof URL; throw 1 } }
@@ -117,7 +117,7 @@ define(Object.prototype, 0, { set: evil, get: evil, configurable: true })
         "console.count(); console.assert(false, 'x'); console.group('g'); console.timeEnd('t')",
     ],
 )  # fmt: skip
-async def test_a_poisoned_world_changes_no_verdict(pool: SandboxPool, use: str) -> None:
+async def test_poisoned_globals_change_no_verdict(pool: SandboxPool, use: str) -> None:
     # What a poisoned world does to a library is its script's own; the harness stands.
     source = f"{POISON}\nfunction process() {{ try {{ {use} }} catch {{}} return 3 }}"
     ran = await run(pool, source)
@@ -128,7 +128,7 @@ async def test_a_poisoned_world_changes_no_verdict(pool: SandboxPool, use: str) 
     assert isinstance(result.outcome, InvalidResult)
 
 
-async def test_own_parts_work_in_a_poisoned_world(pool: SandboxPool) -> None:
+async def test_web_apis_work_with_poisoned_globals(pool: SandboxPool) -> None:
     source = f"""{POISON}
     function process() {{
       console.log('%s is %d', 'x', 4); console.log(new Map([[1, {{ a: 2 }}]]))
