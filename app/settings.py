@@ -26,12 +26,10 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """
 
     database_url: Annotated[
-        str,
-        Meta(description="PostgreSQL 15 or newer; empty: the embedded server"),
+        str, Meta(description="PostgreSQL 15 or newer; empty: the embedded server")
     ] = ""
     redis_url: Annotated[
-        str,
-        Meta(description="Redis or Valkey 6.2 or newer; empty: the embedded server"),
+        str, Meta(description="Redis or Valkey 6.2 or newer; empty: the embedded server")
     ] = ""
     blob_url: Annotated[
         str,
@@ -41,12 +39,10 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         ),
     ] = ""
     data: Annotated[
-        str,
-        Meta(description="folder of everything the embedded servers keep", min_length=1),
+        str, Meta(description="folder of everything the embedded servers keep", min_length=1)
     ] = ".crivo"
     host: Annotated[
-        str,
-        Meta(description="address the API listens on; beyond loopback it needs keys"),
+        str, Meta(description="address the API listens on; beyond loopback it needs keys")
     ] = "127.0.0.1"
     bind: Annotated[
         str,
@@ -78,10 +74,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             "everybody who reaches its port: something else keeps strangers out"
         ),
     ] = False
-    port: Annotated[
-        int,
-        Meta(description="port of the API", ge=1, le=65_535),
-    ] = 8000
+    port: Annotated[int, Meta(description="port of the API", ge=1, le=65_535)] = 8000
     metrics_listen: Annotated[
         str,
         Meta(
@@ -109,8 +102,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         ),
     ] = ""
     log_level: Annotated[
-        str,
-        Meta(description="least level that is logged", pattern="^(debug|info|warning|error)$"),
+        str, Meta(description="least level that is logged", pattern="^(debug|info|warning|error)$")
     ] = "info"
     access_log: Annotated[
         bool,
@@ -120,8 +112,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         ),
     ] = False
     db_pool_size: Annotated[
-        int,
-        Meta(description="database connections of one process", ge=2, le=500),
+        int, Meta(description="database connections of one process", ge=2, le=500)
     ] = 10
     worker_slots: Annotated[
         int,
@@ -140,8 +131,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         ),
     ] = "isolate"
     sandbox_isolates: Annotated[
-        int,
-        Meta(description="isolates of one such process, each for one execution", ge=1, le=64),
+        int, Meta(description="isolates of one such process, each for one execution", ge=1, le=64)
     ] = 24
     sandbox_memory_bytes: Annotated[
         int,
@@ -161,9 +151,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     native: Annotated[
         bool,
         Meta(
-            description="`false`: internals of V8 and the C library that make isolates cheaper, "
-            "out-of-memory errors exact and memory return sooner are not used "
-            "(`app/sandbox/native/`)"
+            description="`false`: internals of V8 and the C library, which make executions "
+            "cheaper and memory errors exact, are not used (`app/sandbox/native/`)"
         ),
     ] = True
     max_waiting: Annotated[
@@ -175,8 +164,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         ),
     ] = 2_000
     max_waiting_of_tenant: Annotated[
-        int,
-        Meta(description="the same, of one tenant; 429 beyond", ge=1, le=100_000),
+        int, Meta(description="the same, of one tenant; 429 beyond", ge=1, le=100_000)
     ] = 1_000
     lease_seconds: Annotated[
         int,
