@@ -36,6 +36,9 @@ COPY --from=build /opt/crivo/app app
 ENV PATH=/opt/crivo/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
+    MALLOC_ARENA_MAX=1 \
+    MALLOC_MMAP_THRESHOLD_=2097152 \
+    MALLOC_TRIM_THRESHOLD_=4194304 \
     BLOB_URL=file:///var/lib/crivo/blobs
 # By number: Kubernetes' runAsNonRoot reads no names.
 USER 10001:10001

@@ -1,4 +1,4 @@
-"""Why a run has no result, as clients read it: from the sandbox's outcomes to error documents."""
+"""Render the sandbox's outcomes as error documents for clients."""
 
 import json
 from enum import StrEnum
@@ -37,10 +37,10 @@ class ErrorKind(StrEnum):
 
 
 class ThrownError(Struct, frozen=True, kw_only=True):
-    """What a script threw, and in `cause` and `errors` what led to it.
+    """An error that a script threw, with its `cause` and its aggregated `errors`.
 
     `line` and `column` count from 1, the column in UTF-16 units, both in the script's own source;
-    `excerpt` is that line with a caret beneath. `stack` has the script's frames only.
+    `excerpt` is that line with a caret below. `stack` has the script's frames only.
     """
 
     message: str
@@ -54,10 +54,10 @@ class ThrownError(Struct, frozen=True, kw_only=True):
 
 
 class ExecutionError(ThrownError, frozen=True, kw_only=True):
-    """Why an execution has no result. What a script threw is told as `script_error` only.
+    """Why an execution has no result. An error that a script threw has the kind `script_error`.
 
-    `limit_ms` and `limit_bytes` are the limit that was exceeded; `byte_offset` is the first byte
-    of an input that is not UTF-8.
+    `limit_ms` and `limit_bytes` are the limit that was exceeded; `byte_offset` is the first invalid
+    byte of an input that is not UTF-8.
     """
 
     kind: ErrorKind
@@ -66,44 +66,44 @@ class ExecutionError(ThrownError, frozen=True, kw_only=True):
     byte_offset: int | UnsetType = UNSET
 
 
-# An error is kept as it was written: msgspec cannot write the lone surrogates of user code.
+# Stored as written: msgspec cannot write the lone surrogates of user code.
 WrittenError = Annotated[
     Raw, Meta(extra_json_schema={"$ref": f"#/components/schemas/{ExecutionError.__name__}"})
 ]
 
 
 class Failure(Struct, frozen=True):
-    """An error document that is not written yet."""
+    """An error document before it is written."""
 
     kind: ErrorKind
     message: str
-    more: dict[str, object]
+    details: dict[str, object]
 
     def document(self) -> bytes:
-        """Write it."""
-        return error_document(self.kind, self.message, **self.more)
+        """Write the document."""
+        return error_document(self.kind, self.message, **self.details)
 
 
-def error_document(kind: ErrorKind, message: str, **more: object) -> bytes:
-    """Write an error as ASCII JSON: what user code says survives, whatever characters it has."""
-    present = {name: value for name, value in more.items() if value is not None}
+def error_document(kind: ErrorKind, message: str, **details: object) -> bytes:
+    """Write an error as ASCII JSON, which preserves any character of user code's text."""
+    present = {name: value for name, value in details.items() if value is not None}
     return json.dumps({"kind": kind, "message": message, **present}).encode("ascii")
 
 
 def failure_of(outcome: Outcome) -> Failure | None:  # noqa: PLR0911 - one line an outcome
-    """Say why there is no result; None when there is one."""
+    """Return why there is no result; None: there is one."""
     match outcome:
         case Succeeded():
             return None
         case Threw(error=error):
-            return Failure(ErrorKind.SCRIPT_ERROR, error.message, _particulars(error))
+            return Failure(ErrorKind.SCRIPT_ERROR, error.message, _details(error))
         case TimedOut(limit_ms=limit_ms, of_cpu=of_cpu):
-            what = "used more CPU time" if of_cpu else "ran longer"
-            message = f"the script {what} than its limit of {limit_ms} ms"
+            excess = "used more CPU time" if of_cpu else "ran longer"
+            message = f"the script {excess} than its limit of {limit_ms} ms"
             return Failure(ErrorKind.TIMEOUT, message, {"limit_ms": limit_ms})
         case OutOfMemory(limit_bytes=limit_bytes, of_host=of_host):
-            most = "its worker had left, below its limit" if of_host else "its limit"
-            message = f"the script needed more memory than {most} of {limit_bytes} bytes"
+            bound = "its worker had left, below its limit" if of_host else "its limit"
+            message = f"the script needed more memory than {bound} of {limit_bytes} bytes"
             return Failure(ErrorKind.OUT_OF_MEMORY, message, {"limit_bytes": limit_bytes})
         case InvalidInput(message=message, byte_offset=byte_offset):
             return Failure(ErrorKind.INVALID_INPUT, message, {"byte_offset": byte_offset})
@@ -116,7 +116,7 @@ def failure_of(outcome: Outcome) -> Failure | None:  # noqa: PLR0911 - one line 
             message = "process returned a promise that nothing can settle any more"
             return Failure(ErrorKind.UNSETTLED_PROMISE, message, {})
         case Crashed():
-            # What V8 said in dying stays in the service's log: it is the operator's.
+            # V8's last message is only in the service's log, for operators.
             message = "the sandbox died twice without evidence of a limit"
             return Failure(ErrorKind.SANDBOX_CRASH, message, {})
         case _:
@@ -124,7 +124,7 @@ def failure_of(outcome: Outcome) -> Failure | None:  # noqa: PLR0911 - one line 
 
 
 def over_quota(size_bytes: int, *, limit_bytes: int, left_bytes: int) -> Failure:
-    """Say of a result that the tenant's quota of stored bytes has no room for it."""
+    """Make the failure of a result that exceeds the tenant's quota of stored bytes."""
     message = (
         f"the result has {size_bytes} bytes, and the tenant's quota of stored bytes "
         f"({limit_bytes}) leaves {left_bytes}; erase data of earlier executions, or ask whoever "
@@ -134,12 +134,12 @@ def over_quota(size_bytes: int, *, limit_bytes: int, left_bytes: int) -> Failure
 
 
 def unkept_logs_document(lines: int) -> bytes:
-    """Write a console of which the tenant's quota left no room for any of its lines."""
+    """Write a console whose lines the tenant's quota left no space for."""
     return json.dumps({"lines": [], "lines_dropped": lines}).encode("ascii")
 
 
-def _particulars(error: ScriptError) -> dict[str, object]:
-    """Say what is known of an error beside its message; None where nothing is."""
+def _details(error: ScriptError) -> dict[str, object]:
+    """Return the members of an error document besides the message; None: unknown."""
     return {
         "name": error.name,
         "line": error.line,
@@ -152,8 +152,8 @@ def _particulars(error: ScriptError) -> dict[str, object]:
 
 
 def _nested(error: ScriptError) -> dict[str, object]:
-    known = {"message": error.message, **_particulars(error)}
-    return {name: value for name, value in known.items() if value is not None}
+    members = {"message": error.message, **_details(error)}
+    return {name: value for name, value in members.items() if value is not None}
 
 
 def logs_document(report: Report) -> bytes:

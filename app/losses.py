@@ -1,4 +1,4 @@
-"""What a result lost on its way to JSON, as clients read it: warnings on a success."""
+"""Render the values that a result lost in JSON as warnings for clients."""
 
 import json
 from enum import StrEnum
@@ -10,7 +10,7 @@ from app.sandbox.outcomes import Report
 
 
 class WarningCode(StrEnum):
-    """What was written as something else (docs/ARCHITECTURE.md has a line on each)."""
+    """The kinds of values that JSON cannot represent (docs/ARCHITECTURE.md explains each)."""
 
     PROMISE = "promise"
     ITERATOR = "iterator"
@@ -39,9 +39,9 @@ MESSAGES: Final = {
 
 
 class ResultWarning(Struct, frozen=True, kw_only=True):
-    """A place in the result that JSON has nothing for; `path` starts at `result`.
+    """A value of the result that JSON cannot represent; `path` starts at `result`.
 
-    Of places that differ in their indices only, the first is told.
+    Of paths that differ only in their indexes, the first is reported.
     """
 
     code: WarningCode
@@ -49,7 +49,7 @@ class ResultWarning(Struct, frozen=True, kw_only=True):
     message: str
 
 
-# Kept as it was written: msgspec cannot write the lone surrogates of a path.
+# Stored as written: msgspec cannot write the lone surrogates of a path.
 WrittenWarnings = Annotated[
     Raw,
     Meta(
@@ -63,7 +63,7 @@ WrittenWarnings = Annotated[
 
 
 def warnings_document(report: Report) -> bytes | None:
-    """Write what the output of a run lost as ASCII JSON; None where that is nothing."""
+    """Write the losses of a run as ASCII JSON; None: it lost nothing."""
     warnings = [
         {"code": loss.code, "path": loss.path, "message": MESSAGES[WarningCode(loss.code)]}
         for loss in report.losses

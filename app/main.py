@@ -18,7 +18,6 @@ from litestar.di import Provide
 from litestar.exceptions import HTTPException
 from typing_extensions import override
 
-from app.allocator import give_memory_back
 from app.audit.api import router as audit
 from app.auth.callers import Caller
 from app.auth.errors import AuthError
@@ -160,7 +159,6 @@ def main(arguments: list[str]) -> int:
     """
     exit_cleanly_on_signals()
     try:
-        give_memory_back()
         settings = load_service_settings()
         configure_logging(settings.log_level)
         configure_metrics(tenants=settings.metrics_tenants)

@@ -6,6 +6,7 @@ from typing import Final
 
 import structlog
 
+from app.allocator import configure_allocator
 from app.blobs import Blobs, open_blobs
 from app.db import Pool, open_pool
 from app.fair_queue import FairQueue
@@ -77,7 +78,12 @@ async def open_resources(
         # The sandbox first: its zygote would inherit whatever is open when it starts.
         config = _sandbox_config(settings, cells=cells)
         sandbox = await stack.enter_async_context(open_sandbox(config))
-        log.info("sandbox.opened", v8_version=sandbox.v8_version, lockdown=sandbox.lockdown)
+        log.info(
+            "sandbox.opened",
+            v8_version=sandbox.v8_version,
+            lockdown=sandbox.lockdown,
+            native={**sandbox.native, "malloc_trim": configure_allocator(native=settings.native)},
+        )
         _require_seccomp(sandbox, settings)
         reader = await stack.enter_async_context(
             open_reader(
@@ -109,6 +115,7 @@ def _sandbox_config(settings: Settings, *, cells: int) -> PoolConfig:
         warm=cells,
         memory_bytes=settings.sandbox_memory_bytes or budget_of_host(),
         isolates=1 if process_per_run else settings.sandbox_isolates,
+        native=settings.native,
     )
 
 

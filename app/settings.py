@@ -155,6 +155,13 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             "calls; otherwise API and worker refuse to start there"
         ),
     ] = False
+    native: Annotated[
+        bool,
+        Meta(
+            description="`false`: internals of V8 and the C library, which make executions "
+            "cheaper and memory errors exact, are not used (`app/sandbox/native/`)"
+        ),
+    ] = True
     max_waiting: Annotated[
         int,
         Meta(

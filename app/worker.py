@@ -15,7 +15,6 @@ import uvloop
 from arq.connections import RedisSettings, create_pool
 from arq.worker import Worker, func
 
-from app.allocator import give_memory_back
 from app.background import background, retry_forever
 from app.environment import load_service_settings
 from app.errors import CrivoError
@@ -54,7 +53,6 @@ def main() -> int:
     """Run the worker with the settings of the environment; return 2 when it cannot start."""
     exit_cleanly_on_signals()
     try:
-        give_memory_back()
         settings = load_service_settings()
         configure_logging(settings.log_level)
         configure_metrics(tenants=settings.metrics_tenants)

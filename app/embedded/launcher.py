@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final, NoReturn
 from urllib.parse import quote
 
+from app.embedded.allocator import ALLOCATOR_ENVIRONMENT
 from app.embedded.data_folder import find_owner, own_data_folder
 from app.embedded.errors import CannotStart
 from app.embedded.listen_policy import access_of, check_access, check_api, is_ready
@@ -150,6 +151,7 @@ def _bring_up(settings: Settings, data: Path, supervisor: Supervisor) -> None:
     supervisor.await_ready()
     migrate(database, data / "log" / "migrate.log")
     environ = {
+        **ALLOCATOR_ENVIRONMENT,
         **without_files(),
         "DATABASE_URL": database,
         "REDIS_URL": redis,

@@ -1,4 +1,4 @@
-"""Let executions in as slots and the host's memory allow, in order, with bounded overtaking."""
+"""Admit runs as slots and the host's memory allow, in order, with bounded overtaking."""
 
 import asyncio
 from collections import deque
@@ -8,29 +8,30 @@ from typing import Final
 
 from app.sandbox.cgroups import memory_limits
 
-# What is left to the system, the databases beside us, and V8's overshoot above a limit.
+# The rest is for the system, databases on the same host, and V8's overshoot above a limit.
 _SHARE: Final = 0.75
 
 
 class Hold:
-    """What one run holds of an Admission: a slot and its bytes."""
+    """A slot and the bytes that one run holds."""
 
     def __init__(self, size_bytes: int) -> None:
-        """Take the bytes that the run may use before it is killed."""
+        """Take the memory at which the run is killed."""
         self.size_bytes = size_bytes
-        # It was let in before one that has waited longer, for more memory.
+        # It was admitted before the first waiting run, which needs more memory.
         self.overtook = False
 
 
 class Admission:
     """Slots, and a budget of bytes that runs hold while they run.
 
-    What is asked for is what a run may take before it is killed, not what it takes: then runs
-    cannot push the host out of memory together. Payloads come on top, from the other quarter.
+    A run holds the memory at which it is killed, not what it uses, so that all runs together
+    cannot exhaust the host. Payloads take memory from the remaining quarter.
 
-    While the first in line waits for memory, what fits beside the runs may overtake it, as long
-    as all that has overtaken it would fit beside it, too. So it waits for those runs only that
-    were there before it, and nobody waits for memory that he does not need.
+    While the first waiting run waits for memory, a run that fits beside the current ones may
+    overtake it, as long as all that have overtaken it would fit beside it, too. The first waiting
+    run therefore waits only for runs that were admitted before it became the first, and no run
+    waits for memory that it does not need.
     """
 
     def __init__(self, budget_bytes: int | None, *, slots: int) -> None:
@@ -49,7 +50,7 @@ class Admission:
 
     @property
     def room_bytes(self) -> int | None:
-        """The largest run that would be let in now, slots apart; None: any."""
+        """The largest run that would be admitted now, given a slot; None: any."""
         if self._budget_bytes is None:
             return None
         beside_runs = self._budget_bytes - self._held_bytes
@@ -60,10 +61,10 @@ class Admission:
         return min(beside_runs, beside_first)
 
     async def acquire(self, size_bytes: int) -> Hold:
-        """Wait for a slot and room. What is larger than the budget is let in when it is alone."""
+        """Wait for a slot and memory. A run above the budget is admitted when it is alone."""
         hold = Hold(size_bytes)
         if self._may_enter(hold):
-            self._enter(hold, overtakes=bool(self._waiting))
+            self._take(hold, overtakes=bool(self._waiting))
             return hold
         turn = asyncio.get_running_loop().create_future()
         self._waiting.append((hold, turn))
@@ -73,12 +74,12 @@ class Admission:
             if turn.done() and not turn.cancelled():
                 self.release(hold)
             else:
-                self._leave_line(hold, turn)
+                self._leave_queue(hold, turn)
             raise
         return hold
 
     def release(self, hold: Hold) -> None:
-        """Give back what `acquire` gave."""
+        """Return a hold that `acquire` gave."""
         self._held.discard(hold)
         self._held_bytes -= hold.size_bytes
         self._free_slots += 1
@@ -87,38 +88,38 @@ class Admission:
         self._admit()
 
     def _admit(self) -> None:
-        """Let in who may enter by now, in the order of the line."""
+        """Admit the waiting runs that fit now, in their order."""
         passed: deque[tuple[Hold, asyncio.Future[None]]] = deque()
         while self._waiting and self._free_slots:
             hold, turn = self._waiting.popleft()
             if turn.done():
-                continue  # cancelled, and about to leave the line
+                continue  # cancelled, and about to leave the queue
             if not passed and self._fits(hold):
-                self._enter(hold, overtakes=False)
-                self._begin_anew()
+                self._take(hold, overtakes=False)
+                self._forget_overtaking()
                 turn.set_result(None)
             elif passed and self._may_overtake(hold, passed[0][0]):
-                self._enter(hold, overtakes=True)
+                self._take(hold, overtakes=True)
                 turn.set_result(None)
             else:
                 passed.append((hold, turn))
         self._waiting.extendleft(reversed(passed))
 
-    def _leave_line(self, hold: Hold, turn: "asyncio.Future[None]") -> None:
+    def _leave_queue(self, hold: Hold, turn: "asyncio.Future[None]") -> None:
         was_first = bool(self._waiting) and self._waiting[0][0] is hold
-        with suppress(ValueError):  # `_admit` has passed over it
+        with suppress(ValueError):  # `_admit` has dropped it
             self._waiting.remove((hold, turn))
         if was_first:
-            self._begin_anew()
+            self._forget_overtaking()
         self._admit()
 
-    def _begin_anew(self) -> None:
-        """Somebody else is first in line: for him, all that run were there before him."""
+    def _forget_overtaking(self) -> None:
+        """Another run is first now: no current run has overtaken it."""
         self._overtaken_bytes = 0
         for hold in self._held:
             hold.overtook = False
 
-    def _enter(self, hold: Hold, *, overtakes: bool) -> None:
+    def _take(self, hold: Hold, *, overtakes: bool) -> None:
         self._held.add(hold)
         self._held_bytes += hold.size_bytes
         self._free_slots -= 1
@@ -146,10 +147,7 @@ class Admission:
 
 
 def budget_of_host() -> int | None:
-    """Give the share of this host's or container's memory that runs may hold, in bytes.
-
-    None where the system does not say.
-    """
+    """Return the bytes of this host's or container's memory that runs may hold; None: unknown."""
     limits = [*memory_limits(), *_total()]
     return int(min(limits) * _SHARE) if limits else None
 

@@ -1,6 +1,7 @@
-"""The life of a cell: a pool of isolates, one tenant, each isolate for one job.
+"""Serve jobs in a cell: a pool of isolates for one tenant, one isolate per job.
 
-Standard library and V8 only. What is raised here ends the process; the pool sees the death.
+Imports the standard library and V8 only. An exception here ends the process, which the pool
+notices.
 """
 
 import os
@@ -12,11 +13,11 @@ from contextlib import suppress
 from typing import Final
 
 from app.sandbox import lockdown
-from app.sandbox.job import Waiter
+from app.sandbox.job import IsolateSlot
 from app.sandbox.protocol import VERSION, Frame, FrameReader, Kind, encode_json, send_frames
 from app.sandbox.v8 import Engine
 
-# What is written to clear_refs to set the peak of the resident set back (proc(5)).
+# Written to clear_refs, it resets the peak of the resident set (proc(5)).
 _RESET_PEAK: Final = b"5"
 
 
@@ -28,7 +29,7 @@ def serve(
     zygote_pid: int,
     namespaces: dict[str, str],
 ) -> None:
-    """Lock down, say READY, do up to `isolates` jobs."""
+    """Lock down, send READY, run up to `isolates` jobs."""
     cell = enter(
         engine,
         channel,
@@ -36,7 +37,7 @@ def serve(
         zygote_pid=zygote_pid,
         namespaces=namespaces,
     )
-    while cell.work():
+    while cell.run_job():
         pass
 
 
@@ -48,19 +49,19 @@ def enter(
     zygote_pid: int,
     namespaces: dict[str, str],
 ) -> "_Cell":
-    """Prepare, lock down and say READY: nothing is given back after this."""
+    """Make the isolates, lock down and send READY; nothing undoes the lockdown."""
     status_fd = os.open("/proc/self/status", os.O_RDONLY | os.O_CLOEXEC)
     peak_fd = -1
-    with suppress(OSError):  # then peaks are those of the samples
+    with suppress(OSError):  # then peaks are those of the pool's samples
         peak_fd = os.open("/proc/self/clear_refs", os.O_WRONLY | os.O_CLOEXEC)
-    given_up = lockdown.give_up(
+    dropped = lockdown.drop_privileges(
         parent_pid=zygote_pid,
         keep_fds=frozenset({2, channel.fileno(), status_fd, peak_fd} - {-1}),
     )
     cell = _Cell(channel, status_fd=status_fd, peak_fd=peak_fd)
-    cell.load(engine, isolates=isolates)
+    cell.fill(engine, isolates=isolates)
     measures = lockdown.seal(
-        parent_pid=zygote_pid, status_fd=status_fd, measured={**namespaces, **given_up}
+        parent_pid=zygote_pid, status_fd=status_fd, measured={**namespaces, **dropped}
     )
     ready = {
         "protocol": VERSION,
@@ -73,35 +74,35 @@ def enter(
 
 
 class _Cell:
-    """A pool of isolates and the channel about their jobs."""
+    """The isolate pool of this process, and the channel for its jobs."""
 
     def __init__(self, channel: socket.socket, *, status_fd: int, peak_fd: int) -> None:
         self._channel = channel
         self._reader = FrameReader(channel)
-        self._sending = threading.Lock()
+        self._send_lock = threading.Lock()
         self._status_fd = status_fd
         self._peak_fd = peak_fd
-        self._magazine: deque[Waiter] = deque()
+        self._slots: deque[IsolateSlot] = deque()
 
-    def load(self, engine: Engine, *, isolates: int) -> None:
-        """Make all isolates: after the lockdown no thread can start."""
+    def fill(self, engine: Engine, *, isolates: int) -> None:
+        """Make all isolates: no thread can start after the lockdown."""
         for _ in range(isolates):
-            self._magazine.append(Waiter(engine, send=self.send))
+            self._slots.append(IsolateSlot(engine, send=self.send))
 
     def send(self, frames: Sequence[Frame]) -> None:
-        """Send frames, at once; console lines come from an isolate's thread."""
-        with self._sending:
+        """Send frames together; console lines come from an isolate's thread."""
+        with self._send_lock:
             send_frames(self._channel, frames)
 
-    def work(self) -> bool:
-        """Do one job. Says whether another may follow: then AGAIN was sent."""
-        seat = self._magazine.popleft()
+    def run_job(self) -> bool:
+        """Run one job. Returns whether another may follow; then AGAIN was sent."""
+        slot = self._slots.popleft()
         self._reader.wait()
-        # Now that the pool has sent a job, it has read what the last one took.
+        # The pool has read the last job's peak before it sends this one.
         if self._peak_fd >= 0:
             os.write(self._peak_fd, _RESET_PEAK)
-        if not seat.work(self._reader, status_fd=self._status_fd) or not self._magazine:
+        if not slot.run_job(self._reader, status_fd=self._status_fd) or not self._slots:
             return False
-        seat.close()
+        slot.close()
         self.send([(Kind.AGAIN, b"")])
         return True

@@ -1,4 +1,4 @@
-"""Cells kept ready: some that no tenant has used yet, and those between two jobs of one."""
+"""Keep cells ready: unused ones, and those between two jobs of one tenant."""
 
 import asyncio
 from collections import deque
@@ -13,20 +13,20 @@ from app.sandbox.protocol import ProtocolError
 from app.sandbox.zygote_client import SandboxUnavailable, ZygoteClient, is_running
 
 _SPAWN_ATTEMPTS: Final = 3
-# What a used isolate may leave in its cell: its allocator's pages, not the script's data.
+# Used isolates may leave pages of their allocator in a cell, not the script's data.
 _MAX_GROWTH_BYTES: Final = 64 * 1024 * 1024
-# A process has 3,600 s (lockdown.py); what is left is for the longest job and its grace.
+# A process has 3,600 s (lockdown.py); the rest is for the longest job and its grace.
 _MAX_CPU_NS: Final = 3_000 * 10**9
 
 
 class PoolConfig(Struct, frozen=True, kw_only=True):
-    """How a pool is made up.
+    """The composition of a pool.
 
-    `cells` run at once, their memory limits together below `memory_bytes` (None: any), `warm`
-    more are kept ready, `max_waiting` runs may wait (None: any number). A cell has `isolates`,
-    each for one job; 1 is one job for each process. It dies after `idle_seconds` between two
-    jobs, and a zygote is renewed after `forks` of them, since all its children share one layout
-    of addresses.
+    `cells` run at once, with memory limits that sum to at most `memory_bytes` (None: any),
+    `warm` more are kept ready, and `max_waiting` runs may wait (None: any number). A cell has
+    `isolates`, each for one job; 1 means one job per process. It ends after `idle_seconds`
+    between two jobs. A zygote is renewed after `forks` forks, since all its children share one
+    address layout. `native` false: nothing of `app.sandbox.native` is used.
     """
 
     cells: int
@@ -34,73 +34,74 @@ class PoolConfig(Struct, frozen=True, kw_only=True):
     max_waiting: int | None = None
     memory_bytes: int | None = None
     isolates: int = 24
+    native: bool = True
     idle_seconds: float = 30.0
     forks: int = 1_000
 
 
 class PooledCell:
-    """A cell with isolates left, and the one tenant that it serves, once it has one."""
+    """A cell with unused isolates, and its one tenant after its first job."""
 
     def __init__(self, zygote: ZygoteClient, cell: Cell, ready: Ready) -> None:
-        """Take a cell that has said READY."""
+        """Take a cell that has sent READY."""
+        self.zygote = zygote
         self.cell = cell
         self.ready = ready
         self.tenant: str | None = None
         self.isolates = ready.isolates
         self.expiry: asyncio.TimerHandle | None = None
-        self._spawner = zygote
-        self._fresh_bytes = cell.meter.look()
+        self._fresh_bytes = cell.meter.sample()
 
     @property
     def usable(self) -> bool:
-        """Whether it lives, as the kernel says now, and has said nothing out of turn."""
-        # News of a death may still be on its way to us.
+        """Whether the kernel says that it runs, and it has sent nothing out of turn."""
+        # The zygote's report of its exit may still be on its way.
         return (
-            self._spawner.alive
+            self.zygote.alive
             and not self.cell.exited.done()
             and is_running(self.cell.pidfd)
-            # It would take a job and leave it lying until the pool's patience ends.
+            # A stopped cell would accept a job and do nothing until a timeout.
             and not self.cell.meter.is_stopped
             and self.cell.is_silent()
         )
 
     @property
     def exhausted(self) -> bool:
-        """Whether used isolates have left more than they should, or little CPU time."""
+        """Whether used isolates have left too much memory, or too little CPU time."""
         return (
-            self.cell.meter.look() > self._fresh_bytes + _MAX_GROWTH_BYTES
+            self.cell.meter.sample() > self._fresh_bytes + _MAX_GROWTH_BYTES
             or self.cell.meter.total_cpu_ns > _MAX_CPU_NS
         )
 
 
 class CellPool:
-    """The cells of one pool, and the zygote that they come from."""
+    """The cells of one pool, and the zygote that forks them."""
 
     def __init__(self, config: PoolConfig) -> None:
         """Take the configuration; `start` does the rest."""
         self._config = config
-        self._spawner: ZygoteClient | None = None
-        # Renewed, and not yet without cells.
+        self._zygote: ZygoteClient | None = None
+        # Replaced, but still with cells.
         self._retired: list[ZygoteClient] = []
         self._lockdown: dict[str, str] | None = None
         self._starting = asyncio.Lock()
         self._fresh: deque[PooledCell] = deque()
         self._resting: deque[PooledCell] = deque()
         self._spawning: set[asyncio.Task[None]] = set()
-        self._wanting = 0
+        self._takers = 0
         self._recoveries: dict[asyncio.Task[bool], PooledCell] = {}
         self._closed = False
 
-    async def start(self) -> Ready:
-        """Start the zygote and a first cell, which tells what is in force; fill up."""
+    async def start(self) -> PooledCell:
+        """Start the zygote and a first cell, whose lockdown is that of all others; fill up."""
         first = await self._spawn()
         self._lockdown = first.ready.lockdown
         self._fresh.append(first)
         self._refill()
-        return first.ready
+        return first
 
     def cell_counts(self) -> dict[str, int]:
-        """Count the cells that wait for a job, by what they are at."""
+        """Count the cells that wait for a job, by state."""
         return {
             "fresh": len(self._fresh),
             "resting": len(self._resting),
@@ -109,9 +110,9 @@ class CellPool:
         }
 
     async def take(self, tenant: str, *, fresh: bool = False) -> PooledCell:
-        """Take a cell that lives now for one job of a tenant; `fresh`: that nobody has used.
+        """Take a live cell for one job of a tenant; `fresh`: one that has done no job yet.
 
-        Raises SandboxUnavailable. The caller gives it to `put_back` or closes its cell.
+        Raises SandboxUnavailable. The caller passes it to `put_back` or closes its cell.
         """
         pooled = None if fresh else await self._find_own(tenant)
         if pooled is None:
@@ -126,9 +127,9 @@ class CellPool:
         return pooled
 
     def put_back(self, pooled: PooledCell) -> "asyncio.Task[bool] | None":
-        """Keep a cell for its tenant's next job, if it can do one; else close it.
+        """Keep a cell for its tenant's next job if it can do one, else close it.
 
-        Gives the task in which the cell puts its used isolate away.
+        Returns the task in which the cell discards its used isolate.
         """
         if not pooled.isolates or self._closed:
             pooled.cell.close()
@@ -151,11 +152,11 @@ class CellPool:
         finally:
             for pooled in (*self._fresh, *self._resting):
                 _drop(pooled)
-            for zygote in (*self._retired, *filter(None, [self._spawner])):
+            for zygote in (*self._retired, *filter(None, [self._zygote])):
                 zygote.close()
 
     async def _find_own(self, tenant: str) -> PooledCell | None:
-        """Find a cell of this tenant; one that is a moment from its next job is waited for."""
+        """Find a cell of this tenant; wait for one that is discarding its last isolate."""
         while True:
             pooled = self._find_resting(tenant)
             own = [task for task, each in self._recoveries.items() if each.tenant == tenant]
@@ -164,7 +165,7 @@ class CellPool:
             await asyncio.wait(own, return_when=asyncio.FIRST_COMPLETED)
 
     def _find_resting(self, tenant: str) -> PooledCell | None:
-        """Find the cell of this tenant that was used last: the others may go idle."""
+        """Find this tenant's most recently used cell, so that the others may expire."""
         for pooled in reversed([each for each in self._resting if each.tenant == tenant]):
             self._resting.remove(pooled)
             if pooled.expiry is not None:
@@ -175,8 +176,8 @@ class CellPool:
         return None
 
     async def _take_fresh(self) -> PooledCell:
-        """Take the oldest cell that nobody has used, or wait for the next one to be born."""
-        self._wanting += 1
+        """Take the oldest unused cell, or wait for the next one."""
+        self._takers += 1
         failure: BaseException | None = None
         try:
             while True:
@@ -189,18 +190,18 @@ class CellPool:
                     self._refill()
                 elif not self._spawning:
                     raise failure
-                born, _ = await asyncio.wait(self._spawning, return_when=asyncio.FIRST_COMPLETED)
-                # A spawn is cancelled when the pool closes; `_refill` explains.
-                ends = (task.exception() for task in born if not task.cancelled())
-                failure = next(filter(None, ends), None)
+                done, _ = await asyncio.wait(self._spawning, return_when=asyncio.FIRST_COMPLETED)
+                # A spawn is cancelled when the pool closes; `_refill` then raises.
+                errors = (task.exception() for task in done if not task.cancelled())
+                failure = next(filter(None, errors), None)
         finally:
-            self._wanting -= 1
+            self._takers -= 1
 
     def _refill(self) -> None:
-        """Spawn the cells that are missing, no more at once than run."""
+        """Spawn the missing cells, at most `cells` at a time."""
         if self._closed:
             raise SandboxUnavailable("the pool is closed")
-        missing = self._wanting + self._config.warm - len(self._fresh)
+        missing = self._takers + self._config.warm - len(self._fresh)
         for _ in range(min(missing, self._config.cells) - len(self._spawning)):
             spawn = asyncio.create_task(self._spawn_one())
             self._spawning.add(spawn)
@@ -211,7 +212,7 @@ class CellPool:
 
     def _spawned(self, spawn: "asyncio.Task[None]") -> None:
         self._spawning.discard(spawn)
-        # What goes wrong here, the next run meets and names: no attempt follows by itself.
+        # No retry here: the next run tries again and reports what fails.
         if not self._closed and not spawn.cancelled() and spawn.exception() is None:
             self._refill()
 
@@ -232,30 +233,30 @@ class CellPool:
         pooled.cell.close()
 
     async def _spawn(self) -> PooledCell:
-        """Make a cell and wait until it is locked down; once more if its zygote dies."""
+        """Fork a cell and wait until it is locked down; retry if its zygote dies."""
         reason = ""
-        silent = 0
+        timeouts = 0
         for _ in range(_SPAWN_ATTEMPTS):
             zygote = await self._live_zygote()
             try:
                 cell = await zygote.spawn()
             except OSError as error:
                 reason = f"the zygote does not fork: {error!r}"
-                silent += isinstance(error, TimeoutError)
-                # A zygote that lives has cells that run: a failed fork is not their affair.
-                if isinstance(error, ConnectionError) or silent == _SPAWN_ATTEMPTS:
+                timeouts += isinstance(error, TimeoutError)
+                # A live zygote has running cells, which a failed fork must not end.
+                if isinstance(error, ConnectionError) or timeouts == _SPAWN_ATTEMPTS:
                     zygote.close()
                 continue
             try:
                 ready = await receive_ready(cell)
                 if self._lockdown in (None, ready.lockdown):
                     return PooledCell(zygote, cell, ready)
-                # What the first cell showed is what operators were told and start on.
+                # The first cell's lockdown is in the log, and the process started on it.
                 reason = f"a cell is locked down otherwise than the first: {ready.lockdown}"
                 cell.close()
             except (EOFError, TimeoutError, ProtocolError) as error:
-                words = cell.stderr_tail().decode(errors="replace")
-                reason = f"a cell did not get ready: {words or error!r}"
+                stderr = cell.stderr_tail().decode(errors="replace")
+                reason = f"a cell did not get ready: {stderr or error!r}"
                 cell.close()
             except BaseException:
                 cell.close()
@@ -267,13 +268,15 @@ class CellPool:
             if self._closed:
                 message = "the pool is closed"
                 raise SandboxUnavailable(message)
-            current = self._spawner
+            current = self._zygote
             if current is None or not current.alive or current.forks >= self._config.forks:
-                self._spawner = await ZygoteClient.start(isolates=self._config.isolates)
+                self._zygote = await ZygoteClient.start(
+                    isolates=self._config.isolates, native=self._config.native
+                )
                 if current is not None:
                     current.retire()
                     self._retired = [each for each in [*self._retired, current] if not each.closed]
-                current = self._spawner
+                current = self._zygote
             return current
 
 

@@ -1,4 +1,4 @@
-"""The pool's hold on one cell: its frames, its memory and CPU time, its end."""
+"""Control one cell process: exchange frames, watch memory and CPU time, kill it."""
 
 import asyncio
 import os
@@ -21,16 +21,16 @@ from app.sandbox.protocol import (
     join_frames,
 )
 
-# So much waits in a channel for its reader: a payload of 1 MiB goes in one turn of the loop.
-# The kernel gives less where `net.core.wmem_max` says so.
+# The socket's send buffer: a payload of 1 MiB is sent in one turn of the event loop. The kernel
+# gives less if `net.core.wmem_max` is lower.
 _CHANNEL_BYTES: Final = 1024 * 1024
 WATCH_INTERVAL_S: Final = 0.01
 MAX_STDERR_BYTES: Final = 64 * 1024
 _PAGE_BYTES: Final = os.sysconf("SC_PAGESIZE")
 # The low bits of a process's own clock id (CPUCLOCK_SCHED, clock_getcpuclockid(3)).
 _CPU_CLOCK: Final = 2
-# Why the pool kills, in a word for counters; what is not here is a cell that does not answer.
-_ENDS: Final = {
+# The label of `crivo_cells_killed_total` for each reason; any other is `unresponsive`.
+_END_LABELS: Final = {
     "memory": "memory",
     "cpu": "cpu",
     "deadline": "wall",
@@ -44,7 +44,7 @@ _STOPPED: Final = re.compile(rb"^State:\t[Tt]", re.MULTILINE)
 
 
 class Exit(Struct, frozen=True, kw_only=True):
-    """The kernel's account of a process; `status` is negative for a signal, None: unknown."""
+    """The kernel's record of an ended process; `status`: negative for a signal, None: unknown."""
 
     status: int | None
     cpu_ns: int
@@ -52,14 +52,14 @@ class Exit(Struct, frozen=True, kw_only=True):
 
 
 class Used(Struct, frozen=True, kw_only=True):
-    """What one job took of CPU time, and its highest resident set."""
+    """The CPU time of one job, and its highest resident set."""
 
     cpu_ns: int
     peak_bytes: int
 
 
 def new_channel() -> tuple[socket.socket, socket.socket]:
-    """Make a cell's socket pair: the pool's end, which does not block, and the cell's."""
+    """Make a cell's socket pair: the pool's non-blocking end, and the cell's end."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     for end in (ours, theirs):
         end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _CHANNEL_BYTES)
@@ -68,7 +68,7 @@ def new_channel() -> tuple[socket.socket, socket.socket]:
 
 
 class Cell:
-    """One cell process, from its fork to its end. `close` it, or its descriptors stay."""
+    """One cell process, from its fork to its exit. `close` must be called to free descriptors."""
 
     def __init__(self, *, pid: int, pidfd: int, channel: socket.socket, stderr_fd: int) -> None:
         """Own the descriptors of a forked cell."""
@@ -90,12 +90,12 @@ class Cell:
         self._closed = False
 
     async def send(self, frames: Iterable[Frame]) -> None:
-        """Send frames. Raises ConnectionError when the cell is gone."""
+        """Send frames. Raises ConnectionError if the cell has ended."""
         for piece in join_frames(frames):
             await self._loop.sock_sendall(self._channel, piece)
 
     async def receive(self) -> tuple[Kind, bytes] | None:
-        """Receive one frame; None at the end. Raises ProtocolError."""
+        """Receive one frame; None: the cell has ended. Raises ProtocolError."""
         header = await self._take(HEADER.size)
         if header is None:
             return None
@@ -104,7 +104,7 @@ class Cell:
         return None if body is None else (kind, body)
 
     def is_silent(self) -> bool:
-        """Say whether nothing came that nobody has received: no frame, no word, no end."""
+        """Return whether nothing is pending: no frame, nothing on stderr, no end."""
         try:
             self._channel.recv(1, socket.MSG_PEEK)
         except BlockingIOError:
@@ -114,33 +114,33 @@ class Cell:
         return False
 
     def begin(self) -> None:
-        """Measure the next job from here, and watch it until `rest`."""
+        """Measure and watch the next job, until `rest`."""
         self.memory_ceiling_bytes = None
         self.cpu_ceiling_ns = None
         self.meter.begin()
-        self._look()
+        self._check_usage()
 
     def rest(self) -> None:
-        """The job is over: nothing is watched."""
+        """Stop watching: the job has ended."""
         if self._watch is not None:
             self._watch.cancel()
             self._watch = None
 
-    def _look(self) -> None:
-        """Look every 10 ms; kill the cell over its ceilings."""
+    def _check_usage(self) -> None:
+        """Check usage every 10 ms; kill the cell above a ceiling."""
         if self._closed or self.exited.done():
             return
-        resident_bytes = self.meter.look()
+        resident_bytes = self.meter.sample()
         if self.memory_ceiling_bytes is not None and resident_bytes > self.memory_ceiling_bytes:
             self.kill("memory")
             return
         if self.cpu_ceiling_ns is not None and self.meter.cpu_ns() > self.cpu_ceiling_ns:
             self.kill("cpu")
             return
-        self._watch = self._loop.call_later(WATCH_INTERVAL_S, self._look)
+        self._watch = self._loop.call_later(WATCH_INTERVAL_S, self._check_usage)
 
     def kill(self, reason: str) -> None:
-        """SIGKILL, by pidfd: never another process of the same number."""
+        """Send SIGKILL by pidfd, which never reaches another process with the same pid."""
         if self.killed_for is None and not self.exited.done():
             self.killed_for = reason
         if not self._closed:
@@ -149,32 +149,32 @@ class Cell:
 
     @property
     def end(self) -> str:
-        """Say in a word how a cell has come to its end that is not to do another job."""
+        """The label of how this cell ended, or why it runs no further job."""
         if self.killed_for is not None:
-            return _ENDS.get(self.killed_for, "unresponsive")
+            return _END_LABELS.get(self.killed_for, "unresponsive")
         if not self.exited.done():
             return "given_up"
-        # Its own end is a limit that it met, after which V8 is not trusted with a next job.
+        # A cell that exits by itself with status 0 has met a limit of its job.
         return "died" if self.exited.result().status else "limit"
 
-    def ended(self, account: Exit) -> None:
-        """Take note of the end; the zygote calls it."""
+    def set_exited(self, account: Exit) -> None:
+        """Record the exit; the zygote client calls it."""
         if not self.exited.done():
             self.exited.set_result(account)
 
     @property
     def pidfd(self) -> int:
-        """The descriptor that stands for this very process."""
+        """The descriptor of this process."""
         return self._pidfd
 
     def stderr_tail(self) -> bytes:
-        """Return what the cell wrote to stderr, V8's last message among it."""
+        """Return what the cell wrote to stderr, including V8's last message."""
         if not self._closed:
             self._read_stderr()
         return bytes(self._stderr)
 
     def close(self) -> None:
-        """Kill the cell if it still runs and let go of it."""
+        """Kill the cell if it still runs, and close its descriptors."""
         if self._closed:
             return
         self.kill("closed")
@@ -188,7 +188,7 @@ class Cell:
             os.close(fd)
 
     async def _take(self, length: int) -> bytes | None:
-        """Take so many bytes; a small part comes with as much more as is there by now."""
+        """Take `length` bytes; one receive may also fetch bytes of the next frames."""
         received = self._received
         while len(received) < length:
             missing = length - len(received)
@@ -206,13 +206,13 @@ class Cell:
 
     def _read_stderr(self) -> None:
         try:
-            words = os.read(self._stderr_fd, MAX_STDERR_BYTES)
+            text = os.read(self._stderr_fd, MAX_STDERR_BYTES)
         except BlockingIOError:
             return
-        if not words:
+        if not text:
             self._loop.remove_reader(self._stderr_fd)
             return
-        self._stderr += words
+        self._stderr += text
         if len(self._stderr) > MAX_STDERR_BYTES:
             del self._stderr[MAX_STDERR_BYTES:]
             self._loop.remove_reader(self._stderr_fd)
@@ -220,10 +220,10 @@ class Cell:
 
 
 class Meter:
-    """What a cell uses, as the kernel tells the pool: a cell is not asked."""
+    """A cell's usage, read from the kernel: a cell's own figures are not trusted."""
 
     def __init__(self, pid: int) -> None:
-        """Read the counters of process `pid`, a child's child that is not yet reaped."""
+        """Read the counters of process `pid`, a grandchild that is not reaped yet."""
         self.resident_bytes = 0
         self._sampled_bytes = 0
         self._statm_fd = _open(f"/proc/{pid}/statm")
@@ -233,13 +233,13 @@ class Meter:
         self._peak_before_bytes = 0
 
     def begin(self) -> None:
-        """Count from here."""
+        """Start measuring."""
         self._sampled_bytes = 0
         self._began_ns = self._cpu_ns()
         self._peak_before_bytes = self._read_peak()
 
-    def look(self) -> int:
-        """Read the resident set, in bytes."""
+    def sample(self) -> int:
+        """Return the current resident set, in bytes."""
         with suppress(OSError, IndexError, ValueError):
             pages = int(os.pread(self._statm_fd, 128, 0).split()[1])
             self.resident_bytes = pages * _PAGE_BYTES
@@ -247,15 +247,15 @@ class Meter:
         return self.resident_bytes
 
     def cpu_ns(self, account: Exit | None = None) -> int:
-        """CPU time since `begin`, by `account` of the process that has ended."""
+        """CPU time since `begin`; `account`: of the process that has ended."""
         until_ns = self._cpu_ns() if account is None else account.cpu_ns
         return max(until_ns - self._began_ns, 0)
 
     def peak_bytes(self, account: Exit | None = None) -> int:
         """Highest resident set since `begin`.
 
-        The kernel's peak, which the cell sets back when a job comes. One that is as before was
-        not set back, and tells nothing of this job: then what was seen every 10 ms.
+        The kernel's peak, which the cell resets when a job arrives. An unchanged peak was not
+        reset and says nothing about this job; then the highest of the samples every 10 ms.
         """
         peak_bytes = self._read_peak() if account is None else account.peak_bytes
         if peak_bytes == self._peak_before_bytes and self._sampled_bytes:
@@ -263,30 +263,30 @@ class Meter:
         return peak_bytes
 
     def used(self) -> Used | None:
-        """Tell what was used since `begin`; None: it has ended, only its account can tell."""
+        """Return the usage since `begin`; None: the process has ended, see its account."""
         used = Used(cpu_ns=self.cpu_ns(), peak_bytes=self.peak_bytes())
-        # Looked at last: what ends in between is noticed.
-        return used if self._is_whole() else None
+        # Checked last, so that a process that ends meanwhile is noticed.
+        return used if self._still_exists() else None
 
     @property
     def is_stopped(self) -> bool:
-        """Whether somebody has stopped the process (SIGSTOP, a tracer)."""
+        """Whether the process is stopped (SIGSTOP, a tracer)."""
         try:
             return _STOPPED.search(os.pread(self._status_fd, 4_096, 0)) is not None
         except OSError:
             return False  # it has ended
 
     def close(self) -> None:
-        """Let go of the kernel's files."""
+        """Close the kernel's files."""
         for fd in (self._statm_fd, self._status_fd):
             if fd >= 0:
                 os.close(fd)
         self._statm_fd = self._status_fd = -1
 
-    def _is_whole(self) -> bool:
+    def _still_exists(self) -> bool:
         try:
             time.clock_gettime_ns(self._clock)
-            # Its memory goes first; without the file there is no peak to lose.
+            # An exiting process frees its memory first; without the file there is no peak.
             return self._status_fd < 0 or self._read_peak() > 0
         except OSError:
             return False
@@ -304,14 +304,14 @@ class Meter:
 
     def _read_peak(self) -> int:
         try:
-            found = _PEAK.search(os.pread(self._status_fd, 4_096, 0))
+            match = _PEAK.search(os.pread(self._status_fd, 4_096, 0))
         except OSError:
             return 0  # it has ended
-        return int(found[1]) * 1_024 if found else 0
+        return int(match[1]) * 1_024 if match else 0
 
 
 def _open(path: str) -> int:
     try:
         return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
-        return -1  # it is gone already
+        return -1  # it has ended already

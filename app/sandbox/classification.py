@@ -1,4 +1,4 @@
-"""From what a cell said and how it died to one outcome, in a fixed order of evidence."""
+"""Classify a run: from a cell's verdict and exit to one outcome, by a fixed order of evidence."""
 
 import signal
 from collections.abc import Iterator
@@ -26,16 +26,16 @@ from app.sandbox.outcomes import (
     UnsettledPromise,
 )
 
-# What V8 prints when it dies for want of memory.
+# V8's messages when it aborts for lack of memory.
 _OUT_OF_MEMORY: Final = (b"out of memory", b"OOM in", b"llocation failed", b"MemoryError:")
-# V8 ends itself with these; under RLIMIT_DATA at times without a word.
+# Signals of V8's aborts, which under RLIMIT_DATA sometimes print nothing.
 _ABORTS: Final = (signal.SIGTRAP, signal.SIGABRT, signal.SIGILL, signal.SIGSEGV, signal.SIGBUS)
-# A run that thrashes the collector near its limit has a memory problem, not a slow loop.
-_NEAR: Final = 0.9
-# What V8's young generation and its garbage may add to any run's resident set.
+# A run that times out above this part of its memory limit was collecting garbage.
+_NEAR_TIMEOUT: Final = 0.9
+# V8's young generation and its garbage add up to this to any run's resident set.
 YOUNG_BYTES: Final = 112 * 1024 * 1024
 _NEAR_ABORT: Final = 0.5
-# As many causes and gathered errors as harness.js tells of.
+# The number of causes and aggregated errors that harness.js reports.
 _MAX_NESTED: Final = 12
 
 _REFUSALS: Final = {
@@ -45,7 +45,7 @@ _REFUSALS: Final = {
 
 
 class ErrorText(Struct, frozen=True, forbid_unknown_fields=True):
-    """An error as the cell tells it."""
+    """An error as the cell reports it."""
 
     name: str
     message: str
@@ -74,12 +74,12 @@ class CellVerdict(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 class Evidence(Struct, frozen=True, kw_only=True):
-    """All that is known of a cell's end."""
+    """All that is known about the end of a run."""
 
     verdict: CellVerdict | None
     breach: str | None
     killed_for: str | None
-    # Processes of our control group that the kernel killed meanwhile for want of memory.
+    # Processes of our control group that the kernel killed for lack of memory during the run.
     oom_kills: int = 0
     exit: Exit | None
     stderr: bytes
@@ -91,16 +91,16 @@ class Evidence(Struct, frozen=True, kw_only=True):
 
 
 def classify(evidence: Evidence, *, limits: Limits, source: bytes) -> Outcome:
-    """Decide what a run came to."""
+    """Return the outcome of a run."""
     if evidence.breach is not None:
         return Crashed(detail=f"the cell broke the protocol: {evidence.breach}")
     if evidence.verdict is not None:
         return _from_verdict(evidence.verdict, evidence, limits=limits, source=source)
-    return _from_death(evidence, limits)
+    return _from_exit(evidence, limits)
 
 
 def to_finding(outcome: Threw | TimedOut | OutOfMemory, verdict: CellVerdict | None) -> Finding:
-    """Render what a check refuses a source for."""
+    """Return the finding for which a check refuses a source."""
     match outcome:
         case Threw(error=error):
             code = verdict.code if verdict is not None and verdict.code else "top_level_threw"
@@ -150,14 +150,14 @@ def _from_verdict(  # noqa: C901, PLR0911 - one case, one return for each kind o
             return Crashed(detail="the cell gave a verdict that does not exist")
 
 
-def _from_death(evidence: Evidence, limits: Limits) -> Outcome:
+def _from_exit(evidence: Evidence, limits: Limits) -> Outcome:
     status = evidence.exit.status if evidence.exit is not None else None
     if evidence.killed_for == "memory":
         return _out_of_memory(limits, f"resident set of {evidence.peak_bytes} bytes")
     if evidence.killed_for is None and status == -signal.SIGKILL and evidence.oom_kills > 0:
-        seen = f"killed by the kernel, for want of memory, at {evidence.peak_bytes} bytes"
-        return OutOfMemory(limit_bytes=limits.memory_bytes, evidence=seen, of_host=True)
-    if any(words in evidence.stderr for words in _OUT_OF_MEMORY):
+        detail = f"killed by the kernel for lack of memory, at {evidence.peak_bytes} bytes"
+        return OutOfMemory(limit_bytes=limits.memory_bytes, evidence=detail, of_host=True)
+    if any(message in evidence.stderr for message in _OUT_OF_MEMORY):
         return _out_of_memory(limits, "V8 ended itself: out of memory")
     if evidence.killed_for in {"deadline", "cpu"} or status == -signal.SIGXCPU:
         return _timed_out(evidence, limits)
@@ -167,10 +167,10 @@ def _from_death(evidence: Evidence, limits: Limits) -> Outcome:
         and evidence.peak_bytes > evidence.base_bytes + _NEAR_ABORT * limits.memory_bytes
     ):
         return _out_of_memory(limits, f"V8 ended itself at {evidence.peak_bytes} bytes")
-    return Crashed(detail=_describe_death(evidence, status))
+    return Crashed(detail=_describe_exit(evidence, status))
 
 
-def _describe_death(evidence: Evidence, status: int | None) -> str:
+def _describe_exit(evidence: Evidence, status: int | None) -> str:
     if evidence.killed_for is not None:
         how = f"killed: {evidence.killed_for}"
     elif status is None:
@@ -179,12 +179,12 @@ def _describe_death(evidence: Evidence, status: int | None) -> str:
         how = f"ended by {signal.Signals(-status).name}"
     else:
         how = f"exit status {status}"
-    words = evidence.stderr[:500].decode(errors="replace").strip()
-    return f"{how}; stderr: {words}" if words else how
+    stderr = evidence.stderr[:500].decode(errors="replace").strip()
+    return f"{how}; stderr: {stderr}" if stderr else how
 
 
 def _timed_out(evidence: Evidence, limits: Limits) -> Outcome:
-    near = max(_NEAR * limits.memory_bytes, YOUNG_BYTES)
+    near = max(_NEAR_TIMEOUT * limits.memory_bytes, YOUNG_BYTES)
     if evidence.last_bytes > evidence.base_bytes + near:
         return _out_of_memory(limits, "at the limit when time ran out")
     if evidence.killed_for == "cpu" and limits.cpu_ms is not None:
@@ -197,17 +197,19 @@ def _out_of_memory(limits: Limits, evidence: str) -> OutOfMemory:
 
 
 def _script_error(error: ErrorText, source: bytes) -> ScriptError:
-    return _tell(error, Lines(source), iter(range(_MAX_NESTED)))
+    return _with_excerpts(error, Lines(source), iter(range(_MAX_NESTED)))
 
 
-def _tell(error: ErrorText, lines: Lines, budget: Iterator[int]) -> ScriptError:
-    """Add the excerpts. The cell kept to the budget, unless it is no longer itself."""
+def _with_excerpts(error: ErrorText, lines: Lines, budget: Iterator[int]) -> ScriptError:
+    """Add the excerpts. A cell exceeds the budget only if user code has taken it over."""
     nested = [error.cause, *error.errors]
     cause, *errors = [
-        None if inner is None or next(budget, None) is None else _tell(inner, lines, budget)
+        None
+        if inner is None or next(budget, None) is None
+        else _with_excerpts(inner, lines, budget)
         for inner in nested
     ]
-    told = ScriptError(
+    plain = ScriptError(
         name=error.name,
         message=error.message,
         stack=error.stack,
@@ -215,9 +217,9 @@ def _tell(error: ErrorText, lines: Lines, budget: Iterator[int]) -> ScriptError:
         errors=tuple(inner for inner in errors if inner is not None),
     )
     if error.line is None or error.column is None:
-        return told
+        return plain
     line, column = lines.clamp(error.line, error.column)
-    return replace(told, line=line, column=column, excerpt=lines.excerpt(line, column))
+    return replace(plain, line=line, column=column, excerpt=lines.excerpt(line, column))
 
 
 def _headline(error: ScriptError) -> str:

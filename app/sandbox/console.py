@@ -1,4 +1,4 @@
-"""The memory that cell and harness share: the script's world in, console lines out."""
+"""Share memory with the harness: the script's world goes in, console lines come out."""
 
 import codecs
 import struct
@@ -9,32 +9,32 @@ _LEVELS: Final = ("log", "info", "warn", "error", "debug")
 
 
 class Slot(IntEnum):
-    """Slots of the shared memory, 32 bits each; harness.js has the same."""
+    """Slots of the shared memory, 32 bits each, as harness.js declares them."""
 
     LEVEL = 0
     LENGTH = 1
     DROPPED = 2
     CLOSED = 3
-    ASK = 4
-    AT = 5
+    REQUEST = 4
+    OFFSET = 5
 
 
 HEAD_BYTES: Final = 4 * len(Slot)
-# After them the script's world: clock and seed, which a double holds exactly, and how much of the
-# payload's text is the context before it.
+# After them the script's world: clock and seed, which a double holds exactly, and the length of
+# the context that precedes the payload in one string.
 _WORLD: Final = struct.Struct("=3d")
-# The rest is for a line, or a piece of a source (app/sandbox/web).
+# The rest holds a line, or a piece of a source (app/sandbox/web).
 PIECE_OFFSET: Final = HEAD_BYTES + _WORLD.size
 _CONTINUATION: Final = 0b1000_0000
 _CONTINUATION_MASK: Final = 0b1100_0000
 _CUT: Final = "…"
 
-# Loaded now: a locked-down cell cannot read Python's files.
+# Load the codec now: a locked-down cell cannot read Python's files.
 codecs.lookup("utf-16-le")
 
 
 class Console:
-    """The memory that console lines pass through, and their caps."""
+    """The shared memory of one isolate, and the limits of its console."""
 
     def __init__(
         self,
@@ -52,27 +52,27 @@ class Console:
         self._lines_left = limits["console_lines"]
         self._bytes_left = limits["console_bytes"]
         self._line_bytes = limits["console_line_bytes"]
-        self._refused = 0
+        self._over_limit = 0
         if self._lines_left == 0:
             self._head[Slot.CLOSED] = 1
 
     @property
     def dropped(self) -> int:
-        """How many lines went over the caps."""
-        return self._refused + self._head[Slot.DROPPED]
+        """The number of lines over the limits."""
+        return self._over_limit + self._head[Slot.DROPPED]
 
     def take(self) -> dict[str, str] | None:
-        """Take the line that is in the memory now; None when it is over a cap."""
+        """Take the line that is in the memory now; None: it exceeds a limit."""
         length = self._head[Slot.LENGTH]
-        kept = min(length, len(self._units) // 2)
-        text = bytes(self._units[: kept * 2]).decode("utf-16-le", "surrogatepass")
+        shown = min(length, len(self._units) // 2)
+        text = bytes(self._units[: shown * 2]).decode("utf-16-le", "surrogatepass")
         encoded = text.encode("utf-8", "surrogatepass")
-        if length > kept or len(encoded) > self._line_bytes:
+        if length > shown or len(encoded) > self._line_bytes:
             text = _clip(encoded, self._line_bytes - len(_CUT.encode())) + _CUT
             encoded = text.encode("utf-8", "surrogatepass")
         if len(encoded) > self._bytes_left:
             self._head[Slot.CLOSED] = 1
-            self._refused += 1
+            self._over_limit += 1
             return None
         self._bytes_left -= len(encoded)
         self._lines_left -= 1
@@ -82,7 +82,7 @@ class Console:
 
 
 def _clip(encoded: bytes, length: int) -> str:
-    """Cut at `length` bytes or just before, between characters."""
+    """Cut between characters, at `length` bytes at most."""
     length = max(length, 0)
     while length and encoded[length] & _CONTINUATION_MASK == _CONTINUATION:
         length -= 1

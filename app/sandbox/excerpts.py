@@ -1,9 +1,9 @@
-"""Show a place in the user's source: its line, and a caret under the column."""
+"""Excerpt a position of the user's source: its line, and a caret under the column."""
 
 import codecs
 from typing import Final
 
-# JavaScript's line ends but "\n"; V8 counts lines by the same.
+# JavaScript's line ends except "\n", as V8 counts lines.
 _OTHER_LINE_ENDS: Final = ("\r\n", "\r", "\u2028", "\u2029")
 _WIDTH: Final = 120
 _BEFORE: Final = 80
@@ -11,26 +11,26 @@ _UNIT_BYTES: Final = 2
 
 
 class Lines:
-    """A source, split once for all the places in it."""
+    """A source, split into lines once for all positions in it."""
 
     def __init__(self, source: bytes) -> None:
-        """Split `source`, UTF-8; a byte order mark is no part of its first line."""
+        """Split `source`, UTF-8; a byte order mark is not part of its first line."""
         text = source.removeprefix(codecs.BOM_UTF8).decode("utf-8", "replace")
-        # A regular expression takes four times as long, which a million lines show.
+        # A regular expression takes four times as long, measured on a million lines.
         for end in _OTHER_LINE_ENDS:
             text = text.replace(end, "\n")
         self._lines = text.split("\n")
 
     def text(self, line: int) -> str | None:
-        """Return a line without its end, or None when the source does not have it."""
+        """Return a line without its end; None: the source has no such line."""
         return self._lines[line - 1] if 1 <= line <= len(self._lines) else None
 
     def clamp(self, line: int, column: int) -> tuple[int, int]:
-        """Move a place behind the source to its end.
+        """Move a position behind the source to its end.
 
-        "Unexpected end of input" is found in the line that the cell appends to every source.
+        V8 reports "Unexpected end of input" in the line that the cell appends to every source.
         """
-        # A source that ends in a CR is one line end with the LF that the cell appends.
+        # If a source ends in CR, the LF that the cell appends belongs to the same line end.
         last = len(self._lines)
         end = len(_units(self._lines[-1])) // _UNIT_BYTES + 1
         if line < last or (line == last and column <= end):
@@ -38,11 +38,11 @@ class Lines:
         return last, end
 
     def excerpt(self, line: int, column: int) -> str | None:
-        """Return two lines, or None for a place that the source does not have.
+        """Return two lines, or None for a position that the source does not have.
 
-        `line` and `column` are 1-based, the column in UTF-16 units. Of a long line the part
-        around the column is shown, with an ellipsis where it was cut. Tabs stay tabs in both
-        lines, so that the caret stands right whatever a tab's width.
+        `line` and `column` are 1-based, the column in UTF-16 units. A long line is cut around the
+        column and marked with ellipses. Tabs stay tabs in both lines, so that the caret is in
+        place whatever a tab's width.
         """
         if not 1 <= line <= len(self._lines):
             return None
@@ -60,7 +60,7 @@ class Lines:
 
 
 def excerpt_at(source: bytes, *, line: int, column: int) -> str | None:
-    """Show one place of a source, as `Lines.excerpt` does."""
+    """Return the excerpt of one position, as `Lines.excerpt` does."""
     return Lines(source).excerpt(line, column)
 
 

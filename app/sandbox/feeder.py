@@ -1,4 +1,4 @@
-"""Send one job to a cell: its order, its source, its payload in pieces."""
+"""Send one job to a cell: its header, its source, its payload in pieces."""
 
 import asyncio
 from collections.abc import AsyncIterable, Callable, Sequence
@@ -11,7 +11,7 @@ from app.sandbox.cell_process import Cell
 from app.sandbox.outcomes import Job
 from app.sandbox.protocol import CHUNK_BYTES, VERSION, Frame, Kind, encode_json
 
-# While no user code runs, the cell may take this long: to read a frame, to start, to deliver.
+# The time that a cell may take to read a frame, to start, and to deliver its output.
 OWED_TIMEOUT_S: Final = 60.0
 
 
@@ -23,19 +23,19 @@ async def feed(
     payload: AsyncIterable[bytes],
     before_end: Callable[[], None],
 ) -> None:
-    """Send the job, its source and its payload; `before_end` runs before the last frame goes.
+    """Send the job, its source and its payload; `before_end` runs before the last frame is sent.
 
     Raises what `payload` raises.
     """
-    order = {
+    header = {
         "protocol": VERSION,
         "mode": mode,
         "world": {"seed": job.seed, "clock_ms": job.clock_ms},
         "limits": msgspec.structs.asdict(job.limits),
     }
-    # What opens the job waits for the payload's first chunk: one system call for both.
+    # These frames wait for the payload's first chunk, so that one system call sends all.
     frames: list[Frame] = [
-        (Kind.JOB, encode_json(order)),
+        (Kind.JOB, encode_json(header)),
         (Kind.SOURCE, job.source),
         (Kind.CONTEXT, _context(job) if mode == "run" else b""),
     ]
@@ -47,9 +47,9 @@ async def feed(
                 await _send(cell, frames)
                 frames = []
         except ConnectionError:
-            return  # a cell that is gone has its reason; the reading finds it
+            return  # the cell has ended; `listen` finds out why
     with suppress(ConnectionError):
-        # Before the cell can answer.
+        # Called before the cell can answer.
         before_end()
         await _send(cell, [*frames, (Kind.END, b"")])
 
@@ -60,7 +60,7 @@ def _context(job: Job) -> bytes:
 
 
 async def _send(cell: Cell, frames: Sequence[Frame]) -> None:
-    """Send frames; kill a cell that does not take them. Raises ConnectionError."""
+    """Send frames; kill a cell that does not read them. Raises ConnectionError."""
     try:
         async with asyncio.timeout(OWED_TIMEOUT_S):
             await cell.send(frames)

@@ -1,4 +1,4 @@
-"""Frames as the pool reads them: into a shape, or not at all."""
+"""Decode a cell's frames into structs, and reject all others."""
 
 import asyncio
 from typing import Final, TypeVar
@@ -42,7 +42,7 @@ async def receive_ready(cell: Cell) -> Ready:
 
 
 async def receive_again(cell: Cell) -> bool:
-    """Wait until a cell has put its used isolate away; False: it is of no further use."""
+    """Wait until a cell has closed its used isolate; false: it cannot be used again."""
     try:
         async with asyncio.timeout(AGAIN_TIMEOUT_S):
             frame = await cell.receive()
@@ -51,11 +51,11 @@ async def receive_again(cell: Cell) -> bool:
     return frame == (Kind.AGAIN, b"")
 
 
-def decode_frame(body: bytes, shape: type[T]) -> T:
-    """Decode a body. Raises ProtocolError."""
+def decode_frame(body: bytes, struct: type[T]) -> T:
+    """Decode a body as `struct`. Raises ProtocolError."""
     try:
-        # The standard library's: lone surrogates in the text of user code are no error.
-        return msgspec.convert(decode_json(body), shape)
+        # With the standard library, which accepts lone surrogates in the text of user code.
+        return msgspec.convert(decode_json(body), struct)
     except (ValueError, RecursionError, msgspec.ValidationError) as error:
         message = f"a frame that does not decode: {error}"
         raise ProtocolError(message) from None

@@ -1,14 +1,14 @@
-// What stands between V8's bare globals and the user's script, inside the isolate.
+// Prepare V8's globals for the user's script and run it, inside the isolate.
 //
-// It runs once, in the snapshot from which isolates are made (or, where there is none, in each
-// of them). Its value is a function, which each isolate calls before user code runs. That one's
-// value is a list that only the cell holds: room for the cell's bell, the memory that both
-// share, and the function that the cell calls, with the list itself for arguments. As `this`
-// comes the number of an operation, or the payload. It answers with a string or a number of its
-// own making; user code never chooses the type. What is in parentheses without need is compiled
-// at once, as it surely runs. All that it needs is captured before user code runs. After that
-// it may not touch what user code can replace: no methods by name on strings or arrays, no
-// iteration, no spread, no assignment to a new index, no object that inherits.
+// This script runs once, in the snapshot from which isolates are made; without a snapshot, in each
+// isolate. Its value is a function that each isolate calls before user code runs. That function
+// returns a list that only the cell holds: a place for the cell's callback, the shared memory, and
+// the function that the cell calls, with the list itself as arguments. `this` is the number of an
+// operation, or the payload. The answer is a string or a number made here; user code never chooses
+// its type. Functions in redundant parentheses are compiled eagerly, since they always run.
+// Everything needed is captured before user code runs. After that, nothing that user code can
+// replace may be used: no methods by name on strings or arrays, no iteration, no spread, no
+// assignment to a new index, no object that inherits.
 (() => {
   "use strict";
 
@@ -19,11 +19,11 @@
   const MAX_NESTED = 12; // causes and errors of an AggregateError, all levels together
   const MAX_NESTED_MESSAGE = 1024;
   const MAX_NESTED_STACK = 2048;
-  const SMALL = 16 * 1024; // UTF-16 units of an input or output that is worth no call of its own
+  const SMALL = 16 * 1024; // UTF-16 units; a smaller input or output shares a call
 
   // ---- captured intrinsics
 
-  const { Error } = globalThis; // V8's own, which user code never gets hold of: see below
+  const { Error } = globalThis; // V8's own; user code only gets a stand-in, see below
   const { apply, construct, ownKeys } = Reflect;
   const { defineProperty, deleteProperty, getOwnPropertyDescriptor } = Reflect;
   const { getPrototypeOf, setPrototypeOf } = Reflect;
@@ -41,52 +41,52 @@
   const mapGet = uncurry(WeakMap.prototype.get);
   const mapSet = uncurry(WeakMap.prototype.set);
   const mapDelete = uncurry(WeakMap.prototype.delete);
-  let isError; // when V8 has it
+  let isError; // set in each isolate, as no snapshot contains it
   const toText = String;
   const PromisePrototype = Promise.prototype;
   const RangeErrorPrototype = RangeError.prototype;
   const TypeErrorPrototype = TypeError.prototype;
   const identifier = /^[A-Za-z_$][\w$]*$/;
-  // V8's words for memory that it was refused.
-  const refusal = /^(?:Array buffer allocation failed|ArrayBuffer\.[\w.]+: Out of memory)$/;
+  // V8's messages if it cannot allocate a buffer.
+  const allocationMessage = /^(?:Array buffer allocation failed|ArrayBuffer\.[\w.]+: Out of memory)$/;
 
   const isObject = (value) =>
     (typeof value === "object" && value !== null) || typeof value === "function";
 
-  // ---- what the cell shares: the script's world, and the console's line
+  // ---- memory shared with the cell: the script's world, and a console line
 
-  const LINE_UNITS = 4 * 1024; // what is longer is over the limit of 4 KiB, and clipped
-  const LEVEL = 0, LENGTH = 1, DROPPED = 2, CLOSED = 3, ASK = 4, AT = 5, HEAD = 6;
+  const LINE_UNITS = 4 * 1024; // a longer line exceeds the limit of 4 KiB and is clipped
+  const LEVEL = 0, LENGTH = 1, DROPPED = 2, CLOSED = 3, REQUEST = 4, OFFSET = 5, HEAD = 6;
   const CLOCK_MS = 0, SEED = 1, CONTEXT = 2, WORLD = 3;
   const memory = new ArrayBuffer(HEAD * 4 + WORLD * 8 + LINE_UNITS * 2);
   const head = new Uint32Array(memory, 0, HEAD);
   const world = new Float64Array(memory, HEAD * 4, WORLD);
   const units = new Uint16Array(memory, HEAD * 4 + WORLD * 8);
   const bytes = new Uint8Array(memory, HEAD * 4 + WORLD * 8);
-  const BELL = 0;
-  const parts = [null, memory]; // the third is below
+  const NOTIFY = 0;
+  const parts = [null, memory]; // the third is set below
 
   // ---- the script's world
 
-  // What is in the folder `web`, each part by its name.
+  // The parts in the folder `web`, by name.
   const { web } = globalThis;
   deleteProperty(globalThis, "web");
 
-  // Threads, finalization order and machine code are beyond what a run can reproduce.
+  // A run cannot reproduce threads, finalization order and machine code.
   const GONE = [
     "WebAssembly", "SharedArrayBuffer", "Atomics", "WeakRef", "FinalizationRegistry", "ShadowRealm",
   ];
 
-  // A property keeps its attributes: only its value, or its getter, is another.
+  // Replaces a property's value, or its getter, and keeps its attributes.
   const replace = ((object, name, value, part = "value") => {
     const descriptor = getOwnPropertyDescriptor(object, name);
     descriptor[part] = value;
     defineProperty(object, name, descriptor);
   });
 
-  // What stands in for a native function has its name, its length, its properties, and
-  // shows as `[native code]`; it cannot be told by looking. Without `this` it is a bound
-  // function, which V8 calls as fast as the function itself; with it, a proxy.
+  // A stand-in for a native function has its name, length and properties, and shows as
+  // `[native code]`, so scripts cannot tell the difference. A stand-in that needs no `this` is a
+  // bound function, which V8 calls as fast as the function itself; otherwise it is a proxy.
   const imitate = ((native, standIn) => {
     const imitation = bind(standIn, undefined);
     for (const name of ownKeys(native)) {
@@ -98,25 +98,23 @@
     new Proxy(native, { __proto__: null, apply: (_, self, args) => standIn(self, args) });
   const first = (args) => (args.length === 0 ? undefined : args[0]);
 
-  // What V8 knew of each error when its stack was first read: the place of its first user
-  // frame; whether a builtin made it that takes memory for a buffer; and whether
-  // JSON.stringify itself made it as `finish` wrote the result. User code that chooses an
-  // object's frames itself gives up the last two.
+  // What V8 knew about each error when its stack was first read: the position of its first user
+  // frame; whether a builtin that allocates a buffer made it; and whether JSON.stringify made it
+  // while `finish` wrote the result. The last two are unknown if user code captured the stack.
   const origins = new WeakMap();
-  let latest; // V8 reads the stack of what the top level throws when nobody did before
+  let latest; // V8 reads the stack of what the top level throws, unless the script did
   const captured = new WeakMap();
 
-  // User code gets a stand-in for V8's `Error`: V8 reads the limit of frames from its own, and
-  // without frames nobody could say what made an error. What a script chooses as the limit
-  // decides how many frames it is shown; more than by default are there from `run` on, and
-  // after the first stack that is read.
+  // User code gets a stand-in for V8's `Error`: V8 reads the frame limit from its own, and without
+  // frames the origin of an error is unknown. The limit that a script sets decides how many frames
+  // it sees; a limit above the default takes effect in `run`, and after the first stack is read.
   const LIMIT = 10, MAX_LIMIT = 200;
   const PublicError = bind(Error, undefined);
   const SUBCLASSES = [
     "AggregateError", "EvalError", "RangeError", "ReferenceError", "SuppressedError",
     "SyntaxError", "TypeError", "URIError",
   ];
-  // Again in each isolate, as V8 adds to both lists.
+  // Called again in each isolate, since V8 adds to both lists there.
   const publishError = (() => {
     for (const name of ownKeys(Error)) {
       defineProperty(PublicError, name, getOwnPropertyDescriptor(Error, name));
@@ -150,12 +148,12 @@
     });
   };
 
-  // V8's own default, which a snapshot is made without.
+  // V8's own default, which is missing while a snapshot is made.
   const bare = getOwnPropertyDescriptor(Error, "stackTraceLimit") === undefined;
   Error.stackTraceLimit = 10;
 
-  // V8's own frames answer these and throw at anything else, so that user code, which can
-  // read and call the function below, can neither forge a frame nor have its code run here.
+  // These methods throw for anything but V8's own frames. User code can read and call
+  // `prepareStackTrace` below, but can neither forge a frame nor have its code called from there.
   Error.prepareStackTrace = (_, frames) => getPrototypeOf(frames[0]);
   const probe = new Error();
   const CallSite = probe.stack;
@@ -169,49 +167,50 @@
   const isConstructor = uncurry(CallSite.isConstructor);
   const frameToString = uncurry(CallSite.toString);
 
-  // Typed arrays make their buffer by this constructor, too.
+  // Typed arrays also create their buffer with this constructor.
   const GROWING = {
     __proto__: null, resize: true, slice: true, transfer: true, transferToFixedLength: true,
   };
-  const takesMemory = (frame) => {
+  const allocates = (frame) => {
     if (fileOf(frame) !== null) return false;
     const name = functionOf(frame);
     return isConstructor(frame) ? name === "ArrayBuffer" : GROWING[name] === true;
   };
 
-  const isRefusal = (error) => {
+  const hasAllocationMessage = (error) => {
     if (!isNative(error, RangeErrorPrototype)) return false;
     const message = getOwnPropertyDescriptor(error, "message");
     return message !== undefined && typeof message.value === "string"
-      && matches(refusal, message.value) !== null;
+      && matches(allocationMessage, message.value) !== null;
   };
 
-  // "refused" when memory was, "claimed" when the words say so, which user code can write into
-  // what a buffer threw for another reason: the cell knows of V8 whether it was refused any.
-  const allocatingOf = (error, frame) => {
-    if (!takesMemory(frame) || !isRefusal(error)) return "";
+  // "failed" if an allocation certainly failed, "claimed" if only the message says so: user code
+  // can write it into an error that a buffer threw for another reason. The cell then asks V8
+  // whether any allocation failed.
+  const allocationOf = (error, frame) => {
+    if (!allocates(frame) || !hasAllocationMessage(error)) return "";
     if (functionOf(frame) !== "resize") return "claimed";
-    return mapGet(refusedResizes, error) === true ? "refused" : "";
+    return mapGet(failedResizes, error) === true ? "failed" : "";
   };
 
-  // V8 does not count these. A length that is no object runs no user code, so that what comes
-  // is V8's own, and new.
-  const refusedResizes = new WeakMap();
+  // V8 does not count failed calls of `resize`. A length that is no object runs no user code, so
+  // the error is V8's own, and new.
+  const failedResizes = new WeakMap();
   const { resize } = ArrayBuffer.prototype;
   replace(ArrayBuffer.prototype, "resize", wrap(resize, (self, args) => {
     try {
       return apply(resize, self, args);
     } catch (error) {
-      if (!isObject(first(args)) && isRefusal(error)) mapSet(refusedResizes, error, true);
+      if (!isObject(first(args)) && hasAllocationMessage(error)) mapSet(failedResizes, error, true);
       throw error;
     }
   }));
 
-  // All that `finish` calls while it writes is JSON.stringify.
+  // The only builtin that `finish` calls while it writes is JSON.stringify.
   const isWriting = (frame, caller) =>
     fileOf(frame) === null && fileOf(caller) === HARNESS && functionOf(caller) === "finish";
 
-  // V8 calls this when a stack is first read. Only the user's frames are anyone's business.
+  // V8 calls this when a stack is first read. It shows only the user's frames.
   const prepareStackTrace = (error, frames) => {
     let stack;
     try {
@@ -227,12 +226,12 @@
       if (place === undefined) place = frame;
       if (i < shown) stack += `\n    at ${frameToString(frame)}`;
     }
-    // A frame of V8's own making is what got us here.
+    // With frames, V8 itself called this function, not user code.
     if (frames.length > 0 && mapGet(origins, error) === undefined) {
       const chosen = mapGet(captured, error) !== undefined;
       latest = {
         __proto__: null,
-        allocating: chosen ? "" : allocatingOf(error, frames[0]),
+        allocation: chosen ? "" : allocationOf(error, frames[0]),
         writing: !chosen && frames.length > 1 && isWriting(frames[0], frames[1]),
         line: place === undefined ? null : lineOf(place),
         column: place === undefined ? null : columnOf(place),
@@ -252,14 +251,14 @@
   const publicCapture = imitate(captureStackTrace, capture);
   replace(Error, "captureStackTrace", publicCapture);
   replace(PublicError, "captureStackTrace", publicCapture);
-  // Libraries that set a hook of their own go on without it.
-  // V8 calls nothing but a plain function, whose text is its source.
+  // V8 calls only a plain function as its hook, and such a function shows its source as its text.
+  // Libraries that set a hook of their own run without it.
   const functionToString = Function.prototype.toString;
   replace(Function.prototype, "toString", wrap(functionToString, (self) =>
     apply(functionToString, self === prepareStackTrace ? captureStackTrace : self, [])));
 
-  // `Date` and `Temporal.Now` see one moment, the acceptance of the execution, and later ones only
-  // as timers come to be due.
+  // `Date` and `Temporal.Now` show the time at which the execution was accepted; only timers
+  // advance it.
   let elapsed = 0;
   const now = () => world[CLOCK_MS] + elapsed;
 
@@ -281,11 +280,11 @@
     replace(RealDate.prototype, "constructor", ImitatedDate);
     replace(globalThis, "Date", ImitatedDate);
 
-    // A formatter without a date takes the present.
+    // A formatter called without a date uses the current time.
     const { prototype } = Intl.DateTimeFormat;
     const orNow = (date) => (date === undefined ? now() : date);
     const getFormat = getOwnPropertyDescriptor(prototype, "format").get;
-    const formats = new WeakMap(); // V8 makes one function a formatter
+    const formats = new WeakMap(); // V8 makes one function per formatter
     const frozenFormat = (self) => {
       const format = apply(getFormat, self, []);
       let frozen = mapGet(formats, format);
@@ -349,9 +348,9 @@
 
   // ---- console
 
-  // A line goes into memory that the cell reads while JavaScript stands still in its bell,
-  // so that it is out before anything else can happen to the run.
-  // What is not among these (profiles, time stamps) does nothing in V8 without a debugger.
+  // A line is written to the shared memory, and the cell reads it in its callback, while
+  // JavaScript waits: it is sent whatever happens to the run afterwards. Methods that are missing
+  // here (profiles, time stamps) do nothing in V8 without a debugger.
   const LEVELS = {
     __proto__: null,
     log: 0, info: 1, warn: 2, error: 3, debug: 4, dirxml: 0, trace: 4,
@@ -359,7 +358,7 @@
 
   const clip = (text, length) => (text.length > length ? slice(text, 0, length) : text);
 
-  // A thrown object can be a proxy, or have getters that throw or lie about their type.
+  // A thrown object can be a proxy, or have getters that throw or return other types.
   const readText = (object, name, length) => {
     try {
       const value = object[name];
@@ -388,8 +387,8 @@
       for (let i = 0; i < length; i++) units[i] = charCodeAt(text, i);
       head[LEVEL] = level;
       head[LENGTH] = text.length;
-      head[ASK] = 0; // where the stack ended, a question may be left
-      apply(parts[BELL], undefined, []);
+      head[REQUEST] = 0; // a stack overflow may have left a request
+      apply(parts[NOTIFY], undefined, []);
     };
     for (const name of ownKeys(LEVELS)) {
       const level = LEVELS[name];
@@ -407,8 +406,8 @@
 
   // ---- what was thrown
 
-  // V8 makes the stack, and notes the origin, when it is first asked for it. Asked directly
-  // it does so whatever user code made of the property.
+  // V8 formats the stack, and `prepareStackTrace` notes the origin, when the stack is first read.
+  // Calling the getter works whatever user code did to the property.
   const originOf = (thrown) => {
     try {
       formatStack(thrown);
@@ -439,8 +438,8 @@
     };
   };
 
-  // The error, its cause, the cause's cause and so on, and what an AggregateError gathers:
-  // none twice on one way down, and a limited number in all.
+  // Describes an error, its chain of causes, and the errors of an AggregateError. No error appears
+  // twice on one path, and their total number is limited.
   const describe = (thrown) => {
     const budget = { __proto__: null, left: MAX_NESTED };
     const error = portray(thrown, MAX_TEXT, MAX_TEXT);
@@ -453,10 +452,10 @@
     const errors = newList();
     error.cause = isObject(value) ? nested(readValue(value, "cause"), trail, budget) : null;
     error.errors = errors;
-    const gathered = isError(value) ? readValue(value, "errors") : undefined;
-    if (!isList(gathered)) return;
+    const aggregated = isError(value) ? readValue(value, "errors") : undefined;
+    if (!isList(aggregated)) return;
     for (let i = 0; i < MAX_NESTED; i++) {
-      const inner = nested(readValue(gathered, i), trail, budget);
+      const inner = nested(readValue(aggregated, i), trail, budget);
       if (inner !== null) append(errors, inner);
     }
   };
@@ -484,11 +483,11 @@
     try {
       return isArray(value);
     } catch {
-      return false; // a proxy that was revoked
+      return false; // a revoked proxy
     }
   };
 
-  // A list that inherits nothing: JSON.stringify asks it for no `toJSON`.
+  // A list that inherits nothing, so that JSON.stringify finds no `toJSON`.
   const newList = () => {
     const list = [];
     setPrototypeOf(list, null);
@@ -523,14 +522,14 @@
   const threw = (thrown) => {
     const error = describe(thrown);
     const origin = originOf(thrown);
-    const said = isNative(thrown, RangeErrorPrototype)
-      && matches(refusal, error.message) !== null;
-    const allocation = said && origin !== undefined ? origin.allocating : "";
+    const claims = isNative(thrown, RangeErrorPrototype)
+      && matches(allocationMessage, error.message) !== null;
+    const allocation = claims && origin !== undefined ? origin.allocation : "";
     fail("threw", { __proto__: null, error, allocation });
   };
 
-  // What the top level calls `process`, also by let, const or class, which makes no property
-  // of the global object. Looking can run a getter.
+  // Finds `process`, also if let, const or class declared it, which makes no property of the
+  // global object. The lookup can run a getter.
   const find = (() => {
     if (phase === FAILED) return -1; // in a microtask of the top level
     try {
@@ -548,7 +547,7 @@
   const read = ((text) => {
     if (find() !== 0) return -1;
     const start = world[CONTEXT];
-    let what = "params: "; // which are a text within the context, so that they can forge nothing
+    let what = "params: "; // params are a string in the context, so they cannot forge other members
     try {
       context = parse(slice(text, 0, start));
       context.params = parse(context.params);
@@ -579,7 +578,7 @@
     else finish(result);
   });
 
-  // `await` needs nothing that user code can replace, other than what it asks a thenable.
+  // `await` uses nothing that user code can replace, except the `then` of a thenable.
   const settle = async (promise) => {
     let result;
     try {
@@ -599,8 +598,9 @@
       unwritable(result, thrown);
       return;
     }
-    if (output === undefined) invalid(`process returned ${nameOf(result)}, which has no JSON${hintOf(result)}`);
-    else phase = DONE;
+    if (output === undefined) {
+      invalid(`process returned ${nameOf(result)}, which has no JSON${hintOf(result)}`);
+    } else phase = DONE;
   });
 
   const nameOf = (result) => {
@@ -614,8 +614,8 @@
   const invalid = (message) =>
     fail("invalid_result", { __proto__: null, message: clip(message, MAX_TEXT) });
 
-  // V8's own errors of the writing, by where they were made and what they say. With a user
-  // frame they come from a getter, a proxy or a toJSON: user code threw.
+  // Recognises the errors of JSON.stringify by their origin and message. An error with a user frame
+  // comes from a getter, a proxy or a toJSON: user code threw it.
   const unwritable = (result, thrown) => {
     const origin = originOf(thrown);
     const message = readText(thrown, "message", MAX_TEXT);
@@ -635,7 +635,7 @@
     } else threw(thrown);
   };
 
-  // JSON.stringify once more, as it visits every value in its own order.
+  // Runs JSON.stringify again, which visits every value in its own order.
   const findBigInt = (result) => {
     let trail = null;
     let found;
@@ -650,7 +650,7 @@
         return value;
       });
     } catch {
-      // Only `found` counts: a cycle or a user's toJSON may end the walk early.
+      // A cycle or a user's toJSON may end the walk early; only `found` matters.
     }
     return found === undefined ? undefined : clip(found, MAX_TEXT);
   };
@@ -664,12 +664,12 @@
     return matches(identifier, seen) === null ? `[${stringify(seen)}]` : `.${seen}`;
   };
 
-  // ---- what JSON.stringify has lost in silence
+  // ---- values that JSON.stringify lost silently
 
-  // The result is walked through once more, but without running its getters and `toJSON`s, and
-  // only so far: a large one for its beginning, unless its text has `{}`, which is what most of
-  // the things looked for are written as. What a proxy's traps do meanwhile changes nothing: the
-  // output is in the cell's hands, which ends a walk that does not come back.
+  // The result is walked again, without running its getters and `toJSON`s, and with a limit: of a
+  // large result only the beginning, unless its JSON contains `{}`, which is how most lost values
+  // are written. A proxy's traps cannot change anything meanwhile: the output is complete, and the
+  // cell ends a walk that does not return.
   const MAX_LOSSES = 10, MAX_WALK = 100_000, MAX_WALK_UNSUSPECTED = 1_000, MAX_DEPTH = 500;
   const MAX_PATH = 500;
   const ObjectPrototype = Object.prototype;
@@ -681,7 +681,7 @@
   const indexOf = uncurry(String.prototype.indexOf);
   const getterOf = (prototype, name) => uncurry(getOwnPropertyDescriptor(prototype, name).get);
   const typedArrayName = getterOf(getPrototypeOf(Int8Array.prototype), Symbol.toStringTag);
-  // Each throws at anything that is not of its kind, whatever its prototype says.
+  // Each getter throws for an object of another kind, whatever its prototype is.
   const BRANDS = [
     "map", getterOf(Map.prototype, "size"),
     "set", getterOf(Set.prototype, "size"),
@@ -698,7 +698,7 @@
       const suspected = output.length <= SMALL || indexOf(output, "{}") >= 0;
       walkThrough(result, losses, suspected ? MAX_WALK : MAX_WALK_UNSUSPECTED);
     } catch {
-      // A proxy that throws: what was found until then is true all the same.
+      // A proxy threw; the losses found before are still valid.
     }
     return stringify(losses);
   });
@@ -733,7 +733,7 @@
   const writesNothing = ((value) =>
     value === undefined || typeof value === "function" || typeof value === "symbol");
 
-  // What is in an object is looked at next, unless the object itself is lost.
+  // The members of an object are walked next, unless the object itself is lost.
   const enter = ((up, key, value, losses) => {
     if (!isObject(value)) {
       if (typeof value === "number" && value - value !== 0) {
@@ -781,7 +781,7 @@
         BRANDS[i + 1](value);
         return BRANDS[i];
       } catch {
-        // Something else.
+        // It is of another kind.
       }
     }
     for (let at = prototype; at !== null; at = getPrototypeOf(at)) {
@@ -791,7 +791,7 @@
     return plain ? null : "opaque";
   });
 
-  // One for each place, whatever the index: a list of promises is one loss.
+  // One loss per path, whatever the indexes: a list of promises is one loss.
   const lose = (losses, code, up, key) => {
     const path = key === null ? "result" : `${pathOf(up)}${step(up.value, key)}`;
     const place = key === null ? "" : placeOf({ __proto__: null, key, up, value: null });
@@ -821,7 +821,7 @@
 
   const settled = (() => {
     if (phase === PENDING) {
-      if (timers.fire()) return AGAIN; // once its microtasks are over
+      if (timers.fire()) return AGAIN; // after its microtasks
       fail("unsettled_promise", { __proto__: null });
     }
     if (phase !== DONE) return -1;
@@ -831,29 +831,29 @@
   // ---- operations, numbered as in job.py
 
   const operate = (function () {
-    // The context and the payload: 1 when the run is over, 0 before it, or -1.
+    // The context and the payload: 1 after the run, 0 before it, -1 for a failure.
     if (typeof this === "string") {
       if (read(this) !== 0) return -1;
-      if (this.length > SMALL) return 0; // whose memory the run should not hold
+      if (this.length > SMALL) return 0; // the run should not hold its memory
       run();
       return 1;
     }
     switch (this) {
-      case 0: // is there a `process` that can be called: 0, or -1
+      case 0: // whether there is a callable `process`: 0, or -1
         return find();
       case 1:
         run();
         return 0;
-      // Microtasks are over: the output, or its length where it is long, or -1; or AGAIN.
+      // After microtasks: the output, or its length if it is long, or -1; or AGAIN.
       case 2:
         return settled();
       case 3: // the output
         return output;
-      case 5: // what V8 knew of the error whose stack was read last, as JSON
+      case 5: // what V8 knew about the error whose stack was read last, as JSON
         return latest === undefined ? "null" : stringify(latest);
-      case 6: // the names that the global object has been given last, as JSON
+      case 6: // the newest names of the global object, as JSON
         return newestGlobals();
-      case 7: // what the output lost, as JSON
+      case 7: // the values that the output lost, as JSON
         return findLosses();
       default: // the failure, as JSON
         return failure;
@@ -861,9 +861,9 @@
   });
   parts[2] = operate;
 
-  // ---- what other hosts have
+  // ---- names that other hosts have
 
-  // What user code throws where nobody can catch it.
+  // Records an error that user code throws where nothing can catch it.
   const uncaught = (thrown) => {
     if (phase === PENDING) threw(thrown);
   };
@@ -881,19 +881,20 @@
   }
   web.globals({
     __proto__: null, apply, bind, construct, defineProperty, deleteProperty,
-    getOwnPropertyDescriptor, getPrototypeOf, imul, isObject, ownKeys, parse, uncurry, TypeError, head, bytes, draw: drawSeeded,
-    slots: { __proto__: null, LENGTH, ASK, AT }, bundles: web.bundles,
+    getOwnPropertyDescriptor, getPrototypeOf, imul, isObject, ownKeys, parse, uncurry,
+    TypeError, head, bytes, draw: drawSeeded,
+    slots: { __proto__: null, LENGTH, REQUEST, OFFSET }, bundles: web.bundles,
     evaluate: globalThis.eval, fromCharCode: String.fromCharCode,
     repeat: uncurry(String.prototype.repeat), slice: uncurry(ArrayBuffer.prototype.slice),
     toUpperCase: uncurry(String.prototype.toUpperCase),
-    ring: () => { apply(parts[BELL], undefined, []); },
+    notify: () => { apply(parts[NOTIFY], undefined, []); },
     elapsed: () => elapsed, startMs: () => world[CLOCK_MS],
   });
 
   // ---- each isolate
 
-  // What V8 adds to a context only when it is made is in no snapshot: `Temporal`, `isError`,
-  // and some of what is gone.
+  // V8 adds some names when it makes a context, so no snapshot contains them: `Temporal`,
+  // `isError`, and some of GONE.
   const freezeTemporal = (() => {
     const { fromEpochMilliseconds } = Temporal.Instant;
     const toZoned = uncurry(Temporal.Instant.prototype.toZonedDateTimeISO);
@@ -921,14 +922,14 @@
     ({ isError } = Error);
     setLimit(LIMIT);
     for (let i = 0; i < GONE.length; i++) deleteProperty(globalThis, GONE[i]);
-    // The last ones, with a snapshot or without.
+    // Keeps these names last, with a snapshot or without.
     for (let i = 0; i < LATE.length; i++) {
       const descriptor = getOwnPropertyDescriptor(globalThis, LATE[i]);
       deleteProperty(globalThis, LATE[i]);
       if (descriptor !== undefined) defineProperty(globalThis, LATE[i], descriptor);
     }
-    // Bundled libraries look for the global object by this name, as in a worker; lodash would
-    // ask `Function` for it next, which has code from strings.
+    // Bundled libraries look the global object up by this name, as in a worker; lodash would try
+    // `Function` next, which compiles strings.
     defineProperty(globalThis, "self", {
       __proto__: null, value: globalThis, writable: true, enumerable: false, configurable: true,
     });

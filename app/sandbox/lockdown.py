@@ -1,8 +1,8 @@
-"""What a cell gives up before it sees user code, and what of it is really in force.
+"""Drop a cell's privileges before it sees user code, and measure what is in force.
 
-Two steps: `give_up` before the isolates exist (privileges and Landlock are per thread, an
-isolate's thread inherits them), `seal` after it (no further thread may start then, and the
-filter of system calls is put on all threads at once).
+Two steps: `drop_privileges` before the isolates exist (privileges and Landlock are per thread,
+and an isolate's thread inherits them), `seal` after it (no further thread can start then, and
+the filter of system calls is put on all threads at once).
 """
 
 import ctypes
@@ -28,7 +28,7 @@ _CLONE_NEWNET: Final = 0x40000000
 _OOM_SCORE: Final = Path("/proc/self/oom_score_adj")
 _FIRST_TO_GO: Final = "1000"
 
-# Users that no system hands out; each cell is one of its own.
+# Above the user ids that systems assign; each cell has one of its own.
 _FIRST_UID: Final = 1_000_000_000
 _MAX_FD: Final = 1 << 20
 _OPEN_FILES: Final = 16
@@ -40,31 +40,31 @@ _libc: Final = ctypes.CDLL(None, use_errno=True)
 
 
 def die_with_parent(parent_pid: int) -> None:
-    """Ask the kernel for SIGKILL when the parent dies; exit if that is already so."""
+    """Ask the kernel for SIGKILL when the parent dies; exit if it has died already."""
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent_pid:
         os._exit(1)
 
 
 def unshare_networks() -> dict[str, str]:
-    """Leave the host's network and IPC; the zygote does it once for all of its cells."""
-    found = {}
+    """Leave the host's network and IPC namespaces, in the zygote, for all of its cells."""
+    states = {}
     for name, flag in (("network", _CLONE_NEWNET), ("ipc", _CLONE_NEWIPC)):
-        found[name] = "on" if _libc.unshare(flag) == 0 else _reason(ctypes.get_errno())
-    return found
+        states[name] = "on" if _libc.unshare(flag) == 0 else _reason(ctypes.get_errno())
+    return states
 
 
-def give_up(*, parent_pid: int, keep_fds: frozenset[int]) -> dict[str, str]:
-    """Drop all that a cell does not need, the file system last.
+def drop_privileges(*, parent_pid: int, keep_fds: frozenset[int]) -> dict[str, str]:
+    """Drop everything that a cell does not need, the file system last.
 
-    Returns what is in force of it, as measured: `on`, or `off` and why.
+    Returns the measured state of each measure: `on`, or `off` and why.
     """
     die_with_parent(parent_pid)
-    with suppress(OSError):  # a container's /proc may be read-only; what is read back says so
+    with suppress(OSError):  # /proc may be read-only in a container; the value is read back
         _OOM_SCORE.write_text(_FIRST_TO_GO, encoding="ascii")
     first = _oom_score() == _FIRST_TO_GO
     os.environ.clear()
-    # Not the host's time zone: the same input has the same output on any host.
+    # Not the host's time zone: the same input gives the same output on any host.
     os.environ["TZ"] = "UTC"
     os.chdir("/")
     user = _change_user()
@@ -84,20 +84,20 @@ def give_up(*, parent_pid: int, keep_fds: frozenset[int]) -> dict[str, str]:
 
 
 def seal(*, parent_pid: int, status_fd: int, measured: dict[str, str]) -> dict[str, str]:
-    """Set the hard limits, close the last doors, and measure what is in force.
+    """Set the hard limits, filter system calls, and measure what is in force.
 
     No thread can start and no file can be opened afterwards. `status_fd` is
-    `/proc/self/status`, opened before; `measured` is what `unshare_networks` and `give_up`
-    said, and comes back with the rest.
+    `/proc/self/status`, opened before; `measured` are the states that `unshare_networks` and
+    `drop_privileges` returned, which are returned with the rest.
     """
     _set_ceilings()
-    # Before the filter, which refuses to say.
-    now = _measure(parent_pid=parent_pid)
-    return {**now, **measured, **seccomp.install(status_fd=status_fd)}
+    # Before the filter, which denies the calls that measure.
+    states = _measure(parent_pid=parent_pid)
+    return {**states, **measured, **seccomp.install(status_fd=status_fd)}
 
 
 def _set_ceilings() -> None:
-    """Set the hard limits that nothing in this process can lift again."""
+    """Set hard limits, which this process cannot raise again."""
     for which, soft, hard in (
         (resource.RLIMIT_CORE, 0, 0),
         (resource.RLIMIT_FSIZE, 0, 0),
@@ -108,20 +108,20 @@ def _set_ceilings() -> None:
     ):
         highest = resource.getrlimit(which)[1]
         if highest != resource.RLIM_INFINITY and highest < hard:
-            soft = hard = highest  # noqa: PLW2901 - the host is stricter than we are
+            soft = hard = highest  # noqa: PLW2901 - the host's limit is lower
         resource.setrlimit(which, (soft, hard))
 
 
 def set_soft_limits(*, data_bytes: int, cpu_s: int) -> None:
-    """Set what one execution may have: all private memory, all CPU time, so far included."""
-    for which, wanted in ((resource.RLIMIT_DATA, data_bytes), (resource.RLIMIT_CPU, cpu_s)):
+    """Set the limits of one job: total private memory and CPU time of this process."""
+    for which, limit in ((resource.RLIMIT_DATA, data_bytes), (resource.RLIMIT_CPU, cpu_s)):
         hard = resource.getrlimit(which)[1]
-        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        soft = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
         resource.setrlimit(which, (soft, hard))
 
 
 def _measure(*, parent_pid: int) -> dict[str, str]:
-    """Say for each measure whether it is in force here."""
+    """Return the state of each measure in this process."""
     death = ctypes.c_int(0)
     _libc.prctl(_PR_GET_PDEATHSIG, ctypes.byref(death), 0, 0, 0)
     core, files = (
@@ -148,7 +148,7 @@ def _change_user() -> str:
     if os.geteuid() != 0:
         return "off: not started as root"
     if not _has_capability(_CAP_KILL):
-        # What we are is what the pool is: it must be able to end its cells.
+        # Another user's cell could not be killed by the pool.
         return "off: no capability to end another user's process"
     own = _FIRST_UID + os.getpid()
     try:

@@ -1,10 +1,10 @@
-"""What a run takes and what it comes to: the sandbox's vocabulary, as data."""
+"""Declare the sandbox's data: jobs and limits, outcomes and reports."""
 
 from msgspec import Struct
 
 
 class Limits(Struct, frozen=True, kw_only=True):
-    """The limits of one run, all in force together; `cpu_ms` None: as long as `wall_ms`."""
+    """The limits of one run, all in force together; `cpu_ms` None: as `wall_ms`."""
 
     wall_ms: int
     cpu_ms: int | None = None
@@ -16,10 +16,10 @@ class Limits(Struct, frozen=True, kw_only=True):
 
 
 class Context(Struct, frozen=True, kw_only=True):
-    """What `process` is told of its execution, beside clock and seed: its second argument.
+    """The second argument of `process`, without clock and seed.
 
-    `params` is a text that V8 reads as JSON, as it reads the input. The defaults stand for a run
-    that is no execution: a sample's.
+    `params` is a string that V8 parses as JSON, like the input. The defaults are those of a run
+    that is no execution, such as a sample.
     """
 
     execution_id: str = "00000000-0000-0000-0000-000000000000"
@@ -30,10 +30,10 @@ class Context(Struct, frozen=True, kw_only=True):
 
 
 class Job(Struct, frozen=True, kw_only=True):
-    """One run: the user's source and all that decides its output beside the input.
+    """One run: the user's source, and everything that determines its output except the input.
 
-    `source` is UTF-8. `seed` is below 2**53; `clock_ms` is the moment that the script
-    sees as now, in ms since 1970. `tenant` keeps tenants out of each other's processes.
+    `source` is UTF-8. `seed` is below 2**53; `clock_ms` is the script's current time, in ms since
+    1970. Jobs of two `tenant`s never share a process.
     """
 
     tenant: str
@@ -45,15 +45,15 @@ class Job(Struct, frozen=True, kw_only=True):
 
 
 class ScriptError(Struct, frozen=True, kw_only=True):
-    """What user code threw. Any text here is the user's: it may hold NUL and lone surrogates.
+    """An error that user code threw. All text is the user's: it may hold NUL and lone surrogates.
 
-    `line` and `column` are 1-based, the column in UTF-16 units, both of the user's own
-    source; None where the error carries no position in it. `excerpt` is the source line
-    and a caret under the column, two lines. `stack` has the user's frames only.
+    `line` and `column` are 1-based, the column in UTF-16 units, both in the user's source; None:
+    the error has no position in it. `excerpt` is the source line and a caret under the column,
+    two lines. `stack` has the user's frames only.
 
-    `cause` is what the error names as its cause, told in the same way, and so on down;
-    `errors` are those of an AggregateError. A circle ends where it closes. At most 12 are
-    told in all, with shorter messages and stacks than the error itself.
+    `cause` is the error's cause, in the same form, with its own cause; `errors` are those of an
+    AggregateError. A cycle ends where it closes. At most 12 nested errors are kept, with shorter
+    messages and stacks than the error itself.
     """
 
     name: str
@@ -67,7 +67,7 @@ class ScriptError(Struct, frozen=True, kw_only=True):
 
 
 class Succeeded(Struct, frozen=True, kw_only=True, tag="succeeded"):
-    """The output went to the sink, whole: `output_bytes` of UTF-8 JSON."""
+    """The sink has the whole output: `output_bytes` of UTF-8 JSON."""
 
     output_bytes: int
 
@@ -79,16 +79,16 @@ class Threw(Struct, frozen=True, kw_only=True, tag="threw"):
 
 
 class TimedOut(Struct, frozen=True, kw_only=True, tag="timed_out"):
-    """The run was over its limit of wall time, or of CPU time."""
+    """The run exceeded its limit of wall time or, if `of_cpu`, of CPU time."""
 
     limit_ms: int
     of_cpu: bool = False
 
 
 class OutOfMemory(Struct, frozen=True, kw_only=True, tag="out_of_memory"):
-    """The run was over its memory limit; `evidence` says what showed it, for operators.
+    """The run exceeded its memory limit; `evidence` says how that is known, for operators.
 
-    `of_host`: it was below it, and the host or container had no more to give.
+    `of_host`: it was below its limit, but the host or container had no memory left.
     """
 
     limit_bytes: int
@@ -97,30 +97,30 @@ class OutOfMemory(Struct, frozen=True, kw_only=True, tag="out_of_memory"):
 
 
 class InvalidInput(Struct, frozen=True, kw_only=True, tag="invalid_input"):
-    """The input is not UTF-8 (`byte_offset` of the first bad byte) or not JSON (V8's message)."""
+    """The input is not UTF-8 (`byte_offset`: first invalid byte) or not JSON (V8's message)."""
 
     message: str
     byte_offset: int | None = None
 
 
 class InvalidResult(Struct, frozen=True, kw_only=True, tag="invalid_result"):
-    """What `process` returned has no JSON: says what it is and where."""
+    """The result of `process` has no JSON; `message` says which value and where."""
 
     message: str
 
 
 class OutputTooLarge(Struct, frozen=True, kw_only=True, tag="output_too_large"):
-    """The JSON of the result is longer than the output limit."""
+    """The JSON of the result exceeds the output limit."""
 
     limit_bytes: int
 
 
 class UnsettledPromise(Struct, frozen=True, kw_only=True, tag="unsettled_promise"):
-    """`process` returned a promise that nothing can settle any more."""
+    """`process` returned a promise that nothing can settle."""
 
 
 class Crashed(Struct, frozen=True, kw_only=True, tag="crashed"):
-    """The cell died, or broke the protocol, without evidence of a limit."""
+    """The cell died or violated the protocol, without evidence of a limit."""
 
     detail: str
 
@@ -146,7 +146,7 @@ class LogLine(Struct, frozen=True, kw_only=True):
 
 
 class Loss(Struct, frozen=True, kw_only=True):
-    """A place in the result that JSON has nothing for: it was written as something else.
+    """A value of the result that JSON cannot represent and that was written as something else.
 
     `code` is stable; `path` is the user's: it may hold lone surrogates.
     """
@@ -156,7 +156,7 @@ class Loss(Struct, frozen=True, kw_only=True):
 
 
 class Usage(Struct, frozen=True, kw_only=True):
-    """What a run cost: wall and CPU time in ms, the highest resident set in bytes."""
+    """The usage of a run: wall and CPU time in ms, highest resident set in bytes."""
 
     run_ms: float
     cpu_ms: float
@@ -164,9 +164,9 @@ class Usage(Struct, frozen=True, kw_only=True):
 
 
 class Report(Struct, frozen=True, kw_only=True):
-    """All that is known of a finished run. `lines_dropped`: console lines over the caps.
+    """The report of a finished run. `lines_dropped`: console lines over the limits.
 
-    `losses`: what the output of a success lost, ten places at most.
+    `losses`: the values that the output of a success lost, ten at most.
     """
 
     outcome: Outcome
@@ -177,10 +177,10 @@ class Report(Struct, frozen=True, kw_only=True):
 
 
 class Examined(Struct, frozen=True, kw_only=True):
-    """What running a source's top level shows.
+    """The result of running a source's top level.
 
-    Without `findings` it is accepted; then `globals` are the names that the global object was
-    given last, a thousand at most, V8's own among them.
+    Without `findings` the source is accepted; then `globals` are the newest names of the global
+    object, a thousand at most, V8's own among them.
     """
 
     findings: "tuple[Finding, ...]" = ()
@@ -188,7 +188,7 @@ class Examined(Struct, frozen=True, kw_only=True):
 
 
 class Finding(Struct, frozen=True, kw_only=True):
-    """One thing that is wrong with an uploaded source; positions as in ScriptError.
+    """One error of an uploaded source; positions as in ScriptError.
 
     `code` is stable: `syntax_error`, `no_process`, `process_not_callable`,
     `top_level_threw`, `top_level_timeout`, `top_level_out_of_memory`.

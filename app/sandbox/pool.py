@@ -1,4 +1,4 @@
-"""The sandbox pool: runs and checks scripts in cells, a few at once, some kept ready."""
+"""Run and check scripts in sandboxed cells, a bounded number at once."""
 
 import asyncio
 from collections import Counter
@@ -27,7 +27,7 @@ from app.sandbox.outcomes import (
     Usage,
 )
 from app.sandbox.protocol import MAX_BODY_BYTES, Kind
-from app.sandbox.session import HEADROOM, Ending, Sink, most_bytes, run_session
+from app.sandbox.session import HEADROOM, SessionReport, Sink, max_resident_bytes, run_session
 from app.sandbox.zygote_client import SandboxUnavailable
 
 __all__ = ["PoolBusy", "PoolConfig", "Room", "SandboxPool", "SandboxUnavailable", "open_pool"]
@@ -39,9 +39,9 @@ _MAX_SOURCE_BYTES: Final = MAX_BODY_BYTES[Kind.SOURCE]
 
 
 class Room(Struct, frozen=True, kw_only=True):
-    """What a pool can hold, in memory limits of runs, to each of which `overhead_bytes` are added.
+    """The memory limits that a pool can admit; each run adds `overhead_bytes` to its limit.
 
-    `now_bytes`: those that it would let in now, together; `largest_bytes`: one, when it is alone.
+    `now_bytes`: the sum that it would admit now; `largest_bytes`: the highest of a run alone.
     `may_wait`: no run waits yet, so one that does not fit now would be the next.
     """
 
@@ -52,15 +52,15 @@ class Room(Struct, frozen=True, kw_only=True):
 
 
 class PoolBusy(Exception):
-    """More than `max_waiting` runs are waiting already."""
+    """`max_waiting` runs are waiting already."""
 
 
 @asynccontextmanager
 async def open_pool(config: PoolConfig) -> AsyncIterator["SandboxPool"]:
     """Start a zygote and a first cell. Raises SandboxUnavailable.
 
-    Everything that the pool started is dead when this context ends, and dies with this
-    process however it ends.
+    All processes of the pool have ended when this context ends, and end with this process
+    however it ends.
     """
     pool = SandboxPool(config)
     try:
@@ -71,30 +71,31 @@ async def open_pool(config: PoolConfig) -> AsyncIterator["SandboxPool"]:
 
 
 class SandboxPool:
-    """Runs scripts; made by `open_pool`."""
+    """A pool of cells that run scripts; `open_pool` makes it."""
 
     def __init__(self, config: PoolConfig) -> None:
         """Take the configuration; `start` does the rest."""
         self.v8_version = ""
         self.lockdown: dict[str, str] = {}
+        self.native: dict[str, str] = {}
         self._config = config
         self._admission = Admission(config.memory_bytes, slots=config.cells)
         self._oom_kills = OomKills()
         self._running = 0
         self.slots = config.cells
         self.waiting = 0
-        # Cells that did not live to their next job, by why: a slug of `Cell.end`.
+        # Cells that ended before their next job, by `Cell.end`.
         self.kills: Counter[str] = Counter()
         self._cells = CellPool(config)
 
     @property
     def cell_counts(self) -> dict[str, int]:
-        """Count the cells by what they are at."""
+        """Count the cells by state."""
         return {"running": self._running, **self._cells.cell_counts()}
 
     @property
     def room(self) -> Room | None:
-        """Say what memory limits the pool can keep; None: any."""
+        """Return the memory limits that the pool can admit; None: any."""
         now_bytes = self._admission.room_bytes
         budget_bytes = self._config.memory_bytes
         if now_bytes is None or budget_bytes is None:
@@ -108,7 +109,7 @@ class SandboxPool:
 
     @property
     def max_limit_bytes(self) -> int | None:
-        """The highest memory limit that the pool can keep; None: any."""
+        """The highest memory limit that the pool can admit; None: any."""
         room = self.room
         return None if room is None else max(0, room.largest_bytes - room.overhead_bytes)
 
@@ -119,29 +120,29 @@ class SandboxPool:
         payload: AsyncIterable[bytes],
         sink: Sink,
         fresh: bool = False,
-        given_up: Callable[[Used], None] | None = None,
+        on_aborted: Callable[[Used], None] | None = None,
     ) -> Report:
-        """Run a job on an isolate of its own; `fresh`: in a cell that nobody has used.
+        """Run a job in an isolate of its own; `fresh`: in a cell that has done no job yet.
 
-        Output goes to `sink` as it comes; it counts only if the outcome is Succeeded.
-        Whatever the script does is an outcome. Raises PoolBusy, SandboxUnavailable, and
-        what `payload` and `sink` raise; on these, as on cancellation, the cell is killed,
-        and `given_up` hears what the run has taken, unless the cell has ended before.
+        Output is streamed to `sink`; it is complete only if the outcome is Succeeded. Whatever
+        the script does is an outcome. Raises PoolBusy, SandboxUnavailable, and what `payload`
+        and `sink` raise; then, as on cancellation, the cell is killed, and `on_aborted` receives
+        the run's usage unless the cell has ended before.
         """
-        ending = await self._do(
-            job, mode="run", payload=payload, sink=sink, fresh=fresh, given_up=given_up
+        session = await self._run_in_cell(
+            job, mode="run", payload=payload, sink=sink, fresh=fresh, on_aborted=on_aborted
         )
-        outcome = classify(ending.evidence, limits=job.limits, source=job.source)
+        outcome = classify(session.evidence, limits=job.limits, source=job.source)
         usage = Usage(
-            run_ms=ending.run_ns / 1e6,
-            cpu_ms=ending.cpu_ns / 1e6,
-            peak_memory_bytes=ending.peak_bytes,
+            run_ms=session.run_ns / 1e6,
+            cpu_ms=session.cpu_ns / 1e6,
+            peak_memory_bytes=session.peak_bytes,
         )
-        verdict = ending.evidence.verdict
+        verdict = session.evidence.verdict
         return Report(
             outcome=outcome,
-            logs=ending.logs,
-            lines_dropped=ending.lines_dropped,
+            logs=session.logs,
+            lines_dropped=session.lines_dropped,
             usage=usage,
             losses=verdict.losses[:_MAX_LOSSES]
             if isinstance(outcome, Succeeded) and verdict
@@ -153,15 +154,15 @@ class SandboxPool:
     ) -> tuple[Finding, ...]:
         """Compile a source and run its top level, without data; () means accepted.
 
-        Raises what `examine` does.
+        Raises what `examine` raises.
         """
         return (await self.examine(source, tenant=tenant, wall_ms=wall_ms)).findings
 
     async def examine(self, source: bytes, *, tenant: str, wall_ms: int = 1_000) -> Examined:
         """Compile a source and run its top level, without data.
 
-        Raises PoolBusy, and SandboxUnavailable also when the sandbox dies, twice: that says
-        nothing of the source.
+        Raises PoolBusy, and SandboxUnavailable, also if the sandbox dies twice, which says
+        nothing about the source.
         """
         try:
             source.decode()
@@ -177,26 +178,27 @@ class SandboxPool:
         limits = Limits(wall_ms=wall_ms, memory_bytes=_CHECK_MEMORY_BYTES, output_bytes=0)
         job = Job(tenant=tenant, source=source, seed=0, clock_ms=0, limits=limits)
         for attempt in range(_CHECK_ATTEMPTS):
-            ending = await self._do(
-                job, mode="check", payload=_nothing(), sink=_refuse, fresh=attempt > 0
+            session = await self._run_in_cell(
+                job, mode="check", payload=_no_payload(), sink=_discard, fresh=attempt > 0
             )
-            verdict = ending.evidence.verdict
-            if verdict is not None and verdict.kind == "accepted" and not ending.evidence.breach:
+            verdict = session.evidence.verdict
+            if verdict is not None and verdict.kind == "accepted" and not session.evidence.breach:
                 return Examined(globals=frozenset(verdict.globals))
-            outcome = classify(ending.evidence, limits=limits, source=source)
+            outcome = classify(session.evidence, limits=limits, source=source)
             if isinstance(outcome, OutOfMemory) and outcome.of_host:
                 continue
             if isinstance(outcome, Threw | TimedOut | OutOfMemory):
                 return Examined(findings=(to_finding(outcome, verdict),))
-        # Nothing else is a check's outcome; what a dead cell last said is for operators only.
+        # A check has no other outcome; the stderr of a dead cell is for operators only.
         message = "the sandbox died in a check, and again when it was repeated"
         raise SandboxUnavailable(message)
 
     async def start(self) -> None:
-        """Start the zygote, learn from a first cell what is in force, fill up."""
-        ready = await self._cells.start()
-        self.v8_version = ready.v8
-        self.lockdown = dict(ready.lockdown)
+        """Start the zygote, read from a first cell what is in force, fill up."""
+        first = await self._cells.start()
+        self.v8_version = first.ready.v8
+        self.lockdown = dict(first.ready.lockdown)
+        self.native = first.zygote.native
 
     async def close(self) -> None:
         """Kill the zygote and every cell."""
@@ -205,7 +207,7 @@ class SandboxPool:
         finally:
             self._oom_kills.close()
 
-    async def _do(
+    async def _run_in_cell(
         self,
         job: Job,
         *,
@@ -213,19 +215,19 @@ class SandboxPool:
         payload: AsyncIterable[bytes],
         sink: Sink,
         fresh: bool,
-        given_up: Callable[[Used], None] | None = None,
-    ) -> Ending:
+        on_aborted: Callable[[Used], None] | None = None,
+    ) -> SessionReport:
         if len(job.source) > _MAX_SOURCE_BYTES:
             message = f"a source above {_MAX_SOURCE_BYTES} bytes"
             raise ValueError(message)
-        hold = await self._enter(most_bytes(job.limits))
+        hold = await self._enter(max_resident_bytes(job.limits))
         recovery: asyncio.Task[bool] | None = None
         try:
             pooled = await self._cells.take(job.tenant, fresh=fresh)
             reusable = False
             self._running += 1
             try:
-                ending = await run_session(
+                session = await run_session(
                     pooled.cell,
                     job,
                     mode=mode,
@@ -233,11 +235,11 @@ class SandboxPool:
                     sink=sink,
                     oom_kills=self._oom_kills,
                 )
-                reusable = ending.reusable
+                reusable = session.reusable
             except BaseException:
                 used = pooled.cell.meter.used()
-                if given_up is not None and used is not None:
-                    given_up(used)
+                if on_aborted is not None and used is not None:
+                    on_aborted(used)
                 raise
             finally:
                 self._running -= 1
@@ -246,18 +248,18 @@ class SandboxPool:
                 else:
                     self.kills[pooled.cell.end] += 1
                     pooled.cell.close()
-            return ending
+            return session
         finally:
-            # The caller has its answer before the cell has put the used isolate away.
+            # The caller has its result before the cell has discarded the used isolate.
             if recovery is None:
                 self._admission.release(hold)
             else:
                 recovery.add_done_callback(lambda _: self._admission.release(hold))
 
     async def _enter(self, memory_bytes: int) -> Hold:
-        """Wait for a slot, and for room in the host's memory."""
-        most = self._config.max_waiting
-        if self._admission.is_full and most is not None and self.waiting >= most:
+        """Wait for a slot, and for the host's memory to suffice."""
+        limit = self._config.max_waiting
+        if self._admission.is_full and limit is not None and self.waiting >= limit:
             message = f"{self.waiting} runs are waiting already"
             raise PoolBusy(message)
         self.waiting += 1
@@ -267,10 +269,10 @@ class SandboxPool:
             self.waiting -= 1
 
 
-async def _nothing() -> AsyncIterator[bytes]:
+async def _no_payload() -> AsyncIterator[bytes]:
     for chunk in tuple[bytes]():
         yield chunk
 
 
-async def _refuse(_chunk: bytes) -> None:
-    """Take no output: a check has none."""
+async def _discard(_chunk: bytes) -> None:
+    """Accept no output: a check has none."""

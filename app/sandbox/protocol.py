@@ -1,32 +1,32 @@
-"""The frames between the pool and a cell, version 3.
+"""Define the frames between the pool and a cell, version 3.
 
 A cell and the pool share one SOCK_STREAM socket pair. Everything on it is a frame: one
 byte of kind, four bytes of length (network order), then that many bytes of body. A body
-is opaque bytes or, where said so, JSON in ASCII (text of user code may hold NUL and lone
-surrogates, which JSON's escapes carry and UTF-8 does not).
+is opaque bytes or, where stated, JSON in ASCII (text of user code may contain NUL and lone
+surrogates, which JSON's escapes can represent and UTF-8 cannot).
 
 The pool sends, in this order::
 
     JOB     JSON: protocol version, mode (`run` or `check`), world (seed, clock), limits
     SOURCE  the user's source, UTF-8
-    CONTEXT JSON: the second argument of `process`, its `params` a text; empty for `check`
+    CONTEXT JSON: the second argument of `process`, its `params` a string; empty for `check`
     INPUT   up to CHUNK_BYTES of the payload; any number of times, none for `check`
     END     empty: the payload is complete
 
 The cell sends, in this order::
 
     READY    JSON: protocol version, V8 version, the lockdown it measured, its isolates
-    STARTED  empty: user code runs from now on, the wall clock starts
+    STARTED  empty: user code starts, and with it the wall clock
     LOG      JSON: one console line, sent while user code runs
-    RESULT   JSON: user code is over, the clock stops, the length of what follows
-    OUTPUT   CHUNK_BYTES of the output, fewer only in the last, which is not empty
-    VERDICT  JSON: how it ended
-    AGAIN    empty: the job's isolate is gone, another one waits for the next JOB
+    RESULT   JSON: user code has ended, the clock stops; the length of the output
+    OUTPUT   CHUNK_BYTES of the output, fewer only in the last frame, which is not empty
+    VERDICT  JSON: how the job ended
+    AGAIN    empty: the job's isolate is closed, and another one waits for the next JOB
 
-READY comes once, the rest for each job, of which a cell does as many as it has isolates.
-VERDICT may come at any point after SOURCE; one that says `succeeded` needs a RESULT. After
-one that leaves anything in doubt the cell exits instead of saying AGAIN.
-The pool trusts none of this: a kind out of order, a body over its cap or one that does
+READY comes once, the rest for each job; a cell runs as many jobs as it has isolates.
+VERDICT may come at any point after SOURCE; `succeeded` requires a RESULT. After a verdict
+that leaves anything in doubt the cell exits instead of sending AGAIN.
+The pool trusts none of this: a frame out of order, a body over its limit or one that does
 not decode is a breach, and the cell is killed (`app/sandbox/session.py`).
 """
 
@@ -39,7 +39,7 @@ from typing import Any, Final
 
 VERSION: Final = 3
 CHUNK_BYTES: Final = 1024 * 1024
-# What a reader takes at once: it stays in the processor's cache until it is used.
+# Small enough to stay in the processor's cache until it is used.
 PIECE_BYTES: Final = 64 * 1024
 # Below this a copy is cheaper than another system call.
 SMALL_BYTES: Final = 16 * 1024
@@ -47,7 +47,7 @@ HEADER: Final = struct.Struct("!BI")
 
 
 class Kind(IntEnum):
-    """What a frame holds."""
+    """The kinds of frames."""
 
     JOB = 1
     SOURCE = 2
@@ -65,9 +65,9 @@ class Kind(IntEnum):
 
 Frame = tuple[Kind, bytes | memoryview]
 
-# The longest body of each kind. A verdict's strings are clipped (16 Ki characters of
-# message, 16 Ki of stack); JSON makes at most 12 bytes of each. A context has up to 64 KiB of
-# params and 16 labels.
+# The longest body of each kind. A verdict's strings are clipped (16 Ki characters of message,
+# 16 Ki of stack); a character takes at most 12 bytes in JSON. A context has up to 64 KiB of params
+# and 16 labels.
 MAX_BODY_BYTES: Final = {
     Kind.JOB: 4 * 1024,
     Kind.SOURCE: 8 * 1024 * 1024,
@@ -85,11 +85,11 @@ MAX_BODY_BYTES: Final = {
 
 
 class ProtocolError(Exception):
-    """The other side sent what the protocol does not allow."""
+    """The other side violated the protocol."""
 
 
 def check_header(header: bytes | bytearray | memoryview) -> tuple[Kind, int]:
-    """Read a header; raise ProtocolError for an unknown kind or a body over its cap."""
+    """Read a header. Raises ProtocolError for an unknown kind or a body over its limit."""
     number, length = HEADER.unpack(header)
     try:
         kind = Kind(number)
@@ -107,13 +107,13 @@ def encode_json(value: object) -> bytes:
     return json.dumps(value, separators=(",", ":")).encode("ascii")
 
 
-def decode_json(body: bytes | memoryview) -> Any:  # noqa: ANN401 - whatever it holds
-    """Decode what `encode_json` made, or the harness."""
+def decode_json(body: bytes | memoryview) -> Any:  # noqa: ANN401 - any JSON value
+    """Decode JSON that `encode_json` or the harness made."""
     return json.loads(bytes(body))
 
 
 def join_frames(frames: Iterable[Frame]) -> list[bytes | memoryview]:
-    """Put frames into as few pieces as are worth a copy; large bodies stay where they are."""
+    """Join small frames into pieces for one system call each; large bodies are not copied."""
     pieces: list[bytes | memoryview] = []
     small = bytearray()
     for kind, body in frames:
@@ -129,13 +129,13 @@ def join_frames(frames: Iterable[Frame]) -> list[bytes | memoryview]:
 
 
 def send_frames(channel: socket.socket, frames: Iterable[Frame]) -> None:
-    """Send frames on a blocking socket: the cell's side."""
+    """Send frames on a blocking socket, on the cell's side."""
     for piece in join_frames(frames):
         channel.sendall(piece)
 
 
 class FrameReader:
-    """Reads frames from a blocking socket: the cell's side."""
+    """Reads frames from a blocking socket, on the cell's side."""
 
     def __init__(self, channel: socket.socket) -> None:
         """Read from `channel`."""
@@ -145,22 +145,22 @@ class FrameReader:
         self._end = 0
 
     def wait(self) -> None:
-        """Wait until a frame has begun to come. EOFError at the end."""
+        """Wait for the beginning of a frame. Raises EOFError at the end."""
         if self._start == self._end:
             self._start = self._end = 0
             self._receive(PIECE_BYTES)
 
     def read(self) -> tuple[Kind, memoryview]:
-        """Read one frame; its body is valid until the next read. EOFError at the end."""
+        """Read a frame; its body is valid until the next read. Raises EOFError at the end."""
         kind, length = self.read_header()
         return kind, self._take(length)
 
     def read_header(self) -> tuple[Kind, int]:
-        """Read a frame's kind and the length of its body, which `pieces` gives."""
+        """Read a frame's kind and the length of its body, which `pieces` yields."""
         return check_header(self._take(HEADER.size))
 
     def pieces(self, length: int) -> Iterator[memoryview]:
-        """Give a body as it comes; a piece is valid until the next one. EOFError at the end."""
+        """Yield a body in pieces, each valid until the next. Raises EOFError at the end."""
         while length > 0:
             if self._start == self._end:
                 self._start = self._end = 0
@@ -170,15 +170,15 @@ class FrameReader:
             yield piece
 
     def expect(self, kind: Kind) -> memoryview:
-        """Read one frame of this kind; ProtocolError for any other."""
-        found, body = self.read()
-        if found is not kind:
-            message = f"frame {found.name} where {kind.name} was due"
+        """Read one frame of this kind. Raises ProtocolError for any other."""
+        received, body = self.read()
+        if received is not kind:
+            message = f"frame {received.name} where {kind.name} was due"
             raise ProtocolError(message)
         return body
 
     def _take(self, length: int) -> memoryview:
-        """Take so many bytes, received with some more that has come by now."""
+        """Take `length` bytes; one receive may also fetch bytes of the next frames."""
         if len(self._buffer) - self._start < length:
             rest = self._buffer[self._start : self._end]
             self._buffer = rest + bytes(max(length, len(self._buffer)) - len(rest))
@@ -191,9 +191,9 @@ class FrameReader:
             self._start = self._end = 0
         return taken
 
-    def _receive(self, most: int) -> None:
-        room = memoryview(self._buffer)[self._end : self._end + most]
-        count = self._channel.recv_into(room)
+    def _receive(self, max_bytes: int) -> None:
+        free = memoryview(self._buffer)[self._end : self._end + max_bytes]
+        count = self._channel.recv_into(free)
         if count == 0:
             raise EOFError
         self._end += count

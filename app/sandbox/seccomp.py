@@ -1,14 +1,13 @@
-"""Which system calls a locked cell may still make, as a filter in the kernel.
+"""Filter the system calls of a locked-down cell in the kernel.
 
-A call is allowed, answered with EPERM, or the end of the process. The program is classic
-BPF (Linux's `Documentation/userspace-api/seccomp_filter.rst`): first the architecture, as
-numbers mean nothing without it, then the few calls whose arguments matter, then the rest.
-The kernel keeps the answer to a call that depends on its number alone, so the length of
-the list costs nothing.
+A call is allowed, answered with EPERM, or ends the process. The program is classic BPF (Linux's
+`Documentation/userspace-api/seccomp_filter.rst`): first the architecture, which defines the
+numbers, then the few calls whose arguments matter, then the rest. The kernel caches the answer to
+a call that depends on its number alone, so the length of the list costs nothing.
 
-The lists were measured: `scripts/system-calls` shows what a run really calls, and is to be
-run again after a change here, of V8 or of Python. **The table for arm64 was never run**:
-its numbers are those of `asm-generic/unistd.h`.
+The lists were measured: `scripts/system-calls` shows the calls of a real run; run it again after
+a change here, of V8 or of Python. **The table for arm64 was never run**: its numbers are those of
+`asm-generic/unistd.h`.
 """
 
 import ctypes
@@ -24,10 +23,10 @@ _MAP_ANONYMOUS: Final = 0x20
 
 
 class Argument(NamedTuple):
-    """What one argument must be for a call to be allowed: one of `values`, under `mask`.
+    """The condition on one argument of an allowed call: one of `values`, under `mask`.
 
-    Only its low 32 bits are looked at. For a pid and a resource the kernel itself looks at
-    no more; of protections and flags the bits that matter are there.
+    Only its low 32 bits are compared. The kernel itself uses no more of a pid and a resource, and
+    the relevant bits of protections and flags are among them.
     """
 
     position: int
@@ -36,7 +35,7 @@ class Argument(NamedTuple):
 
 
 class Instruction(NamedTuple):
-    """One instruction of classic BPF; the two jumps count from the next one."""
+    """One instruction of classic BPF; jumps are relative to the next instruction."""
 
     code: int
     operand: int
@@ -45,18 +44,18 @@ class Instruction(NamedTuple):
 
 
 class Architecture(NamedTuple):
-    """How the kernel names an architecture, and the numbers of its calls."""
+    """The kernel's identifier of an architecture, and the numbers of its calls."""
 
     name: str
     audit: int
     numbers: dict[str, int]
-    # Above it are the numbers of another ABI (x32), which the architecture does not tell.
-    most: int = 0xFFFF_FFFF
+    # Higher numbers belong to another ABI (x32) with the same identifier.
+    max_number: int = 0xFFFF_FFFF
     tested: bool = True
 
 
-# For the conversation: the channel, stderr, the process's own status.
-_CONVERSATION: Final = ("read", "pread64", "write", "sendto", "recvfrom", "close")
+# For the channel, stderr, the process's own status.
+_CHANNEL: Final = ("read", "pread64", "write", "sendto", "recvfrom", "close")
 _MEMORY: Final = ("brk", "munmap", "mremap", "madvise")
 # The two `sched_get*` come from a contended mutex in the C library.
 _THREADS: Final = (
@@ -69,11 +68,11 @@ _TIME: Final = (
 )
 _SIGNALS: Final = ("rt_sigprocmask", "rt_sigreturn", "sigaltstack")
 
-ALLOWED: Final = (*_CONVERSATION, *_MEMORY, *_THREADS, *_TIME, *_SIGNALS)
+ALLOWED: Final = (*_CHANNEL, *_MEMORY, *_THREADS, *_TIME, *_SIGNALS)
 
-# What libraries ask for in passing and do without: Python of a file, the allocator for a
-# name of its memory, V8 for the clock's frequency, the C library in an abort. They change
-# nothing, or nothing beyond this process.
+# Libraries make these calls and work without them: Python for a file, the allocator to name its
+# memory, V8 for the clock's frequency, the C library in an abort. They change nothing beyond this
+# process.
 REFUSED: Final = (
     *("open", "openat", "openat2", "access", "faccessat", "faccessat2", "readlink"),
     *("readlinkat", "stat", "lstat", "fstat", "newfstatat", "statx", "statfs", "fstatfs"),
@@ -85,7 +84,7 @@ REFUSED: Final = (
 X86_64: Final = Architecture(
     name="x86-64",
     audit=0xC000_003E,
-    most=0x3FFF_FFFF,
+    max_number=0x3FFF_FFFF,
     numbers={
         "read": 0, "write": 1, "open": 2, "close": 3, "stat": 4, "fstat": 5, "lstat": 6,
         "lseek": 8, "mmap": 9, "mprotect": 10, "munmap": 11, "brk": 12, "rt_sigaction": 13,
@@ -127,11 +126,11 @@ ARM64: Final = Architecture(
     },
 )  # fmt: skip
 
-# Diagnostic out here, once for all cells of a zygote.
+# Read once for all cells of a zygote.
 _MACHINE: Final = platform.machine()
 _ARCHITECTURES: Final = {"x86_64": X86_64, "aarch64": ARM64}
 
-# Of BPF: load a word of `struct seccomp_data`, mask it, compare, return.
+# BPF: load a word of `struct seccomp_data`, mask it, compare, return.
 _LOAD: Final = 0x20
 _AND: Final = 0x54
 _JUMP_EQUAL: Final = 0x15
@@ -154,30 +153,30 @@ _libc: Final = ctypes.CDLL(None, use_errno=True)
 
 
 def install(*, status_fd: int) -> dict[str, str]:
-    """Filter the calls of every thread of this process from now on; say what is in force.
+    """Filter the calls of every thread of this process from now on; return what is in force.
 
-    No new privileges must be set. What is in force is measured: a call that must now fail,
-    and what the kernel says in `/proc/self/status`, open as `status_fd`.
+    `no_new_privs` must be set. The state is measured: by a call that must fail now, and by
+    `/proc/self/status`, open as `status_fd`.
     """
     architecture = _ARCHITECTURES.get(_MACHINE)
     if architecture is None:
         return {"seccomp": f"off: no list of calls for {_MACHINE}"}
     state = _load(assemble(architecture, own_pid=os.getpid()), _NUMBER_OF_SECCOMP[_MACHINE])
     if state == "on" and not _in_force(status_fd):
-        state = "off: loaded, and not in force"
+        state = "off: loaded, but not in force"
     tested = "on" if architecture.tested else f"off: the list for {architecture.name} is untested"
     return {"seccomp": state, "tested_architecture": tested}
 
 
 def arguments_of(*, own_pid: int) -> dict[str, tuple[Argument, ...]]:
-    """Return the calls that are allowed with some arguments only.
+    """Return the calls that are allowed with certain arguments only.
 
-    Nothing becomes executable later: V8 makes all of its code's memory so with the first
-    isolate, and gives a used isolate's back by `madvise` (measured with protection keys and
-    without: 4,000 optimised functions and 20,000 expressions, 8 times over, through one
-    pool of isolates). With the keys it also withdraws its notes on that code by `pkey_mprotect`.
-    Files are never mapped. Signals go to the process itself, which is how the C library aborts; the
-    limits are those of a single execution.
+    No memory becomes executable later: V8 maps all of its executable memory with the first
+    isolate, and frees a used isolate's with `madvise` (measured with protection keys and without:
+    4,000 optimised functions and 20,000 expressions, 8 times over, in one pool of isolates). With
+    the keys it also protects its metadata on that code with `pkey_mprotect`. Files are never
+    mapped. A process may signal only itself, as the C library does to abort; the limits are those
+    of one execution.
     """
     no_code = Argument(2, (0,), mask=_PROT_EXEC)
     return {
@@ -193,14 +192,14 @@ def arguments_of(*, own_pid: int) -> dict[str, tuple[Argument, ...]]:
 
 
 def assemble(architecture: Architecture, *, own_pid: int) -> list[Instruction]:
-    """Write the program of an architecture."""
+    """Assemble the program for an architecture."""
     numbers = architecture.numbers
     program = [
         Instruction(_LOAD, _ARCHITECTURE_AT),
         Instruction(_JUMP_EQUAL, architecture.audit, if_true=1),
         Instruction(_RETURN, KILL),
         Instruction(_LOAD, _NUMBER_AT),
-        Instruction(_JUMP_ABOVE, architecture.most, if_false=1),
+        Instruction(_JUMP_ABOVE, architecture.max_number, if_false=1),
         Instruction(_RETURN, KILL),
     ]
     for name, arguments in arguments_of(own_pid=own_pid).items():
@@ -222,7 +221,7 @@ def assemble(architecture: Architecture, *, own_pid: int) -> list[Instruction]:
 
 
 def _test(argument: Argument) -> list[Instruction]:
-    """Go on behind these steps if the argument is right, else end the process."""
+    """Continue after these steps if the argument is allowed, else end the process."""
     last = len(argument.values)
     return [
         Instruction(_LOAD, _ARGUMENTS_AT + 8 * argument.position),
@@ -245,7 +244,7 @@ def _load(program: list[Instruction], number_of_seccomp: int) -> str:
     code = b"".join(
         _INSTRUCTION.pack(step.code, step.if_true, step.if_false, step.operand) for step in program
     )
-    # TSYNC: on all threads or on none, the isolates' among them.
+    # TSYNC: on all threads, including the isolates', or on none.
     answer: int = _libc.syscall(
         number_of_seccomp,
         _SET_MODE_FILTER,

@@ -1,4 +1,4 @@
-"""One job on one cell: payload in, console lines and output out, every frame checked."""
+"""Run one job in a cell: send its payload, and check every frame that the cell sends."""
 
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
@@ -19,14 +19,14 @@ from app.sandbox.protocol import (
     ProtocolError,
 )
 
-# The cell stops itself at the limit; this long after it the pool kills it.
+# The cell stops the script at its limit; the pool kills the cell this much later.
 DEADLINE_GRACE_S: Final = 0.5
 EXIT_TIMEOUT_S: Final = 10.0
-# V8 checks the heap's limit when it collects garbage, so the resident set overshoots.
+# V8 checks the heap limit when it collects garbage, so the resident set overshoots.
 HEADROOM: Final = 1.3
 
-# Verdicts that leave V8 at rest. After any other a cell is not trusted with a next job.
-_SOUND: Final = frozenset(
+# Verdicts that leave V8 at rest. After any other the cell runs no further job.
+_REUSABLE: Final = frozenset(
     {
         "accepted",
         "succeeded",
@@ -42,8 +42,8 @@ _SOUND: Final = frozenset(
 Sink = Callable[[bytes], Awaitable[None]]
 
 
-class Ending(Struct, frozen=True, kw_only=True):
-    """What a conversation leaves; `reusable`: nothing happened that a next job could feel."""
+class SessionReport(Struct, frozen=True, kw_only=True):
+    """The pool's record of a session; `reusable`: the cell can run another job."""
 
     evidence: Evidence
     reusable: bool
@@ -54,8 +54,8 @@ class Ending(Struct, frozen=True, kw_only=True):
     peak_bytes: int
 
 
-def most_bytes(limits: Limits) -> int:
-    """Give the memory that a run may take before it is killed, its payload apart."""
+def max_resident_bytes(limits: Limits) -> int:
+    """Return the memory at which a run is killed, not counting its payload."""
     return int(HEADROOM * limits.memory_bytes) + YOUNG_BYTES
 
 
@@ -67,43 +67,43 @@ async def run_session(
     payload: AsyncIterable[bytes],
     sink: Sink,
     oom_kills: OomKills,
-) -> Ending:
-    """Do one job. Raises only what `payload` and `sink` raise; then the cell is used up."""
+) -> SessionReport:
+    """Run one job. Raises only what `payload` and `sink` raise; then the cell must be closed."""
     cell.begin()
-    talk = _Session(cell, job, sink, oom_kills)
+    session = _Session(cell, job, sink, oom_kills)
     feeder = asyncio.create_task(
         feed(
             cell,
             job,
             mode=mode,
-            payload=talk.count_payload(payload),
-            before_end=talk.expect_start,
+            payload=session.count_payload(payload),
+            before_end=session.expect_start,
         )
     )
-    # A payload that fails ends the cell, so that the reading below comes to its end.
+    # A payload that fails kills the cell, so that `listen` returns.
     feeder.add_done_callback(lambda task: _kill_if_failed(cell, task))
     try:
-        await talk.listen()
-        if talk.reusable:
-            # The cell has read it all; its sender may not have been told yet.
+        await session.listen()
+        if session.reusable:
+            # The cell has read everything, but the feeder may not have resumed yet.
             await asyncio.wait([feeder], timeout=EXIT_TIMEOUT_S / 10)
         fed = feeder.done()
         if fed:
             feeder.result()
-        reusable = fed and talk.reusable
-        # With its last isolate used a cell ends by itself, and may have done so by now.
+        reusable = fed and session.reusable
+        # A cell exits after its last isolate, and may have done so by now.
         used = cell.meter.used() if reusable else None
         account = await _await_exit(cell) if used is None else None
     finally:
-        talk.stop_clock()
+        session.stop_clock()
         feeder.cancel()
-        # `wait` raises for a cancellation of this run only, not for what became of the feeder.
+        # `wait` raises if this run is cancelled, but nothing that the feeder raised.
         await asyncio.wait([feeder])
         cell.rest()
     if used is None:
         meter = cell.meter
         used = Used(cpu_ns=meter.cpu_ns(account), peak_bytes=meter.peak_bytes(account))
-    return talk.conclude(account, used, reusable=reusable)
+    return session.conclude(account, used, reusable=reusable)
 
 
 def _kill_if_failed(cell: Cell, task: "asyncio.Task[None]") -> None:
@@ -112,7 +112,7 @@ def _kill_if_failed(cell: Cell, task: "asyncio.Task[None]") -> None:
 
 
 async def _await_exit(cell: Cell) -> Exit | None:
-    """Wait for the kernel's account; a cell that lingers after its last frame is killed."""
+    """Wait for the exit; a cell that does not exit after its last frame is killed."""
     try:
         async with asyncio.timeout(EXIT_TIMEOUT_S / 10):
             return await asyncio.shield(cell.exited)
@@ -126,7 +126,7 @@ async def _await_exit(cell: Cell) -> Exit | None:
 
 
 class _Session:
-    """The pool's reading of what a cell sends, frame by frame."""
+    """The state of a session as the cell's frames arrive."""
 
     def __init__(self, cell: Cell, job: Job, sink: Sink, oom_kills: OomKills) -> None:
         self._cell = cell
@@ -150,24 +150,24 @@ class _Session:
         self._oom_kills_before = oom_kills.count()
 
     async def count_payload(self, payload: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
-        """Pass the payload on and remember its length."""
+        """Pass the payload on and count its bytes."""
         async for chunk in payload:
             self._payload_bytes += len(chunk)
             yield chunk
 
     def expect_start(self) -> None:
-        """All is sent: from now on the cell owes its start."""
+        """Set the deadline for STARTED: everything has been sent."""
         if not self._started:
             self._set_clock(OWED_TIMEOUT_S, "it did not start")
 
     async def listen(self) -> None:
-        """Read to the verdict or the end of the cell."""
+        """Read frames up to the verdict or the exit of the cell."""
         try:
             while self._verdict is None:
                 frame = await self._next()
                 if frame is None:
                     return
-                await self._take(*frame)
+                await self._handle(*frame)
         except ProtocolError as error:
             self._breach = str(error)
             self._cell.kill("a breach of the protocol")
@@ -176,30 +176,30 @@ class _Session:
 
     @property
     def reusable(self) -> bool:
-        """Whether the verdict is one after which a cell may do another job."""
+        """Whether the cell may run another job after this verdict."""
         return (
             self._breach is None
             and self._verdict is not None
-            and self._verdict.kind in _SOUND
+            and self._verdict.kind in _REUSABLE
             and not self._verdict.allocation
-            # The rest of such a payload is still in the channel.
+            # A payload that is not UTF-8 was not read to its end.
             and self._verdict.byte_offset is None
         )
 
     def stop_clock(self) -> None:
-        """User code is over, or never began; no deadline any more."""
+        """Stop the wall clock: user code is over, or never began."""
         if self._started and not self._ended_at:
             self._ended_at = monotonic()
         if self._deadline is not None:
             self._deadline.cancel()
 
-    def conclude(self, account: Exit | None, used: Used, *, reusable: bool) -> Ending:
-        """Put together what is known now that the job is over, or its cell is gone."""
+    def conclude(self, account: Exit | None, used: Used, *, reusable: bool) -> SessionReport:
+        """Make the report after the job, or the cell, has ended."""
         cell = self._cell
         span_ns = int((self._ended_at - self._started_at) * 1e9)
         verdict = self._verdict
-        told_ns = verdict.run_ns if verdict is not None else span_ns
-        told_dropped = verdict.lines_dropped if verdict is not None else 0
+        reported_ns = verdict.run_ns if verdict is not None else span_ns
+        reported_dropped = verdict.lines_dropped if verdict is not None else 0
         evidence = Evidence(
             verdict=verdict,
             breach=self._breach,
@@ -212,24 +212,24 @@ class _Session:
             last_bytes=cell.meter.resident_bytes,
             output_bytes=self._output_bytes,
         )
-        return Ending(
+        return SessionReport(
             evidence=evidence,
             reusable=reusable,
             logs=tuple(self._logs),
-            lines_dropped=max(told_dropped, 0) + self._lines_cut,
-            run_ns=min(max(told_ns, 0), span_ns),
+            lines_dropped=max(reported_dropped, 0) + self._lines_cut,
+            run_ns=min(max(reported_ns, 0), span_ns),
             cpu_ns=used.cpu_ns,
             peak_bytes=used.peak_bytes,
         )
 
     async def _next(self) -> tuple[Kind, bytes] | None:
-        """Wait for a frame; after the result a cell has so long for all of its output.
+        """Wait for a frame; after RESULT, a budget of time limits the waits for all output.
 
-        Only the waiting counts: how long the sink takes is not the cell's doing.
+        The time that the sink takes does not count.
         """
         if not self._resulted:
             return await self._cell.receive()
-        asked_at = monotonic()
+        waiting_since = monotonic()
         try:
             async with asyncio.timeout(self._delivery_left_s):
                 return await self._cell.receive()
@@ -237,19 +237,19 @@ class _Session:
             message = "no output where output was due"
             raise ProtocolError(message) from None
         finally:
-            self._delivery_left_s -= monotonic() - asked_at
+            self._delivery_left_s -= monotonic() - waiting_since
 
-    async def _take(self, kind: Kind, body: bytes) -> None:
+    async def _handle(self, kind: Kind, body: bytes) -> None:
         match kind:
             case Kind.STARTED if not self._started:
                 self._start()
             case Kind.LOG if self._started and not self._resulted:
                 if not self._log(body):
-                    # Past the limits a flood has no end: the loop, and its clocks, go on.
+                    # A flood of lines over the limits must not block the event loop.
                     await asyncio.sleep(0)
             case Kind.RESULT if self._started and not self._resulted:
                 self._result(body)
-            # Full chunks before the last, so that no run of tiny frames holds the slot.
+            # All chunks but the last are full, so that tiny frames cannot occupy the slot.
             case Kind.OUTPUT if self._resulted and body and self._output_bytes % CHUNK_BYTES == 0:
                 self._output_bytes += len(body)
                 if self._output_bytes > self._limits.output_bytes:
@@ -272,9 +272,9 @@ class _Session:
         self._set_clock(self._limits.wall_ms / 1_000 + DEADLINE_GRACE_S, "deadline")
         if self._limits.cpu_ms is not None:
             self._cell.cpu_ceiling_ns = self._cell.meter.cpu_ns() + self._limits.cpu_ms * 1_000_000
-        # Beside the run's own memory: two copies of the payload, until V8 has read it.
+        # Two copies of the payload exist beside the run's memory until V8 has parsed it.
         self._cell.memory_ceiling_bytes = (
-            self._base_bytes + most_bytes(self._limits) + 2 * self._payload_bytes
+            self._base_bytes + max_resident_bytes(self._limits) + 2 * self._payload_bytes
         )
 
     def _set_clock(self, allowed_s: float, reason: str) -> None:
@@ -292,11 +292,11 @@ class _Session:
         self._cell.cpu_ceiling_ns = None
         self.stop_clock()
         if self._cell.memory_ceiling_bytes is not None:
-            # The encoded copy is the platform's, at most three bytes for each unit.
+            # The platform's encoded copy takes at most three bytes per UTF-16 unit.
             self._cell.memory_ceiling_bytes += 3 * units
 
     def _log(self, body: bytes) -> bool:
-        """Keep a console line; False: it is over the limits."""
+        """Keep a console line; false: it exceeds the limits."""
         line = decode_frame(body, LogLine)
         size = len(line.text.encode("utf-8", "surrogatepass"))
         limits = self._limits

@@ -1,14 +1,14 @@
-"""The zygote: start V8 once, fork cells on request, report how they end.
+"""Serve as the zygote: start V8 once, fork cells on request, report how they end.
 
-It talks with the pool over a SOCK_SEQPACKET socket pair, one message a packet:
+Zygote and pool share a SOCK_SEQPACKET socket pair, one message per packet:
 
 - the pool sends `fork` with two file descriptors, the cell's channel and its stderr;
 - the zygote answers `{"forked": pid}` with a pidfd, or `{"refused": reason}` without,
   in the order of the requests;
-- it sends `{"exited": pid, ...}` with the kernel's account when a cell has ended;
-- first of all it sends `{"up": true}`.
+- it sends `{"exited": pid, ...}` with the kernel's record of a cell that has ended;
+- first of all it sends `{"up": {...}}`, with the state of each part of `app.sandbox.native`.
 
-No threads, no secrets, an empty environment: whatever it holds, every cell holds.
+No threads, no secrets, an empty environment: every cell inherits what the zygote holds.
 """
 
 import gc
@@ -26,28 +26,31 @@ from app.sandbox.v8 import Engine
 
 FORK: Final = b"fork"
 MESSAGE_BYTES: Final = 4_096
+NATIVE, PLAIN = "native", "plain"
 
 
 def main() -> None:
     """Serve the pool until it hangs up.
 
-    Arguments: the socket's number, the pool's pid, the isolates of a cell.
+    Arguments: the socket's number, the pool's pid, the isolates per cell,
+    `native` or `plain`.
     """
     control = socket.socket(fileno=int(sys.argv[1]))
     lockdown.die_with_parent(int(sys.argv[2]))
     os.environ.clear()
     os.environ["TZ"] = "UTC"
     namespaces = lockdown.unshare_networks()
+    engine = Engine(native=sys.argv[4] == NATIVE)
     zygote = _Zygote(
         control,
-        Engine(),
+        engine,
         isolates=int(sys.argv[3]),
         namespaces=namespaces,
     )
-    # What exists now is never collected, so that cells share its pages.
+    # Objects that exist now are never collected, so that cells share their pages.
     gc.collect()
     gc.freeze()
-    control.send(b'{"up":true}')
+    control.send(json.dumps({"up": engine.native}).encode())
     zygote.serve()
 
 
@@ -68,7 +71,7 @@ class _Zygote:
         self._selector.register(control, selectors.EVENT_READ)
 
     def serve(self) -> None:
-        """Answer requests and reap cells, one thing at a time."""
+        """Answer requests and reap cells, one at a time."""
         while True:
             for key, _ in self._selector.select():
                 if key.fileobj is not self._control:
@@ -77,14 +80,14 @@ class _Zygote:
                     return
 
     def _answer(self) -> bool:
-        """Fork a cell or say why not: a fork that fails must not cost the other cells."""
+        """Fork a cell, or report why not: a failed fork must not end the other cells."""
         message, fds, _, _ = socket.recv_fds(
             self._control, MESSAGE_BYTES, 2, socket.MSG_CMSG_CLOEXEC
         )
         if message != FORK:
             return False
         try:
-            # ValueError: the kernel drops descriptors for which there is no room here.
+            # ValueError: the kernel drops descriptors if this process has no free ones.
             channel_fd, stderr_fd = fds
             self._fork(channel_fd, stderr_fd)
         except (OSError, ValueError) as error:
@@ -109,7 +112,7 @@ class _Zygote:
             undo.pop_all()
 
     def _become_cell(self, channel_fd: int, stderr_fd: int, zygote_pid: int) -> None:
-        """Never return: a cell must not run on as a second zygote."""
+        """Run as a cell and never return: it must not continue as a second zygote."""
         status = 1
         try:
             os.dup2(stderr_fd, 2)
@@ -123,7 +126,7 @@ class _Zygote:
             status = 0
         except (EOFError, BrokenPipeError, ConnectionResetError):
             pass  # the pool hung up
-        except BaseException as error:  # noqa: BLE001 - whatever it is, this process ends here
+        except BaseException as error:  # noqa: BLE001 - any error ends this process
             os.write(2, f"{type(error).__name__}: {error}".encode(errors="replace"))
         finally:
             os._exit(status)
@@ -141,11 +144,11 @@ class _Zygote:
         try:
             self._control.send(json.dumps(account).encode())
         except BrokenPipeError:
-            # The pool is gone; the kernel ends this process in a moment.
+            # The pool has ended, so the kernel is about to kill this process.
             signal.pause()
 
 
 def _end(pid: int) -> None:
-    """Kill a child and reap it; until then the number is its own."""
+    """Kill a child and reap it; until then its pid is not reused."""
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)

@@ -1,4 +1,4 @@
-"""The pool's side of a zygote: start it, have it fork cells, hear how they ended."""
+"""Start a zygote, let it fork cells, and receive how they ended."""
 
 import asyncio
 import errno
@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Final, Self
 
 from app.sandbox.cell_process import Cell, Exit, new_channel
-from app.sandbox.zygote import FORK, MESSAGE_BYTES
+from app.sandbox.zygote import FORK, MESSAGE_BYTES, NATIVE, PLAIN
 
 _ROOT: Final = Path(__file__).resolve().parents[2]
-# -I: nothing of the environment and the current folder; so the root is given.
+# -I ignores the environment and the current folder, so the root is an argument.
 _BOOT: Final = (
     "import sys; sys.path.insert(0, sys.argv.pop(1)); from app.sandbox.zygote import main; main()"
 )
@@ -28,11 +28,11 @@ FORK_TIMEOUT_S: Final = 10.0
 
 
 class SandboxUnavailable(Exception):
-    """The zygote cannot be started, or its cells cannot; the message says why."""
+    """A zygote or its cells cannot be started; the message says why."""
 
 
 class ZygoteClient:
-    """One zygote and the cells that came of it."""
+    """One zygote and the cells that it forked."""
 
     def __init__(self, process: subprocess.Popen[bytes], control: socket.socket) -> None:
         """Own a started zygote; use `start`."""
@@ -42,39 +42,42 @@ class ZygoteClient:
         self._control = control
         self._pidfd = os.pidfd_open(process.pid)
         self._loop = asyncio.get_running_loop()
+        # The state of each part of app.sandbox.native, once V8 is up.
+        self.native: dict[str, str] = {}
         self._up: asyncio.Future[None] = self._loop.create_future()
         self._requests: deque[asyncio.Future[tuple[int, int]]] = deque()
         self._cells: dict[int, Cell] = {}
-        # A cell may end before the one who asked for it has heard of it.
+        # A cell may end before `spawn` has returned it.
         self._early_exits: dict[int, Exit] = {}
         self._abandoned: set[int] = set()
-        self._words = ""
+        self._stderr_tail = ""
         self._retired = False
         self._closed = False
         self._loop.add_reader(control.fileno(), self._receive)
 
     @classmethod
-    async def start(cls, *, isolates: int) -> Self:
-        """Start a zygote and wait until V8 is up; its cells have so many isolates.
+    async def start(cls, *, isolates: int, native: bool = True) -> Self:
+        """Start a zygote and wait until V8 is up; each of its cells has `isolates` isolates.
 
-        Raises SandboxUnavailable.
+        `native` false: nothing of app.sandbox.native is used. Raises SandboxUnavailable.
         """
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             ours.setblocking(False)  # noqa: FBT003 - the socket's own signature
             command = [sys.executable, "-I", "-c", _BOOT, str(_ROOT)]
+            numbers = [str(theirs.fileno()), str(os.getpid()), str(isolates)]
             try:
-                # S603: fixed argv. ASYNC220: a vfork of some ms, and the thread that
-                # forks must be the one whose death the zygote follows.
+                # S603: fixed argv. ASYNC220: a vfork takes a few ms, and the zygote ends
+                # with the thread that forks it.
                 process = subprocess.Popen(  # noqa: S603, ASYNC220
-                    [*command, str(theirs.fileno()), str(os.getpid()), str(isolates)],
+                    [*command, *numbers, NATIVE if native else PLAIN],
                     env={},
                     cwd="/",
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.PIPE,
                     pass_fds=(theirs.fileno(),),
-                    start_new_session=True,  # Ctrl-C is for the pool to handle
+                    start_new_session=True,  # the pool handles Ctrl-C
                 )
             except OSError as error:
                 ours.close()
@@ -86,7 +89,7 @@ class ZygoteClient:
                 await zygote._up
         except (TimeoutError, ConnectionError) as error:
             zygote.close()
-            message = f"the zygote does not start: {_why(zygote.stderr_tail()) or error}"
+            message = f"the zygote does not start: {_reason_of(zygote.stderr_tail()) or error}"
             raise SandboxUnavailable(message) from error
         except BaseException:
             zygote.close()
@@ -95,19 +98,19 @@ class ZygoteClient:
 
     @property
     def closed(self) -> bool:
-        """Whether nothing is left of it here."""
+        """Whether `close` has been called."""
         return self._closed
 
     @property
     def alive(self) -> bool:
-        """Whether the zygote runs, as the kernel says now."""
+        """Whether the kernel says that the zygote runs."""
         return not self._closed and is_running(self._pidfd)
 
     async def spawn(self) -> Cell:
         """Fork a cell.
 
-        Raises ConnectionError when the zygote is gone, TimeoutError when it is silent, and
-        another OSError when this fork failed.
+        Raises ConnectionError if the zygote has ended, TimeoutError if it does not answer, and
+        another OSError if this fork failed.
         """
         ours, theirs = new_channel()
         try:
@@ -127,15 +130,15 @@ class ZygoteClient:
             os.close(stderr_write)
         cell = Cell(pid=pid, pidfd=pidfd, channel=ours, stderr_fd=stderr_read)
         if pid in self._early_exits:
-            cell.ended(self._early_exits.pop(pid))
+            cell.set_exited(self._early_exits.pop(pid))
         elif self._closed:
-            cell.ended(Exit(status=None, cpu_ns=0, peak_bytes=0))
+            cell.set_exited(Exit(status=None, cpu_ns=0, peak_bytes=0))
         else:
             self._cells[pid] = cell
         return cell
 
     def retire(self) -> None:
-        """Fork no more; end the zygote when the last of its cells has ended."""
+        """Fork no more cells, and end the zygote after its last cell."""
         self._retired = True
         self._close_if_done()
 
@@ -148,9 +151,9 @@ class ZygoteClient:
         self._control.close()
         with suppress(ProcessLookupError):
             signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
-        self._process.wait()  # it has SIGKILL; this is the kernel's time, not a program's
+        self._process.wait()  # short: SIGKILL has been sent
         os.close(self._pidfd)
-        self._words = self._read_stderr()
+        self._stderr_tail = self._read_stderr()
         gone = ConnectionResetError("the zygote is gone")
         if not self._up.done():
             self._up.set_exception(gone)
@@ -160,25 +163,25 @@ class ZygoteClient:
         self._requests.clear()
         for cell in self._cells.values():
             cell.kill("the zygote died")
-            cell.ended(Exit(status=None, cpu_ns=0, peak_bytes=0))
+            cell.set_exited(Exit(status=None, cpu_ns=0, peak_bytes=0))
         self._cells.clear()
 
     def stderr_tail(self) -> str:
-        """Return the end of what a closed zygote wrote to stderr."""
-        return self._words
+        """Return the end of a closed zygote's stderr."""
+        return self._stderr_tail
 
     def _read_stderr(self) -> str:
         stderr = self._process.stderr
         if stderr is None:
             return ""
-        # Non-blocking: a cell that is not dead yet may still hold the other end.
+        # Non-blocking: a cell that has not ended yet may still hold the other end.
         os.set_blocking(stderr.fileno(), False)
         with stderr:
-            words = stderr.read() or b""
-        return words[-2_000:].decode(errors="replace").strip()
+            text = stderr.read() or b""
+        return text[-2_000:].decode(errors="replace").strip()
 
     async def _fork(self, channel_fd: int, stderr_fd: int) -> tuple[int, int]:
-        """Ask for a fork; the answers come in the order of the requests."""
+        """Request a fork; the answers come in the order of the requests."""
         if self._closed:
             raise ConnectionError("the zygote is gone")
         socket.send_fds(self._control, [FORK], [channel_fd, stderr_fd])
@@ -193,7 +196,7 @@ class ZygoteClient:
             raise
 
     def _discard(self, request: "asyncio.Future[tuple[int, int]]") -> None:
-        """Drop what came for a caller who gave up; the cell ends, its channel being closed."""
+        """Drop the fork of a cancelled `spawn`; the cell ends because its channel is closed."""
         if request.cancelled() or request.exception() is not None:
             return
         pid, pidfd = request.result()
@@ -213,26 +216,29 @@ class ZygoteClient:
             return
         for fd in fds:
             os.set_inheritable(fd, False)  # noqa: FBT003 - `recv_fds` drops the flag for it
-        found = json.loads(message)
-        if "exited" in found:
-            self._account(found)
-        elif "forked" in found and fds:
-            self._requests.popleft().set_result((found["forked"], fds[0]))
-        elif "forked" in found:
-            # It came, but there was no room here for its descriptor.
-            self._abandoned.add(found["forked"])
+        answer = json.loads(message)
+        if "exited" in answer:
+            self._record_exit(answer)
+        elif "forked" in answer and fds:
+            self._requests.popleft().set_result((answer["forked"], fds[0]))
+        elif "forked" in answer:
+            # The cell was forked, but this process has no free descriptor for it.
+            self._abandoned.add(answer["forked"])
             self._requests.popleft().set_exception(OSError(errno.EMFILE, "no descriptor left"))
-        elif "refused" in found:
-            self._requests.popleft().set_exception(OSError(found["refused"]))
+        elif "refused" in answer:
+            self._requests.popleft().set_exception(OSError(answer["refused"]))
         elif not self._up.done():
+            self.native = answer["up"]
             self._up.set_result(None)
 
-    def _account(self, found: dict[str, int]) -> None:
-        ended = Exit(status=found["status"], cpu_ns=found["cpu_ns"], peak_bytes=found["peak_bytes"])
-        pid = found["exited"]
+    def _record_exit(self, answer: dict[str, int]) -> None:
+        ended = Exit(
+            status=answer["status"], cpu_ns=answer["cpu_ns"], peak_bytes=answer["peak_bytes"]
+        )
+        pid = answer["exited"]
         cell = self._cells.pop(pid, None)
         if cell is not None:
-            cell.ended(ended)
+            cell.set_exited(ended)
         elif pid in self._abandoned:
             self._abandoned.remove(pid)
         else:
@@ -244,8 +250,8 @@ class ZygoteClient:
             self.close()
 
 
-def _why(stderr_tail: str) -> str:
-    """Say in one line why a zygote died: V8's own words are followed by native frames."""
+def _reason_of(stderr_tail: str) -> str:
+    """Say in one line why a zygote died: native frames follow V8's message."""
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
     if limit != resource.RLIM_INFINITY:
         return (
@@ -257,7 +263,7 @@ def _why(stderr_tail: str) -> str:
 
 
 def is_running(pidfd: int) -> bool:
-    """Tell whether a process still runs: its pidfd is readable once it does not."""
+    """Return whether a process runs: its pidfd becomes readable when it ends."""
     poll = select.poll()
     poll.register(pidfd, select.POLLIN)
     return not poll.poll(0)

@@ -16,6 +16,7 @@ from typing import Final
 
 import msgspec
 
+from app.embedded.allocator import ALLOCATOR_ENVIRONMENT
 from app.embedded.servers import embedded_servers
 from app.keys.model import new_key
 from scripts.benchmarks.output import new_line, print_line
@@ -107,6 +108,7 @@ def _api(**environ: str) -> Iterator[int]:
             probe.bind((_HOST, 0))
             port: int = probe.getsockname()[1]
         settings = {
+            **ALLOCATOR_ENVIRONMENT,
             "PATH": os.environ["PATH"],
             "DATABASE_URL": servers.database_url,
             "REDIS_URL": servers.redis_url,

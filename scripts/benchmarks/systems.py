@@ -19,6 +19,7 @@ import asyncpg
 import msgspec
 from msgspec import structs
 
+from app.embedded.allocator import ALLOCATOR_ENVIRONMENT
 from app.embedded.processes import Running, Service, await_ready, spawn, stop
 from app.embedded.servers import prepare_postgres, prepare_redis
 from app.keys.model import new_key
@@ -81,6 +82,7 @@ class Crivo:
             self._running[name] = (service, spawn(service))
         await_ready(list(self._running.values()))
         self._environ = {
+            **ALLOCATOR_ENVIRONMENT,
             "PATH": os.environ["PATH"],
             "DATABASE_URL": self._database_url,
             "REDIS_URL": redis_url,

@@ -12,6 +12,8 @@ from typing import Any, Self
 
 import httpx
 
+from app.embedded.allocator import ALLOCATOR_ENVIRONMENT
+
 ROOT = Path(__file__).parents[2]
 CARDS = ROOT / "examples" / "cards"
 _PATIENCE_SECONDS = 60.0
@@ -27,6 +29,7 @@ class System:
         self.folder = folder
         self.root = ROOT
         self.environ = {
+            **ALLOCATOR_ENVIRONMENT,
             "PATH": os.environ["PATH"],
             "DATABASE_URL": database_url,
             "REDIS_URL": redis_url,

@@ -8,6 +8,7 @@ import pytest
 import yaml  # type: ignore[import-untyped]  # PyYAML ships none; only plain data is read
 
 from app.embedded import launcher
+from app.embedded.allocator import ALLOCATOR_ENVIRONMENT
 from app.environment import variable_of
 from app.settings import Settings
 from tests.servers import ROOT
@@ -214,3 +215,9 @@ def test_only_what_the_image_needs_is_sent_to_the_engine() -> None:
     locks = {"requirements-server.lock", "requirements-otel.lock"}
     assert sent == {"app", "migrations", "pyproject.toml", *locks}
     assert rules[-1] == "**/__pycache__"
+
+
+def test_the_image_tunes_the_allocator_as_the_launcher_does() -> None:
+    text = "\n".join(DOCKERFILE)
+
+    assert dict(re.findall(r"(MALLOC_\w+)=(\d+)", text)) == ALLOCATOR_ENVIRONMENT

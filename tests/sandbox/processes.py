@@ -1,4 +1,4 @@
-"""See the processes of this test's sandboxes."""
+"""Find the processes of this test's sandboxes."""
 
 import asyncio
 from collections.abc import Callable
@@ -19,7 +19,7 @@ def count_fds(process: str = "self") -> int:
 
 
 def zygotes() -> list[psutil.Process]:
-    # Ours: a system that other tests talk to has its own, further down.
+    # Direct children only: other tests' systems have zygotes further down the tree.
     return [
         child
         for child in psutil.Process().children()

@@ -1,4 +1,4 @@
-"""Run a script in the tests' pool, and say briefly with what."""
+"""Run a script in a test's pool with a few chosen limits."""
 
 import json
 from collections.abc import AsyncIterator

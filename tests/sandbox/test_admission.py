@@ -1,4 +1,4 @@
-"""Runs are let in as slots and the host's memory allow; who waits for memory is not starved."""
+"""Runs are admitted as slots and memory allow, and no waiting run starves."""
 
 import asyncio
 from pathlib import Path
@@ -22,7 +22,7 @@ async def turns() -> None:
         await asyncio.sleep(0)
 
 
-async def test_what_fits_beside_one_that_waits_runs_beside_it() -> None:
+async def test_a_run_that_fits_overtakes_one_that_waits() -> None:
     room = Admission(100, slots=9)
     first = await room.acquire(60)
     second = asyncio.create_task(room.acquire(60))
@@ -36,7 +36,7 @@ async def test_what_fits_beside_one_that_waits_runs_beside_it() -> None:
     assert len(small) == 2
 
 
-async def test_who_waits_for_memory_waits_only_for_what_was_there_before() -> None:
+async def test_a_waiting_run_waits_only_for_earlier_runs() -> None:
     room = Admission(100, slots=9)
     before = [await room.acquire(30) for _ in range(3)]
     large = asyncio.create_task(room.acquire(80))
@@ -56,7 +56,7 @@ async def test_who_waits_for_memory_waits_only_for_what_was_there_before() -> No
     await later
 
 
-async def test_a_stream_of_small_ones_does_not_starve_a_large_one() -> None:
+async def test_many_small_runs_do_not_starve_a_large_one() -> None:
     room = Admission(100, slots=9)
     before = [await room.acquire(10) for _ in range(9)]
     large = asyncio.create_task(room.acquire(95))
@@ -72,7 +72,7 @@ async def test_a_stream_of_small_ones_does_not_starve_a_large_one() -> None:
     await asyncio.wait_for(asyncio.gather(*stream), 10)
 
 
-async def test_who_waits_for_memory_holds_no_slot() -> None:
+async def test_a_run_that_waits_for_memory_holds_no_slot() -> None:
     room = Admission(100, slots=2)
     first = await room.acquire(80)
     second = asyncio.create_task(room.acquire(80))
@@ -88,7 +88,7 @@ async def test_who_waits_for_memory_holds_no_slot() -> None:
     await second
 
 
-async def test_what_is_larger_than_all_runs_alone() -> None:
+async def test_a_run_above_the_budget_runs_alone() -> None:
     room = Admission(100, slots=9)
     first = await room.acquire(1)
     large = asyncio.create_task(room.acquire(1_000))
@@ -103,7 +103,7 @@ async def test_what_is_larger_than_all_runs_alone() -> None:
     await small
 
 
-async def test_who_gives_up_waiting_holds_nobody_up() -> None:
+async def test_a_cancelled_run_delays_no_other() -> None:
     room = Admission(100, slots=9)
     first = await room.acquire(100)
     waiting = [asyncio.create_task(room.acquire(size)) for size in (100, 50)]
@@ -117,7 +117,7 @@ async def test_who_gives_up_waiting_holds_nobody_up() -> None:
     await asyncio.wait_for(room.acquire(100), 10)
 
 
-async def test_without_a_budget_slots_alone_count() -> None:
+async def test_without_a_budget_only_slots_count() -> None:
     room = Admission(None, slots=100)
     held = [await asyncio.wait_for(room.acquire(2**40), 10) for _ in range(100)]
     last = asyncio.create_task(room.acquire(1))
@@ -127,7 +127,7 @@ async def test_without_a_budget_slots_alone_count() -> None:
     await last
 
 
-async def test_a_pool_runs_at_once_only_what_fits_together() -> None:
+async def test_a_pool_runs_only_what_fits_together() -> None:
     config = PoolConfig(cells=2, warm=1, memory_bytes=600 * MIB)
     async with open_pool(config) as pool:
         first = asyncio.create_task(run(pool, ENDLESS, memory_bytes=512 * MIB))

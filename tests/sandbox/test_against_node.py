@@ -185,7 +185,7 @@ async def _in_node(server: Process, source: str, payload: str) -> bytes:
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(document=DOCUMENTS)
-async def test_the_sandbox_writes_what_node_writes(
+async def test_the_sandbox_writes_the_same_as_node(
     pool: SandboxPool, node: Process, name: str, document: str
 ) -> None:
     source = f"{WALK}; const process = {FUNCTIONS[name]}"

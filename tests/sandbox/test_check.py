@@ -1,4 +1,4 @@
-"""The check of an upload: what is accepted, and why the rest is not."""
+"""A check accepts a source with a callable `process`, and explains each refusal."""
 
 import pytest
 
@@ -60,7 +60,7 @@ async def test_a_refusal_names_its_reason_and_place(
         assert caret.strip() == "^"
 
 
-async def test_a_top_level_that_eats_memory_is_refused(pool: SandboxPool) -> None:
+async def test_a_top_level_that_exhausts_memory_is_refused(pool: SandboxPool) -> None:
     source = b"const a = []; while (true) a.push(new Uint8Array(1e7).fill(1))"
     (finding,) = await pool.check(source, tenant="t", wall_ms=20_000)
     assert finding.code == "top_level_out_of_memory"

@@ -1,4 +1,4 @@
-"""Console lines come out, whatever becomes of the run."""
+"""Console lines are captured however the run ends."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from app.sandbox.pool import SandboxPool
 from tests.sandbox.runs import MIB, run
 
 
-async def test_levels_and_values_are_kept(pool: SandboxPool) -> None:
+async def test_levels_and_values_are_captured(pool: SandboxPool) -> None:
     source = """
     function process(d) {
       console.log('text', 1, null, undefined, 10n, true, Symbol('s'))
@@ -87,7 +87,7 @@ async def test_a_long_line_is_clipped_between_characters(
     assert ran.logs == (LogLine(level="log", text=text),)
 
 
-async def test_a_value_that_cannot_be_shown_does_no_harm(pool: SandboxPool) -> None:
+async def test_an_unprintable_value_does_no_harm(pool: SandboxPool) -> None:
     source = """
     function process() {
       const evil = new Proxy({}, { get() { throw 1 }, ownKeys() { throw 2 } })

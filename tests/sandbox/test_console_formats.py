@@ -39,7 +39,7 @@ async def test_a_value_is_shown_as_it_is(pool: SandboxPool, value: str, text: st
     assert await _lines(pool, f"console.log({value})") == [f"log {text}"]
 
 
-async def test_a_circle_and_a_depth_end(pool: SandboxPool) -> None:
+async def test_cycles_and_deep_nesting_are_cut(pool: SandboxPool) -> None:
     body = """
     const map = new Map(); map.set('self', map); console.log(map)
     let deep = 1; for (let i = 0; i < 1e5; i++) deep = [deep]; console.log(deep)
@@ -126,7 +126,7 @@ async def test_a_table_is_drawn(pool: SandboxPool) -> None:
         "[{}], Array.from({ length: 1e6 }, (_, c) => c)",
     ],
 )
-async def test_of_a_table_only_what_a_line_holds_is_visited(pool: SandboxPool, rows: str) -> None:
+async def test_only_visible_cells_of_a_table_are_visited(pool: SandboxPool, rows: str) -> None:
     body = f"for (let i = 0; i < 20; i++) console.table({rows}); return 1"
     ran = await run(pool, f"const process = () => {{ {body} }}", wall_ms=5_000)
     assert ran.output == b"1", ran.outcome

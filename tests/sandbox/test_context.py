@@ -1,4 +1,4 @@
-"""The second argument of `process`: what it holds, and that no script or client can forge it."""
+"""The second argument of `process` is complete, and no script or client can forge it."""
 
 from msgspec.structs import replace
 
@@ -22,7 +22,7 @@ async def _run(
     return await run_job(pool, what, payload)
 
 
-async def test_process_is_told_of_its_execution(pool: SandboxPool) -> None:
+async def test_process_receives_its_context(pool: SandboxPool) -> None:
     ran = await _run(pool, "const process = (data, context) => ({ data, context })", b"[1]")
     assert ran.value == {
         "data": [1],
@@ -38,13 +38,13 @@ async def test_process_is_told_of_its_execution(pool: SandboxPool) -> None:
     }
 
 
-async def test_a_large_payload_comes_with_the_context_too(pool: SandboxPool) -> None:
+async def test_a_large_payload_has_the_context(pool: SandboxPool) -> None:
     source = "const process = (data, { params }) => [data.length, params.deep[1]]"
     payload = b'"' + "é".encode() * 2_000_000 + b'"'
     assert (await _run(pool, source, payload)).value == [2_000_000, "é😀"]
 
 
-async def test_large_params_come_with_a_small_payload(pool: SandboxPool) -> None:
+async def test_a_small_payload_has_large_params(pool: SandboxPool) -> None:
     source = "const process = (data, { params }) => [data, params.length]"
     context = replace(CONTEXT, params=f'"{"x" * 65_000}"')
     assert (await _run(pool, source, b"1", context=context)).value == [1, 65_000]
@@ -86,7 +86,7 @@ async def test_params_cannot_forge_the_context(pool: SandboxPool) -> None:
     assert ran.output == b'[2,7,{"seed":[null],"__proto__":{"x":1}}]'
 
 
-async def test_an_error_in_the_payload_is_told_by_its_own_position(pool: SandboxPool) -> None:
+async def test_a_payload_error_has_a_position_in_the_payload(pool: SandboxPool) -> None:
     for filler in (b" ", b" " * 100_000):
         payload = filler + b'{"a": oops}'
         outcome = (await _run(pool, "const process = d => d", payload)).outcome
@@ -102,7 +102,7 @@ async def test_an_error_in_the_payload_is_told_by_its_own_position(pool: Sandbox
     assert "execution_id" not in outcome.message
 
 
-async def test_a_byte_that_is_not_utf_8_is_counted_from_the_payloads_start(
+async def test_an_invalid_byte_is_counted_from_the_payloads_start(
     pool: SandboxPool,
 ) -> None:
     outcome = (await _run(pool, "const process = d => d", b'["\xff"]')).outcome
@@ -110,7 +110,7 @@ async def test_a_byte_that_is_not_utf_8_is_counted_from_the_payloads_start(
     assert outcome.byte_offset == 2
 
 
-async def test_a_run_that_is_no_execution_has_a_context_of_the_same_form(pool: SandboxPool) -> None:
+async def test_a_sample_has_a_context_of_the_same_form(pool: SandboxPool) -> None:
     source = "const process = (_, context) => context"
     assert (await _run(pool, source, context=Context())).value == {
         "execution_id": "00000000-0000-0000-0000-000000000000",

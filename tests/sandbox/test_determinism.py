@@ -1,4 +1,4 @@
-"""The same job gives the same bytes, in whatever cell, whatever the service's environment."""
+"""The same job gives the same bytes in any cell and any environment of the service."""
 
 import asyncio
 
@@ -96,7 +96,7 @@ async function process(data) {
 PAYLOAD = b'{"b": 1, "a": [2.50, 1e400, "\\ud800"], "10": 0, "9": {}}'
 
 
-async def test_fresh_cells_and_used_ones_observe_the_same(pool: SandboxPool) -> None:
+async def test_fresh_and_used_cells_give_the_same(pool: SandboxPool) -> None:
     what = job(OBSERVATIONS, seed=9)
     ran = [await run_job(pool, what, PAYLOAD) for _ in range(12)]
     assert len(ran[0].output) > 10_000, ran[0].outcome
@@ -143,7 +143,9 @@ async def test_locale_and_time_zone_are_fixed(pool: SandboxPool) -> None:
 
 
 @pytest.mark.parametrize(("seed", "clock_ms"), [(10, 5), (9, 6)])
-async def test_another_seed_or_clock_is_seen(pool: SandboxPool, seed: int, clock_ms: int) -> None:
+async def test_another_seed_or_clock_is_visible(
+    pool: SandboxPool, seed: int, clock_ms: int
+) -> None:
     # Or else the comparisons above would prove nothing.
     one = await run(pool, OBSERVATIONS, PAYLOAD, seed=9, clock_ms=5)
     other = await run(pool, OBSERVATIONS, PAYLOAD, seed=seed, clock_ms=clock_ms)

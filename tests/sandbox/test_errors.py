@@ -1,4 +1,4 @@
-"""An error of user code names its place in the user's own source."""
+"""An error of user code has its position in the user's source."""
 
 import pytest
 
@@ -48,7 +48,7 @@ from tests.sandbox.runs import run
         ),
     ],
 )
-async def test_line_column_and_excerpt_point_at_the_place(
+async def test_line_column_and_excerpt_point_at_the_position(
     pool: SandboxPool, source: str, line: int, column: int, excerpt: str
 ) -> None:
     error = (await run(pool, source, b"{}")).error
@@ -112,7 +112,7 @@ async def test_whatever_is_thrown_is_described(
     assert (error.name, error.message) == (name, message)
 
 
-async def test_a_lying_error_cannot_move_its_place(pool: SandboxPool) -> None:
+async def test_a_lying_error_cannot_move_its_position(pool: SandboxPool) -> None:
     source = (
         "function process() {\n  const error = new Error('x')\n"
         "  error.stack = 'at process.js:99:99'\n  error.line = 98\n  throw error\n}"
@@ -152,7 +152,7 @@ async def test_long_messages_are_clipped(pool: SandboxPool) -> None:
     assert error.message == "x" * 16_384
 
 
-def test_an_excerpt_of_a_long_line_shows_the_part_around_the_place() -> None:
+def test_an_excerpt_of_a_long_line_shows_the_part_around_the_column() -> None:
     source = b"a" * 500 + b"!" + b"b" * 500
     line, caret = (excerpt_at(source, line=1, column=501) or "").split("\n")
     assert line[caret.index("^")] == "!"
@@ -161,5 +161,5 @@ def test_an_excerpt_of_a_long_line_shows_the_part_around_the_place() -> None:
 
 
 @pytest.mark.parametrize(("line", "column"), [(0, 1), (2, 1), (1, 0), (1, 9)])
-def test_a_place_outside_the_source_has_no_excerpt(line: int, column: int) -> None:
+def test_a_position_outside_the_source_has_no_excerpt(line: int, column: int) -> None:
     assert excerpt_at(b"let a=1", line=line, column=column) is None

@@ -1,4 +1,4 @@
-"""Payloads come through as V8 itself reads and writes them: compared with Node."""
+"""Payloads are read and written as V8 does it, compared with Node."""
 
 import asyncio
 import shutil
@@ -37,9 +37,7 @@ PAYLOADS = {
 
 @pytest.mark.skipif(NODE is None, reason="no node on PATH to compare with")
 @pytest.mark.parametrize("name", PAYLOADS)
-async def test_a_round_trip_is_the_same_as_nodes(
-    pool: SandboxPool, tmp_path: Path, name: str
-) -> None:
+async def test_a_round_trip_equals_nodes(pool: SandboxPool, tmp_path: Path, name: str) -> None:
     source, target = tmp_path / "in.json", tmp_path / "out.json"
     source.write_bytes(PAYLOADS[name])
     node = await asyncio.create_subprocess_exec(

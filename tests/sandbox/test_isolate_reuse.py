@@ -1,4 +1,4 @@
-"""A cell's isolates serve one tenant, each isolate one job; then, or when in doubt, it dies."""
+"""A cell's isolates serve one tenant and one job each; then, or when in doubt, the cell ends."""
 
 import asyncio
 import json
@@ -30,20 +30,19 @@ THREE = 3
 
 @pytest.fixture
 async def small() -> AsyncIterator[SandboxPool]:
-    """One cell at a time, of three isolates; nothing is made ahead of need."""
+    """One cell at a time, with three isolates; none is forked in advance."""
     async with open_pool(PoolConfig(cells=1, warm=0, isolates=THREE)) as opened:
         await run(opened, ECHO, tenant="nobody")
         yield opened
 
 
 async def resting(pool: SandboxPool, tenant: str = "t") -> set[int]:
-    """Give the cells that wait for this tenant's next job."""
-    kept = pool._cells
-    await until(lambda: not kept._spawning and not kept._recoveries)
-    return {each.cell.pid for each in kept._resting if each.tenant == tenant}
+    """Return the cells that wait for this tenant's next job."""
+    await until(lambda: not pool.cell_counts["being_born"] + pool.cell_counts["recovering"])
+    return {each.cell.pid for each in pool._cells._resting if each.tenant == tenant}
 
 
-async def test_a_tenants_jobs_share_a_cell_but_no_isolate(small: SandboxPool) -> None:
+async def test_jobs_of_a_tenant_share_a_cell_but_no_isolate(small: SandboxPool) -> None:
     source = """
     globalThis.seen = (globalThis.seen ?? 0) + 1
     Array.prototype.seen = (Array.prototype.seen ?? 0) + 1
@@ -65,7 +64,7 @@ async def test_a_cell_ends_with_its_last_isolate(small: SandboxPool) -> None:
     await until(lambda: not cell.is_running())
 
 
-async def test_a_tenant_never_gets_anothers_cell(small: SandboxPool) -> None:
+async def test_a_cell_serves_one_tenant_only(small: SandboxPool) -> None:
     await run(small, ECHO, tenant="a")
     (of_a,) = await resting(small, "a")
     await run(small, ECHO, tenant="b")
@@ -79,7 +78,7 @@ async def test_no_more_cells_rest_than_run_at_once(small: SandboxPool) -> None:
     assert (len(await resting(small, "a")), len(await resting(small, "b"))) == (0, 1)
 
 
-async def test_one_execution_for_each_process_where_that_is_wanted() -> None:
+async def test_isolation_by_process_runs_one_execution_per_process() -> None:
     async with open_pool(PoolConfig(cells=1, warm=0, isolates=1)) as pool:
         for _ in range(3):
             assert (await run(pool, ECHO, b"1")).output == b"1"
@@ -102,7 +101,7 @@ async def test_one_execution_for_each_process_where_that_is_wanted() -> None:
         ("const process = () => new ArrayBuffer(2 ** 32)", {"memory_bytes": 32 * MIB}, False),
     ],
 )  # fmt: skip
-async def test_a_cell_dies_at_the_first_anomaly(
+async def test_a_cell_ends_at_the_first_anomaly(
     small: SandboxPool,
     source: str,
     limits: dict[str, Any],
@@ -113,12 +112,11 @@ async def test_a_cell_dies_at_the_first_anomaly(
     assert (await run(small, ECHO, b"[1]")).output == b"[1]"
 
 
-async def test_a_cell_that_idles_too_long_dies() -> None:
+async def test_a_cell_that_idles_too_long_ends() -> None:
     config = PoolConfig(cells=1, warm=0, isolates=THREE, idle_seconds=0.05)
     async with open_pool(config) as pool:
         await run(pool, ECHO)
-        kept = pool._cells
-        await until(lambda: not kept._recoveries and not kept._resting)
+        await until(lambda: not pool.cell_counts["recovering"] + pool.cell_counts["resting"])
         await until(lambda: not cells())
         assert (await run(pool, ECHO, b"2")).output == b"2"
 
@@ -141,7 +139,7 @@ async def test_a_resting_cell_that_was_stopped_is_not_used(small: SandboxPool) -
     await until(lambda: not psutil.pid_exists(pid))
 
 
-async def test_a_zygote_is_renewed_and_its_runs_end_in_peace() -> None:
+async def test_a_renewed_zygote_lets_its_runs_finish() -> None:
     async with open_pool(PoolConfig(cells=2, warm=0, isolates=1, forks=2)) as pool:
         running = asyncio.create_task(run(pool, ENDLESS, wall_ms=2_000))
         await until(lambda: bool(busy_cells()))
@@ -183,13 +181,13 @@ async def test_peak_memory_and_cpu_are_those_of_the_job(small: SandboxPool) -> N
     assert first.cpu_ms > 3 * second.cpu_ms
 
 
-async def test_the_figures_of_a_cells_last_job_wait_for_no_sink() -> None:
+async def test_a_slow_sink_does_not_lose_the_usage_of_a_cells_last_job() -> None:
     heavy = "const process = () => { let s = 0; for (let i = 0; i < 1e8; i++) s += i; return s }"
     async with open_pool(PoolConfig(cells=1, warm=0, isolates=1)) as pool:
         ended = cells()
 
         async def slow(_chunk: bytes) -> None:
-            # Its one isolate used, the cell ends while its output is still being kept.
+            # The cell has used its only isolate and ends while the sink still writes.
             await until(lambda: not any(cell.is_running() for cell in ended))
 
         report = await pool.run(job(heavy), payload=chunks_of(b"1"), sink=slow)
@@ -291,7 +289,7 @@ async def test_console_limits_hold_from_the_first_isolate_to_the_last(
     assert (len(ran.logs), ran.report.lines_dropped) == (3, 0)
 
 
-async def test_what_a_job_threw_is_not_told_of_the_next(small: SandboxPool) -> None:
+async def test_an_error_does_not_leak_into_the_next_job(small: SandboxPool) -> None:
     source = "const process = d => { throw new Error(d.a) }"
     thrown = (await run(small, source, b'{"a":"mine"}')).error
     assert thrown.message == "mine"
@@ -300,8 +298,8 @@ async def test_what_a_job_threw_is_not_told_of_the_next(small: SandboxPool) -> N
 
 
 async def test_a_cell_with_less_lockdown_than_the_first_is_not_used(small: SandboxPool) -> None:
-    kept = small._cells
-    assert kept._lockdown is not None
-    kept._lockdown = {**kept._lockdown, "seccomp": "more than on"}
+    cell_pool = small._cells
+    assert cell_pool._lockdown is not None
+    cell_pool._lockdown = {**cell_pool._lockdown, "seccomp": "more than on"}
     with pytest.raises(SandboxUnavailable, match="otherwise than the first"):
         await run(small, ECHO, tenant="another")

@@ -1,4 +1,4 @@
-"""Scripts that bundle well-known pure libraries run as they are, and answer as in Node.
+"""Scripts that bundle well-known pure libraries run unchanged, with the same results as in Node.
 
 The builds in `libraries/vendor` came from npm; `libraries.json` has each package's version,
 integrity and the hashes of what was taken from it, licences included.
@@ -19,7 +19,7 @@ PINS: Final = json.loads((VENDOR / "libraries.json").read_text())
 
 
 @pytest.mark.parametrize("library", PINS)
-def test_what_is_vendored_is_what_was_pinned(library: str) -> None:
+def test_vendored_libraries_match_their_pins(library: str) -> None:
     found = {
         path.name: hashlib.sha256(path.read_bytes()).hexdigest()
         for path in (VENDOR / library).iterdir()
@@ -101,7 +101,7 @@ def test_what_is_vendored_is_what_was_pinned(library: str) -> None:
         ),
     ],
 )
-async def test_a_bundled_library_answers(
+async def test_a_bundled_library_works(
     pool: SandboxPool, library: str, before: str, after: str, payload: str, value: object
 ) -> None:
     bundle = (VENDOR / library).read_text(encoding="utf-8")
@@ -109,7 +109,7 @@ async def test_a_bundled_library_answers(
     assert (await run(pool, source, payload.encode())).value == value
 
 
-async def test_the_global_object_is_found_by_its_names(pool: SandboxPool) -> None:
+async def test_the_global_object_has_its_usual_names(pool: SandboxPool) -> None:
     source = """
     let names = [self === globalThis, this === globalThis, Object.keys(globalThis).includes('self')]
     const process = () => names"""

@@ -1,4 +1,4 @@
-"""What a result loses on its way to JSON is told, with its place; the output stays as it is."""
+"""Values that a result loses in JSON are reported with their path; the output is unchanged."""
 
 import pytest
 
@@ -38,7 +38,7 @@ from tests.sandbox.runs import MIB, run
         ("({ ['\\ud800']: new Map })", [("map", 'result["\\ud800"]')]),
     ],
 )  # fmt: skip
-async def test_what_is_lost_is_told(
+async def test_a_loss_is_reported(
     pool: SandboxPool, result: str, losses: list[tuple[str, str]]
 ) -> None:
     ran = await run(pool, f"const process = () => {result}")
@@ -63,7 +63,7 @@ async def test_what_is_lost_is_told(
         "JSON.parse('[null, {\"__proto__\": null}]')",
     ],
 )
-async def test_what_json_has_is_no_loss(pool: SandboxPool, result: str) -> None:
+async def test_a_json_value_is_no_loss(pool: SandboxPool, result: str) -> None:
     ran = await run(pool, f"const process = () => ({result})")
 
     assert isinstance(ran.outcome, Succeeded)
@@ -100,7 +100,7 @@ async def test_no_prelude_hides_or_forges_a_loss(pool: SandboxPool, prelude: str
     ["for (;;);", "throw 1", "console.log('x'); return null", "while (true) new Array(1e6)"],
 )
 @pytest.mark.parametrize("size", [1, 100_000])
-async def test_traps_change_nothing_of_a_success(pool: SandboxPool, trap: str, size: int) -> None:
+async def test_traps_do_not_change_a_success(pool: SandboxPool, trap: str, size: int) -> None:
     """JSON.stringify asks a proxy for no prototype: only the look for losses does."""
     source = f"""const process = () => [
       null, 'x'.repeat({size}), new Proxy({{}}, {{ getPrototypeOf() {{ {trap} }} }}),
@@ -113,7 +113,7 @@ async def test_traps_change_nothing_of_a_success(pool: SandboxPool, trap: str, s
     assert (await run(pool, "const process = () => 1")).output == b"1"
 
 
-async def test_a_large_result_is_looked_at_as_well(pool: SandboxPool) -> None:
+async def test_a_large_result_is_searched_too(pool: SandboxPool) -> None:
     source = """const process = () => {
       const rows = Array.from({ length: 20_000 }, (_, id) => ({ id, name: 'x'.repeat(200) }))
       rows.push({ id: new Map })
@@ -140,5 +140,5 @@ async def test_long_keys_hide_no_loss(pool: SandboxPool) -> None:
     assert {len(loss.path) for loss in ran.report.losses} == {500}
 
 
-def test_every_code_has_its_message() -> None:
+def test_every_code_has_a_message() -> None:
     assert set(MESSAGES) == set(WarningCode)

@@ -1,4 +1,4 @@
-"""Ordinary scripts do not notice what the harness put in the place of V8's own."""
+"""Scripts cannot tell the harness's stand-ins from V8's own functions."""
 
 import pytest
 
@@ -108,7 +108,7 @@ async def test_a_script_chooses_how_many_frames_it_sees(pool: SandboxPool) -> No
     assert (await run(pool, source)).value == [60, 0, 3, 10]
 
 
-async def test_nobody_gets_hold_of_the_error_of_v8(pool: SandboxPool) -> None:
+async def test_scripts_cannot_reach_v8s_own_error(pool: SandboxPool) -> None:
     source = """
     const seen = new Set(), doubles = []
     const walk = value => {

@@ -1,4 +1,4 @@
-"""Line, column and excerpt of a source's errors, whatever else the source holds."""
+"""Errors have the right line, column and excerpt, whatever else the source contains."""
 
 import pytest
 
@@ -38,7 +38,7 @@ BEFORE = {
 
 @pytest.mark.parametrize("error", PLACES)
 @pytest.mark.parametrize("name", BEFORE)
-async def test_a_syntax_error_has_its_place(pool: SandboxPool, name: str, error: str) -> None:
+async def test_a_syntax_error_has_its_position(pool: SandboxPool, name: str, error: str) -> None:
     before = BEFORE[name]
     lines = before.replace("\r\n", "\n")
     line = 1 + sum(lines.count(end) for end in "\n\r\u2028\u2029")
@@ -51,7 +51,7 @@ async def test_a_syntax_error_has_its_place(pool: SandboxPool, name: str, error:
 
 
 @pytest.mark.parametrize("name", BEFORE)
-async def test_what_is_thrown_has_its_place(pool: SandboxPool, name: str) -> None:
+async def test_a_thrown_error_has_its_position(pool: SandboxPool, name: str) -> None:
     before = BEFORE[name]
     line = 1 + sum(before.replace("\r\n", "\n").count(end) for end in "\n\r\u2028\u2029")
     for source in ("throw new Error('x')", "const process = () => { throw new Error('x') }"):
@@ -69,7 +69,7 @@ async def test_what_is_thrown_has_its_place(pool: SandboxPool, name: str) -> Non
         ("let a = JSON.parse('{')", (1, 14), "let a = JSON.parse('{')\n" + " " * 13 + "^"),
     ],
 )
-async def test_odd_ends_have_their_place(
+async def test_unusual_line_ends_keep_positions_right(
     pool: SandboxPool, source: str, place: tuple[int, int], excerpt: str
 ) -> None:
     (finding,) = await pool.check(source.encode(), tenant="t")
@@ -78,7 +78,7 @@ async def test_odd_ends_have_their_place(
     assert "\n" not in finding.message
 
 
-def test_the_rules_count_no_byte_order_mark() -> None:
+def test_lint_positions_ignore_a_byte_order_mark() -> None:
     places = [each.place for each in lint("\ufefffetch(1); process.env".encode()).findings]
     assert [(place.line, place.column) for place in places[:2]] == [(1, 1), (1, 1)]
     assert places[0].excerpt == "fetch(1); process.env\n^"

@@ -1,4 +1,4 @@
-"""Zygotes and cells die with their parent, start anywhere, and are what they say."""
+"""Zygotes and cells end with their parent, start from any path, and report their lockdown."""
 
 import asyncio
 import os
@@ -29,7 +29,7 @@ asyncio.run(main())
 """
 
 
-async def test_when_the_parent_is_killed_zygote_and_cells_vanish(tmp_path: Path) -> None:
+async def test_zygote_and_cells_end_with_their_parent(tmp_path: Path) -> None:
     parent = await start_parent(ROOT, cwd=tmp_path)
     await until(lambda: len(psutil.Process(parent.pid).children(recursive=True)) >= 3)
     family = psutil.Process(parent.pid).children(recursive=True)
@@ -84,7 +84,7 @@ async def test_the_lockdown_in_force_is_reported(pool: SandboxPool) -> None:
 
 
 @pytest.mark.usefixtures("pool")
-async def test_a_cell_is_what_its_lockdown_says() -> None:
+async def test_a_cell_is_locked_down_as_reported() -> None:
     await until(lambda: bool(cells()))
     cell = cells()[0]
     proc = Path("/proc") / str(cell.pid)

@@ -1,4 +1,4 @@
-"""A cell that breaks the protocol is killed, and its run has crashed."""
+"""A cell that violates the protocol is killed, and its run is a crash."""
 
 import asyncio
 import json
@@ -67,7 +67,7 @@ async def play(
 
     def reap() -> None:
         status = process.wait()
-        cell.ended(Exit(status=status, cpu_ns=0, peak_bytes=0))
+        cell.set_exited(Exit(status=status, cpu_ns=0, peak_bytes=0))
 
     asyncio.get_running_loop().add_reader(cell.pidfd, reap)
     output = bytearray()
@@ -105,7 +105,7 @@ async def _loop_is_left_clean() -> AsyncIterator[None]:
 
 
 @pytest.mark.usefixtures("_loop_is_left_clean")
-async def test_a_proper_conversation_succeeds() -> None:
+async def test_a_valid_session_succeeds() -> None:
     script = (
         STARTED
         + frame(Kind.LOG, {"level": "log", "text": "x"})
@@ -185,7 +185,9 @@ async def test_a_cell_that_does_not_read_is_killed(monkeypatch: pytest.MonkeyPat
     assert outcome == Crashed(detail="killed: it did not read")
 
 
-async def test_a_cell_has_so_long_for_all_of_its_output(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_cell_has_a_time_limit_for_all_of_its_output(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(session, "OWED_TIMEOUT_S", 4.0)
     chunk = f"(bytes.fromhex('{HEADER.pack(Kind.OUTPUT, CHUNK_BYTES).hex()}') + b'1' * 2**20)"
     outcome, _ = await play(
@@ -197,13 +199,13 @@ async def test_a_cell_has_so_long_for_all_of_its_output(monkeypatch: pytest.Monk
     assert "no output where output was due" in outcome.detail
 
 
-async def test_a_cell_over_its_memory_is_killed_from_outside() -> None:
+async def test_a_cell_over_its_memory_limit_is_killed() -> None:
     outcome, _ = await play(STARTED, then="held = b'x' * 400_000_000")
     assert isinstance(outcome, OutOfMemory), outcome
     assert "resident set" in outcome.evidence
 
 
-async def test_a_cell_that_floods_the_console_meets_its_deadline() -> None:
+async def test_a_flood_of_console_lines_does_not_delay_the_deadline() -> None:
     line = frame(Kind.LOG, {"level": "log", "text": "x"})
     success = frame(Kind.RESULT, {"units": 1}) + frame(Kind.OUTPUT, b"1")
     success += verdict("succeeded", output_bytes=1)
@@ -229,7 +231,7 @@ async def test_a_silent_exit_is_a_crash() -> None:
 
 
 @pytest.mark.parametrize("in_advance", [0, 1, 100, PIECE_BYTES, 3 * PIECE_BYTES])
-def test_bodies_in_pieces_are_what_was_sent(in_advance: int) -> None:
+def test_a_body_read_in_pieces_is_complete(in_advance: int) -> None:
     sizes = [0, 1, PIECE_BYTES - 1, PIECE_BYTES, PIECE_BYTES + 1, CHUNK_BYTES, 7]
     bodies = [os.urandom(size) for size in sizes]
     ours, theirs = socket.socketpair()
@@ -248,7 +250,7 @@ def test_bodies_in_pieces_are_what_was_sent(in_advance: int) -> None:
     assert header == (Kind.END, 0)
 
 
-def test_a_body_that_is_cut_off_is_an_end() -> None:
+def test_a_truncated_body_is_an_end() -> None:
     ours, theirs = socket.socketpair()
     with ours:
         with theirs:

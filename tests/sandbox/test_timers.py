@@ -1,4 +1,4 @@
-"""Timers are ordered tasks of a clock that only they move; microtasks come before them."""
+"""Timers run in order on a clock that only they advance, after microtasks."""
 
 import pytest
 
@@ -50,7 +50,7 @@ async def test_waiting_takes_no_time_and_moves_the_clock(pool: SandboxPool) -> N
     assert ran.value == [[1_000, 0, 1_000], later, 86_400_000, 1_000, later, later]
 
 
-async def test_what_is_cleared_does_not_run(pool: SandboxPool) -> None:
+async def test_a_cleared_timer_does_not_run(pool: SandboxPool) -> None:
     source = (
         SLEEP
         + """
@@ -69,7 +69,7 @@ async def test_what_is_cleared_does_not_run(pool: SandboxPool) -> None:
     assert ran.value == [["tick", "tick", "tick"], "number", True, 1_000]
 
 
-async def test_a_loop_of_timers_without_a_delay_gets_on(pool: SandboxPool) -> None:
+async def test_nested_timers_without_a_delay_advance_the_clock(pool: SandboxPool) -> None:
     source = (
         SLEEP + "async function process() {"
         " let n = 0; while (Date.now() < 100) { await sleep(0); n++ } return n > 20 }"
@@ -97,12 +97,12 @@ async def test_thousands_of_timers_keep_their_order(pool: SandboxPool) -> None:
         "const id = setTimeout(() => {}, 10); clearTimeout(id); return new Promise(() => {})",
     ],
 )
-async def test_what_no_timer_settles_is_told_at_once(pool: SandboxPool, body: str) -> None:
+async def test_a_promise_that_no_timer_settles_fails_at_once(pool: SandboxPool, body: str) -> None:
     outcome = (await run(pool, f"function process() {{ {body} }}", wall_ms=60_000)).outcome
     assert isinstance(outcome, UnsettledPromise), outcome
 
 
-async def test_an_interval_that_nothing_ends_runs_into_the_time_limit(pool: SandboxPool) -> None:
+async def test_an_endless_interval_exceeds_the_time_limit(pool: SandboxPool) -> None:
     source = "const process = () => new Promise(() => { setInterval(() => {}, 1000) })"
     assert isinstance((await run(pool, source, wall_ms=300)).outcome, TimedOut)
 
@@ -115,7 +115,7 @@ async def test_a_result_does_not_wait_for_timers(pool: SandboxPool) -> None:
 
 
 @pytest.mark.parametrize("queue", ["setTimeout(fail, 10)", "queueMicrotask(fail)"])
-async def test_what_a_callback_throws_fails_the_run(pool: SandboxPool, queue: str) -> None:
+async def test_an_error_in_a_callback_fails_the_run(pool: SandboxPool, queue: str) -> None:
     source = f"""function process() {{
       const fail = () => {{ throw new TypeError('bad') }}
       {queue}
@@ -138,7 +138,7 @@ async def test_a_callback_is_a_function(pool: SandboxPool, call: str) -> None:
     assert (await run(pool, f"const process = () => {call}")).error.name == "TypeError"
 
 
-async def test_a_poisoned_world_changes_no_order(pool: SandboxPool) -> None:
+async def test_poisoned_globals_change_no_order(pool: SandboxPool) -> None:
     source = """
     const evil = () => { throw new Error('poisoned') }
     const { defineProperty } = Reflect

@@ -1,4 +1,4 @@
-"""`URL` and `URLSearchParams` answer as Web Platform Tests say.
+"""`URL` and `URLSearchParams` pass the Web Platform Tests.
 
 Their cases (`wpt/vendor`) are of 2022, from Debian's package of the crate `url`; `wpt.json` pins
 them. What the URL Standard has changed since is named here.
@@ -64,7 +64,7 @@ function process(cases) {
 }"""
 
 
-def test_the_cases_are_those_that_were_pinned() -> None:
+def test_the_cases_match_their_pin() -> None:
     found = {
         path.name: hashlib.sha256(path.read_bytes()).hexdigest()
         for path in (WPT / "vendor").iterdir()
@@ -121,7 +121,7 @@ async def test_parts_are_set_as_web_platform_tests_say(pool: SandboxPool) -> Non
         ("new URL('https://日本語.例え').host", "xn--wgv71a119e.xn--r8jz45g"),
     ],
 )  # fmt: skip
-async def test_url_is_of_use(pool: SandboxPool, expression: str, value: object) -> None:
+async def test_url_works_in_a_script(pool: SandboxPool, expression: str, value: object) -> None:
     assert (await run(pool, f"const process = () => {expression}")).value == value
 
 

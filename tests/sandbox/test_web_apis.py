@@ -1,4 +1,4 @@
-"""Names that other JavaScript hosts have are here, work as there, and are deterministic."""
+"""Web APIs work as in other JavaScript hosts, and are deterministic."""
 
 import base64
 import hashlib
@@ -46,7 +46,7 @@ def test_the_vendored_files_are_the_published_ones(package: str) -> None:
     assert any(name.startswith("LICENSE") for name in found)
 
 
-def test_the_bundles_are_those_that_were_made_of_them() -> None:
+def test_the_bundles_are_the_built_ones() -> None:
     found = {
         path.name: hashlib.sha256(path.read_bytes()).hexdigest()
         for path in (WEB / "bundles").iterdir()
@@ -82,7 +82,7 @@ def test_the_bundles_are_those_that_were_made_of_them() -> None:
          ["utf-8", True, False]),
     ],
 )  # fmt: skip
-async def test_texts_are_encoded_and_decoded(
+async def test_strings_are_encoded_and_decoded(
     pool: SandboxPool, expression: str, value: object
 ) -> None:
     assert await _value(pool, expression) == value
@@ -96,9 +96,7 @@ async def test_texts_are_encoded_and_decoded(
         ("TextDecoder.prototype.decode.call({})", "TypeError"),
     ],
 )
-async def test_what_cannot_be_decoded_is_refused(
-    pool: SandboxPool, attempt: str, name: str
-) -> None:
+async def test_invalid_bytes_are_refused(pool: SandboxPool, attempt: str, name: str) -> None:
     assert await _thrown(pool, attempt) == name
 
 
@@ -121,7 +119,7 @@ async def test_what_cannot_be_decoded_is_refused(
         ("macintosh", "mac_roman", "Ångström"),
     ],
 )
-async def test_legacy_encodings_are_read_as_python_writes_them(
+async def test_legacy_encodings_match_pythons(
     pool: SandboxPool, label: str, codec: str, text: str
 ) -> None:
     payload = msgspec.json.encode([label, [*text.encode(codec)]])
@@ -154,12 +152,12 @@ BASE64: Final = {
 }
 
 
-async def test_atob_forgives_what_it_should(pool: SandboxPool) -> None:
+async def test_atob_accepts_forgiving_base64(pool: SandboxPool) -> None:
     payload = msgspec.json.encode([*BASE64])
     assert await _value(pool, "data.map(it => atob(it))", payload) == [*BASE64.values()]
 
 
-async def test_atob_refuses_the_rest(pool: SandboxPool) -> None:
+async def test_atob_refuses_invalid_base64(pool: SandboxPool) -> None:
     refused = [each for each in REFUSED_BASE64 if each not in ("AA/", " ")]
     expression = """data.map(it => { try { return [it, atob(it)] } catch (e) {
       return e instanceof DOMException && e.name === 'InvalidCharacterError' && e.code === 5 } })"""
@@ -169,7 +167,7 @@ async def test_atob_refuses_the_rest(pool: SandboxPool) -> None:
     assert await _thrown(pool, given) == "InvalidCharacterError"
 
 
-async def test_btoa_writes_what_python_writes(pool: SandboxPool) -> None:
+async def test_btoa_matches_python(pool: SandboxPool) -> None:
     texts = ["", "a", "ab", "abc", "ÿ\0é", "".join(map(chr, range(256))), "undefined"]
     expected = [base64.b64encode(each.encode("latin-1")).decode() for each in texts]
     payload = msgspec.json.encode(texts)
@@ -209,7 +207,7 @@ async function process() {
 }"""
 
 
-async def test_structured_clone_clones(pool: SandboxPool) -> None:
+async def test_structured_clone_copies_values(pool: SandboxPool) -> None:
     assert (await run(pool, CLONES)).value == {
         "cycle": [True, True, True],
         "error": [True, "RangeError", "bad", True],
@@ -227,7 +225,7 @@ async def test_structured_clone_clones(pool: SandboxPool) -> None:
 @pytest.mark.parametrize(
     "value", ["() => 1", "Symbol()", "new WeakMap()", "Promise.resolve()", "{ f() {} }"]
 )
-async def test_what_cannot_be_cloned_is_refused(pool: SandboxPool, value: str) -> None:
+async def test_uncloneable_values_are_refused(pool: SandboxPool, value: str) -> None:
     assert await _thrown(pool, f"structuredClone({value})") == "DataCloneError"
     assert await _thrown(pool, "structuredClone()") == "TypeError"
 
@@ -235,7 +233,7 @@ async def test_what_cannot_be_cloned_is_refused(pool: SandboxPool, value: str) -
 # ---- crypto and performance
 
 
-async def test_digests_are_those_of_python(pool: SandboxPool) -> None:
+async def test_digests_match_pythons(pool: SandboxPool) -> None:
     data = bytes(range(256)) * 5
     expression = """Promise.all(['SHA-1', 'sha-256', { name: 'SHA-384' }, 'SHA-512'].map(async it =>
       new Uint8Array(await crypto.subtle.digest(it, Uint8Array.from(data))).toHex()))"""
@@ -266,7 +264,7 @@ async def test_digests_are_those_of_python(pool: SandboxPool) -> None:
         ("performance.now.call({})", "TypeError"),
     ],
 )
-async def test_what_is_refused_is_refused_by_its_name(
+async def test_refused_calls_throw_the_specified_error(
     pool: SandboxPool, attempt: str, name: str
 ) -> None:
     assert await _thrown(pool, attempt) == name
@@ -287,7 +285,7 @@ async def test_random_values_follow_the_seed(pool: SandboxPool) -> None:
     assert (one[14], one[19] in "89ab") == ("4", True)
 
 
-async def test_a_version_of_lodash_debounce_ends(pool: SandboxPool) -> None:
+async def test_a_debounce_like_lodashs_settles(pool: SandboxPool) -> None:
     lodash = (ROOT / "tests/sandbox/libraries/vendor/lodash/lodash.min.js").read_text()
     source = (
         lodash

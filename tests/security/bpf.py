@@ -1,4 +1,4 @@
-"""Run a filter's program as the kernel would: the few instructions of classic BPF it has."""
+"""Interpret a filter's program as the kernel would, for the BPF instructions that it uses."""
 
 import struct
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""The hostile scripts: files by family, each with the verdict that it must get.
+"""List the hostile scripts: files by family, each with its expected verdict.
 
 A file opens with one comment that says what it tries, then one line for each thing that
 must be so, as `// key: value`:

@@ -1,4 +1,4 @@
-"""Make raw system calls from inside a locked cell: for tests, and started by nothing in app/.
+"""Make raw system calls from inside a locked-down cell; only tests start this program.
 
 A stand-in for user code that has taken over V8. It starts the engine as the zygote does and
 forks a cell for each order, which goes through the same `cell.enter` as a real one, then

@@ -1,4 +1,4 @@
-"""System calls to try from inside a locked cell, with their arguments, by the fate they must have.
+"""List the system calls that tests make in a locked-down cell, by their expected effect.
 
 Numbers are those of x86-64; arguments as `probed_cell.py` takes them.
 """

@@ -1,4 +1,4 @@
-"""Data that was made to hurt: it comes through, or is refused, and the next data is read right."""
+"""Hostile data is processed or refused, and the next payload is read correctly."""
 
 from collections.abc import AsyncIterator
 
@@ -75,7 +75,7 @@ async def pool() -> AsyncIterator[SandboxPool]:
 
 
 @pytest.mark.parametrize("name", HARMLESS)
-async def test_strange_data_comes_through(pool: SandboxPool, name: str) -> None:
+async def test_unusual_data_is_processed(pool: SandboxPool, name: str) -> None:
     payload, expected = HARMLESS[name]
     ran = await run(pool, IDENTITY, payload)
     wanted = _as_written(payload) if expected is None else expected
@@ -84,7 +84,7 @@ async def test_strange_data_comes_through(pool: SandboxPool, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", REFUSED)
-async def test_what_is_no_json_is_the_datas_fault(pool: SandboxPool, name: str) -> None:
+async def test_data_that_is_no_json_is_invalid_input(pool: SandboxPool, name: str) -> None:
     ran = await run(pool, IDENTITY, REFUSED[name])
     assert isinstance(ran.outcome, InvalidInput), ran.outcome
     assert len(ran.outcome.message) < 500
@@ -98,7 +98,9 @@ async def test_what_is_no_json_is_the_datas_fault(pool: SandboxPool, name: str) 
         pytest.param(b"[" * 50_000_000, id="fifty million levels"),
     ],
 )
-async def test_data_that_is_too_much_is_over_its_memory(pool: SandboxPool, payload: bytes) -> None:
+async def test_data_that_is_too_large_exceeds_the_memory_limit(
+    pool: SandboxPool, payload: bytes
+) -> None:
     ran = await run(pool, IDENTITY, payload, memory_bytes=64 * MIB)
     assert isinstance(ran.outcome, OutOfMemory), ran.outcome
     await _assert_next_is_right(pool)

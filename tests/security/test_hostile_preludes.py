@@ -1,4 +1,4 @@
-"""What a script sets before it fails does not decide what kind of failure it is told of."""
+"""Globals that a script changes before it fails do not change the kind of its failure."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -251,9 +251,9 @@ async def test_no_prelude_changes_the_kind_of_a_failure(pool: SandboxPool, name:
         for each, failure in FAILURES.items()
         if name in WITH_COSTLY or each not in COSTLY
     }
-    told = {}
+    kinds = {}
     for each, (_, source, limits) in failures.items():
         ran = await run(pool, f"{TAKEN}{PRELUDES[name]}\n{source}", **limits)
         failure = failure_of(ran.outcome)
-        told[each] = None if failure is None else str(failure.kind)
-    assert told == {each: kind for each, (kind, _, _) in failures.items()}
+        kinds[each] = None if failure is None else str(failure.kind)
+    assert kinds == {each: kind for each, (kind, _, _) in failures.items()}

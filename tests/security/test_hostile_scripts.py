@@ -1,4 +1,4 @@
-"""Every hostile script gets its verdict, and nobody else notices that it ran."""
+"""Every hostile script gets its verdict and affects no other run."""
 
 import asyncio
 from collections import Counter
@@ -110,14 +110,14 @@ async def test_a_hostile_script_gets_its_verdict_and_leaves_nothing(
 
 @pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("hostile", _cases(CORPUS[::15]))
-async def test_in_a_process_for_each_execution_the_verdict_is_the_same(
+async def test_isolation_by_process_gives_the_same_verdict(
     lonely_pool: SandboxPool, hostile: Hostile
 ) -> None:
     _assert_verdict(await _attack(lonely_pool, hostile), hostile)
 
 
 @pytest.mark.asyncio(loop_scope="module")
-async def test_the_witness_sees_its_world(innocent: Ran) -> None:
+async def test_the_witness_sees_its_globals(innocent: Ran) -> None:
     value = innocent.value
     assert isinstance(value, dict)
     assert value["data"] == {"a": [1, "é"]}
@@ -127,7 +127,7 @@ async def test_the_witness_sees_its_world(innocent: Ran) -> None:
     assert innocent.logs == (LogLine(level="warn", text=text),)
 
 
-def test_the_corpus_is_whole() -> None:
+def test_the_corpus_is_complete() -> None:
     families = Counter(hostile.family for hostile in CORPUS)
     kinds = {hostile.kind for hostile in CORPUS}
     sources = {hostile.source.partition(b"\n")[2] for hostile in CORPUS}

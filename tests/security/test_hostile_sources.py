@@ -1,4 +1,4 @@
-"""Sources made to break a compiler: an error of the script, or they run."""
+"""Sources that strain the compiler are a script error, or run."""
 
 import resource
 from collections.abc import AsyncIterator
@@ -74,7 +74,7 @@ async def test_a_large_source_runs(pool: SandboxPool, name: str) -> None:
 
 
 @pytest.mark.parametrize("stack_bytes", [MIB, resource.RLIM_INFINITY], ids=["small", "endless"])
-async def test_the_services_own_stack_limit_is_not_the_scripts(stack_bytes: int) -> None:
+async def test_the_services_stack_limit_does_not_affect_scripts(stack_bytes: int) -> None:
     before = resource.getrlimit(resource.RLIMIT_STACK)
     if before[1] not in {resource.RLIM_INFINITY, stack_bytes}:
         pytest.skip("this host sets a ceiling")

@@ -1,4 +1,4 @@
-"""What holds a cell is measured in it, reported, and asked for before anything starts."""
+"""A cell's lockdown is measured, reported, and required before a service starts."""
 
 import asyncio
 import ctypes
@@ -57,7 +57,7 @@ async def test_without_seccomp_a_service_refuses_to_start_in_one_line(
     assert status == 2
 
 
-async def test_a_setting_in_so_many_words_starts_it_with_a_warning(stopped_system: System) -> None:
+async def test_a_setting_starts_it_with_a_warning(stopped_system: System) -> None:
     # Nothing answers there: so it ends by itself, after the sandbox.
     _, stderr = await run_without_seccomp(
         "app.worker",
@@ -73,7 +73,7 @@ async def test_a_setting_in_so_many_words_starts_it_with_a_warning(stopped_syste
     assert "not filtered" not in stderr.splitlines()[-1]
 
 
-def test_readiness_and_the_logs_say_what_is_in_force(system: System) -> None:
+def test_readiness_and_logs_report_the_lockdown(system: System) -> None:
     ready = system.client.get("/health/ready").json()
     reported = [ready["lockdown"], ready["workers"][0]["lockdown"]]
     for module in ("app.main", "app.worker"):
@@ -101,7 +101,7 @@ async def test_a_zygote_and_its_parent_are_not_filtered() -> None:
         assert seccomp_of(Path(f"/proc/{zygote}")) == seccomp_of(Path("/proc/self"))
 
 
-async def test_what_this_kernel_offers_is_in_force() -> None:
+async def test_the_measures_that_this_kernel_offers_are_in_force() -> None:
     async with open_pool(PoolConfig(cells=1, warm=1)) as pool:
         lockdown = pool.lockdown
     assert set(lockdown) == {
@@ -116,7 +116,7 @@ async def test_what_this_kernel_offers_is_in_force() -> None:
     assert (lockdown["landlock_scopes"] == "on") == (version >= 6)
 
 
-async def test_what_the_kernel_lacks_is_off_with_its_reason() -> None:
+async def test_a_measure_that_the_kernel_lacks_is_off_with_its_reason() -> None:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tests.security.without_call", LANDLOCK, "-c", REPORT),
         cwd=ROOT,
@@ -130,7 +130,7 @@ async def test_what_the_kernel_lacks_is_off_with_its_reason() -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a cell its own user")
-async def test_a_cell_keeps_a_user_whom_its_pool_can_kill() -> None:
+async def test_a_cell_keeps_a_user_that_its_pool_can_kill() -> None:
     # Of the set that is left at the next program's start.
     drop = "import ctypes, os, sys; ctypes.CDLL(None).prctl(24, 5, 0, 0, 0)"
     process = await asyncio.create_subprocess_exec(

@@ -1,4 +1,4 @@
-"""What a locked cell may ask of the kernel, tried by raw calls from inside one."""
+"""A locked-down cell can make only the listed system calls, tried from inside one."""
 
 import ast
 import json
@@ -65,7 +65,7 @@ def prober() -> Iterator[Prober]:
 @on_x86_64
 @pytest.mark.parametrize("thread", [False, True], ids=["main", "thread"])
 @pytest.mark.parametrize("name", REFUSALS)
-def test_what_libraries_ask_for_in_passing_is_refused(
+def test_optional_calls_of_libraries_are_refused(
     prober: Prober, name: str, *, thread: bool
 ) -> None:
     number, arguments = REFUSALS[name]
@@ -75,9 +75,7 @@ def test_what_libraries_ask_for_in_passing_is_refused(
 @on_x86_64
 @pytest.mark.parametrize("thread", [False, True], ids=["main", "thread"])
 @pytest.mark.parametrize("name", ENDS)
-def test_what_no_library_asks_for_ends_the_process(
-    prober: Prober, name: str, *, thread: bool
-) -> None:
+def test_any_other_call_ends_the_process(prober: Prober, name: str, *, thread: bool) -> None:
     number, arguments = ENDS[name]
     assert prober.fate_of(number=number, arguments=arguments, thread=thread) == "SIGSYS"
 
@@ -85,14 +83,14 @@ def test_what_no_library_asks_for_ends_the_process(
 @on_x86_64
 @pytest.mark.parametrize("thread", [False, True], ids=["main", "thread"])
 @pytest.mark.parametrize("name", WORKS)
-def test_what_a_run_needs_works(prober: Prober, name: str, *, thread: bool) -> None:
+def test_the_calls_of_a_run_work(prober: Prober, name: str, *, thread: bool) -> None:
     number, arguments = WORKS[name]
     assert prober.fate_of(number=number, arguments=arguments, thread=thread) == "works"
 
 
 @on_x86_64
 @pytest.mark.parametrize("thread", [False, True], ids=["main", "thread"])
-def test_the_way_in_of_32_bit_programs_ends_the_process(prober: Prober, *, thread: bool) -> None:
+def test_a_32_bit_system_call_ends_the_process(prober: Prober, *, thread: bool) -> None:
     # mov eax, 20 (getpid there, writev here); int 0x80; ret
     assert prober.fate_of(code="b814000000cd80c3", thread=thread) == "SIGSYS"
     # The same by this architecture's own way in: mov eax, 39 (getpid); syscall; ret
@@ -104,7 +102,7 @@ def test_an_abort_ends_as_an_abort(prober: Prober, *, thread: bool) -> None:
     assert prober.fate_of(abort=True, thread=thread) == "SIGABRT"
 
 
-def test_nothing_in_the_app_knows_the_probes() -> None:
+def test_nothing_in_the_app_imports_the_probes() -> None:
     for path in (ROOT / "app").rglob("*.py"):
         text = path.read_text(encoding="utf-8")
         assert "probed_cell" not in text
@@ -192,7 +190,7 @@ def test_a_program_ends_a_process_of_any_other_architecture(
         ("prlimit64", (2**32 + 1, 2), KILL),
     ],
 )
-def test_arguments_decide(
+def test_calls_are_filtered_by_their_arguments(
     architecture: Architecture, name: str, arguments: tuple[int, ...], fate: int
 ) -> None:
     assert answer(architecture, architecture.numbers[name], *arguments) == fate

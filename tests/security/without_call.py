@@ -1,4 +1,4 @@
-"""Start a Python on a kernel that lacks a system call, as far as that process can tell.
+"""Start Python with one system call made unavailable, as on a kernel that lacks it.
 
 The arguments are the call's number and those of Python. A filter of its own answers that
 call with ENOSYS from here on: what a kernel without it does, or a container's profile.

@@ -89,7 +89,7 @@ async def _attempt(
                 payload=read_payload(resources.blobs, claim.input),
                 sink=writer.write,
                 fresh=fresh,
-                given_up=lambda used: usage.add(
+                on_aborted=lambda used: usage.add(
                     cpu_ms=used.cpu_ns / 1e6, peak_memory_bytes=used.peak_bytes
                 ),
             )

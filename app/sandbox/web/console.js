@@ -1,7 +1,7 @@
-// How the console shows values, and its methods beside those that write a line.
+// Format values for the console, and implement its methods that do more than write a line.
 //
 // Plain data is shown as JSON; what JSON would hide (Map, Set, NaN, undefined, a class's name) is
-// shown as itself. What user code can replace is not touched here: see harness.js, whose
+// shown as itself. Nothing that user code can replace is used here: see harness.js, whose
 // intrinsics come as `h`. Getters, proxies and `toJSON` are user code, and may throw.
 ((h) => {
   const { apply, charCodeAt, clip, defineProperty, getPrototypeOf, isObject, readText, slice } = h;
@@ -28,7 +28,7 @@
 
   // ---- one value
 
-  // `room` is how much of a line is left: what would not be seen is not visited.
+  // The characters left in the line: members that would not be visible are not visited.
   let room = 0;
 
   const took = (text) => {
@@ -106,8 +106,8 @@
     return `${text}}`;
   };
 
-  // What has no members to show, or others than its properties. Tags can lie: whoever says that
-  // it is a Map and is none makes the getter throw, and is an object as any other.
+  // Objects without members, or with others than their properties. A tag can be wrong: for an
+  // object that only claims to be a Map the getter throws, and it is shown as a plain object.
   const special = (value, here, depth) => {
     const tag = h.objectToString(value);
     const next = depth + 1;
@@ -219,7 +219,7 @@
   const takesValue = (code) => code === S || code === D || code === I || code === F
     || code === O || code === BIG_O || code === J || code === C;
 
-  // Gives the text, as far as a line holds it, indented as the groups say.
+  // Returns the text, up to a line's length, with the indentation of the open groups.
   const format = (args) => {
     let text = "";
     let next = 0;
@@ -336,12 +336,12 @@
 
   // ---- tables
 
-  // Escaped: one character beyond Latin-1 would double what the source takes in each isolate.
+  // Escaped: one character beyond Latin-1 would double the memory of the source in each isolate.
 
-  const MAX_ROWS = 200; // more than a line holds
-  const BORDERS = 3; // what a cell takes besides its text
+  const MAX_ROWS = 200; // more than fit in a line
+  const BORDERS = 3; // the characters of a cell besides its text
 
-  // Of `rows` and `wanted`, user code's; undefined for what is no table.
+  // `rows` and `wanted` come from user code; returns undefined if they make no table.
   const table = (rows, wanted) => {
     try {
       return drawn(rows, wanted);
@@ -356,7 +356,7 @@
     const lines = [];
     const known = { __proto__: null };
     let values = false;
-    // What is over a line's length would not be seen, and is not visited.
+    // Cells beyond a line's length would not be visible and are not visited.
     let length = 0;
     const fits = () => length + BORDERS * columns.length * lines.length <= h.lineUnits;
     const count = (text) => {

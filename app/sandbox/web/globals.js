@@ -1,30 +1,30 @@
-// Names that other JavaScript hosts have, made when a script first asks for them.
+// Define names that other JavaScript hosts have, each when a script first uses it.
 //
-// The libraries behind them (`vendor`) are in no isolate until then: the cell hands their text
-// over in pieces of the memory that both share, and lets V8 compile it, which it does for nobody
-// else. Where it cannot, the texts are functions in here from the start (`h.bundles`).
+// Isolates do not contain the libraries behind them (`vendor`): the cell copies their source
+// through the shared memory in pieces and allows V8 to compile strings meanwhile. If it cannot,
+// the libraries are functions in the harness from the start (`h.bundles`).
 ((h) => {
   const { apply, bind, defineProperty, getOwnPropertyDescriptor, fromCharCode } = h;
-  const { head, bytes, ring, imul } = h;
+  const { head, bytes, notify, imul } = h;
   const PIECE = bytes.length;
-  const ALLOW = 1, FORBID = 2, FIRST = 3; // what is asked of the cell
-  const { LENGTH, ASK, AT } = h.slots;
+  const ALLOW = 1, FORBID = 2, FIRST = 3; // requests to the cell
+  const { LENGTH, REQUEST, OFFSET } = h.slots;
   const BUNDLES = ["url", "encoding", "core", "digest"];
 
-  const ask = (what, at) => {
-    head[ASK] = what;
-    head[AT] = at;
-    ring();
-    head[ASK] = 0;
+  const request = (what, at) => {
+    head[REQUEST] = what;
+    head[OFFSET] = at;
+    notify();
+    head[REQUEST] = 0;
     return head[LENGTH];
   };
 
-  // The list has all its elements from the start, so that no setter of user code sees one.
+  // The list has all its elements from the start, so that no setter of user code runs.
   const textOf = (index) => {
     const list = h.parse(`[0${h.repeat(",0", PIECE - 1)}]`);
     let text = "";
     for (let at = 0; ;) {
-      const count = ask(FIRST + index, at);
+      const count = request(FIRST + index, at);
       at += count;
       for (let i = 0; i < count; i++) list[i] = bytes[i];
       if (count < PIECE) {
@@ -35,30 +35,30 @@
     }
   };
 
-  // Where the stack ends within this many frames, it ends here, before anything is allowed.
+  // A stack with fewer free frames than this overflows here, before anything is allowed.
   const FRAMES = 50;
-  const forbid = (depth) => (depth === 0 ? ask(FORBID, 0) : forbid(depth - 1));
+  const forbid = (depth) => (depth === 0 ? request(FORBID, 0) : forbid(depth - 1));
 
-  // Nothing but V8's compiler works while code from a string is allowed.
+  // Only V8's compiler runs while strings may be compiled.
   const compile = (text) => {
     forbid(FRAMES);
-    ask(ALLOW, 0);
+    request(ALLOW, 0);
     try {
       return h.evaluate(text);
     } finally {
-      ask(FORBID, 0);
+      request(FORBID, 0);
     }
   };
 
   const SHARED = "__core-js_shared__";
   const loaded = { __proto__: null };
-  let loading = false; // a library asks for what there is, and finds nothing
+  let loading = false; // a library that looks for native versions finds nothing
   const load = (name) => {
     if (loaded[name] !== undefined) return loaded[name];
     let index = 0;
     while (BUNDLES[index] !== name) index++;
     const make = h.bundles === null ? compile(textOf(index)) : h.bundles[name];
-    // core-js would share what it knows with other copies of itself.
+    // core-js shares its state with other copies of itself under this name.
     const shares = getOwnPropertyDescriptor(globalThis, SHARED) !== undefined;
     loading = true;
     try {
@@ -121,7 +121,7 @@
     return text;
   };
 
-  // A copy of what a BufferSource holds now.
+  // Copies the current bytes of a BufferSource.
   const copyOf = (source) => {
     if (isView(source)) {
       const typed = typedName(source) !== undefined;
@@ -130,7 +130,7 @@
       const length = typed ? viewLength(source) : dataLength(source);
       return h.construct(Bytes, [h.slice(buffer, offset, offset + length)]);
     }
-    bufferLength(source); // throws unless it is one
+    bufferLength(source); // throws if it is none
     return h.construct(Bytes, [h.slice(source, 0, bufferLength(source))]);
   };
 
@@ -185,7 +185,7 @@
     return finishClasses({ crypto, Crypto, SubtleCrypto });
   };
 
-  // Plain functions look as V8's own do: bound ones have no source.
+  // Bound functions show as native code, as V8's own functions do.
   const makeCore = () => {
     const { DOMException, ...functions } = load("core");
     const made = { __proto__: null, DOMException };
@@ -197,7 +197,7 @@
     return made;
   };
 
-  // A bundler calls a class by another name where two would have the same.
+  // A bundler renames a class if two have the same name.
   const named = (exports, ...names) => {
     for (let i = 0; i < names.length; i++) {
       defineProperty(exports[names[i]], "name", { __proto__: null, value: names[i] });
@@ -219,7 +219,7 @@
     return finishClasses({ performance, Performance });
   };
 
-  // As WebIDL has it: members can be enumerated, and the class names its objects.
+  // As WebIDL requires: members are enumerable, and objects carry the name of their class.
   const finishClasses = (made) => {
     const names = h.ownKeys(made);
     for (let i = 0; i < names.length; i++) {
@@ -238,7 +238,7 @@
     return made;
   };
 
-  // ---- the names, and what makes them
+  // ---- the names and their makers
 
   const own = { __proto__: null };
   const makers = {
@@ -249,7 +249,7 @@
     crypto: () => (own.crypto ??= makeCrypto()),
     performance: () => (own.performance ??= makePerformance()),
   };
-  // A function or an object can be enumerated, a class cannot (WebIDL 3.7.3).
+  // Functions and objects are enumerable, classes are not (WebIDL 3.7.3).
   const NAMES = {
     __proto__: null,
     URL: "url", URLSearchParams: "url", TextEncoder: "encoding", TextDecoder: "encoding",

@@ -1,21 +1,21 @@
-// Timers and microtasks: ordered tasks of a clock that only they move.
+// Run timers and microtasks in order, on a clock that only timers advance.
 //
-// A timer runs while the promise of `process` is pending and no microtask is left; the clock then
-// is the moment that the timer was due. So waiting takes no time, and its order is exact. What
-// user code can replace is not touched here: see harness.js, whose intrinsics come as `h`.
+// A timer runs while the promise of `process` is pending and no microtask is left; the clock is
+// then set to the time at which the timer was due. Waiting takes no time, and the order is exact.
+// Nothing that user code can replace is used here: see harness.js, whose intrinsics come as `h`.
 ((h) => {
   const { apply, floor } = h;
   const MAX_MS = 2 ** 31 - 1;
-  const NESTED = 5; // timers deep; from then on a timer waits for 4 ms at least (HTML 8.6)
+  const NESTED = 5; // levels; timers nested deeper wait at least 4 ms (HTML 8.6)
   const NESTED_MS = 4;
 
-  // A binary heap, by due time and then by age. Neither list nor nodes inherit anything.
+  // A binary heap, by due time and then by age. Neither heap nor nodes inherit anything.
   const heap = { __proto__: null };
   const byId = { __proto__: null };
   let size = 0;
   let lastId = 0;
   let order = 0;
-  let level = 0; // how deep the timer is nested whose callback runs
+  let level = 0; // the nesting level of the timer whose callback runs
 
   const before = (a, b) => a.due < b.due || (a.due === b.due && a.order < b.order);
 
@@ -49,13 +49,13 @@
   };
 
   const schedule = (node) => {
-    const least = node.level > NESTED && node.delay < NESTED_MS ? NESTED_MS : node.delay;
-    node.due = h.elapsed() + least;
+    const delay = node.level > NESTED && node.delay < NESTED_MS ? NESTED_MS : node.delay;
+    node.due = h.elapsed() + delay;
     node.order = order++;
     push(node);
   };
 
-  // WebIDL's long, of what no number is: 0.
+  // Converts to WebIDL's long; what is no number becomes 0.
   const toDelay = (value) => {
     const number = value === undefined ? 0 : floor(+value);
     return number > 0 && number <= MAX_MS ? number : 0;
@@ -83,7 +83,7 @@
     node.args = undefined;
   };
 
-  // Runs the next timer. Says whether there was one.
+  // Runs the next timer and returns whether there was one.
   const fire = () => {
     level = 0;
     while (size > 0) {

@@ -1,5 +1,5 @@
-// `structuredClone` (HTML 2.7). Own code: the libraries tell memory that V8 refuses as a
-// DataCloneError, and a run that is over its limit would be a script that failed.
+// Implement `structuredClone` (HTML 2.7). The libraries report a failed allocation as a
+// DataCloneError, so a run over its memory limit would look like a script that failed.
 import DOMException from "core-js-pure/actual/dom-exception";
 
 const { defineProperty, getOwnPropertyDescriptor, getPrototypeOf } = Reflect;
@@ -53,7 +53,7 @@ const TYPED = {
   Float16Array: globalThis.Float16Array,
 };
 const Copies = Map;
-// Objects whose state no property shows.
+// Objects whose state is not in properties.
 const OPAQUE = /^\[object (?:Promise|Weak(?:Map|Set)|(?:Async)?Generator|[\w ]+ Iterator|Intl\.\w+|Temporal\.\w+|Iterator Helper|(?:Async)?DisposableStack)\]$/;
 const isOpaque = uncurry(RegExp.prototype.test);
 
@@ -95,7 +95,7 @@ const cloneMembers = (value, copy, copies) => {
   return copy;
 };
 
-// What says of itself that it is one, and is none, is an object as any other.
+// An object that only claims to be of a kind is cloned as a plain object.
 const brand = (read, value) => {
   try {
     return { __proto__: null, held: read(value) };

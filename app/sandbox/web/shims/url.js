@@ -1,7 +1,7 @@
-// What URL's libraries ask the host for.
+// Provide the host names that the URL libraries import.
 export { TextDecoder, TextEncoder } from "@exodus/bytes/encoding.js";
 
-// They take its getters apart; there is none, so nothing is one.
+// They extract its getters. The sandbox has no SharedArrayBuffer, so no object passes as one.
 export class SharedArrayBuffer {
   get byteLength() { throw new TypeError(); }
   get growable() { throw new TypeError(); }

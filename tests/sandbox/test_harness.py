@@ -1,4 +1,4 @@
-"""What a script sees, what it cannot see, and that it cannot lie about its end."""
+"""Scripts see a deterministic world without the harness, and cannot forge their outcome."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from app.sandbox.pool import SandboxPool
 from tests.sandbox.runs import job, run, run_job
 
 
-async def test_the_clock_stands_still_at_the_given_moment(pool: SandboxPool) -> None:
+async def test_the_clock_stands_still_at_the_jobs_time(pool: SandboxPool) -> None:
     source = """
     function process() {
       class Later extends Date {}
@@ -46,7 +46,7 @@ async def test_the_clock_stands_still_at_the_given_moment(pool: SandboxPool) -> 
     ]
 
 
-async def test_the_seed_decides_random(pool: SandboxPool) -> None:
+async def test_the_seed_determines_random(pool: SandboxPool) -> None:
     source = "const process = n => Array.from({ length: n }, () => Math.random())"
     first, again, low, high = [
         (await run(pool, source, b"1000", seed=seed)).value for seed in (7, 7, 8, 7 + 2**32)
@@ -68,7 +68,7 @@ async def test_seeds_may_be_zero_and_just_below_2_to_the_53(pool: SandboxPool) -
         assert ran.value[0] != ran.value[1]
 
 
-async def test_nothing_is_left_for_the_next_run(pool: SandboxPool) -> None:
+async def test_a_run_leaves_nothing_for_the_next(pool: SandboxPool) -> None:
     source = """
     var count
     function process() {
@@ -82,7 +82,7 @@ async def test_nothing_is_left_for_the_next_run(pool: SandboxPool) -> None:
         assert (await run(pool, source)).value == [1, 1, 1, 1]
 
 
-async def test_what_cannot_be_reproduced_is_gone(pool: SandboxPool) -> None:
+async def test_irreproducible_globals_are_removed(pool: SandboxPool) -> None:
     names = ["WebAssembly", "SharedArrayBuffer", "Atomics", "WeakRef", "FinalizationRegistry"]
     source = f"const process = () => {names}.filter(name => name in globalThis)"
     assert (await run(pool, source)).value == []
@@ -112,7 +112,7 @@ async def test_the_harness_is_out_of_sight(pool: SandboxPool) -> None:
       const stack = new Error('x').stack
       seen.push(typeof stack, String(stack).includes('harness'))
       seen.push(process.caller, typeof process.arguments)
-      seen.push(before.filter(name => /harness|bell|input|output/i.test(name)))
+      seen.push(before.filter(name => /harness|notify|input|output/i.test(name)))
       seen.push(this === undefined || this === globalThis)
       return seen
     }"""
@@ -139,7 +139,7 @@ for (let i = 0; i < holders.length; i++) {
     ("ending", "output"),
     [("return { a: [1] }", b'{"a":[1]}'), ("return Promise.resolve(2)", b"2")],
 )
-async def test_a_poisoned_world_changes_no_verdict(
+async def test_poisoned_globals_change_no_verdict(
     pool: SandboxPool, ending: str, output: bytes
 ) -> None:
     # What JSON.stringify itself asks for, `toJSON` and `then`, stays as it was.
@@ -158,14 +158,14 @@ async def test_a_replaced_then_does_not_see_the_result(pool: SandboxPool) -> Non
     assert (await run(pool, source)).output == b"2"
 
 
-async def test_a_poisoned_world_still_explains_errors(pool: SandboxPool) -> None:
+async def test_poisoned_globals_hide_no_error(pool: SandboxPool) -> None:
     source = f"function process() {{ {POISON}; null.x }}"
     error = (await run(pool, source)).error
     assert error.name in {"TypeError", "Error"}
     assert error.line is not None
 
 
-async def test_setters_on_indices_and_tojson_do_not_reach_the_harness(
+async def test_setters_on_indexes_and_tojson_do_not_reach_the_harness(
     pool: SandboxPool,
 ) -> None:
     source = """

@@ -1,4 +1,4 @@
-"""Cells, zygotes and the pool live and die as they should, and leave nothing behind."""
+"""The pool replaces cells and zygotes that end, and leaves nothing behind when it closes."""
 
 import asyncio
 import os
@@ -27,7 +27,7 @@ async def never_read(_chunk: bytes) -> None:
     raise AssertionError("no output was due")
 
 
-async def test_a_cell_killed_in_mid_run_is_a_crash_and_the_next_run_works(
+async def test_a_killed_cell_is_a_crash_and_the_next_run_works(
     pool: SandboxPool,
 ) -> None:
     running = asyncio.create_task(run(pool, ENDLESS))
@@ -49,7 +49,7 @@ async def test_a_waiting_cell_that_was_killed_is_not_used(pool: SandboxPool) -> 
     assert (await run(pool, ECHO)).output == b"null"
 
 
-async def test_a_cell_that_is_stopped_as_it_is_taken_does_not_hold_its_run(
+async def test_a_cell_stopped_as_it_is_taken_does_not_delay_its_run(
     pool: SandboxPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await until(lambda: bool(cells()))
@@ -110,7 +110,7 @@ async def test_a_check_does_not_blame_the_source_when_the_sandbox_dies_twice(
 
 
 @pytest.mark.parametrize("spare", [0, 2])
-async def test_a_fork_that_fails_costs_no_other_run(pool: SandboxPool, spare: int) -> None:
+async def test_a_failed_fork_ends_no_other_run(pool: SandboxPool, spare: int) -> None:
     running = asyncio.create_task(run(pool, ENDLESS, wall_ms=300_000))
     await until(lambda: len(cells()) == 2 and bool(busy_cells()))
     (zygote,) = zygotes()
@@ -191,7 +191,7 @@ async def test_a_cancellation_while_the_payload_cleans_up_is_not_lost(pool: Sand
         await running
 
 
-async def test_a_zygote_that_does_not_start_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_zygote_that_does_not_start_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     fds = count_fds()
     monkeypatch.setattr(sys, "executable", "/bin/false")
     with pytest.raises(SandboxUnavailable, match="does not start"):
@@ -200,7 +200,7 @@ async def test_a_zygote_that_does_not_start_is_named(monkeypatch: pytest.MonkeyP
     assert count_fds() == fds
 
 
-async def test_runs_over_the_queue_are_refused() -> None:
+async def test_runs_beyond_the_queue_are_refused() -> None:
     async with open_pool(PoolConfig(cells=1, warm=1, max_waiting=1)) as pool:
         running = asyncio.create_task(run(pool, ENDLESS))
         await until(lambda: bool(busy_cells()))
@@ -212,7 +212,7 @@ async def test_runs_over_the_queue_are_refused() -> None:
         assert (await waiting).output == b"null"
 
 
-async def test_many_runs_at_once_keep_their_own_answers(pool: SandboxPool) -> None:
+async def test_concurrent_runs_keep_their_own_results(pool: SandboxPool) -> None:
     answers = await asyncio.gather(
         *(run(pool, f"const process = d => d * {n}", b"2") for n in range(20))
     )
@@ -221,8 +221,7 @@ async def test_many_runs_at_once_keep_their_own_answers(pool: SandboxPool) -> No
 
 async def at_rest(pool: SandboxPool) -> None:
     """Wait until no cell is being made or is putting its used isolate away."""
-    kept = pool._cells
-    await until(lambda: not kept._spawning and not kept._recoveries)
+    await until(lambda: not pool.cell_counts["being_born"] + pool.cell_counts["recovering"])
 
 
 async def test_nothing_leaks_from_run_to_run(pool: SandboxPool) -> None:
@@ -232,8 +231,7 @@ async def test_nothing_leaks_from_run_to_run(pool: SandboxPool) -> None:
                 tasks.create_task(run(pool, source, wall_ms=100))
         await at_rest(pool)
         # Each cell has five descriptors here.
-        kept = pool._cells
-        await until(lambda: len(cells()) == len(kept._fresh) + len(kept._resting))
+        await until(lambda: len(cells()) == pool.cell_counts["fresh"] + pool.cell_counts["resting"])
         return count_fds() - 5 * len(cells()), len(zygotes())
 
     before = await settle()
@@ -249,7 +247,7 @@ async def test_closing_the_pool_leaves_no_process_and_no_descriptor() -> None:
     assert count_fds() == fds
 
 
-async def test_a_run_that_waits_for_a_cell_is_told_that_the_pool_closes() -> None:
+async def test_closing_the_pool_fails_a_run_that_waits_for_a_cell() -> None:
     fds = count_fds()
     async with open_pool(PoolConfig(cells=1, warm=0, isolates=1)) as pool:
         await run(pool, ECHO)
@@ -262,7 +260,7 @@ async def test_a_run_that_waits_for_a_cell_is_told_that_the_pool_closes() -> Non
     assert count_fds() == fds
 
 
-async def test_a_run_that_waits_for_its_own_cell_leaves_none_behind_a_closed_pool() -> None:
+async def test_closing_the_pool_leaves_no_cell_of_a_waiting_run() -> None:
     fds = count_fds()
     async with open_pool(PoolConfig(cells=2, warm=1)) as pool:
         await until(lambda: len(pool._cells._fresh) == 1)
@@ -276,7 +274,7 @@ async def test_a_run_that_waits_for_its_own_cell_leaves_none_behind_a_closed_poo
     await until(lambda: count_fds() == fds)
 
 
-async def test_a_cells_descriptors_are_not_for_other_programs(pool: SandboxPool) -> None:
+async def test_a_cells_descriptors_are_not_inherited(pool: SandboxPool) -> None:
     assert not any(os.get_inheritable(each.cell.pidfd) for each in pool._cells._fresh)
 
 

@@ -1,4 +1,4 @@
-"""A cell that the kernel kills for want of memory ran out of memory; nobody else's death did."""
+"""A cell that the kernel kills for lack of memory is out of memory; any other kill is a crash."""
 
 import asyncio
 import secrets
@@ -46,7 +46,7 @@ asyncio.run(main())
 @pytest.mark.parametrize(
     ("kills", "outcome"), [(1, OutOfMemory), (0, Crashed)], ids=["by_the_kernel", "by_somebody"]
 )
-async def test_a_killed_cell_ran_out_of_memory_where_the_kernel_says_so(
+async def test_an_oom_kill_of_the_kernel_is_out_of_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kills: int, outcome: type
 ) -> None:
     events = tmp_path / "memory.events"
@@ -66,7 +66,7 @@ async def test_a_killed_cell_ran_out_of_memory_where_the_kernel_says_so(
     assert ("below its limit" in failure.message) == bool(kills)
 
 
-def test_the_older_kernels_file_is_read_and_none_is_no_kill(
+def test_version_1_is_read_and_a_missing_file_counts_no_kill(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cgroups, "folders", lambda: [tmp_path])
@@ -80,7 +80,7 @@ def test_the_older_kernels_file_is_read_and_none_is_no_kill(
     kills.close()
 
 
-def test_the_kernel_confirms_it(limited_group: Path) -> None:
+def test_a_real_control_group_kills_a_cell(limited_group: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", _IN_A_GROUP, str(limited_group)],
         check=False,

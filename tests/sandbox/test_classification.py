@@ -1,4 +1,4 @@
-"""Every way a run can end, each by a script that ends so."""
+"""Every outcome of a run, each by a script that has it."""
 
 import json
 from pathlib import Path
@@ -99,7 +99,7 @@ async def test_a_result_without_json_is_named(pool: SandboxPool, source: str, sa
         "const process = () => ({ get then() { throw new TypeError('mine') } })",
     ],
 )
-async def test_what_user_code_throws_on_the_way_out_is_its_own(
+async def test_an_error_while_the_result_is_written_is_the_scripts(
     pool: SandboxPool, source: str
 ) -> None:
     error = (await run(pool, source)).error
@@ -139,7 +139,7 @@ async def test_input_that_is_not_utf8_is_refused_with_its_offset(
         (b"[1]\x00", "position 3"),
     ],
 )
-async def test_input_that_is_not_json_gets_v8s_own_words(
+async def test_input_that_is_not_json_gets_v8s_message(
     pool: SandboxPool, payload: bytes, says: str
 ) -> None:
     ran = await run(pool, "function process(d) { return d }", payload)
@@ -156,7 +156,7 @@ async def test_input_that_is_not_json_gets_v8s_own_words(
         "function process() { return { then() {} } }",
     ],
 )
-async def test_a_promise_that_nothing_can_settle_is_known_at_once(
+async def test_a_promise_that_nothing_can_settle_fails_at_once(
     pool: SandboxPool, source: str
 ) -> None:
     assert (await run(pool, source)).outcome == UnsettledPromise()
@@ -177,7 +177,7 @@ async def test_a_promise_that_nothing_can_settle_is_known_at_once(
         "while (true);",
     ],
 )
-async def test_what_does_not_end_is_ended(pool: SandboxPool, source: str) -> None:
+async def test_an_endless_script_times_out(pool: SandboxPool, source: str) -> None:
     ran = await run(pool, source, wall_ms=200, memory_bytes=1024 * MIB)
     assert ran.outcome == TimedOut(limit_ms=200)
 
@@ -194,19 +194,19 @@ async def test_what_does_not_end_is_ended(pool: SandboxPool, source: str) -> Non
         "function process() { const m = new Map(); while (true) m.set(m.size, [m.size]) }",
     ],
 )
-async def test_a_memory_bomb_costs_its_own_run_only(pool: SandboxPool, source: str) -> None:
+async def test_a_memory_bomb_ends_only_its_own_run(pool: SandboxPool, source: str) -> None:
     ran = await run(pool, source, memory_bytes=64 * MIB)
     assert isinstance(ran.outcome, OutOfMemory), ran.outcome
     assert ran.outcome.limit_bytes == 64 * MIB
     assert (await run(pool, "function process() { return 1 }")).output == b"1"
 
 
-async def test_memory_below_the_limit_is_there_to_use(pool: SandboxPool) -> None:
+async def test_memory_below_the_limit_can_be_used(pool: SandboxPool) -> None:
     source = "function process() { const a = new Uint8Array(48e6).fill(1); return a.length }"
     assert (await run(pool, source, memory_bytes=64 * MIB)).output == b"48000000"
 
 
-async def test_output_may_be_as_long_as_its_limit_and_no_longer(pool: SandboxPool) -> None:
+async def test_output_may_be_as_long_as_its_limit(pool: SandboxPool) -> None:
     source = "function process(n) { return 'é'.repeat(n) }"
     at_limit = await run(pool, source, b"50", output_bytes=102)
     assert at_limit.outcome == Succeeded(output_bytes=102)

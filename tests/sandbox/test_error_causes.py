@@ -1,4 +1,4 @@
-"""An error brings its causes along, each with its own place."""
+"""An error has its causes, each with its own position."""
 
 import msgspec
 import pytest
@@ -20,21 +20,21 @@ CHAIN = """async function process() {
 }"""
 
 
-async def test_each_cause_has_its_place(pool: SandboxPool) -> None:
+async def test_each_cause_has_its_position(pool: SandboxPool) -> None:
     error: ScriptError | None = (await run(pool, CHAIN)).error
-    told = []
+    chain = []
     while error is not None:
         assert error.excerpt is not None
-        told.append((error.name, error.message[:17], error.line, error.column))
+        chain.append((error.name, error.message[:17], error.line, error.column))
         error = error.cause
-    assert told == [
+    assert chain == [
         ("Error", "no rows", 7, 11),
         ("TypeError", "row 3", 4, 27),
         ("SyntaxError", "Expected property", 3, 16),
     ]
 
 
-async def test_a_client_reads_the_causes(pool: SandboxPool) -> None:
+async def test_the_error_document_has_the_causes(pool: SandboxPool) -> None:
     failure = failure_of((await run(pool, CHAIN)).outcome)
     assert failure is not None
     document = msgspec.json.decode(failure.document())
@@ -49,13 +49,13 @@ async def test_a_client_reads_the_causes(pool: SandboxPool) -> None:
     assert "errors" not in document
 
 
-async def test_an_aggregate_error_brings_its_errors(pool: SandboxPool) -> None:
+async def test_an_aggregate_error_has_its_errors(pool: SandboxPool) -> None:
     source = """const failing = async message => { throw new TypeError(message) }
     const process = () => Promise.any([failing('one'), Promise.reject('two')])"""
     error = (await run(pool, source)).error
     assert error.name == "AggregateError"
-    told = [(inner.name, inner.message, inner.line) for inner in error.errors]
-    assert told == [("TypeError", "one", 1), ("string", "two", None)]
+    errors = [(inner.name, inner.message, inner.line) for inner in error.errors]
+    assert errors == [("TypeError", "one", 1), ("string", "two", None)]
 
 
 @pytest.mark.parametrize(
@@ -71,9 +71,9 @@ async def test_a_cause_may_be_anything(
     pool: SandboxPool, cause: str, name: str, message: str
 ) -> None:
     source = f"function process() {{ throw new Error('x', {{ cause: {cause} }}) }}"
-    told = (await run(pool, source)).error.cause
-    assert told is not None
-    assert (told.name, told.message, told.line) == (name, message, None)
+    nested = (await run(pool, source)).error.cause
+    assert nested is not None
+    assert (nested.name, nested.message, nested.line) == (name, message, None)
 
 
 @pytest.mark.parametrize(
@@ -84,14 +84,14 @@ async def test_a_cause_may_be_anything(
         "{ get then() { throw 1 } }.missing",
     ],
 )
-async def test_a_circle_or_nothing_is_no_cause(pool: SandboxPool, cause: str) -> None:
+async def test_a_cycle_or_nothing_is_no_cause(pool: SandboxPool, cause: str) -> None:
     source = (
         f"function process() {{ const error = new Error('x'); error.cause = {cause}; throw error }}"
     )
     assert (await run(pool, source)).error.cause is None
 
 
-async def test_a_circle_ends_where_it_closes(pool: SandboxPool) -> None:
+async def test_a_cycle_ends_where_it_closes(pool: SandboxPool) -> None:
     source = """function process() {
       const a = new Error('a'), b = new AggregateError([a], 'b', { cause: a })
       a.cause = b
@@ -121,7 +121,7 @@ async def test_the_longest_errors_fit_into_a_verdict(pool: SandboxPool) -> None:
     assert count == 12
 
 
-async def test_the_harness_lists_errors_without_asking_user_code(pool: SandboxPool) -> None:
+async def test_the_harness_lists_errors_without_running_user_code(pool: SandboxPool) -> None:
     source = """function process() {
       Array.prototype.toJSON = Object.prototype.toJSON = () => 'forged'
       for (const key of [0, 1, 'cause', 'errors', 'value', 'native'])
@@ -132,11 +132,11 @@ async def test_the_harness_lists_errors_without_asking_user_code(pool: SandboxPo
     assert [inner.message for inner in error.errors] == ["one", "two"]
 
 
-def test_a_cell_that_tells_of_too_many_causes_is_cut_short() -> None:
-    told: dict[str, object] = {"name": "E", "message": "", "stack": "", "line": 1, "column": 1}
-    error = told
+def test_the_pool_limits_the_causes_of_a_cell() -> None:
+    plain: dict[str, object] = {"name": "E", "message": "", "stack": "", "line": 1, "column": 1}
+    error = plain
     for _ in range(200):
-        error = {**told, "cause": error, "errors": [told]}
+        error = {**plain, "cause": error, "errors": [plain]}
     verdict = {"kind": "threw", "run_ns": 1, "lines_dropped": 0, "error": error}
     evidence = Evidence(
         verdict=msgspec.convert(verdict, CellVerdict),
@@ -157,7 +157,7 @@ def test_a_cell_that_tells_of_too_many_causes_is_cut_short() -> None:
     assert count == 12
 
 
-async def test_a_hidden_stack_does_not_hide_the_place(pool: SandboxPool) -> None:
+async def test_a_hidden_stack_does_not_hide_the_position(pool: SandboxPool) -> None:
     source = """function process() {
       const error = new Error('x')
       Object.defineProperty(error, 'stack', { get() { throw 1 } })
@@ -167,7 +167,7 @@ async def test_a_hidden_stack_does_not_hide_the_place(pool: SandboxPool) -> None
     assert (error.line, error.column, error.stack) == (2, 21, "")
 
 
-async def test_a_claim_to_be_out_of_memory_is_an_error_of_the_script(pool: SandboxPool) -> None:
+async def test_a_forged_out_of_memory_error_is_the_scripts(pool: SandboxPool) -> None:
     source = "function process() { throw new RangeError('Array buffer allocation failed') }"
     assert (await run(pool, source)).error.line == 1
     real = "function process() { const all = []; while (true) all.push(new Uint8Array(2 ** 26)) }"
@@ -187,7 +187,7 @@ async def test_a_claim_to_be_out_of_memory_is_an_error_of_the_script(pool: Sandb
         "new ArrayBuffer(8).transfer(-1)",
     ],
 )
-async def test_another_message_in_an_error_of_a_buffer_is_no_refused_memory(
+async def test_a_forged_message_in_a_buffers_error_is_no_failed_allocation(
     pool: SandboxPool, fails: str, where: str
 ) -> None:
     words = "Array buffer allocation failed"
@@ -206,7 +206,7 @@ async def test_another_message_in_an_error_of_a_buffer_is_no_refused_memory(
     assert (await run(pool, source)).error.message == words
 
 
-async def test_an_error_that_a_resize_throws_for_a_script_is_no_refused_memory(
+async def test_a_scripts_error_thrown_by_a_resize_is_no_failed_allocation(
     pool: SandboxPool,
 ) -> None:
     source = """function process() {
@@ -230,7 +230,7 @@ async def test_an_error_that_a_resize_throws_for_a_script_is_no_refused_memory(
         "new Uint8Array(3e8).slice(); new Uint8Array(3e8).slice()",
     ],
 )
-async def test_refused_memory_is_known_after_the_error_was_caught(
+async def test_a_failed_allocation_is_known_after_its_error_was_caught(
     pool: SandboxPool, takes: str
 ) -> None:
     later = "console.log(1); new URL('http://h/'); new Array(1e6).fill().map(() => [0])"
@@ -242,7 +242,7 @@ async def test_refused_memory_is_known_after_the_error_was_caught(
         assert isinstance(ran.outcome, OutOfMemory), ran.outcome
 
 
-async def test_a_result_without_json_is_told_from_a_tojson_that_throws(pool: SandboxPool) -> None:
+async def test_a_result_without_json_differs_from_a_tojson_that_throws(pool: SandboxPool) -> None:
     limit = "Error.stackTraceLimit = 0;"
     without = await run(pool, f"function process() {{ {limit} return {{ a: 1n }} }}")
     assert without.outcome == InvalidResult(message="a BigInt has no JSON: result.a")
@@ -252,7 +252,7 @@ async def test_a_result_without_json_is_told_from_a_tojson_that_throws(pool: San
 
 
 @pytest.mark.parametrize("message", ["Invalid string length", "Array buffer allocation failed"])
-async def test_chosen_frames_make_no_other_verdict(pool: SandboxPool, message: str) -> None:
+async def test_captured_frames_do_not_change_the_verdict(pool: SandboxPool, message: str) -> None:
     source = f"""function process() {{
       const error = new RangeError('{message}')
       return {{ toJSON() {{ Error.captureStackTrace(error, this.toJSON); throw error }} }}
@@ -285,7 +285,7 @@ async def test_a_captured_stack_has_the_users_frames(pool: SandboxPool) -> None:
     assert (error.line, error.column) == (7, 15)
 
 
-async def test_a_promise_is_awaited_whatever_became_of_then(pool: SandboxPool) -> None:
+async def test_a_promise_is_awaited_even_if_then_is_replaced(pool: SandboxPool) -> None:
     source = """function process() {
       Promise.prototype.then = undefined
       return Promise.reject(new Error('late'))

@@ -1,8 +1,10 @@
-"""V8's start-up snapshot with a script's world in it, so that no isolate compiles the script.
+"""Make isolates from a V8 startup snapshot in which a script has already run.
 
-V8 makes every isolate from a snapshot, and can make a snapshot in which a script has run
-(https://v8.dev/blog/custom-startup-snapshots). The library's C interface has neither, but it
-exports V8's own functions under their C++ names, which hold for the pinned version.
+V8 creates every isolate from a snapshot and can build one in which a script has run
+(https://v8.dev/blog/custom-startup-snapshots). mini-racer's C interface offers neither, but its
+library exports V8's own functions under their C++ names.
+
+Fallback: each isolate runs the script itself.
 """
 
 import ctypes
@@ -10,12 +12,14 @@ import mmap
 import sys
 from typing import Final
 
+from app.sandbox.native import ON, exports
+
 # v8::internal::CreateSnapshotDataBlobInternal(FunctionCodeHandling, char const*, Flags<…>)
 _CREATE: Final = (
     "_ZN2v88internal30CreateSnapshotDataBlobInternalENS_15SnapshotCreator"
     "20FunctionCodeHandlingEPKcNS_4base5FlagsINS0_8Snapshot14SerializerFlagEiiEE"
 )
-# v8::internal::Snapshot::DefaultSnapshotBlob(), which V8 asks for every isolate.
+# v8::internal::Snapshot::DefaultSnapshotBlob(), which V8 calls for every isolate.
 _DEFAULT: Final = "_ZN2v88internal8Snapshot19DefaultSnapshotBlobEv"
 _KEEP_CODE: Final = 1
 _NO_FLAGS: Final = 0
@@ -30,33 +34,36 @@ class _Blob(ctypes.Structure):
     _fields_ = (("data", ctypes.c_void_p), ("bytes", ctypes.c_int))
 
 
-def install(library: ctypes.CDLL, script: bytes) -> bool:
+def install(library: ctypes.CDLL, script: bytes) -> str:
     """Run `script` in a snapshot from which every isolate of this process is made.
 
-    False: this library or system has no way to, and nothing has happened. Raises
-    RuntimeError when the script throws.
+    Returns `on`, or `off` and the reason; then nothing has changed. Raises RuntimeError if the
+    script throws.
     """
-    if sys.platform != "linux" or not (hasattr(library, _CREATE) and hasattr(library, _DEFAULT)):
-        return False
+    if sys.platform != "linux":
+        return f"off: not implemented for {sys.platform}"
+    state = exports.find(library, (_CREATE, _DEFAULT))
+    if state != ON:
+        return state
     create, default = getattr(library, _CREATE), getattr(library, _DEFAULT)
     create.argtypes, create.restype = [ctypes.c_int, ctypes.c_char_p, ctypes.c_int], _Blob
     default.argtypes, default.restype = [], ctypes.POINTER(_Blob)
-    made: _Blob = create(_KEEP_CODE, script, _NO_FLAGS)
-    if not made.data:
+    created: _Blob = create(_KEEP_CODE, script, _NO_FLAGS)
+    if not created.data:
         message = "V8 makes no snapshot of the script"
         raise RuntimeError(message)
-    return _replace(default().contents, made)
+    return _replace(default().contents, created)
 
 
-def _replace(constant: _Blob, made: _Blob) -> bool:
-    """Write over a constant of the library: its page is read-only before and after."""
+def _replace(constant: _Blob, created: _Blob) -> str:
+    """Overwrite a constant of the library, whose page is read-only before and after."""
     address = ctypes.addressof(constant)
     page = address - address % mmap.PAGESIZE
     length = address + ctypes.sizeof(_Blob) - page
     if _libc.mprotect(page, length, mmap.PROT_READ | mmap.PROT_WRITE) != 0:
-        return False
-    constant.data, constant.bytes = made.data, made.bytes
+        return "off: the library's constants stay read-only"
+    constant.data, constant.bytes = created.data, created.bytes
     if _libc.mprotect(page, length, mmap.PROT_READ) != 0:
         message = "a page of the library stays writable"
         raise RuntimeError(message)
-    return True
+    return ON

@@ -1,0 +1,55 @@
+"""Start V8 in a process of its own, with or without parts of app.sandbox.native."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+from msgspec import Struct
+
+ROOT: Final = Path(__file__).parents[3]
+MISSING: Final = "off: the library does not export missing"
+TURNED_OFF: Final = "off: turned off by CRIVO_NATIVE"
+
+# What a library without these functions looks like: their names are not found in it.
+_PROGRAM: Final = """
+import importlib, json, os, resource, sys
+sys.path.insert(0, sys.argv[1])
+order = json.load(sys.stdin)
+for path in order["missing"]:
+    module, name = path.rsplit(".", 1)
+    setattr(importlib.import_module("app.sandbox.native." + module), name, "missing")
+from app.sandbox import v8
+engine = v8.Engine(native=order["native"])
+isolate = v8.Isolate(engine, on_console_line=lambda: None)
+isolate.reset_allocation_failures()
+# As a cell has it: more than this is refused.
+resource.setrlimit(resource.RLIMIT_DATA, (2**30, 2**30))
+values = [isolate.evaluate(script.encode()).text for script in order["scripts"]]
+failed = isolate.allocation_may_have_failed()
+print(json.dumps({"states": engine.native, "values": values, "allocation_failed": failed}))
+sys.stdout.flush()
+os._exit(0)
+"""
+
+
+class Evaluated(Struct, frozen=True):
+    """What an isolate returned, and the states of the native parts."""
+
+    states: dict[str, str]
+    values: list[str]
+    allocation_failed: bool
+
+
+def evaluate(*scripts: str, native: bool = True, missing: tuple[str, ...] = ()) -> Evaluated:
+    """Evaluate scripts in one isolate; `missing` names constants like `snapshot._CREATE`."""
+    order = {"scripts": scripts, "native": native, "missing": missing}
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", _PROGRAM, str(ROOT)],
+        input=json.dumps(order),
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    return Evaluated(**json.loads(done.stdout))
