@@ -11,7 +11,8 @@ from app.executions.model import (
 )
 from app.http.access import Caps
 from app.http.quotas import QuotaExceeded
-from app.scripts.model import LimitChoice, ResolvedVersion, ScriptRef
+from app.scripts.model import LimitChoice, ResolvedVersion
+from app.scripts.refs import ScriptRef
 from app.scripts.store import RESOLVE, reference_columns, resolved
 from app.settings import MIN_MEMORY_BYTES
 from app.workers.model import SEEN_WITHIN_SECONDS, NoWorkerLargeEnough

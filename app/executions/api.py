@@ -45,8 +45,9 @@ from app.http.methods import get
 from app.http.sse import MEDIA_TYPE as EVENT_STREAM
 from app.pagination import Page
 from app.resources import Resources
-from app.scripts.model import LimitChoice, parse_ref
+from app.scripts.model import LimitChoice
 from app.scripts.params import read_params
+from app.scripts.refs import parse_ref
 
 
 @post(

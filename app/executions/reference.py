@@ -40,7 +40,8 @@ from app.http.ranges import DESCRIBED, RangeNotSatisfiable
 from app.http.undeclared import IdempotencyUnsupported, not_evaluated
 from app.outages import BlobsFull, BlobsUnavailable, DatabaseFull, DatabaseUnavailable
 from app.pagination import Page, PageChoices
-from app.scripts.model import MAX_SEED, ScriptArchived, ScriptNotFound, VersionNotFound
+from app.scripts.model import MAX_SEED
+from app.scripts.problems import ScriptArchived, ScriptNotFound, VersionNotFound
 from app.settings import MAX_MEMORY_BYTES, MAX_PAYLOAD_BYTES, MAX_WALL_MS, MIB
 from app.workers.model import NoWorkerLargeEnough
 

@@ -35,7 +35,8 @@ from app.outages import BlobsUnavailable, DatabaseUnavailable
 from app.pagination import Listing, Page
 from app.resources import Resources
 from app.scripts import service as scripts
-from app.scripts.model import MAX_SEED, ScriptRef, parse_ref
+from app.scripts.model import MAX_SEED
+from app.scripts.refs import ScriptRef, parse_ref
 from app.settings import Settings
 from app.workers.model import SEEN_WITHIN_SECONDS
 
@@ -208,7 +209,7 @@ async def browse(
     below = listing.below(cursor)
     async with resources.pool.acquire() as conn:
         if script is not None:
-            version = await scripts.resolve(conn, tenant, parse_ref(script), archived_too=True)
+            version = await scripts.resolve(conn, tenant, parse_ref(script), allow_archived=True)
             wanted = replace(
                 wanted,
                 script_id=version.script_id,

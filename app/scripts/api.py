@@ -22,14 +22,15 @@ from app.scripts.model import (
     CreateScript,
     DescribeScript,
     Script,
-    ScriptRef,
     Version,
-    parse_new,
-    parse_ref,
-    parse_script,
-    parse_selector,
 )
-from app.scripts.uploads import MAX_UPLOAD_BYTES, read_upload
+from app.scripts.params import read_params
+from app.scripts.publishing import PutOutcome
+from app.scripts.refs import ScriptRef, parse_new, parse_ref, parse_script, parse_selector
+from app.scripts.samples import run_sample
+from app.scripts.service import require_limits
+from app.scripts.uploads import MAX_UPLOAD_BYTES, receive_upload
+from app.scripts.validation import check_source
 from app.settings import KIB
 
 _SMALL = 64 * KIB
@@ -46,13 +47,15 @@ async def create_script(
 ) -> Response[CreatedScript]:
     """Create a script.
 
-    The script gets version 1. Send JSON, the file itself (`text/javascript`, its name and the
-    rest in the query), or a form with the file in it. The source is checked first: V8 compiles
-    it and runs its top level in a sandbox, and all that is wrong is answered with line and
-    column. A name is taken once, also by an archived script.
+    The source becomes version 1. Send JSON, the file itself (`text/javascript`, with the name
+    and other members in the query), or a form that contains the file. The source is checked
+    first: V8 compiles it and runs its top level in a sandbox; the response lists every error
+    with its line and column. Names are unique, and archived scripts keep theirs.
     """
-    upload = await read_upload(request, CreateScript)
-    script = await publishing.create(resources, who, upload)
+    upload = await receive_upload(request, CreateScript)
+    publishing.require_new_script(resources.settings, upload)
+    source = await check_source(resources, who, upload.source)
+    script = await publishing.create_script(resources, who, upload, source)
     return Response(script, status_code=201, headers={"Location": f"/scripts/{script.id}"})
 
 
@@ -66,23 +69,38 @@ async def create_script(
 async def check_script(request: AnyRequest, resources: Resources, who: Caller) -> Accepted:
     """Check a script.
 
-    What an upload would be told, and nothing is stored: for an editor or a commit hook. It takes
-    the same three forms. The JSON form may bring a `sample`, data of any kind: a script that
-    would be taken is run on it at once, and the answer has its result or error, its console and
-    a receipt. A sample's result is at most 1 MiB.
+    Reports what an upload would report, and stores nothing: for editors and commit hooks. The
+    body has the same three forms. The JSON form can contain a `sample`, which is any JSON: a
+    script without errors is run on it at once, and the response contains the result or the
+    error, the console and a receipt. A sample's result is at most 1 MiB.
     """
-    return await publishing.check(resources, who, await read_upload(request, CheckScript))
+    upload = await receive_upload(request, CheckScript)
+    require_limits(resources.settings, upload.limits)
+    params = read_params(upload.params)
+    source = await check_source(resources, who, upload.source)
+    if upload.sample is UNSET:
+        return Accepted(warnings=source.warnings)
+    sample = await run_sample(
+        resources,
+        who,
+        source.encoded,
+        sample=bytes(upload.sample),
+        params=params,
+        limits=upload.limits,
+        seed=upload.seed,
+    )
+    return Accepted(warnings=source.warnings, sample=sample)
 
 
 @get("/", operation_class=reference.LIST_SCRIPTS, **needs(Scope.READ))
 async def list_scripts(request: AnyRequest, resources: Resources, tenant: UUID) -> Page[Script]:
     """List scripts.
 
-    Newest first, a page at a time: ask for the next one with `cursor`, the `next_cursor` of the
-    page before. Archived scripts are left out unless asked for.
+    Newest first, in pages: pass a page's `next_cursor` as `cursor` to get the next one. Archived
+    scripts are left out unless `archived` is true.
     """
     choices = read_query(request, reference.ListChoices)
-    return await service.browse(
+    return await service.list_scripts(
         resources,
         tenant,
         name=None if choices.name is UNSET else choices.name,
@@ -96,8 +114,8 @@ async def list_scripts(request: AnyRequest, resources: Resources, tenant: UUID) 
 async def show_script(script: str, resources: Resources, tenant: UUID) -> Script:
     """Show a script.
 
-    By its name or its id, with its newest version. By a reference, such as `cards@3` or
-    `cards@prod`, with the version that it names now as well, in `version`.
+    A name or an id returns the script with its newest version. A reference, such as `cards@3` or
+    `cards@prod`, also returns the version that it names now, in `version`.
     """
     if "@" in script:
         return await service.show_ref(resources, tenant, parse_ref(script))
@@ -115,21 +133,27 @@ async def put_script(
 ) -> Response[CreatedScript]:
     """Put a script.
 
-    Have this source as the newest version of the script: 201 with a script that is made now, or
-    with a version that is added to it; 200 where its newest version has this source and these
-    limits already. So a deployment sends its scripts each time, and says nothing of what is
-    there. It takes the same three forms as a new version; an archived script stays as it is.
-    With `If-None-Match: *` a script is only made, with `If-Match: *` only changed.
+    Makes this source the newest version of the script: 201 if the script or the version is
+    new, 200 if the newest version has this source and these limits already. A deployment can
+    send all of its scripts every time, whatever the service has. The body has the same three
+    forms as a new version; an archived script is not changed. `If-None-Match: *` only creates
+    a script, `If-Match: *` only changes one.
     """
     subject = parse_new(script)
-    upload = await read_upload(request, AddVersion)
-    conditions = existence_of(request)
-    made, came = await publishing.put(resources, who, subject, upload, conditions=conditions)
-    location = f"/scripts/{made.id}"
-    if came is not publishing.Put.CREATED:
-        location += f"/versions/{made.latest_version.version}"
-    status = 200 if came is publishing.Put.UNCHANGED else 201
-    return Response(made, status_code=status, headers={"Location": location})
+    upload = await receive_upload(request, AddVersion)
+    preconditions = existence_of(request)
+    exists = await publishing.require_put(
+        resources, who.tenant, subject, upload, preconditions=preconditions
+    )
+    source = await check_source(resources, who, upload.source)
+    put, outcome = await publishing.put_script(
+        resources, who, subject, upload, source, exists=exists, preconditions=preconditions
+    )
+    location = f"/scripts/{put.id}"
+    if outcome is not PutOutcome.CREATED:
+        location += f"/versions/{put.latest_version.version}"
+    status = 200 if outcome is PutOutcome.UNCHANGED else 201
+    return Response(put, status_code=status, headers={"Location": location})
 
 
 @patch("/{script:str}", operation_class=reference.DESCRIBE_SCRIPT, **needs(Scope.WRITE_SCRIPTS))
@@ -138,8 +162,8 @@ async def describe_script(
 ) -> Script:
     """Describe a script.
 
-    Change its description, archive it, or take it out of the archive again. What is left out
-    stays as it is.
+    Changes its description, archives it, or takes it out of the archive. Omitted members stay
+    unchanged.
     """
     change = await read_json(request, DescribeScript, max_bytes=_SMALL)
     return await service.describe(
@@ -160,8 +184,8 @@ async def describe_script(
 async def archive_script(script: str, resources: Resources, who: Caller) -> Script:
     """Archive a script.
 
-    Nothing is lost: its versions and receipts stay and can be read, its name stays taken. It
-    takes no more versions and no more executions until it is taken out of the archive.
+    Nothing is lost: its versions and receipts can still be read, and its name stays taken. The
+    script accepts no versions and no executions until it is taken out of the archive.
     """
     return await service.describe(resources, who, parse_script(script), archived=True)
 
@@ -177,14 +201,18 @@ async def add_version(
 ) -> Response[AddedVersion]:
     """Add a version.
 
-    Versions count up and never change; executions without a version in their reference take
-    the newest from now on. The newest version's source and limits once more make no new one:
-    that version comes back, with 200. It takes the same three forms as a new script.
+    Versions are numbered from 1 and never change. From now on, an execution whose reference
+    names no version runs this one. If the newest version has the same source and limits, no
+    version is added and that one is returned, with 200. The body has the same three forms as a
+    new script.
     """
-    upload = await read_upload(request, AddVersion)
-    version, new = await publishing.add_version(resources, who, parse_script(script), upload)
+    upload = await receive_upload(request, AddVersion)
+    subject = parse_script(script)
+    await publishing.require_new_version(resources, who.tenant, subject, upload)
+    source = await check_source(resources, who, upload.source)
+    version, is_new = await publishing.add_version(resources, who, subject, upload, source)
     location = f"/scripts/{script}/versions/{version.version}"
-    return Response(version, status_code=201 if new else 200, headers={"Location": location})
+    return Response(version, status_code=201 if is_new else 200, headers={"Location": location})
 
 
 @get("/{script:str}/versions", operation_class=reference.LIST_VERSIONS, **needs(Scope.READ))
@@ -193,10 +221,10 @@ async def list_versions(
 ) -> Page[Version]:
     """List a script's versions.
 
-    Newest first, a page at a time.
+    Newest first, in pages.
     """
     choices = read_query(request, PageChoices)
-    return await service.browse_versions(
+    return await service.list_versions(
         resources,
         tenant,
         parse_script(script),
@@ -213,8 +241,8 @@ async def list_versions(
 async def show_version(script: str, number: str, resources: Resources, tenant: UUID) -> Version:
     """Show a version.
 
-    By its number, by an alias, or as `latest`: its size, hash, limits and note; the source has an
-    address of its own.
+    Takes a number, an alias or `latest`, and returns the version's size, hash, limits and note.
+    The source has a URL of its own.
     """
     return await service.show_version(resources, tenant, _ref(script, number))
 
@@ -230,10 +258,10 @@ async def show_source(
 ) -> Response[bytes]:
     """Download a version's source.
 
-    Byte for byte what was uploaded.
+    Returns the uploaded source, byte for byte.
     """
     source = await service.read_source(resources, tenant, _ref(script, number))
-    # Never rendered as a page of ours, whatever the source looks like.
+    # A source that looks like HTML must not be rendered as a page of this origin.
     headers = {"X-Content-Type-Options": "nosniff"}
     return Response(source, media_type="text/javascript", headers=headers)
 

@@ -1,34 +1,28 @@
 """Scripts, versions and references to them, as data; what can be wrong with them, by name."""
 
-import re
 from datetime import datetime
 from typing import Annotated, Final, Literal
 from uuid import UUID
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
-from app.errors import InvalidRequest, Problem, clipped
 from app.execution_errors import WrittenError
 from app.losses import WrittenWarnings
 from app.sandbox.outcomes import Finding
 from app.settings import MAX_MEMORY_BYTES, MAX_PAYLOAD_BYTES, MAX_WALL_MS, MIB
-from app.wording import expected
 
 MAX_SOURCE_BYTES: Final = 1 * MIB
 # `/scripts/check` is a route.
 RESERVED_NAMES: Final = frozenset({"check"})
-LATEST: Final = "latest"
 
 # PostgreSQL's text takes every character but NUL.
-Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$(?!\n)")]
+NAME_PATTERN: Final = r"^[a-z0-9][a-z0-9._-]{0,62}$(?!\n)"
+Name = Annotated[str, Meta(pattern=NAME_PATTERN)]
 Description = Annotated[str, Meta(max_length=4_000, pattern=r"^[^\x00]*$")]
 # Every whole number below is exact in JavaScript.
 MAX_SEED: Final = 2**53 - 1
 Seed = Annotated[int, Meta(ge=0, le=MAX_SEED)]
 Note = Annotated[str, Meta(max_length=1_000, pattern=r"^[^\x00]*$")]
-
-_ALIAS = re.compile(r"[a-z][a-z0-9._-]{0,62}")
-_VERSION = re.compile(r"[1-9][0-9]{0,8}")
 
 
 class LimitChoice(
@@ -187,143 +181,9 @@ class Accepted(Struct, frozen=True, kw_only=True):
     sample: Sample | UnsetType = UNSET
 
 
-class ScriptRef(Struct, frozen=True, kw_only=True):
-    """A reference to one version: `cards`, `cards@3`, `cards@prod`, or an id in place of a name.
-
-    `selector` is a version's number or an alias; `latest` is the newest version.
-    """
-
-    script: UUID | str
-    selector: int | str = LATEST
-
-    def __str__(self) -> str:
-        """Write it as a client does."""
-        return f"{self.script}@{self.selector}"
-
-
 class ResolvedVersion(Struct, frozen=True, kw_only=True):
     """The one version that a reference named when it was looked up."""
 
     script_id: UUID
     version: int
     archived_at: datetime | None
-
-
-class ScriptNotFound(Problem):
-    """No script of this tenant has that id or name."""
-
-    status = 404
-    code = "script-not-found"
-    title = "There is no such script"
-
-
-class VersionNotFound(Problem):
-    """The script has no such version or alias."""
-
-    status = 404
-    code = "version-not-found"
-    title = "The script has no such version"
-
-
-class NameTaken(Problem):
-    """Another script of this tenant, archived or not, has the name."""
-
-    status = 409
-    code = "name-taken"
-    title = "A script of that name exists already"
-
-
-class ScriptArchived(Problem):
-    """The script is archived: it can be read, not run or changed."""
-
-    status = 409
-    code = "script-archived"
-    title = "The script is archived"
-
-
-class InvalidScript(Problem):
-    """The source was refused; `errors` hold the findings."""
-
-    status = 422
-    code = "invalid-script"
-    title = "The script was refused"
-
-
-class SourceTooLarge(Problem):
-    """The source is over its size limit."""
-
-    status = 413
-    code = "source-too-large"
-    title = "The source is too large"
-
-
-class CheckBusy(Problem):
-    """More uploads are being checked than fit, or no sandbox can be started."""
-
-    status = 503
-    code = "check-busy"
-    title = "The upload cannot be checked at the moment"
-
-
-class TooManyChecks(Problem):
-    """As many uploads of the tenant wait to be checked as may."""
-
-    status = 429
-    code = "too-many-checks"
-    title = "Too many uploads of this tenant wait to be checked"
-
-
-def parse_ref(text: str) -> ScriptRef:
-    """Read a reference. Raises ScriptNotFound or VersionNotFound for what cannot be one."""
-    script, at, selector = text.partition("@")
-    subject = parse_script(script)
-    return ScriptRef(script=subject, selector=parse_selector(selector) if at else LATEST)
-
-
-def parse_selector(text: str) -> int | str:
-    """Read a version's number, an alias or `latest`. Raises VersionNotFound."""
-    if _VERSION.fullmatch(text):
-        return int(text)
-    if _ALIAS.fullmatch(text):
-        return text
-    raise VersionNotFound(f"{clipped(text)!r} is neither a version's number nor an alias")
-
-
-def parse_script(text: str) -> UUID | str:
-    """Read a script's id or name. Raises ScriptNotFound for what cannot be either."""
-    if is_uuid(text):
-        return UUID(text)
-    if is_name(text):
-        return text
-    name, at, selector = text.partition("@")
-    if at and (is_uuid(name) or is_name(name)):
-        raise ScriptNotFound(
-            f"{clipped(text)!r} names a version, and this address is of the script, {name!r}; "
-            f"GET /scripts/{name}/versions/{clipped(selector)} has the version"
-        )
-    raise ScriptNotFound(
-        f"{clipped(text)!r} is neither a script's id nor a name; GET /scripts lists them"
-    )
-
-
-def parse_new(text: str) -> UUID | str:
-    """Read a script's id, or a name that a script may get. Raises InvalidRequest."""
-    if not is_uuid(text) and not is_name(text):
-        message = f"{clipped(text)!r} cannot name a script: {expected(Name)}"
-        raise InvalidRequest(message, errors=[{"pointer": "/script", "message": message}])
-    return parse_script(text)
-
-
-def is_name(text: str) -> bool:
-    """Say whether a text may name a script; a UUID may not, and looks as if."""
-    return re.match(r"^[a-z0-9][a-z0-9._-]{0,62}\Z", text) is not None
-
-
-def is_alias(text: str) -> bool:
-    """Say whether a text may name a version."""
-    return _ALIAS.fullmatch(text) is not None and text != LATEST
-
-
-def is_uuid(text: str) -> bool:
-    """Say whether a text is a UUID in its usual form; such a text cannot be a name."""
-    return re.fullmatch(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", text) is not None

@@ -27,22 +27,24 @@ from app.scripts.model import (
     AddedVersion,
     AddVersion,
     Alias,
-    CheckBusy,
     CheckScript,
     CreatedScript,
     CreateScript,
     DescribeScript,
-    InvalidScript,
     MoveAlias,
     Name,
-    NameTaken,
     Note,
     Script,
+    Version,
+)
+from app.scripts.problems import (
+    CheckBusy,
+    InvalidScript,
+    NameTaken,
     ScriptArchived,
     ScriptNotFound,
     SourceTooLarge,
     TooManyChecks,
-    Version,
     VersionNotFound,
 )
 from app.scripts.uploads import RAW_TYPES, upload_content

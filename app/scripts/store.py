@@ -8,14 +8,9 @@ import msgspec
 from app.db import Connection
 from app.http.access import Caps
 from app.http.quotas import QuotaExceeded
-from app.scripts.model import (
-    LimitChoice,
-    NameTaken,
-    ResolvedVersion,
-    Script,
-    ScriptRef,
-    Version,
-)
+from app.scripts.model import LimitChoice, ResolvedVersion, Script, Version
+from app.scripts.problems import NameTaken
+from app.scripts.refs import ScriptRef
 
 QUOTA_AGAINST_UPLOAD = """
 SELECT quota, cap, used FROM quota_against_upload($1, $2, $3, $4)

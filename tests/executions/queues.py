@@ -13,7 +13,8 @@ from app.executions.payloads import stored_inline
 from app.http.access import Caps
 from app.sandbox.pool import Room
 from app.scripts import store as scripts
-from app.scripts.model import LimitChoice, ScriptRef
+from app.scripts.model import LimitChoice
+from app.scripts.refs import ScriptRef
 from app.tenants.store import insert_tenant
 
 LIMITS = Limits(wall_ms=1_000, max_cpu_ms=1_000, memory_bytes=2**32, max_output_bytes=1_000)

@@ -12,7 +12,8 @@ from app.executions.model import LimitPolicy, Limits
 from app.executions.payloads import stored_inline
 from app.http.access import Caps
 from app.scripts import store as scripts
-from app.scripts.model import LimitChoice, ScriptRef
+from app.scripts.model import LimitChoice
+from app.scripts.refs import ScriptRef
 from app.tenants.model import DEFAULT_TENANT
 
 MIB = 2**20

@@ -15,7 +15,8 @@ from app.executions.payloads import stored_inline
 from app.http.access import Caps
 from app.http.quotas import QuotaExceeded
 from app.scripts import store as scripts
-from app.scripts.model import LimitChoice, ScriptRef
+from app.scripts.model import LimitChoice
+from app.scripts.refs import ScriptRef
 from app.tenants.model import DEFAULT_TENANT
 from app.tenants.store import insert_tenant
 

@@ -16,7 +16,8 @@ from app.executions.model import Claim, Finish, LimitPolicy, Limits, PayloadKind
 from app.executions.payloads import stored_inline
 from app.http.access import Caps
 from app.scripts import store as scripts
-from app.scripts.model import LimitChoice, ScriptRef
+from app.scripts.model import LimitChoice
+from app.scripts.refs import ScriptRef
 from app.tenants.model import DEFAULT_TENANT as TENANT
 
 LIMITS = Limits(wall_ms=1_000, max_cpu_ms=1_000, memory_bytes=2**26, max_output_bytes=1_000)
