@@ -1,4 +1,4 @@
-"""HTTP routes of scripts and versions."""
+"""HTTP routes of scripts."""
 
 from uuid import UUID
 
@@ -9,28 +9,27 @@ from app.http.access import Caller, Scope, needs
 from app.http.bodies import AnyRequest, read_json, read_query
 from app.http.conditions import existence_of
 from app.http.methods import get
-from app.pagination import Page, PageChoices
+from app.pagination import Page
 from app.resources import Resources
 from app.scripts import publishing, reference, service
 from app.scripts.alias_api import routes as alias_routes
 from app.scripts.model import (
     Accepted,
-    AddedVersion,
     AddVersion,
     CheckScript,
     CreatedScript,
     CreateScript,
     DescribeScript,
     Script,
-    Version,
 )
 from app.scripts.params import read_params
 from app.scripts.publishing import PutOutcome
-from app.scripts.refs import ScriptRef, parse_new, parse_ref, parse_script, parse_selector
+from app.scripts.refs import parse_new, parse_ref, parse_script
 from app.scripts.samples import run_sample
 from app.scripts.service import require_limits
 from app.scripts.uploads import MAX_UPLOAD_BYTES, receive_upload
 from app.scripts.validation import check_source
+from app.scripts.version_api import routes as version_routes
 from app.settings import KIB
 
 _SMALL = 64 * KIB
@@ -190,86 +189,6 @@ async def archive_script(script: str, resources: Resources, who: Caller) -> Scri
     return await service.describe(resources, who, parse_script(script), archived=True)
 
 
-@post(
-    "/{script:str}/versions",
-    operation_class=reference.ADD_VERSION,
-    **needs(Scope.WRITE_SCRIPTS),
-    request_max_body_size=MAX_UPLOAD_BYTES,
-)
-async def add_version(
-    script: str, request: AnyRequest, resources: Resources, who: Caller
-) -> Response[AddedVersion]:
-    """Add a version.
-
-    Versions are numbered from 1 and never change. From now on, an execution whose reference
-    names no version runs this one. If the newest version has the same source and limits, no
-    version is added and that one is returned, with 200. The body has the same three forms as a
-    new script.
-    """
-    upload = await receive_upload(request, AddVersion)
-    subject = parse_script(script)
-    await publishing.require_new_version(resources, who.tenant, subject, upload)
-    source = await check_source(resources, who, upload.source)
-    version, is_new = await publishing.add_version(resources, who, subject, upload, source)
-    location = f"/scripts/{script}/versions/{version.version}"
-    return Response(version, status_code=201 if is_new else 200, headers={"Location": location})
-
-
-@get("/{script:str}/versions", operation_class=reference.LIST_VERSIONS, **needs(Scope.READ))
-async def list_versions(
-    script: str, request: AnyRequest, resources: Resources, tenant: UUID
-) -> Page[Version]:
-    """List a script's versions.
-
-    Newest first, in pages.
-    """
-    choices = read_query(request, PageChoices)
-    return await service.list_versions(
-        resources,
-        tenant,
-        parse_script(script),
-        cursor=choices.cursor or None,
-        limit=choices.limit,
-    )
-
-
-@get(
-    "/{script:str}/versions/{number:str}",
-    operation_class=reference.SHOW_VERSION,
-    **needs(Scope.READ),
-)
-async def show_version(script: str, number: str, resources: Resources, tenant: UUID) -> Version:
-    """Show a version.
-
-    Takes a number, an alias or `latest`, and returns the version's size, hash, limits and note.
-    The source has a URL of its own.
-    """
-    return await service.show_version(resources, tenant, _ref(script, number))
-
-
-@get(
-    "/{script:str}/versions/{number:str}/source",
-    media_type="text/javascript",
-    operation_class=reference.SHOW_SOURCE,
-    **needs(Scope.READ),
-)
-async def show_source(
-    script: str, number: str, resources: Resources, tenant: UUID
-) -> Response[bytes]:
-    """Download a version's source.
-
-    Returns the uploaded source, byte for byte.
-    """
-    source = await service.read_source(resources, tenant, _ref(script, number))
-    # A source that looks like HTML must not be rendered as a page of this origin.
-    headers = {"X-Content-Type-Options": "nosniff"}
-    return Response(source, media_type="text/javascript", headers=headers)
-
-
-def _ref(script: str, selector: str) -> ScriptRef:
-    return ScriptRef(script=parse_script(script), selector=parse_selector(selector))
-
-
 router = Router(
     path="/scripts",
     tags=["scripts"],
@@ -281,10 +200,7 @@ router = Router(
         put_script,
         describe_script,
         archive_script,
-        add_version,
-        list_versions,
-        show_version,
-        show_source,
+        *version_routes,
         *alias_routes,
     ],
 )

@@ -1,4 +1,4 @@
-"""Scripts, versions and references to them, as data; what can be wrong with them, by name."""
+"""Define scripts, versions and aliases, and the bodies of requests and responses."""
 
 from datetime import datetime
 from typing import Annotated, Final, Literal
@@ -12,14 +12,14 @@ from app.sandbox.outcomes import Finding
 from app.settings import MAX_MEMORY_BYTES, MAX_PAYLOAD_BYTES, MAX_WALL_MS, MIB
 
 MAX_SOURCE_BYTES: Final = 1 * MIB
-# `/scripts/check` is a route.
+# `/scripts/check` is a route, so no script can have this name.
 RESERVED_NAMES: Final = frozenset({"check"})
 
-# PostgreSQL's text takes every character but NUL.
 NAME_PATTERN: Final = r"^[a-z0-9][a-z0-9._-]{0,62}$(?!\n)"
 Name = Annotated[str, Meta(pattern=NAME_PATTERN)]
+# PostgreSQL's text type stores every character but NUL.
 Description = Annotated[str, Meta(max_length=4_000, pattern=r"^[^\x00]*$")]
-# Every whole number below is exact in JavaScript.
+# JavaScript represents integers exactly up to this one.
 MAX_SEED: Final = 2**53 - 1
 Seed = Annotated[int, Meta(ge=0, le=MAX_SEED)]
 Note = Annotated[str, Meta(max_length=1_000, pattern=r"^[^\x00]*$")]
@@ -28,7 +28,7 @@ Note = Annotated[str, Meta(max_length=1_000, pattern=r"^[^\x00]*$")]
 class LimitChoice(
     Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
 ):
-    """Limits that somebody chose; what is left out falls to the next in line."""
+    """Limits of an execution or a version; an omitted one falls back to the next default."""
 
     wall_ms: Annotated[int, Meta(ge=1, le=MAX_WALL_MS)] | None = None
     max_cpu_ms: Annotated[int, Meta(ge=1, le=MAX_WALL_MS)] | None = None
@@ -55,9 +55,9 @@ class AddVersion(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class CheckScript(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Body of `POST /scripts/check`; `sample` is data to run the script on, any JSON.
+    """Body of `POST /scripts/check`; `sample` is any JSON to run the script on.
 
-    The sample's run has the `params` that are given here, and no name, version or labels.
+    The run gets these `params`, and no name, version or labels.
     """
 
     source: str
@@ -69,7 +69,7 @@ class CheckScript(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 class DescribeScript(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Body of `PATCH /scripts/{script}`: what may change about a script."""
+    """Body of `PATCH /scripts/{script}`; omitted members stay unchanged."""
 
     description: Description | UnsetType = UNSET
     archived: bool | UnsetType = UNSET
@@ -82,7 +82,7 @@ class MoveAlias(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Version(Struct, frozen=True, kw_only=True):
-    """One immutable version; its source is at its own address, byte for byte."""
+    """One immutable version; its source has a URL of its own."""
 
     version: int
     sha256: str
@@ -93,7 +93,7 @@ class Version(Struct, frozen=True, kw_only=True):
 
 
 class Script(Struct, frozen=True, kw_only=True):
-    """A script and its newest version; `version` where it was asked for as `cards@prod`."""
+    """A script and its newest version; `version` is the one that a reference names."""
 
     id: UUID
     name: str
@@ -114,18 +114,18 @@ class Alias(Struct, frozen=True, kw_only=True):
 
     @property
     def etag(self) -> str:
-        """Give what changes with every move, also with one to a version that it had before."""
+        """Return the entity tag, which every move changes, even a move back."""
         return f'"{self.version}-{int(self.updated_at.timestamp() * 1_000_000)}"'
 
 
 class CreatedScript(Script, frozen=True, kw_only=True):
-    """A script as it was made, and what will surprise in its source."""
+    """The script that an upload created or changed, and the warnings about its source."""
 
     warnings: tuple[Finding, ...]
 
 
 class AddedVersion(Version, frozen=True, kw_only=True):
-    """A version as it was added, and what will surprise in its source."""
+    """The version that an upload added, and the warnings about its source."""
 
     warnings: tuple[Finding, ...]
 
@@ -140,14 +140,14 @@ class InForce(Struct, frozen=True, kw_only=True):
 
 
 class Content(Struct, frozen=True, kw_only=True):
-    """Bytes by their hash and size."""
+    """The SHA-256 and the size of some content."""
 
     sha256: str
     bytes: int
 
 
 class SampleReceipt(Struct, frozen=True, kw_only=True):
-    """What was run on what, under which limits, and what it took; kept nowhere."""
+    """The inputs, limits and resource usage of a sample's run; it is not stored."""
 
     source: Content
     input: Content
@@ -163,7 +163,7 @@ class SampleReceipt(Struct, frozen=True, kw_only=True):
 
 
 class Sample(Struct, frozen=True, kw_only=True):
-    """What came of a script on a sample, in the shapes of an execution."""
+    """The outcome of a sample's run, shaped like an execution."""
 
     status: Literal["succeeded", "failed"]
     error: WrittenError | UnsetType = UNSET
@@ -174,7 +174,7 @@ class Sample(Struct, frozen=True, kw_only=True):
 
 
 class Accepted(Struct, frozen=True, kw_only=True):
-    """The answer of `POST /scripts/check` for a source that would be taken."""
+    """Response of `POST /scripts/check` to a source without errors."""
 
     accepted: bool = True
     warnings: tuple[Finding, ...] = ()
@@ -182,7 +182,7 @@ class Accepted(Struct, frozen=True, kw_only=True):
 
 
 class ResolvedVersion(Struct, frozen=True, kw_only=True):
-    """The one version that a reference named when it was looked up."""
+    """The version that a reference named when it was resolved."""
 
     script_id: UUID
     version: int

@@ -6,7 +6,7 @@ from app.errors import Problem
 
 
 class ScriptNotFound(Problem):
-    """No script of this tenant has that id or name."""
+    """No script of this tenant has this id or name."""
 
     status = 404
     code = "script-not-found"
@@ -22,15 +22,15 @@ class VersionNotFound(Problem):
 
 
 class NameTaken(Problem):
-    """Another script of this tenant, archived or not, has the name."""
+    """Another script of this tenant, archived or not, has this name."""
 
     status = 409
     code = "name-taken"
-    title = "A script of that name exists already"
+    title = "A script with this name exists already"
 
 
 class ScriptArchived(Problem):
-    """The script is archived: it can be read, not run or changed."""
+    """The script is archived: it can be read, but not run or changed."""
 
     status = 409
     code = "script-archived"
@@ -42,11 +42,11 @@ class InvalidScript(Problem):
 
     status = 422
     code = "invalid-script"
-    title = "The script was refused"
+    title = "The script has errors"
 
 
 class SourceTooLarge(Problem):
-    """The source is over its size limit."""
+    """The source exceeds its size limit."""
 
     status = 413
     code = "source-too-large"
@@ -66,7 +66,7 @@ class TooManyChecks(Problem):
 
     status = 429
     code = "too-many-checks"
-    title = "Too many uploads of this tenant wait to be checked"
+    title = "Too many uploads of this tenant are waiting to be checked"
 
 
 def script_not_found(script: UUID | str) -> ScriptNotFound:

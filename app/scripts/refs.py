@@ -18,28 +18,28 @@ _VERSION: Final = re.compile(r"[1-9][0-9]{0,8}")
 
 
 class ScriptRef(Struct, frozen=True, kw_only=True):
-    """A reference to one version: `cards`, `cards@3`, `cards@prod`, or an id in place of a name.
+    """A reference to one version: `cards`, `cards@3`, `cards@prod`; an id can replace the name.
 
-    `selector` is a version's number or an alias; `latest` is the newest version.
+    `selector` is a version's number, an alias, or `latest`, the newest version.
     """
 
     script: UUID | str
     selector: int | str = LATEST
 
     def __str__(self) -> str:
-        """Write it as a client does."""
+        """Return the reference as a client writes it."""
         return f"{self.script}@{self.selector}"
 
 
 def parse_ref(text: str) -> ScriptRef:
-    """Read a reference. Raises ScriptNotFound or VersionNotFound for what cannot be one."""
+    """Parse a reference. Raises ScriptNotFound or VersionNotFound for any other text."""
     script, at, selector = text.partition("@")
     subject = parse_script(script)
     return ScriptRef(script=subject, selector=parse_selector(selector) if at else LATEST)
 
 
 def parse_selector(text: str) -> int | str:
-    """Read a version's number, an alias or `latest`. Raises VersionNotFound."""
+    """Parse a version's number, an alias or `latest`. Raises VersionNotFound."""
     if _VERSION.fullmatch(text):
         return int(text)
     if _ALIAS.fullmatch(text):
@@ -48,7 +48,7 @@ def parse_selector(text: str) -> int | str:
 
 
 def parse_script(text: str) -> UUID | str:
-    """Read a script's id or name. Raises ScriptNotFound for what cannot be either."""
+    """Parse a script's id or name. Raises ScriptNotFound for any other text."""
     if is_uuid(text):
         return UUID(text)
     if is_name(text):
@@ -56,8 +56,8 @@ def parse_script(text: str) -> UUID | str:
     name, at, selector = text.partition("@")
     if at and (is_uuid(name) or is_name(name)):
         raise ScriptNotFound(
-            f"{clipped(text)!r} names a version, and this address is of the script, {name!r}; "
-            f"GET /scripts/{name}/versions/{clipped(selector)} has the version"
+            f"{clipped(text)!r} names a version, and this route takes a script, {name!r}; "
+            f"GET /scripts/{name}/versions/{clipped(selector)} returns the version"
         )
     raise ScriptNotFound(
         f"{clipped(text)!r} is neither a script's id nor a name; GET /scripts lists them"
@@ -65,7 +65,7 @@ def parse_script(text: str) -> UUID | str:
 
 
 def parse_new(text: str) -> UUID | str:
-    """Read a script's id, or a name that a script may get. Raises InvalidRequest."""
+    """Parse a script's id, or a name for a new script. Raises InvalidRequest."""
     if not is_uuid(text) and not is_name(text):
         message = f"{clipped(text)!r} cannot name a script: {expected(Name)}"
         raise InvalidRequest(message, errors=[{"pointer": "/script", "message": message}])
@@ -73,15 +73,15 @@ def parse_new(text: str) -> UUID | str:
 
 
 def is_name(text: str) -> bool:
-    """Say whether a text may name a script; a UUID may not, and looks as if."""
+    """Return whether a text has the form of a name. UUIDs have it too, but are ids."""
     return re.match(NAME_PATTERN, text) is not None
 
 
 def is_alias(text: str) -> bool:
-    """Say whether a text may name a version."""
+    """Return whether a text can be an alias."""
     return _ALIAS.fullmatch(text) is not None and text != LATEST
 
 
 def is_uuid(text: str) -> bool:
-    """Say whether a text is a UUID in its usual form; such a text cannot be a name."""
+    """Return whether a text is a UUID in its canonical form, which no name may have."""
     return re.fullmatch(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", text) is not None
