@@ -9,7 +9,7 @@ import structlog
 from app.blobs import Blobs, open_blobs
 from app.db import Pool, open_pool
 from app.fair_queue import FairQueue
-from app.lint.reader import SourceReader, open_reader
+from app.lint.client import LintClient, open_lint_client
 from app.notifications import Publisher, open_publisher
 from app.sandbox.admission import budget_of_host
 from app.sandbox.pool import PoolConfig, SandboxPool, SandboxUnavailable, open_pool as open_sandbox
@@ -39,7 +39,7 @@ class Resources:
         publisher: Publisher,
         blobs: Blobs,
         sandbox: SandboxPool,
-        reader: SourceReader,
+        linter: LintClient,
         tracing: Tracing,
     ) -> None:
         """Take what is open."""
@@ -55,7 +55,7 @@ class Resources:
             max_waiting=CHECKS_WAITING,
             max_waiting_of_tenant=CHECKS_OF_TENANT,
         )
-        self.reader = reader
+        self.linter = linter
         self.tracing = tracing
 
 
@@ -76,8 +76,8 @@ async def open_resources(
         sandbox = await stack.enter_async_context(open_sandbox(config))
         log.info("sandbox.opened", v8_version=sandbox.v8_version, lockdown=sandbox.lockdown)
         _require_seccomp(sandbox, settings)
-        reader = await stack.enter_async_context(
-            open_reader(max_waiting=CHECKS_WAITING, max_waiting_of_tenant=CHECKS_OF_TENANT)
+        linter = await stack.enter_async_context(
+            open_lint_client(max_waiting=CHECKS_WAITING, max_waiting_of_tenant=CHECKS_OF_TENANT)
         )
         tracing = await stack.enter_async_context(open_tracing(settings, service=service))
         pool = await stack.enter_async_context(open_pool(settings))
@@ -90,7 +90,7 @@ async def open_resources(
             publisher=publisher,
             blobs=open_blobs(settings),
             sandbox=sandbox,
-            reader=reader,
+            linter=linter,
             tracing=tracing,
         )
 

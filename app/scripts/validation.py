@@ -45,10 +45,10 @@ async def check_source(resources: Resources, caller: Caller, source: str) -> Che
     try:
         async with resources.checks.turn(caller.tenant, weight=caller.weight):
             examined = await resources.sandbox.examine(encoded, tenant=str(caller.tenant))
-        reading = await resources.reader.read(encoded, tenant=caller.tenant, weight=caller.weight)
+        report = await resources.linter.lint(encoded, tenant=caller.tenant, weight=caller.weight)
     except UNCHECKED as error:
         raise cannot_check(error) from None
-    findings = merge(examined, reading, encoded)
+    findings = merge(examined, report, encoded)
     errors = tuple(each for each in findings if not Code(each.code).is_warning)
     warnings = tuple(each for each in findings if Code(each.code).is_warning)
     if errors:

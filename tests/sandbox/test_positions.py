@@ -79,6 +79,6 @@ async def test_odd_ends_have_their_place(
 
 
 def test_the_rules_count_no_byte_order_mark() -> None:
-    places = [each.place for each in lint("\ufefffetch(1); process.env".encode()).findings]
+    places = [each.position for each in lint("\ufefffetch(1); process.env".encode()).findings]
     assert [(place.line, place.column) for place in places[:2]] == [(1, 1), (1, 1)]
     assert places[0].excerpt == "fetch(1); process.env\n^"
