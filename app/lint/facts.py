@@ -38,5 +38,5 @@ class Facts:
     bindings: list[Binding] = field(default_factory=list)
     # `process` also gets a value in a place that is not a binding of the top level.
     is_bound_elsewhere: bool = False
-    # A name has escapes (`\\u0061`), so equal names can be spelled differently.
+    # A name has escapes (`\u0061`), so equal names can be spelled differently.
     has_escapes: bool = False

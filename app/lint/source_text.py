@@ -9,7 +9,7 @@ class SourceText:
     def __init__(self, source: bytes) -> None:
         """Take the source."""
         self._source = source
-        # A name has escapes (`\\u0061`), so equal names can be spelled differently.
+        # A name has escapes (`\u0061`), so equal names can be spelled differently.
         self.has_escapes = False
 
     def bytes_of(self, node: Node) -> bytes:

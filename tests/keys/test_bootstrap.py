@@ -53,7 +53,7 @@ def test_days_that_no_key_lasts_are_told_in_a_line(stopped_system: System, days:
     done = _admin(stopped_system, "key", "create", "--all", f"--days={days}")
 
     assert done.returncode == 2
-    assert "is no number of days from 1 to 36500" in done.stderr
+    assert "is not a number of days from 1 to 36500" in done.stderr
     assert len(done.stderr) < 1_000
 
 
