@@ -127,8 +127,8 @@ def test_a_worker_is_killed_only_after_its_executions_grace(chosen: int | None) 
     assert re.fullmatch(r"(\d+[hms])+", period)
     units = {"h": 3_600, "m": 60, "s": 1}
     seconds = sum(int(many) * units[unit] for many, unit in re.findall(r"(\d+)([hms])", period))
-    # At least what the launcher gives it beside the grace.
-    assert seconds >= grace_seconds + launcher._FAREWELL_SECONDS
+    # At least what the launcher adds to the grace period.
+    assert seconds >= grace_seconds + launcher._RELEASE_SECONDS
 
 
 def test_passwords_and_keys_come_as_files_and_not_in_an_environment() -> None:

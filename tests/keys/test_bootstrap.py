@@ -287,7 +287,7 @@ def test_the_launcher_makes_the_first_key_then_listens_anywhere(tmp_path: Path) 
 def test_the_launcher_says_that_it_runs_open(tmp_path: Path) -> None:
     with Launched(tmp_path / "data", free_port()) as launched:
         launched.wait_until_ready()
-        assert "open: whoever is on this machine may do everything" in launched.output
+        assert "open: every user of this machine has full access" in launched.output
         assert "tenant default" in launched.output
         ready = httpx.get(f"{launched.url}/health/ready", trust_env=False).json()
         assert ready["access"] == "open"
