@@ -1,4 +1,4 @@
-"""Cursors name a place in one list, with its filters, and nothing else."""
+"""A cursor is valid only in the list, with the filters, that it comes from."""
 
 from uuid import UUID
 
