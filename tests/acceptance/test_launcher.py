@@ -148,7 +148,7 @@ def test_what_is_killed_is_started_again_and_works(data: Path, victim: str) -> N
         launched.wait_until_ready()
         killed = launched.child(victim)
         killed.kill()
-        eventually(lambda: not runs(killed) and "starting it again" in launched.output)
+        eventually(lambda: not runs(killed) and "restarting it" in launched.output)
         eventually(lambda: answers(f"{launched.url}/health/ready"))
         eventually(lambda: launched.child(victim).pid != killed.pid)
         result = _run_once(launched.url)
