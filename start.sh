@@ -1,10 +1,10 @@
 #!/bin/sh
-# Start Crivo with all that it needs below this folder: ./start.sh --help
+# Start Crivo with everything that it needs, in this folder: ./start.sh --help
 set -eu
-# The cache of bytecode makes every start but the first fast.
+# The bytecode cache makes every start but the first one fast.
 unset PYTHONDONTWRITEBYTECODE PYTHONPATH PYTHONHOME
 
-# What is relative is meant from where the command was typed.
+# A relative path is relative to the caller's folder.
 case ${CRIVO_DATA:-/} in
     /*) ;;
     *) CRIVO_DATA=$PWD/$CRIVO_DATA; export CRIVO_DATA ;;

@@ -129,8 +129,6 @@ def create_app(settings: Settings) -> Litestar:
             "queue_limit": _state_member("queue_limit"),
             "tenant": Provide(_tenant, sync_to_thread=False),
             "caller": Provide(_caller, sync_to_thread=False),
-            # The same for handlers that have not renamed their parameter.
-            "who": Provide(_who, sync_to_thread=False),
         },
         exception_handlers={
             AuthError: render_auth_error,
@@ -268,10 +266,6 @@ def _state_member(name: str) -> Provide:
 
 
 def _caller(request: Request[Any, Any, Any]) -> Caller:
-    return caller_of(request)
-
-
-def _who(request: Request[Any, Any, Any]) -> Caller:
     return caller_of(request)
 
 

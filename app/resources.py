@@ -10,7 +10,7 @@ from app.allocator import configure_allocator
 from app.blobs import Blobs, open_blobs
 from app.db import Pool, open_pool
 from app.fair_queue import FairQueue
-from app.lint.reader import SourceReader, open_reader
+from app.lint.client import LintClient, open_lint_client
 from app.notifications import Publisher, open_publisher
 from app.notifier import Notifier, open_notifier
 from app.sandbox.admission import budget_of_host
@@ -44,7 +44,7 @@ class Resources:
         notifier: Notifier,
         blobs: Blobs,
         sandbox: SandboxPool,
-        reader: SourceReader,
+        linter: LintClient,
         tracing: Tracing,
     ) -> None:
         """Take resources that are open."""
@@ -61,7 +61,7 @@ class Resources:
             max_waiting=MAX_WAITING_CHECKS,
             max_waiting_of_tenant=MAX_WAITING_CHECKS_OF_TENANT,
         )
-        self.reader = reader
+        self.linter = linter
         self.tracing = tracing
 
 
@@ -85,8 +85,8 @@ async def open_resources(
             native={**sandbox.native, "malloc_trim": configure_allocator(native=settings.native)},
         )
         _require_seccomp(sandbox, settings)
-        reader = await stack.enter_async_context(
-            open_reader(
+        linter = await stack.enter_async_context(
+            open_lint_client(
                 max_waiting=MAX_WAITING_CHECKS, max_waiting_of_tenant=MAX_WAITING_CHECKS_OF_TENANT
             )
         )
@@ -103,7 +103,7 @@ async def open_resources(
             notifier=notifier,
             blobs=open_blobs(settings),
             sandbox=sandbox,
-            reader=reader,
+            linter=linter,
             tracing=tracing,
         )
 

@@ -13,7 +13,7 @@ LOCKS: Final = ("requirements.lock", "requirements-dev.lock")
 
 
 def main(root: Path, lock: str) -> int:
-    """Bring `root/.venv` to `lock`; one installation at a time, others wait for it."""
+    """Install `lock` into `root/.venv`; concurrent installations wait for each other."""
     if lock not in LOCKS:
         sys.stderr.write(f"crivo: {lock}: not one of {', '.join(LOCKS)}\n")
         return 2
@@ -40,14 +40,16 @@ def _is_installed(root: Path, target: Path, lock: str) -> bool:
 
 
 def _install(root: Path, target: Path, lock: str) -> int:
-    # What an interrupted installation left behind cannot be trusted: pip takes a half
-    # unpacked package for an installed one. Without the copy of a lock, start afresh.
-    finished = (target / "bin/python").exists() and any((target / name).exists() for name in LOCKS)
+    # Without a copy of a lock, the last installation was interrupted, and .venv is recreated: pip
+    # takes a partly unpacked package for an installed one.
+    is_complete = (target / "bin/python").exists() and any(
+        (target / name).exists() for name in LOCKS
+    )
     for name in LOCKS:
         (target / name).unlink(missing_ok=True)
-    if not finished:
+    if not is_complete:
         venv.create(target, clear=True, symlinks=True, with_pip=True)
-    # The environment may steer pip to an index, but not to another place than .venv.
+    # The environment may choose an index for pip, but no target other than .venv.
     environ = {
         k: v for k, v in os.environ.items() if k not in {"PIP_USER", "PIP_TARGET", "PIP_PREFIX"}
     }
@@ -61,11 +63,11 @@ def _install(root: Path, target: Path, lock: str) -> int:
     done = subprocess.run([*command, "-r", str(root / lock)], check=False, env=environ)  # noqa: S603 - fixed argv
     if done.returncode != 0:
         sys.stderr.write(
-            f"crivo: could not install {lock}; the reason is above. Without a way to PyPI, name "
-            "a mirror (PIP_INDEX_URL) or a proxy (PIP_PROXY); then start again\n"
+            f"crivo: could not install {lock}; the reason is above. Without access to PyPI, set "
+            "a mirror (PIP_INDEX_URL) or a proxy (PIP_PROXY), then start again\n"
         )
         return 1
-    # requirements-dev.lock holds all of requirements.lock, not the other way round.
+    # requirements-dev.lock includes requirements.lock, but not vice versa.
     for name in LOCKS[: LOCKS.index(lock) + 1]:
         shutil.copyfile(root / name, target / f"{name}.new")
         (target / f"{name}.new").rename(target / name)
@@ -76,5 +78,5 @@ if __name__ == "__main__":
     try:
         sys.exit(main(Path(sys.argv[1]), sys.argv[2]))
     except OSError as error:
-        sys.stderr.write(f"crivo: .venv cannot be made: {error}\n")
+        sys.stderr.write(f"crivo: .venv cannot be created: {error}\n")
         sys.exit(2)

@@ -1,4 +1,4 @@
-"""Each benchmark runs and prints what docs/BENCHMARKS.md says; no figure is judged here."""
+"""Each benchmark runs and prints the documented figures; no test judges a figure."""
 
 import json
 import re
@@ -16,10 +16,12 @@ FIELDS = {
     *("bench", "value", "unit", "baseline", "ratio", "goal", "met", "runs"),
     *("v8", "cpus", "isolates"),
 }
-# The lines of each `--only`.
+# The lines that each `--only` prints.
 PIPELINE: Final = {
     "lead": ["lead-idle", "lead-idle-beside-peer"],
-    "rate": [f"{what}-32-clients{how}" for how in ("", "-polling") for what in ("rate", "cpu")],
+    "rate": [
+        f"{figure}-32-clients{mode}" for mode in ("", "-polling") for figure in ("rate", "cpu")
+    ],
     "1mb": ["lead-1mb"],
     "25mb": ["lead-25mb", "memory-25mb"],
     "claims": ["claim-1m-queued", "claim-1m-queued-5m-finished"],
@@ -51,12 +53,12 @@ def _lines(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
     [
         ("cpu", ["small-cpu"]),
         ("latency", ["dispatch-latency"]),
-        ("25mb", [f"filter-reduce-1mb-{what}" for what in ("inside", "whole", "peak")]),
-        ("100mb", [f"filter-reduce-4mb-{what}" for what in ("inside", "whole", "peak")]),
+        ("25mb", [f"filter-reduce-1mb-{part}" for part in ("inside", "whole", "peak")]),
+        ("100mb", [f"filter-reduce-4mb-{part}" for part in ("inside", "whole", "peak")]),
         ("rate", ["rate-one-cell", "rate-two-cells"]),
     ],
 )
-def test_each_figure_of_the_sandbox_is_a_line(only: str, names: list[str]) -> None:
+def test_each_figure_of_the_sandbox_is_one_line(only: str, names: list[str]) -> None:
     lines = _lines(_bench("sandbox", "--quick", "--isolates", "2", "--only", only))
 
     assert [line["bench"] for line in lines] == names
@@ -66,7 +68,7 @@ def test_each_figure_of_the_sandbox_is_a_line(only: str, names: list[str]) -> No
         assert line["value"] > 0
 
 
-def test_a_soak_says_what_became_of_each_execution() -> None:
+def test_a_soak_accounts_for_every_execution() -> None:
     *windows, verdict = _lines(_bench("sandbox", "--soak", "--count", "20", "--isolates", "2"))
 
     assert [window["done"] for window in windows] == list(range(1, 21))
@@ -77,7 +79,7 @@ def test_a_soak_says_what_became_of_each_execution() -> None:
 @pytest.mark.parametrize(
     ("grows", "leaks"), [("pool_fds", True), ("pool_rss_mib", True), (None, False)]
 )
-def test_a_soak_finds_what_grows(grows: str | None, leaks: bool) -> None:  # noqa: FBT001 - a table of cases
+def test_a_soak_detects_growth(grows: str | None, leaks: bool) -> None:  # noqa: FBT001 - a table of cases
     samples = [
         Sample(**{name: 50 + 10 * (name == grows) * n for name in Sample.__struct_fields__})
         for n in range(10)
@@ -86,7 +88,7 @@ def test_a_soak_finds_what_grows(grows: str | None, leaks: bool) -> None:  # noq
     assert [leak.partition(":")[0] for leak in find_leaks(samples)] == ([grows] if leaks else [])
 
 
-def test_the_whole_system_is_measured_from_outside() -> None:
+def test_the_pipeline_benchmark_prints_every_figure() -> None:
     lines = _lines(_bench("pipeline", "--quick", "--no-peer"))
 
     assert [line["bench"] for line in lines] == [
@@ -95,7 +97,7 @@ def test_the_whole_system_is_measured_from_outside() -> None:
     for line in lines:
         assert set(line) >= FIELDS - {"v8", "isolates"}
         assert len(line["runs"]) == 1
-        # CPU of processes that end comes in ticks: in so short a time it may be less than nothing.
+        # CPU time of exited processes is counted in ticks, so a short run may measure less than 0.
         assert line["value"] > 0 or line["bench"].startswith("cpu-")
     [idle] = [line for line in lines if line["bench"] == "cpu-idle"]
     assert set(idle["also"]) == {
@@ -103,36 +105,38 @@ def test_the_whole_system_is_measured_from_outside() -> None:
     }
 
 
-def test_what_is_measured_of_the_whole_system_can_be_chosen_and_is_told() -> None:
+def test_each_figure_of_the_pipeline_can_be_chosen_and_is_documented() -> None:
     text = (ROOT / "docs" / "BENCHMARKS.md").read_text(encoding="utf-8")
-    told = set(
+    documented = set(
         re.findall(r"`([a-z0-9-]+)`", "".join(re.findall(r"^\| (`.*?) \|", text, re.MULTILINE)))
     )
 
     assert list(PIPELINE) == list(pipeline._MEASURES)
     for only, names in PIPELINE.items():
         assert f"| `{names[0]}` (`{only}`) |" in text
-        assert set(names) <= told
+        assert set(names) <= documented
 
 
-def test_the_peer_can_be_installed_as_it_was_measured() -> None:
-    wanted = json.loads((PEER / "package.json").read_text(encoding="utf-8"))
+def test_the_peer_is_pinned() -> None:
+    package_json = json.loads((PEER / "package.json").read_text(encoding="utf-8"))
     text = (PEER / "package-lock.json").read_text(encoding="utf-8")
     root, *packages = json.loads(text)["packages"].values()
 
-    assert root["dependencies"] == wanted["dependencies"]
-    assert all(re.fullmatch(r"[0-9.]+", version) for version in wanted["dependencies"].values())
+    assert root["dependencies"] == package_json["dependencies"]
+    assert all(
+        re.fullmatch(r"[0-9.]+", version) for version in package_json["dependencies"].values()
+    )
     assert all(package["integrity"].startswith("sha512-") for package in packages)
-    # Where from is the installation's business.
+    # The registry is chosen by the installation.
     assert "://" not in text
 
 
-def test_the_peer_imports_what_it_asks_for() -> None:
-    wanted = json.loads((PEER / "package.json").read_text(encoding="utf-8"))["dependencies"]
+def test_the_peer_imports_its_dependencies() -> None:
+    dependencies = json.loads((PEER / "package.json").read_text(encoding="utf-8"))["dependencies"]
     code = "".join(path.read_text(encoding="utf-8") for path in PEER.glob("*.js"))
     imported = set(re.findall(r'^import .* from "([a-z][a-z-]*)";$', code, re.MULTILINE))
 
-    assert imported == set(wanted)
+    assert imported == set(dependencies)
 
 
 @pytest.mark.parametrize(("ours", "met"), [(2.0, True), (4.0, False)])
@@ -143,7 +147,7 @@ def test_a_goal_is_met_or_missed(ours: float, met: bool) -> None:  # noqa: FBT00
 
 
 @pytest.mark.parametrize(("ours", "met"), [(2.0, True), (1.0, False)])
-def test_a_goal_may_be_the_least(ours: float, met: bool) -> None:  # noqa: FBT001 - a table of cases
+def test_a_goal_can_be_a_minimum(ours: float, met: bool) -> None:  # noqa: FBT001 - a table of cases
     line = new_line(
         "b",
         unit="/s",
@@ -157,21 +161,21 @@ def test_a_goal_may_be_the_least(ours: float, met: bool) -> None:  # noqa: FBT00
     assert (line.ratio, line.met) == (ours, met)
 
 
-def test_the_executions_are_measured_from_outside() -> None:
+def test_the_executions_benchmark_has_a_help_text() -> None:
     done = _bench("executions", "--help")
 
     assert done.returncode == 0
     assert "scripts/bench executions" in done.stdout
 
 
-def test_an_unknown_name_is_told_the_known_ones() -> None:
+def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
     done = _bench("nothing")
 
     assert done.returncode == 2
     assert "executions, keys, pipeline, sandbox" in done.stderr
 
 
-def test_what_a_key_costs_can_be_measured() -> None:
+def test_the_cost_of_a_key_is_measured() -> None:
     [line] = _lines(_bench("keys", "--quick"))
 
     assert line["bench"] == "key-per-request"

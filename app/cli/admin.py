@@ -1,4 +1,4 @@
-"""Operate on the database itself: tenants and keys, also when no key opens the API.
+"""Manage tenants and keys on the database itself, even without a key for the API.
 
 python -m app.cli.admin tenant|key …, or ./start.sh admin …
 """
@@ -28,9 +28,9 @@ T = TypeVar("T")
 
 _MAX_DAYS: Final = 36_500
 _DESCRIPTION: Final = """\
-Make and list tenants and API keys on the database of DATABASE_URL; ./start.sh admin finds the
-embedded one, ./start.sh compose admin that of the containers. A new key is printed on standard
-output, and shown this once.
+Create and list tenants and API keys in the database of DATABASE_URL. ./start.sh admin uses the
+embedded database, ./start.sh compose admin that of the containers. A new key is printed to
+standard output, and cannot be shown again.
 """
 _EXAMPLES: Final = """\
 examples:
@@ -42,10 +42,10 @@ examples:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Do what the command says; 0 done, 1 refused, 2 it could not be tried."""
-    asked = _parser().parse_args(arguments)
+    """Run the command; return 0 if it is done, 1 if it is refused, 2 if it cannot be tried."""
+    options = _parser().parse_args(arguments)
     try:
-        return asyncio.run(_connected(_settings(), asked))
+        return asyncio.run(_run_on_database(_settings(), options))
     except CrivoError as error:
         sys.stderr.write(f"crivo-admin: {error}\n")
         return 2 if isinstance(error, InvalidSetting | DatabaseUnavailable) else 1
@@ -60,44 +60,46 @@ def _settings() -> Settings:
     return settings
 
 
-async def _connected(settings: Settings, asked: argparse.Namespace) -> int:
+async def _run_on_database(settings: Settings, options: argparse.Namespace) -> int:
     async with open_pool(settings) as pool:
-        for line in await _do(pool, asked):
+        for line in await _run(pool, options):
             sys.stdout.write(f"{line}\n")
     return 0
 
 
-async def _do(pool: Pool, asked: argparse.Namespace) -> list[str]:
+async def _run(pool: Pool, options: argparse.Namespace) -> list[str]:
     async with pool.acquire() as conn:
-        match asked.noun, asked.verb:
+        match options.noun, options.verb:
             case "tenant", "create":
-                wanted = _read(CreateTenant, name=asked.name, weight=asked.weight)
-                made = await tenants.create(conn, operator(), wanted)
-                return [f"{made.id}  {made.name}"]
+                new = _read(CreateTenant, name=options.name, weight=options.weight)
+                tenant = await tenants.create(conn, operator(), new)
+                return [f"{tenant.id}  {tenant.name}"]
             case "tenant", "suspend" | "resume":
-                change = ChangeTenant(suspended=asked.verb == "suspend")
-                changed = await tenants.change(conn, operator(), asked.name, change)
+                change = ChangeTenant(suspended=options.verb == "suspend")
+                changed = await tenants.change(conn, operator(), options.name, change)
                 state = "suspended" if changed.suspended_at else "served"
                 return [f"{changed.id}  {changed.name}  {state}"]
             case "key", "create":
-                days = asked.days
+                days = options.days
                 expires_at = None if days is None else datetime.now(UTC) + timedelta(days=days)
-                wanted_key = _read(
+                new_key = _read(
                     CreateKey,
-                    tenant=asked.tenant,
-                    name=asked.name,
-                    scopes=list(Scope) if asked.all else asked.scope,
+                    tenant=options.tenant,
+                    name=options.name,
+                    scopes=list(Scope) if options.all else options.scope,
                     expires_at=expires_at,
                 )
-                made_key = await keys.create(conn, operator(), wanted_key)
-                sys.stderr.write(f"crivo-admin: key {made_key.id}; it is shown this once:\n")
-                return [made_key.key]
+                created_key = await keys.create(conn, operator(), new_key)
+                sys.stderr.write(f"crivo-admin: key {created_key.id}; it is not shown again:\n")
+                return [created_key.key]
             case "key", "revoke":
-                revoked = await keys.revoke(conn, operator(), parse_key_id(asked.id))
+                revoked = await keys.revoke(conn, operator(), parse_key_id(options.id))
                 return [f"{revoked.id}  revoked"]
             case _:
                 pass
-    return await (_list_tenants(pool) if asked.noun == "tenant" else _list_keys(pool, asked.tenant))
+    return await (
+        _list_tenants(pool) if options.noun == "tenant" else _list_keys(pool, options.tenant)
+    )
 
 
 async def _list_tenants(pool: Pool) -> list[str]:
@@ -141,35 +143,37 @@ def _parser() -> argparse.ArgumentParser:
     )
     nouns = parser.add_subparsers(dest="noun", required=True)
     tenant = nouns.add_parser("tenant").add_subparsers(dest="verb", required=True)
-    create = tenant.add_parser("create", help="make a tenant")
+    create = tenant.add_parser("create", help="create a tenant")
     create.add_argument("name")
-    create.add_argument("--weight", type=int, default=100, help="its share beside others'")
+    create.add_argument(
+        "--weight", type=int, default=100, help="its share relative to other tenants"
+    )
     tenant.add_parser("list", help="list tenants")
     for verb in ("suspend", "resume"):
         tenant.add_parser(verb).add_argument("name", help="its name or id")
     key = nouns.add_parser("key").add_subparsers(dest="verb", required=True)
-    new = key.add_parser("create", help="make a key, and print it")
+    new = key.add_parser("create", help="create a key and print it")
     new.add_argument("--tenant", default="default", help="its name or id")
-    new.add_argument("--name", default="", help="what the key is for")
+    new.add_argument("--name", default="", help="the purpose of the key")
     new.add_argument("--days", type=_days, metavar="N", help="validity")
-    may = new.add_mutually_exclusive_group(required=True)
-    may.add_argument("--all", action="store_true", help="every scope")
-    may.add_argument("--scope", action="append", choices=[str(each) for each in Scope])
+    scopes = new.add_mutually_exclusive_group(required=True)
+    scopes.add_argument("--all", action="store_true", help="every scope")
+    scopes.add_argument("--scope", action="append", choices=[str(each) for each in Scope])
     key.add_parser("list").add_argument("--tenant", help="its name or id")
-    key.add_parser("revoke", help="take a key back for ever").add_argument("id")
+    key.add_parser("revoke", help="revoke a key permanently").add_argument("id")
     return parser
 
 
 def _days(text: str) -> int:
-    sane = text.isascii() and text.isdigit() and len(text) <= len(str(_MAX_DAYS))
-    if not sane or not 1 <= int(text) <= _MAX_DAYS:
-        message = f"{clipped(text)!r} is no number of days from 1 to {_MAX_DAYS}"
+    is_number = text.isascii() and text.isdigit() and len(text) <= len(str(_MAX_DAYS))
+    if not is_number or not 1 <= int(text) <= _MAX_DAYS:
+        message = f"{clipped(text)!r} is not a number of days from 1 to {_MAX_DAYS}"
         raise argparse.ArgumentTypeError(message)
     return int(text)
 
 
 def _read(shape: type[T], **members: object) -> T:
-    """Check what was typed as the API would. Raises InvalidSetting."""
+    """Validate arguments as the API validates a body. Raises InvalidSetting."""
     try:
         return convert_texts(members, shape)
     except InvalidTexts as error:

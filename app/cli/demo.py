@@ -1,6 +1,6 @@
-"""Run the use case of examples/cards over HTTP, and compare what comes with what must come.
+"""Run the use case of examples/cards over HTTP, and compare the results with the expected ones.
 
-python -m app.cli.demo URL; an API that asks for a key gets that of CRIVO_KEY.
+python -m app.cli.demo URL; CRIVO_KEY is the key for an API that requires one.
 """
 
 import json
@@ -14,13 +14,13 @@ import httpx
 
 from app.errors import CrivoError
 
-# A name of its own: a demonstration must not add versions to somebody's script.
+# A name of its own, so that the demo adds no versions to a user's script.
 SCRIPT: Final = "cards-demo"
 _EXAMPLE: Final = Path(__file__).parents[2] / "examples" / "cards"
 _REQUEST_SECONDS: Final = 30.0
 _READY_SECONDS: Final = 60.0
 _FINISH_SECONDS: Final = 60.0
-# Below the time that a request may take.
+# Less than _REQUEST_SECONDS.
 _WAIT_SECONDS: Final = 20
 _MAX_BODY_LINES: Final = 24
 _SHOWN_HEADERS: Final = ("content-type", "location", "retry-after")
@@ -33,14 +33,14 @@ _CONFLICT: Final = 409
 
 
 class DemoFailed(CrivoError):
-    """Something was not as it must be; the message says what differed."""
+    """A response or a result differs from the expected one; the message says how."""
 
 
 def main(arguments: list[str]) -> int:
-    """Run the demonstration against the URL given; 0 when every result is as expected."""
+    """Run the demo against a URL; return 0 if every result is as expected."""
     (url,) = arguments
     try:
-        # No proxy of the environment stands between this and the local API.
+        # The API is local: proxies of the environment do not apply.
         with httpx.Client(
             base_url=url, timeout=_REQUEST_SECONDS, trust_env=False, headers=_authorization()
         ) as client:
@@ -49,7 +49,7 @@ def main(arguments: list[str]) -> int:
             _customers_payload(client)
             _larger_payload(client)
     except BrokenPipeError:
-        # Whoever read this has gone; nothing more can be said, not even at exit.
+        # The reader of the output has gone; a flush at exit would fail too.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (DemoFailed, httpx.HTTPError) as error:
@@ -82,21 +82,21 @@ def _upload(client: httpx.Client) -> None:
     source = (_EXAMPLE / "script.js").read_text(encoding="utf-8")
     shown = f'{{"name": "{SCRIPT}", "source": … {len(source.encode()):,} bytes of script.js …}}'
     body = json.dumps({"name": SCRIPT, "source": source}).encode()
-    answer = _post(client, "/scripts", body, shown)
-    if answer.status_code == _CONFLICT:
+    response = _post(client, "/scripts", body, shown)
+    if response.status_code == _CONFLICT:
         _say("\nThe name is taken, from an earlier run: add a version instead.")
         body = json.dumps({"source": source}).encode()
         shown = f'{{"source": … {len(source.encode()):,} bytes of script.js …}}'
-        answer = _post(client, f"/scripts/{SCRIPT}/versions", body, shown)
-        _expect(answer, _OK, _CREATED)
+        response = _post(client, f"/scripts/{SCRIPT}/versions", body, shown)
+        _expect(response, _OK, _CREATED)
     else:
-        _expect(answer, _CREATED)
+        _expect(response, _CREATED)
 
 
 def _customers_payload(client: httpx.Client) -> None:
     _title("2. Run it on the customer's payload, in an envelope")
     payload = (_EXAMPLE / "payload.json").read_bytes()
-    # The payload's bytes as they are: nothing here decodes a number and writes it anew.
+    # The payload's bytes are embedded unchanged: decoding could alter numbers.
     body = b'{"script": "' + SCRIPT.encode() + b'", "data": ' + payload + b"}"
     _run(client, "/executions", body, body.decode(), expected="expected.json")
 
@@ -114,7 +114,7 @@ def _run(client: httpx.Client, path: str, body: bytes, shown: str, *, expected: 
     _expect(accepted, _ACCEPTED)
     location = accepted.headers.get("location")
     if not location:
-        raise DemoFailed("the answer has no Location to ask")
+        raise DemoFailed("the response has no Location")
     execution = _await_end(client, location)
     if execution.get("status") != "succeeded":
         raise DemoFailed(f"the execution is {execution.get('status')}: {execution.get('error')}")
@@ -129,44 +129,46 @@ def _run(client: httpx.Client, path: str, body: bytes, shown: str, *, expected: 
 
 
 def _await_end(client: httpx.Client, location: str) -> dict[str, object]:
-    """Ask for the end: the answer comes with it, or after a while."""
+    """Poll until the execution ends; each request waits for the end."""
     deadline = time.monotonic() + _FINISH_SECONDS
     while True:
-        answer = client.get(location, params={"wait": _WAIT_SECONDS})
-        _show(answer, "")
-        _expect(answer, _OK)
-        execution = _json_object(answer)
+        response = client.get(location, params={"wait": _WAIT_SECONDS})
+        _show(response, "")
+        _expect(response, _OK)
+        execution = _json_object(response)
         if execution.get("status") not in {"queued", "running"}:
             return execution
         if time.monotonic() > deadline:
             raise DemoFailed(f"still {execution.get('status')} after {_FINISH_SECONDS:.0f} s")
 
 
-def _compare(result: bytes, wanted: bytes, name: str) -> None:
+def _compare(result: bytes, expected: bytes, name: str) -> None:
     try:
-        found = json.loads(result)
+        actual = json.loads(result)
     except ValueError as error:
         raise DemoFailed(f"the result is not JSON: {error}") from None
-    difference = _difference(found, json.loads(wanted), "result")
+    difference = _difference(actual, json.loads(expected), "result")
     if difference:
         raise DemoFailed(f"not as in {name}: {difference}")
     _say(f"\nThe result is that of {name}.")
 
 
-def _difference(found: object, wanted: object, where: str) -> str:
-    """Say where two JSON values differ first; empty when they do not."""
-    if isinstance(found, list) and isinstance(wanted, list) and len(found) == len(wanted):
+def _difference(actual: object, expected: object, path: str) -> str:
+    """Describe the first difference of two JSON values; empty if they are equal."""
+    if isinstance(actual, list) and isinstance(expected, list) and len(actual) == len(expected):
         pairs = [
-            (f"{where}[{index}]", *pair)
-            for index, pair in enumerate(zip(found, wanted, strict=True))
+            (f"{path}[{index}]", *pair)
+            for index, pair in enumerate(zip(actual, expected, strict=True))
         ]
-    elif isinstance(found, dict) and isinstance(wanted, dict) and found.keys() == wanted.keys():
-        pairs = [(f"{where}.{name}", found[name], wanted[name]) for name in wanted]
-    elif found == wanted and type(found) is type(wanted):
+    elif (
+        isinstance(actual, dict) and isinstance(expected, dict) and actual.keys() == expected.keys()
+    ):
+        pairs = [(f"{path}.{name}", actual[name], expected[name]) for name in expected]
+    elif actual == expected and type(actual) is type(expected):
         return ""
     else:
-        return f"{where} is {_clipped(found)}, expected {_clipped(wanted)}"
-    return next((text for name, f, w in pairs if (text := _difference(f, w, name))), "")
+        return f"{path} is {_clipped(actual)}, expected {_clipped(expected)}"
+    return next((text for name, a, e in pairs if (text := _difference(a, e, name))), "")
 
 
 def _clipped(value: object) -> str:
@@ -175,31 +177,31 @@ def _clipped(value: object) -> str:
 
 
 def _post(client: httpx.Client, path: str, body: bytes, shown: str) -> httpx.Response:
-    answer = client.post(path, content=body, headers={"Content-Type": "application/json"})
-    _show(answer, f"Content-Type: application/json\n\n{shown}")
-    return answer
+    response = client.post(path, content=body, headers={"Content-Type": "application/json"})
+    _show(response, f"Content-Type: application/json\n\n{shown}")
+    return response
 
 
 def _get(client: httpx.Client, path: str) -> httpx.Response:
-    answer = client.get(path)
-    _show(answer, "")
-    return answer
+    response = client.get(path)
+    _show(response, "")
+    return response
 
 
-def _show(answer: httpx.Response, request: str) -> None:
-    """Print a request and its answer."""
-    _say(f"\n{answer.request.method} {answer.request.url}")
+def _show(response: httpx.Response, request: str) -> None:
+    """Print a request and its response."""
+    _say(f"\n{response.request.method} {response.request.url}")
     _lines(request, "    ")
-    _say(f"{answer.status_code} {answer.reason_phrase}")
+    _say(f"{response.status_code} {response.reason_phrase}")
     headers = "\n".join(
-        f"{name.title()}: {answer.headers[name]}"
+        f"{name.title()}: {response.headers[name]}"
         for name in _SHOWN_HEADERS
-        if name in answer.headers
+        if name in response.headers
     )
     try:
-        body = json.dumps(answer.json(), indent=2, ensure_ascii=False)
+        body = json.dumps(response.json(), indent=2, ensure_ascii=False)
     except ValueError:
-        body = answer.text
+        body = response.text
     _lines(f"{headers}\n\n{body}", "    ")
 
 
@@ -211,19 +213,19 @@ def _lines(text: str, indent: str) -> None:
         _say(f"{indent}… {len(lines) - _MAX_BODY_LINES} more lines")
 
 
-def _expect(answer: httpx.Response, *statuses: int) -> None:
-    if answer.status_code not in statuses:
-        wanted = " or ".join(str(status) for status in statuses)
-        request = f"{answer.request.method} {answer.request.url.path}"
-        hint = "; the key goes into CRIVO_KEY" if answer.status_code == _UNAUTHORIZED else ""
-        raise DemoFailed(f"{request} answered {answer.status_code}, expected {wanted}{hint}")
+def _expect(response: httpx.Response, *statuses: int) -> None:
+    if response.status_code not in statuses:
+        allowed = " or ".join(str(status) for status in statuses)
+        request = f"{response.request.method} {response.request.url.path}"
+        hint = "; set the key as CRIVO_KEY" if response.status_code == _UNAUTHORIZED else ""
+        raise DemoFailed(f"{request} returned {response.status_code}, expected {allowed}{hint}")
 
 
-def _json_object(answer: httpx.Response) -> dict[str, object]:
-    found = answer.json()
-    if not isinstance(found, dict):
-        raise DemoFailed(f"{answer.request.url.path} answered no JSON object")
-    return found
+def _json_object(response: httpx.Response) -> dict[str, object]:
+    value = response.json()
+    if not isinstance(value, dict):
+        raise DemoFailed(f"{response.request.url.path} returned no JSON object")
+    return value
 
 
 def _title(text: str) -> None:

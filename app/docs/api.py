@@ -1,6 +1,6 @@
-"""HTTP routes of the index and the reference: the OpenAPI document, its page and what that needs.
+"""HTTP routes of the index, the OpenAPI document and the page that shows it.
 
-Everything comes from this process, and the page's policy lets the browser ask nobody else.
+This process serves every asset, and the page's policy keeps the browser from loading others.
 """
 
 import hashlib
@@ -29,16 +29,16 @@ Crivo keeps **versioned JavaScript scripts** (`function process(data)`) and runs
 asynchronously and safely, over JSON data.
 
 1. [Upload a script](#/scripts/createScript).
-2. [Submit data to it](#/executions/submitRaw): the answer is the execution's address.
-3. [Read the execution](#/executions/showExecution): its status, then the result or the reason
-   why there is none, and the receipt.
+2. [Submit data to it](#/executions/submitRaw): the response names the execution's URL.
+3. [Read the execution](#/executions/showExecution): its status, then the result or the error,
+   and the receipt.
 
-The steps can be run here as they are filled in: **Execute** in each. (Where `cards` exists
-already, the first one answers 409, and the others work.)
+The steps are filled in and can be run here: press **Execute** in each. (If `cards` exists
+already, the first one returns 409, and the others work.)
 
-A server that asks for API keys answers 401 without one: enter yours with **Authorize** below.
-The page forgets it when it is closed. An operator makes [tenants](#/tenants/createTenant) and
-[keys](#/keys/createKey).
+A server that requires API keys returns 401 without one: enter yours with **Authorize** below.
+The page forgets it when you close the page. Operators create [tenants](#/tenants/createTenant)
+and [keys](#/keys/createKey).
 
 Every error is a problem document (RFC 9457, `application/problem+json`) with a stable `type`.
 """
@@ -53,7 +53,7 @@ _MEDIA_TYPES: Final = {
     ".svg": "image/svg+xml",
 }
 
-# No inline script and nothing from elsewhere. Swagger UI's style sheet has its icons as data.
+# No inline scripts, no other origins. Swagger UI's style sheet embeds its icons as data URLs.
 _POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -61,28 +61,30 @@ _POLICY: Final = (
 
 
 def openapi_config() -> Documentation:
-    """Give what the OpenAPI document says of the whole; each route says the rest of itself."""
+    """Describe the API as a whole for the OpenAPI document; each route describes itself."""
     return Documentation(
         title=NAME,
         version=VERSION,
         description=_DESCRIPTION,
         tags=[
             Tag(name="scripts", description="Scripts, their versions and aliases"),
-            Tag(name="executions", description="Runs of a script over data, and what came of them"),
-            Tag(name="tenants", description="Whom everything belongs to; for operators"),
-            Tag(name="keys", description="Who may do what; for operators"),
-            Tag(name="audit", description="Who changed what; for operators"),
+            Tag(name="executions", description="Runs of scripts over data, and their outcomes"),
+            Tag(
+                name="tenants", description="Owners of scripts, executions and keys; for operators"
+            ),
+            Tag(name="keys", description="API keys and their scopes; for operators"),
+            Tag(name="audit", description="The log of changes; for operators"),
             Tag(name="health", description="Whether the system works"),
-            Tag(name="index", description="Where everything is"),
+            Tag(name="index", description="The URLs to start from"),
         ],
         openapi_router=_Unserved(path="/", route_handlers=[]),
     )
 
 
 class _Unserved(Router):
-    """Takes the routes that Litestar brings along with a document, and serves none of them.
+    """A router that drops the routes that Litestar adds for an OpenAPI document.
 
-    Their pages load from other hosts, and they answer unknown paths with HTML.
+    Their pages load assets from other hosts, and they return HTML for unknown paths.
     """
 
     def register(self, value: ControllerRouterHandler) -> list[BaseRoute]:  # noqa: ARG002
@@ -90,7 +92,7 @@ class _Unserved(Router):
 
 
 class Asset(Struct, frozen=True, kw_only=True):
-    """Some bytes to serve; `etag` is theirs alone."""
+    """A file to serve; its `etag` is a hash of its content."""
 
     content: bytes
     media_type: str
@@ -101,8 +103,8 @@ class Asset(Struct, frozen=True, kw_only=True):
 async def show_index(request: AnyRequest) -> Response[Index | None]:
     """Show the index.
 
-    The addresses to start from. A browser, or whoever else prefers `text/html` to JSON, is sent
-    to the reference.
+    Returns the URLs to start from. A client that prefers `text/html` to JSON, such as a browser,
+    is redirected to the reference.
     """
     accept = ",".join(request.headers.getall("accept", []))
     headers = {"Vary": "Accept"}
@@ -120,7 +122,7 @@ async def reference(request: AnyRequest) -> Response[bytes]:
 
 @get("/docs/assets/{name:str}")
 async def asset(name: str, request: AnyRequest) -> Response[bytes]:
-    """Give what the page is made of."""
+    """Return an asset of the page."""
     if name not in _ASSETS:
         raise NotFoundException
     return _answer(request, _ASSETS[name])
@@ -128,20 +130,20 @@ async def asset(name: str, request: AnyRequest) -> Response[bytes]:
 
 @get("/favicon.ico")
 async def favicon(request: AnyRequest) -> Response[bytes]:
-    """Give the icon where browsers look for it when a document names none."""
+    """Return the icon; browsers request this path for documents that name no icon."""
     return _answer(request, _ASSETS["favicon.svg"])
 
 
 @get("/openapi.json")
 async def openapi_document(request: AnyRequest) -> Response[bytes]:
-    """Give the OpenAPI document."""
+    """Return the OpenAPI document."""
     return _answer(request, _document_of(request.app))
 
 
 def _answer(request: AnyRequest, asset: Asset) -> Response[bytes]:
     headers = {
         "ETag": asset.etag,
-        # Kept by the browser, and asked for again each time: 304 unless Crivo was updated.
+        # The browser revalidates its copy each time: 304 unless Crivo was updated.
         "Cache-Control": "no-cache",
         "Content-Security-Policy": _POLICY,
         "Referrer-Policy": "no-referrer",
@@ -154,7 +156,7 @@ def _answer(request: AnyRequest, asset: Asset) -> Response[bytes]:
 
 
 def _tags_in(if_none_match: str) -> set[str]:
-    # A cache on the way may have made the tag a weak one (RFC 9110, 13.1.2).
+    # If-None-Match uses weak comparison (RFC 9110, 13.1.2): a cache may have weakened the tag.
     return {tag.strip().removeprefix("W/") for tag in if_none_match.split(",")}
 
 

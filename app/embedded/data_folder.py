@@ -1,4 +1,4 @@
-"""Own a data folder: its layout's version, and the lock of the one launcher on it."""
+"""Lock a data folder for one launcher, and check its layout's version."""
 
 import fcntl
 import os
@@ -16,22 +16,22 @@ LAYOUT_VERSION: Final = "1"
 
 
 class Owner(Struct, frozen=True):
-    """Who holds a data folder: the launcher's process id, and where its API is."""
+    """The owner of a data folder: the launcher's process id, and its API's URL."""
 
     pid: int
     url: str
 
 
 class AlreadyRunning(CannotStart):
-    """Another launcher holds the folder."""
+    """Another launcher owns the folder."""
 
 
 @contextmanager
 def own_data_folder(data: Path, *, url: str) -> Iterator[None]:
-    """Hold the data folder, made when it is missing, for the length of the block.
+    """Own the data folder within the block; create the folder if it is missing.
 
-    Raises CannotStart when it cannot be written or is of another version, AlreadyRunning
-    when somebody holds it.
+    Raises CannotStart if it cannot be written or has another version, AlreadyRunning if another
+    launcher owns it.
     """
     try:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -47,9 +47,9 @@ def own_data_folder(data: Path, *, url: str) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             owner = _read_owner(data)
-            where = f" at {owner.url} (process {owner.pid})" if owner else ""
+            place = f" at {owner.url} (process {owner.pid})" if owner else ""
             message = (
-                f"already running on {data}{where}; use that one, stop it, or choose another "
+                f"already running on {data}{place}; use that one, stop it, or choose another "
                 "CRIVO_DATA and CRIVO_PORT"
             )
             raise AlreadyRunning(message) from None
@@ -63,13 +63,13 @@ def own_data_folder(data: Path, *, url: str) -> Iterator[None]:
 
 
 def find_owner(data: Path) -> Owner | None:
-    """Say who holds the folder, None when nobody does."""
+    """Return the owner of the folder, None if there is none."""
     try:
         lock = os.open(data / "lock", os.O_RDWR)
     except OSError:
         return None
     try:
-        # Shared: to ask must not look like holding, to a start at the same moment.
+        # Shared, so that a concurrent start does not take this query for an owner.
         fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return _read_owner(data)
@@ -82,12 +82,12 @@ def _read_owner(data: Path) -> Owner | None:
     try:
         return msgspec.json.decode((data / "lock").read_bytes(), type=Owner)
     except (OSError, msgspec.DecodeError):
-        # It took the lock a moment ago, and has not written yet.
+        # The owner has just taken the lock, and has not written yet.
         return None
 
 
 def _check_owner(data: Path) -> None:
-    # Root could use it, and would leave files behind that shut the folder's owner out.
+    # Root could use it, but would leave files that its owner cannot open.
     owner = data.stat().st_uid
     if owner != os.geteuid():
         message = (
@@ -99,16 +99,16 @@ def _check_owner(data: Path) -> None:
 
 def _check_version(file: Path) -> None:
     try:
-        found = file.read_text(encoding="utf-8").strip()
+        version = file.read_text(encoding="utf-8").strip()
     except FileNotFoundError:
         file.write_text(f"{LAYOUT_VERSION}\n", encoding="utf-8")
         return
     except (OSError, UnicodeDecodeError) as error:
         message = f"{file} cannot be read: {error}"
         raise CannotStart(message) from None
-    if found != LAYOUT_VERSION:
+    if version != LAYOUT_VERSION:
         message = (
-            f"the data folder {file.parent} has layout version {found!r}, and this Crivo needs "
+            f"the data folder {file.parent} has layout version {version!r}, and this Crivo needs "
             f"{LAYOUT_VERSION!r}; choose another CRIVO_DATA"
         )
         raise CannotStart(message)

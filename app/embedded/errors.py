@@ -1,11 +1,11 @@
-"""What ends a start: with exit code 2 before anything ran, with 1 afterwards."""
+"""Define the errors that end a start: exit code 2 before anything ran, 1 afterwards."""
 
 from app.errors import CrivoError
 
 
 class CannotStart(CrivoError):
-    """Nothing was started, as something is not as it must be; one line says what."""
+    """A precondition is not met and nothing was started; the message is one line."""
 
 
 class ServiceFailed(CrivoError):
-    """A server does not come up or does not stay up; the message ends with its last words."""
+    """A service does not start or keeps exiting; the message ends with the tail of its log."""

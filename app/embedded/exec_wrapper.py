@@ -1,10 +1,9 @@
-"""Become another program that dies with its parent; started by `processes`, never imported.
+"""Execute another program that dies with its parent; started by `processes`, never imported.
 
     python -I -S exec_wrapper.py PARENT_PID DEATH_SIGNAL IDENTITY COMMAND...
 
-IDENTITY is `self`; `namespace`: a user namespace in which root is an ordinary user, for
-PostgreSQL refuses to run as root; or `UID:GID`. Standard library only, as it runs without
-the environment's packages.
+IDENTITY is `self`, `namespace` or `UID:GID`. A namespace is a user namespace in which root is an
+ordinary user, since PostgreSQL refuses to run as root. Only the standard library is available.
 """
 
 import ctypes
@@ -17,27 +16,27 @@ from pathlib import Path
 PR_SET_PDEATHSIG = 1
 CLONE_NEWUSER = 0x10000000
 
-# What a caller tells from the program's own exit codes.
+# Distinct from the exit codes of the programs that it executes.
 EXIT_REFUSED = 97
 ORDINARY_ID = 1000
 
 
 def main(parent: int, death_signal: int, identity: str, command: list[str]) -> None:
-    """Take the identity, then the death signal, then become the command."""
-    # Signals that the launcher holds back must not be held back in its children.
+    """Take the identity, set the death signal, and execute the command."""
+    # The launcher's blocked signals must not stay blocked in its children.
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
     try:
         take_identity(identity)
     except OSError as error:
         sys.stderr.write(f"exec_wrapper: cannot become {identity}: {error}\n")
         sys.exit(EXIT_REFUSED)
-    # In this order: a change of credentials clears the death signal (prctl(2)).
+    # After the identity: a change of credentials clears the death signal (prctl(2)).
     die_with_parent(parent, death_signal)
     os.execvp(command[0], command)  # noqa: S606 - becoming the command is the purpose
 
 
 def take_identity(identity: str) -> None:
-    """Become who shall run the command. Raises OSError where the system refuses it."""
+    """Change to the user that runs the command. Raises OSError if the system refuses."""
     if identity == "namespace":
         user, group = os.getuid(), os.getgid()
         libc = ctypes.CDLL(None, use_errno=True)
@@ -54,12 +53,12 @@ def take_identity(identity: str) -> None:
 
 
 def die_with_parent(parent: int, death_signal: int) -> None:
-    """Have the kernel send the signal to this process when its parent is gone."""
+    """Have the kernel send this process the signal when its parent dies."""
     if sys.platform != "linux":
         return
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, death_signal, 0, 0, 0)
-    # The parent may have died before the kernel knew. Across a change of user
-    # the parent's pid is still the same: no pid namespace is entered.
+    # The parent may have died before prctl. Its pid is the same for another user, as no pid
+    # namespace is entered.
     if os.getppid() != parent:
         sys.exit(EXIT_REFUSED)
 

@@ -1,4 +1,4 @@
-"""Decide who runs PostgreSQL, which refuses to run as root."""
+"""Choose the user that runs PostgreSQL, which refuses to run as root."""
 
 import os
 import pwd
@@ -16,14 +16,14 @@ _NOBODY = "nobody"
 
 
 class Identity(Struct, frozen=True):
-    """A user to run a server as: `name` is what `exec_wrapper` takes, `uid` owns its files."""
+    """A user to run a server as: `name` is an IDENTITY of `exec_wrapper`, `uid` owns the files."""
 
     name: str
     uid: int
     gid: int
 
     def own(self, folder: Path) -> None:
-        """Give a folder, with all in it, to this user, where it is not already."""
+        """Change the owner of a folder and its content to this user."""
         if os.geteuid() != 0 or folder.stat().st_uid == self.uid:
             return
         for parent, _, names in os.walk(folder):
@@ -32,11 +32,11 @@ class Identity(Struct, frozen=True):
 
 
 def choose_identity(data: Path, programs: Path) -> Identity:
-    """Choose who runs PostgreSQL on the data folder's cluster with the programs in `programs`.
+    """Choose the user that runs PostgreSQL on the data folder's cluster.
 
-    An ordinary user runs it directly. Root runs it in a user namespace, where root is an
-    ordinary user and still reaches every path; where that is refused, as `nobody`.
-    Raises CannotStart when `nobody` cannot reach the paths.
+    An ordinary user runs it directly. Root runs it in a user namespace, in which root is an
+    ordinary user and can still access every path, or as `nobody` if the system refuses
+    namespaces. Raises CannotStart if `nobody` cannot access the paths.
     """
     user = Identity("self", os.geteuid(), os.getegid())
     if user.uid != 0:
@@ -50,7 +50,7 @@ def choose_identity(data: Path, programs: Path) -> Identity:
         entry = None
     if entry is not None:
         nobody = Identity(f"{entry.pw_uid}:{entry.pw_gid}", entry.pw_uid, entry.pw_gid)
-        # The data folder itself is ours to open, for passing through; what is above it is not.
+        # The data folder is ours, so `nobody` may pass through it; its parents are not.
         data.chmod(data.stat().st_mode | 0o011)
         program = str(programs / "postgres")
         if _can_run(nobody, [program, "--version"]) and _can_run(nobody, ["ls", "-d", f"{data}/."]):

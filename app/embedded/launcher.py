@@ -1,4 +1,4 @@
-"""Bring the whole system up below one data folder, keep it up, and take it down."""
+"""Start the whole system on one data folder, supervise it, and stop it."""
 
 import errno
 import signal
@@ -23,18 +23,18 @@ from app.settings import Settings
 
 _ROOT: Final = Path(__file__).parents[2]
 _OTHER_PORTS: Final = (8001, 8002)
-# The commands of the two processes that are ours; each is run with this Python.
+# Crivo's own two processes, run with this Python.
 _API: Final = ("-m", "app.main")
 _WORKER: Final = ("-m", "app.worker")
-_FAREWELL_SECONDS: Final = 10.0
+_RELEASE_SECONDS: Final = 10.0
 
 
 class Stopped(BaseException):
-    """A signal asked for the end; like KeyboardInterrupt, not an error to be caught."""
+    """A signal requested the end; like KeyboardInterrupt, not an Exception."""
 
 
 def run(settings: Settings) -> int:
-    """Run the system in the foreground until a signal ends it; 0 then."""
+    """Run the system in the foreground until a signal stops it, and return 0."""
     try:
         with _signals_raise_stopped(), running_system(settings) as supervisor:
             sys.stdout.write(_welcome(url_of(settings), access=access_of(settings)))
@@ -46,31 +46,29 @@ def run(settings: Settings) -> int:
 
 
 def demo(settings: Settings) -> int:
-    """Run the demonstration on the system that runs, else on one for the length of it."""
+    """Run the demo on the running system, or on one that is started for it."""
     try:
         with _signals_raise_stopped():
             owner = find_owner(data_of(settings))
             if owner is not None:
                 sys.stdout.write(f"crivo: using the system that runs at {owner.url}\n")
-                return _demonstrate(owner.url, Supervisor())
-            sys.stdout.write("crivo: starting the system for the length of the demo\n")
+                return _run_demo(owner.url, Supervisor())
+            sys.stdout.write("crivo: starting the system for the demo\n")
             with running_system(settings) as supervisor:
-                return _demonstrate(url_of(settings), supervisor)
+                return _run_demo(url_of(settings), supervisor)
     except Stopped:
         return 1
 
 
 def administer(settings: Settings, arguments: Sequence[str]) -> int:
-    """Run the operations command on the database; the embedded one is started where it is not.
+    """Run the administration command on the database; start the embedded one if necessary.
 
-    Raises CannotStart also where only the containers' database can be meant.
+    Raises CannotStart also if the data folder belongs to a system in containers.
     """
     data = data_of(settings)
-    composed = (data / "secrets" / "database_url").exists()
-    if composed and not settings.database_url and not (data / "postgres").exists():
-        raise CannotStart(
-            f"{data} is that of a system in containers; ./start.sh compose admin has its database"
-        )
+    is_composed = (data / "secrets" / "database_url").exists()
+    if is_composed and not settings.database_url and not (data / "postgres").exists():
+        raise CannotStart(f"{data} belongs to a system in containers; use ./start.sh compose admin")
     try:
         with _signals_raise_stopped(), _database(settings) as database:
             command = guarded([sys.executable, "-m", "app.cli.admin", *arguments], "self")
@@ -82,9 +80,9 @@ def administer(settings: Settings, arguments: Sequence[str]) -> int:
 
 @contextmanager
 def running_system(settings: Settings) -> Iterator[Supervisor]:
-    """Bring the system up for the length of the block; what it needs is checked first.
+    """Run the system within the block, after checking its preconditions.
 
-    Raises CannotStart, ServiceFailed, and Stopped when a signal comes.
+    Raises CannotStart, ServiceFailed, and Stopped on a signal.
     """
     data = data_of(settings)
     check_access(settings, data)
@@ -92,17 +90,17 @@ def running_system(settings: Settings) -> Iterator[Supervisor]:
         _check_port(settings.host, settings.port)
         supervisor = Supervisor()
         try:
-            _bring_up(settings, data, supervisor)
+            _start(settings, data, supervisor)
             yield supervisor
         finally:
-            # The stop is bounded in time, and a signal must not cut it short.
+            # The stop is bounded in time; a signal must not interrupt it.
             _ignore_signals()
             supervisor.stop()
 
 
 @contextmanager
 def _database(settings: Settings) -> Iterator[str]:
-    """Give the database's URL; where nobody runs the embedded one, it runs for the block."""
+    """Yield the database's URL; run the embedded database within the block if necessary."""
     data = data_of(settings)
     if settings.database_url:
         yield settings.database_url
@@ -125,17 +123,17 @@ def _database(settings: Settings) -> Iterator[str]:
 
 
 def url_of(settings: Settings) -> str:
-    """Name the API."""
+    """Return the API's URL."""
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     return f"http://{host}:{settings.port}"
 
 
 def data_of(settings: Settings) -> Path:
-    """Name the data folder; a relative one is below the project's folder."""
+    """Return the data folder; a relative path is relative to the project's folder."""
     return (_ROOT / settings.data).resolve()
 
 
-def _bring_up(settings: Settings, data: Path, supervisor: Supervisor) -> None:
+def _start(settings: Settings, data: Path, supervisor: Supervisor) -> None:
     database, redis = settings.database_url, settings.redis_url
     servers: list[Service] = []
     if not database:
@@ -145,7 +143,7 @@ def _bring_up(settings: Settings, data: Path, supervisor: Supervisor) -> None:
         service, redis = prepare_redis(data)
         servers.append(service)
     supervisor.start(*servers)
-    # Imported while the servers start: its driver takes longer to load than all of the above.
+    # Imported while the servers start, since its driver takes long to load.
     from app.embedded.migrations import migrate  # noqa: PLC0415
 
     supervisor.await_ready()
@@ -158,21 +156,21 @@ def _bring_up(settings: Settings, data: Path, supervisor: Supervisor) -> None:
         "BLOB_URL": settings.blob_url or f"file://{quote(str(data / 'blobs'))}",
         "CRIVO_DATA": str(data),
         "CRIVO_HOST": settings.host,
-        # No container's port stands between the API and its address here.
+        # Without a container, the API listens on its own address.
         "CRIVO_BIND": "",
         "CRIVO_PORT": str(settings.port),
     }
     check_api(settings, [sys.executable, *_API], environ)
-    # One group each: the API stops taking work before the workers stop doing it.
-    supervisor.start(_ours("worker", _WORKER, data, environ, settings))
-    supervisor.start(_ours("API", _API, data, environ, settings))
+    # One group each, so that the API stops accepting work before the worker stops.
+    supervisor.start(_own_service("worker", _WORKER, data, environ, settings))
+    supervisor.start(_own_service("API", _API, data, environ, settings))
     supervisor.await_ready()
 
 
-def _ours(
+def _own_service(
     name: str, command: Sequence[str], data: Path, environ: dict[str, str], settings: Settings
 ) -> Service:
-    # The API's readiness says whether a worker is alive, so a worker has none of its own.
+    # The API's readiness includes a live worker, so the worker has no check of its own.
     ready = (lambda: is_ready(settings)) if name == "API" else (lambda: True)
     return Service(
         name=name,
@@ -181,15 +179,15 @@ def _ours(
         is_ready=ready,
         environ=environ,
         folder=_ROOT,
-        # A worker's executions have their grace; then it hands back what still runs.
-        stop_seconds=settings.grace_seconds + _FAREWELL_SECONDS,
+        # A worker lets executions finish within the grace period, then releases the others.
+        stop_seconds=settings.grace_seconds + _RELEASE_SECONDS,
     )
 
 
 def _check_port(host: str, port: int) -> None:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
-        # As the API's own socket: a port in TIME_WAIT is free.
+        # Like the API's own socket: a port in TIME_WAIT is free.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
@@ -205,14 +203,14 @@ def _check_port(host: str, port: int) -> None:
 @contextmanager
 def _signals_raise_stopped() -> Iterator[None]:
     numbers = [signal.SIGINT, signal.SIGTERM]
-    # Below nohup, the end of the terminal is not to be the end of us.
+    # Under nohup, SIGHUP stays ignored.
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
         numbers.append(signal.SIGHUP)
-    before = {number: signal.signal(number, _raise_stopped) for number in numbers}
+    previous = {number: signal.signal(number, _raise_stopped) for number in numbers}
     try:
         yield
     finally:
-        for number, handler in before.items():
+        for number, handler in previous.items():
             signal.signal(number, handler)
 
 
@@ -226,10 +224,10 @@ def _ignore_signals() -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-def _demonstrate(url: str, supervisor: Supervisor) -> int:
+def _run_demo(url: str, supervisor: Supervisor) -> int:
     sys.stdout.flush()
     command = guarded([sys.executable, "-m", "app.cli.demo", url], "self")
-    # Its own session, as all children: Ctrl-C comes to us.
+    # A session of its own, so that Ctrl-C reaches only the launcher.
     with subprocess.Popen(command, cwd=_ROOT, start_new_session=True) as process:  # noqa: S603 - fixed argv
         try:
             return supervisor.watch(until=process)
@@ -240,25 +238,25 @@ def _demonstrate(url: str, supervisor: Supervisor) -> int:
 def _welcome(url: str, *, access: str) -> str:
     upload = "-H 'Content-Type: text/javascript' --data-binary @examples/cards/script.js"
     submit = "-H 'Content-Type: application/json' --data-binary @examples/cards/payload.json"
-    key, who = (
-        "",
-        (
-            "open: whoever is on this machine may do everything, as the tenant default;\n"
-            "        ./start.sh admin key create --all makes a key, and from then on all need one"
-        ),
-    )
-    if access != "open":
-        key, who = ' -H "Authorization: Bearer $CRIVO_KEY"', "keys: every request needs one"
+    if access == "open":
+        key = ""
+        policy = (
+            "open: every user of this machine has full access, as the tenant default;\n"
+            "        ./start.sh admin key create --all creates a key and ends open access"
+        )
+    else:
+        key = ' -H "Authorization: Bearer $CRIVO_KEY"'
+        policy = "keys: every request needs one"
     return f"""\
 crivo: ready
   API   {url}
   docs  {url}/docs
-  {who}
+  {policy}
 
 To try, in {_ROOT}:
   curl -s{key} '{url}/scripts?name=cards' {upload}
   curl -s{key} {url}/scripts/cards/executions {submit}
-  curl -s{key} {url}/executions/ID    # ID: the "id" of the answer above
+  curl -s{key} {url}/executions/ID    # ID: the "id" in the response above
 
 Ctrl-C stops it.
 """

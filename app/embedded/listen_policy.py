@@ -1,4 +1,4 @@
-"""Whether the API may listen where it is told to, and how its requests get in."""
+"""Decide whether the API may listen on its address, and how it authorizes requests."""
 
 import http.client
 import ipaddress
@@ -19,40 +19,40 @@ _HEALTH_SECONDS: Final = 5.0
 
 
 def is_ready(settings: Settings) -> bool:
-    """Say whether the API takes work and has it done."""
+    """Return whether the API accepts work and a worker does it."""
     return _health(settings)[0] == http.client.OK
 
 
 def access_of(settings: Settings) -> str:
-    """Say how requests get in: `open` or `keys`."""
+    """Return how the API authorizes requests: `open` or `keys`."""
     try:
-        found: str = msgspec.json.decode(_health(settings)[1], type=_Health).access
+        access: str = msgspec.json.decode(_health(settings)[1], type=_Health).access
     except msgspec.DecodeError:
         return "keys"
-    return found
+    return access
 
 
 def check_access(settings: Settings, data: Path) -> None:
-    """Refuse, before anything is made, to listen where there can be no key to ask for.
+    """Refuse to listen beyond loopback if no key can exist, before anything is created.
 
     Raises CannotStart.
     """
-    known = settings.database_url or settings.admin_key or (data / "postgres").exists()
+    may_have_keys = settings.database_url or settings.admin_key or (data / "postgres").exists()
     if (
         _is_loopback(settings.host)
         or settings.insecure_listen
-        or (known and settings.auth != "open")
+        or (may_have_keys and settings.auth != "open")
     ):
         return
     message = (
-        f"CRIVO_HOST={settings.host} is not this machine's loopback: there the API needs keys; "
-        "make one (./start.sh admin key create --all), or give one (CRIVO_ADMIN_KEY)"
+        f"CRIVO_HOST={settings.host} is not a loopback address, so the API needs keys; "
+        "create one (./start.sh admin key create --all), or set one (CRIVO_ADMIN_KEY)"
     )
     raise CannotStart(message)
 
 
 def check_api(settings: Settings, api: Sequence[str], environ: Mapping[str, str]) -> None:
-    """Let the API itself say, in one line, why it would not start. Raises CannotStart."""
+    """Have the API check its own settings. Raises CannotStart with its reason."""
     if _is_loopback(settings.host) and not settings.admin_key:
         return
     done = subprocess.run(  # noqa: S603 - fixed argv
@@ -73,14 +73,14 @@ class _Health(Struct, frozen=True):
 
 
 def _health(settings: Settings) -> tuple[int, bytes]:
-    """Ask the API how it is; 0 when it does not answer."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104 - asked, not listened on
+    """Return the status and body of the health check; status 0 if the API does not respond."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104 - connected to, not listened on
     connection = http.client.HTTPConnection(host, settings.port, timeout=_HEALTH_SECONDS)
     try:
-        # An open API answers for loopback only.
+        # An open API accepts loopback hosts only.
         connection.request("GET", "/health/ready", headers={"Host": "localhost"})
-        answer = connection.getresponse()
-        return answer.status, answer.read()
+        response = connection.getresponse()
+        return response.status, response.read()
     except (OSError, http.client.HTTPException):
         return 0, b""
     finally:

@@ -1,4 +1,4 @@
-"""Bring the database to the newest revision, fast when it is there already."""
+"""Upgrade the database to the newest revision; fast if nothing needs to be done."""
 
 import ast
 import asyncio
@@ -23,11 +23,11 @@ _CONNECT_SECONDS: Final = 20.0
 def migrate(url: str, log: Path) -> None:
     """Upgrade to the newest revision.
 
-    Raises CannotStart when the database cannot be reached, or holds a revision that is
-    not among ours; ServiceFailed with the end of the log when a migration fails.
+    Raises CannotStart if the database cannot be reached or has an unknown revision;
+    ServiceFailed with the tail of the log if a migration fails.
     """
     revisions = _revisions(_ROOT / "migrations" / "versions")
-    server, current = asyncio.run(_look_at(url))
+    server, current = asyncio.run(_inspect(url))
     newest = set(revisions) - set(revisions.values())
     if refusal := refusal_of(server, to_migrate={current} != newest):
         raise CannotStart(refusal)
@@ -54,12 +54,12 @@ def migrate(url: str, log: Path) -> None:
         raise ServiceFailed(message)
 
 
-async def _look_at(url: str) -> tuple[ServerFacts, str | None]:
+async def _inspect(url: str) -> tuple[ServerFacts, str | None]:
     try:
         connection = await asyncpg.connect(url, timeout=_CONNECT_SECONDS)
     except (OSError, TimeoutError, ValueError, asyncpg.PostgresError) as error:
         reason = str(error) or type(error).__name__
-        # Without the URL: it may hold a password.
+        # Without the URL, which may contain a password.
         message = f"the database of DATABASE_URL cannot be reached: {reason}"
         raise CannotStart(message) from None
     revision: str | None = None
@@ -68,16 +68,16 @@ async def _look_at(url: str) -> tuple[ServerFacts, str | None]:
         with suppress(asyncpg.UndefinedTableError):
             revision = await connection.fetchval("SELECT version_num FROM alembic_version")
     except asyncpg.PostgresError as error:
-        raise CannotStart(f"PostgreSQL says: {error}; see DATABASE_URL") from None
+        raise CannotStart(f"PostgreSQL reports: {error}; see DATABASE_URL") from None
     finally:
         await connection.close()
     return server, revision
 
 
 def _revisions(folder: Path) -> dict[str, str | None]:
-    """Map each revision to the one before it, read without running the files.
+    """Map each revision to its predecessor, without executing the files.
 
-    Alembic itself would take half a second to say the same.
+    Alembic itself would take half a second.
     """
     revisions: dict[str, str | None] = {}
     for file in folder.glob("*.py"):

@@ -1,4 +1,4 @@
-"""Make, heal and run a PostgreSQL cluster that only a private socket reaches."""
+"""Create, recover and run a PostgreSQL cluster on a private socket."""
 
 import fcntl
 import os
@@ -22,7 +22,7 @@ DATABASE: Final = "crivo"
 _BUILTIN_LOCALES_SINCE: Final = 17
 _LAST_SERVER_GONE_SECONDS: Final = 15.0
 _TICK_SECONDS: Final = 0.02
-# What pg_ctl reads, too: miscadmin.h, LOCK_FILE_LINE_PM_STATUS.
+# LOCK_FILE_LINE_PM_STATUS of miscadmin.h, which pg_ctl reads too.
 _STATUS_LINE: Final = 8
 
 _OPTIONS: Final = {
@@ -31,7 +31,7 @@ _OPTIONS: Final = {
     "shared_buffers": "128MB",
     "jit": "off",
     "timezone": "UTC",
-    # Errors without their details and statements: those may hold what users sent.
+    # Errors without details and statements, which may contain users' data.
     "log_error_verbosity": "terse",
     "log_min_error_statement": "panic",
     "log_checkpoints": "off",
@@ -40,47 +40,47 @@ _OPTIONS: Final = {
 
 
 def database_url(sockets: Path) -> str:
-    """Name the database; trust on the socket, whose folder is private."""
+    """Return the database's URL; the socket's folder is private, so there is no password."""
     return f"postgresql://{USER}@/{DATABASE}?host={quote(str(sockets), safe='')}"
 
 
 def data_version(data: Path) -> int | None:
-    """Read the major version of an existing cluster, None where there is none."""
+    """Return the major version of a cluster, None if there is no cluster."""
     try:
         return int((data / "PG_VERSION").read_text(encoding="ascii"))
     except FileNotFoundError:
         return None
 
 
-def make_cluster(
+def create_cluster(
     programs: Postgres, data: Path, identity: Identity, *, durable: bool = True
 ) -> None:
-    """Make the cluster and its database, whole or not at all: an interrupted try is removed.
+    """Create the cluster and its database atomically; remove an interrupted attempt.
 
-    Raises ServiceFailed with initdb's own words.
+    Raises ServiceFailed with initdb's message.
     """
     if data_version(data) is not None:
         identity.own(data)
         return
     scratch = data.with_name(f"{data.name}.new")
-    # The C.UTF-8 of the system is missing on some; C is everywhere, and sorts the same.
+    # Some systems have no C.UTF-8; all have C, which sorts the same.
     failure = ""
     for locale in ("C.UTF-8", "C"):
         shutil.rmtree(scratch, ignore_errors=True)
         scratch.mkdir(mode=0o700)
         identity.own(scratch)
         sync = [] if durable else ["--no-sync"]
-        made = _run([*_initdb(programs, scratch, locale), *sync], identity)
-        if made.returncode == 0:
+        initialized = _run([*_initdb(programs, scratch, locale), *sync], identity)
+        if initialized.returncode == 0:
             break
-        failure = failure or made.stderr.strip() or made.stdout.strip()
+        failure = failure or initialized.stderr.strip() or initialized.stdout.strip()
     else:
         message = f"initdb failed: {failure}"
         raise ServiceFailed(message)
     single = [str(programs.folder / "postgres"), "--single", "-D", str(scratch), "postgres"]
     created = _run(single, identity, text=f"CREATE DATABASE {DATABASE};\n")
     if created.returncode != 0 or "ERROR" in created.stderr:
-        message = f"PostgreSQL could not make its database: {created.stderr.strip()}"
+        message = f"PostgreSQL could not create its database: {created.stderr.strip()}"
         raise ServiceFailed(message)
     scratch.rename(data)
     folder = os.open(data.parent, os.O_RDONLY)
@@ -99,7 +99,7 @@ def postgres_service(
 ) -> Service:
     """Describe the server of an existing cluster for a supervisor.
 
-    What is not `durable` may be broken after a crash of the machine: for tests.
+    Without `durable`, for tests, a crash of the machine can corrupt the cluster.
     """
     quoted = '"' + str(sockets).replace('"', '""') + '"'
     command = [str(programs.folder / "postgres"), "-D", str(data)]
@@ -115,9 +115,9 @@ def postgres_service(
         before_start=lambda: (_take_over(data),),
         environ=_environ(),
         identity=identity.name,
-        # SIGINT ends sessions and writes a checkpoint. SIGQUIT leaves that to the next
-        # start, and is over within 5 s whatever the sessions do.
         after_stop=lambda: remove_socket_folder(sockets),
+        # SIGINT ends sessions and writes a checkpoint. SIGQUIT ends the server within 5 s
+        # whatever the sessions do, and leaves recovery to the next start.
         stop_signal=signal.SIGINT,
         death_signal=signal.SIGQUIT,
         stop_seconds=30.0,
@@ -133,9 +133,9 @@ def _initdb(programs: Postgres, folder: Path, locale: str) -> list[str]:
 
 
 def _take_over(data: Path) -> int:
-    """Wait until no process of an earlier server lives; return the lock that says so."""
-    # Every process of a server inherits this lock: who gets it knows that none is left,
-    # not even a late one of a server that was killed.
+    """Wait until no process of an earlier server is left; return the lock that proves it."""
+    # Every process of a server inherits this lock, so it is free only when none is left, not
+    # even a late one of a server that was killed.
     lock = os.open(data.with_name(f"{data.name}.lock"), os.O_RDWR | os.O_CREAT, 0o600)
     deadline = time.monotonic() + _LAST_SERVER_GONE_SECONDS
     while True:
@@ -154,8 +154,8 @@ def _take_over(data: Path) -> int:
 
 
 def _forget_dead_server(pid_file: Path) -> None:
-    # What a crash left behind may name a process id that another program has by now,
-    # and PostgreSQL would refuse to start beside it. Without /proc, it decides itself.
+    # A pid file left by a crash may name a pid that another program has now, and PostgreSQL
+    # would refuse to start. Without /proc, PostgreSQL decides itself.
     try:
         pid = int(pid_file.read_text(encoding="utf-8").split("\n", 1)[0])
     except FileNotFoundError:
@@ -164,10 +164,10 @@ def _forget_dead_server(pid_file: Path) -> None:
         pid_file.unlink()
         return
     try:
-        dead = Path(f"/proc/{pid}/comm").read_text(encoding="utf-8").strip() != "postgres"
+        is_dead = Path(f"/proc/{pid}/comm").read_text(encoding="utf-8").strip() != "postgres"
     except OSError:
-        dead = Path("/proc/self").exists()
-    if dead:
+        is_dead = Path("/proc/self").exists()
+    if is_dead:
         pid_file.unlink()
 
 
@@ -194,6 +194,6 @@ def _run(
 
 
 def _environ() -> dict[str, str]:
-    # PGDATA, PGPORT and the like are meant for somebody else's server.
-    kept = {name: value for name, value in os.environ.items() if not re.match("PG[A-Z]", name)}
-    return {**kept, "LC_ALL": "C"}
+    # PGDATA, PGPORT and the like refer to another server.
+    environ = {name: value for name, value in os.environ.items() if not re.match("PG[A-Z]", name)}
+    return {**environ, "LC_ALL": "C"}

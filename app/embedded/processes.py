@@ -1,4 +1,4 @@
-"""Start a child that dies with this process, watch its log, and stop it in bounded time."""
+"""Start child processes that die with this one, bound their logs, and stop them."""
 
 import errno
 import os
@@ -15,24 +15,24 @@ from msgspec import Struct
 
 from app.embedded.errors import CannotStart, ServiceFailed
 
-# Of the API and the worker: a refusal, with its reason in the last line of the log.
+# The API and the worker exit with it if they cannot start; the last line of the log says why.
 EXIT_CANNOT_START: Final = 2
-# PostgreSQL's words in the C locale; it takes a segment of its log at once, 16 MiB.
+# PostgreSQL's messages in the C locale; it allocates a WAL segment of 16 MiB at once.
 _NO_SPACE: Final = (b"No space left on device", b"Disk quota exceeded")
-_LEAST_FREE_BYTES: Final = 16 * 1024 * 1024
+_MIN_FREE_BYTES: Final = 16 * 1024 * 1024
 MAX_LOG_BYTES: Final = 10 * 1024 * 1024
-_LAST_WORDS: Final = 15
+_TAIL_LINES: Final = 15
 _WRAPPER: Final = Path(__file__).with_name("exec_wrapper.py")
 _TICK_SECONDS: Final = 0.01
 
 
 class Service(Struct, frozen=True, kw_only=True):
-    """A program to keep running, as data.
+    """A program to keep running.
 
-    `identity` is what `exec_wrapper` takes. `is_ready` is asked again and again, so it is quick.
-    `death_signal` is sent by the kernel when this process dies; `stop_signal` asks for a
-    graceful stop, which gets `stop_seconds`. `before_start` clears the way and returns
-    file descriptors for the program to keep; `after_stop` removes what it leaves behind.
+    `identity` is an IDENTITY of `exec_wrapper`. `is_ready` is polled, so it must be quick. The
+    kernel sends `death_signal` when this process dies; `stop_signal` requests a graceful stop
+    within `stop_seconds`. `before_start` prepares a start and returns file descriptors for the
+    program to inherit; `after_stop` cleans up.
     """
 
     name: str
@@ -54,17 +54,17 @@ Running = tuple[Service, subprocess.Popen[bytes]]
 
 
 def spawn(service: Service) -> subprocess.Popen[bytes]:
-    """Start it in a session of its own, so that a Ctrl-C reaches it only through us.
+    """Start a service in a session of its own, so that Ctrl-C reaches only the launcher.
 
-    To be called in a thread that outlives the child: the kernel sends the death signal
-    when the thread that forked ends (prctl(2)).
+    Call it in a thread that outlives the child: the kernel sends the death signal when the
+    thread that forked ends (prctl(2)).
     """
     service.log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     bound_log(service.log)
-    kept = service.before_start()
+    inherited = service.before_start()
     try:
         with service.log.open("ab") as log:
-            return subprocess.Popen(  # noqa: S603 - the command is ours
+            return subprocess.Popen(  # noqa: S603 - our own command
                 guarded(service.command, service.identity, service.death_signal),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -72,33 +72,33 @@ def spawn(service: Service) -> subprocess.Popen[bytes]:
                 env=service.environ,
                 cwd=service.folder,
                 start_new_session=True,
-                pass_fds=kept,
+                pass_fds=inherited,
             )
     finally:
-        for descriptor in kept:
+        for descriptor in inherited:
             os.close(descriptor)
 
 
 def guarded(
     command: Sequence[str], identity: str, death_signal: signal.Signals = signal.SIGKILL
 ) -> list[str]:
-    """Put `exec_wrapper` before a command."""
+    """Prefix a command with `exec_wrapper`."""
     python = [sys.executable, "-I", "-S", str(_WRAPPER)]
     return [*python, str(os.getpid()), str(int(death_signal)), identity, *command]
 
 
 def await_ready(services: Sequence[Running], *, beside: Sequence[Running] = ()) -> None:
-    """Wait until all are ready.
+    """Wait until all services are ready.
 
-    Raises ServiceFailed when one of them, or of those beside them, dies, or one takes too long;
-    CannotStart when one has said in a line of its own why it cannot start.
+    Raises ServiceFailed if one of them or of `beside` exits, or one takes too long; CannotStart
+    if one has reported why it cannot start.
     """
     started = time.monotonic()
     waiting = list(services)
     while waiting := [running for running in waiting if not running[0].is_ready()]:
         for service, process in (*beside, *services):
             if process.poll() is not None:
-                _refuse_if_it_said_why(service, process)
+                _raise_reported_reason(service, process)
                 message = f"{service.name} ended with {ending_of(process)}"
                 raise ServiceFailed(message + log_tail(service.log))
         for service, _ in waiting:
@@ -108,8 +108,8 @@ def await_ready(services: Sequence[Running], *, beside: Sequence[Running] = ()) 
         time.sleep(_TICK_SECONDS)
 
 
-def _refuse_if_it_said_why(service: Service, process: subprocess.Popen[bytes]) -> None:
-    """Take over the last line of a process of ours that has ended with 2."""
+def _raise_reported_reason(service: Service, process: subprocess.Popen[bytes]) -> None:
+    """Raise CannotStart with the last log line of an own process that exited with 2."""
     prefix = f"{service.name.lower()}: "
     last = log_tail(service.log).rpartition("\n")[2].strip()
     if process.returncode == EXIT_CANNOT_START and last.startswith(prefix):
@@ -117,7 +117,7 @@ def _refuse_if_it_said_why(service: Service, process: subprocess.Popen[bytes]) -
 
 
 def stop(services: Sequence[Running]) -> None:
-    """Ask all of them to stop, and kill what has not in its time."""
+    """Request all services to stop, and kill those that exceed their time."""
     started = time.monotonic()
     for service, process in services:
         with suppress(ProcessLookupError):
@@ -129,18 +129,18 @@ def stop(services: Sequence[Running]) -> None:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        sweep(process)
+        kill_group(process)
         service.after_stop()
 
 
-def sweep(process: subprocess.Popen[bytes]) -> None:
-    """Kill what a dead child has left of its process group."""
+def kill_group(process: subprocess.Popen[bytes]) -> None:
+    """Kill the remaining processes of a dead child's process group."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
 
 
 def ending_of(process: subprocess.Popen[bytes]) -> str:
-    """Say how a process ended: its exit code or its signal."""
+    """Describe how a process ended: its exit code or its signal."""
     code = process.returncode
     if code is not None and code < 0:
         return signal.Signals(-code).name
@@ -148,19 +148,19 @@ def ending_of(process: subprocess.Popen[bytes]) -> str:
 
 
 def log_tail(log: Path) -> str:
-    """Give the end of a log, indented, below the name of the file."""
+    """Return the tail of a log, indented, below the name of the file."""
     try:
         with log.open("rb") as file:
             file.seek(max(0, log.stat().st_size - 8_192))
             text = file.read().decode("utf-8", "replace")
     except OSError:
         return ""
-    lines = [f"    {line}" for line in text.splitlines()[-_LAST_WORDS:]]
+    lines = [f"    {line}" for line in text.splitlines()[-_TAIL_LINES:]]
     return "\n".join([f"; the end of {log}:", *lines]) if lines else ""
 
 
 def log_size(log: Path) -> int:
-    """Give the size of a log, 0 where there is none."""
+    """Return the size of a log, 0 if there is none."""
     try:
         return log.stat().st_size
     except FileNotFoundError:
@@ -168,34 +168,34 @@ def log_size(log: Path) -> int:
 
 
 def disk_is_full(log: Path, *, since: int) -> bool:
-    """Say whether a service died for want of disk space, by its log from `since` on.
+    """Return whether a service died because the disk is full, by its log from `since` on.
 
-    A full disk may have kept it from writing so: then what is free tells.
+    The log may lack the message because the disk is full, so free space counts too.
     """
     try:
-        room = os.statvfs(log.parent)
-        if room.f_bavail * room.f_frsize < _LEAST_FREE_BYTES:
+        disk = os.statvfs(log.parent)
+        if disk.f_bavail * disk.f_frsize < _MIN_FREE_BYTES:
             return True
         with log.open("rb") as file:
-            # Moved away meanwhile: all of it is new.
+            # A shorter log has been rotated meanwhile, so all of it is new.
             file.seek(since if since <= log_size(log) else 0)
-            words = file.read()
+            text = file.read()
     except OSError as error:
         return error.errno == errno.ENOSPC
-    return any(each in words for each in _NO_SPACE)
+    return any(message in text for message in _NO_SPACE)
 
 
 def bound_log(log: Path) -> None:
-    """Move a log that has grown too long to `.1`, in place: its writer keeps it open."""
+    """Copy a log above MAX_LOG_BYTES to `.1` and truncate it, as its writer keeps it open."""
     try:
         if log.stat().st_size <= MAX_LOG_BYTES:
             return
     except FileNotFoundError:
         return
-    before = log.with_name(f"{log.name}.1")
+    rotated = log.with_name(f"{log.name}.1")
     try:
-        before.write_bytes(log.read_bytes())
+        rotated.write_bytes(log.read_bytes())
     except OSError:
-        # No room for both: what is said next matters more.
-        before.unlink(missing_ok=True)
+        # No space for both: new messages matter more.
+        rotated.unlink(missing_ok=True)
     os.truncate(log, 0)

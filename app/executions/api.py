@@ -44,8 +44,8 @@ from app.http.sse import MEDIA_TYPE as EVENT_STREAM
 from app.limits import MAX_ENVELOPE_BYTES, LimitChoice
 from app.pagination import Page
 from app.resources import Resources
-from app.scripts.model import parse_ref
 from app.scripts.params import read_params
+from app.scripts.refs import parse_ref
 
 
 @post(

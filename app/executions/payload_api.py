@@ -77,11 +77,11 @@ async def show_logs(
     operation_class=reference.ERASE_DATA,
     **needs(Scope.WRITE_EXECUTIONS),
 )
-async def erase_data(execution: str, resources: Resources, who: Caller) -> None:
+async def erase_data(execution: str, resources: Resources, caller: Caller) -> None:
     """Erase the data of an execution.
 
     Permanently erases input, result and logs of a finished execution; requests for them are
     answered with 410 afterwards. The receipt stays, with their hashes and sizes. Erasing again
     changes nothing.
     """
-    await payload_service.erase(resources, who, parse_execution(execution))
+    await payload_service.erase(resources, caller, parse_execution(execution))

@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from app.errors import Problem
-from app.scripts.model import is_uuid
+from app.scripts.refs import is_uuid
 
 
 class ExecutionNotFound(Problem):

@@ -44,7 +44,7 @@ from app.limits import (
 from app.outages import BlobsFull, BlobsUnavailable, DatabaseFull, DatabaseUnavailable
 from app.pagination import Page, PageQuery
 from app.quotas.errors import QuotaExceeded
-from app.scripts.model import ScriptArchived, ScriptNotFound, VersionNotFound
+from app.scripts.problems import ScriptArchived, ScriptNotFound, VersionNotFound
 from app.workers.model import NoWorkerLargeEnough
 
 EXAMPLES: Final = load_examples(Path(__file__).with_name("examples.json"))

@@ -26,7 +26,7 @@ from app.outages import DatabaseUnavailable
 from app.pagination import Page, Paginator
 from app.resources import Resources
 from app.scripts import service as scripts
-from app.scripts.model import parse_ref
+from app.scripts.refs import parse_ref
 
 # How long a client should wait before it asks again, in seconds.
 RETRY_AFTER = {"Retry-After": "1"}
@@ -102,7 +102,7 @@ async def list_executions(
     below = paginator.below(cursor)
     async with resources.pool.acquire() as conn:
         if script is not None:
-            version = await scripts.resolve(conn, tenant, parse_ref(script), archived_too=True)
+            version = await scripts.resolve(conn, tenant, parse_ref(script), allow_archived=True)
             wanted = replace(
                 wanted,
                 script_id=version.script_id,

@@ -19,7 +19,7 @@ from app.payloads.writer import PayloadWriter
 from app.quotas.model import effective_caps
 from app.resources import Resources
 from app.scripts import service as scripts
-from app.scripts.model import ScriptRef
+from app.scripts.refs import ScriptRef
 
 # Smaller inputs are received before anything is checked: they take one round trip in all.
 _UNCHECKED_BYTES: Final = 64 * 1024

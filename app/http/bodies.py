@@ -124,10 +124,10 @@ async def stream_body(
             yield chunk
         return
     size_bytes = 0
-    who = caller_of(request)
+    caller = caller_of(request)
     turns: FairQueue = request.app.state.decompression
     async for piece in decompressed(
-        chunks, encoding, turns=turns, tenant=who.tenant, weight=who.weight
+        chunks, encoding, turns=turns, tenant=caller.tenant, weight=caller.weight
     ):
         size_bytes += len(piece)
         if size_bytes > max_bytes:

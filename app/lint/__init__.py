@@ -1,5 +1,5 @@
-"""What a source is checked for beside V8's own verdict: its structure, read by tree-sitter.
+"""Lint sources: find by their structure what V8's own check does not report.
 
-Nothing here runs user code. The grammar's parser is C code that hostile texts can keep busy,
-so that it works in a process of its own (`reader.py`).
+Nothing here runs user code. tree-sitter's parser is C code that hostile texts can keep busy, so
+it works in a process of its own (`client.py`, `worker.py`).
 """

@@ -1,18 +1,17 @@
-"""What a walk through a source notes."""
+"""Hold the facts about a source that the rules of the linter need."""
 
 from dataclasses import dataclass, field
 
 from tree_sitter import Node
 
 from app.lint.findings import Code
-from app.lint.scopes import Names
+from app.lint.scopes import SymbolTable
 
 
 @dataclass(slots=True)
 class Function:
-    """What is noted of a function while it is walked through."""
+    """The facts about a function."""
 
-    node_start: int
     is_arrow: bool
     parameters: int = 0
     parameters_at: int | None = None
@@ -22,7 +21,7 @@ class Function:
 
 @dataclass(slots=True)
 class Binding:
-    """One top-level place that gives `process` its value."""
+    """One place at the top level that gives `process` its value."""
 
     offset: int
     value: Node | None
@@ -31,13 +30,13 @@ class Binding:
 
 @dataclass(slots=True)
 class Facts:
-    """What a walk gives."""
+    """All facts about a source."""
 
     root: Node
-    names: Names = field(default_factory=Names)
+    symbols: SymbolTable = field(default_factory=SymbolTable)
     modules: list[tuple[Code, int]] = field(default_factory=list)
     bindings: list[Binding] = field(default_factory=list)
-    # `process` gets a value somewhere that the top level does not show.
-    bound_elsewhere: bool = False
-    # A name is written with escapes (`\u0061`): names cannot be told apart by their letters.
+    # `process` also gets a value in a place that is not a binding of the top level.
+    is_bound_elsewhere: bool = False
+    # A name has escapes (`\u0061`), so equal names can be spelled differently.
     has_escapes: bool = False

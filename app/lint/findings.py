@@ -1,23 +1,23 @@
-"""What is found in a source: the codes, stable, and where each finding points."""
+"""Define the findings about a source: stable codes, messages and positions."""
 
 from enum import StrEnum
 from typing import Final
 
 from msgspec import Struct
 
-# Makes one script of modules, packages and TypeScript; a test runs it.
+# Bundles modules, packages and TypeScript into one script; a test runs it.
 BUNDLE: Final = (
     "npx esbuild script.ts --bundle --format=iife --global-name=bundle "
     "'--footer:js=const process = bundle.process' --outfile=script.js"
 )
-# What its script.ts must do, which the command cannot.
+# The command with its precondition on script.ts.
 BUNDLED: Final = (
     f"{BUNDLE} (script.ts must `export function process(…)`; an `export default` is not found)"
 )
 
 
 class Code(StrEnum):
-    """Every code of a finding; `MEANINGS` has a line on each. Codes never change."""
+    """The codes of findings, which never change; `MEANINGS` describes each."""
 
     SYNTAX_ERROR = "syntax_error"
     INVALID_UTF8 = "invalid_utf8"
@@ -46,7 +46,7 @@ class Code(StrEnum):
 
     @property
     def is_warning(self) -> bool:
-        """Say whether a source is taken in spite of it."""
+        """Return whether a source with this finding is accepted."""
         return self in _WARNINGS
 
 
@@ -66,7 +66,7 @@ _WARNINGS: Final = frozenset(
 MEANINGS: Final = {
     Code.SYNTAX_ERROR: "V8 cannot compile the source",
     Code.INVALID_UTF8: "the source is not UTF-8",
-    Code.NUL_CHARACTER: "the source holds a NUL character",
+    Code.NUL_CHARACTER: "the source contains a NUL character",
     Code.NO_PROCESS: "there is no `process` at the top level",
     Code.PROCESS_NOT_CALLABLE: "`process` is not a function",
     Code.PROCESS_TAKES_NO_PARAMETER: "`process` takes no parameter, so the data cannot reach it",
@@ -90,7 +90,7 @@ MEANINGS: Final = {
 }
 
 
-# What is said of each where it is found.
+# The messages of findings about modules.
 MODULES: Final = {
     Code.IMPORT: "`import` is for modules; a script is one file: put what it needs into it, "
     f"by hand or with {BUNDLED}",
@@ -105,7 +105,7 @@ MODULES: Final = {
 
 
 class Position(Struct, frozen=True, kw_only=True):
-    """A place in the source: 1-based, the column in UTF-16 units; its line, and a caret."""
+    """A 1-based position, the column in UTF-16 units; `excerpt` is its line and a caret."""
 
     line: int
     column: int
@@ -113,23 +113,21 @@ class Position(Struct, frozen=True, kw_only=True):
 
 
 class Diagnostic(Struct, frozen=True, kw_only=True):
-    """One finding of the linter; `name`: the global that it says is missing."""
+    """One finding of the linter; `name` is the global that it reports as missing."""
 
     code: Code
     message: str
-    place: Position
+    position: Position
     name: str = ""
 
 
-class Reading(Struct, frozen=True, kw_only=True):
-    """What the linter says about a source.
+class LintReport(Struct, frozen=True, kw_only=True):
+    """The linter's findings about a source.
 
-    `process` is where the source binds `process` at its top level; None where it does not,
-    as far as can be seen. `sound` says that the whole source could be read, `cut` that there
-    were more findings than are given.
+    `process` is the last place at which the top level binds `process`, None if no place can be
+    seen. `is_truncated`: there are more findings than these.
     """
 
     findings: tuple[Diagnostic, ...]
     process: Position | None
-    sound: bool
-    cut: bool
+    is_truncated: bool

@@ -1,4 +1,4 @@
-"""The nodes that a walk is within: what a name means there, and whether it may never run."""
+"""Describe the ancestors of the visited node: what a name means in them, and what may not run."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -6,15 +6,15 @@ from typing import Final
 from tree_sitter import Node, TreeCursor
 
 from app.lint.grammar import Mode
-from app.lint.scopes import Scope
+from app.lint.scopes import LexicalScope
 
-# What is below these may never run: by kind and field.
+# Kinds and fields of nodes whose descendants may never run.
 CONDITIONAL: Final = frozenset(
     (
         *((kind, "consequence") for kind in ("if_statement", "ternary_expression")),
         *((kind, "alternative") for kind in ("if_statement", "ternary_expression")),
         *((kind, "body") for kind in ("for_statement", "for_in_statement", "while_statement")),
-        # What throws in a `try` is caught.
+        # An exception in a `try` is caught.
         *(("try_statement", field) for field in ("body", "handler")),
         *(
             (kind, field)
@@ -29,25 +29,25 @@ SHORT_CIRCUITS: Final = frozenset(("&&", "||", "??"))
 
 @dataclass(slots=True)
 class Frame:
-    """A node that the walk has gone into."""
+    """A node whose descendants are being visited."""
 
     kind: str
     mode: Mode
-    outer_scope: Scope | None
+    outer_scope: LexicalScope | None
     is_function: bool
-    # What is below may never run.
+    # Its descendants may never run.
     conditional: bool = False
-    # Its right side may never run.
+    # Its right operand may never run.
     short_circuits: bool = False
 
-    def may_pass_over(self, cursor: TreeCursor) -> bool:
-        """Say whether a run may leave out the child that a cursor is at."""
+    def may_skip(self, cursor: TreeCursor) -> bool:
+        """Return whether execution may skip the child at the cursor."""
         if self.short_circuits:
             return cursor.field_name == "right"
         return self.kind in CONDITIONAL_KINDS and (self.kind, cursor.field_name) in CONDITIONAL
 
 
 def short_circuits(node: Node) -> bool:
-    """Say whether a binary expression may leave out its right side."""
+    """Return whether a binary expression may skip its right operand."""
     operator = node.child_by_field_name("operator")
     return operator is not None and operator.type in SHORT_CIRCUITS

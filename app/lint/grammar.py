@@ -1,4 +1,4 @@
-"""What kinds of tree-sitter's JavaScript nodes mean to the linter."""
+"""Classify the node types of tree-sitter's JavaScript grammar."""
 
 from enum import Enum, auto
 from typing import Final
@@ -24,7 +24,7 @@ NAMES: Final = frozenset(
         "shorthand_property_identifier_pattern",
     )
 )
-# Nothing in these is of interest.
+# No rule looks into these.
 LEAVES: Final = frozenset(("number", "comment", "string", "property_identifier", "regex"))
 SPECIAL_CALLS: Final = frozenset(("require", "eval", "Function"))
 GLOBAL_OBJECTS: Final = frozenset((b"globalThis", b"this"))
@@ -33,7 +33,7 @@ MAX_PATTERN_BYTES: Final = 4_096
 
 
 class Mode(Enum):
-    """What a name at some place means."""
+    """The role of a name at some place."""
 
     READ = auto()
     DECLARE = auto()
@@ -44,7 +44,7 @@ class Mode(Enum):
     INHERIT = auto()
 
 
-# What a name means below a node of some kind, all fields alike.
+# The role of names in nodes of a type, whatever the field.
 MODES: Final = {
     **dict.fromkeys(PATTERNS, Mode.INHERIT),
     **dict.fromkeys(("unary_expression", "parenthesized_expression"), Mode.INHERIT),
@@ -54,7 +54,7 @@ MODES: Final = {
     "variable_declaration": Mode.DECLARE_VAR,
     "export_specifier": Mode.IGNORE,
 }
-# And where the field decides.
+# The role of names in nodes of a type, by field.
 FIELD_MODES: Final[dict[tuple[str, str | None], Mode]] = {
     ("assignment_pattern", "left"): Mode.INHERIT,
     ("object_assignment_pattern", "left"): Mode.INHERIT,
@@ -70,7 +70,7 @@ FIELDED: Final = frozenset(kind for kind, _ in FIELD_MODES)
 
 
 def mode_of_loop(node: Node) -> Mode:
-    """Say what the names on the left of a `for … in` or `for … of` are."""
+    """Return the role of names on the left of `for … in` or `for … of`."""
     kind = node.child_by_field_name("kind")
     if kind is None:
         return Mode.WRITE

@@ -1,4 +1,4 @@
-"""From what a walk noted to findings: every rule, one after another."""
+"""Apply the rules to the facts about a source."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -7,81 +7,80 @@ from typing import Final
 from tree_sitter import Node
 
 from app.lint.facts import Binding, Facts
-from app.lint.findings import MODULES, Code, Diagnostic, Reading
+from app.lint.findings import MODULES, Code, Diagnostic, LintReport
 from app.lint.grammar import FUNCTIONS
 from app.lint.names import HINTS, MODULE_NAMES, SANDBOX_NAMES
 from app.lint.positions import Positions
-from app.lint.scopes import Names, Use
-from app.lint.visitor import parse, walk
+from app.lint.scopes import SymbolTable, Use
+from app.lint.visitor import collect_facts, parse
 
 MAX_FINDINGS: Final = 100
 
+# An offset, a code, a message, and the global that it says is missing.
 _Raw = tuple[int, Code, str, str]
 
 
-def lint(source: bytes, *, max_findings: int = MAX_FINDINGS) -> Reading:
-    """Read a source and give what the linter finds, in the order of the source.
+def lint(source: bytes, *, max_findings: int = MAX_FINDINGS) -> LintReport:
+    """Lint a source; findings are in the order of the source.
 
-    Text that cannot be read keeps silent: what it might have declared is not missed.
+    Text that cannot be parsed silences the rules about names that it may declare.
     """
-    tree = parse(source)
-    notes = walk(tree, source)
-    sound = not notes.root.has_error
+    facts = collect_facts(parse(source), source)
+    is_parsed = not facts.root.has_error
     raw = sorted(
         {
             *_nul(source),
-            *_modules(notes),
-            *_process(notes, sound=sound),
-            *_names(notes, sound=sound),
+            *_modules(facts),
+            *_process(facts, is_parsed=is_parsed),
+            *_names(facts, is_parsed=is_parsed),
         }
     )
-    places = Positions(source)
-    binding = notes.bindings[-1] if notes.bindings else None
-    return Reading(
+    positions = Positions(source)
+    binding = facts.bindings[-1] if facts.bindings else None
+    return LintReport(
         findings=tuple(
-            Diagnostic(code=code, message=message, place=places.at(offset), name=name)
+            Diagnostic(code=code, message=message, position=positions.at(offset), name=name)
             for offset, code, message, name in raw[:max_findings]
         ),
-        process=places.at(binding.offset) if binding is not None else None,
-        sound=sound,
-        cut=len(raw) > max_findings,
+        process=positions.at(binding.offset) if binding is not None else None,
+        is_truncated=len(raw) > max_findings,
     )
 
 
 def _nul(source: bytes) -> Iterator[_Raw]:
     offset = source.find(0)
     if offset >= 0:
-        message = "the source holds a NUL character; write \\0 in a string"
+        message = "the source contains a NUL character; write \\0 in a string"
         yield offset, Code.NUL_CHARACTER, message, ""
 
 
-def _modules(notes: Facts) -> Iterator[_Raw]:
-    for code, offset in notes.modules:
+def _modules(facts: Facts) -> Iterator[_Raw]:
+    for code, offset in facts.modules:
         yield offset, code, MODULES[code], ""
-    for call in notes.names.calls:
-        if call.name == "require" and _is_missing(call, notes.names):
+    for call in facts.symbols.calls:
+        if call.name == "require" and _is_missing(call, facts.symbols):
             code = Code.CONDITIONAL_REQUIRE if call.is_conditional else Code.REQUIRE
             yield call.offset, code, MODULES[code], "require"
 
 
-def _process(notes: Facts, *, sound: bool) -> Iterator[_Raw]:
-    """Judge the literal that `process` is, where it is certain which one."""
-    if not notes.bindings:
-        if sound and not notes.bound_elsewhere:
+def _process(facts: Facts, *, is_parsed: bool) -> Iterator[_Raw]:
+    """Check the literal that `process` is, if it is certain which one."""
+    if not facts.bindings:
+        if is_parsed and not facts.is_bound_elsewhere:
             message = "there is no `process` at the top level of the source"
             yield 0, Code.NO_PROCESS, message, ""
         return
-    # The last assignment counts, whatever the order of hoisted functions beside it.
-    assigned = [each for each in notes.bindings if not _is_declaration(each)]
-    binding = (assigned or notes.bindings)[-1]
+    # The last assignment wins over hoisted functions, wherever those stand.
+    assigned = [each for each in facts.bindings if not _is_declaration(each)]
+    binding = (assigned or facts.bindings)[-1]
     value = binding.value
-    if value is None or notes.bound_elsewhere or value.has_error:
+    if value is None or facts.is_bound_elsewhere or value.has_error:
         return
     if value.type in ("class", "class_declaration"):
         message = "`process` is a class: write a function"
         yield binding.offset, Code.PROCESS_IS_CLASS, message, ""
     elif value.type.startswith("generator_function"):
-        message = "`process` is a generator, a call of which runs nothing: leave out the `*`"
+        message = "`process` is a generator, a call of which runs nothing: remove the `*`"
         yield binding.offset, Code.PROCESS_IS_GENERATOR, message, ""
     elif value.type in FUNCTIONS:
         yield from _function(binding, value)
@@ -102,7 +101,7 @@ def _function(binding: Binding, value: Node) -> Iterator[_Raw]:
         and not function.returns_value
         and not _ends_in_throw(body)
     ):
-        message = "`process` returns no value: `return` what the result shall be"
+        message = "`process` returns no value: `return` the result"
         yield binding.offset, Code.NO_RETURN, message, ""
 
 
@@ -111,45 +110,45 @@ def _ends_in_throw(body: Node) -> bool:
     return bool(statements) and statements[-1].type == "throw_statement"
 
 
-def _names(notes: Facts, *, sound: bool) -> Iterator[_Raw]:
-    names = notes.names
-    if notes.has_escapes:
+def _names(facts: Facts, *, is_parsed: bool) -> Iterator[_Raw]:
+    symbols = facts.symbols
+    if facts.has_escapes:
         return
     assigned: set[str] = set()
-    for write in names.writes:
-        if write.name in assigned or not _is_missing(write, names):
+    for write in symbols.writes:
+        if write.name in assigned or not _is_missing(write, symbols):
             continue
-        if sound or write.name in HINTS:
+        if is_parsed or write.name in HINTS:
             assigned.add(write.name)
             message = f"`{_shown(write.name)}` is assigned but declared nowhere: use let or const"
             yield write.offset, Code.UNDECLARED_ASSIGNMENT, message, ""
-    yield from _missing(names, assigned, sound=sound)
-    for call in names.calls:
-        if call.name != "require" and not names.is_declared(call):
+    yield from _missing(symbols, assigned, is_parsed=is_parsed)
+    for call in symbols.calls:
+        if call.name != "require" and not symbols.is_declared(call):
             what = "eval" if call.name == "eval" else "new Function"
-            message = f"`{what}` throws: code that is made from a text does not run here"
+            message = f"`{what}` throws: code generation from strings is disabled here"
             yield call.offset, Code.CODE_FROM_STRING, message, ""
-    for member, use in names.node_members:
-        known = member in names.process_members or "process" in names.probed
-        if not known and names.is_top_level(use):
-            message = f"`process` is your own function: there is no `process.{member}` in it"
+    for member, use in symbols.node_members:
+        known = member in symbols.process_members or "process" in symbols.probed
+        if not known and symbols.is_top_level(use):
+            message = f"`process` is your own function and has no `process.{member}`"
             yield use.offset, Code.UNKNOWN_NAME, message, ""
 
 
-def _missing(names: Names, assigned: set[str], *, sound: bool) -> Iterator[_Raw]:
+def _missing(symbols: SymbolTable, assigned: set[str], *, is_parsed: bool) -> Iterator[_Raw]:
     """Report each missing name once, where it is first used."""
-    called = {call.name for call in names.calls if call.name == "require"}
-    # A source that asks for one of them knows that the others come and go with it.
-    asked = MODULE_NAMES & names.probed
+    called = {call.name for call in symbols.calls if call.name == "require"}
+    # A source that tests for one of them expects that all of them may be missing.
+    probes_modules = bool(MODULE_NAMES & symbols.probed)
     first: dict[str, Use] = {}
     count: Counter[str] = Counter()
-    for read in names.reads:
-        if read.name in called or read.name in assigned or not _is_missing(read, names):
+    for read in symbols.reads:
+        if read.name in called or read.name in assigned or not _is_missing(read, symbols):
             continue
-        if asked and read.is_conditional and read.name in MODULE_NAMES:
+        if probes_modules and read.is_conditional and read.name in MODULE_NAMES:
             continue
-        # `process` itself is judged apart; the grammar takes some `await` for a name.
-        if read.name not in ("process", "await") and (sound or read.name in HINTS):
+        # `process` has rules of its own; the grammar takes some `await` for a name.
+        if read.name not in ("process", "await") and (is_parsed or read.name in HINTS):
             first.setdefault(read.name, read)
             count[read.name] += 1
     for name, use in first.items():
@@ -159,12 +158,12 @@ def _missing(names: Names, assigned: set[str], *, sound: bool) -> Iterator[_Raw]
         yield use.offset, Code.UNKNOWN_NAME, message, name
 
 
-def _is_missing(use: Use, names: Names) -> bool:
+def _is_missing(use: Use, symbols: SymbolTable) -> bool:
     return (
         use.name not in SANDBOX_NAMES
-        and use.name not in names.probed
-        and use.name not in names.doubtful
-        and not names.is_declared(use)
+        and use.name not in symbols.probed
+        and use.name not in symbols.uncertain
+        and not symbols.is_declared(use)
     )
 
 

@@ -1,8 +1,8 @@
-"""The names that a script finds in the sandbox, and what to say of those that it does not."""
+"""List the globals of the sandbox, and hints for globals that only other hosts have."""
 
 from typing import Final
 
-# As a cell gives them: the own properties of the global object and of Object.prototype.
+# The own properties of the global object and of Object.prototype in a cell; a test compares.
 _SANDBOX: Final = (
     "AggregateError Array ArrayBuffer AsyncDisposableStack BigInt BigInt64Array "
     "BigUint64Array Boolean Crypto DOMException DataView Date DisposableStack Error EvalError "
@@ -19,13 +19,13 @@ _SANDBOX: Final = (
 )
 SANDBOX_NAMES: Final = frozenset(_SANDBOX.split())
 
-_NETWORK: Final = "a script has no network; send what it needs as data"
-_TIMERS: Final = "use setTimeout: timers run in order, and waiting takes no time"
-_BROWSER: Final = "a script does not run in a browser"
-_NODE: Final = "a script does not run in Node.js"
-_THREADS: Final = "it is removed: threads and garbage collection cannot be reproduced"
+_NETWORK: Final = "scripts have no network; send what is needed as data"
+_TIMERS: Final = "use setTimeout: timers run in order, without waiting"
+_BROWSER: Final = "scripts do not run in a browser"
+_NODE: Final = "scripts do not run in Node.js"
+_THREADS: Final = "it is removed: threads and garbage collection are not reproducible"
 
-# Names that other JavaScript hosts have, with the reason why they are not here.
+# Globals of other JavaScript hosts, with the reason why the sandbox has none.
 HINTS: Final = {
     **dict.fromkeys(("fetch", "XMLHttpRequest", "WebSocket", "EventSource", "Request"), _NETWORK),
     **dict.fromkeys(("setImmediate", "clearImmediate", "requestAnimationFrame"), _TIMERS),
@@ -35,11 +35,11 @@ HINTS: Final = {
     **dict.fromkeys(("module", "exports", "require", "__dirname", "__filename"), _NODE),
     "global": "use `globalThis`",
     "Buffer": "use Uint8Array, which has fromBase64, toBase64, fromHex and toHex, and TextEncoder",
-    "WebAssembly": "it is removed: machine code is not for scripts",
+    "WebAssembly": "it is removed: scripts run no machine code",
     **dict.fromkeys(("SharedArrayBuffer", "Atomics", "WeakRef", "FinalizationRegistry"), _THREADS),
 }
 
-# What hosts with modules give a script, all of it or nothing.
+# Globals of module systems: a host has all of them or none.
 MODULE_NAMES: Final = frozenset(("module", "exports", "require", "define"))
 
 # Members of Node's own `process`, which a script's `process` is not.

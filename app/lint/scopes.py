@@ -1,17 +1,17 @@
-"""Which names a source declares, and where: JavaScript's scopes, as far as warnings need them."""
+"""Track declarations and uses of names through JavaScript's scopes, as far as rules need them."""
 
 from dataclasses import dataclass, field
 from typing import Final
 
-# A name that is declared somewhere is looked for in this many scopes; beyond, it counts as found.
+# A lookup ends after this many scopes; a name that is declared anywhere then counts as found.
 _MAX_STEPS: Final = 200
 
 
 @dataclass(slots=True, eq=False)
-class Scope:
-    """A function's scope or a block's."""
+class LexicalScope:
+    """The scope of a function or a block."""
 
-    parent: "Scope | None"
+    parent: "LexicalScope | None"
     is_function: bool
     names: set[str] = field(default_factory=set)
 
@@ -22,59 +22,59 @@ class Use:
 
     name: str
     offset: int
-    scope: Scope
-    # It may never be reached.
+    scope: LexicalScope
+    # A condition or an uncalled function may keep it from running.
     is_conditional: bool = False
 
 
-class Names:
-    """Every declaration and use in a source."""
+class SymbolTable:
+    """Every declaration and use of a name in a source."""
 
     def __init__(self) -> None:
-        """Begin at the top level."""
-        self.top = Scope(None, is_function=True)
+        """Start at the top level."""
+        self.top = LexicalScope(None, is_function=True)
         self.scope = self.top
         self.reads: list[Use] = []
         self.writes: list[Use] = []
-        # Calls that have a meaning of their own: `require`, `eval`, `Function`.
+        # Calls of `require`, `eval` and `Function`.
         self.calls: list[Use] = []
-        # Asked for by `typeof`: the source knows that they may be missing.
+        # Operands of `typeof`: the source expects that they may be missing.
         self.probed: set[str] = set()
-        # Named in a part that could not be read: nobody knows what declares them.
-        self.doubtful: set[str] = set()
-        # Members of `process` that the source sets itself.
+        # Names in a part that could not be parsed, which may declare them.
+        self.uncertain: set[str] = set()
+        # Members of `process` that the source assigns.
         self.process_members: set[str] = set()
-        # `process.env` and the like: the member and where it is read.
+        # Reads of `process.env` and the like: the member and the use of `process`.
         self.node_members: list[tuple[str, Use]] = []
         self._declared: set[str] = set()
-        # A var's function is found through the blocks around it, once for each block.
-        self._functions: dict[Scope, Scope] = {}
+        # The enclosing function of each scope, where `var` declares.
+        self._functions: dict[LexicalScope, LexicalScope] = {}
 
-    def enter(self, *, is_function: bool) -> Scope:
-        """Open a scope, and give the one to come back to."""
-        before = self.scope
-        self.scope = Scope(before, is_function)
+    def enter(self, *, is_function: bool) -> LexicalScope:
+        """Open a scope, and return the enclosing one."""
+        outer = self.scope
+        self.scope = LexicalScope(outer, is_function)
         self._functions[self.scope] = (
-            self.scope if is_function else self._functions.get(before, before)
+            self.scope if is_function else self._functions.get(outer, outer)
         )
-        return before
+        return outer
 
     def declare(self, name: str, *, in_function: bool = False) -> None:
-        """Declare a name in the present scope, or in the function around it."""
+        """Declare a name in the current scope, or in the enclosing function."""
         scope = self._functions.get(self.scope, self.scope) if in_function else self.scope
         scope.names.add(name)
         self._declared.add(name)
 
-    def declare_at_top(self, name: str) -> None:
-        """Declare a global: a property of `globalThis`."""
+    def declare_global(self, name: str) -> None:
+        """Declare a property of `globalThis`."""
         self.top.names.add(name)
         self._declared.add(name)
 
     def is_declared(self, use: Use) -> bool:
-        """Say whether a use meets a declaration."""
+        """Return whether a declaration is in scope at a use."""
         if use.name not in self._declared:
             return False
-        scope: Scope | None = use.scope
+        scope: LexicalScope | None = use.scope
         for _ in range(_MAX_STEPS):
             if scope is None:
                 return False
@@ -84,8 +84,8 @@ class Names:
         return True
 
     def is_top_level(self, use: Use) -> bool:
-        """Say whether a use meets nothing nearer than the top level."""
-        scope: Scope | None = use.scope
+        """Return whether a use refers to the top level: no enclosing scope declares the name."""
+        scope: LexicalScope | None = use.scope
         for _ in range(_MAX_STEPS):
             if scope is None or scope is self.top:
                 return True

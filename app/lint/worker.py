@@ -1,7 +1,7 @@
-"""The process that reads structure: one source after another, with no secrets and little time.
+"""Serve lint jobs in a process of its own, without secrets and with little CPU time.
 
-A job is four bytes of length and the source; the answer four bytes of length and a Reading as
-JSON. The end of the input is the end of the process.
+A job is four bytes of length and the source; a reply is four bytes of length and a LintReport as
+JSON. The process ends at the end of its input.
 """
 
 import gc
@@ -15,27 +15,28 @@ import msgspec
 from app.lint.linter import lint
 
 LENGTH: Final = struct.Struct("!I")
-# A mebibyte of `;` took 3.4 s and 0.3 GB. What takes more is judged by V8 alone, and says so.
+# 1 MiB of `;` took 3.4 s and 0.3 GB. A source that takes longer is checked by V8 alone, and
+# gets the warning `structure_not_checked`.
 CPU_SECONDS: Final = 5
 _MEMORY_BYTES: Final = 3 * 1024**3
-# After a job that needed more than this, a fresh process takes less.
+# A process that has needed more than this is replaced by a smaller one.
 _KEEP_BYTES: Final = 192 * 1024**2
 
 
 def main() -> None:
-    """Serve the pipe that is standard input and output."""
+    """Serve jobs from standard input until it ends."""
     resource.setrlimit(resource.RLIMIT_DATA, (_MEMORY_BYTES, _MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    # A job's objects die with it; looking for cycles among millions took most of the time.
+    # A job's objects die with it; searching millions of them for cycles took most of the time.
     gc.disable()
-    jobs, answers = sys.stdin.buffer, sys.stdout.buffer
+    jobs, replies = sys.stdin.buffer, sys.stdout.buffer
     while source := _next(jobs):
         used_s = sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
         _, hard = resource.getrlimit(resource.RLIMIT_CPU)
         resource.setrlimit(resource.RLIMIT_CPU, (int(used_s) + CPU_SECONDS, hard))
-        answer = msgspec.json.encode(lint(source))
-        answers.write(LENGTH.pack(len(answer)) + answer)
-        answers.flush()
+        reply = msgspec.json.encode(lint(source))
+        replies.write(LENGTH.pack(len(reply)) + reply)
+        replies.flush()
         if resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 > _KEEP_BYTES:
             return
         gc.collect()

@@ -1,4 +1,4 @@
-"""Say what to do about a source that V8 cannot compile, by what it looks like."""
+"""Advise how to fix a source that V8 cannot compile, from common causes."""
 
 import re
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from app.lint.findings import BUNDLED, Code
 from app.sandbox.outcomes import Finding
 
-# One of these is enough: no JavaScript that compiles has them at these places.
+# Any match means TypeScript: valid JavaScript never matches at the place of V8's error.
 _TYPESCRIPT: Final = re.compile(
     r"^\s*(?:export\s+)?(?:declare\s+)?(?:interface|enum|namespace|abstract\s+class)\s+[\w$]+"
     r"(?:<[^>\n]{0,200}>)?\s*(?:extends\b[^{\n]{0,200})?\{"
@@ -26,12 +26,12 @@ _TYPESCRIPT: Final = re.compile(
 _MAX_SCANNED: Final = 256 * 1024
 _NEWLINES: Final = re.compile(r"[\n\r\u2028\u2029]")
 _MAX_LINE: Final = 300
-# Shorter sources are written in one line on purpose.
+# A shorter source is probably meant to be one line.
 _LONG_LINE: Final = 120
 
-_COMPILE: Final = f"this looks like TypeScript, which V8 does not read; compile it first: {BUNDLED}"
+_COMPILE: Final = f"this looks like TypeScript, which V8 cannot run; compile it first: {BUNDLED}"
 _SWALLOWED: Final = (
-    "the whole source is one line, and `//` makes a comment of the rest of it; curl -d drops "
+    "the whole source is one line, and `//` turns the rest of it into a comment; curl -d drops "
     "newlines: send it with --data-binary @script.js, or as a form with -F file=@script.js"
 )
 _ONE_LINE: Final = (
@@ -39,7 +39,7 @@ _ONE_LINE: Final = (
     "it with --data-binary @script.js"
 )
 _WRITE: Final = "write `function process(data) { … }`"
-# What others call it; only read where there is no `process`.
+# Other conventions for exporting a function; searched only if there is no `process`.
 _NODE: Final = re.compile(r"\b(?:module\.exports|exports\.[\w$]+)\s*=(?!=)")
 _NEAR: Final = re.compile(
     r"\b(?:function|const|let|var)\s+"
@@ -50,7 +50,7 @@ _MODULES: Final = frozenset((Code.IMPORT, Code.EXPORT, Code.REQUIRE))
 
 
 def advise(errors: Sequence[Finding], source: bytes) -> tuple[Finding, ...]:
-    """Add what to do to the first error that says no more than that V8 stopped there."""
+    """Add advice to the first error whose message only says that V8 stopped there."""
     first = next((each for each in errors if each.code in _UNREADABLE), None)
     if first is None or any(each.code in _MODULES for each in errors):
         return tuple(errors)
@@ -71,8 +71,8 @@ def _about_source(text: str, error: Finding) -> str:
             return _ONE_LINE
     if error.code == Code.NO_PROCESS:
         return _about_process(text)
-    # V8 stops at the first thing that is not JavaScript: that line says what it is. The pattern
-    # takes quadratic time, and so gets no more than a line's beginning.
+    # V8 stops at the first token that is not JavaScript, so the excerpt's line identifies the
+    # language. The pattern takes quadratic time, so it gets only the beginning of the line.
     shown = (error.excerpt or "").partition("\n")[0][:_MAX_LINE]
     if error.code == Code.SYNTAX_ERROR and _TYPESCRIPT.search(shown):
         return _COMPILE
@@ -80,22 +80,22 @@ def _about_source(text: str, error: Finding) -> str:
 
 
 def _about_process(text: str) -> str:
-    """Say what to write where there is no `process`, and what stands in its place."""
+    """Advise what to write if there is no `process`, from what is there instead."""
     if "bundle.process" in text:
         return "script.ts must `export function process(…)`; an `export default` is not found"
     if _NODE.search(text):
-        return f"{_WRITE}, without `module.exports` or `exports`, which are for Node.js"
+        return f"{_WRITE}, without `module.exports` or `exports`, which belong to Node.js"
     near = _NEAR.search(text)
-    return f"{_WRITE}; is `{near[1]}` the one that is meant?" if near else _WRITE
+    return f"{_WRITE}; did you mean `{near[1]}`?" if near else _WRITE
 
 
 def _about_message(error: Finding) -> str:
-    """Explain what V8 says in two words."""
+    """Explain V8's shorter messages."""
     if "Unexpected identifier" in error.message or "Unexpected string" in error.message:
         return (
             "V8 expected something before it, such as an operator, a comma, a quote or a closing "
-            "bracket; look at what comes right before the caret"
+            "bracket; look right before the caret"
         )
     if "Unexpected end of input" in error.message:
-        return "a bracket, a quote or a comment that was opened is not closed"
+        return "a bracket, a quote or a comment is not closed"
     return ""

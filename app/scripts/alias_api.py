@@ -15,7 +15,8 @@ from app.limits import MAX_SMALL_BODY_BYTES
 from app.pagination import Page, PageQuery
 from app.resources import Resources
 from app.scripts import alias_service as service, reference
-from app.scripts.model import Alias, MoveAlias, parse_script
+from app.scripts.model import Alias, MoveAlias
+from app.scripts.refs import parse_script
 
 
 @get("/{script:str}/aliases", operation_class=reference.LIST_ALIASES, **needs(Scope.READ))
@@ -24,10 +25,10 @@ async def list_aliases(
 ) -> Page[Alias]:
     """List a script's aliases.
 
-    By name, a page at a time, with the version that each names now.
+    Sorted by name, in pages, each with the version that it names now.
     """
     choices = read_query(request, PageQuery)
-    return await service.browse(
+    return await service.list_aliases(
         resources,
         tenant,
         parse_script(script),
@@ -46,14 +47,14 @@ async def show_alias(
 ) -> Response[Alias | None]:
     """Show an alias.
 
-    The version that it names now. Its `ETag` is for `If-Match`, when it shall be moved only from
-    there.
+    Returns the version that it names now. Pass its `ETag` as `If-Match` to move the alias only
+    if it has not been moved since.
     """
-    found = await service.show(resources, tenant, parse_script(script), alias)
-    headers = {"ETag": found.etag}
-    if is_known(request, found.etag):
+    current = await service.show(resources, tenant, parse_script(script), alias)
+    headers = {"ETag": current.etag}
+    if is_known(request, current.etag):
         return Response(None, status_code=304, headers=headers)
-    return Response(found, headers=headers)
+    return Response(current, headers=headers)
 
 
 @put(
@@ -62,22 +63,22 @@ async def show_alias(
     **needs(Scope.WRITE_SCRIPTS),
 )
 async def move_alias(
-    script: str, alias: str, request: AnyRequest, resources: Resources, who: Caller
+    script: str, alias: str, request: AnyRequest, resources: Resources, caller: Caller
 ) -> Response[Alias]:
     """Move an alias.
 
-    Make it, or point it at another version: `cards@prod` runs that version from now on. What was
-    accepted before keeps its own. With `If-Match` it is moved only from where the client knows
-    it to be, with `If-None-Match: *` only made.
+    Creates the alias, or makes it name another version: `cards@prod` runs that version from now
+    on. Executions accepted earlier keep theirs. `If-Match` moves the alias only if its `ETag` is
+    still the same, `If-None-Match: *` only creates it.
     """
     move = await read_json(request, MoveAlias, max_bytes=MAX_SMALL_BODY_BYTES)
     moved = await service.move(
         resources,
-        who,
+        caller,
         parse_script(script),
         alias=alias,
         version=move.version,
-        conditions=conditions_of(request),
+        preconditions=conditions_of(request),
     )
     return Response(moved, headers={"ETag": moved.etag})
 
@@ -88,15 +89,14 @@ async def move_alias(
     **needs(Scope.WRITE_SCRIPTS),
 )
 async def remove_alias(
-    script: str, alias: str, request: AnyRequest, resources: Resources, who: Caller
+    script: str, alias: str, request: AnyRequest, resources: Resources, caller: Caller
 ) -> None:
     """Remove an alias.
 
-    The version that it named stays. With `If-Match` it is removed only while it is what the
-    client knows.
+    Its version stays. `If-Match` removes the alias only if its `ETag` is still the same.
     """
     await service.remove(
-        resources, who, parse_script(script), alias, conditions=conditions_of(request)
+        resources, caller, parse_script(script), alias, preconditions=conditions_of(request)
     )
 
 

@@ -1,4 +1,4 @@
-"""Params: JSON that a submission brings beside its data, for the second argument of `process`."""
+"""Check params: JSON beside an execution's data, part of the second argument of `process`."""
 
 import json
 from typing import Final, NoReturn
@@ -8,42 +8,46 @@ from msgspec import UNSET, Raw, UnsetType
 from app.errors import InvalidRequest, clipped, invalid, invalid_parameter
 from app.limits import MAX_PARAMS_BYTES
 
-# What a script sees where none came.
+# The params of a run without any.
 NO_PARAMS: Final = "{}"
-# Enough of them for a message.
-_MAX_SHOWN: Final = 400
+# The longest text that is decoded for a message.
+_MAX_SHOWN_BYTES: Final = 400
 
 
 def read_params(params: Raw | str | UnsetType) -> bytes | None:
-    """Check params, and keep them as the bytes that came; None where none did.
+    """Check that params are JSON, and return their bytes unchanged; None if there are none.
 
-    They are JSON as V8 reads it: a client is shown them within a document of ours. Raises
-    InvalidRequest.
+    The check is as strict as V8's parser, because responses embed params in JSON documents.
+    Raises InvalidRequest.
     """
     if params is UNSET:
         return None
-    # A query that is not UTF-8 has been refused by now, so this cannot fail.
+    # Cannot fail: a query that is not UTF-8 has been refused already.
     encoded = params.encode() if isinstance(params, str) else bytes(params)
     if len(encoded) > MAX_PARAMS_BYTES:
         message = f"has {len(encoded)} bytes; the limit is {MAX_PARAMS_BYTES}"
-        raise _refused(params, message)
+        raise _invalid_params(params, message)
     try:
-        # Numbers stay texts: Python has limits for them that JSON has not.
-        json.loads(encoded.decode(), parse_constant=_refuse, parse_int=str, parse_float=str)
+        # Numbers stay texts: Python limits their length, JSON does not.
+        json.loads(
+            encoded.decode(), parse_constant=_reject_constant, parse_int=str, parse_float=str
+        )
     except ValueError:
-        shown = clipped(encoded[:_MAX_SHOWN].decode(errors="replace"))
-        raise _refused(params, f'is not JSON, such as {{"rate":2}}: it is `{shown}`') from None
+        shown = clipped(encoded[:_MAX_SHOWN_BYTES].decode(errors="replace"))
+        raise _invalid_params(
+            params, f'is not JSON, such as {{"rate":2}}: it is `{shown}`'
+        ) from None
     except RecursionError:
-        raise _refused(params, "is nested too deeply") from None
+        raise _invalid_params(params, "is nested too deeply") from None
     return encoded
 
 
-def _refused(params: Raw | str, message: str) -> InvalidRequest:
+def _invalid_params(params: Raw | str, message: str) -> InvalidRequest:
     if isinstance(params, str):
         return invalid_parameter("params", message)
     return invalid("/params", message)
 
 
-def _refuse(constant: str) -> NoReturn:
+def _reject_constant(constant: str) -> NoReturn:
     message = f"there is no {constant}"
     raise ValueError(message)

@@ -1,4 +1,4 @@
-"""Create scripts and add versions to them: the rules and the transactions."""
+"""Create scripts and add versions, each in one transaction."""
 
 from contextlib import suppress
 from enum import StrEnum
@@ -6,192 +6,182 @@ from typing import Any, Final
 from uuid import UUID
 
 import uuid_utils.compat as uuid
-from msgspec import UNSET, Struct
-from msgspec.structs import replace
+from msgspec import Struct
 
 from app.audit.model import Action
 from app.audit.store import log_action
 from app.auth.callers import Caller, reauthorize
 from app.errors import invalid
-from app.preconditions import NO_PRECONDITIONS, Preconditions
+from app.preconditions import Preconditions
 from app.quotas.model import effective_caps
 from app.resources import Resources
 from app.scripts import store
 from app.scripts.model import (
     RESERVED_NAMES,
-    Accepted,
     AddedVersion,
     AddVersion,
-    CheckScript,
     CreatedScript,
     CreateScript,
-    NameTaken,
-    Version,
-    is_uuid,
+    Script,
 )
-from app.scripts.params import read_params
-from app.scripts.samples import try_sample
-from app.scripts.service import (
-    archived,
-    locked,
-    no_script,
-    read_script,
-    read_version,
-    require_limits,
-    show,
-    target_of,
-)
-from app.scripts.validation import Validated, validate
+from app.scripts.problems import NameTaken, script_archived, script_not_found
+from app.scripts.refs import is_uuid
+from app.scripts.service import locked_script, read_script, require_limits, target_of
+from app.scripts.validation import CheckedSource
+from app.settings import Settings
 
-# A script has no ETag: conditions can only ask whether it is there.
+# A script has no entity tag: a precondition can only test whether it exists.
 _ANY_ETAG: Final = ""
 
 
-async def create(resources: Resources, who: Caller, request: CreateScript) -> CreatedScript:
-    """Check the source, then store the script with its version 1.
-
-    Raises InvalidRequest, SourceTooLarge, InvalidScript, CheckBusy, TooManyChecks,
-    NameTaken, QuotaExceeded.
-    """
-    _require_name(request.name)
-    require_limits(resources.settings, request.limits)
-    checked = await validate(resources, who, source=request.source)
-    return await _insert(resources, who, request, checked)
-
-
-async def add_version(
-    resources: Resources, who: Caller, script: UUID | str, request: AddVersion
-) -> tuple[AddedVersion, bool]:
-    """Store the next version, and say whether it is new.
-
-    The newest version's source and limits again change nothing: that version comes back.
-    Raises as create, and ScriptNotFound, ScriptArchived.
-    """
-    require_limits(resources.settings, request.limits)
-    async with resources.pool.acquire() as conn:
-        await read_script(conn, who.tenant, script)
-    # Checked before the row is locked: user code must not decide how long others wait.
-    checked = await validate(resources, who, source=request.source)
-    return await _append(resources, who, script, request, checked)
-
-
-class Put(StrEnum):
-    """What came of a source that was put."""
+class PutOutcome(StrEnum):
+    """The effect of `PUT /scripts/{script}`."""
 
     CREATED = "created"
     ADDED = "added"
     UNCHANGED = "unchanged"
 
 
-async def put(
-    resources: Resources,
-    who: Caller,
-    script: UUID | str,
-    request: AddVersion,
-    *,
-    conditions: Preconditions = NO_PRECONDITIONS,
-) -> tuple[CreatedScript, Put]:
-    """Have a source as the newest version of a script, which is made where it is not there.
+def require_new_script(settings: Settings, upload: CreateScript) -> None:
+    """Reject a new script before its source is checked. Raises InvalidRequest."""
+    _require_name(upload.name, pointer="/name")
+    require_limits(settings, upload.limits)
 
-    Raises as create and add_version; ScriptNotFound for an id only; PreconditionFailed.
+
+async def require_new_version(
+    resources: Resources, tenant: UUID, script: UUID | str, upload: AddVersion
+) -> None:
+    """Reject a new version before its source is checked.
+
+    Raises InvalidRequest, ScriptNotFound.
+    """
+    require_limits(resources.settings, upload.limits)
+    async with resources.pool.acquire() as conn:
+        await read_script(conn, tenant, script)
+
+
+async def require_put(
+    resources: Resources,
+    tenant: UUID,
+    script: UUID | str,
+    upload: AddVersion,
+    *,
+    preconditions: Preconditions,
+) -> bool:
+    """Reject a put before its source is checked; return whether the script exists.
+
+    Raises InvalidRequest, ScriptNotFound for an id, ScriptArchived, PreconditionFailed.
     """
     if isinstance(script, str):
         _require_name(script, pointer="/script")
-    require_limits(resources.settings, request.limits)
+    require_limits(resources.settings, upload.limits)
     async with resources.pool.acquire() as conn:
-        there = await store.select_script(conn, who.tenant, script)
-    if there is None and isinstance(script, UUID):
-        raise no_script(script)
-    if there is not None and there.archived_at is not None:
-        raise archived(script, "does not change")
-    conditions.require(None if there is None else _ANY_ETAG)
-    checked = await validate(resources, who, source=request.source)
-    if there is None and isinstance(script, str):
-        wanted = CreateScript(name=script, **_members(request))
-        # Somebody may have made it meanwhile; nobody removes one.
-        with suppress(NameTaken):
-            return await _insert(resources, who, wanted, checked), Put.CREATED
-        conditions.require(_ANY_ETAG)
-    version, added = await _append(resources, who, script, request, checked)
-    members = {**_members(version)}
-    warnings = members.pop("warnings")
-    now = replace(await show(resources, who.tenant, script), latest_version=Version(**members))
-    made = CreatedScript(**_members(now), warnings=warnings)
-    return made, Put.ADDED if added else Put.UNCHANGED
+        existing = await store.select_script(conn, tenant, script)
+    if existing is None and isinstance(script, UUID):
+        raise script_not_found(script)
+    if existing is not None and existing.archived_at is not None:
+        raise script_archived(script, "does not change")
+    preconditions.require(None if existing is None else _ANY_ETAG)
+    return existing is not None
 
 
-async def _insert(
-    resources: Resources, who: Caller, request: CreateScript, checked: Validated
+async def create_script(
+    resources: Resources, caller: Caller, upload: CreateScript, source: CheckedSource
 ) -> CreatedScript:
-    await reauthorize(who)
-    tenant = who.tenant
-    script_id = uuid.uuid7()
-    caps = effective_caps(resources.settings, who.caps)
+    """Store a script with its version 1.
+
+    Raises NameTaken, QuotaExceeded, and whatever `require_access` raises.
+    """
+    # The check took a while: the caller's key may have been revoked since.
+    await reauthorize(caller)
+    tenant, script_id = caller.tenant, uuid.uuid7()
+    caps = effective_caps(resources.settings, caller.caps)
     async with resources.pool.acquire() as conn, conn.transaction():
         await store.require_quota(conn, tenant, caps, scripts=1)
         await store.insert_script(
-            conn, tenant, script_id, name=request.name, description=request.description
+            conn, tenant, script_id, name=upload.name, description=upload.description
         )
         await store.insert_version(
-            conn, tenant, script_id, source=checked.source, limits=request.limits, note=request.note
+            conn, tenant, script_id, source=source.encoded, limits=upload.limits, note=upload.note
         )
         script = await read_script(conn, tenant, script_id)
         details = {"name": script.name, "sha256": script.latest_version.sha256}
-        await log_action(conn, who, Action.SCRIPT_CREATED, target_of(script_id), details=details)
-    return CreatedScript(**_members(script), warnings=checked.warnings)
+        await log_action(conn, caller, Action.SCRIPT_CREATED, target_of(script_id), details=details)
+    return CreatedScript(**_members(script), warnings=source.warnings)
+
+
+async def add_version(
+    resources: Resources,
+    caller: Caller,
+    script: UUID | str,
+    upload: AddVersion,
+    source: CheckedSource,
+) -> tuple[AddedVersion, bool]:
+    """Store the next version, and return whether it is new.
+
+    If the newest version has the same source and limits, it is returned unchanged. Raises
+    ScriptNotFound, ScriptArchived, QuotaExceeded, and whatever `require_access` raises.
+    """
+    changed, is_new = await _append(resources, caller, script, upload, source)
+    return AddedVersion(**_members(changed.latest_version), warnings=source.warnings), is_new
+
+
+async def put_script(
+    resources: Resources,
+    caller: Caller,
+    script: UUID | str,
+    upload: AddVersion,
+    source: CheckedSource,
+    *,
+    exists: bool,
+    preconditions: Preconditions,
+) -> tuple[CreatedScript, PutOutcome]:
+    """Make a source the newest version of a script; create the script if it does not exist.
+
+    Raises PreconditionFailed, and whatever `create_script` and `add_version` raise.
+    """
+    if not exists and isinstance(script, str):
+        new = CreateScript(name=script, **_members(upload))
+        # A concurrent request may have created the script since; scripts are never deleted.
+        with suppress(NameTaken):
+            return await create_script(resources, caller, new, source), PutOutcome.CREATED
+        preconditions.require(_ANY_ETAG)
+    changed, is_new = await _append(resources, caller, script, upload, source)
+    outcome = PutOutcome.ADDED if is_new else PutOutcome.UNCHANGED
+    return CreatedScript(**_members(changed), warnings=source.warnings), outcome
 
 
 async def _append(
     resources: Resources,
-    who: Caller,
+    caller: Caller,
     script: UUID | str,
-    request: AddVersion,
-    checked: Validated,
-) -> tuple[AddedVersion, bool]:
-    await reauthorize(who)
-    tenant, source = who.tenant, checked.source
-    async with locked(resources, tenant, script) as (conn, script_id):
-        known = await store.newest_is(conn, tenant, script_id, source=source, limits=request.limits)
-        if known is not None:
-            version = await read_version(conn, tenant, script_id, known)
-            return AddedVersion(**_members(version), warnings=checked.warnings), False
-        caps = effective_caps(resources.settings, who.caps)
+    upload: AddVersion,
+    source: CheckedSource,
+) -> tuple[Script, bool]:
+    """Add a version unless the newest one is the same; return the script and whether it did."""
+    # The check took a while: the caller's key may have been revoked since.
+    await reauthorize(caller)
+    tenant = caller.tenant
+    async with locked_script(resources, tenant, script) as (conn, script_id):
+        same = await store.newest_is(
+            conn, tenant, script_id, source=source.encoded, limits=upload.limits
+        )
+        if same is not None:
+            return await read_script(conn, tenant, script_id), False
+        caps = effective_caps(resources.settings, caller.caps)
         await store.require_quota(conn, tenant, caps, scripts=0)
         number = await store.insert_version(
-            conn, tenant, script_id, source=source, limits=request.limits, note=request.note
+            conn, tenant, script_id, source=source.encoded, limits=upload.limits, note=upload.note
         )
         await store.update_script(conn, tenant, script_id, description=None, archived=None)
-        version = await read_version(conn, tenant, script_id, number)
+        changed = await read_script(conn, tenant, script_id)
         target = f"{target_of(script_id)}/versions/{number}"
-        await log_action(
-            conn, who, Action.VERSION_ADDED, target, details={"sha256": version.sha256}
-        )
-    return AddedVersion(**_members(version), warnings=checked.warnings), True
+        details = {"sha256": changed.latest_version.sha256}
+        await log_action(conn, caller, Action.VERSION_ADDED, target, details=details)
+    return changed, True
 
 
-async def check(resources: Resources, who: Caller, request: CheckScript) -> Accepted:
-    """Judge a source as an upload would, run it on its sample if it has one; store nothing.
-
-    Raises InvalidRequest, SourceTooLarge, InvalidScript, CheckBusy, TooManyChecks.
-    """
-    require_limits(resources.settings, request.limits)
-    params = read_params(request.params)
-    checked = await validate(resources, who, source=request.source)
-    if request.sample is UNSET:
-        return Accepted(warnings=checked.warnings)
-    sample = await try_sample(
-        resources,
-        who,
-        source=checked.source,
-        sample=bytes(request.sample),
-        params=params,
-        limits=request.limits,
-        seed=request.seed,
-    )
-    return Accepted(warnings=checked.warnings, sample=sample)
-
-
-def _require_name(name: str, *, pointer: str = "/name") -> None:
+def _require_name(name: str, *, pointer: str) -> None:
     if name in RESERVED_NAMES:
         raise invalid(pointer, f"{name!r} is the name of a route")
     if is_uuid(name):
@@ -199,5 +189,5 @@ def _require_name(name: str, *, pointer: str = "/name") -> None:
 
 
 def _members(struct: Struct) -> dict[str, Any]:
-    # One level: what is nested stays a struct.
+    # Unlike msgspec's asdict, this keeps nested structs.
     return {name: getattr(struct, name) for name in struct.__struct_fields__}

@@ -1,4 +1,4 @@
-"""What the API's reference says of scripts: answers, problems, parameters, examples."""
+"""Document the routes of scripts for OpenAPI: responses, problems, parameters, examples."""
 
 from pathlib import Path
 from typing import Annotated, Final
@@ -19,7 +19,7 @@ from app.http.openapi_parameters import (
 )
 from app.http.quota_problems import quota_problem
 from app.http.undeclared import not_evaluated
-from app.limits import CpuMs, MemoryBytes, OutputBytes, WallMs
+from app.limits import MAX_MEMORY_BYTES, MAX_PAYLOAD_BYTES, MAX_WALL_MS, MIB
 from app.outages import DatabaseUnavailable
 from app.pagination import Page, PageQuery
 from app.preconditions import PreconditionFailed
@@ -29,22 +29,24 @@ from app.scripts.model import (
     AddedVersion,
     AddVersion,
     Alias,
-    CheckBusy,
     CheckScript,
     CreatedScript,
     CreateScript,
     DescribeScript,
-    InvalidScript,
     MoveAlias,
     Name,
-    NameTaken,
     Note,
     Script,
+    Version,
+)
+from app.scripts.problems import (
+    CheckBusy,
+    InvalidScript,
+    NameTaken,
     ScriptArchived,
     ScriptNotFound,
     SourceTooLarge,
     TooManyChecks,
-    Version,
     VersionNotFound,
 )
 from app.scripts.uploads import RAW_TYPES, upload_content
@@ -53,10 +55,10 @@ _EXAMPLES: Final = load_examples(Path(__file__).with_name("examples.json"))
 _PARAMETERS: Final = {
     "script": "the script's name, or its id",
     "number": "the version's number (1, 2, 3 …), an alias, or `latest`",
-    "alias": "the alias: a lower-case letter, then letters, digits, `.`, `_`, `-`; not `latest`",
+    "alias": "the alias: a lowercase letter, then letters, digits, `.`, `_`, `-`; not `latest`",
 }
-_ETAG: Final = {"ETag": "for `If-Match`; another one after each move"}
-_LOCATION: Final = {"Location": "the address of what was made"}
+_ETAG: Final = {"ETag": "for `If-Match`; every move changes it"}
+_LOCATION: Final = {"Location": "the URL of the script or version"}
 
 _NO_DATABASE: Final = DatabaseUnavailable("PostgreSQL does not answer")
 _NO_SCRIPT: Final = ScriptNotFound("no script 'credit'")
@@ -77,35 +79,43 @@ _UPLOAD: Final = (
 
 
 class FileChoices(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What goes in the query when the body is the file itself."""
+    """Query parameters of an upload whose body is the file itself."""
 
     note: Annotated[Note, Meta(description="a note on this version")] | UnsetType = UNSET
-    wall_ms: Annotated[WallMs, Meta(description="the version's time limit")] | UnsetType = UNSET
+    wall_ms: (
+        Annotated[int, Meta(ge=1, le=MAX_WALL_MS, description="the version's time limit")]
+        | UnsetType
+    ) = UNSET
     max_cpu_ms: (
-        Annotated[CpuMs, Meta(description="the version's limit of CPU time")] | UnsetType
+        Annotated[int, Meta(ge=1, le=MAX_WALL_MS, description="the version's CPU time limit")]
+        | UnsetType
     ) = UNSET
     memory_bytes: (
-        Annotated[MemoryBytes, Meta(description="the version's memory limit")] | UnsetType
+        Annotated[
+            int, Meta(ge=16 * MIB, le=MAX_MEMORY_BYTES, description="the version's memory limit")
+        ]
+        | UnsetType
     ) = UNSET
     max_output_bytes: (
-        Annotated[OutputBytes, Meta(description="the version's output limit")] | UnsetType
+        Annotated[int, Meta(ge=1, le=MAX_PAYLOAD_BYTES, description="the version's output limit")]
+        | UnsetType
     ) = UNSET
 
 
 class NewFileChoices(FileChoices, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The same for a new script."""
+    """Query parameters of a new script whose body is the file itself."""
 
     name: Annotated[Name, Meta(description="the new script's name")] | UnsetType = UNSET
     description: (
-        Annotated[str, Meta(max_length=4_000, description="what the script is for")] | UnsetType
+        Annotated[str, Meta(max_length=4_000, description="the purpose of the script")] | UnsetType
     ) = UNSET
 
 
 class ListChoices(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which scripts a list shows."""
+    """Query parameters that select and page scripts."""
 
-    name: Annotated[Name, Meta(description="the script of this name, or none")] | UnsetType = UNSET
-    archived: Annotated[bool, Meta(description="list archived scripts too")] = False
+    name: Annotated[Name, Meta(description="only the script with this name")] | UnsetType = UNSET
+    archived: Annotated[bool, Meta(description="include archived scripts")] = False
 
 
 CREATE_SCRIPT: Final = documented(
@@ -128,7 +138,7 @@ CHECK_SCRIPT: Final = documented(
     reads=upload_content(CheckScript),
     query=FileChoices,
     query_with=RAW_TYPES[0],
-    gives={200: Answer(description="The source would be taken", shape=Accepted)},
+    gives={200: Answer(description="The source has no errors", shape=Accepted)},
     problems=_UPLOAD,
     examples=_EXAMPLES,
 )
@@ -143,9 +153,7 @@ LIST_SCRIPTS: Final = documented(
 SHOW_SCRIPT: Final = documented(
     gives={200: Answer(description="The script and its newest version", shape=Script)},
     problems=(_NO_SCRIPT, _NO_VERSION, _NO_DATABASE),
-    parameters={
-        "script": "the script's name or its id, with `@` and a version or an alias where wanted"
-    },
+    parameters={"script": "the script's name or its id; optionally `@` and a version or an alias"},
     examples=_EXAMPLES,
 )
 
@@ -155,13 +163,13 @@ PUT_SCRIPT: Final = documented(
     headers=DESCRIBED_ANY,
     gives={
         201: Answer(
-            description="The script with its new version, which may be its first",
+            description="The script with its new version",
             shape=CreatedScript,
             headers=_LOCATION,
             links={"showScript": {"script": "id"}, "submitRaw": {"script": "id"}},
         ),
         200: Answer(
-            description="The script, whose newest version has this source and these limits already",
+            description="The script; its newest version has this source and these limits already",
             shape=CreatedScript,
             headers=_LOCATION,
         ),
@@ -173,13 +181,13 @@ PUT_SCRIPT: Final = documented(
         _EXISTS,
         quota_problem(QuotaExceeded("versions", limit=1_000, used=1_000)),
     ),
-    parameters={"script": "the script's name, new or not, or its id"},
+    parameters={"script": "the script's name, existing or new, or its id"},
     examples=_EXAMPLES,
 )
 
 DESCRIBE_SCRIPT: Final = documented(
     reads={"application/json": DescribeScript},
-    gives={200: Answer(description="The script as it is now", shape=Script)},
+    gives={200: Answer(description="The changed script", shape=Script)},
     problems=(_NO_SCRIPT, _NO_DATABASE),
     parameters=_PARAMETERS,
     examples=_EXAMPLES,
@@ -249,10 +257,10 @@ LIST_ALIASES: Final = documented(
 )
 
 SHOW_ALIAS: Final = documented(
-    headers={"If-None-Match": "ETags that the client has, or `*`: 304 where one fits"},
+    headers={"If-None-Match": "ETags that the client has, or `*`: 304 if one matches"},
     gives={
         200: Answer(description="The alias", shape=Alias, headers=_ETAG),
-        304: Answer(description="With `If-None-Match`: the client has it"),
+        304: Answer(description="The client has the current alias, by `If-None-Match`"),
     },
     problems=(_NO_SCRIPT, _NO_ALIAS, _NO_DATABASE),
     parameters=_PARAMETERS,
@@ -262,7 +270,7 @@ SHOW_ALIAS: Final = documented(
 MOVE_ALIAS: Final = documented(
     reads={"application/json": MoveAlias},
     headers=DESCRIBED,
-    gives={200: Answer(description="The alias as it is now", shape=Alias, headers=_ETAG)},
+    gives={200: Answer(description="The changed alias", shape=Alias, headers=_ETAG)},
     problems=(_NO_SCRIPT, _NO_VERSION, _ARCHIVED, _MOVED, _NO_DATABASE),
     parameters=_PARAMETERS,
     examples=_EXAMPLES,
@@ -270,7 +278,7 @@ MOVE_ALIAS: Final = documented(
 
 REMOVE_ALIAS: Final = documented(
     headers=DESCRIBED,
-    gives={204: Answer(description="The alias is gone")},
+    gives={204: Answer(description="The alias is removed")},
     problems=(
         not_evaluated("If-Unmodified-Since"),
         _NO_SCRIPT,

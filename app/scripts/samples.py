@@ -1,5 +1,6 @@
-"""Run a script on a sample, at once and in this process's own sandbox; keep nothing."""
+"""Run a script on a sample in this process's own sandbox, and store nothing."""
 
+import hashlib
 import secrets
 import time
 from collections.abc import AsyncIterator
@@ -10,7 +11,7 @@ from app.auth.callers import Caller
 from app.execution_errors import failure_of, logs_document
 from app.limits import MAX_SAMPLE_OUTPUT_BYTES, MAX_SEED, LimitChoice, Limits
 from app.losses import warnings_document
-from app.payloads.model import reference_to
+from app.payloads.model import PayloadRef
 from app.resources import Resources
 from app.sandbox.outcomes import Context, Crashed, Job, Limits as SandboxLimits, Report
 from app.scripts.model import Sample, SampleReceipt
@@ -19,23 +20,23 @@ from app.scripts.validation import UNCHECKED, cannot_check
 from app.settings import Settings
 
 
-async def try_sample(
+async def run_sample(
     resources: Resources,
-    who: Caller,
-    *,
+    caller: Caller,
     source: bytes,
+    *,
     sample: bytes,
     params: bytes | None,
     limits: LimitChoice,
     seed: int | None,
 ) -> Sample:
-    """Run a source on a sample, as an execution would run it. Raises CheckBusy, TooManyChecks.
+    """Run a source on a sample as an execution would. Raises CheckBusy, TooManyChecks.
 
-    Limits may be lower than an execution's defaults, never higher: other uploads wait.
+    Limits are at most an execution's defaults, since other uploads wait meanwhile.
     """
-    in_force = _limits(resources.settings, limits)
+    in_force = _limits_in_force(resources.settings, limits)
     job = Job(
-        tenant=str(who.tenant),
+        tenant=str(caller.tenant),
         source=source,
         seed=secrets.randbelow(MAX_SEED + 1) if seed is None else seed,
         clock_ms=time.time_ns() // 1_000_000,
@@ -47,16 +48,16 @@ async def try_sample(
         ),
         context=Context(params=NO_PARAMS if params is None else params.decode()),
     )
-    report, output = await _run(resources, who, job, sample)
+    report, output = await _run(resources, caller, job, sample)
     if isinstance(report.outcome, Crashed):
-        # As for executions: a death without evidence of a limit gets one more try.
-        report, output = await _run(resources, who, job, sample)
+        # As for executions: a crash without evidence of an exceeded limit is retried once.
+        report, output = await _run(resources, caller, job, sample)
     failure = failure_of(report.outcome)
     receipt = SampleReceipt(
-        source=reference_to(source),
-        input=reference_to(sample),
-        params=None if params is None else reference_to(params),
-        output=reference_to(output) if failure is None else None,
+        source=_content(source),
+        input=_content(sample),
+        params=None if params is None else _content(params),
+        output=_content(output) if failure is None else None,
         seed=job.seed,
         clock_ms=job.clock_ms,
         v8_version=resources.sandbox.v8_version,
@@ -78,38 +79,44 @@ async def try_sample(
     return Sample(status="failed", error=Raw(failure.document()), logs=logs, receipt=receipt)
 
 
-async def _run(resources: Resources, who: Caller, job: Job, sample: bytes) -> tuple[Report, bytes]:
+async def _run(
+    resources: Resources, caller: Caller, job: Job, sample: bytes
+) -> tuple[Report, bytes]:
     output = bytearray()
 
     async def sink(chunk: bytes) -> None:
         output.extend(chunk)
 
     try:
-        async with resources.checks.turn(who.tenant, weight=who.weight):
-            report = await resources.sandbox.run(job, payload=_once(sample), sink=sink)
+        async with resources.checks.turn(caller.tenant, weight=caller.weight):
+            report = await resources.sandbox.run(job, payload=_single_chunk(sample), sink=sink)
     except UNCHECKED as error:
         raise cannot_check(error) from None
     return report, bytes(output)
 
 
-def _limits(settings: Settings, asked: LimitChoice) -> Limits:
+def _limits_in_force(settings: Settings, chosen: LimitChoice) -> Limits:
     return Limits(
-        wall_ms=min(asked.wall_ms or settings.default_wall_ms, settings.default_wall_ms),
+        wall_ms=min(chosen.wall_ms or settings.default_wall_ms, settings.default_wall_ms),
         max_cpu_ms=min(
-            asked.max_cpu_ms or settings.default_wall_ms,
+            chosen.max_cpu_ms or settings.default_wall_ms,
             settings.default_wall_ms,
             settings.max_cpu_ms,
         ),
         memory_bytes=min(
-            asked.memory_bytes or settings.default_memory_bytes, settings.default_memory_bytes
+            chosen.memory_bytes or settings.default_memory_bytes, settings.default_memory_bytes
         ),
         max_output_bytes=min(
-            asked.max_output_bytes or MAX_SAMPLE_OUTPUT_BYTES,
+            chosen.max_output_bytes or MAX_SAMPLE_OUTPUT_BYTES,
             settings.max_output_bytes,
             MAX_SAMPLE_OUTPUT_BYTES,
         ),
     )
 
 
-async def _once(what: bytes) -> AsyncIterator[bytes]:
-    yield what
+def _content(data: bytes) -> PayloadRef:
+    return PayloadRef(sha256=hashlib.sha256(data).hexdigest(), bytes=len(data))
+
+
+async def _single_chunk(data: bytes) -> AsyncIterator[bytes]:
+    yield data

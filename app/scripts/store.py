@@ -9,7 +9,9 @@ from app.db import Connection
 from app.limits import LimitChoice
 from app.quotas.errors import QuotaExceeded
 from app.quotas.model import Caps
-from app.scripts.model import NameTaken, ResolvedVersion, Script, ScriptRef, Version
+from app.scripts.model import ResolvedVersion, Script, Version
+from app.scripts.problems import NameTaken
+from app.scripts.refs import ScriptRef
 from app.sql_parameters import in_order
 
 # The function is in migrations/sql/quota_against_upload_v2.sql.

@@ -1,14 +1,14 @@
-// Clean and normalise: rows of several spreadsheets, written in several ways, become one form.
+// Clean and normalise rows of several spreadsheets into one form.
 //
-// - Texts lose their odd spaces; brands and functions get one spelling, whatever case and
-//   accents they came in. A brand that is not in the list keeps its own, tidied.
+// - Extra spaces are removed; brands and functions get one spelling, whatever their case and
+//   accents. A brand that is not in the list keeps its own spelling, trimmed.
 // - Quarters ("20231", "2023-T1", "1T2023", "1º tri 2023") become "20231", Brazilian dates ISO dates.
 // - Amounts ("R$ 1.234,56", "1234.56", 1234.56) become numbers with two decimals. Rounding is
-//   half away from zero, on the decimal digits as they were written: never on a binary
-//   fraction, in which 1.005 is a little less than 1.005. In a text, a point before three
-//   digits separates thousands ("1.234" is 1234), before one or two it is a decimal point.
-// - What is missing or cannot be read is null, and never 0.
-// - Rows that are then equal in every field are kept once, the first; `repetidas` counts the others.
+//   half away from zero, on the decimal digits as written, since the binary fraction of 1.005
+//   is slightly less than 1.005. In a text, a point before three digits separates thousands
+//   ("1.234" is 1234); before one or two digits it is a decimal point.
+// - A missing or unreadable value is null, never 0.
+// - Of rows that are then equal in every field, the first is kept; `repetidas` counts the others.
 function process(data) {
   const unique = new Map();
   for (const row of data) {

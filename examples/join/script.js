@@ -1,10 +1,10 @@
-// Join by key: statistics of the quarter, each row with the institution that it belongs to.
+// Join by key: add the institution to each row of the quarter's statistics.
 //
-// A left join on the eight-digit ISPB code. Every statistics row comes out once, in its order:
-// - one system writes the code as text, another as a number, and so without its leading zeros;
-// - the register has older entries of the same code: the newest counts;
-// - a row whose code the register does not know, or that has no code, keeps its figures with
-//   `instituicao: null`, and the code is listed: a join that drops rows hides a problem.
+// A left join on the eight-digit ISPB code. The result has every statistics row once, in order:
+// - one system writes the code as a text, another as a number without leading zeros;
+// - if the register has several entries with one code, the newest counts;
+// - a row whose code is missing or unknown keeps its figures with `instituicao: null`, and the
+//   code is listed: a join that drops rows hides a problem.
 function process({ estatisticas, instituicoes }) {
   const register = newestByCode(instituicoes);
 

@@ -1,13 +1,13 @@
-// Pivot: a row for each quarter, a column for each brand, the amount in the cell.
+// Pivot: one row per quarter, one column per brand, amounts in the cells.
 //
-// - Rows that fall into the same cell are added up, in whole cents: sums of binary fractions
-//   drift (0.1 + 0.2). An amount with more than two decimals is rounded to the nearest cent first.
-// - A cell without any amount is null. It is not 0: nobody said that nothing was spent.
-// - A row that has no cell (no quarter, no brand), or an amount that is no number, ends the run
-//   with an error that names the row: left out, it would make a wrong total that nobody sees.
-// - Quarters and columns are in order, whatever the input's. Every row has every column.
-// - Brands are the columns, not quarters: keys that look like whole numbers ("20231") would
-//   come first in a JavaScript object, whatever order one puts them in.
+// - Amounts of one cell are added in whole cents, since sums of binary fractions drift
+//   (0.1 + 0.2). An amount with more than two decimals is first rounded to the nearest cent.
+// - A cell without an amount is null, not 0: the data does not say that nothing was spent.
+// - A row without a quarter or a brand, or with an amount that is not a number, ends the run
+//   with an error that names the row: to skip it would make the total wrong unnoticed.
+// - Quarters and columns are sorted. Every row has every column.
+// - Brands are the columns rather than quarters, because JavaScript objects put keys that look
+//   like integers ("20231") first.
 function process(data) {
   const cells = new Map(); // quarter → brand → cents, or null
   const brands = new Set();

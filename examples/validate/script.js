@@ -1,9 +1,9 @@
-// Validate and split: the good rows go on, the bad ones come back with every reason.
+// Validate and split: return the good rows, and the bad ones with every reason.
 //
-// Nothing is lost: `validos` and `rejeitados` together are the input. A rejected row is given
-// as it came, with its line (1 is the first row) and all that is wrong with it, not only the
-// first thing. Of rows with the same key the first good one counts, the others are rejected.
-// Amounts are not rounded here: one with more than two decimals is an error at its source.
+// Nothing is lost: `validos` and `rejeitados` together are the input. A rejected row is returned
+// unchanged, with its line (1 is the first row) and all of its errors, not only the first. Of
+// rows with the same key the first good one counts, the others are rejected. Amounts are not
+// rounded: more than two decimals are an error of the source.
 function process(data) {
   const validos = [];
   const rejeitados = [];

@@ -1,4 +1,4 @@
-"""What a claim costs beside a large queue and a large history, in a database of its own."""
+"""Measure claims with a large queue and a large history, in a database of their own."""
 
 import os
 import time
@@ -24,7 +24,7 @@ _QUEUED: Final = 1_000_000
 _FINISHED: Final = 5_000_000
 _BATCH: Final = 250_000
 _LEASE_SECONDS: Final = 3_600.0
-_SERVED_SECONDS: Final = 0.005
+_USAGE_SECONDS: Final = 0.005
 
 _TENANT: Final = """
 INSERT INTO tenants (id, name)
@@ -39,7 +39,7 @@ INSERT INTO script_versions (script_id, version, tenant_id, source, sha256)
 SELECT id, 1, tenant_id, 'function process(data) { return data }', sha256('claims')
 FROM scripts WHERE id = $1
 """
-# Ids as they would come: by time, the tenants mixed. Moments of the past, a second for 1,000.
+# Ids ordered by time, tenants interleaved, 1,000 rows per second of the past.
 _ROWS: Final = """
 INSERT INTO executions (id, tenant_id, script_id, version, status, wall_ms, max_cpu_ms,
                         memory_bytes, max_output_bytes, seed, clock_ms, created_at, started_at,
@@ -77,33 +77,35 @@ _DONE: Final = Finish(
 
 
 async def measure_claims(plan: Plan) -> list[Line]:
-    """Measure claims of as many executions as there are cores: few queued, many, many finished."""
+    """Measure claims of one execution per core: with few and many queued, and many finished."""
     few, queued, finished = (100, 500, 500) if plan.quick else (_FEW, _QUEUED, _FINISHED)
     count = 5 if plan.quick else 300
     async with _database(plan.crivo.database_url) as conn:
         rows = _Rows(conn)
         await rows.prepare()
-        await rows.queue(few + plan.runs * count * 3 * _most())
-        base = [await _claim_p95_ms(conn, count) for _ in range(plan.runs)]
+        await rows.queue(few + plan.runs * count * 3 * _batch_size())
+        small = [await _claim_p95_ms(conn, count) for _ in range(plan.runs)]
         await rows.queue(queued)
-        many = [await _claim_p95_ms(conn, count) for _ in range(plan.runs)]
+        long_queue = [await _claim_p95_ms(conn, count) for _ in range(plan.runs)]
         await rows.finish(finished)
-        long = [await _claim_p95_ms(conn, count) for _ in range(plan.runs)]
-    baseline = (f"with a queue of thousands and no history, by {_TENANTS} tenants", base)
+        long_history = [await _claim_p95_ms(conn, count) for _ in range(plan.runs)]
+    baseline = (f"with a queue of thousands and no history, by {_TENANTS} tenants", small)
     return [
-        new_line("claim-1m-queued", unit="ms", goal=_CLAIM_P95_MS, runs=many, baseline=baseline),
+        new_line(
+            "claim-1m-queued", unit="ms", goal=_CLAIM_P95_MS, runs=long_queue, baseline=baseline
+        ),
         new_line(
             "claim-1m-queued-5m-finished",
             unit="ms",
             goal=_CLAIM_P95_MS,
-            runs=long,
+            runs=long_history,
             baseline=baseline,
         ),
     ]
 
 
 class _Rows:
-    """Writes executions by SQL, without triggers, which would take hours."""
+    """Inserts executions by SQL without triggers, which would take hours."""
 
     def __init__(self, conn: "asyncpg.Connection[asyncpg.Record]") -> None:
         self._conn = conn
@@ -139,24 +141,24 @@ class _Rows:
 
 async def _claim_p95_ms(conn: "asyncpg.Connection[asyncpg.Record]", count: int) -> float:
     worker = uuid4()
-    took = []
-    held: list[Claim] = []
+    durations_ms = []
+    running: list[Claim] = []
     for _ in range(count):
-        served = [SlotUsage(tenant=each.tenant_id, seconds=_SERVED_SECONDS) for each in held]
+        usage = [SlotUsage(tenant=each.tenant_id, seconds=_USAGE_SECONDS) for each in running]
         began = time.perf_counter()
         claimed = await claims.claim(
-            conn, worker, limit=_most(), lease_seconds=_LEASE_SECONDS, served=served
+            conn, worker, limit=_batch_size(), lease_seconds=_LEASE_SECONDS, served=usage
         )
-        held = claimed.executions
-        took.append((time.perf_counter() - began) * 1_000)
-        if len(held) != _most():
-            raise RuntimeError(f"{len(held)} claimed")
-        for each in held:
+        running = claimed.executions
+        durations_ms.append((time.perf_counter() - began) * 1_000)
+        if len(running) != _batch_size():
+            raise RuntimeError(f"{len(running)} claimed")
+        for each in running:
             await claims.finish(conn, each, _DONE)
-    return percentile(took, 0.95)
+    return percentile(durations_ms, 0.95)
 
 
-def _most() -> int:
+def _batch_size() -> int:
     return os.cpu_count() or 1
 
 
@@ -164,7 +166,7 @@ def _most() -> int:
 async def _database(
     admin_url: str,
 ) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
-    """Make and migrate a database on the same server; dropped with the context."""
+    """Create and migrate a database on the same server; drop it with the context."""
     name = f"claims_{UUID(int=time.time_ns()).hex}"
     admin = await asyncpg.connect(admin_url)
     try:

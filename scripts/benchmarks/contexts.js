@@ -1,4 +1,4 @@
-// One script, many payloads on stdin (4 bytes of length before each), a fresh context for each.
+// Run one script on many payloads from stdin, each after 4 bytes of length, in fresh contexts.
 "use strict";
 const vm = require("node:vm");
 

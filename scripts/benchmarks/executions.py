@@ -1,9 +1,10 @@
-"""Measure a running system from outside: executions per second, and how long each took.
+"""Measure a running system over HTTP: executions per second, and the times of each.
 
 scripts/bench executions [--url URL] [--count 200] [--clients 8] [--bytes 1000]
 
-Submits `count` executions of one small script on data of about `bytes` bytes, waits for all, and
-prints what the receipts say. The first submission to the last finish counts, on PostgreSQL's clock.
+Submits `count` executions of one small script on about `bytes` bytes of data, waits for all, and
+prints figures from their receipts. The rate is from the first submission to the last finish, by
+PostgreSQL's clock.
 """
 
 import argparse
@@ -27,7 +28,7 @@ _CONFLICT: Final = 409
 
 
 class Receipt(Struct, frozen=True, kw_only=True):
-    """What of an execution's receipt is measured here."""
+    """The measured members of an execution's receipt."""
 
     created_at: datetime
     finished_at: datetime
@@ -39,21 +40,21 @@ class Receipt(Struct, frozen=True, kw_only=True):
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Measure and print; 1 when an execution did not succeed."""
+    """Measure and print; return 1 if an execution did not succeed."""
     parser = argparse.ArgumentParser(
         prog="scripts/bench executions", description=(__doc__ or "").partition("\n")[0]
     )
     parser.add_argument("--url", default="http://127.0.0.1:8000")
     parser.add_argument("--count", type=int, default=200, help="executions")
-    parser.add_argument("--clients", type=int, default=8, help="that submit at once")
-    parser.add_argument("--bytes", type=int, default=1_000, help="of data for each, about")
-    chosen = parser.parse_args(arguments)
+    parser.add_argument("--clients", type=int, default=8, help="concurrent submissions")
+    parser.add_argument("--bytes", type=int, default=1_000, help="approximate size of the data")
+    options = parser.parse_args(arguments)
     row_bytes = len(_ROW % 10_000) + 1
-    rows = ",".join(_ROW % n for n in range(max(1, chosen.bytes // row_bytes)))
+    rows = ",".join(_ROW % n for n in range(max(1, options.bytes // row_bytes)))
     payload = f"[{rows}]".encode()
-    receipts = asyncio.run(_measure(chosen.url, payload, chosen.count, chosen.clients))
+    receipts = asyncio.run(_measure(options.url, payload, options.count, options.clients))
     sys.stdout.write(_report(receipts, len(payload)))
-    return 0 if len(receipts) == chosen.count else 1
+    return 0 if len(receipts) == options.count else 1
 
 
 async def _measure(url: str, payload: bytes, count: int, clients: int) -> list[Receipt]:
@@ -65,28 +66,28 @@ async def _measure(url: str, payload: bytes, count: int, clients: int) -> list[R
         created = await client.post("/scripts", json={"name": _NAME, "source": _SOURCE})
         if created.status_code != _CONFLICT:
             created.raise_for_status()
-        places = asyncio.Semaphore(clients)
+        slots = asyncio.Semaphore(clients)
 
         async def submit() -> str:
-            async with places:
-                answer = await client.post(f"/scripts/{_NAME}/executions", content=payload)
-                answer.raise_for_status()
-                return str(answer.headers["Location"])
+            async with slots:
+                response = await client.post(f"/scripts/{_NAME}/executions", content=payload)
+                response.raise_for_status()
+                return str(response.headers["Location"])
 
-        addresses = await asyncio.gather(*(submit() for _ in range(count)))
-        # The last one's end is near that of all: no poll disturbs what is measured meanwhile.
-        found = [await _finished(client, address) for address in reversed(addresses)]
-    return [receipt for receipt in found if receipt is not None]
+        urls = await asyncio.gather(*(submit() for _ in range(count)))
+        # The last one first: it ends near the end of all, so that polling disturbs little.
+        receipts = [await _finished(client, url) for url in reversed(urls)]
+    return [receipt for receipt in receipts if receipt is not None]
 
 
-async def _finished(client: httpx.AsyncClient, address: str) -> Receipt | None:
+async def _finished(client: httpx.AsyncClient, url: str) -> Receipt | None:
     while True:
-        execution = (await client.get(address)).raise_for_status().json()
+        execution = (await client.get(url)).raise_for_status().json()
         if execution["finished_at"] is not None:
             break
         await asyncio.sleep(_POLL_SECONDS)
     if execution["status"] != "succeeded":
-        sys.stderr.write(f"{address}: {json.dumps(execution['error'])}\n")
+        sys.stderr.write(f"{url}: {json.dumps(execution['error'])}\n")
         return None
     receipt = execution["receipt"]
     return Receipt(
@@ -103,8 +104,8 @@ def _report(receipts: Sequence[Receipt], payload_bytes: int) -> str:
     last = max(receipt.finished_at for receipt in receipts)
     seconds = (last - first).total_seconds()
     rate = len(receipts) / seconds
-    what = f"{len(receipts)} executions on {payload_bytes:,} bytes each"
-    lines = [f"{what} in {seconds:.2f} s: {rate:.1f} a second"]
+    summary = f"{len(receipts)} executions on {payload_bytes:,} bytes each"
+    lines = [f"{summary} in {seconds:.2f} s: {rate:.1f} a second"]
     for name in ("queued_ms", "run_ms", "lead_ms", "cpu_ms"):
         values = sorted(getattr(receipt, name) for receipt in receipts)
         p95 = values[min(len(values) - 1, int(len(values) * 0.95))]

@@ -1,4 +1,4 @@
-"""Measure what an API key costs: the same request with and without it, by turns."""
+"""Measure the cost of an API key: the same request with and without one, alternately."""
 
 import argparse
 import http.client
@@ -21,49 +21,51 @@ from app.embedded.servers import embedded_servers
 from app.keys.model import new_key
 from scripts.benchmarks.output import new_line, print_line
 
-# More, in the median, than a request without a key.
+# The median difference to a request without a key.
 GOAL_MS: Final = 0.2
 _HOST: Final = "127.0.0.1"
 _ROOT: Final = Path(__file__).resolve().parents[2]
 _SOURCE: Final = "function process(data) { return data }"
-_PATIENCE_SECONDS: Final = 60.0
+_TIMEOUT_SECONDS: Final = 60.0
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Measure on servers of its own and print."""
+    """Measure on dedicated servers and print."""
     parser = argparse.ArgumentParser(
         prog="scripts/bench keys", description=(__doc__ or "").partition("\n")[0]
     )
     parser.add_argument("--runs", type=int, default=7, help="of which the median is taken")
     parser.add_argument("--count", type=int, default=500, help="requests of each kind in a run")
     parser.add_argument("--quick", action="store_true", help="one run of tiny numbers")
-    chosen = parser.parse_args(arguments)
-    runs, count = (1, 10) if chosen.quick else (chosen.runs, chosen.count)
+    options = parser.parse_args(arguments)
+    runs, count = (1, 10) if options.quick else (options.runs, options.count)
     key = new_key()
     with _api(CRIVO_ADMIN_KEY=key, CRIVO_AUTH="open") as port:
-        _measure(port, key, runs=runs, count=count, quick=chosen.quick)
+        _measure(port, key, runs=runs, count=count, quick=options.quick)
     return 0
 
 
 def _measure(port: int, key: str, *, runs: int, count: int, quick: bool) -> None:
     with_key = {"Authorization": f"Bearer {key}"}
-    connection = http.client.HTTPConnection(_HOST, port, timeout=_PATIENCE_SECONDS)
+    connection = http.client.HTTPConnection(_HOST, port, timeout=_TIMEOUT_SECONDS)
     connection.connect()
     body = msgspec.json.encode({"name": "keys", "source": _SOURCE})
-    _ask(connection, "POST", "/scripts", {"Content-Type": "application/json"}, body)
-    # No worker is there: it stays queued, and its answer the same.
-    made = msgspec.json.decode(_ask(connection, "POST", "/scripts/keys/executions", {}, b"1"))
-    path = f"/executions/{made['id']}"
+    _request(connection, "POST", "/scripts", {"Content-Type": "application/json"}, body)
+    # Without a worker it stays queued, so every response is the same.
+    execution = msgspec.json.decode(
+        _request(connection, "POST", "/scripts/keys/executions", {}, b"1")
+    )
+    path = f"/executions/{execution['id']}"
     _medians_ms(connection, path, with_key, count)
-    found = [_medians_ms(connection, path, with_key, count) for _ in range(runs)]
+    medians = [_medians_ms(connection, path, with_key, count) for _ in range(runs)]
     connection.close()
     line = new_line(
         "key-per-request",
         unit="ms",
-        runs=[ours - theirs for ours, theirs in found],
-        baseline=("GET /executions/{id} without a key", [theirs for _, theirs in found]),
+        runs=[ours - theirs for ours, theirs in medians],
+        baseline=("GET /executions/{id} without a key", [theirs for _, theirs in medians]),
         goal=GOAL_MS,
-        also={"with_key_ms": [ours for ours, _ in found]},
+        also={"with_key_ms": [ours for ours, _ in medians]},
     )
     print_line(line, cpus=os.cpu_count(), quick=quick)
 
@@ -71,19 +73,19 @@ def _measure(port: int, key: str, *, runs: int, count: int, quick: bool) -> None
 def _medians_ms(
     connection: http.client.HTTPConnection, path: str, with_key: Mapping[str, str], count: int
 ) -> tuple[float, float]:
-    """Ask by turns: whatever else the machine does meets both."""
+    """Alternate between both kinds, so that other load affects both alike."""
     kinds: tuple[Mapping[str, str], ...] = (with_key, {})
-    took: tuple[list[float], ...] = ([], [])
+    durations_ms: tuple[list[float], ...] = ([], [])
     for number in range(count):
-        # Who comes second may find caches warm: they take turns at that, too.
-        for which in (0, 1) if number % 2 else (1, 0):
-            begun = time.perf_counter()
-            _ask(connection, "GET", path, kinds[which])
-            took[which].append((time.perf_counter() - begun) * 1_000)
-    return statistics.median(took[0]), statistics.median(took[1])
+        # The second may find warm caches, so the order alternates too.
+        for kind in (0, 1) if number % 2 else (1, 0):
+            began = time.perf_counter()
+            _request(connection, "GET", path, kinds[kind])
+            durations_ms[kind].append((time.perf_counter() - began) * 1_000)
+    return statistics.median(durations_ms[0]), statistics.median(durations_ms[1])
 
 
-def _ask(
+def _request(
     connection: http.client.HTTPConnection,
     method: str,
     path: str,
@@ -91,16 +93,16 @@ def _ask(
     body: bytes | None = None,
 ) -> bytes:
     connection.request(method, path, body, dict(headers))
-    answer = connection.getresponse()
-    content = answer.read()
-    if answer.status >= http.client.BAD_REQUEST:
+    response = connection.getresponse()
+    content = response.read()
+    if response.status >= http.client.BAD_REQUEST:
         raise RuntimeError(f"{method} {path}: {content.decode()}")
     return content
 
 
 @contextmanager
 def _api(**environ: str) -> Iterator[int]:
-    """Run an API on servers of its own; give its port."""
+    """Run an API on dedicated servers; yield its port."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="crivo-bench-")))
         servers = stack.enter_context(embedded_servers(folder, durable=False))
@@ -124,17 +126,17 @@ def _api(**environ: str) -> Iterator[int]:
         api = subprocess.Popen([sys.executable, "-m", "app.main"], cwd=_ROOT, env=settings)
         stack.callback(api.wait)
         stack.callback(api.terminate)
-        _await(port)
+        _await_live(port)
         yield port
 
 
-def _await(port: int) -> None:
-    end = time.monotonic() + _PATIENCE_SECONDS
+def _await_live(port: int) -> None:
+    end = time.monotonic() + _TIMEOUT_SECONDS
     while time.monotonic() < end:
         try:
-            _ask(http.client.HTTPConnection(_HOST, port), "GET", "/health/live", {})
+            _request(http.client.HTTPConnection(_HOST, port), "GET", "/health/live", {})
         except (OSError, http.client.HTTPException):
             time.sleep(0.05)
         else:
             return
-    raise RuntimeError("the API does not answer")
+    raise RuntimeError("the API does not respond")

@@ -1,4 +1,4 @@
-"""Filter and reduce of large data, against a fresh Node on the same bytes."""
+"""Measure filter and reduce of large data, against a fresh Node on the same bytes."""
 
 import time
 from typing import Final
@@ -16,10 +16,10 @@ _MEMORY_BYTES: Final = 2_048 * MIB
 async def measure_large(
     *, runs: int, size_bytes: int, isolates: int, goal: float | None
 ) -> list[Line]:
-    """Time inside and as a whole, and the peak of the resident set, on both sides.
+    """Measure the time inside, the whole time, and the peak resident set of both sides.
 
-    Inside: from the bytes in memory to the result. Whole: the call of `pool.run` with a warm
-    cell, transfer and all; Node from its start to its end.
+    Inside is from the bytes in memory to the result. Whole is a call of `pool.run` with a warm
+    cell, including the transfer, and a Node process from start to exit.
     """
     payload = cards_of(size_bytes)
     inside: list[float] = []
@@ -28,7 +28,9 @@ async def measure_large(
     nodes: list[NodeRun] = []
     async with open_pool(PoolConfig(cells=1, warm=1, isolates=isolates)) as pool:
         for run in range(runs):
-            job = new_job(tenant=f"bench-{run}", memory_bytes=_MEMORY_BYTES)  # a fresh cell
+            job = new_job(
+                tenant=f"bench-{run}", memory_bytes=_MEMORY_BYTES
+            )  # a new tenant gets a fresh cell
             began_ns = time.perf_counter_ns()
             ran = await succeed(pool, job, payload)
             whole.append((time.perf_counter_ns() - began_ns) / 1e6)
@@ -38,7 +40,7 @@ async def measure_large(
             if node is not None:
                 nodes.append(node)
                 if node.output != ran.output:
-                    raise RuntimeError("the sandbox and node do not agree")
+                    raise RuntimeError("the results of sandbox and node differ")
     name = f"filter-reduce-{size_bytes // 1_000_000}mb"
     node_inside = [node.inside_ms for node in nodes]
     ratios = [ours / theirs for ours, theirs in zip(whole, node_inside, strict=False)]

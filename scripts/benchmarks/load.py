@@ -1,4 +1,4 @@
-"""Clients of the load: HTTP/1.1 over kept connections, with little CPU, the same for every side."""
+"""Generate load over persistent HTTP/1.1 connections, with little CPU and alike for all systems."""
 
 import asyncio
 import time
@@ -8,32 +8,34 @@ from typing import Final, cast
 from typing_extensions import override
 
 _HOST: Final = "127.0.0.1"
-_PATIENCE_SECONDS: Final = 120.0
+_TIMEOUT_SECONDS: Final = 120.0
 _HEAD_END: Final = b"\r\n\r\n"
 _LENGTH: Final = b"content-length:"
 
-Answer = tuple[int, bytes]
+Response = tuple[int, bytes]
 
 
 class Client:
-    """One connection, one request at a time; opened again when the server has closed it."""
+    """One connection with one request at a time; reconnects if the server has closed it."""
 
     def __init__(self, port: int, *, key: str = "") -> None:
-        """Take where to connect, and an API key where one is needed."""
+        """Take the port, and an API key if one is needed."""
         self._port = port
         key_line = f"Authorization: Bearer {key}\r\n" if key else ""
         self._common = f"Host: {_HOST}:{port}\r\n{key_line}".encode()
         self._connection: _Connection | None = None
 
-    async def ask(self, method: str, path: str, body: bytes = b"", *, headers: str = "") -> Answer:
-        """Send a request; give the answer's status and body. `headers` are whole lines."""
+    async def request(
+        self, method: str, path: str, body: bytes = b"", *, headers: str = ""
+    ) -> Response:
+        """Send a request and return the response's status and body. `headers` are whole lines."""
         connection = self._connection
         if connection is None or connection.closed:
             loop = asyncio.get_running_loop()
-            _, made = await loop.create_connection(_Connection, _HOST, self._port)
-            connection = self._connection = made
+            _, created = await loop.create_connection(_Connection, _HOST, self._port)
+            connection = self._connection = created
         head = f"{method} {path} HTTP/1.1\r\n{headers}Content-Length: {len(body)}\r\n".encode()
-        async with asyncio.timeout(_PATIENCE_SECONDS):
+        async with asyncio.timeout(_TIMEOUT_SECONDS):
             return await connection.exchange(head + self._common + b"\r\n" + body)
 
     def close(self) -> None:
@@ -47,10 +49,10 @@ class _Connection(asyncio.Protocol):
         self.closed = False
         self._transport: asyncio.Transport | None = None
         self._received = bytearray()
-        # Of the answer that is coming: where its body begins and ends.
+        # The start and the end of the body of the incoming response.
         self._body = 0
         self._end = 0
-        self._answer: asyncio.Future[Answer] | None = None
+        self._response: asyncio.Future[Response] | None = None
 
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -65,29 +67,29 @@ class _Connection(asyncio.Protocol):
                 return
             self._body = head_end + len(_HEAD_END)
             head = bytes(self._received[:head_end]).lower()
-            _, found, rest = head.partition(_LENGTH)
-            # Servers of ours give a length with every answer.
-            self._end = self._body + (int(rest.split(b"\r", 1)[0]) if found else 0)
-        if len(self._received) >= self._end and self._answer is not None:
+            _, header, rest = head.partition(_LENGTH)
+            # The measured servers send a length with every response.
+            self._end = self._body + (int(rest.split(b"\r", 1)[0]) if header else 0)
+        if len(self._received) >= self._end and self._response is not None:
             status = int(self._received[9:12])
             content = bytes(self._received[self._body : self._end])
             del self._received[: self._end]
             self._end = 0
-            if not self._answer.done():
-                self._answer.set_result((status, content))
+            if not self._response.done():
+                self._response.set_result((status, content))
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
         self.closed = True
-        if self._answer is not None and not self._answer.done():
-            self._answer.set_exception(ConnectionResetError("the server closed the connection"))
+        if self._response is not None and not self._response.done():
+            self._response.set_exception(ConnectionResetError("the server closed the connection"))
 
-    async def exchange(self, request: bytes) -> Answer:
+    async def exchange(self, request: bytes) -> Response:
         if self._transport is None:
             raise ConnectionResetError("not connected")
-        self._answer = asyncio.get_running_loop().create_future()
+        self._response = asyncio.get_running_loop().create_future()
         self._transport.write(request)
-        return await self._answer
+        return await self._response
 
     def close(self) -> None:
         if self._transport is not None:
@@ -97,24 +99,24 @@ class _Connection(asyncio.Protocol):
 async def time_one_by_one(
     execute: Callable[[], Awaitable[object]], *, count: int, pause_seconds: float
 ) -> list[float]:
-    """Execute again and again with a pause between; give how long each took, in ms."""
-    took = []
+    """Execute repeatedly with pauses between; return the duration of each in ms."""
+    durations_ms = []
     for _ in range(count):
         await asyncio.sleep(pause_seconds)
         began = time.perf_counter()
         await execute()
-        took.append((time.perf_counter() - began) * 1_000)
-    return took
+        durations_ms.append((time.perf_counter() - began) * 1_000)
+    return durations_ms
 
 
 async def time_closed_loops(
     executes: list[Callable[[], Awaitable[object]]], *, count: int
 ) -> tuple[float, list[float]]:
-    """Have each client execute again as soon as it has its result, `count` times in all.
+    """Have each client execute again as soon as it has its result, `count` times in total.
 
-    Give the seconds that all took, and the ms of each.
+    Returns the total duration in seconds, and that of each execution in ms.
     """
-    took: list[float] = []
+    durations_ms: list[float] = []
     left = count
 
     async def loop(execute: Callable[[], Awaitable[object]]) -> None:
@@ -123,10 +125,10 @@ async def time_closed_loops(
             left -= 1
             began = time.perf_counter()
             await execute()
-            took.append((time.perf_counter() - began) * 1_000)
+            durations_ms.append((time.perf_counter() - began) * 1_000)
 
     began = time.perf_counter()
     async with asyncio.TaskGroup() as tasks:
         for execute in executes:
             tasks.create_task(loop(execute))
-    return time.perf_counter() - began, took
+    return time.perf_counter() - began, durations_ms

@@ -1,4 +1,4 @@
-"""What a soak runs: mostly the cards, and some of each way to misbehave."""
+"""Define the mixture of a soak: mostly the cards script, and some of every kind of failure."""
 
 import random
 from typing import Final
@@ -10,7 +10,7 @@ from scripts.benchmarks.workload import MIB, PAYLOAD, SOURCE
 
 
 class Case(Struct, frozen=True, kw_only=True):
-    """A script and the tag of the outcome that it must get, so many times in a thousand."""
+    """A script and the tag of its expected outcome; `weight` is its share per thousand."""
 
     name: str
     expected: str
@@ -36,7 +36,7 @@ CASES: Final = (
         name="endless", expected="timed_out", weight=15, wall_ms=50, source=_process("for (;;) {}")
     ),
     Case(
-        # V8 does not look for a cancellation in it: the pool has to kill the cell.
+        # V8 does not check for termination in it, so the pool has to kill the cell.
         name="stuck",
         expected="timed_out",
         weight=2,
@@ -82,13 +82,13 @@ CASES: Final = (
 _WEIGHTS: Final = [case.weight for case in CASES]
 
 
-def draw(dice: random.Random) -> Case:
-    """Draw a case by its weight."""
-    return dice.choices(CASES, _WEIGHTS)[0]
+def draw(rng: random.Random) -> Case:
+    """Draw a case at random by weight."""
+    return rng.choices(CASES, _WEIGHTS)[0]
 
 
 def job_of(case: Case, *, tenant: str) -> Job:
-    """Make the job of a case."""
+    """Create the job of a case."""
     limits = Limits(
         wall_ms=case.wall_ms, memory_bytes=case.memory_bytes, output_bytes=case.output_bytes
     )

@@ -1,4 +1,4 @@
-"""The baselines in Node, where it is on PATH: a fresh context, and a fresh process."""
+"""Run the baselines in Node if it is on PATH: in a fresh context, or in a fresh process."""
 
 import asyncio
 import json
@@ -20,12 +20,12 @@ class NodeContexts:
     """A long-lived Node that compiles and runs a script in a fresh `vm` context each time."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
-        """Talk with a started process; use `open_contexts`."""
+        """Take a started process; use `open_contexts`."""
         self.pid = process.pid
         self._process = process
 
     async def run(self, payload: bytes) -> bytes:
-        """Send the data, wait for the result."""
+        """Send the data and wait for the result."""
         writer, reader = self._process.stdin, self._process.stdout
         if writer is None or reader is None:
             raise RuntimeError("Node has no pipes")
@@ -36,7 +36,7 @@ class NodeContexts:
 
 @asynccontextmanager
 async def open_contexts(source: bytes) -> AsyncIterator[NodeContexts | None]:
-    """Start a Node for one script; None where there is none."""
+    """Start Node for one script; yield None if it is not installed."""
     if PATH is None:
         yield None
         return
@@ -55,7 +55,7 @@ async def open_contexts(source: bytes) -> AsyncIterator[NodeContexts | None]:
 
 
 class NodeRun(Struct, frozen=True, kw_only=True):
-    """One fresh Node process: the work inside it, and the whole of it."""
+    """A run in a fresh Node process: the time inside it, and the whole time."""
 
     inside_ms: float
     wall_ms: float
@@ -64,7 +64,7 @@ class NodeRun(Struct, frozen=True, kw_only=True):
 
 
 async def run_whole(source: bytes, payload: bytes) -> NodeRun | None:
-    """Start Node, give it the data on stdin, wait for its end; None where there is none."""
+    """Start Node, send it the data and wait for its exit; return None if it is not installed."""
     if PATH is None:
         return None
     began_ns = time.perf_counter_ns()
@@ -76,12 +76,12 @@ async def run_whole(source: bytes, payload: bytes) -> NodeRun | None:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    output, told = await process.communicate(payload)
+    output, details = await process.communicate(payload)
     wall_ms = (time.perf_counter_ns() - began_ns) / 1e6
     if process.returncode != 0:
-        message = f"node: {told.decode(errors='replace')[-500:]}"
+        message = f"node: {details.decode(errors='replace')[-500:]}"
         raise RuntimeError(message)
-    inside = json.loads(told)
+    inside = json.loads(details)
     return NodeRun(
         inside_ms=inside["ms"], wall_ms=wall_ms, peak_bytes=inside["peak_kib"] * 1024, output=output
     )

@@ -1,4 +1,4 @@
-"""What a benchmark prints: one JSON line for each figure, beside its baseline."""
+"""Print one line of JSON for each figure, with its baseline."""
 
 import json
 import statistics
@@ -12,9 +12,9 @@ from msgspec import Struct, structs
 class Line(Struct, frozen=True, kw_only=True):
     """One figure: medians over the runs.
 
-    `ratio` is the median of each run's own ratio, since what disturbs a machine disturbs
-    both sides of a run. `goal` is the most, or where `at_least` the least, that
-    `goal_of` should be; a line without a goal has `met` None.
+    `ratio` is the median of each run's own ratio, since a disturbance of the machine affects both
+    sides of a run. `goal` is the maximum of `goal_of`, or the minimum if `at_least`; without a
+    goal, `met` is None.
     """
 
     bench: str
@@ -43,13 +43,13 @@ def new_line(
     at_least: bool = False,
     also: Mapping[str, Sequence[float]] | None = None,
 ) -> Line:
-    """Take medians; the baseline's runs stand in the order of ours, or are empty."""
+    """Take medians; the baseline's runs have the order of `runs`, or are empty."""
     ratios = [ours / theirs for ours, theirs in zip(runs, baseline[1], strict=False)]
     value, ratio = _median(runs), _median(ratios)
-    judged = value if goal_of == "value" else ratio
+    measured = value if goal_of == "value" else ratio
     met = None
-    if goal is not None and judged is not None:
-        met = judged >= goal if at_least else judged <= goal
+    if goal is not None and measured is not None:
+        met = measured >= goal if at_least else measured <= goal
     return Line(
         bench=bench,
         value=value or 0.0,
@@ -68,18 +68,18 @@ def new_line(
 
 
 def print_line(line: Line, **common: object) -> None:
-    """Print one line at once: a bench takes minutes."""
+    """Print one line and flush, as a benchmark takes minutes."""
     print_json({**structs.asdict(line), **common})
 
 
-def print_json(what: Mapping[str, object]) -> None:
-    """Print one line of JSON at once."""
-    sys.stdout.write(json.dumps(what) + "\n")
+def print_json(line: Mapping[str, object]) -> None:
+    """Print one line of JSON and flush."""
+    sys.stdout.write(json.dumps(line) + "\n")
     sys.stdout.flush()
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """Give the value below which so large a share of them lies."""
+    """Return the value below which this share of the values lies."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
 

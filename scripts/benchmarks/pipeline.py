@@ -1,4 +1,4 @@
-"""Measure the whole system from outside, beside what one would otherwise assemble."""
+"""Measure the whole system over HTTP, beside an assembly of common parts."""
 
 import argparse
 import asyncio
@@ -27,26 +27,26 @@ _MEASURES: Final[dict[str, Callable[[Plan], Awaitable[list[Line]]]]] = {
     "fairness": measure_fairness,
     "recovery": measure_recovery,
 }
-_BESIDE_PEER: Final = {"lead", "rate", "1mb", "25mb", "idle"}
+_WITH_PEER: Final = {"lead", "rate", "1mb", "25mb", "idle"}
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Measure on systems of its own and print."""
+    """Measure on dedicated systems and print."""
     parser = argparse.ArgumentParser(
         prog="scripts/bench pipeline", description=(__doc__ or "").partition("\n")[0]
     )
     parser.add_argument("--runs", type=int, default=5, help="of which the median is taken")
     parser.add_argument("--quick", action="store_true", help="one run of tiny numbers")
     parser.add_argument("--only", choices=_MEASURES, action="append", help="one of the figures")
-    parser.add_argument("--no-peer", action="store_true", help="ours alone")
-    chosen = parser.parse_args(arguments)
-    names = chosen.only or list(_MEASURES)
+    parser.add_argument("--no-peer", action="store_true", help="measure only Crivo")
+    options = parser.parse_args(arguments)
+    names = options.only or list(_MEASURES)
     asyncio.run(
         _measure(
             names,
-            runs=1 if chosen.quick else chosen.runs,
-            quick=chosen.quick,
-            with_peer=not chosen.no_peer and not _BESIDE_PEER.isdisjoint(names),
+            runs=1 if options.quick else options.runs,
+            quick=options.quick,
+            with_peer=not options.no_peer and not _WITH_PEER.isdisjoint(names),
         )
     )
     return 0

@@ -1,4 +1,4 @@
-"""What a run of the pipeline's benchmark measures, and on what."""
+"""Define the systems and sizes of a pipeline benchmark."""
 
 from msgspec import Struct
 
@@ -6,7 +6,7 @@ from scripts.benchmarks.systems import Crivo, Peer
 
 
 class Plan(Struct, frozen=True, kw_only=True):
-    """The systems, and how much of each; `quick` takes tiny numbers, to see that all runs."""
+    """The systems to measure, and how much; `quick` only tests that everything runs."""
 
     crivo: Crivo
     peer: Peer | None
@@ -14,5 +14,5 @@ class Plan(Struct, frozen=True, kw_only=True):
     quick: bool
 
     def count(self, usual: int) -> int:
-        """Say how many executions to measure over."""
+        """Return the number of executions to measure."""
         return 3 if self.quick else usual

@@ -1,4 +1,4 @@
-"""What the processes of a system use: CPU by part, and peaks of memory, from /proc."""
+"""Read the CPU time and the peak memory of a system's processes from /proc."""
 
 import time
 from collections.abc import Mapping
@@ -12,52 +12,52 @@ from scripts.benchmarks.processes import cpu_of
 
 _NS: Final = 1_000_000_000
 _MIB: Final = 1024 * 1024
-# Sets VmHWM to what is resident now (proc_pid_clear_refs(5)).
+# Resets VmHWM to the current resident set (proc_pid_clear_refs(5)).
 _RESET_PEAK: Final = "5"
 
 
-class Account(Struct, frozen=True, kw_only=True):
-    """CPU so far in ms by part, and that of this process, which makes the load."""
+class CpuUsage(Struct, frozen=True, kw_only=True):
+    """CPU time in ms by part; `load_ms` is that of this process, which generates the load."""
 
     parts: Mapping[str, float]
     load_ms: float
 
-    def since(self, before: "Account") -> "Account":
-        """Give what was used between two looks."""
+    def since(self, before: "CpuUsage") -> "CpuUsage":
+        """Return the CPU time between two readings."""
         parts = {name: self.parts[name] - before.parts.get(name, 0.0) for name in self.parts}
-        return Account(parts=parts, load_ms=self.load_ms - before.load_ms)
+        return CpuUsage(parts=parts, load_ms=self.load_ms - before.load_ms)
 
     @property
     def total_ms(self) -> float:
-        """Add the parts up; without the load."""
+        """Return the sum of the parts, without the load."""
         return sum(self.parts.values())
 
 
-def look(roots: Mapping[str, int]) -> Account:
-    """Read the clocks of processes, by name, and of all below them.
+def read_usage(roots: Mapping[str, int]) -> CpuUsage:
+    """Read the CPU time of processes by name, including their descendants.
 
-    What has ended below a process is in its account of reaped children, in ticks of 10 ms. The
-    zygotes and cells of Python's processes are a part of their own, `sandbox`.
+    Exited descendants count as reaped children, in ticks of 10 ms. The zygotes and cells of API
+    and worker are a part of their own, `sandbox`.
     """
     parts: dict[str, float] = {}
     for name, pid in roots.items():
-        own_ns, below_ns = _tree_ns(pid)
+        own_ns, descendants_ns = _tree_ns(pid)
         if name in {"api", "worker"}:
             parts[name] = own_ns / 1e6
-            parts["sandbox"] = parts.get("sandbox", 0.0) + below_ns / 1e6
+            parts["sandbox"] = parts.get("sandbox", 0.0) + descendants_ns / 1e6
         else:
-            parts[name] = (own_ns + below_ns) / 1e6
-    return Account(parts=parts, load_ms=time.process_time_ns() / 1e6)
+            parts[name] = (own_ns + descendants_ns) / 1e6
+    return CpuUsage(parts=parts, load_ms=time.process_time_ns() / 1e6)
 
 
 def reset_peaks(pids: list[int]) -> None:
-    """Have peaks of memory begin anew."""
+    """Reset the peaks of the resident sets of processes."""
     for pid in pids:
         Path("/proc", str(pid), "clear_refs").write_text(_RESET_PEAK, encoding="ascii")
 
 
 def peak_mib(pids: list[int]) -> float:
-    """Add up the peaks of the resident sets of processes."""
+    """Return the sum of the peaks of the resident sets of processes."""
     total_kib = 0
     for pid in pids:
         status = Path("/proc", str(pid), "status").read_text(encoding="ascii", errors="replace")
@@ -67,14 +67,14 @@ def peak_mib(pids: list[int]) -> float:
 
 
 def _tree_ns(pid: int) -> tuple[int, int]:
-    """Give a process's own CPU time, and that of all below it, living and reaped."""
+    """Return the CPU time of a process, and that of its live and reaped descendants."""
     try:
         root = psutil.Process(pid)
-        below = root.children(recursive=True)
+        descendants = root.children(recursive=True)
     except psutil.NoSuchProcess:
         return 0, 0
-    living = sum(cpu_of(each.pid) for each in below)
-    reaped = sum(_reaped_ns(each) for each in (root, *below))
+    living = sum(cpu_of(each.pid) for each in descendants)
+    reaped = sum(_reaped_ns(each) for each in (root, *descendants))
     return cpu_of(pid), living + reaped
 
 

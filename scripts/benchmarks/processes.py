@@ -1,4 +1,4 @@
-"""What the processes of this process's sandboxes use, as the kernel counts it."""
+"""Read the resource usage of this process's sandboxes from the kernel."""
 
 import asyncio
 import os
@@ -12,20 +12,20 @@ from msgspec import Struct
 # The low bits of another process's own clock id (CPUCLOCK_SCHED, clock_getcpuclockid(3)).
 _CPU_CLOCK: Final = 2
 _TICK_NS: Final = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
-# In /proc/pid/stat behind the name: cutime and cstime, of the children that were reaped.
+# Fields of /proc/pid/stat after the name: cutime and cstime, of reaped children.
 _REAPED: Final = slice(13, 15)
-_STILL_S: Final = 0.03
-_STILL_LOOKS: Final = 4
-# What a process may use while it only waits.
-_STILL_NS: Final = 100_000
+_POLL_S: Final = 0.03
+_IDLE_POLLS: Final = 4
+# CPU time of a process that only waits.
+_IDLE_NS: Final = 100_000
 _SETTLE_TIMEOUT_S: Final = 30
 
 
 class Cpu(Struct, frozen=True, kw_only=True):
-    """CPU time so far, in ns: the zygote's own, that of all its cells, and of the pool's process.
+    """CPU time in ns of the zygote itself, of all its cells, and of the pool's process.
 
-    Cells that have ended are in it to their last instruction, freeing their memory included;
-    their sum is counted in ticks of 10 ms.
+    Exited cells count completely, including the freeing of their memory; their sum is counted
+    in ticks of 10 ms.
     """
 
     zygote_ns: int
@@ -34,30 +34,30 @@ class Cpu(Struct, frozen=True, kw_only=True):
 
 
 def zygotes() -> list[psutil.Process]:
-    """Find this process's zygotes: one, and those that are retired but still have cells."""
-    found = []
+    """List this process's zygotes: the current one, and retired ones that still have cells."""
+    processes = []
     for child in psutil.Process().children():
         try:
             if any("app.sandbox" in argument for argument in child.cmdline()):
-                found.append(child)
+                processes.append(child)
         except (psutil.NoSuchProcess, psutil.ZombieProcess):
             continue
-    return found
+    return processes
 
 
 def cells() -> list[psutil.Process]:
-    """Find the cells of all zygotes."""
-    found = []
+    """List the cells of all zygotes."""
+    processes = []
     for zygote in zygotes():
         try:
-            found += zygote.children()
+            processes += zygote.children()
         except psutil.NoSuchProcess:
             continue
-    return found
+    return processes
 
 
 def cpu_of(pid: int) -> int:
-    """Give the CPU time of a process and all its threads, in ns; 0 when it is gone."""
+    """Return the CPU time of a process and all its threads in ns; 0 if it has exited."""
     try:
         return time.clock_gettime_ns((~pid << 3) | _CPU_CLOCK)
     except OSError:
@@ -69,16 +69,16 @@ def count_fds(pid: int) -> int:
     return len(list(Path("/proc", str(pid), "fd").iterdir()))
 
 
-async def settled_cpu(*, living: int) -> Cpu:
-    """Wait until so many cells live and none does anything, then read the clocks."""
-    still = 0
+async def idle_cpu(*, cell_count: int) -> Cpu:
+    """Wait until `cell_count` cells are idle and no other exists, then read the clocks."""
+    idle_polls = 0
     before = _read_cpu()
     async with asyncio.timeout(_SETTLE_TIMEOUT_S):
-        while still < _STILL_LOOKS:
-            await asyncio.sleep(_STILL_S)
+        while idle_polls < _IDLE_POLLS:
+            await asyncio.sleep(_POLL_S)
             now = _read_cpu()
-            calm = now.zygote_ns + now.cells_ns <= before.zygote_ns + before.cells_ns + _STILL_NS
-            still = still + 1 if calm and len(cells()) == living else 0
+            is_idle = now.zygote_ns + now.cells_ns <= before.zygote_ns + before.cells_ns + _IDLE_NS
+            idle_polls = idle_polls + 1 if is_idle and len(cells()) == cell_count else 0
             before = now
     return before
 

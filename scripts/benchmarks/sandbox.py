@@ -1,4 +1,4 @@
-"""Measure the sandbox: its figures beside their baselines, or a soak for leaks and losses."""
+"""Measure the sandbox against its baselines, or soak it to find leaks and losses."""
 
 import argparse
 import asyncio
@@ -18,24 +18,24 @@ from scripts.benchmarks.soak import soak
 _NAMES: Final = ("cpu", "latency", "25mb", "100mb", "rate")
 
 
-class Choice(Struct, frozen=True, kw_only=True):
-    """What the command line says; `quick` takes tiny numbers, to see that all of it runs."""
+class Options(Struct, frozen=True, kw_only=True):
+    """The options of a run; `quick` only tests that everything runs."""
 
     runs: int
     quick: bool
     isolates: int
 
     def count(self, usual: int) -> int:
-        """Say how many executions to measure over."""
+        """Return the number of executions to measure."""
         return 4 if self.quick else usual
 
     def size_bytes(self, usual: int) -> int:
-        """Say how large a payload to take."""
+        """Return the size of the payload."""
         return usual // 25 if self.quick else usual
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Measure and print; 1 when a soak leaks or loses something."""
+    """Measure and print; return 1 if a soak finds a leak or a loss."""
     parser = argparse.ArgumentParser(
         prog="scripts/bench sandbox", description=(__doc__ or "").partition("\n")[0]
     )
@@ -47,55 +47,57 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--soak", action="store_true", help="look for leaks and losses instead")
     parser.add_argument("--count", type=int, default=20_000, help="executions of the soak")
     parser.add_argument("--seed", type=int, default=1, help="of the soak's mixture")
-    chosen = parser.parse_args(arguments)
-    if chosen.soak:
-        return asyncio.run(soak(count=chosen.count, isolates=chosen.isolates, seed=chosen.seed))
-    choice = Choice(
-        runs=1 if chosen.quick else chosen.runs, quick=chosen.quick, isolates=chosen.isolates
+    parsed = parser.parse_args(arguments)
+    if parsed.soak:
+        return asyncio.run(soak(count=parsed.count, isolates=parsed.isolates, seed=parsed.seed))
+    run_options = Options(
+        runs=1 if parsed.quick else parsed.runs, quick=parsed.quick, isolates=parsed.isolates
     )
-    asyncio.run(_measure(choice, chosen.only or _NAMES))
+    asyncio.run(_measure(run_options, parsed.only or _NAMES))
     return 0
 
 
-async def _measure(choice: Choice, names: Sequence[str]) -> None:
+async def _measure(options: Options, names: Sequence[str]) -> None:
     async with open_pool(PoolConfig(cells=1, warm=0, isolates=1)) as pool:
         v8 = pool.v8_version
     for name in names:
-        for line in await _MEASURES[name](choice):
+        for line in await _MEASURES[name](options):
             print_line(
-                line, v8=v8, cpus=os.cpu_count(), isolates=choice.isolates, quick=choice.quick
+                line, v8=v8, cpus=os.cpu_count(), isolates=options.isolates, quick=options.quick
             )
 
 
-async def _cpu(choice: Choice) -> list[Line]:
-    return await measure_cpu(runs=choice.runs, count=choice.count(400), isolates=choice.isolates)
+async def _cpu(options: Options) -> list[Line]:
+    return await measure_cpu(runs=options.runs, count=options.count(400), isolates=options.isolates)
 
 
-async def _latency(choice: Choice) -> list[Line]:
+async def _latency(options: Options) -> list[Line]:
     return await measure_latency(
-        runs=choice.runs, count=choice.count(200), isolates=choice.isolates
+        runs=options.runs, count=options.count(200), isolates=options.isolates
     )
 
 
-async def _25mb(choice: Choice) -> list[Line]:
-    size_bytes = choice.size_bytes(25_000_000)
+async def _25mb(options: Options) -> list[Line]:
+    size_bytes = options.size_bytes(25_000_000)
     return await measure_large(
-        runs=choice.runs, size_bytes=size_bytes, isolates=choice.isolates, goal=GOAL
+        runs=options.runs, size_bytes=size_bytes, isolates=options.isolates, goal=GOAL
     )
 
 
-async def _100mb(choice: Choice) -> list[Line]:
-    size_bytes = choice.size_bytes(100_000_000)
+async def _100mb(options: Options) -> list[Line]:
+    size_bytes = options.size_bytes(100_000_000)
     return await measure_large(
-        runs=choice.runs, size_bytes=size_bytes, isolates=choice.isolates, goal=None
+        runs=options.runs, size_bytes=size_bytes, isolates=options.isolates, goal=None
     )
 
 
-async def _rate(choice: Choice) -> list[Line]:
-    return await measure_rate(runs=choice.runs, count=choice.count(400), isolates=choice.isolates)
+async def _rate(options: Options) -> list[Line]:
+    return await measure_rate(
+        runs=options.runs, count=options.count(400), isolates=options.isolates
+    )
 
 
-_MEASURES: Final[dict[str, Callable[[Choice], Awaitable[list[Line]]]]] = {
+_MEASURES: Final[dict[str, Callable[[Options], Awaitable[list[Line]]]]] = {
     "cpu": _cpu,
     "latency": _latency,
     "25mb": _25mb,

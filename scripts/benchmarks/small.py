@@ -1,4 +1,4 @@
-"""What a small execution costs: CPU, time to an answer, executions a second."""
+"""Measure small executions: CPU time, latency and throughput."""
 
 import asyncio
 import time
@@ -10,19 +10,19 @@ from app.sandbox.cell_pool import PoolConfig
 from app.sandbox.pool import SandboxPool, open_pool
 from scripts.benchmarks.node import open_contexts
 from scripts.benchmarks.output import Line, new_line, percentile
-from scripts.benchmarks.processes import cpu_of, settled_cpu
+from scripts.benchmarks.processes import cpu_of, idle_cpu
 from scripts.benchmarks.workload import PAYLOAD, SOURCE, TINY_SOURCE, new_job, succeed
 
 CPU_GOAL_MS: Final = 3.0
 LATENCY_GOAL_MS: Final = 1.5
 _ONE_CELL: Final = 1
 _TWO_CELLS: Final = 2
-# Between two executions, so that each finds its cell at rest.
+# Between two executions, so that each starts on an idle cell.
 _PAUSE_S: Final = 0.005
 
 
 class CpuMs(Struct, frozen=True, kw_only=True):
-    """CPU per execution, in ms, by whose it is."""
+    """CPU time per execution in ms, by process."""
 
     zygote: float
     cells: float
@@ -30,12 +30,12 @@ class CpuMs(Struct, frozen=True, kw_only=True):
 
     @property
     def sandbox(self) -> float:
-        """All but the pool's own process."""
+        """Return the sum without the pool's own process."""
         return self.zygote + self.cells
 
 
 async def measure_cpu(*, runs: int, count: int, isolates: int) -> list[Line]:
-    """CPU of zygote and cells for one execution, from the fork to the cell's last instruction."""
+    """Measure the CPU time of zygote and cells per execution, from the fork to the cell's exit."""
     ours, alone, node = [], [], []
     for _ in range(runs):
         ours.append(await _cpu_ms(count, isolates=isolates))
@@ -60,7 +60,7 @@ async def measure_cpu(*, runs: int, count: int, isolates: int) -> list[Line]:
 
 
 async def measure_latency(*, runs: int, count: int, isolates: int) -> list[Line]:
-    """From the call of `pool.run` to its return, for a script that does nothing."""
+    """Measure a call of `pool.run` for a script that does nothing."""
     paced, paced_95, at_once, node = [], [], [], []
     for _ in range(runs):
         async with open_pool(PoolConfig(cells=1, warm=1, isolates=isolates)) as pool:
@@ -83,7 +83,7 @@ async def measure_latency(*, runs: int, count: int, isolates: int) -> list[Line]
 
 
 async def measure_rate(*, runs: int, count: int, isolates: int) -> list[Line]:
-    """Executions a second, each cell's place taken again at once."""
+    """Measure executions per second with every cell busy."""
     one, two, alone = [], [], []
     for _ in range(runs):
         one.append(await _rate(count, cells=_ONE_CELL, isolates=isolates))
@@ -101,19 +101,19 @@ async def measure_rate(*, runs: int, count: int, isolates: int) -> list[Line]:
 
 
 async def _cpu_ms(count: int, *, isolates: int) -> CpuMs:
-    """Measure over whole magazines, from one fresh cell at rest to the next such moment.
+    """Measure from one idle fresh cell to the next, over whole lifetimes of cells.
 
-    So each cell that was used is in it from its birth to its end: the one that waits at the
-    end stands for the one that waited at the beginning.
+    Each used cell counts from its fork to its exit: the fresh cell at the end stands for the one
+    at the beginning.
     """
     count = -(-count // isolates) * isolates
     async with open_pool(PoolConfig(cells=1, warm=1, isolates=isolates)) as pool:
         await _repeat(pool, isolates)
-        before = await settled_cpu(living=1)
+        before = await idle_cpu(cell_count=1)
         await _repeat(pool, count)
-        # Before the wait, which costs this process something too.
+        # Before the wait, which uses CPU time of this process too.
         pool_ns = time.process_time_ns() - before.pool_ns
-        after = await settled_cpu(living=1)
+        after = await idle_cpu(cell_count=1)
     return CpuMs(
         zygote=(after.zygote_ns - before.zygote_ns) / count / 1e6,
         cells=(after.cells_ns - before.cells_ns) / count / 1e6,
@@ -161,9 +161,9 @@ async def _rate(count: int, *, cells: int, isolates: int) -> float:
     async with open_pool(PoolConfig(cells=cells, warm=cells, isolates=isolates)) as pool:
         await _repeat(pool, isolates)
         began = time.perf_counter()
-        share = max(count // cells, 1)
-        await asyncio.gather(*(_repeat(pool, share) for _ in range(cells)))
-        return share * cells / (time.perf_counter() - began)
+        count_per_cell = max(count // cells, 1)
+        await asyncio.gather(*(_repeat(pool, count_per_cell) for _ in range(cells)))
+        return count_per_cell * cells / (time.perf_counter() - began)
 
 
 async def _repeat(pool: SandboxPool, count: int) -> None:

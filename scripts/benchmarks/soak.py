@@ -1,4 +1,4 @@
-"""Run thousands of executions, hostile ones among them: nothing may leak, none may be lost."""
+"""Soak the sandbox with thousands of executions, some hostile, to find leaks and losses."""
 
 import asyncio
 import os
@@ -25,23 +25,23 @@ from scripts.benchmarks.workload import MIB, run, succeed
 _CELLS: Final = 2
 _WARM: Final = 2
 _TENANTS: Final = 5
-# How long a tenant stays before another one comes, in executions, about.
+# The average number of consecutive executions of a tenant.
 _STAY: Final = 20
-# Primes: no window ends with the same thing each time.
+# Primes, so that windows do not all end alike.
 _CELL_KILL_EVERY: Final = 149
 _ZYGOTE_KILL_EVERY: Final = 997
-# Short, so that between two windows only the fresh cells are left.
+# Short, so that only fresh cells are left between windows.
 _IDLE_S: Final = 0.5
 _SETTLE_TIMEOUT_S: Final = 30
 _WINDOWS: Final = 20
-_FIRST_JUDGED: Final = 1
-# A late window may have so much more than an early one.
-_MORE_RSS: Final = 1.10
-_MORE_RSS_MIB: Final = 8.0
+_WARM_UP_WINDOWS: Final = 1
+# Allowed growth from early to late windows.
+_MAX_RSS_RATIO: Final = 1.10
+_EXTRA_RSS_MIB: Final = 8.0
 
 
 class Sample(Struct, frozen=True, kw_only=True):
-    """What the pool's process and its zygote hold while nothing runs."""
+    """The resources of the idle pool's process and its zygote."""
 
     pool_rss_mib: float
     pool_fds: int
@@ -54,66 +54,66 @@ class Sample(Struct, frozen=True, kw_only=True):
 
 
 async def soak(*, count: int, isolates: int, seed: int) -> int:
-    """Print a line per window and a verdict; 1 when something leaked or was lost."""
+    """Print a line per window and a verdict; return 1 if something leaked or was lost."""
     config = PoolConfig(cells=_CELLS, warm=_WARM, isolates=isolates, idle_seconds=_IDLE_S)
     window = min(1_000, max(count // _WINDOWS, 1))
     samples: list[Sample] = []
     async with open_pool(config) as pool:
-        record = _Record(pool, seed=seed)
-        await record.learn()
-        while record.done < count:
+        soak_run = _Soak(pool, seed=seed)
+        await soak_run.record_expected_output()
+        while soak_run.done < count:
             began = time.perf_counter()
-            await record.work(min(window, count - record.done))
+            await soak_run.execute_many(min(window, count - soak_run.done))
             seconds = time.perf_counter() - began
-            await record.renew()
+            await soak_run.replace_killed()
             samples.append(await _settle())
             print_json(
                 {
                     "bench": "soak",
-                    "done": record.done,
+                    "done": soak_run.done,
                     "seconds": round(seconds, 1),
                     **structs.asdict(samples[-1]),
-                    "cells_killed": record.cells_killed,
-                    "zygotes_killed": record.zygotes_killed,
+                    "cells_killed": soak_run.cells_killed,
+                    "zygotes_killed": soak_run.zygotes_killed,
                 }
             )
     leaks = find_leaks(samples)
     print_json(
         {
             "bench": "soak-verdict",
-            "executions": record.done,
-            "outcomes": dict(sorted(record.outcomes.items())),
-            "cells_killed": record.cells_killed,
-            "zygotes_killed": record.zygotes_killed,
-            "ended_by_our_kills": record.excused,
+            "executions": soak_run.done,
+            "outcomes": dict(sorted(soak_run.outcomes.items())),
+            "cells_killed": soak_run.cells_killed,
+            "zygotes_killed": soak_run.zygotes_killed,
+            "ended_by_our_kills": soak_run.excused,
             "flat": not leaks,
             "leaks": leaks,
-            "tolerance": f"RSS {_MORE_RSS} x + {_MORE_RSS_MIB} MiB, all else 0",
-            "wrong_or_lost": record.wrong,
+            "tolerance": f"RSS {_MAX_RSS_RATIO} x + {_EXTRA_RSS_MIB} MiB, all else 0",
+            "wrong_or_lost": soak_run.wrong,
         }
     )
-    return 1 if leaks or record.wrong else 0
+    return 1 if leaks or soak_run.wrong else 0
 
 
 def find_leaks(samples: Sequence[Sample]) -> list[str]:
-    """Compare the medians of an early and a late third; name what has grown.
+    """Compare the medians of the first and the last third, and name what has grown.
 
-    The first window is left out: imports and allocators warm up in it.
+    The first window is left out, since imports and allocators warm up in it.
     """
-    judged = samples[_FIRST_JUDGED:] or samples
-    third = max(len(judged) // 3, 1)
+    compared = samples[_WARM_UP_WINDOWS:] or samples
+    third = max(len(compared) // 3, 1)
     leaks = []
     for name in Sample.__struct_fields__:
-        values = [float(getattr(sample, name)) for sample in judged]
+        values = [float(getattr(sample, name)) for sample in compared]
         early, late = statistics.median(values[:third]), statistics.median(values[-third:])
-        most = early * _MORE_RSS + _MORE_RSS_MIB if name.endswith("_mib") else early
-        if late > most:
+        limit = early * _MAX_RSS_RATIO + _EXTRA_RSS_MIB if name.endswith("_mib") else early
+        if late > limit:
             leaks.append(f"{name}: {early} early, {late} late")
     return leaks
 
 
-class _Record:
-    """The executions of a soak and what came of each."""
+class _Soak:
+    """The executions of a soak and their outcomes."""
 
     def __init__(self, pool: SandboxPool, *, seed: int) -> None:
         self.done = 0
@@ -123,25 +123,25 @@ class _Record:
         self.cells_killed = 0
         self.zygotes_killed = 0
         self._pool = pool
-        self._dice = random.Random(seed)  # noqa: S311 - a mixture that can be repeated
-        self._right = b""
-        # Executions that ran while we killed something: of these one may die for each victim.
+        self._rng = random.Random(seed)  # noqa: S311 - a reproducible mixture
+        self._expected_output = b""
+        # Whether a process was killed while an execution ran: such an execution may crash.
         self._running: dict[int, bool] = {}
         self._killing = 0
-        self._begun = 0
+        self._started = 0
         self._left = 0
 
-    async def learn(self) -> None:
-        """See once what the cards come to."""
-        self._right = (await succeed(self._pool, job_of(CARDS, tenant="t0"))).output
+    async def record_expected_output(self) -> None:
+        """Run the cards script once to learn its output."""
+        self._expected_output = (await succeed(self._pool, job_of(CARDS, tenant="t0"))).output
 
-    async def renew(self) -> None:
-        """Have the pool find what we killed among its fresh cells: it looks when it takes one."""
+    async def replace_killed(self) -> None:
+        """Have the pool replace killed fresh cells, which it notices when it takes one."""
         for _ in range(_WARM + 1):
             await succeed(self._pool, job_of(CARDS, tenant="t0"), fresh=True)
 
-    async def work(self, count: int) -> None:
-        """Do so many executions, as many at once as there are cells."""
+    async def execute_many(self, count: int) -> None:
+        """Run `count` executions, one at a time per cell."""
         self._left = count
         async with asyncio.TaskGroup() as tasks:
             for _ in range(_CELLS):
@@ -151,11 +151,11 @@ class _Record:
         tenant = "t0"
         while self._left:
             self._left -= 1
-            self._begun += 1
-            if self._dice.randrange(_STAY) == 0:
-                tenant = f"t{self._dice.randrange(_TENANTS)}"
-            kill = self._next_kill(self._begun)
-            execution = self._execute(self._begun, draw(self._dice), tenant)
+            self._started += 1
+            if self._rng.randrange(_STAY) == 0:
+                tenant = f"t{self._rng.randrange(_TENANTS)}"
+            kill = self._next_kill(self._started)
+            execution = self._execute(self._started, draw(self._rng), tenant)
             if kill is None:
                 await execution
             else:
@@ -165,53 +165,55 @@ class _Record:
         self._running[number] = self._killing > 0
         try:
             ran = await run(self._pool, job_of(case, tenant=tenant), case.payload)
-        except Exception as error:  # noqa: BLE001 - whatever it is, this execution is lost
-            self._note(number, case, f"{type(error).__name__}: {error}")
+        except Exception as error:  # noqa: BLE001 - with any exception the execution is lost
+            self._record_outcome(number, case, f"{type(error).__name__}: {error}")
             return
         tag = str(ran.report.outcome.__struct_config__.tag)
-        intact = case is not CARDS or ran.output == self._right
-        self._note(number, case, tag if intact or tag != "succeeded" else "another's output")
+        is_intact = case is not CARDS or ran.output == self._expected_output
+        self._record_outcome(
+            number, case, tag if is_intact or tag != "succeeded" else "another's output"
+        )
 
-    def _note(self, number: int, case: Case, came_to: str) -> None:
-        excusable = self._running.pop(number)
+    def _record_outcome(self, number: int, case: Case, outcome: str) -> None:
+        is_excused = self._running.pop(number)
         self.done += 1
-        self.outcomes[came_to] += 1
-        if came_to == case.expected:
+        self.outcomes[outcome] += 1
+        if outcome == case.expected:
             return
-        if came_to == "crashed" and excusable:
+        if outcome == "crashed" and is_excused:
             self.excused += 1
             return
-        self.wrong.append(f"{number}: {case.name}: {came_to}, not {case.expected}")
+        self.wrong.append(f"{number}: {case.name}: {outcome}, not {case.expected}")
 
     def _next_kill(self, number: int) -> str | None:
         if number % _ZYGOTE_KILL_EVERY == 0:
             return "zygote"
         return "cell" if number % _CELL_KILL_EVERY == 0 else None
 
-    async def _kill_soon(self, what: str) -> None:
-        """Kill -9 one process, and excuse whoever runs until it is gone."""
-        await asyncio.sleep(self._dice.random() * 0.01)
-        victims = zygotes() if what == "zygote" else cells()
+    async def _kill_soon(self, kind: str) -> None:
+        """Kill -9 one process, and excuse the executions that run until it has exited."""
+        await asyncio.sleep(self._rng.random() * 0.01)
+        victims = zygotes() if kind == "zygote" else cells()
         if not victims:
             return
-        victim = self._dice.choice(victims)
+        victim = self._rng.choice(victims)
         with ExitStack() as descriptors, suppress(ProcessLookupError, psutil.NoSuchProcess):
-            # By pidfd, as the pool looks: a process is called a zombie when its first thread
-            # has ended, and then it is not over yet.
-            doomed = []
+            # By pidfd, like the pool: a process is a zombie as soon as its first thread has
+            # ended, although others may still run.
+            pidfds = []
             for process in (victim, *victim.children()):
-                doomed.append(os.pidfd_open(process.pid))
-                descriptors.callback(os.close, doomed[-1])
+                pidfds.append(os.pidfd_open(process.pid))
+                descriptors.callback(os.close, pidfds[-1])
             self._killing += 1
             descriptors.callback(self._end_killing)
             self._running = dict.fromkeys(self._running, True)
-            signal.pidfd_send_signal(doomed[0], signal.SIGKILL)
-            if what == "zygote":
+            signal.pidfd_send_signal(pidfds[0], signal.SIGKILL)
+            if kind == "zygote":
                 self.zygotes_killed += 1
             else:
                 self.cells_killed += 1
             async with asyncio.timeout(_SETTLE_TIMEOUT_S):
-                while any(map(is_running, doomed)):  # noqa: ASYNC110 - not worth three readers
+                while any(map(is_running, pidfds)):  # noqa: ASYNC110 - not worth three readers
                     await asyncio.sleep(0.001)
 
     def _end_killing(self) -> None:
@@ -219,20 +221,20 @@ class _Record:
 
 
 async def _settle() -> Sample:
-    """Wait until only the fresh cells are left, or for a while; then look."""
+    """Wait, for a bounded time, until only fresh cells are left, then take a sample."""
     with suppress(TimeoutError):
         async with asyncio.timeout(_SETTLE_TIMEOUT_S):
-            # ASYNC110: these are grandchildren; the kernel tells us nothing of them.
+            # ASYNC110: the kernel reports no events of grandchildren.
             while len(zygotes()) != 1 or len(cells()) != _WARM:  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
     pool = psutil.Process()
-    found = zygotes()
-    newest = found[-1]
+    all_zygotes = zygotes()
+    newest = all_zygotes[-1]
     return Sample(
         pool_rss_mib=round(pool.memory_info().rss / MIB, 1),
         pool_fds=count_fds(pool.pid),
         pool_threads=pool.num_threads(),
-        zygotes=len(found),
+        zygotes=len(all_zygotes),
         zygote_rss_mib=round(newest.memory_info().rss / MIB, 1),
         zygote_fds=count_fds(newest.pid),
         zygote_threads=newest.num_threads(),

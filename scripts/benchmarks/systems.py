@@ -1,4 +1,4 @@
-"""The whole system and its peer, started below throw-away folders, durable as shipped."""
+"""Start the whole system and its peer in temporary folders, with their default durability."""
 
 import asyncio
 import contextlib
@@ -32,33 +32,33 @@ _HOST: Final = "127.0.0.1"
 _OK: Final = 200
 _ACCEPTED: Final = 202
 _CREATED: Final = 201
-_LOOK_SECONDS: Final = 0.05
+_POLL_SECONDS: Final = 0.05
 _UNFINISHED: Final = "SELECT count(*) FROM executions WHERE status IN ('queued', 'running')"
 
 
 class System(Protocol):
-    """What is measured: it takes data for a script and gives its result."""
+    """A measured system, which runs a script on data and returns the result."""
 
     @property
     def port(self) -> int:
-        """Where it listens."""
+        """Return the port of its API."""
 
     @property
     def roots(self) -> dict[str, int]:
-        """Name its processes; what is below them is theirs."""
+        """Return its processes by name, without their descendants."""
 
     def encode(self, source: bytes, payload: bytes) -> bytes:
-        """Make the body of a submission."""
+        """Build the body of a submission."""
 
     async def execute(self, client: Client, body: bytes, *, poll_seconds: float) -> bytes:
-        """Submit and give the answer with the result; 0: wait for it where that is possible."""
+        """Submit and return the response with the result; `poll_seconds` of 0 waits if possible."""
 
 
 class Crivo:
-    """Ours: API and worker on a PostgreSQL and a Redis of their own."""
+    """Crivo: API and worker on a dedicated PostgreSQL and Redis."""
 
     def __init__(self, folder: Path, *, port: int) -> None:
-        """Take where it keeps its data; use `running_crivo`."""
+        """Take the data folder; use `running_crivo`."""
         self.port = port
         self.admin_key = new_key()
         self._folder = folder
@@ -66,16 +66,16 @@ class Crivo:
 
     @property
     def roots(self) -> dict[str, int]:
-        """Name its processes; what is below them is theirs."""
+        """Return its processes by name, without their descendants."""
         return {name: process.pid for name, (_, process) in self._running.items()}
 
     @property
     def database_url(self) -> str:
-        """Name the database."""
+        """Return the URL of the database."""
         return self._database_url
 
     def start(self) -> None:
-        """Bring it up."""
+        """Start it."""
         postgres, self._database_url = prepare_postgres(self._folder)
         redis, redis_url = prepare_redis(self._folder)
         for name, service in (("postgres", postgres), ("redis", redis)):
@@ -88,19 +88,19 @@ class Crivo:
             "REDIS_URL": redis_url,
             "BLOB_URL": (self._folder / "blobs").as_uri(),
             "CRIVO_PORT": str(self.port),
-            # Tenants have keys, and who has none is the tenant `default`.
+            # Requests without a key are those of the tenant `default`.
             "CRIVO_AUTH": "open",
             "CRIVO_ADMIN_KEY": self.admin_key,
         }
         migrate(self._database_url)
         self.start_worker()
-        api = self._ours("api", "app.main", lambda: _answers(self.port, "/health/ready"))
+        api = self._own_service("api", "app.main", lambda: _responds(self.port, "/health/ready"))
         self._running["api"] = (api, spawn(api))
         await_ready([self._running["api"]])
 
     def start_worker(self) -> None:
-        """Start a worker, also in place of one that was killed."""
-        service = self._ours("worker", "app.worker", lambda: True)
+        """Start a worker, also to replace a killed one."""
+        service = self._own_service("worker", "app.worker", lambda: True)
         self._running["worker"] = (service, spawn(service))
 
     def kill_worker(self) -> None:
@@ -110,41 +110,41 @@ class Crivo:
         process.wait()
 
     def stop(self) -> None:
-        """Take it down: ours first, then what it stands on."""
+        """Stop API and worker, then the servers."""
         for names in (("api", "worker"), ("postgres", "redis")):
             stop([self._running[name] for name in names if name in self._running])
 
     async def drained(self) -> None:
-        """Wait until nothing is queued or runs."""
+        """Wait until nothing is queued or running."""
         conn = await asyncpg.connect(self._database_url)
         try:
-            # ASYNC110: another process sets no event of ours.
+            # ASYNC110: another process cannot set an event here.
             while await conn.fetchval(_UNFINISHED):  # noqa: ASYNC110
-                await asyncio.sleep(_LOOK_SECONDS)
+                await asyncio.sleep(_POLL_SECONDS)
         finally:
             await conn.close()
 
     def encode(self, source: bytes, payload: bytes) -> bytes:
-        """Make the body of a submission: the data; its script is there already."""
+        """Build the body of a submission: the data, as the script is uploaded already."""
         del source
         return payload
 
     async def execute(
         self, client: Client, body: bytes, *, poll_seconds: float = 0, script: str = "cards"
     ) -> bytes:
-        """Submit and give the finished execution, by `Prefer: wait` unless it shall poll."""
+        """Submit and return the finished execution; wait with `Prefer`, or poll if requested."""
         headers = "" if poll_seconds else "Prefer: wait=60\r\n"
-        status, answer = await client.ask(
+        status, response = await client.request(
             "POST", f"/scripts/{script}/executions", body, headers=headers
         )
         if status == _ACCEPTED:
-            path = f"/executions/{msgspec.json.decode(answer)['id']}"
-            while status == _ACCEPTED or b'"finished_at":null' in answer:
+            path = f"/executions/{msgspec.json.decode(response)['id']}"
+            while status == _ACCEPTED or b'"finished_at":null' in response:
                 await asyncio.sleep(poll_seconds)
-                status, answer = await client.ask("GET", path)
-        if status != _OK or b'"status":"succeeded"' not in answer:
-            raise RuntimeError(f"not a success: {status} {answer[:500]!r}")
-        return answer
+                status, response = await client.request("GET", path)
+        if status != _OK or b'"status":"succeeded"' not in response:
+            raise RuntimeError(f"not a success: {status} {response[:500]!r}")
+        return response
 
     async def create(self, script: str, source: bytes, *, key: str = "") -> None:
         """Create a script."""
@@ -152,17 +152,17 @@ class Crivo:
         await self.post("/scripts", body, key=key)
 
     async def post(self, path: str, body: bytes, *, key: str = "") -> dict[str, str]:
-        """Create something."""
+        """Create a resource and return it."""
         client = Client(self.port, key=key)
         headers = "Content-Type: application/json\r\n"
-        status, answer = await client.ask("POST", path, body, headers=headers)
+        status, response = await client.request("POST", path, body, headers=headers)
         client.close()
         if status != _CREATED:
-            raise RuntimeError(f"{path}: {status} {answer[:500]!r}")
-        made: dict[str, str] = msgspec.json.decode(answer)
-        return made
+            raise RuntimeError(f"{path}: {status} {response[:500]!r}")
+        created: dict[str, str] = msgspec.json.decode(response)
+        return created
 
-    def _ours(self, name: str, module: str, is_ready: "_Ready") -> Service:
+    def _own_service(self, name: str, module: str, is_ready: "_Ready") -> Service:
         return Service(
             name=name,
             command=[sys.executable, "-m", module],
@@ -178,10 +178,10 @@ class _Ready(Protocol):
 
 
 class Peer:
-    """Fastify, BullMQ and isolated-vm on a Redis of its own that writes each second's file."""
+    """Fastify, BullMQ and isolated-vm on a dedicated Redis that syncs its log every second."""
 
     def __init__(self, folder: Path, program: Path, *, port: int) -> None:
-        """Take where its packages are installed; use `running_peer`."""
+        """Take the folder of its installed packages; use `running_peer`."""
         self.port = port
         self._folder = folder
         self._program = program
@@ -189,11 +189,11 @@ class Peer:
 
     @property
     def roots(self) -> dict[str, int]:
-        """Name its processes; what is below them is theirs."""
+        """Return its processes by name, without their descendants."""
         return {name: process.pid for name, (_, process) in self._running.items()}
 
     def start(self, node: str) -> None:
-        """Bring it up."""
+        """Start it."""
         plain, url = prepare_redis(self._folder)
         durable = ["--appendonly", "yes", "--appendfsync", "everysec"]
         redis = structs.replace(plain, command=[*plain.command, *durable])
@@ -210,7 +210,7 @@ class Peer:
                 name=f"peer's {name}",
                 command=[node, str(self._program / f"{name}.js")],
                 log=self._folder / "log" / f"{name}.log",
-                is_ready=lambda: _answers(self.port, "/jobs/0"),
+                is_ready=lambda: _responds(self.port, "/jobs/0"),
                 environ=environ,
                 folder=self._program,
             )
@@ -218,31 +218,31 @@ class Peer:
         await_ready([self._running["node-api"]])
 
     def stop(self) -> None:
-        """Take it down."""
+        """Stop it."""
         for names in (("node-api", "node-worker"), ("redis",)):
             stop([self._running[name] for name in names if name in self._running])
 
     def encode(self, source: bytes, payload: bytes) -> bytes:
-        """Make the body of a submission: script and data."""
+        """Build the body of a submission: script and data."""
         script = msgspec.json.encode(source.decode())
         return b'{"script":' + script + b',"data":' + payload + b"}"
 
     async def execute(self, client: Client, body: bytes, *, poll_seconds: float) -> bytes:
-        """Submit and give the finished job; it can only be asked again and again."""
+        """Submit and return the finished job, by polling."""
         headers = "Content-Type: application/json\r\n"
-        status, answer = await client.ask("POST", "/jobs", body, headers=headers)
-        path = f"/jobs/{msgspec.json.decode(answer)['id']}"
-        while b'"status":"completed"' not in answer:
-            if status not in {_OK, _ACCEPTED} or b'"status":"failed"' in answer:
-                raise RuntimeError(f"not a success: {status} {answer[:500]!r}")
+        status, response = await client.request("POST", "/jobs", body, headers=headers)
+        path = f"/jobs/{msgspec.json.decode(response)['id']}"
+        while b'"status":"completed"' not in response:
+            if status not in {_OK, _ACCEPTED} or b'"status":"failed"' in response:
+                raise RuntimeError(f"not a success: {status} {response[:500]!r}")
             await asyncio.sleep(poll_seconds)
-            status, answer = await client.ask("GET", path)
-        return answer
+            status, response = await client.request("GET", path)
+        return response
 
 
 @asynccontextmanager
 async def running_crivo() -> AsyncIterator[Crivo]:
-    """Run ours for the length of the block."""
+    """Run Crivo within the block."""
     with _folder() as folder:
         crivo = Crivo(folder, port=free_port())
         try:
@@ -254,7 +254,7 @@ async def running_crivo() -> AsyncIterator[Crivo]:
 
 @asynccontextmanager
 async def running_peer() -> AsyncIterator[Peer | None]:
-    """Run the peer for the length of the block; None where there is no node or npm."""
+    """Run the peer within the block; yield None without node or npm."""
     node, npm = shutil.which("node"), shutil.which("npm")
     if node is None or npm is None:
         yield None
@@ -270,7 +270,7 @@ async def running_peer() -> AsyncIterator[Peer | None]:
 
 
 def install_peer(npm: str) -> Path:
-    """Install the peer's packages beside a copy of its code, once for each lock."""
+    """Install the peer's packages beside a copy of its code, once per lock file."""
     lock = (_PEER / "package-lock.json").read_bytes()
     target = ROOT / ".cache" / f"peer-{hashlib.sha256(lock).hexdigest()[:16]}"
     target.mkdir(parents=True, exist_ok=True)
@@ -288,7 +288,7 @@ def install_peer(npm: str) -> Path:
 
 
 def migrate(database_url: str) -> None:
-    """Bring a database to the newest revision."""
+    """Upgrade a database to the newest revision."""
     subprocess.run(
         [sys.executable, "-m", "alembic", "upgrade", "head"],
         check=True,
@@ -299,14 +299,14 @@ def migrate(database_url: str) -> None:
 
 
 def free_port() -> int:
-    """Find a port that nobody listens on."""
+    """Return an unused port."""
     with socket.socket() as probe:
         probe.bind((_HOST, 0))
         port: int = probe.getsockname()[1]
         return port
 
 
-def _answers(port: int, path: str) -> bool:
+def _responds(port: int, path: str) -> bool:
     with contextlib.closing(http.client.HTTPConnection(_HOST, port, timeout=1)) as connection:
         try:
             connection.request("GET", path)

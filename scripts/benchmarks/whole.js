@@ -1,6 +1,6 @@
-// One script, one payload on stdin; what it took inside and its peak go to stderr.
+// Run one script on one payload from stdin; write the time inside and the peak memory to stderr.
 "use strict";
-// The script takes the name `process` for itself.
+// The script redefines `process`.
 const node = process;
 const chunks = [];
 

@@ -1,4 +1,4 @@
-"""What the benchmarks run: the example of the cards, and data of any size for it."""
+"""Provide the workload of the benchmarks: the cards example, and data of any size for it."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -23,20 +23,20 @@ _ROW: Final = (
 
 
 class Ran(Struct, frozen=True):
-    """A report and the output that came with it."""
+    """A report and its output."""
 
     report: Report
     output: bytes
 
 
 def new_job(source: bytes = SOURCE, *, tenant: str = "bench", memory_bytes: int = 512 * MIB) -> Job:
-    """Make a job with limits that a well-behaved script does not meet."""
+    """Create a job with limits that a well-behaved script does not reach."""
     limits = Limits(wall_ms=60_000, memory_bytes=memory_bytes, output_bytes=64 * MIB)
     return Job(tenant=tenant, source=source, seed=1, clock_ms=1_700_000_000_000, limits=limits)
 
 
 async def run(pool: SandboxPool, job: Job, payload: bytes = PAYLOAD, *, fresh: bool = False) -> Ran:
-    """Run a job and keep its output; `fresh`: in a cell that nobody has used."""
+    """Run a job and collect its output; `fresh` requires an unused cell."""
     output = bytearray()
 
     async def sink(chunk: bytes) -> None:
@@ -49,16 +49,16 @@ async def run(pool: SandboxPool, job: Job, payload: bytes = PAYLOAD, *, fresh: b
 async def succeed(
     pool: SandboxPool, job: Job, payload: bytes = PAYLOAD, *, fresh: bool = False
 ) -> Ran:
-    """Run a job that must succeed. Raises RuntimeError: then nothing was measured."""
+    """Run a job that must succeed. Raises RuntimeError if it does not."""
     ran = await run(pool, job, payload, fresh=fresh)
     if not isinstance(ran.report.outcome, Succeeded):
         message = f"not a success: {ran.report.outcome}"
-        raise RuntimeError(message)  # noqa: TRY004 - no argument is of a wrong type
+        raise RuntimeError(message)  # noqa: TRY004 - not an argument of a wrong type
     return ran
 
 
 def cards_of(size_bytes: int) -> bytes:
-    """Make rows for the cards script, about so many bytes."""
+    """Generate about `size_bytes` of rows for the cards script."""
     brands = ("VISA", "Mastercard", "American Express", "Elo", "Hipercard")
     products = ("Empresarial", "Intermediário", "Platinum")
     rows: list[bytes] = []

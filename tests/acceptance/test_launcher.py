@@ -148,7 +148,7 @@ def test_a_killed_process_is_restarted(data: Path, victim: str) -> None:
         launched.wait_until_ready()
         killed = launched.child(victim)
         killed.kill()
-        eventually(lambda: not runs(killed) and "starting it again" in launched.output)
+        eventually(lambda: not runs(killed) and "restarting it" in launched.output)
         eventually(lambda: answers(f"{launched.url}/health/ready"))
         eventually(lambda: launched.child(victim).pid != killed.pid)
         result = _run_once(launched.url)

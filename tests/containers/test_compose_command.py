@@ -1,7 +1,7 @@
-"""What ./start.sh compose decides before Docker does anything.
+"""./start.sh compose decides about keys, passwords and settings before Docker runs.
 
-The engine is a stand-in, which writes down what it is told: a real one is nothing that every
-machine has. `test_composed_system.py` has one where it answers.
+The engine is a stand-in that records its arguments, since not every machine has a real one.
+`test_composed_system.py` uses a real one if it responds.
 """
 
 import subprocess
@@ -14,7 +14,7 @@ from app.keys.model import new_key
 from tests.servers import ROOT
 
 _ENGINE: Final = """#!/bin/sh
-{ printf '%s ' "$@"; echo; } >>"$ENGINE/said"
+{ printf '%s ' "$@"; echo; } >>"$ENGINE/calls"
 env >"$ENGINE/environ"
 case "$*" in
     'info '*) echo 4 ;;
@@ -28,7 +28,7 @@ esac
 
 
 class Engine:
-    """A docker on PATH, and a copy of the two scripts with nothing beside them."""
+    """A `docker` on PATH, and a copy of the two scripts in an empty project."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -58,12 +58,12 @@ class Engine:
             },
         )
 
-    def has(self, name: str, text: str = "") -> None:
+    def set_state(self, name: str, text: str = "") -> None:
         (self.folder / name).write_text(text)
 
     @property
-    def said(self) -> list[str]:
-        return (self.folder / "said").read_text().splitlines()
+    def calls(self) -> list[str]:
+        return (self.folder / "calls").read_text().splitlines()
 
     @property
     def environ(self) -> dict[str, str]:
@@ -91,22 +91,22 @@ def test_a_port_open_to_the_network_needs_a_key(engine: Engine, bind: str) -> No
 
     assert "there is no key" in refusal
     assert "./start.sh compose admin key create --all" in refusal
-    assert not any(" up " in said for said in engine.said)
+    assert not any(" up " in call for call in engine.calls)
     assert engine.run(CRIVO_BIND=bind, CRIVO_ADMIN_KEY=new_key()).returncode == 0
     assert engine.run(CRIVO_BIND=bind, CRIVO_INSECURE_LISTEN="true").returncode == 0
 
 
-def test_where_there_is_a_database_the_api_says_whether_it_has_a_key(engine: Engine) -> None:
+def test_with_a_database_the_api_checks_whether_there_is_a_key(engine: Engine) -> None:
     assert engine.run().returncode == 0
-    engine.has("volume")
+    engine.set_state("volume")
 
-    engine.has("check", "2")
+    engine.set_state("check", "2")
     assert "there is no key" in _refusal(engine.run(CRIVO_BIND="0.0.0.0"))  # noqa: S104 - refused
-    engine.has("check", "0")
+    engine.set_state("check", "0")
     assert engine.run(CRIVO_BIND="0.0.0.0").returncode == 0  # noqa: S104 - with a key
 
 
-def test_all_addresses_of_the_newer_internet_protocol_are_named_as_docker_has_them(
+def test_ipv6_addresses_are_passed_without_brackets(
     engine: Engine,
 ) -> None:
     done = engine.run(CRIVO_BIND="[::]", CRIVO_ADMIN_KEY=new_key())
@@ -115,8 +115,8 @@ def test_all_addresses_of_the_newer_internet_protocol_are_named_as_docker_has_th
     assert "  API   http://[::1]:8000\n" in done.stdout
 
 
-def test_lost_passwords_are_said_in_one_line_with_the_way_out(engine: Engine) -> None:
-    engine.has("volume")
+def test_missing_passwords_are_one_line_with_a_remedy(engine: Engine) -> None:
+    engine.set_state("volume")
 
     refusal = _refusal(engine.run())
     assert "crivo_database" in refusal
@@ -127,7 +127,7 @@ def test_lost_passwords_are_said_in_one_line_with_the_way_out(engine: Engine) ->
 
 
 def test_passwords_of_an_older_release_are_kept(engine: Engine) -> None:
-    engine.has("volume")
+    engine.set_state("volume")
     engine.data.mkdir()
     (engine.data / "compose.env").write_text("CRIVO_DATABASE_PASSWORD=abc\nCRIVO_WORKER_CPUS=1\n")
 
@@ -136,7 +136,7 @@ def test_passwords_of_an_older_release_are_kept(engine: Engine) -> None:
     assert not (engine.data / "compose.env").exists()
 
 
-def test_passwords_are_gone_with_the_volumes_that_need_them(engine: Engine) -> None:
+def test_passwords_are_removed_with_their_volumes(engine: Engine) -> None:
     engine.run()
     engine.run("down")
     assert engine.secret("database_password")
@@ -146,16 +146,16 @@ def test_passwords_are_gone_with_the_volumes_that_need_them(engine: Engine) -> N
     assert not (engine.data / "secrets").exists()
 
 
-def test_a_key_is_given_as_a_file_however_it_is_said(engine: Engine) -> None:
+def test_a_key_is_passed_as_a_file(engine: Engine) -> None:
     key = new_key()
     (engine.folder / "key").write_text(f"{key}\n")
 
-    for given in (
+    for environ in (
         {"CRIVO_ADMIN_KEY": key},
         {"CRIVO_ADMIN_KEY": str(engine.folder / "key")},
         {"CRIVO_ADMIN_KEY_FILE": str(engine.folder / "key")},
     ):
-        assert engine.run(**given).returncode == 0
+        assert engine.run(**environ).returncode == 0
         assert engine.secret("admin_key") == key
         assert "CRIVO_ADMIN_KEY_FILE" not in engine.environ
     assert engine.run().returncode == 0
@@ -163,35 +163,37 @@ def test_a_key_is_given_as_a_file_however_it_is_said(engine: Engine) -> None:
     assert "neither a key nor a file" in _refusal(engine.run(CRIVO_ADMIN_KEY="no such file"))
 
 
-def test_the_lines_to_try_name_the_key_where_one_is_needed(engine: Engine) -> None:
+def test_the_printed_commands_name_the_key_if_one_is_needed(engine: Engine) -> None:
     key = '-H "Authorization: Bearer $CRIVO_KEY"'
     assert engine.run().stdout.count(key) == 0
 
-    engine.has("access", "keys")
+    engine.set_state("access", "keys")
 
     assert engine.run().stdout.count(f"curl -s {key} ") == 3
 
 
-@pytest.mark.parametrize(("health", "how"), [("healthy", " exec "), ("", " run ")])
-def test_admin_works_whether_the_api_runs_or_not(engine: Engine, health: str, how: str) -> None:
-    engine.has("health", health)
+@pytest.mark.parametrize(("health", "subcommand"), [("healthy", " exec "), ("", " run ")])
+def test_admin_works_whether_the_api_runs_or_not(
+    engine: Engine, health: str, subcommand: str
+) -> None:
+    engine.set_state("health", health)
 
     assert engine.run("admin", "key", "list").returncode == 0
 
-    assert how in engine.said[-1]
-    assert engine.said[-1].endswith(" api python -m app.cli.admin key list ")
+    assert subcommand in engine.calls[-1]
+    assert engine.calls[-1].endswith(" api python -m app.cli.admin key list ")
 
 
-def test_settings_stick_in_a_file_and_the_environment_comes_first(engine: Engine) -> None:
+def test_settings_come_from_a_file_after_the_environment(engine: Engine) -> None:
     (engine.project / ".env").write_text(
         "# a comment\nCRIVO_PORT=8123 # why\nCRIVO_WORKERS='3'\r\nCRIVO_LOG_LEVEL=\"debug\"\n"
         "not a setting\nCRIVO_BIND=127.0.0.2"
     )
 
-    said = engine.run(CRIVO_LOG_LEVEL="error").stdout
+    output = engine.run(CRIVO_LOG_LEVEL="error").stdout
 
-    assert "  API   http://127.0.0.2:8123\n" in said
+    assert "  API   http://127.0.0.2:8123\n" in output
     assert engine.environ["CRIVO_WORKERS"] == "3"
-    # Of four processors, for three workers.
+    # Four processors for three workers.
     assert engine.environ["CRIVO_WORKER_SLOTS"] == "2"
     assert engine.environ["CRIVO_LOG_LEVEL"] == "error"

@@ -1,4 +1,4 @@
-"""The system in containers, built and run by a real engine where one answers."""
+"""The system runs in containers, built by a real engine if one responds."""
 
 import json
 import os
@@ -24,7 +24,7 @@ _BASES: Final = (
     ("CRIVO_REDIS_IMAGE", "redis:8"),
 )
 _PULL_SECONDS: Final = 300
-# In force whatever the engine allows; the others say why not.
+# In force on every engine; the others depend on it.
 _ALWAYS_ON: Final = {
     "parent_death_signal",
     "not_dumpable",
@@ -56,7 +56,7 @@ print(json.dumps({
 
 
 class Composed:
-    """One project of the engine, apart from any other on this machine."""
+    """One project of the engine, separate from others on this machine."""
 
     def __init__(self, data: Path) -> None:
         self.data = data
@@ -69,13 +69,13 @@ class Composed:
             "CRIVO_DATA": str(data),
             "CRIVO_IMAGE": self.image,
             "CRIVO_PORT": str(self.port),
-            # Far above any pause of a busy machine: here no lease is to be lost.
+            # Longer than any pause of a busy machine, so that no lease is lost.
             "CRIVO_LEASE_SECONDS": "60",
             "COMPOSE_PROJECT_NAME": self.image.replace(":", "-"),
         }
 
     def run(self, *arguments: str) -> str:
-        """Run `./start.sh compose` with arguments; it must succeed."""
+        """Run `./start.sh compose` with arguments, which must succeed."""
         done = self.start(*arguments)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
@@ -180,7 +180,7 @@ def _expect_the_use_case(composed: Composed) -> None:
 
 def _expect_that_work_waits_for_a_worker(composed: Composed) -> None:
     composed.run("stop", "worker")
-    # It ended by itself, in its time: a kill would be 137.
+    # It exited by itself in time: a kill would be 137.
     assert _exit_codes(composed)["worker"] == "0"
     accepted = httpx.post(f"{composed.url}/scripts/cards-demo/executions", content=b"[]")
     assert accepted.status_code == 202
@@ -205,7 +205,7 @@ def _expect_the_network_to_need_a_key(composed: Composed) -> None:
     assert refused.returncode == 2
     assert refused.stderr.startswith("crivo: CRIVO_BIND=0.0.0.0 opens the API to the network")
     assert refused.stderr.count("\n") == 1
-    # What was running goes on.
+    # The running system continues.
     assert composed.get("/health/live") == {"live": True}
 
     key = composed.run("admin", "key", "create", "--all").strip()
@@ -241,7 +241,7 @@ def _exit_codes(composed: Composed) -> dict[str, str]:
 
 def _output(*arguments: str) -> str:
     return subprocess.run(
-        ["docker", *arguments],  # noqa: S607 - the docker of PATH, as start.sh has it
+        ["docker", *arguments],  # noqa: S607 - the docker of PATH, as in start.sh
         check=True,
         capture_output=True,
         encoding="utf-8",
@@ -249,7 +249,7 @@ def _output(*arguments: str) -> str:
 
 
 def _why_not() -> str:
-    """Say what this machine lacks for the test; empty: nothing."""
+    """Return what this machine lacks for the test; empty if nothing."""
     if shutil.which("docker") is None:
         return "there is no docker on PATH"
     if not _docker("compose", "version"):
@@ -264,10 +264,10 @@ def _why_not() -> str:
 
 
 def _docker(*arguments: str) -> bool:
-    """Tell whether a command of docker succeeds."""
+    """Return whether a docker command succeeds."""
     try:
         done = subprocess.run(
-            ["docker", *arguments],  # noqa: S607 - the docker of PATH, as start.sh has it
+            ["docker", *arguments],  # noqa: S607 - the docker of PATH, as in start.sh
             check=False,
             capture_output=True,
             timeout=_PULL_SECONDS,

@@ -1,11 +1,11 @@
-"""What Dockerfile, compose.yaml and .dockerignore promise, as far as files can show it."""
+"""Dockerfile, compose.yaml and .dockerignore keep their promises, as far as files show."""
 
 import json
 import re
 from typing import Any, Final
 
 import pytest
-import yaml  # type: ignore[import-untyped]  # PyYAML ships none; only plain data is read
+import yaml  # type: ignore[import-untyped]  # PyYAML has no types; only plain data is read
 
 from app.embedded import launcher
 from app.embedded.allocator import ALLOCATOR_ENVIRONMENT
@@ -15,7 +15,7 @@ from tests.servers import ROOT
 
 COMPOSE: Final[dict[str, Any]] = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))
 SERVICES: Final[dict[str, dict[str, Any]]] = COMPOSE["services"]
-# Continued lines joined, comments gone: one instruction a line.
+# Continued lines joined and comments removed: one instruction per line.
 DOCKERFILE: Final = [
     line
     for line in (ROOT / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", "").splitlines()
@@ -32,12 +32,12 @@ def _conditions(service: str) -> dict[str, str]:
     return {name: need["condition"] for name, need in needs.items()}
 
 
-def test_the_parts_are_those_of_the_system() -> None:
+def test_compose_has_the_services_of_the_system() -> None:
     assert set(SERVICES) == {"database", "redis", "migrate", "api", "worker"}
     assert set(COMPOSE["volumes"]) == {"database", "blobs"}
 
 
-def test_the_order_is_gated_by_health_and_by_the_migration() -> None:
+def test_services_wait_for_health_and_the_migration() -> None:
     after_migration = {
         "migrate": "service_completed_successfully",
         "database": "service_healthy",
@@ -50,7 +50,7 @@ def test_the_order_is_gated_by_health_and_by_the_migration() -> None:
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_a_container_may_do_little(service: str) -> None:
+def test_a_container_has_few_privileges(service: str) -> None:
     described = SERVICES[service]
 
     assert described["read_only"] is True
@@ -69,7 +69,7 @@ def test_a_container_has_limits(service: str) -> None:
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_what_dies_comes_back_and_what_serves_has_a_health_check(service: str) -> None:
+def test_services_restart_and_have_health_checks(service: str) -> None:
     described = SERVICES[service]
 
     if service == "migrate":
@@ -77,32 +77,32 @@ def test_what_dies_comes_back_and_what_serves_has_a_health_check(service: str) -
         assert described["healthcheck"] == {"disable": True}
     else:
         assert described["restart"] == "unless-stopped"
-        # The API's is the image's own.
+        # The API's health check is the image's own.
         assert service == "api" or described["healthcheck"]["test"][0] in {"CMD", "CMD-SHELL"}
 
 
-def test_only_the_api_is_published_and_on_loopback_unless_told_otherwise() -> None:
+def test_only_the_api_is_published_by_default_on_loopback() -> None:
     published = {name: each["ports"] for name, each in SERVICES.items() if "ports" in each}
 
     port = {"host_ip": "${CRIVO_BIND:-127.0.0.1}", "published": "${CRIVO_PORT:-8000}"}
     assert published == {"api": [{**port, "target": 8000}]}
 
 
-def test_the_api_is_told_where_its_port_is_published_and_decides_itself() -> None:
+def test_the_api_gets_the_address_of_its_published_port() -> None:
     environ = SERVICES["api"]["environment"]
 
     assert environ["CRIVO_BIND"] == SERVICES["api"]["ports"][0]["host_ip"]
-    # Passed on only where somebody says so.
+    # Passed on only if it is set.
     assert environ["CRIVO_INSECURE_LISTEN"] is None
 
 
-def test_what_runs_user_code_has_no_way_out() -> None:
+def test_workers_have_no_outside_network() -> None:
     assert COMPOSE["networks"]["inside"] == {"internal": True}
     outside = {name for name, each in SERVICES.items() if "outside" in each["networks"]}
     assert outside == {"api"}
 
 
-def test_postgresql_keeps_its_data_where_its_image_does_from_18_on() -> None:
+def test_postgresql_stores_data_where_its_image_18_does() -> None:
     assert SERVICES["database"]["image"].endswith("postgres:18}")
     assert SERVICES["database"]["volumes"] == ["database:/var/lib/postgresql"]
 
@@ -114,7 +114,7 @@ def test_api_and_worker_share_the_blobs() -> None:
 
 
 @pytest.mark.parametrize("chosen", [None, 0, 600])
-def test_a_worker_is_killed_only_after_its_executions_grace(chosen: int | None) -> None:
+def test_a_worker_is_killed_only_after_its_grace_period(chosen: int | None) -> None:
     grace_seconds = Settings().grace_seconds if chosen is None else chosen
 
     def value(match: re.Match[str]) -> str:
@@ -128,11 +128,11 @@ def test_a_worker_is_killed_only_after_its_executions_grace(chosen: int | None) 
     assert re.fullmatch(r"(\d+[hms])+", period)
     units = {"h": 3_600, "m": 60, "s": 1}
     seconds = sum(int(many) * units[unit] for many, unit in re.findall(r"(\d+)([hms])", period))
-    # At least what the launcher gives it beside the grace.
-    assert seconds >= grace_seconds + launcher._FAREWELL_SECONDS
+    # At least what the launcher adds to the grace period.
+    assert seconds >= grace_seconds + launcher._RELEASE_SECONDS
 
 
-def test_passwords_and_keys_come_as_files_and_not_in_an_environment() -> None:
+def test_passwords_and_keys_are_files() -> None:
     for described in SERVICES.values():
         environ = described.get("environment", {})
         secret = [name for name in environ if re.search("PASSWORD|_URL|KEY", name)]
@@ -151,7 +151,7 @@ def test_the_log_of_a_container_is_bounded(service: str) -> None:
     assert set(options) == {"max-size", "max-file"}
 
 
-def test_each_variable_of_the_example_is_one_that_something_reads() -> None:
+def test_every_variable_of_the_example_is_read() -> None:
     known = {variable_of(field) for field in Settings.__struct_fields__}
     known |= set(re.findall(r"\$\{(\w+)", (ROOT / "compose.yaml").read_text(encoding="utf-8")))
     named = re.findall(
@@ -167,16 +167,16 @@ def test_every_setting_reaches_the_containers() -> None:
     named = set(SERVICES["api"]["environment"]) | set(SERVICES["worker"]["environment"])
     given = {name.removesuffix("_FILE") for name in named}
 
-    # The image itself says where blobs are; nothing is embedded that would need a data folder.
+    # The image sets the place of blobs; without embedded servers there is no data folder.
     assert given == settings - {"BLOB_URL", "CRIVO_DATA"}
     assert "BLOB_URL=" in "\n".join(DOCKERFILE)
 
 
-def test_the_image_runs_as_a_fixed_user_that_is_not_root() -> None:
+def test_the_image_runs_as_a_fixed_ordinary_user() -> None:
     (user,) = _instructions("USER")
 
     assert re.fullmatch(r"[1-9]\d{3,}:[1-9]\d{3,}", user)
-    # Nothing that matters follows which could run as root again.
+    # No later instruction changes the user back.
     assert DOCKERFILE.index(f"USER {user}") > max(
         number for number, line in enumerate(DOCKERFILE) if line.startswith(("RUN", "COPY", "FROM"))
     )
@@ -193,7 +193,7 @@ def test_the_image_starts_without_a_shell() -> None:
     assert _instructions("STOPSIGNAL") == ["SIGTERM"]
 
 
-def test_the_image_is_built_from_hashed_wheels_in_a_stage_of_its_own() -> None:
+def test_the_image_is_built_from_hashed_wheels_in_its_own_stage() -> None:
     first, last = _instructions("FROM")
     (install,) = [line for line in DOCKERFILE if " install " in line and "pip" in line.split()]
 
@@ -206,7 +206,7 @@ def test_the_image_is_built_from_hashed_wheels_in_a_stage_of_its_own() -> None:
     assert DOCKERFILE.index(install) < DOCKERFILE.index("FROM ${PYTHON_IMAGE}")
 
 
-def test_only_what_the_image_needs_is_sent_to_the_engine() -> None:
+def test_only_files_of_the_image_are_sent_to_the_engine() -> None:
     lines = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
     rules = [line for line in lines if line and not line.startswith("#")]
 

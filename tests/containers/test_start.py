@@ -1,4 +1,4 @@
-"""./start.sh compose says in one line what is missing; the API beyond loopback stays guarded."""
+"""./start.sh compose reports missing parts in one line; beyond loopback the API stays guarded."""
 
 import os
 import shutil
@@ -22,8 +22,8 @@ def _start_compose(path: str, data: Path, **environ: str) -> subprocess.Complete
     )
 
 
-def test_without_docker_one_line_says_so(tmp_path: Path) -> None:
-    # A machine with a shell and dirname, and nothing else: no Docker, and no Python either.
+def test_a_missing_docker_is_one_line(tmp_path: Path) -> None:
+    # A machine with a shell and dirname only: without Docker, and without Python.
     tools = tmp_path / "bin"
     tools.mkdir()
     (tools / "dirname").symlink_to(str(shutil.which("dirname")))
@@ -32,26 +32,26 @@ def test_without_docker_one_line_says_so(tmp_path: Path) -> None:
 
     assert done.returncode == 2
     assert done.stderr == (
-        "crivo: compose needs Docker, and there is no docker on PATH; ./start.sh alone needs none\n"
+        "crivo: compose needs Docker, and docker is not on PATH; ./start.sh alone runs without it\n"
     )
     assert done.stdout == ""
     assert not (tmp_path / "data").exists()
 
 
-@pytest.mark.skipif(shutil.which("docker") is None, reason="there is no docker on PATH")
-def test_without_an_engine_or_the_plugin_one_line_says_so(tmp_path: Path) -> None:
+@pytest.mark.skipif(shutil.which("docker") is None, reason="docker is not on PATH")
+def test_a_missing_engine_or_plugin_is_one_line(tmp_path: Path) -> None:
     nowhere = f"unix://{tmp_path}/nowhere.sock"
 
     done = _start_compose(os.environ["PATH"], tmp_path / "data", DOCKER_HOST=nowhere)
 
     assert done.returncode == 2
     assert done.stderr.startswith("crivo: ")
-    assert "no Docker engine answers" in done.stderr or "no compose plugin" in done.stderr
+    assert "no Docker engine responds" in done.stderr or "no compose plugin" in done.stderr
     assert done.stderr.count("\n") == 1
     assert not (tmp_path / "data").exists()
 
 
-def test_beyond_loopback_the_api_refuses_to_listen_without_being_told(
+def test_beyond_loopback_the_api_refuses_to_listen_without_keys(
     stopped_system: System,
 ) -> None:
     process = stopped_system._spawn("app.main", CRIVO_HOST="0.0.0.0", CRIVO_AUTH="auto")  # noqa: S104 - it refuses
@@ -63,7 +63,7 @@ def test_beyond_loopback_the_api_refuses_to_listen_without_being_told(
     )
 
 
-def test_told_so_in_so_many_words_it_listens_warns_and_guards_its_door(
+def test_insecure_listen_warns_and_still_checks_host_and_origin(
     stopped_system: System,
 ) -> None:
     stopped_system.environ["CRIVO_HOST"] = "0.0.0.0"  # noqa: S104 - as in a container
@@ -79,7 +79,7 @@ def test_told_so_in_so_many_words_it_listens_warns_and_guards_its_door(
     assert "api.listens_beyond_loopback_without_keys" in stopped_system.logs_of_process("app.main")
 
 
-def test_health_of_the_api_is_that_it_answers(stopped_system: System) -> None:
+def test_the_api_is_healthy_when_it_responds(stopped_system: System) -> None:
     before = _health(stopped_system, "api")
     stopped_system.start_api()
     stopped_system.await_api()
@@ -88,7 +88,7 @@ def test_health_of_the_api_is_that_it_answers(stopped_system: System) -> None:
     assert _health(stopped_system, "api") == 0
 
 
-def test_health_of_a_worker_is_that_postgresql_has_seen_it(stopped_system: System) -> None:
+def test_a_worker_is_healthy_when_postgresql_has_seen_it(stopped_system: System) -> None:
     before = _health(stopped_system, "worker")
     worker = stopped_system.start_worker()
     for _ in until("PostgreSQL has seen the worker"):
@@ -100,7 +100,7 @@ def test_health_of_a_worker_is_that_postgresql_has_seen_it(stopped_system: Syste
     assert _health(stopped_system, "worker") == 1
 
 
-def test_health_of_something_else_is_no_question(stopped_system: System) -> None:
+def test_the_health_check_of_an_unknown_part_is_a_usage_error(stopped_system: System) -> None:
     assert _health(stopped_system, "database") == 2
 
 

@@ -1,6 +1,6 @@
-// Gives the texts of the page whose contrast with what is behind them is below `least`: by the
-// colours that the browser computed, with all that is translucent mixed.
-(least) => {
+// Return the texts of the page whose contrast with their background is below `minimum`, by the
+// colours that the browser computed, blending translucent ones.
+(minimum) => {
   const parse = (text) => {
     const numbers = text.match(/[\d.]+/g).map(Number);
     return numbers.length === 3 ? [...numbers, 1] : numbers;
@@ -34,7 +34,7 @@
     colour = over([...colour.slice(0, 3), opacity], behind);
     const [a, b] = [light(colour), light(behind)];
     const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
-    if (ratio < least && !element.closest(":disabled")) {
+    if (ratio < minimum && !element.closest(":disabled")) {
       const key = element.tagName + "." + element.className + " < " + element.parentElement?.className + " < " + element.parentElement?.parentElement?.className;
       found[key] ??= [ratio.toFixed(2), colour.map(Math.round).join(), behind.map(Math.round).join(), text.slice(0, 40)];
     }

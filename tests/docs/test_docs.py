@@ -1,4 +1,4 @@
-"""The reference and what it is made of, over HTTP."""
+"""The reference and its assets are served over HTTP, with caching and a strict policy."""
 
 import re
 from urllib.parse import quote
@@ -20,7 +20,7 @@ ASSETS = {
 
 
 @pytest.mark.parametrize(("path", "media_type"), ASSETS.items())
-def test_what_the_page_is_made_of_is_served(system: System, path: str, media_type: str) -> None:
+def test_assets_are_served(system: System, path: str, media_type: str) -> None:
     answer = system.client.get(path)
 
     assert answer.status_code == 200
@@ -30,7 +30,7 @@ def test_what_the_page_is_made_of_is_served(system: System, path: str, media_typ
 
 
 @pytest.mark.parametrize("path", ASSETS)
-def test_it_is_sent_once_and_then_only_when_it_changes(system: System, path: str) -> None:
+def test_assets_are_revalidated_by_their_etag(system: System, path: str) -> None:
     first = system.client.get(path)
     known = first.headers["ETag"]
 
@@ -43,7 +43,7 @@ def test_it_is_sent_once_and_then_only_when_it_changes(system: System, path: str
 
 
 @pytest.mark.parametrize("path", ASSETS)
-def test_head_says_what_get_would(system: System, path: str) -> None:
+def test_head_has_the_headers_of_get(system: System, path: str) -> None:
     get, head = system.client.get(path), system.client.head(path)
 
     assert (head.status_code, head.content) == (200, b"")
@@ -51,7 +51,7 @@ def test_head_says_what_get_would(system: System, path: str) -> None:
         assert head.headers[name] == get.headers[name]
 
 
-def test_the_page_names_what_is_served_and_nothing_else(system: System) -> None:
+def test_the_page_links_only_to_served_assets(system: System) -> None:
     page = system.client.get("/docs").text
 
     named = set(re.findall(r'(?:href|src)="([^"]*)"', page))
@@ -61,7 +61,7 @@ def test_the_page_names_what_is_served_and_nothing_else(system: System) -> None:
     assert "://" not in page
 
 
-def test_the_page_allows_nothing_from_elsewhere(system: System) -> None:
+def test_the_policy_allows_no_other_origin(system: System) -> None:
     policy = system.client.get("/docs").headers["Content-Security-Policy"]
 
     allowed = dict(rule.split(" ", 1) for rule in policy.split("; "))
@@ -72,7 +72,7 @@ def test_the_page_allows_nothing_from_elsewhere(system: System) -> None:
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]"])
-def test_the_page_is_served_by_every_name_of_the_own_machine(system: System, host: str) -> None:
+def test_the_page_is_served_for_every_loopback_host(system: System, host: str) -> None:
     headers = {"Host": f"{host}:{system.port}", "Origin": f"http://{host}:{system.port}"}
 
     assert {system.client.get(path, headers=headers).status_code for path in ASSETS} == {200}
@@ -91,7 +91,7 @@ def test_the_page_is_served_by_every_name_of_the_own_machine(system: System, hos
         "/docs/assets/index/html",
     ],
 )
-def test_what_is_not_there_is_a_problem_document(system: System, path: str) -> None:
+def test_an_unknown_asset_is_a_problem_document(system: System, path: str) -> None:
     answer = system.client.get(path)
 
     assert answer.status_code == 404
@@ -99,7 +99,7 @@ def test_what_is_not_there_is_a_problem_document(system: System, path: str) -> N
     assert answer.json()["status"] == 404
 
 
-def test_the_steps_of_the_description_lead_to_operations(system: System) -> None:
+def test_the_steps_of_the_description_link_to_operations(system: System) -> None:
     document = system.client.get("/openapi.json").json()
 
     steps = re.findall(r"\(#(/[^)]+)\)", document["info"]["description"])

@@ -1,4 +1,4 @@
-"""The reference as a person with a browser and no internet sees it.
+"""The reference works in a browser without internet access.
 
 CRIVO_SCREENSHOTS names a folder for screenshots; the default is the test's own folder.
 """
@@ -19,11 +19,11 @@ from tests.acceptance.keyed import Keyed
 from tests.acceptance.system import CARDS, System, until
 
 _BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome")
-# Drawing an operation with its examples takes a busy machine seconds; the whole way, minutes.
-_PATIENCE_MS: Final = 60_000
+# A busy machine draws an operation with its examples in seconds, and runs a test in minutes.
+_TIMEOUT_MS: Final = 60_000
 pytestmark = pytest.mark.timeout(600)
 
-# Chromium asks its maker's hosts on its own account; here no name leads anywhere.
+# Chromium calls its vendor's hosts by itself, so no host name resolves here.
 _FLAGS: Final = (
     "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
     "--disable-background-networking",
@@ -35,41 +35,41 @@ _FLAGS: Final = (
 )
 
 
-class Seen:
-    """What a page asked of other hosts, and what it complained of."""
+class PageActivity:
+    """The requests of a page to other hosts, and its warnings and errors."""
 
     def __init__(self, page: Page, *, host: str) -> None:
         self.foreign: list[str] = []
         self.complaints: list[str] = []
         self._host = host
-        page.route("**/*", self._decide)
-        page.on("console", lambda line: self._note(line.type, line.text))
-        page.on("pageerror", lambda error: self._note("error", str(error)))
+        page.route("**/*", self._route)
+        page.on("console", lambda line: self._record(line.type, line.text))
+        page.on("pageerror", lambda error: self._record("error", str(error)))
 
-    def _decide(self, route: Route) -> None:
+    def _route(self, route: Route) -> None:
         if urlsplit(route.request.url).netloc == self._host:
             route.continue_()
         else:
             self.foreign.append(route.request.url)
             route.abort()
 
-    def _note(self, kind: str, text: str) -> None:
+    def _record(self, kind: str, text: str) -> None:
         if kind in {"error", "warning"}:
             self.complaints.append(text)
 
 
 Scheme = Literal["light", "dark"]
 SCHEMES: Final[tuple[Scheme, ...]] = ("light", "dark")
-# The least contrast of text and its background (WCAG 2.2, 1.4.3).
-_READABLE: Final = 4.5
-_FAINT: Final = Path(__file__).with_name("contrast.js").read_text(encoding="utf-8")
+# The minimum contrast of text and its background (WCAG 2.2, 1.4.3).
+_MIN_CONTRAST: Final = 4.5
+_LOW_CONTRAST_TEXTS: Final = Path(__file__).with_name("contrast.js").read_text(encoding="utf-8")
 
 
 @pytest.fixture
 def browser() -> Iterator[Browser]:
     program = next(filter(None, map(shutil.which, _BROWSERS)), None)
     if program is None:
-        pytest.skip("there is no Chromium; Debian: apt install chromium")
+        pytest.skip("Chromium is not installed; Debian: apt install chromium")
     with (
         sync_playwright() as playwright,
         playwright.chromium.launch(executable_path=program, args=_FLAGS) as browser,
@@ -84,14 +84,14 @@ def page(browser: Browser) -> Page:
 
 @pytest.fixture
 def screenshots(tmp_path: Path) -> Path:
-    """Where screenshots go."""
+    """The folder for screenshots."""
     folder = Path(os.environ.get("CRIVO_SCREENSHOTS") or tmp_path)
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
 @pytest.mark.parametrize("access", ["open", "keys"])
-def test_the_use_case_runs_with_the_pages_own_defaults(
+def test_the_use_case_runs_with_the_defaults_of_the_page(
     stopped_system: System, browser: Browser, screenshots: Path, access: str
 ) -> None:
     key = ""
@@ -103,14 +103,14 @@ def test_the_use_case_runs_with_the_pages_own_defaults(
 
     for scheme, created in zip(SCHEMES, (201, 409), strict=True):
         page = _new_page(browser, scheme)
-        seen = Seen(page, host=urlsplit(system.url).netloc)
+        activity = PageActivity(page, host=urlsplit(system.url).netloc)
         _open(page, system)
         page.screenshot(path=screenshots / f"{access}-{scheme}.png")
         if key:
             _step(page, "Submit data to it", "submitRaw", 401)
             _authorize(page, key, screenshots / f"{access}-{scheme}-key.png")
 
-        # The second browser finds `cards` uploaded, and goes on as the page says.
+        # In the second scheme `cards` exists already, and the other steps work as the page says.
         _step(page, "Upload a script", "createScript", created)
         accepted = _step(page, "Submit data to it", "submitRaw", 202)
         execution = _step(page, "Read the execution", "showExecution", 200)
@@ -118,15 +118,15 @@ def test_the_use_case_runs_with_the_pages_own_defaults(
         assert execution["id"] == accepted["id"]
         assert execution["status"] == "succeeded"
         assert execution["result"] == json.loads((CARDS / "expected.json").read_bytes())
-        assert page.evaluate(_FAINT, _READABLE) == {}
+        assert page.evaluate(_LOW_CONTRAST_TEXTS, _MIN_CONTRAST) == {}
         page.screenshot(path=screenshots / f"{access}-{scheme}-result.png")
-        assert seen.foreign == []
-        refused = [line for line in seen.complaints if "status of 4" not in line]
+        assert activity.foreign == []
+        refused = [line for line in activity.complaints if "status of 4" not in line]
         assert refused == []
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_all_text_of_every_kind_of_operation_is_readable(
+def test_all_text_of_every_kind_of_operation_has_contrast(
     system: System, browser: Browser, scheme: Scheme
 ) -> None:
     page = _new_page(browser, scheme)
@@ -137,21 +137,21 @@ def test_all_text_of_every_kind_of_operation_is_readable(
         block.locator(".opblock-summary-control").click()
         expect(block.get_by_role("button", name="Execute")).to_be_visible()
 
-        assert page.evaluate(_FAINT, _READABLE) == {}
+        assert page.evaluate(_LOW_CONTRAST_TEXTS, _MIN_CONTRAST) == {}
         block.locator(".opblock-summary-control").click()
 
 
-def test_text_that_is_hard_to_read_is_noticed(system: System, page: Page) -> None:
+def test_text_with_low_contrast_is_detected(system: System, page: Page) -> None:
     _open(page, system)
 
     page.locator(".info p").first.evaluate("paragraph => { paragraph.style.color = '#999' }")
 
-    assert page.evaluate(_FAINT, _READABLE) != {}
+    assert page.evaluate(_LOW_CONTRAST_TEXTS, _MIN_CONTRAST) != {}
 
 
-def test_a_form_of_the_body_shows_its_own_parameters_only(system: System, page: Page) -> None:
+def test_a_media_type_shows_only_its_own_parameters(system: System, page: Page) -> None:
     _open(page, system)
-    upload = _lead_to(page, "Upload a script", "createScript")
+    upload = _follow_link(page, "Upload a script", "createScript")
     form = upload.get_by_label("Request content type")
     query = upload.locator("tr[data-param-in=query]")
     expect(query).to_have_count(0)
@@ -162,7 +162,7 @@ def test_a_form_of_the_body_shows_its_own_parameters_only(system: System, page: 
     created = _execute(upload, status=201)
 
     assert created["name"] == "from-a-file"
-    # What was typed for that form is not sent with another one.
+    # A value for one media type is not sent with another.
     form.select_option("multipart/form-data")
     expect(query).to_have_count(0)
     upload.locator('[data-property-name="name"] input').fill("from-a-form")
@@ -178,10 +178,10 @@ def test_the_page_shows_every_operation_and_its_icon(system: System, page: Page)
     assert _icon_is_drawn(page)
 
 
-def test_back_leads_to_the_operation_before(system: System, page: Page) -> None:
+def test_back_returns_to_the_previous_operation(system: System, page: Page) -> None:
     _open(page, system)
-    first = _lead_to(page, "Upload a script", "createScript")
-    _lead_to(page, "Read the execution", "showExecution")
+    first = _follow_link(page, "Upload a script", "createScript")
+    _follow_link(page, "Read the execution", "showExecution")
     expect(first).not_to_be_in_viewport()
 
     page.go_back()
@@ -189,33 +189,33 @@ def test_back_leads_to_the_operation_before(system: System, page: Page) -> None:
     expect(first.locator(".opblock-summary")).to_be_in_viewport()
 
 
-def test_the_browser_lets_the_page_ask_nobody_else(system: System, page: Page) -> None:
-    seen = Seen(page, host=urlsplit(system.url).netloc)
+def test_the_policy_blocks_requests_to_other_hosts(system: System, page: Page) -> None:
+    activity = PageActivity(page, host=urlsplit(system.url).netloc)
     page.goto(f"{system.url}/docs")
 
     refused = page.evaluate("fetch('http://elsewhere.example/').catch(() => 'refused')")
 
     assert refused == "refused"
-    assert any("Content Security Policy" in line for line in seen.complaints)
-    assert seen.foreign == []
+    assert any("Content Security Policy" in line for line in activity.complaints)
+    assert activity.foreign == []
 
 
-def test_a_request_to_another_host_is_noticed(system: System, page: Page) -> None:
-    seen = Seen(page, host=urlsplit(system.url).netloc)
+def test_a_request_to_another_host_is_detected(system: System, page: Page) -> None:
+    activity = PageActivity(page, host=urlsplit(system.url).netloc)
 
     with pytest.raises(Error):
         page.goto("http://elsewhere.example/")
 
-    assert seen.foreign == ["http://elsewhere.example/"]
+    assert activity.foreign == ["http://elsewhere.example/"]
 
 
 def _new_page(browser: Browser, scheme: Scheme) -> Page:
-    """A page of a browser that has just been installed, as it were."""
+    """Open a page in a new profile."""
     context = browser.new_context(
         viewport={"width": 1280, "height": 900}, color_scheme=scheme, reduced_motion="reduce"
     )
     page = context.new_page()
-    page.set_default_timeout(_PATIENCE_MS)
+    page.set_default_timeout(_TIMEOUT_MS)
     return page
 
 
@@ -225,7 +225,7 @@ def _open(page: Page, system: System) -> None:
 
 
 def _authorize(page: Page, key: str, screenshot: Path) -> None:
-    """Enter a key as a person does, and see that the dialog is there and then is gone."""
+    """Enter a key in the dialog, which is visible and then closes."""
     page.evaluate("scrollTo(0, 0)")
     page.get_by_role("button", name="Authorize", exact=True).click()
     dialog = page.locator(".dialog-ux .modal-ux")
@@ -233,7 +233,7 @@ def _authorize(page: Page, key: str, screenshot: Path) -> None:
     field = dialog.locator("input")
     expect(field).to_be_visible()
     field.fill(key)
-    assert page.evaluate(_FAINT, _READABLE) == {}
+    assert page.evaluate(_LOW_CONTRAST_TEXTS, _MIN_CONTRAST) == {}
     page.screenshot(path=screenshot)
     dialog.get_by_role("button", name="Apply credentials").click()
     dialog.get_by_role("button", name="Close").last.click()
@@ -241,12 +241,12 @@ def _authorize(page: Page, key: str, screenshot: Path) -> None:
 
 
 def _step(page: Page, link: str, operation: str, status: int) -> dict[str, Any]:
-    """Take one step of the introduction as it is filled in."""
-    return _execute(_lead_to(page, link, operation), status=status)
+    """Run one step of the introduction with its defaults."""
+    return _execute(_follow_link(page, link, operation), status=status)
 
 
-def _lead_to(page: Page, link: str, operation: str) -> Locator:
-    """Follow a link of the introduction; its operation is at the top of the window then."""
+def _follow_link(page: Page, link: str, operation: str) -> Locator:
+    """Follow a link of the introduction, which scrolls its operation to the top."""
     page.evaluate("scrollTo(0, 0)")
     page.get_by_role("link", name=link).click()
     block = _block(page, operation)
@@ -264,7 +264,7 @@ def _block(page: Page, operation: str) -> Locator:
 
 def _operations_in(system: System) -> int:
     paths = system.client.get("/openapi.json").json()["paths"]
-    # The page leaves every HEAD out: it is its GET once more.
+    # The page omits HEAD, which repeats GET.
     return sum(len(methods.keys() - {"head"}) for methods in paths.values())
 
 
@@ -281,18 +281,20 @@ def _icon_is_drawn(page: Page) -> bool:
 
 
 def _execute(block: Locator, *, status: int) -> dict[str, Any]:
-    """Press Execute, and read the answer as the page shows it."""
+    """Press Execute and read the response from the page."""
     page = block.page
-    with page.expect_response(lambda answer: answer.request.resource_type == "fetch") as answered:
+    with page.expect_response(
+        lambda response: response.request.resource_type == "fetch"
+    ) as received:
         block.get_by_role("button", name="Execute").click()
-    assert answered.value.status == status, answered.value.text()
+    assert received.value.status == status, received.value.text()
     live = block.locator(".live-responses-table")
     expect(live.locator(".response-col_status").last).to_have_text(re.compile(str(status)))
     body, headers = live.locator(".highlight-code code").first, live.locator(".headerline").first
-    sent = answered.value.json()
+    sent = received.value.json()
     expect(body).to_contain_text(str(sent.get("finished_at") or sent.get("id") or sent["type"]))
     for shown in (body, headers):
         shown.scroll_into_view_if_needed()
         expect(shown).to_be_in_viewport()
-    answer: dict[str, Any] = json.loads(body.inner_text())
-    return answer
+    response: dict[str, Any] = json.loads(body.inner_text())
+    return response

@@ -1,4 +1,4 @@
-"""What is at /: an index for programs, and the way to the reference for browsers."""
+"""The index at / returns JSON to programs and redirects browsers to the reference."""
 
 import pytest
 
@@ -13,7 +13,7 @@ FIREFOX = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 
 
 @pytest.mark.parametrize("accept", ["*/*", "application/json", "", "text/html;q=0.5, */*"])
-def test_a_program_gets_an_index_of_addresses_that_are_there(keyed: Keyed, accept: str) -> None:
+def test_a_program_gets_an_index_of_existing_urls(keyed: Keyed, accept: str) -> None:
     answer = keyed.get("/", "", headers={"Accept": accept})
 
     assert answer.status_code == 200
@@ -29,7 +29,7 @@ def test_a_program_gets_an_index_of_addresses_that_are_there(keyed: Keyed, accep
 
 
 @pytest.mark.parametrize("accept", [CHROMIUM, FIREFOX, "text/html", "text/*, */*;q=0.1"])
-def test_a_browser_is_sent_to_the_reference(keyed: Keyed, accept: str) -> None:
+def test_a_browser_is_redirected_to_the_reference(keyed: Keyed, accept: str) -> None:
     answer = keyed.get("/", "", headers={"Accept": accept})
 
     assert (answer.status_code, answer.headers["Location"]) == (303, "/docs")
@@ -38,7 +38,7 @@ def test_a_browser_is_sent_to_the_reference(keyed: Keyed, accept: str) -> None:
     assert followed.headers["Content-Type"] == "text/html; charset=utf-8"
 
 
-def test_neither_is_what_there_is_for_who_wants_something_else(system: System) -> None:
+def test_another_media_type_is_not_acceptable(system: System) -> None:
     answer = system.client.get("/", headers={"Accept": "image/png"})
 
     assert answer.status_code == 406

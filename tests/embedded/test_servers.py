@@ -1,4 +1,4 @@
-"""The embedded servers, as real processes."""
+"""Embedded servers run as real processes, recover and die with their parent."""
 
 import asyncio
 import os
@@ -17,7 +17,7 @@ from app.embedded import postgres
 from app.embedded.binaries import choose_postgres, find_postgres
 from app.embedded.errors import CannotStart, ServiceFailed
 from app.embedded.identity import Identity, choose_identity
-from app.embedded.postgres import database_url, make_cluster, postgres_service
+from app.embedded.postgres import create_cluster, database_url, postgres_service
 from app.embedded.processes import await_ready, spawn, stop
 from app.embedded.servers import embedded_servers
 from app.embedded.sockets import socket_folder
@@ -42,16 +42,16 @@ async def ask(url: str, sql: str) -> object:
 
 
 @pytest.mark.parametrize("version", [16, 18])
-async def test_both_servers_run_below_a_closed_long_path_with_spaces(
+async def test_both_servers_run_on_a_private_long_path_with_spaces(
     data: Path, version: int
 ) -> None:
     with embedded_servers(data, postgres_version=version, durable=False) as servers:
-        found = await ask(servers.database_url, "SHOW server_version_num")
-        assert str(found).startswith(str(version))
+        server_version = await ask(servers.database_url, "SHOW server_version_num")
+        assert str(server_version).startswith(str(version))
         assert await ask(servers.database_url, "SHOW listen_addresses") == ""
         assert servers.redis_url.startswith("unix:///")
         await ask(servers.database_url, "CREATE TABLE kept (n int)")
-    # The folder has a version now: what is asked for a new one is not asked again.
+    # The existing cluster keeps its version, though none is requested.
     with embedded_servers(data, durable=False) as servers:
         assert await ask(servers.database_url, "SELECT count(*) FROM kept") == 0
 
@@ -62,7 +62,7 @@ async def test_text_sorts_by_code_point_in_utf_8(data: Path) -> None:
         assert await ask(servers.database_url, "SELECT 'a' > 'B' AND upper('é') = 'É'") is True
 
 
-async def test_an_interrupted_making_heals(data: Path) -> None:
+async def test_an_interrupted_creation_is_repeated(data: Path) -> None:
     data.mkdir()
     (data / "postgres.new" / "base").mkdir(parents=True)
     (data / "postgres.new" / "PG_VERSION").write_text("18\n")
@@ -71,17 +71,17 @@ async def test_an_interrupted_making_heals(data: Path) -> None:
     assert not (data / "postgres.new").exists()
 
 
-async def test_what_a_crash_left_behind_does_not_block(data: Path) -> None:
+async def test_a_stale_pid_file_does_not_block_a_start(data: Path) -> None:
     with embedded_servers(data, durable=False):
         left = (data / "postgres" / "postmaster.pid").read_text().splitlines()
-    # The process id of the crashed server is another program's by now: ours.
+    # The pid of the crashed server now belongs to another program: this one.
     text = "\n".join([str(os.getpid()), *left[1:]])
     (data / "postgres" / "postmaster.pid").write_text(f"{text}\n")
     with embedded_servers(data, durable=False) as servers:
         assert await ask(servers.database_url, "SELECT 1") == 1
 
 
-async def test_a_server_is_followed_only_when_the_last_of_its_processes_is_gone(
+async def test_a_server_starts_only_after_the_last_process_of_its_predecessor(
     data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with embedded_servers(data, durable=False):
@@ -126,7 +126,7 @@ def test_servers_die_with_the_process_that_started_them(data: Path) -> None:
     eventually(lambda: gone(servers))
 
 
-def test_a_server_that_does_not_come_up_is_told_with_its_last_words(data: Path) -> None:
+def test_a_server_that_cannot_start_is_reported_with_its_log(data: Path) -> None:
     with embedded_servers(data, durable=False):
         pass
     (data / "postgres" / "global" / "pg_control").unlink()
@@ -138,8 +138,8 @@ def test_a_server_that_does_not_come_up_is_told_with_its_last_words(data: Path) 
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may become another user")
-def test_root_where_namespaces_are_refused_runs_postgres_as_nobody() -> None:
-    # Not below tmp_path, whose parents are closed to nobody.
+def test_root_without_namespaces_runs_postgres_as_nobody() -> None:
+    # Not in tmp_path, whose parents `nobody` cannot access.
     data = Path(tempfile.mkdtemp())
     try:
         candidates = find_postgres([Path("/usr/local/bin"), Path("/usr/bin")])
@@ -147,9 +147,9 @@ def test_root_where_namespaces_are_refused_runs_postgres_as_nobody() -> None:
         nobody = Identity(f"{NOBODY}:{NOBODY}", NOBODY, NOBODY)
         data.chmod(0o711)
         cluster = data / "postgres"
-        # Made in a namespace, by an earlier start, and taken over.
-        make_cluster(programs, cluster, choose_identity(data, programs.folder))
-        make_cluster(programs, cluster, nobody)
+        # Created in a namespace by an earlier start, then taken over.
+        create_cluster(programs, cluster, choose_identity(data, programs.folder))
+        create_cluster(programs, cluster, nobody)
         sockets = socket_folder(data, NOBODY)
         service = postgres_service(
             programs, data=cluster, sockets=sockets, log=data / "log", identity=nobody
@@ -166,12 +166,12 @@ def test_root_where_namespaces_are_refused_runs_postgres_as_nobody() -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user runs PostgreSQL itself")
-def test_root_without_namespaces_below_a_closed_path_is_refused(
+def test_root_without_namespaces_on_a_private_path_is_refused(
     data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data.mkdir()
     programs = find_postgres([])[0]
-    # Stands in for a system that refuses namespaces: this one may not.
+    # Stands in for a system that refuses namespaces, since this one may allow them.
     monkeypatch.setattr("app.embedded.identity.NAMESPACE", str(NOBODY) + ":" + str(NOBODY))
     with pytest.raises(CannotStart, match="DATABASE_URL"):
         choose_identity(data, programs.folder)

@@ -1,4 +1,4 @@
-"""Where sockets are, and whose folder they are trusted to."""
+"""Sockets are in short, private folders of the right user."""
 
 import os
 import tempfile
@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from app.embedded.errors import CannotStart
-from app.embedded.sockets import LONGEST_NAME, MAX_SOCKET_BYTES, socket_folder
+from app.embedded.sockets import MAX_SOCKET_BYTES, MAX_SOCKET_NAME, socket_folder
 
 ME = os.geteuid()
 
 
 @pytest.fixture
 def tmp_path() -> Iterator[Path]:
-    # pytest's own is too long below xdist, and the length of paths is the matter here.
+    # pytest's own path is too long under xdist for tests of path lengths.
     with tempfile.TemporaryDirectory(prefix="crivo-", dir="/tmp") as folder:
         yield Path(folder)
 
@@ -34,16 +34,14 @@ def folder_of_length(base: Path, length: int) -> Path:
     return folder
 
 
-def test_a_short_and_plain_data_folder_has_its_sockets_itself(tmp_path: Path) -> None:
+def test_a_short_plain_data_folder_contains_its_sockets(tmp_path: Path) -> None:
     folder = socket_folder(tmp_path, ME)
     assert folder == tmp_path / "run"
     assert folder.stat().st_mode & 0o777 == 0o700
 
 
-def test_the_longest_path_that_fits_is_used_and_no_longer_one(
-    tmp_path: Path, runtime: Path
-) -> None:
-    longest = MAX_SOCKET_BYTES - len(f"/run/{LONGEST_NAME}")
+def test_the_longest_path_that_fits_is_used(tmp_path: Path, runtime: Path) -> None:
+    longest = MAX_SOCKET_BYTES - len(f"/run/{MAX_SOCKET_NAME}")
     fits = folder_of_length(tmp_path, longest)
     assert socket_folder(fits, ME) == fits / "run"
     too_long = folder_of_length(tmp_path, longest + 1)
@@ -51,7 +49,7 @@ def test_the_longest_path_that_fits_is_used_and_no_longer_one(
 
 
 @pytest.mark.parametrize("name", ["with space", "é", "a%20b", "a#b", "a,b"])
-def test_a_path_that_a_url_would_change_has_its_sockets_elsewhere(
+def test_a_path_that_needs_url_encoding_has_its_sockets_elsewhere(
     tmp_path: Path, runtime: Path, name: str
 ) -> None:
     data = tmp_path / name
@@ -59,7 +57,7 @@ def test_a_path_that_a_url_would_change_has_its_sockets_elsewhere(
     assert socket_folder(data, ME).parent == runtime
 
 
-def test_each_data_folder_has_its_own_and_the_same_each_time(tmp_path: Path, runtime: Path) -> None:
+def test_each_data_folder_has_one_stable_socket_folder(tmp_path: Path, runtime: Path) -> None:
     one, other = tmp_path / "data 1", tmp_path / "data 2"
     assert socket_folder(one, ME) == socket_folder(one, ME)
     assert socket_folder(one, ME) != socket_folder(other, ME)
@@ -67,7 +65,7 @@ def test_each_data_folder_has_its_own_and_the_same_each_time(tmp_path: Path, run
 
 
 @pytest.mark.usefixtures("runtime")
-def test_a_folder_that_somebody_else_made_is_refused(tmp_path: Path) -> None:
+def test_a_link_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
     data = tmp_path / "data 1"
     folder = socket_folder(data, ME)
     folder.rmdir()
@@ -85,7 +83,7 @@ def test_a_folder_of_another_user_is_refused(tmp_path: Path) -> None:
         socket_folder(data, ME)
 
 
-def test_a_runtime_folder_that_is_too_long_is_not_used(
+def test_a_runtime_folder_with_a_long_path_is_not_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     long = folder_of_length(tmp_path, 100)

@@ -1,4 +1,4 @@
-"""scripts/venv on a project of its own, whose lock files hold nothing: only Python is needed."""
+"""scripts/venv works on a project with empty lock files: only Python is needed."""
 
 import os
 import shutil
@@ -24,7 +24,7 @@ def project(tmp_path: Path) -> Path:
 
 
 def environ_of(project: Path) -> dict[str, str]:
-    # This Python is found, whatever else is on PATH.
+    # This Python comes first on PATH.
     programs = project / "programs"
     if not programs.exists():
         programs.mkdir()
@@ -45,24 +45,24 @@ def venv(project: Path, *arguments: str, path: str = "") -> subprocess.Completed
 def programs_without_python(folder: Path) -> Path:
     folder.mkdir()
     for name in ("sh", "dirname", "cmp"):
-        found = shutil.which(name)
-        assert found is not None
-        (folder / name).symlink_to(found)
+        program = shutil.which(name)
+        assert program is not None
+        (folder / name).symlink_to(program)
     return folder
 
 
-def test_an_unfinished_installation_heals(project: Path) -> None:
+def test_an_interrupted_installation_is_repeated(project: Path) -> None:
     (project / "requirements.lock").write_text("not-a-package ==\n")
     assert venv(project).returncode == 1
     (project / "requirements.lock").write_text("# nothing\n")
-    # As after a kill in the middle: a package that is half there.
-    (half,) = (project / ".venv").glob("lib/python*/site-packages/pip/__init__.py")
-    half.unlink()
+    # As after a kill: a package is incomplete.
+    (missing,) = (project / ".venv").glob("lib/python*/site-packages/pip/__init__.py")
+    missing.unlink()
     assert venv(project).returncode == 0
-    assert half.exists()
+    assert missing.exists()
 
 
-def test_two_first_starts_at_once_install_once_and_again_when_the_lock_changes(
+def test_concurrent_starts_install_once_and_again_when_the_lock_changes(
     project: Path,
 ) -> None:
     environ = environ_of(project)
@@ -72,17 +72,17 @@ def test_two_first_starts_at_once_install_once_and_again_when_the_lock_changes(
         )
         for _ in range(2)
     )
-    said = [process.communicate()[1] for process in (first, second)]
+    outputs = [process.communicate()[1] for process in (first, second)]
     assert [first.returncode, second.returncode] == [0, 0]
-    assert sum("installing" in text for text in said) == 1
-    # An environment for development serves a start, too.
+    assert sum("installing" in text for text in outputs) == 1
+    # A development environment is sufficient for a start.
     assert venv(project).stderr == venv(project, DEV).stderr == ""
     (project / "requirements.lock").write_text("# changed\n")
     assert "installing" in venv(project).stderr
     assert "installing" in venv(project, DEV).stderr
 
 
-def test_no_python_is_one_line(project: Path, tmp_path: Path) -> None:
+def test_a_missing_python_is_one_line(project: Path, tmp_path: Path) -> None:
     done = venv(project, path=str(programs_without_python(tmp_path / "bin")))
     (line,) = done.stderr.splitlines()
     assert done.returncode == 2
@@ -99,18 +99,18 @@ def test_an_older_python_is_named(project: Path, tmp_path: Path) -> None:
     assert "found Python 3.10.12" in line
 
 
-def test_what_cannot_be_installed_is_told_with_the_ways_around(project: Path) -> None:
+def test_a_failed_installation_is_reported_with_workarounds(project: Path) -> None:
     (project / "requirements.lock").write_text("not-a-package ==\n")
     done = venv(project)
     assert done.returncode == 1
     assert "PIP_INDEX_URL" in done.stderr.splitlines()[-1]
 
 
-def test_a_python_without_venv_is_one_line_that_names_the_package(
+def test_a_python_without_venv_is_one_line_with_the_missing_package(
     project: Path, tmp_path: Path
 ) -> None:
     folder = programs_without_python(tmp_path / "bin")
-    # As on Debian without its package: a Python whose ensurepip cannot be imported.
+    # As on Debian without python3-venv: ensurepip cannot be imported.
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "ensurepip.py").write_text("raise ImportError\n")
     version = f"python3.{sys.version_info.minor}"

@@ -1,4 +1,4 @@
-"""The examples give what they say, in the real system and, to the byte, what Node gives."""
+"""The examples give their expected results in the real system, and the same bytes as Node."""
 
 import json
 import re
@@ -13,13 +13,13 @@ import pytest
 from tests.acceptance.system import ROOT, System
 
 EXAMPLES: Final = ROOT / "examples"
-# A folder may hold more than one case: payload-quarters.json goes with expected-quarters.json.
+# A folder can have several cases: payload-quarters.json belongs to expected-quarters.json.
 CASES: Final = sorted(
     str(path.relative_to(EXAMPLES).with_suffix("")) for path in EXAMPLES.glob("*/payload*.json")
 )
 NODE: Final = shutil.which("node")
 
-# The script as a classic script, whose `process` is not Node's own.
+# A classic script, which can redefine Node's `process`.
 _IN_NODE: Final = """
 const fs = require("node:fs");
 const vm = require("node:vm");
@@ -29,7 +29,7 @@ fs.writeSync(1, vm.runInContext("JSON.stringify(process(JSON.parse(input)))", co
 """
 
 
-def test_there_are_five_and_the_readme_names_each() -> None:
+def test_the_readme_lists_all_five_examples() -> None:
     folders = {case.split("/")[0] for case in CASES}
 
     assert folders == {"cards", "clean", "join", "pivot", "validate"}
@@ -38,7 +38,7 @@ def test_there_are_five_and_the_readme_names_each() -> None:
 
 
 @pytest.mark.parametrize("folder", sorted({case.split("/")[0] for case in CASES}))
-def test_an_example_is_taken_without_a_warning(system: System, folder: str) -> None:
+def test_an_example_is_accepted_without_warnings(system: System, folder: str) -> None:
     source = (EXAMPLES / folder / "script.js").read_text(encoding="utf-8")
 
     answer = system.client.post("/scripts/check", json={"source": source})
@@ -56,7 +56,7 @@ def test_an_example_gives_its_expected_result(system: System, case: str) -> None
 
 @pytest.mark.skipif(NODE is None, reason="no node on PATH to compare with")
 @pytest.mark.parametrize("case", CASES)
-def test_the_bytes_of_the_result_are_nodes(system: System, case: str) -> None:
+def test_the_result_has_the_same_bytes_as_in_node(system: System, case: str) -> None:
     execution = _run(system, case)
     ours = system.client.get(execution["result_url"]).content
 
@@ -91,7 +91,7 @@ def test_validation_loses_nothing(system: System) -> None:
         ),
     ],
 )
-def test_a_row_that_cannot_be_pivoted_is_named(
+def test_a_row_that_cannot_be_pivoted_is_reported(
     system: System, row: dict[str, str], message: str
 ) -> None:
     first = {"trimestre": "20231", "nomeBandeira": "VISA", "valorTransacoesNacionais": 1}
@@ -142,7 +142,7 @@ def _run(system: System, case: str) -> dict[str, Any]:
 
 
 def _upload(system: System, folder: str) -> str:
-    """Upload an example unless another test has; give its name."""
+    """Upload an example unless another test has, and return its name."""
     name = f"example-{folder}"
     if system.client.get(f"/scripts/{name}").status_code != httpx.codes.OK:
         system.upload(name, (EXAMPLES / folder / "script.js").read_bytes())

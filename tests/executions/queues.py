@@ -14,7 +14,7 @@ from app.payloads.writer import stored_inline
 from app.quotas.model import Caps
 from app.sandbox.pool import Room
 from app.scripts import store as scripts
-from app.scripts.model import ScriptRef
+from app.scripts.refs import ScriptRef
 from app.tenants.store import insert_tenant
 
 LIMITS = Limits(wall_ms=1_000, max_cpu_ms=1_000, memory_bytes=2**32, max_output_bytes=1_000)

@@ -12,7 +12,7 @@ from app.limits import LimitChoice, LimitPolicy, Limits
 from app.payloads.writer import stored_inline
 from app.quotas.model import Caps
 from app.scripts import store as scripts
-from app.scripts.model import ScriptRef
+from app.scripts.refs import ScriptRef
 from app.tenants.model import DEFAULT_TENANT
 
 MIB = 2**20

@@ -55,7 +55,7 @@ def test_an_invalid_number_of_days_is_rejected_in_one_line(
     done = _admin(stopped_system, "key", "create", "--all", f"--days={days}")
 
     assert done.returncode == 2
-    assert "is no number of days from 1 to 36500" in done.stderr
+    assert "is not a number of days from 1 to 36500" in done.stderr
     assert len(done.stderr) < 1_000
 
 
@@ -289,7 +289,7 @@ def test_the_launcher_creates_the_first_key_then_listens_anywhere(tmp_path: Path
 def test_the_launcher_announces_open_access(tmp_path: Path) -> None:
     with Launched(tmp_path / "data", free_port()) as launched:
         launched.wait_until_ready()
-        assert "open: whoever is on this machine may do everything" in launched.output
+        assert "open: every user of this machine has full access" in launched.output
         assert "tenant default" in launched.output
         ready = httpx.get(f"{launched.url}/health/ready", trust_env=False).json()
         assert ready["access"] == "open"

@@ -32,7 +32,7 @@ from app.limits import LimitChoice
 from app.payloads.writer import stored_inline
 from app.quotas.model import Caps
 from app.scripts import store as scripts
-from app.scripts.model import ScriptRef
+from app.scripts.refs import ScriptRef
 from app.settings import Settings
 from app.tenants.model import DEFAULT_TENANT as TENANT
 from tests.acceptance.system import System, open_system, stop

@@ -16,7 +16,7 @@ from app.payloads.writer import stored_inline
 from app.quotas.errors import QuotaExceeded
 from app.quotas.model import Caps
 from app.scripts import store as scripts
-from app.scripts.model import ScriptRef
+from app.scripts.refs import ScriptRef
 from app.tenants.model import DEFAULT_TENANT
 from app.tenants.store import insert_tenant
 

@@ -79,6 +79,6 @@ async def test_unusual_line_ends_keep_positions_right(
 
 
 def test_lint_positions_ignore_a_byte_order_mark() -> None:
-    places = [each.place for each in lint("\ufefffetch(1); process.env".encode()).findings]
+    places = [each.position for each in lint("\ufefffetch(1); process.env".encode()).findings]
     assert [(place.line, place.column) for place in places[:2]] == [(1, 1), (1, 1)]
     assert places[0].excerpt == "fetch(1); process.env\n^"

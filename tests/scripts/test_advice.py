@@ -1,4 +1,4 @@
-"""A source that V8 cannot compile is told what it looks like, and what to do."""
+"""Errors in a source come with advice for common causes."""
 
 import json
 import shlex
@@ -37,7 +37,7 @@ JAVASCRIPT: Final = {
 }
 
 
-def _said(system: System, source: str) -> str:
+def _detail_of(system: System, source: str) -> str:
     answer = system.client.post("/scripts/check", json={"source": source})
     assert answer.status_code == 422, answer.text
     problem = answer.json()
@@ -45,13 +45,13 @@ def _said(system: System, source: str) -> str:
 
 
 @pytest.mark.parametrize("kind", TYPESCRIPT)
-def test_typescript_is_told_how_to_become_javascript(system: System, kind: str) -> None:
-    assert BUNDLE in _said(system, TYPESCRIPT[kind])
+def test_typescript_gets_the_advice_to_compile_it(system: System, kind: str) -> None:
+    assert BUNDLE in _detail_of(system, TYPESCRIPT[kind])
 
 
 @pytest.mark.parametrize("kind", JAVASCRIPT)
 def test_a_mistake_in_javascript_is_not_called_typescript(system: System, kind: str) -> None:
-    assert "TypeScript" not in _said(system, JAVASCRIPT[kind])
+    assert "TypeScript" not in _detail_of(system, JAVASCRIPT[kind])
 
 
 @pytest.mark.parametrize(
@@ -63,16 +63,16 @@ def test_a_mistake_in_javascript_is_not_called_typescript(system: System, kind: 
         "const total = require('./total')\nfunction process(data) { return total(data) }",
     ],
 )
-def test_modules_are_told_how_to_become_one_script(system: System, source: str) -> None:
-    assert BUNDLE in _said(system, source)
+def test_modules_get_the_advice_to_bundle_them(system: System, source: str) -> None:
+    assert BUNDLE in _detail_of(system, source)
 
 
 @pytest.mark.parametrize(
     "source",
     ["export default data => data", *TYPESCRIPT.values()],
 )
-def test_the_bundlers_input_is_told_to_export_process(system: System, source: str) -> None:
-    assert "script.ts must `export function process(…)`; an `export default`" in _said(
+def test_a_bundle_without_process_gets_the_advice_to_export_it(system: System, source: str) -> None:
+    assert "script.ts must `export function process(…)`; an `export default`" in _detail_of(
         system, source
     )
 
@@ -88,18 +88,20 @@ def test_the_bundlers_input_is_told_to_export_process(system: System, source: st
         ("exports.process = data => data", "`exports`"),
     ],
 )
-def test_a_missing_process_is_told_what_to_write(system: System, source: str, named: str) -> None:
-    said = _said(system, source)
+def test_a_missing_process_gets_the_advice_to_write_it(
+    system: System, source: str, named: str
+) -> None:
+    said = _detail_of(system, source)
 
     assert "there is no `process` at the top level" in said
     assert "write `function process(data) { … }`" in said
     assert named in said
 
 
-def test_a_process_that_is_undefined_is_not_called_missing(system: System) -> None:
+def test_an_undefined_process_is_not_reported_as_missing(system: System) -> None:
     bundle = "var bundle = (() => ({ default: data => data }))();\n"
 
-    said = _said(system, f"{bundle}const process = bundle.process;\n")
+    said = _detail_of(system, f"{bundle}const process = bundle.process;\n")
 
     assert "there is no `process`" not in said
     assert "`process` is undefined once the top level has run" in said
@@ -115,7 +117,7 @@ def test_a_process_that_is_undefined_is_not_called_missing(system: System) -> No
         ("POST", "/scripts/x/versions", False),
     ],
 )
-def test_the_way_to_send_a_file_fits_the_route(
+def test_the_advice_to_send_a_file_fits_the_route(
     system: System, method: str, path: str, *, named: bool
 ) -> None:
     other = system.client.request(method, path, content="x", headers={"Content-Type": "a/b"})
@@ -130,15 +132,15 @@ def test_the_way_to_send_a_file_fits_the_route(
         assert ("name=…" in answer.json()["detail"]) is named
 
 
-def test_what_v8_says_in_two_words_is_explained(system: System) -> None:
-    said = _said(system, "function process(data) {\n  retrun data\n}")
+def test_short_messages_of_v8_are_explained(system: System) -> None:
+    said = _detail_of(system, "function process(data) {\n  retrun data\n}")
 
     assert "Unexpected identifier 'data'" in said
     assert "right before the caret" in said
 
 
 @pytest.mark.parametrize("content_type", ["text/javascript", "application/json"])
-def test_newlines_that_curl_dropped_are_missed(system: System, content_type: str) -> None:
+def test_newlines_that_curl_dropped_are_detected(system: System, content_type: str) -> None:
     """`curl -d @script.js` sends a file without its newlines."""
     flat = COMMENTED.replace("\n", "")
     body = json.dumps({"source": flat}) if content_type == "application/json" else flat
@@ -152,18 +154,18 @@ def test_newlines_that_curl_dropped_are_missed(system: System, content_type: str
     assert "`//`" in answer.json()["detail"]
 
 
-def test_so_are_those_that_no_comment_swallows(system: System) -> None:
+def test_dropped_newlines_without_a_comment_are_detected(system: System) -> None:
     lines = [*(f"const a{number} = {number}" for number in range(12)), "const process = d => d"]
 
-    assert "--data-binary" in _said(system, "".join(lines))
+    assert "--data-binary" in _detail_of(system, "".join(lines))
 
 
-def test_a_short_line_is_taken_for_one(system: System) -> None:
-    assert "--data-binary" not in _said(system, "const process = d => (d")
+def test_a_short_line_gets_no_advice_about_newlines(system: System) -> None:
+    assert "--data-binary" not in _detail_of(system, "const process = d => (d")
 
 
 @pytest.mark.parametrize("path", ["/scripts", "/scripts/check", "/scripts/x/versions"])
-def test_curls_own_media_type_is_told_of_its_newlines(system: System, path: str) -> None:
+def test_curls_default_media_type_gets_the_advice_about_newlines(system: System, path: str) -> None:
     headers = {"Content-Type": "application/x-www-form-urlencoded"}
 
     answer = system.client.post(path, content=COMMENTED.replace("\n", ""), headers=headers)
@@ -172,8 +174,8 @@ def test_curls_own_media_type_is_told_of_its_newlines(system: System, path: str)
     assert "--data-binary keeps" in answer.json()["detail"]
 
 
-def test_what_the_bundler_makes_is_taken_and_runs(system: System, tmp_path: Path) -> None:
-    """The output of esbuild 0.28 for the command that messages name, run where it is installed."""
+def test_the_bundlers_output_is_accepted_and_runs(system: System, tmp_path: Path) -> None:
+    """Uses the output of esbuild 0.28 for the advised command, or esbuild if it is installed."""
     (tmp_path / "total.ts").write_text(
         "export interface Card { amount: number }\n"
         "export const total = (cards: Card[]): number =>\n"

@@ -1,4 +1,4 @@
-"""Aliases over HTTP: read one by one, and moved only from where the client knows them to be."""
+"""Aliases are read, moved and removed over HTTP, with preconditions."""
 
 from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
@@ -11,7 +11,7 @@ from tests.acceptance.system import System
 
 @pytest.fixture
 def alias(system: System) -> str:
-    """The address of an alias of a script of the test's own, at version 1 of two."""
+    """The URL of an alias of the test's own script, at version 1 of two."""
     name = f"aliased-{uuid4()}"
     system.upload(name, "const process = _ => 1")
     system.client.post(f"/scripts/{name}/versions", json={"source": "const process = _ => 2"})
@@ -28,7 +28,7 @@ def _code(answer: httpx.Response) -> tuple[int, str]:
     return answer.status_code, answer.json()["type"].removeprefix("urn:crivo:problem:")
 
 
-def test_one_alias_can_be_read_and_is_not_sent_twice(system: System, alias: str) -> None:
+def test_an_alias_is_read_and_revalidated_by_its_etag(system: System, alias: str) -> None:
     found = system.client.get(alias)
     again = system.client.get(alias, headers={"If-None-Match": found.headers["ETag"]})
     other = system.client.get(alias, headers={"If-None-Match": '"another"'})
@@ -38,9 +38,7 @@ def test_one_alias_can_be_read_and_is_not_sent_twice(system: System, alias: str)
     assert other.json() == found.json()
 
 
-def test_an_alias_is_moved_only_from_where_the_client_knows_it_to_be(
-    system: System, alias: str
-) -> None:
+def test_an_alias_is_moved_only_with_its_current_etag(system: System, alias: str) -> None:
     known = system.client.get(alias).headers["ETag"]
 
     moved = _move(system, alias, 2, {"If-Match": known})
@@ -53,7 +51,7 @@ def test_an_alias_is_moved_only_from_where_the_client_knows_it_to_be(
     assert system.client.get(alias).headers["ETag"] == moved.headers["ETag"]
 
 
-def test_a_move_there_and_back_is_a_move(system: System, alias: str) -> None:
+def test_a_move_back_changes_the_etag(system: System, alias: str) -> None:
     known = system.client.get(alias).headers["ETag"]
     _move(system, alias, 2, {})
     _move(system, alias, 1, {})
@@ -67,16 +65,14 @@ def test_a_move_there_and_back_is_a_move(system: System, alias: str) -> None:
         ("*", 200),
         ('"x", {etag}', 200),
         ("{etag}", 200),
-        # A weak one is never the same (RFC 9110, 13.1.1).
+        # A weak tag never matches (RFC 9110, 13.1.1).
         ("W/{etag}", 412),
         ('"x"', 412),
         ("nonsense", 412),
         ("", 412),
     ],
 )
-def test_if_match_is_read_as_rfc_9110_has_it(
-    system: System, alias: str, header: str, expected: int
-) -> None:
+def test_if_match_follows_rfc_9110(system: System, alias: str, header: str, expected: int) -> None:
     known = system.client.get(alias).headers["ETag"]
 
     answer = _move(system, alias, 2, {"If-Match": header.format(etag=known)})
@@ -84,7 +80,7 @@ def test_if_match_is_read_as_rfc_9110_has_it(
     assert answer.status_code == expected
 
 
-def test_an_alias_is_only_made_where_the_client_says_so(system: System, alias: str) -> None:
+def test_if_none_match_only_creates_an_alias(system: System, alias: str) -> None:
     new = alias.replace("/prod", "/staging")
 
     there = _move(system, alias, 2, {"If-None-Match": "*"})
@@ -96,7 +92,7 @@ def test_an_alias_is_only_made_where_the_client_says_so(system: System, alias: s
     assert system.client.get(alias).json()["version"] == 1
 
 
-def test_an_alias_is_removed_only_as_the_client_knows_it(system: System, alias: str) -> None:
+def test_an_alias_is_removed_only_with_its_current_etag(system: System, alias: str) -> None:
     known = system.client.get(alias).headers["ETag"]
     _move(system, alias, 2, {})
 
@@ -111,7 +107,7 @@ def test_an_alias_is_removed_only_as_the_client_knows_it(system: System, alias: 
     assert _code(system.client.get(alias)) == (404, "version-not-found")
 
 
-def test_of_many_who_move_at_once_one_does(system: System, alias: str) -> None:
+def test_of_concurrent_moves_one_succeeds(system: System, alias: str) -> None:
     known = system.client.get(alias).headers["ETag"]
 
     with ThreadPoolExecutor(8) as clients:
@@ -122,7 +118,7 @@ def test_of_many_who_move_at_once_one_does(system: System, alias: str) -> None:
     assert sorted(each.status_code for each in answers) == [200, *[412] * 7]
 
 
-def test_a_reference_leads_to_its_version(system: System, alias: str) -> None:
+def test_a_reference_shows_its_version(system: System, alias: str) -> None:
     script = alias.removesuffix("/aliases/prod")
 
     by_alias = system.client.get(f"{script}@prod").json()
@@ -143,7 +139,7 @@ def test_a_reference_leads_to_its_version(system: System, alias: str) -> None:
 
 
 @pytest.mark.parametrize("selector", ["9", "nobody", "0", "Prod", "", "prod@1"])
-def test_a_reference_that_leads_nowhere_is_a_404(system: System, alias: str, selector: str) -> None:
+def test_an_unknown_reference_is_a_404(system: System, alias: str, selector: str) -> None:
     script = alias.removesuffix("/aliases/prod")
 
     assert _code(system.client.get(f"{script}@{selector}")) == (404, "version-not-found")

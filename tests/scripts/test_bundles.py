@@ -1,5 +1,5 @@
 # ruff: noqa: E501 - bundles are as their tools write them
-"""Bundles as the tools emit them: what they ask for in vain is no error, what they define is known.
+"""Bundles are accepted as tools emit them: probing for modules is no error.
 
 Each shape is that of a tool's output (rollup, webpack, browserify, esbuild, TypeScript) around a
 library of one line.
@@ -101,7 +101,7 @@ def _check(system: System, source: str) -> httpx.Response:
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_a_bundle_is_taken_and_what_it_defines_is_known(system: System, shape: str) -> None:
+def test_a_bundle_is_accepted_and_its_globals_are_known(system: System, shape: str) -> None:
     answer = _check(system, f"{SHAPES[shape]}\n{USE}")
 
     assert answer.status_code == 200, answer.text
@@ -129,7 +129,7 @@ WHERE = [
     ("call", "code"),
     [("require('fs')", "conditional_require"), ("import('fs')", "conditional_import")],
 )
-def test_what_may_never_be_reached_is_a_warning(
+def test_code_that_may_never_run_is_a_warning(
     system: System, where: str, call: str, code: str
 ) -> None:
     source = f"{where.replace('CALL', call)}; const process = d => 7"
@@ -149,7 +149,9 @@ def test_what_may_never_be_reached_is_a_warning(
         ("async function process(d) {\n  const fs = require('fs')\n  return fs\n}", (2, 14)),
     ],
 )
-def test_what_surely_runs_is_an_error(system: System, source: str, place: tuple[int, int]) -> None:
+def test_code_that_certainly_runs_is_an_error(
+    system: System, source: str, place: tuple[int, int]
+) -> None:
     problem = _check(system, source).json()
 
     found = [(each["code"], each["line"], each["column"]) for each in problem["errors"]]

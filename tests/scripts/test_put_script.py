@@ -1,4 +1,4 @@
-"""PUT of a script: what a deployment sends each time, whatever is there."""
+"""PUT creates a script, adds a version, or changes nothing."""
 
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
@@ -34,7 +34,7 @@ def _numbers(answer: httpx.Response) -> tuple[int, int]:
 
 
 @pytest.mark.parametrize("form", ["json", "raw", "form"])
-def test_a_source_makes_a_script_then_versions_then_nothing(
+def test_put_creates_a_script_then_adds_versions_then_changes_nothing(
     system: System, address: str, form: str
 ) -> None:
     created = system.client.put(address, **_forms(1)[form])
@@ -57,7 +57,7 @@ def test_a_source_makes_a_script_then_versions_then_nothing(
     assert created.json()["warnings"] == []
 
 
-def test_limits_and_notes_go_along(system: System, address: str) -> None:
+def test_put_stores_limits_and_notes(system: System, address: str) -> None:
     answer = system.client.put(f"{address}?wall_ms=50&note=first", content=_source(1), headers=RAW)
     other = system.client.put(f"{address}?wall_ms=60", content=_source(1), headers=RAW)
 
@@ -66,7 +66,7 @@ def test_limits_and_notes_go_along(system: System, address: str) -> None:
     assert _numbers(other) == (201, 2)
 
 
-def test_a_script_is_found_by_its_id_and_not_made_by_one(system: System, address: str) -> None:
+def test_put_by_id_changes_a_script_but_creates_none(system: System, address: str) -> None:
     created = system.client.put(address, json={"source": _source(1)}).json()
 
     by_id = system.client.put(f"/scripts/{created['id']}", json={"source": _source(2)})
@@ -76,7 +76,7 @@ def test_a_script_is_found_by_its_id_and_not_made_by_one(system: System, address
     assert unknown.status_code == 404
 
 
-def test_a_source_that_is_refused_makes_nothing(system: System, address: str) -> None:
+def test_an_invalid_source_creates_nothing(system: System, address: str) -> None:
     refused = system.client.put(address, json={"source": "const x = 1"})
 
     assert refused.status_code == 422
@@ -96,7 +96,7 @@ def test_an_archived_script_is_a_conflict(system: System, address: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["Upper", "a@1", "%20"])
-def test_what_cannot_be_a_name_is_refused(system: System, name: str) -> None:
+def test_an_invalid_name_is_refused(system: System, name: str) -> None:
     answer = system.client.put(f"/scripts/{name}", json={"source": _source(1)})
 
     assert answer.status_code == 422
@@ -105,7 +105,7 @@ def test_what_cannot_be_a_name_is_refused(system: System, name: str) -> None:
     assert "lower-case letters, digits" in error["message"]
 
 
-def test_conditions_say_whether_a_script_is_made_or_changed(system: System, address: str) -> None:
+def test_preconditions_select_creation_or_change(system: System, address: str) -> None:
     def put(number: int, **headers: str) -> httpx.Response:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         return system.client.put(address, json={"source": _source(number)}, headers=named)
@@ -129,7 +129,7 @@ def test_a_script_has_no_etag_to_compare(system: System, address: str, name: str
     assert system.client.get(address).status_code == 404
 
 
-def test_of_many_who_make_a_script_one_does(system: System, address: str) -> None:
+def test_of_concurrent_creations_one_succeeds(system: System, address: str) -> None:
     def make(number: int) -> int:
         source, only_new = {"source": _source(number)}, {"If-None-Match": "*"}
         return system.client.put(address, json=source, headers=only_new).status_code
@@ -140,7 +140,7 @@ def test_of_many_who_make_a_script_one_does(system: System, address: str) -> Non
     assert sorted(statuses) == [201, *[412] * 7]
 
 
-def test_many_who_put_the_same_at_once_make_one_version(system: System, address: str) -> None:
+def test_concurrent_puts_of_one_source_add_one_version(system: System, address: str) -> None:
     with ThreadPoolExecutor(8) as clients:
         answers = list(
             clients.map(lambda _: system.client.put(address, json={"source": _source(1)}), range(8))

@@ -1,4 +1,4 @@
-"""Scripts, versions and aliases over HTTP: what is kept, what is refused, and how."""
+"""Scripts, versions and aliases are stored, listed and refused over HTTP."""
 
 import json
 from typing import Any
@@ -47,7 +47,7 @@ def test_a_script_is_found_by_its_id_and_by_its_name(system: System) -> None:
         "01a1fbd6-7e18-7587-910d-dd5a6f1c07db",
     ],
 )
-def test_a_name_that_no_script_may_have_is_refused(system: System, name: str) -> None:
+def test_an_invalid_name_is_refused(system: System, name: str) -> None:
     answer = _create(system, name)
 
     assert _problem(answer) == (422, "invalid-request")
@@ -103,7 +103,7 @@ def test_the_list_pages_by_cursor_without_gaps_or_repeats(system: System) -> Non
     assert len(seen) == len(set(seen))
 
 
-def test_versions_count_up_and_never_change(system: System) -> None:
+def test_versions_are_numbered_and_never_change(system: System) -> None:
     _create(system, "counted")
     sources = [f"const process = _ => {number}" for number in (1, 2, 3)]
 
@@ -162,7 +162,7 @@ def test_an_alias_is_moved_resolved_and_removed(system: System) -> None:
 
 
 @pytest.mark.parametrize("alias", ["latest", "1", "Upper", "-x", "prod%0A"])
-def test_an_alias_that_would_confuse_is_refused(system: System, alias: str) -> None:
+def test_an_ambiguous_alias_is_refused(system: System, alias: str) -> None:
     name = f"confusing-{sum(alias.encode())}"
     _create(system, name)
 
@@ -211,9 +211,7 @@ def test_an_unknown_version_is_a_404(system: System, number: str) -> None:
         (b'{"name": "x", "source": "\xff"}', (400, "malformed-request")),
     ],
 )
-def test_a_body_that_does_not_fit_is_refused(
-    system: System, body: bytes, expected: tuple[int, str]
-) -> None:
+def test_an_invalid_body_is_refused(system: System, body: bytes, expected: tuple[int, str]) -> None:
     headers = {"Content-Type": "application/json"}
 
     assert _problem(system.client.post("/scripts", content=body, headers=headers)) == expected
@@ -222,13 +220,13 @@ def test_a_body_that_does_not_fit_is_refused(
 @pytest.mark.parametrize(
     "content_type", ["application/xml", "", "application/x-www-form-urlencoded"]
 )
-def test_a_form_of_upload_that_is_not_known_is_415(system: System, content_type: str) -> None:
+def test_an_unknown_media_type_is_415(system: System, content_type: str) -> None:
     answer = system.client.post("/scripts", content=b"<x/>", headers={"Content-Type": content_type})
 
     assert _problem(answer) == (415, "unsupported-media-type")
 
 
-def test_a_source_over_its_limit_is_413_and_one_below_is_taken(system: System) -> None:
+def test_a_source_over_its_limit_is_413_and_one_below_is_accepted(system: System) -> None:
     below = IDENTITY + " " * (2**20 - len(IDENTITY))
     headers = {"Content-Type": "text/javascript"}
 
@@ -240,7 +238,7 @@ def test_a_source_over_its_limit_is_413_and_one_below_is_taken(system: System) -
     assert _problem(refused) == (413, "source-too-large")
 
 
-def test_a_raw_upload_that_is_not_utf8_says_where(system: System) -> None:
+def test_invalid_utf8_in_a_raw_upload_has_its_position(system: System) -> None:
     headers = {"Content-Type": "text/javascript"}
     source = "\u00e9\n  x\U0001f600".encode() + b"\xff"
 
@@ -260,10 +258,10 @@ def test_a_raw_upload_that_is_not_utf8_says_where(system: System) -> None:
         ({"name": "form-x", "wall_ms": "soon"}, {"file": IDENTITY}, "/wall_ms"),
     ],
 )
-def test_a_form_that_does_not_fit_says_where(
+def test_an_invalid_form_is_refused_by_field(
     system: System, fields: dict[str, str], files: dict[str, str], pointer: str
 ) -> None:
-    # Files alone make httpx write a multipart form.
+    # httpx sends a multipart form only for files.
     parts: list[tuple[str, tuple[str | None, str]]] = [
         *((name, (None, value)) for name, value in fields.items()),
         *((name, ("script.js", source)) for name, source in files.items()),
@@ -284,7 +282,7 @@ def test_a_check_stores_nothing(system: System) -> None:
     assert system.client.get("/scripts?limit=1").json() == before
 
 
-def test_a_description_changes_and_the_rest_stays(system: System) -> None:
+def test_changing_a_description_changes_nothing_else(system: System) -> None:
     created = _create(system, "described", description="old").json()
 
     changed = system.client.patch("/scripts/described", json={"description": "new"}).json()

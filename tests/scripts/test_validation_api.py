@@ -1,4 +1,4 @@
-"""What an upload is told, over HTTP: every finding with its place, and a sample's outcome."""
+"""A check reports every finding with its position, and the outcome of a sample."""
 
 import json
 from typing import Any
@@ -22,15 +22,15 @@ def _places(findings: list[dict[str, Any]]) -> list[tuple[str, int | None, int |
 @pytest.mark.parametrize(
     ("source", "errors", "warnings"),
     [
-        # V8's verdict on the language.
+        # V8's syntax errors.
         ("function process(data) {\n  return data +\n}", [("syntax_error", 3, 1)], []),
-        # What the linter sees beside V8's first error.
+        # The linter's findings beside V8's first error.
         ("function process() { return 1 }\nlet a = 1; let a = 2",
          [("process_takes_no_parameter", 1, 17), ("syntax_error", 2, 16)], []),
         ("const f = require('fs')\nimport('x')\nfetch(1)\nclass process {}",
          [("require", 1, 11), ("dynamic_import", 2, 1), ("process_is_class", 4, 7)],
          [("unknown_name", 3, 1)]),
-        # One finding where V8 and a rule say the same.
+        # One finding if V8 and a rule agree.
         ("import x from 'y'\n", [("import", 1, 1), ("no_process", 1, 1)], []),
         ("  export default function process(d) { return d }", [("export", 1, 3)], []),
         ("module.exports = d => d", [("no_process", 1, 1), ("top_level_threw", 1, 1)], []),
@@ -49,7 +49,7 @@ def _places(findings: list[dict[str, Any]]) -> list[tuple[str, int | None, int |
         ("function process(d) { return d }\n\n  null.x", [("top_level_threw", 3, 8)], []),
         ("function process(d) { return d }\nfor (;;);", [("top_level_timeout", None, None)], []),
         ("const process = d => '\0'", [("nul_character", 1, 23)], []),
-        # Positions: line ends, tabs, characters of two units, a mark at the start.
+        # Positions: line ends, tabs, characters of two units, a byte order mark.
         ("let a = 1\r\nlet b = 2\rlet c = 3\u2028const process = () => b",
          [("process_takes_no_parameter", 4, 17)], []),
         ("\t\tconst process = () => 1", [("process_takes_no_parameter", 1, 19)], []),
@@ -60,7 +60,7 @@ def _places(findings: list[dict[str, Any]]) -> list[tuple[str, int | None, int |
          [("process_takes_no_parameter", 2, 17)], []),
     ],
 )  # fmt: skip
-def test_a_refusal_has_every_finding_in_its_place(
+def test_a_refusal_has_every_finding_with_its_position(
     system: System,
     source: str,
     errors: list[tuple[str, int | None, int | None]],
@@ -94,7 +94,7 @@ def test_a_refusal_has_every_finding_in_its_place(
         ("const process = d => new Promise(done => setTimeout(done, 5, new URL(d), btoa(d)))", []),
     ],
 )  # fmt: skip
-def test_what_will_surprise_is_a_warning(
+def test_surprising_code_is_a_warning(
     system: System, source: str, warnings: list[tuple[str, int, int]]
 ) -> None:
     answer = _check(system, source)
@@ -104,7 +104,7 @@ def test_what_will_surprise_is_a_warning(
     assert _places(answer.json()["warnings"]) == warnings
 
 
-def test_warnings_come_with_what_is_stored(system: System) -> None:
+def test_warnings_come_with_the_stored_script(system: System) -> None:
     source = "const process = d => fetch(d)"
 
     created = system.client.post("/scripts", json={"name": "warned", "source": source})
@@ -117,7 +117,7 @@ def test_warnings_come_with_what_is_stored(system: System) -> None:
     assert "warnings" not in system.client.get("/scripts/warned").json()
 
 
-def test_a_mebibyte_in_one_line_has_exact_places(system: System) -> None:
+def test_a_mebibyte_in_one_line_has_exact_positions(system: System) -> None:
     head = "const rows = ["
     tail = "]; const process = () => rows"
     source = head + "1," * ((MIB - len(head) - len(tail)) // 2) + tail
@@ -132,7 +132,7 @@ def test_a_mebibyte_in_one_line_has_exact_places(system: System) -> None:
     assert shown[len(caret) - 1] == "("
 
 
-def test_a_file_that_is_not_utf8_shows_where(system: System) -> None:
+def test_invalid_utf8_in_a_file_has_its_position(system: System) -> None:
     source = "\u00e9\r\n\tx\U0001f600".encode() + b"\xff y"
 
     answer = system.client.post(
@@ -177,7 +177,7 @@ def test_a_sample_is_run_as_an_execution_would_be(system: System) -> None:
         ("function process(d) {}", {}, {"kind": "invalid_result"}),
     ],
 )  # fmt: skip
-def test_a_sample_that_fails_says_why(
+def test_a_failing_sample_has_its_error(
     system: System, source: str, choices: dict[str, object], error: dict[str, object]
 ) -> None:
     answer = _check(system, source, sample={}, **choices)
@@ -190,14 +190,14 @@ def test_a_sample_that_fails_says_why(
     assert sample["receipt"]["output"] is None
 
 
-def test_a_refused_source_is_not_run_on_its_sample(system: System) -> None:
+def test_an_invalid_source_is_not_run_on_its_sample(system: System) -> None:
     answer = _check(system, "const process = () => 1", sample=1)
 
     assert answer.status_code == 422
     assert "sample" not in answer.json()
 
 
-def test_a_sample_gets_no_more_than_an_executions_defaults(system: System) -> None:
+def test_a_sample_is_limited_by_the_defaults_of_executions(system: System) -> None:
     answer = _check(system, "const process = d => d", sample=None, limits={"wall_ms": 300_000})
 
     assert answer.json()["sample"]["receipt"]["limits"]["wall_ms"] == 10_000

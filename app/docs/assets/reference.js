@@ -8,19 +8,19 @@ const followScheme = () => document.documentElement.classList.toggle("dark-mode"
 dark.addEventListener("change", followScheme);
 followScheme();
 
-// Swagger UI fills forms with made-up values ("string", 0), sends what is empty as an empty text,
-// and fills parameters with their first example. Here what is optional starts empty and is not sent.
+// Swagger UI fills forms with made-up values ("string", 0), sends empty fields as empty texts, and
+// fills parameters with their first example. Here optional fields start empty and are not sent.
 const emptyFields = () => ({
   components: { ParameterIncludeEmpty: () => null },
   afterLoad() {
     const sample = this.fn.getSampleSchema;
-    // Only for the field of a form there is no media type.
+    // Only the fields of a form have no media type.
     this.fn.getSampleSchema = (schema, mediaType, ...rest) =>
       mediaType === false ? "" : sample(schema, mediaType, ...rest);
   },
 });
 
-// Query parameters that belong to one form of the body are shown, and sent, with that form only.
+// Query parameters that belong to one media type of the body are shown and sent with it only.
 const parametersOfForms = () => ({
   wrapComponents: {
     parameters: (Parameters, { React, oas3Selectors }) => (props) => {
@@ -42,7 +42,7 @@ const parametersOfForms = () => ({
               specActions.changeParamByIdentity(pathMethod, parameter, undefined);
             }
           }
-          // Swagger UI looks for the example of the form before, and makes one up.
+          // Swagger UI looks up the example of the previous media type, and makes one up.
           const content = ["paths", ...pathMethod, "requestBody", "content", value, "examples"];
           const name = specSelectors.specJson().getIn(content)?.keySeq().first();
           const body = { contextType: "requestBody", contextName: "requestBody" };
@@ -56,12 +56,12 @@ const parametersOfForms = () => ({
 const parametersOf = (specSelectors, pathMethod) =>
   specSelectors.specJson().getIn(["paths", ...pathMethod, "parameters"]) ?? [];
 
-// What was made last is what the operations on one of its kind ask for next. The examples' ids
-// are those of another system.
-const MADE = { "/executions": "execution", "/tenants": "tenant", "/keys": "key" };
-const fillInMade = ({ specActions, specSelectors }, response) => {
+// The id of the last created resource fills the parameters of its kind, since the ids in the
+// examples are those of another system.
+const CREATED = { "/executions": "execution", "/tenants": "tenant", "/keys": "key" };
+const fillInCreated = ({ specActions, specSelectors }, response) => {
   const { pathname } = new URL(response.url);
-  const kind = Object.keys(MADE).find((path) => pathname.endsWith(path));
+  const kind = Object.keys(CREATED).find((path) => pathname.endsWith(path));
   if (!kind || !response.ok || !response.body?.id) {
     return;
   }
@@ -69,10 +69,10 @@ const fillInMade = ({ specActions, specSelectors }, response) => {
   for (const [path, methods] of paths) {
     for (const method of methods.keys()) {
       for (const parameter of parametersOf(specSelectors, [path, method])) {
-        const isMade = parameter.get("in") === "path" && parameter.get("name") === MADE[kind];
+        const isCreated = parameter.get("in") === "path" && parameter.get("name") === CREATED[kind];
         const isWait = path === "/executions/{execution}" && parameter.get("name") === "wait";
-        if (isMade || (isWait && kind === "/executions")) {
-          const value = isMade ? response.body.id : 10;
+        if (isCreated || (isWait && kind === "/executions")) {
+          const value = isCreated ? response.body.id : 10;
           specActions.changeParamByIdentity([path, method], parameter, value);
         }
       }
@@ -80,13 +80,13 @@ const fillInMade = ({ specActions, specSelectors }, response) => {
   }
 };
 
-const withoutExamplesThatMislead = (response) => {
+const removeMisleadingExamples = (response) => {
   const api = JSON.parse(response.text);
-  // A HEAD is its GET once more, without a body.
+  // A HEAD only repeats its GET without a body.
   Object.values(api.paths).forEach((path) => delete path.head);
   const operations = Object.values(api.paths).flatMap(Object.values);
   for (const parameter of operations.flatMap(({ parameters = [] }) => parameters)) {
-    if (!parameter.required || Object.values(MADE).includes(parameter.name)) {
+    if (!parameter.required || Object.values(CREATED).includes(parameter.name)) {
       delete parameter.examples;
     }
   }
@@ -96,32 +96,32 @@ const withoutExamplesThatMislead = (response) => {
 const ui = SwaggerUIBundle({
   dom_id: "#reference",
   url: DOCUMENT,
-  // The badge would ask a validator on the internet.
+  // The badge would call a validator on the internet.
   validatorUrl: "none",
-  // Operations can be linked to and are ready to be tried: no click before the first field.
+  // Operations have links and are open for trying, without a click before the first field.
   deepLinking: true,
   tryItOutEnabled: true,
   displayRequestDuration: true,
-  // The shapes of requests and answers stand at each operation.
+  // Each operation shows the schemas of its requests and responses.
   defaultModelsExpandDepth: -1,
-  // Its colours are those that can be read on both backgrounds.
+  // Its colours are readable on both backgrounds.
   syntaxHighlight: { theme: "monokai" },
   plugins: [emptyFields, parametersOfForms],
   responseInterceptor: (response) => {
     if (response.url.endsWith(DOCUMENT)) {
-      withoutExamplesThatMislead(response);
+      removeMisleadingExamples(response);
     } else {
-      fillInMade(ui.getSystem(), response);
+      fillInCreated(ui.getSystem(), response);
     }
     return response;
   },
 });
 
-// Swagger UI opens every link of a description in a new tab, and scrolls to an operation only
-// where the page begins with it. Here links to operations stay in the page and lead there.
+// Swagger UI opens every link of a description in a new tab, and scrolls to an operation only when
+// the page loads. Here links to operations stay in the page and scroll to them.
 const follow = (hash) => {
   const [, tag, operation] = hash.slice(1).split("/");
-  // Showing puts an address into the browser's history, so that only what is hidden is shown.
+  // Showing an operation adds an entry to the browser's history, so only hidden ones are shown.
   const { layoutActions, layoutSelectors } = ui.getSystem();
   if (!layoutSelectors.isShown(["operations-tag", tag], true)) {
     layoutActions.show(["operations-tag", tag], true);

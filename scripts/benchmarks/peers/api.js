@@ -1,4 +1,4 @@
-// The peer's API: POST /jobs {script, data} gives an id, GET /jobs/:id what became of it.
+// The peer's API: POST /jobs {script, data} returns an id, GET /jobs/:id the job's state.
 import Fastify from "fastify";
 import { Queue } from "bullmq";
 import { Redis } from "ioredis";
@@ -27,7 +27,7 @@ app.get("/jobs/:id", async (request, reply) => {
     return { id, status };
   }
   if (status === "completed") {
-    // Not the whole job: its data may be large. The value is JSON of the result's JSON.
+    // Not the whole job, whose data may be large. The value is the result's JSON, encoded as JSON.
     const value = await redis.hget(queue.toKey(id), "returnvalue");
     return `{"id":"${id}","status":"completed","result":${JSON.parse(value)}}`;
   }

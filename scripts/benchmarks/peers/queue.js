@@ -1,8 +1,8 @@
-// What the two processes of the peer agree on.
+// The settings that both processes of the peer share.
 export const QUEUE = "executions";
 
 export const connection = {
   path: process.env.REDIS_SOCKET,
-  // BullMQ asks for it: its worker blocks on Redis for as long as it takes.
+  // BullMQ requires it, since its worker blocks on Redis without a limit.
   maxRetriesPerRequest: null,
 };

@@ -1,4 +1,4 @@
-// The peer's worker: each job in a fresh isolate, as many at once as there are cores.
+// The peer's worker: each job runs in a fresh isolate, one per core at a time.
 import { availableParallelism } from "node:os";
 import { Worker } from "bullmq";
 import ivm from "isolated-vm";

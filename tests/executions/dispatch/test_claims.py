@@ -17,7 +17,7 @@ from app.limits import LimitChoice, LimitPolicy, Limits
 from app.payloads.writer import stored_inline
 from app.quotas.model import Caps
 from app.scripts import store as scripts
-from app.scripts.model import ScriptRef
+from app.scripts.refs import ScriptRef
 from app.tenants.model import DEFAULT_TENANT as TENANT
 
 LIMITS = Limits(wall_ms=1_000, max_cpu_ms=1_000, memory_bytes=2**26, max_output_bytes=1_000)

@@ -1,4 +1,4 @@
-"""Have structure read in a process of its own, which is ended when it takes too long."""
+"""Lint sources in a process of its own, which is killed if it takes too long."""
 
 import asyncio
 import socket
@@ -13,24 +13,24 @@ from uuid import UUID
 import msgspec
 
 from app.fair_queue import FairQueue
-from app.lint.findings import Reading
+from app.lint.findings import LintReport
 from app.lint.worker import LENGTH
 
 _ROOT: Final = Path(__file__).resolve().parents[2]
-# -I: nothing of the environment and the current folder; so the root is given.
+# -I ignores the environment and the current folder, so the root is an argument.
 _BOOT: Final = (
     "import sys; sys.path.insert(0, sys.argv.pop(1)); from app.lint.worker import main; main()"
 )
-# The process's own limit is on its CPU time; this one is for a host that is busy.
+# The process limits its own CPU time; this deadline is for a busy host.
 DEADLINE_S: Final = 20.0
 _MAX_ANSWER_BYTES: Final = 8 * 1024 * 1024
 
 
-class SourceReader:
-    """Reads one source at a time; made by `open_reader`."""
+class LintClient:
+    """Sends one source at a time to the lint process; made by `open_lint_client`."""
 
     def __init__(self, *, max_waiting: int, max_waiting_of_tenant: int, deadline_s: float) -> None:
-        """Start nothing yet: the first source starts the process."""
+        """Take the limits; the first source starts the process."""
         self._deadline_s = deadline_s
         self._turns = FairQueue(
             max_waiting=max_waiting, max_waiting_of_tenant=max_waiting_of_tenant
@@ -38,14 +38,14 @@ class SourceReader:
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: socket.socket | None = None
 
-    async def read(self, source: bytes, *, tenant: UUID, weight: int) -> Reading | None:
-        """Give what the linter finds, in the tenant's turn; None where that took too long.
+    async def lint(self, source: bytes, *, tenant: UUID, weight: int) -> LintReport | None:
+        """Lint a source in the tenant's turn; return None if that took too long.
 
         Raises TenantQueueFull, FairQueueFull.
         """
         async with self._turns.turn(tenant, weight=weight):
-            # Nothing needs no process; and it is how the end of the input looks.
-            return await self._read(source or b"\n")
+            # An empty message would look like the end of the input.
+            return await self._lint(source or b"\n")
 
     async def close(self) -> None:
         """End the process."""
@@ -57,34 +57,34 @@ class SourceReader:
             await asyncio.to_thread(self._process.wait)
             self._process = None
 
-    async def _read(self, source: bytes) -> Reading | None:
-        # One more try: a process that ended on its own between two sources.
+    async def _lint(self, source: bytes) -> LintReport | None:
+        # Retried once, if the process has ended on its own between two sources.
         for attempt in range(2):
-            fresh = self._process is None
+            is_fresh = self._process is None
             try:
                 async with asyncio.timeout(self._deadline_s):
-                    return await self._ask(source)
+                    return await self._exchange(source)
             except TimeoutError:
                 await self.close()
                 return None
             except (ConnectionError, EOFError):
                 await self.close()
-                if fresh or attempt:
+                if is_fresh or attempt:
                     return None
             except BaseException:
-                # Its next answer would be to a question that nobody asks any more.
+                # Its next reply would belong to this source, not to the next one.
                 await self.close()
                 raise
         return None
 
-    async def _ask(self, source: bytes) -> Reading:
+    async def _exchange(self, source: bytes) -> LintReport:
         channel = self._connect()
         loop = asyncio.get_running_loop()
         await loop.sock_sendall(channel, LENGTH.pack(len(source)) + source)
         (length,) = LENGTH.unpack(await _receive(channel, LENGTH.size))
         if length > _MAX_ANSWER_BYTES:
             raise EOFError
-        return msgspec.json.decode(await _receive(channel, length), type=Reading)
+        return msgspec.json.decode(await _receive(channel, length), type=LintReport)
 
     def _connect(self) -> socket.socket:
         if self._channel is not None:
@@ -106,22 +106,22 @@ class SourceReader:
 
 
 @asynccontextmanager
-async def open_reader(
+async def open_lint_client(
     *,
     max_waiting: int = 128,
     max_waiting_of_tenant: int = 16,
     deadline_s: float = DEADLINE_S,
-) -> AsyncIterator[SourceReader]:
-    """Make a reader; its process ends with the context, and when this process does."""
-    reader = SourceReader(
+) -> AsyncIterator[LintClient]:
+    """Open a client; its process ends with the context, or with this process."""
+    client = LintClient(
         max_waiting=max_waiting,
         max_waiting_of_tenant=max_waiting_of_tenant,
         deadline_s=deadline_s,
     )
     try:
-        yield reader
+        yield client
     finally:
-        await reader.close()
+        await client.close()
 
 
 async def _receive(channel: socket.socket, count: int) -> bytes:

@@ -1,4 +1,4 @@
-"""An upload that cannot be looked at now is told so, and no more than that."""
+"""An upload that cannot be checked now is refused without internal details."""
 
 from app.fair_queue import FairQueueFull, TenantQueueFull
 from app.sandbox.pool import PoolBusy
@@ -6,7 +6,7 @@ from app.sandbox.zygote_client import SandboxUnavailable
 from app.scripts.validation import cannot_check
 
 
-def test_what_a_dying_sandbox_said_stays_with_the_operator() -> None:
+def test_the_message_of_a_dead_sandbox_goes_to_the_operator_only() -> None:
     problem = cannot_check(SandboxUnavailable("a cell did not get ready: words of V8"))
 
     assert problem.status == 503
@@ -14,13 +14,13 @@ def test_what_a_dying_sandbox_said_stays_with_the_operator() -> None:
     assert "words of V8" not in problem.detail
 
 
-def test_a_full_queue_says_so() -> None:
+def test_a_full_queue_is_reported() -> None:
     for busy in (PoolBusy("16 runs are waiting"), FairQueueFull("128 requests are waiting")):
         assert cannot_check(busy).status == 503
         assert "waiting" in cannot_check(busy).detail
 
 
-def test_a_tenant_with_too_many_uploads_at_once_is_told_that_they_are_its_own() -> None:
+def test_a_tenant_over_its_share_of_checks_gets_a_429() -> None:
     problem = cannot_check(TenantQueueFull("16 requests of this tenant wait already"))
 
     assert (problem.status, problem.code) == (429, "too-many-checks")

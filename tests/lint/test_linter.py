@@ -1,4 +1,4 @@
-"""The linter on generated texts: they never fail, and point into the source."""
+"""Lint generated texts: no text fails, and every finding points into the source."""
 
 from hypothesis import given, settings, strategies as st
 
@@ -25,25 +25,25 @@ SOURCES = st.lists(TOKENS, max_size=40).map(" ".join) | st.text(max_size=60)
 
 @settings(deadline=None)
 @given(SOURCES)
-def test_any_text_is_judged_and_findings_point_into_it(source: str) -> None:
-    reading = lint(source.encode("utf-8", "surrogatepass"))
+def test_any_text_can_be_linted_and_findings_point_into_it(source: str) -> None:
+    report = lint(source.encode("utf-8", "surrogatepass"))
 
     lines = source.replace("\r\n", "\n").replace("\r", "\n").replace("\u2028", "\n")
     texts = lines.replace("\u2029", "\n").split("\n")
-    assert len(reading.findings) <= MAX_FINDINGS
-    for finding in reading.findings:
-        text = texts[finding.place.line - 1]
+    assert len(report.findings) <= MAX_FINDINGS
+    for finding in report.findings:
+        text = texts[finding.position.line - 1]
         units = len(text.encode("utf-16-le", "surrogatepass")) // 2
-        assert 1 <= finding.place.column <= units + 1
+        assert 1 <= finding.position.column <= units + 1
 
 
 @settings(deadline=None)
 @given(st.text(st.characters(exclude_categories=["Cs"])), st.data())
-def test_the_caret_stands_under_the_place(source: str, data: st.DataObject) -> None:
+def test_the_caret_is_under_the_position(source: str, data: st.DataObject) -> None:
     offset = data.draw(st.integers(0, len(source)))
-    place = Positions(source.encode()).at(len(source[:offset].encode()))
+    position = Positions(source.encode()).at(len(source[:offset].encode()))
 
-    shown, caret = place.excerpt.split("\n")
+    shown, caret = position.excerpt.split("\n")
     assert caret.endswith("^")
     assert set(caret[:-1]) <= {" ", "\t"}
     ahead = source[offset : offset + 1]
@@ -51,7 +51,7 @@ def test_the_caret_stands_under_the_place(source: str, data: st.DataObject) -> N
         assert shown[len(caret) - 1] == ahead
 
 
-async def test_the_names_of_the_sandbox_are_those_that_a_cell_has() -> None:
+async def test_sandbox_names_are_the_globals_of_a_cell() -> None:
     source = (
         "const process = _ => [globalThis, Object.prototype].flatMap(Object.getOwnPropertyNames)"
     )
@@ -62,7 +62,7 @@ async def test_the_names_of_the_sandbox_are_those_that_a_cell_has() -> None:
     assert set(names) == SANDBOX_NAMES
 
 
-def test_deep_nesting_is_read() -> None:
+def test_deep_nesting_can_be_linted() -> None:
     for source in ("[" * 100_000 + "]" * 100_000, "{" * 100_000 + "fetch(1)" + "}" * 100_000):
         codes = [finding.code for finding in lint(source.encode()).findings]
         assert codes[0] == "no_process"

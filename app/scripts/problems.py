@@ -1,0 +1,90 @@
+"""Define the problems that requests for scripts can end in."""
+
+from uuid import UUID
+
+from app.errors import Problem
+
+
+class ScriptNotFound(Problem):
+    """No script of this tenant has this id or name."""
+
+    status = 404
+    code = "script-not-found"
+    title = "There is no such script"
+
+
+class VersionNotFound(Problem):
+    """The script has no such version or alias."""
+
+    status = 404
+    code = "version-not-found"
+    title = "The script has no such version"
+
+
+class NameTaken(Problem):
+    """Another script of this tenant, archived or not, has this name."""
+
+    status = 409
+    code = "name-taken"
+    title = "A script with this name exists already"
+
+
+class ScriptArchived(Problem):
+    """The script is archived: it can be read, but not run or changed."""
+
+    status = 409
+    code = "script-archived"
+    title = "The script is archived"
+
+
+class InvalidScript(Problem):
+    """The source has errors; `errors` holds the findings."""
+
+    status = 422
+    code = "invalid-script"
+    title = "The script has errors"
+
+
+class SourceTooLarge(Problem):
+    """The source exceeds its size limit."""
+
+    status = 413
+    code = "source-too-large"
+    title = "The source is too large"
+
+
+class CheckBusy(Problem):
+    """The queue of checks is full, or no sandbox can be started."""
+
+    status = 503
+    code = "check-busy"
+    title = "The upload cannot be checked at the moment"
+
+
+class TooManyChecks(Problem):
+    """The tenant has reached its limit of waiting checks."""
+
+    status = 429
+    code = "too-many-checks"
+    title = "Too many uploads of this tenant are waiting to be checked"
+
+
+def script_not_found(script: UUID | str) -> ScriptNotFound:
+    """Name a missing script."""
+    return ScriptNotFound(f"no script {str(script)!r}; GET /scripts lists them")
+
+
+def version_not_found(script: str, selector: int | str) -> VersionNotFound:
+    """Name a missing version or alias."""
+    address = f"/scripts/{script}/{'versions' if isinstance(selector, int) else 'aliases'}"
+    return VersionNotFound(
+        f"the script {script!r} has no version {selector!r}; GET {address} lists them"
+    )
+
+
+def script_archived(script: UUID | str, consequence: str) -> ScriptArchived:
+    """Say that a script is archived, what follows from it, and how to restore the script."""
+    return ScriptArchived(
+        f"the script {str(script)!r} is archived and {consequence}; PATCH /scripts/{script} with "
+        '{"archived": false} takes it out of the archive'
+    )
