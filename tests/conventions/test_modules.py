@@ -18,44 +18,15 @@ _SENTENCE: Final = re.compile(r".*?\.(?=\s|$)", re.DOTALL)
 # A purpose is an imperative verb ("Claim, renew and finish leases.") or a noun phrase ("Structs
 # of the API."). These words begin a riddle instead: a question, a pronoun or a condition.
 _RIDDLES: Final = frozenset(
-    [
-        "what",
-        "how",
-        "who",
-        "whom",
-        "whose",
-        "whether",
-        "where",
-        "when",
-        "why",
-        "which",
-        "that",
-        "this",
-        "these",
-        "those",
-        "there",
-        "here",
-        "it",
-        "he",
-        "she",
-        "we",
-        "you",
-        "they",
-        "everything",
-        "everybody",
-        "everyone",
-        "nothing",
-        "nobody",
-        "something",
-        "somebody",
-        "if",
-        "so",
-        "because",
-        "while",
-        "is",
-        "are",
-        "was",
-    ]
+    re.findall(
+        r"\w+",
+        """
+        what how who whom whose whether where when why which
+        that this these those there here it he she we you they
+        everything everybody everyone nothing nobody something somebody
+        if so because while is are was
+        """,
+    )
 )
 
 
