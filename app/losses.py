@@ -10,7 +10,7 @@ from app.sandbox.outcomes import Report
 
 
 class WarningCode(StrEnum):
-    """What was written as something else (docs/ARCHITECTURE.md has a line on each)."""
+    """What was written as something else (docs/scripts.md has a line on each)."""
 
     PROMISE = "promise"
     ITERATOR = "iterator"
