@@ -7,16 +7,11 @@ from typing import Final
 import pytest
 from msgspec import Struct
 
+from tests.conventions.documents import DOCUMENTS
 from tests.conventions.sources import MODULES, docstrings
 from tests.servers import ROOT
 
 _GLOSSARY: Final = ROOT / "docs" / "GLOSSARY.md"
-_DOCUMENTS: Final = (
-    ROOT / "README.md",
-    ROOT / "docs" / "ARCHITECTURE.md",
-    _GLOSSARY,
-    *sorted((ROOT / "docs" / "design").glob("*.md")),
-)
 _CODE: Final = re.compile(r"^```.*?^```$|`[^`\n]*`", re.DOTALL | re.MULTILINE)
 
 # Words that the code once used for these things, and their replacements.
@@ -52,7 +47,7 @@ _FORMS: Final = {
     "stock": "stock|stocks|stocked",
     "sweep": "sweeps?|swept|sweeping|sweeper",
 }
-# A noun only: Prometheus does scrape.
+# Prometheus does scrape, but what it reads is a page.
 _SCRAPE: Final = r"(?:a|an|the|each|every|per|one|of) scrapes?|scrapes:"
 _PATTERN: Final = re.compile(
     r"\b(?:" + "|".join([*(_FORMS.get(word, word) for word in RETIRED), _SCRAPE]) + r")\b",
@@ -105,7 +100,7 @@ def test_no_retired_word_is_a_term() -> None:
     assert {term.name for term in TERMS} & set(RETIRED) == set()
 
 
-@pytest.mark.parametrize("document", _DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_document_uses_no_retired_word(document: Path) -> None:
     path = str(document.relative_to(ROOT))
 
