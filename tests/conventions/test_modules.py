@@ -50,7 +50,7 @@ def names_a_purpose(docstring: str, *, of_a_test: bool = False) -> bool:
     return (
         len(words) >= _MIN_WORDS
         and len(sentence) <= _MAX_SENTENCE
-        and (sentence[0].isupper() or sentence[0] in "`/")
+        and (sentence[0].isupper() or sentence[0] in "`./")
         and words[0].lower().strip("`,:;") not in riddles
     )
 
