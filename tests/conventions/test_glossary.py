@@ -14,45 +14,29 @@ from tests.servers import ROOT
 _GLOSSARY: Final = ROOT / "docs" / "GLOSSARY.md"
 _CODE: Final = re.compile(r"^```.*?^```$|`[^`\n]*`", re.DOTALL | re.MULTILINE)
 
-# Words that the code once used for these things, and their replacements.
+# Words that the code once used, as patterns, and their replacements.
 RETIRED: Final = {
-    "announcer": "publisher, notifier",
-    "bell": "work signal",
-    "breed": "refill",
+    "announcers?": "publisher, notifier",
+    "bells?": "work signal",
+    "bre(?:eds?|d|eding)": "refill",
     "census": "cell counts",
-    "doorbell": "work signal",
-    "hand back": "release",
+    "doorbells?": "work signal",
+    r"hand(?:s|ed|ing)? (?:\w+ )?back": "release",
     "house": "project, repository",
-    "keyring": "key cache",
-    "knock": "wake-up",
+    "keyrings?": "key cache",
+    "knock(?:s|ed|ing)?": "wake-up",
     "last words": "stderr tail",
-    "magazine": "isolate pool",
-    "ring": "notify, wake",
-    "seat": "waiter, isolate slot",
-    "stock": "cell pool",
-    "sweep": "rescue",
-    "waiting room": "waiter registry",
+    "magazines?": "isolate pool",
+    "rang|ring(?:s|ing)?|rung": "notify, wake",
+    # Prometheus scrapes, but what it reads is a page.
+    "(?:page|text) of (?:a|the|one) scrape": "metrics page",
+    "seat(?:s|ed)?": "waiter, isolate slot",
+    "stock(?:s|ed)?": "cell pool",
+    "sweep(?:s|er|ing)?|swept": "rescue, retention",
+    "waiting rooms?": "waiter registry",
     "worn": "exhausted",
 }
-_FORMS: Final = {
-    "bell": "bells?",
-    "breed": "breeds?|bred|breeding",
-    "doorbell": "doorbells?",
-    "hand back": "hands? back|hand(?:ed|ing)? (?:it |them |back |work )*back",
-    "keyring": "keyrings?",
-    "knock": "knocks?|knocked|knocking",
-    "magazine": "magazines?",
-    "ring": "rings?|rang|rung|ringing",
-    "seat": "seats?|seated",
-    "stock": "stock|stocks|stocked",
-    "sweep": "sweeps?|swept|sweeping|sweeper",
-}
-# A scrape is a request of Prometheus's, and not the page that it reads.
-_SCRAPE: Final = r"(?:page|render|write|text) of (?:a|the|one) scrape|(?:a|the|one) scrape's"
-_PATTERN: Final = re.compile(
-    r"\b(?:" + "|".join([*(_FORMS.get(word, word) for word in RETIRED), _SCRAPE]) + r")\b",
-    re.IGNORECASE,
-)
+_PATTERN: Final = re.compile(rf"\b(?:{'|'.join(RETIRED)})\b", re.IGNORECASE)
 
 # (file, word as written): why it is right there.
 _EXCEPTIONS: Final[dict[tuple[str, str], str]] = {}
@@ -97,7 +81,7 @@ def test_a_term_has_a_meaning_and_an_existing_module(term: Term) -> None:
 
 
 def test_no_retired_word_is_a_term() -> None:
-    assert {term.name for term in TERMS} & set(RETIRED) == set()
+    assert [term.name for term in TERMS if _PATTERN.search(term.name)] == []
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
