@@ -1,17 +1,17 @@
-# Every task of a contributor, once; `just` lists them. Each line also works without just.
+# Every task, once; `just` lists them. Each line also works without just.
 
 _list:
     @just --list
 
-# Start everything and leave it running
+# Start the system and leave it running
 start:
     ./start.sh
 
-# Start everything and run the use case
+# Start the system, run the use case and stop
 demo:
     ./start.sh demo
 
-# Lint, types, imports and all tests
+# Run lint, type checks, import contracts and tests
 test *arguments:
     scripts/test {{arguments}}
 
@@ -19,16 +19,16 @@ test *arguments:
 format:
     .venv/bin/ruff check --fix --quiet . && .venv/bin/ruff format --quiet .
 
-# Write what is generated from the code: OpenAPI document, schema, settings table
+# Regenerate the OpenAPI document, the schema and the settings table
 generate:
     scripts/openapi --write
     scripts/schema --write
     scripts/settings-table --write
 
-# Write the lock files from pyproject.toml
+# Update the lock files from pyproject.toml
 lock *arguments:
     scripts/lock {{arguments}}
 
-# Run a benchmark: sandbox, pipeline, keys
+# Run a benchmark: executions, sandbox, pipeline, keys
 bench *arguments:
     scripts/bench {{arguments}}

@@ -13,7 +13,7 @@ KIB: Final = 1024
 MIB: Final = 1024 * KIB
 GIB: Final = 1024 * MIB
 
-# Bounds that no setting lifts (docs/ARCHITECTURE.md, "Limits").
+# Bounds that no setting lifts (docs/scripts.md, "Limits").
 MAX_WALL_MS: Final = 300_000
 MIN_MEMORY_BYTES: Final = 16 * MIB
 MAX_MEMORY_BYTES: Final = 4 * GIB

@@ -10,7 +10,7 @@ from app.sandbox.outcomes import Report
 
 
 class WarningCode(StrEnum):
-    """The kinds of values that JSON cannot represent (docs/ARCHITECTURE.md explains each)."""
+    """The kinds of values that JSON cannot represent (docs/scripts.md explains each)."""
 
     PROMISE = "promise"
     ITERATOR = "iterator"

@@ -7,7 +7,7 @@ from msgspec import Struct
 from msgspec.structs import asdict
 
 from app.auth.callers import Caller
-from app.fair_queue import TenantQueueFull
+from app.fair_queue import FairQueueFull, TenantQueueFull
 from app.limits import MAX_SOURCE_BYTES
 from app.lint.findings import Code
 from app.lint.positions import Positions

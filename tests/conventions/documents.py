@@ -1,4 +1,4 @@
-"""Read the documents as a newcomer does: their tables, their commands and the answers shown."""
+"""Parse the documents: code blocks, commands with their expected output, and tables."""
 
 import re
 import shlex
@@ -13,14 +13,15 @@ from tests.servers import ROOT
 DOCUMENTS: Final = (
     *(ROOT / name for name in ("README.md", "ANSWERS.md", "CONTRIBUTING.md", "CHANGELOG.md")),
     ROOT / "examples" / "README.md",
-    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+    *sorted((ROOT / ".github").glob("*.md")),
 )
 SCRIPTS: Final = ROOT / "docs" / "scripts.md"
 SETTINGS: Final = ROOT / "docs" / "operations.md"
 
-# A block, and the comment that may stand before it.
+# A block, and the optional comment before it.
 _BLOCK: Final = re.compile(
-    r"(?:^<!-- (?P<mark>[^>]*?) -->\n+)?^```(?P<language>\w*)\n(?P<text>.*?)^```$",
+    r"(?:^<!-- (?P<comment>[^>]*?) -->\n+)?^```(?P<language>\w*)\n(?P<text>.*?)^```$",
     re.DOTALL | re.MULTILINE,
 )
 _CODE: Final = re.compile(r"^`(.*)`$", re.DOTALL)
@@ -28,32 +29,32 @@ _HEREDOC: Final = re.compile(r"<<'(\w+)'")
 
 
 class Block(Struct, frozen=True):
-    """A fenced block: its language, and the comment before it, which says how it is run."""
+    """A fenced block: its language, and the comment before it, which controls how it runs."""
 
     language: str
-    mark: str
+    comment: str
     text: str
 
     @property
     def not_run(self) -> str:
-        """Say why it is not run; empty where it is."""
-        return self.mark.partition("not run: ")[2]
+        """Return why the block is not run; empty if it runs."""
+        return self.comment.partition("not run: ")[2]
 
     @property
     def refused(self) -> bool:
-        """Say whether it shows a refusal of the API."""
-        return self.mark.startswith("answers 4")
+        """Return whether the API refuses a request of this block."""
+        return self.comment.startswith("answers 4")
 
 
 class Command(Struct, frozen=True):
-    """A command as a document has it, and the answer that it shows, if any."""
+    """A command as the document has it, and its expected output, if shown."""
 
     text: str
     answer: str
 
 
 class Failure(Struct, frozen=True):
-    """One row of the table of failures; `script` is empty where no script can show the kind."""
+    """One row of the table of failures; `script` is empty if no script can show the kind."""
 
     kind: str
     meaning: str
@@ -63,22 +64,22 @@ class Failure(Struct, frozen=True):
 
 
 def blocks(document: Path) -> list[Block]:
-    """Give a document's fenced blocks, in their order."""
+    """Return a document's fenced blocks, in order."""
     return [
-        Block(found["language"], found["mark"] or "", found["text"])
-        for found in _BLOCK.finditer(document.read_text(encoding="utf-8"))
+        Block(match["language"], match["comment"] or "", match["text"])
+        for match in _BLOCK.finditer(document.read_text(encoding="utf-8"))
     ]
 
 
 def commands(block: Block) -> list[Command]:
-    """Give what a block of `sh` or `console` has to be typed: all of it, or what follows a `$`."""
+    """Return the commands of a block: all of a `sh` block, what follows `$` in `console`."""
     if block.language == "sh":
         return [Command(block.text, "")]
-    return list(_typed_in(block.text))
+    return list(_console_commands(block.text))
 
 
 def failures() -> list[Failure]:
-    """Give the rows of the table of failures."""
+    """Return the rows of the table of failures."""
     _, _, rest = SCRIPTS.read_text(encoding="utf-8").partition("<!-- failures -->\n")
     table, end, _ = rest.partition("<!-- /failures -->")
     assert end
@@ -90,29 +91,29 @@ def failures() -> list[Failure]:
 
 
 def pattern_of_failures() -> tuple[str, str]:
-    """Give the line that names a script, its data and a limit, and the commands below it."""
-    [block] = [each for each in blocks(SCRIPTS) if each.mark == "pattern of the failures"]
+    """Return the line that assigns a script, its data and a limit, and the commands below it."""
+    [block] = [each for each in blocks(SCRIPTS) if each.comment == "pattern of the failures"]
     first, _, rest = block.text.partition("\n")
     return first, rest
 
 
 def findings() -> dict[str, tuple[str, str]]:
-    """Give the table of findings: what each code is, and what it means."""
+    """Return the severity and meaning of each finding code."""
     lines = SCRIPTS.read_text(encoding="utf-8").splitlines()
     start = lines.index("| a finding's `code` | is | means |")
     rows = [_cells(line) for line in lines[start + 2 :] if line.startswith("|")]
     return {_plain(code): (kind, meaning) for code, kind, meaning in rows}
 
 
-def _typed_in(text: str) -> Iterator[Command]:
+def _console_commands(text: str) -> Iterator[Command]:
     for part in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
         lines = part.splitlines()
-        length = next(n for n in range(1, len(lines) + 1) if _is_whole("\n".join(lines[:n])))
+        length = next(n for n in range(1, len(lines) + 1) if _is_complete("\n".join(lines[:n])))
         yield Command("\n".join(lines[:length]), "\n".join(lines[length:]).strip())
 
 
-def _is_whole(command: str) -> bool:
-    """Say whether a command goes on: while a quote or a here-document is open."""
+def _is_complete(command: str) -> bool:
+    """Return whether no quote or here-document is left open."""
     heredoc = _HEREDOC.search(command)
     if heredoc is not None:
         return command.endswith(f"\n{heredoc[1]}")
@@ -128,5 +129,5 @@ def _cells(line: str) -> list[str]:
 
 
 def _plain(cell: str) -> str:
-    found = _CODE.match(cell)
-    return found[1] if found else cell
+    match = _CODE.match(cell)
+    return match[1] if match else cell

@@ -1,4 +1,4 @@
-"""What is generated from the code and kept in the repository is up to date."""
+"""Generated documents are up to date, and documents agree with the settings."""
 
 import re
 import subprocess
@@ -14,9 +14,14 @@ from app.settings import Settings
 from tests.conventions.documents import DOCUMENTS, SETTINGS
 from tests.servers import ROOT
 
+_DOCS: Final = ROOT / "docs"
+_ARCHITECTURE: Final = _DOCS / "ARCHITECTURE.md"
+
 # "`CRIVO_GRACE_SECONDS` (10)", and "10 s (`CRIVO_DEFAULT_WALL_MS`)".
-_BEHIND: Final = re.compile(r"`(?P<name>CRIVO_[A-Z_]+)`[^`|()]{0,12}\((?P<number>\d[\d,]*)\)")
-_BEFORE: Final = re.compile(r"(?P<number>\d[\d,]*) (?P<unit>s|MiB) \(`(?P<name>CRIVO_[A-Z_]+)`\)")
+_NAME_FIRST: Final = re.compile(r"`(?P<name>CRIVO_[A-Z_]+)`[^`|()]{0,12}\((?P<number>\d[\d,]*)\)")
+_VALUE_FIRST: Final = re.compile(
+    r"(?P<number>\d[\d,]*) (?P<unit>s|MiB) \(`(?P<name>CRIVO_[A-Z_]+)`\)"
+)
 _UNITS: Final = {"s": 1_000, "MiB": MIB}
 
 
@@ -25,24 +30,24 @@ def test_every_setting_is_documented() -> None:
     table, end, _ = rest.partition("<!-- /settings -->")
 
     assert end
-    assert table == _printed_by("settings-table"), "run scripts/settings-table --write"
+    assert table == _output_of("settings-table"), "run scripts/settings-table --write"
 
 
-def test_the_openapi_document_is_the_api_s() -> None:
+def test_the_openapi_document_is_up_to_date() -> None:
     written = (ROOT / "openapi" / "openapi.json").read_text(encoding="utf-8")
 
-    assert written == _printed_by("openapi"), "run scripts/openapi --write"
+    assert written == _output_of("openapi"), "run scripts/openapi --write"
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
-def test_the_defaults_that_a_document_names_are_those_of_the_settings(document: Path) -> None:
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_defaults_in_a_document_match_the_settings(document: Path) -> None:
     text = document.read_text(encoding="utf-8")
     defaults = {variable_of(name): value for name, value in _defaults().items()}
 
-    for found in (*_BEHIND.finditer(text), *_BEFORE.finditer(text)):
-        parts = found.groupdict()
+    for match in (*_NAME_FIRST.finditer(text), *_VALUE_FIRST.finditer(text)):
+        parts = match.groupdict()
         number = int(parts["number"].replace(",", "")) * _UNITS.get(parts.get("unit", ""), 1)
-        assert number == defaults[parts["name"]], found[0]
+        assert number == defaults[parts["name"]], match[0]
 
 
 def _defaults() -> dict[str, object]:
@@ -50,7 +55,7 @@ def _defaults() -> dict[str, object]:
     return {name: getattr(settings, name) for name in Settings.__struct_fields__}
 
 
-def _printed_by(script: str) -> str:
+def _output_of(script: str) -> str:
     return subprocess.run(
         [sys.executable, f"scripts/{script}"],
         cwd=ROOT,
@@ -61,14 +66,26 @@ def _printed_by(script: str) -> str:
     ).stdout
 
 
-def test_the_readme_is_the_first_ten_minutes() -> None:
+def test_the_readme_stays_short() -> None:
     lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
 
     assert len(lines) <= 150
 
 
-def test_the_index_names_every_page() -> None:
-    index = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
+def test_the_architecture_is_read_in_ten_minutes() -> None:
+    assert len(_ARCHITECTURE.read_text(encoding="utf-8").split()) <= 1_800
 
-    pages = {path.name for path in (ROOT / "docs").glob("*.md")} - {"README.md"}
+
+def test_the_index_links_every_page() -> None:
+    index = (_DOCS / "README.md").read_text(encoding="utf-8")
+    pages = {path.name for path in _DOCS.glob("*.md")} - {"README.md"}
+
     assert {page for page in pages if f"]({page})" not in index} == set()
+
+
+def test_the_architecture_links_every_design_page() -> None:
+    architecture = _ARCHITECTURE.read_text(encoding="utf-8")
+    pages = {f"design/{path.name}" for path in (_DOCS / "design").glob("*.md")}
+
+    assert pages
+    assert {page for page in pages if f"]({page})" not in architecture} == set()

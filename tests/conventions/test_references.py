@@ -1,4 +1,4 @@
-"""What the documents point at exists: files, headings, and names in files."""
+"""Files, headings and names that the documents refer to exist."""
 
 import re
 from collections.abc import Iterator
@@ -10,8 +10,8 @@ import pytest
 from tests.conventions.documents import DOCUMENTS
 from tests.servers import ROOT
 
-# Where a document may leave the beginning of a path out, as in `sandbox/pool.py`.
-_STARTS: Final = ("", "app/", "app/**/", "tests/**/", "examples/**/", "migrations/**/")
+# Documents may omit the beginning of a path, as in `sandbox/pool.py`.
+_PREFIXES: Final = ("", "app/", "app/**/", "tests/**/", "examples/**/", "migrations/**/")
 _FENCED: Final = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
 _LINK: Final = re.compile(r"\[(?P<text>[^\]]*)\]\((?P<target>[^)\s]+)\)")
 _PATH: Final = re.compile(
@@ -26,9 +26,9 @@ def _text(document: Path) -> str:
 
 def _links() -> Iterator[tuple[Path, str, str]]:
     for document in DOCUMENTS:
-        for found in _LINK.finditer(_text(document)):
-            if "://" not in found["target"]:
-                yield document, found["text"], found["target"]
+        for match in _LINK.finditer(_text(document)):
+            if "://" not in match["target"]:
+                yield document, match["text"], match["target"]
 
 
 def _id(value: object) -> str:
@@ -40,7 +40,7 @@ LINKS: Final = list(_links())
 PATHS: Final = sorted(
     {(document, path) for document in DOCUMENTS for path in _PATH.findall(_text(document))}
 )
-# [`accept`](app/executions/submissions.py): a name, and the file that has it.
+# [`submit`](app/executions/service.py): a name, and the file that defines it.
 NAMES: Final = [
     (document, text.strip("`"), target)
     for document, text, target in LINKS
@@ -48,7 +48,7 @@ NAMES: Final = [
 ]
 
 
-def test_there_is_something_to_check() -> None:
+def test_references_are_found() -> None:
     assert len(LINKS) > 20
     assert len(PATHS) > 20
     assert len(NAMES) > 20
@@ -57,7 +57,7 @@ def test_there_is_something_to_check() -> None:
 @pytest.mark.parametrize(
     ("document", "target"), sorted({(document, target) for document, _, target in LINKS}), ids=_id
 )
-def test_a_link_leads_somewhere(document: Path, target: str) -> None:
+def test_a_link_has_a_target(document: Path, target: str) -> None:
     path, _, heading = target.partition("#")
     file = (document.parent / path).resolve() if path else document
 
@@ -67,10 +67,10 @@ def test_a_link_leads_somewhere(document: Path, target: str) -> None:
 
 
 @pytest.mark.parametrize(("document", "path"), PATHS, ids=_id)
-def test_a_path_that_is_named_is_there(document: Path, path: str) -> None:
-    tops = [ROOT, document.parent]
+def test_a_named_path_exists(document: Path, path: str) -> None:
+    bases = [ROOT, document.parent]
 
-    assert any(next(top.glob(f"{start}{path}"), None) for top in tops for start in _STARTS)
+    assert any(next(base.glob(f"{prefix}{path}"), None) for base in bases for prefix in _PREFIXES)
 
 
 @pytest.mark.parametrize(("document", "name", "target"), NAMES, ids=_id)
@@ -82,7 +82,7 @@ def test_a_name_is_defined_in_its_file(document: Path, name: str, target: str) -
 
 
 def _claims() -> list[str]:
-    """Give what ANSWERS.md says is built, an item each."""
+    """Return each item that ANSWERS.md lists as built."""
     text = (ROOT / "ANSWERS.md").read_text(encoding="utf-8")
     parts = re.findall(r"^\*\*Built\*\*.*?(?=^\*\*[A-Z]|^## |^```)", text, re.DOTALL | re.MULTILINE)
     return [
@@ -92,17 +92,17 @@ def _claims() -> list[str]:
     ]
 
 
-def test_every_answer_says_what_is_built() -> None:
+def test_claims_are_found() -> None:
     assert len(_claims()) > 40
 
 
 @pytest.mark.parametrize("claim", _claims(), ids=lambda claim: claim[:40])
-def test_what_is_said_to_be_built_names_what_shows_it(claim: str) -> None:
-    # That these exist is held above.
+def test_a_claim_names_its_evidence(claim: str) -> None:
+    # The tests above check that the evidence exists.
     assert _LINK.search(claim) or _PATH.search(claim)
 
 
 def _anchors(file: Path) -> set[str]:
-    """Give the anchors of a document's headings, as GitHub makes them."""
+    """Return the anchors of a document's headings, as GitHub makes them."""
     headings = re.findall(r"^#+ (.*)$", _text(file), re.MULTILINE)
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}

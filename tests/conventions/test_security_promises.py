@@ -12,20 +12,20 @@ TEXT: Final = (ROOT / "docs" / "SECURITY.md").read_text(encoding="utf-8")
 
 
 def _rows(heading: str) -> list[list[str]]:
-    _, found, rest = TEXT.partition(f"\n## {heading}\n")
-    assert found
+    _, separator, rest = TEXT.partition(f"\n## {heading}\n")
+    assert separator
     section = rest.partition("\n## ")[0]
     lines = [line for line in section.splitlines() if line.startswith("|")]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
 
 
-def test_every_promise_names_a_test_that_exists() -> None:
+def test_every_promise_names_an_existing_test() -> None:
     rows = _rows("What is promised")
     assert len(rows) > 10
-    for _, holders in rows:
-        named = _TEST.findall(holders)
-        assert named or holders.startswith("the same test"), holders
-        for name, path in named:
+    for _, evidence in rows:
+        tests = _TEST.findall(evidence)
+        assert tests or evidence.startswith("the same test"), evidence
+        for name, path in tests:
             source = (ROOT / path).read_text(encoding="utf-8")
             assert re.search(rf"^(async )?def {name}\(", source, re.MULTILINE), name
 
@@ -41,10 +41,10 @@ def test_every_measure_of_the_lockdown_is_explained() -> None:
     assert explained == measured
 
 
-async def test_the_v8_that_is_named_is_the_one_that_runs() -> None:
-    named = re.search(r"([\d.]+) has V8 ([\d.]+)\. ", TEXT)
+async def test_the_documented_v8_version_is_the_one_in_use() -> None:
+    documented = re.search(r"([\d.]+) has V8 ([\d.]+)\. ", TEXT)
     pinned = re.search(r'"mini-racer==([\d.]+)"', (ROOT / "pyproject.toml").read_text("utf-8"))
-    assert named is not None
+    assert documented is not None
     assert pinned is not None
     async with open_pool(PoolConfig(cells=1, warm=1)) as pool:
-        assert named.groups() == (pinned[1], pool.v8_version)
+        assert documented.groups() == (pinned[1], pool.v8_version)
