@@ -193,7 +193,7 @@ class Blobs:
         await self._require_folder()
         if self._full and self._folder is not None:
             await asyncio.to_thread(_require_headroom, self._folder)
-        # Named like an input of no tenant, so the sweep deletes what a cancelled check leaves.
+        # Named like an input of no tenant, so retention deletes what a cancelled check leaves.
         key = f"{UUID(int=0)}/inputs/{uuid4()}"
         if self._folder is None and not self._outage.reason:
             with suppress(FileNotFoundError):
@@ -326,7 +326,7 @@ def _require_headroom(folder: Path) -> None:
 
 
 def _require_writable(folder: Path) -> None:
-    # Named like an upload in progress, so the sweep deletes what a killed process leaves.
+    # Named like an upload in progress, so retention deletes what a killed process leaves.
     path = folder / f"check-{secrets.token_hex(8)}#1"
     try:
         path.write_bytes(b"1")

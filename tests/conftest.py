@@ -13,9 +13,9 @@ import uvloop
 from app.db import Pool, open_pool
 from app.settings import Settings
 from app.tenants.model import DEFAULT_TENANT
-from tests.acceptance.keyed import Keyed
-from tests.acceptance.system import System, open_system
-from tests.servers import Databases, Servers, redis_database, run_servers
+from tests.support.keyed import Keyed
+from tests.support.servers import Databases, Servers, redis_database, run_servers
+from tests.support.system import System, open_system
 
 pytest_plugins = ["tests.support.durations", "tests.support.levels"]
 

@@ -10,7 +10,7 @@ import pytest
 from scripts.benchmarks import pipeline
 from scripts.benchmarks.output import new_line
 from scripts.benchmarks.soak import Sample, find_leaks
-from tests.servers import ROOT
+from tests.support.servers import ROOT
 
 FIELDS = {
     *("bench", "value", "unit", "baseline", "ratio", "goal", "met", "runs"),

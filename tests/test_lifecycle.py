@@ -12,8 +12,8 @@ import asyncpg
 import pytest
 
 from app.lifecycle import EXIT_HUNG
-from tests.acceptance.system import System, free_port, until
-from tests.servers import ROOT
+from tests.support.servers import ROOT
+from tests.support.system import System, free_port, until
 
 _HANGS: Final = """
 import asyncio, sys, time
@@ -100,7 +100,7 @@ def test_api_and_worker_exit_with_0_on_a_signal(
 
 def test_api_and_worker_exit_with_0_on_a_signal_during_their_start(stopped_system: System) -> None:
     for module in ("app.main", "app.worker"):
-        process = stopped_system._spawn(module, CRIVO_LOG_LEVEL="debug")
+        process = stopped_system.spawn(module, CRIVO_LOG_LEVEL="debug")
         for _ in until("it has begun to start"):
             if "sandbox.opened" in stopped_system.logs_of_process(module):
                 break

@@ -19,7 +19,7 @@ from app.sandbox.outcomes import Limits as SandboxLimits
 from app.scripts.model import SampleReceipt
 from app.scripts.reference import FileChoices
 from app.settings import Settings
-from tests.servers import ROOT
+from tests.support.servers import ROOT
 
 # A CHECK constraint, a value that it accepts and the next one, which it refuses.
 _BOUNDARIES: Final = [
@@ -60,10 +60,10 @@ async def test_a_table_has_a_column_for_each_limit(pool: Pool, table: str) -> No
 
 async def test_quotas_are_counted_exactly_above_the_inline_size(pool: Pool) -> None:
     definition = await pool.fetchval(
-        "SELECT prosrc FROM pg_proc WHERE proname = 'quota_against_execution'"
+        "SELECT prosrc FROM pg_proc WHERE proname = 'quota_against_execution_v2'"
     )
 
-    [small] = re.findall(r"small +CONSTANT bigint := (\d+);", definition)
+    [small] = re.findall(r"small_bytes +CONSTANT bigint := (\d+);", definition)
     assert int(small) == limits.MAX_INLINE_BYTES
 
 

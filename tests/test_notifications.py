@@ -12,8 +12,8 @@ from app.db import Connection, Pool
 from app.notifications import CHANNEL, Notice, Publisher, open_publisher, subscribe
 from app.notifier import open_notifier
 from app.settings import Settings
-from tests.executions.queues import Queues
-from tests.watched import Watched, terminate_connections
+from tests.support.queues import Queues
+from tests.support.watched import Watched, terminate_connections
 
 
 class Subscriber(Watched):

@@ -10,7 +10,7 @@ from app import notifier
 from app.db import Connection, Pool
 from app.notifier import APPLICATION_NAME, Notifier, open_notifier
 from app.settings import Settings
-from tests.watched import Watched, terminate_connections
+from tests.support.watched import Watched, terminate_connections
 
 COUNT_LISTENERS = "SELECT count(*) FROM pg_stat_activity WHERE application_name = $1"
 CHANNELS = ("test_one", "test_two")

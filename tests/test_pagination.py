@@ -7,8 +7,8 @@ from hypothesis import given, strategies as st
 
 from app.errors import InvalidRequest
 from app.pagination import FIRST, Paginator
-from tests.acceptance.keyed import Keyed
-from tests.acceptance.system import System
+from tests.support.keyed import Keyed
+from tests.support.system import System
 
 THINGS = Paginator("things", None, {"archived": False})
 

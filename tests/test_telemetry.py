@@ -9,7 +9,7 @@ import pytest
 
 from app.keys.model import new_key
 from app.telemetry import redact
-from tests.servers import ROOT
+from tests.support.servers import ROOT
 
 KEY: Final = new_key()
 

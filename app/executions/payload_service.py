@@ -65,7 +65,7 @@ async def erase(resources: Resources, caller: Caller, execution_id: UUID) -> Non
             target = f"/executions/{execution_id}"
             details = {"erased": sorted(payload.kind for payload in erased)}
             await log_action(conn, caller, Action.EXECUTION_ERASED, target, details=details)
-    # After the commit: a crash here leaves orphans, which the sweep deletes.
+    # After the commit: a crash here leaves orphans, which retention deletes.
     keys = [payload.blob_key for payload in erased if payload.blob_key]
     await delete_unreferenced(resources.pool, resources.blobs, PAYLOAD_OWNER, keys)
 

@@ -1,1 +1,1 @@
-"""What every HTTP route shares: problems, bodies, pages, the guard at the door."""
+"""Serve HTTP: problems, bodies, negotiation, authorization of requests."""

@@ -2,7 +2,7 @@
 
 A blob is written before the row that references it is committed, and deleted after the commit
 that removes the reference. A crash in between leaves a blob without a row, never a row without
-its blob. The sweep deletes such orphans once they are older than any pending reference can be.
+its blob. Such orphans are deleted once they are older than any pending reference can be.
 """
 
 import re
@@ -24,12 +24,12 @@ log = structlog.get_logger(__name__)
 _INTERVAL_SECONDS: Final = 60.0
 # A transaction that expires this many executions takes a few tens of ms.
 _BATCH_ITEMS: Final = 200
-_SWEEP_INTERVAL_SECONDS: Final = 6 * 3_600.0
-_SWEEP_PAGE_KEYS: Final = 1_000
+_ORPHANS_INTERVAL_SECONDS: Final = 6 * 3_600.0
+_ORPHANS_PAGE_KEYS: Final = 1_000
 # Longer than a result can wait to be recorded: the longest lease is an hour.
 ORPHAN_AGE: Final = timedelta(hours=2)
 
-# The only keys that a sweep deletes: `BLOB_URL` may contain files of other programs.
+# The only keys that are deleted as orphans: `BLOB_URL` may contain files of other programs.
 _UUID: Final = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _BLOB_KEY: Final = re.compile(rf"{_UUID}/(?P<folder>[a-z]+)/{_UUID}(-[0-9]+)?")
 _INSTALLATION_KEY: Final = "installation"
@@ -40,11 +40,13 @@ async def run_maintenance(
 ) -> None:
     """Perform the tasks that are due once a minute, until cancelled."""
 
-    async def expire_and_sweep() -> None:
+    async def expire_and_delete_orphans() -> None:
         await expire(pool, blobs, settings, owners)
-        await sweep_if_due(pool, blobs, owners)
+        await delete_orphans_if_due(pool, blobs, owners)
 
-    await retry_forever("retention.failed", expire_and_sweep, pause_seconds=_INTERVAL_SECONDS)
+    await retry_forever(
+        "retention.failed", expire_and_delete_orphans, pause_seconds=_INTERVAL_SECONDS
+    )
 
 
 async def expire(
@@ -58,17 +60,17 @@ async def expire(
                     pass
 
 
-async def sweep_if_due(pool: Pool, blobs: Blobs, owners: Sequence[PayloadOwner]) -> None:
-    """Sweep the blob store unless a worker has done so in the last six hours."""
+async def delete_orphans_if_due(pool: Pool, blobs: Blobs, owners: Sequence[PayloadOwner]) -> None:
+    """Delete orphaned blobs unless a worker has done so in the last six hours."""
     async with pool.acquire() as conn:
         due = await store.claim_task(
-            conn, MaintenanceTask.BLOBS, interval_seconds=_SWEEP_INTERVAL_SECONDS
+            conn, MaintenanceTask.BLOBS, interval_seconds=_ORPHANS_INTERVAL_SECONDS
         )
     if due:
-        await sweep(pool, blobs, owners, min_age=ORPHAN_AGE)
+        await delete_orphans(pool, blobs, owners, min_age=ORPHAN_AGE)
 
 
-async def sweep(
+async def delete_orphans(
     pool: Pool, blobs: Blobs, owners: Sequence[PayloadOwner], *, min_age: timedelta
 ) -> int:
     """Delete the owners' blobs that no row references; return their number.
@@ -83,7 +85,7 @@ async def sweep(
         log.error("retention.foreign_store", reason="BLOB_URL is another installation's")
         return 0
     deleted = 0
-    async for page in blobs.pages(size=_SWEEP_PAGE_KEYS):
+    async for page in blobs.pages(size=_ORPHANS_PAGE_KEYS):
         old_keys = [blob.key for blob in page if blob.modified_at < before]
         for owner in owners:
             keys = [key for key in old_keys if _folder_of(key) in owner.folders]

@@ -19,7 +19,7 @@ from app.http.openapi_parameters import (
 )
 from app.http.quota_problems import quota_problem
 from app.http.undeclared import not_evaluated
-from app.limits import MAX_MEMORY_BYTES, MAX_PAYLOAD_BYTES, MAX_WALL_MS, MIB
+from app.limits import CpuMs, MemoryBytes, OutputBytes, WallMs
 from app.outages import DatabaseUnavailable
 from app.pagination import Page, PageQuery
 from app.preconditions import PreconditionFailed
@@ -82,23 +82,15 @@ class FileChoices(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """Query parameters of an upload whose body is the file itself."""
 
     note: Annotated[Note, Meta(description="a note on this version")] | UnsetType = UNSET
-    wall_ms: (
-        Annotated[int, Meta(ge=1, le=MAX_WALL_MS, description="the version's time limit")]
-        | UnsetType
-    ) = UNSET
-    max_cpu_ms: (
-        Annotated[int, Meta(ge=1, le=MAX_WALL_MS, description="the version's CPU time limit")]
-        | UnsetType
-    ) = UNSET
+    wall_ms: Annotated[WallMs, Meta(description="the version's time limit")] | UnsetType = UNSET
+    max_cpu_ms: Annotated[CpuMs, Meta(description="the version's CPU time limit")] | UnsetType = (
+        UNSET
+    )
     memory_bytes: (
-        Annotated[
-            int, Meta(ge=16 * MIB, le=MAX_MEMORY_BYTES, description="the version's memory limit")
-        ]
-        | UnsetType
+        Annotated[MemoryBytes, Meta(description="the version's memory limit")] | UnsetType
     ) = UNSET
     max_output_bytes: (
-        Annotated[int, Meta(ge=1, le=MAX_PAYLOAD_BYTES, description="the version's output limit")]
-        | UnsetType
+        Annotated[OutputBytes, Meta(description="the version's output limit")] | UnsetType
     ) = UNSET
 
 

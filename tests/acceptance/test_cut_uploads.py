@@ -1,4 +1,4 @@
-"""What an API killed during an upload leaves is removed by the next sweep."""
+"""Retention deletes what an API leaves that is killed during an upload."""
 
 import os
 import signal
@@ -9,12 +9,12 @@ from pathlib import Path
 from app.blobs import open_blobs
 from app.db import open_pool
 from app.executions.retention import PAYLOAD_OWNER
-from app.payloads.retention import sweep
+from app.payloads.retention import delete_orphans
 from app.settings import Settings
-from tests.acceptance.system import System, until
+from tests.support.system import System, until
 
 
-async def test_the_rest_of_an_upload_to_a_killed_api_is_swept(stopped_system: System) -> None:
+async def test_retention_deletes_what_a_killed_api_leaves(stopped_system: System) -> None:
     system = stopped_system
     system.start_api()
     system.await_api()
@@ -38,7 +38,9 @@ async def test_the_rest_of_an_upload_to_a_killed_api_is_swept(stopped_system: Sy
     async with open_pool(settings) as pool:
         assert await pool.fetchval("SELECT count(*) FROM executions") == 0
         assert (
-            await sweep(pool, open_blobs(settings), [PAYLOAD_OWNER], min_age=timedelta(seconds=-1))
+            await delete_orphans(
+                pool, open_blobs(settings), [PAYLOAD_OWNER], min_age=timedelta(seconds=-1)
+            )
             == 1
         )
 

@@ -14,8 +14,6 @@ import pytest
 
 from app.execution_errors import ErrorKind
 from app.lint.findings import MEANINGS
-from tests.acceptance.launched import free_port
-from tests.acceptance.system import System
 from tests.conventions.documents import (
     DOCUMENTS,
     Block,
@@ -25,7 +23,9 @@ from tests.conventions.documents import (
     findings,
     pattern_of_failures,
 )
-from tests.servers import ROOT
+from tests.support.launched import free_port
+from tests.support.servers import ROOT
+from tests.support.system import System
 
 # No script causes these two; the table says so.
 _NO_SCRIPT: Final = {ErrorKind.SANDBOX_CRASH, ErrorKind.WORKER_LOST}

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import psutil
 
-from tests.acceptance.system import System, stop, until
-from tests.servers import execute
+from tests.support.servers import execute
+from tests.support.system import System, stop, until
 
 IDENTITY = "const process = data => data"
 TERMINATE = """

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.system import System, until
+from tests.support.system import System, until
 
 # name, source, data, limits, error kind, members of the error
 FAILURES: list[tuple[str, str, bytes, dict[str, int], str, dict[str, Any]]] = [

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from tests.acceptance.system import System
+from tests.support.system import System
 
 # Data that a service spoils if it decodes, reorders or rounds.
 UNUSUAL = {

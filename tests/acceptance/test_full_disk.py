@@ -8,8 +8,8 @@ from typing import Final
 import httpx
 import pytest
 
-from tests.acceptance.launched import Launched, eventually, free_port
-from tests.disks import SmallDisk, small_disk
+from tests.support.disks import SmallDisk, small_disk
+from tests.support.launched import Launched, eventually, free_port
 
 MIB: Final = 1 << 20
 DATA: Final = b'"' + b"x" * 900_000 + b'"'

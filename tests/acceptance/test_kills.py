@@ -20,7 +20,7 @@ import psutil
 import pytest
 import redis
 
-from tests.acceptance.launched import ROOT, Launched, eventually, free_port
+from tests.support.launched import ROOT, Launched, eventually, free_port
 
 # Long enough that some run at any time, each with its own output.
 SOURCE: Final = """

@@ -15,7 +15,7 @@ import pytest
 
 from app.cli import demo
 from app.embedded.binaries import find_redis, search_path
-from tests.acceptance.launched import (
+from tests.support.launched import (
     ROOT,
     Launched,
     answers,

@@ -9,7 +9,7 @@ import httpx
 import psutil
 
 from scripts.benchmarks.process_usage import peak_mib, reset_peaks
-from tests.acceptance.system import System, until
+from tests.support.system import System, until
 
 MIB: Final = 2**20
 _PAYLOAD_MIB: Final = 160

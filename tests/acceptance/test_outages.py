@@ -14,10 +14,10 @@ import httpx
 import pytest
 
 from app.embedded.binaries import find_redis, search_path
-from tests.acceptance.system import System, stop, until
-from tests.disks import SmallDisk, small_disk
-from tests.servers import execute, with_database
-from tests.servers_s3 import run_s3
+from tests.support.disks import SmallDisk, small_disk
+from tests.support.servers import execute, with_database
+from tests.support.servers_s3 import run_s3
+from tests.support.system import System, stop, until
 
 MIB: Final = 1 << 20
 IDENTITY: Final = "const process = data => data"

@@ -10,9 +10,9 @@ from typing import Final
 import pytest
 
 from app.embedded.binaries import find_redis, search_path
-from tests.acceptance.launched import ROOT, eventually
-from tests.acceptance.system import System
-from tests.servers import Servers, execute, with_database
+from tests.support.launched import ROOT, eventually
+from tests.support.servers import Servers, execute, with_database
+from tests.support.system import System
 
 ROLE: Final = "crivo_test_poor"
 

@@ -10,9 +10,9 @@ from sqlalchemy import make_url
 
 from app.auth.model import Scope
 from app.keys.model import new_key
-from tests.acceptance.keyed import Keyed
-from tests.acceptance.system import System, until
-from tests.servers import execute
+from tests.support.keyed import Keyed
+from tests.support.servers import execute
+from tests.support.system import System, until
 
 # Each is used in one place only, which identifies a leak.
 SOURCE, DATA, THROWN, LOGGED, RESULT, LABEL, NOTE = (

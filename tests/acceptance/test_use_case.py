@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from tests.acceptance.system import CARDS, System
+from tests.support.system import CARDS, System
 
 SCRIPT = (CARDS / "script.js").read_bytes()
 

@@ -15,8 +15,8 @@ from app.db import Pool
 from app.keys.bootstrap import operator
 from app.tenants import service as tenants
 from app.tenants.model import CreateTenant, TenantNameTaken
-from tests.acceptance.keyed import Keyed, Made
-from tests.acceptance.system import until
+from tests.support.keyed import Keyed, Made
+from tests.support.system import until
 
 SOURCE = "function process(data) { return 'hidden-in-a-source' }"
 

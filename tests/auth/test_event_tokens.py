@@ -11,9 +11,9 @@ from playwright.sync_api import Page
 from app.auth.event_tokens import NO_KEY_ID, NO_SECRET, VALID_SECONDS, parse_token, sign_token
 from app.auth.model import Scope
 from app.keys.model import parse_key
-from tests.acceptance.keyed import Keyed, Made
-from tests.acceptance.system import System
 from tests.docs.test_docs_in_a_browser import browser, page
+from tests.support.keyed import Keyed, Made
+from tests.support.system import System
 
 __all__ = ["browser", "page"]
 

@@ -14,8 +14,8 @@ from uuid import uuid4
 
 import pytest
 
-from tests.acceptance.keyed import Keyed
-from tests.acceptance.system import CARDS, ROOT
+from tests.support.keyed import Keyed
+from tests.support.system import CARDS, ROOT
 
 PACKAGE: Final = "crivo_client"
 SOURCE: Final = "function process(rows) { console.log(rows.length); return rows.length }"

@@ -12,8 +12,8 @@ import pytest
 import requests
 from msgspec import Struct
 
-from tests.acceptance.keyed import Keyed
-from tests.acceptance.system import CARDS
+from tests.support.keyed import Keyed
+from tests.support.system import CARDS
 
 THROWING: Final = "function process(data) { if (!data) throw Error('no'); return data }"
 

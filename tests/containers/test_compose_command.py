@@ -11,7 +11,7 @@ from typing import Final
 import pytest
 
 from app.keys.model import new_key
-from tests.servers import ROOT
+from tests.support.servers import ROOT
 
 _ENGINE: Final = """#!/bin/sh
 { printf '%s ' "$@"; echo; } >>"$ENGINE/calls"

@@ -14,9 +14,9 @@ from typing import Any, Final
 import httpx
 import pytest
 
-from tests.acceptance.launched import free_port
-from tests.acceptance.system import until
-from tests.servers import ROOT
+from tests.support.launched import free_port
+from tests.support.servers import ROOT
+from tests.support.system import until
 
 _BASES: Final = (
     ("CRIVO_PYTHON_IMAGE", "python:3.13-slim"),

@@ -11,7 +11,7 @@ from app.embedded import launcher
 from app.embedded.allocator import ALLOCATOR_ENVIRONMENT
 from app.environment import variable_of
 from app.settings import Settings
-from tests.servers import ROOT
+from tests.support.servers import ROOT
 
 COMPOSE: Final[dict[str, Any]] = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))
 SERVICES: Final[dict[str, dict[str, Any]]] = COMPOSE["services"]

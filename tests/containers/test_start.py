@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.system import System, stop, until
-from tests.servers import ROOT
+from tests.support.servers import ROOT
+from tests.support.system import System, stop, until
 
 
 def _start_compose(path: str, data: Path, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -54,7 +54,7 @@ def test_a_missing_engine_or_plugin_is_one_line(tmp_path: Path) -> None:
 def test_beyond_loopback_the_api_refuses_to_listen_without_keys(
     stopped_system: System,
 ) -> None:
-    process = stopped_system._spawn("app.main", CRIVO_HOST="0.0.0.0", CRIVO_AUTH="auto")  # noqa: S104 - it refuses
+    process = stopped_system.spawn("app.main", CRIVO_HOST="0.0.0.0", CRIVO_AUTH="auto")  # noqa: S104 - it refuses
 
     assert process.wait() == 2
     assert stopped_system.logs_of_process("app.main") == (

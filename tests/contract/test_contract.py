@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, Phase, settings
 from schemathesis import Case
 from schemathesis.generation.stateful import run_state_machine_as_test
 
-from tests.acceptance.keyed import Keyed
-from tests.acceptance.system import ROOT
+from tests.support.keyed import Keyed
+from tests.support.system import ROOT
 
 # Bounded and deterministic: a failure is reproducible.
 CONFIG: Final = schemathesis.Config.from_dict(

@@ -8,7 +8,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from tests.acceptance.system import ROOT, System
+from tests.support.system import ROOT, System
 
 PATHS: Final = json.loads((ROOT / "openapi" / "openapi.json").read_bytes())["paths"]
 

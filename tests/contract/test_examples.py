@@ -19,7 +19,7 @@ from app.http.openapi_parameters import (
     Example,
     load_examples,
 )
-from tests.acceptance.system import ROOT, System, stop
+from tests.support.system import ROOT, System, stop
 
 RECORDED: Final = [
     ROOT / "app" / noun / "examples.json"

@@ -10,8 +10,8 @@ import pytest
 from msgspec import Struct
 
 from app.auth.model import Scope
-from tests.acceptance.keyed import Keyed, Made
-from tests.acceptance.system import ROOT
+from tests.support.keyed import Keyed, Made
+from tests.support.system import ROOT
 
 PATHS: Final = json.loads((ROOT / "openapi" / "openapi.json").read_bytes())["paths"]
 OPERATIONS: Final = {

@@ -8,7 +8,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from tests.servers import ROOT
+from tests.support.servers import ROOT
 
 DOCUMENTS: Final = (
     *(ROOT / name for name in ("README.md", "ANSWERS.md", "CONTRIBUTING.md", "CHANGELOG.md")),

@@ -7,7 +7,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from tests.servers import ROOT
+from tests.support.servers import ROOT
 
 # Vendored files keep their authors' words.
 _EXCLUDED: Final = {"__pycache__", "vendor"}

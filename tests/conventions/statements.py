@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from tests.servers import ROOT
+from tests.support.servers import ROOT
 
 # Uppercase and followed by more words: no English sentence begins so.
 STATEMENT: Final = re.compile(r"\s*(SELECT|INSERT INTO|UPDATE|DELETE FROM|WITH|CALL)\s")

@@ -12,7 +12,7 @@ from app.environment import variable_of
 from app.limits import MIB
 from app.settings import Settings
 from tests.conventions.documents import DOCUMENTS, SETTINGS
-from tests.servers import ROOT
+from tests.support.servers import ROOT
 
 _DOCS: Final = ROOT / "docs"
 _ARCHITECTURE: Final = _DOCS / "ARCHITECTURE.md"

@@ -6,7 +6,7 @@ from typing import Final
 import pytest
 
 from tests.conventions.sources import FILES
-from tests.servers import ROOT
+from tests.support.servers import ROOT
 
 # Written so that this file passes.
 _TRACES: Final = re.compile(

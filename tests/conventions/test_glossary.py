@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from tests.conventions.documents import DOCUMENTS
 from tests.conventions.sources import MODULES, docstrings
-from tests.servers import ROOT
+from tests.support.servers import ROOT
 
 _GLOSSARY: Final = ROOT / "docs" / "GLOSSARY.md"
 _CODE: Final = re.compile(r"^```.*?^```$|`[^`\n]*`", re.DOTALL | re.MULTILINE)

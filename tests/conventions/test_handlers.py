@@ -6,7 +6,7 @@ from typing import Final
 
 import pytest
 
-from tests.servers import ROOT
+from tests.support.servers import ROOT
 
 _HANDLER_MODULES: Final = sorted(
     path

@@ -9,7 +9,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from tests.servers import ROOT
+from tests.support.servers import ROOT
 
 RUN: Final = ROOT / "requirements.lock"
 DEV: Final = ROOT / "requirements-dev.lock"

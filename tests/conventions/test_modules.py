@@ -7,7 +7,7 @@ from typing import Final
 import pytest
 
 from tests.conventions.sources import MODULES, module_docstring
-from tests.servers import ROOT
+from tests.support.servers import ROOT
 
 _MAX_LINES: Final = 350
 _MAX_MEDIAN_LINES: Final = 120

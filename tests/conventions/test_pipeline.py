@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 import pytest
 
-from tests.servers import ROOT
+from tests.support.servers import ROOT
 
 _TEXT: Final = (ROOT / ".github" / "workflows" / "test.yml").read_bytes()
 WORKFLOW: Final[dict[Any, Any]] = msgspec.yaml.decode(_TEXT)

@@ -8,7 +8,7 @@ from typing import Final
 import pytest
 
 from tests.conventions.documents import DOCUMENTS
-from tests.servers import ROOT
+from tests.support.servers import ROOT
 
 # Documents may omit the beginning of a path, as in `sandbox/pool.py`.
 _PREFIXES: Final = ("", "app/", "app/**/", "tests/**/", "examples/**/", "migrations/**/")

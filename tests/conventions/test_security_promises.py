@@ -5,7 +5,7 @@ from typing import Final
 
 from app.sandbox.cell_pool import PoolConfig
 from app.sandbox.pool import open_pool
-from tests.servers import ROOT
+from tests.support.servers import ROOT
 
 _TEST: Final = re.compile(r"\[`(test_\w+)`\]\(\.\./(tests/[\w/]+\.py)\)")
 TEXT: Final = (ROOT / "docs" / "SECURITY.md").read_text(encoding="utf-8")

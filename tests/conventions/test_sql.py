@@ -19,7 +19,7 @@ from tests.conventions.named_parameters import (
 )
 from tests.conventions.statements import STATEMENT, constants, modules, statements
 from tests.conventions.tenancy import unpinned
-from tests.servers import ROOT
+from tests.support.servers import ROOT
 
 # Statements that serve all tenants at once, or none, with the reason; a module's name stands for
 # all of its statements.

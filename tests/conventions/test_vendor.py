@@ -1,4 +1,4 @@
-"""What others made and the repository carries is what they published, and is marked as theirs."""
+"""Vendored files are as their projects published them, and are marked as vendored."""
 
 import hashlib
 import subprocess
@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 import pytest
 
-from tests.servers import ROOT
+from tests.support.servers import ROOT
 
 VENDOR: Final = ROOT / "app" / "docs" / "vendor"
 FOLDER: Final = VENDOR / "swagger-ui"

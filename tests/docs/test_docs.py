@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.acceptance.system import System
+from tests.support.system import System
 
 ASSETS = {
     "/docs": "text/html; charset=utf-8",

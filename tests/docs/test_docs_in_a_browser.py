@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, Error, Locator, Page, Route, expect, sync_playwright
 
-from tests.acceptance.keyed import Keyed
-from tests.acceptance.system import CARDS, System, until
+from tests.support.keyed import Keyed
+from tests.support.system import CARDS, System, until
 
 _BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome")
 # A busy machine draws an operation with its examples in seconds, and runs a test in minutes.

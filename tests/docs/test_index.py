@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.acceptance.keyed import Keyed
-from tests.acceptance.system import System
+from tests.support.keyed import Keyed
+from tests.support.system import System
 
 CHROMIUM = (
     "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,image/apng,"

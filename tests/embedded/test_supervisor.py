@@ -11,8 +11,8 @@ from app.embedded import processes, supervisor
 from app.embedded.errors import CannotStart, ServiceFailed
 from app.embedded.processes import Service, bound_log
 from app.embedded.supervisor import Supervisor
-from tests.acceptance.launched import eventually, gone
-from tests.disks import small_disk
+from tests.support.disks import small_disk
+from tests.support.launched import eventually, gone
 
 
 class Started(Protocol):

@@ -1,4 +1,4 @@
-"""scripts/venv works on a project with empty lock files: only Python is needed."""
+"""`scripts/venv` creates an environment with Python alone, from empty lock files."""
 
 import os
 import shutil

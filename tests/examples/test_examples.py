@@ -10,7 +10,7 @@ from typing import Any, Final
 import httpx
 import pytest
 
-from tests.acceptance.system import ROOT, System
+from tests.support.system import ROOT, System
 
 EXAMPLES: Final = ROOT / "examples"
 # A folder can have several cases: payload-quarters.json belongs to expected-quarters.json.

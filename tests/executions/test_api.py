@@ -7,7 +7,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from tests.acceptance.system import System, until
+from tests.support.system import System, until
 
 IDENTITY = "const process = data => data"
 JSON = {"Content-Type": "application/json"}

@@ -8,9 +8,9 @@ import pytest
 from app.db import Pool
 from app.executions.dispatch import claims
 from app.executions.model import Claim, Status
-from tests.acceptance.system import System, until
-from tests.executions.queues import Queues
-from tests.servers import execute
+from tests.support.queues import Queues
+from tests.support.servers import execute
+from tests.support.system import System, until
 
 FOREVER = "function process(_) { for (;;); }"
 COUNT_LOCK_WAITS = """

@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.acceptance.system import System
+from tests.support.system import System
 
 JSON = {"Content-Type": "application/json"}
 # Valid JSON that no encoder would write.

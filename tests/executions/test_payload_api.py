@@ -10,7 +10,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from tests.acceptance.system import System, until
+from tests.support.system import System, until
 
 if sys.version_info >= (3, 14):
     from compression import zstd

@@ -1,6 +1,6 @@
 """The queue of all tenants together has a limit."""
 
-from tests.acceptance.system import System, until
+from tests.support.system import System, until
 
 
 def test_submissions_over_the_limit_are_refused_until_the_queue_shrinks(

@@ -3,7 +3,7 @@
 import pytest
 
 from app.losses import MESSAGES, WarningCode
-from tests.acceptance.system import System
+from tests.support.system import System
 
 ASYNC_MAP = "const process = rows => ({ rows: rows.map(async row => row), '\\ud800': new Map })"
 WARNINGS = [

@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.acceptance.system import ROOT, System
-from tests.http.raw import connected
+from tests.support.raw_connections import connected
+from tests.support.system import ROOT, System
 
 PATHS: Final[dict[str, dict[str, Any]]] = json.loads(
     (ROOT / "openapi" / "openapi.json").read_bytes()

@@ -6,8 +6,8 @@ from typing import Final
 
 import pytest
 
-from tests.acceptance.system import System
-from tests.http.raw import answer_on, connected
+from tests.support.raw_connections import answer_on, connected
+from tests.support.system import System
 
 # More than the socket buffers of both sides hold.
 SIZE_BYTES: Final = 24 * 2**20

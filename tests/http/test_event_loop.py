@@ -16,8 +16,8 @@ from typing import Any, Final, Self
 
 import pytest
 
-from tests.acceptance.system import ROOT, System
-from tests.http.raw import answer_on, connected
+from tests.support.raw_connections import answer_on, connected
+from tests.support.system import ROOT, System
 
 MOST_NS: Final = 50_000_000
 MIB: Final = 2**20

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import pytest
 
-from tests.acceptance.system import System
+from tests.support.system import System
 
 SOURCE: Final = b"function process(data) { return data }"
 NAME: Final = "first-contact"

@@ -6,7 +6,7 @@ from typing import Final
 import httpx
 import pytest
 
-from tests.acceptance.system import System
+from tests.support.system import System
 
 SOURCE: Final = b"const process = data => data"
 # Python has codecs for all of these; some take quadratic time, some produce lone surrogates.

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from tests.acceptance.system import System
-from tests.http.raw import Answer, answer_on, connected
+from tests.support.raw_connections import Answer, answer_on, connected
+from tests.support.system import System
 
 START = b"POST /scripts/check HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
 CHUNKED = START + b"Transfer-Encoding: chunked\r\n\r\n"

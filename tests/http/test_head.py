@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.keyed import Keyed
-from tests.acceptance.system import System, stop
-from tests.http.raw import answer_on, connected
+from tests.support.keyed import Keyed
+from tests.support.raw_connections import answer_on, connected
+from tests.support.system import System, stop
 
 # Headers that differ between any two responses.
 OF_THE_MOMENT = {"date", "x-request-id", "ratelimit"}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.acceptance.system import System
+from tests.support.system import System
 
 
 @pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example", "10.0.0.1", "", "["])

@@ -13,8 +13,8 @@ from hypothesis import given, strategies as st
 from app.errors import InvalidRequest
 from app.executions.envelope import Envelope
 from app.validation import MAX_FAULTS, decode_json
-from tests.acceptance.keyed import Keyed
-from tests.acceptance.system import ROOT, System
+from tests.support.keyed import Keyed
+from tests.support.system import ROOT, System
 
 PATHS: Final = json.loads((ROOT / "openapi" / "openapi.json").read_bytes())["paths"]
 JSON: Final = {"Content-Type": "application/json"}

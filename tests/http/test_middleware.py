@@ -7,8 +7,8 @@ from uuid import UUID
 
 import pytest
 
-from tests.acceptance.system import System
-from tests.http.raw import answer_on, connected
+from tests.support.raw_connections import answer_on, connected
+from tests.support.system import System
 
 ORIGIN: Final = "https://app.example"
 TRACE: Final = "4bf92f3577b34da6a3ce929d0e0e4736"

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from app.http.negotiation import accepts, weight_of
-from tests.acceptance.system import System
+from tests.support.system import System
 
 # Values of path parameters: nothing exists, so no call has an effect.
 FILLED = {

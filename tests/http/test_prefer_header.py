@@ -8,7 +8,7 @@ from litestar import Request
 from litestar.testing import RequestFactory
 
 from app.http.prefer_header import preferred_wait
-from tests.acceptance.system import System
+from tests.support.system import System
 
 
 @pytest.mark.parametrize(

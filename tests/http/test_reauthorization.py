@@ -14,12 +14,12 @@ import pytest
 
 from app.auth.callers import RECENT_SECONDS
 from app.auth.model import ALL_SCOPES, Scope
-from tests.acceptance.keyed import WORKING, Keyed, Made
-from tests.acceptance.system import System, until
-from tests.http.begun import Begun, begun
-from tests.http.raw import Answer, connected
-from tests.http.requests_with_bodies import CASES, MULTIPART, SOURCE, Case
-from tests.prometheus.pages import Page
+from tests.support.begun_requests import Begun, begun
+from tests.support.keyed import WORKING, Keyed, Made
+from tests.support.metrics_pages import Page
+from tests.support.raw_connections import Answer, connected
+from tests.support.requests_with_bodies import CASES, MULTIPART, SOURCE, Case
+from tests.support.system import System, until
 
 STORED: Final = """
 SELECT (SELECT string_agg(id::text || description || updated_at, ',' ORDER BY id) FROM scripts),

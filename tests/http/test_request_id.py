@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx
 
-from tests.acceptance.system import System, until
+from tests.support.system import System, until
 
 
 def _lines(log: str, event: str) -> list[dict[str, Any]]:

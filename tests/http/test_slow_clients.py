@@ -8,8 +8,8 @@ from typing import Final
 
 import pytest
 
-from tests.acceptance.system import System, until
-from tests.http.raw import answer_on, connected
+from tests.support.raw_connections import answer_on, connected
+from tests.support.system import System, until
 
 HEAD: Final = b"POST /scripts/slow/executions HTTP/1.1\r\nHost: 127.0.0.1\r\n"
 BODY: Final = HEAD + b"Content-Length: 1000\r\n\r\n["

@@ -5,8 +5,8 @@ from typing import Any, Final
 
 import pytest
 
-from tests.acceptance.keyed import Keyed
-from tests.acceptance.system import ROOT, System
+from tests.support.keyed import Keyed
+from tests.support.system import ROOT, System
 
 PATHS: Final = json.loads((ROOT / "openapi" / "openapi.json").read_bytes())["paths"]
 OPERATIONS: Final = [

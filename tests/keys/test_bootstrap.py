@@ -10,8 +10,8 @@ import pytest
 
 from app.auth.model import Scope
 from app.keys.model import is_weak, new_key
-from tests.acceptance.launched import Launched, free_port, launch_environ, refused_start
-from tests.acceptance.system import ROOT, System, until
+from tests.support.launched import Launched, free_port, launch_environ, refused_start
+from tests.support.system import ROOT, System, until
 
 ANYWHERE = "0.0.0.0"  # noqa: S104 - what is tested
 

@@ -8,8 +8,8 @@ import pytest
 
 from app.auth.model import Scope
 from app.keys.model import new_key
-from tests.acceptance.keyed import Keyed
-from tests.acceptance.system import System, open_system
+from tests.support.keyed import Keyed
+from tests.support.system import System, open_system
 
 
 def _problem(answer: httpx.Response) -> tuple[int, str]:

@@ -7,7 +7,7 @@ from app.lint.names import SANDBOX_NAMES
 from app.lint.positions import Positions
 from app.sandbox.cell_pool import PoolConfig
 from app.sandbox.pool import open_pool
-from tests.sandbox.runs import run
+from tests.support.sandbox_runs import run
 
 _WORDS = (
     "function process class => ( ) { } [ ] , ; . ... = * async await let const var typeof "

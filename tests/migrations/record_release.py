@@ -23,7 +23,7 @@ from app.db import SCHEMA_REVISION, Connection
 from app.embedded.servers import embedded_servers
 from app.version import VERSION
 from tests.conventions.statements import statements
-from tests.servers import ROOT, alembic
+from tests.support.servers import ROOT, alembic
 
 SQL_FILES: Final = ROOT / "migrations" / "sql"
 RELEASES: Final = Path(__file__).with_name("releases")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import asyncpg
 
-from tests.servers import ROOT, alembic
+from tests.support.servers import ROOT, alembic
 
 
 def test_down_undoes_up_and_up_comes_again(empty_database_url: str) -> None:

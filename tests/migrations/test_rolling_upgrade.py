@@ -35,10 +35,10 @@ from app.scripts import store as scripts
 from app.scripts.refs import ScriptRef
 from app.settings import Settings
 from app.tenants.model import DEFAULT_TENANT as TENANT
-from tests.acceptance.system import System, open_system, stop
-from tests.executions.queues import POLICY, SUCCESS
 from tests.migrations.record_release import describe, git, newest_release
-from tests.servers import ROOT, Servers, alembic, execute, redis_database
+from tests.support.queues import POLICY, SUCCESS
+from tests.support.servers import ROOT, Servers, alembic, execute, redis_database
+from tests.support.system import System, open_system, stop
 
 RELEASE: Final = newest_release()
 PAYLOAD: Final = stored_inline(b"1")

@@ -226,8 +226,8 @@ async def test_a_sweep_deletes_old_orphans_and_nothing_else(
     assert orphan.blob_key is not None
     await _stored(blobs, 2 * 2**20, "not/of/this/service")
 
-    assert await retention.sweep(pool, blobs, OWNERS, min_age=timedelta(hours=1)) == 0
-    assert await retention.sweep(pool, blobs, OWNERS, min_age=_NO_AGE) == 1
+    assert await retention.delete_orphans(pool, blobs, OWNERS, min_age=timedelta(hours=1)) == 0
+    assert await retention.delete_orphans(pool, blobs, OWNERS, min_age=_NO_AGE) == 1
 
     assert named.blob_key is not None
     assert _files(blobs) == sorted([named.blob_key.rpartition("/")[2], "service"])
@@ -239,19 +239,19 @@ async def test_a_sweep_deletes_the_remains_of_a_killed_upload(pool: Pool, blobs:
     staged.parent.mkdir(parents=True)
     staged.write_bytes(b"half")
 
-    assert await retention.sweep(pool, blobs, OWNERS, min_age=timedelta(hours=1)) == 0
+    assert await retention.delete_orphans(pool, blobs, OWNERS, min_age=timedelta(hours=1)) == 0
     os.utime(staged, (0, 0))
-    assert await retention.sweep(pool, blobs, OWNERS, min_age=timedelta(hours=1)) == 1
+    assert await retention.delete_orphans(pool, blobs, OWNERS, min_age=timedelta(hours=1)) == 1
 
     assert _files(blobs) == []
 
 
-async def test_another_installations_store_is_never_swept(pool: Pool, blobs: Blobs) -> None:
+async def test_another_installations_store_is_left_alone(pool: Pool, blobs: Blobs) -> None:
     await blobs.create("installation", b"another")
     orphan = await _stored(blobs, 2 * 2**20, _key())
     assert orphan.blob_key is not None
 
-    assert await retention.sweep(pool, blobs, OWNERS, min_age=_NO_AGE) == 0
+    assert await retention.delete_orphans(pool, blobs, OWNERS, min_age=_NO_AGE) == 0
 
     assert _files(blobs) == [orphan.blob_key.rpartition("/")[2]]
 

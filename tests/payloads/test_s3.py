@@ -16,8 +16,8 @@ from app.payloads.reader import read_payload
 from app.payloads.writer import PayloadWriter
 from app.settings import Settings
 from app.tenants.model import DEFAULT_TENANT
-from tests.acceptance.system import System, until
-from tests.servers_s3 import S3, run_s3
+from tests.support.servers_s3 import S3, run_s3
+from tests.support.system import System, until
 
 KEY = f"{DEFAULT_TENANT}/inputs/01a1fbeb-e362-742d-9594-29c5a8afd450"
 
@@ -89,8 +89,14 @@ async def test_a_missing_blob_raises_its_key_and_deleting_it_is_no_error(blobs: 
 async def test_a_sweep_deletes_orphans(pool: Pool, blobs: Blobs, s3: S3) -> None:
     await _written(blobs, 2 * 2**20)
 
-    assert await retention.sweep(pool, blobs, (PAYLOAD_OWNER,), min_age=timedelta(hours=1)) == 0
-    assert await retention.sweep(pool, blobs, (PAYLOAD_OWNER,), min_age=timedelta(hours=-1)) == 1
+    assert (
+        await retention.delete_orphans(pool, blobs, (PAYLOAD_OWNER,), min_age=timedelta(hours=1))
+        == 0
+    )
+    assert (
+        await retention.delete_orphans(pool, blobs, (PAYLOAD_OWNER,), min_age=timedelta(hours=-1))
+        == 1
+    )
 
     assert s3.names() == ["payloads/installation"]
 

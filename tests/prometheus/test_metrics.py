@@ -11,10 +11,10 @@ import pytest
 
 from app.auth.model import Scope
 from app.metrics import OTHER, LabelLimiter
-from tests.acceptance.keyed import Keyed
-from tests.acceptance.system import ROOT, System, open_system, stop, until
-from tests.prometheus.pages import Page, listener_of, read_page
-from tests.servers import Databases, Servers, execute, redis_database
+from tests.support.keyed import Keyed
+from tests.support.metrics_pages import Page, listener_of, read_page
+from tests.support.servers import Databases, Servers, execute, redis_database
+from tests.support.system import ROOT, System, open_system, stop, until
 
 ECHO: Final = "function process(data) { return data }"
 THROWING: Final = "function process(data) { throw new Error('no') }"

@@ -9,9 +9,9 @@ from typing import Any, Final
 import httpx
 import pytest
 
-from tests.acceptance.keyed import Keyed
-from tests.acceptance.system import System, until
-from tests.http.begun import begun
+from tests.support.begun_requests import begun
+from tests.support.keyed import Keyed
+from tests.support.system import System, until
 
 ENDLESS: Final = "while (true) {} function process(data) { return data }"
 GOOD: Final = "function process(data) { return data }"

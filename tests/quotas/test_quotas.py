@@ -12,9 +12,9 @@ import httpx
 import pytest
 
 from app.quotas.errors import QuotaExceeded
-from tests.acceptance.keyed import Keyed
-from tests.acceptance.system import System, until
-from tests.http.raw import connected
+from tests.support.keyed import Keyed
+from tests.support.raw_connections import connected
+from tests.support.system import System, until
 
 SOURCE: Final = "function process(data) { return data }"
 MIB: Final = 2**20

@@ -17,9 +17,9 @@ from app.executions.dispatch.completion import within_quota
 from app.executions.model import Claim, Finish, Status
 from app.payloads.writer import stored_inline
 from app.settings import Settings
-from tests.acceptance.keyed import Keyed
-from tests.acceptance.system import until
 from tests.quotas.test_usage import Queue
+from tests.support.keyed import Keyed
+from tests.support.system import until
 
 CAP = 2_000
 INPUT = 5

@@ -144,8 +144,8 @@ async def test_counters_match_through_every_transition(queue: Queue) -> None:
         [held.id for held in late[::2]],
     )
     async with queue.pool.acquire() as conn:
-        swept = await claims.rescue_expired(conn, max_attempts=3, error=b"{}")
-    assert {each.status for each in swept} == {"queued", "failed"}
+        rescued = await claims.rescue_expired(conn, max_attempts=3, error=b"{}")
+    assert {each.status for each in rescued} == {"queued", "failed"}
     await queue.require_consistent()
     # A late report changes nothing, and is not counted.
     await queue.finish(late[0])

@@ -9,8 +9,8 @@ from app.sandbox import admission, cgroups
 from app.sandbox.admission import Admission, budget_of_host
 from app.sandbox.cell_pool import PoolConfig
 from app.sandbox.pool import open_pool
-from tests.sandbox.processes import busy_cells, until
-from tests.sandbox.runs import MIB, run
+from tests.support.processes import busy_cells, until
+from tests.support.sandbox_runs import MIB, run
 
 ECHO = "const process = d => d"
 ENDLESS = "function process() { while (true); }"

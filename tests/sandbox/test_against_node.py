@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from app.sandbox.cell_pool import PoolConfig
 from app.sandbox.outcomes import Succeeded
 from app.sandbox.pool import SandboxPool, open_pool
-from tests.sandbox.runs import run
+from tests.support.sandbox_runs import run
 
 NODE: Final = shutil.which("node")
 _MOST_OUTPUT: Final = 1 << 26

@@ -17,9 +17,9 @@ from app.sandbox.cell_pool import PoolConfig
 from app.sandbox.cgroups import OomKills
 from app.sandbox.outcomes import Crashed, OutOfMemory
 from app.sandbox.pool import open_pool
-from tests.sandbox.processes import busy_cells, until
-from tests.sandbox.runs import MIB, run
-from tests.servers import ROOT
+from tests.support.processes import busy_cells, until
+from tests.support.sandbox_runs import MIB, run
+from tests.support.servers import ROOT
 
 ENDLESS: Final = "function process() { while (true); }"
 _GROUP_BYTES: Final = 400 * MIB
@@ -29,7 +29,7 @@ _IN_A_GROUP: Final = """
 import asyncio, os, pathlib, sys
 (pathlib.Path(sys.argv[1]) / "cgroup.procs").write_text(str(os.getpid()))
 from app.sandbox.pool import PoolConfig, open_pool
-from tests.sandbox.runs import MIB, run
+from tests.support.sandbox_runs import MIB, run
 SOURCE = '''function process() {
   const all = []
   for (;;) { all.push(new Uint8Array(2 ** 22).fill(1)) }

@@ -16,7 +16,7 @@ from app.sandbox.outcomes import (
     UnsettledPromise,
 )
 from app.sandbox.pool import SandboxPool
-from tests.sandbox.runs import MIB, run
+from tests.support.sandbox_runs import MIB, run
 
 CARDS = Path(__file__).resolve().parents[2] / "examples" / "cards"
 

@@ -4,7 +4,7 @@ import pytest
 
 from app.sandbox.outcomes import LogLine, OutOfMemory, Succeeded, TimedOut
 from app.sandbox.pool import SandboxPool
-from tests.sandbox.runs import MIB, run
+from tests.support.sandbox_runs import MIB, run
 
 
 async def test_levels_and_values_are_captured(pool: SandboxPool) -> None:

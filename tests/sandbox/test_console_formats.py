@@ -3,7 +3,7 @@
 import pytest
 
 from app.sandbox.pool import SandboxPool
-from tests.sandbox.runs import run
+from tests.support.sandbox_runs import run
 
 
 async def _lines(pool: SandboxPool, body: str) -> list[str]:

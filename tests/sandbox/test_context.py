@@ -4,7 +4,7 @@ from msgspec.structs import replace
 
 from app.sandbox.outcomes import Context, InvalidInput
 from app.sandbox.pool import SandboxPool
-from tests.sandbox.runs import Ran, job, run_job
+from tests.support.sandbox_runs import Ran, job, run_job
 
 CONTEXT = Context(
     execution_id="01a1fbeb-e362-742d-9594-29c5a8afd450",

@@ -6,7 +6,7 @@ import pytest
 
 from app.sandbox.cell_pool import PoolConfig
 from app.sandbox.pool import SandboxPool, open_pool
-from tests.sandbox.runs import job, run, run_job
+from tests.support.sandbox_runs import job, run, run_job
 
 # Everything that was found to vary, or might, between two processes, two isolates or two tiers
 # of compilation: each observation ends up in the output's bytes.

@@ -7,7 +7,7 @@ from app.execution_errors import failure_of
 from app.sandbox.classification import CellVerdict, Evidence, classify
 from app.sandbox.outcomes import InvalidResult, OutOfMemory, ScriptError, Threw
 from app.sandbox.pool import SandboxPool
-from tests.sandbox.runs import MIB, job, run
+from tests.support.sandbox_runs import MIB, job, run
 
 CHAIN = """async function process() {
   try {

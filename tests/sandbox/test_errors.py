@@ -4,7 +4,7 @@ import pytest
 
 from app.sandbox.excerpts import excerpt_at
 from app.sandbox.pool import SandboxPool
-from tests.sandbox.runs import run
+from tests.support.sandbox_runs import run
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 
 from app.sandbox.outcomes import Succeeded
 from app.sandbox.pool import SandboxPool
-from tests.sandbox.runs import MIB, run
+from tests.support.sandbox_runs import MIB, run
 
 NODE = shutil.which("node")
 ROUND_TRIP = (

@@ -4,7 +4,7 @@ import pytest
 
 from app.sandbox.outcomes import InvalidResult, Succeeded
 from app.sandbox.pool import SandboxPool
-from tests.sandbox.runs import job, run, run_job
+from tests.support.sandbox_runs import job, run, run_job
 
 
 async def test_the_clock_stands_still_at_the_jobs_time(pool: SandboxPool) -> None:

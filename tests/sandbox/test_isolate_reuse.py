@@ -20,8 +20,8 @@ from app.sandbox.outcomes import (
 )
 from app.sandbox.pool import SandboxPool, open_pool
 from app.sandbox.zygote_client import SandboxUnavailable
-from tests.sandbox.processes import busy_cells, cells, until, zygotes
-from tests.sandbox.runs import MIB, chunks_of, job, run
+from tests.support.processes import busy_cells, cells, until, zygotes
+from tests.support.sandbox_runs import MIB, chunks_of, job, run
 
 ECHO = "const process = d => d"
 ENDLESS = "function process() { while (true); }"

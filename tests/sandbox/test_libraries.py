@@ -12,7 +12,7 @@ from typing import Final
 import pytest
 
 from app.sandbox.pool import SandboxPool
-from tests.sandbox.runs import run
+from tests.support.sandbox_runs import run
 
 VENDOR: Final = Path(__file__).with_name("libraries") / "vendor"
 PINS: Final = json.loads((VENDOR / "libraries.json").read_text())

@@ -5,7 +5,7 @@ import pytest
 from app.losses import MESSAGES, WarningCode, warnings_document
 from app.sandbox.outcomes import Succeeded
 from app.sandbox.pool import SandboxPool
-from tests.sandbox.runs import MIB, run
+from tests.support.sandbox_runs import MIB, run
 
 
 @pytest.mark.parametrize(

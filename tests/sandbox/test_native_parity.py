@@ -3,7 +3,7 @@
 import pytest
 
 from app.sandbox.pool import SandboxPool
-from tests.sandbox.runs import run
+from tests.support.sandbox_runs import run
 
 # What V8 says of its own functions, measured without the harness.
 SHAPES = {

@@ -15,8 +15,8 @@ from app.sandbox.cell_process import Meter
 from app.sandbox.outcomes import Crashed, Succeeded
 from app.sandbox.pool import PoolBusy, SandboxPool, open_pool
 from app.sandbox.zygote_client import SandboxUnavailable
-from tests.sandbox.processes import busy_cells, cells, count_fds, until, zygotes
-from tests.sandbox.runs import chunks_of, job, run, run_job
+from tests.support.processes import busy_cells, cells, count_fds, until, zygotes
+from tests.support.sandbox_runs import chunks_of, job, run, run_job
 
 ROOT = Path(__file__).resolve().parents[2]
 ECHO = "const process = d => d"

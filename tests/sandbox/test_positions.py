@@ -4,7 +4,7 @@ import pytest
 
 from app.lint.linter import lint
 from app.sandbox.pool import SandboxPool
-from tests.sandbox.runs import run
+from tests.support.sandbox_runs import run
 
 # Diagnostic by V8's parser at once, and only when it has read the source to its end.
 EARLY, LATE = "let ]", "let twice = 1; let twice = 2"

@@ -12,7 +12,7 @@ import pytest
 
 from app.sandbox.cell_pool import PoolConfig
 from app.sandbox.pool import SandboxPool, open_pool
-from tests.sandbox.processes import cells, count_fds, until, zygotes
+from tests.support.processes import cells, count_fds, until, zygotes
 
 ROOT = Path(__file__).resolve().parents[2]
 

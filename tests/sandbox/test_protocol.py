@@ -18,7 +18,7 @@ from app.sandbox.classification import classify
 from app.sandbox.outcomes import Crashed, OutOfMemory, Succeeded, TimedOut
 from app.sandbox.protocol import CHUNK_BYTES, HEADER, PIECE_BYTES, FrameReader, Kind, send_frames
 from app.sandbox.session import run_session
-from tests.sandbox.runs import MIB, chunks_of, job
+from tests.support.sandbox_runs import MIB, chunks_of, job
 
 STARTED = HEADER.pack(Kind.STARTED, 0)
 # Takes what is sent to it, sends what it was given, then waits to be killed.

@@ -4,7 +4,7 @@ import pytest
 
 from app.sandbox.outcomes import Succeeded, TimedOut, UnsettledPromise
 from app.sandbox.pool import SandboxPool
-from tests.sandbox.runs import run
+from tests.support.sandbox_runs import run
 
 SLEEP = "const sleep = ms => new Promise(done => setTimeout(done, ms))\n"
 

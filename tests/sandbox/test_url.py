@@ -12,7 +12,7 @@ from typing import Final
 import pytest
 
 from app.sandbox.pool import SandboxPool
-from tests.sandbox.runs import run
+from tests.support.sandbox_runs import run
 
 WPT: Final = Path(__file__).with_name("wpt")
 FILES: Final = json.loads((WPT / "wpt.json").read_text())["files"]

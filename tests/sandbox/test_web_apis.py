@@ -10,7 +10,7 @@ import pytest
 
 from app.sandbox.outcomes import Succeeded
 from app.sandbox.pool import SandboxPool
-from tests.sandbox.runs import run
+from tests.support.sandbox_runs import run
 
 ROOT: Final = Path(__file__).parents[2]
 WEB: Final = ROOT / "app" / "sandbox" / "web"

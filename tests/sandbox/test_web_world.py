@@ -6,7 +6,7 @@ import pytest
 
 from app.sandbox.outcomes import InvalidResult, OutOfMemory, Succeeded, Threw, TimedOut
 from app.sandbox.pool import SandboxPool
-from tests.sandbox.runs import MIB, run
+from tests.support.sandbox_runs import MIB, run
 
 NAMES: Final = (
     *("URL", "URLSearchParams", "TextEncoder", "TextDecoder", "DOMException", "structuredClone"),

@@ -10,7 +10,7 @@ from typing import Final
 import pytest
 
 from app.lint.findings import BUNDLE
-from tests.acceptance.system import System
+from tests.support.system import System
 
 COMMENTED: Final = """\
 // Sums up.

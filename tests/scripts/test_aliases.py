@@ -6,7 +6,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from tests.acceptance.system import System
+from tests.support.system import System
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ library of one line.
 import httpx
 import pytest
 
-from tests.acceptance.system import System
+from tests.support.system import System
 
 LIBRARY = "{ sum: function (all) { return all.reduce(function (a, b) { return a + b; }, 0); } }"
 USE = "function process(data) { return lib.sum(data); }"

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.acceptance.system import System
+from tests.support.system import System
 
 MIB = 2**20
 

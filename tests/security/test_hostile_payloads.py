@@ -8,7 +8,7 @@ import pytest_asyncio
 from app.sandbox.cell_pool import PoolConfig
 from app.sandbox.outcomes import InvalidInput, Outcome, OutOfMemory, Succeeded
 from app.sandbox.pool import SandboxPool, open_pool
-from tests.sandbox.runs import MIB, run
+from tests.support.sandbox_runs import MIB, run
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 IDENTITY = "const process = data => data"

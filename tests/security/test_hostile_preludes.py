@@ -9,7 +9,7 @@ import pytest_asyncio
 from app.execution_errors import failure_of
 from app.sandbox.cell_pool import PoolConfig
 from app.sandbox.pool import SandboxPool, open_pool
-from tests.sandbox.runs import MIB, run
+from tests.support.sandbox_runs import MIB, run
 
 # Taken before the prelude, so that the failure itself is the same with it.
 TAKEN = """

@@ -21,8 +21,8 @@ from app.sandbox.outcomes import (
     TimedOut,
 )
 from app.sandbox.pool import SandboxPool, open_pool
-from tests.sandbox.runs import Ran, run_job
 from tests.security.corpus import KINDS, LIMITS, SCRIPTS, Hostile, read_corpus
+from tests.support.sandbox_runs import Ran, run_job
 
 CORPUS = read_corpus()
 CLOCK_MS = 1_700_000_000_000
@@ -62,7 +62,7 @@ function process(data) {
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def pool() -> AsyncIterator[SandboxPool]:
-    """Short magazines, so that scripts meet first isolates and last ones."""
+    """Few isolates per cell, so that scripts meet first isolates and last ones."""
     async with open_pool(PoolConfig(cells=2, warm=2, isolates=4)) as opened:
         yield opened
 

@@ -12,8 +12,8 @@ import pytest
 
 from app.sandbox.cell_pool import PoolConfig
 from app.sandbox.pool import open_pool
-from tests.acceptance.system import System
-from tests.sandbox.processes import cells, until
+from tests.support.processes import cells, until
+from tests.support.system import System
 
 ROOT = Path(__file__).parents[2]
 # Numbers of the calls.

@@ -20,6 +20,7 @@ _SLOW_PATHS: Final = (
     "embedded",
     "examples",
     "keys/test_bootstrap.py",
+    "migrations/test_rolling_upgrade.py",
     "sandbox",
     "security",
     "test_benchmarks.py",

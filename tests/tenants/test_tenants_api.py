@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from app.tenants.model import DEFAULT_TENANT
-from tests.acceptance.keyed import Keyed
+from tests.support.keyed import Keyed
 
 SOURCE = "function process(data) { return data }"
 

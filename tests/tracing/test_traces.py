@@ -16,8 +16,8 @@ from opentelemetry.trace import StatusCode
 from app.settings import Settings
 from app.tracing import ExecutionTrace, TracesNotInstalled, Tracing, require_packages
 from app.tracing.otel import OpenTelemetryTracing
-from tests.acceptance.system import ROOT, System, until
-from tests.tracing.collector import open_collector
+from tests.support.system import ROOT, System, until
+from tests.support.trace_collector import open_collector
 
 TRACE: Final = "4bf92f3577b34da6a3ce929d0e0e4736"
 CLIENT: Final = "00f067aa0ba902b7"

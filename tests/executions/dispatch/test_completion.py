@@ -13,7 +13,7 @@ from app.metrics import REGISTRY
 from app.payloads.writer import PayloadWriter
 from app.resources import Resources, open_resources
 from app.settings import Settings
-from tests.executions.queues import SUCCESS, Queues
+from tests.support.queues import SUCCESS, Queues
 
 
 @pytest.fixture

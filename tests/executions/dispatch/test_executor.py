@@ -17,8 +17,8 @@ from app.limits import MIB
 from app.resources import Resources, open_resources
 from app.sandbox.outcomes import Job, Report
 from app.settings import Settings
-from tests.executions.queues import Queues
-from tests.sandbox.processes import busy_cells, until
+from tests.support.processes import busy_cells, until
+from tests.support.queues import Queues
 
 ENDLESS: Final = b"function process(_) { for (;;); }"
 

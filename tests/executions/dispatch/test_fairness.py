@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings as hypothesis_settings, stra
 
 from app.db import Pool
 from app.executions.model import Claim, SlotUsage
-from tests.executions.queues import Queues
+from tests.support.queues import Queues
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import pytest
 from app.db import Pool
 from app.executions.model import Claim
 from app.sandbox.pool import Room
-from tests.acceptance.system import System, until
-from tests.executions.queues import Queues
+from tests.support.queues import Queues
+from tests.support.system import System, until
 
 MIB: Final = 2**20
 OVERHEAD: Final = 10

@@ -11,7 +11,7 @@ from app.metrics import REGISTRY
 from app.resources import open_resources
 from app.settings import Settings
 from tests.executions.dispatch.workers import open_dispatcher
-from tests.executions.queues import Queues
+from tests.support.queues import Queues
 
 RESCUED_AS: Final = (Status.QUEUED, Status.FAILED)
 

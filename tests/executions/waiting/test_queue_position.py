@@ -1,7 +1,7 @@
 """A queued execution shows its place in the queue and why it waits."""
 
-from tests.acceptance.system import System
-from tests.servers import execute
+from tests.support.servers import execute
+from tests.support.system import System
 
 
 def test_a_queued_execution_shows_its_position_and_why_it_waits(stopped_system: System) -> None:

@@ -9,8 +9,8 @@ import msgspec
 import pytest
 from msgspec import Struct
 
-from tests.acceptance.keyed import Keyed
-from tests.acceptance.system import System
+from tests.support.keyed import Keyed
+from tests.support.system import System
 
 IDENTITY = "const process = data => data"
 BUSY = "function process(d) { let x = 0; for (let i = 0; i < 4e8; i++) x += i; return d }"

@@ -18,10 +18,10 @@ from app.auth.model import Scope
 from app.embedded.processes import await_ready, spawn, stop as stop_services
 from app.embedded.servers import prepare_postgres
 from app.notifier import APPLICATION_NAME
-from tests.acceptance.keyed import Keyed
-from tests.acceptance.system import System, open_system, stop, until
-from tests.http.raw import answer_on
-from tests.servers import alembic, execute
+from tests.support.keyed import Keyed
+from tests.support.raw_connections import answer_on
+from tests.support.servers import alembic, execute
+from tests.support.system import System, open_system, stop, until
 
 IDENTITY = "const process = data => data"
 BUSY = "function process(d) { let x = 0; for (let i = 0; i < 4e8; i++) x += i; return d }"
@@ -316,7 +316,7 @@ def _second_api(system: System, **environ: str) -> Iterator[int]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
-    process = system._spawn("app.main", CRIVO_PORT=str(port), **environ)
+    process = system.spawn("app.main", CRIVO_PORT=str(port), **environ)
     try:
         for _ in until("the second API answers"):
             try:

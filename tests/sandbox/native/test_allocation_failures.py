@@ -8,7 +8,7 @@ from app.sandbox.cell_pool import PoolConfig
 from app.sandbox.outcomes import OutOfMemory, Threw
 from app.sandbox.pool import open_pool
 from tests.sandbox.native.engines import MISSING, TURNED_OFF, evaluate
-from tests.sandbox.runs import MIB, run
+from tests.support.sandbox_runs import MIB, run
 
 _REAL: Final = "new ArrayBuffer(3e9)"
 _INVALID: Final = "new ArrayBuffer(-1)"

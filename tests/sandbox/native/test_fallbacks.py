@@ -5,7 +5,7 @@ from app.sandbox.outcomes import OutOfMemory, TimedOut
 from app.sandbox.pool import open_pool
 from app.settings import Settings
 from tests.sandbox.native.engines import TURNED_OFF
-from tests.sandbox.runs import MIB, run
+from tests.support.sandbox_runs import MIB, run
 
 
 async def test_a_pool_runs_without_native_parts() -> None:

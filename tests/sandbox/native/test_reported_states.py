@@ -2,8 +2,8 @@
 
 import json
 
-from tests.acceptance.system import System, until
 from tests.sandbox.native.engines import TURNED_OFF
+from tests.support.system import System, until
 
 
 def _states(system: System, module: str) -> list[dict[str, str]]:

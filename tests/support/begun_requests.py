@@ -4,7 +4,7 @@ import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from tests.http.raw import Answer, answer_on, connected
+from tests.support.raw_connections import Answer, answer_on, connected
 
 
 class Begun:

@@ -5,7 +5,7 @@ from contextlib import ExitStack
 import asyncpg
 import pytest
 
-from tests import servers
+from tests.support import servers
 
 
 async def test_without_images_the_embedded_servers_take_their_place(

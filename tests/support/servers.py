@@ -20,7 +20,7 @@ from sqlalchemy import make_url
 
 from app.embedded.servers import embedded_servers
 
-ROOT: Final = Path(__file__).parents[1]
+ROOT: Final = Path(__file__).parents[2]
 
 # Marks a Redis database as used by a test run; the mark of a killed run expires after an hour.
 _MARK: Final = "crivo:test-run"

@@ -7,7 +7,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from app.auth.model import Scope
-from tests.acceptance.system import ROOT
+from tests.support.system import ROOT
 
 PATHS: Final = json.loads((ROOT / "openapi" / "openapi.json").read_bytes())["paths"]
 SOURCE: Final = "function process(data) { return data }"

@@ -61,13 +61,13 @@ class System:
         return self
 
     def start_api(self) -> None:
-        self.api = self._spawn("app.main")
+        self.api = self.spawn("app.main")
 
     @contextmanager
     def another_api(self, **environ: str) -> Iterator[str]:
         """Start another API process on the same servers, and return its address."""
         port = free_port()
-        process = self._spawn("app.main", **environ, CRIVO_PORT=str(port))
+        process = self.spawn("app.main", **environ, CRIVO_PORT=str(port))
         url = f"http://127.0.0.1:{port}"
         try:
             for _ in until("the other API answers"):
@@ -81,7 +81,7 @@ class System:
             stop(process)
 
     def start_worker(self, **environ: str) -> subprocess.Popen[bytes]:
-        worker = self._spawn("app.worker", **environ)
+        worker = self.spawn("app.worker", **environ)
         self.workers.append(worker)
         return worker
 
@@ -135,7 +135,8 @@ class System:
             path.read_text(errors="replace") for path in self.folder.glob(f"{module}-*.log")
         )
 
-    def _spawn(self, module: str, **environ: str) -> subprocess.Popen[bytes]:
+    def spawn(self, module: str, **environ: str) -> subprocess.Popen[bytes]:
+        """Start a module of app/ on the system's servers, with its own log."""
         number = len(list(self.folder.glob(f"{module}-*.log")))
         with (self.folder / f"{module}-{number}.log").open("wb") as log:
             return subprocess.Popen(

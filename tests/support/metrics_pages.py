@@ -5,7 +5,7 @@ import json
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.acceptance.system import System, until
+from tests.support.system import System, until
 
 
 class Page:

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from app.auth.model import Scope
 from app.keys.model import new_key
-from tests.acceptance.system import System, until
+from tests.support.system import System, until
 
 WORKING = (Scope.READ, Scope.WRITE_SCRIPTS, Scope.WRITE_EXECUTIONS)
 
