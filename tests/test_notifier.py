@@ -12,7 +12,10 @@ from app.notifier import APPLICATION_NAME, Notifier, open_notifier
 from app.settings import Settings
 from tests.support.watched import Watched, terminate_connections
 
-COUNT_LISTENERS = "SELECT count(*) FROM pg_stat_activity WHERE application_name = $1"
+COUNT_LISTENERS = """
+SELECT count(*) FROM pg_stat_activity
+WHERE datname = current_database() AND application_name = $1
+"""
 CHANNELS = ("test_one", "test_two")
 
 pytestmark = pytest.mark.usefixtures("pool")

@@ -125,7 +125,7 @@ def test_a_script_has_no_etag_to_compare(system: System, address: str, name: str
     answer = system.client.put(address, json={"source": _source(1)}, headers={name: '"1"'})
 
     assert answer.status_code == 412
-    assert f"{name} takes * here" in answer.json()["detail"]
+    assert f"{name} takes only *" in answer.json()["detail"]
     assert system.client.get(address).status_code == 404
 
 
