@@ -58,8 +58,8 @@ def test_beyond_loopback_the_api_refuses_to_listen_without_keys(
 
     assert process.wait() == 2
     assert stopped_system.logs_of_process("app.main") == (
-        "api: CRIVO_HOST=0.0.0.0: beyond loopback the API needs keys, and there is none; create one "
-        "(./start.sh admin key create --all), or set CRIVO_ADMIN_KEY\n"
+        "api: CRIVO_HOST=0.0.0.0: beyond loopback the API needs keys, and there is none; "
+        "create one (./start.sh admin key create --all), or set CRIVO_ADMIN_KEY\n"
     )
 
 

@@ -1,6 +1,7 @@
 """API and worker log, when they start, which native parts they use."""
 
 import json
+from itertools import chain
 
 from tests.sandbox.native.engines import TURNED_OFF
 from tests.support.system import System, until
@@ -17,7 +18,7 @@ def test_each_process_logs_the_states_once(system: System) -> None:
         logs = list(system.folder.glob(f"{module}-*.log"))
         reported = [_states_in(log.read_text(errors="replace")) for log in logs]
         assert max(map(len, reported)) == 1
-        for states in sum(reported, start=[]):
+        for states in chain.from_iterable(reported):
             assert len(states) == 5
             assert set(states.values()) == {"on"}
 
