@@ -143,8 +143,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     sandbox_memory_bytes: Annotated[
         int,
         Meta(
-            description="sum of the memory limits of the executions that one worker runs at "
-            "once; 0: three quarters of the host's or container's memory",
+            description="memory that the executions of one worker may reach together, 1.3 × the "
+            "limit plus 112 MiB each; 0: three quarters of the host's or container's memory",
             ge=0,
         ),
     ] = 0

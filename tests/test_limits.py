@@ -13,11 +13,11 @@ from app import limits
 from app.db import Pool
 from app.executions.model import Receipt
 from app.executions.payload_api import show_logs
-from app.executions.reference import RawChoices
+from app.executions.reference import RawSubmissionQuery
 from app.limits import LIMIT_NAMES, LimitChoice, Limits
 from app.sandbox.outcomes import Limits as SandboxLimits
 from app.scripts.model import SampleReceipt
-from app.scripts.reference import FileChoices
+from app.scripts.reference import ScriptFileQuery
 from app.settings import Settings
 from tests.support.servers import ROOT
 
@@ -75,7 +75,7 @@ def test_the_structs_of_limits_have_the_same_members_in_the_same_order() -> None
         assert types["limits"] is Limits
 
 
-@pytest.mark.parametrize("query", [RawChoices, FileChoices])
+@pytest.mark.parametrize("query", [RawSubmissionQuery, ScriptFileQuery])
 def test_query_parameters_have_the_bounds_of_a_choice(query: type[Struct]) -> None:
     bounds = _bounds(query)
 

@@ -140,7 +140,7 @@ async def list_executions(
     Newest first, a page at a time, without results. An execution is listed if it matches every
     filter. Times are RFC 3339 with an offset, such as `2026-01-31T12:00:00Z`.
     """
-    choices = read_query(request, reference.ListChoices, many=("label",))
+    choices = read_query(request, reference.ExecutionListQuery, many=("label",))
     wanted = ExecutionFilter(
         status=choices.status or None,
         labels=labels_in_query(choices.label or []),
@@ -168,7 +168,7 @@ async def show_execution(
     either a `result` (inline up to 1 MiB; `result_url` serves any size) or an `error` whose `kind`
     says why it has no result.
     """
-    choices = read_query(request, reference.ShowChoices)
+    choices = read_query(request, reference.ExecutionQuery)
     wait = None if isinstance(choices.wait, UnsetType) else choices.wait
     return await respond_with_execution(
         request, resources, waiters, tenant, parse_execution(execution), wait=wait
@@ -208,7 +208,7 @@ async def show_events(
     response is 204, which tells a browser to stop. `EventSource` cannot send a key: pass a `token`
     in the address instead.
     """
-    read_query(request, events_reference.EventChoices)
+    read_query(request, events_reference.EventsQuery)
     return await respond_with_events(
         request, resources, waiters, tenant, parse_execution(execution)
     )
@@ -260,7 +260,7 @@ def _submission_in_envelope(envelope: Envelope) -> Submission:
 
 
 def _submission_in_query(request: AnyRequest) -> Submission:
-    choices = read_query(request, reference.RawChoices, many=("label",))
+    choices = read_query(request, reference.RawSubmissionQuery, many=("label",))
     limits = {name: getattr(choices, name) for name in LimitChoice.__struct_fields__}
     return Submission(
         limits=LimitChoice(**{name: each or None for name, each in limits.items()}),

@@ -12,7 +12,7 @@ from app.http.openapi import Answer, JsonSchema, documented
 from app.http.undeclared import IdempotencyUnsupported, not_evaluated
 
 
-class EventChoices(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class EventsQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Query parameters of the event stream."""
 
     token: (
@@ -43,7 +43,7 @@ _EVENTS: Final[JsonSchema] = {
 }
 
 SHOW_EVENTS: Final = documented(
-    query=EventChoices,
+    query=EventsQuery,
     headers={"Last-Event-ID": "the `id` of the last event that the client has received"},
     gives={
         200: Answer(

@@ -93,7 +93,7 @@ _SUBMISSION: Final = (
 )
 
 
-class RawChoices(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class RawSubmissionQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Query parameters of a submission whose body is the data itself."""
 
     wall_ms: Annotated[WallMs, Meta(description="time limit, in ms")] | UnsetType = UNSET
@@ -131,7 +131,7 @@ class RawChoices(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ) = UNSET
 
 
-class ListChoices(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ExecutionListQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Query parameters of a list of executions."""
 
     script: (
@@ -154,7 +154,7 @@ class ListChoices(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ) = UNSET
 
 
-class ShowChoices(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ExecutionQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Query parameters of one execution."""
 
     wait: (
@@ -218,7 +218,7 @@ SUBMIT_ENVELOPE: Final = documented(
 
 SUBMIT_RAW: Final = documented(
     reads={"application/json": ANY_JSON},
-    query=RawChoices,
+    query=RawSubmissionQuery,
     headers=_PREFER,
     gives={200: _ENDED, 202: _QUEUED},
     problems=_SUBMISSION,
@@ -227,14 +227,14 @@ SUBMIT_RAW: Final = documented(
 )
 
 LIST_EXECUTIONS: Final = documented(
-    query=ListChoices,
+    query=ExecutionListQuery,
     gives={200: Answer(description="A page of executions, newest first", shape=Page[Execution])},
     problems=(_NO_SCRIPT, _NO_VERSION, NO_DATABASE),
     examples=EXAMPLES,
 )
 
 SHOW_EXECUTION: Final = documented(
-    query=ShowChoices,
+    query=ExecutionQuery,
     headers=_PREFER,
     gives={
         200: Answer(

@@ -98,7 +98,7 @@ async def list_scripts(request: AnyRequest, resources: Resources, tenant: UUID) 
     Newest first, in pages: pass a page's `next_cursor` as `cursor` to get the next one. Archived
     scripts are left out unless `archived` is true.
     """
-    choices = read_query(request, reference.ListChoices)
+    choices = read_query(request, reference.ScriptListQuery)
     return await service.list_scripts(
         resources,
         tenant,

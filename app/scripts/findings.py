@@ -8,7 +8,7 @@ from app.lint.findings import MEANINGS, MODULES, Code, Diagnostic, LintReport, P
 from app.lint.positions import Positions
 from app.sandbox.outcomes import Examined, Finding
 
-_Place = tuple[int | None, int | None]
+_Position = tuple[int | None, int | None]
 
 _MODULES: Final = frozenset(MODULES)
 _UNDEFINED: Final = "`process` is undefined once the top level has run"
@@ -33,13 +33,13 @@ def merge(examined: Examined, report: LintReport | None, source: bytes) -> tuple
     """
     if report is None:
         message = MEANINGS[Code.STRUCTURE_NOT_CHECKED]
-        return (*examined.findings, _unplaced(Code.STRUCTURE_NOT_CHECKED, message))
-    by_v8 = [_with_place_of_process(each, report, source) for each in examined.findings]
+        return (*examined.findings, _without_position(Code.STRUCTURE_NOT_CHECKED, message))
+    by_v8 = [_with_position_of_process(each, report, source) for each in examined.findings]
     by_linter = _relevant(report, examined, by_v8)
     findings = _without_duplicates(by_v8, by_linter)
     findings.sort(key=lambda each: (each.line or 0, each.column or 0, each.code))
     if report.is_truncated:
-        findings.append(_unplaced(Code.MORE_FINDINGS, MEANINGS[Code.MORE_FINDINGS]))
+        findings.append(_without_position(Code.MORE_FINDINGS, MEANINGS[Code.MORE_FINDINGS]))
     return tuple(findings)
 
 
@@ -54,7 +54,7 @@ def finding_at(position: Position, code: Code, message: str) -> Finding:
     )
 
 
-def _with_place_of_process(finding: Finding, report: LintReport, source: bytes) -> Finding:
+def _with_position_of_process(finding: Finding, report: LintReport, source: bytes) -> Finding:
     """Add the position of `process`, which V8 does not report."""
     if finding.code not in (Code.NO_PROCESS, Code.PROCESS_NOT_CALLABLE):
         return finding
@@ -67,7 +67,7 @@ def _with_place_of_process(finding: Finding, report: LintReport, source: bytes) 
 def _relevant(report: LintReport, examined: Examined, by_v8: list[Finding]) -> list[Finding]:
     """Drop the linter's findings that V8's run of the top level has disproved."""
     codes = {each.code for each in by_v8}
-    thrown_at = {_place(each) for each in by_v8 if each.code == Code.TOP_LEVEL_THREW}
+    thrown_at = {_position_of(each) for each in by_v8 if each.code == Code.TOP_LEVEL_THREW}
     diagnostics = (
         _as_reached(each, thrown_at)
         for each in report.findings
@@ -77,7 +77,7 @@ def _relevant(report: LintReport, examined: Examined, by_v8: list[Finding]) -> l
     return [finding_at(each.position, each.code, each.message) for each in diagnostics]
 
 
-def _as_reached(diagnostic: Diagnostic, thrown_at: set[_Place]) -> Diagnostic:
+def _as_reached(diagnostic: Diagnostic, thrown_at: set[_Position]) -> Diagnostic:
     """Turn a conditional `require` into an error if the top level threw there."""
     if diagnostic.code != Code.CONDITIONAL_REQUIRE:
         return diagnostic
@@ -88,20 +88,20 @@ def _as_reached(diagnostic: Diagnostic, thrown_at: set[_Place]) -> Diagnostic:
 
 def _without_duplicates(by_v8: list[Finding], by_linter: list[Finding]) -> list[Finding]:
     codes = {each.code for each in by_v8}
-    modules = {_place(each) for each in by_linter if each.code in _MODULES}
+    modules = {_position_of(each) for each in by_linter if each.code in _MODULES}
     explained = (Code.SYNTAX_ERROR, Code.TOP_LEVEL_THREW)
-    findings = [each for each in by_v8 if not (each.code in explained and _place(each) in modules)]
-    reported = {_place(each) for each in findings if each.line is not None}
+    findings = [each for each in by_v8 if not (each.code in explained and _position_of(each) in modules)]
+    reported = {_position_of(each) for each in findings if each.line is not None}
     return findings + [
         each
         for each in by_linter
-        if _place(each) not in reported or not (Code(each.code).is_warning or each.code in codes)
+        if _position_of(each) not in reported or not (Code(each.code).is_warning or each.code in codes)
     ]
 
 
-def _unplaced(code: Code, message: str) -> Finding:
+def _without_position(code: Code, message: str) -> Finding:
     return Finding(line=None, column=None, code=code, message=message, excerpt=None)
 
 
-def _place(finding: Finding) -> _Place:
+def _position_of(finding: Finding) -> _Position:
     return finding.line, finding.column

@@ -78,7 +78,7 @@ _UPLOAD: Final = (
 )
 
 
-class FileChoices(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ScriptFileQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Query parameters of an upload whose body is the file itself."""
 
     note: Annotated[Note, Meta(description="a note on this version")] | UnsetType = UNSET
@@ -94,7 +94,7 @@ class FileChoices(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     ) = UNSET
 
 
-class NewFileChoices(FileChoices, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class NewFileChoices(ScriptFileQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Query parameters of a new script whose body is the file itself."""
 
     name: Annotated[Name, Meta(description="the new script's name")] | UnsetType = UNSET
@@ -103,7 +103,7 @@ class NewFileChoices(FileChoices, frozen=True, kw_only=True, forbid_unknown_fiel
     ) = UNSET
 
 
-class ListChoices(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ScriptListQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Query parameters that select and page scripts."""
 
     name: Annotated[Name, Meta(description="only the script with this name")] | UnsetType = UNSET
@@ -128,7 +128,7 @@ CREATE_SCRIPT: Final = documented(
 
 CHECK_SCRIPT: Final = documented(
     reads=upload_content(CheckScript),
-    query=FileChoices,
+    query=ScriptFileQuery,
     query_with=RAW_TYPES[0],
     gives={200: Answer(description="The source has no errors", shape=Accepted)},
     problems=_UPLOAD,
@@ -136,7 +136,7 @@ CHECK_SCRIPT: Final = documented(
 )
 
 LIST_SCRIPTS: Final = documented(
-    query=ListChoices,
+    query=ScriptListQuery,
     gives={200: Answer(description="A page of scripts, newest first", shape=Page[Script])},
     problems=(_NO_DATABASE,),
     examples=_EXAMPLES,
@@ -151,7 +151,7 @@ SHOW_SCRIPT: Final = documented(
 
 PUT_SCRIPT: Final = documented(
     reads=upload_content(AddVersion),
-    query=FileChoices,
+    query=ScriptFileQuery,
     headers=DESCRIBED_ANY,
     gives={
         201: Answer(
@@ -194,7 +194,7 @@ ARCHIVE_SCRIPT: Final = documented(
 
 ADD_VERSION: Final = documented(
     reads=upload_content(AddVersion),
-    query=FileChoices,
+    query=ScriptFileQuery,
     query_with=RAW_TYPES[0],
     gives={
         201: Answer(description="The new version", shape=AddedVersion, headers=_LOCATION),
