@@ -13,7 +13,6 @@ from app.sandbox.outcomes import (
     Outcome,
     OutOfMemory,
     OutputTooLarge,
-    Report,
     ScriptError,
     Succeeded,
     Threw,
@@ -133,11 +132,6 @@ def over_quota(size_bytes: int, *, limit_bytes: int, left_bytes: int) -> Failure
     return Failure(ErrorKind.OUTPUT_TOO_LARGE, message, {"limit_bytes": left_bytes})
 
 
-def unkept_logs_document(lines: int) -> bytes:
-    """Write a console whose lines the tenant's quota left no space for."""
-    return json.dumps({"lines": [], "lines_dropped": lines}).encode("ascii")
-
-
 def _details(error: ScriptError) -> dict[str, object]:
     """Return the members of an error document besides the message; None: unknown."""
     return {
@@ -154,10 +148,3 @@ def _details(error: ScriptError) -> dict[str, object]:
 def _nested(error: ScriptError) -> dict[str, object]:
     members = {"message": error.message, **_details(error)}
     return {name: value for name, value in members.items() if value is not None}
-
-
-def logs_document(report: Report) -> bytes:
-    """Write the captured console as ASCII JSON."""
-    lines = [{"level": line.level, "text": line.text} for line in report.logs]
-    document = {"lines": lines, "lines_dropped": report.lines_dropped}
-    return json.dumps(document).encode("ascii")

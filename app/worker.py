@@ -42,7 +42,7 @@ from app.work_signal import (
 
 log = structlog.get_logger(__name__)
 
-# The nouns whose payloads expire and whose orphaned blobs are deleted.
+# The packages whose payloads expire and whose orphaned blobs are deleted.
 PAYLOAD_OWNERS: Final = (EXECUTIONS,)
 # How long one command blocks on the list, and how often arq polls for jobs.
 _POLL_SECONDS: Final = 1

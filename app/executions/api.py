@@ -1,6 +1,5 @@
 """HTTP routes of executions."""
 
-from collections.abc import AsyncIterator
 from uuid import UUID
 
 from litestar import Response, Router, post
@@ -12,13 +11,12 @@ from app.auth.callers import Caller
 from app.auth.event_tokens import EventsToken
 from app.auth.model import Scope
 from app.executions import events_reference, reference, service
-from app.executions.envelope import Envelope, labels_in_json, labels_in_query
+from app.executions.envelope import Envelope
+from app.executions.labels import labels_in_json, labels_in_query
 from app.executions.model import Execution, ExecutionFilter, Queued, Submission
 from app.executions.payload_api import erase_data, show_input, show_logs, show_result
-from app.executions.problems import (
-    parse_execution,
-)
 from app.executions.queue_limit import QueueLimit
+from app.executions.refs import parse_execution_id
 from app.executions.responses import (
     respond_to_submission,
     respond_with_events,
@@ -43,6 +41,7 @@ from app.http.methods import get
 from app.http.sse import MEDIA_TYPE as EVENT_STREAM
 from app.limits import MAX_ENVELOPE_BYTES, LimitChoice
 from app.pagination import Page
+from app.payloads.reader import single_chunk
 from app.resources import Resources
 from app.scripts.params import read_params
 from app.scripts.refs import parse_ref
@@ -74,7 +73,7 @@ async def submit_envelope(
     await queue_limit.require_room(resources.pool)
     envelope = await _read_envelope(request, max_raw_bytes=resources.settings.max_input_bytes)
     ref, submission = parse_ref(envelope.script), _submission_in_envelope(envelope)
-    data = _one_chunk(bytes(envelope.data))
+    data = single_chunk(bytes(envelope.data))
     with waiters.waiter(caller.tenant, final_only=True) as waiter:
         async with receive(resources, caller, ref, submission, data=data) as received:
             execution_id = new_execution_id()
@@ -171,7 +170,7 @@ async def show_execution(
     choices = read_query(request, reference.ExecutionQuery)
     wait = None if isinstance(choices.wait, UnsetType) else choices.wait
     return await respond_with_execution(
-        request, resources, waiters, tenant, parse_execution(execution), wait=wait
+        request, resources, waiters, tenant, parse_execution_id(execution), wait=wait
     )
 
 
@@ -187,7 +186,7 @@ async def cancel_execution(execution: str, resources: Resources, caller: Caller)
     Once the response is sent, a queued or running execution is cancelled, and any later report
     of its worker is refused. Cancelling it again changes nothing; a finished execution is a 409.
     """
-    return await service.cancel(resources, caller, parse_execution(execution))
+    return await service.cancel(resources, caller, parse_execution_id(execution))
 
 
 @get(
@@ -210,7 +209,7 @@ async def show_events(
     """
     read_query(request, events_reference.EventsQuery)
     return await respond_with_events(
-        request, resources, waiters, tenant, parse_execution(execution)
+        request, resources, waiters, tenant, parse_execution_id(execution)
     )
 
 
@@ -230,7 +229,7 @@ async def create_events_token(
     open. The token depends on its key: when the key is revoked or expires, or its tenant is
     suspended, the token opens nothing and its streams end.
     """
-    execution_id = parse_execution(execution)
+    execution_id = parse_execution_id(execution)
     await service.show(resources, caller.tenant, execution_id, with_result=False)
     authenticator: Authenticator = request.app.state.authenticator
     token = await authenticator.create_events_token(caller.key_id, execution_id)
@@ -269,10 +268,6 @@ def _submission_in_query(request: AnyRequest) -> Submission:
         priority=choices.priority or 0,
         params=read_params(choices.params),
     )
-
-
-async def _one_chunk(data: bytes) -> AsyncIterator[bytes]:
-    yield data
 
 
 router = Router(

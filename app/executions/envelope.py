@@ -1,21 +1,14 @@
-"""Define the envelope of a submission, and parse its labels, in JSON or in a query."""
+"""Define the envelope of a submission."""
 
-from collections.abc import Sequence
 from typing import Annotated, Final
 
 import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
-from app.errors import invalid, invalid_parameter
 from app.executions.model import Labels
-from app.limits import MAX_LABELS, MAX_LABELS_BYTES, LimitChoice, Priority, Seed
+from app.limits import LimitChoice, Priority, Seed
 from app.validation import (
     RAW_SHAPE,
-    Fault,
-    InvalidTexts,
-    convert_texts,
-    decode_json,
-    refused_parameters,
 )
 
 # `<id or name>@<version or alias>`: longer than any valid one, so the parser names the fault.
@@ -35,36 +28,3 @@ class Envelope(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     seed: Seed | None = None
     labels: RawLabels | UnsetType = UNSET
     priority: Priority = 0
-
-
-class _Labelled(Struct, frozen=True, kw_only=True):
-    labels: Labels
-
-
-def labels_in_json(raw: Raw | UnsetType) -> dict[str, str]:
-    """Parse the member `labels` of an envelope.
-
-    The size is checked first: decoding and validating each entry of a large object takes seconds.
-    Raises InvalidRequest, which names every invalid label.
-    """
-    content = b"{}" if raw is UNSET else bytes(raw)
-    if len(content) > MAX_LABELS_BYTES:
-        raise invalid("/labels", f"has {len(content)} bytes; {MAX_LABELS} labels are the limit")
-    return decode_json(b'{"labels":' + content + b"}", _Labelled).labels
-
-
-def labels_in_query(texts: Sequence[str]) -> dict[str, str]:
-    """Parse the parameters `label=name:value`. Raises InvalidRequest."""
-    labels: dict[str, str] = {}
-    for text in texts:
-        name, colon, value = text.partition(":")
-        if not colon:
-            raise invalid_parameter("label", f"{text!r} is not name:value")
-        if name in labels:
-            raise invalid_parameter("label", f"{name!r} is given more than once")
-        labels[name] = value
-    try:
-        return convert_texts({"labels": labels}, _Labelled).labels
-    except InvalidTexts as error:
-        faults = [Fault(("label",), fault.message) for fault in error.faults]
-        raise refused_parameters(faults) from None

@@ -159,9 +159,9 @@ class Waiting(Struct, frozen=True, kw_only=True):
 
     `position` counts the tenant's own executions by priority and age: 1 is claimed next, 1,001
     stands for any position above 1,000. `reason` is `no_worker`: no worker is alive; `too_large`:
-    no living worker can provide its memory limit; `own_cap`: the tenant runs as many executions as
-    it may; `own_queue`: others of the tenant come first; `other_tenants`: a tenant with less usage
-    comes first; `next`: it is claimed as soon as a worker has room.
+    no live worker can enforce its memory limit; `own_cap`: the tenant runs as many executions as
+    it may; `own_queue`: others of the tenant come first; `other_tenants`: other tenants have
+    queued executions, too, and may come first; `next`: it is claimed as soon as a worker has room.
     """
 
     position: int

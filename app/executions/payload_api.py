@@ -8,7 +8,7 @@ from litestar.response import Stream
 from app.auth.callers import Caller
 from app.auth.model import Scope
 from app.executions import payload_service, reference
-from app.executions.problems import parse_execution
+from app.executions.refs import parse_execution_id
 from app.http.authorization import needs
 from app.http.bodies import AnyRequest
 from app.http.methods import get
@@ -32,7 +32,7 @@ async def show_result(
     The exact bytes that `JSON.stringify` produced from the script's return value, in any size.
     With `Range`, one range of them.
     """
-    stored = await payload_service.find_result(resources, tenant, parse_execution(execution))
+    stored = await payload_service.find_result(resources, tenant, parse_execution_id(execution))
     return await respond_with_payload(request, resources.blobs, stored)
 
 
@@ -50,7 +50,7 @@ async def show_input(
     The bytes as they were submitted, decompressed if they were compressed. Only V8 parses them,
     so they need not be JSON. With `Range`, one range of them.
     """
-    stored = await payload_service.find_input(resources, tenant, parse_execution(execution))
+    stored = await payload_service.find_input(resources, tenant, parse_execution_id(execution))
     return await respond_with_payload(request, resources.blobs, stored, media_type=BYTES)
 
 
@@ -68,7 +68,7 @@ async def show_logs(
     The lines that the script wrote with `console.log` and similar calls, up to 1,000 lines and
     256 KiB, and the number of lines dropped beyond that. Failed executions have one, too.
     """
-    stored = await payload_service.find_logs(resources, tenant, parse_execution(execution))
+    stored = await payload_service.find_logs(resources, tenant, parse_execution_id(execution))
     return await respond_with_payload(request, resources.blobs, stored)
 
 
@@ -84,4 +84,4 @@ async def erase_data(execution: str, resources: Resources, caller: Caller) -> No
     answered with 410 afterwards. The receipt stays, with their hashes and sizes. Erasing again
     changes nothing.
     """
-    await payload_service.erase(resources, caller, parse_execution(execution))
+    await payload_service.erase(resources, caller, parse_execution_id(execution))

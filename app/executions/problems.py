@@ -1,9 +1,6 @@
 """Define the problems of requests for executions."""
 
-from uuid import UUID
-
 from app.errors import Problem
-from app.scripts.refs import is_uuid
 
 
 class ExecutionNotFound(Problem):
@@ -80,12 +77,3 @@ class NoRoomToWait(Problem):
     def __init__(self, detail: str) -> None:
         """Ask for a retry after a second; a request that does not wait succeeds at once."""
         super().__init__(detail, headers={"Retry-After": "1"})
-
-
-def parse_execution(text: str) -> UUID:
-    """Parse the id of an execution. Raises ExecutionNotFound for any other text."""
-    if not is_uuid(text):
-        raise ExecutionNotFound(
-            f"{text!r} is not the id of an execution; GET /executions lists them"
-        )
-    return UUID(text)

@@ -1,19 +1,16 @@
-"""Serve stored bytes with ETags and ranges (RFC 9110, 13 and 14)."""
+"""Decide how to serve stored bytes: ETags and ranges (RFC 9110, 13 and 14)."""
 
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final
 
-from litestar import Response
-from litestar.response import Stream
 from msgspec import Struct
 
 from app.errors import Problem
 from app.http.bodies import AnyRequest
+from app.http.conditions import is_known
 from app.http.methods import is_head
 
 _RANGE: Final = re.compile(r"bytes[ \t]*=[ \t]*([0-9]*)-([0-9]*)[ \t]*", re.IGNORECASE)
-_ETAG: Final = re.compile(r'(?:W/)?("[^"]*")')
 
 # How routes that serve bytes describe the headers in OpenAPI.
 DESCRIBED: Final = {
@@ -38,40 +35,35 @@ class Span(Struct, frozen=True):
     end: int
 
 
-async def answer_bytes(
-    request: AnyRequest,
-    open_span: Callable[[Span | None], Awaitable[AsyncIterator[bytes]]],
-    *,
-    size_bytes: int,
-    sha256: bytes,
-    media_type: str,
-) -> Response[bytes] | Stream:
-    """Serve stored bytes; `open_span(None)` opens all of them.
+class BytesPlan(Struct, frozen=True, kw_only=True):
+    """A response with stored bytes: status, headers, and the bytes of its body.
 
-    HEAD reports their size and opens nothing. Raises RangeNotSatisfiable, and what `open_span`
-    raises.
+    Without a body `span` is None.
     """
+
+    status: int
+    headers: dict[str, str]
+    span: Span | None
+
+
+def plan_bytes(request: AnyRequest, *, size_bytes: int, sha256: bytes) -> BytesPlan:
+    """Decide how to respond with stored bytes. Raises RangeNotSatisfiable."""
     etag = f'"{sha256.hex()}"'
     # User bytes: a browser must not render them as a page of this origin.
     headers = {"ETag": etag, "Accept-Ranges": "bytes", "X-Content-Type-Options": "nosniff"}
-    if _has(request, etag):
-        return Response(b"", status_code=304, headers=headers, media_type=media_type)
+    if is_known(request, etag):
+        return BytesPlan(status=304, headers=headers, span=None)
     if is_head(request):
-        # Range applies to GET only (RFC 9110, 14.2), and nothing needs to be opened.
+        # Range applies to GET only (RFC 9110, 14.2).
         headers["Content-Length"] = str(size_bytes)
-        return Response(b"", headers=headers, media_type=media_type)
+        return BytesPlan(status=200, headers=headers, span=None)
     span = _span_of(request, etag=etag, size_bytes=size_bytes)
     if span is None:
         headers["Content-Length"] = str(size_bytes)
-        return Stream(await open_span(None), media_type=media_type, headers=headers)
+        return BytesPlan(status=200, headers=headers, span=Span(0, size_bytes))
     headers["Content-Length"] = str(span.end - span.start)
     headers["Content-Range"] = f"bytes {span.start}-{span.end - 1}/{size_bytes}"
-    return Stream(await open_span(span), status_code=206, media_type=media_type, headers=headers)
-
-
-def _has(request: AnyRequest, etag: str) -> bool:
-    wanted = ",".join(request.headers.getall("if-none-match", []))
-    return wanted.strip() == "*" or etag in _ETAG.findall(wanted)
+    return BytesPlan(status=206, headers=headers, span=span)
 
 
 def _span_of(request: AnyRequest, *, etag: str, size_bytes: int) -> Span | None:

@@ -1,1 +1,1 @@
-"""Payloads: receive, store, serve, retain and erase bytes for other nouns."""
+"""Payloads: receive, store, serve, retain and erase bytes for other packages."""

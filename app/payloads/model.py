@@ -1,4 +1,4 @@
-"""Define stored payloads, references to them, and the nouns that own them."""
+"""Define stored payloads, references to them, and the packages that own them."""
 
 import hashlib
 from collections.abc import Awaitable, Callable, Sequence
@@ -60,7 +60,7 @@ class Expiry(Struct, frozen=True, kw_only=True):
 
 
 class PayloadOwner(Struct, frozen=True, kw_only=True):
-    """A noun whose rows reference blobs.
+    """A package whose rows reference blobs.
 
     `name` is the plural that log events count its items by. Blobs of an owner have keys
     `<tenant>/<folder>/<id>` with one of its `folders`, and only its own rows reference them:

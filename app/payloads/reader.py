@@ -35,3 +35,8 @@ async def open_payload(
             yield chunk
 
     return all_chunks()
+
+
+async def single_chunk(data: bytes) -> AsyncIterator[bytes]:
+    """Yield data that is in memory already."""
+    yield data

@@ -1,13 +1,11 @@
 """Serve stored payloads over HTTP: whole, in ranges, or as not modified."""
 
-from collections.abc import AsyncIterator
-
 from litestar import MediaType, Response
 from litestar.response import Stream
 
 from app.blobs import Blobs
 from app.http.bodies import AnyRequest
-from app.http.ranges import Span, answer_bytes
+from app.http.ranges import plan_bytes
 from app.payloads.model import StoredPayload
 from app.payloads.reader import open_payload
 
@@ -23,16 +21,8 @@ async def respond_with_payload(
 
     Raises RangeNotSatisfiable, BlobMissing, BlobsUnavailable.
     """
-
-    async def open_span(span: Span | None) -> AsyncIterator[bytes]:
-        if span is None:
-            return await open_payload(blobs, stored)
-        return await open_payload(blobs, stored, start=span.start, end=span.end)
-
-    return await answer_bytes(
-        request,
-        open_span,
-        size_bytes=stored.size_bytes,
-        sha256=stored.sha256,
-        media_type=media_type,
-    )
+    plan = plan_bytes(request, size_bytes=stored.size_bytes, sha256=stored.sha256)
+    if plan.span is None:
+        return Response(b"", status_code=plan.status, headers=plan.headers, media_type=media_type)
+    chunks = await open_payload(blobs, stored, start=plan.span.start, end=plan.span.end)
+    return Stream(chunks, status_code=plan.status, headers=plan.headers, media_type=media_type)

@@ -97,8 +97,8 @@ async def remove(
         await log_action(conn, caller, Action.ALIAS_REMOVED, target)
 
 
-def _alias_in(place: bytes, cursor: str) -> str:
+def _alias_in(position: bytes, cursor: str) -> str:
     try:
-        return place.decode("ascii")
+        return position.decode("ascii")
     except UnicodeDecodeError:
         raise invalid_cursor(cursor) from None

@@ -90,12 +90,15 @@ def _without_duplicates(by_v8: list[Finding], by_linter: list[Finding]) -> list[
     codes = {each.code for each in by_v8}
     modules = {_position_of(each) for each in by_linter if each.code in _MODULES}
     explained = (Code.SYNTAX_ERROR, Code.TOP_LEVEL_THREW)
-    findings = [each for each in by_v8 if not (each.code in explained and _position_of(each) in modules)]
+    findings = [
+        each for each in by_v8 if not (each.code in explained and _position_of(each) in modules)
+    ]
     reported = {_position_of(each) for each in findings if each.line is not None}
     return findings + [
         each
         for each in by_linter
-        if _position_of(each) not in reported or not (Code(each.code).is_warning or each.code in codes)
+        if _position_of(each) not in reported
+        or not (Code(each.code).is_warning or each.code in codes)
     ]
 
 

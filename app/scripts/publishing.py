@@ -90,7 +90,7 @@ async def create_script(
 ) -> CreatedScript:
     """Store a script with its version 1.
 
-    Raises NameTaken, QuotaExceeded, and whatever `require_access` raises.
+    Raises NameTaken, QuotaExceeded, and whatever `reauthorize` raises.
     """
     # The check took a while: the caller's key may have been revoked since.
     await reauthorize(caller)
@@ -120,7 +120,7 @@ async def add_version(
     """Store the next version, and return whether it is new.
 
     If the newest version has the same source and limits, it is returned unchanged. Raises
-    ScriptNotFound, ScriptArchived, QuotaExceeded, and whatever `require_access` raises.
+    ScriptNotFound, ScriptArchived, QuotaExceeded, and whatever `reauthorize` raises.
     """
     changed, is_new = await _append(resources, caller, script, upload, source)
     return AddedVersion(**_members(changed.latest_version), warnings=source.warnings), is_new

@@ -94,7 +94,7 @@ class ScriptFileQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     ) = UNSET
 
 
-class NewFileChoices(ScriptFileQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class NewScriptFileQuery(ScriptFileQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Query parameters of a new script whose body is the file itself."""
 
     name: Annotated[Name, Meta(description="the new script's name")] | UnsetType = UNSET
@@ -112,7 +112,7 @@ class ScriptListQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_field
 
 CREATE_SCRIPT: Final = documented(
     reads=upload_content(CreateScript),
-    query=NewFileChoices,
+    query=NewScriptFileQuery,
     query_with=RAW_TYPES[0],
     gives={
         201: Answer(

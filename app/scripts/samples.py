@@ -1,17 +1,17 @@
 """Run a script on a sample in this process's own sandbox, and store nothing."""
 
-import hashlib
 import secrets
 import time
-from collections.abc import AsyncIterator
 
 from msgspec import UNSET, Raw
 
 from app.auth.callers import Caller
-from app.execution_errors import failure_of, logs_document
+from app.console_documents import logs_document
+from app.execution_errors import failure_of
 from app.limits import MAX_SAMPLE_OUTPUT_BYTES, MAX_SEED, LimitChoice, Limits
 from app.losses import warnings_document
-from app.payloads.model import PayloadRef
+from app.payloads.model import reference_to
+from app.payloads.reader import single_chunk
 from app.resources import Resources
 from app.sandbox.outcomes import Context, Crashed, Job, Limits as SandboxLimits, Report
 from app.scripts.model import Sample, SampleReceipt
@@ -54,10 +54,10 @@ async def run_sample(
         report, output = await _run(resources, caller, job, sample)
     failure = failure_of(report.outcome)
     receipt = SampleReceipt(
-        source=_content(source),
-        input=_content(sample),
-        params=None if params is None else _content(params),
-        output=_content(output) if failure is None else None,
+        source=reference_to(source),
+        input=reference_to(sample),
+        params=None if params is None else reference_to(params),
+        output=reference_to(output) if failure is None else None,
         seed=job.seed,
         clock_ms=job.clock_ms,
         v8_version=resources.sandbox.v8_version,
@@ -89,7 +89,7 @@ async def _run(
 
     try:
         async with resources.checks.turn(caller.tenant, weight=caller.weight):
-            report = await resources.sandbox.run(job, payload=_single_chunk(sample), sink=sink)
+            report = await resources.sandbox.run(job, payload=single_chunk(sample), sink=sink)
     except UNCHECKED as error:
         raise cannot_check(error) from None
     return report, bytes(output)
@@ -112,11 +112,3 @@ def _limits_in_force(settings: Settings, chosen: LimitChoice) -> Limits:
             MAX_SAMPLE_OUTPUT_BYTES,
         ),
     )
-
-
-def _content(data: bytes) -> PayloadRef:
-    return PayloadRef(sha256=hashlib.sha256(data).hexdigest(), bytes=len(data))
-
-
-async def _single_chunk(data: bytes) -> AsyncIterator[bytes]:
-    yield data

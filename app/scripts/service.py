@@ -222,5 +222,5 @@ async def _read_referenced(conn: Connection, tenant: UUID, ref: ScriptRef) -> Ve
     return await read_version(conn, tenant, version.script_id, version.version)
 
 
-def _number_in(place: bytes) -> int:
-    return min(int.from_bytes(place, "big"), _MAX_VERSION)
+def _number_in(position: bytes) -> int:
+    return min(int.from_bytes(position, "big"), _MAX_VERSION)

@@ -9,7 +9,8 @@ from typing import Final
 import structlog
 from msgspec.structs import replace
 
-from app.execution_errors import over_quota, unkept_logs_document
+from app.console_documents import dropped_logs_document
+from app.execution_errors import over_quota
 from app.executions.dispatch import claims
 from app.executions.dispatch.claims import StoredBytesExceeded
 from app.executions.dispatch.completion_report import CompletedExecution, report_completion
@@ -80,7 +81,7 @@ def within_quota(finish: Finish, exceeded: StoredBytesExceeded) -> Finish:
     if finish.logs is not None and finish.logs.body is not None:
         console = json.loads(finish.logs.body)
         lines = len(console["lines"]) + console["lines_dropped"]
-    return replace(finish, logs=stored_inline(unkept_logs_document(lines)))
+    return replace(finish, logs=stored_inline(dropped_logs_document(lines)))
 
 
 async def _refuse_late_report(resources: Resources, claim: Claim, finish: Finish) -> None:

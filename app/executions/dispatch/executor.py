@@ -4,7 +4,8 @@ import asyncio
 
 import structlog
 
-from app.execution_errors import failure_of, logs_document
+from app.console_documents import logs_document
+from app.execution_errors import failure_of
 from app.executions.dispatch.completion import record_outcome
 from app.executions.dispatch.health import HOST_TROUBLE, HostHealth
 from app.executions.dispatch.releaser import Releaser
