@@ -16,7 +16,7 @@ from asyncpg.pool import PoolAcquireContext, PoolConnectionProxy
 
 from app.database_checks import CHECK_SERVER, CHECK_TABLES, ServerFacts, refusal_of
 from app.errors import CrivoError
-from app.outages import DatabaseFull, DatabaseUnavailable, Outage
+from app.outages import DatabaseFull, DatabaseUnavailable, Outage, reason_of
 from app.settings import Settings
 
 # As text: asyncpg's classes are generic only to a type checker.
@@ -61,7 +61,7 @@ class SchemaMissing(CrivoError):
 
 
 def _unavailable(error: Exception) -> DatabaseUnavailable:
-    reason = " ".join(str(error).split()) or type(error).__name__
+    reason = reason_of(error)
     OUTAGE.failed(reason)
     full = isinstance(error, asyncpg.DiskFullError)
     return DatabaseFull(reason=reason) if full else DatabaseUnavailable(reason=reason)

@@ -153,9 +153,14 @@ _EXHAUSTED_ERRNOS: Final = {
 }
 
 
+def reason_of(error: BaseException) -> str:
+    """Return an error's text in one line, or its type if it has none."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 def host_error_of(error: BaseException) -> HostExhausted | None:
     """Return an error as the temporary trouble of the host that it reports, or None."""
-    reason = " ".join(str(error).split()) or type(error).__name__
+    reason = reason_of(error)
     if isinstance(error, MemoryError):
         return HostExhausted(reason=reason)
     if not isinstance(error, OSError):

@@ -13,11 +13,11 @@ import uvloop
 from app.db import Pool, open_pool
 from app.settings import Settings
 from app.tenants.model import DEFAULT_TENANT
-from tests.support.keyed import Keyed
 from tests.support.servers import Databases, Servers, redis_database, run_servers
 from tests.support.system import System, open_system
+from tests.support.system_with_keys import SystemWithKeys
 
-pytest_plugins = ["tests.support.durations", "tests.support.levels"]
+pytest_plugins = ["tests.support.durations", "tests.support.slow_marker"]
 
 _EXIT = pytest.StashKey[ExitStack]()
 _SERVERS = pytest.StashKey[Servers]()
@@ -136,7 +136,7 @@ def system(
 @pytest.fixture(scope="session")
 def keyed(
     databases: Databases, servers: Servers, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Keyed]:
+) -> Iterator[SystemWithKeys]:
     """A system that requires keys, with an admin key; tenants are per test."""
     folder = tmp_path_factory.mktemp("keyed")
     with (
@@ -144,7 +144,7 @@ def keyed(
         redis_database(servers) as redis_url,
         open_system(database_url=database_url, redis_url=redis_url, folder=folder) as running,
     ):
-        yield Keyed(running).start()
+        yield SystemWithKeys(running).start()
 
 
 @pytest.fixture

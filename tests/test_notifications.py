@@ -13,10 +13,10 @@ from app.notifications import CHANNEL, Notice, Publisher, open_publisher, subscr
 from app.notifier import open_notifier
 from app.settings import Settings
 from tests.support.queues import Queues
-from tests.support.watched import Watched, terminate_connections
+from tests.support.recorder import Recorder, terminate_connections
 
 
-class Subscriber(Watched):
+class Subscriber(Recorder):
     """Records the notices it receives, and how many times it has resynchronized."""
 
     def __init__(self) -> None:

@@ -10,7 +10,7 @@ from app import notifier
 from app.db import Connection, Pool
 from app.notifier import APPLICATION_NAME, Notifier, open_notifier
 from app.settings import Settings
-from tests.support.watched import Watched, terminate_connections
+from tests.support.recorder import Recorder, terminate_connections
 
 COUNT_LISTENERS = """
 SELECT count(*) FROM pg_stat_activity
@@ -21,7 +21,7 @@ CHANNELS = ("test_one", "test_two")
 pytestmark = pytest.mark.usefixtures("pool")
 
 
-class Topic(Watched):
+class Topic(Recorder):
     """Records the payloads of a channel, and how many times it has resynchronized."""
 
     def __init__(self, channel: str) -> None:

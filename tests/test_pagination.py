@@ -7,8 +7,8 @@ from hypothesis import given, strategies as st
 
 from app.errors import InvalidRequest
 from app.pagination import FIRST, Paginator
-from tests.support.keyed import Keyed
 from tests.support.system import System
+from tests.support.system_with_keys import SystemWithKeys
 
 THINGS = Paginator("things", None, {"archived": False})
 
@@ -23,7 +23,7 @@ def test_without_a_cursor_the_first_page_comes() -> None:
 
 
 @given(st.text(max_size=40))
-def test_any_other_text_is_refused(text: str) -> None:
+def test_an_invalid_cursor_is_refused(text: str) -> None:
     with pytest.raises(InvalidRequest):
         THINGS.below(text)
 
@@ -92,7 +92,7 @@ def test_every_list_accepts_its_own_cursors_only(system: System) -> None:
                 assert "another list" in error["message"]
 
 
-def test_all_lists_have_the_same_form(keyed: Keyed) -> None:
+def test_all_lists_have_the_same_form(keyed: SystemWithKeys) -> None:
     keyed.post("/scripts", json={"name": "one-form", "source": "const process = data => data"})
     lists = [
         "/scripts",

@@ -23,7 +23,7 @@ from tests.conventions.documents import (
     findings,
     pattern_of_failures,
 )
-from tests.support.launched import free_port
+from tests.support.launcher_process import free_port
 from tests.support.servers import ROOT
 from tests.support.system import System
 

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from tests.support.disks import SmallDisk, small_disk
-from tests.support.launched import Launched, eventually, free_port
+from tests.support.launcher_process import LauncherProcess, eventually, free_port
 
 MIB: Final = 1 << 20
 DATA: Final = b'"' + b"x" * 900_000 + b'"'
@@ -23,7 +23,7 @@ def disk(tmp_path: Path) -> Iterator[SmallDisk]:
 
 def test_the_launcher_waits_for_postgresql_on_a_full_disk(disk: SmallDisk) -> None:
     with (
-        Launched(
+        LauncherProcess(
             disk.folder / "data", free_port(), command=(sys.executable, "-m", "app.embedded")
         ) as launched,
         httpx.Client(base_url=launched.url, timeout=60, trust_env=False) as client,

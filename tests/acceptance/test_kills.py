@@ -20,7 +20,7 @@ import psutil
 import pytest
 import redis
 
-from tests.support.launched import ROOT, Launched, eventually, free_port
+from tests.support.launcher_process import ROOT, LauncherProcess, eventually, free_port
 
 # Long enough that some run at any time, each with its own output.
 SOURCE: Final = """
@@ -35,10 +35,10 @@ LEASE_SECONDS: Final = 2
 
 
 @pytest.fixture(scope="module")
-def launched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launched]:
+def launched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LauncherProcess]:
     """One system for all tests, durable as shipped; its launcher restarts what dies."""
     environ = {"CRIVO_LEASE_SECONDS": str(LEASE_SECONDS), "CRIVO_WORKER_SLOTS": "2"}
-    with Launched(
+    with LauncherProcess(
         tmp_path_factory.mktemp("kills") / "data",
         free_port(),
         command=(sys.executable, "-m", "app.embedded"),
@@ -105,15 +105,15 @@ def _kill(process: psutil.Process) -> None:
     process.send_signal(signal.SIGKILL)
 
 
-def _kill_worker(launched: Launched) -> None:
+def _kill_worker(launched: LauncherProcess) -> None:
     _kill(launched.child("app.worker"))
 
 
-def _kill_zygote(launched: Launched) -> None:
+def _kill_zygote(launched: LauncherProcess) -> None:
     _kill(_zygote(launched))
 
 
-def _kill_cell(launched: Launched) -> None:
+def _kill_cell(launched: LauncherProcess) -> None:
     cells: list[psutil.Process] = []
 
     def a_cell_computes() -> bool:
@@ -128,28 +128,28 @@ def _kill_cell(launched: Launched) -> None:
         _kill(cells[0])
 
 
-def _kill_api(launched: Launched) -> None:
+def _kill_api(launched: LauncherProcess) -> None:
     _kill(launched.child("app.main"))
 
 
-def _kill_redis(launched: Launched) -> None:
+def _kill_redis(launched: LauncherProcess) -> None:
     _kill(launched.child("redis"))
 
 
-def _flush_redis(launched: Launched) -> None:
+def _flush_redis(launched: LauncherProcess) -> None:
     with redis.Redis.from_url(launched.child("app.worker").environ()["REDIS_URL"]) as client:
         client.flushall()
 
 
-def _kill_postgres(launched: Launched) -> None:
+def _kill_postgres(launched: LauncherProcess) -> None:
     _kill(launched.child("postgres"))
 
 
-def _restart_postgres(launched: Launched) -> None:
+def _restart_postgres(launched: LauncherProcess) -> None:
     launched.child("postgres").send_signal(signal.SIGINT)
 
 
-def _stop_worker_beyond_its_lease(launched: Launched) -> None:
+def _stop_worker_beyond_its_lease(launched: LauncherProcess) -> None:
     sleeper = launched.child("app.worker")
     log = _log(launched)
     # Started by this test, as on another host, to take over.
@@ -203,7 +203,7 @@ def _losses(log: Path) -> int:
     return text.count('"execution.lease_lost"') + text.count('"execution.late_report_refused"')
 
 
-def _zygote(launched: Launched) -> psutil.Process:
+def _zygote(launched: LauncherProcess) -> psutil.Process:
     found: list[psutil.Process] = []
 
     def appears() -> bool:
@@ -219,7 +219,7 @@ def _zygote(launched: Launched) -> psutil.Process:
     return found[0]
 
 
-VICTIMS: Final[dict[str, Callable[[Launched], None]]] = {
+VICTIMS: Final[dict[str, Callable[[LauncherProcess], None]]] = {
     "worker": _kill_worker,
     "zygote": _kill_zygote,
     "cell": _kill_cell,
@@ -233,7 +233,9 @@ VICTIMS: Final[dict[str, Callable[[Launched], None]]] = {
 
 
 @pytest.mark.parametrize("victim", VICTIMS)
-def test_acknowledged_work_is_done_once_whatever_dies(launched: Launched, victim: str) -> None:
+def test_acknowledged_work_is_done_once_whatever_dies(
+    launched: LauncherProcess, victim: str
+) -> None:
     with _load(launched.url) as load:
         load.await_more(20)
         VICTIMS[victim](launched)
@@ -254,7 +256,7 @@ def test_acknowledged_work_is_done_once_whatever_dies(launched: Launched, victim
 
 
 def test_a_rolling_restart_causes_no_error_for_clients_that_reconnect(
-    launched: Launched,
+    launched: LauncherProcess,
 ) -> None:
     with _load(launched.url) as load:
         load.await_more(10)
@@ -305,5 +307,5 @@ def _finished(url: str, execution_id: str) -> dict[str, Any]:
     return found[0]
 
 
-def _log(launched: Launched) -> Path:
+def _log(launched: LauncherProcess) -> Path:
     return Path(launched.child("app.worker").environ()["CRIVO_DATA"]) / "log" / "worker.log"

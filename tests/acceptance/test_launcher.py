@@ -15,9 +15,9 @@ import pytest
 
 from app.cli import demo
 from app.embedded.binaries import find_redis, search_path
-from tests.support.launched import (
+from tests.support.launcher_process import (
     ROOT,
-    Launched,
+    LauncherProcess,
     answers,
     eventually,
     free_port,
@@ -42,7 +42,7 @@ def data(tmp_path: Path) -> Path:
 def test_a_second_start_on_the_same_folder_is_refused_with_the_url_of_the_first(
     data: Path,
 ) -> None:
-    with Launched(data, free_port()) as launched:
+    with LauncherProcess(data, free_port()) as launched:
         launched.wait_until_ready()
         line = refused_start(data, free_port())
     assert "already running" in line
@@ -114,7 +114,7 @@ def test_a_stop_leaves_no_process_and_its_state_survives(
     data: Path, number: signal.Signals
 ) -> None:
     port = free_port()
-    with Launched(data, port) as launched:
+    with LauncherProcess(data, port) as launched:
         launched.wait_until_ready()
         made = httpx.post(
             f"{launched.url}/scripts", json={"name": "plus", "source": SOURCE}, trust_env=False
@@ -123,7 +123,7 @@ def test_a_stop_leaves_no_process_and_its_state_survives(
         processes = launched.processes()
         assert launched.end(number) == 0
         eventually(lambda: gone(processes))
-    with Launched(data, port) as launched:
+    with LauncherProcess(data, port) as launched:
         launched.wait_until_ready()
         assert answers(f"{launched.url}/scripts/plus")
 
@@ -132,19 +132,19 @@ def test_a_killed_launcher_leaves_no_process_and_the_next_start_works_at_once(
     data: Path,
 ) -> None:
     port = free_port()
-    with Launched(data, port) as launched:
+    with LauncherProcess(data, port) as launched:
         launched.wait_until_ready()
         processes = launched.processes()
         launched.end(signal.SIGKILL)
         eventually(lambda: _port_is_free(port))
-    with Launched(data, port) as launched:
+    with LauncherProcess(data, port) as launched:
         launched.wait_until_ready()
     eventually(lambda: gone(processes))
 
 
 @pytest.mark.parametrize("victim", ["app.main", "app.worker", "redis-server", "postgres"])
 def test_a_killed_process_is_restarted(data: Path, victim: str) -> None:
-    with Launched(data, free_port()) as launched:
+    with LauncherProcess(data, free_port()) as launched:
         launched.wait_until_ready()
         killed = launched.child(victim)
         killed.kill()
@@ -165,7 +165,7 @@ def test_a_process_that_keeps_dying_ends_the_launcher_with_its_log(
     )
     broken.chmod(0o755)
     path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
-    with Launched(data, free_port(), environ={"PATH": path}) as launched:
+    with LauncherProcess(data, free_port(), environ={"PATH": path}) as launched:
         assert launched.wait() == 1
     assert "Redis ended with exit code 3" in launched.output
     assert "its last words" in launched.output
@@ -175,7 +175,7 @@ def test_the_demo_starts_what_it_needs_and_stops_it(data: Path) -> None:
     port = free_port()
     command = (str(ROOT / "start.sh"), "demo")
     for _ in range(2):  # the second time, the script exists already
-        with Launched(data, port, command=command) as demo:
+        with LauncherProcess(data, port, command=command) as demo:
             assert demo.wait() == 0, demo.output
         assert demo.output.splitlines()[-1] == "demo: result as expected"
         assert _port_is_free(port)
@@ -187,7 +187,7 @@ def test_the_demo_uses_a_running_system_and_reports_differences(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    with Launched(data, free_port()) as launched:
+    with LauncherProcess(data, free_port()) as launched:
         launched.wait_until_ready()
         done = subprocess.run(
             [ROOT / "start.sh", "demo"],
@@ -216,13 +216,13 @@ def test_the_demo_uses_a_running_system_and_reports_differences(
 
 
 def test_nothing_embedded_starts_when_every_url_is_given(data: Path, tmp_path: Path) -> None:
-    with Launched(tmp_path / "first", free_port()) as first:
+    with LauncherProcess(tmp_path / "first", free_port()) as first:
         first.wait_until_ready()
         environ = {
             name: first.child("app.main").environ()[name]
             for name in ("DATABASE_URL", "REDIS_URL", "BLOB_URL")
         }
-        with Launched(data, free_port(), environ=environ) as second:
+        with LauncherProcess(data, free_port(), environ=environ) as second:
             second.wait_until_ready()
             commands = [" ".join(process.cmdline()) for process in second.processes()[0].children()]
             assert len(commands) == 2
@@ -250,7 +250,7 @@ def test_it_works_as_an_ordinary_user_below_an_unreadable_home(home_of_nobody: P
     (programs / "redis-server").chmod(0o755)
     environ = {"PATH": f"{programs}{os.pathsep}{os.environ['PATH']}", "HOME": str(home_of_nobody)}
     command = (*become, python, "-m", "app.embedded")
-    with Launched(
+    with LauncherProcess(
         home_of_nobody / "data", free_port(), command=command, environ=environ
     ) as launched:
         launched.wait_until_ready()

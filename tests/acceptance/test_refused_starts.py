@@ -10,7 +10,7 @@ from typing import Final
 import pytest
 
 from app.embedded.binaries import find_redis, search_path
-from tests.support.launched import ROOT, eventually
+from tests.support.launcher_process import ROOT, eventually
 from tests.support.servers import Servers, execute, with_database
 from tests.support.system import System
 
@@ -68,7 +68,7 @@ def _as(role: str, url: str) -> str:
 
 
 @pytest.mark.parametrize("module", ["app.main", "app.worker", "alembic"])
-def test_a_database_of_another_encoding(
+def test_a_database_of_another_encoding_is_refused_at_start(
     stopped_system: System, ascii_url: str, module: str
 ) -> None:
     stopped_system.environ["DATABASE_URL"] = ascii_url
@@ -77,7 +77,7 @@ def test_a_database_of_another_encoding(
     assert "the database's encoding is SQL_ASCII; Crivo needs UTF8" in line
 
 
-def test_a_role_without_rights(
+def test_a_role_without_rights_is_refused_at_start(
     stopped_system: System, poor_role: str, empty_database_url: str
 ) -> None:
     system = stopped_system
@@ -90,7 +90,7 @@ def test_a_role_without_rights(
     assert f"the role {poor_role} may not create tables in the schema public" in line
 
 
-def test_a_read_only_database(stopped_system: System) -> None:
+def test_a_read_only_database_is_refused_at_start(stopped_system: System) -> None:
     system = stopped_system
     name = system.environ["DATABASE_URL"].partition("?")[0].rpartition("/")[2]
     execute(
@@ -111,14 +111,16 @@ def test_a_read_only_database(stopped_system: System) -> None:
     ],
     ids=lambda value: next(iter(value.values())) if isinstance(value, dict) else "",
 )
-def test_a_wrong_address(stopped_system: System, change: dict[str, str], expected: str) -> None:
+def test_a_wrong_address_is_refused(
+    stopped_system: System, change: dict[str, str], expected: str
+) -> None:
     stopped_system.environ.update(change)
     line = _refused(stopped_system, "app.worker")
     assert expected in line
     assert "hush" not in line
 
 
-def test_a_missing_database(stopped_system: System) -> None:
+def test_a_missing_database_is_refused_at_start(stopped_system: System) -> None:
     url = stopped_system.environ["DATABASE_URL"]
     stopped_system.environ["DATABASE_URL"] = with_database(url, "nowhere")
     assert '"nowhere" does not exist' in _refused(stopped_system, "app.worker")
@@ -132,7 +134,7 @@ def test_a_missing_database(stopped_system: System) -> None:
     ],
     ids=["password", "replica"],
 )
-def test_a_redis_that_refuses_writes(
+def test_a_redis_that_refuses_writes_is_refused_at_start(
     stopped_system: System, tmp_path: Path, options: list[str], expected: str
 ) -> None:
     socket = tmp_path / "redis.sock"

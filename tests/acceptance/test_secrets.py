@@ -10,9 +10,9 @@ from sqlalchemy import make_url
 
 from app.auth.model import Scope
 from app.keys.model import new_key
-from tests.support.keyed import Keyed
 from tests.support.servers import execute
 from tests.support.system import System, until
+from tests.support.system_with_keys import SystemWithKeys
 
 # Each is used in one place only, which identifies a leak.
 SOURCE, DATA, THROWN, LOGGED, RESULT, LABEL, NOTE = (
@@ -31,15 +31,15 @@ function process(data) {{
 
 
 @pytest.fixture
-def keyed(stopped_system: System) -> Keyed:
+def keyed(stopped_system: System) -> SystemWithKeys:
     """A system at log level debug, whose database URL contains a password."""
     url = make_url(stopped_system.environ["DATABASE_URL"]).set(password=PASSWORD)
     stopped_system.environ["DATABASE_URL"] = url.render_as_string(hide_password=False)
     stopped_system.environ["CRIVO_LOG_LEVEL"] = "debug"
-    return Keyed(stopped_system).start()
+    return SystemWithKeys(stopped_system).start()
 
 
-def test_logs_hold_no_key_no_secret_and_no_payload(keyed: Keyed) -> None:
+def test_logs_hold_no_key_no_secret_and_no_payload(keyed: SystemWithKeys) -> None:
     tenant = keyed.tenant("quiet")
     key, revoked = keyed.key(tenant), keyed.key(tenant, [Scope.READ])
     unknown = new_key()

@@ -15,13 +15,13 @@ from app.db import Pool
 from app.keys.bootstrap import operator
 from app.tenants import service as tenants
 from app.tenants.model import CreateTenant, TenantNameTaken
-from tests.support.keyed import Keyed, Made
 from tests.support.system import until
+from tests.support.system_with_keys import CreatedTestKey, SystemWithKeys
 
 SOURCE = "function process(data) { return 'hidden-in-a-source' }"
 
 
-def _entries(keyed: Keyed, **wanted: object) -> list[dict[str, Any]]:
+def _entries(keyed: SystemWithKeys, **wanted: object) -> list[dict[str, Any]]:
     answer = keyed.get("/audit", params=wanted)
     assert answer.status_code == 200, answer.text
     found: list[dict[str, Any]] = answer.json()["items"]
@@ -67,7 +67,7 @@ async def test_concurrent_changes_are_all_logged(pool: Pool) -> None:
     assert await pool.fetchval("SELECT generation FROM access_generation") == 20
 
 
-def test_changes_of_a_script_are_logged_with_key_address_and_request(keyed: Keyed) -> None:
+def test_changes_of_a_script_are_logged_with_key_address_and_request(keyed: SystemWithKeys) -> None:
     tenant = keyed.tenant("audited")
     made = keyed.key("audited")
     wanted = {"name": "noted", "source": SOURCE, "description": "hidden-in-a-description"}
@@ -109,7 +109,7 @@ def test_changes_of_a_script_are_logged_with_key_address_and_request(keyed: Keye
     assert "hidden-in" not in str(entries)
 
 
-def test_changes_of_tenants_and_keys_are_found_by_target(keyed: Keyed) -> None:
+def test_changes_of_tenants_and_keys_are_found_by_target(keyed: SystemWithKeys) -> None:
     tenant = keyed.tenant("managed")
     made = keyed.key("managed", [Scope.READ])
     keyed.request("PATCH", "/tenants/managed", json={"suspended": True})
@@ -133,7 +133,7 @@ def test_changes_of_tenants_and_keys_are_found_by_target(keyed: Keyed) -> None:
     assert {each["key_id"] for each in of_tenant + of_key} == {str(admin)}
 
 
-def test_entries_match_all_filters_and_appear_on_one_page_each(keyed: Keyed) -> None:
+def test_entries_match_all_filters_and_appear_on_one_page_each(keyed: SystemWithKeys) -> None:
     tenant = keyed.tenant("filtered")
     for _ in range(5):
         keyed.key("filtered", [Scope.READ])
@@ -156,7 +156,7 @@ def test_entries_match_all_filters_and_appear_on_one_page_each(keyed: Keyed) -> 
 
 
 @pytest.mark.parametrize("name", ["x" * 129, "a b", "a\tb", '"', "<script>", "{}"])
-def test_a_malformed_request_id_is_replaced(keyed: Keyed, name: str) -> None:
+def test_a_malformed_request_id_is_replaced(keyed: SystemWithKeys, name: str) -> None:
     answer = keyed.post(
         "/tenants",
         json={"name": f"named-{uuid4()}"},
@@ -167,7 +167,7 @@ def test_a_malformed_request_id_is_replaced(keyed: Keyed, name: str) -> None:
     assert UUID(entry["request_id"]).version == 7
 
 
-def test_a_clients_own_forwarded_for_is_ignored(keyed: Keyed) -> None:
+def test_a_clients_own_forwarded_for_is_ignored(keyed: SystemWithKeys) -> None:
     answer = keyed.post(
         "/tenants",
         json={"name": f"unproxied-{uuid4()}"},
@@ -178,7 +178,7 @@ def test_a_clients_own_forwarded_for_is_ignored(keyed: Keyed) -> None:
     assert entry["address"] == "127.0.0.1"
 
 
-def test_the_address_that_a_trusted_proxy_reports_is_logged(keyed: Keyed) -> None:
+def test_the_address_that_a_trusted_proxy_reports_is_logged(keyed: SystemWithKeys) -> None:
     with keyed.system.another_api(CRIVO_TRUSTED_PROXIES="127.0.0.1, 10.0.0.0/8") as url:
         answer = httpx.post(
             f"{url}/tenants",
@@ -224,7 +224,7 @@ def test_every_action_is_covered() -> None:
 
 
 @pytest.mark.parametrize("action", AGAIN)
-def test_a_repeated_change_is_not_logged(keyed: Keyed, action: Action) -> None:
+def test_a_repeated_change_is_not_logged(keyed: SystemWithKeys, action: Action) -> None:
     name = f"again-{uuid4()}"
     tenant = keyed.tenant(name)
     made = keyed.key(tenant)
@@ -259,7 +259,9 @@ def test_a_repeated_change_is_not_logged(keyed: Keyed, action: Action) -> None:
     assert keyed.get(watched, reader).text == shown
 
 
-def _do(keyed: Keyed, action: Action, places: dict[str, str], made: Made) -> None:
+def _do(
+    keyed: SystemWithKeys, action: Action, places: dict[str, str], made: CreatedTestKey
+) -> None:
     method, path, body = AGAIN[action]
     key = None if path in ("{tenant}", "{key}") else made.key
     more = {} if body is None else {"json": body}
@@ -268,7 +270,7 @@ def _do(keyed: Keyed, action: Action, places: dict[str, str], made: Made) -> Non
     assert answer.status_code in (200, 201, 204, 404, 409), answer.text
 
 
-def _queued(keyed: Keyed, tenant: str, name: str, made: Made) -> str:
+def _queued(keyed: SystemWithKeys, tenant: str, name: str, made: CreatedTestKey) -> str:
     """Submit an execution that stays queued: the tenant's only slot is occupied."""
     keyed.request("PATCH", f"/tenants/{tenant}", json={"caps": {"max_running": 1}})
     loop = {"source": "function process(data) { while (data) {} }"}

@@ -12,8 +12,8 @@ from app.auth.event_tokens import NO_KEY_ID, NO_SECRET, VALID_SECONDS, parse_tok
 from app.auth.model import Scope
 from app.keys.model import parse_key
 from tests.docs.test_docs_in_a_browser import browser, page
-from tests.support.keyed import Keyed, Made
 from tests.support.system import System
+from tests.support.system_with_keys import CreatedTestKey, SystemWithKeys
 
 __all__ = ["browser", "page"]
 
@@ -21,7 +21,7 @@ IDENTITY: Final = "const process = data => data"
 LONG: Final = "function process(d) { for (let i = 0, x = 0; i < 1e9; i++) x += i; return d }"
 
 
-def test_a_token_opens_the_events_of_its_execution_and_nothing_else(keyed: Keyed) -> None:
+def test_a_token_opens_the_events_of_its_execution_and_nothing_else(keyed: SystemWithKeys) -> None:
     key = _tenant(keyed, "tokens-one")
     mine, other = _finished(keyed, key), _finished(keyed, key)
 
@@ -38,7 +38,7 @@ def test_a_token_opens_the_events_of_its_execution_and_nothing_else(keyed: Keyed
         assert keyed.get(path, token).status_code in {401, 404, 405}
 
 
-def test_a_forged_or_expired_token_is_refused(keyed: Keyed) -> None:
+def test_a_forged_or_expired_token_is_refused(keyed: SystemWithKeys) -> None:
     key = _tenant(keyed, "tokens-forged")
     mine = _finished(keyed, key)
     token = keyed.post(f"{mine}/events-token", key.key).json()["token"]
@@ -64,7 +64,7 @@ def test_a_forged_or_expired_token_is_refused(keyed: Keyed) -> None:
         _is_refused(_events(keyed, mine, wrong))
 
 
-def test_a_token_is_refused_once_its_key_is_revoked(keyed: Keyed) -> None:
+def test_a_token_is_refused_once_its_key_is_revoked(keyed: SystemWithKeys) -> None:
     key = _tenant(keyed, "tokens-revoked")
     mine = _finished(keyed, key)
     token = keyed.post(f"{mine}/events-token", key.key).json()["token"]
@@ -76,7 +76,7 @@ def test_a_token_is_refused_once_its_key_is_revoked(keyed: Keyed) -> None:
     _is_refused(_events(keyed, mine, token))
 
 
-def test_a_stream_ends_when_the_key_of_its_token_is_revoked(keyed: Keyed) -> None:
+def test_a_stream_ends_when_the_key_of_its_token_is_revoked(keyed: SystemWithKeys) -> None:
     writer, reader = _tenant(keyed, "tokens-stream"), keyed.key("tokens-stream")
     keyed.post("/scripts", writer.key, json={"name": "long", "source": LONG})
     path = "/scripts/long/executions"
@@ -95,7 +95,7 @@ def test_a_stream_ends_when_the_key_of_its_token_is_revoked(keyed: Keyed) -> Non
         keyed.post(f"{each}/cancel", writer.key)
 
 
-def test_a_token_needs_the_scope_read_and_an_execution_of_the_tenant(keyed: Keyed) -> None:
+def test_a_token_needs_the_scope_read_and_an_execution_of_the_tenant(keyed: SystemWithKeys) -> None:
     key = _tenant(keyed, "tokens-mine")
     mine = _finished(keyed, key)
     submits = keyed.key("tokens-mine", [Scope.WRITE_EXECUTIONS])
@@ -118,7 +118,7 @@ def test_an_open_api_creates_tokens_without_a_key(system: System) -> None:
 
 
 @pytest.mark.timeout(300)
-def test_a_browser_receives_events_by_event_source(keyed: Keyed, page: Page) -> None:
+def test_a_browser_receives_events_by_event_source(keyed: SystemWithKeys, page: Page) -> None:
     key = _tenant(keyed, "tokens-browser")
     mine = _finished(keyed, key)
     token = keyed.post(f"{mine}/events-token", key.key).json()["token"]
@@ -139,12 +139,12 @@ def test_a_browser_receives_events_by_event_source(keyed: Keyed, page: Page) -> 
     assert status == "succeeded"
 
 
-def _tenant(keyed: Keyed, name: str) -> Made:
+def _tenant(keyed: SystemWithKeys, name: str) -> CreatedTestKey:
     keyed.tenant(name)
     return keyed.key(name)
 
 
-def _finished(keyed: Keyed, key: Made) -> str:
+def _finished(keyed: SystemWithKeys, key: CreatedTestKey) -> str:
     keyed.post("/scripts", key.key, json={"name": "same", "source": IDENTITY})
     answer = keyed.post(
         "/scripts/same/executions", key.key, content=b"1", headers={"Prefer": "wait=60"}
@@ -153,7 +153,7 @@ def _finished(keyed: Keyed, key: Made) -> str:
     return str(answer.headers["Location"])
 
 
-def _events(keyed: Keyed, execution: str, token: str) -> httpx.Response:
+def _events(keyed: SystemWithKeys, execution: str, token: str) -> httpx.Response:
     return keyed.get(f"{execution}/events", "", params={"token": token})
 
 

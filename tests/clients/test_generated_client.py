@@ -14,8 +14,8 @@ from uuid import uuid4
 
 import pytest
 
-from tests.support.keyed import Keyed
 from tests.support.system import CARDS, ROOT
+from tests.support.system_with_keys import SystemWithKeys
 
 PACKAGE: Final = "crivo_client"
 SOURCE: Final = "function process(rows) { console.log(rows.length); return rows.length }"
@@ -39,7 +39,7 @@ class Generated:
 
 
 @contextmanager
-def made_client(keyed: Keyed, headers: dict[str, str]) -> Iterator[Generated]:
+def made_client(keyed: SystemWithKeys, headers: dict[str, str]) -> Iterator[Generated]:
     package: Any = importlib.import_module(PACKAGE)
     with package.AuthenticatedClient(
         base_url=keyed.system.url,
@@ -78,7 +78,9 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(params=["*/*", "application/json"])
-def client(keyed: Keyed, package: Path, request: pytest.FixtureRequest) -> Iterator[Generated]:
+def client(
+    keyed: SystemWithKeys, package: Path, request: pytest.FixtureRequest
+) -> Iterator[Generated]:
     """A client as generated, and one with the Accept header of other generators."""
     assert package.is_dir()
     with made_client(keyed, {"Accept": request.param}) as client:
@@ -103,7 +105,7 @@ def test_the_generator_reads_the_whole_document(package: Path) -> None:
     assert sum(hasattr(each, "sync_detailed") for each in modules) == len(operations)
 
 
-def test_it_does_the_whole_use_case(client: Generated) -> None:
+def test_a_generated_client_runs_the_use_case(client: Generated) -> None:
     name = f"generated-{uuid4().hex[:8]}"
     models = client.models
 
@@ -180,7 +182,7 @@ def test_its_errors_are_problems(client: Generated) -> None:
     assert client.call("executions.show_result", str(threw.id)).status == 404
 
 
-def test_responses_that_are_not_json_can_be_read(keyed: Keyed, package: Path) -> None:
+def test_responses_that_are_not_json_can_be_read(keyed: SystemWithKeys, package: Path) -> None:
     assert package.is_dir()
     name = f"source-{uuid4().hex[:8]}"
     with made_client(keyed, {}) as client:

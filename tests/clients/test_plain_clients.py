@@ -12,8 +12,8 @@ import pytest
 import requests
 from msgspec import Struct
 
-from tests.support.keyed import Keyed
 from tests.support.system import CARDS
+from tests.support.system_with_keys import SystemWithKeys
 
 THROWING: Final = "function process(data) { if (!data) throw Error('no'); return data }"
 
@@ -34,7 +34,7 @@ class Answered(Struct, frozen=True):
 Ask = Callable[..., Answered]
 
 
-def _by_requests(keyed: Keyed) -> Iterator[Ask]:
+def _by_requests(keyed: SystemWithKeys) -> Iterator[Ask]:
     with requests.Session() as session:
         session.trust_env = False
         session.headers.update(keyed.authorized())
@@ -47,7 +47,7 @@ def _by_requests(keyed: Keyed) -> Iterator[Ask]:
         yield ask
 
 
-def _by_httpx(keyed: Keyed) -> Iterator[Ask]:
+def _by_httpx(keyed: SystemWithKeys) -> Iterator[Ask]:
     with httpx.Client(
         base_url=keyed.system.url, headers=keyed.authorized(), timeout=60, trust_env=False
     ) as client:
@@ -60,7 +60,7 @@ def _by_httpx(keyed: Keyed) -> Iterator[Ask]:
         yield ask
 
 
-def _by_urllib(keyed: Keyed) -> Iterator[Ask]:
+def _by_urllib(keyed: SystemWithKeys) -> Iterator[Ask]:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
     def ask(method: str, address: str, **what: Any) -> Answered:  # noqa: ANN401 - as the others
@@ -87,7 +87,7 @@ def _answered(status: int, headers: Mapping[str, str], content: bytes) -> Answer
 
 
 @pytest.fixture(params=[_by_requests, _by_httpx, _by_urllib])
-def ask(keyed: Keyed, request: pytest.FixtureRequest) -> Iterator[Ask]:
+def ask(keyed: SystemWithKeys, request: pytest.FixtureRequest) -> Iterator[Ask]:
     """A client that a user would try the API with."""
     yield from request.param(keyed)
 

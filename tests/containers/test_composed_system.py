@@ -14,7 +14,7 @@ from typing import Any, Final
 import httpx
 import pytest
 
-from tests.support.launched import free_port
+from tests.support.launcher_process import free_port
 from tests.support.servers import ROOT
 from tests.support.system import until
 

@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, Phase, settings
 from schemathesis import Case
 from schemathesis.generation.stateful import run_state_machine_as_test
 
-from tests.support.keyed import Keyed
 from tests.support.system import ROOT
+from tests.support.system_with_keys import SystemWithKeys
 
 # Bounded and deterministic: a failure is reproducible.
 CONFIG: Final = schemathesis.Config.from_dict(
@@ -47,7 +47,7 @@ SCHEMA: Final = schemathesis.openapi.from_path(
 
 
 @pytest.fixture(scope="module")
-def enduring(keyed: Keyed) -> Iterator[Keyed]:
+def enduring(keyed: SystemWithKeys) -> Iterator[SystemWithKeys]:
     """A system that must still work afterwards, without unexpected errors.
 
     It requires keys: requests without one must be refused.
@@ -60,11 +60,11 @@ def enduring(keyed: Keyed) -> Iterator[Keyed]:
 
 
 @SCHEMA.parametrize()
-def test_responses_conform_to_the_document(case: Case[Any], enduring: Keyed) -> None:
+def test_responses_conform_to_the_document(case: Case[Any], enduring: SystemWithKeys) -> None:
     case.call_and_validate(base_url=enduring.system.url, headers=enduring.authorized())
 
 
-def test_links_lead_to_valid_requests(enduring: Keyed) -> None:
+def test_links_lead_to_valid_requests(enduring: SystemWithKeys) -> None:
     machine: Any = SCHEMA.as_state_machine()
 
     class Clients(machine):  # type: ignore[misc] # made from the document
@@ -86,7 +86,7 @@ def test_links_lead_to_valid_requests(enduring: Keyed) -> None:
     )
 
 
-def test_events_conform_to_the_document(enduring: Keyed) -> None:
+def test_events_conform_to_the_document(enduring: SystemWithKeys) -> None:
     source = "const process = data => data"
     enduring.post("/scripts", json={"name": "with-events", "source": source})
     submitted = enduring.post("/executions", json={"script": "with-events", "data": 1})

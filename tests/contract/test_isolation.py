@@ -10,8 +10,8 @@ import pytest
 from msgspec import Struct
 
 from app.auth.model import Scope
-from tests.support.keyed import Keyed, Made
 from tests.support.system import ROOT
+from tests.support.system_with_keys import CreatedTestKey, SystemWithKeys
 
 PATHS: Final = json.loads((ROOT / "openapi" / "openapi.json").read_bytes())["paths"]
 OPERATIONS: Final = {
@@ -50,12 +50,12 @@ class Owned(Struct, frozen=True):
 
     script: str
     execution: str
-    owner: Made
-    stranger: Made
+    owner: CreatedTestKey
+    stranger: CreatedTestKey
 
 
 @pytest.fixture(scope="module")
-def owned(keyed: Keyed) -> Owned:
+def owned(keyed: SystemWithKeys) -> Owned:
     keyed.tenant("isolation-owner")
     keyed.tenant("isolation-stranger")
     owner, stranger = keyed.key("isolation-owner"), keyed.key("isolation-stranger")
@@ -95,7 +95,7 @@ def test_every_operation_is_covered() -> None:
 
 @pytest.mark.parametrize("name", sorted(_with_ids()))
 def test_a_foreign_id_is_answered_like_an_unknown_one(
-    keyed: Keyed, owned: Owned, name: str
+    keyed: SystemWithKeys, owned: Owned, name: str
 ) -> None:
     method, path, _ = OPERATIONS[name]
     foreign = _filled(path, script=owned.script, execution=owned.execution)
@@ -115,7 +115,9 @@ def test_a_foreign_id_is_answered_like_an_unknown_one(
     "name",
     sorted({each for each in _with_ids() if "{script}" in OPERATIONS[each][1]} - {"putScript"}),
 )
-def test_a_name_that_only_another_has_is_unknown(keyed: Keyed, owned: Owned, name: str) -> None:
+def test_a_name_that_only_another_has_is_unknown(
+    keyed: SystemWithKeys, owned: Owned, name: str
+) -> None:
     method, path, _ = OPERATIONS[name]
 
     answer = keyed.request(
@@ -130,7 +132,9 @@ def test_a_name_that_only_another_has_is_unknown(keyed: Keyed, owned: Owned, nam
         assert answer.json()["type"] == "urn:crivo:problem:script-not-found"
 
 
-def test_lists_names_and_references_do_not_cross_tenants(keyed: Keyed, owned: Owned) -> None:
+def test_lists_names_and_references_do_not_cross_tenants(
+    keyed: SystemWithKeys, owned: Owned
+) -> None:
     stranger = owned.stranger.key
     envelope = {"script": owned.script, "data": 1}
 
@@ -156,7 +160,7 @@ def test_lists_names_and_references_do_not_cross_tenants(keyed: Keyed, owned: Ow
     "name", sorted(name for name, each in OPERATIONS.items() if each[2]["security"] != [{}])
 )
 def test_an_operation_needs_a_key_and_the_scope_that_the_document_names(
-    keyed: Keyed, name: str
+    keyed: SystemWithKeys, name: str
 ) -> None:
     method, path, operation = OPERATIONS[name]
     [[needed]] = [each["key"] for each in operation["security"]]
@@ -175,7 +179,7 @@ def test_an_operation_needs_a_key_and_the_scope_that_the_document_names(
     assert f'scope="{needed}"' in refused.headers["WWW-Authenticate"]
 
 
-def test_these_addresses_alone_need_no_key(keyed: Keyed) -> None:
+def test_these_addresses_alone_need_no_key(keyed: SystemWithKeys) -> None:
     free = ["/", "/health/live", "/health/ready", "/docs", "/openapi.json", "/favicon.ico"]
     assets = [f"/docs/assets/{name}" for name in ("index.html", "reference.js", "reference.css")]
 

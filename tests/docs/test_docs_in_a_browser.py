@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, Error, Locator, Page, Route, expect, sync_playwright
 
-from tests.support.keyed import Keyed
 from tests.support.system import CARDS, System, until
+from tests.support.system_with_keys import SystemWithKeys
 
 _BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome")
 # A busy machine draws an operation with its examples in seconds, and runs a test in minutes.
@@ -97,7 +97,7 @@ def test_the_use_case_runs_with_the_defaults_of_the_page(
     key = ""
     system = stopped_system
     if access == "keys":
-        keyed = Keyed(stopped_system)
+        keyed = SystemWithKeys(stopped_system)
         key = keyed.admin_key
     system.start()
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.support.keyed import Keyed
 from tests.support.system import System
+from tests.support.system_with_keys import SystemWithKeys
 
 CHROMIUM = (
     "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,image/apng,"
@@ -13,7 +13,7 @@ FIREFOX = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 
 
 @pytest.mark.parametrize("accept", ["*/*", "application/json", "", "text/html;q=0.5, */*"])
-def test_a_program_gets_an_index_of_existing_urls(keyed: Keyed, accept: str) -> None:
+def test_a_program_gets_an_index_of_existing_urls(keyed: SystemWithKeys, accept: str) -> None:
     answer = keyed.get("/", "", headers={"Accept": accept})
 
     assert answer.status_code == 200
@@ -29,7 +29,7 @@ def test_a_program_gets_an_index_of_existing_urls(keyed: Keyed, accept: str) -> 
 
 
 @pytest.mark.parametrize("accept", [CHROMIUM, FIREFOX, "text/html", "text/*, */*;q=0.1"])
-def test_a_browser_is_redirected_to_the_reference(keyed: Keyed, accept: str) -> None:
+def test_a_browser_is_redirected_to_the_reference(keyed: SystemWithKeys, accept: str) -> None:
     answer = keyed.get("/", "", headers={"Accept": accept})
 
     assert (answer.status_code, answer.headers["Location"]) == (303, "/docs")

@@ -21,7 +21,7 @@ from app.embedded.postgres import create_cluster, database_url, postgres_service
 from app.embedded.processes import await_ready, spawn, stop
 from app.embedded.servers import embedded_servers
 from app.embedded.sockets import socket_folder
-from tests.support.launched import eventually, gone, runs
+from tests.support.launcher_process import eventually, gone, runs
 
 NOBODY = 65_534
 

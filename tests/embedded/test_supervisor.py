@@ -12,7 +12,7 @@ from app.embedded.errors import CannotStart, ServiceFailed
 from app.embedded.processes import Service, bound_log
 from app.embedded.supervisor import Supervisor
 from tests.support.disks import small_disk
-from tests.support.launched import eventually, gone
+from tests.support.launcher_process import eventually, gone
 
 
 class Started(Protocol):

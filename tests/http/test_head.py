@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from tests.support.keyed import Keyed
 from tests.support.raw_connections import answer_on, connected
 from tests.support.system import System, stop
+from tests.support.system_with_keys import SystemWithKeys
 
 # Headers that differ between any two responses.
 OF_THE_MOMENT = {"date", "x-request-id", "ratelimit"}
@@ -15,7 +15,7 @@ SOURCE = "function process(data) { console.log(data); return data }"
 
 
 @pytest.fixture(scope="module")
-def filled(keyed: Keyed) -> dict[str, str]:
+def filled(keyed: SystemWithKeys) -> dict[str, str]:
     """Values of the path parameters of the OpenAPI document."""
     made = keyed.post("/scripts", json={"name": "headed", "source": SOURCE})
     assert made.status_code == 201, made.text
@@ -29,7 +29,7 @@ def filled(keyed: Keyed) -> dict[str, str]:
 
 
 def test_every_get_of_the_document_has_a_head_with_the_same_headers(
-    keyed: Keyed, filled: dict[str, str]
+    keyed: SystemWithKeys, filled: dict[str, str]
 ) -> None:
     paths: dict[str, dict[str, Any]] = keyed.get("/openapi.json").json()["paths"]
     assert {path for path in paths if "get" in paths[path]} == {
@@ -83,7 +83,7 @@ def test_no_body_is_sent(system: System) -> None:
 
 
 def test_a_head_reports_the_size_of_a_download_and_ignores_ranges(
-    keyed: Keyed, filled: dict[str, str]
+    keyed: SystemWithKeys, filled: dict[str, str]
 ) -> None:
     address = f"/executions/{filled['execution']}/result"
     whole = keyed.request("HEAD", address)
@@ -135,7 +135,7 @@ def test_a_head_of_an_unfinished_execution_neither_waits_nor_streams(
     assert system.client.head(location, params={"wait": "long"}).status_code == 422
 
 
-def test_a_head_of_ended_events_is_204(keyed: Keyed, filled: dict[str, str]) -> None:
+def test_a_head_of_ended_events_is_204(keyed: SystemWithKeys, filled: dict[str, str]) -> None:
     address = f"/executions/{filled['execution']}/events"
 
     assert keyed.request("HEAD", address, headers={"Last-Event-ID": "1000"}).status_code == 204

@@ -28,7 +28,7 @@ def test_no_error_repeats_a_long_name(name: str) -> None:
             assert len(str(error["message"])) < 500
 
 
-def test_a_long_name_keeps_its_place() -> None:
+def test_a_long_name_is_reported_at_its_pointer() -> None:
     with pytest.raises(InvalidRequest) as caught:
         decode_json(b'{"script":"x","data":1,"limits":{"%b":1}}' % (b"a" * 9_000), Envelope)
 

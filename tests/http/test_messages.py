@@ -13,8 +13,8 @@ from hypothesis import given, strategies as st
 from app.errors import InvalidRequest
 from app.executions.envelope import Envelope
 from app.validation import MAX_FAULTS, decode_json
-from tests.support.keyed import Keyed
 from tests.support.system import ROOT, System
+from tests.support.system_with_keys import SystemWithKeys
 
 PATHS: Final = json.loads((ROOT / "openapi" / "openapi.json").read_bytes())["paths"]
 JSON: Final = {"Content-Type": "application/json"}
@@ -79,7 +79,7 @@ def test_the_number_of_errors_is_bounded(system: System) -> None:
     assert {"/name", "/source"} < set(errors)
 
 
-def test_an_enum_names_what_is_allowed(keyed: Keyed) -> None:
+def test_an_enum_names_what_is_allowed(keyed: SystemWithKeys) -> None:
     scopes = _errors(keyed.post("/keys", json={"scopes": ["read", "write"]}))
     status = _errors(keyed.get("/executions?status=done"))
     action = _errors(keyed.get("/audit?action=x"))
@@ -145,7 +145,7 @@ _WRONG: Final = [b"", b"{", b"[]", b"null", b"1", b'{"a": 1}', b"\xff", b'"\\ud8
 )
 @pytest.mark.parametrize("body", _WRONG)
 def test_no_error_about_a_body_names_a_library(
-    keyed: Keyed, method: str, path: str, body: bytes
+    keyed: SystemWithKeys, method: str, path: str, body: bytes
 ) -> None:
     address = re.sub(r"\{[^}]*\}", "nobody", path)
 
@@ -327,7 +327,7 @@ def test_every_route_that_an_error_names_exists(system: System) -> None:
             assert system.client.get(way).status_code == 200, (address, way)
 
 
-def test_documented_quota_errors_say_what_helps(keyed: Keyed) -> None:
+def test_documented_quota_errors_say_what_helps(keyed: SystemWithKeys) -> None:
     keyed.tenant("messages-quotas")
     caps = {"max_scripts": 1, "max_versions": 1}
     keyed.request("PATCH", "/tenants/messages-quotas", json={"caps": caps})

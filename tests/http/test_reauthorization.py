@@ -14,12 +14,12 @@ import pytest
 
 from app.auth.callers import RECENT_SECONDS
 from app.auth.model import ALL_SCOPES, Scope
-from tests.support.begun_requests import Begun, begun
-from tests.support.keyed import WORKING, Keyed, Made
+from tests.support.half_sent_requests import HalfSentRequest, begun
 from tests.support.metrics_pages import Page
 from tests.support.raw_connections import Answer, connected
 from tests.support.requests_with_bodies import CASES, MULTIPART, SOURCE, Case
 from tests.support.system import System, until
+from tests.support.system_with_keys import WORKING, CreatedTestKey, SystemWithKeys
 
 STORED: Final = """
 SELECT (SELECT string_agg(id::text || description || updated_at, ',' ORDER BY id) FROM scripts),
@@ -42,7 +42,7 @@ def _id_of(case: Case) -> str:
 
 
 @pytest.fixture(scope="module")
-def tenant(keyed: Keyed) -> str:
+def tenant(keyed: SystemWithKeys) -> str:
     """A tenant with a script of two versions and an alias, and a script that runs for seconds."""
     tenant = keyed.tenant("held-requests")
     key = keyed.key("held-requests").key
@@ -60,7 +60,7 @@ def tenant(keyed: Keyed) -> str:
 
 @pytest.mark.parametrize("case", CASES, ids=_id_of)
 def test_a_revoked_key_changes_nothing_with_a_body_that_comes_late(
-    keyed: Keyed, tenant: str, case: Case
+    keyed: SystemWithKeys, tenant: str, case: Case
 ) -> None:
     whose = "default" if case.scope is Scope.ADMIN else tenant
     made = _cached_key(keyed, whose, sorted({case.scope, Scope.READ}))
@@ -79,7 +79,7 @@ def test_a_revoked_key_changes_nothing_with_a_body_that_comes_late(
     "case", [each for each in CASES if each.scope is not Scope.ADMIN], ids=_id_of
 )
 def test_a_suspended_tenant_changes_nothing_with_a_body_that_comes_late(
-    keyed: Keyed, tenant: str, case: Case
+    keyed: SystemWithKeys, tenant: str, case: Case
 ) -> None:
     key = _cached_key(keyed, tenant, WORKING).key
 
@@ -109,7 +109,7 @@ def test_a_suspended_tenant_changes_nothing_with_a_body_that_comes_late(
     ],
 )
 def test_a_late_body_is_subject_to_the_current_caps(
-    keyed: Keyed, tenant: str, case: str, cap: dict[str, int]
+    keyed: SystemWithKeys, tenant: str, case: str, cap: dict[str, int]
 ) -> None:
     key = keyed.key(tenant).key
     wanted = next(each for each in CASES if each.name == case)
@@ -154,7 +154,7 @@ def test_a_late_request_without_a_key_is_refused_after_the_first_key(
 @pytest.mark.parametrize("how", ["revoked", "suspended"])
 @pytest.mark.parametrize("waits", ["show", "submission", "check"])
 def test_who_waits_for_a_result_is_not_shown_it_any_more(
-    keyed: Keyed, tenant: str, how: str, waits: str
+    keyed: SystemWithKeys, tenant: str, how: str, waits: str
 ) -> None:
     made = _cached_key(keyed, tenant, WORKING)
     requests: dict[str, Callable[[], httpx.Response]] = {
@@ -186,7 +186,7 @@ def test_who_waits_for_a_result_is_not_shown_it_any_more(
     assert "too late" not in shown.text
 
 
-def test_a_long_download_ends_when_its_key_is_revoked(keyed: Keyed, tenant: str) -> None:
+def test_a_long_download_ends_when_its_key_is_revoked(keyed: SystemWithKeys, tenant: str) -> None:
     made = _cached_key(keyed, tenant, WORKING)
     source = "function process(data) { return 'x'.repeat(64 * 1024 * 1024) }"
     keyed.post("/scripts", made.key, json={"name": "long-download", "source": source})
@@ -214,7 +214,7 @@ def test_a_long_download_ends_when_its_key_is_revoked(keyed: Keyed, tenant: str)
     assert '"answer.cut"' in keyed.system.logs_of_process("app.main")
 
 
-def test_a_key_that_revokes_itself_gets_its_response(keyed: Keyed) -> None:
+def test_a_key_that_revokes_itself_gets_its_response(keyed: SystemWithKeys) -> None:
     made = keyed.key("default", [Scope.ADMIN])
 
     revoked = keyed.request("DELETE", f"/keys/{made.id}", made.key)
@@ -223,13 +223,13 @@ def test_a_key_that_revokes_itself_gets_its_response(keyed: Keyed) -> None:
     assert revoked.json()["revoked_at"] is not None
 
 
-def _end(held: Begun) -> Answer:
+def _end(held: HalfSentRequest) -> Answer:
     """Send the rest once the last check of access is no longer recent."""
     time.sleep(RECENT_SECONDS)
     return held.end()
 
 
-def _held(keyed: Keyed, case: Case, key: str) -> Any:  # noqa: ANN401 - a context
+def _held(keyed: SystemWithKeys, case: Case, key: str) -> Any:  # noqa: ANN401 - a context
     media_type = f"{case.media_type}; boundary=x" if case.media_type == MULTIPART else None
     headers = {**keyed.authorized(key), "Content-Type": media_type or case.media_type}
     return begun(keyed.system.port, case.method, case.path, headers, case.body)
@@ -242,24 +242,24 @@ def _received(connection: socket.socket) -> bytes:
         return b""
 
 
-def _cached_key(keyed: Keyed, tenant: str, scopes: Sequence[Scope]) -> Made:
+def _cached_key(keyed: SystemWithKeys, tenant: str, scopes: Sequence[Scope]) -> CreatedTestKey:
     """Create a key that is in the API's cache, so that its revocation invalidates the cache."""
     made = keyed.key(tenant, scopes)
     keyed.becomes(200, made.key)
     return made
 
 
-def _revoke(keyed: Keyed, made: Made) -> None:
+def _revoke(keyed: SystemWithKeys, made: CreatedTestKey) -> None:
     assert keyed.request("DELETE", f"/keys/{made.id}").status_code == 200
     keyed.becomes(401, made.key)
 
 
-def _await_refresh(keyed: Keyed) -> None:
+def _await_refresh(keyed: SystemWithKeys) -> None:
     """Wait until the API's cache has noticed every earlier change."""
     _revoke(keyed, _cached_key(keyed, "default", [Scope.READ]))
 
 
-def _await_busy(keyed: Keyed, waits: str) -> None:
+def _await_busy(keyed: SystemWithKeys, waits: str) -> None:
     name, labels = "crivo_waiting_readers", {}
     if waits == "check":
         name, labels = "crivo_cells", {"state": "running"}

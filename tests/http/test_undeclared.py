@@ -5,8 +5,8 @@ from typing import Any, Final
 
 import pytest
 
-from tests.support.keyed import Keyed
 from tests.support.system import ROOT, System
+from tests.support.system_with_keys import SystemWithKeys
 
 PATHS: Final = json.loads((ROOT / "openapi" / "openapi.json").read_bytes())["paths"]
 OPERATIONS: Final = [
@@ -157,7 +157,7 @@ def test_unknown_and_invalid_parameters_are_reported_at_once(
     assert named == {"nmae", *wrong} - {"label"}
 
 
-def test_unauthenticated_clients_learn_nothing_about_parameters(keyed: Keyed) -> None:
+def test_unauthenticated_clients_learn_nothing_about_parameters(keyed: SystemWithKeys) -> None:
     answer = keyed.get("/scripts?nmae=x", "")
 
     assert answer.status_code == 401

@@ -10,7 +10,7 @@ import pytest
 
 from app.auth.model import Scope
 from app.keys.model import is_weak, new_key
-from tests.support.launched import Launched, free_port, launch_environ, refused_start
+from tests.support.launcher_process import LauncherProcess, free_port, launch_environ, refused_start
 from tests.support.system import ROOT, System, until
 
 ANYWHERE = "0.0.0.0"  # noqa: S104 - what is tested
@@ -260,7 +260,7 @@ def test_the_launcher_creates_the_first_key_then_listens_anywhere(tmp_path: Path
     )
     key = made.stdout.strip()
 
-    with Launched(data, port, environ={"CRIVO_HOST": ANYWHERE}) as launched:
+    with LauncherProcess(data, port, environ={"CRIVO_HOST": ANYWHERE}) as launched:
         launched.wait_until_ready()
         assert "every request needs one" in launched.output
         assert httpx.get(f"{launched.url}/scripts", trust_env=False).status_code == 401
@@ -287,7 +287,7 @@ def test_the_launcher_creates_the_first_key_then_listens_anywhere(tmp_path: Path
 
 
 def test_the_launcher_announces_open_access(tmp_path: Path) -> None:
-    with Launched(tmp_path / "data", free_port()) as launched:
+    with LauncherProcess(tmp_path / "data", free_port()) as launched:
         launched.wait_until_ready()
         assert "open: every user of this machine has full access" in launched.output
         assert "tenant default" in launched.output

@@ -8,8 +8,8 @@ import pytest
 
 from app.auth.model import Scope
 from app.keys.model import new_key
-from tests.support.keyed import Keyed
 from tests.support.system import System, open_system
+from tests.support.system_with_keys import SystemWithKeys
 
 
 def _problem(answer: httpx.Response) -> tuple[int, str]:
@@ -17,14 +17,14 @@ def _problem(answer: httpx.Response) -> tuple[int, str]:
     return answer.status_code, answer.json()["type"].removeprefix("urn:crivo:problem:")
 
 
-def test_a_request_without_a_key_gets_a_challenge_without_an_error(keyed: Keyed) -> None:
+def test_a_request_without_a_key_gets_a_challenge_without_an_error(keyed: SystemWithKeys) -> None:
     answer = keyed.get("/scripts", "")
 
     assert _problem(answer) == (401, "key-required")
     assert answer.headers["WWW-Authenticate"] == 'Bearer realm="crivo"'
 
 
-def test_an_unknown_key_gets_an_invalid_token_challenge(keyed: Keyed) -> None:
+def test_an_unknown_key_gets_an_invalid_token_challenge(keyed: SystemWithKeys) -> None:
     answer = keyed.get("/scripts", new_key())
 
     assert _problem(answer) == (401, "invalid-key")
@@ -43,25 +43,25 @@ def test_an_unknown_key_gets_an_invalid_token_challenge(keyed: Keyed) -> None:
         (b"Bearer " + b"x" * 30_000, "invalid-key"),
     ],
 )
-def test_a_malformed_authorization_is_401(keyed: Keyed, header: bytes, kind: str) -> None:
+def test_a_malformed_authorization_is_401(keyed: SystemWithKeys, header: bytes, kind: str) -> None:
     answer = keyed.system.client.get("/scripts", headers={b"Authorization": header})
 
     assert _problem(answer) == (401, kind)
 
 
-def test_the_scheme_is_case_insensitive(keyed: Keyed) -> None:
+def test_the_scheme_is_case_insensitive(keyed: SystemWithKeys) -> None:
     headers = {"Authorization": f"bEARER   {keyed.admin_key}"}
 
     assert keyed.system.client.get("/scripts", headers=headers).status_code == 200
 
 
-def test_two_authorization_headers_are_refused(keyed: Keyed) -> None:
+def test_two_authorization_headers_are_refused(keyed: SystemWithKeys) -> None:
     headers = [("Authorization", f"Bearer {keyed.admin_key}")] * 2
 
     assert _problem(keyed.system.client.get("/scripts", headers=headers)) == (401, "invalid-key")
 
 
-def test_no_scope_implies_another(keyed: Keyed) -> None:
+def test_no_scope_implies_another(keyed: SystemWithKeys) -> None:
     admin = keyed.key("default", [Scope.ADMIN]).key
     reader = keyed.key("default", [Scope.READ]).key
 
@@ -69,7 +69,7 @@ def test_no_scope_implies_another(keyed: Keyed) -> None:
     assert [keyed.get(path, reader).status_code for path in ("/keys", "/scripts")] == [403, 200]
 
 
-def test_a_secret_is_shown_only_at_creation(keyed: Keyed) -> None:
+def test_a_secret_is_shown_only_at_creation(keyed: SystemWithKeys) -> None:
     keyed.tenant("shown-once")
     made = keyed.key("shown-once", name="pipeline")
 
@@ -98,7 +98,7 @@ def test_a_secret_is_shown_only_at_creation(keyed: Keyed) -> None:
     ],
 )
 def test_an_invalid_key_request_is_422(
-    keyed: Keyed, wanted: dict[str, object], pointer: str
+    keyed: SystemWithKeys, wanted: dict[str, object], pointer: str
 ) -> None:
     answer = keyed.post("/keys", json=wanted)
 
@@ -106,7 +106,7 @@ def test_an_invalid_key_request_is_422(
     assert answer.json()["errors"][0]["pointer"] == pointer
 
 
-def test_admin_is_for_the_operator_s_tenant_only(keyed: Keyed) -> None:
+def test_admin_is_for_the_operator_s_tenant_only(keyed: SystemWithKeys) -> None:
     keyed.tenant("no-admins")
 
     answer = keyed.post("/keys", json={"tenant": "no-admins", "scopes": ["admin"]})
@@ -114,7 +114,7 @@ def test_admin_is_for_the_operator_s_tenant_only(keyed: Keyed) -> None:
     assert _problem(answer) == (422, "invalid-request")
 
 
-def test_an_expired_key_is_refused_as_such(keyed: Keyed) -> None:
+def test_an_expired_key_is_refused_as_such(keyed: SystemWithKeys) -> None:
     made = keyed.key("default", expires_at="2100-01-01T00:00:00Z")
     assert keyed.get("/scripts", made.key).status_code == 200
 
@@ -125,7 +125,7 @@ def test_an_expired_key_is_refused_as_such(keyed: Keyed) -> None:
 
 
 @pytest.fixture
-def second(keyed: Keyed, tmp_path: Path) -> Iterator[System]:
+def second(keyed: SystemWithKeys, tmp_path: Path) -> Iterator[System]:
     """Another API process on the same servers."""
     with open_system(
         database_url=keyed.system.environ["DATABASE_URL"],
@@ -138,7 +138,9 @@ def second(keyed: Keyed, tmp_path: Path) -> Iterator[System]:
         yield system
 
 
-def test_a_revocation_takes_effect_at_every_api_process(keyed: Keyed, second: System) -> None:
+def test_a_revocation_takes_effect_at_every_api_process(
+    keyed: SystemWithKeys, second: System
+) -> None:
     made = keyed.key("default", [Scope.READ])
     assert keyed.get("/scripts", made.key).status_code == 200
     assert keyed.get(f"{second.url}/scripts", made.key).status_code == 200
@@ -153,7 +155,7 @@ def test_a_revocation_takes_effect_at_every_api_process(keyed: Keyed, second: Sy
     assert again.json()["revoked_at"] == revoked.json()["revoked_at"]
 
 
-def test_an_admin_can_revoke_its_own_key(keyed: Keyed) -> None:
+def test_an_admin_can_revoke_its_own_key(keyed: SystemWithKeys) -> None:
     made = keyed.key("default", [Scope.ADMIN, Scope.READ])
 
     assert keyed.request("DELETE", f"/keys/{made.id}", made.key).status_code == 200
@@ -161,12 +163,12 @@ def test_an_admin_can_revoke_its_own_key(keyed: Keyed) -> None:
 
 
 @pytest.mark.parametrize("key", ["1", "nobody", "01900000-0000-7000-8000-000000000000", "%00"])
-def test_an_unknown_key_id_is_404(keyed: Keyed, key: str) -> None:
+def test_an_unknown_key_id_is_404(keyed: SystemWithKeys, key: str) -> None:
     for method in ("GET", "DELETE"):
         assert _problem(keyed.request(method, f"/keys/{key}")) == (404, "key-not-found")
 
 
-def test_readiness_shows_details_to_authorized_callers_only(keyed: Keyed) -> None:
+def test_readiness_shows_details_to_authorized_callers_only(keyed: SystemWithKeys) -> None:
     stranger = keyed.get("/health/ready", "")
     wrong = keyed.get("/health/ready", new_key())
     known = keyed.get("/health/ready")
@@ -176,7 +178,7 @@ def test_readiness_shows_details_to_authorized_callers_only(keyed: Keyed) -> Non
     assert known.json()["workers"]
 
 
-def test_with_keys_any_host_and_origin_is_accepted(keyed: Keyed) -> None:
+def test_with_keys_any_host_and_origin_is_accepted(keyed: SystemWithKeys) -> None:
     headers = {"Host": "crivo.example", "Origin": "https://elsewhere.example"}
 
     assert keyed.get("/scripts", headers=headers).status_code == 200

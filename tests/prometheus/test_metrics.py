@@ -11,10 +11,10 @@ import pytest
 
 from app.auth.model import Scope
 from app.metrics import OTHER, LabelLimiter
-from tests.support.keyed import Keyed
 from tests.support.metrics_pages import Page, listener_of, read_page
 from tests.support.servers import Databases, Servers, execute, redis_database
 from tests.support.system import ROOT, System, open_system, stop, until
+from tests.support.system_with_keys import SystemWithKeys
 
 ECHO: Final = "function process(data) { return data }"
 THROWING: Final = "function process(data) { throw new Error('no') }"
@@ -250,7 +250,7 @@ def test_a_listener_answers_head_without_a_body(observed: System) -> None:
     assert (refused.status_code, refused.headers["Allow"]) == (405, "GET, HEAD")
 
 
-def test_the_apis_page_needs_a_key_with_the_scope_admin(keyed: Keyed) -> None:
+def test_the_apis_page_needs_a_key_with_the_scope_admin(keyed: SystemWithKeys) -> None:
     working = keyed.key(keyed.tenant("measures"), [Scope.READ])
 
     assert keyed.get("/metrics", "").status_code == 401
@@ -268,7 +268,7 @@ def test_tenants_beyond_the_limit_share_a_label() -> None:
 
 def test_a_process_limits_its_tenant_labels(stopped_system: System) -> None:
     stopped_system.environ["CRIVO_METRICS_TENANTS"] = "1"
-    keyed = Keyed(stopped_system)
+    keyed = SystemWithKeys(stopped_system)
     stopped_system.start_api()
     stopped_system.await_api()
     for number in range(3):

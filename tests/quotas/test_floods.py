@@ -9,9 +9,9 @@ from typing import Any, Final
 import httpx
 import pytest
 
-from tests.support.begun_requests import begun
-from tests.support.keyed import Keyed
+from tests.support.half_sent_requests import begun
 from tests.support.system import System, until
+from tests.support.system_with_keys import SystemWithKeys
 
 ENDLESS: Final = "while (true) {} function process(data) { return data }"
 GOOD: Final = "function process(data) { return data }"
@@ -21,13 +21,13 @@ _JSON: Final = {"Content-Type": "application/json"}
 
 
 @pytest.fixture
-def shared(stopped_system: System) -> Iterator[Keyed]:
+def shared(stopped_system: System) -> Iterator[SystemWithKeys]:
     """A system that allows a tenant fifty requests in flight, of which three may wait."""
     stopped_system.environ |= {
         "CRIVO_MAX_REQUESTS_OF_TENANT": "50",
         "CRIVO_MAX_WAITING_OF_TENANT": "3",
     }
-    keyed = Keyed(stopped_system).start()
+    keyed = SystemWithKeys(stopped_system).start()
     for name in ("flooding", "other"):
         keyed.tenant(name)
     yield keyed
@@ -46,7 +46,9 @@ FLOODS: Final[dict[str, dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("flood", FLOODS)
-def test_forty_checks_of_one_tenant_do_not_delay_anothers_upload(shared: Keyed, flood: str) -> None:
+def test_forty_checks_of_one_tenant_do_not_delay_anothers_upload(
+    shared: SystemWithKeys, flood: str
+) -> None:
     flooding, other = shared.key("flooding").key, shared.key("other").key
     answered: list[int] = []
 
@@ -78,7 +80,7 @@ def test_forty_checks_of_one_tenant_do_not_delay_anothers_upload(shared: Keyed, 
     assert {each["type"] for each in refused} == {"urn:crivo:problem:too-many-checks"}
 
 
-def test_slow_bodies_of_one_tenant_leave_connections_for_others(shared: Keyed) -> None:
+def test_slow_bodies_of_one_tenant_leave_connections_for_others(shared: SystemWithKeys) -> None:
     flooding, other = shared.key("flooding").key, shared.key("other").key
     headers = {**shared.authorized(flooding), **_JSON}
     body = json.dumps({"source": GOOD}).encode()
@@ -99,7 +101,7 @@ def test_slow_bodies_of_one_tenant_leave_connections_for_others(shared: Keyed) -
             break
 
 
-def test_waiters_of_one_tenant_leave_room_for_others(shared: Keyed) -> None:
+def test_waiters_of_one_tenant_leave_room_for_others(shared: SystemWithKeys) -> None:
     flooding, other = shared.key("flooding").key, shared.key("other").key
     loop = {"name": "loop", "source": "function process(data) { while (data) {} return 1 }"}
     for key in (flooding, other):
@@ -129,7 +131,7 @@ def test_waiters_of_one_tenant_leave_room_for_others(shared: Keyed) -> None:
     assert others.json()["status"] == "succeeded"
 
 
-def _refused(shared: Keyed, key: str) -> httpx.Response:
+def _refused(shared: SystemWithKeys, key: str) -> httpx.Response:
     for _ in until("as many requests are under way as may be"):
         answer = shared.get("/scripts", key)
         if answer.status_code == 429:

@@ -12,9 +12,9 @@ import httpx
 import pytest
 
 from app.quotas.errors import QuotaExceeded
-from tests.support.keyed import Keyed
 from tests.support.raw_connections import connected
 from tests.support.system import System, until
+from tests.support.system_with_keys import SystemWithKeys
 
 SOURCE: Final = "function process(data) { return data }"
 MIB: Final = 2**20
@@ -22,16 +22,16 @@ SUBMITTERS: Final = 32
 
 
 @pytest.fixture
-def keyed_apis(stopped_system: System) -> Iterator[tuple[Keyed, list[str]]]:
+def keyed_apis(stopped_system: System) -> Iterator[tuple[SystemWithKeys, list[str]]]:
     """Two API processes and no worker, so queued executions stay queued."""
-    keyed = Keyed(stopped_system)
+    keyed = SystemWithKeys(stopped_system)
     stopped_system.start_api()
     stopped_system.await_api()
     with stopped_system.another_api() as other:
         yield keyed, [stopped_system.url, other]
 
 
-def limited(keyed: Keyed, **caps: int) -> str:
+def limited(keyed: SystemWithKeys, **caps: int) -> str:
     """Create a tenant with caps; return a key of it."""
     answer = keyed.post("/tenants", json={"name": "limited", "caps": caps})
     assert answer.status_code == 201, answer.text
@@ -64,7 +64,7 @@ def submission(data: bytes) -> Callable[[int], dict[str, Any]]:
     return lambda _: {"method": "POST", "url": "/scripts/echo/executions", "content": data}
 
 
-def upload(keyed: Keyed, key: str) -> None:
+def upload(keyed: SystemWithKeys, key: str) -> None:
     answer = keyed.post("/scripts", key, json={"name": "echo", "source": SOURCE})
     assert answer.status_code == 201, answer.text
 
@@ -93,7 +93,7 @@ def refused(answers: list[httpx.Response], quota: str, limit: int) -> list[httpx
 # Below and above the margin within which the quota is checked without a lock.
 @pytest.mark.parametrize("cap", [7, 330])
 def test_the_quota_of_queued_executions_is_exact(
-    keyed_apis: tuple[Keyed, list[str]], cap: int
+    keyed_apis: tuple[SystemWithKeys, list[str]], cap: int
 ) -> None:
     keyed, urls = keyed_apis
     key = limited(keyed, max_queued=cap)
@@ -111,7 +111,7 @@ def test_the_quota_of_queued_executions_is_exact(
 @pytest.mark.parametrize("quota", ["stored-bytes", "bytes-per-day"])
 @pytest.mark.parametrize(("size", "fit"), [(1_000, 10), (3 * MIB // 2, 3)], ids=["rows", "blobs"])
 def test_the_quotas_of_bytes_are_exact(
-    keyed_apis: tuple[Keyed, list[str]], quota: str, size: int, fit: int
+    keyed_apis: tuple[SystemWithKeys, list[str]], quota: str, size: int, fit: int
 ) -> None:
     keyed, urls = keyed_apis
     cap = size * fit + size // 2
@@ -131,7 +131,7 @@ def test_the_quotas_of_bytes_are_exact(
 
 @pytest.mark.parametrize("quota", ["queued", "stored-bytes", "bytes-per-day"])
 def test_an_input_over_a_quota_is_refused_before_it_was_sent(
-    keyed_apis: tuple[Keyed, list[str]], quota: str
+    keyed_apis: tuple[SystemWithKeys, list[str]], quota: str
 ) -> None:
     keyed, urls = keyed_apis
     cap = 1 if quota == "queued" else 2 * MIB
@@ -153,7 +153,7 @@ def test_an_input_over_a_quota_is_refused_before_it_was_sent(
     assert not list((keyed.system.folder / "blobs").rglob("inputs/*"))
 
 
-def test_a_daily_quota_resets_at_midnight(keyed_apis: tuple[Keyed, list[str]]) -> None:
+def test_a_daily_quota_resets_at_midnight(keyed_apis: tuple[SystemWithKeys, list[str]]) -> None:
     keyed, urls = keyed_apis
     key = limited(keyed, max_bytes_per_day=5)
     upload(keyed, key)
@@ -168,7 +168,9 @@ def test_a_daily_quota_resets_at_midnight(keyed_apis: tuple[Keyed, list[str]]) -
     assert [each.status_code for each in at_once(urls, key, 1, submission(b"12345"))] == [202]
 
 
-def test_the_quotas_of_scripts_and_versions_are_exact(keyed_apis: tuple[Keyed, list[str]]) -> None:
+def test_the_quotas_of_scripts_and_versions_are_exact(
+    keyed_apis: tuple[SystemWithKeys, list[str]],
+) -> None:
     keyed, urls = keyed_apis
     key = limited(keyed, max_scripts=3, max_versions=5)
 
@@ -194,7 +196,7 @@ def test_the_quotas_of_scripts_and_versions_are_exact(keyed_apis: tuple[Keyed, l
 
 
 def test_defaults_apply_to_tenants_without_their_own_caps(stopped_system: System) -> None:
-    keyed = Keyed(stopped_system)
+    keyed = SystemWithKeys(stopped_system)
     stopped_system.environ["CRIVO_DEFAULT_MAX_SCRIPTS"] = "1"
     stopped_system.start_api()
     stopped_system.await_api()
@@ -213,7 +215,7 @@ def test_defaults_apply_to_tenants_without_their_own_caps(stopped_system: System
     assert made == {own: [201, 201, 429], plain: [201, 429, 429]}
 
 
-def test_a_rate_limit_holds_across_processes(keyed_apis: tuple[Keyed, list[str]]) -> None:
+def test_a_rate_limit_holds_across_processes(keyed_apis: tuple[SystemWithKeys, list[str]]) -> None:
     keyed, urls = keyed_apis
     cap = 20
     key = limited(keyed, max_requests_per_second=cap)

@@ -18,8 +18,8 @@ from app.executions.model import Claim, Finish, Status
 from app.payloads.writer import stored_inline
 from app.settings import Settings
 from tests.quotas.test_usage import Queue
-from tests.support.keyed import Keyed
 from tests.support.system import until
+from tests.support.system_with_keys import SystemWithKeys
 
 CAP = 2_000
 INPUT = 5
@@ -135,7 +135,7 @@ async def test_the_installations_default_applies_without_an_own_quota(
     assert unbounded.status is Status.SUCCEEDED
 
 
-def test_a_result_over_the_quota_fails_with_an_error_that_names_it(keyed: Keyed) -> None:
+def test_a_result_over_the_quota_fails_with_an_error_that_names_it(keyed: SystemWithKeys) -> None:
     cap = 4 * 1024 * 1024
     tenant = keyed.tenant("bounded-results")
     keyed.request("PATCH", f"/tenants/{tenant}", json={"caps": {"max_stored_bytes": cap}})

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from app.tenants.model import DEFAULT_TENANT
-from tests.support.keyed import Keyed
+from tests.support.system_with_keys import SystemWithKeys
 
 SOURCE = "function process(data) { return data }"
 
@@ -16,7 +16,7 @@ def _problem(answer: httpx.Response) -> tuple[int, str]:
     return answer.status_code, answer.json()["type"].removeprefix("urn:crivo:problem:")
 
 
-def test_a_tenant_is_found_by_its_name_and_its_id(keyed: Keyed) -> None:
+def test_a_tenant_is_found_by_its_name_and_its_id(keyed: SystemWithKeys) -> None:
     made = keyed.post("/tenants", json={"name": "found", "weight": 7, "caps": {"max_queued": 3}})
 
     assert made.status_code == 201
@@ -27,7 +27,7 @@ def test_a_tenant_is_found_by_its_name_and_its_id(keyed: Keyed) -> None:
     assert keyed.get(f"/tenants/{DEFAULT_TENANT}").json()["name"] == "default"
 
 
-def test_of_concurrent_requests_for_a_name_one_succeeds(keyed: Keyed) -> None:
+def test_of_concurrent_requests_for_a_name_one_succeeds(keyed: SystemWithKeys) -> None:
     def create(_: int) -> int:
         return keyed.post("/tenants", json={"name": "wanted-by-many"}).status_code
 
@@ -40,16 +40,16 @@ def test_of_concurrent_requests_for_a_name_one_succeeds(keyed: Keyed) -> None:
 @pytest.mark.parametrize(
     "name", ["", "Acme", "a b", "a\n", "\x00", "x" * 64, "01900000-0000-7000-8000-000000000000"]
 )
-def test_an_invalid_name_is_422(keyed: Keyed, name: str) -> None:
+def test_an_invalid_name_is_422(keyed: SystemWithKeys, name: str) -> None:
     assert _problem(keyed.post("/tenants", json={"name": name})) == (422, "invalid-request")
 
 
 @pytest.mark.parametrize("name", ["nobody", "a%00", "%ff", "A", "x" * 1000])
-def test_an_unknown_tenant_is_404(keyed: Keyed, name: str) -> None:
+def test_an_unknown_tenant_is_404(keyed: SystemWithKeys, name: str) -> None:
     assert _problem(keyed.get(f"/tenants/{name}")) == (404, "tenant-not-found")
 
 
-def test_an_absent_cap_stays_and_null_restores_the_default(keyed: Keyed) -> None:
+def test_an_absent_cap_stays_and_null_restores_the_default(keyed: SystemWithKeys) -> None:
     caps = {"max_queued": 5, "max_stored_bytes": 2**40, "max_scripts": 9}
     keyed.post("/tenants", json={"name": "capped", "caps": caps})
 
@@ -81,20 +81,20 @@ def test_an_absent_cap_stays_and_null_restores_the_default(keyed: Keyed) -> None
         {"suspended": "yes"},
     ],
 )
-def test_an_invalid_change_is_422(keyed: Keyed, change: dict[str, object]) -> None:
+def test_an_invalid_change_is_422(keyed: SystemWithKeys, change: dict[str, object]) -> None:
     answer = keyed.request("PATCH", "/tenants/default", json=change)
 
     assert _problem(answer) == (422, "invalid-request")
 
 
-def test_the_operators_tenant_cannot_be_suspended(keyed: Keyed) -> None:
+def test_the_operators_tenant_cannot_be_suspended(keyed: SystemWithKeys) -> None:
     answer = keyed.request("PATCH", "/tenants/default", json={"suspended": True})
 
     assert _problem(answer) == (409, "operators-tenant")
     assert keyed.get("/scripts").status_code == 200
 
 
-def test_a_suspended_tenant_is_refused_until_it_is_resumed(keyed: Keyed) -> None:
+def test_a_suspended_tenant_is_refused_until_it_is_resumed(keyed: SystemWithKeys) -> None:
     keyed.tenant("suspended")
     made = keyed.key("suspended")
     assert keyed.get("/scripts", made.key).status_code == 200
@@ -112,7 +112,7 @@ def test_a_suspended_tenant_is_refused_until_it_is_resumed(keyed: Keyed) -> None
     keyed.becomes(200, made.key)
 
 
-def test_each_tenant_is_on_one_page(keyed: Keyed) -> None:
+def test_each_tenant_is_on_one_page(keyed: SystemWithKeys) -> None:
     for number in range(3):
         keyed.tenant(f"page-{number}")
     found: list[str] = []

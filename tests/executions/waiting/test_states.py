@@ -9,8 +9,8 @@ import msgspec
 import pytest
 from msgspec import Struct
 
-from tests.support.keyed import Keyed
 from tests.support.system import System
+from tests.support.system_with_keys import SystemWithKeys
 
 IDENTITY = "const process = data => data"
 BUSY = "function process(d) { let x = 0; for (let i = 0; i < 4e8; i++) x += i; return d }"
@@ -131,7 +131,7 @@ def test_a_client_that_does_not_accept_event_streams_gets_406(system: System) ->
     assert answer.status_code == 406
 
 
-def test_a_stream_ends_when_its_key_is_revoked(keyed: Keyed) -> None:
+def test_a_stream_ends_when_its_key_is_revoked(keyed: SystemWithKeys) -> None:
     keyed.tenant("events-revoked")
     reader, writer = keyed.key("events-revoked"), keyed.key("events-revoked")
     made = keyed.post("/scripts", writer.key, json={"name": "busy", "source": BUSY})

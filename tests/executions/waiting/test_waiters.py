@@ -18,10 +18,10 @@ from app.auth.model import Scope
 from app.embedded.processes import await_ready, spawn, stop as stop_services
 from app.embedded.servers import prepare_postgres
 from app.notifier import APPLICATION_NAME
-from tests.support.keyed import Keyed
 from tests.support.raw_connections import answer_on
 from tests.support.servers import alembic, execute
 from tests.support.system import System, open_system, stop, until
+from tests.support.system_with_keys import SystemWithKeys
 
 IDENTITY = "const process = data => data"
 BUSY = "function process(d) { let x = 0; for (let i = 0; i < 4e8; i++) x += i; return d }"
@@ -118,7 +118,7 @@ def test_a_wait_for_an_unknown_execution_is_a_404(system: System) -> None:
     assert system.client.get(f"/executions/{_UNKNOWN}?wait=60").status_code == 404
 
 
-def test_a_submission_by_a_key_that_may_not_read_does_not_wait(keyed: Keyed) -> None:
+def test_a_submission_by_a_key_that_may_not_read_does_not_wait(keyed: SystemWithKeys) -> None:
     keyed.tenant("waits-writer")
     reader = keyed.key("waits-writer", [Scope.READ, Scope.WRITE_SCRIPTS])
     writer = keyed.key("waits-writer", [Scope.WRITE_EXECUTIONS])

@@ -9,7 +9,7 @@ from app.db import Pool
 _TIMEOUT_SECONDS: Final = 30
 
 
-class Watched:
+class Recorder:
     """Records something in callbacks; a test waits for a condition on it."""
 
     def __init__(self) -> None:

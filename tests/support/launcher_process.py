@@ -17,7 +17,7 @@ _PATIENCE_SECONDS = 60.0
 _OURS = ("CRIVO_", "DATABASE_URL", "REDIS_URL", "BLOB_URL")
 
 
-class Launched:
+class LauncherProcess:
     """A `./start.sh` on its own data folder and port."""
 
     def __init__(

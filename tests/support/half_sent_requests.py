@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from tests.support.raw_connections import Answer, answer_on, connected
 
 
-class Begun:
+class HalfSentRequest:
     """A connection on which a head and half of a body have been sent."""
 
     def __init__(self, connection: socket.socket, rest: bytes) -> None:
@@ -25,7 +25,7 @@ class Begun:
 @contextmanager
 def begun(
     port: int, method: str, path: str, headers: Mapping[str, str], body: bytes
-) -> Iterator[Begun]:
+) -> Iterator[HalfSentRequest]:
     """Send the first half of a request."""
     lines = {
         "Host": "127.0.0.1",
@@ -37,4 +37,4 @@ def begun(
     half = len(body) // 2
     with connected(port) as connection:
         connection.sendall(head.encode() + b"\r\n" + body[:half])
-        yield Begun(connection, body[half:])
+        yield HalfSentRequest(connection, body[half:])

@@ -16,14 +16,14 @@ from tests.support.system import System, until
 WORKING = (Scope.READ, Scope.WRITE_SCRIPTS, Scope.WRITE_EXECUTIONS)
 
 
-class Made(Struct, frozen=True):
+class CreatedTestKey(Struct, frozen=True):
     """A created key: its secret text and its id."""
 
     key: str
     id: UUID
 
 
-class Keyed:
+class SystemWithKeys:
     """A system with an admin key from its settings; requests carry that key or another."""
 
     def __init__(self, system: System, *, admin_key: str | None = None) -> None:
@@ -62,11 +62,11 @@ class Keyed:
         assert answer.status_code == 201, answer.text
         return str(answer.json()["id"])
 
-    def key(self, tenant: str, scopes: Sequence[Scope] = WORKING, **more: object) -> Made:
+    def key(self, tenant: str, scopes: Sequence[Scope] = WORKING, **more: object) -> CreatedTestKey:
         """Create a key of a tenant."""
         answer = self.post("/keys", json={"tenant": tenant, "scopes": list(scopes), **more})
         assert answer.status_code == 201, answer.text
-        return Made(answer.json()["key"], UUID(answer.json()["id"]))
+        return CreatedTestKey(answer.json()["key"], UUID(answer.json()["id"]))
 
     def execute(self, statement: str, *values: object) -> None:
         """Change the database without the API."""
