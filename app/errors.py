@@ -61,13 +61,13 @@ class InvalidRequest(Problem):
 
     status = 422
     code = "invalid-request"
-    title = "The request holds values that are not allowed"
+    title = "The request contains invalid values"
 
 
 def invalid(pointer: str, message: str) -> InvalidRequest:
     """Refuse one value of a request, named by its JSON pointer."""
-    place = f" at {pointer}" if pointer else ""
-    return InvalidRequest(f"{message}{place}", errors=[{"pointer": pointer, "message": message}])
+    place = f"{pointer}: " if pointer else ""
+    return InvalidRequest(f"{place}{message}", errors=[{"pointer": pointer, "message": message}])
 
 
 def invalid_parameter(name: str, message: str) -> InvalidRequest:

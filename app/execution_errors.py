@@ -112,7 +112,7 @@ def failure_of(outcome: Outcome) -> Failure | None:  # noqa: PLR0911 - one line 
             message = f"the result is larger than its limit of {limit_bytes} bytes"
             return Failure(ErrorKind.OUTPUT_TOO_LARGE, message, {"limit_bytes": limit_bytes})
         case UnsettledPromise():
-            message = "process returned a promise that nothing can settle any more"
+            message = "process returned a promise that can never settle"
             return Failure(ErrorKind.UNSETTLED_PROMISE, message, {})
         case Crashed():
             # V8's last message is only in the service's log, for operators.

@@ -143,8 +143,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     sandbox_memory_bytes: Annotated[
         int,
         Meta(
-            description="memory that the executions of one worker may reach together, 1.3 "
-            "times the limit and 112 MiB each; 0: three quarters of the host's or container's",
+            description="memory that the executions of one worker may reach together, V8's "
+            "overhead beyond their limits included; 0: three quarters of the host's or container's",
             ge=0,
         ),
     ] = 0

@@ -81,7 +81,7 @@ class InvalidTexts(ValueError):
 def refused(faults: Sequence[Fault]) -> InvalidRequest:
     """Return the error for members of a body or fields of a form."""
     errors = [{"pointer": each.pointer, "message": each.message} for each in faults]
-    said = [f"{each.message} at {each.pointer}" if each.path else each.message for each in faults]
+    said = [f"{each.pointer}: {each.message}" if each.path else each.message for each in faults]
     return InvalidRequest(_detail(said), errors=errors)
 
 

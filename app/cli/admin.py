@@ -5,6 +5,7 @@ python -m app.cli.admin tenant|key …, or ./start.sh admin …
 
 import argparse
 import asyncio
+import re
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -27,6 +28,10 @@ from app.validation import InvalidTexts, convert_texts, refused
 T = TypeVar("T")
 
 _MAX_DAYS: Final = 36_500
+_COMMANDS_FOR_ROUTES: Final = {
+    "GET /tenants": "./start.sh admin tenant list",
+    "GET /keys": "./start.sh admin key list",
+}
 _DESCRIPTION: Final = """\
 Create and list tenants and API keys in the database of DATABASE_URL. ./start.sh admin uses the
 embedded database, ./start.sh compose admin that of the containers. A new key is printed to
@@ -47,7 +52,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         return asyncio.run(_run_on_database(_settings(), options))
     except CrivoError as error:
-        sys.stderr.write(f"crivo-admin: {error}\n")
+        sys.stderr.write(f"crivo-admin: {_for_the_command_line(str(error))}\n")
         return 2 if isinstance(error, InvalidSetting | DatabaseUnavailable) else 1
 
 
@@ -77,7 +82,7 @@ async def _run(pool: Pool, options: argparse.Namespace) -> list[str]:
             case "tenant", "suspend" | "resume":
                 change = ChangeTenant(suspended=options.verb == "suspend")
                 changed = await tenants.change(conn, operator(), options.name, change)
-                state = "suspended" if changed.suspended_at else "served"
+                state = "suspended" if changed.suspended_at else "active"
                 return [f"{changed.id}  {changed.name}  {state}"]
             case "key", "create":
                 days = options.days
@@ -108,7 +113,7 @@ async def _list_tenants(pool: Pool) -> list[str]:
     while True:
         page = await tenants.list_tenants(pool, cursor=cursor, limit=MAX_PAGE)
         for each in page.items:
-            state = "suspended" if each.suspended_at else "served"
+            state = "suspended" if each.suspended_at else "active"
             lines.append(f"{each.id}  {each.name:20}  weight {each.weight}  {state}")
         cursor = page.next_cursor
         if cursor is None:
@@ -149,17 +154,24 @@ def _parser() -> argparse.ArgumentParser:
         "--weight", type=int, default=100, help="its share relative to other tenants"
     )
     tenant.add_parser("list", help="list tenants")
-    for verb in ("suspend", "resume"):
-        tenant.add_parser(verb).add_argument("name", help="its name or id")
+    for verb, effect in (("suspend", "refuse a tenant's keys"), ("resume", "accept them again")):
+        tenant.add_parser(verb, help=effect).add_argument("name", help="its name or id")
     key = nouns.add_parser("key").add_subparsers(dest="verb", required=True)
     new = key.add_parser("create", help="create a key and print it")
     new.add_argument("--tenant", default="default", help="its name or id")
     new.add_argument("--name", default="", help="the purpose of the key")
-    new.add_argument("--days", type=_days, metavar="N", help="validity")
+    new.add_argument(
+        "--days", type=_days, metavar="N", help="days until the key expires; default: never"
+    )
     scopes = new.add_mutually_exclusive_group(required=True)
     scopes.add_argument("--all", action="store_true", help="every scope")
-    scopes.add_argument("--scope", action="append", choices=[str(each) for each in Scope])
-    key.add_parser("list").add_argument("--tenant", help="its name or id")
+    scopes.add_argument(
+        "--scope",
+        action="append",
+        choices=[str(each) for each in Scope],
+        help="a scope of the key; can be repeated",
+    )
+    key.add_parser("list", help="list keys").add_argument("--tenant", help="its name or id")
     key.add_parser("revoke", help="revoke a key permanently").add_argument("id")
     return parser
 
@@ -170,6 +182,13 @@ def _days(text: str) -> int:
         message = f"{clipped(text)!r} is not a number of days from 1 to {_MAX_DAYS}"
         raise argparse.ArgumentTypeError(message)
     return int(text)
+
+
+def _for_the_command_line(message: str) -> str:
+    """Name commands instead of the API's routes, and arguments instead of JSON pointers."""
+    for route, command in _COMMANDS_FOR_ROUTES.items():
+        message = message.replace(f"{route} lists", f"{command} shows")
+    return re.sub(r"(^|; )/(\w+): ", r"\1\2: ", message)
 
 
 def _read(shape: type[T], **members: object) -> T:

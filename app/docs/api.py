@@ -37,7 +37,7 @@ The steps are filled in and can be run here: press **Execute** in each. (If `car
 already, the first one returns 409, and the others work.)
 
 A server that requires API keys returns 401 without one: enter yours with **Authorize** below.
-The page forgets it when you close the page. Operators create [tenants](#/tenants/createTenant)
+It is forgotten when you close the page. Operators create [tenants](#/tenants/createTenant)
 and [keys](#/keys/createKey).
 
 Every error is a problem document (RFC 9457, `application/problem+json`) with a stable `type`.

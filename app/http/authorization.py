@@ -196,7 +196,7 @@ async def _authenticate(connection: AnyConnection) -> Principal:
 def _key_of(connection: AnyConnection) -> str | None:
     values = connection.headers.getall("authorization", [])
     if len(values) > 1:
-        raise InvalidKey("Authorization comes more than once")
+        raise InvalidKey("Authorization is given more than once")
     scheme, _, key = "".join(values).partition(" ")
     # Another scheme is meant for an intermediary, such as a proxy with passwords.
     return key.strip(" ") if scheme.lower() == "bearer" else None

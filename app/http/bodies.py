@@ -171,7 +171,9 @@ async def read_json(request: AnyRequest, shape: type[T], *, max_bytes: int, hint
     body = await read_body(request, max_bytes=max_bytes)
     try:
         return decode_json(body, shape)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+    except RecursionError:
+        raise MalformedRequest(f"the JSON is nested too deeply for this route{hint}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise MalformedRequest(f"the body is not JSON: {error}{hint}") from None
 
 
@@ -197,7 +199,7 @@ def single_values(request: AnyRequest, *, many: Collection[str] = ()) -> dict[st
     query = request.query_params
     for name in query:
         if name not in many and len(query.getall(name)) > 1:
-            raise invalid_parameter(name, "comes more than once")
+            raise invalid_parameter(name, "is given more than once")
     return {name: query[name] for name in query}
 
 

@@ -87,8 +87,8 @@ async def decompressed(
                     raise MalformedRequest(f"the body has more than {_MAX_MEMBERS} members")
                 if piece:
                     yield piece
-    except (zlib.error, zstd.ZstdError) as error:
-        raise MalformedRequest(f"the body is not {encoding}: {error}") from None
+    except (zlib.error, zstd.ZstdError):
+        raise MalformedRequest(f"the body is not valid {encoding}") from None
     if not stream.eof:
         raise MalformedRequest(f"the {encoding} stream is truncated")
 

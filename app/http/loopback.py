@@ -23,7 +23,7 @@ class ForeignHost(Problem):
 
     status = 421
     code = "foreign-host"
-    title = "This server does not answer for that host"
+    title = "This server does not serve that host"
 
 
 class CrossSiteOrigin(Problem):

@@ -27,7 +27,7 @@ class NotAcceptable(Problem):
 
     status = 406
     code = "not-acceptable"
-    title = "Accept admits no media type of this response"
+    title = "No acceptable media type"
 
 
 class MediaRange(Struct, frozen=True, kw_only=True):

@@ -135,7 +135,7 @@ def _invalid_parameters(error: ValidationException) -> InvalidRequest:
         for each in found
         if isinstance(each, dict)
     ]
-    detail = "; ".join(f"{each['message']} at {each['pointer']}" for each in errors)
+    detail = "; ".join(f"{each['pointer']}: {each['message']}" for each in errors)
     return InvalidRequest(detail or error.detail, errors=errors)
 
 

@@ -113,10 +113,14 @@ def to_finding(outcome: Threw | TimedOut | OutOfMemory, verdict: CellVerdict | N
                 excerpt=error.excerpt,
             )
         case TimedOut(limit_ms=limit_ms):
-            return _finding("top_level_timeout", f"the top-level code ran over {limit_ms} ms")
+            return _finding(
+                "top_level_timeout",
+                f"the top-level code ran longer than its limit of {limit_ms} ms",
+            )
         case OutOfMemory(limit_bytes=limit):
             return _finding(
-                "top_level_out_of_memory", f"the top-level code took over {limit} bytes"
+                "top_level_out_of_memory",
+                f"the top-level code needed more memory than its limit of {limit} bytes",
             )
         case _:
             assert_never(outcome)

@@ -38,6 +38,7 @@ _ONE_LINE: Final = (
     "the whole source is one line; if its file has more, curl -d has dropped the newlines: send "
     "it with --data-binary @script.js"
 )
+_NESTED: Final = "the source is nested too deeply for V8 to compile"
 _WRITE: Final = "write `function process(data) { … }`"
 # Other conventions for exporting a function; searched only if there is no `process`.
 _NODE: Final = re.compile(r"\b(?:module\.exports|exports\.[\w$]+)\s*=(?!=)")
@@ -63,6 +64,8 @@ def advise(errors: Sequence[Finding], source: bytes) -> tuple[Finding, ...]:
 
 
 def _about_source(text: str, error: Finding) -> str:
+    if "Maximum call stack size exceeded" in error.message:
+        return _NESTED
     line = text.strip()
     if len(line) < _MAX_SCANNED and not _NEWLINES.search(line):
         if "//" in line:

@@ -130,7 +130,7 @@ async def show_script(script: str, resources: Resources, tenant: UUID) -> Script
 async def put_script(
     script: str, request: AnyRequest, resources: Resources, caller: Caller
 ) -> Response[CreatedScript]:
-    """Put a script.
+    """Create a script or add a version.
 
     Makes this source the newest version of the script: 201 if the script or the version is
     new, 200 if the newest version has this source and these limits already. A deployment can
@@ -159,7 +159,7 @@ async def put_script(
 async def describe_script(
     script: str, request: AnyRequest, resources: Resources, caller: Caller
 ) -> Script:
-    """Describe a script.
+    """Change a script.
 
     Changes its description, archives it, or takes it out of the archive. Omitted members stay
     unchanged.

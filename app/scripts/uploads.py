@@ -116,7 +116,9 @@ def _build(shape: type[T], source: bytes, fields: Mapping[str, str]) -> T:
     known = (*texts, *LIMIT_NAMES)
     faults = [Fault((name,), unknown(name, known)) for name in fields if name not in known]
     if "name" in known and "name" not in fields:
-        message = "a script needs a name: ?name=… beside a file, name=… in a form"
+        message = (
+            "the script has no name: add ?name=… if the body is the file, a field name=… to a form"
+        )
         faults.append(Fault(("name",), message))
     members = {
         **{name: fields[name] for name in texts if name in fields},

@@ -1,4 +1,4 @@
-"""Resources of another tenant do not exist: every operation, with a foreign key."""
+"""Resources of another tenant do not exist: every operation, with another tenant's key."""
 
 import json
 from collections.abc import Iterator
