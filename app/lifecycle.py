@@ -32,7 +32,7 @@ def _exit(_number: int, _frame: object) -> None:
 
 
 class Watchdog:
-    """Ends this process when a recurring duty stops recurring.
+    """Ends this process when a recurring task stops recurring.
 
     A supervisor restarts a process that has ended, but not one that hangs. Time is counted in
     checks of the watchdog's own thread: none passes while the whole process is stopped or
@@ -40,18 +40,18 @@ class Watchdog:
     """
 
     def __init__(self, seconds: float) -> None:
-        """Allow `seconds` between two beats of a duty; 0 disables the watchdog."""
+        """Allow `seconds` between two beats of a task; 0 disables the watchdog."""
         self._seconds = seconds
         self._silent_seconds: dict[str, float] = {}
         self._closed = threading.Event()
 
-    def beat(self, duty: str) -> None:
-        """Report that a duty is being done; the first beat registers it."""
-        self._silent_seconds[duty] = 0.0
+    def beat(self, task: str) -> None:
+        """Report that a task is being done; the first beat registers it."""
+        self._silent_seconds[task] = 0.0
 
-    def dismiss(self, duty: str) -> None:
-        """Stop watching a duty."""
-        self._silent_seconds.pop(duty, None)
+    def dismiss(self, task: str) -> None:
+        """Stop watching a task."""
+        self._silent_seconds.pop(task, None)
 
     def close(self) -> None:
         """Stop watching."""
@@ -61,19 +61,19 @@ class Watchdog:
         """Check until closed; runs in a thread."""
         pause_seconds = self._seconds / _CHECKS
         while not self._closed.wait(pause_seconds):
-            for duty in list(self._silent_seconds):
-                silent_seconds = self._silent_seconds.get(duty)
+            for task in list(self._silent_seconds):
+                silent_seconds = self._silent_seconds.get(task)
                 if silent_seconds is None:
                     continue
                 if silent_seconds >= self._seconds:
-                    _end_hung(duty, self._seconds)
+                    _end_hung(task, self._seconds)
                 # This may overwrite a beat of the moment; the next one makes up for it.
-                self._silent_seconds[duty] = silent_seconds + pause_seconds
+                self._silent_seconds[task] = silent_seconds + pause_seconds
 
 
 @contextmanager
 def open_watchdog(seconds: float) -> Iterator[Watchdog]:
-    """Watch duties for the length of the block."""
+    """Watch tasks for the length of the block."""
     watchdog = Watchdog(seconds)
     if seconds:
         threading.Thread(target=watchdog.watch, name="watchdog", daemon=True).start()
@@ -83,12 +83,12 @@ def open_watchdog(seconds: float) -> Iterator[Watchdog]:
         watchdog.close()
 
 
-def _end_hung(duty: str, seconds: float) -> None:
-    """Write which duty hangs and where, and exit at once."""
+def _end_hung(task: str, seconds: float) -> None:
+    """Write which task hangs and where, and exit at once."""
     event = {
         "event": "process.hung",
         "level": "critical",
-        "duty": duty,
+        "duty": task,
         "seconds": seconds,
         "at": datetime.now(UTC).isoformat(),
     }

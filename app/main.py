@@ -30,6 +30,7 @@ from app.executions.api import router as executions
 from app.executions.queue_limit import QueueLimit
 from app.executions.waiting.waiters import WaiterRegistry, open_waiter_registry
 from app.fair_queue import FairQueue
+from app.http.asgi import App
 from app.http.authorization import authorize, caller_of, require_declared_needs
 from app.http.challenges import render_auth_error
 from app.http.loopback import loopback_only
@@ -37,7 +38,6 @@ from app.http.metrics_middleware import with_metrics
 from app.http.middleware import (
     MAX_HEADERS_BYTES,
     MAX_TARGET_BYTES,
-    App,
     origins_in,
     with_standard_headers,
 )

@@ -7,7 +7,7 @@ from uuid import UUID
 from msgspec import UNSET, Meta, UnsetType
 
 from app.audit.model import Action, Entry
-from app.http.openapi import Answer, documented
+from app.http.openapi import ResponseSpec, documented
 from app.http.openapi_parameters import load_examples
 from app.outages import DatabaseUnavailable
 from app.pagination import Page, PageQuery
@@ -46,7 +46,7 @@ class EntryQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 LIST_CHANGES: Final = documented(
     query=EntryQuery,
-    gives={200: Answer(description="A page of changes, newest first", shape=Page[Entry])},
+    responses={200: ResponseSpec(description="A page of changes, newest first", shape=Page[Entry])},
     problems=(DatabaseUnavailable("PostgreSQL does not answer"),),
     examples=_EXAMPLES,
 )

@@ -6,7 +6,7 @@ from typing import Final
 from msgspec import Struct
 
 from app.http.openapi import (
-    Answer,
+    ResponseSpec,
     documented,
 )
 from app.http.openapi_parameters import (
@@ -32,15 +32,15 @@ class Index(Struct, frozen=True, kw_only=True):
 
 
 INDEX: Final = documented(
-    gives={
-        200: Answer(
+    responses={
+        200: ResponseSpec(
             description="The URLs to start from",
             shape=Index,
             headers={
                 "Vary": "`Accept`: clients that prefer `text/html` are redirected to the reference"
             },
         ),
-        303: Answer(
+        303: ResponseSpec(
             description="Redirects a client that prefers `text/html` to the reference",
             headers={"Location": "`/docs`"},
         ),

@@ -8,7 +8,7 @@ from app.auth.errors import InvalidToken
 from app.auth.event_tokens import EventsToken
 from app.errors import invalid
 from app.executions.reference import EXAMPLES, NO_DATABASE, NO_EXECUTION, PARAMETERS, WAIT_REFUSALS
-from app.http.openapi import Answer, JsonSchema, documented
+from app.http.openapi import JsonSchema, ResponseSpec, documented
 from app.http.undeclared import IdempotencyUnsupported, not_evaluated
 
 
@@ -45,13 +45,13 @@ _EVENTS: Final[JsonSchema] = {
 SHOW_EVENTS: Final = documented(
     query=EventsQuery,
     headers={"Last-Event-ID": "the `id` of the last event that the client has received"},
-    gives={
-        200: Answer(
+    responses={
+        200: ResponseSpec(
             description="The events as they occur, with a comment after every 15 s without one",
             shape=_EVENTS,
             media_type="text/event-stream",
         ),
-        204: Answer(description="The client already has the final event"),
+        204: ResponseSpec(description="The client already has the final event"),
     },
     problems=(
         invalid("/wait", "is not a parameter of this address"),
@@ -65,7 +65,7 @@ SHOW_EVENTS: Final = documented(
 )
 
 CREATE_EVENTS_TOKEN: Final = documented(
-    gives={201: Answer(description="The token and its expiry time", shape=EventsToken)},
+    responses={201: ResponseSpec(description="The token and its expiry time", shape=EventsToken)},
     problems=(IdempotencyUnsupported(), not_evaluated("If-Match"), NO_EXECUTION, NO_DATABASE),
     parameters=PARAMETERS,
     examples=EXAMPLES,

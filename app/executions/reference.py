@@ -21,8 +21,8 @@ from app.executions.waiting.waiters import MAX_WAIT_SECONDS
 from app.http.openapi import (
     ANY_JSON,
     BINARY,
-    Answer,
     JsonSchema,
+    ResponseSpec,
     documented,
 )
 from app.http.openapi_parameters import (
@@ -184,7 +184,7 @@ class Console(Struct, frozen=True, kw_only=True):
     lines_dropped: int
 
 
-_QUEUED: Final = Answer(
+_QUEUED: Final = ResponseSpec(
     description="Accepted and committed; poll its address",
     shape=Queued,
     headers={
@@ -195,7 +195,7 @@ _QUEUED: Final = Answer(
     links={"showExecution": {"execution": "id"}},
 )
 
-_ENDED: Final = Answer(
+_ENDED: Final = ResponseSpec(
     description="With `Prefer: wait`: accepted, committed and finished in time",
     shape=Execution,
     headers={
@@ -209,18 +209,18 @@ _PREFER: Final = {
 }
 
 SUBMIT_ENVELOPE: Final = documented(
-    reads={"application/json": Envelope},
+    request_bodies={"application/json": Envelope},
     headers=_PREFER,
-    gives={200: _ENDED, 202: _QUEUED},
+    responses={200: _ENDED, 202: _QUEUED},
     problems=_SUBMISSION,
     examples=EXAMPLES,
 )
 
 SUBMIT_RAW: Final = documented(
-    reads={"application/json": ANY_JSON},
+    request_bodies={"application/json": ANY_JSON},
     query=RawSubmissionQuery,
     headers=_PREFER,
-    gives={200: _ENDED, 202: _QUEUED},
+    responses={200: _ENDED, 202: _QUEUED},
     problems=_SUBMISSION,
     parameters=PARAMETERS,
     examples=EXAMPLES,
@@ -228,7 +228,9 @@ SUBMIT_RAW: Final = documented(
 
 LIST_EXECUTIONS: Final = documented(
     query=ExecutionListQuery,
-    gives={200: Answer(description="A page of executions, newest first", shape=Page[Execution])},
+    responses={
+        200: ResponseSpec(description="A page of executions, newest first", shape=Page[Execution])
+    },
     problems=(_NO_SCRIPT, _NO_VERSION, NO_DATABASE),
     examples=EXAMPLES,
 )
@@ -236,8 +238,8 @@ LIST_EXECUTIONS: Final = documented(
 SHOW_EXECUTION: Final = documented(
     query=ExecutionQuery,
     headers=_PREFER,
-    gives={
-        200: Answer(
+    responses={
+        200: ResponseSpec(
             description="The execution in its current state",
             shape=Execution,
             headers={
@@ -252,7 +254,7 @@ SHOW_EXECUTION: Final = documented(
 )
 
 CANCEL_EXECUTION: Final = documented(
-    gives={200: Answer(description="The execution, cancelled", shape=Execution)},
+    responses={200: ResponseSpec(description="The execution, cancelled", shape=Execution)},
     problems=(
         NO_EXECUTION,
         AlreadyFinished("the execution has succeeded"),
@@ -270,23 +272,25 @@ _PART: Final[JsonSchema] = {"description": "a range of the bytes"}
 
 def _parts(
     description: str, shape: type | JsonSchema, media_type: str = "application/json"
-) -> dict[int, Answer]:
+) -> dict[int, ResponseSpec]:
     part = {**_BYTES, "Content-Range": "the range of this part, and the total size"}
     return {
-        200: Answer(description=description, shape=shape, media_type=media_type, headers=_BYTES),
-        206: Answer(
+        200: ResponseSpec(
+            description=description, shape=shape, media_type=media_type, headers=_BYTES
+        ),
+        206: ResponseSpec(
             description="With `Range`: one range of the bytes",
             shape=_PART,
             media_type=media_type,
             headers=part,
         ),
-        304: Answer(description="With `If-None-Match`: the client already has these bytes"),
+        304: ResponseSpec(description="With `If-None-Match`: the client already has these bytes"),
     }
 
 
 SHOW_RESULT: Final = documented(
     headers=DESCRIBED,
-    gives=_parts("The bytes that `JSON.stringify` produced", ANY_JSON),
+    responses=_parts("The bytes that `JSON.stringify` produced", ANY_JSON),
     problems=(NO_EXECUTION, NoResult, _NOT_FINISHED, _GONE, _NO_RANGE, NO_DATABASE, _NO_BLOBS),
     parameters=PARAMETERS,
     examples=EXAMPLES,
@@ -294,14 +298,14 @@ SHOW_RESULT: Final = documented(
 
 SHOW_INPUT: Final = documented(
     headers=DESCRIBED,
-    gives=_parts("The bytes as they were submitted", BINARY, "application/octet-stream"),
+    responses=_parts("The bytes as they were submitted", BINARY, "application/octet-stream"),
     problems=(NO_EXECUTION, _GONE, _NO_RANGE, NO_DATABASE, _NO_BLOBS),
     parameters=PARAMETERS,
     examples=EXAMPLES,
 )
 
 ERASE_DATA: Final = documented(
-    gives={204: Answer(description="Input, result and logs are erased")},
+    responses={204: ResponseSpec(description="Input, result and logs are erased")},
     problems=(not_evaluated("If-Match"), NO_EXECUTION, _NOT_FINISHED, NO_DATABASE),
     parameters=PARAMETERS,
     examples=EXAMPLES,
@@ -309,7 +313,7 @@ ERASE_DATA: Final = documented(
 
 SHOW_LOGS: Final = documented(
     headers=DESCRIBED,
-    gives=_parts("The lines of the console, in order", Console),
+    responses=_parts("The lines of the console, in order", Console),
     problems=(NO_EXECUTION, _NOT_FINISHED, _GONE, _NO_RANGE, NO_DATABASE),
     parameters=PARAMETERS,
     examples=EXAMPLES,

@@ -15,7 +15,7 @@ from app.auth.authenticator import Authenticator
 from app.auth.open_mode import is_loopback
 from app.errors import Problem, clipped
 from app.http.middleware import ALLOWED_ORIGIN
-from app.http.problems import problem_answer
+from app.http.problems import send_problem
 
 
 class ForeignHost(Problem):
@@ -47,7 +47,7 @@ def loopback_only(app: ASGIApp) -> ASGIApp:
         if problem is None:
             await app(scope, receive, send)
         else:
-            await problem_answer(scope, problem, send)  # type: ignore[arg-type] # narrower types
+            await send_problem(scope, problem, send)  # type: ignore[arg-type] # narrower types
 
     return guarded
 

@@ -8,7 +8,7 @@ from typing import Final
 
 import structlog
 
-from app.http.middleware import App, Message, Receive, Scope, Send
+from app.http.asgi import App, Message, Receive, Scope, Send
 from app.http.request_id import request_id_in
 from app.metrics import HTTP_REQUESTS, HTTP_SECONDS
 

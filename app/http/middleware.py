@@ -1,22 +1,16 @@
 """Apply request ids, security headers, CORS and limits of the head to every request."""
 
-from collections.abc import Awaitable, Callable, MutableMapping
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Final
 
 import structlog
 
 from app.errors import Problem
-from app.http.problems import problem_answer
+from app.http.asgi import App, Message, Receive, Scope, Send
+from app.http.problems import send_problem
 from app.http.request_id import RATE_HEADERS, name_request
 
 log = structlog.get_logger(__name__)
-
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 # Key in a request's state: CORS allows its origin, so app.http.loopback admits it.
 ALLOWED_ORIGIN: Final = "allowed_origin"
@@ -83,7 +77,7 @@ def with_standard_headers(app: App, *, cors_origins: frozenset[str] = frozenset(
         send = _with_headers(send, scope, around)
         refusal = _refusal(scope)
         if refusal is not None:
-            await problem_answer(scope, refusal, send)
+            await send_problem(scope, refusal, send)
         elif allowed is not None and _is_preflight(scope):
             start = {"type": "http.response.start", "status": HTTPStatus.NO_CONTENT}
             await send({**start, "headers": list(_PREFLIGHT)})

@@ -1,8 +1,8 @@
 """Generate the OpenAPI document from what routes declare.
 
-A route declares what it reads, its responses and the problems that it raises, by class. Schemas
-follow from the structs, every status is documented, and a test sends the recorded examples to a
-running system.
+A route declares its request bodies, its responses and the problems that it raises, by class.
+Schemas follow from the structs, every status is documented, and a test sends the recorded examples
+to a running system.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -73,7 +73,7 @@ _READING: Final = (
 )
 
 
-class Answer(Struct, frozen=True, kw_only=True):
+class ResponseSpec(Struct, frozen=True, kw_only=True):
     """A successful response of a route.
 
     `links` name follow-up operations, and the members of this response that their parameters
@@ -89,8 +89,8 @@ class Answer(Struct, frozen=True, kw_only=True):
 
 def documented(  # noqa: PLR0913 - one keyword for each part of the document
     *,
-    gives: Mapping[int, Answer],
-    reads: Mapping[str, Shape] | None = None,
+    responses: Mapping[int, ResponseSpec],
+    request_bodies: Mapping[str, Shape] | None = None,
     problems: Sequence[Problem | type[Problem]] = (),
     query: type[Struct] | None = None,
     query_with: str | None = None,
@@ -101,7 +101,7 @@ def documented(  # noqa: PLR0913 - one keyword for each part of the document
 ) -> type[Operation]:
     """Return the `operation_class` of a route; the first line of its docstring is the summary.
 
-    `reads` maps media types to schemas of the body; `query` is the struct of query parameters,
+    `request_bodies` maps media types to schemas; `query` is the struct of query parameters;
     `headers` and `parameters` describe headers and path parameters. A media type of `elsewhere`
     redirects to another route. `query_with` is the media type of the body without which `query`
     does not apply.
@@ -115,7 +115,7 @@ def documented(  # noqa: PLR0913 - one keyword for each part of the document
         header_names: ClassVar[tuple[str, ...]] = tuple(headers or ())
         # Read by app.http.negotiation.
         media_types: ClassVar[tuple[str, ...]] = tuple(
-            dict.fromkeys(each.media_type for each in gives.values() if each.shape is not None)
+            dict.fromkeys(each.media_type for each in responses.values() if each.shape is not None)
         ) + tuple(elsewhere)
 
         def to_schema(self) -> dict[str, Any]:
@@ -133,7 +133,7 @@ def documented(  # noqa: PLR0913 - one keyword for each part of the document
                 refused_parameters([Fault(("verbose",), unknown("verbose", self.query_names))]),
                 *(each for scope in scopes for each in documented_refusals(scope)),
                 *(_TOO_MANY if scopes else ()),
-                *(_READING if reads else ()),
+                *(_READING if request_bodies else ()),
                 *problems,
             ]
             operation: dict[str, Any] = {
@@ -142,8 +142,8 @@ def documented(  # noqa: PLR0913 - one keyword for each part of the document
                 "summary": summary.rstrip("."),
                 "description": more.strip() or summary,
                 "parameters": [with_examples(each, recorded) for each in taken],
-                "requestBody": _body(reads, recorded) if reads else None,
-                "responses": _responses(gives, refused, recorded),
+                "requestBody": _body(request_bodies, recorded) if request_bodies else None,
+                "responses": _responses(responses, refused, recorded),
                 "security": known["security"],
             }
             return {name: value for name, value in operation.items() if value}
@@ -221,9 +221,9 @@ def _cleaned(schema: dict[str, Any]) -> dict[str, Any]:
     return schema
 
 
-def _body(reads: Mapping[str, Shape], recorded: Sequence[Example]) -> dict[str, Any]:
+def _body(request_bodies: Mapping[str, Shape], recorded: Sequence[Example]) -> dict[str, Any]:
     content = {}
-    for media_type, shape in reads.items():
+    for media_type, shape in request_bodies.items():
         examples = {
             each.name: {"summary": each.summary, "value": each.body}
             for each in recorded
@@ -231,15 +231,15 @@ def _body(reads: Mapping[str, Shape], recorded: Sequence[Example]) -> dict[str, 
         }
         content[media_type] = _content(shape, examples)
     # An empty body is accepted as data: V8 reports that it is not JSON.
-    return {"required": ANY_JSON not in reads.values(), "content": content}
+    return {"required": ANY_JSON not in request_bodies.values(), "content": content}
 
 
 def _responses(
-    gives: Mapping[int, Answer],
+    responses: Mapping[int, ResponseSpec],
     problems: Iterable[Problem | type[Problem]],
     recorded: Sequence[Example],
 ) -> dict[str, Any]:
-    responses = {status: _success(status, answer, recorded) for status, answer in gives.items()}
+    by_code = {status: _success(status, answer, recorded) for status, answer in responses.items()}
     by_status: dict[int, dict[str, Problem | type[Problem]]] = {}
     for problem in problems:
         by_status.setdefault(problem.status, {})[problem.code] = problem
@@ -247,7 +247,7 @@ def _responses(
         examples = {
             each.name: {"summary": each.summary, "value": each.answer}
             for each in recorded
-            if each.status == status and status not in gives and each.answer is not UNSET
+            if each.status == status and status not in responses and each.answer is not UNSET
         }
         shown = {str(each["value"]["type"]).rpartition(":")[2] for each in examples.values()}
         for code, problem in kinds.items():
@@ -256,16 +256,16 @@ def _responses(
                 examples[code] = {"summary": problem.title, "value": value}
         described = "\n".join(f"- `{code}`: {kinds[code].title}" for code in sorted(kinds))
         content = _content(ProblemDocument, examples)
-        responses.setdefault(status, {"description": described, "content": {}})
-        responses[status]["content"][MEDIA_TYPE] = content
+        by_code.setdefault(status, {"description": described, "content": {}})
+        by_code[status]["content"][MEDIA_TYPE] = content
         headers = {name for each in kinds.values() for name in getattr(each, "headers", {})}
         if headers:
             shown_headers = {name: {"schema": {"type": "string"}} for name in sorted(headers)}
-            responses[status]["headers"] = responses[status].get("headers", {}) | shown_headers
-    return {str(status): responses[status] for status in sorted(responses)}
+            by_code[status]["headers"] = by_code[status].get("headers", {}) | shown_headers
+    return {str(status): by_code[status] for status in sorted(by_code)}
 
 
-def _success(status: int, answer: Answer, recorded: Sequence[Example]) -> dict[str, Any]:
+def _success(status: int, answer: ResponseSpec, recorded: Sequence[Example]) -> dict[str, Any]:
     response: dict[str, Any] = {"description": answer.description}
     if answer.headers:
         response["headers"] = {

@@ -72,7 +72,7 @@ def render_problem(request: Request[Any, Any, Any], problem: Problem) -> Respons
     return _answer(request, problem.status, document(problem), problem.headers)
 
 
-async def problem_answer(
+async def send_problem(
     scope: MutableMapping[str, Any],
     problem: Problem,
     send: Callable[[dict[str, Any]], Awaitable[None]],

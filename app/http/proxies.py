@@ -5,7 +5,7 @@ address that is not a trusted proxy's is the client's. Anything left of it is un
 unreadable hop ends the search at the proxy that reported it.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Iterable
 from ipaddress import (
     IPv4Address,
     IPv4Network,
@@ -14,15 +14,13 @@ from ipaddress import (
     ip_address,
     ip_network,
 )
-from typing import Any, Final
+from typing import Final
 
 from app.errors import CrivoError
+from app.http.asgi import App, Receive, Scope, Send
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
-
-Scope = MutableMapping[str, Any]
-App = Callable[[Scope, Any, Any], Awaitable[None]]
 
 # Longer than real chains of proxies; a client may send thousands.
 _MAX_HOPS: Final = 32
@@ -51,7 +49,7 @@ def behind_proxies(app: App, trusted: tuple[Network, ...]) -> App:
     if not trusted:
         return app
 
-    async def answer(scope: Scope, receive: object, send: object) -> None:
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         client = scope.get("client")
         if client is not None and scope["type"] == "http":
             forwarded = [value for name, value in scope["headers"] if name == b"x-forwarded-for"]

@@ -18,7 +18,7 @@ from app.auth.callers import RECENT_SECONDS, Caller, reauthorize
 from app.auth.errors import AuthError
 from app.http.authorization import caller_in, may_revoke_access
 from app.http.challenges import with_challenge
-from app.http.problems import problem_answer
+from app.http.problems import send_problem
 from app.outages import DatabaseUnavailable
 from app.quotas.in_flight import InFlightLimiter
 
@@ -90,7 +90,7 @@ class _ReauthorizedChannel:
             if refusal is not None:
                 self.is_cut_off = True
                 if message["type"] == "http.response.start":
-                    await problem_answer(self._scope, with_challenge(refusal), self._send)  # type: ignore[arg-type] # narrower types
+                    await send_problem(self._scope, with_challenge(refusal), self._send)  # type: ignore[arg-type] # narrower types
                 else:
                     # The connection closes before the announced end.
                     log.info("answer.cut", reason=refusal.code)

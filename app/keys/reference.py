@@ -5,7 +5,7 @@ from typing import Annotated, Final
 
 from msgspec import UNSET, Meta, UnsetType
 
-from app.http.openapi import Answer, documented
+from app.http.openapi import ResponseSpec, documented
 from app.http.openapi_parameters import load_examples
 from app.http.undeclared import not_evaluated
 from app.keys.model import CreatedKey, CreateKey, Key, KeyNotFound
@@ -27,9 +27,9 @@ class KeyQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 CREATE_KEY: Final = documented(
-    reads={"application/json": CreateKey},
-    gives={
-        201: Answer(
+    request_bodies={"application/json": CreateKey},
+    responses={
+        201: ResponseSpec(
             description="The key, with its secret, which is not shown again",
             shape=CreatedKey,
             headers={"Location": "the address of the new key", "Cache-Control": "`no-store`"},
@@ -42,20 +42,20 @@ CREATE_KEY: Final = documented(
 
 LIST_KEYS: Final = documented(
     query=KeyQuery,
-    gives={200: Answer(description="A page of keys, newest first", shape=Page[Key])},
+    responses={200: ResponseSpec(description="A page of keys, newest first", shape=Page[Key])},
     problems=(TenantNotFound("no tenant 'acme'"), _NO_DATABASE),
     examples=_EXAMPLES,
 )
 
 SHOW_KEY: Final = documented(
-    gives={200: Answer(description="The key, without its secret", shape=Key)},
+    responses={200: ResponseSpec(description="The key, without its secret", shape=Key)},
     problems=(_NO_KEY, _NO_DATABASE),
     parameters=_PARAMETERS,
     examples=_EXAMPLES,
 )
 
 REVOKE_KEY: Final = documented(
-    gives={200: Answer(description="The key, revoked", shape=Key)},
+    responses={200: ResponseSpec(description="The key, revoked", shape=Key)},
     problems=(not_evaluated("If-Match"), _NO_KEY, _NO_DATABASE),
     parameters=_PARAMETERS,
     examples=_EXAMPLES,

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from tree_sitter import Node
 
+from app.lint.ancestors import Ancestor
 from app.lint.facts import Binding, Facts
-from app.lint.frames import Frame
 from app.lint.grammar import (
     FUNCTIONS,
     GLOBAL_OBJECTS,
@@ -19,7 +19,7 @@ from app.lint.source_text import SourceText
 class BindingRecorder:
     """Adds bindings of `process` to the facts, as the visitor meets them."""
 
-    def __init__(self, facts: Facts, text: SourceText, frames: Sequence[Frame]) -> None:
+    def __init__(self, facts: Facts, text: SourceText, frames: Sequence[Ancestor]) -> None:
         """Take the visitor's own frames: the last one is that of the visited node's parent."""
         self._facts = facts
         self._text = text

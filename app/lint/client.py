@@ -13,7 +13,7 @@ from uuid import UUID
 import msgspec
 
 from app.fair_queue import FairQueue
-from app.lint.findings import LintReport
+from app.lint.diagnostics import LintReport
 from app.lint.worker import LENGTH
 
 _ROOT: Final = Path(__file__).resolve().parents[2]

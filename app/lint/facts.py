@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from tree_sitter import Node
 
-from app.lint.findings import Code
+from app.lint.diagnostics import Code
 from app.lint.scopes import SymbolTable
 
 

@@ -6,8 +6,8 @@ from typing import Final
 
 from tree_sitter import Node
 
+from app.lint.diagnostics import MODULES, Code, Diagnostic, LintReport
 from app.lint.facts import Binding, Facts
-from app.lint.findings import MODULES, Code, Diagnostic, LintReport
 from app.lint.grammar import FUNCTIONS
 from app.lint.names import HINTS, MODULE_NAMES, SANDBOX_NAMES
 from app.lint.positions import Positions

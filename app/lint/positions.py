@@ -3,7 +3,7 @@
 import codecs
 from typing import Final
 
-from app.lint.findings import Position
+from app.lint.diagnostics import Position
 from app.sandbox.excerpts import excerpt_at
 
 # JavaScript's line terminators in UTF-8; V8 counts the same ones, and "\r\n" as one.

@@ -6,10 +6,10 @@ from typing import Final
 import tree_sitter_javascript
 from tree_sitter import Language, Node, Parser, Tree, TreeCursor
 
+from app.lint.ancestors import Ancestor, short_circuits
 from app.lint.bindings import BindingRecorder
+from app.lint.diagnostics import Code
 from app.lint.facts import Facts, Function
-from app.lint.findings import Code
-from app.lint.frames import Frame, short_circuits
 from app.lint.grammar import (
     BLOCKS,
     CLASSES,
@@ -48,7 +48,7 @@ class _Visitor:
         self._text = SourceText(source)
         self._facts = Facts(tree.root_node)
         self._symbols = self._facts.symbols
-        self._frames = [Frame("", Mode.READ, None, is_function=False)]
+        self._frames = [Ancestor("", Mode.READ, None, is_function=False)]
         self._functions: list[Function] = []
         self._bindings = BindingRecorder(self._facts, self._text, self._frames)
         # How many ERROR nodes and `with` statements surround the visited node.
@@ -84,7 +84,7 @@ class _Visitor:
         self._count_parameter(parent, kind)
         if kind in LEAVES:
             return False
-        frame = Frame(kind, mode, None, is_function=False, conditional=conditional)
+        frame = Ancestor(kind, mode, None, is_function=False, conditional=conditional)
         visit = _VISITS.get(kind)
         if visit is not None:
             visit(self, node, frame)
@@ -97,7 +97,7 @@ class _Visitor:
     def _leave(self) -> None:
         self._close(self._frames.pop())
 
-    def _close(self, frame: Frame) -> None:
+    def _close(self, frame: Ancestor) -> None:
         if frame.outer_scope is not None:
             self._symbols.scope = frame.outer_scope
         if frame.is_function:
@@ -107,7 +107,7 @@ class _Visitor:
         if frame.kind == "with_statement":
             self._withs -= 1
 
-    def _mode(self, parent: Frame, cursor: TreeCursor) -> Mode:
+    def _mode(self, parent: Ancestor, cursor: TreeCursor) -> Mode:
         """Return what a name means here, by its parent and its field in the parent."""
         kind = parent.kind
         if kind in FIELDED:
@@ -116,36 +116,36 @@ class _Visitor:
             mode = MODES.get(kind, Mode.READ)
         return parent.mode if mode is Mode.INHERIT else mode
 
-    def visit_block(self, node: Node, frame: Frame) -> None:
+    def visit_block(self, node: Node, frame: Ancestor) -> None:
         if frame.kind == "for_in_statement":
             frame.mode = mode_of_loop(node)
         frame.outer_scope = self._symbols.enter(is_function=frame.kind == "class_static_block")
 
-    def visit_parameters(self, node: Node, _: Frame) -> None:
+    def visit_parameters(self, node: Node, _: Ancestor) -> None:
         if self._functions:
             self._functions[-1].parameters_at = node.start_byte
 
-    def visit_return(self, node: Node, _: Frame) -> None:
+    def visit_return(self, node: Node, _: Ancestor) -> None:
         if self._functions and node.named_child_count > 0:
             self._functions[-1].returns_value = True
 
-    def visit_unary(self, node: Node, frame: Frame) -> None:
+    def visit_unary(self, node: Node, frame: Ancestor) -> None:
         operator = node.child_by_field_name("operator")
         is_typeof = operator is not None and operator.type == "typeof"
         frame.mode = Mode.PROBE if is_typeof else Mode.READ
 
-    def visit_binary(self, node: Node, frame: Frame) -> None:
+    def visit_binary(self, node: Node, frame: Ancestor) -> None:
         frame.short_circuits = short_circuits(node)
 
-    def visit_module(self, node: Node, frame: Frame) -> None:
+    def visit_module(self, node: Node, frame: Ancestor) -> None:
         if not self._errors:
             code = Code.IMPORT if frame.kind == "import_statement" else Code.EXPORT
             self._facts.modules.append((code, node.start_byte))
 
-    def visit_error(self, _: Node, __: Frame) -> None:
+    def visit_error(self, _: Node, __: Ancestor) -> None:
         self._errors += 1
 
-    def visit_with(self, _: Node, __: Frame) -> None:
+    def visit_with(self, _: Node, __: Ancestor) -> None:
         self._withs += 1
 
     def _visit_name(self, node: Node, mode: Mode, *, is_conditional: bool) -> None:
@@ -187,11 +187,11 @@ class _Visitor:
                 function.uses_arguments = True
                 return
 
-    def _count_parameter(self, parent: Frame, kind: str) -> None:
+    def _count_parameter(self, parent: Ancestor, kind: str) -> None:
         if parent.kind == "formal_parameters" and kind != "comment" and self._functions:
             self._functions[-1].parameters += 1
 
-    def visit_function(self, node: Node, frame: Frame) -> None:
+    def visit_function(self, node: Node, frame: Ancestor) -> None:
         name = node.child_by_field_name("name")
         kind = frame.kind
         declares = kind in FUNCTION_DECLARATIONS and name is not None
@@ -212,7 +212,7 @@ class _Visitor:
         # Only `process` is certain to be called.
         frame.conditional = binding is None
 
-    def visit_class(self, node: Node, frame: Frame) -> None:
+    def visit_class(self, node: Node, frame: Ancestor) -> None:
         name = node.child_by_field_name("name")
         if name is not None and frame.kind == "class_declaration":
             self._symbols.declare(self._text.name_of(name))
@@ -221,13 +221,13 @@ class _Visitor:
         if name is not None:
             self._symbols.declare(self._text.name_of(name))
 
-    def visit_declarator(self, node: Node, _: Frame) -> None:
+    def visit_declarator(self, node: Node, _: Ancestor) -> None:
         self._bindings.declarator(node)
 
-    def visit_assignment(self, node: Node, _: Frame) -> None:
+    def visit_assignment(self, node: Node, _: Ancestor) -> None:
         self._bindings.assignment(node)
 
-    def visit_call(self, node: Node, frame: Frame) -> None:
+    def visit_call(self, node: Node, frame: Ancestor) -> None:
         is_call = frame.kind == "call_expression"
         callee = node.child_by_field_name("function" if is_call else "constructor")
         if callee is None or self._errors:
@@ -243,7 +243,7 @@ class _Visitor:
                 is_conditional=frame.conditional,
             )
 
-    def visit_member(self, node: Node, _: Frame) -> None:
+    def visit_member(self, node: Node, _: Ancestor) -> None:
         holder = node.child_by_field_name("object")
         member = node.child_by_field_name("property")
         if holder is None or member is None or holder.type != "identifier" or self._errors:
@@ -256,7 +256,7 @@ class _Visitor:
             self._symbols.node_members.append((self._text.name_of(member), use))
 
 
-_VISITS: Final[dict[str, Callable[[_Visitor, Node, Frame], None]]] = {
+_VISITS: Final[dict[str, Callable[[_Visitor, Node, Ancestor], None]]] = {
     **dict.fromkeys(FUNCTIONS, _Visitor.visit_function),
     **dict.fromkeys(CLASSES, _Visitor.visit_class),
     **dict.fromkeys((*BLOCKS, "class_static_block"), _Visitor.visit_block),

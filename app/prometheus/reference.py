@@ -5,7 +5,7 @@ from typing import Final
 
 from app.http.openapi import (
     RAW_TEXT,
-    Answer,
+    ResponseSpec,
     documented,
 )
 from app.http.openapi_parameters import (
@@ -13,8 +13,8 @@ from app.http.openapi_parameters import (
 )
 
 METRICS: Final = documented(
-    gives={
-        200: Answer(
+    responses={
+        200: ResponseSpec(
             description="Every metric of this API process, in Prometheus' text format",
             shape=RAW_TEXT,
             media_type="text/plain",

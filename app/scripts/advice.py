@@ -6,7 +6,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from app.lint.findings import BUNDLED, Code
+from app.lint.diagnostics import BUNDLED, Code
 from app.sandbox.outcomes import Finding
 
 # Any match means TypeScript: valid JavaScript never matches at the place of V8's error.

@@ -30,8 +30,8 @@ from app.scripts.publishing import PutOutcome
 from app.scripts.refs import parse_new, parse_ref, parse_script
 from app.scripts.samples import run_sample
 from app.scripts.service import require_limits
+from app.scripts.upload_check import check_source
 from app.scripts.uploads import receive_upload
-from app.scripts.validation import check_source
 from app.scripts.version_api import routes as version_routes
 
 

@@ -4,7 +4,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from app.lint.findings import MEANINGS, MODULES, Code, Diagnostic, LintReport, Position
+from app.lint.diagnostics import MEANINGS, MODULES, Code, Diagnostic, LintReport, Position
 from app.lint.positions import Positions
 from app.sandbox.outcomes import Examined, Finding
 

@@ -27,7 +27,7 @@ from app.scripts.model import (
 from app.scripts.problems import NameTaken, script_archived, script_not_found
 from app.scripts.refs import is_uuid
 from app.scripts.service import locked_script, read_script, require_limits, target_of
-from app.scripts.validation import CheckedSource
+from app.scripts.upload_check import CheckedSource
 from app.settings import Settings
 
 # A script has no entity tag: a precondition can only test whether it exists.

@@ -11,7 +11,7 @@ from app.http.conditions import (
 )
 from app.http.openapi import (
     RAW_TEXT,
-    Answer,
+    ResponseSpec,
     documented,
 )
 from app.http.openapi_parameters import (
@@ -111,11 +111,11 @@ class ScriptListQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_field
 
 
 CREATE_SCRIPT: Final = documented(
-    reads=upload_content(CreateScript),
+    request_bodies=upload_content(CreateScript),
     query=NewScriptFileQuery,
     query_with=RAW_TYPES[0],
-    gives={
-        201: Answer(
+    responses={
+        201: ResponseSpec(
             description="The script, with its version 1",
             shape=CreatedScript,
             headers=_LOCATION,
@@ -127,40 +127,42 @@ CREATE_SCRIPT: Final = documented(
 )
 
 CHECK_SCRIPT: Final = documented(
-    reads=upload_content(CheckScript),
+    request_bodies=upload_content(CheckScript),
     query=ScriptFileQuery,
     query_with=RAW_TYPES[0],
-    gives={200: Answer(description="The source has no errors", shape=Accepted)},
+    responses={200: ResponseSpec(description="The source has no errors", shape=Accepted)},
     problems=_UPLOAD,
     examples=_EXAMPLES,
 )
 
 LIST_SCRIPTS: Final = documented(
     query=ScriptListQuery,
-    gives={200: Answer(description="A page of scripts, newest first", shape=Page[Script])},
+    responses={
+        200: ResponseSpec(description="A page of scripts, newest first", shape=Page[Script])
+    },
     problems=(_NO_DATABASE,),
     examples=_EXAMPLES,
 )
 
 SHOW_SCRIPT: Final = documented(
-    gives={200: Answer(description="The script and its newest version", shape=Script)},
+    responses={200: ResponseSpec(description="The script and its newest version", shape=Script)},
     problems=(_NO_SCRIPT, _NO_VERSION, _NO_DATABASE),
     parameters={"script": "the script's name or its id; optionally `@` and a version or an alias"},
     examples=_EXAMPLES,
 )
 
 PUT_SCRIPT: Final = documented(
-    reads=upload_content(AddVersion),
+    request_bodies=upload_content(AddVersion),
     query=ScriptFileQuery,
     headers=DESCRIBED_ANY,
-    gives={
-        201: Answer(
+    responses={
+        201: ResponseSpec(
             description="The script with its new version",
             shape=CreatedScript,
             headers=_LOCATION,
             links={"showScript": {"script": "id"}, "submitRaw": {"script": "id"}},
         ),
-        200: Answer(
+        200: ResponseSpec(
             description="The script; its newest version has this source and these limits already",
             shape=CreatedScript,
             headers=_LOCATION,
@@ -178,27 +180,27 @@ PUT_SCRIPT: Final = documented(
 )
 
 DESCRIBE_SCRIPT: Final = documented(
-    reads={"application/json": DescribeScript},
-    gives={200: Answer(description="The changed script", shape=Script)},
+    request_bodies={"application/json": DescribeScript},
+    responses={200: ResponseSpec(description="The changed script", shape=Script)},
     problems=(_NO_SCRIPT, _NO_DATABASE),
     parameters=_PARAMETERS,
     examples=_EXAMPLES,
 )
 
 ARCHIVE_SCRIPT: Final = documented(
-    gives={200: Answer(description="The script, archived", shape=Script)},
+    responses={200: ResponseSpec(description="The script, archived", shape=Script)},
     problems=(not_evaluated("If-Match"), _NO_SCRIPT, _NO_DATABASE),
     parameters=_PARAMETERS,
     examples=_EXAMPLES,
 )
 
 ADD_VERSION: Final = documented(
-    reads=upload_content(AddVersion),
+    request_bodies=upload_content(AddVersion),
     query=ScriptFileQuery,
     query_with=RAW_TYPES[0],
-    gives={
-        201: Answer(description="The new version", shape=AddedVersion, headers=_LOCATION),
-        200: Answer(
+    responses={
+        201: ResponseSpec(description="The new version", shape=AddedVersion, headers=_LOCATION),
+        200: ResponseSpec(
             description="The newest version, which has this source and these limits already",
             shape=AddedVersion,
             headers=_LOCATION,
@@ -216,22 +218,24 @@ ADD_VERSION: Final = documented(
 
 LIST_VERSIONS: Final = documented(
     query=PageQuery,
-    gives={200: Answer(description="A page of versions, newest first", shape=Page[Version])},
+    responses={
+        200: ResponseSpec(description="A page of versions, newest first", shape=Page[Version])
+    },
     problems=(_NO_SCRIPT, _NO_DATABASE),
     parameters=_PARAMETERS,
     examples=_EXAMPLES,
 )
 
 SHOW_VERSION: Final = documented(
-    gives={200: Answer(description="The version", shape=Version)},
+    responses={200: ResponseSpec(description="The version", shape=Version)},
     problems=(_NO_SCRIPT, _NO_VERSION, _NO_DATABASE),
     parameters=_PARAMETERS,
     examples=_EXAMPLES,
 )
 
 SHOW_SOURCE: Final = documented(
-    gives={
-        200: Answer(
+    responses={
+        200: ResponseSpec(
             description="The source, byte for byte", shape=RAW_TEXT, media_type="text/javascript"
         )
     },
@@ -242,7 +246,7 @@ SHOW_SOURCE: Final = documented(
 
 LIST_ALIASES: Final = documented(
     query=PageQuery,
-    gives={200: Answer(description="A page of aliases, by name", shape=Page[Alias])},
+    responses={200: ResponseSpec(description="A page of aliases, by name", shape=Page[Alias])},
     problems=(_NO_SCRIPT, _NO_DATABASE),
     parameters=_PARAMETERS,
     examples=_EXAMPLES,
@@ -250,9 +254,9 @@ LIST_ALIASES: Final = documented(
 
 SHOW_ALIAS: Final = documented(
     headers={"If-None-Match": "ETags that the client has, or `*`: 304 if one matches"},
-    gives={
-        200: Answer(description="The alias", shape=Alias, headers=_ETAG),
-        304: Answer(description="The client has the current alias, by `If-None-Match`"),
+    responses={
+        200: ResponseSpec(description="The alias", shape=Alias, headers=_ETAG),
+        304: ResponseSpec(description="The client has the current alias, by `If-None-Match`"),
     },
     problems=(_NO_SCRIPT, _NO_ALIAS, _NO_DATABASE),
     parameters=_PARAMETERS,
@@ -260,9 +264,9 @@ SHOW_ALIAS: Final = documented(
 )
 
 MOVE_ALIAS: Final = documented(
-    reads={"application/json": MoveAlias},
+    request_bodies={"application/json": MoveAlias},
     headers=DESCRIBED,
-    gives={200: Answer(description="The changed alias", shape=Alias, headers=_ETAG)},
+    responses={200: ResponseSpec(description="The changed alias", shape=Alias, headers=_ETAG)},
     problems=(_NO_SCRIPT, _NO_VERSION, _ARCHIVED, _MOVED, _NO_DATABASE),
     parameters=_PARAMETERS,
     examples=_EXAMPLES,
@@ -270,7 +274,7 @@ MOVE_ALIAS: Final = documented(
 
 REMOVE_ALIAS: Final = documented(
     headers=DESCRIBED,
-    gives={204: Answer(description="The alias is removed")},
+    responses={204: ResponseSpec(description="The alias is removed")},
     problems=(
         not_evaluated("If-Unmodified-Since"),
         _NO_SCRIPT,

@@ -16,7 +16,7 @@ from app.resources import Resources
 from app.sandbox.outcomes import Context, Crashed, Job, Limits as SandboxLimits, Report
 from app.scripts.model import Sample, SampleReceipt
 from app.scripts.params import NO_PARAMS
-from app.scripts.validation import UNCHECKED, cannot_check
+from app.scripts.upload_check import UNCHECKED, cannot_check
 from app.settings import Settings
 
 

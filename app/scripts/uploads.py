@@ -21,7 +21,7 @@ from app.http.forms import read_form
 from app.http.openapi import RAW_TEXT, Shape
 from app.limits import LIMIT_NAMES, MAX_UPLOAD_BYTES
 from app.scripts.model import AddVersion, CheckScript, CreateScript
-from app.scripts.validation import invalid_utf8
+from app.scripts.upload_check import invalid_utf8
 from app.validation import Fault, InvalidTexts, convert_texts, refused, refused_parameters, unknown
 
 T = TypeVar("T", CreateScript, AddVersion, CheckScript)

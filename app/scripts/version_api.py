@@ -16,8 +16,8 @@ from app.resources import Resources
 from app.scripts import publishing, reference, service
 from app.scripts.model import AddedVersion, AddVersion, Version
 from app.scripts.refs import ScriptRef, parse_script, parse_selector
+from app.scripts.upload_check import check_source
 from app.scripts.uploads import receive_upload
-from app.scripts.validation import check_source
 
 
 @post(

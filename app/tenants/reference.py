@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Final
 
-from app.http.openapi import Answer, documented
+from app.http.openapi import ResponseSpec, documented
 from app.http.openapi_parameters import load_examples
 from app.outages import DatabaseUnavailable
 from app.pagination import Page, PageQuery
@@ -23,9 +23,9 @@ _NO_DATABASE: Final = DatabaseUnavailable("PostgreSQL does not answer")
 _NO_TENANT: Final = TenantNotFound("no tenant 'acme'")
 
 CREATE_TENANT: Final = documented(
-    reads={"application/json": CreateTenant},
-    gives={
-        201: Answer(
+    request_bodies={"application/json": CreateTenant},
+    responses={
+        201: ResponseSpec(
             description="The tenant",
             shape=Tenant,
             headers={"Location": "the address of the new tenant"},
@@ -38,21 +38,23 @@ CREATE_TENANT: Final = documented(
 
 LIST_TENANTS: Final = documented(
     query=PageQuery,
-    gives={200: Answer(description="A page of tenants, newest first", shape=Page[Tenant])},
+    responses={
+        200: ResponseSpec(description="A page of tenants, newest first", shape=Page[Tenant])
+    },
     problems=(_NO_DATABASE,),
     examples=_EXAMPLES,
 )
 
 SHOW_TENANT: Final = documented(
-    gives={200: Answer(description="The tenant", shape=Tenant)},
+    responses={200: ResponseSpec(description="The tenant", shape=Tenant)},
     problems=(_NO_TENANT, _NO_DATABASE),
     parameters=_PARAMETERS,
     examples=_EXAMPLES,
 )
 
 CHANGE_TENANT: Final = documented(
-    reads={"application/json": ChangeTenant},
-    gives={200: Answer(description="The changed tenant", shape=Tenant)},
+    request_bodies={"application/json": ChangeTenant},
+    responses={200: ResponseSpec(description="The changed tenant", shape=Tenant)},
     problems=(
         _NO_TENANT,
         OperatorsTenant("the tenant 'default' holds the keys that could resume it"),

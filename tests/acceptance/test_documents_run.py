@@ -13,7 +13,7 @@ from typing import Final
 import pytest
 
 from app.execution_errors import ErrorKind
-from app.lint.findings import MEANINGS
+from app.lint.diagnostics import MEANINGS
 from tests.conventions.documents import (
     DOCUMENTS,
     Block,

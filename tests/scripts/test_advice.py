@@ -9,7 +9,7 @@ from typing import Final
 
 import pytest
 
-from app.lint.findings import BUNDLE
+from app.lint.diagnostics import BUNDLE
 from tests.support.system import System
 
 COMMENTED: Final = """\

@@ -1,4 +1,4 @@
-"""Define the findings about a source: stable codes, messages and positions."""
+"""Define diagnostics of a source: stable codes, messages and positions."""
 
 from enum import StrEnum
 from typing import Final
@@ -86,7 +86,7 @@ MEANINGS: Final = {
     Code.CODE_FROM_STRING: "`eval` or `new Function`: both throw in the sandbox",
     Code.NO_RETURN: "`process` returns no value anywhere",
     Code.STRUCTURE_NOT_CHECKED: "reading the structure took too long; only V8 has checked it",
-    Code.MORE_FINDINGS: "there are more findings than the hundred that are given",
+    Code.MORE_FINDINGS: "more than 100 findings; the others are omitted",
 }
 
 

@@ -28,7 +28,7 @@ SHORT_CIRCUITS: Final = frozenset(("&&", "||", "??"))
 
 
 @dataclass(slots=True)
-class Frame:
+class Ancestor:
     """A node whose descendants are being visited."""
 
     kind: str

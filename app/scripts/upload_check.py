@@ -9,7 +9,7 @@ from msgspec.structs import asdict
 from app.auth.callers import Caller
 from app.fair_queue import FairQueueFull, TenantQueueFull
 from app.limits import MAX_SOURCE_BYTES
-from app.lint.findings import Code
+from app.lint.diagnostics import Code
 from app.lint.positions import Positions
 from app.resources import Resources
 from app.sandbox.outcomes import Finding
