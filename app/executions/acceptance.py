@@ -20,9 +20,9 @@ from app.workers.model import NoWorkerLargeEnough
 #
 # `accepted_at` is read once; the script's clock shows the same moment. CPU time has no default of
 # its own: it is that of wall time, which one thread cannot exceed. A version's limit from a time of
-# higher ceilings is lowered to today's. A chosen memory limit that no living worker can keep is
-# refused; the default is lowered to what they can keep. While no worker lives, or one does not tell
-# what it can keep, any limit is accepted.
+# higher ceilings is lowered to today's. A chosen memory limit that no live worker can enforce
+# is refused; the default is lowered to what they can enforce. While no worker is alive, or one does
+# not report its limit, any limit is accepted.
 INSERT_EXECUTION = f"""
 WITH parameters AS NOT MATERIALIZED (
     SELECT $1::uuid AS tenant_id,
@@ -188,7 +188,7 @@ async def insert_execution(  # noqa: PLR0913 - one parameter a column
     limit, largest = row["limit_bytes"], row["max_memory_bytes"]
     if isinstance(version, ResolvedVersion) and largest is not None and limit > largest:
         raise NoWorkerLargeEnough(
-            f"the memory limit is {limit} bytes; no living worker can keep more than {largest}"
+            f"the memory limit is {limit} bytes; no live worker can enforce more than {largest}"
         )
     return version
 

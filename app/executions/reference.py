@@ -84,7 +84,7 @@ _SUBMISSION: Final = (
     quota_problem(QuotaExceeded("queued", limit=1_000, used=1_000)),
     QueueFull("1000000 executions are queued; the limit is 1000000"),
     NoWorkerLargeEnough(
-        "the memory limit is 4294967296 bytes; no living worker can keep more than 2387561078"
+        "the memory limit is 4294967296 bytes; no live worker can enforce more than 2387561078"
     ),
     NO_DATABASE,
     DatabaseFull(),

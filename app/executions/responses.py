@@ -24,7 +24,7 @@ from app.http.bodies import AnyRequest
 from app.http.methods import is_head
 from app.http.prefer_header import preferred_wait
 from app.http.sse import (
-    HEARTBEAT,
+    KEEP_ALIVE,
     EventStream,
     encode_event,
     head_of_events,
@@ -134,7 +134,7 @@ async def _encoded(
         if not await is_still_authorized(request):
             return
         if execution is None:
-            yield HEARTBEAT
+            yield KEEP_ALIVE
         else:
             yield encode_event("status", event_id(execution), msgspec.json.encode(execution))
 

@@ -10,7 +10,7 @@ from litestar.types import Receive, Scope, Send
 MEDIA_TYPE: Final = "text/event-stream"
 # How long a client waits before it reconnects, in ms.
 _RETRY: Final = b"retry: 1000\n\n"
-HEARTBEAT: Final = b": alive\n\n"
+KEEP_ALIVE: Final = b": alive\n\n"
 
 _HEADERS: Final = [
     (b"content-type", b"text/event-stream; charset=utf-8"),

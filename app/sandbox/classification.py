@@ -33,7 +33,7 @@ _ABORTS: Final = (signal.SIGTRAP, signal.SIGABRT, signal.SIGILL, signal.SIGSEGV,
 # A run that times out above this part of its memory limit was collecting garbage.
 _NEAR_TIMEOUT: Final = 0.9
 # V8's young generation and its garbage add up to this to any run's resident set.
-YOUNG_BYTES: Final = 112 * 1024 * 1024
+V8_OVERHEAD_BYTES: Final = 112 * 1024 * 1024
 _NEAR_ABORT: Final = 0.5
 # The number of causes and aggregated errors that harness.js reports.
 _MAX_NESTED: Final = 12
@@ -188,7 +188,7 @@ def _describe_exit(evidence: Evidence, status: int | None) -> str:
 
 
 def _timed_out(evidence: Evidence, limits: Limits) -> Outcome:
-    near = max(_NEAR_TIMEOUT * limits.memory_bytes, YOUNG_BYTES)
+    near = max(_NEAR_TIMEOUT * limits.memory_bytes, V8_OVERHEAD_BYTES)
     if evidence.last_bytes > evidence.base_bytes + near:
         return _out_of_memory(limits, "at the limit when time ran out")
     if evidence.killed_for == "cpu" and limits.cpu_ms is not None:

@@ -46,7 +46,7 @@ _ALLOCATION_ERROR: Final = re.compile(
 # The message alone is believed if private memory grew by this part of the limit.
 _MIN_GROWTH: Final = 0.5
 # Private memory above the heap: V8's own, and temporary copies.
-_HEADROOM: Final = 1.3
+_PRIVATE_MEMORY_FACTOR: Final = 1.3
 _SPARE_BYTES: Final = 96 * 1024 * 1024
 _SPARE_CPU_S: Final = 3
 # Output with one of these may have lost a value that has no JSON.
@@ -55,7 +55,7 @@ _LOSSY: Final = (b"{}", b"null", b'{"0":')
 _SHORT_SEARCH_S: Final = 0.1
 _LONG_SEARCH_S: Final = 1.0
 # What V8 has not collected yet is mostly garbage, and does not count as a script's data.
-_YOUNG_BYTES: Final = 32 * 1024 * 1024
+_UNCOLLECTED_BYTES: Final = 32 * 1024 * 1024
 
 
 class IsolateSlot:
@@ -125,9 +125,9 @@ class IsolateSlot:
         world = {**job["world"], "context_units": context_units}
         self._console = Console(self._memory, limits, **world)
         self._heap_bytes = int(limits["memory_bytes"])
-        self._isolate.limit_memory(self._heap_bytes + _YOUNG_BYTES)
+        self._isolate.limit_memory(self._heap_bytes + _UNCOLLECTED_BYTES)
         # Three copies of the payload exist for a moment: received, copied, V8's own.
-        budget = int(_HEADROOM * self._heap_bytes) + 3 * payload_bytes + _SPARE_BYTES
+        budget = int(_PRIVATE_MEMORY_FACTOR * self._heap_bytes) + 3 * payload_bytes + _SPARE_BYTES
         self._data_bytes = self._private_bytes + budget
         self._cpu_s = int(time.process_time() + limits["wall_ms"] / 1_000) + _SPARE_CPU_S
         lockdown.set_soft_limits(data_bytes=self._data_bytes, cpu_s=self._cpu_s)

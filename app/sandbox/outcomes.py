@@ -188,10 +188,10 @@ class Examined(Struct, frozen=True, kw_only=True):
 
 
 class Finding(Struct, frozen=True, kw_only=True):
-    """One error of an uploaded source; positions as in ScriptError.
+    """One error or warning about an uploaded source; positions as in ScriptError.
 
-    `code` is stable: `syntax_error`, `no_process`, `process_not_callable`,
-    `top_level_threw`, `top_level_timeout`, `top_level_out_of_memory`.
+    `code` is stable. The sandbox itself reports `syntax_error`, `no_process`,
+    `process_not_callable`, `top_level_threw`, `top_level_timeout`, `top_level_out_of_memory`.
     """
 
     line: int | None

@@ -13,7 +13,7 @@ from app.sandbox.admission import Admission, Hold
 from app.sandbox.cell_pool import CellPool, PoolConfig
 from app.sandbox.cell_process import Used
 from app.sandbox.cgroups import OomKills
-from app.sandbox.classification import YOUNG_BYTES, classify, to_finding
+from app.sandbox.classification import V8_OVERHEAD_BYTES, classify, to_finding
 from app.sandbox.outcomes import (
     Examined,
     Finding,
@@ -103,7 +103,7 @@ class SandboxPool:
         return Room(
             now_bytes=int(now_bytes / HEADROOM),
             largest_bytes=int(budget_bytes / HEADROOM),
-            overhead_bytes=ceil(YOUNG_BYTES / HEADROOM),
+            overhead_bytes=ceil(V8_OVERHEAD_BYTES / HEADROOM),
             may_wait=not self.waiting,
         )
 

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from app.sandbox.cell_process import Cell, Exit, Used
 from app.sandbox.cgroups import OomKills
-from app.sandbox.classification import YOUNG_BYTES, CellVerdict, Evidence
+from app.sandbox.classification import V8_OVERHEAD_BYTES, CellVerdict, Evidence
 from app.sandbox.feeder import OWED_TIMEOUT_S, feed
 from app.sandbox.frames import decode_frame
 from app.sandbox.outcomes import Job, Limits, LogLine
@@ -56,7 +56,7 @@ class SessionReport(Struct, frozen=True, kw_only=True):
 
 def max_resident_bytes(limits: Limits) -> int:
     """Return the memory at which a run is killed, not counting its payload."""
-    return int(HEADROOM * limits.memory_bytes) + YOUNG_BYTES
+    return int(HEADROOM * limits.memory_bytes) + V8_OVERHEAD_BYTES
 
 
 async def run_session(

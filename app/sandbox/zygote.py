@@ -30,7 +30,7 @@ NATIVE, PLAIN = "native", "plain"
 
 
 def main() -> None:
-    """Serve the pool until it hangs up.
+    """Serve the pool until it closes the socket.
 
     Arguments: the socket's number, the pool's pid, the isolates per cell,
     `native` or `plain`.

@@ -53,4 +53,4 @@ class NoWorkerLargeEnough(Problem):
 
     status = 422
     code = "no-worker-large-enough"
-    title = "No living worker can enforce that memory limit"
+    title = "No live worker can enforce that memory limit"

@@ -1,1 +1,1 @@
-"""Claim queued executions, run them and record what came of them."""
+"""Claim queued executions, run them and record their outcomes."""

@@ -125,9 +125,9 @@ CALL finish_execution_v2(
 async def finish(conn: Connection, claim: Claim, result: Finish) -> CompletedExecution | None:
     """Record an outcome and notify the readers that wait for it.
 
-    Returns what there is to report of the execution, None if the claim is no longer valid. Safe to
-    repeat, and to overlap with itself: an answer may get lost with its connection, and the token
-    tells whether the recorded outcome is the same claim's. Raises StoredBytesExceeded, and then
+    Returns the completed execution, None if the claim is no longer valid. Safe to repeat, and to
+    overlap with itself: the reply can be lost with its connection, and the token tells whether
+    the recorded outcome is the same claim's. Raises StoredBytesExceeded, and then
     nothing is recorded.
     """
     values = in_order(

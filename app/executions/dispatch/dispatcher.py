@@ -90,7 +90,7 @@ class Dispatcher:
         """Claim and execute until `stop`. An unforeseen error ends all tasks."""
         try:
             async with asyncio.TaskGroup() as tasks:
-                beside = self._start_periodic_tasks(tasks)
+                periodic_tasks = self._start_periodic_tasks(tasks)
                 while not self._stopping:
                     self._watchdog.beat("claim")
                     await self._outlast_outage(lambda: self._fill_slots(tasks))
@@ -99,7 +99,7 @@ class Dispatcher:
                 await self._drain()
                 await self._outlast_outage(self._report_slot_usage)
                 await self._outlast_outage(self._releaser.retry)
-                for task in beside:
+                for task in periodic_tasks:
                     task.cancel()
                 self._watchdog.close()
         finally:
@@ -111,9 +111,11 @@ class Dispatcher:
         renew_seconds = self._heartbeat.interval_seconds
         return [
             tasks.create_task(self._repeat("renew", self._heartbeat.beat, renew_seconds)),
-            tasks.create_task(self._repeat("sweep", self._rescuer.rescue_expired, _RESCUE_SECONDS)),
+            tasks.create_task(
+                self._repeat("rescue", self._rescuer.rescue_expired, _RESCUE_SECONDS)
+            ),
             tasks.create_task(self._repeat("check", self._health.check, _CHECK_SECONDS)),
-            tasks.create_task(self._hear_cancellations()),
+            tasks.create_task(self._listen_for_cancellations()),
         ]
 
     async def _fill_slots(self, tasks: asyncio.TaskGroup) -> None:
@@ -185,7 +187,7 @@ class Dispatcher:
         if self._running.has_slot_usage:
             await self._claim(0)
 
-    async def _hear_cancellations(self) -> None:
+    async def _listen_for_cancellations(self) -> None:
         with cancellations.subscribe(
             self._resources.notifier,
             on_cancelled=self._running.cancel,

@@ -62,10 +62,10 @@ async def run(resources: Resources, claim: Claim, usage: ResourceUsage) -> Finis
     failure of the script gets none. `usage` grows with each cell, also when this is cancelled.
     Raises HOST_TROUBLE and BlobMissing.
     """
-    report, result = await _attempt(resources, claim, usage)
+    report, result = await _run_in_cell(resources, claim, usage)
     if isinstance(report.outcome, Crashed):
         log.warning("execution.cell_crashed", id=str(claim.id), detail=report.outcome.detail)
-        report, result = await _attempt(resources, claim, usage, fresh=True)
+        report, result = await _run_in_cell(resources, claim, usage, fresh=True)
     return _finish(report, result, usage, resources.sandbox.v8_version)
 
 
@@ -77,7 +77,7 @@ class _NotSucceeded(Exception):
         self.report = report
 
 
-async def _attempt(
+async def _run_in_cell(
     resources: Resources, claim: Claim, usage: ResourceUsage, *, fresh: bool = False
 ) -> tuple[Report, StoredPayload | None]:
     # With the token in the key, a late report never overwrites the next attempt's result.

@@ -18,7 +18,7 @@ from app.workers import store as workers
 log = structlog.get_logger(__name__)
 
 # Long leases do not lengthen the interval: a worker that is not seen counts as gone
-# (`SEEN_WITHIN_SECONDS` in app/workers/model.py).
+# (`WORKER_TIMEOUT_SECONDS` in app/limits.py).
 MAX_INTERVAL_SECONDS: Final = 5.0
 
 

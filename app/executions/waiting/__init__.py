@@ -1,1 +1,1 @@
-"""Keep requests waiting for an execution: for its final state, or for each change of it."""
+"""Let requests wait for an execution: for its final state, or for each change."""

@@ -10,7 +10,7 @@ from app.executions.waiting.waiters import Waiter
 from app.outages import DatabaseUnavailable
 
 # How often a stream without events shows that it is alive, and its caller is checked again.
-HEARTBEAT_SECONDS: Final = 15.0
+KEEP_ALIVE_SECONDS: Final = 15.0
 # Above the number of any other state: attempts are far fewer.
 _FINAL_EVENT: Final = 1_000
 
@@ -49,7 +49,7 @@ async def follow(
         if execution.status.final:
             return
         waiter.known = state_of(execution)
-        while not await waiter.wait(until=loop.time() + HEARTBEAT_SECONDS):
+        while not await waiter.wait(until=loop.time() + KEEP_ALIVE_SECONDS):
             yield None
         if waiter.stopped:
             return

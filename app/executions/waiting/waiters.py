@@ -1,4 +1,4 @@
-"""Keep requests waiting for executions: one listener wakes them, so none polls the database.
+"""Register requests that wait for executions: one listener wakes them, so none polls.
 
 A request first registers its waiter, then reads the execution; from then on a notice about the
 execution wakes the waiter, and the request reads again. Changes that no notice reported are found

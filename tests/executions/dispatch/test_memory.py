@@ -1,4 +1,4 @@
-"""Workers claim only memory limits that they can keep, and large ones do not stall them."""
+"""Workers claim only memory limits that they can enforce, and large ones do not stall them."""
 
 from typing import Any, Final
 
