@@ -43,7 +43,7 @@ class HostHealth:
         self.pause()
 
     def pause(self) -> None:
-        """Claim less often while the host fails, so that it does not use up the queue's attempts."""
+        """Claim less often while the host fails, to spare the queue's attempts."""
         self._failures += 1
         # The exponent is bounded: hours of failures must not overflow a float.
         pause_seconds = min(0.5 * 2 ** min(self._failures, 16), _MAX_PAUSE_SECONDS)
