@@ -30,8 +30,13 @@ class Releaser:
     async def retry(self) -> None:
         """Repeat the releases that failed. Raises DatabaseUnavailable."""
         while self._pending:
-            await self._release(*self._pending[-1])
-            self._pending.pop()
+            # Taken first: the heartbeat and the notifier's resync may both be here.
+            running, run_ms = self._pending.pop()
+            try:
+                await self._release(running, run_ms)
+            except BaseException:
+                self._pending.append((running, run_ms))
+                raise
 
     async def _release(self, running: RunningClaim, run_ms: float) -> None:
         claim = running.claim
