@@ -92,7 +92,7 @@ async def test_each_wake_up_wakes_one_waiting_worker(settings: Settings) -> None
         waiting: set[asyncio.Task[object]]
         # redis-py types one signature for its blocking and its asynchronous client.
         waiting = {
-            asyncio.create_task(each.blpop([WAKE_LIST], timeout=30))  # type: ignore[arg-type]
+            asyncio.create_task(each.blpop([WAKE_LIST], timeout=30))  # type: ignore[arg-type] # see above
             for each in (redis, other)
         }
         while waiting:

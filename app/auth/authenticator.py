@@ -1,4 +1,4 @@
-"""Declare what authenticates requests: by key, by events token, or without either."""
+"""Declare what authenticates requests: by key, by event token, or without either."""
 
 from typing import Protocol
 from uuid import UUID
@@ -30,4 +30,4 @@ class Authenticator(Protocol):
         """
 
     async def create_events_token(self, key_id: UUID | None, execution_id: UUID) -> EventsToken:
-        """Sign an events token with a key's secret. Raises InvalidKey, DatabaseUnavailable."""
+        """Sign an event token with a key's secret. Raises InvalidKey, DatabaseUnavailable."""

@@ -37,7 +37,7 @@ class InvalidKey(AuthError):
 
 
 class InvalidToken(AuthError):
-    """The events token is unknown, expired, or for another execution."""
+    """The event token is unknown, expired, or for another execution."""
 
     status = 401
     code = "invalid-token"

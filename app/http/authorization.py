@@ -59,7 +59,7 @@ def needs(scope: Scope, *, may_revoke_access: bool = False) -> Needs:
 
 
 def takes_token(needs: Needs) -> Needs:
-    """Declare that a route accepts an events token of its execution in place of a key."""
+    """Declare that a route accepts an event token of its execution in place of a key."""
     return {**needs, "opt": {**needs["opt"], _ACCEPTS_TOKEN: True}}
 
 

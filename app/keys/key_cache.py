@@ -102,7 +102,7 @@ class KeyCache:
         return principal
 
     async def create_events_token(self, key_id: UUID | None, execution_id: UUID) -> EventsToken:
-        """Sign an events token with a key's secret. Raises InvalidKey, DatabaseUnavailable."""
+        """Sign an event token with a key's secret. Raises InvalidKey, DatabaseUnavailable."""
         secret = NO_SECRET
         if key_id is not None:
             async with self._pool.acquire() as conn:

@@ -163,9 +163,8 @@ class Watch:
                 connection.request("GET", "/health/live")
                 assert connection.getresponse().read()
                 self.most_ns = max(self.most_ns, self._cpu_ns() - before)
-                time.sleep(
-                    0.001
-                )  # so that the API is busy with the watched request, not with this loop
+                # Not a wait for anything: the API should be busy with the watched request.
+                time.sleep(0.001)
 
     def _cpu_ns(self) -> int:
         return int(self._schedstat.read_text().split()[0])

@@ -225,6 +225,7 @@ def test_a_key_that_revokes_itself_gets_its_response(keyed: SystemWithKeys) -> N
 
 def _end(held: HalfSentRequest) -> Answer:
     """Send the rest once the last check of access is no longer recent."""
+    # The API's own interval: an earlier end would be admitted by the last check.
     time.sleep(RECENT_SECONDS)
     return held.end()
 

@@ -314,3 +314,13 @@ def test_admin_beside_a_system_in_containers_names_the_command_for_its_database(
     assert "./start.sh compose admin" in done.stderr
     assert done.stderr.count("\n") == 1
     assert not (tmp_path / "data" / "postgres").exists()
+
+
+def test_the_command_names_commands_and_arguments(stopped_system: System) -> None:
+    unknown = _admin(stopped_system, "key", "create", "--tenant", "nobody", "--scope", "read")
+    invalid = _admin(stopped_system, "tenant", "create", "Not A Name")
+
+    assert unknown.returncode == 1
+    assert "./start.sh admin tenant list shows" in unknown.stderr
+    assert "GET /" not in unknown.stderr
+    assert "crivo-admin: name: " in invalid.stderr

@@ -29,7 +29,7 @@ async def key_cache(pool: Pool) -> KeyCache:
 
 
 async def _make(pool: Pool, **members: object) -> CreatedKey:
-    request = CreateKey(**{"scopes": [Scope.READ], **members})  # type: ignore[arg-type]
+    request = CreateKey(**{"scopes": [Scope.READ], **members})  # type: ignore[arg-type] # any member
     async with pool.acquire() as conn:
         return await service.create(conn, operator(), request)
 

@@ -18,6 +18,7 @@ from app.executions.model import Claim, Finish, Status
 from app.payloads.writer import stored_inline
 from app.settings import Settings
 from tests.quotas.test_usage import Queue
+from tests.support.queues import SUCCESS
 from tests.support.system import until
 from tests.support.system_with_keys import SystemWithKeys
 
@@ -33,14 +34,8 @@ async def wide_pool(pool: Pool, settings: Settings) -> AsyncIterator[Pool]:  # n
 
 
 def _finish(result: bytes, logs: bytes | None = None) -> Finish:
-    return Finish(
-        status=Status.SUCCEEDED,
-        error_kind=None,
-        error=None,
-        v8_version="1",
-        run_ms=1.0,
-        cpu_ms=1.0,
-        peak_memory_bytes=1,
+    return replace(
+        SUCCESS,
         result=stored_inline(result),
         logs=None if logs is None else stored_inline(logs),
     )

@@ -234,3 +234,10 @@ var bundle = (() => {
 })();
 const process = bundle.process
 """
+
+
+def test_deep_nesting_is_not_taken_for_lost_newlines(system: System) -> None:
+    detail = _detail_of(system, f"function process() {{ return {'[' * 50_000}")
+
+    assert "nested too deeply" in detail
+    assert "newlines" not in detail

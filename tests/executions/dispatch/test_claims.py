@@ -6,6 +6,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 import uuid_utils.compat as uuid
+from msgspec.structs import replace
 
 from app.db import Pool
 from app.execution_errors import ErrorKind
@@ -19,6 +20,7 @@ from app.quotas.model import Caps
 from app.scripts import store as scripts
 from app.scripts.refs import ScriptRef
 from app.tenants.model import DEFAULT_TENANT as TENANT
+from tests.support.queues import SUCCESS as WITHOUT_RESULT
 
 LIMITS = Limits(wall_ms=1_000, max_cpu_ms=1_000, memory_bytes=2**26, max_output_bytes=1_000)
 POLICY = LimitPolicy(default_wall_ms=1_000, default_memory_bytes=2**26, ceilings=LIMITS)
@@ -26,17 +28,7 @@ COUNT_LOCK_WAITS = """
 SELECT count(*) FROM pg_stat_activity
 WHERE datname = current_database() AND wait_event_type = 'Lock'
 """
-SUCCESS = Finish(
-    status=Status.SUCCEEDED,
-    error_kind=None,
-    error=None,
-    v8_version="1",
-    run_ms=1.0,
-    cpu_ms=1.0,
-    peak_memory_bytes=1,
-    result=stored_inline(b"[1]"),
-    logs=None,
-)
+SUCCESS = replace(WITHOUT_RESULT, result=stored_inline(b"[1]"))
 
 
 @pytest.fixture
