@@ -342,23 +342,3 @@ def test_documented_quota_errors_say_what_helps(keyed: SystemWithKeys) -> None:
         assert "Retry-After" not in answer.headers
         assert "try again" not in answer.json()["detail"]
         assert "ask the operator of this service" in answer.json()["detail"]
-
-
-def test_nesting_that_is_too_deep_is_called_so(system: System) -> None:
-    body = b'{"name": "deep", "source": ' + b"[" * 20_000
-    response = system.client.post(
-        "/scripts", content=body, headers={"Content-Type": "application/json"}
-    )
-
-    assert response.status_code == 400
-    assert "nested too deeply" in response.json()["detail"]
-    assert "recursion" not in response.text
-
-
-def test_a_body_that_is_not_gzip_is_refused_without_the_words_of_zlib(system: System) -> None:
-    system.upload("unzipped", b"function process(data) { return data }")
-    headers = {"Content-Encoding": "gzip"}
-    response = system.client.post("/scripts/unzipped/executions", content=b"plain", headers=headers)
-
-    assert response.status_code == 400
-    assert response.json()["detail"] == "the body is not valid gzip"
