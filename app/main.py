@@ -36,8 +36,6 @@ from app.http.challenges import render_auth_error
 from app.http.loopback import loopback_only
 from app.http.metrics_middleware import with_metrics
 from app.http.middleware import (
-    MAX_HEADERS_BYTES,
-    MAX_TARGET_BYTES,
     origins_in,
     with_standard_headers,
 )
@@ -195,8 +193,6 @@ def _build_server(app: Litestar, settings: Settings, trusted: tuple[Network, ...
         http=slow_client_protocol(
             client_seconds=settings.client_seconds, max_connections=settings.max_connections
         ),
-        # Limits an incomplete head; `with_standard_headers` limits complete ones.
-        h11_max_incomplete_event_size=MAX_TARGET_BYTES + MAX_HEADERS_BYTES,
     )
     return _Server(app, config)
 
