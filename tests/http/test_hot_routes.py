@@ -22,6 +22,8 @@ def test_a_hot_route_has_no_injected_parameters(method: str, path: str) -> None:
         route.path: route for route in create_app(Settings()).routes if isinstance(route, HTTPRoute)
     }
 
-    _, parameters = routes[path].route_handler_map[HttpMethod(method)]
+    handler, parameters = routes[path].route_handler_map[HttpMethod(method)]
 
     assert list(parameters.dependency_batches) == []
+    # Litestar copies the handler for each guard.
+    assert len(handler.resolve_guards()) == 1
