@@ -16,6 +16,7 @@ from litestar import Litestar, Request
 from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
+from litestar.handlers import BaseRouteHandler
 from typing_extensions import override
 
 from app.audit.api import router as audit
@@ -35,12 +36,7 @@ from app.http.authorization import authorize, caller_of, require_declared_needs
 from app.http.challenges import render_auth_error
 from app.http.loopback import loopback_only
 from app.http.metrics_middleware import with_metrics
-from app.http.middleware import (
-    MAX_HEADERS_BYTES,
-    MAX_TARGET_BYTES,
-    origins_in,
-    with_standard_headers,
-)
+from app.http.middleware import origins_in, with_standard_headers
 from app.http.negotiation import negotiate
 from app.http.problems import (
     render_http_exception,
@@ -50,6 +46,7 @@ from app.http.problems import (
 from app.http.proxies import Network, behind_proxies, trusted_networks
 from app.http.quota_problems import render_quota_error
 from app.http.reauthorization import reauthorized
+from app.http.request_id import AnyConnection
 from app.http.slow_clients import slow_client_protocol
 from app.http.undeclared import refuse_undeclared
 from app.keys.api import router as keys
@@ -126,7 +123,6 @@ def create_app(settings: Settings) -> Litestar:
             "resources": _state_member("resources"),
             "metrics_page": _state_member("metrics_page"),
             "waiters": _state_member("waiters"),
-            "queue_limit": _state_member("queue_limit"),
             "tenant": Provide(_tenant, sync_to_thread=False),
             "caller": Provide(_caller, sync_to_thread=False),
         },
@@ -138,7 +134,7 @@ def create_app(settings: Settings) -> Litestar:
             Exception: render_unexpected,
         },
         middleware=[loopback_only, reauthorized],
-        guards=[authorize, refuse_undeclared],
+        guards=[_admit],
         before_request=negotiate,
         lifespan=[lifespan],
         # `configure_logging` has done it.
@@ -176,6 +172,12 @@ def main(arguments: list[str]) -> int:
     return 0 if server.started else 2
 
 
+async def _admit(connection: AnyConnection, handler: BaseRouteHandler) -> None:
+    # One guard: Litestar copies the whole handler for each.
+    await authorize(connection, handler)
+    await refuse_undeclared(connection, handler)
+
+
 def _build_server(app: Litestar, settings: Settings, trusted: tuple[Network, ...]) -> "_Server":
     middleware = with_standard_headers(
         cast("App", app), cors_origins=origins_in(settings.cors_origins)
@@ -196,8 +198,6 @@ def _build_server(app: Litestar, settings: Settings, trusted: tuple[Network, ...
         http=slow_client_protocol(
             client_seconds=settings.client_seconds, max_connections=settings.max_connections
         ),
-        # Limits an incomplete head; `with_standard_headers` limits complete ones.
-        h11_max_incomplete_event_size=MAX_TARGET_BYTES + MAX_HEADERS_BYTES,
     )
     return _Server(app, config)
 

@@ -1,10 +1,13 @@
 """Decide whether the API may serve requests without keys."""
 
 import ipaddress
+from functools import lru_cache
 
 from app.settings import Settings
 
 
+# An open API asks it of the Host of every request, which has at most 32 KiB.
+@lru_cache(maxsize=64)
 def is_loopback(host: str) -> bool:
     """Return whether a host name or address is this machine's loopback."""
     try:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import Any, Final
 
 from litestar import Request, Response
@@ -20,6 +21,8 @@ _RANGE: Final = re.compile(rf"(?:\*/\*|{_TOKEN}/{_TOKEN})")
 _WEIGHT: Final = re.compile(r"[01](?:\.[0-9]*)?|\.[0-9]+")
 # Every text of this API is UTF-8, even where its media type, such as JSON, has no charset.
 _GIVEN: Final = ("charset", "utf-8")
+# Clients repeat the Accept of their library. Longer ones are not kept: memory is bounded.
+_MAX_CACHED: Final = 256
 
 
 class NotAcceptable(Problem):
@@ -66,6 +69,11 @@ def weight_of(accept: str, media_type: str) -> float:
     a parameter that the media type lacks means a variant of it: refusing the variant refuses
     nothing, and accepting it admits the media type rather than none.
     """
+    weigh = _weigh_cached if len(accept) <= _MAX_CACHED else _weigh
+    return weigh(accept, media_type)
+
+
+def _weigh(accept: str, media_type: str) -> float:
     name, *parameters = (part.strip().lower() for part in media_type.split(";"))
     given = {_GIVEN, *map(_parameter, parameters)}
     decided: dict[int, float] = {}
@@ -78,6 +86,9 @@ def weight_of(accept: str, media_type: str) -> float:
     if not decided:
         return 0.0 if has_ranges else 1.0
     return decided[max(decided)]
+
+
+_weigh_cached: Final = lru_cache(maxsize=512)(_weigh)
 
 
 def media_ranges(accept: str) -> Iterator[MediaRange]:

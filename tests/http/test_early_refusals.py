@@ -62,3 +62,17 @@ def test_discarded_bytes_are_bounded(system: System) -> None:
             sent += 2**20
 
     assert sent < 2**30
+
+
+def test_a_client_that_sends_a_body_behind_an_unreadable_head_gets_the_error(
+    system: System,
+) -> None:
+    head = b"POST /scripts HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1, 2\r\n\r\n"
+    with connected(system.port) as connection:
+        connection.sendall(head)
+        connection.sendall(b" " * SIZE_BYTES)
+        connection.shutdown(1)
+        answer = answer_on(connection)
+
+    assert answer is not None
+    assert answer.status == 400

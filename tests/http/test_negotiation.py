@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
+from app.http import negotiation
 from app.http.negotiation import accepts, weight_of
 from tests.support.system import System
 
@@ -173,3 +174,11 @@ def test_a_long_header_is_read_in_one_pass(piece: str) -> None:
     accept = piece * (1_000_000 // len(piece)) + ", text/html"
 
     assert weight_of(accept, "text/html") in (0.0, 1.0)
+
+
+def test_long_headers_are_weighed_and_not_kept() -> None:
+    accept = ", ".join(f"text/x-{number}" for number in range(100)) + ", application/json;q=0.5"
+    kept = negotiation._weigh_cached.cache_info().currsize
+
+    assert weight_of(accept, "application/json") == 0.5
+    assert negotiation._weigh_cached.cache_info().currsize == kept
