@@ -13,9 +13,10 @@ _SQL = Path(__file__).parents[1] / "sql"
 
 
 def upgrade() -> None:
-    for name in ("finish_executions_v1",):
+    for name in ("finish_executions_v1", "accept_executions_v1"):
         op.execute((_SQL / f"{name}.sql").read_text(encoding="utf-8"))
 
 
 def downgrade() -> None:
+    op.execute("DROP FUNCTION accept_executions_v1")
     op.execute("DROP PROCEDURE finish_executions_v1")
