@@ -261,7 +261,7 @@ def test_acknowledged_work_is_done_once_whatever_dies(
 
 @pytest.mark.parametrize("victim", ["worker", "api", "postgres"])
 def test_acknowledged_work_is_done_once_with_batches_under_way(
-    launched: Launched, victim: str
+    launched: LauncherProcess, victim: str
 ) -> None:
     path = "/scripts/quick/executions"
     with _load(launched.url, clients=MANY_CLIENTS, pause_seconds=0, path=path) as load:
@@ -275,7 +275,9 @@ def test_acknowledged_work_is_done_once_with_batches_under_way(
     assert max(moments.values()) > 1
 
 
-def _require_done_once(launched: Launched, load: Load, victim: str) -> dict[str, dict[str, Any]]:
+def _require_done_once(
+    launched: LauncherProcess, load: Load, victim: str
+) -> dict[str, dict[str, Any]]:
     assert load.refused == []
     # While PostgreSQL is away nothing is acknowledged.
     assert load.unavailable == 0 or victim.startswith("postgres")
