@@ -9,7 +9,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from enum import Enum
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 import structlog
 from msgspec import Struct
@@ -20,6 +20,9 @@ MAX_ITEMS: Final = 16
 # A larger payload gains little and would delay the others: its statement is its own. A batch holds
 # no more than a single statement may, 1 MiB, which the margin of the quotas of bytes counts on.
 MAX_BATCHED_BYTES: Final = 64 * 1024
+
+# What the calls are, and what sets them apart: calls of two lanes never wait for each other.
+Lane: TypeAlias = tuple[str, Hashable]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -50,13 +53,17 @@ class Batches:
     def __init__(self, *, shared_errors: type[Exception]) -> None:
         """Raise `shared_errors` of a batch in all its calls; after others, each call runs alone."""
         self._shared_errors = shared_errors
-        self._lanes: dict[Hashable, deque[_Call]] = {}
+        self._lanes: dict[Lane, deque[_Call]] = {}
         # The event loop itself refers to a task only weakly.
         self._tasks: set[asyncio.Task[None]] = set()
 
+    def __len__(self) -> int:
+        """Count the lanes: there are never more than calls."""
+        return len(self._lanes)
+
     async def submit(
         self,
-        lane: Hashable,
+        lane: Lane,
         item: Item,
         *,
         one: Callable[[Item], Awaitable[Result]],
@@ -92,14 +99,14 @@ class Batches:
         return result
 
     async def _lead(
-        self, lane: Hashable, item: Item, one: Callable[[Item], Awaitable[Result]]
+        self, lane: Lane, item: Item, one: Callable[[Item], Awaitable[Result]]
     ) -> Result:
         try:
             return await one(item)
         finally:
             self._next(lane)
 
-    def _next(self, lane: Hashable) -> None:
+    def _next(self, lane: Lane) -> None:
         """Start what waits in a lane; without any, the lane ends."""
         waiting = self._lanes[lane]
         batch: list[_Call] = []
@@ -118,7 +125,7 @@ class Batches:
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
 
-    async def _run(self, lane: Hashable, batch: Sequence[_Call]) -> None:
+    async def _run(self, lane: Lane, batch: Sequence[_Call]) -> None:
         answers: Sequence[Any] = [ALONE] * len(batch)
         failure: Exception | None = None
         try:
@@ -128,9 +135,7 @@ class Batches:
             failure = error
         except Exception as error:  # noqa: BLE001 - each call runs alone and raises its own
             # Without its text, which may hold values of rows.
-            log.warning(
-                "batch.failed", lane=str(lane), calls=len(batch), error=type(error).__name__
-            )
+            log.warning("batch.failed", kind=lane[0], calls=len(batch), error=type(error).__name__)
         finally:
             for call, answer in zip(batch, answers, strict=True):
                 if call.answer.done():

@@ -38,7 +38,9 @@ class Statements:
             raise self.failure
         return [ALONE if item in self.alone else f"many {item}" for item in items]
 
-    async def submit(self, item: int, *, lane: str = "lane", gather: bool = False) -> str:
+    async def submit(
+        self, item: int, *, lane: tuple[str, str] = ("kind", "key"), gather: bool = False
+    ) -> str:
         return await self.batches.submit(lane, item, one=self.one, many=self.many, gather=gather)
 
     async def begin(self, *items: int) -> list["asyncio.Task[str]"]:
@@ -96,7 +98,7 @@ async def test_lanes_do_not_wait_for_each_other_nor_mix() -> None:
     statements = Statements()
     tasks = [
         asyncio.create_task(statements.submit(item, lane=lane))
-        for lane in ("a", "b")
+        for lane in (("kind", "a"), ("kind", "b"))
         for item in (1, 2, 3)
     ]
     await turns()
@@ -105,6 +107,7 @@ async def test_lanes_do_not_wait_for_each_other_nor_mix() -> None:
     await asyncio.gather(*tasks)
 
     assert statements.runs == [[1], [1], [2, 3], [2, 3]]
+    assert len(statements.batches) == 0
 
 
 async def test_calls_of_one_turn_are_gathered_from_an_idle_lane() -> None:
@@ -142,6 +145,7 @@ async def test_after_a_failed_batch_each_call_runs_alone(failure: Exception | No
     assert answers == ["one 1", "one 2"]
     assert isinstance(error, ValueError)
     assert await statements.submit(4) == "one 4"
+    assert len(statements.batches) == 0
 
 
 async def test_an_outage_reaches_all_calls_of_a_batch() -> None:
@@ -154,6 +158,7 @@ async def test_an_outage_reaches_all_calls_of_a_batch() -> None:
     assert answers == ["one 1", statements.failure, statements.failure]
     assert statements.runs == [[1], [2, 3]]
     assert await statements.submit(4) == "one 4"
+    assert len(statements.batches) == 0
 
 
 @pytest.mark.parametrize("cancelled", [0, 1, 2, 3])
@@ -173,6 +178,7 @@ async def test_a_cancelled_call_takes_no_other_with_it(cancelled: int) -> None:
         [0] if cancelled == 0 else []
     )
     assert await statements.submit(4) == "one 4"
+    assert len(statements.batches) == 0
 
 
 async def test_a_call_cancelled_while_its_batch_runs_takes_no_other_with_it() -> None:
@@ -202,6 +208,7 @@ async def test_a_call_cancelled_as_its_turn_comes_passes_the_turn_on() -> None:
     [third] = await statements.begin(3)
 
     assert await asyncio.wait_for(third, 5) == "one 3"
+    assert len(statements.batches) == 0
 
 
 async def _too_few(items: Sequence[int]) -> Sequence[str | Alone]:

@@ -126,7 +126,7 @@ async def _insert(
     else:
         many = partial(_insert_several, resources, caller.tenant, caps)
         # The caps are those of the moment of each request.
-        lane = ("acceptances", caller.tenant, caps)
+        lane = ("acceptances", (caller.tenant, caps))
         version = await resources.batches.submit(lane, wanted, one=one, many=many)
     scripts.require_version(received.ref, version)
 

@@ -73,7 +73,7 @@ BEGIN
         INSERT INTO payloads (execution_id, kind, tenant_id, sha256, size_bytes, body, blob_key)
         SELECT e.id, p.kind, e.tenant_id, p.sha256, p.size_bytes, p.body, p.blob_key
         FROM recorded AS e
-        JOIN report AS r ON r.id = e.id
+        JOIN report AS r ON r.id = e.id AND r.token = e.lease_token
         CROSS JOIN LATERAL (
             VALUES ('result', r.result_sha256, r.result_bytes, r.result_body, r.result_key),
                    ('logs', r.logs_sha256, r.logs_bytes, r.logs_body, r.logs_key)

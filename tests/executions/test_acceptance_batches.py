@@ -1,6 +1,5 @@
 """Submissions that arrive while one is being accepted are accepted together, as each would be."""
 
-import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Any
@@ -10,10 +9,9 @@ import msgspec
 import pytest
 import uuid_utils.compat as uuid
 
-from app.auth.callers import Caller
-from app.auth.model import AuthMethod
+from app.batches import MAX_BATCHED_BYTES
 from app.db import Connection, Pool
-from app.executions import acceptance, submissions
+from app.executions import acceptance
 from app.executions.acceptance_batches import Acceptance, insert_executions
 from app.executions.model import Submission
 from app.limits import LimitChoice, LimitPolicy, Limits
@@ -30,16 +28,11 @@ from app.tenants.model import DEFAULT_TENANT as TENANT
 from app.tenants.store import insert_tenant
 from app.workers import store as workers
 from app.workers.model import NoWorkerLargeEnough
+from tests.support.submissions import COUNT_STATEMENTS, accept, accept_together
 
 MIB = 2**20
 CEILINGS = Limits(wall_ms=9_000, max_cpu_ms=8_000, memory_bytes=128 * MIB, max_output_bytes=700)
 POLICY = LimitPolicy(default_wall_ms=2_000, default_memory_bytes=64 * MIB, ceilings=CEILINGS)
-COUNT_LOCK_WAITS = """
-SELECT count(*) FROM pg_stat_activity
-WHERE datname = current_database() AND wait_event_type = 'Lock'
-"""
-# Rows that one statement wrote share its transaction's number.
-COUNT_STATEMENTS = "SELECT count(DISTINCT xmin::text) FROM executions"
 REFS = (
     "plain", "plain@1", "plain@2", "plain@latest", "plain@prod", "limited", "limited@1",
     "plain@9", "plain@nothing", "missing", "archived",
@@ -84,46 +77,6 @@ async def _add_scripts(conn: Connection, tenant: UUID) -> dict[str, UUID]:
     return added
 
 
-async def accept(
-    resources: Resources, ref: str = "plain", data: bytes = b"1", caps: Caps | None = None
-) -> UUID:
-    """Accept a submission, as a request does."""
-    caller = Caller(
-        tenant=TENANT,
-        caps=caps or Caps(),
-        auth_method=AuthMethod.OPEN,
-        key_id=None,
-        scopes=frozenset(),
-        address=None,
-        request_id="a-request",
-    )
-
-    async def chunks() -> AsyncIterator[bytes]:
-        yield data
-
-    async with submissions.receive(
-        resources, caller, parse_ref(ref), Submission(labels={"n": data.decode()}), data=chunks()
-    ) as received:
-        execution_id = submissions.new_execution_id()
-        await submissions.accept(resources, caller, received, execution_id)
-    return execution_id
-
-
-async def accept_together(
-    resources: Resources, *arguments: dict[str, Any]
-) -> list[UUID | BaseException]:
-    """Accept submissions while the first of them waits for a lock."""
-    async with resources.pool.acquire() as blocker:
-        transaction = blocker.transaction()
-        await transaction.start()
-        await blocker.execute("SELECT FROM tenants WHERE id = $1 FOR UPDATE", TENANT)
-        accepting = [asyncio.create_task(accept(resources, **each)) for each in arguments]
-        while not await resources.pool.fetchval(COUNT_LOCK_WAITS):  # noqa: ASYNC110 - no event tells
-            await asyncio.sleep(0.01)
-        await transaction.rollback()
-    return await asyncio.gather(*accepting, return_exceptions=True)
-
-
 async def test_submissions_behind_one_under_way_take_one_statement(resources: Resources) -> None:
     accepted = await accept_together(resources, *({"data": b"%d" % n} for n in range(9)))
 
@@ -146,6 +99,14 @@ async def test_submissions_one_by_one_take_a_statement_each(resources: Resources
     for _ in range(3):
         await accept(resources)
 
+    assert await resources.pool.fetchval(COUNT_STATEMENTS) == 3
+
+
+async def test_a_large_submission_takes_a_statement_of_its_own(resources: Resources) -> None:
+    large = {"data": b" " * (MAX_BATCHED_BYTES + 1)}
+    accepted = await accept_together(resources, {}, {}, large, {})
+
+    assert len({each for each in accepted if isinstance(each, UUID)}) == 4
     assert await resources.pool.fetchval(COUNT_STATEMENTS) == 3
 
 
@@ -188,6 +149,10 @@ async def test_other_caps_are_another_batch(resources: Resources) -> None:
 
     assert sum(isinstance(each, UUID) for each in answers) == 3
     assert {each.limit for each in answers if isinstance(each, QuotaExceeded)} == {2, 3}
+
+    # Not those of the call before it, which has room.
+    *_, last = await accept_together(resources, {}, {}, {"caps": Caps(max_queued=3)})
+    assert isinstance(last, QuotaExceeded)
 
 
 @pytest.mark.parametrize("max_memory_bytes", [None, 96 * MIB, 48 * MIB])

@@ -71,7 +71,8 @@ async def _record(resources: Resources, claim: Claim, finish: Finish) -> Complet
     if _size_bytes(finish) > MAX_BATCHED_BYTES:
         return await _record_one(resources.pool, outcome)
     return await resources.batches.submit(
-        "outcomes",
+        # Recording may wait for a lock of the tenant's quota, which must delay no other tenant.
+        ("outcomes", claim.tenant_id),
         outcome,
         one=partial(_record_one, resources.pool),
         many=partial(_record_several, resources.pool),
@@ -97,11 +98,8 @@ async def _record_several(
 
 
 def _size_bytes(finish: Finish) -> int:
-    return sum(
-        len(each.body)
-        for each in (finish.result, finish.logs)
-        if each is not None and each.body is not None
-    )
+    payloads = (each and each.body for each in (finish.result, finish.logs))
+    return sum(len(each or b"") for each in (*payloads, finish.error, finish.warnings))
 
 
 def within_quota(finish: Finish, exceeded: StoredBytesExceeded) -> Finish:

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Final
 
+import asyncpg
+
 from app.db import Connection
 from app.executions.dispatch.claims import completed, payload_columns, quota_errors
 from app.executions.dispatch.completion_report import CompletedExecution
@@ -41,8 +43,8 @@ async def finish_several(
 ) -> list[CompletedExecution | None]:
     """Record outcomes, each fenced by its own token, and notify their readers at once.
 
-    None stands for an outcome that was not recorded: `finish` says why. Raises StoredBytesExceeded
-    if a tenant's quota has no room for its results, and then nothing is recorded.
+    None stands for an outcome that was not recorded: `finish` says why, or records it. Raises
+    StoredBytesExceeded if a tenant's quota has no room for its results; nothing is recorded then.
     """
     results = [finish for _, finish in outcomes]
     values = in_order(
@@ -60,8 +62,12 @@ async def finish_several(
         **_columns("logs", [each.logs for each in results]),
         its_warnings=[each.warnings for each in results],
     )
-    with quota_errors():
-        row = await conn.fetchrow(FINISH_SEVERAL, *values)
+    try:
+        with quota_errors():
+            row = await conn.fetchrow(FINISH_SEVERAL, *values)
+    except asyncpg.SerializationError:
+        # A tenant came near its quota meanwhile, and nothing was recorded.
+        return [None] * len(outcomes)
     arrays = {} if row is None or row["ids"] is None else dict(row)
     recorded = {
         token: dict(zip(_REPORTED, values, strict=True))

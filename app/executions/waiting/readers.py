@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from uuid import UUID
 
+from app.batches import ALONE, MAX_BATCHED_BYTES, Alone
 from app.executions import store
 from app.executions.model import Execution
 from app.resources import Resources
@@ -21,10 +22,13 @@ async def read_execution(
         async with resources.pool.acquire() as conn:
             return await store.select_execution(conn, tenant, wanted, with_result=with_result)
 
-    async def many(wanted: Sequence[UUID]) -> Sequence[Execution | None]:
+    async def many(wanted: Sequence[UUID]) -> Sequence[Execution | Alone]:
         async with resources.pool.acquire() as conn:
-            return await store.select_executions(conn, tenant, wanted, with_result=with_result)
+            found = await store.select_executions(
+                conn, tenant, wanted, with_result=with_result, max_bytes=MAX_BATCHED_BYTES
+            )
+        return [ALONE if each is None else each for each in found]
 
     return await resources.batches.submit(
-        ("executions", tenant, with_result), execution_id, one=one, many=many, gather=True
+        ("reads", (tenant, with_result)), execution_id, one=one, many=many, gather=True
     )

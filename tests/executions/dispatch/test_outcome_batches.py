@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 from msgspec.structs import replace
 
+from app.batches import MAX_BATCHED_BYTES
 from app.db import Pool
 from app.execution_errors import ErrorKind
 from app.executions.dispatch import claims
@@ -17,14 +18,11 @@ from app.payloads.writer import stored_inline
 from app.resources import Resources, open_resources
 from app.settings import Settings
 from tests.support.queues import SUCCESS, Queues
+from tests.support.submissions import wait_for_locks
 
 # Rows that one statement wrote share its transaction's number.
 COUNT_STATEMENTS = """
 SELECT count(DISTINCT xmin::text) FROM executions WHERE finished_at IS NOT NULL
-"""
-COUNT_LOCK_WAITS = """
-SELECT count(*) FROM pg_stat_activity
-WHERE datname = current_database() AND wait_event_type = 'Lock'
 """
 
 
@@ -50,8 +48,7 @@ async def record_together(
         recording = [
             asyncio.create_task(record_outcome(resources, *outcome)) for outcome in outcomes
         ]
-        while not await queues.pool.fetchval(COUNT_LOCK_WAITS):  # noqa: ASYNC110 - no event tells
-            await asyncio.sleep(0.01)
+        await wait_for_locks(queues.pool)
         await transaction.rollback()
     await asyncio.gather(*recording)
 
@@ -65,7 +62,7 @@ async def claimed(queues: Queues, count: int, *, tenants: int = 1) -> list[Claim
 async def test_outcomes_behind_one_under_way_take_one_statement_and_one_notice(
     queues: Queues, resources: Resources
 ) -> None:
-    held = await claimed(queues, 8, tenants=2)
+    held = await claimed(queues, 8)
     notices: list[str] = []
     async with queues.pool.acquire() as listener:
         await listener.add_listener(CHANNEL, lambda *heard: notices.append(str(heard[3])))
@@ -104,6 +101,27 @@ async def test_outcomes_one_by_one_take_a_statement_each(
     assert await queues.pool.fetchval(COUNT_STATEMENTS) == 3
 
 
+@pytest.mark.parametrize("name", ["result", "logs", "error", "warnings"])
+async def test_a_large_outcome_takes_a_statement_of_its_own(
+    queues: Queues, resources: Resources, name: str
+) -> None:
+    held = await claimed(queues, 4)
+    content = b"1" * (MAX_BATCHED_BYTES + 1)
+    if name in {"result", "logs"}:
+        large = replace(SUCCESS, **{name: stored_inline(content)})
+    elif name == "error":
+        kind = ErrorKind.SCRIPT_ERROR
+        large = replace(SUCCESS, status=Status.FAILED, error_kind=kind, error=content)
+    else:
+        large = replace(SUCCESS, warnings=content)
+    outcomes = [(claim, SUCCESS) for claim in held]
+    outcomes[2] = (held[2], large)
+
+    await record_together(queues, resources, outcomes)
+
+    assert await queues.pool.fetchval(COUNT_STATEMENTS) == 3
+
+
 async def test_a_lost_claim_in_a_batch_changes_nothing(
     queues: Queues, resources: Resources
 ) -> None:
@@ -127,32 +145,40 @@ async def test_an_old_claim_of_an_execution_does_not_pass_for_its_new_one(
     [new] = await queues.claim(1)
     other = (await claimed(queues, 1))[0]
 
+    outcomes = [
+        (claim, replace(SUCCESS, run_ms=float(n), result=stored_inline(b"%d" % n)))
+        for n, claim in enumerate((old, new, other))
+    ]
+
     async with pool.acquire() as conn:
-        recorded = await finish_several(
-            conn, [(old, SUCCESS), (new, replace(SUCCESS, run_ms=7.0)), (other, SUCCESS)]
-        )
+        recorded = await finish_several(conn, outcomes)
 
     assert [each is not None for each in recorded] == [False, True, True]
-    assert await pool.fetchval("SELECT run_ms FROM executions WHERE id = $1", new.id) == 7.0
+    row = await pool.fetchrow(
+        """
+        SELECT e.run_ms, p.body
+        FROM executions AS e JOIN payloads AS p ON p.execution_id = e.id AND p.kind = 'result'
+        WHERE e.id = $1
+        """,
+        new.id,
+    )
+    assert row is not None
+    assert tuple(row) == (1.0, b"1")
 
 
 async def test_a_batch_over_a_quota_is_recorded_one_by_one(
     queues: Queues, resources: Resources
 ) -> None:
-    held = await claimed(queues, 6, tenants=2)
-    poor = held[1].tenant_id
-    await queues.pool.execute("UPDATE tenants SET max_stored_bytes = 1000 WHERE id = $1", poor)
+    held = await claimed(queues, 6)
+    await queues.pool.execute("UPDATE tenants SET max_stored_bytes = 2200")
     result = stored_inline(b"1" * 700)
 
     await record_together(
         queues, resources, [(claim, replace(SUCCESS, result=result)) for claim in held]
     )
 
-    ends = [(claim.tenant_id == poor, await queues.status(claim.id)) for claim in held]
-    assert sorted(ends) == [
-        (False, "succeeded"), (False, "succeeded"), (False, "succeeded"),
-        (True, "failed"), (True, "failed"), (True, "succeeded"),
-    ]  # fmt: skip
+    ends = [await queues.status(claim.id) for claim in held]
+    assert sorted(ends) == ["failed"] * 3 + ["succeeded"] * 3
 
 
 async def test_a_batch_and_a_renewal_never_deadlock(queues: Queues, pool: Pool) -> None:
@@ -162,18 +188,14 @@ async def test_a_batch_and_a_renewal_never_deadlock(queues: Queues, pool: Pool) 
         async with pool.acquire() as conn:
             return await claims.renew(conn, held[::-1], lease_seconds=60)
 
-    async def locked(number: int) -> None:
-        while await pool.fetchval(COUNT_LOCK_WAITS) < number:  # noqa: ASYNC110 - no event tells
-            await asyncio.sleep(0.01)
-
     async with pool.acquire() as blocker, pool.acquire() as conn:
         transaction = blocker.transaction()
         await transaction.start()
         await blocker.execute("SELECT FROM executions WHERE id = $1 FOR UPDATE", held[8].id)
         renewing = asyncio.create_task(renew())
-        await locked(1)
+        await wait_for_locks(pool)
         recording = asyncio.create_task(finish_several(conn, [(claim, SUCCESS) for claim in held]))
-        await locked(2)
+        await wait_for_locks(pool, 2)
         await transaction.rollback()
         renewed, recorded = await asyncio.gather(renewing, recording)
 

@@ -6,16 +6,20 @@ from uuid import UUID
 
 import pytest
 import uuid_utils.compat as uuid
+from msgspec import UNSET
+from msgspec.structs import replace
 
+from app.batches import MAX_BATCHED_BYTES
 from app.db import Connection, Pool
 from app.executions import store
 from app.executions.model import Execution
 from app.executions.waiting.readers import read_execution
 from app.executions.waiting.waiters import WaiterRegistry
 from app.notifications import Notice
+from app.payloads.writer import stored_inline
 from app.resources import Resources, open_resources
 from app.settings import Settings
-from tests.support.queues import Queues
+from tests.support.queues import SUCCESS, Queues
 
 
 @pytest.fixture
@@ -42,10 +46,10 @@ def statements(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         return await select_one(conn, tenant, each, with_result=with_result)
 
     async def several(
-        conn: Connection, tenant: UUID, ids: Sequence[UUID], *, with_result: bool
+        conn: Connection, tenant: UUID, ids: Sequence[UUID], *, with_result: bool, max_bytes: int
     ) -> list[Execution | None]:
         sizes.append(len(ids))
-        return await select_several(conn, tenant, ids, with_result=with_result)
+        return await select_several(conn, tenant, ids, with_result=with_result, max_bytes=max_bytes)
 
     monkeypatch.setattr(store, "select_execution", one)
     monkeypatch.setattr(store, "select_executions", several)
@@ -102,7 +106,28 @@ async def test_tenants_are_read_apart_and_see_only_their_own(
     assert [None if each is None else each.id for each in found] == [
         mine, None, None, None, theirs, None,
     ]  # fmt: skip
-    assert statements == [3, 3]
+    # An execution that a batch does not find is read alone.
+    assert sorted(statements) == [1, 1, 1, 1, 3, 3]
+
+
+@pytest.mark.parametrize("with_result", [True, False])
+async def test_a_large_result_is_read_alone(
+    queues: Queues, resources: Resources, statements: list[int], *, with_result: bool
+) -> None:
+    tenant = await queues.tenant()
+    ids = await queues.accept(tenant, 4)
+    large = stored_inline(b"1" * (MAX_BATCHED_BYTES + 1))
+    [claim] = await queues.claim(1)
+    await queues.finish(claim, replace(SUCCESS, result=large))
+
+    found = await asyncio.gather(
+        *(read_execution(resources, tenant, each, with_result=with_result) for each in ids)
+    )
+
+    assert [each and each.id for each in found] == ids
+    assert statements == ([4, 1] if with_result else [4])
+    results = [each.result for each in found if each and each.result is not UNSET]
+    assert [bytes(each) for each in results] == ([large.body] if with_result else [])
 
 
 async def test_several_read_as_one_reads(queues: Queues, pool: Pool) -> None:
@@ -113,7 +138,9 @@ async def test_several_read_as_one_reads(queues: Queues, pool: Pool) -> None:
 
     async with pool.acquire() as conn:
         for with_result in (True, False):
-            several = await store.select_executions(conn, tenant, ids, with_result=with_result)
+            several = await store.select_executions(
+                conn, tenant, ids, with_result=with_result, max_bytes=0
+            )
             singles = [
                 await store.select_execution(conn, tenant, each, with_result=with_result)
                 for each in ids
