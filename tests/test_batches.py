@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 import pytest
+from structlog.testing import capture_logs
 
 from app.batches import ALONE, MAX_ITEMS, Alone, Batches
 
@@ -200,15 +201,38 @@ async def test_a_call_cancelled_while_its_batch_runs_takes_no_other_with_it() ->
 
 async def test_a_call_cancelled_as_its_turn_comes_passes_the_turn_on() -> None:
     statements = Statements()
-    first, second = await statements.begin(1, 2)
+
+    async def lead() -> None:
+        await statements.submit(1)
+        # The turn is the second call's, whose task has not run again yet.
+        second.cancel()
+
+    first = asyncio.create_task(lead())
+    await turns()
+    [second] = await statements.begin(2)
     statements.going_on.set()
-    # The first call hands its turn over before the second task runs again.
-    first.add_done_callback(lambda _: second.cancel())
     await asyncio.gather(first, second, return_exceptions=True)
+    assert second.cancelled()
     [third] = await statements.begin(3)
 
     assert await asyncio.wait_for(third, 5) == "one 3"
     assert len(statements.batches) == 0
+
+
+async def test_a_failed_batch_is_logged_without_what_its_error_says() -> None:
+    statements = Statements()
+    statements.failure = ZeroDivisionError("a value")
+    tasks = await statements.begin(1, 2, 3)
+    statements.going_on.set()
+    with capture_logs() as logs:
+        await asyncio.gather(*tasks)
+
+    assert logs == [
+        {
+            "event": "batch.failed", "log_level": "warning",
+            "kind": "kind", "calls": 2, "error": "ZeroDivisionError",
+        }
+    ]  # fmt: skip
 
 
 async def _too_few(items: Sequence[int]) -> Sequence[str | Alone]:
