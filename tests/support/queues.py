@@ -55,7 +55,14 @@ class Queues:
         return tenant
 
     async def accept(
-        self, tenant: UUID, count: int = 1, *, priority: int = 0, memory_bytes: int = 2**26
+        self,
+        tenant: UUID,
+        count: int = 1,
+        *,
+        priority: int = 0,
+        memory_bytes: int = 2**26,
+        labels: dict[str, str] | None = None,
+        params: bytes | None = None,
     ) -> list[UUID]:
         ids = [uuid.uuid7() for _ in range(count)]
         async with self.pool.acquire() as conn:
@@ -68,7 +75,8 @@ class Queues:
                     chosen=LimitChoice(memory_bytes=memory_bytes),
                     policy=POLICY,
                     seed=1,
-                    labels={},
+                    labels=labels or {},
+                    params=params,
                     payload=stored_inline(b"1"),
                     caps=Caps(),
                     priority=priority,
