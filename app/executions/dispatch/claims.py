@@ -75,7 +75,7 @@ async def claim(
     )
     rows = await conn.fetch(CLAIM, *values)
     return Claimed(
-        executions=[_claim(row) for row in rows],
+        executions=[claim_of(row) for row in rows],
         passed_over=any(row["passed_over"] for row in rows),
     )
 
@@ -283,7 +283,8 @@ async def rescue_expired(conn: Connection, *, max_attempts: int, error: bytes) -
     return [from_row(Rescued, row) for row in rows]
 
 
-def _claim(row: asyncpg.Record) -> Claim:
+def claim_of(row: asyncpg.Record) -> Claim:
+    """Convert a row of CLAIM."""
     parts = {"limits": from_row(Limits, row), "input": from_row(StoredPayload, row)}
     return msgspec.convert({**row, **parts}, Claim)
 

@@ -64,7 +64,10 @@ class Rescuer:
                 attempts=each.attempts,
             )
         self._running.add_slot_usage(
-            SlotUsage(tenant=each.tenant_id, seconds=each.held_seconds) for each in rescued
+            SlotUsage(tenant=each.tenant_id, seconds=each.held_seconds)
+            for each in rescued
+            # Without an attempt it was handed over and has not begun.
+            if each.attempts
         )
 
     def _announce(self, rescued: Sequence[claims.Rescued], failed: Sequence[UUID]) -> None:
