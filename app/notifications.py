@@ -1,7 +1,8 @@
 """Publish changes of executions, and subscribe to them, through PostgreSQL.
 
 A notification is sent after the commit it reports, in a transaction of its own: within another,
-NOTIFY's lock would span the flush of the commit and halve the rate of commits. It can therefore
+NOTIFY's lock would span the flush of the commit and halve the rate of commits. (A hand-over to an
+idle worker is an exception, in migrations/sql/hand_over_execution_v1.sql.) It can therefore
 be lost, with the process about to send it or with a connection. It carries ids, and beside the end
 of one execution its outcome if that is small: the receiver reads what else it needs, and
 resynchronizes at intervals (`app/notifier.py`).

@@ -21,10 +21,8 @@ from app.workers.model import NoWorkerLargeEnough
 HAND_OVER_SECONDS: Final = 1.0
 
 
-class Accepted(ResolvedVersion, frozen=True, kw_only=True):
-    """The version of a stored execution; `handed_over`: a worker has it, so none need be woken."""
-
-    handed_over: bool
+class HandedOver(ResolvedVersion, frozen=True, kw_only=True):
+    """The version of an execution that a worker has already, so none need be woken."""
 
 
 # One statement, thus one transaction and one round trip: it resolves the version, checks the quotas
@@ -182,8 +180,8 @@ async def insert_execution(  # noqa: PLR0913 - one parameter a column
 ) -> ResolvedVersion | UUID | None:
     """Store an execution as queued and return its version.
 
-    With `may_hand_over` it may go to a worker that has offered a slot, instead of the queue: then
-    no running cap may apply to tenants without their own.
+    With `may_hand_over` it goes to a worker that has offered a slot, if possible, and the version
+    is a HandedOver; no default of running caps may be in force.
 
     Nothing is stored if the returned version is archived, or if the script has no such version
     (its id alone is returned) or does not exist (None). Raises QuotaExceeded, NoWorkerLargeEnough.
@@ -229,8 +227,8 @@ async def insert_execution(  # noqa: PLR0913 - one parameter a column
         raise NoWorkerLargeEnough(
             f"the memory limit is {limit} bytes; no live worker can enforce more than {largest}"
         )
-    if isinstance(version, ResolvedVersion):
-        return Accepted(**structs.asdict(version), handed_over=row["handed_over"])
+    if isinstance(version, ResolvedVersion) and row["handed_over"]:
+        return HandedOver(**structs.asdict(version))
     return version
 
 

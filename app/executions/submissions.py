@@ -133,7 +133,7 @@ async def _insert(
         lane = ("acceptances", (caller.tenant, caps))
         version = await resources.batches.submit(lane, wanted, one=one, many=many)
     scripts.require_version(received.ref, version)
-    return isinstance(version, acceptance.Accepted) and version.handed_over
+    return isinstance(version, acceptance.HandedOver)
 
 
 async def _insert_one(
