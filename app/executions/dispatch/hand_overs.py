@@ -1,7 +1,9 @@
 """Keep a worker's slot offers up to date, and begin the executions that are handed over to it."""
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import Final
 from uuid import UUID
 
 from app.db import Connection
@@ -9,6 +11,10 @@ from app.executions.dispatch import slot_offers
 from app.executions.model import Claim
 from app.outages import DatabaseUnavailable
 from app.resources import Resources
+
+_PAYLOAD: Final = re.compile(
+    r"(?P<execution>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}) (?P<token>\d{1,16})"
+)
 
 
 class HandOvers:
@@ -44,9 +50,9 @@ class HandOvers:
         """Call back with execution and token of each hand-over, for the length of a block."""
 
         def receive(payload: str) -> None:
-            execution, _, token = payload.partition(" ")
-            with suppress(ValueError):
-                on_hand_over(UUID(execution), int(token))
+            # Of another form it is another program's.
+            if match := _PAYLOAD.fullmatch(payload):
+                on_hand_over(UUID(match["execution"]), int(match["token"]))
 
         channel = slot_offers.channel_of(self._worker_id)
         with self._resources.notifier.subscribed(

@@ -145,7 +145,10 @@ def test_a_duplicated_hand_over_runs_once(running: System) -> None:
     assert _times_reported(running, _id(location)) == 1
 
 
-@pytest.mark.parametrize("payload", ["", "x", "1 2", f"{UUID(int=1)}", f"{UUID(int=1)} 5", "a b c"])
+@pytest.mark.parametrize(
+    "payload",
+    ["", "x", "1 2", f"{UUID(int=1)}", f"{UUID(int=1)} 5", "a b c", f"{UUID(int=1)} {10**20}"],
+)
 def test_a_hand_over_of_nothing_changes_nothing(running: System, payload: str) -> None:
     worker = _value(running, "SELECT id FROM workers").hex
 
