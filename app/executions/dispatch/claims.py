@@ -246,7 +246,7 @@ RESCUE_EXPIRED = """
 WITH expired AS (
     SELECT id, started_at, lease_expires_at
     FROM executions
-    WHERE status = 'running' AND lease_expires_at < clock_timestamp()
+    WHERE status = 'running' AND lease_expires_at < clock_timestamp() AND (attempts = 0 OR $3)
     ORDER BY lease_expires_at
     FOR UPDATE SKIP LOCKED
     LIMIT 1000
@@ -277,9 +277,14 @@ class Rescued(Struct, frozen=True, kw_only=True):
     held_seconds: float
 
 
-async def rescue_expired(conn: Connection, *, max_attempts: int, error: bytes) -> list[Rescued]:
-    """End expired leases; an execution without attempts left fails with `error`."""
-    rows = await conn.fetch(RESCUE_EXPIRED, max_attempts, error)
+async def rescue_expired(
+    conn: Connection, *, max_attempts: int, error: bytes, begun: bool = True
+) -> list[Rescued]:
+    """End expired leases; an execution without attempts left fails with `error`.
+
+    Without `begun`, only of executions that were handed over and have not begun.
+    """
+    rows = await conn.fetch(RESCUE_EXPIRED, max_attempts, error, begun)
     return [from_row(Rescued, row) for row in rows]
 
 

@@ -41,7 +41,9 @@ async def test_expired_leases_are_counted_by_the_status_that_follows(
     assert added == {Status.QUEUED: 2, Status.FAILED: 1}
 
 
-async def test_a_lost_hand_over_is_charged_to_nobody(pool: Pool, settings: Settings) -> None:
+async def test_a_lost_hand_over_is_rescued_without_a_pause_and_charged_to_nobody(
+    pool: Pool, settings: Settings
+) -> None:
     queues = Queues(pool)
     tenant = await queues.tenant()
     async with pool.acquire() as conn:
@@ -51,7 +53,8 @@ async def test_a_lost_hand_over_is_charged_to_nobody(pool: Pool, settings: Setti
     assert await queues.status(execution) is Status.RUNNING
     running = RunningClaims(on_slot_free=lambda: None)
 
-    async with open_resources(replace(settings, lease_seconds=1), cells=1) as resources:
+    # A rescuer that has just started leaves leases alone for half of that.
+    async with open_resources(replace(settings, lease_seconds=3_600), cells=1) as resources:
         rescuer = Rescuer(resources, running=running, claim_now=(claim_now := asyncio.Event()))
         async with asyncio.timeout(30):
             while not claim_now.is_set():
