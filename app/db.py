@@ -4,7 +4,7 @@ Only this module knows how asyncpg reports an unavailable server: the pool and i
 raise DatabaseUnavailable, so an OSError that reaches a caller never comes from PostgreSQL.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from functools import partial, wraps
 from types import TracebackType
@@ -49,7 +49,7 @@ _UNAVAILABLE_ERRORS: Final = (
 _SERVER_SETTINGS = {"application_name": "crivo", "timezone": "UTC"}
 
 # The newest migration that this code needs. It keeps working with later ones.
-SCHEMA_REVISION = "0016"
+SCHEMA_REVISION = "0019"
 
 
 class DatabaseRefuses(CrivoError):
@@ -236,7 +236,7 @@ def _translating_refusals() -> Iterator[None]:
         raise _unavailable(error) from error
 
 
-def from_row(struct: type[T], row: asyncpg.Record) -> T:
+def from_row(struct: type[T], row: asyncpg.Record | Mapping[str, Any]) -> T:
     """Convert a row to a struct with the same field names."""
     return msgspec.convert(dict(row), struct)
 

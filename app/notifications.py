@@ -1,9 +1,11 @@
 """Publish changes of executions, and subscribe to them, through PostgreSQL.
 
 A notification is sent after the commit it reports, in a transaction of its own: within another,
-NOTIFY's lock would span the flush of the commit and halve the rate of commits. It can therefore
-be lost, with the process about to send it or with a connection. It carries ids and no state: the
-receiver reads what it needs, and resynchronizes at intervals (`app/notifier.py`).
+NOTIFY's lock would span the flush of the commit and halve the rate of commits. (A hand-over to an
+idle worker is an exception, in migrations/sql/hand_over_execution_v1.sql.) It can therefore
+be lost, with the process about to send it or with a connection. It carries ids, and beside the end
+of one execution its outcome if that is small: the receiver reads what else it needs, and
+resynchronizes at intervals (`app/notifier.py`).
 """
 
 import asyncio
@@ -14,7 +16,7 @@ from typing import Final
 from uuid import UUID
 
 import msgspec
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from app.background import background, retry_forever
 from app.db import Connection, open_connection
@@ -38,11 +40,15 @@ _FINAL_SEND_SECONDS: Final = 1.0
 
 
 class Notice(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Executions that have ended, those in another state, or `all`: any may have changed."""
+    """Executions that have ended, those in another state, or `all`: any may have changed.
+
+    `outcome` is that of the only one that has ended, as a row in JSON.
+    """
 
     ended: tuple[UUID, ...] = ()
     changed: tuple[UUID, ...] = ()
     all: bool = False
+    outcome: Raw = Raw()
 
 
 def subscribe(
@@ -51,7 +57,7 @@ def subscribe(
     """Receive notices for the length of a block; one that says `all` causes a `resync`."""
 
     def receive(payload: str) -> None:
-        notice = _decode(payload)
+        notice = decode(payload)
         on_notice(notice)
         if notice.all:
             notifier.resync_now()
@@ -59,7 +65,8 @@ def subscribe(
     return notifier.subscribed(CHANNEL, on_notification=receive, resync=resync)
 
 
-def _decode(payload: str) -> Notice:
+def decode(payload: str) -> Notice:
+    """Read the payload of a notification."""
     try:
         return msgspec.json.decode(payload, type=Notice)
     except msgspec.DecodeError:

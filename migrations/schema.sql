@@ -11,6 +11,7 @@
 --   script_aliases             names for versions of a script
 --   script_versions            the sources of scripts; immutable
 --   scripts                    scripts: what their versions have in common
+--   slot_offers                idle slots of workers, which acceptances may fill
 --   tenant_shares              worker-seconds that each tenant has used; claims take turns by them
 --   tenant_usage               counters for quotas, in shards; kept by triggers on executions and payloads
 --   tenants                    tenants and their caps
@@ -18,6 +19,7 @@
 
 -- Functions
 --   accept_executions_v1       Accept several executions of one tenant; return those that are stored, with their versions
+--   begin_execution_v1         Begin an execution that was handed over to a worker
 --   claim_executions           Call claim_executions_v2 without a limit of memory, for workers that do not send one
 --   claim_executions_v2        Claim up to `most` queued executions for a worker
 --   count_access_change        Count the changes of API keys and of tenants' caps, so that a process knows when to reload them
@@ -26,7 +28,9 @@
 --   faded                      Return how much of a tenant's worker-seconds still counts
 --   finish_execution           Record the outcome of an execution, commit, and notify the readers that wait for it
 --   finish_execution_v2        Record the outcome of an execution as finish_execution does, with its warnings
+--   finish_execution_v3        Record the outcome of an execution, commit, and notify the readers that wait for it
 --   finish_executions_v1       Record the outcomes of several executions as finish_execution_v2 does, with one notification
+--   hand_over_execution_v1     Hand an execution that is being accepted over to a worker that has offered a slot, and return the worker and the fencing token; without a row it has to be queued
 --   hold_quota_of_bytes        Refuse a result or logs that would take a tenant over its quota of stored bytes
 --   keep_queue                 Keep the table `queue` equal to the queued executions
 --   quota_against_execution    Call quota_against_execution_v2, for the API processes of release 0.1.0
@@ -45,6 +49,15 @@ CREATE FUNCTION accept_executions_v1(tenant uuid, ids uuid[], script_ids uuid[],
     SET enable_mergejoin TO 'off'
     SET jit TO 'off'
     SET plan_cache_mode TO 'force_generic_plan'; -- migrations/sql/accept_executions_v1.sql
+
+CREATE FUNCTION begin_execution_v1(execution uuid, token bigint, lease_seconds double precision) RETURNS TABLE(id uuid, tenant_id uuid, lease_token bigint, attempts smallint, wall_ms integer, max_cpu_ms integer, memory_bytes bigint, max_output_bytes bigint, seed bigint, clock_ms bigint, created_at timestamp with time zone, source bytea, sha256 bytea, size_bytes bigint, body bytea, blob_key text, script text, version integer, labels jsonb, params bytea, request_id text)
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'; -- migrations/sql/begin_execution_v1.sql
 
 CREATE FUNCTION claim_executions(worker uuid, most integer, lease_seconds double precision, default_max_running bigint, served uuid[], served_seconds double precision[]) RETURNS TABLE(id uuid, tenant_id uuid, lease_token bigint, attempts smallint, wall_ms integer, max_cpu_ms integer, memory_bytes bigint, max_output_bytes bigint, seed bigint, clock_ms bigint, created_at timestamp with time zone, source bytea, sha256 bytea, size_bytes bigint, body bytea, blob_key text)
     LANGUAGE sql; -- migrations/sql/claim_executions.sql
@@ -76,8 +89,18 @@ CREATE PROCEDURE finish_execution(IN execution uuid, IN token bigint, IN its_sta
 CREATE PROCEDURE finish_execution_v2(IN execution uuid, IN token bigint, IN its_status text, IN its_error_kind text, IN its_error bytea, IN its_v8_version text, IN its_run_ms double precision, IN its_cpu_ms double precision, IN its_peak_bytes bigint, IN result_sha256 bytea, IN result_bytes bigint, IN result_body bytea, IN result_key text, IN logs_sha256 bytea, IN logs_bytes bigint, IN logs_body bytea, IN logs_key text, IN its_warnings bytea, INOUT tenant text DEFAULT NULL::text, INOUT script text DEFAULT NULL::text, INOUT version integer DEFAULT NULL::integer, INOUT attempts smallint DEFAULT NULL::smallint, INOUT created_at timestamp with time zone DEFAULT NULL::timestamp with time zone, INOUT started_at timestamp with time zone DEFAULT NULL::timestamp with time zone, INOUT finished_at timestamp with time zone DEFAULT NULL::timestamp with time zone, INOUT worker_id uuid DEFAULT NULL::uuid, INOUT traceparent text DEFAULT NULL::text)
     LANGUAGE plpgsql; -- migrations/sql/finish_execution_v2.sql
 
+CREATE PROCEDURE finish_execution_v3(IN execution uuid, IN token bigint, IN its_status text, IN its_error_kind text, IN its_error bytea, IN its_v8_version text, IN its_run_ms double precision, IN its_cpu_ms double precision, IN its_peak_bytes bigint, IN result_sha256 bytea, IN result_bytes bigint, IN result_body bytea, IN result_key text, IN logs_sha256 bytea, IN logs_bytes bigint, IN logs_body bytea, IN logs_key text, IN its_warnings bytea, INOUT tenant text DEFAULT NULL::text, INOUT script text DEFAULT NULL::text, INOUT version integer DEFAULT NULL::integer, INOUT attempts smallint DEFAULT NULL::smallint, INOUT created_at timestamp with time zone DEFAULT NULL::timestamp with time zone, INOUT started_at timestamp with time zone DEFAULT NULL::timestamp with time zone, INOUT finished_at timestamp with time zone DEFAULT NULL::timestamp with time zone, INOUT worker_id uuid DEFAULT NULL::uuid, INOUT traceparent text DEFAULT NULL::text)
+    LANGUAGE plpgsql; -- migrations/sql/finish_execution_v3.sql
+
 CREATE PROCEDURE finish_executions_v1(IN claimed uuid[], IN tokens bigint[], IN statuses text[], IN error_kinds text[], IN errors bytea[], IN v8_versions text[], IN runs_ms double precision[], IN cpus_ms double precision[], IN peaks_bytes bigint[], IN result_sha256s bytea[], IN result_sizes bigint[], IN result_bodies bytea[], IN result_keys text[], IN logs_sha256s bytea[], IN logs_sizes bigint[], IN logs_bodies bytea[], IN logs_keys text[], IN its_warnings bytea[], INOUT ids uuid[] DEFAULT NULL::uuid[], INOUT valid_tokens bigint[] DEFAULT NULL::bigint[], INOUT tenants text[] DEFAULT NULL::text[], INOUT scripts text[] DEFAULT NULL::text[], INOUT versions integer[] DEFAULT NULL::integer[], INOUT attempts smallint[] DEFAULT NULL::smallint[], INOUT created_ats timestamp with time zone[] DEFAULT NULL::timestamp with time zone[], INOUT started_ats timestamp with time zone[] DEFAULT NULL::timestamp with time zone[], INOUT finished_ats timestamp with time zone[] DEFAULT NULL::timestamp with time zone[], INOUT worker_ids uuid[] DEFAULT NULL::uuid[], INOUT traceparents text[] DEFAULT NULL::text[])
     LANGUAGE plpgsql; -- migrations/sql/finish_executions_v1.sql
+
+CREATE FUNCTION hand_over_execution_v1(tenant uuid, execution uuid, memory_bytes bigint, acceptable boolean) RETURNS TABLE(worker_id uuid, lease_token bigint)
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET jit TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'; -- migrations/sql/hand_over_execution_v1.sql
 
 CREATE FUNCTION hold_quota_of_bytes() RETURNS trigger
     LANGUAGE plpgsql; -- migrations/sql/hold_quota_of_bytes.sql
@@ -317,6 +340,16 @@ CREATE TABLE scripts (
     CONSTRAINT scripts_name_check CHECK ((name ~ '^[a-z0-9][a-z0-9._-]{0,62}$'::text))
 );
 
+CREATE UNLOGGED TABLE slot_offers (
+    worker_id uuid NOT NULL,
+    slot smallint NOT NULL,
+    max_memory_bytes bigint,
+    expires_at timestamp with time zone NOT NULL
+)
+WITH (fillfactor='20');
+
+COMMENT ON COLUMN slot_offers.max_memory_bytes IS 'the highest memory limit it has room for; NULL is any';
+
 CREATE TABLE tenant_shares (
     tenant_id uuid NOT NULL,
     used_seconds double precision DEFAULT 0 NOT NULL,
@@ -427,6 +460,9 @@ ALTER TABLE ONLY scripts
 
 ALTER TABLE ONLY scripts
     ADD CONSTRAINT scripts_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY slot_offers
+    ADD CONSTRAINT slot_offers_pkey PRIMARY KEY (worker_id, slot);
 
 ALTER TABLE ONLY tenant_shares
     ADD CONSTRAINT tenant_shares_pkey PRIMARY KEY (tenant_id);

@@ -1,8 +1,10 @@
 """Accept an execution: version, limits, quotas and input in one statement."""
 
+from typing import Final
 from uuid import UUID
 
 import asyncpg
+from msgspec import structs
 
 from app.db import Connection
 from app.limits import MIN_MEMORY_BYTES, WORKER_TIMEOUT_SECONDS, LimitChoice, LimitPolicy
@@ -14,6 +16,14 @@ from app.scripts.refs import ScriptRef
 from app.scripts.store import RESOLVED_VERSION, reference_columns, resolved
 from app.sql_parameters import in_order
 from app.workers.model import NoWorkerLargeEnough
+
+# The lease of an execution that is handed over to a worker, until the worker has begun it.
+HAND_OVER_SECONDS: Final = 1.0
+
+
+class HandedOver(ResolvedVersion, frozen=True, kw_only=True):
+    """The version of an execution that a worker has already, so none need be woken."""
+
 
 # One statement, thus one transaction and one round trip: it resolves the version, checks the quotas
 # and stores the execution with its input, or it stores nothing and the row says why.
@@ -54,7 +64,8 @@ WITH parameters AS NOT MATERIALIZED (
            $27::bigint AS max_queued,
            $28::bigint AS max_stored_bytes,
            $29::bigint AS max_bytes_per_day,
-           $30::float8 AS seen_within_seconds
+           $30::float8 AS seen_within_seconds,
+           $31::boolean AS may_hand_over
 ),
 clock AS MATERIALIZED (SELECT clock_timestamp() AS accepted_at),
 script AS MATERIALIZED {RESOLVED_VERSION},
@@ -85,10 +96,24 @@ refusal AS MATERIALIZED (
              max_bytes_per_day => parameters.max_bytes_per_day
          ) AS q
 ),
+slot AS MATERIALIZED (
+    SELECT s.worker_id, s.lease_token
+    FROM parameters, script, memory,
+         hand_over_execution_v1(
+             tenant => parameters.tenant_id,
+             execution => parameters.execution_id,
+             memory_bytes => memory.limit_bytes,
+             acceptable => parameters.may_hand_over
+                 AND script.version IS NOT NULL AND script.archived_at IS NULL
+                 AND NOT EXISTS (SELECT FROM refusal)
+                 AND (memory.limit_bytes > memory.max_memory_bytes) IS NOT TRUE
+         ) AS s
+),
 accepted AS (
     INSERT INTO executions
            (id, tenant_id, script_id, version, wall_ms, max_cpu_ms, memory_bytes, max_output_bytes,
-            labels, seed, priority, traceparent, request_id, created_at, clock_ms)
+            labels, seed, priority, traceparent, request_id, created_at, clock_ms,
+            status, worker_id, lease_token, started_at, lease_expires_at)
     SELECT parameters.execution_id, parameters.tenant_id, script.script_id, script.version,
            least(coalesce(parameters.wall_ms, script.wall_ms, parameters.default_wall_ms),
                  parameters.ceiling_wall_ms),
@@ -100,8 +125,13 @@ accepted AS (
                  parameters.ceiling_output_bytes),
            parameters.labels, parameters.seed, parameters.priority, parameters.traceparent,
            parameters.request_id, clock.accepted_at,
-           floor(extract(epoch FROM clock.accepted_at) * 1000)
-    FROM parameters, script, clock, memory
+           floor(extract(epoch FROM clock.accepted_at) * 1000),
+           CASE WHEN slot.worker_id IS NULL THEN 'queued' ELSE 'running' END,
+           slot.worker_id, slot.lease_token,
+           CASE WHEN slot.worker_id IS NOT NULL THEN clock.accepted_at END,
+           CASE WHEN slot.worker_id IS NOT NULL
+                THEN clock_timestamp() + make_interval(secs => {HAND_OVER_SECONDS}) END
+    FROM parameters, script, clock, memory LEFT JOIN slot ON true
     WHERE script.version IS NOT NULL AND script.archived_at IS NULL
       AND NOT EXISTS (SELECT FROM refusal)
       AND (memory.limit_bytes > memory.max_memory_bytes) IS NOT TRUE
@@ -120,8 +150,10 @@ stored AS (
 )
 SELECT script.script_id, script.version, script.archived_at,
        refusal.quota, refusal.cap, refusal.used,
-       memory.limit_bytes, memory.max_memory_bytes
+       memory.limit_bytes, memory.max_memory_bytes,
+       slot.worker_id IS NOT NULL AS handed_over
 FROM clock
+LEFT JOIN slot ON true
 LEFT JOIN script ON true
 LEFT JOIN refusal ON true
 LEFT JOIN memory ON true
@@ -144,8 +176,12 @@ async def insert_execution(  # noqa: PLR0913 - one parameter a column
     priority: int = 0,
     traceparent: str | None = None,
     request_id: str | None = None,
+    may_hand_over: bool = False,
 ) -> ResolvedVersion | UUID | None:
     """Store an execution as queued and return its version.
+
+    With `may_hand_over` it goes to a worker that has offered a slot, if possible, and the version
+    is a HandedOver; no default of running caps may be in force.
 
     Nothing is stored if the returned version is archived, or if the script has no such version
     (its id alone is returned) or does not exist (None). Raises QuotaExceeded, NoWorkerLargeEnough.
@@ -179,6 +215,7 @@ async def insert_execution(  # noqa: PLR0913 - one parameter a column
         max_stored_bytes=caps.max_stored_bytes,
         max_bytes_per_day=caps.max_bytes_per_day,
         seen_within_seconds=WORKER_TIMEOUT_SECONDS,
+        may_hand_over=may_hand_over,
     )
     row = await _fetch_row(conn, INSERT_EXECUTION, *values)
     assert row is not None  # noqa: S101 - the statement returns a row in every case
@@ -190,6 +227,8 @@ async def insert_execution(  # noqa: PLR0913 - one parameter a column
         raise NoWorkerLargeEnough(
             f"the memory limit is {limit} bytes; no live worker can enforce more than {largest}"
         )
+    if isinstance(version, ResolvedVersion) and row["handed_over"]:
+        return HandedOver(**structs.asdict(version))
     return version
 
 

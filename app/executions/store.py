@@ -1,7 +1,8 @@
 """Read executions as their clients see them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -64,7 +65,7 @@ async def select_execution(
 ) -> Execution | None:
     """Find one execution; `with_result`: with its params and an inline result."""
     row = await conn.fetchrow(SELECT_EXECUTION, tenant, with_result, execution_id)
-    return None if row is None else _execution(row)
+    return None if row is None else execution_of(row)
 
 
 SELECT_EXECUTIONS = f"""
@@ -88,7 +89,7 @@ async def select_executions(
     """
     rows = await conn.fetch(SELECT_EXECUTIONS, tenant, with_result, ids, max_bytes)
     found = {row["id"]: row for row in rows}
-    return [_execution(found[each]) if each in found else None for each in ids]
+    return [execution_of(found[each]) if each in found else None for each in ids]
 
 
 SELECT_EXECUTION_PAGE = f"""
@@ -140,7 +141,7 @@ async def select_execution_page(
         limit=limit,
     )
     rows = await conn.fetch(SELECT_EXECUTION_PAGE, *values)
-    return [_execution(row) for row in rows]
+    return [execution_of(row) for row in rows]
 
 
 SELECT_STATUS = """
@@ -184,7 +185,8 @@ def _id_range(wanted: ExecutionFilter) -> tuple[UUID, UUID]:
     return UUID(int=low << 80), UUID(int=(high << 80) | (2**80 - 1))
 
 
-def _execution(row: asyncpg.Record) -> Execution:
+def execution_of(row: asyncpg.Record | Mapping[str, Any]) -> Execution:
+    """Convert a row of SELECT_EXECUTION."""
     status = Status(row["status"])
     script = ScriptVersionRef(
         id=row["script_id"],
@@ -216,7 +218,7 @@ def _execution(row: asyncpg.Record) -> Execution:
     )
 
 
-def _receipt(row: asyncpg.Record, script: ScriptVersionRef) -> Receipt:
+def _receipt(row: asyncpg.Record | Mapping[str, Any], script: ScriptVersionRef) -> Receipt:
     created, started, finished = row["created_at"], row["started_at"], row["finished_at"]
     return Receipt(
         script=script,

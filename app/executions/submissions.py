@@ -93,7 +93,7 @@ async def accept(
     try:
         # Completing a blob may have taken a while.
         await reauthorize(caller)
-        await _insert(resources, caller, received, execution_id)
+        handed_over = await _insert(resources, caller, received, execution_id)
     except DatabaseUnavailable:
         # The commit may have succeeded before the connection broke: its input must stay.
         raise
@@ -103,13 +103,17 @@ async def accept(
             with suppress(BlobsUnavailable):
                 await resources.blobs.delete(received.input.blob_key)
         raise
-    resources.work_signal.notify()
+    if not handed_over:
+        resources.work_signal.notify()
 
 
 async def _insert(
     resources: Resources, caller: Caller, received: Received, execution_id: UUID
-) -> None:
-    """Store an execution, together with others of its tenant that arrive meanwhile."""
+) -> bool:
+    """Store an execution, together with others of its tenant that arrive meanwhile.
+
+    Returns whether a worker has it already.
+    """
     wanted = Acceptance(
         execution_id=execution_id,
         ref=received.ref,
@@ -129,6 +133,7 @@ async def _insert(
         lane = ("acceptances", (caller.tenant, caps))
         version = await resources.batches.submit(lane, wanted, one=one, many=many)
     scripts.require_version(received.ref, version)
+    return isinstance(version, acceptance.HandedOver)
 
 
 async def _insert_one(
@@ -150,6 +155,8 @@ async def _insert_one(
             caps=caps,
             traceparent=wanted.traceparent,
             request_id=wanted.request_id,
+            # Claims alone count what a tenant runs.
+            may_hand_over=not resources.settings.default_max_running,
         )
 
 

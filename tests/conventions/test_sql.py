@@ -25,6 +25,7 @@ from tests.support.servers import ROOT
 # all of its statements.
 _ACROSS_TENANTS: Final = {
     "app.executions.dispatch.claims": "a worker names rows by id and fencing token",
+    "app.executions.dispatch.slot_offers": "a worker names rows by id and fencing token",
     "app.executions.dispatch.outcome_batches": "a worker names rows by id and fencing token",
     "app.executions.store.SELECT_STATES": "ids that readers wait for, found under their tenants",
     "app.executions.queue_limit.COUNT_QUEUED": "the installation's total",
@@ -162,6 +163,7 @@ async def test_a_table_without_tenant_is_a_known_one(pool: Pool) -> None:
         "access_generation",
         "installation",
         "retention_duties",
+        "slot_offers",
         "tenants",
         "workers",
     }

@@ -55,9 +55,18 @@ class Queues:
         return tenant
 
     async def accept(
-        self, tenant: UUID, count: int = 1, *, priority: int = 0, memory_bytes: int = 2**26
+        self,
+        tenant: UUID,
+        count: int = 1,
+        *,
+        priority: int = 0,
+        memory_bytes: int = 2**26,
+        labels: dict[str, str] | None = None,
+        params: bytes | None = None,
+        ids: list[UUID] | None = None,
+        may_hand_over: bool = False,
     ) -> list[UUID]:
-        ids = [uuid.uuid7() for _ in range(count)]
+        ids = ids or [uuid.uuid7() for _ in range(count)]
         async with self.pool.acquire() as conn:
             for each in ids:
                 await acceptance.insert_execution(
@@ -68,7 +77,9 @@ class Queues:
                     chosen=LimitChoice(memory_bytes=memory_bytes),
                     policy=POLICY,
                     seed=1,
-                    labels={},
+                    labels=labels or {},
+                    params=params,
+                    may_hand_over=may_hand_over,
                     payload=stored_inline(b"1"),
                     caps=Caps(),
                     priority=priority,

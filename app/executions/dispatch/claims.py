@@ -75,7 +75,7 @@ async def claim(
     )
     rows = await conn.fetch(CLAIM, *values)
     return Claimed(
-        executions=[_claim(row) for row in rows],
+        executions=[claim_of(row) for row in rows],
         passed_over=any(row["passed_over"] for row in rows),
     )
 
@@ -107,10 +107,10 @@ async def renew(conn: Connection, claims: Sequence[Claim], *, lease_seconds: flo
     return {row["lease_token"] for row in rows}
 
 
-# The procedure is in migrations/sql/finish_execution_v2.sql. It commits, so no transaction may be
+# The procedure is in migrations/sql/finish_execution_v3.sql. It commits, so no transaction may be
 # open around it, and then notifies the readers that wait (app/notifications.py).
 FINISH = """
-CALL finish_execution_v2(
+CALL finish_execution_v3(
     execution => $1,
     token => $2,
     its_status => $3,
@@ -246,7 +246,7 @@ RESCUE_EXPIRED = """
 WITH expired AS (
     SELECT id, started_at, lease_expires_at
     FROM executions
-    WHERE status = 'running' AND lease_expires_at < clock_timestamp()
+    WHERE status = 'running' AND lease_expires_at < clock_timestamp() AND (attempts = 0 OR $3)
     ORDER BY lease_expires_at
     FOR UPDATE SKIP LOCKED
     LIMIT 1000
@@ -277,13 +277,19 @@ class Rescued(Struct, frozen=True, kw_only=True):
     held_seconds: float
 
 
-async def rescue_expired(conn: Connection, *, max_attempts: int, error: bytes) -> list[Rescued]:
-    """End expired leases; an execution without attempts left fails with `error`."""
-    rows = await conn.fetch(RESCUE_EXPIRED, max_attempts, error)
+async def rescue_expired(
+    conn: Connection, *, max_attempts: int, error: bytes, begun: bool = True
+) -> list[Rescued]:
+    """End expired leases; an execution without attempts left fails with `error`.
+
+    Without `begun`, only of executions that were handed over and have not begun.
+    """
+    rows = await conn.fetch(RESCUE_EXPIRED, max_attempts, error, begun)
     return [from_row(Rescued, row) for row in rows]
 
 
-def _claim(row: asyncpg.Record) -> Claim:
+def claim_of(row: asyncpg.Record) -> Claim:
+    """Convert a row of CLAIM."""
     parts = {"limits": from_row(Limits, row), "input": from_row(StoredPayload, row)}
     return msgspec.convert({**row, **parts}, Claim)
 

@@ -11,6 +11,7 @@ import uuid_utils.compat as uuid
 from app.executions import cancellations
 from app.executions.dispatch import claims
 from app.executions.dispatch.executor import Executor
+from app.executions.dispatch.hand_overs import HandOvers
 from app.executions.dispatch.health import HostHealth
 from app.executions.dispatch.heartbeat import Heartbeat
 from app.executions.dispatch.releaser import Releaser
@@ -53,6 +54,7 @@ class Dispatcher:
         self._stopping = False
         self._health = HostHealth(resources, tenant=str(self.id))
         self._releaser = Releaser(resources)
+        self._hand_overs = HandOvers(resources, self.id)
         self._executor = Executor(resources, releaser=self._releaser, health=self._health)
         self._rescuer = Rescuer(resources, running=self._running, claim_now=self._claim_now)
         self._heartbeat = Heartbeat(
@@ -99,6 +101,7 @@ class Dispatcher:
                     await self._outlast_outage(lambda: self._fill_slots(tasks))
                     await self._sleep()
                 self._watchdog.dismiss("claim")
+                await self._outlast_outage(lambda: self._hand_overs.offer(0))
                 await self._drain()
                 await self._outlast_outage(self._report_slot_usage)
                 await self._outlast_outage(self._releaser.retry)
@@ -119,6 +122,7 @@ class Dispatcher:
             ),
             tasks.create_task(self._repeat("check", self._health.check, _CHECK_SECONDS)),
             tasks.create_task(self._listen_for_cancellations()),
+            tasks.create_task(self._listen_for_hand_overs(tasks)),
         ]
 
     async def _fill_slots(self, tasks: asyncio.TaskGroup) -> None:
@@ -143,6 +147,7 @@ class Dispatcher:
         for claim in claimed.executions:
             running = self._running.add(claim, started=started)
             running.task = tasks.create_task(self._execute(running))
+        await self._hand_overs.offer(free - len(claimed.executions))
 
     async def _claim(self, limit: int) -> claims.Claimed:
         """Claim up to `limit` executions, and report the slot usage since the last claim."""
@@ -206,6 +211,31 @@ class Dispatcher:
             resync=lambda _: self._heartbeat.beat(),
         ):
             await asyncio.Event().wait()
+
+    async def _listen_for_hand_overs(self, tasks: asyncio.TaskGroup) -> None:
+        with self._hand_overs.subscribed(
+            lambda execution, token: tasks.create_task(self._take_over(execution, token))
+        ):
+            await asyncio.Event().wait()
+
+    async def _take_over(self, execution: UUID, token: int) -> None:
+        if not self._may_begin():
+            await self._hand_overs.decline(execution, token)
+            return
+        started = asyncio.get_running_loop().time()
+        claim = await self._hand_overs.begin(execution, token)
+        if claim is None:
+            return
+        running = self._running.add(claim, started=started)
+        running.task = asyncio.current_task()
+        self._resources.publisher.changed(claim.id)
+        if not self._may_begin():
+            # It is released as it would begin.
+            running.cancel()
+        await self._execute(running)
+
+    def _may_begin(self) -> bool:
+        return not self._stopping and self._health.may_claim()
 
     async def _repeat(
         self, name: str, action: Callable[[], Awaitable[None]], seconds: float

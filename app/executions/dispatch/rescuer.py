@@ -30,7 +30,7 @@ class Rescuer:
         self._paused_until = self._now() + resources.settings.lease_seconds / 2
 
     def pause(self) -> None:
-        """Rescue nothing for the length of a lease.
+        """Rescue only what has not begun for the length of a lease.
 
         While PostgreSQL was away no worker could renew: a lease that looks expired may belong to
         one that is alive.
@@ -38,15 +38,21 @@ class Rescuer:
         self._paused_until = self._now() + self._resources.settings.lease_seconds
 
     async def rescue_expired(self) -> None:
-        """Rescue what has expired, unless paused. Raises DatabaseUnavailable."""
-        if self._now() < self._paused_until:
-            return
+        """Rescue what has expired; if paused, what was handed over and has not begun.
+
+        No worker renews the lease of that. Raises DatabaseUnavailable.
+        """
         max_attempts = self._resources.settings.max_attempts
         error = error_document(
             ErrorKind.WORKER_LOST, f"none of {max_attempts} attempts came to an end"
         )
         async with self._resources.pool.acquire() as conn:
-            rescued = await claims.rescue_expired(conn, max_attempts=max_attempts, error=error)
+            rescued = await claims.rescue_expired(
+                conn,
+                max_attempts=max_attempts,
+                error=error,
+                begun=self._now() >= self._paused_until,
+            )
             failed = [each.id for each in rescued if Status(each.status).final]
             completed = await completion_report.select_completed(conn, failed) if failed else []
         for execution in completed:
@@ -64,7 +70,10 @@ class Rescuer:
                 attempts=each.attempts,
             )
         self._running.add_slot_usage(
-            SlotUsage(tenant=each.tenant_id, seconds=each.held_seconds) for each in rescued
+            SlotUsage(tenant=each.tenant_id, seconds=each.held_seconds)
+            for each in rescued
+            # Without an attempt it was handed over and has not begun.
+            if each.attempts
         )
 
     def _announce(self, rescued: Sequence[claims.Rescued], failed: Sequence[UUID]) -> None:

@@ -20,11 +20,13 @@ async def await_final(
 ) -> Execution:
     """Wait up to `seconds` for the final state; return the execution as it is by then.
 
-    Raises what `read` raises. While PostgreSQL is away it keeps waiting, and raises only at the
-    end.
+    A notice may bring it; otherwise `read` is called, whose errors are raised. While PostgreSQL
+    is away it keeps waiting, and raises only at the end.
     """
     deadline = asyncio.get_running_loop().time() + seconds
     while await waiter.wait(until=deadline) and not waiter.stopped:
+        if waiter.outcome is not None:
+            return waiter.outcome
         with suppress(DatabaseUnavailable):
             execution = await read()
             if execution.status.final:

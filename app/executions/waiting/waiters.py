@@ -1,24 +1,25 @@
 """Register requests that wait for executions: one listener wakes them, so none polls.
 
 A request first registers its waiter, then reads the execution; from then on a notice about the
-execution wakes the waiter, and the request reads again. Changes that no notice reported are found
-for all waiters at once, in one query.
+execution wakes the waiter, and the request reads again, unless the notice holds the outcome.
+Changes that no notice reported are found for all waiters at once, in one query.
 """
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Final
 from uuid import UUID
 
 from app.db import Connection
 from app.executions import store
-from app.executions.model import ExecutionState
+from app.executions.model import Execution, ExecutionState
 from app.executions.problems import (
     NoRoomToWait,
     TooManyWaiting,
 )
+from app.executions.waiting.outcomes import Outcome, decode_outcome
 from app.notifications import Notice, subscribe
 from app.notifier import Notifier
 from app.settings import Settings
@@ -38,6 +39,8 @@ class Waiter:
         self.execution: UUID | None = None
         # The state that the request has read last; None before it has read.
         self.known: ExecutionState | None = None
+        # The final state, where the notice that woke the request came with it.
+        self.outcome: Execution | None = None
         self._left = False
 
     @property
@@ -121,7 +124,10 @@ class WaiterRegistry:
     def on_notice(self, notice: Notice) -> None:
         """Wake the waiters that a notice concerns."""
         for execution in notice.ended:
-            for waiter in self._waiters.get(execution, ()):
+            waiters = self._waiters.get(execution, ())
+            if waiters and bytes(notice.outcome):
+                _deliver(decode_outcome(notice.outcome), waiters)
+            for waiter in waiters:
                 waiter.wake()
         for execution in notice.changed:
             for waiter in self._waiters.get(execution, ()):
@@ -154,6 +160,15 @@ class WaiterRegistry:
         self._tenant_counts[waiter.tenant] -= 1
         if not self._tenant_counts[waiter.tenant]:
             del self._tenant_counts[waiter.tenant]
+
+
+def _deliver(outcome: Outcome | None, waiters: Iterable[Waiter]) -> None:
+    """Hand an outcome to the waiters of its execution and tenant, as a read would find it."""
+    if outcome is None:
+        return
+    for waiter in waiters:
+        if (waiter.tenant, waiter.execution) == (outcome.tenant, outcome.execution.id):
+            waiter.outcome = outcome.execution
 
 
 @asynccontextmanager

@@ -4,8 +4,12 @@ import asyncio
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from app.db import Pool
+from app.executions.dispatch import slot_offers
+from app.executions.dispatch.rescuer import Rescuer
+from app.executions.dispatch.running_claims import RunningClaims
 from app.executions.model import Status
 from app.metrics import REGISTRY
 from app.resources import open_resources
@@ -35,6 +39,30 @@ async def test_expired_leases_are_counted_by_the_status_that_follows(
 
     added = {status: count - before[status] for status, count in _expired().items()}
     assert added == {Status.QUEUED: 2, Status.FAILED: 1}
+
+
+async def test_a_lost_hand_over_is_rescued_without_a_pause_and_charged_to_nobody(
+    pool: Pool, settings: Settings
+) -> None:
+    queues = Queues(pool)
+    tenant = await queues.tenant()
+    async with pool.acquire() as conn:
+        # Of a worker that is gone.
+        await slot_offers.offer(conn, queues.worker, slots=1, room=None)
+    [execution] = await queues.accept(tenant, may_hand_over=True)
+    assert await queues.status(execution) is Status.RUNNING
+    running = RunningClaims(on_slot_free=lambda: None)
+
+    # A rescuer that has just started leaves leases alone for half of that.
+    async with open_resources(replace(settings, lease_seconds=3_600), cells=1) as resources:
+        rescuer = Rescuer(resources, running=running, claim_now=(claim_now := asyncio.Event()))
+        async with asyncio.timeout(30):
+            while not claim_now.is_set():
+                await rescuer.rescue_expired()
+                await asyncio.sleep(0.01)
+
+    assert await queues.status(execution) is Status.QUEUED
+    assert running.take_slot_usage() == []
 
 
 def _expired() -> dict[Status, float]:

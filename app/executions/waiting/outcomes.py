@@ -1,0 +1,73 @@
+"""Read the outcomes that come with notifications.
+
+The procedure that records an outcome writes the row that a reader would read after its commit
+(migrations/sql/finish_execution_v3.sql); the response is therefore the same, byte for byte.
+"""
+
+from datetime import datetime
+from typing import Final, TypedDict
+from uuid import UUID
+
+import msgspec
+from msgspec import Raw, Struct
+
+from app.executions.model import Execution
+from app.executions.store import execution_of
+
+
+class Outcome(Struct, frozen=True, kw_only=True):
+    """A finished execution as its tenant's clients see it."""
+
+    tenant: UUID
+    execution: Execution
+
+
+class _OutcomeRow(TypedDict):
+    """The row of SELECT_EXECUTION, with the tenant, as JSON with bytes in base64."""
+
+    tenant_id: UUID
+    id: UUID
+    status: str
+    labels: dict[str, str]
+    priority: int
+    attempts: int
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime
+    error: bytes | None
+    warnings: bytes | None
+    seed: int
+    clock_ms: int
+    v8_version: str | None
+    run_ms: float | None
+    cpu_ms: float | None
+    peak_memory_bytes: int | None
+    wall_ms: int
+    max_cpu_ms: int
+    memory_bytes: int
+    max_output_bytes: int
+    script_id: UUID
+    script_name: str
+    version: int
+    script_sha256: str
+    input_sha256: str
+    input_bytes: int
+    data_erased_at: datetime | None
+    output_sha256: str | None
+    output_bytes: int | None
+    params_sha256: str | None
+    params_bytes: int | None
+    params: bytes | None
+    result: bytes | None
+
+
+def decode_outcome(row: Raw) -> Outcome | None:
+    """Read the row that came with a notification; None: from a release that writes another."""
+    try:
+        decoded = _OUTCOME_ROW.decode(row)
+    except msgspec.DecodeError:
+        return None
+    return Outcome(tenant=decoded["tenant_id"], execution=execution_of(decoded))
+
+
+_OUTCOME_ROW: Final = msgspec.json.Decoder(_OutcomeRow)
