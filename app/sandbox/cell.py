@@ -10,7 +10,7 @@ import threading
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Final
+from typing import Final, NoReturn
 
 from app.sandbox import lockdown
 from app.sandbox.job import IsolateSlot
@@ -83,11 +83,13 @@ class _Cell:
         self._status_fd = status_fd
         self._peak_fd = peak_fd
         self._slots: deque[IsolateSlot] = deque()
+        self._current: IsolateSlot | None = None
 
     def fill(self, engine: Engine, *, isolates: int) -> None:
-        """Make all isolates: no thread can start after the lockdown."""
+        """Open all isolates and start all threads: none can start after the lockdown."""
         for _ in range(isolates):
             self._slots.append(IsolateSlot(engine, send=self.send))
+        engine.start_watchdog(on_stuck=self._give_up)
 
     def send(self, frames: Sequence[Frame]) -> None:
         """Send frames together; console lines come from an isolate's thread."""
@@ -96,7 +98,7 @@ class _Cell:
 
     def run_job(self) -> bool:
         """Run one job. Returns whether another may follow; then AGAIN was sent."""
-        slot = self._slots.popleft()
+        slot = self._current = self._slots.popleft()
         self._reader.wait()
         # The pool has read the last job's peak before it sends this one.
         if self._peak_fd >= 0:
@@ -106,3 +108,11 @@ class _Cell:
         slot.close()
         self.send([(Kind.AGAIN, b"")])
         return True
+
+    def _give_up(self) -> NoReturn:
+        """Answer for a job that is stuck in V8; runs on the watchdog's thread."""
+        try:
+            if self._current is not None:
+                self._current.give_up()
+        finally:
+            os._exit(0)

@@ -10,7 +10,7 @@ from typing import Any, Final, NoReturn
 from app.sandbox import lockdown
 from app.sandbox.console import Console
 from app.sandbox.exception_parser import error_of, parse_uncaught
-from app.sandbox.native.mini_racer import DeadlineExceeded, HeapExhausted, Type, Value
+from app.sandbox.native.mini_racer import DeadlineExceeded, HeapExhausted, Type
 from app.sandbox.payload_reader import NotUtf8, receive_payload
 from app.sandbox.protocol import (
     CHUNK_BYTES,
@@ -22,7 +22,7 @@ from app.sandbox.protocol import (
     decode_json,
     encode_json,
 )
-from app.sandbox.v8 import Engine, Isolate
+from app.sandbox.v8 import Engine, Value
 
 Send = Callable[[Sequence[Frame]], None]
 
@@ -65,14 +65,14 @@ class IsolateSlot:
         """Make the isolate; the frames of its job go to `send`."""
         self._send = send
         self._console: Console | None = None
-        self._isolate = Isolate(engine, on_console_line=self._send_console_line)
-        self._memory = self._isolate.shared.memory
+        self._isolate = engine.open_isolate(on_console_line=self._send_console_line)
         self._started_ns = 0
         self._run_ns = 0
         self._deadline = 0.0
         self._data_bytes = 0
         self._cpu_s = 0
         self._last_frames: list[Frame] = []
+        self._verdict_if_stuck: dict[str, object] = {"kind": "timed_out"}
         self._status_fd = -1
         self._private_bytes = 0
         self._heap_bytes = 0
@@ -88,6 +88,7 @@ class IsolateSlot:
         if job["protocol"] != VERSION:
             raise ProtocolError(f"protocol {job['protocol']}")
         source = bytes(reader.expect(Kind.SOURCE))
+        self._isolate.begin()
         try:
             # Context and payload go to V8 as one string, in one call.
             payload = bytearray(reader.expect(Kind.CONTEXT))
@@ -105,25 +106,31 @@ class IsolateSlot:
             verdict, reusable = {"kind": "timed_out"}, False
         except HeapExhausted:
             verdict, reusable = {"kind": "out_of_memory", "evidence": "heap limit"}, False
+        self._send_verdict(verdict)
+        return reusable
+
+    def give_up(self) -> None:
+        """Send the verdict of a job whose thread is stuck in V8; runs on another thread."""
+        self._send_verdict(self._verdict_if_stuck)
+
+    def _send_verdict(self, verdict: dict[str, object]) -> None:
         if self._started_ns and not self._run_ns:
             self._run_ns = time.monotonic_ns() - self._started_ns
-        verdict["run_ns"] = self._run_ns
-        verdict["lines_dropped"] = self._console.dropped if self._console else 0
-        self._send([*self._last_frames, (Kind.VERDICT, encode_json(verdict))])
-        return reusable
+        dropped = self._console.dropped if self._console else 0
+        final = {**verdict, "run_ns": self._run_ns, "lines_dropped": dropped}
+        self._send([*self._last_frames, (Kind.VERDICT, encode_json(final))])
 
     def close(self) -> None:
         """Free everything that the isolate holds; nothing may use it afterwards."""
         self._console = None
         self._last_frames = []
-        self._memory.release()
         self._isolate.close()
 
     def _prepare(self, job: dict[str, Any], payload_bytes: int, *, context_units: int) -> None:
         """Set the script's world and its limits, except the clock."""
         limits = job["limits"]
         world = {**job["world"], "context_units": context_units}
-        self._console = Console(self._memory, limits, **world)
+        self._console = Console(self._isolate.shared_memory, limits, **world)
         self._heap_bytes = int(limits["memory_bytes"])
         self._isolate.limit_memory(self._heap_bytes + _UNCOLLECTED_BYTES)
         # Three copies of the payload exist for a moment: received, copied, V8's own.
@@ -239,12 +246,8 @@ class IsolateSlot:
             raise _Finished("output_too_large")
         # A string never has more UTF-16 units than UTF-8 bytes.
         result = (Kind.RESULT, encode_json({"units": len(output)}))
-        self._last_frames = [result, (Kind.OUTPUT, output)]
-        losses: list[dict[str, str]] = []
-        reusable = True
-        if any(map(output.__contains__, _LOSSY)):
-            losses, reusable = self._find_losses(within_s=_SHORT_SEARCH_S)
-        raise _Finished("succeeded", reusable=reusable, output_bytes=len(output), losses=losses)
+        search_s = _SHORT_SEARCH_S if any(map(output.__contains__, _LOSSY)) else 0.0
+        self._succeed([result, (Kind.OUTPUT, output)], len(output), search_s=search_s)
 
     def _send_output(self, units: int, limit_bytes: int) -> NoReturn:
         """Send the output. User code is over: V8 only encodes a string that it holds."""
@@ -257,10 +260,16 @@ class IsolateSlot:
         output = self._isolate.call(self._isolate.number(_OUTPUT)).memory
         if len(output) > limit_bytes:
             raise _Finished("output_too_large")
-        losses, reusable = self._find_losses(within_s=_LONG_SEARCH_S)
-        for start in range(0, len(output), CHUNK_BYTES):
-            self._send([(Kind.OUTPUT, output[start : start + CHUNK_BYTES])])
-        raise _Finished("succeeded", reusable=reusable, output_bytes=len(output), losses=losses)
+        starts = range(0, len(output), CHUNK_BYTES)
+        chunks: list[Frame] = [(Kind.OUTPUT, output[at : at + CHUNK_BYTES]) for at in starts]
+        self._succeed(chunks, len(output), search_s=_LONG_SEARCH_S)
+
+    def _succeed(self, frames: list[Frame], output_bytes: int, *, search_s: float) -> NoReturn:
+        """Keep the output's frames for the verdict, and search the output for losses."""
+        self._last_frames = frames
+        self._verdict_if_stuck = {"kind": "succeeded", "output_bytes": output_bytes, "losses": []}
+        losses, reusable = self._find_losses(within_s=search_s) if search_s else ([], True)
+        raise _Finished("succeeded", reusable=reusable, output_bytes=output_bytes, losses=losses)
 
     def _find_losses(self, *, within_s: float) -> tuple[list[dict[str, str]], bool]:
         """Find values that the output lost; whatever happens meanwhile, the output stands.

@@ -1,16 +1,27 @@
 """Start V8 once per process, and open isolates with the harness in them."""
 
+from collections import deque
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, NoReturn, Protocol
 
 from typing_extensions import override
 
 from app.sandbox import web
-from app.sandbox.native import ON, TURNED_OFF, mini_racer, snapshot, thread_stack
+from app.sandbox.native import (
+    ON,
+    TURNED_OFF,
+    mini_racer,
+    self_check,
+    snapshot,
+    thread_stack,
+    threadless,
+)
 from app.sandbox.native.allocation_failures import AllocationFailures
 from app.sandbox.native.code_generation import CodeGeneration
-from app.sandbox.native.mini_racer import Value
+from app.sandbox.native.v8_functions import V8Functions
+from app.sandbox.native.watchdog import Watchdog
 
 # `--single-threaded` makes a fork after V8's start possible; the young generation of 32 MiB saves
 # a third of the time of large payloads. A heap may grow by half before it is collected: V8 would
@@ -40,7 +51,7 @@ _NOTIFY: Final = 1
 
 
 class Engine:
-    """V8 in this process. It may be forked as long as no isolate exists."""
+    """V8 in this process. It may be forked as long as no isolate with a thread exists."""
 
     def __init__(self, *, native: bool = True) -> None:
         """Load the library, start V8, make a snapshot of the harness. Raises OSError.
@@ -63,7 +74,43 @@ class Engine:
             "code_generation": code_generation.state,
             "allocation_failures": self.allocation_failures.state,
             "thread_stack": stack,
+            "threadless": "off: no isolate was made before a fork" if native else TURNED_OFF,
         }
+        self._wanted = native
+        self._made: deque[ThreadlessIsolate] = deque()
+        self.watchdog: Watchdog | None = None
+
+    def make_isolates(self, count: int) -> None:
+        """Make isolates without threads for the children of this process, if that works here."""
+        if not self._wanted:
+            return
+        # User code runs on the main thread then.
+        stack = thread_stack.raise_main(_STACK_BYTES)
+        self.native["threadless"] = self_check.run(self.library) if stack == ON else stack
+        if self.native["threadless"] == ON:
+            v8 = V8Functions(self.library)
+            self.watchdog = Watchdog(v8.terminate)
+            self._made.extend(ThreadlessIsolate(self, v8, self.watchdog) for _ in range(count))
+
+    def start_watchdog(self, *, on_stuck: Callable[[], NoReturn]) -> None:
+        """Start the thread that ends calls of isolates made before the fork, if there are any.
+
+        `on_stuck` runs on it, and ends the process, if V8 does not react to that.
+        """
+        if self.watchdog is not None:
+            self.watchdog.start(on_stuck=on_stuck)
+
+    def open_isolate(self, *, on_console_line: Callable[[], None]) -> "Isolate":
+        """Take an isolate made before the fork, or make one with a thread.
+
+        `on_console_line` runs in the middle of JavaScript, when a console line is in the shared
+        memory; it must not call V8.
+        """
+        if not self._made:
+            return ThreadedIsolate(self, on_console_line=on_console_line)
+        isolate = self._made.popleft()
+        isolate.on_console_line = on_console_line
+        return isolate
 
 
 def flags(*, stack_bytes: int) -> list[str]:
@@ -72,15 +119,83 @@ def flags(*, stack_bytes: int) -> list[str]:
     return [*_FLAGS, f"--stack-size={v8_stack_kib}"]
 
 
-class Isolate(mini_racer.Context):
-    """One isolate and the harness in it."""
+class Value(Protocol):
+    """What JavaScript returned or threw."""
+
+    type: int
+
+    @property
+    def integer(self) -> int:
+        """The number of an INTEGER."""
+        ...
+
+    @property
+    def memory(self) -> memoryview:
+        """The bytes of a STRING or of an exception's text, valid until `free`."""
+        ...
+
+    @property
+    def text(self) -> str:
+        """The text of a STRING or an exception."""
+        ...
+
+    def free(self) -> None:
+        """Let V8 free the value."""
+        ...
+
+
+class Isolate(Protocol):
+    """One isolate with the harness in it.
+
+    `call` takes what `number` and `string` make: an operation's number, or the payload, which is
+    the harness's `this`. `call` and `evaluate` raise DeadlineExceeded at `deadline` (of
+    `time.monotonic`) and HeapExhausted.
+    """
+
+    shared_memory: memoryview
+
+    def begin(self) -> None:
+        """Use the isolate on this thread, up to `close`."""
+        ...
+
+    def close(self) -> None:
+        """Free everything that the isolate holds; V8 must be at rest."""
+        ...
+
+    def limit_memory(self, heap_bytes: int) -> None:
+        """Terminate JavaScript at the first garbage collection that leaves more than this."""
+        ...
+
+    def evaluate(self, code: bytes, *, deadline: float | None = None) -> Value:
+        """Run a script and return its value; an exception is a value too."""
+        ...
+
+    def call(self, this: Any, *, deadline: float | None = None) -> Value:  # noqa: ANN401
+        """Call the harness with a number or a text of this isolate."""
+        ...
+
+    def number(self, number: int) -> Any:  # noqa: ANN401 - each way has a type of its own
+        """Make an operation's number."""
+        ...
+
+    def string(self, text: bytes | bytearray) -> AbstractContextManager[Any]:
+        """Copy UTF-8 into V8 for the length of a `with` block."""
+        ...
+
+    def reset_allocation_failures(self) -> None:
+        """Start counting failed allocations; V8 must be at rest."""
+        ...
+
+    def allocation_may_have_failed(self) -> bool:
+        """Return whether V8 counted a failed allocation, or nothing counts them."""
+        ...
+
+
+class ThreadedIsolate(mini_racer.Context):
+    """An isolate on a thread that mini-racer starts."""
 
     def __init__(self, engine: Engine, *, on_console_line: Callable[[], None]) -> None:
-        """Make an isolate and open the harness in it.
-
-        `on_console_line` runs on the isolate's thread, in the middle of JavaScript, when a
-        console line is in the shared memory; it must not call V8.
-        """
+        """Make an isolate and open the harness in it; `on_console_line` runs on its thread."""
         self._engine = engine
         self._on_console_line = on_console_line
         super().__init__(engine.library)
@@ -91,20 +206,24 @@ class Isolate(mini_racer.Context):
             self.evaluate(self._engine.harness)
         # Before user code: `item` waits for the isolate without a deadline.
         self._parts = self.evaluate(_OPEN)
-        self.shared = self.item(self._parts, _MEMORY_PART)
         self._function = self.item(self._parts, _FUNCTION_PART)
-        self._shared_memory = self.shared.memory
+        self.shared_memory = self.item(self._parts, _MEMORY_PART).memory
         self.put_callback(self._parts, _NOTIFY_PART, _NOTIFY)
 
-    def call(self, this: Value, *, deadline: float | None = None) -> Value:
-        """Call the harness with an operation's number, or the payload, as its `this`.
+    def begin(self) -> None:
+        """Do nothing: the isolate has its thread."""
 
-        Raises DeadlineExceeded at `deadline` (of `time.monotonic`) and HeapExhausted.
-        """
+    @override
+    def close(self) -> None:
+        self.shared_memory.release()
+        super().close()
+
+    def call(self, this: mini_racer.Value, *, deadline: float | None = None) -> mini_racer.Value:
+        """Call the harness with a value as its `this`."""
         return self.apply(self._function, this, self._parts, deadline=deadline)
 
     def reset_allocation_failures(self) -> None:
-        """Start counting failed allocations; V8 must be at rest."""
+        """Start counting failed allocations."""
         self._engine.allocation_failures.reset()
 
     def allocation_may_have_failed(self) -> bool:
@@ -117,5 +236,62 @@ class Isolate(mini_racer.Context):
 
     @override
     def on_callback(self, callback_id: int) -> None:
-        if not self._engine.web_apis.answer(self._shared_memory):
+        if not self._engine.web_apis.answer(self.shared_memory):
             self._on_console_line()
+
+
+class ThreadlessIsolate(threadless.Context):
+    """An isolate that is made before a fork, and used on one thread after it."""
+
+    def __init__(self, engine: Engine, v8: V8Functions, watchdog: Watchdog) -> None:
+        """Make an isolate and open the harness in it."""
+        self._engine = engine
+        self._entered = False
+        self.on_console_line: Callable[[], None] = lambda: None
+        super().__init__(v8, watchdog)
+        self.enter()
+        if not engine.has_snapshot:
+            self.evaluate(engine.harness)
+        self.shared_memory = self.open_parts(
+            _OPEN,
+            callback_part=_NOTIFY_PART,
+            memory_part=_MEMORY_PART,
+            function_part=_FUNCTION_PART,
+            on_callback=self._on_callback,
+        )
+        self.exit()
+
+    def begin(self) -> None:
+        """Enter the isolate on this thread, the main one."""
+        self.enter()
+        self._entered = True
+        self._engine.allocation_failures.watch()
+
+    @override
+    def close(self) -> None:
+        self.shared_memory.release()
+        if self._entered:
+            self.exit()
+        super().close()
+
+    def call(
+        self, this: threadless.Text | int, *, deadline: float | None = None
+    ) -> threadless.Value:
+        """Call the harness with a text or a number as its `this`."""
+        return self.apply(this, deadline=deadline)
+
+    def number(self, number: int) -> int:
+        """Return the number itself."""
+        return number
+
+    def reset_allocation_failures(self) -> None:
+        """Start counting failed allocations."""
+        self._engine.allocation_failures.reset()
+
+    def allocation_may_have_failed(self) -> bool:
+        """Return whether V8 counted a failed allocation, or nothing counts them."""
+        return self._engine.allocation_failures.any()
+
+    def _on_callback(self) -> None:
+        if not self._engine.web_apis.answer(self.shared_memory):
+            self.on_console_line()

@@ -41,6 +41,7 @@ def main() -> None:
     os.environ["TZ"] = "UTC"
     namespaces = lockdown.unshare_networks()
     engine = Engine(native=sys.argv[4] == NATIVE)
+    engine.make_isolates(int(sys.argv[3]))
     zygote = _Zygote(
         control,
         engine,

@@ -39,6 +39,7 @@ def main() -> None:
     os.environ["TZ"] = "UTC"
     namespaces = lockdown.unshare_networks()
     engine = Engine()
+    engine.make_isolates(1)
     for line in sys.stdin:
         fate = try_in_a_cell(engine, json.loads(line), namespaces)
         sys.stdout.write(json.dumps({"fate": fate}) + "\n")
