@@ -141,7 +141,7 @@ async def test_a_resting_cell_that_was_stopped_is_not_used(small: SandboxPool) -
 
 async def test_a_renewed_zygote_lets_its_runs_finish() -> None:
     async with open_pool(PoolConfig(cells=2, warm=0, isolates=1, forks=2)) as pool:
-        running = asyncio.create_task(run(pool, ENDLESS, wall_ms=2_000))
+        running = asyncio.create_task(run(pool, ENDLESS, wall_ms=5_000))
         await until(lambda: bool(busy_cells()))
         (first,) = zygotes()
         for number in range(3):
