@@ -1,4 +1,4 @@
-"""Serve jobs in a cell: a pool of isolates for one tenant, one isolate per job.
+"""Serve jobs in a cell: a pool of isolates, or contexts, for one tenant, one per job.
 
 Imports the standard library and V8 only. An exception here ends the process, which the pool
 notices.
@@ -14,15 +14,7 @@ from typing import Final, NoReturn
 
 from app.sandbox import lockdown
 from app.sandbox.job import IsolateSlot
-from app.sandbox.protocol import (
-    VERSION,
-    Frame,
-    FrameReader,
-    Isolation,
-    Kind,
-    encode_json,
-    send_frames,
-)
+from app.sandbox.protocol import VERSION, Frame, FrameReader, Kind, encode_json, send_frames
 from app.sandbox.v8 import Engine
 
 # Written to clear_refs, it resets the peak of the resident set (proc(5)).
@@ -33,15 +25,13 @@ def serve(
     engine: Engine,
     channel: socket.socket,
     *,
-    isolates: int,
     zygote_pid: int,
     namespaces: dict[str, str],
 ) -> None:
-    """Lock down, send READY, run up to `isolates` jobs."""
+    """Lock down, send READY, run up to `engine.jobs` jobs."""
     cell = enter(
         engine,
         channel,
-        isolates=isolates,
         zygote_pid=zygote_pid,
         namespaces=namespaces,
     )
@@ -53,7 +43,6 @@ def enter(
     engine: Engine,
     channel: socket.socket,
     *,
-    isolates: int,
     zygote_pid: int,
     namespaces: dict[str, str],
 ) -> "_Cell":
@@ -67,7 +56,7 @@ def enter(
         keep_fds=frozenset({2, channel.fileno(), status_fd, peak_fd} - {-1}),
     )
     cell = _Cell(channel, status_fd=status_fd, peak_fd=peak_fd)
-    cell.fill(engine, isolates=isolates)
+    cell.fill(engine)
     measures = lockdown.seal(
         parent_pid=zygote_pid, status_fd=status_fd, measured={**namespaces, **dropped}
     )
@@ -75,8 +64,8 @@ def enter(
         "protocol": VERSION,
         "v8": engine.version,
         "lockdown": measures,
-        "isolates": isolates,
-        "isolation": Isolation.PROCESS if isolates == 1 else Isolation.ISOLATE,
+        "jobs": engine.jobs,
+        "isolation": engine.isolation,
     }
     cell.send([(Kind.READY, encode_json(ready))])
     return cell
@@ -94,9 +83,9 @@ class _Cell:
         self._slots: deque[IsolateSlot] = deque()
         self._current: IsolateSlot | None = None
 
-    def fill(self, engine: Engine, *, isolates: int) -> None:
+    def fill(self, engine: Engine) -> None:
         """Open all isolates and start all threads: none can start after the lockdown."""
-        for _ in range(isolates):
+        for _ in range(engine.jobs):
             self._slots.append(IsolateSlot(engine, send=self.send))
         engine.start_watchdog(on_stuck=self._give_up)
 
@@ -114,7 +103,8 @@ class _Cell:
             os.write(self._peak_fd, _RESET_PEAK)
         if not slot.run_job(self._reader, status_fd=self._status_fd) or not self._slots:
             return False
-        slot.close()
+        if not slot.close():
+            return False
         self.send([(Kind.AGAIN, b"")])
         return True
 

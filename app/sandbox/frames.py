@@ -21,7 +21,7 @@ class Ready(Struct, frozen=True):
     protocol: int
     v8: str
     lockdown: dict[str, str]
-    isolates: int
+    jobs: int
     isolation: Isolation
 
 
@@ -43,7 +43,7 @@ async def receive_ready(cell: Cell) -> Ready:
 
 
 async def receive_again(cell: Cell) -> bool:
-    """Wait until a cell has closed its used isolate; false: it cannot be used again."""
+    """Wait until a cell has closed what its job used; false: it cannot be used again."""
     try:
         async with asyncio.timeout(AGAIN_TIMEOUT_S):
             frame = await cell.receive()

@@ -10,6 +10,7 @@ from typing import Any, Final, NoReturn
 from app.sandbox import lockdown
 from app.sandbox.console import Console
 from app.sandbox.exception_parser import error_of, parse_uncaught
+from app.sandbox.isolates import Value
 from app.sandbox.native.mini_racer import DeadlineExceeded, HeapExhausted, Type
 from app.sandbox.payload_reader import NotUtf8, receive_payload
 from app.sandbox.protocol import (
@@ -22,7 +23,7 @@ from app.sandbox.protocol import (
     decode_json,
     encode_json,
 )
-from app.sandbox.v8 import Engine, Value
+from app.sandbox.v8 import Engine
 
 Send = Callable[[Sequence[Frame]], None]
 
@@ -120,11 +121,14 @@ class IsolateSlot:
         final = {**verdict, "run_ns": self._run_ns, "lines_dropped": dropped}
         self._send([*self._last_frames, (Kind.VERDICT, encode_json(final))])
 
-    def close(self) -> None:
-        """Free everything that the isolate holds; nothing may use it afterwards."""
+    def close(self) -> bool:
+        """Give up everything that the isolate holds; nothing may use it afterwards.
+
+        Returns whether this process may run another job.
+        """
         self._console = None
         self._last_frames = []
-        self._isolate.close()
+        return self._isolate.close()
 
     def _prepare(self, job: dict[str, Any], payload_bytes: int, *, context_units: int) -> None:
         """Set the script's world and its limits, except the clock."""

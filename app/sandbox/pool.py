@@ -14,6 +14,7 @@ from app.sandbox.cell_pool import CellPool, PoolConfig
 from app.sandbox.cell_process import Used
 from app.sandbox.cgroups import OomKills
 from app.sandbox.classification import V8_OVERHEAD_BYTES, classify, to_finding
+from app.sandbox.native import ON
 from app.sandbox.outcomes import (
     Examined,
     Finding,
@@ -35,6 +36,12 @@ __all__ = ["PoolBusy", "PoolConfig", "Room", "SandboxPool", "SandboxUnavailable"
 _CHECK_MEMORY_BYTES: Final = 256 * 1024 * 1024
 _MAX_LOSSES: Final = 10
 _CHECK_ATTEMPTS: Final = 2
+# The native parts that each isolation needs.
+_NATIVE_PARTS: Final = {
+    Isolation.CONTEXT: ("contexts", "threadless"),
+    Isolation.ISOLATE: ("threadless",),
+    Isolation.PROCESS: ("threadless",),
+}
 _MAX_SOURCE_BYTES: Final = MAX_BODY_BYTES[Kind.SOURCE]
 
 
@@ -76,8 +83,7 @@ class SandboxPool:
     def __init__(self, config: PoolConfig) -> None:
         """Take the configuration; `start` does the rest."""
         self.v8_version = ""
-        self.lockdown: dict[str, str] = {}
-        self.native: dict[str, str] = {}
+        self._measures: dict[str, str] = {}
         self._config = config
         self._admission = Admission(config.memory_bytes, slots=config.cells)
         self._oom_kills = OomKills()
@@ -87,6 +93,28 @@ class SandboxPool:
         # Cells that ended before their next job, by `Cell.end`.
         self.kills: Counter[str] = Counter()
         self._cells = CellPool(config)
+
+    @property
+    def isolation(self) -> Isolation:
+        """What each run has for itself, in the newest cell; see also `Report.isolation`."""
+        return self._cells.isolation
+
+    @property
+    def native(self) -> dict[str, str]:
+        """The state of each part of `app.sandbox.native`."""
+        return self._cells.native
+
+    @property
+    def lockdown(self) -> dict[str, str]:
+        """The measures that the first cell found in force, and the isolation in force now.
+
+        An isolation that replaces the configured one says why.
+        """
+        isolation = str(self.isolation.value)
+        for part in _NATIVE_PARTS[self._config.isolation]:
+            if self.native[part] != ON:
+                isolation += f"; {part} {self.native[part]}"
+        return {**self._measures, "isolation": isolation}
 
     @property
     def cell_counts(self) -> dict[str, int]:
@@ -198,8 +226,7 @@ class SandboxPool:
         """Start the zygote, read from a first cell what is in force, fill up."""
         first = await self._cells.start()
         self.v8_version = first.ready.v8
-        self.lockdown = dict(first.ready.lockdown)
-        self.native = first.zygote.native
+        self._measures = first.ready.lockdown
 
     async def close(self) -> None:
         """Kill the zygote and every cell."""

@@ -1,4 +1,4 @@
-"""Define the frames between the pool and a cell, version 3.
+"""Define the frames between the pool and a cell, version 4.
 
 A cell and the pool share one SOCK_STREAM socket pair. Everything on it is a frame: one
 byte of kind, four bytes of length (network order), then that many bytes of body. A body
@@ -15,15 +15,15 @@ The pool sends, in this order::
 
 The cell sends, in this order::
 
-    READY    JSON: protocol version, V8 version, the lockdown it measured, its isolates, isolation
+    READY    JSON: protocol version, V8 version, the lockdown it measured, jobs, isolation
     STARTED  empty: user code starts, and with it the wall clock
     LOG      JSON: one console line, sent while user code runs
     RESULT   JSON: user code has ended, the clock stops; the length of the output
     OUTPUT   CHUNK_BYTES of the output, fewer only in the last frame, which is not empty
     VERDICT  JSON: how the job ended
-    AGAIN    empty: the job's isolate is closed, and another one waits for the next JOB
+    AGAIN    empty: the job's isolate or context is closed, and the next one waits for its JOB
 
-READY comes once, the rest for each job; a cell runs as many jobs as it has isolates.
+READY comes once, the rest for each job; a cell runs as many jobs as it has isolates or contexts.
 VERDICT may come at any point after SOURCE; `succeeded` requires a RESULT. After a verdict
 that leaves anything in doubt the cell exits instead of sending AGAIN.
 The pool trusts none of this: a frame out of order, a body over its limit or one that does
@@ -37,7 +37,7 @@ from collections.abc import Iterable, Iterator
 from enum import IntEnum, StrEnum
 from typing import Any, Final
 
-VERSION: Final = 3
+VERSION: Final = 4
 CHUNK_BYTES: Final = 1024 * 1024
 # Small enough to stay in the processor's cache until it is used.
 PIECE_BYTES: Final = 64 * 1024
@@ -52,6 +52,9 @@ class Isolation(StrEnum):
     CONTEXT = "context"
     ISOLATE = "isolate"
     PROCESS = "process"
+
+
+DEFAULT_ISOLATION: Final = Isolation.CONTEXT
 
 
 class Kind(IntEnum):

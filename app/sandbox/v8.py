@@ -2,16 +2,18 @@
 
 from collections import deque
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Final, NoReturn, Protocol
+from typing import Final, NoReturn
 
 from typing_extensions import override
 
 from app.sandbox import web
+from app.sandbox.isolates import Isolate
 from app.sandbox.native import (
     ON,
     TURNED_OFF,
+    context_check,
+    isolate,
     mini_racer,
     self_check,
     snapshot,
@@ -20,8 +22,10 @@ from app.sandbox.native import (
 )
 from app.sandbox.native.allocation_failures import AllocationFailures
 from app.sandbox.native.code_generation import CodeGeneration
+from app.sandbox.native.shared_isolate import SharedIsolate
 from app.sandbox.native.v8_functions import V8Functions
 from app.sandbox.native.watchdog import Watchdog
+from app.sandbox.protocol import Isolation
 
 # `--single-threaded` makes a fork after V8's start possible; the young generation of 32 MiB saves
 # a third of the time of large payloads. A heap may grow by half before it is collected: V8 would
@@ -48,6 +52,8 @@ _OPEN: Final = b"{ const open = harness; delete globalThis.harness; open() }"
 _NOTIFY_PART, _MEMORY_PART, _FUNCTION_PART = range(3)
 
 _NOTIFY: Final = 1
+# Garbage of earlier contexts that a shared isolate may hold. A job's memory limit is above it.
+_MAX_GARBAGE_BYTES: Final = 32 * 1024 * 1024
 
 
 class Engine:
@@ -75,22 +81,53 @@ class Engine:
             "allocation_failures": self.allocation_failures.state,
             "thread_stack": stack,
             "threadless": "off: no isolate was made before a fork" if native else TURNED_OFF,
+            "contexts": "off: no context was made before a fork" if native else TURNED_OFF,
         }
         self._wanted = native
         self._made: deque[ThreadlessIsolate] = deque()
         self.watchdog: Watchdog | None = None
+        self.isolation = Isolation.ISOLATE
+        # Of each child of this process.
+        self.jobs = 0
 
-    def make_isolates(self, count: int) -> None:
-        """Make isolates without threads for the children of this process, if that works here."""
-        if not self._wanted:
-            return
-        # User code runs on the main thread then.
-        stack = thread_stack.raise_main(_STACK_BYTES)
-        self.native["threadless"] = self_check.run(self.library) if stack == ON else stack
+    def prepare(self, isolation: Isolation, *, contexts: int, isolates: int) -> None:
+        """Make for the children of this process what their jobs begin with, if that works here.
+
+        Afterwards `isolation` and `jobs` say what each child has.
+        """
+        stack = thread_stack.raise_main(_STACK_BYTES) if self._wanted else TURNED_OFF
+        if stack == ON:  # user code runs on the main thread
+            self.native["threadless"] = self_check.run(self.library)
+        elif self._wanted:
+            self.native["threadless"] = stack
+        self.native["contexts"] = self._contexts_state(isolation)
+        shared = self.native["contexts"] == ON
+        self.jobs = contexts if shared else isolates if isolation != Isolation.PROCESS else 1
+        self.isolation = Isolation.CONTEXT if shared else Isolation.ISOLATE
+        if self.jobs == 1:
+            self.isolation = Isolation.PROCESS
         if self.native["threadless"] == ON:
-            v8 = V8Functions(self.library)
-            self.watchdog = Watchdog(v8.terminate)
-            self._made.extend(ThreadlessIsolate(self, v8, self.watchdog) for _ in range(count))
+            self._make(shared=shared)
+
+    def _contexts_state(self, isolation: Isolation) -> str:
+        if not self._wanted:
+            return TURNED_OFF
+        if isolation != Isolation.CONTEXT:
+            return f"off: SANDBOX_ISOLATION is {isolation.value}"
+        if self.native["threadless"] != ON:
+            return "off: isolates have threads"
+        return context_check.run(self.library)
+
+    def _make(self, *, shared: bool) -> None:
+        v8 = V8Functions(self.library)
+        watchdog = self.watchdog = Watchdog(v8.terminate)
+        if not shared:
+            each = (isolate.Isolate(v8, watchdog) for _ in range(self.jobs))
+            self._made.extend(ThreadlessIsolate(self, one) for one in each)
+            return
+        one = SharedIsolate(self.library, v8, watchdog)
+        self._made.extend(SharedContext(self, one) for _ in range(self.jobs))
+        one.note_fresh()
 
     def start_watchdog(self, *, on_stuck: Callable[[], NoReturn]) -> None:
         """Start the thread that ends calls of isolates made before the fork, if there are any.
@@ -100,95 +137,23 @@ class Engine:
         if self.watchdog is not None:
             self.watchdog.start(on_stuck=on_stuck)
 
-    def open_isolate(self, *, on_console_line: Callable[[], None]) -> "Isolate":
-        """Take an isolate made before the fork, or make one with a thread.
+    def open_isolate(self, *, on_console_line: Callable[[], None]) -> Isolate:
+        """Take an isolate or context made before the fork, or make an isolate with a thread.
 
         `on_console_line` runs in the middle of JavaScript, when a console line is in the shared
         memory; it must not call V8.
         """
         if not self._made:
             return ThreadedIsolate(self, on_console_line=on_console_line)
-        isolate = self._made.popleft()
-        isolate.on_console_line = on_console_line
-        return isolate
+        made = self._made.popleft()
+        made.on_console_line = on_console_line
+        return made
 
 
 def flags(*, stack_bytes: int) -> list[str]:
     """Return V8's flags, for isolates whose threads have this stack."""
     v8_stack_kib = min(_MAX_V8_STACK_KIB, stack_bytes // 2 // 1024)
     return [*_FLAGS, f"--stack-size={v8_stack_kib}"]
-
-
-class Value(Protocol):
-    """What JavaScript returned or threw."""
-
-    type: int
-
-    @property
-    def integer(self) -> int:
-        """The number of an INTEGER."""
-        ...
-
-    @property
-    def memory(self) -> memoryview:
-        """The bytes of a STRING or of an exception's text, valid until `free`."""
-        ...
-
-    @property
-    def text(self) -> str:
-        """The text of a STRING or an exception."""
-        ...
-
-    def free(self) -> None:
-        """Let V8 free the value."""
-        ...
-
-
-class Isolate(Protocol):
-    """One isolate with the harness in it.
-
-    `call` takes what `number` and `string` make: an operation's number, or the payload, which is
-    the harness's `this`. `call` and `evaluate` raise DeadlineExceeded at `deadline` (of
-    `time.monotonic`) and HeapExhausted.
-    """
-
-    shared_memory: memoryview
-
-    def begin(self) -> None:
-        """Use the isolate on this thread, up to `close`."""
-        ...
-
-    def close(self) -> None:
-        """Free everything that the isolate holds; V8 must be at rest."""
-        ...
-
-    def limit_memory(self, heap_bytes: int) -> None:
-        """Terminate JavaScript at the first garbage collection that leaves more than this."""
-        ...
-
-    def evaluate(self, code: bytes, *, deadline: float | None = None) -> Value:
-        """Run a script and return its value; an exception is a value too."""
-        ...
-
-    def call(self, this: Any, *, deadline: float | None = None) -> Value:  # noqa: ANN401
-        """Call the harness with a number or a text of this isolate."""
-        ...
-
-    def number(self, number: int) -> Any:  # noqa: ANN401 - each way has a type of its own
-        """Make an operation's number."""
-        ...
-
-    def string(self, text: bytes | bytearray) -> AbstractContextManager[Any]:
-        """Copy UTF-8 into V8 for the length of a `with` block."""
-        ...
-
-    def reset_allocation_failures(self) -> None:
-        """Start counting failed allocations; V8 must be at rest."""
-        ...
-
-    def allocation_may_have_failed(self) -> bool:
-        """Return whether V8 counted a failed allocation, or nothing counts them."""
-        ...
 
 
 class ThreadedIsolate(mini_racer.Context):
@@ -213,10 +178,11 @@ class ThreadedIsolate(mini_racer.Context):
     def begin(self) -> None:
         """Do nothing: the isolate has its thread."""
 
-    @override
-    def close(self) -> None:
+    def close(self) -> bool:
+        """Dispose of the isolate and its thread."""
         self.shared_memory.release()
-        super().close()
+        self.dispose()
+        return True
 
     def call(self, this: mini_racer.Value, *, deadline: float | None = None) -> mini_racer.Value:
         """Call the harness with a value as its `this`."""
@@ -243,12 +209,12 @@ class ThreadedIsolate(mini_racer.Context):
 class ThreadlessIsolate(threadless.Context):
     """An isolate that is made before a fork, and used on one thread after it."""
 
-    def __init__(self, engine: Engine, v8: V8Functions, watchdog: Watchdog) -> None:
-        """Make an isolate and open the harness in it."""
+    def __init__(self, engine: Engine, within: isolate.Isolate) -> None:
+        """Make a context in an isolate and open the harness in it."""
         self._engine = engine
         self._entered = False
         self.on_console_line: Callable[[], None] = lambda: None
-        super().__init__(v8, watchdog)
+        super().__init__(within)
         self.enter()
         if not engine.has_snapshot:
             self.evaluate(engine.harness)
@@ -267,12 +233,21 @@ class ThreadlessIsolate(threadless.Context):
         self._entered = True
         self._engine.allocation_failures.watch()
 
-    @override
-    def close(self) -> None:
+    def close(self) -> bool:
+        """Dispose of the isolate."""
+        self._leave()
+        self.isolate.dispose()
+        return True
+
+    def _leave(self) -> None:
         self.shared_memory.release()
         if self._entered:
             self.exit()
-        super().close()
+        self.drop()
+
+    def limit_memory(self, heap_bytes: int) -> None:
+        """Terminate JavaScript at the first garbage collection that leaves more than this."""
+        self.isolate.limit_memory(heap_bytes)
 
     def call(
         self, this: threadless.Text | int, *, deadline: float | None = None
@@ -295,3 +270,27 @@ class ThreadlessIsolate(threadless.Context):
     def _on_callback(self) -> None:
         if not self._engine.web_apis.answer(self.shared_memory):
             self.on_console_line()
+
+
+class SharedContext(ThreadlessIsolate):
+    """A context of an isolate that other contexts, of one tenant, use before and after it."""
+
+    def __init__(self, engine: Engine, within: SharedIsolate) -> None:
+        """Make a context in the isolate and open the harness in it."""
+        super().__init__(engine, within)
+        self._within = within
+
+    @override
+    def limit_memory(self, heap_bytes: int) -> None:
+        # Garbage of earlier contexts is not this one's.
+        self._within.limit_memory(self._within.used_bytes + heap_bytes)
+
+    @override
+    def close(self) -> bool:
+        self._leave()
+        within = self._within
+        return (
+            within.protectors_hold
+            and not within.memory_exhausted
+            and within.garbage_bytes <= _MAX_GARBAGE_BYTES
+        )

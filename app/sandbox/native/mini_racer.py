@@ -113,7 +113,7 @@ class Context:
         self._callback = callback_type(self._receive)
         self.handle: int = library.mr_init_context(self._callback)
 
-    def close(self) -> None:
+    def dispose(self) -> None:
         """End the isolate and its thread, and wait for that; V8 must be at rest."""
         self.library.mr_free_context(self.handle)
 

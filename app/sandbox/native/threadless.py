@@ -1,8 +1,9 @@
-"""Call V8 without mini-racer's threads: an isolate works on its caller's thread, the main one.
+"""Call V8 without mini-racer's threads: a context works on its caller's thread, the main one.
 
-Such an isolate survives a fork, so the zygote makes isolates for its cells. Everything is done by
-functions that the library exports under their C++ names (`v8_functions`); the layouts on which
-this relies are those of mini-racer's IsolateHolder, V8's ScriptOrigin, Utf8Value and TryCatch.
+An isolate without a thread survives a fork, so the zygote makes those of its cells. Everything is
+done by functions that the library exports under their C++ names (`v8_functions`); the layouts on
+which this relies are those of mini-racer's IsolateHolder, V8's ScriptOrigin, Utf8Value and
+TryCatch.
 `self_check` tries all of it in a process of its own before it is used.
 
 Fallback: `mini_racer.Context`, whose isolates are made in the cell.
@@ -15,20 +16,18 @@ from contextlib import contextmanager
 from ctypes import c_char, c_int, c_size_t, c_uint64
 from typing import Final
 
+from app.sandbox.native.isolate import WORDS, Isolate
 from app.sandbox.native.mini_racer import HeapExhausted, Type
-from app.sandbox.native.v8_functions import Pair, V8Functions
-from app.sandbox.native.watchdog import Watchdog
+from app.sandbox.native.v8_functions import Pair
 
 _NO_CALLBACKS: Final = Pair(None, None)
-# Of V8's enumerations: all kinds of garbage collection, and two flags.
-_ALL_COLLECTIONS: Final = 31
+# Of V8's enumerations.
+_EXPLICIT_POLICY: Final = 0
 _ALLOW_CONSTRUCTOR, _SIDE_EFFECTS = 1, 0
 _WRITE_FLAGS: Final = 0
 _FILE: Final = b"<anonymous>"
 _NO_STRING: Final = b"<string conversion failed>"
 _CALLBACK_TYPE: Final = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
-# Room for structures that the library fills, more than each takes.
-_WORDS: Final = 16
 
 
 class Value:
@@ -62,57 +61,45 @@ class Text:
 
 
 class Context:
-    """One V8 isolate with one context, for the thread that makes it."""
+    """A context in an isolate, with a queue of its own for microtasks."""
 
-    def __init__(self, v8: V8Functions, watchdog: Watchdog) -> None:
-        """Make an isolate on this thread."""
-        self._v8 = v8
-        self._watchdog = watchdog
-        self._holder = (c_uint64 * 2)()
-        v8.new_holder(self._holder)
-        self._isolate: int = self._holder[1]
-        self._next = c_uint64.from_address(v8.scope_next(self._isolate))
-        self._limit = c_uint64.from_address(v8.scope_limit(self._isolate))
-        self._level = c_int.from_address(v8.scope_level(self._isolate))
-        self._try = (c_uint64 * _WORDS)()
-        self._text = (c_uint64 * _WORDS)()
-        self._origin = (c_uint64 * _WORDS)()
-        self._monitor = (c_uint64 * _WORDS)()
-        v8.new_monitor(self._monitor)
-        v8.on_collected(self._isolate, v8.memory_callback, self._monitor, _ALL_COLLECTIONS)
+    def __init__(self, isolate: Isolate) -> None:
+        """Make the snapshot's context in an isolate that nobody has entered."""
+        self.isolate = isolate
+        v8 = self._v8 = isolate.v8
+        self._isolate = isolate.address
+        self._try = (c_uint64 * WORDS)()
+        self._text = (c_uint64 * WORDS)()
+        self._origin = (c_uint64 * WORDS)()
         self._callback: object = None
         self._globals: list[int] = []
         self._function = 0
-        v8.enter_isolate(self._isolate)
-        with self._scope():
+        isolate.enter()
+        with isolate.scope():
+            # Never freed: a context that is dropped, but not collected yet, refers to it.
+            self._queue: int = v8.new_queue(self._isolate, _EXPLICIT_POLICY)
             context = v8.new_context(
-                self._isolate, None, None, None, _NO_CALLBACKS, None, _NO_CALLBACKS, _NO_CALLBACKS
+                *(self._isolate, None, None, None, _NO_CALLBACKS),
+                *(self._queue, _NO_CALLBACKS, _NO_CALLBACKS),
             )
             self._context = self._keep(context)
-        v8.exit_isolate(self._isolate)
+        isolate.exit()
 
     def enter(self) -> None:
-        """Use the isolate until `exit`, on the thread that made it, of this process or its parent.
-
-        V8 knows where that thread's stack is: it looks there for references.
-        """
-        self._v8.enter_isolate(self._isolate)
+        """Use the context, and its isolate, until `exit`."""
+        self.isolate.enter()
         self._v8.enter_context(self._context)
 
     def exit(self) -> None:
-        """Stop using the isolate."""
+        """Stop using the context."""
         self._v8.exit_context(self._context)
-        self._v8.exit_isolate(self._isolate)
+        self.isolate.exit()
 
-    def close(self) -> None:
-        """Dispose of the isolate, which no thread uses."""
+    def drop(self) -> None:
+        """Leave the context, which nobody has entered, to the garbage collection."""
         for handle in self._globals:
             self._v8.end_global(handle)
-        self._v8.end_holder(self._holder)
-
-    def limit_memory(self, heap_bytes: int) -> None:
-        """Terminate JavaScript at the first garbage collection that leaves more than this."""
-        self._v8.set_memory_limit(self._monitor, heap_bytes)
+        self._globals = []
 
     def open_parts(
         self,
@@ -128,7 +115,7 @@ class Context:
         Returns the buffer's memory, which the list must keep alive. Raises RuntimeError.
         """
         v8, context = self._v8, self._context
-        with self._scope():
+        with self.isolate.scope():
             parts = self._run(code)
             if parts is None:
                 message = "the harness does not open"
@@ -162,10 +149,14 @@ class Context:
 
         return self._guarded(call, deadline)
 
+    def run_microtasks(self) -> None:
+        """Run what the context's promises have queued."""
+        self._v8.run_microtasks(self._queue, self._isolate)
+
     @contextmanager
     def string(self, text: bytes | bytearray) -> Iterator[Text]:
         """Copy UTF-8 into V8 for the length of a `with` block."""
-        with self._scope():
+        with self.isolate.scope():
             yield Text(self._new_string(text))
 
     def _guarded(
@@ -173,16 +164,16 @@ class Context:
     ) -> Value:
         """Make a call and run its microtasks; the value leaves V8 before they run."""
         if deadline is not None:
-            self._watchdog.begin_call(self._isolate, deadline)
+            self.isolate.watchdog.begin_call(self._isolate, deadline)
         try:
-            with self._scope():
+            with self.isolate.scope():
                 value = self._caught(call)
                 if value.type != Type.TERMINATED_EXCEPTION:
-                    self._v8.run_microtasks(self._isolate)
+                    self.run_microtasks()
         finally:
             if deadline is not None:
-                self._watchdog.end_call()
-        if self._v8.memory_limit_reached(self._monitor):
+                self.isolate.watchdog.end_call()
+        if self.isolate.memory_exhausted:
             raise HeapExhausted
         return value
 
@@ -275,20 +266,6 @@ class Context:
     @staticmethod
     def _int32(maybe: int) -> int:
         return c_int(maybe >> 32).value
-
-    @contextmanager
-    def _scope(self) -> Iterator[None]:
-        """Free the handles that are made within."""
-        following, limit = self._next.value, self._limit.value
-        self._level.value += 1
-        try:
-            yield
-        finally:
-            self._level.value -= 1
-            self._next.value = following
-            if self._limit.value != limit:
-                self._limit.value = limit
-                self._v8.free_handles(self._isolate)
 
 
 def _guard(on_callback: Callable[[], None]) -> None:

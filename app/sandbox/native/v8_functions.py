@@ -34,7 +34,17 @@ _SIGNATURES: Final[dict[str, tuple[str, Any, list[Any]]]] = {
     "enter_isolate": ("_ZN2v87Isolate5EnterEv", None, [c_void_p]),
     "exit_isolate": ("_ZN2v87Isolate4ExitEv", None, [c_void_p]),
     "terminate": ("_ZN2v87Isolate18TerminateExecutionEv", None, [c_void_p]),
-    "run_microtasks": ("_ZN2v87Isolate26PerformMicrotaskCheckpointEv", None, [c_void_p]),
+    # Chromium's unique_ptr travels in a register.
+    "new_queue": (
+        "_ZN2v814MicrotaskQueue3NewEPNS_7IsolateENS_16MicrotasksPolicyE",
+        c_void_p,
+        [c_void_p, c_int],
+    ),
+    "run_microtasks": (
+        "_ZN2v88internal14MicrotaskQueue17PerformCheckpointEPNS_7IsolateE",
+        None,
+        [c_void_p, c_void_p],
+    ),
     "on_collected": (
         "_ZN2v87Isolate21AddGCEpilogueCallbackEPFvPS0_NS_6GCTypeENS_15GCCallbackFlagsEPvES4_S2_",
         None,

@@ -8,6 +8,8 @@ from typing import Final
 
 from msgspec import Struct
 
+from app.sandbox.protocol import Isolation
+
 ROOT: Final = Path(__file__).parents[3]
 MISSING: Final = "off: the library does not export missing"
 TURNED_OFF: Final = "off: turned off by CRIVO_NATIVE"
@@ -21,9 +23,10 @@ for path in order["missing"]:
     module, name = path.rsplit(".", 1)
     setattr(importlib.import_module("app.sandbox.native." + module), name, "missing")
 from app.sandbox import v8
+from app.sandbox.protocol import Isolation
 engine = v8.Engine(native=order["native"])
-if order["forked"]:
-    engine.make_isolates(1)
+if order["isolation"]:
+    engine.prepare(Isolation(order["isolation"]), contexts=2, isolates=2)
     if pid := os.fork():
         os._exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 isolate = engine.open_isolate(on_console_line=lambda: None)
@@ -52,13 +55,16 @@ class Evaluated(Struct, frozen=True):
 
 
 def evaluate(
-    *scripts: str, native: bool = True, missing: tuple[str, ...] = (), forked: bool = False
+    *scripts: str,
+    native: bool = True,
+    missing: tuple[str, ...] = (),
+    isolation: Isolation | None = None,
 ) -> Evaluated:
     """Evaluate scripts in one isolate; `missing` names constants like `snapshot._CREATE`.
 
-    `forked`: the isolate is made before a fork, as the zygote does.
+    `isolation`: the isolate is made before a fork, as the zygote does.
     """
-    order = {"scripts": scripts, "native": native, "missing": missing, "forked": forked}
+    order = {"scripts": scripts, "native": native, "missing": missing, "isolation": isolation}
     done = subprocess.run(
         [sys.executable, "-I", "-c", _PROGRAM, str(ROOT)],
         input=json.dumps(order),

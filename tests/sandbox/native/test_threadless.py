@@ -14,11 +14,12 @@ from app.sandbox.native.mini_racer import CANCEL_GRACE_S, DeadlineExceeded
 from app.sandbox.native.watchdog import Watchdog
 from app.sandbox.outcomes import OutOfMemory
 from app.sandbox.pool import SandboxPool, open_pool
+from app.sandbox.protocol import Isolation
 from tests.sandbox.native.engines import MISSING, ROOT, TURNED_OFF, evaluate
 from tests.sandbox.native.test_snapshot import _WALK
 from tests.support.sandbox_runs import MIB, run
 
-_REPORTS: Final = (
+REPORTS: Final = (
     "throw new Error('plain')",
     "\n\n  null.x",
     "let let",
@@ -40,7 +41,7 @@ _REPORTS: Final = (
 
 
 def test_exceptions_are_reported_as_by_an_isolate_with_a_thread() -> None:
-    forked, threaded = evaluate(*_REPORTS, forked=True), evaluate(*_REPORTS)
+    forked, threaded = evaluate(*REPORTS, isolation=Isolation.ISOLATE), evaluate(*REPORTS)
 
     assert forked.states["threadless"] == "on", "V8's or mini-racer's functions have changed"
     assert (forked.kind, threaded.kind) == ("ThreadlessIsolate", "ThreadedIsolate")
@@ -48,7 +49,7 @@ def test_exceptions_are_reported_as_by_an_isolate_with_a_thread() -> None:
 
 
 def test_a_script_sees_the_same_world() -> None:
-    forked, threaded = evaluate(_WALK, forked=True), evaluate(_WALK)
+    forked, threaded = evaluate(_WALK, isolation=Isolation.ISOLATE), evaluate(_WALK)
 
     assert forked.values[0].count("\n") > 500
     assert forked.values == threaded.values
@@ -59,11 +60,11 @@ def test_a_script_sees_the_same_world() -> None:
     [
         ("v8_functions.MEMORY_CALLBACK", MISSING),
         ("self_check._LEAST_DEPTH", "off: the self-check ended with status 127"),
-        ("self_check._PARTS", "off: the self-check ended with status 127"),
+        ("self_check.PARTS", "off: the self-check ended with status 127"),
     ],
 )
 def test_without_them_isolates_have_threads(missing: str, state: str) -> None:
-    evaluated = evaluate("`${6 * 7}`", forked=True, missing=(missing,))
+    evaluated = evaluate("`${6 * 7}`", isolation=Isolation.ISOLATE, missing=(missing,))
 
     assert evaluated.states["threadless"] == state
     assert evaluated.kind == "ThreadedIsolate"
@@ -75,11 +76,12 @@ def test_a_crash_in_the_self_check_is_survived() -> None:
     program = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
         "from app.sandbox import v8\n"
+        "from app.sandbox.protocol import Isolation\n"
         "from app.sandbox.native import v8_functions\n"
         "engine = v8.Engine()\n"
         "run = v8_functions._SIGNATURES['run']\n"
         "v8_functions._SIGNATURES['new_context'] = (run[0], *run[1:])\n"
-        "engine.make_isolates(1)\n"
+        "engine.prepare(Isolation.ISOLATE, contexts=1, isolates=1)\n"
         "print(engine.native['threadless'], flush=True)\n"
         "import os; os._exit(0)\n"
     )
@@ -96,8 +98,9 @@ def test_a_low_hard_limit_of_the_stack_keeps_user_code_off_the_main_thread() -> 
     program = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
         "from app.sandbox import v8\n"
+        "from app.sandbox.protocol import Isolation\n"
         "engine = v8.Engine()\n"
-        "engine.make_isolates(1)\n"
+        "engine.prepare(Isolation.ISOLATE, contexts=1, isolates=1)\n"
         "print(engine.native['threadless'], flush=True)\n"
         "import os; os._exit(0)\n"
     )
@@ -169,7 +172,7 @@ _RUNS: Final = (
 )
 
 
-async def _observe(pool: SandboxPool) -> list[object]:
+async def observe(pool: SandboxPool) -> list[object]:
     seen: list[object] = []
     for source, payload in _RUNS:
         ran = await run(pool, source, payload, wall_ms=1_500, memory_bytes=64 * MIB)
@@ -184,9 +187,9 @@ async def _observe(pool: SandboxPool) -> list[object]:
 async def test_a_pool_observes_the_same_both_ways() -> None:
     seen = []
     for native in (True, False):
-        async with open_pool(PoolConfig(cells=1, warm=0, isolates=3, native=native)) as pool:
+        async with open_pool(PoolConfig(cells=1, warm=0, native=native)) as pool:
             assert pool.native["threadless"] == ("on" if native else TURNED_OFF)
-            seen.append(await _observe(pool))
+            seen.append(await observe(pool))
     forked, threaded = seen
 
     assert forked == threaded
