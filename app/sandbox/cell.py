@@ -14,11 +14,13 @@ from typing import Final, NoReturn
 
 from app.sandbox import lockdown
 from app.sandbox.job import IsolateSlot
+from app.sandbox.job_reader import JobReader
 from app.sandbox.protocol import VERSION, Frame, FrameReader, Kind, encode_json, send_frames
 from app.sandbox.v8 import Engine
 
 # Written to clear_refs, it resets the peak of the resident set (proc(5)).
 _RESET_PEAK: Final = b"5"
+_AGAIN: Final[Frame] = (Kind.AGAIN, b"")
 
 
 def serve(
@@ -47,19 +49,22 @@ def enter(
     namespaces: dict[str, str],
 ) -> "_Cell":
     """Make the isolates, lock down and send READY; nothing undoes the lockdown."""
-    status_fd = os.open("/proc/self/status", os.O_RDONLY | os.O_CLOEXEC)
+    status_fd, statm_fd = (
+        os.open(f"/proc/self/{name}", os.O_RDONLY | os.O_CLOEXEC) for name in ("status", "statm")
+    )
     peak_fd = -1
     with suppress(OSError):  # then peaks are those of the pool's samples
         peak_fd = os.open("/proc/self/clear_refs", os.O_WRONLY | os.O_CLOEXEC)
     dropped = lockdown.drop_privileges(
         parent_pid=zygote_pid,
-        keep_fds=frozenset({2, channel.fileno(), status_fd, peak_fd} - {-1}),
+        keep_fds=frozenset({2, channel.fileno(), status_fd, statm_fd, peak_fd} - {-1}),
     )
-    cell = _Cell(channel, status_fd=status_fd, peak_fd=peak_fd)
+    cell = _Cell(channel, statm_fd=statm_fd, peak_fd=peak_fd)
     cell.fill(engine)
     measures = lockdown.seal(
         parent_pid=zygote_pid, status_fd=status_fd, measured={**namespaces, **dropped}
     )
+    os.close(status_fd)
     ready = {
         "protocol": VERSION,
         "v8": engine.version,
@@ -74,11 +79,11 @@ def enter(
 class _Cell:
     """The isolate pool of this process, and the channel for its jobs."""
 
-    def __init__(self, channel: socket.socket, *, status_fd: int, peak_fd: int) -> None:
+    def __init__(self, channel: socket.socket, *, statm_fd: int, peak_fd: int) -> None:
         self._channel = channel
-        self._reader = FrameReader(channel)
+        self._reader = JobReader(FrameReader(channel))
         self._send_lock = threading.Lock()
-        self._status_fd = status_fd
+        self._statm_fd = statm_fd
         self._peak_fd = peak_fd
         self._slots: deque[IsolateSlot] = deque()
         self._current: IsolateSlot | None = None
@@ -101,11 +106,16 @@ class _Cell:
         # The pool has read the last job's peak before it sends this one.
         if self._peak_fd >= 0:
             os.write(self._peak_fd, _RESET_PEAK)
-        if not slot.run_job(self._reader, status_fd=self._status_fd) or not self._slots:
+        frames, reusable = slot.run_job(self._reader, statm_fd=self._statm_fd)
+        goes_on = reusable and bool(self._slots)
+        if goes_on and slot.closes_at_once:
+            goes_on = slot.close()
+            self.send([*frames, _AGAIN] if goes_on else frames)
+            return goes_on
+        self.send(frames)
+        if not goes_on or not slot.close():
             return False
-        if not slot.close():
-            return False
-        self.send([(Kind.AGAIN, b"")])
+        self.send([_AGAIN])
         return True
 
     def _give_up(self) -> NoReturn:

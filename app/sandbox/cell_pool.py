@@ -8,7 +8,7 @@ from typing import Final
 from msgspec import Struct
 
 from app.sandbox.cell_process import Cell
-from app.sandbox.frames import Ready, receive_again, receive_ready
+from app.sandbox.frames import Ready, poll_again, receive_again, receive_ready
 from app.sandbox.protocol import DEFAULT_ISOLATION, Isolation, ProtocolError
 from app.sandbox.zygote_client import SandboxUnavailable, ZygoteClient, is_running
 
@@ -142,10 +142,14 @@ class CellPool:
     def put_back(self, pooled: PooledCell) -> "asyncio.Task[bool] | None":
         """Keep a cell for its tenant's next job if it can do one, else close it.
 
-        Returns the task in which the cell discards what the job used.
+        Returns the task in which the cell discards what the job used, unless it has done so.
         """
         if not pooled.jobs_left or self._closed:
             pooled.cell.close()
+            return None
+        again = poll_again(pooled.cell)
+        if again is not None:
+            self._keep(pooled, recovered=again)
             return None
         recovery = asyncio.create_task(receive_again(pooled.cell))
         self._recoveries[recovery] = pooled
@@ -231,7 +235,10 @@ class CellPool:
 
     def _recovered(self, recovery: "asyncio.Task[bool]") -> None:
         pooled = self._recoveries.pop(recovery)
-        if recovery.cancelled() or not recovery.result() or pooled.exhausted:
+        self._keep(pooled, recovered=not recovery.cancelled() and recovery.result())
+
+    def _keep(self, pooled: PooledCell, *, recovered: bool) -> None:
+        if not recovered or pooled.exhausted:
             pooled.cell.close()
             return
         loop = asyncio.get_running_loop()

@@ -1,6 +1,7 @@
 """Decode a cell's frames into structs, and reject all others."""
 
 import asyncio
+from contextlib import suppress
 from typing import Final, TypeVar
 
 import msgspec
@@ -42,6 +43,15 @@ async def receive_ready(cell: Cell) -> Ready:
     return ready
 
 
+def poll_again(cell: Cell) -> bool | None:
+    """Return what `receive_again` would; None: it would have to wait."""
+    try:
+        frame = cell.received()
+    except ProtocolError:
+        return False
+    return None if frame is None else frame == (Kind.AGAIN, b"")
+
+
 async def receive_again(cell: Cell) -> bool:
     """Wait until a cell has closed what its job used; false: it cannot be used again."""
     try:
@@ -54,8 +64,10 @@ async def receive_again(cell: Cell) -> bool:
 
 def decode_frame(body: bytes, struct: type[T]) -> T:
     """Decode a body as `struct`. Raises ProtocolError."""
+    with suppress(ValueError, RecursionError):
+        return msgspec.json.decode(body, type=struct)
     try:
-        # With the standard library, which accepts lone surrogates in the text of user code.
+        # Again with the standard library, which accepts lone surrogates in the text of user code.
         return msgspec.convert(decode_json(body), struct)
     except (ValueError, RecursionError, msgspec.ValidationError) as error:
         message = f"a frame that does not decode: {error}"

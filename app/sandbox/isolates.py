@@ -38,6 +38,10 @@ class Isolate(Protocol):
     """
 
     shared_memory: memoryview
+    # Whether `string` takes Latin-1.
+    takes_latin1: bool
+    # Whether `close` takes no time, so that the end of a job can wait for it.
+    closes_at_once: bool
 
     def begin(self) -> None:
         """Use the isolate on this thread, up to `close`."""
@@ -66,8 +70,10 @@ class Isolate(Protocol):
         """Make an operation's number."""
         ...
 
-    def string(self, text: bytes | bytearray) -> AbstractContextManager[Any]:
-        """Copy UTF-8 into V8 for the length of a `with` block."""
+    def string(
+        self, text: bytes | bytearray, *, latin1: bool = False
+    ) -> AbstractContextManager[Any]:
+        """Copy UTF-8 or Latin-1 into V8 for the length of a `with` block."""
         ...
 
     def reset_allocation_failures(self) -> None:

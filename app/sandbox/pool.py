@@ -11,9 +11,9 @@ from msgspec import Struct
 
 from app.sandbox.admission import Admission, Hold
 from app.sandbox.cell_pool import CellPool, PoolConfig
-from app.sandbox.cell_process import Used
 from app.sandbox.cgroups import OomKills
 from app.sandbox.classification import V8_OVERHEAD_BYTES, classify, to_finding
+from app.sandbox.meter import Used
 from app.sandbox.native import ON
 from app.sandbox.outcomes import (
     Examined,

@@ -159,6 +159,9 @@ def flags(*, stack_bytes: int) -> list[str]:
 class ThreadedIsolate(mini_racer.Context):
     """An isolate on a thread that mini-racer starts."""
 
+    takes_latin1 = False
+    closes_at_once = False
+
     def __init__(self, engine: Engine, *, on_console_line: Callable[[], None]) -> None:
         """Make an isolate and open the harness in it; `on_console_line` runs on its thread."""
         self._engine = engine
@@ -208,6 +211,9 @@ class ThreadedIsolate(mini_racer.Context):
 
 class ThreadlessIsolate(threadless.Context):
     """An isolate that is made before a fork, and used on one thread after it."""
+
+    takes_latin1 = True
+    closes_at_once = False
 
     def __init__(self, engine: Engine, within: isolate.Isolate) -> None:
         """Make a context in an isolate and open the harness in it."""
@@ -274,6 +280,8 @@ class ThreadlessIsolate(threadless.Context):
 
 class SharedContext(ThreadlessIsolate):
     """A context of an isolate that other contexts, of one tenant, use before and after it."""
+
+    closes_at_once = True
 
     def __init__(self, engine: Engine, within: SharedIsolate) -> None:
         """Make a context in the isolate and open the harness in it."""

@@ -15,7 +15,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, Self
 
-from app.sandbox.cell_process import Cell, Exit, new_channel
+from app.sandbox.cell_process import Cell, new_channel
+from app.sandbox.meter import Exit
 from app.sandbox.protocol import Isolation
 from app.sandbox.zygote import FORK, MESSAGE_BYTES, NATIVE, PLAIN
 

@@ -11,7 +11,7 @@ import pytest
 
 from app.sandbox import session
 from app.sandbox.cell_pool import PoolConfig
-from app.sandbox.cell_process import Meter
+from app.sandbox.meter import Meter
 from app.sandbox.outcomes import Crashed, Succeeded
 from app.sandbox.pool import PoolBusy, SandboxPool, open_pool
 from app.sandbox.protocol import Isolation

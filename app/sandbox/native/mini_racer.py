@@ -162,8 +162,10 @@ class Context:
         return Value(self, self.library.mr_alloc_int_val(self.handle, number, Type.INTEGER))
 
     @contextmanager
-    def string(self, text: bytes | bytearray) -> Iterator[Value]:
-        """Copy UTF-8 into a value for the length of a `with` block."""
+    def string(self, text: bytes | bytearray, *, latin1: bool = False) -> Iterator[Value]:
+        """Copy UTF-8 into a value for the length of a `with` block; no Latin-1 (ValueError)."""
+        if latin1:
+            raise ValueError("the library takes UTF-8 only")
         buffer = (
             (ctypes.c_char * len(text)).from_buffer(text)
             if isinstance(text, bytearray) and len(text) > _SMALL_BYTES

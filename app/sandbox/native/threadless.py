@@ -154,10 +154,10 @@ class Context:
         self._v8.run_microtasks(self._queue, self._isolate)
 
     @contextmanager
-    def string(self, text: bytes | bytearray) -> Iterator[Text]:
-        """Copy UTF-8 into V8 for the length of a `with` block."""
+    def string(self, text: bytes | bytearray, *, latin1: bool = False) -> Iterator[Text]:
+        """Copy UTF-8 or Latin-1 into V8 for the length of a `with` block."""
         with self.isolate.scope():
-            yield Text(self._new_string(text))
+            yield Text(self._new_string(text, latin1=latin1))
 
     def _guarded(
         self, call: Callable[[], tuple[int | None, Type]], deadline: float | None
@@ -247,12 +247,14 @@ class Context:
             self._v8.write_utf8(local, self._isolate, room, length, _WRITE_FLAGS, None)
         return memory
 
-    def _new_string(self, text: bytes | bytearray) -> int:
+    def _new_string(self, text: bytes | bytearray, *, latin1: bool = False) -> int:
+        # V8 copies Latin-1, and decodes UTF-8 twice: first to find its length.
+        make = self._v8.new_latin1 if latin1 or text.isascii() else self._v8.new_string
         if isinstance(text, bytearray):
             source: object = (c_char * len(text)).from_buffer(text) if text else b""
         else:
             source = text
-        local: int | None = self._v8.new_string(self._isolate, source, 0, len(text))
+        local: int | None = make(self._isolate, source, 0, len(text))
         if local is None:
             raise MemoryError("V8 makes no string of this length")
         return local

@@ -105,6 +105,11 @@ _SIGNATURES: Final[dict[str, tuple[str, Any, list[Any]]]] = {
         c_void_p,
         [c_void_p, c_void_p, c_int, c_int],
     ),
+    "new_latin1": (
+        "_ZN2v86String14NewFromOneByteEPNS_7IsolateEPKhNS_13NewStringTypeEi",
+        c_void_p,
+        [c_void_p, c_void_p, c_int, c_int],
+    ),
     "utf8_length": ("_ZNK2v86String12Utf8LengthV2EPNS_7IsolateE", c_size_t, [c_void_p, c_void_p]),
     "write_utf8": (
         "_ZNK2v86String11WriteUtf8V2EPNS_7IsolateEPcmiPm",
