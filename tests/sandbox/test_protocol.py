@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -62,8 +63,12 @@ async def play(
     wall_ms: int = 10_000,
     output_bytes: int = 10,
     payload: bytes = LONG,
+    stopped_s: float = 0,
 ) -> tuple[object, bytes]:
-    """Let a real process stand where a cell would be: it sends `script`, then runs `then`."""
+    """Let a real process stand where a cell would be: it sends `script`, then runs `then`.
+
+    The kernel lets it do so after `stopped_s`.
+    """
     ours, theirs = new_channel()
     stderr_read, stderr_write = os.pipe()
     with theirs:
@@ -73,6 +78,10 @@ async def play(
             stderr=stderr_write,
         )
     os.close(stderr_write)
+    if stopped_s:
+        process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, process.pid, os.WSTOPPED)  # noqa: ASYNC222 - a few ms
+        asyncio.get_running_loop().call_later(stopped_s, process.send_signal, signal.SIGCONT)
     cell = Cell(
         pid=process.pid,
         pidfd=os.pidfd_open(process.pid),
@@ -181,6 +190,49 @@ async def test_a_valid_session_succeeds() -> None:
 async def test_a_breach_is_a_crash(script: bytes) -> None:
     outcome, _ = await play(script)
     assert isinstance(outcome, Crashed), outcome
+
+
+ANSWER = result(3) + frame(Kind.OUTPUT, b"[1]") + verdict("succeeded", output_bytes=3)
+SHORT = b"1"
+
+
+@pytest.mark.usefixtures("_loop_is_left_clean")
+@pytest.mark.parametrize("start", [b"", STARTED], ids=["in time", "late"])
+async def test_a_job_that_is_sent_at_once_has_started(start: bytes) -> None:
+    outcome, output = await play(start + ANSWER, payload=SHORT)
+    assert (outcome, output) == (Succeeded(output_bytes=3), b"[1]")
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        pytest.param(STARTED + STARTED + ANSWER, id="late twice"),
+        pytest.param(
+            frame(Kind.LOG, {"level": "log", "text": ""}) + STARTED + ANSWER,
+            id="late after a line",
+        ),
+        pytest.param(result(3) + STARTED, id="late after the result"),
+    ],
+)
+async def test_a_job_that_was_sent_at_once_starts_late_only_once(script: bytes) -> None:
+    outcome, _ = await play(script, payload=SHORT)
+    assert isinstance(outcome, Crashed), outcome
+
+
+async def test_the_clock_runs_from_the_sending_of_a_job() -> None:
+    outcome, _ = await play(b"", payload=SHORT, wall_ms=50)
+    assert outcome == TimedOut(limit_ms=50)
+
+
+async def test_a_cell_that_the_host_does_not_run_gets_time_to_start() -> None:
+    outcome, _ = await play(STARTED + ANSWER, payload=SHORT, wall_ms=50, stopped_s=1)
+    assert outcome == Succeeded(output_bytes=3)
+
+
+async def test_a_cell_that_the_host_never_runs_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "OWED_TIMEOUT_S", 0.1)
+    outcome, _ = await play(b"", payload=SHORT, wall_ms=50, stopped_s=600)
+    assert outcome == Crashed(detail="killed: it did not start")
 
 
 async def test_a_cell_that_ignores_its_deadline_is_killed() -> None:
