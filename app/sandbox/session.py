@@ -112,7 +112,7 @@ async def run_session(
 async def _begin(feeder: Feeder, cell: Cell) -> None:
     try:
         await feeder.begin()
-    except BaseException:
+    except Exception:
         cell.kill("its payload failed")
         raise
 

@@ -1,41 +1,17 @@
 """A small job is sent at once; a source that the cell has is not sent again."""
 
 import asyncio
-import os
 import socket
-import subprocess
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import pytest
 
-from app.sandbox.cell_process import Cell, new_channel
+from app.sandbox.cell_process import Cell
 from app.sandbox.feeder import Feeder
 from app.sandbox.protocol import FrameReader, Kind, decode_job
 from tests.support.sandbox_runs import chunks_of, job
+from tests.support.stand_in_cell import open_cell
 
 SMALL, LONG = b"1" * 100, b"1" * 3_000_000
-
-
-@asynccontextmanager
-async def open_cell() -> AsyncIterator[tuple[Cell, socket.socket]]:
-    """Let a process that does nothing stand where a cell would be."""
-    ours, theirs = new_channel()
-    stderr_read, stderr_write = os.pipe()
-    process = subprocess.Popen(["sleep", "600"])  # noqa: ASYNC220, S607 - a few ms
-    os.close(stderr_write)
-    cell = Cell(
-        pid=process.pid,
-        pidfd=os.pidfd_open(process.pid),
-        channel=ours,
-        stderr_fd=stderr_read,
-    )
-    try:
-        with theirs:
-            yield cell, theirs
-    finally:
-        cell.close()
-        process.wait()
 
 
 def read_job(channel: socket.socket) -> tuple[list[Kind], bytes, int]:
