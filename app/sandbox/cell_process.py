@@ -73,6 +73,8 @@ class Cell:
         Raises ConnectionError if the cell has ended.
         """
         pieces = join_frames(frames)
+        if not pieces:
+            return []
         try:
             sent = self._channel.sendmsg(pieces)
         except BlockingIOError:

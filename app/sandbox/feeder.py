@@ -27,14 +27,18 @@ OWED_TIMEOUT_S: Final = 60.0
 _PROMPT_BYTES: Final = 64 * 1024
 
 
+# In memory, or in chunks as they come.
+Payload = bytes | AsyncIterable[bytes]
+
+
 class Feeder:
-    """Sends one job: `begin` sends all of a small one, `finish` the rest of another.
+    """Sends one job: `begin` a small one whose payload is in memory, `finish` any other.
 
     A job is `prompt` if `begin` sent it; the clock of its run starts then. `payload_bytes` is the
     length of the payload so far.
     """
 
-    def __init__(self, cell: Cell, job: Job, *, mode: str, payload: AsyncIterable[bytes]) -> None:
+    def __init__(self, cell: Cell, job: Job, *, mode: str, payload: Payload) -> None:
         """Take what is to be sent."""
         self.prompt = False
         self.done = False
@@ -42,31 +46,26 @@ class Feeder:
         self._cell = cell
         self._job = job
         self._mode = mode
-        self._chunks = aiter(payload)
+        self._payload = payload
         self._unsent: list[memoryview] = []
 
-    async def begin(self) -> None:
-        """Send the job if it is small, else its beginning. Raises what the payload raises."""
-        inputs: list[Frame] = []
-        has_source = self._cell.source == self._job.source
-        size_bytes = 0 if has_source else len(self._job.source)
-        while size_bytes <= _PROMPT_BYTES and not self.prompt:
-            chunk = await anext(self._chunks, None)
-            if chunk is None:
-                self.prompt = True
-                inputs.append((Kind.END, b""))
-            else:
-                size_bytes += len(chunk)
-                inputs += self._inputs_of(chunk)
+    def begin(self) -> None:
+        """Send the job at once, if it is small."""
+        size_bytes = 0 if self._has_source else len(self._job.source)
+        if not isinstance(self._payload, bytes):
+            return
+        if size_bytes + len(self._payload) > _PROMPT_BYTES:
+            return
+        self.prompt = True
+        inputs = self._inputs_of(self._payload)
         try:
             self._unsent = self._cell.send_at_once(
-                [*self._first_frames(has_source=has_source), *inputs]
+                [*self._first_frames(), *inputs, (Kind.END, b"")]
             )
         except ConnectionError:
             self.done = True  # the session finds out why the cell has ended
-            return
-        self._cell.source = self._job.source
-        self.done = self.prompt and not self._unsent
+        else:
+            self.done = not self._unsent
 
     async def finish(self, *, before_end: Callable[[], None]) -> None:
         """Send the rest; `before_end` runs before the last frame of a job that is not prompt.
@@ -74,18 +73,33 @@ class Feeder:
         Raises what the payload raises.
         """
         try:
-            await self._send(self._unsent)
-            if not self.prompt:
-                async for chunk in self._chunks:
-                    await self._send(self._cell.send_at_once(self._inputs_of(chunk)))
-                # Called before the cell can answer.
-                before_end()
-                await self._send(self._cell.send_at_once([(Kind.END, b"")]))
+            if self.prompt:
+                await self._send(self._unsent)
+            else:
+                await self._send_in_pieces(before_end)
         except ConnectionError:
             pass  # the session finds out why the cell has ended
         self.done = True
 
-    def _first_frames(self, *, has_source: bool) -> list[Frame]:
+    async def _send_in_pieces(self, before_end: Callable[[], None]) -> None:
+        # They wait for the payload's first chunk, so that one system call sends all.
+        frames = self._first_frames()
+        if isinstance(self._payload, bytes):
+            frames += self._inputs_of(self._payload)
+        else:
+            async for chunk in self._payload:
+                await self._send(self._cell.send_at_once([*frames, *self._inputs_of(chunk)]))
+                frames = []
+        await self._send(self._cell.send_at_once(frames))
+        # Called before the cell can answer.
+        before_end()
+        await self._send(self._cell.send_at_once([(Kind.END, b"")]))
+
+    @property
+    def _has_source(self) -> bool:
+        return self._cell.source == self._job.source
+
+    def _first_frames(self) -> list[Frame]:
         job, limits = self._job, self._job.limits
         header = JobHeader(
             version=VERSION,
@@ -101,8 +115,9 @@ class Feeder:
             sent_ns=time.monotonic_ns() if self.prompt else 0,
         )
         frames: list[Frame] = [(Kind.JOB, encode_job(header))]
-        if not has_source:
+        if not self._has_source:
             frames.append((Kind.SOURCE, job.source))
+            self._cell.source = job.source
         frames.append((Kind.CONTEXT, _context(job) if self._mode == "run" else b""))
         return frames
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterable, AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from math import ceil
 from typing import Final
@@ -13,6 +13,7 @@ from app.sandbox.admission import Admission, Hold
 from app.sandbox.cell_pool import CellPool, PoolConfig
 from app.sandbox.cgroups import OomKills
 from app.sandbox.classification import V8_OVERHEAD_BYTES, classify, to_finding
+from app.sandbox.feeder import Payload
 from app.sandbox.meter import Used
 from app.sandbox.native import ON
 from app.sandbox.outcomes import (
@@ -145,7 +146,7 @@ class SandboxPool:
         self,
         job: Job,
         *,
-        payload: AsyncIterable[bytes],
+        payload: Payload,
         sink: Sink,
         fresh: bool = False,
         on_aborted: Callable[[Used], None] | None = None,
@@ -208,7 +209,7 @@ class SandboxPool:
         job = Job(tenant=tenant, source=source, seed=0, clock_ms=0, limits=limits)
         for attempt in range(_CHECK_ATTEMPTS):
             session, _ = await self._run_in_cell(
-                job, mode="check", payload=_no_payload(), sink=_discard, fresh=attempt > 0
+                job, mode="check", payload=b"", sink=_discard, fresh=attempt > 0
             )
             verdict = session.evidence.verdict
             if verdict is not None and verdict.kind == "accepted" and not session.evidence.breach:
@@ -240,7 +241,7 @@ class SandboxPool:
         job: Job,
         *,
         mode: str,
-        payload: AsyncIterable[bytes],
+        payload: Payload,
         sink: Sink,
         fresh: bool,
         on_aborted: Callable[[Used], None] | None = None,
@@ -295,11 +296,6 @@ class SandboxPool:
             return await self._admission.acquire(memory_bytes)
         finally:
             self.waiting -= 1
-
-
-async def _no_payload() -> AsyncIterator[bytes]:
-    for chunk in tuple[bytes]():
-        yield chunk
 
 
 async def _discard(_chunk: bytes) -> None:

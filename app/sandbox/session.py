@@ -1,7 +1,7 @@
 """Run one job in a cell: send its payload, and check every frame that the cell sends."""
 
 import asyncio
-from collections.abc import AsyncIterable, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from time import monotonic
 from typing import Final
 
@@ -10,7 +10,7 @@ from msgspec import Struct
 from app.sandbox.cell_process import Cell
 from app.sandbox.cgroups import OomKills
 from app.sandbox.classification import V8_OVERHEAD_BYTES, CellVerdict, Evidence
-from app.sandbox.feeder import OWED_TIMEOUT_S, Feeder
+from app.sandbox.feeder import OWED_TIMEOUT_S, Feeder, Payload
 from app.sandbox.frames import decode_frame
 from app.sandbox.meter import Exit, Used
 from app.sandbox.outcomes import Job, Limits, LogLine
@@ -68,7 +68,7 @@ async def run_session(
     job: Job,
     *,
     mode: str,
-    payload: AsyncIterable[bytes],
+    payload: Payload,
     sink: Sink,
     oom_kills: OomKills,
 ) -> SessionReport:
@@ -78,7 +78,7 @@ async def run_session(
     session = _Session(cell, job, sink, oom_kills, feeder)
     feeding: asyncio.Task[None] | None = None
     try:
-        await _begin(feeder, cell)
+        feeder.begin()
         if feeder.prompt:
             session.start()
         if not feeder.done:
@@ -107,14 +107,6 @@ async def run_session(
         meter = cell.meter
         used = Used(cpu_ns=meter.cpu_ns(account), peak_bytes=meter.peak_bytes(account))
     return session.conclude(account, used, reusable=reusable)
-
-
-async def _begin(feeder: Feeder, cell: Cell) -> None:
-    try:
-        await feeder.begin()
-    except Exception:
-        cell.kill("its payload failed")
-        raise
 
 
 def _kill_if_failed(cell: Cell, task: "asyncio.Task[None]") -> None:

@@ -13,7 +13,7 @@ from app.sandbox.frame_buffer import FrameBuffer
 from app.sandbox.frames import poll_again, receive_again
 from app.sandbox.pool import open_pool
 from app.sandbox.protocol import HEADER, Isolation, Kind
-from tests.support.sandbox_runs import chunks_of, job
+from tests.support.sandbox_runs import job
 from tests.support.stand_in_cell import open_cell
 
 AGAIN = HEADER.pack(Kind.AGAIN, 0)
@@ -67,7 +67,7 @@ async def test_a_context_is_gone_when_its_run_has_ended(monkeypatch: pytest.Monk
             pytest.skip("no contexts on this machine")
         cell = (await pool._cells.take("tenant")).cell
         source = job("const process = d => d")
-        await Feeder(cell, source, mode="run", payload=chunks_of(b"1")).begin()
+        Feeder(cell, source, mode="run", payload=b"1").begin()
         message = await asyncio.to_thread(receive, cell._channel)
         cell.close()
     kinds = []

@@ -28,11 +28,14 @@ def read_job(channel: socket.socket) -> tuple[list[Kind], bytes, int]:
     return kinds, payload, sent_ns
 
 
-async def send(cell: Cell, channel: socket.socket, source: str, payload: bytes) -> list[Kind]:
-    feeder = Feeder(cell, job(source), mode="run", payload=chunks_of(payload))
+async def send(
+    cell: Cell, channel: socket.socket, source: str, payload: bytes, *, in_memory: bool
+) -> list[Kind]:
+    given = payload if in_memory else chunks_of(payload)
+    feeder = Feeder(cell, job(source), mode="run", payload=given)
     reading = asyncio.create_task(asyncio.to_thread(read_job, channel))
-    await feeder.begin()
-    assert feeder.prompt == (payload is SMALL)
+    feeder.begin()
+    assert feeder.prompt == (in_memory and payload is SMALL)
     ended = []
     if not feeder.done:
         await feeder.finish(before_end=lambda: ended.append(True))
@@ -47,9 +50,13 @@ async def send(cell: Cell, channel: socket.socket, source: str, payload: bytes) 
 @pytest.mark.parametrize(
     "payload", [pytest.param(SMALL, id="small"), pytest.param(LONG, id="long")]
 )
-async def test_a_source_is_sent_when_it_changes(payload: bytes) -> None:
+@pytest.mark.parametrize("in_memory", [True, False])
+async def test_a_source_is_sent_when_it_changes(payload: bytes, *, in_memory: bool) -> None:
     async with open_cell() as (cell, channel):
-        kinds = [await send(cell, channel, source, payload) for source in ("a", "a", "b", "a")]
+        kinds = [
+            await send(cell, channel, source, payload, in_memory=in_memory)
+            for source in ("a", "a", "b", "a")
+        ]
     assert [Kind.SOURCE in each for each in kinds] == [True, False, True, True]
     assert [kind for kind in kinds[0] if kind is not Kind.INPUT] == [
         Kind.JOB,
@@ -61,8 +68,8 @@ async def test_a_source_is_sent_when_it_changes(payload: bytes) -> None:
 
 async def test_a_small_job_is_in_the_channel_at_once() -> None:
     async with open_cell() as (cell, channel):
-        feeder = Feeder(cell, job("a"), mode="run", payload=chunks_of(SMALL))
-        await feeder.begin()
+        feeder = Feeder(cell, job("a"), mode="run", payload=SMALL)
+        feeder.begin()
         assert feeder.done
         channel.setblocking(False)  # noqa: FBT003 - the socket's own signature
         assert Kind.END in read_job(channel)[0]

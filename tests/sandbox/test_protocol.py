@@ -28,7 +28,7 @@ from app.sandbox.protocol import (
     send_frames,
 )
 from app.sandbox.session import run_session
-from tests.support.sandbox_runs import MIB, chunks_of, job
+from tests.support.sandbox_runs import MIB, job
 
 # Longer than a job that is sent at once, whose start is not reported.
 LONG = b"1" * 128 * 1024
@@ -111,7 +111,7 @@ async def play(
                 cell,
                 what,
                 mode="run",
-                payload=chunks_of(payload),
+                payload=payload,
                 sink=sink,
                 oom_kills=OomKills(),
             )
