@@ -18,6 +18,7 @@ from app.outages import DatabaseUnavailable
 from app.sandbox.admission import budget_of_host
 from app.sandbox.cell_pool import PoolConfig
 from app.sandbox.pool import SandboxPool, open_pool as open_sandbox
+from app.sandbox.protocol import Isolation
 from app.sandbox.zygote_client import SandboxUnavailable
 from app.settings import Settings
 from app.tracing import Tracing, open_tracing
@@ -88,6 +89,12 @@ async def open_resources(
             lockdown=sandbox.lockdown,
             native={**sandbox.native, "malloc_trim": configure_allocator(native=settings.native)},
         )
+        if sandbox.isolation != config.isolation:
+            log.warning(
+                "sandbox.other_isolation",
+                wanted=config.isolation,
+                in_force=sandbox.lockdown["isolation"],
+            )
         _require_seccomp(sandbox, settings)
         linter = await stack.enter_async_context(
             open_lint_client(
@@ -113,12 +120,13 @@ async def open_resources(
 
 
 def _sandbox_config(settings: Settings, *, cells: int) -> PoolConfig:
-    process_per_run = settings.sandbox_isolation == "process"
     return PoolConfig(
         cells=cells,
         warm=cells,
         memory_bytes=settings.sandbox_memory_bytes or budget_of_host(),
-        isolates=1 if process_per_run else settings.sandbox_isolates,
+        isolation=Isolation(settings.sandbox_isolation),
+        contexts=settings.sandbox_contexts,
+        isolates=settings.sandbox_isolates,
         native=settings.native,
     )
 

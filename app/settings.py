@@ -132,13 +132,16 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     sandbox_isolation: Annotated[
         str,
         Meta(
-            description="`process`: each execution has its own process; `isolate`: each has "
-            "its own V8 isolate, in a process that serves a single tenant",
-            pattern="^(isolate|process)$",
+            description="`process`: each execution has its own process; `isolate`: its own V8 "
+            "isolate, `context`: its own context in one, in a process that serves one tenant",
+            pattern="^(context|isolate|process)$",
         ),
-    ] = "isolate"
+    ] = "context"
+    sandbox_contexts: Annotated[
+        int, Meta(description="contexts of one such process, each for one execution", ge=1, le=256)
+    ] = 96
     sandbox_isolates: Annotated[
-        int, Meta(description="isolates of one such process, each for one execution", ge=1, le=64)
+        int, Meta(description="the same for isolates, also if contexts do not work", ge=1, le=64)
     ] = 24
     sandbox_memory_bytes: Annotated[
         int,

@@ -19,6 +19,14 @@ async def read_payload(
         yield chunk
 
 
+def payload_of(blobs: Blobs, stored: StoredPayload) -> bytes | AsyncIterator[bytes]:
+    """Return a payload: its bytes if they are here, else its blob's chunks as they are read."""
+    if stored.blob_key is not None:
+        return read_payload(blobs, stored)
+    trim_later(stored.size_bytes)
+    return stored.body or b""
+
+
 async def open_payload(
     blobs: Blobs, stored: StoredPayload, *, start: int = 0, end: int | None = None
 ) -> AsyncIterator[bytes]:

@@ -8,12 +8,12 @@ from typing import Final
 from msgspec import Struct
 
 from app.sandbox.cell_process import Cell
-from app.sandbox.frames import Ready, receive_again, receive_ready
-from app.sandbox.protocol import ProtocolError
+from app.sandbox.frames import Ready, poll_again, receive_again, receive_ready
+from app.sandbox.protocol import DEFAULT_ISOLATION, Isolation, ProtocolError
 from app.sandbox.zygote_client import SandboxUnavailable, ZygoteClient, is_running
 
 _SPAWN_ATTEMPTS: Final = 3
-# Used isolates may leave pages of their allocator in a cell, not the script's data.
+# Earlier jobs leave pages of the allocator in a cell, and garbage of contexts.
 _MAX_GROWTH_BYTES: Final = 64 * 1024 * 1024
 # A process has 3,600 s (lockdown.py); the rest is for the longest job and its grace.
 _MAX_CPU_NS: Final = 3_000 * 10**9
@@ -23,8 +23,9 @@ class PoolConfig(Struct, frozen=True, kw_only=True):
     """The composition of a pool.
 
     `cells` run at once, with memory limits that sum to at most `memory_bytes` (None: any),
-    `warm` more are kept ready, and `max_waiting` runs may wait (None: any number). A cell has
-    `isolates`, each for one job; 1 means one job per process. It ends after `idle_seconds`
+    `warm` more are kept ready, and `max_waiting` runs may wait (None: any number). `isolation`:
+    what each run has for itself. A cell has `contexts` of one isolate, or else `isolates`, each
+    for one job; where contexts do not work, isolates replace them. It ends after `idle_seconds`
     between two jobs. A zygote is renewed after `forks` forks, since all its children share one
     address layout. `native` false: nothing of `app.sandbox.native` is used.
     """
@@ -33,14 +34,23 @@ class PoolConfig(Struct, frozen=True, kw_only=True):
     warm: int
     max_waiting: int | None = None
     memory_bytes: int | None = None
+    isolation: Isolation = DEFAULT_ISOLATION
+    contexts: int = 96
     isolates: int = 24
     native: bool = True
     idle_seconds: float = 30.0
     forks: int = 1_000
 
+    @property
+    def jobs(self) -> int:
+        """The jobs of a cell, if its isolation works here."""
+        if self.isolation == Isolation.PROCESS:
+            return 1
+        return self.contexts if self.isolation == Isolation.CONTEXT else self.isolates
+
 
 class PooledCell:
-    """A cell with unused isolates, and its one tenant after its first job."""
+    """A cell that can run more jobs, and its one tenant after its first job."""
 
     def __init__(self, zygote: ZygoteClient, cell: Cell, ready: Ready) -> None:
         """Take a cell that has sent READY."""
@@ -48,7 +58,7 @@ class PooledCell:
         self.cell = cell
         self.ready = ready
         self.tenant: str | None = None
-        self.isolates = ready.isolates
+        self.jobs_left = ready.jobs
         self.expiry: asyncio.TimerHandle | None = None
         self._fresh_bytes = cell.meter.sample()
 
@@ -67,7 +77,7 @@ class PooledCell:
 
     @property
     def exhausted(self) -> bool:
-        """Whether used isolates have left too much memory, or too little CPU time."""
+        """Whether earlier jobs have left too much memory, or too little CPU time."""
         return (
             self.cell.meter.sample() > self._fresh_bytes + _MAX_GROWTH_BYTES
             or self.cell.meter.total_cpu_ns > _MAX_CPU_NS
@@ -84,6 +94,9 @@ class CellPool:
         # Replaced, but still with cells.
         self._retired: list[ZygoteClient] = []
         self._lockdown: dict[str, str] | None = None
+        # Of the newest cell, and the native parts of its zygote.
+        self.isolation = config.isolation
+        self.native: dict[str, str] = {}
         self._starting = asyncio.Lock()
         self._fresh: deque[PooledCell] = deque()
         self._resting: deque[PooledCell] = deque()
@@ -123,16 +136,20 @@ class CellPool:
             pooled.cell.close()
             raise
         pooled.tenant = tenant
-        pooled.isolates -= 1
+        pooled.jobs_left -= 1
         return pooled
 
     def put_back(self, pooled: PooledCell) -> "asyncio.Task[bool] | None":
         """Keep a cell for its tenant's next job if it can do one, else close it.
 
-        Returns the task in which the cell discards its used isolate.
+        Returns the task in which the cell discards what the job used, unless it has done so.
         """
-        if not pooled.isolates or self._closed:
+        if not pooled.jobs_left or self._closed:
             pooled.cell.close()
+            return None
+        again = poll_again(pooled.cell)
+        if again is not None:
+            self._keep(pooled, recovered=again)
             return None
         recovery = asyncio.create_task(receive_again(pooled.cell))
         self._recoveries[recovery] = pooled
@@ -156,7 +173,7 @@ class CellPool:
                 zygote.close()
 
     async def _find_own(self, tenant: str) -> PooledCell | None:
-        """Find a cell of this tenant; wait for one that is discarding its last isolate."""
+        """Find a cell of this tenant; wait for one that is discarding its last job."""
         while True:
             pooled = self._find_resting(tenant)
             own = [task for task, each in self._recoveries.items() if each.tenant == tenant]
@@ -218,7 +235,10 @@ class CellPool:
 
     def _recovered(self, recovery: "asyncio.Task[bool]") -> None:
         pooled = self._recoveries.pop(recovery)
-        if recovery.cancelled() or not recovery.result() or pooled.exhausted:
+        self._keep(pooled, recovered=not recovery.cancelled() and recovery.result())
+
+    def _keep(self, pooled: PooledCell, *, recovered: bool) -> None:
+        if not recovered or pooled.exhausted:
             pooled.cell.close()
             return
         loop = asyncio.get_running_loop()
@@ -250,6 +270,7 @@ class CellPool:
             try:
                 ready = await receive_ready(cell)
                 if self._lockdown in (None, ready.lockdown):
+                    self.isolation, self.native = ready.isolation, zygote.native
                     return PooledCell(zygote, cell, ready)
                 # The first cell's lockdown is in the log, and the process started on it.
                 reason = f"a cell is locked down otherwise than the first: {ready.lockdown}"
@@ -271,7 +292,10 @@ class CellPool:
             current = self._zygote
             if current is None or not current.alive or current.forks >= self._config.forks:
                 self._zygote = await ZygoteClient.start(
-                    isolates=self._config.isolates, native=self._config.native
+                    isolation=self._config.isolation,
+                    contexts=self._config.contexts,
+                    isolates=self._config.isolates,
+                    native=self._config.native,
                 )
                 if current is not None:
                     current.retire()

@@ -7,8 +7,8 @@ from typing import Final, assert_never
 from msgspec import Struct
 from msgspec.structs import replace
 
-from app.sandbox.cell_process import Exit
 from app.sandbox.excerpts import Lines
+from app.sandbox.meter import Exit
 from app.sandbox.outcomes import (
     Crashed,
     Finding,

@@ -5,6 +5,8 @@ import struct
 from enum import IntEnum
 from typing import Final
 
+from app.sandbox.protocol import JobHeader
+
 _LEVELS: Final = ("log", "info", "warn", "error", "debug")
 
 
@@ -36,22 +38,14 @@ codecs.lookup("utf-16-le")
 class Console:
     """The shared memory of one isolate, and the limits of its console."""
 
-    def __init__(
-        self,
-        memory: memoryview,
-        limits: dict[str, int],
-        *,
-        clock_ms: int,
-        seed: int,
-        context_units: int,
-    ) -> None:
-        """Use the memory that harness.js made; `limits` as in the JOB frame."""
-        _WORLD.pack_into(memory, HEAD_BYTES, clock_ms, seed, context_units)
+    def __init__(self, memory: memoryview, job: JobHeader, *, context_units: int) -> None:
+        """Use the memory that harness.js made, for a job's world and limits."""
+        _WORLD.pack_into(memory, HEAD_BYTES, job.clock_ms, job.seed, context_units)
         self._head = memory[:HEAD_BYTES].cast("I")
         self._units = memory[PIECE_OFFSET:]
-        self._lines_left = limits["console_lines"]
-        self._bytes_left = limits["console_bytes"]
-        self._line_bytes = limits["console_line_bytes"]
+        self._lines_left = job.console_lines
+        self._bytes_left = job.console_bytes
+        self._line_bytes = job.console_line_bytes
         self._over_limit = 0
         if self._lines_left == 0:
             self._head[Slot.CLOSED] = 1

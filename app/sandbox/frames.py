@@ -1,13 +1,14 @@
 """Decode a cell's frames into structs, and reject all others."""
 
 import asyncio
+from contextlib import suppress
 from typing import Final, TypeVar
 
 import msgspec
 from msgspec import Struct
 
 from app.sandbox.cell_process import Cell
-from app.sandbox.protocol import VERSION, Kind, ProtocolError, decode_json
+from app.sandbox.protocol import VERSION, Isolation, Kind, ProtocolError, decode_json
 
 READY_TIMEOUT_S: Final = 20.0
 AGAIN_TIMEOUT_S: Final = 2.0
@@ -21,7 +22,8 @@ class Ready(Struct, frozen=True):
     protocol: int
     v8: str
     lockdown: dict[str, str]
-    isolates: int
+    jobs: int
+    isolation: Isolation
 
 
 async def receive_ready(cell: Cell) -> Ready:
@@ -41,8 +43,17 @@ async def receive_ready(cell: Cell) -> Ready:
     return ready
 
 
+def poll_again(cell: Cell) -> bool | None:
+    """Return what `receive_again` would; None: it would have to wait."""
+    try:
+        frame = cell.received()
+    except ProtocolError:
+        return False
+    return None if frame is None else frame == (Kind.AGAIN, b"")
+
+
 async def receive_again(cell: Cell) -> bool:
-    """Wait until a cell has closed its used isolate; false: it cannot be used again."""
+    """Wait until a cell has closed what its job used; false: it cannot be used again."""
     try:
         async with asyncio.timeout(AGAIN_TIMEOUT_S):
             frame = await cell.receive()
@@ -53,8 +64,10 @@ async def receive_again(cell: Cell) -> bool:
 
 def decode_frame(body: bytes, struct: type[T]) -> T:
     """Decode a body as `struct`. Raises ProtocolError."""
+    with suppress(ValueError, RecursionError):
+        return msgspec.json.decode(body, type=struct)
     try:
-        # With the standard library, which accepts lone surrogates in the text of user code.
+        # Again with the standard library, which accepts lone surrogates in the text of user code.
         return msgspec.convert(decode_json(body), struct)
     except (ValueError, RecursionError, msgspec.ValidationError) as error:
         message = f"a frame that does not decode: {error}"

@@ -831,12 +831,13 @@
   // ---- operations, numbered as in job.py
 
   const operate = (function () {
-    // The context and the payload: 1 after the run, 0 before it, -1 for a failure.
+    // The context and the payload: 0 before the run, -1 for a failure; after the run 1, or the
+    // output if it is short: the microtasks that are left cannot change it.
     if (typeof this === "string") {
       if (read(this) !== 0) return -1;
       if (this.length > SMALL) return 0; // the run should not hold its memory
       run();
-      return 1;
+      return phase === DONE && output.length <= SMALL ? output : 1;
     }
     switch (this) {
       case 0: // whether there is a callable `process`: 0, or -1

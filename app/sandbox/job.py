@@ -1,6 +1,5 @@
 """Run one job in one isolate: from a source and its payload to the output and a verdict."""
 
-import codecs
 import os
 import re
 import time
@@ -10,31 +9,32 @@ from typing import Any, Final, NoReturn
 from app.sandbox import lockdown
 from app.sandbox.console import Console
 from app.sandbox.exception_parser import error_of, parse_uncaught
-from app.sandbox.native.mini_racer import DeadlineExceeded, HeapExhausted, Type, Value
-from app.sandbox.payload_reader import NotUtf8, receive_payload
+from app.sandbox.isolates import Value
+from app.sandbox.job_reader import JobReader, NotUtf8, PayloadText
+from app.sandbox.native.mini_racer import DeadlineExceeded, HeapExhausted, Type
 from app.sandbox.protocol import (
+    CHECK,
     CHUNK_BYTES,
-    VERSION,
+    MAX_LATE_NS,
     Frame,
-    FrameReader,
+    JobHeader,
     Kind,
-    ProtocolError,
     decode_json,
     encode_json,
+    encode_result,
 )
-from app.sandbox.v8 import Engine, Isolate
+from app.sandbox.v8 import Engine
 
 Send = Callable[[Sequence[Frame]], None]
 
 # The operations of harness.js, by its numbers.
 _FIND, _RUN, _SETTLE, _OUTPUT, _FAILURE, _LATEST, _GLOBALS, _LOSSES = range(8)
-# Its answer to a payload that is parsed, but too large to be kept during the run.
+# Its answer to a payload that is parsed, but too large to be kept during the run; another one is
+# that of a run whose output comes later.
 _PARSED: Final = 0
 # Its answer to _SETTLE after a timer has run, whose microtasks come next.
 _AGAIN: Final = -2
 
-# Makes stack traces name the user's file; V8 uses the last such comment.
-_SOURCE_URL: Final = b"\n//# sourceURL=process.js"
 _REFUSAL_ERRORS: Final = {
     "no_process": ("ReferenceError", "process is not defined"),
     "process_not_callable": ("TypeError", "process is not a function"),
@@ -48,6 +48,9 @@ _MIN_GROWTH: Final = 0.5
 # Private memory above the heap: V8's own, and temporary copies.
 _PRIVATE_MEMORY_FACTOR: Final = 1.3
 _SPARE_BYTES: Final = 96 * 1024 * 1024
+# Limits are rounded up to a multiple of this, so that most jobs need not set them again.
+_LIMIT_STEP_BYTES: Final = 8 * 1024 * 1024
+_PAGE_BYTES: Final = os.sysconf("SC_PAGESIZE")
 _SPARE_CPU_S: Final = 3
 # Output with one of these may have lost a value that has no JSON.
 _LOSSY: Final = (b"{}", b"null", b'{"0":')
@@ -65,38 +68,38 @@ class IsolateSlot:
         """Make the isolate; the frames of its job go to `send`."""
         self._send = send
         self._console: Console | None = None
-        self._isolate = Isolate(engine, on_console_line=self._send_console_line)
-        self._memory = self._isolate.shared.memory
+        self._isolate = engine.open_isolate(on_console_line=self._send_console_line)
         self._started_ns = 0
         self._run_ns = 0
         self._deadline = 0.0
         self._data_bytes = 0
         self._cpu_s = 0
         self._last_frames: list[Frame] = []
-        self._status_fd = -1
+        self._verdict_if_stuck: dict[str, object] = {"kind": "timed_out"}
+        self._statm_fd = -1
         self._private_bytes = 0
         self._heap_bytes = 0
         self._muted = False
 
-    def run_job(self, reader: FrameReader, *, status_fd: int) -> bool:
-        """Receive one job, run it, send its verdict.
+    @property
+    def closes_at_once(self) -> bool:
+        """Whether `close` takes no time."""
+        return self._isolate.closes_at_once
 
-        Returns whether V8 is at rest and the channel in step: then `close` may be called, and
-        this process may run another job. `status_fd` is /proc/self/status.
+    def run_job(self, reader: JobReader, *, statm_fd: int) -> tuple[list[Frame], bool]:
+        """Receive one job and run it; return its last frames, which the caller sends.
+
+        Also returns whether V8 is at rest and the channel in step: then `close` may be called, and
+        this process may run another job. `statm_fd` is /proc/self/statm.
         """
-        job: dict[str, Any] = decode_json(reader.expect(Kind.JOB))
-        if job["protocol"] != VERSION:
-            raise ProtocolError(f"protocol {job['protocol']}")
-        source = bytes(reader.expect(Kind.SOURCE))
+        self._isolate.begin()
         try:
             # Context and payload go to V8 as one string, in one call.
-            payload = bytearray(reader.expect(Kind.CONTEXT))
-            context_units = len(payload)
-            receive_payload(reader, payload)
-            self._status_fd = status_fd
-            self._private_bytes = _private_bytes(status_fd)
-            self._prepare(job, len(payload), context_units=context_units)
-            self._run(job, source, payload)
+            job, payload = reader.receive(latin1=self._isolate.takes_latin1)
+            self._statm_fd = statm_fd
+            self._private_bytes = _private_bytes(statm_fd)
+            self._prepare(job, payload)
+            self._run(job, reader.code, payload)
         except _Finished as finished:
             verdict, reusable = finished.verdict, finished.reusable
         except NotUtf8 as error:
@@ -105,54 +108,68 @@ class IsolateSlot:
             verdict, reusable = {"kind": "timed_out"}, False
         except HeapExhausted:
             verdict, reusable = {"kind": "out_of_memory", "evidence": "heap limit"}, False
+        return self._frames_of(verdict), reusable
+
+    def give_up(self) -> None:
+        """Send the verdict of a job whose thread is stuck in V8; runs on another thread."""
+        self._send(self._frames_of(self._verdict_if_stuck))
+
+    def _frames_of(self, verdict: dict[str, object]) -> list[Frame]:
         if self._started_ns and not self._run_ns:
             self._run_ns = time.monotonic_ns() - self._started_ns
-        verdict["run_ns"] = self._run_ns
-        verdict["lines_dropped"] = self._console.dropped if self._console else 0
-        self._send([*self._last_frames, (Kind.VERDICT, encode_json(verdict))])
-        return reusable
+        dropped = self._console.dropped if self._console else 0
+        final = {**verdict, "run_ns": self._run_ns, "lines_dropped": dropped}
+        return [*self._last_frames, (Kind.VERDICT, encode_json(final))]
 
-    def close(self) -> None:
-        """Free everything that the isolate holds; nothing may use it afterwards."""
+    def close(self) -> bool:
+        """Give up everything that the isolate holds; nothing may use it afterwards.
+
+        Returns whether this process may run another job.
+        """
         self._console = None
         self._last_frames = []
-        self._memory.release()
-        self._isolate.close()
+        return self._isolate.close()
 
-    def _prepare(self, job: dict[str, Any], payload_bytes: int, *, context_units: int) -> None:
+    def _prepare(self, job: JobHeader, payload: PayloadText) -> None:
         """Set the script's world and its limits, except the clock."""
-        limits = job["limits"]
-        world = {**job["world"], "context_units": context_units}
-        self._console = Console(self._memory, limits, **world)
-        self._heap_bytes = int(limits["memory_bytes"])
+        self._console = Console(
+            self._isolate.shared_memory, job, context_units=payload.context_units
+        )
+        self._heap_bytes = job.memory_bytes
         self._isolate.limit_memory(self._heap_bytes + _UNCOLLECTED_BYTES)
         # Three copies of the payload exist for a moment: received, copied, V8's own.
-        budget = int(_PRIVATE_MEMORY_FACTOR * self._heap_bytes) + 3 * payload_bytes + _SPARE_BYTES
-        self._data_bytes = self._private_bytes + budget
-        self._cpu_s = int(time.process_time() + limits["wall_ms"] / 1_000) + _SPARE_CPU_S
+        copies_bytes = 3 * len(payload.encoded)
+        budget = int(_PRIVATE_MEMORY_FACTOR * self._heap_bytes) + copies_bytes + _SPARE_BYTES
+        data_bytes = self._private_bytes + budget
+        self._data_bytes = data_bytes + -data_bytes % _LIMIT_STEP_BYTES
+        self._cpu_s = int(time.process_time() + job.wall_ms / 1_000) + _SPARE_CPU_S
         lockdown.set_soft_limits(data_bytes=self._data_bytes, cpu_s=self._cpu_s)
 
-    def _run(self, job: dict[str, Any], source: bytes, payload: bytearray) -> NoReturn:
+    def _run(self, job: JobHeader, code: bytes, payload: PayloadText) -> NoReturn:
         """Run the script up to its output; always ends in an exception."""
-        limits = job["limits"]
-        self._send([(Kind.STARTED, b"")])
-        self._isolate.reset_allocation_failures()
         self._started_ns = time.monotonic_ns()
-        self._deadline = time.monotonic() + limits["wall_ms"] / 1_000
-        self._run_top_level(source)
-        if job["mode"] == "check":
+        if self._started_ns - job.sent_ns > MAX_LATE_NS:
+            self._send([(Kind.STARTED, b"")])
+        self._isolate.reset_allocation_failures()
+        self._deadline = time.monotonic() + job.wall_ms / 1_000
+        self._run_top_level(code)
+        if job.mode == CHECK:
             self._check()
-        with self._isolate.string(payload) as text:
-            payload.clear()
-            answer = self._call_for_number(text)
-        if answer == _PARSED:
+        limit_bytes = job.output_bytes
+        with self._isolate.string(payload.encoded, latin1=payload.latin1) as text:
+            payload.encoded.clear()
+            answer = self._call(text)
+        if answer.type == Type.STRING:
+            self._finish_with_small_output(answer, limit_bytes)
+        if answer.integer < 0:
+            self._fail()
+        if answer.integer == _PARSED:
             self._call_for_number(self._isolate.number(_RUN))
         settle = self._isolate.number(_SETTLE)
         settled = self._call(settle)  # microtasks have run since
         while settled.type == Type.INTEGER and settled.integer == _AGAIN:
             settled.free()
             settled = self._call(settle)
-        limit_bytes = int(limits["output_bytes"])
         if settled.type == Type.STRING:
             self._finish_with_small_output(settled, limit_bytes)
         units = settled.integer
@@ -162,8 +179,7 @@ class IsolateSlot:
             raise _Finished("output_too_large")
         self._send_output(units, limit_bytes)
 
-    def _run_top_level(self, source: bytes) -> None:
-        code = source.removeprefix(codecs.BOM_UTF8) + _SOURCE_URL
+    def _run_top_level(self, code: bytes) -> None:
         value = self._isolate.evaluate(code, deadline=self._deadline)
         if value.type == Type.PARSE_EXCEPTION:
             error = parse_uncaught(value.text, code, by_parser=True)
@@ -228,7 +244,7 @@ class IsolateSlot:
             return True
         if _ALLOCATION_ERROR.match(f"{error['name']}: {error['message']}") is None:
             return False
-        growth = _private_bytes(self._status_fd) - self._private_bytes
+        growth = _private_bytes(self._statm_fd) - self._private_bytes
         return growth > _MIN_GROWTH * self._heap_bytes
 
     def _finish_with_small_output(self, answer: Value, limit_bytes: int) -> NoReturn:
@@ -238,13 +254,9 @@ class IsolateSlot:
         if len(output) > limit_bytes:
             raise _Finished("output_too_large")
         # A string never has more UTF-16 units than UTF-8 bytes.
-        result = (Kind.RESULT, encode_json({"units": len(output)}))
-        self._last_frames = [result, (Kind.OUTPUT, output)]
-        losses: list[dict[str, str]] = []
-        reusable = True
-        if any(map(output.__contains__, _LOSSY)):
-            losses, reusable = self._find_losses(within_s=_SHORT_SEARCH_S)
-        raise _Finished("succeeded", reusable=reusable, output_bytes=len(output), losses=losses)
+        result = (Kind.RESULT, encode_result(len(output)))
+        search_s = _SHORT_SEARCH_S if any(map(output.__contains__, _LOSSY)) else 0.0
+        self._succeed([result, (Kind.OUTPUT, output)], len(output), search_s=search_s)
 
     def _send_output(self, units: int, limit_bytes: int) -> NoReturn:
         """Send the output. User code is over: V8 only encodes a string that it holds."""
@@ -253,14 +265,20 @@ class IsolateSlot:
         lockdown.set_soft_limits(
             data_bytes=self._data_bytes + 3 * units + _SPARE_BYTES, cpu_s=self._cpu_s + 60
         )
-        self._send([(Kind.RESULT, encode_json({"units": units}))])
+        self._send([(Kind.RESULT, encode_result(units))])
         output = self._isolate.call(self._isolate.number(_OUTPUT)).memory
         if len(output) > limit_bytes:
             raise _Finished("output_too_large")
-        losses, reusable = self._find_losses(within_s=_LONG_SEARCH_S)
-        for start in range(0, len(output), CHUNK_BYTES):
-            self._send([(Kind.OUTPUT, output[start : start + CHUNK_BYTES])])
-        raise _Finished("succeeded", reusable=reusable, output_bytes=len(output), losses=losses)
+        starts = range(0, len(output), CHUNK_BYTES)
+        chunks: list[Frame] = [(Kind.OUTPUT, output[at : at + CHUNK_BYTES]) for at in starts]
+        self._succeed(chunks, len(output), search_s=_LONG_SEARCH_S)
+
+    def _succeed(self, frames: list[Frame], output_bytes: int, *, search_s: float) -> NoReturn:
+        """Keep the output's frames for the verdict, and search the output for losses."""
+        self._last_frames = frames
+        self._verdict_if_stuck = {"kind": "succeeded", "output_bytes": output_bytes, "losses": []}
+        losses, reusable = self._find_losses(within_s=search_s) if search_s else ([], True)
+        raise _Finished("succeeded", reusable=reusable, output_bytes=output_bytes, losses=losses)
 
     def _find_losses(self, *, within_s: float) -> tuple[list[dict[str, str]], bool]:
         """Find values that the output lost; whatever happens meanwhile, the output stands.
@@ -301,8 +319,6 @@ def _not_utf8(error: NotUtf8) -> dict[str, object]:
     return {"kind": "invalid_input", "message": message, "byte_offset": error.byte_offset}
 
 
-def _private_bytes(status_fd: int) -> int:
-    """Read VmData, which RLIMIT_DATA limits."""
-    status = os.pread(status_fd, 4_096, 0)
-    match = re.search(rb"VmData:\s+(\d+) kB", status)
-    return int(match[1]) * 1_024 if match else 0
+def _private_bytes(statm_fd: int) -> int:
+    """Read the private memory, which RLIMIT_DATA limits, and the stack."""
+    return int(os.pread(statm_fd, 256, 0).split()[5]) * _PAGE_BYTES

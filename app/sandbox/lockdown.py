@@ -37,6 +37,8 @@ _CPU_CEILING_S: Final = 3_600
 _DATA_CEILING_BYTES: Final = 10 * 1024**3
 
 _libc: Final = ctypes.CDLL(None, use_errno=True)
+# The soft limits that this process has set for its jobs.
+_soft_limits: Final[dict[int, int]] = {}
 
 
 def die_with_parent(parent_pid: int) -> None:
@@ -113,8 +115,11 @@ def _set_ceilings() -> None:
 
 
 def set_soft_limits(*, data_bytes: int, cpu_s: int) -> None:
-    """Set the limits of one job: total private memory and CPU time of this process."""
+    """Set the limits of one job, if they change: private memory and CPU time of this process."""
     for which, limit in ((resource.RLIMIT_DATA, data_bytes), (resource.RLIMIT_CPU, cpu_s)):
+        if _soft_limits.get(which) == limit:
+            continue
+        _soft_limits[which] = limit
         hard = resource.getrlimit(which)[1]
         soft = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
         resource.setrlimit(which, (soft, hard))

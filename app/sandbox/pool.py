@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterable, AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from math import ceil
 from typing import Final
@@ -11,9 +11,11 @@ from msgspec import Struct
 
 from app.sandbox.admission import Admission, Hold
 from app.sandbox.cell_pool import CellPool, PoolConfig
-from app.sandbox.cell_process import Used
 from app.sandbox.cgroups import OomKills
 from app.sandbox.classification import V8_OVERHEAD_BYTES, classify, to_finding
+from app.sandbox.feeder import Payload
+from app.sandbox.meter import Used
+from app.sandbox.native import ON
 from app.sandbox.outcomes import (
     Examined,
     Finding,
@@ -26,7 +28,7 @@ from app.sandbox.outcomes import (
     TimedOut,
     Usage,
 )
-from app.sandbox.protocol import MAX_BODY_BYTES, Kind
+from app.sandbox.protocol import MAX_BODY_BYTES, Isolation, Kind
 from app.sandbox.session import HEADROOM, SessionReport, Sink, max_resident_bytes, run_session
 from app.sandbox.zygote_client import SandboxUnavailable
 
@@ -35,6 +37,12 @@ __all__ = ["PoolBusy", "PoolConfig", "Room", "SandboxPool", "SandboxUnavailable"
 _CHECK_MEMORY_BYTES: Final = 256 * 1024 * 1024
 _MAX_LOSSES: Final = 10
 _CHECK_ATTEMPTS: Final = 2
+# The native parts that each isolation needs.
+_NATIVE_PARTS: Final = {
+    Isolation.CONTEXT: ("contexts", "threadless"),
+    Isolation.ISOLATE: ("threadless",),
+    Isolation.PROCESS: ("threadless",),
+}
 _MAX_SOURCE_BYTES: Final = MAX_BODY_BYTES[Kind.SOURCE]
 
 
@@ -76,8 +84,7 @@ class SandboxPool:
     def __init__(self, config: PoolConfig) -> None:
         """Take the configuration; `start` does the rest."""
         self.v8_version = ""
-        self.lockdown: dict[str, str] = {}
-        self.native: dict[str, str] = {}
+        self._measures: dict[str, str] = {}
         self._config = config
         self._admission = Admission(config.memory_bytes, slots=config.cells)
         self._oom_kills = OomKills()
@@ -87,6 +94,28 @@ class SandboxPool:
         # Cells that ended before their next job, by `Cell.end`.
         self.kills: Counter[str] = Counter()
         self._cells = CellPool(config)
+
+    @property
+    def isolation(self) -> Isolation:
+        """What each run has for itself, in the newest cell; see also `Report.isolation`."""
+        return self._cells.isolation
+
+    @property
+    def native(self) -> dict[str, str]:
+        """The state of each part of `app.sandbox.native`."""
+        return self._cells.native
+
+    @property
+    def lockdown(self) -> dict[str, str]:
+        """The measures that the first cell found in force, and the isolation in force now.
+
+        An isolation that replaces the configured one says why.
+        """
+        isolation = str(self.isolation.value)
+        for part in _NATIVE_PARTS[self._config.isolation]:
+            if self.native[part] != ON:
+                isolation += f"; {part} {self.native[part]}"
+        return {**self._measures, "isolation": isolation}
 
     @property
     def cell_counts(self) -> dict[str, int]:
@@ -117,7 +146,7 @@ class SandboxPool:
         self,
         job: Job,
         *,
-        payload: AsyncIterable[bytes],
+        payload: Payload,
         sink: Sink,
         fresh: bool = False,
         on_aborted: Callable[[Used], None] | None = None,
@@ -129,7 +158,7 @@ class SandboxPool:
         and `sink` raise; then, as on cancellation, the cell is killed, and `on_aborted` receives
         the run's usage unless the cell has ended before.
         """
-        session = await self._run_in_cell(
+        session, isolation = await self._run_in_cell(
             job, mode="run", payload=payload, sink=sink, fresh=fresh, on_aborted=on_aborted
         )
         outcome = classify(session.evidence, limits=job.limits, source=job.source)
@@ -144,6 +173,7 @@ class SandboxPool:
             logs=session.logs,
             lines_dropped=session.lines_dropped,
             usage=usage,
+            isolation=isolation,
             losses=verdict.losses[:_MAX_LOSSES]
             if isinstance(outcome, Succeeded) and verdict
             else (),
@@ -178,8 +208,8 @@ class SandboxPool:
         limits = Limits(wall_ms=wall_ms, memory_bytes=_CHECK_MEMORY_BYTES, output_bytes=0)
         job = Job(tenant=tenant, source=source, seed=0, clock_ms=0, limits=limits)
         for attempt in range(_CHECK_ATTEMPTS):
-            session = await self._run_in_cell(
-                job, mode="check", payload=_no_payload(), sink=_discard, fresh=attempt > 0
+            session, _ = await self._run_in_cell(
+                job, mode="check", payload=b"", sink=_discard, fresh=attempt > 0
             )
             verdict = session.evidence.verdict
             if verdict is not None and verdict.kind == "accepted" and not session.evidence.breach:
@@ -197,8 +227,7 @@ class SandboxPool:
         """Start the zygote, read from a first cell what is in force, fill up."""
         first = await self._cells.start()
         self.v8_version = first.ready.v8
-        self.lockdown = dict(first.ready.lockdown)
-        self.native = first.zygote.native
+        self._measures = first.ready.lockdown
 
     async def close(self) -> None:
         """Kill the zygote and every cell."""
@@ -212,11 +241,11 @@ class SandboxPool:
         job: Job,
         *,
         mode: str,
-        payload: AsyncIterable[bytes],
+        payload: Payload,
         sink: Sink,
         fresh: bool,
         on_aborted: Callable[[Used], None] | None = None,
-    ) -> SessionReport:
+    ) -> tuple[SessionReport, Isolation]:
         if len(job.source) > _MAX_SOURCE_BYTES:
             message = f"a source above {_MAX_SOURCE_BYTES} bytes"
             raise ValueError(message)
@@ -248,7 +277,7 @@ class SandboxPool:
                 else:
                     self.kills[pooled.cell.end] += 1
                     pooled.cell.close()
-            return session
+            return session, pooled.ready.isolation
         finally:
             # The caller has its result before the cell has discarded the used isolate.
             if recovery is None:
@@ -267,11 +296,6 @@ class SandboxPool:
             return await self._admission.acquire(memory_bytes)
         finally:
             self.waiting -= 1
-
-
-async def _no_payload() -> AsyncIterator[bytes]:
-    for chunk in tuple[bytes]():
-        yield chunk
 
 
 async def _discard(_chunk: bytes) -> None:

@@ -1,4 +1,4 @@
-"""Define the frames between the pool and a cell, version 3.
+"""Define the frames between the pool and a cell, version 5.
 
 A cell and the pool share one SOCK_STREAM socket pair. Everything on it is a frame: one
 byte of kind, four bytes of length (network order), then that many bytes of body. A body
@@ -7,23 +7,25 @@ surrogates, which JSON's escapes can represent and UTF-8 cannot).
 
 The pool sends, in this order::
 
-    JOB     JSON: protocol version, mode (`run` or `check`), world (seed, clock), limits
-    SOURCE  the user's source, UTF-8
+    JOB     JobHeader: what to do, world (seed, clock), limits
+    SOURCE  the user's source, UTF-8; absent: that of the job before, unless it was the first
     CONTEXT JSON: the second argument of `process`, its `params` a string; empty for `check`
     INPUT   up to CHUNK_BYTES of the payload; any number of times, none for `check`
     END     empty: the payload is complete
 
 The cell sends, in this order::
 
-    READY    JSON: protocol version, V8 version, the lockdown it measured, its isolates
-    STARTED  empty: user code starts, and with it the wall clock
+    READY    JSON: protocol version, V8 version, the lockdown it measured, jobs, isolation
+    STARTED  empty: user code starts, and with it the wall clock; see below
     LOG      JSON: one console line, sent while user code runs
-    RESULT   JSON: user code has ended, the clock stops; the length of the output
+    RESULT   eight bytes: user code has ended, the clock stops; the length of the output
     OUTPUT   CHUNK_BYTES of the output, fewer only in the last frame, which is not empty
     VERDICT  JSON: how the job ended
-    AGAIN    empty: the job's isolate is closed, and another one waits for the next JOB
+    AGAIN    empty: the job's isolate or context is closed, and the next one waits for its JOB
 
-READY comes once, the rest for each job; a cell runs as many jobs as it has isolates.
+READY comes once, the rest for each job; a cell runs as many jobs as it has isolates or contexts.
+A job whose header has the time at which all of it was sent starts at that time: the cell sends
+STARTED only if it is late (MAX_LATE_NS). Any other job starts at STARTED.
 VERDICT may come at any point after SOURCE; `succeeded` requires a RESULT. After a verdict
 that leaves anything in doubt the cell exits instead of sending AGAIN.
 The pool trusts none of this: a frame out of order, a body over its limit or one that does
@@ -34,16 +36,34 @@ import json
 import socket
 import struct
 from collections.abc import Iterable, Iterator
-from enum import IntEnum
-from typing import Any, Final
+from enum import IntEnum, StrEnum
+from typing import Any, Final, NamedTuple
 
-VERSION: Final = 3
+VERSION: Final = 5
 CHUNK_BYTES: Final = 1024 * 1024
 # Small enough to stay in the processor's cache until it is used.
 PIECE_BYTES: Final = 64 * 1024
 # Below this a copy is cheaper than another system call.
 SMALL_BYTES: Final = 16 * 1024
 HEADER: Final = struct.Struct("!BI")
+# The start of a job that was sent this much earlier is reported.
+MAX_LATE_NS: Final = 100_000_000
+RUN, CHECK = 0, 1
+
+_JOB: Final = struct.Struct("!BBqqQQQQQQQ")
+_UNITS: Final = struct.Struct("!Q")
+_encode: Final = json.JSONEncoder(separators=(",", ":")).encode
+
+
+class Isolation(StrEnum):
+    """What an execution shares with no other: a process, a V8 isolate, or a context in one."""
+
+    CONTEXT = "context"
+    ISOLATE = "isolate"
+    PROCESS = "process"
+
+
+DEFAULT_ISOLATION: Final = Isolation.CONTEXT
 
 
 class Kind(IntEnum):
@@ -63,13 +83,30 @@ class Kind(IntEnum):
     AGAIN = 22
 
 
-Frame = tuple[Kind, bytes | memoryview]
+Frame = tuple[Kind, bytes | bytearray | memoryview]
+
+
+class JobHeader(NamedTuple):
+    """The JOB frame; `mode` is RUN or CHECK, `sent_ns` of the monotonic clock, or 0."""
+
+    version: int
+    mode: int
+    seed: int
+    clock_ms: int
+    wall_ms: int
+    memory_bytes: int
+    output_bytes: int
+    console_lines: int
+    console_bytes: int
+    console_line_bytes: int
+    sent_ns: int
+
 
 # The longest body of each kind. A verdict's strings are clipped (16 Ki characters of message,
 # 16 Ki of stack); a character takes at most 12 bytes in JSON. A context has up to 64 KiB of params
 # and 16 labels.
 MAX_BODY_BYTES: Final = {
-    Kind.JOB: 4 * 1024,
+    Kind.JOB: _JOB.size,
     Kind.SOURCE: 8 * 1024 * 1024,
     Kind.INPUT: CHUNK_BYTES,
     Kind.END: 0,
@@ -77,7 +114,7 @@ MAX_BODY_BYTES: Final = {
     Kind.READY: 8 * 1024,
     Kind.STARTED: 0,
     Kind.LOG: 128 * 1024,
-    Kind.RESULT: 64,
+    Kind.RESULT: _UNITS.size,
     Kind.OUTPUT: CHUNK_BYTES,
     Kind.VERDICT: 512 * 1024,
     Kind.AGAIN: 0,
@@ -104,7 +141,7 @@ def check_header(header: bytes | bytearray | memoryview) -> tuple[Kind, int]:
 
 def encode_json(value: object) -> bytes:
     """Encode as ASCII JSON; lone surrogates become escapes."""
-    return json.dumps(value, separators=(",", ":")).encode("ascii")
+    return _encode(value).encode("ascii")
 
 
 def decode_json(body: bytes | memoryview) -> Any:  # noqa: ANN401 - any JSON value
@@ -112,9 +149,40 @@ def decode_json(body: bytes | memoryview) -> Any:  # noqa: ANN401 - any JSON val
     return json.loads(bytes(body))
 
 
-def join_frames(frames: Iterable[Frame]) -> list[bytes | memoryview]:
+def encode_job(header: JobHeader) -> bytes:
+    """Encode the body of a JOB."""
+    return _JOB.pack(*header)
+
+
+def decode_job(body: bytes | memoryview) -> JobHeader:
+    """Decode the body of a JOB. Raises ProtocolError."""
+    try:
+        header = JobHeader._make(_JOB.unpack(body))
+    except struct.error as error:
+        raise ProtocolError(str(error)) from None
+    if header.version != VERSION:
+        message = f"protocol {header.version}"
+        raise ProtocolError(message)
+    return header
+
+
+def encode_result(units: int) -> bytes:
+    """Encode the body of a RESULT."""
+    return _UNITS.pack(units)
+
+
+def decode_result(body: bytes) -> int:
+    """Decode the body of a RESULT. Raises ProtocolError."""
+    if len(body) != _UNITS.size:
+        message = f"a result of {len(body)} bytes"
+        raise ProtocolError(message)
+    units: int = _UNITS.unpack(body)[0]
+    return units
+
+
+def join_frames(frames: Iterable[Frame]) -> list[bytes | bytearray | memoryview]:
     """Join small frames into pieces for one system call each; large bodies are not copied."""
-    pieces: list[bytes | memoryview] = []
+    pieces: list[bytes | bytearray | memoryview] = []
     small = bytearray()
     for kind, body in frames:
         small += HEADER.pack(kind, len(body))

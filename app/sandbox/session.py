@@ -1,27 +1,31 @@
 """Run one job in a cell: send its payload, and check every frame that the cell sends."""
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from time import monotonic
 from typing import Final
 
 from msgspec import Struct
 
-from app.sandbox.cell_process import Cell, Exit, Used
+from app.sandbox.cell_process import Cell
 from app.sandbox.cgroups import OomKills
 from app.sandbox.classification import V8_OVERHEAD_BYTES, CellVerdict, Evidence
-from app.sandbox.feeder import OWED_TIMEOUT_S, feed
+from app.sandbox.feeder import OWED_TIMEOUT_S, Feeder, Payload
 from app.sandbox.frames import decode_frame
+from app.sandbox.meter import Exit, Used
 from app.sandbox.outcomes import Job, Limits, LogLine
 from app.sandbox.protocol import (
     CHUNK_BYTES,
     Kind,
     ProtocolError,
+    decode_result,
 )
 
 # The cell stops the script at its limit; the pool kills the cell this much later.
 DEADLINE_GRACE_S: Final = 0.5
 EXIT_TIMEOUT_S: Final = 10.0
+# A cell that has used less CPU time since a job was sent has not been woken for it.
+_NOT_WOKEN_NS: Final = 20_000
 # V8 checks the heap limit when it collects garbage, so the resident set overshoots.
 HEADROOM: Final = 1.3
 
@@ -64,41 +68,40 @@ async def run_session(
     job: Job,
     *,
     mode: str,
-    payload: AsyncIterable[bytes],
+    payload: Payload,
     sink: Sink,
     oom_kills: OomKills,
 ) -> SessionReport:
     """Run one job. Raises only what `payload` and `sink` raise; then the cell must be closed."""
     cell.begin()
-    session = _Session(cell, job, sink, oom_kills)
-    feeder = asyncio.create_task(
-        feed(
-            cell,
-            job,
-            mode=mode,
-            payload=session.count_payload(payload),
-            before_end=session.expect_start,
-        )
-    )
-    # A payload that fails kills the cell, so that `listen` returns.
-    feeder.add_done_callback(lambda task: _kill_if_failed(cell, task))
+    feeder = Feeder(cell, job, mode=mode, payload=payload)
+    session = _Session(cell, job, sink, oom_kills, feeder)
+    feeding: asyncio.Task[None] | None = None
     try:
+        feeder.begin()
+        if feeder.prompt:
+            session.start()
+        if not feeder.done:
+            feeding = asyncio.create_task(feeder.finish(before_end=session.expect_start))
+            # A payload that fails kills the cell, so that `listen` returns.
+            feeding.add_done_callback(lambda task: _kill_if_failed(cell, task))
         await session.listen()
-        if session.reusable:
-            # The cell has read everything, but the feeder may not have resumed yet.
-            await asyncio.wait([feeder], timeout=EXIT_TIMEOUT_S / 10)
-        fed = feeder.done()
-        if fed:
-            feeder.result()
-        reusable = fed and session.reusable
+        if feeding is not None:
+            if session.reusable:
+                # The cell has read everything, but the feeder may not have resumed yet.
+                await asyncio.wait([feeding], timeout=EXIT_TIMEOUT_S / 10)
+            if feeding.done():
+                feeding.result()
+        reusable = feeder.done and session.reusable
         # A cell exits after its last isolate, and may have done so by now.
         used = cell.meter.used() if reusable else None
         account = await _await_exit(cell) if used is None else None
     finally:
         session.stop_clock()
-        feeder.cancel()
-        # `wait` raises if this run is cancelled, but nothing that the feeder raised.
-        await asyncio.wait([feeder])
+        if feeding is not None:
+            feeding.cancel()
+            # `wait` raises if this run is cancelled, but nothing that the feeder raised.
+            await asyncio.wait([feeding])
         cell.rest()
     if used is None:
         meter = cell.meter
@@ -128,8 +131,11 @@ async def _await_exit(cell: Cell) -> Exit | None:
 class _Session:
     """The state of a session as the cell's frames arrive."""
 
-    def __init__(self, cell: Cell, job: Job, sink: Sink, oom_kills: OomKills) -> None:
+    def __init__(
+        self, cell: Cell, job: Job, sink: Sink, oom_kills: OomKills, feeder: Feeder
+    ) -> None:
         self._cell = cell
+        self._feeder = feeder
         self._limits: Limits = job.limits
         self._sink = sink
         self._verdict: CellVerdict | None = None
@@ -137,9 +143,9 @@ class _Session:
         self._logs: list[LogLine] = []
         self._lines_cut = 0
         self._console_bytes = 0
-        self._payload_bytes = 0
         self._output_bytes = 0
         self._started = False
+        self._may_start = True
         self._resulted = False
         self._started_at = 0.0
         self._ended_at = 0.0
@@ -149,16 +155,22 @@ class _Session:
         self._oom_kills = oom_kills
         self._oom_kills_before = oom_kills.count()
 
-    async def count_payload(self, payload: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
-        """Pass the payload on and count its bytes."""
-        async for chunk in payload:
-            self._payload_bytes += len(chunk)
-            yield chunk
-
     def expect_start(self) -> None:
         """Set the deadline for STARTED: everything has been sent."""
-        if not self._started:
-            self._set_clock(OWED_TIMEOUT_S, "it did not start")
+        if self._may_start:
+            self._set_clock(OWED_TIMEOUT_S, lambda: self._cell.kill("it did not start"))
+
+    def start(self) -> None:
+        """Start the clock: user code runs, or is about to, as the whole job has been sent."""
+        self._started = True
+        self._started_at = monotonic()
+        self._set_clock(self._limits.wall_ms / 1_000 + DEADLINE_GRACE_S, self._expire)
+        if self._limits.cpu_ms is not None:
+            self._cell.cpu_ceiling_ns = self._cell.meter.cpu_ns() + self._limits.cpu_ms * 1_000_000
+        # Two copies of the payload exist beside the run's memory until V8 has parsed it.
+        self._cell.memory_ceiling_bytes = (
+            self._base_bytes + max_resident_bytes(self._limits) + 2 * self._feeder.payload_bytes
+        )
 
     async def listen(self) -> None:
         """Read frames up to the verdict or the exit of the cell."""
@@ -227,6 +239,9 @@ class _Session:
 
         The time that the sink takes does not count.
         """
+        frame = self._cell.received()
+        if frame is not None:
+            return frame
         if not self._resulted:
             return await self._cell.receive()
         waiting_since = monotonic()
@@ -241,9 +256,12 @@ class _Session:
 
     async def _handle(self, kind: Kind, body: bytes) -> None:
         match kind:
-            case Kind.STARTED if not self._started:
-                self._start()
+            case Kind.STARTED if self._may_start and not self._resulted:
+                # That of a prompt job is late.
+                self._may_start = False
+                self.start()
             case Kind.LOG if self._started and not self._resulted:
+                self._may_start = False
                 if not self._log(body):
                     # A flood of lines over the limits must not block the event loop.
                     await asyncio.sleep(0)
@@ -266,26 +284,21 @@ class _Session:
                 message = f"frame {kind.name} out of order"
                 raise ProtocolError(message)
 
-    def _start(self) -> None:
-        self._started = True
-        self._started_at = monotonic()
-        self._set_clock(self._limits.wall_ms / 1_000 + DEADLINE_GRACE_S, "deadline")
-        if self._limits.cpu_ms is not None:
-            self._cell.cpu_ceiling_ns = self._cell.meter.cpu_ns() + self._limits.cpu_ms * 1_000_000
-        # Two copies of the payload exist beside the run's memory until V8 has parsed it.
-        self._cell.memory_ceiling_bytes = (
-            self._base_bytes + max_resident_bytes(self._limits) + 2 * self._payload_bytes
-        )
-
-    def _set_clock(self, allowed_s: float, reason: str) -> None:
+    def _set_clock(self, allowed_s: float, then: Callable[[], None]) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
-        loop = asyncio.get_running_loop()
-        self._deadline = loop.call_later(allowed_s, self._cell.kill, reason)
+        self._deadline = asyncio.get_running_loop().call_later(allowed_s, then)
+
+    def _expire(self) -> None:
+        """Kill the cell, unless the host has not let it read its job yet."""
+        if self._may_start and self._cell.meter.cpu_ns() < _NOT_WOKEN_NS:
+            self.expect_start()
+        else:
+            self._cell.kill("deadline")
 
     def _result(self, body: bytes) -> None:
-        units = decode_frame(body, dict[str, int]).get("units", -1)
-        if not 0 <= units <= self._limits.output_bytes:
+        units = decode_result(body)
+        if units > self._limits.output_bytes:
             message = f"a result of {units} units"
             raise ProtocolError(message)
         self._resulted = True

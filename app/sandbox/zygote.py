@@ -22,6 +22,7 @@ from contextlib import ExitStack
 from typing import Final
 
 from app.sandbox import cell, lockdown
+from app.sandbox.protocol import Isolation
 from app.sandbox.v8 import Engine
 
 FORK: Final = b"fork"
@@ -32,21 +33,17 @@ NATIVE, PLAIN = "native", "plain"
 def main() -> None:
     """Serve the pool until it closes the socket.
 
-    Arguments: the socket's number, the pool's pid, the isolates per cell,
-    `native` or `plain`.
+    Arguments: the socket's number, the pool's pid, `native` or `plain`, the isolation, and the
+    numbers of contexts or else isolates of a cell.
     """
     control = socket.socket(fileno=int(sys.argv[1]))
     lockdown.die_with_parent(int(sys.argv[2]))
     os.environ.clear()
     os.environ["TZ"] = "UTC"
     namespaces = lockdown.unshare_networks()
-    engine = Engine(native=sys.argv[4] == NATIVE)
-    zygote = _Zygote(
-        control,
-        engine,
-        isolates=int(sys.argv[3]),
-        namespaces=namespaces,
-    )
+    engine = Engine(native=sys.argv[3] == NATIVE)
+    engine.prepare(Isolation(sys.argv[4]), contexts=int(sys.argv[5]), isolates=int(sys.argv[6]))
+    zygote = _Zygote(control, engine, namespaces=namespaces)
     # Objects that exist now are never collected, so that cells share their pages.
     gc.collect()
     gc.freeze()
@@ -60,12 +57,10 @@ class _Zygote:
         control: socket.socket,
         engine: Engine,
         *,
-        isolates: int,
         namespaces: dict[str, str],
     ) -> None:
         self._control = control
         self._engine = engine
-        self._isolates = isolates
         self._namespaces = namespaces
         self._selector = selectors.DefaultSelector()
         self._selector.register(control, selectors.EVENT_READ)
@@ -119,7 +114,6 @@ class _Zygote:
             cell.serve(
                 self._engine,
                 socket.socket(fileno=channel_fd),
-                isolates=self._isolates,
                 zygote_pid=zygote_pid,
                 namespaces=self._namespaces,
             )

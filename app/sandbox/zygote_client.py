@@ -15,7 +15,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, Self
 
-from app.sandbox.cell_process import Cell, Exit, new_channel
+from app.sandbox.cell_process import Cell, new_channel
+from app.sandbox.meter import Exit
+from app.sandbox.protocol import Isolation
 from app.sandbox.zygote import FORK, MESSAGE_BYTES, NATIVE, PLAIN
 
 _ROOT: Final = Path(__file__).resolve().parents[2]
@@ -56,21 +58,26 @@ class ZygoteClient:
         self._loop.add_reader(control.fileno(), self._receive)
 
     @classmethod
-    async def start(cls, *, isolates: int, native: bool = True) -> Self:
-        """Start a zygote and wait until V8 is up; each of its cells has `isolates` isolates.
+    async def start(
+        cls, *, isolation: Isolation, contexts: int, isolates: int, native: bool = True
+    ) -> Self:
+        """Start a zygote and wait until V8 is up; each of its cells has what PoolConfig says.
 
-        `native` false: nothing of app.sandbox.native is used. Raises SandboxUnavailable.
+        Raises SandboxUnavailable.
         """
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             ours.setblocking(False)  # noqa: FBT003 - the socket's own signature
             command = [sys.executable, "-I", "-c", _BOOT, str(_ROOT)]
-            numbers = [str(theirs.fileno()), str(os.getpid()), str(isolates)]
+            arguments = [
+                *(theirs.fileno(), os.getpid(), NATIVE if native else PLAIN),
+                *(isolation.value, contexts, isolates),
+            ]
             try:
                 # S603: fixed argv. ASYNC220: a vfork takes a few ms, and the zygote ends
                 # with the thread that forks it.
                 process = subprocess.Popen(  # noqa: S603, ASYNC220
-                    [*command, *numbers, NATIVE if native else PLAIN],
+                    [*command, *map(str, arguments)],
                     env={},
                     cwd="/",
                     stdin=subprocess.DEVNULL,

@@ -11,7 +11,6 @@ from app.execution_errors import failure_of
 from app.limits import MAX_SAMPLE_OUTPUT_BYTES, MAX_SEED, LimitChoice, Limits
 from app.losses import warnings_document
 from app.payloads.model import reference_to
-from app.payloads.reader import single_chunk
 from app.resources import Resources
 from app.sandbox.outcomes import Context, Crashed, Job, Limits as SandboxLimits, Report
 from app.scripts.model import Sample, SampleReceipt
@@ -89,7 +88,7 @@ async def _run(
 
     try:
         async with resources.checks.turn(caller.tenant, weight=caller.weight):
-            report = await resources.sandbox.run(job, payload=single_chunk(sample), sink=sink)
+            report = await resources.sandbox.run(job, payload=sample, sink=sink)
     except UNCHECKED as error:
         raise cannot_check(error) from None
     return report, bytes(output)

@@ -33,7 +33,7 @@ async def ready(request: AnyRequest, resources: Resources) -> Response[Ready]:
     otherwise 503, and `missing` lists what prevents it. `degraded` lists outages that do not.
     `access` tells whether requests need a key. With a valid key, or where none is needed, the
     response also lists the workers, and in `lockdown` the confinement of each sandbox as measured
-    inside it.
+    inside it, and what isolates its executions from each other (`isolation`).
     """
     missing = []
     alive: list[Worker] = []

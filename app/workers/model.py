@@ -36,7 +36,8 @@ class Ready(Struct, frozen=True, kw_only=True):
 
     `degraded` lists outages that do not prevent it. `access` tells whether requests need a key
     (`keys`) or not (`open`). Authorized callers also get `lockdown`, the confinement of this
-    process's own sandbox as measured inside it, and the workers with theirs.
+    process's own sandbox as measured inside it and the `isolation` of its executions, and the
+    workers with theirs.
     """
 
     ready: bool

@@ -14,7 +14,7 @@ _MEMORY_BYTES: Final = 2_048 * MIB
 
 
 async def measure_large(
-    *, runs: int, size_bytes: int, isolates: int, goal: float | None
+    *, runs: int, size_bytes: int, config: PoolConfig, goal: float | None
 ) -> list[Line]:
     """Measure the time inside, the whole time, and the peak resident set of both sides.
 
@@ -26,7 +26,7 @@ async def measure_large(
     whole: list[float] = []
     peaks: list[float] = []
     nodes: list[NodeRun] = []
-    async with open_pool(PoolConfig(cells=1, warm=1, isolates=isolates)) as pool:
+    async with open_pool(config) as pool:
         for run in range(runs):
             job = new_job(
                 tenant=f"bench-{run}", memory_bytes=_MEMORY_BYTES

@@ -5,9 +5,11 @@ import time
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from app.sandbox.cell_pool import PoolConfig
 from app.sandbox.pool import SandboxPool, open_pool
+from app.sandbox.protocol import Isolation
 from scripts.benchmarks.node import open_contexts
 from scripts.benchmarks.output import Line, new_line, percentile
 from scripts.benchmarks.processes import cpu_of, idle_cpu
@@ -15,7 +17,6 @@ from scripts.benchmarks.workload import PAYLOAD, SOURCE, TINY_SOURCE, new_job, s
 
 CPU_GOAL_MS: Final = 3.0
 LATENCY_GOAL_MS: Final = 1.5
-_ONE_CELL: Final = 1
 _TWO_CELLS: Final = 2
 # Between two executions, so that each starts on an idle cell.
 _PAUSE_S: Final = 0.005
@@ -34,12 +35,12 @@ class CpuMs(Struct, frozen=True, kw_only=True):
         return self.zygote + self.cells
 
 
-async def measure_cpu(*, runs: int, count: int, isolates: int) -> list[Line]:
+async def measure_cpu(*, runs: int, count: int, config: PoolConfig) -> list[Line]:
     """Measure the CPU time of zygote and cells per execution, from the fork to the cell's exit."""
     ours, alone, node = [], [], []
     for _ in range(runs):
-        ours.append(await _cpu_ms(count, isolates=isolates))
-        alone.append(await _cpu_ms(max(count // 4, 1), isolates=1))
+        ours.append(await _cpu_ms(count, config))
+        alone.append(await _cpu_ms(max(count // 4, 1), _process_each(config)))
         node_ms = await _node_cpu_ms(count)
         node += [] if node_ms is None else [node_ms]
     return [
@@ -59,12 +60,12 @@ async def measure_cpu(*, runs: int, count: int, isolates: int) -> list[Line]:
     ]
 
 
-async def measure_latency(*, runs: int, count: int, isolates: int) -> list[Line]:
+async def measure_latency(*, runs: int, count: int, config: PoolConfig) -> list[Line]:
     """Measure a call of `pool.run` for a script that does nothing."""
     paced, paced_95, at_once, node = [], [], [], []
     for _ in range(runs):
-        async with open_pool(PoolConfig(cells=1, warm=1, isolates=isolates)) as pool:
-            await _repeat(pool, isolates)
+        async with open_pool(config) as pool:
+            await _repeat(pool, config.jobs)
             values = await _latencies_ms(pool, count, pause_s=_PAUSE_S)
             paced.append(percentile(values, 0.5))
             paced_95.append(percentile(values, 0.95))
@@ -82,13 +83,13 @@ async def measure_latency(*, runs: int, count: int, isolates: int) -> list[Line]
     ]
 
 
-async def measure_rate(*, runs: int, count: int, isolates: int) -> list[Line]:
+async def measure_rate(*, runs: int, count: int, config: PoolConfig) -> list[Line]:
     """Measure executions per second with every cell busy."""
     one, two, alone = [], [], []
     for _ in range(runs):
-        one.append(await _rate(count, cells=_ONE_CELL, isolates=isolates))
-        two.append(await _rate(count, cells=_TWO_CELLS, isolates=isolates))
-        alone.append(await _rate(max(count // 4, 1), cells=_ONE_CELL, isolates=1))
+        one.append(await _rate(count, config))
+        two.append(await _rate(count, replace(config, cells=_TWO_CELLS, warm=_TWO_CELLS)))
+        alone.append(await _rate(max(count // 4, 1), _process_each(config)))
     return [
         new_line(
             "rate-one-cell",
@@ -100,15 +101,19 @@ async def measure_rate(*, runs: int, count: int, isolates: int) -> list[Line]:
     ]
 
 
-async def _cpu_ms(count: int, *, isolates: int) -> CpuMs:
+def _process_each(config: PoolConfig) -> PoolConfig:
+    return replace(config, isolation=Isolation.PROCESS)
+
+
+async def _cpu_ms(count: int, config: PoolConfig) -> CpuMs:
     """Measure from one idle fresh cell to the next, over whole lifetimes of cells.
 
     Each used cell counts from its fork to its exit: the fresh cell at the end stands for the one
     at the beginning.
     """
-    count = -(-count // isolates) * isolates
-    async with open_pool(PoolConfig(cells=1, warm=1, isolates=isolates)) as pool:
-        await _repeat(pool, isolates)
+    count = -(-count // config.jobs) * config.jobs
+    async with open_pool(config) as pool:
+        await _repeat(pool, config.jobs)
         before = await idle_cpu(cell_count=1)
         await _repeat(pool, count)
         # Before the wait, which uses CPU time of this process too.
@@ -157,9 +162,10 @@ async def _node_latency_ms(count: int) -> list[float]:
         return [percentile(values, 0.5)]
 
 
-async def _rate(count: int, *, cells: int, isolates: int) -> float:
-    async with open_pool(PoolConfig(cells=cells, warm=cells, isolates=isolates)) as pool:
-        await _repeat(pool, isolates)
+async def _rate(count: int, config: PoolConfig) -> float:
+    cells = config.cells
+    async with open_pool(config) as pool:
+        await _repeat(pool, config.jobs)
         began = time.perf_counter()
         count_per_cell = max(count // cells, 1)
         await asyncio.gather(*(_repeat(pool, count_per_cell) for _ in range(cells)))

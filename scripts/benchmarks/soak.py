@@ -53,9 +53,9 @@ class Sample(Struct, frozen=True, kw_only=True):
     cells: int
 
 
-async def soak(*, count: int, isolates: int, seed: int) -> int:
+async def soak(*, count: int, config: PoolConfig, seed: int) -> int:
     """Print a line per window and a verdict; return 1 if something leaked or was lost."""
-    config = PoolConfig(cells=_CELLS, warm=_WARM, isolates=isolates, idle_seconds=_IDLE_S)
+    config = structs.replace(config, cells=_CELLS, warm=_WARM, idle_seconds=_IDLE_S)
     window = min(1_000, max(count // _WINDOWS, 1))
     samples: list[Sample] = []
     async with open_pool(config) as pool:

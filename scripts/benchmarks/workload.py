@@ -1,6 +1,5 @@
 """Provide the workload of the benchmarks: the cards example, and data of any size for it."""
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Final
 
@@ -14,7 +13,6 @@ _CARDS: Final = Path(__file__).resolve().parents[2] / "examples" / "cards"
 SOURCE: Final = (_CARDS / "script.js").read_bytes()
 PAYLOAD: Final = (_CARDS / "payload.json").read_bytes()
 TINY_SOURCE: Final = b"function process(data) { return data }"
-_CHUNK_BYTES: Final = 256 * 1024
 _ROW: Final = (
     '{"trimestre":"2023%d","nomeBandeira":"%s","nomeFuncao":"Crédito","produto":"%s",'
     '"qtdCartoesEmitidos":%d,"qtdCartoesAtivos":%d,"qtdTransacoesNacionais":%d,'
@@ -42,7 +40,7 @@ async def run(pool: SandboxPool, job: Job, payload: bytes = PAYLOAD, *, fresh: b
     async def sink(chunk: bytes) -> None:
         output.extend(chunk)
 
-    report = await pool.run(job, payload=_chunks_of(payload), sink=sink, fresh=fresh)
+    report = await pool.run(job, payload=payload, sink=sink, fresh=fresh)
     return Ran(report, bytes(output))
 
 
@@ -70,8 +68,3 @@ def cards_of(size_bytes: int) -> bytes:
         rows.append(row)
         length += len(row) + 1
     return b"[" + b",".join(rows) + b"]"
-
-
-async def _chunks_of(payload: bytes) -> AsyncIterator[bytes]:
-    for start in range(0, len(payload), _CHUNK_BYTES):
-        yield payload[start : start + _CHUNK_BYTES]

@@ -6,6 +6,7 @@ import pytest
 
 from app.sandbox.cell_pool import PoolConfig
 from app.sandbox.pool import SandboxPool, open_pool
+from app.sandbox.protocol import Isolation
 from tests.support.sandbox_runs import job, run, run_job
 
 # Everything that was found to vary, or might, between two processes, two isolates or two tiers
@@ -102,7 +103,7 @@ async def test_fresh_and_used_cells_give_the_same(pool: SandboxPool) -> None:
     assert len(ran[0].output) > 10_000, ran[0].outcome
     assert len({one.output for one in ran}) == 1
     assert len({one.logs for one in ran}) == 1
-    async with open_pool(PoolConfig(cells=2, warm=0, isolates=1)) as fresh:
+    async with open_pool(PoolConfig(cells=2, warm=0, isolation=Isolation.PROCESS)) as fresh:
         for _ in range(6):
             one = await run_job(fresh, what, PAYLOAD)
             assert (one.output, one.logs) == (ran[0].output, ran[0].logs)

@@ -1,4 +1,4 @@
-"""A cell's isolates serve one tenant and one job each; then, or when in doubt, the cell ends."""
+"""A cell runs some jobs of one tenant; then, or when in doubt, it ends."""
 
 import asyncio
 import json
@@ -19,6 +19,7 @@ from app.sandbox.outcomes import (
     TimedOut,
 )
 from app.sandbox.pool import SandboxPool, open_pool
+from app.sandbox.protocol import Isolation
 from app.sandbox.zygote_client import SandboxUnavailable
 from tests.support.processes import busy_cells, cells, until, zygotes
 from tests.support.sandbox_runs import MIB, chunks_of, job, run
@@ -28,10 +29,12 @@ ENDLESS = "function process() { while (true); }"
 THREE = 3
 
 
-@pytest.fixture
-async def small() -> AsyncIterator[SandboxPool]:
-    """One cell at a time, with three isolates; none is forked in advance."""
-    async with open_pool(PoolConfig(cells=1, warm=0, isolates=THREE)) as opened:
+@pytest.fixture(params=[Isolation.CONTEXT, Isolation.ISOLATE])
+async def small(request: pytest.FixtureRequest) -> AsyncIterator[SandboxPool]:
+    """One cell at a time, with three contexts or isolates; none is forked in advance."""
+    config = PoolConfig(cells=1, warm=0, isolation=request.param, contexts=THREE, isolates=THREE)
+    async with open_pool(config) as opened:
+        assert opened.isolation == request.param
         await run(opened, ECHO, tenant="nobody")
         yield opened
 
@@ -42,18 +45,19 @@ async def resting(pool: SandboxPool, tenant: str = "t") -> set[int]:
     return {each.cell.pid for each in pool._cells._resting if each.tenant == tenant}
 
 
-async def test_jobs_of_a_tenant_share_a_cell_but_no_isolate(small: SandboxPool) -> None:
+async def test_jobs_of_a_tenant_share_a_cell_but_nothing_else(small: SandboxPool) -> None:
     source = """
     globalThis.seen = (globalThis.seen ?? 0) + 1
     Array.prototype.seen = (Array.prototype.seen ?? 0) + 1
     const process = () => [globalThis.seen, [].seen]"""
     assert (await run(small, source)).value == [1, 1]
     used = await resting(small)
-    assert (await run(small, source)).value == [1, 1]
+    again = await run(small, source)
+    assert again.value == [1, 1]
     assert await resting(small) == used != set()
 
 
-async def test_a_cell_ends_with_its_last_isolate(small: SandboxPool) -> None:
+async def test_a_cell_ends_with_its_last_job(small: SandboxPool) -> None:
     await run(small, ECHO)
     (pid,) = await resting(small)
     cell = psutil.Process(pid)
@@ -79,9 +83,10 @@ async def test_no_more_cells_rest_than_run_at_once(small: SandboxPool) -> None:
 
 
 async def test_isolation_by_process_runs_one_execution_per_process() -> None:
-    async with open_pool(PoolConfig(cells=1, warm=0, isolates=1)) as pool:
+    async with open_pool(PoolConfig(cells=1, warm=0, isolation=Isolation.PROCESS)) as pool:
         for _ in range(3):
-            assert (await run(pool, ECHO, b"1")).output == b"1"
+            ran = await run(pool, ECHO, b"1")
+            assert (ran.output, ran.report.isolation) == (b"1", "process")
             assert await resting(pool) == set()
             await until(lambda: not cells())
 
@@ -113,7 +118,7 @@ async def test_a_cell_ends_at_the_first_anomaly(
 
 
 async def test_a_cell_that_idles_too_long_ends() -> None:
-    config = PoolConfig(cells=1, warm=0, isolates=THREE, idle_seconds=0.05)
+    config = PoolConfig(cells=1, warm=0, idle_seconds=0.05)
     async with open_pool(config) as pool:
         await run(pool, ECHO)
         await until(lambda: not pool.cell_counts["recovering"] + pool.cell_counts["resting"])
@@ -140,8 +145,8 @@ async def test_a_resting_cell_that_was_stopped_is_not_used(small: SandboxPool) -
 
 
 async def test_a_renewed_zygote_lets_its_runs_finish() -> None:
-    async with open_pool(PoolConfig(cells=2, warm=0, isolates=1, forks=2)) as pool:
-        running = asyncio.create_task(run(pool, ENDLESS, wall_ms=2_000))
+    async with open_pool(PoolConfig(cells=2, warm=0, isolation=Isolation.PROCESS, forks=2)) as pool:
+        running = asyncio.create_task(run(pool, ENDLESS, wall_ms=5_000))
         await until(lambda: bool(busy_cells()))
         (first,) = zygotes()
         for number in range(3):
@@ -153,7 +158,7 @@ async def test_a_renewed_zygote_lets_its_runs_finish() -> None:
 
 
 async def test_closing_the_pool_ends_a_zygote_that_was_renewed() -> None:
-    async with open_pool(PoolConfig(cells=2, warm=0, isolates=1, forks=2)) as pool:
+    async with open_pool(PoolConfig(cells=2, warm=0, isolation=Isolation.PROCESS, forks=2)) as pool:
         running = asyncio.create_task(run(pool, ENDLESS, wall_ms=300_000))
         await until(lambda: bool(busy_cells()))
         for _ in range(2):
@@ -164,6 +169,7 @@ async def test_closing_the_pool_ends_a_zygote_that_was_renewed() -> None:
     await until(lambda: not any(process.is_running() for process in everything))
 
 
+@pytest.mark.parametrize("small", [Isolation.ISOLATE], indirect=True)
 async def test_peak_memory_and_cpu_are_those_of_the_job(small: SandboxPool) -> None:
     heavy = """
     const process = () => {
@@ -183,7 +189,7 @@ async def test_peak_memory_and_cpu_are_those_of_the_job(small: SandboxPool) -> N
 
 async def test_a_slow_sink_does_not_lose_the_usage_of_a_cells_last_job() -> None:
     heavy = "const process = () => { let s = 0; for (let i = 0; i < 1e8; i++) s += i; return s }"
-    async with open_pool(PoolConfig(cells=1, warm=0, isolates=1)) as pool:
+    async with open_pool(PoolConfig(cells=1, warm=0, isolation=Isolation.PROCESS)) as pool:
         ended = cells()
 
         async def slow(_chunk: bytes) -> None:
@@ -257,11 +263,11 @@ EDGES: list[tuple[str, str, dict[str, Any], Callable[[Outcome], bool]]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("position", [1, THREE], ids=["first isolate", "last isolate"])
+@pytest.mark.parametrize("position", [1, THREE], ids=["first job", "last job"])
 @pytest.mark.parametrize(
     ("source", "limits", "expected"), [e[1:] for e in EDGES], ids=[e[0] for e in EDGES]
 )
-async def test_each_limit_holds_from_the_first_isolate_to_the_last(
+async def test_each_limit_holds_from_the_first_job_to_the_last(
     small: SandboxPool,
     position: int,
     source: str,
@@ -276,8 +282,8 @@ async def test_each_limit_holds_from_the_first_isolate_to_the_last(
     assert expected(outcome), outcome
 
 
-@pytest.mark.parametrize("position", [1, THREE], ids=["first isolate", "last isolate"])
-async def test_console_limits_hold_from_the_first_isolate_to_the_last(
+@pytest.mark.parametrize("position", [1, THREE], ids=["first job", "last job"])
+async def test_console_limits_hold_from_the_first_job_to_the_last(
     small: SandboxPool, position: int
 ) -> None:
     source = "function process(n) { for (let i = 0; i < n; i++) console.log(i) }"

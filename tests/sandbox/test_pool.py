@@ -11,9 +11,10 @@ import pytest
 
 from app.sandbox import session
 from app.sandbox.cell_pool import PoolConfig
-from app.sandbox.cell_process import Meter
+from app.sandbox.meter import Meter
 from app.sandbox.outcomes import Crashed, Succeeded
 from app.sandbox.pool import PoolBusy, SandboxPool, open_pool
+from app.sandbox.protocol import Isolation
 from app.sandbox.zygote_client import SandboxUnavailable
 from tests.support.processes import busy_cells, cells, count_fds, until, zygotes
 from tests.support.sandbox_runs import chunks_of, job, run, run_job
@@ -249,7 +250,7 @@ async def test_closing_the_pool_leaves_no_process_and_no_descriptor() -> None:
 
 async def test_closing_the_pool_fails_a_run_that_waits_for_a_cell() -> None:
     fds = count_fds()
-    async with open_pool(PoolConfig(cells=1, warm=0, isolates=1)) as pool:
+    async with open_pool(PoolConfig(cells=1, warm=0, isolation=Isolation.PROCESS)) as pool:
         await run(pool, ECHO)
         waiting = asyncio.create_task(run(pool, ECHO))
         # Turn by turn: a birth may take less than the while between two looks.
@@ -262,7 +263,9 @@ async def test_closing_the_pool_fails_a_run_that_waits_for_a_cell() -> None:
 
 async def test_closing_the_pool_leaves_no_cell_of_a_waiting_run() -> None:
     fds = count_fds()
-    async with open_pool(PoolConfig(cells=2, warm=1)) as pool:
+    # A context is gone before the run's end is reported, an isolate after it.
+    config = PoolConfig(cells=2, warm=1, isolation=Isolation.ISOLATE)
+    async with open_pool(config) as pool:
         await until(lambda: len(pool._cells._fresh) == 1)
         await run(pool, ECHO)
         assert pool._cells._recoveries

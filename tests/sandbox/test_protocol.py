@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -12,14 +13,25 @@ from collections.abc import AsyncIterator
 import pytest
 
 from app.sandbox import feeder, session
-from app.sandbox.cell_process import Cell, Exit, new_channel
+from app.sandbox.cell_process import Cell, new_channel
 from app.sandbox.cgroups import OomKills
 from app.sandbox.classification import classify
+from app.sandbox.meter import Exit
 from app.sandbox.outcomes import Crashed, OutOfMemory, Succeeded, TimedOut
-from app.sandbox.protocol import CHUNK_BYTES, HEADER, PIECE_BYTES, FrameReader, Kind, send_frames
+from app.sandbox.protocol import (
+    CHUNK_BYTES,
+    HEADER,
+    PIECE_BYTES,
+    FrameReader,
+    Kind,
+    encode_result,
+    send_frames,
+)
 from app.sandbox.session import run_session
-from tests.support.sandbox_runs import MIB, chunks_of, job
+from tests.support.sandbox_runs import MIB, job
 
+# Longer than a job that is sent at once, whose start is not reported.
+LONG = b"1" * 128 * 1024
 STARTED = HEADER.pack(Kind.STARTED, 0)
 # Takes what is sent to it, sends what it was given, then waits to be killed.
 HOSTILE = """
@@ -36,6 +48,10 @@ def frame(kind: int, body: object = b"") -> bytes:
     return HEADER.pack(kind, len(encoded)) + encoded
 
 
+def result(units: int) -> bytes:
+    return frame(Kind.RESULT, encode_result(units))
+
+
 def verdict(kind: str, **details: object) -> bytes:
     return frame(Kind.VERDICT, {"kind": kind, "run_ns": 0, "lines_dropped": 0, **details})
 
@@ -46,9 +62,13 @@ async def play(
     then: str = "",
     wall_ms: int = 10_000,
     output_bytes: int = 10,
-    payload: bytes = b"1",
+    payload: bytes = LONG,
+    stopped_s: float = 0,
 ) -> tuple[object, bytes]:
-    """Let a real process stand where a cell would be: it sends `script`, then runs `then`."""
+    """Let a real process stand where a cell would be: it sends `script`, then runs `then`.
+
+    The kernel lets it do so after `stopped_s`.
+    """
     ours, theirs = new_channel()
     stderr_read, stderr_write = os.pipe()
     with theirs:
@@ -58,6 +78,10 @@ async def play(
             stderr=stderr_write,
         )
     os.close(stderr_write)
+    if stopped_s:
+        process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, process.pid, os.WSTOPPED)  # noqa: ASYNC222 - a few ms
+        asyncio.get_running_loop().call_later(stopped_s, process.send_signal, signal.SIGCONT)
     cell = Cell(
         pid=process.pid,
         pidfd=os.pidfd_open(process.pid),
@@ -87,7 +111,7 @@ async def play(
                 cell,
                 what,
                 mode="run",
-                payload=chunks_of(payload),
+                payload=payload,
                 sink=sink,
                 oom_kills=OomKills(),
             )
@@ -109,7 +133,7 @@ async def test_a_valid_session_succeeds() -> None:
     script = (
         STARTED
         + frame(Kind.LOG, {"level": "log", "text": "x"})
-        + frame(Kind.RESULT, {"units": 3})
+        + result(3)
         + frame(Kind.OUTPUT, b"[1]")
         + verdict("succeeded", output_bytes=3)
     )
@@ -126,21 +150,21 @@ async def test_a_valid_session_succeeds() -> None:
         pytest.param(STARTED + STARTED, id="started twice"),
         pytest.param(frame(Kind.LOG, {"level": "log", "text": ""}), id="log before the start"),
         pytest.param(STARTED + frame(Kind.OUTPUT, b"1"), id="output before the result"),
-        pytest.param(frame(Kind.RESULT, {"units": 1}), id="result before the start"),
-        pytest.param(STARTED + frame(Kind.RESULT, {"units": 11}), id="result over the limit"),
-        pytest.param(STARTED + frame(Kind.RESULT, {"units": "x"}), id="result of a wrong type"),
+        pytest.param(result(1), id="result before the start"),
+        pytest.param(STARTED + result(11), id="result over the limit"),
+        pytest.param(STARTED + frame(Kind.RESULT, b"1"), id="result of a wrong length"),
         pytest.param(
-            STARTED + frame(Kind.RESULT, {"units": 1}) + frame(Kind.OUTPUT, b"x" * 11),
+            STARTED + result(1) + frame(Kind.OUTPUT, b"x" * 11),
             id="output over the limit",
         ),
         pytest.param(verdict("succeeded"), id="success without a result"),
         pytest.param(
-            STARTED + frame(Kind.RESULT, {"units": 3}) + verdict("succeeded", output_bytes=3),
+            STARTED + result(3) + verdict("succeeded", output_bytes=3),
             id="less output than said",
         ),
         pytest.param(
             STARTED
-            + frame(Kind.RESULT, {"units": 2})
+            + result(2)
             + frame(Kind.OUTPUT, b"1")
             + frame(Kind.OUTPUT, b"1")
             + verdict("succeeded", output_bytes=2),
@@ -148,7 +172,7 @@ async def test_a_valid_session_succeeds() -> None:
         ),
         pytest.param(
             STARTED
-            + frame(Kind.RESULT, {"units": 1})
+            + result(1)
             + frame(Kind.OUTPUT)
             + frame(Kind.OUTPUT, b"1")
             + verdict("succeeded", output_bytes=1),
@@ -166,6 +190,49 @@ async def test_a_valid_session_succeeds() -> None:
 async def test_a_breach_is_a_crash(script: bytes) -> None:
     outcome, _ = await play(script)
     assert isinstance(outcome, Crashed), outcome
+
+
+ANSWER = result(3) + frame(Kind.OUTPUT, b"[1]") + verdict("succeeded", output_bytes=3)
+SHORT = b"1"
+
+
+@pytest.mark.usefixtures("_loop_is_left_clean")
+@pytest.mark.parametrize("start", [b"", STARTED], ids=["in time", "late"])
+async def test_a_job_that_is_sent_at_once_has_started(start: bytes) -> None:
+    outcome, output = await play(start + ANSWER, payload=SHORT)
+    assert (outcome, output) == (Succeeded(output_bytes=3), b"[1]")
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        pytest.param(STARTED + STARTED + ANSWER, id="late twice"),
+        pytest.param(
+            frame(Kind.LOG, {"level": "log", "text": ""}) + STARTED + ANSWER,
+            id="late after a line",
+        ),
+        pytest.param(result(3) + STARTED, id="late after the result"),
+    ],
+)
+async def test_a_job_that_was_sent_at_once_starts_late_only_once(script: bytes) -> None:
+    outcome, _ = await play(script, payload=SHORT)
+    assert isinstance(outcome, Crashed), outcome
+
+
+async def test_the_clock_runs_from_the_sending_of_a_job() -> None:
+    outcome, _ = await play(b"", payload=SHORT, wall_ms=50)
+    assert outcome == TimedOut(limit_ms=50)
+
+
+async def test_a_cell_that_the_host_does_not_run_gets_time_to_start() -> None:
+    outcome, _ = await play(STARTED + ANSWER, payload=SHORT, wall_ms=50, stopped_s=1)
+    assert outcome == Succeeded(output_bytes=3)
+
+
+async def test_a_cell_that_the_host_never_runs_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "OWED_TIMEOUT_S", 0.1)
+    outcome, _ = await play(b"", payload=SHORT, wall_ms=50, stopped_s=600)
+    assert outcome == Crashed(detail="killed: it did not start")
 
 
 async def test_a_cell_that_ignores_its_deadline_is_killed() -> None:
@@ -191,7 +258,7 @@ async def test_a_cell_has_a_time_limit_for_all_of_its_output(
     monkeypatch.setattr(session, "OWED_TIMEOUT_S", 4.0)
     chunk = f"(bytes.fromhex('{HEADER.pack(Kind.OUTPUT, CHUNK_BYTES).hex()}') + b'1' * 2**20)"
     outcome, _ = await play(
-        STARTED + frame(Kind.RESULT, {"units": 1}),
+        STARTED + result(1),
         then=f"import time\nwhile True: time.sleep(0.2); channel.sendall({chunk})",
         output_bytes=64 * MIB,
     )
@@ -207,7 +274,7 @@ async def test_a_cell_over_its_memory_limit_is_killed() -> None:
 
 async def test_a_flood_of_console_lines_does_not_delay_the_deadline() -> None:
     line = frame(Kind.LOG, {"level": "log", "text": "x"})
-    success = frame(Kind.RESULT, {"units": 1}) + frame(Kind.OUTPUT, b"1")
+    success = result(1) + frame(Kind.OUTPUT, b"1")
     success += verdict("succeeded", output_bytes=1)
     flood = f"""
 import time

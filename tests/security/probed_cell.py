@@ -27,6 +27,7 @@ from queue import SimpleQueue
 from typing import Any, Final
 
 from app.sandbox import cell, lockdown
+from app.sandbox.protocol import DEFAULT_ISOLATION
 from app.sandbox.v8 import Engine
 
 _libc: Final = ctypes.CDLL(None, use_errno=True)
@@ -39,6 +40,7 @@ def main() -> None:
     os.environ["TZ"] = "UTC"
     namespaces = lockdown.unshare_networks()
     engine = Engine()
+    engine.prepare(DEFAULT_ISOLATION, contexts=2, isolates=2)
     for line in sys.stdin:
         fate = try_in_a_cell(engine, json.loads(line), namespaces)
         sys.stdout.write(json.dumps({"fate": fate}) + "\n")
@@ -59,7 +61,6 @@ def try_in_a_cell(engine: Engine, order: dict[str, Any], namespaces: dict[str, s
             cell.enter(
                 engine,
                 theirs,
-                isolates=1,
                 zygote_pid=zygote_pid,
                 namespaces=namespaces,
             )

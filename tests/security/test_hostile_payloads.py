@@ -70,7 +70,7 @@ REFUSED = {
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def pool() -> AsyncIterator[SandboxPool]:
-    async with open_pool(PoolConfig(cells=1, warm=1, isolates=3)) as opened:
+    async with open_pool(PoolConfig(cells=1, warm=1, contexts=3)) as opened:
         yield opened
 
 

@@ -21,6 +21,7 @@ from app.sandbox.outcomes import (
     TimedOut,
 )
 from app.sandbox.pool import SandboxPool, open_pool
+from app.sandbox.protocol import Isolation
 from tests.security.corpus import KINDS, LIMITS, SCRIPTS, Hostile, read_corpus
 from tests.support.sandbox_runs import Ran, run_job
 
@@ -62,15 +63,15 @@ function process(data) {
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def pool() -> AsyncIterator[SandboxPool]:
-    """Few isolates per cell, so that scripts meet first isolates and last ones."""
-    async with open_pool(PoolConfig(cells=2, warm=2, isolates=4)) as opened:
+    """Few contexts per cell, so that scripts meet first contexts and last ones."""
+    async with open_pool(PoolConfig(cells=2, warm=2, contexts=4)) as opened:
         yield opened
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def lonely_pool() -> AsyncIterator[SandboxPool]:
     """One execution for each process."""
-    async with open_pool(PoolConfig(cells=2, warm=2, isolates=1)) as opened:
+    async with open_pool(PoolConfig(cells=2, warm=2, isolation=Isolation.PROCESS)) as opened:
         yield opened
 
 

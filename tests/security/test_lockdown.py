@@ -12,6 +12,7 @@ import pytest
 
 from app.sandbox.cell_pool import PoolConfig
 from app.sandbox.pool import open_pool
+from app.sandbox.protocol import DEFAULT_ISOLATION
 from tests.support.processes import cells, until
 from tests.support.system import System
 
@@ -104,6 +105,7 @@ async def test_a_zygote_and_its_parent_are_not_filtered() -> None:
 async def test_the_measures_that_this_kernel_offers_are_in_force() -> None:
     async with open_pool(PoolConfig(cells=1, warm=1)) as pool:
         lockdown = pool.lockdown
+    assert lockdown.pop("isolation") == DEFAULT_ISOLATION
     assert set(lockdown) == {
         *("parent_death_signal", "not_dumpable", "empty_environment", "no_new_privileges"),
         *("resource_limits", "first_out_of_memory", "own_user", "network", "ipc"),

@@ -75,7 +75,7 @@ async def run_job(pool: SandboxPool, what: Job, payload: bytes = b"null") -> Ran
     async def sink(chunk: bytes) -> None:
         output.extend(chunk)
 
-    report = await pool.run(what, payload=chunks_of(payload), sink=sink)
+    report = await pool.run(what, payload=payload, sink=sink)
     return Ran(report, bytes(output))
 
 

@@ -13,7 +13,7 @@ from app.executions.dispatch.running_claims import ResourceUsage, RunningClaim
 from app.executions.model import Claim, Finish, Status
 from app.losses import warnings_document
 from app.payloads.model import StoredPayload
-from app.payloads.reader import read_payload
+from app.payloads.reader import payload_of
 from app.payloads.writer import PayloadWriter, stored_inline
 from app.resources import Resources
 from app.sandbox.outcomes import Context, Crashed, Job, Limits, Report, Succeeded
@@ -87,7 +87,7 @@ async def _run_in_cell(
         async with writer:
             report = await resources.sandbox.run(
                 _job(claim),
-                payload=read_payload(resources.blobs, claim.input),
+                payload=payload_of(resources.blobs, claim.input),
                 sink=writer.write,
                 fresh=fresh,
                 on_aborted=lambda used: usage.add(

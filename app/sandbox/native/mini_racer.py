@@ -113,7 +113,7 @@ class Context:
         self._callback = callback_type(self._receive)
         self.handle: int = library.mr_init_context(self._callback)
 
-    def close(self) -> None:
+    def dispose(self) -> None:
         """End the isolate and its thread, and wait for that; V8 must be at rest."""
         self.library.mr_free_context(self.handle)
 
@@ -162,8 +162,10 @@ class Context:
         return Value(self, self.library.mr_alloc_int_val(self.handle, number, Type.INTEGER))
 
     @contextmanager
-    def string(self, text: bytes | bytearray) -> Iterator[Value]:
-        """Copy UTF-8 into a value for the length of a `with` block."""
+    def string(self, text: bytes | bytearray, *, latin1: bool = False) -> Iterator[Value]:
+        """Copy UTF-8 into a value for the length of a `with` block; no Latin-1 (ValueError)."""
+        if latin1:
+            raise ValueError("the library takes UTF-8 only")
         buffer = (
             (ctypes.c_char * len(text)).from_buffer(text)
             if isinstance(text, bytearray) and len(text) > _SMALL_BYTES

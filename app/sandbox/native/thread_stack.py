@@ -39,6 +39,20 @@ def set_default(size_bytes: int) -> str:
     return ON
 
 
+def raise_main(size_bytes: int) -> str:
+    """Let this process's main thread have a stack of this size; its children inherit that.
+
+    The kernel reads the limit whenever that stack grows, and leaves 128 MiB of addresses for it.
+    Returns `on`, or `off` and the reason.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_STACK)
+    if soft != resource.RLIM_INFINITY and soft < size_bytes:
+        if hard != resource.RLIM_INFINITY and hard < size_bytes:
+            return f"off: the hard limit of the stack is {hard // 1024} KiB"
+        resource.setrlimit(resource.RLIMIT_STACK, (size_bytes, hard))
+    return ON
+
+
 def default_bytes() -> int:
     """Return the stack that threads get if `set_default` changed nothing."""
     soft, _ = resource.getrlimit(resource.RLIMIT_STACK)

@@ -16,7 +16,7 @@ async def test_a_pool_runs_without_native_parts() -> None:
     }"""
     results = []
     for native in (True, False):
-        async with open_pool(PoolConfig(cells=1, warm=0, isolates=3, native=native)) as pool:
+        async with open_pool(PoolConfig(cells=1, warm=0, native=native)) as pool:
             assert (set(pool.native.values()) == {TURNED_OFF}) == (not native)
             assert (set(pool.native.values()) == {"on"}) == native
             results.append((await run(pool, source, b"20000")).value)

@@ -19,7 +19,7 @@ def test_each_process_logs_the_states_once(system: System) -> None:
         reported = [_states_in(log.read_text(errors="replace")) for log in logs]
         assert max(map(len, reported)) == 1
         for states in chain.from_iterable(reported):
-            assert len(states) == 5
+            assert len(states) == 7
             assert set(states.values()) == {"on"}
 
 

@@ -15,7 +15,7 @@ import os, resource, sys
 sys.path.insert(0, sys.argv[1])
 from app.sandbox import v8
 engine = v8.Engine(native=sys.argv[2] == "native")
-isolate = v8.Isolate(engine, on_console_line=lambda: None)
+isolate = engine.open_isolate(on_console_line=lambda: None)
 depth = isolate.evaluate(b"let n = 0; const f = () => { n++; f() }; try { f() } catch {}; `${n}`")
 print(engine.native["thread_stack"])
 print(depth.text, flush=True)
