@@ -52,8 +52,9 @@ _OPEN: Final = b"{ const open = harness; delete globalThis.harness; open() }"
 _NOTIFY_PART, _MEMORY_PART, _FUNCTION_PART = range(3)
 
 _NOTIFY: Final = 1
-# Garbage of earlier contexts that a shared isolate may hold. A job's memory limit is above it.
-_MAX_GARBAGE_BYTES: Final = 32 * 1024 * 1024
+# What earlier jobs may leave in a shared isolate, heap and buffers together. V8 may free it in the
+# time of a later job, whose limits it then widens, or move it first, which narrows them.
+_MAX_LEFT_BYTES: Final = 12 * 1024 * 1024
 
 
 class Engine:
@@ -291,7 +292,7 @@ class SharedContext(ThreadlessIsolate):
     @override
     def limit_memory(self, heap_bytes: int) -> None:
         # Garbage of earlier contexts is not this one's.
-        self._within.limit_memory(self._within.used_bytes + heap_bytes)
+        self._within.limit_memory(self._within.heap_bytes + heap_bytes)
 
     @override
     def close(self) -> bool:
@@ -300,5 +301,5 @@ class SharedContext(ThreadlessIsolate):
         return (
             within.protectors_hold
             and not within.memory_exhausted
-            and within.garbage_bytes <= _MAX_GARBAGE_BYTES
+            and within.left_bytes <= _MAX_LEFT_BYTES
         )

@@ -51,12 +51,12 @@ def _try_all(
     second.enter()
     names = second.evaluate(b"typeof left + typeof [].left + typeof ran").text
     yield names == 3 * "undefined" and second.apply(0).integer == 1 and called == [True]
-    before = isolate.old_bytes
+    before = isolate.heap_bytes
     second.evaluate(b"const kept = []; for (let i = 0; i < %d; i++) kept.push({ i })" % _OBJECTS)
     # Each takes 16 bytes at least. All but the youngest have been promoted meanwhile.
-    yield isolate.knows_spaces and isolate.old_bytes - before > 8 * _OBJECTS
+    yield isolate.knows_spaces and isolate.heap_bytes - before > 8 * _OBJECTS
     yield isolate.protectors_hold and all(_reports(library, isolate, name) for name in PROTECTORS)
-    isolate.limit_memory(isolate.old_bytes + _LIMIT_BYTES)
+    isolate.limit_memory(isolate.heap_bytes + _LIMIT_BYTES)
     yield raises(second, GROW, HeapExhausted, within_s=TIMEOUT_S)
 
 

@@ -20,9 +20,10 @@ _COUNT_SPACES: Final = "_ZN2v87Isolate18NumberOfHeapSpacesEv"
 _READ_SPACE: Final = "_ZN2v87Isolate22GetHeapSpaceStatisticsEPNS_19HeapSpaceStatisticsEm"
 # The structure begins with the space's name, a C string; this field is space_used_size.
 _SPACE_NAME, _SPACE_USED = 0, 2
-# The young generation, and what never changes.
-_YOUNG_SPACES: Final = (b"new_space", b"new_large_object_space")
+# It never changes.
 _CONSTANT_SPACE: Final = b"read_only_space"
+# v8::Isolate::AdjustAmountOfExternalAllocatedMemory(int64_t), which returns the new amount.
+_ADJUST_EXTERNAL: Final = "_ZN2v87Isolate37AdjustAmountOfExternalAllocatedMemoryEl"
 
 # v8::internal::Protectors::Invalidate<name>(Isolate*), and what V8 reports then: the number of
 # Isolate::UseCounterFeature::kInvalidated<name>Protector (v8-isolate.h). `self_check` compares.
@@ -62,7 +63,8 @@ def invalidator(protector: str) -> str:
 
 def find(library: ctypes.CDLL) -> str:
     """Return `on` if the library exports what this module uses, else `off` and why."""
-    names = (SET_CALLBACK, _COUNT_SPACES, _READ_SPACE, *map(invalidator, PROTECTORS))
+    names = (SET_CALLBACK, _COUNT_SPACES, _READ_SPACE, _ADJUST_EXTERNAL)
+    names += tuple(map(invalidator, PROTECTORS))
     return exports.find(library, names)
 
 
@@ -82,11 +84,12 @@ class SharedIsolate(Isolate):
         count_spaces = getattr(library, _COUNT_SPACES)
         count_spaces.argtypes, count_spaces.restype = [ctypes.c_void_p], ctypes.c_size_t
         names = [self._name_of(space) for space in range(count_spaces(self.address))]
-        others = (*_YOUNG_SPACES, _CONSTANT_SPACE)
-        self._young_spaces = [at for at, name in enumerate(names) if name in _YOUNG_SPACES]
-        self._old_spaces = [at for at, name in enumerate(names) if name not in others]
+        self._spaces = [at for at, name in enumerate(names) if name != _CONSTANT_SPACE]
         # Otherwise V8 has other names.
-        self.knows_spaces = len(names) - len(self._old_spaces) == len(others)
+        self.knows_spaces = len(names) - len(self._spaces) == 1
+        self._adjust_external = getattr(library, _ADJUST_EXTERNAL)
+        self._adjust_external.argtypes = [ctypes.c_void_p, ctypes.c_int64]
+        self._adjust_external.restype = ctypes.c_int64
 
     def _name_of(self, space: int) -> bytes:
         self._read_space(self.address, self._statistics, space)
@@ -95,29 +98,30 @@ class SharedIsolate(Isolate):
     def note_fresh(self) -> None:
         """Note what the contexts take, before the first job."""
         self.uses.reset()
-        self._fresh_bytes = self.used_bytes
+        self._fresh_bytes = self.heap_bytes + self._external_bytes
 
     @property
-    def old_bytes(self) -> int:
-        """The old generation of the heap: contexts, what jobs keep, and garbage of earlier jobs."""
-        return self._used(self._old_spaces)
+    def heap_bytes(self) -> int:
+        """The heap in use, garbage that is not collected yet included.
 
-    @property
-    def used_bytes(self) -> int:
-        """The heap in use, garbage that is not collected yet included."""
-        return self.old_bytes + self._used(self._young_spaces)
-
-    @property
-    def garbage_bytes(self) -> int:
-        """The garbage of earlier jobs in the old generation, which V8 collects seldom."""
-        return self.old_bytes - self._fresh_bytes
-
-    def _used(self, spaces: list[int]) -> int:
+        Young objects count: an old object that is garbage itself keeps them alive.
+        """
         used = 0
-        for space in spaces:
+        for space in self._spaces:
             self._read_space(self.address, self._statistics, space)
             used += self._statistics[_SPACE_USED]
         return used
+
+    @property
+    def left_bytes(self) -> int:
+        """The garbage of earlier jobs, in the heap and in buffers beside it."""
+        return self.heap_bytes + self._external_bytes - self._fresh_bytes
+
+    @property
+    def _external_bytes(self) -> int:
+        """The buffers beside the heap, as V8 counts them."""
+        external: int = self._adjust_external(self.address, 0)
+        return external
 
     @property
     def protectors_hold(self) -> bool:

@@ -26,9 +26,9 @@ grown = []
 for code in (source, source, source + b" ", source):
     isolate = engine.open_isolate(on_console_line=lambda: None)
     isolate.begin()
-    before = isolate.isolate.old_bytes
+    before = isolate.isolate.heap_bytes
     isolate.evaluate(code)
-    grown.append(isolate.isolate.old_bytes - before)
+    grown.append(isolate.isolate.heap_bytes - before)
     isolate.close()
 print(json.dumps(grown))
 sys.stdout.flush()
