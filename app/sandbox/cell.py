@@ -14,7 +14,15 @@ from typing import Final, NoReturn
 
 from app.sandbox import lockdown
 from app.sandbox.job import IsolateSlot
-from app.sandbox.protocol import VERSION, Frame, FrameReader, Kind, encode_json, send_frames
+from app.sandbox.protocol import (
+    VERSION,
+    Frame,
+    FrameReader,
+    Isolation,
+    Kind,
+    encode_json,
+    send_frames,
+)
 from app.sandbox.v8 import Engine
 
 # Written to clear_refs, it resets the peak of the resident set (proc(5)).
@@ -68,6 +76,7 @@ def enter(
         "v8": engine.version,
         "lockdown": measures,
         "isolates": isolates,
+        "isolation": Isolation.PROCESS if isolates == 1 else Isolation.ISOLATE,
     }
     cell.send([(Kind.READY, encode_json(ready))])
     return cell

@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Struct
 
 from app.sandbox.cell_process import Cell
-from app.sandbox.protocol import VERSION, Kind, ProtocolError, decode_json
+from app.sandbox.protocol import VERSION, Isolation, Kind, ProtocolError, decode_json
 
 READY_TIMEOUT_S: Final = 20.0
 AGAIN_TIMEOUT_S: Final = 2.0
@@ -22,6 +22,7 @@ class Ready(Struct, frozen=True):
     v8: str
     lockdown: dict[str, str]
     isolates: int
+    isolation: Isolation
 
 
 async def receive_ready(cell: Cell) -> Ready:

@@ -2,6 +2,8 @@
 
 from msgspec import Struct
 
+from app.sandbox.protocol import Isolation
+
 
 class Limits(Struct, frozen=True, kw_only=True):
     """The limits of one run, all in force together; `cpu_ms` None: as `wall_ms`."""
@@ -166,13 +168,15 @@ class Usage(Struct, frozen=True, kw_only=True):
 class Report(Struct, frozen=True, kw_only=True):
     """The report of a finished run. `lines_dropped`: console lines over the limits.
 
-    `losses`: the values that the output of a success lost, ten at most.
+    `losses`: the values that the output of a success lost, ten at most. `isolation`: what the run
+    shared with no other.
     """
 
     outcome: Outcome
     logs: tuple[LogLine, ...]
     lines_dropped: int
     usage: Usage
+    isolation: Isolation
     losses: tuple[Loss, ...] = ()
 
 

@@ -26,7 +26,7 @@ from app.sandbox.outcomes import (
     TimedOut,
     Usage,
 )
-from app.sandbox.protocol import MAX_BODY_BYTES, Kind
+from app.sandbox.protocol import MAX_BODY_BYTES, Isolation, Kind
 from app.sandbox.session import HEADROOM, SessionReport, Sink, max_resident_bytes, run_session
 from app.sandbox.zygote_client import SandboxUnavailable
 
@@ -129,7 +129,7 @@ class SandboxPool:
         and `sink` raise; then, as on cancellation, the cell is killed, and `on_aborted` receives
         the run's usage unless the cell has ended before.
         """
-        session = await self._run_in_cell(
+        session, isolation = await self._run_in_cell(
             job, mode="run", payload=payload, sink=sink, fresh=fresh, on_aborted=on_aborted
         )
         outcome = classify(session.evidence, limits=job.limits, source=job.source)
@@ -144,6 +144,7 @@ class SandboxPool:
             logs=session.logs,
             lines_dropped=session.lines_dropped,
             usage=usage,
+            isolation=isolation,
             losses=verdict.losses[:_MAX_LOSSES]
             if isinstance(outcome, Succeeded) and verdict
             else (),
@@ -178,7 +179,7 @@ class SandboxPool:
         limits = Limits(wall_ms=wall_ms, memory_bytes=_CHECK_MEMORY_BYTES, output_bytes=0)
         job = Job(tenant=tenant, source=source, seed=0, clock_ms=0, limits=limits)
         for attempt in range(_CHECK_ATTEMPTS):
-            session = await self._run_in_cell(
+            session, _ = await self._run_in_cell(
                 job, mode="check", payload=_no_payload(), sink=_discard, fresh=attempt > 0
             )
             verdict = session.evidence.verdict
@@ -216,7 +217,7 @@ class SandboxPool:
         sink: Sink,
         fresh: bool,
         on_aborted: Callable[[Used], None] | None = None,
-    ) -> SessionReport:
+    ) -> tuple[SessionReport, Isolation]:
         if len(job.source) > _MAX_SOURCE_BYTES:
             message = f"a source above {_MAX_SOURCE_BYTES} bytes"
             raise ValueError(message)
@@ -248,7 +249,7 @@ class SandboxPool:
                 else:
                     self.kills[pooled.cell.end] += 1
                     pooled.cell.close()
-            return session
+            return session, pooled.ready.isolation
         finally:
             # The caller has its result before the cell has discarded the used isolate.
             if recovery is None:

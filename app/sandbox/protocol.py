@@ -15,7 +15,7 @@ The pool sends, in this order::
 
 The cell sends, in this order::
 
-    READY    JSON: protocol version, V8 version, the lockdown it measured, its isolates
+    READY    JSON: protocol version, V8 version, the lockdown it measured, its isolates, isolation
     STARTED  empty: user code starts, and with it the wall clock
     LOG      JSON: one console line, sent while user code runs
     RESULT   JSON: user code has ended, the clock stops; the length of the output
@@ -34,7 +34,7 @@ import json
 import socket
 import struct
 from collections.abc import Iterable, Iterator
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 from typing import Any, Final
 
 VERSION: Final = 3
@@ -44,6 +44,14 @@ PIECE_BYTES: Final = 64 * 1024
 # Below this a copy is cheaper than another system call.
 SMALL_BYTES: Final = 16 * 1024
 HEADER: Final = struct.Struct("!BI")
+
+
+class Isolation(StrEnum):
+    """What an execution shares with no other: a process, a V8 isolate, or a context in one."""
+
+    CONTEXT = "context"
+    ISOLATE = "isolate"
+    PROCESS = "process"
 
 
 class Kind(IntEnum):

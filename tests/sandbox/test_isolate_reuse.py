@@ -49,7 +49,8 @@ async def test_jobs_of_a_tenant_share_a_cell_but_no_isolate(small: SandboxPool) 
     const process = () => [globalThis.seen, [].seen]"""
     assert (await run(small, source)).value == [1, 1]
     used = await resting(small)
-    assert (await run(small, source)).value == [1, 1]
+    again = await run(small, source)
+    assert (again.value, again.report.isolation) == ([1, 1], "isolate")
     assert await resting(small) == used != set()
 
 
@@ -81,7 +82,8 @@ async def test_no_more_cells_rest_than_run_at_once(small: SandboxPool) -> None:
 async def test_isolation_by_process_runs_one_execution_per_process() -> None:
     async with open_pool(PoolConfig(cells=1, warm=0, isolates=1)) as pool:
         for _ in range(3):
-            assert (await run(pool, ECHO, b"1")).output == b"1"
+            ran = await run(pool, ECHO, b"1")
+            assert (ran.output, ran.report.isolation) == (b"1", "process")
             assert await resting(pool) == set()
             await until(lambda: not cells())
 
