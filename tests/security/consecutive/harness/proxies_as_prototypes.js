@@ -1,4 +1,5 @@
-// Puts proxies under the prototypes of objects and functions, which see every missing member.
+// Puts proxies under prototypes, that of lists among them, which see every missing member.
+// cell: retired
 // output: [null,null,"undefined"]
 function process() {
   globalThis.missing = [];
