@@ -7,12 +7,14 @@ from typing import Final
 import structlog
 
 from app.allocator import configure_allocator
+from app.batches import Batches
 from app.blobs import Blobs, open_blobs
 from app.db import Pool, open_pool
 from app.fair_queue import FairQueue
 from app.lint.client import LintClient, open_lint_client
 from app.notifications import Publisher, open_publisher
 from app.notifier import Notifier, open_notifier
+from app.outages import DatabaseUnavailable
 from app.sandbox.admission import budget_of_host
 from app.sandbox.cell_pool import PoolConfig
 from app.sandbox.pool import SandboxPool, open_pool as open_sandbox
@@ -63,6 +65,8 @@ class Resources:
         )
         self.linter = linter
         self.tracing = tracing
+        # Statements that arrive while one of their kind is under way go together.
+        self.batches = Batches(shared_errors=DatabaseUnavailable)
 
 
 @asynccontextmanager

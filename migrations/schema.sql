@@ -17,6 +17,7 @@
 --   workers                    worker processes and when each was last seen
 
 -- Functions
+--   accept_executions_v1       Accept several executions of one tenant; return those that are stored, with their versions
 --   claim_executions           Call claim_executions_v2 without a limit of memory, for workers that do not send one
 --   claim_executions_v2        Claim up to `most` queued executions for a worker
 --   count_access_change        Count the changes of API keys and of tenants' caps, so that a process knows when to reload them
@@ -25,6 +26,7 @@
 --   faded                      Return how much of a tenant's worker-seconds still counts
 --   finish_execution           Record the outcome of an execution, commit, and notify the readers that wait for it
 --   finish_execution_v2        Record the outcome of an execution as finish_execution does, with its warnings
+--   finish_executions_v1       Record the outcomes of several executions as finish_execution_v2 does, with one notification
 --   hold_quota_of_bytes        Refuse a result or logs that would take a tenant over its quota of stored bytes
 --   keep_queue                 Keep the table `queue` equal to the queued executions
 --   quota_against_execution    Call quota_against_execution_v2, for the API processes of release 0.1.0
@@ -35,6 +37,14 @@
 --   refuse_version_change      Keep script versions immutable
 --   usage_shard                Choose the shard of tenant_usage that this connection counts in
 --   utc_today                  Return the current day in UTC, by which max_bytes_per_day counts
+
+CREATE FUNCTION accept_executions_v1(tenant uuid, ids uuid[], script_ids uuid[], script_names text[], script_versions integer[], aliases text[], walls_ms integer[], max_cpus_ms integer[], memories_bytes bigint[], max_outputs_bytes bigint[], default_wall_ms integer, default_memory_bytes bigint, min_memory_bytes bigint, ceiling_wall_ms integer, ceiling_cpu_ms integer, ceiling_memory_bytes bigint, ceiling_output_bytes bigint, labels jsonb[], seeds bigint[], priorities smallint[], traceparents text[], request_ids text[], input_sha256s bytea[], input_sizes bigint[], input_bodies bytea[], input_params bytea[], max_queued bigint, max_stored_bytes bigint, max_bytes_per_day bigint, seen_within_seconds double precision) RETURNS TABLE(id uuid, script_id uuid, version integer)
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'; -- migrations/sql/accept_executions_v1.sql
 
 CREATE FUNCTION claim_executions(worker uuid, most integer, lease_seconds double precision, default_max_running bigint, served uuid[], served_seconds double precision[]) RETURNS TABLE(id uuid, tenant_id uuid, lease_token bigint, attempts smallint, wall_ms integer, max_cpu_ms integer, memory_bytes bigint, max_output_bytes bigint, seed bigint, clock_ms bigint, created_at timestamp with time zone, source bytea, sha256 bytea, size_bytes bigint, body bytea, blob_key text)
     LANGUAGE sql; -- migrations/sql/claim_executions.sql
@@ -65,6 +75,9 @@ CREATE PROCEDURE finish_execution(IN execution uuid, IN token bigint, IN its_sta
 
 CREATE PROCEDURE finish_execution_v2(IN execution uuid, IN token bigint, IN its_status text, IN its_error_kind text, IN its_error bytea, IN its_v8_version text, IN its_run_ms double precision, IN its_cpu_ms double precision, IN its_peak_bytes bigint, IN result_sha256 bytea, IN result_bytes bigint, IN result_body bytea, IN result_key text, IN logs_sha256 bytea, IN logs_bytes bigint, IN logs_body bytea, IN logs_key text, IN its_warnings bytea, INOUT tenant text DEFAULT NULL::text, INOUT script text DEFAULT NULL::text, INOUT version integer DEFAULT NULL::integer, INOUT attempts smallint DEFAULT NULL::smallint, INOUT created_at timestamp with time zone DEFAULT NULL::timestamp with time zone, INOUT started_at timestamp with time zone DEFAULT NULL::timestamp with time zone, INOUT finished_at timestamp with time zone DEFAULT NULL::timestamp with time zone, INOUT worker_id uuid DEFAULT NULL::uuid, INOUT traceparent text DEFAULT NULL::text)
     LANGUAGE plpgsql; -- migrations/sql/finish_execution_v2.sql
+
+CREATE PROCEDURE finish_executions_v1(IN claimed uuid[], IN tokens bigint[], IN statuses text[], IN error_kinds text[], IN errors bytea[], IN v8_versions text[], IN runs_ms double precision[], IN cpus_ms double precision[], IN peaks_bytes bigint[], IN result_sha256s bytea[], IN result_sizes bigint[], IN result_bodies bytea[], IN result_keys text[], IN logs_sha256s bytea[], IN logs_sizes bigint[], IN logs_bodies bytea[], IN logs_keys text[], IN its_warnings bytea[], INOUT ids uuid[] DEFAULT NULL::uuid[], INOUT valid_tokens bigint[] DEFAULT NULL::bigint[], INOUT tenants text[] DEFAULT NULL::text[], INOUT scripts text[] DEFAULT NULL::text[], INOUT versions integer[] DEFAULT NULL::integer[], INOUT attempts smallint[] DEFAULT NULL::smallint[], INOUT created_ats timestamp with time zone[] DEFAULT NULL::timestamp with time zone[], INOUT started_ats timestamp with time zone[] DEFAULT NULL::timestamp with time zone[], INOUT finished_ats timestamp with time zone[] DEFAULT NULL::timestamp with time zone[], INOUT worker_ids uuid[] DEFAULT NULL::uuid[], INOUT traceparents text[] DEFAULT NULL::text[])
+    LANGUAGE plpgsql; -- migrations/sql/finish_executions_v1.sql
 
 CREATE FUNCTION hold_quota_of_bytes() RETURNS trigger
     LANGUAGE plpgsql; -- migrations/sql/hold_quota_of_bytes.sql

@@ -21,6 +21,7 @@ from app.executions.problems import (
     ExecutionNotFound,
 )
 from app.executions.waiting.queue_position import select_queue_position
+from app.executions.waiting.readers import read_execution
 from app.limits import WORKER_TIMEOUT_SECONDS
 from app.outages import DatabaseUnavailable
 from app.pagination import Page, Paginator
@@ -36,13 +37,11 @@ async def show(
     resources: Resources, tenant: UUID, execution_id: UUID, *, with_result: bool = True
 ) -> Execution:
     """Return an execution, with its result if that is small. Raises ExecutionNotFound."""
-    async with resources.pool.acquire() as conn:
-        execution = await store.select_execution(
-            conn, tenant, execution_id, with_result=with_result
-        )
-        if execution is None:
-            raise ExecutionNotFound(f"no execution {execution_id}; GET /executions lists them")
-        if execution.status is Status.QUEUED:
+    execution = await read_execution(resources, tenant, execution_id, with_result=with_result)
+    if execution is None:
+        raise ExecutionNotFound(f"no execution {execution_id}; GET /executions lists them")
+    if execution.status is Status.QUEUED:
+        async with resources.pool.acquire() as conn:
             waiting = await select_queue_position(
                 conn,
                 tenant,

@@ -67,6 +67,30 @@ async def select_execution(
     return None if row is None else _execution(row)
 
 
+SELECT_EXECUTIONS = f"""
+WITH parameters AS NOT MATERIALIZED (
+    SELECT $1::uuid AS tenant_id, $2::boolean AS with_result, $3::uuid[] AS ids,
+           $4::bigint AS max_bytes
+)
+{_EXECUTIONS}
+WHERE e.id = ANY (parameters.ids)
+  AND (NOT parameters.with_result
+       OR coalesce(r.size_bytes, 0) + coalesce(p.size_bytes, 0) <= parameters.max_bytes)
+"""
+
+
+async def select_executions(
+    conn: Connection, tenant: UUID, ids: Sequence[UUID], *, with_result: bool, max_bytes: int
+) -> list[Execution | None]:
+    """Find several executions of a tenant, in the order of `ids`, as `select_execution` does.
+
+    With results, one whose result and params exceed `max_bytes` together is left out, as None.
+    """
+    rows = await conn.fetch(SELECT_EXECUTIONS, tenant, with_result, ids, max_bytes)
+    found = {row["id"]: row for row in rows}
+    return [_execution(found[each]) if each in found else None for each in ids]
+
+
 SELECT_EXECUTION_PAGE = f"""
 WITH parameters AS NOT MATERIALIZED (
     SELECT $1::uuid AS tenant_id,

@@ -1,8 +1,9 @@
 """Receive the input of a submission, then accept an execution of it."""
 
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import Final
 from uuid import UUID
 
@@ -10,15 +11,18 @@ import uuid_utils.compat as uuid
 from msgspec import Struct
 
 from app.auth.callers import Caller, reauthorize
+from app.batches import ALONE, MAX_BATCHED_BYTES, Alone
 from app.executions import acceptance
+from app.executions.acceptance_batches import Acceptance, insert_executions
 from app.executions.model import Submission
 from app.limits import MAX_INLINE_BYTES, MAX_SEED
 from app.outages import BlobsUnavailable, DatabaseUnavailable
 from app.payloads.model import StoredPayload
 from app.payloads.writer import PayloadWriter
-from app.quotas.model import effective_caps
+from app.quotas.model import Caps, effective_caps
 from app.resources import Resources
 from app.scripts import service as scripts
+from app.scripts.model import ResolvedVersion
 from app.scripts.refs import ScriptRef
 
 # Smaller inputs are received before anything is checked: they take one round trip in all.
@@ -105,25 +109,58 @@ async def accept(
 async def _insert(
     resources: Resources, caller: Caller, received: Received, execution_id: UUID
 ) -> None:
-    submission = received.submission
-    async with resources.pool.acquire() as conn:
-        version = await acceptance.insert_execution(
-            conn,
-            caller.tenant,
-            execution_id,
-            ref=received.ref,
-            chosen=submission.limits,
-            policy=resources.settings.limit_policy,
-            seed=_seed(submission),
-            labels=submission.labels,
-            params=submission.params,
-            payload=received.input,
-            priority=submission.priority,
-            caps=effective_caps(resources.settings, caller.caps),
-            traceparent=received.traceparent,
-            request_id=caller.request_id,
-        )
+    """Store an execution, together with others of its tenant that arrive meanwhile."""
+    wanted = Acceptance(
+        execution_id=execution_id,
+        ref=received.ref,
+        submission=received.submission,
+        seed=_seed(received.submission),
+        payload=received.input,
+        traceparent=received.traceparent,
+        request_id=caller.request_id,
+    )
+    caps = effective_caps(resources.settings, caller.caps)
+    one = partial(_insert_one, resources, caller.tenant, caps)
+    if received.input.size_bytes + len(received.submission.params or b"") > MAX_BATCHED_BYTES:
+        version = await one(wanted)
+    else:
+        many = partial(_insert_several, resources, caller.tenant, caps)
+        # The caps are those of the moment of each request.
+        lane = ("acceptances", (caller.tenant, caps))
+        version = await resources.batches.submit(lane, wanted, one=one, many=many)
     scripts.require_version(received.ref, version)
+
+
+async def _insert_one(
+    resources: Resources, tenant: UUID, caps: Caps, wanted: Acceptance
+) -> ResolvedVersion | UUID | None:
+    async with resources.pool.acquire() as conn:
+        return await acceptance.insert_execution(
+            conn,
+            tenant,
+            wanted.execution_id,
+            ref=wanted.ref,
+            chosen=wanted.submission.limits,
+            policy=resources.settings.limit_policy,
+            seed=wanted.seed,
+            labels=wanted.submission.labels,
+            params=wanted.submission.params,
+            payload=wanted.payload,
+            priority=wanted.submission.priority,
+            caps=caps,
+            traceparent=wanted.traceparent,
+            request_id=wanted.request_id,
+        )
+
+
+async def _insert_several(
+    resources: Resources, tenant: UUID, caps: Caps, wanted: Sequence[Acceptance]
+) -> Sequence[ResolvedVersion | Alone]:
+    async with resources.pool.acquire() as conn:
+        versions = await insert_executions(
+            conn, tenant, wanted, policy=resources.settings.limit_policy, caps=caps
+        )
+    return [ALONE if each is None else each for each in versions]
 
 
 async def _resolve_ref(resources: Resources, tenant: UUID, ref: ScriptRef) -> ScriptRef:

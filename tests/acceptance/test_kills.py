@@ -30,7 +30,11 @@ function process(n) {
   return {n, x};
 }
 """
+# Its executions end while others' outcomes are being recorded.
+QUICK: Final = "function process(n) { return {n, x: 9999999} }"
 CLIENTS: Final = 3
+# So many that submissions, outcomes and reads form batches.
+MANY_CLIENTS: Final = 32
 LEASE_SECONDS: Final = 2
 
 
@@ -45,24 +49,29 @@ def launched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LauncherProce
         environ=environ,
     ) as running:
         running.wait_until_ready()
-        answer = httpx.post(
-            f"{running.url}/scripts", json={"name": "busy", "source": SOURCE}, trust_env=False
-        )
-        assert answer.status_code == 201, answer.text
+        for name, source in (("busy", SOURCE), ("quick", QUICK)):
+            answer = httpx.post(
+                f"{running.url}/scripts", json={"name": name, "source": source}, trust_env=False
+            )
+            assert answer.status_code == 201, answer.text
         yield running
 
 
 class Load:
     """Clients that submit one execution at a time, and retry if a connection breaks."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, clients: int, pause_seconds: float, path: str) -> None:
         self.accepted: dict[str, int] = {}
         self.refused: list[str] = []
         self.unavailable = 0
         self._url = url
+        self._path = path
+        # Clients that wait cannot fill the queue faster than it empties.
+        self._headers = {} if pause_seconds else {"Prefer": "wait=10"}
+        self._pause_seconds = pause_seconds
         self._numbers = count(1)
         self._stopping = threading.Event()
-        self._clients = [threading.Thread(target=self._submit) for _ in range(CLIENTS)]
+        self._clients = [threading.Thread(target=self._submit) for _ in range(clients)]
 
     def start(self) -> None:
         for client in self._clients:
@@ -79,11 +88,11 @@ class Load:
 
     def _submit(self) -> None:
         with httpx.Client(base_url=self._url, timeout=30, trust_env=False) as client:
-            while not self._stopping.wait(0.1):
+            while not self._stopping.wait(self._pause_seconds):
                 number = next(self._numbers)
                 with suppress(httpx.TransportError):
-                    answer = client.post("/scripts/busy/executions", content=b"%d" % number)
-                    if answer.status_code == 202:
+                    answer = client.post(self._path, content=b"%d" % number, headers=self._headers)
+                    if answer.status_code in (200, 202):
                         self.accepted[answer.json()["id"]] = number
                     elif answer.status_code == 503:
                         self.unavailable += 1
@@ -92,8 +101,14 @@ class Load:
 
 
 @contextmanager
-def _load(url: str) -> Iterator[Load]:
-    load = Load(url)
+def _load(
+    url: str,
+    *,
+    clients: int = CLIENTS,
+    pause_seconds: float = 0.1,
+    path: str = "/scripts/busy/executions",
+) -> Iterator[Load]:
+    load = Load(url, clients=clients, pause_seconds=pause_seconds, path=path)
     load.start()
     try:
         yield load
@@ -241,6 +256,28 @@ def test_acknowledged_work_is_done_once_whatever_dies(
         VICTIMS[victim](launched)
         load.await_more(20)
 
+    _require_done_once(launched, load, victim)
+
+
+@pytest.mark.parametrize("victim", ["worker", "api", "postgres"])
+def test_acknowledged_work_is_done_once_with_batches_under_way(
+    launched: LauncherProcess, victim: str
+) -> None:
+    path = "/scripts/quick/executions"
+    with _load(launched.url, clients=MANY_CLIENTS, pause_seconds=0, path=path) as load:
+        load.await_more(100)
+        VICTIMS[victim](launched)
+        load.await_more(100)
+
+    finished = _require_done_once(launched, load, victim)
+    # Rows that one statement accepted share their moment.
+    moments = Counter(each["created_at"] for each in finished.values())
+    assert max(moments.values()) > 1
+
+
+def _require_done_once(
+    launched: LauncherProcess, load: Load, victim: str
+) -> dict[str, dict[str, Any]]:
     assert load.refused == []
     # While PostgreSQL is away nothing is acknowledged.
     assert load.unavailable == 0 or victim.startswith("postgres")
@@ -253,6 +290,7 @@ def test_acknowledged_work_is_done_once_whatever_dies(
         if '"execution.finished"' in line
     )
     assert [line for line, times in ended.items() if times > 1] == []
+    return finished
 
 
 def test_a_rolling_restart_causes_no_error_for_clients_that_reconnect(

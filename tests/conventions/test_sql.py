@@ -25,6 +25,7 @@ from tests.support.servers import ROOT
 # all of its statements.
 _ACROSS_TENANTS: Final = {
     "app.executions.dispatch.claims": "a worker names rows by id and fencing token",
+    "app.executions.dispatch.outcome_batches": "a worker names rows by id and fencing token",
     "app.executions.store.SELECT_STATES": "ids that readers wait for, found under their tenants",
     "app.executions.queue_limit.COUNT_QUEUED": "the installation's total",
     "app.executions.waiting.queue_position.SELECT_QUEUE_POSITION": "whether other tenants wait",

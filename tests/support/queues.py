@@ -94,9 +94,9 @@ class Queues:
             )
         return claimed.executions
 
-    async def finish(self, claim: Claim) -> CompletedExecution | None:
+    async def finish(self, claim: Claim, result: Finish = SUCCESS) -> CompletedExecution | None:
         async with self.pool.acquire() as conn:
-            return await claims.finish(conn, claim, SUCCESS)
+            return await claims.finish(conn, claim, result)
 
     async def release(self, claim: Claim) -> bool:
         async with self.pool.acquire() as conn:

@@ -4,8 +4,9 @@ The statements serve all tenants at once: they name rows by id and fencing token
 knows only from its own claim.
 """
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
 from uuid import UUID
 
 import asyncpg
@@ -79,11 +80,21 @@ async def claim(
     )
 
 
+# Rows are locked in the order of their ids, as finish_executions_v1 locks them: the two cannot
+# deadlock.
 RENEW = """
+WITH valid AS MATERIALIZED (
+    SELECT e.id, claim.lease_token
+    FROM unnest($1::uuid[], $2::bigint[]) AS claim (id, lease_token)
+    JOIN executions AS e ON e.id = claim.id
+    WHERE e.status = 'running' AND e.lease_token = claim.lease_token
+    ORDER BY e.id
+    FOR NO KEY UPDATE OF e
+)
 UPDATE executions AS e
 SET lease_expires_at = clock_timestamp() + make_interval(secs => $3)
-FROM unnest($1::uuid[], $2::bigint[]) AS claim (id, lease_token)
-WHERE e.id = claim.id AND e.status = 'running' AND e.lease_token = claim.lease_token
+FROM valid
+WHERE e.id = valid.id AND e.status = 'running' AND e.lease_token = valid.lease_token
 RETURNING e.lease_token
 """
 
@@ -141,22 +152,19 @@ async def finish(conn: Connection, claim: Claim, result: Finish) -> CompletedExe
         its_run_ms=result.run_ms,
         its_cpu_ms=result.cpu_ms,
         its_peak_bytes=result.peak_memory_bytes,
-        **_columns("result", result.result),
-        **_columns("logs", result.logs),
+        **payload_columns("result", result.result),
+        **payload_columns("logs", result.logs),
         its_warnings=result.warnings,
     )
     try:
-        row = await conn.fetchrow(FINISH, *values)
+        with quota_errors():
+            row = await conn.fetchrow(FINISH, *values)
     except asyncpg.SerializationError:
         # The tenant came near its quota meanwhile; the next attempt takes the exclusive lock.
         return await finish(conn, claim, result)
-    except asyncpg.PostgresError as error:
-        if error.sqlstate != _OVER_QUOTA:
-            raise
-        raise msgspec.json.decode(error.detail or "", type=_Refusal).exceeded() from None
     if row is None or row["finished_at"] is None:
         return None
-    return _ended(row, claim, result)
+    return completed(dict(row), claim, result)
 
 
 # Raised by migrations/sql/hold_quota_of_bytes.sql.
@@ -171,6 +179,17 @@ class StoredBytesExceeded(CrivoError):
         super().__init__(f"{used} of {limit} bytes are used")
         self.limit = limit
         self.used = used
+
+
+@contextmanager
+def quota_errors() -> Iterator[None]:
+    """Raise StoredBytesExceeded where the database refuses a result over a quota."""
+    try:
+        yield
+    except asyncpg.PostgresError as error:
+        if error.sqlstate != _OVER_QUOTA:
+            raise
+        raise msgspec.json.decode(error.detail or "", type=_Refusal).exceeded() from None
 
 
 class _Refusal(Struct, frozen=True):
@@ -269,7 +288,8 @@ def _claim(row: asyncpg.Record) -> Claim:
     return msgspec.convert({**row, **parts}, Claim)
 
 
-def _ended(row: asyncpg.Record, claim: Claim, result: Finish) -> CompletedExecution:
+def completed(row: dict[str, Any], claim: Claim, result: Finish) -> CompletedExecution:
+    """Put together what there is to report of a recorded outcome."""
     return CompletedExecution(
         id=claim.id,
         outcome=result.error_kind or result.status,
@@ -283,7 +303,10 @@ def _ended(row: asyncpg.Record, claim: Claim, result: Finish) -> CompletedExecut
     )
 
 
-def _columns(kind: str, payload: StoredPayload | None) -> dict[str, bytes | int | str | None]:
+def payload_columns(
+    kind: str, payload: StoredPayload | None
+) -> dict[str, bytes | int | str | None]:
+    """Return the parameters that store a payload, or none."""
     return {
         f"{kind}_sha256": None if payload is None else payload.sha256,
         f"{kind}_bytes": None if payload is None else payload.size_bytes,

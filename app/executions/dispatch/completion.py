@@ -2,18 +2,23 @@
 
 import asyncio
 import json
+from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from time import time_ns
 from typing import Final
 
 import structlog
 from msgspec.structs import replace
 
+from app.batches import ALONE, MAX_BATCHED_BYTES, Alone
 from app.console_documents import dropped_logs_document
+from app.db import Pool
 from app.execution_errors import over_quota
 from app.executions.dispatch import claims
 from app.executions.dispatch.claims import StoredBytesExceeded
 from app.executions.dispatch.completion_report import CompletedExecution, report_completion
+from app.executions.dispatch.outcome_batches import finish_several
 from app.executions.model import Claim, Finish, Status
 from app.metrics import LATE_REPORTS
 from app.outages import BlobsUnavailable, DatabaseUnavailable
@@ -50,8 +55,7 @@ async def _finish_claim(
     lease_expires = asyncio.get_running_loop().time() + resources.settings.lease_seconds
     while True:
         try:
-            async with resources.pool.acquire() as conn:
-                return await claims.finish(conn, claim, finish), finish
+            return await _record(resources, claim, finish), finish
         except StoredBytesExceeded as error:
             log.info("execution.over_quota", id=str(claim.id), limit=error.limit, used=error.used)
             finish = within_quota(finish, error)
@@ -59,6 +63,43 @@ async def _finish_claim(
             if asyncio.get_running_loop().time() > lease_expires:
                 raise
             await asyncio.sleep(_RETRY_SECONDS)
+
+
+async def _record(resources: Resources, claim: Claim, finish: Finish) -> CompletedExecution | None:
+    """Record an outcome, together with others that arrive while one is being recorded."""
+    outcome = (claim, finish)
+    if _size_bytes(finish) > MAX_BATCHED_BYTES:
+        return await _record_one(resources.pool, outcome)
+    return await resources.batches.submit(
+        # Recording may wait for a lock of the tenant's quota, which must delay no other tenant.
+        ("outcomes", claim.tenant_id),
+        outcome,
+        one=partial(_record_one, resources.pool),
+        many=partial(_record_several, resources.pool),
+    )
+
+
+async def _record_one(pool: Pool, outcome: tuple[Claim, Finish]) -> CompletedExecution | None:
+    async with pool.acquire() as conn:
+        return await claims.finish(conn, *outcome)
+
+
+async def _record_several(
+    pool: Pool, outcomes: Sequence[tuple[Claim, Finish]]
+) -> Sequence[CompletedExecution | Alone]:
+    try:
+        async with pool.acquire() as conn:
+            recorded = await finish_several(conn, outcomes)
+    except StoredBytesExceeded:
+        # Nothing was recorded. Each outcome by itself shows which of them has no room.
+        return [ALONE] * len(outcomes)
+    # Of the others, the procedure for one says whether their claims are lost.
+    return [ALONE if each is None else each for each in recorded]
+
+
+def _size_bytes(finish: Finish) -> int:
+    payloads = (each and each.body for each in (finish.result, finish.logs))
+    return sum(len(each or b"") for each in (*payloads, finish.error, finish.warnings))
 
 
 def within_quota(finish: Finish, exceeded: StoredBytesExceeded) -> Finish:

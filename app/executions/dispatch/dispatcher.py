@@ -25,6 +25,9 @@ from app.workers import store as workers
 _POLL_SECONDS: Final = 1.0
 _RESCUE_SECONDS: Final = 1.0
 _CHECK_SECONDS: Final = 1.0
+# While so many outcomes are being recorded nothing is claimed: unrecorded work is lost work if the
+# worker dies.
+_MAX_RECORDING: Final = 16
 
 
 class Dispatcher:
@@ -42,7 +45,7 @@ class Dispatcher:
         self._resources = resources
         self._slots = slots
         self._watchdog = watchdog or Watchdog(0)
-        self._running = RunningClaims()
+        self._running = RunningClaims(on_slot_free=self._claim_if_busy)
         self._claim_now = asyncio.Event()
         # Set while the last claim has left slots free.
         self._idle = asyncio.Event()
@@ -123,7 +126,8 @@ class Dispatcher:
         started = asyncio.get_running_loop().time()
         # A run that waits for memory, or for the slot of a run that overtook it, holds none yet.
         slots = self._slots + self._resources.sandbox.waiting
-        free = max(0, slots - len(self._running)) if self._health.may_claim() else 0
+        may_claim = self._health.may_claim() and self._running.recording < _MAX_RECORDING
+        free = max(0, slots - len(self._running)) if may_claim else 0
         claimed = await self._claim(free) if free else _NOTHING
         if len(claimed.executions) < free:
             self._idle.set()
@@ -165,6 +169,14 @@ class Dispatcher:
             self._running.remove(running)
             if not self._health.may_claim():
                 self._idle.clear()
+            self._claim_now.set()
+
+    def _claim_if_busy(self) -> None:
+        """Fill a slot while its last outcome is being recorded, if there is more queued work.
+
+        An idle worker claims once the outcome is recorded: twice would double its claims.
+        """
+        if not self._idle.is_set():
             self._claim_now.set()
 
     async def _sleep(self) -> None:

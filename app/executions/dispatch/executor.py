@@ -36,7 +36,7 @@ class Executor:
         claim = running.claim
         try:
             finish = await run(self._resources, claim, running.usage)
-            running.recording = True
+            running.begin_recording()
             await record_outcome(self._resources, claim, finish)
         except asyncio.CancelledError:
             # The worker stops, the lease is lost, or a client has cancelled.

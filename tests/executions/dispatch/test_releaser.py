@@ -34,7 +34,7 @@ async def test_concurrent_retries_release_every_claim(
         releaser = Releaser(resources)
         monkeypatch.setattr(claims, "release", unavailable)
         for claim in claimed:
-            await releaser.release(RunningClaim(claim, started=started))
+            await releaser.release(RunningClaim(claim, started=started, on_recording=lambda: None))
         with pytest.raises(DatabaseUnavailable):
             await releaser.retry()
         assert await _statuses(queues, ids) == {Status.RUNNING}
