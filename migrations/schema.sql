@@ -26,7 +26,9 @@
 --   faded                      Return how much of a tenant's worker-seconds still counts
 --   finish_execution           Record the outcome of an execution, commit, and notify the readers that wait for it
 --   finish_execution_v2        Record the outcome of an execution as finish_execution does, with its warnings
+--   finish_execution_v3        Record the outcome of an execution, commit, and notify the readers that wait for it
 --   finish_executions_v1       Record the outcomes of several executions as finish_execution_v2 does, with one notification
+--   finish_executions_v2       Record the outcomes of several executions as finish_execution_v3 does, with one notification
 --   hold_quota_of_bytes        Refuse a result or logs that would take a tenant over its quota of stored bytes
 --   keep_queue                 Keep the table `queue` equal to the queued executions
 --   quota_against_execution    Call quota_against_execution_v2, for the API processes of release 0.1.0
@@ -76,8 +78,14 @@ CREATE PROCEDURE finish_execution(IN execution uuid, IN token bigint, IN its_sta
 CREATE PROCEDURE finish_execution_v2(IN execution uuid, IN token bigint, IN its_status text, IN its_error_kind text, IN its_error bytea, IN its_v8_version text, IN its_run_ms double precision, IN its_cpu_ms double precision, IN its_peak_bytes bigint, IN result_sha256 bytea, IN result_bytes bigint, IN result_body bytea, IN result_key text, IN logs_sha256 bytea, IN logs_bytes bigint, IN logs_body bytea, IN logs_key text, IN its_warnings bytea, INOUT tenant text DEFAULT NULL::text, INOUT script text DEFAULT NULL::text, INOUT version integer DEFAULT NULL::integer, INOUT attempts smallint DEFAULT NULL::smallint, INOUT created_at timestamp with time zone DEFAULT NULL::timestamp with time zone, INOUT started_at timestamp with time zone DEFAULT NULL::timestamp with time zone, INOUT finished_at timestamp with time zone DEFAULT NULL::timestamp with time zone, INOUT worker_id uuid DEFAULT NULL::uuid, INOUT traceparent text DEFAULT NULL::text)
     LANGUAGE plpgsql; -- migrations/sql/finish_execution_v2.sql
 
+CREATE PROCEDURE finish_execution_v3(IN execution uuid, IN token bigint, IN its_status text, IN its_error_kind text, IN its_error bytea, IN its_v8_version text, IN its_run_ms double precision, IN its_cpu_ms double precision, IN its_peak_bytes bigint, IN result_sha256 bytea, IN result_bytes bigint, IN result_body bytea, IN result_key text, IN logs_sha256 bytea, IN logs_bytes bigint, IN logs_body bytea, IN logs_key text, IN its_warnings bytea, IN its_isolation text, INOUT tenant text DEFAULT NULL::text, INOUT script text DEFAULT NULL::text, INOUT version integer DEFAULT NULL::integer, INOUT attempts smallint DEFAULT NULL::smallint, INOUT created_at timestamp with time zone DEFAULT NULL::timestamp with time zone, INOUT started_at timestamp with time zone DEFAULT NULL::timestamp with time zone, INOUT finished_at timestamp with time zone DEFAULT NULL::timestamp with time zone, INOUT worker_id uuid DEFAULT NULL::uuid, INOUT traceparent text DEFAULT NULL::text)
+    LANGUAGE plpgsql; -- migrations/sql/finish_execution_v3.sql
+
 CREATE PROCEDURE finish_executions_v1(IN claimed uuid[], IN tokens bigint[], IN statuses text[], IN error_kinds text[], IN errors bytea[], IN v8_versions text[], IN runs_ms double precision[], IN cpus_ms double precision[], IN peaks_bytes bigint[], IN result_sha256s bytea[], IN result_sizes bigint[], IN result_bodies bytea[], IN result_keys text[], IN logs_sha256s bytea[], IN logs_sizes bigint[], IN logs_bodies bytea[], IN logs_keys text[], IN its_warnings bytea[], INOUT ids uuid[] DEFAULT NULL::uuid[], INOUT valid_tokens bigint[] DEFAULT NULL::bigint[], INOUT tenants text[] DEFAULT NULL::text[], INOUT scripts text[] DEFAULT NULL::text[], INOUT versions integer[] DEFAULT NULL::integer[], INOUT attempts smallint[] DEFAULT NULL::smallint[], INOUT created_ats timestamp with time zone[] DEFAULT NULL::timestamp with time zone[], INOUT started_ats timestamp with time zone[] DEFAULT NULL::timestamp with time zone[], INOUT finished_ats timestamp with time zone[] DEFAULT NULL::timestamp with time zone[], INOUT worker_ids uuid[] DEFAULT NULL::uuid[], INOUT traceparents text[] DEFAULT NULL::text[])
     LANGUAGE plpgsql; -- migrations/sql/finish_executions_v1.sql
+
+CREATE PROCEDURE finish_executions_v2(IN claimed uuid[], IN tokens bigint[], IN statuses text[], IN error_kinds text[], IN errors bytea[], IN v8_versions text[], IN runs_ms double precision[], IN cpus_ms double precision[], IN peaks_bytes bigint[], IN result_sha256s bytea[], IN result_sizes bigint[], IN result_bodies bytea[], IN result_keys text[], IN logs_sha256s bytea[], IN logs_sizes bigint[], IN logs_bodies bytea[], IN logs_keys text[], IN its_warnings bytea[], IN isolations text[], INOUT ids uuid[] DEFAULT NULL::uuid[], INOUT valid_tokens bigint[] DEFAULT NULL::bigint[], INOUT tenants text[] DEFAULT NULL::text[], INOUT scripts text[] DEFAULT NULL::text[], INOUT versions integer[] DEFAULT NULL::integer[], INOUT attempts smallint[] DEFAULT NULL::smallint[], INOUT created_ats timestamp with time zone[] DEFAULT NULL::timestamp with time zone[], INOUT started_ats timestamp with time zone[] DEFAULT NULL::timestamp with time zone[], INOUT finished_ats timestamp with time zone[] DEFAULT NULL::timestamp with time zone[], INOUT worker_ids uuid[] DEFAULT NULL::uuid[], INOUT traceparents text[] DEFAULT NULL::text[])
+    LANGUAGE plpgsql; -- migrations/sql/finish_executions_v2.sql
 
 CREATE FUNCTION hold_quota_of_bytes() RETURNS trigger
     LANGUAGE plpgsql; -- migrations/sql/hold_quota_of_bytes.sql
@@ -183,12 +191,14 @@ CREATE TABLE executions (
     traceparent text,
     warnings bytea,
     request_id text,
+    isolation text,
     CONSTRAINT executions_check CHECK (((status = 'failed'::text) = (error_kind IS NOT NULL))),
     CONSTRAINT executions_check1 CHECK (((error_kind IS NULL) = (error IS NULL))),
     CONSTRAINT executions_check2 CHECK (((status = ANY (ARRAY['succeeded'::text, 'failed'::text, 'cancelled'::text])) = (finished_at IS NOT NULL))),
     CONSTRAINT executions_check3 CHECK (((status = 'running'::text) = (lease_expires_at IS NOT NULL))),
     CONSTRAINT executions_check4 CHECK (((status <> 'running'::text) OR ((started_at IS NOT NULL) AND (lease_token IS NOT NULL)))),
     CONSTRAINT executions_error_kind_check CHECK ((error_kind = ANY (ARRAY['script_error'::text, 'timeout'::text, 'out_of_memory'::text, 'invalid_input'::text, 'invalid_result'::text, 'output_too_large'::text, 'unsettled_promise'::text, 'sandbox_crash'::text, 'worker_lost'::text]))),
+    CONSTRAINT executions_isolation_check CHECK ((isolation = ANY (ARRAY['context'::text, 'isolate'::text, 'process'::text]))),
     CONSTRAINT executions_labels_check CHECK ((jsonb_typeof(labels) = 'object'::text)),
     CONSTRAINT executions_max_cpu_ms_check CHECK ((max_cpu_ms > 0)),
     CONSTRAINT executions_max_output_bytes_check CHECK ((max_output_bytes > 0)),

@@ -80,7 +80,7 @@ async def claim(
     )
 
 
-# Rows are locked in the order of their ids, as finish_executions_v1 locks them: the two cannot
+# Rows are locked in the order of their ids, as finish_executions_v2 locks them: the two cannot
 # deadlock.
 RENEW = """
 WITH valid AS MATERIALIZED (
@@ -107,10 +107,10 @@ async def renew(conn: Connection, claims: Sequence[Claim], *, lease_seconds: flo
     return {row["lease_token"] for row in rows}
 
 
-# The procedure is in migrations/sql/finish_execution_v2.sql. It commits, so no transaction may be
+# The procedure is in migrations/sql/finish_execution_v3.sql. It commits, so no transaction may be
 # open around it, and then notifies the readers that wait (app/notifications.py).
 FINISH = """
-CALL finish_execution_v2(
+CALL finish_execution_v3(
     execution => $1,
     token => $2,
     its_status => $3,
@@ -128,7 +128,8 @@ CALL finish_execution_v2(
     logs_bytes => $15,
     logs_body => $16,
     logs_key => $17,
-    its_warnings => $18
+    its_warnings => $18,
+    its_isolation => $19
 )
 """
 
@@ -155,6 +156,7 @@ async def finish(conn: Connection, claim: Claim, result: Finish) -> CompletedExe
         **payload_columns("result", result.result),
         **payload_columns("logs", result.logs),
         its_warnings=result.warnings,
+        its_isolation=result.isolation,
     )
     try:
         with quota_errors():
