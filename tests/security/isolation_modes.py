@@ -12,12 +12,22 @@ from app.sandbox import zygote_client
 from app.sandbox.cell_pool import PoolConfig, PooledCell
 from app.sandbox.outcomes import Job
 from app.sandbox.pool import SandboxPool, open_pool
+from app.sandbox.protocol import Isolation
 from tests.support.sandbox_runs import Ran, run_job
 
-# Modes in which one cell runs several executions, with the pool's settings.
-MODES: Final[dict[str, dict[str, Any]]] = {"isolate": {"isolates": 8}}
 # Contexts of an isolate that is used again even if a script has made the next ones slow.
 KEPT: Final = "context, always kept"
+_CONTEXTS: Final[dict[str, Any]] = {"isolation": Isolation.CONTEXT, "contexts": 8}
+# Modes in which one cell runs several executions, with the pool's settings.
+MODES: Final[dict[str, dict[str, Any]]] = (
+    {
+        "isolate": {"isolation": Isolation.ISOLATE, "isolates": 8},
+        "context": _CONTEXTS,
+        KEPT: _CONTEXTS,
+    }
+    if "contexts" in PoolConfig.__struct_fields__
+    else {"isolate": {"isolates": 8}}
+)
 _NEVER_SLOW: Final = """
 from app.sandbox.native import shared_isolate
 shared_isolate._INVALIDATED = frozenset()

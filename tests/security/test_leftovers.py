@@ -189,6 +189,39 @@ async def test_a_memory_limit_is_the_executions_own(
         assert isinstance(second.ran.outcome, kind), second.ran.outcome
 
 
+# Old lists keep young objects alive until V8 collects everything, even if nothing refers to the
+# lists any more: then both are still counted.
+HELD_BY_GARBAGE = """
+const process = count => {
+  globalThis.list = new Array(300_000).fill(null)
+  for (let i = 0; i < count; i++) list[i] = { i, more: [i, i + 1, i + 2] }
+  return 1
+}"""
+# About 120 bytes each, all replaced eight times.
+REPLACED = """
+const process = count => {
+  const live = []
+  for (let turn = 0; turn < 8; turn++) {
+    for (let i = 0; i < count; i++) live[i] = { i, turn, more: [i, turn, 3] }
+  }
+  return live.length
+}"""
+
+
+@pytest.mark.parametrize(
+    ("garbage", "limit", "part"), [(200_000, 96 * MIB, 0.5), (150_000, 128 * MIB, 0.4)]
+)
+async def test_garbage_of_another_execution_does_not_count(
+    observed: ObservedPool, garbage: int, limit: int, part: float
+) -> None:
+    tenant = observed.new_tenant()
+    count = int(part * limit / 120)
+    await observed.run(job(HELD_BY_GARBAGE, tenant=tenant, memory_bytes=128 * MIB), b"%d" % garbage)
+    second = await observed.run(job(REPLACED, tenant=tenant, memory_bytes=limit), b"%d" % count)
+
+    assert isinstance(second.ran.outcome, Succeeded), second.ran.outcome
+
+
 async def test_a_time_limit_is_the_executions_own(observed: ObservedPool) -> None:
     tenant = observed.new_tenant()
     busy = "const process = () => { let s = 0; for (let i = 0; i < 3e8; i++) s += i; return s }"
