@@ -1,4 +1,4 @@
-"""What an execution leaves in its cell changes neither data, limits nor receipts of the next."""
+"""Nothing that an execution leaves in its cell changes data, limits or receipts of the next."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
