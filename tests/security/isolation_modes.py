@@ -52,6 +52,7 @@ class ObservedPool:
 
     def __init__(self, mode: str, pool: SandboxPool, pids: list[int]) -> None:
         self.retires = mode == "context"
+        self._isolation = "isolate" if mode == "isolate" else "context"
         self.pool = pool
         self.fresh: Observed | None = None
         self._pids = pids
@@ -64,6 +65,8 @@ class ObservedPool:
     async def run(self, job: Job, payload: bytes = b"null") -> Observed:
         """Run a job in the tenant's cell, or in a fresh one if that has ended."""
         ran = await run_job(self.pool, job, payload)
+        # What replaces a mode that does not work here is no evidence for it.
+        assert ran.report.isolation == self._isolation
         return Observed(ran, self._pids[-1])
 
 

@@ -133,7 +133,7 @@ async def test_a_cancelled_execution_takes_its_cell_along(observed: ObservedPool
     before = await echo(observed, tenant)
     endless = job("function process() { while (true); }", tenant=tenant, wall_ms=60_000)
     running = asyncio.create_task(observed.run(endless))
-    await until(lambda: bool(busy_cells()))
+    await until(lambda: before.pid in {cell.pid for cell in busy_cells()})
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
