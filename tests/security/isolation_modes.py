@@ -29,8 +29,13 @@ MODES: Final[dict[str, dict[str, Any]]] = (
     else {"isolate": {"isolates": 8}}
 )
 _NEVER_SLOW: Final = """
-from app.sandbox.native import shared_isolate
-shared_isolate._INVALIDATED = frozenset()
+from app.sandbox.native import context_check, shared_isolate
+check = context_check.run
+def run(library):
+    state = check(library)
+    shared_isolate._INVALIDATED = frozenset()
+    return state
+context_check.run = run
 from app.sandbox.zygote"""
 
 
@@ -77,7 +82,7 @@ async def open_observed(mode: str, **choices: Any) -> AsyncIterator[ObservedPool
     async with AsyncExitStack() as stack:
         with pytest.MonkeyPatch.context() as patch:
             if mode == KEPT:
-                boot = zygote_client._BOOT.replace("from app.sandbox.zygote", _NEVER_SLOW)
+                boot = zygote_client._BOOT.replace("; from app.sandbox.zygote", _NEVER_SLOW)
                 assert boot != zygote_client._BOOT
                 patch.setattr(zygote_client, "_BOOT", boot)
             pool = await stack.enter_async_context(open_pool(config))
