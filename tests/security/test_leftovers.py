@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 
+import psutil
 import pytest
 import pytest_asyncio
 
@@ -24,7 +25,7 @@ from tests.security.isolation_modes import (
     ObservedPools,
     open_pools,
 )
-from tests.support.processes import busy_cells, until
+from tests.support.processes import until
 from tests.support.sandbox_runs import MIB, job
 
 pytestmark = [
@@ -131,9 +132,11 @@ async def test_a_check_and_a_run_leave_nothing_for_each_other(observed: Observed
 async def test_a_cancelled_execution_takes_its_cell_along(observed: ObservedPool) -> None:
     tenant = observed.new_tenant()
     before = await echo(observed, tenant)
+    cell = psutil.Process(before.pid)
+    idle = cell.cpu_times().user
     endless = job("function process() { while (true); }", tenant=tenant, wall_ms=60_000)
     running = asyncio.create_task(observed.run(endless))
-    await until(lambda: before.pid in {cell.pid for cell in busy_cells()})
+    await until(lambda: cell.cpu_times().user > idle + 0.2)
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
