@@ -24,7 +24,7 @@ CHANGES: Final = {
     "Reflect": "Reflect.ownKeys = () => []; Reflect.getPrototypeOf = () => null",
     "microtasks": """
       globalThis.tasks = 0
-      const next = () => { if (tasks++ < 1e5) Promise.resolve().then(next) }
+      const next = () => { if (tasks++ < 1e4) Promise.resolve().then(next) }
       next()""",
     "console": "console.log = 1; console.group('left')",
     "texts of functions": "Function.prototype.toString = Function.prototype.call = () => 'left'",

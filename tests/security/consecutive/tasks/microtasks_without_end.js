@@ -1,4 +1,5 @@
 // Fills its queue with 100,000 microtasks, of which each makes the next.
+// cell: either
 // output: ["undefined",[1,2]]
 function process() {
   let left = 100_000;
