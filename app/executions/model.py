@@ -18,6 +18,7 @@ from app.limits import (
 )
 from app.losses import WrittenWarnings
 from app.payloads.model import PayloadRef, StoredPayload
+from app.sandbox.protocol import Isolation
 
 LABEL_NAME: Final = "[A-Za-z0-9][A-Za-z0-9._/-]{0,62}"
 LabelName = Annotated[str, Meta(pattern=rf"^{LABEL_NAME}$(?!\n)")]
@@ -98,6 +99,7 @@ class Finish(Struct, frozen=True, kw_only=True):
     error_kind: ErrorKind | None
     error: bytes | None
     v8_version: str
+    isolation: Isolation
     run_ms: float
     cpu_ms: float
     peak_memory_bytes: int
@@ -121,7 +123,9 @@ class Receipt(Struct, frozen=True, kw_only=True):
     Usage is that of the last attempt. `run_ms` is the run time of user code, in the second cell if
     the first one crashed; for an execution cancelled while running it can be the time its worker
     held it. `cpu_ms` is the sum over all cells of the attempt, including a crashed one, and
-    `peak_memory_bytes` their maximum. Null: unknown, because the worker was lost.
+    `peak_memory_bytes` their maximum. `isolation` is what it shared with no other execution: a
+    V8 `context`, an `isolate` or a `process`. Null: unknown, because the worker was lost or, for
+    `isolation`, of an older release.
     """
 
     script: ScriptVersionRef
@@ -131,6 +135,7 @@ class Receipt(Struct, frozen=True, kw_only=True):
     seed: int
     clock_ms: int
     v8_version: str | None
+    isolation: Isolation | None
     limits: Limits
     attempts: int
     created_at: datetime

@@ -19,6 +19,7 @@ from app.executions.model import (
 )
 from app.limits import Limits
 from app.payloads.model import PayloadRef
+from app.sandbox.protocol import Isolation
 from app.sql_parameters import in_order
 
 # The first 48 bits of a UUIDv7 are ms since 1970.
@@ -29,7 +30,7 @@ _CLOCKS_DISAGREE_MS = 3_600_000
 _EXECUTIONS = """
 SELECT e.id, e.status, e.labels, e.priority, e.attempts, e.created_at, e.started_at, e.finished_at,
        e.error, CASE WHEN i.erased_at IS NULL THEN e.warnings END AS warnings,
-       e.seed, e.clock_ms, e.v8_version, e.run_ms, e.cpu_ms, e.peak_memory_bytes,
+       e.seed, e.clock_ms, e.v8_version, e.isolation, e.run_ms, e.cpu_ms, e.peak_memory_bytes,
        e.wall_ms, e.max_cpu_ms, e.memory_bytes, e.max_output_bytes,
        s.id AS script_id, s.name AS script_name, e.version,
        encode(v.sha256, 'hex') AS script_sha256,
@@ -228,6 +229,7 @@ def _receipt(row: asyncpg.Record | Mapping[str, Any], script: ScriptVersionRef) 
         seed=row["seed"],
         clock_ms=row["clock_ms"],
         v8_version=row["v8_version"],
+        isolation=None if row["isolation"] is None else Isolation(row["isolation"]),
         limits=from_row(Limits, row),
         attempts=row["attempts"],
         created_at=created,

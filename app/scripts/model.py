@@ -11,6 +11,7 @@ from app.limits import LimitChoice, Limits, Seed
 from app.losses import WrittenWarnings
 from app.payloads.model import PayloadRef
 from app.sandbox.outcomes import Finding
+from app.sandbox.protocol import Isolation
 
 # `/scripts/check` is a route, so no script can have this name.
 RESERVED_NAMES: Final = frozenset({"check"})
@@ -126,6 +127,7 @@ class SampleReceipt(Struct, frozen=True, kw_only=True):
     seed: int
     clock_ms: int
     v8_version: str
+    isolation: Isolation
     limits: Limits
     run_ms: float
     cpu_ms: float

@@ -60,6 +60,7 @@ async def run_sample(
         seed=job.seed,
         clock_ms=job.clock_ms,
         v8_version=resources.sandbox.v8_version,
+        isolation=report.isolation,
         limits=in_force,
         run_ms=report.usage.run_ms,
         cpu_ms=report.usage.cpu_ms,

@@ -17,7 +17,7 @@ CREATE OR REPLACE PROCEDURE finish_execution_v3(
     its_peak_bytes bigint,
     result_sha256 bytea, result_bytes bigint, result_body bytea, result_key text,
     logs_sha256 bytea, logs_bytes bigint, logs_body bytea, logs_key text,
-    its_warnings bytea,
+    its_warnings bytea, its_isolation text,
     INOUT tenant text DEFAULT NULL, INOUT script text DEFAULT NULL,
     INOUT version integer DEFAULT NULL, INOUT attempts smallint DEFAULT NULL,
     INOUT created_at timestamptz DEFAULT NULL, INOUT started_at timestamptz DEFAULT NULL,
@@ -36,6 +36,7 @@ BEGIN
         error = its_error,
         warnings = its_warnings,
         v8_version = its_v8_version,
+        isolation = its_isolation,
         run_ms = its_run_ms,
         cpu_ms = its_cpu_ms,
         peak_memory_bytes = its_peak_bytes,
@@ -85,7 +86,8 @@ BEGIN
                    CASE WHEN i.erased_at IS NULL
                         THEN translate(encode(recorded.warnings, 'base64'), E'\n', '')
                         END AS warnings,
-                   recorded.seed, recorded.clock_ms, recorded.v8_version, recorded.run_ms,
+                   recorded.seed, recorded.clock_ms, recorded.v8_version, recorded.isolation,
+                   recorded.run_ms,
                    recorded.cpu_ms, recorded.peak_memory_bytes, recorded.wall_ms,
                    recorded.max_cpu_ms, recorded.memory_bytes, recorded.max_output_bytes,
                    s.id AS script_id, s.name AS script_name, recorded.version,

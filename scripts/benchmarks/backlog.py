@@ -13,6 +13,7 @@ from sqlalchemy import make_url
 from app.db import set_codecs
 from app.executions.dispatch import claims
 from app.executions.model import Claim, Finish, SlotUsage, Status
+from app.sandbox.protocol import Isolation
 from scripts.benchmarks.output import Line, new_line, percentile
 from scripts.benchmarks.plan import Plan
 from scripts.benchmarks.systems import migrate
@@ -68,6 +69,7 @@ _DONE: Final = Finish(
     error_kind=None,
     error=None,
     v8_version="14.4.258.23",
+    isolation=Isolation.ISOLATE,
     run_ms=3.5,
     cpu_ms=3.1,
     peak_memory_bytes=40_000_000,

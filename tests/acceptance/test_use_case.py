@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from app.sandbox.protocol import Isolation
 from tests.support.system import CARDS, System
 
 SCRIPT = (CARDS / "script.js").read_bytes()
@@ -83,6 +84,7 @@ def test_the_receipt_names_script_input_and_times(system: System) -> None:
     assert receipt["limits"]["wall_ms"] == 5_000
     assert receipt["attempts"] == 1
     assert receipt["v8_version"]
+    assert receipt["isolation"] in list(Isolation)
     created, started, finished = (
         datetime.fromisoformat(receipt[name])
         for name in ("created_at", "started_at", "finished_at")

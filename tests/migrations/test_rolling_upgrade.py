@@ -27,7 +27,7 @@ from msgspec.structs import astuple
 from app.db import SCHEMA_REVISION, Connection, Pool, SchemaMissing, open_pool
 from app.executions import acceptance, store
 from app.executions.dispatch import claims
-from app.executions.model import Status
+from app.executions.model import Receipt, Status
 from app.limits import LimitChoice
 from app.payloads.writer import stored_inline
 from app.quotas.model import Caps
@@ -80,6 +80,12 @@ async def test_releases_share_an_execution(pool: Pool, accepts: str, runs: str) 
             [claim] = (await claims.claim(conn, uuid.uuid7(), limit=1, lease_seconds=60)).executions
             assert await claims.finish(conn, claim, SUCCESS) is not None
         assert await store.select_status(conn, TENANT, execution) is Status.SUCCEEDED
+        found = await store.select_execution(conn, TENANT, execution)
+        # What a worker of the last release did not report is unknown.
+        unknown = runs == "old"
+        assert found is not None
+        assert isinstance(found.receipt, Receipt)
+        assert found.receipt.isolation == (None if unknown else SUCCESS.isolation)
 
 
 async def test_a_newer_schema_is_accepted(settings: Settings, fresh_urls: tuple[str, str]) -> None:

@@ -15,6 +15,7 @@ from app.limits import LimitChoice, LimitPolicy, Limits
 from app.payloads.writer import stored_inline
 from app.quotas.errors import QuotaExceeded
 from app.quotas.model import Caps
+from app.sandbox.protocol import Isolation
 from app.scripts import store as scripts
 from app.scripts.refs import ScriptRef
 from app.tenants.model import DEFAULT_TENANT
@@ -77,6 +78,7 @@ class Queue:
             error_kind=ErrorKind.SCRIPT_ERROR if failed else None,
             error=b"{}" if failed else None,
             v8_version="1",
+            isolation=Isolation.ISOLATE,
             run_ms=1.0,
             cpu_ms=1.0,
             peak_memory_bytes=1,

@@ -13,6 +13,7 @@ from app.limits import LimitChoice, LimitPolicy, Limits
 from app.payloads.writer import stored_inline
 from app.quotas.model import Caps
 from app.sandbox.pool import Room
+from app.sandbox.protocol import Isolation
 from app.scripts import store as scripts
 from app.scripts.refs import ScriptRef
 from app.tenants.store import insert_tenant
@@ -24,6 +25,7 @@ SUCCESS = Finish(
     error_kind=None,
     error=None,
     v8_version="1",
+    isolation=Isolation.ISOLATE,
     run_ms=1.0,
     cpu_ms=1.0,
     peak_memory_bytes=1,

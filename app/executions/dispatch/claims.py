@@ -128,7 +128,8 @@ CALL finish_execution_v3(
     logs_bytes => $15,
     logs_body => $16,
     logs_key => $17,
-    its_warnings => $18
+    its_warnings => $18,
+    its_isolation => $19
 )
 """
 
@@ -155,6 +156,7 @@ async def finish(conn: Connection, claim: Claim, result: Finish) -> CompletedExe
         **payload_columns("result", result.result),
         **payload_columns("logs", result.logs),
         its_warnings=result.warnings,
+        its_isolation=result.isolation,
     )
     try:
         with quota_errors():

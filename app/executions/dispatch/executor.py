@@ -138,6 +138,7 @@ def _finish(
         error_kind=None if failure is None else failure.kind,
         error=None if failure is None else failure.document(),
         v8_version=v8_version,
+        isolation=report.isolation,
         run_ms=report.usage.run_ms,
         cpu_ms=usage.cpu_ms,
         peak_memory_bytes=usage.peak_memory_bytes,

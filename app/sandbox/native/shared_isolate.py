@@ -63,7 +63,7 @@ def invalidator(protector: str) -> str:
 
 def find(library: ctypes.CDLL) -> str:
     """Return `on` if the library exports what this module uses, else `off` and why."""
-    names = (SET_CALLBACK, _COUNT_SPACES, _READ_SPACE, _ADJUST_EXTERNAL)
+    names: tuple[str, ...] = (SET_CALLBACK, _COUNT_SPACES, _READ_SPACE, _ADJUST_EXTERNAL)
     names += tuple(map(invalidator, PROTECTORS))
     return exports.find(library, names)
 

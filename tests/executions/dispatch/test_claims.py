@@ -17,6 +17,7 @@ from app.executions.model import Claim, Finish, PayloadKind, Status
 from app.limits import LimitChoice, LimitPolicy, Limits
 from app.payloads.writer import stored_inline
 from app.quotas.model import Caps
+from app.sandbox.protocol import Isolation
 from app.scripts import store as scripts
 from app.scripts.refs import ScriptRef
 from app.tenants.model import DEFAULT_TENANT as TENANT
@@ -221,6 +222,7 @@ async def test_a_failure_stores_its_error_byte_for_byte(pool: Pool, script: UUID
         error_kind=ErrorKind.SCRIPT_ERROR,
         error=error,
         v8_version="1",
+        isolation=Isolation.ISOLATE,
         run_ms=1.0,
         cpu_ms=1.0,
         peak_memory_bytes=1,
