@@ -2,7 +2,6 @@
 // limits: memory_bytes=134217728
 // output: [640,0.5]
 // cell: either
-// unseen: the check drops what the first held
 function process() {
   globalThis.held = [];
   for (let i = 0; i < 150; i++) {
