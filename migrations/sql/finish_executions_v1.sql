@@ -1,7 +1,7 @@
--- Record the outcomes of several executions as finish_execution_v2 does, with one notification.
+-- Record the outcomes of several executions as finish_execution_v3 does, with one notification.
 --
 -- Each outcome is fenced by its own token. The result names those that were recorded; about the
--- others finish_execution_v2 says whether the claim was lost or its outcome recorded before.
+-- others finish_execution_v3 says whether the claim was lost or its outcome recorded before.
 --
 -- Rows are locked in the order of their ids, as a renewal of leases locks them, and quotas in the
 -- order of their tenants, so two statements cannot wait for each other. A result over a quota of
@@ -12,7 +12,7 @@ CREATE OR REPLACE PROCEDURE finish_executions_v1(
     peaks_bytes bigint[],
     result_sha256s bytea[], result_sizes bigint[], result_bodies bytea[], result_keys text[],
     logs_sha256s bytea[], logs_sizes bigint[], logs_bodies bytea[], logs_keys text[],
-    its_warnings bytea[],
+    its_warnings bytea[], begun_ms_ago double precision[],
     INOUT ids uuid[] DEFAULT NULL, INOUT valid_tokens bigint[] DEFAULT NULL,
     INOUT tenants text[] DEFAULT NULL, INOUT scripts text[] DEFAULT NULL,
     INOUT versions integer[] DEFAULT NULL, INOUT attempts smallint[] DEFAULT NULL,
@@ -36,11 +36,12 @@ BEGIN
             unnest(result_sha256s), unnest(result_sizes), unnest(result_bodies),
             unnest(result_keys),
             unnest(logs_sha256s), unnest(logs_sizes), unnest(logs_bodies), unnest(logs_keys),
-            unnest(its_warnings)
+            unnest(its_warnings), unnest(begun_ms_ago)
         ) AS r (
             id, token, status, error_kind, error, v8_version, run_ms, cpu_ms, peak_bytes,
             result_sha256, result_bytes, result_body, result_key,
-            logs_sha256, logs_bytes, logs_body, logs_key, warnings
+            logs_sha256, logs_bytes, logs_body, logs_key, warnings,
+            begun_ms_ago
         )
     ),
     valid AS MATERIALIZED (
@@ -61,7 +62,12 @@ BEGIN
             run_ms = r.run_ms,
             cpu_ms = r.cpu_ms,
             peak_memory_bytes = r.peak_bytes,
+            started_at = CASE WHEN e.held
+                              THEN greatest(e.started_at,
+                                            clock_timestamp() - r.begun_ms_ago * interval '1 ms')
+                              ELSE e.started_at END,
             finished_at = clock_timestamp(),
+            held = false,
             lease_expires_at = NULL
         FROM valid
         JOIN report AS r ON r.id = valid.id

@@ -33,7 +33,8 @@ CALL finish_executions_v1(
     logs_sizes => $15,
     logs_bodies => $16,
     logs_keys => $17,
-    its_warnings => $18
+    its_warnings => $18,
+    begun_ms_ago => $19
 )
 """
 
@@ -61,6 +62,7 @@ async def finish_several(
         **_columns("result", [each.result for each in results]),
         **_columns("logs", [each.logs for each in results]),
         its_warnings=[each.warnings for each in results],
+        begun_ms_ago=[each.begun_ms_ago() for each in results],
     )
     try:
         with quota_errors():
