@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
+from time import monotonic
 from typing import Annotated, Final
 from uuid import UUID
 
@@ -78,6 +79,8 @@ class Claim(Struct, frozen=True, kw_only=True):
     params: bytes | None
     input: StoredPayload
     request_id: str | None = None
+    # Claimed ahead: it begins once a slot is free.
+    held: bool = False
 
 
 class SlotUsage(Struct, frozen=True, kw_only=True):
@@ -106,6 +109,12 @@ class Finish(Struct, frozen=True, kw_only=True):
     result: StoredPayload | None
     logs: StoredPayload | None
     warnings: bytes | None = None
+    # When a held execution has begun, by `time.monotonic`; None: at its claim.
+    begun: float | None = None
+
+    def begun_ms_ago(self) -> float | None:
+        """Return how long ago a held execution has begun: PostgreSQL's clock dates it."""
+        return None if self.begun is None else (monotonic() - self.begun) * 1_000
 
 
 class ScriptVersionRef(Struct, frozen=True, kw_only=True):

@@ -1,5 +1,7 @@
 -- Record the outcome of an execution, commit, and notify the readers that wait for it.
 --
+-- `begun_ms_ago` says when an execution that was held has begun; NULL: at its claim.
+--
 -- The lease token fences the report: a worker that was presumed dead changes nothing. A report may
 -- be repeated when its answer was lost with the connection; then the procedure returns what this
 -- very claim has recorded. Without a recorded outcome of this claim, `finished_at` is NULL.
@@ -17,7 +19,7 @@ CREATE OR REPLACE PROCEDURE finish_execution_v3(
     its_peak_bytes bigint,
     result_sha256 bytea, result_bytes bigint, result_body bytea, result_key text,
     logs_sha256 bytea, logs_bytes bigint, logs_body bytea, logs_key text,
-    its_warnings bytea, its_isolation text,
+    its_warnings bytea, its_isolation text, begun_ms_ago double precision,
     INOUT tenant text DEFAULT NULL, INOUT script text DEFAULT NULL,
     INOUT version integer DEFAULT NULL, INOUT attempts smallint DEFAULT NULL,
     INOUT created_at timestamptz DEFAULT NULL, INOUT started_at timestamptz DEFAULT NULL,
@@ -40,7 +42,12 @@ BEGIN
         run_ms = its_run_ms,
         cpu_ms = its_cpu_ms,
         peak_memory_bytes = its_peak_bytes,
+        started_at = CASE WHEN e.held
+                          THEN greatest(e.started_at,
+                                        clock_timestamp() - begun_ms_ago * interval '1 ms')
+                          ELSE e.started_at END,
         finished_at = clock_timestamp(),
+        held = false,
         lease_expires_at = NULL
     WHERE e.id = execution AND e.status = 'running' AND e.lease_token = token
     RETURNING e.* INTO recorded;

@@ -12,7 +12,7 @@ CREATE OR REPLACE PROCEDURE finish_executions_v1(
     peaks_bytes bigint[],
     result_sha256s bytea[], result_sizes bigint[], result_bodies bytea[], result_keys text[],
     logs_sha256s bytea[], logs_sizes bigint[], logs_bodies bytea[], logs_keys text[],
-    its_warnings bytea[], isolations text[],
+    its_warnings bytea[], isolations text[], begun_ms_ago double precision[],
     INOUT ids uuid[] DEFAULT NULL, INOUT valid_tokens bigint[] DEFAULT NULL,
     INOUT tenants text[] DEFAULT NULL, INOUT scripts text[] DEFAULT NULL,
     INOUT versions integer[] DEFAULT NULL, INOUT attempts smallint[] DEFAULT NULL,
@@ -36,11 +36,12 @@ BEGIN
             unnest(result_sha256s), unnest(result_sizes), unnest(result_bodies),
             unnest(result_keys),
             unnest(logs_sha256s), unnest(logs_sizes), unnest(logs_bodies), unnest(logs_keys),
-            unnest(its_warnings), unnest(isolations)
+            unnest(its_warnings), unnest(isolations), unnest(begun_ms_ago)
         ) AS r (
             id, token, status, error_kind, error, v8_version, run_ms, cpu_ms, peak_bytes,
             result_sha256, result_bytes, result_body, result_key,
-            logs_sha256, logs_bytes, logs_body, logs_key, warnings, isolation
+            logs_sha256, logs_bytes, logs_body, logs_key, warnings, isolation,
+            begun_ms_ago
         )
     ),
     valid AS MATERIALIZED (
@@ -62,7 +63,12 @@ BEGIN
             run_ms = r.run_ms,
             cpu_ms = r.cpu_ms,
             peak_memory_bytes = r.peak_bytes,
+            started_at = CASE WHEN e.held
+                              THEN greatest(e.started_at,
+                                            clock_timestamp() - r.begun_ms_ago * interval '1 ms')
+                              ELSE e.started_at END,
             finished_at = clock_timestamp(),
+            held = false,
             lease_expires_at = NULL
         FROM valid
         JOIN report AS r ON r.id = valid.id

@@ -17,20 +17,21 @@ from app.db import Connection, from_row
 from app.errors import CrivoError
 from app.executions.dispatch.completion_report import CompletedExecution
 from app.executions.model import Claim, Finish, SlotUsage
-from app.limits import Limits
+from app.limits import WORKER_TIMEOUT_SECONDS, Limits
 from app.payloads.model import StoredPayload
 from app.sandbox.pool import Room
 from app.sql_parameters import in_order
 
-# The function is in migrations/sql/claim_executions_v2.sql.
+# The function is in migrations/sql/claim_executions_v3.sql.
 CLAIM = """
 SELECT id, tenant_id, lease_token, attempts, wall_ms, max_cpu_ms, memory_bytes,
        max_output_bytes, seed, clock_ms, created_at, source, sha256, size_bytes, body, blob_key,
-       script, version, labels, params, request_id, passed_over
-FROM claim_executions_v2(
-    worker => $1, most => $2, lease_seconds => $3, default_max_running => $4,
-    served => $5, served_seconds => $6,
-    room_bytes => $7, largest_bytes => $8, overhead_bytes => $9, may_wait => $10
+       script, version, labels, params, request_id, held, passed_over
+FROM claim_executions_v3(
+    worker => $1, most => $2, ahead => $3, lease_seconds => $4, default_max_running => $5,
+    served => $6, served_seconds => $7,
+    room_bytes => $8, largest_bytes => $9, overhead_bytes => $10, may_wait => $11,
+    seen_within_seconds => $12
 )
 """
 
@@ -47,6 +48,7 @@ async def claim(
     worker: UUID,
     *,
     limit: int,
+    ahead: int = 0,
     lease_seconds: float,
     room: Room | None = None,
     default_max_running: int | None = None,
@@ -58,12 +60,15 @@ async def claim(
     the order is priority, then age. A tenant never runs more than its cap, or than
     `default_max_running` if it has none. What does not fit into the worker's memory is passed
     over, except for one execution, which then waits for memory here (`room` None: any fits).
+    Up to `ahead` more are claimed to be held until a slot is free, but none that other workers
+    could begin at once, none of a tenant with a cap and none that any worker has lost.
     `served` is what the worker's slots were held for since its last claim.
     """
     values = in_order(
         CLAIM,
         worker=worker,
         most=limit,
+        ahead=ahead,
         lease_seconds=lease_seconds,
         default_max_running=default_max_running,
         served=[each.tenant for each in served],
@@ -72,6 +77,7 @@ async def claim(
         largest_bytes=None if room is None else room.largest_bytes,
         overhead_bytes=0 if room is None else room.overhead_bytes,
         may_wait=room is not None and room.may_wait,
+        seen_within_seconds=WORKER_TIMEOUT_SECONDS,
     )
     rows = await conn.fetch(CLAIM, *values)
     return Claimed(
@@ -84,25 +90,44 @@ async def claim(
 # deadlock.
 RENEW = """
 WITH valid AS MATERIALIZED (
-    SELECT e.id, claim.lease_token
-    FROM unnest($1::uuid[], $2::bigint[]) AS claim (id, lease_token)
+    SELECT e.id, claim.lease_token, claim.begun_ms_ago
+    FROM unnest($1::uuid[], $2::bigint[], $3::float8[]) AS claim (id, lease_token, begun_ms_ago)
     JOIN executions AS e ON e.id = claim.id
     WHERE e.status = 'running' AND e.lease_token = claim.lease_token
     ORDER BY e.id
     FOR NO KEY UPDATE OF e
 )
 UPDATE executions AS e
-SET lease_expires_at = clock_timestamp() + make_interval(secs => $3)
+SET lease_expires_at = clock_timestamp() + make_interval(secs => $4),
+    held = e.held AND valid.begun_ms_ago IS NULL,
+    started_at = CASE WHEN e.held AND valid.begun_ms_ago IS NOT NULL
+                      THEN greatest(e.started_at,
+                                    clock_timestamp() - valid.begun_ms_ago * interval '1 ms')
+                      ELSE e.started_at END
 FROM valid
 WHERE e.id = valid.id AND e.status = 'running' AND e.lease_token = valid.lease_token
 RETURNING e.lease_token
 """
 
 
-async def renew(conn: Connection, claims: Sequence[Claim], *, lease_seconds: float) -> set[int]:
-    """Extend leases and return their tokens; a token that is missing is no longer valid."""
+async def renew(
+    conn: Connection,
+    claims: Sequence[Claim],
+    *,
+    lease_seconds: float,
+    begun_ms_ago: Sequence[float | None] | None = None,
+) -> set[int]:
+    """Extend leases and return their tokens; a token that is missing is no longer valid.
+
+    `begun_ms_ago` says of each how long ago it has begun: None for one that is held, or for all if
+    they have begun with their claims. From then on a rescue counts an attempt.
+    """
     rows = await conn.fetch(
-        RENEW, [each.id for each in claims], [each.lease_token for each in claims], lease_seconds
+        RENEW,
+        [each.id for each in claims],
+        [each.lease_token for each in claims],
+        begun_ms_ago or [0.0] * len(claims),
+        lease_seconds,
     )
     return {row["lease_token"] for row in rows}
 
@@ -129,7 +154,8 @@ CALL finish_execution_v3(
     logs_body => $16,
     logs_key => $17,
     its_warnings => $18,
-    its_isolation => $19
+    its_isolation => $19,
+    begun_ms_ago => $20
 )
 """
 
@@ -157,6 +183,7 @@ async def finish(conn: Connection, claim: Claim, result: Finish) -> CompletedExe
         **payload_columns("logs", result.logs),
         its_warnings=result.warnings,
         its_isolation=result.isolation,
+        begun_ms_ago=result.begun_ms_ago(),
     )
     try:
         with quota_errors():
@@ -206,6 +233,7 @@ RELEASE = """
 UPDATE executions
 SET status = 'queued',
     attempts = attempts - 1,
+    held = false,
     started_at = NULL,
     worker_id = NULL,
     lease_token = NULL,
@@ -244,9 +272,11 @@ async def report_usage(
 
 
 # Without a token the row is fenced off from the worker that lost its lease and may still report.
+# What was held counts no attempt. It keeps its worker_id, and so is never claimed ahead again: were
+# it to kill workers within moments of its begin, it would come back uncounted only once.
 RESCUE_EXPIRED = """
 WITH expired AS (
-    SELECT id, started_at, lease_expires_at
+    SELECT id, held, started_at, lease_expires_at, attempts >= $1 AND NOT held AS used_up
     FROM executions
     WHERE status = 'running' AND lease_expires_at < clock_timestamp() AND (attempts = 0 OR $3)
     ORDER BY lease_expires_at
@@ -254,18 +284,21 @@ WITH expired AS (
     LIMIT 1000
 )
 UPDATE executions AS e
-SET status = CASE WHEN e.attempts >= $1 THEN 'failed' ELSE 'queued' END,
-    error_kind = CASE WHEN e.attempts >= $1 THEN 'worker_lost' END,
-    error = CASE WHEN e.attempts >= $1 THEN $2::bytea END,
-    finished_at = CASE WHEN e.attempts >= $1 THEN clock_timestamp() END,
-    started_at = CASE WHEN e.attempts >= $1 THEN e.started_at END,
+SET status = CASE WHEN expired.used_up THEN 'failed' ELSE 'queued' END,
+    error_kind = CASE WHEN expired.used_up THEN 'worker_lost' END,
+    error = CASE WHEN expired.used_up THEN $2::bytea END,
+    finished_at = CASE WHEN expired.used_up THEN clock_timestamp() END,
+    started_at = CASE WHEN expired.used_up THEN e.started_at END,
+    attempts = e.attempts - e.held::integer,
+    held = false,
     lease_token = NULL,
     lease_expires_at = NULL
 FROM expired
 WHERE e.id = expired.id
 RETURNING e.id, e.tenant_id, e.status, e.attempts,
-          extract(epoch FROM expired.lease_expires_at - expired.started_at)::double precision
-          AS held_seconds
+          CASE WHEN expired.held THEN 0
+               ELSE extract(epoch FROM expired.lease_expires_at - expired.started_at)
+          END::double precision AS held_seconds
 """
 
 

@@ -1,7 +1,7 @@
 """Keep a worker's slots full: claim queued executions and start them."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
 from typing import Final
 from uuid import UUID
@@ -10,6 +10,7 @@ import uuid_utils.compat as uuid
 
 from app.executions import cancellations
 from app.executions.dispatch import claims
+from app.executions.dispatch.claims_ahead import MAX_HELD_SECONDS, ClaimsAhead
 from app.executions.dispatch.executor import Executor
 from app.executions.dispatch.hand_overs import HandOvers
 from app.executions.dispatch.health import HostHealth
@@ -46,7 +47,10 @@ class Dispatcher:
         self._resources = resources
         self._slots = slots
         self._watchdog = watchdog or Watchdog(0)
-        self._running = RunningClaims(on_slot_free=self._claim_if_busy)
+        self._running = RunningClaims(on_slot_free=self._refill)
+        self._ahead = ClaimsAhead(slots=slots)
+        # Set while the last claim found all it asked for: more may be queued.
+        self._more_queued = False
         self._claim_now = asyncio.Event()
         # Set while the last claim has left slots free.
         self._idle = asyncio.Event()
@@ -132,7 +136,10 @@ class Dispatcher:
         slots = self._slots + self._resources.sandbox.waiting
         may_claim = self._health.may_claim() and self._running.recording < _MAX_RECORDING
         free = max(0, slots - len(self._running)) if may_claim else 0
-        claimed = await self._claim(free) if free else _NOTHING
+        ahead = self._claimable_ahead() if may_claim else 0
+        claimed = await self._claim(free, ahead=ahead) if free or ahead else _NOTHING
+        if free or ahead:
+            self._more_queued = len(claimed.executions) == free + ahead
         if len(claimed.executions) < free:
             self._idle.set()
             if claimed.passed_over:
@@ -147,9 +154,38 @@ class Dispatcher:
         for claim in claimed.executions:
             running = self._running.add(claim, started=started)
             running.task = tasks.create_task(self._execute(running))
-        await self._hand_overs.offer(free - len(claimed.executions))
+        await self._hand_overs.offer(max(0, free - len(claimed.executions)))
+        if self._running.held:
+            self._begin_held()
+            asyncio.get_running_loop().call_later(
+                MAX_HELD_SECONDS, self._hand_back, [each.lease_token for each in claimed.executions]
+            )
 
-    async def _claim(self, limit: int) -> claims.Claimed:
+    def _claimable_ahead(self) -> int:
+        """Return how many to claim beyond the free slots; none while half of them are held."""
+        if self._idle.is_set() or self._stopping:
+            return 0
+        limit, held = self._ahead.limit, len(self._running.held)
+        return limit - held if self._more_queued and 2 * held <= limit else 0
+
+    def _begin_held(self) -> None:
+        """Give free slots to what is held."""
+        if self._stopping or not self._health.may_claim():
+            self._hand_back()
+            return
+        slots = self._slots + self._resources.sandbox.waiting
+        while len(self._running) < slots and self._running.begin_next():
+            pass
+
+    def _hand_back(self, tokens: Collection[int] | None = None) -> None:
+        """Release what is still held, of the claims with these tokens or of all."""
+        for each in self._running.held:
+            if tokens is None or each.claim.lease_token in tokens:
+                self._more_queued = False
+                self._ahead.observe(MAX_HELD_SECONDS)
+                each.cancel()
+
+    async def _claim(self, limit: int, *, ahead: int = 0) -> claims.Claimed:
         """Claim up to `limit` executions, and report the slot usage since the last claim."""
         slot_usage = self._running.take_slot_usage()
         try:
@@ -158,6 +194,7 @@ class Dispatcher:
                     conn,
                     self.id,
                     limit=limit,
+                    ahead=ahead,
                     lease_seconds=self._resources.settings.lease_seconds,
                     room=self._resources.sandbox.room,
                     default_max_running=self._resources.settings.default_max_running or None,
@@ -174,13 +211,16 @@ class Dispatcher:
             self._running.remove(running)
             if not self._health.may_claim():
                 self._idle.clear()
+            self._begin_held()
             self._claim_now.set()
 
-    def _claim_if_busy(self) -> None:
+    def _refill(self, run_seconds: float) -> None:
         """Fill a slot while its last outcome is being recorded, if there is more queued work.
 
         An idle worker claims once the outcome is recorded: twice would double its claims.
         """
+        self._ahead.observe(run_seconds)
+        self._begin_held()
         if not self._idle.is_set():
             self._claim_now.set()
 
@@ -192,6 +232,7 @@ class Dispatcher:
 
     async def _drain(self) -> None:
         """Give running executions their grace period, then cancel and so release the rest."""
+        self._hand_back()
         tasks = [running.task for running in self._running if running.task is not None]
         if not tasks:
             return

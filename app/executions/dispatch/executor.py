@@ -3,6 +3,7 @@
 import asyncio
 
 import structlog
+from msgspec.structs import replace
 
 from app.console_documents import logs_document
 from app.execution_errors import failure_of
@@ -35,11 +36,13 @@ class Executor:
         """Execute a claim; it ends recorded, released, or with its lease left to expire."""
         claim = running.claim
         try:
+            await running.wait_for_slot()
             finish = await run(self._resources, claim, running.usage)
+            finish = replace(finish, begun=running.begun)
             running.begin_recording()
             await record_outcome(self._resources, claim, finish)
         except asyncio.CancelledError:
-            # The worker stops, the lease is lost, or a client has cancelled.
+            # The worker stops, the lease is lost, a client has cancelled, or no slot became free.
             await self._releaser.release(running)
         except HOST_TROUBLE as error:
             # The host is at fault, not the execution: no attempt is counted.

@@ -58,6 +58,7 @@ class Heartbeat:
                 conn,
                 [each.claim for each in running],
                 lease_seconds=self._resources.settings.lease_seconds,
+                begun_ms_ago=[each.begun_ms_ago for each in running],
             )
             await workers.record_heartbeat(
                 conn,

@@ -34,7 +34,8 @@ CALL finish_executions_v1(
     logs_bodies => $16,
     logs_keys => $17,
     its_warnings => $18,
-    isolations => $19
+    isolations => $19,
+    begun_ms_ago => $20
 )
 """
 
@@ -63,6 +64,7 @@ async def finish_several(
         **_columns("logs", [each.logs for each in results]),
         its_warnings=[each.warnings for each in results],
         isolations=[each.isolation for each in results],
+        begun_ms_ago=[each.begun_ms_ago() for each in results],
     )
     try:
         with quota_errors():

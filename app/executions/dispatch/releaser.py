@@ -42,6 +42,8 @@ class Releaser:
         claim = running.claim
         async with self._resources.pool.acquire() as conn:
             if not await claims.release(conn, claim):
+                if running.is_held:
+                    return
                 await claims.report_usage(
                     conn,
                     claim,

@@ -1,7 +1,9 @@
-"""Track the claims that a worker runs or records, and for how long each has held a slot."""
+"""Track the claims that a worker holds, runs or records, and for how long each has held a slot."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from time import monotonic
 from uuid import UUID
 
 import structlog
@@ -26,24 +28,61 @@ class ResourceUsage:
 
 
 class RunningClaim:
-    """A claim that holds a slot, and the task that executes it."""
+    """A claim that has a slot or is held until one is free, and the task that executes it."""
 
     def __init__(self, claim: Claim, *, started: float, on_recording: Callable[[], None]) -> None:
-        """Hold a slot since `started`, by the event loop's clock, until it is recorded."""
+        """Hold a slot since `started`, by the event loop's clock, until it is recorded.
+
+        A claim that was made ahead holds none until `begin`.
+        """
         self.claim = claim
         self.usage = ResourceUsage()
         self.task: asyncio.Task[None] | None = None
         # Set before the outcome is recorded: from then on the fencing token decides.
         self.recording = False
-        self._started = started
+        self._cancelled = False
+        self._started = None if claim.held else started
         self._ended: float | None = None
+        self._begun = asyncio.Event()
+        # By `time.monotonic`, for a claim that was held.
+        self.begun: float | None = None
         self._on_recording = on_recording
 
     @property
     def held_seconds(self) -> float:
-        """Return for how long it has held its slot."""
+        """Return for how long it has held its slot; 0 if it has not begun."""
+        if self._started is None:
+            return 0.0
         now = asyncio.get_running_loop().time()
         return (now if self._ended is None else self._ended) - self._started
+
+    @property
+    def is_held(self) -> bool:
+        """Report whether it has not begun."""
+        return self._started is None
+
+    @property
+    def awaits_slot(self) -> bool:
+        """Report whether it is held, and not being released."""
+        return self._started is None and not self._cancelled
+
+    @property
+    def begun_ms_ago(self) -> float | None:
+        """Return how long ago it has begun; None while it is held."""
+        if self._started is None:
+            return None
+        return 0.0 if self.begun is None else (monotonic() - self.begun) * 1_000
+
+    def begin(self) -> None:
+        """Give a held claim a slot."""
+        self._started = asyncio.get_running_loop().time()
+        self.begun = monotonic()
+        self._begun.set()
+
+    async def wait_for_slot(self) -> None:
+        """Return once the claim has a slot."""
+        if self._started is None:
+            await self._begun.wait()
 
     def begin_recording(self) -> None:
         """Leave the slot to another claim: the run is over, its outcome is being recorded."""
@@ -54,14 +93,15 @@ class RunningClaim:
     def cancel(self) -> None:
         """Cancel its task, unless the outcome is being recorded."""
         if self.task is not None and not self.recording:
+            self._cancelled = True
             self.task.cancel()
 
 
 class RunningClaims:
-    """A worker's running claims by fencing token, and slot usage that is not yet reported."""
+    """A worker's claims by fencing token, and slot usage that is not yet reported."""
 
-    def __init__(self, *, on_slot_free: Callable[[], None]) -> None:
-        """Start empty; `on_slot_free` is called as the outcome of a run is being recorded."""
+    def __init__(self, *, on_slot_free: Callable[[float], None]) -> None:
+        """Start empty; `on_slot_free` is called with a run's seconds as it is being recorded."""
         self._on_slot_free = on_slot_free
         # Not by id: an execution may be claimed again before its lost claim has been cancelled.
         self._by_token: dict[int, RunningClaim] = {}
@@ -69,7 +109,29 @@ class RunningClaims:
 
     def __len__(self) -> int:
         """Count the claims that hold a slot."""
-        return len(self._by_token) - self.recording
+        return sum(not each.is_held and not each.recording for each in self._by_token.values())
+
+    @property
+    def held(self) -> list[RunningClaim]:
+        """Return the claims that wait for a slot, in the order of their claims."""
+        return [each for each in self._by_token.values() if each.awaits_slot]
+
+    def begin_next(self) -> bool:
+        """Give the next held claim a slot; False if none is held.
+
+        The next is the first of the tenant that has the fewest running here: a tenant that has
+        none does not wait for another's claims that were made before.
+        """
+        running = Counter(
+            each.claim.tenant_id
+            for each in self._by_token.values()
+            if not each.is_held and not each.recording
+        )
+        following = min(self.held, key=lambda each: running[each.claim.tenant_id], default=None)
+        if following is None:
+            return False
+        following.begin()
+        return True
 
     @property
     def recording(self) -> int:
@@ -85,14 +147,18 @@ class RunningClaims:
         return running.claim.lease_token in self._by_token
 
     def add(self, claim: Claim, *, started: float) -> RunningClaim:
-        """Give a claim a slot."""
-        running = RunningClaim(claim, started=started, on_recording=self._on_slot_free)
+        """Give a claim a slot, or hold it until one is free."""
+        running = RunningClaim(
+            claim, started=started, on_recording=lambda: self._on_slot_free(running.held_seconds)
+        )
         self._by_token[claim.lease_token] = running
         return running
 
     def remove(self, running: RunningClaim) -> None:
         """Forget a claim and note for how long it held its slot."""
         del self._by_token[running.claim.lease_token]
+        if running.is_held:
+            return
         usage = SlotUsage(tenant=running.claim.tenant_id, seconds=running.held_seconds)
         self._slot_usage.append(usage)
 
