@@ -51,7 +51,7 @@ async def test_a_lost_hand_over_is_rescued_without_a_pause_and_charged_to_nobody
         await slot_offers.offer(conn, queues.worker, slots=1, room=None)
     [execution] = await queues.accept(tenant, may_hand_over=True)
     assert await queues.status(execution) is Status.RUNNING
-    running = RunningClaims(on_slot_free=lambda: None)
+    running = RunningClaims(on_slot_free=lambda _seconds: None)
 
     # A rescuer that has just started leaves leases alone for half of that.
     async with open_resources(replace(settings, lease_seconds=3_600), cells=1) as resources:
