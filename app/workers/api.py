@@ -48,9 +48,8 @@ async def ready(request: AnyRequest, resources: Resources) -> Response[Ready]:
         missing += _troubles_of(alive)
     if trouble := await resources.blobs.trouble():
         missing.append(trouble)
-    if resources.work_signal.failing:
-        # Probes Redis, so that the end of its outage is noticed even if nothing is submitted.
-        resources.work_signal.notify()
+    # Probes Redis: an outage must be noticed, and its end, even if no submission needs a wake-up.
+    resources.work_signal.notify()
     degraded = ["Redis does not answer: executions begin up to a second later"]
     health = Ready(
         ready=not missing,

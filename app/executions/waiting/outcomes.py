@@ -39,6 +39,7 @@ class _OutcomeRow(TypedDict):
     seed: int
     clock_ms: int
     v8_version: str | None
+    isolation: str | None
     run_ms: float | None
     cpu_ms: float | None
     peak_memory_bytes: int | None

@@ -22,13 +22,20 @@ engine.prepare(Isolation.CONTEXT, contexts=4, isolates=1)
 if engine.isolation != Isolation.CONTEXT:
     print("null", flush=True)
     os._exit(0)
+def old_bytes(shared):
+    used = 0
+    for space in shared._spaces:
+        if not shared._name_of(space).startswith(b"new_"):
+            shared._read_space(shared.address, shared._statistics, space)
+            used += shared._statistics[2]
+    return used
 grown = []
 for code in (source, source, source + b" ", source):
     isolate = engine.open_isolate(on_console_line=lambda: None)
     isolate.begin()
-    before = isolate.isolate.heap_bytes
+    before = old_bytes(isolate.isolate)
     isolate.evaluate(code)
-    grown.append(isolate.isolate.heap_bytes - before)
+    grown.append(old_bytes(isolate.isolate) - before)
     isolate.close()
 print(json.dumps(grown))
 sys.stdout.flush()

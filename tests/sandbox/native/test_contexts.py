@@ -163,22 +163,22 @@ from app.sandbox.protocol import Isolation
 engine = v8.Engine()
 engine.prepare(Isolation.CONTEXT, contexts=4, isolates=1)
 engine.start_watchdog(on_stuck=lambda: os._exit(1))
-def run(objects, limit_mib):
+def run(objects, limit_mib, churn):
     isolate = engine.open_isolate(on_console_line=lambda: None)
     isolate.begin()
     isolate.limit_memory(limit_mib * 2**20)
     code = b"const all = []; for (let i = 0; i < %d; i++) all.push({ i })" % objects
     # Garbage, so that V8 collects it.
-    code += b"; let last; for (let i = 0; i < 3e6; i++) last = [i, last?.[0]]"
+    code += b"; let last; for (let i = 0; i < %d; i++) last = [i, last?.[0]]" % churn
     try:
         isolate.evaluate(code)
     except HeapExhausted:
         print("exhausted")
     print("goes on" if isolate.close() else "ends")
 # Each object takes 28 bytes, so that two runs leave more garbage than a cell may hold.
-run(400_000, 256)
-run(400_000, 24)
-run(3_000_000, 16)
+run(200_000, 256, 0)
+run(200_000, 24, 3_000_000)
+run(3_000_000, 16, 3_000_000)
 sys.stdout.flush()
 os._exit(0)
 """
