@@ -167,7 +167,9 @@ def test_a_worker_that_stops_leaves_no_offer_and_no_execution(running: System) -
     assert worker.wait(30) == 0
 
     assert _value(running, "SELECT count(*) FROM slot_offers") == 0
-    assert _row(running, location)[0] in {"queued", "succeeded"}
+    # A hand-over that arrived too late to be returned is rescued, uncounted.
+    left = " ".join(_row(running, location)[:2])
+    assert left in {"queued 0", "running 0", "succeeded 1"}
     _start_worker(running)
     assert running.finished(location)["attempts"] == 1
 
