@@ -34,6 +34,7 @@ DECLARE
 BEGIN
     UPDATE executions AS e
     SET status = its_status,
+        attempts = greatest(e.attempts, 1),
         error_kind = its_error_kind,
         error = its_error,
         warnings = its_warnings,

@@ -55,6 +55,7 @@ BEGIN
     recorded AS (
         UPDATE executions AS e
         SET status = r.status,
+            attempts = greatest(e.attempts, 1),
             error_kind = r.error_kind,
             error = r.error,
             warnings = r.warnings,

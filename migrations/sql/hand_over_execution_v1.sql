@@ -34,17 +34,21 @@ BEGIN
     FROM slot_offers AS o
     WHERE o.expires_at > clock_timestamp()
       AND (memory_bytes > o.max_memory_bytes) IS NOT TRUE
+    ORDER BY o.slot, o.worker_id
     LIMIT 1
     FOR NO KEY UPDATE SKIP LOCKED;
     IF NOT FOUND THEN
         RETURN;
     END IF;
     UPDATE slot_offers AS o
-    SET expires_at = '-infinity'
+    SET expires_at = clock_timestamp()
     WHERE o.worker_id = offer.worker_id AND o.slot = offer.slot;
-    INSERT INTO tenant_shares AS s (tenant_id, active)
-    VALUES (tenant, true)
-    ON CONFLICT (tenant_id) DO UPDATE SET active = true WHERE NOT s.active;
+    -- Not locked if it is active already: claims must not wait for this commit.
+    IF NOT EXISTS (SELECT FROM tenant_shares AS s WHERE s.tenant_id = tenant AND s.active) THEN
+        INSERT INTO tenant_shares AS s (tenant_id, active)
+        VALUES (tenant, true)
+        ON CONFLICT (tenant_id) DO UPDATE SET active = true WHERE NOT s.active;
+    END IF;
     token := 1 + floor(random() * 9007199254740991)::bigint;
     PERFORM pg_notify('crivo_slots_' || replace(offer.worker_id::text, '-', ''),
                       execution || ' ' || token);

@@ -99,6 +99,8 @@ WITH valid AS MATERIALIZED (
 )
 UPDATE executions AS e
 SET lease_expires_at = clock_timestamp() + make_interval(secs => $4),
+    -- A crash of PostgreSQL may have lost the begin of a hand-over, which counts the attempt.
+    attempts = greatest(e.attempts, 1),
     held = e.held AND valid.begun_ms_ago IS NULL,
     started_at = CASE WHEN e.held AND valid.begun_ms_ago IS NOT NULL
                       THEN greatest(e.started_at,
@@ -232,7 +234,7 @@ class _Refusal(Struct, frozen=True):
 RELEASE = """
 UPDATE executions
 SET status = 'queued',
-    attempts = attempts - 1,
+    attempts = greatest(attempts - 1, 0),
     held = false,
     started_at = NULL,
     worker_id = NULL,

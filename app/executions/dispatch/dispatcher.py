@@ -154,12 +154,18 @@ class Dispatcher:
         for claim in claimed.executions:
             running = self._running.add(claim, started=started)
             running.task = tasks.create_task(self._execute(running))
-        await self._hand_overs.offer(max(0, free - len(claimed.executions)))
         if self._running.held:
             self._begin_held()
             asyncio.get_running_loop().call_later(
                 MAX_HELD_SECONDS, self._hand_back, [each.lease_token for each in claimed.executions]
             )
+        await self._hand_overs.offer(self._offerable(slots) if may_claim else 0)
+
+    def _offerable(self, slots: int) -> int:
+        """Return how many free slots to offer; a default cap is kept by claims alone."""
+        if self._resources.settings.default_max_running:
+            return 0
+        return max(0, slots - len(self._running) - self._hand_overs.beginning)
 
     def _claimable_ahead(self) -> int:
         """Return how many to claim beyond the free slots; none while half of them are held."""
@@ -260,7 +266,9 @@ class Dispatcher:
             await asyncio.Event().wait()
 
     async def _take_over(self, execution: UUID, token: int) -> None:
-        if not self._may_begin():
+        slots = self._slots + self._resources.sandbox.waiting
+        # An offer that was renewed while a hand-over was on its way may be taken twice.
+        if not self._may_begin() or len(self._running) + self._hand_overs.beginning >= slots:
             await self._hand_overs.decline(execution, token)
             return
         started = asyncio.get_running_loop().time()

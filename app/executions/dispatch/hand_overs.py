@@ -1,5 +1,7 @@
 """Keep a worker's slot offers up to date, and begin the executions that are handed over to it."""
 
+import asyncio
+import math
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -12,6 +14,8 @@ from app.executions.model import Claim
 from app.outages import DatabaseUnavailable
 from app.resources import Resources
 
+# Longer than the notifier lets pass between two signs that it listens (RESYNC_SECONDS).
+_MAX_SILENCE_SECONDS: Final = 8.0
 _PAYLOAD: Final = re.compile(
     r"(?P<execution>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}) (?P<token>\d{1,16})"
 )
@@ -25,15 +29,17 @@ class HandOvers:
         self._resources = resources
         self._worker_id = worker_id
         self._offered = 0
-        self._beginning = 0
-        self._listening = False
+        # The hand-overs that are about to begin, and hold no slot yet.
+        self.beginning = 0
+        self._heard_at = -math.inf
 
     async def offer(self, slots: int) -> None:
         """Offer as many slots, in place of what was offered before. Raises DatabaseUnavailable.
 
-        Before the notifier listens, which a claim a second later finds out, it offers none.
+        While the notifier does not listen, none are offered.
         """
-        slots = max(0, slots - self._beginning) if self._listening else 0
+        if asyncio.get_running_loop().time() - self._heard_at > _MAX_SILENCE_SECONDS:
+            slots = 0
         before, self._offered = self._offered, max(slots, self._offered)
         if not slots and not before:
             return
@@ -62,7 +68,7 @@ class HandOvers:
 
     async def begin(self, execution: UUID, token: int) -> Claim | None:
         """Begin an execution; None if the hand-over is no longer valid, or cannot be begun."""
-        self._beginning += 1
+        self.beginning += 1
         try:
             async with self._resources.pool.acquire() as conn:
                 lease_seconds = self._resources.settings.lease_seconds
@@ -70,7 +76,7 @@ class HandOvers:
         except DatabaseUnavailable:
             return None
         finally:
-            self._beginning -= 1
+            self.beginning -= 1
 
     async def decline(self, execution: UUID, token: int) -> None:
         """Queue an execution for other workers; if that fails, it is rescued."""
@@ -82,4 +88,4 @@ class HandOvers:
 
     async def _note_listening(self, _: Connection) -> None:
         # It looks for nothing: a hand-over that was missed is rescued after a second.
-        self._listening = True
+        self._heard_at = asyncio.get_running_loop().time()
