@@ -2,9 +2,9 @@
 
 import signal
 from collections.abc import Iterator
-from typing import Final, assert_never
+from typing import Annotated, Final, assert_never
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from app.sandbox.excerpts import Lines
@@ -44,14 +44,18 @@ _REFUSALS: Final = {
 }
 
 
+# A cell that was taken over may send integers of any length.
+Count = Annotated[int, Meta(ge=0, le=2**53)]
+
+
 class ErrorText(Struct, frozen=True, forbid_unknown_fields=True):
     """An error as the cell reports it."""
 
     name: str
     message: str
     stack: str
-    line: int | None
-    column: int | None
+    line: Count | None
+    column: Count | None
     cause: "ErrorText | None" = None
     errors: "tuple[ErrorText, ...]" = ()
 
@@ -60,11 +64,11 @@ class CellVerdict(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """The VERDICT frame."""
 
     kind: str
-    run_ns: int
-    lines_dropped: int
-    output_bytes: int = 0
+    run_ns: Count
+    lines_dropped: Count
+    output_bytes: Count = 0
     message: str = ""
-    byte_offset: int | None = None
+    byte_offset: Count | None = None
     evidence: str = ""
     allocation: bool = False
     code: str = ""

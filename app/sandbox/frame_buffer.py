@@ -7,6 +7,8 @@ from app.sandbox.protocol import HEADER, Kind, check_header
 
 # The most that is received at once while no large body is due.
 _PIECE_BYTES: Final = 64 * 1024
+# Smaller pieces of a body are joined as they arrive.
+_SMALL_PIECE_BYTES: Final = 4 * 1024
 
 
 class FrameBuffer:
@@ -16,7 +18,7 @@ class FrameBuffer:
         """Begin without bytes."""
         # Of what waits, without a header that was taken.
         self.length = 0
-        self._pieces: deque[bytes | memoryview] = deque()
+        self._pieces: deque[bytes | bytearray | memoryview] = deque()
         self._header: tuple[Kind, int] | None = None
 
     @property
@@ -32,8 +34,14 @@ class FrameBuffer:
 
     def append(self, piece: bytes) -> None:
         """Append what was received."""
-        self._pieces.append(piece)
         self.length += len(piece)
+        if len(piece) >= _SMALL_PIECE_BYTES:
+            self._pieces.append(piece)
+        elif self._pieces and isinstance(last := self._pieces[-1], bytearray):
+            last += piece
+        else:
+            # An object for each byte would take a thousand times its size.
+            self._pieces.append(bytearray(piece))
 
     def take(self) -> tuple[Kind, bytes] | None:
         """Take a frame; None: there is none yet. Raises ProtocolError."""
@@ -50,7 +58,7 @@ class FrameBuffer:
     def _take(self, length: int) -> bytes:
         """Take bytes; they are copied once."""
         self.length -= length
-        taken: list[bytes | memoryview] = []
+        taken: list[bytes | bytearray | memoryview] = []
         while length > 0:
             piece = self._pieces.popleft()
             if len(piece) > length:

@@ -3,6 +3,7 @@
 import codecs
 from typing import Final
 
+from app.sandbox import lockdown
 from app.sandbox.protocol import (
     FrameReader,
     JobHeader,
@@ -13,6 +14,8 @@ from app.sandbox.protocol import (
 
 # Makes stack traces name the user's file; V8 uses the last such comment.
 _SOURCE_URL: Final = b"\n//# sourceURL=process.js"
+# Any job's limit leaves room for a payload of this size.
+_SMALL_BYTES: Final = 1024 * 1024
 
 
 class NotUtf8(Exception):
@@ -94,6 +97,9 @@ class JobReader:
             if kind not in (Kind.INPUT, Kind.END):
                 message = f"frame {kind.name} within the payload"
                 raise ProtocolError(message)
+            if text.payload_bytes + length > _SMALL_BYTES:
+                # The limit in force is that of the last job, which may have been lower.
+                lockdown.lift_data_limit()
             for piece in self._frames.pieces(length):
                 text.append(bytes(piece))
             if kind is Kind.END:

@@ -116,13 +116,22 @@ def _set_ceilings() -> None:
 
 def set_soft_limits(*, data_bytes: int, cpu_s: int) -> None:
     """Set the limits of one job, if they change: private memory and CPU time of this process."""
-    for which, limit in ((resource.RLIMIT_DATA, data_bytes), (resource.RLIMIT_CPU, cpu_s)):
-        if _soft_limits.get(which) == limit:
-            continue
-        _soft_limits[which] = limit
-        hard = resource.getrlimit(which)[1]
-        soft = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
-        resource.setrlimit(which, (soft, hard))
+    _set_soft(resource.RLIMIT_DATA, data_bytes)
+    _set_soft(resource.RLIMIT_CPU, cpu_s)
+
+
+def lift_data_limit() -> None:
+    """Let private memory grow as before the first job, for a payload of the next one."""
+    _set_soft(resource.RLIMIT_DATA, _DATA_CEILING_BYTES)
+
+
+def _set_soft(which: int, limit: int) -> None:
+    if _soft_limits.get(which) == limit:
+        return
+    _soft_limits[which] = limit
+    hard = resource.getrlimit(which)[1]
+    soft = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
+    resource.setrlimit(which, (soft, hard))
 
 
 def _measure(*, parent_pid: int) -> dict[str, str]:

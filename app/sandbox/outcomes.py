@@ -1,5 +1,7 @@
 """Declare the sandbox's data: jobs and limits, outcomes and reports."""
 
+from typing import Literal
+
 from msgspec import Struct
 
 from app.sandbox.protocol import Isolation
@@ -143,7 +145,7 @@ Outcome = (
 class LogLine(Struct, frozen=True, kw_only=True):
     """One captured console line; `text` is the user's and may hold lone surrogates."""
 
-    level: str
+    level: Literal["log", "info", "warn", "error", "debug"]
     text: str
 
 

@@ -30,7 +30,9 @@ from app.sandbox.protocol import Isolation
 # `--single-threaded` makes a fork after V8's start possible; the young generation of 32 MiB saves
 # a third of the time of large payloads. A heap may grow by half before it is collected: V8 would
 # let it grow fourfold, and an execution's limit, which includes garbage that is not collected
-# yet, would be exceeded by garbage (40 MiB alive, replaced all the time, exceeded 128 MiB).
+# yet, would be exceeded by garbage (40 MiB alive, replaced all the time, exceeded 128 MiB). V8's
+# cache of RegExp results is the isolate's and holds the `groups` objects that callbacks of
+# `replace` receive: through it one context's object would reach another's.
 _FLAGS: Final = (
     "--single-threaded",
     "--disallow-code-generation-from-strings",
@@ -38,6 +40,7 @@ _FLAGS: Final = (
     "--max-semi-space-size=32",
     "--max-heap-size=4096",
     "--heap-growing-percent=50",
+    "--no-regexp-results-cache",
 )
 # Of an isolate's thread. V8's part lets user code recurse 50,000 deep; the rest is for native code.
 _STACK_BYTES: Final = 8 * 1024 * 1024

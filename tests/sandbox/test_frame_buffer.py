@@ -1,6 +1,7 @@
 """Frames are found in a stream however it is cut."""
 
 import random
+import tracemalloc
 
 import pytest
 
@@ -51,3 +52,18 @@ def test_a_header_over_its_cap_is_refused_before_its_body() -> None:
     buffer.append(HEADER.pack(Kind.OUTPUT, CHUNK_BYTES + 1))
     with pytest.raises(ProtocolError):
         buffer.take()
+
+
+def test_single_bytes_take_little_more_than_their_size() -> None:
+    buffer = FrameBuffer()
+    buffer.append(HEADER.pack(Kind.OUTPUT, 100_000))
+    assert buffer.take() is None
+    tracemalloc.start()
+    for _ in range(99_999):
+        # An object of its own, as each that a socket returns.
+        buffer.append(bytes(bytearray(b"x")))
+    used, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    buffer.append(b"x")
+    assert used < 400_000
+    assert buffer.take() == (Kind.OUTPUT, b"x" * 100_000)

@@ -57,6 +57,17 @@ async def test_jobs_of_a_tenant_share_a_cell_but_nothing_else(small: SandboxPool
     assert await resting(small) == used != set()
 
 
+async def test_a_large_payload_arrives_after_a_job_with_a_low_limit(small: SandboxPool) -> None:
+    await run(small, ECHO, memory_bytes=16 * MIB)
+    before = await resting(small)
+    payload = b'"%b"' % (b"x" * (140 * MIB))
+
+    large = await run(small, "const process = d => d.length", payload, memory_bytes=1_200 * MIB)
+
+    assert before
+    assert large.value == 140 * MIB
+
+
 async def test_a_cell_ends_with_its_last_job(small: SandboxPool) -> None:
     await run(small, ECHO)
     (pid,) = await resting(small)

@@ -12,7 +12,21 @@ from app.sandbox.native.threadless import Context
 from app.sandbox.native.v8_functions import V8Functions
 from app.sandbox.native.watchdog import Watchdog
 
-_STEPS: Final = ("microtasks", "second context", "heap statistics", "protectors", "memory limit")
+_STEPS: Final = (
+    "microtasks",
+    "second context",
+    "patterns",
+    "heap statistics",
+    "protectors",
+    "memory limit",
+)
+# V8's flag against its cache of results must have an effect: the groups are those of this context.
+_MATCH: Final = b"""
+const named = {}
+named['a'.repeat(5000)] = 1
+let groups
+Object.keys(named)[0].replace(/(?<x>a)/g, (...args) => { groups ??= args.at(-1) })
+typeof groups.left"""
 _OBJECTS: Final = 4_000_000
 _LIMIT_BYTES: Final = 16 * 1024 * 1024
 
@@ -45,12 +59,14 @@ def _try_all(
     first.enter()
     code = b"let ran = 0; Promise.resolve().then(() => { ran = 1 }); parts[0](); ran"
     yield first.evaluate(code).integer == 0 and first.evaluate(b"ran").integer == 1
+    first.evaluate(_MATCH + b"; groups.left = 1")
     first.evaluate(b"globalThis.left = Array.prototype.left = 1")
     first.exit()
     first.drop()
     second.enter()
     names = second.evaluate(b"typeof left + typeof [].left + typeof ran").text
     yield names == 3 * "undefined" and second.apply(0).integer == 1 and called == [True]
+    yield second.evaluate(_MATCH).text == "undefined"
     before = isolate.heap_bytes
     second.evaluate(b"const kept = []; for (let i = 0; i < %d; i++) kept.push({ i })" % _OBJECTS)
     # Each takes 16 bytes at least. All but the youngest have been promoted meanwhile.

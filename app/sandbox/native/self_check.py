@@ -21,7 +21,7 @@ from app.sandbox.native.v8_functions import V8Functions, find
 from app.sandbox.native.watchdog import Watchdog
 
 # Long enough for a machine under load: a check takes a tenth of a second.
-TIMEOUT_S: Final = 20
+TIMEOUT_S: Final = 10
 _LEAST_DEPTH: Final = 1_000
 _LIMIT_BYTES: Final = 48 * 1024 * 1024
 _STEPS: Final = (
