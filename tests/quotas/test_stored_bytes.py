@@ -12,8 +12,8 @@ from msgspec.structs import replace
 
 from app.db import Pool, open_pool
 from app.executions.dispatch import claims
-from app.executions.dispatch.claims import StoredBytesExceeded
 from app.executions.dispatch.completion import within_quota
+from app.executions.dispatch.stored_bytes import StoredBytesExceeded
 from app.executions.model import Claim, Finish, Status
 from app.payloads.writer import stored_inline
 from app.settings import Settings

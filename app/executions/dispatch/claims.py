@@ -4,9 +4,8 @@ The statements serve all tenants at once: they name rows by id and fencing token
 knows only from its own claim.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -14,8 +13,8 @@ import msgspec
 from msgspec import Struct
 
 from app.db import Connection, from_row
-from app.errors import CrivoError
 from app.executions.dispatch.completion_report import CompletedExecution
+from app.executions.dispatch.stored_bytes import quota_errors
 from app.executions.model import Claim, Finish, SlotUsage
 from app.limits import WORKER_TIMEOUT_SECONDS, Limits
 from app.payloads.model import StoredPayload
@@ -196,39 +195,6 @@ async def finish(conn: Connection, claim: Claim, result: Finish) -> CompletedExe
     if row is None or row["finished_at"] is None:
         return None
     return completed(dict(row), claim, result)
-
-
-# Raised by migrations/sql/hold_quota_of_bytes.sql.
-_OVER_QUOTA: Final = "CR507"
-
-
-class StoredBytesExceeded(CrivoError):
-    """A result or a console would take its tenant over its quota of stored bytes."""
-
-    def __init__(self, limit: int, used: int) -> None:
-        """Take the quota and the bytes in use."""
-        super().__init__(f"{used} of {limit} bytes are used")
-        self.limit = limit
-        self.used = used
-
-
-@contextmanager
-def quota_errors() -> Iterator[None]:
-    """Raise StoredBytesExceeded where the database refuses a result over a quota."""
-    try:
-        yield
-    except asyncpg.PostgresError as error:
-        if error.sqlstate != _OVER_QUOTA:
-            raise
-        raise msgspec.json.decode(error.detail or "", type=_Refusal).exceeded() from None
-
-
-class _Refusal(Struct, frozen=True):
-    limit: int
-    used: int
-
-    def exceeded(self) -> StoredBytesExceeded:
-        return StoredBytesExceeded(self.limit, self.used)
 
 
 RELEASE = """

@@ -16,9 +16,9 @@ from app.console_documents import dropped_logs_document
 from app.db import Pool
 from app.execution_errors import over_quota
 from app.executions.dispatch import claims
-from app.executions.dispatch.claims import StoredBytesExceeded
 from app.executions.dispatch.completion_report import CompletedExecution, report_completion
 from app.executions.dispatch.outcome_batches import finish_several
+from app.executions.dispatch.stored_bytes import StoredBytesExceeded
 from app.executions.model import Claim, Finish, Status
 from app.metrics import LATE_REPORTS
 from app.outages import BlobsUnavailable, DatabaseUnavailable

@@ -6,8 +6,9 @@ from typing import Final
 import asyncpg
 
 from app.db import Connection
-from app.executions.dispatch.claims import completed, payload_columns, quota_errors
+from app.executions.dispatch.claims import completed, payload_columns
 from app.executions.dispatch.completion_report import CompletedExecution
+from app.executions.dispatch.stored_bytes import quota_errors
 from app.executions.model import Claim, Finish
 from app.payloads.model import StoredPayload
 from app.sql_parameters import in_order
