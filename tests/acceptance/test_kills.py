@@ -190,7 +190,6 @@ def _stop_worker_beyond_its_lease(launched: LauncherProcess) -> None:
 
             eventually(something_is_held)
             finished = {each: _finished(launched.url, each) for each in held}
-            # What it held and had not begun counts no attempt.
             assert {each["receipt"]["attempts"] for each in finished.values()} <= {1, 2}
             sleeper.resume()
             # It notices, and its late reports are refused.
