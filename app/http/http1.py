@@ -70,6 +70,7 @@ class Http1Protocol(HttpToolsProtocol):
         self._parsed = False
         self._refused = False
 
+    # asyncio declares the base class of transports; uvicorn narrows it as here.
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Accept a connection."""
         super().connection_made(LingeringTransport(transport, owes=self._client_owes))

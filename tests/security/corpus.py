@@ -17,6 +17,7 @@ must be so, as `// key: value`:
 
 import json
 import re
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Final, get_args
 
@@ -62,6 +63,20 @@ class Hostile(Struct, frozen=True, kw_only=True):
         return self.name.partition("/")[0]
 
 
+def read_fields(name: str, lines: Iterable[str], *, known: Collection[str]) -> dict[str, str]:
+    """Read the comments `// key: value` at a script's head. Raises ValueError for others."""
+    found: dict[str, str] = {}
+    for line in lines:
+        matched = _LINE.fullmatch(line)
+        if matched is None:
+            break
+        key, value = matched.groups()
+        if key not in known or key in found:
+            raise ValueError(f"{name}: {key} is unknown, or there twice")
+        found[key] = value
+    return found
+
+
 def read_corpus() -> list[Hostile]:
     """Read every file under `scripts`. Raises ValueError for one that says less than it must."""
     return [_read(path) for path in sorted(SCRIPTS.rglob("*")) if path.is_file()]
@@ -73,15 +88,7 @@ def _read(path: Path) -> Hostile:
         raise ValueError(f"{name}: not a script of a family")
     source = path.read_bytes()
     first, *rest = source.decode().split("\n")
-    found = {}
-    for line in rest:
-        matched = _LINE.fullmatch(line)
-        if matched is None:
-            break
-        key, value = matched.groups()
-        if key not in _KEYS or key in found:
-            raise ValueError(f"{name}: {key} is unknown, or there twice")
-        found[key] = value
+    found = read_fields(name, rest, known=_KEYS)
     kind = found.get("expect", "")
     if kind not in KINDS or not re.fullmatch(r"// [^a-z].*\.", first):
         raise ValueError(f"{name}: does not say what it tries, or what it must get")

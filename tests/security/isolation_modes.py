@@ -90,6 +90,7 @@ async def open_observed(mode: str, **choices: Any) -> AsyncIterator[ObservedPool
             pids.append(pooled.cell.pid)
             return pooled
 
+        # The real method with a note of the pid; the pool does not report which cell it uses.
         pool._cells.take = recorded  # type: ignore[method-assign]
         yield ObservedPool(mode, pool, pids)
 

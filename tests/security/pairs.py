@@ -23,13 +23,12 @@ import msgspec
 from msgspec import Struct
 
 from app.sandbox.outcomes import Limits, LogLine
-from tests.security.corpus import KINDS, LIMITS
+from tests.security.corpus import KINDS, LIMITS, read_fields
 
 PAIRS: Final = Path(__file__).with_name("consecutive")
 FIRST, SECOND = b"1", b"2"
 
 _SPLIT: Final = "\n// ---- second\n"
-_LINE: Final = re.compile(r"// (?P<key>[a-z]+): (?P<value>.+)")
 _KEYS: Final = {"first", "second", "output", "console", "limits", "cell", "unseen"}
 _CELLS: Final = {"stays", "ends", "retired", "either"}
 
@@ -77,15 +76,7 @@ def _read(path: Path) -> Pair:
     name = str(path.relative_to(PAIRS).with_suffix(""))
     text = path.read_text()
     attack, *rest = text.split("\n")
-    found: dict[str, str] = {}
-    for line in rest:
-        matched = _LINE.fullmatch(line)
-        if matched is None:
-            break
-        key, value = matched.groups()
-        if key not in _KEYS or key in found:
-            raise ValueError(f"{name}: {key} is unknown, or there twice")
-        found[key] = value
+    found = read_fields(name, rest, known=_KEYS)
     first, _, second = text.partition(_SPLIT)
     kinds = found.get("first", "succeeded"), found.get("second", "succeeded")
     cell = found.get("cell", "stays")

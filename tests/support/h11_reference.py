@@ -86,6 +86,7 @@ def _in_origin_form(request: h11.Request) -> h11.Request:
 class ReferenceProtocol(H11Protocol):
     """uvicorn's protocol, with that connection."""
 
+    # asyncio declares the base class of transports; uvicorn narrows it as here.
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self.conn = StrictConnection(h11.SERVER, MAX_HEAD_BYTES)
         super().connection_made(transport)

@@ -59,7 +59,7 @@ async def test_a_dead_worker_costs_what_it_has_not_begun_no_attempt(queues: Queu
 
 
 async def test_what_a_worker_has_lost_is_never_claimed_ahead_again(queues: Queues) -> None:
-    # Else an execution that kills its worker at once could come back uncounted for ever.
+    # An execution that kills its worker at once must not come back uncounted without end.
     ids = await queues.accept(await queues.tenant(), 2)
     numbers = []
     for _ in range(3):
@@ -186,6 +186,7 @@ async def test_many_short_executions_take_few_claims(
     claim = claims.claim
 
     async def counted(*arguments: object, **options: object) -> claims.Claimed:
+        # It passes on whatever the dispatcher calls it with.
         claimed = await claim(*arguments, **options)  # type: ignore[arg-type]
         sizes.append(len(claimed.executions))
         return claimed

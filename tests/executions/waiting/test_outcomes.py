@@ -12,7 +12,7 @@ import pytest
 import uuid_utils.compat as uuid
 from msgspec.structs import replace
 
-from app.db import Connection, Pool
+from app.db import Connection
 from app.execution_errors import ErrorKind
 from app.executions import service, store
 from app.executions.dispatch import claims
@@ -23,8 +23,7 @@ from app.executions.waiting.waiters import WaiterRegistry, open_waiter_registry
 from app.notifications import CHANNEL, Notice, decode
 from app.payloads.model import StoredPayload
 from app.payloads.writer import stored_inline
-from app.resources import Resources, open_resources
-from app.settings import Settings
+from app.resources import Resources
 from tests.support.queues import SUCCESS, Queues
 
 # What fits beside the rest of a row; the next byte does not.
@@ -60,17 +59,6 @@ TOO_LARGE: Final = {
         warnings=b"[" + b" " * (MAX_PUSHED_BYTES - 2) + b"]",
     ),
 }
-
-
-@pytest.fixture
-def queues(pool: Pool) -> Queues:
-    return Queues(pool)
-
-
-@pytest.fixture
-async def resources(settings: Settings) -> AsyncIterator[Resources]:
-    async with open_resources(settings, cells=1) as resources:
-        yield resources
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """Readers that one notice wakes read in one statement, each its own execution."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from uuid import UUID
 
 import pytest
@@ -17,20 +17,8 @@ from app.executions.waiting.readers import read_execution
 from app.executions.waiting.waiters import WaiterRegistry
 from app.notifications import Notice
 from app.payloads.writer import stored_inline
-from app.resources import Resources, open_resources
-from app.settings import Settings
+from app.resources import Resources
 from tests.support.queues import SUCCESS, Queues
-
-
-@pytest.fixture
-def queues(pool: Pool) -> Queues:
-    return Queues(pool)
-
-
-@pytest.fixture
-async def resources(settings: Settings) -> AsyncIterator[Resources]:
-    async with open_resources(settings, cells=1) as resources:
-        yield resources
 
 
 @pytest.fixture

@@ -14,6 +14,13 @@ ROOT: Final = Path(__file__).parents[3]
 MISSING: Final = "off: the library does not export missing"
 TURNED_OFF: Final = "off: turned off by CRIVO_NATIVE"
 
+
+def run_program(program: str) -> str:
+    """Run a program in a process of its own, with ROOT as its argument; return its output."""
+    command = [sys.executable, "-I", "-c", program, str(ROOT)]
+    return subprocess.run(command, capture_output=True, check=True, text=True).stdout
+
+
 # What a library without these functions looks like: their names are not found in it.
 _PROGRAM: Final = """
 import importlib, json, os, resource, sys

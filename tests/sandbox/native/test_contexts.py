@@ -1,7 +1,5 @@
 """Contexts that share an isolate leave each other nothing, and isolates replace them if need be."""
 
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from typing import Final
 
@@ -13,7 +11,7 @@ from app.sandbox.outcomes import Succeeded, TimedOut
 from app.sandbox.pool import SandboxPool, open_pool
 from app.sandbox.protocol import DEFAULT_ISOLATION, Isolation
 from app.settings import Settings
-from tests.sandbox.native.engines import MISSING, ROOT, TURNED_OFF, evaluate
+from tests.sandbox.native.engines import MISSING, TURNED_OFF, evaluate, run_program
 from tests.sandbox.native.test_snapshot import _WALK
 from tests.sandbox.native.test_threadless import REPORTS, observe
 from tests.support.processes import until
@@ -85,13 +83,7 @@ def test_another_number_for_a_protector_is_noticed() -> None:
         "print(engine.native['contexts'], engine.isolation.value, engine.jobs, flush=True)\n"
         "import os; os._exit(0)\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-I", "-c", program, str(ROOT)],
-        capture_output=True,
-        check=True,
-        text=True,
-    )
-    assert done.stdout == "off: the self-check failed at: protectors isolate 3\n"
+    assert run_program(program) == "off: the self-check failed at: protectors isolate 3\n"
 
 
 def test_the_same_isolation_is_the_default_everywhere() -> None:
@@ -185,13 +177,7 @@ os._exit(0)
 
 
 def test_garbage_of_earlier_scripts_does_not_count_and_much_of_it_ends_the_cell() -> None:
-    done = subprocess.run(
-        [sys.executable, "-I", "-c", _GARBAGE, str(ROOT)],
-        capture_output=True,
-        check=True,
-        text=True,
-    )
-    assert done.stdout.split("\n")[:-1] == ["goes on", "ends", "exhausted", "ends"]
+    assert run_program(_GARBAGE).split("\n")[:-1] == ["goes on", "ends", "exhausted", "ends"]
 
 
 async def test_what_a_script_left_does_not_run_in_the_time_of_the_next(pool: SandboxPool) -> None:

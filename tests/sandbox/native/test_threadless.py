@@ -15,7 +15,7 @@ from app.sandbox.native.watchdog import Watchdog
 from app.sandbox.outcomes import OutOfMemory
 from app.sandbox.pool import SandboxPool, open_pool
 from app.sandbox.protocol import Isolation
-from tests.sandbox.native.engines import MISSING, ROOT, TURNED_OFF, evaluate
+from tests.sandbox.native.engines import MISSING, ROOT, TURNED_OFF, evaluate, run_program
 from tests.sandbox.native.test_snapshot import _WALK
 from tests.support.sandbox_runs import MIB, run
 
@@ -85,13 +85,7 @@ def test_a_crash_in_the_self_check_is_survived() -> None:
         "print(engine.native['threadless'], flush=True)\n"
         "import os; os._exit(0)\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-I", "-c", program, str(ROOT)],
-        capture_output=True,
-        check=True,
-        text=True,
-    )
-    assert done.stdout.startswith("off: the self-check ended with status")
+    assert run_program(program).startswith("off: the self-check ended with status")
 
 
 def test_a_low_hard_limit_of_the_stack_keeps_user_code_off_the_main_thread() -> None:

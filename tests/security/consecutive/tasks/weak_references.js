@@ -1,4 +1,4 @@
-// Asks for objects that tell of collection, and for memory and locks between threads.
+// Looks for objects that reveal garbage collection, and for memory and locks shared by threads.
 // output: ["undefined","undefined","undefined","undefined","undefined",3]
 function process() {
   globalThis.kept = new WeakMap();
