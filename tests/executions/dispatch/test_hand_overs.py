@@ -26,6 +26,10 @@ SELECT status || ' ' || attempts || ' ' || coalesce(worker_id::text, '') || ' '
        || coalesce(lease_token::text, '')
 FROM executions WHERE id = '{}'
 """
+STALE_OFFER: Final = """
+INSERT INTO slot_offers (worker_id, slot, expires_at)
+SELECT id, 9, now() + interval '1 hour' FROM workers
+"""
 OPEN_OFFERS: Final = "SELECT count(*) FROM slot_offers WHERE expires_at > now()"
 
 
@@ -155,6 +159,25 @@ def test_a_hand_over_of_nothing_changes_nothing(running: System, payload: str) -
     _notify(running, worker, payload)
 
     assert running.run("same", b"[9]")["status"] == "succeeded"
+
+
+def test_a_hand_over_without_a_free_slot_goes_back_to_the_queue(running: System) -> None:
+    running.upload("endless", "function process(data) { for (;;); }")
+    busy = running.submit("endless", b"null", wall_ms=60_000)
+    for _ in until("it runs"):
+        if _row(running, busy)[:2] == ["running", "1"]:
+            break
+    # As if an offer had been renewed while a hand-over was on its way.
+    execute(running.environ["DATABASE_URL"], STALE_OFFER)
+    location = running.submit("same", b"[11]")
+
+    for _ in until("it is queued"):
+        state = _row(running, location)[:2]
+        assert state != ["running", "1"]
+        if state == ["queued", "0"]:
+            break
+    running.client.post(f"{busy}/cancel")
+    assert running.finished(location)["attempts"] == 1
 
 
 def test_a_worker_that_stops_leaves_no_offer_and_no_execution(running: System) -> None:
