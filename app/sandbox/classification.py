@@ -27,7 +27,13 @@ from app.sandbox.outcomes import (
 )
 
 # V8's messages when it aborts for lack of memory.
-_OUT_OF_MEMORY: Final = (b"out of memory", b"OOM in", b"llocation failed", b"MemoryError:")
+_OUT_OF_MEMORY: Final = (
+    b"out of memory",
+    b"Out of memory:",
+    b"OOM in",
+    b"llocation failed",
+    b"MemoryError:",
+)
 # Signals of V8's aborts, which under RLIMIT_DATA sometimes print nothing.
 _ABORTS: Final = (signal.SIGTRAP, signal.SIGABRT, signal.SIGILL, signal.SIGSEGV, signal.SIGBUS)
 # A run that times out above this part of its memory limit was collecting garbage.
