@@ -1,4 +1,4 @@
-"""What V8 writes as it ends itself decides whether memory was the reason."""
+"""V8 aborts for lack of memory are told from crashes by its message."""
 
 import signal
 
