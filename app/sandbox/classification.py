@@ -97,6 +97,8 @@ class Evidence(Struct, frozen=True, kw_only=True):
     base_bytes: int
     peak_bytes: int
     last_bytes: int
+    # Private memory, resident or not, when last seen: an array that is not written is not resident.
+    private_growth_bytes: int
     output_bytes: int
 
 
@@ -178,7 +180,8 @@ def _from_exit(evidence: Evidence, limits: Limits) -> Outcome:
     if (
         status is not None
         and -status in _ABORTS
-        and evidence.peak_bytes > evidence.base_bytes + _NEAR_ABORT * limits.memory_bytes
+        and max(evidence.peak_bytes - evidence.base_bytes, evidence.private_growth_bytes)
+        > _NEAR_ABORT * limits.memory_bytes
     ):
         return _out_of_memory(limits, f"V8 ended itself at {evidence.peak_bytes} bytes")
     return Crashed(detail=_describe_exit(evidence, status))

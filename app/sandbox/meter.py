@@ -40,6 +40,9 @@ class Meter:
         """Read the counters of process `pid`, a grandchild that is not reaped yet."""
         self.resident_bytes = 0
         self._sampled_bytes = 0
+        # Private memory, resident or not: what RLIMIT_DATA limits.
+        self._private_bytes = 0
+        self._private_before_bytes = 0
         self._statm_fd = _open(f"/proc/{pid}/statm")
         self._status_fd = _open(f"/proc/{pid}/status")
         self._clock = (~pid << 3) | _CPU_CLOCK
@@ -54,16 +57,24 @@ class Meter:
             self._read_status()
         self._status_is_new = False
         self._sampled_bytes = self.resident_bytes
+        self._private_before_bytes = self._private_bytes
         self._began_ns = self._cpu_ns()
         self._peak_before_bytes = self._peak_bytes
 
     def sample(self) -> int:
         """Return the current resident set, in bytes."""
         with suppress(OSError, IndexError, ValueError):
-            pages = int(os.pread(self._statm_fd, 128, 0).split()[1])
-            self.resident_bytes = pages * _PAGE_BYTES
+            fields = os.pread(self._statm_fd, 128, 0).split()
+            self.resident_bytes = int(fields[1]) * _PAGE_BYTES
             self._sampled_bytes = max(self._sampled_bytes, self.resident_bytes)
+            # An ended process has none; what it had last is evidence.
+            self._private_bytes = int(fields[5]) * _PAGE_BYTES or self._private_bytes
         return self.resident_bytes
+
+    @property
+    def private_growth_bytes(self) -> int:
+        """How much the private memory had grown since `begin`, by the last sample."""
+        return self._private_bytes - self._private_before_bytes
 
     def cpu_ns(self, account: Exit | None = None) -> int:
         """CPU time since `begin`; `account`: of the process that has ended."""

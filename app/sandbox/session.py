@@ -222,6 +222,7 @@ class _Session:
             base_bytes=self._base_bytes,
             peak_bytes=used.peak_bytes,
             last_bytes=cell.meter.resident_bytes,
+            private_growth_bytes=cell.meter.private_growth_bytes,
             output_bytes=self._output_bytes,
         )
         return SessionReport(

@@ -147,6 +147,7 @@ def test_the_pool_limits_the_causes_of_a_cell() -> None:
         base_bytes=0,
         peak_bytes=0,
         last_bytes=0,
+        private_growth_bytes=0,
         output_bytes=0,
     )
     outcome = classify(evidence, limits=job("").limits, source=b"x")

@@ -6,7 +6,7 @@ import pytest
 
 from app.sandbox.classification import Evidence, classify
 from app.sandbox.meter import Exit
-from app.sandbox.outcomes import Crashed, OutOfMemory
+from app.sandbox.outcomes import Crashed, Outcome, OutOfMemory
 from tests.support.sandbox_runs import MIB, job
 
 
@@ -20,7 +20,18 @@ from tests.support.sandbox_runs import MIB, job
     ],
 )
 def test_an_abort_says_why(stderr: bytes, kind: type) -> None:
-    what = job("const process = d => d")
+    assert isinstance(_ended(stderr), kind)
+
+
+@pytest.mark.parametrize(("growth", "kind"), [(40 * MIB, OutOfMemory), (20 * MIB, Crashed)])
+def test_a_silent_abort_is_judged_by_memory_that_need_not_be_resident(
+    growth: int, kind: type
+) -> None:
+    assert isinstance(_ended(b"", private_growth_bytes=growth), kind)
+
+
+def _ended(stderr: bytes, private_growth_bytes: int = 0) -> Outcome:
+    what = job("const process = d => d", memory_bytes=64 * MIB)
     ended = Evidence(
         verdict=None,
         breach=None,
@@ -30,9 +41,8 @@ def test_an_abort_says_why(stderr: bytes, kind: type) -> None:
         base_bytes=48 * MIB,
         peak_bytes=64 * MIB,
         last_bytes=64 * MIB,
+        private_growth_bytes=private_growth_bytes,
         output_bytes=0,
     )
 
-    outcome = classify(ended, limits=what.limits, source=what.source)
-
-    assert isinstance(outcome, kind), outcome
+    return classify(ended, limits=what.limits, source=what.source)

@@ -212,7 +212,7 @@ const process = count => {
 
 
 @pytest.mark.parametrize(
-    ("garbage", "limit", "part"), [(200_000, 96 * MIB, 0.5), (150_000, 128 * MIB, 0.4)]
+    ("garbage", "limit", "part"), [(200_000, 96 * MIB, 0.55), (150_000, 128 * MIB, 0.3)]
 )
 async def test_garbage_of_another_execution_does_not_count(
     observed: ObservedPool, garbage: int, limit: int, part: float
