@@ -2,6 +2,12 @@
 --   access_generation          one row: counts the changes of API keys and tenants
 --   api_keys                   API keys; of a secret only its hash
 --   audit_log                  changes by operators and callers; append-only
+--   dataset_files              files of uploads and snapshots; immutable once published
+--   dataset_parts              parts of files: whole lines, stored as one blob each
+--   dataset_runs               merged key indexes of datasets, each of a range of parts
+--   dataset_snapshots          immutable states of datasets, with their totals
+--   dataset_uploads            uploads: open until committed, deleted when they expire
+--   datasets                   named collections of files; their content is that of snapshots
 --   executions                 executions: what was accepted, how it runs, how it ended
 --   installation               one row: the id that tells this installation's blobs from another's
 --   payloads                   inputs, params, results and logs, or where they are in the blob store
@@ -25,6 +31,7 @@
 --   claim_executions_v3        Claim up to `most` queued executions for a worker, and up to `ahead` more that it will begin within moments
 --   count_access_change        Count the changes of API keys and of tenants' caps, so that a process knows when to reload them
 --   count_bytes                Count each tenant's stored bytes, and the input bytes of the day, in tenant_usage
+--   count_dataset_bytes        Count the bytes of datasets' parts in tenant_usage
 --   count_queued               Count each tenant's queued executions in tenant_usage
 --   faded                      Return how much of a tenant's worker-seconds still counts
 --   finish_execution           Record the outcome of an execution, commit, and notify the readers that wait for it
@@ -36,6 +43,7 @@
 --   keep_queue                 Keep the table `queue` equal to the queued executions
 --   quota_against_execution    Call quota_against_execution_v2, for the API processes of release 0.1.0
 --   quota_against_execution_v2 Return the quota that one more execution with `size_bytes` of input would exceed, if any
+--   quota_against_part_v1      Return the quota that one more part of a dataset would exceed, if any
 --   quota_against_upload       Call quota_against_upload_v2, for the API processes of release 0.1.0
 --   quota_against_upload_v2    Return the quota that an upload of one version, and of `more_scripts` scripts, would exceed
 --   refuse_audit_change        Keep the audit log append-only
@@ -87,6 +95,9 @@ CREATE FUNCTION count_access_change() RETURNS trigger
 CREATE FUNCTION count_bytes() RETURNS trigger
     LANGUAGE plpgsql; -- migrations/sql/count_bytes.sql
 
+CREATE FUNCTION count_dataset_bytes() RETURNS trigger
+    LANGUAGE plpgsql; -- migrations/sql/count_dataset_bytes.sql
+
 CREATE FUNCTION count_queued() RETURNS trigger
     LANGUAGE plpgsql; -- migrations/sql/count_queued.sql
 
@@ -124,6 +135,9 @@ CREATE FUNCTION quota_against_execution(tenant uuid, size_bytes bigint, max_queu
 CREATE FUNCTION quota_against_execution_v2(tenant uuid, size_bytes bigint, max_queued bigint, max_stored_bytes bigint, max_bytes_per_day bigint) RETURNS TABLE(quota text, cap bigint, used bigint)
     LANGUAGE plpgsql; -- migrations/sql/quota_against_execution_v2.sql
 
+CREATE FUNCTION quota_against_part_v1(tenant uuid, more_stored_bytes bigint, more_day_bytes bigint, max_stored_bytes bigint, max_bytes_per_day bigint) RETURNS TABLE(quota text, cap bigint, used bigint)
+    LANGUAGE plpgsql; -- migrations/sql/quota_against_part_v1.sql
+
 CREATE FUNCTION quota_against_upload(tenant uuid, more_scripts bigint, max_scripts bigint, max_versions bigint) RETURNS TABLE(quota text, cap bigint, used bigint)
     LANGUAGE sql; -- migrations/sql/quota_against_upload.sql
 
@@ -159,7 +173,7 @@ CREATE TABLE api_keys (
     revoked_at timestamp with time zone,
     last_used_at timestamp with time zone,
     CONSTRAINT api_keys_admin_check CHECK (((NOT ('admin'::text = ANY (scopes))) OR (tenant_id = '00000000-0000-7000-8000-000000000001'::uuid))),
-    CONSTRAINT api_keys_scopes_check CHECK (((cardinality(scopes) > 0) AND (scopes <@ ARRAY['read'::text, 'scripts:write'::text, 'executions:write'::text, 'admin'::text]))),
+    CONSTRAINT api_keys_scopes_check CHECK (((cardinality(scopes) > 0) AND (scopes <@ ARRAY['read'::text, 'scripts:write'::text, 'executions:write'::text, 'datasets:write'::text, 'admin'::text]))),
     CONSTRAINT api_keys_secret_sha256_check CHECK ((octet_length(secret_sha256) = 32))
 );
 
@@ -185,6 +199,154 @@ CREATE TABLE audit_log (
 COMMENT ON COLUMN audit_log.tenant_id IS 'the tenant of the thing that changed';
 
 COMMENT ON COLUMN audit_log.target IS 'the id or name of the thing that changed';
+
+CREATE TABLE dataset_files (
+    id uuid NOT NULL,
+    tenant_id uuid NOT NULL,
+    dataset_id uuid NOT NULL,
+    upload_id uuid NOT NULL,
+    path text NOT NULL,
+    added_in integer,
+    removed_in integer,
+    "position" integer,
+    digest bytea,
+    parts integer,
+    raw_bytes bigint,
+    stored_bytes bigint,
+    lines bigint,
+    records bigint,
+    missing_keys bigint,
+    duplicates bigint,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT dataset_files_check CHECK ((removed_in > added_in)),
+    CONSTRAINT dataset_files_digest_check CHECK ((octet_length(digest) = 32)),
+    CONSTRAINT dataset_files_path_check CHECK (((octet_length(path) >= 1) AND (octet_length(path) <= 1024))),
+    CONSTRAINT dataset_files_published_check CHECK ((num_nulls(added_in, "position", digest, parts, raw_bytes, stored_bytes, lines, records, missing_keys, duplicates) = ANY (ARRAY[0, 10])))
+);
+
+COMMENT ON COLUMN dataset_files.added_in IS 'the first snapshot with the file; NULL until published';
+
+COMMENT ON COLUMN dataset_files.removed_in IS 'the first later snapshot without the file; NULL: none';
+
+COMMENT ON COLUMN dataset_files.digest IS 'SHA-256 of the SHA-256 digests of the parts, in their order';
+
+CREATE TABLE dataset_parts (
+    file_id uuid NOT NULL,
+    number integer NOT NULL,
+    tenant_id uuid NOT NULL,
+    sequence bigint,
+    first_byte bigint,
+    first_line bigint,
+    sha256 bytea NOT NULL,
+    raw_bytes bigint NOT NULL,
+    stored_bytes bigint NOT NULL,
+    index_bytes bigint NOT NULL,
+    lines bigint NOT NULL,
+    records bigint NOT NULL,
+    missing_keys bigint NOT NULL,
+    duplicates bigint NOT NULL,
+    ends_line boolean NOT NULL,
+    blob_key text NOT NULL,
+    index_key text,
+    CONSTRAINT dataset_parts_duplicates_check CHECK ((duplicates >= 0)),
+    CONSTRAINT dataset_parts_index_bytes_check CHECK ((index_bytes >= 0)),
+    CONSTRAINT dataset_parts_lines_check CHECK ((lines >= 0)),
+    CONSTRAINT dataset_parts_missing_keys_check CHECK ((missing_keys >= 0)),
+    CONSTRAINT dataset_parts_number_check CHECK ((number > 0)),
+    CONSTRAINT dataset_parts_raw_bytes_check CHECK ((raw_bytes >= 0)),
+    CONSTRAINT dataset_parts_records_check CHECK ((records >= 0)),
+    CONSTRAINT dataset_parts_sha256_check CHECK ((octet_length(sha256) = 32)),
+    CONSTRAINT dataset_parts_stored_bytes_check CHECK ((stored_bytes >= 0))
+);
+
+COMMENT ON COLUMN dataset_parts.sequence IS 'order of the parts of a dataset; of two records, the later wins';
+
+COMMENT ON COLUMN dataset_parts.sha256 IS 'digest of the raw bytes';
+
+COMMENT ON COLUMN dataset_parts.index_key IS 'the blob of the part''s own index, until it is merged';
+
+CREATE TABLE dataset_runs (
+    blob_key text NOT NULL,
+    tenant_id uuid NOT NULL,
+    dataset_id uuid NOT NULL,
+    first_sequence bigint NOT NULL,
+    last_sequence bigint NOT NULL,
+    entries bigint NOT NULL,
+    stored_bytes bigint NOT NULL,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT dataset_runs_entries_check CHECK ((entries >= 0)),
+    CONSTRAINT dataset_runs_range_check CHECK ((first_sequence <= last_sequence)),
+    CONSTRAINT dataset_runs_stored_bytes_check CHECK ((stored_bytes >= 0))
+);
+
+CREATE TABLE dataset_snapshots (
+    dataset_id uuid NOT NULL,
+    number integer NOT NULL,
+    tenant_id uuid NOT NULL,
+    mode text NOT NULL,
+    files integer NOT NULL,
+    raw_bytes bigint NOT NULL,
+    stored_bytes bigint NOT NULL,
+    lines bigint NOT NULL,
+    records bigint NOT NULL,
+    missing_keys bigint NOT NULL,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT dataset_snapshots_files_check CHECK ((files >= 0)),
+    CONSTRAINT dataset_snapshots_lines_check CHECK ((lines >= 0)),
+    CONSTRAINT dataset_snapshots_missing_keys_check CHECK ((missing_keys >= 0)),
+    CONSTRAINT dataset_snapshots_mode_check CHECK ((mode = ANY (ARRAY['append'::text, 'replace'::text]))),
+    CONSTRAINT dataset_snapshots_number_check CHECK ((number > 0)),
+    CONSTRAINT dataset_snapshots_raw_bytes_check CHECK ((raw_bytes >= 0)),
+    CONSTRAINT dataset_snapshots_records_check CHECK ((records >= 0)),
+    CONSTRAINT dataset_snapshots_stored_bytes_check CHECK ((stored_bytes >= 0))
+);
+
+CREATE TABLE dataset_uploads (
+    id uuid NOT NULL,
+    tenant_id uuid NOT NULL,
+    dataset_id uuid NOT NULL,
+    mode text NOT NULL,
+    snapshot integer,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    CONSTRAINT dataset_uploads_mode_check CHECK ((mode = ANY (ARRAY['append'::text, 'replace'::text])))
+);
+
+COMMENT ON COLUMN dataset_uploads.snapshot IS 'the snapshot that the commit published; NULL while open';
+
+CREATE TABLE datasets (
+    id uuid NOT NULL,
+    tenant_id uuid NOT NULL,
+    name text NOT NULL,
+    format text NOT NULL,
+    key text,
+    description text DEFAULT ''::text NOT NULL,
+    keep_snapshots integer,
+    keep_days integer,
+    last_snapshot integer DEFAULT 0 NOT NULL,
+    next_sequence bigint DEFAULT 0 NOT NULL,
+    revision bigint DEFAULT 0 NOT NULL,
+    unmerged integer DEFAULT 0 NOT NULL,
+    merging_until timestamp with time zone,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    updated_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT datasets_check CHECK (((key IS NULL) OR (format = 'jsonl'::text))),
+    CONSTRAINT datasets_format_check CHECK ((format = ANY (ARRAY['jsonl'::text, 'text'::text, 'csv'::text, 'bytes'::text]))),
+    CONSTRAINT datasets_keep_days_check CHECK ((keep_days > 0)),
+    CONSTRAINT datasets_keep_snapshots_check CHECK ((keep_snapshots > 0)),
+    CONSTRAINT datasets_last_snapshot_check CHECK ((last_snapshot >= 0)),
+    CONSTRAINT datasets_name_check CHECK ((name ~ '^[a-z0-9][a-z0-9._-]{0,62}$'::text)),
+    CONSTRAINT datasets_next_sequence_check CHECK ((next_sequence <= '4294967296'::bigint)),
+    CONSTRAINT datasets_unmerged_check CHECK ((unmerged >= 0))
+);
+
+COMMENT ON COLUMN datasets.key IS 'JSON pointer to the member of a record that is its key';
+
+COMMENT ON COLUMN datasets.revision IS 'changes with every commit, merge and deletion; caches compare it';
+
+COMMENT ON COLUMN datasets.unmerged IS 'published parts whose index is still an object of its own';
+
+COMMENT ON COLUMN datasets.merging_until IS 'until when a worker has claimed the merging of indexes';
 
 CREATE TABLE executions (
     id uuid NOT NULL,
@@ -449,6 +611,30 @@ ALTER TABLE ONLY api_keys
 ALTER TABLE ONLY audit_log
     ADD CONSTRAINT audit_log_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY dataset_files
+    ADD CONSTRAINT dataset_files_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY dataset_files
+    ADD CONSTRAINT dataset_files_upload_key UNIQUE (upload_id, path);
+
+ALTER TABLE ONLY dataset_parts
+    ADD CONSTRAINT dataset_parts_pkey PRIMARY KEY (file_id, number);
+
+ALTER TABLE ONLY dataset_runs
+    ADD CONSTRAINT dataset_runs_pkey PRIMARY KEY (blob_key);
+
+ALTER TABLE ONLY dataset_snapshots
+    ADD CONSTRAINT dataset_snapshots_pkey PRIMARY KEY (dataset_id, number);
+
+ALTER TABLE ONLY dataset_uploads
+    ADD CONSTRAINT dataset_uploads_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY datasets
+    ADD CONSTRAINT datasets_name_key UNIQUE (tenant_id, name);
+
+ALTER TABLE ONLY datasets
+    ADD CONSTRAINT datasets_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY executions
     ADD CONSTRAINT executions_pkey PRIMARY KEY (id);
 
@@ -500,6 +686,24 @@ CREATE INDEX audit_log_target_idx ON audit_log USING btree (target, id DESC);
 
 CREATE INDEX audit_log_tenant_idx ON audit_log USING btree (tenant_id, id DESC);
 
+CREATE UNIQUE INDEX dataset_files_current_idx ON dataset_files USING btree (dataset_id, path) WHERE ((added_in IS NOT NULL) AND (removed_in IS NULL));
+
+CREATE INDEX dataset_files_dataset_idx ON dataset_files USING btree (dataset_id, path COLLATE "C", added_in);
+
+CREATE INDEX dataset_parts_blob_idx ON dataset_parts USING btree (blob_key);
+
+CREATE INDEX dataset_parts_index_idx ON dataset_parts USING btree (index_key) WHERE (index_key IS NOT NULL);
+
+CREATE UNIQUE INDEX dataset_runs_range_idx ON dataset_runs USING btree (dataset_id, first_sequence);
+
+CREATE INDEX dataset_snapshots_age_idx ON dataset_snapshots USING btree (created_at);
+
+CREATE INDEX dataset_uploads_dataset_idx ON dataset_uploads USING btree (dataset_id);
+
+CREATE INDEX dataset_uploads_expiry_idx ON dataset_uploads USING btree (expires_at);
+
+CREATE INDEX datasets_unmerged_idx ON datasets USING btree (id) WHERE (unmerged > 1);
+
 CREATE INDEX executions_finished_idx ON executions USING btree (finished_at, id) WHERE (finished_at IS NOT NULL);
 
 CREATE INDEX executions_labels_idx ON executions USING gin (labels jsonb_path_ops);
@@ -525,6 +729,10 @@ CREATE INDEX tenant_shares_active_idx ON tenant_shares USING btree (tenant_id) W
 CREATE TRIGGER api_keys_change_access AFTER INSERT OR DELETE OR UPDATE OF tenant_id, secret_sha256, scopes, expires_at, revoked_at ON api_keys FOR EACH STATEMENT EXECUTE FUNCTION count_access_change();
 
 CREATE TRIGGER audit_log_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON audit_log FOR EACH STATEMENT EXECUTE FUNCTION refuse_audit_change();
+
+CREATE TRIGGER dataset_parts_delete_counts AFTER DELETE ON dataset_parts REFERENCING OLD TABLE AS removed FOR EACH STATEMENT EXECUTE FUNCTION count_dataset_bytes();
+
+CREATE TRIGGER dataset_parts_insert_counts AFTER INSERT ON dataset_parts REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION count_dataset_bytes();
 
 CREATE TRIGGER executions_delete_counts AFTER DELETE ON executions REFERENCING OLD TABLE AS removed FOR EACH STATEMENT EXECUTE FUNCTION count_queued();
 
@@ -558,6 +766,39 @@ ALTER TABLE ONLY audit_log
 
 ALTER TABLE ONLY audit_log
     ADD CONSTRAINT audit_log_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);
+
+ALTER TABLE ONLY dataset_files
+    ADD CONSTRAINT dataset_files_dataset_id_fkey FOREIGN KEY (dataset_id) REFERENCES datasets(id);
+
+ALTER TABLE ONLY dataset_files
+    ADD CONSTRAINT dataset_files_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);
+
+ALTER TABLE ONLY dataset_parts
+    ADD CONSTRAINT dataset_parts_file_id_fkey FOREIGN KEY (file_id) REFERENCES dataset_files(id);
+
+ALTER TABLE ONLY dataset_parts
+    ADD CONSTRAINT dataset_parts_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);
+
+ALTER TABLE ONLY dataset_runs
+    ADD CONSTRAINT dataset_runs_dataset_id_fkey FOREIGN KEY (dataset_id) REFERENCES datasets(id);
+
+ALTER TABLE ONLY dataset_runs
+    ADD CONSTRAINT dataset_runs_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);
+
+ALTER TABLE ONLY dataset_snapshots
+    ADD CONSTRAINT dataset_snapshots_dataset_id_fkey FOREIGN KEY (dataset_id) REFERENCES datasets(id);
+
+ALTER TABLE ONLY dataset_snapshots
+    ADD CONSTRAINT dataset_snapshots_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);
+
+ALTER TABLE ONLY dataset_uploads
+    ADD CONSTRAINT dataset_uploads_dataset_id_fkey FOREIGN KEY (dataset_id) REFERENCES datasets(id);
+
+ALTER TABLE ONLY dataset_uploads
+    ADD CONSTRAINT dataset_uploads_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);
+
+ALTER TABLE ONLY datasets
+    ADD CONSTRAINT datasets_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);
 
 ALTER TABLE ONLY executions
     ADD CONSTRAINT executions_script_id_version_fkey FOREIGN KEY (script_id, version) REFERENCES script_versions(script_id, version);
