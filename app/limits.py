@@ -42,6 +42,18 @@ MAX_SEED: Final = 2**53 - 1
 # Queue positions are counted up to this value.
 MAX_QUEUE_POSITION: Final = 1_000
 
+# Clients cut files of datasets into parts of whole lines, so a part can be a line longer.
+PART_BYTES: Final = 8 * MIB
+MAX_LINE_BYTES: Final = 16 * MIB
+MAX_PART_BYTES: Final = PART_BYTES + MAX_LINE_BYTES
+MAX_FILE_PARTS: Final = 131_072
+MAX_FILE_BYTES: Final = MAX_FILE_PARTS * PART_BYTES
+MAX_PATH_BYTES: Final = 1_024
+# Some 25,000 files.
+MAX_COMMIT_BYTES: Final = 4 * MIB
+# Records of one response, and keys of one request.
+MAX_RECORDS: Final = 1_000
+
 # A worker counts as gone when its last heartbeat is older: several may come late.
 WORKER_TIMEOUT_SECONDS: Final = 15.0
 

@@ -12,6 +12,7 @@ from msgspec import UNSET, Meta, UnsetType
 from app.errors import MalformedRequest, Problem, invalid_parameter
 from app.fair_queue import FairQueue
 from app.http.authorization import caller_of
+from app.http.content_digest import checked, content_digest_of
 from app.http.decompression import ENCODINGS, decompressed
 from app.validation import (
     InvalidTexts,
@@ -109,16 +110,19 @@ def announced_bytes(request: AnyRequest) -> int:
 
 
 async def stream_body(
-    request: AnyRequest, *, max_bytes: int, compressed: bool = False
+    request: AnyRequest, *, max_bytes: int, compressed: bool = False, digested: bool = False
 ) -> AsyncIterator[bytes]:
     """Yield the body as it arrives, decompressed if the route accepts `compressed` bodies.
 
     Raises BodyTooLarge at the first byte over `max_bytes`, before or after decompression,
     ClientGone, UnsupportedMediaType for an unknown encoding, and MalformedRequest for a body
-    that is not in the encoding it declares.
+    that is not in the encoding it declares; with `digested`, also DigestMismatch at its end if it
+    does not match its Content-Digest.
     """
     encoding = encoding_of(request, allowed=ENCODINGS if compressed else {})
     chunks = _received(request, max_bytes=max_bytes)
+    if digested and (digest := content_digest_of(request)) is not None:
+        chunks = checked(chunks, digest)
     if encoding is None:
         async for chunk in chunks:
             yield chunk

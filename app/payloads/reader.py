@@ -34,7 +34,11 @@ async def open_payload(
 
     Raises BlobMissing and BlobsUnavailable at once, while a response can still have a status.
     """
-    chunks = read_payload(blobs, stored, start=start, end=end)
+    return await begin(read_payload(blobs, stored, start=start, end=end))
+
+
+async def begin(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Read the first chunk now and the others on demand; raises at once what the first raises."""
     first = await anext(chunks, b"")
 
     async def all_chunks() -> AsyncIterator[bytes]:
