@@ -89,6 +89,30 @@ WAKE_UPS: Final = Counter(
     ("result",),
     registry=REGISTRY,
 )
+DATASET_BYTES: Final = Counter(
+    "crivo_dataset_bytes",
+    "Bytes of parts that were added to uploads: raw, and stored with their indexes",
+    ("kind",),
+    registry=REGISTRY,
+)
+DATASET_PARTS: Final = Counter(
+    "crivo_dataset_parts",
+    "Received parts by result: stored, repeated with the same bytes, or refused for a line",
+    ("result",),
+    registry=REGISTRY,
+)
+SNAPSHOTS_PUBLISHED: Final = Counter(
+    "crivo_snapshots_published", "Published snapshots of datasets", registry=REGISTRY
+)
+RECORDS_READ: Final = Counter(
+    "crivo_records_read",
+    "Keys that clients asked for, by result: found or missing",
+    ("result",),
+    registry=REGISTRY,
+)
+INDEXES_MERGED: Final = Counter(
+    "crivo_indexes_merged", "Key indexes that were merged into others", registry=REGISTRY
+)
 HTTP_REQUESTS: Final = Counter(
     "crivo_http_requests",
     "Requests by method, route and status; no status where the client had left",
@@ -108,6 +132,12 @@ for _status in ("queued", "failed"):
     LEASES_EXPIRED.labels(_status)
 for _result in ("sent", "coalesced", "failed"):
     WAKE_UPS.labels(_result)
+for _kind in ("raw", "stored"):
+    DATASET_BYTES.labels(_kind)
+for _result in ("stored", "repeated", "refused"):
+    DATASET_PARTS.labels(_result)
+for _result in ("found", "missing"):
+    RECORDS_READ.labels(_result)
 
 
 def configure_metrics(*, tenants: int) -> None:

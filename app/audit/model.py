@@ -28,6 +28,12 @@ class Action(StrEnum):
     KEY_REVOKED = "key.revoked"
     EXECUTION_CANCELLED = "execution.cancelled"
     EXECUTION_ERASED = "execution.erased"
+    DATASET_CREATED = "dataset.created"
+    DATASET_CHANGED = "dataset.changed"
+    DATASET_DELETED = "dataset.deleted"
+    SNAPSHOT_PUBLISHED = "snapshot.published"
+    SNAPSHOT_DELETED = "snapshot.deleted"
+    UPLOAD_ABANDONED = "upload.abandoned"
 
 
 class Entry(Struct, frozen=True, kw_only=True):

@@ -17,6 +17,7 @@ class Scope(StrEnum):
     READ = "read"
     WRITE_SCRIPTS = "scripts:write"
     WRITE_EXECUTIONS = "executions:write"
+    WRITE_DATASETS = "datasets:write"
     ADMIN = "admin"
 
 

@@ -1,0 +1,46 @@
+"""Declare the settings of datasets, which are part of all settings."""
+
+from typing import Annotated, Final
+
+from msgspec import Meta, Struct
+
+from app.limits import MIB
+
+_MAX_DAYS: Final = 36_500
+
+
+class DatasetSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How long snapshots and uploads are kept, and what readers of records keep in memory."""
+
+    default_keep_snapshots: Annotated[
+        int,
+        Meta(
+            description="newest snapshots of a dataset that are kept; 0: all of them",
+            ge=0,
+            le=1_000_000,
+        ),
+    ] = 0
+    default_keep_snapshots_days: Annotated[
+        int,
+        Meta(
+            description="days after which a snapshot of a dataset is deleted, except the newest; "
+            "0: never",
+            ge=0,
+            le=_MAX_DAYS,
+        ),
+    ] = 0
+    upload_hours: Annotated[
+        int,
+        Meta(
+            description="hours after which an upload that gets no more parts is deleted",
+            ge=1,
+            le=8_760,
+        ),
+    ] = 24
+    records_cache_bytes: Annotated[
+        int,
+        Meta(
+            description="memory for indexes and records that an API process has read",
+            ge=8 * MIB,
+        ),
+    ] = 64 * MIB
