@@ -24,6 +24,9 @@ from app.auth.callers import Caller
 from app.auth.errors import AuthError
 from app.auth.open_mode import is_loopback, is_open_without_keys
 from app.background import background
+from app.datasets.api import router as datasets
+from app.datasets.catalog import Catalogs
+from app.datasets.parts import ObjectCache
 from app.docs.api import openapi_config, router as reference
 from app.environment import load_service_settings
 from app.errors import CrivoError, Problem
@@ -107,6 +110,10 @@ def create_app(settings: Settings) -> Litestar:
             )
             app.state.decompression = FairQueue()
             app.state.waiters = waiters
+            app.state.catalogs = Catalogs(
+                resources.pool,
+                ObjectCache(resources.blobs, max_bytes=settings.records_cache_bytes),
+            )
             app.state.queue_limit = QueueLimit(limit=settings.max_queued)
             _log_access(settings, key_cache)
             with open_watchdog(settings.hang_seconds) as watchdog:
@@ -118,11 +125,22 @@ def create_app(settings: Settings) -> Litestar:
                     yield
 
     app = Litestar(
-        route_handlers=[scripts, executions, tenants, keys, audit, health, metrics, reference],
+        route_handlers=[
+            scripts,
+            executions,
+            datasets,
+            tenants,
+            keys,
+            audit,
+            health,
+            metrics,
+            reference,
+        ],
         dependencies={
             "resources": _state_member("resources"),
             "metrics_page": _state_member("metrics_page"),
             "waiters": _state_member("waiters"),
+            "catalogs": _state_member("catalogs"),
             "tenant": Provide(_tenant, sync_to_thread=False),
             "caller": Provide(_caller, sync_to_thread=False),
         },

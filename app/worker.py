@@ -16,12 +16,15 @@ from arq.connections import RedisSettings, create_pool
 from arq.worker import Worker, func
 
 from app.background import background, retry_forever
+from app.datasets.merging import merge_forever
+from app.datasets.retention import datasets_owner
 from app.environment import load_service_settings
 from app.errors import CrivoError
 from app.executions.dispatch.dispatcher import Dispatcher
 from app.executions.retention import PAYLOAD_OWNER as EXECUTIONS
 from app.lifecycle import exit_cleanly_on_signals, open_watchdog
 from app.metrics import configure_metrics
+from app.payloads.model import PayloadOwner
 from app.payloads.retention import run_maintenance
 from app.prometheus.listener import open_listener
 from app.prometheus.service import MetricsPage
@@ -42,8 +45,6 @@ from app.work_signal import (
 
 log = structlog.get_logger(__name__)
 
-# The packages whose payloads expire and whose orphaned blobs are deleted.
-PAYLOAD_OWNERS: Final = (EXECUTIONS,)
 # How long one command blocks on the list, and how often arq polls for jobs.
 _POLL_SECONDS: Final = 1
 _RETRY_SECONDS: Final = 1.0
@@ -68,6 +69,11 @@ def main() -> int:
         log.exception("worker.failed")
         return 1
     return 0
+
+
+def payload_owners(settings: Settings) -> tuple[PayloadOwner, ...]:
+    """Return the packages whose payloads expire and whose orphaned blobs are deleted."""
+    return (EXECUTIONS, datasets_owner(settings))
 
 
 async def work(settings: Settings) -> None:
@@ -97,8 +103,11 @@ async def work(settings: Settings) -> None:
                 background(run_arq(settings, dispatcher)),
                 # Not a cron job of arq: maintenance must not stop while Redis is unavailable.
                 background(
-                    run_maintenance(resources.pool, resources.blobs, settings, PAYLOAD_OWNERS)
+                    run_maintenance(
+                        resources.pool, resources.blobs, settings, payload_owners(settings)
+                    )
                 ),
+                background(merge_forever(resources.pool, resources.blobs)),
             ):
                 await dispatcher.run_until_stopped()
             log.info("worker.stopped", id=str(dispatcher.id))

@@ -1,0 +1,157 @@
+"""Receive whole files as snapshots, list the files of snapshots, and read their bytes."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from typing import Final
+from uuid import UUID
+
+from app.auth.callers import Caller
+from app.datasets import file_store, upload_service
+from app.datasets.file_store import ByteSpan, StoredFile
+from app.datasets.model import CommitFile, File, Mode, PublishedFile, Snapshot
+from app.datasets.parts import Format, read_range, split_parts
+from app.datasets.problems import FileNotInSnapshot, InvalidPart
+from app.datasets.publishing import commit
+from app.datasets.refs import DatasetRef
+from app.datasets.service import resolve
+from app.datasets.upload_service import Part
+from app.datasets.upload_store import StoredUpload
+from app.errors import clipped
+from app.pagination import Page, Paginator, invalid_cursor
+from app.payloads.reader import single_chunk
+from app.resources import Resources
+
+# Parts of a file that one query lists.
+_LISTED_PARTS: Final = 500
+
+
+async def receive_file(
+    resources: Resources, caller: Caller, dataset: str, part: Part
+) -> PublishedFile:
+    """Store a file as it arrives, in parts, and publish it as a snapshot of its own.
+
+    `part.data` is the whole file. Raises DatasetNotFound, InvalidPart, QuotaExceeded, and what
+    the data raises; nothing stays of a file that is refused.
+    """
+    upload = await upload_service.begin(resources, caller, dataset, Mode.APPEND)
+    try:
+        await upload_service.find_open(
+            resources, caller, upload.id, announced_bytes=part.announced_bytes
+        )
+        named = await _receive_parts(resources, caller, upload, part)
+        _, snapshot, _ = await commit(resources, caller, upload.id, [named])
+    except BaseException:
+        # An upload that cannot be deleted now expires, unless it was committed.
+        with suppress(Exception):
+            await asyncio.shield(upload_service.abandon(resources, caller, upload.id))
+        raise
+    return await _describe(resources, caller.tenant, upload, part.path, snapshot)
+
+
+async def find_file(resources: Resources, tenant: UUID, ref: DatasetRef, path: str) -> StoredFile:
+    """Find a file of a snapshot. Raises DatasetNotFound, SnapshotNotFound, FileNotInSnapshot."""
+    async with resources.pool.acquire() as conn:
+        resolved = await resolve(conn, tenant, ref)
+        number = resolved.number
+        assert number is not None  # noqa: S101 - resolved
+        file = await file_store.select_file(conn, tenant, resolved.dataset_id, number, path)
+    if file is None:
+        raise FileNotInSnapshot(
+            f"snapshot {number} of {ref.name!r} has no file {clipped(path)!r}; "
+            f"GET /datasets/{ref.name}/files lists them"
+        )
+    return file
+
+
+async def list_files(
+    resources: Resources, tenant: UUID, ref: DatasetRef, *, cursor: str | None, limit: int
+) -> Page[File]:
+    """List the files of a snapshot by path.
+
+    A page belongs to the snapshot of the first page. Raises DatasetNotFound, SnapshotNotFound,
+    InvalidRequest.
+    """
+    async with resources.pool.acquire() as conn:
+        resolved = await resolve(conn, tenant, ref)
+        number = resolved.number
+        assert number is not None  # noqa: S101 - resolved
+        paginator = Paginator("files", resolved.dataset_id, number)
+        after = "" if cursor is None else _path_in(paginator.position(cursor), cursor)
+        rows = await file_store.select_file_page(
+            conn, tenant, resolved.dataset_id, number, after=after, limit=limit + 1
+        )
+    items = rows[:limit]
+    next_cursor = paginator.cursor(items[-1].path.encode()) if len(rows) > limit else None
+    return Page(items=items, next_cursor=next_cursor)
+
+
+async def read_file(
+    resources: Resources, tenant: UUID, file_id: UUID, span: ByteSpan
+) -> AsyncIterator[bytes]:
+    """Yield the bytes of a file's span, part by part. Raises BlobMissing, BlobsUnavailable."""
+    after = 0
+    while True:
+        async with resources.pool.acquire() as conn:
+            parts = await file_store.select_file_parts(
+                conn, tenant, file_id, span, after=after, limit=_LISTED_PARTS
+            )
+        for part in parts:
+            start = max(0, span.start - part.first_byte)
+            end = min(part.raw_bytes, span.end - part.first_byte)
+            async for chunk in read_range(resources.blobs, part, start, end):
+                yield chunk
+            after = part.number
+        if len(parts) < _LISTED_PARTS:
+            return
+
+
+async def _receive_parts(
+    resources: Resources, caller: Caller, upload: StoredUpload, part: Part
+) -> CommitFile:
+    """Store the parts of a file one after the other; return what a commit names."""
+    digests = hashlib.sha256()
+    number = lines = size_bytes = 0
+    async for data in _parts_of(part.data, upload.format):
+        number += 1
+        try:
+            stored, _ = await upload_service.keep_part(
+                resources, caller, upload, Part(path=part.path, number=number, data=data)
+            )
+        except InvalidPart as error:
+            raise upload_service.later_in_file(error, lines=lines, size_bytes=size_bytes) from None
+        digests.update(stored.sha256)
+        lines += stored.lines
+        size_bytes += stored.raw_bytes
+    return CommitFile(path=part.path, parts=number, digest=digests.hexdigest())
+
+
+async def _parts_of(
+    data: AsyncIterator[bytes], file_format: Format
+) -> AsyncIterator[AsyncIterator[bytes]]:
+    """Yield the parts of a file, at least one."""
+    is_empty = True
+    async for part in split_parts(data, format=file_format):
+        is_empty = False
+        yield part
+    if is_empty:
+        yield single_chunk(b"")
+
+
+async def _describe(
+    resources: Resources, tenant: UUID, upload: StoredUpload, path: str, snapshot: Snapshot
+) -> PublishedFile:
+    async with resources.pool.acquire() as conn:
+        file = await file_store.select_file(conn, tenant, upload.dataset_id, snapshot.number, path)
+    if file is None:
+        # A deletion of the dataset has come in between.
+        raise FileNotInSnapshot(f"the dataset {upload.dataset!r} has been deleted meanwhile")
+    return PublishedFile(dataset=upload.dataset, file=file.described(), snapshot=snapshot)
+
+
+def _path_in(position: bytes, cursor: str) -> str:
+    try:
+        return position.decode()
+    except UnicodeDecodeError:
+        raise invalid_cursor(cursor) from None

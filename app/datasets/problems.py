@@ -1,0 +1,137 @@
+"""Define the problems that requests for datasets can end in."""
+
+from uuid import UUID
+
+from app.errors import Problem, clipped
+
+
+class DatasetNotFound(Problem):
+    """No dataset of this tenant has this name."""
+
+    status = 404
+    code = "dataset-not-found"
+    title = "There is no such dataset"
+
+
+class SnapshotNotFound(Problem):
+    """The dataset has no such snapshot."""
+
+    status = 404
+    code = "snapshot-not-found"
+    title = "The dataset has no such snapshot"
+
+
+class FileNotInSnapshot(Problem):
+    """The snapshot has no file with this path."""
+
+    status = 404
+    code = "file-not-found"
+    title = "The snapshot has no such file"
+
+
+class RecordNotFound(Problem):
+    """No record of the snapshot has this key."""
+
+    status = 404
+    code = "record-not-found"
+    title = "The snapshot has no such record"
+
+
+class UploadNotFound(Problem):
+    """No upload of this tenant has this id; an expired one is deleted."""
+
+    status = 404
+    code = "upload-not-found"
+    title = "There is no such upload"
+
+
+class DatasetDiffers(Problem):
+    """The dataset exists with another format or key, which do not change."""
+
+    status = 409
+    code = "dataset-differs"
+    title = "The dataset has another format or key"
+
+
+class NewestSnapshot(Problem):
+    """The snapshot is the newest one, which stays as long as the dataset."""
+
+    status = 409
+    code = "newest-snapshot"
+    title = "The newest snapshot cannot be deleted"
+
+
+class UploadCommitted(Problem):
+    """The upload is committed, and takes no more parts."""
+
+    status = 409
+    code = "upload-committed"
+    title = "The upload is committed"
+
+
+class PartDiffers(Problem):
+    """The upload holds this part with other bytes."""
+
+    status = 409
+    code = "part-differs"
+    title = "The part was sent with other bytes before"
+
+
+class DatasetWithoutRecords(Problem):
+    """The dataset has no lines, or no key, to find records by."""
+
+    status = 409
+    code = "dataset-without-records"
+    title = "The dataset has no such records"
+
+
+class PartOverLimit(Problem):
+    """The part is longer than a part can be, however it is compressed."""
+
+    status = 413
+    code = "part-too-large"
+    title = "The part is too large"
+
+
+class InvalidPart(Problem):
+    """A line of the part is not what the dataset's format requires."""
+
+    status = 422
+    code = "invalid-part"
+    title = "The data has an invalid line"
+
+
+class CommitDiffers(Problem):
+    """The commit names other files or parts than the upload holds."""
+
+    status = 422
+    code = "commit-differs"
+    title = "The upload does not hold what the commit names"
+
+
+def dataset_not_found(name: str) -> DatasetNotFound:
+    """Name a missing dataset."""
+    return DatasetNotFound(
+        f"no dataset {clipped(name)!r}; GET /datasets lists them, PUT /datasets/{clipped(name)} "
+        "creates one"
+    )
+
+
+def snapshot_not_found(name: str, number: int | None) -> SnapshotNotFound:
+    """Name a missing snapshot; None stands for the newest one."""
+    if number is None:
+        return SnapshotNotFound(
+            f"the dataset {name!r} has no snapshot yet; PUT /datasets/{name}/files/<path> "
+            "publishes one"
+        )
+    return SnapshotNotFound(
+        f"the dataset {name!r} has no snapshot {number}; GET /datasets/{name}/snapshots lists them"
+    )
+
+
+def upload_not_found(upload_id: UUID | str) -> UploadNotFound:
+    """Name a missing upload."""
+    return UploadNotFound(
+        f"no upload {clipped(str(upload_id))}; an upload that gets no parts expires, and "
+        "POST /datasets/<dataset>/uploads begins another"
+    )

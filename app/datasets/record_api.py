@@ -1,0 +1,112 @@
+"""HTTP routes of records: by key, by many keys, and in the order of a snapshot's files."""
+
+from typing import Final
+from uuid import UUID
+
+from litestar import Response, post
+from litestar.response import Stream
+
+from app.auth.model import Scope
+from app.datasets import record_reference as reference, record_service
+from app.datasets.catalog import Catalogs
+from app.datasets.model import FindRecords
+from app.datasets.record_responses import (
+    NDJSON,
+    respond_with_found,
+    respond_with_history,
+    respond_with_lines,
+    respond_with_record,
+)
+from app.datasets.reference import SnapshotQuery
+from app.datasets.refs import DatasetRef, parse_ref
+from app.http.authorization import needs
+from app.http.bodies import AnyRequest, read_json, read_query
+from app.http.methods import get
+from app.http.raw_paths import path_after
+from app.limits import MAX_UPLOAD_BYTES
+from app.resources import Resources
+
+
+@get(
+    "/datasets/{dataset:str}/records/{key:path}",
+    operation_class=reference.SHOW_RECORD,
+    **needs(Scope.READ),
+)
+async def show_record(
+    dataset: str, request: AnyRequest, resources: Resources, catalogs: Catalogs, tenant: UUID
+) -> Response[bytes] | Stream:
+    """Find a record.
+
+    Returns the bytes of the line with this key, as they were sent. Of several in a snapshot, the
+    last line of the file that was published last wins. The key is a string, or with
+    `?type=number` a number as JSON writes it: `"123"` and `123` are two keys, and so are `1` and
+    `1.0`. `?history=true` returns older values as well, newest first.
+    """
+    choices = read_query(request, reference.RecordQuery)
+    ref = parse_ref(dataset, snapshot=choices.snapshot or None)
+    is_number = choices.type == "number"
+    key = record_service.key_in_path(path_after(request, "/records/"), is_number=is_number)
+    if choices.history:
+        values = record_service.find_history(
+            resources, catalogs, tenant, ref, key, limit=choices.limit
+        )
+        return await respond_with_history(values)
+    found, snapshot = await record_service.find_record(resources, catalogs, tenant, ref, key)
+    return respond_with_record(request, found, snapshot)
+
+
+@post(
+    "/datasets/{dataset:str}/records",
+    status_code=200,
+    media_type=NDJSON,
+    operation_class=reference.FIND_RECORDS,
+    **needs(Scope.READ),
+)
+async def find_records(
+    dataset: str, request: AnyRequest, resources: Resources, catalogs: Catalogs, tenant: UUID
+) -> Stream:
+    """Find records by up to 1,000 keys.
+
+    The response has a line for each key, in the order of the request, all from one snapshot:
+    `{"key":"123","snapshot":7,"record":{…}}`, where `record` is null if there is none, and
+    `snapshot` is the one that added the record's file.
+    """
+    wanted = await read_json(request, FindRecords, max_bytes=MAX_UPLOAD_BYTES)
+    choices = read_query(request, SnapshotQuery)
+    ref = parse_ref(dataset, snapshot=choices.snapshot or None)
+    keys = record_service.keys_in_json(wanted.keys)
+    found = record_service.find_records(resources, catalogs, tenant, ref, keys)
+    return await respond_with_found(wanted.keys, found)
+
+
+@get(
+    "/datasets/{dataset:str}/records",
+    media_type=NDJSON,
+    operation_class=reference.LIST_RECORDS,
+    **needs(Scope.READ),
+)
+async def list_records(
+    dataset: str, request: AnyRequest, resources: Resources, catalogs: Catalogs, tenant: UUID
+) -> Stream:
+    """List records in the order of the files.
+
+    Returns lines as they were sent, from line `from` of the snapshot on (the first is 0), in the
+    order in which its files were published. A `Link` header has the address of the next page,
+    which is in the same snapshot.
+    """
+    choices = read_query(request, reference.RecordListQuery)
+    ref = parse_ref(dataset, snapshot=choices.snapshot or None)
+    snapshot = await record_service.open_snapshot(resources, catalogs, tenant, ref)
+    pinned = DatasetRef(name=ref.name, snapshot=snapshot.number)
+    lines = record_service.read_records(
+        catalogs, snapshot, first=choices.from_, count=choices.limit
+    )
+    response = await respond_with_lines(lines, snapshot.resolved.format)
+    following = choices.from_ + choices.limit
+    if following < (snapshot.resolved.lines or 0):
+        address = f"/datasets/{pinned}/records?from={following}&limit={choices.limit}"
+        response.headers["Link"] = f'<{address}>; rel="next"'
+    return response
+
+
+routes: Final = (show_record, find_records, list_records)

@@ -1,0 +1,258 @@
+"""Begin uploads, receive their parts, and abandon them."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from uuid import UUID
+
+import uuid_utils.compat as uuid
+from msgspec import Struct
+from msgspec.structs import asdict
+
+from app.allocator import trim_later
+from app.audit.model import Action
+from app.audit.store import log_action
+from app.auth.callers import Caller, reauthorize
+from app.datasets import deletion_store, upload_store
+from app.datasets.blob_cleanup import delete_blobs, new_index_key, new_part_key
+from app.datasets.model import HeldUpload, Mode, Upload, UploadPart
+from app.datasets.parts import BadLine, PartTooLarge, StoredPart, parse_pointer, store_part
+from app.datasets.problems import (
+    FileNotInSnapshot,
+    InvalidPart,
+    PartDiffers,
+    PartOverLimit,
+    UploadCommitted,
+    dataset_not_found,
+    upload_not_found,
+)
+from app.datasets.upload_store import PartKeys, StoredUpload
+from app.errors import clipped
+from app.limits import MAX_PART_BYTES, PART_BYTES
+from app.metrics import DATASET_BYTES, DATASET_PARTS
+from app.outages import DatabaseUnavailable
+from app.quotas.model import effective_caps
+from app.resources import Resources
+
+
+async def begin(resources: Resources, caller: Caller, dataset: str, mode: Mode) -> StoredUpload:
+    """Begin an upload. Raises DatasetNotFound."""
+    upload_id = uuid.uuid7()
+    async with resources.pool.acquire() as conn:
+        began = await upload_store.insert_upload(
+            conn,
+            caller.tenant,
+            upload_id,
+            dataset=dataset,
+            mode=mode,
+            hours=resources.settings.upload_hours,
+        )
+        if not began:
+            raise dataset_not_found(dataset)
+        upload = await upload_store.select_upload(conn, caller.tenant, upload_id)
+    if upload is None:
+        raise dataset_not_found(dataset)
+    return upload
+
+
+async def show(resources: Resources, tenant: UUID, upload_id: UUID) -> HeldUpload:
+    """Return an upload with what it holds. Raises UploadNotFound."""
+    async with resources.pool.acquire() as conn:
+        upload = await upload_store.select_upload(conn, tenant, upload_id)
+        if upload is None:
+            raise upload_not_found(upload_id)
+        files = await upload_store.select_held_files(conn, tenant, upload_id)
+    return HeldUpload(**asdict(describe(upload)), files=files)
+
+
+def describe(upload: StoredUpload) -> Upload:
+    """Return an upload as clients see it, without its files."""
+    return Upload(
+        id=upload.id,
+        dataset=upload.dataset,
+        mode=upload.mode,
+        snapshot=upload.snapshot,
+        part_bytes=PART_BYTES,
+        max_part_bytes=MAX_PART_BYTES,
+        created_at=upload.created_at,
+        expires_at=upload.expires_at,
+    )
+
+
+class Part(Struct, frozen=True, kw_only=True):
+    """A part to receive: which one, and its bytes, whose size a client may announce."""
+
+    path: str
+    number: int
+    data: AsyncIterator[bytes]
+    announced_bytes: int = 0
+
+
+async def receive_part(
+    resources: Resources, caller: Caller, upload_id: UUID, part: Part
+) -> tuple[UploadPart, bool]:
+    """Store a part of an upload; return whether it is new to the upload.
+
+    Raises UploadNotFound, UploadCommitted, PartDiffers, InvalidPart, QuotaExceeded, and what the
+    part's data raises.
+    """
+    upload = await find_open(resources, caller, upload_id, announced_bytes=part.announced_bytes)
+    stored, is_new = await keep_part(resources, caller, upload, part)
+    described = UploadPart(
+        part=part.number,
+        sha256=stored.sha256.hex(),
+        raw_bytes=stored.raw_bytes,
+        lines=stored.lines,
+        records=stored.records,
+        missing_keys=stored.missing_keys,
+        duplicates=stored.duplicates,
+    )
+    return described, is_new
+
+
+async def find_open(
+    resources: Resources, caller: Caller, upload_id: UUID, *, announced_bytes: int
+) -> StoredUpload:
+    """Return an open upload with room for the announced bytes, before they are received.
+
+    Raises UploadNotFound, UploadCommitted, QuotaExceeded.
+    """
+    caps = effective_caps(resources.settings, caller.caps)
+    async with resources.pool.acquire() as conn:
+        upload = await upload_store.select_upload(conn, caller.tenant, upload_id)
+        _require_open(upload_id, upload)
+        # How well they compress is not known yet.
+        await upload_store.require_room(
+            conn, caller.tenant, caps, stored_bytes=1, raw_bytes=announced_bytes
+        )
+    assert upload is not None  # noqa: S101 - it is open
+    return upload
+
+
+async def keep_part(
+    resources: Resources, caller: Caller, upload: StoredUpload, part: Part
+) -> tuple[StoredPart, bool]:
+    """Write a part to the blob store, then add it to its upload; return whether it is new.
+
+    Raises what receive_part raises.
+    """
+    keys = PartKeys(blob=new_part_key(caller.tenant), index=new_index_key(caller.tenant))
+    try:
+        stored = await store_part(
+            part.data,
+            format=upload.format,
+            key=None if upload.key is None else parse_pointer(upload.key),
+            blobs=resources.blobs,
+            part_key=keys.blob,
+            index_key=keys.index,
+        )
+        # Completing blobs may have taken a while.
+        await reauthorize(caller)
+        is_new = await _add_part(resources, caller, upload, part, stored, keys)
+    except BadLine as error:
+        DATASET_PARTS.labels("refused").inc()
+        await delete_blobs(resources.blobs, [keys.blob, keys.index])
+        raise _invalid_part(error.line, error.byte, error.message) from None
+    except PartTooLarge as error:
+        raise PartOverLimit(str(error)) from None
+    except (DatabaseUnavailable, asyncio.CancelledError):
+        # The part may be committed. If it is not, retention deletes its blobs.
+        raise
+    except BaseException:
+        await delete_blobs(resources.blobs, [keys.blob, keys.index])
+        raise
+    trim_later(stored.raw_bytes)
+    DATASET_PARTS.labels("stored" if is_new else "repeated").inc()
+    if is_new:
+        DATASET_BYTES.labels("raw").inc(stored.raw_bytes)
+        DATASET_BYTES.labels("stored").inc(stored.stored_bytes + stored.index_bytes)
+    else:
+        await delete_blobs(resources.blobs, [keys.blob, keys.index])
+    return stored, is_new
+
+
+async def remove_file(resources: Resources, caller: Caller, upload_id: UUID, path: str) -> None:
+    """Drop a file that an open upload holds, for a client that sends it anew.
+
+    Raises UploadNotFound, UploadCommitted, FileNotInSnapshot.
+    """
+    async with resources.pool.acquire() as conn, conn.transaction():
+        upload = await upload_store.lock_upload(conn, caller.tenant, upload_id)
+        _require_open(upload_id, upload)
+        blob_keys = await deletion_store.delete_held_file(conn, caller.tenant, upload_id, path)
+    if blob_keys is None:
+        raise FileNotInSnapshot(f"the upload holds no file {clipped(path)!r}")
+    await delete_blobs(resources.blobs, blob_keys)
+
+
+async def abandon(resources: Resources, caller: Caller, upload_id: UUID) -> None:
+    """Delete an open upload with what it holds. Raises UploadNotFound, UploadCommitted."""
+    async with resources.pool.acquire() as conn, conn.transaction():
+        upload = await upload_store.lock_upload(conn, caller.tenant, upload_id)
+        _require_open(upload_id, upload)
+        blob_keys = await deletion_store.delete_upload(conn, caller.tenant, upload_id)
+        await log_action(conn, caller, Action.UPLOAD_ABANDONED, f"/uploads/{upload_id}")
+    await delete_blobs(resources.blobs, blob_keys)
+
+
+def later_in_file(error: InvalidPart, *, lines: int, size_bytes: int) -> InvalidPart:
+    """Return an error of a part with the line and byte of the whole file.
+
+    `lines` and `size_bytes` are those before the part.
+    """
+    [fault] = error.errors
+    line, byte = int(str(fault["line"])) + lines, int(str(fault["byte"])) + size_bytes
+    return _invalid_part(line, byte, str(fault["message"]))
+
+
+async def _add_part(
+    resources: Resources,
+    caller: Caller,
+    upload: StoredUpload,
+    part: Part,
+    stored: StoredPart,
+    keys: PartKeys,
+) -> bool:
+    caps = effective_caps(resources.settings, caller.caps)
+    async with resources.pool.acquire() as conn, conn.transaction():
+        _require_open(upload.id, await upload_store.lock_upload(conn, caller.tenant, upload.id))
+        file_id = await upload_store.ensure_file(
+            conn, caller.tenant, upload, path=part.path, new_id=uuid.uuid7()
+        )
+        held = await upload_store.select_part_digest(conn, caller.tenant, file_id, part.number)
+        if held is None:
+            await upload_store.require_room(
+                conn,
+                caller.tenant,
+                caps,
+                stored_bytes=stored.stored_bytes + stored.index_bytes,
+                raw_bytes=stored.raw_bytes,
+            )
+            await upload_store.insert_part(
+                conn, caller.tenant, file_id, number=part.number, part=stored, keys=keys
+            )
+        elif held != stored.sha256:
+            raise PartDiffers(
+                f"the upload holds part {part.number} of {clipped(part.path)!r} with the SHA-256 "
+                f"{held.hex()}, and this one has {stored.sha256.hex()}; "
+                f"DELETE /uploads/{upload.id}/files/<path> drops the file"
+            )
+        await upload_store.extend_upload(
+            conn, caller.tenant, upload.id, hours=resources.settings.upload_hours
+        )
+    return held is None
+
+
+def _require_open(upload_id: UUID, upload: StoredUpload | None) -> None:
+    if upload is None:
+        raise upload_not_found(upload_id)
+    if upload.snapshot is not None:
+        raise UploadCommitted(
+            f"the upload is committed as snapshot {upload.snapshot} of {upload.dataset!r}; "
+            f"POST /datasets/{upload.dataset}/uploads begins another"
+        )
+
+
+def _invalid_part(line: int, byte: int, message: str) -> InvalidPart:
+    """Say which line is not what the format requires, from 1, and where it is, from byte 0."""
+    fault = {"pointer": "", "line": line, "byte": byte, "message": message}
+    return InvalidPart(f"line {line}, at byte {byte}: {message}", errors=[fault])
