@@ -42,6 +42,11 @@ MAX_SEED: Final = 2**53 - 1
 # Queue positions are counted up to this value.
 MAX_QUEUE_POSITION: Final = 1_000
 
+# Datasets: clients cut files into parts of whole lines, so a part can be one line longer.
+PART_BYTES: Final = 8 * MIB
+MAX_LINE_BYTES: Final = 16 * MIB
+MAX_PART_BYTES: Final = PART_BYTES + MAX_LINE_BYTES
+
 # A worker counts as gone when its last heartbeat is older: several may come late.
 WORKER_TIMEOUT_SECONDS: Final = 15.0
 

@@ -1,0 +1,1 @@
+"""Datasets: named, immutable snapshots of files, and records found by their keys."""
