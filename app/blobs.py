@@ -76,7 +76,7 @@ class Blobs:
     def __init__(self, store: ObjectStore, *, folder: Path | None = None) -> None:
         """Use an open store; `folder` is the path of a local one."""
         self._store = store
-        self._folder = folder
+        self.folder = folder
         self._device = None if folder is None else folder.stat().st_dev
         self._outage = Outage("blob store")
         self._full = False
@@ -136,7 +136,7 @@ class Blobs:
                 self._store,
                 key,
                 chunks,
-                chunk_size=_PART_BYTES if self._folder is None else _FOLDER_PART_BYTES,
+                chunk_size=_PART_BYTES if self.folder is None else _FOLDER_PART_BYTES,
                 max_concurrency=_CONCURRENT_PARTS,
             )
         # A small blob can fit on a disk that is full for large ones.
@@ -159,10 +159,10 @@ class Blobs:
         In a cloud store they are parts of a multipart upload, which the bucket's lifecycle rules
         delete.
         """
-        if self._folder is None:
+        if self.folder is None:
             return 0
         with self._translating():
-            return await asyncio.to_thread(_delete_staged, self._folder, before)
+            return await asyncio.to_thread(_delete_staged, self.folder, before)
 
     async def trouble(self) -> str:
         """Return the reason why no blob can be written; empty if the store works.
@@ -191,11 +191,11 @@ class Blobs:
 
     async def _try_to_write(self) -> None:
         await self._require_folder()
-        if self._full and self._folder is not None:
-            await asyncio.to_thread(_require_headroom, self._folder)
+        if self._full and self.folder is not None:
+            await asyncio.to_thread(_require_headroom, self.folder)
         # Named like an input of no tenant, so retention deletes what a cancelled check leaves.
         key = f"{UUID(int=0)}/inputs/{uuid4()}"
-        if self._folder is None and not self._outage.reason:
+        if self.folder is None and not self._outage.reason:
             with suppress(FileNotFoundError):
                 await obstore.head_async(self._store, key)
             return
@@ -208,9 +208,9 @@ class Blobs:
 
         Runs in a thread because a network file system can hang. Raises OSError.
         """
-        if self._folder is None:
+        if self.folder is None:
             return
-        status = await asyncio.to_thread(self._folder.stat)
+        status = await asyncio.to_thread(self.folder.stat)
         if status.st_dev != self._device:
             raise OSError(errno.ENODEV, "the folder is on another device than before")
 

@@ -9,6 +9,7 @@ from litestar.response import Stream
 from app.auth.callers import Caller
 from app.auth.model import Scope
 from app.datasets import file_reference as reference, file_service
+from app.datasets.catalog import Catalogs
 from app.datasets.file_store import ByteSpan
 from app.datasets.model import File, PublishedFile
 from app.datasets.reference import SnapshotQuery
@@ -92,7 +93,7 @@ async def list_files(
     **needs(Scope.READ),
 )
 async def show_file(
-    dataset: str, request: AnyRequest, resources: Resources, tenant: UUID
+    dataset: str, request: AnyRequest, resources: Resources, catalogs: Catalogs, tenant: UUID
 ) -> Response[bytes] | Stream:
     """Download a file.
 
@@ -107,7 +108,7 @@ async def show_file(
     if plan.span is None:
         return Response(b"", status_code=plan.status, headers=plan.headers, media_type=BYTES)
     span = ByteSpan(start=plan.span.start, end=plan.span.end)
-    chunks = await begin(file_service.read_file(resources, tenant, file.id, span))
+    chunks = await begin(file_service.read_file(resources, catalogs.cache, tenant, file.id, span))
     return Stream(chunks, status_code=plan.status, headers=plan.headers, media_type=BYTES)
 
 

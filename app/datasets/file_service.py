@@ -11,16 +11,16 @@ from app.auth.callers import Caller
 from app.datasets import file_store, upload_service
 from app.datasets.file_store import ByteSpan, StoredFile
 from app.datasets.model import CommitFile, File, Mode, PublishedFile, Snapshot
-from app.datasets.parts import Format, read_range, split_parts
+from app.datasets.parts import ObjectCache, read_range
 from app.datasets.problems import FileNotInSnapshot, InvalidPart
 from app.datasets.publishing import commit
 from app.datasets.refs import DatasetRef
 from app.datasets.service import resolve
+from app.datasets.splitting import split_parts
 from app.datasets.upload_service import Part
 from app.datasets.upload_store import StoredUpload
 from app.errors import clipped
 from app.pagination import Page, Paginator, invalid_cursor
-from app.payloads.reader import single_chunk
 from app.resources import Resources
 
 # Parts of a file that one query lists.
@@ -88,7 +88,7 @@ async def list_files(
 
 
 async def read_file(
-    resources: Resources, tenant: UUID, file_id: UUID, span: ByteSpan
+    resources: Resources, cache: ObjectCache, tenant: UUID, file_id: UUID, span: ByteSpan
 ) -> AsyncIterator[bytes]:
     """Yield the bytes of a file's span, part by part. Raises BlobMissing, BlobsUnavailable."""
     after = 0
@@ -100,7 +100,7 @@ async def read_file(
         for part in parts:
             start = max(0, span.start - part.first_byte)
             end = min(part.raw_bytes, span.end - part.first_byte)
-            async for chunk in read_range(resources.blobs, part, start, end):
+            async for chunk in read_range(cache, part, start, end):
                 yield chunk
             after = part.number
         if len(parts) < _LISTED_PARTS:
@@ -113,7 +113,7 @@ async def _receive_parts(
     """Store the parts of a file one after the other; return what a commit names."""
     digests = hashlib.sha256()
     number = lines = size_bytes = 0
-    async for data in _parts_of(part.data, upload.format):
+    async for data in split_parts(part.data, upload.format):
         number += 1
         try:
             stored, _ = await upload_service.keep_part(
@@ -125,18 +125,6 @@ async def _receive_parts(
         lines += stored.lines
         size_bytes += stored.raw_bytes
     return CommitFile(path=part.path, parts=number, digest=digests.hexdigest())
-
-
-async def _parts_of(
-    data: AsyncIterator[bytes], file_format: Format
-) -> AsyncIterator[AsyncIterator[bytes]]:
-    """Yield the parts of a file, at least one."""
-    is_empty = True
-    async for part in split_parts(data, format=file_format):
-        is_empty = False
-        yield part
-    if is_empty:
-        yield single_chunk(b"")
 
 
 async def _describe(

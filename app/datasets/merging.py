@@ -126,7 +126,7 @@ async def _merge(blobs: Blobs, planned: _Plan, *, to: str) -> MergedRun:
 
     return await merge_runs(
         blobs,
-        [run.ref() for run in planned.runs],
+        [run.ref() for run in reversed(planned.runs)],
         to=to,
         live=catalog.has,
         file_of=file_of,

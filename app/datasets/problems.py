@@ -101,6 +101,14 @@ class InvalidPart(Problem):
     title = "The data has an invalid line"
 
 
+class UnusableKeys(Problem):
+    """The keys of the part have been chosen so that an index of them is slow."""
+
+    status = 422
+    code = "unusable-keys"
+    title = "The keys of the data cannot be indexed"
+
+
 class CommitDiffers(Problem):
     """The commit names other files or parts than the upload holds."""
 

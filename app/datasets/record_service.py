@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Final
 from uuid import UUID
 
-import msgspec
 from msgspec import Raw, Struct
 
 from app.blobs import BlobMissing
@@ -72,7 +71,7 @@ def key_in_path(text: str, *, is_number: bool) -> bytes:
         key = parse_key(text.encode())
     except ValueError:
         key = b""
-    if not key or key == _key_or_empty(msgspec.json.encode(text)):
+    if not key or text.lstrip().startswith('"'):
         raise invalid_parameter("type", f"is number, and {clipped(text)!r} is none in JSON")
     return key
 

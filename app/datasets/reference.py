@@ -14,6 +14,7 @@ from app.datasets.problems import (
     InvalidPart,
     NewestSnapshot,
     SnapshotNotFound,
+    UnusableKeys,
     UploadCommitted,
     UploadNotFound,
 )
@@ -60,6 +61,7 @@ STORING: Final = (
         "line 3, at byte 41: is not JSON",
         errors=[{"pointer": "", "line": 3, "byte": 41, "message": "is not JSON"}],
     ),
+    UnusableKeys("more than 1000 different keys of the part have the same hash"),
     DigestMismatch("the received body has another sha-256; send it again"),
     quota_problem(QuotaExceeded(Quota.STORED_BYTES, limit=2**30, used=2**30)),
     quota_problem(QuotaExceeded(Quota.BYTES_PER_DAY, limit=2**30, used=2**30)),

@@ -15,12 +15,20 @@ from app.auth.callers import Caller, reauthorize
 from app.datasets import deletion_store, upload_store
 from app.datasets.blob_cleanup import delete_blobs, new_index_key, new_part_key
 from app.datasets.model import HeldUpload, Mode, Upload, UploadPart
-from app.datasets.parts import BadLine, PartTooLarge, StoredPart, parse_pointer, store_part
+from app.datasets.parts import (
+    BadLine,
+    CollidingKeys,
+    PartTooLarge,
+    StoredPart,
+    parse_pointer,
+    store_part,
+)
 from app.datasets.problems import (
     FileNotInSnapshot,
     InvalidPart,
     PartDiffers,
     PartOverLimit,
+    UnusableKeys,
     UploadCommitted,
     dataset_not_found,
     upload_not_found,
@@ -154,6 +162,8 @@ async def keep_part(
         raise _invalid_part(error.line, error.byte, error.message) from None
     except PartTooLarge as error:
         raise PartOverLimit(str(error)) from None
+    except CollidingKeys as error:
+        raise UnusableKeys(str(error)) from None
     except (DatabaseUnavailable, asyncio.CancelledError):
         # The part may be committed. If it is not, retention deletes its blobs.
         raise

@@ -90,8 +90,8 @@ async def _stored_inputs(pool: Pool) -> dict[UUID, bool]:
 
 
 def _files(blobs: Blobs) -> list[str]:
-    assert blobs._folder is not None
-    names = [path.name for path in blobs._folder.rglob("*") if path.is_file()]
+    assert blobs.folder is not None
+    names = [path.name for path in blobs.folder.rglob("*") if path.is_file()]
     return sorted(name for name in names if name != "installation")
 
 
@@ -234,8 +234,8 @@ async def test_a_sweep_deletes_old_orphans_and_nothing_else(
 
 
 async def test_a_sweep_deletes_the_remains_of_a_killed_upload(pool: Pool, blobs: Blobs) -> None:
-    assert blobs._folder is not None
-    staged = blobs._folder / str(DEFAULT_TENANT) / "inputs" / f"{uuid4()}#1"
+    assert blobs.folder is not None
+    staged = blobs.folder / str(DEFAULT_TENANT) / "inputs" / f"{uuid4()}#1"
     staged.parent.mkdir(parents=True)
     staged.write_bytes(b"half")
 

@@ -1,0 +1,46 @@
+"""Store parts of files as Zstandard frames, and find records in them by key."""
+
+from app.datasets.parts.keys import Pointer, RawNumber, encode_key, parse_key, parse_pointer
+from app.datasets.parts.lookup import find
+from app.datasets.parts.merge import merge_runs
+from app.datasets.parts.model import (
+    BadLine,
+    CollidingKeys,
+    Format,
+    Hit,
+    MergedRun,
+    ObjectDamaged,
+    PartRef,
+    PartTooLarge,
+    RunRef,
+    StoredPart,
+)
+from app.datasets.parts.object_cache import ObjectCache
+from app.datasets.parts.part_reader import read_lines, read_range
+from app.datasets.parts.part_writer import store_part
+from app.datasets.parts.run_writer import RunTooLarge
+
+__all__ = [
+    "BadLine",
+    "CollidingKeys",
+    "Format",
+    "Hit",
+    "MergedRun",
+    "ObjectCache",
+    "ObjectDamaged",
+    "PartRef",
+    "PartTooLarge",
+    "Pointer",
+    "RawNumber",
+    "RunRef",
+    "RunTooLarge",
+    "StoredPart",
+    "encode_key",
+    "find",
+    "merge_runs",
+    "parse_key",
+    "parse_pointer",
+    "read_lines",
+    "read_range",
+    "store_part",
+]

@@ -1,0 +1,95 @@
+"""Store parts: a stream of raw bytes becomes a part and the index of its keys."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from typing import Final
+
+from app.allocator import trim_later
+from app.blobs import Blobs
+from app.datasets.parts.duplicates import drop_replaced
+from app.datasets.parts.encoder import PartEncoder
+from app.datasets.parts.keys import Pointer
+from app.datasets.parts.model import Format, PartRef, StoredPart
+from app.datasets.parts.run_writer import write_run
+from app.datasets.parts.threads import in_thread
+from app.limits import KIB
+from app.outages import BlobsUnavailable
+
+# Raw bytes of a step. The interpreter's lock is free between the frames of a step, so the event
+# loop waits for one frame at most.
+_STEP_BYTES: Final = 128 * KIB
+
+
+async def store_part(
+    chunks: AsyncIterator[bytes],
+    *,
+    format: Format,  # noqa: A002 - the dataset's own word
+    key: Pointer | None,
+    blobs: Blobs,
+    part_key: str,
+    index_key: str,
+) -> StoredPart:
+    """Store a part under `part_key`, and the index of its keys, if any, under `index_key`.
+
+    After an error neither exists. Raises BadLine, PartTooLarge, CollidingKeys, BlobsUnavailable,
+    and what `chunks` raises.
+    """
+    encoder = PartEncoder(format, key)
+    stored_bytes = 0
+    async with blobs.writer(part_key) as writer:
+        async for step in _steps(chunks):
+            encoded = await in_thread(encoder.feed, step)
+            if encoded:
+                await writer.write(encoded)
+                stored_bytes += len(encoded)
+        encoded = await in_thread(encoder.finish)
+        await writer.write(encoded)
+        stored_bytes += len(encoded)
+    part = PartRef(blob_key=part_key, raw_bytes=encoder.raw_bytes, stored_bytes=stored_bytes)
+    try:
+        duplicates, index_bytes = await _store_index(encoder, key, blobs, part, index_key)
+    except BaseException:
+        with suppress(BlobsUnavailable):
+            await asyncio.shield(blobs.delete(part_key, index_key))
+        raise
+    trim_later(encoder.raw_bytes)
+    return StoredPart(
+        raw_bytes=encoder.raw_bytes,
+        stored_bytes=stored_bytes,
+        index_bytes=index_bytes,
+        sha256=encoder.sha256,
+        lines=encoder.lines,
+        records=encoder.records,
+        missing_keys=encoder.missing_keys,
+        duplicates=duplicates,
+        ends_line=encoder.ends_line,
+    )
+
+
+async def _store_index(
+    encoder: PartEncoder, key: Pointer | None, blobs: Blobs, part: PartRef, index_key: str
+) -> tuple[int, int]:
+    """Return the number of replaced records and the size of the index."""
+    if key is None:
+        return 0, 0
+    hashes, offsets = await in_thread(encoder.sorted_keys)
+    if not len(hashes):
+        return 0, 0
+    kept = await drop_replaced(hashes, offsets, blobs=blobs, part=part, key=key)
+    run = await in_thread(write_run, *kept)
+    async with blobs.writer(index_key) as writer:
+        await writer.write(run)
+    return len(hashes) - len(kept[0]), len(run)
+
+
+async def _steps(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Join small chunks and cut large ones."""
+    waiting = bytearray()
+    async for chunk in chunks:
+        waiting += chunk
+        while len(waiting) >= _STEP_BYTES:
+            yield bytes(waiting[:_STEP_BYTES])
+            del waiting[:_STEP_BYTES]
+    if waiting:
+        yield bytes(waiting)

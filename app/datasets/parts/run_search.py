@@ -1,0 +1,86 @@
+"""Find the entries of a hash in runs of the key index.
+
+A search is a generator: it yields the range that it needs and is sent its bytes, so that one
+search runs without a task if everything is at hand, and many wait together if it is not.
+"""
+
+from bisect import bisect_left
+from collections.abc import Generator
+from typing import Final
+
+import msgspec
+
+from app.datasets.parts.model import RunRef
+from app.datasets.parts.runs import (
+    DIRECTORY_ENTRY,
+    HASH_BYTES,
+    OFFSET_BYTES,
+    SHORT_SEQUENCE_BYTES,
+    Read,
+    Run,
+    parse_tail,
+    require_checksum,
+    tail_of,
+)
+
+# Blocks whose directory entries are read together.
+_PAGE_BLOCKS: Final = 2_048
+
+Reads = Generator[Read, bytes, "list[Entry]"]
+
+
+class Entry(msgspec.Struct, frozen=True, gc=False):
+    """The place of a record whose key has the hash that was searched."""
+
+    sequence: int
+    offset: int
+
+
+def search(ref: RunRef, hash_: int) -> Reads:
+    """Return the entries of a hash, the oldest first. Raises ObjectDamaged."""
+    end = tail_of(ref)
+    tail = yield end
+    run = parse_tail(ref, tail)
+    block = run.block_of(hash_)
+    page = block - block % _PAGE_BLOCKS
+    directory = yield from _fetch(
+        run.directory(page, min(page + _PAGE_BLOCKS, run.blocks)), end, tail
+    )
+    at = (block - page) * DIRECTORY_ENTRY.size
+    before, checksum = DIRECTORY_ENTRY.unpack_from(directory, at)
+    after, _ = DIRECTORY_ENTRY.unpack_from(directory, at + DIRECTORY_ENTRY.size)
+    if before >= after:
+        return []
+    content = yield from _fetch(run.block(before, after, checksum), end, tail)
+    return _entries_of(hash_, content, run, after - before)
+
+
+def _fetch(read: Read, end: Read, tail: bytes) -> Generator[Read, bytes, bytes]:
+    """Take a range from the tail if it is there."""
+    if read.start < end.start:
+        return (yield read)
+    content = tail[read.start - end.start : read.end - end.start]
+    require_checksum(content, read.checksum)
+    return content
+
+
+def _entries_of(hash_: int, content: bytes, run: Run, count: int) -> list[Entry]:
+    block = memoryview(content)
+    hashes_end = count * HASH_BYTES
+    hashes = block[:hashes_end].cast("Q")
+    first = last = bisect_left(hashes, hash_)
+    while last < count and hashes[last] == hash_:
+        last += 1
+    if first == last:
+        return []
+    offsets_end = hashes_end + count * OFFSET_BYTES
+    offsets = block[hashes_end:offsets_end].cast("I")[first:last].tolist()
+    if not run.sequence_bytes:
+        return [Entry(run.first_sequence, offset) for offset in offsets]
+    column = block[offsets_end:]
+    short = run.sequence_bytes == SHORT_SEQUENCE_BYTES
+    relative = (column.cast("H") if short else column.cast("I"))[first:last].tolist()
+    return [
+        Entry(run.first_sequence + sequence, offset)
+        for sequence, offset in zip(relative, offsets, strict=True)
+    ]
