@@ -19,6 +19,7 @@ from app.datasets.record_responses import (
 )
 from app.datasets.reference import SnapshotQuery
 from app.datasets.refs import DatasetRef, parse_ref
+from app.errors import invalid
 from app.http.authorization import needs
 from app.http.bodies import AnyRequest, read_json, read_query
 from app.http.methods import get
@@ -94,6 +95,9 @@ async def list_records(
     order in which its files were published. A `Link` header has the address of the next page,
     which is in the same snapshot.
     """
+    if path_after(request, "/records/"):
+        # The router takes off slashes at the end.
+        raise invalid("/key", "has only slashes; find it with POST")
     choices = read_query(request, reference.RecordListQuery)
     ref = parse_ref(dataset, snapshot=choices.snapshot or None)
     snapshot = await record_service.open_snapshot(resources, catalogs, tenant, ref)

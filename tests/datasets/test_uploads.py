@@ -4,7 +4,6 @@ import base64
 import gzip
 import hashlib
 from typing import Any, Final
-from uuid import uuid4
 
 import httpx
 import pytest
@@ -13,15 +12,6 @@ from tests.support.system import System
 
 LINES: Final = b'{"pk":"a","score":1}\n{"pk":"b","score":2}\n'
 MORE: Final = b'{"pk":"b","score":3}\r\n{"pk":7,"score":4}'
-
-
-@pytest.fixture
-def dataset(system: System) -> str:
-    """Return the address of an empty dataset with the key /pk."""
-    address = f"/datasets/scores-{uuid4()}"
-    created = system.client.put(address, json={"key": "/pk"})
-    assert created.status_code == 201, created.text
-    return address
 
 
 def _begin(system: System, dataset: str, mode: str = "append") -> str:
@@ -193,11 +183,11 @@ def test_a_path_that_leads_elsewhere_is_refused(system: System, dataset: str, pa
 
 def test_a_bad_line_is_named_and_nothing_is_published(system: System, dataset: str) -> None:
     good = b"".join(b'{"pk":"%d","text":"%s"}\n' % (n, b"x" * 900) for n in range(10_000))
-    answer = system.client.put(f"{dataset}/files/a", content=good + b"{]\n")
+    answer = system.client.put(f"{dataset}/files/a", content=good + b'{"pk":]\n')
 
     assert answer.status_code == 422
     [error] = answer.json()["errors"]
-    assert (error["line"], error["byte"]) == (10_001, len(good))
+    assert (error["line"], error["byte"]) == (10_001, len(good) + len(b'{"pk":'))
     assert system.client.get(dataset).json()["latest_snapshot"] is None
 
 
