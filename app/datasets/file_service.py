@@ -45,7 +45,7 @@ async def receive_file(
     except BaseException:
         # An upload that cannot be deleted now expires, unless it was committed.
         with suppress(Exception):
-            await asyncio.shield(upload_service.abandon(resources, caller, upload.id))
+            await asyncio.shield(upload_service.discard(resources, caller, upload.id))
         raise
     return await _describe(resources, caller.tenant, upload, part.path, snapshot)
 

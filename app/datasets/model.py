@@ -133,7 +133,7 @@ class UploadFile(Struct, frozen=True, kw_only=True):
     """A file of an upload, with the parts that have arrived, in order."""
 
     path: str
-    parts: Raw
+    parts: list[UploadPart]
 
 
 class Upload(Struct, frozen=True, kw_only=True):

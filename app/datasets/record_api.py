@@ -41,7 +41,8 @@ async def show_record(
     Returns the bytes of the line with this key, as they were sent. Of several in a snapshot, the
     last line of the file that was published last wins. The key is a string, or with
     `?type=number` a number as JSON writes it: `"123"` and `123` are two keys, and so are `1` and
-    `1.0`. `?history=true` returns older values as well, newest first.
+    `1.0`. `?history=true` returns a list with older values as well, newest first, each as
+    `{"snapshot":7,"record":{…}}`.
     """
     choices = read_query(request, reference.RecordQuery)
     ref = parse_ref(dataset, snapshot=choices.snapshot or None)
@@ -105,7 +106,7 @@ async def list_records(
     lines = record_service.read_records(
         catalogs, snapshot, first=choices.from_, count=choices.limit
     )
-    response = await respond_with_lines(lines, snapshot.resolved.format)
+    response = await respond_with_lines(lines)
     following = choices.from_ + choices.limit
     if following < (snapshot.resolved.lines or 0):
         address = f"/datasets/{pinned}/records?from={following}&limit={choices.limit}"

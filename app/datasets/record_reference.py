@@ -51,7 +51,7 @@ SHOW_RECORD: Final = documented(
     headers={"If-None-Match": "ETags that the client has, or `*`: 304 if one matches"},
     responses={
         200: ResponseSpec(
-            description="The record; with `history`, a line for each value",
+            description="The record; with `history`, a list of values",
             shape=ANY_JSON,
             headers={
                 "ETag": "the SHA-256 of the record",
@@ -60,7 +60,6 @@ SHOW_RECORD: Final = documented(
         ),
         304: ResponseSpec(description="The client has the record, by `If-None-Match`"),
     },
-    elsewhere=(NDJSON,),
     problems=(
         NO_DATASET,
         NO_SNAPSHOT,
@@ -97,7 +96,6 @@ LIST_RECORDS: Final = documented(
             headers={"Link": 'the address of the next page, as `rel="next"`'},
         )
     },
-    elsewhere=("text/plain",),
     problems=(NO_DATASET, NO_SNAPSHOT, NO_RECORDS, NO_BLOBS, NO_DATABASE),
     parameters=REF,
     examples=EXAMPLES,

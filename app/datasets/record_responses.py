@@ -7,14 +7,13 @@ from litestar import Response
 from litestar.response import Stream
 from msgspec import Raw
 
-from app.datasets.parts import Format
 from app.datasets.record_service import Found, OpenSnapshot
 from app.http.bodies import AnyRequest
 from app.http.conditions import is_known
 from app.payloads.reader import begin
 
 NDJSON: Final = "application/x-ndjson"
-TEXT: Final = "text/plain"
+JSON: Final = "application/json"
 
 # User bytes: a browser must not render them as a page of this origin.
 _HEADERS: Final = {"X-Content-Type-Options": "nosniff"}
@@ -30,19 +29,18 @@ def respond_with_record(
         "Crivo-Snapshot": str(snapshot.number),
     }
     if is_known(request, found.etag):
-        return Response(b"", status_code=304, headers=headers, media_type="application/json")
-    return Response(found.line, headers=headers, media_type="application/json")
+        return Response(b"", status_code=304, headers=headers, media_type=JSON)
+    return Response(found.line, headers=headers, media_type=JSON)
 
 
-async def respond_with_lines(lines: AsyncIterator[bytes], file_format: Format) -> Stream:
+async def respond_with_lines(lines: AsyncIterator[bytes]) -> Stream:
     """Stream lines as they are, each ended by a line feed."""
-    media_type = NDJSON if file_format is Format.JSONL else TEXT
-    return Stream(await begin(_ended(lines)), headers=_HEADERS, media_type=media_type)
+    return Stream(await begin(_ended(lines)), headers=_HEADERS, media_type=NDJSON)
 
 
 async def respond_with_history(values: AsyncIterator[Found]) -> Stream:
-    """Stream the values of a key with the snapshots that added them."""
-    return Stream(await begin(_as_values(values)), headers=_HEADERS, media_type=NDJSON)
+    """Stream the values of a key with the snapshots that added them, as a list."""
+    return Stream(await begin(_as_values(values)), headers=_HEADERS, media_type=JSON)
 
 
 async def respond_with_found(keys: Sequence[Raw], found: AsyncIterator[Found | None]) -> Stream:
@@ -56,8 +54,11 @@ async def _ended(lines: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
 
 
 async def _as_values(values: AsyncIterator[Found]) -> AsyncIterator[bytes]:
+    start = b"["
     async for each in values:
-        yield b'{"snapshot":%d,"record":%b}\n' % (each.snapshot, each.line)
+        yield start + b'{"snapshot":%d,"record":%b}' % (each.snapshot, each.line)
+        start = b","
+    yield b"]"
 
 
 async def _as_pairs(

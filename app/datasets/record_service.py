@@ -176,10 +176,10 @@ async def read_records(
     Raises DatasetWithoutRecords.
     """
     name = snapshot.resolved.name
-    if snapshot.resolved.format is Format.BYTES:
+    if snapshot.resolved.format is not Format.JSONL:
         raise DatasetWithoutRecords(
-            f"the dataset {name!r} has the format bytes, which has no lines; "
-            f"GET /datasets/{name}/files/<path> returns a file"
+            f"the dataset {name!r} has the format {snapshot.resolved.format}, whose lines are no "
+            f"records; GET /datasets/{name}/files/<path> with Range returns bytes of a file"
         )
     for lines in snapshot.catalog.lines_of(snapshot.number, first=first, count=count):
         async for line in read_lines(catalogs.cache, lines.part, lines.first, lines.count):
@@ -191,7 +191,7 @@ def record_not_found(snapshot: OpenSnapshot) -> RecordNotFound:
     resolved = snapshot.resolved
     return RecordNotFound(
         f"snapshot {snapshot.number} of {resolved.name!r} has {resolved.records} records, none of "
-        'them with this key; the keys "1" (?type=string, the default) and 1 (?type=number) are two',
+        "them with this key; a key that is a number needs ?type=number",
         members={"snapshot": snapshot.number, "records": resolved.records},
     )
 

@@ -214,6 +214,15 @@ def later_in_file(error: InvalidPart, *, lines: int, size_bytes: int) -> Invalid
     return _invalid_part(line, byte, str(fault["message"]))
 
 
+async def discard(resources: Resources, caller: Caller, upload_id: UUID) -> None:
+    """Delete an open upload that its client has never seen; nothing is logged."""
+    async with resources.pool.acquire() as conn, conn.transaction():
+        upload = await upload_store.lock_upload(conn, caller.tenant, upload_id)
+        _require_open(upload_id, upload)
+        blob_keys = await deletion_store.delete_upload(conn, caller.tenant, upload_id)
+    await delete_blobs(resources.blobs, blob_keys)
+
+
 async def _add_part(
     resources: Resources,
     caller: Caller,

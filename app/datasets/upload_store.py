@@ -4,11 +4,12 @@ Locks are taken in one order: the dataset's row, then the upload's, then the ten
 """
 
 from datetime import datetime
+from typing import cast
 from uuid import UUID
 
 from msgspec import Raw, Struct
 
-from app.datasets.model import Mode, UploadFile
+from app.datasets.model import Mode, UploadFile, UploadPart
 from app.datasets.parts import Format, StoredPart
 from app.db import Connection, optional_from_row
 from app.quotas.errors import QuotaExceeded
@@ -116,7 +117,11 @@ ORDER BY f.path COLLATE "C"
 async def select_held_files(conn: Connection, tenant: UUID, upload_id: UUID) -> list[UploadFile]:
     """List the files of an upload with their parts."""
     rows = await conn.fetch(SELECT_HELD_FILES, tenant, upload_id)
-    return [UploadFile(path=row["path"], parts=Raw(row["parts"].encode())) for row in rows]
+    # The response repeats the database's JSON: it need not be decoded to be encoded again.
+    return [
+        UploadFile(path=row["path"], parts=cast("list[UploadPart]", Raw(row["parts"].encode())))
+        for row in rows
+    ]
 
 
 # The function is in migrations/sql/quota_against_part_v1.sql.

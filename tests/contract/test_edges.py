@@ -20,6 +20,9 @@ def _filled(path: str) -> str:
         "{alias}": "prod",
         "{execution}": "1",
         "{name}": "nobody",
+        "{dataset}": "nobody",
+        "{upload}": "1",
+        "{path}": "a/parts/1",
         "{key}": "1",
     }
     for name, value in values.items():

@@ -29,6 +29,7 @@ RECORDED: Final = [
         "tenants",
         "keys",
         "audit",
+        "datasets",
         "workers",
         "prometheus",
         "docs",
@@ -72,6 +73,25 @@ STORY: Final = (
     "showKey",
     "revokeKey",
     "listChanges",
+    "putDataset",
+    "putFile",
+    "createUpload",
+    "putPart",
+    "showUpload",
+    "commitUpload",
+    "removeFile",
+    "abandonUpload",
+    "showDataset",
+    "listDatasets",
+    "listSnapshots",
+    "showSnapshot",
+    "listFiles",
+    "showFile",
+    "showRecord",
+    "findRecords",
+    "listRecords",
+    "deleteSnapshot",
+    "deleteDataset",
     "live",
     "ready",
     "showMetrics",
@@ -91,6 +111,7 @@ VOLATILE: Final = frozenset(
         "peak_memory_bytes",
         "v8_version",
         "next_cursor",
+        "stored_bytes",
         "lockdown",
         "workers",
         "key",
@@ -233,7 +254,8 @@ def _send(
 def _body_of(answer: httpx.Response) -> Json:
     if not answer.content:
         return msgspec.UNSET
-    is_json = answer.headers["Content-Type"].endswith("json")
+    media_type = answer.headers["Content-Type"].partition(";")[0]
+    is_json = media_type == "application/json" or media_type.endswith("+json")
     return answer.json() if is_json else answer.text
 
 

@@ -29,6 +29,11 @@ BODIES: Final[dict[str, Any]] = {
     "putScript": {"json": {"source": "const process = data => 1"}},
     "moveAlias": {"json": {"version": 1}},
     "submitRaw": {"content": b"1"},
+    "putFile": {"content": b'{"pk":"a"}'},
+    "createUpload": {"json": {}},
+    "putPart": {"content": b'{"pk":"a"}'},
+    "commitUpload": {"json": {"files": [{"path": "a", "parts": 1, "digest": "0" * 64}]}},
+    "findRecords": {"json": {"keys": ["a"]}},
 }
 # Operations without an id in the path. Lists omit the owner's resources, the owner's names are
 # free, and references in a body or a query are unknown.
@@ -40,6 +45,8 @@ WITHOUT_ID: Final = {
     "listExecutions",
     "headListExecutions",
     "submitEnvelope",
+    "listDatasets",
+    "headListDatasets",
 }
 # Not tenant data.
 NOBODYS: Final = {"live", "headLive", "ready", "headReady", "showIndex", "headShowIndex"}
@@ -50,6 +57,7 @@ class Owned(Struct, frozen=True):
 
     script: str
     execution: str
+    upload: str
     owner: CreatedTestKey
     stranger: CreatedTestKey
 
@@ -66,7 +74,13 @@ def owned(keyed: SystemWithKeys) -> Owned:
     assert keyed.request("PUT", alias, owner.key, json={"version": 1}).status_code == 200
     submitted = keyed.post(f"/scripts/{script}/executions", owner.key, content=b'"secret"')
     assert submitted.status_code == 202
-    return Owned(script, submitted.json()["id"], owner, stranger)
+    dataset = {"json": {"key": "/pk"}}
+    assert keyed.request("PUT", "/datasets/hidden", owner.key, **dataset).status_code == 201
+    file = {"content": b'{"pk":"a"}'}
+    assert keyed.request("PUT", "/datasets/hidden/files/a", owner.key, **file).is_success
+    begun = keyed.post("/datasets/hidden/uploads", owner.key, json={})
+    upload = begun.json()["id"]
+    return Owned(script, submitted.json()["id"], upload, owner, stranger)
 
 
 def _with_ids() -> Iterator[str]:
@@ -76,8 +90,11 @@ def _with_ids() -> Iterator[str]:
             yield name
 
 
-def _filled(path: str, *, script: str, execution: str) -> str:
+def _filled(path: str, *, script: str, execution: str, dataset: str, upload: str) -> str:
     values = {"script": script, "execution": execution, "number": "1", "alias": "prod"}
+    values |= {"dataset": dataset, "upload": upload, "path": "a", "key": "a"}
+    if path.startswith("/uploads"):
+        values["path"] = "a/parts/1"
     for name, value in values.items():
         path = path.replace(f"{{{name}}}", value)
     assert "{" not in path
@@ -93,13 +110,24 @@ def test_every_operation_is_covered() -> None:
     assert not WITHOUT_ID & (admins | NOBODYS | set(_with_ids()))
 
 
-@pytest.mark.parametrize("name", sorted(_with_ids()))
+@pytest.mark.parametrize(
+    # PUT under a free name creates a dataset of the caller.
+    "name",
+    sorted(set(_with_ids()) - {"putDataset"}),
+)
 def test_a_foreign_id_is_answered_like_an_unknown_one(
     keyed: SystemWithKeys, owned: Owned, name: str
 ) -> None:
     method, path, _ = OPERATIONS[name]
-    foreign = _filled(path, script=owned.script, execution=owned.execution)
-    unknown = _filled(path, script=str(NOWHERE), execution=str(NOWHERE))
+    foreign = _filled(
+        path,
+        script=owned.script,
+        execution=owned.execution,
+        dataset="hidden",
+        upload=owned.upload,
+    )
+    nowhere = str(NOWHERE)
+    unknown = _filled(path, script=nowhere, execution=nowhere, dataset="nowhere", upload=nowhere)
 
     # The same id, which the response may repeat.
     what = {**BODIES.get(name, {}), "headers": {"X-Request-Id": "isolation"}}
@@ -122,7 +150,7 @@ def test_a_name_that_only_another_has_is_unknown(
 
     answer = keyed.request(
         method,
-        _filled(path, script="hidden", execution=""),
+        _filled(path, script="hidden", execution="", dataset="", upload=""),
         owned.stranger.key,
         **BODIES.get(name, {}),
     )
@@ -140,6 +168,11 @@ def test_lists_names_and_references_do_not_cross_tenants(
 
     assert keyed.get("/scripts?archived=true", stranger).json()["items"] == []
     assert keyed.get("/executions", stranger).json()["items"] == []
+    assert keyed.get("/datasets", stranger).json()["items"] == []
+    other = keyed.request("PUT", "/datasets/hidden", stranger, json={"format": "text"})
+    assert (other.status_code, other.json()["latest_snapshot"]) == (201, None)
+    assert keyed.get("/datasets/hidden", owned.owner.key).json()["key"] == "/pk"
+    assert keyed.request("DELETE", "/datasets/hidden", stranger).status_code == 204
     assert keyed.get(f"/executions?script={owned.script}", stranger).status_code == 404
     assert keyed.post("/executions", stranger, json=envelope).status_code == 404
     assert keyed.post("/scripts/check", stranger, json={"source": SOURCE}).status_code == 200
@@ -194,6 +227,6 @@ def test_these_addresses_alone_need_no_key(keyed: SystemWithKeys) -> None:
 def _told(answer: httpx.Response, owned: Owned) -> str:
     """Return a response without the requested ids."""
     text = answer.text
-    for each in (owned.script, owned.execution, str(NOWHERE)):
+    for each in (owned.script, owned.execution, owned.upload, str(NOWHERE), "hidden", "nowhere"):
         text = text.replace(each, "ID")
     return text

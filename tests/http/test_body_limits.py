@@ -21,9 +21,11 @@ FILLED: Final = {
     "{number}": "1",
     "{alias}": "prod",
     "{name}": "default",
+    "{dataset}": "bounded",
+    "{path}": "a/parts/1",
 }
 # Above every limit; the API of this test lowers that of the raw route.
-MOST_BYTES: Final = 20 * 2**20
+MOST_BYTES: Final = 30 * 2**20
 CHUNK: Final = b"10000\r\n" + b"x" * 65_536 + b"\r\n"
 
 
@@ -38,19 +40,28 @@ def _reading() -> Iterator[Any]:
 @pytest.fixture(scope="module")
 def port(system: System) -> Iterator[int]:
     system.upload("bounded", "function process(data) { return data }")
+    assert system.client.put("/datasets/bounded", json={}).is_success
     with system.another_api(CRIVO_MAX_INPUT_BYTES=str(2**20)) as url:
         yield urlsplit(url).port or 0
+
+
+@pytest.fixture(scope="module")
+def upload(system: System, port: int) -> str:  # noqa: ARG001 - it makes the dataset
+    return str(system.client.post("/datasets/bounded/uploads", json={}).json()["id"])
 
 
 @pytest.mark.parametrize("length", ["announced", "chunked"])
 @pytest.mark.parametrize(("method", "path", "media_type"), list(_reading()))
 def test_every_operation_limits_its_body(
-    port: int, method: str, path: str, media_type: str, length: str
+    port: int, upload: str, method: str, path: str, media_type: str, length: str
 ) -> None:
+    if length == "chunked" and path == "/datasets/{dataset}/files/{path}":
+        pytest.skip("its limit is a TiB")
+    path = path.replace("{upload}", upload)
     for name, value in FILLED.items():
         path = path.replace(name, value)
     form = media_type.startswith("multipart")
-    how = "Content-Length: 1000000000000" if length == "announced" else "Transfer-Encoding: chunked"
+    how = "Content-Length: 9000000000000" if length == "announced" else "Transfer-Encoding: chunked"
     head = (
         f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n"
         f"Content-Type: {media_type}{'; boundary=x' if form else ''}\r\n{how}\r\n\r\n"

@@ -121,6 +121,9 @@ FILLED: Final = {
     "{number}": "1",
     "{alias}": "prod",
     "{name}": "default",
+    "{dataset}": "watched",
+    "{path}": "a/parts/1",
+    "{upload}": "01a1fbeb-e362-742d-9594-29c5a8afd450",
     "{execution}": "01a1fbeb-e362-742d-9594-29c5a8afd450",
     "{key}": "01a1fbeb-e362-742d-9594-29c5a8afd450",
 }

@@ -18,6 +18,9 @@ FILLED = {
     "execution": "1",
     "name": "no",
     "key": "1",
+    "dataset": "nobody",
+    "upload": "1",
+    "path": "a/parts/1",
 }
 
 

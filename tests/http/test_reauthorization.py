@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
+from uuid import UUID
 
 import asyncpg
 import httpx
@@ -17,7 +18,7 @@ from app.auth.model import ALL_SCOPES, Scope
 from tests.support.half_sent_requests import HalfSentRequest, begun
 from tests.support.metrics_pages import Page
 from tests.support.raw_connections import Answer, connected
-from tests.support.requests_with_bodies import CASES, MULTIPART, SOURCE, Case
+from tests.support.requests_with_bodies import CASES, MULTIPART, SOURCE, UPLOAD, Case
 from tests.support.system import System, until
 from tests.support.system_with_keys import WORKING, CreatedTestKey, SystemWithKeys
 
@@ -29,6 +30,9 @@ SELECT (SELECT string_agg(id::text || description || updated_at, ',' ORDER BY id
        (SELECT count(*) FROM executions),
        (SELECT string_agg(id::text || weight, ',' ORDER BY id) FROM tenants),
        (SELECT count(*) FROM api_keys),
+       (SELECT string_agg(name || description, ',' ORDER BY id) FROM datasets),
+       (SELECT count(*) FROM dataset_snapshots),
+       (SELECT count(*) FROM dataset_parts),
        (SELECT count(*) FROM audit_log)
 """
 # Runs long enough for a test to revoke a key meanwhile.
@@ -55,6 +59,13 @@ def tenant(keyed: SystemWithKeys) -> str:
         assert made.status_code == 201, made.text
     alias = keyed.request("PUT", "/scripts/held/aliases/prod", key, json={"version": 1})
     assert alias.status_code == 200
+    assert keyed.request("PUT", "/datasets/held", key, json={"key": "/pk"}).is_success
+    keyed.execute(
+        "INSERT INTO dataset_uploads (id, tenant_id, dataset_id, mode, expires_at) "
+        "SELECT $1, tenant_id, id, 'append', now() + interval '1 day' FROM datasets "
+        "WHERE name = 'held'",
+        UUID(UPLOAD),
+    )
     return tenant
 
 
@@ -106,6 +117,8 @@ def test_a_suspended_tenant_changes_nothing_with_a_body_that_comes_late(
         ("addVersion", {"max_versions": 1}),
         ("submitRaw", {"max_bytes_per_day": 1}),
         ("submitEnvelope", {"max_stored_bytes": 1}),
+        ("putFile", {"max_stored_bytes": 1}),
+        ("putPart", {"max_bytes_per_day": 1}),
     ],
 )
 def test_a_late_body_is_subject_to_the_current_caps(

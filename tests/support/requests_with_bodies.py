@@ -24,6 +24,8 @@ UPLOADS: Final = {
     "addVersion": "",
     "putScript": "",
 }
+# An open upload, which tests insert.
+UPLOAD: Final = "01900000-0000-7000-8000-00000000000a"
 JSON: Final[dict[str, dict[str, Any]]] = {
     "createScript": {"name": "made-too-late", "source": SOURCE},
     "checkScript": {"source": SOURCE, "sample": 1},
@@ -36,6 +38,12 @@ JSON: Final[dict[str, dict[str, Any]]] = {
     "createTenant": {"name": "made-too-late"},
     "changeTenant": {"weight": 77},
     "createKey": {"scopes": ["admin"]},
+    "putDataset": {"key": "/pk", "description": "described too late"},
+    "putFile": {"pk": "stored too late"},
+    "createUpload": {"mode": "append"},
+    "putPart": {"pk": "stored too late"},
+    "commitUpload": {"files": [{"path": "a", "parts": 1, "digest": "0" * 64}]},
+    "findRecords": {"keys": ["a"]},
 }
 
 
@@ -69,7 +77,14 @@ def _cases() -> Iterator[Case]:
 
 
 def _filled(path: str) -> str:
-    values = {"script": "held", "alias": "prod", "name": "held-requests"}
+    values = {
+        "script": "held",
+        "alias": "prod",
+        "name": "held-requests",
+        "dataset": "held",
+        "path": "a/parts/1",
+        "upload": UPLOAD,
+    }
     for name, value in values.items():
         path = path.replace(f"{{{name}}}", value)
     assert "{" not in path

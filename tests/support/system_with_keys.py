@@ -13,7 +13,7 @@ from app.auth.model import Scope
 from app.keys.model import new_key
 from tests.support.system import System, until
 
-WORKING = (Scope.READ, Scope.WRITE_SCRIPTS, Scope.WRITE_EXECUTIONS)
+WORKING = (Scope.READ, Scope.WRITE_SCRIPTS, Scope.WRITE_EXECUTIONS, Scope.WRITE_DATASETS)
 
 
 class CreatedTestKey(Struct, frozen=True):
