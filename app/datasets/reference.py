@@ -64,7 +64,9 @@ STORING: Final = (
     UnusableKeys("more than 1000 different keys of the part have the same hash"),
     DigestMismatch("the received body has another sha-256; send it again"),
     quota_problem(QuotaExceeded(Quota.STORED_BYTES, limit=2**30, used=2**30)),
-    quota_problem(QuotaExceeded(Quota.BYTES_PER_DAY, limit=2**30, used=2**30)),
+    quota_problem(
+        QuotaExceeded(Quota.BYTES_PER_DAY, limit=2**30, used=2**30, retry_after_seconds=3_600)
+    ),
     BlobsFull(),
     NO_BLOBS,
     NO_DATABASE,

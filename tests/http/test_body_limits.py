@@ -40,7 +40,7 @@ def _reading() -> Iterator[Any]:
 @pytest.fixture(scope="module")
 def port(system: System) -> Iterator[int]:
     system.upload("bounded", "function process(data) { return data }")
-    assert system.client.put("/datasets/bounded", json={}).is_success
+    assert system.client.put("/datasets/bounded", json={"format": "bytes"}).is_success
     with system.another_api(CRIVO_MAX_INPUT_BYTES=str(2**20)) as url:
         yield urlsplit(url).port or 0
 
