@@ -33,7 +33,8 @@ class StoredDataset:
     @property
     def stored_bytes(self) -> int:
         """The size of all objects that are in use."""
-        return sum(each.stored_bytes for each in (*self._parts, *self._runs))
+        parts = sum(each.stored_bytes for each in self._parts)
+        return parts + sum(each.stored_bytes for each in self._runs)
 
     async def add_file(self, chunks: AsyncIterator[bytes]) -> None:
         """Store a file in parts of whole lines."""

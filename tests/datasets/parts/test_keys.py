@@ -6,10 +6,12 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from app.datasets.parts import RawNumber, encode_key, parse_key, parse_pointer
+from app.datasets.parts.json_text import MAX_SECOND_OPINION_BYTES, InvalidJson, parse_json
 from app.datasets.parts.key_reader import KeyReader
-from app.datasets.parts.keys import InvalidJson, hash_of, key_of, parse_json
+from app.datasets.parts.keys import hash_of
+from app.datasets.parts.pointers import MAX_ELEMENT, key_of
 
-_POINTERS = st.sampled_from(["", "/pk", "/a/pk", "/0", "/a/1", '/q"', "/é", "/", "/a~1b~0"])
+_POINTERS = st.sampled_from(["", "/pk", "/a/pk", "/0", "/a/1", "/é", "/", "/a~1b~0"])
 _KEYS = st.one_of(
     st.text(max_size=3).map(json.dumps),
     st.text(max_size=3).map(lambda text: json.dumps(text, ensure_ascii=False)),
@@ -30,7 +32,9 @@ def _records(draw: st.DrawFn) -> bytes:
         f'{{"pk":2,"pk":{key}}}',
         f"[{key},{key}]",
         f'{{"a":[0,{key}]}}',
-        f'{{"0":{key},"":{key},"\\u00e9":{key},"q\\"":{key},"a/b~":{key}}}',
+        f'{{"0":{key},"":{key},"\\u00e9":{key},"a/b~":{key}}}',
+        f"\t{key} \r",
+        f' [ {key} , {{"pk": {key} }} ] ',
         f'{{"a":{{"1":{key}}},"a":{{"pk":{key}}}}}',
     )
     return draw(st.sampled_from(shapes)).encode(errors="surrogatepass")
@@ -102,11 +106,34 @@ def test_keys_that_differ(text: bytes, other: bytes) -> None:
 
 @pytest.mark.parametrize("text", [b"", b"abc", b"true", b"null", b"{}", b'"a', b"01", b"\xff"])
 def test_what_is_no_key(text: bytes) -> None:
-    with pytest.raises(ValueError, match=r"JSON|a key is"):
+    with pytest.raises(ValueError, match=r"JSON|UTF-8|a key is"):
         parse_key(text)
 
 
-@pytest.mark.parametrize("text", ["pk", "a/b", "/~", "/~2", "/a~"])
+def test_a_long_line_is_read_without_the_parser_that_makes_objects() -> None:
+    reader = KeyReader(parse_pointer("/pk"))
+    filler = b"[" + b"7," * (MAX_SECOND_OPINION_BYTES // 2) + b"7]"
+
+    for key, expected in ((b'"a"', b'"a'), (b"1.5", b"1.5"), (b"null", None)):
+        assert reader.read(b'{"x":%s,"pk":%s}' % (filler, key)) == expected
+    assert reader.read(filler) is None
+    with pytest.raises(InvalidJson) as invalid:
+        reader.read(b'{"x":%s,"pk":"1",}' % filler)
+    assert invalid.value.byte == len(filler) + len('{"x":,"pk":"1",')
+    for cut in (b'{"x":%s,"pk":"\\ud800"}' % filler, b'{"x":%s,"pk":"1"' % filler):
+        with pytest.raises(InvalidJson, match="not JSON"):
+            reader.read(cut)
+
+
+def test_elements_far_from_the_beginning_are_no_keys() -> None:
+    record = b"[" + b'"x",' * (MAX_ELEMENT + 2) + b'"y"]'
+
+    for element, expected in ((0, b'"x'), (MAX_ELEMENT, b'"x'), (MAX_ELEMENT + 1, None)):
+        assert KeyReader(parse_pointer(f"/{element}")).read(record) == expected
+    assert KeyReader(parse_pointer("/00")).read(record) is None
+
+
+@pytest.mark.parametrize("text", ["pk", "a/b", "/~", "/~2", "/a~", '/"', "/\\", "/\n"])
 def test_what_is_no_pointer(text: str) -> None:
     with pytest.raises(ValueError, match="JSON pointer"):
         parse_pointer(text)
