@@ -1,6 +1,7 @@
 """Store parts of files as Zstandard frames, and find records in them by key."""
 
-from app.datasets.parts.keys import Pointer, RawNumber, encode_key, parse_key, parse_pointer
+from app.datasets.parts.json_text import RawNumber
+from app.datasets.parts.keys import encode_key, parse_key
 from app.datasets.parts.lookup import find
 from app.datasets.parts.merge import merge_runs
 from app.datasets.parts.model import (
@@ -18,6 +19,7 @@ from app.datasets.parts.model import (
 from app.datasets.parts.object_cache import ObjectCache
 from app.datasets.parts.part_reader import read_lines, read_range
 from app.datasets.parts.part_writer import store_part
+from app.datasets.parts.pointers import Pointer, parse_pointer
 from app.datasets.parts.run_writer import RunTooLarge
 
 __all__ = [

@@ -8,11 +8,11 @@ import numpy.typing as npt
 
 from app.blobs import Blobs
 from app.datasets.parts.key_reader import KeyReader, key_reader
-from app.datasets.parts.keys import Pointer
 from app.datasets.parts.lines import Hashes, Offsets
 from app.datasets.parts.model import CollidingKeys, PartRef
 from app.datasets.parts.object_cache import ObjectCache
 from app.datasets.parts.part_reader import read_range
+from app.datasets.parts.pointers import Pointer
 from app.datasets.parts.threads import in_thread
 
 Positions = npt.NDArray[np.intp]

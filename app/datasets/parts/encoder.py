@@ -7,9 +7,9 @@ import numpy as np
 
 from app.datasets.parts.frames import FRAME_BYTES, FrameWriter
 from app.datasets.parts.hash_order import order_by_hash
-from app.datasets.parts.keys import Pointer
 from app.datasets.parts.lines import Hashes, Offsets, Place, line_check
 from app.datasets.parts.model import BadLine, Format, PartTooLarge
+from app.datasets.parts.pointers import Pointer
 from app.limits import MAX_LINE_BYTES, MAX_PART_BYTES, MIB
 
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"

@@ -1,8 +1,9 @@
 """Write and read the Zstandard seekable format: frames, and a seek table at the end.
 
 The format is that of `contrib/seekable_format` in the zstd repository: plain Zstandard frames, then
-a skippable frame with their sizes and checksums. Before it, a skippable frame of our own holds the
-lines of each frame. Decoders that know neither skip both, so `zstd -d` reads the object.
+a skippable frame with their sizes and checksums. The last frame before it is a skippable one of our
+own, which holds the number of lines of each. Decoders that know neither skip both, so `zstd -d`
+reads the object.
 """
 
 import struct
@@ -12,6 +13,7 @@ from bisect import bisect_right
 from collections.abc import Mapping
 from itertools import accumulate
 from typing import Final
+from zlib import crc32
 
 import msgspec
 
@@ -33,10 +35,12 @@ _OPTIONS: Final[Mapping[int, int]] = {
     zstd.CompressionParameter.checksum_flag: 1,
 }
 _CHECKSUM_BYTES: Final = 4
+_CHECKSUM_OF_NOTHING: Final = 0x51D8E999
 
 _SKIPPABLE: Final = struct.Struct("<II")
 _LINES_MAGIC: Final = 0x184D2A5D
 _SEEK_MAGIC: Final = 0x184D2A5E
+_CRC: Final = struct.Struct("<I")
 _ENTRY: Final = struct.Struct("<III")
 _FOOTER: Final = struct.Struct("<IBI")
 _FOOTER_MAGIC: Final = 0x8F92EAB1
@@ -64,12 +68,14 @@ class FrameWriter:
 
     def tables(self) -> bytes:
         """Return the end of the object."""
-        lines = b"".join(count.to_bytes(_LINES_ENTRY_BYTES, "little") for count in self._lines)
-        entries = b"".join(self._entries)
-        footer = _FOOTER.pack(len(self._entries), _HAS_CHECKSUMS, _FOOTER_MAGIC)
+        counts = b"".join(count.to_bytes(_LINES_ENTRY_BYTES, "little") for count in self._lines)
+        counts += _CRC.pack(crc32(counts))
+        lines = _SKIPPABLE.pack(_LINES_MAGIC, len(counts)) + counts
+        # The table has every frame, so that the sizes add up.
+        entries = b"".join((*self._entries, _entry_of_lines(len(self._entries))))
+        footer = _FOOTER.pack(len(self._entries) + 1, _HAS_CHECKSUMS, _FOOTER_MAGIC)
         return b"".join(
             (
-                _SKIPPABLE.pack(_LINES_MAGIC, len(lines)),
                 lines,
                 _SKIPPABLE.pack(_SEEK_MAGIC, len(entries) + len(footer)),
                 entries,
@@ -148,7 +154,7 @@ class FrameTable:
 def tables_bytes(frames: int) -> int:
     """Return the size of the tables of a number of frames."""
     each = _LINES_ENTRY_BYTES + _ENTRY.size
-    return 2 * _SKIPPABLE.size + _FOOTER.size + each * frames
+    return 2 * _SKIPPABLE.size + _CRC.size + _ENTRY.size + _FOOTER.size + each * frames
 
 
 def max_tables_bytes(raw_bytes: int) -> int:
@@ -172,18 +178,35 @@ def _parse_seek_table(tail: bytes) -> tuple[int, list[tuple[int, ...]]]:
     footer = tail[-_FOOTER.size :]
     if len(footer) < _FOOTER.size:
         raise ValueError("it is cut off")
-    count, descriptor, magic = _FOOTER.unpack(footer)
-    if (descriptor, magic) != (_HAS_CHECKSUMS, _FOOTER_MAGIC) or len(tail) < tables_bytes(count):
+    entries, descriptor, magic = _FOOTER.unpack(footer)
+    count = entries - 1
+    if (
+        (descriptor, magic) != (_HAS_CHECKSUMS, _FOOTER_MAGIC)
+        or count < 0
+        or len(tail) < tables_bytes(count)
+    ):
         raise ValueError("it has no valid end")
-    end = len(tail) - _FOOTER.size
+    end = len(tail) - _FOOTER.size - _ENTRY.size
+    if tail[end : -_FOOTER.size] != _entry_of_lines(count):
+        raise ValueError("it has no valid entry of the lines")
     return count, list(_ENTRY.iter_unpack(tail[end - count * _ENTRY.size : end]))
 
 
-def _parse_lines(tail: bytes, count: int) -> list[int]:
+def _parse_lines(tail: bytes, count: int) -> "array[int]":
     start = len(tail) - tables_bytes(count)
-    if _SKIPPABLE.unpack_from(tail, start) != (_LINES_MAGIC, count * _LINES_ENTRY_BYTES):
+    size = count * _LINES_ENTRY_BYTES
+    if _SKIPPABLE.unpack_from(tail, start) != (_LINES_MAGIC, size + _CRC.size):
         raise ValueError("it has no table of lines before it")
     start += _SKIPPABLE.size
-    end = start + count * _LINES_ENTRY_BYTES
-    step = _LINES_ENTRY_BYTES
-    return [int.from_bytes(tail[at : at + step], "little") for at in range(start, end, step)]
+    counts = tail[start : start + size]
+    if _CRC.unpack_from(tail, start + size) != (crc32(counts),):
+        raise ValueError("the table of lines does not match its checksum")
+    lines = array("I", counts)
+    if sys.byteorder == "big":
+        lines.byteswap()
+    return lines
+
+
+def _entry_of_lines(frames: int) -> bytes:
+    size = _SKIPPABLE.size + frames * _LINES_ENTRY_BYTES + _CRC.size
+    return _ENTRY.pack(size, 0, _CHECKSUM_OF_NOTHING)

@@ -1,4 +1,4 @@
-"""Read the keys of records: many plain ones at once, any other exactly."""
+"""Read the keys of records: many plain ones at once, any other one by one."""
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -6,21 +6,14 @@ from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, Raw
 from xxhash import xxh3_64_intdigest
 
-from app.datasets.parts.keys import (
-    NUMBER_SEED,
-    STRING_SEED,
-    Pointer,
-    encode_key,
-    hash_of,
-    key_of,
-    parse_json,
-)
+from app.datasets.parts.json_text import RawNumber, second_opinion
+from app.datasets.parts.keys import NUMBER_SEED, STRING_SEED, encode_key, hash_of
+from app.datasets.parts.pointers import Pointer, element_of, key_of
 
-# Raised if a line is not plain: its key is missing or of another type, or it is not JSON, or JSON
-# that the decoder refuses (half a surrogate pair).
+# Raised if a line is not plain: its key is missing or of another type, or it is not JSON.
 _NOT_PLAIN: Final = (
     msgspec.MsgspecError,
     AttributeError,
@@ -29,35 +22,35 @@ _NOT_PLAIN: Final = (
     UnicodeDecodeError,
     ValueError,
 )
-# A field's name cannot hold these.
-_UNUSABLE: Final = frozenset('"\\') | frozenset(map(chr, range(32)))
 _FIELD: Final = "member"
+_OBJECT, _ARRAY, _STRING = b'{["'
+_NUMBER: Final = frozenset(b"-0123456789")
+_any_json: Final = msgspec.json.Decoder(Raw).decode
+_string: Final = msgspec.json.Decoder(str).decode
 
 
 class KeyReader:
-    """Reads the member of records that a pointer names."""
+    """Reads the member of records that a pointer names, and checks them on the way."""
 
     def __init__(self, pointer: Pointer) -> None:
-        """Prepare decoders for records whose key is a string, and for those of an integer."""
+        """Prepare decoders, which make objects of nothing but the member."""
         self._pointer = pointer
         self._strings = _decoder(pointer, str)
         self._integers = _decoder(pointer, int)
+        self._steps = [_step(token) for token in pointer.tokens]
         depth = len(pointer.tokens)
-        self._member: Callable[[Any], Any] = (
+        self._value: Callable[[Any], Any] = (
             attrgetter(".".join([_FIELD] * depth)) if depth else _itself
         )
 
     def read(self, line: bytes) -> bytes | None:
         """Return the canonical key of one record; None if it has none. Raises InvalidJson."""
-        if self._strings is not None:
-            try:
-                key: str = self._member(self._strings(line))
-                key.encode  # noqa: B018 - UNSET has no such attribute
-            except _NOT_PLAIN:
-                pass
-            else:
-                return encode_key(key)
-        return key_of(parse_json(line), self._pointer)
+        try:
+            key: str = self._value(self._strings(line))
+            key.encode  # noqa: B018 - UNSET has no such attribute
+        except _NOT_PLAIN:
+            return self._read_any(line)
+        return encode_key(key)
 
     def key_hash(self, line: bytes) -> int | None:
         """Return the hash of one record's key; None if it has none. Raises InvalidJson."""
@@ -66,19 +59,31 @@ class KeyReader:
 
     def hashes(self, lines: Sequence[bytes]) -> list[int] | None:
         """Return the hash of each line's key; None unless all are strings or all integers."""
-        if self._strings is None or self._integers is None:
-            return None
-        member, digest = self._member, xxh3_64_intdigest
+        value, digest = self._value, xxh3_64_intdigest
         try:
             records = map(self._strings, lines)
-            return [digest(member(each).encode(), STRING_SEED) for each in records]
+            return [digest(value(each).encode(), STRING_SEED) for each in records]
         except _NOT_PLAIN:
             pass
         try:
             records = map(self._integers, lines)
-            return [digest(b"%d" % member(each), NUMBER_SEED) for each in records]
+            return [digest(b"%d" % value(each), NUMBER_SEED) for each in records]
         except _NOT_PLAIN:
             return None
+
+    def _read_any(self, line: bytes) -> bytes | None:
+        try:
+            value = _any_json(line)
+            for step in self._steps:
+                decode = step.get(_first_byte(value))
+                if decode is None:
+                    return None
+                value = decode(value)
+                if value is UNSET:
+                    return None
+            return _key_in(value)
+        except (msgspec.DecodeError, RecursionError) as error:
+            return key_of(second_opinion(line, error), self._pointer)
 
 
 @lru_cache(maxsize=256)
@@ -87,15 +92,39 @@ def key_reader(pointer: Pointer) -> KeyReader:
     return KeyReader(pointer)
 
 
-def _decoder(pointer: Pointer, kind: type) -> Callable[[bytes], Any] | None:
-    """Decode only the member, in a struct for each token; None if a token cannot be a field."""
-    if any(_UNUSABLE & set(token) for token in pointer.tokens):
-        return None
+def _decoder(pointer: Pointer, kind: type) -> Callable[[bytes], Any]:
+    """Decode only the member that a pointer names: a struct for each token."""
     for token in reversed(pointer.tokens):
         kind = msgspec.defstruct(
             "Record", [(_FIELD, kind, UNSET)], rename={_FIELD: token}, gc=False, frozen=True
         )
     return msgspec.json.Decoder(kind).decode
+
+
+def _step(token: str) -> dict[int, Callable[[Raw], Any]]:
+    """Return the ways to take one step into a value, by the value's first byte."""
+    members = _decoder(Pointer((token,)), Raw)
+    step = {_OBJECT: lambda value: getattr(members(value), _FIELD)}
+    element = element_of(token)
+    if element is not None:
+        names = [f"element_{number}" for number in range(element + 1)]
+        array = msgspec.defstruct(
+            "Array", [(name, Raw, UNSET) for name in names], array_like=True, gc=False
+        )
+        elements = msgspec.json.Decoder(array).decode
+        step[_ARRAY] = lambda value: getattr(elements(value), names[-1])
+    return step
+
+
+def _key_in(value: Raw) -> bytes | None:
+    first = _first_byte(value)
+    if first == _STRING:
+        return encode_key(_string(value))
+    return encode_key(RawNumber(bytes(value).decode())) if first in _NUMBER else None
+
+
+def _first_byte(value: Raw) -> int:
+    return memoryview(value)[0]
 
 
 def _itself(record: object) -> object:

@@ -8,9 +8,10 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
+from app.datasets.parts.json_text import InvalidJson, require_json
 from app.datasets.parts.key_reader import KeyReader, key_reader
-from app.datasets.parts.keys import InvalidJson, Pointer, parse_json
 from app.datasets.parts.model import BadLine, Format
+from app.datasets.parts.pointers import Pointer
 
 Read = TypeVar("Read")
 Hashes = npt.NDArray[np.uint64]
@@ -82,7 +83,7 @@ def _check_json(frame: bytes, place: Place) -> Checked:
         for _ in map(_any_json, lines):
             pass
     except (msgspec.MsgspecError, RecursionError):
-        records = sum(1 for _ in _read_each(lines, place, parse_json))
+        records = sum(1 for _ in _read_each(lines, place, require_json))
         return Checked(lines=counted.lines, records=records)
     return counted
 

@@ -18,7 +18,7 @@ from app.datasets.parts.runs import Entries
 from app.datasets.parts.threads import in_thread
 
 # Entries of a slice, each of which takes about 60 bytes while its slice is merged.
-_SLICE_ENTRIES: Final = 1_048_576
+SLICE_ENTRIES: Final = 1_048_576
 # Ranges that are read together.
 _READS: Final = 16
 
@@ -34,6 +34,7 @@ async def merge_runs(
     to: str,
     live: Callable[[int], bool],
     file_of: Callable[[int], Hashable] | None = None,
+    slice_entries: int = SLICE_ENTRIES,
 ) -> MergedRun:
     """Write one run under `to` with the entries of all runs whose part is `live`.
 
@@ -53,7 +54,7 @@ async def merge_runs(
     size = 0
     try:
         async with blobs.writer(to) as blob:
-            async for written in _blocks(cache, sources, parts, writer):
+            async for written in _blocks(cache, sources, parts, writer, slice_entries):
                 await blob.write(written)
                 size += len(written)
             _require_entries(writer)
@@ -125,13 +126,17 @@ class _Parts:
 
 
 async def _blocks(
-    cache: ObjectCache, sources: Sequence[Source], parts: _Parts, writer: RunWriter
+    cache: ObjectCache,
+    sources: Sequence[Source],
+    parts: _Parts,
+    writer: RunWriter,
+    slice_entries: int,
 ) -> AsyncIterator[bytes]:
     """Yield the blocks of the merged run, a slice at a time."""
     if not sources:
         return
     expected = sum(each.run.entries for each in sources)
-    bits = max(0, -(-expected // _SLICE_ENTRIES) - 1).bit_length()
+    bits = min(writer.block_bits, max(0, -(-expected // slice_entries) - 1).bit_length())
     for number in range(1 << bits):
         slice_ = Slice(number, bits)
         contents: list[bytes] = []

@@ -7,7 +7,7 @@ from app.datasets.parts.frames import Frame, FrameTable, decompress, max_tables_
 from app.datasets.parts.model import ObjectDamaged, PartRef
 from app.datasets.parts.object_cache import ObjectCache, read_range as read_object
 from app.datasets.parts.runs import Read
-from app.datasets.parts.threads import in_thread
+from app.datasets.parts.threads import call_by_size
 from app.limits import KIB
 
 # Raw bytes that are read and decompressed in one step.
@@ -27,7 +27,7 @@ async def read_range(
     table = await _table(cache, part)
     for frames in _steps(table, start, end):
         stored = await read_object(cache.blobs, part.blob_key, frames[0].start, frames[-1].end)
-        raw = await in_thread(_decompress_all, stored, frames)
+        raw = await call_by_size(_STEP_BYTES, _decompress_all, stored, frames)
         first = frames[0].raw_start
         yield raw[max(0, start - first) : end - first]
 
@@ -81,7 +81,8 @@ async def _raw(cache: ObjectCache, part: PartRef, frame: Frame) -> bytes:
     raw: bytes | None = cache.get(key)
     if raw is None:
         stored = await cache.pass_through(Read(part.blob_key, frame.start, frame.end))
-        raw = decompress(stored, frame.raw_end - frame.raw_start)
+        size = frame.raw_end - frame.raw_start
+        raw = await call_by_size(size, decompress, stored, size)
         cache.put(key, raw, len(raw))
     return raw
 

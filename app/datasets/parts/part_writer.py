@@ -9,8 +9,8 @@ from app.allocator import trim_later
 from app.blobs import Blobs
 from app.datasets.parts.duplicates import drop_replaced
 from app.datasets.parts.encoder import PartEncoder
-from app.datasets.parts.keys import Pointer
 from app.datasets.parts.model import Format, PartRef, StoredPart
+from app.datasets.parts.pointers import Pointer
 from app.datasets.parts.run_writer import write_run
 from app.datasets.parts.threads import in_thread
 from app.limits import KIB

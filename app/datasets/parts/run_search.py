@@ -4,7 +4,7 @@ A search is a generator: it yields the range that it needs and is sent its bytes
 search runs without a task if everything is at hand, and many wait together if it is not.
 """
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Generator
 from typing import Final
 
@@ -26,18 +26,22 @@ from app.datasets.parts.runs import (
 # Blocks whose directory entries are read together.
 _PAGE_BLOCKS: Final = 2_048
 
-Reads = Generator[Read, bytes, "list[Entry]"]
+Reads = Generator[Read, bytes, "Found"]
 
 
-class Entry(msgspec.Struct, frozen=True, gc=False):
-    """The place of a record whose key has the hash that was searched."""
+class Found(msgspec.Struct, frozen=True):
+    """The entries of a hash in a run, the oldest first: sequence and offset of a record.
 
-    sequence: int
-    offset: int
+    The sequences count from `first_sequence`. A key that every part has makes many entries, of
+    which most lookups need the last.
+    """
+
+    first_sequence: int
+    entries: list[tuple[int, int]]
 
 
 def search(ref: RunRef, hash_: int) -> Reads:
-    """Return the entries of a hash, the oldest first. Raises ObjectDamaged."""
+    """Return the entries of a hash. Raises ObjectDamaged."""
     end = tail_of(ref)
     tail = yield end
     run = parse_tail(ref, tail)
@@ -50,7 +54,7 @@ def search(ref: RunRef, hash_: int) -> Reads:
     before, checksum = DIRECTORY_ENTRY.unpack_from(directory, at)
     after, _ = DIRECTORY_ENTRY.unpack_from(directory, at + DIRECTORY_ENTRY.size)
     if before >= after:
-        return []
+        return Found(run.first_sequence, [])
     content = yield from _fetch(run.block(before, after, checksum), end, tail)
     return _entries_of(hash_, content, run, after - before)
 
@@ -64,23 +68,17 @@ def _fetch(read: Read, end: Read, tail: bytes) -> Generator[Read, bytes, bytes]:
     return content
 
 
-def _entries_of(hash_: int, content: bytes, run: Run, count: int) -> list[Entry]:
+def _entries_of(hash_: int, content: bytes, run: Run, count: int) -> Found:
     block = memoryview(content)
     hashes_end = count * HASH_BYTES
     hashes = block[:hashes_end].cast("Q")
-    first = last = bisect_left(hashes, hash_)
-    while last < count and hashes[last] == hash_:
-        last += 1
-    if first == last:
-        return []
+    first = bisect_left(hashes, hash_)
+    last = bisect_right(hashes, hash_, first)
     offsets_end = hashes_end + count * OFFSET_BYTES
     offsets = block[hashes_end:offsets_end].cast("I")[first:last].tolist()
     if not run.sequence_bytes:
-        return [Entry(run.first_sequence, offset) for offset in offsets]
+        return Found(run.first_sequence, [(0, offset) for offset in offsets])
     column = block[offsets_end:]
     short = run.sequence_bytes == SHORT_SEQUENCE_BYTES
     relative = (column.cast("H") if short else column.cast("I"))[first:last].tolist()
-    return [
-        Entry(run.first_sequence + sequence, offset)
-        for sequence, offset in zip(relative, offsets, strict=True)
-    ]
+    return Found(run.first_sequence, list(zip(relative, offsets, strict=True)))

@@ -1,0 +1,98 @@
+"""Keep a dataset without a database, for benchmarks: parts, runs of the index, lookups."""
+
+from collections.abc import AsyncIterator
+from uuid import uuid4
+
+from app.blobs import Blobs
+from app.datasets.parts import (
+    Format,
+    ObjectCache,
+    PartRef,
+    RunRef,
+    encode_key,
+    find,
+    merge_runs,
+    parse_pointer,
+    store_part,
+)
+from app.limits import PART_BYTES
+
+_KEY = parse_pointer("/pk")
+
+
+class StoredDataset:
+    """Parts in order, and the runs that index them, oldest first."""
+
+    def __init__(self, blobs: Blobs) -> None:
+        """Begin without parts."""
+        self._blobs = blobs
+        self._cache = ObjectCache(blobs)
+        self._parts: list[PartRef] = []
+        self._runs: list[RunRef] = []
+
+    @property
+    def stored_bytes(self) -> int:
+        """The size of all objects that are in use."""
+        parts = sum(each.stored_bytes for each in self._parts)
+        return parts + sum(each.stored_bytes for each in self._runs)
+
+    async def add_file(self, chunks: AsyncIterator[bytes]) -> None:
+        """Store a file in parts of whole lines."""
+        waiting = bytearray()
+        async for chunk in chunks:
+            waiting += chunk
+            if len(waiting) >= PART_BYTES:
+                end = waiting.rfind(b"\n") + 1
+                await self.add_part(bytes(waiting[:end]))
+                del waiting[:end]
+        if waiting:
+            await self.add_part(bytes(waiting))
+
+    async def add_part(self, raw: bytes) -> None:
+        """Store one part."""
+        part_key, index_key = f"t/datasets/{uuid4()}", f"t/indexes/{uuid4()}"
+        stored = await store_part(
+            _in_chunks(raw),
+            format=Format.JSONL,
+            key=_KEY,
+            blobs=self._blobs,
+            part_key=part_key,
+            index_key=index_key,
+        )
+        sequence = len(self._parts)
+        self._parts.append(
+            PartRef(blob_key=part_key, raw_bytes=stored.raw_bytes, stored_bytes=stored.stored_bytes)
+        )
+        self._runs.append(
+            RunRef(blob_key=index_key, stored_bytes=stored.index_bytes, sequence=sequence)
+        )
+
+    async def merge(self) -> None:
+        """Merge all runs into one."""
+        await self.merge_newest(len(self._runs))
+
+    async def merge_newest(self, count: int) -> None:
+        """Merge the newest runs into one."""
+        old = self._runs[-count:]
+        key = f"t/indexes/{uuid4()}"
+        merged = await merge_runs(self._blobs, old, to=key, live=lambda _: True)
+        self._runs[-count:] = [RunRef(blob_key=key, stored_bytes=merged.stored_bytes)]
+        await self._blobs.delete(*(each.blob_key for each in old))
+
+    async def find(self, key: int) -> bytes:
+        """Return the newest record of a key, empty if there is none."""
+        hits = find(
+            self._cache,
+            encode_key(str(key)),
+            self._runs[::-1],
+            pointer=_KEY,
+            part_of=self._parts.__getitem__,
+        )
+        async for hit in hits:
+            return hit.line
+        return b""
+
+
+async def _in_chunks(raw: bytes, size: int = 65_536) -> AsyncIterator[bytes]:
+    for start in range(0, len(raw), size):
+        yield raw[start : start + size]

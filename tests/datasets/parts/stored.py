@@ -1,0 +1,104 @@
+"""Parts and runs of one dataset in a blob store, for tests."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Final
+
+from app.blobs import Blobs
+from app.datasets.parts import (
+    Format,
+    MergedRun,
+    ObjectCache,
+    PartRef,
+    RunRef,
+    StoredPart,
+    encode_key,
+    find,
+    merge_runs,
+    parse_pointer,
+    read_lines,
+    read_range,
+    store_part,
+)
+
+PK: Final = parse_pointer("/pk")
+
+
+async def in_chunks(raw: bytes, size: int = 65_536) -> AsyncIterator[bytes]:
+    for start in range(0, len(raw), size):
+        yield raw[start : start + size]
+
+
+class Parts:
+    """Parts in order of their sequences, from 0, and the runs that index them, oldest first."""
+
+    def __init__(self, blobs: Blobs) -> None:
+        self.blobs = blobs
+        self.cache = ObjectCache(blobs)
+        self.refs: list[PartRef] = []
+        self.runs: list[RunRef] = []
+        self._merged = 0
+
+    async def add(
+        self, raw: bytes, *, content: Format = Format.JSONL, chunk_bytes: int = 65_536
+    ) -> StoredPart:
+        number = len(self.refs)
+        part_key, index_key = f"t/datasets/{number}", f"t/indexes/{number}"
+        stored = await store_part(
+            in_chunks(raw, chunk_bytes),
+            format=content,
+            key=PK if content is Format.JSONL else None,
+            blobs=self.blobs,
+            part_key=part_key,
+            index_key=index_key,
+        )
+        self.refs.append(
+            PartRef(blob_key=part_key, raw_bytes=stored.raw_bytes, stored_bytes=stored.stored_bytes)
+        )
+        if stored.index_bytes:
+            self.runs.append(
+                RunRef(blob_key=index_key, stored_bytes=stored.index_bytes, sequence=number)
+            )
+        return stored
+
+    async def merge(
+        self,
+        start: int = 0,
+        end: int | None = None,
+        *,
+        live: Callable[[int], bool] = lambda _: True,
+        file_of: Callable[[int], object] | None = None,
+        slice_entries: int = 2**20,
+    ) -> MergedRun:
+        """Replace the runs from `start` up to `end` by one."""
+        self._merged += 1
+        key = f"t/indexes/merged-{self._merged}"
+        merged = await merge_runs(
+            self.blobs,
+            self.runs[start:end],
+            to=key,
+            live=live,
+            file_of=file_of,
+            slice_entries=slice_entries,
+        )
+        run = RunRef(blob_key=key, stored_bytes=merged.stored_bytes)
+        self.runs[start:end] = [run] if merged.entries else []
+        return merged
+
+    async def values(self, key: str, *, of: Sequence[int] | None = None) -> list[bytes]:
+        """Return all values of a key, the newest first; `of` are the parts of the snapshot."""
+
+        def part_of(sequence: int) -> PartRef | None:
+            return self.refs[sequence] if of is None or sequence in of else None
+
+        hits = find(self.cache, encode_key(key), self.runs[::-1], pointer=PK, part_of=part_of)
+        return [hit.line async for hit in hits]
+
+    async def bytes_of(self, number: int, start: int = 0, end: int = 2**40) -> bytes:
+        chunks = read_range(self.cache, self.refs[number], start, end)
+        return b"".join([chunk async for chunk in chunks])
+
+    async def lines_of(self, number: int, first: int, count: int) -> list[bytes]:
+        return [line async for line in read_lines(self.cache, self.refs[number], first, count)]
+
+    async def object_of(self, key: str) -> bytes:
+        return b"".join([chunk async for chunk in self.blobs.read(key)])

@@ -1,0 +1,139 @@
+"""Keys are strings and numbers, compared as their JSON says, however they are read."""
+
+import json
+
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from app.datasets.parts import RawNumber, encode_key, parse_key, parse_pointer
+from app.datasets.parts.json_text import MAX_SECOND_OPINION_BYTES, InvalidJson, parse_json
+from app.datasets.parts.key_reader import KeyReader
+from app.datasets.parts.keys import hash_of
+from app.datasets.parts.pointers import MAX_ELEMENT, key_of
+
+_POINTERS = st.sampled_from(["", "/pk", "/a/pk", "/0", "/a/1", "/é", "/", "/a~1b~0"])
+_KEYS = st.one_of(
+    st.text(max_size=3).map(json.dumps),
+    st.text(max_size=3).map(lambda text: json.dumps(text, ensure_ascii=False)),
+    st.integers(-(10**22), 10**22).map(str),
+    st.sampled_from(["-0", "0", "1.0", "1e2", "1E400", "9" * 5_000, "-0.0", "true", "null", "[]"]),
+    st.sampled_from(['"\\ud800"', '"\\/"', '"\\u0061"', '{"pk":"x"}', '["x","y"]']),
+)
+
+
+@st.composite
+def _records(draw: st.DrawFn) -> bytes:
+    key = draw(_KEYS)
+    shapes = (
+        key,
+        f'{{"pk":{key}}}',
+        f'{{"a":{{"pk": {key} }},"pk":1}}',
+        f'{{"x":"\\ud800","pk":{key}}}',
+        f'{{"pk":2,"pk":{key}}}',
+        f"[{key},{key}]",
+        f'{{"a":[0,{key}]}}',
+        f'{{"0":{key},"":{key},"\\u00e9":{key},"a/b~":{key}}}',
+        f"\t{key} \r",
+        f' [ {key} , {{"pk": {key} }} ] ',
+        f'{{"a":{{"1":{key}}},"a":{{"pk":{key}}}}}',
+    )
+    return draw(st.sampled_from(shapes)).encode(errors="surrogatepass")
+
+
+@settings(max_examples=400, deadline=None)
+@given(pointer=_POINTERS, records=st.lists(_records(), min_size=1, max_size=4))
+def test_all_ways_to_read_a_key_agree(pointer: str, records: list[bytes]) -> None:
+    parsed = parse_pointer(pointer)
+    reader = KeyReader(parsed)
+    try:
+        exact = [key_of(parse_json(record), parsed) for record in records]
+    except InvalidJson:
+        # A lone surrogate as UTF-8.
+        return
+
+    assert [reader.read(record) for record in records] == exact
+    hashes = reader.hashes(records)
+    if hashes is not None:
+        assert hashes == [hash_of(key) for key in exact if key is not None]
+
+
+def test_plain_keys_are_read_many_at_once() -> None:
+    reader = KeyReader(parse_pointer("/a/pk"))
+
+    strings = [b'{"a":{"pk":"%d"}}\r' % number for number in range(9)]
+    integers = [b'{"a":{"pk":%d,"b":[]}}' % number for number in range(9)]
+    assert reader.hashes(strings) == [hash_of(encode_key(str(number))) for number in range(9)]
+    assert reader.hashes(integers) == [
+        hash_of(encode_key(RawNumber(number))) for number in range(9)
+    ]
+    assert reader.hashes([*strings, *integers]) is None
+
+
+def test_hashes_are_those_of_stored_indexes() -> None:
+    # A change would hide the records of every stored part.
+    assert hash_of(encode_key("123")) == 10129449622609348920
+    assert hash_of(encode_key(RawNumber("123"))) == 4931265735973350220
+
+
+@pytest.mark.parametrize(
+    ("text", "same"),
+    [
+        (b'"a"', b'"\\u0061"'),
+        (b'"/"', b' "\\/"'),
+        (b"-0", b"0"),
+        (b'"\\ud83d\\ude00"', '"😀"'.encode()),
+    ],
+)
+def test_keys_that_are_one(text: bytes, same: bytes) -> None:
+    assert parse_key(text) == parse_key(same)
+
+
+@pytest.mark.parametrize(
+    ("text", "other"),
+    [
+        (b'"123"', b"123"),
+        (b"1", b"1.0"),
+        (b"1", b"1e0"),
+        (b"9007199254740993", b"9007199254740992"),
+        (b'""', b'"\\u0000"'),
+        ('"é"'.encode(), b'"e\\u0301"'),
+    ],
+)
+def test_keys_that_differ(text: bytes, other: bytes) -> None:
+    assert parse_key(text) != parse_key(other)
+    assert hash_of(parse_key(text)) != hash_of(parse_key(other))
+
+
+@pytest.mark.parametrize("text", [b"", b"abc", b"true", b"null", b"{}", b'"a', b"01", b"\xff"])
+def test_what_is_no_key(text: bytes) -> None:
+    with pytest.raises(ValueError, match=r"JSON|UTF-8|a key is"):
+        parse_key(text)
+
+
+def test_a_long_line_is_read_without_the_parser_that_makes_objects() -> None:
+    reader = KeyReader(parse_pointer("/pk"))
+    filler = b"[" + b"7," * (MAX_SECOND_OPINION_BYTES // 2) + b"7]"
+
+    for key, expected in ((b'"a"', b'"a'), (b"1.5", b"1.5"), (b"null", None)):
+        assert reader.read(b'{"x":%s,"pk":%s}' % (filler, key)) == expected
+    assert reader.read(filler) is None
+    with pytest.raises(InvalidJson) as invalid:
+        reader.read(b'{"x":%s,"pk":"1",}' % filler)
+    assert invalid.value.byte == len(filler) + len('{"x":,"pk":"1",')
+    for cut in (b'{"x":%s,"pk":"\\ud800"}' % filler, b'{"x":%s,"pk":"1"' % filler):
+        with pytest.raises(InvalidJson, match="not JSON"):
+            reader.read(cut)
+
+
+def test_elements_far_from_the_beginning_are_no_keys() -> None:
+    record = b"[" + b'"x",' * (MAX_ELEMENT + 2) + b'"y"]'
+
+    for element, expected in ((0, b'"x'), (MAX_ELEMENT, b'"x'), (MAX_ELEMENT + 1, None)):
+        assert KeyReader(parse_pointer(f"/{element}")).read(record) == expected
+    assert KeyReader(parse_pointer("/00")).read(record) is None
+
+
+@pytest.mark.parametrize("text", ["pk", "a/b", "/~", "/~2", "/a~", '/"', "/\\", "/\n"])
+def test_what_is_no_pointer(text: str) -> None:
+    with pytest.raises(ValueError, match="JSON pointer"):
+        parse_pointer(text)
