@@ -113,12 +113,12 @@ WHERE d.tenant_id = $1 AND d.id = $2
 async def replace_indexes(
     conn: Connection, tenant: UUID, dataset_id: UUID, merged: Replacement
 ) -> bool:
-    """Replace indexes of a locked dataset; return False if another process has replaced some."""
+    """Replace indexes of a locked dataset; return False if some are not there any more."""
     deleted = await conn.fetch(DELETE_RUNS, tenant, dataset_id, merged.run_keys)
     if len(deleted) < len(merged.run_keys):
         return False
     taken = await conn.fetch(TAKE_PART_INDEXES, tenant, dataset_id, merged.part_keys)
-    if merged.part_keys and not taken:
+    if len(taken) < len(merged.part_keys):
         return False
     if merged.blob_key is not None:
         values = in_order(

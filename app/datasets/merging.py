@@ -50,35 +50,37 @@ async def merge_next(pool: Pool, blobs: Blobs) -> bool:
         claimed = await merge_store.claim_dataset(conn, seconds=_CLAIM_SECONDS)
     if claimed is None:
         return False
+    is_merged = False
     try:
-        await _merge_claimed(pool, blobs, claimed)
-    except BaseException:
-        # Such as an outage of the blob store; the claim would last longer than that.
-        with suppress(DatabaseUnavailable):
-            async with pool.acquire() as conn:
-                await merge_store.release_dataset(conn, claimed, seconds=_RETRY_SECONDS)
-        raise
+        is_merged = await _merge_claimed(pool, blobs, claimed)
+    finally:
+        if not is_merged:
+            # Such as in an outage of the blob store: the claim would last longer than that.
+            with suppress(DatabaseUnavailable):
+                async with pool.acquire() as conn:
+                    await merge_store.release_dataset(conn, claimed, seconds=_RETRY_SECONDS)
     return True
 
 
-async def _merge_claimed(pool: Pool, blobs: Blobs, claimed: ClaimedDataset) -> None:
+async def _merge_claimed(pool: Pool, blobs: Blobs, claimed: ClaimedDataset) -> bool:
+    """Merge what a dataset has; return False if its rows have changed meanwhile."""
     planned = await _plan(pool, claimed)
     if planned is None:
-        return
+        return False
     blob_key = new_index_key(claimed.tenant_id)
     try:
         merged = await _merge(blobs, planned, to=blob_key)
     except BlobMissing:
         # Retention or a deletion has been faster; the rows say what is left.
         await delete_blobs(blobs, [blob_key])
-        return
-    replacement = _replacement(planned, merged, blob_key)
-    if await _replace(pool, claimed, replacement):
-        INDEXES_MERGED.inc(len(planned.runs))
-        log.info("indexes.merged", indexes=len(planned.runs), entries=merged.entries)
-        await delete_blobs(blobs, [run.blob_key for run in planned.runs])
-    else:
+        return False
+    if not await _replace(pool, claimed, _replacement(planned, merged, blob_key)):
         await delete_blobs(blobs, [blob_key])
+        return False
+    INDEXES_MERGED.inc(len(planned.runs))
+    log.info("indexes.merged", indexes=len(planned.runs), entries=merged.entries)
+    await delete_blobs(blobs, [run.blob_key for run in planned.runs])
+    return True
 
 
 class _Plan(Struct, frozen=True, kw_only=True):

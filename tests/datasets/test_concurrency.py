@@ -5,7 +5,8 @@ from contextlib import suppress
 
 import pytest
 
-from app.datasets import record_service
+from app.datasets import merging, record_service, upload_store
+from app.datasets.merge_store import ClaimedDataset
 from app.datasets.merging import merge_next
 from app.datasets.parts import encode_key
 from app.datasets.problems import (
@@ -98,6 +99,52 @@ async def test_a_quota_is_exact_under_concurrent_parts(
     day = Datasets(pool, settings, Caps(max_bytes_per_day=4 * len(lines("first"))))
     with pytest.raises(QuotaExceeded):
         await day.send(upload, "a", 50, lines("first"))
+
+
+async def test_parts_of_a_tenant_take_turns_at_a_quota(datasets: Datasets, pool: Pool) -> None:
+    caps, tenant = Caps(max_stored_bytes=10), datasets.caller.tenant
+
+    async def require_room() -> None:
+        async with pool.acquire() as conn, conn.transaction():
+            await upload_store.require_room(conn, tenant, caps, stored_bytes=1, raw_bytes=1)
+
+    async with pool.acquire() as conn, conn.transaction():
+        await upload_store.require_room(conn, tenant, caps, stored_bytes=1, raw_bytes=1)
+        second = asyncio.create_task(require_room())
+        async with asyncio.timeout(60):
+            while not second.done() and not await pool.fetchval(  # noqa: ASYNC110 - no event tells
+                "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted)"
+            ):
+                await asyncio.sleep(0.01)
+        waited = not second.done()
+    await second
+
+    assert waited
+
+
+async def test_of_two_merges_of_the_same_indexes_one_counts(datasets: Datasets) -> None:
+    await datasets.put("a", lines("a"))
+    dataset_id = await datasets.pool.fetchval("SELECT id FROM datasets")
+    claimed = ClaimedDataset(id=dataset_id, tenant_id=datasets.caller.tenant)
+    planned = []
+    for path in "bcd":
+        await datasets.put(path, lines(path))
+        planned.append(await merging._plan(datasets.pool, claimed))
+    outcomes = []
+    for number, plan in enumerate(planned):
+        assert plan is not None
+        key = f"{claimed.tenant_id}/indexes/{number}"
+        merged = await merging._merge(datasets.blobs, plan, to=key)
+        replacement = merging._replacement(plan, merged, key)
+        outcomes.append(await merging._replace(datasets.pool, claimed, replacement))
+
+    # The later ones have more than the first, but what it replaced as well.
+    assert outcomes == [True, False, False]
+    runs = await datasets.pool.fetch("SELECT blob_key, entries FROM dataset_runs")
+    assert [(row["blob_key"][-1], row["entries"]) for row in runs] == [("0", 2)]
+    assert await datasets.pool.fetchval("SELECT unmerged FROM datasets") == 2
+    assert await merge_next(datasets.pool, datasets.blobs)
+    assert await datasets.pool.fetchval("SELECT sum(entries) FROM dataset_runs") == 4
 
 
 async def test_a_deletion_amid_uploads_commits_and_merges_leaves_nothing(
