@@ -82,9 +82,11 @@ async def test_a_merge_drops_what_is_gone(parts: Parts) -> None:
     for number, keys in enumerate((["a", "b"], ["a", "c"], ["a"])):
         await parts.add(_part(keys, number))
 
-    assert (await parts.merge(end=2, live=lambda number: number != 0)).entries == 2
-    assert (await parts.merge(live=lambda number: number != 1)).entries == 1
-    assert await parts.values("a") == [b'{"pk":"a","at":[2,0]}']
+    assert (await parts.merge(live=lambda number: number != 1)).entries == 3
+    assert await parts.values("a") == [b'{"pk":"a","at":[%d,0]}' % number for number in (2, 0)]
+    assert await parts.values("c") == []
+    assert (await parts.merge(live=lambda number: number == 2)).entries == 1
+    assert await parts.values("b") == []
     gone = await parts.merge(live=lambda _: False)
     assert (gone.entries, gone.stored_bytes, parts.segments) == (0, 0, [])
     assert await parts.values("a") == []
@@ -130,7 +132,7 @@ async def test_many_keys_with_one_hash_are_refused(parts: Parts) -> None:
 
 
 async def test_strings_and_numbers_are_different_keys(parts: Parts) -> None:
-    await parts.add(b'{"pk":"12"}\n{"pk":12,"n":1}\n{"pk":12.0,"n":2}\n')
+    await parts.add(b'{"pk":"12"}\r\n{"pk":12,"n":1}\r\n{"pk":12.0,"n":2}\r')
 
     async def found(key: str) -> list[bytes]:
         hits = find(
@@ -215,7 +217,7 @@ async def test_a_damaged_index_is_an_error_and_no_missing_record(parts: Parts, a
         await parts.merge()
 
 
-@pytest.mark.parametrize("at", [300, -300, -40, -20, -1])
+@pytest.mark.parametrize("at", [300, -150, -40, -20, -1])
 async def test_a_damaged_part_is_an_error(parts: Parts, at: int) -> None:
     await parts.add(_part([str(key) for key in range(9_000)], 0))
     content = bytearray(await parts.object_of(parts.refs[0].blob_key))
