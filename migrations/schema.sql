@@ -4,7 +4,7 @@
 --   audit_log                  changes by operators and callers; append-only
 --   dataset_files              files of uploads and snapshots; immutable once published
 --   dataset_parts              parts of files: whole lines, stored as one blob each
---   dataset_runs               merged key indexes of datasets, each of a range of parts
+--   dataset_segments           merged key indexes of datasets, each of a range of parts
 --   dataset_snapshots          immutable states of datasets, with their totals
 --   dataset_uploads            uploads: open until committed, deleted when they expire
 --   datasets                   named collections of files; their content is that of snapshots
@@ -265,7 +265,7 @@ COMMENT ON COLUMN dataset_parts.sha256 IS 'digest of the raw bytes';
 
 COMMENT ON COLUMN dataset_parts.index_key IS 'the blob of the part''s own index, until it is merged';
 
-CREATE TABLE dataset_runs (
+CREATE TABLE dataset_segments (
     blob_key text NOT NULL,
     tenant_id uuid NOT NULL,
     dataset_id uuid NOT NULL,
@@ -274,9 +274,9 @@ CREATE TABLE dataset_runs (
     entries bigint NOT NULL,
     stored_bytes bigint NOT NULL,
     created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
-    CONSTRAINT dataset_runs_entries_check CHECK ((entries >= 0)),
-    CONSTRAINT dataset_runs_range_check CHECK ((first_sequence <= last_sequence)),
-    CONSTRAINT dataset_runs_stored_bytes_check CHECK ((stored_bytes >= 0))
+    CONSTRAINT dataset_segments_entries_check CHECK ((entries >= 0)),
+    CONSTRAINT dataset_segments_range_check CHECK ((first_sequence <= last_sequence)),
+    CONSTRAINT dataset_segments_stored_bytes_check CHECK ((stored_bytes >= 0))
 );
 
 CREATE TABLE dataset_snapshots (
@@ -620,8 +620,8 @@ ALTER TABLE ONLY dataset_files
 ALTER TABLE ONLY dataset_parts
     ADD CONSTRAINT dataset_parts_pkey PRIMARY KEY (file_id, number);
 
-ALTER TABLE ONLY dataset_runs
-    ADD CONSTRAINT dataset_runs_pkey PRIMARY KEY (blob_key);
+ALTER TABLE ONLY dataset_segments
+    ADD CONSTRAINT dataset_segments_pkey PRIMARY KEY (blob_key);
 
 ALTER TABLE ONLY dataset_snapshots
     ADD CONSTRAINT dataset_snapshots_pkey PRIMARY KEY (dataset_id, number);
@@ -694,7 +694,7 @@ CREATE INDEX dataset_parts_blob_idx ON dataset_parts USING btree (blob_key);
 
 CREATE INDEX dataset_parts_index_idx ON dataset_parts USING btree (index_key) WHERE (index_key IS NOT NULL);
 
-CREATE UNIQUE INDEX dataset_runs_range_idx ON dataset_runs USING btree (dataset_id, first_sequence);
+CREATE UNIQUE INDEX dataset_segments_range_idx ON dataset_segments USING btree (dataset_id, first_sequence);
 
 CREATE INDEX dataset_snapshots_age_idx ON dataset_snapshots USING btree (created_at);
 
@@ -779,11 +779,11 @@ ALTER TABLE ONLY dataset_parts
 ALTER TABLE ONLY dataset_parts
     ADD CONSTRAINT dataset_parts_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);
 
-ALTER TABLE ONLY dataset_runs
-    ADD CONSTRAINT dataset_runs_dataset_id_fkey FOREIGN KEY (dataset_id) REFERENCES datasets(id);
+ALTER TABLE ONLY dataset_segments
+    ADD CONSTRAINT dataset_segments_dataset_id_fkey FOREIGN KEY (dataset_id) REFERENCES datasets(id);
 
-ALTER TABLE ONLY dataset_runs
-    ADD CONSTRAINT dataset_runs_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);
+ALTER TABLE ONLY dataset_segments
+    ADD CONSTRAINT dataset_segments_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);
 
 ALTER TABLE ONLY dataset_snapshots
     ADD CONSTRAINT dataset_snapshots_dataset_id_fkey FOREIGN KEY (dataset_id) REFERENCES datasets(id);

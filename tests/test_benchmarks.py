@@ -117,6 +117,17 @@ def test_each_figure_of_the_pipeline_can_be_chosen_and_is_documented() -> None:
         assert set(names) <= documented
 
 
+def test_the_datasets_benchmark_prints_every_figure() -> None:
+    lines = _lines(_bench("datasets", "--quick"))
+
+    text = (ROOT / "docs" / "BENCHMARKS.md").read_text(encoding="utf-8")
+    assert len(lines) == 11
+    for line in lines:
+        assert set(line) >= FIELDS - {"v8", "isolates"}
+        assert line["value"] > 0
+        assert f"`{line['bench']}`" in text
+
+
 def test_the_peer_is_pinned() -> None:
     package_json = json.loads((PEER / "package.json").read_text(encoding="utf-8"))
     text = (PEER / "package-lock.json").read_text(encoding="utf-8")

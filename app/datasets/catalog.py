@@ -8,6 +8,7 @@ import asyncio
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from itertools import accumulate
 from typing import Final
 from uuid import UUID
 
@@ -15,7 +16,7 @@ from msgspec import Struct
 
 from app.datasets import catalog_store
 from app.datasets.catalog_store import CatalogFile, CatalogPart, PartPosition
-from app.datasets.parts import ObjectCache, PartRef, RunRef
+from app.datasets.parts import ObjectCache, PartRef, SegmentRef
 from app.db import Connection, Pool
 
 # A part takes about 500 bytes.
@@ -41,7 +42,7 @@ class Catalog:
         snapshot: int,
         files: Sequence[CatalogFile],
         parts: Sequence[CatalogPart],
-        runs: Sequence[RunRef],
+        segments: Sequence[SegmentRef],
     ) -> None:
         """Take files and parts (by sequence) up to the newest snapshot, and indexes."""
         self.revision = revision
@@ -49,8 +50,10 @@ class Catalog:
         self.files = {file.id: file for file in files}
         self.parts = [part for part in parts if part.file_id in self.files]
         # Newest first, as readers search them.
-        self.runs = runs
+        self.segments = segments
         self._by_sequence = {part.sequence: part for part in self.parts}
+        # Of the snapshot whose lines were read last: its parts, and the first line of each.
+        self._lines: tuple[int, list[CatalogPart], list[int]] = (0, [], [])
 
     def part_of(self, snapshot: int) -> Callable[[int], PartRef | None]:
         """Return how to find a part of a snapshot by its sequence."""
@@ -83,12 +86,9 @@ class Catalog:
 
         Its files are in the order in which they were published.
         """
-        present = [part for part in self.parts if self.files[part.file_id].is_in(snapshot)]
-        starts = []
-        lines = 0
-        for part in present:
-            starts.append(lines)
-            lines += part.lines
+        if self._lines[0] != snapshot:
+            self._lines = (snapshot, *self._lines_in(snapshot))
+        _, present, starts = self._lines
         found = []
         for number in range(max(0, bisect_right(starts, first) - 1), len(present)):
             part, start = present[number], starts[number]
@@ -99,6 +99,11 @@ class Catalog:
             if taken > 0:
                 found.append(PartLines(part=part, first=skipped, count=taken))
         return found
+
+    def _lines_in(self, snapshot: int) -> tuple[list[CatalogPart], list[int]]:
+        present = [part for part in self.parts if self.files[part.file_id].is_in(snapshot)]
+        starts = [0, *accumulate(part.lines for part in present)]
+        return present, starts[: len(present)]
 
 
 class Catalogs:
@@ -167,5 +172,7 @@ async def load_catalog(
             break
         after = PartPosition(snapshot=after.snapshot, sequence=more[-1].sequence)
     files = await catalog_store.select_catalog_files(conn, tenant, dataset_id)
-    runs = await catalog_store.select_runs(conn, tenant, dataset_id)
-    return Catalog(state.revision, state.last_snapshot, files, parts, [run.ref() for run in runs])
+    segments = await catalog_store.select_segments(conn, tenant, dataset_id)
+    return Catalog(
+        state.revision, state.last_snapshot, files, parts, [segment.ref() for segment in segments]
+    )

@@ -4,7 +4,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from app.datasets.parts import PartRef, RunRef
+from app.datasets.parts import PartRef, SegmentRef
 from app.db import Connection, from_row, optional_from_row
 
 
@@ -92,7 +92,7 @@ async def select_catalog_parts(
     return [from_row(CatalogPart, row) for row in rows]
 
 
-class StoredRun(Struct, frozen=True, kw_only=True):
+class StoredSegment(Struct, frozen=True, kw_only=True):
     """An index: of one part (`sequence`), or merged from the parts of a range of sequences."""
 
     blob_key: str
@@ -101,16 +101,16 @@ class StoredRun(Struct, frozen=True, kw_only=True):
     first_sequence: int
     entries: int
 
-    def ref(self) -> RunRef:
+    def ref(self) -> SegmentRef:
         """Return the reference that readers and merges take."""
-        return RunRef(
+        return SegmentRef(
             blob_key=self.blob_key, stored_bytes=self.stored_bytes, sequence=self.sequence
         )
 
 
-SELECT_RUNS = """
+SELECT_SEGMENTS = """
 SELECT r.blob_key, r.stored_bytes, NULL::bigint AS sequence, r.first_sequence, r.entries
-FROM dataset_runs AS r
+FROM dataset_segments AS r
 WHERE r.tenant_id = $1 AND r.dataset_id = $2
 UNION ALL
 SELECT p.index_key, p.index_bytes, p.sequence, p.sequence, p.records
@@ -122,7 +122,7 @@ ORDER BY first_sequence DESC
 """
 
 
-async def select_runs(conn: Connection, tenant: UUID, dataset_id: UUID) -> list[StoredRun]:
+async def select_segments(conn: Connection, tenant: UUID, dataset_id: UUID) -> list[StoredSegment]:
     """List the indexes of a dataset's published parts, newest first."""
-    rows = await conn.fetch(SELECT_RUNS, tenant, dataset_id)
-    return [from_row(StoredRun, row) for row in rows]
+    rows = await conn.fetch(SELECT_SEGMENTS, tenant, dataset_id)
+    return [from_row(StoredSegment, row) for row in rows]

@@ -98,8 +98,8 @@ parts AS (
     WHERE p.tenant_id = $1 AND p.tenant_id = files.tenant_id AND p.file_id = files.id
     RETURNING p.blob_key, p.index_key
 ),
-runs AS (
-    DELETE FROM dataset_runs AS r
+segments AS (
+    DELETE FROM dataset_segments AS r
     WHERE r.tenant_id = $1 AND r.dataset_id = $2
     RETURNING r.blob_key
 ),
@@ -119,7 +119,7 @@ SELECT blob_key FROM parts
 UNION ALL
 SELECT index_key FROM parts WHERE index_key IS NOT NULL
 UNION ALL
-SELECT blob_key FROM runs
+SELECT blob_key FROM segments
 """
 
 

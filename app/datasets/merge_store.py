@@ -52,12 +52,12 @@ async def release_dataset(conn: Connection, claimed: ClaimedDataset, *, seconds:
 
 
 class Replacement(Struct, frozen=True, kw_only=True):
-    """A merged index in place of those with `run_keys` (merged before) and `part_keys`.
+    """A merged index in place of those with `segment_keys` (merged before) and `part_keys`.
 
     `blob_key` is None if nothing was left to index. `duplicates` are to be added to files.
     """
 
-    run_keys: Sequence[str]
+    segment_keys: Sequence[str]
     part_keys: Sequence[str]
     blob_key: str | None
     first_sequence: int
@@ -67,8 +67,8 @@ class Replacement(Struct, frozen=True, kw_only=True):
     duplicates: Mapping[UUID, int]
 
 
-DELETE_RUNS = """
-DELETE FROM dataset_runs
+DELETE_SEGMENTS = """
+DELETE FROM dataset_segments
 WHERE tenant_id = $1 AND dataset_id = $2 AND blob_key = ANY ($3)
 RETURNING blob_key
 """
@@ -83,8 +83,8 @@ WHERE p.tenant_id = $1 AND f.tenant_id = $1 AND f.dataset_id = $2 AND p.file_id 
 RETURNING p.number
 """
 
-INSERT_RUN = """
-INSERT INTO dataset_runs
+INSERT_SEGMENT = """
+INSERT INTO dataset_segments
        (blob_key, tenant_id, dataset_id, first_sequence, last_sequence, entries, stored_bytes)
 SELECT $1 AS blob_key, $2 AS tenant_id, $3 AS dataset_id, $4 AS first_sequence,
        $5 AS last_sequence, $6 AS entries, $7 AS stored_bytes
@@ -114,15 +114,15 @@ async def replace_indexes(
     conn: Connection, tenant: UUID, dataset_id: UUID, merged: Replacement
 ) -> bool:
     """Replace indexes of a locked dataset; return False if some are not there any more."""
-    deleted = await conn.fetch(DELETE_RUNS, tenant, dataset_id, merged.run_keys)
-    if len(deleted) < len(merged.run_keys):
+    deleted = await conn.fetch(DELETE_SEGMENTS, tenant, dataset_id, merged.segment_keys)
+    if len(deleted) < len(merged.segment_keys):
         return False
     taken = await conn.fetch(TAKE_PART_INDEXES, tenant, dataset_id, merged.part_keys)
     if len(taken) < len(merged.part_keys):
         return False
     if merged.blob_key is not None:
         values = in_order(
-            INSERT_RUN,
+            INSERT_SEGMENT,
             blob_key=merged.blob_key,
             tenant_id=tenant,
             dataset_id=dataset_id,
@@ -131,7 +131,7 @@ async def replace_indexes(
             entries=merged.entries,
             stored_bytes=merged.stored_bytes,
         )
-        await conn.execute(INSERT_RUN, *values)
+        await conn.execute(INSERT_SEGMENT, *values)
     await conn.execute(
         ADD_DUPLICATES,
         tenant,

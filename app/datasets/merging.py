@@ -18,9 +18,9 @@ from app.blobs import BlobMissing, Blobs
 from app.datasets import catalog_store, merge_store, store
 from app.datasets.blob_cleanup import delete_blobs, new_index_key
 from app.datasets.catalog import Catalog, load_catalog
-from app.datasets.catalog_store import StoredRun
+from app.datasets.catalog_store import StoredSegment
 from app.datasets.merge_store import ClaimedDataset, Replacement
-from app.datasets.parts import MergedRun, merge_runs
+from app.datasets.parts import MergedSegment, merge_segments
 from app.db import Pool
 from app.metrics import INDEXES_MERGED
 from app.outages import DatabaseUnavailable
@@ -32,6 +32,8 @@ _INTERVAL_SECONDS: Final = 1.0
 _CLAIM_SECONDS: Final = 900.0
 _RETRY_SECONDS: Final = 5.0
 _GROWTH: Final = 2
+# Bounds the time of a merge, and its result by what a segment can hold.
+_MAX_ENTRIES: Final = 2**30
 
 
 async def merge_forever(pool: Pool, blobs: Blobs) -> None:
@@ -77,16 +79,16 @@ async def _merge_claimed(pool: Pool, blobs: Blobs, claimed: ClaimedDataset) -> b
     if not await _replace(pool, claimed, _replacement(planned, merged, blob_key)):
         await delete_blobs(blobs, [blob_key])
         return False
-    INDEXES_MERGED.inc(len(planned.runs))
-    log.info("indexes.merged", indexes=len(planned.runs), entries=merged.entries)
-    await delete_blobs(blobs, [run.blob_key for run in planned.runs])
+    INDEXES_MERGED.inc(len(planned.segments))
+    log.info("indexes.merged", indexes=len(planned.segments), entries=merged.entries)
+    await delete_blobs(blobs, [segment.blob_key for segment in planned.segments])
     return True
 
 
 class _Plan(Struct, frozen=True, kw_only=True):
     """Indexes to merge, newest first, and the catalog that they belong to."""
 
-    runs: Sequence[StoredRun]
+    segments: Sequence[StoredSegment]
     catalog: Catalog
 
 
@@ -98,27 +100,28 @@ async def _plan(pool: Pool, claimed: ClaimedDataset) -> _Plan | None:
         catalog = await load_catalog(conn, claimed.tenant_id, claimed.id)
         if catalog is None:
             return None
-        runs = await catalog_store.select_runs(conn, claimed.tenant_id, claimed.id)
-    chosen = runs_to_merge(runs)
-    return _Plan(runs=chosen, catalog=catalog) if chosen else None
+        segments = await catalog_store.select_segments(conn, claimed.tenant_id, claimed.id)
+    chosen = segments_to_merge(segments)
+    return _Plan(segments=chosen, catalog=catalog) if chosen else None
 
 
-def runs_to_merge(runs: Sequence[StoredRun]) -> list[StoredRun]:
+def segments_to_merge(segments: Sequence[StoredSegment]) -> list[StoredSegment]:
     """Choose what to merge of a dataset's indexes, newest first; they are adjacent."""
-    chosen: list[StoredRun] = []
+    chosen: list[StoredSegment] = []
     entries = 0
-    for run in runs:
-        if run.sequence is None and run.entries > _GROWTH * entries:
+    for segment in segments:
+        is_much_larger = segment.sequence is None and segment.entries > _GROWTH * entries
+        if chosen and (is_much_larger or entries + segment.entries > _MAX_ENTRIES):
             break
-        chosen.append(run)
-        entries += run.entries
+        chosen.append(segment)
+        entries += segment.entries
     return chosen
 
 
-async def _merge(blobs: Blobs, planned: _Plan, *, to: str) -> MergedRun:
+async def _merge(blobs: Blobs, planned: _Plan, *, to: str) -> MergedSegment:
     catalog = planned.catalog
     numbers = {file_id: number for number, file_id in enumerate(catalog.files)}
-    new = {run.sequence for run in planned.runs if run.sequence is not None}
+    new = {segment.sequence for segment in planned.segments if segment.sequence is not None}
 
     def file_of(sequence: int) -> int:
         # Duplicates of merged parts are counted already: each counts as a file of its own.
@@ -126,24 +129,26 @@ async def _merge(blobs: Blobs, planned: _Plan, *, to: str) -> MergedRun:
             return numbers[catalog.file_at(sequence).id]
         return -1 - sequence
 
-    return await merge_runs(
+    return await merge_segments(
         blobs,
-        [run.ref() for run in reversed(planned.runs)],
+        [segment.ref() for segment in reversed(planned.segments)],
         to=to,
         live=catalog.has,
         file_of=file_of,
     )
 
 
-def _replacement(planned: _Plan, merged: MergedRun, blob_key: str) -> Replacement:
+def _replacement(planned: _Plan, merged: MergedSegment, blob_key: str) -> Replacement:
     duplicates: dict[UUID, int] = {}
     for sequence, count in merged.duplicates.items():
         with suppress(KeyError):
             file_id = planned.catalog.file_at(sequence).id
             duplicates[file_id] = duplicates.get(file_id, 0) + count
     return Replacement(
-        run_keys=[run.blob_key for run in planned.runs if run.sequence is None],
-        part_keys=[run.blob_key for run in planned.runs if run.sequence is not None],
+        segment_keys=[segment.blob_key for segment in planned.segments if segment.sequence is None],
+        part_keys=[
+            segment.blob_key for segment in planned.segments if segment.sequence is not None
+        ],
         blob_key=blob_key if merged.entries else None,
         first_sequence=merged.first_sequence,
         last_sequence=merged.last_sequence,

@@ -213,7 +213,7 @@ async def _history(
     hits = find(
         catalogs.cache,
         key,
-        catalog.runs,
+        catalog.segments,
         pointer=parse_pointer(resolved.key),
         part_of=part_of,
     )

@@ -136,8 +136,8 @@ SELECT index_key FROM parts WHERE index_key IS NOT NULL
 """
 
 # A merged index whose parts are all deleted.
-DELETE_UNUSED_RUNS = """
-DELETE FROM dataset_runs AS r
+DELETE_UNUSED_SEGMENTS = """
+DELETE FROM dataset_segments AS r
 WHERE r.tenant_id = $1 AND r.dataset_id = $2
   AND NOT EXISTS (
       SELECT
@@ -176,7 +176,7 @@ async def delete_snapshots(
     numbers = await conn.fetch(DELETE_SNAPSHOTS, tenant, dataset_id, first, last)
     rows = await conn.fetch(DELETE_UNUSED_FILES, tenant, dataset_id)
     if rows:
-        rows += await conn.fetch(DELETE_UNUSED_RUNS, tenant, dataset_id)
+        rows += await conn.fetch(DELETE_UNUSED_SEGMENTS, tenant, dataset_id)
     await conn.execute(COUNT_CHANGE, tenant, dataset_id)
     return DeletedSnapshots(snapshots=len(numbers), blob_keys=[row["blob_key"] for row in rows])
 
@@ -208,7 +208,7 @@ SELECT blob_key FROM dataset_parts WHERE blob_key = ANY ($1)
 UNION ALL
 SELECT index_key FROM dataset_parts WHERE index_key = ANY ($1)
 UNION ALL
-SELECT blob_key FROM dataset_runs WHERE blob_key = ANY ($1)
+SELECT blob_key FROM dataset_segments WHERE blob_key = ANY ($1)
 """
 
 

@@ -130,7 +130,7 @@ UP = (
     WHERE index_key IS NOT NULL
     """,
     """
-    CREATE TABLE dataset_runs (
+    CREATE TABLE dataset_segments (
         blob_key       text   PRIMARY KEY,
         tenant_id      uuid   NOT NULL REFERENCES tenants,
         dataset_id     uuid   NOT NULL REFERENCES datasets,
@@ -139,10 +139,13 @@ UP = (
         entries        bigint NOT NULL CHECK (entries >= 0),
         stored_bytes   bigint NOT NULL CHECK (stored_bytes >= 0),
         created_at     timestamptz NOT NULL DEFAULT clock_timestamp(),
-        CONSTRAINT dataset_runs_range_check CHECK (first_sequence <= last_sequence)
+        CONSTRAINT dataset_segments_range_check CHECK (first_sequence <= last_sequence)
     )
     """,
-    "CREATE UNIQUE INDEX dataset_runs_range_idx ON dataset_runs (dataset_id, first_sequence)",
+    """
+    CREATE UNIQUE INDEX dataset_segments_range_idx
+    ON dataset_segments (dataset_id, first_sequence)
+    """,
 )
 
 _TABLES = {
@@ -151,7 +154,7 @@ _TABLES = {
     "dataset_uploads": "uploads: open until committed, deleted when they expire",
     "dataset_files": "files of uploads and snapshots; immutable once published",
     "dataset_parts": "parts of files: whole lines, stored as one blob each",
-    "dataset_runs": "merged key indexes of datasets, each of a range of parts",
+    "dataset_segments": "merged key indexes of datasets, each of a range of parts",
 }
 
 _COLUMNS = {
@@ -207,7 +210,7 @@ def downgrade() -> None:
     # What the parts counted for quotas goes with them.
     op.execute("DELETE FROM dataset_parts")
     for table in (
-        "dataset_runs",
+        "dataset_segments",
         "dataset_parts",
         "dataset_files",
         "dataset_uploads",

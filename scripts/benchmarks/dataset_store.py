@@ -1,4 +1,4 @@
-"""Keep a dataset without a database, for benchmarks: parts, runs of the index, lookups."""
+"""Keep a dataset without a database, for benchmarks: parts, segments of the index, lookups."""
 
 from collections.abc import AsyncIterator
 from uuid import uuid4
@@ -8,10 +8,10 @@ from app.datasets.parts import (
     Format,
     ObjectCache,
     PartRef,
-    RunRef,
+    SegmentRef,
     encode_key,
     find,
-    merge_runs,
+    merge_segments,
     parse_pointer,
     store_part,
 )
@@ -21,20 +21,20 @@ _KEY = parse_pointer("/pk")
 
 
 class StoredDataset:
-    """Parts in order, and the runs that index them, oldest first."""
+    """Parts in order, and the segments that index them, oldest first."""
 
     def __init__(self, blobs: Blobs) -> None:
         """Begin without parts."""
         self._blobs = blobs
         self._cache = ObjectCache(blobs)
         self._parts: list[PartRef] = []
-        self._runs: list[RunRef] = []
+        self._segments: list[SegmentRef] = []
 
     @property
     def stored_bytes(self) -> int:
         """The size of all objects that are in use."""
         parts = sum(each.stored_bytes for each in self._parts)
-        return parts + sum(each.stored_bytes for each in self._runs)
+        return parts + sum(each.stored_bytes for each in self._segments)
 
     async def add_file(self, chunks: AsyncIterator[bytes]) -> None:
         """Store a file in parts of whole lines."""
@@ -63,20 +63,20 @@ class StoredDataset:
         self._parts.append(
             PartRef(blob_key=part_key, raw_bytes=stored.raw_bytes, stored_bytes=stored.stored_bytes)
         )
-        self._runs.append(
-            RunRef(blob_key=index_key, stored_bytes=stored.index_bytes, sequence=sequence)
+        self._segments.append(
+            SegmentRef(blob_key=index_key, stored_bytes=stored.index_bytes, sequence=sequence)
         )
 
     async def merge(self) -> None:
-        """Merge all runs into one."""
-        await self.merge_newest(len(self._runs))
+        """Merge all segments into one."""
+        await self.merge_newest(len(self._segments))
 
     async def merge_newest(self, count: int) -> None:
-        """Merge the newest runs into one."""
-        old = self._runs[-count:]
+        """Merge the newest segments into one."""
+        old = self._segments[-count:]
         key = f"t/indexes/{uuid4()}"
-        merged = await merge_runs(self._blobs, old, to=key, live=lambda _: True)
-        self._runs[-count:] = [RunRef(blob_key=key, stored_bytes=merged.stored_bytes)]
+        merged = await merge_segments(self._blobs, old, to=key, live=lambda _: True)
+        self._segments[-count:] = [SegmentRef(blob_key=key, stored_bytes=merged.stored_bytes)]
         await self._blobs.delete(*(each.blob_key for each in old))
 
     async def find(self, key: int) -> bytes:
@@ -84,7 +84,7 @@ class StoredDataset:
         hits = find(
             self._cache,
             encode_key(str(key)),
-            self._runs[::-1],
+            self._segments[::-1],
             pointer=_KEY,
             part_of=self._parts.__getitem__,
         )

@@ -161,7 +161,7 @@ async def _many(plan: _Plan) -> list[Line]:
     return [
         _latencies("lookup-35-snapshots", many, 0.5, baseline, one_run, goal=1.7),
         _latencies("lookup-35-snapshots", many, 0.99, baseline, one_run, goal=1.7),
-        _latencies("lookup-35-runs", tiers, 0.5, baseline, one_run),
+        _latencies("lookup-35-segments", tiers, 0.5, baseline, one_run),
     ]
 
 

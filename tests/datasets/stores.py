@@ -88,7 +88,7 @@ class Datasets:
         """Return the keys of all blobs that rows name."""
         rows = await self.pool.fetch(
             "SELECT blob_key FROM dataset_parts UNION ALL SELECT index_key FROM dataset_parts "
-            "WHERE index_key IS NOT NULL UNION ALL SELECT blob_key FROM dataset_runs"
+            "WHERE index_key IS NOT NULL UNION ALL SELECT blob_key FROM dataset_segments"
         )
         return {row["blob_key"] for row in rows}
 

@@ -140,11 +140,11 @@ async def test_of_two_merges_of_the_same_indexes_one_counts(datasets: Datasets) 
 
     # The later ones have more than the first, but what it replaced as well.
     assert outcomes == [True, False, False]
-    runs = await datasets.pool.fetch("SELECT blob_key, entries FROM dataset_runs")
-    assert [(row["blob_key"][-1], row["entries"]) for row in runs] == [("0", 2)]
+    segments = await datasets.pool.fetch("SELECT blob_key, entries FROM dataset_segments")
+    assert [(row["blob_key"][-1], row["entries"]) for row in segments] == [("0", 2)]
     assert await datasets.pool.fetchval("SELECT unmerged FROM datasets") == 2
     assert await merge_next(datasets.pool, datasets.blobs)
-    assert await datasets.pool.fetchval("SELECT sum(entries) FROM dataset_runs") == 4
+    assert await datasets.pool.fetchval("SELECT sum(entries) FROM dataset_segments") == 4
 
 
 async def test_a_deletion_amid_uploads_commits_and_merges_leaves_nothing(
@@ -170,5 +170,5 @@ async def test_a_deletion_amid_uploads_commits_and_merges_leaves_nothing(
 
     assert datasets.blob_keys() == set()
     assert await datasets.usage() == (0, 0)
-    for table in ("dataset_uploads", "dataset_files", "dataset_parts", "dataset_runs"):
+    for table in ("dataset_uploads", "dataset_files", "dataset_parts", "dataset_segments"):
         assert await datasets.pool.fetchval(f"SELECT count(*) FROM {table}") == 0  # noqa: S608 - a constant

@@ -3,43 +3,43 @@
 from app.datasets.parts.json_text import RawNumber
 from app.datasets.parts.keys import encode_key, parse_key
 from app.datasets.parts.lookup import find
-from app.datasets.parts.merge import merge_runs
+from app.datasets.parts.merge import merge_segments
 from app.datasets.parts.model import (
     BadLine,
     CollidingKeys,
     Format,
     Hit,
-    MergedRun,
+    MergedSegment,
     ObjectDamaged,
     PartRef,
     PartTooLarge,
-    RunRef,
+    SegmentRef,
     StoredPart,
 )
 from app.datasets.parts.object_cache import ObjectCache
 from app.datasets.parts.part_reader import read_lines, read_range
 from app.datasets.parts.part_writer import store_part
 from app.datasets.parts.pointers import Pointer, parse_pointer
-from app.datasets.parts.run_writer import RunTooLarge
+from app.datasets.parts.segment_writer import SegmentTooLarge
 
 __all__ = [
     "BadLine",
     "CollidingKeys",
     "Format",
     "Hit",
-    "MergedRun",
+    "MergedSegment",
     "ObjectCache",
     "ObjectDamaged",
     "PartRef",
     "PartTooLarge",
     "Pointer",
     "RawNumber",
-    "RunRef",
-    "RunTooLarge",
+    "SegmentRef",
+    "SegmentTooLarge",
     "StoredPart",
     "encode_key",
     "find",
-    "merge_runs",
+    "merge_segments",
     "parse_key",
     "parse_pointer",
     "read_lines",

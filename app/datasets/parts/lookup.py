@@ -7,15 +7,15 @@ from typing import Final
 
 from app.datasets.parts.key_reader import key_reader
 from app.datasets.parts.keys import hash_of
-from app.datasets.parts.model import Hit, PartRef, RunRef
+from app.datasets.parts.model import Hit, PartRef, SegmentRef
 from app.datasets.parts.object_cache import ObjectCache
 from app.datasets.parts.part_reader import read_line
 from app.datasets.parts.pointers import Pointer
-from app.datasets.parts.run_search import Found, Reads, search
-from app.datasets.parts.runs import Read
+from app.datasets.parts.segment_search import Found, Reads, search
+from app.datasets.parts.segments import Read
 from app.datasets.parts.threads import call_by_size
 
-# Runs that are searched together, if their objects are far away.
+# Segments that are searched together, if their objects are far away.
 _WAVE: Final = 32
 # Other requests get a turn after this many candidates.
 _TURN: Final = 16
@@ -24,20 +24,20 @@ _TURN: Final = 16
 async def find(
     cache: ObjectCache,
     key: bytes,
-    runs: Sequence[RunRef],
+    segments: Sequence[SegmentRef],
     *,
     pointer: Pointer,
     part_of: Callable[[int], PartRef | None],
 ) -> AsyncIterator[Hit]:
     """Yield the records with a key, the newest first: at most one of each part.
 
-    `runs` are ordered newest first. `part_of` returns the part of a sequence, None if the snapshot
-    that is read does not have it. Each line is verified against the key. Raises BlobMissing,
-    BlobsUnavailable, ObjectDamaged.
+    `segments` are ordered newest first. `part_of` returns the part of a sequence, None if the
+    snapshot that is read does not have it. Each line is verified against the key. Raises
+    BlobMissing, BlobsUnavailable, ObjectDamaged.
     """
     reader = key_reader(pointer)
     candidates = 0
-    async for sequence, offset in _entries(cache, runs, hash_of(key)):
+    async for sequence, offset in _entries(cache, segments, hash_of(key)):
         part = part_of(sequence)
         if part is None:
             continue
@@ -50,20 +50,20 @@ async def find(
 
 
 async def _entries(
-    cache: ObjectCache, runs: Sequence[RunRef], hash_: int
+    cache: ObjectCache, segments: Sequence[SegmentRef], hash_: int
 ) -> AsyncIterator[tuple[int, int]]:
     """Yield the sequences and offsets of a hash, the newest first."""
-    # Most keys that exist are in the newest run.
-    waiting, size = iter(runs), 1
+    # Most keys that exist are in the newest segment.
+    waiting, size = iter(segments), 1
     while wave := list(islice(waiting, size)):
-        for found in await _search_all(cache, [search(run, hash_) for run in wave]):
+        for found in await _search_all(cache, [search(segment, hash_) for segment in wave]):
             for sequence, offset in reversed(found.entries):
                 yield found.first_sequence + sequence, offset
         size = _WAVE
 
 
 async def _search_all(cache: ObjectCache, searches: Sequence[Reads]) -> list[Found]:
-    """Run searches: at once as far as all is at hand, else waiting together."""
+    """Go through searches: at once as far as all is at hand, else waiting together."""
     found: dict[int, Found] = {}
     blocked: list[tuple[int, Read]] = []
     for number, each in enumerate(searches):

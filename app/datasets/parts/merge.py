@@ -1,4 +1,4 @@
-"""Merge runs of the key index into one, a slice of the hashes at a time, in bounded memory."""
+"""Merge segments of the key index into one, a slice of the hashes at a time, in bounded memory."""
 
 import asyncio
 from collections import Counter
@@ -11,10 +11,10 @@ import numpy.typing as npt
 from app.blobs import Blobs
 from app.datasets.parts.hash_order import order_by_hash
 from app.datasets.parts.merge_source import Slice, Source, open_source
-from app.datasets.parts.model import MergedRun, RunRef
+from app.datasets.parts.model import MergedSegment, SegmentRef
 from app.datasets.parts.object_cache import ObjectCache
-from app.datasets.parts.run_writer import RunWriter
-from app.datasets.parts.runs import Entries
+from app.datasets.parts.segment_writer import SegmentWriter
+from app.datasets.parts.segments import Entries
 from app.datasets.parts.threads import in_thread
 
 # Entries of a slice, each of which takes about 60 bytes while its slice is merged.
@@ -24,30 +24,30 @@ _READS: Final = 16
 
 
 class _NothingLeft(Exception):
-    """Aborts the writing of a run without entries; never leaves this module."""
+    """Aborts the writing of a segment without entries; never leaves this module."""
 
 
-async def merge_runs(
+async def merge_segments(
     blobs: Blobs,
-    runs: Sequence[RunRef],
+    segments: Sequence[SegmentRef],
     *,
     to: str,
     live: Callable[[int], bool],
     file_of: Callable[[int], Hashable] | None = None,
     slice_entries: int = SLICE_ENTRIES,
-) -> MergedRun:
-    """Write one run under `to` with the entries of all runs whose part is `live`.
+) -> MergedSegment:
+    """Write one segment under `to` with the entries of all segments whose part is `live`.
 
-    `runs` are ordered oldest first, and their ranges of sequences do not overlap. Older values of
-    a key stay: older snapshots need them. With `file_of`, the file of a sequence, records that a
-    later part of the same file replaces are counted. Raises RunTooLarge, BlobMissing,
+    `segments` are ordered oldest first, and their ranges of sequences do not overlap. Older values
+    of a key stay: older snapshots need them. With `file_of`, the file of a sequence, records that
+    a later part of the same file replaces are counted. Raises SegmentTooLarge, BlobMissing,
     BlobsUnavailable, ObjectDamaged.
     """
     cache = ObjectCache(blobs, max_bytes=0)
-    sources = [await open_source(cache, ref) for ref in runs]
+    sources = [await open_source(cache, ref) for ref in segments]
     parts = _Parts(sources, live, file_of)
-    writer = RunWriter(
-        entries=sum(each.run.entries for each in sources),
+    writer = SegmentWriter(
+        entries=sum(each.segment.entries for each in sources),
         first_sequence=parts.first,
         last_sequence=parts.last,
     )
@@ -63,7 +63,7 @@ async def merge_runs(
             size += len(end)
     except _NothingLeft:
         size = 0
-    return MergedRun(
+    return MergedSegment(
         entries=writer.entries,
         stored_bytes=size,
         first_sequence=parts.first,
@@ -72,13 +72,13 @@ async def merge_runs(
     )
 
 
-def _require_entries(writer: RunWriter) -> None:
+def _require_entries(writer: SegmentWriter) -> None:
     if not writer.entries:
         raise _NothingLeft
 
 
 class _Parts:
-    """The parts of the runs: which are live, and in which file."""
+    """The parts of the segments: which are live, and in which file."""
 
     def __init__(
         self,
@@ -89,7 +89,7 @@ class _Parts:
         sequences = [
             sequence
             for source in sources
-            for sequence in range(source.run.first_sequence, source.run.last_sequence + 1)
+            for sequence in range(source.segment.first_sequence, source.segment.last_sequence + 1)
             if live(sequence)
         ]
         self.first, self.last = min(sequences, default=0), max(sequences, default=0)
@@ -129,13 +129,13 @@ async def _blocks(
     cache: ObjectCache,
     sources: Sequence[Source],
     parts: _Parts,
-    writer: RunWriter,
+    writer: SegmentWriter,
     slice_entries: int,
 ) -> AsyncIterator[bytes]:
-    """Yield the blocks of the merged run, a slice at a time."""
+    """Yield the blocks of the merged segment, a slice at a time."""
     if not sources:
         return
-    expected = sum(each.run.entries for each in sources)
+    expected = sum(each.segment.entries for each in sources)
     bits = min(writer.block_bits, max(0, -(-expected // slice_entries) - 1).bit_length())
     for number in range(1 << bits):
         slice_ = Slice(number, bits)
@@ -152,7 +152,7 @@ def _merge(
     contents: Sequence[bytes],
     slice_: Slice,
     parts: _Parts,
-    writer: RunWriter,
+    writer: SegmentWriter,
 ) -> bytes:
     live = [
         parts.only_live(source.entries(slice_, content))

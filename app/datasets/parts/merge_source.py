@@ -1,4 +1,4 @@
-"""Read the entries of runs that are merged, a slice of the hashes at a time."""
+"""Read the entries of segments that are merged, a slice of the hashes at a time."""
 
 from typing import Final
 
@@ -7,15 +7,15 @@ import numpy as np
 import numpy.typing as npt
 
 from app.datasets.parts.lines import Hashes, Offsets
-from app.datasets.parts.model import ObjectDamaged, RunRef
+from app.datasets.parts.model import ObjectDamaged, SegmentRef
 from app.datasets.parts.object_cache import ObjectCache
-from app.datasets.parts.runs import (
+from app.datasets.parts.segments import (
     HASH_BITS,
     HASH_BYTES,
     OFFSET_BYTES,
     Entries,
     Read,
-    Run,
+    Segment,
     Sequences,
     parse_tail,
     require_checksum,
@@ -49,20 +49,20 @@ class Slice(msgspec.Struct, frozen=True):
 
 
 class Source(msgspec.Struct, frozen=True):
-    """A run that is merged, with its directory."""
+    """A segment that is merged, with its directory."""
 
-    run: Run
+    segment: Segment
     directory: Directory
 
     def read_of(self, part: Slice) -> Read:
         """Name the range that holds a slice."""
-        first, last = part.blocks(self.run.block_bits)
+        first, last = part.blocks(self.segment.block_bits)
         before = self.directory["before"]
-        return self.run.block(int(before[first]), int(before[last]))
+        return self.segment.block(int(before[first]), int(before[last]))
 
     def entries(self, part: Slice, content: bytes) -> Entries:
         """Return the entries of a slice, from the range that holds it. Raises ObjectDamaged."""
-        first, last = part.blocks(self.run.block_bits)
+        first, last = part.blocks(self.segment.block_bits)
         hashes: list[Hashes] = []
         offsets: list[Offsets] = []
         relative: list[npt.NDArray[np.unsignedinteger]] = []
@@ -70,14 +70,14 @@ class Source(msgspec.Struct, frozen=True):
         before, checksums = self.directory["before"], self.directory["checksum"]
         for number in range(first, last):
             count = int(before[number + 1]) - int(before[number])
-            block = content[start : start + count * self.run.entry_bytes]
+            block = content[start : start + count * self.segment.entry_bytes]
             start += len(block)
             require_checksum(block, int(checksums[number]))
             hashes.append(np.frombuffer(block, "<u8", count))
             offsets.append(np.frombuffer(block, "<u4", count, count * HASH_BYTES))
-            if self.run.sequence_bytes:
+            if self.segment.sequence_bytes:
                 at = count * (HASH_BYTES + OFFSET_BYTES)
-                relative.append(np.frombuffer(block, f"<u{self.run.sequence_bytes}", count, at))
+                relative.append(np.frombuffer(block, f"<u{self.segment.sequence_bytes}", count, at))
         joined = np.concatenate(hashes)
         inside = part.bounds(joined)
         return Entries(
@@ -89,21 +89,21 @@ class Source(msgspec.Struct, frozen=True):
     def _sequences(
         self, relative: "list[npt.NDArray[np.unsignedinteger]]", count: int
     ) -> Sequences:
-        first = np.uint32(self.run.first_sequence)
+        first = np.uint32(self.segment.first_sequence)
         if not relative:
             return np.full(count, first, np.uint32)
         return np.concatenate(relative).astype(np.uint32) + first
 
 
-async def open_source(cache: ObjectCache, ref: RunRef) -> Source:
-    """Read the footer and the directory of a run.
+async def open_source(cache: ObjectCache, ref: SegmentRef) -> Source:
+    """Read the footer and the directory of a segment.
 
     Raises BlobMissing, BlobsUnavailable, ObjectDamaged.
     """
-    run = parse_tail(ref, await cache.pass_through(tail_of(ref)))
-    content = await cache.pass_through(run.directory(0, run.blocks))
+    segment = parse_tail(ref, await cache.pass_through(tail_of(ref)))
+    content = await cache.pass_through(segment.directory(0, segment.blocks))
     directory = np.frombuffer(content, _DIRECTORY)
     before = directory["before"]
-    if (before[1:] < before[:-1]).any() or int(before[-1]) != run.entries:
-        raise ObjectDamaged("the directory of a run of the index is not in order")
-    return Source(run, directory)
+    if (before[1:] < before[:-1]).any() or int(before[-1]) != segment.entries:
+        raise ObjectDamaged("the directory of a segment of the index is not in order")
+    return Source(segment, directory)

@@ -1,4 +1,4 @@
-"""Define parts, runs of the key index, and the errors of both."""
+"""Define parts, segments of the key index, and the errors of both."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -84,12 +84,12 @@ class PartRef(Struct, frozen=True, kw_only=True):
     stored_bytes: int
 
 
-class RunRef(Struct, frozen=True, kw_only=True):
+class SegmentRef(Struct, frozen=True, kw_only=True):
     """An index object: that of one part, or one merged of several.
 
     Parts are ordered by `sequence`; of two records with a key, the one with the higher sequence
     is newer. The index of one part is written before its sequence is known, so the reference
-    holds it; it is None for a merged run, which holds the sequences itself.
+    holds it; it is None for a merged segment, which holds the sequences itself.
     """
 
     blob_key: str
@@ -97,8 +97,8 @@ class RunRef(Struct, frozen=True, kw_only=True):
     sequence: int | None = None
 
 
-class MergedRun(Struct, frozen=True, kw_only=True):
-    """A run as it was merged; without entries, no object was written.
+class MergedSegment(Struct, frozen=True, kw_only=True):
+    """A segment as it was merged; without entries, no object was written.
 
     `duplicates` counts, by sequence, the records that a later part of the same file replaces.
     """

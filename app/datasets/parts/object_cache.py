@@ -1,5 +1,6 @@
 """Read ranges of objects through a bounded cache."""
 
+import asyncio
 import os
 from collections import OrderedDict
 from contextlib import suppress
@@ -7,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from app.blobs import Blobs
-from app.datasets.parts.runs import Read, require_checksum
+from app.datasets.parts.segments import Read, require_checksum
 from app.limits import MIB
 
 DEFAULT_CACHE_BYTES: Final = 32 * MIB
@@ -26,6 +27,8 @@ class ObjectCache:
         self._max_bytes = max_bytes
         self._values: OrderedDict[object, tuple[Any, int]] = OrderedDict()
         self._size = 0
+        # Unknown until the first read.
+        self._without_waiting: bool | None = None
 
     @property
     def size_bytes(self) -> int:
@@ -67,20 +70,32 @@ class ObjectCache:
         """Return a range and keep it. Raises BlobMissing, BlobsUnavailable, ObjectDamaged."""
         content = self.at_hand(read)
         if content is None:
-            content = await read_range(self.blobs, read.key, read.start, read.end)
+            content = await self._fetch(read)
             self._keep(read, content)
         return content
 
     async def pass_through(self, read: Read) -> bytes:
         """Return a range without keeping it. Raises BlobMissing, BlobsUnavailable."""
         content = self._in_page_cache(read)
-        if content is None:
-            content = await read_range(self.blobs, read.key, read.start, read.end)
-        return content
+        return await self._fetch(read) if content is None else content
+
+    async def _fetch(self, read: Read) -> bytes:
+        if read.start == read.end:
+            return b""
+        if self._without_waiting is None:
+            folder = self.blobs.folder
+            self._without_waiting = folder is not None and await asyncio.to_thread(
+                _can_read_without_waiting, folder / read.key
+            )
+        return await read_range(self.blobs, read.key, read.start, read.end)
 
     def _in_page_cache(self, read: Read) -> bytes | None:
         folder = self.blobs.folder
-        return None if folder is None else _without_waiting(folder / read.key, read)
+        if folder is None or not self._without_waiting:
+            return None
+        with suppress(OSError):
+            return _read_without_waiting(folder / read.key, read.start, read.end)
+        return None
 
     def _keep(self, read: Read, content: bytes) -> None:
         require_checksum(content, read.checksum)
@@ -92,16 +107,26 @@ async def read_range(blobs: Blobs, key: str, start: int, end: int) -> bytes:
     return b"".join([chunk async for chunk in blobs.read(key, start=start, end=end)])
 
 
-def _without_waiting(path: Path, read: Read) -> bytes | None:
-    """Read a file without waiting for its disk; None if that cannot be."""
-    content = bytearray(read.end - read.start)
-    # Without the flag (not Linux), or with a file system that does not know it, the range is read
-    # in a thread.
-    with suppress(OSError, AttributeError):
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            if os.preadv(descriptor, [content], read.start, os.RWF_NOWAIT) == len(content):
-                return bytes(content)
-        finally:
-            os.close(descriptor)
-    return None
+def _can_read_without_waiting(path: Path) -> bool:
+    """Return whether the file system can read only what is in memory.
+
+    Those that cannot, as of a network, may also take their time to open a file.
+    """
+    try:
+        _read_without_waiting(path, 0, 1)
+    except BlockingIOError:
+        return True
+    except (OSError, AttributeError):
+        return False
+    return True
+
+
+def _read_without_waiting(path: Path, start: int, end: int) -> bytes | None:
+    """Read from memory; None if only some of it is there. Raises BlockingIOError if none is."""
+    content = bytearray(end - start)
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        size = os.preadv(descriptor, [content], start, os.RWF_NOWAIT)
+    finally:
+        os.close(descriptor)
+    return bytes(content) if size == len(content) else None

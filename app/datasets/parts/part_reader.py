@@ -6,7 +6,7 @@ from typing import Final
 from app.datasets.parts.frames import Frame, FrameTable, decompress, max_tables_bytes
 from app.datasets.parts.model import ObjectDamaged, PartRef
 from app.datasets.parts.object_cache import ObjectCache, read_range as read_object
-from app.datasets.parts.runs import Read
+from app.datasets.parts.segments import Read
 from app.datasets.parts.threads import call_by_size
 from app.limits import KIB
 

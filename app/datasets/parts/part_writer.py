@@ -11,7 +11,7 @@ from app.datasets.parts.duplicates import drop_replaced
 from app.datasets.parts.encoder import PartEncoder
 from app.datasets.parts.model import Format, PartRef, StoredPart
 from app.datasets.parts.pointers import Pointer
-from app.datasets.parts.run_writer import write_run
+from app.datasets.parts.segment_writer import write_segment
 from app.datasets.parts.threads import in_thread
 from app.limits import KIB
 from app.outages import BlobsUnavailable
@@ -77,10 +77,10 @@ async def _store_index(
     if not len(hashes):
         return 0, 0
     kept = await drop_replaced(hashes, offsets, blobs=blobs, part=part, key=key)
-    run = await in_thread(write_run, *kept)
+    segment = await in_thread(write_segment, *kept)
     async with blobs.writer(index_key) as writer:
-        await writer.write(run)
-    return len(hashes) - len(kept[0]), len(run)
+        await writer.write(segment)
+    return len(hashes) - len(kept[0]), len(segment)
 
 
 async def _steps(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

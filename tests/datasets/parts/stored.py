@@ -1,4 +1,4 @@
-"""Parts and runs of one dataset in a blob store, for tests."""
+"""Parts and segments of one dataset in a blob store, for tests."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Final
@@ -6,14 +6,14 @@ from typing import Final
 from app.blobs import Blobs
 from app.datasets.parts import (
     Format,
-    MergedRun,
+    MergedSegment,
     ObjectCache,
     PartRef,
-    RunRef,
+    SegmentRef,
     StoredPart,
     encode_key,
     find,
-    merge_runs,
+    merge_segments,
     parse_pointer,
     read_lines,
     read_range,
@@ -29,13 +29,13 @@ async def in_chunks(raw: bytes, size: int = 65_536) -> AsyncIterator[bytes]:
 
 
 class Parts:
-    """Parts in order of their sequences, from 0, and the runs that index them, oldest first."""
+    """Parts in order of their sequences, from 0, and the segments that index them, oldest first."""
 
     def __init__(self, blobs: Blobs) -> None:
         self.blobs = blobs
         self.cache = ObjectCache(blobs)
         self.refs: list[PartRef] = []
-        self.runs: list[RunRef] = []
+        self.segments: list[SegmentRef] = []
         self._merged = 0
 
     async def add(
@@ -55,8 +55,8 @@ class Parts:
             PartRef(blob_key=part_key, raw_bytes=stored.raw_bytes, stored_bytes=stored.stored_bytes)
         )
         if stored.index_bytes:
-            self.runs.append(
-                RunRef(blob_key=index_key, stored_bytes=stored.index_bytes, sequence=number)
+            self.segments.append(
+                SegmentRef(blob_key=index_key, stored_bytes=stored.index_bytes, sequence=number)
             )
         return stored
 
@@ -68,20 +68,20 @@ class Parts:
         live: Callable[[int], bool] = lambda _: True,
         file_of: Callable[[int], object] | None = None,
         slice_entries: int = 2**20,
-    ) -> MergedRun:
-        """Replace the runs from `start` up to `end` by one."""
+    ) -> MergedSegment:
+        """Replace the segments from `start` up to `end` by one."""
         self._merged += 1
         key = f"t/indexes/merged-{self._merged}"
-        merged = await merge_runs(
+        merged = await merge_segments(
             self.blobs,
-            self.runs[start:end],
+            self.segments[start:end],
             to=key,
             live=live,
             file_of=file_of,
             slice_entries=slice_entries,
         )
-        run = RunRef(blob_key=key, stored_bytes=merged.stored_bytes)
-        self.runs[start:end] = [run] if merged.entries else []
+        segment = SegmentRef(blob_key=key, stored_bytes=merged.stored_bytes)
+        self.segments[start:end] = [segment] if merged.entries else []
         return merged
 
     async def values(self, key: str, *, of: Sequence[int] | None = None) -> list[bytes]:
@@ -90,7 +90,7 @@ class Parts:
         def part_of(sequence: int) -> PartRef | None:
             return self.refs[sequence] if of is None or sequence in of else None
 
-        hits = find(self.cache, encode_key(key), self.runs[::-1], pointer=PK, part_of=part_of)
+        hits = find(self.cache, encode_key(key), self.segments[::-1], pointer=PK, part_of=part_of)
         return [hit.line async for hit in hits]
 
     async def bytes_of(self, number: int, start: int = 0, end: int = 2**40) -> bytes:

@@ -8,12 +8,13 @@ import pyzstd
 from hypothesis import given, settings, strategies as st
 
 from app.blobs import open_blobs
-from app.datasets.parts import BadLine, Format, PartTooLarge, Pointer
+from app.datasets.parts import BadLine, Format, PartTooLarge, Pointer, store_part
 from app.datasets.parts.encoder import PartEncoder
 from app.datasets.parts.frames import FRAME_BYTES
 from app.limits import MAX_LINE_BYTES, MAX_PART_BYTES
+from app.outages import BlobsUnavailable
 from app.settings import Settings
-from tests.datasets.parts.stored import PK, Parts
+from tests.datasets.parts.stored import PK, Parts, in_chunks
 
 _LINE_BREAKS = st.sampled_from([b"\n", b"\r\n", b"\n\n", b" \n"])
 _LINES = st.sampled_from(
@@ -163,6 +164,21 @@ async def test_lines_records_missing_keys_and_duplicates_are_counted(
     assert counted == (lines, records, missing, duplicates)
     assert await parts.bytes_of(0) == raw
     assert (stored.index_bytes > 0) == (records > missing)
+
+
+async def test_a_part_whose_index_cannot_be_stored_leaves_nothing(parts: Parts) -> None:
+    with pytest.raises(BlobsUnavailable):
+        # A file has no files below it.
+        await store_part(
+            in_chunks(_GOOD),
+            format=Format.JSONL,
+            key=PK,
+            blobs=parts.blobs,
+            part_key="t/datasets/0",
+            index_key="t/datasets/0/index",
+        )
+
+    assert [page async for page in parts.blobs.pages(size=10)] in ([], [[]])
 
 
 async def test_a_part_that_is_refused_leaves_nothing(parts_anywhere: Parts) -> None:

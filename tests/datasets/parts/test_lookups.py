@@ -1,4 +1,4 @@
-"""The newest value of a key is found, in any snapshot, however the runs are merged."""
+"""The newest value of a key is found, in any snapshot, however the segments are merged."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -13,13 +13,13 @@ from app.datasets.parts import (
     ObjectCache,
     ObjectDamaged,
     RawNumber,
-    RunRef,
+    SegmentRef,
     encode_key,
     find,
 )
 from app.datasets.parts.duplicates import MAX_KEYS_OF_A_HASH, drop_replaced
 from app.datasets.parts.keys import hash_of
-from app.datasets.parts.run_writer import write_run
+from app.datasets.parts.segment_writer import write_segment
 from app.settings import Settings
 from tests.datasets.parts.stored import PK, Parts, in_chunks
 
@@ -49,7 +49,7 @@ async def test_lookups_agree_with_a_dictionary(parts: list[list[str]], data: st.
             model[key] = {number: line} | {n: v for n, v in model[key].items() if n != number}
     dead: set[int] = set()
     for _ in range(data.draw(st.integers(0, 3))):
-        start, end = sorted(data.draw(st.tuples(*[st.integers(0, len(stored.runs))] * 2)))
+        start, end = sorted(data.draw(st.tuples(*[st.integers(0, len(stored.segments))] * 2)))
         dead |= data.draw(st.sets(st.sampled_from(range(len(parts)))) if parts else st.just(set()))
         merged = await stored.merge(start, end, live=_others_than(dead))
         assert (merged.stored_bytes == 0) == (merged.entries == 0)
@@ -65,17 +65,31 @@ async def test_a_merge_in_slices_gives_the_same_run(parts: Parts) -> None:
         await parts.add(_part([str(key) for key in range(number, 9_000, number + 1)], number))
     small = await parts.add(_part(["7", "x"], 5))
     assert small.records == 2
-    before = list(parts.runs)
+    before = list(parts.segments)
 
     whole = await parts.merge(file_of=lambda number: number // 2)
-    whole_object = await parts.object_of(parts.runs[0].blob_key)
-    parts.runs[:] = before
+    whole_object = await parts.object_of(parts.segments[0].blob_key)
+    parts.segments[:] = before
     sliced = await parts.merge(file_of=lambda number: number // 2, slice_entries=1_000)
 
     assert sliced == whole
-    assert await parts.object_of(parts.runs[0].blob_key) == whole_object
+    assert await parts.object_of(parts.segments[0].blob_key) == whole_object
     places = [(5, 0), (3, 1), (1, 3), (0, 7)]
     assert await parts.values("7") == [b'{"pk":"7","at":[%d,%d]}' % place for place in places]
+
+
+async def test_a_merge_drops_what_is_gone(parts: Parts) -> None:
+    for number, keys in enumerate((["a", "b"], ["a", "c"], ["a"])):
+        await parts.add(_part(keys, number))
+
+    assert (await parts.merge(live=lambda number: number != 1)).entries == 3
+    assert await parts.values("a") == [b'{"pk":"a","at":[%d,0]}' % number for number in (2, 0)]
+    assert await parts.values("c") == []
+    assert (await parts.merge(live=lambda number: number == 2)).entries == 1
+    assert await parts.values("b") == []
+    gone = await parts.merge(live=lambda _: False)
+    assert (gone.entries, gone.stored_bytes, parts.segments) == (0, 0, [])
+    assert await parts.values("a") == []
 
 
 async def test_duplicates_are_counted_within_a_file(parts: Parts) -> None:
@@ -96,9 +110,11 @@ async def test_keys_with_one_hash_are_told_apart(parts: Parts) -> None:
     kept = await drop_replaced(colliding, starts, blobs=parts.blobs, part=parts.refs[0], key=PK)
     assert sorted(kept[1].tolist()) == [22, 44, 66]
 
-    run = write_run(*kept)
-    await parts.blobs.put("t/indexes/colliding", in_chunks(run))
-    parts.runs[:] = [RunRef(blob_key="t/indexes/colliding", stored_bytes=len(run), sequence=0)]
+    segment = write_segment(*kept)
+    await parts.blobs.put("t/indexes/colliding", in_chunks(segment))
+    parts.segments[:] = [
+        SegmentRef(blob_key="t/indexes/colliding", stored_bytes=len(segment), sequence=0)
+    ]
     assert await parts.values("a") == [b'{"pk":"a","at":[0,2]}']
     assert await parts.values("b") == []
 
@@ -116,11 +132,11 @@ async def test_many_keys_with_one_hash_are_refused(parts: Parts) -> None:
 
 
 async def test_strings_and_numbers_are_different_keys(parts: Parts) -> None:
-    await parts.add(b'{"pk":"12"}\n{"pk":12,"n":1}\n{"pk":12.0,"n":2}\n')
+    await parts.add(b'{"pk":"12"}\r\n{"pk":12,"n":1}\r\n{"pk":12.0,"n":2}\r')
 
     async def found(key: str) -> list[bytes]:
         hits = find(
-            parts.cache, encode_key(key), parts.runs, pointer=PK, part_of=parts.refs.__getitem__
+            parts.cache, encode_key(key), parts.segments, pointer=PK, part_of=parts.refs.__getitem__
         )
         return [hit.line async for hit in hits]
 
@@ -167,10 +183,10 @@ async def test_a_lookup_reads_no_more_with_more_parts(parts: Parts) -> None:
     apart = await read_for("0-7")
     await parts.merge()
 
-    # The tail of the run with its directory, a block, the frame and its table.
+    # The tail of the segment with its directory, a block, the frame and its table.
     assert await read_for("0-7") <= alone + 40_000
     assert apart > 10 * alone
-    assert len(parts.runs) == 1
+    assert len(parts.segments) == 1
 
 
 async def test_a_cache_stays_within_its_bound(parts: Parts) -> None:
@@ -186,10 +202,10 @@ async def test_a_cache_stays_within_its_bound(parts: Parts) -> None:
 @pytest.mark.parametrize("at", [10, -60, -20])
 async def test_a_damaged_index_is_an_error_and_no_missing_record(parts: Parts, at: int) -> None:
     await parts.add(_part([str(key) for key in range(9_000)], 0))
-    run = parts.runs[0]
-    content = bytearray(await parts.object_of(run.blob_key))
+    segment = parts.segments[0]
+    content = bytearray(await parts.object_of(segment.blob_key))
     content[at] ^= 1
-    await parts.blobs.put(run.blob_key, in_chunks(bytes(content)))
+    await parts.blobs.put(segment.blob_key, in_chunks(bytes(content)))
 
     async def look_all_up() -> None:
         for key in range(9_000):
@@ -197,9 +213,11 @@ async def test_a_damaged_index_is_an_error_and_no_missing_record(parts: Parts, a
 
     with pytest.raises(ObjectDamaged):
         await look_all_up()
+    with pytest.raises(ObjectDamaged):
+        await parts.merge()
 
 
-@pytest.mark.parametrize("at", [300, -300, -40, -20, -1])
+@pytest.mark.parametrize("at", [300, -150, -40, -20, -1])
 async def test_a_damaged_part_is_an_error(parts: Parts, at: int) -> None:
     await parts.add(_part([str(key) for key in range(9_000)], 0))
     content = bytearray(await parts.object_of(parts.refs[0].blob_key))
@@ -212,7 +230,7 @@ async def test_a_damaged_part_is_an_error(parts: Parts, at: int) -> None:
 
 async def test_a_missing_object_is_an_error(parts: Parts) -> None:
     await parts.add(_part(["a"], 0))
-    await parts.blobs.delete(parts.runs[0].blob_key)
+    await parts.blobs.delete(parts.segments[0].blob_key)
 
     with pytest.raises(BlobMissing):
         await parts.values("a")

@@ -1,7 +1,7 @@
-"""Find the entries of a hash in runs of the key index.
+"""Find the entries of a hash in segments of the key index.
 
 A search is a generator: it yields the range that it needs and is sent its bytes, so that one
-search runs without a task if everything is at hand, and many wait together if it is not.
+search needs no task if everything is at hand, and many wait together if it is not.
 """
 
 from bisect import bisect_left, bisect_right
@@ -10,14 +10,14 @@ from typing import Final
 
 import msgspec
 
-from app.datasets.parts.model import RunRef
-from app.datasets.parts.runs import (
+from app.datasets.parts.model import SegmentRef
+from app.datasets.parts.segments import (
     DIRECTORY_ENTRY,
     HASH_BYTES,
     OFFSET_BYTES,
     SHORT_SEQUENCE_BYTES,
     Read,
-    Run,
+    Segment,
     parse_tail,
     require_checksum,
     tail_of,
@@ -30,7 +30,7 @@ Reads = Generator[Read, bytes, "Found"]
 
 
 class Found(msgspec.Struct, frozen=True):
-    """The entries of a hash in a run, the oldest first: sequence and offset of a record.
+    """The entries of a hash in a segment, the oldest first: sequence and offset of a record.
 
     The sequences count from `first_sequence`. A key that every part has makes many entries, of
     which most lookups need the last.
@@ -40,23 +40,23 @@ class Found(msgspec.Struct, frozen=True):
     entries: list[tuple[int, int]]
 
 
-def search(ref: RunRef, hash_: int) -> Reads:
+def search(ref: SegmentRef, hash_: int) -> Reads:
     """Return the entries of a hash. Raises ObjectDamaged."""
     end = tail_of(ref)
     tail = yield end
-    run = parse_tail(ref, tail)
-    block = run.block_of(hash_)
+    segment = parse_tail(ref, tail)
+    block = segment.block_of(hash_)
     page = block - block % _PAGE_BLOCKS
     directory = yield from _fetch(
-        run.directory(page, min(page + _PAGE_BLOCKS, run.blocks)), end, tail
+        segment.directory(page, min(page + _PAGE_BLOCKS, segment.blocks)), end, tail
     )
     at = (block - page) * DIRECTORY_ENTRY.size
     before, checksum = DIRECTORY_ENTRY.unpack_from(directory, at)
     after, _ = DIRECTORY_ENTRY.unpack_from(directory, at + DIRECTORY_ENTRY.size)
     if before >= after:
-        return Found(run.first_sequence, [])
-    content = yield from _fetch(run.block(before, after, checksum), end, tail)
-    return _entries_of(hash_, content, run, after - before)
+        return Found(segment.first_sequence, [])
+    content = yield from _fetch(segment.block(before, after, checksum), end, tail)
+    return _entries_of(hash_, content, segment, after - before)
 
 
 def _fetch(read: Read, end: Read, tail: bytes) -> Generator[Read, bytes, bytes]:
@@ -68,7 +68,7 @@ def _fetch(read: Read, end: Read, tail: bytes) -> Generator[Read, bytes, bytes]:
     return content
 
 
-def _entries_of(hash_: int, content: bytes, run: Run, count: int) -> Found:
+def _entries_of(hash_: int, content: bytes, segment: Segment, count: int) -> Found:
     block = memoryview(content)
     hashes_end = count * HASH_BYTES
     hashes = block[:hashes_end].cast("Q")
@@ -76,9 +76,9 @@ def _entries_of(hash_: int, content: bytes, run: Run, count: int) -> Found:
     last = bisect_right(hashes, hash_, first)
     offsets_end = hashes_end + count * OFFSET_BYTES
     offsets = block[hashes_end:offsets_end].cast("I")[first:last].tolist()
-    if not run.sequence_bytes:
-        return Found(run.first_sequence, [(0, offset) for offset in offsets])
+    if not segment.sequence_bytes:
+        return Found(segment.first_sequence, [(0, offset) for offset in offsets])
     column = block[offsets_end:]
-    short = run.sequence_bytes == SHORT_SEQUENCE_BYTES
+    short = segment.sequence_bytes == SHORT_SEQUENCE_BYTES
     relative = (column.cast("H") if short else column.cast("I"))[first:last].tolist()
-    return Found(run.first_sequence, list(zip(relative, offsets, strict=True)))
+    return Found(segment.first_sequence, list(zip(relative, offsets, strict=True)))

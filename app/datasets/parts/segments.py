@@ -1,9 +1,9 @@
-"""Define the layout of a run: blocks of index entries, in the order of their hashes.
+"""Define the layout of a segment: blocks of index entries, in the order of their hashes.
 
-A run has 2^n blocks; the first n bits of a hash name the block of its entry. A block holds its
+A segment has 2^n blocks; the first n bits of a hash name the block of its entry. A block holds its
 hashes, then the offsets of the records in their parts, then the sequences of these parts if the
-run has more than one part. A directory of the blocks and a footer end the object. A lookup reads
-one block, found by the directory, whatever the size of the run.
+segment has more than one part. A directory of the blocks and a footer end the object. A lookup
+reads one block, found by the directory, whatever the size of the segment.
 
 Entries are ordered by hash, then sequence, then offset: of two with one hash, the later is newer.
 All numbers are little-endian.
@@ -18,7 +18,7 @@ import numpy.typing as npt
 from xxhash import xxh3_64_intdigest
 
 from app.datasets.parts.lines import Hashes, Offsets
-from app.datasets.parts.model import ObjectDamaged, RunRef
+from app.datasets.parts.model import ObjectDamaged, SegmentRef
 from app.limits import KIB
 
 Sequences = npt.NDArray[np.uint32]
@@ -26,7 +26,7 @@ Sequences = npt.NDArray[np.uint32]
 HASH_BITS: Final = 64
 HASH_BYTES: Final = 8
 OFFSET_BYTES: Final = 4
-# A sequence takes these, or twice as many, or none in the run of one part.
+# A sequence takes these, or twice as many, or none in the segment of one part.
 SHORT_SEQUENCE_BYTES: Final = 2
 # The number of entries before a block, and the block's checksum.
 DIRECTORY_ENTRY: Final = Layout("<II")
@@ -35,7 +35,7 @@ MAX_ENTRIES: Final = 2**32 - 1
 FOOTER: Final = Layout("<8sHBBQII")
 MAGIC: Final = b"crivoidx"
 VERSION: Final = 1
-# The footer is read with what precedes it: a small run in one read.
+# The footer is read with what precedes it: a small segment in one read.
 _TAIL_BYTES: Final = 16 * KIB
 _CHECKSUM_MASK: Final = 2**32 - 1
 
@@ -61,8 +61,8 @@ class Entries(msgspec.Struct, frozen=True):
         return len(self.hashes)
 
 
-class Run(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A run, as its footer describes it."""
+class Segment(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A segment, as its footer describes it."""
 
     key: str
     block_bits: int
@@ -97,18 +97,18 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return Read(self.key, before * size, after * size, checksum)
 
 
-def tail_of(run: RunRef) -> Read:
-    """Name the end of a run, which holds its footer."""
-    return Read(run.blob_key, max(0, run.stored_bytes - _TAIL_BYTES), run.stored_bytes)
+def tail_of(segment: SegmentRef) -> Read:
+    """Name the end of a segment, which holds its footer."""
+    return Read(segment.blob_key, max(0, segment.stored_bytes - _TAIL_BYTES), segment.stored_bytes)
 
 
-def parse_tail(ref: RunRef, tail: bytes) -> Run:
+def parse_tail(ref: SegmentRef, tail: bytes) -> Segment:
     """Read the footer at the end of `tail`. Raises ObjectDamaged."""
     if len(tail) < FOOTER.size:
-        raise ObjectDamaged("a run of the index is cut off")
+        raise ObjectDamaged("a segment of the index is cut off")
     magic, version, bits, sequence_bytes, entries, *range_ = FOOTER.unpack(tail[-FOOTER.size :])
     first, last = range_ if ref.sequence is None else (ref.sequence, ref.sequence)
-    run = Run(
+    segment = Segment(
         key=ref.blob_key,
         block_bits=bits,
         sequence_bytes=sequence_bytes,
@@ -116,14 +116,14 @@ def parse_tail(ref: RunRef, tail: bytes) -> Run:
         first_sequence=first,
         last_sequence=last,
     )
-    directory = run.directory(0, run.blocks) if bits < HASH_BITS else None
+    directory = segment.directory(0, segment.blocks) if bits < HASH_BITS else None
     if (
         (magic, version) != (MAGIC, VERSION)
         or directory is None
         or directory.end + FOOTER.size != ref.stored_bytes
     ):
-        raise ObjectDamaged("a run of the index has no valid footer")
-    return run
+        raise ObjectDamaged("a segment of the index has no valid footer")
+    return segment
 
 
 def checksum_of(block: bytes) -> int:

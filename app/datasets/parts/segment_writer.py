@@ -1,4 +1,4 @@
-"""Write runs of the key index."""
+"""Write segments of the key index."""
 
 from itertools import pairwise
 from typing import Final
@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 
 from app.datasets.parts.lines import Hashes, Offsets
-from app.datasets.parts.runs import (
+from app.datasets.parts.segments import (
     DIRECTORY_ENTRY,
     FOOTER,
     HASH_BITS,
@@ -23,17 +23,17 @@ _ENTRIES_PER_BLOCK: Final = 1_024
 _SHORT_SEQUENCES: Final = 1 << (8 * SHORT_SEQUENCE_BYTES)
 
 
-class RunTooLarge(Exception):
-    """A run would have more entries than its directory can count."""
+class SegmentTooLarge(Exception):
+    """A segment would have more entries than its directory can count."""
 
 
-class RunWriter:
-    """Turns entries, in order, into the bytes of a run."""
+class SegmentWriter:
+    """Turns entries, in order, into the bytes of a segment."""
 
     def __init__(self, *, entries: int, first_sequence: int = 0, last_sequence: int = 0) -> None:
-        """Choose the layout for at most `entries` of a range of parts. Raises RunTooLarge."""
+        """Choose the layout for at most `entries` of a range of parts. Raises SegmentTooLarge."""
         if entries > MAX_ENTRIES:
-            raise RunTooLarge
+            raise SegmentTooLarge
         self.block_bits = max(0, -(-entries // _ENTRIES_PER_BLOCK) - 1).bit_length()
         self._first_sequence = first_sequence
         self._last_sequence = last_sequence
@@ -81,9 +81,9 @@ class RunWriter:
         return relative.astype(f"<u{self._sequence_bytes}")
 
 
-def write_run(hashes: Hashes, offsets: Offsets) -> bytes:
-    """Return the run of one part, of entries in order."""
-    writer = RunWriter(entries=len(hashes))
+def write_segment(hashes: Hashes, offsets: Offsets) -> bytes:
+    """Return the segment of one part, of entries in order."""
+    writer = SegmentWriter(entries=len(hashes))
     entries = Entries(hashes, offsets, np.zeros(len(hashes), np.uint32))
     return writer.write(entries, first=0, last=1 << writer.block_bits) + writer.end()
 
