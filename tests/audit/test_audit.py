@@ -15,9 +15,11 @@ from app.db import Pool
 from app.keys.bootstrap import operator
 from app.tenants import service as tenants
 from app.tenants.model import CreateTenant, TenantNameTaken
+from tests.datasets.stores import digest_of
 from tests.support.system import until
 from tests.support.system_with_keys import CreatedTestKey, SystemWithKeys
 
+LINE = b'{"pk":"a"}\n'
 SOURCE = "function process(data) { return 'hidden-in-a-source' }"
 
 
@@ -208,6 +210,16 @@ AGAIN: Final[dict[Action, tuple[str, str, dict[str, Any] | None]]] = {
     Action.KEY_REVOKED: ("DELETE", "{key}", None),
     Action.EXECUTION_CANCELLED: ("POST", "{execution}/cancel", None),
     Action.EXECUTION_ERASED: ("DELETE", "{execution}/data", None),
+    Action.DATASET_CREATED: ("PUT", "{dataset}-new", {"key": "/pk"}),
+    Action.DATASET_CHANGED: ("PUT", "{dataset}", {"key": "/pk", "description": "told"}),
+    Action.DATASET_DELETED: ("DELETE", "{dataset}", None),
+    Action.SNAPSHOT_PUBLISHED: (
+        "POST",
+        "{upload}/commit",
+        {"files": [{"path": "a", "parts": 1, "digest": digest_of(LINE)}]},
+    ),
+    Action.SNAPSHOT_DELETED: ("DELETE", "{dataset}/snapshots/1", None),
+    Action.UPLOAD_ABANDONED: ("DELETE", "{upload}", None),
 }
 # Actions that create anew each time, or are refused the second time.
 ANEW: Final = {Action.SCRIPT_CREATED, Action.TENANT_CREATED, Action.KEY_CREATED}
@@ -235,6 +247,7 @@ def test_a_repeated_change_is_not_logged(keyed: SystemWithKeys, action: Action) 
         "tenant": f"/tenants/{tenant}",
         "key": f"/keys/{keyed.key(tenant).id}",
         "execution": ran.headers["Location"],
+        **_dataset(keyed, name, made),
     }
     if action is Action.EXECUTION_CANCELLED:
         # It stays queued, as its tenant's only slot is occupied.
@@ -268,6 +281,19 @@ def _do(
     answer = keyed.request(method, path.format(**places), key, **more)
     # A missing alias and a finished execution are refused, without a change.
     assert answer.status_code in (200, 201, 204, 404, 409), answer.text
+
+
+def _dataset(keyed: SystemWithKeys, name: str, made: CreatedTestKey) -> dict[str, str]:
+    """Create a dataset with two snapshots, and an open upload that holds a file."""
+    dataset = f"/datasets/{name}"
+    assert keyed.request("PUT", dataset, made.key, json={"key": "/pk"}).is_success
+    for _ in range(2):
+        put = keyed.request("PUT", f"{dataset}/files/a", made.key, content=LINE)
+        assert put.is_success, put.text
+    upload = keyed.post(f"{dataset}/uploads", made.key, json={}).headers["Location"]
+    part = keyed.request("PUT", f"{upload}/files/a/parts/1", made.key, content=LINE)
+    assert part.is_success, part.text
+    return {"dataset": dataset, "upload": upload}
 
 
 def _queued(keyed: SystemWithKeys, tenant: str, name: str, made: CreatedTestKey) -> str:

@@ -85,7 +85,8 @@ def test_an_enum_names_what_is_allowed(keyed: SystemWithKeys) -> None:
     action = _errors(keyed.get("/audit?action=x"))
 
     assert scopes == {
-        "/scopes/1": 'expected one of read, scripts:write, executions:write, admin, got "write"'
+        "/scopes/1": "expected one of read, scripts:write, executions:write, datasets:write, "
+        'admin, got "write"'
     }
     assert status == {
         "/status": 'expected one of queued, running, succeeded, failed, cancelled, got "done"'
