@@ -10,7 +10,7 @@ from app.datasets.parts import (
     PartRef,
     SegmentRef,
     encode_key,
-    find,
+    find_newest,
     merge_segments,
     parse_pointer,
     store_part,
@@ -81,16 +81,14 @@ class StoredDataset:
 
     async def find(self, key: int) -> bytes:
         """Return the newest record of a key, empty if there is none."""
-        hits = find(
+        hit = await find_newest(
             self._cache,
             encode_key(str(key)),
             self._segments[::-1],
             pointer=_KEY,
             part_of=self._parts.__getitem__,
         )
-        async for hit in hits:
-            return hit.line
-        return b""
+        return hit.line if hit else b""
 
 
 async def _in_chunks(raw: bytes, size: int = 65_536) -> AsyncIterator[bytes]:

@@ -2,7 +2,7 @@
 
 from app.datasets.parts.json_text import RawNumber
 from app.datasets.parts.keys import encode_key, parse_key
-from app.datasets.parts.lookup import find
+from app.datasets.parts.lookup import find, find_newest
 from app.datasets.parts.merge import merge_segments
 from app.datasets.parts.model import (
     BadLine,
@@ -39,6 +39,7 @@ __all__ = [
     "StoredPart",
     "encode_key",
     "find",
+    "find_newest",
     "merge_segments",
     "parse_key",
     "parse_pointer",

@@ -1,8 +1,8 @@
 """Find records by key: entries in the index, then the lines that they name."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
-from itertools import islice
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from contextlib import aclosing
 from typing import Final
 
 from app.datasets.parts.key_reader import key_reader
@@ -21,6 +21,20 @@ _WAVE: Final = 32
 _TURN: Final = 16
 
 
+async def find_newest(
+    cache: ObjectCache,
+    key: bytes,
+    segments: Sequence[SegmentRef],
+    *,
+    pointer: Pointer,
+    part_of: Callable[[int], PartRef | None],
+) -> Hit | None:
+    """Return the newest record with a key, None if there is none; as `find`."""
+    # Closed here: one that is left to the event loop costs a task of its own.
+    async with aclosing(find(cache, key, segments, pointer=pointer, part_of=part_of)) as hits:
+        return await anext(hits, None)
+
+
 async def find(
     cache: ObjectCache,
     key: bytes,
@@ -28,38 +42,35 @@ async def find(
     *,
     pointer: Pointer,
     part_of: Callable[[int], PartRef | None],
-) -> AsyncIterator[Hit]:
+) -> AsyncGenerator[Hit, None]:
     """Yield the records with a key, the newest first: at most one of each part.
 
     `segments` are ordered newest first. `part_of` returns the part of a sequence, None if the
     snapshot that is read does not have it. Each line is verified against the key. Raises
     BlobMissing, BlobsUnavailable, ObjectDamaged.
     """
-    reader = key_reader(pointer)
+    reader, hash_ = key_reader(pointer), hash_of(key)
     candidates = 0
-    async for sequence, offset in _entries(cache, segments, hash_of(key)):
-        part = part_of(sequence)
-        if part is None:
-            continue
-        line = await read_line(cache, part, offset)
-        if await call_by_size(len(line), reader.read, line) == key:
-            yield Hit(sequence=sequence, offset=offset, line=line)
-        candidates += 1
-        if candidates % _TURN == 0:
-            await asyncio.sleep(0)
-
-
-async def _entries(
-    cache: ObjectCache, segments: Sequence[SegmentRef], hash_: int
-) -> AsyncIterator[tuple[int, int]]:
-    """Yield the sequences and offsets of a hash, the newest first."""
-    # Most keys that exist are in the newest segment.
-    waiting, size = iter(segments), 1
-    while wave := list(islice(waiting, size)):
+    for wave in _waves(segments):
         for found in await _search_all(cache, [search(segment, hash_) for segment in wave]):
-            for sequence, offset in reversed(found.entries):
-                yield found.first_sequence + sequence, offset
-        size = _WAVE
+            for sequence, offset in found.newest_first():
+                part = part_of(sequence)
+                if part is None:
+                    continue
+                line = await read_line(cache, part, offset)
+                if await call_by_size(len(line), reader.read, line) == key:
+                    yield Hit(sequence=sequence, offset=offset, line=line)
+                candidates += 1
+                if candidates % _TURN == 0:
+                    await asyncio.sleep(0)
+
+
+def _waves(segments: Sequence[SegmentRef]) -> Iterator[Sequence[SegmentRef]]:
+    """Group segments that are searched together; most keys that exist are in the newest."""
+    if segments:
+        yield segments[:1]
+    for start in range(1, len(segments), _WAVE):
+        yield segments[start : start + _WAVE]
 
 
 async def _search_all(cache: ObjectCache, searches: Sequence[Reads]) -> list[Found]:

@@ -5,7 +5,7 @@ search needs no task if everything is at hand, and many wait together if it is n
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from typing import Final
 
 import msgspec
@@ -26,18 +26,27 @@ from app.datasets.parts.segments import (
 # Blocks whose directory entries are read together.
 _PAGE_BLOCKS: Final = 2_048
 
+_NONE: Final = memoryview(b"")
+
 Reads = Generator[Read, bytes, "Found"]
 
 
-class Found(msgspec.Struct, frozen=True):
-    """The entries of a hash in a segment, the oldest first: sequence and offset of a record.
+class Found(msgspec.Struct, frozen=True, gc=False):
+    """The records of a hash in a segment, the oldest first.
 
-    The sequences count from `first_sequence`. A key that every part has makes many entries, of
-    which most lookups need the last.
+    Sequences count from `first_sequence`; without `relative`, all are that one. A key that every
+    part has makes many entries, of which most lookups read only the last.
     """
 
     first_sequence: int
-    entries: list[tuple[int, int]]
+    offsets: memoryview
+    relative: memoryview | None = None
+
+    def newest_first(self) -> Iterator[tuple[int, int]]:
+        """Yield the sequence and the offset of each record."""
+        for at in reversed(range(len(self.offsets))):
+            relative = self.relative[at] if self.relative is not None else 0
+            yield self.first_sequence + relative, self.offsets[at]
 
 
 def search(ref: SegmentRef, hash_: int) -> Reads:
@@ -54,7 +63,7 @@ def search(ref: SegmentRef, hash_: int) -> Reads:
     before, checksum = DIRECTORY_ENTRY.unpack_from(directory, at)
     after, _ = DIRECTORY_ENTRY.unpack_from(directory, at + DIRECTORY_ENTRY.size)
     if before >= after:
-        return Found(segment.first_sequence, [])
+        return Found(segment.first_sequence, _NONE)
     content = yield from _fetch(segment.block(before, after, checksum), end, tail)
     return _entries_of(hash_, content, segment, after - before)
 
@@ -75,10 +84,10 @@ def _entries_of(hash_: int, content: bytes, segment: Segment, count: int) -> Fou
     first = bisect_left(hashes, hash_)
     last = bisect_right(hashes, hash_, first)
     offsets_end = hashes_end + count * OFFSET_BYTES
-    offsets = block[hashes_end:offsets_end].cast("I")[first:last].tolist()
+    offsets = block[hashes_end:offsets_end].cast("I")[first:last]
     if not segment.sequence_bytes:
-        return Found(segment.first_sequence, [(0, offset) for offset in offsets])
+        return Found(segment.first_sequence, offsets)
     column = block[offsets_end:]
     short = segment.sequence_bytes == SHORT_SEQUENCE_BYTES
-    relative = (column.cast("H") if short else column.cast("I"))[first:last].tolist()
-    return Found(segment.first_sequence, list(zip(relative, offsets, strict=True)))
+    relative = column.cast("H") if short else column.cast("I")
+    return Found(segment.first_sequence, offsets, relative[first:last])

@@ -13,6 +13,7 @@ from app.datasets.parts import (
     StoredPart,
     encode_key,
     find,
+    find_newest,
     merge_segments,
     parse_pointer,
     read_lines,
@@ -90,8 +91,11 @@ class Parts:
         def part_of(sequence: int) -> PartRef | None:
             return self.refs[sequence] if of is None or sequence in of else None
 
-        hits = find(self.cache, encode_key(key), self.segments[::-1], pointer=PK, part_of=part_of)
-        return [hit.line async for hit in hits]
+        arguments = self.cache, encode_key(key), self.segments[::-1]
+        hits = [hit async for hit in find(*arguments, pointer=PK, part_of=part_of)]
+        newest = await find_newest(*arguments, pointer=PK, part_of=part_of)
+        assert newest == (hits[0] if hits else None)
+        return [hit.line for hit in hits]
 
     async def bytes_of(self, number: int, start: int = 0, end: int = 2**40) -> bytes:
         chunks = read_range(self.cache, self.refs[number], start, end)
