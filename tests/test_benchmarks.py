@@ -128,6 +128,16 @@ def test_the_datasets_benchmark_prints_every_figure() -> None:
         assert f"`{line['bench']}`" in text
 
 
+def test_the_records_benchmark_prints_every_figure() -> None:
+    lines = _lines(_bench("records", "--records", "20000", "--lookups", "100"))
+
+    text = (ROOT / "docs" / "BENCHMARKS.md").read_text(encoding="utf-8")
+    assert len(lines) == 4
+    for line in lines:
+        assert line["value"] > 0
+        assert f"`{line['bench']}`" in text
+
+
 def test_the_peer_is_pinned() -> None:
     package_json = json.loads((PEER / "package.json").read_text(encoding="utf-8"))
     text = (PEER / "package-lock.json").read_text(encoding="utf-8")

@@ -1,7 +1,9 @@
 """Find records by their keys or by their place in a snapshot."""
 
 import hashlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
+from functools import lru_cache
 from typing import Final
 from uuid import UUID
 
@@ -9,7 +11,16 @@ from msgspec import Raw, Struct
 
 from app.blobs import BlobMissing
 from app.datasets.catalog import Catalog, Catalogs
-from app.datasets.parts import Format, encode_key, find, parse_key, parse_pointer, read_lines
+from app.datasets.parts import (
+    Format,
+    Pointer,
+    encode_key,
+    find,
+    find_newest,
+    parse_key,
+    parse_pointer,
+    read_lines,
+)
 from app.datasets.problems import (
     DatasetWithoutRecords,
     RecordNotFound,
@@ -96,10 +107,10 @@ async def find_record(
     """Find the record of a key that wins. Raises RecordNotFound, DatasetWithoutRecords."""
     snapshot = await open_snapshot(resources, catalogs, tenant, ref)
     try:
-        found = await anext(_history(catalogs, snapshot, key), None)
+        found = await _newest(catalogs, snapshot, key)
     except BlobMissing:
         snapshot = await open_snapshot(resources, catalogs, tenant, ref)
-        found = await anext(_history(catalogs, snapshot, key), None)
+        found = await _newest(catalogs, snapshot, key)
     if found is None:
         RECORDS_READ.labels("missing").inc()
         raise record_not_found(snapshot)
@@ -122,10 +133,10 @@ async def find_records(
     pinned = DatasetRef(name=ref.name, snapshot=snapshot.number)
     for key in keys:
         try:
-            found = await anext(_history(catalogs, snapshot, key), None)
+            found = await _newest(catalogs, snapshot, key)
         except BlobMissing:
             snapshot = await open_snapshot(resources, catalogs, tenant, pinned)
-            found = await anext(_history(catalogs, snapshot, key), None)
+            found = await _newest(catalogs, snapshot, key)
         RECORDS_READ.labels("missing" if found is None else "found").inc()
         yield found
 
@@ -149,14 +160,15 @@ async def find_history(
     for attempt in range(_ATTEMPTS):
         number = 0
         try:
-            async for each in _history(catalogs, snapshot, key, older=True):
-                number += 1
-                # After a merge, the values are the same.
-                if number > yielded:
-                    yielded += 1
-                    yield each
-                if number == limit:
-                    break
+            async with aclosing(_history(catalogs, snapshot, key)) as values:
+                async for each in values:
+                    number += 1
+                    # After a merge, the values are the same.
+                    if number > yielded:
+                        yielded += 1
+                        yield each
+                    if number == limit:
+                        break
         except BlobMissing:
             if attempt == _ATTEMPTS - 1:
                 raise
@@ -196,33 +208,55 @@ def record_not_found(snapshot: OpenSnapshot) -> RecordNotFound:
     )
 
 
+async def _newest(catalogs: Catalogs, snapshot: OpenSnapshot, key: bytes) -> Found | None:
+    catalog = snapshot.catalog
+    hit = await find_newest(
+        catalogs.cache,
+        key,
+        catalog.segments,
+        pointer=_pointer_of(snapshot),
+        part_of=catalog.part_of(snapshot.number),
+    )
+    if hit is None:
+        return None
+    return Found(line=hit.line, snapshot=catalog.file_at(hit.sequence).added_in)
+
+
 async def _history(
-    catalogs: Catalogs, snapshot: OpenSnapshot, key: bytes, *, older: bool = False
-) -> AsyncIterator[Found]:
-    """Yield the values of a key, newest first; with `older`, also those of earlier snapshots."""
-    resolved, catalog = snapshot.resolved, snapshot.catalog
-    if resolved.key is None:
-        raise DatasetWithoutRecords(
-            f"the dataset {resolved.name!r} has no key; "
-            f"GET /datasets/{resolved.name}/records?from=0 returns its lines"
-        )
-    part_of = catalog.part_of(snapshot.number)
-    if older:
-        part_of = catalog.part_up_to(snapshot.number)
+    catalogs: Catalogs, snapshot: OpenSnapshot, key: bytes
+) -> AsyncGenerator[Found, None]:
+    """Yield the values of a key in a snapshot and in those before it, newest first."""
+    catalog = snapshot.catalog
     last_file = None
     hits = find(
         catalogs.cache,
         key,
         catalog.segments,
-        pointer=parse_pointer(resolved.key),
-        part_of=part_of,
+        pointer=_pointer_of(snapshot),
+        part_of=catalog.part_up_to(snapshot.number),
     )
-    async for hit in hits:
-        file = catalog.file_at(hit.sequence)
-        # Within a file only the last record of a key counts.
-        if file.id != last_file:
-            last_file = file.id
-            yield Found(line=hit.line, snapshot=file.added_in)
+    async with aclosing(hits):
+        async for hit in hits:
+            file = catalog.file_at(hit.sequence)
+            # Within a file only the last record of a key counts.
+            if file.id != last_file:
+                last_file = file.id
+                yield Found(line=hit.line, snapshot=file.added_in)
+
+
+def _pointer_of(snapshot: OpenSnapshot) -> Pointer:
+    """Return where records have their key. Raises DatasetWithoutRecords."""
+    resolved = snapshot.resolved
+    if resolved.key is None:
+        raise DatasetWithoutRecords(
+            f"the dataset {resolved.name!r} has no key; "
+            f"GET /datasets/{resolved.name}/records?from=0 returns its lines"
+        )
+    return _parsed(resolved.key)
+
+
+# Thousands of requests a second have the same few pointers.
+_parsed: Final = lru_cache(maxsize=256)(parse_pointer)
 
 
 def _key_or_empty(text: bytes) -> bytes:
