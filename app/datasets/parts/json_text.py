@@ -12,10 +12,10 @@ from typing import Any, Final, NoReturn
 import msgspec
 
 from app.errors import CrivoError
-from app.limits import MIB
+from app.limits import KIB
 
-# Some ms of the standard library's parser.
-MAX_SECOND_OPINION_BYTES: Final = 1 * MIB
+# 15 ms of the standard library's parser, if all are short numbers.
+MAX_SECOND_OPINION_BYTES: Final = 256 * KIB
 _AT_BYTE: Final = re.compile(r"(?:JSON is malformed: )?(.*) \(byte (\d+)\)")
 _any_json: Final = msgspec.json.Decoder(msgspec.Raw).decode
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
+from msgspec import structs
 
 from app.blobs import BlobMissing, open_blobs
 from app.datasets.parts import (
@@ -90,6 +91,29 @@ async def test_a_merge_drops_what_is_gone(parts: Parts) -> None:
     gone = await parts.merge(live=lambda _: False)
     assert (gone.entries, gone.stored_bytes, parts.segments) == (0, 0, [])
     assert await parts.values("a") == []
+
+
+async def test_sequences_may_lie_far_apart(parts: Parts) -> None:
+    # A part's sequence is known when it is published: only its reference has it.
+    sequences = [7, 70_000, 2**32 - 1]
+    for number in range(3):
+        await parts.add(_part(["a", f"b{number}"], number))
+    refs = [
+        structs.replace(segment, sequence=sequence)
+        for segment, sequence in zip(parts.segments, sequences, strict=True)
+    ]
+    part_of = dict(zip(sequences, parts.refs, strict=True)).get
+
+    async def found(key: str) -> list[int]:
+        hits = find(parts.cache, encode_key(key), parts.segments[::-1], pointer=PK, part_of=part_of)
+        return [hit.sequence async for hit in hits]
+
+    parts.segments[:] = refs[:2]
+    merged = await parts.merge()
+    assert (merged.first_sequence, merged.last_sequence) == (7, 70_000)
+    parts.segments.append(refs[2])
+    assert await found("a") == sequences[::-1]
+    assert await found("b1") == [70_000]
 
 
 async def test_duplicates_are_counted_within_a_file(parts: Parts) -> None:
