@@ -155,6 +155,14 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             "calls; otherwise API and worker refuse to start there"
         ),
     ] = False
+    idempotency_hours: Annotated[
+        int,
+        Meta(
+            description="for how long an `Idempotency-Key` is remembered, in hours",
+            ge=1,
+            le=24 * 30,
+        ),
+    ] = 24
     native: Annotated[
         bool,
         Meta(

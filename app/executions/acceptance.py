@@ -5,6 +5,8 @@ from uuid import UUID
 import asyncpg
 
 from app.db import Connection
+from app.idempotency.model import IdempotencyKey
+from app.idempotency.store import refusal
 from app.limits import MIN_MEMORY_BYTES, WORKER_TIMEOUT_SECONDS, LimitChoice, LimitPolicy
 from app.payloads.model import StoredPayload
 from app.quotas.errors import QuotaExceeded
@@ -54,7 +56,18 @@ WITH parameters AS NOT MATERIALIZED (
            $27::bigint AS max_queued,
            $28::bigint AS max_stored_bytes,
            $29::bigint AS max_bytes_per_day,
-           $30::float8 AS seen_within_seconds
+           $30::float8 AS seen_within_seconds,
+           $31::text AS idempotency_key,
+           $32::bytea AS fingerprint,
+           $33::integer AS idempotency_hours
+),
+earlier AS MATERIALIZED (
+    SELECT k.in_progress, k.fingerprint, k.resource
+    FROM parameters,
+         find_idempotency_key_v1(
+             tenant => parameters.tenant_id, wanted_key => parameters.idempotency_key
+         ) AS k
+    WHERE parameters.idempotency_key IS NOT NULL
 ),
 clock AS MATERIALIZED (SELECT clock_timestamp() AS accepted_at),
 script AS MATERIALIZED {RESOLVED_VERSION},
@@ -84,6 +97,7 @@ refusal AS MATERIALIZED (
              max_stored_bytes => parameters.max_stored_bytes,
              max_bytes_per_day => parameters.max_bytes_per_day
          ) AS q
+    WHERE NOT EXISTS (SELECT FROM earlier)
 ),
 accepted AS (
     INSERT INTO executions
@@ -103,6 +117,7 @@ accepted AS (
            floor(extract(epoch FROM clock.accepted_at) * 1000)
     FROM parameters, script, clock, memory
     WHERE script.version IS NOT NULL AND script.archived_at IS NULL
+      AND NOT EXISTS (SELECT FROM earlier)
       AND NOT EXISTS (SELECT FROM refusal)
       AND (memory.limit_bytes > memory.max_memory_bytes) IS NOT TRUE
     RETURNING id
@@ -117,11 +132,25 @@ stored AS (
            length(parameters.params), parameters.params, NULL
     FROM accepted, parameters
     WHERE parameters.params IS NOT NULL
+),
+remembered AS (
+    INSERT INTO idempotency_keys (tenant_id, key, fingerprint, resource, expires_at)
+    SELECT parameters.tenant_id, parameters.idempotency_key, parameters.fingerprint,
+           accepted.id::text,
+           clock.accepted_at + make_interval(hours => parameters.idempotency_hours)
+    FROM accepted, parameters, clock
+    WHERE parameters.idempotency_key IS NOT NULL
+    ON CONFLICT (tenant_id, key)
+    DO UPDATE SET fingerprint = excluded.fingerprint,
+                  resource = excluded.resource,
+                  expires_at = excluded.expires_at
 )
 SELECT script.script_id, script.version, script.archived_at,
        refusal.quota, refusal.cap, refusal.used,
-       memory.limit_bytes, memory.max_memory_bytes
+       memory.limit_bytes, memory.max_memory_bytes,
+       earlier.in_progress, earlier.fingerprint, earlier.resource
 FROM clock
+LEFT JOIN earlier ON true
 LEFT JOIN script ON true
 LEFT JOIN refusal ON true
 LEFT JOIN memory ON true
@@ -144,11 +173,14 @@ async def insert_execution(  # noqa: PLR0913 - one parameter a column
     priority: int = 0,
     traceparent: str | None = None,
     request_id: str | None = None,
+    key: IdempotencyKey | None = None,
+    key_hours: int = 24,
 ) -> ResolvedVersion | UUID | None:
-    """Store an execution as queued and return its version.
+    """Store an execution as queued, once for each idempotency key, and return its version.
 
     Nothing is stored if the returned version is archived, or if the script has no such version
-    (its id alone is returned) or does not exist (None). Raises QuotaExceeded, NoWorkerLargeEnough.
+    (its id alone is returned) or does not exist (None). Raises QuotaExceeded, NoWorkerLargeEnough,
+    Repeated, IdempotencyKeyReused, RequestInProgress.
     """
     values = in_order(
         INSERT_EXECUTION,
@@ -179,9 +211,14 @@ async def insert_execution(  # noqa: PLR0913 - one parameter a column
         max_stored_bytes=caps.max_stored_bytes,
         max_bytes_per_day=caps.max_bytes_per_day,
         seen_within_seconds=WORKER_TIMEOUT_SECONDS,
+        idempotency_key=None if key is None else key.text,
+        fingerprint=None if key is None else key.fingerprint,
+        idempotency_hours=key_hours,
     )
     row = await _fetch_row(conn, INSERT_EXECUTION, *values)
     assert row is not None  # noqa: S101 - the statement returns a row in every case
+    if key is not None and row["in_progress"] is not None:
+        raise refusal(key, row["in_progress"], row["fingerprint"], row["resource"])
     version = resolved(row)
     if isinstance(version, ResolvedVersion) and row["quota"] is not None:
         raise QuotaExceeded(row["quota"], limit=row["cap"], used=row["used"])

@@ -30,7 +30,7 @@ from app.http.openapi_parameters import (
 )
 from app.http.quota_problems import quota_problem
 from app.http.ranges import DESCRIBED, RangeNotSatisfiable
-from app.http.undeclared import IdempotencyUnsupported, not_evaluated
+from app.http.undeclared import not_evaluated
 from app.limits import (
     MAX_LABEL_VALUE_CHARACTERS,
     MAX_LABELS,
@@ -211,6 +211,7 @@ _PREFER: Final = {
 SUBMIT_ENVELOPE: Final = documented(
     request_bodies={"application/json": Envelope},
     headers=_PREFER,
+    idempotent=True,
     responses={200: _ENDED, 202: _QUEUED},
     problems=_SUBMISSION,
     examples=EXAMPLES,
@@ -220,6 +221,7 @@ SUBMIT_RAW: Final = documented(
     request_bodies={"application/json": ANY_JSON},
     query=RawSubmissionQuery,
     headers=_PREFER,
+    idempotent=True,
     responses={200: _ENDED, 202: _QUEUED},
     problems=_SUBMISSION,
     parameters=PARAMETERS,
@@ -258,7 +260,6 @@ CANCEL_EXECUTION: Final = documented(
     problems=(
         NO_EXECUTION,
         AlreadyFinished("the execution has succeeded"),
-        IdempotencyUnsupported(),
         not_evaluated("If-Match"),
         NO_DATABASE,
     ),

@@ -15,6 +15,7 @@ from app.batches import ALONE, MAX_BATCHED_BYTES, Alone
 from app.executions import acceptance
 from app.executions.acceptance_batches import Acceptance, insert_executions
 from app.executions.model import Submission
+from app.idempotency.model import IdempotencyKey, RequestKey, key_for
 from app.limits import MAX_INLINE_BYTES, MAX_SEED
 from app.outages import BlobsUnavailable, DatabaseUnavailable
 from app.payloads.model import StoredPayload
@@ -40,6 +41,7 @@ class Received(Struct, frozen=True, kw_only=True):
     submission: Submission
     input: StoredPayload
     traceparent: str | None
+    key: IdempotencyKey | None
 
 
 @asynccontextmanager
@@ -51,6 +53,7 @@ async def receive(
     *,
     data: AsyncIterator[bytes],
     announced_bytes: int = 0,
+    key: RequestKey | None = None,
 ) -> AsyncIterator[Received]:
     """Store an input, whose bytes are not inspected; accept it within the block.
 
@@ -59,6 +62,7 @@ async def receive(
     VersionNotFound, ScriptArchived, InvalidRequest, QuotaExceeded, and what `data` raises.
     """
     attributes = {"crivo.request": caller.request_id}
+    requested = str(ref)
     with resources.tracing.accepting(caller.traceparent, attributes) as traceparent:
         scripts.require_limits(resources.settings, submission.limits)
         received_bytes = 0
@@ -72,8 +76,13 @@ async def receive(
                         await _require_quota(resources, caller, announced_bytes)
                 received_bytes += len(chunk)
                 await writer.write(chunk)
+        stored = writer.stored()
         yield Received(
-            ref=ref, submission=submission, input=writer.stored(), traceparent=traceparent
+            ref=ref,
+            submission=submission,
+            input=stored,
+            traceparent=traceparent,
+            key=key_for(key, requested, submission, stored.sha256),
         )
 
 
@@ -88,7 +97,7 @@ async def accept(
     """Commit an execution and wake a worker; if it is refused, delete its input.
 
     Raises ScriptNotFound, VersionNotFound, ScriptArchived, InvalidRequest, QuotaExceeded,
-    NoWorkerLargeEnough.
+    NoWorkerLargeEnough, Repeated, IdempotencyKeyReused, RequestInProgress.
     """
     try:
         # Completing a blob may have taken a while.
@@ -120,8 +129,8 @@ async def _insert(
         request_id=caller.request_id,
     )
     caps = effective_caps(resources.settings, caller.caps)
-    one = partial(_insert_one, resources, caller.tenant, caps)
-    if received.input.size_bytes + len(received.submission.params or b"") > MAX_BATCHED_BYTES:
+    one = partial(_insert_one, resources, caller.tenant, caps, received.key)
+    if received.key is not None or received.input.size_bytes + len(received.submission.params or b"") > MAX_BATCHED_BYTES:
         version = await one(wanted)
     else:
         many = partial(_insert_several, resources, caller.tenant, caps)
@@ -132,7 +141,11 @@ async def _insert(
 
 
 async def _insert_one(
-    resources: Resources, tenant: UUID, caps: Caps, wanted: Acceptance
+    resources: Resources,
+    tenant: UUID,
+    caps: Caps,
+    key: IdempotencyKey | None,
+    wanted: Acceptance,
 ) -> ResolvedVersion | UUID | None:
     async with resources.pool.acquire() as conn:
         return await acceptance.insert_execution(
@@ -150,6 +163,8 @@ async def _insert_one(
             caps=caps,
             traceparent=wanted.traceparent,
             request_id=wanted.request_id,
+            key=key,
+            key_hours=resources.settings.idempotency_hours,
         )
 
 
