@@ -126,7 +126,6 @@ def create_app(settings: Settings) -> Litestar:
             "resources": _state_member("resources"),
             "metrics_page": _state_member("metrics_page"),
             "waiters": _state_member("waiters"),
-            "queue_limit": _state_member("queue_limit"),
             "tenant": Provide(_tenant, sync_to_thread=False),
             "caller": Provide(_caller, sync_to_thread=False),
         },

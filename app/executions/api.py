@@ -25,7 +25,7 @@ from app.executions.responses import (
 )
 from app.executions.submissions import accept, new_execution_id, receive
 from app.executions.waiting.waiters import WaiterRegistry
-from app.http.authorization import needs, takes_token
+from app.http.authorization import caller_of, needs, takes_token
 from app.http.bodies import (
     AnyRequest,
     BodyTooLarge,
@@ -54,13 +54,7 @@ from app.scripts.refs import parse_ref
     status_code=202,
     **needs(Scope.WRITE_EXECUTIONS),
 )
-async def submit_envelope(
-    request: AnyRequest,
-    resources: Resources,
-    waiters: WaiterRegistry,
-    queue_limit: QueueLimit,
-    caller: Caller,
-) -> Response[Queued | Execution]:
+async def submit_envelope(request: AnyRequest) -> Response[Queued | Execution]:
     """Run a script, with the data in an envelope.
 
     One JSON document of up to 16 MiB names the script and holds the data and the options; `params`
@@ -69,8 +63,10 @@ async def submit_envelope(
     finished, and holds it, or after that many seconds. For larger data, and for data that a strict
     decoder refuses, use `POST /scripts/{script}/executions`.
     """
+    resources, waiters = _resources_of(request), _waiters_of(request)
+    caller = caller_of(request)
     seconds = seconds_to_wait(request, caller)
-    await queue_limit.require_room(resources.pool)
+    await _queue_limit_of(request).require_room(resources.pool)
     envelope = await _read_envelope(request, max_raw_bytes=resources.settings.max_input_bytes)
     ref, submission = parse_ref(envelope.script), _submission_in_envelope(envelope)
     data = single_chunk(bytes(envelope.data))
@@ -92,14 +88,7 @@ async def submit_envelope(
     status_code=202,
     **needs(Scope.WRITE_EXECUTIONS),
 )
-async def submit_raw(
-    script: str,
-    request: AnyRequest,
-    resources: Resources,
-    waiters: WaiterRegistry,
-    queue_limit: QueueLimit,
-    caller: Caller,
-) -> Response[Queued | Execution]:
+async def submit_raw(script: str, request: AnyRequest) -> Response[Queued | Execution]:
     """Run a script, with the data as the body.
 
     The body is the data, up to 256 MiB, whatever its `Content-Type` (only a form is refused). It
@@ -112,8 +101,10 @@ async def submit_raw(
             "the body is the data itself, not a form; with curl, use --data-binary @data.json "
             "instead of -F"
         )
+    resources, waiters = _resources_of(request), _waiters_of(request)
+    caller = caller_of(request)
     seconds = seconds_to_wait(request, caller)
-    await queue_limit.require_room(resources.pool)
+    await _queue_limit_of(request).require_room(resources.pool)
     ref, submission = parse_ref(script), _submission_in_query(request)
     data = stream_body(request, max_bytes=resources.settings.max_input_bytes, compressed=True)
     announced = announced_bytes(request)
@@ -157,9 +148,7 @@ async def list_executions(
 
 
 @get("/executions/{execution:str}", operation_class=reference.SHOW_EXECUTION, **needs(Scope.READ))
-async def show_execution(
-    execution: str, request: AnyRequest, resources: Resources, waiters: WaiterRegistry, tenant: UUID
-) -> Response[Execution]:
+async def show_execution(execution: str, request: AnyRequest) -> Response[Execution]:
     """Show an execution.
 
     Poll until `finished_at` is set, preferably with `?wait=30`: the response then comes when the
@@ -170,7 +159,12 @@ async def show_execution(
     choices = read_query(request, reference.ExecutionQuery)
     wait = None if isinstance(choices.wait, UnsetType) else choices.wait
     return await respond_with_execution(
-        request, resources, waiters, tenant, parse_execution_id(execution), wait=wait
+        request,
+        _resources_of(request),
+        _waiters_of(request),
+        caller_of(request).tenant,
+        parse_execution_id(execution),
+        wait=wait,
     )
 
 
@@ -234,6 +228,23 @@ async def create_events_token(
     authenticator: Authenticator = request.app.state.authenticator
     token = await authenticator.create_events_token(caller.key_id, execution_id)
     return Response(token, status_code=201, headers={"Cache-Control": "no-store"})
+
+
+# Litestar resolves injected parameters in a task group of their own, which costs as much as the
+# rest of the framework. The routes that every execution uses read the state themselves.
+def _resources_of(request: AnyRequest) -> Resources:
+    resources: Resources = request.app.state.resources
+    return resources
+
+
+def _waiters_of(request: AnyRequest) -> WaiterRegistry:
+    waiters: WaiterRegistry = request.app.state.waiters
+    return waiters
+
+
+def _queue_limit_of(request: AnyRequest) -> QueueLimit:
+    queue_limit: QueueLimit = request.app.state.queue_limit
+    return queue_limit
 
 
 async def _read_envelope(request: AnyRequest, *, max_raw_bytes: int) -> Envelope:
