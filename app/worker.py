@@ -20,9 +20,9 @@ from app.environment import load_service_settings
 from app.errors import CrivoError
 from app.executions.dispatch.dispatcher import Dispatcher
 from app.executions.retention import PAYLOAD_OWNER as EXECUTIONS
+from app.idempotency.retention import run_expiry
 from app.lifecycle import exit_cleanly_on_signals, open_watchdog
 from app.metrics import configure_metrics
-from app.idempotency.retention import run_expiry
 from app.payloads.retention import run_maintenance
 from app.prometheus.listener import open_listener
 from app.prometheus.service import MetricsPage

@@ -3,6 +3,7 @@
 --   api_keys                   API keys; of a secret only its hash
 --   audit_log                  changes by operators and callers; append-only
 --   executions                 executions: what was accepted, how it runs, how it ended
+--   idempotency_keys           keys of requests, and what each request created
 --   installation               one row: the id that tells this installation's blobs from another's
 --   payloads                   inputs, params, results and logs, or where they are in the blob store
 --   queue                      the queued executions, in the order of claims; kept by triggers on executions
@@ -24,6 +25,7 @@
 --   count_bytes                Count each tenant's stored bytes, and the input bytes of the day, in tenant_usage
 --   count_queued               Count each tenant's queued executions in tenant_usage
 --   faded                      Return how much of a tenant's worker-seconds still counts
+--   find_idempotency_key_v1    Find what a request with this key has created; no row if the key is free
 --   finish_execution           Record the outcome of an execution, commit, and notify the readers that wait for it
 --   finish_execution_v2        Record the outcome of an execution as finish_execution does, with its warnings
 --   finish_executions_v1       Record the outcomes of several executions as finish_execution_v2 does, with one notification
@@ -69,6 +71,9 @@ CREATE FUNCTION count_queued() RETURNS trigger
 
 CREATE FUNCTION faded(seconds double precision, since timestamp with time zone, moment timestamp with time zone) RETURNS double precision
     LANGUAGE sql IMMUTABLE; -- migrations/sql/faded.sql
+
+CREATE FUNCTION find_idempotency_key_v1(tenant uuid, wanted_key text) RETURNS TABLE(in_progress boolean, fingerprint bytea, resource text)
+    LANGUAGE plpgsql; -- migrations/sql/find_idempotency_key_v1.sql
 
 CREATE PROCEDURE finish_execution(IN execution uuid, IN token bigint, IN its_status text, IN its_error_kind text, IN its_error bytea, IN its_v8_version text, IN its_run_ms double precision, IN its_cpu_ms double precision, IN its_peak_bytes bigint, IN result_sha256 bytea, IN result_bytes bigint, IN result_body bytea, IN result_key text, IN logs_sha256 bytea, IN logs_bytes bigint, IN logs_body bytea, IN logs_key text, INOUT tenant text DEFAULT NULL::text, INOUT script text DEFAULT NULL::text, INOUT version integer DEFAULT NULL::integer, INOUT attempts smallint DEFAULT NULL::smallint, INOUT created_at timestamp with time zone DEFAULT NULL::timestamp with time zone, INOUT started_at timestamp with time zone DEFAULT NULL::timestamp with time zone, INOUT finished_at timestamp with time zone DEFAULT NULL::timestamp with time zone, INOUT worker_id uuid DEFAULT NULL::uuid, INOUT traceparent text DEFAULT NULL::text)
     LANGUAGE plpgsql; -- migrations/sql/finish_execution.sql
@@ -216,6 +221,17 @@ COMMENT ON COLUMN executions.run_ms IS 'wall time of the last run';
 COMMENT ON COLUMN executions.traceparent IS 'W3C Trace Context of the acceptance';
 
 COMMENT ON COLUMN executions.warnings IS 'what the result lost on its way to JSON; ASCII JSON';
+
+CREATE TABLE idempotency_keys (
+    tenant_id uuid NOT NULL,
+    key text NOT NULL,
+    fingerprint bytea NOT NULL,
+    resource text NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    CONSTRAINT idempotency_keys_fingerprint_check CHECK ((length(fingerprint) = 32)),
+    CONSTRAINT idempotency_keys_key_check CHECK (((length(key) >= 1) AND (length(key) <= 255))),
+    CONSTRAINT idempotency_keys_resource_check CHECK ((resource <> ''::text))
+);
 
 CREATE TABLE installation (
     one boolean DEFAULT true NOT NULL,
@@ -404,6 +420,9 @@ ALTER TABLE ONLY audit_log
 ALTER TABLE ONLY executions
     ADD CONSTRAINT executions_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY idempotency_keys
+    ADD CONSTRAINT idempotency_keys_pkey PRIMARY KEY (tenant_id, key);
+
 ALTER TABLE ONLY installation
     ADD CONSTRAINT installation_pkey PRIMARY KEY (one);
 
@@ -461,6 +480,8 @@ CREATE INDEX executions_script_idx ON executions USING btree (tenant_id, script_
 
 CREATE INDEX executions_status_idx ON executions USING btree (tenant_id, status, id DESC);
 
+CREATE INDEX idempotency_keys_expires_at ON idempotency_keys USING btree (expires_at);
+
 CREATE INDEX payloads_blob_idx ON payloads USING btree (blob_key) WHERE (blob_key IS NOT NULL);
 
 CREATE UNIQUE INDEX queue_turn_idx ON queue USING btree (tenant_id, priority DESC, execution_id);
@@ -513,6 +534,9 @@ ALTER TABLE ONLY executions
 
 ALTER TABLE ONLY executions
     ADD CONSTRAINT executions_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);
+
+ALTER TABLE ONLY idempotency_keys
+    ADD CONSTRAINT idempotency_keys_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);
 
 ALTER TABLE ONLY payloads
     ADD CONSTRAINT payloads_execution_id_fkey FOREIGN KEY (execution_id) REFERENCES executions(id);

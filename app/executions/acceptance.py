@@ -218,7 +218,7 @@ async def insert_execution(  # noqa: PLR0913 - one parameter a column
     row = await _fetch_row(conn, INSERT_EXECUTION, *values)
     assert row is not None  # noqa: S101 - the statement returns a row in every case
     if key is not None and row["in_progress"] is not None:
-        raise refusal(key, row["in_progress"], row["fingerprint"], row["resource"])
+        raise refusal(key, row)
     version = resolved(row)
     if isinstance(version, ResolvedVersion) and row["quota"] is not None:
         raise QuotaExceeded(row["quota"], limit=row["cap"], used=row["used"])

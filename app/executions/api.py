@@ -1,5 +1,6 @@
 """HTTP routes of executions."""
 
+from contextlib import AbstractAsyncContextManager
 from uuid import UUID
 
 from litestar import Response, Router, post
@@ -18,12 +19,13 @@ from app.executions.payload_api import erase_data, show_input, show_logs, show_r
 from app.executions.queue_limit import QueueLimit
 from app.executions.refs import parse_execution_id
 from app.executions.responses import (
+    respond_to_repetition,
     respond_to_submission,
     respond_with_events,
     respond_with_execution,
     seconds_to_wait,
 )
-from app.executions.submissions import accept, new_execution_id, receive
+from app.executions.submissions import Received, accept, new_execution_id, receive
 from app.executions.waiting.waiters import WaiterRegistry
 from app.http.authorization import caller_of, needs, takes_token
 from app.http.bodies import (
@@ -37,8 +39,10 @@ from app.http.bodies import (
     read_query,
     stream_body,
 )
+from app.http.idempotency import idempotency_key_of
 from app.http.methods import get
 from app.http.sse import MEDIA_TYPE as EVENT_STREAM
+from app.idempotency.model import Repeated
 from app.limits import MAX_ENVELOPE_BYTES, LimitChoice
 from app.pagination import Page
 from app.payloads.reader import single_chunk
@@ -63,22 +67,14 @@ async def submit_envelope(request: AnyRequest) -> Response[Queued | Execution]:
     finished, and holds it, or after that many seconds. For larger data, and for data that a strict
     decoder refuses, use `POST /scripts/{script}/executions`.
     """
-    resources, waiters = _resources_of(request), _waiters_of(request)
-    caller = caller_of(request)
-    seconds = seconds_to_wait(request, caller)
+    resources, caller = _resources_of(request), caller_of(request)
+    seconds, key = seconds_to_wait(request, caller), idempotency_key_of(request)
     await _queue_limit_of(request).require_room(resources.pool)
     envelope = await _read_envelope(request, max_raw_bytes=resources.settings.max_input_bytes)
     ref, submission = parse_ref(envelope.script), _submission_in_envelope(envelope)
     data = single_chunk(bytes(envelope.data))
-    with waiters.waiter(caller.tenant, final_only=True) as waiter:
-        async with receive(resources, caller, ref, submission, data=data) as received:
-            execution_id = new_execution_id()
-            if seconds:
-                waiter.register_if_possible(execution_id)
-            await accept(resources, caller, received, execution_id)
-        return await respond_to_submission(
-            request, resources, caller, execution_id, waiter, seconds=seconds
-        )
+    receiving = receive(resources, caller, ref, submission, data=data, key=key)
+    return await _accept_and_respond(request, receiving, seconds=seconds)
 
 
 @post(
@@ -101,24 +97,21 @@ async def submit_raw(script: str, request: AnyRequest) -> Response[Queued | Exec
             "the body is the data itself, not a form; with curl, use --data-binary @data.json "
             "instead of -F"
         )
-    resources, waiters = _resources_of(request), _waiters_of(request)
-    caller = caller_of(request)
-    seconds = seconds_to_wait(request, caller)
+    resources, caller = _resources_of(request), caller_of(request)
+    seconds, key = seconds_to_wait(request, caller), idempotency_key_of(request)
     await _queue_limit_of(request).require_room(resources.pool)
     ref, submission = parse_ref(script), _submission_in_query(request)
     data = stream_body(request, max_bytes=resources.settings.max_input_bytes, compressed=True)
-    announced = announced_bytes(request)
-    with waiters.waiter(caller.tenant, final_only=True) as waiter:
-        async with receive(
-            resources, caller, ref, submission, data=data, announced_bytes=announced
-        ) as received:
-            execution_id = new_execution_id()
-            if seconds:
-                waiter.register_if_possible(execution_id)
-            await accept(resources, caller, received, execution_id)
-        return await respond_to_submission(
-            request, resources, caller, execution_id, waiter, seconds=seconds
-        )
+    receiving = receive(
+        resources,
+        caller,
+        ref,
+        submission,
+        data=data,
+        announced_bytes=announced_bytes(request),
+        key=key,
+    )
+    return await _accept_and_respond(request, receiving, seconds=seconds)
 
 
 @get("/executions", operation_class=reference.LIST_EXECUTIONS, **needs(Scope.READ))
@@ -228,6 +221,29 @@ async def create_events_token(
     authenticator: Authenticator = request.app.state.authenticator
     token = await authenticator.create_events_token(caller.key_id, execution_id)
     return Response(token, status_code=201, headers={"Cache-Control": "no-store"})
+
+
+async def _accept_and_respond(
+    request: AnyRequest, receiving: AbstractAsyncContextManager[Received], *, seconds: int | None
+) -> Response[Queued | Execution]:
+    """Accept what is received; respond with it, or with what its idempotency key has created."""
+    resources, waiters = _resources_of(request), _waiters_of(request)
+    caller = caller_of(request)
+    try:
+        # Its waiter is registered before it exists, so that no notice is missed.
+        with waiters.waiter(caller.tenant, final_only=True) as waiter:
+            async with receiving as received:
+                execution_id = new_execution_id()
+                if seconds:
+                    waiter.register_if_possible(execution_id)
+                await accept(resources, caller, received, execution_id)
+            return await respond_to_submission(
+                request, resources, caller, execution_id, waiter, seconds=seconds
+            )
+    except Repeated as earlier:
+        return await respond_to_repetition(
+            request, resources, waiters, caller, UUID(earlier.resource), seconds=seconds
+        )
 
 
 # Litestar resolves injected parameters in a task group of their own, which costs as much as the

@@ -1,6 +1,6 @@
 """Respond to clients that wait for an execution: with its final state, or an event per state."""
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import ExitStack
 from functools import partial
 from uuid import UUID
@@ -21,6 +21,7 @@ from app.executions.waiting.waiters import (
 )
 from app.http.authorization import is_still_authorized
 from app.http.bodies import AnyRequest
+from app.http.idempotency import replayed
 from app.http.methods import is_head
 from app.http.prefer_header import preferred_wait
 from app.http.sse import (
@@ -67,6 +68,32 @@ async def respond_to_submission(
     return _accepted(execution_id, execution.status, _applied(seconds))
 
 
+async def respond_to_repetition(
+    request: AnyRequest,
+    resources: Resources,
+    waiters: WaiterRegistry,
+    caller: Caller,
+    execution_id: UUID,
+    *,
+    seconds: int | None,
+) -> Response[Queued | Execution]:
+    """Respond with the execution of an earlier request, in its state by now or after waiting.
+
+    Raises ExecutionNotFound if it has been deleted since.
+    """
+    read = partial(service.show, resources, caller.tenant, execution_id)
+    with waiters.waiter(caller.tenant, final_only=True) as waiter:
+        if seconds:
+            waiter.register_if_possible(execution_id)
+        execution = await _read_or_await_final(request, waiter, read, seconds=seconds or 0)
+    applied = _applied(seconds if waiter.registered or seconds == 0 else None)
+    headers = {**applied, **replayed(is_replay=True)}
+    if execution.status.final and Scope.READ in caller.scopes:
+        headers["Location"] = _url_of(execution_id)
+        return Response(execution, status_code=200, headers=headers)
+    return _accepted(execution_id, execution.status, headers)
+
+
 async def respond_with_execution(
     request: AnyRequest,
     resources: Resources,
@@ -92,10 +119,9 @@ async def respond_with_execution(
             waiter.register(execution_id)
         elif preferred:
             waiter.register_if_possible(execution_id)
-        execution = await read()
-        if waiter.registered and not execution.status.final:
-            with on_leave(request.receive, waiter.leave):
-                execution = await await_final(waiter, read, seconds=wait or preferred or 0)
+        execution = await _read_or_await_final(
+            request, waiter, read, seconds=wait or preferred or 0
+        )
     headers = {} if execution.status.final else service.RETRY_AFTER
     applied = _applied(preferred if waiter.registered or preferred == 0 else None)
     return Response(execution, headers={**headers, **applied})
@@ -141,6 +167,21 @@ async def _encoded(
 
 def _all_seen(execution: Execution, seen: str) -> bool:
     return execution.status.final and event_id(execution) == seen
+
+
+async def _read_or_await_final(
+    request: AnyRequest,
+    waiter: Waiter,
+    read: Callable[[], Awaitable[Execution]],
+    *,
+    seconds: float,
+) -> Execution:
+    """Read an execution; if the waiter is registered, wait for its final state."""
+    execution = await read()
+    if waiter.registered and not execution.status.final:
+        with on_leave(request.receive, waiter.leave):
+            execution = await await_final(waiter, read, seconds=seconds)
+    return execution
 
 
 def _accepted(

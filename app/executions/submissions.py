@@ -130,7 +130,9 @@ async def _insert(
     )
     caps = effective_caps(resources.settings, caller.caps)
     one = partial(_insert_one, resources, caller.tenant, caps, received.key)
-    if received.key is not None or received.input.size_bytes + len(received.submission.params or b"") > MAX_BATCHED_BYTES:
+    size_bytes = received.input.size_bytes + len(received.submission.params or b"")
+    # A key is looked up by the statement for one.
+    if received.key is not None or size_bytes > MAX_BATCHED_BYTES:
         version = await one(wanted)
     else:
         many = partial(_insert_several, resources, caller.tenant, caps)

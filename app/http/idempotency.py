@@ -4,7 +4,12 @@ import re
 from typing import Final
 
 from app.http.bodies import AnyRequest
-from app.idempotency.model import IDEMPOTENCY_KEY, MAX_KEY_CHARACTERS, InvalidIdempotencyKey, RequestKey
+from app.idempotency.model import (
+    IDEMPOTENCY_KEY,
+    MAX_KEY_CHARACTERS,
+    InvalidIdempotencyKey,
+    RequestKey,
+)
 
 # For OpenAPI.
 DESCRIBED: Final = {
@@ -20,7 +25,7 @@ _QUOTED: Final = re.compile(r'"((?:[^"\\]|\\["\\])*)"')
 _VISIBLE: Final = re.compile(r"[\x20-\x7e]+")
 
 
-def replayed(is_replay: bool) -> dict[str, str]:
+def replayed(*, is_replay: bool) -> dict[str, str]:
     """Return the header of a response that shows what an earlier request created."""
     return {"Idempotency-Replayed": "true"} if is_replay else {}
 

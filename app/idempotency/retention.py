@@ -22,9 +22,7 @@ async def run_expiry(pool: Pool) -> None:
         while await _delete_batch(pool) == _BATCH_KEYS:
             pass
 
-    await retry_forever(
-        "idempotency.expiry_failed", delete_all, pause_seconds=_INTERVAL_SECONDS
-    )
+    await retry_forever("idempotency.expiry_failed", delete_all, pause_seconds=_INTERVAL_SECONDS)
 
 
 async def _delete_batch(pool: Pool) -> int:

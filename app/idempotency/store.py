@@ -3,6 +3,8 @@
 from typing import Final
 from uuid import UUID
 
+import asyncpg
+
 from app.db import Connection
 from app.idempotency.model import (
     IdempotencyKey,
@@ -38,7 +40,7 @@ async def require_new(conn: Connection, tenant: UUID, key: IdempotencyKey | None
         return
     found = await conn.fetchrow(FIND_KEY, tenant, key.text)
     if found is not None:
-        raise refusal(key, found["in_progress"], found["fingerprint"], found["resource"])
+        raise refusal(key, found)
 
 
 async def remember(
@@ -49,15 +51,13 @@ async def remember(
         await conn.execute(INSERT_KEY, tenant, key.text, key.fingerprint, resource, hours)
 
 
-def refusal(
-    key: IdempotencyKey, in_progress: bool, fingerprint: bytes, resource: str
-) -> Exception:
+def refusal(key: IdempotencyKey, found: asyncpg.Record) -> Exception:
     """Return why a request creates nothing, from a row of `find_idempotency_key_v1`."""
-    if in_progress:
+    if found["in_progress"]:
         return RequestInProgress()
-    if fingerprint != key.fingerprint:
+    if found["fingerprint"] != key.fingerprint:
         return IdempotencyKeyReused()
-    return Repeated(resource)
+    return Repeated(found["resource"])
 
 
 # Across tenants: time alone decides.

@@ -44,7 +44,7 @@ async def create_key(
             )
         except Repeated as earlier:
             key = await service.find(conn, UUID(earlier.resource))
-            headers |= {"Location": f"/keys/{key.id}", **replayed(True)}
+            headers |= {"Location": f"/keys/{key.id}", **replayed(is_replay=True)}
             return Response(key, status_code=200, headers=headers)
     headers["Location"] = f"/keys/{created.id}"
     return Response(created, status_code=201, headers=headers)

@@ -40,7 +40,7 @@ CREATE_KEY: Final = documented(
             shape=CreatedKey,
             headers={"Location": "the address of the new key", "Cache-Control": "`no-store`"},
             links={"showKey": {"key": "id"}, "revokeKey": {"key": "id"}},
-        )
+        ),
     },
     problems=(_NO_DATABASE,),
     examples=_EXAMPLES,

@@ -57,7 +57,10 @@ async def create_script(
     publishing.require_new_script(resources.settings, upload)
     source = await check_source(resources, caller, upload.source)
     script, outcome = await publishing.create_script(resources, caller, upload, source, key=key)
-    headers = {"Location": f"/scripts/{script.id}", **replayed(outcome is UploadOutcome.REPEATED)}
+    headers = {
+        "Location": f"/scripts/{script.id}",
+        **replayed(is_replay=outcome is UploadOutcome.REPEATED),
+    }
     return Response(script, status_code=201, headers=headers)
 
 

@@ -156,7 +156,8 @@ async def add_version(
     """Store the next version, once for each idempotency key.
 
     If the newest version has the same source and limits, it is returned unchanged. Raises
-    ScriptNotFound, ScriptArchived, QuotaExceeded, and whatever `reauthorize` and `require_new` raise.
+    ScriptNotFound, ScriptArchived, QuotaExceeded, and whatever `reauthorize` and `require_new`
+    raise.
     """
     once = key_for(key, upload)
     try:

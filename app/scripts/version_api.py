@@ -47,7 +47,7 @@ async def add_version(
         resources, caller, subject, upload, source, key=key
     )
     location = f"/scripts/{script}/versions/{version.version}"
-    headers = {"Location": location, **replayed(outcome is UploadOutcome.REPEATED)}
+    headers = {"Location": location, **replayed(is_replay=outcome is UploadOutcome.REPEATED)}
     status = 200 if outcome is UploadOutcome.UNCHANGED else 201
     return Response(version, status_code=status, headers=headers)
 

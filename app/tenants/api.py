@@ -42,7 +42,7 @@ async def create_tenant(
             )
         except Repeated as earlier:
             created, is_replay = await service.find(conn, earlier.resource), True
-    headers = {"Location": f"/tenants/{created.id}", **replayed(is_replay)}
+    headers = {"Location": f"/tenants/{created.id}", **replayed(is_replay=is_replay)}
     return Response(created, status_code=201, headers=headers)
 
 
