@@ -134,7 +134,7 @@ stored AS (
     WHERE parameters.params IS NOT NULL
 ),
 remembered AS (
-    INSERT INTO idempotency_keys (tenant_id, key, fingerprint, resource, expires_at)
+    INSERT INTO idempotency_keys AS k (tenant_id, key, fingerprint, resource, expires_at)
     SELECT parameters.tenant_id, parameters.idempotency_key, parameters.fingerprint,
            accepted.id::text,
            clock.accepted_at + make_interval(hours => parameters.idempotency_hours)
@@ -144,6 +144,7 @@ remembered AS (
     DO UPDATE SET fingerprint = excluded.fingerprint,
                   resource = excluded.resource,
                   expires_at = excluded.expires_at
+    WHERE k.tenant_id = excluded.tenant_id
 )
 SELECT script.script_id, script.version, script.archived_at,
        refusal.quota, refusal.cap, refusal.used,

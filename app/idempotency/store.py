@@ -21,12 +21,13 @@ FROM find_idempotency_key_v1(tenant => $1, wanted_key => $2)
 """
 
 INSERT_KEY: Final = """
-INSERT INTO idempotency_keys (tenant_id, key, fingerprint, resource, expires_at)
+INSERT INTO idempotency_keys AS k (tenant_id, key, fingerprint, resource, expires_at)
 VALUES ($1, $2, $3, $4, clock_timestamp() + make_interval(hours => $5))
 ON CONFLICT (tenant_id, key)
 DO UPDATE SET fingerprint = excluded.fingerprint,
               resource = excluded.resource,
               expires_at = excluded.expires_at
+WHERE k.tenant_id = excluded.tenant_id
 """
 
 
