@@ -7,6 +7,7 @@
 --   installation               one row: the id that tells this installation's blobs from another's
 --   payloads                   inputs, params, results and logs, or where they are in the blob store
 --   queue                      the queued executions, in the order of claims; kept by triggers on executions
+--   replays                    executions that repeat another, and the outcome of that one
 --   request_counts             requests that each API process has admitted, for shared rate limits
 --   retention_duties           how far each periodic task of retention has come
 --   script_aliases             names for versions of a script
@@ -277,6 +278,16 @@ WITH (autovacuum_vacuum_scale_factor='0.01', autovacuum_vacuum_threshold='1000',
 
 COMMENT ON COLUMN queue.memory_bytes IS 'the execution''s limit';
 
+CREATE TABLE replays (
+    execution_id uuid NOT NULL,
+    tenant_id uuid NOT NULL,
+    replay_of uuid NOT NULL,
+    status text NOT NULL,
+    output_sha256 bytea,
+    error bytea,
+    CONSTRAINT replays_output_sha256_check CHECK ((length(output_sha256) = 32))
+);
+
 CREATE UNLOGGED TABLE request_counts (
     tenant_id uuid NOT NULL,
     process_id uuid NOT NULL,
@@ -429,6 +440,9 @@ ALTER TABLE ONLY installation
 ALTER TABLE ONLY payloads
     ADD CONSTRAINT payloads_pkey PRIMARY KEY (execution_id, kind);
 
+ALTER TABLE ONLY replays
+    ADD CONSTRAINT replays_pkey PRIMARY KEY (execution_id);
+
 ALTER TABLE ONLY request_counts
     ADD CONSTRAINT request_counts_pkey PRIMARY KEY (tenant_id, process_id);
 
@@ -543,6 +557,12 @@ ALTER TABLE ONLY payloads
 
 ALTER TABLE ONLY payloads
     ADD CONSTRAINT payloads_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);
+
+ALTER TABLE ONLY replays
+    ADD CONSTRAINT replays_execution_id_fkey FOREIGN KEY (execution_id) REFERENCES executions(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY replays
+    ADD CONSTRAINT replays_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);
 
 ALTER TABLE ONLY script_aliases
     ADD CONSTRAINT script_aliases_script_id_version_fkey FOREIGN KEY (script_id, version) REFERENCES script_versions(script_id, version);

@@ -20,7 +20,8 @@ from app.workers.model import NoWorkerLargeEnough
 # One statement, thus one transaction and one round trip: it resolves the version, checks the quotas
 # and stores the execution with its input, or it stores nothing and the row says why.
 #
-# `accepted_at` is read once; the script's clock shows the same moment. CPU time has no default of
+# `accepted_at` is read once; the script's clock shows the same moment, or that of the execution
+# which is replayed. CPU time has no default of
 # its own: it is that of wall time, which one thread cannot exceed. A version's limit from a time of
 # higher ceilings is lowered to today's. A chosen memory limit that no live worker can enforce
 # is refused; the default is lowered to what they can enforce. While no worker is alive, or one does
@@ -59,7 +60,8 @@ WITH parameters AS NOT MATERIALIZED (
            $30::float8 AS seen_within_seconds,
            $31::text AS idempotency_key,
            $32::bytea AS fingerprint,
-           $33::integer AS idempotency_hours
+           $33::integer AS idempotency_hours,
+           $34::bigint AS clock_ms
 ),
 earlier AS MATERIALIZED (
     SELECT k.in_progress, k.fingerprint, k.resource
@@ -114,7 +116,7 @@ accepted AS (
                  parameters.ceiling_output_bytes),
            parameters.labels, parameters.seed, parameters.priority, parameters.traceparent,
            parameters.request_id, clock.accepted_at,
-           floor(extract(epoch FROM clock.accepted_at) * 1000)
+           coalesce(parameters.clock_ms, floor(extract(epoch FROM clock.accepted_at) * 1000))
     FROM parameters, script, clock, memory
     WHERE script.version IS NOT NULL AND script.archived_at IS NULL
       AND NOT EXISTS (SELECT FROM earlier)
@@ -174,6 +176,7 @@ async def insert_execution(  # noqa: PLR0913 - one parameter a column
     priority: int = 0,
     traceparent: str | None = None,
     request_id: str | None = None,
+    clock_ms: int | None = None,
     key: IdempotencyKey | None = None,
     key_hours: int = 24,
 ) -> ResolvedVersion | UUID | None:
@@ -215,6 +218,7 @@ async def insert_execution(  # noqa: PLR0913 - one parameter a column
         idempotency_key=None if key is None else key.text,
         fingerprint=None if key is None else key.fingerprint,
         idempotency_hours=key_hours,
+        clock_ms=clock_ms,
     )
     row = await _fetch_row(conn, INSERT_EXECUTION, *values)
     assert row is not None  # noqa: S101 - the statement returns a row in every case

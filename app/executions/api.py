@@ -1,6 +1,6 @@
 """HTTP routes of executions."""
 
-from contextlib import AbstractAsyncContextManager
+from functools import partial
 from uuid import UUID
 
 from litestar import Response, Router, post
@@ -18,14 +18,14 @@ from app.executions.model import Execution, ExecutionFilter, Queued, Submission
 from app.executions.payload_api import erase_data, show_input, show_logs, show_result
 from app.executions.queue_limit import QueueLimit
 from app.executions.refs import parse_execution_id
+from app.executions.replay_api import routes as replay_routes
 from app.executions.responses import (
-    respond_to_repetition,
-    respond_to_submission,
+    accept_and_respond,
     respond_with_events,
     respond_with_execution,
     seconds_to_wait,
 )
-from app.executions.submissions import Received, accept, new_execution_id, receive
+from app.executions.submissions import accept_received, receive
 from app.executions.waiting.waiters import WaiterRegistry
 from app.http.authorization import caller_of, needs, takes_token
 from app.http.bodies import (
@@ -42,7 +42,6 @@ from app.http.bodies import (
 from app.http.idempotency import idempotency_key_of
 from app.http.methods import get
 from app.http.sse import MEDIA_TYPE as EVENT_STREAM
-from app.idempotency.model import Repeated
 from app.limits import MAX_ENVELOPE_BYTES, LimitChoice
 from app.pagination import Page
 from app.payloads.reader import single_chunk
@@ -74,7 +73,9 @@ async def submit_envelope(request: AnyRequest) -> Response[Queued | Execution]:
     ref, submission = parse_ref(envelope.script), _submission_in_envelope(envelope)
     data = single_chunk(bytes(envelope.data))
     receiving = receive(resources, caller, ref, submission, data=data, key=key)
-    return await _accept_and_respond(request, receiving, seconds=seconds)
+    accepting = partial(accept_received, resources, caller, receiving)
+    waiters = _waiters_of(request)
+    return await accept_and_respond(request, resources, waiters, accepting, seconds=seconds)
 
 
 @post(
@@ -111,7 +112,9 @@ async def submit_raw(script: str, request: AnyRequest) -> Response[Queued | Exec
         announced_bytes=announced_bytes(request),
         key=key,
     )
-    return await _accept_and_respond(request, receiving, seconds=seconds)
+    accepting = partial(accept_received, resources, caller, receiving)
+    waiters = _waiters_of(request)
+    return await accept_and_respond(request, resources, waiters, accepting, seconds=seconds)
 
 
 @get("/executions", operation_class=reference.LIST_EXECUTIONS, **needs(Scope.READ))
@@ -223,29 +226,6 @@ async def create_events_token(
     return Response(token, status_code=201, headers={"Cache-Control": "no-store"})
 
 
-async def _accept_and_respond(
-    request: AnyRequest, receiving: AbstractAsyncContextManager[Received], *, seconds: int | None
-) -> Response[Queued | Execution]:
-    """Accept what is received; respond with it, or with what its idempotency key has created."""
-    resources, waiters = _resources_of(request), _waiters_of(request)
-    caller = caller_of(request)
-    try:
-        # Its waiter is registered before it exists, so that no notice is missed.
-        with waiters.waiter(caller.tenant, final_only=True) as waiter:
-            async with receiving as received:
-                execution_id = new_execution_id()
-                if seconds:
-                    waiter.register_if_possible(execution_id)
-                await accept(resources, caller, received, execution_id)
-            return await respond_to_submission(
-                request, resources, caller, execution_id, waiter, seconds=seconds
-            )
-    except Repeated as earlier:
-        return await respond_to_repetition(
-            request, resources, waiters, caller, UUID(earlier.resource), seconds=seconds
-        )
-
-
 # Litestar resolves injected parameters in a task group of their own, which costs as much as the
 # rest of the framework. The routes that every execution uses read the state themselves.
 def _resources_of(request: AnyRequest) -> Resources:
@@ -312,5 +292,6 @@ router = Router(
         show_input,
         show_logs,
         erase_data,
+        *replay_routes,
     ],
 )

@@ -6,7 +6,7 @@ from typing import Annotated, Final
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from app.executions.envelope import Envelope
-from app.executions.model import LABEL_NAME, Execution, Queued, Status
+from app.executions.model import LABEL_NAME, Execution, Queued, ReplayRequest, Status
 from app.executions.problems import (
     AlreadyFinished,
     ExecutionNotFound,
@@ -224,6 +224,16 @@ SUBMIT_RAW: Final = documented(
     idempotent=True,
     responses={200: _ENDED, 202: _QUEUED},
     problems=_SUBMISSION,
+    parameters=PARAMETERS,
+    examples=EXAMPLES,
+)
+
+REPLAY_EXECUTION: Final = documented(
+    request_bodies={"application/json": ReplayRequest},
+    headers=_PREFER,
+    idempotent=True,
+    responses={200: _ENDED, 202: _QUEUED},
+    problems=(NO_EXECUTION, _NOT_FINISHED, _GONE, *_SUBMISSION),
     parameters=PARAMETERS,
     examples=EXAMPLES,
 )

@@ -19,7 +19,7 @@ from app.executions.waiting.waiters import (
     Waiter,
     WaiterRegistry,
 )
-from app.http.authorization import is_still_authorized
+from app.http.authorization import caller_of, is_still_authorized
 from app.http.bodies import AnyRequest
 from app.http.idempotency import replayed
 from app.http.methods import is_head
@@ -32,6 +32,7 @@ from app.http.sse import (
     nothing_more,
     on_leave,
 )
+from app.idempotency.model import Repeated
 from app.resources import Resources
 
 
@@ -44,7 +45,39 @@ def seconds_to_wait(request: AnyRequest, caller: Caller) -> int | None:
     return seconds if seconds == 0 or Scope.READ in caller.scopes else None
 
 
-async def respond_to_submission(
+async def accept_and_respond(
+    request: AnyRequest,
+    resources: Resources,
+    waiters: WaiterRegistry,
+    accept: Callable[[Callable[[UUID], None]], Awaitable[UUID]],
+    *,
+    seconds: int | None,
+) -> Response[Queued | Execution]:
+    """Accept an execution; respond with it, or with the one that its idempotency key created.
+
+    `accept` calls its argument with the id before the execution exists, so that no notice about it
+    is missed. The response is a 200 with an execution that finishes while the client waits, else a
+    202.
+    """
+    caller = caller_of(request)
+    try:
+        with waiters.waiter(caller.tenant, final_only=True) as waiter:
+            on_id = waiter.register_if_possible if seconds else _ignore
+            execution_id = await accept(on_id)
+            return await _respond_to_submission(
+                request, resources, caller, execution_id, waiter, seconds=seconds
+            )
+    except Repeated as earlier:
+        return await _respond_to_repetition(
+            request, resources, waiters, caller, UUID(earlier.resource), seconds=seconds
+        )
+
+
+def _ignore(_execution_id: UUID) -> None:
+    """Register no waiter."""
+
+
+async def _respond_to_submission(
     request: AnyRequest,
     resources: Resources,
     caller: Caller,
@@ -53,10 +86,7 @@ async def respond_to_submission(
     *,
     seconds: int | None,
 ) -> Response[Queued | Execution]:
-    """Respond 200 with an execution that finishes while the client waits, else 202.
-
-    It waits only if the waiter is registered.
-    """
+    """Respond with a new execution; wait only if the waiter is registered."""
     if not waiter.registered:
         return _accepted(execution_id, Status.QUEUED, _applied(0 if seconds == 0 else None))
     with on_leave(request.receive, waiter.leave):
@@ -68,7 +98,7 @@ async def respond_to_submission(
     return _accepted(execution_id, execution.status, _applied(seconds))
 
 
-async def respond_to_repetition(
+async def _respond_to_repetition(
     request: AnyRequest,
     resources: Resources,
     waiters: WaiterRegistry,

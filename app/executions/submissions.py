@@ -1,8 +1,8 @@
 """Receive the input of a submission, then accept an execution of it."""
 
 import secrets
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from functools import partial
 from typing import Final
 from uuid import UUID
@@ -86,9 +86,22 @@ async def receive(
         )
 
 
-def new_execution_id() -> UUID:
-    """Draw an id once the input is received: ids then follow the order of acceptance."""
-    return uuid.uuid7()
+async def accept_received(
+    resources: Resources,
+    caller: Caller,
+    receiving: AbstractAsyncContextManager[Received],
+    on_id: Callable[[UUID], None],
+) -> UUID:
+    """Receive an input and accept an execution of it; call `on_id` before it exists.
+
+    Raises what `receive` and `accept` raise.
+    """
+    async with receiving as received:
+        # Once the input is received: ids then follow the order of acceptance.
+        execution_id = uuid.uuid7()
+        on_id(execution_id)
+        await accept(resources, caller, received, execution_id)
+    return execution_id
 
 
 async def accept(

@@ -1,4 +1,4 @@
-"""Idempotency keys: a repeated request creates nothing."""
+"""Idempotency keys, by which a repeated request creates nothing, and replays."""
 
 from pathlib import Path
 
@@ -27,9 +27,24 @@ def upgrade() -> None:
         COMMENT ON TABLE idempotency_keys IS 'keys of requests, and what each request created'
     """)
     op.execute("CREATE INDEX idempotency_keys_expires_at ON idempotency_keys (expires_at)")
+    op.execute("""
+        CREATE TABLE replays (
+            execution_id uuid PRIMARY KEY REFERENCES executions (id) ON DELETE CASCADE,
+            tenant_id uuid NOT NULL REFERENCES tenants (id),
+            replay_of uuid NOT NULL,
+            status text NOT NULL,
+            output_sha256 bytea CHECK (length(output_sha256) = 32),
+            error bytea
+        )
+    """)
+    op.execute("""
+        COMMENT ON TABLE replays IS
+            'executions that repeat another, and the outcome of that one'
+    """)
     op.execute((_SQL / "find_idempotency_key_v1.sql").read_text(encoding="utf-8"))
 
 
 def downgrade() -> None:
     op.execute("DROP FUNCTION find_idempotency_key_v1")
+    op.execute("DROP TABLE replays")
     op.execute("DROP TABLE idempotency_keys")

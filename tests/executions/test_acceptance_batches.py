@@ -104,7 +104,7 @@ async def accept(
     async with submissions.receive(
         resources, caller, parse_ref(ref), Submission(labels={"n": data.decode()}), data=chunks()
     ) as received:
-        execution_id = submissions.new_execution_id()
+        execution_id = uuid.uuid7()
         await submissions.accept(resources, caller, received, execution_id)
     return execution_id
 
