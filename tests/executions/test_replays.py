@@ -13,7 +13,8 @@ from tests.support.system import System
 # Every source of values that a replay must repeat.
 SOURCE = """
 function process(data, context) {
-  return {data, params: context.params, now: Date.now(), random: Math.random(), id: crypto.randomUUID()};
+  const random = Math.random();
+  return {data, params: context.params, now: Date.now(), random, id: crypto.randomUUID()};
 }
 """
 
