@@ -144,12 +144,12 @@ async def _insert(
         payload=received.input,
         traceparent=received.traceparent,
         request_id=caller.request_id,
+        key=received.key,
     )
     caps = effective_caps(resources.settings, caller.caps)
-    one = partial(_insert_one, resources, caller.tenant, caps, received.key)
+    one = partial(_insert_one, resources, caller.tenant, caps)
     size_bytes = received.input.size_bytes + len(received.submission.params or b"")
-    # A key is looked up by the statement for one.
-    if received.key is not None or size_bytes > MAX_BATCHED_BYTES:
+    if size_bytes > MAX_BATCHED_BYTES:
         version = await one(wanted)
     else:
         many = partial(_insert_several, resources, caller.tenant, caps)
@@ -164,7 +164,6 @@ async def _insert_one(
     resources: Resources,
     tenant: UUID,
     caps: Caps,
-    key: IdempotencyKey | None,
     wanted: Acceptance,
 ) -> ResolvedVersion | UUID | None:
     async with resources.pool.acquire() as conn:
@@ -185,7 +184,7 @@ async def _insert_one(
             request_id=wanted.request_id,
             # Claims alone count what a tenant runs.
             may_hand_over=not resources.settings.default_max_running,
-            key=key,
+            key=wanted.key,
             key_hours=resources.settings.idempotency_hours,
         )
 
@@ -195,7 +194,12 @@ async def _insert_several(
 ) -> Sequence[ResolvedVersion | Alone]:
     async with resources.pool.acquire() as conn:
         versions = await insert_executions(
-            conn, tenant, wanted, policy=resources.settings.limit_policy, caps=caps
+            conn,
+            tenant,
+            wanted,
+            policy=resources.settings.limit_policy,
+            caps=caps,
+            key_hours=resources.settings.idempotency_hours,
         )
     return [ALONE if each is None else each for each in versions]
 
