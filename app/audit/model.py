@@ -28,6 +28,7 @@ class Action(StrEnum):
     KEY_REVOKED = "key.revoked"
     EXECUTION_CANCELLED = "execution.cancelled"
     EXECUTION_ERASED = "execution.erased"
+    EXECUTION_REPLAYED = "execution.replayed"
 
 
 class Entry(Struct, frozen=True, kw_only=True):
