@@ -55,7 +55,13 @@ class Queues:
         return tenant
 
     async def accept(
-        self, tenant: UUID, count: int = 1, *, priority: int = 0, memory_bytes: int = 2**26
+        self,
+        tenant: UUID,
+        count: int = 1,
+        *,
+        priority: int = 0,
+        memory_bytes: int = 2**26,
+        callback_url: str | None = None,
     ) -> list[UUID]:
         ids = [uuid.uuid7() for _ in range(count)]
         async with self.pool.acquire() as conn:
@@ -72,6 +78,7 @@ class Queues:
                     payload=stored_inline(b"1"),
                     caps=Caps(),
                     priority=priority,
+                    callback_url=callback_url,
                 )
         return ids
 
