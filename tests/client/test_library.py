@@ -71,6 +71,21 @@ def test_data_can_be_bytes_a_file_a_stream_or_a_value(
         client.run(echo, object())
 
 
+def test_half_of_a_surrogate_pair_is_read(client: Crivo) -> None:
+    client.scripts.push(
+        "half",
+        "function process(fail) { if (fail) throw Error('\\ud83d!'); return ['\\ud83d', 1] }",
+    )
+
+    with pytest.raises(crivo.ExecutionFailed) as failure:
+        client.run("half", data=True)
+    result = client.run("half", data=False)
+
+    assert failure.value.message == r"\ud83d!"
+    assert result.content == rb'["\ud83d",1]'
+    assert result.json() == ["\ud83d", 1]
+
+
 def test_a_large_result_is_complete(client: Crivo, tmp_path: Path) -> None:
     client.scripts.push("large", "function process(n) { return 'x'.repeat(n) }")
     size = 3_000_000

@@ -2,8 +2,9 @@
 
 from typing import Final
 
-from msgspec import DecodeError, Struct, ValidationError, json
+from msgspec import DecodeError, Struct, ValidationError
 
+from crivo.json_text import decode
 from crivo.models import Execution, Finding
 
 _PROBLEM: Final = "urn:crivo:problem:"
@@ -200,7 +201,7 @@ class StillRunning(NoResult, TimeoutError):
 def refusal(content: bytes) -> Refused | None:
     """Read a problem document as its error; None if it is none."""
     try:
-        problem = json.decode(content, type=Problem)
+        problem = decode(content, Problem)
     except (DecodeError, ValidationError, UnicodeDecodeError):
         return None
     if problem.type == f"{_PROBLEM}invalid-script":

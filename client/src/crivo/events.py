@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from typing import Final
 from uuid import UUID
 
-from msgspec import DecodeError, ValidationError, json
+from msgspec import DecodeError, ValidationError
 
 from crivo.errors import CrivoError, UnexpectedResponse, Unreachable
 from crivo.execution_flows import path_of
+from crivo.json_text import decode
 from crivo.models import Execution
 from crivo.retries import Retry
 from crivo.wire import Reply, Request
@@ -83,6 +84,6 @@ class Watch:
 
 def _decoded(data: bytes) -> Execution:
     try:
-        return json.decode(data, type=Execution)
+        return decode(data, Execution)
     except (DecodeError, ValidationError):
         raise UnexpectedResponse("an event holds no execution", status=200) from None

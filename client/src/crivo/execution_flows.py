@@ -9,9 +9,8 @@ from msgspec import UNSET
 from crivo.bodies import Body, Data
 from crivo.errors import ExecutionCancelled, ExecutionFailed, Refused, StillRunning
 from crivo.models import Console, Execution, Page, Queued, Ready, Result
-from crivo.options import ExecutionFilter, SubmitOptions, as_query
+from crivo.options import ExecutionFilter, Ref, SubmitOptions, as_query
 from crivo.retries import Flow, Pause
-from crivo.script_flows import Ref
 from crivo.session import Session
 from crivo.wire import Reply, Request, segment
 

@@ -3,8 +3,12 @@
 from collections.abc import Mapping
 from datetime import datetime
 from typing import TypedDict
+from uuid import UUID
 
 from crivo.bodies import encode
+
+# A script's name, id or reference, such as `cards`, `cards@3` or `cards@prod`.
+Ref = str | UUID
 
 
 class LimitOptions(TypedDict, total=False):

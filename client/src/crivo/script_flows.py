@@ -1,23 +1,22 @@
 """Flows of scripts: one request each, or a few."""
 
 import difflib
+import json as standard_json
 from pathlib import Path
 from typing import Any, Final
-from uuid import UUID
 
 from msgspec import Raw, json
 
 from crivo.bodies import Body, encode
 from crivo.errors import CrivoError
 from crivo.models import Accepted, Alias, CreatedScript, Page, Pushed, Script, Version
-from crivo.options import CheckOptions, PushOptions, as_query
+from crivo.options import CheckOptions, PushOptions, Ref, as_query
 from crivo.retries import Flow
 from crivo.session import Session
 from crivo.wire import Request, segment
 
 # A source: its text, its bytes, or the path of its file.
 Source = str | bytes | Path
-Ref = str | UUID
 
 _JAVASCRIPT: Final = {"Content-Type": "text/javascript"}
 _JSON: Final = {"Content-Type": "application/json"}
@@ -42,7 +41,7 @@ def push(session: Session, name: str, source: Source, options: PushOptions) -> F
 def check(
     session: Session, source: Source, *, sample: bytes | None, options: CheckOptions
 ) -> Flow[Accepted]:
-    """Check a source, and run it on a sample; nothing is stored."""
+    """Check a source, and run it on a sample. Raises ValueError for a sample that is no JSON."""
     limits = {name: value for name, value in options.items() if name not in {"params", "seed"}}
     document: dict[str, Any] = {"source": source_bytes(source).decode(), "limits": limits}
     if "params" in options:
@@ -50,6 +49,8 @@ def check(
     if "seed" in options:
         document["seed"] = options["seed"]
     if sample is not None:
+        # Anything but one JSON value could change the document around it.
+        standard_json.loads(sample)
         document["sample"] = Raw(sample)
     return (
         yield from session.fetch(

@@ -97,5 +97,7 @@ def _no_connection(url: str, error: Exception) -> Unreachable:
         if isinstance(cause, ssl.SSLError):
             message = f"{url} does not speak TLS as expected ({cause.reason}); is it http://?"
             return Unreachable(message, may_pass=False)
+        if isinstance(cause, OSError) and cause.strerror:
+            return Unreachable(f"{url} cannot be reached: {cause.strerror}")
         cause = cause.__cause__ or cause.__context__
     return Unreachable(f"{url} cannot be reached: {error}")

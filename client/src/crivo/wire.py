@@ -7,11 +7,12 @@ from email.utils import parsedate_to_datetime
 from typing import Final, TypeVar
 from urllib.parse import quote, urlsplit
 
-from msgspec import DecodeError, Struct, ValidationError, json
+from msgspec import DecodeError, Struct, ValidationError
 from msgspec.structs import replace
 
 from crivo.bodies import Body
 from crivo.errors import CrivoError, InvalidUrl, UnexpectedResponse, refusal
+from crivo.json_text import decode
 
 T = TypeVar("T")
 
@@ -78,7 +79,7 @@ class Reply(Struct, frozen=True, kw_only=True):
     def decode(self, shape: type[T]) -> T:
         """Read the JSON body. Raises UnexpectedResponse."""
         try:
-            return json.decode(self.content, type=shape)
+            return decode(self.content, shape)
         except (DecodeError, ValidationError, UnicodeDecodeError):
             raise self.unexpected("Crivo's JSON") from None
 

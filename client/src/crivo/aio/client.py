@@ -12,9 +12,8 @@ from crivo.aio.executions import AsyncExecutions
 from crivo.aio.scripts import AsyncScripts
 from crivo.bodies import Data
 from crivo.models import Ready, Result
-from crivo.options import SubmitOptions
+from crivo.options import Ref, SubmitOptions
 from crivo.retries import Retry
-from crivo.script_flows import Ref
 from crivo.session import Session
 from crivo.transport import client_options
 

@@ -9,9 +9,8 @@ import httpx
 from crivo import execution_flows as flows
 from crivo.bodies import Data
 from crivo.models import Ready, Result
-from crivo.options import SubmitOptions
+from crivo.options import Ref, SubmitOptions
 from crivo.retries import Retry
-from crivo.script_flows import Ref
 from crivo.session import Session
 from crivo.sync.driver import Driver
 from crivo.sync.executions import Executions

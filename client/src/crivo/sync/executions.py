@@ -10,8 +10,7 @@ from crivo.bodies import Data
 from crivo.downloads import Download
 from crivo.events import Watch
 from crivo.models import Console, Execution, Queued, Result
-from crivo.options import ExecutionFilter, SubmitOptions
-from crivo.script_flows import Ref
+from crivo.options import ExecutionFilter, Ref, SubmitOptions
 from crivo.sync.driver import Driver
 
 Id = UUID | str

@@ -5,8 +5,8 @@ from typing import Unpack
 
 from crivo import script_flows as flows
 from crivo.models import Accepted, Alias, Pushed, Script, Version
-from crivo.options import CheckOptions, PushOptions
-from crivo.script_flows import Ref, Source
+from crivo.options import CheckOptions, PushOptions, Ref
+from crivo.script_flows import Source
 from crivo.sync.driver import Driver
 
 

@@ -1,0 +1,115 @@
+"""Build and run the command line."""
+
+import os
+import re
+import sys
+from typing import Final
+
+from cyclopts import App, CycloptsError, Parameter
+from rich.text import Text
+
+from crivo.cli.cases_command import run_cases
+from crivo.cli.execution_commands import executions, logs, watch
+from crivo.cli.exit_codes import MEANINGS, ExitCode, exit_code_of
+from crivo.cli.output import say, say_json, terminal
+from crivo.cli.run_command import run
+from crivo.cli.script_commands import scripts
+from crivo.cli.service_commands import login, logout, open_page, register_completion
+from crivo.errors import AccessDenied, CrivoError, ExecutionFailed, ScriptRejected, as_document
+from crivo.version import __version__
+
+_HELP: Final = """\
+Push JavaScript scripts to a Crivo service, run them over JSON, and read results.
+
+The service is that of --url and --key, of CRIVO_URL and CRIVO_KEY, of `crivo login`, or
+http://127.0.0.1:8000. Results go to standard output, messages to standard error.
+"""
+_EPILOGUE: Final = "\n".join(
+    ["Exit codes:", *(f"  {code.value:3}  {meaning}" for code, meaning in MEANINGS.items())]
+)
+
+
+def build() -> App:
+    """Return the application."""
+    app = App(
+        name="crivo",
+        help=_HELP,
+        help_epilogue=_EPILOGUE,
+        help_format="rich",
+        default_parameter=Parameter(negative=()),
+        version=__version__,
+        error_formatter=_usage_error,
+        error_console=terminal(),
+        suppress_keyboard_interrupt=False,
+        result_action="return_none",
+    )
+    app.command(login)
+    app.command(logout)
+    app.command(scripts)
+    app.command(run)
+    app.command(watch)
+    app.command(logs)
+    app.command(executions)
+    app.command(run_cases, name="test")
+    app.command(open_page, name="open")
+    register_completion(app)
+    return app
+
+
+def main() -> None:
+    """Run the command line, and exit with its code."""
+    sys.exit(run_arguments(sys.argv[1:]))
+
+
+def run_arguments(arguments: list[str]) -> int:
+    """Run a command; return its exit code."""
+    # Text of scripts can hold what a terminal's encoding cannot write.
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr] # a text file
+    sys.stderr.reconfigure(errors="backslashreplace")  # type: ignore[union-attr] # a text file
+    try:
+        build()(arguments)
+        sys.stdout.flush()
+    except SystemExit as exit_:
+        return exit_.code if isinstance(exit_.code, int) else ExitCode.OK
+    except KeyboardInterrupt:
+        say("crivo: interrupted")
+        return ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        # A flush at exit would fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.PIPE_CLOSED
+    except CrivoError as error:
+        _show(error, as_json="--json" in arguments)
+        return exit_code_of(error)
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        say(f"crivo: {place}{error.strerror or error}", style="red")
+        return ExitCode.USAGE
+    return ExitCode.OK
+
+
+def _show(error: CrivoError, *, as_json: bool) -> None:
+    if as_json:
+        say_json(as_document(error))
+        return
+    if isinstance(error, ExecutionFailed):
+        # The error itself has been shown where it is.
+        identifier = error.execution.id
+        say(f"crivo: execution {identifier} failed; `crivo logs {identifier}` shows its console")
+        return
+    if isinstance(error, ScriptRejected):
+        say("crivo: the script has errors; nothing was stored")
+        return
+    hint = "; run `crivo login`" if isinstance(error, AccessDenied) else ""
+    say(f"crivo: {_for_the_command_line(str(error))}{hint}", style="red")
+
+
+def _for_the_command_line(message: str) -> str:
+    """Name commands instead of the API's routes."""
+    message = re.sub(r"GET /scripts/([^/ ]+)/\w+ lists", r"`crivo scripts show \1` lists", message)
+    return message.replace("GET /scripts lists", "`crivo scripts list` lists")
+
+
+def _usage_error(error: CycloptsError) -> Text:
+    command = " ".join(["crivo", *(error.command_chain or ())])
+    return Text(f"crivo: {error}\nTry: {command} --help", style="red")
