@@ -23,6 +23,10 @@ class InvalidUrl(CrivoError, ValueError):
     """The URL of the service cannot be used."""
 
 
+class InvalidKey(CrivoError, ValueError):
+    """The text cannot be a key; its error does not repeat it."""
+
+
 class Unreachable(CrivoError):
     """The service could not be reached, or the connection was lost.
 

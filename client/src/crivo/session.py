@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from crivo.errors import InvalidKey
 from crivo.retries import Flow, Keys, Retry, deliver
 from crivo.wire import Reply, Request, T, checked_url
 
@@ -12,7 +13,9 @@ class Session:
     """The service's URL, the key, and how often requests are repeated."""
 
     def __init__(self, url: str, key: str | None, *, retry: Retry) -> None:
-        """Check the URL. Raises InvalidUrl."""
+        """Check URL and key. Raises InvalidUrl, InvalidKey."""
+        if key and not (key.isascii() and key.isprintable() and " " not in key):
+            raise InvalidKey("the key holds a character that no key has; was it copied whole?")
         self.url = checked_url(url)
         self.headers = {"Authorization": f"Bearer {key}"} if key else {}
         self.retry = retry

@@ -5,6 +5,7 @@ from typing import Final
 
 from crivo.errors import (
     CrivoError,
+    InvalidKey,
     InvalidUrl,
     NoResult,
     Refused,
@@ -52,7 +53,7 @@ def exit_code_of(error: CrivoError) -> ExitCode:
             return ExitCode.STILL_RUNNING
         case NoResult() | ScriptRejected():
             return ExitCode.FAILED
-        case UsageError() | InvalidUrl():
+        case UsageError() | InvalidUrl() | InvalidKey():
             return ExitCode.USAGE
         case Unreachable() | UnexpectedResponse() | Unavailable():
             return ExitCode.UNREACHABLE

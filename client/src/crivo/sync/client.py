@@ -22,7 +22,7 @@ class Crivo:
     """A client of one Crivo service; threads may share it.
 
     `timeout` is the number of seconds that the service may be silent. `ca_file` holds certificate
-    authorities to trust instead of the default ones. Raises InvalidUrl.
+    authorities to trust instead of the default ones. Raises InvalidUrl, InvalidKey.
     """
 
     def __init__(
