@@ -105,7 +105,8 @@ def checked_url(url: str) -> str:
         host, _ = parts.hostname, parts.port
     except ValueError as error:
         raise InvalidUrl(f"{url!r} is not a URL: {error}") from None
-    if parts.scheme not in {"http", "https"} or not host:
+    is_text = url.strip().isprintable() and " " not in url.strip()
+    if parts.scheme not in {"http", "https"} or not host or not is_text:
         raise InvalidUrl(f"{url!r} is not the URL of a service; write http://… or https://…")
     if parts.username or parts.password:
         raise InvalidUrl("the URL must not hold a user or password; pass the key separately")
