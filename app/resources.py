@@ -84,7 +84,7 @@ async def open_resources(
             lockdown=sandbox.lockdown,
             native={**sandbox.native, "malloc_trim": configure_allocator(native=settings.native)},
         )
-        _require_seccomp(sandbox, settings)
+        require_seccomp(sandbox, settings)
         linter = await stack.enter_async_context(
             open_lint_client(
                 max_waiting=MAX_WAITING_CHECKS, max_waiting_of_tenant=MAX_WAITING_CHECKS_OF_TENANT
@@ -119,7 +119,7 @@ def _sandbox_config(settings: Settings, *, cells: int) -> PoolConfig:
     )
 
 
-def _require_seccomp(sandbox: SandboxPool, settings: Settings) -> None:
+def require_seccomp(sandbox: SandboxPool, settings: Settings) -> None:
     """Refuse a sandbox whose first cell reports that its system calls are not filtered."""
     state = sandbox.lockdown.get("seccomp", "off")
     if state == "on":

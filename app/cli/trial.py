@@ -20,6 +20,7 @@ from app.limits import LimitChoice
 from app.lint.client import open_lint_client
 from app.lint.diagnostics import Code
 from app.payloads.reader import single_chunk
+from app.resources import require_seccomp
 from app.sandbox.admission import budget_of_host
 from app.sandbox.outcomes import Finding
 from app.sandbox.pool import PoolConfig, SandboxPool, SandboxUnavailable, open_pool
@@ -64,6 +65,7 @@ def main(arguments: list[str]) -> int:
 async def _try(settings: Settings, source: bytes) -> None:
     config = PoolConfig(cells=1, warm=1, memory_bytes=budget_of_host(), native=settings.native)
     async with open_pool(config) as sandbox:
+        require_seccomp(sandbox, settings)
         findings = await _check(sandbox, source)
         _write(findings)
         if findings.errors:

@@ -86,6 +86,17 @@ def test_results_become_the_expected_ones(
     assert written == json.loads((CARDS / "expected.json").read_bytes())
 
 
+@WHERE
+def test_a_script_that_is_not_utf8(
+    crivo: CrivoCommand, folder: Path, where: tuple[str, ...]
+) -> None:
+    (folder / "script.js").write_bytes(b"function process(data) { return '\xff' }")
+
+    done = crivo("test", folder, *where, cwd=ROOT)
+
+    assert (done.code, "UTF-8" in done.err) == (ExitCode.FAILED, True)
+
+
 def test_nothing_is_stored(crivo: CrivoCommand, folder: Path, system: System) -> None:
     def stored() -> tuple[object, object]:
         scripts = system.client.get("/scripts?limit=1").json()["items"]

@@ -218,6 +218,7 @@ def test_text_of_a_script_does_not_control_the_terminal(crivo: CrivoCommand) -> 
         (("run", "a", "data.json", "--wall-ms", "0"), ExitCode.REFUSED, "wall_ms"),
         (("executions", "show", "no-id"), ExitCode.REFUSED, "no-id"),
         (("executions", "list", "--status", "odd"), ExitCode.REFUSED, "status"),
+        (("executions", "list", "--limit", "-1"), ExitCode.USAGE, "--limit"),
         (("scripts", "push", "nothing.js"), ExitCode.USAGE, "nothing.js: No such file"),
         (("scripts", "push", "."), ExitCode.USAGE, "Is a directory"),
         (("scripts", "diff", "a@1", "b@1"), ExitCode.USAGE, "different scripts"),

@@ -203,6 +203,18 @@ def test_a_service_that_takes_keys_gets_the_same_key_again(fault: Scripted | Los
     assert len(first) <= 255
 
 
+def test_a_repeated_submission_may_have_finished_by_now(
+    client: Crivo, faulty: FaultyServer, echo: str, system: System
+) -> None:
+    finished = client.run(echo, 1).execution
+    document = system.client.get(f"/executions/{finished.id}").content
+    faulty.faults = [Scripted(headers={"Idempotency-Replayed": "true"}, body=document)]
+
+    again = client.executions.submit(echo, 1)
+
+    assert (again.id, again.status) == (finished.id, "succeeded")
+
+
 def test_a_stream_is_submitted_once_after_the_service_was_asked(
     client: Crivo, faulty: FaultyServer, echo: str
 ) -> None:

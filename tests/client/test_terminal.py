@@ -103,7 +103,7 @@ def test_login_asks_for_the_key_and_keeps_it_to_its_owner(
     named = crivo("scripts", "list", "--url", f"{keyed.system.url}/", CRIVO_URL="http://a.invalid")
     assert named.code == 0, named.err
     wrong = crivo("scripts", "list", CRIVO_URL="", CRIVO_KEY="crv_wrong")
-    assert (wrong.code, "run `crivo login`" in wrong.err) == (ExitCode.REFUSED, True)
+    assert (wrong.code, "`crivo login` keeps a key" in wrong.err) == (ExitCode.REFUSED, True)
     assert crivo("logout").code == 0
     assert not login_file(crivo).exists()
     assert crivo("scripts", "list", CRIVO_URL=keyed.system.url).code == ExitCode.REFUSED

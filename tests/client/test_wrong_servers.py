@@ -129,6 +129,16 @@ def test_a_certificate_must_be_trusted(tmp_path: Path) -> None:
             assert client.ready().ready
 
 
+def test_an_authority_can_come_from_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context, authority = certificate(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority))
+    with faulty_server(tls=context) as server, Crivo(server.url) as client:
+        server.faults = [Scripted(body=READY)]
+        assert client.ready().ready
+
+
 def test_tls_and_plain_text_are_not_mixed_up(other: FaultyServer) -> None:
     with (
         Crivo(other.url.replace("http:", "https:"), retry=ONCE) as client,

@@ -17,6 +17,7 @@ from crivo.wire import Reply, Request, segment
 # Below the service's maximum of 60 s, and below the patience of most proxies.
 _WAIT_SECONDS: Final = 30.0
 _POLL_SECONDS: Final = 1.0
+_ACCEPTED: Final = 202
 _UNAVAILABLE: Final = 503
 # The service has no room for another waiting request, but answers at once without waiting.
 _NO_ROOM: Final = frozenset({"too-many-waiting", "no-room-to-wait"})
@@ -24,19 +25,21 @@ _NO_ROOM: Final = frozenset({"too-many-waiting", "no-room-to-wait"})
 
 def submit(session: Session, script: Ref, data: Data, options: SubmitOptions) -> Flow[Queued]:
     """Submit data; the execution is stored when this returns."""
-    return (
-        yield from session.fetch(
-            Request(
-                method="POST",
-                path=f"/scripts/{segment(script)}/executions",
-                query=as_query(options),
-                headers={"Content-Type": "application/json"},
-                body=Body(data),
-                creates=True,
-            ),
-            Queued,
+    reply = yield from session.deliver(
+        Request(
+            method="POST",
+            path=f"/scripts/{segment(script)}/executions",
+            query=as_query(options),
+            headers={"Content-Type": "application/json"},
+            body=Body(data),
+            creates=True,
         )
     )
+    if reply.status == _ACCEPTED:
+        return reply.decode(Queued)
+    # A repeated request is answered with the execution as it is by now.
+    found = reply.decode(Execution)
+    return Queued(id=found.id, status=found.status, url=path_of(found.id))
 
 
 def run(

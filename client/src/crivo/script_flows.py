@@ -43,26 +43,34 @@ def check(
 ) -> Flow[Accepted]:
     """Check a source, and run it on a sample. Raises ValueError for a sample that is no JSON."""
     limits = {name: value for name, value in options.items() if name not in {"params", "seed"}}
-    document: dict[str, Any] = {"source": source_bytes(source).decode(), "limits": limits}
+    if sample is None:
+        # As it is: the service names the place of what is not UTF-8.
+        request = Request(
+            method="POST",
+            path="/scripts/check",
+            query=as_query(limits),
+            headers=_JAVASCRIPT,
+            body=Body(source_bytes(source)),
+        )
+        return (yield from session.fetch(request, Accepted))
+    # Anything but one JSON value could change the document around it.
+    standard_json.loads(sample)
+    document: dict[str, Any] = {
+        "source": source_bytes(source).decode(),
+        "limits": limits,
+        "sample": Raw(sample),
+    }
     if "params" in options:
         document["params"] = Raw(encode(options["params"]))
     if "seed" in options:
         document["seed"] = options["seed"]
-    if sample is not None:
-        # Anything but one JSON value could change the document around it.
-        standard_json.loads(sample)
-        document["sample"] = Raw(sample)
-    return (
-        yield from session.fetch(
-            Request(
-                method="POST",
-                path="/scripts/check",
-                headers=_JSON,
-                body=Body(json.encode(document)),
-            ),
-            Accepted,
-        )
+    request = Request(
+        method="POST",
+        path="/scripts/check",
+        headers=_JSON,
+        body=Body(json.encode(document)),
     )
+    return (yield from session.fetch(request, Accepted))
 
 
 def show(session: Session, script: Ref) -> Flow[Script]:

@@ -23,7 +23,7 @@ class ClientOptions(TypedDict):
     timeout: float
     trust_env: bool
     follow_redirects: bool
-    verify: ssl.SSLContext | bool
+    verify: ssl.SSLContext
 
 
 def client_options(
@@ -37,7 +37,9 @@ def client_options(
         "trust_env": not is_loopback(url),
         # A redirect of a POST would lose its body, and one to another host the key.
         "follow_redirects": False,
-        "verify": ssl.create_default_context(cafile=str(ca_file)) if ca_file else True,
+        "verify": ssl.create_default_context(cafile=str(ca_file))
+        if ca_file
+        else httpx.create_ssl_context(),
     }
 
 

@@ -5,6 +5,7 @@ from itertools import islice
 from typing import Annotated
 
 from cyclopts import App, Parameter
+from cyclopts.types import NonNegativeInt
 
 from crivo.cli.arguments import Service, labels_argument
 from crivo.cli.diagnostics import show_error, show_warnings
@@ -25,7 +26,7 @@ def list_executions(
     status: str | None = None,
     label: Annotated[tuple[str, ...], Parameter(show_default=False)] = (),
     since: datetime | None = None,
-    limit: int = 20,
+    limit: NonNegativeInt = 20,
     service: Service | None = None,
 ) -> None:
     """List executions, newest first.

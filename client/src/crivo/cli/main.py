@@ -24,6 +24,7 @@ Push JavaScript scripts to a Crivo service, run them over JSON, and read results
 The service is that of --url and --key, of CRIVO_URL and CRIVO_KEY, of `crivo login`, or
 http://127.0.0.1:8000. Results go to standard output, messages to standard error.
 """
+_UNAUTHORIZED: Final = 401
 _EPILOGUE: Final = "\n".join(
     ["Exit codes:", *(f"  {code.value:3}  {meaning}" for code, meaning in MEANINGS.items())]
 )
@@ -78,30 +79,36 @@ def run_arguments(arguments: list[str]) -> int:
         # A flush at exit would fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.PIPE_CLOSED
-    except CrivoError as error:
-        _show(error, as_json="--json" in arguments)
-        return exit_code_of(error)
-    except OSError as error:
-        place = f"{error.filename}: " if error.filename else ""
-        say(f"crivo: {place}{error.strerror or error}", style="red")
-        return ExitCode.USAGE
+    except (CrivoError, OSError, RecursionError) as error:
+        return _reported(error, as_json="--json" in arguments)
     return ExitCode.OK
 
 
-def _show(error: CrivoError, *, as_json: bool) -> None:
-    if as_json:
-        say_json(as_document(error))
-        return
-    if isinstance(error, ExecutionFailed):
-        # The error itself has been shown where it is.
-        identifier = error.execution.id
-        say(f"crivo: execution {identifier} failed; `crivo logs {identifier}` shows its console")
-        return
-    if isinstance(error, ScriptRejected):
-        say("crivo: the script has errors; nothing was stored")
-        return
-    hint = "; run `crivo login`" if isinstance(error, AccessDenied) else ""
-    say(f"crivo: {_for_the_command_line(str(error))}{hint}", style="red")
+def _reported(error: CrivoError | OSError | RecursionError, *, as_json: bool) -> ExitCode:
+    """Write an error, and return its exit code."""
+    match error:
+        case CrivoError() if as_json:
+            say_json(as_document(error))
+        case ExecutionFailed(execution=execution):
+            # The error itself has been shown where it is.
+            say(
+                f"crivo: execution {execution.id} failed; `crivo logs {execution.id}` shows its console"
+            )
+        case ScriptRejected():
+            say("crivo: the script has errors; nothing was stored")
+        case AccessDenied(status=status) if status == _UNAUTHORIZED:
+            _complain(f"{error}; `crivo login` keeps a key")
+        case CrivoError():
+            _complain(_for_the_command_line(str(error)))
+        case RecursionError():
+            _complain("the JSON is nested too deeply")
+        case OSError(filename=file, strerror=reason):
+            _complain(f"{file}: {reason}" if file else str(reason or error))
+    return exit_code_of(error) if isinstance(error, CrivoError) else ExitCode.USAGE
+
+
+def _complain(message: str) -> None:
+    say(f"crivo: {message}", style="red")
 
 
 def _for_the_command_line(message: str) -> str:

@@ -17,7 +17,6 @@ from crivo.cli.login_file import (
     write_login,
 )
 from crivo.cli.output import say
-from crivo.errors import AccessDenied
 from crivo.retries import Retry
 from crivo.sync.client import Crivo
 
@@ -38,10 +37,7 @@ def login(url: str | None = None, /, *, service: Service | None = None) -> None:
         needs_key = anonymous.ready().access == "keys"
     key = service.key if service.key or not needs_key else _asked_key()
     with Crivo(wanted.url, key, retry=Retry(attempts=1)) as client:
-        try:
-            next(client.executions.list(page_size=1), None)
-        except AccessDenied as error:
-            raise type(error)(error.problem) from None
+        next(client.executions.list(page_size=1), None)
     path = write_login(Login(url=wanted.url, key=key))
     access = "with its key" if key else "which needs no key"
     service.output.document({"url": wanted.url, "file": str(path)}, f"{wanted.url}, {access}")
