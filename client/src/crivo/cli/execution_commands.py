@@ -181,9 +181,13 @@ def _facts(execution: Execution) -> list[tuple[str, object]]:
             ("queued ms", receipt.queued_ms),
             ("run ms", receipt.run_ms),
             ("cpu ms", receipt.cpu_ms),
-            ("memory", receipt.peak_memory_bytes),
-            ("input", f"{receipt.input.bytes} bytes"),
-            ("output", None if receipt.output is None else f"{receipt.output.bytes} bytes"),
+            ("memory", _bytes(receipt.peak_memory_bytes)),
+            ("input", _bytes(receipt.input.bytes)),
+            ("output", _bytes(receipt.output.bytes if receipt.output else None)),
             ("seed", receipt.seed),
         ]
     return [(name, value) for name, value in facts if value is not None]
+
+
+def _bytes(size: int | None) -> str | None:
+    return None if size is None else f"{size:,} bytes"

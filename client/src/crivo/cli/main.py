@@ -11,17 +11,25 @@ from rich.text import Text
 from crivo.cli.cases_command import run_cases
 from crivo.cli.execution_commands import executions, logs, watch
 from crivo.cli.exit_codes import MEANINGS, ExitCode, exit_code_of
+from crivo.cli.login_file import DEFAULT_URL
 from crivo.cli.output import say, say_json, terminal
 from crivo.cli.run_command import run
 from crivo.cli.script_commands import scripts
 from crivo.cli.service_commands import login, logout, open_page, register_completion
-from crivo.errors import AccessDenied, CrivoError, ExecutionFailed, ScriptRejected, as_document
+from crivo.errors import (
+    AccessDenied,
+    CrivoError,
+    ExecutionFailed,
+    ScriptRejected,
+    Unreachable,
+    as_document,
+)
 from crivo.version import __version__
 
 _HELP: Final = """\
 Push JavaScript scripts to a Crivo service, run them over JSON, and read results.
 
-The service is that of --url and --key, of CRIVO_URL and CRIVO_KEY, of `crivo login`, or
+The service is that of --url and --key, of CRIVO_URL and CRIVO_KEY, of `crivo login`, or \
 http://127.0.0.1:8000. Results go to standard output, messages to standard error.
 """
 _UNAUTHORIZED: Final = 401
@@ -44,15 +52,15 @@ def build() -> App:
         suppress_keyboard_interrupt=False,
         result_action="return_none",
     )
-    app.command(login)
-    app.command(logout)
-    app.command(scripts)
-    app.command(run)
-    app.command(watch)
-    app.command(logs)
-    app.command(executions)
-    app.command(run_cases, name="test")
-    app.command(open_page, name="open")
+    app.command(login, sort_key=1)
+    app.command(scripts, sort_key=2)
+    app.command(run, sort_key=3)
+    app.command(run_cases, name="test", sort_key=4)
+    app.command(executions, sort_key=5)
+    app.command(watch, sort_key=6)
+    app.command(logs, sort_key=7)
+    app.command(open_page, name="open", sort_key=8)
+    app.command(logout, sort_key=9)
     register_completion(app)
     return app
 
@@ -89,15 +97,16 @@ def _reported(error: CrivoError | OSError | RecursionError, *, as_json: bool) ->
     match error:
         case CrivoError() if as_json:
             say_json(as_document(error))
-        case ExecutionFailed(execution=execution):
+        case ExecutionFailed():
             # The error itself has been shown where it is.
-            say(
-                f"crivo: execution {execution.id} failed; `crivo logs {execution.id}` shows its console"
-            )
+            name = error.execution.id
+            say(f"crivo: execution {name} failed; `crivo logs {name}` shows its console")
         case ScriptRejected():
             say("crivo: the script has errors; nothing was stored")
         case AccessDenied(status=status) if status == _UNAUTHORIZED:
             _complain(f"{error}; `crivo login` keeps a key")
+        case Unreachable() if DEFAULT_URL in str(error):
+            _complain(f"{error}; `crivo login URL` names another service")
         case CrivoError():
             _complain(_for_the_command_line(str(error)))
         case RecursionError():
