@@ -53,10 +53,10 @@ def build() -> App:
         result_action="return_none",
     )
     app.command(login, sort_key=1)
-    app.command(scripts, sort_key=2)
+    app.command(scripts)
     app.command(run, sort_key=3)
     app.command(run_cases, name="test", sort_key=4)
-    app.command(executions, sort_key=5)
+    app.command(executions)
     app.command(watch, sort_key=6)
     app.command(logs, sort_key=7)
     app.command(open_page, name="open", sort_key=8)

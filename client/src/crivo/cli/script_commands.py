@@ -12,7 +12,7 @@ from crivo.cli.exit_codes import UsageError
 from crivo.cli.output import say, write_bytes, write_line
 from crivo.errors import ScriptRejected
 
-scripts = App(name="scripts", help="Push, list, compare and promote scripts.")
+scripts = App(name="scripts", help="Push, list, compare and promote scripts.", sort_key=2)
 
 
 @scripts.command
