@@ -103,7 +103,7 @@ def _attempt(request: Request) -> Flow[Reply | CrivoError]:
 
 def _takes_keys(*, retry: Retry, keys: Keys) -> Flow[bool]:
     """Find out whether a service takes keys, by a submission that is invalid in any case."""
-    probe = Request(method="POST", path="/executions").with_key("probe")
+    probe = Request(method="POST", path="/executions").with_key(str(uuid.uuid4()))
     try:
         yield from deliver(probe, retry=retry, keys=keys)
     except InvalidRequest as error:
