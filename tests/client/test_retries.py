@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 from uuid import uuid4
@@ -36,6 +37,21 @@ def problem(status: int, code: str, **headers: str) -> Scripted:
 def faulty(system: System) -> Iterator[FaultyServer]:
     with faulty_server(system.url) as server:
         yield server
+
+
+@pytest.fixture
+def keyless(system: System) -> Iterator[FaultyServer]:
+    """A service of version 0.1.0, which takes no idempotency keys."""
+    with faulty_server(system.url, refuse_keys=True) as server:
+        yield server
+
+
+@pytest.fixture
+def old(keyless: FaultyServer) -> Iterator[Crivo]:
+    """A client of that service, which knows already that it takes no keys."""
+    with Crivo(keyless.url, retry=QUICK) as client:
+        client._driver.session.keys.supported = False
+        yield client
 
 
 @pytest.fixture
@@ -145,38 +161,37 @@ def test_pauses_grow_and_are_random() -> None:
 
 
 def test_a_lost_submission_is_not_repeated_on_a_service_without_keys(
-    client: Crivo, faulty: FaultyServer, echo: str
+    old: Crivo, keyless: FaultyServer, echo: str
 ) -> None:
-    client.run(echo, 0, labels={"of": echo})
-    assert submissions(faulty)[-1] is None
-    faulty.faults = [Lost(forwarded=True)]
+    keyless.faults = [Lost(forwarded=True)]
 
     with pytest.raises(crivo.Unreachable) as lost:
-        client.executions.submit(echo, 1, labels={"of": echo})
+        old.executions.submit(echo, 1, labels={"of": echo})
 
     assert lost.value.may_have_arrived
-    assert len(list(client.executions.list(labels={"of": echo}))) == 2
+    assert len(list(old.executions.list(labels={"of": echo}))) == 1
 
 
 def test_a_submission_that_did_not_arrive_is_repeated(
-    client: Crivo, faulty: FaultyServer, echo: str
+    old: Crivo, keyless: FaultyServer, echo: str
 ) -> None:
-    client.run(echo, 0, labels={"of": echo})
-    faulty.faults = [problem(429, "too-many-requests"), problem(503, "queue-full", Retry_After="0")]
+    keyless.faults = [
+        problem(429, "too-many-requests"),
+        problem(503, "queue-full", Retry_After="0"),
+    ]
 
-    client.run(echo, 1, labels={"of": echo})
+    old.run(echo, 1, labels={"of": echo})
 
-    assert len(list(client.executions.list(labels={"of": echo}))) == 2
+    assert len(list(old.executions.list(labels={"of": echo}))) == 1
 
 
 def test_a_database_that_was_away_may_have_stored_a_submission(
-    client: Crivo, faulty: FaultyServer, echo: str
+    old: Crivo, keyless: FaultyServer, echo: str
 ) -> None:
-    client.run(echo, 0)
-    faulty.faults = [problem(503, "database-unavailable", Retry_After="0")]
+    keyless.faults = [problem(503, "database-unavailable", Retry_After="0")]
 
     with pytest.raises(crivo.Unavailable):
-        client.executions.submit(echo, 1)
+        old.executions.submit(echo, 1)
 
 
 @pytest.mark.parametrize(
@@ -216,28 +231,43 @@ def test_a_repeated_submission_may_have_finished_by_now(
 
 
 def test_a_stream_is_submitted_once_after_the_service_was_asked(
-    client: Crivo, faulty: FaultyServer, echo: str
+    keyless: FaultyServer, echo: str
 ) -> None:
-    assert client.run(echo, iter([b"[1,", b"2]"])).content == b"[1,2]"
-    probe, submission = submissions(faulty)
-    assert probe is not None
-    assert submission is None
-
-    faulty.faults = [Lost(forwarded=True)]
-    with pytest.raises(crivo.Unreachable):
-        client.executions.submit(echo, iter([b"3"]))
-    assert submissions(faulty) == [probe, None, None]
+    with Crivo(keyless.url, retry=QUICK) as client:
+        assert client.run(echo, iter([b"[1,", b"2]"])).content == b"[1,2]"
+        probe, submission = submissions(keyless)
+        assert probe is not None
+        assert submission is None
+        keyless.faults = [Lost(forwarded=True)]
+        with pytest.raises(crivo.Unreachable):
+            client.executions.submit(echo, iter([b"3"]))
+    assert submissions(keyless) == [probe, None, None]
 
 
 def test_a_file_is_sent_again_from_its_start(
-    faulty: FaultyServer, client: Crivo, echo: str, tmp_path: Path
+    keyless: FaultyServer, echo: str, tmp_path: Path
 ) -> None:
     (tmp_path / "data.json").write_bytes(b"x[1,2]")
-    with (tmp_path / "data.json").open("rb") as file:
+    with (
+        Crivo(keyless.url, retry=QUICK) as client,
+        (tmp_path / "data.json").open("rb") as file,
+    ):
         file.seek(1)
-        # The first attempt carries a key, which today's service refuses.
+        # The first attempt carries a key, which is refused.
         assert client.run(echo, file).content == b"[1,2]"
-    assert len(submissions(faulty)) == 2
+    assert len(submissions(keyless)) == 2
+
+
+def test_a_lost_submission_is_never_carried_out_twice(
+    client: Crivo, faulty: FaultyServer, echo: str
+) -> None:
+    faulty.faults = [Lost(forwarded=True), Lost(forwarded=True)]
+
+    # With keys it is repeated; without, its loss is reported.
+    with suppress(crivo.Unreachable):
+        client.executions.submit(echo, 1, labels={"of": echo})
+
+    assert len(list(client.executions.list(labels={"of": echo}))) == 1
 
 
 def test_a_download_goes_on_where_it_was_cut(
@@ -265,13 +295,13 @@ def test_watching_goes_on_after_a_lost_connection(
 
 
 async def test_the_asynchronous_client_keeps_the_same_rules(
-    faulty: FaultyServer, echo: str
+    keyless: FaultyServer, echo: str
 ) -> None:
-    async with AsyncCrivo(faulty.url, retry=QUICK) as client:
-        faulty.faults = [Lost(), Lost(forwarded=True)]
+    async with AsyncCrivo(keyless.url, retry=QUICK) as client:
+        keyless.faults = [Lost(), Lost(forwarded=True)]
         script = await asyncio.wait_for(client.scripts.show(echo), 60)
         assert script.name == echo
         await client.run(echo, 0)
-        faulty.faults = [Lost(forwarded=True)]
+        keyless.faults = [Lost(forwarded=True)]
         with pytest.raises(crivo.Unreachable):
             await client.executions.submit(echo, 1)

@@ -52,15 +52,29 @@ class Lost(Struct, frozen=True, kw_only=True):
     after_bytes: int | None = None
 
 
+_KEY_REFUSED: Final = Scripted(
+    status=400,
+    headers={"Content-Type": "application/problem+json"},
+    body=b'{"type":"urn:crivo:problem:idempotency-key-unsupported","title":"Not supported",'
+    b'"status":400,"detail":"omit the header","request_id":"r"}',
+)
+
+
 class FaultyServer:
     """Answers with `faults` in turn, then forwards to `upstream`."""
 
     def __init__(
-        self, upstream: str | None, *, tls: SSLContext | None, discard_bodies: bool
+        self,
+        upstream: str | None,
+        *,
+        tls: SSLContext | None,
+        discard_bodies: bool,
+        refuse_keys: bool,
     ) -> None:
         self.faults: list[Scripted | Lost] = []
         self.seen: list[Seen] = []
         self.discards_bodies = discard_bodies
+        self._refuses_keys = refuse_keys
         self._upstream = upstream
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler_of(self))
         self._server.daemon_threads = True
@@ -77,6 +91,12 @@ class FaultyServer:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+
+    def fault_of(self, request: Seen) -> Scripted | Lost | None:
+        """Return what happens to a request instead of being forwarded; None: nothing."""
+        if self._refuses_keys and "idempotency-key" in request.headers:
+            return _KEY_REFUSED
+        return self.faults.pop(0) if self.faults else None
 
     def forward(self, request: Seen) -> Scripted:
         if self._upstream is None:
@@ -100,9 +120,13 @@ def faulty_server(
     *,
     tls: SSLContext | None = None,
     discard_bodies: bool = False,
+    refuse_keys: bool = False,
 ) -> Iterator[FaultyServer]:
-    """Run a faulty server in front of a service, or of nothing."""
-    server = FaultyServer(upstream, tls=tls, discard_bodies=discard_bodies)
+    """Run a faulty server in front of a service, or of nothing.
+
+    `refuse_keys`: it treats idempotency keys as version 0.1.0 does.
+    """
+    server = FaultyServer(upstream, tls=tls, discard_bodies=discard_bodies, refuse_keys=refuse_keys)
     server.start()
     try:
         yield server
@@ -120,7 +144,7 @@ def _handler_of(server: FaultyServer) -> type[BaseHTTPRequestHandler]:
                 self.command, self.path, headers, _body_of(self, keep=not server.discards_bodies)
             )
             server.seen.append(request)
-            fault = server.faults.pop(0) if server.faults else None
+            fault = server.fault_of(request)
             if isinstance(fault, Lost) and not fault.forwarded:
                 self.close_connection = True
                 return
