@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from app.auth.model import Scope
 from crivo.cli.exit_codes import ExitCode
 from tests.support.crivo_command import CrivoCommand
 from tests.support.system import CARDS, System, free_port
@@ -153,3 +154,11 @@ def test_a_login_that_others_can_read_or_that_is_damaged_is_refused(
     login_file(crivo).chmod(0o600)
     damaged = crivo("scripts", "list")
     assert (damaged.code, "is damaged" in damaged.err) == (ExitCode.USAGE, True)
+    assert crivo("login", system.url).code == 0
+    assert crivo("scripts", "list", CRIVO_URL="").code == 0
+
+
+def test_a_key_that_cannot_read_is_kept_too(crivo: CrivoCommand, keyed: SystemWithKeys) -> None:
+    key = keyed.key("default", [Scope.WRITE_EXECUTIONS]).key
+
+    assert crivo("login", keyed.system.url, stdin=key.encode()).code == 0

@@ -6,8 +6,6 @@ from crivo.errors import InvalidKey
 from crivo.retries import Flow, Keys, Retry, deliver
 from crivo.wire import Reply, Request, T, checked_url
 
-__all__ = ["Session"]
-
 
 class Session:
     """The service's URL, the key, and how often requests are repeated."""

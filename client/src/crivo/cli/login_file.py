@@ -40,7 +40,7 @@ def read_login() -> Login:
     try:
         return json.decode(text, type=Login)
     except (DecodeError, ValidationError) as error:
-        raise UsageError(f"{path} is damaged ({error}); run crivo login again") from None
+        raise UsageError(f"{path} is damaged ({error}); `crivo login URL` replaces it") from None
 
 
 def write_login(login: Login) -> Path:

@@ -3,7 +3,7 @@
 import getpass
 import sys
 import webbrowser
-from typing import Literal
+from typing import Final, Literal
 
 from cyclopts import App
 
@@ -17,8 +17,12 @@ from crivo.cli.login_file import (
     write_login,
 )
 from crivo.cli.output import say
+from crivo.errors import AccessDenied
 from crivo.retries import Retry
 from crivo.sync.client import Crivo
+from crivo.wire import checked_url
+
+_FORBIDDEN: Final = 403
 
 
 def login(url: str | None = None, /, *, service: Service | None = None) -> None:
@@ -32,15 +36,17 @@ def login(url: str | None = None, /, *, service: Service | None = None) -> None:
         URL of the service.
     """
     service = service or Service()
-    wanted = effective_login(url or service.url, service.key)
-    with Crivo(wanted.url, retry=Retry(attempts=1)) as anonymous:
+    given = url or service.url
+    # A damaged file is no obstacle to its replacement.
+    wanted = checked_url(given) if given else effective_login(None, None).url
+    with Crivo(wanted, retry=Retry(attempts=1)) as anonymous:
         needs_key = anonymous.ready().access == "keys"
     key = service.key if service.key or not needs_key else _asked_key()
-    with Crivo(wanted.url, key, retry=Retry(attempts=1)) as client:
-        next(client.executions.list(page_size=1), None)
-    path = write_login(Login(url=wanted.url, key=key))
+    with Crivo(wanted, key, retry=Retry(attempts=1)) as client:
+        _require_valid_key(client)
+    path = write_login(Login(url=wanted, key=key))
     access = "with its key" if key else "which needs no key"
-    service.output.document({"url": wanted.url, "file": str(path)}, f"{wanted.url}, {access}")
+    service.output.document({"url": wanted, "file": str(path)}, f"{wanted}, {access}")
     say(f"crivo: kept in {path}")
 
 
@@ -73,6 +79,15 @@ def register_completion(app: App) -> None:
             Your shell.
         """
         sys.stdout.write(app.generate_completion(shell=shell))
+
+
+def _require_valid_key(client: Crivo) -> None:
+    try:
+        next(client.executions.list(page_size=1), None)
+    except AccessDenied as error:
+        # A valid key may lack the scope to read.
+        if error.status != _FORBIDDEN:
+            raise
 
 
 def _asked_key() -> str:
