@@ -2,6 +2,7 @@
 
 import ssl
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 
 from cryptography import x509
@@ -30,12 +31,13 @@ class Authority:
         return ssl.create_default_context(cafile=str(self.file))
 
     def server_context(self, host: str) -> ssl.SSLContext:
-        """Issue a certificate for a host, and return a server's context with it."""
+        """Issue a certificate for a name or an address, and return a server's context with it."""
         key = ec.generate_private_key(ec.SECP256R1())
+        san = _address(host) or x509.DNSName(host)
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
         certificate = (
             _builder(subject, self._name, key.public_key())
-            .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
+            .add_extension(x509.SubjectAlternativeName([san]), critical=False)
             .add_extension(
                 x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()),
                 critical=False,
@@ -54,6 +56,13 @@ class Authority:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(file)
         return context
+
+
+def _address(host: str) -> x509.IPAddress | None:
+    try:
+        return x509.IPAddress(ip_address(host))
+    except ValueError:
+        return None
 
 
 def _key_usage() -> x509.KeyUsage:

@@ -14,6 +14,8 @@ _WHOLE_SYSTEMS: Final = {"system", "keyed", "stopped_system", "calling"}
 # Folders and files, relative to tests/, whose tests start processes of their own.
 _SLOW_PATHS: Final = (
     "acceptance",
+    "client/test_installation.py",
+    "client/test_wrong_servers.py",
     "clients",
     "containers",
     "docs",
