@@ -25,6 +25,7 @@
 
 -- Functions
 --   accept_executions_v1       Accept several executions of one tenant; return those that are stored, with their versions
+--   accept_executions_v2       Accept several executions of one tenant; return those that are stored, with their versions
 --   add_callback               Add the callback of an execution that has just ended, in the transaction that ends it
 --   begin_execution_v1         Begin an execution that was handed over to a worker
 --   claim_callbacks_v1         Claim up to `room` callbacks that are due, in turns by tenant and within the part of each host
@@ -60,6 +61,14 @@ CREATE FUNCTION accept_executions_v1(tenant uuid, ids uuid[], script_ids uuid[],
     SET enable_mergejoin TO 'off'
     SET jit TO 'off'
     SET plan_cache_mode TO 'force_generic_plan'; -- migrations/sql/accept_executions_v1.sql
+
+CREATE FUNCTION accept_executions_v2(tenant uuid, ids uuid[], script_ids uuid[], script_names text[], script_versions integer[], aliases text[], walls_ms integer[], max_cpus_ms integer[], memories_bytes bigint[], max_outputs_bytes bigint[], default_wall_ms integer, default_memory_bytes bigint, min_memory_bytes bigint, ceiling_wall_ms integer, ceiling_cpu_ms integer, ceiling_memory_bytes bigint, ceiling_output_bytes bigint, labels jsonb[], seeds bigint[], priorities smallint[], traceparents text[], request_ids text[], input_sha256s bytea[], input_sizes bigint[], input_bodies bytea[], input_params bytea[], keys text[], fingerprints bytea[], idempotency_hours integer, max_queued bigint, max_stored_bytes bigint, max_bytes_per_day bigint, seen_within_seconds double precision) RETURNS TABLE(id uuid, script_id uuid, version integer)
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'; -- migrations/sql/accept_executions_v2.sql
 
 CREATE FUNCTION add_callback() RETURNS trigger
     LANGUAGE plpgsql; -- migrations/sql/add_callback.sql
