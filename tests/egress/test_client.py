@@ -186,6 +186,20 @@ async def test_the_body_of_an_answer_is_not_waited_for(
     assert answer.status == 200
 
 
+async def test_heads_without_end_are_read_up_to_a_limit(receiver: Receiver) -> None:
+    async with _client() as client:
+        with pytest.raises(NoAnswer, match="longer than 32768 bytes"):
+            await client.post(_target(receiver, "/heads"), headers={}, body=b"")
+        # Each request may have an answer of that length, also on a connection that is kept.
+        kept = [
+            (await client.post(_target(receiver, "/padded"), headers={}, body=b"")).status
+            for _ in range(3)
+        ]
+
+    assert kept == [200, 200, 200]
+    assert len({each.client for each in receiver.received[1:]}) == 1
+
+
 @pytest.mark.parametrize("path", ["/slow", "/cut"])
 async def test_no_answer_is_an_error_within_the_time_limit(
     receiver: Receiver, path: str, monkeypatch: pytest.MonkeyPatch
@@ -263,7 +277,7 @@ async def test_a_proxy_that_is_no_http_proxy_is_refused(monkeypatch: pytest.Monk
 
 
 async def test_names_are_looked_up_beside_the_event_loop() -> None:
-    resolve = ThreadedResolver()
+    resolve = ThreadedResolver(2)
 
     found = await asyncio.gather(resolve("localhost"), resolve("127.0.0.1"))
 
