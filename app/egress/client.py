@@ -66,7 +66,7 @@ class EgressClient:
         )
         try:
             async with (
-                asyncio.timeout(REQUEST_SECONDS),
+                asyncio.timeout(REQUEST_SECONDS) as limit,
                 self._pool_for(target).stream(
                     "POST",
                     url,
@@ -74,6 +74,8 @@ class EgressClient:
                     content=body,
                 ) as response,
             ):
+                # The answer counts from here on, however slow its body is.
+                limit.reschedule(None)
                 await _drain(response)
                 return Answer(status=response.status, retry_after=_header(response, b"retry-after"))
         except TimeoutError:
