@@ -4,7 +4,7 @@ Another noun takes part with an entry here and the triggers of its table; docs/d
 shows both.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import Final
 from uuid import UUID
 
@@ -64,4 +64,4 @@ EXECUTION: Final = Subject(
 )
 
 # A process claims the callbacks of these; others are left to processes that know more.
-SUBJECTS: Final[Mapping[str, Subject]] = {each.name: each for each in (EXECUTION,)}
+SUBJECTS: Final[dict[str, Subject]] = {each.name: each for each in (EXECUTION,)}
