@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 from uuid import uuid4
@@ -132,9 +133,11 @@ def test_errors_are_json_too(crivo: CrivoCommand) -> None:
 
     failed = crivo("run", name, "-", "--json", stdin=b"null")
     missing = crivo("run", "missing", "-", "--json", stdin=b"null")
+    incomplete = crivo("run", "--json")
 
     assert json.loads(failed.err)["execution"]["error"]["line"] == 2
     assert json.loads(missing.err)["problem"]["type"].endswith("script-not-found")
+    assert "SCRIPT requires" in json.loads(incomplete.err)["message"]
 
 
 def test_lists_in_a_pipe_are_separated_by_tabs(crivo: CrivoCommand, echo: str) -> None:
@@ -142,7 +145,9 @@ def test_lists_in_a_pipe_are_separated_by_tabs(crivo: CrivoCommand, echo: str) -
 
     [row] = crivo("executions", "list", "--script", echo).text.splitlines()
 
-    assert row.split("\t")[1:3] == [f"{echo}@1", "succeeded"]
+    _, script, status, created, *_ = row.split("\t")
+    assert (script, status) == (f"{echo}@1", "succeeded")
+    assert datetime.fromisoformat(created).utcoffset() == timedelta(0)
     assert crivo("scripts", "list", "--name", echo).text.split("\t")[:2] == [echo, "1"]
 
 
