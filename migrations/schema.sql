@@ -2,6 +2,10 @@
 --   access_generation          one row: counts the changes of API keys and tenants
 --   api_keys                   API keys; of a secret only its hash
 --   audit_log                  changes by operators and callers; append-only
+--   callback_attempts          attempts to deliver callbacks, the last fifty of each
+--   callback_secrets           keys of tenants that sign their callbacks; readable, since they sign
+--   callbacks                  outbox of callbacks; added by a trigger as their executions end
+--   disabled_callback_urls     URLs whose receivers have answered that they are gone
 --   executions                 executions: what was accepted, how it runs, how it ended
 --   installation               one row: the id that tells this installation's blobs from another's
 --   payloads                   inputs, params, results and logs, or where they are in the blob store
@@ -19,7 +23,9 @@
 
 -- Functions
 --   accept_executions_v1       Accept several executions of one tenant; return those that are stored, with their versions
+--   add_callback               Add the callback of an execution that has just ended, in the transaction that ends it
 --   begin_execution_v1         Begin an execution that was handed over to a worker
+--   claim_callbacks_v1         Claim up to `room` callbacks that are due, in turns by tenant and within the part of each host
 --   claim_executions           Call claim_executions_v2 without a limit of memory, for workers that do not send one
 --   claim_executions_v2        Claim up to `most` queued executions for a worker
 --   claim_executions_v3        Claim up to `most` queued executions for a worker, and up to `ahead` more that it will begin within moments
@@ -30,6 +36,7 @@
 --   finish_execution           Record the outcome of an execution, commit, and notify the readers that wait for it
 --   finish_execution_v2        Record the outcome of an execution as finish_execution does, with its warnings
 --   finish_execution_v3        Record the outcome of an execution, commit, and notify the readers that wait for it
+--   finish_execution_v4        Record the outcome of an execution, commit, and notify the readers that wait for it
 --   finish_executions_v1       Record the outcomes of several executions as finish_execution_v3 does, with one notification
 --   hand_over_execution_v1     Hand an execution that is being accepted over to a worker that has offered a slot, and return the worker and the fencing token; without a row it has to be queued
 --   hold_quota_of_bytes        Refuse a result or logs that would take a tenant over its quota of stored bytes
@@ -51,6 +58,9 @@ CREATE FUNCTION accept_executions_v1(tenant uuid, ids uuid[], script_ids uuid[],
     SET jit TO 'off'
     SET plan_cache_mode TO 'force_generic_plan'; -- migrations/sql/accept_executions_v1.sql
 
+CREATE FUNCTION add_callback() RETURNS trigger
+    LANGUAGE plpgsql; -- migrations/sql/add_callback.sql
+
 CREATE FUNCTION begin_execution_v1(execution uuid, token bigint, lease_seconds double precision) RETURNS TABLE(id uuid, tenant_id uuid, lease_token bigint, attempts smallint, wall_ms integer, max_cpu_ms integer, memory_bytes bigint, max_output_bytes bigint, seed bigint, clock_ms bigint, created_at timestamp with time zone, source bytea, sha256 bytea, size_bytes bigint, body bytea, blob_key text, script text, version integer, labels jsonb, params bytea, request_id text)
     LANGUAGE plpgsql
     SET enable_seqscan TO 'off'
@@ -59,6 +69,14 @@ CREATE FUNCTION begin_execution_v1(execution uuid, token bigint, lease_seconds d
     SET enable_mergejoin TO 'off'
     SET jit TO 'off'
     SET plan_cache_mode TO 'force_generic_plan'; -- migrations/sql/begin_execution_v1.sql
+
+CREATE FUNCTION claim_callbacks_v1(room integer, most_of_tenant integer, most_of_host integer, lease_seconds double precision, busy_tenants uuid[], attempts_of_tenants integer[], busy_hosts text[], attempts_of_hosts integer[]) RETURNS TABLE(id uuid, tenant_id uuid, execution_id uuid, url text, host text, tries integer, lease_token bigint)
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'; -- migrations/sql/claim_callbacks_v1.sql
 
 CREATE FUNCTION claim_executions(worker uuid, most integer, lease_seconds double precision, default_max_running bigint, served uuid[], served_seconds double precision[]) RETURNS TABLE(id uuid, tenant_id uuid, lease_token bigint, attempts smallint, wall_ms integer, max_cpu_ms integer, memory_bytes bigint, max_output_bytes bigint, seed bigint, clock_ms bigint, created_at timestamp with time zone, source bytea, sha256 bytea, size_bytes bigint, body bytea, blob_key text)
     LANGUAGE sql; -- migrations/sql/claim_executions.sql
@@ -101,6 +119,9 @@ CREATE PROCEDURE finish_execution_v2(IN execution uuid, IN token bigint, IN its_
 
 CREATE PROCEDURE finish_execution_v3(IN execution uuid, IN token bigint, IN its_status text, IN its_error_kind text, IN its_error bytea, IN its_v8_version text, IN its_run_ms double precision, IN its_cpu_ms double precision, IN its_peak_bytes bigint, IN result_sha256 bytea, IN result_bytes bigint, IN result_body bytea, IN result_key text, IN logs_sha256 bytea, IN logs_bytes bigint, IN logs_body bytea, IN logs_key text, IN its_warnings bytea, IN its_isolation text, IN begun_ms_ago double precision, INOUT tenant text DEFAULT NULL::text, INOUT script text DEFAULT NULL::text, INOUT version integer DEFAULT NULL::integer, INOUT attempts smallint DEFAULT NULL::smallint, INOUT created_at timestamp with time zone DEFAULT NULL::timestamp with time zone, INOUT started_at timestamp with time zone DEFAULT NULL::timestamp with time zone, INOUT finished_at timestamp with time zone DEFAULT NULL::timestamp with time zone, INOUT worker_id uuid DEFAULT NULL::uuid, INOUT traceparent text DEFAULT NULL::text)
     LANGUAGE plpgsql; -- migrations/sql/finish_execution_v3.sql
+
+CREATE PROCEDURE finish_execution_v4(IN execution uuid, IN token bigint, IN its_status text, IN its_error_kind text, IN its_error bytea, IN its_v8_version text, IN its_run_ms double precision, IN its_cpu_ms double precision, IN its_peak_bytes bigint, IN result_sha256 bytea, IN result_bytes bigint, IN result_body bytea, IN result_key text, IN logs_sha256 bytea, IN logs_bytes bigint, IN logs_body bytea, IN logs_key text, IN its_warnings bytea, IN its_isolation text, IN begun_ms_ago double precision, INOUT tenant text DEFAULT NULL::text, INOUT script text DEFAULT NULL::text, INOUT version integer DEFAULT NULL::integer, INOUT attempts smallint DEFAULT NULL::smallint, INOUT created_at timestamp with time zone DEFAULT NULL::timestamp with time zone, INOUT started_at timestamp with time zone DEFAULT NULL::timestamp with time zone, INOUT finished_at timestamp with time zone DEFAULT NULL::timestamp with time zone, INOUT worker_id uuid DEFAULT NULL::uuid, INOUT traceparent text DEFAULT NULL::text)
+    LANGUAGE plpgsql; -- migrations/sql/finish_execution_v4.sql
 
 CREATE PROCEDURE finish_executions_v1(IN claimed uuid[], IN tokens bigint[], IN statuses text[], IN error_kinds text[], IN errors bytea[], IN v8_versions text[], IN runs_ms double precision[], IN cpus_ms double precision[], IN peaks_bytes bigint[], IN result_sha256s bytea[], IN result_sizes bigint[], IN result_bodies bytea[], IN result_keys text[], IN logs_sha256s bytea[], IN logs_sizes bigint[], IN logs_bodies bytea[], IN logs_keys text[], IN its_warnings bytea[], IN isolations text[], IN begun_ms_ago double precision[], INOUT ids uuid[] DEFAULT NULL::uuid[], INOUT valid_tokens bigint[] DEFAULT NULL::bigint[], INOUT tenants text[] DEFAULT NULL::text[], INOUT scripts text[] DEFAULT NULL::text[], INOUT versions integer[] DEFAULT NULL::integer[], INOUT attempts smallint[] DEFAULT NULL::smallint[], INOUT created_ats timestamp with time zone[] DEFAULT NULL::timestamp with time zone[], INOUT started_ats timestamp with time zone[] DEFAULT NULL::timestamp with time zone[], INOUT finished_ats timestamp with time zone[] DEFAULT NULL::timestamp with time zone[], INOUT worker_ids uuid[] DEFAULT NULL::uuid[], INOUT traceparents text[] DEFAULT NULL::text[])
     LANGUAGE plpgsql; -- migrations/sql/finish_executions_v1.sql
@@ -186,6 +207,61 @@ COMMENT ON COLUMN audit_log.tenant_id IS 'the tenant of the thing that changed';
 
 COMMENT ON COLUMN audit_log.target IS 'the id or name of the thing that changed';
 
+CREATE TABLE callback_attempts (
+    callback_id uuid NOT NULL,
+    number integer NOT NULL,
+    tenant_id uuid NOT NULL,
+    started_at timestamp with time zone NOT NULL,
+    status_code smallint,
+    CONSTRAINT callback_attempts_number_check CHECK ((number > 0))
+);
+
+COMMENT ON COLUMN callback_attempts.status_code IS 'NULL: no answer';
+
+CREATE TABLE callback_secrets (
+    id uuid NOT NULL,
+    tenant_id uuid NOT NULL,
+    secret bytea NOT NULL,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    expires_at timestamp with time zone,
+    CONSTRAINT callback_secrets_secret_check CHECK ((octet_length(secret) = 32))
+);
+
+COMMENT ON COLUMN callback_secrets.expires_at IS 'NULL: the newest; a replaced one signs until then';
+
+CREATE TABLE callbacks (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    tenant_id uuid NOT NULL,
+    execution_id uuid NOT NULL,
+    url text NOT NULL,
+    host text GENERATED ALWAYS AS ("substring"(url, '^[a-z]+://([^/?]+)'::text)) STORED NOT NULL,
+    status text NOT NULL,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    attempts integer DEFAULT 0 NOT NULL,
+    tries integer DEFAULT 0 NOT NULL,
+    next_attempt_at timestamp with time zone,
+    lease_token bigint,
+    CONSTRAINT callbacks_attempts_check CHECK ((attempts >= 0)),
+    CONSTRAINT callbacks_check CHECK (((status = 'pending'::text) = (next_attempt_at IS NOT NULL))),
+    CONSTRAINT callbacks_status_check CHECK ((status = ANY (ARRAY['pending'::text, 'delivered'::text, 'failed'::text, 'disabled'::text]))),
+    CONSTRAINT callbacks_tries_check CHECK ((tries >= 0))
+);
+
+COMMENT ON COLUMN callbacks.attempts IS 'attempts begun';
+
+COMMENT ON COLUMN callbacks.tries IS 'attempts begun since it was added or resent: the place in the schedule';
+
+COMMENT ON COLUMN callbacks.next_attempt_at IS 'while an attempt is under way, when it is given up for lost';
+
+COMMENT ON COLUMN callbacks.lease_token IS 'fences reports of an attempt';
+
+CREATE TABLE disabled_callback_urls (
+    id uuid NOT NULL,
+    tenant_id uuid NOT NULL,
+    url text NOT NULL,
+    disabled_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+
 CREATE TABLE executions (
     id uuid NOT NULL,
     tenant_id uuid NOT NULL,
@@ -218,6 +294,8 @@ CREATE TABLE executions (
     request_id text,
     isolation text,
     held boolean DEFAULT false NOT NULL,
+    callback_url text,
+    CONSTRAINT executions_callback_url_check CHECK ((octet_length(callback_url) <= 2048)),
     CONSTRAINT executions_check CHECK (((status = 'failed'::text) = (error_kind IS NOT NULL))),
     CONSTRAINT executions_check1 CHECK (((error_kind IS NULL) = (error IS NULL))),
     CONSTRAINT executions_check2 CHECK (((status = ANY (ARRAY['succeeded'::text, 'failed'::text, 'cancelled'::text])) = (finished_at IS NOT NULL))),
@@ -254,6 +332,8 @@ COMMENT ON COLUMN executions.traceparent IS 'W3C Trace Context of the acceptance
 COMMENT ON COLUMN executions.warnings IS 'what the result lost on its way to JSON; ASCII JSON';
 
 COMMENT ON COLUMN executions.held IS 'claimed ahead, and not reported as begun: a rescue counts no attempt';
+
+COMMENT ON COLUMN executions.callback_url IS 'receives a callback when the execution ends';
 
 CREATE TABLE installation (
     one boolean DEFAULT true NOT NULL,
@@ -449,6 +529,24 @@ ALTER TABLE ONLY api_keys
 ALTER TABLE ONLY audit_log
     ADD CONSTRAINT audit_log_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY callback_attempts
+    ADD CONSTRAINT callback_attempts_pkey PRIMARY KEY (callback_id, number);
+
+ALTER TABLE ONLY callback_secrets
+    ADD CONSTRAINT callback_secrets_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY callbacks
+    ADD CONSTRAINT callbacks_execution_id_key UNIQUE (execution_id);
+
+ALTER TABLE ONLY callbacks
+    ADD CONSTRAINT callbacks_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY disabled_callback_urls
+    ADD CONSTRAINT disabled_callback_urls_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY disabled_callback_urls
+    ADD CONSTRAINT disabled_callback_urls_tenant_id_url_key UNIQUE (tenant_id, url);
+
 ALTER TABLE ONLY executions
     ADD CONSTRAINT executions_pkey PRIMARY KEY (id);
 
@@ -500,6 +598,10 @@ CREATE INDEX audit_log_target_idx ON audit_log USING btree (target, id DESC);
 
 CREATE INDEX audit_log_tenant_idx ON audit_log USING btree (tenant_id, id DESC);
 
+CREATE INDEX callback_secrets_tenant_idx ON callback_secrets USING btree (tenant_id, id DESC);
+
+CREATE INDEX callbacks_pending_idx ON callbacks USING btree (tenant_id, next_attempt_at) WHERE (status = 'pending'::text);
+
 CREATE INDEX executions_finished_idx ON executions USING btree (finished_at, id) WHERE (finished_at IS NOT NULL);
 
 CREATE INDEX executions_labels_idx ON executions USING gin (labels jsonb_path_ops);
@@ -530,6 +632,8 @@ CREATE TRIGGER executions_delete_counts AFTER DELETE ON executions REFERENCING O
 
 CREATE TRIGGER executions_delete_queues AFTER DELETE ON executions FOR EACH ROW WHEN ((old.status = 'queued'::text)) EXECUTE FUNCTION keep_queue();
 
+CREATE TRIGGER executions_end_adds_callback AFTER UPDATE OF finished_at ON executions FOR EACH ROW WHEN (((old.finished_at IS NULL) AND (new.finished_at IS NOT NULL) AND (new.callback_url IS NOT NULL))) EXECUTE FUNCTION add_callback();
+
 CREATE TRIGGER executions_insert_counts AFTER INSERT ON executions REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION count_queued();
 
 CREATE TRIGGER executions_insert_queues AFTER INSERT ON executions FOR EACH ROW WHEN ((new.status = 'queued'::text)) EXECUTE FUNCTION keep_queue();
@@ -558,6 +662,24 @@ ALTER TABLE ONLY audit_log
 
 ALTER TABLE ONLY audit_log
     ADD CONSTRAINT audit_log_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);
+
+ALTER TABLE ONLY callback_attempts
+    ADD CONSTRAINT callback_attempts_callback_id_fkey FOREIGN KEY (callback_id) REFERENCES callbacks(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY callback_attempts
+    ADD CONSTRAINT callback_attempts_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);
+
+ALTER TABLE ONLY callback_secrets
+    ADD CONSTRAINT callback_secrets_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);
+
+ALTER TABLE ONLY callbacks
+    ADD CONSTRAINT callbacks_execution_id_fkey FOREIGN KEY (execution_id) REFERENCES executions(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY callbacks
+    ADD CONSTRAINT callbacks_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);
+
+ALTER TABLE ONLY disabled_callback_urls
+    ADD CONSTRAINT disabled_callback_urls_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);
 
 ALTER TABLE ONLY executions
     ADD CONSTRAINT executions_script_id_version_fkey FOREIGN KEY (script_id, version) REFERENCES script_versions(script_id, version);

@@ -10,7 +10,7 @@ import pytest
 
 import crivo
 from crivo import Crivo, Retry
-from tests.support.certificates import certificate
+from tests.support.certificates import Authority
 from tests.support.faulty_server import FaultyServer, Scripted, faulty_server
 from tests.support.servers import ROOT
 from tests.support.system import System, free_port
@@ -115,8 +115,8 @@ def test_a_service_that_is_silent_is_unreachable(other: FaultyServer) -> None:
 
 
 def test_a_certificate_must_be_trusted(tmp_path: Path) -> None:
-    context, authority = certificate(tmp_path)
-    with faulty_server(tls=context) as server:
+    authority = Authority(tmp_path)
+    with faulty_server(tls=authority.server_context("127.0.0.1")) as server:
         server.faults = [Scripted(body=READY)]
         with (
             Crivo(server.url, KEY) as client,
@@ -125,15 +125,16 @@ def test_a_certificate_must_be_trusted(tmp_path: Path) -> None:
             client.ready()
         assert not error.value.may_pass
         assert server.seen == []
-        with Crivo(server.url, KEY, ca_file=authority) as client:
+        with Crivo(server.url, KEY, ca_file=authority.file) as client:
             assert client.ready().ready
 
 
 def test_an_authority_can_come_from_the_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    context, authority = certificate(tmp_path)
-    monkeypatch.setenv("SSL_CERT_FILE", str(authority))
+    authority = Authority(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
+    context = authority.server_context("127.0.0.1")
     with faulty_server(tls=context) as server, Crivo(server.url) as client:
         server.faults = [Scripted(body=READY)]
         assert client.ready().ready

@@ -10,7 +10,7 @@ from typing import Final
 import pytest
 
 # Each starts an API and a worker.
-_WHOLE_SYSTEMS: Final = {"system", "keyed", "stopped_system"}
+_WHOLE_SYSTEMS: Final = {"system", "keyed", "stopped_system", "calling"}
 # Folders and files, relative to tests/, whose tests start processes of their own.
 _SLOW_PATHS: Final = (
     "acceptance",

@@ -1,7 +1,7 @@
 """Read the outcomes that come with notifications.
 
 The procedure that records an outcome writes the row that a reader would read after its commit
-(migrations/sql/finish_execution_v3.sql); the response is therefore the same, byte for byte.
+(migrations/sql/finish_execution_v4.sql); the response is therefore the same, byte for byte.
 """
 
 from datetime import datetime
@@ -54,6 +54,7 @@ class _OutcomeRow(TypedDict):
     input_sha256: str
     input_bytes: int
     data_erased_at: datetime | None
+    callback_url: str | None
     output_sha256: str | None
     output_bytes: int | None
     params_sha256: str | None
