@@ -8,7 +8,7 @@ from msgspec import UNSET
 
 from crivo.bodies import Body, Data
 from crivo.errors import ExecutionCancelled, ExecutionFailed, Refused, StillRunning
-from crivo.models import Console, Execution, Page, Queued, Ready, Result
+from crivo.models import Callback, Console, Execution, Page, Queued, Ready, Result
 from crivo.options import ExecutionFilter, Ref, SubmitOptions, as_query
 from crivo.retries import Flow, Pause
 from crivo.session import Session
@@ -117,6 +117,18 @@ def cancel(session: Session, execution: UUID | str) -> Flow[Execution]:
 def logs(session: Session, execution: UUID | str) -> Flow[Console]:
     """Read the console of an execution."""
     return (yield from session.get(path_of(execution, "logs"), Console))
+
+
+def callbacks(session: Session, execution: UUID | str) -> Flow[list[Callback]]:
+    """Show the callbacks of an execution."""
+    # Always on one page.
+    return (yield from session.get(path_of(execution, "callbacks"), Page[Callback])).items
+
+
+def resend(session: Session, execution: UUID | str, callback: UUID | str) -> Flow[Callback]:
+    """Deliver a callback again, with its id. Raises Conflict if its URL is disabled."""
+    path = path_of(execution, f"callbacks/{segment(callback)}/resend")
+    return (yield from session.fetch(Request(method="POST", path=path), Callback))
 
 
 def erase(session: Session, execution: UUID | str) -> Flow[Reply]:

@@ -191,6 +191,7 @@ class Execution(Response, frozen=True, kw_only=True):
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+    callback_url: str | None = None
     waiting: Waiting | None = None
     params: Raw | UnsetType = UNSET
     error: ExecutionError | None = None
@@ -204,6 +205,26 @@ class Execution(Response, frozen=True, kw_only=True):
     def is_final(self) -> bool:
         """Whether the status can never change again."""
         return self.status in FINAL_STATUSES
+
+
+class Attempt(Response, frozen=True, kw_only=True):
+    """One attempt to deliver a callback; without a `status_code` there was no answer."""
+
+    number: int
+    started_at: datetime
+    status_code: int | None
+
+
+class Callback(Response, frozen=True, kw_only=True):
+    """A callback and its last attempts; `id` is its `webhook-id`, the same in each of them."""
+
+    id: UUID
+    execution_id: UUID
+    url: str
+    status: str
+    created_at: datetime
+    next_attempt_at: datetime | None
+    attempts: list[Attempt]
 
 
 class ConsoleLine(Response, frozen=True, kw_only=True):
