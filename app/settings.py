@@ -159,6 +159,9 @@ class Settings(CallbackSettings, frozen=True, kw_only=True, forbid_unknown_field
             "calls; otherwise API and worker refuse to start there"
         ),
     ] = False
+    idempotency_hours: Annotated[
+        int, Meta(description="hours for which an `Idempotency-Key` is remembered", ge=1, le=720)
+    ] = 24
     native: Annotated[
         bool,
         Meta(

@@ -1,5 +1,6 @@
 """Serve the HTTP routes of callbacks, their secrets and disabled URLs."""
 
+from functools import partial
 from uuid import UUID
 
 from litestar import Response, Router, delete, post
@@ -18,7 +19,10 @@ from app.callbacks.model import (
 from app.executions.refs import parse_execution_id
 from app.http.authorization import needs
 from app.http.bodies import AnyRequest, read_json, read_query
+from app.http.idempotency import idempotency_key_of, replayed
 from app.http.methods import get
+from app.idempotency.model import Repeated, key_for
+from app.idempotency.service import create_once
 from app.limits import MAX_SMALL_BODY_BYTES
 from app.pagination import Page, PageQuery
 from app.resources import Resources
@@ -65,7 +69,7 @@ async def resend_callback(
 )
 async def create_callback_secret(
     request: AnyRequest, resources: Resources, caller: Caller
-) -> Response[CreatedSecret]:
+) -> Response[CreatedSecret | Secret]:
     """Create a secret that signs callbacks.
 
     The response contains the secret itself, `whsec_…`; it is not shown again. From here on it
@@ -73,9 +77,22 @@ async def create_callback_secret(
     signs as well, so receivers can change from one to the other; with 0 it ends at once.
     """
     body = await read_json(request, CreateSecret, max_bytes=MAX_SMALL_BODY_BYTES)
+    once = key_for(idempotency_key_of(request), body)
+    headers = {"Cache-Control": "no-store"}
     async with resources.pool.acquire() as conn:
-        created = await service.create_secret(conn, caller, body)
-    return Response(created, status_code=201, headers={"Cache-Control": "no-store"})
+        try:
+            created = await create_once(
+                conn,
+                caller.tenant,
+                once,
+                partial(service.create_secret, conn, caller, body),
+                hours=resources.settings.idempotency_hours,
+            )
+        except Repeated as earlier:
+            secret = await service.find_secret(conn, caller.tenant, UUID(earlier.resource))
+            headers |= replayed(is_replay=True)
+            return Response(secret, status_code=200, headers=headers)
+    return Response(created, status_code=201, headers=headers)
 
 
 @get("/callbacks/secrets", operation_class=reference.LIST_SECRETS, **needs(Scope.READ))

@@ -19,6 +19,14 @@ class DisabledUrlNotFound(Problem):
     title = "There is no such disabled URL"
 
 
+class SecretReplaced(Problem):
+    """The secret that the request with this key created has been replaced by later ones."""
+
+    status = 410
+    code = "callback-secret-replaced"
+    title = "The secret has been replaced by later ones"
+
+
 class CallbackUrlDisabled(Problem):
     """The callback's URL is disabled, so it cannot be sent again."""
 

@@ -4,11 +4,16 @@ from pathlib import Path
 from typing import Final
 
 from app.callbacks.model import Callback, CreatedSecret, CreateSecret, DisabledUrl, Secret
-from app.callbacks.problems import CallbackNotFound, CallbackUrlDisabled, DisabledUrlNotFound
+from app.callbacks.problems import (
+    CallbackNotFound,
+    CallbackUrlDisabled,
+    DisabledUrlNotFound,
+    SecretReplaced,
+)
 from app.executions.problems import ExecutionNotFound
 from app.http.openapi import ResponseSpec, documented
 from app.http.openapi_parameters import load_examples
-from app.http.undeclared import IdempotencyUnsupported, not_evaluated
+from app.http.undeclared import not_evaluated
 from app.outages import DatabaseUnavailable
 from app.pagination import Page, PageQuery
 
@@ -38,7 +43,6 @@ RESEND_CALLBACK: Final = documented(
         _NO_EXECUTION,
         _NO_CALLBACK,
         CallbackUrlDisabled("the URL has answered 410"),
-        IdempotencyUnsupported(),
         not_evaluated("If-Match"),
         _NO_DATABASE,
     ),
@@ -47,15 +51,21 @@ RESEND_CALLBACK: Final = documented(
 )
 
 CREATE_SECRET: Final = documented(
+    idempotent=True,
     request_bodies={"application/json": CreateSecret},
     responses={
+        200: ResponseSpec(
+            description="Repeated with its Idempotency-Key: the secret, without its text",
+            shape=Secret,
+            headers={"Cache-Control": "`no-store`"},
+        ),
         201: ResponseSpec(
             description="The secret, which is not shown again",
             shape=CreatedSecret,
             headers={"Cache-Control": "`no-store`"},
-        )
+        ),
     },
-    problems=(_NO_DATABASE,),
+    problems=(SecretReplaced("the earlier request created a secret"), _NO_DATABASE),
     examples=_EXAMPLES,
 )
 

@@ -20,7 +20,12 @@ from app.callbacks.model import (
     Secret,
     secret_text,
 )
-from app.callbacks.problems import CallbackNotFound, CallbackUrlDisabled, DisabledUrlNotFound
+from app.callbacks.problems import (
+    CallbackNotFound,
+    CallbackUrlDisabled,
+    DisabledUrlNotFound,
+    SecretReplaced,
+)
 from app.db import Connection, Pool
 from app.executions.problems import ExecutionNotFound
 from app.executions.store import select_status
@@ -71,6 +76,15 @@ async def create_secret(conn: Connection, caller: Caller, request: CreateSecret)
         )
         [created, *_] = await store.select_secrets(conn, caller.tenant)
     return CreatedSecret(**asdict(created), secret=secret_text(secret))
+
+
+async def find_secret(conn: Connection, tenant: UUID, secret_id: UUID) -> Secret:
+    """Return a secret that signs a tenant's callbacks. Raises SecretReplaced."""
+    for secret in await store.select_secrets(conn, tenant):
+        if secret.id == secret_id:
+            return secret
+    message = f"the earlier request created the secret {secret_id}"
+    raise SecretReplaced(message)
 
 
 async def list_secrets(conn: Connection, tenant: UUID) -> list[Secret]:

@@ -66,6 +66,7 @@ STORY: Final = (
     "showResult",
     "showInput",
     "showLogs",
+    "replayExecution",
     "cancelExecution",
     "eraseData",
     "listCallbacks",
