@@ -179,6 +179,20 @@ def test_an_execution_is_shown_watched_and_read(crivo: CrivoCommand, echo: str) 
     assert crivo("executions", "cancel", identifier).code == ExitCode.REFUSED
 
 
+def test_an_execution_is_replayed_and_compared(crivo: CrivoCommand, echo: str) -> None:
+    identifier = crivo("run", echo, "-", "--detach", stdin=b"[1]").text.strip()
+    crivo("watch", identifier)
+    (crivo.home / "next.js").write_text("function process(data) { return [data] }")
+    crivo("scripts", "push", "next.js", "--name", echo)
+
+    same = crivo("executions", "replay", identifier)
+    other = crivo("executions", "replay", identifier, "--script", f"{echo}@2")
+
+    assert (same.code, same.text.split("  ")[1:]) == (0, [f"{echo}@1", "succeeded", "identical\n"])
+    assert (other.code, other.text.split("  ")[3]) == (ExitCode.FAILED, "differs\n")
+    assert f"is not that of {identifier}" in other.err
+
+
 def test_an_execution_that_takes_too_long_is_left_and_cancelled(crivo: CrivoCommand) -> None:
     name = pushed(crivo, "function process(_) { for (;;) {} }", "--wall-ms", "60000")
 

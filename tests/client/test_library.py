@@ -266,3 +266,17 @@ def test_the_attempts_of_a_callback_are_listed(client: Crivo, echo: str) -> None
 
 def test_the_service_is_asked_for_its_state(client: Crivo) -> None:
     assert client.ready().access == "open"
+
+
+def test_an_execution_is_replayed_and_compared(client: Crivo, echo: str) -> None:
+    original = client.run(echo, {"a": 1}, seed=7).execution
+    client.scripts.push(echo, "function process(data) { return [data] }")
+
+    same = client.executions.wait(client.executions.replay(original.id).id)
+    other = client.executions.wait(client.executions.replay(original.id, script=f"{echo}@2").id)
+
+    assert same.replay_of == original.id
+    assert same.replay is not None
+    assert same.replay.identical
+    assert other.replay is not None
+    assert not other.replay.identical

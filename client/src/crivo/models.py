@@ -171,6 +171,13 @@ class Receipt(Response, frozen=True, kw_only=True):
     peak_memory_bytes: int | None
 
 
+class ReplayOutcome(Response, frozen=True, kw_only=True):
+    """The comparison of a replay with its original: hash of the original's result, of its own."""
+
+    identical: bool
+    output_sha256: tuple[str | None, str | None]
+
+
 class Queued(Response, frozen=True, kw_only=True):
     """An accepted submission."""
 
@@ -199,6 +206,8 @@ class Execution(Response, frozen=True, kw_only=True):
     result: Raw | UnsetType = UNSET
     warnings: list[ResultWarning] | None = None
     data_erased_at: datetime | None = None
+    replay_of: UUID | None = None
+    replay: ReplayOutcome | None = None
     receipt: Receipt | None = None
 
     @property

@@ -82,6 +82,13 @@ class Executions:
         """Deliver a callback again, with its id. Raises Conflict if its URL is disabled."""
         return self._driver.do(flows.resend(self._session, execution, callback))
 
+    def replay(self, execution: Id, *, script: Ref | None = None) -> Queued:
+        """Run a finished execution again, on its version or another, as a new execution.
+
+        At its end, `replay` of the new one says whether the outcome is the same.
+        """
+        return self._driver.do(flows.replay(self._session, execution, script=script))
+
     def logs(self, execution: Id) -> Console:
         """Read the console of a finished execution."""
         return self._driver.do(flows.logs(self._session, execution))
