@@ -24,6 +24,8 @@ from app.auth.callers import Caller
 from app.auth.errors import AuthError
 from app.auth.open_mode import is_loopback, is_open_without_keys
 from app.background import background
+from app.callbacks.api import router as callbacks
+from app.callbacks.delivery.deliverer import open_deliverer, require_usable_egress
 from app.docs.api import openapi_config, router as reference
 from app.environment import load_service_settings
 from app.errors import CrivoError, Problem
@@ -92,6 +94,7 @@ def create_app(settings: Settings) -> Litestar:
                 resources.pool, default_limit=settings.default_max_requests_per_second or None
             ) as rate_limiter,
             open_waiter_registry(settings, resources.notifier) as waiters,
+            open_deliverer(resources.pool, settings),
             open_listener(
                 settings.metrics_listen,
                 metrics_page := MetricsPage(resources, process="api", readers=waiters),
@@ -118,7 +121,17 @@ def create_app(settings: Settings) -> Litestar:
                     yield
 
     app = Litestar(
-        route_handlers=[scripts, executions, tenants, keys, audit, health, metrics, reference],
+        route_handlers=[
+            scripts,
+            executions,
+            callbacks,
+            tenants,
+            keys,
+            audit,
+            health,
+            metrics,
+            reference,
+        ],
         dependencies={
             "resources": _state_member("resources"),
             "metrics_page": _state_member("metrics_page"),
@@ -158,6 +171,7 @@ def main(arguments: list[str]) -> int:
         configure_metrics(tenants=settings.metrics_tenants)
         require_packages(settings)
         trusted = trusted_networks(settings.trusted_proxies)
+        require_usable_egress(settings)
         asyncio.run(prepare(settings))
     except CrivoError as error:
         sys.stderr.write(redact(f"api: {error}\n"))

@@ -2,8 +2,9 @@
 
 from typing import Annotated, Final
 
-from msgspec import Meta, Struct
+from msgspec import Meta
 
+from app.callback_settings import CallbackSettings
 from app.limits import (
     MAX_MEMORY_BYTES,
     MAX_PAYLOAD_BYTES,
@@ -21,7 +22,7 @@ from app.limits import (
 _MAX_DAYS: Final = 36_500
 
 
-class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Settings(CallbackSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything an operator can configure.
 
     The environment variable of a field `port` is `CRIVO_PORT`. `DATABASE_URL`, `REDIS_URL`,

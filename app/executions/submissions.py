@@ -14,6 +14,7 @@ from app.auth.callers import Caller, reauthorize
 from app.batches import ALONE, MAX_BATCHED_BYTES, Alone
 from app.executions import acceptance
 from app.executions.acceptance_batches import Acceptance, insert_executions
+from app.executions.callback_urls import require_room_for_callback
 from app.executions.model import Submission
 from app.idempotency.model import IdempotencyKey, RequestKey, key_for
 from app.idempotency.store import is_known
@@ -66,6 +67,8 @@ async def receive(
     requested = str(ref)
     with resources.tracing.accepting(caller.traceparent, attributes) as traceparent:
         scripts.require_limits(resources.settings, submission.limits)
+        if submission.callback_url is not None:
+            await require_room_for_callback(resources, caller.tenant)
         received_bytes = 0
         writer = PayloadWriter(resources.blobs, f"{caller.tenant}/inputs/{uuid.uuid7()}")
         # No database connection is held while the client sends, however slowly.
@@ -147,8 +150,10 @@ async def _insert(
     )
     caps = effective_caps(resources.settings, caller.caps)
     one = partial(_insert_one, resources, caller.tenant, caps)
-    size_bytes = received.input.size_bytes + len(received.submission.params or b"")
-    if size_bytes > MAX_BATCHED_BYTES:
+    submission = received.submission
+    size_bytes = received.input.size_bytes + len(submission.params or b"")
+    # The statement for several knows no callbacks: they are few beside the others.
+    if submission.callback_url is not None or size_bytes > MAX_BATCHED_BYTES:
         version = await one(wanted)
     else:
         many = partial(_insert_several, resources, caller.tenant, caps)
@@ -183,6 +188,7 @@ async def _insert_one(
             request_id=wanted.request_id,
             # Claims alone count what a tenant runs.
             may_hand_over=not resources.settings.default_max_running,
+            callback_url=wanted.submission.callback_url,
             key=wanted.key,
             key_hours=resources.settings.idempotency_hours,
         )

@@ -215,6 +215,9 @@ ANEW: Final = {
     Action.TENANT_CREATED,
     Action.KEY_CREATED,
     Action.EXECUTION_REPLAYED,
+    Action.CALLBACK_RESENT,
+    Action.CALLBACK_ENABLED,
+    Action.SECRET_CREATED,
 }
 FIRST: Final = {
     Action.SCRIPT_RESTORED: Action.SCRIPT_ARCHIVED,

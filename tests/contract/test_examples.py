@@ -19,6 +19,8 @@ from app.http.openapi_parameters import (
     Example,
     load_examples,
 )
+from app.tenants.model import DEFAULT_TENANT
+from tests.support.servers import execute
 from tests.support.system import ROOT, System, stop
 
 RECORDED: Final = [
@@ -26,6 +28,7 @@ RECORDED: Final = [
     for noun in (
         "scripts",
         "executions",
+        "callbacks",
         "tenants",
         "keys",
         "audit",
@@ -51,6 +54,9 @@ STORY: Final = (
     "listScripts",
     "describeScript",
     "archiveScript",
+    # Before the first callback, which would create one on demand.
+    "createCallbackSecret",
+    "listCallbackSecrets",
     "submitRaw",
     "submitEnvelope",
     "listExecutions",
@@ -63,6 +69,10 @@ STORY: Final = (
     "replayExecution",
     "cancelExecution",
     "eraseData",
+    "listCallbacks",
+    "resendCallback",
+    "listDisabledUrls",
+    "enableUrl",
     "removeAlias",
     "createTenant",
     "listTenants",
@@ -98,6 +108,9 @@ VOLATILE: Final = frozenset(
         "token",
         "request_id",
         "listChanges id",
+        "secret",
+        "listCallbacks attempts",
+        "resendCallback attempts",
     )
 )
 
@@ -137,12 +150,18 @@ def test_every_example_gets_its_recorded_response(
                 stop(system.workers.pop())
                 location = system.submit("total", b"[]")
                 ids[example.parameters["execution"]] = location.rpartition("/")[2]
+            if (name, example.status) == ("listDisabledUrls", 200):
+                [disabled] = example.answer["items"]
+                execute(system.environ["DATABASE_URL"], _disable(disabled["id"], disabled["url"]))
             answer = _send(system, method, path, operation, _with_ids(example, ids))
 
             where = f"{name}: {example.name}"
             if method in ("POST", "PUT"):
                 _learn_id(example.answer, answer, ids)
-            if answer.status_code == 202:
+            if (name, answer.status_code) == ("listCallbacks", 200):
+                [recorded], [live] = example.answer["items"], answer.json()["items"]
+                ids[recorded["id"]] = live["id"]
+            if answer.status_code == 202 and "Location" in answer.headers:
                 system.finished(answer.headers["Location"])
             if "RECORD_EXAMPLES" in os.environ:
                 _record(name, _with_ids(example, ids), answer)
@@ -231,6 +250,14 @@ def _send(
     )
 
 
+def _disable(disabled_id: str, url: str) -> str:
+    """Return the statement that stands for an answer with 410."""
+    return f"""
+    INSERT INTO disabled_callback_urls (id, tenant_id, url)
+    VALUES ('{disabled_id}', '{DEFAULT_TENANT}', '{url}')
+    """  # noqa: S608 - constants of recorded examples
+
+
 def _body_of(answer: httpx.Response) -> Json:
     if not answer.content:
         return msgspec.UNSET
@@ -309,6 +336,8 @@ def _record(operation: str, example: Example, answer: httpx.Response) -> None:
         return
     if isinstance(body, dict) and "key" in body:
         body["key"] = f"{body['key'][:37]}{'x' * 43}"
+    if isinstance(body, dict) and "secret" in body:
+        body["secret"] = f"whsec_{'x' * 43}="
     example = msgspec.structs.replace(example, answer=body)
     path = next(path for path in RECORDED if operation in load_examples(path))
     known = load_examples(path)
