@@ -73,6 +73,12 @@ LEASES_EXPIRED: Final = Counter(
     ("status",),
     registry=REGISTRY,
 )
+REPEATED_REQUESTS: Final = Counter(
+    "crivo_repeated_requests",
+    "Requests whose idempotency key was known, by the answer",
+    ("answer",),
+    registry=REGISTRY,
+)
 LATE_REPORTS: Final = Counter(
     "crivo_late_reports_refused",
     "Outcomes reported after the claim had passed to another worker or was cancelled",

@@ -28,6 +28,7 @@ class Action(StrEnum):
     KEY_REVOKED = "key.revoked"
     EXECUTION_CANCELLED = "execution.cancelled"
     EXECUTION_ERASED = "execution.erased"
+    EXECUTION_REPLAYED = "execution.replayed"
     CALLBACK_RESENT = "callback.resent"
     CALLBACK_ENABLED = "callback.enabled"
     SECRET_CREATED = "secret.created"  # noqa: S105 - an action

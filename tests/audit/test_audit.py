@@ -214,6 +214,7 @@ ANEW: Final = {
     Action.SCRIPT_CREATED,
     Action.TENANT_CREATED,
     Action.KEY_CREATED,
+    Action.EXECUTION_REPLAYED,
     Action.CALLBACK_RESENT,
     Action.CALLBACK_ENABLED,
     Action.SECRET_CREATED,
