@@ -19,6 +19,9 @@ MIN_MEMORY_BYTES: Final = 16 * MIB
 MAX_MEMORY_BYTES: Final = 4 * GIB
 MAX_PAYLOAD_BYTES: Final = 256 * MIB
 
+# The ids of a batch's items hold their lines in 24 bits.
+MAX_BATCH_ITEMS: Final = 1_000_000
+
 # Larger payloads go to the blob store, and larger results are not shown inline.
 MAX_INLINE_BYTES: Final = 1 * MIB
 MAX_ENVELOPE_BYTES: Final = 16 * MIB

@@ -24,6 +24,8 @@ from app.auth.callers import Caller
 from app.auth.errors import AuthError
 from app.auth.open_mode import is_loopback, is_open_without_keys
 from app.background import background
+from app.batches.api import router as batches
+from app.batches.store import select_states as select_batch_states
 from app.docs.api import openapi_config, router as reference
 from app.environment import load_service_settings
 from app.errors import CrivoError, Problem
@@ -107,6 +109,7 @@ def create_app(settings: Settings) -> Litestar:
             )
             app.state.decompression = FairQueue()
             app.state.waiters = waiters
+            waiters.watch(select_batch_states)
             app.state.queue_limit = QueueLimit(limit=settings.max_queued)
             _log_access(settings, key_cache)
             with open_watchdog(settings.hang_seconds) as watchdog:
@@ -118,7 +121,17 @@ def create_app(settings: Settings) -> Litestar:
                     yield
 
     app = Litestar(
-        route_handlers=[scripts, executions, tenants, keys, audit, health, metrics, reference],
+        route_handlers=[
+            scripts,
+            executions,
+            batches,
+            tenants,
+            keys,
+            audit,
+            health,
+            metrics,
+            reference,
+        ],
         dependencies={
             "resources": _state_member("resources"),
             "metrics_page": _state_member("metrics_page"),
