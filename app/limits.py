@@ -53,6 +53,8 @@ CpuMs = Annotated[int, Meta(ge=1, le=MAX_WALL_MS)]
 MemoryBytes = Annotated[int, Meta(ge=MIN_MEMORY_BYTES, le=MAX_MEMORY_BYTES)]
 OutputBytes = Annotated[int, Meta(ge=1, le=MAX_PAYLOAD_BYTES)]
 InputBytes = Annotated[int, Meta(ge=1, le=MAX_PAYLOAD_BYTES)]
+BatchItems = Annotated[int, Meta(ge=1, le=MAX_BATCH_ITEMS)]
+BatchBytes = Annotated[int, Meta(ge=1, le=64 * GIB)]
 Priority = Annotated[int, Meta(ge=MIN_PRIORITY, le=MAX_PRIORITY)]
 Seed = Annotated[int, Meta(ge=0, le=MAX_SEED)]
 

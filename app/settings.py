@@ -5,11 +5,12 @@ from typing import Annotated, Final
 from msgspec import Meta, Struct
 
 from app.limits import (
-    MAX_BATCH_ITEMS,
     MAX_MEMORY_BYTES,
     MAX_PAYLOAD_BYTES,
     MAX_WALL_MS,
     MIB,
+    BatchBytes,
+    BatchItems,
     CpuMs,
     InputBytes,
     LimitPolicy,
@@ -159,6 +160,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             "calls; otherwise API and worker refuse to start there"
         ),
     ] = False
+    idempotency_hours: Annotated[
+        int, Meta(description="hours for which an `Idempotency-Key` is remembered", ge=1, le=720)
+    ] = 24
     native: Annotated[
         bool,
         Meta(
@@ -225,13 +229,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         MemoryBytes, Meta(description="highest memory limit a client can choose")
     ] = MAX_MEMORY_BYTES
     max_input_bytes: Annotated[InputBytes, Meta(description="largest input")] = MAX_PAYLOAD_BYTES
-    max_batch_items: Annotated[
-        int, Meta(description="inputs of one batch; 413 above", ge=1, le=MAX_BATCH_ITEMS)
-    ] = 100_000
-    max_batch_bytes: Annotated[
-        int,
-        Meta(description="size of the body of one batch, decompressed; 413 above", ge=1),
-    ] = 256 * MIB
+    max_batch_items: Annotated[BatchItems, Meta(description="inputs of one batch")] = 100_000
+    max_batch_bytes: Annotated[BatchBytes, Meta(description="body of one batch")] = 256 * MIB
     max_output_bytes: Annotated[
         OutputBytes,
         Meta(

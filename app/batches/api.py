@@ -29,8 +29,10 @@ from app.http.bodies import (
     read_query,
     stream_body,
 )
+from app.http.idempotency import idempotency_key_of
 from app.http.methods import get, is_head
 from app.http.sse import MEDIA_TYPE as EVENT_STREAM
+from app.idempotency.model import Repeated
 from app.limits import LimitChoice
 from app.pagination import Page
 from app.resources import Resources
@@ -58,7 +60,7 @@ async def submit_batch(
     choices = read_query(request, reference.BatchQuery, many=("label",))
     if choices.script is UNSET:
         raise reference.SCRIPT_MISSING
-    framer = _framer(request)
+    framer, key = _framer(request), idempotency_key_of(request)
     queue_limit: QueueLimit = request.app.state.queue_limit
     await queue_limit.require_room(resources.pool)
     limits = {name: getattr(choices, name) for name in LimitChoice.__struct_fields__}
@@ -69,18 +71,22 @@ async def submit_batch(
         priority=choices.priority or 0,
         params=read_params(choices.params),
     )
-    queued = await submissions.submit(
-        resources,
-        caller,
-        parse_ref(choices.script),
-        submission,
-        data=stream_body(request, max_bytes=resources.settings.max_batch_bytes, compressed=True),
-        framer=framer,
-        queue_limit=queue_limit,
-    )
-    return Response(
-        queued, status_code=202, headers={"Location": queued.url, **responses.RETRY_AFTER}
-    )
+    data = stream_body(request, max_bytes=resources.settings.max_batch_bytes, compressed=True)
+    try:
+        queued = await submissions.submit(
+            resources,
+            caller,
+            parse_ref(choices.script),
+            submission,
+            data=data,
+            framer=framer,
+            queue_limit=queue_limit,
+            key=key,
+        )
+    except Repeated as earlier:
+        batch = await service.show(resources, caller.tenant, UUID(earlier.resource))
+        return responses.respond_to_submission(batch, is_replay=True)
+    return responses.respond_to_submission(queued)
 
 
 @get("/batches", operation_class=reference.LIST_BATCHES, **needs(Scope.READ))

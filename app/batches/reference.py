@@ -27,7 +27,7 @@ from app.executions.reference import (
 from app.executions.waiting.waiters import MAX_WAIT_SECONDS
 from app.http.openapi import JsonSchema, ResponseSpec, documented
 from app.http.openapi_parameters import load_examples
-from app.http.undeclared import IdempotencyUnsupported, not_evaluated
+from app.http.undeclared import not_evaluated
 from app.pagination import Page, PageQuery
 
 NDJSON: Final = "application/x-ndjson"
@@ -139,6 +139,7 @@ SUBMIT_BATCH: Final = documented(
         TooManyItems("line 100001: the batch has more than 100000 inputs"),
         UploadLost(),
     ),
+    idempotent=True,
     parameters=PARAMETERS,
     examples=EXAMPLES,
 )
@@ -190,7 +191,6 @@ CANCEL_BATCH: Final = documented(
     problems=(
         _NO_BATCH,
         BatchFinished("all 3 items had finished"),
-        IdempotencyUnsupported(),
         not_evaluated("If-Match"),
         NO_DATABASE,
     ),
@@ -222,7 +222,7 @@ SHOW_BATCH_EVENTS: Final = documented(
 
 CREATE_BATCH_EVENTS_TOKEN: Final = documented(
     responses={201: ResponseSpec(description="The token and its expiry time", shape=EventsToken)},
-    problems=(IdempotencyUnsupported(), not_evaluated("If-Match"), _NO_BATCH, NO_DATABASE),
+    problems=(not_evaluated("If-Match"), _NO_BATCH, NO_DATABASE),
     parameters=PARAMETERS,
     examples=EXAMPLES,
 )

@@ -12,11 +12,12 @@ from litestar import Response
 from litestar.types import ASGIApp
 
 from app.batches import service
-from app.batches.model import Batch, BatchState
+from app.batches.model import Batch, BatchState, QueuedBatch
 from app.executions.waiting.states import KEEP_ALIVE_SECONDS
 from app.executions.waiting.waiters import MAX_WAIT_SECONDS, Waiter, WaiterRegistry
 from app.http.authorization import is_still_authorized
 from app.http.bodies import AnyRequest
+from app.http.idempotency import replayed
 from app.http.methods import is_head
 from app.http.prefer_header import preferred_wait
 from app.http.sse import (
@@ -33,6 +34,18 @@ from app.resources import Resources
 RETRY_AFTER: Final = {"Retry-After": "1"}
 # Notices report the end only. Each follower reads the counts at this interval: one row.
 _PROGRESS_SECONDS: Final = 1.0
+
+
+def respond_to_submission(
+    batch: Batch | QueuedBatch, *, is_replay: bool = False
+) -> Response[QueuedBatch]:
+    """Respond with an accepted batch, or with that of an earlier request with the same key."""
+    url = f"/batches/{batch.id}"
+    return Response(
+        QueuedBatch(id=batch.id, status=batch.status, items=batch.items, url=url),
+        status_code=202,
+        headers={"Location": url, **RETRY_AFTER, **replayed(is_replay=is_replay)},
+    )
 
 
 async def respond_with_batch(

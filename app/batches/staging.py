@@ -1,6 +1,7 @@
 """Receive the inputs of a batch and stage them, in constant memory."""
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Final
@@ -37,10 +38,17 @@ class Upload:
         self._blob_keys: list[str] = []
         self._long: _LongInput | None = None
         self._is_staged = False
+        self._sha256 = hashlib.sha256()
+
+    @property
+    def sha256(self) -> bytes:
+        """Return the hash of the decompressed body."""
+        return self._sha256.digest()
 
     async def receive(self, data: AsyncIterator[bytes], framer: Framer) -> None:
         """Stage all inputs. Raises TooManyItems, EmptyBatch, and what `data` and `framer` raise."""
         async for chunk in data:
+            self._sha256.update(chunk)
             for start in range(0, len(chunk), _SLICE_BYTES):
                 for fragment in framer.feed(chunk[start : start + _SLICE_BYTES]):
                     await self._add(fragment)

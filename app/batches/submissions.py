@@ -15,6 +15,8 @@ from app.batches.staging_store import stage_replays
 from app.db import Connection
 from app.executions.model import Submission
 from app.executions.queue_limit import QueueLimit
+from app.idempotency.model import IdempotencyKey, RequestKey, key_for
+from app.idempotency.store import remember, require_new
 from app.metrics import count_batch
 from app.quotas.model import effective_caps
 from app.resources import Resources
@@ -32,19 +34,22 @@ async def submit(
     data: AsyncIterator[bytes],
     framer: Framer,
     queue_limit: QueueLimit,
+    key: RequestKey | None = None,
 ) -> QueuedBatch:
     """Receive the inputs of a batch, accept them all or none, and wake a worker.
 
     The version is the one that the reference names as the upload begins. Raises ScriptNotFound,
     VersionNotFound, ScriptArchived, InvalidRequest, QuotaExceeded, NoWorkerLargeEnough, QueueFull,
-    EmptyBatch, TooManyItems, UploadLost, and what `data` and `framer` raise.
+    EmptyBatch, TooManyItems, UploadLost, Repeated, IdempotencyKeyReused, RequestInProgress, and
+    what `data` and `framer` raise.
     """
     scripts.require_limits(resources.settings, submission.limits)
     async with resources.pool.acquire() as conn:
         version = await scripts.resolve(conn, caller.tenant, ref)
     async with received(resources, caller.tenant, data, framer) as upload:
         await queue_limit.require_room(resources.pool, more=upload.items)
-        return await _accept(resources, caller, upload, version, submission)
+        once = key_for(key, str(ref), type(framer).__name__, submission, upload.sha256)
+        return await _accept(resources, caller, upload, version, submission, once)
 
 
 async def _accept(
@@ -53,6 +58,7 @@ async def _accept(
     upload: Upload,
     version: ResolvedVersion,
     submission: Submission,
+    key: IdempotencyKey | None,
 ) -> QueuedBatch:
     await reauthorize(caller)
     # Drawn once the inputs have arrived: ids then follow the order of acceptance.
@@ -60,6 +66,7 @@ async def _accept(
     attributes = {"crivo.request": caller.request_id}
     with resources.tracing.accepting(caller.traceparent, attributes) as traceparent:
         async with resources.pool.acquire() as conn, conn.transaction():
+            await require_new(conn, caller.tenant, key)
             # Again, as it may have been archived meanwhile.
             ref = ScriptRef(script=version.script_id, selector=version.version)
             version = await scripts.resolve(conn, caller.tenant, ref)
@@ -76,6 +83,8 @@ async def _accept(
                 traceparent=traceparent,
                 request_id=caller.request_id,
             )
+            hours = resources.settings.idempotency_hours
+            await remember(conn, caller.tenant, key, str(batch_id), hours=hours)
     count_batch("accepted", items=upload.items)
     resources.work_signal.notify()
     return queued(batch_id, upload.items)

@@ -127,6 +127,14 @@ BEGIN
           ON v.script_id = coalesce(i.script_id, script)
          AND v.version = coalesce(i.version, script_version)
         ORDER BY i.line
+    ),
+    -- The originals' outcomes are copied: they may be deleted before their replays are read.
+    repeated AS (
+        INSERT INTO replays (execution_id, tenant_id, replay_of, status, output_sha256, error)
+        SELECT i.id, tenant, e.id, e.status, r.sha256, e.error
+        FROM line AS i
+        JOIN executions AS e ON e.tenant_id = tenant AND e.id = i.replay_of
+        LEFT JOIN payloads AS r ON r.execution_id = e.id AND r.kind = 'result'
     )
     INSERT INTO payloads (execution_id, kind, tenant_id, sha256, size_bytes, body, blob_key)
     SELECT i.id, p.kind, tenant, p.sha256, p.size_bytes, p.body, p.blob_key

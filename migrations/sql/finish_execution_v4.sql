@@ -106,6 +106,9 @@ BEGIN
                    i.erased_at AS data_erased_at,
                    encode(r.sha256, 'hex') AS output_sha256, r.size_bytes AS output_bytes,
                    encode(p.sha256, 'hex') AS params_sha256, p.size_bytes AS params_bytes,
+                   rp.replay_of, rp.status AS original_status,
+                   translate(encode(rp.error, 'base64'), E'\n', '') AS original_error,
+                   encode(rp.output_sha256, 'hex') AS original_sha256,
                    translate(encode(p.body, 'base64'), E'\n', '') AS params,
                    translate(encode(r.body, 'base64'), E'\n', '') AS result
             FROM scripts AS s
@@ -114,6 +117,7 @@ BEGIN
             JOIN payloads AS i ON i.execution_id = recorded.id AND i.kind = 'input'
             LEFT JOIN payloads AS r ON r.execution_id = recorded.id AND r.kind = 'result'
             LEFT JOIN payloads AS p ON p.execution_id = recorded.id AND p.kind = 'params'
+            LEFT JOIN replays AS rp ON rp.execution_id = recorded.id
             WHERE s.id = recorded.script_id
               AND coalesce(octet_length(p.body), 0) + coalesce(octet_length(r.body), 0) <= 4096
         ) AS o;

@@ -34,6 +34,12 @@ FROM executions AS e JOIN payloads AS i ON i.execution_id = e.id AND i.kind = 'i
 WHERE e.batch_id IS NOT DISTINCT FROM $1
 ORDER BY e.batch_line, i.body
 """
+ORIGINALS = """
+SELECT r.replay_of
+FROM replays AS r JOIN executions AS e ON e.id = r.execution_id
+WHERE e.batch_id = $1
+ORDER BY e.batch_line
+"""
 
 
 @pytest.fixture
@@ -66,8 +72,10 @@ async def test_items_repeat_what_was_recorded_in_the_given_order(resources: Reso
         recorded = {row["body"]: row for row in await conn.fetch(REPEATED, None)}
         replayed = await conn.fetch(REPEATED, same.id)
         elsewhere = await conn.fetch(REPEATED, changed.id)
+        originals = [row["replay_of"] for row in await conn.fetch(ORIGINALS, same.id)]
 
     assert (same.items, changed.items) == (2, 1)
+    assert originals == [ids[2], ids[0]]
     assert [(row["batch_line"], row["body"]) for row in replayed] == [(1, b"2"), (2, b"0")]
     for row in replayed:
         for name in ("seed", "clock_ms", "labels", "version"):

@@ -26,6 +26,7 @@ RECORDED: Final = [
     for noun in (
         "scripts",
         "executions",
+        "batches",
         "tenants",
         "keys",
         "audit",
@@ -60,7 +61,15 @@ STORY: Final = (
     "showResult",
     "showInput",
     "showLogs",
+    "replayExecution",
+    "submitBatch",
+    "listBatches",
+    "showBatch",
+    "showBatchResults",
+    "showBatchEvents",
+    "createBatchEventsToken",
     "cancelExecution",
+    "cancelBatch",
     "eraseData",
     "removeAlias",
     "createTenant",
@@ -97,6 +106,7 @@ VOLATILE: Final = frozenset(
         "token",
         "request_id",
         "listChanges id",
+        "showBatchResults id",
     )
 )
 
@@ -136,6 +146,9 @@ def test_every_example_gets_its_recorded_response(
                 stop(system.workers.pop())
                 location = system.submit("total", b"[]")
                 ids[example.parameters["execution"]] = location.rpartition("/")[2]
+            if (name, example.status) == ("cancelBatch", 200):
+                location = _submit_batch(system, "total", b"[]\n[]\n")
+                ids[example.parameters["batch"]] = location.rpartition("/")[2]
             answer = _send(system, method, path, operation, _with_ids(example, ids))
 
             where = f"{name}: {example.name}"
@@ -197,6 +210,14 @@ def test_every_example_fits_its_schema(
                     _validator(document, body["schema"]).validate(example["value"])
 
 
+def _submit_batch(system: System, script: str, lines: bytes) -> str:
+    headers = {"Content-Type": "application/x-ndjson"}
+    answer = system.client.post(
+        "/batches", params={"script": script}, content=lines, headers=headers
+    )
+    return str(answer.headers["Location"])
+
+
 def _recorded() -> dict[str, list[Example]]:
     return {name: each for path in RECORDED for name, each in load_examples(path).items()}
 
@@ -233,7 +254,7 @@ def _send(
 def _body_of(answer: httpx.Response) -> Json:
     if not answer.content:
         return msgspec.UNSET
-    is_json = answer.headers["Content-Type"].endswith("json")
+    is_json = answer.headers["Content-Type"].endswith(("/json", "+json"))
     return answer.json() if is_json else answer.text
 
 
@@ -272,10 +293,16 @@ def _equals(expected: Json, actual: Json, where: str) -> None:
     elif isinstance(expected, str) and expected.startswith(_METRICS):
         meanings = [line for line in expected.splitlines() if line.startswith(_METRICS)]
         assert [each for each in meanings if each not in actual] == [], where
+    elif isinstance(expected, str) and expected.startswith('{"line":'):
+        _equals(_lines(expected), _lines(actual), where)
     elif isinstance(expected, str) and "\ndata: " in expected:
         _equals(_events(expected), _events(actual), where)
     else:
         assert expected == actual, where
+
+
+def _lines(text: str) -> list[Json]:
+    return [json.loads(line) for line in text.splitlines()]
 
 
 def _events(text: str) -> list[Json]:

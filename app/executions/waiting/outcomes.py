@@ -61,6 +61,10 @@ class _OutcomeRow(TypedDict):
     output_bytes: int | None
     params_sha256: str | None
     params_bytes: int | None
+    replay_of: UUID | None
+    original_status: str | None
+    original_error: bytes | None
+    original_sha256: str | None
     params: bytes | None
     result: bytes | None
 
