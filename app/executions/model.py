@@ -81,6 +81,8 @@ class Claim(Struct, frozen=True, kw_only=True):
     request_id: str | None = None
     # Claimed ahead: it begins once a slot is free.
     held: bool = False
+    # It is an item of a batch, for which hardly anybody waits by itself.
+    batch_id: UUID | None = None
 
 
 class ReplayRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
