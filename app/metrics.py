@@ -101,6 +101,13 @@ WAKE_UPS: Final = Counter(
     ("result",),
     registry=REGISTRY,
 )
+CALLBACK_ATTEMPTS: Final = Counter(
+    "crivo_callback_attempts",
+    "Attempts to deliver callbacks: delivered, refused by another status than 2xx, gone (410), "
+    "no_answer, or inward: not sent, as the host has an address that is not public",
+    ("outcome",),
+    registry=REGISTRY,
+)
 HTTP_REQUESTS: Final = Counter(
     "crivo_http_requests",
     "Requests by method, route and status; no status where the client had left",
@@ -123,6 +130,8 @@ for _event in ("accepted", "cancelled"):
     BATCH_ITEMS.labels(_event)
 for _result in ("sent", "coalesced", "failed"):
     WAKE_UPS.labels(_result)
+for _outcome in ("delivered", "refused", "gone", "no_answer", "inward"):
+    CALLBACK_ATTEMPTS.labels(_outcome)
 
 
 def configure_metrics(*, tenants: int) -> None:

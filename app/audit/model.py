@@ -29,6 +29,9 @@ class Action(StrEnum):
     BATCH_CANCELLED = "batch.cancelled"
     EXECUTION_CANCELLED = "execution.cancelled"
     EXECUTION_ERASED = "execution.erased"
+    CALLBACK_RESENT = "callback.resent"
+    CALLBACK_ENABLED = "callback.enabled"
+    SECRET_CREATED = "secret.created"  # noqa: S105 - an action
 
 
 class Entry(Struct, frozen=True, kw_only=True):

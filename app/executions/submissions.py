@@ -13,6 +13,7 @@ from msgspec import Struct
 from app.auth.callers import Caller, reauthorize
 from app.executions import acceptance
 from app.executions.acceptance_batches import Acceptance, insert_executions
+from app.executions.callback_urls import require_room_for_callback
 from app.executions.model import Submission
 from app.idempotency.model import IdempotencyKey, RequestKey, key_for
 from app.lanes import ALONE, MAX_BATCHED_BYTES, Alone
@@ -65,6 +66,8 @@ async def receive(
     requested = str(ref)
     with resources.tracing.accepting(caller.traceparent, attributes) as traceparent:
         scripts.require_limits(resources.settings, submission.limits)
+        if submission.callback_url is not None:
+            await require_room_for_callback(resources, caller.tenant)
         received_bytes = 0
         writer = PayloadWriter(resources.blobs, f"{caller.tenant}/inputs/{uuid.uuid7()}")
         # No database connection is held while the client sends, however slowly.
@@ -147,9 +150,14 @@ async def _insert(
     )
     caps = effective_caps(resources.settings, caller.caps)
     one = partial(_insert_one, resources, caller.tenant, caps, received.key)
-    size_bytes = received.input.size_bytes + len(received.submission.params or b"")
-    # A key is looked up by the statement for one.
-    if received.key is not None or size_bytes > MAX_BATCHED_BYTES:
+    submission = received.submission
+    size_bytes = received.input.size_bytes + len(submission.params or b"")
+    # The statement for several knows neither keys nor callbacks.
+    if (
+        received.key is not None
+        or submission.callback_url is not None
+        or size_bytes > MAX_BATCHED_BYTES
+    ):
         version = await one(wanted)
     else:
         many = partial(_insert_several, resources, caller.tenant, caps)
@@ -185,6 +193,7 @@ async def _insert_one(
             request_id=wanted.request_id,
             # Claims alone count what a tenant runs.
             may_hand_over=not resources.settings.default_max_running,
+            callback_url=wanted.submission.callback_url,
             key=key,
             key_hours=resources.settings.idempotency_hours,
         )

@@ -210,7 +210,14 @@ AGAIN: Final[dict[Action, tuple[str, str, dict[str, Any] | None]]] = {
     Action.EXECUTION_ERASED: ("DELETE", "{execution}/data", None),
 }
 # Actions that create anew each time, or are refused the second time.
-ANEW: Final = {Action.SCRIPT_CREATED, Action.TENANT_CREATED, Action.KEY_CREATED}
+ANEW: Final = {
+    Action.SCRIPT_CREATED,
+    Action.TENANT_CREATED,
+    Action.KEY_CREATED,
+    Action.CALLBACK_RESENT,
+    Action.CALLBACK_ENABLED,
+    Action.SECRET_CREATED,
+}
 FIRST: Final = {
     Action.SCRIPT_RESTORED: Action.SCRIPT_ARCHIVED,
     Action.ALIAS_REMOVED: Action.ALIAS_MOVED,

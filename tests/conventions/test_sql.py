@@ -37,6 +37,7 @@ _ACROSS_TENANTS: Final = {
     "app.executions.retention.DELETE_EXECUTIONS": "executions expire by age, across tenants",
     "app.executions.retention.SELECT_REFERENCED_KEYS": "a blob that any row references is needed",
     "app.executions.dispatch.completion_report": "the ids of executions that have just ended",
+    "app.callbacks.delivery.claims": "a process names rows by id and fencing token",
     "app.idempotency.store.DELETE_EXPIRED": "keys expire by time, across tenants",
     "app.prometheus.store": "operators see the queues of all tenants",
     "app.audit.store.SELECT_ENTRY_PAGE": "admins read the log of all tenants",

@@ -182,7 +182,7 @@ async def test_caps_hold_and_nothing_starves_in_any_history(
     queues: Queues, steps: list[tuple[str, int, int]]
 ) -> None:
     await queues.pool.execute(
-        "TRUNCATE executions, payloads, replays, queue, tenant_shares, tenant_usage"
+        "TRUNCATE executions, payloads, queue, tenant_shares, tenant_usage CASCADE"
     )
     caps = (1, 2, None)
     tenants = [

@@ -28,6 +28,7 @@ from tests.support.queues import SUCCESS, Queues
 
 # What fits beside the rest of a row; the next byte does not.
 MAX_PUSHED_BYTES: Final = 4096
+URL: Final = "https://receiver.example/hook"
 
 OUTCOMES: Final = {
     "nothing": SUCCESS,
@@ -93,9 +94,9 @@ async def test_a_pushed_outcome_is_what_a_read_finds_byte_for_byte(
     assert msgspec.json.encode(pushed.execution) == msgspec.json.encode(read)
 
 
-async def test_params_are_pushed_too(queues: Queues) -> None:
+async def test_params_and_callback_url_are_pushed_too(queues: Queues) -> None:
     tenant = await queues.tenant()
-    [execution] = await queues.accept(tenant, params=b'{"a": 1.0}')
+    [execution] = await queues.accept(tenant, params=b'{"a": 1.0}', callback_url=URL)
 
     [notice] = await _notices_of(queues, SUCCESS)
 
@@ -104,6 +105,7 @@ async def test_params_are_pushed_too(queues: Queues) -> None:
     read = await _read(queues, tenant, execution)
     assert msgspec.json.encode(pushed.execution) == msgspec.json.encode(read)
     assert b'"params":{"a": 1.0}' in msgspec.json.encode(read)
+    assert pushed.execution.callback_url == URL
 
 
 async def test_data_erased_during_the_run_is_not_pushed(queues: Queues) -> None:
