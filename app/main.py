@@ -24,6 +24,8 @@ from app.auth.callers import Caller
 from app.auth.errors import AuthError
 from app.auth.open_mode import is_loopback, is_open_without_keys
 from app.background import background
+from app.batches.api import router as batches
+from app.batches.store import select_states as select_batch_states
 from app.callbacks.api import router as callbacks
 from app.callbacks.delivery.deliverer import open_deliverer, require_usable_egress
 from app.docs.api import openapi_config, router as reference
@@ -110,6 +112,7 @@ def create_app(settings: Settings) -> Litestar:
             )
             app.state.decompression = FairQueue()
             app.state.waiters = waiters
+            waiters.watch(select_batch_states)
             app.state.queue_limit = QueueLimit(limit=settings.max_queued)
             _log_access(settings, key_cache)
             with open_watchdog(settings.hang_seconds) as watchdog:
@@ -124,6 +127,7 @@ def create_app(settings: Settings) -> Litestar:
         route_handlers=[
             scripts,
             executions,
+            batches,
             callbacks,
             tenants,
             keys,
