@@ -158,6 +158,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             "calls; otherwise API and worker refuse to start there"
         ),
     ] = False
+    idempotency_hours: Annotated[
+        int, Meta(description="hours for which an `Idempotency-Key` is remembered", ge=1, le=720)
+    ] = 24
     native: Annotated[
         bool,
         Meta(

@@ -20,6 +20,7 @@ from app.environment import load_service_settings
 from app.errors import CrivoError
 from app.executions.dispatch.dispatcher import Dispatcher
 from app.executions.retention import PAYLOAD_OWNER as EXECUTIONS
+from app.idempotency.retention import run_expiry
 from app.lifecycle import exit_cleanly_on_signals, open_watchdog
 from app.metrics import configure_metrics
 from app.payloads.retention import run_maintenance
@@ -99,6 +100,7 @@ async def work(settings: Settings) -> None:
                 background(
                     run_maintenance(resources.pool, resources.blobs, settings, PAYLOAD_OWNERS)
                 ),
+                background(run_expiry(resources.pool)),
             ):
                 await dispatcher.run_until_stopped()
             log.info("worker.stopped", id=str(dispatcher.id))

@@ -1,5 +1,6 @@
 """HTTP routes of executions."""
 
+from functools import partial
 from uuid import UUID
 
 from litestar import Response, Router, post
@@ -17,13 +18,14 @@ from app.executions.model import Execution, ExecutionFilter, Queued, Submission
 from app.executions.payload_api import erase_data, show_input, show_logs, show_result
 from app.executions.queue_limit import QueueLimit
 from app.executions.refs import parse_execution_id
+from app.executions.replay_api import routes as replay_routes
 from app.executions.responses import (
-    respond_to_submission,
+    accept_and_respond,
     respond_with_events,
     respond_with_execution,
     seconds_to_wait,
 )
-from app.executions.submissions import accept, new_execution_id, receive
+from app.executions.submissions import accept_received, receive
 from app.executions.waiting.waiters import WaiterRegistry
 from app.http.authorization import caller_of, needs, takes_token
 from app.http.bodies import (
@@ -37,6 +39,7 @@ from app.http.bodies import (
     read_query,
     stream_body,
 )
+from app.http.idempotency import idempotency_key_of
 from app.http.methods import get
 from app.http.sse import MEDIA_TYPE as EVENT_STREAM
 from app.limits import MAX_ENVELOPE_BYTES, LimitChoice
@@ -63,22 +66,16 @@ async def submit_envelope(request: AnyRequest) -> Response[Queued | Execution]:
     finished, and holds it, or after that many seconds. For larger data, and for data that a strict
     decoder refuses, use `POST /scripts/{script}/executions`.
     """
-    resources, waiters = _resources_of(request), _waiters_of(request)
-    caller = caller_of(request)
-    seconds = seconds_to_wait(request, caller)
+    resources, caller = _resources_of(request), caller_of(request)
+    seconds, key = seconds_to_wait(request, caller), idempotency_key_of(request)
     await _queue_limit_of(request).require_room(resources.pool)
     envelope = await _read_envelope(request, max_raw_bytes=resources.settings.max_input_bytes)
     ref, submission = parse_ref(envelope.script), _submission_in_envelope(envelope)
     data = single_chunk(bytes(envelope.data))
-    with waiters.waiter(caller.tenant, final_only=True) as waiter:
-        async with receive(resources, caller, ref, submission, data=data) as received:
-            execution_id = new_execution_id()
-            if seconds:
-                waiter.register_if_possible(execution_id)
-            await accept(resources, caller, received, execution_id)
-        return await respond_to_submission(
-            request, resources, caller, execution_id, waiter, seconds=seconds
-        )
+    receiving = receive(resources, caller, ref, submission, data=data, key=key)
+    accepting = partial(accept_received, resources, caller, receiving)
+    waiters = _waiters_of(request)
+    return await accept_and_respond(request, resources, waiters, accepting, seconds=seconds)
 
 
 @post(
@@ -101,24 +98,23 @@ async def submit_raw(script: str, request: AnyRequest) -> Response[Queued | Exec
             "the body is the data itself, not a form; with curl, use --data-binary @data.json "
             "instead of -F"
         )
-    resources, waiters = _resources_of(request), _waiters_of(request)
-    caller = caller_of(request)
-    seconds = seconds_to_wait(request, caller)
+    resources, caller = _resources_of(request), caller_of(request)
+    seconds, key = seconds_to_wait(request, caller), idempotency_key_of(request)
     await _queue_limit_of(request).require_room(resources.pool)
     ref, submission = parse_ref(script), _submission_in_query(request)
     data = stream_body(request, max_bytes=resources.settings.max_input_bytes, compressed=True)
-    announced = announced_bytes(request)
-    with waiters.waiter(caller.tenant, final_only=True) as waiter:
-        async with receive(
-            resources, caller, ref, submission, data=data, announced_bytes=announced
-        ) as received:
-            execution_id = new_execution_id()
-            if seconds:
-                waiter.register_if_possible(execution_id)
-            await accept(resources, caller, received, execution_id)
-        return await respond_to_submission(
-            request, resources, caller, execution_id, waiter, seconds=seconds
-        )
+    receiving = receive(
+        resources,
+        caller,
+        ref,
+        submission,
+        data=data,
+        announced_bytes=announced_bytes(request),
+        key=key,
+    )
+    accepting = partial(accept_received, resources, caller, receiving)
+    waiters = _waiters_of(request)
+    return await accept_and_respond(request, resources, waiters, accepting, seconds=seconds)
 
 
 @get("/executions", operation_class=reference.LIST_EXECUTIONS, **needs(Scope.READ))
@@ -296,5 +292,6 @@ router = Router(
         show_input,
         show_logs,
         erase_data,
+        *replay_routes,
     ],
 )

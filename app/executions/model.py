@@ -83,6 +83,29 @@ class Claim(Struct, frozen=True, kw_only=True):
     held: bool = False
 
 
+class ReplayRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The body of a replay; without `script`, the version is that of the original."""
+
+    script: str | None = None
+
+
+class Replayed(Struct, frozen=True, kw_only=True):
+    """What an execution ran with, for a replay; `erased_at`: its data is gone."""
+
+    id: UUID
+    status: Status
+    script_id: UUID
+    version: int
+    limits: LimitChoice
+    seed: int
+    clock_ms: int
+    labels: dict[str, str]
+    priority: int
+    params: bytes | None
+    erased_at: datetime | None
+    input: StoredPayload
+
+
 class SlotUsage(Struct, frozen=True, kw_only=True):
     """How long an execution of a tenant has occupied a worker slot, in seconds."""
 
@@ -182,13 +205,24 @@ class Waiting(Struct, frozen=True, kw_only=True):
     reason: WaitReason
 
 
+class ReplayOutcome(Struct, frozen=True, kw_only=True):
+    """The comparison of a replay with its original.
+
+    `identical`: both have the same status, and the same bytes as their result or the same error.
+    `output_sha256` has the hash of the original's result, then that of the replay's; null: none.
+    """
+
+    identical: bool
+    output_sha256: tuple[str | None, str | None]
+
+
 class Execution(Struct, frozen=True, kw_only=True):
     """An execution as clients see it.
 
     `params`, and `waiting` while queued, are part of a single execution, not of a list. `error` is
     present on failed executions, `receipt` on all finished ones. Succeeded ones have `result` up
     to 1 MiB and `result_url` for any size, and `warnings` if JSON cannot represent a part of the
-    result.
+    result. A replay has `replay_of`, the id of its original, and at its end `replay`.
     """
 
     id: UUID
@@ -207,6 +241,8 @@ class Execution(Struct, frozen=True, kw_only=True):
     result: Raw | UnsetType = UNSET
     warnings: WrittenWarnings | UnsetType = UNSET
     data_erased_at: datetime | UnsetType = UNSET
+    replay_of: UUID | UnsetType = UNSET
+    replay: ReplayOutcome | UnsetType = UNSET
     receipt: Receipt | UnsetType = UNSET
 
 

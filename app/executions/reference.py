@@ -6,7 +6,7 @@ from typing import Annotated, Final
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from app.executions.envelope import Envelope
-from app.executions.model import LABEL_NAME, Execution, Queued, Status
+from app.executions.model import LABEL_NAME, Execution, Queued, ReplayRequest, Status
 from app.executions.problems import (
     AlreadyFinished,
     ExecutionNotFound,
@@ -30,7 +30,7 @@ from app.http.openapi_parameters import (
 )
 from app.http.quota_problems import quota_problem
 from app.http.ranges import DESCRIBED, RangeNotSatisfiable
-from app.http.undeclared import IdempotencyUnsupported, not_evaluated
+from app.http.undeclared import not_evaluated
 from app.limits import (
     MAX_LABEL_VALUE_CHARACTERS,
     MAX_LABELS,
@@ -211,6 +211,7 @@ _PREFER: Final = {
 SUBMIT_ENVELOPE: Final = documented(
     request_bodies={"application/json": Envelope},
     headers=_PREFER,
+    idempotent=True,
     responses={200: _ENDED, 202: _QUEUED},
     problems=_SUBMISSION,
     examples=EXAMPLES,
@@ -220,8 +221,19 @@ SUBMIT_RAW: Final = documented(
     request_bodies={"application/json": ANY_JSON},
     query=RawSubmissionQuery,
     headers=_PREFER,
+    idempotent=True,
     responses={200: _ENDED, 202: _QUEUED},
     problems=_SUBMISSION,
+    parameters=PARAMETERS,
+    examples=EXAMPLES,
+)
+
+REPLAY_EXECUTION: Final = documented(
+    request_bodies={"application/json": ReplayRequest},
+    headers=_PREFER,
+    idempotent=True,
+    responses={200: _ENDED, 202: _QUEUED},
+    problems=(NO_EXECUTION, _NOT_FINISHED, _GONE, *_SUBMISSION),
     parameters=PARAMETERS,
     examples=EXAMPLES,
 )
@@ -258,7 +270,6 @@ CANCEL_EXECUTION: Final = documented(
     problems=(
         NO_EXECUTION,
         AlreadyFinished("the execution has succeeded"),
-        IdempotencyUnsupported(),
         not_evaluated("If-Match"),
         NO_DATABASE,
     ),

@@ -14,6 +14,7 @@ from app.executions.model import (
     ExecutionFilter,
     ExecutionState,
     Receipt,
+    ReplayOutcome,
     ScriptVersionRef,
     Status,
 )
@@ -38,6 +39,8 @@ SELECT e.id, e.status, e.labels, e.priority, e.attempts, e.created_at, e.started
        i.erased_at AS data_erased_at,
        encode(r.sha256, 'hex') AS output_sha256, r.size_bytes AS output_bytes,
        encode(p.sha256, 'hex') AS params_sha256, p.size_bytes AS params_bytes,
+       rp.replay_of, rp.status AS original_status, rp.error AS original_error,
+       encode(rp.output_sha256, 'hex') AS original_sha256,
        CASE WHEN parameters.with_result THEN p.body END AS params,
        CASE WHEN parameters.with_result THEN r.body END AS result
 FROM parameters
@@ -50,6 +53,7 @@ LEFT JOIN payloads AS r
        ON r.tenant_id = e.tenant_id AND r.execution_id = e.id AND r.kind = 'result'
 LEFT JOIN payloads AS p
        ON p.tenant_id = e.tenant_id AND p.execution_id = e.id AND p.kind = 'params'
+LEFT JOIN replays AS rp ON rp.tenant_id = e.tenant_id AND rp.execution_id = e.id
 """
 
 SELECT_EXECUTION = f"""
@@ -215,7 +219,19 @@ def execution_of(row: asyncpg.Record | Mapping[str, Any]) -> Execution:
         result=UNSET if row["result"] is None else Raw(row["result"]),
         warnings=UNSET if row["warnings"] is None else Raw(row["warnings"]),
         data_erased_at=row["data_erased_at"] or UNSET,
+        replay_of=row["replay_of"] or UNSET,
+        replay=_replay_outcome(row) if status.final and row["replay_of"] else UNSET,
         receipt=_receipt(row, script) if status.final else UNSET,
+    )
+
+
+def _replay_outcome(row: asyncpg.Record | Mapping[str, Any]) -> ReplayOutcome:
+    hashes = (row["original_sha256"], row["output_sha256"])
+    return ReplayOutcome(
+        identical=row["status"] == row["original_status"]
+        and hashes[0] == hashes[1]
+        and row["error"] == row["original_error"],
+        output_sha256=hashes,
     )
 
 

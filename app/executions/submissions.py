@@ -1,8 +1,8 @@
 """Receive the input of a submission, then accept an execution of it."""
 
 import secrets
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from functools import partial
 from typing import Final
 from uuid import UUID
@@ -15,6 +15,7 @@ from app.batches import ALONE, MAX_BATCHED_BYTES, Alone
 from app.executions import acceptance
 from app.executions.acceptance_batches import Acceptance, insert_executions
 from app.executions.model import Submission
+from app.idempotency.model import IdempotencyKey, RequestKey, key_for
 from app.limits import MAX_INLINE_BYTES, MAX_SEED
 from app.outages import BlobsUnavailable, DatabaseUnavailable
 from app.payloads.model import StoredPayload
@@ -40,6 +41,7 @@ class Received(Struct, frozen=True, kw_only=True):
     submission: Submission
     input: StoredPayload
     traceparent: str | None
+    key: IdempotencyKey | None
 
 
 @asynccontextmanager
@@ -51,6 +53,7 @@ async def receive(
     *,
     data: AsyncIterator[bytes],
     announced_bytes: int = 0,
+    key: RequestKey | None = None,
 ) -> AsyncIterator[Received]:
     """Store an input, whose bytes are not inspected; accept it within the block.
 
@@ -59,6 +62,7 @@ async def receive(
     VersionNotFound, ScriptArchived, InvalidRequest, QuotaExceeded, and what `data` raises.
     """
     attributes = {"crivo.request": caller.request_id}
+    requested = str(ref)
     with resources.tracing.accepting(caller.traceparent, attributes) as traceparent:
         scripts.require_limits(resources.settings, submission.limits)
         received_bytes = 0
@@ -72,14 +76,32 @@ async def receive(
                         await _require_quota(resources, caller, announced_bytes)
                 received_bytes += len(chunk)
                 await writer.write(chunk)
+        stored = writer.stored()
         yield Received(
-            ref=ref, submission=submission, input=writer.stored(), traceparent=traceparent
+            ref=ref,
+            submission=submission,
+            input=stored,
+            traceparent=traceparent,
+            key=key_for(key, requested, submission, stored.sha256),
         )
 
 
-def new_execution_id() -> UUID:
-    """Draw an id once the input is received: ids then follow the order of acceptance."""
-    return uuid.uuid7()
+async def accept_received(
+    resources: Resources,
+    caller: Caller,
+    receiving: AbstractAsyncContextManager[Received],
+    on_id: Callable[[UUID], None],
+) -> UUID:
+    """Receive an input and accept an execution of it; call `on_id` before it exists.
+
+    Raises what `receive` and `accept` raise.
+    """
+    async with receiving as received:
+        # Once the input is received: ids then follow the order of acceptance.
+        execution_id = uuid.uuid7()
+        on_id(execution_id)
+        await accept(resources, caller, received, execution_id)
+    return execution_id
 
 
 async def accept(
@@ -88,7 +110,7 @@ async def accept(
     """Commit an execution and wake a worker; if it is refused, delete its input.
 
     Raises ScriptNotFound, VersionNotFound, ScriptArchived, InvalidRequest, QuotaExceeded,
-    NoWorkerLargeEnough.
+    NoWorkerLargeEnough, Repeated, IdempotencyKeyReused, RequestInProgress.
     """
     try:
         # Completing a blob may have taken a while.
@@ -124,8 +146,10 @@ async def _insert(
         request_id=caller.request_id,
     )
     caps = effective_caps(resources.settings, caller.caps)
-    one = partial(_insert_one, resources, caller.tenant, caps)
-    if received.input.size_bytes + len(received.submission.params or b"") > MAX_BATCHED_BYTES:
+    one = partial(_insert_one, resources, caller.tenant, caps, received.key)
+    size_bytes = received.input.size_bytes + len(received.submission.params or b"")
+    # A key is looked up by the statement for one.
+    if received.key is not None or size_bytes > MAX_BATCHED_BYTES:
         version = await one(wanted)
     else:
         many = partial(_insert_several, resources, caller.tenant, caps)
@@ -137,7 +161,11 @@ async def _insert(
 
 
 async def _insert_one(
-    resources: Resources, tenant: UUID, caps: Caps, wanted: Acceptance
+    resources: Resources,
+    tenant: UUID,
+    caps: Caps,
+    key: IdempotencyKey | None,
+    wanted: Acceptance,
 ) -> ResolvedVersion | UUID | None:
     async with resources.pool.acquire() as conn:
         return await acceptance.insert_execution(
@@ -157,6 +185,8 @@ async def _insert_one(
             request_id=wanted.request_id,
             # Claims alone count what a tenant runs.
             may_hand_over=not resources.settings.default_max_running,
+            key=key,
+            key_hours=resources.settings.idempotency_hours,
         )
 
 

@@ -111,6 +111,7 @@ class ScriptListQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_field
 
 
 CREATE_SCRIPT: Final = documented(
+    idempotent=True,
     request_bodies=upload_content(CreateScript),
     query=NewScriptFileQuery,
     query_with=RAW_TYPES[0],
@@ -195,6 +196,7 @@ ARCHIVE_SCRIPT: Final = documented(
 )
 
 ADD_VERSION: Final = documented(
+    idempotent=True,
     request_bodies=upload_content(AddVersion),
     query=ScriptFileQuery,
     query_with=RAW_TYPES[0],

@@ -60,6 +60,7 @@ STORY: Final = (
     "showResult",
     "showInput",
     "showLogs",
+    "replayExecution",
     "cancelExecution",
     "eraseData",
     "removeAlias",

@@ -34,6 +34,7 @@ _ACROSS_TENANTS: Final = {
     "app.executions.retention.DELETE_EXECUTIONS": "executions expire by age, across tenants",
     "app.executions.retention.SELECT_REFERENCED_KEYS": "a blob that any row references is needed",
     "app.executions.dispatch.completion_report": "the ids of executions that have just ended",
+    "app.idempotency.store.DELETE_EXPIRED": "keys expire by time, across tenants",
     "app.prometheus.store": "operators see the queues of all tenants",
     "app.audit.store.SELECT_ENTRY_PAGE": "admins read the log of all tenants",
     "app.quotas.rates": "processes exchange the counts of all tenants",

@@ -6,6 +6,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
 
+import uuid_utils.compat as uuid
+
 from app.auth.callers import Caller
 from app.auth.model import AuthMethod
 from app.db import Pool
@@ -51,7 +53,7 @@ async def accept(
     async with submissions.receive(
         resources, caller, parse_ref(ref), submission, data=chunks()
     ) as received:
-        execution_id = submissions.new_execution_id()
+        execution_id = uuid.uuid7()
         await submissions.accept(resources, caller, received, execution_id)
     return execution_id
 

@@ -133,10 +133,10 @@ async def renew(
     return {row["lease_token"] for row in rows}
 
 
-# The procedure is in migrations/sql/finish_execution_v3.sql. It commits, so no transaction may be
+# The procedure is in migrations/sql/finish_execution_v4.sql. It commits, so no transaction may be
 # open around it, and then notifies the readers that wait (app/notifications.py).
 FINISH = """
-CALL finish_execution_v3(
+CALL finish_execution_v4(
     execution => $1,
     token => $2,
     its_status => $3,

@@ -1,7 +1,7 @@
 """Read the outcomes that come with notifications.
 
 The procedure that records an outcome writes the row that a reader would read after its commit
-(migrations/sql/finish_execution_v3.sql); the response is therefore the same, byte for byte.
+(migrations/sql/finish_execution_v4.sql); the response is therefore the same, byte for byte.
 """
 
 from datetime import datetime
@@ -58,6 +58,10 @@ class _OutcomeRow(TypedDict):
     output_bytes: int | None
     params_sha256: str | None
     params_bytes: int | None
+    replay_of: UUID | None
+    original_status: str | None
+    original_error: bytes | None
+    original_sha256: str | None
     params: bytes | None
     result: bytes | None
 
