@@ -24,6 +24,7 @@ from app.auth.callers import Caller
 from app.auth.errors import AuthError
 from app.auth.open_mode import is_loopback, is_open_without_keys
 from app.background import background
+from app.comparisons.api import router as comparisons
 from app.docs.api import openapi_config, router as reference
 from app.environment import load_service_settings
 from app.errors import CrivoError, Problem
@@ -118,7 +119,17 @@ def create_app(settings: Settings) -> Litestar:
                     yield
 
     app = Litestar(
-        route_handlers=[scripts, executions, tenants, keys, audit, health, metrics, reference],
+        route_handlers=[
+            scripts,
+            executions,
+            comparisons,
+            tenants,
+            keys,
+            audit,
+            health,
+            metrics,
+            reference,
+        ],
         dependencies={
             "resources": _state_member("resources"),
             "metrics_page": _state_member("metrics_page"),

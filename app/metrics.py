@@ -102,12 +102,20 @@ HTTP_SECONDS: Final = Histogram(
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5, 60),
     registry=REGISTRY,
 )
+COMPARISONS: Final = Counter(
+    "crivo_comparisons_finished",
+    "Comparisons of two versions by verdict: clean or different",
+    ("verdict",),
+    registry=REGISTRY,
+)
 
 # Series with a value of 0 are shown from the start: a rate needs two values.
 for _status in ("queued", "failed"):
     LEASES_EXPIRED.labels(_status)
 for _result in ("sent", "coalesced", "failed"):
     WAKE_UPS.labels(_result)
+for _verdict in ("clean", "different"):
+    COMPARISONS.labels(_verdict)
 
 
 def configure_metrics(*, tenants: int) -> None:

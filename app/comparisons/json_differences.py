@@ -11,7 +11,6 @@ import json
 import re
 from collections.abc import Iterator
 from itertools import islice, zip_longest
-from json.decoder import scanstring
 from typing import Final, NoReturn
 
 from msgspec import Struct
@@ -25,7 +24,7 @@ _SPACE: Final = re.compile(r"[ \t\n\r]*")
 _MAX_EXPONENT_DIGITS: Final = 18
 
 
-class Change(Struct, frozen=True, kw_only=True):
+class Place(Struct, frozen=True, kw_only=True):
     """A place where two documents differ: a JSON pointer, and the bytes of both values there.
 
     None: there is no value on that side. The pointer may hold lone surrogates.
@@ -36,7 +35,7 @@ class Change(Struct, frozen=True, kw_only=True):
     after: bytes | None
 
 
-def changes_between(before: bytes, after: bytes, *, limit: int) -> list[Change]:
+def changes_between(before: bytes, after: bytes, *, limit: int) -> list[Place]:
     """Return the first `limit` differences in the order of `before`; none: they are equal.
 
     Bytes that are not JSON in UTF-8, or are nested too deeply for the scanner, are equal only
@@ -47,10 +46,10 @@ def changes_between(before: bytes, after: bytes, *, limit: int) -> list[Change]:
     try:
         texts = _document(before), _document(after)
     except (ValueError, RecursionError):
-        return [Change(pointer="", before=before, after=after)]
+        return [Place(pointer="", before=before, after=after)]
     found = islice(_walk("", *texts, depth=0), limit)
     return [
-        Change(pointer=pointer, before=_encoded(old), after=_encoded(new))
+        Place(pointer=pointer, before=_encoded(old), after=_encoded(new))
         for pointer, old, new in found
     ]
 
@@ -88,7 +87,7 @@ def _elements(before: str, after: str) -> Iterator[tuple[str, str | None, str | 
 def _in_object(text: str) -> Iterator[tuple[str, str]]:
     position = _after_space(text, 1)
     while text[position] != "}":
-        name, position = scanstring(text, position + 1)
+        name, position = _DECODER.raw_decode(text, position)
         start = _after_space(text, _after_space(text, position) + 1)
         end = _end_of(text, start)
         yield name, text[start:end]
@@ -117,7 +116,7 @@ def _after_space(text: str, position: int) -> int:
 def _scalar(text: str) -> object:
     """Return what a string, number or literal is equal by."""
     if text[0] == '"':
-        return scanstring(text, 1)[0]
+        return _DECODER.raw_decode(text)[0]
     number = _NUMBER.fullmatch(text)
     if number is None:
         return (text,)
@@ -136,10 +135,7 @@ def _document(encoded: bytes) -> str:
     """Decode a document and check that it is one JSON value. Raises ValueError, RecursionError."""
     text = encoded.decode()
     start = _after_space(text, 0)
-    try:
-        end = _end_of(text, start)
-    except StopIteration:
-        raise ValueError from None
+    end = _end_of(text, start)
     if _after_space(text, end) != len(text):
         raise ValueError
     return text[start:end]
@@ -157,14 +153,13 @@ def _reject_constant(constant: str) -> NoReturn:
     raise ValueError(constant)
 
 
-_SCAN: Final = json.JSONDecoder(
+_DECODER: Final = json.JSONDecoder(
     parse_int=_nothing,
     parse_float=_nothing,
     parse_constant=_reject_constant,
     object_pairs_hook=_nothing,
-).scan_once
+)
 
 
 def _end_of(text: str, start: int) -> int:
-    end: int = _SCAN(text, start)[1]
-    return end
+    return _DECODER.raw_decode(text, start)[1]

@@ -210,7 +210,12 @@ AGAIN: Final[dict[Action, tuple[str, str, dict[str, Any] | None]]] = {
     Action.EXECUTION_ERASED: ("DELETE", "{execution}/data", None),
 }
 # Actions that create anew each time, or are refused the second time.
-ANEW: Final = {Action.SCRIPT_CREATED, Action.TENANT_CREATED, Action.KEY_CREATED}
+ANEW: Final = {
+    Action.SCRIPT_CREATED,
+    Action.COMPARISON_CREATED,
+    Action.TENANT_CREATED,
+    Action.KEY_CREATED,
+}
 FIRST: Final = {
     Action.SCRIPT_RESTORED: Action.SCRIPT_ARCHIVED,
     Action.ALIAS_REMOVED: Action.ALIAS_MOVED,

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from app.comparisons.json_differences import MAX_DEPTH, Change, changes_between
+from app.comparisons.json_differences import MAX_DEPTH, Place, changes_between
 
 _TEXTS = st.text(st.characters(exclude_categories=()), max_size=3)
 # As JSON writes them, with several spellings of one value.
@@ -96,13 +96,13 @@ def test_a_difference_has_its_pointer_and_both_values(
 ) -> None:
     changes = changes_between(before.encode(), after.encode(), limit=10)
 
-    assert [Change(pointer=p, before=b, after=a) for p, b, a in expected] == changes
+    assert [Place(pointer=p, before=b, after=a) for p, b, a in expected] == changes
 
 
 @pytest.mark.parametrize("text", [b"\xff", b"nothing", b"[1,]", b"", b"NaN", b"1 2", b"[" * 99_999])
 def test_bytes_that_are_not_json_equal_only_themselves(text: bytes) -> None:
     assert changes_between(text, text, limit=1) == []
-    assert changes_between(text, b"1", limit=1) == [Change(pointer="", before=text, after=b"1")]
+    assert changes_between(text, b"1", limit=1) == [Place(pointer="", before=text, after=b"1")]
 
 
 def test_depth_and_number_of_differences_are_bounded() -> None:

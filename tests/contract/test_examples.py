@@ -26,6 +26,7 @@ RECORDED: Final = [
     for noun in (
         "scripts",
         "executions",
+        "comparisons",
         "tenants",
         "keys",
         "audit",
@@ -63,6 +64,8 @@ STORY: Final = (
     "replayExecution",
     "cancelExecution",
     "eraseData",
+    "createComparison",
+    "showComparison",
     "removeAlias",
     "createTenant",
     "listTenants",
@@ -98,6 +101,8 @@ VOLATILE: Final = frozenset(
         "token",
         "request_id",
         "listChanges id",
+        "cpu_ratio",
+        "showComparison execution",
     )
 )
 

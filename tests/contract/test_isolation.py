@@ -29,6 +29,7 @@ BODIES: Final[dict[str, Any]] = {
     "putScript": {"json": {"source": "const process = data => 1"}},
     "moveAlias": {"json": {"version": 1}},
     "submitRaw": {"content": b"1"},
+    "createComparison": {"json": {"from": 1, "to": 1}},
 }
 # Operations without an id in the path. Lists omit the owner's resources, the owner's names are
 # free, and references in a body or a query are unknown.
@@ -50,6 +51,7 @@ class Owned(Struct, frozen=True):
 
     script: str
     execution: str
+    comparison: str
     owner: CreatedTestKey
     stranger: CreatedTestKey
 
@@ -66,7 +68,13 @@ def owned(keyed: SystemWithKeys) -> Owned:
     assert keyed.request("PUT", alias, owner.key, json={"version": 1}).status_code == 200
     submitted = keyed.post(f"/scripts/{script}/executions", owner.key, content=b'"secret"')
     assert submitted.status_code == 202
-    return Owned(script, submitted.json()["id"], owner, stranger)
+    execution = submitted.json()["id"]
+    assert keyed.get(f"/executions/{execution}?wait=60", owner.key).json()["receipt"]
+    compared = keyed.post(
+        f"/scripts/{script}/comparisons", owner.key, json={"from": 1, "to": "prod"}
+    )
+    assert compared.status_code == 202, compared.text
+    return Owned(script, execution, compared.json()["id"], owner, stranger)
 
 
 def _with_ids() -> Iterator[str]:
@@ -76,8 +84,14 @@ def _with_ids() -> Iterator[str]:
             yield name
 
 
-def _filled(path: str, *, script: str, execution: str) -> str:
-    values = {"script": script, "execution": execution, "number": "1", "alias": "prod"}
+def _filled(path: str, *, script: str, execution: str, comparison: str) -> str:
+    values = {
+        "script": script,
+        "execution": execution,
+        "comparison": comparison,
+        "number": "1",
+        "alias": "prod",
+    }
     for name, value in values.items():
         path = path.replace(f"{{{name}}}", value)
     assert "{" not in path
@@ -98,8 +112,10 @@ def test_a_foreign_id_is_answered_like_an_unknown_one(
     keyed: SystemWithKeys, owned: Owned, name: str
 ) -> None:
     method, path, _ = OPERATIONS[name]
-    foreign = _filled(path, script=owned.script, execution=owned.execution)
-    unknown = _filled(path, script=str(NOWHERE), execution=str(NOWHERE))
+    foreign = _filled(
+        path, script=owned.script, execution=owned.execution, comparison=owned.comparison
+    )
+    unknown = _filled(path, script=str(NOWHERE), execution=str(NOWHERE), comparison=str(NOWHERE))
 
     # The same id, which the response may repeat.
     what = {**BODIES.get(name, {}), "headers": {"X-Request-Id": "isolation"}}
@@ -122,7 +138,7 @@ def test_a_name_that_only_another_has_is_unknown(
 
     answer = keyed.request(
         method,
-        _filled(path, script="hidden", execution=""),
+        _filled(path, script="hidden", execution="", comparison=""),
         owned.stranger.key,
         **BODIES.get(name, {}),
     )
@@ -194,6 +210,6 @@ def test_these_addresses_alone_need_no_key(keyed: SystemWithKeys) -> None:
 def _told(answer: httpx.Response, owned: Owned) -> str:
     """Return a response without the requested ids."""
     text = answer.text
-    for each in (owned.script, owned.execution, str(NOWHERE)):
+    for each in (owned.script, owned.execution, owned.comparison, str(NOWHERE)):
         text = text.replace(each, "ID")
     return text

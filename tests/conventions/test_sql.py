@@ -35,6 +35,8 @@ _ACROSS_TENANTS: Final = {
     "app.executions.retention.SELECT_REFERENCED_KEYS": "a blob that any row references is needed",
     "app.executions.dispatch.completion_report": "the ids of executions that have just ended",
     "app.idempotency.store.DELETE_EXPIRED": "keys expire by time, across tenants",
+    "app.comparisons.pair_store.CLAIM_COMPARISON": "any worker compares what is due",
+    "app.comparisons.pair_store.DELETE_COMPARISONS": "comparisons expire by age, across tenants",
     "app.prometheus.store": "operators see the queues of all tenants",
     "app.audit.store.SELECT_ENTRY_PAGE": "admins read the log of all tenants",
     "app.quotas.rates": "processes exchange the counts of all tenants",
