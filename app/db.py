@@ -88,6 +88,7 @@ def _translating(method: M) -> M:
 class _Connection(asyncpg.Connection):
     """A connection whose statements raise DatabaseUnavailable; its transactions use `execute`."""
 
+    copy_records_to_table = _translating(asyncpg.Connection.copy_records_to_table)
     execute = _translating(asyncpg.Connection.execute)
     executemany = _translating(asyncpg.Connection.executemany)
     fetch = _translating(asyncpg.Connection.fetch)

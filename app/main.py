@@ -24,7 +24,10 @@ from app.auth.callers import Caller
 from app.auth.errors import AuthError
 from app.auth.open_mode import is_loopback, is_open_without_keys
 from app.background import background
+from app.batches.api import router as batches
+from app.batches.store import select_states as select_batch_states
 from app.comparisons.api import router as comparisons
+from app.comparisons.store import select_states as select_comparison_states
 from app.docs.api import openapi_config, router as reference
 from app.environment import load_service_settings
 from app.errors import CrivoError, Problem
@@ -108,6 +111,8 @@ def create_app(settings: Settings) -> Litestar:
             )
             app.state.decompression = FairQueue()
             app.state.waiters = waiters
+            waiters.watch(select_batch_states)
+            waiters.watch(select_comparison_states)
             app.state.queue_limit = QueueLimit(limit=settings.max_queued)
             _log_access(settings, key_cache)
             with open_watchdog(settings.hang_seconds) as watchdog:
@@ -123,6 +128,7 @@ def create_app(settings: Settings) -> Litestar:
             scripts,
             executions,
             comparisons,
+            batches,
             tenants,
             keys,
             audit,

@@ -67,6 +67,18 @@ RUN_SECONDS: Final = Histogram(
     buckets=_SECONDS,
     registry=REGISTRY,
 )
+BATCHES: Final = Counter(
+    "crivo_batches",
+    "Batches that were accepted, or cancelled before their end",
+    ("event",),
+    registry=REGISTRY,
+)
+BATCH_ITEMS: Final = Counter(
+    "crivo_batch_items",
+    "Items of batches that were accepted, or cancelled with their batch",
+    ("event",),
+    registry=REGISTRY,
+)
 LEASES_EXPIRED: Final = Counter(
     "crivo_leases_expired",
     "Claims whose worker stopped renewing them, by the execution's next status",
@@ -112,6 +124,9 @@ COMPARISONS: Final = Counter(
 # Series with a value of 0 are shown from the start: a rate needs two values.
 for _status in ("queued", "failed"):
     LEASES_EXPIRED.labels(_status)
+for _event in ("accepted", "cancelled"):
+    BATCHES.labels(_event)
+    BATCH_ITEMS.labels(_event)
 for _result in ("sent", "coalesced", "failed"):
     WAKE_UPS.labels(_result)
 for _verdict in ("clean", "different"):
@@ -138,3 +153,9 @@ def count_end(
         QUEUE_SECONDS.labels(*labels).observe(queue_seconds)
     if run_seconds is not None:
         RUN_SECONDS.labels(*labels).observe(run_seconds)
+
+
+def count_batch(event: str, *, items: int) -> None:
+    """Count a batch that was `accepted` or `cancelled`, and its items."""
+    BATCHES.labels(event).inc()
+    BATCH_ITEMS.labels(event).inc(items)

@@ -9,6 +9,8 @@ from app.limits import (
     MAX_PAYLOAD_BYTES,
     MAX_WALL_MS,
     MIB,
+    BatchBytes,
+    BatchItems,
     CpuMs,
     InputBytes,
     LimitPolicy,
@@ -227,6 +229,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         MemoryBytes, Meta(description="highest memory limit a client can choose")
     ] = MAX_MEMORY_BYTES
     max_input_bytes: Annotated[InputBytes, Meta(description="largest input")] = MAX_PAYLOAD_BYTES
+    max_batch_items: Annotated[BatchItems, Meta(description="inputs of one batch")] = 100_000
+    max_batch_bytes: Annotated[BatchBytes, Meta(description="body of one batch")] = 256 * MIB
     max_output_bytes: Annotated[
         OutputBytes,
         Meta(

@@ -16,6 +16,7 @@ from arq.connections import RedisSettings, create_pool
 from arq.worker import Worker, func
 
 from app.background import background, retry_forever
+from app.batches.retention import BATCH_OWNER as BATCHES
 from app.comparisons.comparer import run_comparer, run_expiry as run_comparison_expiry
 from app.environment import load_service_settings
 from app.errors import CrivoError
@@ -45,7 +46,7 @@ from app.work_signal import (
 log = structlog.get_logger(__name__)
 
 # The packages whose payloads expire and whose orphaned blobs are deleted.
-PAYLOAD_OWNERS: Final = (EXECUTIONS,)
+PAYLOAD_OWNERS: Final = (EXECUTIONS, BATCHES)
 # How long one command blocks on the list, and how often arq polls for jobs.
 _POLL_SECONDS: Final = 1
 _RETRY_SECONDS: Final = 1.0

@@ -2,6 +2,8 @@
 --   access_generation          one row: counts the changes of API keys and tenants
 --   api_keys                   API keys; of a secret only its hash
 --   audit_log                  changes by operators and callers; append-only
+--   batch_inputs               inputs of batches whose upload is not accepted yet
+--   batches                    uploads of many inputs; their items are executions
 --   comparison_items           the inputs of comparisons, the executions of both versions and how they compare
 --   comparisons                comparisons of two versions of a script over recorded inputs
 --   executions                 executions: what was accepted, how it runs, how it ended
@@ -22,12 +24,14 @@
 --   workers                    worker processes and when each was last seen
 
 -- Functions
+--   accept_batch_v1            Accept a batch
 --   accept_executions_v1       Accept several executions of one tenant; return those that are stored, with their versions
 --   begin_execution_v1         Begin an execution that was handed over to a worker
 --   claim_executions           Call claim_executions_v2 without a limit of memory, for workers that do not send one
 --   claim_executions_v2        Claim up to `most` queued executions for a worker
 --   claim_executions_v3        Claim up to `most` queued executions for a worker, and up to `ahead` more that it will begin within moments
 --   count_access_change        Count the changes of API keys and of tenants' caps, so that a process knows when to reload them
+--   count_batch_items          Count the items of batches that end, and end a batch with its last item
 --   count_bytes                Count each tenant's stored bytes, and the input bytes of the day, in tenant_usage
 --   count_queued               Count each tenant's queued executions in tenant_usage
 --   erase_changes              Erase what comparisons show of an execution's result, as its data is erased or deleted
@@ -49,6 +53,11 @@
 --   refuse_version_change      Keep script versions immutable
 --   usage_shard                Choose the shard of tenant_usage that this connection counts in
 --   utc_today                  Return the current day in UTC, by which max_bytes_per_day counts
+
+CREATE FUNCTION accept_batch_v1(tenant uuid, batch uuid, upload uuid, items integer, script uuid, script_version integer, wall_ms integer, max_cpu_ms integer, memory_bytes bigint, max_output_bytes bigint, default_wall_ms integer, default_memory_bytes bigint, min_memory_bytes bigint, ceiling_wall_ms integer, ceiling_cpu_ms integer, ceiling_memory_bytes bigint, ceiling_output_bytes bigint, labels jsonb, seed bigint, priority smallint, params bytea, traceparent text, request_id text, max_queued bigint, max_stored_bytes bigint, max_bytes_per_day bigint, seen_within_seconds double precision) RETURNS TABLE(quota text, cap bigint, used bigint, limit_bytes bigint, largest_bytes bigint)
+    LANGUAGE plpgsql
+    SET jit TO 'off'
+    SET enable_mergejoin TO 'off'; -- migrations/sql/accept_batch_v1.sql
 
 CREATE FUNCTION accept_executions_v1(tenant uuid, ids uuid[], script_ids uuid[], script_names text[], script_versions integer[], aliases text[], walls_ms integer[], max_cpus_ms integer[], memories_bytes bigint[], max_outputs_bytes bigint[], default_wall_ms integer, default_memory_bytes bigint, min_memory_bytes bigint, ceiling_wall_ms integer, ceiling_cpu_ms integer, ceiling_memory_bytes bigint, ceiling_output_bytes bigint, labels jsonb[], seeds bigint[], priorities smallint[], traceparents text[], request_ids text[], input_sha256s bytea[], input_sizes bigint[], input_bodies bytea[], input_params bytea[], max_queued bigint, max_stored_bytes bigint, max_bytes_per_day bigint, seen_within_seconds double precision) RETURNS TABLE(id uuid, script_id uuid, version integer)
     LANGUAGE plpgsql
@@ -90,6 +99,9 @@ CREATE FUNCTION claim_executions_v3(worker uuid, most integer, ahead integer, le
 
 CREATE FUNCTION count_access_change() RETURNS trigger
     LANGUAGE plpgsql; -- migrations/sql/count_access_change.sql
+
+CREATE FUNCTION count_batch_items() RETURNS trigger
+    LANGUAGE plpgsql; -- migrations/sql/count_batch_items.sql
 
 CREATE FUNCTION count_bytes() RETURNS trigger
     LANGUAGE plpgsql; -- migrations/sql/count_bytes.sql
@@ -202,6 +214,61 @@ COMMENT ON COLUMN audit_log.tenant_id IS 'the tenant of the thing that changed';
 
 COMMENT ON COLUMN audit_log.target IS 'the id or name of the thing that changed';
 
+CREATE UNLOGGED TABLE batch_inputs (
+    upload_id uuid NOT NULL,
+    line integer NOT NULL,
+    tenant_id uuid NOT NULL,
+    sha256 bytea NOT NULL,
+    size_bytes bigint NOT NULL,
+    body bytea,
+    blob_key text,
+    error bytea,
+    script_id uuid,
+    version integer,
+    wall_ms integer,
+    max_cpu_ms integer,
+    memory_bytes bigint,
+    max_output_bytes bigint,
+    seed bigint,
+    clock_ms bigint,
+    labels jsonb,
+    priority smallint,
+    params bytea,
+    replay_of uuid,
+    staged_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+ALTER TABLE ONLY batch_inputs ALTER COLUMN body SET STORAGE EXTERNAL;
+
+CREATE TABLE batches (
+    id uuid NOT NULL,
+    tenant_id uuid NOT NULL,
+    script_id uuid,
+    version integer,
+    items integer NOT NULL,
+    succeeded integer DEFAULT 0 NOT NULL,
+    failed integer DEFAULT 0 NOT NULL,
+    cancelled integer DEFAULT 0 NOT NULL,
+    input_bytes bigint NOT NULL,
+    labels jsonb DEFAULT '{}'::jsonb NOT NULL,
+    priority smallint DEFAULT 0 NOT NULL,
+    request_id text,
+    created_at timestamp with time zone NOT NULL,
+    first_ended_at timestamp with time zone,
+    last_ended_at timestamp with time zone,
+    cancelled_at timestamp with time zone,
+    finished_at timestamp with time zone,
+    CONSTRAINT batches_check CHECK (((succeeded >= 0) AND (failed >= 0) AND (cancelled >= 0))),
+    CONSTRAINT batches_check1 CHECK (((((succeeded + failed) + cancelled) = items) = (finished_at IS NOT NULL))),
+    CONSTRAINT batches_items_check CHECK ((items > 0))
+)
+WITH (fillfactor='50');
+
+COMMENT ON COLUMN batches.version IS 'NULL: the items run versions of their own';
+
+COMMENT ON COLUMN batches.succeeded IS 'counted by a trigger on executions';
+
+COMMENT ON COLUMN batches.first_ended_at IS 'when the first item ended, for the estimate';
+
 CREATE TABLE comparison_items (
     comparison_id uuid NOT NULL,
     "position" integer NOT NULL,
@@ -225,6 +292,7 @@ CREATE TABLE comparisons (
     from_version integer NOT NULL,
     to_version integer NOT NULL,
     priority smallint NOT NULL,
+    batch_id uuid NOT NULL,
     inputs integer NOT NULL,
     erased integer NOT NULL,
     state text DEFAULT 'running'::text NOT NULL,
@@ -282,6 +350,8 @@ CREATE TABLE executions (
     request_id text,
     isolation text,
     held boolean DEFAULT false NOT NULL,
+    batch_id uuid,
+    batch_line integer,
     CONSTRAINT executions_check CHECK (((status = 'failed'::text) = (error_kind IS NOT NULL))),
     CONSTRAINT executions_check1 CHECK (((error_kind IS NULL) = (error IS NULL))),
     CONSTRAINT executions_check2 CHECK (((status = ANY (ARRAY['succeeded'::text, 'failed'::text, 'cancelled'::text])) = (finished_at IS NOT NULL))),
@@ -318,6 +388,8 @@ COMMENT ON COLUMN executions.traceparent IS 'W3C Trace Context of the acceptance
 COMMENT ON COLUMN executions.warnings IS 'what the result lost on its way to JSON; ASCII JSON';
 
 COMMENT ON COLUMN executions.held IS 'claimed ahead, and not reported as begun: a rescue counts no attempt';
+
+COMMENT ON COLUMN executions.batch_line IS 'line of the upload that is its input, from 1';
 
 CREATE TABLE idempotency_keys (
     tenant_id uuid NOT NULL,
@@ -534,6 +606,12 @@ ALTER TABLE ONLY api_keys
 ALTER TABLE ONLY audit_log
     ADD CONSTRAINT audit_log_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY batch_inputs
+    ADD CONSTRAINT batch_inputs_pkey PRIMARY KEY (upload_id, line);
+
+ALTER TABLE ONLY batches
+    ADD CONSTRAINT batches_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY comparison_items
     ADD CONSTRAINT comparison_items_pkey PRIMARY KEY (comparison_id, "position");
 
@@ -597,6 +675,12 @@ CREATE INDEX audit_log_target_idx ON audit_log USING btree (target, id DESC);
 
 CREATE INDEX audit_log_tenant_idx ON audit_log USING btree (tenant_id, id DESC);
 
+CREATE INDEX batch_inputs_blob_idx ON batch_inputs USING btree (blob_key) WHERE (blob_key IS NOT NULL);
+
+CREATE INDEX batches_finished_idx ON batches USING btree (finished_at, id) WHERE (finished_at IS NOT NULL);
+
+CREATE INDEX batches_page_idx ON batches USING btree (tenant_id, id DESC);
+
 CREATE INDEX comparison_items_from_idx ON comparison_items USING btree (from_execution_id) WHERE (changes IS NOT NULL);
 
 CREATE INDEX comparison_items_to_idx ON comparison_items USING btree (to_execution_id) WHERE (changes IS NOT NULL);
@@ -604,6 +688,8 @@ CREATE INDEX comparison_items_to_idx ON comparison_items USING btree (to_executi
 CREATE INDEX comparisons_created_idx ON comparisons USING btree (created_at);
 
 CREATE INDEX comparisons_running_idx ON comparisons USING btree (id) WHERE (state = 'running'::text);
+
+CREATE UNIQUE INDEX executions_batch_idx ON executions USING btree (batch_id, batch_line) WHERE (batch_id IS NOT NULL);
 
 CREATE INDEX executions_finished_idx ON executions USING btree (finished_at, id) WHERE (finished_at IS NOT NULL);
 
@@ -643,6 +729,8 @@ CREATE TRIGGER executions_insert_queues AFTER INSERT ON executions FOR EACH ROW 
 
 CREATE TRIGGER executions_update_counts AFTER UPDATE ON executions REFERENCING OLD TABLE AS removed NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION count_queued();
 
+CREATE TRIGGER executions_update_counts_batch_items AFTER UPDATE ON executions REFERENCING OLD TABLE AS removed NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION count_batch_items();
+
 CREATE TRIGGER executions_update_queues AFTER UPDATE OF status, priority ON executions FOR EACH ROW WHEN ((((old.status = 'queued'::text) OR (new.status = 'queued'::text)) AND ((old.status IS DISTINCT FROM new.status) OR (old.priority IS DISTINCT FROM new.priority)))) EXECUTE FUNCTION keep_queue();
 
 CREATE TRIGGER payloads_delete_changes AFTER DELETE ON payloads FOR EACH ROW WHEN ((old.kind = 'input'::text)) EXECUTE FUNCTION erase_changes();
@@ -669,6 +757,12 @@ ALTER TABLE ONLY audit_log
 
 ALTER TABLE ONLY audit_log
     ADD CONSTRAINT audit_log_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);
+
+ALTER TABLE ONLY batches
+    ADD CONSTRAINT batches_script_id_version_fkey FOREIGN KEY (script_id, version) REFERENCES script_versions(script_id, version);
+
+ALTER TABLE ONLY batches
+    ADD CONSTRAINT batches_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);
 
 ALTER TABLE ONLY comparison_items
     ADD CONSTRAINT comparison_items_comparison_id_fkey FOREIGN KEY (comparison_id) REFERENCES comparisons(id) ON DELETE CASCADE;

@@ -27,6 +27,7 @@ class Action(StrEnum):
     TENANT_RESUMED = "tenant.resumed"
     KEY_CREATED = "key.created"
     KEY_REVOKED = "key.revoked"
+    BATCH_CANCELLED = "batch.cancelled"
     EXECUTION_CANCELLED = "execution.cancelled"
     EXECUTION_ERASED = "execution.erased"
 

@@ -144,7 +144,8 @@ class Counts(Struct, frozen=True, kw_only=True):
 class Comparison(Struct, frozen=True, kw_only=True):
     """A comparison of the versions `from` and `to`.
 
-    The `inputs` of the sample run with both; `erased` ones cannot run. Once it has finished it
+    The `inputs` of the sample run with both, as items of the batch `batch`, which can be cancelled;
+    `erased` ones cannot run. Once it has finished it
     says how many inputs are the `same` (equal results as JSON, whatever the order of members, or
     failures of one kind with one message), `differing`, `newly_failed`, `newly_fixed`, and
     `undecided` (an execution was cancelled, or its data erased too early). `clean`: each is the
@@ -158,6 +159,7 @@ class Comparison(Struct, frozen=True, kw_only=True):
     to: int
     state: ComparisonState
     priority: int
+    batch: UUID
     inputs: int
     erased: int
     progress: Progress

@@ -50,11 +50,7 @@ WHERE id = (
     FROM comparisons AS c
     WHERE c.state = 'running' AND c.lease_expires_at < clock_timestamp()
       AND NOT EXISTS (
-          SELECT
-          FROM comparison_items AS i
-          CROSS JOIN LATERAL unnest(ARRAY[i.from_execution_id, i.to_execution_id]) AS x (id)
-          JOIN executions AS e ON e.id = x.id
-          WHERE i.comparison_id = c.id AND e.finished_at IS NULL
+          SELECT FROM batches AS b WHERE b.id = c.batch_id AND b.finished_at IS NULL
       )
     ORDER BY c.id
     LIMIT 1

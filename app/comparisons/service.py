@@ -8,6 +8,7 @@ from msgspec import UNSET, structs
 from app.audit.model import Action
 from app.audit.store import log_action
 from app.auth.callers import Caller
+from app.batches.submissions import insert_replays
 from app.comparisons.model import Comparison, CreateComparison
 from app.comparisons.problems import ComparisonNotFound, NothingToCompare
 from app.comparisons.store import (
@@ -17,10 +18,10 @@ from app.comparisons.store import (
     select_sample,
 )
 from app.db import Connection
-from app.executions.replay_sets import WantedReplay, insert_replays
+from app.executions.queue_limit import QueueLimit
 from app.idempotency.model import RequestKey, key_for
 from app.idempotency.store import remember, require_new
-from app.quotas.model import effective_caps
+from app.metrics import count_batch
 from app.resources import Resources
 from app.scripts import service as scripts
 from app.scripts.model import ResolvedVersion
@@ -35,18 +36,19 @@ async def create(
     wanted: CreateComparison,
     *,
     key: RequestKey | None,
+    queue_limit: QueueLimit,
 ) -> Comparison:
     """Accept both executions of every recorded input, in one transaction.
 
     Raises ScriptNotFound, VersionNotFound, ScriptArchived, NothingToCompare, QuotaExceeded,
-    Repeated, IdempotencyKeyReused, RequestInProgress.
+    QueueFull, NoWorkerLargeEnough, Repeated, IdempotencyKeyReused, RequestInProgress.
     """
     request_key = key_for(key, str(script), wanted)
     async with resources.pool.acquire() as conn, conn.transaction():
         await require_new(conn, caller.tenant, request_key)
         before = await _resolve(conn, caller.tenant, script, wanted.from_)
         after = await _resolve(conn, caller.tenant, script, wanted.to)
-        new = await _accept(conn, resources, caller, before, after, wanted)
+        new = await _accept(conn, resources, caller, before, after, wanted, queue_limit)
         await insert_comparison(conn, caller.tenant, new)
         details = {"comparison": str(new.id), "from": before.version, "to": after.version}
         target = target_of(new.script_id)
@@ -55,6 +57,7 @@ async def create(
         await remember(conn, caller.tenant, request_key, str(new.id), hours=hours)
         created = await select_comparison(conn, caller.tenant, new.id)
         assert created is not None  # noqa: S101 - this transaction has inserted it
+    count_batch("accepted", items=created.progress.executions)
     resources.work_signal.notify()
     return created
 
@@ -97,6 +100,7 @@ async def _accept(
     before: ResolvedVersion,
     after: ResolvedVersion,
     wanted: CreateComparison,
+    queue_limit: QueueLimit,
 ) -> NewComparison:
     sample = wanted.sample
     originals, erased = await select_sample(
@@ -107,30 +111,25 @@ async def _accept(
         raise NothingToCompare(matching if erased else "no execution of the script matches")
     # Both executions of an input are queued one after the other: what else the machine does
     # meanwhile slows both versions alike.
-    replays = [
-        WantedReplay(uuid.uuid7(), original, each.version)
-        for original in originals
-        for each in (before, after)
-    ]
-    await insert_replays(
-        conn,
-        caller.tenant,
-        replays,
-        script_id=before.script_id,
-        priority=wanted.priority,
-        request_id=caller.request_id,
-        policy=resources.settings.limit_policy,
-        caps=effective_caps(resources.settings, caller.caps),
-    )
-    ids = [each.id for each in replays]
+    await queue_limit.require_room(resources.pool, more=2 * len(originals))
+    attributes = {"crivo.request": caller.request_id}
+    with resources.tracing.accepting(caller.traceparent, attributes) as traceparent:
+        batch = await insert_replays(
+            resources,
+            conn,
+            caller,
+            [original for original in originals for _ in range(2)],
+            versions=[before.version, after.version] * len(originals),
+            priority=wanted.priority,
+            traceparent=traceparent,
+        )
     return NewComparison(
         id=uuid.uuid7(),
         script_id=before.script_id,
         from_version=before.version,
         to_version=after.version,
         priority=wanted.priority,
+        batch_id=batch.id,
+        inputs=batch.items // 2,
         erased=erased,
-        executions=originals,
-        from_executions=ids[::2],
-        to_executions=ids[1::2],
     )

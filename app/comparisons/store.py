@@ -26,17 +26,16 @@ from app.sql_parameters import in_order
 
 
 class NewComparison(Struct, frozen=True, kw_only=True):
-    """A comparison to be stored; the arrays have an element for each input that runs."""
+    """A comparison to be stored. Two items of the batch, in the order of lines, are a pair."""
 
     id: UUID
     script_id: UUID
     from_version: int
     to_version: int
     priority: int
+    batch_id: UUID
+    inputs: int
     erased: int
-    executions: Sequence[UUID]
-    from_executions: Sequence[UUID]
-    to_executions: Sequence[UUID]
 
 
 # Newest first, so position 1 is the newest. The lock outlives erasure: whoever erases an input
@@ -76,22 +75,25 @@ async def select_sample(
 
 INSERT_COMPARISON = """
 INSERT INTO comparisons
-       (id, tenant_id, script_id, from_version, to_version, priority, inputs, erased)
+       (id, tenant_id, script_id, from_version, to_version, priority, batch_id, inputs, erased)
 SELECT $1 AS id, $2 AS tenant_id, $3 AS script_id, $4 AS from_version, $5 AS to_version,
-       $6 AS priority, $7 AS inputs, $8 AS erased
+       $6 AS priority, $7 AS batch_id, $8 AS inputs, $9 AS erased
 """
 
 INSERT_ITEMS = """
 INSERT INTO comparison_items
        (comparison_id, position, tenant_id, execution_id, from_execution_id, to_execution_id)
-SELECT $1, u.position, $2, u.execution_id, u.from_execution_id, u.to_execution_id
-FROM unnest($3::uuid[], $4::uuid[], $5::uuid[]) WITH ORDINALITY
-     AS u (execution_id, from_execution_id, to_execution_id, position)
+SELECT $2, (b.batch_line / 2), b.tenant_id, r.replay_of, a.id, b.id
+FROM executions AS b
+JOIN executions AS a
+  ON a.tenant_id = b.tenant_id AND a.batch_id = b.batch_id AND a.batch_line = b.batch_line - 1
+JOIN replays AS r ON r.tenant_id = b.tenant_id AND r.execution_id = b.id
+WHERE b.tenant_id = $1 AND b.batch_id = $3 AND b.batch_line % 2 = 0
 """
 
 
 async def insert_comparison(conn: Connection, tenant: UUID, new: NewComparison) -> None:
-    """Store a comparison whose executions are accepted in the same transaction."""
+    """Store a comparison of a batch that is accepted in the same transaction."""
     values = in_order(
         INSERT_COMPARISON,
         id=new.id,
@@ -100,25 +102,20 @@ async def insert_comparison(conn: Connection, tenant: UUID, new: NewComparison) 
         from_version=new.from_version,
         to_version=new.to_version,
         priority=new.priority,
-        inputs=len(new.executions),
+        batch_id=new.batch_id,
+        inputs=new.inputs,
         erased=new.erased,
     )
     await conn.execute(INSERT_COMPARISON, *values)
-    arrays = new.executions, new.from_executions, new.to_executions
-    await conn.execute(INSERT_ITEMS, new.id, tenant, *arrays)
+    await conn.execute(INSERT_ITEMS, tenant, new.id, new.batch_id)
 
 
 SELECT_COMPARISON = """
 SELECT c.*, s.name AS script_name,
-       CASE WHEN c.state = 'finished' THEN 2 * c.inputs ELSE (
-           SELECT count(*)
-           FROM comparison_items AS i
-           CROSS JOIN LATERAL unnest(ARRAY[i.from_execution_id, i.to_execution_id]) AS x (id)
-           JOIN executions AS e ON e.tenant_id = i.tenant_id AND e.id = x.id
-           WHERE i.tenant_id = c.tenant_id AND i.comparison_id = c.id
-             AND e.finished_at IS NOT NULL
-       ) END AS ended
+       CASE WHEN c.state = 'finished' THEN 2 * c.inputs
+            ELSE b.succeeded + b.failed + b.cancelled END AS ended
 FROM comparisons AS c
+LEFT JOIN batches AS b ON b.tenant_id = c.tenant_id AND b.id = c.batch_id
 JOIN scripts AS s ON s.tenant_id = c.tenant_id AND s.id = c.script_id
 WHERE c.tenant_id = $1 AND c.id = $2
 """
@@ -150,6 +147,7 @@ async def select_comparison(
         to=row["to_version"],
         state=ComparisonState(row["state"]),
         priority=row["priority"],
+        batch=row["batch_id"],
         inputs=row["inputs"],
         erased=row["erased"],
         progress=Progress(ended=row["ended"], executions=2 * row["inputs"]),
@@ -191,3 +189,23 @@ def _run(row: asyncpg.Record, side: str) -> ComparedRun:
         status=None if status is None else Status(status),
         error_kind=UNSET if kind is None else ErrorKind(kind),
     )
+
+
+# Across tenants: the ids are those that readers wait for, each found under its own tenant.
+SELECT_STATES = """
+SELECT id, state = 'finished' AS final
+FROM comparisons
+WHERE id = ANY ($1)
+"""
+
+
+class ComparisonProgress(Struct, frozen=True, kw_only=True):
+    """Whether a comparison has ended."""
+
+    id: UUID
+    final: bool
+
+
+async def select_states(conn: Connection, ids: Sequence[UUID]) -> list[ComparisonProgress]:
+    """Read the states of several comparisons."""
+    return [from_row(ComparisonProgress, row) for row in await conn.fetch(SELECT_STATES, ids)]

@@ -205,6 +205,13 @@ class Waiting(Struct, frozen=True, kw_only=True):
     reason: WaitReason
 
 
+class BatchItem(Struct, frozen=True, kw_only=True):
+    """The batch that an execution belongs to, and the line of the upload that is its input."""
+
+    id: UUID
+    line: int
+
+
 class ReplayOutcome(Struct, frozen=True, kw_only=True):
     """The comparison of a replay with its original.
 
@@ -219,10 +226,11 @@ class ReplayOutcome(Struct, frozen=True, kw_only=True):
 class Execution(Struct, frozen=True, kw_only=True):
     """An execution as clients see it.
 
-    `params`, and `waiting` while queued, are part of a single execution, not of a list. `error` is
-    present on failed executions, `receipt` on all finished ones. Succeeded ones have `result` up
-    to 1 MiB and `result_url` for any size, and `warnings` if JSON cannot represent a part of the
-    result. A replay has `replay_of`, the id of its original, and at its end `replay`.
+    `batch` is present on items of a batch. `params`, and `waiting` while queued, are part of a
+    single execution, not of a list. `error` is present on failed executions, `receipt` on all
+    finished ones. Succeeded ones have `result` up to 1 MiB and `result_url` for any size, and
+    `warnings` if JSON cannot represent a part of the result. A replay has `replay_of`, the id of
+    its original, and at its end `replay`.
     """
 
     id: UUID
@@ -234,6 +242,7 @@ class Execution(Struct, frozen=True, kw_only=True):
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+    batch: BatchItem | UnsetType = UNSET
     waiting: Waiting | UnsetType = UNSET
     params: Raw | UnsetType = UNSET
     error: WrittenError | UnsetType = UNSET
@@ -261,6 +270,11 @@ class ExecutionState(Struct, frozen=True, kw_only=True):
     status: Status
     attempts: int
 
+    @property
+    def final(self) -> bool:
+        """Whether the state can never change again."""
+        return self.status.final
+
 
 class ExecutionFilter(Struct, frozen=True, kw_only=True):
     """The filter of a list of executions; None matches all."""
@@ -269,5 +283,6 @@ class ExecutionFilter(Struct, frozen=True, kw_only=True):
     version: int | None = None
     status: Status | None = None
     labels: dict[str, str] = {}
+    batch_id: UUID | None = None
     created_from: datetime | None = None
     created_before: datetime | None = None

@@ -41,12 +41,10 @@ def upgrade() -> None:
         COMMENT ON TABLE replays IS
             'executions that repeat another, and the outcome of that one'
     """)
-    for name in ("find_idempotency_key_v1", "finish_execution_v4"):
-        op.execute((_SQL / f"{name}.sql").read_text(encoding="utf-8"))
+    op.execute((_SQL / "find_idempotency_key_v1.sql").read_text(encoding="utf-8"))
 
 
 def downgrade() -> None:
-    op.execute("DROP PROCEDURE finish_execution_v4")
     op.execute("DROP FUNCTION find_idempotency_key_v1")
     op.execute("DROP TABLE replays")
     op.execute("DROP TABLE idempotency_keys")

@@ -5,7 +5,7 @@ from pathlib import Path
 from alembic import op
 
 revision = "0024"
-down_revision = "0021"
+down_revision = "0023"
 branch_labels = None
 depends_on = None
 
@@ -21,6 +21,7 @@ def upgrade() -> None:
             from_version     integer NOT NULL,
             to_version       integer NOT NULL,
             priority         smallint NOT NULL,
+            batch_id         uuid NOT NULL,
             inputs           integer NOT NULL CHECK (inputs > 0),
             erased           integer NOT NULL CHECK (erased >= 0),
             state            text NOT NULL DEFAULT 'running'

@@ -26,6 +26,7 @@ RECORDED: Final = [
     for noun in (
         "scripts",
         "executions",
+        "batches",
         "comparisons",
         "tenants",
         "keys",
@@ -62,7 +63,14 @@ STORY: Final = (
     "showInput",
     "showLogs",
     "replayExecution",
+    "submitBatch",
+    "listBatches",
+    "showBatch",
+    "showBatchResults",
+    "showBatchEvents",
+    "createBatchEventsToken",
     "cancelExecution",
+    "cancelBatch",
     "eraseData",
     "createComparison",
     "showComparison",
@@ -103,6 +111,7 @@ VOLATILE: Final = frozenset(
         "listChanges id",
         "cpu_ratio",
         "showComparison execution",
+        "showBatchResults id",
     )
 )
 
@@ -142,6 +151,9 @@ def test_every_example_gets_its_recorded_response(
                 stop(system.workers.pop())
                 location = system.submit("total", b"[]")
                 ids[example.parameters["execution"]] = location.rpartition("/")[2]
+            if (name, example.status) == ("cancelBatch", 200):
+                location = _submit_batch(system, "total", b"[]\n[]\n")
+                ids[example.parameters["batch"]] = location.rpartition("/")[2]
             answer = _send(system, method, path, operation, _with_ids(example, ids))
 
             where = f"{name}: {example.name}"
@@ -203,6 +215,14 @@ def test_every_example_fits_its_schema(
                     _validator(document, body["schema"]).validate(example["value"])
 
 
+def _submit_batch(system: System, script: str, lines: bytes) -> str:
+    headers = {"Content-Type": "application/x-ndjson"}
+    answer = system.client.post(
+        "/batches", params={"script": script}, content=lines, headers=headers
+    )
+    return str(answer.headers["Location"])
+
+
 def _recorded() -> dict[str, list[Example]]:
     return {name: each for path in RECORDED for name, each in load_examples(path).items()}
 
@@ -239,7 +259,7 @@ def _send(
 def _body_of(answer: httpx.Response) -> Json:
     if not answer.content:
         return msgspec.UNSET
-    is_json = answer.headers["Content-Type"].endswith("json")
+    is_json = answer.headers["Content-Type"].endswith(("/json", "+json"))
     return answer.json() if is_json else answer.text
 
 
@@ -278,10 +298,16 @@ def _equals(expected: Json, actual: Json, where: str) -> None:
     elif isinstance(expected, str) and expected.startswith(_METRICS):
         meanings = [line for line in expected.splitlines() if line.startswith(_METRICS)]
         assert [each for each in meanings if each not in actual] == [], where
+    elif isinstance(expected, str) and expected.startswith('{"line":'):
+        _equals(_lines(expected), _lines(actual), where)
     elif isinstance(expected, str) and "\ndata: " in expected:
         _equals(_events(expected), _events(actual), where)
     else:
         assert expected == actual, where
+
+
+def _lines(text: str) -> list[Json]:
+    return [json.loads(line) for line in text.splitlines()]
 
 
 def _events(text: str) -> list[Json]:

@@ -11,7 +11,6 @@ from typing import Final
 import structlog
 from msgspec.structs import replace
 
-from app.batches import ALONE, MAX_BATCHED_BYTES, Alone
 from app.console_documents import dropped_logs_document
 from app.db import Pool
 from app.execution_errors import over_quota
@@ -20,6 +19,7 @@ from app.executions.dispatch.completion_report import CompletedExecution, report
 from app.executions.dispatch.outcome_batches import finish_several
 from app.executions.dispatch.stored_bytes import StoredBytesExceeded
 from app.executions.model import Claim, Finish, Status
+from app.lanes import ALONE, MAX_BATCHED_BYTES, Alone
 from app.metrics import LATE_REPORTS
 from app.outages import BlobsUnavailable, DatabaseUnavailable
 from app.payloads.model import StoredPayload
@@ -70,7 +70,7 @@ async def _record(resources: Resources, claim: Claim, finish: Finish) -> Complet
     outcome = (claim, finish)
     if _size_bytes(finish) > MAX_BATCHED_BYTES:
         return await _record_one(resources.pool, outcome)
-    return await resources.batches.submit(
+    return await resources.lanes.submit(
         # Recording may wait for a lock of the tenant's quota, which must delay no other tenant.
         ("outcomes", claim.tenant_id),
         outcome,

@@ -47,7 +47,7 @@ class _Call(Struct, frozen=True, eq=False):
     many: Callable[[Sequence[Any]], Awaitable[Sequence[Any]]]
 
 
-class Batches:
+class Lanes:
     """The lanes of one process; a lane exists while a call of it is under way."""
 
     def __init__(self, *, shared_errors: type[Exception]) -> None:
