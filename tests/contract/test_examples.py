@@ -111,6 +111,8 @@ VOLATILE: Final = frozenset(
         "listChanges id",
         "cpu_ratio",
         "showComparison execution",
+        "createComparison batch",
+        "showComparison batch",
         "showBatchResults id",
     )
 )
