@@ -55,8 +55,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         str,
         Meta(
             description="in a container, the host's address that publishes the API's port; any "
-            "but loopback requires keys, as with `CRIVO_HOST`; empty: `CRIVO_HOST` "
-            "decides"
+            "but loopback requires keys, as with `CRIVO_HOST`; empty: `CRIVO_HOST` decides"
         ),
     ] = ""
     auth: Annotated[
@@ -79,8 +78,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     insecure_listen: Annotated[
         bool,
         Meta(
-            description="`true`: the API may run without keys beyond loopback, open to "
-            "everyone who reaches its port; something else must keep strangers out"
+            description="`true`: the API may run without keys beyond loopback, open to everyone "
+            "who reaches its port; something else must keep strangers out"
         ),
     ] = False
     port: Annotated[int, Meta(description="port of the API", ge=1, le=65_535)] = 8000
