@@ -41,6 +41,9 @@ WITHOUT_ID: Final = {
     "listExecutions",
     "headListExecutions",
     "submitEnvelope",
+    "submitBatch",
+    "listBatches",
+    "headListBatches",
 }
 # Not tenant data.
 NOBODYS: Final = {"live", "headLive", "ready", "headReady", "showIndex", "headShowIndex"}
@@ -52,6 +55,7 @@ class Owned(Struct, frozen=True):
     script: str
     execution: str
     comparison: str
+    batch: str
     owner: CreatedTestKey
     stranger: CreatedTestKey
 
@@ -74,7 +78,8 @@ def owned(keyed: SystemWithKeys) -> Owned:
         f"/scripts/{script}/comparisons", owner.key, json={"from": 1, "to": "prod"}
     )
     assert compared.status_code == 202, compared.text
-    return Owned(script, execution, compared.json()["id"], owner, stranger)
+    comparison, batch = compared.json()["id"], compared.json()["batch"]
+    return Owned(script, execution, comparison, batch, owner, stranger)
 
 
 def _with_ids() -> Iterator[str]:
@@ -84,11 +89,12 @@ def _with_ids() -> Iterator[str]:
             yield name
 
 
-def _filled(path: str, *, script: str, execution: str, comparison: str) -> str:
+def _filled(path: str, *, script: str, execution: str, comparison: str, batch: str) -> str:
     values = {
         "script": script,
         "execution": execution,
         "comparison": comparison,
+        "batch": batch,
         "number": "1",
         "alias": "prod",
     }
@@ -113,9 +119,19 @@ def test_a_foreign_id_is_answered_like_an_unknown_one(
 ) -> None:
     method, path, _ = OPERATIONS[name]
     foreign = _filled(
-        path, script=owned.script, execution=owned.execution, comparison=owned.comparison
+        path,
+        script=owned.script,
+        execution=owned.execution,
+        comparison=owned.comparison,
+        batch=owned.batch,
     )
-    unknown = _filled(path, script=str(NOWHERE), execution=str(NOWHERE), comparison=str(NOWHERE))
+    unknown = _filled(
+        path,
+        script=str(NOWHERE),
+        execution=str(NOWHERE),
+        comparison=str(NOWHERE),
+        batch=str(NOWHERE),
+    )
 
     # The same id, which the response may repeat.
     what = {**BODIES.get(name, {}), "headers": {"X-Request-Id": "isolation"}}
@@ -138,7 +154,7 @@ def test_a_name_that_only_another_has_is_unknown(
 
     answer = keyed.request(
         method,
-        _filled(path, script="hidden", execution="", comparison=""),
+        _filled(path, script="hidden", execution="", comparison="", batch=""),
         owned.stranger.key,
         **BODIES.get(name, {}),
     )
@@ -210,6 +226,6 @@ def test_these_addresses_alone_need_no_key(keyed: SystemWithKeys) -> None:
 def _told(answer: httpx.Response, owned: Owned) -> str:
     """Return a response without the requested ids."""
     text = answer.text
-    for each in (owned.script, owned.execution, owned.comparison, str(NOWHERE)):
+    for each in (owned.script, owned.execution, owned.comparison, owned.batch, str(NOWHERE)):
         text = text.replace(each, "ID")
     return text
