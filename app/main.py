@@ -65,6 +65,7 @@ from app.prometheus.service import MetricsPage
 from app.quotas.errors import QuotaError
 from app.quotas.in_flight import InFlightLimiter
 from app.quotas.rates import open_rate_limiter
+from app.replays.api import router as replays
 from app.resources import Resources, open_resources
 from app.sandbox.zygote_client import SandboxUnavailable
 from app.scripts.api import router as scripts
@@ -127,6 +128,7 @@ def create_app(settings: Settings) -> Litestar:
         route_handlers=[
             scripts,
             executions,
+            replays,
             comparisons,
             batches,
             tenants,

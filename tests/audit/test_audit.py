@@ -213,6 +213,7 @@ AGAIN: Final[dict[Action, tuple[str, str, dict[str, Any] | None]]] = {
 ANEW: Final = {
     Action.SCRIPT_CREATED,
     Action.COMPARISON_CREATED,
+    Action.REPLAYS_CREATED,
     Action.TENANT_CREATED,
     Action.KEY_CREATED,
 }

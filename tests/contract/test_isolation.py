@@ -42,6 +42,7 @@ WITHOUT_ID: Final = {
     "headListExecutions",
     "submitEnvelope",
     "submitBatch",
+    "createReplays",
     "listBatches",
     "headListBatches",
 }
