@@ -15,10 +15,7 @@ import jsonschema_rs
 import msgspec
 import pytest
 
-from app.http.openapi_parameters import (
-    Example,
-    load_examples,
-)
+from app.http.openapi_parameters import Example, load_examples
 from tests.support.system import ROOT, System, stop
 
 RECORDED: Final = [
