@@ -18,6 +18,8 @@ class Action(StrEnum):
     SCRIPT_ARCHIVED = "script.archived"
     SCRIPT_RESTORED = "script.restored"
     VERSION_ADDED = "version.added"
+    REPLAYS_CREATED = "replays.created"
+    COMPARISON_CREATED = "comparison.created"
     ALIAS_MOVED = "alias.moved"
     ALIAS_REMOVED = "alias.removed"
     TENANT_CREATED = "tenant.created"
