@@ -1,6 +1,7 @@
 """Client of Crivo: push JavaScript scripts, run them over JSON, read results."""
 
 from crivo.aio.client import AsyncCrivo
+from crivo.batch_models import Batch, BatchResult, QueuedBatch
 from crivo.bodies import Data
 from crivo.errors import (
     AccessDenied,
@@ -14,6 +15,7 @@ from crivo.errors import (
     InvalidRequest,
     InvalidUrl,
     NoResult,
+    NotFinished,
     NotFound,
     Problem,
     Refused,
@@ -45,6 +47,8 @@ __all__ = [
     "AccessDenied",
     "Alias",
     "AsyncCrivo",
+    "Batch",
+    "BatchResult",
     "Conflict",
     "Console",
     "Crivo",
@@ -60,10 +64,12 @@ __all__ = [
     "InvalidRequest",
     "InvalidUrl",
     "NoResult",
+    "NotFinished",
     "NotFound",
     "Problem",
     "Pushed",
     "Queued",
+    "QueuedBatch",
     "Receipt",
     "Refused",
     "Result",

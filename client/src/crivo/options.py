@@ -51,6 +51,7 @@ class ExecutionFilter(TypedDict, total=False):
 
     script: str
     status: str
+    batch: UUID | str
     labels: Mapping[str, str]
     created_from: datetime
     created_before: datetime

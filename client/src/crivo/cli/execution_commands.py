@@ -22,7 +22,7 @@ class OutcomeDiffers(CrivoError):
     """A replay has another outcome than its original."""
 
 
-executions = App(name="executions", help="List, show and cancel executions.", sort_key=5)
+executions = App(name="executions", help="List, show and cancel executions.", sort_key=6)
 
 
 @executions.command(name="list")
@@ -30,6 +30,7 @@ def list_executions(
     *,
     script: str | None = None,
     status: str | None = None,
+    batch: str | None = None,
     label: Annotated[tuple[str, ...], Parameter(show_default=False)] = (),
     since: datetime | None = None,
     limit: NonNegativeInt = 20,
@@ -43,6 +44,8 @@ def list_executions(
         Only those of a script, such as `cards` or `cards@3`.
     status
         Only queued, running, succeeded, failed or cancelled ones.
+    batch
+        Only those of a batch, by its id.
     label
         Only those with NAME:VALUE; repeatable.
     since
@@ -56,6 +59,8 @@ def list_executions(
         filters["script"] = script
     if status is not None:
         filters["status"] = status
+    if batch is not None:
+        filters["batch"] = batch
     if label:
         filters["labels"] = labels_argument(label)
     if since is not None:
@@ -75,11 +80,9 @@ def show(execution: str, /, *, service: Service | None = None) -> None:
     service = service or Service()
     with service.client() as client:
         found = client.executions.show(execution)
+    service.output.facts(found, _facts(found))
     if service.as_json:
-        write_json(found)
         return
-    for name, value in _facts(found):
-        write_line(f"{name:12} {value}")
     reference = _reference(found)
     if found.error is not None:
         show_error(reference, found.error)
@@ -202,29 +205,33 @@ def _reference(execution: Execution) -> str:
     return f"{execution.script.name}@{execution.script.version}"
 
 
-def _facts(execution: Execution) -> list[tuple[str, object]]:
-    facts: list[tuple[str, object]] = [
-        ("id", execution.id),
-        ("script", _reference(execution)),
-        ("status", execution.status),
-        ("created", execution.created_at),
-    ]
-    facts += [("label", f"{name}:{value}") for name, value in execution.labels.items()]
+def _facts(execution: Execution) -> dict[str, object]:
+    facts: dict[str, object] = {
+        "id": execution.id,
+        "script": _reference(execution),
+        "status": execution.status,
+        "created": execution.created_at,
+    }
+    if execution.labels:
+        facts["labels"] = " ".join(f"{name}:{value}" for name, value in execution.labels.items())
+    if execution.batch is not None:
+        facts["batch"] = f"{execution.batch.id} line {execution.batch.line}"
+    facts |= {"replay of": execution.replay_of, "callback": execution.callback_url}
     if execution.waiting is not None:
         waits = execution.waiting
-        facts.append(("waiting", f"position {waits.position} of yours ({waits.reason})"))
+        facts["waiting"] = f"position {waits.position} of yours ({waits.reason})"
     receipt = execution.receipt
     if receipt is not None:
-        facts += [
-            ("queued ms", receipt.queued_ms),
-            ("run ms", receipt.run_ms),
-            ("cpu ms", receipt.cpu_ms),
-            ("memory", _bytes(receipt.peak_memory_bytes)),
-            ("input", _bytes(receipt.input.bytes)),
-            ("output", _bytes(receipt.output.bytes if receipt.output else None)),
-            ("seed", receipt.seed),
-        ]
-    return [(name, value) for name, value in facts if value is not None]
+        facts |= {
+            "queued ms": receipt.queued_ms,
+            "run ms": receipt.run_ms,
+            "cpu ms": receipt.cpu_ms,
+            "memory": _bytes(receipt.peak_memory_bytes),
+            "input": _bytes(receipt.input.bytes),
+            "output": _bytes(receipt.output.bytes if receipt.output else None),
+            "seed": receipt.seed,
+        }
+    return facts
 
 
 def _bytes(size: int | None) -> str | None:

@@ -9,6 +9,7 @@ from cyclopts import App, CycloptsError, Parameter
 from msgspec import json
 from rich.text import Text
 
+from crivo.cli.batch_commands import batch, batches
 from crivo.cli.cases_command import run_cases
 from crivo.cli.execution_commands import executions, logs, watch
 from crivo.cli.exit_codes import MEANINGS, ExitCode, exit_code_of
@@ -39,6 +40,8 @@ _COMMANDS: Final = {
     r"/scripts": "scripts list",
     r"/scripts/([^/ ]+)/\w+": r"scripts show \1",
     r"/executions": "executions list",
+    r"/batches": "batches list",
+    r"/batches/([^/ ?]+)": r"batches show \1",
     r"/executions/([^/ ?]+)": r"executions show \1",
     r"/executions/([^/ ]+)\?wait=\d+": r"watch \1",
 }
@@ -64,12 +67,14 @@ def build() -> App:
     app.command(login, sort_key=1)
     app.command(scripts)
     app.command(run, sort_key=3)
-    app.command(run_cases, name="test", sort_key=4)
+    app.command(batch, sort_key=4)
+    app.command(run_cases, name="test", sort_key=5)
     app.command(executions)
-    app.command(watch, sort_key=6)
-    app.command(logs, sort_key=7)
-    app.command(open_page, name="open", sort_key=8)
-    app.command(logout, sort_key=9)
+    app.command(batches)
+    app.command(watch, sort_key=8)
+    app.command(logs, sort_key=9)
+    app.command(open_page, name="open", sort_key=10)
+    app.command(logout, sort_key=11)
     register_completion(app)
     return app
 

@@ -2,7 +2,7 @@
 
 import json as standard_json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from typing import Final
@@ -28,6 +28,15 @@ class Output(Struct, frozen=True, kw_only=True):
             write_json(value)
         else:
             write_line(text)
+
+    def facts(self, value: object, facts: Mapping[str, object]) -> None:
+        """Write one value: as JSON, or as its facts, one a line, without those that are None."""
+        if self.as_json:
+            write_json(value)
+            return
+        for name, fact in facts.items():
+            if fact is not None:
+                write_line(f"{name:12} {_local(fact) if sys.stdout.isatty() else _zulu(fact)}")
 
     def rows(self, columns: Sequence[str], rows: Iterable[tuple[object, Sequence[object]]]) -> None:
         """Write a list: each value as JSON, or as the cells that stand for it."""

@@ -1,17 +1,19 @@
 """Progress bars on a terminal, and nothing elsewhere."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import BinaryIO, Final
 
 from rich.progress import (
     BarColumn,
     DownloadColumn,
+    MofNCompleteColumn,
     Progress,
     SpinnerColumn,
     TextColumn,
     TimeElapsedColumn,
+    TimeRemainingColumn,
     TransferSpeedColumn,
     wrap_file,
 )
@@ -41,6 +43,18 @@ def uploading(file: BinaryIO, size: int | None) -> Iterator[BinaryIO]:
         file, size, description="uploading", console=terminal(), transient=True
     ) as reader:
         yield reader
+
+
+@contextmanager
+def counting(text: str, total: int) -> Iterator[Callable[[int], None] | None]:
+    """Show how many of a known number are done; None: nobody looks."""
+    if _is_silent():
+        yield None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=terminal(), transient=True) as progress:
+        task = progress.add_task(text, total=total)
+        yield lambda done: progress.update(task, completed=done)
 
 
 def downloading(chunks: Iterator[bytes], size: int | None) -> Iterator[bytes]:

@@ -12,6 +12,7 @@ from crivo.models import Ready, Result
 from crivo.options import Ref, SubmitOptions
 from crivo.retries import Retry
 from crivo.session import Session
+from crivo.sync.batches import Batches
 from crivo.sync.driver import Driver
 from crivo.sync.executions import Executions
 from crivo.sync.scripts import Scripts
@@ -42,6 +43,7 @@ class Crivo:
         self.url = session.url
         self.scripts = Scripts(self._driver)
         self.executions = Executions(self._driver)
+        self.batches = Batches(self._driver)
 
     def __enter__(self) -> Self:
         """Return the client."""
