@@ -3,6 +3,7 @@
 from crivo.aio.client import AsyncCrivo
 from crivo.batch_models import Batch, BatchResult, QueuedBatch
 from crivo.bodies import Data
+from crivo.comparison_models import Comparison
 from crivo.errors import (
     AccessDenied,
     Conflict,
@@ -49,6 +50,7 @@ __all__ = [
     "AsyncCrivo",
     "Batch",
     "BatchResult",
+    "Comparison",
     "Conflict",
     "Console",
     "Crivo",

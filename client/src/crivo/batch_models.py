@@ -7,7 +7,7 @@ from uuid import UUID
 
 from msgspec import UNSET, Raw, UnsetType
 
-from crivo.models import ExecutionError, Response
+from crivo.models import Execution, ExecutionError, Response
 
 
 class BatchScript(Response, frozen=True, kw_only=True):
@@ -35,6 +35,20 @@ class QueuedBatch(Response, frozen=True, kw_only=True):
     status: str
     items: int
     url: str
+
+
+class QueuedReplays(QueuedBatch, frozen=True, kw_only=True):
+    """The batch of accepted replays; `erased` matched and could not be replayed."""
+
+    erased: int | None = None
+
+
+class ReplayPlan(Response, frozen=True, kw_only=True):
+    """What would be replayed: those of `matching` that are not erased, and the ten newest."""
+
+    matching: int
+    erased: int
+    samples: list[Execution]
 
 
 class Batch(Response, frozen=True, kw_only=True):

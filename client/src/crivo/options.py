@@ -57,6 +57,17 @@ class ExecutionFilter(TypedDict, total=False):
     created_before: datetime
 
 
+class ReplayFilter(TypedDict, total=False):
+    """Conditions on the executions to replay; at least one, and all of them apply."""
+
+    script: str
+    status: str
+    error_kind: str
+    labels: Mapping[str, str]
+    created_from: datetime
+    created_before: datetime
+
+
 def as_query(options: Mapping[str, object]) -> list[tuple[str, str]]:
     """Write options as query parameters; None is left out."""
     pairs: list[tuple[str, str]] = []

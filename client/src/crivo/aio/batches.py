@@ -7,10 +7,10 @@ from uuid import UUID
 from crivo import batch_flows as flows
 from crivo.aio.driver import AsyncDriver
 from crivo.batch_flows import Inputs
-from crivo.batch_models import Batch, BatchResult, QueuedBatch
+from crivo.batch_models import Batch, BatchResult, QueuedBatch, QueuedReplays, ReplayPlan
 from crivo.events import Watch
 from crivo.json_text import decode
-from crivo.options import Ref, SubmitOptions
+from crivo.options import Ref, ReplayFilter, SubmitOptions
 from crivo.result_lines import ResultLines
 
 Id = UUID | str
@@ -54,6 +54,27 @@ class AsyncBatches:
         queued = await self.submit(script, inputs, is_array=is_array, **options)
         await self.wait(queued.id, timeout=timeout)
         return self.results(queued.id)
+
+    async def replay(
+        self,
+        *,
+        on: Ref | None = None,
+        priority: int | None = None,
+        **filters: Unpack[ReplayFilter],
+    ) -> QueuedReplays:
+        """Run all finished executions that match again, on their versions or on another.
+
+        `script`, among the filters, says whose executions match, `on` which version runs.
+        """
+        return await self._driver.do(
+            flows.replay(self._session, script=on, priority=priority, filters=filters)
+        )
+
+    async def plan_replay(
+        self, *, on: Ref | None = None, **filters: Unpack[ReplayFilter]
+    ) -> ReplayPlan:
+        """Count what `replay` would run, and run nothing."""
+        return await self._driver.do(flows.plan_replay(self._session, script=on, filters=filters))
 
     async def show(self, batch: Id) -> Batch:
         """Show a batch as it is."""

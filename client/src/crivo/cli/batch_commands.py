@@ -6,11 +6,11 @@ from typing import Annotated, Final
 from cyclopts import App, Parameter
 from cyclopts.types import NonNegativeInt
 
-from crivo.batch_models import Batch, BatchResult
+from crivo.batch_models import Batch, BatchResult, QueuedBatch
 from crivo.cli.arguments import LimitFlags, Service, SubmitFlags
 from crivo.cli.diagnostics import show_error
 from crivo.cli.output import say, write_bytes
-from crivo.cli.progress import counting
+from crivo.cli.progress import counting, wait_in_steps
 from crivo.cli.run_command import opened
 from crivo.errors import CrivoError, NotFinished
 from crivo.json_text import decode
@@ -18,10 +18,8 @@ from crivo.sync.client import Crivo
 
 # Of the failed items, as many are shown; the results hold them all.
 _MAX_SHOWN: Final = 10
-# A bar moves this often.
-_STEP_SECONDS: Final = 0.5
 
-batches = App(name="batches", help="List, show and cancel batches.", sort_key=7)
+batches = App(name="batches", help="List, show and cancel batches.", sort_key=8)
 
 
 class ItemsFailed(CrivoError):
@@ -64,14 +62,7 @@ def batch(
         if detach:
             service.output.document(queued, str(queued.id))
             return
-        try:
-            found = _wait(client, str(queued.id), items=queued.items, timeout=timeout)
-        except (KeyboardInterrupt, NotFinished):
-            say(
-                f"crivo: batch {queued.id} goes on; `crivo batches show ID` shows its progress, "
-                "`crivo batches cancel ID` ends it"
-            )
-            raise
+        found = wait_for_batch(client, queued, timeout=timeout)
         write_bytes(client.batches.result_lines(found.id))
         _require_success(client, found, service, file=file)
 
@@ -149,19 +140,22 @@ def cancel(batch_id: str, /, *, service: Service | None = None) -> None:
     service.output.document(found, f"{found.id}  {found.status}")
 
 
-def _wait(client: Crivo, batch_id: str, *, items: int, timeout: float | None) -> Batch:
-    with counting(f"batch {batch_id}", items) as show_count:
-        if show_count is None:
-            return client.batches.wait(batch_id, timeout=timeout)
-        left = timeout
-        while left is None or left > _STEP_SECONDS:
-            try:
-                return client.batches.wait(batch_id, timeout=_STEP_SECONDS)
-            except NotFinished as unfinished:
-                if isinstance(unfinished.resource, Batch):
-                    show_count(unfinished.resource.ended)
-            left = None if left is None else left - _STEP_SECONDS
-        return client.batches.wait(batch_id, timeout=left)
+def wait_for_batch(client: Crivo, queued: QueuedBatch, *, timeout: float | None) -> Batch:
+    """Wait for the end of a batch, and show its progress on a terminal. Raises NotFinished."""
+    try:
+        with counting(f"batch {queued.id}", queued.items) as show_count:
+            return wait_in_steps(
+                lambda seconds: client.batches.wait(queued.id, timeout=seconds),
+                timeout=timeout,
+                count=_ended,
+                show=show_count,
+            )
+    except (KeyboardInterrupt, NotFinished):
+        say(
+            f"crivo: batch {queued.id} goes on; `crivo batches show ID` shows its progress, "
+            "`crivo batches cancel ID` ends it"
+        )
+        raise
 
 
 def _require_success(client: Crivo, found: Batch, service: Service, *, file: str) -> None:
@@ -196,3 +190,7 @@ def _cells(found: Batch) -> tuple[object, ...]:
         found.ended,
         found.counts.failed,
     )
+
+
+def _ended(state: object) -> int:
+    return state.ended if isinstance(state, Batch) else 0

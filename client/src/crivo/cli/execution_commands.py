@@ -12,17 +12,11 @@ from crivo.cli.diagnostics import show_error, show_warnings
 from crivo.cli.output import say, write_bytes, write_json, write_line
 from crivo.cli.progress import downloading, waiting
 from crivo.cli.run_command import print_outcome
-from crivo.errors import CrivoError
 from crivo.execution_flows import require_success
 from crivo.models import Execution
 from crivo.options import ExecutionFilter
 
-
-class OutcomeDiffers(CrivoError):
-    """A replay has another outcome than its original."""
-
-
-executions = App(name="executions", help="List, show and cancel executions.", sort_key=6)
+executions = App(name="executions", help="List, show and cancel executions.", sort_key=7)
 
 
 @executions.command(name="list")
@@ -70,7 +64,7 @@ def list_executions(
         found = client.executions.list(page_size=page_size, **filters)
         service.output.rows(
             ("id", "script", "status", "created", "run ms", "error"),
-            ((each, _cells(each)) for each in islice(found, limit or None)),
+            ((each, execution_cells(each)) for each in islice(found, limit or None)),
         )
 
 
@@ -83,7 +77,7 @@ def show(execution: str, /, *, service: Service | None = None) -> None:
     service.output.facts(found, _facts(found))
     if service.as_json:
         return
-    reference = _reference(found)
+    reference = reference_of(found)
     if found.error is not None:
         show_error(reference, found.error)
     show_warnings(reference, found.warnings or [])
@@ -96,38 +90,6 @@ def cancel(execution: str, /, *, service: Service | None = None) -> None:
     with service.client() as client:
         found = client.executions.cancel(execution)
     service.output.document(found, f"{found.id}  {found.status}")
-
-
-@executions.command
-def replay(
-    execution: str,
-    /,
-    *,
-    script: str | None = None,
-    timeout: float | None = None,
-    service: Service | None = None,
-) -> None:
-    """Run a finished execution again over the same input, and compare the outcomes.
-
-    Parameters
-    ----------
-    execution
-        The id.
-    script
-        Another version, such as `cards@4`; by default the same.
-    timeout
-        Seconds to wait for the end.
-    """
-    service = service or Service()
-    with service.client() as client:
-        queued = client.executions.replay(execution, script=script)
-        with waiting(f"execution {queued.id}"):
-            found = client.executions.wait(queued.id, timeout=timeout)
-    is_identical = found.replay is not None and found.replay.identical
-    text = "identical" if is_identical else "differs"
-    service.output.document(found, f"{found.id}  {_reference(found)}  {found.status}  {text}")
-    if not is_identical:
-        raise OutcomeDiffers(f"the outcome is not that of {execution}")
 
 
 @executions.command
@@ -170,7 +132,7 @@ def watch(execution: str, /, *, service: Service | None = None) -> None:
             final = state
     if final is not None:
         if final.error is not None and not service.as_json:
-            show_error(_reference(final), final.error)
+            show_error(reference_of(final), final.error)
         require_success(final)
 
 
@@ -188,12 +150,13 @@ def logs(execution: str, /, *, service: Service | None = None) -> None:
         say(f"crivo: {console.lines_dropped} more lines were dropped")
 
 
-def _cells(execution: Execution) -> tuple[object, ...]:
+def execution_cells(execution: Execution) -> tuple[object, ...]:
+    """Return the cells of an execution in a list."""
     receipt, error = execution.receipt, execution.error
     run_ms = None if receipt is None or receipt.run_ms is None else f"{receipt.run_ms:.1f}"
     return (
         execution.id,
-        _reference(execution),
+        reference_of(execution),
         execution.status,
         execution.created_at,
         run_ms,
@@ -201,14 +164,15 @@ def _cells(execution: Execution) -> tuple[object, ...]:
     )
 
 
-def _reference(execution: Execution) -> str:
+def reference_of(execution: Execution) -> str:
+    """Return script and version of an execution in one text."""
     return f"{execution.script.name}@{execution.script.version}"
 
 
 def _facts(execution: Execution) -> dict[str, object]:
     facts: dict[str, object] = {
         "id": execution.id,
-        "script": _reference(execution),
+        "script": reference_of(execution),
         "status": execution.status,
         "created": execution.created_at,
     }

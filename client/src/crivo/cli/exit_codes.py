@@ -47,6 +47,10 @@ class UsageError(CrivoError):
     """The command cannot be carried out as it was given."""
 
 
+class OutcomeDiffers(CrivoError):
+    """A replay or another version has another outcome."""
+
+
 def exit_code_of(error: CrivoError) -> ExitCode:
     """Return the exit code of an error."""
     match error:

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+_MAX_SHOWN: Final = 120
 _CONTROLS: Final = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
 _KEPT: Final = {ord("\n"), ord("\t")}
 _VISIBLE: Final = {code: text for code, text in _CONTROLS.items() if code not in _KEPT}
@@ -92,6 +93,11 @@ def say_json(value: object) -> None:
 def visible(text: str) -> str:
     """Replace control characters: a script's text must not move a terminal's cursor."""
     return text.translate(_VISIBLE)
+
+
+def clipped(text: str) -> str:
+    """Shorten a text for one line."""
+    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…"
 
 
 def indented(value: bytes) -> str:
