@@ -16,6 +16,7 @@ from app.callbacks.model import (
     Secret,
     parse_id,
 )
+from app.callbacks.subjects import EXECUTION
 from app.executions.refs import parse_execution_id
 from app.http.authorization import needs
 from app.http.bodies import AnyRequest, read_json, read_query
@@ -40,7 +41,9 @@ async def list_callbacks(execution: str, resources: Resources, tenant: UUID) -> 
     codes of its attempts, and the time of the next one while it is pending.
     """
     async with resources.pool.acquire() as conn:
-        callbacks = await service.list_callbacks(conn, tenant, parse_execution_id(execution))
+        callbacks = await service.list_callbacks(
+            conn, tenant, EXECUTION, parse_execution_id(execution)
+        )
     return Page(items=callbacks, next_cursor=None)
 
 
@@ -59,7 +62,9 @@ async def resend_callback(
     again. The receiver's URL must not be disabled.
     """
     async with resources.pool.acquire() as conn:
-        return await service.resend(conn, caller, parse_execution_id(execution), parse_id(callback))
+        return await service.resend(
+            conn, caller, EXECUTION, parse_execution_id(execution), parse_id(callback)
+        )
 
 
 @post(

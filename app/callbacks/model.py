@@ -15,6 +15,8 @@ from app.executions.model import Receipt, Status
 # As many as sign at once: one more ends the oldest.
 MAX_SECRETS: Final = 3
 SECRET_BYTES: Final = 32
+# One more enables the one that was disabled first.
+MAX_DISABLED_URLS: Final = 1_000
 # Older attempts of a callback are forgotten.
 MAX_ATTEMPTS_KEPT: Final = 50
 _PREFIX: Final = "whsec_"
@@ -48,7 +50,6 @@ class Callback(Struct, frozen=True, kw_only=True):
     """
 
     id: UUID
-    execution_id: UUID
     url: str
     status: CallbackStatus
     created_at: datetime
@@ -57,7 +58,7 @@ class Callback(Struct, frozen=True, kw_only=True):
 
 
 class EndedExecution(Struct, frozen=True, kw_only=True):
-    """The data of a callback, without input, result and logs."""
+    """The data of an execution's callback, without input, result and logs."""
 
     id: UUID
     status: Status
@@ -70,7 +71,7 @@ class Message(Struct, frozen=True, kw_only=True):
 
     type: str
     timestamp: datetime
-    data: EndedExecution
+    data: Struct
 
 
 class CreateSecret(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
