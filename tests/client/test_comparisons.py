@@ -6,15 +6,14 @@ from typing import Final
 from uuid import uuid4
 
 import pytest
+from msgspec import Raw
 
 from crivo import Conflict, Crivo, InvalidRequest
 from crivo.cli.exit_codes import ExitCode
 from tests.support.crivo_command import CrivoCommand
 from tests.support.system import System
 
-OLD: Final = (
-    "function process(n) { if (n < 0) throw Error('negative'); return {n, twice: 2 * n} }\n"
-)
+OLD: Final = "function process(n) { if (n < 0) throw Error('no'); return {n, twice: 2 * n} }\n"
 SAME: Final = f"// Says the same.\n{OLD}"
 OTHER: Final = "function process(n) { return {n, twice: n === 3 ? '6' : 2 * n} }\n"
 
@@ -47,7 +46,7 @@ def test_a_clean_comparison_permits_a_promotion_and_another_does_not(
     assert other.differences is not None
     changed = [each for each in other.differences if each.changes]
     [change] = changed[0].changes or []
-    assert (change.pointer, bytes(change.before), bytes(change.after)) == ("/twice", b"6", b'"6"')
+    assert (change.pointer, change.before, change.after) == ("/twice", Raw(b"6"), Raw(b'"6"'))
     with pytest.raises(Conflict):
         client.scripts.promote(recorded, "prod", 3, comparison=other.id)
     assert client.scripts.promote(recorded, "prod", 2, comparison=same.id).version == 2

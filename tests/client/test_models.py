@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from msgspec import Raw
 
-from crivo import batch_models, errors, models
+from crivo import batch_models, comparison_models, errors, models
 from tests.support.servers import ROOT
 
 SCHEMAS: Final[dict[str, Any]] = msgspec.json.decode(
@@ -31,12 +31,13 @@ _OPEN: Final = {
     ("Problem", "warnings"): "list[Fault]",
 }
 
-_MEMBERS: Final = [each for module in (models, batch_models) for each in vars(module).values()]
+_MODULES: Final = (models, batch_models, comparison_models, errors)
 STRUCTS: Final[list[type[msgspec.Struct]]] = [
     each
-    # Once each, also those that another module imports.
-    for each in dict.fromkeys((*_MEMBERS, errors.Problem))
-    if isinstance(each, type) and issubclass(each, models.Response | errors.Problem)
+    for module in _MODULES
+    for each in vars(module).values()
+    if isinstance(each, type) and each.__module__ == module.__name__
+    if issubclass(each, models.Response | errors.Problem)
     if each not in _OWN
 ]
 _PLAIN: Final[dict[object, str]] = {str: "string", int: "integer", float: "number", bool: "boolean"}
