@@ -126,7 +126,7 @@ def test_a_file_is_run_line_by_line(crivo: CrivoCommand, double: str) -> None:
     shown = done.err.splitlines()
     assert shown[0] == f"in.ndjson:3: {double}@1:1:40: error: Error: negative [script_error]"
     assert any(each.startswith("in.ndjson:4: error: ") for each in shown)
-    assert shown[-1].startswith("crivo: 2 of 4 inputs have no result; `crivo batches results ")
+    assert shown[-1].startswith("crivo: 2 of 4 inputs without a result; `crivo batches results ")
     assert (array.code, array.err) == (piped.code, piped.err) == (0, "")
     assert [json.loads(line)["result"] for line in array.out.splitlines()] == [8, 10]
     assert [json.loads(line)["result"] for line in piped.out.splitlines()] == [12, 14]

@@ -171,7 +171,7 @@ def _require_success(client: Crivo, found: Batch, service: Service, *, file: str
                 place = f"{file}:{item.line}"
                 show_error(f"{place}: {_reference(found)}", item.error, data=place)
     raise ItemsFailed(
-        f"{missing} of {found.items} inputs have no result; "
+        f"{missing} of {found.items} inputs without a result; "
         f"`crivo batches results {found.id} --status failed` lists those that failed"
     )
 

@@ -68,7 +68,9 @@ def compare(
         except (KeyboardInterrupt, NotFinished):
             say(f"crivo: comparison {started.id} goes on; `crivo comparisons show ID` shows it")
             raise
-    _print(found, service)
+    # An alias as the old version is the one to be moved.
+    is_alias = not before.isdigit() and before != "latest"
+    _print(found, service, alias=before if is_alias else None)
 
 
 @comparisons.command
@@ -80,7 +82,7 @@ def show(comparison: str, /, *, service: Service | None = None) -> None:
     _print(found, service)
 
 
-def _print(found: Comparison, service: Service) -> None:
+def _print(found: Comparison, service: Service, *, alias: str | None = None) -> None:
     """Write a comparison. Raises OutcomeDiffers if it is not clean."""
     name = found.script.name
     if service.as_json:
@@ -92,9 +94,10 @@ def _print(found: Comparison, service: Service) -> None:
             (row for each in found.differences or [] for row in _rows(each)),
         )
     if found.clean is False:
+        target = f"{name}@{found.new}" + (f" {alias}" if alias else "")
         raise OutcomeDiffers(
-            f"the versions differ; `crivo scripts promote {name}@{found.new} ALIAS --comparison "
-            f"{found.id} --accept-differences` promotes all the same"
+            f"the versions differ; `crivo scripts promote {target} --comparison {found.id} "
+            "--accept-differences` promotes all the same"
         )
 
 
