@@ -67,6 +67,18 @@ RUN_SECONDS: Final = Histogram(
     buckets=_SECONDS,
     registry=REGISTRY,
 )
+BATCHES: Final = Counter(
+    "crivo_batches",
+    "Batches that were accepted, or cancelled before their end",
+    ("event",),
+    registry=REGISTRY,
+)
+BATCH_ITEMS: Final = Counter(
+    "crivo_batch_items",
+    "Items of batches that were accepted, or cancelled with their batch",
+    ("event",),
+    registry=REGISTRY,
+)
 LEASES_EXPIRED: Final = Counter(
     "crivo_leases_expired",
     "Claims whose worker stopped renewing them, by the execution's next status",
@@ -115,14 +127,25 @@ HTTP_SECONDS: Final = Histogram(
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5, 60),
     registry=REGISTRY,
 )
+COMPARISONS: Final = Counter(
+    "crivo_comparisons_finished",
+    "Comparisons of two versions by verdict: clean or different",
+    ("verdict",),
+    registry=REGISTRY,
+)
 
 # Series with a value of 0 are shown from the start: a rate needs two values.
 for _status in ("queued", "failed"):
     LEASES_EXPIRED.labels(_status)
+for _event in ("accepted", "cancelled"):
+    BATCHES.labels(_event)
+    BATCH_ITEMS.labels(_event)
 for _result in ("sent", "coalesced", "failed"):
     WAKE_UPS.labels(_result)
 for _outcome in ("delivered", "refused", "gone", "no_answer", "inward"):
     CALLBACK_ATTEMPTS.labels(_outcome)
+for _verdict in ("clean", "different"):
+    COMPARISONS.labels(_verdict)
 
 
 def configure_metrics(*, tenants: int) -> None:
@@ -145,3 +168,9 @@ def count_end(
         QUEUE_SECONDS.labels(*labels).observe(queue_seconds)
     if run_seconds is not None:
         RUN_SECONDS.labels(*labels).observe(run_seconds)
+
+
+def count_batch(event: str, *, items: int) -> None:
+    """Count a batch that was `accepted` or `cancelled`, and its items."""
+    BATCHES.labels(event).inc()
+    BATCH_ITEMS.labels(event).inc(items)

@@ -7,10 +7,10 @@ from typing import Final
 import structlog
 
 from app.allocator import configure_allocator
-from app.batches import Batches
 from app.blobs import Blobs, open_blobs
 from app.db import Pool, open_pool
 from app.fair_queue import FairQueue
+from app.lanes import Lanes
 from app.lint.client import LintClient, open_lint_client
 from app.notifications import Publisher, open_publisher
 from app.notifier import Notifier, open_notifier
@@ -67,7 +67,7 @@ class Resources:
         self.linter = linter
         self.tracing = tracing
         # Statements that arrive while one of their kind is under way go together.
-        self.batches = Batches(shared_errors=DatabaseUnavailable)
+        self.lanes = Lanes(shared_errors=DatabaseUnavailable)
 
 
 @asynccontextmanager

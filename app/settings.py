@@ -10,6 +10,8 @@ from app.limits import (
     MAX_PAYLOAD_BYTES,
     MAX_WALL_MS,
     MIB,
+    BatchBytes,
+    BatchItems,
     CpuMs,
     InputBytes,
     LimitPolicy,
@@ -44,9 +46,7 @@ class Settings(CallbackSettings, frozen=True, kw_only=True, forbid_unknown_field
             "the folder `blobs` of the data folder"
         ),
     ] = ""
-    data: Annotated[str, Meta(description="folder of the embedded servers' data", min_length=1)] = (
-        ".crivo"
-    )
+    data: Annotated[str, Meta(description="the embedded servers' data", min_length=1)] = ".crivo"
     host: Annotated[
         str, Meta(description="address the API listens on; any but loopback requires keys")
     ] = "127.0.0.1"
@@ -54,8 +54,7 @@ class Settings(CallbackSettings, frozen=True, kw_only=True, forbid_unknown_field
         str,
         Meta(
             description="in a container, the host's address that publishes the API's port; any "
-            "but loopback requires keys, as with `CRIVO_HOST`; empty: `CRIVO_HOST` "
-            "decides"
+            "but loopback requires keys, as with `CRIVO_HOST`; empty: `CRIVO_HOST` decides"
         ),
     ] = ""
     auth: Annotated[
@@ -78,8 +77,8 @@ class Settings(CallbackSettings, frozen=True, kw_only=True, forbid_unknown_field
     insecure_listen: Annotated[
         bool,
         Meta(
-            description="`true`: the API may run without keys beyond loopback, open to "
-            "everyone who reaches its port; something else must keep strangers out"
+            description="`true`: the API may run without keys beyond loopback, open to everyone "
+            "who reaches its port; something else must keep strangers out"
         ),
     ] = False
     port: Annotated[int, Meta(description="port of the API", ge=1, le=65_535)] = 8000
@@ -165,8 +164,8 @@ class Settings(CallbackSettings, frozen=True, kw_only=True, forbid_unknown_field
     native: Annotated[
         bool,
         Meta(
-            description="`false`: internals of V8 and the C library, which make executions "
-            "cheaper and memory errors exact, are not used (`app/sandbox/native/`)"
+            description="`false`: internals of V8 and the C library, which make executions cheaper "
+            "and memory errors exact, are not used (`app/sandbox/native/`)"
         ),
     ] = True
     max_waiting: Annotated[
@@ -228,6 +227,8 @@ class Settings(CallbackSettings, frozen=True, kw_only=True, forbid_unknown_field
         MemoryBytes, Meta(description="highest memory limit a client can choose")
     ] = MAX_MEMORY_BYTES
     max_input_bytes: Annotated[InputBytes, Meta(description="largest input")] = MAX_PAYLOAD_BYTES
+    max_batch_items: Annotated[BatchItems, Meta(description="inputs of one batch")] = 100_000
+    max_batch_bytes: Annotated[BatchBytes, Meta(description="body of one batch")] = 256 * MIB
     max_output_bytes: Annotated[
         OutputBytes,
         Meta(

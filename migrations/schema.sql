@@ -2,9 +2,13 @@
 --   access_generation          one row: counts the changes of API keys and tenants
 --   api_keys                   API keys; of a secret only its hash
 --   audit_log                  changes by operators and callers; append-only
+--   batch_inputs               inputs of batches whose upload is not accepted yet
+--   batches                    uploads of many inputs; their items are executions
 --   callback_attempts          attempts to deliver callbacks, the last fifty of each
 --   callback_secrets           keys of tenants that sign their callbacks; readable, since they sign
 --   callbacks                  outbox of callbacks; added by a trigger as their subjects end
+--   comparison_items           the inputs of comparisons, the executions of both versions and how they compare
+--   comparisons                comparisons of two versions of a script over recorded inputs
 --   disabled_callback_urls     URLs whose receivers have answered that they are gone
 --   executions                 executions: what was accepted, how it runs, how it ended
 --   idempotency_keys           keys of requests, and what each request created
@@ -24,6 +28,7 @@
 --   workers                    worker processes and when each was last seen
 
 -- Functions
+--   accept_batch_v1            Accept a batch
 --   accept_executions_v1       Accept several executions of one tenant; return those that are stored, with their versions
 --   accept_executions_v2       Accept several executions of one tenant; return those that are stored, with their versions
 --   add_callback               Add the callback of a resource that has just ended, in the transaction that ends it
@@ -33,9 +38,11 @@
 --   claim_executions_v2        Claim up to `most` queued executions for a worker
 --   claim_executions_v3        Claim up to `most` queued executions for a worker, and up to `ahead` more that it will begin within moments
 --   count_access_change        Count the changes of API keys and of tenants' caps, so that a process knows when to reload them
+--   count_batch_items          Count the items of batches that end, and end a batch with its last item
 --   count_bytes                Count each tenant's stored bytes, and the input bytes of the day, in tenant_usage
 --   count_queued               Count each tenant's queued executions in tenant_usage
 --   delete_callback            Delete the callback of a resource that is deleted, and with it the attempts
+--   erase_changes              Erase what comparisons show of an execution's result, as its data is erased or deleted
 --   faded                      Return how much of a tenant's worker-seconds still counts
 --   find_idempotency_key_v1    Find what a request with this key has created; no row if the key is free
 --   finish_execution           Record the outcome of an execution, commit, and notify the readers that wait for it
@@ -54,6 +61,11 @@
 --   refuse_version_change      Keep script versions immutable
 --   usage_shard                Choose the shard of tenant_usage that this connection counts in
 --   utc_today                  Return the current day in UTC, by which max_bytes_per_day counts
+
+CREATE FUNCTION accept_batch_v1(tenant uuid, batch uuid, upload uuid, items integer, script uuid, script_version integer, wall_ms integer, max_cpu_ms integer, memory_bytes bigint, max_output_bytes bigint, default_wall_ms integer, default_memory_bytes bigint, min_memory_bytes bigint, ceiling_wall_ms integer, ceiling_cpu_ms integer, ceiling_memory_bytes bigint, ceiling_output_bytes bigint, labels jsonb, seed bigint, priority smallint, params bytea, traceparent text, request_id text, max_queued bigint, max_stored_bytes bigint, max_bytes_per_day bigint, seen_within_seconds double precision) RETURNS TABLE(quota text, cap bigint, used bigint, limit_bytes bigint, largest_bytes bigint)
+    LANGUAGE plpgsql
+    SET jit TO 'off'
+    SET enable_mergejoin TO 'off'; -- migrations/sql/accept_batch_v1.sql
 
 CREATE FUNCTION accept_executions_v1(tenant uuid, ids uuid[], script_ids uuid[], script_names text[], script_versions integer[], aliases text[], walls_ms integer[], max_cpus_ms integer[], memories_bytes bigint[], max_outputs_bytes bigint[], default_wall_ms integer, default_memory_bytes bigint, min_memory_bytes bigint, ceiling_wall_ms integer, ceiling_cpu_ms integer, ceiling_memory_bytes bigint, ceiling_output_bytes bigint, labels jsonb[], seeds bigint[], priorities smallint[], traceparents text[], request_ids text[], input_sha256s bytea[], input_sizes bigint[], input_bodies bytea[], input_params bytea[], max_queued bigint, max_stored_bytes bigint, max_bytes_per_day bigint, seen_within_seconds double precision) RETURNS TABLE(id uuid, script_id uuid, version integer)
     LANGUAGE plpgsql
@@ -115,6 +127,9 @@ CREATE FUNCTION claim_executions_v3(worker uuid, most integer, ahead integer, le
 CREATE FUNCTION count_access_change() RETURNS trigger
     LANGUAGE plpgsql; -- migrations/sql/count_access_change.sql
 
+CREATE FUNCTION count_batch_items() RETURNS trigger
+    LANGUAGE plpgsql; -- migrations/sql/count_batch_items.sql
+
 CREATE FUNCTION count_bytes() RETURNS trigger
     LANGUAGE plpgsql; -- migrations/sql/count_bytes.sql
 
@@ -123,6 +138,9 @@ CREATE FUNCTION count_queued() RETURNS trigger
 
 CREATE FUNCTION delete_callback() RETURNS trigger
     LANGUAGE plpgsql; -- migrations/sql/delete_callback.sql
+
+CREATE FUNCTION erase_changes() RETURNS trigger
+    LANGUAGE plpgsql; -- migrations/sql/erase_changes.sql
 
 CREATE FUNCTION faded(seconds double precision, since timestamp with time zone, moment timestamp with time zone) RETURNS double precision
     LANGUAGE sql IMMUTABLE; -- migrations/sql/faded.sql
@@ -226,6 +244,61 @@ COMMENT ON COLUMN audit_log.tenant_id IS 'the tenant of the thing that changed';
 
 COMMENT ON COLUMN audit_log.target IS 'the id or name of the thing that changed';
 
+CREATE UNLOGGED TABLE batch_inputs (
+    upload_id uuid NOT NULL,
+    line integer NOT NULL,
+    tenant_id uuid NOT NULL,
+    sha256 bytea NOT NULL,
+    size_bytes bigint NOT NULL,
+    body bytea,
+    blob_key text,
+    error bytea,
+    script_id uuid,
+    version integer,
+    wall_ms integer,
+    max_cpu_ms integer,
+    memory_bytes bigint,
+    max_output_bytes bigint,
+    seed bigint,
+    clock_ms bigint,
+    labels jsonb,
+    priority smallint,
+    params bytea,
+    replay_of uuid,
+    staged_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+ALTER TABLE ONLY batch_inputs ALTER COLUMN body SET STORAGE EXTERNAL;
+
+CREATE TABLE batches (
+    id uuid NOT NULL,
+    tenant_id uuid NOT NULL,
+    script_id uuid,
+    version integer,
+    items integer NOT NULL,
+    succeeded integer DEFAULT 0 NOT NULL,
+    failed integer DEFAULT 0 NOT NULL,
+    cancelled integer DEFAULT 0 NOT NULL,
+    input_bytes bigint NOT NULL,
+    labels jsonb DEFAULT '{}'::jsonb NOT NULL,
+    priority smallint DEFAULT 0 NOT NULL,
+    request_id text,
+    created_at timestamp with time zone NOT NULL,
+    first_ended_at timestamp with time zone,
+    last_ended_at timestamp with time zone,
+    cancelled_at timestamp with time zone,
+    finished_at timestamp with time zone,
+    CONSTRAINT batches_check CHECK (((succeeded >= 0) AND (failed >= 0) AND (cancelled >= 0))),
+    CONSTRAINT batches_check1 CHECK (((((succeeded + failed) + cancelled) = items) = (finished_at IS NOT NULL))),
+    CONSTRAINT batches_items_check CHECK ((items > 0))
+)
+WITH (fillfactor='50');
+
+COMMENT ON COLUMN batches.version IS 'NULL: the items run versions of their own';
+
+COMMENT ON COLUMN batches.succeeded IS 'counted by a trigger on executions';
+
+COMMENT ON COLUMN batches.first_ended_at IS 'when the first item ended, for the estimate';
+
 CREATE TABLE callback_attempts (
     callback_id uuid NOT NULL,
     number integer NOT NULL,
@@ -278,6 +351,55 @@ COMMENT ON COLUMN callbacks.next_attempt_at IS 'while an attempt is under way, w
 
 COMMENT ON COLUMN callbacks.lease_token IS 'fences reports of an attempt';
 
+CREATE TABLE comparison_items (
+    comparison_id uuid NOT NULL,
+    "position" integer NOT NULL,
+    tenant_id uuid NOT NULL,
+    execution_id uuid NOT NULL,
+    from_execution_id uuid NOT NULL,
+    to_execution_id uuid NOT NULL,
+    outcome text,
+    changes bytea,
+    CONSTRAINT comparison_items_check CHECK (((changes IS NULL) OR (outcome = 'differing'::text))),
+    CONSTRAINT comparison_items_outcome_check CHECK ((outcome = ANY (ARRAY['same'::text, 'differing'::text, 'newly_failed'::text, 'newly_fixed'::text, 'undecided'::text]))),
+    CONSTRAINT comparison_items_position_check CHECK (("position" > 0))
+);
+
+COMMENT ON COLUMN comparison_items.changes IS 'where two results differ, as JSON; erased with the data of either execution';
+
+CREATE TABLE comparisons (
+    id uuid NOT NULL,
+    tenant_id uuid NOT NULL,
+    script_id uuid NOT NULL,
+    from_version integer NOT NULL,
+    to_version integer NOT NULL,
+    priority smallint NOT NULL,
+    batch_id uuid NOT NULL,
+    inputs integer NOT NULL,
+    erased integer NOT NULL,
+    state text DEFAULT 'running'::text NOT NULL,
+    lease_expires_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    finished_at timestamp with time zone,
+    same integer DEFAULT 0 NOT NULL,
+    differing integer DEFAULT 0 NOT NULL,
+    newly_failed integer DEFAULT 0 NOT NULL,
+    newly_fixed integer DEFAULT 0 NOT NULL,
+    undecided integer DEFAULT 0 NOT NULL,
+    from_cpu_ms double precision,
+    to_cpu_ms double precision,
+    clean boolean GENERATED ALWAYS AS (((state = 'finished'::text) AND (same > 0) AND ((((differing + newly_failed) + newly_fixed) + undecided) = 0))) STORED NOT NULL,
+    CONSTRAINT comparisons_check CHECK (((state = 'finished'::text) = (finished_at IS NOT NULL))),
+    CONSTRAINT comparisons_check1 CHECK (((state = 'running'::text) OR (((((same + differing) + newly_failed) + newly_fixed) + undecided) = inputs))),
+    CONSTRAINT comparisons_erased_check CHECK ((erased >= 0)),
+    CONSTRAINT comparisons_inputs_check CHECK ((inputs > 0)),
+    CONSTRAINT comparisons_state_check CHECK ((state = ANY (ARRAY['running'::text, 'finished'::text])))
+);
+
+COMMENT ON COLUMN comparisons.lease_expires_at IS 'until when a worker compares the results; only then another one may';
+
+COMMENT ON COLUMN comparisons.clean IS 'something was compared, and everything is the same';
+
 CREATE TABLE disabled_callback_urls (
     id uuid NOT NULL,
     tenant_id uuid NOT NULL,
@@ -318,6 +440,8 @@ CREATE TABLE executions (
     isolation text,
     held boolean DEFAULT false NOT NULL,
     callback_url text,
+    batch_id uuid,
+    batch_line integer,
     CONSTRAINT executions_callback_url_check CHECK ((octet_length(callback_url) <= 2048)),
     CONSTRAINT executions_check CHECK (((status = 'failed'::text) = (error_kind IS NOT NULL))),
     CONSTRAINT executions_check1 CHECK (((error_kind IS NULL) = (error IS NULL))),
@@ -357,6 +481,8 @@ COMMENT ON COLUMN executions.warnings IS 'what the result lost on its way to JSO
 COMMENT ON COLUMN executions.held IS 'claimed ahead, and not reported as begun: a rescue counts no attempt';
 
 COMMENT ON COLUMN executions.callback_url IS 'receives a callback when the execution ends';
+
+COMMENT ON COLUMN executions.batch_line IS 'line of the upload that is its input, from 1';
 
 CREATE TABLE idempotency_keys (
     tenant_id uuid NOT NULL,
@@ -573,6 +699,12 @@ ALTER TABLE ONLY api_keys
 ALTER TABLE ONLY audit_log
     ADD CONSTRAINT audit_log_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY batch_inputs
+    ADD CONSTRAINT batch_inputs_pkey PRIMARY KEY (upload_id, line);
+
+ALTER TABLE ONLY batches
+    ADD CONSTRAINT batches_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY callback_attempts
     ADD CONSTRAINT callback_attempts_pkey PRIMARY KEY (callback_id, number);
 
@@ -584,6 +716,12 @@ ALTER TABLE ONLY callbacks
 
 ALTER TABLE ONLY callbacks
     ADD CONSTRAINT callbacks_subject_id_subject_key UNIQUE (subject_id, subject);
+
+ALTER TABLE ONLY comparison_items
+    ADD CONSTRAINT comparison_items_pkey PRIMARY KEY (comparison_id, "position");
+
+ALTER TABLE ONLY comparisons
+    ADD CONSTRAINT comparisons_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY disabled_callback_urls
     ADD CONSTRAINT disabled_callback_urls_pkey PRIMARY KEY (id);
@@ -648,9 +786,25 @@ CREATE INDEX audit_log_target_idx ON audit_log USING btree (target, id DESC);
 
 CREATE INDEX audit_log_tenant_idx ON audit_log USING btree (tenant_id, id DESC);
 
+CREATE INDEX batch_inputs_blob_idx ON batch_inputs USING btree (blob_key) WHERE (blob_key IS NOT NULL);
+
+CREATE INDEX batches_finished_idx ON batches USING btree (finished_at, id) WHERE (finished_at IS NOT NULL);
+
+CREATE INDEX batches_page_idx ON batches USING btree (tenant_id, id DESC);
+
 CREATE INDEX callback_secrets_tenant_idx ON callback_secrets USING btree (tenant_id, id DESC);
 
 CREATE INDEX callbacks_pending_idx ON callbacks USING btree (tenant_id, next_attempt_at) WHERE (status = 'pending'::text);
+
+CREATE INDEX comparison_items_from_idx ON comparison_items USING btree (from_execution_id) WHERE (changes IS NOT NULL);
+
+CREATE INDEX comparison_items_to_idx ON comparison_items USING btree (to_execution_id) WHERE (changes IS NOT NULL);
+
+CREATE INDEX comparisons_created_idx ON comparisons USING btree (created_at);
+
+CREATE INDEX comparisons_running_idx ON comparisons USING btree (id) WHERE (state = 'running'::text);
+
+CREATE UNIQUE INDEX executions_batch_idx ON executions USING btree (batch_id, batch_line) WHERE (batch_id IS NOT NULL);
 
 CREATE INDEX executions_finished_idx ON executions USING btree (finished_at, id) WHERE (finished_at IS NOT NULL);
 
@@ -694,9 +848,15 @@ CREATE TRIGGER executions_insert_queues AFTER INSERT ON executions FOR EACH ROW 
 
 CREATE TRIGGER executions_update_counts AFTER UPDATE ON executions REFERENCING OLD TABLE AS removed NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION count_queued();
 
+CREATE TRIGGER executions_update_counts_batch_items AFTER UPDATE ON executions REFERENCING OLD TABLE AS removed NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION count_batch_items();
+
 CREATE TRIGGER executions_update_queues AFTER UPDATE OF status, priority ON executions FOR EACH ROW WHEN ((((old.status = 'queued'::text) OR (new.status = 'queued'::text)) AND ((old.status IS DISTINCT FROM new.status) OR (old.priority IS DISTINCT FROM new.priority)))) EXECUTE FUNCTION keep_queue();
 
+CREATE TRIGGER payloads_delete_changes AFTER DELETE ON payloads FOR EACH ROW WHEN ((old.kind = 'input'::text)) EXECUTE FUNCTION erase_changes();
+
 CREATE TRIGGER payloads_delete_counts AFTER DELETE ON payloads REFERENCING OLD TABLE AS removed FOR EACH STATEMENT EXECUTE FUNCTION count_bytes();
+
+CREATE TRIGGER payloads_erase_changes AFTER UPDATE OF erased_at ON payloads FOR EACH ROW WHEN (((new.kind = 'input'::text) AND (old.erased_at IS NULL) AND (new.erased_at IS NOT NULL))) EXECUTE FUNCTION erase_changes();
 
 CREATE TRIGGER payloads_insert_counts AFTER INSERT ON payloads REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION count_bytes();
 
@@ -717,6 +877,12 @@ ALTER TABLE ONLY audit_log
 ALTER TABLE ONLY audit_log
     ADD CONSTRAINT audit_log_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);
 
+ALTER TABLE ONLY batches
+    ADD CONSTRAINT batches_script_id_version_fkey FOREIGN KEY (script_id, version) REFERENCES script_versions(script_id, version);
+
+ALTER TABLE ONLY batches
+    ADD CONSTRAINT batches_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);
+
 ALTER TABLE ONLY callback_attempts
     ADD CONSTRAINT callback_attempts_callback_id_fkey FOREIGN KEY (callback_id) REFERENCES callbacks(id) ON DELETE CASCADE;
 
@@ -728,6 +894,21 @@ ALTER TABLE ONLY callback_secrets
 
 ALTER TABLE ONLY callbacks
     ADD CONSTRAINT callbacks_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);
+
+ALTER TABLE ONLY comparison_items
+    ADD CONSTRAINT comparison_items_comparison_id_fkey FOREIGN KEY (comparison_id) REFERENCES comparisons(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY comparison_items
+    ADD CONSTRAINT comparison_items_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);
+
+ALTER TABLE ONLY comparisons
+    ADD CONSTRAINT comparisons_script_id_from_version_fkey FOREIGN KEY (script_id, from_version) REFERENCES script_versions(script_id, version);
+
+ALTER TABLE ONLY comparisons
+    ADD CONSTRAINT comparisons_script_id_to_version_fkey FOREIGN KEY (script_id, to_version) REFERENCES script_versions(script_id, version);
+
+ALTER TABLE ONLY comparisons
+    ADD CONSTRAINT comparisons_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);
 
 ALTER TABLE ONLY disabled_callback_urls
     ADD CONSTRAINT disabled_callback_urls_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);

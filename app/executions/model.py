@@ -82,6 +82,8 @@ class Claim(Struct, frozen=True, kw_only=True):
     request_id: str | None = None
     # Claimed ahead: it begins once a slot is free.
     held: bool = False
+    # It is an item of a batch, for which hardly anybody waits by itself.
+    batch_id: UUID | None = None
 
 
 class ReplayRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -206,6 +208,13 @@ class Waiting(Struct, frozen=True, kw_only=True):
     reason: WaitReason
 
 
+class BatchItem(Struct, frozen=True, kw_only=True):
+    """The batch that an execution belongs to, and the line of the upload that is its input."""
+
+    id: UUID
+    line: int
+
+
 class ReplayOutcome(Struct, frozen=True, kw_only=True):
     """The comparison of a replay with its original.
 
@@ -220,11 +229,11 @@ class ReplayOutcome(Struct, frozen=True, kw_only=True):
 class Execution(Struct, frozen=True, kw_only=True):
     """An execution as clients see it.
 
-    `params`, `callback_url`, and `waiting` while queued, are part of a single execution, not of a
-    list or an event. `error` is present on failed executions, `receipt` on all finished ones.
-    Succeeded ones have `result` up to 1 MiB and `result_url` for any size, and `warnings` if JSON
-    cannot represent a part of the result. A replay has `replay_of`, the id of its original, and at
-    its end `replay`.
+    `batch` is present on items of a batch. `params`, `callback_url`, and `waiting` while queued,
+    are part of a single execution, not of a list or an event. `error` is present on failed
+    executions, `receipt` on all finished ones. Succeeded ones have `result` up to 1 MiB and
+    `result_url` for any size, and `warnings` if JSON cannot represent a part of the result. A
+    replay has `replay_of`, the id of its original, and at its end `replay`.
     """
 
     id: UUID
@@ -236,6 +245,7 @@ class Execution(Struct, frozen=True, kw_only=True):
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+    batch: BatchItem | UnsetType = UNSET
     callback_url: str | UnsetType = UNSET
     waiting: Waiting | UnsetType = UNSET
     params: Raw | UnsetType = UNSET
@@ -264,6 +274,11 @@ class ExecutionState(Struct, frozen=True, kw_only=True):
     status: Status
     attempts: int
 
+    @property
+    def final(self) -> bool:
+        """Whether the state can never change again."""
+        return self.status.final
+
 
 class ExecutionFilter(Struct, frozen=True, kw_only=True):
     """The filter of a list of executions; None matches all."""
@@ -272,5 +287,6 @@ class ExecutionFilter(Struct, frozen=True, kw_only=True):
     version: int | None = None
     status: Status | None = None
     labels: dict[str, str] = {}
+    batch_id: UUID | None = None
     created_from: datetime | None = None
     created_before: datetime | None = None

@@ -28,8 +28,8 @@ class QueueLimit:
         self._queued = 0
         self._count_from = 0.0
 
-    async def require_room(self, pool: Pool) -> None:
-        """Count one more submission. Raises QueueFull."""
+    async def require_room(self, pool: Pool, *, more: int = 1) -> None:
+        """Count one more submission, or the items of a batch. Raises QueueFull."""
         if self._limit == 0:
             return
         now = asyncio.get_running_loop().time()
@@ -37,6 +37,6 @@ class QueueLimit:
             # Set before the query: one request counts, the others use the number known by then.
             self._count_from = now + _COUNT_SECONDS
             self._queued = await pool.fetchval(COUNT_QUEUED)
-        if self._queued >= self._limit:
+        if self._queued + more > self._limit:
             raise QueueFull(f"{self._queued} executions are queued; the limit is {self._limit}")
-        self._queued += 1
+        self._queued += more

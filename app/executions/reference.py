@@ -78,7 +78,7 @@ WAIT_REFUSALS: Final = (
     TooManyWaiting("1000 requests of this tenant are already waiting"),
     NoRoomToWait("2000 requests are already waiting"),
 )
-_SUBMISSION: Final = (
+SUBMISSION_PROBLEMS: Final = (
     _NO_SCRIPT,
     _NO_VERSION,
     ScriptArchived("the script 'cards' is archived and takes no executions"),
@@ -146,6 +146,7 @@ class ExecutionListQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fi
         Annotated[str, Meta(description="a script, or one of its versions: `cards@3`")] | UnsetType
     ) = UNSET
     status: Annotated[Status, Meta(description="status of the executions")] | UnsetType = UNSET
+    batch: Annotated[str, Meta(description="id of a batch: its items")] | UnsetType = UNSET
     label: (
         Annotated[list[str], Meta(description="`name:value`; repeated: all must match")] | UnsetType
     ) = UNSET
@@ -221,7 +222,7 @@ SUBMIT_ENVELOPE: Final = documented(
     headers=_PREFER,
     idempotent=True,
     responses={200: _ENDED, 202: _QUEUED},
-    problems=_SUBMISSION,
+    problems=SUBMISSION_PROBLEMS,
     examples=EXAMPLES,
 )
 
@@ -231,7 +232,7 @@ SUBMIT_RAW: Final = documented(
     headers=_PREFER,
     idempotent=True,
     responses={200: _ENDED, 202: _QUEUED},
-    problems=_SUBMISSION,
+    problems=SUBMISSION_PROBLEMS,
     parameters=PARAMETERS,
     examples=EXAMPLES,
 )
@@ -241,7 +242,7 @@ REPLAY_EXECUTION: Final = documented(
     headers=_PREFER,
     idempotent=True,
     responses={200: _ENDED, 202: _QUEUED},
-    problems=(NO_EXECUTION, _NOT_FINISHED, _GONE, *_SUBMISSION),
+    problems=(NO_EXECUTION, _NOT_FINISHED, _GONE, *SUBMISSION_PROBLEMS),
     parameters=PARAMETERS,
     examples=EXAMPLES,
 )

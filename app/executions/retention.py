@@ -98,11 +98,15 @@ SELECT_REFERENCED_KEYS = """
 SELECT blob_key
 FROM payloads
 WHERE blob_key = ANY ($1)
+UNION ALL
+SELECT blob_key
+FROM batch_inputs
+WHERE blob_key = ANY ($1)
 """
 
 
 async def select_referenced_keys(conn: Connection, keys: Sequence[str]) -> set[str]:
-    """Return those of the keys that a payload's row references."""
+    """Return those of the keys that a payload, or an input of an upload under way, references."""
     return {row["blob_key"] for row in await conn.fetch(SELECT_REFERENCED_KEYS, keys)}
 
 

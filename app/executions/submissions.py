@@ -11,13 +11,13 @@ import uuid_utils.compat as uuid
 from msgspec import Struct
 
 from app.auth.callers import Caller, reauthorize
-from app.batches import ALONE, MAX_BATCHED_BYTES, Alone
 from app.executions import acceptance
 from app.executions.acceptance_batches import Acceptance, insert_executions
 from app.executions.callback_urls import require_room_for_callback
 from app.executions.model import Submission
 from app.idempotency.model import IdempotencyKey, RequestKey, key_for
 from app.idempotency.store import is_known
+from app.lanes import ALONE, MAX_BATCHED_BYTES, Alone
 from app.limits import MAX_INLINE_BYTES, MAX_SEED
 from app.outages import BlobsUnavailable, DatabaseUnavailable
 from app.payloads.model import StoredPayload
@@ -159,7 +159,7 @@ async def _insert(
         many = partial(_insert_several, resources, caller.tenant, caps)
         # The caps are those of the moment of each request.
         lane = ("acceptances", (caller.tenant, caps))
-        version = await resources.batches.submit(lane, wanted, one=one, many=many)
+        version = await resources.lanes.submit(lane, wanted, one=one, many=many)
     scripts.require_version(received.ref, version)
     return isinstance(version, acceptance.HandedOver)
 

@@ -12,7 +12,8 @@
 --
 -- A small outcome goes with the notification, so that a reader that waits needs no read of its own:
 -- `outcome` is the row that app/executions/store.py would read, with bytes in base64. A payload of
--- NOTIFY is shorter than 8,000 bytes; of a larger outcome only the id is sent.
+-- NOTIFY is shorter than 8,000 bytes; of a larger outcome only the id is sent, and so it is of an item
+-- of a batch, for which hardly anybody waits.
 CREATE OR REPLACE PROCEDURE finish_execution_v4(
     execution uuid, token bigint, its_status text, its_error_kind text, its_error bytea,
     its_v8_version text, its_run_ms double precision, its_cpu_ms double precision,
@@ -79,8 +80,9 @@ BEGIN
     COMMIT;
     notice := format('{"ended":["%s"]}', recorded.id);
     -- Sizes first: bytes grow by a third in base64.
-    IF coalesce(octet_length(result_body), 0) + coalesce(octet_length(recorded.error), 0)
-       + coalesce(octet_length(recorded.warnings), 0) <= 4096 THEN
+    IF recorded.batch_id IS NULL
+       AND coalesce(octet_length(result_body), 0) + coalesce(octet_length(recorded.error), 0)
+           + coalesce(octet_length(recorded.warnings), 0) <= 4096 THEN
         -- As in finish_executions_v1.
         PERFORM set_config('enable_seqscan', 'off', true),
                 set_config('enable_hashjoin', 'off', true),

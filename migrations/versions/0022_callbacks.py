@@ -109,7 +109,7 @@ _COLUMNS = {
 def upgrade() -> None:
     for statement in UP:
         op.execute(statement.replace("://", "\\://"))
-    for name in ("add_callback", "delete_callback", "claim_callbacks_v1", "finish_execution_v4"):
+    for name in ("add_callback", "delete_callback", "claim_callbacks_v1"):
         op.execute((_SQL / f"{name}.sql").read_text(encoding="utf-8"))
     for trigger in _TRIGGERS:
         op.execute(trigger)
@@ -122,7 +122,6 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.execute("DROP TRIGGER executions_end_adds_callback ON executions")
     op.execute("DROP TRIGGER executions_deletion_deletes_callback ON executions")
-    op.execute("DROP PROCEDURE finish_execution_v4")
     op.execute("DROP FUNCTION add_callback")
     op.execute("DROP FUNCTION delete_callback")
     op.execute("DROP FUNCTION claim_callbacks_v1")

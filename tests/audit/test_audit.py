@@ -214,6 +214,8 @@ ANEW: Final = {
     Action.SCRIPT_CREATED,
     Action.TENANT_CREATED,
     Action.KEY_CREATED,
+    Action.COMPARISON_CREATED,
+    Action.REPLAYS_CREATED,
     Action.EXECUTION_REPLAYED,
     Action.CALLBACK_RESENT,
     Action.CALLBACK_ENABLED,

@@ -20,6 +20,7 @@ from app.http.openapi_parameters import (
     load_examples,
 )
 from app.tenants.model import DEFAULT_TENANT
+from tests.support.recorded_examples import METRICS, assert_equal
 from tests.support.servers import execute
 from tests.support.system import ROOT, System, stop
 
@@ -28,7 +29,10 @@ RECORDED: Final = [
     for noun in (
         "scripts",
         "executions",
+        "batches",
         "callbacks",
+        "replays",
+        "comparisons",
         "tenants",
         "keys",
         "audit",
@@ -67,12 +71,22 @@ STORY: Final = (
     "showInput",
     "showLogs",
     "replayExecution",
+    "submitBatch",
+    "listBatches",
+    "showBatch",
+    "showBatchResults",
+    "showBatchEvents",
+    "createBatchEventsToken",
     "cancelExecution",
+    "cancelBatch",
     "eraseData",
     "listCallbacks",
     "resendCallback",
     "listDisabledUrls",
     "enableUrl",
+    "createReplays",
+    "createComparison",
+    "showComparison",
     "removeAlias",
     "createTenant",
     "listTenants",
@@ -88,34 +102,6 @@ STORY: Final = (
     "showMetrics",
     "showIndex",
 )
-
-# Values that differ between systems, by name or by operation and name: only their types are
-# compared.
-VOLATILE: Final = frozenset(
-    (
-        "clock_ms",
-        "seed",
-        "queued_ms",
-        "run_ms",
-        "lead_ms",
-        "cpu_ms",
-        "peak_memory_bytes",
-        "v8_version",
-        "next_cursor",
-        "lockdown",
-        "workers",
-        "key",
-        "token",
-        "request_id",
-        "listChanges id",
-        "secret",
-        "listCallbacks attempts",
-        "resendCallback attempts",
-    )
-)
-
-# Lines of a metrics page.
-_METRICS: Final = "# HELP "
 
 Json = Any
 
@@ -145,14 +131,7 @@ def test_every_example_gets_its_recorded_response(
     for name in STORY:
         method, path, operation = operations[name]
         for example in _recorded()[name]:
-            if (name, example.status) == ("cancelExecution", 200):
-                # Queued without a worker, so that it can be cancelled.
-                stop(system.workers.pop())
-                location = system.submit("total", b"[]")
-                ids[example.parameters["execution"]] = location.rpartition("/")[2]
-            if (name, example.status) == ("listDisabledUrls", 200):
-                [disabled] = example.answer["items"]
-                execute(system.environ["DATABASE_URL"], _disable(disabled["id"], disabled["url"]))
+            _prepare(system, name, example, ids)
             answer = _send(system, method, path, operation, _with_ids(example, ids))
 
             where = f"{name}: {example.name}"
@@ -168,10 +147,28 @@ def test_every_example_gets_its_recorded_response(
                 continue
             assert answer.status_code == example.status, (where, answer.text)
             _fits(document, operation, answer, where)
-            _equals(_with_ids(example, ids).answer, _body_of(answer), where)
+            assert_equal(_with_ids(example, ids).answer, _body_of(answer), where)
         if not system.workers:
             system.start_worker()
             system.await_ready()
+
+
+def _prepare(system: System, name: str, example: Example, ids: dict[str, str]) -> None:
+    """Make what an example needs."""
+    match name, example.status:
+        case "cancelExecution", 200:
+            # Queued without a worker, so that it can be cancelled.
+            stop(system.workers.pop())
+            location = system.submit("total", b"[]")
+            ids[example.parameters["execution"]] = location.rpartition("/")[2]
+        case "cancelBatch", 200:
+            location = _submit_batch(system, "total", b"[]\n[]\n")
+            ids[example.parameters["batch"]] = location.rpartition("/")[2]
+        case "listDisabledUrls", 200:
+            [disabled] = example.answer["items"]
+            execute(system.environ["DATABASE_URL"], _disable(disabled["id"], disabled["url"]))
+        case _:
+            pass
 
 
 def test_the_document_shows_the_recorded_examples(document: dict[str, Json]) -> None:
@@ -215,6 +212,14 @@ def test_every_example_fits_its_schema(
                     assert body.get("examples"), (operation["operationId"], status)
                 for example in body.get("examples", {}).values():
                     _validator(document, body["schema"]).validate(example["value"])
+
+
+def _submit_batch(system: System, script: str, lines: bytes) -> str:
+    headers = {"Content-Type": "application/x-ndjson"}
+    answer = system.client.post(
+        "/batches", params={"script": script}, content=lines, headers=headers
+    )
+    return str(answer.headers["Location"])
 
 
 def _recorded() -> dict[str, list[Example]]:
@@ -261,7 +266,7 @@ def _disable(disabled_id: str, url: str) -> str:
 def _body_of(answer: httpx.Response) -> Json:
     if not answer.content:
         return msgspec.UNSET
-    is_json = answer.headers["Content-Type"].endswith("json")
+    is_json = answer.headers["Content-Type"].endswith(("/json", "+json"))
     return answer.json() if is_json else answer.text
 
 
@@ -280,36 +285,6 @@ def _validator(document: dict[str, Json], schema: Json) -> jsonschema_rs.Draft20
     return jsonschema_rs.Draft202012Validator(
         {**schema, "components": document["components"]}, validate_formats=True
     )
-
-
-def _equals(expected: Json, actual: Json, where: str) -> None:
-    """Compare a response with the recorded one; volatile values by type only."""
-    assert type(expected) is type(actual), (where, expected, actual)
-    if isinstance(expected, dict):
-        assert expected.keys() == actual.keys(), where
-        for name, member in expected.items():
-            of_operation = f"{where.partition(':')[0]} {name}"
-            if {name, of_operation} & VOLATILE or name.endswith("_at"):
-                assert (member is None) == (actual[name] is None), (where, name)
-            else:
-                _equals(member, actual[name], f"{where} {name}")
-    elif isinstance(expected, list):
-        assert len(expected) == len(actual), where
-        for number, (left, right) in enumerate(zip(expected, actual, strict=True)):
-            _equals(left, right, f"{where} {number}")
-    elif isinstance(expected, str) and expected.startswith(_METRICS):
-        meanings = [line for line in expected.splitlines() if line.startswith(_METRICS)]
-        assert [each for each in meanings if each not in actual] == [], where
-    elif isinstance(expected, str) and "\ndata: " in expected:
-        _equals(_events(expected), _events(actual), where)
-    else:
-        assert expected == actual, where
-
-
-def _events(text: str) -> list[Json]:
-    """Parse server-sent events; only their data differs between systems."""
-    lines = [line.partition(": ") for line in text.splitlines() if line]
-    return [[name, json.loads(value) if name == "data" else value] for name, _, value in lines]
 
 
 def _learn_id(expected: Json, answer: httpx.Response, ids: dict[str, str]) -> None:
@@ -331,7 +306,7 @@ def _record(operation: str, example: Example, answer: httpx.Response) -> None:
     body = _body_of(answer)
     for worker in body.get("workers", ()) if isinstance(body, dict) else ():
         worker["host"] = "worker-1"
-    if isinstance(body, str) and body.startswith(_METRICS):
+    if isinstance(body, str) and body.startswith(METRICS):
         # A few hand-picked lines.
         return
     if isinstance(body, dict) and "key" in body:

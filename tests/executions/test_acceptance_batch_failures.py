@@ -74,7 +74,7 @@ async def test_a_client_that_leaves_while_it_waits_takes_no_other_with_it(
 
     assert isinstance(answers.pop(2), asyncio.CancelledError)
     assert await stored(resources.pool) == set(answers)
-    assert len(resources.batches) == 0
+    assert len(resources.lanes) == 0
 
 
 @asynccontextmanager
@@ -123,7 +123,7 @@ async def test_after_a_lost_connection_nothing_of_a_batch_is_stored_nor_acknowle
     assert [type(each) for each in others] == [DatabaseUnavailable] * 4
     assert await stored(resources.pool) == {first}
     assert await accept(resources) in await stored(resources.pool)
-    assert len(resources.batches) == 0
+    assert len(resources.lanes) == 0
 
 
 async def test_a_tenant_that_waits_for_a_lock_delays_no_other(resources: Resources) -> None:

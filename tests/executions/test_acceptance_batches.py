@@ -9,11 +9,11 @@ import msgspec
 import pytest
 import uuid_utils.compat as uuid
 
-from app.batches import MAX_BATCHED_BYTES
 from app.db import Connection, Pool
 from app.executions import acceptance
 from app.executions.acceptance_batches import Acceptance, insert_executions
 from app.executions.model import Submission
+from app.lanes import MAX_BATCHED_BYTES
 from app.limits import LimitChoice, LimitPolicy, Limits
 from app.payloads.writer import stored_inline
 from app.quotas.errors import QuotaExceeded

@@ -23,7 +23,10 @@ class Outcome(Struct, frozen=True, kw_only=True):
 
 
 class _OutcomeRow(TypedDict):
-    """The row of SELECT_EXECUTION, with the tenant, as JSON with bytes in base64."""
+    """The row of SELECT_EXECUTION, with the tenant, as JSON with bytes in base64.
+
+    Items of a batch are not sent.
+    """
 
     tenant_id: UUID
     id: UUID
@@ -73,7 +76,9 @@ def decode_outcome(row: Raw) -> Outcome | None:
         decoded = _OUTCOME_ROW.decode(row)
     except msgspec.DecodeError:
         return None
-    return Outcome(tenant=decoded["tenant_id"], execution=execution_of(decoded))
+    return Outcome(
+        tenant=decoded["tenant_id"], execution=execution_of({**decoded, "batch_id": None})
+    )
 
 
 _OUTCOME_ROW: Final = msgspec.json.Decoder(_OutcomeRow)

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from app.batches import ALONE, MAX_BATCHED_BYTES, Alone
 from app.executions import store
 from app.executions.model import Execution
+from app.lanes import ALONE, MAX_BATCHED_BYTES, Alone
 from app.resources import Resources
 
 
@@ -29,6 +29,6 @@ async def read_execution(
             )
         return [ALONE if each is None else each for each in found]
 
-    return await resources.batches.submit(
+    return await resources.lanes.submit(
         ("reads", (tenant, with_result)), execution_id, one=one, many=many, gather=True
     )

@@ -136,7 +136,7 @@ async def test_a_tenant_that_waits_for_a_lock_delays_no_other(
     await asyncio.gather(*waiting)
 
     assert await queues.pool.fetchval(COUNT_RESULTS) == 6
-    assert len(resources.batches) == 0
+    assert len(resources.lanes) == 0
 
 
 async def test_a_quota_that_comes_near_while_a_batch_waits_is_exact(

@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator
 import pytest
 from msgspec.structs import replace
 
-from app.batches import MAX_BATCHED_BYTES
 from app.db import Pool
 from app.execution_errors import ErrorKind
 from app.executions.dispatch import claims
 from app.executions.dispatch.completion import record_outcome
 from app.executions.dispatch.outcome_batches import finish_several
 from app.executions.model import Claim, Finish, Status
+from app.lanes import MAX_BATCHED_BYTES
 from app.notifications import CHANNEL
 from app.payloads.writer import stored_inline
 from app.resources import Resources, open_resources

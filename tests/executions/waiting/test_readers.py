@@ -9,12 +9,12 @@ import uuid_utils.compat as uuid
 from msgspec import UNSET
 from msgspec.structs import replace
 
-from app.batches import MAX_BATCHED_BYTES
 from app.db import Connection, Pool
 from app.executions import store
 from app.executions.model import Execution
 from app.executions.waiting.readers import read_execution
 from app.executions.waiting.waiters import WaiterRegistry
+from app.lanes import MAX_BATCHED_BYTES
 from app.notifications import Notice
 from app.payloads.writer import stored_inline
 from app.resources import Resources

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 from structlog.testing import capture_logs
 
-from app.batches import ALONE, MAX_ITEMS, Alone, Batches
+from app.lanes import ALONE, MAX_ITEMS, Alone, Lanes
 
 
 class Unavailable(Exception):
@@ -17,7 +17,7 @@ class Statements:
     """Counts in place of a database; `one` and `many` end when the test lets them."""
 
     def __init__(self) -> None:
-        self.batches = Batches(shared_errors=Unavailable)
+        self.lanes = Lanes(shared_errors=Unavailable)
         self.runs: list[list[int]] = []
         self.going_on = asyncio.Event()
         self.batch_going_on = asyncio.Event()
@@ -42,7 +42,7 @@ class Statements:
     async def submit(
         self, item: int, *, lane: tuple[str, str] = ("kind", "key"), gather: bool = False
     ) -> str:
-        return await self.batches.submit(lane, item, one=self.one, many=self.many, gather=gather)
+        return await self.lanes.submit(lane, item, one=self.one, many=self.many, gather=gather)
 
     async def begin(self, *items: int) -> list["asyncio.Task[str]"]:
         """Submit items in order; return when all have arrived."""
@@ -108,7 +108,7 @@ async def test_lanes_do_not_wait_for_each_other_nor_mix() -> None:
     await asyncio.gather(*tasks)
 
     assert statements.runs == [[1], [1], [2, 3], [2, 3]]
-    assert len(statements.batches) == 0
+    assert len(statements.lanes) == 0
 
 
 async def test_calls_of_one_turn_are_gathered_from_an_idle_lane() -> None:
@@ -147,7 +147,7 @@ async def test_after_a_failed_batch_each_call_runs_alone(failure: Exception | No
     assert answers == ["one 1", "one 2"]
     assert isinstance(error, ValueError)
     assert await statements.submit(4) == "one 4"
-    assert len(statements.batches) == 0
+    assert len(statements.lanes) == 0
 
 
 async def test_an_outage_reaches_all_calls_of_a_batch() -> None:
@@ -160,7 +160,7 @@ async def test_an_outage_reaches_all_calls_of_a_batch() -> None:
     assert answers == ["one 1", statements.failure, statements.failure]
     assert statements.runs == [[1], [2, 3]]
     assert await statements.submit(4) == "one 4"
-    assert len(statements.batches) == 0
+    assert len(statements.lanes) == 0
 
 
 @pytest.mark.parametrize("cancelled", [0, 1, 2, 3])
@@ -180,7 +180,7 @@ async def test_a_cancelled_call_takes_no_other_with_it(cancelled: int) -> None:
         [0] if cancelled == 0 else []
     )
     assert await statements.submit(4) == "one 4"
-    assert len(statements.batches) == 0
+    assert len(statements.lanes) == 0
 
 
 async def test_a_call_cancelled_while_its_batch_runs_takes_no_other_with_it() -> None:
@@ -217,7 +217,7 @@ async def test_a_call_cancelled_as_its_turn_comes_passes_the_turn_on() -> None:
     [third] = await statements.begin(3)
 
     assert await asyncio.wait_for(third, 5) == "one 3"
-    assert len(statements.batches) == 0
+    assert len(statements.lanes) == 0
 
 
 async def test_a_failed_batch_is_logged_without_what_its_error_says() -> None:

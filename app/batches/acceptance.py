@@ -1,0 +1,116 @@
+"""Accept a batch: limits, quotas and an execution for each staged input, in one transaction."""
+
+from typing import Final
+from uuid import UUID
+
+import asyncpg
+
+from app.batches.problems import UploadLost
+from app.db import Connection
+from app.executions.model import Submission
+from app.limits import MIN_MEMORY_BYTES, WORKER_TIMEOUT_SECONDS, LimitPolicy
+from app.quotas.errors import QuotaExceeded
+from app.quotas.model import Caps
+from app.scripts.model import ResolvedVersion
+from app.sql_parameters import in_order
+from app.workers.model import NoWorkerLargeEnough
+
+# A statement about all items of a large batch takes seconds.
+ALL_ITEMS_SECONDS: Final = 300.0
+
+# The function is in migrations/sql/accept_batch_v1.sql.
+ACCEPT_BATCH = """
+SELECT quota, cap, used, limit_bytes, largest_bytes
+FROM accept_batch_v1(
+    tenant => $1,
+    batch => $2,
+    upload => $3,
+    items => $4,
+    script => $5,
+    script_version => $6,
+    wall_ms => $7,
+    max_cpu_ms => $8,
+    memory_bytes => $9,
+    max_output_bytes => $10,
+    default_wall_ms => $11,
+    default_memory_bytes => $12,
+    min_memory_bytes => $13,
+    ceiling_wall_ms => $14,
+    ceiling_cpu_ms => $15,
+    ceiling_memory_bytes => $16,
+    ceiling_output_bytes => $17,
+    labels => $18,
+    seed => $19,
+    priority => $20,
+    params => $21,
+    traceparent => $22,
+    request_id => $23,
+    max_queued => $24,
+    max_stored_bytes => $25,
+    max_bytes_per_day => $26,
+    seen_within_seconds => $27
+)
+"""
+
+
+async def insert_batch(  # noqa: PLR0913 - one parameter a column
+    conn: Connection,
+    tenant: UUID,
+    batch_id: UUID,
+    *,
+    upload: UUID,
+    items: int,
+    version: ResolvedVersion | None,
+    submission: Submission,
+    policy: LimitPolicy,
+    caps: Caps,
+    traceparent: str | None = None,
+    request_id: str | None = None,
+) -> None:
+    """Store a batch and an execution for each of the `items` that an upload has staged.
+
+    `version` None: each staged row names its own. To be called in a transaction, which is to be
+    rolled back if this raises QuotaExceeded, NoWorkerLargeEnough or UploadLost.
+    """
+    values = in_order(
+        ACCEPT_BATCH,
+        tenant=tenant,
+        batch=batch_id,
+        upload=upload,
+        items=items,
+        script=None if version is None else version.script_id,
+        script_version=None if version is None else version.version,
+        wall_ms=submission.limits.wall_ms,
+        max_cpu_ms=submission.limits.max_cpu_ms,
+        memory_bytes=submission.limits.memory_bytes,
+        max_output_bytes=submission.limits.max_output_bytes,
+        default_wall_ms=policy.default_wall_ms,
+        default_memory_bytes=policy.default_memory_bytes,
+        min_memory_bytes=MIN_MEMORY_BYTES,
+        ceiling_wall_ms=policy.ceilings.wall_ms,
+        ceiling_cpu_ms=policy.ceilings.max_cpu_ms,
+        ceiling_memory_bytes=policy.ceilings.memory_bytes,
+        ceiling_output_bytes=policy.ceilings.max_output_bytes,
+        labels=submission.labels,
+        seed=submission.seed,
+        priority=submission.priority,
+        params=submission.params,
+        traceparent=traceparent,
+        request_id=request_id,
+        max_queued=caps.max_queued,
+        max_stored_bytes=caps.max_stored_bytes,
+        max_bytes_per_day=caps.max_bytes_per_day,
+        seen_within_seconds=WORKER_TIMEOUT_SECONDS,
+    )
+    try:
+        row = await conn.fetchrow(ACCEPT_BATCH, *values, timeout=ALL_ITEMS_SECONDS)
+    except asyncpg.SerializationError:
+        raise UploadLost from None
+    if row is None:
+        return
+    if row["quota"] is not None:
+        raise QuotaExceeded(row["quota"], limit=row["cap"], used=row["used"])
+    raise NoWorkerLargeEnough(
+        f"the memory limit is {row['limit_bytes']} bytes; no live worker can enforce more than "
+        f"{row['largest_bytes']}"
+    )
