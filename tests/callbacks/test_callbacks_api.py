@@ -201,10 +201,17 @@ def test_changes_are_audited_without_secrets(calling: System, receiver: Receiver
 def test_a_tenant_with_many_pending_callbacks_gets_no_more(
     calling: System, receiver: Receiver
 ) -> None:
-    location = calling.submit("echo", b"1", callback_url=_url(receiver, "/status/500"))
+    target = "/scripts/echo/executions"
+    keyed: dict[str, Any] = {
+        "content": b"1",
+        "params": {"callback_url": _url(receiver, "/status/500")},
+        "headers": {"Idempotency-Key": "pending"},
+    }
+    location = calling.client.post(target, **keyed).headers["Location"]
     _callback(calling, location, "pending")
 
     with calling.another_api(CRIVO_MAX_PENDING_CALLBACKS="1") as url:
+        repeated = calling.client.post(f"{url}{target}", **keyed)
         refused = calling.client.post(
             f"{url}/scripts/echo/executions", content=b"1", params={"callback_url": _url(receiver)}
         )
@@ -213,6 +220,9 @@ def test_a_tenant_with_many_pending_callbacks_gets_no_more(
     assert (refused.status_code, accepted.status_code) == (429, 202)
     assert refused.json()["quota"] == "pending-callbacks"
     assert refused.headers["Retry-After"] == "60"
+    # It adds none.
+    assert repeated.headers["Idempotency-Replayed"] == "true"
+    assert repeated.json()["id"] in location
 
 
 def test_callbacks_can_be_turned_off(calling: System, receiver: Receiver) -> None:
