@@ -25,6 +25,13 @@ class CallbackSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             "public, separated by commas: `10.2.0.0/16`; empty: none"
         ),
     ] = ""
+    callback_denied_networks: Annotated[
+        str,
+        Meta(
+            description="addresses and networks that callbacks never reach although they are "
+            "public, such as the installation's own and its NAT64 prefix; empty: none"
+        ),
+    ] = ""
     callback_slots: Annotated[
         int,
         Meta(

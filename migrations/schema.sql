@@ -6,7 +6,7 @@
 --   batches                    uploads of many inputs; their items are executions
 --   callback_attempts          attempts to deliver callbacks, the last fifty of each
 --   callback_secrets           keys of tenants that sign their callbacks; readable, since they sign
---   callbacks                  outbox of callbacks; added by a trigger as their executions end
+--   callbacks                  outbox of callbacks; added by a trigger as their subjects end
 --   disabled_callback_urls     URLs whose receivers have answered that they are gone
 --   executions                 executions: what was accepted, how it runs, how it ended
 --   idempotency_keys           keys of requests, and what each request created
@@ -28,7 +28,8 @@
 -- Functions
 --   accept_batch_v1            Accept a batch
 --   accept_executions_v1       Accept several executions of one tenant; return those that are stored, with their versions
---   add_callback               Add the callback of an execution that has just ended, in the transaction that ends it
+--   accept_executions_v2       Accept several executions of one tenant; return those that are stored, with their versions
+--   add_callback               Add the callback of a resource that has just ended, in the transaction that ends it
 --   begin_execution_v1         Begin an execution that was handed over to a worker
 --   claim_callbacks_v1         Claim up to `room` callbacks that are due, in turns by tenant and within the part of each host
 --   claim_executions           Call claim_executions_v2 without a limit of memory, for workers that do not send one
@@ -38,6 +39,7 @@
 --   count_batch_items          Count the items of batches that end, and end a batch with its last item
 --   count_bytes                Count each tenant's stored bytes, and the input bytes of the day, in tenant_usage
 --   count_queued               Count each tenant's queued executions in tenant_usage
+--   delete_callback            Delete the callback of a resource that is deleted, and with it the attempts
 --   faded                      Return how much of a tenant's worker-seconds still counts
 --   find_idempotency_key_v1    Find what a request with this key has created; no row if the key is free
 --   finish_execution           Record the outcome of an execution, commit, and notify the readers that wait for it
@@ -57,7 +59,7 @@
 --   usage_shard                Choose the shard of tenant_usage that this connection counts in
 --   utc_today                  Return the current day in UTC, by which max_bytes_per_day counts
 
-CREATE FUNCTION accept_batch_v1(tenant uuid, batch uuid, upload uuid, items integer, script uuid, script_version integer, wall_ms integer, max_cpu_ms integer, memory_bytes bigint, max_output_bytes bigint, default_wall_ms integer, default_memory_bytes bigint, min_memory_bytes bigint, ceiling_wall_ms integer, ceiling_cpu_ms integer, ceiling_memory_bytes bigint, ceiling_output_bytes bigint, labels jsonb, seed bigint, priority smallint, params bytea, traceparent text, request_id text, max_queued bigint, max_stored_bytes bigint, max_bytes_per_day bigint, seen_within_seconds double precision) RETURNS TABLE(quota text, cap bigint, used bigint, limit_bytes bigint, largest_bytes bigint)
+CREATE FUNCTION accept_batch_v1(tenant uuid, batch uuid, upload uuid, items integer, script uuid, script_version integer, wall_ms integer, max_cpu_ms integer, memory_bytes bigint, max_output_bytes bigint, default_wall_ms integer, default_memory_bytes bigint, min_memory_bytes bigint, ceiling_wall_ms integer, ceiling_cpu_ms integer, ceiling_memory_bytes bigint, ceiling_output_bytes bigint, labels jsonb, seed bigint, priority smallint, params bytea, traceparent text, request_id text, callback_url text, max_queued bigint, max_stored_bytes bigint, max_bytes_per_day bigint, seen_within_seconds double precision) RETURNS TABLE(quota text, cap bigint, used bigint, limit_bytes bigint, largest_bytes bigint)
     LANGUAGE plpgsql
     SET jit TO 'off'
     SET enable_mergejoin TO 'off'; -- migrations/sql/accept_batch_v1.sql
@@ -69,6 +71,14 @@ CREATE FUNCTION accept_executions_v1(tenant uuid, ids uuid[], script_ids uuid[],
     SET enable_mergejoin TO 'off'
     SET jit TO 'off'
     SET plan_cache_mode TO 'force_generic_plan'; -- migrations/sql/accept_executions_v1.sql
+
+CREATE FUNCTION accept_executions_v2(tenant uuid, ids uuid[], script_ids uuid[], script_names text[], script_versions integer[], aliases text[], walls_ms integer[], max_cpus_ms integer[], memories_bytes bigint[], max_outputs_bytes bigint[], default_wall_ms integer, default_memory_bytes bigint, min_memory_bytes bigint, ceiling_wall_ms integer, ceiling_cpu_ms integer, ceiling_memory_bytes bigint, ceiling_output_bytes bigint, labels jsonb[], seeds bigint[], priorities smallint[], traceparents text[], request_ids text[], input_sha256s bytea[], input_sizes bigint[], input_bodies bytea[], input_params bytea[], keys text[], fingerprints bytea[], idempotency_hours integer, max_queued bigint, max_stored_bytes bigint, max_bytes_per_day bigint, seen_within_seconds double precision) RETURNS TABLE(id uuid, script_id uuid, version integer)
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'; -- migrations/sql/accept_executions_v2.sql
 
 CREATE FUNCTION add_callback() RETURNS trigger
     LANGUAGE plpgsql; -- migrations/sql/add_callback.sql
@@ -82,7 +92,7 @@ CREATE FUNCTION begin_execution_v1(execution uuid, token bigint, lease_seconds d
     SET jit TO 'off'
     SET plan_cache_mode TO 'force_generic_plan'; -- migrations/sql/begin_execution_v1.sql
 
-CREATE FUNCTION claim_callbacks_v1(room integer, most_of_tenant integer, most_of_host integer, lease_seconds double precision, busy_tenants uuid[], attempts_of_tenants integer[], busy_hosts text[], attempts_of_hosts integer[]) RETURNS TABLE(id uuid, tenant_id uuid, execution_id uuid, url text, host text, tries integer, lease_token bigint)
+CREATE FUNCTION claim_callbacks_v1(subjects text[], room integer, reserved integer, most_of_tenant integer, most_of_host integer, lease_seconds double precision, busy_tenants uuid[], attempts_of_tenants integer[], busy_hosts text[], attempts_of_hosts integer[]) RETURNS TABLE(id uuid, tenant_id uuid, subject text, subject_id uuid, url text, host text, tries integer, lease_token bigint)
     LANGUAGE plpgsql
     SET enable_seqscan TO 'off'
     SET enable_hashjoin TO 'off'
@@ -122,6 +132,9 @@ CREATE FUNCTION count_bytes() RETURNS trigger
 
 CREATE FUNCTION count_queued() RETURNS trigger
     LANGUAGE plpgsql; -- migrations/sql/count_queued.sql
+
+CREATE FUNCTION delete_callback() RETURNS trigger
+    LANGUAGE plpgsql; -- migrations/sql/delete_callback.sql
 
 CREATE FUNCTION faded(seconds double precision, since timestamp with time zone, moment timestamp with time zone) RETURNS double precision
     LANGUAGE sql IMMUTABLE; -- migrations/sql/faded.sql
@@ -268,6 +281,8 @@ CREATE TABLE batches (
     last_ended_at timestamp with time zone,
     cancelled_at timestamp with time zone,
     finished_at timestamp with time zone,
+    callback_url text,
+    CONSTRAINT batches_callback_url_check CHECK ((octet_length(callback_url) <= 2048)),
     CONSTRAINT batches_check CHECK (((succeeded >= 0) AND (failed >= 0) AND (cancelled >= 0))),
     CONSTRAINT batches_check1 CHECK (((((succeeded + failed) + cancelled) = items) = (finished_at IS NOT NULL))),
     CONSTRAINT batches_items_check CHECK ((items > 0))
@@ -279,6 +294,8 @@ COMMENT ON COLUMN batches.version IS 'NULL: the items run versions of their own'
 COMMENT ON COLUMN batches.succeeded IS 'counted by a trigger on executions';
 
 COMMENT ON COLUMN batches.first_ended_at IS 'when the first item ended, for the estimate';
+
+COMMENT ON COLUMN batches.callback_url IS 'receives a callback when the batch ends';
 
 CREATE TABLE callback_attempts (
     callback_id uuid NOT NULL,
@@ -305,7 +322,8 @@ COMMENT ON COLUMN callback_secrets.expires_at IS 'NULL: the newest; a replaced o
 CREATE TABLE callbacks (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
     tenant_id uuid NOT NULL,
-    execution_id uuid NOT NULL,
+    subject text NOT NULL,
+    subject_id uuid NOT NULL,
     url text NOT NULL,
     host text GENERATED ALWAYS AS ("substring"(url, '^[a-z]+://([^/?]+)'::text)) STORED NOT NULL,
     status text NOT NULL,
@@ -317,8 +335,11 @@ CREATE TABLE callbacks (
     CONSTRAINT callbacks_attempts_check CHECK ((attempts >= 0)),
     CONSTRAINT callbacks_check CHECK (((status = 'pending'::text) = (next_attempt_at IS NOT NULL))),
     CONSTRAINT callbacks_status_check CHECK ((status = ANY (ARRAY['pending'::text, 'delivered'::text, 'failed'::text, 'disabled'::text]))),
+    CONSTRAINT callbacks_subject_check CHECK ((subject = ANY (ARRAY['execution'::text, 'batch'::text]))),
     CONSTRAINT callbacks_tries_check CHECK ((tries >= 0))
 );
+
+COMMENT ON COLUMN callbacks.subject IS 'what ended: a row of executions or batches; deleted with it by a trigger';
 
 COMMENT ON COLUMN callbacks.attempts IS 'attempts begun';
 
@@ -640,10 +661,10 @@ ALTER TABLE ONLY callback_secrets
     ADD CONSTRAINT callback_secrets_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY callbacks
-    ADD CONSTRAINT callbacks_execution_id_key UNIQUE (execution_id);
+    ADD CONSTRAINT callbacks_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY callbacks
-    ADD CONSTRAINT callbacks_pkey PRIMARY KEY (id);
+    ADD CONSTRAINT callbacks_subject_id_subject_key UNIQUE (subject_id, subject);
 
 ALTER TABLE ONLY disabled_callback_urls
     ADD CONSTRAINT disabled_callback_urls_pkey PRIMARY KEY (id);
@@ -748,11 +769,17 @@ CREATE TRIGGER api_keys_change_access AFTER INSERT OR DELETE OR UPDATE OF tenant
 
 CREATE TRIGGER audit_log_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON audit_log FOR EACH STATEMENT EXECUTE FUNCTION refuse_audit_change();
 
+CREATE TRIGGER batches_deletion_deletes_callback AFTER DELETE ON batches FOR EACH ROW WHEN ((old.callback_url IS NOT NULL)) EXECUTE FUNCTION delete_callback('batch');
+
+CREATE TRIGGER batches_end_adds_callback AFTER UPDATE OF finished_at ON batches FOR EACH ROW WHEN (((old.finished_at IS NULL) AND (new.finished_at IS NOT NULL) AND (new.callback_url IS NOT NULL))) EXECUTE FUNCTION add_callback('batch');
+
 CREATE TRIGGER executions_delete_counts AFTER DELETE ON executions REFERENCING OLD TABLE AS removed FOR EACH STATEMENT EXECUTE FUNCTION count_queued();
 
 CREATE TRIGGER executions_delete_queues AFTER DELETE ON executions FOR EACH ROW WHEN ((old.status = 'queued'::text)) EXECUTE FUNCTION keep_queue();
 
-CREATE TRIGGER executions_end_adds_callback AFTER UPDATE OF finished_at ON executions FOR EACH ROW WHEN (((old.finished_at IS NULL) AND (new.finished_at IS NOT NULL) AND (new.callback_url IS NOT NULL))) EXECUTE FUNCTION add_callback();
+CREATE TRIGGER executions_deletion_deletes_callback AFTER DELETE ON executions FOR EACH ROW WHEN ((old.callback_url IS NOT NULL)) EXECUTE FUNCTION delete_callback('execution');
+
+CREATE TRIGGER executions_end_adds_callback AFTER UPDATE OF finished_at ON executions FOR EACH ROW WHEN (((old.finished_at IS NULL) AND (new.finished_at IS NOT NULL) AND (new.callback_url IS NOT NULL))) EXECUTE FUNCTION add_callback('execution');
 
 CREATE TRIGGER executions_insert_counts AFTER INSERT ON executions REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION count_queued();
 
@@ -799,9 +826,6 @@ ALTER TABLE ONLY callback_attempts
 
 ALTER TABLE ONLY callback_secrets
     ADD CONSTRAINT callback_secrets_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);
-
-ALTER TABLE ONLY callbacks
-    ADD CONSTRAINT callbacks_execution_id_fkey FOREIGN KEY (execution_id) REFERENCES executions(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY callbacks
     ADD CONSTRAINT callbacks_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);

@@ -10,11 +10,14 @@ from uuid import UUID
 
 from msgspec import Meta, Struct
 
+from app.batches.model import BatchStatus, ItemCounts
 from app.executions.model import Receipt, Status
 
 # As many as sign at once: one more ends the oldest.
 MAX_SECRETS: Final = 3
 SECRET_BYTES: Final = 32
+# One more enables the one that was disabled first.
+MAX_DISABLED_URLS: Final = 1_000
 # Older attempts of a callback are forgotten.
 MAX_ATTEMPTS_KEPT: Final = 50
 _PREFIX: Final = "whsec_"
@@ -48,7 +51,6 @@ class Callback(Struct, frozen=True, kw_only=True):
     """
 
     id: UUID
-    execution_id: UUID
     url: str
     status: CallbackStatus
     created_at: datetime
@@ -57,7 +59,7 @@ class Callback(Struct, frozen=True, kw_only=True):
 
 
 class EndedExecution(Struct, frozen=True, kw_only=True):
-    """The data of a callback, without input, result and logs."""
+    """The data of an execution's callback, without input, result and logs."""
 
     id: UUID
     status: Status
@@ -65,12 +67,23 @@ class EndedExecution(Struct, frozen=True, kw_only=True):
     receipt: Receipt
 
 
+class EndedBatch(Struct, frozen=True, kw_only=True):
+    """The data of a batch's callback; its results are at `results_url`."""
+
+    id: UUID
+    status: BatchStatus
+    url: str
+    results_url: str
+    items: int
+    counts: ItemCounts
+
+
 class Message(Struct, frozen=True, kw_only=True):
     """The body of a callback, in the form of Standard Webhooks."""
 
     type: str
     timestamp: datetime
-    data: EndedExecution
+    data: Struct
 
 
 class CreateSecret(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

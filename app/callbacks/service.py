@@ -26,38 +26,46 @@ from app.callbacks.problems import (
     DisabledUrlNotFound,
     SecretReplaced,
 )
+from app.callbacks.subjects import Subject
 from app.db import Connection, Pool
-from app.executions.problems import ExecutionNotFound
-from app.executions.store import select_status
 from app.pagination import Page, Paginator
 
 
-async def list_callbacks(conn: Connection, tenant: UUID, execution_id: UUID) -> list[Callback]:
-    """List an execution's callbacks; none before it ends. Raises ExecutionNotFound."""
-    callbacks = await store.select_callbacks(conn, tenant, execution_id)
-    if not callbacks and await select_status(conn, tenant, execution_id) is None:
-        raise ExecutionNotFound(f"no execution {execution_id}; GET /executions lists them")
+async def list_callbacks(
+    conn: Connection, tenant: UUID, subject: Subject, subject_id: UUID
+) -> list[Callback]:
+    """List the callbacks of a resource; none before it ends.
+
+    Raises the subject's problem of a missing resource.
+    """
+    callbacks = await store.select_callbacks(conn, tenant, subject.name, subject_id)
+    if not callbacks:
+        await subject.require(conn, tenant, subject_id)
     return callbacks
 
 
 async def resend(
-    conn: Connection, caller: Caller, execution_id: UUID, callback_id: UUID | None
+    conn: Connection,
+    caller: Caller,
+    subject: Subject,
+    subject_id: UUID,
+    callback_id: UUID | None,
 ) -> Callback:
     """Send a callback once more, with a new schedule and the same id.
 
-    Raises ExecutionNotFound, CallbackNotFound, CallbackUrlDisabled.
+    Raises CallbackNotFound, CallbackUrlDisabled, and the subject's problem of a missing resource.
     """
     async with conn.transaction():
-        callback = await _find(conn, caller.tenant, execution_id, callback_id)
+        callback = await _find(conn, caller.tenant, subject, subject_id, callback_id)
         if await store.is_disabled(conn, caller.tenant, callback.url):
             raise CallbackUrlDisabled(
                 "the URL has answered 410; DELETE /callbacks/disabled-urls/{id} enables it again"
             )
-        await store.resend(conn, caller.tenant, execution_id, callback.id)
-        target = f"/executions/{execution_id}/callbacks/{callback.id}"
+        await store.resend(conn, caller.tenant, callback.id)
+        target = f"{subject.path}/{subject_id}/callbacks/{callback.id}"
         details = {"status": callback.status}
         await log_action(conn, caller, Action.CALLBACK_RESENT, target, details=details)
-        return await _find(conn, caller.tenant, execution_id, callback.id)
+        return await _find(conn, caller.tenant, subject, subject_id, callback.id)
 
 
 async def create_secret(conn: Connection, caller: Caller, request: CreateSecret) -> CreatedSecret:
@@ -129,12 +137,16 @@ async def enable(conn: Connection, caller: Caller, disabled_id: UUID | None) -> 
 
 
 async def _find(
-    conn: Connection, tenant: UUID, execution_id: UUID, callback_id: UUID | None
+    conn: Connection,
+    tenant: UUID,
+    subject: Subject,
+    subject_id: UUID,
+    callback_id: UUID | None,
 ) -> Callback:
-    for callback in await list_callbacks(conn, tenant, execution_id):
+    for callback in await list_callbacks(conn, tenant, subject, subject_id):
         if callback.id == callback_id:
             return callback
-    raise CallbackNotFound(f"GET /executions/{execution_id}/callbacks lists them")
+    raise CallbackNotFound(f"GET {subject.path}/{subject_id}/callbacks lists them")
 
 
 async def _add_secret(

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from app.callbacks.model import Callback, DisabledUrl, Secret
+from app.callbacks.model import MAX_DISABLED_URLS, Callback, DisabledUrl, Secret
 from app.db import Connection, from_row
 
 SELECT_CALLBACKS = """
-SELECT c.id, c.execution_id, c.url, c.status, c.created_at, c.next_attempt_at,
+SELECT c.id, c.url, c.status, c.created_at, c.next_attempt_at,
        (SELECT coalesce(jsonb_agg(jsonb_build_object('number', a.number,
                                                      'started_at', a.started_at,
                                                      'status_code', a.status_code)
@@ -15,29 +15,30 @@ SELECT c.id, c.execution_id, c.url, c.status, c.created_at, c.next_attempt_at,
         FROM callback_attempts AS a
         WHERE a.tenant_id = c.tenant_id AND a.callback_id = c.id) AS attempts
 FROM callbacks AS c
-WHERE c.tenant_id = $1 AND c.execution_id = $2
+WHERE c.tenant_id = $1 AND c.subject = $2 AND c.subject_id = $3
 ORDER BY c.created_at, c.id
 """
 
 
-async def select_callbacks(conn: Connection, tenant: UUID, execution_id: UUID) -> list[Callback]:
-    """List the callbacks of an execution with their attempts."""
-    return [
-        from_row(Callback, row) for row in await conn.fetch(SELECT_CALLBACKS, tenant, execution_id)
-    ]
+async def select_callbacks(
+    conn: Connection, tenant: UUID, subject: str, subject_id: UUID
+) -> list[Callback]:
+    """List the callbacks of a resource with their attempts."""
+    rows = await conn.fetch(SELECT_CALLBACKS, tenant, subject, subject_id)
+    return [from_row(Callback, row) for row in rows]
 
 
 # An attempt under way is fenced off: its answer does not end the callback that was just resent.
 RESEND = """
 UPDATE callbacks
 SET status = 'pending', next_attempt_at = clock_timestamp(), tries = 0, lease_token = NULL
-WHERE tenant_id = $1 AND execution_id = $2 AND id = $3
+WHERE tenant_id = $1 AND id = $2
 """
 
 
-async def resend(conn: Connection, tenant: UUID, execution_id: UUID, callback_id: UUID) -> None:
+async def resend(conn: Connection, tenant: UUID, callback_id: UUID) -> None:
     """Make a callback due now, at the begin of its schedule."""
-    await conn.execute(RESEND, tenant, execution_id, callback_id)
+    await conn.execute(RESEND, tenant, callback_id)
 
 
 SELECT_SECRETS = """
@@ -167,14 +168,25 @@ VALUES ($1, $2, $3)
 ON CONFLICT DO NOTHING
 """
 
-# Locked in the order of their ids: two answers with 410 cannot wait for each other.
+DELETE_OLD_DISABLED = f"""
+DELETE FROM disabled_callback_urls
+WHERE tenant_id = $1 AND id IN (
+    SELECT id
+    FROM disabled_callback_urls
+    WHERE tenant_id = $1
+    ORDER BY id DESC
+    OFFSET {MAX_DISABLED_URLS}
+)
+"""  # noqa: S608 - put together from constants
+
+# Without those that are locked: their attempts are being recorded, and two that were answered with
+# 410 at once would wait for each other. One that stays pending gets its own 410.
 DISABLE_PENDING = """
 WITH pending AS MATERIALIZED (
     SELECT tenant_id, id
     FROM callbacks
     WHERE tenant_id = $1 AND status = 'pending' AND url = $2
-    ORDER BY id
-    FOR NO KEY UPDATE
+    FOR NO KEY UPDATE SKIP LOCKED
 )
 UPDATE callbacks AS c
 SET status = 'disabled', next_attempt_at = NULL, lease_token = NULL
@@ -186,4 +198,5 @@ WHERE c.tenant_id = pending.tenant_id AND c.id = pending.id
 async def disable_url(conn: Connection, tenant: UUID, disabled_id: UUID, url: str) -> None:
     """Disable a tenant's URL, and with it the callbacks that are pending for it."""
     await conn.execute(INSERT_DISABLED, disabled_id, tenant, url)
+    await conn.execute(DELETE_OLD_DISABLED, tenant)
     await conn.execute(DISABLE_PENDING, tenant, url)

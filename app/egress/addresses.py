@@ -21,7 +21,7 @@ Network: TypeAlias = IPv4Network | IPv6Network
 
 
 class InvalidNetworks(CrivoError):
-    """CRIVO_CALLBACK_PRIVATE_NETWORKS holds something else than addresses and networks."""
+    """A setting of networks holds something else than addresses and networks."""
 
 
 _INWARD_V4: Final = tuple(
@@ -69,19 +69,26 @@ def is_public(address: Address) -> bool:
     if isinstance(address, IPv4Address):
         return not any(address in each for each in _INWARD_V4)
     if address in _NAT64:
-        return is_public(IPv4Address(int(address) & 0xFFFF_FFFF))
+        return is_public(reached_by(address))
     if address.scope_id is not None or (int(address) >> 32) & 0xFFFF_FFFF in _ISATAP:
         return False
     return address in _PUBLIC_V6 and not any(address in each for each in _INWARD_V6)
 
 
-def parse_networks(text: str) -> tuple[Network, ...]:
+def reached_by(address: Address) -> Address:
+    """Return the IPv4 address that an address embeds for NAT64, else the address itself."""
+    if address.version == 6 and address in _NAT64:  # noqa: PLR2004 - IPv6
+        return IPv4Address(int(address) & 0xFFFF_FFFF)
+    return address
+
+
+def parse_networks(setting: str, text: str) -> tuple[Network, ...]:
     """Parse addresses and networks, separated by commas. Raises InvalidNetworks."""
     parts = [each.strip() for each in text.split(",")]
     try:
         return tuple(ip_network(each) for each in parts if each)
     except ValueError as error:
-        raise InvalidNetworks(f"CRIVO_CALLBACK_PRIVATE_NETWORKS={text!r}: {error}") from None
+        raise InvalidNetworks(f"{setting}={text!r}: {error}") from None
 
 
 def is_within(address: Address, networks: Iterable[Network]) -> bool:

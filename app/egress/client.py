@@ -15,13 +15,13 @@ from msgspec import Struct
 from app.egress.connections import CheckedBackend
 from app.egress.errors import NoAnswer
 from app.egress.resolver import Resolver, ThreadedResolver
+from app.egress.streams import BoundedBackend
 from app.egress.targets import Policy, Target
 from app.errors import CrivoError
 
 # For everything: lookup, connection, TLS, request and the head of the answer.
 REQUEST_SECONDS: Final = 15.0
 # The body of an answer is not used. A short one is read, so that the connection can be used again.
-_DRAINED_BYTES: Final = 16 * 1024
 _DRAIN_SECONDS: Final = 1.0
 _IDLE_SECONDS: Final = 5.0
 _MAX_HEADER: Final = 200
@@ -66,7 +66,7 @@ class EgressClient:
         )
         try:
             async with (
-                asyncio.timeout(REQUEST_SECONDS),
+                asyncio.timeout(REQUEST_SECONDS) as limit,
                 self._pool_for(target).stream(
                     "POST",
                     url,
@@ -74,6 +74,8 @@ class EgressClient:
                     content=body,
                 ) as response,
             ):
+                # The answer counts from here on, however slow its body is.
+                limit.reschedule(None)
                 await _drain(response)
                 return Answer(status=response.status, retry_after=_header(response, b"retry-after"))
         except TimeoutError:
@@ -113,11 +115,11 @@ async def open_egress_client(
     names.
     """
     tls = ssl_context or httpx.create_ssl_context()
-    backend = CheckedBackend(policy, resolver or ThreadedResolver())
+    backend = CheckedBackend(policy, resolver or ThreadedResolver(4 * connections))
     async with AsyncExitStack() as stack:
 
         async def opened(
-            proxy: httpcore.Proxy | None, network: httpcore.AsyncNetworkBackend | None
+            proxy: httpcore.Proxy | None, network: httpcore.AsyncNetworkBackend
         ) -> httpcore.AsyncConnectionPool:
             return await stack.enter_async_context(
                 httpcore.AsyncConnectionPool(
@@ -130,7 +132,8 @@ async def open_egress_client(
             )
 
         proxied = {
-            scheme: await opened(proxy, None) for scheme, proxy in proxies_in_environment().items()
+            scheme: await opened(proxy, BoundedBackend())
+            for scheme, proxy in proxies_in_environment().items()
         }
         direct = await opened(None, backend)
         yield EgressClient(direct, proxied, request.getproxies_environment())
@@ -170,13 +173,10 @@ def _proxy(url: str) -> httpcore.Proxy:
 
 async def _drain(response: httpcore.Response) -> None:
     """Read an answer's body while it is short and comes at once; closing ends any other."""
-    received = 0
     with suppress(TimeoutError, *_HTTPCORE_ERRORS):
         async with asyncio.timeout(_DRAIN_SECONDS):
-            async for chunk in response.aiter_stream():
-                received += len(chunk)
-                if received > _DRAINED_BYTES:
-                    return
+            async for _ in response.aiter_stream():
+                pass
 
 
 def _header(response: httpcore.Response, name: bytes) -> str | None:

@@ -10,6 +10,7 @@ from typing_extensions import override
 from app.egress.addresses import Address, is_within
 from app.egress.errors import InwardTarget, NoAnswer
 from app.egress.resolver import LookupFailed, Resolver
+from app.egress.streams import BoundedBackend
 from app.egress.targets import Policy, address_in
 
 _MAX_ADDRESSES: Final = 4
@@ -27,7 +28,7 @@ class CheckedBackend(httpcore.AsyncNetworkBackend):
         """Take the policy, and what resolves names."""
         self._policy = policy
         self._resolver = resolver
-        self._backend = httpcore.AnyIOBackend()
+        self._backend = BoundedBackend()
 
     @override
     async def connect_tcp(

@@ -9,5 +9,10 @@ def callback_policy(settings: Settings) -> Policy:
     """Return the policy of callbacks. Raises InvalidNetworks."""
     return Policy(
         http=settings.callback_http,
-        private_networks=parse_networks(settings.callback_private_networks),
+        private_networks=parse_networks(
+            "CRIVO_CALLBACK_PRIVATE_NETWORKS", settings.callback_private_networks
+        ),
+        denied_networks=parse_networks(
+            "CRIVO_CALLBACK_DENIED_NETWORKS", settings.callback_denied_networks
+        ),
     )

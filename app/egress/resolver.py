@@ -12,14 +12,11 @@ from contextlib import suppress
 from functools import partial
 from ipaddress import ip_address
 from threading import Thread
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 from app.egress.addresses import Address
 
 Resolver: TypeAlias = Callable[[str], Awaitable[Sequence[Address]]]
-
-# More than the attempts that can be under way: some lookups outlive theirs.
-_MAX_LOOKUPS: Final = 256
 
 
 class LookupFailed(Exception):
@@ -29,13 +26,14 @@ class LookupFailed(Exception):
 class ThreadedResolver:
     """Resolves names by the system's resolver, with a thread for each lookup."""
 
-    def __init__(self) -> None:
-        """Begin without lookups."""
+    def __init__(self, max_lookups: int) -> None:
+        """Allow more lookups than there are requests: some outlive theirs."""
+        self._max_lookups = max_lookups
         self._under_way = 0
 
     async def __call__(self, name: str) -> Sequence[Address]:
         """Return the addresses of a name, in the order of preference. Raises LookupFailed."""
-        if self._under_way >= _MAX_LOOKUPS:
+        if self._under_way >= self._max_lookups:
             raise LookupFailed("too many lookups are under way")
         loop = asyncio.get_running_loop()
         found: asyncio.Future[Sequence[Address]] = loop.create_future()

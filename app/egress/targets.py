@@ -11,7 +11,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from app.egress.addresses import Address, Network, is_public, is_within
+from app.egress.addresses import Address, Network, is_public, is_within, reached_by
 from app.errors import CrivoError
 
 MAX_URL_CHARACTERS: Final = 2_048
@@ -40,13 +40,16 @@ class UnusableTarget(CrivoError):
 
 
 class Policy(Struct, frozen=True, kw_only=True):
-    """Where requests may go: unencrypted, and to networks that are not public."""
+    """Where requests may go: unencrypted, to networks that are not public, not to others."""
 
     http: bool = False
     private_networks: tuple[Network, ...] = ()
+    denied_networks: tuple[Network, ...] = ()
 
     def allows(self, address: Address) -> bool:
         """Return whether requests may go to an address."""
+        if any(is_within(each, self.denied_networks) for each in (address, reached_by(address))):
+            return False
         return is_public(address) or is_within(address, self.private_networks)
 
 

@@ -147,17 +147,14 @@ async def _insert(
         payload=received.input,
         traceparent=received.traceparent,
         request_id=caller.request_id,
+        key=received.key,
     )
     caps = effective_caps(resources.settings, caller.caps)
-    one = partial(_insert_one, resources, caller.tenant, caps, received.key)
+    one = partial(_insert_one, resources, caller.tenant, caps)
     submission = received.submission
     size_bytes = received.input.size_bytes + len(submission.params or b"")
-    # The statement for several knows neither keys nor callbacks.
-    if (
-        received.key is not None
-        or submission.callback_url is not None
-        or size_bytes > MAX_BATCHED_BYTES
-    ):
+    # The statement for several knows no callbacks: they are few beside the others.
+    if submission.callback_url is not None or size_bytes > MAX_BATCHED_BYTES:
         version = await one(wanted)
     else:
         many = partial(_insert_several, resources, caller.tenant, caps)
@@ -172,7 +169,6 @@ async def _insert_one(
     resources: Resources,
     tenant: UUID,
     caps: Caps,
-    key: IdempotencyKey | None,
     wanted: Acceptance,
 ) -> ResolvedVersion | UUID | None:
     async with resources.pool.acquire() as conn:
@@ -194,7 +190,7 @@ async def _insert_one(
             # Claims alone count what a tenant runs.
             may_hand_over=not resources.settings.default_max_running,
             callback_url=wanted.submission.callback_url,
-            key=key,
+            key=wanted.key,
             key_hours=resources.settings.idempotency_hours,
         )
 
@@ -204,7 +200,12 @@ async def _insert_several(
 ) -> Sequence[ResolvedVersion | Alone]:
     async with resources.pool.acquire() as conn:
         versions = await insert_executions(
-            conn, tenant, wanted, policy=resources.settings.limit_policy, caps=caps
+            conn,
+            tenant,
+            wanted,
+            policy=resources.settings.limit_policy,
+            caps=caps,
+            key_hours=resources.settings.idempotency_hours,
         )
     return [ALONE if each is None else each for each in versions]
 

@@ -1,4 +1,4 @@
-"""Callbacks: a URL on executions, and the outbox of requests that report their ends."""
+"""Callbacks: a URL on executions, and the outbox of requests that report ends."""
 
 from pathlib import Path
 
@@ -11,7 +11,6 @@ depends_on = None
 
 _SQL = Path(__file__).parents[1] / "sql"
 
-# Cascades: a process of an older release deletes executions without knowing their callbacks.
 UP = (
     """
     ALTER TABLE executions
@@ -21,7 +20,8 @@ UP = (
     CREATE TABLE callbacks (
         id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
         tenant_id uuid NOT NULL REFERENCES tenants (id),
-        execution_id uuid NOT NULL UNIQUE REFERENCES executions (id) ON DELETE CASCADE,
+        subject text NOT NULL CHECK (subject IN ('execution', 'batch')),
+        subject_id uuid NOT NULL,
         url text NOT NULL,
         host text NOT NULL GENERATED ALWAYS AS (substring(url FROM '^[a-z]+://([^/?]+)')) STORED,
         status text NOT NULL
@@ -31,6 +31,7 @@ UP = (
         tries integer NOT NULL DEFAULT 0 CHECK (tries >= 0),
         next_attempt_at timestamptz,
         lease_token bigint,
+        UNIQUE (subject_id, subject),
         CHECK ((status = 'pending') = (next_attempt_at IS NOT NULL))
     )
     """,
@@ -69,18 +70,27 @@ UP = (
     """,
 )
 
-_TRIGGER = """
-CREATE TRIGGER executions_end_adds_callback
-AFTER UPDATE OF finished_at ON executions
-FOR EACH ROW
-WHEN (OLD.finished_at IS NULL AND NEW.finished_at IS NOT NULL AND NEW.callback_url IS NOT NULL)
-EXECUTE FUNCTION add_callback()
-"""
+_TRIGGERS = (
+    """
+    CREATE TRIGGER executions_end_adds_callback
+    AFTER UPDATE OF finished_at ON executions
+    FOR EACH ROW
+    WHEN (OLD.finished_at IS NULL AND NEW.finished_at IS NOT NULL AND NEW.callback_url IS NOT NULL)
+    EXECUTE FUNCTION add_callback('execution')
+    """,
+    """
+    CREATE TRIGGER executions_deletion_deletes_callback
+    AFTER DELETE ON executions
+    FOR EACH ROW
+    WHEN (OLD.callback_url IS NOT NULL)
+    EXECUTE FUNCTION delete_callback('execution')
+    """,
+)
 
 _TABLES = {
     "callback_attempts": "attempts to deliver callbacks, the last fifty of each",
     "callback_secrets": "keys of tenants that sign their callbacks; readable, since they sign",
-    "callbacks": "outbox of callbacks; added by a trigger as their executions end",
+    "callbacks": "outbox of callbacks; added by a trigger as their subjects end",
     "disabled_callback_urls": "URLs whose receivers have answered that they are gone",
 }
 
@@ -90,6 +100,7 @@ _COLUMNS = {
     "callbacks.attempts": "attempts begun",
     "callbacks.lease_token": "fences reports of an attempt",
     "callbacks.next_attempt_at": "while an attempt is under way, when it is given up for lost",
+    "callbacks.subject": "what ended: a row of executions or batches; deleted with it by a trigger",
     "callbacks.tries": "attempts begun since it was added or resent: the place in the schedule",
     "executions.callback_url": "receives a callback when the execution ends",
 }
@@ -98,9 +109,10 @@ _COLUMNS = {
 def upgrade() -> None:
     for statement in UP:
         op.execute(statement.replace("://", "\\://"))
-    for name in ("add_callback", "claim_callbacks_v1"):
+    for name in ("add_callback", "delete_callback", "claim_callbacks_v1"):
         op.execute((_SQL / f"{name}.sql").read_text(encoding="utf-8"))
-    op.execute(_TRIGGER)
+    for trigger in _TRIGGERS:
+        op.execute(trigger)
     for kind, comments in (("TABLE", _TABLES), ("COLUMN", _COLUMNS)):
         for name, comment in comments.items():
             quoted = comment.replace("'", "''").replace(":", "\\:")
@@ -109,7 +121,9 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.execute("DROP TRIGGER executions_end_adds_callback ON executions")
+    op.execute("DROP TRIGGER executions_deletion_deletes_callback ON executions")
     op.execute("DROP FUNCTION add_callback")
+    op.execute("DROP FUNCTION delete_callback")
     op.execute("DROP FUNCTION claim_callbacks_v1")
     for table in _TABLES:
         op.execute(f"DROP TABLE {table} CASCADE")

@@ -56,7 +56,7 @@ class Deliveries:
             "SELECT tenant_id FROM executions WHERE id = $1", execution_id
         )
         async with self.pool.acquire() as conn:
-            [callback] = await store.select_callbacks(conn, tenant, execution_id)
+            [callback] = await store.select_callbacks(conn, tenant, "execution", execution_id)
         return callback
 
     async def reaches(

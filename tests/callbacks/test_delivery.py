@@ -2,11 +2,14 @@
 
 import asyncio
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import timedelta
+from functools import partial
 from ipaddress import ip_address
+from uuid import UUID
 
 import pytest
+import uuid_utils.compat as uuid
 from msgspec.structs import replace
 from standardwebhooks import Webhook, WebhookVerificationError
 
@@ -15,7 +18,7 @@ from app.callbacks.delivery import deliverer
 from app.callbacks.delivery.schedule import DELAYS_SECONDS
 from app.callbacks.model import CallbackStatus, secret_text
 from app.callbacks.service import signing_secrets
-from app.db import Pool
+from app.db import Connection, Pool
 from app.egress import client as egress
 from app.egress.addresses import Address
 from app.egress.resolver import LookupFailed
@@ -151,7 +154,7 @@ async def test_410_disables_the_url_of_that_tenant(
     [elsewhere] = await deliveries.ended(_url(receiver, "/ok"), tenant=tenant)
     # The second is due later, and so pending as the answer comes.
     await deliveries.pool.execute(
-        "UPDATE callbacks SET next_attempt_at = now() + interval '1 hour' WHERE execution_id = $1",
+        "UPDATE callbacks SET next_attempt_at = now() + interval '1 hour' WHERE subject_id = $1",
         second,
     )
 
@@ -168,6 +171,32 @@ async def test_410_disables_the_url_of_that_tenant(
     assert receiver.paths().count("/status/410") == 2
     async with deliveries.pool.acquire() as conn:
         assert await store.is_disabled(conn, tenant, gone)
+
+
+async def test_callbacks_that_are_answered_with_410_at_once_do_not_wait_for_each_other(
+    deliveries: Deliveries,
+) -> None:
+    tenant, url = await deliveries.queues.tenant(), "https://gone.example/"
+    await deliveries.ended(url, tenant=tenant, count=2)
+    ids = await deliveries.pool.fetch("SELECT id FROM callbacks ORDER BY id DESC")
+
+    async def disable(conn: Connection, callback: UUID) -> None:
+        await conn.execute("UPDATE callbacks SET lease_token = 0 WHERE id = $1", callback)
+        recorded.release()
+        await both_recorded.wait()
+        await store.disable_url(conn, tenant, uuid.uuid7(), url)
+
+    recorded, both_recorded = asyncio.Semaphore(0), asyncio.Event()
+    async with (
+        deliveries.pool.acquire() as first,
+        deliveries.pool.acquire() as second,
+        asyncio.TaskGroup() as tasks,
+    ):
+        for conn, row in zip((first, second), ids, strict=True):
+            tasks.create_task(_in_transaction(conn, partial(disable, conn, row["id"])))
+        for _ in ids:
+            await recorded.acquire()
+        both_recorded.set()
 
 
 async def test_an_inward_name_gets_nothing_and_shows_as_no_answer(
@@ -204,10 +233,10 @@ async def test_a_url_that_settings_no_longer_allow_is_not_requested(
 async def test_a_callback_that_cannot_be_written_uses_up_its_schedule(
     deliveries: Deliveries, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(_: object) -> bytes:
+    def fail(*_: object, **__: object) -> dict[str, str]:
         raise ValueError
 
-    monkeypatch.setattr(deliverer, "write_message", fail)
+    monkeypatch.setattr(deliverer, "signed_headers", fail)
     [execution] = await deliveries.ended(_url(receiver, "/ok"))
     await deliveries.make_due(tries=len(DELAYS_SECONDS))
 
@@ -277,3 +306,8 @@ async def test_every_failure_without_an_answer_looks_the_same(
         (each.status, tuple((a.number, a.status_code) for a in each.attempts)) for each in callbacks
     }
     assert shown == {(PENDING, ((1, None),))}
+
+
+async def _in_transaction(conn: Connection, work: Callable[[], Awaitable[None]]) -> None:
+    async with conn.transaction():
+        await work()

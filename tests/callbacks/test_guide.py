@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import pytest
 
-from app.callbacks.delivery.messages import signed_headers
+from app.callbacks.delivery.signatures import signed_headers
 from app.callbacks.model import secret_text
 from tests.conventions.documents import blocks
 from tests.support.servers import ROOT

@@ -3,13 +3,17 @@
 import pytest
 
 from app.db import Pool
+from app.executions.dispatch import slot_offers
 from app.executions.dispatch.outcome_batches import finish_several
 from app.executions.retention import delete_executions
 from tests.support.queues import SUCCESS, Queues
 
 URL = "https://receiver.example/hook"
 COUNT = "SELECT count(*) FROM callbacks"
-SHOWN = "SELECT execution_id, tenant_id, url, host, status FROM callbacks ORDER BY execution_id"
+SHOWN = """
+SELECT subject_id, tenant_id, url, host, status FROM callbacks
+WHERE subject = 'execution' ORDER BY subject_id
+"""
 
 
 @pytest.fixture
@@ -39,7 +43,25 @@ async def test_outcomes_that_are_recorded_together_add_theirs(queues: Queues) ->
     async with queues.pool.acquire() as conn:
         await finish_several(conn, [(each, SUCCESS) for each in await queues.claim(5)])
 
-    assert [row["execution_id"] for row in await queues.pool.fetch(SHOWN)] == called
+    assert [row["subject_id"] for row in await queues.pool.fetch(SHOWN)] == called
+
+
+async def test_an_execution_that_was_handed_over_adds_one_however_it_ends(queues: Queues) -> None:
+    tenant = await queues.tenant()
+    async with queues.pool.acquire() as conn:
+        await slot_offers.offer(conn, queues.worker, slots=2, room=None)
+        begun, lost = await queues.accept(tenant, 2, callback_url=URL, may_hand_over=True)
+        token = await conn.fetchval("SELECT lease_token FROM executions WHERE id = $1", begun)
+        claim = await slot_offers.begin(conn, begun, token, lease_seconds=60)
+        await conn.execute(
+            "UPDATE executions SET lease_expires_at = now(), attempts = 1 WHERE id = $1", lost
+        )
+    assert claim is not None
+
+    await queues.finish(claim)
+    await queues.rescue(max_attempts=1)
+
+    assert [row["subject_id"] for row in await queues.pool.fetch(SHOWN)] == [begun, lost]
 
 
 async def test_a_cancellation_adds_a_callback_queued_or_running(queues: Queues) -> None:
@@ -53,7 +75,7 @@ async def test_a_cancellation_adds_a_callback_queued_or_running(queues: Queues) 
         await queues.cancel(tenant, each)
     await queues.finish(claim)
 
-    assert [row["execution_id"] for row in await queues.pool.fetch(SHOWN)] == [running, queued]
+    assert [row["subject_id"] for row in await queues.pool.fetch(SHOWN)] == [running, queued]
 
 
 async def test_a_lost_execution_adds_a_callback_and_a_rescued_one_does_not(
@@ -69,7 +91,7 @@ async def test_a_lost_execution_adds_a_callback_and_a_rescued_one_does_not(
     await queues.rescue(max_attempts=2)
 
     assert rescued == 0
-    assert [row["execution_id"] for row in await queues.pool.fetch(SHOWN)] == [execution]
+    assert [row["subject_id"] for row in await queues.pool.fetch(SHOWN)] == [execution]
 
 
 async def test_an_end_without_a_callback_url_adds_nothing(queues: Queues) -> None:

@@ -33,6 +33,7 @@ async def _claim(
     pool: Pool,
     room: int = 100,
     *,
+    reserved: int = 0,
     most_of_tenant: int = 100,
     most_of_host: int = 100,
     busy: list[ClaimedCallback] | None = None,
@@ -42,6 +43,7 @@ async def _claim(
         return await claim(
             conn,
             room=room,
+            reserved=reserved,
             most_of_tenant=most_of_tenant,
             most_of_host=most_of_host,
             tenants=Counter(each.tenant_id for each in busy),
@@ -78,6 +80,21 @@ async def test_a_tenant_and_a_host_get_no_more_than_their_part(deliveries: Deliv
     hosts = Counter(each.host for each in claimed)
     assert hosts == {"a.example": 4, "b.example": 4}
     assert _by_tenant(claimed) == {one: 6, other: 2}
+
+
+async def test_the_last_of_the_room_is_for_tenants_without_attempts(
+    deliveries: Deliveries,
+) -> None:
+    slow, other = [await deliveries.queues.tenant() for _ in range(2)]
+    await deliveries.ended(HOST_A, tenant=slow, count=9)
+    held = await _claim(deliveries.pool, 4, reserved=2)
+    none = await _claim(deliveries.pool, 2, reserved=2, busy=held)
+
+    await deliveries.ended(HOST_B, tenant=other, count=3)
+    first = await _claim(deliveries.pool, 2, reserved=2, busy=held)
+
+    assert (_by_tenant(held), none) == ({slow: 2}, [])
+    assert _by_tenant(first) == {other: 1}
 
 
 async def test_two_processes_never_claim_the_same(deliveries: Deliveries) -> None:
@@ -129,7 +146,7 @@ async def test_a_suspended_tenants_callbacks_wait(deliveries: Deliveries) -> Non
     resumed = await _claim(deliveries.pool)
 
     assert suspended == []
-    assert [each.execution_id for each in resumed] == [execution]
+    assert [each.subject_id for each in resumed] == [execution]
 
 
 async def test_only_the_last_fifty_attempts_are_kept(deliveries: Deliveries) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 from uuid import uuid4
@@ -132,9 +133,11 @@ def test_errors_are_json_too(crivo: CrivoCommand) -> None:
 
     failed = crivo("run", name, "-", "--json", stdin=b"null")
     missing = crivo("run", "missing", "-", "--json", stdin=b"null")
+    incomplete = crivo("run", "--json")
 
     assert json.loads(failed.err)["execution"]["error"]["line"] == 2
     assert json.loads(missing.err)["problem"]["type"].endswith("script-not-found")
+    assert "SCRIPT requires" in json.loads(incomplete.err)["message"]
 
 
 def test_lists_in_a_pipe_are_separated_by_tabs(crivo: CrivoCommand, echo: str) -> None:
@@ -142,7 +145,9 @@ def test_lists_in_a_pipe_are_separated_by_tabs(crivo: CrivoCommand, echo: str) -
 
     [row] = crivo("executions", "list", "--script", echo).text.splitlines()
 
-    assert row.split("\t")[1:3] == [f"{echo}@1", "succeeded"]
+    _, script, status, created, *_ = row.split("\t")
+    assert (script, status) == (f"{echo}@1", "succeeded")
+    assert datetime.fromisoformat(created).utcoffset() == timedelta(0)
     assert crivo("scripts", "list", "--name", echo).text.split("\t")[:2] == [echo, "1"]
 
 
@@ -172,6 +177,20 @@ def test_an_execution_is_shown_watched_and_read(crivo: CrivoCommand, echo: str) 
     assert crivo("executions", "input", identifier).out == b"[1]"
     assert crivo("logs", identifier).text == "seen\n"
     assert crivo("executions", "cancel", identifier).code == ExitCode.REFUSED
+
+
+def test_an_execution_is_replayed_and_compared(crivo: CrivoCommand, echo: str) -> None:
+    identifier = crivo("run", echo, "-", "--detach", stdin=b"[1]").text.strip()
+    crivo("watch", identifier)
+    (crivo.home / "next.js").write_text("function process(data) { return [data] }")
+    crivo("scripts", "push", "next.js", "--name", echo)
+
+    same = crivo("executions", "replay", identifier)
+    other = crivo("executions", "replay", identifier, "--script", f"{echo}@2")
+
+    assert (same.code, same.text.split("  ")[1:]) == (0, [f"{echo}@1", "succeeded", "identical\n"])
+    assert (other.code, other.text.split("  ")[3]) == (ExitCode.FAILED, "differs\n")
+    assert f"is not that of {identifier}" in other.err
 
 
 def test_an_execution_that_takes_too_long_is_left_and_cancelled(crivo: CrivoCommand) -> None:

@@ -37,7 +37,7 @@ def echo(system: System) -> str:
         (("run", "missing", "data.json", "--params", "{"), ExitCode.USAGE, "--params: not JSON"),
         (("run", "missing", "data.json", "--label", "a"), ExitCode.USAGE, "NAME:VALUE"),
         (("run", "a", "data.json", "--wall-ms", "0"), ExitCode.REFUSED, "wall_ms"),
-        (("executions", "show", "no-id"), ExitCode.REFUSED, "no-id"),
+        (("executions", "show", "no-id"), ExitCode.REFUSED, "`crivo executions list` lists"),
         (("executions", "list", "--status", "odd"), ExitCode.REFUSED, "status"),
         (("executions", "list", "--limit", "-1"), ExitCode.USAGE, "--limit"),
         (("scripts", "push", "nothing.js"), ExitCode.USAGE, "nothing.js: No such file"),

@@ -254,5 +254,29 @@ def test_what_is_missing_is_named(client: Crivo) -> None:
         client.scripts.show("a/../../b?c")
 
 
+def test_the_attempts_of_a_callback_are_listed(client: Crivo, echo: str) -> None:
+    queued = client.executions.submit(echo, 1, callback_url="https://receiver.invalid/done")
+
+    execution = client.executions.wait(queued.id)
+    [callback] = client.executions.callbacks(queued.id)
+
+    assert execution.callback_url == callback.url == "https://receiver.invalid/done"
+    assert client.executions.resend_callback(queued.id, callback.id).status == "pending"
+
+
 def test_the_service_is_asked_for_its_state(client: Crivo) -> None:
     assert client.ready().access == "open"
+
+
+def test_an_execution_is_replayed_and_compared(client: Crivo, echo: str) -> None:
+    original = client.run(echo, {"a": 1}, seed=7).execution
+    client.scripts.push(echo, "function process(data) { return [data] }")
+
+    same = client.executions.wait(client.executions.replay(original.id).id)
+    other = client.executions.wait(client.executions.replay(original.id, script=f"{echo}@2").id)
+
+    assert same.replay_of == original.id
+    assert same.replay is not None
+    assert same.replay.identical
+    assert other.replay is not None
+    assert not other.replay.identical

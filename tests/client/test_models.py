@@ -56,6 +56,8 @@ def _named(schema: dict[str, Any]) -> str:
             name = "string" if "enum" in SCHEMAS[target] else target
         case {"enum": _}:
             name = "string"
+        case {"type": "array", "prefixItems": parts}:
+            name = f"tuple[{', '.join(map(_named, parts))}]"
         case {"type": "array", "items": items}:
             name = f"list[{_named(items)}]"
         case {"type": "object", "additionalProperties": values}:
@@ -73,6 +75,8 @@ def _named_by_hint(hint: Any) -> str:  # noqa: ANN401 - any annotation
         return f"{name}?" if types.NoneType in arguments else name
     if origin in (list, dict):
         return f"{origin.__name__}[{_named_by_hint(arguments[-1])}]"
+    if origin is tuple:
+        return f"tuple[{', '.join(map(_named_by_hint, arguments))}]"
     if hint is Raw:
         return "any"
     return _PLAIN.get(hint) or _FORMATS.get(hint) or str(hint.__name__)

@@ -33,6 +33,15 @@ def test_a_list_on_a_terminal_is_a_table(crivo: CrivoCommand, system: System) ->
     assert re.search(r"in-a-table +1 +\d{4}-", shown)
 
 
+def test_an_id_in_a_narrow_table_can_be_copied(crivo: CrivoCommand, system: System) -> None:
+    system.upload("narrow", b"function process(data) { return data }")
+    location = system.submit("narrow", b"1")
+
+    shown = crivo.in_terminal("executions", "list", "--script", "narrow", COLUMNS="60").text
+
+    assert location.removeprefix("/executions/") in shown
+
+
 def test_progress_is_shown_on_a_terminal_only(crivo: CrivoCommand, system: System) -> None:
     system.upload("shows-progress", b"function process(data) { return data.length }")
     (crivo.home / "large.json").write_bytes(b'"' + b"x" * (4 * MIB) + b'"')

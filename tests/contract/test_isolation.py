@@ -20,6 +20,7 @@ OPERATIONS: Final = {
     for method, operation in methods.items()
 }
 NOWHERE: Final = UUID("01900000-0000-7000-8000-000000000000")
+_NDJSON: Final = {"Content-Type": "application/x-ndjson"}
 SOURCE: Final = "function process(data) { return data }"
 
 # Bodies that are valid on the caller's own resources.
@@ -40,6 +41,9 @@ WITHOUT_ID: Final = {
     "listExecutions",
     "headListExecutions",
     "submitEnvelope",
+    "submitBatch",
+    "listBatches",
+    "headListBatches",
     "createCallbackSecret",
     "listCallbackSecrets",
     "headListCallbackSecrets",
@@ -55,6 +59,7 @@ class Owned(Struct, frozen=True):
 
     script: str
     execution: str
+    batch: str
     owner: CreatedTestKey
     stranger: CreatedTestKey
 
@@ -71,7 +76,9 @@ def owned(keyed: SystemWithKeys) -> Owned:
     assert keyed.request("PUT", alias, owner.key, json={"version": 1}).status_code == 200
     submitted = keyed.post(f"/scripts/{script}/executions", owner.key, content=b'"secret"')
     assert submitted.status_code == 202
-    return Owned(script, submitted.json()["id"], owner, stranger)
+    batch = keyed.post(f"/batches?script={script}", owner.key, content=b'"secret"', headers=_NDJSON)
+    assert batch.status_code == 202
+    return Owned(script, submitted.json()["id"], batch.json()["id"], owner, stranger)
 
 
 def _with_ids() -> Iterator[str]:
@@ -81,8 +88,9 @@ def _with_ids() -> Iterator[str]:
             yield name
 
 
-def _filled(path: str, *, script: str, execution: str) -> str:
-    values = {"script": script, "execution": execution, "number": "1", "alias": "prod"}
+def _filled(path: str, *, script: str, execution: str, batch: str) -> str:
+    values = {"script": script, "execution": execution, "batch": batch}
+    values |= {"number": "1", "alias": "prod"}
     values |= {"callback": str(NOWHERE), "disabled": str(NOWHERE)}
     for name, value in values.items():
         path = path.replace(f"{{{name}}}", value)
@@ -104,8 +112,8 @@ def test_a_foreign_id_is_answered_like_an_unknown_one(
     keyed: SystemWithKeys, owned: Owned, name: str
 ) -> None:
     method, path, _ = OPERATIONS[name]
-    foreign = _filled(path, script=owned.script, execution=owned.execution)
-    unknown = _filled(path, script=str(NOWHERE), execution=str(NOWHERE))
+    foreign = _filled(path, script=owned.script, execution=owned.execution, batch=owned.batch)
+    unknown = _filled(path, script=str(NOWHERE), execution=str(NOWHERE), batch=str(NOWHERE))
 
     # The same id, which the response may repeat.
     what = {**BODIES.get(name, {}), "headers": {"X-Request-Id": "isolation"}}
@@ -128,7 +136,7 @@ def test_a_name_that_only_another_has_is_unknown(
 
     answer = keyed.request(
         method,
-        _filled(path, script="hidden", execution=""),
+        _filled(path, script="hidden", execution="", batch=""),
         owned.stranger.key,
         **BODIES.get(name, {}),
     )
@@ -146,6 +154,10 @@ def test_lists_names_and_references_do_not_cross_tenants(
 
     assert keyed.get("/scripts?archived=true", stranger).json()["items"] == []
     assert keyed.get("/executions", stranger).json()["items"] == []
+    assert keyed.get("/batches", stranger).json()["items"] == []
+    assert keyed.get(f"/executions?batch={owned.batch}", stranger).json()["items"] == []
+    elsewhere = f"/batches?script={owned.script}"
+    assert keyed.post(elsewhere, stranger, content=b"1", headers=_NDJSON).status_code == 404
     secret = keyed.post("/callbacks/secrets", owned.owner.key, json={})
     assert secret.status_code == 201
     assert keyed.get("/callbacks/secrets", stranger).json()["items"] == []
@@ -204,6 +216,6 @@ def test_these_addresses_alone_need_no_key(keyed: SystemWithKeys) -> None:
 def _told(answer: httpx.Response, owned: Owned) -> str:
     """Return a response without the requested ids."""
     text = answer.text
-    for each in (owned.script, owned.execution, str(NOWHERE)):
+    for each in (owned.script, owned.execution, owned.batch, str(NOWHERE)):
         text = text.replace(each, "ID")
     return text

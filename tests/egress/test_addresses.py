@@ -40,7 +40,7 @@ def test_any_other_address_is_not(address: str) -> None:
 
 
 def test_networks_are_separated_by_commas() -> None:
-    networks = parse_networks(" 10.2.0.0/16,192.168.5.7, fd00::/8,")
+    networks = parse_networks("", " 10.2.0.0/16,192.168.5.7, fd00::/8,")
 
     assert IPv4Network("192.168.5.7/32") in networks
     assert is_within(ip_address("10.2.3.4"), networks)
@@ -52,4 +52,4 @@ def test_networks_are_separated_by_commas() -> None:
 @pytest.mark.parametrize("text", ["10.2.0.0/33", "example.com", "10.2.0.1/16", "10.2.0.0/16;::1"])
 def test_anything_else_is_refused_with_the_settings_name(text: str) -> None:
     with pytest.raises(InvalidNetworks, match="CRIVO_CALLBACK_PRIVATE_NETWORKS"):
-        parse_networks(text)
+        parse_networks("CRIVO_CALLBACK_PRIVATE_NETWORKS", text)

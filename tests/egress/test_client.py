@@ -19,7 +19,7 @@ from tests.support.certificates import Authority
 from tests.support.receivers import Receiver, open_receiver, open_tunnel
 
 PUBLIC = Policy()
-LOOPBACK = Policy(http=True, private_networks=parse_networks("127.0.0.0/8"))
+LOOPBACK = Policy(http=True, private_networks=parse_networks("", "127.0.0.0/8"))
 NAME = "receiver.example"
 
 
@@ -93,7 +93,7 @@ async def test_a_name_is_resolved_once_and_its_address_is_the_one_connected_to(
 async def test_a_name_that_leads_inward_at_its_second_lookup_is_refused_then(
     receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    policy = Policy(http=True, private_networks=parse_networks("127.0.0.1"))
+    policy = Policy(http=True, private_networks=parse_networks("", "127.0.0.1"))
     # No connection is kept: each request looks the name up.
     monkeypatch.setattr(egress, "_IDLE_SECONDS", 0.0)
     async with _client(policy, Names("127.0.0.1", "127.0.0.2")) as client:
@@ -179,11 +179,27 @@ async def test_a_redirect_is_an_answer_and_is_not_followed(receiver: Receiver) -
 async def test_the_body_of_an_answer_is_not_waited_for(
     receiver: Receiver, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(egress, "_DRAIN_SECONDS", 0.2)
+    monkeypatch.setattr(egress, "_DRAIN_SECONDS", 1.0)
+    # The limit of the head ends while the body is read, and does not count for it.
+    monkeypatch.setattr(egress, "REQUEST_SECONDS", 0.9)
     async with _client() as client:
         answer = await client.post(_target(receiver, path), headers={}, body=b"")
 
     assert answer.status == 200
+
+
+async def test_heads_without_end_are_read_up_to_a_limit(receiver: Receiver) -> None:
+    async with _client() as client:
+        with pytest.raises(NoAnswer, match="longer than 32768 bytes"):
+            await client.post(_target(receiver, "/heads"), headers={}, body=b"")
+        # Each request may have an answer of that length, also on a connection that is kept.
+        kept = [
+            (await client.post(_target(receiver, "/padded"), headers={}, body=b"")).status
+            for _ in range(3)
+        ]
+
+    assert kept == [200, 200, 200]
+    assert len({each.client for each in receiver.received[1:]}) == 1
 
 
 @pytest.mark.parametrize("path", ["/slow", "/cut"])
@@ -263,7 +279,7 @@ async def test_a_proxy_that_is_no_http_proxy_is_refused(monkeypatch: pytest.Monk
 
 
 async def test_names_are_looked_up_beside_the_event_loop() -> None:
-    resolve = ThreadedResolver()
+    resolve = ThreadedResolver(2)
 
     found = await asyncio.gather(resolve("localhost"), resolve("127.0.0.1"))
 

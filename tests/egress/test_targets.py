@@ -6,7 +6,7 @@ from app.egress.addresses import parse_networks
 from app.egress.targets import Policy, UnusableTarget, parse_target
 
 PUBLIC = Policy()
-LOCAL = Policy(http=True, private_networks=parse_networks("127.0.0.0/8, ::1"))
+LOCAL = Policy(http=True, private_networks=parse_networks("", "127.0.0.0/8, ::1"))
 
 
 @pytest.mark.parametrize(
@@ -111,6 +111,18 @@ def test_networks_of_a_setting_are_reachable_and_no_others() -> None:
     for host in ("10.0.0.1", "[::ffff:127.0.0.1]", "2130706433", "169.254.169.254"):
         with pytest.raises(UnusableTarget):
             parse_target(f"http://{host}/", LOCAL)
+
+
+def test_denied_networks_are_not_reachable_though_public_or_exempt() -> None:
+    policy = Policy(
+        private_networks=parse_networks("", "10.0.0.0/8"),
+        denied_networks=parse_networks("", "10.1.0.0/16, 8.8.8.0/24, 2606:2800::/32"),
+    )
+
+    assert parse_target("https://10.2.0.1/", policy).host == "10.2.0.1"
+    for host in ("10.1.0.1", "8.8.8.8", "[2606:2800:21::1]", "[64:ff9b::8.8.8.8]"):
+        with pytest.raises(UnusableTarget):
+            parse_target(f"https://{host}/", policy)
 
 
 def test_a_refusal_of_an_address_does_not_say_what_is_there() -> None:

@@ -15,6 +15,8 @@ from msgspec import Struct
 # Longer than a deliverer waits.
 _SLOW_SECONDS: Final = 60.0
 _CHUNK: Final = b"x" * 65_536
+_PADDING: Final = b"x" * 20_480
+_EARLY_HINTS: Final = b"HTTP/1.1 103 Early Hints\r\n\r\n" * 1_000
 
 
 class Received(Struct, frozen=True):
@@ -23,14 +25,15 @@ class Received(Struct, frozen=True):
     path: str
     headers: dict[str, str]
     body: bytes
+    client: tuple[str, int] = ("", 0)
 
 
 class Receiver:
     """A server whose answer the path decides.
 
     `/ok`, `/status/503?retry_after=7`, `/flaky` (500 at first), `/redirect?to=…`, `/slow` (no
-    answer), `/huge` (a large body), `/endless` (a body without end), `/cut` (closes at once),
-    `/held` (waits for `release`).
+    answer), `/padded` (a body of 20 KiB), `/huge` (a large one), `/endless` (one without end),
+    `/heads` (a million heads), `/cut` (closes at once), `/held` (waits for `release`).
     """
 
     def __init__(self, server: ThreadingHTTPServer) -> None:
@@ -67,7 +70,7 @@ class _Handler(BaseHTTPRequestHandler):
         length = int(self.headers.get("Content-Length", 0))
         headers = {name.lower(): value for name, value in self.headers.items()}
         path = self.path
-        self.receiver.begin(Received(path, headers, self.rfile.read(length)))
+        self.receiver.begin(Received(path, headers, self.rfile.read(length), self.client_address))
         try:
             self._answer(urlsplit(path).path, parse_qs(urlsplit(path).query))
         except OSError:
@@ -84,32 +87,38 @@ class _Handler(BaseHTTPRequestHandler):
                 self._send(500 if self.receiver.paths().count(self.path) == 1 else 204)
             case ["redirect"]:
                 self._send(302, Location=query["to"][0])
-            case ["slow"]:
-                self.receiver.released.wait(_SLOW_SECONDS)
+            case ["slow" | "cut" as kind]:
+                if kind == "slow":
+                    self.receiver.released.wait(_SLOW_SECONDS)
                 self.close_connection = True
             case ["held"]:
                 self.receiver.released.wait(_SLOW_SECONDS)
                 self._send(204)
-            case ["cut"]:
-                self.close_connection = True
-            case ["huge" | "endless" as kind]:
-                self.send_response(200)
-                self.send_header("Connection", "close")
-                self.end_headers()
-                for _ in range(1_000):
-                    self.wfile.write(_CHUNK if kind == "huge" else b".")
-                    if kind == "endless" and self.receiver.released.wait(0.05):
-                        break
-                self.close_connection = True
+            case ["padded"]:
+                self._send(200, _PADDING)
+            case ["heads" | "huge" | "endless" as kind]:
+                self._send_much(kind)
             case _:
                 self._send(204)
 
-    def _send(self, status: int, **headers: str) -> None:
+    def _send(self, status: int, body: bytes = b"", /, **headers: str) -> None:
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)
-        self.send_header("Content-Length", "0")
+        self.send_header("Content-Length", str(len(body)))
         self.end_headers()
+        self.wfile.write(body)
+
+    def _send_much(self, kind: str) -> None:
+        if kind != "heads":
+            self.send_response(200)
+            self.send_header("Connection", "close")
+            self.end_headers()
+        for _ in range(1_000):
+            self.wfile.write({"heads": _EARLY_HINTS, "huge": _CHUNK, "endless": b"."}[kind])
+            if kind == "endless" and self.receiver.released.wait(0.05):
+                break
+        self.close_connection = True
 
     def log_message(self, *_: Any) -> None:  # noqa: ANN401 - the base class's
         return

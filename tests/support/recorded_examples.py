@@ -28,6 +28,8 @@ VOLATILE: Final = frozenset(
         "secret",
         "listCallbacks attempts",
         "resendCallback attempts",
+        "listBatchCallbacks attempts",
+        "resendBatchCallback attempts",
     )
 )
 

@@ -12,6 +12,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from app.callbacks.model import MAX_ATTEMPTS_KEPT, CallbackStatus
+from app.callbacks.subjects import SUBJECTS
 from app.db import Connection, from_row
 from app.sql_parameters import in_order
 
@@ -25,7 +26,8 @@ class ClaimedCallback(Struct, frozen=True, kw_only=True):
 
     id: UUID
     tenant_id: UUID
-    execution_id: UUID
+    subject: str
+    subject_id: UUID
     url: str
     host: str
     tries: int
@@ -34,10 +36,11 @@ class ClaimedCallback(Struct, frozen=True, kw_only=True):
 
 # The function is in migrations/sql/claim_callbacks_v1.sql.
 CLAIM = """
-SELECT id, tenant_id, execution_id, url, host, tries, lease_token
+SELECT id, tenant_id, subject, subject_id, url, host, tries, lease_token
 FROM claim_callbacks_v1(
-    room => $1, most_of_tenant => $2, most_of_host => $3, lease_seconds => $4,
-    busy_tenants => $5, attempts_of_tenants => $6, busy_hosts => $7, attempts_of_hosts => $8
+    subjects => $1, room => $2, reserved => $3, most_of_tenant => $4, most_of_host => $5,
+    lease_seconds => $6, busy_tenants => $7, attempts_of_tenants => $8, busy_hosts => $9,
+    attempts_of_hosts => $10
 )
 """
 
@@ -46,19 +49,22 @@ async def claim(
     conn: Connection,
     *,
     room: int,
+    reserved: int,
     most_of_tenant: int,
     most_of_host: int,
     tenants: Mapping[UUID, int],
     hosts: Mapping[str, int],
 ) -> list[ClaimedCallback]:
-    """Claim up to `room` callbacks that are due.
+    """Claim up to `room` callbacks that are due, the last `reserved` for tenants without attempts.
 
     `tenants` and `hosts` are the attempts that this process has under way; with them, no tenant
     and no host gets more than its most.
     """
     values = in_order(
         CLAIM,
+        subjects=list(SUBJECTS),
         room=room,
+        reserved=reserved,
         most_of_tenant=most_of_tenant,
         most_of_host=most_of_host,
         lease_seconds=LEASE_SECONDS,

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Final, assert_never
 from uuid import UUID
 
+import msgspec
 import structlog
 import uuid_utils.compat as uuid
 from msgspec import Struct
@@ -18,9 +19,10 @@ from app.background import background, retry_forever
 from app.callbacks import service, store
 from app.callbacks.delivery.claims import ClaimedCallback, claim, record, release
 from app.callbacks.delivery.inward_log import InwardLog
-from app.callbacks.delivery.messages import signed_headers, write_message
 from app.callbacks.delivery.schedule import next_delay_seconds
+from app.callbacks.delivery.signatures import signed_headers
 from app.callbacks.model import CallbackStatus
+from app.callbacks.subjects import SUBJECTS
 from app.db import Pool
 from app.egress.client import (
     Answer,
@@ -31,7 +33,6 @@ from app.egress.client import (
 from app.egress.errors import InwardTarget, NoAnswer
 from app.egress.policy import callback_policy
 from app.egress.targets import UnusableTarget, parse_target
-from app.executions.store import select_execution
 from app.metrics import CALLBACK_ATTEMPTS
 from app.outages import DatabaseUnavailable
 from app.settings import Settings
@@ -46,6 +47,7 @@ _MAX_PAUSE_SECONDS: Final = 5.0
 # Requests of clients share the pool: few of its connections are for callbacks.
 _DATABASE_CONNECTIONS: Final = 2
 _GONE: Final = 410
+_MAX_REASON: Final = 200
 
 
 class _Outcome(StrEnum):
@@ -111,6 +113,7 @@ class Deliverer:
             return await claim(
                 conn,
                 room=room,
+                reserved=self._slots // 4,
                 most_of_tenant=max(1, self._slots // 2),
                 most_of_host=max(1, self._slots // 4),
                 tenants=self._tenants,
@@ -132,32 +135,37 @@ class Deliverer:
         self._freed.set()
 
     async def _deliver(self, claimed: ClaimedCallback) -> None:
-        """Make an attempt and record it."""
+        """Make an attempt and record it; without a record, it is due again after its lease."""
         started_at = datetime.now(UTC)
-        # An outage, logged where it began: the callback is due again after its lease.
-        with suppress(DatabaseUnavailable):
+        try:
             attempted = await self._attempt(claimed, started_at)
             if attempted is not None:
                 CALLBACK_ATTEMPTS.labels(attempted.outcome).inc()
                 await self._record(claimed, started_at, attempted)
+        except DatabaseUnavailable:
+            # Logged where the outage began.
+            pass
+        except Exception:
+            log.exception("callback.not_recorded", callback=str(claimed.id))
 
     async def _attempt(self, claimed: ClaimedCallback, now: datetime) -> _Attempted | None:
-        """Send a callback; None if it was deleted meanwhile, with its execution.
+        """Send a callback; None if it was deleted meanwhile, with its subject.
 
         Raises DatabaseUnavailable.
         """
-        async with self._database, self._pool.acquire() as conn:
-            execution = await select_execution(
-                conn, claimed.tenant_id, claimed.execution_id, with_result=False
-            )
-            secrets = await service.signing_secrets(conn, claimed.tenant_id)
-        if execution is None:
-            return None
+        read_message = SUBJECTS[claimed.subject].read_message
         try:
+            async with self._database, self._pool.acquire() as conn:
+                message = await read_message(conn, claimed.tenant_id, claimed.subject_id)
+                secrets = await service.signing_secrets(conn, claimed.tenant_id)
+            if message is None:
+                return None
             target = parse_target(claimed.url, self._policy)
-            body = write_message(execution)
+            body = msgspec.json.encode(message)
             headers = signed_headers(str(claimed.id), body, secrets=secrets, now=now)
             answer = await self._client.post(target, headers=headers, body=body)
+        except DatabaseUnavailable:
+            raise
         except InwardTarget as error:
             self._inward.log(claimed.tenant_id, claimed.host, str(error))
             return _Attempted(outcome=_Outcome.INWARD)
@@ -214,7 +222,8 @@ class Deliverer:
             callback=str(claimed.id),
             tenant=str(claimed.tenant_id),
             host=claimed.host,
-            reason=reason,
+            # It may quote what the receiver has sent.
+            reason=reason[:_MAX_REASON],
         )
 
     async def _stop(self) -> None:

@@ -4,11 +4,11 @@ import time
 from typing import Final, cast
 from uuid import UUID
 
-from msgspec import UNSET
+from msgspec import UNSET, json
 
 from crivo.bodies import Body, Data
 from crivo.errors import ExecutionCancelled, ExecutionFailed, Refused, StillRunning
-from crivo.models import Console, Execution, Page, Queued, Ready, Result
+from crivo.models import Callback, Console, Execution, Page, Queued, Ready, Result
 from crivo.options import ExecutionFilter, Ref, SubmitOptions, as_query
 from crivo.retries import Flow, Pause
 from crivo.session import Session
@@ -17,6 +17,7 @@ from crivo.wire import Reply, Request, segment
 # Below the service's maximum of 60 s, and below the patience of most proxies.
 _WAIT_SECONDS: Final = 30.0
 _POLL_SECONDS: Final = 1.0
+_JSON: Final = {"Content-Type": "application/json"}
 _ACCEPTED: Final = 202
 _UNAVAILABLE: Final = 503
 # The service has no room for another waiting request, but answers at once without waiting.
@@ -25,16 +26,32 @@ _NO_ROOM: Final = frozenset({"too-many-waiting", "no-room-to-wait"})
 
 def submit(session: Session, script: Ref, data: Data, options: SubmitOptions) -> Flow[Queued]:
     """Submit data; the execution is stored when this returns."""
-    reply = yield from session.deliver(
-        Request(
-            method="POST",
-            path=f"/scripts/{segment(script)}/executions",
-            query=as_query(options),
-            headers={"Content-Type": "application/json"},
-            body=Body(data),
-            creates=True,
-        )
+    request = Request(
+        method="POST",
+        path=f"/scripts/{segment(script)}/executions",
+        query=as_query(options),
+        headers=_JSON,
+        body=Body(data),
+        creates=True,
     )
+    return (yield from _accepted(session, request))
+
+
+def replay(session: Session, execution: UUID | str, *, script: Ref | None) -> Flow[Queued]:
+    """Run a finished execution again, as a new one. Raises Gone if its data was erased."""
+    document = {} if script is None else {"script": str(script)}
+    request = Request(
+        method="POST",
+        path=path_of(execution, "replay"),
+        headers=_JSON,
+        body=Body(json.encode(document)),
+        creates=True,
+    )
+    return (yield from _accepted(session, request))
+
+
+def _accepted(session: Session, request: Request) -> Flow[Queued]:
+    reply = yield from session.deliver(request)
     if reply.status == _ACCEPTED:
         return reply.decode(Queued)
     # A repeated request is answered with the execution as it is by now.
@@ -117,6 +134,18 @@ def cancel(session: Session, execution: UUID | str) -> Flow[Execution]:
 def logs(session: Session, execution: UUID | str) -> Flow[Console]:
     """Read the console of an execution."""
     return (yield from session.get(path_of(execution, "logs"), Console))
+
+
+def callbacks(session: Session, execution: UUID | str) -> Flow[list[Callback]]:
+    """Show the callbacks of an execution."""
+    # Always on one page.
+    return (yield from session.get(path_of(execution, "callbacks"), Page[Callback])).items
+
+
+def resend(session: Session, execution: UUID | str, callback: UUID | str) -> Flow[Callback]:
+    """Deliver a callback again, with its id. Raises Conflict if its URL is disabled."""
+    path = path_of(execution, f"callbacks/{segment(callback)}/resend")
+    return (yield from session.fetch(Request(method="POST", path=path), Callback))
 
 
 def erase(session: Session, execution: UUID | str) -> Flow[Reply]:

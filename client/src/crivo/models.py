@@ -171,6 +171,13 @@ class Receipt(Response, frozen=True, kw_only=True):
     peak_memory_bytes: int | None
 
 
+class ReplayOutcome(Response, frozen=True, kw_only=True):
+    """The comparison of a replay with its original: hash of the original's result, of its own."""
+
+    identical: bool
+    output_sha256: tuple[str | None, str | None]
+
+
 class Queued(Response, frozen=True, kw_only=True):
     """An accepted submission."""
 
@@ -191,6 +198,7 @@ class Execution(Response, frozen=True, kw_only=True):
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+    callback_url: str | None = None
     waiting: Waiting | None = None
     params: Raw | UnsetType = UNSET
     error: ExecutionError | None = None
@@ -198,12 +206,34 @@ class Execution(Response, frozen=True, kw_only=True):
     result: Raw | UnsetType = UNSET
     warnings: list[ResultWarning] | None = None
     data_erased_at: datetime | None = None
+    replay_of: UUID | None = None
+    replay: ReplayOutcome | None = None
     receipt: Receipt | None = None
 
     @property
     def is_final(self) -> bool:
         """Whether the status can never change again."""
         return self.status in FINAL_STATUSES
+
+
+class Attempt(Response, frozen=True, kw_only=True):
+    """One attempt to deliver a callback; without a `status_code` there was no answer."""
+
+    number: int
+    started_at: datetime
+    status_code: int | None
+
+
+class Callback(Response, frozen=True, kw_only=True):
+    """A callback and its last attempts; `id` is its `webhook-id`, the same in each of them."""
+
+    id: UUID
+    execution_id: UUID
+    url: str
+    status: str
+    created_at: datetime
+    next_attempt_at: datetime | None
+    attempts: list[Attempt]
 
 
 class ConsoleLine(Response, frozen=True, kw_only=True):

@@ -27,12 +27,16 @@ class PushOptions(LimitOptions, total=False):
 
 
 class SubmitOptions(LimitOptions, total=False):
-    """Options of a submission. `params` is any JSON value: the script's second argument."""
+    """Options of a submission. `params` is any JSON value: the script's second argument.
+
+    `callback_url` receives a signed POST once the execution has finished.
+    """
 
     seed: int
     priority: int
     params: object
     labels: Mapping[str, str]
+    callback_url: str
 
 
 class CheckOptions(LimitOptions, total=False):

@@ -1,6 +1,6 @@
 """Executions, asynchronously."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, Unpack
 from uuid import UUID
@@ -10,7 +10,7 @@ from crivo.aio.driver import AsyncDriver
 from crivo.bodies import Data
 from crivo.downloads import Download
 from crivo.events import Watch
-from crivo.models import Console, Execution, Queued, Result
+from crivo.models import Callback, Console, Execution, Queued, Result
 from crivo.options import ExecutionFilter, Ref, SubmitOptions
 
 Id = UUID | str
@@ -73,6 +73,21 @@ class AsyncExecutions:
     async def cancel(self, execution: Id) -> Execution:
         """Cancel an execution. Raises Conflict if it has finished."""
         return await self._driver.do(flows.cancel(self._session, execution))
+
+    async def callbacks(self, execution: Id) -> Sequence[Callback]:
+        """List the callbacks of an execution, each with its last attempts."""
+        return await self._driver.do(flows.callbacks(self._session, execution))
+
+    async def resend_callback(self, execution: Id, callback: Id) -> Callback:
+        """Deliver a callback again, with its id. Raises Conflict if its URL is disabled."""
+        return await self._driver.do(flows.resend(self._session, execution, callback))
+
+    async def replay(self, execution: Id, *, script: Ref | None = None) -> Queued:
+        """Run a finished execution again, on its version or another, as a new execution.
+
+        At its end, `replay` of the new one says whether the outcome is the same.
+        """
+        return await self._driver.do(flows.replay(self._session, execution, script=script))
 
     async def logs(self, execution: Id) -> Console:
         """Read the console of a finished execution."""

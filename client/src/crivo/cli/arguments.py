@@ -89,6 +89,9 @@ class SubmitFlags:
     priority: Annotated[
         int | None, Parameter(help="From -10 to 10: order among your own executions.")
     ] = None
+    callback_url: Annotated[
+        str | None, Parameter(help="URL that receives a signed POST at the end.")
+    ] = None
 
     def options(self, limits: LimitFlags) -> SubmitOptions:
         """Return the options that were given. Raises UsageError."""
@@ -101,6 +104,8 @@ class SubmitFlags:
             chosen["seed"] = self.seed
         if self.priority is not None:
             chosen["priority"] = self.priority
+        if self.callback_url is not None:
+            chosen["callback_url"] = self.callback_url
         return chosen
 
 

@@ -12,9 +12,15 @@ from crivo.cli.diagnostics import show_error, show_warnings
 from crivo.cli.output import say, write_bytes, write_json, write_line
 from crivo.cli.progress import downloading, waiting
 from crivo.cli.run_command import print_outcome
+from crivo.errors import CrivoError
 from crivo.execution_flows import require_success
 from crivo.models import Execution
 from crivo.options import ExecutionFilter
+
+
+class OutcomeDiffers(CrivoError):
+    """A replay has another outcome than its original."""
+
 
 executions = App(name="executions", help="List, show and cancel executions.", sort_key=5)
 
@@ -87,6 +93,38 @@ def cancel(execution: str, /, *, service: Service | None = None) -> None:
     with service.client() as client:
         found = client.executions.cancel(execution)
     service.output.document(found, f"{found.id}  {found.status}")
+
+
+@executions.command
+def replay(
+    execution: str,
+    /,
+    *,
+    script: str | None = None,
+    timeout: float | None = None,
+    service: Service | None = None,
+) -> None:
+    """Run a finished execution again over the same input, and compare the outcomes.
+
+    Parameters
+    ----------
+    execution
+        The id.
+    script
+        Another version, such as `cards@4`; by default the same.
+    timeout
+        Seconds to wait for the end.
+    """
+    service = service or Service()
+    with service.client() as client:
+        queued = client.executions.replay(execution, script=script)
+        with waiting(f"execution {queued.id}"):
+            found = client.executions.wait(queued.id, timeout=timeout)
+    is_identical = found.replay is not None and found.replay.identical
+    text = "identical" if is_identical else "differs"
+    service.output.document(found, f"{found.id}  {_reference(found)}  {found.status}  {text}")
+    if not is_identical:
+        raise OutcomeDiffers(f"the outcome is not that of {execution}")
 
 
 @executions.command

@@ -32,7 +32,7 @@ class ExitCode(IntEnum):
 
 MEANINGS: Final = {
     ExitCode.OK: "done",
-    ExitCode.FAILED: "an execution failed, a script has errors, or a test case differs",
+    ExitCode.FAILED: "an execution failed, a script has errors, or an outcome differs",
     ExitCode.USAGE: "wrong arguments, or a file that cannot be read",
     ExitCode.UNREACHABLE: "the service does not respond, or cannot at the moment",
     ExitCode.REFUSED: "the service refuses: key, name, state, quota",

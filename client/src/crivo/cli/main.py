@@ -6,6 +6,7 @@ import sys
 from typing import Final
 
 from cyclopts import App, CycloptsError, Parameter
+from msgspec import json
 from rich.text import Text
 
 from crivo.cli.cases_command import run_cases
@@ -33,6 +34,14 @@ The service is that of --url and --key, of CRIVO_URL and CRIVO_KEY, of `crivo lo
 http://127.0.0.1:8000. Results go to standard output, messages to standard error.
 """
 _UNAUTHORIZED: Final = 401
+# Routes that the API's messages name, and the commands for them.
+_COMMANDS: Final = {
+    r"/scripts": "scripts list",
+    r"/scripts/([^/ ]+)/\w+": r"scripts show \1",
+    r"/executions": "executions list",
+    r"/executions/([^/ ?]+)": r"executions show \1",
+    r"/executions/([^/ ]+)\?wait=\d+": r"watch \1",
+}
 _EPILOGUE: Final = "\n".join(
     ["Exit codes:", *(f"  {code.value:3}  {meaning}" for code, meaning in MEANINGS.items())]
 )
@@ -122,10 +131,13 @@ def _complain(message: str) -> None:
 
 def _for_the_command_line(message: str) -> str:
     """Name commands instead of the API's routes."""
-    message = re.sub(r"GET /scripts/([^/ ]+)/\w+ lists", r"`crivo scripts show \1` lists", message)
-    return message.replace("GET /scripts lists", "`crivo scripts list` lists")
+    for route, command in _COMMANDS.items():
+        message = re.sub(rf"GET {route}(?= )", f"`crivo {command}`", message)
+    return message
 
 
 def _usage_error(error: CycloptsError) -> Text:
+    if "--json" in sys.argv:
+        return Text(json.encode({"error": "UsageError", "message": str(error)}).decode())
     command = " ".join(["crivo", *(error.command_chain or ())])
     return Text(f"crivo: {error}\nTry: {command} --help", style="red")

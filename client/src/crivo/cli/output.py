@@ -3,7 +3,7 @@
 import json as standard_json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache
 from typing import Final
 
@@ -38,7 +38,7 @@ class Output(Struct, frozen=True, kw_only=True):
             _write_table(columns, (cells for _, cells in rows))
         else:
             for _, cells in rows:
-                write_line("\t".join(_cell(each) for each in cells))
+                write_line("\t".join(_cell(_zulu(each)) for each in cells))
 
 
 @cache
@@ -93,15 +93,24 @@ def indented(value: bytes) -> str:
 def _write_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        table.add_column(column, overflow="fold")
+        # An id is there to be copied.
+        table.add_column(column, overflow="fold", no_wrap=column == "id")
     for cells in rows:
-        table.add_row(*(Text(visible(_cell(each))) for each in cells))
+        table.add_row(*(Text(visible(_cell(_local(each)))) for each in cells))
     Console(highlight=False).print(table)
 
 
-def _cell(value: object) -> str:
-    if value is None:
-        return ""
+def _local(value: object) -> object:
+    """Write a time as the clock of a reader shows it."""
+    return f"{value.astimezone():%Y-%m-%d %H:%M:%S}" if isinstance(value, datetime) else value
+
+
+def _zulu(value: object) -> object:
+    """Write a time for programs."""
     if isinstance(value, datetime):
-        return f"{value:%Y-%m-%d %H:%M:%S}"
-    return str(value).replace("\t", " ").replace("\n", " ")
+        return f"{value.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    return value
+
+
+def _cell(value: object) -> str:
+    return "" if value is None else str(value).replace("\t", " ").replace("\n", " ")

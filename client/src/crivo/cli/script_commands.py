@@ -22,7 +22,7 @@ def push(
     *,
     name: str | None = None,
     promote: str | None = None,
-    note: str | None = None,
+    note: Annotated[str | None, Parameter(help="A few words about the version.")] = None,
     limits: LimitFlags | None = None,
     service: Service | None = None,
 ) -> None:
@@ -36,9 +36,6 @@ def push(
         Name of the script; by default that of the file, without its extension.
     promote
         Alias to point at the version, such as `prod`.
-
-    Note:
-        A few words about the version.
     """
     service = service or Service()
     source = file.read_bytes()

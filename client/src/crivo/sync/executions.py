@@ -1,6 +1,6 @@
 """Executions, synchronously."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, Unpack
 from uuid import UUID
@@ -9,7 +9,7 @@ from crivo import execution_flows as flows
 from crivo.bodies import Data
 from crivo.downloads import Download
 from crivo.events import Watch
-from crivo.models import Console, Execution, Queued, Result
+from crivo.models import Callback, Console, Execution, Queued, Result
 from crivo.options import ExecutionFilter, Ref, SubmitOptions
 from crivo.sync.driver import Driver
 
@@ -73,6 +73,21 @@ class Executions:
     def cancel(self, execution: Id) -> Execution:
         """Cancel an execution. Raises Conflict if it has finished."""
         return self._driver.do(flows.cancel(self._session, execution))
+
+    def callbacks(self, execution: Id) -> Sequence[Callback]:
+        """List the callbacks of an execution, each with its last attempts."""
+        return self._driver.do(flows.callbacks(self._session, execution))
+
+    def resend_callback(self, execution: Id, callback: Id) -> Callback:
+        """Deliver a callback again, with its id. Raises Conflict if its URL is disabled."""
+        return self._driver.do(flows.resend(self._session, execution, callback))
+
+    def replay(self, execution: Id, *, script: Ref | None = None) -> Queued:
+        """Run a finished execution again, on its version or another, as a new execution.
+
+        At its end, `replay` of the new one says whether the outcome is the same.
+        """
+        return self._driver.do(flows.replay(self._session, execution, script=script))
 
     def logs(self, execution: Id) -> Console:
         """Read the console of a finished execution."""
