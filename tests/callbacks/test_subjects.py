@@ -60,6 +60,7 @@ async def _message(conn: Connection, tenant: UUID, thing: UUID) -> Message | Non
 async def test_another_noun_takes_part_as_the_page_says(
     pool: Pool, settings: Settings, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delitem(SUBJECTS, "batch")
     deliveries = Deliveries(pool, settings)
     tenant = await deliveries.queues.tenant()
     things = Subject(name="batch", path="/things", require=_require, read_message=_message)
