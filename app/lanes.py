@@ -1,8 +1,8 @@
 """Group calls that arrive while one is under way, so that one statement serves them all.
 
 The first call of a lane runs alone and at once. Calls that arrive before it ends wait for its end
-and then run together, up to a bound. An idle lane therefore adds no delay, and nothing here waits
-on a timer.
+and then run together, up to a bound. An idle lane therefore adds no delay. Only calls that linger
+wait on a timer: those for whose own end nobody waits.
 """
 
 import asyncio
@@ -20,6 +20,9 @@ MAX_ITEMS: Final = 16
 # A larger payload gains little and would delay the others: its statement is its own. A batch holds
 # no more than a single statement may, 1 MiB, which the margin of the quotas of bytes counts on.
 MAX_BATCHED_BYTES: Final = 64 * 1024
+# Calls that linger are more, and smaller.
+MAX_LINGERING_ITEMS: Final = 64
+MAX_LINGERING_BYTES: Final = MAX_BATCHED_BYTES * MAX_ITEMS // MAX_LINGERING_ITEMS
 
 # What the calls are, and what sets them apart: calls of two lanes never wait for each other.
 Lane: TypeAlias = tuple[str, Hashable]
@@ -47,13 +50,26 @@ class _Call(Struct, frozen=True, eq=False):
     many: Callable[[Sequence[Any]], Awaitable[Sequence[Any]]]
 
 
+class _Lane:
+    """The calls that wait in a lane, and the timer for which they linger, if they do."""
+
+    def __init__(self, linger_seconds: float) -> None:
+        self.waiting: deque[_Call] = deque()
+        self.linger_seconds = linger_seconds
+        self.timer: asyncio.TimerHandle | None = None
+
+    @property
+    def max_items(self) -> int:
+        return MAX_LINGERING_ITEMS if self.linger_seconds else MAX_ITEMS
+
+
 class Lanes:
     """The lanes of one process; a lane exists while a call of it is under way."""
 
     def __init__(self, *, shared_errors: type[Exception]) -> None:
         """Raise `shared_errors` of a batch in all its calls; after others, each call runs alone."""
         self._shared_errors = shared_errors
-        self._lanes: dict[Lane, deque[_Call]] = {}
+        self._lanes: dict[Lane, _Lane] = {}
         # The event loop itself refers to a task only weakly.
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -69,22 +85,30 @@ class Lanes:
         one: Callable[[Item], Awaitable[Result]],
         many: Callable[[Sequence[Item]], Awaitable[Sequence[Result | Alone]]],
         gather: bool = False,
+        linger_seconds: float = 0,
     ) -> Result:
         """Run `one` on an item, or `many` on it and others of its lane; return the item's result.
 
         `many` returns a result for each item, in order, or ALONE. If it raises, nothing may have
         been done, and each item runs alone. With `gather` an idle lane begins at the next turn of
-        the event loop, so that calls of one turn run together. A call that is cancelled while it
-        waits does not run; the others of its batch are unaffected.
+        the event loop, so that calls of one turn run together. With `linger_seconds`, which all
+        calls of a lane must have, up to MAX_LINGERING_ITEMS are awaited for that long. A call that
+        is cancelled while it waits does not run; the others of its batch are unaffected.
         """
-        waiting = self._lanes.get(lane)
-        if waiting is None:
-            waiting = self._lanes[lane] = deque()
-            if not gather:
+        loop = asyncio.get_running_loop()
+        state = self._lanes.get(lane)
+        if state is None:
+            state = self._lanes[lane] = _Lane(linger_seconds)
+            if linger_seconds:
+                state.timer = loop.call_later(linger_seconds, self._next, lane)
+            elif gather:
+                loop.call_soon(self._next, lane)
+            else:
                 return await self._lead(lane, item, one)
-            asyncio.get_running_loop().call_soon(self._next, lane)
-        call = _Call(item, asyncio.get_running_loop().create_future(), many)
-        waiting.append(call)
+        call = _Call(item, loop.create_future(), many)
+        state.waiting.append(call)
+        if state.timer is not None and len(state.waiting) >= state.max_items:
+            self._next(lane)
         try:
             answer = await call.answer
         except asyncio.CancelledError:
@@ -104,14 +128,17 @@ class Lanes:
         try:
             return await one(item)
         finally:
-            self._next(lane)
+            self._end_run(lane)
 
     def _next(self, lane: Lane) -> None:
         """Start what waits in a lane; without any, the lane ends."""
-        waiting = self._lanes[lane]
+        state = self._lanes[lane]
+        if state.timer is not None:
+            state.timer.cancel()
+            state.timer = None
         batch: list[_Call] = []
-        while waiting and len(batch) < MAX_ITEMS:
-            call = waiting.popleft()
+        while state.waiting and len(batch) < state.max_items:
+            call = state.waiting.popleft()
             if not call.answer.done():
                 batch.append(call)
         match batch:
@@ -144,7 +171,15 @@ class Lanes:
                     call.answer.set_result(answer)
                 else:
                     call.answer.set_exception(failure)
+            self._end_run(lane)
+
+    def _end_run(self, lane: Lane) -> None:
+        state = self._lanes[lane]
+        if not state.linger_seconds or len(state.waiting) >= state.max_items:
             self._next(lane)
+        else:
+            loop = asyncio.get_running_loop()
+            state.timer = loop.call_later(state.linger_seconds, self._next, lane)
 
 
 def _is_lead(answer: "asyncio.Future[Any]") -> bool:

@@ -26,6 +26,8 @@ from app.auth.open_mode import is_loopback, is_open_without_keys
 from app.background import background
 from app.batches.api import router as batches
 from app.batches.store import select_states as select_batch_states
+from app.callbacks.api import router as callbacks
+from app.callbacks.delivery.deliverer import open_deliverer, require_usable_egress
 from app.comparisons.api import router as comparisons
 from app.comparisons.store import select_states as select_comparison_states
 from app.docs.api import openapi_config, router as reference
@@ -97,6 +99,7 @@ def create_app(settings: Settings) -> Litestar:
                 resources.pool, default_limit=settings.default_max_requests_per_second or None
             ) as rate_limiter,
             open_waiter_registry(settings, resources.notifier) as waiters,
+            open_deliverer(resources.pool, settings),
             open_listener(
                 settings.metrics_listen,
                 metrics_page := MetricsPage(resources, process="api", readers=waiters),
@@ -131,6 +134,7 @@ def create_app(settings: Settings) -> Litestar:
             replays,
             comparisons,
             batches,
+            callbacks,
             tenants,
             keys,
             audit,
@@ -177,6 +181,7 @@ def main(arguments: list[str]) -> int:
         configure_metrics(tenants=settings.metrics_tenants)
         require_packages(settings)
         trusted = trusted_networks(settings.trusted_proxies)
+        require_usable_egress(settings)
         asyncio.run(prepare(settings))
     except CrivoError as error:
         sys.stderr.write(redact(f"api: {error}\n"))

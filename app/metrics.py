@@ -85,6 +85,12 @@ LEASES_EXPIRED: Final = Counter(
     ("status",),
     registry=REGISTRY,
 )
+REPEATED_REQUESTS: Final = Counter(
+    "crivo_repeated_requests",
+    "Requests whose idempotency key was known, by the answer",
+    ("answer",),
+    registry=REGISTRY,
+)
 LATE_REPORTS: Final = Counter(
     "crivo_late_reports_refused",
     "Outcomes reported after the claim had passed to another worker or was cancelled",
@@ -99,6 +105,13 @@ WAKE_UPS: Final = Counter(
     "crivo_rings",
     "Requested wake-ups by result: sent, coalesced with one that was sent, or failed",
     ("result",),
+    registry=REGISTRY,
+)
+CALLBACK_ATTEMPTS: Final = Counter(
+    "crivo_callback_attempts",
+    "Attempts to deliver callbacks: delivered, refused by another status than 2xx, gone (410), "
+    "no_answer, or inward: not sent, as the host has an address that is not public",
+    ("outcome",),
     registry=REGISTRY,
 )
 HTTP_REQUESTS: Final = Counter(
@@ -131,6 +144,8 @@ for _result in ("sent", "coalesced", "failed"):
     WAKE_UPS.labels(_result)
 for _verdict in ("clean", "different"):
     COMPARISONS.labels(_verdict)
+for _outcome in ("delivered", "refused", "gone", "no_answer", "inward"):
+    CALLBACK_ATTEMPTS.labels(_outcome)
 
 
 def configure_metrics(*, tenants: int) -> None:

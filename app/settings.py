@@ -2,8 +2,9 @@
 
 from typing import Annotated, Final
 
-from msgspec import Meta, Struct
+from msgspec import Meta
 
+from app.callback_settings import CallbackSettings
 from app.limits import (
     MAX_MEMORY_BYTES,
     MAX_PAYLOAD_BYTES,
@@ -23,7 +24,7 @@ from app.limits import (
 _MAX_DAYS: Final = 36_500
 
 
-class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Settings(CallbackSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything an operator can configure.
 
     The environment variable of a field `port` is `CRIVO_PORT`. `DATABASE_URL`, `REDIS_URL`,
@@ -45,9 +46,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             "the folder `blobs` of the data folder"
         ),
     ] = ""
-    data: Annotated[str, Meta(description="folder of the embedded servers' data", min_length=1)] = (
-        ".crivo"
-    )
+    data: Annotated[str, Meta(description="the embedded servers' data", min_length=1)] = ".crivo"
     host: Annotated[
         str, Meta(description="address the API listens on; any but loopback requires keys")
     ] = "127.0.0.1"
@@ -165,8 +164,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     native: Annotated[
         bool,
         Meta(
-            description="`false`: internals of V8 and the C library, which make executions "
-            "cheaper and memory errors exact, are not used (`app/sandbox/native/`)"
+            description="`false`: internals of V8 and the C library, which make executions cheaper "
+            "and memory errors exact, are not used (`app/sandbox/native/`)"
         ),
     ] = True
     max_waiting: Annotated[

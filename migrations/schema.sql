@@ -4,8 +4,12 @@
 --   audit_log                  changes by operators and callers; append-only
 --   batch_inputs               inputs of batches whose upload is not accepted yet
 --   batches                    uploads of many inputs; their items are executions
+--   callback_attempts          attempts to deliver callbacks, the last fifty of each
+--   callback_secrets           keys of tenants that sign their callbacks; readable, since they sign
+--   callbacks                  outbox of callbacks; added by a trigger as their subjects end
 --   comparison_items           the inputs of comparisons, the executions of both versions and how they compare
 --   comparisons                comparisons of two versions of a script over recorded inputs
+--   disabled_callback_urls     URLs whose receivers have answered that they are gone
 --   executions                 executions: what was accepted, how it runs, how it ended
 --   idempotency_keys           keys of requests, and what each request created
 --   installation               one row: the id that tells this installation's blobs from another's
@@ -26,7 +30,10 @@
 -- Functions
 --   accept_batch_v1            Accept a batch
 --   accept_executions_v1       Accept several executions of one tenant; return those that are stored, with their versions
+--   accept_executions_v2       Accept several executions of one tenant; return those that are stored, with their versions
+--   add_callback               Add the callback of a resource that has just ended, in the transaction that ends it
 --   begin_execution_v1         Begin an execution that was handed over to a worker
+--   claim_callbacks_v1         Claim up to `room` callbacks that are due, in turns by tenant and within the part of each host
 --   claim_executions           Call claim_executions_v2 without a limit of memory, for workers that do not send one
 --   claim_executions_v2        Claim up to `most` queued executions for a worker
 --   claim_executions_v3        Claim up to `most` queued executions for a worker, and up to `ahead` more that it will begin within moments
@@ -34,6 +41,7 @@
 --   count_batch_items          Count the items of batches that end, and end a batch with its last item
 --   count_bytes                Count each tenant's stored bytes, and the input bytes of the day, in tenant_usage
 --   count_queued               Count each tenant's queued executions in tenant_usage
+--   delete_callback            Delete the callback of a resource that is deleted, and with it the attempts
 --   erase_changes              Erase what comparisons show of an execution's result, as its data is erased or deleted
 --   faded                      Return how much of a tenant's worker-seconds still counts
 --   find_idempotency_key_v1    Find what a request with this key has created; no row if the key is free
@@ -67,6 +75,17 @@ CREATE FUNCTION accept_executions_v1(tenant uuid, ids uuid[], script_ids uuid[],
     SET jit TO 'off'
     SET plan_cache_mode TO 'force_generic_plan'; -- migrations/sql/accept_executions_v1.sql
 
+CREATE FUNCTION accept_executions_v2(tenant uuid, ids uuid[], script_ids uuid[], script_names text[], script_versions integer[], aliases text[], walls_ms integer[], max_cpus_ms integer[], memories_bytes bigint[], max_outputs_bytes bigint[], default_wall_ms integer, default_memory_bytes bigint, min_memory_bytes bigint, ceiling_wall_ms integer, ceiling_cpu_ms integer, ceiling_memory_bytes bigint, ceiling_output_bytes bigint, labels jsonb[], seeds bigint[], priorities smallint[], traceparents text[], request_ids text[], input_sha256s bytea[], input_sizes bigint[], input_bodies bytea[], input_params bytea[], keys text[], fingerprints bytea[], idempotency_hours integer, max_queued bigint, max_stored_bytes bigint, max_bytes_per_day bigint, seen_within_seconds double precision) RETURNS TABLE(id uuid, script_id uuid, version integer)
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'; -- migrations/sql/accept_executions_v2.sql
+
+CREATE FUNCTION add_callback() RETURNS trigger
+    LANGUAGE plpgsql; -- migrations/sql/add_callback.sql
+
 CREATE FUNCTION begin_execution_v1(execution uuid, token bigint, lease_seconds double precision) RETURNS TABLE(id uuid, tenant_id uuid, lease_token bigint, attempts smallint, wall_ms integer, max_cpu_ms integer, memory_bytes bigint, max_output_bytes bigint, seed bigint, clock_ms bigint, created_at timestamp with time zone, source bytea, sha256 bytea, size_bytes bigint, body bytea, blob_key text, script text, version integer, labels jsonb, params bytea, request_id text)
     LANGUAGE plpgsql
     SET enable_seqscan TO 'off'
@@ -75,6 +94,14 @@ CREATE FUNCTION begin_execution_v1(execution uuid, token bigint, lease_seconds d
     SET enable_mergejoin TO 'off'
     SET jit TO 'off'
     SET plan_cache_mode TO 'force_generic_plan'; -- migrations/sql/begin_execution_v1.sql
+
+CREATE FUNCTION claim_callbacks_v1(subjects text[], room integer, reserved integer, most_of_tenant integer, most_of_host integer, lease_seconds double precision, busy_tenants uuid[], attempts_of_tenants integer[], busy_hosts text[], attempts_of_hosts integer[]) RETURNS TABLE(id uuid, tenant_id uuid, subject text, subject_id uuid, url text, host text, tries integer, lease_token bigint)
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'; -- migrations/sql/claim_callbacks_v1.sql
 
 CREATE FUNCTION claim_executions(worker uuid, most integer, lease_seconds double precision, default_max_running bigint, served uuid[], served_seconds double precision[]) RETURNS TABLE(id uuid, tenant_id uuid, lease_token bigint, attempts smallint, wall_ms integer, max_cpu_ms integer, memory_bytes bigint, max_output_bytes bigint, seed bigint, clock_ms bigint, created_at timestamp with time zone, source bytea, sha256 bytea, size_bytes bigint, body bytea, blob_key text)
     LANGUAGE sql; -- migrations/sql/claim_executions.sql
@@ -108,6 +135,9 @@ CREATE FUNCTION count_bytes() RETURNS trigger
 
 CREATE FUNCTION count_queued() RETURNS trigger
     LANGUAGE plpgsql; -- migrations/sql/count_queued.sql
+
+CREATE FUNCTION delete_callback() RETURNS trigger
+    LANGUAGE plpgsql; -- migrations/sql/delete_callback.sql
 
 CREATE FUNCTION erase_changes() RETURNS trigger
     LANGUAGE plpgsql; -- migrations/sql/erase_changes.sql
@@ -269,6 +299,58 @@ COMMENT ON COLUMN batches.succeeded IS 'counted by a trigger on executions';
 
 COMMENT ON COLUMN batches.first_ended_at IS 'when the first item ended, for the estimate';
 
+CREATE TABLE callback_attempts (
+    callback_id uuid NOT NULL,
+    number integer NOT NULL,
+    tenant_id uuid NOT NULL,
+    started_at timestamp with time zone NOT NULL,
+    status_code smallint,
+    CONSTRAINT callback_attempts_number_check CHECK ((number > 0))
+);
+
+COMMENT ON COLUMN callback_attempts.status_code IS 'NULL: no answer';
+
+CREATE TABLE callback_secrets (
+    id uuid NOT NULL,
+    tenant_id uuid NOT NULL,
+    secret bytea NOT NULL,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    expires_at timestamp with time zone,
+    CONSTRAINT callback_secrets_secret_check CHECK ((octet_length(secret) = 32))
+);
+
+COMMENT ON COLUMN callback_secrets.expires_at IS 'NULL: the newest; a replaced one signs until then';
+
+CREATE TABLE callbacks (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    tenant_id uuid NOT NULL,
+    subject text NOT NULL,
+    subject_id uuid NOT NULL,
+    url text NOT NULL,
+    host text GENERATED ALWAYS AS ("substring"(url, '^[a-z]+://([^/?]+)'::text)) STORED NOT NULL,
+    status text NOT NULL,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    attempts integer DEFAULT 0 NOT NULL,
+    tries integer DEFAULT 0 NOT NULL,
+    next_attempt_at timestamp with time zone,
+    lease_token bigint,
+    CONSTRAINT callbacks_attempts_check CHECK ((attempts >= 0)),
+    CONSTRAINT callbacks_check CHECK (((status = 'pending'::text) = (next_attempt_at IS NOT NULL))),
+    CONSTRAINT callbacks_status_check CHECK ((status = ANY (ARRAY['pending'::text, 'delivered'::text, 'failed'::text, 'disabled'::text]))),
+    CONSTRAINT callbacks_subject_check CHECK ((subject = ANY (ARRAY['execution'::text, 'batch'::text]))),
+    CONSTRAINT callbacks_tries_check CHECK ((tries >= 0))
+);
+
+COMMENT ON COLUMN callbacks.subject IS 'what ended: a row of executions or batches; deleted with it by a trigger';
+
+COMMENT ON COLUMN callbacks.attempts IS 'attempts begun';
+
+COMMENT ON COLUMN callbacks.tries IS 'attempts begun since it was added or resent: the place in the schedule';
+
+COMMENT ON COLUMN callbacks.next_attempt_at IS 'while an attempt is under way, when it is given up for lost';
+
+COMMENT ON COLUMN callbacks.lease_token IS 'fences reports of an attempt';
+
 CREATE TABLE comparison_items (
     comparison_id uuid NOT NULL,
     "position" integer NOT NULL,
@@ -318,6 +400,13 @@ COMMENT ON COLUMN comparisons.lease_expires_at IS 'until when a worker compares 
 
 COMMENT ON COLUMN comparisons.clean IS 'something was compared, and everything is the same';
 
+CREATE TABLE disabled_callback_urls (
+    id uuid NOT NULL,
+    tenant_id uuid NOT NULL,
+    url text NOT NULL,
+    disabled_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+
 CREATE TABLE executions (
     id uuid NOT NULL,
     tenant_id uuid NOT NULL,
@@ -350,8 +439,10 @@ CREATE TABLE executions (
     request_id text,
     isolation text,
     held boolean DEFAULT false NOT NULL,
+    callback_url text,
     batch_id uuid,
     batch_line integer,
+    CONSTRAINT executions_callback_url_check CHECK ((octet_length(callback_url) <= 2048)),
     CONSTRAINT executions_check CHECK (((status = 'failed'::text) = (error_kind IS NOT NULL))),
     CONSTRAINT executions_check1 CHECK (((error_kind IS NULL) = (error IS NULL))),
     CONSTRAINT executions_check2 CHECK (((status = ANY (ARRAY['succeeded'::text, 'failed'::text, 'cancelled'::text])) = (finished_at IS NOT NULL))),
@@ -388,6 +479,8 @@ COMMENT ON COLUMN executions.traceparent IS 'W3C Trace Context of the acceptance
 COMMENT ON COLUMN executions.warnings IS 'what the result lost on its way to JSON; ASCII JSON';
 
 COMMENT ON COLUMN executions.held IS 'claimed ahead, and not reported as begun: a rescue counts no attempt';
+
+COMMENT ON COLUMN executions.callback_url IS 'receives a callback when the execution ends';
 
 COMMENT ON COLUMN executions.batch_line IS 'line of the upload that is its input, from 1';
 
@@ -612,11 +705,29 @@ ALTER TABLE ONLY batch_inputs
 ALTER TABLE ONLY batches
     ADD CONSTRAINT batches_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY callback_attempts
+    ADD CONSTRAINT callback_attempts_pkey PRIMARY KEY (callback_id, number);
+
+ALTER TABLE ONLY callback_secrets
+    ADD CONSTRAINT callback_secrets_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY callbacks
+    ADD CONSTRAINT callbacks_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY callbacks
+    ADD CONSTRAINT callbacks_subject_id_subject_key UNIQUE (subject_id, subject);
+
 ALTER TABLE ONLY comparison_items
     ADD CONSTRAINT comparison_items_pkey PRIMARY KEY (comparison_id, "position");
 
 ALTER TABLE ONLY comparisons
     ADD CONSTRAINT comparisons_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY disabled_callback_urls
+    ADD CONSTRAINT disabled_callback_urls_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY disabled_callback_urls
+    ADD CONSTRAINT disabled_callback_urls_tenant_id_url_key UNIQUE (tenant_id, url);
 
 ALTER TABLE ONLY executions
     ADD CONSTRAINT executions_pkey PRIMARY KEY (id);
@@ -681,6 +792,10 @@ CREATE INDEX batches_finished_idx ON batches USING btree (finished_at, id) WHERE
 
 CREATE INDEX batches_page_idx ON batches USING btree (tenant_id, id DESC);
 
+CREATE INDEX callback_secrets_tenant_idx ON callback_secrets USING btree (tenant_id, id DESC);
+
+CREATE INDEX callbacks_pending_idx ON callbacks USING btree (tenant_id, next_attempt_at) WHERE (status = 'pending'::text);
+
 CREATE INDEX comparison_items_from_idx ON comparison_items USING btree (from_execution_id) WHERE (changes IS NOT NULL);
 
 CREATE INDEX comparison_items_to_idx ON comparison_items USING btree (to_execution_id) WHERE (changes IS NOT NULL);
@@ -723,6 +838,10 @@ CREATE TRIGGER executions_delete_counts AFTER DELETE ON executions REFERENCING O
 
 CREATE TRIGGER executions_delete_queues AFTER DELETE ON executions FOR EACH ROW WHEN ((old.status = 'queued'::text)) EXECUTE FUNCTION keep_queue();
 
+CREATE TRIGGER executions_deletion_deletes_callback AFTER DELETE ON executions FOR EACH ROW WHEN ((old.callback_url IS NOT NULL)) EXECUTE FUNCTION delete_callback('execution');
+
+CREATE TRIGGER executions_end_adds_callback AFTER UPDATE OF finished_at ON executions FOR EACH ROW WHEN (((old.finished_at IS NULL) AND (new.finished_at IS NOT NULL) AND (new.callback_url IS NOT NULL))) EXECUTE FUNCTION add_callback('execution');
+
 CREATE TRIGGER executions_insert_counts AFTER INSERT ON executions REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION count_queued();
 
 CREATE TRIGGER executions_insert_queues AFTER INSERT ON executions FOR EACH ROW WHEN ((new.status = 'queued'::text)) EXECUTE FUNCTION keep_queue();
@@ -764,6 +883,18 @@ ALTER TABLE ONLY batches
 ALTER TABLE ONLY batches
     ADD CONSTRAINT batches_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);
 
+ALTER TABLE ONLY callback_attempts
+    ADD CONSTRAINT callback_attempts_callback_id_fkey FOREIGN KEY (callback_id) REFERENCES callbacks(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY callback_attempts
+    ADD CONSTRAINT callback_attempts_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);
+
+ALTER TABLE ONLY callback_secrets
+    ADD CONSTRAINT callback_secrets_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);
+
+ALTER TABLE ONLY callbacks
+    ADD CONSTRAINT callbacks_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);
+
 ALTER TABLE ONLY comparison_items
     ADD CONSTRAINT comparison_items_comparison_id_fkey FOREIGN KEY (comparison_id) REFERENCES comparisons(id) ON DELETE CASCADE;
 
@@ -778,6 +909,9 @@ ALTER TABLE ONLY comparisons
 
 ALTER TABLE ONLY comparisons
     ADD CONSTRAINT comparisons_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);
+
+ALTER TABLE ONLY disabled_callback_urls
+    ADD CONSTRAINT disabled_callback_urls_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);
 
 ALTER TABLE ONLY executions
     ADD CONSTRAINT executions_script_id_version_fkey FOREIGN KEY (script_id, version) REFERENCES script_versions(script_id, version);

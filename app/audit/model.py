@@ -31,6 +31,10 @@ class Action(StrEnum):
     BATCH_CANCELLED = "batch.cancelled"
     EXECUTION_CANCELLED = "execution.cancelled"
     EXECUTION_ERASED = "execution.erased"
+    EXECUTION_REPLAYED = "execution.replayed"
+    CALLBACK_RESENT = "callback.resent"
+    CALLBACK_ENABLED = "callback.enabled"
+    SECRET_CREATED = "secret.created"  # noqa: S105 - an action
 
 
 class Entry(Struct, frozen=True, kw_only=True):

@@ -73,10 +73,11 @@ WITH parameters AS NOT MATERIALIZED (
            $29::bigint AS max_bytes_per_day,
            $30::float8 AS seen_within_seconds,
            $31::boolean AS may_hand_over,
-           $32::text AS idempotency_key,
-           $33::bytea AS fingerprint,
-           $34::integer AS idempotency_hours,
-           $35::bigint AS clock_ms
+           $32::text AS callback_url,
+           $33::text AS idempotency_key,
+           $34::bytea AS fingerprint,
+           $35::integer AS idempotency_hours,
+           $36::bigint AS clock_ms
 ),
 earlier AS MATERIALIZED (
     SELECT k.in_progress, k.fingerprint, k.resource
@@ -133,7 +134,7 @@ slot AS MATERIALIZED (
 accepted AS (
     INSERT INTO executions
            (id, tenant_id, script_id, version, wall_ms, max_cpu_ms, memory_bytes, max_output_bytes,
-            labels, seed, priority, traceparent, request_id, created_at, clock_ms,
+            labels, seed, priority, traceparent, request_id, callback_url, created_at, clock_ms,
             status, worker_id, lease_token, started_at, lease_expires_at)
     SELECT parameters.execution_id, parameters.tenant_id, script.script_id, script.version,
            least(coalesce(parameters.wall_ms, script.wall_ms, parameters.default_wall_ms),
@@ -145,7 +146,7 @@ accepted AS (
            least(coalesce(parameters.max_output_bytes, script.max_output_bytes),
                  parameters.ceiling_output_bytes),
            parameters.labels, parameters.seed, parameters.priority, parameters.traceparent,
-           parameters.request_id, clock.accepted_at,
+           parameters.request_id, parameters.callback_url, clock.accepted_at,
            coalesce(parameters.clock_ms, floor(extract(epoch FROM clock.accepted_at) * 1000)),
            CASE WHEN slot.worker_id IS NULL THEN 'queued' ELSE 'running' END,
            slot.worker_id, slot.lease_token,
@@ -214,6 +215,7 @@ async def insert_execution(  # noqa: PLR0913 - one parameter a column
     traceparent: str | None = None,
     request_id: str | None = None,
     may_hand_over: bool = False,
+    callback_url: str | None = None,
     clock_ms: int | None = None,
     key: IdempotencyKey | None = None,
     key_hours: int = 24,
@@ -257,6 +259,7 @@ async def insert_execution(  # noqa: PLR0913 - one parameter a column
         max_bytes_per_day=caps.max_bytes_per_day,
         seen_within_seconds=WORKER_TIMEOUT_SECONDS,
         may_hand_over=may_hand_over,
+        callback_url=callback_url,
         idempotency_key=None if key is None else key.text,
         fingerprint=None if key is None else key.fingerprint,
         idempotency_hours=key_hours,

@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from app.db import Connection
 from app.executions.model import Submission
+from app.idempotency.model import IdempotencyKey
 from app.limits import MIN_MEMORY_BYTES, WORKER_TIMEOUT_SECONDS, LimitPolicy
 from app.payloads.model import StoredPayload
 from app.quotas.model import Caps
@@ -15,10 +16,10 @@ from app.scripts.refs import ScriptRef
 from app.scripts.store import reference_columns
 from app.sql_parameters import in_order
 
-# The function is in migrations/sql/accept_executions_v1.sql.
+# The function is in migrations/sql/accept_executions_v2.sql.
 INSERT_EXECUTIONS = """
 SELECT id, script_id, version
-FROM accept_executions_v1(
+FROM accept_executions_v2(
     tenant => $1,
     ids => $2,
     script_ids => $3,
@@ -45,10 +46,13 @@ FROM accept_executions_v1(
     input_sizes => $24,
     input_bodies => $25,
     input_params => $26,
-    max_queued => $27,
-    max_stored_bytes => $28,
-    max_bytes_per_day => $29,
-    seen_within_seconds => $30
+    keys => $27,
+    fingerprints => $28,
+    idempotency_hours => $29,
+    max_queued => $30,
+    max_stored_bytes => $31,
+    max_bytes_per_day => $32,
+    seen_within_seconds => $33
 )
 """
 
@@ -63,6 +67,7 @@ class Acceptance(Struct, frozen=True, kw_only=True):
     payload: StoredPayload
     traceparent: str | None = None
     request_id: str | None = None
+    key: IdempotencyKey | None = None
 
 
 async def insert_executions(
@@ -72,11 +77,13 @@ async def insert_executions(
     *,
     policy: LimitPolicy,
     caps: Caps,
+    key_hours: int = 24,
 ) -> list[ResolvedVersion | None]:
     """Store executions as queued and return their versions, in the order of `wanted`.
 
     None stands for an execution that is not stored: `insert_execution` says why, or stores it
-    where a quota has room for some of the executions only.
+    where a quota has room for some of the executions only. An idempotency key that has been used,
+    is locked or comes again in `wanted` is such a reason.
     """
     references = [reference_columns(each.ref) for each in wanted]
     submissions = [each.submission for each in wanted]
@@ -109,6 +116,9 @@ async def insert_executions(
         input_sizes=[each.payload.size_bytes for each in wanted],
         input_bodies=[each.payload.body for each in wanted],
         input_params=[each.params for each in submissions],
+        keys=[None if each.key is None else each.key.text for each in wanted],
+        fingerprints=[None if each.key is None else each.key.fingerprint for each in wanted],
+        idempotency_hours=key_hours,
         max_queued=caps.max_queued,
         max_stored_bytes=caps.max_stored_bytes,
         max_bytes_per_day=caps.max_bytes_per_day,

@@ -12,6 +12,7 @@ from app.auth.callers import Caller
 from app.auth.event_tokens import EventsToken
 from app.auth.model import Scope
 from app.executions import events_reference, reference, service
+from app.executions.callback_urls import callback_url_in_json, callback_url_in_query
 from app.executions.envelope import Envelope
 from app.executions.labels import labels_in_json, labels_in_query
 from app.executions.model import Execution, ExecutionFilter, Queued, Submission
@@ -48,6 +49,7 @@ from app.payloads.reader import single_chunk
 from app.resources import Resources
 from app.scripts.params import read_params
 from app.scripts.refs import parse_ref
+from app.settings import Settings
 
 
 @post(
@@ -70,7 +72,8 @@ async def submit_envelope(request: AnyRequest) -> Response[Queued | Execution]:
     seconds, key = seconds_to_wait(request, caller), idempotency_key_of(request)
     await _queue_limit_of(request).require_room(resources.pool)
     envelope = await _read_envelope(request, max_raw_bytes=resources.settings.max_input_bytes)
-    ref, submission = parse_ref(envelope.script), _submission_in_envelope(envelope)
+    submission = _submission_in_envelope(envelope, resources.settings)
+    ref = parse_ref(envelope.script)
     data = single_chunk(bytes(envelope.data))
     receiving = receive(resources, caller, ref, submission, data=data, key=key)
     accepting = partial(accept_received, resources, caller, receiving)
@@ -101,7 +104,7 @@ async def submit_raw(script: str, request: AnyRequest) -> Response[Queued | Exec
     resources, caller = _resources_of(request), caller_of(request)
     seconds, key = seconds_to_wait(request, caller), idempotency_key_of(request)
     await _queue_limit_of(request).require_room(resources.pool)
-    ref, submission = parse_ref(script), _submission_in_query(request)
+    ref, submission = parse_ref(script), _submission_in_query(request, resources.settings)
     data = stream_body(request, max_bytes=resources.settings.max_input_bytes, compressed=True)
     receiving = receive(
         resources,
@@ -256,17 +259,18 @@ async def _read_envelope(request: AnyRequest, *, max_raw_bytes: int) -> Envelope
         ) from None
 
 
-def _submission_in_envelope(envelope: Envelope) -> Submission:
+def _submission_in_envelope(envelope: Envelope, settings: Settings) -> Submission:
     return Submission(
         limits=envelope.limits,
         seed=envelope.seed,
         labels=labels_in_json(envelope.labels),
         priority=envelope.priority,
         params=read_params(envelope.params),
+        callback_url=callback_url_in_json(settings, envelope.callback_url),
     )
 
 
-def _submission_in_query(request: AnyRequest) -> Submission:
+def _submission_in_query(request: AnyRequest, settings: Settings) -> Submission:
     choices = read_query(request, reference.RawSubmissionQuery, many=("label",))
     limits = {name: getattr(choices, name) for name in LimitChoice.__struct_fields__}
     return Submission(
@@ -275,6 +279,9 @@ def _submission_in_query(request: AnyRequest) -> Submission:
         labels=labels_in_query(choices.label or []),
         priority=choices.priority or 0,
         params=read_params(choices.params),
+        callback_url=callback_url_in_query(
+            settings, None if choices.callback_url is UNSET else choices.callback_url
+        ),
     )
 
 

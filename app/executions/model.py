@@ -59,6 +59,7 @@ class Submission(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     labels: Labels = {}
     priority: Priority = 0
     params: bytes | None = None
+    callback_url: str | None = None
 
 
 class Claim(Struct, frozen=True, kw_only=True):
@@ -81,6 +82,8 @@ class Claim(Struct, frozen=True, kw_only=True):
     request_id: str | None = None
     # Claimed ahead: it begins once a slot is free.
     held: bool = False
+    # It is an item of a batch, for which hardly anybody waits by itself.
+    batch_id: UUID | None = None
 
 
 class ReplayRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -226,11 +229,11 @@ class ReplayOutcome(Struct, frozen=True, kw_only=True):
 class Execution(Struct, frozen=True, kw_only=True):
     """An execution as clients see it.
 
-    `batch` is present on items of a batch. `params`, and `waiting` while queued, are part of a
-    single execution, not of a list. `error` is present on failed executions, `receipt` on all
-    finished ones. Succeeded ones have `result` up to 1 MiB and `result_url` for any size, and
-    `warnings` if JSON cannot represent a part of the result. A replay has `replay_of`, the id of
-    its original, and at its end `replay`.
+    `batch` is present on items of a batch. `params`, `callback_url`, and `waiting` while queued,
+    are part of a single execution, not of a list or an event. `error` is present on failed
+    executions, `receipt` on all finished ones. Succeeded ones have `result` up to 1 MiB and
+    `result_url` for any size, and `warnings` if JSON cannot represent a part of the result. A
+    replay has `replay_of`, the id of its original, and at its end `replay`.
     """
 
     id: UUID
@@ -243,6 +246,7 @@ class Execution(Struct, frozen=True, kw_only=True):
     started_at: datetime | None
     finished_at: datetime | None
     batch: BatchItem | UnsetType = UNSET
+    callback_url: str | UnsetType = UNSET
     waiting: Waiting | UnsetType = UNSET
     params: Raw | UnsetType = UNSET
     error: WrittenError | UnsetType = UNSET

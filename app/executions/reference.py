@@ -5,6 +5,7 @@ from typing import Annotated, Final
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from app.executions.callback_urls import CallbackUrl
 from app.executions.envelope import Envelope
 from app.executions.model import LABEL_NAME, Execution, Queued, ReplayRequest, Status
 from app.executions.problems import (
@@ -126,6 +127,13 @@ class RawSubmissionQuery(Struct, frozen=True, kw_only=True, forbid_unknown_field
                 description="`name:value`, to find the execution by; repeat it for more",
                 max_length=MAX_LABELS,
             ),
+        ]
+        | UnsetType
+    ) = UNSET
+    callback_url: (
+        Annotated[
+            CallbackUrl,
+            Meta(description="`https://` URL that receives a signed request at the end"),
         ]
         | UnsetType
     ) = UNSET

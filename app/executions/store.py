@@ -40,6 +40,7 @@ SELECT e.id, e.status, e.labels, e.priority, e.attempts, e.created_at, e.started
        i.erased_at AS data_erased_at,
        encode(r.sha256, 'hex') AS output_sha256, r.size_bytes AS output_bytes,
        encode(p.sha256, 'hex') AS params_sha256, p.size_bytes AS params_bytes,
+       CASE WHEN parameters.with_result THEN e.callback_url END AS callback_url,
        rp.replay_of, rp.status AS original_status, rp.error AS original_error,
        encode(rp.output_sha256, 'hex') AS original_sha256,
        CASE WHEN parameters.with_result THEN p.body END AS params,
@@ -220,6 +221,7 @@ def execution_of(row: asyncpg.Record | Mapping[str, Any]) -> Execution:
         if row["batch_id"] is None
         else BatchItem(id=row["batch_id"], line=row["batch_line"]),
         error=UNSET if row["error"] is None else Raw(row["error"]),
+        callback_url=row["callback_url"] or UNSET,
         result_url=(
             f"/executions/{row['id']}/result"
             if status is Status.SUCCEEDED and row["data_erased_at"] is None

@@ -13,8 +13,10 @@ from msgspec import Struct
 from app.auth.callers import Caller, reauthorize
 from app.executions import acceptance
 from app.executions.acceptance_batches import Acceptance, insert_executions
+from app.executions.callback_urls import require_room_for_callback
 from app.executions.model import Submission
 from app.idempotency.model import IdempotencyKey, RequestKey, key_for
+from app.idempotency.store import is_known
 from app.lanes import ALONE, MAX_BATCHED_BYTES, Alone
 from app.limits import MAX_INLINE_BYTES, MAX_SEED
 from app.outages import BlobsUnavailable, DatabaseUnavailable
@@ -65,15 +67,15 @@ async def receive(
     requested = str(ref)
     with resources.tracing.accepting(caller.traceparent, attributes) as traceparent:
         scripts.require_limits(resources.settings, submission.limits)
+        if submission.callback_url is not None:
+            await require_room_for_callback(resources, caller.tenant)
         received_bytes = 0
         writer = PayloadWriter(resources.blobs, f"{caller.tenant}/inputs/{uuid.uuid7()}")
         # No database connection is held while the client sends, however slowly.
         async with writer:
             async for chunk in data:
                 if received_bytes <= _UNCHECKED_BYTES < received_bytes + len(chunk):
-                    ref = await _resolve_ref(resources, caller.tenant, ref)
-                    if announced_bytes > MAX_INLINE_BYTES:
-                        await _require_quota(resources, caller, announced_bytes)
+                    ref = await _check_early(resources, caller, ref, announced_bytes, key)
                 received_bytes += len(chunk)
                 await writer.write(chunk)
         stored = writer.stored()
@@ -144,12 +146,14 @@ async def _insert(
         payload=received.input,
         traceparent=received.traceparent,
         request_id=caller.request_id,
+        key=received.key,
     )
     caps = effective_caps(resources.settings, caller.caps)
-    one = partial(_insert_one, resources, caller.tenant, caps, received.key)
-    size_bytes = received.input.size_bytes + len(received.submission.params or b"")
-    # A key is looked up by the statement for one.
-    if received.key is not None or size_bytes > MAX_BATCHED_BYTES:
+    one = partial(_insert_one, resources, caller.tenant, caps)
+    submission = received.submission
+    size_bytes = received.input.size_bytes + len(submission.params or b"")
+    # The statement for several knows no callbacks: they are few beside the others.
+    if submission.callback_url is not None or size_bytes > MAX_BATCHED_BYTES:
         version = await one(wanted)
     else:
         many = partial(_insert_several, resources, caller.tenant, caps)
@@ -164,7 +168,6 @@ async def _insert_one(
     resources: Resources,
     tenant: UUID,
     caps: Caps,
-    key: IdempotencyKey | None,
     wanted: Acceptance,
 ) -> ResolvedVersion | UUID | None:
     async with resources.pool.acquire() as conn:
@@ -185,7 +188,8 @@ async def _insert_one(
             request_id=wanted.request_id,
             # Claims alone count what a tenant runs.
             may_hand_over=not resources.settings.default_max_running,
-            key=key,
+            callback_url=wanted.submission.callback_url,
+            key=wanted.key,
             key_hours=resources.settings.idempotency_hours,
         )
 
@@ -195,23 +199,37 @@ async def _insert_several(
 ) -> Sequence[ResolvedVersion | Alone]:
     async with resources.pool.acquire() as conn:
         versions = await insert_executions(
-            conn, tenant, wanted, policy=resources.settings.limit_policy, caps=caps
+            conn,
+            tenant,
+            wanted,
+            policy=resources.settings.limit_policy,
+            caps=caps,
+            key_hours=resources.settings.idempotency_hours,
         )
     return [ALONE if each is None else each for each in versions]
 
 
-async def _resolve_ref(resources: Resources, tenant: UUID, ref: ScriptRef) -> ScriptRef:
-    """Resolve a reference to the version that it names now."""
+async def _check_early(
+    resources: Resources,
+    caller: Caller,
+    ref: ScriptRef,
+    announced_bytes: int,
+    key: RequestKey | None,
+) -> ScriptRef:
+    """Refuse a large upload as it begins, or return the version that its reference names now.
+
+    The acceptance checks again, and counts it. A repetition is not refused: it stores nothing.
+    """
     async with resources.pool.acquire() as conn:
-        version = await scripts.resolve(conn, tenant, ref)
+        if key is not None and await is_known(conn, caller.tenant, key):
+            return ref
+        version = await scripts.resolve(conn, caller.tenant, ref)
+        if announced_bytes > MAX_INLINE_BYTES:
+            caps = effective_caps(resources.settings, caller.caps)
+            await acceptance.require_room(
+                conn, caller.tenant, size_bytes=announced_bytes, caps=caps
+            )
     return ScriptRef(script=version.script_id, selector=version.version)
-
-
-async def _require_quota(resources: Resources, caller: Caller, size_bytes: int) -> None:
-    """Check the quotas as an upload begins; the acceptance checks again, and counts it."""
-    caps = effective_caps(resources.settings, caller.caps)
-    async with resources.pool.acquire() as conn:
-        await acceptance.require_room(conn, caller.tenant, size_bytes=size_bytes, caps=caps)
 
 
 def _seed(submission: Submission) -> int:

@@ -103,7 +103,7 @@ BEGIN
                    s.id AS script_id, s.name AS script_name, recorded.version,
                    encode(v.sha256, 'hex') AS script_sha256,
                    encode(i.sha256, 'hex') AS input_sha256, i.size_bytes AS input_bytes,
-                   i.erased_at AS data_erased_at,
+                   i.erased_at AS data_erased_at, recorded.callback_url,
                    encode(r.sha256, 'hex') AS output_sha256, r.size_bytes AS output_bytes,
                    encode(p.sha256, 'hex') AS params_sha256, p.size_bytes AS params_bytes,
                    rp.replay_of, rp.status AS original_status,

@@ -41,10 +41,12 @@ def upgrade() -> None:
         COMMENT ON TABLE replays IS
             'executions that repeat another, and the outcome of that one'
     """)
-    op.execute((_SQL / "find_idempotency_key_v1.sql").read_text(encoding="utf-8"))
+    for name in ("find_idempotency_key_v1", "accept_executions_v2"):
+        op.execute((_SQL / f"{name}.sql").read_text(encoding="utf-8"))
 
 
 def downgrade() -> None:
+    op.execute("DROP FUNCTION accept_executions_v2")
     op.execute("DROP FUNCTION find_idempotency_key_v1")
     op.execute("DROP TABLE replays")
     op.execute("DROP TABLE idempotency_keys")

@@ -212,10 +212,14 @@ AGAIN: Final[dict[Action, tuple[str, str, dict[str, Any] | None]]] = {
 # Actions that create anew each time, or are refused the second time.
 ANEW: Final = {
     Action.SCRIPT_CREATED,
-    Action.COMPARISON_CREATED,
-    Action.REPLAYS_CREATED,
     Action.TENANT_CREATED,
     Action.KEY_CREATED,
+    Action.EXECUTION_REPLAYED,
+    Action.REPLAYS_CREATED,
+    Action.COMPARISON_CREATED,
+    Action.CALLBACK_RESENT,
+    Action.CALLBACK_ENABLED,
+    Action.SECRET_CREATED,
 }
 FIRST: Final = {
     Action.SCRIPT_RESTORED: Action.SCRIPT_ARCHIVED,

@@ -164,8 +164,9 @@ def test_cancelling_ends_what_has_not_finished(system: System) -> None:
     location = system.client.post("/batches", params=params, content=body, headers=NDJSON).headers[
         "Location"
     ]
-    for _ in until("two run"):
-        if system.client.get(location).json()["counts"]["running"] == 2:
+    for _ in until("one has ended and two run"):
+        counts = system.client.get(location).json()["counts"]
+        if (counts["succeeded"], counts["running"]) == (1, 2):
             break
 
     cancelled = system.client.post(f"{location}/cancel").json()

@@ -42,9 +42,14 @@ WITHOUT_ID: Final = {
     "headListExecutions",
     "submitEnvelope",
     "submitBatch",
-    "createReplays",
     "listBatches",
     "headListBatches",
+    "createReplays",
+    "createCallbackSecret",
+    "listCallbackSecrets",
+    "headListCallbackSecrets",
+    "listDisabledUrls",
+    "headListDisabledUrls",
 }
 # Not tenant data.
 NOBODYS: Final = {"live", "headLive", "ready", "headReady", "showIndex", "headShowIndex"}
@@ -91,14 +96,9 @@ def _with_ids() -> Iterator[str]:
 
 
 def _filled(path: str, *, script: str, execution: str, comparison: str, batch: str) -> str:
-    values = {
-        "script": script,
-        "execution": execution,
-        "comparison": comparison,
-        "batch": batch,
-        "number": "1",
-        "alias": "prod",
-    }
+    values = {"script": script, "execution": execution, "number": "1", "alias": "prod"}
+    values |= {"comparison": comparison, "batch": batch}
+    values |= {"callback": str(NOWHERE), "disabled": str(NOWHERE)}
     for name, value in values.items():
         path = path.replace(f"{{{name}}}", value)
     assert "{" not in path
@@ -173,6 +173,10 @@ def test_lists_names_and_references_do_not_cross_tenants(
 
     assert keyed.get("/scripts?archived=true", stranger).json()["items"] == []
     assert keyed.get("/executions", stranger).json()["items"] == []
+    secret = keyed.post("/callbacks/secrets", owned.owner.key, json={})
+    assert secret.status_code == 201
+    assert keyed.get("/callbacks/secrets", stranger).json()["items"] == []
+    assert keyed.get("/callbacks/disabled-urls", stranger).json()["items"] == []
     assert keyed.get(f"/executions?script={owned.script}", stranger).status_code == 404
     assert keyed.post("/executions", stranger, json=envelope).status_code == 404
     assert keyed.post("/scripts/check", stranger, json={"source": SOURCE}).status_code == 200

@@ -37,6 +37,7 @@ _ACROSS_TENANTS: Final = {
     "app.executions.retention.DELETE_EXECUTIONS": "executions expire by age, across tenants",
     "app.executions.retention.SELECT_REFERENCED_KEYS": "a blob that any row references is needed",
     "app.executions.dispatch.completion_report": "the ids of executions that have just ended",
+    "app.callbacks.delivery.claims": "a process names rows by id and fencing token",
     "app.idempotency.store.DELETE_EXPIRED": "keys expire by time, across tenants",
     "app.comparisons.pair_store.CLAIM_COMPARISON": "any worker compares what is due",
     "app.comparisons.pair_store.DELETE_COMPARISONS": "comparisons expire by age, across tenants",

@@ -18,6 +18,8 @@ FILLED = {
     "execution": "1",
     "name": "no",
     "key": "1",
+    "callback": "1",
+    "disabled": "1",
 }
 
 

@@ -29,6 +29,7 @@ SELECT (SELECT string_agg(id::text || description || updated_at, ',' ORDER BY id
        (SELECT count(*) FROM executions),
        (SELECT string_agg(id::text || weight, ',' ORDER BY id) FROM tenants),
        (SELECT count(*) FROM api_keys),
+       (SELECT count(*) FROM callback_secrets),
        (SELECT count(*) FROM audit_log)
 """
 # Runs long enough for a test to revoke a key meanwhile.

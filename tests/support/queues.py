@@ -56,7 +56,7 @@ class Queues:
         self._scripts[tenant] = script
         return tenant
 
-    async def accept(
+    async def accept(  # noqa: PLR0913 - one for each thing a test may want to choose
         self,
         tenant: UUID,
         count: int = 1,
@@ -67,6 +67,7 @@ class Queues:
         params: bytes | None = None,
         ids: list[UUID] | None = None,
         may_hand_over: bool = False,
+        callback_url: str | None = None,
     ) -> list[UUID]:
         ids = ids or [uuid.uuid7() for _ in range(count)]
         async with self.pool.acquire() as conn:
@@ -85,6 +86,7 @@ class Queues:
                     payload=stored_inline(b"1"),
                     caps=Caps(),
                     priority=priority,
+                    callback_url=callback_url,
                 )
         return ids
 

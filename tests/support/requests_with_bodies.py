@@ -33,6 +33,7 @@ JSON: Final[dict[str, dict[str, Any]]] = {
     "moveAlias": {"version": 2},
     "submitEnvelope": {"script": "held", "data": 1},
     "submitRaw": {"any": "data"},
+    "createCallbackSecret": {"overlap_seconds": 60},
     "createTenant": {"name": "made-too-late"},
     "changeTenant": {"weight": 77},
     "createKey": {"scopes": ["admin"]},

@@ -13,6 +13,7 @@ from app.auth.model import AuthMethod
 from app.db import Pool
 from app.executions import submissions
 from app.executions.model import Submission
+from app.idempotency.model import RequestKey
 from app.quotas.model import Caps
 from app.resources import Resources
 from app.scripts.refs import parse_ref
@@ -34,6 +35,7 @@ async def accept(
     label: str | None = None,
     caps: Caps | None = None,
     tenant: UUID = DEFAULT_TENANT,
+    key: str | None = None,
 ) -> UUID:
     """Accept a submission, as a request does."""
     caller = Caller(
@@ -51,7 +53,12 @@ async def accept(
         yield data
 
     async with submissions.receive(
-        resources, caller, parse_ref(ref), submission, data=chunks()
+        resources,
+        caller,
+        parse_ref(ref),
+        submission,
+        data=chunks(),
+        key=None if key is None else RequestKey(key, "POST /executions"),
     ) as received:
         execution_id = uuid.uuid7()
         await submissions.accept(resources, caller, received, execution_id)

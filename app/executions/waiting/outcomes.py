@@ -57,6 +57,7 @@ class _OutcomeRow(TypedDict):
     input_sha256: str
     input_bytes: int
     data_erased_at: datetime | None
+    callback_url: str | None
     output_sha256: str | None
     output_bytes: int | None
     params_sha256: str | None

@@ -1,0 +1,1 @@
+"""Requests to addresses that users choose, which cannot be turned inwards."""

@@ -1,0 +1,116 @@
+"""Write results to standard output, and messages to standard error."""
+
+import json as standard_json
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from functools import cache
+from typing import Final
+
+from msgspec import Struct, json
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+_CONTROLS: Final = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
+_KEPT: Final = {ord("\n"), ord("\t")}
+_VISIBLE: Final = {code: text for code, text in _CONTROLS.items() if code not in _KEPT}
+
+
+class Output(Struct, frozen=True, kw_only=True):
+    """The form of the output: JSON, a table on a terminal, else lines of tab-separated values."""
+
+    as_json: bool = False
+
+    def document(self, value: object, text: str) -> None:
+        """Write one value: as JSON, or as the text that stands for it."""
+        if self.as_json:
+            write_json(value)
+        else:
+            write_line(text)
+
+    def rows(self, columns: Sequence[str], rows: Iterable[tuple[object, Sequence[object]]]) -> None:
+        """Write a list: each value as JSON, or as the cells that stand for it."""
+        if self.as_json:
+            for value, _ in rows:
+                write_json(value)
+        elif sys.stdout.isatty():
+            _write_table(columns, (cells for _, cells in rows))
+        else:
+            for _, cells in rows:
+                write_line("\t".join(_cell(_zulu(each)) for each in cells))
+
+
+@cache
+def terminal() -> Console:
+    """The console of messages: standard error."""
+    return Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
+
+
+def write_json(value: object) -> None:
+    """Write a value as one line of JSON."""
+    sys.stdout.buffer.write(json.encode(value) + b"\n")
+    sys.stdout.buffer.flush()
+
+
+def write_line(text: str) -> None:
+    """Write a line of text, without control characters that others could have put there."""
+    sys.stdout.write(f"{visible(text)}\n")
+    sys.stdout.flush()
+
+
+def write_bytes(chunks: Iterator[bytes]) -> None:
+    """Write exact bytes; on a terminal, a newline follows them."""
+    ends_line = True
+    for chunk in chunks:
+        sys.stdout.buffer.write(chunk)
+        ends_line = chunk.endswith(b"\n") if chunk else ends_line
+    if sys.stdout.isatty() and not ends_line:
+        sys.stdout.buffer.write(b"\n")
+    sys.stdout.buffer.flush()
+
+
+def say(text: str, *, style: str = "") -> None:
+    """Write a message to standard error."""
+    terminal().print(Text(visible(text), style=style))
+
+
+def say_json(value: object) -> None:
+    """Write a value as one line of JSON to standard error."""
+    sys.stderr.write(json.encode(value).decode() + "\n")
+
+
+def visible(text: str) -> str:
+    """Replace control characters: a script's text must not move a terminal's cursor."""
+    return text.translate(_VISIBLE)
+
+
+def indented(value: bytes) -> str:
+    """Lay out JSON for a reader."""
+    return standard_json.dumps(standard_json.loads(value), indent=2, ensure_ascii=False)
+
+
+def _write_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        # An id is there to be copied.
+        table.add_column(column, overflow="fold", no_wrap=column == "id")
+    for cells in rows:
+        table.add_row(*(Text(visible(_cell(_local(each)))) for each in cells))
+    Console(highlight=False).print(table)
+
+
+def _local(value: object) -> object:
+    """Write a time as the clock of a reader shows it."""
+    return f"{value.astimezone():%Y-%m-%d %H:%M:%S}" if isinstance(value, datetime) else value
+
+
+def _zulu(value: object) -> object:
+    """Write a time for programs."""
+    if isinstance(value, datetime):
+        return f"{value.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    return value
+
+
+def _cell(value: object) -> str:
+    return "" if value is None else str(value).replace("\t", " ").replace("\n", " ")

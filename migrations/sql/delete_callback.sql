@@ -1,0 +1,12 @@
+-- Delete the callback of a resource that is deleted, and with it the attempts.
+--
+-- A trigger: a process of an older release deletes executions without knowing their callbacks. The
+-- argument is that of add_callback.
+-- Trigger: executions_deletion_deletes_callback.
+CREATE OR REPLACE FUNCTION delete_callback() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    DELETE FROM callbacks AS c
+    WHERE c.tenant_id = OLD.tenant_id AND c.subject = TG_ARGV[0] AND c.subject_id = OLD.id;
+    RETURN NULL;
+END
+$$
