@@ -142,10 +142,10 @@ for _event in ("accepted", "cancelled"):
     BATCH_ITEMS.labels(_event)
 for _result in ("sent", "coalesced", "failed"):
     WAKE_UPS.labels(_result)
-for _verdict in ("clean", "different"):
-    COMPARISONS.labels(_verdict)
 for _outcome in ("delivered", "refused", "gone", "no_answer", "inward"):
     CALLBACK_ATTEMPTS.labels(_outcome)
+for _verdict in ("clean", "different"):
+    COMPARISONS.labels(_verdict)
 
 
 def configure_metrics(*, tenants: int) -> None:

@@ -15,7 +15,10 @@ import jsonschema_rs
 import msgspec
 import pytest
 
-from app.http.openapi_parameters import Example, load_examples
+from app.http.openapi_parameters import (
+    Example,
+    load_examples,
+)
 from app.tenants.model import DEFAULT_TENANT
 from tests.support.recorded_examples import METRICS, assert_equal
 from tests.support.servers import execute
@@ -77,13 +80,13 @@ STORY: Final = (
     "cancelExecution",
     "cancelBatch",
     "eraseData",
-    "createReplays",
-    "createComparison",
-    "showComparison",
     "listCallbacks",
     "resendCallback",
     "listDisabledUrls",
     "enableUrl",
+    "createReplays",
+    "createComparison",
+    "showComparison",
     "removeAlias",
     "createTenant",
     "listTenants",

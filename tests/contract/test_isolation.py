@@ -41,15 +41,15 @@ WITHOUT_ID: Final = {
     "listExecutions",
     "headListExecutions",
     "submitEnvelope",
-    "submitBatch",
-    "listBatches",
-    "headListBatches",
-    "createReplays",
     "createCallbackSecret",
     "listCallbackSecrets",
     "headListCallbackSecrets",
     "listDisabledUrls",
     "headListDisabledUrls",
+    "submitBatch",
+    "createReplays",
+    "listBatches",
+    "headListBatches",
 }
 # Not tenant data.
 NOBODYS: Final = {"live", "headLive", "ready", "headReady", "showIndex", "headShowIndex"}
@@ -96,9 +96,16 @@ def _with_ids() -> Iterator[str]:
 
 
 def _filled(path: str, *, script: str, execution: str, comparison: str, batch: str) -> str:
-    values = {"script": script, "execution": execution, "number": "1", "alias": "prod"}
-    values |= {"comparison": comparison, "batch": batch}
-    values |= {"callback": str(NOWHERE), "disabled": str(NOWHERE)}
+    values = {
+        "script": script,
+        "execution": execution,
+        "comparison": comparison,
+        "batch": batch,
+        "number": "1",
+        "alias": "prod",
+        "callback": str(NOWHERE),
+        "disabled": str(NOWHERE),
+    }
     for name, value in values.items():
         path = path.replace(f"{{{name}}}", value)
     assert "{" not in path

@@ -24,14 +24,14 @@ VOLATILE: Final = frozenset(
         "token",
         "request_id",
         "listChanges id",
-        "cpu_ratio",
-        "showComparison execution",
-        "createComparison batch",
-        "showComparison batch",
         "showBatchResults id",
         "secret",
         "listCallbacks attempts",
         "resendCallback attempts",
+        "cpu_ratio",
+        "showComparison execution",
+        "createComparison batch",
+        "showComparison batch",
     )
 )
 

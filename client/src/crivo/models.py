@@ -178,6 +178,13 @@ class ReplayOutcome(Response, frozen=True, kw_only=True):
     output_sha256: tuple[str | None, str | None]
 
 
+class BatchItem(Response, frozen=True, kw_only=True):
+    """The batch that an execution belongs to, and the line of its input."""
+
+    id: UUID
+    line: int
+
+
 class Queued(Response, frozen=True, kw_only=True):
     """An accepted submission."""
 
@@ -198,6 +205,7 @@ class Execution(Response, frozen=True, kw_only=True):
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+    batch: BatchItem | None = None
     callback_url: str | None = None
     waiting: Waiting | None = None
     params: Raw | UnsetType = UNSET
