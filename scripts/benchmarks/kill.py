@@ -47,7 +47,7 @@ _MAX_DELAY_SECONDS: Final = 0.05
 _RETRY_SECONDS: Final = 0.1
 _POLL_SECONDS: Final = 0.05
 _ANSWER_SECONDS: Final = 120.0
-_DRAIN_SECONDS: Final = 600.0
+_DRAIN_SECONDS: Final = 3_600.0
 # Those without form batches.
 _CALLBACK_EVERY: Final = 2
 _DONE: Final = (200, 202)
