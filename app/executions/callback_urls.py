@@ -59,17 +59,18 @@ async def count_pending_callbacks(conn: Connection, tenant: UUID, *, limit: int)
 
 
 async def require_room_for_callback(
-    resources: Resources, tenant: UUID, key: RequestKey | None
+    resources: Resources, tenant: UUID, key: RequestKey | None = None
 ) -> None:
     """Refuse one more callback while too many wait for their delivery. Raises QuotaExceeded.
 
-    Executions that have not ended are not counted: their own quota bounds them. A repetition adds
-    none.
+    Executions that have not ended are not counted: their own quota bounds them. A repetition of a
+    request is not refused: it adds none.
     """
     limit = resources.settings.max_pending_callbacks
     if not limit:
         return
     async with resources.pool.acquire() as conn:
         pending = await count_pending_callbacks(conn, tenant, limit=limit)
-        if pending >= limit and not (key and await is_known(conn, tenant, key)):
-            raise QuotaExceeded(Quota.PENDING_CALLBACKS, limit=limit, used=pending)
+        if pending < limit or (key is not None and await is_known(conn, tenant, key)):
+            return
+    raise QuotaExceeded(Quota.PENDING_CALLBACKS, limit=limit, used=pending)
