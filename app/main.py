@@ -28,6 +28,8 @@ from app.batches.api import router as batches
 from app.batches.store import select_states as select_batch_states
 from app.callbacks.api import router as callbacks
 from app.callbacks.delivery.deliverer import open_deliverer, require_usable_egress
+from app.comparisons.api import router as comparisons
+from app.comparisons.store import select_states as select_comparison_states
 from app.docs.api import openapi_config, router as reference
 from app.environment import load_service_settings
 from app.errors import CrivoError, Problem
@@ -65,6 +67,7 @@ from app.prometheus.service import MetricsPage
 from app.quotas.errors import QuotaError
 from app.quotas.in_flight import InFlightLimiter
 from app.quotas.rates import open_rate_limiter
+from app.replays.api import router as replays
 from app.resources import Resources, open_resources
 from app.sandbox.zygote_client import SandboxUnavailable
 from app.scripts.api import router as scripts
@@ -113,6 +116,7 @@ def create_app(settings: Settings) -> Litestar:
             app.state.decompression = FairQueue()
             app.state.waiters = waiters
             waiters.watch(select_batch_states)
+            waiters.watch(select_comparison_states)
             app.state.queue_limit = QueueLimit(limit=settings.max_queued)
             _log_access(settings, key_cache)
             with open_watchdog(settings.hang_seconds) as watchdog:
@@ -127,6 +131,8 @@ def create_app(settings: Settings) -> Litestar:
         route_handlers=[
             scripts,
             executions,
+            replays,
+            comparisons,
             batches,
             callbacks,
             tenants,

@@ -85,6 +85,12 @@ LEASES_EXPIRED: Final = Counter(
     ("status",),
     registry=REGISTRY,
 )
+REPEATED_REQUESTS: Final = Counter(
+    "crivo_repeated_requests",
+    "Requests whose idempotency key was known, by the answer",
+    ("answer",),
+    registry=REGISTRY,
+)
 LATE_REPORTS: Final = Counter(
     "crivo_late_reports_refused",
     "Outcomes reported after the claim had passed to another worker or was cancelled",
@@ -121,6 +127,12 @@ HTTP_SECONDS: Final = Histogram(
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5, 60),
     registry=REGISTRY,
 )
+COMPARISONS: Final = Counter(
+    "crivo_comparisons_finished",
+    "Comparisons of two versions by verdict: clean or different",
+    ("verdict",),
+    registry=REGISTRY,
+)
 
 # Series with a value of 0 are shown from the start: a rate needs two values.
 for _status in ("queued", "failed"):
@@ -132,6 +144,8 @@ for _result in ("sent", "coalesced", "failed"):
     WAKE_UPS.labels(_result)
 for _outcome in ("delivered", "refused", "gone", "no_answer", "inward"):
     CALLBACK_ATTEMPTS.labels(_outcome)
+for _verdict in ("clean", "different"):
+    COMPARISONS.labels(_verdict)
 
 
 def configure_metrics(*, tenants: int) -> None:

@@ -7,6 +7,8 @@
 --   callback_attempts          attempts to deliver callbacks, the last fifty of each
 --   callback_secrets           keys of tenants that sign their callbacks; readable, since they sign
 --   callbacks                  outbox of callbacks; added by a trigger as their subjects end
+--   comparison_items           the inputs of comparisons, the executions of both versions and how they compare
+--   comparisons                comparisons of two versions of a script over recorded inputs
 --   disabled_callback_urls     URLs whose receivers have answered that they are gone
 --   executions                 executions: what was accepted, how it runs, how it ended
 --   idempotency_keys           keys of requests, and what each request created
@@ -40,6 +42,7 @@
 --   count_bytes                Count each tenant's stored bytes, and the input bytes of the day, in tenant_usage
 --   count_queued               Count each tenant's queued executions in tenant_usage
 --   delete_callback            Delete the callback of a resource that is deleted, and with it the attempts
+--   erase_changes              Erase what comparisons show of an execution's result, as its data is erased or deleted
 --   faded                      Return how much of a tenant's worker-seconds still counts
 --   find_idempotency_key_v1    Find what a request with this key has created; no row if the key is free
 --   finish_execution           Record the outcome of an execution, commit, and notify the readers that wait for it
@@ -135,6 +138,9 @@ CREATE FUNCTION count_queued() RETURNS trigger
 
 CREATE FUNCTION delete_callback() RETURNS trigger
     LANGUAGE plpgsql; -- migrations/sql/delete_callback.sql
+
+CREATE FUNCTION erase_changes() RETURNS trigger
+    LANGUAGE plpgsql; -- migrations/sql/erase_changes.sql
 
 CREATE FUNCTION faded(seconds double precision, since timestamp with time zone, moment timestamp with time zone) RETURNS double precision
     LANGUAGE sql IMMUTABLE; -- migrations/sql/faded.sql
@@ -348,6 +354,55 @@ COMMENT ON COLUMN callbacks.tries IS 'attempts begun since it was added or resen
 COMMENT ON COLUMN callbacks.next_attempt_at IS 'while an attempt is under way, when it is given up for lost';
 
 COMMENT ON COLUMN callbacks.lease_token IS 'fences reports of an attempt';
+
+CREATE TABLE comparison_items (
+    comparison_id uuid NOT NULL,
+    "position" integer NOT NULL,
+    tenant_id uuid NOT NULL,
+    execution_id uuid NOT NULL,
+    from_execution_id uuid NOT NULL,
+    to_execution_id uuid NOT NULL,
+    outcome text,
+    changes bytea,
+    CONSTRAINT comparison_items_check CHECK (((changes IS NULL) OR (outcome = 'differing'::text))),
+    CONSTRAINT comparison_items_outcome_check CHECK ((outcome = ANY (ARRAY['same'::text, 'differing'::text, 'newly_failed'::text, 'newly_fixed'::text, 'undecided'::text]))),
+    CONSTRAINT comparison_items_position_check CHECK (("position" > 0))
+);
+
+COMMENT ON COLUMN comparison_items.changes IS 'where two results differ, as JSON; erased with the data of either execution';
+
+CREATE TABLE comparisons (
+    id uuid NOT NULL,
+    tenant_id uuid NOT NULL,
+    script_id uuid NOT NULL,
+    from_version integer NOT NULL,
+    to_version integer NOT NULL,
+    priority smallint NOT NULL,
+    batch_id uuid NOT NULL,
+    inputs integer NOT NULL,
+    erased integer NOT NULL,
+    state text DEFAULT 'running'::text NOT NULL,
+    lease_expires_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    finished_at timestamp with time zone,
+    same integer DEFAULT 0 NOT NULL,
+    differing integer DEFAULT 0 NOT NULL,
+    newly_failed integer DEFAULT 0 NOT NULL,
+    newly_fixed integer DEFAULT 0 NOT NULL,
+    undecided integer DEFAULT 0 NOT NULL,
+    from_cpu_ms double precision,
+    to_cpu_ms double precision,
+    clean boolean GENERATED ALWAYS AS (((state = 'finished'::text) AND (same > 0) AND ((((differing + newly_failed) + newly_fixed) + undecided) = 0))) STORED NOT NULL,
+    CONSTRAINT comparisons_check CHECK (((state = 'finished'::text) = (finished_at IS NOT NULL))),
+    CONSTRAINT comparisons_check1 CHECK (((state = 'running'::text) OR (((((same + differing) + newly_failed) + newly_fixed) + undecided) = inputs))),
+    CONSTRAINT comparisons_erased_check CHECK ((erased >= 0)),
+    CONSTRAINT comparisons_inputs_check CHECK ((inputs > 0)),
+    CONSTRAINT comparisons_state_check CHECK ((state = ANY (ARRAY['running'::text, 'finished'::text])))
+);
+
+COMMENT ON COLUMN comparisons.lease_expires_at IS 'until when a worker compares the results; only then another one may';
+
+COMMENT ON COLUMN comparisons.clean IS 'something was compared, and everything is the same';
 
 CREATE TABLE disabled_callback_urls (
     id uuid NOT NULL,
@@ -666,6 +721,12 @@ ALTER TABLE ONLY callbacks
 ALTER TABLE ONLY callbacks
     ADD CONSTRAINT callbacks_subject_id_subject_key UNIQUE (subject_id, subject);
 
+ALTER TABLE ONLY comparison_items
+    ADD CONSTRAINT comparison_items_pkey PRIMARY KEY (comparison_id, "position");
+
+ALTER TABLE ONLY comparisons
+    ADD CONSTRAINT comparisons_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY disabled_callback_urls
     ADD CONSTRAINT disabled_callback_urls_pkey PRIMARY KEY (id);
 
@@ -739,6 +800,14 @@ CREATE INDEX callback_secrets_tenant_idx ON callback_secrets USING btree (tenant
 
 CREATE INDEX callbacks_pending_idx ON callbacks USING btree (tenant_id, next_attempt_at) WHERE (status = 'pending'::text);
 
+CREATE INDEX comparison_items_from_idx ON comparison_items USING btree (from_execution_id) WHERE (changes IS NOT NULL);
+
+CREATE INDEX comparison_items_to_idx ON comparison_items USING btree (to_execution_id) WHERE (changes IS NOT NULL);
+
+CREATE INDEX comparisons_created_idx ON comparisons USING btree (created_at);
+
+CREATE INDEX comparisons_running_idx ON comparisons USING btree (id) WHERE (state = 'running'::text);
+
 CREATE UNIQUE INDEX executions_batch_idx ON executions USING btree (batch_id, batch_line) WHERE (batch_id IS NOT NULL);
 
 CREATE INDEX executions_finished_idx ON executions USING btree (finished_at, id) WHERE (finished_at IS NOT NULL);
@@ -791,7 +860,11 @@ CREATE TRIGGER executions_update_counts_batch_items AFTER UPDATE ON executions R
 
 CREATE TRIGGER executions_update_queues AFTER UPDATE OF status, priority ON executions FOR EACH ROW WHEN ((((old.status = 'queued'::text) OR (new.status = 'queued'::text)) AND ((old.status IS DISTINCT FROM new.status) OR (old.priority IS DISTINCT FROM new.priority)))) EXECUTE FUNCTION keep_queue();
 
+CREATE TRIGGER payloads_delete_changes AFTER DELETE ON payloads FOR EACH ROW WHEN ((old.kind = 'input'::text)) EXECUTE FUNCTION erase_changes();
+
 CREATE TRIGGER payloads_delete_counts AFTER DELETE ON payloads REFERENCING OLD TABLE AS removed FOR EACH STATEMENT EXECUTE FUNCTION count_bytes();
+
+CREATE TRIGGER payloads_erase_changes AFTER UPDATE OF erased_at ON payloads FOR EACH ROW WHEN (((new.kind = 'input'::text) AND (old.erased_at IS NULL) AND (new.erased_at IS NOT NULL))) EXECUTE FUNCTION erase_changes();
 
 CREATE TRIGGER payloads_insert_counts AFTER INSERT ON payloads REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION count_bytes();
 
@@ -829,6 +902,21 @@ ALTER TABLE ONLY callback_secrets
 
 ALTER TABLE ONLY callbacks
     ADD CONSTRAINT callbacks_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);
+
+ALTER TABLE ONLY comparison_items
+    ADD CONSTRAINT comparison_items_comparison_id_fkey FOREIGN KEY (comparison_id) REFERENCES comparisons(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY comparison_items
+    ADD CONSTRAINT comparison_items_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);
+
+ALTER TABLE ONLY comparisons
+    ADD CONSTRAINT comparisons_script_id_from_version_fkey FOREIGN KEY (script_id, from_version) REFERENCES script_versions(script_id, version);
+
+ALTER TABLE ONLY comparisons
+    ADD CONSTRAINT comparisons_script_id_to_version_fkey FOREIGN KEY (script_id, to_version) REFERENCES script_versions(script_id, version);
+
+ALTER TABLE ONLY comparisons
+    ADD CONSTRAINT comparisons_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);
 
 ALTER TABLE ONLY disabled_callback_urls
     ADD CONSTRAINT disabled_callback_urls_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);

@@ -18,6 +18,8 @@ class Action(StrEnum):
     SCRIPT_ARCHIVED = "script.archived"
     SCRIPT_RESTORED = "script.restored"
     VERSION_ADDED = "version.added"
+    REPLAYS_CREATED = "replays.created"
+    COMPARISON_CREATED = "comparison.created"
     ALIAS_MOVED = "alias.moved"
     ALIAS_REMOVED = "alias.removed"
     TENANT_CREATED = "tenant.created"
@@ -29,6 +31,7 @@ class Action(StrEnum):
     BATCH_CANCELLED = "batch.cancelled"
     EXECUTION_CANCELLED = "execution.cancelled"
     EXECUTION_ERASED = "execution.erased"
+    EXECUTION_REPLAYED = "execution.replayed"
     CALLBACK_RESENT = "callback.resent"
     CALLBACK_ENABLED = "callback.enabled"
     SECRET_CREATED = "secret.created"  # noqa: S105 - an action

@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from app.db import Connection
 from app.payloads.model import ExpiredBatch, StoredPayload
+from app.sql_parameters import in_order
 
 
 class StagedInput(Struct, frozen=True):
@@ -54,19 +55,21 @@ WITH parameters AS NOT MATERIALIZED (
            $2::uuid AS upload_id,
            $3::uuid[] AS ids,
            $4::uuid AS script_id,
-           $5::integer AS version
+           $5::integer[] AS versions,
+           $6::smallint AS priority
 ),
 wanted AS MATERIALIZED (
-    SELECT parameters.tenant_id, parameters.upload_id, parameters.script_id, parameters.version,
-           u.id, u.line
-    FROM parameters, unnest(parameters.ids) WITH ORDINALITY AS u (id, line)
+    SELECT parameters.tenant_id, parameters.upload_id, parameters.script_id, parameters.priority,
+           u.id, u.version, u.line
+    FROM parameters,
+         unnest(parameters.ids, parameters.versions) WITH ORDINALITY AS u (id, version, line)
 ),
 replayed AS MATERIALIZED (
     SELECT w.line, w.upload_id, e.tenant_id, i.sha256, i.size_bytes, i.body, i.blob_key,
            coalesce(w.script_id, e.script_id) AS script_id,
            coalesce(w.version, e.version) AS version,
            e.wall_ms, e.max_cpu_ms, e.memory_bytes, e.max_output_bytes, e.seed, e.clock_ms,
-           e.labels, e.priority, e.id
+           e.labels, coalesce(w.priority, e.priority) AS priority, e.id
     FROM wanted AS w
     JOIN executions AS e ON e.tenant_id = w.tenant_id AND e.id = w.id
     JOIN payloads AS i ON i.tenant_id = e.tenant_id AND i.execution_id = e.id AND i.kind = 'input'
@@ -94,18 +97,26 @@ async def stage_replays(
     executions: Sequence[UUID],
     *,
     script_id: UUID | None = None,
-    version: int | None = None,
+    versions: Sequence[int] | None = None,
+    priority: int | None = None,
     timeout_seconds: float,
 ) -> int:
     """Stage replays of finished executions, in their order; return how many there are.
 
-    Each has the input, params, limits, seed, clock, labels and priority of the recorded one, and
-    its version, or the given one. Executions that are unknown, unfinished or erased are left out.
+    Each has the input, params, limits, seed, clock and labels of the recorded one, and its
+    version and priority, or those that are given: `versions` has one for each execution.
+    Executions that are unknown, unfinished or erased are left out.
     """
-    rows = await conn.fetch(
-        STAGE_REPLAYS, tenant, upload, executions, script_id, version, timeout=timeout_seconds
+    values = in_order(
+        STAGE_REPLAYS,
+        tenant_id=tenant,
+        upload_id=upload,
+        ids=executions,
+        script_id=script_id,
+        versions=versions,
+        priority=priority,
     )
-    return len(rows)
+    return len(await conn.fetch(STAGE_REPLAYS, *values, timeout=timeout_seconds))
 
 
 DELETE_UPLOAD = """

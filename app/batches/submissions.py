@@ -100,16 +100,18 @@ async def insert_replays(
     executions: Sequence[UUID],
     *,
     version: ResolvedVersion | None = None,
-    submission: Submission | None = None,
+    versions: Sequence[int] | None = None,
+    priority: int | None = None,
     traceparent: str | None = None,
 ) -> QueuedBatch:
     """Store a batch that replays finished executions, in their order; set-wise, no byte leaves SQL.
 
-    Each item has the input, params, limits, seed, clock, labels and priority of the recorded
-    execution, and its version, or `version`. Unknown, unfinished and erased executions are left
-    out: compare `items`. `submission` labels the batch. To be called in a transaction; after its
-    commit call `resources.work_signal.notify()`, and before it `QueueLimit.require_room` with
-    `more`. Raises EmptyBatch if nothing is left, QuotaExceeded, NoWorkerLargeEnough.
+    Each item has the input, params, limits, seed, clock and labels of the recorded execution, its
+    priority or `priority`, and its version, `version`, or the one of its own script that has its
+    place in `versions`. Unknown, unfinished and erased executions are left out: compare `items`.
+    To be called in a transaction; after its commit call `resources.work_signal.notify()`, and
+    before it `QueueLimit.require_room` with `more`. Raises EmptyBatch if nothing is left,
+    QuotaExceeded, NoWorkerLargeEnough.
     """
     upload, batch_id = uuid.uuid7(), uuid.uuid7()
     items = await stage_replays(
@@ -118,7 +120,8 @@ async def insert_replays(
         upload,
         executions,
         script_id=None if version is None else version.script_id,
-        version=None if version is None else version.version,
+        versions=versions or (None if version is None else [version.version] * len(executions)),
+        priority=priority,
         timeout_seconds=ALL_ITEMS_SECONDS,
     )
     if not items:
@@ -130,7 +133,7 @@ async def insert_replays(
         upload=upload,
         items=items,
         version=version,
-        submission=submission or Submission(),
+        submission=Submission(priority=priority or 0),
         policy=resources.settings.limit_policy,
         caps=effective_caps(resources.settings, caller.caps),
         traceparent=traceparent,

@@ -21,9 +21,9 @@ from app.errors import CrivoError
 
 # For everything: lookup, connection, TLS, request and the head of the answer.
 REQUEST_SECONDS: Final = 15.0
-# The body of an answer is not used. A short one is read, so that the connection can be used again.
+# The body of an answer is not used. A short one is read, so that its sender sees no broken
+# connection.
 _DRAIN_SECONDS: Final = 1.0
-_IDLE_SECONDS: Final = 5.0
 _MAX_HEADER: Final = 200
 
 
@@ -70,7 +70,11 @@ class EgressClient:
                 self._pool_for(target).stream(
                     "POST",
                     url,
-                    headers=[("Host", target.authority), *headers.items()],
+                    headers=[
+                        ("Host", target.authority),
+                        ("Connection", "close"),
+                        *headers.items(),
+                    ],
                     content=body,
                 ) as response,
             ):
@@ -126,7 +130,8 @@ async def open_egress_client(
                     ssl_context=tls,
                     proxy=proxy,
                     max_connections=connections,
-                    keepalive_expiry=_IDLE_SECONDS,
+                    # What follows an answer would be read as the next one's, of another tenant.
+                    max_keepalive_connections=0,
                     network_backend=network,
                 )
             )

@@ -1,4 +1,4 @@
-"""Bound what an answer may bring, whatever it consists of.
+"""Bound what a connection may bring, whatever it consists of.
 
 A limit of its body is not enough: a receiver can send heads without end (1xx), or chunks of a byte,
 each of which costs far more time than it has bytes.
@@ -11,7 +11,7 @@ from typing import Any, Final
 import httpcore
 from typing_extensions import override
 
-# For one answer, its head and framing included.
+# For the one answer of a connection, its head and framing included.
 MAX_ANSWER_BYTES: Final = 32 * 1024
 # The event loop serves others between two reads.
 _READ_BYTES: Final = 4 * 1024
@@ -40,7 +40,7 @@ class BoundedBackend(httpcore.AsyncNetworkBackend):
 
 
 class BoundedStream(httpcore.AsyncNetworkStream):
-    """Reads at most MAX_ANSWER_BYTES after each write; the next request begins with one."""
+    """Reads at most MAX_ANSWER_BYTES."""
 
     def __init__(self, stream: httpcore.AsyncNetworkStream) -> None:
         """Take the stream to bound."""
@@ -49,7 +49,7 @@ class BoundedStream(httpcore.AsyncNetworkStream):
 
     @override
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        """Read a piece of an answer. Raises httpcore.ReadError also after the last byte allowed."""
+        """Read a piece of the answer. Raises httpcore.ReadError, also past the last byte."""
         if self._left_bytes <= 0:
             raise httpcore.ReadError(f"the answer is longer than {MAX_ANSWER_BYTES} bytes")
         received = await self._stream.read(
@@ -60,8 +60,7 @@ class BoundedStream(httpcore.AsyncNetworkStream):
 
     @override
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        """Write a part of a request."""
-        self._left_bytes = MAX_ANSWER_BYTES
+        """Write a part of the request."""
         await self._stream.write(buffer, timeout=timeout)
 
     @override
@@ -76,7 +75,7 @@ class BoundedStream(httpcore.AsyncNetworkStream):
         server_hostname: str | None = None,
         timeout: float | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        """Encrypt the connection; its plain text is bounded as before."""
+        """Encrypt the connection; its plain text is bounded, too."""
         return BoundedStream(await self._stream.start_tls(ssl_context, server_hostname, timeout))
 
     @override

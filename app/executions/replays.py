@@ -5,6 +5,8 @@ from uuid import UUID
 
 import uuid_utils.compat as uuid
 
+from app.audit.model import Action
+from app.audit.store import log_action
 from app.auth.callers import Caller
 from app.db import Connection
 from app.executions import acceptance
@@ -67,6 +69,8 @@ async def _accept(
         own = ScriptRef(script=original.script_id, selector=original.version)
         handed_over = await _insert(conn, resources, caller, original, new_id, ref or own, key)
         await insert_replay(conn, caller.tenant, new_id, replay_of=execution_id)
+        target, details = f"/executions/{execution_id}", {"replay": str(new_id)}
+        await log_action(conn, caller, Action.EXECUTION_REPLAYED, target, details=details)
     return handed_over
 
 

@@ -133,7 +133,7 @@ async def select_execution_page(
     conn: Connection, tenant: UUID, wanted: ExecutionFilter, *, below: UUID, limit: int
 ) -> list[Execution]:
     """List executions, newest first, without their results."""
-    first_id, last_id = _id_range(wanted)
+    first_id, last_id = id_range(wanted)
     values = in_order(
         SELECT_EXECUTION_PAGE,
         tenant_id=tenant,
@@ -180,7 +180,7 @@ async def select_states(conn: Connection, ids: Sequence[UUID]) -> list[Execution
     return [from_row(ExecutionState, row) for row in await conn.fetch(SELECT_STATES, ids)]
 
 
-def _id_range(wanted: ExecutionFilter) -> tuple[UUID, UUID]:
+def id_range(wanted: ExecutionFilter) -> tuple[UUID, UUID]:
     """Bound the ids that can have been created between two moments, so that an index finds them.
 
     An id holds the time of the process that drew it, `created_at` is PostgreSQL's: the bounds

@@ -16,6 +16,7 @@ from app.executions.acceptance_batches import Acceptance, insert_executions
 from app.executions.callback_urls import require_room_for_callback
 from app.executions.model import Submission
 from app.idempotency.model import IdempotencyKey, RequestKey, key_for
+from app.idempotency.store import is_known
 from app.lanes import ALONE, MAX_BATCHED_BYTES, Alone
 from app.limits import MAX_INLINE_BYTES, MAX_SEED
 from app.outages import BlobsUnavailable, DatabaseUnavailable
@@ -67,16 +68,14 @@ async def receive(
     with resources.tracing.accepting(caller.traceparent, attributes) as traceparent:
         scripts.require_limits(resources.settings, submission.limits)
         if submission.callback_url is not None:
-            await require_room_for_callback(resources, caller.tenant)
+            await require_room_for_callback(resources, caller.tenant, key)
         received_bytes = 0
         writer = PayloadWriter(resources.blobs, f"{caller.tenant}/inputs/{uuid.uuid7()}")
         # No database connection is held while the client sends, however slowly.
         async with writer:
             async for chunk in data:
                 if received_bytes <= _UNCHECKED_BYTES < received_bytes + len(chunk):
-                    ref = await _resolve_ref(resources, caller.tenant, ref)
-                    if announced_bytes > MAX_INLINE_BYTES:
-                        await _require_quota(resources, caller, announced_bytes)
+                    ref = await _check_early(resources, caller, ref, announced_bytes, key)
                 received_bytes += len(chunk)
                 await writer.write(chunk)
         stored = writer.stored()
@@ -210,18 +209,27 @@ async def _insert_several(
     return [ALONE if each is None else each for each in versions]
 
 
-async def _resolve_ref(resources: Resources, tenant: UUID, ref: ScriptRef) -> ScriptRef:
-    """Resolve a reference to the version that it names now."""
+async def _check_early(
+    resources: Resources,
+    caller: Caller,
+    ref: ScriptRef,
+    announced_bytes: int,
+    key: RequestKey | None,
+) -> ScriptRef:
+    """Refuse a large upload as it begins, or return the version that its reference names now.
+
+    The acceptance checks again, and counts it. A repetition is not refused: it stores nothing.
+    """
     async with resources.pool.acquire() as conn:
-        version = await scripts.resolve(conn, tenant, ref)
+        if key is not None and await is_known(conn, caller.tenant, key):
+            return ref
+        version = await scripts.resolve(conn, caller.tenant, ref)
+        if announced_bytes > MAX_INLINE_BYTES:
+            caps = effective_caps(resources.settings, caller.caps)
+            await acceptance.require_room(
+                conn, caller.tenant, size_bytes=announced_bytes, caps=caps
+            )
     return ScriptRef(script=version.script_id, selector=version.version)
-
-
-async def _require_quota(resources: Resources, caller: Caller, size_bytes: int) -> None:
-    """Check the quotas as an upload begins; the acceptance checks again, and counts it."""
-    caps = effective_caps(resources.settings, caller.caps)
-    async with resources.pool.acquire() as conn:
-        await acceptance.require_room(conn, caller.tenant, size_bytes=size_bytes, caps=caps)
 
 
 def _seed(submission: Submission) -> int:

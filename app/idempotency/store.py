@@ -11,7 +11,9 @@ from app.idempotency.model import (
     IdempotencyKeyReused,
     Repeated,
     RequestInProgress,
+    RequestKey,
 )
+from app.metrics import REPEATED_REQUESTS
 
 # The function is in migrations/sql/find_idempotency_key_v1.sql. It holds a lock on the key until
 # the transaction ends, so the statement that follows conflicts with an expired row only.
@@ -44,6 +46,20 @@ async def require_new(conn: Connection, tenant: UUID, key: IdempotencyKey | None
         raise refusal(key, found)
 
 
+SELECT_KNOWN: Final = """
+SELECT EXISTS (
+    SELECT
+    FROM idempotency_keys AS k
+    WHERE k.tenant_id = $1 AND k.key = $2 AND k.expires_at > clock_timestamp()
+)
+"""
+
+
+async def is_known(conn: Connection, tenant: UUID, key: RequestKey) -> bool:
+    """Return whether a request with this key has created something; nothing is locked."""
+    return bool(await conn.fetchval(SELECT_KNOWN, tenant, key.text))
+
+
 async def remember(
     conn: Connection, tenant: UUID, key: IdempotencyKey | None, resource: str, *, hours: int
 ) -> None:
@@ -55,9 +71,12 @@ async def remember(
 def refusal(key: IdempotencyKey, found: asyncpg.Record) -> Exception:
     """Return why a request creates nothing, from a row of `find_idempotency_key_v1`."""
     if found["in_progress"]:
+        REPEATED_REQUESTS.labels("in_progress").inc()
         return RequestInProgress()
     if found["fingerprint"] != key.fingerprint:
+        REPEATED_REQUESTS.labels("reused").inc()
         return IdempotencyKeyReused()
+    REPEATED_REQUESTS.labels("repeated").inc()
     return Repeated(found["resource"])
 
 

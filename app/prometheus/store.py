@@ -76,11 +76,13 @@ async def select_queue_depths(conn: Connection) -> list[TenantQueueDepth]:
 SELECT_PENDING_CALLBACKS = """
 SELECT count(*) AS pending,
        coalesce(extract(epoch FROM clock_timestamp()
-                                   - min(next_attempt_at)
-                                     FILTER (WHERE next_attempt_at < clock_timestamp())),
+                                   - min(c.next_attempt_at)
+                                     FILTER (WHERE c.next_attempt_at < clock_timestamp()
+                                                   AND t.suspended_at IS NULL)),
                 0)::double precision AS overdue_seconds
-FROM callbacks
-WHERE status = 'pending'
+FROM callbacks AS c
+JOIN tenants AS t ON t.id = c.tenant_id
+WHERE c.status = 'pending'
 """
 
 

@@ -208,8 +208,7 @@ async def _append(
     # The check took a while: the caller's key may have been revoked since.
     await reauthorize(caller)
     tenant, hours = caller.tenant, resources.settings.idempotency_hours
-    async with locked_script(resources, tenant, script) as (conn, script_id):
-        await require_new(conn, tenant, key)
+    async with locked_script(resources, tenant, script, key=key) as (conn, script_id):
         same = await store.newest_is(
             conn, tenant, script_id, source=source.encoded, limits=upload.limits
         )

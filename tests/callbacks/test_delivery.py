@@ -15,7 +15,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 
 from app.callbacks import store
 from app.callbacks.delivery import deliverer
-from app.callbacks.delivery.schedule import DELAYS_SECONDS
+from app.callbacks.delivery.schedule import DELAYS_SECONDS, MAX_TRIES
 from app.callbacks.model import CallbackStatus, secret_text
 from app.callbacks.service import signing_secrets
 from app.db import Connection, Pool
@@ -244,6 +244,18 @@ async def test_a_callback_that_cannot_be_written_uses_up_its_schedule(
         callback = await deliveries.reaches(execution, CallbackStatus.FAILED)
 
     assert [each.status_code for each in callback.attempts] == [None]
+    assert receiver.received == []
+
+
+async def test_a_callback_whose_attempts_are_never_recorded_ends(
+    deliveries: Deliveries, receiver: Receiver
+) -> None:
+    [execution] = await deliveries.ended(_url(receiver, "/ok"))
+    await deliveries.make_due(tries=MAX_TRIES)
+
+    async with deliveries.running():
+        await deliveries.reaches(execution, CallbackStatus.FAILED)
+
     assert receiver.received == []
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -36,6 +36,13 @@ class EndedThing(Struct, frozen=True):
 def receiver() -> Iterator[Receiver]:
     with open_receiver() as receiver:
         yield receiver
+
+
+@pytest.fixture(autouse=True)
+async def _no_things_left(pool: Pool) -> AsyncIterator[None]:
+    """Drop the test's table: later tests use the same database."""
+    yield
+    await pool.execute("DROP TABLE IF EXISTS things")
 
 
 async def _require(_: Connection, tenant: UUID, thing: UUID) -> None:

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from app.callbacks.delivery.claims import ClaimedCallback, claim, record, release
 from app.callbacks.model import CallbackStatus
 from app.db import Pool
+from app.prometheus.store import select_pending_callbacks
 from app.settings import Settings
 from tests.callbacks.deliveries import Deliveries
 from tests.support.receivers import Receiver, open_receiver
@@ -142,10 +143,14 @@ async def test_a_suspended_tenants_callbacks_wait(deliveries: Deliveries) -> Non
     await deliveries.pool.execute("UPDATE tenants SET suspended_at = now() WHERE id = $1", tenant)
 
     suspended = await _claim(deliveries.pool)
+    async with deliveries.pool.acquire() as conn:
+        overdue = await select_pending_callbacks(conn)
     await deliveries.pool.execute("UPDATE tenants SET suspended_at = NULL WHERE id = $1", tenant)
     resumed = await _claim(deliveries.pool)
 
     assert suspended == []
+    # They are nobody's delay.
+    assert (overdue.pending, overdue.overdue_seconds) == (1, 0)
     assert [each.subject_id for each in resumed] == [execution]
 
 

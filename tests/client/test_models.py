@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from msgspec import Raw
 
-from crivo import errors, models
+from crivo import batch_models, comparison_models, errors, models
 from tests.support.servers import ROOT
 
 SCHEMAS: Final[dict[str, Any]] = msgspec.json.decode(
@@ -20,7 +20,7 @@ SCHEMAS: Final[dict[str, Any]] = msgspec.json.decode(
 # Schemas of the client's structs whose names differ.
 _NAMES: Final[dict[type[msgspec.Struct], str]] = {errors.Problem: "ProblemDocument"}
 # Structs of the client itself, and those that generic schemas stand for.
-_OWN: Final = {models.Response, models.Page, models.Pushed, models.Result}
+_OWN: Final = {models.Response, models.Page, models.Pushed, models.Result, batch_models.BatchResult}
 # Fields that only callers with a key of their own tenant's operator see.
 _LEFT_OUT: Final = {"Ready": {"lockdown", "workers"}, "ProblemDocument": {"violated-policies"}}
 
@@ -31,10 +31,13 @@ _OPEN: Final = {
     ("Problem", "warnings"): "list[Fault]",
 }
 
+_MODULES: Final = (models, batch_models, comparison_models, errors)
 STRUCTS: Final[list[type[msgspec.Struct]]] = [
     each
-    for each in (*vars(models).values(), errors.Problem)
-    if isinstance(each, type) and issubclass(each, models.Response | errors.Problem)
+    for module in _MODULES
+    for each in vars(module).values()
+    if isinstance(each, type) and each.__module__ == module.__name__
+    if issubclass(each, models.Response | errors.Problem)
     if each not in _OWN
 ]
 _PLAIN: Final[dict[object, str]] = {str: "string", int: "integer", float: "number", bool: "boolean"}

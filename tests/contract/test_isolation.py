@@ -30,6 +30,7 @@ BODIES: Final[dict[str, Any]] = {
     "putScript": {"json": {"source": "const process = data => 1"}},
     "moveAlias": {"json": {"version": 1}},
     "submitRaw": {"content": b"1"},
+    "createComparison": {"json": {"from": 1, "to": 1}},
 }
 # Operations without an id in the path. Lists omit the owner's resources, the owner's names are
 # free, and references in a body or a query are unknown.
@@ -49,6 +50,7 @@ WITHOUT_ID: Final = {
     "headListCallbackSecrets",
     "listDisabledUrls",
     "headListDisabledUrls",
+    "createReplays",
 }
 # Not tenant data.
 NOBODYS: Final = {"live", "headLive", "ready", "headReady", "showIndex", "headShowIndex"}
@@ -59,6 +61,7 @@ class Owned(Struct, frozen=True):
 
     script: str
     execution: str
+    comparison: str
     batch: str
     owner: CreatedTestKey
     stranger: CreatedTestKey
@@ -76,9 +79,14 @@ def owned(keyed: SystemWithKeys) -> Owned:
     assert keyed.request("PUT", alias, owner.key, json={"version": 1}).status_code == 200
     submitted = keyed.post(f"/scripts/{script}/executions", owner.key, content=b'"secret"')
     assert submitted.status_code == 202
-    batch = keyed.post(f"/batches?script={script}", owner.key, content=b'"secret"', headers=_NDJSON)
-    assert batch.status_code == 202
-    return Owned(script, submitted.json()["id"], batch.json()["id"], owner, stranger)
+    execution = submitted.json()["id"]
+    assert keyed.get(f"/executions/{execution}?wait=60", owner.key).json()["receipt"]
+    compared = keyed.post(
+        f"/scripts/{script}/comparisons", owner.key, json={"from": 1, "to": "prod"}
+    )
+    assert compared.status_code == 202, compared.text
+    comparison, batch = compared.json()["id"], compared.json()["batch"]
+    return Owned(script, execution, comparison, batch, owner, stranger)
 
 
 def _with_ids() -> Iterator[str]:
@@ -88,10 +96,17 @@ def _with_ids() -> Iterator[str]:
             yield name
 
 
-def _filled(path: str, *, script: str, execution: str, batch: str) -> str:
-    values = {"script": script, "execution": execution, "batch": batch}
-    values |= {"number": "1", "alias": "prod"}
-    values |= {"callback": str(NOWHERE), "disabled": str(NOWHERE)}
+def _filled(path: str, *, script: str, execution: str, comparison: str, batch: str) -> str:
+    values = {
+        "script": script,
+        "execution": execution,
+        "comparison": comparison,
+        "batch": batch,
+        "number": "1",
+        "alias": "prod",
+        "callback": str(NOWHERE),
+        "disabled": str(NOWHERE),
+    }
     for name, value in values.items():
         path = path.replace(f"{{{name}}}", value)
     assert "{" not in path
@@ -112,8 +127,20 @@ def test_a_foreign_id_is_answered_like_an_unknown_one(
     keyed: SystemWithKeys, owned: Owned, name: str
 ) -> None:
     method, path, _ = OPERATIONS[name]
-    foreign = _filled(path, script=owned.script, execution=owned.execution, batch=owned.batch)
-    unknown = _filled(path, script=str(NOWHERE), execution=str(NOWHERE), batch=str(NOWHERE))
+    foreign = _filled(
+        path,
+        script=owned.script,
+        execution=owned.execution,
+        comparison=owned.comparison,
+        batch=owned.batch,
+    )
+    unknown = _filled(
+        path,
+        script=str(NOWHERE),
+        execution=str(NOWHERE),
+        comparison=str(NOWHERE),
+        batch=str(NOWHERE),
+    )
 
     # The same id, which the response may repeat.
     what = {**BODIES.get(name, {}), "headers": {"X-Request-Id": "isolation"}}
@@ -136,7 +163,7 @@ def test_a_name_that_only_another_has_is_unknown(
 
     answer = keyed.request(
         method,
-        _filled(path, script="hidden", execution="", batch=""),
+        _filled(path, script="hidden", execution="", comparison="", batch=""),
         owned.stranger.key,
         **BODIES.get(name, {}),
     )
@@ -216,6 +243,6 @@ def test_these_addresses_alone_need_no_key(keyed: SystemWithKeys) -> None:
 def _told(answer: httpx.Response, owned: Owned) -> str:
     """Return a response without the requested ids."""
     text = answer.text
-    for each in (owned.script, owned.execution, owned.batch, str(NOWHERE)):
+    for each in (owned.script, owned.execution, owned.comparison, owned.batch, str(NOWHERE)):
         text = text.replace(each, "ID")
     return text

@@ -1,6 +1,7 @@
 """A request repeated with its Idempotency-Key creates nothing."""
 
 import gzip
+import json
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import uuid4
@@ -8,7 +9,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from tests.support.system import System
+from tests.support.system import ROOT, System, until
 from tests.support.system_with_keys import SystemWithKeys
 
 SOURCE = "function process(data) { return data }"
@@ -40,6 +41,24 @@ def _code(answer: httpx.Response) -> tuple[int, str]:
 def _executions_of(system: System, script: str) -> list[Any]:
     page = system.client.get("/executions", params={"script": script, "limit": 100}).json()
     return list(page["items"])
+
+
+def test_every_route_that_creates_takes_a_key() -> None:
+    paths = json.loads((ROOT / "openapi" / "openapi.json").read_bytes())["paths"]
+    creating = {
+        each["post"]["operationId"]: each["post"]
+        for each in paths.values()
+        if "post" in each and {"201", "202"} & each["post"]["responses"].keys()
+    }
+    # Tokens are computed, and nothing is stored; a callback that is sent again exists.
+    for name in ("createEventsToken", "createBatchEventsToken", "resendCallback"):
+        del creating[name]
+
+    for name, operation in creating.items():
+        headers = {each["name"] for each in operation["parameters"] if each["in"] == "header"}
+        assert "Idempotency-Key" in headers, name
+        assert operation["responses"].keys() >= {"409", "422"}, name
+    assert len(creating) >= 10
 
 
 def test_a_repeated_submission_returns_the_first_execution(system: System, script: str) -> None:
@@ -148,6 +167,37 @@ def test_concurrent_requests_with_a_key_create_one_execution(system: System, scr
     assert len(_executions_of(system, script)) == before + 1
 
 
+@pytest.mark.parametrize("creates", ["script", "version", "tenant", "key", "replay"])
+def test_concurrent_requests_with_a_key_create_one_resource(system: System, creates: str) -> None:
+    name = f"c{uuid4().hex}"[:30]
+    system.upload(name, SOURCE)
+    location = system.submit(name, b"1")
+    system.finished(location)
+    path, body = {
+        "script": ("/scripts", {"name": f"{name}-too", "source": SOURCE}),
+        "version": (f"/scripts/{name}/versions", {"source": f"{SOURCE} // more"}),
+        "tenant": ("/tenants", {"name": name}),
+        "key": ("/keys", {"scopes": ["read"]}),
+        "replay": (f"{location}/replay", {}),
+    }[creates]
+    headers = {"Idempotency-Key": _key()}
+
+    def create(_: int) -> httpx.Response:
+        while True:
+            answer = system.client.post(path, json=body, headers=headers)
+            if answer.status_code != 409:
+                return answer
+            assert _code(answer) == (409, "request-in-progress")
+            assert answer.headers["Retry-After"] == "1"
+
+    with ThreadPoolExecutor(8) as clients:
+        answers = list(clients.map(create, range(16)))
+
+    assert {each.status_code for each in answers} <= {200, 201, 202}
+    assert len({each.headers["Location"] for each in answers}) == 1
+    assert sum(REPLAYED not in each.headers for each in answers) == 1
+
+
 @pytest.mark.parametrize(
     ("sent", "same"),
     [('"a b"', "a b"), (r'"say \"hi\""', 'say "hi"'), ("x" * 255, None)],
@@ -194,7 +244,7 @@ def test_a_repeated_upload_returns_the_first_script(system: System) -> None:
     assert _code(other) == (422, "idempotency-key-reused")
 
 
-def test_a_repeated_version_is_returned_though_newer_ones_exist(system: System) -> None:
+def test_a_repeated_version_is_returned_though_its_script_changed(system: System) -> None:
     name = f"versions-{uuid4()}"[:40]
     system.upload(name, SOURCE)
     url, headers = f"/scripts/{name}/versions", {"Idempotency-Key": _key()}
@@ -202,6 +252,7 @@ def test_a_repeated_version_is_returned_though_newer_ones_exist(system: System) 
 
     first = system.client.post(url, json=second, headers=headers)
     system.client.post(url, json=third)
+    system.client.delete(f"/scripts/{name}")
     again = system.client.post(url, json=second, headers=headers)
 
     assert (first.status_code, first.json()["version"]) == (201, 2)
@@ -233,3 +284,27 @@ def test_a_repeated_key_is_returned_without_its_secret(keyed: SystemWithKeys) ->
     assert again.json()["id"] == first.json()["id"]
     assert "key" in first.json()
     assert "key" not in again.json()
+
+
+def test_a_repeated_large_input_needs_no_quota_of_its_own(keyed: SystemWithKeys) -> None:
+    tenant = keyed.tenant(f"t-{uuid4()}"[:30])
+    secret = keyed.key(tenant).key
+    keyed.post("/scripts", secret, json={"name": "large", "source": SOURCE})
+    caps = {"caps": {"max_bytes_per_day": 3_000_000}}
+    data, headers = b'"%b"' % (b"x" * 2_000_000), {"Idempotency-Key": _key()}
+
+    def submit(headers: dict[str, str]) -> httpx.Response:
+        return keyed.post("/scripts/large/executions", secret, content=data, headers=headers)
+
+    first = submit(headers)
+    keyed.request("PATCH", f"/tenants/{tenant}", json=caps)
+    # The caps of a key are known for a second.
+    for _ in until("the quota is in force"):
+        if submit({"Idempotency-Key": _key()}).status_code == 429:
+            break
+    again = submit(headers)
+
+    assert first.status_code == 202
+    assert again.status_code in (200, 202)
+    assert again.headers[REPLAYED] == "true"
+    assert again.headers["Location"] == first.headers["Location"]

@@ -15,7 +15,6 @@ from msgspec import Struct
 # Longer than a deliverer waits.
 _SLOW_SECONDS: Final = 60.0
 _CHUNK: Final = b"x" * 65_536
-_PADDING: Final = b"x" * 20_480
 _EARLY_HINTS: Final = b"HTTP/1.1 103 Early Hints\r\n\r\n" * 1_000
 
 
@@ -25,14 +24,13 @@ class Received(Struct, frozen=True):
     path: str
     headers: dict[str, str]
     body: bytes
-    client: tuple[str, int] = ("", 0)
 
 
 class Receiver:
     """A server whose answer the path decides.
 
     `/ok`, `/status/503?retry_after=7`, `/flaky` (500 at first), `/redirect?to=…`, `/slow` (no
-    answer), `/padded` (a body of 20 KiB), `/huge` (a large one), `/endless` (one without end),
+    answer), `/twice` (204, then 410), `/huge` (a large body), `/endless` (one without end),
     `/heads` (a million heads), `/cut` (closes at once), `/held` (waits for `release`).
     """
 
@@ -70,7 +68,7 @@ class _Handler(BaseHTTPRequestHandler):
         length = int(self.headers.get("Content-Length", 0))
         headers = {name.lower(): value for name, value in self.headers.items()}
         path = self.path
-        self.receiver.begin(Received(path, headers, self.rfile.read(length), self.client_address))
+        self.receiver.begin(Received(path, headers, self.rfile.read(length)))
         try:
             self._answer(urlsplit(path).path, parse_qs(urlsplit(path).query))
         except OSError:
@@ -94,8 +92,9 @@ class _Handler(BaseHTTPRequestHandler):
             case ["held"]:
                 self.receiver.released.wait(_SLOW_SECONDS)
                 self._send(204)
-            case ["padded"]:
-                self._send(200, _PADDING)
+            case ["twice"]:
+                self._send(204)
+                self._send(410)
             case ["heads" | "huge" | "endless" as kind]:
                 self._send_much(kind)
             case _:

@@ -28,6 +28,10 @@ VOLATILE: Final = frozenset(
         "secret",
         "listCallbacks attempts",
         "resendCallback attempts",
+        "cpu_ratio",
+        "showComparison execution",
+        "createComparison batch",
+        "showComparison batch",
         "listBatchCallbacks attempts",
         "resendBatchCallback attempts",
     )

@@ -19,7 +19,7 @@ from app.background import background, retry_forever
 from app.callbacks import service, store
 from app.callbacks.delivery.claims import ClaimedCallback, claim, record, release
 from app.callbacks.delivery.inward_log import InwardLog
-from app.callbacks.delivery.schedule import next_delay_seconds
+from app.callbacks.delivery.schedule import MAX_TRIES, next_delay_seconds
 from app.callbacks.delivery.signatures import signed_headers
 from app.callbacks.model import CallbackStatus
 from app.callbacks.subjects import SUBJECTS
@@ -154,6 +154,9 @@ class Deliverer:
         Raises DatabaseUnavailable.
         """
         read_message = SUBJECTS[claimed.subject].read_message
+        if claimed.tries > MAX_TRIES:
+            log.warning("callback.given_up", callback=str(claimed.id), tries=claimed.tries)
+            return _Attempted(outcome=_Outcome.NO_ANSWER)
         try:
             async with self._database, self._pool.acquire() as conn:
                 message = await read_message(conn, claimed.tenant_id, claimed.subject_id)

@@ -22,6 +22,9 @@ DELAYS_SECONDS: Final = (
     18 * _HOUR,
     22 * _HOUR,
 )
+# Attempts are counted as they begin. One that has begun so often without a record ends unsent: its
+# processes may have died of it.
+MAX_TRIES: Final = 2 * len(DELAYS_SECONDS)
 # Callbacks that failed together are spread, so a receiver that returns is not flooded.
 _JITTER: Final = 0.1
 MAX_RETRY_AFTER_SECONDS: Final = 24 * _HOUR
@@ -51,7 +54,7 @@ def _seconds_in(retry_after: str | None, now: datetime) -> float:
         return float(text[:_MAX_DIGITS]) if len(text) <= _MAX_DIGITS else MAX_RETRY_AFTER_SECONDS
     try:
         date = parsedate_to_datetime(text)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return 0.0
     date = date if date.tzinfo else date.replace(tzinfo=UTC)
     return max(0.0, (date - now).total_seconds())

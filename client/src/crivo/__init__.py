@@ -1,7 +1,9 @@
 """Client of Crivo: push JavaScript scripts, run them over JSON, read results."""
 
 from crivo.aio.client import AsyncCrivo
+from crivo.batch_models import Batch, BatchResult, QueuedBatch
 from crivo.bodies import Data
+from crivo.comparison_models import Comparison
 from crivo.errors import (
     AccessDenied,
     Conflict,
@@ -14,6 +16,7 @@ from crivo.errors import (
     InvalidRequest,
     InvalidUrl,
     NoResult,
+    NotFinished,
     NotFound,
     Problem,
     Refused,
@@ -45,6 +48,9 @@ __all__ = [
     "AccessDenied",
     "Alias",
     "AsyncCrivo",
+    "Batch",
+    "BatchResult",
+    "Comparison",
     "Conflict",
     "Console",
     "Crivo",
@@ -60,10 +66,12 @@ __all__ = [
     "InvalidRequest",
     "InvalidUrl",
     "NoResult",
+    "NotFinished",
     "NotFound",
     "Problem",
     "Pushed",
     "Queued",
+    "QueuedBatch",
     "Receipt",
     "Refused",
     "Result",

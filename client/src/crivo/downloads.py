@@ -1,5 +1,6 @@
 """Read a payload in parts that survive a lost connection."""
 
+from collections.abc import Iterator
 from typing import Final
 
 from crivo.errors import CrivoError, UnexpectedResponse, Unreachable
@@ -14,6 +15,7 @@ class Download:
 
     def __init__(self, path: str, *, retry: Retry) -> None:
         """Start with no bytes."""
+        self.finished = False
         self.size: int | None = None
         self.received = 0
         self._path = path
@@ -41,15 +43,20 @@ class Download:
         self.size = self.received + int(length) if length.isdigit() else None
         self._etag = reply.headers.get("etag")
 
-    def add(self, chunk: bytes) -> bytes:
-        """Count a chunk."""
+    def items(self, chunk: bytes) -> Iterator[bytes]:
+        """Count a chunk, and yield it."""
         self.received += len(chunk)
         self._failures = 0
-        return chunk
+        yield chunk
 
-    def failed(self, error: CrivoError) -> float:
+    def end(self) -> None:
+        """Take the end of the payload."""
+        self.finished = True
+
+    def failed(self, error: CrivoError | None) -> float:
         """Return the seconds to wait before the rest is requested. Raises the error."""
         self._failures += 1
+        error = error or Unreachable("the payload ends before its last byte")
         pause = self._retry.pause(self._failures, retry_after=error.retry_after)
         resumable = isinstance(error, Unreachable) and error.may_pass
         if pause is None or not resumable or (self.received and not self._etag):

@@ -5,7 +5,7 @@ from typing import Final
 from msgspec import DecodeError, Struct, ValidationError
 
 from crivo.json_text import decode
-from crivo.models import Execution, Finding
+from crivo.models import Execution, Finding, Response
 
 _PROBLEM: Final = "urn:crivo:problem:"
 
@@ -202,6 +202,18 @@ class StillRunning(NoResult, TimeoutError):
     """The execution has not finished within the time; it goes on."""
 
 
+class NotFinished(CrivoError, TimeoutError):
+    """A batch or a comparison has not finished within the time; it goes on.
+
+    `resource` is what it was when it was last seen.
+    """
+
+    def __init__(self, message: str, resource: Response) -> None:
+        """Keep the resource."""
+        super().__init__(message)
+        self.resource = resource
+
+
 def refusal(content: bytes) -> Refused | None:
     """Read a problem document as its error; None if it is none."""
     try:
@@ -221,4 +233,6 @@ def as_document(error: CrivoError) -> dict[str, object]:
         members["problem"] = error.problem
     if isinstance(error, NoResult):
         members["execution"] = error.execution
+    if isinstance(error, NotFinished):
+        members["resource"] = error.resource
     return members

@@ -1,16 +1,14 @@
-"""Follow an execution by its server-sent events, over lost connections."""
+"""Follow a resource by its server-sent events, over lost connections."""
 
 from collections.abc import Iterator
-from typing import Final
-from uuid import UUID
+from typing import Final, Generic
 
 from msgspec import DecodeError, ValidationError
 
 from crivo.errors import CrivoError, UnexpectedResponse, Unreachable
-from crivo.execution_flows import path_of
 from crivo.json_text import decode
-from crivo.models import Execution
 from crivo.retries import Retry
+from crivo.waits import EndingT
 from crivo.wire import Reply, Request
 
 _EVENTS: Final = "text/event-stream"
@@ -19,13 +17,14 @@ _NO_CONTENT: Final = 204
 _SILENCE_SECONDS: Final = 20.0
 
 
-class Watch:
+class Watch(Generic[EndingT]):
     """One stream of events: the next request to send, and the states that arrived."""
 
-    def __init__(self, execution: UUID | str, *, retry: Retry) -> None:
+    def __init__(self, path: str, shape: type[EndingT], *, retry: Retry) -> None:
         """Start before the first event."""
         self.finished = False
-        self._path = path_of(execution, "events")
+        self._path = path
+        self._shape = shape
         self._retry = retry
         self._failures = 0
         self._last_id = ""
@@ -48,7 +47,7 @@ class Watch:
         elif not reply.headers.get("content-type", "").startswith(_EVENTS):
             raise reply.unexpected("events")
 
-    def states(self, chunk: bytes) -> Iterator[Execution]:
+    def items(self, chunk: bytes) -> Iterator[EndingT]:
         """Read the events that a chunk completes."""
         self._text += chunk.replace(b"\r\n", b"\n")
         *events, self._text = self._text.split(b"\n\n")
@@ -56,16 +55,19 @@ class Watch:
             data = self._data_of(event)
             if data:
                 self._failures = 0
-                execution = _decoded(data)
-                self.finished = execution.is_final
-                yield execution
+                state = self._decoded(data)
+                self.finished = state.is_final
+                yield state
+
+    def end(self) -> None:
+        """Take the end of a response, which the last event has announced if it is the last."""
 
     def failed(self, error: CrivoError | None) -> float:
         """Return the seconds to wait before the next request; None: the stream just ended."""
         self._failures += 1
         retry_after = None if error is None else error.retry_after
         pause = self._retry.pause(self._failures, retry_after=retry_after)
-        error = error or Unreachable("the stream of events ends before the execution does")
+        error = error or Unreachable("the stream of events ends before their last one")
         if pause is None or not (isinstance(error, Unreachable) and error.may_pass):
             raise error
         return pause
@@ -81,9 +83,9 @@ class Watch:
                 data.append(value)
         return b"\n".join(data)
 
-
-def _decoded(data: bytes) -> Execution:
-    try:
-        return decode(data, Execution)
-    except (DecodeError, ValidationError):
-        raise UnexpectedResponse("an event holds no execution", status=200) from None
+    def _decoded(self, data: bytes) -> EndingT:
+        try:
+            return decode(data, self._shape)
+        except (DecodeError, ValidationError):
+            message = f"an event holds no {self._shape.__name__}"
+            raise UnexpectedResponse(message, status=200) from None

@@ -1,27 +1,22 @@
 """Flows of executions: submit, wait, read, cancel."""
 
-import time
 from typing import Final, cast
 from uuid import UUID
 
 from msgspec import UNSET, json
 
 from crivo.bodies import Body, Data
-from crivo.errors import ExecutionCancelled, ExecutionFailed, Refused, StillRunning
+from crivo.errors import ExecutionCancelled, ExecutionFailed, StillRunning
 from crivo.models import Callback, Console, Execution, Page, Queued, Ready, Result
 from crivo.options import ExecutionFilter, Ref, SubmitOptions, as_query
-from crivo.retries import Flow, Pause
+from crivo.retries import Flow
 from crivo.session import Session
+from crivo.waits import wait_for_end
 from crivo.wire import Reply, Request, segment
 
-# Below the service's maximum of 60 s, and below the patience of most proxies.
-_WAIT_SECONDS: Final = 30.0
-_POLL_SECONDS: Final = 1.0
 _JSON: Final = {"Content-Type": "application/json"}
 _ACCEPTED: Final = 202
 _UNAVAILABLE: Final = 503
-# The service has no room for another waiting request, but answers at once without waiting.
-_NO_ROOM: Final = frozenset({"too-many-waiting", "no-room-to-wait"})
 
 
 def submit(session: Session, script: Ref, data: Data, options: SubmitOptions) -> Flow[Queued]:
@@ -73,30 +68,13 @@ def show(session: Session, execution: UUID | str) -> Flow[Execution]:
     return (yield from session.get(path_of(execution), Execution))
 
 
-def wait(
-    session: Session, execution: UUID | str, *, timeout: float | None, step: float = _WAIT_SECONDS
-) -> Flow[Execution]:
+def wait(session: Session, execution: UUID | str, *, timeout: float | None) -> Flow[Execution]:
     """Wait until an execution has finished. Raises StillRunning after `timeout` seconds."""
-    deadline = None if timeout is None else time.monotonic() + timeout
-    while True:
-        left = step if deadline is None else max(0.0, deadline - time.monotonic())
-        found = yield from _wait_once(session, execution, seconds=min(left, step))
-        if found.is_final:
-            return found
-        if deadline is not None and time.monotonic() >= deadline:
-            message = f"execution {execution} is still {found.status} after {timeout:g} s"
-            raise StillRunning(message, found)
-
-
-def _wait_once(session: Session, execution: UUID | str, *, seconds: float) -> Flow[Execution]:
-    query = [("wait", f"{seconds:.3f}")]
-    try:
-        return (yield from session.get(path_of(execution), Execution, query, wait=seconds))
-    except Refused as error:
-        if error.code not in _NO_ROOM:
-            raise
-    yield Pause(min(seconds, _POLL_SECONDS))
-    return (yield from show(session, execution))
+    found = yield from wait_for_end(session, path_of(execution), Execution, timeout=timeout)
+    if not found.is_final:
+        message = f"execution {execution} is still {found.status} after {timeout:g} s"
+        raise StillRunning(message, found)
+    return found
 
 
 def result(session: Session, execution: UUID | str, *, timeout: float | None) -> Flow[Result]:

@@ -236,7 +236,6 @@ class Callback(Response, frozen=True, kw_only=True):
     """A callback and its last attempts; `id` is its `webhook-id`, the same in each of them."""
 
     id: UUID
-    execution_id: UUID
     url: str
     status: str
     created_at: datetime

@@ -51,6 +51,18 @@ class ExecutionFilter(TypedDict, total=False):
 
     script: str
     status: str
+    batch: UUID | str
+    labels: Mapping[str, str]
+    created_from: datetime
+    created_before: datetime
+
+
+class ReplayFilter(TypedDict, total=False):
+    """Conditions on the executions to replay; at least one, and all of them apply."""
+
+    script: str
+    status: str
+    error_kind: str
     labels: Mapping[str, str]
     created_from: datetime
     created_before: datetime

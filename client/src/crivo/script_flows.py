@@ -4,6 +4,7 @@ import difflib
 import json as standard_json
 from pathlib import Path
 from typing import Any, Final
+from uuid import UUID
 
 from msgspec import Raw, json
 
@@ -132,20 +133,32 @@ def alias(session: Session, script: Ref, name: str) -> Flow[Alias]:
 
 
 def promote(
-    session: Session, script: Ref, name: str, to: int | str, *, condition: str | None = None
+    session: Session,
+    script: Ref,
+    name: str,
+    to: int | str,
+    *,
+    condition: str | None = None,
+    comparison: UUID | str | None = None,
+    accept_differences: bool = False,
 ) -> Flow[Alias]:
     """Point an alias at a version; `condition` is the `ETag` that the alias must still have."""
     number = to
     if not isinstance(to, int):
         number = (yield from version(session, script, to)).version
     headers = {**_JSON, "If-Match": condition} if condition else _JSON
+    document: dict[str, Any] = {"version": number}
+    if comparison is not None:
+        document["comparison"] = str(comparison)
+    if accept_differences:
+        document["accept"] = "differences"
     return (
         yield from session.fetch(
             Request(
                 method="PUT",
                 path=f"/scripts/{segment(script)}/aliases/{segment(name)}",
                 headers=headers,
-                body=Body(json.encode({"version": number})),
+                body=Body(json.encode(document)),
             ),
             Alias,
         )

@@ -7,6 +7,8 @@ from typing import Self, Unpack
 import httpx
 
 from crivo import execution_flows as flows
+from crivo.aio.batches import AsyncBatches
+from crivo.aio.comparisons import AsyncComparisons
 from crivo.aio.driver import AsyncDriver
 from crivo.aio.executions import AsyncExecutions
 from crivo.aio.scripts import AsyncScripts
@@ -42,6 +44,8 @@ class AsyncCrivo:
         self.url = session.url
         self.scripts = AsyncScripts(self._driver)
         self.executions = AsyncExecutions(self._driver)
+        self.batches = AsyncBatches(self._driver)
+        self.comparisons = AsyncComparisons(self._driver)
 
     async def __aenter__(self) -> Self:
         """Return the client."""

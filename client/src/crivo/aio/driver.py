@@ -7,12 +7,11 @@ from typing import TypeVar
 
 import httpx
 
-from crivo.downloads import Download
 from crivo.errors import CrivoError, Unreachable
-from crivo.events import Watch
-from crivo.models import Execution, Page
+from crivo.models import Page
 from crivo.retries import Flow, Pause
 from crivo.session import Session
+from crivo.streams import Stream
 from crivo.transport import failures_named, headers_of, reply_of, timeouts
 from crivo.wire import Reply, Request
 
@@ -58,33 +57,21 @@ class AsyncDriver:
             if cursor is None:
                 return
 
-    async def chunks(self, download: Download) -> AsyncIterator[bytes]:
-        """Yield a payload; a lost connection is opened again for the rest."""
-        while True:
-            try:
-                async with self._open(download.request()) as (reply, chunks):
-                    download.begin(reply)
-                    async for chunk in chunks:
-                        yield download.add(chunk)
-            except CrivoError as error:
-                await asyncio.sleep(download.failed(error))
-            else:
-                return
-
-    async def states(self, watch: Watch) -> AsyncIterator[Execution]:
-        """Yield the states of an execution until the final one."""
-        while not watch.finished:
+    async def stream(self, stream: Stream[T]) -> AsyncIterator[T]:
+        """Yield the items of a stream; a lost connection is opened again for the rest."""
+        while not stream.finished:
             lost: CrivoError | None = None
             try:
-                async with self._open(watch.request()) as (reply, chunks):
-                    watch.begin(reply)
+                async with self._open(stream.request()) as (reply, chunks):
+                    stream.begin(reply)
                     async for chunk in chunks:
-                        for state in watch.states(chunk):
-                            yield state
+                        for item in stream.items(chunk):
+                            yield item
+                    stream.end()
             except CrivoError as error:
                 lost = error
-            if not watch.finished:
-                await asyncio.sleep(watch.failed(lost))
+            if not stream.finished:
+                await asyncio.sleep(stream.failed(lost))
 
     async def _send(self, request: Request) -> Reply:
         with failures_named(self.session.url):

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from typing import Unpack
+from uuid import UUID
 
 from crivo import script_flows as flows
 from crivo.aio.driver import AsyncDriver
@@ -67,9 +68,30 @@ class AsyncScripts:
         """Show an alias."""
         return await self._driver.do(flows.alias(self._session, script, name))
 
-    async def promote(self, script: Ref, alias: str, to: int | str = "latest") -> Alias:
-        """Point an alias at a version: a number, another alias or `latest`."""
-        return await self._driver.do(flows.promote(self._session, script, alias, to))
+    async def promote(
+        self,
+        script: Ref,
+        alias: str,
+        to: int | str = "latest",
+        *,
+        comparison: UUID | str | None = None,
+        accept_differences: bool = False,
+    ) -> Alias:
+        """Point an alias at a version: a number, another alias or `latest`.
+
+        With a comparison of the alias's version with that one, raises Conflict unless the
+        comparison is clean, or its differences are accepted.
+        """
+        return await self._driver.do(
+            flows.promote(
+                self._session,
+                script,
+                alias,
+                to,
+                comparison=comparison,
+                accept_differences=accept_differences,
+            )
+        )
 
     async def rollback(self, script: Ref, alias: str) -> Alias:
         """Point an alias at the version before its own."""

@@ -126,3 +126,18 @@ def labels_argument(texts: tuple[str, ...]) -> dict[str, str]:
             raise UsageError(f"--label: {text!r} is not NAME:VALUE")
         labels[name] = value
     return labels
+
+
+def split_reference(reference: str) -> tuple[str, str]:
+    """Return name and selector of a reference; without one, it is `latest`."""
+    name, _, selector = reference.partition("@")
+    return name, selector or "latest"
+
+
+def two_versions(old: str, new: str | None) -> tuple[str, str, str]:
+    """Return the name and both selectors of two references to one script. Raises UsageError."""
+    name, before = split_reference(old)
+    other, after = split_reference(new or name)
+    if other != name:
+        raise UsageError(f"{old} and {new} are versions of different scripts")
+    return name, before, after

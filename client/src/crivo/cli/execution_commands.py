@@ -12,17 +12,11 @@ from crivo.cli.diagnostics import show_error, show_warnings
 from crivo.cli.output import say, write_bytes, write_json, write_line
 from crivo.cli.progress import downloading, waiting
 from crivo.cli.run_command import print_outcome
-from crivo.errors import CrivoError
 from crivo.execution_flows import require_success
 from crivo.models import Execution
 from crivo.options import ExecutionFilter
 
-
-class OutcomeDiffers(CrivoError):
-    """A replay has another outcome than its original."""
-
-
-executions = App(name="executions", help="List, show and cancel executions.", sort_key=5)
+executions = App(name="executions", help="List, show and cancel executions.", sort_key=7)
 
 
 @executions.command(name="list")
@@ -30,6 +24,7 @@ def list_executions(
     *,
     script: str | None = None,
     status: str | None = None,
+    batch: str | None = None,
     label: Annotated[tuple[str, ...], Parameter(show_default=False)] = (),
     since: datetime | None = None,
     limit: NonNegativeInt = 20,
@@ -43,6 +38,8 @@ def list_executions(
         Only those of a script, such as `cards` or `cards@3`.
     status
         Only queued, running, succeeded, failed or cancelled ones.
+    batch
+        Only those of a batch, by its id.
     label
         Only those with NAME:VALUE; repeatable.
     since
@@ -56,6 +53,8 @@ def list_executions(
         filters["script"] = script
     if status is not None:
         filters["status"] = status
+    if batch is not None:
+        filters["batch"] = batch
     if label:
         filters["labels"] = labels_argument(label)
     if since is not None:
@@ -65,7 +64,7 @@ def list_executions(
         found = client.executions.list(page_size=page_size, **filters)
         service.output.rows(
             ("id", "script", "status", "created", "run ms", "error"),
-            ((each, _cells(each)) for each in islice(found, limit or None)),
+            ((each, execution_cells(each)) for each in islice(found, limit or None)),
         )
 
 
@@ -75,12 +74,10 @@ def show(execution: str, /, *, service: Service | None = None) -> None:
     service = service or Service()
     with service.client() as client:
         found = client.executions.show(execution)
+    service.output.facts(found, _facts(found))
     if service.as_json:
-        write_json(found)
         return
-    for name, value in _facts(found):
-        write_line(f"{name:12} {value}")
-    reference = _reference(found)
+    reference = reference_of(found)
     if found.error is not None:
         show_error(reference, found.error)
     show_warnings(reference, found.warnings or [])
@@ -93,38 +90,6 @@ def cancel(execution: str, /, *, service: Service | None = None) -> None:
     with service.client() as client:
         found = client.executions.cancel(execution)
     service.output.document(found, f"{found.id}  {found.status}")
-
-
-@executions.command
-def replay(
-    execution: str,
-    /,
-    *,
-    script: str | None = None,
-    timeout: float | None = None,
-    service: Service | None = None,
-) -> None:
-    """Run a finished execution again over the same input, and compare the outcomes.
-
-    Parameters
-    ----------
-    execution
-        The id.
-    script
-        Another version, such as `cards@4`; by default the same.
-    timeout
-        Seconds to wait for the end.
-    """
-    service = service or Service()
-    with service.client() as client:
-        queued = client.executions.replay(execution, script=script)
-        with waiting(f"execution {queued.id}"):
-            found = client.executions.wait(queued.id, timeout=timeout)
-    is_identical = found.replay is not None and found.replay.identical
-    text = "identical" if is_identical else "differs"
-    service.output.document(found, f"{found.id}  {_reference(found)}  {found.status}  {text}")
-    if not is_identical:
-        raise OutcomeDiffers(f"the outcome is not that of {execution}")
 
 
 @executions.command
@@ -167,7 +132,7 @@ def watch(execution: str, /, *, service: Service | None = None) -> None:
             final = state
     if final is not None:
         if final.error is not None and not service.as_json:
-            show_error(_reference(final), final.error)
+            show_error(reference_of(final), final.error)
         require_success(final)
 
 
@@ -185,12 +150,13 @@ def logs(execution: str, /, *, service: Service | None = None) -> None:
         say(f"crivo: {console.lines_dropped} more lines were dropped")
 
 
-def _cells(execution: Execution) -> tuple[object, ...]:
+def execution_cells(execution: Execution) -> tuple[object, ...]:
+    """Return the cells of an execution in a list."""
     receipt, error = execution.receipt, execution.error
     run_ms = None if receipt is None or receipt.run_ms is None else f"{receipt.run_ms:.1f}"
     return (
         execution.id,
-        _reference(execution),
+        reference_of(execution),
         execution.status,
         execution.created_at,
         run_ms,
@@ -198,33 +164,38 @@ def _cells(execution: Execution) -> tuple[object, ...]:
     )
 
 
-def _reference(execution: Execution) -> str:
+def reference_of(execution: Execution) -> str:
+    """Return script and version of an execution in one text."""
     return f"{execution.script.name}@{execution.script.version}"
 
 
-def _facts(execution: Execution) -> list[tuple[str, object]]:
-    facts: list[tuple[str, object]] = [
-        ("id", execution.id),
-        ("script", _reference(execution)),
-        ("status", execution.status),
-        ("created", execution.created_at),
-    ]
-    facts += [("label", f"{name}:{value}") for name, value in execution.labels.items()]
+def _facts(execution: Execution) -> dict[str, object]:
+    facts: dict[str, object] = {
+        "id": execution.id,
+        "script": reference_of(execution),
+        "status": execution.status,
+        "created": execution.created_at,
+    }
+    if execution.labels:
+        facts["labels"] = " ".join(f"{name}:{value}" for name, value in execution.labels.items())
+    if execution.batch is not None:
+        facts["batch"] = f"{execution.batch.id} line {execution.batch.line}"
+    facts |= {"replay of": execution.replay_of, "callback": execution.callback_url}
     if execution.waiting is not None:
         waits = execution.waiting
-        facts.append(("waiting", f"position {waits.position} of yours ({waits.reason})"))
+        facts["waiting"] = f"position {waits.position} of yours ({waits.reason})"
     receipt = execution.receipt
     if receipt is not None:
-        facts += [
-            ("queued ms", receipt.queued_ms),
-            ("run ms", receipt.run_ms),
-            ("cpu ms", receipt.cpu_ms),
-            ("memory", _bytes(receipt.peak_memory_bytes)),
-            ("input", _bytes(receipt.input.bytes)),
-            ("output", _bytes(receipt.output.bytes if receipt.output else None)),
-            ("seed", receipt.seed),
-        ]
-    return [(name, value) for name, value in facts if value is not None]
+        facts |= {
+            "queued ms": receipt.queued_ms,
+            "run ms": receipt.run_ms,
+            "cpu ms": receipt.cpu_ms,
+            "memory": _bytes(receipt.peak_memory_bytes),
+            "input": _bytes(receipt.input.bytes),
+            "output": _bytes(receipt.output.bytes if receipt.output else None),
+            "seed": receipt.seed,
+        }
+    return facts
 
 
 def _bytes(size: int | None) -> str | None:

@@ -8,6 +8,7 @@ from crivo.errors import (
     InvalidKey,
     InvalidUrl,
     NoResult,
+    NotFinished,
     Refused,
     ScriptRejected,
     StillRunning,
@@ -36,7 +37,7 @@ MEANINGS: Final = {
     ExitCode.USAGE: "wrong arguments, or a file that cannot be read",
     ExitCode.UNREACHABLE: "the service does not respond, or cannot at the moment",
     ExitCode.REFUSED: "the service refuses: key, name, state, quota",
-    ExitCode.STILL_RUNNING: "the time of --timeout has passed, the execution goes on",
+    ExitCode.STILL_RUNNING: "the time of --timeout has passed, the work goes on",
     ExitCode.INTERRUPTED: "Ctrl-C",
     ExitCode.PIPE_CLOSED: "the reader of the output has gone",
 }
@@ -46,10 +47,14 @@ class UsageError(CrivoError):
     """The command cannot be carried out as it was given."""
 
 
+class OutcomeDiffers(CrivoError):
+    """A replay or another version has another outcome."""
+
+
 def exit_code_of(error: CrivoError) -> ExitCode:
     """Return the exit code of an error."""
     match error:
-        case StillRunning():
+        case StillRunning() | NotFinished():
             return ExitCode.STILL_RUNNING
         case NoResult() | ScriptRejected():
             return ExitCode.FAILED

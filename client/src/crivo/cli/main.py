@@ -9,11 +9,14 @@ from cyclopts import App, CycloptsError, Parameter
 from msgspec import json
 from rich.text import Text
 
+from crivo.cli.batch_commands import batch, batches
 from crivo.cli.cases_command import run_cases
+from crivo.cli.compare_commands import compare, comparisons
 from crivo.cli.execution_commands import executions, logs, watch
 from crivo.cli.exit_codes import MEANINGS, ExitCode, exit_code_of
 from crivo.cli.login_file import DEFAULT_URL
 from crivo.cli.output import say, say_json, terminal
+from crivo.cli.replay_commands import replay, replay_many
 from crivo.cli.run_command import run
 from crivo.cli.script_commands import scripts
 from crivo.cli.service_commands import login, logout, open_page, register_completion
@@ -39,6 +42,9 @@ _COMMANDS: Final = {
     r"/scripts": "scripts list",
     r"/scripts/([^/ ]+)/\w+": r"scripts show \1",
     r"/executions": "executions list",
+    r"/comparisons/([^/ ?]+)": r"comparisons show \1",
+    r"/batches": "batches list",
+    r"/batches/([^/ ?]+)": r"batches show \1",
     r"/executions/([^/ ?]+)": r"executions show \1",
     r"/executions/([^/ ]+)\?wait=\d+": r"watch \1",
 }
@@ -61,15 +67,21 @@ def build() -> App:
         suppress_keyboard_interrupt=False,
         result_action="return_none",
     )
+    executions.command(replay)
+    batches.command(replay_many, name="replay")
     app.command(login, sort_key=1)
     app.command(scripts)
     app.command(run, sort_key=3)
-    app.command(run_cases, name="test", sort_key=4)
+    app.command(batch, sort_key=4)
+    app.command(run_cases, name="test", sort_key=5)
+    app.command(compare, sort_key=6)
     app.command(executions)
-    app.command(watch, sort_key=6)
-    app.command(logs, sort_key=7)
-    app.command(open_page, name="open", sort_key=8)
-    app.command(logout, sort_key=9)
+    app.command(batches)
+    app.command(comparisons)
+    app.command(watch, sort_key=10)
+    app.command(logs, sort_key=11)
+    app.command(open_page, name="open", sort_key=12)
+    app.command(logout, sort_key=13)
     register_completion(app)
     return app
 
@@ -133,7 +145,7 @@ def _for_the_command_line(message: str) -> str:
     """Name commands instead of the API's routes."""
     for route, command in _COMMANDS.items():
         message = re.sub(rf"GET {route}(?= )", f"`crivo {command}`", message)
-    return message
+    return message.replace('"accept": "differences"', "--accept-differences")
 
 
 def _usage_error(error: CycloptsError) -> Text:

@@ -2,7 +2,7 @@
 
 import json as standard_json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from typing import Final
@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+_MAX_SHOWN: Final = 120
 _CONTROLS: Final = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
 _KEPT: Final = {ord("\n"), ord("\t")}
 _VISIBLE: Final = {code: text for code, text in _CONTROLS.items() if code not in _KEPT}
@@ -28,6 +29,15 @@ class Output(Struct, frozen=True, kw_only=True):
             write_json(value)
         else:
             write_line(text)
+
+    def facts(self, value: object, facts: Mapping[str, object]) -> None:
+        """Write one value: as JSON, or as its facts, one a line, without those that are None."""
+        if self.as_json:
+            write_json(value)
+            return
+        for name, fact in facts.items():
+            if fact is not None:
+                write_line(f"{name:12} {_local(fact) if sys.stdout.isatty() else _zulu(fact)}")
 
     def rows(self, columns: Sequence[str], rows: Iterable[tuple[object, Sequence[object]]]) -> None:
         """Write a list: each value as JSON, or as the cells that stand for it."""
@@ -83,6 +93,11 @@ def say_json(value: object) -> None:
 def visible(text: str) -> str:
     """Replace control characters: a script's text must not move a terminal's cursor."""
     return text.translate(_VISIBLE)
+
+
+def clipped(text: str) -> str:
+    """Shorten a text for one line."""
+    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…"
 
 
 def indented(value: bytes) -> str:

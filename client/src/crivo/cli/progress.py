@@ -1,25 +1,32 @@
 """Progress bars on a terminal, and nothing elsewhere."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, TypeVar
 
 from rich.progress import (
     BarColumn,
     DownloadColumn,
+    MofNCompleteColumn,
     Progress,
     SpinnerColumn,
     TextColumn,
     TimeElapsedColumn,
+    TimeRemainingColumn,
     TransferSpeedColumn,
     wrap_file,
 )
 
 from crivo.cli.output import terminal
+from crivo.errors import NotFinished
+
+T = TypeVar("T")
 
 # Less is sent before anybody could read the bar.
 _MIN_SHOWN_BYTES: Final = 1024 * 1024
+# A bar moves this often.
+_STEP_SECONDS: Final = 0.5
 
 
 @contextmanager
@@ -41,6 +48,39 @@ def uploading(file: BinaryIO, size: int | None) -> Iterator[BinaryIO]:
         file, size, description="uploading", console=terminal(), transient=True
     ) as reader:
         yield reader
+
+
+@contextmanager
+def counting(text: str, total: int) -> Iterator[Callable[[int], None] | None]:
+    """Show how many of a known number are done; None: nobody looks."""
+    if _is_silent():
+        yield None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=terminal(), transient=True) as progress:
+        task = progress.add_task(text, total=total)
+        yield lambda done: progress.update(task, completed=done)
+
+
+def wait_in_steps(
+    wait: Callable[[float | None], T],
+    *,
+    timeout: float | None,
+    count: Callable[[object], int],
+    show: Callable[[int], None] | None,
+) -> T:
+    """Wait for an end, and show the count of each state on the way; None: nobody looks.
+
+    `wait` waits for a number of seconds, and raises NotFinished with the state by then.
+    """
+    left = timeout
+    while show is not None and (left is None or left > _STEP_SECONDS):
+        try:
+            return wait(_STEP_SECONDS)
+        except NotFinished as unfinished:
+            show(count(unfinished.resource))
+        left = None if left is None else left - _STEP_SECONDS
+    return wait(left)
 
 
 def downloading(chunks: Iterator[bytes], size: int | None) -> Iterator[bytes]:

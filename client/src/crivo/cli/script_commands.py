@@ -6,9 +6,8 @@ from typing import Annotated
 from cyclopts import App, Parameter
 from msgspec import to_builtins
 
-from crivo.cli.arguments import LimitFlags, Service
+from crivo.cli.arguments import LimitFlags, Service, split_reference, two_versions
 from crivo.cli.diagnostics import show_findings
-from crivo.cli.exit_codes import UsageError
 from crivo.cli.output import say, write_bytes, write_line
 from crivo.errors import ScriptRejected
 
@@ -130,7 +129,7 @@ def source(script: str, /, *, service: Service | None = None) -> None:
         A reference such as `cards`, `cards@3` or `cards@prod`.
     """
     service = service or Service()
-    name, selector = _split(script)
+    name, selector = split_reference(script)
     with service.client() as client:
         content = client.scripts.source(name, selector)
     if service.as_json:
@@ -151,10 +150,7 @@ def diff(old: str, new: str | None = None, /, *, service: Service | None = None)
         Another one of the same script; by default its newest version.
     """
     service = service or Service()
-    name, before = _split(old)
-    other, after = _split(new or name)
-    if other != name:
-        raise UsageError(f"{old} and {new} are versions of different scripts")
+    name, before, after = two_versions(old, new)
     with service.client() as client:
         text = client.scripts.diff(name, before, after)
     if service.as_json:
@@ -166,7 +162,15 @@ def diff(old: str, new: str | None = None, /, *, service: Service | None = None)
 
 
 @scripts.command
-def promote(script: str, alias: str = "prod", /, *, service: Service | None = None) -> None:
+def promote(
+    script: str,
+    alias: str = "prod",
+    /,
+    *,
+    comparison: str | None = None,
+    accept_differences: Annotated[bool, Parameter(show_default=False)] = False,
+    service: Service | None = None,
+) -> None:
     """Point an alias at a version.
 
     Parameters
@@ -175,11 +179,17 @@ def promote(script: str, alias: str = "prod", /, *, service: Service | None = No
         A reference such as `cards` (its newest version), `cards@3` or `cards@test`.
     alias
         The alias to move.
+    comparison
+        Only if this comparison of both versions is clean; `crivo compare` makes one.
+    accept_differences
+        Also if it is not.
     """
     service = service or Service()
-    name, selector = _split(script)
+    name, selector = split_reference(script)
     with service.client() as client:
-        moved = client.scripts.promote(name, alias, selector)
+        moved = client.scripts.promote(
+            name, alias, selector, comparison=comparison, accept_differences=accept_differences
+        )
     service.output.document(moved, f"{name}@{moved.alias} is version {moved.version}")
 
 
@@ -198,8 +208,3 @@ def rollback(script: str, alias: str = "prod", /, *, service: Service | None = N
     with service.client() as client:
         moved = client.scripts.rollback(script, alias)
     service.output.document(moved, f"{script}@{moved.alias} is version {moved.version}")
-
-
-def _split(reference: str) -> tuple[str, str]:
-    name, _, selector = reference.partition("@")
-    return name, selector or "latest"

@@ -7,12 +7,11 @@ from typing import TypeVar
 
 import httpx
 
-from crivo.downloads import Download
 from crivo.errors import CrivoError, Unreachable
-from crivo.events import Watch
-from crivo.models import Execution, Page
+from crivo.models import Page
 from crivo.retries import Flow, Pause
 from crivo.session import Session
+from crivo.streams import Stream
 from crivo.transport import failures_named, headers_of, reply_of, timeouts
 from crivo.wire import Reply, Request
 
@@ -57,32 +56,20 @@ class Driver:
             if cursor is None:
                 return
 
-    def chunks(self, download: Download) -> Iterator[bytes]:
-        """Yield a payload; a lost connection is opened again for the rest."""
-        while True:
-            try:
-                with self._open(download.request()) as (reply, chunks):
-                    download.begin(reply)
-                    for chunk in chunks:
-                        yield download.add(chunk)
-            except CrivoError as error:
-                time.sleep(download.failed(error))
-            else:
-                return
-
-    def states(self, watch: Watch) -> Iterator[Execution]:
-        """Yield the states of an execution until the final one."""
-        while not watch.finished:
+    def stream(self, stream: Stream[T]) -> Iterator[T]:
+        """Yield the items of a stream; a lost connection is opened again for the rest."""
+        while not stream.finished:
             lost: CrivoError | None = None
             try:
-                with self._open(watch.request()) as (reply, chunks):
-                    watch.begin(reply)
+                with self._open(stream.request()) as (reply, chunks):
+                    stream.begin(reply)
                     for chunk in chunks:
-                        yield from watch.states(chunk)
+                        yield from stream.items(chunk)
+                    stream.end()
             except CrivoError as error:
                 lost = error
-            if not watch.finished:
-                time.sleep(watch.failed(lost))
+            if not stream.finished:
+                time.sleep(stream.failed(lost))
 
     def _send(self, request: Request) -> Reply:
         with failures_named(self.session.url):

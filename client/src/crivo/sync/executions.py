@@ -68,7 +68,8 @@ class Executions:
 
     def watch(self, execution: Id) -> Iterator[Execution]:
         """Yield an execution at each change of its status, until it has finished."""
-        return self._driver.states(Watch(execution, retry=self._session.retry))
+        path = flows.path_of(execution, "events")
+        return self._driver.stream(Watch(path, Execution, retry=self._session.retry))
 
     def cancel(self, execution: Id) -> Execution:
         """Cancel an execution. Raises Conflict if it has finished."""
@@ -115,7 +116,7 @@ class Executions:
 
     def _chunks(self, execution: Id, part: str) -> Iterator[bytes]:
         path = flows.path_of(execution, part)
-        return self._driver.chunks(Download(path, retry=self._session.retry))
+        return self._driver.stream(Download(path, retry=self._session.retry))
 
 
 def _write(chunks: Iterator[bytes], target: Path | BinaryIO) -> int:

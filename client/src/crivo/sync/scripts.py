@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from typing import Unpack
+from uuid import UUID
 
 from crivo import script_flows as flows
 from crivo.models import Accepted, Alias, Pushed, Script, Version
@@ -65,9 +66,30 @@ class Scripts:
         """Show an alias."""
         return self._driver.do(flows.alias(self._session, script, name))
 
-    def promote(self, script: Ref, alias: str, to: int | str = "latest") -> Alias:
-        """Point an alias at a version: a number, another alias or `latest`."""
-        return self._driver.do(flows.promote(self._session, script, alias, to))
+    def promote(
+        self,
+        script: Ref,
+        alias: str,
+        to: int | str = "latest",
+        *,
+        comparison: UUID | str | None = None,
+        accept_differences: bool = False,
+    ) -> Alias:
+        """Point an alias at a version: a number, another alias or `latest`.
+
+        With a comparison of the alias's version with that one, raises Conflict unless the
+        comparison is clean, or its differences are accepted.
+        """
+        return self._driver.do(
+            flows.promote(
+                self._session,
+                script,
+                alias,
+                to,
+                comparison=comparison,
+                accept_differences=accept_differences,
+            )
+        )
 
     def rollback(self, script: Ref, alias: str) -> Alias:
         """Point an alias at the version before its own."""

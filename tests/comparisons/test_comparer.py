@@ -1,0 +1,167 @@
+"""Pairs are compared once, whatever crashes, overlaps or is erased meanwhile."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Final
+from uuid import UUID
+
+import pytest
+import uuid_utils.compat as uuid
+
+from app.auth.callers import Caller
+from app.auth.model import AuthMethod
+from app.comparisons import comparer
+from app.comparisons.json_differences import changes_between
+from app.comparisons.model import Comparison, CreateComparison
+from app.comparisons.service import create, show
+from app.db import Pool
+from app.executions.payload_store import erase_payloads
+from app.executions.queue_limit import QueueLimit
+from app.limits import LimitChoice
+from app.metrics import COMPARISONS
+from app.quotas.model import Caps
+from app.resources import Resources, open_resources
+from app.scripts import store as scripts
+from app.settings import Settings
+from app.tenants.model import DEFAULT_TENANT as TENANT
+from tests.support.submissions import accept
+
+CALLER: Final = Caller(
+    tenant=TENANT,
+    caps=Caps(),
+    auth_method=AuthMethod.OPEN,
+    key_id=None,
+    scopes=frozenset(),
+    address=None,
+    request_id="a-request",
+)
+# More than two pages of the comparer.
+INPUTS: Final = 120
+FINISH: Final = """
+UPDATE executions
+SET status = 'succeeded', finished_at = now(), cpu_ms = CASE WHEN version = 1 THEN 1 ELSE 3 END
+WHERE finished_at IS NULL
+"""
+# The second version's results differ in every fourth pair, in a member.
+RESULTS: Final = """
+INSERT INTO payloads (execution_id, kind, tenant_id, sha256, size_bytes, body)
+SELECT r.id, 'result', r.tenant_id, sha256(r.body), length(r.body), r.body
+FROM (
+    SELECT e.id, e.tenant_id,
+           format('{"n":%s}', CASE WHEN (batch_line - 1) / 2 % 4 = 0 THEN version ELSE 0 END)::bytea
+           AS body
+    FROM executions AS e
+    WHERE batch_id IS NOT NULL
+) AS r
+"""
+
+
+@pytest.fixture
+async def resources(pool: Pool, settings: Settings) -> AsyncIterator[Resources]:
+    async with pool.acquire() as conn:
+        script = uuid.uuid7()
+        await scripts.insert_script(conn, TENANT, script, name="plain", description="")
+        for _ in range(2):
+            await scripts.insert_version(
+                conn, TENANT, script, source=b"x", limits=LimitChoice(), note=""
+            )
+    async with open_resources(settings, cells=1) as resources:
+        yield resources
+
+
+@pytest.fixture
+async def due(resources: Resources) -> UUID:
+    """A comparison whose executions have all ended, without a worker."""
+    for number in range(INPUTS):
+        await accept(resources, "plain@1", b"%d" % number)
+    await resources.pool.execute(FINISH)
+    wanted = CreateComparison(from_=1, to=2)
+    created = await create(
+        resources, CALLER, "plain", wanted, key=None, queue_limit=QueueLimit(limit=0)
+    )
+    await resources.pool.execute(FINISH)
+    await resources.pool.execute(RESULTS)
+    return created.id
+
+
+def _finished() -> float:
+    value = COMPARISONS.labels("different")._value
+    number: float = value.get()
+    return number
+
+
+def _counts(comparison: Comparison) -> tuple[object, ...]:
+    return comparison.same, comparison.differing, comparison.undecided, comparison.cpu_ratio
+
+
+async def test_workers_that_overlap_count_each_pair_once(
+    resources: Resources, due: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A lease that is over at once, as if every worker took the other for dead.
+    monkeypatch.setattr(comparer, "_LEASE_SECONDS", 0.0)
+    before = _finished()
+
+    await asyncio.gather(*(comparer.compare_due(resources) for _ in range(3)))
+
+    compared = await show(resources, TENANT, due)
+    assert _counts(compared) == (90, 30, 0, 3.0)
+    assert isinstance(compared.differences, list)
+    assert len(compared.differences) == 30
+    assert all(each.changes for each in compared.differences)
+    assert _finished() - before == 1
+
+
+async def test_another_worker_goes_on_where_one_crashed(
+    resources: Resources, due: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = 0
+    compare: Callable[..., object] = changes_between
+
+    def crash_once(*arguments: object, **choices: object) -> object:
+        nonlocal calls
+        calls += 1
+        if calls == 20:
+            message = "crashed"
+            raise RuntimeError(message)
+        return compare(*arguments, **choices)
+
+    monkeypatch.setattr(comparer, "changes_between", crash_once)
+    with pytest.raises(RuntimeError):
+        await comparer.compare_due(resources)
+    await comparer.compare_due(resources)
+    held = await show(resources, TENANT, due)
+    await resources.pool.execute("UPDATE comparisons SET lease_expires_at = '-infinity'")
+    await comparer.compare_due(resources)
+
+    assert (held.state, held.finished_at) == ("running", None)
+    assert _counts(await show(resources, TENANT, due)) == (90, 30, 0, 3.0)
+    # What was stored before the crash, a page and six pairs, was not compared again.
+    assert calls == 31
+
+
+async def test_what_is_erased_while_it_is_compared_is_not_stored(
+    resources: Resources, due: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop = asyncio.get_running_loop()
+    compare: Callable[..., object] = changes_between
+    first = await resources.pool.fetchval(
+        "SELECT to_execution_id FROM comparison_items WHERE position = 1"
+    )
+
+    async def erase() -> None:
+        async with resources.pool.acquire() as conn:
+            await erase_payloads(conn, TENANT, first)
+
+    def erase_meanwhile(*arguments: object, **choices: object) -> object:
+        # In the thread that compares: both results have been read already.
+        asyncio.run_coroutine_threadsafe(erase(), loop).result()
+        return compare(*arguments, **choices)
+
+    monkeypatch.setattr(comparer, "changes_between", erase_meanwhile)
+    await comparer.compare_due(resources)
+
+    compared = await show(resources, TENANT, due)
+    assert _counts(compared) == (90, 30, 0, 3.0)
+    assert isinstance(compared.differences, list)
+    shown = {each.to.execution: bool(each.changes) for each in compared.differences}
+    assert [each for each, has_changes in shown.items() if not has_changes] == [first]
