@@ -62,7 +62,7 @@
 --   usage_shard                Choose the shard of tenant_usage that this connection counts in
 --   utc_today                  Return the current day in UTC, by which max_bytes_per_day counts
 
-CREATE FUNCTION accept_batch_v1(tenant uuid, batch uuid, upload uuid, items integer, script uuid, script_version integer, wall_ms integer, max_cpu_ms integer, memory_bytes bigint, max_output_bytes bigint, default_wall_ms integer, default_memory_bytes bigint, min_memory_bytes bigint, ceiling_wall_ms integer, ceiling_cpu_ms integer, ceiling_memory_bytes bigint, ceiling_output_bytes bigint, labels jsonb, seed bigint, priority smallint, params bytea, traceparent text, request_id text, max_queued bigint, max_stored_bytes bigint, max_bytes_per_day bigint, seen_within_seconds double precision) RETURNS TABLE(quota text, cap bigint, used bigint, limit_bytes bigint, largest_bytes bigint)
+CREATE FUNCTION accept_batch_v1(tenant uuid, batch uuid, upload uuid, items integer, script uuid, script_version integer, wall_ms integer, max_cpu_ms integer, memory_bytes bigint, max_output_bytes bigint, default_wall_ms integer, default_memory_bytes bigint, min_memory_bytes bigint, ceiling_wall_ms integer, ceiling_cpu_ms integer, ceiling_memory_bytes bigint, ceiling_output_bytes bigint, labels jsonb, seed bigint, priority smallint, params bytea, traceparent text, request_id text, callback_url text, max_queued bigint, max_stored_bytes bigint, max_bytes_per_day bigint, seen_within_seconds double precision) RETURNS TABLE(quota text, cap bigint, used bigint, limit_bytes bigint, largest_bytes bigint)
     LANGUAGE plpgsql
     SET jit TO 'off'
     SET enable_mergejoin TO 'off'; -- migrations/sql/accept_batch_v1.sql
@@ -287,6 +287,8 @@ CREATE TABLE batches (
     last_ended_at timestamp with time zone,
     cancelled_at timestamp with time zone,
     finished_at timestamp with time zone,
+    callback_url text,
+    CONSTRAINT batches_callback_url_check CHECK ((octet_length(callback_url) <= 2048)),
     CONSTRAINT batches_check CHECK (((succeeded >= 0) AND (failed >= 0) AND (cancelled >= 0))),
     CONSTRAINT batches_check1 CHECK (((((succeeded + failed) + cancelled) = items) = (finished_at IS NOT NULL))),
     CONSTRAINT batches_items_check CHECK ((items > 0))
@@ -298,6 +300,8 @@ COMMENT ON COLUMN batches.version IS 'NULL: the items run versions of their own'
 COMMENT ON COLUMN batches.succeeded IS 'counted by a trigger on executions';
 
 COMMENT ON COLUMN batches.first_ended_at IS 'when the first item ended, for the estimate';
+
+COMMENT ON COLUMN batches.callback_url IS 'receives a callback when the batch ends';
 
 CREATE TABLE callback_attempts (
     callback_id uuid NOT NULL,
@@ -833,6 +837,10 @@ CREATE INDEX tenant_shares_active_idx ON tenant_shares USING btree (tenant_id) W
 CREATE TRIGGER api_keys_change_access AFTER INSERT OR DELETE OR UPDATE OF tenant_id, secret_sha256, scopes, expires_at, revoked_at ON api_keys FOR EACH STATEMENT EXECUTE FUNCTION count_access_change();
 
 CREATE TRIGGER audit_log_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON audit_log FOR EACH STATEMENT EXECUTE FUNCTION refuse_audit_change();
+
+CREATE TRIGGER batches_deletion_deletes_callback AFTER DELETE ON batches FOR EACH ROW WHEN ((old.callback_url IS NOT NULL)) EXECUTE FUNCTION delete_callback('batch');
+
+CREATE TRIGGER batches_end_adds_callback AFTER UPDATE OF finished_at ON batches FOR EACH ROW WHEN (((old.finished_at IS NULL) AND (new.finished_at IS NOT NULL) AND (new.callback_url IS NOT NULL))) EXECUTE FUNCTION add_callback('batch');
 
 CREATE TRIGGER executions_delete_counts AFTER DELETE ON executions REFERENCING OLD TABLE AS removed FOR EACH STATEMENT EXECUTE FUNCTION count_queued();
 

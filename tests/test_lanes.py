@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 
 import pytest
 from structlog.testing import capture_logs
 
-from app.lanes import ALONE, MAX_ITEMS, Alone, Lanes
+from app.lanes import ALONE, MAX_ITEMS, MAX_LINGERING_ITEMS, Alone, Lanes
 
 
 class Unavailable(Exception):
@@ -40,9 +41,16 @@ class Statements:
         return [ALONE if item in self.alone else f"many {item}" for item in items]
 
     async def submit(
-        self, item: int, *, lane: tuple[str, str] = ("kind", "key"), gather: bool = False
+        self,
+        item: int,
+        *,
+        lane: tuple[str, str] = ("kind", "key"),
+        gather: bool = False,
+        linger_seconds: float = 0,
     ) -> str:
-        return await self.lanes.submit(lane, item, one=self.one, many=self.many, gather=gather)
+        return await self.lanes.submit(
+            lane, item, one=self.one, many=self.many, gather=gather, linger_seconds=linger_seconds
+        )
 
     async def begin(self, *items: int) -> list["asyncio.Task[str]"]:
         """Submit items in order; return when all have arrived."""
@@ -119,6 +127,23 @@ async def test_calls_of_one_turn_are_gathered_from_an_idle_lane() -> None:
     assert gathered == ["many 1", "many 2", "many 3"]
     assert await statements.submit(4, gather=True) == "one 4"
     assert statements.runs == [[1, 2, 3], [4]]
+
+
+async def test_calls_that_linger_run_once_enough_have_come_or_their_time_is_over() -> None:
+    statements = Statements()
+    linger = partial(statements.submit, linger_seconds=3_600)
+    many = [asyncio.create_task(linger(n)) for n in range(MAX_LINGERING_ITEMS + 2)]
+    await asyncio.gather(*many[:MAX_LINGERING_ITEMS])
+
+    assert statements.runs == [list(range(MAX_LINGERING_ITEMS))]
+    for task in many:
+        task.cancel()
+
+    few = [
+        asyncio.create_task(statements.submit(n, lane=("kind", "few"), linger_seconds=0.001))
+        for n in (1, 2)
+    ]
+    assert await asyncio.gather(*few) == ["many 1", "many 2"]
 
 
 async def test_an_item_that_a_batch_does_not_decide_runs_alone() -> None:

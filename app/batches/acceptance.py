@@ -45,10 +45,11 @@ FROM accept_batch_v1(
     params => $21,
     traceparent => $22,
     request_id => $23,
-    max_queued => $24,
-    max_stored_bytes => $25,
-    max_bytes_per_day => $26,
-    seen_within_seconds => $27
+    callback_url => $24,
+    max_queued => $25,
+    max_stored_bytes => $26,
+    max_bytes_per_day => $27,
+    seen_within_seconds => $28
 )
 """
 
@@ -97,6 +98,7 @@ async def insert_batch(  # noqa: PLR0913 - one parameter a column
         params=submission.params,
         traceparent=traceparent,
         request_id=request_id,
+        callback_url=submission.callback_url,
         max_queued=caps.max_queued,
         max_stored_bytes=caps.max_stored_bytes,
         max_bytes_per_day=caps.max_bytes_per_day,

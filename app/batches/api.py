@@ -16,6 +16,7 @@ from app.batches.framing import ArrayFramer, Framer, LineFramer
 from app.batches.model import Batch, QueuedBatch
 from app.batches.refs import parse_batch_id
 from app.batches.results import write_results
+from app.executions.callback_urls import callback_url_in_query
 from app.executions.labels import labels_in_query
 from app.executions.model import Submission
 from app.executions.queue_limit import QueueLimit
@@ -70,6 +71,9 @@ async def submit_batch(
         labels=labels_in_query(choices.label or []),
         priority=choices.priority or 0,
         params=read_params(choices.params),
+        callback_url=callback_url_in_query(
+            resources.settings, None if choices.callback_url is UNSET else choices.callback_url
+        ),
     )
     data = stream_body(request, max_bytes=resources.settings.max_batch_bytes, compressed=True)
     try:

@@ -43,7 +43,8 @@ class Batch(Struct, frozen=True, kw_only=True):
     It is `finished` when every item is final, whatever its status, and `cancelled` if a client
     ended it before. `progress` is the part of the items that are final. `estimated_finish_at`
     supposes that they go on ending as fast as so far; it is present once two have ended. `script`
-    is null where items run versions of their own, as replays do.
+    is null where items run versions of their own, as replays do. `callback_url` is part of a single
+    batch, not of a list or an event.
     """
 
     id: UUID
@@ -60,6 +61,7 @@ class Batch(Struct, frozen=True, kw_only=True):
     cancelled_at: datetime | None
     finished_at: datetime | None
     estimated_finish_at: datetime | UnsetType = UNSET
+    callback_url: str | UnsetType = UNSET
 
     @property
     def ended(self) -> int:

@@ -10,6 +10,8 @@ from uuid import UUID
 import msgspec
 from litestar import Response
 from litestar.types import ASGIApp
+from msgspec import UNSET
+from msgspec.structs import replace
 
 from app.batches import service
 from app.batches.model import Batch, BatchState, QueuedBatch
@@ -149,7 +151,8 @@ async def _encoded(
         if batch is None:
             yield KEEP_ALIVE
         else:
-            yield encode_event("status", _event_id(batch), msgspec.json.encode(batch))
+            told = replace(batch, callback_url=UNSET)
+            yield encode_event("status", _event_id(batch), msgspec.json.encode(told))
 
 
 def _event_id(batch: Batch) -> str:

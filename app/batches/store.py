@@ -6,6 +6,7 @@ from uuid import UUID
 
 import asyncpg
 from msgspec import UNSET, Struct
+from msgspec.structs import replace
 
 from app.batches.model import Batch, BatchScript, BatchState, BatchStatus, ItemCounts
 from app.db import Connection, from_row
@@ -16,7 +17,7 @@ from app.executions.model import Status
 _BATCHES = """
 SELECT b.id, b.script_id, s.name AS script_name, b.version, b.items, b.succeeded, b.failed,
        b.cancelled, b.input_bytes, b.labels, b.priority, b.created_at, b.cancelled_at,
-       b.finished_at,
+       b.finished_at, b.callback_url,
        (SELECT count(*) FROM executions AS e
         WHERE e.tenant_id = b.tenant_id AND e.status = 'running' AND e.batch_id = b.id) AS running,
        CASE WHEN b.finished_at IS NULL AND b.last_ended_at > b.first_ended_at
@@ -39,7 +40,9 @@ WHERE b.id = parameters.id
 async def select_batch(conn: Connection, tenant: UUID, batch_id: UUID) -> Batch | None:
     """Find one batch."""
     row = await conn.fetchrow(SELECT_BATCH, tenant, batch_id)
-    return None if row is None else _batch(row)
+    if row is None:
+        return None
+    return replace(_batch(row), callback_url=row["callback_url"] or UNSET)
 
 
 SELECT_BATCH_PAGE = f"""

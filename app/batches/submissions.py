@@ -13,6 +13,7 @@ from app.batches.problems import EmptyBatch
 from app.batches.staging import Upload, received
 from app.batches.staging_store import stage_replays
 from app.db import Connection
+from app.executions.callback_urls import require_room_for_callback
 from app.executions.model import Submission
 from app.executions.queue_limit import QueueLimit
 from app.idempotency.model import IdempotencyKey, RequestKey, key_for
@@ -44,6 +45,8 @@ async def submit(
     what `data` and `framer` raise.
     """
     scripts.require_limits(resources.settings, submission.limits)
+    if submission.callback_url is not None:
+        await require_room_for_callback(resources, caller.tenant)
     async with resources.pool.acquire() as conn:
         version = await scripts.resolve(conn, caller.tenant, ref)
     async with received(resources, caller.tenant, data, framer) as upload:

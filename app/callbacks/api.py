@@ -7,6 +7,7 @@ from litestar import Response, Router, delete, post
 
 from app.auth.callers import Caller
 from app.auth.model import Scope
+from app.batches.refs import parse_batch_id
 from app.callbacks import reference, service
 from app.callbacks.model import (
     Callback,
@@ -16,7 +17,7 @@ from app.callbacks.model import (
     Secret,
     parse_id,
 )
-from app.callbacks.subjects import EXECUTION
+from app.callbacks.subjects import BATCH, EXECUTION
 from app.executions.refs import parse_execution_id
 from app.http.authorization import needs
 from app.http.bodies import AnyRequest, read_json, read_query
@@ -65,6 +66,39 @@ async def resend_callback(
         return await service.resend(
             conn, caller, EXECUTION, parse_execution_id(execution), parse_id(callback)
         )
+
+
+@get(
+    "/batches/{batch:str}/callbacks",
+    operation_class=reference.LIST_BATCH_CALLBACKS,
+    **needs(Scope.READ),
+)
+async def list_batch_callbacks(batch: str, resources: Resources, tenant: UUID) -> Page[Callback]:
+    """List the callbacks of a batch.
+
+    Empty until the batch ends, and without a `callback_url`; as `GET
+    /executions/{execution}/callbacks` otherwise.
+    """
+    async with resources.pool.acquire() as conn:
+        callbacks = await service.list_callbacks(conn, tenant, BATCH, parse_batch_id(batch))
+    return Page(items=callbacks, next_cursor=None)
+
+
+@post(
+    "/batches/{batch:str}/callbacks/{callback:str}/resend",
+    status_code=202,
+    operation_class=reference.RESEND_BATCH_CALLBACK,
+    **needs(Scope.WRITE_EXECUTIONS),
+)
+async def resend_batch_callback(
+    batch: str, callback: str, resources: Resources, caller: Caller
+) -> Callback:
+    """Send a callback of a batch again.
+
+    As `POST /executions/{execution}/callbacks/{callback}/resend` does for an execution.
+    """
+    async with resources.pool.acquire() as conn:
+        return await service.resend(conn, caller, BATCH, parse_batch_id(batch), parse_id(callback))
 
 
 @post(
@@ -148,6 +182,8 @@ router = Router(
     route_handlers=[
         list_callbacks,
         resend_callback,
+        list_batch_callbacks,
+        resend_batch_callback,
         create_callback_secret,
         list_callback_secrets,
         list_disabled_urls,

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from msgspec import Meta, Struct
 
+from app.batches.model import BatchStatus, ItemCounts
 from app.executions.model import Receipt, Status
 
 # As many as sign at once: one more ends the oldest.
@@ -64,6 +65,17 @@ class EndedExecution(Struct, frozen=True, kw_only=True):
     status: Status
     url: str
     receipt: Receipt
+
+
+class EndedBatch(Struct, frozen=True, kw_only=True):
+    """The data of a batch's callback; its results are at `results_url`."""
+
+    id: UUID
+    status: BatchStatus
+    url: str
+    results_url: str
+    items: int
+    counts: ItemCounts
 
 
 class Message(Struct, frozen=True, kw_only=True):

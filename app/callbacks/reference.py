@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Final
 
+from app.batches.problems import BatchNotFound
 from app.callbacks.model import Callback, CreatedSecret, CreateSecret, DisabledUrl, Secret
 from app.callbacks.problems import (
     CallbackNotFound,
@@ -20,12 +21,14 @@ from app.pagination import Page, PageQuery
 _EXAMPLES: Final = load_examples(Path(__file__).with_name("examples.json"))
 _PARAMETERS: Final = {
     "execution": "id of the execution",
+    "batch": "id of the batch",
     "callback": "id of the callback",
     "disabled": "id of the disabled URL",
 }
 
 _NO_DATABASE: Final = DatabaseUnavailable("PostgreSQL does not answer")
 _NO_EXECUTION: Final = ExecutionNotFound("no execution 01a1fbeb-e362-742d-9594-29c5a8afd450")
+_NO_BATCH: Final = BatchNotFound("no batch 01a1fbeb-e362-742d-9594-29c5a8afd450")
 _NO_CALLBACK: Final = CallbackNotFound(
     "GET /executions/01a1fbeb-e362-742d-9594-29c5a8afd450/callbacks lists them"
 )
@@ -41,6 +44,26 @@ RESEND_CALLBACK: Final = documented(
     responses={202: ResponseSpec(description="The callback, pending", shape=Callback)},
     problems=(
         _NO_EXECUTION,
+        _NO_CALLBACK,
+        CallbackUrlDisabled("the URL has answered 410"),
+        not_evaluated("If-Match"),
+        _NO_DATABASE,
+    ),
+    parameters=_PARAMETERS,
+    examples=_EXAMPLES,
+)
+
+LIST_BATCH_CALLBACKS: Final = documented(
+    responses={200: ResponseSpec(description="All of its callbacks", shape=Page[Callback])},
+    problems=(_NO_BATCH, _NO_DATABASE),
+    parameters=_PARAMETERS,
+    examples=_EXAMPLES,
+)
+
+RESEND_BATCH_CALLBACK: Final = documented(
+    responses={202: ResponseSpec(description="The callback, pending", shape=Callback)},
+    problems=(
+        _NO_BATCH,
         _NO_CALLBACK,
         CallbackUrlDisabled("the URL has answered 410"),
         not_evaluated("If-Match"),

@@ -11,7 +11,9 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 
-from app.callbacks.model import EndedExecution, Message
+from app.batches.problems import BatchNotFound
+from app.batches.store import select_batch
+from app.callbacks.model import EndedBatch, EndedExecution, Message
 from app.db import Connection
 from app.executions.problems import ExecutionNotFound
 from app.executions.store import select_execution, select_status
@@ -63,5 +65,34 @@ EXECUTION: Final = Subject(
     read_message=_message_of_execution,
 )
 
+
+async def _require_batch(conn: Connection, tenant: UUID, batch_id: UUID) -> None:
+    if await select_batch(conn, tenant, batch_id) is None:
+        raise BatchNotFound(f"no batch {batch_id}; GET /batches lists them")
+
+
+async def _message_of_batch(conn: Connection, tenant: UUID, batch_id: UUID) -> Message | None:
+    batch = await select_batch(conn, tenant, batch_id)
+    if batch is None:
+        return None
+    assert batch.finished_at is not None  # noqa: S101 - it has ended
+    return Message(
+        type=f"batch.{batch.status}",
+        timestamp=batch.finished_at,
+        data=EndedBatch(
+            id=batch.id,
+            status=batch.status,
+            url=f"/batches/{batch.id}",
+            results_url=batch.results_url,
+            items=batch.items,
+            counts=batch.counts,
+        ),
+    )
+
+
+BATCH: Final = Subject(
+    name="batch", path="/batches", require=_require_batch, read_message=_message_of_batch
+)
+
 # A process claims the callbacks of these; others are left to processes that know more.
-SUBJECTS: Final[dict[str, Subject]] = {each.name: each for each in (EXECUTION,)}
+SUBJECTS: Final[dict[str, Subject]] = {each.name: each for each in (EXECUTION, BATCH)}

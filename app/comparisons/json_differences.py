@@ -37,8 +37,8 @@ class Place(Struct, frozen=True, kw_only=True):
     after: bytes | None
 
 
-# A value: the text of its document, where it begins and where it ends. No copy is kept while it
-# is compared: of a deep document each level would hold another.
+# A value: the text of its document, where it begins and where it ends. No copy is kept while a
+# value is compared: of a deep document each level would hold another.
 _Span: TypeAlias = tuple[str, int, int]
 
 

@@ -11,6 +11,8 @@ from app.db import Connection
 from app.egress.policy import callback_policy
 from app.egress.targets import MAX_URL_CHARACTERS, UnusableTarget, parse_target
 from app.errors import InvalidRequest, invalid, invalid_parameter
+from app.idempotency.model import RequestKey
+from app.idempotency.store import is_known
 from app.quotas.errors import QuotaExceeded
 from app.quotas.model import Quota
 from app.resources import Resources
@@ -56,15 +58,19 @@ async def count_pending_callbacks(conn: Connection, tenant: UUID, *, limit: int)
     return count
 
 
-async def require_room_for_callback(resources: Resources, tenant: UUID) -> None:
+async def require_room_for_callback(
+    resources: Resources, tenant: UUID, key: RequestKey | None = None
+) -> None:
     """Refuse one more callback while too many wait for their delivery. Raises QuotaExceeded.
 
-    Executions that have not ended are not counted: their own quota bounds them.
+    Executions that have not ended are not counted: their own quota bounds them. A repetition of a
+    request is not refused: it adds none.
     """
     limit = resources.settings.max_pending_callbacks
     if not limit:
         return
     async with resources.pool.acquire() as conn:
         pending = await count_pending_callbacks(conn, tenant, limit=limit)
-    if pending >= limit:
-        raise QuotaExceeded(Quota.PENDING_CALLBACKS, limit=limit, used=pending)
+        if pending < limit or (key is not None and await is_known(conn, tenant, key)):
+            return
+    raise QuotaExceeded(Quota.PENDING_CALLBACKS, limit=limit, used=pending)

@@ -68,7 +68,7 @@ async def receive(
     with resources.tracing.accepting(caller.traceparent, attributes) as traceparent:
         scripts.require_limits(resources.settings, submission.limits)
         if submission.callback_url is not None:
-            await require_room_for_callback(resources, caller.tenant)
+            await require_room_for_callback(resources, caller.tenant, key)
         received_bytes = 0
         writer = PayloadWriter(resources.blobs, f"{caller.tenant}/inputs/{uuid.uuid7()}")
         # No database connection is held while the client sends, however slowly.

@@ -15,7 +15,7 @@ CREATE OR REPLACE FUNCTION accept_batch_v1(
     ceiling_wall_ms integer, ceiling_cpu_ms integer,
     ceiling_memory_bytes bigint, ceiling_output_bytes bigint,
     labels jsonb, seed bigint, priority smallint, params bytea,
-    traceparent text, request_id text,
+    traceparent text, request_id text, callback_url text,
     max_queued bigint, max_stored_bytes bigint, max_bytes_per_day bigint,
     seen_within_seconds double precision
 ) RETURNS TABLE (quota text, cap bigint, used bigint, limit_bytes bigint, largest_bytes bigint)
@@ -27,11 +27,11 @@ DECLARE
     moment     timestamptz;
     size_bytes bigint;
     staged     integer;
-    failed     integer;
+    unusable   integer;
     prefix     constant text := left(batch::text, 13);
 BEGIN
     SELECT count(*), coalesce(sum(i.size_bytes), 0), count(i.error)
-    INTO staged, size_bytes, failed
+    INTO staged, size_bytes, unusable
     FROM batch_inputs AS i
     WHERE i.tenant_id = tenant AND i.upload_id = upload;
     IF staged <> items THEN
@@ -47,7 +47,7 @@ BEGIN
         FROM quota_against_execution_v2(
             tenant => tenant,
             size_bytes => size_bytes,
-            max_queued => max_queued - (items - failed - 1),
+            max_queued => max_queued - (items - unusable - 1),
             max_stored_bytes => max_stored_bytes,
             max_bytes_per_day => max_bytes_per_day
         ) AS q;
@@ -79,11 +79,18 @@ BEGIN
     END IF;
     moment := clock_timestamp();
     INSERT INTO batches (id, tenant_id, script_id, version, items, input_bytes, labels, priority,
-                         request_id, created_at, failed, first_ended_at, last_ended_at, finished_at)
+                         request_id, callback_url, created_at)
     VALUES (batch, tenant, script, script_version, items, size_bytes, labels, priority,
-            request_id, moment, failed,
-            CASE WHEN failed > 0 THEN moment END, CASE WHEN failed > 0 THEN moment END,
-            CASE WHEN failed = items THEN moment END);
+            request_id, callback_url, moment);
+    IF unusable > 0 THEN
+        -- An update, as it may end the batch, and add its callback.
+        UPDATE batches AS b
+        SET failed = unusable,
+            first_ended_at = moment,
+            last_ended_at = moment,
+            finished_at = CASE WHEN unusable = items THEN moment END
+        WHERE b.id = batch;
+    END IF;
     WITH line AS MATERIALIZED (
         DELETE FROM batch_inputs AS i
         WHERE i.tenant_id = tenant AND i.upload_id = upload

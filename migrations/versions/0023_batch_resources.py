@@ -35,6 +35,7 @@ def upgrade() -> None:
             last_ended_at  timestamptz,
             cancelled_at   timestamptz,
             finished_at    timestamptz,
+            callback_url   text CHECK (octet_length(callback_url) <= 2048),
             FOREIGN KEY (script_id, version) REFERENCES script_versions (script_id, version),
             CHECK (succeeded >= 0 AND failed >= 0 AND cancelled >= 0),
             CHECK ((succeeded + failed + cancelled = items) = (finished_at IS NOT NULL))
@@ -47,6 +48,7 @@ def upgrade() -> None:
     )
     for on, text in (
         ("TABLE batches", "uploads of many inputs; their items are executions"),
+        ("COLUMN batches.callback_url", "receives a callback when the batch ends"),
         ("COLUMN batches.version", "NULL: the items run versions of their own"),
         ("COLUMN batches.succeeded", "counted by a trigger on executions"),
         ("COLUMN batches.first_ended_at", "when the first item ended, for the estimate"),
@@ -96,6 +98,16 @@ def upgrade() -> None:
     )
     for name in ("count_batch_items", "accept_batch_v1", "finish_execution_v4"):
         op.execute((_SQL / f"{name}.sql").read_text(encoding="utf-8"))
+    op.execute("""
+        CREATE TRIGGER batches_end_adds_callback AFTER UPDATE OF finished_at ON batches FOR EACH ROW
+        WHEN (OLD.finished_at IS NULL AND NEW.finished_at IS NOT NULL
+              AND NEW.callback_url IS NOT NULL)
+        EXECUTE FUNCTION add_callback('batch')
+    """)
+    op.execute("""
+        CREATE TRIGGER batches_deletion_deletes_callback AFTER DELETE ON batches FOR EACH ROW
+        WHEN (OLD.callback_url IS NOT NULL) EXECUTE FUNCTION delete_callback('batch')
+    """)
     op.execute("""
         CREATE TRIGGER executions_update_counts_batch_items AFTER UPDATE ON executions
         REFERENCING OLD TABLE AS removed NEW TABLE AS added

@@ -2,7 +2,8 @@
 
 Each submission has an idempotency key and is sent twice, at random distances, by clients that
 repeat a request until it is answered. Then each has exactly one execution, with the result and the
-receipt of its input, however often its processes were killed.
+receipt of its input, however often its processes were killed. Every other one asks for a callback,
+which arrives at least once, with one id and a valid signature.
 """
 
 import argparse
@@ -23,6 +24,7 @@ from msgspec import Struct
 from app.background import background
 from scripts.benchmarks.load import Client
 from scripts.benchmarks.output import print_json
+from scripts.benchmarks.receiver import Receiver, running_receiver
 from scripts.benchmarks.systems import Crivo, running_crivo
 
 _VICTIMS: Final = ("api", "worker", "postgres")
@@ -46,6 +48,8 @@ _RETRY_SECONDS: Final = 0.1
 _POLL_SECONDS: Final = 0.05
 _ANSWER_SECONDS: Final = 120.0
 _DRAIN_SECONDS: Final = 600.0
+# Those without form batches.
+_CALLBACK_EVERY: Final = 2
 _DONE: Final = (200, 202)
 _CONFLICT: Final = 409
 _UNAVAILABLE: Final = 503
@@ -55,6 +59,7 @@ COUNT_ROWS: Final = """
 SELECT (SELECT count(*) FROM executions) AS executions,
        (SELECT count(*) FROM idempotency_keys) AS keys
 """
+COUNT_UNDELIVERED: Final = "SELECT count(*) FROM callbacks WHERE status <> 'delivered'"
 
 
 class Answers(Struct, kw_only=True):
@@ -67,7 +72,11 @@ class Answers(Struct, kw_only=True):
 
 
 class Evidence(Struct, frozen=True, kw_only=True):
-    """What is left at the end; `finished` counts the reports of each execution's outcome."""
+    """What is left at the end.
+
+    `finished` counts the reports of each execution's outcome, `callbacks` has the ids of its
+    callbacks, `forged` what was wrong with signatures.
+    """
 
     ids: Mapping[int, set[str]]
     refused: Sequence[str]
@@ -75,6 +84,8 @@ class Evidence(Struct, frozen=True, kw_only=True):
     stored: int
     keys: int
     finished: Mapping[str, int]
+    callbacks: Mapping[str, set[str]]
+    forged: Sequence[str]
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -92,22 +103,27 @@ def main(arguments: Sequence[str]) -> int:
 async def _run(count: int, kills: int, seed: int) -> int:
     rng = random.Random(seed)  # noqa: S311 - a reproducible order
     began = time.monotonic()
-    async with running_crivo(CRIVO_LEASE_SECONDS=str(_LEASE_SECONDS)) as crivo:
+    settings = {
+        "CRIVO_LEASE_SECONDS": str(_LEASE_SECONDS),
+        "CRIVO_CALLBACK_HTTP": "true",
+        "CRIVO_CALLBACK_PRIVATE_NETWORKS": "127.0.0.0/8",
+    }
+    async with running_receiver() as receiver, running_crivo(**settings) as crivo:
         await crivo.create("killed", _SOURCE % _ROUNDS)
+        receiver.secret = (await crivo.post("/callbacks/secrets", b"{}"))["secret"]
         answers = Answers(ids=defaultdict(set), retried=Counter(), refused=[])
         killed: Counter[str] = Counter()
         async with background(_keep_running(crivo)):
             async with asyncio.TaskGroup() as tasks:
                 waiting = _order(count, rng)
                 for _ in range(_CLIENTS):
-                    tasks.create_task(_send_all(crivo.port, waiting, answers))
+                    tasks.create_task(_send_all(crivo.port, receiver.url, waiting, answers))
                 tasks.create_task(_kill_in_turn(crivo, answers, count, kills, rng, killed))
             async with asyncio.timeout(_DRAIN_SECONDS):
                 await crivo.drained()
-            seconds = time.monotonic() - began
-            evidence = await _gather(crivo, answers)
-    # Callbacks have their place here: a receiver beside the clients, and its deliveries among the
-    # evidence.
+                seconds = time.monotonic() - began
+                await _await_deliveries(crivo)
+            evidence = await _gather(crivo, answers, receiver)
     faults = find_faults(count, evidence)
     attempts = Counter(each["attempts"] for each in evidence.executions.values())
     print_json(
@@ -119,6 +135,8 @@ async def _run(count: int, kills: int, seed: int) -> int:
             "kills": dict(sorted(killed.items())),
             "retried": dict(sorted(answers.retried.items())),
             "attempts": {str(each): attempts[each] for each in sorted(attempts)},
+            "callbacks": len(receiver.ids),
+            "deliveries": receiver.count,
             "seconds": round(seconds, 1),
             "cpus": os.cpu_count(),
             "faults": len(faults),
@@ -143,6 +161,10 @@ def find_faults(count: int, evidence: Evidence) -> list[str]:
                 f"{number}: {each}: {fault}"
                 for fault in _faults_of(number, evidence.executions[each])
             )
+            callbacks = evidence.callbacks.get(each, set())
+            if len(callbacks) != _has_callback(number):
+                faults.append(f"{number}: {each}: has the callbacks {sorted(callbacks)}")
+    faults += (f"callbacks: {each}" for each in evidence.forged)
     owners = Counter(each for ids in evidence.ids.values() for each in ids)
     faults += (f"{each}: of {times} submissions" for each, times in owners.items() if times > 1)
     faults += (
@@ -167,6 +189,10 @@ def _faults_of(number: int, execution: Mapping[str, Any]) -> list[str]:
     return [f"wrong: {name}" for name, holds in checks.items() if not holds]
 
 
+def _has_callback(number: int) -> bool:
+    return number % _CALLBACK_EVERY == 0
+
+
 def _payload(data: bytes) -> dict[str, str | int]:
     return {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
 
@@ -181,20 +207,21 @@ def _order(count: int, rng: random.Random) -> list[int]:
     return [number for _, number in sorted(places, reverse=True)]
 
 
-async def _send_all(port: int, waiting: list[int], answers: Answers) -> None:
+async def _send_all(port: int, receiver: str, waiting: list[int], answers: Answers) -> None:
     async with _client(port) as client:
         while waiting:
-            await _send(client, waiting.pop(), answers)
+            await _send(client, receiver, waiting.pop(), answers)
 
 
-async def _send(client: Client, number: int, answers: Answers) -> None:
+async def _send(client: Client, receiver: str, number: int, answers: Answers) -> None:
     """Send a submission, again and again until it is answered."""
+    query = f"?callback_url={receiver}" if _has_callback(number) else ""
     headers = f"Idempotency-Key: submission-{number}\r\n"
     began = time.monotonic()
     while time.monotonic() - began < _ANSWER_SECONDS:
         try:
             status, response = await client.request(
-                "POST", "/scripts/killed/executions", b"%d" % number, headers=headers
+                "POST", f"/scripts/killed/executions{query}", b"%d" % number, headers=headers
             )
         except OSError:
             # A late response must not become that of the next request.
@@ -248,7 +275,17 @@ async def _keep_running(crivo: Crivo) -> None:
         await asyncio.sleep(_POLL_SECONDS)
 
 
-async def _gather(crivo: Crivo, answers: Answers) -> Evidence:
+async def _await_deliveries(crivo: Crivo) -> None:
+    conn = await asyncpg.connect(crivo.database_url)
+    try:
+        # ASYNC110: another process cannot set an event here.
+        while await conn.fetchval(COUNT_UNDELIVERED):  # noqa: ASYNC110
+            await asyncio.sleep(_POLL_SECONDS)
+    finally:
+        await conn.close()
+
+
+async def _gather(crivo: Crivo, answers: Answers, receiver: Receiver) -> Evidence:
     conn = await asyncpg.connect(crivo.database_url)
     try:
         rows = await conn.fetchrow(COUNT_ROWS)
@@ -279,6 +316,8 @@ async def _gather(crivo: Crivo, answers: Answers) -> Evidence:
         stored=rows["executions"],
         keys=rows["keys"],
         finished=_count_reports(crivo),
+        callbacks=receiver.ids,
+        forged=[f"{fault}: {times} times" for fault, times in receiver.faults.items()],
     )
 
 

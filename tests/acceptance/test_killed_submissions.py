@@ -28,6 +28,7 @@ def test_submissions_sent_twice_are_executed_once_whatever_is_killed() -> None:
     assert done.returncode == report["faults"] == 0
     assert (report["submissions"], report["executions"]) == (COUNT, COUNT)
     assert report["answers"] == 2 * COUNT
+    assert COUNT // 2 == report["callbacks"] <= report["deliveries"]
     assert sum(report["attempts"].values()) == COUNT
     assert report["kills"] == {"api": 2, "postgres": 2, "worker": 2}
     # Each kill of the API breaks connections, and without PostgreSQL nothing is accepted.
@@ -43,6 +44,8 @@ def _evidence() -> Evidence:
         stored=3,
         keys=3,
         finished={f"id-{number}": 1 for number in range(3)},
+        callbacks={"id-0": {"msg-0"}, "id-2": {"msg-2"}},
+        forged=[],
     )
 
 
@@ -84,6 +87,12 @@ def _with_execution(change: Callable[[dict[str, Any]], object]) -> Callable[[Evi
         (lambda e: replace(e, stored=4), "4 executions for 3 submissions"),
         (lambda e: replace(e, keys=2), "2 keys for 3 submissions"),
         (lambda e: replace(e, refused=["1: 422"]), "refused: 1: 422"),
+        (lambda e: replace(e, callbacks={"id-0": {"msg-0"}}), "2: id-2: has the callbacks []"),
+        (
+            lambda e: replace(e, callbacks={**e.callbacks, "id-0": {"a", "b"}}),
+            "0: id-0: has the callbacks ['a', 'b']",
+        ),
+        (lambda e: replace(e, forged=["signature"]), "callbacks: signature"),
         (lambda e: replace(e, finished={"id-1": 2}), "id-1: finished 2 times"),
         (_with_execution(lambda e: e.update(status="failed")), "1: id-1: failed"),
         (_with_execution(lambda e: e.update(result=None)), "1: id-1: wrong: result"),

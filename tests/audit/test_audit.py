@@ -207,6 +207,7 @@ AGAIN: Final[dict[Action, tuple[str, str, dict[str, Any] | None]]] = {
     Action.TENANT_RESUMED: ("PATCH", "{tenant}", {"suspended": False}),
     Action.KEY_REVOKED: ("DELETE", "{key}", None),
     Action.EXECUTION_CANCELLED: ("POST", "{execution}/cancel", None),
+    Action.BATCH_CANCELLED: ("POST", "{batch}/cancel", None),
     Action.EXECUTION_ERASED: ("DELETE", "{execution}/data", None),
 }
 # Actions that create anew each time, or are refused the second time.
@@ -249,6 +250,9 @@ def test_a_repeated_change_is_not_logged(keyed: SystemWithKeys, action: Action) 
     if action is Action.EXECUTION_CANCELLED:
         # It stays queued, as its tenant's only slot is occupied.
         places["execution"] = _queued(keyed, tenant, name, made)
+    elif action is Action.BATCH_CANCELLED:
+        _queued(keyed, tenant, name, made)
+        places["batch"] = _queued_batch(keyed, name, made)
     elif action is Action.EXECUTION_ERASED:
         for _ in until("the execution has finished"):
             if keyed.get(places["execution"], made.key).json()["finished_at"]:
@@ -278,6 +282,12 @@ def _do(
     answer = keyed.request(method, path.format(**places), key, **more)
     # A missing alias and a finished execution are refused, without a change.
     assert answer.status_code in (200, 201, 204, 404, 409), answer.text
+
+
+def _queued_batch(keyed: SystemWithKeys, name: str, made: CreatedTestKey) -> str:
+    headers = {"Content-Type": "application/x-ndjson"}
+    submitted = keyed.post(f"/batches?script={name}", made.key, content=b"1", headers=headers)
+    return str(submitted.headers["Location"])
 
 
 def _queued(keyed: SystemWithKeys, tenant: str, name: str, made: CreatedTestKey) -> str:

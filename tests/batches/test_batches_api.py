@@ -4,6 +4,7 @@ import gzip
 import json
 from typing import Any, Final
 
+import asyncpg
 import httpx
 import pytest
 
@@ -117,7 +118,7 @@ def test_the_elements_of_an_array_are_inputs_as_they_stand(
         (b"1\n" * 100_001, "application/x-ndjson", 413, "too-many-items"),
     ],
 )
-def test_a_refused_upload_leaves_nothing(
+async def test_a_refused_upload_leaves_nothing(
     system: System, body: bytes, media_type: str, status: int, problem: str
 ) -> None:
     before = [each["id"] for each in system.client.get("/batches").json()["items"]]
@@ -126,6 +127,9 @@ def test_a_refused_upload_leaves_nothing(
 
     assert (answer.status_code, answer.json()["type"]) == (status, f"urn:crivo:problem:{problem}")
     assert [each["id"] for each in system.client.get("/batches").json()["items"]] == before
+    conn = await asyncpg.connect(system.environ["DATABASE_URL"])
+    assert await conn.fetchval("SELECT count(*) FROM batch_inputs") == 0
+    await conn.close()
 
 
 def test_results_and_lists_are_filtered(system: System) -> None:

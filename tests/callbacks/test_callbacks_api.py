@@ -1,6 +1,7 @@
 """Clients name a URL, verify what it receives, see its attempts, and send them again."""
 
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
@@ -201,16 +202,24 @@ def test_changes_are_audited_without_secrets(calling: System, receiver: Receiver
 def test_a_tenant_with_many_pending_callbacks_gets_no_more(
     calling: System, receiver: Receiver
 ) -> None:
-    location = calling.submit("echo", b"1", callback_url=_url(receiver, "/status/500"))
+    what: dict[str, Any] = {
+        "content": b"1",
+        "params": {"callback_url": _url(receiver, "/status/500")},
+        "headers": {"Idempotency-Key": f"pending-{uuid4()}"},
+    }
+    location = calling.client.post("/scripts/echo/executions", **what).headers["Location"]
     _callback(calling, location, "pending")
 
     with calling.another_api(CRIVO_MAX_PENDING_CALLBACKS="1") as url:
+        repeated = calling.client.post(f"{url}/scripts/echo/executions", **what)
         refused = calling.client.post(
             f"{url}/scripts/echo/executions", content=b"1", params={"callback_url": _url(receiver)}
         )
         accepted = calling.client.post(f"{url}/scripts/echo/executions", content=b"1")
 
     assert (refused.status_code, accepted.status_code) == (429, 202)
+    # It adds none.
+    assert repeated.headers["Location"] == location
     assert refused.json()["quota"] == "pending-callbacks"
     assert refused.headers["Retry-After"] == "60"
 

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -38,6 +38,13 @@ def receiver() -> Iterator[Receiver]:
         yield receiver
 
 
+@pytest.fixture(autouse=True)
+async def _no_things_left(pool: Pool) -> AsyncIterator[None]:
+    """Drop the test's table: later tests use the same database."""
+    yield
+    await pool.execute("DROP TABLE IF EXISTS things")
+
+
 async def _require(_: Connection, tenant: UUID, thing: UUID) -> None:
     raise AssertionError(tenant, thing)
 
@@ -53,6 +60,7 @@ async def _message(conn: Connection, tenant: UUID, thing: UUID) -> Message | Non
 async def test_another_noun_takes_part_as_the_page_says(
     pool: Pool, settings: Settings, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delitem(SUBJECTS, "batch")
     deliveries = Deliveries(pool, settings)
     tenant = await deliveries.queues.tenant()
     things = Subject(name="batch", path="/things", require=_require, read_message=_message)

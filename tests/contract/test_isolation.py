@@ -20,6 +20,7 @@ OPERATIONS: Final = {
     for method, operation in methods.items()
 }
 NOWHERE: Final = UUID("01900000-0000-7000-8000-000000000000")
+_NDJSON: Final = {"Content-Type": "application/x-ndjson"}
 SOURCE: Final = "function process(data) { return data }"
 
 # Bodies that are valid on the caller's own resources.
@@ -41,15 +42,15 @@ WITHOUT_ID: Final = {
     "listExecutions",
     "headListExecutions",
     "submitEnvelope",
+    "submitBatch",
+    "listBatches",
+    "headListBatches",
     "createCallbackSecret",
     "listCallbackSecrets",
     "headListCallbackSecrets",
     "listDisabledUrls",
     "headListDisabledUrls",
-    "submitBatch",
     "createReplays",
-    "listBatches",
-    "headListBatches",
 }
 # Not tenant data.
 NOBODYS: Final = {"live", "headLive", "ready", "headReady", "showIndex", "headShowIndex"}
@@ -180,6 +181,10 @@ def test_lists_names_and_references_do_not_cross_tenants(
 
     assert keyed.get("/scripts?archived=true", stranger).json()["items"] == []
     assert keyed.get("/executions", stranger).json()["items"] == []
+    assert keyed.get("/batches", stranger).json()["items"] == []
+    assert keyed.get(f"/executions?batch={owned.batch}", stranger).json()["items"] == []
+    elsewhere = f"/batches?script={owned.script}"
+    assert keyed.post(elsewhere, stranger, content=b"1", headers=_NDJSON).status_code == 404
     secret = keyed.post("/callbacks/secrets", owned.owner.key, json={})
     assert secret.status_code == 201
     assert keyed.get("/callbacks/secrets", stranger).json()["items"] == []

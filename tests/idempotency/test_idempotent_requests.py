@@ -1,6 +1,7 @@
 """A request repeated with its Idempotency-Key creates nothing."""
 
 import gzip
+import json
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import uuid4
@@ -8,7 +9,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from tests.support.system import System, until
+from tests.support.system import ROOT, System, until
 from tests.support.system_with_keys import SystemWithKeys
 
 SOURCE = "function process(data) { return data }"
@@ -40,6 +41,24 @@ def _code(answer: httpx.Response) -> tuple[int, str]:
 def _executions_of(system: System, script: str) -> list[Any]:
     page = system.client.get("/executions", params={"script": script, "limit": 100}).json()
     return list(page["items"])
+
+
+def test_every_route_that_creates_takes_a_key() -> None:
+    paths = json.loads((ROOT / "openapi" / "openapi.json").read_bytes())["paths"]
+    creating = {
+        each["post"]["operationId"]: each["post"]
+        for each in paths.values()
+        if "post" in each and {"201", "202"} & each["post"]["responses"].keys()
+    }
+    # Tokens are computed, and nothing is stored; a callback that is sent again exists.
+    for name in ("createEventsToken", "createBatchEventsToken", "resendCallback"):
+        del creating[name]
+
+    for name, operation in creating.items():
+        headers = {each["name"] for each in operation["parameters"] if each["in"] == "header"}
+        assert "Idempotency-Key" in headers, name
+        assert operation["responses"].keys() >= {"409", "422"}, name
+    assert len(creating) >= 10
 
 
 def test_a_repeated_submission_returns_the_first_execution(system: System, script: str) -> None:

@@ -32,6 +32,8 @@ VOLATILE: Final = frozenset(
         "showComparison execution",
         "createComparison batch",
         "showComparison batch",
+        "listBatchCallbacks attempts",
+        "resendBatchCallback attempts",
     )
 )
 
