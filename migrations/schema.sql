@@ -53,6 +53,7 @@
 --   hand_over_execution_v1     Hand an execution that is being accepted over to a worker that has offered a slot, and return the worker and the fencing token; without a row it has to be queued
 --   hold_quota_of_bytes        Refuse a result or logs that would take a tenant over its quota of stored bytes
 --   keep_queue                 Keep the table `queue` equal to the queued executions
+--   quota_against_batch_v1     Return the quota that so many more queued executions and bytes would exceed, if any
 --   quota_against_execution    Call quota_against_execution_v2, for the API processes of release 0.1.0
 --   quota_against_execution_v2 Return the quota that one more execution with `size_bytes` of input would exceed, if any
 --   quota_against_upload       Call quota_against_upload_v2, for the API processes of release 0.1.0
@@ -175,6 +176,9 @@ CREATE FUNCTION hold_quota_of_bytes() RETURNS trigger
 
 CREATE FUNCTION keep_queue() RETURNS trigger
     LANGUAGE plpgsql; -- migrations/sql/keep_queue.sql
+
+CREATE FUNCTION quota_against_batch_v1(tenant uuid, items bigint, input_bytes bigint, params_bytes bigint, max_queued bigint, max_stored_bytes bigint, max_bytes_per_day bigint) RETURNS TABLE(quota text, cap bigint, used bigint)
+    LANGUAGE sql; -- migrations/sql/quota_against_batch_v1.sql
 
 CREATE FUNCTION quota_against_execution(tenant uuid, size_bytes bigint, max_queued bigint, max_stored_bytes bigint, max_bytes_per_day bigint) RETURNS TABLE(quota text, cap bigint, used bigint)
     LANGUAGE sql; -- migrations/sql/quota_against_execution.sql
@@ -795,6 +799,8 @@ CREATE INDEX batch_inputs_blob_idx ON batch_inputs USING btree (blob_key) WHERE 
 CREATE INDEX batches_finished_idx ON batches USING btree (finished_at, id) WHERE (finished_at IS NOT NULL);
 
 CREATE INDEX batches_page_idx ON batches USING btree (tenant_id, id DESC);
+
+CREATE INDEX batches_uncancelled_idx ON batches USING btree (id) WHERE ((cancelled_at IS NOT NULL) AND (finished_at IS NULL));
 
 CREATE INDEX callback_secrets_tenant_idx ON callback_secrets USING btree (tenant_id, id DESC);
 

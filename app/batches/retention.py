@@ -1,10 +1,11 @@
-"""Delete batches whose items are gone, and what abandoned uploads have staged.
+"""Delete old batches and abandoned uploads, and finish interrupted cancellations.
 
 Statements here serve all tenants: age alone decides.
 """
 
 from typing import Final
 
+from app.batches.item_cancellations import finish_cancellations
 from app.batches.staging_store import delete_abandoned
 from app.db import Connection, from_row
 from app.executions.retention import select_referenced_keys
@@ -49,6 +50,11 @@ BATCH_OWNER: Final = PayloadOwner(
             days=lambda settings: settings.keep_receipts_days,
             expire_batch=delete_batches,
             event="retention.batches_deleted",
+        ),
+        Expiry(
+            days=lambda _: 1,
+            expire_batch=finish_cancellations,
+            event="retention.cancellations_finished",
         ),
         Expiry(
             days=lambda _: 1,
