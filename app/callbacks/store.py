@@ -31,7 +31,8 @@ async def select_callbacks(
 # An attempt under way is fenced off: its answer does not end the callback that was just resent.
 RESEND = """
 UPDATE callbacks
-SET status = 'pending', next_attempt_at = clock_timestamp(), tries = 0, lease_token = NULL
+SET status = 'pending', next_attempt_at = clock_timestamp(), tries = 0, unrecorded = 0,
+    lease_token = NULL
 WHERE tenant_id = $1 AND id = $2
 """
 
