@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from uuid import UUID
 
 import pytest
+import uuid_utils.compat as uuid
 from msgspec.structs import replace
 
 from app.callbacks.delivery.claims import ClaimedCallback, claim, record, release
 from app.callbacks.model import CallbackStatus
+from app.callbacks.store import disable_url
 from app.db import Pool
 from app.prometheus.store import select_pending_callbacks
 from app.settings import Settings
@@ -193,6 +195,24 @@ async def test_a_released_claim_is_due_at_once(deliveries: Deliveries) -> None:
 
     [again] = await _claim(deliveries.pool)
     assert (again.id, again.tries, again.unrecorded) == (claimed[0].id, 1, 1)
+
+
+async def test_a_410_leaves_the_attempts_under_way_their_records(deliveries: Deliveries) -> None:
+    tenant = await deliveries.queues.tenant()
+    [sent] = await deliveries.ended(HOST_A, tenant=tenant)
+    [under_way] = await _claim(deliveries.pool)
+    [waiting, lost] = await deliveries.ended(HOST_A, tenant=tenant, count=2)
+    await deliveries.pool.execute(
+        "UPDATE callbacks SET lease_token = 0, unrecorded = 1 WHERE subject_id = $1", lost
+    )
+
+    async with deliveries.pool.acquire() as conn:
+        await disable_url(conn, tenant, uuid.uuid7(), HOST_A)
+
+    for each in (waiting, lost):
+        assert (await deliveries.callback(each)).status is CallbackStatus.DISABLED
+    assert await _record(deliveries.pool, under_way)
+    assert (await deliveries.callback(sent)).status is CallbackStatus.DELIVERED
 
 
 async def test_a_suspended_tenants_callbacks_wait(deliveries: Deliveries) -> None:
