@@ -3,6 +3,8 @@
 from contextlib import suppress
 from uuid import UUID
 
+import structlog
+
 from app.audit.model import Action
 from app.audit.store import log_action
 from app.auth.callers import Caller
@@ -15,6 +17,8 @@ from app.metrics import count_batch
 from app.outages import DatabaseUnavailable
 from app.pagination import Page, Paginator
 from app.resources import Resources
+
+log = structlog.get_logger(__name__)
 
 
 async def show(resources: Resources, tenant: UUID, batch_id: UUID) -> Batch:
@@ -56,6 +60,9 @@ async def cancel(resources: Resources, caller: Caller, batch_id: UUID) -> Batch:
                     await log_action(conn, caller, Action.BATCH_CANCELLED, target, details=details)
             if cancelled.items:
                 count_batch("cancelled", items=cancelled.items)
+                log.info("batch.cancelled", id=str(batch_id), items=cancelled.items)
+                # Waiters of queued items are woken by the next resync.
+                resources.publisher.ended(*cancelled.running)
             # Committed already: a worker that is not notified notices when it renews its leases.
             with suppress(DatabaseUnavailable):
                 for execution in cancelled.running:

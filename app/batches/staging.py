@@ -22,6 +22,7 @@ _MAX_INPUTS: Final = 1_000
 _MAX_BYTES: Final = 1024 * 1024
 # Bounds for how long the division of a chunk holds the event loop.
 _SLICE_BYTES: Final = 8 * 1024
+_INPUTS_IN_A_ROW: Final = 128
 
 
 class Upload:
@@ -89,6 +90,8 @@ class Upload:
         if self.items >= limit:
             raise TooManyItems(f"line {staged.line}: the batch has more than {limit} inputs")
         self.items += 1
+        if self.items % _INPUTS_IN_A_ROW == 0:
+            await asyncio.sleep(0)
         self._inputs.append(staged)
         if staged.payload.blob_key is not None:
             self._blob_keys.append(staged.payload.blob_key)

@@ -178,13 +178,6 @@ class ReplayOutcome(Response, frozen=True, kw_only=True):
     output_sha256: tuple[str | None, str | None]
 
 
-class BatchItem(Response, frozen=True, kw_only=True):
-    """The batch that an execution belongs to, and the line of its input."""
-
-    id: UUID
-    line: int
-
-
 class Queued(Response, frozen=True, kw_only=True):
     """An accepted submission."""
 
