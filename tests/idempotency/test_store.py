@@ -1,8 +1,12 @@
 """Keys are locked while their request is accepted, and free again once they expire."""
 
+from hashlib import sha256
+
 import pytest
 
 from app.db import Pool
+from app.execution_errors import ErrorKind
+from app.executions.model import Submission
 from app.idempotency.model import (
     IdempotencyKey,
     IdempotencyKeyReused,
@@ -12,6 +16,8 @@ from app.idempotency.model import (
     key_for,
 )
 from app.idempotency.store import delete_expired, remember, require_new
+from app.limits import LimitChoice
+from app.replays.model import CreateReplays, ReplayFilter
 from app.tenants.model import DEFAULT_TENANT
 from tests.support.queues import Queues
 
@@ -101,3 +107,46 @@ def test_the_fingerprint_ignores_the_order_of_labels() -> None:
     )
 
     assert one == same != other
+
+
+class _Later(Submission, frozen=True, kw_only=True):
+    """Options of a later release."""
+
+    more: LimitChoice = LimitChoice()
+    tags: list[str] = []
+
+
+@pytest.mark.parametrize(
+    ("parts", "hashed"),
+    [
+        (("cards@3", Submission(), b"abc"), b'"cards@3",{},"YWJj"'),
+        (
+            (
+                "cards",
+                Submission(limits=LimitChoice(wall_ms=9), labels={"b": "2", "a": "1"}, params=b"1"),
+            ),
+            b'"cards",{"labels":{"a":"1","b":"2"},"limits":{"wall_ms":9},"params":"MQ=="}',
+        ),
+        (
+            (CreateReplays(filter=ReplayFilter(error_kind=ErrorKind.TIMEOUT)),),
+            b'{"filter":{"error.kind":"timeout"}}',
+        ),
+    ],
+)
+def test_the_fingerprint_of_a_request_stays(parts: tuple[object, ...], hashed: bytes) -> None:
+    """Keys that this release stores are known to the next one."""
+    key = key_for(RequestKey("a", "POST /executions"), *parts)
+
+    assert key is not None
+    assert key.fingerprint == sha256(b'["POST /executions",%b]' % hashed).digest()
+
+
+def test_a_later_option_changes_no_fingerprint() -> None:
+    key = RequestKey("a", "POST /executions")
+
+    same, later, other = (
+        key_for(key, each)
+        for each in (Submission(seed=1), _Later(seed=1), _Later(seed=1, tags=["a"]))
+    )
+
+    assert same == later != other
