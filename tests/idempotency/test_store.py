@@ -23,6 +23,9 @@ from tests.support.queues import Queues
 
 KEY = IdempotencyKey("a", b"\x01" * 32)
 OTHER = IdempotencyKey("a", b"\x02" * 32)
+SEQUENTIAL_SCANS = """
+SELECT seq_scan FROM pg_stat_xact_user_tables WHERE relname = 'idempotency_keys'
+"""
 
 
 async def _create(pool: Pool, key: IdempotencyKey, resource: str) -> None:
@@ -91,6 +94,20 @@ async def test_expired_keys_are_deleted(pool: Pool) -> None:
     assert await pool.fetchval("SELECT array_agg(key) FROM idempotency_keys") == ["a"]
 
 
+async def test_a_small_table_is_not_read_in_full(pool: Pool) -> None:
+    """A connection keeps its plan when the table has grown."""
+    await _create(pool, KEY, "first")
+    await pool.execute("ANALYZE idempotency_keys")
+
+    async with pool.acquire() as conn, conn.transaction():
+        before = await conn.fetchval(SEQUENTIAL_SCANS)
+        with pytest.raises(Repeated):
+            await require_new(conn, DEFAULT_TENANT, KEY)
+        after = await conn.fetchval(SEQUENTIAL_SCANS)
+
+    assert after == before
+
+
 async def test_a_key_of_another_tenant_is_another_key(pool: Pool) -> None:
     tenant = await Queues(pool).tenant()
     await _create(pool, KEY, "first")
@@ -113,7 +130,7 @@ class _Later(Submission, frozen=True, kw_only=True):
     """Options of a later release."""
 
     more: LimitChoice = LimitChoice()
-    tags: list[str] = []
+    tags: tuple[str, ...] = ()
 
 
 @pytest.mark.parametrize(
@@ -146,7 +163,7 @@ def test_a_later_option_changes_no_fingerprint() -> None:
 
     same, later, other = (
         key_for(key, each)
-        for each in (Submission(seed=1), _Later(seed=1), _Later(seed=1, tags=["a"]))
+        for each in (Submission(seed=1), _Later(seed=1), _Later(seed=1, tags=("a",)))
     )
 
     assert same == later != other
