@@ -148,7 +148,10 @@ CREATE FUNCTION faded(seconds double precision, since timestamp with time zone, 
     LANGUAGE sql IMMUTABLE; -- migrations/sql/faded.sql
 
 CREATE FUNCTION find_idempotency_key_v1(tenant uuid, wanted_key text) RETURNS TABLE(in_progress boolean, fingerprint bytea, resource text)
-    LANGUAGE plpgsql; -- migrations/sql/find_idempotency_key_v1.sql
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET jit TO 'off'; -- migrations/sql/find_idempotency_key_v1.sql
 
 CREATE PROCEDURE finish_execution(IN execution uuid, IN token bigint, IN its_status text, IN its_error_kind text, IN its_error bytea, IN its_v8_version text, IN its_run_ms double precision, IN its_cpu_ms double precision, IN its_peak_bytes bigint, IN result_sha256 bytea, IN result_bytes bigint, IN result_body bytea, IN result_key text, IN logs_sha256 bytea, IN logs_bytes bigint, IN logs_body bytea, IN logs_key text, INOUT tenant text DEFAULT NULL::text, INOUT script text DEFAULT NULL::text, INOUT version integer DEFAULT NULL::integer, INOUT attempts smallint DEFAULT NULL::smallint, INOUT created_at timestamp with time zone DEFAULT NULL::timestamp with time zone, INOUT started_at timestamp with time zone DEFAULT NULL::timestamp with time zone, INOUT finished_at timestamp with time zone DEFAULT NULL::timestamp with time zone, INOUT worker_id uuid DEFAULT NULL::uuid, INOUT traceparent text DEFAULT NULL::text)
     LANGUAGE plpgsql; -- migrations/sql/finish_execution.sql
