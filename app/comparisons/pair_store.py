@@ -67,6 +67,13 @@ async def claim_comparison(conn: Connection, *, lease_seconds: float) -> Claimed
     )
 
 
+# Until the transaction ends. Each row is found by its key: of tables that were filled moments ago
+# the planner knows too little, and would scan one of them for each row of another.
+PLAN_BY_KEYS = """
+SELECT set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true),
+       set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true)
+"""
+
 RENEW_LEASE = """
 UPDATE comparisons
 SET lease_expires_at = clock_timestamp() + make_interval(secs => $3)
@@ -95,7 +102,9 @@ async def select_pairs(
 ) -> list[Pair]:
     """Return the next pairs that are not compared yet, and renew the lease."""
     await conn.execute(RENEW_LEASE, claimed.tenant_id, claimed.id, lease_seconds)
-    rows = await conn.fetch(SELECT_PAIRS, claimed.tenant_id, claimed.id, limit)
+    async with conn.transaction():
+        await conn.execute(PLAN_BY_KEYS)
+        rows = await conn.fetch(SELECT_PAIRS, claimed.tenant_id, claimed.id, limit)
     return [from_row(Pair, row) for row in rows]
 
 
@@ -188,13 +197,13 @@ FROM (
            count(*) FILTER (WHERE i.outcome = 'newly_failed') AS newly_failed,
            count(*) FILTER (WHERE i.outcome = 'newly_fixed') AS newly_fixed,
            count(*) FILTER (WHERE i.outcome = 'undecided') AS undecided,
-           sum(a.cpu_ms) FILTER (WHERE b.cpu_ms IS NOT NULL) AS from_cpu_ms,
-           sum(b.cpu_ms) FILTER (WHERE a.cpu_ms IS NOT NULL) AS to_cpu_ms
+           sum(a.cpu_ms) FILTER (WHERE a.status = 'succeeded' AND b.status = 'succeeded'
+                                 AND b.cpu_ms IS NOT NULL) AS from_cpu_ms,
+           sum(b.cpu_ms) FILTER (WHERE a.status = 'succeeded' AND b.status = 'succeeded'
+                                 AND a.cpu_ms IS NOT NULL) AS to_cpu_ms
     FROM comparison_items AS i
-    LEFT JOIN executions AS a
-           ON a.tenant_id = i.tenant_id AND a.id = i.from_execution_id AND a.status = 'succeeded'
-    LEFT JOIN executions AS b
-           ON b.tenant_id = i.tenant_id AND b.id = i.to_execution_id AND b.status = 'succeeded'
+    LEFT JOIN executions AS a ON a.tenant_id = i.tenant_id AND a.id = i.from_execution_id
+    LEFT JOIN executions AS b ON b.tenant_id = i.tenant_id AND b.id = i.to_execution_id
     WHERE i.tenant_id = $1 AND i.comparison_id = $2
     GROUP BY i.tenant_id
 ) AS t
@@ -206,7 +215,9 @@ RETURNING c.same, c.differing, c.newly_failed, c.newly_fixed, c.undecided,
 
 async def finish_comparison(conn: Connection, claimed: ClaimedComparison) -> Counts | None:
     """Finish a comparison whose pairs are all compared; None: not by this call."""
-    row = await conn.fetchrow(FINISH_COMPARISON, claimed.tenant_id, claimed.id)
+    async with conn.transaction():
+        await conn.execute(PLAN_BY_KEYS)
+        row = await conn.fetchrow(FINISH_COMPARISON, claimed.tenant_id, claimed.id)
     return optional_from_row(Counts, row)
 
 
