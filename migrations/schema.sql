@@ -85,7 +85,9 @@ CREATE FUNCTION accept_executions_v2(tenant uuid, ids uuid[], script_ids uuid[],
     SET plan_cache_mode TO 'force_generic_plan'; -- migrations/sql/accept_executions_v2.sql
 
 CREATE FUNCTION add_callback() RETURNS trigger
-    LANGUAGE plpgsql; -- migrations/sql/add_callback.sql
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'; -- migrations/sql/add_callback.sql
 
 CREATE FUNCTION begin_execution_v1(execution uuid, token bigint, lease_seconds double precision) RETURNS TABLE(id uuid, tenant_id uuid, lease_token bigint, attempts smallint, wall_ms integer, max_cpu_ms integer, memory_bytes bigint, max_output_bytes bigint, seed bigint, clock_ms bigint, created_at timestamp with time zone, source bytea, sha256 bytea, size_bytes bigint, body bytea, blob_key text, script text, version integer, labels jsonb, params bytea, request_id text)
     LANGUAGE plpgsql
@@ -139,7 +141,9 @@ CREATE FUNCTION count_queued() RETURNS trigger
     LANGUAGE plpgsql; -- migrations/sql/count_queued.sql
 
 CREATE FUNCTION delete_callback() RETURNS trigger
-    LANGUAGE plpgsql; -- migrations/sql/delete_callback.sql
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'; -- migrations/sql/delete_callback.sql
 
 CREATE FUNCTION erase_changes() RETURNS trigger
     LANGUAGE plpgsql; -- migrations/sql/erase_changes.sql

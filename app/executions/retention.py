@@ -62,8 +62,8 @@ async def expire_payloads(conn: Connection, days: int, limit: int) -> ExpiredBat
     return from_row(ExpiredBatch, *await conn.fetch(EXPIRE_PAYLOADS, days, limit))
 
 
-# A callback that is still tried keeps its execution, which its message is about; four days longer at
-# most, since those of a suspended tenant wait, and they would be read again and again.
+# A callback that is still tried keeps its execution, which its message is about. Four days longer
+# at most: callbacks of a suspended tenant wait, and would be read again and again.
 DELETE_EXECUTIONS = """
 WITH due AS MATERIALIZED (
     SELECT e.id
