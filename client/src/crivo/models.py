@@ -178,19 +178,19 @@ class ReplayOutcome(Response, frozen=True, kw_only=True):
     output_sha256: tuple[str | None, str | None]
 
 
+class BatchItem(Response, frozen=True, kw_only=True):
+    """The batch that an execution belongs to, and the line of its input."""
+
+    id: UUID
+    line: int
+
+
 class Queued(Response, frozen=True, kw_only=True):
     """An accepted submission."""
 
     id: UUID
     status: str
     url: str
-
-
-class BatchItem(Response, frozen=True, kw_only=True):
-    """The batch that an execution belongs to, and the line of the upload that is its input."""
-
-    id: UUID
-    line: int
 
 
 class Execution(Response, frozen=True, kw_only=True):
