@@ -70,7 +70,8 @@ async def submit_envelope(request: AnyRequest) -> Response[Queued | Execution]:
     """
     resources, caller = _resources_of(request), caller_of(request)
     seconds, key = seconds_to_wait(request, caller), idempotency_key_of(request)
-    await _queue_limit_of(request).require_room(resources.pool)
+    queue_limit = _queue_limit_of(request)
+    await queue_limit.require_room_or_known(resources.pool, caller.tenant, key)
     envelope = await _read_envelope(request, max_raw_bytes=resources.settings.max_input_bytes)
     submission = _submission_in_envelope(envelope, resources.settings)
     ref = parse_ref(envelope.script)
@@ -103,7 +104,8 @@ async def submit_raw(script: str, request: AnyRequest) -> Response[Queued | Exec
         )
     resources, caller = _resources_of(request), caller_of(request)
     seconds, key = seconds_to_wait(request, caller), idempotency_key_of(request)
-    await _queue_limit_of(request).require_room(resources.pool)
+    queue_limit = _queue_limit_of(request)
+    await queue_limit.require_room_or_known(resources.pool, caller.tenant, key)
     ref, submission = parse_ref(script), _submission_in_query(request, resources.settings)
     data = stream_body(request, max_bytes=resources.settings.max_input_bytes, compressed=True)
     receiving = receive(

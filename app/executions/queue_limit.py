@@ -2,11 +2,12 @@
 
 import asyncio
 from typing import Final
+from uuid import UUID
 
 from app.db import Pool
-from app.executions.problems import (
-    QueueFull,
-)
+from app.executions.problems import QueueFull
+from app.idempotency.model import RequestKey
+from app.idempotency.store import is_known
 
 _COUNT_SECONDS: Final = 1.0
 
@@ -40,3 +41,17 @@ class QueueLimit:
         if self._queued + more > self._limit:
             raise QueueFull(f"{self._queued} executions are queued; the limit is {self._limit}")
         self._queued += more
+
+    async def require_room_or_known(self, pool: Pool, tenant: UUID, key: RequestKey | None) -> None:
+        """Count one more submission; without room, accept its repetition. Raises QueueFull.
+
+        It adds none. The look-up costs a statement only while the queue is full.
+        """
+        try:
+            await self.require_room(pool)
+        except QueueFull:
+            if key is None:
+                raise
+            async with pool.acquire() as conn:
+                if not await is_known(conn, tenant, key):
+                    raise

@@ -205,7 +205,8 @@ _QUEUED: Final = ResponseSpec(
 )
 
 _ENDED: Final = ResponseSpec(
-    description="With `Prefer: wait`: accepted, committed and finished in time",
+    description="Accepted, committed and finished: with `Prefer: wait` in time, or by the time of a "
+    "request that repeats an earlier one with its key",
     shape=Execution,
     headers={
         "Location": "address of the execution",
@@ -222,7 +223,8 @@ SUBMIT_ENVELOPE: Final = documented(
     headers=_PREFER,
     idempotent=True,
     responses={200: _ENDED, 202: _QUEUED},
-    problems=SUBMISSION_PROBLEMS,
+    # The last: of a repetition, if the execution has been deleted since.
+    problems=(*SUBMISSION_PROBLEMS, NO_EXECUTION),
     examples=EXAMPLES,
 )
 
@@ -232,7 +234,8 @@ SUBMIT_RAW: Final = documented(
     headers=_PREFER,
     idempotent=True,
     responses={200: _ENDED, 202: _QUEUED},
-    problems=SUBMISSION_PROBLEMS,
+    # The last: of a repetition, if the execution has been deleted since.
+    problems=(*SUBMISSION_PROBLEMS, NO_EXECUTION),
     parameters=PARAMETERS,
     examples=EXAMPLES,
 )

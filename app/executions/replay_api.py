@@ -44,7 +44,7 @@ async def replay_execution(
     """
     seconds, key = seconds_to_wait(request, caller), idempotency_key_of(request)
     queue_limit: QueueLimit = request.app.state.queue_limit
-    await queue_limit.require_room(resources.pool)
+    await queue_limit.require_room_or_known(resources.pool, caller.tenant, key)
     wanted = ReplayRequest()
     if announced_bytes(request) or "transfer-encoding" in request.headers:
         wanted = await read_json(request, ReplayRequest, max_bytes=MAX_SMALL_BODY_BYTES)

@@ -5,7 +5,7 @@ from typing import Final
 
 from app.auth.errors import MissingScope
 from app.auth.model import Scope
-from app.batches.problems import UploadLost
+from app.batches.problems import BatchNotFound, UploadLost
 from app.executions.reference import SUBMISSION_PROBLEMS
 from app.http.idempotency import DESCRIBED as DESCRIBED_KEY, DESCRIBED_REPLAY
 from app.http.openapi import ResponseSpec, documented
@@ -37,6 +37,8 @@ CREATE_REPLAYS: Final = documented(
         NothingToReplay("/filter: no execution matches"),
         TooManyToReplay("/filter: more than 100000 executions match"),
         UploadLost(),
+        # Of a repetition, if the batch has been deleted since.
+        BatchNotFound("no batch 01a1fbeb-e362-742d-9594-29c5a8afd450; GET /batches lists them"),
     ),
     examples=_EXAMPLES,
 )

@@ -59,7 +59,7 @@ async def create_script(
     script, outcome = await publishing.create_script(resources, caller, upload, source, key=key)
     headers = {
         "Location": f"/scripts/{script.id}",
-        **replayed(is_replay=outcome is UploadOutcome.REPEATED),
+        **replayed(is_replay=outcome.repeated),
     }
     return Response(script, status_code=201, headers=headers)
 

@@ -43,12 +43,23 @@ _ANY_ETAG: Final = ""
 
 
 class UploadOutcome(StrEnum):
-    """The effect of an upload; `repeated`: an earlier request with its key had the effect."""
+    """The effect of an upload; a repeated one's is that of an earlier request with its key."""
 
     CREATED = "created"
     ADDED = "added"
     UNCHANGED = "unchanged"
     REPEATED = "repeated"
+    REPEATED_UNCHANGED = "repeated_unchanged"
+
+    @property
+    def unchanged(self) -> bool:
+        """Whether there was nothing to store."""
+        return self in (UploadOutcome.UNCHANGED, UploadOutcome.REPEATED_UNCHANGED)
+
+    @property
+    def repeated(self) -> bool:
+        """Whether an earlier request has had the effect."""
+        return self in (UploadOutcome.REPEATED, UploadOutcome.REPEATED_UNCHANGED)
 
 
 def require_new_script(settings: Settings, upload: CreateScript) -> None:
@@ -164,10 +175,12 @@ async def add_version(
         changed, outcome = await _append(resources, caller, script, upload, source, key=once)
         version = changed.latest_version
     except Repeated as earlier:
-        script_id, number = earlier.resource.split("@")
+        script_id, number, first = earlier.resource.split("@")
         ref = ScriptRef(script=UUID(script_id), selector=int(number))
         version = await show_version(resources, caller.tenant, ref)
         outcome = UploadOutcome.REPEATED
+        if UploadOutcome(first).unchanged:
+            outcome = UploadOutcome.REPEATED_UNCHANGED
     return AddedVersion(**_members(version), warnings=source.warnings), outcome
 
 
@@ -213,8 +226,9 @@ async def _append(
             conn, tenant, script_id, source=source.encoded, limits=upload.limits
         )
         if same is not None:
-            await remember(conn, tenant, key, f"{script_id}@{same}", hours=hours)
-            return await read_script(conn, tenant, script_id), UploadOutcome.UNCHANGED
+            outcome = UploadOutcome.UNCHANGED
+            await remember(conn, tenant, key, f"{script_id}@{same}@{outcome}", hours=hours)
+            return await read_script(conn, tenant, script_id), outcome
         caps = effective_caps(resources.settings, caller.caps)
         await store.require_quota(conn, tenant, caps, scripts=0)
         number = await store.insert_version(
@@ -225,8 +239,9 @@ async def _append(
         target = f"{target_of(script_id)}/versions/{number}"
         details = {"sha256": changed.latest_version.sha256}
         await log_action(conn, caller, Action.VERSION_ADDED, target, details=details)
-        await remember(conn, tenant, key, f"{script_id}@{number}", hours=hours)
-    return changed, UploadOutcome.ADDED
+        outcome = UploadOutcome.ADDED
+        await remember(conn, tenant, key, f"{script_id}@{number}@{outcome}", hours=hours)
+    return changed, outcome
 
 
 def _require_name(name: str, *, pointer: str) -> None:

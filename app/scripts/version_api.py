@@ -16,7 +16,6 @@ from app.pagination import Page, PageQuery
 from app.resources import Resources
 from app.scripts import publishing, reference, service
 from app.scripts.model import AddedVersion, AddVersion, Version
-from app.scripts.publishing import UploadOutcome
 from app.scripts.refs import ScriptRef, parse_script, parse_selector
 from app.scripts.upload_check import check_source
 from app.scripts.uploads import receive_upload
@@ -47,8 +46,8 @@ async def add_version(
         resources, caller, subject, upload, source, key=key
     )
     location = f"/scripts/{script}/versions/{version.version}"
-    headers = {"Location": location, **replayed(is_replay=outcome is UploadOutcome.REPEATED)}
-    status = 200 if outcome is UploadOutcome.UNCHANGED else 201
+    headers = {"Location": location, **replayed(is_replay=outcome.repeated)}
+    status = 200 if outcome.unchanged else 201
     return Response(version, status_code=status, headers=headers)
 
 

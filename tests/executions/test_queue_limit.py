@@ -12,11 +12,19 @@ def test_submissions_over_the_limit_are_refused_until_the_queue_shrinks(
     system.await_api()
     system.upload("bounded", "const process = d => d")
 
-    answers = [system.client.post("/scripts/bounded/executions", content=b"1") for _ in range(5)]
+    keyed = {"Idempotency-Key": "a"}
+    first = system.client.post("/scripts/bounded/executions", content=b"1", headers=keyed)
+    answers = [system.client.post("/scripts/bounded/executions", content=b"1") for _ in range(4)]
+    again = system.client.post("/scripts/bounded/executions", content=b"1", headers=keyed)
+    keyed["Idempotency-Key"] = "b"
+    other = system.client.post("/scripts/bounded/executions", content=b"1", headers=keyed)
 
-    assert [each.status_code for each in answers] == [202, 202, 202, 503, 503]
+    assert [each.status_code for each in answers] == [202, 202, 503, 503]
     assert answers[-1].json()["type"] == "urn:crivo:problem:queue-full"
     assert answers[-1].headers["Retry-After"] == "5"
+    # A request that lost its answer finds the execution that it has created.
+    assert (again.status_code, again.json()["id"]) == (202, first.json()["id"])
+    assert other.status_code == 503
     # Within a second of a shorter queue, submissions are accepted again.
     system.start_worker()
     for _ in until("a submission is accepted again"):

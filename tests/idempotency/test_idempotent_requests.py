@@ -262,6 +262,18 @@ def test_a_repeated_version_is_returned_though_its_script_changed(system: System
     assert system.client.get(url).json()["items"][0]["version"] == 3
 
 
+def test_a_repeated_upload_of_the_same_source_is_200_again(system: System) -> None:
+    name, headers = f"same-{uuid4()}"[:40], {"Idempotency-Key": _key()}
+    system.upload(name, SOURCE)
+    url, upload = f"/scripts/{name}/versions", {"source": SOURCE}
+
+    first, again = (system.client.post(url, json=upload, headers=headers) for _ in range(2))
+
+    assert (first.status_code, first.json()["version"]) == (200, 1)
+    assert (again.status_code, again.json()) == (200, first.json())
+    assert again.headers[REPLAYED] == "true"
+
+
 def test_a_repeated_tenant_is_the_first(system: System) -> None:
     body, headers = {"name": f"t-{uuid4()}"[:30]}, {"Idempotency-Key": _key()}
 

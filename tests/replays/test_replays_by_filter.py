@@ -97,6 +97,44 @@ def test_what_matches_is_counted_shown_and_replayed(
     ]
 
 
+def test_two_hundred_replays_are_identical(
+    system: System, record: Callable[[str], Recorded]
+) -> None:
+    name, many = record(SOURCE).name, 200
+    lines = b"".join(
+        b"nothing\n" if n % 50 == 0 else b'{"n":%d%s}\n' % (n, b',"fails":1' * (n % 10 == 0))
+        for n in range(many)
+    )
+    headers = {"Content-Type": "application/x-ndjson"}
+    recording = system.client.post(f"/batches?script={name}", content=lines, headers=headers)
+
+    def ended(answer: httpx.Response) -> dict[str, Any]:
+        assert answer.status_code == 202, answer.text
+        batch = system.client.get(f"{answer.headers['Location']}?wait=60").json()
+        assert (batch["status"], batch["items"]) == ("finished", many)
+        items: dict[str, Any] = {}
+        query = {"batch": batch["id"], "limit": 100}
+        while len(items) < many:
+            page = system.client.get("/executions", params=query).json()
+            items |= {each["id"]: each for each in page["items"]}
+            query["cursor"] = page["next_cursor"]
+        return items
+
+    def outcome(execution: dict[str, Any]) -> tuple[str, str | None]:
+        output = execution["receipt"]["output"]
+        return execution["status"], None if output is None else output["sha256"]
+
+    originals = ended(recording)
+    replays = ended(_replay(system, {"filter": {"script": name}}))
+
+    assert {each["replay_of"] for each in replays.values()} == originals.keys()
+    assert all(each["replay"]["identical"] for each in replays.values())
+    for each in replays.values():
+        assert outcome(each) == outcome(originals[each["replay_of"]])
+    # As many results as inputs that do not fail.
+    assert len({outcome(each) for each in originals.values()}) == many * 9 // 10 + 1
+
+
 def test_what_cannot_be_replayed_is_refused(
     system: System, record: Callable[[str], Recorded]
 ) -> None:
