@@ -25,6 +25,7 @@ from app.auth.errors import AuthError
 from app.auth.open_mode import is_loopback, is_open_without_keys
 from app.background import background
 from app.batches.api import router as batches
+from app.batches.staging import MAX_UPLOADS_OF_TENANT
 from app.batches.store import select_states as select_batch_states
 from app.callbacks.api import router as callbacks
 from app.callbacks.delivery.deliverer import open_deliverer, require_usable_egress
@@ -118,6 +119,7 @@ def create_app(settings: Settings) -> Litestar:
             waiters.watch(select_batch_states)
             waiters.watch(select_comparison_states)
             app.state.queue_limit = QueueLimit(limit=settings.max_queued)
+            app.state.uploads = InFlightLimiter(max_per_tenant=MAX_UPLOADS_OF_TENANT)
             _log_access(settings, key_cache)
             with open_watchdog(settings.hang_seconds) as watchdog:
                 async with background(_beat(watchdog)):

@@ -263,7 +263,7 @@ class Settings(CallbackSettings, frozen=True, kw_only=True, forbid_unknown_field
     ] = 1_000_000
     default_max_queued: Annotated[
         int, Meta(description="executions that a tenant may have queued; 0: no quota", ge=0)
-    ] = 100_000
+    ] = 200_000
     default_max_running: Annotated[
         int, Meta(description="executions that a tenant may have running; 0: no quota", ge=0)
     ] = 0

@@ -53,6 +53,7 @@
 --   hand_over_execution_v1     Hand an execution that is being accepted over to a worker that has offered a slot, and return the worker and the fencing token; without a row it has to be queued
 --   hold_quota_of_bytes        Refuse a result or logs that would take a tenant over its quota of stored bytes
 --   keep_queue                 Keep the table `queue` equal to the queued executions
+--   quota_against_batch_v1     Return the quota that so many more queued executions and bytes would exceed, if any
 --   quota_against_execution    Call quota_against_execution_v2, for the API processes of release 0.1.0
 --   quota_against_execution_v2 Return the quota that one more execution with `size_bytes` of input would exceed, if any
 --   quota_against_upload       Call quota_against_upload_v2, for the API processes of release 0.1.0
@@ -95,9 +96,10 @@ CREATE FUNCTION begin_execution_v1(execution uuid, token bigint, lease_seconds d
     SET jit TO 'off'
     SET plan_cache_mode TO 'force_generic_plan'; -- migrations/sql/begin_execution_v1.sql
 
-CREATE FUNCTION claim_callbacks_v1(subjects text[], room integer, reserved integer, most_of_tenant integer, most_of_host integer, lease_seconds double precision, busy_tenants uuid[], attempts_of_tenants integer[], busy_hosts text[], attempts_of_hosts integer[]) RETURNS TABLE(id uuid, tenant_id uuid, subject text, subject_id uuid, url text, host text, tries integer, lease_token bigint)
+CREATE FUNCTION claim_callbacks_v1(subjects text[], room integer, reserved integer, most_of_tenant integer, most_of_host integer, lease_seconds double precision, longest_lease_seconds double precision, busy_tenants uuid[], attempts_of_tenants integer[], busy_hosts text[], attempts_of_hosts integer[]) RETURNS TABLE(id uuid, tenant_id uuid, subject text, subject_id uuid, url text, host text, tries integer, unrecorded integer, lease_token bigint)
     LANGUAGE plpgsql
     SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
     SET jit TO 'off'
@@ -146,7 +148,10 @@ CREATE FUNCTION faded(seconds double precision, since timestamp with time zone, 
     LANGUAGE sql IMMUTABLE; -- migrations/sql/faded.sql
 
 CREATE FUNCTION find_idempotency_key_v1(tenant uuid, wanted_key text) RETURNS TABLE(in_progress boolean, fingerprint bytea, resource text)
-    LANGUAGE plpgsql; -- migrations/sql/find_idempotency_key_v1.sql
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET jit TO 'off'; -- migrations/sql/find_idempotency_key_v1.sql
 
 CREATE PROCEDURE finish_execution(IN execution uuid, IN token bigint, IN its_status text, IN its_error_kind text, IN its_error bytea, IN its_v8_version text, IN its_run_ms double precision, IN its_cpu_ms double precision, IN its_peak_bytes bigint, IN result_sha256 bytea, IN result_bytes bigint, IN result_body bytea, IN result_key text, IN logs_sha256 bytea, IN logs_bytes bigint, IN logs_body bytea, IN logs_key text, INOUT tenant text DEFAULT NULL::text, INOUT script text DEFAULT NULL::text, INOUT version integer DEFAULT NULL::integer, INOUT attempts smallint DEFAULT NULL::smallint, INOUT created_at timestamp with time zone DEFAULT NULL::timestamp with time zone, INOUT started_at timestamp with time zone DEFAULT NULL::timestamp with time zone, INOUT finished_at timestamp with time zone DEFAULT NULL::timestamp with time zone, INOUT worker_id uuid DEFAULT NULL::uuid, INOUT traceparent text DEFAULT NULL::text)
     LANGUAGE plpgsql; -- migrations/sql/finish_execution.sql
@@ -175,6 +180,9 @@ CREATE FUNCTION hold_quota_of_bytes() RETURNS trigger
 
 CREATE FUNCTION keep_queue() RETURNS trigger
     LANGUAGE plpgsql; -- migrations/sql/keep_queue.sql
+
+CREATE FUNCTION quota_against_batch_v1(tenant uuid, items bigint, input_bytes bigint, params_bytes bigint, max_queued bigint, max_stored_bytes bigint, max_bytes_per_day bigint) RETURNS TABLE(quota text, cap bigint, used bigint)
+    LANGUAGE sql; -- migrations/sql/quota_against_batch_v1.sql
 
 CREATE FUNCTION quota_against_execution(tenant uuid, size_bytes bigint, max_queued bigint, max_stored_bytes bigint, max_bytes_per_day bigint) RETURNS TABLE(quota text, cap bigint, used bigint)
     LANGUAGE sql; -- migrations/sql/quota_against_execution.sql
@@ -336,20 +344,24 @@ CREATE TABLE callbacks (
     created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     attempts integer DEFAULT 0 NOT NULL,
     tries integer DEFAULT 0 NOT NULL,
+    unrecorded integer DEFAULT 0 NOT NULL,
     next_attempt_at timestamp with time zone,
     lease_token bigint,
     CONSTRAINT callbacks_attempts_check CHECK ((attempts >= 0)),
     CONSTRAINT callbacks_check CHECK (((status = 'pending'::text) = (next_attempt_at IS NOT NULL))),
     CONSTRAINT callbacks_status_check CHECK ((status = ANY (ARRAY['pending'::text, 'delivered'::text, 'failed'::text, 'disabled'::text]))),
     CONSTRAINT callbacks_subject_check CHECK ((subject = ANY (ARRAY['execution'::text, 'batch'::text]))),
-    CONSTRAINT callbacks_tries_check CHECK ((tries >= 0))
+    CONSTRAINT callbacks_tries_check CHECK ((tries >= 0)),
+    CONSTRAINT callbacks_unrecorded_check CHECK ((unrecorded >= 0))
 );
 
 COMMENT ON COLUMN callbacks.subject IS 'what ended: a row of executions or batches; deleted with it by a trigger';
 
 COMMENT ON COLUMN callbacks.attempts IS 'attempts begun';
 
-COMMENT ON COLUMN callbacks.tries IS 'attempts begun since it was added or resent: the place in the schedule';
+COMMENT ON COLUMN callbacks.tries IS 'attempts recorded since it was added or resent: the place in the schedule';
+
+COMMENT ON COLUMN callbacks.unrecorded IS 'claims since the last record; more than one: processes died';
 
 COMMENT ON COLUMN callbacks.next_attempt_at IS 'while an attempt is under way, when it is given up for lost';
 
@@ -796,7 +808,11 @@ CREATE INDEX batches_finished_idx ON batches USING btree (finished_at, id) WHERE
 
 CREATE INDEX batches_page_idx ON batches USING btree (tenant_id, id DESC);
 
+CREATE INDEX batches_uncancelled_idx ON batches USING btree (id) WHERE ((cancelled_at IS NOT NULL) AND (finished_at IS NULL));
+
 CREATE INDEX callback_secrets_tenant_idx ON callback_secrets USING btree (tenant_id, id DESC);
+
+CREATE INDEX callbacks_host_idx ON callbacks USING btree (tenant_id, host, next_attempt_at) WHERE (status = 'pending'::text);
 
 CREATE INDEX callbacks_pending_idx ON callbacks USING btree (tenant_id, next_attempt_at) WHERE (status = 'pending'::text);
 

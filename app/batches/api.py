@@ -13,7 +13,7 @@ from app.auth.event_tokens import EventsToken
 from app.auth.model import Scope
 from app.batches import reference, responses, service, submissions
 from app.batches.framing import ArrayFramer, Framer, LineFramer
-from app.batches.model import Batch, QueuedBatch
+from app.batches.model import DEFAULT_PRIORITY, Batch, QueuedBatch
 from app.batches.refs import parse_batch_id
 from app.batches.results import write_results
 from app.executions.callback_urls import callback_url_in_query
@@ -25,6 +25,7 @@ from app.http.authorization import needs, takes_token
 from app.http.bodies import (
     AnyRequest,
     UnsupportedMediaType,
+    announced_bytes,
     described_type,
     media_type_of,
     read_query,
@@ -36,6 +37,7 @@ from app.http.sse import MEDIA_TYPE as EVENT_STREAM
 from app.idempotency.model import Repeated
 from app.limits import LimitChoice
 from app.pagination import Page
+from app.quotas.in_flight import InFlightLimiter
 from app.resources import Resources
 from app.scripts.params import read_params
 from app.scripts.refs import parse_ref
@@ -69,13 +71,15 @@ async def submit_batch(
         limits=LimitChoice(**{name: each or None for name, each in limits.items()}),
         seed=None if choices.seed is UNSET else choices.seed,
         labels=labels_in_query(choices.label or []),
-        priority=choices.priority or 0,
+        priority=DEFAULT_PRIORITY if choices.priority is UNSET else choices.priority,
         params=read_params(choices.params),
         callback_url=callback_url_in_query(
             resources.settings, None if choices.callback_url is UNSET else choices.callback_url
         ),
     )
     data = stream_body(request, max_bytes=resources.settings.max_batch_bytes, compressed=True)
+    uploads: InFlightLimiter = request.app.state.uploads
+    uploads.begin(caller.tenant)
     try:
         queued = await submissions.submit(
             resources,
@@ -85,11 +89,14 @@ async def submit_batch(
             data=data,
             framer=framer,
             queue_limit=queue_limit,
+            announced_bytes=announced_bytes(request),
             key=key,
         )
     except Repeated as earlier:
         batch = await service.show(resources, caller.tenant, UUID(earlier.resource))
         return responses.respond_to_submission(batch, is_replay=True)
+    finally:
+        uploads.end(caller.tenant)
     return responses.respond_to_submission(queued)
 
 
@@ -135,14 +142,17 @@ async def show_batch_results(
 
     NDJSON in the order of the inputs: `{"line":1,"id":…,"status":"succeeded","result":…}`, with the
     exact bytes of each result, and `error` in place of `result` for a failed item. Items that have
-    not finished are lines with their status. `status` selects, and may repeat.
+    not finished are lines with their status. `status` selects, and may repeat; `after` goes on with
+    a download that broke off.
     """
     choices = read_query(request, reference.ResultsQuery, many=("status",))
     batch_id = parse_batch_id(batch)
     await service.show(resources, tenant, batch_id)
     if is_head(request):
         return Response(b"", media_type=reference.NDJSON)
-    lines = write_results(resources, tenant, batch_id, choices.status or None)
+    lines = write_results(
+        resources, tenant, batch_id, after=choices.after, statuses=choices.status or None
+    )
     return Stream(lines, media_type=reference.NDJSON)
 
 

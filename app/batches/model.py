@@ -2,13 +2,17 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Final
 from uuid import UUID
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from app.execution_errors import WrittenError
 from app.executions.model import Status
+from app.limits import MIN_PRIORITY
+
+# Behind the tenant's single executions, which would wait for the whole batch otherwise.
+DEFAULT_PRIORITY: Final = MIN_PRIORITY
 
 
 class BatchStatus(StrEnum):

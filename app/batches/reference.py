@@ -7,7 +7,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from app.auth.errors import InvalidToken
 from app.auth.event_tokens import EventsToken
-from app.batches.model import Batch, QueuedBatch
+from app.batches.model import DEFAULT_PRIORITY, Batch, QueuedBatch
 from app.batches.problems import (
     BatchFinished,
     BatchNotFound,
@@ -28,6 +28,7 @@ from app.executions.waiting.waiters import MAX_WAIT_SECONDS
 from app.http.openapi import JsonSchema, ResponseSpec, documented
 from app.http.openapi_parameters import load_examples
 from app.http.undeclared import not_evaluated
+from app.limits import Priority
 from app.pagination import Page, PageQuery
 
 NDJSON: Final = "application/x-ndjson"
@@ -56,6 +57,16 @@ class BatchQuery(RawSubmissionQuery, frozen=True, kw_only=True, forbid_unknown_f
         Annotated[str, Meta(description="the script and version: `cards`, `cards@3`, `cards@prod`")]
         | UnsetType
     ) = UNSET
+    priority: (
+        Annotated[
+            Priority,
+            Meta(
+                description="higher ones run first among the tenant's own; by default "
+                f"{DEFAULT_PRIORITY}, behind all others"
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
 
 
 class BatchListQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -79,6 +90,8 @@ class WaitQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 class ResultsQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Query parameters of the results of a batch."""
+
+    after: Annotated[int, Meta(ge=0, description="only items after this line")] = 0
 
     status: (
         Annotated[

@@ -5,25 +5,35 @@ from typing import Final
 from uuid import UUID
 
 import msgspec
+import structlog
 
 from app.batches.store import ResultRow, select_results
+from app.blobs import BlobMissing
 from app.executions.model import Status
 from app.payloads.model import StoredPayload
-from app.payloads.reader import read_payload
+from app.payloads.reader import open_payload
 from app.resources import Resources
+
+log = structlog.get_logger(__name__)
 
 _PAGE_BYTES: Final = 512 * 1024
 _PAGE_ROWS: Final = 500
 
 
 async def write_results(
-    resources: Resources, tenant: UUID, batch_id: UUID, statuses: Sequence[Status] | None
+    resources: Resources,
+    tenant: UUID,
+    batch_id: UUID,
+    *,
+    after: int,
+    statuses: Sequence[Status] | None,
 ) -> AsyncIterator[bytes]:
-    """Yield a line for each item, as it is when its page is read; the page before is forgotten.
+    """Yield a line for each item after a line, as it is when its page is read.
 
-    A result's own bytes become part of its line: they are not decoded, and have no line feed.
+    A result's own bytes become part of its line: they are not decoded, and have no line feed. An
+    item whose blob is gone has a line without its result. Raises BlobsUnavailable.
     """
-    line = 0
+    line = after
     while True:
         async with resources.pool.acquire() as conn:
             rows = await select_results(
@@ -43,9 +53,16 @@ async def write_results(
             if row.blob_key is None:
                 written.append(_line(row))
                 continue
+            try:
+                chunks = await open_payload(resources.blobs, _stored(row))
+            except BlobMissing:
+                # Erased since the page was read, or lost: it must not end the others' download.
+                log.warning("batch.result_missing", id=str(row.id))
+                written.append(b'%b,"result_missing":true}\n' % _opening(row))
+                continue
             yield b"".join(written) + _opening(row) + b',"result":'
             written = []
-            async for chunk in read_payload(resources.blobs, _stored(row)):
+            async for chunk in chunks:
                 yield chunk
             written.append(b"}\n")
         yield b"".join(written)

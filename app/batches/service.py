@@ -1,20 +1,21 @@
 """Show, list and cancel batches."""
 
-from contextlib import suppress
 from uuid import UUID
+
+import structlog
 
 from app.audit.model import Action
 from app.audit.store import log_action
 from app.auth.callers import Caller
 from app.batches import store
-from app.batches.acceptance import ALL_ITEMS_SECONDS
+from app.batches.item_cancellations import cancel_unfinished
 from app.batches.model import Batch, BatchStatus
 from app.batches.problems import BatchFinished, BatchNotFound
-from app.executions import cancellations
 from app.metrics import count_batch
-from app.outages import DatabaseUnavailable
 from app.pagination import Page, Paginator
 from app.resources import Resources
+
+log = structlog.get_logger(__name__)
 
 
 async def show(resources: Resources, tenant: UUID, batch_id: UUID) -> Batch:
@@ -38,28 +39,25 @@ async def list_batches(
 
 
 async def cancel(resources: Resources, caller: Caller, batch_id: UUID) -> Batch:
-    """Cancel what has not finished, in one transaction. Repeating it changes nothing.
+    """Cancel what has not finished, and return once it is. Repeating it changes nothing.
 
-    Raises BatchNotFound, BatchFinished.
+    The wish is committed first: if this process is killed, a worker completes it. Raises
+    BatchNotFound, BatchFinished.
     """
     before = await show(resources, caller.tenant, batch_id)
     if before.finished_at is None:
-        async with resources.pool.acquire() as conn:
-            async with conn.transaction():
-                cancelled = await store.cancel_items(
-                    conn, caller.tenant, batch_id, timeout_seconds=ALL_ITEMS_SECONDS
-                )
-                if cancelled.items:
-                    await store.mark_cancelled(conn, caller.tenant, batch_id)
-                    details = {"items": cancelled.items}
-                    target = f"/batches/{batch_id}"
-                    await log_action(conn, caller, Action.BATCH_CANCELLED, target, details=details)
-            if cancelled.items:
-                count_batch("cancelled", items=cancelled.items)
-            # Committed already: a worker that is not notified notices when it renews its leases.
-            with suppress(DatabaseUnavailable):
-                for execution in cancelled.running:
-                    await cancellations.notify_workers(conn, execution)
+        async with resources.pool.acquire() as conn, conn.transaction():
+            unfinished = await store.mark_cancelled(conn, caller.tenant, batch_id)
+            if unfinished is not None:
+                target = f"/batches/{batch_id}"
+                details = {"items": unfinished}
+                await log_action(conn, caller, Action.BATCH_CANCELLED, target, details=details)
+        stopped = await cancel_unfinished(resources.pool, caller.tenant, batch_id)
+        if unfinished is not None:
+            count_batch("cancelled", items=unfinished)
+            log.info("batch.cancelled", id=str(batch_id), items=unfinished)
+        # Waiters of queued items are woken by the next resync.
+        resources.publisher.ended(*stopped)
     batch = await show(resources, caller.tenant, batch_id)
     if batch.status is not BatchStatus.CANCELLED:
         raise BatchFinished(

@@ -13,26 +13,35 @@ from app.batches.framing import Fragment, Framer
 from app.batches.problems import EmptyBatch, TooManyItems
 from app.batches.staging_store import StagedInput, delete_upload, stage_inputs
 from app.execution_errors import ErrorKind, error_document
+from app.executions.acceptance import require_room
 from app.outages import BlobsUnavailable, DatabaseUnavailable
 from app.payloads.writer import PayloadWriter, stored_inline
+from app.quotas.model import Caps
 from app.resources import Resources
 
+# Uploads of batches at once at one API process: each may stage as much as a batch may hold.
+MAX_UPLOADS_OF_TENANT: Final = 8
 # What is held in memory until it is staged: whichever comes first.
 _MAX_INPUTS: Final = 1_000
 _MAX_BYTES: Final = 1024 * 1024
 # Bounds for how long the division of a chunk holds the event loop.
 _SLICE_BYTES: Final = 8 * 1024
+_INPUTS_IN_A_ROW: Final = 128
 
 
 class Upload:
     """The inputs of one batch, as they are staged."""
 
-    def __init__(self, resources: Resources, tenant: UUID) -> None:
-        """Start without inputs."""
+    def __init__(self, resources: Resources, tenant: UUID, *, caps: Caps) -> None:
+        """Start without inputs; refuse what exceeds `caps`."""
         self.id: UUID = uuid.uuid7()
         self.items = 0
+        # From then on it may be accepted.
+        self.is_complete = False
         self._resources = resources
         self._tenant = tenant
+        self._caps = caps
+        self._size_bytes = 0
         self._inputs: list[StagedInput] = []
         self._bytes = 0
         self._blob_keys: list[str] = []
@@ -46,7 +55,10 @@ class Upload:
         return self._sha256.digest()
 
     async def receive(self, data: AsyncIterator[bytes], framer: Framer) -> None:
-        """Stage all inputs. Raises TooManyItems, EmptyBatch, and what `data` and `framer` raise."""
+        """Stage all inputs.
+
+        Raises TooManyItems, EmptyBatch, QuotaExceeded, and what `data` and `framer` raise.
+        """
         async for chunk in data:
             self._sha256.update(chunk)
             for start in range(0, len(chunk), _SLICE_BYTES):
@@ -59,6 +71,7 @@ class Upload:
         if not self.items:
             raise EmptyBatch("the body has no input: send one on each line, or in a JSON array")
         await self._flush()
+        self.is_complete = True
 
     async def drop(self) -> None:
         """Delete what is staged; what cannot be deleted now is found later, by its age."""
@@ -89,10 +102,13 @@ class Upload:
         if self.items >= limit:
             raise TooManyItems(f"line {staged.line}: the batch has more than {limit} inputs")
         self.items += 1
+        if self.items % _INPUTS_IN_A_ROW == 0:
+            await asyncio.sleep(0)
         self._inputs.append(staged)
         if staged.payload.blob_key is not None:
             self._blob_keys.append(staged.payload.blob_key)
         self._bytes += len(staged.payload.body or b"")
+        self._size_bytes += staged.payload.size_bytes
         if len(self._inputs) >= _MAX_INPUTS or self._bytes >= _MAX_BYTES:
             await self._flush()
 
@@ -102,6 +118,8 @@ class Upload:
             self._is_staged = True
             # No connection is held while the client sends, however slowly.
             async with self._resources.pool.acquire() as conn:
+                # The acceptance counts exactly; a tenant over a quota must not stage all before.
+                await require_room(conn, self._tenant, size_bytes=self._size_bytes, caps=self._caps)
                 await stage_inputs(conn, self._tenant, self.id, inputs)
 
 
@@ -146,19 +164,29 @@ class _Abort(Exception):
 
 @asynccontextmanager
 async def received(
-    resources: Resources, tenant: UUID, data: AsyncIterator[bytes], framer: Framer
+    resources: Resources,
+    tenant: UUID,
+    data: AsyncIterator[bytes],
+    framer: Framer,
+    *,
+    caps: Caps,
 ) -> AsyncIterator[Upload]:
     """Stage an upload, to be accepted within the block; if it is not, nothing stays.
 
     After DatabaseUnavailable it stays: the acceptance may have been committed before the connection
     broke. An acceptance that was not is found by the age of what is staged.
     """
-    upload = Upload(resources, tenant)
+    upload = Upload(resources, tenant, caps=caps)
     try:
         await upload.receive(data, framer)
         yield upload
     except DatabaseUnavailable:
         raise
+    except Exception:
+        await upload.drop()
+        raise
     except BaseException:
-        await asyncio.shield(upload.drop())
+        # A cancelled acceptance may have been committed.
+        if not upload.is_complete:
+            await asyncio.shield(upload.drop())
         raise

@@ -48,7 +48,8 @@ async def stage_inputs(
 
 
 # The lock outlives erasure: whoever erases an input meanwhile waits, and then finds that the staged
-# row references its blob too. What has no input any more, or has not finished, is left out.
+# row references its blob too. Rows are locked in the order in which erasures lock them. What has no
+# input any more, or has not finished, is left out.
 STAGE_REPLAYS = """
 WITH parameters AS NOT MATERIALIZED (
     SELECT $1::uuid AS tenant_id,
@@ -74,6 +75,7 @@ replayed AS MATERIALIZED (
     JOIN executions AS e ON e.tenant_id = w.tenant_id AND e.id = w.id
     JOIN payloads AS i ON i.tenant_id = e.tenant_id AND i.execution_id = e.id AND i.kind = 'input'
     WHERE e.finished_at IS NOT NULL AND i.erased_at IS NULL
+    ORDER BY i.execution_id
     FOR SHARE OF i
 )
 INSERT INTO batch_inputs

@@ -74,14 +74,15 @@ async def select_states(conn: Connection, ids: Sequence[UUID]) -> list[BatchStat
     return [from_row(BatchState, row) for row in await conn.fetch(SELECT_STATES, ids)]
 
 
-# Items are locked in the order of their ids, as outcomes are recorded; the trigger that counts them
-# locks the batch afterwards.
+# Few at once: a renewal of leases, of whichever tenants, waits for locked rows. They are locked in
+# the order of their ids, as outcomes are recorded; the trigger locks the batch afterwards.
 CANCEL_ITEMS = """
 WITH unfinished AS MATERIALIZED (
-    SELECT e.id, e.status
+    SELECT e.id
     FROM executions AS e
-    WHERE e.tenant_id = $1 AND e.batch_id = $2 AND e.status IN ('queued', 'running')
-    ORDER BY e.id
+    WHERE e.tenant_id = $1 AND e.batch_id = $2 AND e.status = $3 AND e.batch_line > $4
+    ORDER BY e.batch_line
+    LIMIT $5
     FOR NO KEY UPDATE
 )
 UPDATE executions AS e
@@ -90,37 +91,60 @@ SET status = 'cancelled',
     lease_token = -e.lease_token,
     lease_expires_at = NULL
 FROM unfinished
-WHERE e.tenant_id = $1 AND e.id = unfinished.id AND e.status IN ('queued', 'running')
-RETURNING e.id, unfinished.status
+WHERE e.tenant_id = $1 AND e.id = unfinished.id AND e.status = $3
+RETURNING e.id, e.batch_line
 """
 
 
-class Cancelled(Struct, frozen=True, kw_only=True):
-    """What a cancellation has ended: how many items, and which of them were running."""
+class CancelledItem(Struct, frozen=True, kw_only=True):
+    """An item that a cancellation has ended."""
 
-    items: int
-    running: list[UUID]
+    id: UUID
+    batch_line: int
 
 
 async def cancel_items(
-    conn: Connection, tenant: UUID, batch_id: UUID, *, timeout_seconds: float
-) -> Cancelled:
-    """Cancel what has not finished."""
-    rows = await conn.fetch(CANCEL_ITEMS, tenant, batch_id, timeout=timeout_seconds)
-    running = [row["id"] for row in rows if row["status"] == Status.RUNNING]
-    return Cancelled(items=len(rows), running=running)
+    conn: Connection, tenant: UUID, batch_id: UUID, status: Status, *, above: int, limit: int
+) -> list[CancelledItem]:
+    """Cancel up to `limit` items that are queued or running, after line `above`.
+
+    Items that change meanwhile are left out: fewer than `limit` may have been found.
+    """
+    rows = await conn.fetch(CANCEL_ITEMS, tenant, batch_id, status, above, limit)
+    return [from_row(CancelledItem, row) for row in rows]
 
 
 MARK_CANCELLED = """
 UPDATE batches
 SET cancelled_at = clock_timestamp()
-WHERE tenant_id = $1 AND id = $2
+WHERE tenant_id = $1 AND id = $2 AND cancelled_at IS NULL AND finished_at IS NULL
+RETURNING items - succeeded - failed - cancelled
 """
 
 
-async def mark_cancelled(conn: Connection, tenant: UUID, batch_id: UUID) -> None:
-    """Note that a client has cancelled a batch."""
-    await conn.execute(MARK_CANCELLED, tenant, batch_id)
+async def mark_cancelled(conn: Connection, tenant: UUID, batch_id: UUID) -> int | None:
+    """Note that a client cancels a batch; return how many items had not finished.
+
+    None: it has finished, or is being cancelled already.
+    """
+    unfinished: int | None = await conn.fetchval(MARK_CANCELLED, tenant, batch_id)
+    return unfinished
+
+
+# Across tenants: cancellations that a process did not bring to their end.
+SELECT_UNCANCELLED = """
+SELECT tenant_id, id
+FROM batches
+WHERE cancelled_at IS NOT NULL AND finished_at IS NULL
+ORDER BY id
+LIMIT $1
+"""
+
+
+async def select_uncancelled(conn: Connection, limit: int) -> list[tuple[UUID, UUID]]:
+    """Find batches that are cancelled and have unfinished items: their tenants and ids."""
+    rows = await conn.fetch(SELECT_UNCANCELLED, limit)
+    return [(row["tenant_id"], row["id"]) for row in rows]
 
 
 # A page ends with the row with which it has $5 bytes or more, so memory is bounded, and after $6
@@ -187,7 +211,7 @@ async def select_results(
 def _batch(row: asyncpg.Record) -> Batch:
     ended = row["succeeded"] + row["failed"] + row["cancelled"]
     status = BatchStatus.RUNNING if row["finished_at"] is None else BatchStatus.FINISHED
-    if row["cancelled_at"] is not None:
+    if row["finished_at"] is not None and row["cancelled_at"] is not None and row["cancelled"]:
         status = BatchStatus.CANCELLED
     return Batch(
         id=row["id"],

@@ -13,20 +13,21 @@ from app.batches.problems import EmptyBatch
 from app.batches.staging import Upload, received
 from app.batches.staging_store import stage_replays
 from app.db import Connection
+from app.executions.acceptance import require_room
 from app.executions.callback_urls import require_room_for_callback
 from app.executions.model import Submission
 from app.executions.queue_limit import QueueLimit
 from app.idempotency.model import IdempotencyKey, RequestKey, key_for
 from app.idempotency.store import remember, require_new
 from app.metrics import count_batch
-from app.quotas.model import effective_caps
+from app.quotas.model import Caps, effective_caps
 from app.resources import Resources
 from app.scripts import service as scripts
 from app.scripts.model import ResolvedVersion
 from app.scripts.refs import ScriptRef
 
 
-async def submit(
+async def submit(  # noqa: PLR0913 - one keyword for each part of the request
     resources: Resources,
     caller: Caller,
     ref: ScriptRef,
@@ -35,6 +36,7 @@ async def submit(
     data: AsyncIterator[bytes],
     framer: Framer,
     queue_limit: QueueLimit,
+    announced_bytes: int = 0,
     key: RequestKey | None = None,
 ) -> QueuedBatch:
     """Receive the inputs of a batch, accept them all or none, and wake a worker.
@@ -46,10 +48,13 @@ async def submit(
     """
     scripts.require_limits(resources.settings, submission.limits)
     if submission.callback_url is not None:
-        await require_room_for_callback(resources, caller.tenant)
+        await require_room_for_callback(resources, caller.tenant, key)
+    # A repetition adds nothing, which is known once its body has arrived: no quota refuses it.
+    caps = Caps() if key else effective_caps(resources.settings, caller.caps)
     async with resources.pool.acquire() as conn:
         version = await scripts.resolve(conn, caller.tenant, ref)
-    async with received(resources, caller.tenant, data, framer) as upload:
+        await require_room(conn, caller.tenant, size_bytes=announced_bytes, caps=caps)
+    async with received(resources, caller.tenant, data, framer, caps=caps) as upload:
         await queue_limit.require_room(resources.pool, more=upload.items)
         once = key_for(key, str(ref), type(framer).__name__, submission, upload.sha256)
         return await _accept(resources, caller, upload, version, submission, once)

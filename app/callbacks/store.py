@@ -31,7 +31,8 @@ async def select_callbacks(
 # An attempt under way is fenced off: its answer does not end the callback that was just resent.
 RESEND = """
 UPDATE callbacks
-SET status = 'pending', next_attempt_at = clock_timestamp(), tries = 0, lease_token = NULL
+SET status = 'pending', next_attempt_at = clock_timestamp(), tries = 0, unrecorded = 0,
+    lease_token = NULL
 WHERE tenant_id = $1 AND id = $2
 """
 
@@ -179,13 +180,14 @@ WHERE tenant_id = $1 AND id IN (
 )
 """  # noqa: S608 - put together from constants
 
-# Without those that are locked: their attempts are being recorded, and two that were answered with
-# 410 at once would wait for each other. One that stays pending gets its own 410.
+# Without attempts under way, whose outcomes are still recorded, and those that are locked: two that
+# were answered with 410 at once would wait for each other. One that stays pending gets its own 410.
 DISABLE_PENDING = """
 WITH pending AS MATERIALIZED (
     SELECT tenant_id, id
     FROM callbacks
     WHERE tenant_id = $1 AND status = 'pending' AND url = $2
+      AND (lease_token IS NULL OR next_attempt_at <= clock_timestamp())
     FOR NO KEY UPDATE SKIP LOCKED
 )
 UPDATE callbacks AS c
@@ -196,7 +198,7 @@ WHERE c.tenant_id = pending.tenant_id AND c.id = pending.id
 
 
 async def disable_url(conn: Connection, tenant: UUID, disabled_id: UUID, url: str) -> None:
-    """Disable a tenant's URL, and with it the callbacks that are pending for it."""
+    """Disable a tenant's URL, and its pending callbacks without an attempt under way."""
     await conn.execute(INSERT_DISABLED, disabled_id, tenant, url)
     await conn.execute(DELETE_OLD_DISABLED, tenant)
     await conn.execute(DISABLE_PENDING, tenant, url)

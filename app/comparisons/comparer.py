@@ -3,11 +3,12 @@
 import asyncio
 import json
 from functools import partial
+from time import thread_time
 from typing import Final
 
 import msgspec
 import structlog
-from msgspec import UNSET, Raw, UnsetType
+from msgspec import UNSET, Raw, Struct, UnsetType
 
 from app.background import retry_forever
 from app.comparisons.json_differences import Place, changes_between
@@ -43,6 +44,8 @@ _PAGE_PAIRS: Final = 50
 # Renewed at every page: after a crash, another worker goes on as it expires.
 _LEASE_SECONDS: Final = 120.0
 _BATCH_DELETED: Final = 100
+# CPU time for the results of one comparison. A pair of ordinary ones takes less than a ms.
+_BUDGET_SECONDS: Final = 60.0
 
 
 async def run_comparer(resources: Resources) -> None:
@@ -80,6 +83,7 @@ async def _compare(resources: Resources, claimed: ClaimedComparison) -> None:
 
     A crash loses nothing: each page's outcomes are stored. Two workers at once do work twice.
     """
+    budget = _Budget(seconds=_BUDGET_SECONDS)
     while True:
         async with resources.pool.acquire() as conn:
             shown = await count_differences(conn, claimed)
@@ -90,7 +94,7 @@ async def _compare(resources: Resources, claimed: ClaimedComparison) -> None:
             break
         outcomes = {}
         for pair in pairs:
-            outcome, changes = await _compare_pair(resources, claimed, pair)
+            outcome, changes = await _compare_pair(resources, claimed, pair, budget)
             if changes and shown < MAX_DIFFERENCES:
                 written = msgspec.json.encode(changes)
                 async with resources.pool.acquire() as conn:
@@ -108,7 +112,7 @@ async def _compare(resources: Resources, claimed: ClaimedComparison) -> None:
 
 
 async def _compare_pair(
-    resources: Resources, claimed: ClaimedComparison, pair: Pair
+    resources: Resources, claimed: ClaimedComparison, pair: Pair, budget: "_Budget"
 ) -> tuple[PairOutcome, list[Change]]:
     """Return how two executions compare, and where their results differ."""
     known = _outcome_by_status(pair)
@@ -123,7 +127,7 @@ async def _compare_pair(
         return (PairOutcome.SAME if same else PairOutcome.DIFFERING), []
     if payloads.is_erased:
         return PairOutcome.UNDECIDED, []
-    changes = await _changes(payloads)
+    changes = await _changes(payloads, budget)
     return (PairOutcome.DIFFERING if changes else PairOutcome.SAME), changes
 
 
@@ -142,9 +146,16 @@ def _outcome_by_status(pair: Pair) -> PairOutcome | None:
             return None
 
 
-async def _changes(payloads: PairPayloads) -> list[Change]:
-    if payloads.from_body is None or payloads.to_body is None:
-        # Larger than what is compared in memory: other bytes count as another result.
+class _Budget(Struct, kw_only=True):
+    """The CPU time that is left for a comparison's results; scripts choose what these cost."""
+
+    seconds: float
+
+
+async def _changes(payloads: PairPayloads, budget: _Budget) -> list[Change]:
+    before, after = payloads.from_body, payloads.to_body
+    if before is None or after is None or budget.seconds <= 0:
+        # Larger, or dearer, than what is compared: other bytes count as another result.
         return [
             Change(
                 pointer=Raw(b'""'),
@@ -153,10 +164,14 @@ async def _changes(payloads: PairPayloads) -> list[Change]:
             )
         ]
     # In a thread: a MiB of JSON can take a second, and heartbeats go on meanwhile.
-    places = await asyncio.to_thread(
-        changes_between, payloads.from_body, payloads.to_body, limit=MAX_CHANGES
-    )
+    places, seconds = await asyncio.to_thread(_timed, before, after)
+    budget.seconds -= seconds
     return [_change(place) for place in places]
+
+
+def _timed(before: bytes, after: bytes) -> tuple[list[Place], float]:
+    began = thread_time()
+    return changes_between(before, after, limit=MAX_CHANGES), thread_time() - began
 
 
 def _change(place: Place) -> Change:

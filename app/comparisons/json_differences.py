@@ -11,12 +11,14 @@ import json
 import re
 from collections.abc import Iterator
 from itertools import islice, zip_longest
-from typing import Final, NoReturn
+from typing import Final, NoReturn, TypeAlias
 
 from msgspec import Struct
 
 # Deeper values are compared as texts: their order of members and spelling of numbers count.
 MAX_DEPTH: Final = 64
+# Where a longer pointer would be needed, the value around that place is the difference.
+MAX_POINTER_CHARS: Final = 500
 
 _NUMBER: Final = re.compile(r"(-?)([0-9]+)(?:\.([0-9]+))?(?:[eE]([+-]?[0-9]+))?")
 _SPACE: Final = re.compile(r"[ \t\n\r]*")
@@ -35,6 +37,11 @@ class Place(Struct, frozen=True, kw_only=True):
     after: bytes | None
 
 
+# A value: the text of its document, where it begins and where it ends. No copy is kept while a
+# value is compared: of a deep document each level would hold another.
+_Span: TypeAlias = tuple[str, int, int]
+
+
 def changes_between(before: bytes, after: bytes, *, limit: int) -> list[Place]:
     """Return the first `limit` differences in the order of `before`; none: they are equal.
 
@@ -44,10 +51,10 @@ def changes_between(before: bytes, after: bytes, *, limit: int) -> list[Place]:
     if before == after:
         return []
     try:
-        texts = _document(before), _document(after)
+        spans = _document(before), _document(after)
     except (ValueError, RecursionError):
         return [Place(pointer="", before=before, after=after)]
-    found = islice(_walk("", *texts, depth=0), limit)
+    found = islice(_walk("", *spans, depth=0), limit)
     return [
         Place(pointer=pointer, before=_encoded(old), after=_encoded(new))
         for pointer, old, new in found
@@ -55,50 +62,60 @@ def changes_between(before: bytes, after: bytes, *, limit: int) -> list[Place]:
 
 
 def _walk(
-    pointer: str, before: str, after: str, *, depth: int
-) -> Iterator[tuple[str, str | None, str | None]]:
-    if before == after:
+    pointer: str, before: _Span, after: _Span, *, depth: int
+) -> Iterator[tuple[str, _Span | None, _Span | None]]:
+    if _text(before) == _text(after):
         return
-    kind = before[0]
-    if kind != after[0] or kind not in "{[" or depth == MAX_DEPTH:
-        if depth == MAX_DEPTH or _scalar(before) != _scalar(after):
+    kind = before[0][before[1]]
+    if kind != after[0][after[1]] or kind not in "{[" or depth == MAX_DEPTH:
+        if depth == MAX_DEPTH or _scalar(_text(before)) != _scalar(_text(after)):
             yield pointer, before, after
         return
     for name, old, new in _members(before, after) if kind == "{" else _elements(before, after):
         inner = f"{pointer}/{name}"
-        if old is None or new is None:
+        if len(inner) > MAX_POINTER_CHARS:
+            if _differ(old, new, depth=depth + 1):
+                yield pointer, before, after
+                return
+        elif old is None or new is None:
             yield inner, old, new
         else:
             yield from _walk(inner, old, new, depth=depth + 1)
 
 
-def _members(before: str, after: str) -> Iterator[tuple[str, str | None, str | None]]:
+def _differ(before: _Span | None, after: _Span | None, *, depth: int) -> bool:
+    return before is None or after is None or any(_walk("", before, after, depth=depth))
+
+
+def _members(before: _Span, after: _Span) -> Iterator[tuple[str, _Span | None, _Span | None]]:
     old, new = dict(_in_object(before)), dict(_in_object(after))
     for name in old | new:
         yield name.replace("~", "~0").replace("/", "~1"), old.get(name), new.get(name)
 
 
-def _elements(before: str, after: str) -> Iterator[tuple[str, str | None, str | None]]:
+def _elements(before: _Span, after: _Span) -> Iterator[tuple[str, _Span | None, _Span | None]]:
     pairs = zip_longest(_in_array(before), _in_array(after))
     for index, (old, new) in enumerate(pairs):
         yield str(index), old, new
 
 
-def _in_object(text: str) -> Iterator[tuple[str, str]]:
-    position = _after_space(text, 1)
+def _in_object(span: _Span) -> Iterator[tuple[str, _Span]]:
+    text, start, _ = span
+    position = _after_space(text, start + 1)
     while text[position] != "}":
         name, position = _DECODER.raw_decode(text, position)
-        start = _after_space(text, _after_space(text, position) + 1)
-        end = _end_of(text, start)
-        yield name, text[start:end]
+        begin = _after_space(text, _after_space(text, position) + 1)
+        end = _end_of(text, begin)
+        yield name, (text, begin, end)
         position = _after_comma(text, end)
 
 
-def _in_array(text: str) -> Iterator[str]:
-    position = _after_space(text, 1)
+def _in_array(span: _Span) -> Iterator[_Span]:
+    text, start, _ = span
+    position = _after_space(text, start + 1)
     while text[position] != "]":
         end = _end_of(text, position)
-        yield text[position:end]
+        yield text, position, end
         position = _after_comma(text, end)
 
 
@@ -131,18 +148,23 @@ def _scalar(text: str) -> object:
     return sign, significant, power
 
 
-def _document(encoded: bytes) -> str:
+def _document(encoded: bytes) -> _Span:
     """Decode a document and check that it is one JSON value. Raises ValueError, RecursionError."""
     text = encoded.decode()
     start = _after_space(text, 0)
     end = _end_of(text, start)
     if _after_space(text, end) != len(text):
         raise ValueError
+    return text, start, end
+
+
+def _text(span: _Span) -> str:
+    text, start, end = span
     return text[start:end]
 
 
-def _encoded(text: str | None) -> bytes | None:
-    return None if text is None else text.encode()
+def _encoded(span: _Span | None) -> bytes | None:
+    return None if span is None else _text(span).encode()
 
 
 def _nothing(_value: object) -> None:

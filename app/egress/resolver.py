@@ -37,10 +37,15 @@ class ThreadedResolver:
             raise LookupFailed("too many lookups are under way")
         loop = asyncio.get_running_loop()
         found: asyncio.Future[Sequence[Address]] = loop.create_future()
-        self._under_way += 1
-        Thread(
+        thread = Thread(
             target=_look_up, args=(name, partial(self._report, loop, found)), daemon=True
-        ).start()
+        )
+        try:
+            thread.start()
+        except RuntimeError as error:
+            raise LookupFailed("no thread could be started") from error
+        # The thread's report takes it back in this event loop, so not before.
+        self._under_way += 1
         return await found
 
     def _report(

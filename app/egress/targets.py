@@ -75,8 +75,7 @@ class Target(Struct, frozen=True, kw_only=True):
 
 def parse_target(url: str, policy: Policy) -> Target:
     """Take a URL apart. Raises UnusableTarget, also for an address that the policy excludes."""
-    if len(url) > MAX_URL_CHARACTERS:
-        raise UnusableTarget(f"is longer than {MAX_URL_CHARACTERS} characters")
+    _require_short(url)
     match = _URL.fullmatch(url)
     if match is None or match["scheme"].lower() not in _PORTS:
         raise UnusableTarget("is not a URL that begins with https://")
@@ -95,7 +94,7 @@ def parse_target(url: str, policy: Policy) -> Target:
     path = match["target"] or "/"
     if match["rest"] or not _TARGET.fullmatch(path):
         raise UnusableTarget("has characters in its path or query that must be percent-encoded")
-    return Target(
+    target = Target(
         scheme=scheme,
         host=_literal(authority["literal"], policy)
         if authority["literal"]
@@ -103,6 +102,9 @@ def parse_target(url: str, policy: Policy) -> Target:
         port=_port(authority["port"], scheme),
         path=path if path.startswith("/") else f"/{path}",
     )
+    # Its one spelling may be longer.
+    _require_short(target.url)
+    return target
 
 
 def address_in(host: str) -> Address | None:
@@ -111,6 +113,11 @@ def address_in(host: str) -> Address | None:
         return IPv6Address(host) if ":" in host else IPv4Address(host)
     except AddressValueError:
         return None
+
+
+def _require_short(url: str) -> None:
+    if len(url) > MAX_URL_CHARACTERS:
+        raise UnusableTarget(f"is longer than {MAX_URL_CHARACTERS} characters")
 
 
 def _literal(text: str, policy: Policy) -> str:

@@ -62,14 +62,25 @@ async def expire_payloads(conn: Connection, days: int, limit: int) -> ExpiredBat
     return from_row(ExpiredBatch, *await conn.fetch(EXPIRE_PAYLOADS, days, limit))
 
 
+# A callback that is still tried keeps its execution, which its message is about; four days longer at
+# most, since those of a suspended tenant wait, and they would be read again and again.
 DELETE_EXECUTIONS = """
 WITH due AS MATERIALIZED (
-    SELECT id
-    FROM executions
-    WHERE finished_at < clock_timestamp() - make_interval(days => $1)
-    ORDER BY finished_at, id
+    SELECT e.id
+    FROM executions AS e
+    WHERE e.finished_at < clock_timestamp() - make_interval(days => $1)
+      AND (
+          e.callback_url IS NULL
+          OR e.finished_at < clock_timestamp() - make_interval(days => $1 + 4)
+          OR (
+              SELECT c.status
+              FROM callbacks AS c
+              WHERE c.tenant_id = e.tenant_id AND c.subject = 'execution' AND c.subject_id = e.id
+          ) IS DISTINCT FROM 'pending'
+      )
+    ORDER BY e.finished_at, e.id
     LIMIT $2
-    FOR UPDATE SKIP LOCKED
+    FOR UPDATE OF e SKIP LOCKED
 ),
 deleted_payloads AS (
     DELETE FROM payloads AS p

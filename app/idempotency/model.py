@@ -1,10 +1,12 @@
 """Define idempotency keys and the problems of requests that carry one."""
 
 import hashlib
+from collections.abc import Sequence
+from functools import cache
 from typing import Final
 
 import msgspec
-from msgspec import Struct
+from msgspec import NODEFAULT, Struct, structs
 
 from app.errors import CrivoError, Problem
 
@@ -78,9 +80,33 @@ def key_for(key: RequestKey | None, *parts: object) -> IdempotencyKey | None:
     """Add the fingerprint of a request with these parts to its key, if it has one.
 
     msgspec must know how to encode the parts. The order of members in objects, such as labels,
-    makes no difference.
+    makes no difference, and neither does a member that has its default: a later release, which
+    may know more of them, recognizes the request.
     """
     if key is None:
         return None
-    encoded = msgspec.json.encode((key.route, *parts), order="deterministic")
+    asked = (key.route, *map(_without_defaults, parts))
+    encoded = msgspec.json.encode(asked, order="deterministic")
     return IdempotencyKey(key.text, hashlib.sha256(encoded).digest())
+
+
+def _without_defaults(part: object) -> object:
+    if not isinstance(part, Struct):
+        return part
+    values = (
+        (name, getattr(part, field), default) for name, field, default in _members(type(part))
+    )
+    return {name: _without_defaults(value) for name, value, default in values if value != default}
+
+
+@cache
+def _members(kind: type[Struct]) -> Sequence[tuple[str, str, object]]:
+    """Return the name in JSON, the name and the default of each member, if it has one."""
+    return [
+        (
+            each.encode_name,
+            each.name,
+            each.default if each.default_factory is NODEFAULT else each.default_factory(),
+        )
+        for each in structs.fields(kind)
+    ]

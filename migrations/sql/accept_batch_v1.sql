@@ -1,8 +1,8 @@
 -- Accept a batch: an execution for each input that an upload has staged; return what refuses it, if
 -- anything does.
 --
--- Everything is stored in the caller's transaction, or nothing: a refused batch leaves its staged
--- inputs to the caller. Quotas are exact: the lock is exclusive, and all items count.
+-- Everything is stored in the caller's transaction, or nothing: after a refusal it must be rolled
+-- back. Quotas are exact: the last count is taken under the exclusive lock, and all items count.
 --
 -- An item of its own seed, clock, script or limits has them in its staged row (a replay); others have
 -- the batch's. An input that could not be staged has an error there, and becomes an execution that
@@ -26,34 +26,34 @@ AS $$
 DECLARE
     moment     timestamptz;
     size_bytes bigint;
+    params_bytes bigint;
     staged     integer;
     unusable   integer;
     prefix     constant text := left(batch::text, 13);
 BEGIN
-    SELECT count(*), coalesce(sum(i.size_bytes), 0), count(i.error)
-    INTO staged, size_bytes, unusable
+    SELECT count(*), coalesce(sum(i.size_bytes), 0), count(i.error),
+           coalesce(sum(length(coalesce(i.params, accept_batch_v1.params))), 0)
+    INTO staged, size_bytes, unusable, params_bytes
     FROM batch_inputs AS i
     WHERE i.tenant_id = tenant AND i.upload_id = upload;
     IF staged <> items THEN
         -- A crash of the server empties the unlogged table.
         RAISE EXCEPTION 'the upload has lost inputs' USING ERRCODE = 'serialization_failure';
     END IF;
-    IF num_nonnulls(max_queued, max_stored_bytes, max_bytes_per_day) > 0 THEN
-        PERFORM pg_advisory_xact_lock(hashtextextended(tenant::text, 1));
-        RETURN QUERY
-        -- All items count as one there, so its cap is lower by the others.
-        SELECT q.quota, CASE WHEN q.quota = 'queued' THEN max_queued ELSE q.cap END, q.used,
-               NULL::bigint, NULL::bigint
-        FROM quota_against_execution_v2(
-            tenant => tenant,
-            size_bytes => size_bytes,
-            max_queued => max_queued - (items - unusable - 1),
-            max_stored_bytes => max_stored_bytes,
-            max_bytes_per_day => max_bytes_per_day
-        ) AS q;
-        IF FOUND THEN
-            RETURN;
-        END IF;
+    -- A first look, without a lock: what does not fit now is not stored in vain.
+    RETURN QUERY
+    SELECT r.quota, r.cap, r.used, NULL::bigint, NULL::bigint
+    FROM quota_against_batch_v1(
+        tenant => tenant,
+        items => items - unusable,
+        input_bytes => size_bytes,
+        params_bytes => params_bytes,
+        max_queued => max_queued,
+        max_stored_bytes => max_stored_bytes,
+        max_bytes_per_day => max_bytes_per_day
+    ) AS r;
+    IF FOUND THEN
+        RETURN;
     END IF;
     RETURN QUERY
     SELECT NULL::text, NULL::bigint, NULL::bigint, max(r.memory_bytes), w.max_memory_bytes
@@ -152,5 +152,25 @@ BEGIN
                 coalesce(i.params, params), NULL)
     ) AS p (kind, sha256, size_bytes, body, blob_key)
     WHERE p.sha256 IS NOT NULL;
+    IF num_nonnulls(max_queued, max_stored_bytes, max_bytes_per_day) > 0 THEN
+        -- The exact count, which now includes the batch. Others of the tenant wait from here to the
+        -- commit only, not while all items are stored.
+        PERFORM pg_advisory_xact_lock(hashtextextended(tenant::text, 1));
+        RETURN QUERY
+        SELECT r.quota, r.cap,
+               r.used - CASE r.quota WHEN 'queued' THEN items - unusable
+                                     WHEN 'stored-bytes' THEN size_bytes + params_bytes
+                                     ELSE size_bytes END,
+               NULL::bigint, NULL::bigint
+        FROM quota_against_batch_v1(
+            tenant => tenant,
+            items => 0,
+            input_bytes => 0,
+            params_bytes => 0,
+            max_queued => max_queued,
+            max_stored_bytes => max_stored_bytes,
+            max_bytes_per_day => max_bytes_per_day
+        ) AS r;
+    END IF;
 END
 $$

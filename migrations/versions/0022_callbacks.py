@@ -29,6 +29,7 @@ UP = (
         created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
         attempts integer NOT NULL DEFAULT 0 CHECK (attempts >= 0),
         tries integer NOT NULL DEFAULT 0 CHECK (tries >= 0),
+        unrecorded integer NOT NULL DEFAULT 0 CHECK (unrecorded >= 0),
         next_attempt_at timestamptz,
         lease_token bigint,
         UNIQUE (subject_id, subject),
@@ -37,6 +38,10 @@ UP = (
     """,
     """
     CREATE INDEX callbacks_pending_idx ON callbacks (tenant_id, next_attempt_at)
+    WHERE status = 'pending'
+    """,
+    """
+    CREATE INDEX callbacks_host_idx ON callbacks (tenant_id, host, next_attempt_at)
     WHERE status = 'pending'
     """,
     """
@@ -101,7 +106,8 @@ _COLUMNS = {
     "callbacks.lease_token": "fences reports of an attempt",
     "callbacks.next_attempt_at": "while an attempt is under way, when it is given up for lost",
     "callbacks.subject": "what ended: a row of executions or batches; deleted with it by a trigger",
-    "callbacks.tries": "attempts begun since it was added or resent: the place in the schedule",
+    "callbacks.tries": "attempts recorded since it was added or resent: the place in the schedule",
+    "callbacks.unrecorded": "claims since the last record; more than one: processes died",
     "executions.callback_url": "receives a callback when the execution ends",
 }
 

@@ -12,6 +12,12 @@ down_revision = "0022"
 branch_labels = None
 depends_on = None
 
+_FUNCTIONS = (
+    "count_batch_items",
+    "quota_against_batch_v1",
+    "accept_batch_v1",
+    "finish_execution_v4",
+)
 _SQL = Path(__file__).parents[1] / "sql"
 
 
@@ -45,6 +51,10 @@ def upgrade() -> None:
     op.execute(
         "CREATE INDEX batches_finished_idx ON batches (finished_at, id)"
         " WHERE finished_at IS NOT NULL"
+    )
+    op.execute(
+        "CREATE INDEX batches_uncancelled_idx ON batches (id)"
+        " WHERE cancelled_at IS NOT NULL AND finished_at IS NULL"
     )
     for on, text in (
         ("TABLE batches", "uploads of many inputs; their items are executions"),
@@ -96,7 +106,7 @@ def upgrade() -> None:
     op.execute(
         "COMMENT ON TABLE batch_inputs IS 'inputs of batches whose upload is not accepted yet'"
     )
-    for name in ("count_batch_items", "accept_batch_v1", "finish_execution_v4"):
+    for name in _FUNCTIONS:
         op.execute((_SQL / f"{name}.sql").read_text(encoding="utf-8"))
     op.execute("""
         CREATE TRIGGER batches_end_adds_callback AFTER UPDATE OF finished_at ON batches FOR EACH ROW
@@ -119,6 +129,7 @@ def downgrade() -> None:
     op.execute("DROP TRIGGER executions_update_counts_batch_items ON executions")
     op.execute("DROP PROCEDURE finish_execution_v4")
     op.execute("DROP FUNCTION accept_batch_v1")
+    op.execute("DROP FUNCTION quota_against_batch_v1")
     op.execute("DROP FUNCTION count_batch_items")
     op.execute("DROP TABLE batch_inputs")
     op.execute("ALTER TABLE executions DROP COLUMN batch_id, DROP COLUMN batch_line")

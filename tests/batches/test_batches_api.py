@@ -79,6 +79,14 @@ def test_a_result_is_spliced_byte_for_byte_whatever_its_size(system: System) -> 
     inputs = [system.client.get(f"/executions/{json.loads(row)['id']}/input") for row in rows]
     assert [each.content for each in inputs] == lines
 
+    # A result that is lost ends no download.
+    large_id = json.loads(rows[2])["id"]
+    [lost] = (system.folder / "blobs").rglob(f"results/{large_id}*")
+    lost.unlink()
+    third, fourth = _results(system, location, after="2")
+    assert (third["line"], third.get("result"), third["result_missing"]) == (3, None, True)
+    assert fourth["result"] == "after"
+
 
 @pytest.mark.parametrize(
     ("body", "inputs"),
@@ -144,6 +152,7 @@ def test_results_and_lists_are_filtered(system: System) -> None:
     assert [each["line"] for each in failed] == [2, 4]
     assert [each["batch"]["line"] for each in listed["items"] + rest["items"]] == [4, 3, 2, 1]
     assert rest["next_cursor"] is None
+    assert batch["priority"] == -10
     assert system.client.get("/executions?batch=no").status_code == 422
 
 

@@ -70,12 +70,14 @@ class Deliveries:
                     return callback
                 await asyncio.sleep(0.02)
 
-    async def make_due(self, *, tries: int | None = None) -> None:
-        """Make every pending callback due now, after so many tries."""
+    async def make_due(self, *, tries: int | None = None, unrecorded: int | None = None) -> None:
+        """Make every pending callback due now, after so many tries and attempts without record."""
         await self.pool.execute(
             """
-            UPDATE callbacks SET next_attempt_at = now(), tries = coalesce($1, tries)
+            UPDATE callbacks
+            SET next_attempt_at = now(), tries = coalesce($1, tries),
+                unrecorded = coalesce($2, unrecorded)
             WHERE status = 'pending'
             """,
-            tries,
+            *(tries, unrecorded),
         )

@@ -15,7 +15,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 
 from app.callbacks import store
 from app.callbacks.delivery import deliverer
-from app.callbacks.delivery.schedule import DELAYS_SECONDS, MAX_TRIES
+from app.callbacks.delivery.schedule import DELAYS_SECONDS, MAX_UNRECORDED
 from app.callbacks.model import CallbackStatus, secret_text
 from app.callbacks.service import signing_secrets
 from app.db import Connection, Pool
@@ -251,7 +251,7 @@ async def test_a_callback_whose_attempts_are_never_recorded_ends(
     deliveries: Deliveries, receiver: Receiver
 ) -> None:
     [execution] = await deliveries.ended(_url(receiver, "/ok"))
-    await deliveries.make_due(tries=MAX_TRIES)
+    await deliveries.make_due(unrecorded=MAX_UNRECORDED)
 
     async with deliveries.running():
         await deliveries.reaches(execution, CallbackStatus.FAILED)

@@ -123,21 +123,37 @@ async def test_a_transaction_that_does_not_commit_adds_nothing(queues: Queues) -
     assert await queues.pool.fetchval(COUNT) == 0
 
 
-async def test_callbacks_go_with_their_execution(queues: Queues) -> None:
+async def test_callbacks_go_with_their_execution_but_not_while_they_are_tried(
+    queues: Queues,
+) -> None:
     tenant = await queues.tenant()
-    [execution] = await queues.accept(tenant, callback_url=URL)
-    await queues.cancel(tenant, execution)
+    executions = await queues.accept(tenant, 2, callback_url=URL)
+    for each in executions:
+        await queues.cancel(tenant, each)
     await queues.pool.execute(
         """
         INSERT INTO callback_attempts (callback_id, number, tenant_id, started_at)
         SELECT id, 1, tenant_id, now() FROM callbacks
         """
     )
-    await queues.pool.execute("UPDATE executions SET finished_at = now() - interval '9 days'")
+    await queues.pool.execute(
+        """
+        UPDATE callbacks SET status = 'delivered', next_attempt_at = NULL WHERE subject_id = $1
+        """,
+        executions[1],
+    )
 
-    async with queues.pool.acquire() as conn:
-        batch = await delete_executions(conn, 8, 10)
+    first = await _delete_after(queues, age="9 days")
+    kept = await queues.pool.fetch(SHOWN)
+    second = await _delete_after(queues, age="13 days")
 
-    assert batch.items == 1
+    assert ([row["subject_id"] for row in kept], first, second) == (executions[:1], 1, 1)
     assert await queues.pool.fetchval(COUNT) == 0
     assert await queues.pool.fetchval("SELECT count(*) FROM callback_attempts") == 0
+
+
+async def _delete_after(queues: Queues, *, age: str) -> int:
+    """Delete what ended more than eight days ago, as if all had ended so long ago."""
+    await queues.pool.execute("UPDATE executions SET finished_at = now() - $1::text::interval", age)
+    async with queues.pool.acquire() as conn:
+        return (await delete_executions(conn, 8, 10)).items

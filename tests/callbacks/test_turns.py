@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from uuid import UUID
 
 import pytest
+import uuid_utils.compat as uuid
 from msgspec.structs import replace
 
 from app.callbacks.delivery.claims import ClaimedCallback, claim, record, release
 from app.callbacks.model import CallbackStatus
+from app.callbacks.store import disable_url
 from app.db import Pool
 from app.prometheus.store import select_pending_callbacks
 from app.settings import Settings
@@ -83,6 +85,42 @@ async def test_a_tenant_and_a_host_get_no_more_than_their_part(deliveries: Deliv
     assert _by_tenant(claimed) == {one: 6, other: 2}
 
 
+async def test_callbacks_to_a_full_host_are_passed_over_and_not_read(
+    deliveries: Deliveries,
+) -> None:
+    tenant = await deliveries.queues.tenant()
+    await deliveries.pool.execute(
+        """
+        INSERT INTO callbacks (tenant_id, subject, subject_id, url, status, next_attempt_at)
+        SELECT $1, 'execution', gen_random_uuid(), 'https://full.example/', 'pending',
+               now() - interval '1 hour'
+        FROM generate_series(1, 2000)
+        """,
+        tenant,
+    )
+    executions = await deliveries.ended(HOST_B, tenant=tenant, count=3)
+
+    async with deliveries.pool.acquire() as conn, conn.transaction():
+        claimed = await claim(
+            conn,
+            room=100,
+            reserved=0,
+            most_of_tenant=8,
+            most_of_host=4,
+            tenants={},
+            hosts={"full.example": 4},
+        )
+        read = await conn.fetchval(
+            """
+            SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables
+            WHERE relname = 'callbacks'
+            """
+        )
+
+    assert {each.subject_id for each in claimed} == set(executions)
+    assert read < 200
+
+
 async def test_the_last_of_the_room_is_for_tenants_without_attempts(
     deliveries: Deliveries,
 ) -> None:
@@ -116,7 +154,7 @@ async def test_a_claim_expires_and_its_late_report_is_refused(deliveries: Delive
     await deliveries.make_due()
     [claimed] = await _claim(deliveries.pool)
 
-    assert (claimed.id, claimed.tries) == (lost.id, 2)
+    assert (claimed.id, claimed.unrecorded) == (lost.id, 2)
     assert not await _record(deliveries.pool, lost)
     assert (await deliveries.callback(execution)).status is CallbackStatus.PENDING
     assert await _record(deliveries.pool, claimed)
@@ -124,6 +162,28 @@ async def test_a_claim_expires_and_its_late_report_is_refused(deliveries: Delive
     callback = await deliveries.callback(execution)
     assert callback.status is CallbackStatus.DELIVERED
     assert [each.number for each in callback.attempts] == [2]
+
+
+async def test_lost_attempts_use_nothing_of_the_schedule_but_come_ever_later(
+    deliveries: Deliveries,
+) -> None:
+    await deliveries.ended(HOST_A)
+    leases = []
+    for _ in range(12):
+        await deliveries.make_due()
+        [claimed] = await _claim(deliveries.pool)
+        leases.append(
+            await deliveries.pool.fetchval(
+                "SELECT extract(epoch FROM next_attempt_at - now())::float8 FROM callbacks"
+            )
+        )
+    assert (claimed.tries, claimed.unrecorded) == (1, 12)
+    assert leases == pytest.approx([min(25 * 2**n, 21_600) for n in range(12)], abs=12)
+
+    assert await _record(deliveries.pool, claimed, CallbackStatus.PENDING)
+
+    [after] = await _claim(deliveries.pool)
+    assert (after.tries, after.unrecorded) == (2, 1)
 
 
 async def test_a_released_claim_is_due_at_once(deliveries: Deliveries) -> None:
@@ -134,7 +194,25 @@ async def test_a_released_claim_is_due_at_once(deliveries: Deliveries) -> None:
         await release(conn, claimed[:1])
 
     [again] = await _claim(deliveries.pool)
-    assert (again.id, again.tries) == (claimed[0].id, 1)
+    assert (again.id, again.tries, again.unrecorded) == (claimed[0].id, 1, 1)
+
+
+async def test_a_410_leaves_the_attempts_under_way_their_records(deliveries: Deliveries) -> None:
+    tenant = await deliveries.queues.tenant()
+    [sent] = await deliveries.ended(HOST_A, tenant=tenant)
+    [under_way] = await _claim(deliveries.pool)
+    [waiting, lost] = await deliveries.ended(HOST_A, tenant=tenant, count=2)
+    await deliveries.pool.execute(
+        "UPDATE callbacks SET lease_token = 0, unrecorded = 1 WHERE subject_id = $1", lost
+    )
+
+    async with deliveries.pool.acquire() as conn:
+        await disable_url(conn, tenant, uuid.uuid7(), HOST_A)
+
+    for each in (waiting, lost):
+        assert (await deliveries.callback(each)).status is CallbackStatus.DISABLED
+    assert await _record(deliveries.pool, under_way)
+    assert (await deliveries.callback(sent)).status is CallbackStatus.DELIVERED
 
 
 async def test_a_suspended_tenants_callbacks_wait(deliveries: Deliveries) -> None:

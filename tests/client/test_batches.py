@@ -7,7 +7,7 @@ from typing import Final
 from uuid import uuid4
 
 import pytest
-from msgspec import UNSET
+from msgspec import UNSET, Raw
 
 from crivo import AsyncCrivo, Crivo, NotFinished
 from crivo.cli.exit_codes import ExitCode
@@ -52,6 +52,14 @@ def test_values_are_run_in_their_order(client: Crivo, double: str) -> None:
     assert client.executions.show(results[1].id).batch is not None
     assert queued.id in {each.id for each in client.batches.list()}
     assert [each.status for each in client.batches.watch(queued.id)][-1] == "finished"
+
+
+def test_results_are_exact_also_where_they_are_no_utf_8(client: Crivo) -> None:
+    script = client.scripts.push("halves", "function process(n) { return ['\\ud83d', n] }").script
+
+    [result] = client.batches.run(script.name, [1])
+
+    assert result.result == Raw(rb'["\ud83d",1]')
 
 
 def test_lines_are_sent_as_they_are(client: Crivo, double: str, tmp_path: Path) -> None:

@@ -113,11 +113,31 @@ def test_a_local_run_needs_the_server_package_and_no_service(
     crivo: CrivoCommand, folder: Path
 ) -> None:
     away = "http://127.0.0.1:1"
+    # A folder that looks like a checkout may be somebody else's.
+    python = folder / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f"#!/bin/sh\ntouch {folder}/executed\n")
+    python.chmod(0o755)
+    (folder / "app" / "cli").mkdir(parents=True)
+    (folder / "app" / "cli" / "trial.py").touch()
 
-    assert crivo("test", folder, "--local", cwd=ROOT, CRIVO_URL=away).code == 0
-    elsewhere = crivo("test", folder, "--local", cwd=folder, CRIVO_URL=away)
+    assert crivo("test", folder, "--local", cwd=folder, CRIVO_URL=away).code == 0
+    assert not (folder / "executed").exists()
+    elsewhere = crivo("test", folder, "--local", CRIVO_HOME=f"{folder}/app", CRIVO_URL=away)
     assert elsewhere.code == ExitCode.USAGE
     assert "--local: needs Crivo's server package" in elsewhere.err
+
+
+def test_a_result_that_has_no_utf_8_is_written_as_escapes(
+    crivo: CrivoCommand, folder: Path
+) -> None:
+    (folder / "script.js").write_text("function process(_) { return ['\\ud83d', 'é'] }")
+
+    updated = crivo("test", folder, "--update")
+
+    assert updated.code == 0, updated.err
+    assert json.loads((folder / "cards.expected.json").read_bytes()) == ["\ud83d", "é"]
+    assert crivo("test", folder).code == 0
 
 
 @pytest.mark.parametrize(
@@ -148,11 +168,11 @@ def test_a_folder_that_cannot_be_tested(
     [
         ({"a": [1, 2]}, {"a": [1, 2.0]}, None),
         ({"a": 1, "b": 2}, {"b": 2, "a": 1}, None),
-        (1, True, "/: expected 1, found true"),
+        (1, True, "(root): expected 1, found true"),
         ({"a/b": {"c~": 1}}, {"a/b": {"c~": 2}}, "/a~1b/c~0: expected 1, found 2"),
         ([1], [1, None], "/1: expected nothing, found null"),
         ({"a": None}, {}, "/a: expected null, found nothing"),
-        ([], {}, "/: expected [], found {}"),
+        ([], {}, "(root): expected [], found {}"),
     ],
 )
 def test_differences_are_named_by_pointer(

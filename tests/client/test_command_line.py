@@ -134,9 +134,11 @@ def test_errors_are_json_too(crivo: CrivoCommand) -> None:
     failed = crivo("run", name, "-", "--json", stdin=b"null")
     missing = crivo("run", "missing", "-", "--json", stdin=b"null")
     incomplete = crivo("run", "--json")
+    unread = crivo("run", name, "nothing.json", "--json")
 
     assert json.loads(failed.err)["execution"]["error"]["line"] == 2
     assert json.loads(missing.err)["problem"]["type"].endswith("script-not-found")
+    assert json.loads(unread.err)["error"] == "FileNotFoundError"
     assert "SCRIPT requires" in json.loads(incomplete.err)["message"]
 
 

@@ -48,6 +48,8 @@ def echo(system: System) -> str:
         (("--url", "x", "open"), ExitCode.USAGE, "--url"),
         (("open", "--url", "ftp://a"), ExitCode.USAGE, "http://… or https://…"),
         (("open", "--url", "http://a b"), ExitCode.USAGE, "http://a b"),
+        (("open", "--url", "ftp://u:secret@a"), ExitCode.USAGE, "ftp://…@a"),
+        (("open", "--url", "http://u:secret@a:x"), ExitCode.USAGE, "http://…@a:x"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(
@@ -60,6 +62,7 @@ def test_what_is_wrong_is_said_in_one_line(
 
     assert (done.code, done.out) == (code, b""), done.err
     assert message in done.err
+    assert "secret" not in done.err
     assert done.err.startswith("crivo: ")
 
 

@@ -218,6 +218,42 @@ def test_a_service_that_takes_keys_gets_the_same_key_again(fault: Scripted | Los
     assert len(first) <= 255
 
 
+def test_a_key_that_may_have_been_taken_is_never_left_out() -> None:
+    refused = problem(400, "idempotency-key-unsupported")
+    with faulty_server() as mixed, Crivo(mixed.url, retry=QUICK) as client:
+        mixed.faults = [Lost(forwarded=True), refused, Scripted(status=202)]
+
+        with pytest.raises(crivo.Unreachable) as unknown:
+            client.executions.submit("any", 1)
+
+        assert len(submissions(mixed)) == 2
+    assert unknown.value.may_have_arrived
+
+
+def test_a_submission_without_an_answer_can_be_repeated_later(
+    faulty: FaultyServer, echo: str
+) -> None:
+    once = Retry(attempts=1)
+    with Crivo(faulty.url, retry=once) as client:
+        faulty.faults = [Lost(forwarded=True)]
+        with pytest.raises(crivo.Unreachable) as unknown:
+            client.executions.submit(echo, 1)
+        key = unknown.value.idempotency_key
+        assert key is not None
+        client.executions.submit(echo, 1, idempotency_key=key)
+
+        assert len(list(client.executions.list(script=echo))) == 1
+
+
+def test_a_promotion_is_not_repeated_over_a_change_by_others(
+    faulty: FaultyServer, client: Crivo, echo: str
+) -> None:
+    faulty.faults = [Lost(forwarded=True)]
+
+    with pytest.raises(crivo.Unreachable):
+        client.scripts.promote(echo, "prod", 1)
+
+
 def test_a_repeated_submission_may_have_finished_by_now(
     client: Crivo, faulty: FaultyServer, echo: str, system: System
 ) -> None:

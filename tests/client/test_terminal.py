@@ -56,6 +56,21 @@ def test_progress_is_shown_on_a_terminal_only(crivo: CrivoCommand, system: Syste
     assert (piped.out, piped.err) == (b"4194304", "")
 
 
+def test_what_a_script_returns_cannot_control_a_terminal(
+    crivo: CrivoCommand, system: System
+) -> None:
+    system.upload("controls", "function process(_) { return '\\u009b2J\\u202e' }  // \x1b[2J\n")
+    (crivo.home / "data.json").write_text("1")
+
+    shown = crivo.in_terminal("run", "controls", "data.json")
+    source = crivo.in_terminal("scripts", "source", "controls")
+    piped = crivo("run", "controls", "data.json")
+
+    assert shown.text.splitlines()[-1].endswith('"\\x9b2J\\u202e"')
+    assert b"\x1b" not in source.out
+    assert piped.out == '"\u009b2J\u202e"'.encode()
+
+
 def test_colours_are_off_where_they_are_not_wanted(crivo: CrivoCommand) -> None:
     coloured = crivo.in_terminal("run", "missing", "nothing.json").out
     plain = crivo.in_terminal("run", "missing", "nothing.json", NO_COLOR="1").out

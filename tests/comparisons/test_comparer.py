@@ -7,12 +7,15 @@ from uuid import UUID
 
 import pytest
 import uuid_utils.compat as uuid
+from msgspec import Raw
 
 from app.auth.callers import Caller
 from app.auth.model import AuthMethod
 from app.comparisons import comparer
 from app.comparisons.json_differences import changes_between
-from app.comparisons.model import Comparison, CreateComparison
+from app.comparisons.model import Change, Comparison, CreateComparison
+from app.comparisons.pair_store import delete_comparisons
+from app.comparisons.problems import ComparisonNotFound
 from app.comparisons.service import create, show
 from app.db import Pool
 from app.executions.payload_store import erase_payloads
@@ -137,6 +140,35 @@ async def test_another_worker_goes_on_where_one_crashed(
     assert _counts(await show(resources, TENANT, due)) == (90, 30, 0, 3.0)
     # What was stored before the crash, a page and six pairs, was not compared again.
     assert calls == 31
+
+
+async def test_results_that_are_dear_to_compare_count_as_different(
+    resources: Resources, due: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(comparer, "_BUDGET_SECONDS", 0.0)
+
+    await comparer.compare_due(resources)
+
+    compared = await show(resources, TENANT, due)
+    assert _counts(compared) == (90, 30, 0, 3.0)
+    assert isinstance(compared.differences, list)
+    whole = [Change(pointer=Raw(b'""'), before_bytes=7, after_bytes=7)]
+    assert [each.changes for each in compared.differences] == [whole] * 30
+
+
+async def test_comparisons_are_deleted_by_age(resources: Resources, due: UUID) -> None:
+    async def delete() -> int:
+        async with resources.pool.acquire() as conn:
+            return await delete_comparisons(conn, 1, 10)
+
+    await resources.pool.execute("UPDATE comparisons SET created_at = now() - interval '2 days'")
+    unfinished = await delete()
+    await comparer.compare_due(resources)
+
+    assert (unfinished, await delete(), await delete()) == (0, 1, 0)
+    assert await resources.pool.fetchval("SELECT count(*) FROM comparison_items") == 0
+    with pytest.raises(ComparisonNotFound):
+        await show(resources, TENANT, due)
 
 
 async def test_what_is_erased_while_it_is_compared_is_not_stored(

@@ -105,6 +105,16 @@ def test_bytes_that_are_not_json_equal_only_themselves(text: bytes) -> None:
     assert changes_between(text, b"1", limit=1) == [Place(pointer="", before=text, after=b"1")]
 
 
+def test_a_place_with_a_long_pointer_is_reported_by_the_value_around_it() -> None:
+    before, after = (b'{"a":[{"%b":{"n":%d},"z":1}]}' % (b"k" * 600, n) for n in (1, 2))
+
+    [place] = changes_between(before, after, limit=9)
+
+    assert (place.pointer, place.before, place.after) == ("/a/0", before[6:-2], after[6:-2])
+    reordered = b'{"a":[{"z":1,"%b":{"n":1}}]}' % (b"k" * 600)
+    assert changes_between(before, reordered, limit=9) == []
+
+
 def test_depth_and_number_of_differences_are_bounded() -> None:
     deep, deeper = ('{"a":' * depth + '{"b":1,"c":2}' + "}" * depth for depth in (9, MAX_DEPTH))
     swap = ('"b":1,"c":2', '"c":2,"b":1')

@@ -41,6 +41,10 @@ def test_a_promotion_needs_the_very_comparison(system: System, record: Record) -
     # It compares with the version that the alias names no more.
     assert "names version 2" in refusal(worse, differing["id"], accept="differences")
     assert script.promote(1).status_code == 200
+    batch = system.client.get(f"/comparisons/{running}").json()["batch"]
+    assert system.client.post(f"/batches/{batch}/cancel").status_code == 200
+    cancelled = system.client.get(f"/comparisons/{running}?wait=60").json()
+    assert (cancelled["state"], cancelled["undecided"]) == ("finished", 1)
     accepted = script.promote(worse, comparison=differing["id"], accept="differences")
     assert accepted.json()["version"] == worse
     # Repeating it changes nothing.

@@ -1,5 +1,6 @@
 """The API conforms to its OpenAPI document for generated requests."""
 
+import json
 from collections.abc import Iterator
 from typing import Any, Final
 from uuid import UUID
@@ -46,6 +47,12 @@ CONFIG: Final = schemathesis.Config.from_dict(
 SCHEMA: Final = schemathesis.openapi.from_path(
     ROOT / "openapi" / "openapi.json", config=CONFIG
 ).exclude(method="HEAD")
+
+
+@schemathesis.serializer("application/x-ndjson")
+def write_lines(_: object, value: object) -> bytes:
+    """Send generated text as it is, and other values as lines of JSON."""
+    return value.encode() if isinstance(value, str) else json.dumps(value).encode()
 
 
 @pytest.fixture(scope="module")

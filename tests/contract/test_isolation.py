@@ -50,10 +50,7 @@ WITHOUT_ID: Final = {
     "headListCallbackSecrets",
     "listDisabledUrls",
     "headListDisabledUrls",
-    "submitBatch",
     "createReplays",
-    "listBatches",
-    "headListBatches",
 }
 # Not tenant data.
 NOBODYS: Final = {"live", "headLive", "ready", "headReady", "showIndex", "headShowIndex"}

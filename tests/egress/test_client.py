@@ -1,6 +1,7 @@
 """Requests reach the address that was checked, and nothing that is inward, whatever names say."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from ipaddress import ip_address
@@ -318,3 +319,15 @@ async def test_a_proxy_that_refuses_gives_no_answer(
             await client.post(
                 parse_target(f"https://{NAME}/hook", LOOPBACK), headers={}, body=b"{}"
             )
+
+
+async def test_a_lookup_that_gets_no_thread_fails_and_takes_no_place() -> None:
+    resolve = ThreadedResolver(1)
+    size = threading.stack_size(2**46)
+    try:
+        with pytest.raises(LookupFailed, match="thread"):
+            await resolve("localhost")
+    finally:
+        threading.stack_size(size)
+
+    assert ip_address("127.0.0.1") in await resolve("localhost")

@@ -74,6 +74,8 @@ def test_a_public_url_has_one_spelling(url: str, spelled: str) -> None:
         f"https://{'a' * 64}.example/",
         f"https://{'a.' * 127}example/",
         f"https://example.com/{'a' * 2048}",
+        # As it is spelled, a character longer.
+        f"https://example.com?{'a' * (2048 - 20)}",
         "https://exa%6dple.com/",
         "https://*.example.com/",
         "https://under_score.example/",

@@ -17,12 +17,18 @@ from app.db import Connection, from_row
 from app.sql_parameters import in_order
 
 # An attempt and the record of its answer end sooner. A process that dies meanwhile leaves the
-# callback to any other, this long after the claim.
+# callback to any other, this long after the claim. Each further claim without a record has a lease
+# twice as long, up to the longest: the attempt itself may be what kills the process.
 LEASE_SECONDS: Final = 25
+LONGEST_LEASE_SECONDS: Final = 6 * 3_600
 
 
 class ClaimedCallback(Struct, frozen=True, kw_only=True):
-    """A callback to send now; `tries` counts this attempt, since it was added or resent."""
+    """A callback to send now.
+
+    `tries` is the place of this attempt in the schedule, from 1. `unrecorded` counts the claims
+    since the last record, this one included.
+    """
 
     id: UUID
     tenant_id: UUID
@@ -31,16 +37,17 @@ class ClaimedCallback(Struct, frozen=True, kw_only=True):
     url: str
     host: str
     tries: int
+    unrecorded: int
     lease_token: int
 
 
 # The function is in migrations/sql/claim_callbacks_v1.sql.
 CLAIM = """
-SELECT id, tenant_id, subject, subject_id, url, host, tries, lease_token
+SELECT id, tenant_id, subject, subject_id, url, host, tries, unrecorded, lease_token
 FROM claim_callbacks_v1(
     subjects => $1, room => $2, reserved => $3, most_of_tenant => $4, most_of_host => $5,
-    lease_seconds => $6, busy_tenants => $7, attempts_of_tenants => $8, busy_hosts => $9,
-    attempts_of_hosts => $10
+    lease_seconds => $6, longest_lease_seconds => $7, busy_tenants => $8,
+    attempts_of_tenants => $9, busy_hosts => $10, attempts_of_hosts => $11
 )
 """
 
@@ -68,6 +75,7 @@ async def claim(
         most_of_tenant=most_of_tenant,
         most_of_host=most_of_host,
         lease_seconds=LEASE_SECONDS,
+        longest_lease_seconds=LONGEST_LEASE_SECONDS,
         busy_tenants=list(tenants),
         attempts_of_tenants=list(tenants.values()),
         busy_hosts=list(hosts),
@@ -89,6 +97,8 @@ recorded AS (
     UPDATE callbacks AS c
     SET status = parameters.status,
         next_attempt_at = clock_timestamp() + make_interval(secs => parameters.delay_seconds),
+        tries = c.tries + 1,
+        unrecorded = 0,
         lease_token = NULL
     FROM parameters
     WHERE c.id = parameters.id AND c.lease_token = parameters.lease_token
@@ -136,7 +146,7 @@ RELEASE = """
 UPDATE callbacks AS c
 SET next_attempt_at = clock_timestamp(),
     attempts = c.attempts - 1,
-    tries = c.tries - 1,
+    unrecorded = c.unrecorded - 1,
     lease_token = NULL
 FROM unnest($1::uuid[], $2::bigint[]) AS claim (id, lease_token)
 WHERE c.id = claim.id AND c.lease_token = claim.lease_token

@@ -19,7 +19,7 @@ from app.background import background, retry_forever
 from app.callbacks import service, store
 from app.callbacks.delivery.claims import ClaimedCallback, claim, record, release
 from app.callbacks.delivery.inward_log import InwardLog
-from app.callbacks.delivery.schedule import MAX_TRIES, next_delay_seconds
+from app.callbacks.delivery.schedule import MAX_UNRECORDED, next_delay_seconds
 from app.callbacks.delivery.signatures import signed_headers
 from app.callbacks.model import CallbackStatus
 from app.callbacks.subjects import SUBJECTS
@@ -63,6 +63,7 @@ class _Outcome(StrEnum):
 class _Attempted(Struct, frozen=True, kw_only=True):
     outcome: _Outcome
     answer: Answer | None = None
+    is_last: bool = False
 
 
 class Deliverer:
@@ -154,9 +155,9 @@ class Deliverer:
         Raises DatabaseUnavailable.
         """
         read_message = SUBJECTS[claimed.subject].read_message
-        if claimed.tries > MAX_TRIES:
-            log.warning("callback.given_up", callback=str(claimed.id), tries=claimed.tries)
-            return _Attempted(outcome=_Outcome.NO_ANSWER)
+        if claimed.unrecorded > MAX_UNRECORDED:
+            log.warning("callback.given_up", callback=str(claimed.id))
+            return _Attempted(outcome=_Outcome.NO_ANSWER, is_last=True)
         try:
             async with self._database, self._pool.acquire() as conn:
                 message = await read_message(conn, claimed.tenant_id, claimed.subject_id)
@@ -194,9 +195,10 @@ class Deliverer:
                 status = CallbackStatus.DISABLED
             case _Outcome.REFUSED | _Outcome.NO_ANSWER | _Outcome.INWARD:
                 retry_after = None if answer is None else answer.retry_after
-                delay_seconds = next_delay_seconds(
-                    claimed.tries, retry_after=retry_after, now=datetime.now(UTC)
-                )
+                if not attempted.is_last:
+                    delay_seconds = next_delay_seconds(
+                        claimed.tries, retry_after=retry_after, now=datetime.now(UTC)
+                    )
                 has_more = delay_seconds is not None
                 status = CallbackStatus.PENDING if has_more else CallbackStatus.FAILED
             case _:
@@ -216,7 +218,7 @@ class Deliverer:
             )
             if recorded and status is CallbackStatus.DISABLED:
                 await store.disable_url(conn, claimed.tenant_id, uuid.uuid7(), claimed.url)
-        if status is not CallbackStatus.PENDING:
+        if recorded and status is not CallbackStatus.PENDING:
             log.info("callback.ended", callback=str(claimed.id), status=status, tries=claimed.tries)
 
     def _log_no_answer(self, claimed: ClaimedCallback, reason: str) -> None:

@@ -22,9 +22,9 @@ DELAYS_SECONDS: Final = (
     18 * _HOUR,
     22 * _HOUR,
 )
-# Attempts are counted as they begin. One that has begun so often without a record ends unsent: its
-# processes may have died of it.
-MAX_TRIES: Final = 2 * len(DELAYS_SECONDS)
+# A callback that was claimed so often in a row without a record ends unsent: its processes may have
+# died of it. With leases that grow, that takes three days, as the schedule does.
+MAX_UNRECORDED: Final = 20
 # Callbacks that failed together are spread, so a receiver that returns is not flooded.
 _JITTER: Final = 0.1
 MAX_RETRY_AFTER_SECONDS: Final = 24 * _HOUR

@@ -41,6 +41,8 @@ class RunningClaim:
         # Set before the outcome is recorded: from then on the fencing token decides.
         self.recording = False
         self._cancelled = False
+        # Whether its task has taken its first step.
+        self._entered = False
         self._started = None if claim.held else started
         self._ended: float | None = None
         self._begun = asyncio.Event()
@@ -80,7 +82,10 @@ class RunningClaim:
         self._begun.set()
 
     async def wait_for_slot(self) -> None:
-        """Return once the claim has a slot."""
+        """Return once the claim has a slot. Raises CancelledError if it was cancelled before."""
+        self._entered = True
+        if self._cancelled:
+            raise asyncio.CancelledError
         if self._started is None:
             await self._begun.wait()
 
@@ -94,7 +99,10 @@ class RunningClaim:
         """Cancel its task, unless the outcome is being recorded."""
         if self.task is not None and not self.recording:
             self._cancelled = True
-            self.task.cancel()
+            # A task that is cancelled before its first step would end without a release, and the
+            # heartbeat would renew the lease of a claim that nothing executes.
+            if self._entered:
+                self.task.cancel()
 
 
 class RunningClaims:

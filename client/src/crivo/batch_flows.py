@@ -14,7 +14,7 @@ from crivo.models import Page
 from crivo.options import Ref, ReplayFilter, SubmitOptions, as_query
 from crivo.retries import Flow
 from crivo.session import Session
-from crivo.waits import wait_for_end
+from crivo.waits import ACCEPTANCE_SECONDS, wait_for_end
 from crivo.wire import Request, segment
 
 # A list of values, or the lines as they are: bytes, a Path, an open binary file, or an iterator.
@@ -42,6 +42,8 @@ def submit(
         headers=_JSON if is_array else _LINES,
         body=_body(inputs),
         creates=True,
+        key=options.get("idempotency_key"),
+        wait=ACCEPTANCE_SECONDS,
     )
     return (yield from session.fetch(request, QueuedBatch))
 
@@ -105,7 +107,14 @@ def _replays(script: Ref | None, filters: ReplayFilter) -> dict[str, Any]:
 
 def _post_replays(document: dict[str, Any], *, creates: bool) -> Request:
     body = Body(json.encode(document))
-    return Request(method="POST", path="/replays", headers=_JSON, body=body, creates=creates)
+    return Request(
+        method="POST",
+        path="/replays",
+        headers=_JSON,
+        body=body,
+        creates=creates,
+        wait=ACCEPTANCE_SECONDS,
+    )
 
 
 def _body(inputs: Inputs) -> Body:

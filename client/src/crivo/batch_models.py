@@ -67,6 +67,7 @@ class Batch(Response, frozen=True, kw_only=True):
     created_at: datetime
     cancelled_at: datetime | None
     finished_at: datetime | None
+    callback_url: str | None = None
     estimated_finish_at: datetime | None = None
 
     @property

@@ -12,7 +12,7 @@ from crivo.errors import NotFinished
 from crivo.options import Ref
 from crivo.retries import Flow
 from crivo.session import Session
-from crivo.waits import wait_for_end
+from crivo.waits import ACCEPTANCE_SECONDS, wait_for_end
 from crivo.wire import Request, segment
 
 _JSON: Final = {"Content-Type": "application/json"}
@@ -41,6 +41,7 @@ def start(
         headers=_JSON,
         body=Body(json.encode(document)),
         creates=True,
+        wait=ACCEPTANCE_SECONDS,
     )
     return (yield from session.fetch(request, Comparison))
 

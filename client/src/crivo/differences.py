@@ -20,7 +20,7 @@ class Difference(Struct, frozen=True):
 
     def __str__(self) -> str:
         """Write it as one line."""
-        return f"{self.pointer or '/'}: expected {self.expected}, found {self.found}"
+        return f"{self.pointer or '(root)'}: expected {self.expected}, found {self.found}"
 
 
 def first_difference(expected: object, found: object, pointer: str = "") -> Difference | None:

@@ -14,9 +14,12 @@ class CrivoError(Exception):
     """The base of all errors; its text is for a user.
 
     `retry_after` is the number of seconds after which the service suggests another attempt.
+    `idempotency_key` is that of a request which may have been carried out all the same: repeated
+    with this key, it is carried out once.
     """
 
     retry_after: float | None = None
+    idempotency_key: str | None = None
 
 
 class InvalidUrl(CrivoError, ValueError):
@@ -229,6 +232,8 @@ def refusal(content: bytes) -> Refused | None:
 def as_document(error: CrivoError) -> dict[str, object]:
     """Return an error as JSON members for programs."""
     members: dict[str, object] = {"error": type(error).__name__, "message": str(error)}
+    if error.idempotency_key is not None:
+        members["idempotency_key"] = error.idempotency_key
     if isinstance(error, Refused):
         members["problem"] = error.problem
     if isinstance(error, NoResult):

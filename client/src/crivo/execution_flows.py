@@ -28,6 +28,7 @@ def submit(session: Session, script: Ref, data: Data, options: SubmitOptions) ->
         headers=_JSON,
         body=Body(data),
         creates=True,
+        key=options.get("idempotency_key"),
     )
     return (yield from _accepted(session, request))
 

@@ -193,13 +193,6 @@ class Queued(Response, frozen=True, kw_only=True):
     url: str
 
 
-class BatchItem(Response, frozen=True, kw_only=True):
-    """The batch that an execution belongs to, and the line of the upload that is its input."""
-
-    id: UUID
-    line: int
-
-
 class Execution(Response, frozen=True, kw_only=True):
     """An execution. `result` is present up to 1 MiB, and only where one execution is asked for."""
 

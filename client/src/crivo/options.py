@@ -29,7 +29,8 @@ class PushOptions(LimitOptions, total=False):
 class SubmitOptions(LimitOptions, total=False):
     """Options of a submission. `params` is any JSON value: the script's second argument.
 
-    `callback_url` receives a signed POST once the execution has finished.
+    `callback_url` receives a signed POST once the execution has finished. `idempotency_key` makes
+    repeated calls one submission, for 24 hours; by default each call has a key of its own.
     """
 
     seed: int
@@ -37,6 +38,7 @@ class SubmitOptions(LimitOptions, total=False):
     params: object
     labels: Mapping[str, str]
     callback_url: str
+    idempotency_key: str
 
 
 class CheckOptions(LimitOptions, total=False):
@@ -74,6 +76,8 @@ def as_query(options: Mapping[str, object]) -> list[tuple[str, str]]:
     for name, value in options.items():
         match value:
             case None:
+                continue
+            case _ if name == "idempotency_key":
                 continue
             case _ if name == "params":
                 pairs.append((name, encode(value).decode()))

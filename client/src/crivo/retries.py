@@ -76,7 +76,9 @@ def deliver(request: Request, *, retry: Retry, keys: Keys) -> Flow[Reply]:
     if request.creates and keys.supported is None and not _replayable(request):
         # A stream can be sent only once, so the answer must be known before.
         keys.supported = yield from _takes_keys(retry=retry, keys=keys)
-    key = str(uuid.uuid4())
+    key = request.key or str(uuid.uuid4())
+    # Whether an attempt with the key may have been carried out.
+    may_be_done = False
     for failures in count(1):
         keyed = request.creates and keys.supported is not False
         outcome = yield from _attempt(request.with_key(key) if keyed else request)
@@ -84,9 +86,17 @@ def deliver(request: Request, *, retry: Retry, keys: Keys) -> Flow[Reply]:
             return outcome
         if keyed and _refuses_keys(outcome):
             keys.supported = False
+            if may_be_done:
+                # Another release of the service may have taken the key; without it, the request
+                # would be carried out twice.
+                message = "the service does not take idempotency keys, and may have done this"
+                raise Unreachable(message, may_have_arrived=True, may_pass=False) from outcome
             continue
+        may_be_done = may_be_done or (keyed and _may_be_done(outcome))
         pause = retry.pause(failures, retry_after=outcome.retry_after)
         if pause is None or not _may_repeat(request, outcome, keyed=keyed):
+            if may_be_done:
+                outcome.idempotency_key = key
             raise outcome
         yield Pause(pause)
     raise AssertionError("count() ends never")  # pragma: no cover
@@ -115,11 +125,30 @@ def _refuses_keys(error: CrivoError) -> bool:
     return isinstance(error, Refused) and error.code == _KEY_UNSUPPORTED
 
 
+def _may_be_done(error: CrivoError) -> bool:
+    match error:
+        case Unreachable():
+            return error.may_have_arrived
+        case Refused(status=status):
+            # A conflict with Retry-After: an earlier attempt is still in progress.
+            in_progress = status == _CONFLICT and error.retry_after is not None
+            return in_progress or (status in _MAY_PASS and not _is_refused_first(error))
+        case UnexpectedResponse(status=status):
+            return status in _MAY_PASS and status != _TOO_MANY
+        case _:
+            return False
+
+
+def _is_refused_first(error: Refused) -> bool:
+    """Whether a service that is busy has refused before it stored anything."""
+    return error.status == _TOO_MANY or error.code in _NOTHING_DONE
+
+
 def _may_repeat(request: Request, error: CrivoError, *, keyed: bool) -> bool:
     if request.body is not None and not request.body.available:
         return False
     # A repeated condition would not hold any more: the first request has changed what it is about.
-    is_safe = keyed or not (request.creates or "If-Match" in request.headers)
+    is_safe = keyed or not (request.creates or request.overwrites or "If-Match" in request.headers)
     match error:
         case Unreachable():
             return error.may_pass and (is_safe or not error.may_have_arrived)
@@ -127,7 +156,7 @@ def _may_repeat(request: Request, error: CrivoError, *, keyed: bool) -> bool:
             # An earlier attempt with this key is still in progress.
             return keyed and error.retry_after is not None
         case Refused(status=status) if status in _MAY_PASS:
-            return is_safe or status == _TOO_MANY or error.code in _NOTHING_DONE
+            return is_safe or _is_refused_first(error)
         case UnexpectedResponse(status=status):
             return is_safe and status in _MAY_PASS
         case _:

@@ -159,6 +159,7 @@ def promote(
                 path=f"/scripts/{segment(script)}/aliases/{segment(name)}",
                 headers=headers,
                 body=Body(json.encode(document)),
+                overwrites=True,
             ),
             Alias,
         )

@@ -82,6 +82,9 @@ def failures_named(url: str) -> Iterator[None]:
     except httpx.LocalProtocolError as error:
         message = f"the request could not be sent to {url}: {error}"
         raise Unreachable(message, may_pass=False) from error
+    except httpx.DecodingError as error:
+        message = f"{url} sent a response that cannot be decompressed"
+        raise Unreachable(message, may_have_arrived=True) from error
     except httpx.TransportError as error:
         message = f"the connection to {url} was lost: {str(error) or type(error).__name__}"
         raise Unreachable(message, may_have_arrived=True) from error

@@ -7,6 +7,8 @@ from crivo.errors import Refused
 from crivo.retries import Flow, Pause
 from crivo.session import Session
 
+# The service may take as long to accept 100,000 items.
+ACCEPTANCE_SECONDS: Final = 300.0
 # Below the service's maximum of 60 s, and below the patience of most proxies.
 _WAIT_SECONDS: Final = 30.0
 _POLL_SECONDS: Final = 1.0

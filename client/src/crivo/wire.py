@@ -1,6 +1,7 @@
 """Requests and responses of the API, independent of how they travel."""
 
 import ipaddress
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -24,8 +25,9 @@ _FIRST_ERROR: Final = 400
 class Request(Struct, frozen=True, kw_only=True):
     """One request; `path` is relative to the service's URL and already quoted.
 
-    `creates`: each time it is carried out, it creates something. `wait` is the number of seconds
-    that the service may take longer than usual, as it was asked to wait.
+    `creates`: each time it is carried out, it creates something, unless it carries the same `key`
+    (None: a new one). `overwrites`: it may undo a change that somebody made meanwhile. `wait` is
+    the number of seconds that the service may take longer than usual.
     """
 
     method: str
@@ -34,6 +36,8 @@ class Request(Struct, frozen=True, kw_only=True):
     headers: Mapping[str, str] = {}
     body: Body | None = None
     creates: bool = False
+    key: str | None = None
+    overwrites: bool = False
     wait: float = 0.0
 
     def with_key(self, key: str) -> "Request":
@@ -100,18 +104,20 @@ def segment(text: object) -> str:
 
 def checked_url(url: str) -> str:
     """Return a service's URL without a final slash. Raises InvalidUrl."""
+    # Whatever is before an @ may be a password.
+    shown = re.sub(r"//.*@", "//…@", url)
     try:
         parts = urlsplit(url.strip())
         host, _ = parts.hostname, parts.port
     except ValueError as error:
-        raise InvalidUrl(f"{url!r} is not a URL: {error}") from None
+        raise InvalidUrl(f"{shown!r} is not a URL: {error}") from None
     is_text = url.strip().isprintable() and " " not in url.strip()
     if parts.scheme not in {"http", "https"} or not host or not is_text:
-        raise InvalidUrl(f"{url!r} is not the URL of a service; write http://… or https://…")
+        raise InvalidUrl(f"{shown!r} is not the URL of a service; write http://… or https://…")
     if parts.username or parts.password:
         raise InvalidUrl("the URL must not hold a user or password; pass the key separately")
     if parts.query or parts.fragment:
-        raise InvalidUrl(f"{url!r} must not hold a query or a fragment")
+        raise InvalidUrl(f"{shown!r} must not hold a query or a fragment")
     return f"{parts.scheme}://{parts.netloc}{parts.path}".rstrip("/")
 
 

@@ -92,6 +92,9 @@ class SubmitFlags:
     callback_url: Annotated[
         str | None, Parameter(help="URL that receives a signed POST at the end.")
     ] = None
+    idempotency_key: Annotated[
+        str | None, Parameter(help="Repeated with this text, the command submits once.")
+    ] = None
 
     def options(self, limits: LimitFlags) -> SubmitOptions:
         """Return the options that were given. Raises UsageError."""
@@ -106,6 +109,8 @@ class SubmitFlags:
             chosen["priority"] = self.priority
         if self.callback_url is not None:
             chosen["callback_url"] = self.callback_url
+        if self.idempotency_key is not None:
+            chosen["idempotency_key"] = self.idempotency_key
         return chosen
 
 

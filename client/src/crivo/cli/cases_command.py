@@ -114,7 +114,10 @@ def _report(
 ) -> None:
     difference = None
     if update and outcome.content is not None:
-        case.expected.write_text(indented(outcome.content) + "\n", encoding="utf-8")
+        # As a whole or not at all: the old result is what a user may have to go back to.
+        new = case.expected.with_name(f".{case.expected.name}.new")
+        new.write_text(indented(outcome.content) + "\n", encoding="utf-8")
+        new.replace(case.expected)
     elif outcome.error is None:
         difference = outcome.difference(case)
     passed = outcome.error is None and difference is None

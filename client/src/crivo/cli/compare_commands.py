@@ -33,7 +33,7 @@ def compare(
     Parameters
     ----------
     old
-        A reference such as `cards@prod` or `cards@3`.
+        A reference such as `cards@3`; of a mere name, the version `prod`.
     new
         Another one of the same script; by default its newest version.
     last
@@ -49,7 +49,7 @@ def compare(
         Seconds to wait for the end; by default until it has finished.
     """
     service = service or Service()
-    name, before, after = two_versions(old, new)
+    name, before, after = two_versions(old if "@" in old else f"{old}@prod", new)
     with service.client() as client:
         started = client.comparisons.start(
             name, _number(before), _number(after), last=last, status=status, priority=priority
@@ -89,10 +89,11 @@ def _print(found: Comparison, service: Service, *, alias: str | None = None) -> 
         write_json(found)
     else:
         write_line(f"{name}@{found.old} and {name}@{found.new}: {_summary(found)}")
-        service.output.rows(
-            ("id", "outcome", "pointer", "before", "after"),
-            (row for each in found.differences or [] for row in _rows(each)),
-        )
+        if found.differences:
+            service.output.rows(
+                ("id", "outcome", "pointer", "before", "after"),
+                (row for each in found.differences for row in _rows(each)),
+            )
     if found.clean is False:
         target = f"{name}@{found.new}" + (f" {alias}" if alias else "")
         raise OutcomeDiffers(
@@ -127,7 +128,7 @@ def _rows(found: Difference) -> list[tuple[object, tuple[object, ...]]]:
             found,
             (
                 *head,
-                each.pointer or "/",
+                clipped(each.pointer) or "(root)",
                 _value(each.before, each.before_bytes),
                 _value(each.after, each.after_bytes),
             ),

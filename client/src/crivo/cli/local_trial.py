@@ -3,11 +3,10 @@
 The server package is a program of its own here: nothing of it is imported.
 """
 
+import os
 import subprocess
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Final
 
@@ -19,7 +18,9 @@ from crivo.json_text import decode
 from crivo.models import Finding, Sample
 
 _MODULE: Final = "app.cli.trial"
-_MODULE_PATH: Final = Path("cli", "trial.py")
+_MODULE_PATH: Final = Path("app", "cli", "trial.py")
+# Where this file is, unless it was installed elsewhere: client/src/crivo/cli/ of a checkout.
+_OWN_CHECKOUT: Final = Path(__file__).resolve().parents[4]
 _END_SECONDS: Final = 10.0
 
 
@@ -56,7 +57,7 @@ class LocalTrial:
 @contextmanager
 def local_trial(script: Path) -> Iterator[LocalTrial]:
     """Start a trial of a script. Raises UsageError where there is no server package."""
-    python, root = _server_package(Path.cwd(), script.resolve().parent)
+    python, root = _server_package()
     command = [python, "-m", _MODULE, str(script.resolve())]
     with subprocess.Popen(  # noqa: S603 - fixed arguments
         command,
@@ -77,26 +78,20 @@ def local_trial(script: Path) -> Iterator[LocalTrial]:
                 process.kill()
 
 
-def _server_package(*starts: Path) -> tuple[str, Path]:
-    """Find a checkout of Crivo around these folders, or the package in this environment."""
-    for folder in _with_parents(starts):
-        python = folder / ".venv" / "bin" / "python"
-        if (folder / "app" / _MODULE_PATH).is_file() and python.exists():
-            return str(python), folder
-    spec = find_spec("app")
-    for place in (spec.submodule_search_locations or ()) if spec else ():
-        if (Path(place) / _MODULE_PATH).is_file():
-            return sys.executable, Path(place).parent
+def _server_package() -> tuple[str, Path]:
+    """Return the Python and the folder of Crivo's server package. Raises UsageError.
+
+    A folder to work in, or of a script, may be somebody else's: nothing in it is executed.
+    """
+    named = os.environ.get("CRIVO_HOME", "")
+    for root in (Path(named),) if named else (_OWN_CHECKOUT,):
+        python = root / ".venv" / "bin" / "python"
+        if (root / _MODULE_PATH).is_file() and python.exists():
+            return str(python.absolute()), root.absolute()
     raise UsageError(
-        "--local: needs Crivo's server package; run it inside a checkout of Crivo in which "
+        "--local: needs Crivo's server package; set CRIVO_HOME to a checkout of Crivo in which "
         "./start.sh was started once, or test against a server"
     )
-
-
-def _with_parents(starts: Sequence[Path]) -> Iterator[Path]:
-    for start in starts:
-        yield start
-        yield from start.parents
 
 
 def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:

@@ -102,22 +102,34 @@ def run_arguments(arguments: list[str]) -> int:
     except SystemExit as exit_:
         return exit_.code if isinstance(exit_.code, int) else ExitCode.OK
     except KeyboardInterrupt:
-        say("crivo: interrupted")
+        if "--json" in arguments:
+            say_json({"error": "Interrupted", "message": "interrupted"})
+        else:
+            say("crivo: interrupted")
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
         # A flush at exit would fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.PIPE_CLOSED
     except (CrivoError, OSError, RecursionError) as error:
-        return _reported(error, as_json="--json" in arguments)
+        code = _reported(error, as_json="--json" in arguments)
+        _name_key(error, arguments)
+        return code
     return ExitCode.OK
 
 
 def _reported(error: CrivoError | OSError | RecursionError, *, as_json: bool) -> ExitCode:
     """Write an error, and return its exit code."""
+    if as_json:
+        named = {"error": type(error).__name__, "message": str(error)}
+        say_json(as_document(error) if isinstance(error, CrivoError) else named)
+    else:
+        _show(error)
+    return exit_code_of(error) if isinstance(error, CrivoError) else ExitCode.USAGE
+
+
+def _show(error: CrivoError | OSError | RecursionError) -> None:
     match error:
-        case CrivoError() if as_json:
-            say_json(as_document(error))
         case ExecutionFailed():
             # The error itself has been shown where it is.
             name = error.execution.id
@@ -134,7 +146,16 @@ def _reported(error: CrivoError | OSError | RecursionError, *, as_json: bool) ->
             _complain("the JSON is nested too deeply")
         case OSError(filename=file, strerror=reason):
             _complain(f"{file}: {reason}" if file else str(reason or error))
-    return exit_code_of(error) if isinstance(error, CrivoError) else ExitCode.USAGE
+
+
+def _name_key(error: CrivoError | OSError | RecursionError, arguments: list[str]) -> None:
+    """Show the idempotency key of a submission that may have been accepted all the same."""
+    key = error.idempotency_key if isinstance(error, CrivoError) else None
+    if key is not None and arguments[:1] in (["run"], ["batch"]) and "--json" not in arguments:
+        say(
+            "crivo: the service may have accepted it; the command submits nothing twice when "
+            f"repeated with --idempotency-key {key}"
+        )
 
 
 def _complain(message: str) -> None:

@@ -1,10 +1,12 @@
 """Write results to standard output, and messages to standard error."""
 
+import codecs
 import json as standard_json
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
+from itertools import chain
 from typing import Final
 
 from msgspec import Struct, json
@@ -12,10 +14,19 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+# Columns that are there to be copied.
+_IDS: Final = {"id", "replay of"}
 _MAX_SHOWN: Final = 120
 _CONTROLS: Final = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
 _KEPT: Final = {ord("\n"), ord("\t")}
-_VISIBLE: Final = {code: text for code, text in _CONTROLS.items() if code not in _KEPT}
+# Marks that reorder the text around them.
+_REORDERING: Final = {
+    code: f"\\u{code:04x}"
+    for code in (0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+}
+_VISIBLE: Final = {
+    code: text for code, text in (_CONTROLS | _REORDERING).items() if code not in _KEPT
+}
 
 
 class Output(Struct, frozen=True, kw_only=True):
@@ -70,14 +81,25 @@ def write_line(text: str) -> None:
 
 
 def write_bytes(chunks: Iterator[bytes]) -> None:
-    """Write exact bytes; on a terminal, a newline follows them."""
-    ends_line = True
+    """Write exact bytes; a terminal gets no control characters, and a newline at the end."""
+    if sys.stdout.isatty():
+        _write_visibly(chunks)
+        return
     for chunk in chunks:
         sys.stdout.buffer.write(chunk)
-        ends_line = chunk.endswith(b"\n") if chunk else ends_line
-    if sys.stdout.isatty() and not ends_line:
-        sys.stdout.buffer.write(b"\n")
     sys.stdout.buffer.flush()
+
+
+def _write_visibly(chunks: Iterator[bytes]) -> None:
+    decoder = codecs.getincrementaldecoder("utf-8")(errors="backslashreplace")
+    ends_line = True
+    for chunk in chain(filter(None, chunks), [b""]):
+        text = visible(decoder.decode(chunk, final=not chunk))
+        sys.stdout.write(text)
+        ends_line = text.endswith("\n") if text else ends_line
+    if not ends_line:
+        sys.stdout.write("\n")
+    sys.stdout.flush()
 
 
 def say(text: str, *, style: str = "") -> None:
@@ -102,14 +124,17 @@ def clipped(text: str) -> str:
 
 def indented(value: bytes) -> str:
     """Lay out JSON for a reader."""
-    return standard_json.dumps(standard_json.loads(value), indent=2, ensure_ascii=False)
+    document = standard_json.loads(value)
+    text = standard_json.dumps(document, indent=2, ensure_ascii=False)
+    # Half of a surrogate pair has no bytes, only an escape.
+    is_encodable = not any("\ud800" <= each <= "\udfff" for each in text)
+    return text if is_encodable else standard_json.dumps(document, indent=2)
 
 
 def _write_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        # An id is there to be copied.
-        table.add_column(column, overflow="fold", no_wrap=column == "id")
+        table.add_column(column, overflow="fold", no_wrap=column in _IDS)
     for cells in rows:
         table.add_row(*(Text(visible(_cell(_local(each)))) for each in cells))
     Console(highlight=False).print(table)

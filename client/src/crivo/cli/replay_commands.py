@@ -139,6 +139,8 @@ def replay_many(
                 differing.append(each)
     if service.as_json:
         write_json({"batch": found, "identical": counts[True], "differing": differing})
+    elif not differing:
+        write_line(f"{counts[True]} of {found.items} identical")
     else:
         service.output.rows(
             ("id", "replay of", "script", "status", "error"),
