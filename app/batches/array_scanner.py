@@ -22,17 +22,18 @@ def _skipping(levels: int, stop: bytes = b"") -> bytes:
     if levels:
         body = _skipping(levels - 1)
         inner += rb"|\[" + body + rb"\]|\{" + body + rb"\}"
-    return rb"(?:" + inner + rb")*+"
+    return rb"(?>(?:" + inner + rb")*)"
 
 
-# All are possessive: they never go back, and take linear time.
-_REST_OF_STRING: Final = rb'[^"\\]*+(?:\\.[^"\\]*+)*+'
+# All are atomic: they never go back, and take linear time. Repeated groups are not possessive, as
+# these match wrongly in Python before 3.11.5 (python/cpython#106052).
+_REST_OF_STRING: Final = rb'(?>[^"\\]*+(?:\\.[^"\\]*+)*)'
 _STRING: Final = rb'"' + _REST_OF_STRING + rb'"'
 _IN_STRING: Final = re.compile(_REST_OF_STRING, re.DOTALL)
 _IN_ARRAY: Final = re.compile(_skipping(_LEVELS, stop=b","), re.DOTALL)
 _IN_ELEMENT: Final = [re.compile(_skipping(levels), re.DOTALL) for levels in range(_LEVELS + 1)]
-_OPENING: Final = re.compile(rb'(?:[^"\[\]{}]*+[\[{])++')
-_CLOSING: Final = re.compile(rb'(?:[^"\[\]{},]*+[\]}])++')
+_OPENING: Final = re.compile(rb'(?>(?:[^"\[\]{}]*+[\[{])+)')
+_CLOSING: Final = re.compile(rb'(?>(?:[^"\[\]{},]*+[\]}])+)')
 _OPENING_BRACKET: Final = re.compile(rb"[\[{]")
 _CLOSING_BRACKET: Final = re.compile(rb"[\]}]")
 _NO_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
