@@ -136,8 +136,9 @@ async def test_a_refused_upload_leaves_nothing(
     assert (answer.status_code, answer.json()["type"]) == (status, f"urn:crivo:problem:{problem}")
     assert [each["id"] for each in system.client.get("/batches").json()["items"]] == before
     conn = await asyncpg.connect(system.environ["DATABASE_URL"])
-    assert await conn.fetchval("SELECT count(*) FROM batch_inputs") == 0
+    staged = await conn.fetchval("SELECT count(*) FROM batch_inputs")
     await conn.close()
+    assert staged == 0
 
 
 def test_results_and_lists_are_filtered(system: System) -> None:
