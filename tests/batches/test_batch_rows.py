@@ -143,6 +143,21 @@ async def test_a_batch_is_deleted_after_its_items(pool: Pool, settings: Settings
     assert await pool.fetchval(COUNTS) == [1, 2]
 
 
+async def test_a_batch_is_kept_while_its_callback_is_tried(pool: Pool, settings: Settings) -> None:
+    tenant, url = await Queues(pool).tenant(), "https://receiver.example/"
+    batch = await insert(pool, tenant, [b""], error=b'{"kind": "invalid_input"}', callback_url=url)
+    for statement in AGE:
+        await pool.execute(statement, batch)
+    keeping = replace(settings, keep_receipts_days=1)
+
+    await expire(pool, open_blobs(settings), keeping, [PAYLOAD_OWNER, BATCH_OWNER])
+    kept = await pool.fetchval(COUNTS)
+    await pool.execute("UPDATE callbacks SET status = 'failed', next_attempt_at = NULL")
+    await expire(pool, open_blobs(settings), keeping, [BATCH_OWNER])
+
+    assert (kept, await pool.fetchval(COUNTS)) == ([1, 0], [0, 0])
+
+
 async def test_what_an_upload_has_staged_is_kept_until_it_is_abandoned(pool: Pool) -> None:
     tenant = await Queues(pool).tenant()
     upload, keys = uuid.uuid7(), [f"{tenant}/inputs/{uuid.uuid7()}" for _ in range(2)]
