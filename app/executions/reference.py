@@ -205,8 +205,8 @@ _QUEUED: Final = ResponseSpec(
 )
 
 _ENDED: Final = ResponseSpec(
-    description="Accepted, committed and finished: with `Prefer: wait` in time, or by the time of a "
-    "request that repeats an earlier one with its key",
+    description="Accepted, committed and finished: with `Prefer: wait` in time, or by the time of "
+    "a request that repeats an earlier one with its key",
     shape=Execution,
     headers={
         "Location": "address of the execution",
