@@ -137,7 +137,7 @@ async def show_batch(
 )
 async def show_batch_results(
     batch: str, request: AnyRequest, resources: Resources, tenant: UUID
-) -> Stream | Response[bytes]:
+) -> Stream:
     """Download the results of a batch.
 
     NDJSON in the order of the inputs: `{"line":1,"id":…,"status":"succeeded","result":…}`, with the
@@ -149,7 +149,7 @@ async def show_batch_results(
     batch_id = parse_batch_id(batch)
     await service.show(resources, tenant, batch_id)
     if is_head(request):
-        return Response(b"", media_type=reference.NDJSON)
+        return Stream(iter(()), media_type=reference.NDJSON)
     lines = write_results(
         resources, tenant, batch_id, after=choices.after, statuses=choices.status or None
     )
