@@ -13,7 +13,7 @@ from app.pagination import Page, Paginator, invalid_cursor
 from app.preconditions import NO_PRECONDITIONS, Preconditions
 from app.resources import Resources
 from app.scripts import alias_store as store
-from app.scripts.model import Alias, MoveAlias
+from app.scripts.model import Alias, ComparisonVerdict, MoveAlias
 from app.scripts.problems import PromotionRefused, version_not_found
 from app.scripts.refs import is_alias
 from app.scripts.service import locked_script, read_script, read_version, target_of
@@ -43,13 +43,16 @@ async def move(
         await read_version(conn, caller.tenant, script_id, version)
         current = await store.select_alias(conn, caller.tenant, script_id, alias)
         preconditions.require(None if current is None else current.etag)
+        verdict = None
+        if not isinstance(wanted.comparison, UnsetType):
+            verdict = await _find_verdict(
+                conn, caller.tenant, script_id, wanted.comparison, version=version
+            )
         if current is not None and current.version == version:
             return current
         details: dict[str, object] = {"version": version}
-        if not isinstance(wanted.comparison, UnsetType):
-            clean = await _require_permission(
-                conn, caller.tenant, script_id, current, wanted, wanted.comparison
-            )
+        if verdict is not None and not isinstance(wanted.comparison, UnsetType):
+            clean = _require_permission(verdict, current, wanted, wanted.comparison)
             details |= {"comparison": str(wanted.comparison), "clean": clean}
             if wanted.accept is not UNSET:
                 details["accept"] = wanted.accept
@@ -112,23 +115,33 @@ async def remove(
         await log_action(conn, caller, Action.ALIAS_REMOVED, target)
 
 
-async def _require_permission(
-    conn: Connection,
-    tenant: UUID,
-    script_id: UUID,
-    current: Alias | None,
-    wanted: MoveAlias,
-    comparison: UUID,
+async def _find_verdict(
+    conn: Connection, tenant: UUID, script_id: UUID, comparison: UUID, *, version: int
+) -> ComparisonVerdict:
+    """Return the verdict on a version. Raises PromotionRefused.
+
+    A repetition finds the alias moved already; it is held to this much.
+    """
+    verdict = await store.select_verdict(conn, tenant, script_id, comparison)
+    if verdict is None:
+        raise PromotionRefused(f"/comparison: the script has no comparison {comparison}")
+    if verdict.to_version != version:
+        raise PromotionRefused(
+            f"/comparison: it compares version {verdict.from_version} with "
+            f"{verdict.to_version}; the alias would name {version}"
+        )
+    return verdict
+
+
+def _require_permission(
+    verdict: ComparisonVerdict, current: Alias | None, wanted: MoveAlias, comparison: UUID
 ) -> bool:
     """Check that a comparison permits a move; return whether it is clean.
 
     Raises PromotionRefused.
     """
-    verdict = await store.select_verdict(conn, tenant, script_id, comparison)
-    if verdict is None:
-        raise PromotionRefused(f"/comparison: the script has no comparison {comparison}")
     present = None if current is None else current.version
-    if (verdict.from_version, verdict.to_version) != (present, wanted.version):
+    if verdict.from_version != present:
         names = "does not exist yet" if present is None else f"names version {present}"
         raise PromotionRefused(
             f"/comparison: it compares version {verdict.from_version} with "

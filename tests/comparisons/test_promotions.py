@@ -47,6 +47,8 @@ def test_a_promotion_needs_the_very_comparison(system: System, record: Record) -
     assert (cancelled["state"], cancelled["undecided"]) == ("finished", 1)
     accepted = script.promote(worse, comparison=differing["id"], accept="differences")
     assert accepted.json()["version"] == worse
+    assert "has no comparison" in refusal(worse, str(uuid4()))
+    assert "would name" in refusal(worse, clean["id"])
     # Repeating it changes nothing.
     assert script.promote(worse, comparison=differing["id"]).json() == accepted.json()
     target = f"/scripts/{clean['script']['id']}"
