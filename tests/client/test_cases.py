@@ -79,7 +79,9 @@ def test_results_become_the_expected_ones(
     missing = crivo("test", folder, *where, cwd=ROOT)
 
     updated = crivo("test", folder, "--update", *where, cwd=ROOT)
+    again = crivo("test", folder, "--update", *where, cwd=ROOT)
 
+    assert (b"cards  (updated)" in updated.out, b"(updated)" in again.out) == (True, False)
     assert (missing.code, "--update" in missing.err) == (ExitCode.USAGE, True)
     assert updated.code == 0
     written = json.loads((folder / "cards.expected.json").read_bytes())

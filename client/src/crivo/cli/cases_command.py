@@ -1,7 +1,7 @@
 """`crivo test`: run a folder of cases, on a service or in the sandbox of this machine."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -113,11 +113,9 @@ def _report(
     case: Case, outcome: Outcome, tally: Tally, *, source: Path, update: bool, service: Service
 ) -> None:
     difference = None
+    updated = False
     if update and outcome.content is not None:
-        # As a whole or not at all: the old result is what a user may have to go back to.
-        new = case.expected.with_name(f".{case.expected.name}.new")
-        new.write_text(indented(outcome.content) + "\n", encoding="utf-8")
-        new.replace(case.expected)
+        updated = _write_expected(case, indented(outcome.content) + "\n")
     elif outcome.error is None:
         difference = outcome.difference(case)
     passed = outcome.error is None and difference is None
@@ -125,14 +123,28 @@ def _report(
     tally.failed += not passed
     if service.as_json:
         document: dict[str, Any] = {"case": case.name, "passed": passed}
+        if updated:
+            document["updated"] = True
         if outcome.error is not None:
             document["error"] = outcome.error
         if difference is not None:
             document["difference"] = difference
         write_json(document)
         return
-    write_line(f"{'ok  ' if passed else 'FAIL'}  {case.name}")
+    write_line(f"{'ok  ' if passed else 'FAIL'}  {case.name}{'  (updated)' if updated else ''}")
     if outcome.error is not None:
         show_error(str(source), outcome.error, data=str(case.input))
     if difference is not None:
         say(f"{case.expected}: {difference}", style="red")
+
+
+def _write_expected(case: Case, text: str) -> bool:
+    """Record a result; return whether it is another one than before."""
+    with suppress(FileNotFoundError, UnicodeDecodeError):
+        if case.expected.read_text(encoding="utf-8") == text:
+            return False
+    # As a whole or not at all: the old result is what a user may have to go back to.
+    new = case.expected.with_name(f".{case.expected.name}.new")
+    new.write_text(text, encoding="utf-8")
+    new.replace(case.expected)
+    return True

@@ -95,10 +95,10 @@ def _print(found: Comparison, service: Service, *, alias: str | None = None) -> 
                 (row for each in found.differences for row in _rows(each)),
             )
     if found.clean is False:
-        target = f"{name}@{found.new}" + (f" {alias}" if alias else "")
         raise OutcomeDiffers(
-            f"the versions differ; `crivo scripts promote {target} --comparison {found.id} "
-            "--accept-differences` promotes all the same"
+            f"the versions differ; `crivo scripts promote {name}@{found.new} {alias or 'ALIAS'} "
+            f"--comparison {found.id} --accept-differences` promotes an alias that names "
+            f"{name}@{found.old} all the same"
         )
 
 
