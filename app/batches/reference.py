@@ -91,7 +91,7 @@ class WaitQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class ResultsQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Query parameters of the results of a batch."""
 
-    after: Annotated[int, Meta(ge=0, description="only items after this line")] = 0
+    after: Annotated[int, Meta(ge=0, le=2**31 - 1, description="only items after this line")] = 0
 
     status: (
         Annotated[

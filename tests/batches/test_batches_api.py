@@ -86,6 +86,9 @@ def test_a_result_is_spliced_byte_for_byte_whatever_its_size(system: System) -> 
     third, fourth = _results(system, location, after="2")
     assert (third["line"], third.get("result"), third["result_missing"]) == (3, None, True)
     assert fourth["result"] == "after"
+    assert _results(system, location, after=str(2**31 - 1)) == []
+    beyond = system.client.get(f"{location}/results", params={"after": 2**31})
+    assert beyond.status_code == 422
 
 
 @pytest.mark.parametrize(

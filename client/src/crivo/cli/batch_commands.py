@@ -12,7 +12,7 @@ from crivo.cli.diagnostics import show_error
 from crivo.cli.output import say, write_bytes
 from crivo.cli.progress import counting, wait_in_steps
 from crivo.cli.run_command import opened
-from crivo.errors import CrivoError, NotFinished
+from crivo.errors import CrivoError, NotFinished, Refused, Unreachable
 from crivo.json_text import decode
 from crivo.sync.client import Crivo
 
@@ -150,7 +150,7 @@ def wait_for_batch(client: Crivo, queued: QueuedBatch, *, timeout: float | None)
                 count=_ended,
                 show=show_count,
             )
-    except (KeyboardInterrupt, NotFinished):
+    except (KeyboardInterrupt, NotFinished, Refused, Unreachable):
         say(
             f"crivo: batch {queued.id} goes on; `crivo batches show ID` shows its progress, "
             "`crivo batches cancel ID` ends it"

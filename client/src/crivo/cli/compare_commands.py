@@ -11,7 +11,7 @@ from crivo.cli.exit_codes import OutcomeDiffers
 from crivo.cli.output import clipped, say, write_json, write_line
 from crivo.cli.progress import counting, wait_in_steps
 from crivo.comparison_models import ComparedRun, Comparison, Difference
-from crivo.errors import NotFinished
+from crivo.errors import NotFinished, Refused, Unreachable
 
 comparisons = App(name="comparisons", help="Show comparisons again.", sort_key=9)
 
@@ -65,7 +65,7 @@ def compare(
                     count=_ended,
                     show=show_count,
                 )
-        except (KeyboardInterrupt, NotFinished):
+        except (KeyboardInterrupt, NotFinished, Refused, Unreachable):
             say(f"crivo: comparison {started.id} goes on; `crivo comparisons show ID` shows it")
             raise
     # An alias as the old version is the one to be moved.

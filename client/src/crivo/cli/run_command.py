@@ -16,7 +16,7 @@ from crivo.cli.diagnostics import show_error, show_warnings
 from crivo.cli.exit_codes import UsageError
 from crivo.cli.output import say, write_bytes, write_json
 from crivo.cli.progress import downloading, uploading, waiting
-from crivo.errors import ExecutionFailed, StillRunning
+from crivo.errors import ExecutionFailed, Refused, StillRunning, Unreachable
 from crivo.execution_flows import require_success
 from crivo.models import Execution
 from crivo.sync.client import Crivo
@@ -60,7 +60,7 @@ def run(
             with waiting(f"execution {queued.id}"):
                 execution = client.executions.wait(queued.id, timeout=timeout)
             print_outcome(client, execution, service, data=file)
-        except (KeyboardInterrupt, StillRunning):
+        except (KeyboardInterrupt, StillRunning, Refused, Unreachable):
             say(
                 f"crivo: execution {queued.id} goes on; `crivo watch ID` follows it, "
                 "`crivo executions cancel ID` ends it"
