@@ -18,6 +18,8 @@ MAX_WALL_MS: Final = 300_000
 MIN_MEMORY_BYTES: Final = 16 * MIB
 MAX_MEMORY_BYTES: Final = 4 * GIB
 MAX_PAYLOAD_BYTES: Final = 256 * MIB
+# The default; CRIVO_MAX_BATCH_BYTES changes it.
+MAX_BATCH_BYTES: Final = 256 * MIB
 
 # The ids of a batch's items hold their lines in 24 bits.
 MAX_BATCH_ITEMS: Final = 1_000_000

@@ -175,8 +175,8 @@ def test_events_tell_of_progress_and_end(system: System) -> None:
 
 
 def test_cancelling_ends_what_has_not_finished(system: System) -> None:
-    system.upload("endless", "function process(data) { if (data) { for (;;); } return data }")
-    params = {"script": "endless", "wall_ms": "60000", "priority": "10"}
+    system.upload("endless-batch", "function process(data) { if (data) { for (;;); } return data }")
+    params = {"script": "endless-batch", "wall_ms": "60000", "priority": "10"}
     body = b"0\n" + b"1\n" * 500
     location = system.client.post("/batches", params=params, content=body, headers=NDJSON).headers[
         "Location"

@@ -20,6 +20,8 @@ FILLED = {
     "key": "1",
     "callback": "1",
     "disabled": "1",
+    "batch": "1",
+    "comparison": "1",
 }
 
 
