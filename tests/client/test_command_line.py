@@ -43,10 +43,8 @@ def test_a_script_is_pushed_promoted_and_run(crivo: CrivoCommand) -> None:
     assert json.loads(run.out) == json.loads((CARDS / "expected.json").read_bytes())
 
 
-@pytest.mark.parametrize("text", [b"[1e21,0.1]", b'"\xc3\xa9"', b"12345678901234567890"])
-def test_a_result_is_exactly_the_bytes(
-    crivo: CrivoCommand, system: System, echo: str, text: bytes
-) -> None:
+def test_a_result_is_exactly_the_bytes(crivo: CrivoCommand, system: System, echo: str) -> None:
+    text = b'[1e21,0.1,"\xc3\xa9",12345678901234567890]'
     (crivo.home / "data.json").write_bytes(text)
 
     from_file = crivo("run", echo, "data.json")
@@ -220,7 +218,7 @@ def test_text_of_a_script_does_not_control_the_terminal(crivo: CrivoCommand) -> 
     assert crivo("logs", identifier).text == "\\x1b[2Jcleared\n"
 
 
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+@pytest.mark.parametrize("shell", ["zsh", "fish"])
 def test_shells_complete_commands(crivo: CrivoCommand, shell: str) -> None:
     script = crivo("completion", shell)
 

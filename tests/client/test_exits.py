@@ -44,7 +44,6 @@ def echo(system: System) -> str:
         (("scripts", "push", "."), ExitCode.USAGE, "Is a directory"),
         (("scripts", "diff", "a@1", "b@1"), ExitCode.USAGE, "different scripts"),
         (("scripts", "pish"), ExitCode.USAGE, 'Unknown command "pish"'),
-        (("lost",), ExitCode.USAGE, 'Unknown command "lost"'),
         (("--url", "x", "open"), ExitCode.USAGE, "--url"),
         (("open", "--url", "ftp://a"), ExitCode.USAGE, "http://… or https://…"),
         (("open", "--url", "http://a b"), ExitCode.USAGE, "http://a b"),
@@ -84,9 +83,7 @@ def test_a_service_that_is_away_or_another_has_its_own_code(crivo: CrivoCommand)
     assert "text/html" in other.err
 
 
-@pytest.mark.parametrize(
-    "arguments", [("--help",), ("run", "--help"), ("scripts", "--help"), ("completion", "bash")]
-)
+@pytest.mark.parametrize("arguments", [("--help",), ("run", "--help"), ("completion", "bash")])
 def test_a_reader_that_goes_ends_it_quietly(
     crivo: CrivoCommand, arguments: tuple[str, ...]
 ) -> None:

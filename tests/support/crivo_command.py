@@ -44,7 +44,8 @@ class CrivoCommand:
             "PYTHONPATH": str(ROOT / "client" / "src"),
             "CRIVO_URL": url,
         }
-        self.command = [sys.executable, "-m", "crivo"]
+        # SIGINT as a terminal gives it: whoever runs the tests in the background ignores it.
+        self.command = ["env", "--default-signal=INT", sys.executable, "-m", "crivo"]
 
     def __call__(
         self, *arguments: object, stdin: bytes = b"", cwd: Path | None = None, **environ: str
@@ -124,8 +125,10 @@ class Terminal:
 
     def end(self) -> Done:
         """Read until it ends."""
+        end = time.monotonic() + _SECONDS
         while self._read():
-            pass
+            # Progress may go on for ever.
+            assert time.monotonic() < end, self.shown
         done = Done(self._process.wait(_SECONDS), self.shown.replace(b"\r\n", b"\n"))
         assert b"Traceback" not in done.out, done.out
         return done
