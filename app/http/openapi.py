@@ -227,6 +227,9 @@ def _schema(shape: Shape) -> dict[str, Any]:
 def _cleaned(schema: dict[str, Any]) -> dict[str, Any]:
     """Remove the indentation of docstrings, and mark timestamps (`…_at`) as such."""
     for name, member in schema.get("properties", {}).items():
+        if member.get("items") is False:
+            # `maxItems` says the same of a tuple, and generators do not read a boolean schema.
+            del member["items"]
         if name.endswith("_at"):
             for each in member.get("anyOf", [member]):
                 if each.get("type") == "string":

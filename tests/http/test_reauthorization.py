@@ -27,6 +27,8 @@ SELECT (SELECT string_agg(id::text || description || updated_at, ',' ORDER BY id
        (SELECT string_agg(script_id::text || alias || version, ',' ORDER BY script_id, alias)
         FROM script_aliases),
        (SELECT count(*) FROM executions),
+       (SELECT count(*) FROM batches),
+       (SELECT count(*) FROM comparisons),
        (SELECT string_agg(id::text || weight, ',' ORDER BY id) FROM tenants),
        (SELECT count(*) FROM api_keys),
        (SELECT count(*) FROM callback_secrets),
@@ -44,7 +46,7 @@ def _id_of(case: Case) -> str:
 
 @pytest.fixture(scope="module")
 def tenant(keyed: SystemWithKeys) -> str:
-    """A tenant with a script of two versions and an alias, and a script that runs for seconds."""
+    """A tenant with a script that has run, and one that runs for seconds."""
     tenant = keyed.tenant("held-requests")
     key = keyed.key("held-requests").key
     for path, wanted in (
@@ -56,6 +58,9 @@ def tenant(keyed: SystemWithKeys) -> str:
         assert made.status_code == 201, made.text
     alias = keyed.request("PUT", "/scripts/held/aliases/prod", key, json={"version": 1})
     assert alias.status_code == 200
+    # It can be replayed and compared.
+    ran = keyed.post("/scripts/held/executions", key, content=b"1", headers={"Prefer": "wait=30"})
+    assert ran.json()["status"] == "succeeded", ran.text
     return tenant
 
 
