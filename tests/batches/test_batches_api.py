@@ -16,12 +16,12 @@ DOUBLE: Final = "function process(data) { return { twice: data * 2 } }"
 
 @pytest.fixture(scope="module", autouse=True)
 def double(system: System) -> None:
-    system.upload("double", DOUBLE)
-    system.upload("same", "function process(data) { return data }")
+    system.upload("double-batch", DOUBLE)
+    system.upload("same-batch", "function process(data) { return data }")
 
 
 def _submit(
-    system: System, content: bytes | str, script: str = "double", **headers: str
+    system: System, content: bytes | str, script: str = "double-batch", **headers: str
 ) -> httpx.Response:
     return system.client.post(
         "/batches", params={"script": script}, content=content, headers={**NDJSON, **headers}
@@ -68,7 +68,7 @@ def test_a_result_is_spliced_byte_for_byte_whatever_its_size(system: System) -> 
     large = b'"' + b"x" * (3 * 2**20) + b'"'
     lines = [b'"\\ud800"', digits, large, b'"after"']
 
-    location = _submit(system, b"\n".join(lines) + b"\n", script="same").headers["Location"]
+    location = _submit(system, b"\n".join(lines) + b"\n", script="same-batch").headers["Location"]
 
     _finished(system, location)
     written = system.client.get(f"{location}/results").content
@@ -108,7 +108,7 @@ def test_the_elements_of_an_array_are_inputs_as_they_stand(
 ) -> None:
     headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
 
-    answer = _submit(system, gzip.compress(body), script="same", **headers)
+    answer = _submit(system, gzip.compress(body), script="same-batch", **headers)
 
     assert answer.status_code == 202, answer.text
     _finished(system, answer.headers["Location"])
@@ -196,7 +196,7 @@ def test_cancelling_ends_what_has_not_finished(system: System) -> None:
     assert again == cancelled
     assert len(_results(system, location, status="cancelled")) == 500
     # The slots are free again.
-    assert system.run("double", b"2")["result"] == {"twice": 4}
+    assert system.run("double-batch", b"2")["result"] == {"twice": 4}
     finished = _submit(system, b"1").headers["Location"]
     _finished(system, finished)
     assert system.client.post(f"{finished}/cancel").status_code == 409

@@ -88,7 +88,7 @@ async def test_batches_run_asynchronously(system: System, double: str) -> None:
 
 
 def test_a_batch_that_goes_on_is_left_and_cancelled(client: Crivo) -> None:
-    name = client.scripts.push("endless-batch", ENDLESS).script.name
+    name = client.scripts.push("endless-cli-batch", ENDLESS).script.name
     queued = client.batches.submit(name, [1, 2], wall_ms=60_000)
 
     with pytest.raises(NotFinished):

@@ -87,10 +87,10 @@ def test_half_of_a_surrogate_pair_is_read(client: Crivo) -> None:
 
 
 def test_a_large_result_is_complete(client: Crivo, tmp_path: Path) -> None:
-    client.scripts.push("large", "function process(n) { return 'x'.repeat(n) }")
+    client.scripts.push("library-large", "function process(n) { return 'x'.repeat(n) }")
     size = 3_000_000
 
-    result = client.run("large", size)
+    result = client.run("library-large", size)
     saved = client.executions.save_result(result.execution.id, tmp_path / "result.json")
 
     assert result.content == b'"' + b"x" * size + b'"'
@@ -100,10 +100,11 @@ def test_a_large_result_is_complete(client: Crivo, tmp_path: Path) -> None:
 
 
 def test_a_failure_has_kind_line_and_column(client: Crivo) -> None:
-    client.scripts.push("throws", "function process(data) {\n  return data.rows.length;\n}\n")
+    failing = "function process(data) {\n  return data.rows.length;\n}\n"
+    client.scripts.push("library-throws", failing)
 
     with pytest.raises(crivo.ExecutionFailed) as failure:
-        client.run("throws", None)
+        client.run("library-throws", None)
 
     error = failure.value
     assert (error.kind, error.name, error.line, error.column) == (
@@ -230,10 +231,10 @@ def test_an_execution_is_watched_until_its_end(client: Crivo, echo: str) -> None
 
 
 def test_an_execution_that_takes_longer_can_be_cancelled(client: Crivo) -> None:
-    client.scripts.push("endless", SLOW, wall_ms=60_000)
+    client.scripts.push("library-endless", SLOW, wall_ms=60_000)
 
     with pytest.raises(crivo.StillRunning) as late:
-        client.run("endless", None, timeout=0.2)
+        client.run("library-endless", None, timeout=0.2)
     cancelled = client.executions.cancel(late.value.execution.id)
 
     assert cancelled.status == "cancelled"
