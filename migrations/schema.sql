@@ -826,6 +826,8 @@ CREATE INDEX comparison_items_to_idx ON comparison_items USING btree (to_executi
 
 CREATE INDEX comparisons_created_idx ON comparisons USING btree (created_at);
 
+CREATE INDEX comparisons_finished_idx ON comparisons USING btree (tenant_id, finished_at);
+
 CREATE INDEX comparisons_running_idx ON comparisons USING btree (id) WHERE (state = 'running'::text);
 
 CREATE UNIQUE INDEX executions_batch_idx ON executions USING btree (batch_id, batch_line) WHERE (batch_id IS NOT NULL);

@@ -65,7 +65,7 @@ async def submit_batch(
         raise reference.SCRIPT_MISSING
     framer, key = _framer(request), idempotency_key_of(request)
     queue_limit: QueueLimit = request.app.state.queue_limit
-    await queue_limit.require_room(resources.pool)
+    await queue_limit.require_room_or_known(resources.pool, caller.tenant, key)
     limits = {name: getattr(choices, name) for name in LimitChoice.__struct_fields__}
     submission = Submission(
         limits=LimitChoice(**{name: each or None for name, each in limits.items()}),

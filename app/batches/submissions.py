@@ -18,7 +18,7 @@ from app.executions.callback_urls import require_room_for_callback
 from app.executions.model import Submission
 from app.executions.queue_limit import QueueLimit
 from app.idempotency.model import IdempotencyKey, RequestKey, key_for
-from app.idempotency.store import remember, require_new
+from app.idempotency.store import is_known, remember, require_new
 from app.metrics import count_batch
 from app.quotas.model import Caps, effective_caps
 from app.resources import Resources
@@ -52,19 +52,26 @@ async def submit(  # noqa: PLR0913 - one keyword for each part of the request
     # A repetition adds nothing, which is known once its body has arrived: no quota refuses it.
     caps = Caps() if key else effective_caps(resources.settings, caller.caps)
     async with resources.pool.acquire() as conn:
-        version = await scripts.resolve(conn, caller.tenant, ref)
+        # What has been accepted is shown although its script has been archived since.
+        known = key is not None and await is_known(conn, caller.tenant, key)
+        version = None if known else await scripts.resolve(conn, caller.tenant, ref)
         await require_room(conn, caller.tenant, size_bytes=announced_bytes, caps=caps)
     async with received(resources, caller.tenant, data, framer, caps=caps) as upload:
-        await queue_limit.require_room(resources.pool, more=upload.items)
+        await queue_limit.require_room_or_known(
+            resources.pool, caller.tenant, key, more=upload.items
+        )
         once = key_for(key, str(ref), type(framer).__name__, submission, upload.sha256)
-        return await _accept(resources, caller, upload, version, submission, once)
+        if version is not None:
+            # Again, as it may have been archived meanwhile.
+            ref = ScriptRef(script=version.script_id, selector=version.version)
+        return await _accept(resources, caller, upload, ref, submission, once)
 
 
 async def _accept(
     resources: Resources,
     caller: Caller,
     upload: Upload,
-    version: ResolvedVersion,
+    ref: ScriptRef,
     submission: Submission,
     key: IdempotencyKey | None,
 ) -> QueuedBatch:
@@ -75,8 +82,6 @@ async def _accept(
     with resources.tracing.accepting(caller.traceparent, attributes) as traceparent:
         async with resources.pool.acquire() as conn, conn.transaction():
             await require_new(conn, caller.tenant, key)
-            # Again, as it may have been archived meanwhile.
-            ref = ScriptRef(script=version.script_id, selector=version.version)
             version = await scripts.resolve(conn, caller.tenant, ref)
             await insert_batch(
                 conn,

@@ -41,7 +41,7 @@ class PairPayloads(Struct, frozen=True, kw_only=True):
     is_erased: bool
 
 
-# Across tenants: any worker compares what is due.
+# Across tenants: any worker compares what is due, of the tenant first that has waited longest.
 CLAIM_COMPARISON = """
 UPDATE comparisons
 SET lease_expires_at = clock_timestamp() + make_interval(secs => $1)
@@ -52,7 +52,8 @@ WHERE id = (
       AND NOT EXISTS (
           SELECT FROM batches AS b WHERE b.id = c.batch_id AND b.finished_at IS NULL
       )
-    ORDER BY c.id
+    ORDER BY (SELECT max(d.finished_at) FROM comparisons AS d WHERE d.tenant_id = c.tenant_id)
+             NULLS FIRST, c.id
     LIMIT 1
     FOR UPDATE SKIP LOCKED
 )

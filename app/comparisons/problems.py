@@ -17,3 +17,11 @@ class NothingToCompare(Problem):
     status = 409
     code = "nothing-to-compare"
     title = "The sample has no inputs"
+
+
+class SampleTooLarge(Problem):
+    """The inputs of the sample have more bytes than a batch may have."""
+
+    status = 409
+    code = "sample-too-large"
+    title = "The sample has too many bytes"

@@ -6,7 +6,7 @@ from typing import Annotated, Final
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from app.comparisons.model import Comparison, CreateComparison
-from app.comparisons.problems import ComparisonNotFound, NothingToCompare
+from app.comparisons.problems import ComparisonNotFound, NothingToCompare, SampleTooLarge
 from app.executions.problems import NoRoomToWait, QueueFull, TooManyWaiting
 from app.executions.waiting.waiters import MAX_WAIT_SECONDS
 from app.http.idempotency import DESCRIBED as DESCRIBED_KEY, DESCRIBED_REPLAY
@@ -58,6 +58,7 @@ CREATE_COMPARISON: Final = documented(
         VersionNotFound("the script 'cards' has no version 9"),
         ScriptArchived("the script 'cards' is archived and takes no executions"),
         NothingToCompare("no execution of the script matches"),
+        SampleTooLarge("/sample/last: the inputs of both runs have 300000000 bytes"),
         quota_problem(QuotaExceeded("queued", limit=1_000, used=100)),
         QueueFull("1000000 executions are queued; the limit is 1000000"),
         _NO_DATABASE,

@@ -10,7 +10,7 @@ from app.audit.store import log_action
 from app.auth.callers import Caller
 from app.batches.submissions import insert_replays
 from app.comparisons.model import Comparison, CreateComparison
-from app.comparisons.problems import ComparisonNotFound, NothingToCompare
+from app.comparisons.problems import ComparisonNotFound, NothingToCompare, SampleTooLarge
 from app.comparisons.store import (
     NewComparison,
     insert_comparison,
@@ -41,7 +41,8 @@ async def create(
     """Accept both executions of every recorded input, in one transaction.
 
     Raises ScriptNotFound, VersionNotFound, ScriptArchived, NothingToCompare, QuotaExceeded,
-    QueueFull, NoWorkerLargeEnough, Repeated, IdempotencyKeyReused, RequestInProgress.
+    QueueFull, SampleTooLarge, NoWorkerLargeEnough, Repeated, IdempotencyKeyReused,
+    RequestInProgress.
     """
     request_key = key_for(key, str(script), wanted)
     async with resources.pool.acquire() as conn, conn.transaction():
@@ -103,15 +104,21 @@ async def _accept(
     queue_limit: QueueLimit,
 ) -> NewComparison:
     sample = wanted.sample
-    originals, erased = await select_sample(
+    originals, erased, copied_bytes = await select_sample(
         conn, caller.tenant, before.script_id, statuses=sample.status, last=sample.last
     )
     if not originals:
         matching = f"{erased} executions match, and all of their inputs are erased"
         raise NothingToCompare(matching if erased else "no execution of the script matches")
+    limit = resources.settings.max_batch_bytes
+    if 2 * copied_bytes > limit:
+        raise SampleTooLarge(
+            f"/sample/last: the inputs of both runs have {2 * copied_bytes} bytes; a batch may "
+            f"have {limit}"
+        )
     # Both executions of an input are queued one after the other: what else the machine does
     # meanwhile slows both versions alike.
-    await queue_limit.require_room(resources.pool, more=2 * len(originals))
+    await queue_limit.require_room(conn, more=2 * len(originals))
     attributes = {"crivo.request": caller.request_id}
     with resources.tracing.accepting(caller.traceparent, attributes) as traceparent:
         batch = await insert_replays(

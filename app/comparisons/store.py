@@ -52,7 +52,8 @@ WITH sampled AS MATERIALIZED (
     ORDER BY e.id DESC
     LIMIT $4
 )
-SELECT i.execution_id, i.erased_at IS NOT NULL AS is_erased
+SELECT i.execution_id, i.erased_at IS NOT NULL AS is_erased,
+       coalesce(octet_length(i.body), 0) AS copied_bytes
 FROM sampled
 JOIN payloads AS i
   ON i.tenant_id = sampled.tenant_id AND i.execution_id = sampled.id AND i.kind = 'input'
@@ -63,14 +64,15 @@ FOR SHARE OF i
 
 async def select_sample(
     conn: Connection, tenant: UUID, script_id: UUID, *, statuses: Sequence[str], last: int
-) -> tuple[list[UUID], int]:
+) -> tuple[list[UUID], int, int]:
     """Find the newest recorded executions and lock their inputs until the transaction ends.
 
-    Returns those that have their input, newest first, and the number of the others.
+    Returns those that have their input, newest first, the number of the others, and the bytes of
+    inputs that are not in the blob store, which replays share.
     """
     rows = await conn.fetch(SELECT_SAMPLE, tenant, script_id, statuses, last)
     kept = [row["execution_id"] for row in reversed(rows) if not row["is_erased"]]
-    return kept, len(rows) - len(kept)
+    return kept, len(rows) - len(kept), sum(row["copied_bytes"] for row in rows)
 
 
 INSERT_COMPARISON = """

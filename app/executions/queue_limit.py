@@ -4,7 +4,7 @@ import asyncio
 from typing import Final
 from uuid import UUID
 
-from app.db import Pool
+from app.db import Connection, Pool
 from app.executions.problems import QueueFull
 from app.idempotency.model import RequestKey
 from app.idempotency.store import is_known
@@ -29,26 +29,31 @@ class QueueLimit:
         self._queued = 0
         self._count_from = 0.0
 
-    async def require_room(self, pool: Pool, *, more: int = 1) -> None:
-        """Count one more submission, or the items of a batch. Raises QueueFull."""
+    async def require_room(self, database: "Pool | Connection", *, more: int = 1) -> None:
+        """Count one more submission, or the items of a batch. Raises QueueFull.
+
+        Within a transaction give its connection: one that waits for another can wait for ever.
+        """
         if self._limit == 0:
             return
         now = asyncio.get_running_loop().time()
         if now >= self._count_from:
             # Set before the query: one request counts, the others use the number known by then.
             self._count_from = now + _COUNT_SECONDS
-            self._queued = await pool.fetchval(COUNT_QUEUED)
+            self._queued = await database.fetchval(COUNT_QUEUED)
         if self._queued + more > self._limit:
             raise QueueFull(f"{self._queued} executions are queued; the limit is {self._limit}")
         self._queued += more
 
-    async def require_room_or_known(self, pool: Pool, tenant: UUID, key: RequestKey | None) -> None:
-        """Count one more submission; without room, accept its repetition. Raises QueueFull.
+    async def require_room_or_known(
+        self, pool: Pool, tenant: UUID, key: RequestKey | None, *, more: int = 1
+    ) -> None:
+        """Count as `require_room` does; without room, accept a repetition. Raises QueueFull.
 
         It adds none. The look-up costs a statement only while the queue is full.
         """
         try:
-            await self.require_room(pool)
+            await self.require_room(pool, more=more)
         except QueueFull:
             if key is None:
                 raise

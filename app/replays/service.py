@@ -71,7 +71,7 @@ async def create(
             target = await _target(conn, tenant, wanted)
             conditions = await _conditions(conn, tenant, wanted, target)
             originals, erased = await _lock(resources, conn, tenant, conditions)
-            await queue_limit.require_room(resources.pool, more=len(originals))
+            await queue_limit.require_room(conn, more=len(originals))
             batch = await insert_replays(
                 resources,
                 conn,
@@ -102,9 +102,14 @@ async def _lock(
     resources: Resources, conn: Connection, tenant: UUID, conditions: Conditions
 ) -> tuple[list[UUID], int]:
     limit = resources.settings.max_batch_items
-    originals, erased = await lock_matching(
+    originals, erased, copied_bytes = await lock_matching(
         conn, tenant, conditions, limit=limit + 1, timeout_seconds=ALL_ITEMS_SECONDS
     )
+    if copied_bytes > resources.settings.max_batch_bytes:
+        raise TooManyToReplay(
+            f"/filter: the inputs have {copied_bytes} bytes; a batch may have "
+            f"{resources.settings.max_batch_bytes}"
+        )
     if len(originals) + erased > limit:
         raise TooManyToReplay(
             f"/filter: more than {limit} executions match, the most that a batch may have; "

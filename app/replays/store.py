@@ -21,7 +21,7 @@ WITH parameters AS NOT MATERIALIZED (
            $9::timestamptz AS created_from,
            $10::timestamptz AS created_before
 ),
-matching AS MATERIALIZED (
+matching AS NOT MATERIALIZED (
     SELECT e.tenant_id, e.id, i.erased_at IS NOT NULL AS is_erased
     FROM parameters
     JOIN executions AS e ON e.tenant_id = parameters.tenant_id
@@ -81,7 +81,8 @@ async def select_samples(
 LOCK_MATCHING = (
     _MATCHING
     + """
-SELECT p.execution_id AS id, p.erased_at IS NOT NULL AS is_erased
+SELECT p.execution_id AS id, p.erased_at IS NOT NULL AS is_erased,
+       coalesce(octet_length(p.body), 0) AS copied_bytes
 FROM matching
 JOIN payloads AS p
   ON p.tenant_id = matching.tenant_id AND p.execution_id = matching.id AND p.kind = 'input'
@@ -94,15 +95,16 @@ FOR SHARE OF p
 
 async def lock_matching(
     conn: Connection, tenant: UUID, conditions: Conditions, *, limit: int, timeout_seconds: float
-) -> tuple[list[UUID], int]:
+) -> tuple[list[UUID], int, int]:
     """Find up to `limit` matching executions and lock their inputs until the transaction ends.
 
-    Returns those that have their input, oldest first, and the number of the others.
+    Returns those that have their input, oldest first, the number of the others, and the bytes of
+    inputs that are not in the blob store, which replays share.
     """
     values = _values(LOCK_MATCHING, tenant, conditions, limit=limit)
     rows = await conn.fetch(LOCK_MATCHING, *values, timeout=timeout_seconds)
     kept = [row["id"] for row in rows if not row["is_erased"]]
-    return kept, len(rows) - len(kept)
+    return kept, len(rows) - len(kept), sum(row["copied_bytes"] for row in rows)
 
 
 def _values(statement: str, tenant: UUID, conditions: Conditions, **more: int) -> list[Any]:

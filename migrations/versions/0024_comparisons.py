@@ -61,6 +61,7 @@ def upgrade() -> None:
     op.execute("""
         CREATE INDEX comparisons_running_idx ON comparisons (id) WHERE state = 'running'
     """)
+    op.execute("CREATE INDEX comparisons_finished_idx ON comparisons (tenant_id, finished_at)")
     op.execute("CREATE INDEX comparisons_created_idx ON comparisons (created_at)")
     # No key references executions: retention deletes them, and the outcome stays.
     op.execute("""

@@ -214,3 +214,20 @@ def test_an_upload_that_is_sent_again_with_its_key_is_the_same_batch(system: Sys
     assert again.headers["Location"] == first.headers["Location"] != keyless.headers["Location"]
     assert again.headers["Idempotency-Replayed"] == "true"
     assert "Idempotency-Replayed" not in first.headers
+
+
+def test_a_repetition_is_shown_whatever_would_be_refused_by_now(system: System) -> None:
+    system.upload("repeated-batch", DOUBLE)
+    key = {"Idempotency-Key": "repeated-batch"}
+    first = _submit(system, "1\n2\n", "repeated-batch", **key)
+    assert first.status_code == 202, first.text
+    _finished(system, first.headers["Location"])
+
+    assert system.client.delete("/scripts/repeated-batch").is_success
+    again = _submit(system, "1\n2\n", "repeated-batch", **key)
+    other = _submit(system, "1\n3\n", "repeated-batch", **key)
+    fresh = _submit(system, "1\n2\n", "repeated-batch")
+
+    assert (again.status_code, again.headers["Location"]) == (202, first.headers["Location"])
+    assert again.headers["Idempotency-Replayed"] == "true"
+    assert (other.status_code, fresh.status_code) == (422, 409)

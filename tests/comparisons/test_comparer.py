@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
 from typing import Final
 from uuid import UUID
 
@@ -14,7 +15,7 @@ from app.auth.model import AuthMethod
 from app.comparisons import comparer
 from app.comparisons.json_differences import changes_between
 from app.comparisons.model import Change, Comparison, CreateComparison
-from app.comparisons.pair_store import delete_comparisons
+from app.comparisons.pair_store import claim_comparison, delete_comparisons
 from app.comparisons.problems import ComparisonNotFound
 from app.comparisons.service import create, show
 from app.db import Pool
@@ -23,6 +24,8 @@ from app.executions.queue_limit import QueueLimit
 from app.limits import LimitChoice
 from app.metrics import COMPARISONS
 from app.quotas.model import Caps
+from app.replays.model import CreateReplays, ReplayFilter
+from app.replays.service import create as replay
 from app.resources import Resources, open_resources
 from app.scripts import store as scripts
 from app.settings import Settings
@@ -78,13 +81,10 @@ async def due(resources: Resources) -> UUID:
     for number in range(INPUTS):
         await accept(resources, "plain@1", b"%d" % number)
     await resources.pool.execute(FINISH)
-    wanted = CreateComparison(from_=1, to=2)
-    created = await create(
-        resources, CALLER, "plain", wanted, key=None, queue_limit=QueueLimit(limit=0)
-    )
+    created = await _create(resources)
     await resources.pool.execute(FINISH)
     await resources.pool.execute(RESULTS)
-    return created.id
+    return created
 
 
 def _finished() -> float:
@@ -95,6 +95,51 @@ def _finished() -> float:
 
 def _counts(comparison: Comparison) -> tuple[object, ...]:
     return comparison.same, comparison.differing, comparison.undecided, comparison.cpu_ratio
+
+
+async def _create(resources: Resources, *, limit: int = 0) -> UUID:
+    wanted = CreateComparison(from_=1, to=2)
+    queue_limit = QueueLimit(limit=limit)
+    return (await create(resources, CALLER, "plain", wanted, key=None, queue_limit=queue_limit)).id
+
+
+async def test_tenants_take_turns(resources: Resources, due: UUID) -> None:
+    second, others = [await _create(resources) for _ in range(2)]
+    await resources.pool.execute(FINISH)
+    other = uuid.uuid7()
+    await resources.pool.execute("INSERT INTO tenants (id, name) VALUES ($1, 'other')", other)
+    await resources.pool.execute(
+        "UPDATE comparisons SET tenant_id = $2 WHERE id = $1", others, other
+    )
+
+    claimed = []
+    while True:
+        async with resources.pool.acquire() as conn:
+            each = await claim_comparison(conn, lease_seconds=60)
+        if each is None:
+            break
+        claimed.append(each.id)
+        await resources.pool.execute(
+            "UPDATE comparisons SET state = 'finished', finished_at = now(), same = inputs "
+            "WHERE id = $1",
+            each.id,
+        )
+
+    assert claimed == [due, others, second]
+
+
+async def test_an_acceptance_never_waits_for_a_second_connection(
+    resources: Resources, due: UUID
+) -> None:
+    replayed = CreateReplays(filter=ReplayFilter(script="plain"))
+    async with AsyncExitStack() as stack, asyncio.timeout(60):
+        for _ in range(resources.pool.get_max_size() - 1):
+            await stack.enter_async_context(resources.pool.acquire())
+        assert await _create(resources, limit=10_000) != due
+        queue_limit = QueueLimit(limit=10_000)
+        queued = await replay(resources, CALLER, replayed, key=None, queue_limit=queue_limit)
+
+    assert queued.items == INPUTS
 
 
 async def test_workers_that_overlap_count_each_pair_once(

@@ -176,6 +176,28 @@ def test_a_repeated_request_creates_one_comparison_and_quotas_hold(record: Recor
     assert other.status_code == 422
 
 
+def test_samples_and_filters_have_as_many_bytes_as_a_batch_may(
+    system: System, record: Record
+) -> None:
+    script = record(SOURCE)
+    script.run([b'{"n":1}', b'{"n":2}'])
+    replays = {"filter": {"script": script.name}}
+    with system.another_api(CRIVO_MAX_BATCH_BYTES="13") as url:
+        comparison = system.client.post(
+            f"{url}/scripts/{script.name}/comparisons", json={"from": 1, "to": 1}
+        )
+        fewer = {"from": 1, "to": 1, "sample": {"last": 1}}
+        half = system.client.post(f"{url}/scripts/{script.name}/comparisons", json=fewer)
+        replayed = system.client.post(f"{url}/replays", json=replays)
+
+    assert (comparison.status_code, comparison.json()["type"][18:]) == (409, "sample-too-large")
+    assert comparison.json()["detail"].startswith("/sample/last: the inputs of both runs have 28 ")
+    assert half.status_code == 409
+    assert (replayed.status_code, replayed.json()["type"][18:]) == (409, "too-many-to-replay")
+    assert replayed.json()["detail"].startswith("/filter: the inputs have 14 bytes")
+    assert system.client.post("/replays", json=replays).status_code == 202
+
+
 def _pages(system: System, address: str) -> Any:  # noqa: ANN401 - pages of JSON
     cursor = ""
     while cursor is not None:
