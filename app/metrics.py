@@ -144,6 +144,8 @@ for _result in ("sent", "coalesced", "failed"):
     WAKE_UPS.labels(_result)
 for _outcome in ("delivered", "refused", "gone", "no_answer", "inward"):
     CALLBACK_ATTEMPTS.labels(_outcome)
+for _answer in ("repeated", "reused", "in_progress"):
+    REPEATED_REQUESTS.labels(_answer)
 for _verdict in ("clean", "different"):
     COMPARISONS.labels(_verdict)
 

@@ -11,6 +11,7 @@ import structlog
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from app.background import retry_forever
+from app.comparisons.changes import encode_changes
 from app.comparisons.json_differences import Place, changes_between
 from app.comparisons.model import (
     MAX_CHANGES,
@@ -96,7 +97,7 @@ async def _compare(resources: Resources, claimed: ClaimedComparison) -> None:
         for pair in pairs:
             outcome, changes = await _compare_pair(resources, claimed, pair, budget)
             if changes and shown < MAX_DIFFERENCES:
-                written = msgspec.json.encode(changes)
+                written = encode_changes(changes)
                 async with resources.pool.acquire() as conn:
                     await store_changes(conn, claimed, pair.position, written)
             outcomes[pair.position] = outcome

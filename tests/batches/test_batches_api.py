@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from tests.support.system import System, until
+from tests.support.system_with_keys import SystemWithKeys
 
 NDJSON: Final = {"Content-Type": "application/x-ndjson"}
 DOUBLE: Final = "function process(data) { return { twice: data * 2 } }"
@@ -231,3 +232,20 @@ def test_a_repetition_is_shown_whatever_would_be_refused_by_now(system: System) 
     assert (again.status_code, again.headers["Location"]) == (202, first.headers["Location"])
     assert again.headers["Idempotency-Replayed"] == "true"
     assert (other.status_code, fresh.status_code) == (422, 409)
+
+
+def test_a_fresh_key_does_not_defer_quotas_to_the_end(keyed: SystemWithKeys) -> None:
+    made = keyed.post("/tenants", json={"name": "batches-little", "caps": {"max_stored_bytes": 4}})
+    assert made.status_code == 201, made.text
+    key = keyed.key("batches-little").key
+    keyed.post("/scripts", key, json={"name": "little", "source": DOUBLE})
+
+    # Wrong at its end, which is not read.
+    refused = keyed.post(
+        "/batches?script=little",
+        key,
+        content=b"[1,2}",
+        headers={"Content-Type": "application/json", "Idempotency-Key": "fresh"},
+    )
+
+    assert (refused.status_code, refused.json()["quota"]) == (429, "stored-bytes")
