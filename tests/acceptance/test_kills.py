@@ -33,7 +33,7 @@ function process(n) {
 # Its executions end while others' outcomes are being recorded.
 QUICK: Final = "function process(n) { return {n, x: 9999999} }"
 CLIENTS: Final = 3
-# So many that submissions, outcomes and reads form batches.
+# So many that submissions, outcomes and reads form groups.
 MANY_CLIENTS: Final = 32
 LEASE_SECONDS: Final = 2
 
@@ -257,8 +257,8 @@ def test_acknowledged_work_is_done_once_whatever_dies(
     _require_done_once(launched, load, victim)
 
 
-# API and PostgreSQL are killed with batches under way by test_killed_submissions.py.
-def test_acknowledged_work_is_done_once_in_batches(launched: LauncherProcess) -> None:
+# API and PostgreSQL are killed with groups under way by test_killed_submissions.py.
+def test_acknowledged_work_is_done_once_in_groups(launched: LauncherProcess) -> None:
     path = "/scripts/quick/executions"
     with _load(launched.url, clients=MANY_CLIENTS, pause_seconds=0, path=path) as load:
         load.await_more(100)

@@ -205,7 +205,7 @@ async def test_an_inward_name_gets_nothing_and_shows_as_no_answer(
     async def inward(_: str) -> Sequence[Address]:
         return [ip_address("10.0.0.1")]
 
-    inward_attempts = ("crivo_callback_attempts_total", {"outcome": "inward"})
+    inward_attempts = ("crivo_callback_attempts_total", {"outcome": "not_public"})
     before = REGISTRY.get_sample_value(*inward_attempts) or 0
     [execution] = await deliveries.ended(_url(receiver, "/ok", host="receiver.example"))
 

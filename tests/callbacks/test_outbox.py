@@ -4,7 +4,7 @@ import pytest
 
 from app.db import Pool
 from app.executions.dispatch import slot_offers
-from app.executions.dispatch.outcome_batches import finish_several
+from app.executions.dispatch.outcome_groups import finish_several
 from app.executions.retention import delete_executions
 from tests.support.queues import SUCCESS, Queues
 
