@@ -32,7 +32,7 @@ class QueueLimit:
     async def require_room(self, database: "Pool | Connection", *, more: int = 1) -> None:
         """Count one more submission, or the items of a batch. Raises QueueFull.
 
-        Within a transaction give its connection: one that waits for another can wait for ever.
+        Within a transaction give its connection: one that waits for another can wait forever.
         """
         if self._limit == 0:
             return
