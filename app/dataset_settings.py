@@ -2,14 +2,15 @@
 
 from typing import Annotated, Final
 
-from msgspec import Meta, Struct
+from msgspec import Meta
 
+from app.callback_settings import CallbackSettings
 from app.limits import MIB
 
 _MAX_DAYS: Final = 36_500
 
 
-class DatasetSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class DatasetSettings(CallbackSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How long snapshots and uploads are kept, and what readers of records keep in memory."""
 
     default_keep_snapshots: Annotated[

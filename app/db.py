@@ -49,7 +49,7 @@ _UNAVAILABLE_ERRORS: Final = (
 _SERVER_SETTINGS = {"application_name": "crivo", "timezone": "UTC"}
 
 # The newest migration that this code needs. It keeps working with later ones.
-SCHEMA_REVISION = "0030"
+SCHEMA_REVISION = "0025"
 
 
 class DatabaseRefuses(CrivoError):
@@ -88,6 +88,7 @@ def _translating(method: M) -> M:
 class _Connection(asyncpg.Connection):
     """A connection whose statements raise DatabaseUnavailable; its transactions use `execute`."""
 
+    copy_records_to_table = _translating(asyncpg.Connection.copy_records_to_table)
     execute = _translating(asyncpg.Connection.execute)
     executemany = _translating(asyncpg.Connection.executemany)
     fetch = _translating(asyncpg.Connection.fetch)

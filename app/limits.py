@@ -18,6 +18,11 @@ MAX_WALL_MS: Final = 300_000
 MIN_MEMORY_BYTES: Final = 16 * MIB
 MAX_MEMORY_BYTES: Final = 4 * GIB
 MAX_PAYLOAD_BYTES: Final = 256 * MIB
+# The default; CRIVO_MAX_BATCH_BYTES changes it.
+MAX_BATCH_BYTES: Final = 256 * MIB
+
+# The ids of a batch's items hold their lines in 24 bits.
+MAX_BATCH_ITEMS: Final = 1_000_000
 
 # Larger payloads go to the blob store, and larger results are not shown inline.
 MAX_INLINE_BYTES: Final = 1 * MIB
@@ -62,6 +67,8 @@ CpuMs = Annotated[int, Meta(ge=1, le=MAX_WALL_MS)]
 MemoryBytes = Annotated[int, Meta(ge=MIN_MEMORY_BYTES, le=MAX_MEMORY_BYTES)]
 OutputBytes = Annotated[int, Meta(ge=1, le=MAX_PAYLOAD_BYTES)]
 InputBytes = Annotated[int, Meta(ge=1, le=MAX_PAYLOAD_BYTES)]
+BatchItems = Annotated[int, Meta(ge=1, le=MAX_BATCH_ITEMS)]
+BatchBytes = Annotated[int, Meta(ge=1, le=64 * GIB)]
 Priority = Annotated[int, Meta(ge=MIN_PRIORITY, le=MAX_PRIORITY)]
 Seed = Annotated[int, Meta(ge=0, le=MAX_SEED)]
 

@@ -24,6 +24,13 @@ from app.auth.callers import Caller
 from app.auth.errors import AuthError
 from app.auth.open_mode import is_loopback, is_open_without_keys
 from app.background import background
+from app.batches.api import router as batches
+from app.batches.staging import MAX_UPLOADS_OF_TENANT
+from app.batches.store import select_states as select_batch_states
+from app.callbacks.api import router as callbacks
+from app.callbacks.delivery.deliverer import open_deliverer, require_usable_egress
+from app.comparisons.api import router as comparisons
+from app.comparisons.store import select_states as select_comparison_states
 from app.datasets.api import router as datasets
 from app.datasets.catalog import Catalogs
 from app.datasets.parts import ObjectCache
@@ -64,6 +71,7 @@ from app.prometheus.service import MetricsPage
 from app.quotas.errors import QuotaError
 from app.quotas.in_flight import InFlightLimiter
 from app.quotas.rates import open_rate_limiter
+from app.replays.api import router as replays
 from app.resources import Resources, open_resources
 from app.sandbox.zygote_client import SandboxUnavailable
 from app.scripts.api import router as scripts
@@ -95,6 +103,7 @@ def create_app(settings: Settings) -> Litestar:
                 resources.pool, default_limit=settings.default_max_requests_per_second or None
             ) as rate_limiter,
             open_waiter_registry(settings, resources.notifier) as waiters,
+            open_deliverer(resources.pool, settings),
             open_listener(
                 settings.metrics_listen,
                 metrics_page := MetricsPage(resources, process="api", readers=waiters),
@@ -114,7 +123,10 @@ def create_app(settings: Settings) -> Litestar:
                 resources.pool,
                 ObjectCache(resources.blobs, max_bytes=settings.records_cache_bytes),
             )
+            waiters.watch(select_batch_states)
+            waiters.watch(select_comparison_states)
             app.state.queue_limit = QueueLimit(limit=settings.max_queued)
+            app.state.uploads = InFlightLimiter(max_per_tenant=MAX_UPLOADS_OF_TENANT)
             _log_access(settings, key_cache)
             with open_watchdog(settings.hang_seconds) as watchdog:
                 async with background(_beat(watchdog)):
@@ -129,6 +141,10 @@ def create_app(settings: Settings) -> Litestar:
             scripts,
             executions,
             datasets,
+            replays,
+            comparisons,
+            batches,
+            callbacks,
             tenants,
             keys,
             audit,
@@ -176,6 +192,7 @@ def main(arguments: list[str]) -> int:
         configure_metrics(tenants=settings.metrics_tenants)
         require_packages(settings)
         trusted = trusted_networks(settings.trusted_proxies)
+        require_usable_egress(settings)
         asyncio.run(prepare(settings))
     except CrivoError as error:
         sys.stderr.write(redact(f"api: {error}\n"))

@@ -67,10 +67,28 @@ RUN_SECONDS: Final = Histogram(
     buckets=_SECONDS,
     registry=REGISTRY,
 )
+BATCHES: Final = Counter(
+    "crivo_batches",
+    "Batches that were accepted, or cancelled before their end",
+    ("event",),
+    registry=REGISTRY,
+)
+BATCH_ITEMS: Final = Counter(
+    "crivo_batch_items",
+    "Items of batches that were accepted, or cancelled with their batch",
+    ("event",),
+    registry=REGISTRY,
+)
 LEASES_EXPIRED: Final = Counter(
     "crivo_leases_expired",
     "Claims whose worker stopped renewing them, by the execution's next status",
     ("status",),
+    registry=REGISTRY,
+)
+REPEATED_REQUESTS: Final = Counter(
+    "crivo_repeated_requests",
+    "Requests whose idempotency key was known, by the answer",
+    ("answer",),
     registry=REGISTRY,
 )
 LATE_REPORTS: Final = Counter(
@@ -113,6 +131,13 @@ RECORDS_READ: Final = Counter(
 INDEXES_MERGED: Final = Counter(
     "crivo_indexes_merged", "Key indexes that were merged into others", registry=REGISTRY
 )
+CALLBACK_ATTEMPTS: Final = Counter(
+    "crivo_callback_attempts",
+    "Attempts to deliver callbacks: delivered, refused by another status than 2xx, gone (410), "
+    "no_answer, or not_public: not sent, as the host has an address that is not public",
+    ("outcome",),
+    registry=REGISTRY,
+)
 HTTP_REQUESTS: Final = Counter(
     "crivo_http_requests",
     "Requests by method, route and status; no status where the client had left",
@@ -126,10 +151,19 @@ HTTP_SECONDS: Final = Histogram(
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5, 60),
     registry=REGISTRY,
 )
+COMPARISONS: Final = Counter(
+    "crivo_comparisons_finished",
+    "Comparisons of two versions by verdict: clean or different",
+    ("verdict",),
+    registry=REGISTRY,
+)
 
 # Series with a value of 0 are shown from the start: a rate needs two values.
 for _status in ("queued", "failed"):
     LEASES_EXPIRED.labels(_status)
+for _event in ("accepted", "cancelled"):
+    BATCHES.labels(_event)
+    BATCH_ITEMS.labels(_event)
 for _result in ("sent", "coalesced", "failed"):
     WAKE_UPS.labels(_result)
 for _kind in ("raw", "stored"):
@@ -138,6 +172,12 @@ for _result in ("stored", "repeated", "refused"):
     DATASET_PARTS.labels(_result)
 for _result in ("found", "missing"):
     RECORDS_READ.labels(_result)
+for _outcome in ("delivered", "refused", "gone", "no_answer", "not_public"):
+    CALLBACK_ATTEMPTS.labels(_outcome)
+for _answer in ("repeated", "reused", "in_progress"):
+    REPEATED_REQUESTS.labels(_answer)
+for _verdict in ("clean", "different"):
+    COMPARISONS.labels(_verdict)
 
 
 def configure_metrics(*, tenants: int) -> None:
@@ -160,3 +200,9 @@ def count_end(
         QUEUE_SECONDS.labels(*labels).observe(queue_seconds)
     if run_seconds is not None:
         RUN_SECONDS.labels(*labels).observe(run_seconds)
+
+
+def count_batch(event: str, *, items: int) -> None:
+    """Count a batch that was `accepted` or `cancelled`, and its items."""
+    BATCHES.labels(event).inc()
+    BATCH_ITEMS.labels(event).inc(items)

@@ -7,10 +7,10 @@ from typing import Final
 import structlog
 
 from app.allocator import configure_allocator
-from app.batches import Batches
 from app.blobs import Blobs, open_blobs
 from app.db import Pool, open_pool
 from app.fair_queue import FairQueue
+from app.lanes import Lanes
 from app.lint.client import LintClient, open_lint_client
 from app.notifications import Publisher, open_publisher
 from app.notifier import Notifier, open_notifier
@@ -67,7 +67,7 @@ class Resources:
         self.linter = linter
         self.tracing = tracing
         # Statements that arrive while one of their kind is under way go together.
-        self.batches = Batches(shared_errors=DatabaseUnavailable)
+        self.lanes = Lanes(shared_errors=DatabaseUnavailable)
 
 
 @asynccontextmanager
@@ -81,7 +81,7 @@ async def open_resources(
     """
     async with AsyncExitStack() as stack:
         # The sandbox first: its zygote would inherit whatever is open when it starts.
-        config = _sandbox_config(settings, cells=cells)
+        config = sandbox_config(settings, cells=cells)
         sandbox = await stack.enter_async_context(open_sandbox(config))
         log.info(
             "sandbox.opened",
@@ -95,7 +95,7 @@ async def open_resources(
                 wanted=config.isolation,
                 in_force=sandbox.lockdown["isolation"],
             )
-        _require_seccomp(sandbox, settings)
+        require_seccomp(sandbox, settings)
         linter = await stack.enter_async_context(
             open_lint_client(
                 max_waiting=MAX_WAITING_CHECKS, max_waiting_of_tenant=MAX_WAITING_CHECKS_OF_TENANT
@@ -119,7 +119,8 @@ async def open_resources(
         )
 
 
-def _sandbox_config(settings: Settings, *, cells: int) -> PoolConfig:
+def sandbox_config(settings: Settings, *, cells: int) -> PoolConfig:
+    """Compose a sandbox of `cells` cells as the settings say."""
     return PoolConfig(
         cells=cells,
         warm=cells,
@@ -131,7 +132,7 @@ def _sandbox_config(settings: Settings, *, cells: int) -> PoolConfig:
     )
 
 
-def _require_seccomp(sandbox: SandboxPool, settings: Settings) -> None:
+def require_seccomp(sandbox: SandboxPool, settings: Settings) -> None:
     """Refuse a sandbox whose first cell reports that its system calls are not filtered."""
     state = sandbox.lockdown.get("seccomp", "off")
     if state == "on":

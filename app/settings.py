@@ -6,10 +6,13 @@ from msgspec import Meta
 
 from app.dataset_settings import DatasetSettings
 from app.limits import (
+    MAX_BATCH_BYTES,
     MAX_MEMORY_BYTES,
     MAX_PAYLOAD_BYTES,
     MAX_WALL_MS,
     MIB,
+    BatchBytes,
+    BatchItems,
     CpuMs,
     InputBytes,
     LimitPolicy,
@@ -44,9 +47,7 @@ class Settings(DatasetSettings, frozen=True, kw_only=True, forbid_unknown_fields
             "the folder `blobs` of the data folder"
         ),
     ] = ""
-    data: Annotated[str, Meta(description="folder of the embedded servers' data", min_length=1)] = (
-        ".crivo"
-    )
+    data: Annotated[str, Meta(description="the embedded servers' data", min_length=1)] = ".crivo"
     host: Annotated[
         str, Meta(description="address the API listens on; any but loopback requires keys")
     ] = "127.0.0.1"
@@ -54,8 +55,7 @@ class Settings(DatasetSettings, frozen=True, kw_only=True, forbid_unknown_fields
         str,
         Meta(
             description="in a container, the host's address that publishes the API's port; any "
-            "but loopback requires keys, as with `CRIVO_HOST`; empty: `CRIVO_HOST` "
-            "decides"
+            "but loopback requires keys, as with `CRIVO_HOST`; empty: `CRIVO_HOST` decides"
         ),
     ] = ""
     auth: Annotated[
@@ -78,8 +78,8 @@ class Settings(DatasetSettings, frozen=True, kw_only=True, forbid_unknown_fields
     insecure_listen: Annotated[
         bool,
         Meta(
-            description="`true`: the API may run without keys beyond loopback, open to "
-            "everyone who reaches its port; something else must keep strangers out"
+            description="`true`: the API may run without keys beyond loopback, open to everyone "
+            "who reaches its port; something else must keep strangers out"
         ),
     ] = False
     port: Annotated[int, Meta(description="port of the API", ge=1, le=65_535)] = 8000
@@ -159,11 +159,14 @@ class Settings(DatasetSettings, frozen=True, kw_only=True, forbid_unknown_fields
             "calls; otherwise API and worker refuse to start there"
         ),
     ] = False
+    idempotency_hours: Annotated[
+        int, Meta(description="hours for which an `Idempotency-Key` is remembered", ge=1, le=720)
+    ] = 24
     native: Annotated[
         bool,
         Meta(
-            description="`false`: internals of V8 and the C library, which make executions "
-            "cheaper and memory errors exact, are not used (`app/sandbox/native/`)"
+            description="`false`: internals of V8 and the C library, which make executions cheaper "
+            "and memory errors exact, are not used (`app/sandbox/native/`)"
         ),
     ] = True
     max_waiting: Annotated[
@@ -225,6 +228,13 @@ class Settings(DatasetSettings, frozen=True, kw_only=True, forbid_unknown_fields
         MemoryBytes, Meta(description="highest memory limit a client can choose")
     ] = MAX_MEMORY_BYTES
     max_input_bytes: Annotated[InputBytes, Meta(description="largest input")] = MAX_PAYLOAD_BYTES
+    max_batch_items: Annotated[BatchItems, Meta(description="inputs of one batch")] = 100_000
+    max_batch_bytes: Annotated[
+        BatchBytes,
+        Meta(
+            description="body of one batch, or copied inputs of one comparison or replay by filter"
+        ),
+    ] = MAX_BATCH_BYTES
     max_output_bytes: Annotated[
         OutputBytes,
         Meta(
@@ -259,7 +269,7 @@ class Settings(DatasetSettings, frozen=True, kw_only=True, forbid_unknown_fields
     ] = 1_000_000
     default_max_queued: Annotated[
         int, Meta(description="executions that a tenant may have queued; 0: no quota", ge=0)
-    ] = 100_000
+    ] = 200_000
     default_max_running: Annotated[
         int, Meta(description="executions that a tenant may have running; 0: no quota", ge=0)
     ] = 0

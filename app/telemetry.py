@@ -15,6 +15,8 @@ _SECRETS: Final = (
     (("crv_",), re.compile(r"(crv_[0-9A-Fa-f]{1,32}_)[A-Za-z0-9_-]+")),
     # Tokens for event streams. The execution's id stays.
     (("evt_",), re.compile(r"(evt_[0-9A-Fa-f]{1,32}_)[A-Za-z0-9_-]+")),
+    # Secrets that sign callbacks.
+    (("whsec_",), re.compile(r"(whsec_)[A-Za-z0-9+/=_-]+")),
     # Passwords in the URLs of PostgreSQL, Redis and blob stores.
     (("://",), re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s:/@\"']*:)[^\s@\"']+(?=@)")),
     # The value of Authorization, as a header, a JSON member or a log field.

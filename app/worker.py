@@ -16,12 +16,15 @@ from arq.connections import RedisSettings, create_pool
 from arq.worker import Worker, func
 
 from app.background import background, retry_forever
+from app.batches.retention import BATCH_OWNER as BATCHES
+from app.comparisons.comparer import run_comparer, run_expiry as run_comparison_expiry
 from app.datasets.merging import merge_forever
 from app.datasets.retention import datasets_owner
 from app.environment import load_service_settings
 from app.errors import CrivoError
 from app.executions.dispatch.dispatcher import Dispatcher
 from app.executions.retention import PAYLOAD_OWNER as EXECUTIONS
+from app.idempotency.retention import run_expiry as run_key_expiry
 from app.lifecycle import exit_cleanly_on_signals, open_watchdog
 from app.metrics import configure_metrics
 from app.payloads.model import PayloadOwner
@@ -73,7 +76,7 @@ def main() -> int:
 
 def payload_owners(settings: Settings) -> tuple[PayloadOwner, ...]:
     """Return the packages whose payloads expire and whose orphaned blobs are deleted."""
-    return (EXECUTIONS, datasets_owner(settings))
+    return (EXECUTIONS, BATCHES, datasets_owner(settings))
 
 
 async def work(settings: Settings) -> None:
@@ -101,13 +104,16 @@ async def work(settings: Settings) -> None:
             async with (
                 background(receive_wake_ups(settings, dispatcher)),
                 background(run_arq(settings, dispatcher)),
-                # Not a cron job of arq: maintenance must not stop while Redis is unavailable.
+                # Not cron jobs of arq: they must not stop while Redis is unavailable.
                 background(
                     run_maintenance(
                         resources.pool, resources.blobs, settings, payload_owners(settings)
                     )
                 ),
                 background(merge_forever(resources.pool, resources.blobs)),
+                background(run_comparer(resources)),
+                background(run_comparison_expiry(resources)),
+                background(run_key_expiry(resources.pool)),
             ):
                 await dispatcher.run_until_stopped()
             log.info("worker.stopped", id=str(dispatcher.id))

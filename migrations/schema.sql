@@ -2,16 +2,26 @@
 --   access_generation          one row: counts the changes of API keys and tenants
 --   api_keys                   API keys; of a secret only its hash
 --   audit_log                  changes by operators and callers; append-only
+--   batch_inputs               inputs of batches whose upload is not accepted yet
+--   batches                    uploads of many inputs; their items are executions
+--   callback_attempts          attempts to deliver callbacks, the last fifty of each
+--   callback_secrets           keys of tenants that sign their callbacks; readable, since they sign
+--   callbacks                  outbox of callbacks; added by a trigger as their subjects end
+--   comparison_items           the inputs of comparisons, the executions of both versions and how they compare
+--   comparisons                comparisons of two versions of a script over recorded inputs
 --   dataset_files              files of uploads and snapshots; immutable once published
 --   dataset_parts              parts of files: whole lines, stored as one blob each
 --   dataset_segments           merged key indexes of datasets, each of a range of parts
 --   dataset_snapshots          immutable states of datasets, with their totals
 --   dataset_uploads            uploads: open until committed, deleted when they expire
 --   datasets                   named collections of files; their content is that of snapshots
+--   disabled_callback_urls     URLs whose receivers have answered that they are gone
 --   executions                 executions: what was accepted, how it runs, how it ended
+--   idempotency_keys           keys of requests, and what each request created
 --   installation               one row: the id that tells this installation's blobs from another's
 --   payloads                   inputs, params, results and logs, or where they are in the blob store
 --   queue                      the queued executions, in the order of claims; kept by triggers on executions
+--   replays                    executions that repeat another, and the outcome of that one
 --   request_counts             requests that each API process has admitted, for shared rate limits
 --   retention_duties           how far each periodic task of retention has come
 --   script_aliases             names for versions of a script
@@ -24,23 +34,33 @@
 --   workers                    worker processes and when each was last seen
 
 -- Functions
+--   accept_batch_v1            Accept a batch
 --   accept_executions_v1       Accept several executions of one tenant; return those that are stored, with their versions
+--   accept_executions_v2       Accept several executions of one tenant; return those that are stored, with their versions
+--   add_callback               Add the callback of a resource that has just ended, in the transaction that ends it
 --   begin_execution_v1         Begin an execution that was handed over to a worker
+--   claim_callbacks_v1         Claim up to `room` callbacks that are due, in turns by tenant and within the part of each host
 --   claim_executions           Call claim_executions_v2 without a limit of memory, for workers that do not send one
 --   claim_executions_v2        Claim up to `most` queued executions for a worker
 --   claim_executions_v3        Claim up to `most` queued executions for a worker, and up to `ahead` more that it will begin within moments
 --   count_access_change        Count the changes of API keys and of tenants' caps, so that a process knows when to reload them
+--   count_batch_items          Count the items of batches that end, and end a batch with its last item
 --   count_bytes                Count each tenant's stored bytes, and the input bytes of the day, in tenant_usage
 --   count_dataset_bytes        Count the bytes of datasets' parts in tenant_usage
 --   count_queued               Count each tenant's queued executions in tenant_usage
+--   delete_callback            Delete the callback of a resource that is deleted, and with it the attempts
+--   erase_changes              Erase what comparisons show of an execution's result, as its data is erased or deleted
 --   faded                      Return how much of a tenant's worker-seconds still counts
+--   find_idempotency_key_v1    Find what a request with this key has created; no row if the key is free
 --   finish_execution           Record the outcome of an execution, commit, and notify the readers that wait for it
 --   finish_execution_v2        Record the outcome of an execution as finish_execution does, with its warnings
 --   finish_execution_v3        Record the outcome of an execution, commit, and notify the readers that wait for it
+--   finish_execution_v4        Record the outcome of an execution, commit, and notify the readers that wait for it
 --   finish_executions_v1       Record the outcomes of several executions as finish_execution_v3 does, with one notification
 --   hand_over_execution_v1     Hand an execution that is being accepted over to a worker that has offered a slot, and return the worker and the fencing token; without a row it has to be queued
 --   hold_quota_of_bytes        Refuse a result or logs that would take a tenant over its quota of stored bytes
 --   keep_queue                 Keep the table `queue` equal to the queued executions
+--   quota_against_batch_v1     Return the quota that so many more queued executions and bytes would exceed, if any
 --   quota_against_execution    Call quota_against_execution_v2, for the API processes of release 0.1.0
 --   quota_against_execution_v2 Return the quota that one more execution with `size_bytes` of input would exceed, if any
 --   quota_against_part_v1      Return the quota that one more part of a dataset would exceed, if any
@@ -51,6 +71,11 @@
 --   usage_shard                Choose the shard of tenant_usage that this connection counts in
 --   utc_today                  Return the current day in UTC, by which max_bytes_per_day counts
 
+CREATE FUNCTION accept_batch_v1(tenant uuid, batch uuid, upload uuid, items integer, script uuid, script_version integer, wall_ms integer, max_cpu_ms integer, memory_bytes bigint, max_output_bytes bigint, default_wall_ms integer, default_memory_bytes bigint, min_memory_bytes bigint, ceiling_wall_ms integer, ceiling_cpu_ms integer, ceiling_memory_bytes bigint, ceiling_output_bytes bigint, labels jsonb, seed bigint, priority smallint, params bytea, traceparent text, request_id text, callback_url text, max_queued bigint, max_stored_bytes bigint, max_bytes_per_day bigint, seen_within_seconds double precision) RETURNS TABLE(quota text, cap bigint, used bigint, limit_bytes bigint, largest_bytes bigint)
+    LANGUAGE plpgsql
+    SET jit TO 'off'
+    SET enable_mergejoin TO 'off'; -- migrations/sql/accept_batch_v1.sql
+
 CREATE FUNCTION accept_executions_v1(tenant uuid, ids uuid[], script_ids uuid[], script_names text[], script_versions integer[], aliases text[], walls_ms integer[], max_cpus_ms integer[], memories_bytes bigint[], max_outputs_bytes bigint[], default_wall_ms integer, default_memory_bytes bigint, min_memory_bytes bigint, ceiling_wall_ms integer, ceiling_cpu_ms integer, ceiling_memory_bytes bigint, ceiling_output_bytes bigint, labels jsonb[], seeds bigint[], priorities smallint[], traceparents text[], request_ids text[], input_sha256s bytea[], input_sizes bigint[], input_bodies bytea[], input_params bytea[], max_queued bigint, max_stored_bytes bigint, max_bytes_per_day bigint, seen_within_seconds double precision) RETURNS TABLE(id uuid, script_id uuid, version integer)
     LANGUAGE plpgsql
     SET enable_seqscan TO 'off'
@@ -58,6 +83,19 @@ CREATE FUNCTION accept_executions_v1(tenant uuid, ids uuid[], script_ids uuid[],
     SET enable_mergejoin TO 'off'
     SET jit TO 'off'
     SET plan_cache_mode TO 'force_generic_plan'; -- migrations/sql/accept_executions_v1.sql
+
+CREATE FUNCTION accept_executions_v2(tenant uuid, ids uuid[], script_ids uuid[], script_names text[], script_versions integer[], aliases text[], walls_ms integer[], max_cpus_ms integer[], memories_bytes bigint[], max_outputs_bytes bigint[], default_wall_ms integer, default_memory_bytes bigint, min_memory_bytes bigint, ceiling_wall_ms integer, ceiling_cpu_ms integer, ceiling_memory_bytes bigint, ceiling_output_bytes bigint, labels jsonb[], seeds bigint[], priorities smallint[], traceparents text[], request_ids text[], input_sha256s bytea[], input_sizes bigint[], input_bodies bytea[], input_params bytea[], keys text[], fingerprints bytea[], idempotency_hours integer, max_queued bigint, max_stored_bytes bigint, max_bytes_per_day bigint, seen_within_seconds double precision) RETURNS TABLE(id uuid, script_id uuid, version integer)
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'; -- migrations/sql/accept_executions_v2.sql
+
+CREATE FUNCTION add_callback() RETURNS trigger
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'; -- migrations/sql/add_callback.sql
 
 CREATE FUNCTION begin_execution_v1(execution uuid, token bigint, lease_seconds double precision) RETURNS TABLE(id uuid, tenant_id uuid, lease_token bigint, attempts smallint, wall_ms integer, max_cpu_ms integer, memory_bytes bigint, max_output_bytes bigint, seed bigint, clock_ms bigint, created_at timestamp with time zone, source bytea, sha256 bytea, size_bytes bigint, body bytea, blob_key text, script text, version integer, labels jsonb, params bytea, request_id text)
     LANGUAGE plpgsql
@@ -67,6 +105,15 @@ CREATE FUNCTION begin_execution_v1(execution uuid, token bigint, lease_seconds d
     SET enable_mergejoin TO 'off'
     SET jit TO 'off'
     SET plan_cache_mode TO 'force_generic_plan'; -- migrations/sql/begin_execution_v1.sql
+
+CREATE FUNCTION claim_callbacks_v1(subjects text[], room integer, reserved integer, most_of_tenant integer, most_of_host integer, lease_seconds double precision, longest_lease_seconds double precision, busy_tenants uuid[], attempts_of_tenants integer[], busy_hosts text[], attempts_of_hosts integer[]) RETURNS TABLE(id uuid, tenant_id uuid, subject text, subject_id uuid, url text, host text, tries integer, unrecorded integer, lease_token bigint)
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'; -- migrations/sql/claim_callbacks_v1.sql
 
 CREATE FUNCTION claim_executions(worker uuid, most integer, lease_seconds double precision, default_max_running bigint, served uuid[], served_seconds double precision[]) RETURNS TABLE(id uuid, tenant_id uuid, lease_token bigint, attempts smallint, wall_ms integer, max_cpu_ms integer, memory_bytes bigint, max_output_bytes bigint, seed bigint, clock_ms bigint, created_at timestamp with time zone, source bytea, sha256 bytea, size_bytes bigint, body bytea, blob_key text)
     LANGUAGE sql; -- migrations/sql/claim_executions.sql
@@ -92,6 +139,9 @@ CREATE FUNCTION claim_executions_v3(worker uuid, most integer, ahead integer, le
 CREATE FUNCTION count_access_change() RETURNS trigger
     LANGUAGE plpgsql; -- migrations/sql/count_access_change.sql
 
+CREATE FUNCTION count_batch_items() RETURNS trigger
+    LANGUAGE plpgsql; -- migrations/sql/count_batch_items.sql
+
 CREATE FUNCTION count_bytes() RETURNS trigger
     LANGUAGE plpgsql; -- migrations/sql/count_bytes.sql
 
@@ -101,8 +151,23 @@ CREATE FUNCTION count_dataset_bytes() RETURNS trigger
 CREATE FUNCTION count_queued() RETURNS trigger
     LANGUAGE plpgsql; -- migrations/sql/count_queued.sql
 
+CREATE FUNCTION delete_callback() RETURNS trigger
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'; -- migrations/sql/delete_callback.sql
+
+CREATE FUNCTION erase_changes() RETURNS trigger
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'; -- migrations/sql/erase_changes.sql
+
 CREATE FUNCTION faded(seconds double precision, since timestamp with time zone, moment timestamp with time zone) RETURNS double precision
     LANGUAGE sql IMMUTABLE; -- migrations/sql/faded.sql
+
+CREATE FUNCTION find_idempotency_key_v1(tenant uuid, wanted_key text) RETURNS TABLE(in_progress boolean, fingerprint bytea, resource text)
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET jit TO 'off'; -- migrations/sql/find_idempotency_key_v1.sql
 
 CREATE PROCEDURE finish_execution(IN execution uuid, IN token bigint, IN its_status text, IN its_error_kind text, IN its_error bytea, IN its_v8_version text, IN its_run_ms double precision, IN its_cpu_ms double precision, IN its_peak_bytes bigint, IN result_sha256 bytea, IN result_bytes bigint, IN result_body bytea, IN result_key text, IN logs_sha256 bytea, IN logs_bytes bigint, IN logs_body bytea, IN logs_key text, INOUT tenant text DEFAULT NULL::text, INOUT script text DEFAULT NULL::text, INOUT version integer DEFAULT NULL::integer, INOUT attempts smallint DEFAULT NULL::smallint, INOUT created_at timestamp with time zone DEFAULT NULL::timestamp with time zone, INOUT started_at timestamp with time zone DEFAULT NULL::timestamp with time zone, INOUT finished_at timestamp with time zone DEFAULT NULL::timestamp with time zone, INOUT worker_id uuid DEFAULT NULL::uuid, INOUT traceparent text DEFAULT NULL::text)
     LANGUAGE plpgsql; -- migrations/sql/finish_execution.sql
@@ -112,6 +177,9 @@ CREATE PROCEDURE finish_execution_v2(IN execution uuid, IN token bigint, IN its_
 
 CREATE PROCEDURE finish_execution_v3(IN execution uuid, IN token bigint, IN its_status text, IN its_error_kind text, IN its_error bytea, IN its_v8_version text, IN its_run_ms double precision, IN its_cpu_ms double precision, IN its_peak_bytes bigint, IN result_sha256 bytea, IN result_bytes bigint, IN result_body bytea, IN result_key text, IN logs_sha256 bytea, IN logs_bytes bigint, IN logs_body bytea, IN logs_key text, IN its_warnings bytea, IN its_isolation text, IN begun_ms_ago double precision, INOUT tenant text DEFAULT NULL::text, INOUT script text DEFAULT NULL::text, INOUT version integer DEFAULT NULL::integer, INOUT attempts smallint DEFAULT NULL::smallint, INOUT created_at timestamp with time zone DEFAULT NULL::timestamp with time zone, INOUT started_at timestamp with time zone DEFAULT NULL::timestamp with time zone, INOUT finished_at timestamp with time zone DEFAULT NULL::timestamp with time zone, INOUT worker_id uuid DEFAULT NULL::uuid, INOUT traceparent text DEFAULT NULL::text)
     LANGUAGE plpgsql; -- migrations/sql/finish_execution_v3.sql
+
+CREATE PROCEDURE finish_execution_v4(IN execution uuid, IN token bigint, IN its_status text, IN its_error_kind text, IN its_error bytea, IN its_v8_version text, IN its_run_ms double precision, IN its_cpu_ms double precision, IN its_peak_bytes bigint, IN result_sha256 bytea, IN result_bytes bigint, IN result_body bytea, IN result_key text, IN logs_sha256 bytea, IN logs_bytes bigint, IN logs_body bytea, IN logs_key text, IN its_warnings bytea, IN its_isolation text, IN begun_ms_ago double precision, INOUT tenant text DEFAULT NULL::text, INOUT script text DEFAULT NULL::text, INOUT version integer DEFAULT NULL::integer, INOUT attempts smallint DEFAULT NULL::smallint, INOUT created_at timestamp with time zone DEFAULT NULL::timestamp with time zone, INOUT started_at timestamp with time zone DEFAULT NULL::timestamp with time zone, INOUT finished_at timestamp with time zone DEFAULT NULL::timestamp with time zone, INOUT worker_id uuid DEFAULT NULL::uuid, INOUT traceparent text DEFAULT NULL::text)
+    LANGUAGE plpgsql; -- migrations/sql/finish_execution_v4.sql
 
 CREATE PROCEDURE finish_executions_v1(IN claimed uuid[], IN tokens bigint[], IN statuses text[], IN error_kinds text[], IN errors bytea[], IN v8_versions text[], IN runs_ms double precision[], IN cpus_ms double precision[], IN peaks_bytes bigint[], IN result_sha256s bytea[], IN result_sizes bigint[], IN result_bodies bytea[], IN result_keys text[], IN logs_sha256s bytea[], IN logs_sizes bigint[], IN logs_bodies bytea[], IN logs_keys text[], IN its_warnings bytea[], IN isolations text[], IN begun_ms_ago double precision[], INOUT ids uuid[] DEFAULT NULL::uuid[], INOUT valid_tokens bigint[] DEFAULT NULL::bigint[], INOUT tenants text[] DEFAULT NULL::text[], INOUT scripts text[] DEFAULT NULL::text[], INOUT versions integer[] DEFAULT NULL::integer[], INOUT attempts smallint[] DEFAULT NULL::smallint[], INOUT created_ats timestamp with time zone[] DEFAULT NULL::timestamp with time zone[], INOUT started_ats timestamp with time zone[] DEFAULT NULL::timestamp with time zone[], INOUT finished_ats timestamp with time zone[] DEFAULT NULL::timestamp with time zone[], INOUT worker_ids uuid[] DEFAULT NULL::uuid[], INOUT traceparents text[] DEFAULT NULL::text[])
     LANGUAGE plpgsql; -- migrations/sql/finish_executions_v1.sql
@@ -128,6 +196,9 @@ CREATE FUNCTION hold_quota_of_bytes() RETURNS trigger
 
 CREATE FUNCTION keep_queue() RETURNS trigger
     LANGUAGE plpgsql; -- migrations/sql/keep_queue.sql
+
+CREATE FUNCTION quota_against_batch_v1(tenant uuid, items bigint, input_bytes bigint, params_bytes bigint, max_queued bigint, max_stored_bytes bigint, max_bytes_per_day bigint) RETURNS TABLE(quota text, cap bigint, used bigint)
+    LANGUAGE sql; -- migrations/sql/quota_against_batch_v1.sql
 
 CREATE FUNCTION quota_against_execution(tenant uuid, size_bytes bigint, max_queued bigint, max_stored_bytes bigint, max_bytes_per_day bigint) RETURNS TABLE(quota text, cap bigint, used bigint)
     LANGUAGE sql; -- migrations/sql/quota_against_execution.sql
@@ -199,6 +270,170 @@ CREATE TABLE audit_log (
 COMMENT ON COLUMN audit_log.tenant_id IS 'the tenant of the thing that changed';
 
 COMMENT ON COLUMN audit_log.target IS 'the id or name of the thing that changed';
+
+CREATE UNLOGGED TABLE batch_inputs (
+    upload_id uuid NOT NULL,
+    line integer NOT NULL,
+    tenant_id uuid NOT NULL,
+    sha256 bytea NOT NULL,
+    size_bytes bigint NOT NULL,
+    body bytea,
+    blob_key text,
+    error bytea,
+    script_id uuid,
+    version integer,
+    wall_ms integer,
+    max_cpu_ms integer,
+    memory_bytes bigint,
+    max_output_bytes bigint,
+    seed bigint,
+    clock_ms bigint,
+    labels jsonb,
+    priority smallint,
+    params bytea,
+    replay_of uuid,
+    staged_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+ALTER TABLE ONLY batch_inputs ALTER COLUMN body SET STORAGE EXTERNAL;
+
+CREATE TABLE batches (
+    id uuid NOT NULL,
+    tenant_id uuid NOT NULL,
+    script_id uuid,
+    version integer,
+    items integer NOT NULL,
+    succeeded integer DEFAULT 0 NOT NULL,
+    failed integer DEFAULT 0 NOT NULL,
+    cancelled integer DEFAULT 0 NOT NULL,
+    input_bytes bigint NOT NULL,
+    labels jsonb DEFAULT '{}'::jsonb NOT NULL,
+    priority smallint DEFAULT 0 NOT NULL,
+    request_id text,
+    created_at timestamp with time zone NOT NULL,
+    first_ended_at timestamp with time zone,
+    last_ended_at timestamp with time zone,
+    cancelled_at timestamp with time zone,
+    finished_at timestamp with time zone,
+    callback_url text,
+    CONSTRAINT batches_callback_url_check CHECK ((octet_length(callback_url) <= 2048)),
+    CONSTRAINT batches_check CHECK (((succeeded >= 0) AND (failed >= 0) AND (cancelled >= 0))),
+    CONSTRAINT batches_check1 CHECK (((((succeeded + failed) + cancelled) = items) = (finished_at IS NOT NULL))),
+    CONSTRAINT batches_items_check CHECK ((items > 0))
+)
+WITH (fillfactor='50');
+
+COMMENT ON COLUMN batches.version IS 'NULL: the items run versions of their own';
+
+COMMENT ON COLUMN batches.succeeded IS 'counted by a trigger on executions';
+
+COMMENT ON COLUMN batches.first_ended_at IS 'when the first item ended, for the estimate';
+
+COMMENT ON COLUMN batches.callback_url IS 'receives a callback when the batch ends';
+
+CREATE TABLE callback_attempts (
+    callback_id uuid NOT NULL,
+    number integer NOT NULL,
+    tenant_id uuid NOT NULL,
+    started_at timestamp with time zone NOT NULL,
+    status_code smallint,
+    CONSTRAINT callback_attempts_number_check CHECK ((number > 0))
+);
+
+COMMENT ON COLUMN callback_attempts.status_code IS 'NULL: no answer';
+
+CREATE TABLE callback_secrets (
+    id uuid NOT NULL,
+    tenant_id uuid NOT NULL,
+    secret bytea NOT NULL,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    expires_at timestamp with time zone,
+    CONSTRAINT callback_secrets_secret_check CHECK ((octet_length(secret) = 32))
+);
+
+COMMENT ON COLUMN callback_secrets.expires_at IS 'NULL: the newest; a replaced one signs until then';
+
+CREATE TABLE callbacks (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    tenant_id uuid NOT NULL,
+    subject text NOT NULL,
+    subject_id uuid NOT NULL,
+    url text NOT NULL,
+    host text GENERATED ALWAYS AS ("substring"(url, '^[a-z]+://([^/?]+)'::text)) STORED NOT NULL,
+    status text NOT NULL,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    attempts integer DEFAULT 0 NOT NULL,
+    tries integer DEFAULT 0 NOT NULL,
+    unrecorded integer DEFAULT 0 NOT NULL,
+    next_attempt_at timestamp with time zone,
+    lease_token bigint,
+    CONSTRAINT callbacks_attempts_check CHECK ((attempts >= 0)),
+    CONSTRAINT callbacks_check CHECK (((status = 'pending'::text) = (next_attempt_at IS NOT NULL))),
+    CONSTRAINT callbacks_status_check CHECK ((status = ANY (ARRAY['pending'::text, 'delivered'::text, 'failed'::text, 'disabled'::text]))),
+    CONSTRAINT callbacks_subject_check CHECK ((subject = ANY (ARRAY['execution'::text, 'batch'::text]))),
+    CONSTRAINT callbacks_tries_check CHECK ((tries >= 0)),
+    CONSTRAINT callbacks_unrecorded_check CHECK ((unrecorded >= 0))
+);
+
+COMMENT ON COLUMN callbacks.subject IS 'what ended: a row of executions or batches; deleted with it by a trigger';
+
+COMMENT ON COLUMN callbacks.attempts IS 'attempts begun';
+
+COMMENT ON COLUMN callbacks.tries IS 'attempts recorded since it was added or resent: the place in the schedule';
+
+COMMENT ON COLUMN callbacks.unrecorded IS 'claims since the last record; more than one: processes died';
+
+COMMENT ON COLUMN callbacks.next_attempt_at IS 'while an attempt is under way, when it is given up for lost';
+
+COMMENT ON COLUMN callbacks.lease_token IS 'fences reports of an attempt';
+
+CREATE TABLE comparison_items (
+    comparison_id uuid NOT NULL,
+    "position" integer NOT NULL,
+    tenant_id uuid NOT NULL,
+    execution_id uuid NOT NULL,
+    from_execution_id uuid NOT NULL,
+    to_execution_id uuid NOT NULL,
+    outcome text,
+    changes bytea,
+    CONSTRAINT comparison_items_check CHECK (((changes IS NULL) OR (outcome = 'differing'::text))),
+    CONSTRAINT comparison_items_outcome_check CHECK ((outcome = ANY (ARRAY['same'::text, 'differing'::text, 'newly_failed'::text, 'newly_fixed'::text, 'undecided'::text]))),
+    CONSTRAINT comparison_items_position_check CHECK (("position" > 0))
+);
+
+COMMENT ON COLUMN comparison_items.changes IS 'where two results differ, as MessagePack; erased with the data of either execution';
+
+CREATE TABLE comparisons (
+    id uuid NOT NULL,
+    tenant_id uuid NOT NULL,
+    script_id uuid NOT NULL,
+    from_version integer NOT NULL,
+    to_version integer NOT NULL,
+    priority smallint NOT NULL,
+    batch_id uuid NOT NULL,
+    inputs integer NOT NULL,
+    erased integer NOT NULL,
+    state text DEFAULT 'running'::text NOT NULL,
+    lease_expires_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    finished_at timestamp with time zone,
+    same integer DEFAULT 0 NOT NULL,
+    differing integer DEFAULT 0 NOT NULL,
+    newly_failed integer DEFAULT 0 NOT NULL,
+    newly_fixed integer DEFAULT 0 NOT NULL,
+    undecided integer DEFAULT 0 NOT NULL,
+    from_cpu_ms double precision,
+    to_cpu_ms double precision,
+    clean boolean GENERATED ALWAYS AS (((state = 'finished'::text) AND (same > 0) AND ((((differing + newly_failed) + newly_fixed) + undecided) = 0))) STORED NOT NULL,
+    CONSTRAINT comparisons_check CHECK (((state = 'finished'::text) = (finished_at IS NOT NULL))),
+    CONSTRAINT comparisons_check1 CHECK (((state = 'running'::text) OR (((((same + differing) + newly_failed) + newly_fixed) + undecided) = inputs))),
+    CONSTRAINT comparisons_erased_check CHECK ((erased >= 0)),
+    CONSTRAINT comparisons_inputs_check CHECK ((inputs > 0)),
+    CONSTRAINT comparisons_state_check CHECK ((state = ANY (ARRAY['running'::text, 'finished'::text])))
+);
+
+COMMENT ON COLUMN comparisons.lease_expires_at IS 'until when a worker compares the results; only then another one may';
+
+COMMENT ON COLUMN comparisons.clean IS 'something was compared, and everything is the same';
 
 CREATE TABLE dataset_files (
     id uuid NOT NULL,
@@ -348,6 +583,13 @@ COMMENT ON COLUMN datasets.unmerged IS 'published parts whose index is still an 
 
 COMMENT ON COLUMN datasets.merging_until IS 'until when a worker has claimed the merging of indexes';
 
+CREATE TABLE disabled_callback_urls (
+    id uuid NOT NULL,
+    tenant_id uuid NOT NULL,
+    url text NOT NULL,
+    disabled_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+
 CREATE TABLE executions (
     id uuid NOT NULL,
     tenant_id uuid NOT NULL,
@@ -380,6 +622,10 @@ CREATE TABLE executions (
     request_id text,
     isolation text,
     held boolean DEFAULT false NOT NULL,
+    callback_url text,
+    batch_id uuid,
+    batch_line integer,
+    CONSTRAINT executions_callback_url_check CHECK ((octet_length(callback_url) <= 2048)),
     CONSTRAINT executions_check CHECK (((status = 'failed'::text) = (error_kind IS NOT NULL))),
     CONSTRAINT executions_check1 CHECK (((error_kind IS NULL) = (error IS NULL))),
     CONSTRAINT executions_check2 CHECK (((status = ANY (ARRAY['succeeded'::text, 'failed'::text, 'cancelled'::text])) = (finished_at IS NOT NULL))),
@@ -416,6 +662,21 @@ COMMENT ON COLUMN executions.traceparent IS 'W3C Trace Context of the acceptance
 COMMENT ON COLUMN executions.warnings IS 'what the result lost on its way to JSON; ASCII JSON';
 
 COMMENT ON COLUMN executions.held IS 'claimed ahead, and not reported as begun: a rescue counts no attempt';
+
+COMMENT ON COLUMN executions.callback_url IS 'receives a callback when the execution ends';
+
+COMMENT ON COLUMN executions.batch_line IS 'line of the upload that is its input, from 1';
+
+CREATE TABLE idempotency_keys (
+    tenant_id uuid NOT NULL,
+    key text NOT NULL,
+    fingerprint bytea NOT NULL,
+    resource text NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    CONSTRAINT idempotency_keys_fingerprint_check CHECK ((length(fingerprint) = 32)),
+    CONSTRAINT idempotency_keys_key_check CHECK (((length(key) >= 1) AND (length(key) <= 255))),
+    CONSTRAINT idempotency_keys_resource_check CHECK ((resource <> ''::text))
+);
 
 CREATE TABLE installation (
     one boolean DEFAULT true NOT NULL,
@@ -460,6 +721,16 @@ CREATE TABLE queue (
 WITH (autovacuum_vacuum_scale_factor='0.01', autovacuum_vacuum_threshold='1000', autovacuum_vacuum_cost_delay='0');
 
 COMMENT ON COLUMN queue.memory_bytes IS 'the execution''s limit';
+
+CREATE TABLE replays (
+    execution_id uuid NOT NULL,
+    tenant_id uuid NOT NULL,
+    replay_of uuid NOT NULL,
+    status text NOT NULL,
+    output_sha256 bytea,
+    error bytea,
+    CONSTRAINT replays_output_sha256_check CHECK ((length(output_sha256) = 32))
+);
 
 CREATE UNLOGGED TABLE request_counts (
     tenant_id uuid NOT NULL,
@@ -611,6 +882,30 @@ ALTER TABLE ONLY api_keys
 ALTER TABLE ONLY audit_log
     ADD CONSTRAINT audit_log_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY batch_inputs
+    ADD CONSTRAINT batch_inputs_pkey PRIMARY KEY (upload_id, line);
+
+ALTER TABLE ONLY batches
+    ADD CONSTRAINT batches_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY callback_attempts
+    ADD CONSTRAINT callback_attempts_pkey PRIMARY KEY (callback_id, number);
+
+ALTER TABLE ONLY callback_secrets
+    ADD CONSTRAINT callback_secrets_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY callbacks
+    ADD CONSTRAINT callbacks_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY callbacks
+    ADD CONSTRAINT callbacks_subject_id_subject_key UNIQUE (subject_id, subject);
+
+ALTER TABLE ONLY comparison_items
+    ADD CONSTRAINT comparison_items_pkey PRIMARY KEY (comparison_id, "position");
+
+ALTER TABLE ONLY comparisons
+    ADD CONSTRAINT comparisons_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY dataset_files
     ADD CONSTRAINT dataset_files_pkey PRIMARY KEY (id);
 
@@ -635,14 +930,26 @@ ALTER TABLE ONLY datasets
 ALTER TABLE ONLY datasets
     ADD CONSTRAINT datasets_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY disabled_callback_urls
+    ADD CONSTRAINT disabled_callback_urls_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY disabled_callback_urls
+    ADD CONSTRAINT disabled_callback_urls_tenant_id_url_key UNIQUE (tenant_id, url);
+
 ALTER TABLE ONLY executions
     ADD CONSTRAINT executions_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY idempotency_keys
+    ADD CONSTRAINT idempotency_keys_pkey PRIMARY KEY (tenant_id, key);
 
 ALTER TABLE ONLY installation
     ADD CONSTRAINT installation_pkey PRIMARY KEY (one);
 
 ALTER TABLE ONLY payloads
     ADD CONSTRAINT payloads_pkey PRIMARY KEY (execution_id, kind);
+
+ALTER TABLE ONLY replays
+    ADD CONSTRAINT replays_pkey PRIMARY KEY (execution_id);
 
 ALTER TABLE ONLY request_counts
     ADD CONSTRAINT request_counts_pkey PRIMARY KEY (tenant_id, process_id);
@@ -686,6 +993,30 @@ CREATE INDEX audit_log_target_idx ON audit_log USING btree (target, id DESC);
 
 CREATE INDEX audit_log_tenant_idx ON audit_log USING btree (tenant_id, id DESC);
 
+CREATE INDEX batch_inputs_blob_idx ON batch_inputs USING btree (blob_key) WHERE (blob_key IS NOT NULL);
+
+CREATE INDEX batches_finished_idx ON batches USING btree (finished_at, id) WHERE (finished_at IS NOT NULL);
+
+CREATE INDEX batches_page_idx ON batches USING btree (tenant_id, id DESC);
+
+CREATE INDEX batches_uncancelled_idx ON batches USING btree (id) WHERE ((cancelled_at IS NOT NULL) AND (finished_at IS NULL));
+
+CREATE INDEX callback_secrets_tenant_idx ON callback_secrets USING btree (tenant_id, id DESC);
+
+CREATE INDEX callbacks_host_idx ON callbacks USING btree (tenant_id, host, next_attempt_at) WHERE (status = 'pending'::text);
+
+CREATE INDEX callbacks_pending_idx ON callbacks USING btree (tenant_id, next_attempt_at) WHERE (status = 'pending'::text);
+
+CREATE INDEX comparison_items_from_idx ON comparison_items USING btree (from_execution_id) WHERE (changes IS NOT NULL);
+
+CREATE INDEX comparison_items_to_idx ON comparison_items USING btree (to_execution_id) WHERE (changes IS NOT NULL);
+
+CREATE INDEX comparisons_created_idx ON comparisons USING btree (created_at);
+
+CREATE INDEX comparisons_finished_idx ON comparisons USING btree (tenant_id, finished_at);
+
+CREATE INDEX comparisons_running_idx ON comparisons USING btree (id) WHERE (state = 'running'::text);
+
 CREATE UNIQUE INDEX dataset_files_current_idx ON dataset_files USING btree (dataset_id, path) WHERE ((added_in IS NOT NULL) AND (removed_in IS NULL));
 
 CREATE INDEX dataset_files_dataset_idx ON dataset_files USING btree (dataset_id, path COLLATE "C", added_in);
@@ -704,6 +1035,8 @@ CREATE INDEX dataset_uploads_expiry_idx ON dataset_uploads USING btree (expires_
 
 CREATE INDEX datasets_unmerged_idx ON datasets USING btree (id) WHERE (unmerged > 1);
 
+CREATE UNIQUE INDEX executions_batch_idx ON executions USING btree (batch_id, batch_line) WHERE (batch_id IS NOT NULL);
+
 CREATE INDEX executions_finished_idx ON executions USING btree (finished_at, id) WHERE (finished_at IS NOT NULL);
 
 CREATE INDEX executions_labels_idx ON executions USING gin (labels jsonb_path_ops);
@@ -715,6 +1048,8 @@ CREATE INDEX executions_running_idx ON executions USING btree (tenant_id) WHERE 
 CREATE INDEX executions_script_idx ON executions USING btree (tenant_id, script_id, id DESC);
 
 CREATE INDEX executions_status_idx ON executions USING btree (tenant_id, status, id DESC);
+
+CREATE INDEX idempotency_keys_expires_at ON idempotency_keys USING btree (expires_at);
 
 CREATE INDEX payloads_blob_idx ON payloads USING btree (blob_key) WHERE (blob_key IS NOT NULL);
 
@@ -730,6 +1065,10 @@ CREATE TRIGGER api_keys_change_access AFTER INSERT OR DELETE OR UPDATE OF tenant
 
 CREATE TRIGGER audit_log_is_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON audit_log FOR EACH STATEMENT EXECUTE FUNCTION refuse_audit_change();
 
+CREATE TRIGGER batches_deletion_deletes_callback AFTER DELETE ON batches FOR EACH ROW WHEN ((old.callback_url IS NOT NULL)) EXECUTE FUNCTION delete_callback('batch');
+
+CREATE TRIGGER batches_end_adds_callback AFTER UPDATE OF finished_at ON batches FOR EACH ROW WHEN (((old.finished_at IS NULL) AND (new.finished_at IS NOT NULL) AND (new.callback_url IS NOT NULL))) EXECUTE FUNCTION add_callback('batch');
+
 CREATE TRIGGER dataset_parts_delete_counts AFTER DELETE ON dataset_parts REFERENCING OLD TABLE AS removed FOR EACH STATEMENT EXECUTE FUNCTION count_dataset_bytes();
 
 CREATE TRIGGER dataset_parts_insert_counts AFTER INSERT ON dataset_parts REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION count_dataset_bytes();
@@ -738,15 +1077,25 @@ CREATE TRIGGER executions_delete_counts AFTER DELETE ON executions REFERENCING O
 
 CREATE TRIGGER executions_delete_queues AFTER DELETE ON executions FOR EACH ROW WHEN ((old.status = 'queued'::text)) EXECUTE FUNCTION keep_queue();
 
+CREATE TRIGGER executions_deletion_deletes_callback AFTER DELETE ON executions FOR EACH ROW WHEN ((old.callback_url IS NOT NULL)) EXECUTE FUNCTION delete_callback('execution');
+
+CREATE TRIGGER executions_end_adds_callback AFTER UPDATE OF finished_at ON executions FOR EACH ROW WHEN (((old.finished_at IS NULL) AND (new.finished_at IS NOT NULL) AND (new.callback_url IS NOT NULL))) EXECUTE FUNCTION add_callback('execution');
+
 CREATE TRIGGER executions_insert_counts AFTER INSERT ON executions REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION count_queued();
 
 CREATE TRIGGER executions_insert_queues AFTER INSERT ON executions FOR EACH ROW WHEN ((new.status = 'queued'::text)) EXECUTE FUNCTION keep_queue();
 
 CREATE TRIGGER executions_update_counts AFTER UPDATE ON executions REFERENCING OLD TABLE AS removed NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION count_queued();
 
+CREATE TRIGGER executions_update_counts_batch_items AFTER UPDATE ON executions REFERENCING OLD TABLE AS removed NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION count_batch_items();
+
 CREATE TRIGGER executions_update_queues AFTER UPDATE OF status, priority ON executions FOR EACH ROW WHEN ((((old.status = 'queued'::text) OR (new.status = 'queued'::text)) AND ((old.status IS DISTINCT FROM new.status) OR (old.priority IS DISTINCT FROM new.priority)))) EXECUTE FUNCTION keep_queue();
 
+CREATE TRIGGER payloads_delete_changes AFTER DELETE ON payloads FOR EACH ROW WHEN ((old.kind = 'input'::text)) EXECUTE FUNCTION erase_changes();
+
 CREATE TRIGGER payloads_delete_counts AFTER DELETE ON payloads REFERENCING OLD TABLE AS removed FOR EACH STATEMENT EXECUTE FUNCTION count_bytes();
+
+CREATE TRIGGER payloads_erase_changes AFTER UPDATE OF erased_at ON payloads FOR EACH ROW WHEN (((new.kind = 'input'::text) AND (old.erased_at IS NULL) AND (new.erased_at IS NOT NULL))) EXECUTE FUNCTION erase_changes();
 
 CREATE TRIGGER payloads_insert_counts AFTER INSERT ON payloads REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION count_bytes();
 
@@ -766,6 +1115,39 @@ ALTER TABLE ONLY audit_log
 
 ALTER TABLE ONLY audit_log
     ADD CONSTRAINT audit_log_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);
+
+ALTER TABLE ONLY batches
+    ADD CONSTRAINT batches_script_id_version_fkey FOREIGN KEY (script_id, version) REFERENCES script_versions(script_id, version);
+
+ALTER TABLE ONLY batches
+    ADD CONSTRAINT batches_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);
+
+ALTER TABLE ONLY callback_attempts
+    ADD CONSTRAINT callback_attempts_callback_id_fkey FOREIGN KEY (callback_id) REFERENCES callbacks(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY callback_attempts
+    ADD CONSTRAINT callback_attempts_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);
+
+ALTER TABLE ONLY callback_secrets
+    ADD CONSTRAINT callback_secrets_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);
+
+ALTER TABLE ONLY callbacks
+    ADD CONSTRAINT callbacks_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);
+
+ALTER TABLE ONLY comparison_items
+    ADD CONSTRAINT comparison_items_comparison_id_fkey FOREIGN KEY (comparison_id) REFERENCES comparisons(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY comparison_items
+    ADD CONSTRAINT comparison_items_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);
+
+ALTER TABLE ONLY comparisons
+    ADD CONSTRAINT comparisons_script_id_from_version_fkey FOREIGN KEY (script_id, from_version) REFERENCES script_versions(script_id, version);
+
+ALTER TABLE ONLY comparisons
+    ADD CONSTRAINT comparisons_script_id_to_version_fkey FOREIGN KEY (script_id, to_version) REFERENCES script_versions(script_id, version);
+
+ALTER TABLE ONLY comparisons
+    ADD CONSTRAINT comparisons_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);
 
 ALTER TABLE ONLY dataset_files
     ADD CONSTRAINT dataset_files_dataset_id_fkey FOREIGN KEY (dataset_id) REFERENCES datasets(id);
@@ -800,17 +1182,29 @@ ALTER TABLE ONLY dataset_uploads
 ALTER TABLE ONLY datasets
     ADD CONSTRAINT datasets_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);
 
+ALTER TABLE ONLY disabled_callback_urls
+    ADD CONSTRAINT disabled_callback_urls_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);
+
 ALTER TABLE ONLY executions
     ADD CONSTRAINT executions_script_id_version_fkey FOREIGN KEY (script_id, version) REFERENCES script_versions(script_id, version);
 
 ALTER TABLE ONLY executions
     ADD CONSTRAINT executions_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);
 
+ALTER TABLE ONLY idempotency_keys
+    ADD CONSTRAINT idempotency_keys_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);
+
 ALTER TABLE ONLY payloads
     ADD CONSTRAINT payloads_execution_id_fkey FOREIGN KEY (execution_id) REFERENCES executions(id);
 
 ALTER TABLE ONLY payloads
     ADD CONSTRAINT payloads_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);
+
+ALTER TABLE ONLY replays
+    ADD CONSTRAINT replays_execution_id_fkey FOREIGN KEY (execution_id) REFERENCES executions(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY replays
+    ADD CONSTRAINT replays_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);
 
 ALTER TABLE ONLY script_aliases
     ADD CONSTRAINT script_aliases_script_id_version_fkey FOREIGN KEY (script_id, version) REFERENCES script_versions(script_id, version);

@@ -101,7 +101,10 @@ async def pool(settings: Settings) -> AsyncIterator[Pool]:
             # Without triggers: the audit log refuses deletion.
             await connection.execute("SET LOCAL session_replication_role = replica")
             await connection.execute(f"TRUNCATE {tables}")
-            await connection.execute("DELETE FROM tenants WHERE id <> $1", DEFAULT_TENANT)
+            await connection.execute("DELETE FROM tenants")
+            await connection.execute(
+                "INSERT INTO tenants (id, name) VALUES ($1, 'default')", DEFAULT_TENANT
+            )
         yield pool
 
 

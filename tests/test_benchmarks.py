@@ -68,6 +68,18 @@ def test_each_figure_of_the_sandbox_is_one_line(only: str, names: list[str]) -> 
         assert line["value"] > 0
 
 
+def test_each_figure_of_batches_is_one_line() -> None:
+    lines = _lines(_bench("batch", "--quick", "--no-peer"))
+
+    assert [line["bench"] for line in lines] == [
+        "batch-cpu-of-single",
+        "batch-cpu-of-peer",
+        "batch-large-api-memory",
+        "batch-large-worker-memory",
+    ]
+    assert all(line["value"] > 0 for line in lines)
+
+
 def test_a_soak_accounts_for_every_execution() -> None:
     *windows, verdict = _lines(_bench("sandbox", "--soak", "--count", "20", "--isolates", "2"))
 
@@ -193,7 +205,7 @@ def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
     done = _bench("nothing")
 
     assert done.returncode == 2
-    assert "executions, keys, pipeline, sandbox" in done.stderr
+    assert "batch, executions, keys, kill, pipeline, sandbox" in done.stderr
 
 
 def test_the_cost_of_a_key_is_measured() -> None:

@@ -18,6 +18,8 @@ class Action(StrEnum):
     SCRIPT_ARCHIVED = "script.archived"
     SCRIPT_RESTORED = "script.restored"
     VERSION_ADDED = "version.added"
+    REPLAYS_CREATED = "replays.created"
+    COMPARISON_CREATED = "comparison.created"
     ALIAS_MOVED = "alias.moved"
     ALIAS_REMOVED = "alias.removed"
     TENANT_CREATED = "tenant.created"
@@ -26,6 +28,7 @@ class Action(StrEnum):
     TENANT_RESUMED = "tenant.resumed"
     KEY_CREATED = "key.created"
     KEY_REVOKED = "key.revoked"
+    BATCH_CANCELLED = "batch.cancelled"
     EXECUTION_CANCELLED = "execution.cancelled"
     EXECUTION_ERASED = "execution.erased"
     DATASET_CREATED = "dataset.created"
@@ -34,6 +37,10 @@ class Action(StrEnum):
     SNAPSHOT_PUBLISHED = "snapshot.published"
     SNAPSHOT_DELETED = "snapshot.deleted"
     UPLOAD_ABANDONED = "upload.abandoned"
+    EXECUTION_REPLAYED = "execution.replayed"
+    CALLBACK_RESENT = "callback.resent"
+    CALLBACK_ENABLED = "callback.enabled"
+    SECRET_CREATED = "secret.created"  # noqa: S105 - an action
 
 
 class Entry(Struct, frozen=True, kw_only=True):

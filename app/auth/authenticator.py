@@ -29,5 +29,5 @@ class Authenticator(Protocol):
         Raises InvalidToken, DatabaseUnavailable.
         """
 
-    async def create_events_token(self, key_id: UUID | None, execution_id: UUID) -> EventsToken:
+    async def create_events_token(self, key_id: UUID | None, resource_id: UUID) -> EventsToken:
         """Sign an event token with a key's secret. Raises InvalidKey, DatabaseUnavailable."""

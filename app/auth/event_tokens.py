@@ -1,4 +1,4 @@
-"""Sign and parse the short-lived tokens that open the events of one execution.
+"""Sign and parse the short-lived tokens that open the events of one execution or batch.
 
 A browser's `EventSource` cannot send a key. A client that has one requests a token and puts it
 into the address. The token is signed with the stored hash of its key's secret: nothing else is
@@ -22,7 +22,7 @@ NO_KEY_ID: Final = UUID(int=0)
 NO_SECRET: Final = bytes(32)
 
 _TOKEN: Final = re.compile(
-    r"(?P<signed>evt_(?P<execution>[0-9a-f]{32})_(?P<key>[0-9a-f]{32})_(?P<expires>[0-9a-f]{1,12}))"
+    r"(?P<signed>evt_(?P<resource>[0-9a-f]{32})_(?P<key>[0-9a-f]{32})_(?P<expires>[0-9a-f]{1,12}))"
     r"_(?P<signature>[A-Za-z0-9_-]{43})"
 )
 # The largest expiry that is read, in the year 3058: twelve digits exceed what datetime can hold.
@@ -39,7 +39,7 @@ class EventsToken(Struct, frozen=True, kw_only=True):
 class ParsedToken(Struct, frozen=True, kw_only=True):
     """The parts of a token as a client sends it, not verified."""
 
-    execution_id: UUID
+    resource_id: UUID
     key_id: UUID
     expires_at: datetime
     signed: str
@@ -51,11 +51,11 @@ class ParsedToken(Struct, frozen=True, kw_only=True):
 
 
 def sign_token(
-    execution_id: UUID, *, key_id: UUID, secret_sha256: bytes, now: datetime
+    resource_id: UUID, *, key_id: UUID, secret_sha256: bytes, now: datetime
 ) -> EventsToken:
-    """Create a token for one execution, signed with a key's secret."""
+    """Create a token for one execution or batch, signed with a key's secret."""
     expires_at = (now + timedelta(seconds=VALID_SECONDS)).replace(microsecond=0)
-    signed = f"evt_{execution_id.hex}_{key_id.hex}_{int(expires_at.timestamp()):x}"
+    signed = f"evt_{resource_id.hex}_{key_id.hex}_{int(expires_at.timestamp()):x}"
     return EventsToken(token=f"{signed}_{_signature(signed, secret_sha256)}", expires_at=expires_at)
 
 
@@ -65,7 +65,7 @@ def parse_token(text: str) -> ParsedToken:
     if match is None:
         raise InvalidToken("that is not a token; POST /executions/{id}/events-token creates one")
     return ParsedToken(
-        execution_id=UUID(match["execution"]),
+        resource_id=UUID(match["resource"]),
         key_id=UUID(match["key"]),
         expires_at=datetime.fromtimestamp(min(int(match["expires"], 16), _MAX_TIMESTAMP), UTC),
         signed=match["signed"],

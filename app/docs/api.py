@@ -69,6 +69,9 @@ def openapi_config() -> Documentation:
         tags=[
             Tag(name="scripts", description="Scripts, their versions and aliases"),
             Tag(name="executions", description="Runs of scripts over data, and their outcomes"),
+            Tag(name="batches", description="One script over many inputs"),
+            Tag(name="comparisons", description="Two versions over the inputs of earlier runs"),
+            Tag(name="callbacks", description="Outcomes that are sent to URLs, signed"),
             Tag(
                 name="tenants", description="Owners of scripts, executions and keys; for operators"
             ),

@@ -28,6 +28,7 @@ class Index(Struct, frozen=True, kw_only=True):
     openapi: str = "/openapi.json"
     scripts: str = "/scripts"
     executions: str = "/executions"
+    batches: str = "/batches"
     health: str = "/health/ready"
 
 

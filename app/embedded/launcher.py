@@ -1,6 +1,7 @@
 """Start the whole system on one data folder, supervise it, and stop it."""
 
 import errno
+import os
 import signal
 import socket
 import subprocess
@@ -227,8 +228,10 @@ def _ignore_signals() -> None:
 def _run_demo(url: str, supervisor: Supervisor) -> int:
     sys.stdout.flush()
     command = guarded([sys.executable, "-m", "app.cli.demo", url], "self")
+    # The client is imported from its folder: .venv holds only what hashes lock.
+    environ = {**os.environ, "PYTHONPATH": str(_ROOT / "client" / "src")}
     # A session of its own, so that Ctrl-C reaches only the launcher.
-    with subprocess.Popen(command, cwd=_ROOT, start_new_session=True) as process:  # noqa: S603 - fixed argv
+    with subprocess.Popen(command, cwd=_ROOT, env=environ, start_new_session=True) as process:  # noqa: S603 - fixed argv
         try:
             return supervisor.watch(until=process)
         finally:

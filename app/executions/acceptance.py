@@ -7,6 +7,9 @@ import asyncpg
 from msgspec import structs
 
 from app.db import Connection
+from app.errors import CrivoError
+from app.idempotency.model import IdempotencyKey
+from app.idempotency.store import refusal
 from app.limits import MIN_MEMORY_BYTES, WORKER_TIMEOUT_SECONDS, LimitChoice, LimitPolicy
 from app.payloads.model import StoredPayload
 from app.quotas.errors import QuotaExceeded
@@ -21,6 +24,10 @@ from app.workers.model import NoWorkerLargeEnough
 HAND_OVER_SECONDS: Final = 1.0
 
 
+class QuotaCameNear(CrivoError):
+    """The transaction has to run again: the next attempt takes the quotas' exclusive lock."""
+
+
 class HandedOver(ResolvedVersion, frozen=True, kw_only=True):
     """The version of an execution that a worker has already, so none need be woken."""
 
@@ -28,11 +35,11 @@ class HandedOver(ResolvedVersion, frozen=True, kw_only=True):
 # One statement, thus one transaction and one round trip: it resolves the version, checks the quotas
 # and stores the execution with its input, or it stores nothing and the row says why.
 #
-# `accepted_at` is read once; the script's clock shows the same moment. CPU time has no default of
-# its own: it is that of wall time, which one thread cannot exceed. A version's limit from a time of
-# higher ceilings is lowered to today's. A chosen memory limit that no live worker can enforce
-# is refused; the default is lowered to what they can enforce. While no worker is alive, or one does
-# not report its limit, any limit is accepted.
+# `accepted_at` is read once; the script's clock shows the same moment, or that of the execution
+# which is replayed. CPU time has no default of its own: it is that of wall time, which one thread
+# cannot exceed. A version's limit from a time of higher ceilings is lowered to today's. A chosen
+# memory limit that no live worker can enforce is refused; the default is lowered to what they can
+# enforce. While no worker is alive, or one does not report its limit, any limit is accepted.
 INSERT_EXECUTION = f"""
 WITH parameters AS NOT MATERIALIZED (
     SELECT $1::uuid AS tenant_id,
@@ -65,7 +72,20 @@ WITH parameters AS NOT MATERIALIZED (
            $28::bigint AS max_stored_bytes,
            $29::bigint AS max_bytes_per_day,
            $30::float8 AS seen_within_seconds,
-           $31::boolean AS may_hand_over
+           $31::boolean AS may_hand_over,
+           $32::text AS callback_url,
+           $33::text AS idempotency_key,
+           $34::bytea AS fingerprint,
+           $35::integer AS idempotency_hours,
+           $36::bigint AS clock_ms
+),
+earlier AS MATERIALIZED (
+    SELECT k.in_progress, k.fingerprint, k.resource
+    FROM parameters,
+         find_idempotency_key_v1(
+             tenant => parameters.tenant_id, wanted_key => parameters.idempotency_key
+         ) AS k
+    WHERE parameters.idempotency_key IS NOT NULL
 ),
 clock AS MATERIALIZED (SELECT clock_timestamp() AS accepted_at),
 script AS MATERIALIZED {RESOLVED_VERSION},
@@ -95,6 +115,7 @@ refusal AS MATERIALIZED (
              max_stored_bytes => parameters.max_stored_bytes,
              max_bytes_per_day => parameters.max_bytes_per_day
          ) AS q
+    WHERE NOT EXISTS (SELECT FROM earlier)
 ),
 slot AS MATERIALIZED (
     SELECT s.worker_id, s.lease_token
@@ -105,6 +126,7 @@ slot AS MATERIALIZED (
              memory_bytes => memory.limit_bytes,
              acceptable => parameters.may_hand_over
                  AND script.version IS NOT NULL AND script.archived_at IS NULL
+                 AND NOT EXISTS (SELECT FROM earlier)
                  AND NOT EXISTS (SELECT FROM refusal)
                  AND (memory.limit_bytes > memory.max_memory_bytes) IS NOT TRUE
          ) AS s
@@ -112,7 +134,7 @@ slot AS MATERIALIZED (
 accepted AS (
     INSERT INTO executions
            (id, tenant_id, script_id, version, wall_ms, max_cpu_ms, memory_bytes, max_output_bytes,
-            labels, seed, priority, traceparent, request_id, created_at, clock_ms,
+            labels, seed, priority, traceparent, request_id, callback_url, created_at, clock_ms,
             status, worker_id, lease_token, started_at, lease_expires_at)
     SELECT parameters.execution_id, parameters.tenant_id, script.script_id, script.version,
            least(coalesce(parameters.wall_ms, script.wall_ms, parameters.default_wall_ms),
@@ -124,8 +146,8 @@ accepted AS (
            least(coalesce(parameters.max_output_bytes, script.max_output_bytes),
                  parameters.ceiling_output_bytes),
            parameters.labels, parameters.seed, parameters.priority, parameters.traceparent,
-           parameters.request_id, clock.accepted_at,
-           floor(extract(epoch FROM clock.accepted_at) * 1000),
+           parameters.request_id, parameters.callback_url, clock.accepted_at,
+           coalesce(parameters.clock_ms, floor(extract(epoch FROM clock.accepted_at) * 1000)),
            CASE WHEN slot.worker_id IS NULL THEN 'queued' ELSE 'running' END,
            slot.worker_id, slot.lease_token,
            CASE WHEN slot.worker_id IS NOT NULL THEN clock.accepted_at END,
@@ -133,6 +155,7 @@ accepted AS (
                 THEN clock_timestamp() + make_interval(secs => {HAND_OVER_SECONDS}) END
     FROM parameters, script, clock, memory LEFT JOIN slot ON true
     WHERE script.version IS NOT NULL AND script.archived_at IS NULL
+      AND NOT EXISTS (SELECT FROM earlier)
       AND NOT EXISTS (SELECT FROM refusal)
       AND (memory.limit_bytes > memory.max_memory_bytes) IS NOT TRUE
     RETURNING id
@@ -147,12 +170,27 @@ stored AS (
            length(parameters.params), parameters.params, NULL
     FROM accepted, parameters
     WHERE parameters.params IS NOT NULL
+),
+remembered AS (
+    INSERT INTO idempotency_keys AS k (tenant_id, key, fingerprint, resource, expires_at)
+    SELECT parameters.tenant_id, parameters.idempotency_key, parameters.fingerprint,
+           accepted.id::text,
+           clock.accepted_at + make_interval(hours => parameters.idempotency_hours)
+    FROM accepted, parameters, clock
+    WHERE parameters.idempotency_key IS NOT NULL
+    ON CONFLICT (tenant_id, key)
+    DO UPDATE SET fingerprint = excluded.fingerprint,
+                  resource = excluded.resource,
+                  expires_at = excluded.expires_at
+    WHERE k.tenant_id = excluded.tenant_id
 )
 SELECT script.script_id, script.version, script.archived_at,
        refusal.quota, refusal.cap, refusal.used,
        memory.limit_bytes, memory.max_memory_bytes,
-       slot.worker_id IS NOT NULL AS handed_over
+       slot.worker_id IS NOT NULL AS handed_over,
+       earlier.in_progress, earlier.fingerprint, earlier.resource
 FROM clock
+LEFT JOIN earlier ON true
 LEFT JOIN slot ON true
 LEFT JOIN script ON true
 LEFT JOIN refusal ON true
@@ -177,14 +215,19 @@ async def insert_execution(  # noqa: PLR0913 - one parameter a column
     traceparent: str | None = None,
     request_id: str | None = None,
     may_hand_over: bool = False,
+    callback_url: str | None = None,
+    clock_ms: int | None = None,
+    key: IdempotencyKey | None = None,
+    key_hours: int = 24,
 ) -> ResolvedVersion | UUID | None:
-    """Store an execution as queued and return its version.
+    """Store an execution as queued, once for each idempotency key, and return its version.
 
     With `may_hand_over` it goes to a worker that has offered a slot, if possible, and the version
     is a HandedOver; no default of running caps may be in force.
 
     Nothing is stored if the returned version is archived, or if the script has no such version
-    (its id alone is returned) or does not exist (None). Raises QuotaExceeded, NoWorkerLargeEnough.
+    (its id alone is returned) or does not exist (None). Raises QuotaExceeded, NoWorkerLargeEnough,
+    Repeated, IdempotencyKeyReused, RequestInProgress; within a transaction QuotaCameNear.
     """
     values = in_order(
         INSERT_EXECUTION,
@@ -216,9 +259,16 @@ async def insert_execution(  # noqa: PLR0913 - one parameter a column
         max_bytes_per_day=caps.max_bytes_per_day,
         seen_within_seconds=WORKER_TIMEOUT_SECONDS,
         may_hand_over=may_hand_over,
+        callback_url=callback_url,
+        idempotency_key=None if key is None else key.text,
+        fingerprint=None if key is None else key.fingerprint,
+        idempotency_hours=key_hours,
+        clock_ms=clock_ms,
     )
     row = await _fetch_row(conn, INSERT_EXECUTION, *values)
     assert row is not None  # noqa: S101 - the statement returns a row in every case
+    if key is not None and row["in_progress"] is not None:
+        raise refusal(key, row)
     version = resolved(row)
     if isinstance(version, ResolvedVersion) and row["quota"] is not None:
         raise QuotaExceeded(row["quota"], limit=row["cap"], used=row["used"])
@@ -257,4 +307,5 @@ async def _fetch_row(conn: Connection, statement: str, *values: object) -> async
         except asyncpg.SerializationError:
             # The tenant came near a quota meanwhile. Nothing was done; the next attempt takes the
             # exclusive lock.
-            continue
+            if conn.is_in_transaction():
+                raise QuotaCameNear from None

@@ -1,5 +1,6 @@
 """HTTP routes of executions."""
 
+from functools import partial
 from uuid import UUID
 
 from litestar import Response, Router, post
@@ -11,19 +12,21 @@ from app.auth.callers import Caller
 from app.auth.event_tokens import EventsToken
 from app.auth.model import Scope
 from app.executions import events_reference, reference, service
+from app.executions.callback_urls import callback_url_in_json, callback_url_in_query
 from app.executions.envelope import Envelope
 from app.executions.labels import labels_in_json, labels_in_query
 from app.executions.model import Execution, ExecutionFilter, Queued, Submission
 from app.executions.payload_api import erase_data, show_input, show_logs, show_result
 from app.executions.queue_limit import QueueLimit
-from app.executions.refs import parse_execution_id
+from app.executions.refs import parse_batch, parse_execution_id
+from app.executions.replay_api import routes as replay_routes
 from app.executions.responses import (
-    respond_to_submission,
+    accept_and_respond,
     respond_with_events,
     respond_with_execution,
     seconds_to_wait,
 )
-from app.executions.submissions import accept, new_execution_id, receive
+from app.executions.submissions import accept_received, receive
 from app.executions.waiting.waiters import WaiterRegistry
 from app.http.authorization import caller_of, needs, takes_token
 from app.http.bodies import (
@@ -37,6 +40,7 @@ from app.http.bodies import (
     read_query,
     stream_body,
 )
+from app.http.idempotency import idempotency_key_of
 from app.http.methods import get
 from app.http.sse import MEDIA_TYPE as EVENT_STREAM
 from app.limits import MAX_ENVELOPE_BYTES, LimitChoice
@@ -45,6 +49,7 @@ from app.payloads.reader import single_chunk
 from app.resources import Resources
 from app.scripts.params import read_params
 from app.scripts.refs import parse_ref
+from app.settings import Settings
 
 
 @post(
@@ -63,22 +68,18 @@ async def submit_envelope(request: AnyRequest) -> Response[Queued | Execution]:
     finished, and holds it, or after that many seconds. For larger data, and for data that a strict
     decoder refuses, use `POST /scripts/{script}/executions`.
     """
-    resources, waiters = _resources_of(request), _waiters_of(request)
-    caller = caller_of(request)
-    seconds = seconds_to_wait(request, caller)
-    await _queue_limit_of(request).require_room(resources.pool)
+    resources, caller = _resources_of(request), caller_of(request)
+    seconds, key = seconds_to_wait(request, caller), idempotency_key_of(request)
+    queue_limit = _queue_limit_of(request)
+    await queue_limit.require_room_or_known(resources.pool, caller.tenant, key)
     envelope = await _read_envelope(request, max_raw_bytes=resources.settings.max_input_bytes)
-    ref, submission = parse_ref(envelope.script), _submission_in_envelope(envelope)
+    submission = _submission_in_envelope(envelope, resources.settings)
+    ref = parse_ref(envelope.script)
     data = single_chunk(bytes(envelope.data))
-    with waiters.waiter(caller.tenant, final_only=True) as waiter:
-        async with receive(resources, caller, ref, submission, data=data) as received:
-            execution_id = new_execution_id()
-            if seconds:
-                waiter.register_if_possible(execution_id)
-            await accept(resources, caller, received, execution_id)
-        return await respond_to_submission(
-            request, resources, caller, execution_id, waiter, seconds=seconds
-        )
+    receiving = receive(resources, caller, ref, submission, data=data, key=key)
+    accepting = partial(accept_received, resources, caller, receiving)
+    waiters = _waiters_of(request)
+    return await accept_and_respond(request, resources, waiters, accepting, seconds=seconds)
 
 
 @post(
@@ -101,24 +102,24 @@ async def submit_raw(script: str, request: AnyRequest) -> Response[Queued | Exec
             "the body is the data itself, not a form; with curl, use --data-binary @data.json "
             "instead of -F"
         )
-    resources, waiters = _resources_of(request), _waiters_of(request)
-    caller = caller_of(request)
-    seconds = seconds_to_wait(request, caller)
-    await _queue_limit_of(request).require_room(resources.pool)
-    ref, submission = parse_ref(script), _submission_in_query(request)
+    resources, caller = _resources_of(request), caller_of(request)
+    seconds, key = seconds_to_wait(request, caller), idempotency_key_of(request)
+    queue_limit = _queue_limit_of(request)
+    await queue_limit.require_room_or_known(resources.pool, caller.tenant, key)
+    ref, submission = parse_ref(script), _submission_in_query(request, resources.settings)
     data = stream_body(request, max_bytes=resources.settings.max_input_bytes, compressed=True)
-    announced = announced_bytes(request)
-    with waiters.waiter(caller.tenant, final_only=True) as waiter:
-        async with receive(
-            resources, caller, ref, submission, data=data, announced_bytes=announced
-        ) as received:
-            execution_id = new_execution_id()
-            if seconds:
-                waiter.register_if_possible(execution_id)
-            await accept(resources, caller, received, execution_id)
-        return await respond_to_submission(
-            request, resources, caller, execution_id, waiter, seconds=seconds
-        )
+    receiving = receive(
+        resources,
+        caller,
+        ref,
+        submission,
+        data=data,
+        announced_bytes=announced_bytes(request),
+        key=key,
+    )
+    accepting = partial(accept_received, resources, caller, receiving)
+    waiters = _waiters_of(request)
+    return await accept_and_respond(request, resources, waiters, accepting, seconds=seconds)
 
 
 @get("/executions", operation_class=reference.LIST_EXECUTIONS, **needs(Scope.READ))
@@ -134,6 +135,7 @@ async def list_executions(
     wanted = ExecutionFilter(
         status=choices.status or None,
         labels=labels_in_query(choices.label or []),
+        batch_id=parse_batch(choices.batch),
         created_from=parse_datetime("created_from", choices.created_from),
         created_before=parse_datetime("created_before", choices.created_before),
     )
@@ -259,17 +261,18 @@ async def _read_envelope(request: AnyRequest, *, max_raw_bytes: int) -> Envelope
         ) from None
 
 
-def _submission_in_envelope(envelope: Envelope) -> Submission:
+def _submission_in_envelope(envelope: Envelope, settings: Settings) -> Submission:
     return Submission(
         limits=envelope.limits,
         seed=envelope.seed,
         labels=labels_in_json(envelope.labels),
         priority=envelope.priority,
         params=read_params(envelope.params),
+        callback_url=callback_url_in_json(settings, envelope.callback_url),
     )
 
 
-def _submission_in_query(request: AnyRequest) -> Submission:
+def _submission_in_query(request: AnyRequest, settings: Settings) -> Submission:
     choices = read_query(request, reference.RawSubmissionQuery, many=("label",))
     limits = {name: getattr(choices, name) for name in LimitChoice.__struct_fields__}
     return Submission(
@@ -278,6 +281,9 @@ def _submission_in_query(request: AnyRequest) -> Submission:
         labels=labels_in_query(choices.label or []),
         priority=choices.priority or 0,
         params=read_params(choices.params),
+        callback_url=callback_url_in_query(
+            settings, None if choices.callback_url is UNSET else choices.callback_url
+        ),
     )
 
 
@@ -296,5 +302,6 @@ router = Router(
         show_input,
         show_logs,
         erase_data,
+        *replay_routes,
     ],
 )

@@ -5,6 +5,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
+from app.executions.callback_urls import CallbackUrl
 from app.executions.model import Labels
 from app.limits import LimitChoice, Priority, Seed
 from app.validation import (
@@ -28,3 +29,4 @@ class Envelope(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     seed: Seed | None = None
     labels: RawLabels | UnsetType = UNSET
     priority: Priority = 0
+    callback_url: CallbackUrl | None = None

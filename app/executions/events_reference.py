@@ -9,7 +9,7 @@ from app.auth.event_tokens import EventsToken
 from app.errors import invalid
 from app.executions.reference import EXAMPLES, NO_DATABASE, NO_EXECUTION, PARAMETERS, WAIT_REFUSALS
 from app.http.openapi import JsonSchema, ResponseSpec, documented
-from app.http.undeclared import IdempotencyUnsupported, not_evaluated
+from app.http.undeclared import not_evaluated
 
 
 class EventsQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -66,7 +66,7 @@ SHOW_EVENTS: Final = documented(
 
 CREATE_EVENTS_TOKEN: Final = documented(
     responses={201: ResponseSpec(description="The token and its expiry time", shape=EventsToken)},
-    problems=(IdempotencyUnsupported(), not_evaluated("If-Match"), NO_EXECUTION, NO_DATABASE),
+    problems=(not_evaluated("If-Match"), NO_EXECUTION, NO_DATABASE),
     parameters=PARAMETERS,
     examples=EXAMPLES,
 )

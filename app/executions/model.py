@@ -59,6 +59,7 @@ class Submission(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     labels: Labels = {}
     priority: Priority = 0
     params: bytes | None = None
+    callback_url: str | None = None
 
 
 class Claim(Struct, frozen=True, kw_only=True):
@@ -81,6 +82,31 @@ class Claim(Struct, frozen=True, kw_only=True):
     request_id: str | None = None
     # Claimed ahead: it begins once a slot is free.
     held: bool = False
+    # It is an item of a batch, for which hardly anybody waits by itself.
+    batch_id: UUID | None = None
+
+
+class ReplayRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The body of a replay; without `script`, the version is that of the original."""
+
+    script: str | None = None
+
+
+class Replayed(Struct, frozen=True, kw_only=True):
+    """What an execution ran with, for a replay; `erased_at`: its data is gone."""
+
+    id: UUID
+    status: Status
+    script_id: UUID
+    version: int
+    limits: LimitChoice
+    seed: int
+    clock_ms: int
+    labels: dict[str, str]
+    priority: int
+    params: bytes | None
+    erased_at: datetime | None
+    input: StoredPayload
 
 
 class SlotUsage(Struct, frozen=True, kw_only=True):
@@ -182,13 +208,32 @@ class Waiting(Struct, frozen=True, kw_only=True):
     reason: WaitReason
 
 
+class BatchItem(Struct, frozen=True, kw_only=True):
+    """The batch that an execution belongs to, and the line of the upload that is its input."""
+
+    id: UUID
+    line: int
+
+
+class ReplayOutcome(Struct, frozen=True, kw_only=True):
+    """The comparison of a replay with its original.
+
+    `identical`: both have the same status, and the same bytes as their result or the same error.
+    `output_sha256` has the hash of the original's result, then that of the replay's; null: none.
+    """
+
+    identical: bool
+    output_sha256: tuple[str | None, str | None]
+
+
 class Execution(Struct, frozen=True, kw_only=True):
     """An execution as clients see it.
 
-    `params`, and `waiting` while queued, are part of a single execution, not of a list. `error` is
-    present on failed executions, `receipt` on all finished ones. Succeeded ones have `result` up
-    to 1 MiB and `result_url` for any size, and `warnings` if JSON cannot represent a part of the
-    result.
+    `batch` is present on items of a batch. `params`, `callback_url`, and `waiting` while queued,
+    are part of a single execution, not of a list or an event. `error` is present on failed
+    executions, `receipt` on all finished ones. Succeeded ones have `result` up to 1 MiB and
+    `result_url` for any size, and `warnings` if JSON cannot represent a part of the result. A
+    replay has `replay_of`, the id of its original, and at its end `replay`.
     """
 
     id: UUID
@@ -200,6 +245,8 @@ class Execution(Struct, frozen=True, kw_only=True):
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+    batch: BatchItem | UnsetType = UNSET
+    callback_url: str | UnsetType = UNSET
     waiting: Waiting | UnsetType = UNSET
     params: Raw | UnsetType = UNSET
     error: WrittenError | UnsetType = UNSET
@@ -207,6 +254,8 @@ class Execution(Struct, frozen=True, kw_only=True):
     result: Raw | UnsetType = UNSET
     warnings: WrittenWarnings | UnsetType = UNSET
     data_erased_at: datetime | UnsetType = UNSET
+    replay_of: UUID | UnsetType = UNSET
+    replay: ReplayOutcome | UnsetType = UNSET
     receipt: Receipt | UnsetType = UNSET
 
 
@@ -225,6 +274,11 @@ class ExecutionState(Struct, frozen=True, kw_only=True):
     status: Status
     attempts: int
 
+    @property
+    def final(self) -> bool:
+        """Whether the state can never change again."""
+        return self.status.final
+
 
 class ExecutionFilter(Struct, frozen=True, kw_only=True):
     """The filter of a list of executions; None matches all."""
@@ -233,5 +287,6 @@ class ExecutionFilter(Struct, frozen=True, kw_only=True):
     version: int | None = None
     status: Status | None = None
     labels: dict[str, str] = {}
+    batch_id: UUID | None = None
     created_from: datetime | None = None
     created_before: datetime | None = None

@@ -9,9 +9,8 @@ from app.db import Pool
 from app.executions import payload_store
 from app.executions.model import PayloadKind, Status
 from app.executions.payload_store import ExecutionPayload
-from app.executions.problems import ExecutionNotFound, NoResult, NotFinished, PayloadGone
+from app.executions.problems import NoResult, not_finished, not_found, payload_gone
 from app.executions.retention import PAYLOAD_OWNER
-from app.executions.service import RETRY_AFTER
 from app.payloads.model import StoredPayload
 from app.payloads.retention import delete_unreferenced
 from app.payloads.writer import stored_inline
@@ -24,7 +23,7 @@ async def find_input(resources: Resources, tenant: UUID, execution_id: UUID) -> 
     """Find the input. Raises ExecutionNotFound, PayloadGone."""
     found = await _find(resources.pool, tenant, execution_id, PayloadKind.INPUT)
     if found.payload is None:
-        raise _not_found(execution_id)
+        raise not_found(execution_id)
     return found.payload
 
 
@@ -58,7 +57,7 @@ async def erase(resources: Resources, caller: Caller, execution_id: UUID) -> Non
             conn, caller.tenant, execution_id, PayloadKind.INPUT
         )
         if found is None:
-            raise _not_found(execution_id)
+            raise not_found(execution_id)
         _require_finished(found, execution_id)
         erased = await payload_store.erase_payloads(conn, caller.tenant, execution_id)
         if erased:
@@ -76,23 +75,12 @@ async def _find(
     async with pool.acquire() as conn:
         found = await payload_store.select_payload(conn, tenant, execution_id, kind)
     if found is None:
-        raise _not_found(execution_id)
+        raise not_found(execution_id)
     if found.erased_at is not None:
-        at = found.erased_at.isoformat(timespec="seconds").replace("+00:00", "Z")
-        raise PayloadGone(
-            f"input, result and logs of the execution were erased at {at}; its receipt is kept",
-            members={"erased_at": found.erased_at},
-        )
+        raise payload_gone(found.erased_at)
     return found
 
 
 def _require_finished(found: ExecutionPayload, execution_id: UUID) -> None:
     if not found.status.final:
-        message = (
-            f"the execution is {found.status}; GET /executions/{execution_id}?wait=30 waits for it"
-        )
-        raise NotFinished(message, headers=RETRY_AFTER)
-
-
-def _not_found(execution_id: UUID) -> ExecutionNotFound:
-    return ExecutionNotFound(f"no execution {execution_id}; GET /executions lists them")
+        raise not_finished(execution_id, found.status)

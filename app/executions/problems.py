@@ -1,5 +1,8 @@
 """Define the problems of requests for executions."""
 
+from datetime import datetime
+from uuid import UUID
+
 from app.errors import Problem
 
 
@@ -33,6 +36,28 @@ class PayloadGone(Problem):
     status = 410
     code = "payload-gone"
     title = "The execution's data has been erased"
+
+
+def payload_gone(erased_at: datetime) -> PayloadGone:
+    """Return the error for data that was erased at a time."""
+    at = erased_at.isoformat(timespec="seconds").replace("+00:00", "Z")
+    return PayloadGone(
+        f"input, result and logs of the execution were erased at {at}; its receipt is kept",
+        members={"erased_at": erased_at},
+    )
+
+
+def not_found(execution_id: UUID) -> ExecutionNotFound:
+    """Return the error for an id that names no execution of the tenant."""
+    return ExecutionNotFound(f"no execution {execution_id}; GET /executions lists them")
+
+
+def not_finished(execution_id: UUID, status: str) -> NotFinished:
+    """Return the error for an execution that is queued or running."""
+    return NotFinished(
+        f"the execution is {status}; GET /executions/{execution_id}?wait=30 waits for it",
+        headers={"Retry-After": "1"},
+    )
 
 
 class NoResult(Problem):

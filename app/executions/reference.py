@@ -5,8 +5,9 @@ from typing import Annotated, Final
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from app.executions.callback_urls import CallbackUrl
 from app.executions.envelope import Envelope
-from app.executions.model import LABEL_NAME, Execution, Queued, Status
+from app.executions.model import LABEL_NAME, Execution, Queued, ReplayRequest, Status
 from app.executions.problems import (
     AlreadyFinished,
     ExecutionNotFound,
@@ -30,7 +31,7 @@ from app.http.openapi_parameters import (
 )
 from app.http.quota_problems import quota_problem
 from app.http.ranges import DESCRIBED, RangeNotSatisfiable
-from app.http.undeclared import IdempotencyUnsupported, not_evaluated
+from app.http.undeclared import not_evaluated
 from app.limits import (
     MAX_LABEL_VALUE_CHARACTERS,
     MAX_LABELS,
@@ -77,7 +78,7 @@ WAIT_REFUSALS: Final = (
     TooManyWaiting("1000 requests of this tenant are already waiting"),
     NoRoomToWait("2000 requests are already waiting"),
 )
-_SUBMISSION: Final = (
+SUBMISSION_PROBLEMS: Final = (
     _NO_SCRIPT,
     _NO_VERSION,
     ScriptArchived("the script 'cards' is archived and takes no executions"),
@@ -129,6 +130,13 @@ class RawSubmissionQuery(Struct, frozen=True, kw_only=True, forbid_unknown_field
         ]
         | UnsetType
     ) = UNSET
+    callback_url: (
+        Annotated[
+            CallbackUrl,
+            Meta(description="`https://` URL that receives a signed request at the end"),
+        ]
+        | UnsetType
+    ) = UNSET
 
 
 class ExecutionListQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -138,6 +146,7 @@ class ExecutionListQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fi
         Annotated[str, Meta(description="a script, or one of its versions: `cards@3`")] | UnsetType
     ) = UNSET
     status: Annotated[Status, Meta(description="status of the executions")] | UnsetType = UNSET
+    batch: Annotated[str, Meta(description="id of a batch: its items")] | UnsetType = UNSET
     label: (
         Annotated[list[str], Meta(description="`name:value`; repeated: all must match")] | UnsetType
     ) = UNSET
@@ -196,7 +205,8 @@ _QUEUED: Final = ResponseSpec(
 )
 
 _ENDED: Final = ResponseSpec(
-    description="With `Prefer: wait`: accepted, committed and finished in time",
+    description="Accepted, committed and finished: with `Prefer: wait` in time, or by the time of "
+    "a request that repeats an earlier one with its key",
     shape=Execution,
     headers={
         "Location": "address of the execution",
@@ -211,8 +221,10 @@ _PREFER: Final = {
 SUBMIT_ENVELOPE: Final = documented(
     request_bodies={"application/json": Envelope},
     headers=_PREFER,
+    idempotent=True,
     responses={200: _ENDED, 202: _QUEUED},
-    problems=_SUBMISSION,
+    # The last: of a repetition, if the execution has been deleted since.
+    problems=(*SUBMISSION_PROBLEMS, NO_EXECUTION),
     examples=EXAMPLES,
 )
 
@@ -220,8 +232,20 @@ SUBMIT_RAW: Final = documented(
     request_bodies={"application/json": ANY_JSON},
     query=RawSubmissionQuery,
     headers=_PREFER,
+    idempotent=True,
     responses={200: _ENDED, 202: _QUEUED},
-    problems=_SUBMISSION,
+    # The last: of a repetition, if the execution has been deleted since.
+    problems=(*SUBMISSION_PROBLEMS, NO_EXECUTION),
+    parameters=PARAMETERS,
+    examples=EXAMPLES,
+)
+
+REPLAY_EXECUTION: Final = documented(
+    request_bodies={"application/json": ReplayRequest},
+    headers=_PREFER,
+    idempotent=True,
+    responses={200: _ENDED, 202: _QUEUED},
+    problems=(NO_EXECUTION, _NOT_FINISHED, _GONE, *SUBMISSION_PROBLEMS),
     parameters=PARAMETERS,
     examples=EXAMPLES,
 )
@@ -258,7 +282,6 @@ CANCEL_EXECUTION: Final = documented(
     problems=(
         NO_EXECUTION,
         AlreadyFinished("the execution has succeeded"),
-        IdempotencyUnsupported(),
         not_evaluated("If-Match"),
         NO_DATABASE,
     ),

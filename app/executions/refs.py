@@ -1,7 +1,10 @@
-"""Parse references to executions in paths."""
+"""Parse references to executions in paths, and to batches in filters."""
 
 from uuid import UUID
 
+from msgspec import UNSET, UnsetType
+
+from app.errors import clipped, invalid_parameter
 from app.executions.problems import ExecutionNotFound
 from app.scripts.refs import is_uuid
 
@@ -12,4 +15,13 @@ def parse_execution_id(text: str) -> UUID:
         raise ExecutionNotFound(
             f"{text!r} is not the id of an execution; GET /executions lists them"
         )
+    return UUID(text)
+
+
+def parse_batch(text: str | UnsetType) -> UUID | None:
+    """Parse a filter by batch. Raises InvalidRequest for a text that is no id."""
+    if text is UNSET:
+        return None
+    if not is_uuid(text):
+        raise invalid_parameter("batch", f"{clipped(text)!r} is not the id of a batch")
     return UUID(text)

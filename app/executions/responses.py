@@ -1,6 +1,6 @@
 """Respond to clients that wait for an execution: with its final state, or an event per state."""
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import ExitStack
 from functools import partial
 from uuid import UUID
@@ -19,8 +19,9 @@ from app.executions.waiting.waiters import (
     Waiter,
     WaiterRegistry,
 )
-from app.http.authorization import is_still_authorized
+from app.http.authorization import caller_of, is_still_authorized
 from app.http.bodies import AnyRequest
+from app.http.idempotency import replayed
 from app.http.methods import is_head
 from app.http.prefer_header import preferred_wait
 from app.http.sse import (
@@ -31,6 +32,7 @@ from app.http.sse import (
     nothing_more,
     on_leave,
 )
+from app.idempotency.model import Repeated
 from app.resources import Resources
 
 
@@ -43,7 +45,39 @@ def seconds_to_wait(request: AnyRequest, caller: Caller) -> int | None:
     return seconds if seconds == 0 or Scope.READ in caller.scopes else None
 
 
-async def respond_to_submission(
+async def accept_and_respond(
+    request: AnyRequest,
+    resources: Resources,
+    waiters: WaiterRegistry,
+    accept: Callable[[Callable[[UUID], None]], Awaitable[UUID]],
+    *,
+    seconds: int | None,
+) -> Response[Queued | Execution]:
+    """Accept an execution; respond with it, or with the one that its idempotency key created.
+
+    `accept` calls its argument with the id before the execution exists, so that no notice about it
+    is missed. The response is a 200 with an execution that finishes while the client waits, else a
+    202.
+    """
+    caller = caller_of(request)
+    try:
+        with waiters.waiter(caller.tenant, final_only=True) as waiter:
+            on_id = waiter.register_if_possible if seconds else _ignore
+            execution_id = await accept(on_id)
+            return await _respond_to_submission(
+                request, resources, caller, execution_id, waiter, seconds=seconds
+            )
+    except Repeated as earlier:
+        return await _respond_to_repetition(
+            request, resources, waiters, caller, UUID(earlier.resource), seconds=seconds
+        )
+
+
+def _ignore(_execution_id: UUID) -> None:
+    """Register no waiter."""
+
+
+async def _respond_to_submission(
     request: AnyRequest,
     resources: Resources,
     caller: Caller,
@@ -52,10 +86,7 @@ async def respond_to_submission(
     *,
     seconds: int | None,
 ) -> Response[Queued | Execution]:
-    """Respond 200 with an execution that finishes while the client waits, else 202.
-
-    It waits only if the waiter is registered.
-    """
+    """Respond with a new execution; wait only if the waiter is registered."""
     if not waiter.registered:
         return _accepted(execution_id, Status.QUEUED, _applied(0 if seconds == 0 else None))
     with on_leave(request.receive, waiter.leave):
@@ -65,6 +96,32 @@ async def respond_to_submission(
         headers = {"Location": _url_of(execution_id), **_applied(seconds)}
         return Response(execution, status_code=200, headers=headers)
     return _accepted(execution_id, execution.status, _applied(seconds))
+
+
+async def _respond_to_repetition(
+    request: AnyRequest,
+    resources: Resources,
+    waiters: WaiterRegistry,
+    caller: Caller,
+    execution_id: UUID,
+    *,
+    seconds: int | None,
+) -> Response[Queued | Execution]:
+    """Respond with the execution of an earlier request, in its state by now or after waiting.
+
+    Raises ExecutionNotFound if it has been deleted since.
+    """
+    read = partial(service.show, resources, caller.tenant, execution_id)
+    with waiters.waiter(caller.tenant, final_only=True) as waiter:
+        if seconds:
+            waiter.register_if_possible(execution_id)
+        execution = await _read_or_await_final(request, waiter, read, seconds=seconds or 0)
+    applied = _applied(seconds if waiter.registered or seconds == 0 else None)
+    headers = {**applied, **replayed(is_replay=True)}
+    if execution.status.final and Scope.READ in caller.scopes:
+        headers["Location"] = _url_of(execution_id)
+        return Response(execution, status_code=200, headers=headers)
+    return _accepted(execution_id, execution.status, headers)
 
 
 async def respond_with_execution(
@@ -92,10 +149,9 @@ async def respond_with_execution(
             waiter.register(execution_id)
         elif preferred:
             waiter.register_if_possible(execution_id)
-        execution = await read()
-        if waiter.registered and not execution.status.final:
-            with on_leave(request.receive, waiter.leave):
-                execution = await await_final(waiter, read, seconds=wait or preferred or 0)
+        execution = await _read_or_await_final(
+            request, waiter, read, seconds=wait or preferred or 0
+        )
     headers = {} if execution.status.final else service.RETRY_AFTER
     applied = _applied(preferred if waiter.registered or preferred == 0 else None)
     return Response(execution, headers={**headers, **applied})
@@ -141,6 +197,21 @@ async def _encoded(
 
 def _all_seen(execution: Execution, seen: str) -> bool:
     return execution.status.final and event_id(execution) == seen
+
+
+async def _read_or_await_final(
+    request: AnyRequest,
+    waiter: Waiter,
+    read: Callable[[], Awaitable[Execution]],
+    *,
+    seconds: float,
+) -> Execution:
+    """Read an execution; if the waiter is registered, wait for its final state."""
+    execution = await read()
+    if waiter.registered and not execution.status.final:
+        with on_leave(request.receive, waiter.leave):
+            execution = await await_final(waiter, read, seconds=seconds)
+    return execution
 
 
 def _accepted(

@@ -62,14 +62,25 @@ async def expire_payloads(conn: Connection, days: int, limit: int) -> ExpiredBat
     return from_row(ExpiredBatch, *await conn.fetch(EXPIRE_PAYLOADS, days, limit))
 
 
+# A callback that is still tried keeps its execution, which its message is about. Four days longer
+# at most: callbacks of a suspended tenant wait, and would be read again and again.
 DELETE_EXECUTIONS = """
 WITH due AS MATERIALIZED (
-    SELECT id
-    FROM executions
-    WHERE finished_at < clock_timestamp() - make_interval(days => $1)
-    ORDER BY finished_at, id
+    SELECT e.id
+    FROM executions AS e
+    WHERE e.finished_at < clock_timestamp() - make_interval(days => $1)
+      AND (
+          e.callback_url IS NULL
+          OR e.finished_at < clock_timestamp() - make_interval(days => $1 + 4)
+          OR (
+              SELECT c.status
+              FROM callbacks AS c
+              WHERE c.tenant_id = e.tenant_id AND c.subject = 'execution' AND c.subject_id = e.id
+          ) IS DISTINCT FROM 'pending'
+      )
+    ORDER BY e.finished_at, e.id
     LIMIT $2
-    FOR UPDATE SKIP LOCKED
+    FOR UPDATE OF e SKIP LOCKED
 ),
 deleted_payloads AS (
     DELETE FROM payloads AS p
@@ -98,11 +109,15 @@ SELECT_REFERENCED_KEYS = """
 SELECT blob_key
 FROM payloads
 WHERE blob_key = ANY ($1)
+UNION ALL
+SELECT blob_key
+FROM batch_inputs
+WHERE blob_key = ANY ($1)
 """
 
 
 async def select_referenced_keys(conn: Connection, keys: Sequence[str]) -> set[str]:
-    """Return those of the keys that a payload's row references."""
+    """Return those of the keys that a payload, or an input of an upload under way, references."""
     return {row["blob_key"] for row in await conn.fetch(SELECT_REFERENCED_KEYS, keys)}
 
 

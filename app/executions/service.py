@@ -16,10 +16,7 @@ from app.executions.model import (
     ExecutionFilter,
     Status,
 )
-from app.executions.problems import (
-    AlreadyFinished,
-    ExecutionNotFound,
-)
+from app.executions.problems import AlreadyFinished, not_found
 from app.executions.waiting.queue_position import select_queue_position
 from app.executions.waiting.readers import read_execution
 from app.limits import WORKER_TIMEOUT_SECONDS
@@ -39,7 +36,7 @@ async def show(
     """Return an execution, with its result if that is small. Raises ExecutionNotFound."""
     execution = await read_execution(resources, tenant, execution_id, with_result=with_result)
     if execution is None:
-        raise ExecutionNotFound(f"no execution {execution_id}; GET /executions lists them")
+        raise not_found(execution_id)
     if execution.status is Status.QUEUED:
         async with resources.pool.acquire() as conn:
             waiting = await select_queue_position(

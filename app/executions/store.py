@@ -10,10 +10,12 @@ from msgspec import UNSET, Raw
 
 from app.db import Connection, from_row
 from app.executions.model import (
+    BatchItem,
     Execution,
     ExecutionFilter,
     ExecutionState,
     Receipt,
+    ReplayOutcome,
     ScriptVersionRef,
     Status,
 )
@@ -31,13 +33,16 @@ _EXECUTIONS = """
 SELECT e.id, e.status, e.labels, e.priority, e.attempts, e.created_at, e.started_at, e.finished_at,
        e.error, CASE WHEN i.erased_at IS NULL THEN e.warnings END AS warnings,
        e.seed, e.clock_ms, e.v8_version, e.isolation, e.run_ms, e.cpu_ms, e.peak_memory_bytes,
-       e.wall_ms, e.max_cpu_ms, e.memory_bytes, e.max_output_bytes,
+       e.wall_ms, e.max_cpu_ms, e.memory_bytes, e.max_output_bytes, e.batch_id, e.batch_line,
        s.id AS script_id, s.name AS script_name, e.version,
        encode(v.sha256, 'hex') AS script_sha256,
        encode(i.sha256, 'hex') AS input_sha256, i.size_bytes AS input_bytes,
        i.erased_at AS data_erased_at,
        encode(r.sha256, 'hex') AS output_sha256, r.size_bytes AS output_bytes,
        encode(p.sha256, 'hex') AS params_sha256, p.size_bytes AS params_bytes,
+       CASE WHEN parameters.with_result THEN e.callback_url END AS callback_url,
+       rp.replay_of, rp.status AS original_status, rp.error AS original_error,
+       encode(rp.output_sha256, 'hex') AS original_sha256,
        CASE WHEN parameters.with_result THEN p.body END AS params,
        CASE WHEN parameters.with_result THEN r.body END AS result
 FROM parameters
@@ -50,6 +55,7 @@ LEFT JOIN payloads AS r
        ON r.tenant_id = e.tenant_id AND r.execution_id = e.id AND r.kind = 'result'
 LEFT JOIN payloads AS p
        ON p.tenant_id = e.tenant_id AND p.execution_id = e.id AND p.kind = 'params'
+LEFT JOIN replays AS rp ON rp.tenant_id = e.tenant_id AND rp.execution_id = e.id
 """
 
 SELECT_EXECUTION = f"""
@@ -105,7 +111,8 @@ WITH parameters AS NOT MATERIALIZED (
            $8::text AS status,
            $9::jsonb AS labels,
            $10::timestamptz AS created_from,
-           $11::timestamptz AS created_before
+           $11::timestamptz AS created_before,
+           $12::uuid AS batch_id
 )
 {_EXECUTIONS}
 WHERE e.id < parameters.below
@@ -114,10 +121,11 @@ AND (parameters.script_id IS NULL OR e.script_id = parameters.script_id)
 AND (parameters.version IS NULL OR e.version = parameters.version)
 AND (parameters.status IS NULL OR e.status = parameters.status)
 AND e.labels @> parameters.labels
+AND (parameters.batch_id IS NULL OR e.batch_id = parameters.batch_id)
 AND (parameters.created_from IS NULL OR e.created_at >= parameters.created_from)
 AND (parameters.created_before IS NULL OR e.created_at < parameters.created_before)
 ORDER BY e.id DESC
-LIMIT $12
+LIMIT $13
 """
 
 
@@ -125,7 +133,7 @@ async def select_execution_page(
     conn: Connection, tenant: UUID, wanted: ExecutionFilter, *, below: UUID, limit: int
 ) -> list[Execution]:
     """List executions, newest first, without their results."""
-    first_id, last_id = _id_range(wanted)
+    first_id, last_id = id_range(wanted)
     values = in_order(
         SELECT_EXECUTION_PAGE,
         tenant_id=tenant,
@@ -139,6 +147,7 @@ async def select_execution_page(
         labels=wanted.labels,
         created_from=wanted.created_from,
         created_before=wanted.created_before,
+        batch_id=wanted.batch_id,
         limit=limit,
     )
     rows = await conn.fetch(SELECT_EXECUTION_PAGE, *values)
@@ -171,17 +180,20 @@ async def select_states(conn: Connection, ids: Sequence[UUID]) -> list[Execution
     return [from_row(ExecutionState, row) for row in await conn.fetch(SELECT_STATES, ids)]
 
 
-def _id_range(wanted: ExecutionFilter) -> tuple[UUID, UUID]:
+def id_range(wanted: ExecutionFilter) -> tuple[UUID, UUID]:
     """Bound the ids that can have been created between two moments, so that an index finds them.
 
     An id holds the time of the process that drew it, `created_at` is PostgreSQL's: the bounds
-    allow for clocks that disagree, and the condition on `created_at` decides.
+    allow for clocks that disagree, and the condition on `created_at` decides. The ids of a batch's
+    items begin as its own does.
     """
     first_ms, last_ms = 0.0, float(_LAST_ID_MS)
+    if wanted.batch_id is not None:
+        first_ms = last_ms = float(wanted.batch_id.int >> 80)
     if wanted.created_from is not None:
-        first_ms = wanted.created_from.timestamp() * 1_000 - _CLOCKS_DISAGREE_MS
+        first_ms = max(first_ms, wanted.created_from.timestamp() * 1_000 - _CLOCKS_DISAGREE_MS)
     if wanted.created_before is not None:
-        last_ms = wanted.created_before.timestamp() * 1_000 + _CLOCKS_DISAGREE_MS
+        last_ms = min(last_ms, wanted.created_before.timestamp() * 1_000 + _CLOCKS_DISAGREE_MS)
     low, high = (min(max(int(ms), 0), _LAST_ID_MS) for ms in (first_ms, last_ms))
     return UUID(int=low << 80), UUID(int=(high << 80) | (2**80 - 1))
 
@@ -205,7 +217,11 @@ def execution_of(row: asyncpg.Record | Mapping[str, Any]) -> Execution:
         created_at=row["created_at"],
         started_at=row["started_at"],
         finished_at=row["finished_at"],
+        batch=UNSET
+        if row["batch_id"] is None
+        else BatchItem(id=row["batch_id"], line=row["batch_line"]),
         error=UNSET if row["error"] is None else Raw(row["error"]),
+        callback_url=row["callback_url"] or UNSET,
         result_url=(
             f"/executions/{row['id']}/result"
             if status is Status.SUCCEEDED and row["data_erased_at"] is None
@@ -215,7 +231,19 @@ def execution_of(row: asyncpg.Record | Mapping[str, Any]) -> Execution:
         result=UNSET if row["result"] is None else Raw(row["result"]),
         warnings=UNSET if row["warnings"] is None else Raw(row["warnings"]),
         data_erased_at=row["data_erased_at"] or UNSET,
+        replay_of=row["replay_of"] or UNSET,
+        replay=_replay_outcome(row) if status.final and row["replay_of"] else UNSET,
         receipt=_receipt(row, script) if status.final else UNSET,
+    )
+
+
+def _replay_outcome(row: asyncpg.Record | Mapping[str, Any]) -> ReplayOutcome:
+    hashes = (row["original_sha256"], row["output_sha256"])
+    return ReplayOutcome(
+        identical=row["status"] == row["original_status"]
+        and hashes[0] == hashes[1]
+        and row["error"] == row["original_error"],
+        output_sha256=hashes,
     )
 
 

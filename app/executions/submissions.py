@@ -1,8 +1,8 @@
 """Receive the input of a submission, then accept an execution of it."""
 
 import secrets
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from functools import partial
 from typing import Final
 from uuid import UUID
@@ -11,10 +11,13 @@ import uuid_utils.compat as uuid
 from msgspec import Struct
 
 from app.auth.callers import Caller, reauthorize
-from app.batches import ALONE, MAX_BATCHED_BYTES, Alone
 from app.executions import acceptance
-from app.executions.acceptance_batches import Acceptance, insert_executions
+from app.executions.acceptance_groups import Acceptance, insert_executions
+from app.executions.callback_urls import require_room_for_callback
 from app.executions.model import Submission
+from app.idempotency.model import IdempotencyKey, RequestKey, key_for
+from app.idempotency.store import is_known
+from app.lanes import ALONE, MAX_SHARED_BYTES, Alone
 from app.limits import MAX_INLINE_BYTES, MAX_SEED
 from app.outages import BlobsUnavailable, DatabaseUnavailable
 from app.payloads.model import StoredPayload
@@ -40,6 +43,7 @@ class Received(Struct, frozen=True, kw_only=True):
     submission: Submission
     input: StoredPayload
     traceparent: str | None
+    key: IdempotencyKey | None
 
 
 @asynccontextmanager
@@ -51,6 +55,7 @@ async def receive(
     *,
     data: AsyncIterator[bytes],
     announced_bytes: int = 0,
+    key: RequestKey | None = None,
 ) -> AsyncIterator[Received]:
     """Store an input, whose bytes are not inspected; accept it within the block.
 
@@ -59,27 +64,46 @@ async def receive(
     VersionNotFound, ScriptArchived, InvalidRequest, QuotaExceeded, and what `data` raises.
     """
     attributes = {"crivo.request": caller.request_id}
+    requested = str(ref)
     with resources.tracing.accepting(caller.traceparent, attributes) as traceparent:
         scripts.require_limits(resources.settings, submission.limits)
+        if submission.callback_url is not None:
+            await require_room_for_callback(resources, caller.tenant, key)
         received_bytes = 0
         writer = PayloadWriter(resources.blobs, f"{caller.tenant}/inputs/{uuid.uuid7()}")
         # No database connection is held while the client sends, however slowly.
         async with writer:
             async for chunk in data:
                 if received_bytes <= _UNCHECKED_BYTES < received_bytes + len(chunk):
-                    ref = await _resolve_ref(resources, caller.tenant, ref)
-                    if announced_bytes > MAX_INLINE_BYTES:
-                        await _require_quota(resources, caller, announced_bytes)
+                    ref = await _check_early(resources, caller, ref, announced_bytes, key)
                 received_bytes += len(chunk)
                 await writer.write(chunk)
+        stored = writer.stored()
         yield Received(
-            ref=ref, submission=submission, input=writer.stored(), traceparent=traceparent
+            ref=ref,
+            submission=submission,
+            input=stored,
+            traceparent=traceparent,
+            key=key_for(key, requested, submission, stored.sha256),
         )
 
 
-def new_execution_id() -> UUID:
-    """Draw an id once the input is received: ids then follow the order of acceptance."""
-    return uuid.uuid7()
+async def accept_received(
+    resources: Resources,
+    caller: Caller,
+    receiving: AbstractAsyncContextManager[Received],
+    on_id: Callable[[UUID], None],
+) -> UUID:
+    """Receive an input and accept an execution of it; call `on_id` before it exists.
+
+    Raises what `receive` and `accept` raise.
+    """
+    async with receiving as received:
+        # Once the input is received: ids then follow the order of acceptance.
+        execution_id = uuid.uuid7()
+        on_id(execution_id)
+        await accept(resources, caller, received, execution_id)
+    return execution_id
 
 
 async def accept(
@@ -88,7 +112,7 @@ async def accept(
     """Commit an execution and wake a worker; if it is refused, delete its input.
 
     Raises ScriptNotFound, VersionNotFound, ScriptArchived, InvalidRequest, QuotaExceeded,
-    NoWorkerLargeEnough.
+    NoWorkerLargeEnough, Repeated, IdempotencyKeyReused, RequestInProgress.
     """
     try:
         # Completing a blob may have taken a while.
@@ -122,22 +146,29 @@ async def _insert(
         payload=received.input,
         traceparent=received.traceparent,
         request_id=caller.request_id,
+        key=received.key,
     )
     caps = effective_caps(resources.settings, caller.caps)
     one = partial(_insert_one, resources, caller.tenant, caps)
-    if received.input.size_bytes + len(received.submission.params or b"") > MAX_BATCHED_BYTES:
+    submission = received.submission
+    size_bytes = received.input.size_bytes + len(submission.params or b"")
+    # The statement for several knows no callbacks: they are few beside the others.
+    if submission.callback_url is not None or size_bytes > MAX_SHARED_BYTES:
         version = await one(wanted)
     else:
         many = partial(_insert_several, resources, caller.tenant, caps)
         # The caps are those of the moment of each request.
         lane = ("acceptances", (caller.tenant, caps))
-        version = await resources.batches.submit(lane, wanted, one=one, many=many)
+        version = await resources.lanes.submit(lane, wanted, one=one, many=many)
     scripts.require_version(received.ref, version)
     return isinstance(version, acceptance.HandedOver)
 
 
 async def _insert_one(
-    resources: Resources, tenant: UUID, caps: Caps, wanted: Acceptance
+    resources: Resources,
+    tenant: UUID,
+    caps: Caps,
+    wanted: Acceptance,
 ) -> ResolvedVersion | UUID | None:
     async with resources.pool.acquire() as conn:
         return await acceptance.insert_execution(
@@ -157,6 +188,9 @@ async def _insert_one(
             request_id=wanted.request_id,
             # Claims alone count what a tenant runs.
             may_hand_over=not resources.settings.default_max_running,
+            callback_url=wanted.submission.callback_url,
+            key=wanted.key,
+            key_hours=resources.settings.idempotency_hours,
         )
 
 
@@ -165,23 +199,37 @@ async def _insert_several(
 ) -> Sequence[ResolvedVersion | Alone]:
     async with resources.pool.acquire() as conn:
         versions = await insert_executions(
-            conn, tenant, wanted, policy=resources.settings.limit_policy, caps=caps
+            conn,
+            tenant,
+            wanted,
+            policy=resources.settings.limit_policy,
+            caps=caps,
+            key_hours=resources.settings.idempotency_hours,
         )
     return [ALONE if each is None else each for each in versions]
 
 
-async def _resolve_ref(resources: Resources, tenant: UUID, ref: ScriptRef) -> ScriptRef:
-    """Resolve a reference to the version that it names now."""
+async def _check_early(
+    resources: Resources,
+    caller: Caller,
+    ref: ScriptRef,
+    announced_bytes: int,
+    key: RequestKey | None,
+) -> ScriptRef:
+    """Refuse a large upload as it begins, or return the version that its reference names now.
+
+    The acceptance checks again, and counts it. A repetition is not refused: it stores nothing.
+    """
     async with resources.pool.acquire() as conn:
-        version = await scripts.resolve(conn, tenant, ref)
+        if key is not None and await is_known(conn, caller.tenant, key):
+            return ref
+        version = await scripts.resolve(conn, caller.tenant, ref)
+        if announced_bytes > MAX_INLINE_BYTES:
+            caps = effective_caps(resources.settings, caller.caps)
+            await acceptance.require_room(
+                conn, caller.tenant, size_bytes=announced_bytes, caps=caps
+            )
     return ScriptRef(script=version.script_id, selector=version.version)
-
-
-async def _require_quota(resources: Resources, caller: Caller, size_bytes: int) -> None:
-    """Check the quotas as an upload begins; the acceptance checks again, and counts it."""
-    caps = effective_caps(resources.settings, caller.caps)
-    async with resources.pool.acquire() as conn:
-        await acceptance.require_room(conn, caller.tenant, size_bytes=size_bytes, caps=caps)
 
 
 def _seed(submission: Submission) -> int:

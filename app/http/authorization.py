@@ -59,7 +59,7 @@ def needs(scope: Scope, *, may_revoke_access: bool = False) -> Needs:
 
 
 def takes_token(needs: Needs) -> Needs:
-    """Declare that a route accepts an event token of its execution in place of a key."""
+    """Declare that a route accepts an event token of its only path parameter, in place of a key."""
     return {**needs, "opt": {**needs["opt"], _ACCEPTS_TOKEN: True}}
 
 
@@ -210,8 +210,9 @@ def _token_of(connection: AnyConnection) -> ParsedToken | None:
     if text is None:
         return None
     token = parse_token(text)
-    if str(token.execution_id) != connection.path_params["execution"].lower():
-        raise InvalidToken("the token is for another execution")
+    [opened] = connection.path_params.values()
+    if str(token.resource_id) != opened.lower():
+        raise InvalidToken("the token is for the events of something else")
     # The expiry limits when a stream can be opened; an open one lasts as long as the key is valid.
     is_open_stream = _CALLER in connection.scope["state"]
     if not is_open_stream and token.expires_at <= datetime.now(UTC):

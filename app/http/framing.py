@@ -23,7 +23,8 @@ _REQUEST_LINE: Final = (
     rb"(?P<method>" + _TOKEN + rb") (?P<target>[\x21-\x7e]++) HTTP/(?P<version>[0-9]\.[0-9])\r\n"
 )
 _FIELD: Final = _TOKEN + rb":[\t\x20-\x7e\x80-\xff]*+\r\n"
-_HEAD: Final = re.compile(_REQUEST_LINE + rb"(?P<fields>(?:" + _FIELD + rb")*+)\r\n")
+# Atomic, not possessive: Python before 3.11.5 matches possessive groups wrongly.
+_HEAD: Final = re.compile(_REQUEST_LINE + rb"(?P<fields>(?>(?:" + _FIELD + rb")*))\r\n")
 _TRAILER: Final = re.compile(_FIELD)
 # What is wrong with a head that does not match; the first that is found is named.
 _FAULTS: Final = (

@@ -41,8 +41,8 @@ _PREFLIGHT: Final = (
 _EXPOSED: Final = (
     b"access-control-expose-headers",
     (
-        b"Location, ETag, Preference-Applied, Retry-After, RateLimit, RateLimit-Policy, "
-        b"WWW-Authenticate, X-Request-Id"
+        b"Location, ETag, Idempotency-Replayed, Preference-Applied, Retry-After, RateLimit, "
+        b"RateLimit-Policy, WWW-Authenticate, X-Request-Id"
     ),
 )
 

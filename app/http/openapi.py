@@ -16,6 +16,7 @@ from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.spec import OpenAPI, Operation
 from litestar.types import OperationIDCreator
 from msgspec import UNSET, Struct
+from msgspec.structs import replace
 
 from app.auth.model import Scope
 from app.errors import MalformedRequest, Problem
@@ -23,6 +24,7 @@ from app.execution_errors import ExecutionError
 from app.http.authorization import SCHEME
 from app.http.bodies import BodyTooLarge, ClientGone, UnsupportedMediaType
 from app.http.challenges import documented_refusals
+from app.http.idempotency import DESCRIBED, DESCRIBED_REPLAY
 from app.http.loopback import CrossSiteOrigin, ForeignHost
 from app.http.methods import described_head
 from app.http.negotiation import NotAcceptable
@@ -36,7 +38,8 @@ from app.http.openapi_parameters import (
 )
 from app.http.problems import MEDIA_TYPE, ProblemDocument, document
 from app.http.quota_problems import quota_problem
-from app.http.undeclared import IdempotencyUnsupported, not_evaluated
+from app.http.undeclared import not_evaluated
+from app.idempotency.model import IdempotencyKeyReused, InvalidIdempotencyKey, RequestInProgress
 from app.losses import ResultWarning
 from app.quotas.errors import QuotaExceeded, TooManyInFlight
 from app.quotas.model import Quota
@@ -68,8 +71,12 @@ _READING: Final = (
     ClientGone("the connection was closed after 65536 bytes"),
     BodyTooLarge("the body has 16777217 bytes; the limit is 16777216"),
     UnsupportedMediaType("Content-Type is application/xml; use application/json"),
-    IdempotencyUnsupported(),
     not_evaluated("If-Unmodified-Since"),
+)
+_REPEATING: Final = (
+    InvalidIdempotencyKey("the request has 2 of them; send one"),
+    IdempotencyKeyReused(),
+    RequestInProgress(),
 )
 
 
@@ -98,14 +105,22 @@ def documented(  # noqa: PLR0913 - one keyword for each part of the document
     parameters: Mapping[str, str] | None = None,
     examples: Mapping[str, Sequence[Example]] | None = None,
     elsewhere: Sequence[str] = (),
+    idempotent: bool = False,
 ) -> type[Operation]:
     """Return the `operation_class` of a route; the first line of its docstring is the summary.
 
     `request_bodies` maps media types to schemas; `query` is the struct of query parameters;
     `headers` and `parameters` describe headers and path parameters. A media type of `elsewhere`
     redirects to another route. `query_with` is the media type of the body without which `query`
-    does not apply.
+    does not apply. An `idempotent` route takes Idempotency-Key.
     """
+    if idempotent:
+        headers = {**(headers or {}), **DESCRIBED}
+        problems = (*problems, *_REPEATING)
+        responses = {
+            status: replace(each, headers={**each.headers, **DESCRIBED_REPLAY})
+            for status, each in responses.items()
+        }
 
     @dataclass
     class Documented(Operation):
@@ -212,6 +227,9 @@ def _schema(shape: Shape) -> dict[str, Any]:
 def _cleaned(schema: dict[str, Any]) -> dict[str, Any]:
     """Remove the indentation of docstrings, and mark timestamps (`…_at`) as such."""
     for name, member in schema.get("properties", {}).items():
+        if member.get("items") is False:
+            # `maxItems` says the same of a tuple, and generators do not read a boolean schema.
+            del member["items"]
         if name.endswith("_at"):
             for each in member.get("anyOf", [member]):
                 if each.get("type") == "string":

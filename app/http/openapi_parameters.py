@@ -7,7 +7,17 @@ from typing import Any, Final
 import msgspec
 from msgspec import UNSET, Struct
 
+from app.idempotency.model import IDEMPOTENCY_KEY, MAX_KEY_CHARACTERS
+
 _JSON: Final = "application/json"
+# What headers of these names allow, as JSON Schema.
+HEADER_SCHEMAS: Final[dict[str, dict[str, Any]]] = {
+    IDEMPOTENCY_KEY: {
+        "minLength": 1,
+        "maxLength": MAX_KEY_CHARACTERS,
+        "pattern": "^[!#-~]([ -~]*[!-~])?$",
+    }
+}
 REFS: Final = "#/components/schemas/{name}"
 # /docs shows such a parameter only while that media type is chosen for the body.
 _ONLY_WITH: Final = "x-only-with"
@@ -80,7 +90,7 @@ def header_parameters(described: Mapping[str, str]) -> list[dict[str, Any]]:
             "in": "header",
             "required": False,
             "description": description,
-            "schema": {"type": "string"},
+            "schema": {"type": "string", **HEADER_SCHEMAS.get(name, {})},
         }
         for name, description in described.items()
     ]

@@ -50,6 +50,7 @@ _POLICIES: Final[Mapping[Quota, _Policy]] = {
         remedy=f"versions are permanent, so {_ASK}",
     ),
     Quota.REQUESTS: _Policy(unit="requests per second", window_seconds=1),
+    Quota.PENDING_CALLBACKS: _Policy(unit="callbacks that wait for their delivery"),
 }
 
 

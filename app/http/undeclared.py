@@ -11,7 +11,6 @@ from urllib.parse import unquote_to_bytes
 from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 from msgspec import Struct
 
-from app.errors import Problem
 from app.http.conditions import PreconditionUnsupported
 from app.http.request_id import AnyConnection
 from app.validation import (
@@ -24,26 +23,9 @@ from app.validation import (
 )
 
 _WAIT: Final = "; to wait for the result, send the header `Prefer: wait=10`"
-_SENDING: Final = frozenset({"POST", "PUT", "PATCH"})
-_CHANGING: Final = _SENDING | {"DELETE"}
+_CHANGING: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 # A client that sends one of these wants no change unless it holds (RFC 9110, 13.1).
 _CONDITIONS: Final = ("If-Match", "If-None-Match", "If-Unmodified-Since")
-
-
-class IdempotencyUnsupported(Problem):
-    """The request carries Idempotency-Key, which is not supported yet."""
-
-    status = 400
-    code = "idempotency-key-unsupported"
-    title = "Idempotency-Key is not supported yet"
-
-    def __init__(self) -> None:
-        """Describe the alternative."""
-        super().__init__(
-            "Idempotency-Key is refused, because a repeated request would be carried out twice; "
-            "omit the header, and use GET to find out whether the first request arrived, for "
-            "instance by a label"
-        )
 
 
 def not_evaluated(name: str) -> PreconditionUnsupported:
@@ -54,16 +36,14 @@ def not_evaluated(name: str) -> PreconditionUnsupported:
 
 
 async def refuse_undeclared(connection: AnyConnection, handler: BaseRouteHandler) -> None:
-    """Refuse undeclared query parameters, undeclared conditions, and Idempotency-Key.
+    """Refuse undeclared query parameters and undeclared conditions.
 
     A guard that runs after authorization, so that it reveals nothing to others. Pages and their
-    assets take any query. Raises InvalidRequest, IdempotencyUnsupported, PreconditionUnsupported.
+    assets take any query. Raises InvalidRequest, PreconditionUnsupported.
     """
     method = connection.scope.get("method")
     if method == "OPTIONS" or not isinstance(handler, HTTPRouteHandler):
         return
-    if method in _SENDING and "idempotency-key" in connection.headers:
-        raise IdempotencyUnsupported
     if method in _CHANGING:
         evaluated = getattr(handler.operation_class, "header_names", ())
         for name in _CONDITIONS:

@@ -1,12 +1,18 @@
 """Serve the HTTP routes of API keys."""
 
+from functools import partial
+from uuid import UUID
+
 from litestar import Response, Router, delete, post
 
 from app.auth.callers import Caller
 from app.auth.model import Scope
 from app.http.authorization import needs
 from app.http.bodies import AnyRequest, read_json, read_query
+from app.http.idempotency import idempotency_key_of, replayed
 from app.http.methods import get
+from app.idempotency.model import Repeated, key_for
+from app.idempotency.service import create_once
 from app.keys import reference, service
 from app.keys.model import CreatedKey, CreateKey, Key, parse_key_id
 from app.limits import MAX_SMALL_BODY_BYTES
@@ -17,7 +23,7 @@ from app.resources import Resources
 @post("/", operation_class=reference.CREATE_KEY, **needs(Scope.ADMIN, may_revoke_access=True))
 async def create_key(
     request: AnyRequest, resources: Resources, caller: Caller
-) -> Response[CreatedKey]:
+) -> Response[CreatedKey | Key]:
     """Create a key.
 
     The response contains the key itself, `crv_…`; it is not shown again, as only a hash of it is
@@ -25,9 +31,22 @@ async def create_key(
     here on.
     """
     body = await read_json(request, CreateKey, max_bytes=MAX_SMALL_BODY_BYTES)
+    once = key_for(idempotency_key_of(request), body)
+    headers = {"Cache-Control": "no-store"}
     async with resources.pool.acquire() as conn:
-        created = await service.create(conn, caller, body)
-    headers = {"Location": f"/keys/{created.id}", "Cache-Control": "no-store"}
+        try:
+            created = await create_once(
+                conn,
+                caller.tenant,
+                once,
+                partial(service.create, conn, caller, body),
+                hours=resources.settings.idempotency_hours,
+            )
+        except Repeated as earlier:
+            key = await service.find(conn, UUID(earlier.resource))
+            headers |= {"Location": f"/keys/{key.id}", **replayed(is_replay=True)}
+            return Response(key, status_code=200, headers=headers)
+    headers["Location"] = f"/keys/{created.id}"
     return Response(created, status_code=201, headers=headers)
 
 

@@ -101,7 +101,7 @@ class KeyCache:
             _store(principals, _ANONYMOUS, principal)
         return principal
 
-    async def create_events_token(self, key_id: UUID | None, execution_id: UUID) -> EventsToken:
+    async def create_events_token(self, key_id: UUID | None, resource_id: UUID) -> EventsToken:
         """Sign an event token with a key's secret. Raises InvalidKey, DatabaseUnavailable."""
         secret = NO_SECRET
         if key_id is not None:
@@ -111,7 +111,7 @@ class KeyCache:
                 raise InvalidKey(KEY_UNKNOWN)
             secret = stored.secret_sha256
         return sign_token(
-            execution_id,
+            resource_id,
             key_id=key_id or NO_KEY_ID,
             secret_sha256=secret,
             now=datetime.now(UTC),

@@ -27,14 +27,20 @@ class KeyQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 CREATE_KEY: Final = documented(
+    idempotent=True,
     request_bodies={"application/json": CreateKey},
     responses={
+        200: ResponseSpec(
+            description="Repeated with its Idempotency-Key: the key, without its secret",
+            shape=Key,
+            headers={"Location": "the address of the key", "Cache-Control": "`no-store`"},
+        ),
         201: ResponseSpec(
             description="The key, with its secret, which is not shown again",
             shape=CreatedKey,
             headers={"Location": "the address of the new key", "Cache-Control": "`no-store`"},
             links={"showKey": {"key": "id"}, "revokeKey": {"key": "id"}},
-        )
+        ),
     },
     problems=(_NO_DATABASE,),
     examples=_EXAMPLES,

@@ -15,7 +15,7 @@ from app.limits import WORKER_TIMEOUT_SECONDS
 from app.metrics import REGISTRY, TENANTS
 from app.outages import DatabaseUnavailable
 from app.prometheus import store
-from app.prometheus.store import TenantQueueDepth, Workforce
+from app.prometheus.store import PendingCallbacks, TenantQueueDepth, Workforce
 from app.resources import Resources
 
 CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
@@ -29,6 +29,7 @@ class QueueState(Struct, frozen=True, kw_only=True):
 
     depths: list[TenantQueueDepth]
     workforce: Workforce
+    callbacks: PendingCallbacks
 
 
 class MetricsPage:
@@ -70,6 +71,7 @@ class MetricsPage:
                 workforce=await store.select_workforce(
                     conn, seen_within_seconds=WORKER_TIMEOUT_SECONDS
                 ),
+                callbacks=await store.select_pending_callbacks(conn),
             )
 
     def _process_families(self) -> Iterator[Metric]:
@@ -155,6 +157,15 @@ def _queue_families(queue: QueueState | None) -> Iterator[Metric]:
         "crivo_worker_slots",
         "Executions that the live workers can run at once",
         value=workforce.slots,
+    )
+    callbacks = queue.callbacks
+    yield GaugeMetricFamily(
+        "crivo_callbacks_pending", "Callbacks that wait for an attempt", value=callbacks.pending
+    )
+    yield GaugeMetricFamily(
+        "crivo_callbacks_overdue_seconds",
+        "For how long the oldest callback that is due has waited for its attempt",
+        value=callbacks.overdue_seconds,
     )
 
 

@@ -73,6 +73,34 @@ async def select_queue_depths(conn: Connection) -> list[TenantQueueDepth]:
         return [from_row(TenantQueueDepth, row) for row in await conn.fetch(SELECT_QUEUE_DEPTHS)]
 
 
+SELECT_PENDING_CALLBACKS = """
+SELECT count(*) AS pending,
+       coalesce(extract(epoch FROM clock_timestamp()
+                                   - min(c.next_attempt_at)
+                                     FILTER (WHERE c.next_attempt_at < clock_timestamp()
+                                                   AND t.suspended_at IS NULL)),
+                0)::double precision AS overdue_seconds
+FROM callbacks AS c
+JOIN tenants AS t ON t.id = c.tenant_id
+WHERE c.status = 'pending'
+"""
+
+
+class PendingCallbacks(Struct, frozen=True, kw_only=True):
+    """The callbacks that wait for an attempt, and for how long the oldest one has been due."""
+
+    pending: int
+    overdue_seconds: float
+
+
+async def select_pending_callbacks(conn: Connection) -> PendingCallbacks:
+    """Count the callbacks that wait for an attempt."""
+    async with conn.transaction():
+        # As above: delivered callbacks are many.
+        await conn.execute("SET LOCAL enable_seqscan = off")
+        return from_row(PendingCallbacks, *await conn.fetch(SELECT_PENDING_CALLBACKS))
+
+
 SELECT_WORKFORCE = """
 SELECT count(*) AS workers, coalesce(sum(slots), 0)::bigint AS slots
 FROM workers

@@ -1,10 +1,13 @@
 """Report exceeded quotas, without any notion of HTTP."""
 
 from datetime import UTC, datetime, timedelta
-from typing import assert_never
+from typing import Final, assert_never
 
 from app.errors import CrivoError
 from app.quotas.model import Quota
+
+# Receivers that fail are asked again after minutes and hours.
+_CALLBACKS_SECONDS: Final = 60
 
 
 class QuotaError(CrivoError):
@@ -41,6 +44,8 @@ def _retry_after_seconds(quota: Quota) -> int | None:
     match quota:
         case Quota.QUEUED | Quota.REQUESTS:
             return 1
+        case Quota.PENDING_CALLBACKS:
+            return _CALLBACKS_SECONDS
         case Quota.BYTES_PER_DAY:
             return _seconds_until_midnight()
         case Quota.STORED_BYTES | Quota.SCRIPTS | Quota.VERSIONS:

@@ -21,6 +21,7 @@ class Quota(StrEnum):
     SCRIPTS = "scripts"
     VERSIONS = "versions"
     REQUESTS = "requests"
+    PENDING_CALLBACKS = "pending-callbacks"
 
 
 class Caps(Struct, frozen=True, kw_only=True):

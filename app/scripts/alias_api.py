@@ -69,7 +69,8 @@ async def move_alias(
 
     Creates the alias, or makes it name another version: `cards@prod` runs that version from now
     on. Executions accepted earlier keep theirs. `If-Match` moves the alias only if its `ETag` is
-    still the same, `If-None-Match: *` only creates it.
+    still the same, `If-None-Match: *` only creates it; a `comparison` moves it only if both
+    versions gave the same results.
     """
     move = await read_json(request, MoveAlias, max_bytes=MAX_SMALL_BODY_BYTES)
     moved = await service.move(
@@ -77,7 +78,7 @@ async def move_alias(
         caller,
         parse_script(script),
         alias=alias,
-        version=move.version,
+        wanted=move,
         preconditions=conditions_of(request),
     )
     return Response(moved, headers={"ETag": moved.etag})

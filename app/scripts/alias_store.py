@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from app.db import Connection, from_row, optional_from_row
-from app.scripts.model import Alias
+from app.scripts.model import Alias, ComparisonVerdict
 
 PUT_ALIAS = """
 INSERT INTO script_aliases AS a (script_id, alias, tenant_id, version)
@@ -58,3 +58,18 @@ RETURNING alias
 async def delete_alias(conn: Connection, tenant: UUID, script_id: UUID, alias: str) -> bool:
     """Delete an alias; return whether there was one."""
     return await conn.fetchval(DELETE_ALIAS, tenant, script_id, alias) is not None
+
+
+SELECT_VERDICT = """
+SELECT from_version, to_version, state = 'finished' AS finished, clean
+FROM comparisons
+WHERE tenant_id = $1 AND script_id = $2 AND id = $3
+"""
+
+
+async def select_verdict(
+    conn: Connection, tenant: UUID, script_id: UUID, comparison_id: UUID
+) -> ComparisonVerdict | None:
+    """Find what a comparison of this script says."""
+    row = await conn.fetchrow(SELECT_VERDICT, tenant, script_id, comparison_id)
+    return optional_from_row(ComparisonVerdict, row)

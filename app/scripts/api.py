@@ -10,6 +10,7 @@ from app.auth.model import Scope
 from app.http.authorization import needs
 from app.http.bodies import AnyRequest, read_json, read_query
 from app.http.conditions import existence_of
+from app.http.idempotency import idempotency_key_of, replayed
 from app.http.methods import get
 from app.limits import MAX_SMALL_BODY_BYTES, MAX_UPLOAD_BYTES
 from app.pagination import Page
@@ -26,7 +27,7 @@ from app.scripts.model import (
     Script,
 )
 from app.scripts.params import read_params
-from app.scripts.publishing import PutOutcome
+from app.scripts.publishing import UploadOutcome
 from app.scripts.refs import parse_new, parse_ref, parse_script
 from app.scripts.samples import run_sample
 from app.scripts.service import require_limits
@@ -51,11 +52,16 @@ async def create_script(
     first: V8 compiles it and runs its top level in a sandbox; the response lists every error
     with its line and column. Names are unique, and archived scripts keep theirs.
     """
+    key = idempotency_key_of(request)
     upload = await receive_upload(request, CreateScript)
     publishing.require_new_script(resources.settings, upload)
     source = await check_source(resources, caller, upload.source)
-    script = await publishing.create_script(resources, caller, upload, source)
-    return Response(script, status_code=201, headers={"Location": f"/scripts/{script.id}"})
+    script, outcome = await publishing.create_script(resources, caller, upload, source, key=key)
+    headers = {
+        "Location": f"/scripts/{script.id}",
+        **replayed(is_replay=outcome.repeated),
+    }
+    return Response(script, status_code=201, headers=headers)
 
 
 @post(
@@ -149,9 +155,9 @@ async def put_script(
         resources, caller, subject, upload, source, exists=exists, preconditions=preconditions
     )
     location = f"/scripts/{put.id}"
-    if outcome is not PutOutcome.CREATED:
+    if outcome is not UploadOutcome.CREATED:
         location += f"/versions/{put.latest_version.version}"
-    status = 200 if outcome is PutOutcome.UNCHANGED else 201
+    status = 200 if outcome is UploadOutcome.UNCHANGED else 201
     return Response(put, status_code=status, headers={"Location": location})
 
 

@@ -63,9 +63,15 @@ class DescribeScript(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class MoveAlias(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Body of `PUT /scripts/{script}/aliases/{alias}`."""
+    """Body of `PUT /scripts/{script}/aliases/{alias}`.
+
+    With a `comparison` the alias moves only if that comparison, of the version that the alias
+    names with this one, is finished and clean. `accept` moves it although results differ.
+    """
 
     version: Annotated[int, Meta(ge=1, le=999_999_999)]
+    comparison: UUID | UnsetType = UNSET
+    accept: Literal["differences"] | UnsetType = UNSET
 
 
 class Version(Struct, frozen=True, kw_only=True):
@@ -103,6 +109,15 @@ class Alias(Struct, frozen=True, kw_only=True):
     def etag(self) -> str:
         """Return the entity tag, which every move changes, even a move back."""
         return f'"{self.version}-{int(self.updated_at.timestamp() * 1_000_000)}"'
+
+
+class ComparisonVerdict(Struct, frozen=True, kw_only=True):
+    """What a comparison of two versions says about a promotion."""
+
+    from_version: int
+    to_version: int
+    finished: bool
+    clean: bool
 
 
 class CreatedScript(Script, frozen=True, kw_only=True):

@@ -69,6 +69,14 @@ class TooManyChecks(Problem):
     title = "Too many uploads of this tenant are waiting to be checked"
 
 
+class PromotionRefused(Problem):
+    """The comparison that a move of an alias depends on does not permit it."""
+
+    status = 409
+    code = "promotion-refused"
+    title = "The comparison does not permit to move the alias"
+
+
 def script_not_found(script: UUID | str) -> ScriptNotFound:
     """Name a missing script."""
     return ScriptNotFound(f"no script {str(script)!r}; GET /scripts lists them")

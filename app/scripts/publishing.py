@@ -12,6 +12,8 @@ from app.audit.model import Action
 from app.audit.store import log_action
 from app.auth.callers import Caller, reauthorize
 from app.errors import invalid
+from app.idempotency.model import IdempotencyKey, Repeated, RequestKey, key_for
+from app.idempotency.store import remember, require_new
 from app.preconditions import Preconditions
 from app.quotas.model import effective_caps
 from app.resources import Resources
@@ -25,8 +27,14 @@ from app.scripts.model import (
     Script,
 )
 from app.scripts.problems import NameTaken, script_archived, script_not_found
-from app.scripts.refs import is_uuid
-from app.scripts.service import locked_script, read_script, require_limits, target_of
+from app.scripts.refs import ScriptRef, is_uuid
+from app.scripts.service import (
+    locked_script,
+    read_script,
+    require_limits,
+    show_version,
+    target_of,
+)
 from app.scripts.upload_check import CheckedSource
 from app.settings import Settings
 
@@ -34,12 +42,24 @@ from app.settings import Settings
 _ANY_ETAG: Final = ""
 
 
-class PutOutcome(StrEnum):
-    """The effect of `PUT /scripts/{script}`."""
+class UploadOutcome(StrEnum):
+    """The effect of an upload; a repeated one's is that of an earlier request with its key."""
 
     CREATED = "created"
     ADDED = "added"
     UNCHANGED = "unchanged"
+    REPEATED = "repeated"
+    REPEATED_UNCHANGED = "repeated_unchanged"
+
+    @property
+    def unchanged(self) -> bool:
+        """Whether there was nothing to store."""
+        return self in (UploadOutcome.UNCHANGED, UploadOutcome.REPEATED_UNCHANGED)
+
+    @property
+    def repeated(self) -> bool:
+        """Whether an earlier request has had the effect."""
+        return self in (UploadOutcome.REPEATED, UploadOutcome.REPEATED_UNCHANGED)
 
 
 def require_new_script(settings: Settings, upload: CreateScript) -> None:
@@ -86,17 +106,40 @@ async def require_put(
 
 
 async def create_script(
-    resources: Resources, caller: Caller, upload: CreateScript, source: CheckedSource
-) -> CreatedScript:
-    """Store a script with its version 1.
+    resources: Resources,
+    caller: Caller,
+    upload: CreateScript,
+    source: CheckedSource,
+    *,
+    key: RequestKey | None = None,
+) -> tuple[CreatedScript, UploadOutcome]:
+    """Store a script with its version 1, once for each idempotency key.
 
-    Raises NameTaken, QuotaExceeded, and whatever `reauthorize` raises.
+    Raises NameTaken, QuotaExceeded, and whatever `reauthorize` and `require_new` raise.
     """
     # The check took a while: the caller's key may have been revoked since.
     await reauthorize(caller)
+    outcome = UploadOutcome.CREATED
+    try:
+        script = await _insert(resources, caller, upload, source, key_for(key, upload))
+    except Repeated as earlier:
+        outcome = UploadOutcome.REPEATED
+        async with resources.pool.acquire() as conn:
+            script = await read_script(conn, caller.tenant, UUID(earlier.resource))
+    return CreatedScript(**_members(script), warnings=source.warnings), outcome
+
+
+async def _insert(
+    resources: Resources,
+    caller: Caller,
+    upload: CreateScript,
+    source: CheckedSource,
+    key: IdempotencyKey | None,
+) -> Script:
     tenant, script_id = caller.tenant, uuid.uuid7()
     caps = effective_caps(resources.settings, caller.caps)
     async with resources.pool.acquire() as conn, conn.transaction():
+        await require_new(conn, tenant, key)
         await store.require_quota(conn, tenant, caps, scripts=1)
         await store.insert_script(
             conn, tenant, script_id, name=upload.name, description=upload.description
@@ -107,7 +150,9 @@ async def create_script(
         script = await read_script(conn, tenant, script_id)
         details = {"name": script.name, "sha256": script.latest_version.sha256}
         await log_action(conn, caller, Action.SCRIPT_CREATED, target_of(script_id), details=details)
-    return CreatedScript(**_members(script), warnings=source.warnings)
+        hours = resources.settings.idempotency_hours
+        await remember(conn, tenant, key, str(script_id), hours=hours)
+    return script
 
 
 async def add_version(
@@ -116,14 +161,27 @@ async def add_version(
     script: UUID | str,
     upload: AddVersion,
     source: CheckedSource,
-) -> tuple[AddedVersion, bool]:
-    """Store the next version, and return whether it is new.
+    *,
+    key: RequestKey | None = None,
+) -> tuple[AddedVersion, UploadOutcome]:
+    """Store the next version, once for each idempotency key.
 
     If the newest version has the same source and limits, it is returned unchanged. Raises
-    ScriptNotFound, ScriptArchived, QuotaExceeded, and whatever `reauthorize` raises.
+    ScriptNotFound, ScriptArchived, QuotaExceeded, and whatever `reauthorize` and `require_new`
+    raise.
     """
-    changed, is_new = await _append(resources, caller, script, upload, source)
-    return AddedVersion(**_members(changed.latest_version), warnings=source.warnings), is_new
+    once = key_for(key, upload)
+    try:
+        changed, outcome = await _append(resources, caller, script, upload, source, key=once)
+        version = changed.latest_version
+    except Repeated as earlier:
+        script_id, number, first = earlier.resource.split("@")
+        ref = ScriptRef(script=UUID(script_id), selector=int(number))
+        version = await show_version(resources, caller.tenant, ref)
+        outcome = UploadOutcome.REPEATED
+        if UploadOutcome(first).unchanged:
+            outcome = UploadOutcome.REPEATED_UNCHANGED
+    return AddedVersion(**_members(version), warnings=source.warnings), outcome
 
 
 async def put_script(
@@ -135,7 +193,7 @@ async def put_script(
     *,
     exists: bool,
     preconditions: Preconditions,
-) -> tuple[CreatedScript, PutOutcome]:
+) -> tuple[CreatedScript, UploadOutcome]:
     """Make a source the newest version of a script; create the script if it does not exist.
 
     Raises PreconditionFailed, and whatever `create_script` and `add_version` raise.
@@ -144,10 +202,9 @@ async def put_script(
         new = CreateScript(name=script, **_members(upload))
         # A concurrent request may have created the script since; scripts are never deleted.
         with suppress(NameTaken):
-            return await create_script(resources, caller, new, source), PutOutcome.CREATED
+            return await create_script(resources, caller, new, source)
         preconditions.require(_ANY_ETAG)
-    changed, is_new = await _append(resources, caller, script, upload, source)
-    outcome = PutOutcome.ADDED if is_new else PutOutcome.UNCHANGED
+    changed, outcome = await _append(resources, caller, script, upload, source)
     return CreatedScript(**_members(changed), warnings=source.warnings), outcome
 
 
@@ -157,17 +214,21 @@ async def _append(
     script: UUID | str,
     upload: AddVersion,
     source: CheckedSource,
-) -> tuple[Script, bool]:
-    """Add a version unless the newest one is the same; return the script and whether it did."""
+    *,
+    key: IdempotencyKey | None = None,
+) -> tuple[Script, UploadOutcome]:
+    """Add a version unless the newest one is the same; return the script and which it was."""
     # The check took a while: the caller's key may have been revoked since.
     await reauthorize(caller)
-    tenant = caller.tenant
-    async with locked_script(resources, tenant, script) as (conn, script_id):
+    tenant, hours = caller.tenant, resources.settings.idempotency_hours
+    async with locked_script(resources, tenant, script, key=key) as (conn, script_id):
         same = await store.newest_is(
             conn, tenant, script_id, source=source.encoded, limits=upload.limits
         )
         if same is not None:
-            return await read_script(conn, tenant, script_id), False
+            outcome = UploadOutcome.UNCHANGED
+            await remember(conn, tenant, key, f"{script_id}@{same}@{outcome}", hours=hours)
+            return await read_script(conn, tenant, script_id), outcome
         caps = effective_caps(resources.settings, caller.caps)
         await store.require_quota(conn, tenant, caps, scripts=0)
         number = await store.insert_version(
@@ -178,7 +239,9 @@ async def _append(
         target = f"{target_of(script_id)}/versions/{number}"
         details = {"sha256": changed.latest_version.sha256}
         await log_action(conn, caller, Action.VERSION_ADDED, target, details=details)
-    return changed, True
+        outcome = UploadOutcome.ADDED
+        await remember(conn, tenant, key, f"{script_id}@{number}@{outcome}", hours=hours)
+    return changed, outcome
 
 
 def _require_name(name: str, *, pointer: str) -> None:

@@ -43,6 +43,7 @@ from app.scripts.problems import (
     CheckBusy,
     InvalidScript,
     NameTaken,
+    PromotionRefused,
     ScriptArchived,
     ScriptNotFound,
     SourceTooLarge,
@@ -65,6 +66,10 @@ _NO_SCRIPT: Final = ScriptNotFound("no script 'credit'")
 _NO_VERSION: Final = VersionNotFound("the script 'cards' has no version 9")
 _ARCHIVED: Final = ScriptArchived("the script 'cards' is archived and does not change")
 _NO_ALIAS: Final = VersionNotFound("the script 'cards' has no version 'prod'")
+_REFUSED: Final = PromotionRefused(
+    "/comparison: not every result is the same; "
+    "GET /comparisons/01900000-0000-7000-8000-000000000001 has the differences"
+)
 _MOVED: Final = PreconditionFailed(
     'If-Match is "1-0", and its ETag is another one now; GET it again'
 )
@@ -111,6 +116,7 @@ class ScriptListQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_field
 
 
 CREATE_SCRIPT: Final = documented(
+    idempotent=True,
     request_bodies=upload_content(CreateScript),
     query=NewScriptFileQuery,
     query_with=RAW_TYPES[0],
@@ -195,6 +201,7 @@ ARCHIVE_SCRIPT: Final = documented(
 )
 
 ADD_VERSION: Final = documented(
+    idempotent=True,
     request_bodies=upload_content(AddVersion),
     query=ScriptFileQuery,
     query_with=RAW_TYPES[0],
@@ -267,7 +274,7 @@ MOVE_ALIAS: Final = documented(
     request_bodies={"application/json": MoveAlias},
     headers=DESCRIBED,
     responses={200: ResponseSpec(description="The changed alias", shape=Alias, headers=_ETAG)},
-    problems=(_NO_SCRIPT, _NO_VERSION, _ARCHIVED, _MOVED, _NO_DATABASE),
+    problems=(_NO_SCRIPT, _NO_VERSION, _ARCHIVED, _REFUSED, _MOVED, _NO_DATABASE),
     parameters=_PARAMETERS,
     examples=_EXAMPLES,
 )

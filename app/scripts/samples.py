@@ -33,35 +33,66 @@ async def run_sample(
 
     Limits are at most an execution's defaults, since other uploads wait meanwhile.
     """
-    in_force = _limits_in_force(resources.settings, limits)
-    job = Job(
-        tenant=str(caller.tenant),
-        source=source,
-        seed=secrets.randbelow(MAX_SEED + 1) if seed is None else seed,
-        clock_ms=time.time_ns() // 1_000_000,
-        limits=SandboxLimits(
-            wall_ms=in_force.wall_ms,
-            cpu_ms=in_force.max_cpu_ms,
-            memory_bytes=in_force.memory_bytes,
-            output_bytes=in_force.max_output_bytes,
-        ),
-        context=Context(params=NO_PARAMS if params is None else params.decode()),
+    in_force = limits_of_sample(resources.settings, limits)
+    job = job_of_sample(
+        source, tenant=str(caller.tenant), params=params, limits=in_force, seed=seed
     )
     report, output = await _run(resources, caller, job, sample)
     if isinstance(report.outcome, Crashed):
         # As for executions: a crash without evidence of an exceeded limit is retried once.
         report, output = await _run(resources, caller, job, sample)
+    return sample_of(
+        job,
+        report,
+        sample=sample,
+        params=params,
+        output=output,
+        limits=in_force,
+        v8_version=resources.sandbox.v8_version,
+    )
+
+
+def job_of_sample(
+    source: bytes, *, tenant: str, params: bytes | None, limits: Limits, seed: int | None
+) -> Job:
+    """Make the job of a run that is not stored; without a seed, it gets a random one."""
+    return Job(
+        tenant=tenant,
+        source=source,
+        seed=secrets.randbelow(MAX_SEED + 1) if seed is None else seed,
+        clock_ms=time.time_ns() // 1_000_000,
+        limits=SandboxLimits(
+            wall_ms=limits.wall_ms,
+            cpu_ms=limits.max_cpu_ms,
+            memory_bytes=limits.memory_bytes,
+            output_bytes=limits.max_output_bytes,
+        ),
+        context=Context(params=NO_PARAMS if params is None else params.decode()),
+    )
+
+
+def sample_of(
+    job: Job,
+    report: Report,
+    *,
+    sample: bytes,
+    params: bytes | None,
+    output: bytes,
+    limits: Limits,
+    v8_version: str,
+) -> Sample:
+    """Describe a run that is not stored, as an execution would be described."""
     failure = failure_of(report.outcome)
     receipt = SampleReceipt(
-        source=reference_to(source),
+        source=reference_to(job.source),
         input=reference_to(sample),
         params=None if params is None else reference_to(params),
         output=reference_to(output) if failure is None else None,
         seed=job.seed,
         clock_ms=job.clock_ms,
-        v8_version=resources.sandbox.v8_version,
+        v8_version=v8_version,
         isolation=report.isolation,
-        limits=in_force,
+        limits=limits,
         run_ms=report.usage.run_ms,
         cpu_ms=report.usage.cpu_ms,
         peak_memory_bytes=report.usage.peak_memory_bytes,
@@ -95,7 +126,8 @@ async def _run(
     return report, bytes(output)
 
 
-def _limits_in_force(settings: Settings, chosen: LimitChoice) -> Limits:
+def limits_of_sample(settings: Settings, chosen: LimitChoice) -> Limits:
+    """Return the chosen limits, at most an execution's defaults."""
     return Limits(
         wall_ms=min(chosen.wall_ms or settings.default_wall_ms, settings.default_wall_ms),
         max_cpu_ms=min(

@@ -13,6 +13,8 @@ from app.audit.store import log_action
 from app.auth.callers import Caller
 from app.db import Connection
 from app.errors import InvalidRequest
+from app.idempotency.model import IdempotencyKey
+from app.idempotency.store import require_new
 from app.limits import LimitChoice
 from app.pagination import Page, Paginator
 from app.resources import Resources
@@ -180,13 +182,20 @@ def require_limits(settings: Settings, limits: LimitChoice) -> None:
 
 @asynccontextmanager
 async def locked_script(
-    resources: Resources, tenant: UUID, script: UUID | str, *, allow_archived: bool = False
+    resources: Resources,
+    tenant: UUID,
+    script: UUID | str,
+    *,
+    allow_archived: bool = False,
+    key: IdempotencyKey | None = None,
 ) -> AsyncIterator[tuple[Connection, UUID]]:
     """Open a transaction that locks a script's row, so that changes to it take turns.
 
-    Raises ScriptNotFound, and ScriptArchived unless `allow_archived`.
+    Raises what `require_new` raises about the key, ScriptNotFound, and ScriptArchived unless
+    `allow_archived`.
     """
     async with resources.pool.acquire() as conn, conn.transaction():
+        await require_new(conn, tenant, key)
         locked = await store.lock_script(conn, tenant, script)
         if locked is None:
             raise script_not_found(script)

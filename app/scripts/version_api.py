@@ -9,6 +9,7 @@ from app.auth.callers import Caller
 from app.auth.model import Scope
 from app.http.authorization import needs
 from app.http.bodies import AnyRequest, read_query
+from app.http.idempotency import idempotency_key_of, replayed
 from app.http.methods import get
 from app.limits import MAX_UPLOAD_BYTES
 from app.pagination import Page, PageQuery
@@ -36,13 +37,18 @@ async def add_version(
     version is added and that one is returned, with 200. The body has the same three forms as a
     new script.
     """
+    key = idempotency_key_of(request)
     upload = await receive_upload(request, AddVersion)
     subject = parse_script(script)
     await publishing.require_new_version(resources, caller.tenant, subject, upload)
     source = await check_source(resources, caller, upload.source)
-    version, is_new = await publishing.add_version(resources, caller, subject, upload, source)
+    version, outcome = await publishing.add_version(
+        resources, caller, subject, upload, source, key=key
+    )
     location = f"/scripts/{script}/versions/{version.version}"
-    return Response(version, status_code=201 if is_new else 200, headers={"Location": location})
+    headers = {"Location": location, **replayed(is_replay=outcome.repeated)}
+    status = 200 if outcome.unchanged else 201
+    return Response(version, status_code=status, headers=headers)
 
 
 @get("/{script:str}/versions", operation_class=reference.LIST_VERSIONS, **needs(Scope.READ))

@@ -1,12 +1,17 @@
 """Serve the HTTP routes of tenants."""
 
+from functools import partial
+
 from litestar import Response, Router, patch, post
 
 from app.auth.callers import Caller
 from app.auth.model import Scope
 from app.http.authorization import needs
 from app.http.bodies import AnyRequest, read_json, read_query
+from app.http.idempotency import idempotency_key_of, replayed
 from app.http.methods import get
+from app.idempotency.model import Repeated, key_for
+from app.idempotency.service import create_once
 from app.limits import MAX_SMALL_BODY_BYTES
 from app.pagination import Page, PageQuery
 from app.resources import Resources
@@ -24,9 +29,21 @@ async def create_tenant(
     other tenants; a cap of null stands for the installation's default.
     """
     body = await read_json(request, CreateTenant, max_bytes=MAX_SMALL_BODY_BYTES)
+    key = key_for(idempotency_key_of(request), body)
+    is_replay = False
     async with resources.pool.acquire() as conn:
-        created = await service.create(conn, caller, body)
-    return Response(created, status_code=201, headers={"Location": f"/tenants/{created.id}"})
+        try:
+            created = await create_once(
+                conn,
+                caller.tenant,
+                key,
+                partial(service.create, conn, caller, body),
+                hours=resources.settings.idempotency_hours,
+            )
+        except Repeated as earlier:
+            created, is_replay = await service.find(conn, earlier.resource), True
+    headers = {"Location": f"/tenants/{created.id}", **replayed(is_replay=is_replay)}
+    return Response(created, status_code=201, headers=headers)
 
 
 @get("/", operation_class=reference.LIST_TENANTS, **needs(Scope.ADMIN))

@@ -23,6 +23,7 @@ _NO_DATABASE: Final = DatabaseUnavailable("PostgreSQL does not answer")
 _NO_TENANT: Final = TenantNotFound("no tenant 'acme'")
 
 CREATE_TENANT: Final = documented(
+    idempotent=True,
     request_bodies={"application/json": CreateTenant},
     responses={
         201: ResponseSpec(

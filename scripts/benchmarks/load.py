@@ -18,8 +18,11 @@ Response = tuple[int, bytes]
 class Client:
     """One connection with one request at a time; reconnects if the server has closed it."""
 
-    def __init__(self, port: int, *, key: str = "") -> None:
+    def __init__(
+        self, port: int, *, key: str = "", timeout_seconds: float = _TIMEOUT_SECONDS
+    ) -> None:
         """Take the port, and an API key if one is needed."""
+        self._timeout_seconds = timeout_seconds
         self._port = port
         key_line = f"Authorization: Bearer {key}\r\n" if key else ""
         self._common = f"Host: {_HOST}:{port}\r\n{key_line}".encode()
@@ -35,7 +38,7 @@ class Client:
             _, created = await loop.create_connection(_Connection, _HOST, self._port)
             connection = self._connection = created
         head = f"{method} {path} HTTP/1.1\r\n{headers}Content-Length: {len(body)}\r\n".encode()
-        async with asyncio.timeout(_TIMEOUT_SECONDS):
+        async with asyncio.timeout(self._timeout_seconds):
             return await connection.exchange(head + self._common + b"\r\n" + body)
 
     def close(self) -> None:

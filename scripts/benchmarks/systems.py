@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Final, Protocol
@@ -20,7 +20,7 @@ import msgspec
 from msgspec import structs
 
 from app.embedded.allocator import ALLOCATOR_ENVIRONMENT
-from app.embedded.processes import Running, Service, await_ready, spawn, stop
+from app.embedded.processes import Running, Service, await_ready, kill_group, spawn, stop
 from app.embedded.servers import prepare_postgres, prepare_redis
 from app.keys.model import new_key
 from scripts.benchmarks.load import Client
@@ -57,11 +57,12 @@ class System(Protocol):
 class Crivo:
     """Crivo: API and worker on a dedicated PostgreSQL and Redis."""
 
-    def __init__(self, folder: Path, *, port: int) -> None:
-        """Take the data folder; use `running_crivo`."""
+    def __init__(self, folder: Path, *, port: int, environ: Mapping[str, str]) -> None:
+        """Take the data folder and settings; use `running_crivo`."""
         self.port = port
         self.admin_key = new_key()
         self._folder = folder
+        self._settings = environ
         self._running: dict[str, Running] = {}
 
     @property
@@ -91,23 +92,41 @@ class Crivo:
             # Requests without a key are those of the tenant `default`.
             "CRIVO_AUTH": "open",
             "CRIVO_ADMIN_KEY": self.admin_key,
+            **self._settings,
         }
         migrate(self._database_url)
-        self.start_worker()
+        worker = self._own_service("worker", "app.worker", lambda: True)
+        self._running["worker"] = (worker, spawn(worker))
         api = self._own_service("api", "app.main", lambda: _responds(self.port, "/health/ready"))
         self._running["api"] = (api, spawn(api))
         await_ready([self._running["api"]])
 
-    def start_worker(self) -> None:
-        """Start a worker, also to replace a killed one."""
-        service = self._own_service("worker", "app.worker", lambda: True)
-        self._running["worker"] = (service, spawn(service))
-
-    def kill_worker(self) -> None:
-        """Kill -9 the worker."""
-        _, process = self._running["worker"]
+    def kill(self, name: str) -> None:
+        """Kill -9 one of the processes, by its name in `roots`."""
+        _, process = self._running[name]
         process.kill()
         process.wait()
+
+    def restart(self, name: str) -> None:
+        """Start a killed process again."""
+        service, process = self._running[name]
+        kill_group(process)
+        self._running[name] = (service, spawn(service))
+
+    def is_ready(self, name: str) -> bool:
+        """Return whether a process works."""
+        service, _ = self._running[name]
+        return service.is_ready()
+
+    def has_exited(self, name: str) -> bool:
+        """Return whether a process has ended."""
+        _, process = self._running[name]
+        return process.poll() is not None
+
+    def log(self, name: str) -> Path:
+        """Return the log of a process."""
+        service, _ = self._running[name]
+        return service.log
 
     def stop(self) -> None:
         """Stop API and worker, then the servers."""
@@ -241,10 +260,10 @@ class Peer:
 
 
 @asynccontextmanager
-async def running_crivo() -> AsyncIterator[Crivo]:
-    """Run Crivo within the block."""
+async def running_crivo(**environ: str) -> AsyncIterator[Crivo]:
+    """Run Crivo within the block, with these settings."""
     with _folder() as folder:
-        crivo = Crivo(folder, port=free_port())
+        crivo = Crivo(folder, port=free_port(), environ=environ)
         try:
             crivo.start()
             yield crivo

@@ -7,6 +7,7 @@ import os
 import re
 import shlex
 import subprocess
+import sys
 from pathlib import Path
 from typing import Final
 
@@ -60,16 +61,19 @@ class Reader:
         home = folder / "home"
         home.mkdir()
         (home / ".curlrc").write_text(_CURL)
+        _write_command(home / "bin" / "crivo")
         self._environ = {
             **system.environ,
-            "PATH": os.environ["PATH"],
+            "PATH": f"{home}/bin:{os.environ['PATH']}",
+            # Documents leave out the URL: their system is at the command line's default.
+            "CRIVO_URL": system.url,
             "HOME": str(home),
             # Processes that the commands start.
             "CRIVO_PORT": str(free_port()),
             "CRIVO_DATA": str(folder / "data"),
         }
 
-    def types(self, text: str, *, may_fail: bool = False) -> str:
+    def types(self, text: str, *, may_fail: bool = False, shows_errors: bool = False) -> str:
         """Run commands in a shell that stops at the first failure; return its output."""
         state = shlex.quote(str(self._variables))
         text = text.replace(_ADDRESS, f"127.0.0.1:{self._system.port}")
@@ -78,14 +82,24 @@ class Reader:
             [_BASH, "-c", script],
             cwd=self._folder,
             env=self._environ,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT if shows_errors else subprocess.PIPE,
             text=True,
             check=False,
             timeout=_SECONDS,
         )
         if not may_fail:
-            assert done.returncode == 0, (text, done.stdout[-2_000:], done.stderr[-2_000:])
+            assert done.returncode == 0, (text, done.stdout[-2_000:], done.stderr)
         return done.stdout.replace("\r\n", "\n")
+
+
+def _write_command(path: Path) -> None:
+    """Write the command `crivo`, as an installation of client/ would."""
+    path.parent.mkdir()
+    source = shlex.quote(str(ROOT / "client" / "src"))
+    run = f"PYTHONPATH={source} exec {shlex.quote(sys.executable)} -m crivo"
+    path.write_text(f'#!/bin/sh\n{run} "$@"\n')
+    path.chmod(0o755)
 
 
 @pytest.fixture
@@ -103,7 +117,11 @@ def test_every_command_of_a_document_runs(reader: Reader, document: str) -> None
         if not _runs(block):
             continue
         for command in commands(block):
-            found = reader.types(_known(command.text, ids), may_fail=block.refused).strip()
+            found = reader.types(
+                _known(command.text, ids),
+                may_fail=block.refused or block.fails,
+                shows_errors=block.fails,
+            ).strip()
             if not command.answer:
                 continue
             found = _without_unshown_headers(found, command.answer)

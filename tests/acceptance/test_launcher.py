@@ -211,7 +211,7 @@ def test_the_demo_uses_a_running_system_and_reports_differences(
         last = capsys.readouterr().out.splitlines()[-1]
         assert last == (
             "demo: failed: not as in expected-quarters.json: "
-            'result[0].nomeBandeira is "VISA", expected "visa"'
+            '/0/nomeBandeira: expected "visa", found "VISA"'
         )
 
 

@@ -156,3 +156,18 @@ def test_an_address_space_that_v8_does_not_fit_in(stopped_system: System, module
         "V8 reserves more address space than the limit of 4194304 KiB allows; lift it "
         "(ulimit -v unlimited)"
     )
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("CRIVO_CALLBACK_PRIVATE_NETWORKS", "10.0.0.0/33"),
+        ("HTTPS_PROXY", "socks5://127.0.0.1:1080"),
+    ],
+)
+def test_callbacks_that_could_not_be_sent_are_refused_at_the_start(
+    stopped_system: System, variable: str, value: str
+) -> None:
+    stopped_system.environ[variable] = value
+
+    assert variable in _refused(stopped_system, "app.main", "--check")

@@ -209,6 +209,7 @@ AGAIN: Final[dict[Action, tuple[str, str, dict[str, Any] | None]]] = {
     Action.TENANT_RESUMED: ("PATCH", "{tenant}", {"suspended": False}),
     Action.KEY_REVOKED: ("DELETE", "{key}", None),
     Action.EXECUTION_CANCELLED: ("POST", "{execution}/cancel", None),
+    Action.BATCH_CANCELLED: ("POST", "{batch}/cancel", None),
     Action.EXECUTION_ERASED: ("DELETE", "{execution}/data", None),
     Action.DATASET_CREATED: ("PUT", "{dataset}-new", {"key": "/pk"}),
     Action.DATASET_CHANGED: ("PUT", "{dataset}", {"key": "/pk", "description": "told"}),
@@ -222,7 +223,17 @@ AGAIN: Final[dict[Action, tuple[str, str, dict[str, Any] | None]]] = {
     Action.UPLOAD_ABANDONED: ("DELETE", "{upload}", None),
 }
 # Actions that create anew each time, or are refused the second time.
-ANEW: Final = {Action.SCRIPT_CREATED, Action.TENANT_CREATED, Action.KEY_CREATED}
+ANEW: Final = {
+    Action.SCRIPT_CREATED,
+    Action.TENANT_CREATED,
+    Action.KEY_CREATED,
+    Action.COMPARISON_CREATED,
+    Action.REPLAYS_CREATED,
+    Action.EXECUTION_REPLAYED,
+    Action.CALLBACK_RESENT,
+    Action.CALLBACK_ENABLED,
+    Action.SECRET_CREATED,
+}
 FIRST: Final = {
     Action.SCRIPT_RESTORED: Action.SCRIPT_ARCHIVED,
     Action.ALIAS_REMOVED: Action.ALIAS_MOVED,
@@ -252,6 +263,9 @@ def test_a_repeated_change_is_not_logged(keyed: SystemWithKeys, action: Action) 
     if action is Action.EXECUTION_CANCELLED:
         # It stays queued, as its tenant's only slot is occupied.
         places["execution"] = _queued(keyed, tenant, name, made)
+    elif action is Action.BATCH_CANCELLED:
+        _queued(keyed, tenant, name, made)
+        places["batch"] = _queued_batch(keyed, name, made)
     elif action is Action.EXECUTION_ERASED:
         for _ in until("the execution has finished"):
             if keyed.get(places["execution"], made.key).json()["finished_at"]:
@@ -294,6 +308,12 @@ def _dataset(keyed: SystemWithKeys, name: str, made: CreatedTestKey) -> dict[str
     part = keyed.request("PUT", f"{upload}/files/a/parts/1", made.key, content=LINE)
     assert part.is_success, part.text
     return {"dataset": dataset, "upload": upload}
+
+
+def _queued_batch(keyed: SystemWithKeys, name: str, made: CreatedTestKey) -> str:
+    headers = {"Content-Type": "application/x-ndjson"}
+    submitted = keyed.post(f"/batches?script={name}", made.key, content=b"1", headers=headers)
+    return str(submitted.headers["Location"])
 
 
 def _queued(keyed: SystemWithKeys, tenant: str, name: str, made: CreatedTestKey) -> str:

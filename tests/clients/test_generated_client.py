@@ -18,6 +18,10 @@ from tests.support.system import CARDS, ROOT
 from tests.support.system_with_keys import SystemWithKeys
 
 PACKAGE: Final = "crivo_client"
+# Its default hooks run a formatter. It reads text, which NDJSON is, only where it is told so.
+CONFIG: Final = {"post_hooks": [], "content_type_overrides": {"application/x-ndjson": "text/plain"}}
+# It does not support raw bodies; the same operations take JSON.
+RAW_BODIES: Final = {"text/javascript", "application/x-ndjson"}
 SOURCE: Final = "function process(rows) { console.log(rows.length); return rows.length }"
 
 
@@ -55,8 +59,7 @@ def made_client(keyed: SystemWithKeys, headers: dict[str, str]) -> Iterator[Gene
 def package(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The package, generated for this module."""
     folder = tmp_path_factory.mktemp("generated")
-    # Its default hooks run a formatter.
-    (folder / "config.json").write_text(json.dumps({"post_hooks": []}))
+    (folder / "config.json").write_text(json.dumps(CONFIG))
     made = subprocess.run(
         [
             sys.executable,
@@ -89,19 +92,18 @@ def client(
 
 def test_the_generator_reads_the_whole_document(package: Path) -> None:
     complaints = (package / "complaints.txt").read_text().splitlines()
-    # Raw bodies, which it does not support; the same operations take JSON and forms.
-    ndjson = "application/x-ndjson"
-    warned = {line for line in complaints if "nsupported" in line and ndjson not in line}
+    warned = {line for line in complaints if "nsupported" in line}
     document = json.loads((ROOT / "openapi" / "openapi.json").read_bytes())
     operations = [each for methods in document["paths"].values() for each in methods.values()]
 
-    assert warned == {"Unsupported content type text/javascript"}
-    # Lines of JSON, which it leaves to its caller.
-    assert sum("WARNING" in line or "ERROR" in line for line in complaints) == sum(
-        "text/javascript" in each.get("requestBody", {}).get("content", {})
-        or ndjson in each["responses"].get("200", {}).get("content", {})
-        for each in operations
-    )
+    bodies = [each.get("requestBody", {}).get("content", {}) for each in operations]
+    raw = [body for body in bodies if RAW_BODIES & body.keys()]
+
+    assert warned == {
+        f"Unsupported content type {each}" for each in ("text/javascript", "text/plain")
+    }
+    assert sum("WARNING" in line or "ERROR" in line for line in complaints) == len(raw)
+    assert all("application/json" in body for body in raw)
     modules = [
         importlib.import_module(name)
         for _, name, _ in pkgutil.walk_packages([str(package / PACKAGE)], f"{PACKAGE}.")
@@ -159,6 +161,36 @@ def test_a_generated_client_runs_the_use_case(client: Generated) -> None:
     assert client.call("health.ready").ready
 
 
+def test_a_generated_client_runs_batches_replays_and_comparisons(client: Generated) -> None:
+    name = f"batches-{uuid4().hex[:8]}"
+    models = client.models
+    client.call("scripts.create_script", body=models.CreateScript(name=name, source=SOURCE))
+    changed = models.AddVersion(source=SOURCE.replace("return rows", "return 1 + rows"))
+    client.call("scripts.add_version", name, body=changed)
+
+    queued = client.call("batches.submit_batch", body=[[1], [2, 3]], script=f"{name}@1")
+    batch = client.call("batches.show_batch", str(queued.id), wait=30.0)
+    assert (batch.counts.succeeded, batch.progress) == (2, 1)
+
+    [newest, _] = client.call("executions.list_executions", script=name).items
+    again = client.call(
+        "executions.replay_execution",
+        str(newest.id),
+        body=models.ReplayRequest(script=f"{name}@1"),
+        prefer="wait=30",
+    )
+    assert again.replay.identical
+    assert len(set(again.replay.output_sha256)) == 1
+    wanted = models.CreateReplays(filter_=models.ReplayFilter(script=name), dry_run=True)
+    assert client.call("executions.create_replays", body=wanted).matching == 2
+    created = client.call(
+        "comparisons.create_comparison", name, body=models.CreateComparison(from_=1, to=2)
+    )
+    compared = client.call("comparisons.show_comparison", str(created.id), wait=30.0)
+    assert (compared.state, compared.differing) == (models.ComparisonState.FINISHED, 2)
+    assert compared.differences[0].changes[0].after > compared.differences[0].changes[0].before
+
+
 def test_its_errors_are_problems(client: Generated) -> None:
     name = f"refused-{uuid4().hex[:8]}"
     models = client.models
@@ -198,11 +230,15 @@ def test_responses_that_are_not_json_can_be_read(keyed: SystemWithKeys, package:
         source = client.detailed("scripts.show_source", name, "1")
         events = client.detailed("executions.show_events", str(ran.id))
         metrics = client.detailed("health.show_metrics")
+        batch = client.call("batches.submit_batch", body=[[1], [2, 3]], script=name)
+        client.call("batches.show_batch", str(batch.id), wait=30.0)
+        results = client.call("batches.show_batch_results", str(batch.id)).splitlines()
 
         assert source.content == SOURCE.encode()
         assert client.call("executions.show_input", str(ran.id)).payload.read() == b"[]"
         assert b"event: status" in events.content
         assert b"# HELP" in metrics.content
+        assert [json.loads(line)["result"] for line in results] == [1, 2]
     with made_client(keyed, {"Accept": "application/json"}) as client:
         # It accepts JSON, which a script is not.
         assert client.call("scripts.show_source", name, "1").status == 406

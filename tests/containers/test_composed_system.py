@@ -172,6 +172,7 @@ def _expect_the_use_case(composed: Composed) -> None:
         [sys.executable, "-m", "app.cli.demo", composed.url],
         check=False,
         cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "client" / "src")},
         capture_output=True,
         encoding="utf-8",
     )

@@ -19,6 +19,9 @@ from app.http.openapi_parameters import (
     Example,
     load_examples,
 )
+from app.tenants.model import DEFAULT_TENANT
+from tests.support.recorded_examples import METRICS, assert_equal
+from tests.support.servers import execute
 from tests.support.system import ROOT, System, stop
 
 RECORDED: Final = [
@@ -26,6 +29,10 @@ RECORDED: Final = [
     for noun in (
         "scripts",
         "executions",
+        "batches",
+        "callbacks",
+        "replays",
+        "comparisons",
         "tenants",
         "keys",
         "audit",
@@ -52,6 +59,9 @@ STORY: Final = (
     "listScripts",
     "describeScript",
     "archiveScript",
+    # Before the first callback, which would create one on demand.
+    "createCallbackSecret",
+    "listCallbackSecrets",
     "submitRaw",
     "submitEnvelope",
     "listExecutions",
@@ -61,8 +71,25 @@ STORY: Final = (
     "showResult",
     "showInput",
     "showLogs",
+    "replayExecution",
+    "submitBatch",
+    "listBatches",
+    "showBatch",
+    "showBatchResults",
+    "showBatchEvents",
+    "createBatchEventsToken",
     "cancelExecution",
+    "cancelBatch",
     "eraseData",
+    "listCallbacks",
+    "resendCallback",
+    "listBatchCallbacks",
+    "resendBatchCallback",
+    "listDisabledUrls",
+    "enableUrl",
+    "createReplays",
+    "createComparison",
+    "showComparison",
     "removeAlias",
     "createTenant",
     "listTenants",
@@ -98,32 +125,6 @@ STORY: Final = (
     "showIndex",
 )
 
-# Values that differ between systems, by name or by operation and name: only their types are
-# compared.
-VOLATILE: Final = frozenset(
-    (
-        "clock_ms",
-        "seed",
-        "queued_ms",
-        "run_ms",
-        "lead_ms",
-        "cpu_ms",
-        "peak_memory_bytes",
-        "v8_version",
-        "next_cursor",
-        "stored_bytes",
-        "lockdown",
-        "workers",
-        "key",
-        "token",
-        "request_id",
-        "listChanges id",
-    )
-)
-
-# Lines of a metrics page.
-_METRICS: Final = "# HELP "
-
 Json = Any
 
 
@@ -152,27 +153,44 @@ def test_every_example_gets_its_recorded_response(
     for name in STORY:
         method, path, operation = operations[name]
         for example in _recorded()[name]:
-            if (name, example.status) == ("cancelExecution", 200):
-                # Queued without a worker, so that it can be cancelled.
-                stop(system.workers.pop())
-                location = system.submit("total", b"[]")
-                ids[example.parameters["execution"]] = location.rpartition("/")[2]
+            _prepare(system, name, example, ids)
             answer = _send(system, method, path, operation, _with_ids(example, ids))
 
             where = f"{name}: {example.name}"
             if method in ("POST", "PUT"):
                 _learn_id(example.answer, answer, ids)
-            if answer.status_code == 202:
+            if name in ("listCallbacks", "listBatchCallbacks") and answer.is_success:
+                [recorded], [live] = example.answer["items"], answer.json()["items"]
+                ids[recorded["id"]] = live["id"]
+            if answer.status_code == 202 and "Location" in answer.headers:
                 system.finished(answer.headers["Location"])
             if "RECORD_EXAMPLES" in os.environ:
                 _record(name, _with_ids(example, ids), answer)
                 continue
             assert answer.status_code == example.status, (where, answer.text)
             _fits(document, operation, answer, where)
-            _equals(_with_ids(example, ids).answer, _body_of(answer), where)
+            assert_equal(_with_ids(example, ids).answer, _body_of(answer), where)
         if not system.workers:
             system.start_worker()
             system.await_ready()
+
+
+def _prepare(system: System, name: str, example: Example, ids: dict[str, str]) -> None:
+    """Make what an example needs."""
+    match name, example.status:
+        case "cancelExecution", 200:
+            # Queued without a worker, so that it can be cancelled.
+            stop(system.workers.pop())
+            location = system.submit("total", b"[]")
+            ids[example.parameters["execution"]] = location.rpartition("/")[2]
+        case "cancelBatch", 200:
+            location = _submit_batch(system, "total", b"[]\n[]\n")
+            ids[example.parameters["batch"]] = location.rpartition("/")[2]
+        case "listDisabledUrls", 200:
+            [disabled] = example.answer["items"]
+            execute(system.environ["DATABASE_URL"], _disable(disabled["id"], disabled["url"]))
+        case _:
+            pass
 
 
 def test_the_document_shows_the_recorded_examples(document: dict[str, Json]) -> None:
@@ -218,6 +236,14 @@ def test_every_example_fits_its_schema(
                     _validator(document, body["schema"]).validate(example["value"])
 
 
+def _submit_batch(system: System, script: str, lines: bytes) -> str:
+    headers = {"Content-Type": "application/x-ndjson"}
+    answer = system.client.post(
+        "/batches", params={"script": script}, content=lines, headers=headers
+    )
+    return str(answer.headers["Location"])
+
+
 def _recorded() -> dict[str, list[Example]]:
     return {name: each for path in RECORDED for name, each in load_examples(path).items()}
 
@@ -251,11 +277,19 @@ def _send(
     )
 
 
+def _disable(disabled_id: str, url: str) -> str:
+    """Return the statement that stands for an answer with 410."""
+    return f"""
+    INSERT INTO disabled_callback_urls (id, tenant_id, url)
+    VALUES ('{disabled_id}', '{DEFAULT_TENANT}', '{url}')
+    """  # noqa: S608 - constants of recorded examples
+
+
 def _body_of(answer: httpx.Response) -> Json:
     if not answer.content:
         return msgspec.UNSET
     media_type = answer.headers["Content-Type"].partition(";")[0]
-    is_json = media_type == "application/json" or media_type.endswith("+json")
+    is_json = media_type.endswith(("/json", "+json"))
     return answer.json() if is_json else answer.text
 
 
@@ -274,36 +308,6 @@ def _validator(document: dict[str, Json], schema: Json) -> jsonschema_rs.Draft20
     return jsonschema_rs.Draft202012Validator(
         {**schema, "components": document["components"]}, validate_formats=True
     )
-
-
-def _equals(expected: Json, actual: Json, where: str) -> None:
-    """Compare a response with the recorded one; volatile values by type only."""
-    assert type(expected) is type(actual), (where, expected, actual)
-    if isinstance(expected, dict):
-        assert expected.keys() == actual.keys(), where
-        for name, member in expected.items():
-            of_operation = f"{where.partition(':')[0]} {name}"
-            if {name, of_operation} & VOLATILE or name.endswith("_at"):
-                assert (member is None) == (actual[name] is None), (where, name)
-            else:
-                _equals(member, actual[name], f"{where} {name}")
-    elif isinstance(expected, list):
-        assert len(expected) == len(actual), where
-        for number, (left, right) in enumerate(zip(expected, actual, strict=True)):
-            _equals(left, right, f"{where} {number}")
-    elif isinstance(expected, str) and expected.startswith(_METRICS):
-        meanings = [line for line in expected.splitlines() if line.startswith(_METRICS)]
-        assert [each for each in meanings if each not in actual] == [], where
-    elif isinstance(expected, str) and "\ndata: " in expected:
-        _equals(_events(expected), _events(actual), where)
-    else:
-        assert expected == actual, where
-
-
-def _events(text: str) -> list[Json]:
-    """Parse server-sent events; only their data differs between systems."""
-    lines = [line.partition(": ") for line in text.splitlines() if line]
-    return [[name, json.loads(value) if name == "data" else value] for name, _, value in lines]
 
 
 def _learn_id(expected: Json, answer: httpx.Response, ids: dict[str, str]) -> None:
@@ -325,11 +329,13 @@ def _record(operation: str, example: Example, answer: httpx.Response) -> None:
     body = _body_of(answer)
     for worker in body.get("workers", ()) if isinstance(body, dict) else ():
         worker["host"] = "worker-1"
-    if isinstance(body, str) and body.startswith(_METRICS):
+    if isinstance(body, str) and body.startswith(METRICS):
         # A few hand-picked lines.
         return
     if isinstance(body, dict) and "key" in body:
         body["key"] = f"{body['key'][:37]}{'x' * 43}"
+    if isinstance(body, dict) and "secret" in body:
+        body["secret"] = f"whsec_{'x' * 43}="
     example = msgspec.structs.replace(example, answer=body)
     path = next(path for path in RECORDED if operation in load_examples(path))
     known = load_examples(path)

@@ -20,6 +20,7 @@ OPERATIONS: Final = {
     for method, operation in methods.items()
 }
 NOWHERE: Final = UUID("01900000-0000-7000-8000-000000000000")
+_NDJSON: Final = {"Content-Type": "application/x-ndjson"}
 SOURCE: Final = "function process(data) { return data }"
 
 # Bodies that are valid on the caller's own resources.
@@ -34,6 +35,7 @@ BODIES: Final[dict[str, Any]] = {
     "putPart": {"content": b'{"pk":"a"}'},
     "commitUpload": {"json": {"files": [{"path": "a", "parts": 1, "digest": "0" * 64}]}},
     "findRecords": {"json": {"keys": ["a"]}},
+    "createComparison": {"json": {"from": 1, "to": 1}},
 }
 # Operations without an id in the path. Lists omit the owner's resources, the owner's names are
 # free, and references in a body or a query are unknown.
@@ -47,6 +49,15 @@ WITHOUT_ID: Final = {
     "submitEnvelope",
     "listDatasets",
     "headListDatasets",
+    "submitBatch",
+    "listBatches",
+    "headListBatches",
+    "createCallbackSecret",
+    "listCallbackSecrets",
+    "headListCallbackSecrets",
+    "listDisabledUrls",
+    "headListDisabledUrls",
+    "createReplays",
 }
 # Not tenant data.
 NOBODYS: Final = {"live", "headLive", "ready", "headReady", "showIndex", "headShowIndex"}
@@ -58,6 +69,8 @@ class Owned(Struct, frozen=True):
     script: str
     execution: str
     upload: str
+    comparison: str
+    batch: str
     owner: CreatedTestKey
     stranger: CreatedTestKey
 
@@ -80,7 +93,14 @@ def owned(keyed: SystemWithKeys) -> Owned:
     assert keyed.request("PUT", "/datasets/hidden/files/a", owner.key, **file).is_success
     begun = keyed.post("/datasets/hidden/uploads", owner.key, json={})
     upload = begun.json()["id"]
-    return Owned(script, submitted.json()["id"], upload, owner, stranger)
+    execution = submitted.json()["id"]
+    assert keyed.get(f"/executions/{execution}?wait=60", owner.key).json()["receipt"]
+    compared = keyed.post(
+        f"/scripts/{script}/comparisons", owner.key, json={"from": 1, "to": "prod"}
+    )
+    assert compared.status_code == 202, compared.text
+    comparison, batch = compared.json()["id"], compared.json()["batch"]
+    return Owned(script, execution, upload, comparison, batch, owner, stranger)
 
 
 def _with_ids() -> Iterator[str]:
@@ -90,11 +110,19 @@ def _with_ids() -> Iterator[str]:
             yield name
 
 
-def _filled(path: str, *, script: str, execution: str, dataset: str, upload: str) -> str:
-    values = {"script": script, "execution": execution, "number": "1", "alias": "prod"}
-    values |= {"dataset": dataset, "upload": upload, "path": "a", "key": "a"}
-    if path.startswith("/uploads"):
-        values["path"] = "a/parts/1"
+def _filled(path: str, **ids: str) -> str:
+    values = {
+        **dict.fromkeys(
+            ("script", "execution", "comparison", "batch", "upload", "callback", "disabled"),
+            str(NOWHERE),
+        ),
+        "dataset": "nowhere",
+        "number": "1",
+        "alias": "prod",
+        "path": "a/parts/1" if path.startswith("/uploads") else "a",
+        "key": "a",
+        **ids,
+    }
     for name, value in values.items():
         path = path.replace(f"{{{name}}}", value)
     assert "{" not in path
@@ -125,9 +153,10 @@ def test_a_foreign_id_is_answered_like_an_unknown_one(
         execution=owned.execution,
         dataset="hidden",
         upload=owned.upload,
+        comparison=owned.comparison,
+        batch=owned.batch,
     )
-    nowhere = str(NOWHERE)
-    unknown = _filled(path, script=nowhere, execution=nowhere, dataset="nowhere", upload=nowhere)
+    unknown = _filled(path)
 
     # The same id, which the response may repeat.
     what = {**BODIES.get(name, {}), "headers": {"X-Request-Id": "isolation"}}
@@ -150,7 +179,7 @@ def test_a_name_that_only_another_has_is_unknown(
 
     answer = keyed.request(
         method,
-        _filled(path, script="hidden", execution="", dataset="", upload=""),
+        _filled(path, script="hidden"),
         owned.stranger.key,
         **BODIES.get(name, {}),
     )
@@ -173,6 +202,14 @@ def test_lists_names_and_references_do_not_cross_tenants(
     assert (other.status_code, other.json()["latest_snapshot"]) == (201, None)
     assert keyed.get("/datasets/hidden", owned.owner.key).json()["key"] == "/pk"
     assert keyed.request("DELETE", "/datasets/hidden", stranger).status_code == 204
+    assert keyed.get("/batches", stranger).json()["items"] == []
+    assert keyed.get(f"/executions?batch={owned.batch}", stranger).json()["items"] == []
+    elsewhere = f"/batches?script={owned.script}"
+    assert keyed.post(elsewhere, stranger, content=b"1", headers=_NDJSON).status_code == 404
+    secret = keyed.post("/callbacks/secrets", owned.owner.key, json={})
+    assert secret.status_code == 201
+    assert keyed.get("/callbacks/secrets", stranger).json()["items"] == []
+    assert keyed.get("/callbacks/disabled-urls", stranger).json()["items"] == []
     assert keyed.get(f"/executions?script={owned.script}", stranger).status_code == 404
     assert keyed.post("/executions", stranger, json=envelope).status_code == 404
     assert keyed.post("/scripts/check", stranger, json={"source": SOURCE}).status_code == 200
@@ -227,6 +264,7 @@ def test_these_addresses_alone_need_no_key(keyed: SystemWithKeys) -> None:
 def _told(answer: httpx.Response, owned: Owned) -> str:
     """Return a response without the requested ids."""
     text = answer.text
-    for each in (owned.script, owned.execution, owned.upload, str(NOWHERE), "hidden", "nowhere"):
+    own = (owned.script, owned.execution, owned.upload, owned.comparison, owned.batch)
+    for each in (*own, str(NOWHERE), "hidden", "nowhere"):
         text = text.replace(each, "ID")
     return text

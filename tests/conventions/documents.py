@@ -13,6 +13,7 @@ from tests.support.servers import ROOT
 DOCUMENTS: Final = (
     *(ROOT / name for name in ("README.md", "ANSWERS.md", "CONTRIBUTING.md", "CHANGELOG.md")),
     ROOT / "examples" / "README.md",
+    ROOT / "client" / "README.md",
     *sorted((ROOT / "docs").rglob("*.md")),
     *sorted((ROOT / ".github").glob("*.md")),
 )
@@ -44,6 +45,11 @@ class Block(Struct, frozen=True):
     def refused(self) -> bool:
         """Return whether the API refuses a request of this block."""
         return self.comment.startswith("answers 4")
+
+    @property
+    def fails(self) -> bool:
+        """Return whether a command of this block fails, and shows why."""
+        return self.comment.startswith("exits ")
 
 
 class Command(Struct, frozen=True):

@@ -76,7 +76,7 @@ def test_terms_are_sorted_and_unique() -> None:
 def test_a_term_has_a_meaning_and_an_existing_module(term: Term) -> None:
     assert 3 <= len(term.meaning.split()) <= 25
     assert not term.meaning.endswith(".")
-    assert re.fullmatch(r"`(?:app|tests)/[\w./]+`", term.where)
+    assert re.fullmatch(r"`(?:app|client|tests)/[\w./]+`", term.where)
     assert (ROOT / term.where.strip("`")).exists()
 
 

@@ -21,7 +21,14 @@ def test_a_program_gets_an_index_of_existing_urls(keyed: SystemWithKeys, accept:
     assert answer.headers["Vary"] == "Accept"
     index = answer.json()
     assert (index.pop("name"), index.pop("version")) == ("Crivo", "0.1.0")
-    assert set(index) == {"docs", "openapi", "scripts", "executions", "health"}
+    assert set(index) == {
+        "docs",
+        "openapi",
+        "scripts",
+        "executions",
+        "batches",
+        "health",
+    }
     assert {address: keyed.get(address).status_code for address in index.values()} == (
         dict.fromkeys(index.values(), 200)
     )

@@ -23,6 +23,8 @@ def filled(keyed: SystemWithKeys) -> dict[str, str]:
     submitted = keyed.post("/scripts/headed/executions", content=b'"head"')
     execution = submitted.json()["id"]
     assert keyed.get(f"/executions/{execution}", params={"wait": 30}).json()["finished_at"]
+    compared = keyed.post("/scripts/headed/comparisons", json={"from": 1, "to": "prod"}).json()
+    made_of = {"comparison": compared["id"], "batch": compared["batch"]}
     key = keyed.get("/keys").json()["items"][0]["id"]
     assert keyed.request("PUT", "/datasets/headed", json={"key": "/pk"}).is_success
     file = keyed.request("PUT", "/datasets/headed/files/a", content=b'{"pk":"a"}')
@@ -30,7 +32,7 @@ def filled(keyed: SystemWithKeys) -> dict[str, str]:
     upload = keyed.post("/datasets/headed/uploads", json={}).json()["id"]
     data = {"dataset": "headed", "path": "a", "upload": upload}
     named = {"script": "headed", "number": "1", "alias": "prod", "name": "default"}
-    return named | data | {"execution": execution, "key": key}
+    return named | data | made_of | {"execution": execution, "key": key}
 
 
 def test_every_get_of_the_document_has_a_head_with_the_same_headers(

@@ -21,6 +21,10 @@ FILLED = {
     "dataset": "nobody",
     "upload": "1",
     "path": "a/parts/1",
+    "callback": "1",
+    "disabled": "1",
+    "batch": "1",
+    "comparison": "1",
 }
 
 

@@ -28,11 +28,14 @@ SELECT (SELECT string_agg(id::text || description || updated_at, ',' ORDER BY id
        (SELECT string_agg(script_id::text || alias || version, ',' ORDER BY script_id, alias)
         FROM script_aliases),
        (SELECT count(*) FROM executions),
+       (SELECT count(*) FROM batches),
+       (SELECT count(*) FROM comparisons),
        (SELECT string_agg(id::text || weight, ',' ORDER BY id) FROM tenants),
        (SELECT count(*) FROM api_keys),
        (SELECT string_agg(name || description, ',' ORDER BY id) FROM datasets),
        (SELECT count(*) FROM dataset_snapshots),
        (SELECT count(*) FROM dataset_parts),
+       (SELECT count(*) FROM callback_secrets),
        (SELECT count(*) FROM audit_log)
 """
 # Runs long enough for a test to revoke a key meanwhile.
@@ -47,7 +50,7 @@ def _id_of(case: Case) -> str:
 
 @pytest.fixture(scope="module")
 def tenant(keyed: SystemWithKeys) -> str:
-    """A tenant with a script of two versions and an alias, and a script that runs for seconds."""
+    """A tenant with a script that has run, and one that runs for seconds."""
     tenant = keyed.tenant("held-requests")
     key = keyed.key("held-requests").key
     for path, wanted in (
@@ -66,6 +69,9 @@ def tenant(keyed: SystemWithKeys) -> str:
         "WHERE name = 'held'",
         UUID(UPLOAD),
     )
+    # It can be replayed and compared.
+    ran = keyed.post("/scripts/held/executions", key, content=b"1", headers={"Prefer": "wait=30"})
+    assert ran.json()["status"] == "succeeded", ran.text
     return tenant
 
 

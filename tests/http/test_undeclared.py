@@ -24,6 +24,10 @@ _VALUES: Final = {
     "upload": "01900000-0000-7000-8000-000000000000",
     "path": "a/parts/1",
     "key": "01900000-0000-7000-8000-000000000000",
+    "callback": "01900000-0000-7000-8000-000000000000",
+    "disabled": "01900000-0000-7000-8000-000000000000",
+    "batch": "01900000-0000-7000-8000-000000000000",
+    "comparison": "01900000-0000-7000-8000-000000000000",
 }
 
 
@@ -63,21 +67,6 @@ def test_a_declared_parameter_is_not_called_unknown(
         answer = system.client.request(method, _filled(path), params={name: "-1"})
 
         assert "is unknown here" not in answer.text, (name, answer.text)
-
-
-@pytest.mark.parametrize(
-    ("method", "path", "operation"),
-    [each for each in OPERATIONS if each.values[0] in ("POST", "PUT", "PATCH")],
-)
-def test_an_idempotency_key_is_refused(
-    system: System, method: str, path: str, operation: dict[str, Any]
-) -> None:
-    answer = system.client.request(method, _filled(path), headers={"Idempotency-Key": '"a"'})
-
-    assert answer.status_code == 400
-    assert answer.json()["type"] == "urn:crivo:problem:idempotency-key-unsupported"
-    assert "omit the header" in answer.json()["detail"]
-    assert "idempotency-key-unsupported" in operation["responses"]["400"]["description"]
 
 
 @pytest.mark.parametrize("name", ["If-Match", "If-None-Match", "If-Unmodified-Since"])

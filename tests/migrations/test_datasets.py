@@ -27,7 +27,7 @@ async def test_a_downgrade_takes_away_what_datasets_have_left(empty_database_url
         await connection.execute(_FILL.replace("$1", f"'{DEFAULT_TENANT}'"))
         before = await connection.fetchval("SELECT sum(stored_bytes) FROM tenant_usage")
 
-        alembic(empty_database_url, "downgrade", "0020")
+        alembic(empty_database_url, "downgrade", "0024")
 
         after = await connection.fetchval("SELECT sum(stored_bytes) FROM tenant_usage")
         keys = await connection.fetch(

@@ -3,8 +3,10 @@
 from uuid import UUID
 
 import uuid_utils.compat as uuid
+from msgspec.structs import replace
 
 from app.db import Pool
+from app.execution_errors import ErrorKind
 from app.executions import acceptance, cancellations
 from app.executions.dispatch import claims
 from app.executions.dispatch.completion_report import CompletedExecution
@@ -32,6 +34,12 @@ SUCCESS = Finish(
     result=None,
     logs=None,
 )
+FAILURE = replace(
+    SUCCESS,
+    status=Status.FAILED,
+    error_kind=ErrorKind.SCRIPT_ERROR,
+    error=b'{"kind": "script_error", "message": "no"}',
+)
 
 
 class Queues:
@@ -56,7 +64,7 @@ class Queues:
         self._scripts[tenant] = script
         return tenant
 
-    async def accept(
+    async def accept(  # noqa: PLR0913 - one for each thing a test may want to choose
         self,
         tenant: UUID,
         count: int = 1,
@@ -67,6 +75,7 @@ class Queues:
         params: bytes | None = None,
         ids: list[UUID] | None = None,
         may_hand_over: bool = False,
+        callback_url: str | None = None,
     ) -> list[UUID]:
         ids = ids or [uuid.uuid7() for _ in range(count)]
         async with self.pool.acquire() as conn:
@@ -85,6 +94,7 @@ class Queues:
                     payload=stored_inline(b"1"),
                     caps=Caps(),
                     priority=priority,
+                    callback_url=callback_url,
                 )
         return ids
 

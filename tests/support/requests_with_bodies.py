@@ -26,7 +26,9 @@ UPLOADS: Final = {
 }
 # An open upload, which tests insert.
 UPLOAD: Final = "01900000-0000-7000-8000-00000000000a"
-JSON: Final[dict[str, dict[str, Any]]] = {
+# The query that an operation needs, whatever its body.
+QUERIES: Final = {"submitBatch": "?script=held"}
+JSON: Final[dict[str, dict[str, Any] | list[Any]]] = {
     "createScript": {"name": "made-too-late", "source": SOURCE},
     "checkScript": {"source": SOURCE, "sample": 1},
     "addVersion": {"source": f"{SOURCE} // again"},
@@ -35,6 +37,11 @@ JSON: Final[dict[str, dict[str, Any]]] = {
     "moveAlias": {"version": 2},
     "submitEnvelope": {"script": "held", "data": 1},
     "submitRaw": {"any": "data"},
+    "submitBatch": [1, 2],
+    "replayExecution": {"script": "held"},
+    "createReplays": {"filter": {"script": "held"}},
+    "createComparison": {"from": 1, "to": 2},
+    "createCallbackSecret": {"overlap_seconds": 60},
     "createTenant": {"name": "made-too-late"},
     "changeTenant": {"weight": 77},
     "createKey": {"scopes": ["admin"]},
@@ -64,10 +71,12 @@ def _cases() -> Iterator[Case]:
             for media_type in operation.get("requestBody", {"content": ()})["content"]:
                 name = operation["operationId"]
                 [[scope]] = [each["key"] for each in operation["security"]]
-                where, body, query = _filled(path), json.dumps(JSON[name]), ""
+                where, body, query = _filled(path), json.dumps(JSON[name]), QUERIES.get(name, "")
                 if media_type == "text/javascript":
                     query = f"?name={UPLOADS[name]}" if UPLOADS[name] else ""
                     body = f"{SOURCE} // again"
+                elif media_type == "application/x-ndjson":
+                    body = "1\n2\n"
                 elif media_type == MULTIPART:
                     named = UPLOADS[name]
                     body = (f"{NAME_PART}{named}\r\n" if named else "") + FILE_PART
@@ -84,6 +93,7 @@ def _filled(path: str) -> str:
         "dataset": "held",
         "path": "a/parts/1",
         "upload": UPLOAD,
+        "execution": "01900000-0000-7000-8000-000000000001",
     }
     for name, value in values.items():
         path = path.replace(f"{{{name}}}", value)

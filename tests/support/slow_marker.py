@@ -10,10 +10,12 @@ from typing import Final
 import pytest
 
 # Each starts an API and a worker.
-_WHOLE_SYSTEMS: Final = {"system", "keyed", "stopped_system"}
+_WHOLE_SYSTEMS: Final = {"system", "keyed", "stopped_system", "calling"}
 # Folders and files, relative to tests/, whose tests start processes of their own.
 _SLOW_PATHS: Final = (
     "acceptance",
+    "client/test_installation.py",
+    "client/test_wrong_servers.py",
     "clients",
     "containers",
     "docs",

@@ -1,4 +1,4 @@
-"""Submissions driven directly, as requests accept them, with a way to make batches form."""
+"""Submissions driven directly, as requests accept them, with a way to make groups form."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -6,11 +6,14 @@ from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
 
+import uuid_utils.compat as uuid
+
 from app.auth.callers import Caller
 from app.auth.model import AuthMethod
 from app.db import Pool
 from app.executions import submissions
 from app.executions.model import Submission
+from app.idempotency.model import RequestKey
 from app.quotas.model import Caps
 from app.resources import Resources
 from app.scripts.refs import parse_ref
@@ -32,6 +35,7 @@ async def accept(
     label: str | None = None,
     caps: Caps | None = None,
     tenant: UUID = DEFAULT_TENANT,
+    key: str | None = None,
 ) -> UUID:
     """Accept a submission, as a request does."""
     caller = Caller(
@@ -49,9 +53,14 @@ async def accept(
         yield data
 
     async with submissions.receive(
-        resources, caller, parse_ref(ref), submission, data=chunks()
+        resources,
+        caller,
+        parse_ref(ref),
+        submission,
+        data=chunks(),
+        key=None if key is None else RequestKey(key, "POST /executions"),
     ) as received:
-        execution_id = submissions.new_execution_id()
+        execution_id = uuid.uuid7()
         await submissions.accept(resources, caller, received, execution_id)
     return execution_id
 

@@ -11,15 +11,15 @@ from typing import Final
 import structlog
 from msgspec.structs import replace
 
-from app.batches import ALONE, MAX_BATCHED_BYTES, Alone
 from app.console_documents import dropped_logs_document
 from app.db import Pool
 from app.execution_errors import over_quota
 from app.executions.dispatch import claims
 from app.executions.dispatch.completion_report import CompletedExecution, report_completion
-from app.executions.dispatch.outcome_batches import finish_several
+from app.executions.dispatch.outcome_groups import finish_several
 from app.executions.dispatch.stored_bytes import StoredBytesExceeded
 from app.executions.model import Claim, Finish, Status
+from app.lanes import ALONE, MAX_LINGERING_BYTES, MAX_SHARED_BYTES, Alone
 from app.metrics import LATE_REPORTS
 from app.outages import BlobsUnavailable, DatabaseUnavailable
 from app.payloads.model import StoredPayload
@@ -29,6 +29,9 @@ from app.resources import Resources
 log = structlog.get_logger(__name__)
 
 _RETRY_SECONDS: Final = 0.5
+# How long the outcome of a batch's item waits for others. If the worker dies meanwhile, it is lost
+# as if the item had still run.
+_LINGER_SECONDS: Final = 0.04
 
 
 async def record_outcome(resources: Resources, claim: Claim, finish: Finish) -> None:
@@ -67,15 +70,17 @@ async def _finish_claim(
 
 async def _record(resources: Resources, claim: Claim, finish: Finish) -> CompletedExecution | None:
     """Record an outcome, together with others that arrive while one is being recorded."""
-    outcome = (claim, finish)
-    if _size_bytes(finish) > MAX_BATCHED_BYTES:
+    outcome, size_bytes = (claim, finish), _size_bytes(finish)
+    if size_bytes > MAX_SHARED_BYTES:
         return await _record_one(resources.pool, outcome)
-    return await resources.batches.submit(
+    lingers = claim.batch_id is not None and size_bytes <= MAX_LINGERING_BYTES
+    return await resources.lanes.submit(
         # Recording may wait for a lock of the tenant's quota, which must delay no other tenant.
-        ("outcomes", claim.tenant_id),
+        ("outcomes", (claim.tenant_id, lingers)),
         outcome,
         one=partial(_record_one, resources.pool),
         many=partial(_record_several, resources.pool),
+        linger_seconds=_LINGER_SECONDS if lingers else 0,
     )
 
 

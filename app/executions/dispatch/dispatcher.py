@@ -30,6 +30,8 @@ _CHECK_SECONDS: Final = 1.0
 # While so many outcomes are being recorded nothing is claimed: unrecorded work is lost work if the
 # worker dies.
 _MAX_RECORDING: Final = 16
+# Those of batches' items linger, to be recorded together.
+_MAX_RECORDING_OF_BATCHES: Final = 80
 
 
 class Dispatcher:
@@ -134,12 +136,16 @@ class Dispatcher:
         started = asyncio.get_running_loop().time()
         # A run that waits for memory, or for the slot of a run that overtook it, holds none yet.
         slots = self._slots + self._resources.sandbox.waiting
-        may_claim = self._health.may_claim() and self._running.recording < _MAX_RECORDING
+        may_claim = self._health.may_claim() and self._may_record_more()
         free = max(0, slots - len(self._running)) if may_claim else 0
         ahead = self._claimable_ahead() if may_claim else 0
         claimed = await self._claim(free, ahead=ahead) if free or ahead else _NOTHING
         if free or ahead:
             self._more_queued = len(claimed.executions) == free + ahead
+        if claimed.executions:
+            self._ahead.observe_claims(
+                only_batches=all(each.batch_id is not None for each in claimed.executions)
+            )
         if len(claimed.executions) < free:
             self._idle.set()
             if claimed.passed_over:
@@ -150,16 +156,25 @@ class Dispatcher:
             if woken_alone:
                 # More may be queued, and another worker may have a free slot.
                 self._resources.work_signal.notify()
-        self._resources.publisher.changed(*(claim.id for claim in claimed.executions))
+        # A follower of one item of a batch sees it run at the next resync, or its end before that.
+        self._resources.publisher.changed(
+            *(each.id for each in claimed.executions if each.batch_id is None)
+        )
         for claim in claimed.executions:
             running = self._running.add(claim, started=started)
             running.task = tasks.create_task(self._execute(running))
         if self._running.held:
             self._begin_held()
             asyncio.get_running_loop().call_later(
-                MAX_HELD_SECONDS, self._hand_back, [each.lease_token for each in claimed.executions]
+                self._ahead.max_held_seconds,
+                self._hand_back,
+                [each.lease_token for each in claimed.executions],
             )
         await self._hand_overs.offer(self._offerable(slots) if may_claim else 0)
+
+    def _may_record_more(self) -> bool:
+        recording, of_batches = self._running.recording
+        return recording < _MAX_RECORDING and of_batches < _MAX_RECORDING_OF_BATCHES
 
     def _offerable(self, slots: int) -> int:
         """Return how many free slots to offer; a default cap is kept by claims alone."""

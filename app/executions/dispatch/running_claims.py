@@ -41,6 +41,8 @@ class RunningClaim:
         # Set before the outcome is recorded: from then on the fencing token decides.
         self.recording = False
         self._cancelled = False
+        # Whether its task has taken its first step.
+        self._entered = False
         self._started = None if claim.held else started
         self._ended: float | None = None
         self._begun = asyncio.Event()
@@ -80,7 +82,10 @@ class RunningClaim:
         self._begun.set()
 
     async def wait_for_slot(self) -> None:
-        """Return once the claim has a slot."""
+        """Return once the claim has a slot. Raises CancelledError if it was cancelled before."""
+        self._entered = True
+        if self._cancelled:
+            raise asyncio.CancelledError
         if self._started is None:
             await self._begun.wait()
 
@@ -94,7 +99,10 @@ class RunningClaim:
         """Cancel its task, unless the outcome is being recorded."""
         if self.task is not None and not self.recording:
             self._cancelled = True
-            self.task.cancel()
+            # A task that is cancelled before its first step would end without a release, and the
+            # heartbeat would renew the lease of a claim that nothing executes.
+            if self._entered:
+                self.task.cancel()
 
 
 class RunningClaims:
@@ -105,16 +113,20 @@ class RunningClaims:
         self._on_slot_free = on_slot_free
         # Not by id: an execution may be claimed again before its lost claim has been cancelled.
         self._by_token: dict[int, RunningClaim] = {}
+        # Each of them is in one of these: counting is frequent.
+        self._held: dict[int, RunningClaim] = {}
+        self._in_slots: dict[int, RunningClaim] = {}
+        self._recording: dict[int, RunningClaim] = {}
         self._slot_usage: list[SlotUsage] = []
 
     def __len__(self) -> int:
         """Count the claims that hold a slot."""
-        return sum(not each.is_held and not each.recording for each in self._by_token.values())
+        return len(self._in_slots)
 
     @property
     def held(self) -> list[RunningClaim]:
         """Return the claims that wait for a slot, in the order of their claims."""
-        return [each for each in self._by_token.values() if each.awaits_slot]
+        return [each for each in self._held.values() if each.awaits_slot]
 
     def begin_next(self) -> bool:
         """Give the next held claim a slot; False if none is held.
@@ -122,21 +134,20 @@ class RunningClaims:
         The next is the first of the tenant that has the fewest running here: a tenant that has
         none does not wait for another's claims that were made before.
         """
-        running = Counter(
-            each.claim.tenant_id
-            for each in self._by_token.values()
-            if not each.is_held and not each.recording
-        )
+        running = Counter(each.claim.tenant_id for each in self._in_slots.values())
         following = min(self.held, key=lambda each: running[each.claim.tenant_id], default=None)
         if following is None:
             return False
+        token = following.claim.lease_token
+        self._in_slots[token] = self._held.pop(token)
         following.begin()
         return True
 
     @property
-    def recording(self) -> int:
-        """Count the claims whose run is over and whose outcome is being recorded."""
-        return sum(each.recording for each in self._by_token.values())
+    def recording(self) -> tuple[int, int]:
+        """Count the claims whose outcome is being recorded: others, and items of batches."""
+        of_batches = sum(each.claim.batch_id is not None for each in self._recording.values())
+        return len(self._recording) - of_batches, of_batches
 
     def __iter__(self) -> Iterator[RunningClaim]:
         """Iterate over a copy: claims come and go meanwhile."""
@@ -149,14 +160,17 @@ class RunningClaims:
     def add(self, claim: Claim, *, started: float) -> RunningClaim:
         """Give a claim a slot, or hold it until one is free."""
         running = RunningClaim(
-            claim, started=started, on_recording=lambda: self._on_slot_free(running.held_seconds)
+            claim, started=started, on_recording=lambda: self._leave_slot(running)
         )
         self._by_token[claim.lease_token] = running
+        (self._held if running.is_held else self._in_slots)[claim.lease_token] = running
         return running
 
     def remove(self, running: RunningClaim) -> None:
         """Forget a claim and note for how long it held its slot."""
-        del self._by_token[running.claim.lease_token]
+        token = running.claim.lease_token
+        for claims in (self._by_token, self._held, self._in_slots, self._recording):
+            claims.pop(token, None)
         if running.is_held:
             return
         usage = SlotUsage(tenant=running.claim.tenant_id, seconds=running.held_seconds)
@@ -182,3 +196,8 @@ class RunningClaims:
     def has_slot_usage(self) -> bool:
         """Report whether slot usage is left to be reported."""
         return bool(self._slot_usage)
+
+    def _leave_slot(self, running: RunningClaim) -> None:
+        token = running.claim.lease_token
+        self._recording[token] = self._in_slots.pop(token)
+        self._on_slot_free(running.held_seconds)

@@ -1,7 +1,7 @@
 """Read the outcomes that come with notifications.
 
 The procedure that records an outcome writes the row that a reader would read after its commit
-(migrations/sql/finish_execution_v3.sql); the response is therefore the same, byte for byte.
+(migrations/sql/finish_execution_v4.sql); the response is therefore the same, byte for byte.
 """
 
 from datetime import datetime
@@ -23,7 +23,10 @@ class Outcome(Struct, frozen=True, kw_only=True):
 
 
 class _OutcomeRow(TypedDict):
-    """The row of SELECT_EXECUTION, with the tenant, as JSON with bytes in base64."""
+    """The row of SELECT_EXECUTION, with the tenant, as JSON with bytes in base64.
+
+    Items of a batch are not sent.
+    """
 
     tenant_id: UUID
     id: UUID
@@ -54,10 +57,15 @@ class _OutcomeRow(TypedDict):
     input_sha256: str
     input_bytes: int
     data_erased_at: datetime | None
+    callback_url: str | None
     output_sha256: str | None
     output_bytes: int | None
     params_sha256: str | None
     params_bytes: int | None
+    replay_of: UUID | None
+    original_status: str | None
+    original_error: bytes | None
+    original_sha256: str | None
     params: bytes | None
     result: bytes | None
 
@@ -68,7 +76,9 @@ def decode_outcome(row: Raw) -> Outcome | None:
         decoded = _OUTCOME_ROW.decode(row)
     except msgspec.DecodeError:
         return None
-    return Outcome(tenant=decoded["tenant_id"], execution=execution_of(decoded))
+    return Outcome(
+        tenant=decoded["tenant_id"], execution=execution_of({**decoded, "batch_id": None})
+    )
 
 
 _OUTCOME_ROW: Final = msgspec.json.Decoder(_OutcomeRow)

@@ -7,14 +7,14 @@ Changes that no notice reported are found for all waiters at once, in one query.
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
-from typing import Final
+from typing import Final, Protocol, TypeAlias
 from uuid import UUID
 
 from app.db import Connection
 from app.executions import store
-from app.executions.model import Execution, ExecutionState
+from app.executions.model import Execution
 from app.executions.problems import (
     NoRoomToWait,
     TooManyWaiting,
@@ -27,8 +27,24 @@ from app.settings import Settings
 MAX_WAIT_SECONDS: Final = 60
 
 
+class WatchedState(Protocol):
+    """What distinguishes one state of an execution, or of a batch, from the next."""
+
+    @property
+    def id(self) -> UUID:
+        """Whose state it is."""
+
+    @property
+    def final(self) -> bool:
+        """Whether the state can never change again."""
+
+
+# Reads the states of those ids that it knows.
+SelectStates: TypeAlias = Callable[[Connection, Sequence[UUID]], Awaitable[Sequence[WatchedState]]]
+
+
 class Waiter:
-    """A request that may wait for one execution."""
+    """A request that may wait for one execution, or for one batch."""
 
     def __init__(self, registry: "WaiterRegistry", tenant: UUID, *, final_only: bool) -> None:
         """Belong to a registry; with `final_only`, only the final state wakes it."""
@@ -38,7 +54,7 @@ class Waiter:
         self.final_only = final_only
         self.execution: UUID | None = None
         # The state that the request has read last; None before it has read.
-        self.known: ExecutionState | None = None
+        self.known: WatchedState | None = None
         # The final state, where the notice that woke the request came with it.
         self.outcome: Execution | None = None
         self._left = False
@@ -92,11 +108,16 @@ class WaiterRegistry:
         self._tenant_limit = tenant_limit
         self._waiters: dict[UUID, set[Waiter]] = {}
         self._tenant_counts: Counter[UUID] = Counter()
+        self._select_states: list[SelectStates] = [store.select_states]
         self.closed = False
 
     def __len__(self) -> int:
         """Count the registered waiters."""
         return self._tenant_counts.total()
+
+    def watch(self, select_states: SelectStates) -> None:
+        """Let requests wait for what `select_states` reads, too."""
+        self._select_states.append(select_states)
 
     @contextmanager
     def waiter(self, tenant: UUID, *, final_only: bool) -> Iterator[Waiter]:
@@ -135,13 +156,14 @@ class WaiterRegistry:
                     waiter.wake()
 
     async def catch_up(self, conn: Connection) -> None:
-        """Wake the waiters whose execution has changed without a notice, by one query."""
+        """Wake the waiters of what has changed without a notice, by one query for each kind."""
         if not self._waiters:
             return
-        for state in await store.select_states(conn, list(self._waiters)):
-            for waiter in self._waiters.get(state.id, ()):
-                if state.status.final if waiter.final_only else state != waiter.known:
-                    waiter.wake()
+        for select_states in self._select_states:
+            for state in await select_states(conn, list(self._waiters)):
+                for waiter in self._waiters.get(state.id, ()):
+                    if state.final if waiter.final_only else state != waiter.known:
+                        waiter.wake()
 
     def close(self) -> None:
         """End all waiting: each request responds with the state that it knows."""

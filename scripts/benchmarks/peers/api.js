@@ -18,6 +18,14 @@ app.post("/jobs", async (request, reply) => {
   return { id: job.id, status: "waiting" };
 });
 
+app.post("/bulk", async (request, reply) => {
+  const jobs = await queue.addBulk(request.body.map((data) => ({ name: "execute", data })));
+  reply.code(202);
+  return { ids: jobs.map((job) => job.id) };
+});
+
+app.get("/left", async () => ({ left: await queue.getJobCountByTypes("waiting", "active") }));
+
 app.get("/jobs/:id", async (request, reply) => {
   const { id } = request.params;
   const status = await queue.getJobState(id);

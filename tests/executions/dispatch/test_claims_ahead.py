@@ -212,6 +212,34 @@ async def _until_ended(queues: Queues, count: int) -> None:
             await asyncio.sleep(0.05)
 
 
+async def test_what_goes_back_before_its_task_has_begun_is_released(
+    queues: Queues, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ClaimsAhead, "limit", 4)
+    ids = await queues.accept(await queues.tenant(source=b"function process() {}"), 9)
+    claim = claims.claim
+    async with (
+        open_resources(settings, cells=1) as resources,
+        open_dispatcher(resources) as dispatcher,
+    ):
+        paused: list[int] = []
+
+        async def trouble_meanwhile(*arguments: object, **options: object) -> claims.Claimed:
+            claimed = await claim(*arguments, **options)  # type: ignore[arg-type] # passed on
+            held = sum(each.held for each in claimed.executions)
+            if held and not paused:
+                # All that this claim holds goes back at once.
+                dispatcher._health.pause()
+                paused.append(held)
+            return claimed
+
+        monkeypatch.setattr(claims, "claim", trouble_meanwhile)
+        await _until_ended(queues, len(ids))
+
+        assert paused
+        assert not list(dispatcher._running)
+
+
 async def test_what_is_held_behind_a_long_run_goes_back(
     queues: Queues, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

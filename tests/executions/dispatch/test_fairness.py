@@ -181,7 +181,9 @@ _STEPS = st.lists(
 async def test_caps_hold_and_nothing_starves_in_any_history(
     queues: Queues, steps: list[tuple[str, int, int]]
 ) -> None:
-    await queues.pool.execute("TRUNCATE executions, payloads, queue, tenant_shares, tenant_usage")
+    await queues.pool.execute(
+        "TRUNCATE executions, payloads, queue, tenant_shares, tenant_usage CASCADE"
+    )
     caps = (1, 2, None)
     tenants = [
         await queues.tenant(weight=weight, max_running=cap)

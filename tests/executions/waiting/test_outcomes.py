@@ -10,6 +10,7 @@ from uuid import UUID
 import msgspec
 import pytest
 import uuid_utils.compat as uuid
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from app.db import Connection
@@ -17,6 +18,7 @@ from app.execution_errors import ErrorKind
 from app.executions import service, store
 from app.executions.dispatch import claims
 from app.executions.model import Execution, Finish, Status
+from app.executions.replay_store import insert_replay
 from app.executions.waiting.outcomes import decode_outcome
 from app.executions.waiting.states import await_final
 from app.executions.waiting.waiters import WaiterRegistry, open_waiter_registry
@@ -28,6 +30,7 @@ from tests.support.queues import SUCCESS, Queues
 
 # What fits beside the rest of a row; the next byte does not.
 MAX_PUSHED_BYTES: Final = 4096
+URL: Final = "https://receiver.example/hook"
 
 OUTCOMES: Final = {
     "nothing": SUCCESS,
@@ -93,9 +96,9 @@ async def test_a_pushed_outcome_is_what_a_read_finds_byte_for_byte(
     assert msgspec.json.encode(pushed.execution) == msgspec.json.encode(read)
 
 
-async def test_params_are_pushed_too(queues: Queues) -> None:
+async def test_params_and_callback_url_are_pushed_too(queues: Queues) -> None:
     tenant = await queues.tenant()
-    [execution] = await queues.accept(tenant, params=b'{"a": 1.0}')
+    [execution] = await queues.accept(tenant, params=b'{"a": 1.0}', callback_url=URL)
 
     [notice] = await _notices_of(queues, SUCCESS)
 
@@ -104,6 +107,27 @@ async def test_params_are_pushed_too(queues: Queues) -> None:
     read = await _read(queues, tenant, execution)
     assert msgspec.json.encode(pushed.execution) == msgspec.json.encode(read)
     assert b'"params":{"a": 1.0}' in msgspec.json.encode(read)
+    assert pushed.execution.callback_url == URL
+
+
+@pytest.mark.parametrize("outcome", ["a result", "a failure"])
+async def test_a_replay_is_pushed_with_its_comparison(queues: Queues, outcome: str) -> None:
+    tenant = await queues.tenant()
+    [original] = await queues.accept(tenant)
+    await _notices_of(queues, OUTCOMES[outcome])
+    [execution] = await queues.accept(tenant)
+    async with queues.pool.acquire() as conn:
+        await insert_replay(conn, tenant, execution, replay_of=original)
+
+    [notice] = await _notices_of(queues, OUTCOMES[outcome])
+
+    pushed = decode_outcome(notice.outcome)
+    assert pushed is not None
+    read = await _read(queues, tenant, execution)
+    assert msgspec.json.encode(pushed.execution) == msgspec.json.encode(read)
+    assert read.replay_of == original
+    assert read.replay is not UNSET
+    assert read.replay.identical
 
 
 async def test_data_erased_during_the_run_is_not_pushed(queues: Queues) -> None:

@@ -1,0 +1,1 @@
+"""Batches: many inputs of one upload, each an execution of its own."""

@@ -1,0 +1,1 @@
+"""Callbacks: signed requests that report the ends of executions."""

@@ -1,0 +1,1 @@
+"""Deliver callbacks: claim those that are due, send them, record the answers."""

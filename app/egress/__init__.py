@@ -1,0 +1,1 @@
+"""Requests to addresses that users choose, protected against request forgery (SSRF)."""

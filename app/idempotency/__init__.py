@@ -1,0 +1,1 @@
+"""Create a resource once, however often its request arrives."""

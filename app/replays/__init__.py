@@ -1,0 +1,1 @@
+"""Replays by filter: run many recorded executions again, as a batch."""

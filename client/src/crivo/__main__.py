@@ -1,0 +1,5 @@
+"""`python -m crivo`: the command line."""
+
+from crivo.cli.main import main
+
+main()

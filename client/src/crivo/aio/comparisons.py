@@ -1,0 +1,48 @@
+"""Comparisons of two versions, asynchronously."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from crivo import comparison_flows as flows
+from crivo.aio.driver import AsyncDriver
+from crivo.comparison_models import Comparison
+from crivo.options import Ref
+
+Id = UUID | str
+
+
+class AsyncComparisons:
+    """Comparisons of two versions of a script over the inputs of earlier executions."""
+
+    def __init__(self, driver: AsyncDriver) -> None:
+        """Use the driver of a client."""
+        self._driver = driver
+        self._session = driver.session
+
+    async def start(
+        self,
+        script: Ref,
+        old: int | str = "prod",
+        new: int | str = "latest",
+        *,
+        last: int | None = None,
+        status: Sequence[str] = (),
+        priority: int | None = None,
+    ) -> Comparison:
+        """Start to run both versions over the inputs of the `last` executions with a status.
+
+        `old` and `new` are numbers, aliases or `latest`.
+        """
+        return await self._driver.do(
+            flows.start(
+                self._session, script, old, new, last=last, status=status, priority=priority
+            )
+        )
+
+    async def show(self, comparison: Id) -> Comparison:
+        """Show a comparison as it is."""
+        return await self._driver.do(flows.show(self._session, comparison))
+
+    async def wait(self, comparison: Id, *, timeout: float | None = None) -> Comparison:
+        """Wait until it has finished. Raises NotFinished after `timeout` seconds."""
+        return await self._driver.do(flows.wait(self._session, comparison, timeout=timeout))

@@ -1,0 +1,130 @@
+"""Executions, asynchronously."""
+
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import BinaryIO, Unpack
+from uuid import UUID
+
+from crivo import execution_flows as flows
+from crivo.aio.driver import AsyncDriver
+from crivo.bodies import Data
+from crivo.downloads import Download
+from crivo.events import Watch
+from crivo.models import Callback, Console, Execution, Queued, Result
+from crivo.options import ExecutionFilter, Ref, SubmitOptions
+
+Id = UUID | str
+
+
+class AsyncExecutions:
+    """Executions of scripts. Data is JSON bytes, a Path, an open binary file, or a JSON value."""
+
+    def __init__(self, driver: AsyncDriver) -> None:
+        """Use the driver of a client."""
+        self._driver = driver
+        self._session = driver.session
+
+    async def submit(self, script: Ref, data: Data, **options: Unpack[SubmitOptions]) -> Queued:
+        """Submit data to a script such as `cards` or `cards@prod`; it is stored on return."""
+        return await self._driver.do(flows.submit(self._session, script, data, options))
+
+    async def run(
+        self,
+        script: Ref,
+        data: Data,
+        *,
+        timeout: float | None = None,
+        **options: Unpack[SubmitOptions],
+    ) -> Result:
+        """Submit data and wait for the result, `timeout` seconds at most.
+
+        Raises ExecutionFailed with kind, line and column, ExecutionCancelled, StillRunning.
+        """
+        return await self._driver.do(
+            flows.run(self._session, script, data, timeout=timeout, options=options)
+        )
+
+    async def show(self, execution: Id) -> Execution:
+        """Show an execution as it is."""
+        return await self._driver.do(flows.show(self._session, execution))
+
+    async def wait(self, execution: Id, *, timeout: float | None = None) -> Execution:
+        """Wait until an execution has finished. Raises StillRunning after `timeout` seconds."""
+        return await self._driver.do(flows.wait(self._session, execution, timeout=timeout))
+
+    async def result(self, execution: Id, *, timeout: float | None = None) -> Result:
+        """Wait for the result of an execution; raises what `run` raises."""
+        return await self._driver.do(flows.result(self._session, execution, timeout=timeout))
+
+    def list(
+        self, *, page_size: int = 200, **filters: Unpack[ExecutionFilter]
+    ) -> AsyncIterator[Execution]:
+        """List executions, newest first; pages are requested as they are needed."""
+        return self._driver.pages(
+            lambda cursor: flows.executions_page(
+                self._session, cursor, size=page_size, filters=filters
+            )
+        )
+
+    def watch(self, execution: Id) -> AsyncIterator[Execution]:
+        """Yield an execution at each change of its status, until it has finished."""
+        path = flows.path_of(execution, "events")
+        return self._driver.stream(Watch(path, Execution, retry=self._session.retry))
+
+    async def cancel(self, execution: Id) -> Execution:
+        """Cancel an execution. Raises Conflict if it has finished."""
+        return await self._driver.do(flows.cancel(self._session, execution))
+
+    async def callbacks(self, execution: Id) -> Sequence[Callback]:
+        """List the callbacks of an execution, each with its last attempts."""
+        return await self._driver.do(flows.callbacks(self._session, execution))
+
+    async def resend_callback(self, execution: Id, callback: Id) -> Callback:
+        """Deliver a callback again, with its id. Raises Conflict if its URL is disabled."""
+        return await self._driver.do(flows.resend(self._session, execution, callback))
+
+    async def replay(self, execution: Id, *, script: Ref | None = None) -> Queued:
+        """Run a finished execution again, on its version or another, as a new execution.
+
+        At its end, `replay` of the new one says whether the outcome is the same.
+        """
+        return await self._driver.do(flows.replay(self._session, execution, script=script))
+
+    async def logs(self, execution: Id) -> Console:
+        """Read the console of a finished execution."""
+        return await self._driver.do(flows.logs(self._session, execution))
+
+    def result_chunks(self, execution: Id) -> AsyncIterator[bytes]:
+        """Read the exact bytes of the result in constant memory."""
+        return self._chunks(execution, "result")
+
+    def input_chunks(self, execution: Id) -> AsyncIterator[bytes]:
+        """Read the exact bytes of the input in constant memory."""
+        return self._chunks(execution, "input")
+
+    async def save_result(self, execution: Id, target: Path | BinaryIO) -> int:
+        """Write the result to a file; return its size in bytes."""
+        return await _write(self.result_chunks(execution), target)
+
+    async def save_input(self, execution: Id, target: Path | BinaryIO) -> int:
+        """Write the input to a file; return its size in bytes."""
+        return await _write(self.input_chunks(execution), target)
+
+    async def erase(self, execution: Id) -> None:
+        """Erase input, result and logs of an execution; its receipt stays."""
+        await self._driver.do(flows.erase(self._session, execution))
+
+    def _chunks(self, execution: Id, part: str) -> AsyncIterator[bytes]:
+        path = flows.path_of(execution, part)
+        return self._driver.stream(Download(path, retry=self._session.retry))
+
+
+async def _write(chunks: AsyncIterator[bytes], target: Path | BinaryIO) -> int:
+    # A file's writes go to the page cache: a thread for each would cost more.
+    if isinstance(target, Path):
+        with target.open("wb") as file:
+            return await _write(chunks, file)
+    size = 0
+    async for chunk in chunks:
+        size += target.write(chunk)  # noqa: ASYNC240 - see above
+    return size

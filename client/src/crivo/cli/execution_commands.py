@@ -1,0 +1,202 @@
+"""`crivo executions …`, `watch` and `logs`."""
+
+from datetime import datetime
+from itertools import islice
+from typing import Annotated
+
+from cyclopts import App, Parameter
+from cyclopts.types import NonNegativeInt
+
+from crivo.cli.arguments import Service, labels_argument
+from crivo.cli.diagnostics import show_error, show_warnings
+from crivo.cli.output import say, write_bytes, write_json, write_line
+from crivo.cli.progress import downloading, waiting
+from crivo.cli.run_command import print_outcome
+from crivo.execution_flows import require_success
+from crivo.models import Execution
+from crivo.options import ExecutionFilter
+
+executions = App(name="executions", help="List, show and cancel executions.", sort_key=7)
+
+
+@executions.command(name="list")
+def list_executions(
+    *,
+    script: str | None = None,
+    status: str | None = None,
+    batch: str | None = None,
+    label: Annotated[tuple[str, ...], Parameter(show_default=False)] = (),
+    since: datetime | None = None,
+    limit: NonNegativeInt = 20,
+    service: Service | None = None,
+) -> None:
+    """List executions, newest first.
+
+    Parameters
+    ----------
+    script
+        Only those of a script, such as `cards` or `cards@3`.
+    status
+        Only queued, running, succeeded, failed or cancelled ones.
+    batch
+        Only those of a batch, by its id.
+    label
+        Only those with NAME:VALUE; repeatable.
+    since
+        Only those created since a time such as 2026-01-31T12:00:00Z.
+    limit
+        How many; 0 means all.
+    """
+    service = service or Service()
+    filters: ExecutionFilter = {}
+    if script is not None:
+        filters["script"] = script
+    if status is not None:
+        filters["status"] = status
+    if batch is not None:
+        filters["batch"] = batch
+    if label:
+        filters["labels"] = labels_argument(label)
+    if since is not None:
+        filters["created_from"] = since.astimezone()
+    page_size = min(limit or 200, 200)
+    with service.client() as client:
+        found = client.executions.list(page_size=page_size, **filters)
+        service.output.rows(
+            ("id", "script", "status", "created", "run ms", "error"),
+            ((each, execution_cells(each)) for each in islice(found, limit or None)),
+        )
+
+
+@executions.command
+def show(execution: str, /, *, service: Service | None = None) -> None:
+    """Show an execution: its state, and its receipt or error."""
+    service = service or Service()
+    with service.client() as client:
+        found = client.executions.show(execution)
+    service.output.facts(found, _facts(found))
+    if service.as_json:
+        return
+    reference = reference_of(found)
+    if found.error is not None:
+        show_error(reference, found.error)
+    show_warnings(reference, found.warnings or [])
+
+
+@executions.command
+def cancel(execution: str, /, *, service: Service | None = None) -> None:
+    """Cancel a queued or running execution."""
+    service = service or Service()
+    with service.client() as client:
+        found = client.executions.cancel(execution)
+    service.output.document(found, f"{found.id}  {found.status}")
+
+
+@executions.command
+def result(
+    execution: str, /, *, timeout: float | None = None, service: Service | None = None
+) -> None:
+    """Print the exact bytes of an execution's result, once it has finished.
+
+    Parameters
+    ----------
+    execution
+        The id.
+    timeout
+        Seconds to wait for the end.
+    """
+    service = service or Service()
+    with service.client() as client:
+        with waiting(f"execution {execution}"):
+            found = client.executions.wait(execution, timeout=timeout)
+        print_outcome(client, found, service)
+
+
+@executions.command(name="input")
+def show_input(execution: str, /, *, service: Service | None = None) -> None:
+    """Print the exact bytes of an execution's input."""
+    service = service or Service()
+    with service.client() as client:
+        write_bytes(downloading(client.executions.input_chunks(execution), None))
+
+
+def watch(execution: str, /, *, service: Service | None = None) -> None:
+    """Follow an execution: a line at each change of its status, until it has finished."""
+    service = service or Service()
+    with service.client() as client:
+        final = None
+        for state in client.executions.watch(execution):
+            service.output.document(
+                state, f"{datetime.now().astimezone():%H:%M:%S}  {state.status}"
+            )
+            final = state
+    if final is not None:
+        if final.error is not None and not service.as_json:
+            show_error(reference_of(final), final.error)
+        require_success(final)
+
+
+def logs(execution: str, /, *, service: Service | None = None) -> None:
+    """Print what the script wrote to its console."""
+    service = service or Service()
+    with service.client() as client:
+        console = client.executions.logs(execution)
+    if service.as_json:
+        write_json(console)
+        return
+    for line in console.lines:
+        write_line(line.text if line.level == "log" else f"{line.level}: {line.text}")
+    if console.lines_dropped:
+        say(f"crivo: {console.lines_dropped} more lines were dropped")
+
+
+def execution_cells(execution: Execution) -> tuple[object, ...]:
+    """Return the cells of an execution in a list."""
+    receipt, error = execution.receipt, execution.error
+    run_ms = None if receipt is None or receipt.run_ms is None else f"{receipt.run_ms:.1f}"
+    return (
+        execution.id,
+        reference_of(execution),
+        execution.status,
+        execution.created_at,
+        run_ms,
+        None if error is None else error.kind,
+    )
+
+
+def reference_of(execution: Execution) -> str:
+    """Return script and version of an execution in one text."""
+    return f"{execution.script.name}@{execution.script.version}"
+
+
+def _facts(execution: Execution) -> dict[str, object]:
+    facts: dict[str, object] = {
+        "id": execution.id,
+        "script": reference_of(execution),
+        "status": execution.status,
+        "created": execution.created_at,
+    }
+    if execution.labels:
+        facts["labels"] = " ".join(f"{name}:{value}" for name, value in execution.labels.items())
+    if execution.batch is not None:
+        facts["batch"] = f"{execution.batch.id} line {execution.batch.line}"
+    facts |= {"replay of": execution.replay_of, "callback": execution.callback_url}
+    if execution.waiting is not None:
+        waits = execution.waiting
+        facts["waiting"] = f"position {waits.position} of yours ({waits.reason})"
+    receipt = execution.receipt
+    if receipt is not None:
+        facts |= {
+            "queued ms": receipt.queued_ms,
+            "run ms": receipt.run_ms,
+            "cpu ms": receipt.cpu_ms,
+            "memory": _bytes(receipt.peak_memory_bytes),
+            "input": _bytes(receipt.input.bytes),
+            "output": _bytes(receipt.output.bytes if receipt.output else None),
+            "seed": receipt.seed,
+        }
+    return facts
+
+
+def _bytes(size: int | None) -> str | None:
+    return None if size is None else f"{size:,} bytes"

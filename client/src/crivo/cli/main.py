@@ -1,0 +1,176 @@
+"""Build and run the command line."""
+
+import os
+import re
+import sys
+from typing import Final
+
+from cyclopts import App, CycloptsError, Parameter
+from msgspec import json
+from rich.text import Text
+
+from crivo.cli.batch_commands import batch, batches
+from crivo.cli.cases_command import run_cases
+from crivo.cli.compare_commands import compare, comparisons
+from crivo.cli.execution_commands import executions, logs, watch
+from crivo.cli.exit_codes import MEANINGS, ExitCode, exit_code_of
+from crivo.cli.login_file import DEFAULT_URL
+from crivo.cli.output import say, say_json, terminal
+from crivo.cli.replay_commands import replay, replay_many
+from crivo.cli.run_command import run
+from crivo.cli.script_commands import scripts
+from crivo.cli.service_commands import login, logout, open_page, register_completion
+from crivo.errors import (
+    AccessDenied,
+    CrivoError,
+    ExecutionFailed,
+    ScriptRejected,
+    Unreachable,
+    as_document,
+)
+from crivo.version import __version__
+
+_HELP: Final = """\
+Push JavaScript scripts to a Crivo service, run them over JSON, and read results.
+
+The service is that of --url and --key, of CRIVO_URL and CRIVO_KEY, of `crivo login`, or \
+http://127.0.0.1:8000. Results go to standard output, messages to standard error.
+"""
+_UNAUTHORIZED: Final = 401
+# Routes that the API's messages name, and the commands for them.
+_COMMANDS: Final = {
+    r"/scripts": "scripts list",
+    r"/scripts/([^/ ]+)/\w+": r"scripts show \1",
+    r"/executions": "executions list",
+    r"/comparisons/([^/ ?]+)": r"comparisons show \1",
+    r"/batches": "batches list",
+    r"/batches/([^/ ?]+)": r"batches show \1",
+    r"/executions/([^/ ?]+)": r"executions show \1",
+    r"/executions/([^/ ]+)\?wait=\d+": r"watch \1",
+}
+_EPILOGUE: Final = "\n".join(
+    ["Exit codes:", *(f"  {code.value:3}  {meaning}" for code, meaning in MEANINGS.items())]
+)
+
+
+def build() -> App:
+    """Return the application."""
+    app = App(
+        name="crivo",
+        help=_HELP,
+        help_epilogue=_EPILOGUE,
+        help_format="rich",
+        default_parameter=Parameter(negative=()),
+        version=__version__,
+        error_formatter=_usage_error,
+        error_console=terminal(),
+        suppress_keyboard_interrupt=False,
+        result_action="return_none",
+    )
+    executions.command(replay)
+    batches.command(replay_many, name="replay")
+    app.command(login, sort_key=1)
+    app.command(scripts)
+    app.command(run, sort_key=3)
+    app.command(batch, sort_key=4)
+    app.command(run_cases, name="test", sort_key=5)
+    app.command(compare, sort_key=6)
+    app.command(executions)
+    app.command(batches)
+    app.command(comparisons)
+    app.command(watch, sort_key=10)
+    app.command(logs, sort_key=11)
+    app.command(open_page, name="open", sort_key=12)
+    app.command(logout, sort_key=13)
+    register_completion(app)
+    return app
+
+
+def main() -> None:
+    """Run the command line, and exit with its code."""
+    sys.exit(run_arguments(sys.argv[1:]))
+
+
+def run_arguments(arguments: list[str]) -> int:
+    """Run a command; return its exit code."""
+    # Text of scripts can hold what a terminal's encoding cannot write.
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr] # a text file
+    sys.stderr.reconfigure(errors="backslashreplace")  # type: ignore[union-attr] # a text file
+    try:
+        build()(arguments)
+        sys.stdout.flush()
+    except SystemExit as exit_:
+        return exit_.code if isinstance(exit_.code, int) else ExitCode.OK
+    except KeyboardInterrupt:
+        if "--json" in arguments:
+            say_json({"error": "Interrupted", "message": "interrupted"})
+        else:
+            say("crivo: interrupted")
+        return ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        # A flush at exit would fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.PIPE_CLOSED
+    except (CrivoError, OSError, RecursionError) as error:
+        code = _reported(error, as_json="--json" in arguments)
+        _name_key(error, arguments)
+        return code
+    return ExitCode.OK
+
+
+def _reported(error: CrivoError | OSError | RecursionError, *, as_json: bool) -> ExitCode:
+    """Write an error, and return its exit code."""
+    if as_json:
+        named = {"error": type(error).__name__, "message": str(error)}
+        say_json(as_document(error) if isinstance(error, CrivoError) else named)
+    else:
+        _show(error)
+    return exit_code_of(error) if isinstance(error, CrivoError) else ExitCode.USAGE
+
+
+def _show(error: CrivoError | OSError | RecursionError) -> None:
+    match error:
+        case ExecutionFailed():
+            # The error itself has been shown where it is.
+            name = error.execution.id
+            say(f"crivo: execution {name} failed; `crivo logs {name}` shows its console")
+        case ScriptRejected():
+            say("crivo: the script has errors; nothing was stored")
+        case AccessDenied(status=status) if status == _UNAUTHORIZED:
+            _complain(f"{error}; `crivo login` keeps a key")
+        case Unreachable() if DEFAULT_URL in str(error):
+            _complain(f"{error}; `crivo login URL` names another service")
+        case CrivoError():
+            _complain(_for_the_command_line(str(error)))
+        case RecursionError():
+            _complain("the JSON is nested too deeply")
+        case OSError(filename=file, strerror=reason):
+            _complain(f"{file}: {reason}" if file else str(reason or error))
+
+
+def _name_key(error: CrivoError | OSError | RecursionError, arguments: list[str]) -> None:
+    """Show the idempotency key of a submission that may have been accepted all the same."""
+    key = error.idempotency_key if isinstance(error, CrivoError) else None
+    if key is not None and arguments[:1] in (["run"], ["batch"]) and "--json" not in arguments:
+        say(
+            "crivo: the service may have accepted it; the command submits nothing twice when "
+            f"repeated with --idempotency-key {key}"
+        )
+
+
+def _complain(message: str) -> None:
+    say(f"crivo: {message}", style="red")
+
+
+def _for_the_command_line(message: str) -> str:
+    """Name commands instead of the API's routes."""
+    for route, command in _COMMANDS.items():
+        message = re.sub(rf"GET {route}(?= )", f"`crivo {command}`", message)
+    return message.replace('"accept": "differences"', "--accept-differences")
+
+
+def _usage_error(error: CycloptsError) -> Text:
+    if "--json" in sys.argv:
+        return Text(json.encode({"error": "UsageError", "message": str(error)}).decode())
+    command = " ".join(["crivo", *(error.command_chain or ())])
+    return Text(f"crivo: {error}\nTry: {command} --help", style="red")

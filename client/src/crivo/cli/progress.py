@@ -1,0 +1,101 @@
+"""Progress bars on a terminal, and nothing elsewhere."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import BinaryIO, Final, TypeVar
+
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+    wrap_file,
+)
+
+from crivo.cli.output import terminal
+from crivo.errors import NotFinished
+
+T = TypeVar("T")
+
+# Less is sent before anybody could read the bar.
+_MIN_SHOWN_BYTES: Final = 1024 * 1024
+# A bar moves this often.
+_STEP_SECONDS: Final = 0.5
+
+
+@contextmanager
+def waiting(text: str) -> Iterator[None]:
+    """Show that something is waited for, and for how long."""
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=terminal(), transient=True, disable=_is_silent()) as progress:
+        progress.add_task(text, total=None)
+        yield
+
+
+@contextmanager
+def uploading(file: BinaryIO, size: int | None) -> Iterator[BinaryIO]:
+    """Show how much of a file has been read."""
+    if size is None or size < _MIN_SHOWN_BYTES or _is_silent():
+        yield file
+        return
+    with wrap_file(
+        file, size, description="uploading", console=terminal(), transient=True
+    ) as reader:
+        yield reader
+
+
+@contextmanager
+def counting(text: str, total: int) -> Iterator[Callable[[int], None] | None]:
+    """Show how many of a known number are done; None: nobody looks."""
+    if _is_silent():
+        yield None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=terminal(), transient=True) as progress:
+        task = progress.add_task(text, total=total)
+        yield lambda done: progress.update(task, completed=done)
+
+
+def wait_in_steps(
+    wait: Callable[[float | None], T],
+    *,
+    timeout: float | None,
+    count: Callable[[object], int],
+    show: Callable[[int], None] | None,
+) -> T:
+    """Wait for an end, and show the count of each state on the way; None: nobody looks.
+
+    `wait` waits for a number of seconds, and raises NotFinished with the state by then.
+    """
+    left = timeout
+    while show is not None and (left is None or left > _STEP_SECONDS):
+        try:
+            return wait(_STEP_SECONDS)
+        except NotFinished as unfinished:
+            show(count(unfinished.resource))
+        left = None if left is None else left - _STEP_SECONDS
+    return wait(left)
+
+
+def downloading(chunks: Iterator[bytes], size: int | None) -> Iterator[bytes]:
+    """Show how much has arrived."""
+    # On one terminal, a bar and the bytes themselves would overwrite each other.
+    if size is None or size < _MIN_SHOWN_BYTES or _is_silent() or sys.stdout.isatty():
+        yield from chunks
+        return
+    columns = (TextColumn("downloading"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, console=terminal(), transient=True) as progress:
+        task = progress.add_task("", total=size)
+        for chunk in chunks:
+            progress.advance(task, len(chunk))
+            yield chunk
+
+
+def _is_silent() -> bool:
+    return not terminal().is_terminal

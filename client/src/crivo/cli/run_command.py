@@ -1,0 +1,125 @@
+"""`crivo run`: submit data and print the result."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import chain
+from pathlib import Path
+from typing import Annotated, BinaryIO, Final
+
+from cyclopts import Parameter
+from msgspec import UNSET
+
+from crivo.bodies import Data
+from crivo.cli.arguments import LimitFlags, Service, SubmitFlags
+from crivo.cli.diagnostics import show_error, show_warnings
+from crivo.cli.exit_codes import UsageError
+from crivo.cli.output import say, write_bytes, write_json
+from crivo.cli.progress import downloading, uploading, waiting
+from crivo.errors import ExecutionFailed, Refused, StillRunning, Unreachable
+from crivo.execution_flows import require_success
+from crivo.models import Execution
+from crivo.sync.client import Crivo
+
+_CHUNK_BYTES: Final = 256 * 1024
+
+
+def run(
+    script: str,
+    file: Annotated[str, Parameter(allow_leading_hyphen=True)],
+    /,
+    *,
+    detach: Annotated[bool, Parameter(show_default=False)] = False,
+    timeout: float | None = None,
+    submit: SubmitFlags | None = None,
+    limits: LimitFlags | None = None,
+    service: Service | None = None,
+) -> None:
+    """Run a script over a JSON file, and print the exact bytes of the result.
+
+    Parameters
+    ----------
+    script
+        A reference such as `cards`, `cards@3` or `cards@prod`.
+    file
+        The data; `-` is standard input.
+    detach
+        Print the execution's id, and do not wait for it.
+    timeout
+        Seconds to wait for the result; by default until there is one.
+    """
+    service = service or Service()
+    options = (submit or SubmitFlags()).options(limits or LimitFlags())
+    with service.client() as client:
+        with opened(file) as data:
+            queued = client.executions.submit(script, data, **options)
+        if detach:
+            service.output.document(queued, str(queued.id))
+            return
+        try:
+            with waiting(f"execution {queued.id}"):
+                execution = client.executions.wait(queued.id, timeout=timeout)
+            print_outcome(client, execution, service, data=file)
+        except (KeyboardInterrupt, StillRunning, Refused, Unreachable):
+            say(
+                f"crivo: execution {queued.id} goes on; `crivo watch ID` follows it, "
+                "`crivo executions cancel ID` ends it"
+            )
+            raise
+
+
+def print_outcome(
+    client: Crivo, execution: Execution, service: Service, *, data: str = "input"
+) -> None:
+    """Print the result of a finished execution. Raises NoResult, and shows an error before."""
+    name = f"{execution.script.name}@{execution.script.version}"
+    try:
+        require_success(execution)
+    except ExecutionFailed:
+        if execution.error is not None and not service.as_json:
+            show_error(name, execution.error, data=data)
+        raise
+    if service.as_json:
+        write_json(execution)
+        return
+    show_warnings(name, execution.warnings or [])
+    if execution.result is not UNSET:
+        write_bytes(iter([bytes(execution.result)]))
+        return
+    output = None if execution.receipt is None else execution.receipt.output
+    chunks = client.executions.result_chunks(execution.id)
+    write_bytes(downloading(chunks, None if output is None else output.bytes))
+
+
+@contextmanager
+def opened(file: str) -> Iterator[Data]:
+    """Open the data of a run. Raises UsageError if there is none, and OSError."""
+    if file == "-":
+        yield _standard_input()
+        return
+    path = Path(file)
+    if path.is_dir():
+        raise UsageError(f"{file}: is a folder")
+    with path.open("rb") as content:
+        size = path.stat().st_size if path.is_file() else None
+        if size == 0:
+            raise UsageError(f"{file}: is empty, which is no JSON")
+        with uploading(content, size) as reader:
+            yield reader
+
+
+def _standard_input() -> Data:
+    if sys.stdin.isatty():
+        say("crivo: reading data from the terminal; Ctrl-D ends it")
+    reader: BinaryIO = sys.stdin.buffer
+    first = _read(reader)
+    if not first:
+        raise UsageError("-: standard input is empty, which is no JSON")
+    return chain([first], iter(lambda: _read(reader), b""))
+
+
+def _read(reader: BinaryIO) -> bytes:
+    # What has arrived, so that a slow producer does not hold it back.
+    read1 = getattr(reader, "read1", reader.read)
+    content: bytes = read1(_CHUNK_BYTES)
+    return content

@@ -1,0 +1,66 @@
+"""Flows of comparisons: run two versions over recorded inputs."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+from uuid import UUID
+
+from msgspec import json
+
+from crivo.bodies import Body
+from crivo.comparison_models import Comparison
+from crivo.errors import NotFinished
+from crivo.options import Ref
+from crivo.retries import Flow
+from crivo.session import Session
+from crivo.waits import ACCEPTANCE_SECONDS, wait_for_end
+from crivo.wire import Request, segment
+
+_JSON: Final = {"Content-Type": "application/json"}
+
+
+def start(
+    session: Session,
+    script: Ref,
+    old: int | str,
+    new: int | str,
+    *,
+    last: int | None,
+    status: Sequence[str],
+    priority: int | None,
+) -> Flow[Comparison]:
+    """Start a comparison; all executions are stored when this returns."""
+    sample: dict[str, Any] = {} if last is None else {"last": last}
+    if status:
+        sample["status"] = list(status)
+    document: dict[str, Any] = {"from": old, "to": new, "sample": sample}
+    if priority is not None:
+        document["priority"] = priority
+    request = Request(
+        method="POST",
+        path=f"/scripts/{segment(script)}/comparisons",
+        headers=_JSON,
+        body=Body(json.encode(document)),
+        creates=True,
+        wait=ACCEPTANCE_SECONDS,
+    )
+    return (yield from session.fetch(request, Comparison))
+
+
+def show(session: Session, comparison: UUID | str) -> Flow[Comparison]:
+    """Show a comparison as it is."""
+    return (yield from session.get(_path_of(comparison), Comparison))
+
+
+def wait(session: Session, comparison: UUID | str, *, timeout: float | None) -> Flow[Comparison]:
+    """Wait until a comparison has finished. Raises NotFinished after `timeout` seconds."""
+    path = _path_of(comparison)
+    found = yield from wait_for_end(session, path, Comparison, timeout=timeout)
+    if not found.is_final:
+        ended = f"{found.progress.ended} of {found.progress.executions} executions"
+        message = f"comparison {comparison} has finished {ended} after {timeout:g} s"
+        raise NotFinished(message, found)
+    return found
+
+
+def _path_of(comparison: UUID | str) -> str:
+    return f"/comparisons/{segment(comparison)}"

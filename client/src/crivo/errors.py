@@ -1,0 +1,243 @@
+"""Errors that the client raises, all of them `CrivoError`."""
+
+from typing import Final
+
+from msgspec import DecodeError, Struct, ValidationError
+
+from crivo.json_text import decode
+from crivo.models import Execution, Finding, Response
+
+_PROBLEM: Final = "urn:crivo:problem:"
+
+
+class CrivoError(Exception):
+    """The base of all errors; its text is for a user.
+
+    `retry_after` is the number of seconds after which the service suggests another attempt.
+    `idempotency_key` is that of a request which may have been carried out all the same: repeated
+    with this key, it is carried out once.
+    """
+
+    retry_after: float | None = None
+    idempotency_key: str | None = None
+
+
+class InvalidUrl(CrivoError, ValueError):
+    """The URL of the service cannot be used."""
+
+
+class InvalidKey(CrivoError, ValueError):
+    """The text cannot be a key; its error does not repeat it."""
+
+
+class Unreachable(CrivoError):
+    """The service could not be reached, or the connection was lost.
+
+    `may_have_arrived` tells whether the request may have been carried out, `may_pass` whether
+    another attempt may succeed.
+    """
+
+    def __init__(
+        self, message: str, *, may_have_arrived: bool = False, may_pass: bool = True
+    ) -> None:
+        """Describe the failure."""
+        super().__init__(message)
+        self.may_have_arrived = may_have_arrived
+        self.may_pass = may_pass
+
+
+class UnexpectedResponse(CrivoError):
+    """Something other than Crivo's API responded, such as a proxy."""
+
+    def __init__(self, message: str, *, status: int) -> None:
+        """Keep the status."""
+        super().__init__(message)
+        self.status = status
+
+
+class Fault(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One invalid place of a request: a JSON pointer or a parameter, or a place in a script."""
+
+    message: str = ""
+    pointer: str | None = None
+    parameter: str | None = None
+    line: int | None = None
+    column: int | None = None
+    code: str | None = None
+    excerpt: str | None = None
+
+
+class Problem(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A problem document (RFC 9457) as the API sends it."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    errors: list[Fault] | None = None
+    warnings: list[Fault] | None = None
+    quota: str | None = None
+    limit: int | None = None
+    used: int | None = None
+    request_id: str | None = None
+
+
+class Refused(CrivoError):
+    """The API refused a request; subclasses tell the reasons apart, `code` is stable."""
+
+    def __init__(self, problem: Problem) -> None:
+        """Keep the document."""
+        super().__init__(problem.detail or problem.title)
+        self.problem = problem
+
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+        return self.problem.status
+
+    @property
+    def code(self) -> str:
+        """The type without its prefix, such as `script-not-found`."""
+        return self.problem.type.removeprefix(_PROBLEM)
+
+    @property
+    def request_id(self) -> str | None:
+        """The id under which the service logged the request."""
+        return self.problem.request_id
+
+
+class InvalidRequest(Refused):
+    """A value of the request is invalid (400, 406, 415, 416, 422); see `problem.errors`."""
+
+
+class ScriptRejected(InvalidRequest):
+    """The source has errors; `findings` tell each with line and column."""
+
+    @property
+    def findings(self) -> list[Finding]:
+        """The errors in the source."""
+        return [
+            Finding(
+                line=each.line,
+                column=each.column,
+                code=each.code or "error",
+                message=each.message,
+                excerpt=each.excerpt,
+            )
+            for each in self.problem.errors or []
+        ]
+
+
+class AccessDenied(Refused):
+    """The key is missing, invalid or without the scope (401, 403, 421)."""
+
+
+class NotFound(Refused):
+    """There is no such script, version, alias, execution or result (404)."""
+
+
+class Conflict(Refused):
+    """It is not possible in this state (409), or a condition does not hold (412)."""
+
+
+class Gone(Refused):
+    """The data has expired or was erased (410)."""
+
+
+class TooLarge(Refused):
+    """The body exceeds a limit, which the message names (413)."""
+
+
+class TooManyRequests(Refused):
+    """A quota or rate is exceeded (429)."""
+
+
+class Unavailable(Refused):
+    """The service cannot do it at the moment (5xx)."""
+
+
+_BY_STATUS: Final[dict[int, type[Refused]]] = {
+    401: AccessDenied,
+    403: AccessDenied,
+    404: NotFound,
+    409: Conflict,
+    410: Gone,
+    412: Conflict,
+    413: TooLarge,
+    421: AccessDenied,
+    429: TooManyRequests,
+}
+_FIRST_OF_SERVER: Final = 500
+
+
+class NoResult(CrivoError):
+    """An execution has no result; subclasses tell the reasons apart."""
+
+    def __init__(self, message: str, execution: Execution) -> None:
+        """Keep the execution as it was last seen."""
+        super().__init__(message)
+        self.execution = execution
+
+
+class ExecutionFailed(NoResult):
+    """The execution failed: by its script, its input or a limit."""
+
+    def __init__(self, execution: Execution) -> None:
+        """Describe the failure by the execution's error."""
+        error = execution.error
+        self.kind = "unknown" if error is None else error.kind
+        self.message = "no error is given" if error is None else error.message
+        self.name = None if error is None else error.name
+        self.line = None if error is None else error.line
+        self.column = None if error is None else error.column
+        self.excerpt = None if error is None else error.excerpt
+        self.stack = None if error is None else error.stack
+        where = "" if self.line is None else f" ({self.line}:{self.column})"
+        name = "" if self.name is None else f"{self.name}: "
+        super().__init__(f"{self.kind}: {name}{self.message}{where}", execution)
+
+
+class ExecutionCancelled(NoResult):
+    """The execution was cancelled."""
+
+
+class StillRunning(NoResult, TimeoutError):
+    """The execution has not finished within the time; it goes on."""
+
+
+class NotFinished(CrivoError, TimeoutError):
+    """A batch or a comparison has not finished within the time; it goes on.
+
+    `resource` is what it was when it was last seen.
+    """
+
+    def __init__(self, message: str, resource: Response) -> None:
+        """Keep the resource."""
+        super().__init__(message)
+        self.resource = resource
+
+
+def refusal(content: bytes) -> Refused | None:
+    """Read a problem document as its error; None if it is none."""
+    try:
+        problem = decode(content, Problem)
+    except (DecodeError, ValidationError, UnicodeDecodeError):
+        return None
+    if problem.type == f"{_PROBLEM}invalid-script":
+        return ScriptRejected(problem)
+    by_default = Unavailable if problem.status >= _FIRST_OF_SERVER else InvalidRequest
+    return _BY_STATUS.get(problem.status, by_default)(problem)
+
+
+def as_document(error: CrivoError) -> dict[str, object]:
+    """Return an error as JSON members for programs."""
+    members: dict[str, object] = {"error": type(error).__name__, "message": str(error)}
+    if error.idempotency_key is not None:
+        members["idempotency_key"] = error.idempotency_key
+    if isinstance(error, Refused):
+        members["problem"] = error.problem
+    if isinstance(error, NoResult):
+        members["execution"] = error.execution
+    if isinstance(error, NotFinished):
+        members["resource"] = error.resource
+    return members

@@ -1,0 +1,341 @@
+"""Structs of the API's responses.
+
+Fields have the names and types of `/openapi.json`. A field with a default may be absent from a
+response; unknown fields of a newer server are ignored. Closed sets such as `status` are plain
+text, so that a newer server's values can be read, too.
+"""
+
+import json
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+from uuid import UUID
+
+from msgspec import UNSET, Raw, Struct, UnsetType
+
+T = TypeVar("T")
+
+# The final ones of `Execution.status`; the others are `queued` and `running`.
+FINAL_STATUSES = frozenset({"succeeded", "failed", "cancelled"})
+
+
+class Response(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The base of all structs."""
+
+
+class Page(Response, Generic[T], frozen=True, kw_only=True):
+    """One page of a list. `next_cursor` is the `cursor` of the next page, None on the last."""
+
+    items: list[T]
+    next_cursor: str | None
+
+
+class LimitChoice(Response, frozen=True, kw_only=True):
+    """The limits that a version chooses; None: the installation's default."""
+
+    wall_ms: int | None = None
+    max_cpu_ms: int | None = None
+    memory_bytes: int | None = None
+    max_output_bytes: int | None = None
+
+
+class Limits(Response, frozen=True, kw_only=True):
+    """The limits in force for one run."""
+
+    wall_ms: int
+    max_cpu_ms: int
+    memory_bytes: int
+    max_output_bytes: int
+
+
+class Version(Response, frozen=True, kw_only=True):
+    """One immutable version of a script."""
+
+    version: int
+    sha256: str
+    size_bytes: int
+    limits: LimitChoice
+    note: str
+    created_at: datetime
+
+
+class Finding(Response, frozen=True, kw_only=True):
+    """One error or warning about a source; `line` and `column` count from 1."""
+
+    line: int | None
+    column: int | None
+    code: str
+    message: str
+    excerpt: str | None
+
+
+class Script(Response, frozen=True, kw_only=True):
+    """A script and its newest version; `version` is the one that a reference names."""
+
+    id: UUID
+    name: str
+    description: str
+    created_at: datetime
+    updated_at: datetime
+    archived_at: datetime | None
+    latest_version: Version
+    version: Version | None = None
+
+
+class CreatedScript(Script, frozen=True, kw_only=True):
+    """The script that an upload created or changed, and the warnings about its source."""
+
+    warnings: list[Finding]
+
+
+class Alias(Response, frozen=True, kw_only=True):
+    """A movable name for a version."""
+
+    alias: str
+    version: int
+    updated_at: datetime
+
+
+class ScriptVersionRef(Response, frozen=True, kw_only=True):
+    """The script version that an execution runs."""
+
+    id: UUID
+    name: str
+    version: int
+    sha256: str
+
+
+class PayloadRef(Response, frozen=True, kw_only=True):
+    """A payload, identified by its SHA-256 (hexadecimal) and its size in bytes."""
+
+    sha256: str
+    bytes: int
+
+
+class ThrownError(Response, frozen=True, kw_only=True):
+    """An error that a script threw, with its `cause` and its aggregated `errors`."""
+
+    message: str
+    name: str | None = None
+    line: int | None = None
+    column: int | None = None
+    excerpt: str | None = None
+    stack: str | None = None
+    cause: "ThrownError | None" = None
+    errors: "list[ThrownError] | None" = None
+
+
+class ExecutionError(ThrownError, frozen=True, kw_only=True):
+    """The reason why an execution has no result; `kind` is stable."""
+
+    kind: str
+    limit_ms: int | None = None
+    limit_bytes: int | None = None
+    byte_offset: int | None = None
+
+
+class ResultWarning(Response, frozen=True, kw_only=True):
+    """A value of the result that JSON cannot represent; `path` starts at `result`."""
+
+    code: str
+    path: str
+    message: str
+
+
+class Waiting(Response, frozen=True, kw_only=True):
+    """Queue position of an execution among its tenant's own, and the reason why it waits."""
+
+    position: int
+    reason: str
+
+
+class Receipt(Response, frozen=True, kw_only=True):
+    """Script, input, output, limits and resource usage of a finished execution."""
+
+    script: ScriptVersionRef
+    input: PayloadRef
+    params: PayloadRef | None
+    output: PayloadRef | None
+    seed: int
+    clock_ms: int
+    v8_version: str | None
+    isolation: str | None
+    limits: Limits
+    attempts: int
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime
+    queued_ms: float | None
+    run_ms: float | None
+    lead_ms: float
+    cpu_ms: float | None
+    peak_memory_bytes: int | None
+
+
+class ReplayOutcome(Response, frozen=True, kw_only=True):
+    """The comparison of a replay with its original: hash of the original's result, of its own."""
+
+    identical: bool
+    output_sha256: tuple[str | None, str | None]
+
+
+class BatchItem(Response, frozen=True, kw_only=True):
+    """The batch that an execution belongs to, and the line of its input."""
+
+    id: UUID
+    line: int
+
+
+class Queued(Response, frozen=True, kw_only=True):
+    """An accepted submission."""
+
+    id: UUID
+    status: str
+    url: str
+
+
+class Execution(Response, frozen=True, kw_only=True):
+    """An execution. `result` is present up to 1 MiB, and only where one execution is asked for."""
+
+    id: UUID
+    status: str
+    script: ScriptVersionRef
+    labels: dict[str, str]
+    priority: int
+    attempts: int
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    batch: BatchItem | None = None
+    callback_url: str | None = None
+    waiting: Waiting | None = None
+    params: Raw | UnsetType = UNSET
+    error: ExecutionError | None = None
+    result_url: str | None = None
+    result: Raw | UnsetType = UNSET
+    warnings: list[ResultWarning] | None = None
+    data_erased_at: datetime | None = None
+    replay_of: UUID | None = None
+    replay: ReplayOutcome | None = None
+    receipt: Receipt | None = None
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the status can never change again."""
+        return self.status in FINAL_STATUSES
+
+
+class Attempt(Response, frozen=True, kw_only=True):
+    """One attempt to deliver a callback; without a `status_code` there was no answer."""
+
+    number: int
+    started_at: datetime
+    status_code: int | None
+
+
+class Callback(Response, frozen=True, kw_only=True):
+    """A callback and its last attempts; `id` is its `webhook-id`, the same in each of them."""
+
+    id: UUID
+    url: str
+    status: str
+    created_at: datetime
+    next_attempt_at: datetime | None
+    attempts: list[Attempt]
+
+
+class ConsoleLine(Response, frozen=True, kw_only=True):
+    """A line that the script wrote to its console."""
+
+    level: str
+    text: str
+
+
+class Console(Response, frozen=True, kw_only=True):
+    """The captured console; `lines_dropped` counts the lines beyond its limits."""
+
+    lines: list[ConsoleLine]
+    lines_dropped: int
+
+
+class SampleReceipt(Response, frozen=True, kw_only=True):
+    """The inputs, limits and resource usage of a sample's run."""
+
+    source: PayloadRef
+    input: PayloadRef
+    params: PayloadRef | None
+    output: PayloadRef | None
+    seed: int
+    clock_ms: int
+    v8_version: str
+    isolation: str
+    limits: Limits
+    run_ms: float
+    cpu_ms: float
+    peak_memory_bytes: int
+
+
+class Sample(Response, frozen=True, kw_only=True):
+    """The outcome of a run that is not stored."""
+
+    status: str
+    error: ExecutionError | None = None
+    result: Raw | UnsetType = UNSET
+    warnings: list[ResultWarning] | None = None
+    logs: Console
+    receipt: SampleReceipt
+
+
+class Accepted(Response, frozen=True, kw_only=True):
+    """The response to a source without errors; `sample` is the outcome of its sample."""
+
+    accepted: bool = True
+    warnings: list[Finding] = []
+    sample: Sample | None = None
+
+
+class Ready(Response, frozen=True, kw_only=True):
+    """The state of the service; `access` is `keys` if requests need one, else `open`."""
+
+    ready: bool
+    missing: list[str]
+    access: str
+    degraded: list[str] | None = None
+    v8_version: str | None = None
+
+
+class Pushed(Struct, frozen=True, kw_only=True):
+    """A pushed script; `is_new` is false if its newest version had this very source."""
+
+    script: CreatedScript
+    is_new: bool
+
+    @property
+    def version(self) -> int:
+        """The number of the version that has the pushed source."""
+        return self.script.latest_version.version
+
+    @property
+    def reference(self) -> str:
+        """Script and version in one text, such as `cards@3`."""
+        return f"{self.script.name}@{self.version}"
+
+    @property
+    def warnings(self) -> list[Finding]:
+        """The findings that do not prevent an upload."""
+        return self.script.warnings
+
+
+class Result(Struct, frozen=True, kw_only=True):
+    """The result of an execution: `content` is its exact bytes, `json()` its value."""
+
+    content: bytes
+    execution: Execution
+
+    @property
+    def warnings(self) -> list[ResultWarning]:
+        """The values of the result that JSON cannot represent."""
+        return self.execution.warnings or []
+
+    def json(self) -> Any:  # noqa: ANN401 - any JSON
+        """Parse the bytes. Integers are exact, other numbers are floats."""
+        return json.loads(self.content)

@@ -1,0 +1,92 @@
+"""Options of calls, as keyword arguments."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TypedDict
+from uuid import UUID
+
+from crivo.bodies import encode
+
+# A script's name, id or reference, such as `cards`, `cards@3` or `cards@prod`.
+Ref = str | UUID
+
+
+class LimitOptions(TypedDict, total=False):
+    """Limits; an omitted one is the version's or the installation's default."""
+
+    wall_ms: int
+    max_cpu_ms: int
+    memory_bytes: int
+    max_output_bytes: int
+
+
+class PushOptions(LimitOptions, total=False):
+    """Options of a new version."""
+
+    note: str
+
+
+class SubmitOptions(LimitOptions, total=False):
+    """Options of a submission. `params` is any JSON value: the script's second argument.
+
+    `callback_url` receives a signed POST once the execution has finished. `idempotency_key` makes
+    repeated calls one submission, for 24 hours; by default each call has a key of its own.
+    """
+
+    seed: int
+    priority: int
+    params: object
+    labels: Mapping[str, str]
+    callback_url: str
+    idempotency_key: str
+
+
+class CheckOptions(LimitOptions, total=False):
+    """Options of a check that runs a sample."""
+
+    params: object
+    seed: int
+
+
+class ExecutionFilter(TypedDict, total=False):
+    """Filters of a list of executions; all of them apply."""
+
+    script: str
+    status: str
+    batch: UUID | str
+    labels: Mapping[str, str]
+    created_from: datetime
+    created_before: datetime
+
+
+class ReplayFilter(TypedDict, total=False):
+    """Conditions on the executions to replay; at least one, and all of them apply."""
+
+    script: str
+    status: str
+    error_kind: str
+    labels: Mapping[str, str]
+    created_from: datetime
+    created_before: datetime
+
+
+def as_query(options: Mapping[str, object]) -> list[tuple[str, str]]:
+    """Write options as query parameters; None is left out."""
+    pairs: list[tuple[str, str]] = []
+    for name, value in options.items():
+        match value:
+            case None:
+                continue
+            case _ if name == "idempotency_key":
+                continue
+            case _ if name == "params":
+                pairs.append((name, encode(value).decode()))
+            case Mapping() if name == "labels":
+                pairs += [("label", f"{label}:{text}") for label, text in value.items()]
+            case bool():
+                pairs.append((name, "true" if value else "false"))
+            case datetime():
+                pairs.append((name, value.isoformat()))
+            case _:
+                pairs.append((name, str(value)))
+    return pairs

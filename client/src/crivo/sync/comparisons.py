@@ -1,0 +1,48 @@
+"""Comparisons of two versions, synchronously."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from crivo import comparison_flows as flows
+from crivo.comparison_models import Comparison
+from crivo.options import Ref
+from crivo.sync.driver import Driver
+
+Id = UUID | str
+
+
+class Comparisons:
+    """Comparisons of two versions of a script over the inputs of earlier executions."""
+
+    def __init__(self, driver: Driver) -> None:
+        """Use the driver of a client."""
+        self._driver = driver
+        self._session = driver.session
+
+    def start(
+        self,
+        script: Ref,
+        old: int | str = "prod",
+        new: int | str = "latest",
+        *,
+        last: int | None = None,
+        status: Sequence[str] = (),
+        priority: int | None = None,
+    ) -> Comparison:
+        """Start to run both versions over the inputs of the `last` executions with a status.
+
+        `old` and `new` are numbers, aliases or `latest`.
+        """
+        return self._driver.do(
+            flows.start(
+                self._session, script, old, new, last=last, status=status, priority=priority
+            )
+        )
+
+    def show(self, comparison: Id) -> Comparison:
+        """Show a comparison as it is."""
+        return self._driver.do(flows.show(self._session, comparison))
+
+    def wait(self, comparison: Id, *, timeout: float | None = None) -> Comparison:
+        """Wait until it has finished. Raises NotFinished after `timeout` seconds."""
+        return self._driver.do(flows.wait(self._session, comparison, timeout=timeout))

@@ -1,0 +1,57 @@
+"""Wait for what the service works on, by requests that it holds until the end."""
+
+import time
+from typing import Final, Protocol, TypeVar
+
+from crivo.errors import Refused
+from crivo.retries import Flow, Pause
+from crivo.session import Session
+
+# The service may take as long to accept 100,000 items.
+ACCEPTANCE_SECONDS: Final = 300.0
+# Below the service's maximum of 60 s, and below the patience of most proxies.
+_WAIT_SECONDS: Final = 30.0
+_POLL_SECONDS: Final = 1.0
+# The service has no room for another waiting request, but answers at once without waiting.
+_NO_ROOM: Final = frozenset({"too-many-waiting", "no-room-to-wait"})
+
+
+class Ending(Protocol):
+    """A resource that has a final state."""
+
+    @property
+    def is_final(self) -> bool:
+        """Whether its state can never change again."""
+
+
+EndingT = TypeVar("EndingT", bound=Ending)
+
+
+def wait_for_end(
+    session: Session,
+    path: str,
+    shape: type[EndingT],
+    *,
+    timeout: float | None,
+    step: float = _WAIT_SECONDS,
+) -> Flow[EndingT]:
+    """Wait until a resource is final; return it as it is by then, or after `timeout` seconds."""
+    deadline = None if timeout is None else time.monotonic() + timeout
+    while True:
+        left = step if deadline is None else max(0.0, deadline - time.monotonic())
+        found = yield from _wait_once(session, path, shape, seconds=min(left, step))
+        if found.is_final or (deadline is not None and time.monotonic() >= deadline):
+            return found
+
+
+def _wait_once(
+    session: Session, path: str, shape: type[EndingT], *, seconds: float
+) -> Flow[EndingT]:
+    query = [("wait", f"{seconds:.3f}")]
+    try:
+        return (yield from session.get(path, shape, query, wait=seconds))
+    except Refused as error:
+        if error.code not in _NO_ROOM:
+            raise
+    yield Pause(min(seconds, _POLL_SECONDS))
+    return (yield from session.get(path, shape))
