@@ -1,7 +1,8 @@
 """Options of calls, as keyword arguments."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import TypedDict
 from uuid import UUID
 
@@ -68,6 +69,23 @@ class ReplayFilter(TypedDict, total=False):
     labels: Mapping[str, str]
     created_from: datetime
     created_before: datetime
+
+
+class SendOptions(TypedDict, total=False):
+    """Options of sending a directory.
+
+    `mode` is `append` or `replace`: whether the dataset keeps the files that it has. `format` is
+    that of a dataset which does not exist yet. `include` are patterns such as `*.jsonl`.
+    `parallel` is the number of parts on their way at once. `state_folder` is where the journal is
+    kept. `on_progress` is called with the bytes that are done, and with all.
+    """
+
+    mode: str
+    format: str
+    include: Sequence[str]
+    parallel: int
+    state_folder: Path
+    on_progress: Callable[[int, int], None]
 
 
 def as_query(options: Mapping[str, object]) -> list[tuple[str, str]]:

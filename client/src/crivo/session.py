@@ -1,6 +1,10 @@
 """The state that the flows of one client share."""
 
 from collections.abc import Sequence
+from copy import copy
+from typing import Self
+
+from msgspec.structs import replace
 
 from crivo.errors import InvalidKey
 from crivo.retries import Flow, Keys, Retry, deliver
@@ -34,3 +38,10 @@ class Session:
         return (
             yield from self.fetch(Request(method="GET", path=path, query=query, wait=wait), shape)
         )
+
+    def with_attempts(self, factor: int) -> Self:
+        """Copy it with as many times the attempts, unless requests are not repeated at all."""
+        patient = copy(self)
+        if self.retry.attempts > 1:
+            patient.retry = replace(self.retry, attempts=self.retry.attempts * factor)
+        return patient

@@ -19,6 +19,7 @@ from crivo.cli.output import say, say_json, terminal
 from crivo.cli.replay_commands import replay, replay_many
 from crivo.cli.run_command import run
 from crivo.cli.script_commands import scripts
+from crivo.cli.send_command import send
 from crivo.cli.service_commands import login, logout, open_page, register_completion
 from crivo.errors import (
     AccessDenied,
@@ -75,6 +76,7 @@ def build() -> App:
     app.command(batch, sort_key=4)
     app.command(run_cases, name="test", sort_key=5)
     app.command(compare, sort_key=6)
+    app.command(send, sort_key=7)
     app.command(executions)
     app.command(batches)
     app.command(comparisons)

@@ -83,6 +83,18 @@ def wait_in_steps(
     return wait(left)
 
 
+@contextmanager
+def sending() -> Iterator[Callable[[int, int], None]]:
+    """Show how much of a directory the service holds."""
+    columns = (TextColumn("sending"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    bar = Progress(
+        *columns, TimeRemainingColumn(), console=terminal(), transient=True, disable=_is_silent()
+    )
+    with bar as progress:
+        task = progress.add_task("", total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
 def downloading(chunks: Iterator[bytes], size: int | None) -> Iterator[bytes]:
     """Show how much has arrived."""
     # On one terminal, a bar and the bytes themselves would overwrite each other.
