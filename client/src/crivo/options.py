@@ -71,6 +71,19 @@ class ReplayFilter(TypedDict, total=False):
     created_before: datetime
 
 
+class DatasetOptions(TypedDict, total=False):
+    """Options of a dataset; `key` is a JSON pointer. An omitted description or retention is reset.
+
+    The newest `keep_snapshots` snapshots are kept, and those of the last `keep_days` days.
+    """
+
+    format: str
+    key: str
+    description: str
+    keep_snapshots: int
+    keep_days: int
+
+
 class SendOptions(TypedDict, total=False):
     """Options of sending a directory.
 

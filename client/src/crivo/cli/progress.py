@@ -84,9 +84,9 @@ def wait_in_steps(
 
 
 @contextmanager
-def sending() -> Iterator[Callable[[int, int], None]]:
-    """Show how much of a directory the service holds."""
-    columns = (TextColumn("sending"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+def transferring(text: str) -> Iterator[Callable[[int, int], None]]:
+    """Show how many bytes of several files are done, the rate, and the time that is left."""
+    columns = (TextColumn(text), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     bar = Progress(
         *columns, TimeRemainingColumn(), console=terminal(), transient=True, disable=_is_silent()
     )

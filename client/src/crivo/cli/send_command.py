@@ -1,13 +1,13 @@
 """`crivo send`: send a directory of files to a dataset."""
 
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from cyclopts import Parameter
 
 from crivo.cli.arguments import SendService
 from crivo.cli.output import say
-from crivo.cli.progress import sending
+from crivo.cli.progress import transferring
 from crivo.dataset_models import Totals
 from crivo.errors import NotPublished
 from crivo.options import SendOptions
@@ -22,17 +22,19 @@ def send(
     /,
     *,
     pointer: Annotated[str | None, Parameter(name="--key")] = None,
-    mode: str = "append",
-    format: str | None = None,  # noqa: A002 - the API's word
+    mode: Literal["append", "replace"] = "append",
+    format: Literal["jsonl", "text", "csv", "bytes"] | None = None,  # noqa: A002 - the API's word
     include: Annotated[tuple[str, ...], Parameter(show_default=False)] = (),
     parallel: int = PARALLEL,
     service: SendService | None = None,
 ) -> None:
     """Send a directory to a dataset, and publish its files as one snapshot.
 
-    Hidden files and links to directories are left out. The command can be killed at any time:
-    started again, it goes on where it stopped. If a line is bad or a file changes meanwhile,
-    nothing is published.
+    A command that was killed goes on where it stopped when it is started again.
+
+    With a bad line, or a file that changes meanwhile, nothing is published.
+
+    Hidden files and links to directories are left out.
 
     Parameters
     ----------
@@ -43,10 +45,9 @@ def send(
     pointer
         JSON pointer to the key of a record, such as `/pk`.
     mode
-        `append` keeps the files that the dataset has, except those with the same path; `replace`
-        keeps none.
+        `append` keeps the dataset's other files, `replace` does not.
     format
-        That of a new dataset: jsonl, text, csv or bytes.
+        That of a new dataset; by default jsonl.
     include
         Only files that match, such as `*.jsonl`; repeatable.
     parallel
@@ -57,7 +58,7 @@ def send(
     if format is not None:
         options["format"] = format
     try:
-        with service.client() as client, sending() as show:
+        with service.client() as client, transferring("sending") as show:
             options["on_progress"] = show
             sent = client.datasets.send(source, dataset, key=pointer, **options)
     except NotPublished as error:
