@@ -35,6 +35,10 @@ class InvalidSource(CrivoError, ValueError):
     """What is to be sent to a dataset cannot be: there is nothing, or a name is not UTF-8."""
 
 
+class NothingToSend(InvalidSource):
+    """There are no files, or none that is new."""
+
+
 class SendInProgress(CrivoError):
     """Another process sends the same directory to the same dataset."""
 

@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from msgspec import Struct
@@ -44,6 +44,11 @@ class Found(Struct, frozen=True, kw_only=True):
     def size(self) -> int:
         """The bytes of all files."""
         return sum(each.state.size for each in self.files)
+
+    def only(self, names: Collection[str]) -> "Found":
+        """Return it with some of its files."""
+        files = [each for each in self.files if each.name in names]
+        return Found(files=files, left_out=self.left_out)
 
 
 def state_of(result: os.stat_result) -> FileState:

@@ -74,16 +74,15 @@ class Journal:
         self.upload = upload
         self._append(_Began(upload=upload, dataset=dataset, source=str(source.resolve())))
 
-    def publish(self, snapshot: int, files: Sequence[SourceFile]) -> None:
-        """Remember files that are published."""
+    def end(self, snapshot: int, files: Sequence[SourceFile], *, remember: bool) -> None:
+        """Note that an upload is committed; without files to remember, the journal is deleted."""
         states = {each.name: each.state for each in files}
-        self.upload = None
-        self.published |= states
-        self._append(_Published(snapshot=snapshot, files=states))
-
-    def forget(self) -> None:
-        """Delete the journal of a directory that has been sent."""
-        self._path.unlink(missing_ok=True)
+        if remember or self.published:
+            self.upload = None
+            self.published |= states
+            self._append(_Published(snapshot=snapshot, files=states))
+        else:
+            self._path.unlink(missing_ok=True)
 
     def _lock(self) -> None:
         if sys.platform == "win32":

@@ -1,6 +1,6 @@
 """Options of calls, as keyword arguments."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TypedDict
@@ -88,14 +88,17 @@ class SendOptions(TypedDict, total=False):
     """Options of sending a directory.
 
     `mode` is `append` or `replace`: whether the dataset keeps the files that it has. `format` is
-    that of a dataset which does not exist yet. `include` are patterns such as `*.jsonl`.
-    `parallel` is the number of parts on their way at once. `state_folder` is where the journal is
-    kept. `on_progress` is called with the bytes that are done, and with all.
+    that of a dataset which does not exist yet. `include` are patterns such as `*.jsonl`, `only` the
+    paths of some files. With `only_new`, files are left out that were sent with it before, and have
+    not changed since. `parallel` is the number of parts on their way at once. `state_folder` is
+    where the journal is kept. `on_progress` is called with the bytes that are done, and with all.
     """
 
     mode: str
     format: str
     include: Sequence[str]
+    only: Collection[str]
+    only_new: bool
     parallel: int
     state_folder: Path
     on_progress: Callable[[int, int], None]

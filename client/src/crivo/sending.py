@@ -9,7 +9,7 @@ flow that sends it.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -18,8 +18,8 @@ from typing import BinaryIO, Final, Self, TypeAlias
 from crivo import dataset_flows, upload_flows
 from crivo.cutting import Cutter, Span
 from crivo.dataset_models import HeldUpload, Sent, Snapshot, Upload, UploadPart
-from crivo.errors import InvalidRequest, InvalidSource, NotFound, TooLarge, UnexpectedResponse
-from crivo.folders import Found, SourceFile
+from crivo.errors import InvalidRequest, NotFound, NothingToSend, TooLarge, UnexpectedResponse
+from crivo.folders import FileState, Found, SourceFile
 from crivo.journal import Journal, journal_path
 from crivo.options import SendOptions
 from crivo.part_reader import FileChanged, open_unchanged, read_span
@@ -55,14 +55,10 @@ class Sending:
         found: Found,
         key: str | None,
         options: SendOptions,
-        journal: Journal | None = None,
     ) -> None:
-        """Take the files that were found. Raises InvalidSource if there are none.
-
-        A journal that is given stays open, and remembers what was published.
-        """
+        """Take the files that were found. Raises NothingToSend if there are none."""
         if not found.files:
-            raise InvalidSource(f"{source}: holds no files to send")
+            raise NothingToSend(f"{source}: holds no files to send")
         self._session = session.with_attempts(_PATIENCE)
         self._source = source
         self._dataset = dataset
@@ -70,13 +66,14 @@ class Sending:
         self._format = options.get("format")
         self._mode = options.get("mode", _APPEND)
         self._state_folder = options.get("state_folder")
-        self._report = Report(found, show=options.get("on_progress"))
+        self._only_new = options.get("only_new", False)
+        self._show = options.get("on_progress")
+        self._report = Report(found, show=self._show)
         self._found = found
         # Those that this upload publishes.
         self._files = list(found.files)
         self._open = ExitStack()
-        self._keeps_journal = journal is not None
-        self._journal = journal
+        self._journal: Journal | None = None
         self._upload: Upload | None = None
         self._has_lines = True
         self._held: dict[str, dict[int, UploadPart]] = {}
@@ -94,18 +91,19 @@ class Sending:
     def begin(self) -> Flow[None]:
         """Begin an upload, or go on with one that an earlier run has left.
 
-        Raises SendInProgress, Conflict if the dataset has another key.
+        Raises SendInProgress, NothingToSend, Conflict if the dataset has another key.
         """
         dataset = yield from dataset_flows.ensure(
             self._session, self._dataset, key=self._key, format=self._format
         )
-        if self._journal is None:
-            path = journal_path(
-                self._state_folder, url=self._session.url, dataset=dataset.id, source=self._source
-            )
-            self._journal = self._open.enter_context(Journal(path))
         self._has_lines = dataset.format != "bytes"
-        left = yield from self._left_by_an_earlier_run(self._journal)
+        path = journal_path(
+            self._state_folder, url=self._session.url, dataset=dataset.id, source=self._source
+        )
+        self._journal = journal = self._open.enter_context(Journal(path))
+        if self._only_new:
+            self._leave_out(journal.published)
+        left = yield from self._left_by_an_earlier_run(journal)
         if left is None:
             yield from self._begin_upload()
         else:
@@ -173,11 +171,17 @@ class Sending:
             self._snapshot = yield from upload_flows.commit(
                 self._session, self._begun().id, self._report.to_commit(self._files)
             )
-        if self._journal is not None and self._keeps_journal:
-            self._journal.publish(self._snapshot.number, self._found.files)
-        elif self._journal is not None:
-            self._journal.forget()
+        if self._journal is not None:
+            self._journal.end(self._snapshot.number, self._found.files, remember=self._only_new)
         return self._report.sent(self._dataset, self._snapshot)
+
+    def _leave_out(self, published: Mapping[str, FileState]) -> None:
+        new = [each for each in self._files if published.get(each.name) != each.state]
+        if not new:
+            raise NothingToSend(f"{self._source}: holds no new files to send")
+        self._files = new
+        self._found = self._found.only({each.name for each in new})
+        self._report = Report(self._found, show=self._show)
 
     def _left_by_an_earlier_run(self, journal: Journal) -> Flow[HeldUpload | None]:
         if journal.upload is None:

@@ -1,19 +1,51 @@
 """`crivo send`: send a directory of files to a dataset."""
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
+from cyclopts.types import PositiveFloat, PositiveInt
 
 from crivo.cli.arguments import SendService
-from crivo.cli.output import say
+from crivo.cli.exit_codes import UsageError
+from crivo.cli.folder_watch import Target, show_failure, watch_folder
 from crivo.cli.progress import transferring
 from crivo.dataset_models import Totals
 from crivo.errors import NotPublished
 from crivo.options import SendOptions
 from crivo.sending import PARALLEL
 
-_MAX_SHOWN: Final = 20
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class SendFlags:
+    """Which files are sent, and how."""
+
+    pointer: Annotated[
+        str | None,
+        Parameter(name="--key", help="JSON pointer to the key of a record, such as `/pk`."),
+    ] = None
+    mode: Annotated[
+        Literal["append", "replace"],
+        Parameter(help="`append` keeps the dataset's other files, `replace` does not."),
+    ] = "append"
+    format: Annotated[
+        Literal["jsonl", "text", "csv", "bytes"] | None,
+        Parameter(help="That of a new dataset; by default jsonl."),
+    ] = None
+    include: Annotated[
+        tuple[str, ...],
+        Parameter(help="Only files that match, such as `*.jsonl`; repeatable.", show_default=False),
+    ] = ()
+    parallel: Annotated[PositiveInt, Parameter(help="Parts on their way at once.")] = PARALLEL
+
+    def options(self) -> SendOptions:
+        """Return the options that were given."""
+        chosen = SendOptions(mode=self.mode, include=self.include, parallel=self.parallel)
+        if self.format is not None:
+            chosen["format"] = self.format
+        return chosen
 
 
 def send(
@@ -21,11 +53,9 @@ def send(
     dataset: str,
     /,
     *,
-    pointer: Annotated[str | None, Parameter(name="--key")] = None,
-    mode: Literal["append", "replace"] = "append",
-    format: Literal["jsonl", "text", "csv", "bytes"] | None = None,  # noqa: A002 - the API's word
-    include: Annotated[tuple[str, ...], Parameter(show_default=False)] = (),
-    parallel: int = PARALLEL,
+    flags: SendFlags | None = None,
+    watch: Annotated[bool, Parameter(show_default=False)] = False,
+    settle: PositiveFloat = 5.0,
     service: SendService | None = None,
 ) -> None:
     """Send a directory to a dataset, and publish its files as one snapshot.
@@ -42,29 +72,30 @@ def send(
         A directory, or one file.
     dataset
         The name of the dataset; it is created if there is none.
-    pointer
-        JSON pointer to the key of a record, such as `/pk`.
-    mode
-        `append` keeps the dataset's other files, `replace` does not.
-    format
-        That of a new dataset; by default jsonl.
-    include
-        Only files that match, such as `*.jsonl`; repeatable.
-    parallel
-        Parts on their way at once.
+    watch
+        Go on until interrupted: each round publishes new and changed files as a snapshot.
+    settle
+        Seconds for which a file must not have changed, with --watch.
     """
-    service = service or SendService()
-    options = SendOptions(mode=mode, include=include, parallel=parallel)
-    if format is not None:
-        options["format"] = format
+    service, flags = service or SendService(), flags or SendFlags()
+    options = flags.options()
+    if watch:
+        if flags.mode != "append":
+            raise UsageError("--watch: each snapshot adds files, so --mode is append")
+        target = Target(
+            source=source, dataset=dataset, key=flags.pointer, options=options, service=service
+        )
+        watch_folder(target, settle=settle)
+        return
     try:
         with service.client() as client, transferring("sending") as show:
             options["on_progress"] = show
-            sent = client.datasets.send(source, dataset, key=pointer, **options)
+            sent = client.datasets.send(source, dataset, key=flags.pointer, **options)
     except NotPublished as error:
         if not service.as_json:
             show_failure(source, error)
-            service.output.facts(error, _facts(error.totals, bad_lines=len(error.bad_lines)))
+            bad_lines = len(error.bad_lines)
+            service.output.facts(error.totals, _facts(error.totals, bad_lines=bad_lines))
         raise
     facts = {
         "dataset": f"{sent.dataset}@{sent.snapshot.number}",
@@ -72,16 +103,6 @@ def send(
         "left out": ", ".join(sent.left_out) or None,
     }
     service.output.facts(sent, facts)
-
-
-def show_failure(source: Path, error: NotPublished) -> None:
-    """Show where bad lines are, and which files have changed."""
-    folder = source if source.is_dir() else source.parent
-    for each in error.bad_lines[:_MAX_SHOWN]:
-        place = f"{folder / each.path}:{each.line}"
-        say(f"{place}: error: {each.message} (byte {each.byte})", style="bold red")
-    for path in error.changed:
-        say(f"{folder / path}: error: changed while it was sent", style="bold red")
 
 
 def _facts(totals: Totals, *, bad_lines: int) -> dict[str, object]:

@@ -106,9 +106,11 @@ class Datasets:
 
         The dataset is created if there is none; `key` is the JSON pointer to its records' key.
         Called again after it was killed, it goes on where it stopped. Raises NotPublished for bad
-        lines and for files that change meanwhile, SendInProgress, InvalidSource, OSError.
+        lines and for files that change meanwhile, SendInProgress, NothingToSend, OSError.
         """
         source = Path(source)
         found = find_files(source, include=options.get("include", ()))
+        if "only" in options:
+            found = found.only(options["only"])
         sending = Sending(self._session, source, dataset, found=found, key=key, options=options)
         return send(self._driver, sending, parallel=options.get("parallel", PARALLEL))
