@@ -1,11 +1,13 @@
 """Bad lines and paths are refused and leave nothing; odd files come back byte for byte."""
 
+import gzip
 from contextlib import closing
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Final
 
 import pytest
+import pyzstd
 
 from tests.support.disks import small_disk
 from tests.support.system import System
@@ -138,3 +140,34 @@ def test_a_part_waits_for_room_on_a_full_disk(stopped_system: System, tmp_path: 
             2,
         ]
         assert system.client.get("/datasets/scores").json()["latest_snapshot"] is None
+
+
+@pytest.mark.parametrize(
+    ("encoding", "content", "status"),
+    [
+        ("gzip", gzip.compress(GOOD)[:-4], 400),
+        ("gzip", GOOD, 400),
+        ("zstd", GOOD, 400),
+        ("zstd", pyzstd.compress(GOOD)[:-2], 400),
+        ("br", GOOD, 415),
+    ],
+)
+def test_a_body_that_cannot_be_decompressed_leaves_nothing(
+    system: System, dataset: str, encoding: str, content: bytes, status: int
+) -> None:
+    before = _blobs(system)
+    upload = system.client.post(f"{dataset}/uploads", json={}).headers["Location"]
+
+    for address in (f"{dataset}/files/a", f"{upload}/files/a/parts/1"):
+        answer = system.client.put(address, content=content, headers={"Content-Encoding": encoding})
+        assert answer.status_code == status, answer.text
+
+    assert system.client.get(upload).json()["files"] == []
+    assert system.client.get(dataset).json()["latest_snapshot"] is None
+    assert _blobs(system) == before
+    whole = {"gzip": gzip.compress(GOOD), "zstd": pyzstd.compress(GOOD)}.get(encoding)
+    if whole is not None:
+        sent = system.client.put(
+            f"{upload}/files/a/parts/1", content=whole, headers={"Content-Encoding": encoding}
+        )
+        assert sent.json()["raw_bytes"] == len(GOOD)
