@@ -104,7 +104,8 @@ class Body:
                 yield chunk
             return
         chunks = self.chunks()
-        while chunk := await asyncio.to_thread(next, chunks, b""):
+        # An empty chunk is no end.
+        while (chunk := await asyncio.to_thread(next, chunks, None)) is not None:
             yield chunk
 
 
