@@ -158,6 +158,8 @@ def test_pauses_grow_and_are_random() -> None:
     )
     assert max(pauses[1]) > 1 > min(pauses[1])
     assert (retry.pause(1, retry_after=5.0) or 0) >= 5
+    endless = Retry(attempts=10_000, max_pause=3.0)
+    assert 0 <= (endless.pause(9_999, retry_after=None) or 0) <= 3
 
 
 def test_a_lost_submission_is_not_repeated_on_a_service_without_keys(

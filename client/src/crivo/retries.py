@@ -59,7 +59,7 @@ class Retry(Struct, frozen=True, kw_only=True):
             return None
         if retry_after is not None and retry_after > self.max_retry_after:
             return None
-        bound = min(self.max_pause, self.first_pause * 2 ** (failures - 1))
+        bound = min(self.max_pause, self.first_pause * 2 ** min(failures - 1, 30))
         return (retry_after or 0.0) + random.uniform(0.0, bound)  # noqa: S311 - no secret
 
 
