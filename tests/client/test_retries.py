@@ -287,13 +287,15 @@ def test_a_file_is_sent_again_from_its_start(
 ) -> None:
     (tmp_path / "data.json").write_bytes(b"x[1,2]")
     with (
-        Crivo(keyless.url, retry=QUICK) as client,
+        # A refused key uses up no attempt.
+        Crivo(keyless.url, retry=Retry(attempts=2, first_pause=0.001)) as client,
         (tmp_path / "data.json").open("rb") as file,
     ):
+        keyless.faults = [problem(429, "too-many-requests")]
         file.seek(1)
-        # The first attempt carries a key, which is refused.
+        # The first request carries a key, which is refused.
         assert client.run(echo, file).content == b"[1,2]"
-    assert len(submissions(keyless)) == 2
+    assert len(submissions(keyless)) == 3
 
 
 def test_a_lost_submission_is_never_carried_out_twice(

@@ -12,7 +12,6 @@ the service has certainly not carried it out.
 import random
 import uuid
 from collections.abc import Generator
-from itertools import count
 from typing import Final, TypeAlias, TypeVar, cast
 
 from msgspec import Struct
@@ -79,7 +78,8 @@ def deliver(request: Request, *, retry: Retry, keys: Keys) -> Flow[Reply]:
     key = request.key or str(uuid.uuid4())
     # Whether an attempt with the key may have been carried out.
     may_be_done = False
-    for failures in count(1):
+    failures = 0
+    while True:
         keyed = request.creates and keys.supported is not False
         outcome = yield from _attempt(request.with_key(key) if keyed else request)
         if isinstance(outcome, Reply):
@@ -92,6 +92,7 @@ def deliver(request: Request, *, retry: Retry, keys: Keys) -> Flow[Reply]:
                 message = "the service does not take idempotency keys, and may have done this"
                 raise Unreachable(message, may_have_arrived=True, may_pass=False) from outcome
             continue
+        failures += 1
         may_be_done = may_be_done or (keyed and _may_be_done(outcome))
         pause = retry.pause(failures, retry_after=outcome.retry_after)
         if pause is None or not _may_repeat(request, outcome, keyed=keyed):
@@ -99,7 +100,6 @@ def deliver(request: Request, *, retry: Retry, keys: Keys) -> Flow[Reply]:
                 outcome.idempotency_key = key
             raise outcome
         yield Pause(pause)
-    raise AssertionError("count() ends never")  # pragma: no cover
 
 
 def _attempt(request: Request) -> Flow[Reply | CrivoError]:
