@@ -16,7 +16,6 @@ class Download:
     def __init__(self, path: str, *, retry: Retry) -> None:
         """Start with no bytes."""
         self.finished = False
-        self.size: int | None = None
         self.received = 0
         self._path = path
         self._retry = retry
@@ -39,8 +38,6 @@ class Download:
             raise UnexpectedResponse(
                 f"{reply.url} changed while it was being read", status=reply.status
             )
-        length = reply.headers.get("content-length", "")
-        self.size = self.received + int(length) if length.isdigit() else None
         self._etag = reply.headers.get("etag")
 
     def items(self, chunk: bytes) -> Iterator[bytes]:
