@@ -106,8 +106,8 @@ def test_nothing_is_stored(crivo: CrivoCommand, folder: Path, system: System) ->
         return scripts, executions
 
     before = stored()
-    crivo("test", folder)
 
+    assert crivo("test", folder).code == 0
     assert stored() == before
 
 
