@@ -17,12 +17,12 @@ from msgspec import Struct
 log = structlog.get_logger(__name__)
 
 MAX_ITEMS: Final = 16
-# A larger payload gains little and would delay the others: its statement is its own. A batch holds
+# A larger payload gains little and would delay the others: its statement is its own. A group holds
 # no more than a single statement may, 1 MiB, which the margin of the quotas of bytes counts on.
-MAX_BATCHED_BYTES: Final = 64 * 1024
+MAX_SHARED_BYTES: Final = 64 * 1024
 # Calls that linger are more, and smaller.
 MAX_LINGERING_ITEMS: Final = 64
-MAX_LINGERING_BYTES: Final = MAX_BATCHED_BYTES * MAX_ITEMS // MAX_LINGERING_ITEMS
+MAX_LINGERING_BYTES: Final = MAX_SHARED_BYTES * MAX_ITEMS // MAX_LINGERING_ITEMS
 
 # What the calls are, and what sets them apart: calls of two lanes never wait for each other.
 Lane: TypeAlias = tuple[str, Hashable]
@@ -32,7 +32,7 @@ Result = TypeVar("Result")
 
 
 class Alone(Enum):
-    """The answer of a batch about an item that must run alone, for an exact answer."""
+    """The answer of a group about an item that must run alone, for an exact answer."""
 
     ALONE = "alone"
 
@@ -67,7 +67,7 @@ class Lanes:
     """The lanes of one process; a lane exists while a call of it is under way."""
 
     def __init__(self, *, shared_errors: type[Exception]) -> None:
-        """Raise `shared_errors` of a batch in all its calls; after others, each call runs alone."""
+        """Raise `shared_errors` of a group in all its calls; after others, each call runs alone."""
         self._shared_errors = shared_errors
         self._lanes: dict[Lane, _Lane] = {}
         # The event loop itself refers to a task only weakly.
@@ -93,7 +93,7 @@ class Lanes:
         been done, and each item runs alone. With `gather` an idle lane begins at the next turn of
         the event loop, so that calls of one turn run together. With `linger_seconds`, which all
         calls of a lane must have, up to MAX_LINGERING_ITEMS are awaited for that long. A call that
-        is cancelled while it waits does not run; the others of its batch are unaffected.
+        is cancelled while it waits does not run; the others of its group are unaffected.
         """
         loop = asyncio.get_running_loop()
         state = self._lanes.get(lane)
@@ -136,35 +136,40 @@ class Lanes:
         if state.timer is not None:
             state.timer.cancel()
             state.timer = None
-        batch: list[_Call] = []
-        while state.waiting and len(batch) < state.max_items:
+        group: list[_Call] = []
+        while state.waiting and len(group) < state.max_items:
             call = state.waiting.popleft()
             if not call.answer.done():
-                batch.append(call)
-        match batch:
+                group.append(call)
+        match group:
             case []:
                 del self._lanes[lane]
             case [call]:
                 call.answer.set_result(_Lead.LEAD)
             case _:
                 # A task of its own: the end of one of the calls must not end the others'.
-                task = asyncio.create_task(self._run(lane, batch))
+                task = asyncio.create_task(self._run(lane, group))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
 
-    async def _run(self, lane: Lane, batch: Sequence[_Call]) -> None:
-        answers: Sequence[Any] = [ALONE] * len(batch)
+    async def _run(self, lane: Lane, group: Sequence[_Call]) -> None:
+        answers: Sequence[Any] = [ALONE] * len(group)
         failure: Exception | None = None
         try:
-            results = await batch[0].many([call.item for call in batch])
-            answers = [result for _, result in zip(batch, results, strict=True)]
+            results = await group[0].many([call.item for call in group])
+            answers = [result for _, result in zip(group, results, strict=True)]
         except self._shared_errors as error:
             failure = error
         except Exception as error:  # noqa: BLE001 - each call runs alone and raises its own
             # Without its text, which may hold values of rows.
-            log.warning("batch.failed", kind=lane[0], calls=len(batch), error=type(error).__name__)
+            log.warning(
+                "shared_statement.failed",
+                kind=lane[0],
+                calls=len(group),
+                error=type(error).__name__,
+            )
         finally:
-            for call, answer in zip(batch, answers, strict=True):
+            for call, answer in zip(group, answers, strict=True):
                 if call.answer.done():
                     continue
                 if failure is None:

@@ -110,7 +110,7 @@ WAKE_UPS: Final = Counter(
 CALLBACK_ATTEMPTS: Final = Counter(
     "crivo_callback_attempts",
     "Attempts to deliver callbacks: delivered, refused by another status than 2xx, gone (410), "
-    "no_answer, or inward: not sent, as the host has an address that is not public",
+    "no_answer, or not_public: not sent, as the host has an address that is not public",
     ("outcome",),
     registry=REGISTRY,
 )
@@ -142,8 +142,10 @@ for _event in ("accepted", "cancelled"):
     BATCH_ITEMS.labels(_event)
 for _result in ("sent", "coalesced", "failed"):
     WAKE_UPS.labels(_result)
-for _outcome in ("delivered", "refused", "gone", "no_answer", "inward"):
+for _outcome in ("delivered", "refused", "gone", "no_answer", "not_public"):
     CALLBACK_ATTEMPTS.labels(_outcome)
+for _answer in ("repeated", "reused", "in_progress"):
+    REPEATED_REQUESTS.labels(_answer)
 for _verdict in ("clean", "different"):
     COMPARISONS.labels(_verdict)
 

@@ -146,7 +146,8 @@ CREATE FUNCTION delete_callback() RETURNS trigger
     SET plan_cache_mode TO 'force_generic_plan'; -- migrations/sql/delete_callback.sql
 
 CREATE FUNCTION erase_changes() RETURNS trigger
-    LANGUAGE plpgsql; -- migrations/sql/erase_changes.sql
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'; -- migrations/sql/erase_changes.sql
 
 CREATE FUNCTION faded(seconds double precision, since timestamp with time zone, moment timestamp with time zone) RETURNS double precision
     LANGUAGE sql IMMUTABLE; -- migrations/sql/faded.sql
@@ -385,7 +386,7 @@ CREATE TABLE comparison_items (
     CONSTRAINT comparison_items_position_check CHECK (("position" > 0))
 );
 
-COMMENT ON COLUMN comparison_items.changes IS 'where two results differ, as JSON; erased with the data of either execution';
+COMMENT ON COLUMN comparison_items.changes IS 'where two results differ, as MessagePack; erased with the data of either execution';
 
 CREATE TABLE comparisons (
     id uuid NOT NULL,

@@ -11,7 +11,7 @@ from app.lanes import ALONE, MAX_ITEMS, MAX_LINGERING_ITEMS, Alone, Lanes
 
 
 class Unavailable(Exception):
-    """Stands for an error that concerns all calls of a batch."""
+    """Stands for an error that concerns all calls of a group."""
 
 
 class Statements:
@@ -21,8 +21,8 @@ class Statements:
         self.lanes = Lanes(shared_errors=Unavailable)
         self.runs: list[list[int]] = []
         self.going_on = asyncio.Event()
-        self.batch_going_on = asyncio.Event()
-        self.batch_going_on.set()
+        self.group_going_on = asyncio.Event()
+        self.group_going_on.set()
         self.failure: Exception | None = None
         self.alone: set[int] = set()
 
@@ -35,7 +35,7 @@ class Statements:
 
     async def many(self, items: Sequence[int]) -> Sequence[str | Alone]:
         self.runs.append(list(items))
-        await self.batch_going_on.wait()
+        await self.group_going_on.wait()
         if self.failure is not None:
             raise self.failure
         return [ALONE if item in self.alone else f"many {item}" for item in items]
@@ -92,7 +92,7 @@ async def test_a_single_call_behind_one_under_way_runs_alone() -> None:
     assert await asyncio.gather(*tasks) == ["one 1", "one 2"]
 
 
-async def test_a_batch_is_bounded_and_the_rest_follows() -> None:
+async def test_a_group_is_bounded_and_the_rest_follows() -> None:
     statements = Statements()
     items = list(range(2 * MAX_ITEMS + 2))
     tasks = await statements.begin(*items)
@@ -146,7 +146,7 @@ async def test_calls_that_linger_run_once_enough_have_come_or_their_time_is_over
     assert await asyncio.gather(*few) == ["many 1", "many 2"]
 
 
-async def test_an_item_that_a_batch_does_not_decide_runs_alone() -> None:
+async def test_an_item_that_a_group_does_not_decide_runs_alone() -> None:
     statements = Statements()
     statements.alone = {-2}
     tasks = await statements.begin(1, -2, 3)
@@ -158,7 +158,7 @@ async def test_an_item_that_a_batch_does_not_decide_runs_alone() -> None:
 
 
 @pytest.mark.parametrize("failure", [ZeroDivisionError("a mistake"), None])
-async def test_after_a_failed_batch_each_call_runs_alone(failure: Exception | None) -> None:
+async def test_after_a_failed_group_each_call_runs_alone(failure: Exception | None) -> None:
     statements = Statements()
     statements.failure = failure
     if failure is None:
@@ -175,7 +175,7 @@ async def test_after_a_failed_batch_each_call_runs_alone(failure: Exception | No
     assert len(statements.lanes) == 0
 
 
-async def test_an_outage_reaches_all_calls_of_a_batch() -> None:
+async def test_an_outage_reaches_all_calls_of_a_group() -> None:
     statements = Statements()
     statements.failure = Unavailable()
     tasks = await statements.begin(1, 2, 3)
@@ -208,10 +208,10 @@ async def test_a_cancelled_call_takes_no_other_with_it(cancelled: int) -> None:
     assert len(statements.lanes) == 0
 
 
-async def test_a_call_cancelled_while_its_batch_runs_takes_no_other_with_it() -> None:
+async def test_a_call_cancelled_while_its_group_runs_takes_no_other_with_it() -> None:
     statements = Statements()
     first, second, third = await statements.begin(1, 2, 3)
-    statements.batch_going_on.clear()
+    statements.group_going_on.clear()
     statements.going_on.set()
     await first
     await turns()
@@ -219,7 +219,7 @@ async def test_a_call_cancelled_while_its_batch_runs_takes_no_other_with_it() ->
 
     second.cancel()
     await turns()
-    statements.batch_going_on.set()
+    statements.group_going_on.set()
 
     assert await third == "many 3"
     assert second.cancelled()
@@ -245,7 +245,7 @@ async def test_a_call_cancelled_as_its_turn_comes_passes_the_turn_on() -> None:
     assert len(statements.lanes) == 0
 
 
-async def test_a_failed_batch_is_logged_without_what_its_error_says() -> None:
+async def test_a_failed_group_is_logged_without_what_its_error_says() -> None:
     statements = Statements()
     statements.failure = ZeroDivisionError("a value")
     tasks = await statements.begin(1, 2, 3)
@@ -255,7 +255,7 @@ async def test_a_failed_batch_is_logged_without_what_its_error_says() -> None:
 
     assert logs == [
         {
-            "event": "batch.failed", "log_level": "warning",
+            "event": "shared_statement.failed", "log_level": "warning",
             "kind": "kind", "calls": 2, "error": "ZeroDivisionError",
         }
     ]  # fmt: skip

@@ -54,6 +54,33 @@ FROM accept_batch_v1(
 """
 
 
+SELECT_REFUSAL = """
+SELECT quota, cap, used
+FROM quota_against_batch_v1(
+    tenant => $1,
+    items => $2,
+    input_bytes => $3,
+    params_bytes => 0,
+    max_queued => $4,
+    max_stored_bytes => $5,
+    max_bytes_per_day => $6
+)
+"""
+
+
+async def require_room_for_items(
+    conn: Connection, tenant: UUID, *, items: int, size_bytes: int, caps: Caps
+) -> None:
+    """Refuse what exceeds a quota before it is staged; `insert_batch` counts exactly.
+
+    Raises QuotaExceeded.
+    """
+    quotas = (caps.max_queued, caps.max_stored_bytes, caps.max_bytes_per_day)
+    row = await conn.fetchrow(SELECT_REFUSAL, tenant, items, size_bytes, *quotas)
+    if row is not None:
+        raise QuotaExceeded(row["quota"], limit=row["cap"], used=row["used"])
+
+
 async def insert_batch(  # noqa: PLR0913 - one parameter a column
     conn: Connection,
     tenant: UUID,

@@ -5,10 +5,8 @@ from enum import StrEnum
 from typing import Annotated, Final
 from uuid import UUID
 
-from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
 
-from app.execution_errors import WrittenError
-from app.executions.model import Status
 from app.limits import MIN_PRIORITY
 
 # Behind the tenant's single executions, which would wait for the whole batch otherwise.
@@ -88,18 +86,3 @@ class BatchState(Struct, frozen=True, kw_only=True):
     id: UUID
     ended: int
     final: bool
-
-
-class BatchResult(Struct, frozen=True, kw_only=True):
-    """One line of a batch's results.
-
-    `line` is that of the input in the upload, `id` the execution. Succeeded ones have `result`,
-    unless their data is erased; failed ones have `error`.
-    """
-
-    line: int
-    id: UUID
-    status: Status
-    result: Raw | UnsetType = UNSET
-    error: WrittenError | UnsetType = UNSET
-    data_erased_at: datetime | UnsetType = UNSET

@@ -41,7 +41,7 @@ async def list_batches(
 async def cancel(resources: Resources, caller: Caller, batch_id: UUID) -> Batch:
     """Cancel what has not finished, and return once it is. Repeating it changes nothing.
 
-    The wish is committed first: if this process is killed, a worker completes it. Raises
+    The cancellation is committed first: if this process is killed, a worker completes it. Raises
     BatchNotFound, BatchFinished.
     """
     before = await show(resources, caller.tenant, batch_id)

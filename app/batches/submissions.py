@@ -6,7 +6,7 @@ from uuid import UUID
 import uuid_utils.compat as uuid
 
 from app.auth.callers import Caller, reauthorize
-from app.batches.acceptance import ALL_ITEMS_SECONDS, insert_batch
+from app.batches.acceptance import ALL_ITEMS_SECONDS, insert_batch, require_room_for_items
 from app.batches.framing import Framer
 from app.batches.model import BatchStatus, QueuedBatch
 from app.batches.problems import EmptyBatch
@@ -49,17 +49,15 @@ async def submit(  # noqa: PLR0913 - one keyword for each part of the request
     scripts.require_limits(resources.settings, submission.limits)
     if submission.callback_url is not None:
         await require_room_for_callback(resources, caller.tenant, key)
-    # A repetition adds nothing, which is known once its body has arrived: no quota refuses it.
-    caps = Caps() if key else effective_caps(resources.settings, caller.caps)
     async with resources.pool.acquire() as conn:
-        # What has been accepted is shown although its script has been archived since.
+        # A repetition adds nothing: neither a quota nor the state of its script refuses it.
         known = key is not None and await is_known(conn, caller.tenant, key)
+        caps = Caps() if known else effective_caps(resources.settings, caller.caps)
         version = None if known else await scripts.resolve(conn, caller.tenant, ref)
         await require_room(conn, caller.tenant, size_bytes=announced_bytes, caps=caps)
     async with received(resources, caller.tenant, data, framer, caps=caps) as upload:
-        await queue_limit.require_room_or_known(
-            resources.pool, caller.tenant, key, more=upload.items
-        )
+        if not known:
+            await queue_limit.require_room(resources.pool, more=upload.items)
         once = key_for(key, str(ref), type(framer).__name__, submission, upload.sha256)
         if version is not None:
             # Again, as it may have been archived meanwhile.
@@ -103,7 +101,7 @@ async def _accept(
     return queued(batch_id, upload.items)
 
 
-async def insert_replays(
+async def insert_replays(  # noqa: PLR0913 - one keyword for each part of a batch
     resources: Resources,
     conn: Connection,
     caller: Caller,
@@ -112,6 +110,7 @@ async def insert_replays(
     version: ResolvedVersion | None = None,
     versions: Sequence[int] | None = None,
     priority: int | None = None,
+    copied_bytes: int = 0,
     traceparent: str | None = None,
 ) -> QueuedBatch:
     """Store a batch that replays finished executions, in their order; set-wise, no byte leaves SQL.
@@ -119,11 +118,17 @@ async def insert_replays(
     Each item has the input, params, limits, seed, clock and labels of the recorded execution, its
     priority or `priority`, and its version, `version`, or the one of its own script that has its
     place in `versions`. Unknown, unfinished and erased executions are left out: compare `items`.
+    `copied_bytes` are those of their inputs that are not in the blob store; what they would exceed
+    refuses them before they are copied.
     To be called in a transaction; after its commit call `resources.work_signal.notify()`, and
     before it `QueueLimit.require_room` with `more`. Raises EmptyBatch if nothing is left,
     QuotaExceeded, NoWorkerLargeEnough.
     """
     upload, batch_id = uuid.uuid7(), uuid.uuid7()
+    caps = effective_caps(resources.settings, caller.caps)
+    await require_room_for_items(
+        conn, caller.tenant, items=len(executions), size_bytes=copied_bytes, caps=caps
+    )
     items = await stage_replays(
         conn,
         caller.tenant,
@@ -145,7 +150,7 @@ async def insert_replays(
         version=version,
         submission=Submission(priority=priority or 0),
         policy=resources.settings.limit_policy,
-        caps=effective_caps(resources.settings, caller.caps),
+        caps=caps,
         traceparent=traceparent,
         request_id=caller.request_id,
     )

@@ -1,7 +1,7 @@
 """Define what can end with a callback, and how its message is read.
 
-Another noun takes part with an entry here and the triggers of its table; docs/design/callbacks.md
-shows both.
+A further kind of resource takes part with an entry here and the triggers of its table;
+docs/design/callbacks.md shows both.
 """
 
 from collections.abc import Awaitable, Callable
@@ -20,7 +20,7 @@ from app.executions.store import select_execution, select_status
 
 
 class Subject(Struct, frozen=True, kw_only=True):
-    """A noun whose resources can end with a callback.
+    """A kind of resource whose end is reported by a callback.
 
     `name` is the value of the column `subject`, `path` the route of its resources. `require` raises
     the problem of a missing resource; `read_message` returns what to report about one that has

@@ -11,6 +11,7 @@ import structlog
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from app.background import retry_forever
+from app.comparisons.changes import encode_changes
 from app.comparisons.json_differences import Place, changes_between
 from app.comparisons.model import (
     MAX_CHANGES,
@@ -43,7 +44,7 @@ _EXPIRY_SECONDS: Final = 600.0
 _PAGE_PAIRS: Final = 50
 # Renewed at every page: after a crash, another worker goes on as it expires.
 _LEASE_SECONDS: Final = 120.0
-_BATCH_DELETED: Final = 100
+_DELETED_AT_ONCE: Final = 100
 # CPU time for the results of one comparison. A pair of ordinary ones takes less than a ms.
 _BUDGET_SECONDS: Final = 60.0
 
@@ -60,10 +61,10 @@ async def run_expiry(resources: Resources) -> None:
     days = resources.settings.keep_receipts_days
 
     async def expire() -> None:
-        deleted = _BATCH_DELETED if days else 0
-        while deleted == _BATCH_DELETED:
+        deleted = _DELETED_AT_ONCE if days else 0
+        while deleted == _DELETED_AT_ONCE:
             async with resources.pool.acquire() as conn:
-                deleted = await delete_comparisons(conn, days, _BATCH_DELETED)
+                deleted = await delete_comparisons(conn, days, _DELETED_AT_ONCE)
 
     await retry_forever("comparisons.expiry_failed", expire, pause_seconds=_EXPIRY_SECONDS)
 
@@ -96,7 +97,7 @@ async def _compare(resources: Resources, claimed: ClaimedComparison) -> None:
         for pair in pairs:
             outcome, changes = await _compare_pair(resources, claimed, pair, budget)
             if changes and shown < MAX_DIFFERENCES:
-                written = msgspec.json.encode(changes)
+                written = encode_changes(changes)
                 async with resources.pool.acquire() as conn:
                     await store_changes(conn, claimed, pair.position, written)
             outcomes[pair.position] = outcome

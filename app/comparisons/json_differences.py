@@ -51,10 +51,9 @@ def changes_between(before: bytes, after: bytes, *, limit: int) -> list[Place]:
     if before == after:
         return []
     try:
-        spans = _document(before), _document(after)
+        found = list(islice(_walk("", _document(before), _document(after), depth=0), limit))
     except (ValueError, RecursionError):
         return [Place(pointer="", before=before, after=after)]
-    found = islice(_walk("", *spans, depth=0), limit)
     return [
         Place(pointer=pointer, before=_encoded(old), after=_encoded(new))
         for pointer, old, new in found

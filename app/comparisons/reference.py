@@ -5,17 +5,18 @@ from typing import Annotated, Final
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from app.batches.problems import UploadLost
 from app.comparisons.model import Comparison, CreateComparison
 from app.comparisons.problems import ComparisonNotFound, NothingToCompare, SampleTooLarge
 from app.executions.problems import NoRoomToWait, QueueFull, TooManyWaiting
 from app.executions.waiting.waiters import MAX_WAIT_SECONDS
-from app.http.idempotency import DESCRIBED as DESCRIBED_KEY, DESCRIBED_REPLAY
 from app.http.openapi import ResponseSpec, documented
 from app.http.openapi_parameters import load_examples
 from app.http.quota_problems import quota_problem
 from app.outages import DatabaseUnavailable
 from app.quotas.errors import QuotaExceeded
 from app.scripts.problems import ScriptArchived, ScriptNotFound, VersionNotFound
+from app.workers.model import NoWorkerLargeEnough
 
 _EXAMPLES: Final = load_examples(Path(__file__).with_name("examples.json"))
 _NO_DATABASE: Final = DatabaseUnavailable("PostgreSQL does not answer")
@@ -40,7 +41,7 @@ class ComparisonQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 CREATE_COMPARISON: Final = documented(
     request_bodies={"application/json": CreateComparison},
-    headers=DESCRIBED_KEY,
+    idempotent=True,
     responses={
         202: ResponseSpec(
             description="The comparison is accepted; both versions will run",
@@ -48,7 +49,6 @@ CREATE_COMPARISON: Final = documented(
             headers={
                 "Location": "address of the comparison",
                 "Retry-After": "when to ask again, in seconds",
-                **DESCRIBED_REPLAY,
             },
             links={"showComparison": {"comparison": "id"}},
         )
@@ -61,6 +61,12 @@ CREATE_COMPARISON: Final = documented(
         SampleTooLarge("/sample/last: the inputs of both runs have 300000000 bytes"),
         quota_problem(QuotaExceeded("queued", limit=1_000, used=100)),
         QueueFull("1000000 executions are queued; the limit is 1000000"),
+        NoWorkerLargeEnough(
+            "the memory limit is 4294967296 bytes; no live worker can enforce more than 2387561078"
+        ),
+        UploadLost(),
+        # Of a repetition, if the comparison has been deleted since.
+        ComparisonNotFound(f"no comparison {_NOTHING}"),
         _NO_DATABASE,
     ),
     parameters={"script": "the script's name or its id"},

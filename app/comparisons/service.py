@@ -128,6 +128,7 @@ async def _accept(
             [original for original in originals for _ in range(2)],
             versions=[before.version, after.version] * len(originals),
             priority=wanted.priority,
+            copied_bytes=2 * copied_bytes,
             traceparent=traceparent,
         )
     return NewComparison(

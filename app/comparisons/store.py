@@ -7,9 +7,9 @@ import asyncpg
 import msgspec
 from msgspec import UNSET, Struct
 
+from app.comparisons.changes import decode_changes
 from app.comparisons.model import (
     MAX_DIFFERENCES,
-    Change,
     ComparedRun,
     ComparedScript,
     Comparison,
@@ -180,7 +180,7 @@ def _difference(row: asyncpg.Record) -> Difference:
         outcome=PairOutcome(row["outcome"]),
         from_=_run(row, "from"),
         to=_run(row, "to"),
-        changes=UNSET if changes is None else msgspec.json.decode(changes, type=list[Change]),
+        changes=UNSET if changes is None else decode_changes(changes),
     )
 
 

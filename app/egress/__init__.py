@@ -1,1 +1,1 @@
-"""Requests to addresses that users choose, which cannot be turned inwards."""
+"""Requests to addresses that users choose, protected against request forgery (SSRF)."""

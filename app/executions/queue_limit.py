@@ -32,7 +32,7 @@ class QueueLimit:
     async def require_room(self, database: "Pool | Connection", *, more: int = 1) -> None:
         """Count one more submission, or the items of a batch. Raises QueueFull.
 
-        Within a transaction give its connection: one that waits for another can wait for ever.
+        Within a transaction give its connection: one that waits for another can wait forever.
         """
         if self._limit == 0:
             return
@@ -45,15 +45,14 @@ class QueueLimit:
             raise QueueFull(f"{self._queued} executions are queued; the limit is {self._limit}")
         self._queued += more
 
-    async def require_room_or_known(
-        self, pool: Pool, tenant: UUID, key: RequestKey | None, *, more: int = 1
-    ) -> None:
-        """Count as `require_room` does; without room, accept a repetition. Raises QueueFull.
+    async def require_room_or_known(self, pool: Pool, tenant: UUID, key: RequestKey | None) -> None:
+        """Count one more submission; without room, let a repetition pass. Raises QueueFull.
 
-        It adds none. The look-up costs a statement only while the queue is full.
+        It is looked up only while the queue is full, and counted, as what is refused later is,
+        until the next count.
         """
         try:
-            await self.require_room(pool, more=more)
+            await self.require_room(pool)
         except QueueFull:
             if key is None:
                 raise

@@ -12,12 +12,12 @@ from msgspec import Struct
 
 from app.auth.callers import Caller, reauthorize
 from app.executions import acceptance
-from app.executions.acceptance_batches import Acceptance, insert_executions
+from app.executions.acceptance_groups import Acceptance, insert_executions
 from app.executions.callback_urls import require_room_for_callback
 from app.executions.model import Submission
 from app.idempotency.model import IdempotencyKey, RequestKey, key_for
 from app.idempotency.store import is_known
-from app.lanes import ALONE, MAX_BATCHED_BYTES, Alone
+from app.lanes import ALONE, MAX_SHARED_BYTES, Alone
 from app.limits import MAX_INLINE_BYTES, MAX_SEED
 from app.outages import BlobsUnavailable, DatabaseUnavailable
 from app.payloads.model import StoredPayload
@@ -153,7 +153,7 @@ async def _insert(
     submission = received.submission
     size_bytes = received.input.size_bytes + len(submission.params or b"")
     # The statement for several knows no callbacks: they are few beside the others.
-    if submission.callback_url is not None or size_bytes > MAX_BATCHED_BYTES:
+    if submission.callback_url is not None or size_bytes > MAX_SHARED_BYTES:
         version = await one(wanted)
     else:
         many = partial(_insert_several, resources, caller.tenant, caps)

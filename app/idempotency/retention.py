@@ -11,20 +11,20 @@ from app.idempotency.store import delete_expired
 log = structlog.get_logger(__name__)
 
 _INTERVAL_SECONDS: Final = 600.0
-# One batch, one short transaction.
-_BATCH_KEYS: Final = 1_000
+# So many are deleted in one short transaction.
+_KEYS_AT_ONCE: Final = 1_000
 
 
 async def run_expiry(pool: Pool) -> None:
     """Delete what has expired every ten minutes, until cancelled."""
 
     async def delete_all() -> None:
-        while await _delete_batch(pool) == _BATCH_KEYS:
+        while await _delete_some(pool) == _KEYS_AT_ONCE:
             pass
 
     await retry_forever("idempotency.expiry_failed", delete_all, pause_seconds=_INTERVAL_SECONDS)
 
 
-async def _delete_batch(pool: Pool) -> int:
+async def _delete_some(pool: Pool) -> int:
     async with pool.acquire() as conn:
-        return await delete_expired(conn, _BATCH_KEYS)
+        return await delete_expired(conn, _KEYS_AT_ONCE)

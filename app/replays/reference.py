@@ -7,7 +7,6 @@ from app.auth.errors import MissingScope
 from app.auth.model import Scope
 from app.batches.problems import BatchNotFound, UploadLost
 from app.executions.reference import SUBMISSION_PROBLEMS
-from app.http.idempotency import DESCRIBED as DESCRIBED_KEY, DESCRIBED_REPLAY
 from app.http.openapi import ResponseSpec, documented
 from app.http.openapi_parameters import load_examples
 from app.replays.model import CreateReplays, QueuedReplays, ReplayPlan
@@ -17,7 +16,7 @@ _EXAMPLES: Final = load_examples(Path(__file__).with_name("examples.json"))
 
 CREATE_REPLAYS: Final = documented(
     request_bodies={"application/json": CreateReplays},
-    headers=DESCRIBED_KEY,
+    idempotent=True,
     responses={
         200: ResponseSpec(description="With `dry_run`: what would be replayed", shape=ReplayPlan),
         202: ResponseSpec(
@@ -26,7 +25,6 @@ CREATE_REPLAYS: Final = documented(
             headers={
                 "Location": "address of the batch",
                 "Retry-After": "when to ask again, in seconds",
-                **DESCRIBED_REPLAY,
             },
             links={"showBatch": {"batch": "id"}},
         ),

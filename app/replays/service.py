@@ -70,7 +70,7 @@ async def create(
             await require_new(conn, tenant, request_key)
             target = await _target(conn, tenant, wanted)
             conditions = await _conditions(conn, tenant, wanted, target)
-            originals, erased = await _lock(resources, conn, tenant, conditions)
+            originals, erased, copied_bytes = await _lock(resources, conn, tenant, conditions)
             await queue_limit.require_room(conn, more=len(originals))
             batch = await insert_replays(
                 resources,
@@ -79,6 +79,7 @@ async def create(
                 originals,
                 version=target,
                 priority=wanted.priority,
+                copied_bytes=copied_bytes,
                 traceparent=traceparent,
             )
             details = {"items": batch.items, "erased": erased}
@@ -100,7 +101,7 @@ def require_filter(wanted: CreateReplays) -> None:
 
 async def _lock(
     resources: Resources, conn: Connection, tenant: UUID, conditions: Conditions
-) -> tuple[list[UUID], int]:
+) -> tuple[list[UUID], int, int]:
     limit = resources.settings.max_batch_items
     originals, erased, copied_bytes = await lock_matching(
         conn, tenant, conditions, limit=limit + 1, timeout_seconds=ALL_ITEMS_SECONDS
@@ -118,7 +119,7 @@ async def _lock(
     if not originals:
         matching = f"the {erased} executions that match have no input any more"
         raise NothingToReplay(f"/filter: {matching if erased else 'no execution matches'}")
-    return originals, erased
+    return originals, erased, copied_bytes
 
 
 async def _target(conn: Connection, tenant: UUID, wanted: CreateReplays) -> ResolvedVersion | None:

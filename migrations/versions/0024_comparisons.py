@@ -85,7 +85,7 @@ def upgrade() -> None:
     """)
     op.execute("""
         COMMENT ON COLUMN comparison_items.changes IS
-            'where two results differ, as JSON; erased with the data of either execution'
+            'where two results differ, as MessagePack; erased with the data of either execution'
     """)
     for side in ("from", "to"):
         op.execute(f"""

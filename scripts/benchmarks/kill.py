@@ -48,7 +48,7 @@ _RETRY_SECONDS: Final = 0.1
 _POLL_SECONDS: Final = 0.05
 _ANSWER_SECONDS: Final = 120.0
 _DRAIN_SECONDS: Final = 1_800.0
-# Those without form batches.
+# Those without form groups.
 _CALLBACK_EVERY: Final = 2
 _DONE: Final = (200, 202)
 _CONFLICT: Final = 409

@@ -14,9 +14,9 @@ SCRIPT = (CARDS / "script.js").read_bytes()
 
 @pytest.mark.parametrize("case", ["", "-quarters"])
 def test_the_card_statistics_match_the_expected_result(system: System, case: str) -> None:
-    system.upload(f"cards{case}", SCRIPT)
+    system.upload(f"card-statistics{case}", SCRIPT)
 
-    execution = system.run(f"cards{case}", (CARDS / f"payload{case}.json").read_bytes())
+    execution = system.run(f"card-statistics{case}", (CARDS / f"payload{case}.json").read_bytes())
 
     expected = json.loads((CARDS / f"expected{case}.json").read_bytes())
     assert execution["status"] == "succeeded"

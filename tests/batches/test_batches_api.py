@@ -2,13 +2,17 @@
 
 import gzip
 import json
+from contextlib import ExitStack
 from typing import Any, Final
 
 import asyncpg
 import httpx
 import pytest
 
+from app.batches.staging import MAX_UPLOADS_OF_TENANT
+from tests.support.half_sent_requests import begun
 from tests.support.system import System, until
+from tests.support.system_with_keys import SystemWithKeys
 
 NDJSON: Final = {"Content-Type": "application/x-ndjson"}
 DOUBLE: Final = "function process(data) { return { twice: data * 2 } }"
@@ -160,7 +164,7 @@ def test_results_and_lists_are_filtered(system: System) -> None:
     assert system.client.get("/executions?batch=no").status_code == 422
 
 
-def test_events_tell_of_progress_and_end(system: System) -> None:
+def test_events_report_progress_and_end(system: System) -> None:
     location = _submit(system, b"1\n2\n3").headers["Location"]
     token = system.client.post(f"{location}/events-token").json()["token"]
 
@@ -231,3 +235,42 @@ def test_a_repetition_is_shown_whatever_would_be_refused_by_now(system: System) 
     assert (again.status_code, again.headers["Location"]) == (202, first.headers["Location"])
     assert again.headers["Idempotency-Replayed"] == "true"
     assert (other.status_code, fresh.status_code) == (422, 409)
+
+
+def test_a_fresh_key_does_not_defer_quotas_to_the_end(keyed: SystemWithKeys) -> None:
+    made = keyed.post("/tenants", json={"name": "batches-little", "caps": {"max_stored_bytes": 4}})
+    assert made.status_code == 201, made.text
+    key = keyed.key("batches-little").key
+    keyed.post("/scripts", key, json={"name": "little", "source": DOUBLE})
+
+    # Wrong at its end, which is not read.
+    refused = keyed.post(
+        "/batches?script=little",
+        key,
+        content=b"[1,2}",
+        headers={"Content-Type": "application/json", "Idempotency-Key": "fresh"},
+    )
+
+    assert (refused.status_code, refused.json()["quota"]) == (429, "stored-bytes")
+
+
+def test_a_tenant_has_eight_uploads_at_once(system: System) -> None:
+    path = "/batches?script=same-batch"
+    with ExitStack() as uploads:
+        first, *_ = [
+            uploads.enter_context(begun(system.port, "POST", path, NDJSON, b"1\n2\n"))
+            for _ in range(MAX_UPLOADS_OF_TENANT)
+        ]
+        refused: list[httpx.Response] = []
+        for _ in until("all have begun, and a ninth is refused"):
+            refused = [_submit(system, b"1", "same-batch")]
+            if refused[0].status_code == 429:
+                break
+        (ninth,) = refused
+        assert ninth.json()["type"] == "urn:crivo:problem:too-many-requests"
+        assert f"{MAX_UPLOADS_OF_TENANT} requests" in ninth.text
+
+        assert first.end().status == 202
+        for _ in until("one may begin when another has ended"):
+            if _submit(system, b"1", "same-batch").status_code == 202:
+                break

@@ -26,6 +26,7 @@ from app.executions.store import select_execution
 from app.metrics import REGISTRY
 from app.settings import Settings
 from tests.callbacks.deliveries import Deliveries
+from tests.support.queues import FAILURE
 from tests.support.receivers import Receiver, open_receiver
 
 PENDING, DELIVERED = CallbackStatus.PENDING, CallbackStatus.DELIVERED
@@ -205,7 +206,7 @@ async def test_an_inward_name_gets_nothing_and_shows_as_no_answer(
     async def inward(_: str) -> Sequence[Address]:
         return [ip_address("10.0.0.1")]
 
-    inward_attempts = ("crivo_callback_attempts_total", {"outcome": "inward"})
+    inward_attempts = ("crivo_callback_attempts_total", {"outcome": "not_public"})
     before = REGISTRY.get_sample_value(*inward_attempts) or 0
     [execution] = await deliveries.ended(_url(receiver, "/ok", host="receiver.example"))
 
@@ -281,13 +282,21 @@ async def test_a_message_says_how_the_execution_ended(
     deliveries: Deliveries, receiver: Receiver
 ) -> None:
     tenant = await deliveries.queues.tenant()
-    [execution] = await deliveries.queues.accept(tenant, callback_url=_url(receiver, "/ok"))
-    await deliveries.queues.cancel(tenant, execution)
+    url = _url(receiver, "/ok")
+    failed, cancelled = await deliveries.queues.accept(tenant, 2, callback_url=url)
+    [claim] = await deliveries.queues.claim()
+    await deliveries.queues.finish(claim, FAILURE)
+    await deliveries.queues.cancel(tenant, cancelled)
 
     async with deliveries.running():
-        await deliveries.reaches(execution, DELIVERED)
+        for each in (failed, cancelled):
+            await deliveries.reaches(each, DELIVERED)
 
-    assert json.loads(receiver.received[0].body)["type"] == "execution.cancelled"
+    messages = [json.loads(each.body) for each in receiver.received]
+    assert {each["data"]["id"]: each["type"] for each in messages} == {
+        str(failed): "execution.failed",
+        str(cancelled): "execution.cancelled",
+    }
 
 
 async def test_every_failure_without_an_answer_looks_the_same(

@@ -42,7 +42,7 @@ def _in_python(_: Path) -> Verify:
 def _in_javascript(folder: Path) -> Verify:
     node = shutil.which("node")
     if node is None:
-        pytest.skip("no Node here")
+        pytest.skip("Node is not on PATH: the guide's JavaScript is not run")
     caller = """
     const [secret, headers, body] = JSON.parse(process.argv[1]);
     process.stdout.write(String(verify(secret, headers, Buffer.from(body, "base64"))));

@@ -4,9 +4,10 @@ import pytest
 
 from app.db import Pool
 from app.executions.dispatch import slot_offers
-from app.executions.dispatch.outcome_batches import finish_several
+from app.executions.dispatch.outcome_groups import finish_several
+from app.executions.model import Finish
 from app.executions.retention import delete_executions
-from tests.support.queues import SUCCESS, Queues
+from tests.support.queues import FAILURE, SUCCESS, Queues
 
 URL = "https://receiver.example/hook"
 COUNT = "SELECT count(*) FROM callbacks"
@@ -21,16 +22,18 @@ def queues(pool: Pool) -> Queues:
     return Queues(pool)
 
 
-async def test_success_and_failure_add_a_callback(queues: Queues) -> None:
+@pytest.mark.parametrize("outcome", [SUCCESS, FAILURE], ids=lambda each: each.status)
+async def test_success_and_failure_add_a_callback(queues: Queues, outcome: Finish) -> None:
     tenant = await queues.tenant()
     [execution] = await queues.accept(tenant, callback_url=URL)
     [claim] = await queues.claim()
     assert await queues.pool.fetchval(COUNT) == 0
 
-    await queues.finish(claim)
+    await queues.finish(claim, outcome)
     # A report may be repeated when its answer was lost.
-    await queues.finish(claim)
+    await queues.finish(claim, outcome)
 
+    assert await queues.status(execution) is outcome.status
     [row] = await queues.pool.fetch(SHOWN)
     assert tuple(row) == (execution, tenant, URL, "receiver.example", "pending")
 

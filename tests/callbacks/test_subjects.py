@@ -1,4 +1,4 @@
-"""Another noun than executions takes part in callbacks by the steps that the design page shows."""
+"""A further kind of resource takes part in callbacks by the steps that the design page shows."""
 
 import asyncio
 import json
@@ -57,7 +57,7 @@ async def _message(conn: Connection, tenant: UUID, thing: UUID) -> Message | Non
     return Message(type="batch.finished", timestamp=datetime.now(UTC), data=data)
 
 
-async def test_another_noun_takes_part_as_the_page_says(
+async def test_a_further_kind_of_resource_takes_part_as_the_page_says(
     pool: Pool, settings: Settings, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delitem(SUBJECTS, "batch")

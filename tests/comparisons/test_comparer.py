@@ -187,7 +187,7 @@ async def test_another_worker_goes_on_where_one_crashed(
     assert calls == 31
 
 
-async def test_results_that_are_dear_to_compare_count_as_different(
+async def test_results_that_are_expensive_to_compare_count_as_different(
     resources: Resources, due: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(comparer, "_BUDGET_SECONDS", 0.0)

@@ -176,6 +176,17 @@ def test_a_repeated_request_creates_one_comparison_and_quotas_hold(record: Recor
     assert other.status_code == 422
 
 
+def test_half_a_surrogate_pair_in_names_and_values_is_shown(record: Record) -> None:
+    script = record(r"const process = data => ({'\ud800': '\ud800'})")
+    script.run([b"1"])
+    script.version(r"const process = data => ({'\ud800': '\udfff'})")
+
+    [difference] = script.compare(1, 2)["differences"]
+
+    [change] = difference["changes"]
+    assert change == {"pointer": "/\ud800", "before": "\ud800", "after": "\udfff"}
+
+
 def test_samples_and_filters_have_as_many_bytes_as_a_batch_may(
     system: System, record: Record
 ) -> None:

@@ -115,6 +115,16 @@ def test_a_place_with_a_long_pointer_is_reported_by_the_value_around_it() -> Non
     assert changes_between(before, reordered, limit=9) == []
 
 
+@pytest.mark.parametrize("brackets", [(b"[", b"]"), (b'{"a":', b"}")])
+def test_no_depth_ends_the_comparison(brackets: tuple[bytes, bytes]) -> None:
+    opening, closing = brackets
+    # Around the depth at which the scanner gives up, which depends on the caller's own depth.
+    for depth in range(960, 1_001):
+        before, after = (opening * depth + each + closing * depth for each in (b"1", b"2"))
+        [place] = changes_between(before, after, limit=10)
+        assert (place.before, place.after) != (None, None)
+
+
 def test_depth_and_number_of_differences_are_bounded() -> None:
     deep, deeper = ('{"a":' * depth + '{"b":1,"c":2}' + "}" * depth for depth in (9, MAX_DEPTH))
     swap = ('"b":1,"c":2', '"c":2,"b":1')

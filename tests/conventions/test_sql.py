@@ -26,7 +26,7 @@ from tests.support.servers import ROOT
 _ACROSS_TENANTS: Final = {
     "app.executions.dispatch.claims": "a worker names rows by id and fencing token",
     "app.executions.dispatch.slot_offers": "a worker names rows by id and fencing token",
-    "app.executions.dispatch.outcome_batches": "a worker names rows by id and fencing token",
+    "app.executions.dispatch.outcome_groups": "a worker names rows by id and fencing token",
     "app.executions.store.SELECT_STATES": "ids that readers wait for, found under their tenants",
     "app.batches.store.SELECT_STATES": "ids that readers wait for, found under their tenants",
     "app.batches.store.SELECT_UNCANCELLED": "interrupted cancellations of all tenants",

@@ -3,8 +3,10 @@
 from uuid import UUID
 
 import uuid_utils.compat as uuid
+from msgspec.structs import replace
 
 from app.db import Pool
+from app.execution_errors import ErrorKind
 from app.executions import acceptance, cancellations
 from app.executions.dispatch import claims
 from app.executions.dispatch.completion_report import CompletedExecution
@@ -31,6 +33,12 @@ SUCCESS = Finish(
     peak_memory_bytes=1,
     result=None,
     logs=None,
+)
+FAILURE = replace(
+    SUCCESS,
+    status=Status.FAILED,
+    error_kind=ErrorKind.SCRIPT_ERROR,
+    error=b'{"kind": "script_error", "message": "no"}',
 )
 
 

@@ -1,4 +1,4 @@
-"""Submissions driven directly, as requests accept them, with a way to make batches form."""
+"""Submissions driven directly, as requests accept them, with a way to make groups form."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence

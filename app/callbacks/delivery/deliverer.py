@@ -57,7 +57,7 @@ class _Outcome(StrEnum):
     REFUSED = "refused"
     GONE = "gone"
     NO_ANSWER = "no_answer"
-    INWARD = "inward"
+    NOT_PUBLIC = "not_public"
 
 
 class _Attempted(Struct, frozen=True, kw_only=True):
@@ -172,7 +172,7 @@ class Deliverer:
             raise
         except InwardTarget as error:
             self._inward.log(claimed.tenant_id, claimed.host, str(error))
-            return _Attempted(outcome=_Outcome.INWARD)
+            return _Attempted(outcome=_Outcome.NOT_PUBLIC)
         # A URL is unusable where settings have changed since it was accepted.
         except (NoAnswer, UnusableTarget) as error:
             self._log_no_answer(claimed, str(error))
@@ -193,7 +193,7 @@ class Deliverer:
                 status = CallbackStatus.DELIVERED
             case _Outcome.GONE:
                 status = CallbackStatus.DISABLED
-            case _Outcome.REFUSED | _Outcome.NO_ANSWER | _Outcome.INWARD:
+            case _Outcome.REFUSED | _Outcome.NO_ANSWER | _Outcome.NOT_PUBLIC:
                 retry_after = None if answer is None else answer.retry_after
                 if not attempted.is_last:
                     delay_seconds = next_delay_seconds(

@@ -16,10 +16,10 @@ from app.db import Pool
 from app.execution_errors import over_quota
 from app.executions.dispatch import claims
 from app.executions.dispatch.completion_report import CompletedExecution, report_completion
-from app.executions.dispatch.outcome_batches import finish_several
+from app.executions.dispatch.outcome_groups import finish_several
 from app.executions.dispatch.stored_bytes import StoredBytesExceeded
 from app.executions.model import Claim, Finish, Status
-from app.lanes import ALONE, MAX_BATCHED_BYTES, MAX_LINGERING_BYTES, Alone
+from app.lanes import ALONE, MAX_LINGERING_BYTES, MAX_SHARED_BYTES, Alone
 from app.metrics import LATE_REPORTS
 from app.outages import BlobsUnavailable, DatabaseUnavailable
 from app.payloads.model import StoredPayload
@@ -71,7 +71,7 @@ async def _finish_claim(
 async def _record(resources: Resources, claim: Claim, finish: Finish) -> CompletedExecution | None:
     """Record an outcome, together with others that arrive while one is being recorded."""
     outcome, size_bytes = (claim, finish), _size_bytes(finish)
-    if size_bytes > MAX_BATCHED_BYTES:
+    if size_bytes > MAX_SHARED_BYTES:
         return await _record_one(resources.pool, outcome)
     lingers = claim.batch_id is not None and size_bytes <= MAX_LINGERING_BYTES
     return await resources.lanes.submit(

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from app.executions import store
 from app.executions.model import Execution
-from app.lanes import ALONE, MAX_BATCHED_BYTES, Alone
+from app.lanes import ALONE, MAX_SHARED_BYTES, Alone
 from app.resources import Resources
 
 
@@ -25,7 +25,7 @@ async def read_execution(
     async def many(wanted: Sequence[UUID]) -> Sequence[Execution | Alone]:
         async with resources.pool.acquire() as conn:
             found = await store.select_executions(
-                conn, tenant, wanted, with_result=with_result, max_bytes=MAX_BATCHED_BYTES
+                conn, tenant, wanted, with_result=with_result, max_bytes=MAX_SHARED_BYTES
             )
         return [ALONE if each is None else each for each in found]
 

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from app.db import Pool
 from app.executions import store
-from app.executions.dispatch import claims, outcome_batches
+from app.executions.dispatch import claims, outcome_groups
 from app.executions.dispatch.executor import run
 from app.executions.dispatch.running_claims import ResourceUsage
 from app.executions.model import Claim, Receipt
@@ -59,7 +59,7 @@ async def test_outcomes_recorded_together_have_their_own_isolation(queues: Queue
         for claim, isolation in zip(held, Isolation, strict=True)
     ]
     async with queues.pool.acquire() as conn:
-        await outcome_batches.finish_several(conn, outcomes)
+        await outcome_groups.finish_several(conn, outcomes)
 
     for claim, finish in outcomes:
         found = await receipt(queues, claim.tenant_id, claim.id)

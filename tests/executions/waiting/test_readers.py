@@ -14,7 +14,7 @@ from app.executions import store
 from app.executions.model import Execution
 from app.executions.waiting.readers import read_execution
 from app.executions.waiting.waiters import WaiterRegistry
-from app.lanes import MAX_BATCHED_BYTES
+from app.lanes import MAX_SHARED_BYTES
 from app.notifications import Notice
 from app.payloads.writer import stored_inline
 from app.resources import Resources
@@ -94,7 +94,7 @@ async def test_tenants_are_read_apart_and_see_only_their_own(
     assert [None if each is None else each.id for each in found] == [
         mine, None, None, None, theirs, None,
     ]  # fmt: skip
-    # An execution that a batch does not find is read alone.
+    # An execution that a group does not find is read alone.
     assert sorted(statements) == [1, 1, 1, 1, 3, 3]
 
 
@@ -104,7 +104,7 @@ async def test_a_large_result_is_read_alone(
 ) -> None:
     tenant = await queues.tenant()
     ids = await queues.accept(tenant, 4)
-    large = stored_inline(b"1" * (MAX_BATCHED_BYTES + 1))
+    large = stored_inline(b"1" * (MAX_SHARED_BYTES + 1))
     [claim] = await queues.claim(1)
     await queues.finish(claim, replace(SUCCESS, result=large))
 

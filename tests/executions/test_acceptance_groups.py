@@ -11,9 +11,9 @@ import uuid_utils.compat as uuid
 
 from app.db import Connection, Pool
 from app.executions import acceptance
-from app.executions.acceptance_batches import Acceptance, insert_executions
+from app.executions.acceptance_groups import Acceptance, insert_executions
 from app.executions.model import Submission
-from app.lanes import MAX_BATCHED_BYTES
+from app.lanes import MAX_SHARED_BYTES
 from app.limits import LimitChoice, LimitPolicy, Limits
 from app.payloads.writer import stored_inline
 from app.quotas.errors import QuotaExceeded
@@ -103,7 +103,7 @@ async def test_submissions_one_by_one_take_a_statement_each(resources: Resources
 
 
 async def test_a_large_submission_takes_a_statement_of_its_own(resources: Resources) -> None:
-    large = {"data": b" " * (MAX_BATCHED_BYTES + 1)}
+    large = {"data": b" " * (MAX_SHARED_BYTES + 1)}
     accepted = await accept_together(resources, {}, {}, large, {})
 
     assert len({each for each in accepted if isinstance(each, UUID)}) == 4
@@ -130,7 +130,7 @@ async def test_an_error_of_one_submission_is_its_own(resources: Resources) -> No
     ],
     ids=["queued", "far", "stored", "day"],
 )
-async def test_a_quota_is_exact_for_a_batch(
+async def test_a_quota_is_exact_for_a_group(
     resources: Resources, caps: Caps, size: int, fit: int
 ) -> None:
     answers = await accept_together(
@@ -142,7 +142,7 @@ async def test_a_quota_is_exact_for_a_batch(
     assert await resources.pool.fetchval("SELECT count(*) FROM executions") == fit
 
 
-async def test_other_caps_are_another_batch(resources: Resources) -> None:
+async def test_other_caps_are_another_group(resources: Resources) -> None:
     answers = await accept_together(
         resources, *({"caps": Caps(max_queued=n % 2 + 2)} for n in range(8))
     )
@@ -156,7 +156,7 @@ async def test_other_caps_are_another_batch(resources: Resources) -> None:
 
 
 @pytest.mark.parametrize("max_memory_bytes", [None, 96 * MIB, 48 * MIB])
-async def test_a_batch_stores_what_single_statements_store(
+async def test_a_group_stores_what_single_statements_store(
     pool: Pool, max_memory_bytes: int | None
 ) -> None:
     wanted = [
@@ -200,7 +200,7 @@ async def test_a_batch_stores_what_single_statements_store(
     assert together == single
 
 
-async def test_a_batch_finds_no_script_of_another_tenant(pool: Pool) -> None:
+async def test_a_group_finds_no_script_of_another_tenant(pool: Pool) -> None:
     async with pool.acquire() as conn:
         other = uuid.uuid7()
         await insert_tenant(conn, other, name="other", weight=100, caps=Caps())

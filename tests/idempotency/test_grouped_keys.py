@@ -49,7 +49,7 @@ async def test_keyed_submissions_share_a_statement(resources: Resources) -> None
         assert repeated.value.resource == str(each)
 
 
-async def test_a_key_in_a_batch_is_used_once(resources: Resources) -> None:
+async def test_a_key_in_a_group_is_used_once(resources: Resources) -> None:
     earlier = await accept(resources, key="earlier")
     async with resources.pool.acquire() as conn, conn.transaction():
         await require_new(conn, DEFAULT_TENANT, IdempotencyKey("locked", bytes(32)))
@@ -81,7 +81,7 @@ async def test_a_key_in_a_batch_is_used_once(resources: Resources) -> None:
     await accept(resources, key="locked")
 
 
-async def test_an_expired_key_is_free_in_a_batch(resources: Resources) -> None:
+async def test_an_expired_key_is_free_in_a_group(resources: Resources) -> None:
     earlier = await accept(resources, key="a")
     await resources.pool.execute("UPDATE idempotency_keys SET expires_at = clock_timestamp()")
 

@@ -1,4 +1,4 @@
-"""An outcome that fails or waits takes no other of its batch with it, nor another tenant's."""
+"""An outcome that fails or waits takes no other of its group with it, nor another tenant's."""
 
 import asyncio
 from collections.abc import AsyncIterator, MutableMapping
@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from app.db import Pool
 from app.executions.dispatch.completion import record_outcome
-from app.executions.dispatch.outcome_batches import finish_several
+from app.executions.dispatch.outcome_groups import finish_several
 from app.executions.model import Claim, Finish
 from app.payloads.writer import stored_inline
 from app.resources import Resources, open_resources
@@ -80,7 +80,7 @@ async def test_a_value_that_postgresql_refuses_fails_alone(
     assert await queues.pool.fetchval(COUNT_RESULTS) == 3
 
 
-async def test_a_lost_connection_loses_and_doubles_no_outcome_of_a_batch(
+async def test_a_lost_connection_loses_and_doubles_no_outcome_of_a_group(
     queues: Queues, resources: Resources
 ) -> None:
     await queues.accept(await queues.tenant(), 6)
@@ -101,7 +101,7 @@ async def test_a_lost_connection_loses_and_doubles_no_outcome_of_a_batch(
     assert reports(logs) == sorted(str(each.id) for each in held)
 
 
-async def test_a_batch_whose_reply_was_lost_is_reported_and_changes_nothing(
+async def test_a_group_whose_reply_was_lost_is_reported_and_changes_nothing(
     queues: Queues, resources: Resources
 ) -> None:
     await queues.accept(await queues.tenant(), 4)
@@ -139,7 +139,7 @@ async def test_a_tenant_that_waits_for_a_lock_delays_no_other(
     assert len(resources.lanes) == 0
 
 
-async def test_a_quota_that_comes_near_while_a_batch_waits_is_exact(
+async def test_a_quota_that_comes_near_while_a_group_waits_is_exact(
     queues: Queues, resources: Resources
 ) -> None:
     tenant = await queues.tenant()

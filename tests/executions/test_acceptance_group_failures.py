@@ -1,4 +1,4 @@
-"""A submission that fails, leaves or waits takes no other of its batch, nor another tenant's."""
+"""A submission that fails, leaves or waits takes no other of its group, nor another tenant's."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -60,7 +60,7 @@ async def test_a_value_that_postgresql_refuses_fails_alone(resources: Resources)
 
     assert isinstance(third, asyncpg.PostgresError)
     assert await stored(resources.pool) == {first, second, fourth}
-    [line] = [each for each in logs if each["event"] == "batch.failed"]
+    [line] = [each for each in logs if each["event"] == "shared_statement.failed"]
     assert (line["kind"], line["calls"]) == ("acceptances", 3)
     assert "secret" not in str(line)
 
@@ -78,14 +78,14 @@ async def test_a_client_that_leaves_while_it_waits_takes_no_other_with_it(
 
 
 @asynccontextmanager
-async def batch_waiting(
+async def group_waiting(
     resources: Resources, count: int
 ) -> AsyncIterator[list["asyncio.Task[UUID]"]]:
-    """Submit; within the block the first is accepted, and a batch of the rest waits for a lock."""
+    """Submit; within the block the first is accepted, and a group of the rest waits for a lock."""
     async with resources.pool.acquire() as blocker:
         transaction = blocker.transaction()
         await transaction.start()
-        # Far from its quota, a single acceptance shares this lock; a batch does not.
+        # Far from its quota, a single acceptance shares this lock; a group does not.
         await blocker.execute(
             "SELECT pg_advisory_xact_lock_shared(hashtextextended($1::text, 1))", str(TENANT)
         )
@@ -99,10 +99,10 @@ async def batch_waiting(
             await transaction.rollback()
 
 
-async def test_a_client_that_leaves_while_its_batch_is_stored_takes_no_other_with_it(
+async def test_a_client_that_leaves_while_its_group_is_stored_takes_no_other_with_it(
     resources: Resources,
 ) -> None:
-    async with batch_waiting(resources, 4) as tasks:
+    async with group_waiting(resources, 4) as tasks:
         tasks[1].cancel()
         await asyncio.wait([tasks[1]])
 
@@ -113,10 +113,10 @@ async def test_a_client_that_leaves_while_its_batch_is_stored_takes_no_other_wit
     assert await resources.pool.fetchval(COUNT_STATEMENTS) == 2
 
 
-async def test_after_a_lost_connection_nothing_of_a_batch_is_stored_nor_acknowledged(
+async def test_after_a_lost_connection_nothing_of_a_group_is_stored_nor_acknowledged(
     resources: Resources,
 ) -> None:
-    async with batch_waiting(resources, 5) as tasks:
+    async with group_waiting(resources, 5) as tasks:
         assert await resources.pool.fetchval(END_WAITING_BACKENDS) == 1
         first, *others = await asyncio.gather(*tasks, return_exceptions=True)
 

@@ -10,9 +10,9 @@ from app.db import Pool
 from app.execution_errors import ErrorKind
 from app.executions.dispatch import claims
 from app.executions.dispatch.completion import record_outcome
-from app.executions.dispatch.outcome_batches import finish_several
+from app.executions.dispatch.outcome_groups import finish_several
 from app.executions.model import Claim, Finish, Status
-from app.lanes import MAX_BATCHED_BYTES
+from app.lanes import MAX_SHARED_BYTES
 from app.notifications import CHANNEL
 from app.payloads.writer import stored_inline
 from app.resources import Resources, open_resources
@@ -106,7 +106,7 @@ async def test_a_large_outcome_takes_a_statement_of_its_own(
     queues: Queues, resources: Resources, name: str
 ) -> None:
     held = await claimed(queues, 4)
-    content = b"1" * (MAX_BATCHED_BYTES + 1)
+    content = b"1" * (MAX_SHARED_BYTES + 1)
     if name in {"result", "logs"}:
         large = replace(SUCCESS, **{name: stored_inline(content)})
     elif name == "error":
@@ -122,7 +122,7 @@ async def test_a_large_outcome_takes_a_statement_of_its_own(
     assert await queues.pool.fetchval(COUNT_STATEMENTS) == 3
 
 
-async def test_a_lost_claim_in_a_batch_changes_nothing(
+async def test_a_lost_claim_in_a_group_changes_nothing(
     queues: Queues, resources: Resources
 ) -> None:
     held = await claimed(queues, 5)
@@ -166,7 +166,7 @@ async def test_an_old_claim_of_an_execution_does_not_pass_for_its_new_one(
     assert tuple(row) == (1.0, b"1")
 
 
-async def test_a_batch_over_a_quota_is_recorded_one_by_one(
+async def test_a_group_over_a_quota_is_recorded_one_by_one(
     queues: Queues, resources: Resources
 ) -> None:
     held = await claimed(queues, 6)
@@ -181,7 +181,7 @@ async def test_a_batch_over_a_quota_is_recorded_one_by_one(
     assert sorted(ends) == ["failed"] * 3 + ["succeeded"] * 3
 
 
-async def test_a_batch_and_a_renewal_never_deadlock(queues: Queues, pool: Pool) -> None:
+async def test_a_group_and_a_renewal_never_deadlock(queues: Queues, pool: Pool) -> None:
     held = await claimed(queues, 16)
 
     async def renew() -> set[int]:
