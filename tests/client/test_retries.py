@@ -310,30 +310,6 @@ def test_a_lost_submission_is_never_carried_out_twice(
     assert len(list(client.executions.list(labels={"of": echo}))) == 1
 
 
-def test_a_download_goes_on_where_it_was_cut(
-    client: Crivo, faulty: FaultyServer, tmp_path: Path
-) -> None:
-    client.scripts.push("long", "function process(n) { return 'abcdefgh'.repeat(n) }")
-    result = client.run("long", 100_000)
-    faulty.faults = [Lost(forwarded=True, after_bytes=300_000), Lost()]
-
-    size = client.executions.save_result(result.execution.id, tmp_path / "result")
-
-    assert (tmp_path / "result").read_bytes() == result.content
-    assert size == len(result.content)
-    assert faulty.seen[-1].headers["range"] == "bytes=300000-"
-
-
-def test_watching_goes_on_after_a_lost_connection(
-    client: Crivo, faulty: FaultyServer, echo: str
-) -> None:
-    queued = client.executions.submit(echo, 1)
-    client.executions.wait(queued.id)
-    faulty.faults = [Lost(), Lost(forwarded=True, after_bytes=10)]
-
-    assert [each.status for each in client.executions.watch(queued.id)] == ["succeeded"]
-
-
 async def test_the_asynchronous_client_keeps_the_same_rules(
     keyless: FaultyServer, echo: str
 ) -> None:

@@ -102,6 +102,14 @@ def deliver(request: Request, *, retry: Retry, keys: Keys) -> Flow[Reply]:
         yield Pause(pause)
 
 
+def pause_before_resuming(error: CrivoError, failures: int, *, retry: Retry) -> float:
+    """Return the seconds before the rest of a stream is requested. Raises a final error."""
+    pause = retry.pause(failures, retry_after=error.retry_after)
+    if pause is None or not _may_pass(error):
+        raise error
+    return pause
+
+
 def _attempt(request: Request) -> Flow[Reply | CrivoError]:
     try:
         # Only a Pause is answered with None.
@@ -123,6 +131,16 @@ def _takes_keys(*, retry: Retry, keys: Keys) -> Flow[bool]:
 
 def _refuses_keys(error: CrivoError) -> bool:
     return isinstance(error, Refused) and error.code == _KEY_UNSUPPORTED
+
+
+def _may_pass(error: CrivoError) -> bool:
+    match error:
+        case Unreachable():
+            return error.may_pass
+        case Refused(status=status) | UnexpectedResponse(status=status):
+            return status in _MAY_PASS
+        case _:
+            return False
 
 
 def _may_be_done(error: CrivoError) -> bool:

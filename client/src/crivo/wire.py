@@ -84,7 +84,7 @@ class Reply(Struct, frozen=True, kw_only=True):
         """Read the JSON body. Raises UnexpectedResponse."""
         try:
             return decode(self.content, shape)
-        except (DecodeError, ValidationError, UnicodeDecodeError):
+        except (DecodeError, ValidationError):
             raise self.unexpected("Crivo's JSON") from None
 
     def unexpected(self, expected: str) -> UnexpectedResponse:
