@@ -109,6 +109,9 @@ def checked_url(url: str) -> str:
     try:
         parts = urlsplit(url.strip())
         host, _ = parts.hostname, parts.port
+        if host and host.isascii():
+            # As the resolver does, whose error for an empty or a long label is not httpx's.
+            host.encode("idna")
     except ValueError as error:
         raise InvalidUrl(f"{shown!r} is not a URL: {error}") from None
     is_text = url.strip().isprintable() and " " not in url.strip()
