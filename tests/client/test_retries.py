@@ -103,6 +103,19 @@ def test_a_push_is_repeated_and_adds_one_version(client: Crivo, faulty: FaultySe
     assert (pushed.version, pushed.is_new) == (1, False)
 
 
+def test_a_wait_without_room_is_asked_once(
+    client: Crivo, faulty: FaultyServer, echo: str
+) -> None:
+    execution = client.run(echo, 1).execution
+    faulty.seen.clear()
+    faulty.faults = [problem(503, "no-room-to-wait")]
+
+    found = client.executions.wait(execution.id, timeout=0.01)
+
+    assert found == execution
+    assert ["wait=" in each.path for each in faulty.seen] == [True, False]
+
+
 def test_attempts_end(client: Crivo, faulty: FaultyServer) -> None:
     faulty.faults = [Lost()] * 10
 

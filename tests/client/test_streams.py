@@ -91,6 +91,17 @@ def test_a_busy_service_is_asked_for_each_stream_again(
         assert len(faulty.seen) == QUICK.attempts + 1
 
 
+def test_a_result_that_is_missing_is_told_apart(client: Crivo, faulty: FaultyServer) -> None:
+    line = f'{{"line":1,"id":"{ANY}","status":"succeeded","result_missing":true}}\n'
+    faulty.faults = [Scripted(body=line.encode())]
+
+    [result] = client.batches.results(ANY)
+
+    assert result.result_missing
+    with pytest.raises(ValueError, match="missing"):
+        result.json()
+
+
 async def test_text_that_is_not_utf_8_is_not_crivos(client: Crivo, faulty: FaultyServer) -> None:
     events = Scripted(
         headers={"Content-Type": "text/event-stream"}, body=b"data: " + NO_UTF8 + b"\n"

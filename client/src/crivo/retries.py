@@ -3,10 +3,10 @@
 A flow is a generator that yields requests and pauses and receives replies. It does no I/O, so
 that `Crivo` and `AsyncCrivo` share it.
 
-GET, PUT and DELETE are repeated after any failure that may pass. A request that creates something
-carries an `Idempotency-Key`, so that the service carries it out once however often it arrives. A
-service that refuses the key (0.1.0 does) gets the request without it; then it is repeated only if
-the service has certainly not carried it out.
+GET, PUT, PATCH, DELETE and a POST that creates nothing are repeated after any failure that may
+pass. A request that creates something carries an `Idempotency-Key`, so that the service carries
+it out once however often it arrives. A service that refuses the key (0.1.0 does) gets the request
+without it; then it is repeated only if the service has certainly not carried it out.
 """
 
 import random
@@ -164,6 +164,8 @@ def _is_refused_first(error: Refused) -> bool:
 
 def _may_repeat(request: Request, error: CrivoError, *, keyed: bool) -> bool:
     if request.body is not None and not request.body.available:
+        return False
+    if isinstance(error, Refused) and error.code in request.final_codes:
         return False
     # A repeated condition would not hold any more: the first request has changed what it is about.
     is_safe = keyed or not (request.creates or request.overwrites or "If-Match" in request.headers)

@@ -27,7 +27,8 @@ class Request(Struct, frozen=True, kw_only=True):
 
     `creates`: each time it is carried out, it creates something, unless it carries the same `key`
     (None: a new one). `overwrites`: it may undo a change that somebody made meanwhile. `wait` is
-    the number of seconds that the service may take longer than usual.
+    the number of seconds that the service may take longer than usual. A refusal with one of
+    `final_codes` ends the attempts.
     """
 
     method: str
@@ -39,6 +40,7 @@ class Request(Struct, frozen=True, kw_only=True):
     key: str | None = None
     overwrites: bool = False
     wait: float = 0.0
+    final_codes: frozenset[str] = frozenset()
 
     def with_key(self, key: str) -> "Request":
         """Copy it with an idempotency key, which the draft of the IETF writes in quotes."""
