@@ -26,7 +26,7 @@ class Body:
     """A request's body, which is read in chunks; `size` is None if it is unknown."""
 
     def __init__(self, data: Data) -> None:
-        """Take the data. Raises TypeError and ValueError for what cannot be sent, such as a text file."""
+        """Take the data. Raises TypeError, also for a text file, and ValueError."""
         self._content: bytes | None = None
         self._path: Path | None = None
         self._file: BinaryIO | None = None
@@ -107,8 +107,8 @@ class Body:
             return
         chunks = self.chunks()
         # An empty chunk is no end.
-        while (chunk := await asyncio.to_thread(next, chunks, None)) is not None:
-            yield chunk
+        while (part := await asyncio.to_thread(next, chunks, None)) is not None:
+            yield part
 
 
 def encode(value: object) -> bytes:

@@ -163,9 +163,8 @@ def _is_refused_first(error: Refused) -> bool:
 
 
 def _may_repeat(request: Request, error: CrivoError, *, keyed: bool) -> bool:
-    if request.body is not None and not request.body.available:
-        return False
-    if isinstance(error, Refused) and error.code in request.final_codes:
+    is_final = isinstance(error, Refused) and error.code in request.final_codes
+    if is_final or (request.body is not None and not request.body.available):
         return False
     # A repeated condition would not hold any more: the first request has changed what it is about.
     is_safe = keyed or not (request.creates or request.overwrites or "If-Match" in request.headers)
