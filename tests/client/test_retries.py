@@ -96,16 +96,15 @@ def test_a_read_is_repeated(
 
 
 def test_a_push_is_repeated_and_adds_one_version(client: Crivo, faulty: FaultyServer) -> None:
+    name = f"pushed-once-{uuid4().hex[:8]}"
     faulty.faults = [Lost(forwarded=True)]
 
-    pushed = client.scripts.push("pushed-once", ECHO)
+    pushed = client.scripts.push(name, ECHO)
 
     assert (pushed.version, pushed.is_new) == (1, False)
 
 
-def test_a_wait_without_room_is_asked_once(
-    client: Crivo, faulty: FaultyServer, echo: str
-) -> None:
+def test_a_wait_without_room_is_asked_once(client: Crivo, faulty: FaultyServer, echo: str) -> None:
     execution = client.run(echo, 1).execution
     faulty.seen.clear()
     faulty.faults = [problem(503, "no-room-to-wait")]

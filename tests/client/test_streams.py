@@ -85,8 +85,8 @@ def test_a_busy_service_is_asked_for_each_stream_again(
         with pytest.raises(crivo.Unavailable):
             stream()
         assert len(faulty.seen) == QUICK.attempts
+        faulty.faults = [_problem(404)]
         with pytest.raises(crivo.NotFound):
-            faulty.faults = [_problem(404)]
             stream()
         assert len(faulty.seen) == QUICK.attempts + 1
 
