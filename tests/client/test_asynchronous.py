@@ -12,13 +12,20 @@ import pytest
 
 import crivo
 from crivo import AsyncCrivo, Crivo
+from crivo.aio.datasets import AsyncDatasets
 from crivo.aio.executions import AsyncExecutions
 from crivo.aio.scripts import AsyncScripts
+from crivo.sync.datasets import Datasets
 from crivo.sync.executions import Executions
 from crivo.sync.scripts import Scripts
 from tests.support.system import CARDS, System
 
-PAIRS = [(Crivo, AsyncCrivo), (Scripts, AsyncScripts), (Executions, AsyncExecutions)]
+PAIRS = [
+    (Crivo, AsyncCrivo),
+    (Scripts, AsyncScripts),
+    (Executions, AsyncExecutions),
+    (Datasets, AsyncDatasets),
+]
 
 
 @pytest.fixture
