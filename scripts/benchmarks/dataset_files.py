@@ -2,6 +2,7 @@
 
 import os
 import re
+import statistics
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -14,6 +15,8 @@ from scripts.benchmarks.dataset_rows import Rows
 
 FILES: Final = 40
 _UNITS: Final = {"KB": 10**3, "MB": 10**6, "GB": 10**9}
+# About the bytes of a row with nothing more.
+_SHORT_BYTES: Final = 34
 # Rows that are in memory at once.
 _CHUNK_ROWS: Final = 50_000
 
@@ -36,10 +39,17 @@ def parse_size(text: str) -> int:
 
 def rows_of_size(size: int, *, record_bytes: int) -> Rows:
     """Return about as many rows as have this size, each of `record_bytes` if that is more."""
-    short = len(Rows(count=1).line(size // 32)) + 1
-    missing = record_bytes - short - len(b', "text": ""')
-    more = b', "text": "%b"' % (b"x" * missing) if missing > 0 else b""
-    return Rows(count=size // (short + len(more)), shuffled=True, more=more)
+    length = max(record_bytes, _SHORT_BYTES)
+    count = size // length
+    if record_bytes > _SHORT_BYTES:
+        missing = record_bytes - _mean_bytes(Rows(count=count)) - len(b', "text": ""')
+        return Rows(count=count, shuffled=True, more=b', "text": "%b"' % (b"x" * int(missing)))
+    return Rows(count=int(size / _mean_bytes(Rows(count=count))), shuffled=True)
+
+
+def _mean_bytes(rows: Rows) -> float:
+    keys = range(0, rows.count, max(1, rows.count // 1_000))
+    return statistics.fmean(len(rows.line(key)) + 1 for key in keys)
 
 
 def write_files(folder: Path, rows: Rows) -> list[SourceFile]:
