@@ -14,10 +14,10 @@ _SUCCESS: Final = (HTTPStatus.CREATED, HTTPStatus.OK)
 
 
 class Kill(Struct, frozen=True, kw_only=True):
-    """A kill, and how long the API's log was by then."""
+    """A kill, in seconds of the clock of the API's log."""
 
     victim: str
-    at: int
+    at: float
 
 
 class Evidence(Struct, frozen=True, kw_only=True):
@@ -46,8 +46,8 @@ def find_faults(
         *_faults_of_run(evidence, victims),
         *_faults_of_totals(files, evidence),
         *_faults_of_files(files, evidence),
-        *find_repeats(evidence.kills, evidence.answers),
         *evidence.wrong,
+        *find_repeats(evidence.kills, evidence.answers),
     ]
 
 
@@ -69,10 +69,10 @@ def find_repeats(kills: Sequence[Kill], answers: Sequence[Answer]) -> list[str]:
         repeats += 1
         if answer.status == HTTPStatus.CREATED:
             faults.append(f"{answer.part}: added twice")
-        since = earlier.at if earlier is not answer else 0
-        if not any(since <= each.at < answer.at for each in kills):
+        since = earlier.began if earlier is not answer else 0.0
+        if not any(since <= each.at < answer.ended for each in kills):
             faults.append(f"{answer.part}: sent again, and nothing was killed meanwhile")
-        if repeats > PARALLEL * sum(each.at < answer.at for each in kills):
+        if repeats > PARALLEL * sum(each.at < answer.ended for each in kills):
             faults.append(f"{answer.part}: sent again, and was not on its way at a kill")
     return faults
 

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -85,30 +86,33 @@ class Sent(Struct, frozen=True, kw_only=True):
 
 
 class Answer(Struct, frozen=True, kw_only=True):
-    """One answer to a part; `at` is its place in the log, `status` None if nobody waited."""
+    """One answer to a part: when the request began and ended; `status` None if nobody waited."""
 
-    at: int
+    began: float
+    ended: float
     part: str
     status: int | None
 
 
 class _LogLine(Struct, frozen=True, kw_only=True):
+    at: datetime
     method: str
     path: str
     status: int | None
+    ms: float
 
 
 def read_answers(log: Path) -> list[Answer]:
     """Read the answers to parts from the API's log, in order."""
     answers = []
-    at = 0
     with log.open("rb") as file:
         for line in file:
-            at += len(line)
             if b'"http.request"' not in line:
                 continue
             entry = msgspec.json.decode(line, type=_LogLine)
             if entry.method == "PUT" and "/parts/" in entry.path:
                 part = entry.path.partition("/files/")[2]
-                answers.append(Answer(at=at, part=part, status=entry.status))
+                ended = entry.at.timestamp()
+                began = ended - entry.ms / 1_000
+                answers.append(Answer(began=began, ended=ended, part=part, status=entry.status))
     return answers

@@ -4,6 +4,7 @@ import json
 import subprocess
 from collections import Counter
 from collections.abc import Callable
+from operator import attrgetter
 from pathlib import Path
 
 import pytest
@@ -55,9 +56,9 @@ def _evidence() -> Evidence:
         kills=[Kill(victim="client", at=20), Kill(victim="api", at=40)],
         sent=Sent(files=2, records=20, raw_bytes=610, parts=2, parts_sent=1),
         answers=[
-            Answer(at=10, part="00.jsonl/parts/1", status=201),
-            Answer(at=20, part="01.jsonl/parts/1", status=None),
-            Answer(at=50, part="01.jsonl/parts/1", status=200),
+            Answer(began=5, ended=10, part="00.jsonl/parts/1", status=201),
+            Answer(began=15, ended=20, part="01.jsonl/parts/1", status=None),
+            Answer(began=45, ended=50, part="01.jsonl/parts/1", status=200),
         ],
         uploads=1,
         parts=2,
@@ -79,14 +80,24 @@ def _with_snapshot(**change: object) -> Callable[[Evidence], Evidence]:
     return lambda e: replace(e, snapshots=[{**e.snapshots[0], **change}])
 
 
-def _with_answer(at: int, status: int) -> Callable[[Evidence], Evidence]:
-    answer = Answer(at=at, part="00.jsonl/parts/1", status=status)
-    return lambda e: replace(e, answers=sorted([*e.answers, answer], key=lambda each: each.at))
+def _with_answer(began: int, status: int) -> Callable[[Evidence], Evidence]:
+    answer = Answer(began=began, ended=began + 4, part="00.jsonl/parts/1", status=status)
+    return lambda e: replace(e, answers=sorted([*e.answers, answer], key=attrgetter("ended")))
+
+
+def _with_late_answer(evidence: Evidence) -> Evidence:
+    """The request of a killed client ends after that of the next one has begun."""
+    part = "01.jsonl/parts/1"
+    late = Answer(began=15, ended=27, part=part, status=201)
+    repeated = Answer(began=25, ended=28, part=part, status=200)
+    return replace(evidence, answers=[evidence.answers[0], late, repeated])
 
 
 def _with_five_repeats(evidence: Evidence) -> Evidence:
     """One part more than can be on its way at one kill."""
-    repeated = [Answer(at=30, part=f"02.jsonl/parts/{n}", status=200) for n in range(5)]
+    repeated = [
+        Answer(began=25, ended=30, part=f"02.jsonl/parts/{n}", status=200) for n in range(5)
+    ]
     return replace(evidence, answers=[*evidence.answers[:2], *repeated])
 
 
@@ -94,10 +105,14 @@ def _with_five_repeats(evidence: Evidence) -> Evidence:
     ("change", "fault"),
     [
         (lambda e: e, None),
-        (_with_answer(at=55, status=200), None),
-        (_with_answer(at=15, status=200), "00.jsonl/parts/1: sent again, and nothing was killed"),
-        (_with_answer(at=5, status=200), "00.jsonl/parts/1: sent again, and nothing was killed"),
-        (_with_answer(at=55, status=201), "00.jsonl/parts/1: added twice"),
+        (_with_answer(began=51, status=200), None),
+        (_with_late_answer, None),
+        (
+            _with_answer(began=12, status=200),
+            "00.jsonl/parts/1: sent again, and nothing was killed",
+        ),
+        (_with_answer(began=1, status=200), "00.jsonl/parts/1: sent again, and nothing was killed"),
+        (_with_answer(began=51, status=201), "00.jsonl/parts/1: added twice"),
         (_with_five_repeats, "02.jsonl/parts/4: sent again, and was not on its way"),
         (lambda e: replace(e, kills=e.kills[:1]), "killed: only ['client']"),
         (lambda e: replace(e, uploads=2), "2 uploads"),
