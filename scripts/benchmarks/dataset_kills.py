@@ -73,16 +73,17 @@ class _Run:
             await asyncio.sleep(_POLL_SECONDS)
 
     async def kill_in_turn(self, parts: int) -> list[Kill]:
-        """Kill each victim once the upload holds so many parts, unless the client has ended."""
+        """Kill each victim once the upload holds so many parts; a client only while it runs."""
         kills: list[Kill] = []
         held = _HeldParts(self.crivo.database_url)
         try:
             for turn, victim in enumerate(VICTIMS, 1):
                 enough = parts * turn // (len(VICTIMS) + 1)
-                while await held.count() < enough:
-                    if self.sender.has_ended:
-                        return kills
+                while await held.count() < enough and not self.sender.has_ended:
                     await asyncio.sleep(_POLL_SECONDS)
+                if victim == "client" and self.sender.has_ended:
+                    # Another one would send all again.
+                    break
                 kills.append(Kill(victim=victim, at=time.time()))
                 if victim == "client":
                     self.sender.kill()
