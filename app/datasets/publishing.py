@@ -67,7 +67,13 @@ async def commit(
             snapshot=number,
         )
         snapshot = await commit_store.insert_snapshot(
-            conn, caller.tenant, dataset, upload_id, mode=locked.mode, published=published
+            conn,
+            caller.tenant,
+            dataset,
+            upload_id,
+            mode=locked.mode,
+            published=published,
+            hours=resources.settings.upload_hours,
         )
         details = {"snapshot": number, "files": len(ordered), "upload": str(upload_id)}
         target = target_of(dataset.name)
