@@ -57,7 +57,7 @@ async def put_file(
             "the body is the file itself, not a form; with curl, use -T file instead of -F"
         )
     part = Part(
-        path=parse_path(path_after(request, "/files/")),
+        path=parse_path(path_after(request, names=3)),
         number=1,
         data=stream_body(request, max_bytes=MAX_FILE_BYTES, compressed=True, digested=True),
         announced_bytes=announced_bytes(request),
@@ -102,7 +102,7 @@ async def show_file(
     """
     choices = read_query(request, SnapshotQuery)
     ref = parse_ref(dataset, snapshot=choices.snapshot or None)
-    path = parse_path(path_after(request, "/files/"))
+    path = parse_path(path_after(request, names=3))
     file = await file_service.find_file(resources, tenant, ref, path)
     plan = plan_bytes(request, size_bytes=file.raw_bytes, sha256=bytes.fromhex(file.digest))
     if plan.span is None:

@@ -47,7 +47,7 @@ async def show_record(
     choices = read_query(request, reference.RecordQuery)
     ref = parse_ref(dataset, snapshot=choices.snapshot or None)
     is_number = choices.type == "number"
-    key = record_service.key_in_path(path_after(request, "/records/"), is_number=is_number)
+    key = record_service.key_in_path(path_after(request, names=3), is_number=is_number)
     if choices.history:
         values = record_service.find_history(
             resources, catalogs, tenant, ref, key, limit=choices.limit
@@ -96,7 +96,7 @@ async def list_records(
     order in which its files were published. A `Link` header has the address of the next page,
     which is in the same snapshot.
     """
-    if path_after(request, "/records/"):
+    if path_after(request, names=3):
         # The router takes off slashes at the end.
         raise invalid("/key", "has only slashes; find it with POST")
     choices = read_query(request, reference.RecordListQuery)

@@ -70,7 +70,7 @@ async def put_part(
     arrives. 201 for a new part, 200 for one that is held with the same bytes, 409 for one that
     is held with others.
     """
-    path, number = parse_part(path_after(request, "/files/"))
+    path, number = parse_part(path_after(request, names=3))
     part = Part(
         path=path,
         number=number,
@@ -96,7 +96,7 @@ async def remove_file(
     Deletes the parts that the upload holds of it, such as those of a file that has changed while
     it was sent.
     """
-    path = parse_path(path_after(request, "/files/"))
+    path = parse_path(path_after(request, names=3))
     await upload_service.remove_file(resources, caller, parse_upload_id(upload), path)
 
 
