@@ -15,7 +15,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from app.datasets import catalog_store
-from app.datasets.catalog_store import CatalogFile, CatalogPart, PartPosition
+from app.datasets.catalog_store import CatalogFile, CatalogPart, DatasetState, PartPosition
 from app.datasets.parts import ObjectCache, PartRef, SegmentRef
 from app.db import Connection, Pool
 
@@ -34,19 +34,20 @@ class PartLines(Struct, frozen=True, kw_only=True):
 
 
 class Catalog:
-    """The published files, parts and indexes of one dataset at one revision."""
+    """The snapshots, published files, parts and indexes of one dataset at one revision."""
 
     def __init__(
         self,
-        revision: int,
-        snapshot: int,
+        state: DatasetState,
         files: Sequence[CatalogFile],
         parts: Sequence[CatalogPart],
         segments: Sequence[SegmentRef],
     ) -> None:
         """Take files and parts (by sequence) up to the newest snapshot, and indexes."""
-        self.revision = revision
-        self.snapshot = snapshot
+        self.revision = state.revision
+        self.snapshot = state.last_snapshot
+        # A reader may have found one that is deleted in this revision.
+        self.snapshots = state.snapshots
         self.files = {file.id: file for file in files}
         self.parts = [part for part in parts if part.file_id in self.files]
         # Newest first, as readers search them.
@@ -173,6 +174,4 @@ async def load_catalog(
         after = PartPosition(snapshot=after.snapshot, sequence=more[-1].sequence)
     files = await catalog_store.select_catalog_files(conn, tenant, dataset_id)
     segments = await catalog_store.select_segments(conn, tenant, dataset_id)
-    return Catalog(
-        state.revision, state.last_snapshot, files, parts, [segment.ref() for segment in segments]
-    )
+    return Catalog(state, files, parts, [segment.ref() for segment in segments])

@@ -36,17 +36,22 @@ class DatasetState(Struct, frozen=True, kw_only=True):
 
     revision: int
     last_snapshot: int
+    snapshots: frozenset[int]
 
 
 SELECT_STATE = """
-SELECT revision, last_snapshot
-FROM datasets
-WHERE tenant_id = $1 AND id = $2
+SELECT d.revision, d.last_snapshot, ARRAY(
+    SELECT s.number
+    FROM dataset_snapshots AS s
+    WHERE s.tenant_id = d.tenant_id AND s.dataset_id = d.id
+) AS snapshots
+FROM datasets AS d
+WHERE d.tenant_id = $1 AND d.id = $2
 """
 
 
 async def select_state(conn: Connection, tenant: UUID, dataset_id: UUID) -> DatasetState | None:
-    """Return the revision of a dataset and its newest snapshot; None if it is deleted."""
+    """Return the revision of a dataset and its snapshots; None if it is deleted."""
     return optional_from_row(DatasetState, await conn.fetchrow(SELECT_STATE, tenant, dataset_id))
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from typing import Final
 from uuid import UUID
 
@@ -14,12 +14,13 @@ from app.datasets.model import CommitFile, File, Mode, PublishedFile, Snapshot
 from app.datasets.parts import ObjectCache, read_range
 from app.datasets.problems import FileNotInSnapshot, InvalidPart
 from app.datasets.publishing import commit
-from app.datasets.refs import DatasetRef
+from app.datasets.refs import DatasetRef, parse_path
 from app.datasets.service import resolve
 from app.datasets.splitting import split_parts
 from app.datasets.upload_service import Part
 from app.datasets.upload_store import StoredUpload
-from app.errors import clipped
+from app.db import Connection
+from app.errors import InvalidRequest, clipped
 from app.pagination import Page, Paginator, invalid_cursor
 from app.resources import Resources
 
@@ -52,7 +53,7 @@ async def receive_file(
 
 async def find_file(resources: Resources, tenant: UUID, ref: DatasetRef, path: str) -> StoredFile:
     """Find a file of a snapshot. Raises DatasetNotFound, SnapshotNotFound, FileNotInSnapshot."""
-    async with resources.pool.acquire() as conn:
+    async with resources.pool.acquire() as conn, _one_state(conn):
         resolved = await resolve(conn, tenant, ref)
         number = resolved.number
         assert number is not None  # noqa: S101 - resolved
@@ -73,7 +74,7 @@ async def list_files(
     A page belongs to the snapshot of the first page. Raises DatasetNotFound, SnapshotNotFound,
     InvalidRequest.
     """
-    async with resources.pool.acquire() as conn:
+    async with resources.pool.acquire() as conn, _one_state(conn):
         resolved = await resolve(conn, tenant, ref)
         number = resolved.number
         assert number is not None  # noqa: S101 - resolved
@@ -105,6 +106,11 @@ async def read_file(
             after = part.number
         if len(parts) < _LISTED_PARTS:
             return
+
+
+def _one_state(conn: Connection) -> AbstractAsyncContextManager[None]:
+    """Begin a transaction whose statements see one state: all of a snapshot, or that it is gone."""
+    return conn.transaction(isolation="repeatable_read", readonly=True)
 
 
 async def _receive_parts(
@@ -140,6 +146,6 @@ async def _describe(
 
 def _path_in(position: bytes, cursor: str) -> str:
     try:
-        return position.decode()
-    except UnicodeDecodeError:
+        return parse_path(position.decode())
+    except (UnicodeDecodeError, InvalidRequest):
         raise invalid_cursor(cursor) from None

@@ -25,6 +25,7 @@ from app.datasets.problems import (
     DatasetWithoutRecords,
     RecordNotFound,
     dataset_not_found,
+    snapshot_not_found,
 )
 from app.datasets.refs import DatasetRef
 from app.datasets.service import resolve
@@ -62,13 +63,19 @@ async def open_snapshot(
     resources: Resources, catalogs: Catalogs, tenant: UUID, ref: DatasetRef
 ) -> OpenSnapshot:
     """Open the snapshot that a reference names. Raises DatasetNotFound, SnapshotNotFound."""
-    async with resources.pool.acquire() as conn:
-        resolved = await resolve(conn, tenant, ref)
-    catalog = await catalogs.catalog(tenant, resolved.dataset_id, resolved.revision)
-    if catalog is None:
-        raise dataset_not_found(ref.name)
-    assert resolved.number is not None  # noqa: S101 - resolved
-    return OpenSnapshot(resolved=resolved, number=resolved.number, catalog=catalog)
+    number = ref.snapshot
+    for _ in range(_ATTEMPTS):
+        async with resources.pool.acquire() as conn:
+            resolved = await resolve(conn, tenant, ref)
+        number = resolved.number
+        assert number is not None  # noqa: S101 - resolved
+        catalog = await catalogs.catalog(tenant, resolved.dataset_id, resolved.revision)
+        if catalog is None:
+            raise dataset_not_found(ref.name)
+        # The catalog may be newer: then files that only a deleted snapshot had are not in it.
+        if number in catalog.snapshots:
+            return OpenSnapshot(resolved=resolved, number=number, catalog=catalog)
+    raise snapshot_not_found(ref.name, number)
 
 
 def key_in_path(text: str, *, is_number: bool) -> bytes:
