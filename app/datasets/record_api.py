@@ -18,7 +18,7 @@ from app.datasets.record_responses import (
     respond_with_record,
 )
 from app.datasets.reference import SnapshotQuery
-from app.datasets.refs import DatasetRef, parse_ref
+from app.datasets.refs import parse_ref
 from app.errors import invalid
 from app.http.authorization import needs
 from app.http.bodies import AnyRequest, read_json, read_query
@@ -49,10 +49,11 @@ async def show_record(
     is_number = choices.type == "number"
     key = record_service.key_in_path(path_after(request, names=3), is_number=is_number)
     if choices.history:
+        opened = await record_service.open_snapshot(resources, catalogs, tenant, ref)
         values = record_service.find_history(
-            resources, catalogs, tenant, ref, key, limit=choices.limit
+            resources, catalogs, tenant, opened, key, limit=choices.limit
         )
-        return await respond_with_history(values)
+        return await respond_with_history(request, opened, values)
     found, snapshot = await record_service.find_record(resources, catalogs, tenant, ref, key)
     return respond_with_record(request, found, snapshot)
 
@@ -77,8 +78,9 @@ async def find_records(
     choices = read_query(request, SnapshotQuery)
     ref = parse_ref(dataset, snapshot=choices.snapshot or None)
     keys = record_service.keys_in_json(wanted.keys)
-    found = record_service.find_records(resources, catalogs, tenant, ref, keys)
-    return await respond_with_found(wanted.keys, found)
+    snapshot = await record_service.open_snapshot(resources, catalogs, tenant, ref)
+    found = record_service.find_records(resources, catalogs, tenant, snapshot, keys)
+    return await respond_with_found(request, snapshot, wanted.keys, found)
 
 
 @get(
@@ -102,14 +104,13 @@ async def list_records(
     choices = read_query(request, reference.RecordListQuery)
     ref = parse_ref(dataset, snapshot=choices.snapshot or None)
     snapshot = await record_service.open_snapshot(resources, catalogs, tenant, ref)
-    pinned = DatasetRef(name=ref.name, snapshot=snapshot.number)
     lines = record_service.read_records(
         catalogs, snapshot, first=choices.from_, count=choices.limit
     )
-    response = await respond_with_lines(lines)
+    response = await respond_with_lines(request, snapshot, lines)
     following = choices.from_ + choices.limit
     if following < (snapshot.resolved.lines or 0):
-        address = f"/datasets/{pinned}/records?from={following}&limit={choices.limit}"
+        address = f"/datasets/{snapshot.ref}/records?from={following}&limit={choices.limit}"
         response.headers["Link"] = f'<{address}>; rel="next"'
     return response
 

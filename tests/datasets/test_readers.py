@@ -1,7 +1,6 @@
 """Readers see all of a snapshot or that it is gone, whatever is published or deleted meanwhile."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 import pytest
 
@@ -36,7 +35,7 @@ def _once_before(
     """Let something happen right before the next call of a function."""
     original = getattr(owner, name)
 
-    async def delayed(*args: Any, **options: Any) -> Any:
+    async def delayed(*args: object, **options: object) -> object:
         monkeypatch.undo()
         await act()
         return await original(*args, **options)
@@ -44,8 +43,9 @@ def _once_before(
     monkeypatch.setattr(owner, name, delayed)
 
 
-async def _delete_first(datasets: Datasets) -> None:
-    await service.delete_snapshot(datasets.resources, datasets.caller, FIRST)
+async def _delete(datasets: Datasets, snapshot: int) -> None:
+    ref = DatasetRef(name=NAME, snapshot=snapshot)
+    await service.delete_snapshot(datasets.resources, datasets.caller, ref)
 
 
 async def _key_of(datasets: Datasets, ref: DatasetRef) -> bytes:
@@ -58,7 +58,7 @@ async def _key_of(datasets: Datasets, ref: DatasetRef) -> bytes:
 async def test_a_snapshot_that_is_deleted_while_it_is_opened_is_gone(
     datasets: Datasets, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _once_before(monkeypatch, datasets.catalogs, "catalog", lambda: _delete_first(datasets))
+    _once_before(monkeypatch, datasets.catalogs, "catalog", lambda: _delete(datasets, 1))
 
     with pytest.raises(SnapshotNotFound):
         await _key_of(datasets, FIRST)
@@ -69,8 +69,7 @@ async def test_the_newest_snapshot_is_the_newest_one_left(
 ) -> None:
     async def replace() -> None:
         await datasets.put("a", lines("a", value=3))
-        second = DatasetRef(name=NAME, snapshot=2)
-        await service.delete_snapshot(datasets.resources, datasets.caller, second)
+        await _delete(datasets, 2)
 
     _once_before(monkeypatch, datasets.catalogs, "catalog", replace)
 
@@ -80,7 +79,7 @@ async def test_the_newest_snapshot_is_the_newest_one_left(
 async def test_files_are_those_of_the_snapshot_that_was_found(
     datasets: Datasets, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _once_before(monkeypatch, file_store, "select_file_page", lambda: _delete_first(datasets))
+    _once_before(monkeypatch, file_store, "select_file_page", lambda: _delete(datasets, 1))
     page = await file_service.list_files(
         datasets.resources, datasets.caller.tenant, FIRST, cursor=None, limit=10
     )
@@ -93,8 +92,28 @@ async def test_files_are_those_of_the_snapshot_that_was_found(
 async def test_a_file_is_that_of_the_snapshot_that_was_found(
     datasets: Datasets, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _once_before(monkeypatch, file_store, "select_file", lambda: _delete_first(datasets))
+    _once_before(monkeypatch, file_store, "select_file", lambda: _delete(datasets, 1))
 
     file = await file_service.find_file(datasets.resources, datasets.caller.tenant, FIRST, "a")
 
     assert file.added_in == 1
+
+
+async def test_a_history_goes_on_with_the_next_older_value_that_is_left(
+    datasets: Datasets,
+) -> None:
+    for value in (3, 4, 5):
+        await datasets.put("a", lines("a", value=value))
+    resources, catalogs, tenant = datasets.resources, datasets.catalogs, datasets.caller.tenant
+    snapshot = await record_service.open_snapshot(resources, catalogs, tenant, LATEST)
+    values = record_service.find_history(
+        resources, catalogs, tenant, snapshot, encode_key("a"), limit=9
+    )
+
+    found = [await anext(values), await anext(values)]
+    # One that has been sent, and the one that would be next.
+    await _delete(datasets, 4)
+    await _delete(datasets, 3)
+    found += [each async for each in values]
+
+    assert [each.snapshot for each in found] == [5, 4, 2, 1]
