@@ -8,9 +8,10 @@ from typing import Final
 from uuid import UUID
 
 from app.auth.callers import Caller
+from app.blobs import BlobMissing
 from app.datasets import file_store, upload_service
 from app.datasets.file_store import ByteSpan, StoredFile
-from app.datasets.model import CommitFile, File, Mode, PublishedFile, Snapshot
+from app.datasets.model import CommitFile, CreateUpload, File, PublishedFile, Snapshot
 from app.datasets.parts import ObjectCache, read_range
 from app.datasets.problems import FileNotInSnapshot, InvalidPart
 from app.datasets.publishing import commit
@@ -36,7 +37,7 @@ async def receive_file(
     `part.data` is the whole file. Raises DatasetNotFound, InvalidPart, QuotaExceeded, and what
     the data raises; nothing stays of a file that is refused.
     """
-    upload = await upload_service.begin(resources, caller, dataset, Mode.APPEND)
+    upload = await upload_service.begin(resources, caller, dataset, CreateUpload())
     try:
         await upload_service.find_open(
             resources, caller, upload.id, announced_bytes=part.announced_bytes
@@ -91,21 +92,26 @@ async def list_files(
 async def read_file(
     resources: Resources, cache: ObjectCache, tenant: UUID, file_id: UUID, span: ByteSpan
 ) -> AsyncIterator[bytes]:
-    """Yield the bytes of a file's span, part by part. Raises BlobMissing, BlobsUnavailable."""
+    """Yield the bytes of a file's span, part by part, and never fewer.
+
+    Raises BlobMissing, also if the file is deleted meanwhile, ObjectDamaged, BlobsUnavailable.
+    """
     after = 0
-    while True:
+    position = span.start
+    while position < span.end:
         async with resources.pool.acquire() as conn:
             parts = await file_store.select_file_parts(
                 conn, tenant, file_id, span, after=after, limit=_LISTED_PARTS
             )
         for part in parts:
-            start = max(0, span.start - part.first_byte)
+            start = position - part.first_byte
             end = min(part.raw_bytes, span.end - part.first_byte)
             async for chunk in read_range(cache, part, start, end):
                 yield chunk
+                position += len(chunk)
             after = part.number
-        if len(parts) < _LISTED_PARTS:
-            return
+        if position < span.end and len(parts) < _LISTED_PARTS:
+            raise BlobMissing(f"the parts of the file {file_id} after number {after} are deleted")
 
 
 def _one_state(conn: Connection) -> AbstractAsyncContextManager[None]:

@@ -7,6 +7,7 @@ from litestar import Response, post
 from litestar.response import Stream
 
 from app.auth.model import Scope
+from app.blobs import BlobMissing
 from app.datasets import record_reference as reference, record_service
 from app.datasets.catalog import Catalogs
 from app.datasets.model import FindRecords
@@ -17,6 +18,7 @@ from app.datasets.record_responses import (
     respond_with_lines,
     respond_with_record,
 )
+from app.datasets.record_service import OpenSnapshot
 from app.datasets.reference import SnapshotQuery
 from app.datasets.refs import parse_ref
 from app.errors import invalid
@@ -104,15 +106,29 @@ async def list_records(
     choices = read_query(request, reference.RecordListQuery)
     ref = parse_ref(dataset, snapshot=choices.snapshot or None)
     snapshot = await record_service.open_snapshot(resources, catalogs, tenant, ref)
-    lines = record_service.read_records(
-        catalogs, snapshot, first=choices.from_, count=choices.limit
-    )
-    response = await respond_with_lines(request, snapshot, lines)
+    try:
+        response = await _respond(request, catalogs, snapshot, choices)
+    except BlobMissing:
+        # Retention may have deleted files since the snapshot was opened.
+        snapshot = await record_service.open_snapshot(resources, catalogs, tenant, ref)
+        response = await _respond(request, catalogs, snapshot, choices)
     following = choices.from_ + choices.limit
     if following < (snapshot.resolved.lines or 0):
         address = f"/datasets/{snapshot.ref}/records?from={following}&limit={choices.limit}"
         response.headers["Link"] = f'<{address}>; rel="next"'
     return response
+
+
+async def _respond(
+    request: AnyRequest,
+    catalogs: Catalogs,
+    snapshot: OpenSnapshot,
+    choices: reference.RecordListQuery,
+) -> Stream:
+    lines = record_service.read_records(
+        catalogs, snapshot, first=choices.from_, count=choices.limit
+    )
+    return await respond_with_lines(request, snapshot, lines)
 
 
 routes: Final = (show_record, find_records, list_records)

@@ -8,6 +8,7 @@ from app.datasets.model import FindRecords
 from app.datasets.problems import RecordNotFound
 from app.datasets.reference import (
     EXAMPLES,
+    LOST,
     NDJSON,
     NO_BLOBS,
     NO_DATABASE,
@@ -68,6 +69,7 @@ SHOW_RECORD: Final = documented(
         ),
         NO_RECORDS,
         NO_BLOBS,
+        LOST,
         NO_DATABASE,
     ),
     parameters=REF,
@@ -82,7 +84,7 @@ FIND_RECORDS: Final = documented(
             description="A line for each key", shape=RAW_TEXT, media_type=NDJSON, headers=READ
         )
     },
-    problems=(NO_DATASET, NO_SNAPSHOT, NO_RECORDS, NO_BLOBS, NO_DATABASE),
+    problems=(NO_DATASET, NO_SNAPSHOT, NO_RECORDS, NO_BLOBS, LOST, NO_DATABASE),
     parameters=REF,
     examples=EXAMPLES,
 )
@@ -97,7 +99,7 @@ LIST_RECORDS: Final = documented(
             headers={"Link": 'the address of the next page, as `rel="next"`', **READ},
         )
     },
-    problems=(NO_DATASET, NO_SNAPSHOT, NO_RECORDS, NO_BLOBS, NO_DATABASE),
+    problems=(NO_DATASET, NO_SNAPSHOT, NO_RECORDS, NO_BLOBS, LOST, NO_DATABASE),
     parameters=REF,
     examples=EXAMPLES,
 )

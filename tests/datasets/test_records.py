@@ -170,8 +170,8 @@ def test_a_head_of_many_records_reads_the_first_only(system: System, dataset: st
     for address in (f"{dataset}/records?limit=2", f"{dataset}/records/a?history=true"):
         head = system.client.head(address)
         assert (head.status_code, head.headers["Crivo-Snapshot"]) == (200, "3"), address
+        assert "Content-Length" not in head.headers
         with pytest.raises(httpx.RemoteProtocolError):
             system.client.get(address)
-    assert "Content-Length" not in head.headers
     asked = system.client.post(f"{dataset}/records?snapshot=1", json={"keys": ["a"]})
     assert asked.headers["Crivo-Snapshot"] == "1"

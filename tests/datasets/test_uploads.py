@@ -117,6 +117,26 @@ def test_a_repeated_part_is_200_and_another_one_under_its_number_409(
     assert answers[0].json()["sha256"] == hashlib.sha256(LINES).hexdigest()
 
 
+def test_an_upload_is_begun_once_for_each_key(system: System, dataset: str) -> None:
+    url, headers = f"{dataset}/uploads", {"Idempotency-Key": dataset}
+
+    first = system.client.post(url, json={}, headers=headers)
+    upload = first.headers["Location"]
+    system.client.put(f"{upload}/files/a/parts/1", content=LINES)
+    committed = _commit(system, upload, _named("a", LINES))
+    again = system.client.post(url, json={"mode": "append"}, headers=headers)
+    other = system.client.post(url, json={"mode": "replace"}, headers=headers)
+
+    assert (first.status_code, committed.status_code, again.status_code) == (201, 201, 201)
+    assert "Idempotency-Replayed" not in first.headers
+    assert again.headers["Idempotency-Replayed"] == "true"
+    assert again.headers["Location"] == upload
+    # As it is by now.
+    assert (first.json()["snapshot"], again.json()["snapshot"]) == (None, 1)
+    assert other.status_code == 422
+    assert other.json()["type"] == "urn:crivo:problem:idempotency-key-reused"
+
+
 @pytest.mark.parametrize(
     ("files", "pointer"),
     [
