@@ -46,7 +46,6 @@ class Catalog:
         """Take files and parts (by sequence) up to the newest snapshot, and indexes."""
         self.revision = state.revision
         self.snapshot = state.last_snapshot
-        # A reader may have found one that is deleted in this revision.
         self.snapshots = state.snapshots
         self.files = {file.id: file for file in files}
         self.parts = [part for part in parts if part.file_id in self.files]
@@ -55,6 +54,10 @@ class Catalog:
         self._by_sequence = {part.sequence: part for part in self.parts}
         # Of the snapshot whose lines were read last: its parts, and the first line of each.
         self._lines: tuple[int, list[CatalogPart], list[int]] = (0, [], [])
+
+    def has_snapshot(self, number: int) -> bool:
+        """Return whether the dataset has a snapshot at this revision."""
+        return number in self.snapshots
 
     def part_of(self, snapshot: int) -> Callable[[int], PartRef | None]:
         """Return how to find a part of a snapshot by its sequence."""

@@ -80,7 +80,7 @@ async def open_snapshot(
         if catalog is None:
             raise dataset_not_found(ref.name)
         # The catalog may be newer: then files that only a deleted snapshot had are not in it.
-        if number in catalog.snapshots:
+        if catalog.has_snapshot(number):
             return OpenSnapshot(resolved=resolved, number=number, catalog=catalog)
     raise snapshot_not_found(ref.name, number)
 
