@@ -1045,6 +1045,8 @@ CREATE INDEX dataset_uploads_dataset_idx ON dataset_uploads USING btree (dataset
 
 CREATE INDEX dataset_uploads_expiry_idx ON dataset_uploads USING btree (expires_at);
 
+CREATE INDEX dataset_uploads_open_idx ON dataset_uploads USING btree (tenant_id) WHERE (snapshot IS NULL);
+
 CREATE INDEX datasets_unmerged_idx ON datasets USING btree (id) WHERE (unmerged > 1);
 
 CREATE UNIQUE INDEX executions_batch_idx ON executions USING btree (batch_id, batch_line) WHERE (batch_id IS NOT NULL);

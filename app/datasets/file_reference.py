@@ -21,6 +21,7 @@ from app.datasets.reference import (
     COMMITTED,
     EXAMPLES,
     LOCATION,
+    LOST,
     NO_BLOBS,
     NO_DATABASE,
     NO_DATASET,
@@ -30,6 +31,7 @@ from app.datasets.reference import (
     PARAMETERS,
     REF,
     STORING,
+    TOO_MANY_UPLOADS,
     SnapshotQuery,
 )
 from app.http.content_digest import DESCRIBED as DESCRIBED_DIGEST
@@ -58,7 +60,7 @@ PUT_FILE: Final = documented(
             headers=LOCATION,
         )
     },
-    problems=(NO_DATASET, BAD_PATH, *STORING),
+    problems=(NO_DATASET, BAD_PATH, TOO_MANY_UPLOADS, *STORING),
     parameters=PARAMETERS,
     examples=EXAMPLES,
 )
@@ -91,6 +93,7 @@ SHOW_FILE: Final = documented(
         BAD_PATH,
         RangeNotSatisfiable("the resource has 12 bytes"),
         NO_BLOBS,
+        LOST,
         NO_DATABASE,
     ),
     parameters=REF,
@@ -99,6 +102,7 @@ SHOW_FILE: Final = documented(
 
 CREATE_UPLOAD: Final = documented(
     request_bodies={"application/json": CreateUpload},
+    idempotent=True,
     responses={
         201: ResponseSpec(
             description="The open upload",
@@ -107,7 +111,8 @@ CREATE_UPLOAD: Final = documented(
             links={"showUpload": {"upload": "id"}, "commitUpload": {"upload": "id"}},
         )
     },
-    problems=(NO_DATASET, NO_DATABASE),
+    # Of a repetition, if the upload has been deleted since: that it is not found.
+    problems=(NO_DATASET, NO_UPLOAD, TOO_MANY_UPLOADS, NO_DATABASE),
     parameters=PARAMETERS,
     examples=EXAMPLES,
 )

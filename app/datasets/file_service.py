@@ -3,23 +3,25 @@
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from typing import Final
 from uuid import UUID
 
 from app.auth.callers import Caller
+from app.blobs import BlobMissing
 from app.datasets import file_store, upload_service
 from app.datasets.file_store import ByteSpan, StoredFile
-from app.datasets.model import CommitFile, File, Mode, PublishedFile, Snapshot
+from app.datasets.model import CommitFile, CreateUpload, File, PublishedFile, Snapshot
 from app.datasets.parts import ObjectCache, read_range
 from app.datasets.problems import FileNotInSnapshot, InvalidPart
 from app.datasets.publishing import commit
-from app.datasets.refs import DatasetRef
+from app.datasets.refs import DatasetRef, parse_path
 from app.datasets.service import resolve
 from app.datasets.splitting import split_parts
 from app.datasets.upload_service import Part
 from app.datasets.upload_store import StoredUpload
-from app.errors import clipped
+from app.db import Connection
+from app.errors import InvalidRequest, clipped
 from app.pagination import Page, Paginator, invalid_cursor
 from app.resources import Resources
 
@@ -35,7 +37,7 @@ async def receive_file(
     `part.data` is the whole file. Raises DatasetNotFound, InvalidPart, QuotaExceeded, and what
     the data raises; nothing stays of a file that is refused.
     """
-    upload = await upload_service.begin(resources, caller, dataset, Mode.APPEND)
+    upload = await upload_service.begin(resources, caller, dataset, CreateUpload())
     try:
         await upload_service.find_open(
             resources, caller, upload.id, announced_bytes=part.announced_bytes
@@ -52,7 +54,7 @@ async def receive_file(
 
 async def find_file(resources: Resources, tenant: UUID, ref: DatasetRef, path: str) -> StoredFile:
     """Find a file of a snapshot. Raises DatasetNotFound, SnapshotNotFound, FileNotInSnapshot."""
-    async with resources.pool.acquire() as conn:
+    async with resources.pool.acquire() as conn, _one_state(conn):
         resolved = await resolve(conn, tenant, ref)
         number = resolved.number
         assert number is not None  # noqa: S101 - resolved
@@ -73,7 +75,7 @@ async def list_files(
     A page belongs to the snapshot of the first page. Raises DatasetNotFound, SnapshotNotFound,
     InvalidRequest.
     """
-    async with resources.pool.acquire() as conn:
+    async with resources.pool.acquire() as conn, _one_state(conn):
         resolved = await resolve(conn, tenant, ref)
         number = resolved.number
         assert number is not None  # noqa: S101 - resolved
@@ -90,21 +92,31 @@ async def list_files(
 async def read_file(
     resources: Resources, cache: ObjectCache, tenant: UUID, file_id: UUID, span: ByteSpan
 ) -> AsyncIterator[bytes]:
-    """Yield the bytes of a file's span, part by part. Raises BlobMissing, BlobsUnavailable."""
+    """Yield the bytes of a file's span, part by part, and never fewer.
+
+    Raises BlobMissing, also if the file is deleted meanwhile, ObjectDamaged, BlobsUnavailable.
+    """
     after = 0
-    while True:
+    position = span.start
+    while position < span.end:
         async with resources.pool.acquire() as conn:
             parts = await file_store.select_file_parts(
                 conn, tenant, file_id, span, after=after, limit=_LISTED_PARTS
             )
         for part in parts:
-            start = max(0, span.start - part.first_byte)
+            start = position - part.first_byte
             end = min(part.raw_bytes, span.end - part.first_byte)
             async for chunk in read_range(cache, part, start, end):
                 yield chunk
+                position += len(chunk)
             after = part.number
-        if len(parts) < _LISTED_PARTS:
-            return
+        if position < span.end and len(parts) < _LISTED_PARTS:
+            raise BlobMissing(f"the parts of the file {file_id} after number {after} are deleted")
+
+
+def _one_state(conn: Connection) -> AbstractAsyncContextManager[None]:
+    """Begin a transaction whose statements see one state: all of a snapshot, or that it is gone."""
+    return conn.transaction(isolation="repeatable_read", readonly=True)
 
 
 async def _receive_parts(
@@ -140,6 +152,6 @@ async def _describe(
 
 def _path_in(position: bytes, cursor: str) -> str:
     try:
-        return position.decode()
-    except UnicodeDecodeError:
+        return parse_path(position.decode())
+    except (UnicodeDecodeError, InvalidRequest):
         raise invalid_cursor(cursor) from None

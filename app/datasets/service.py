@@ -19,6 +19,7 @@ from app.datasets.problems import (
     dataset_not_found,
     snapshot_not_found,
 )
+from app.datasets.quota_store import require_room_for_dataset
 from app.datasets.refs import DatasetRef
 from app.datasets.store import ResolvedSnapshot
 from app.db import Connection
@@ -40,7 +41,7 @@ async def put(
 ) -> tuple[Dataset, bool]:
     """Create a dataset, or change its description and retention; return whether it is new.
 
-    Raises InvalidRequest, DatasetDiffers, PreconditionFailed.
+    Raises InvalidRequest, DatasetDiffers, PreconditionFailed, QuotaExceeded.
     """
     _require_key(wanted)
     async with resources.pool.acquire() as conn, conn.transaction():
@@ -49,6 +50,8 @@ async def put(
         if before is None:
             dataset_id = uuid.uuid7()
             if await store.insert_dataset(conn, caller.tenant, dataset_id, name, wanted):
+                limit = resources.settings.max_datasets
+                await require_room_for_dataset(conn, caller.tenant, limit=limit)
                 await _log(conn, caller, Action.DATASET_CREATED, name)
                 return await read_dataset(conn, caller.tenant, name), True
             # Another request has created it since.

@@ -14,7 +14,7 @@ from app.audit.store import log_action
 from app.auth.callers import Caller, reauthorize
 from app.datasets import deletion_store, upload_store
 from app.datasets.blob_cleanup import delete_blobs, new_index_key, new_part_key
-from app.datasets.model import HeldUpload, Mode, Upload, UploadPart
+from app.datasets.model import CreateUpload, HeldUpload, Upload, UploadPart
 from app.datasets.parts import (
     BadLine,
     CollidingKeys,
@@ -33,8 +33,11 @@ from app.datasets.problems import (
     dataset_not_found,
     upload_not_found,
 )
+from app.datasets.quota_store import require_room_for_upload
 from app.datasets.upload_store import PartKeys, StoredUpload
 from app.errors import clipped
+from app.idempotency.model import RequestKey, key_for
+from app.idempotency.store import remember, require_new
 from app.limits import MAX_PART_BYTES, PART_BYTES
 from app.metrics import DATASET_BYTES, DATASET_PARTS
 from app.outages import DatabaseUnavailable
@@ -42,23 +45,47 @@ from app.quotas.model import effective_caps
 from app.resources import Resources
 
 
-async def begin(resources: Resources, caller: Caller, dataset: str, mode: Mode) -> StoredUpload:
-    """Begin an upload. Raises DatasetNotFound."""
+async def begin(
+    resources: Resources,
+    caller: Caller,
+    dataset: str,
+    wanted: CreateUpload,
+    key: RequestKey | None = None,
+) -> StoredUpload:
+    """Begin an upload.
+
+    Raises DatasetNotFound, QuotaExceeded, Repeated, IdempotencyKeyReused, RequestInProgress.
+    """
     upload_id = uuid.uuid7()
-    async with resources.pool.acquire() as conn:
+    request_key = key_for(key, wanted)
+    settings = resources.settings
+    async with resources.pool.acquire() as conn, conn.transaction():
+        await require_new(conn, caller.tenant, request_key)
         began = await upload_store.insert_upload(
             conn,
             caller.tenant,
             upload_id,
             dataset=dataset,
-            mode=mode,
-            hours=resources.settings.upload_hours,
+            mode=wanted.mode,
+            hours=settings.upload_hours,
         )
         if not began:
             raise dataset_not_found(dataset)
+        await require_room_for_upload(conn, caller.tenant, limit=settings.max_open_uploads)
+        await remember(
+            conn, caller.tenant, request_key, str(upload_id), hours=settings.idempotency_hours
+        )
         upload = await upload_store.select_upload(conn, caller.tenant, upload_id)
+    assert upload is not None  # noqa: S101 - this transaction has inserted it
+    return upload
+
+
+async def find(resources: Resources, tenant: UUID, upload_id: UUID) -> StoredUpload:
+    """Return an upload. Raises UploadNotFound."""
+    async with resources.pool.acquire() as conn:
+        upload = await upload_store.select_upload(conn, tenant, upload_id)
     if upload is None:
-        raise dataset_not_found(dataset)
+        raise upload_not_found(upload_id)
     return upload
 
 

@@ -65,6 +65,9 @@ UP = (
     )
     """,
     "CREATE INDEX dataset_uploads_dataset_idx ON dataset_uploads (dataset_id)",
+    """
+    CREATE INDEX dataset_uploads_open_idx ON dataset_uploads (tenant_id) WHERE snapshot IS NULL
+    """,
     "CREATE INDEX dataset_uploads_expiry_idx ON dataset_uploads (expires_at)",
     """
     CREATE TABLE dataset_files (

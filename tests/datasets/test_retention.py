@@ -5,7 +5,9 @@ from datetime import timedelta
 import pytest
 from msgspec.structs import replace
 
-from app.datasets import record_service, service
+from app.blobs import BlobMissing
+from app.datasets import file_service, record_service, service
+from app.datasets.file_store import ByteSpan
 from app.datasets.merging import merge_next
 from app.datasets.parts import encode_key
 from app.datasets.problems import FileNotInSnapshot, UploadNotFound
@@ -112,6 +114,23 @@ async def test_a_deleted_dataset_leaves_nothing(datasets: Datasets) -> None:
     assert await datasets.usage() == (0, 0)
     await datasets.create()
     assert await datasets.put("a", lines("a")) == 1
+
+
+async def test_a_file_that_is_deleted_under_its_reader_does_not_look_empty(
+    datasets: Datasets,
+) -> None:
+    await datasets.create()
+    await datasets.put("a", lines("a"))
+    tenant, ref = datasets.caller.tenant, DatasetRef(name=NAME)
+    file = await file_service.find_file(datasets.resources, tenant, ref, "a")
+    await datasets.delete()
+
+    span = ByteSpan(start=0, end=file.raw_bytes)
+    chunks = file_service.read_file(
+        datasets.resources, datasets.catalogs.cache, tenant, file.id, span
+    )
+    with pytest.raises(BlobMissing):
+        await anext(chunks)
 
 
 async def test_a_sweep_of_orphans_keeps_what_rows_name(datasets: Datasets) -> None:
