@@ -202,6 +202,9 @@ async def load_catalog(
     state = await catalog_store.select_state(conn, tenant, dataset_id)
     if state is None:
         return None
+    if known and known.last_snapshot not in state.snapshots:
+        # Files that only this one had are deleted, and no row says so.
+        known = None
     snapshot = known.last_snapshot if known else 0
     sequence = known.next_sequence if known else 0
     dataset = (conn, tenant, dataset_id)

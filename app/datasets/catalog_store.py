@@ -65,7 +65,7 @@ async def select_state(conn: Connection, tenant: UUID, dataset_id: UUID) -> Data
 SELECT_ADDED_FILES = """
 SELECT id, added_in, removed_in, lines, parts, position
 FROM dataset_files
-WHERE tenant_id = $1 AND dataset_id = $2 AND (added_in, position) > ($3, $4)
+WHERE tenant_id = $1 AND dataset_id = $2 AND added_in >= $3 AND (added_in, position) > ($3, $4)
 ORDER BY added_in, position
 LIMIT $5
 """
@@ -92,7 +92,8 @@ class RemovedFile(Struct, frozen=True, kw_only=True):
 SELECT_REMOVED_FILES = """
 SELECT id, removed_in
 FROM dataset_files
-WHERE tenant_id = $1 AND dataset_id = $2 AND (removed_in, id) > ($3, $4) AND added_in <= $5
+WHERE tenant_id = $1 AND dataset_id = $2 AND removed_in >= $3 AND (removed_in, id) > ($3, $4)
+  AND added_in <= $5
 ORDER BY removed_in, id
 LIMIT $6
 """

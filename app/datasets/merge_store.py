@@ -106,11 +106,15 @@ SELECT_PART_INDEXES = """
 SELECT p.index_key AS blob_key, p.index_bytes AS stored_bytes, p.sequence, p.records AS entries,
        f.id AS file_id, p.sequence - p.number + 1 AS first_of_file,
        p.sequence - p.number + f.parts AS last_of_file
-FROM dataset_parts AS p
+FROM (
+    SELECT tenant_id, file_id, number, sequence, records, index_bytes, index_key
+    FROM dataset_parts
+    WHERE tenant_id = $1 AND dataset_id = $2 AND index_key IS NOT NULL
+    ORDER BY sequence
+    LIMIT $3
+) AS p
 JOIN dataset_files AS f ON f.tenant_id = p.tenant_id AND f.id = p.file_id
-WHERE p.tenant_id = $1 AND p.dataset_id = $2 AND p.index_key IS NOT NULL
 ORDER BY p.sequence
-LIMIT $3
 """
 
 

@@ -127,7 +127,7 @@ async def _plan(pool: Pool, claimed: ClaimedDataset) -> MergePlan | None:
         # and no single one is left.
         parts = await merge_store.select_part_indexes(conn, claimed, limit=_MAX_PARTS + 2)
         merged = await merge_store.select_merged_indexes(conn, claimed)
-        plan = plan_merge(parts, merged)
+        plan = plan_merge(parts, merged, max_parts=_MAX_PARTS)
         if plan is None:
             return None
         live = await merge_store.select_live_ranges(
@@ -137,7 +137,7 @@ async def _plan(pool: Pool, claimed: ClaimedDataset) -> MergePlan | None:
 
 
 def plan_merge(
-    parts: Sequence[PartIndex], merged: Sequence[MergedIndex], *, max_parts: int = _MAX_PARTS
+    parts: Sequence[PartIndex], merged: Sequence[MergedIndex], *, max_parts: int
 ) -> MergePlan | None:
     """Choose what to merge: of the parts, oldest first, and of the merged, newest first.
 
