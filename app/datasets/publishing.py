@@ -5,7 +5,7 @@ from uuid import UUID
 
 from app.audit.model import Action
 from app.audit.store import log_action
-from app.auth.callers import Caller
+from app.auth.callers import Caller, reauthorize_before_commit
 from app.datasets import commit_store, store, upload_store
 from app.datasets.commit_store import HeldFile
 from app.datasets.model import CommitFile, Snapshot
@@ -72,6 +72,7 @@ async def commit(
         details = {"snapshot": number, "files": len(ordered), "upload": str(upload_id)}
         target = target_of(dataset.name)
         await log_action(conn, caller, Action.SNAPSHOT_PUBLISHED, target, details=details)
+        await reauthorize_before_commit(caller)
     SNAPSHOTS_PUBLISHED.inc()
     return dataset.name, snapshot, True
 

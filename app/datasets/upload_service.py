@@ -11,7 +11,7 @@ from msgspec.structs import asdict
 from app.allocator import trim_later
 from app.audit.model import Action
 from app.audit.store import log_action
-from app.auth.callers import Caller, reauthorize
+from app.auth.callers import Caller, reauthorize_before_commit
 from app.datasets import deletion_store, upload_store
 from app.datasets.blob_cleanup import delete_blobs, new_index_key, new_part_key
 from app.datasets.model import CreateUpload, HeldUpload, Upload, UploadPart
@@ -76,6 +76,7 @@ async def begin(
             conn, caller.tenant, request_key, str(upload_id), hours=settings.idempotency_hours
         )
         upload = await upload_store.select_upload(conn, caller.tenant, upload_id)
+        await reauthorize_before_commit(caller)
     assert upload is not None  # noqa: S101 - this transaction has inserted it
     return upload
 
@@ -180,8 +181,6 @@ async def keep_part(
             part_key=keys.blob,
             index_key=keys.index,
         )
-        # Completing blobs may have taken a while.
-        await reauthorize(caller)
         is_new = await _add_part(resources, caller, upload, part, stored, keys)
     except BadLine as error:
         DATASET_PARTS.labels("refused").inc()
@@ -216,6 +215,7 @@ async def remove_file(resources: Resources, caller: Caller, upload_id: UUID, pat
         upload = await upload_store.lock_upload(conn, caller.tenant, upload_id)
         _require_open(upload_id, upload)
         blob_keys = await deletion_store.delete_held_file(conn, caller.tenant, upload_id, path)
+        await reauthorize_before_commit(caller)
     if blob_keys is None:
         raise FileNotInSnapshot(f"the upload holds no file {clipped(path)!r}")
     await delete_blobs(resources.blobs, blob_keys)
@@ -228,6 +228,7 @@ async def abandon(resources: Resources, caller: Caller, upload_id: UUID) -> None
         _require_open(upload_id, upload)
         blob_keys = await deletion_store.delete_upload(conn, caller.tenant, upload_id)
         await log_action(conn, caller, Action.UPLOAD_ABANDONED, f"/uploads/{upload_id}")
+        await reauthorize_before_commit(caller)
     await delete_blobs(resources.blobs, blob_keys)
 
 
@@ -285,6 +286,7 @@ async def _add_part(
         await upload_store.extend_upload(
             conn, caller.tenant, upload.id, hours=resources.settings.upload_hours
         )
+        await reauthorize_before_commit(caller)
     return held is None
 
 
