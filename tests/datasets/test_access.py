@@ -80,7 +80,7 @@ async def test_who_loses_access_while_waiting_for_a_lock_changes_nothing(
     before = await pool.fetchrow(STORED)
     async with pool.acquire() as conn, conn.transaction():
         await conn.execute("SELECT FROM datasets FOR UPDATE")
-        task = asyncio.create_task(act())
+        task = asyncio.ensure_future(act())
         async with asyncio.timeout(60):
             while not await pool.fetchval(  # noqa: ASYNC110 - no event tells
                 "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)"
