@@ -71,7 +71,13 @@ async def commit(
         paths = [each.path for each in ordered]
         await require_no_folders(conn, caller.tenant, dataset.id, paths)
         snapshot = await commit_store.insert_snapshot(
-            conn, caller.tenant, dataset, upload_id, mode=locked.mode, published=published
+            conn,
+            caller.tenant,
+            dataset,
+            upload_id,
+            mode=locked.mode,
+            published=published,
+            hours=resources.settings.upload_hours,
         )
         details = {"snapshot": number, "files": len(ordered), "upload": str(upload_id)}
         target = target_of(dataset.name)

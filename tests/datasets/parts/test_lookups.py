@@ -1,7 +1,7 @@
 """The newest value of a key is found, in any snapshot, however the segments are merged."""
 
 from collections import Counter
-from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -33,8 +33,10 @@ def _part(keys: list[str], number: int) -> bytes:
     return "".join(lines).encode()
 
 
-def _others_than(dead: set[int]) -> Callable[[int], bool]:
-    return lambda number: number not in dead
+def _others_than(dead: set[int]) -> list[range]:
+    ends = [-1, *sorted(dead), 2**32]
+    ranges = (range(before + 1, after) for before, after in pairwise(ends))
+    return [each for each in ranges if each]
 
 
 @settings(max_examples=80, deadline=None)
@@ -68,10 +70,11 @@ async def test_a_merge_in_slices_gives_the_same_run(parts: Parts) -> None:
     assert small.records == 2
     before = list(parts.segments)
 
-    whole = await parts.merge(file_of=lambda number: number // 2)
+    files = [range(number, number + 2) for number in (0, 2, 4)]
+    whole = await parts.merge(files=files)
     whole_object = await parts.object_of(parts.segments[0].blob_key)
     parts.segments[:] = before
-    sliced = await parts.merge(file_of=lambda number: number // 2, slice_entries=1_000)
+    sliced = await parts.merge(files=files, slice_entries=1_000)
 
     assert sliced == whole
     assert await parts.object_of(parts.segments[0].blob_key) == whole_object
@@ -83,12 +86,12 @@ async def test_a_merge_drops_what_is_gone(parts: Parts) -> None:
     for number, keys in enumerate((["a", "b"], ["a", "c"], ["a"])):
         await parts.add(_part(keys, number))
 
-    assert (await parts.merge(live=lambda number: number != 1)).entries == 3
+    assert (await parts.merge(live=_others_than({1}))).entries == 3
     assert await parts.values("a") == [b'{"pk":"a","at":[%d,0]}' % number for number in (2, 0)]
     assert await parts.values("c") == []
-    assert (await parts.merge(live=lambda number: number == 2)).entries == 1
+    assert (await parts.merge(live=[range(2, 3)])).entries == 1
     assert await parts.values("b") == []
-    gone = await parts.merge(live=lambda _: False)
+    gone = await parts.merge(live=[])
     assert (gone.entries, gone.stored_bytes, parts.segments) == (0, 0, [])
     assert await parts.values("a") == []
 
@@ -120,9 +123,13 @@ async def test_duplicates_are_counted_within_a_file(parts: Parts) -> None:
     for number, keys in enumerate((["a", "b", "b"], ["b", "c"], ["a"], ["a", "b"])):
         await parts.add(_part(keys, number))
 
-    merged = await parts.merge(file_of=lambda number: "first" if number < 3 else "second")
+    files = [range(3), range(3, 4)]
+    merged = await parts.merge(0, 2, files=files)
+    assert merged.duplicates == Counter({0: 1})
+    # Those of a merged segment are counted already.
+    merged = await parts.merge(files=files)
 
-    assert merged.duplicates == Counter({0: 2})
+    assert merged.duplicates == Counter({0: 1})
     assert merged.entries == 7
 
 
