@@ -229,12 +229,7 @@ class Settings(DatasetSettings, frozen=True, kw_only=True, forbid_unknown_fields
     ] = MAX_MEMORY_BYTES
     max_input_bytes: Annotated[InputBytes, Meta(description="largest input")] = MAX_PAYLOAD_BYTES
     max_batch_items: Annotated[BatchItems, Meta(description="inputs of one batch")] = 100_000
-    max_batch_bytes: Annotated[
-        BatchBytes,
-        Meta(
-            description="body of one batch, or copied inputs of one comparison or replay by filter"
-        ),
-    ] = MAX_BATCH_BYTES
+    max_batch_bytes: Annotated[BatchBytes, Meta(description="data of one batch")] = MAX_BATCH_BYTES
     max_output_bytes: Annotated[
         OutputBytes,
         Meta(

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from app.datasets.model import Mode, Snapshot
+from app.datasets.model import CommitFile, Mode, Snapshot
 from app.datasets.store import SELECT_SNAPSHOT, LockedDataset
 from app.db import Connection, from_row
 
@@ -19,6 +19,52 @@ class HeldFile(Struct, frozen=True, kw_only=True):
     last_part: int
     whole: bool
     digest: str
+
+
+SELECT_COMMITTED_FILES = """
+SELECT path, parts, encode(digest, 'hex') AS digest
+FROM dataset_files
+WHERE tenant_id = $1 AND upload_id = $2 AND added_in IS NOT NULL
+ORDER BY position
+"""
+
+
+async def select_committed_files(
+    conn: Connection, tenant: UUID, upload_id: UUID
+) -> list[CommitFile]:
+    """Return what a commit named whose snapshot is still there."""
+    rows = await conn.fetch(SELECT_COMMITTED_FILES, tenant, upload_id)
+    return [from_row(CommitFile, row) for row in rows]
+
+
+# In the order of bytes, 0 is next after the slash.
+SELECT_NESTED_FILES = """
+SELECT f.path
+FROM unnest($3::text[]) AS n (path)
+JOIN dataset_files AS f ON f.path COLLATE "C" > n.path || '/'
+                       AND f.path COLLATE "C" < n.path || '0'
+WHERE f.tenant_id = $1 AND f.dataset_id = $2 AND f.added_in IS NOT NULL AND f.removed_in IS NULL
+UNION ALL
+SELECT f.path
+FROM unnest($4::text[]) AS n (path)
+JOIN dataset_files AS f ON f.path COLLATE "C" = n.path
+WHERE f.tenant_id = $1 AND f.dataset_id = $2 AND f.added_in IS NOT NULL AND f.removed_in IS NULL
+LIMIT $5
+"""
+
+
+async def select_nested_files(
+    conn: Connection,
+    tenant: UUID,
+    dataset_id: UUID,
+    paths: Sequence[str],
+    folders: Sequence[str],
+    *,
+    limit: int,
+) -> list[str]:
+    """List current files that are in a folder with one of the paths, or are one of the folders."""
+    rows = await conn.fetch(SELECT_NESTED_FILES, tenant, dataset_id, paths, folders, limit)
+    return [row["path"] for row in rows]
 
 
 SELECT_FILES_TO_COMMIT = """

@@ -19,12 +19,13 @@ from app.datasets.model import (
 from app.datasets.refs import parse_name, parse_part, parse_path, parse_upload_id
 from app.datasets.upload_service import Part
 from app.http.authorization import needs
-from app.http.bodies import AnyRequest, announced_bytes, read_json, stream_body
+from app.http.bodies import AnyRequest, announced_bytes, read_json, read_query, stream_body
 from app.http.idempotency import idempotency_key_of, replayed
 from app.http.methods import get
 from app.http.raw_paths import path_after
 from app.idempotency.model import Repeated
 from app.limits import MAX_COMMIT_BYTES, MAX_PART_BYTES, MAX_SMALL_BODY_BYTES
+from app.pagination import Page, PageQuery
 from app.resources import Resources
 
 
@@ -51,6 +52,25 @@ async def create_upload(
         is_replay = True
     headers = {"Location": f"/uploads/{upload.id}", **replayed(is_replay=is_replay)}
     return Response(upload_service.describe(upload), status_code=201, headers=headers)
+
+
+@get("/datasets/{dataset:str}/uploads", operation_class=reference.LIST_UPLOADS, **needs(Scope.READ))
+async def list_uploads(
+    dataset: str, request: AnyRequest, resources: Resources, tenant: UUID
+) -> Page[Upload]:
+    """List open uploads.
+
+    Newest first, in pages: those that are neither committed nor expired, and those of files that
+    arrive at the moment.
+    """
+    choices = read_query(request, PageQuery)
+    return await upload_service.list_open(
+        resources,
+        tenant,
+        parse_name(dataset),
+        cursor=choices.cursor or None,
+        limit=choices.limit,
+    )
 
 
 @get("/uploads/{upload:str}", operation_class=reference.SHOW_UPLOAD, **needs(Scope.READ))
@@ -145,6 +165,7 @@ async def abandon_upload(upload: str, resources: Resources, caller: Caller) -> N
 
 routes: Final = (
     create_upload,
+    list_uploads,
     show_upload,
     put_part,
     remove_file,

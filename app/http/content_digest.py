@@ -10,7 +10,7 @@ from typing import Final
 from app.errors import MalformedRequest, Problem
 from app.http.request_id import AnyConnection
 
-# A member of a dictionary (RFC 8941, 3.2): a byte sequence, and parameters, which mean nothing here.
+# A member of a dictionary (RFC 8941, 3.2): a byte sequence, and parameters without a meaning here.
 _MEMBER: Final = re.compile(
     r"([a-z*][a-z0-9_.*-]*)=:([A-Za-z0-9+/=]*):"
     r'(?: *;[a-z*][a-z0-9_.*-]*(?:=(?:"[^",]*"|[^",; ]+))?)*'

@@ -63,6 +63,8 @@ UP = (
         dataset_id uuid        NOT NULL REFERENCES datasets,
         mode       text        NOT NULL CHECK (mode IN ('append', 'replace')),
         snapshot   integer,
+        files      integer     NOT NULL DEFAULT 0 CHECK (files >= 0),
+        path_bytes integer     NOT NULL DEFAULT 0 CHECK (path_bytes >= 0),
         created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
         expires_at timestamptz NOT NULL
     )
@@ -194,6 +196,7 @@ _COLUMNS = {
     "datasets.unmerged": "published parts whose index is still an object of its own",
     "datasets.merging_until": "until when a worker has claimed the merging of indexes",
     "dataset_uploads.snapshot": "the snapshot that the commit published; NULL while open",
+    "dataset_uploads.files": "files that it has received, which one commit must be able to name",
     "dataset_files.added_in": "the first snapshot with the file; NULL until published",
     "dataset_files.removed_in": "the first later snapshot without the file; NULL: none",
     "dataset_files.digest": "SHA-256 of the SHA-256 digests of the parts, in their order",
