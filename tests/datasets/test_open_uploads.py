@@ -62,12 +62,12 @@ def test_open_uploads_are_listed_newest_first(system: System, dataset: str) -> N
 
 
 def _arriving(system: System, dataset: str) -> dict[str, Any]:
+    items: list[dict[str, Any]] = []
     for _ in until("the file arrives"):
         items = system.client.get(f"{dataset}/uploads").json()["items"]
         if items:
             break
-    [upload] = items
-    return dict(upload)
+    return items[0]
 
 
 def _end(held: HalfSentRequest) -> tuple[Answer, str]:
