@@ -2,6 +2,9 @@
 
 Files and parts belong to an upload until it is committed. From then on a file is in every snapshot
 from `added_in` up to `removed_in`: a commit writes few rows, however much the dataset has.
+
+A downgrade deletes rows only. The blobs stay in `<tenant>/datasets/` and `<tenant>/indexes/`, which
+an older release does not clean up; entries of the audit log stay as well.
 """
 
 from pathlib import Path
