@@ -833,7 +833,7 @@ CREATE TABLE tenant_usage (
 )
 WITH (fillfactor='20');
 
-COMMENT ON COLUMN tenant_usage.day_bytes IS 'input bytes accepted on `day`, in UTC';
+COMMENT ON COLUMN tenant_usage.day_bytes IS 'bytes of inputs and of parts of datasets that were accepted on `day`, in UTC';
 
 CREATE TABLE tenants (
     id uuid NOT NULL,
