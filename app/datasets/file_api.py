@@ -50,7 +50,7 @@ async def put_file(
 
     The body is the file, of any size, as with `curl -T`: it is stored as it arrives, and becomes
     the next snapshot once it is complete, beside the files that the dataset has. A file with
-    the same path is replaced. For several files, or to continue after an interruption, use an
+    the same path is replaced. A part of 8 MiB must arrive within an hour. For several files, or to continue after an interruption, use an
     upload (`POST /datasets/{dataset}/uploads`).
     """
     if media_type_of(request) == "multipart/form-data":
