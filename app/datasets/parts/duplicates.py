@@ -1,6 +1,5 @@
 """Drop index entries of records that a later record of the same part replaces."""
 
-from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
@@ -32,47 +31,66 @@ async def drop_replaced(
     CollidingKeys, BlobMissing, BlobsUnavailable.
     """
     keep = np.ones(len(hashes), np.bool_)
-    for alike in _passes(hashes):
-        by_offset = alike[np.argsort(offsets[alike])]
-        last = await _last_of_each(by_offset, offsets, blobs=blobs, part=part, key=key)
-        _require_few(hashes[last])
-        keep[alike] = False
-        keep[last] = True
-    return hashes[keep], offsets[keep]
+    # Arrays of a part have millions of numbers: none is searched on the event loop.
+    for alike in await in_thread(_passes, hashes):
+        by_offset, starts = await in_thread(_in_order, alike, offsets)
+        last = await _last_of_each(by_offset, starts, blobs=blobs, part=part, key=key)
+        await in_thread(_keep_last, keep, hashes, alike, last)
+    return await in_thread(_kept, keep, hashes, offsets)
 
 
-def _passes(hashes: Hashes) -> Iterator[Positions]:
-    """Yield the positions of entries whose hash another has, all of a hash together."""
+def _passes(hashes: Hashes) -> list[Positions]:
+    """Return the positions of entries whose hash another has, all of a hash together."""
     same = hashes[1:] == hashes[:-1]
     alike = np.flatnonzero(np.append(same, False) | np.insert(same, 0, False))
+    shared = hashes[alike]
+    passes = []
     start = 0
     while start < len(alike):
         end = start + _PASS_RECORDS
         if end < len(alike):
-            end = int(np.searchsorted(hashes[alike], hashes[alike[end]], "right"))
-        yield alike[start:end]
+            end = int(np.searchsorted(shared, shared[end], "right"))
+        passes.append(alike[start:end])
         start = end
+    return passes
+
+
+def _in_order(alike: Positions, offsets: Offsets) -> tuple[Positions, Offsets]:
+    """Return positions in the order of their records, and the offsets of these."""
+    by_offset = alike[np.argsort(offsets[alike])]
+    return by_offset, offsets[by_offset]
+
+
+def _keep_last(
+    keep: npt.NDArray[np.bool_], hashes: Hashes, alike: Positions, last: list[int]
+) -> None:
+    _require_few(hashes[last])
+    keep[alike] = False
+    keep[last] = True
+
+
+def _kept(keep: npt.NDArray[np.bool_], hashes: Hashes, offsets: Offsets) -> tuple[Hashes, Offsets]:
+    return hashes[keep], offsets[keep]
 
 
 async def _last_of_each(
-    by_offset: Positions, offsets: Offsets, *, blobs: Blobs, part: PartRef, key: Pointer
+    by_offset: Positions, starts: Offsets, *, blobs: Blobs, part: PartRef, key: Pointer
 ) -> list[int]:
     """Return the position of the last record of each key."""
     last: dict[bytes, int] = {}
     base = begin = 0
     async for raw in read_range(ObjectCache(blobs, max_bytes=0), part, 0, part.raw_bytes):
-        end = int(np.searchsorted(offsets[by_offset], base + len(raw)))
-        here = by_offset[begin:end]
-        starts = offsets[here].astype(np.intp) - base
-        await in_thread(_note_keys, key_reader(key), raw, starts.tolist(), here.tolist(), last)
+        end = int(np.searchsorted(starts, base + len(raw)))
+        here, places = by_offset[begin:end], starts[begin:end].astype(np.intp) - base
+        await in_thread(_note_keys, key_reader(key), raw, places, here, last)
         base, begin = base + len(raw), end
     return list(last.values())
 
 
 def _note_keys(
-    reader: KeyReader, raw: bytes, starts: list[int], positions: list[int], last: dict[bytes, int]
+    reader: KeyReader, raw: bytes, starts: Positions, positions: Positions, last: dict[bytes, int]
 ) -> None:
-    for start, position in zip(starts, positions, strict=True):
+    for start, position in zip(starts.tolist(), positions.tolist(), strict=True):
         end = raw.find(b"\n", start)
         key = reader.read(raw[start : None if end < 0 else end])
         if key is not None:

@@ -14,8 +14,8 @@ import msgspec
 from app.errors import CrivoError
 from app.limits import KIB
 
-# 15 ms of the standard library's parser, if all are short numbers.
-MAX_SECOND_OPINION_BYTES: Final = 256 * KIB
+# Some ms of the standard library's parser, if all are short numbers.
+MAX_SECOND_OPINION_BYTES: Final = 32 * KIB
 _AT_BYTE: Final = re.compile(r"(?:JSON is malformed: )?(.*) \(byte (\d+)\)")
 _any_json: Final = msgspec.json.Decoder(msgspec.Raw).decode
 

@@ -12,6 +12,7 @@ from app.datasets.parts.json_text import InvalidJson, require_json
 from app.datasets.parts.key_reader import KeyReader, key_reader
 from app.datasets.parts.model import BadLine, Format
 from app.datasets.parts.pointers import Pointer
+from app.limits import KIB
 
 Read = TypeVar("Read")
 Hashes = npt.NDArray[np.uint64]
@@ -19,6 +20,10 @@ Offsets = npt.NDArray[np.uint32]
 
 _NEWLINE: Final = 10
 _BLANK: Final = b" \t\r"
+_QUOTE, _ARRAY, _OBJECT = b'"[{'
+# Far less than what the interpreter's stack has room for, wherever a line is read.
+MAX_DEPTH: Final = 500
+_DEPTH_STEP_BYTES: Final = 512 * KIB
 _any_json: Final = msgspec.json.Decoder(msgspec.Raw).decode
 
 
@@ -79,6 +84,7 @@ def _check_text(frame: bytes, place: Place) -> Checked:
 def _check_json(frame: bytes, place: Place) -> Checked:
     counted = _check_text(frame, place)
     lines = _lines_of(frame)
+    _refuse_deep(frame, lines, place)
     try:
         for _ in map(_any_json, lines):
             pass
@@ -95,6 +101,7 @@ class _KeyedJson:
     def __call__(self, frame: bytes, place: Place) -> Checked:
         counted = _check_text(frame, place)
         lines = _lines_of(frame)
+        _refuse_deep(frame, lines, place)
         hashes = self._reader.hashes(lines)
         if hashes is not None:
             return Checked(
@@ -135,6 +142,44 @@ def _read_each(
                     line=number, byte=offset + error.byte, message=error.message
                 ) from None
         offset += len(line) + 1
+
+
+def _refuse_deep(frame: bytes, lines: list[bytes], place: Place) -> None:
+    """Refuse what is nested too deeply, at a fixed depth: a lookup has less stack than a check."""
+    if _brackets(frame) <= MAX_DEPTH:
+        return
+    offset = place.byte
+    for number, line in enumerate(lines, place.line + 1):
+        # Each level has two brackets.
+        if len(line) > 2 * MAX_DEPTH and _brackets(line) > MAX_DEPTH and depth_of(line) > MAX_DEPTH:
+            raise BadLine(
+                line=number, byte=offset, message=f"nested more than {MAX_DEPTH} levels deep"
+            )
+        offset += len(line) + 1
+
+
+def _brackets(text: bytes) -> int:
+    return text.count(b"[") + text.count(b"{")
+
+
+def depth_of(line: bytes) -> int:
+    """Return how deep a line of JSON is nested."""
+    if b"\\" in line:
+        line = line.replace(b"\\\\", b"__").replace(b'\\"', b"__")
+    deepest = depth = quotes = 0
+    for start in range(0, len(line), _DEPTH_STEP_BYTES):
+        size = min(_DEPTH_STEP_BYTES, len(line) - start)
+        content = np.frombuffer(line, np.uint8, size, start)
+        quoted = np.cumsum(content == _QUOTE, dtype=np.int32) + quotes
+        opening = (content == _ARRAY) | (content == _OBJECT)
+        # `]` and `}` are two after `[` and `{`.
+        closing = (content == _ARRAY + 2) | (content == _OBJECT + 2)
+        steps = opening.astype(np.int8) - closing
+        depths = np.cumsum(steps[(steps != 0) & (quoted & 1 == 0)], dtype=np.int32) + depth
+        quotes = int(quoted[-1])
+        if len(depths):
+            deepest, depth = max(deepest, int(depths.max())), int(depths[-1])
+    return deepest
 
 
 def _lines_of(frame: bytes) -> list[bytes]:

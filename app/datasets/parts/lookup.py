@@ -17,8 +17,10 @@ from app.datasets.parts.threads import call_by_size
 
 # Segments that are searched together, if their objects are far away.
 _WAVE: Final = 32
-# Other requests get a turn after this many candidates.
-_TURN: Final = 16
+# Other requests get a turn after this much work; that of an entry is 1, about half a microsecond.
+_TURN_WORK: Final = 2_000
+_SEARCH_WORK: Final = 25
+_LINE_WORK: Final = 120
 
 
 async def find_newest(
@@ -50,19 +52,33 @@ async def find(
     BlobMissing, BlobsUnavailable, ObjectDamaged.
     """
     reader, hash_ = key_reader(pointer), hash_of(key)
-    candidates = 0
+    turn = _Turn()
     for wave in _waves(segments):
-        for found in await _search_all(cache, [search(segment, hash_) for segment in wave]):
+        searched = await _search_all(cache, [search(segment, hash_) for segment in wave])
+        await turn.after(_SEARCH_WORK * len(wave))
+        for found in searched:
             for sequence, offset in found.newest_first():
+                await turn.after(1)
                 part = part_of(sequence)
                 if part is None:
                     continue
+                await turn.after(_LINE_WORK)
                 line = await read_line(cache, part, offset)
                 if await call_by_size(len(line), reader.read, line) == key:
                     yield Hit(sequence=sequence, offset=offset, line=line)
-                candidates += 1
-                if candidates % _TURN == 0:
-                    await asyncio.sleep(0)
+
+
+class _Turn:
+    """Gives other requests a turn after some work."""
+
+    def __init__(self) -> None:
+        self._work = 0
+
+    async def after(self, work: int) -> None:
+        self._work += work
+        if self._work >= _TURN_WORK:
+            self._work = 0
+            await asyncio.sleep(0)
 
 
 def _waves(segments: Sequence[SegmentRef]) -> Iterator[Sequence[SegmentRef]]:
@@ -84,9 +100,15 @@ async def _search_all(cache: ObjectCache, searches: Sequence[Reads]) -> list[Fou
         else:
             found[number] = outcome
     if blocked:
-        finished = await asyncio.gather(
-            *(_finish(cache, searches[number], read) for number, read in blocked)
-        )
+        tasks = [
+            asyncio.create_task(_finish(cache, searches[number], read)) for number, read in blocked
+        ]
+        try:
+            finished = await asyncio.gather(*tasks)
+        finally:
+            # After an error, the others need not go on.
+            for task in tasks:
+                task.cancel()
         found.update(zip((number for number, _ in blocked), finished, strict=True))
     return [found[number] for number in range(len(searches))]
 

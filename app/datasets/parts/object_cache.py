@@ -9,13 +9,15 @@ from typing import Any, Final
 
 from app.blobs import Blobs
 from app.datasets.parts.segments import Read, require_checksum
-from app.limits import MIB
+from app.limits import KIB, MIB
 
 DEFAULT_CACHE_BYTES: Final = 32 * MIB
 # One value takes at most this share of the cache.
 _MAX_SHARE: Final = 8
 # Memory of an entry beside its value.
 _ENTRY_BYTES: Final = 256
+# Longer ranges are copied in a thread.
+_MAX_AT_HAND_BYTES: Final = 256 * KIB
 
 
 class ObjectCache:
@@ -84,14 +86,17 @@ class ObjectCache:
             return b""
         if self._without_waiting is None:
             folder = self.blobs.folder
-            self._without_waiting = folder is not None and await asyncio.to_thread(
-                _can_read_without_waiting, folder / read.key
-            )
+            self._without_waiting = False
+            if folder is not None:
+                self._without_waiting = await asyncio.to_thread(
+                    _can_read_without_waiting, folder / read.key
+                )
         return await read_range(self.blobs, read.key, read.start, read.end)
 
     def _in_page_cache(self, read: Read) -> bytes | None:
         folder = self.blobs.folder
-        if folder is None or not self._without_waiting:
+        is_long = read.end - read.start > _MAX_AT_HAND_BYTES
+        if folder is None or is_long or not self._without_waiting:
             return None
         with suppress(OSError):
             return _read_without_waiting(folder / read.key, read.start, read.end)
@@ -107,8 +112,8 @@ async def read_range(blobs: Blobs, key: str, start: int, end: int) -> bytes:
     return b"".join([chunk async for chunk in blobs.read(key, start=start, end=end)])
 
 
-def _can_read_without_waiting(path: Path) -> bool:
-    """Return whether the file system can read only what is in memory.
+def _can_read_without_waiting(path: Path) -> bool | None:
+    """Return whether the file system can read only what is in memory; None if the file is missing.
 
     Those that cannot, as of a network, may also take their time to open a file.
     """
@@ -116,6 +121,8 @@ def _can_read_without_waiting(path: Path) -> bool:
         _read_without_waiting(path, 0, 1)
     except BlockingIOError:
         return True
+    except FileNotFoundError:
+        return None
     except (OSError, AttributeError):
         return False
     return True

@@ -32,8 +32,9 @@ async def store_part(
 ) -> StoredPart:
     """Store a part under `part_key`, and the index of its keys, if any, under `index_key`.
 
-    After an error neither exists. Raises BadLine, PartTooLarge, CollidingKeys, BlobsUnavailable,
-    and what `chunks` raises.
+    After an error neither exists; a cancellation while the store completes one of them can leave
+    it, for the cleanup of unnamed blobs. Raises BadLine, PartTooLarge, CollidingKeys,
+    BlobsUnavailable, and what `chunks` raises.
     """
     encoder = PartEncoder(format, key)
     stored_bytes = 0

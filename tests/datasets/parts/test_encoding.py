@@ -11,6 +11,7 @@ from app.blobs import open_blobs
 from app.datasets.parts import BadLine, Format, PartTooLarge, Pointer, store_part
 from app.datasets.parts.encoder import PartEncoder
 from app.datasets.parts.frames import FRAME_BYTES
+from app.datasets.parts.lines import MAX_DEPTH
 from app.limits import MAX_LINE_BYTES, MAX_PART_BYTES
 from app.outages import BlobsUnavailable
 from app.settings import Settings
@@ -115,7 +116,7 @@ _GOOD = b'{"pk":"1"}\n'
         (_GOOD + b'{"a":"\xc3\n"}\n', 2, 17, "not UTF-8"),
         # Each line of the two would be part of one valid text.
         (_GOOD + b'{"a":[1,\n2]}\n{"a":1},{"a":2}\n', 2, 19, "not JSON: Expecting value"),
-        (_GOOD + b"[" * 10_000 + b"]" * 10_000, 2, 11, "nested too deeply"),
+        (_GOOD + b"[" * 10_000 + b"]" * 10_000, 2, 11, "nested more than 500 levels deep"),
         (_GOOD + b"\x00\n", 2, 11, "not JSON: "),
         (_GOOD + b"\x0b\n", 2, 11, "not JSON: "),
     ],
@@ -123,6 +124,24 @@ _GOOD = b'{"pk":"1"}\n'
 def test_a_bad_line_is_named(raw: bytes, line: int, byte: int, message: str) -> None:
     assert _bad(raw)[:2] == (line, byte)
     assert _bad(raw)[2].startswith(message)
+
+
+@pytest.mark.parametrize("shape", ['{"pk":"a","x":%b}', '{"x":%b,"y":"\\ud800","pk":"a"}'])
+async def test_what_is_nested_deeply_is_found_from_anywhere_or_refused(
+    parts: Parts, shape: str
+) -> None:
+    async def found(frames: int) -> list[bytes]:
+        return await (found(frames - 1) if frames else parts.values("a"))
+
+    def line(depth: int) -> bytes:
+        # Brackets in strings are no levels.
+        inner = b'"' + 600 * b'[\\"' + b'"'
+        return shape.encode() % (b"[" * (depth - 1) + inner + b"]" * (depth - 1))
+
+    await parts.add(line(MAX_DEPTH))
+    assert await found(200) == [line(MAX_DEPTH)]
+    with pytest.raises(BadLine, match="nested more than 500 levels deep"):
+        await parts.add(b"{}\n" + line(MAX_DEPTH + 1))
 
 
 def test_a_line_has_at_most_16_mib() -> None:

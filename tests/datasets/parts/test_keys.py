@@ -133,7 +133,9 @@ def test_elements_far_from_the_beginning_are_no_keys() -> None:
     assert KeyReader(parse_pointer("/00")).read(record) is None
 
 
-@pytest.mark.parametrize("text", ["pk", "a/b", "/~", "/~2", "/a~", '/"', "/\\", "/\n"])
+@pytest.mark.parametrize(
+    "text", ["pk", "a/b", "/~", "/~2", "/a~", "/~~01", "/a" * 17, '/"', "/\\", "/\n"]
+)
 def test_what_is_no_pointer(text: str) -> None:
     with pytest.raises(ValueError, match="JSON pointer"):
         parse_pointer(text)
