@@ -54,6 +54,10 @@ MAX_PART_BYTES: Final = PART_BYTES + MAX_LINE_BYTES
 MAX_FILE_PARTS: Final = 131_072
 MAX_FILE_BYTES: Final = MAX_FILE_PARTS * PART_BYTES
 MAX_PATH_BYTES: Final = 1_024
+# Levels of arrays and objects in a record: fewer than any stack of the interpreter has left.
+MAX_NESTING: Final = 500
+# Records of a part that have a key; 8 MiB of them have at least 4 bytes each.
+MAX_KEYS_OF_A_PART: Final = 2 * 1_024 * 1_024
 # Some 25,000 files.
 MAX_COMMIT_BYTES: Final = 4 * MIB
 # Records of one response, and keys of one request.
