@@ -267,6 +267,13 @@ class BlobWriter:
             await self._offer(_Aborted())
             await asyncio.shield(self._upload)
 
+    async def settled(self) -> bool:
+        """Wait until the upload has ended, as after a cancellation; return whether it succeeded."""
+        if self._upload is None:
+            return False
+        await asyncio.wait({self._upload})
+        return not self._upload.cancelled() and self._upload.exception() is None
+
     async def _offer(self, item: bytes | _Aborted | None) -> None:
         if self._upload is None:
             raise RuntimeError("the writer is not open")
@@ -306,10 +313,7 @@ def open_blobs(settings: Settings) -> Blobs:
 
 
 def _cloud_store(url: str) -> ObjectStore:
-    retries: obstore.store.RetryConfig = {
-        "max_retries": _RETRIES,
-        "retry_timeout": _RETRY_TIMEOUT,
-    }
+    retries: obstore.store.RetryConfig = {"max_retries": _RETRIES, "retry_timeout": _RETRY_TIMEOUT}
     try:
         return from_url(url) if url.startswith("memory:") else from_url(url, retry_config=retries)
     except (BaseError, ValueError) as error:

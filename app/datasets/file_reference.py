@@ -14,7 +14,7 @@ from app.datasets.model import (
     Upload,
     UploadPart,
 )
-from app.datasets.problems import CommitDiffers, PartDiffers, PartOverLimit
+from app.datasets.problems import CommitDiffers, PartDiffers
 from app.datasets.reference import (
     BAD_PATH,
     BYTES,
@@ -130,7 +130,6 @@ PUT_PART: Final = documented(
         NO_UPLOAD,
         COMMITTED,
         PartDiffers("the upload holds part 3 of 'a.jsonl' with another SHA-256"),
-        PartOverLimit("the part has more than 67108864 bytes"),
         BAD_PATH,
         *STORING,
     ),

@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from typing import Final
 from uuid import UUID
 
@@ -100,8 +100,9 @@ async def read_file(
         for part in parts:
             start = max(0, span.start - part.first_byte)
             end = min(part.raw_bytes, span.end - part.first_byte)
-            async for chunk in read_range(cache, part, start, end):
-                yield chunk
+            async with aclosing(read_range(cache, part, start, end)) as chunks:
+                async for chunk in chunks:
+                    yield chunk
             after = part.number
         if len(parts) < _LISTED_PARTS:
             return

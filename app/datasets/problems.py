@@ -86,7 +86,7 @@ class DatasetWithoutRecords(Problem):
 
 
 class PartOverLimit(Problem):
-    """The part is longer than a part can be, however it is compressed."""
+    """The part has more bytes or records than a part can have, however it is compressed."""
 
     status = 413
     code = "part-too-large"
@@ -115,6 +115,18 @@ class CommitDiffers(Problem):
     status = 422
     code = "commit-differs"
     title = "The upload does not hold what the commit names"
+
+
+class LongLineTooSlow(Problem):
+    """A long line of the data has kept the long lines of other uploads waiting."""
+
+    status = 503
+    code = "line-too-slow"
+    title = "A long line took too long to arrive"
+
+    def __init__(self, detail: str) -> None:
+        """Ask for a retry after a second."""
+        super().__init__(detail, headers={"Retry-After": "1"})
 
 
 def dataset_not_found(name: str) -> DatasetNotFound:

@@ -54,7 +54,7 @@ async def show_record(
         )
         return await respond_with_history(values)
     found, snapshot = await record_service.find_record(resources, catalogs, tenant, ref, key)
-    return respond_with_record(request, found, snapshot)
+    return await respond_with_record(request, found, snapshot)
 
 
 @post(

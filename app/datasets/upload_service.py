@@ -18,6 +18,7 @@ from app.datasets.model import HeldUpload, Mode, Upload, UploadPart
 from app.datasets.parts import (
     BadLine,
     CollidingKeys,
+    LineTooSlow,
     PartTooLarge,
     StoredPart,
     parse_pointer,
@@ -26,6 +27,7 @@ from app.datasets.parts import (
 from app.datasets.problems import (
     FileNotInSnapshot,
     InvalidPart,
+    LongLineTooSlow,
     PartDiffers,
     PartOverLimit,
     UnusableKeys,
@@ -164,6 +166,8 @@ async def keep_part(
         raise PartOverLimit(str(error)) from None
     except CollidingKeys as error:
         raise UnusableKeys(str(error)) from None
+    except LineTooSlow as error:
+        raise LongLineTooSlow(str(error)) from None
     except (DatabaseUnavailable, asyncio.CancelledError):
         # The part may be committed. If it is not, retention deletes its blobs.
         raise
