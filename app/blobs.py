@@ -55,7 +55,11 @@ _CONCURRENT_PARTS: Final = 1
 _STAGED: Final = re.compile(r".+#[0-9]+")
 
 
-class BlobMissing(CrivoError):
+class BlobLost(CrivoError):
+    """The store does not have what the database references, and will not have it later."""
+
+
+class BlobMissing(BlobLost):
     """The store has no blob under a key that the database references."""
 
 

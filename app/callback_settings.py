@@ -2,10 +2,12 @@
 
 from typing import Annotated
 
-from msgspec import Meta, Struct
+from msgspec import Meta
+
+from app.quota_settings import QuotaSettings
 
 
-class CallbackSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class CallbackSettings(QuotaSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Settings of requests that the API sends when executions end."""
 
     callbacks: Annotated[

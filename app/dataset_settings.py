@@ -30,6 +30,17 @@ class DatasetSettings(CallbackSettings, frozen=True, kw_only=True, forbid_unknow
             le=_MAX_DAYS,
         ),
     ] = 0
+    max_datasets: Annotated[
+        int, Meta(description="datasets that a tenant may have; 429 above; 0: no limit", ge=0)
+    ] = 10_000
+    max_open_uploads: Annotated[
+        int,
+        Meta(
+            description="uploads that a tenant may have begun and not committed, including files "
+            "that are being received; 429 above; 0: no limit",
+            ge=0,
+        ),
+    ] = 1_000
     upload_hours: Annotated[
         int,
         Meta(

@@ -58,8 +58,10 @@ MAX_PATH_BYTES: Final = 1_024
 MAX_NESTING: Final = 500
 # Records of a part that have a key; 8 MiB of them have at least 4 bytes each.
 MAX_KEYS_OF_A_PART: Final = 2 * 1_024 * 1_024
-# Some 25,000 files.
-MAX_COMMIT_BYTES: Final = 4 * MIB
+# What one commit can name, with 150 bytes of JSON for each file, and three for a byte of its path.
+MAX_UPLOAD_FILES: Final = 20_000
+MAX_UPLOAD_PATH_BYTES: Final = 1_536 * KIB
+MAX_COMMIT_BYTES: Final = 8 * MIB
 # Records of one response, and keys of one request.
 MAX_RECORDS: Final = 1_000
 

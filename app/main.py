@@ -27,6 +27,7 @@ from app.background import background
 from app.batches.api import router as batches
 from app.batches.staging import MAX_UPLOADS_OF_TENANT
 from app.batches.store import select_states as select_batch_states
+from app.blobs import BlobLost
 from app.callbacks.api import router as callbacks
 from app.callbacks.delivery.deliverer import open_deliverer, require_usable_egress
 from app.comparisons.api import router as comparisons
@@ -50,6 +51,7 @@ from app.http.middleware import origins_in, with_standard_headers
 from app.http.negotiation import negotiate
 from app.http.problems import (
     render_http_exception,
+    render_lost_blob,
     render_problem,
     render_unexpected,
 )
@@ -165,6 +167,7 @@ def create_app(settings: Settings) -> Litestar:
             QuotaError: render_quota_error,
             Problem: render_problem,
             HTTPException: render_http_exception,
+            BlobLost: render_lost_blob,
             Exception: render_unexpected,
         },
         middleware=[loopback_only, reauthorized],

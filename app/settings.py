@@ -229,12 +229,7 @@ class Settings(DatasetSettings, frozen=True, kw_only=True, forbid_unknown_fields
     ] = MAX_MEMORY_BYTES
     max_input_bytes: Annotated[InputBytes, Meta(description="largest input")] = MAX_PAYLOAD_BYTES
     max_batch_items: Annotated[BatchItems, Meta(description="inputs of one batch")] = 100_000
-    max_batch_bytes: Annotated[
-        BatchBytes,
-        Meta(
-            description="body of one batch, or copied inputs of one comparison or replay by filter"
-        ),
-    ] = MAX_BATCH_BYTES
+    max_batch_bytes: Annotated[BatchBytes, Meta(description="data of one batch")] = MAX_BATCH_BYTES
     max_output_bytes: Annotated[
         OutputBytes,
         Meta(
@@ -267,39 +262,6 @@ class Settings(DatasetSettings, frozen=True, kw_only=True, forbid_unknown_fields
             ge=0,
         ),
     ] = 1_000_000
-    default_max_queued: Annotated[
-        int, Meta(description="executions that a tenant may have queued; 0: no quota", ge=0)
-    ] = 200_000
-    default_max_running: Annotated[
-        int, Meta(description="executions that a tenant may have running; 0: no quota", ge=0)
-    ] = 0
-    default_max_stored_bytes: Annotated[
-        int,
-        Meta(
-            description="bytes of inputs, results and logs that a tenant may have stored; 0: "
-            "no quota",
-            ge=0,
-        ),
-    ] = 0
-    default_max_bytes_per_day: Annotated[
-        int,
-        Meta(
-            description="bytes of inputs that a tenant may submit in one day (UTC); 0: no quota",
-            ge=0,
-        ),
-    ] = 0
-    default_max_scripts: Annotated[
-        int,
-        Meta(
-            description="scripts that a tenant may have, including archived ones; 0: no quota", ge=0
-        ),
-    ] = 10_000
-    default_max_versions: Annotated[
-        int, Meta(description="versions of all scripts that a tenant may have; 0: no quota", ge=0)
-    ] = 100_000
-    default_max_requests_per_second: Annotated[
-        int, Meta(description="requests that a tenant may make per second; 0: no quota", ge=0)
-    ] = 0
     cors_origins: Annotated[
         str,
         Meta(

@@ -205,7 +205,7 @@ def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
     done = _bench("nothing")
 
     assert done.returncode == 2
-    assert "batch, executions, keys, kill, pipeline, sandbox" in done.stderr
+    assert "batch, datasets, executions, keys, kill, pipeline, records, sandbox" in done.stderr
 
 
 def test_the_cost_of_a_key_is_measured() -> None:

@@ -57,7 +57,8 @@ async def submit(  # noqa: PLR0913 - one keyword for each part of the request
         await require_room(conn, caller.tenant, size_bytes=announced_bytes, caps=caps)
     async with received(resources, caller.tenant, data, framer, caps=caps) as upload:
         if not known:
-            await queue_limit.require_room(resources.pool, more=upload.items)
+            # The request was counted as one before its body arrived.
+            await queue_limit.require_room(resources.pool, more=upload.items - 1)
         once = key_for(key, str(ref), type(framer).__name__, submission, upload.sha256)
         if version is not None:
             # Again, as it may have been archived meanwhile.

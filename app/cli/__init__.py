@@ -1,1 +1,1 @@
-"""Commands that speak to a running Crivo over HTTP only."""
+"""Commands of the server package: administration, the demo, and trials without a server."""

@@ -1,7 +1,7 @@
 """Check a script and run it on files in the sandbox of this machine, without any server.
 
 python -m app.cli.trial SCRIPT, for `crivo test --local`: standard input has a JSON document a
-line, `{"input": PATH, "params": …}`, and so has standard output: first the findings about the
+line, `{"input": PATH}`, and so has standard output: first the findings about the
 script, then the outcome of each input, shaped like a sample of `POST /scripts/check`.
 """
 
@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
-from msgspec import UNSET, Raw, Struct, UnsetType
+from msgspec import Struct
 
-from app.environment import InvalidSetting, load_settings
+from app.environment import load_settings
 from app.errors import CrivoError
 from app.limits import LimitChoice
 from app.lint.client import open_lint_client
@@ -26,7 +26,6 @@ from app.sandbox.pool import SandboxPool, SandboxUnavailable, open_pool
 from app.scripts.advice import advise
 from app.scripts.findings import merge
 from app.scripts.model import Sample
-from app.scripts.params import read_params
 from app.scripts.samples import job_of_sample, limits_of_sample, sample_of
 from app.settings import Settings
 from app.tenants.model import DEFAULT_TENANT
@@ -35,12 +34,9 @@ _TENANT: Final = "trial"
 
 
 class Case(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One run: the path of its input, and its options."""
+    """One run: the path of its input."""
 
     input: str
-    params: Raw | UnsetType = UNSET
-    seed: int | None = None
-    limits: LimitChoice = LimitChoice()
 
 
 class Findings(Struct, frozen=True, kw_only=True):
@@ -55,7 +51,7 @@ def main(arguments: list[str]) -> int:
     (script,) = arguments
     try:
         asyncio.run(_try(load_settings(), Path(script).read_bytes()))
-    except (InvalidSetting, SandboxUnavailable, CrivoError, OSError, msgspec.MsgspecError) as error:
+    except (SandboxUnavailable, CrivoError, OSError, msgspec.MsgspecError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
     return 0
@@ -87,9 +83,8 @@ async def _check(sandbox: SandboxPool, source: bytes) -> Findings:
 
 async def _run(sandbox: SandboxPool, settings: Settings, source: bytes, case: Case) -> Sample:
     data = await asyncio.to_thread(Path(case.input).read_bytes)
-    params = read_params(case.params)
-    limits = limits_of_sample(settings, case.limits)
-    job = job_of_sample(source, tenant=_TENANT, params=params, limits=limits, seed=case.seed)
+    limits = limits_of_sample(settings, LimitChoice())
+    job = job_of_sample(source, tenant=_TENANT, params=None, limits=limits, seed=None)
     output = bytearray()
 
     async def sink(chunk: bytes) -> None:
@@ -100,7 +95,7 @@ async def _run(sandbox: SandboxPool, settings: Settings, source: bytes, case: Ca
         job,
         report,
         sample=data,
-        params=params,
+        params=None,
         output=bytes(output),
         limits=limits,
         v8_version=sandbox.v8_version,

@@ -8,9 +8,10 @@ from litestar.response import Stream
 
 from app.auth.callers import Caller
 from app.auth.model import Scope
+from app.blobs import BlobMissing
 from app.datasets import file_reference as reference, file_service
 from app.datasets.catalog import Catalogs
-from app.datasets.file_store import ByteSpan
+from app.datasets.file_store import ByteSpan, StoredFile
 from app.datasets.model import File, PublishedFile
 from app.datasets.reference import SnapshotQuery
 from app.datasets.refs import parse_name, parse_path, parse_ref
@@ -57,7 +58,7 @@ async def put_file(
             "the body is the file itself, not a form; with curl, use -T file instead of -F"
         )
     part = Part(
-        path=parse_path(path_after(request, "/files/")),
+        path=parse_path(path_after(request, names=3)),
         number=1,
         data=stream_body(request, max_bytes=MAX_FILE_BYTES, compressed=True, digested=True),
         announced_bytes=announced_bytes(request),
@@ -102,8 +103,21 @@ async def show_file(
     """
     choices = read_query(request, SnapshotQuery)
     ref = parse_ref(dataset, snapshot=choices.snapshot or None)
-    path = parse_path(path_after(request, "/files/"))
+    path = parse_path(path_after(request, names=3))
     file = await file_service.find_file(resources, tenant, ref, path)
+    try:
+        return await _respond(request, resources, catalogs, tenant, file)
+    except BlobMissing:
+        # Retention may have deleted the file since it was found.
+        current = await file_service.find_file(resources, tenant, ref, path)
+        if current.id == file.id:
+            raise
+        return await _respond(request, resources, catalogs, tenant, current)
+
+
+async def _respond(
+    request: AnyRequest, resources: Resources, catalogs: Catalogs, tenant: UUID, file: StoredFile
+) -> Response[bytes] | Stream:
     plan = plan_bytes(request, size_bytes=file.raw_bytes, sha256=bytes.fromhex(file.digest))
     if plan.span is None:
         return Response(b"", status_code=plan.status, headers=plan.headers, media_type=BYTES)

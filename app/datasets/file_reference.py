@@ -14,13 +14,14 @@ from app.datasets.model import (
     Upload,
     UploadPart,
 )
-from app.datasets.problems import CommitDiffers, PartDiffers
+from app.datasets.problems import CommitDiffers, PartDiffers, UploadFull
 from app.datasets.reference import (
     BAD_PATH,
     BYTES,
     COMMITTED,
     EXAMPLES,
     LOCATION,
+    LOST,
     NO_BLOBS,
     NO_DATABASE,
     NO_DATASET,
@@ -30,6 +31,7 @@ from app.datasets.reference import (
     PARAMETERS,
     REF,
     STORING,
+    TOO_MANY_UPLOADS,
     SnapshotQuery,
 )
 from app.http.content_digest import DESCRIBED as DESCRIBED_DIGEST
@@ -58,7 +60,7 @@ PUT_FILE: Final = documented(
             headers=LOCATION,
         )
     },
-    problems=(NO_DATASET, BAD_PATH, *STORING),
+    problems=(NO_DATASET, NO_UPLOAD, BAD_PATH, TOO_MANY_UPLOADS, *STORING),
     parameters=PARAMETERS,
     examples=EXAMPLES,
 )
@@ -91,6 +93,7 @@ SHOW_FILE: Final = documented(
         BAD_PATH,
         RangeNotSatisfiable("the resource has 12 bytes"),
         NO_BLOBS,
+        LOST,
         NO_DATABASE,
     ),
     parameters=REF,
@@ -99,6 +102,7 @@ SHOW_FILE: Final = documented(
 
 CREATE_UPLOAD: Final = documented(
     request_bodies={"application/json": CreateUpload},
+    idempotent=True,
     responses={
         201: ResponseSpec(
             description="The open upload",
@@ -107,6 +111,15 @@ CREATE_UPLOAD: Final = documented(
             links={"showUpload": {"upload": "id"}, "commitUpload": {"upload": "id"}},
         )
     },
+    # Of a repetition, if the upload has been deleted since: that it is not found.
+    problems=(NO_DATASET, NO_UPLOAD, TOO_MANY_UPLOADS, NO_DATABASE),
+    parameters=PARAMETERS,
+    examples=EXAMPLES,
+)
+
+LIST_UPLOADS: Final = documented(
+    query=PageQuery,
+    responses={200: ResponseSpec(description="A page of open uploads", shape=Page[Upload])},
     problems=(NO_DATASET, NO_DATABASE),
     parameters=PARAMETERS,
     examples=EXAMPLES,
@@ -129,6 +142,7 @@ PUT_PART: Final = documented(
     problems=(
         NO_UPLOAD,
         COMMITTED,
+        UploadFull("an upload takes up to 20000 files"),
         PartDiffers("the upload holds part 3 of 'a.jsonl' with another SHA-256"),
         BAD_PATH,
         *STORING,
@@ -167,6 +181,9 @@ COMMIT_UPLOAD: Final = documented(
             "/files/0/parts: is 3; 2 are held, up to number 2",
             errors=[{"pointer": "/files/0/parts", "message": "is 3; 2 are held"}],
         ),
+        COMMITTED,
+        NO_SNAPSHOT,
+        BAD_PATH,
         NO_DATABASE,
     ),
     parameters=PARAMETERS,

@@ -69,6 +69,14 @@ class UploadCommitted(Problem):
     title = "The upload is committed"
 
 
+class UploadFull(Problem):
+    """The upload holds as many files as one commit can name."""
+
+    status = 409
+    code = "upload-full"
+    title = "The upload takes no more files"
+
+
 class PartDiffers(Problem):
     """The upload holds this part with other bytes."""
 

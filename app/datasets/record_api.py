@@ -7,6 +7,7 @@ from litestar import Response, post
 from litestar.response import Stream
 
 from app.auth.model import Scope
+from app.blobs import BlobMissing
 from app.datasets import record_reference as reference, record_service
 from app.datasets.catalog import Catalogs
 from app.datasets.model import FindRecords
@@ -17,8 +18,9 @@ from app.datasets.record_responses import (
     respond_with_lines,
     respond_with_record,
 )
+from app.datasets.record_service import OpenSnapshot
 from app.datasets.reference import SnapshotQuery
-from app.datasets.refs import DatasetRef, parse_ref
+from app.datasets.refs import parse_ref
 from app.errors import invalid
 from app.http.authorization import needs
 from app.http.bodies import AnyRequest, read_json, read_query
@@ -47,12 +49,13 @@ async def show_record(
     choices = read_query(request, reference.RecordQuery)
     ref = parse_ref(dataset, snapshot=choices.snapshot or None)
     is_number = choices.type == "number"
-    key = record_service.key_in_path(path_after(request, "/records/"), is_number=is_number)
+    key = record_service.key_in_path(path_after(request, names=3), is_number=is_number)
     if choices.history:
+        opened = await record_service.open_snapshot(resources, catalogs, tenant, ref)
         values = record_service.find_history(
-            resources, catalogs, tenant, ref, key, limit=choices.limit
+            resources, catalogs, tenant, opened, key, limit=choices.limit
         )
-        return await respond_with_history(values)
+        return await respond_with_history(request, opened, values)
     found, snapshot = await record_service.find_record(resources, catalogs, tenant, ref, key)
     return await respond_with_record(request, found, snapshot)
 
@@ -77,8 +80,9 @@ async def find_records(
     choices = read_query(request, SnapshotQuery)
     ref = parse_ref(dataset, snapshot=choices.snapshot or None)
     keys = record_service.keys_in_json(wanted.keys)
-    found = record_service.find_records(resources, catalogs, tenant, ref, keys)
-    return await respond_with_found(wanted.keys, found)
+    snapshot = await record_service.open_snapshot(resources, catalogs, tenant, ref)
+    found = record_service.find_records(resources, catalogs, tenant, snapshot, keys)
+    return await respond_with_found(request, snapshot, wanted.keys, found)
 
 
 @get(
@@ -96,22 +100,35 @@ async def list_records(
     order in which its files were published. A `Link` header has the address of the next page,
     which is in the same snapshot.
     """
-    if path_after(request, "/records/"):
+    if path_after(request, names=3):
         # The router takes off slashes at the end.
         raise invalid("/key", "has only slashes; find it with POST")
     choices = read_query(request, reference.RecordListQuery)
     ref = parse_ref(dataset, snapshot=choices.snapshot or None)
     snapshot = await record_service.open_snapshot(resources, catalogs, tenant, ref)
-    pinned = DatasetRef(name=ref.name, snapshot=snapshot.number)
+    try:
+        response = await _respond(request, catalogs, snapshot, choices)
+    except BlobMissing:
+        # Retention may have deleted files since the snapshot was opened.
+        snapshot = await record_service.open_snapshot(resources, catalogs, tenant, ref)
+        response = await _respond(request, catalogs, snapshot, choices)
+    following = choices.from_ + choices.limit
+    if following < (snapshot.resolved.lines or 0):
+        address = f"/datasets/{snapshot.ref}/records?from={following}&limit={choices.limit}"
+        response.headers["Link"] = f'<{address}>; rel="next"'
+    return response
+
+
+async def _respond(
+    request: AnyRequest,
+    catalogs: Catalogs,
+    snapshot: OpenSnapshot,
+    choices: reference.RecordListQuery,
+) -> Stream:
     lines = record_service.read_records(
         catalogs, snapshot, first=choices.from_, count=choices.limit
     )
-    response = await respond_with_lines(lines)
-    following = choices.from_ + choices.limit
-    if following < (snapshot.resolved.lines or 0):
-        address = f"/datasets/{pinned}/records?from={following}&limit={choices.limit}"
-        response.headers["Link"] = f'<{address}>; rel="next"'
-    return response
+    return await respond_with_lines(request, snapshot, lines)
 
 
 routes: Final = (show_record, find_records, list_records)

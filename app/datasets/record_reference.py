@@ -8,6 +8,7 @@ from app.datasets.model import FindRecords
 from app.datasets.problems import RecordNotFound
 from app.datasets.reference import (
     EXAMPLES,
+    LOST,
     NDJSON,
     NO_BLOBS,
     NO_DATABASE,
@@ -46,6 +47,8 @@ class RecordListQuery(
     limit: Annotated[int, Meta(ge=1, le=MAX_RECORDS, description="lines in the response")] = 100
 
 
+READ: Final = {"Crivo-Snapshot": "the snapshot that was read"}
+
 SHOW_RECORD: Final = documented(
     query=RecordQuery,
     headers={"If-None-Match": "ETags that the client has, or `*`: 304 if one matches"},
@@ -53,10 +56,7 @@ SHOW_RECORD: Final = documented(
         200: ResponseSpec(
             description="The record; with `history`, a list of values",
             shape=ANY_JSON,
-            headers={
-                "ETag": "the SHA-256 of the record",
-                "Crivo-Snapshot": "the snapshot that was read",
-            },
+            headers={"ETag": "the SHA-256 of one record, without `history`", **READ},
         ),
         304: ResponseSpec(description="The client has the record, by `If-None-Match`"),
     },
@@ -69,6 +69,7 @@ SHOW_RECORD: Final = documented(
         ),
         NO_RECORDS,
         NO_BLOBS,
+        LOST,
         NO_DATABASE,
     ),
     parameters=REF,
@@ -79,9 +80,11 @@ FIND_RECORDS: Final = documented(
     request_bodies={"application/json": FindRecords},
     query=SnapshotQuery,
     responses={
-        200: ResponseSpec(description="A line for each key", shape=RAW_TEXT, media_type=NDJSON)
+        200: ResponseSpec(
+            description="A line for each key", shape=RAW_TEXT, media_type=NDJSON, headers=READ
+        )
     },
-    problems=(NO_DATASET, NO_SNAPSHOT, NO_RECORDS, NO_BLOBS, NO_DATABASE),
+    problems=(NO_DATASET, NO_SNAPSHOT, NO_RECORDS, NO_BLOBS, LOST, NO_DATABASE),
     parameters=REF,
     examples=EXAMPLES,
 )
@@ -93,10 +96,10 @@ LIST_RECORDS: Final = documented(
             description="Lines of the snapshot's files",
             shape=RAW_TEXT,
             media_type=NDJSON,
-            headers={"Link": 'the address of the next page, as `rel="next"`'},
+            headers={"Link": 'the address of the next page, as `rel="next"`', **READ},
         )
     },
-    problems=(NO_DATASET, NO_SNAPSHOT, NO_RECORDS, NO_BLOBS, NO_DATABASE),
+    problems=(NO_DATASET, NO_SNAPSHOT, NO_RECORDS, NO_BLOBS, LOST, NO_DATABASE),
     parameters=REF,
     examples=EXAMPLES,
 )

@@ -25,6 +25,7 @@ from app.http.conditions import DESCRIBED_ANY
 from app.http.content_digest import DigestMismatch
 from app.http.openapi import ResponseSpec, documented
 from app.http.openapi_parameters import load_examples
+from app.http.problems import DataLost
 from app.http.quota_problems import quota_problem
 from app.http.undeclared import not_evaluated
 from app.outages import BlobsFull, BlobsUnavailable, DatabaseUnavailable
@@ -48,6 +49,7 @@ LOCATION: Final = {"Location": "the URL of what was created"}
 
 NO_DATABASE: Final = DatabaseUnavailable("PostgreSQL does not answer")
 NO_BLOBS: Final = BlobsUnavailable()
+LOST: Final = DataLost()
 NO_DATASET: Final = DatasetNotFound("no dataset 'scores'; GET /datasets lists them")
 NO_SNAPSHOT: Final = SnapshotNotFound("the dataset 'scores' has no snapshot 9")
 NO_FILE: Final = FileNotInSnapshot("snapshot 7 of 'scores' has no file 'a.jsonl'")
@@ -58,6 +60,7 @@ BAD_PATH: Final = InvalidRequest(
     "/path: '../a.jsonl' has an empty name, `.` or `..`",
     errors=[{"pointer": "/path", "message": "'../a.jsonl' has an empty name, `.` or `..`"}],
 )
+TOO_MANY_UPLOADS: Final = quota_problem(QuotaExceeded(Quota.OPEN_UPLOADS, limit=1_000, used=1_000))
 STORING: Final = (
     InvalidPart(
         "line 3, at byte 41: is not JSON",
@@ -107,6 +110,7 @@ PUT_DATASET: Final = documented(
             "/key: needs the format jsonl",
             errors=[{"pointer": "/key", "message": "needs the format jsonl"}],
         ),
+        quota_problem(QuotaExceeded(Quota.DATASETS, limit=10_000, used=10_000)),
         NO_DATABASE,
     ),
     parameters=PARAMETERS,

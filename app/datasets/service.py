@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from app.audit.model import Action
 from app.audit.store import log_action
-from app.auth.callers import Caller
+from app.auth.callers import Caller, reauthorize_before_commit
 from app.datasets import deletion_store, retention, store
 from app.datasets.blob_cleanup import delete_blobs
 from app.datasets.model import Dataset, PutDataset, Snapshot
@@ -19,6 +19,7 @@ from app.datasets.problems import (
     dataset_not_found,
     snapshot_not_found,
 )
+from app.datasets.quota_store import require_room_for_dataset
 from app.datasets.refs import DatasetRef
 from app.datasets.store import ResolvedSnapshot
 from app.db import Connection
@@ -40,7 +41,7 @@ async def put(
 ) -> tuple[Dataset, bool]:
     """Create a dataset, or change its description and retention; return whether it is new.
 
-    Raises InvalidRequest, DatasetDiffers, PreconditionFailed.
+    Raises InvalidRequest, DatasetDiffers, PreconditionFailed, QuotaExceeded.
     """
     _require_key(wanted)
     async with resources.pool.acquire() as conn, conn.transaction():
@@ -49,6 +50,8 @@ async def put(
         if before is None:
             dataset_id = uuid.uuid7()
             if await store.insert_dataset(conn, caller.tenant, dataset_id, name, wanted):
+                limit = resources.settings.max_datasets
+                await require_room_for_dataset(conn, caller.tenant, limit=limit)
                 await _log(conn, caller, Action.DATASET_CREATED, name)
                 return await read_dataset(conn, caller.tenant, name), True
             # Another request has created it since.
@@ -134,6 +137,7 @@ async def delete_snapshot(resources: Resources, caller: Caller, ref: DatasetRef)
         details = {"snapshot": number}
         target = target_of(ref.name)
         await log_action(conn, caller, Action.SNAPSHOT_DELETED, target, details=details)
+        await reauthorize_before_commit(caller)
     await delete_blobs(resources.blobs, deleted.blob_keys)
 
 
@@ -205,7 +209,9 @@ async def _read_snapshot(
 
 
 async def _log(conn: Connection, caller: Caller, action: Action, name: str) -> None:
+    """Log the last step of a transaction, if its caller still has access."""
     await log_action(conn, caller, action, target_of(name))
+    await reauthorize_before_commit(caller)
 
 
 def _number_in(position: bytes) -> int:

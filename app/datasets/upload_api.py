@@ -19,10 +19,13 @@ from app.datasets.model import (
 from app.datasets.refs import parse_name, parse_part, parse_path, parse_upload_id
 from app.datasets.upload_service import Part
 from app.http.authorization import needs
-from app.http.bodies import AnyRequest, announced_bytes, read_json, stream_body
+from app.http.bodies import AnyRequest, announced_bytes, read_json, read_query, stream_body
+from app.http.idempotency import idempotency_key_of, replayed
 from app.http.methods import get
 from app.http.raw_paths import path_after
+from app.idempotency.model import Repeated
 from app.limits import MAX_COMMIT_BYTES, MAX_PART_BYTES, MAX_SMALL_BODY_BYTES
+from app.pagination import Page, PageQuery
 from app.resources import Resources
 
 
@@ -39,10 +42,35 @@ async def create_upload(
     It takes parts of files in any order, also in parallel, and publishes all of them at once
     when it is committed. Until then nobody sees them.
     """
+    key = idempotency_key_of(request)
     wanted = await read_json(request, CreateUpload, max_bytes=MAX_SMALL_BODY_BYTES)
-    upload = await upload_service.begin(resources, caller, parse_name(dataset), wanted.mode)
-    headers = {"Location": f"/uploads/{upload.id}"}
+    is_replay = False
+    try:
+        upload = await upload_service.begin(resources, caller, parse_name(dataset), wanted, key)
+    except Repeated as earlier:
+        upload = await upload_service.find(resources, caller.tenant, UUID(earlier.resource))
+        is_replay = True
+    headers = {"Location": f"/uploads/{upload.id}", **replayed(is_replay=is_replay)}
     return Response(upload_service.describe(upload), status_code=201, headers=headers)
+
+
+@get("/datasets/{dataset:str}/uploads", operation_class=reference.LIST_UPLOADS, **needs(Scope.READ))
+async def list_uploads(
+    dataset: str, request: AnyRequest, resources: Resources, tenant: UUID
+) -> Page[Upload]:
+    """List open uploads.
+
+    Newest first, in pages: those that are neither committed nor expired, and those of files that
+    arrive at the moment.
+    """
+    choices = read_query(request, PageQuery)
+    return await upload_service.list_open(
+        resources,
+        tenant,
+        parse_name(dataset),
+        cursor=choices.cursor or None,
+        limit=choices.limit,
+    )
 
 
 @get("/uploads/{upload:str}", operation_class=reference.SHOW_UPLOAD, **needs(Scope.READ))
@@ -70,7 +98,7 @@ async def put_part(
     arrives. 201 for a new part, 200 for one that is held with the same bytes, 409 for one that
     is held with others.
     """
-    path, number = parse_part(path_after(request, "/files/"))
+    path, number = parse_part(path_after(request, names=3))
     part = Part(
         path=path,
         number=number,
@@ -96,7 +124,7 @@ async def remove_file(
     Deletes the parts that the upload holds of it, such as those of a file that has changed while
     it was sent.
     """
-    path = parse_path(path_after(request, "/files/"))
+    path = parse_path(path_after(request, names=3))
     await upload_service.remove_file(resources, caller, parse_upload_id(upload), path)
 
 
@@ -137,6 +165,7 @@ async def abandon_upload(upload: str, resources: Resources, caller: Caller) -> N
 
 routes: Final = (
     create_upload,
+    list_uploads,
     show_upload,
     put_part,
     remove_file,

@@ -11,10 +11,10 @@ from msgspec.structs import asdict
 from app.allocator import trim_later
 from app.audit.model import Action
 from app.audit.store import log_action
-from app.auth.callers import Caller, reauthorize
-from app.datasets import deletion_store, upload_store
+from app.auth.callers import Caller, reauthorize_before_commit
+from app.datasets import deletion_store, store, upload_store
 from app.datasets.blob_cleanup import delete_blobs, new_index_key, new_part_key
-from app.datasets.model import HeldUpload, Mode, Upload, UploadPart
+from app.datasets.model import CreateUpload, HeldUpload, Upload, UploadPart
 from app.datasets.parts import (
     BadLine,
     CollidingKeys,
@@ -32,36 +32,84 @@ from app.datasets.problems import (
     PartOverLimit,
     UnusableKeys,
     UploadCommitted,
+    UploadFull,
     dataset_not_found,
     upload_not_found,
 )
+from app.datasets.quota_store import require_room_for_upload
 from app.datasets.upload_store import PartKeys, StoredUpload
+from app.db import Connection
 from app.errors import clipped
-from app.limits import MAX_PART_BYTES, PART_BYTES
+from app.idempotency.model import RequestKey, key_for
+from app.idempotency.store import remember, require_new
+from app.limits import MAX_PART_BYTES, MAX_UPLOAD_FILES, MAX_UPLOAD_PATH_BYTES, PART_BYTES
 from app.metrics import DATASET_BYTES, DATASET_PARTS
 from app.outages import DatabaseUnavailable
+from app.pagination import Page, Paginator
 from app.quotas.model import effective_caps
 from app.resources import Resources
 
 
-async def begin(resources: Resources, caller: Caller, dataset: str, mode: Mode) -> StoredUpload:
-    """Begin an upload. Raises DatasetNotFound."""
+async def begin(
+    resources: Resources,
+    caller: Caller,
+    dataset: str,
+    wanted: CreateUpload,
+    key: RequestKey | None = None,
+    *,
+    hours: int | None = None,
+) -> StoredUpload:
+    """Begin an upload, which expires in `hours`; by default in those of the settings.
+
+    Raises DatasetNotFound, QuotaExceeded, Repeated, IdempotencyKeyReused, RequestInProgress.
+    """
     upload_id = uuid.uuid7()
-    async with resources.pool.acquire() as conn:
+    request_key = key_for(key, wanted)
+    settings = resources.settings
+    async with resources.pool.acquire() as conn, conn.transaction():
+        await require_new(conn, caller.tenant, request_key)
         began = await upload_store.insert_upload(
             conn,
             caller.tenant,
             upload_id,
             dataset=dataset,
-            mode=mode,
-            hours=resources.settings.upload_hours,
+            mode=wanted.mode,
+            hours=hours or settings.upload_hours,
         )
         if not began:
             raise dataset_not_found(dataset)
+        await require_room_for_upload(conn, caller.tenant, limit=settings.max_open_uploads)
+        await remember(
+            conn, caller.tenant, request_key, str(upload_id), hours=settings.idempotency_hours
+        )
         upload = await upload_store.select_upload(conn, caller.tenant, upload_id)
-    if upload is None:
-        raise dataset_not_found(dataset)
+        await reauthorize_before_commit(caller)
+    assert upload is not None  # noqa: S101 - this transaction has inserted it
     return upload
+
+
+async def find(resources: Resources, tenant: UUID, upload_id: UUID) -> StoredUpload:
+    """Return an upload. Raises UploadNotFound."""
+    async with resources.pool.acquire() as conn:
+        upload = await upload_store.select_upload(conn, tenant, upload_id)
+    if upload is None:
+        raise upload_not_found(upload_id)
+    return upload
+
+
+async def list_open(
+    resources: Resources, tenant: UUID, dataset: str, *, cursor: str | None, limit: int
+) -> Page[Upload]:
+    """List the open uploads of a dataset, newest first. Raises DatasetNotFound, InvalidRequest."""
+    async with resources.pool.acquire() as conn:
+        found = await store.select_dataset(conn, tenant, dataset)
+        if found is None:
+            raise dataset_not_found(dataset)
+        paginator = Paginator("uploads", found.id)
+        rows = await upload_store.select_open_uploads(
+            conn, tenant, found.id, below=paginator.below(cursor), limit=limit + 1
+        )
+    return paginator.page([describe(row) for row in rows], [row.id for row in rows], limit=limit)
 
 
 async def show(resources: Resources, tenant: UUID, upload_id: UUID) -> HeldUpload:
@@ -102,8 +150,8 @@ async def receive_part(
 ) -> tuple[UploadPart, bool]:
     """Store a part of an upload; return whether it is new to the upload.
 
-    Raises UploadNotFound, UploadCommitted, PartDiffers, InvalidPart, QuotaExceeded, and what the
-    part's data raises.
+    Raises UploadNotFound, UploadCommitted, UploadFull, PartDiffers, InvalidPart, QuotaExceeded,
+    and what the part's data raises.
     """
     upload = await find_open(resources, caller, upload_id, announced_bytes=part.announced_bytes)
     stored, is_new = await keep_part(resources, caller, upload, part)
@@ -139,10 +187,16 @@ async def find_open(
 
 
 async def keep_part(
-    resources: Resources, caller: Caller, upload: StoredUpload, part: Part
+    resources: Resources,
+    caller: Caller,
+    upload: StoredUpload,
+    part: Part,
+    *,
+    hours: int | None = None,
 ) -> tuple[StoredPart, bool]:
     """Write a part to the blob store, then add it to its upload; return whether it is new.
 
+    The upload then expires in `hours`, by default in those of the settings.
     Raises what receive_part raises.
     """
     keys = PartKeys(blob=new_part_key(caller.tenant), index=new_index_key(caller.tenant))
@@ -155,9 +209,7 @@ async def keep_part(
             part_key=keys.blob,
             index_key=keys.index,
         )
-        # Completing blobs may have taken a while.
-        await reauthorize(caller)
-        is_new = await _add_part(resources, caller, upload, part, stored, keys)
+        is_new = await _add_part(resources, caller, upload, part, stored, keys, hours)
     except BadLine as error:
         DATASET_PARTS.labels("refused").inc()
         await delete_blobs(resources.blobs, [keys.blob, keys.index])
@@ -193,6 +245,9 @@ async def remove_file(resources: Resources, caller: Caller, upload_id: UUID, pat
         upload = await upload_store.lock_upload(conn, caller.tenant, upload_id)
         _require_open(upload_id, upload)
         blob_keys = await deletion_store.delete_held_file(conn, caller.tenant, upload_id, path)
+        if blob_keys is not None:
+            await upload_store.count_file(conn, caller.tenant, upload_id, path, change=-1)
+        await reauthorize_before_commit(caller)
     if blob_keys is None:
         raise FileNotInSnapshot(f"the upload holds no file {clipped(path)!r}")
     await delete_blobs(resources.blobs, blob_keys)
@@ -205,6 +260,7 @@ async def abandon(resources: Resources, caller: Caller, upload_id: UUID) -> None
         _require_open(upload_id, upload)
         blob_keys = await deletion_store.delete_upload(conn, caller.tenant, upload_id)
         await log_action(conn, caller, Action.UPLOAD_ABANDONED, f"/uploads/{upload_id}")
+        await reauthorize_before_commit(caller)
     await delete_blobs(resources.blobs, blob_keys)
 
 
@@ -234,13 +290,16 @@ async def _add_part(
     part: Part,
     stored: StoredPart,
     keys: PartKeys,
+    hours: int | None,
 ) -> bool:
     caps = effective_caps(resources.settings, caller.caps)
     async with resources.pool.acquire() as conn, conn.transaction():
         _require_open(upload.id, await upload_store.lock_upload(conn, caller.tenant, upload.id))
-        file_id = await upload_store.ensure_file(
+        file_id, is_new_file = await upload_store.ensure_file(
             conn, caller.tenant, upload, path=part.path, new_id=uuid.uuid7()
         )
+        if is_new_file:
+            await _require_room_for_file(conn, caller.tenant, upload.id, part.path)
         held = await upload_store.select_part_digest(conn, caller.tenant, file_id, part.number)
         if held is None:
             await upload_store.require_room(
@@ -260,9 +319,23 @@ async def _add_part(
                 f"DELETE /uploads/{upload.id}/files/<path> drops the file"
             )
         await upload_store.extend_upload(
-            conn, caller.tenant, upload.id, hours=resources.settings.upload_hours
+            conn, caller.tenant, upload.id, hours=hours or resources.settings.upload_hours
         )
+        await reauthorize_before_commit(caller)
     return held is None
+
+
+async def _require_room_for_file(
+    conn: Connection, tenant: UUID, upload_id: UUID, path: str
+) -> None:
+    """Count a file that was added. Raises UploadFull."""
+    held = await upload_store.count_file(conn, tenant, upload_id, path, change=1)
+    if held.files > MAX_UPLOAD_FILES or held.path_bytes > MAX_UPLOAD_PATH_BYTES:
+        raise UploadFull(
+            f"an upload takes up to {MAX_UPLOAD_FILES} files, with paths of up to "
+            f"{MAX_UPLOAD_PATH_BYTES} bytes in all, as many as one commit can name; commit it, "
+            "and send the others in another upload"
+        )
 
 
 def _require_open(upload_id: UUID, upload: StoredUpload | None) -> None:

@@ -10,6 +10,7 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 from msgspec import UNSET, Struct, UnsetType, field
 
+from app.blobs import BlobLost
 from app.errors import InvalidRequest, Problem, clipped
 from app.http.request_id import request_id_in, request_id_of
 from app.outages import HOST, host_error_of
@@ -112,6 +113,26 @@ def render_unexpected(request: Request[Any, Any, Any], error: Exception) -> Resp
         return render_problem(request, trouble)
     log.error("request.failed", path=request.url.path, exc_info=error)
     return render_problem(request, Problem("The error is in the service's log"))
+
+
+class DataLost(Problem):
+    """The blob store does not have what the database says it stored."""
+
+    code = "data-lost"
+    title = "Stored data is missing or damaged"
+
+    def __init__(self) -> None:
+        """Say who can help."""
+        super().__init__(
+            "the blob store lacks some of what was stored, or has other bytes; the service's log "
+            "names it, for its operator to restore"
+        )
+
+
+def render_lost_blob(request: Request[Any, Any, Any], error: BlobLost) -> Response[bytes]:
+    """Log which blob is lost, and say so; repeating the request does not help."""
+    log.error("blob.lost", path=request.url.path, reason=str(error))
+    return render_problem(request, DataLost())
 
 
 def _way_on(request: Request[Any, Any, Any], error: HTTPException) -> str:

@@ -33,13 +33,13 @@ class _Policy(Struct, frozen=True, kw_only=True):
 _POLICIES: Final[Mapping[Quota, _Policy]] = {
     Quota.QUEUED: _Policy(unit="queued executions"),
     Quota.STORED_BYTES: _Policy(
-        unit="bytes of stored inputs, results and logs",
-        remedy="erase those of a finished execution with DELETE /executions/{execution}/data, or "
-        + _ASK,
+        unit="bytes of stored inputs, results, logs and datasets",
+        remedy="erase those of a finished execution with DELETE /executions/{execution}/data, "
+        f"delete a snapshot, an upload or a dataset, or {_ASK}",
         in_bytes=True,
     ),
     Quota.BYTES_PER_DAY: _Policy(
-        unit="bytes of input per day (UTC)", in_bytes=True, window_seconds=86_400
+        unit="bytes of inputs and datasets per day (UTC)", in_bytes=True, window_seconds=86_400
     ),
     Quota.SCRIPTS: _Policy(
         unit="scripts, including archived ones",
@@ -51,6 +51,14 @@ _POLICIES: Final[Mapping[Quota, _Policy]] = {
     ),
     Quota.REQUESTS: _Policy(unit="requests per second", window_seconds=1),
     Quota.PENDING_CALLBACKS: _Policy(unit="callbacks that wait for their delivery"),
+    Quota.DATASETS: _Policy(
+        unit="datasets", remedy=f"delete one with DELETE /datasets/{{dataset}}, or {_ASK}"
+    ),
+    Quota.OPEN_UPLOADS: _Policy(
+        unit="open uploads",
+        remedy="commit one, delete one with DELETE /uploads/{upload}, wait until those expire "
+        f"that get no parts, or {_ASK}",
+    ),
 }
 
 

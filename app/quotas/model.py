@@ -22,12 +22,15 @@ class Quota(StrEnum):
     VERSIONS = "versions"
     REQUESTS = "requests"
     PENDING_CALLBACKS = "pending-callbacks"
+    DATASETS = "datasets"
+    OPEN_UPLOADS = "open-uploads"
 
 
 class Caps(Struct, frozen=True, kw_only=True):
     """A tenant's limits; null stands for the installation's default.
 
-    `max_versions` counts the versions of all scripts, `max_stored_bytes` inputs, results and logs.
+    `max_versions` counts the versions of all scripts, `max_stored_bytes` inputs, results, logs and
+    the parts of datasets.
     """
 
     max_queued: Count | None = None

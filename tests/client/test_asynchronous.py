@@ -12,13 +12,23 @@ import pytest
 
 import crivo
 from crivo import AsyncCrivo, Crivo
+from crivo.aio.batches import AsyncBatches
+from crivo.aio.comparisons import AsyncComparisons
 from crivo.aio.executions import AsyncExecutions
 from crivo.aio.scripts import AsyncScripts
+from crivo.sync.batches import Batches
+from crivo.sync.comparisons import Comparisons
 from crivo.sync.executions import Executions
 from crivo.sync.scripts import Scripts
 from tests.support.system import CARDS, System
 
-PAIRS = [(Crivo, AsyncCrivo), (Scripts, AsyncScripts), (Executions, AsyncExecutions)]
+PAIRS = [
+    (Crivo, AsyncCrivo),
+    (Scripts, AsyncScripts),
+    (Executions, AsyncExecutions),
+    (Batches, AsyncBatches),
+    (Comparisons, AsyncComparisons),
+]
 
 
 @pytest.fixture

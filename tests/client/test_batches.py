@@ -55,7 +55,8 @@ def test_values_are_run_in_their_order(client: Crivo, double: str) -> None:
 
 
 def test_results_are_exact_also_where_they_are_no_utf_8(client: Crivo) -> None:
-    script = client.scripts.push("halves", "function process(n) { return ['\\ud83d', n] }").script
+    name = f"halves-{uuid4().hex[:8]}"
+    script = client.scripts.push(name, "function process(n) { return ['\\ud83d', n] }").script
 
     [result] = client.batches.run(script.name, [1])
 

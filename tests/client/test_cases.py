@@ -106,8 +106,8 @@ def test_nothing_is_stored(crivo: CrivoCommand, folder: Path, system: System) ->
         return scripts, executions
 
     before = stored()
-    crivo("test", folder)
 
+    assert crivo("test", folder).code == 0
     assert stored() == before
 
 
@@ -128,6 +128,21 @@ def test_a_local_run_needs_the_server_package_and_no_service(
     elsewhere = crivo("test", folder, "--local", CRIVO_HOME=f"{folder}/app", CRIVO_URL=away)
     assert elsewhere.code == ExitCode.USAGE
     assert "--local: needs Crivo's server package" in elsewhere.err
+
+
+def test_a_sandbox_that_ends_early_says_why(crivo: CrivoCommand, folder: Path) -> None:
+    python = crivo.home / ".venv" / "bin" / "python"
+    (crivo.home / "app" / "cli").mkdir(parents=True)
+    (crivo.home / "app" / "cli" / "trial.py").touch()
+    python.parent.mkdir(parents=True)
+    # Its input is closed before a case is sent to it.
+    ending = """exec <&-; echo '{"errors":[],"warnings":[]}'; echo no memory >&2"""
+    python.write_text(f"#!/bin/sh\n{ending}\n")
+    python.chmod(0o755)
+
+    done = crivo("test", folder, "--local", CRIVO_HOME=str(crivo.home))
+
+    assert (done.code, done.err) == (ExitCode.USAGE, "crivo: --local: no memory\n")
 
 
 def test_a_result_that_has_no_utf_8_is_written_as_escapes(

@@ -33,12 +33,13 @@ def pushed(crivo: CrivoCommand, source: str, *arguments: str) -> str:
 
 
 def test_a_script_is_pushed_promoted_and_run(crivo: CrivoCommand) -> None:
-    push = crivo("scripts", "push", CARDS / "script.js", "--name", "cli-cards", "--promote", "prod")
-    again = crivo("scripts", "push", CARDS / "script.js", "--name", "cli-cards")
-    run = crivo("run", "cli-cards@prod", CARDS / "payload.json")
+    name = f"cli-cards-{uuid4().hex[:8]}"
+    push = crivo("scripts", "push", CARDS / "script.js", "--name", name, "--promote", "prod")
+    again = crivo("scripts", "push", CARDS / "script.js", "--name", name)
+    run = crivo("run", f"{name}@prod", CARDS / "payload.json")
 
-    assert (push.code, push.text) == (0, "cli-cards@1  new, now prod\n")
-    assert again.text == "cli-cards@1  unchanged\n"
+    assert (push.code, push.text) == (0, f"{name}@1  new, now prod\n")
+    assert again.text == f"{name}@1  unchanged\n"
     assert (run.code, run.err) == (0, "")
     assert json.loads(run.out) == json.loads((CARDS / "expected.json").read_bytes())
 

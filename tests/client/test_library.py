@@ -72,14 +72,15 @@ def test_data_can_be_bytes_a_file_a_stream_or_a_value(
 
 
 def test_half_of_a_surrogate_pair_is_read(client: Crivo) -> None:
+    name = f"half-{uuid4().hex[:8]}"
     client.scripts.push(
-        "half",
+        name,
         "function process(fail) { if (fail) throw Error('\\ud83d!'); return ['\\ud83d', 1] }",
     )
 
     with pytest.raises(crivo.ExecutionFailed) as failure:
-        client.run("half", data=True)
-    result = client.run("half", data=False)
+        client.run(name, data=True)
+    result = client.run(name, data=False)
 
     assert failure.value.message == r"\ud83d!"
     assert result.content == rb'["\ud83d",1]'
@@ -130,34 +131,37 @@ def test_a_rejected_script_has_its_findings(client: Crivo) -> None:
 
 
 def test_a_source_that_is_pushed_again_is_no_new_version(client: Crivo) -> None:
-    first = client.scripts.push("twice", ECHO, note="one")
-    again = client.scripts.push("twice", ECHO)
-    second = client.scripts.push("twice", ECHO + "\n")
+    name = f"twice-{uuid4().hex[:8]}"
+    first = client.scripts.push(name, ECHO, note="one")
+    again = client.scripts.push(name, ECHO)
+    second = client.scripts.push(name, ECHO + "\n")
 
     assert [each.is_new for each in (first, again, second)] == [True, False, True]
-    assert [each.reference for each in (first, again, second)] == ["twice@1", "twice@1", "twice@2"]
-    assert client.scripts.source("twice", 1) == ECHO.encode()
-    assert [each.version for each in client.scripts.versions("twice")] == [2, 1]
-    assert client.scripts.diff("twice", 1, 1) == ""
-    assert client.scripts.diff("twice", 1, 2).startswith("--- twice@1\n+++ twice@2\n")
+    assert [each.version for each in (first, again, second)] == [1, 1, 2]
+    assert second.reference == f"{name}@2"
+    assert client.scripts.source(name, 1) == ECHO.encode()
+    assert [each.version for each in client.scripts.versions(name)] == [2, 1]
+    assert client.scripts.diff(name, 1, 1) == ""
+    assert client.scripts.diff(name, 1, 2).startswith(f"--- {name}@1\n+++ {name}@2\n")
 
 
 def test_an_alias_is_promoted_and_rolled_back(client: Crivo) -> None:
+    name = f"moved-{uuid4().hex[:8]}"
     for number in range(3):
-        client.scripts.push("moved", f"function process(_) {{ return {number} }}")
+        client.scripts.push(name, f"function process(_) {{ return {number} }}")
 
-    assert client.scripts.promote("moved", "prod").version == 3
-    assert client.run("moved@prod", None).json() == 2
-    assert client.scripts.rollback("moved", "prod").version == 2
-    assert client.scripts.promote("moved", "test", "prod").version == 2
-    assert client.scripts.promote("moved", "prod", 1).version == 1
+    assert client.scripts.promote(name, "prod").version == 3
+    assert client.run(f"{name}@prod", None).json() == 2
+    assert client.scripts.rollback(name, "prod").version == 2
+    assert client.scripts.promote(name, "test", "prod").version == 2
+    assert client.scripts.promote(name, "prod", 1).version == 1
     with pytest.raises(crivo.CrivoError, match="version 1 already"):
-        client.scripts.rollback("moved", "prod")
-    assert {each.alias: each.version for each in client.scripts.aliases("moved")} == {
+        client.scripts.rollback(name, "prod")
+    assert {each.alias: each.version for each in client.scripts.aliases(name)} == {
         "prod": 1,
         "test": 2,
     }
-    assert client.scripts.show("moved@prod").version == client.scripts.version("moved", "prod")
+    assert client.scripts.show(f"{name}@prod").version == client.scripts.version(name, "prod")
 
 
 def test_an_archived_script_is_restored(client: Crivo, echo: str) -> None:
@@ -186,12 +190,13 @@ def test_a_sample_runs_and_nothing_is_stored(client: Crivo) -> None:
 
 
 def test_options_reach_the_execution(client: Crivo) -> None:
+    name = f"options-{uuid4().hex[:8]}"
     client.scripts.push(
-        "options", "function process(_, { params, labels }) { return { params, labels } }"
+        name, "function process(_, { params, labels }) { return { params, labels } }"
     )
 
     result = client.run(
-        "options",
+        name,
         None,
         params={"a": [1, "é"]},
         labels={"run": "x:y"},

@@ -96,11 +96,23 @@ def test_a_read_is_repeated(
 
 
 def test_a_push_is_repeated_and_adds_one_version(client: Crivo, faulty: FaultyServer) -> None:
+    name = f"pushed-once-{uuid4().hex[:8]}"
     faulty.faults = [Lost(forwarded=True)]
 
-    pushed = client.scripts.push("pushed-once", ECHO)
+    pushed = client.scripts.push(name, ECHO)
 
     assert (pushed.version, pushed.is_new) == (1, False)
+
+
+def test_a_wait_without_room_is_asked_once(client: Crivo, faulty: FaultyServer, echo: str) -> None:
+    execution = client.run(echo, 1).execution
+    faulty.seen.clear()
+    faulty.faults = [problem(503, "no-room-to-wait")]
+
+    found = client.executions.wait(execution.id, timeout=0.01)
+
+    assert found == execution
+    assert ["wait=" in each.path for each in faulty.seen] == [True, False]
 
 
 def test_attempts_end(client: Crivo, faulty: FaultyServer) -> None:
@@ -158,6 +170,8 @@ def test_pauses_grow_and_are_random() -> None:
     )
     assert max(pauses[1]) > 1 > min(pauses[1])
     assert (retry.pause(1, retry_after=5.0) or 0) >= 5
+    endless = Retry(attempts=10_000, max_pause=3.0)
+    assert 0 <= (endless.pause(9_999, retry_after=None) or 0) <= 3
 
 
 def test_a_lost_submission_is_not_repeated_on_a_service_without_keys(
@@ -285,13 +299,15 @@ def test_a_file_is_sent_again_from_its_start(
 ) -> None:
     (tmp_path / "data.json").write_bytes(b"x[1,2]")
     with (
-        Crivo(keyless.url, retry=QUICK) as client,
+        # A refused key uses up no attempt.
+        Crivo(keyless.url, retry=Retry(attempts=2, first_pause=0.001)) as client,
         (tmp_path / "data.json").open("rb") as file,
     ):
+        keyless.faults = [problem(429, "too-many-requests")]
         file.seek(1)
-        # The first attempt carries a key, which is refused.
+        # The first request carries a key, which is refused.
         assert client.run(echo, file).content == b"[1,2]"
-    assert len(submissions(keyless)) == 2
+    assert len(submissions(keyless)) == 3
 
 
 def test_a_lost_submission_is_never_carried_out_twice(
@@ -304,30 +320,6 @@ def test_a_lost_submission_is_never_carried_out_twice(
         client.executions.submit(echo, 1, labels={"of": echo})
 
     assert len(list(client.executions.list(labels={"of": echo}))) == 1
-
-
-def test_a_download_goes_on_where_it_was_cut(
-    client: Crivo, faulty: FaultyServer, tmp_path: Path
-) -> None:
-    client.scripts.push("long", "function process(n) { return 'abcdefgh'.repeat(n) }")
-    result = client.run("long", 100_000)
-    faulty.faults = [Lost(forwarded=True, after_bytes=300_000), Lost()]
-
-    size = client.executions.save_result(result.execution.id, tmp_path / "result")
-
-    assert (tmp_path / "result").read_bytes() == result.content
-    assert size == len(result.content)
-    assert faulty.seen[-1].headers["range"] == "bytes=300000-"
-
-
-def test_watching_goes_on_after_a_lost_connection(
-    client: Crivo, faulty: FaultyServer, echo: str
-) -> None:
-    queued = client.executions.submit(echo, 1)
-    client.executions.wait(queued.id)
-    faulty.faults = [Lost(), Lost(forwarded=True, after_bytes=10)]
-
-    assert [each.status for each in client.executions.watch(queued.id)] == ["succeeded"]
 
 
 async def test_the_asynchronous_client_keeps_the_same_rules(

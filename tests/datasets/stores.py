@@ -13,7 +13,7 @@ from app.blobs import Blobs, open_blobs
 from app.datasets import file_service, publishing, service, upload_service
 from app.datasets.catalog import Catalogs
 from app.datasets.file_store import ByteSpan
-from app.datasets.model import CommitFile, Mode, PutDataset, Snapshot
+from app.datasets.model import CommitFile, CreateUpload, Mode, PutDataset, Snapshot
 from app.datasets.parts import ObjectCache
 from app.datasets.refs import DatasetRef
 from app.datasets.upload_service import Part
@@ -45,7 +45,8 @@ class Datasets:
         await service.put(self.resources, self.caller, NAME, wanted, preconditions=NO_PRECONDITIONS)
 
     async def begin(self, mode: Mode = Mode.APPEND) -> UUID:
-        return (await upload_service.begin(self.resources, self.caller, NAME, mode)).id
+        wanted = CreateUpload(mode=mode)
+        return (await upload_service.begin(self.resources, self.caller, NAME, wanted)).id
 
     async def send(self, upload: UUID, path: str, number: int, content: bytes) -> bool:
         part = Part(path=path, number=number, data=chunks(content))

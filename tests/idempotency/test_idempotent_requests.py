@@ -50,8 +50,13 @@ def test_every_route_that_creates_takes_a_key() -> None:
         for each in paths.values()
         if "post" in each and {"201", "202"} & each["post"]["responses"].keys()
     }
-    # Tokens are computed, and nothing is stored; a callback that is sent again exists.
-    for name in [each for each in creating if each.startswith("resend") or "EventsToken" in each]:
+    # Tokens are computed, and nothing is stored; a callback that is sent again exists; an upload
+    # is committed once.
+    for name in [
+        each
+        for each in creating
+        if each.startswith(("resend", "commitUpload")) or "EventsToken" in each
+    ]:
         del creating[name]
 
     for name, operation in creating.items():
@@ -167,18 +172,20 @@ def test_concurrent_requests_with_a_key_create_one_execution(system: System, scr
     assert len(_executions_of(system, script)) == before + 1
 
 
-@pytest.mark.parametrize("creates", ["script", "version", "tenant", "key", "replay"])
+@pytest.mark.parametrize("creates", ["script", "version", "tenant", "key", "replay", "upload"])
 def test_concurrent_requests_with_a_key_create_one_resource(system: System, creates: str) -> None:
     name = f"c{uuid4().hex}"[:30]
     system.upload(name, SOURCE)
     location = system.submit(name, b"1")
     system.finished(location)
+    system.client.put(f"/datasets/{name}", json={})
     path, body = {
         "script": ("/scripts", {"name": f"{name}-too", "source": SOURCE}),
         "version": (f"/scripts/{name}/versions", {"source": f"{SOURCE} // more"}),
         "tenant": ("/tenants", {"name": name}),
         "key": ("/keys", {"scopes": ["read"]}),
         "replay": (f"{location}/replay", {}),
+        "upload": (f"/datasets/{name}/uploads", {}),
     }[creates]
     headers = {"Idempotency-Key": _key()}
 

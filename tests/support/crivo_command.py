@@ -127,7 +127,7 @@ class Terminal:
         """Read until it ends."""
         end = time.monotonic() + _SECONDS
         while self._read():
-            # Progress may go on forever.
+            # A progress display may never end.
             assert time.monotonic() < end, self.shown
         done = Done(self._process.wait(_SECONDS), self.shown.replace(b"\r\n", b"\n"))
         assert b"Traceback" not in done.out, done.out

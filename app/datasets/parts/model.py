@@ -5,6 +5,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from app.blobs import BlobLost
 from app.errors import CrivoError
 
 
@@ -62,7 +63,7 @@ class CollidingKeys(CrivoError):
         super().__init__(f"more than {limit} different keys of the part have the same hash")
 
 
-class ObjectDamaged(CrivoError):
+class ObjectDamaged(BlobLost):
     """A stored object is not what was written: a checksum or a size does not match."""
 
 

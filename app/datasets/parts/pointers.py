@@ -11,7 +11,7 @@ from app.datasets.parts.keys import encode_key
 # An element after these is not a key: a decoder for it would need a field for each before it.
 MAX_ELEMENT: Final = 255
 # Each can cost a reader a pass over the rest of a record.
-MAX_TOKENS: Final = 8
+MAX_TOKENS: Final = 16
 _UNUSABLE: Final = frozenset('"\\') | frozenset(map(chr, range(32)))
 
 

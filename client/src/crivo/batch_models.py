@@ -84,7 +84,8 @@ class Batch(Response, frozen=True, kw_only=True):
 class BatchResult(Response, frozen=True, kw_only=True):
     """The outcome of one item: `line` is that of the input, `id` the execution.
 
-    A succeeded one has `result`, its exact bytes, and a failed one `error`.
+    A succeeded one has `result`, its exact bytes, and a failed one `error`. `result_missing`: its
+    result was lost, or erased just before.
     """
 
     line: int
@@ -93,9 +94,11 @@ class BatchResult(Response, frozen=True, kw_only=True):
     result: Raw | UnsetType = UNSET
     error: ExecutionError | None = None
     data_erased_at: datetime | None = None
+    result_missing: bool = False
 
     def json(self) -> Any:  # noqa: ANN401 - any JSON
         """Parse the result. Raises ValueError if there is none."""
         if self.result is UNSET:
-            raise ValueError(f"line {self.line} has no result: it is {self.status}")
+            reason = "it is missing" if self.result_missing else f"it is {self.status}"
+            raise ValueError(f"line {self.line} has no result: {reason}")
         return json.loads(bytes(self.result))

@@ -26,7 +26,7 @@ class Body:
     """A request's body, which is read in chunks; `size` is None if it is unknown."""
 
     def __init__(self, data: Data) -> None:
-        """Take the data. Raises TypeError and ValueError for a value without a JSON form."""
+        """Take the data. Raises TypeError, also for a text file, and ValueError."""
         self._content: bytes | None = None
         self._path: Path | None = None
         self._file: BinaryIO | None = None
@@ -38,6 +38,8 @@ class Body:
         elif isinstance(data, Path):
             self._path = data
             self.size = data.stat().st_size if data.is_file() else None
+        elif isinstance(data, io.TextIOBase):
+            raise TypeError("a text file: open it in binary mode")
         elif _is_binary_file(data):
             self._file = data
             self._start, self.size = _extent(data)
@@ -104,8 +106,9 @@ class Body:
                 yield chunk
             return
         chunks = self.chunks()
-        while chunk := await asyncio.to_thread(next, chunks, b""):
-            yield chunk
+        # An empty chunk is no end.
+        while (part := await asyncio.to_thread(next, chunks, None)) is not None:
+            yield part
 
 
 def encode(value: object) -> bytes:
@@ -124,7 +127,7 @@ def _plain(value: object) -> object:
 
 def _is_binary_file(data: object) -> TypeGuard[BinaryIO]:
     # tempfile's wrappers and rich's progress readers are no io classes.
-    return callable(getattr(data, "read", None)) and not isinstance(data, io.TextIOBase)
+    return callable(getattr(data, "read", None))
 
 
 def _extent(file: Any) -> tuple[int, int | None]:  # noqa: ANN401 - any binary file

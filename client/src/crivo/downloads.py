@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from crivo.errors import CrivoError, UnexpectedResponse, Unreachable
-from crivo.retries import Retry
+from crivo.retries import Retry, pause_before_resuming
 from crivo.wire import Reply, Request
 
 _PARTIAL: Final = 206
@@ -16,7 +16,6 @@ class Download:
     def __init__(self, path: str, *, retry: Retry) -> None:
         """Start with no bytes."""
         self.finished = False
-        self.size: int | None = None
         self.received = 0
         self._path = path
         self._retry = retry
@@ -39,8 +38,6 @@ class Download:
             raise UnexpectedResponse(
                 f"{reply.url} changed while it was being read", status=reply.status
             )
-        length = reply.headers.get("content-length", "")
-        self.size = self.received + int(length) if length.isdigit() else None
         self._etag = reply.headers.get("etag")
 
     def items(self, chunk: bytes) -> Iterator[bytes]:
@@ -57,8 +54,6 @@ class Download:
         """Return the seconds to wait before the rest is requested. Raises the error."""
         self._failures += 1
         error = error or Unreachable("the payload ends before its last byte")
-        pause = self._retry.pause(self._failures, retry_after=error.retry_after)
-        resumable = isinstance(error, Unreachable) and error.may_pass
-        if pause is None or not resumable or (self.received and not self._etag):
+        if self.received and not self._etag:
             raise error
-        return pause
+        return pause_before_resuming(error, self._failures, retry=self._retry)

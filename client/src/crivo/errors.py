@@ -221,7 +221,7 @@ def refusal(content: bytes) -> Refused | None:
     """Read a problem document as its error; None if it is none."""
     try:
         problem = decode(content, Problem)
-    except (DecodeError, ValidationError, UnicodeDecodeError):
+    except (DecodeError, ValidationError):
         return None
     if problem.type == f"{_PROBLEM}invalid-script":
         return ScriptRejected(problem)

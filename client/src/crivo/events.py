@@ -7,7 +7,7 @@ from msgspec import DecodeError, ValidationError
 
 from crivo.errors import CrivoError, UnexpectedResponse, Unreachable
 from crivo.json_text import decode
-from crivo.retries import Retry
+from crivo.retries import Retry, pause_before_resuming
 from crivo.waits import EndingT
 from crivo.wire import Reply, Request
 
@@ -63,14 +63,10 @@ class Watch(Generic[EndingT]):
         """Take the end of a response, which the last event has announced if it is the last."""
 
     def failed(self, error: CrivoError | None) -> float:
-        """Return the seconds to wait before the next request; None: the stream just ended."""
+        """Return the seconds to wait before the next request. Raises the error."""
         self._failures += 1
-        retry_after = None if error is None else error.retry_after
-        pause = self._retry.pause(self._failures, retry_after=retry_after)
         error = error or Unreachable("the stream of events ends before their last one")
-        if pause is None or not (isinstance(error, Unreachable) and error.may_pass):
-            raise error
-        return pause
+        return pause_before_resuming(error, self._failures, retry=self._retry)
 
     def _data_of(self, event: bytes) -> bytes:
         data = []

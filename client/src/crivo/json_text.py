@@ -30,8 +30,15 @@ _FROM_PRIVATE: Final = bytes.maketrans(b"eE", b"dD"), bytes.maketrans(_STAND_INS
 def decode(content: bytes, shape: type[T]) -> T:
     """Decode JSON; a lone surrogate becomes the text of its escape, and Raw stays exact.
 
-    Raises what msgspec raises.
+    Raises DecodeError, also for text that is not UTF-8, and ValidationError.
     """
+    try:
+        return _decoded(content, shape)
+    except UnicodeDecodeError as error:
+        raise DecodeError(f"the text is not UTF-8: {error}") from None
+
+
+def _decoded(content: bytes, shape: type[T]) -> T:
     try:
         return json.decode(content, type=shape)
     except DecodeError:

@@ -1,13 +1,17 @@
 """Read the results of a batch line by line, over lost connections."""
 
 from collections.abc import Iterator, Sequence
+from typing import TypeVar
 
 from msgspec import DecodeError, Struct, ValidationError
 
+from crivo.batch_models import BatchResult
 from crivo.errors import CrivoError, UnexpectedResponse, Unreachable
 from crivo.json_text import decode
-from crivo.retries import Retry
+from crivo.retries import Retry, pause_before_resuming
 from crivo.wire import Reply, Request
+
+T = TypeVar("T")
 
 
 class _Numbered(Struct):
@@ -66,14 +70,21 @@ class ResultLines:
         """Return the seconds to wait before the next request. Raises the error."""
         self._failures += 1
         error = error or Unreachable("the results end before their last line")
-        pause = self._retry.pause(self._failures, retry_after=error.retry_after)
-        if pause is None or not (isinstance(error, Unreachable) and error.may_pass):
-            raise error
-        return pause
+        return pause_before_resuming(error, self._failures, retry=self._retry)
+
+
+def result_of(line: bytes) -> BatchResult:
+    """Read a line. Raises UnexpectedResponse."""
+    return _read(line, BatchResult)
 
 
 def _number_of(line: bytes) -> int:
+    return _read(line, _Numbered).line
+
+
+def _read(line: bytes, shape: type[T]) -> T:
     try:
-        return decode(line, _Numbered).line
+        return decode(line, shape)
     except (DecodeError, ValidationError):
-        raise UnexpectedResponse("a line of the results is not Crivo's JSON", status=200) from None
+        message = "a line of the results is not Crivo's JSON"
+        raise UnexpectedResponse(message, status=200) from None

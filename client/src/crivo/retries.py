@@ -3,16 +3,15 @@
 A flow is a generator that yields requests and pauses and receives replies. It does no I/O, so
 that `Crivo` and `AsyncCrivo` share it.
 
-GET, PUT and DELETE are repeated after any failure that may pass. A request that creates something
-carries an `Idempotency-Key`, so that the service carries it out once however often it arrives. A
-service that refuses the key (0.1.0 does) gets the request without it; then it is repeated only if
-the service has certainly not carried it out.
+GET, PUT, PATCH, DELETE and a POST that creates nothing are repeated after any failure that may
+pass. A request that creates something carries an `Idempotency-Key`, so that the service carries
+it out once however often it arrives. A service that refuses the key (0.1.0 does) gets the request
+without it; then it is repeated only if the service has certainly not carried it out.
 """
 
 import random
 import uuid
 from collections.abc import Generator
-from itertools import count
 from typing import Final, TypeAlias, TypeVar, cast
 
 from msgspec import Struct
@@ -59,7 +58,7 @@ class Retry(Struct, frozen=True, kw_only=True):
             return None
         if retry_after is not None and retry_after > self.max_retry_after:
             return None
-        bound = min(self.max_pause, self.first_pause * 2 ** (failures - 1))
+        bound = min(self.max_pause, self.first_pause * 2 ** min(failures - 1, 30))
         return (retry_after or 0.0) + random.uniform(0.0, bound)  # noqa: S311 - no secret
 
 
@@ -79,7 +78,8 @@ def deliver(request: Request, *, retry: Retry, keys: Keys) -> Flow[Reply]:
     key = request.key or str(uuid.uuid4())
     # Whether an attempt with the key may have been carried out.
     may_be_done = False
-    for failures in count(1):
+    failures = 0
+    while True:
         keyed = request.creates and keys.supported is not False
         outcome = yield from _attempt(request.with_key(key) if keyed else request)
         if isinstance(outcome, Reply):
@@ -92,6 +92,7 @@ def deliver(request: Request, *, retry: Retry, keys: Keys) -> Flow[Reply]:
                 message = "the service does not take idempotency keys, and may have done this"
                 raise Unreachable(message, may_have_arrived=True, may_pass=False) from outcome
             continue
+        failures += 1
         may_be_done = may_be_done or (keyed and _may_be_done(outcome))
         pause = retry.pause(failures, retry_after=outcome.retry_after)
         if pause is None or not _may_repeat(request, outcome, keyed=keyed):
@@ -99,7 +100,14 @@ def deliver(request: Request, *, retry: Retry, keys: Keys) -> Flow[Reply]:
                 outcome.idempotency_key = key
             raise outcome
         yield Pause(pause)
-    raise AssertionError("count() ends never")  # pragma: no cover
+
+
+def pause_before_resuming(error: CrivoError, failures: int, *, retry: Retry) -> float:
+    """Return the seconds before the rest of a stream is requested. Raises a final error."""
+    pause = retry.pause(failures, retry_after=error.retry_after)
+    if pause is None or not _may_pass(error):
+        raise error
+    return pause
 
 
 def _attempt(request: Request) -> Flow[Reply | CrivoError]:
@@ -125,6 +133,16 @@ def _refuses_keys(error: CrivoError) -> bool:
     return isinstance(error, Refused) and error.code == _KEY_UNSUPPORTED
 
 
+def _may_pass(error: CrivoError) -> bool:
+    match error:
+        case Unreachable():
+            return error.may_pass
+        case Refused(status=status) | UnexpectedResponse(status=status):
+            return status in _MAY_PASS
+        case _:
+            return False
+
+
 def _may_be_done(error: CrivoError) -> bool:
     match error:
         case Unreachable():
@@ -145,7 +163,8 @@ def _is_refused_first(error: Refused) -> bool:
 
 
 def _may_repeat(request: Request, error: CrivoError, *, keyed: bool) -> bool:
-    if request.body is not None and not request.body.available:
+    is_final = isinstance(error, Refused) and error.code in request.final_codes
+    if is_final or (request.body is not None and not request.body.available):
         return False
     # A repeated condition would not hold any more: the first request has changed what it is about.
     is_safe = keyed or not (request.creates or request.overwrites or "If-Match" in request.headers)

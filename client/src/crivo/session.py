@@ -27,10 +27,6 @@ class Session:
         """Carry out a request, and read the response."""
         return (yield from self.deliver(request)).decode(shape)
 
-    def get(
-        self, path: str, shape: type[T], query: Sequence[tuple[str, str]] = (), wait: float = 0.0
-    ) -> Flow[T]:
+    def get(self, path: str, shape: type[T], query: Sequence[tuple[str, str]] = ()) -> Flow[T]:
         """Read a resource."""
-        return (
-            yield from self.fetch(Request(method="GET", path=path, query=query, wait=wait), shape)
-        )
+        return (yield from self.fetch(Request(method="GET", path=path, query=query), shape))

@@ -79,7 +79,7 @@ def failures_named(url: str) -> Iterator[None]:
     except httpx.TimeoutException as error:
         message = f"{url} did not respond in time"
         raise Unreachable(message, may_have_arrived=True) from error
-    except httpx.LocalProtocolError as error:
+    except (httpx.LocalProtocolError, httpx.InvalidURL) as error:
         message = f"the request could not be sent to {url}: {error}"
         raise Unreachable(message, may_pass=False) from error
     except httpx.DecodingError as error:

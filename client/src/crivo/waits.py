@@ -6,6 +6,7 @@ from typing import Final, Protocol, TypeVar
 from crivo.errors import Refused
 from crivo.retries import Flow, Pause
 from crivo.session import Session
+from crivo.wire import Request
 
 # The service may take as long to accept 100,000 items.
 ACCEPTANCE_SECONDS: Final = 300.0
@@ -47,9 +48,15 @@ def wait_for_end(
 def _wait_once(
     session: Session, path: str, shape: type[EndingT], *, seconds: float
 ) -> Flow[EndingT]:
-    query = [("wait", f"{seconds:.3f}")]
+    request = Request(
+        method="GET",
+        path=path,
+        query=[("wait", f"{seconds:.3f}")],
+        wait=seconds,
+        final_codes=_NO_ROOM,
+    )
     try:
-        return (yield from session.get(path, shape, query, wait=seconds))
+        return (yield from session.fetch(request, shape))
     except Refused as error:
         if error.code not in _NO_ROOM:
             raise

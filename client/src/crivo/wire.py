@@ -27,7 +27,8 @@ class Request(Struct, frozen=True, kw_only=True):
 
     `creates`: each time it is carried out, it creates something, unless it carries the same `key`
     (None: a new one). `overwrites`: it may undo a change that somebody made meanwhile. `wait` is
-    the number of seconds that the service may take longer than usual.
+    the number of seconds that the service may take longer than usual. A refusal with one of
+    `final_codes` ends the attempts.
     """
 
     method: str
@@ -39,6 +40,7 @@ class Request(Struct, frozen=True, kw_only=True):
     key: str | None = None
     overwrites: bool = False
     wait: float = 0.0
+    final_codes: frozenset[str] = frozenset()
 
     def with_key(self, key: str) -> "Request":
         """Copy it with an idempotency key, which the draft of the IETF writes in quotes."""
@@ -84,7 +86,7 @@ class Reply(Struct, frozen=True, kw_only=True):
         """Read the JSON body. Raises UnexpectedResponse."""
         try:
             return decode(self.content, shape)
-        except (DecodeError, ValidationError, UnicodeDecodeError):
+        except (DecodeError, ValidationError):
             raise self.unexpected("Crivo's JSON") from None
 
     def unexpected(self, expected: str) -> UnexpectedResponse:
@@ -109,6 +111,9 @@ def checked_url(url: str) -> str:
     try:
         parts = urlsplit(url.strip())
         host, _ = parts.hostname, parts.port
+        if host and host.isascii():
+            # As the resolver does, whose error for an empty or a long label is not httpx's.
+            host.encode("idna")
     except ValueError as error:
         raise InvalidUrl(f"{shown!r} is not a URL: {error}") from None
     is_text = url.strip().isprintable() and " " not in url.strip()

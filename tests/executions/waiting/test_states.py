@@ -139,7 +139,7 @@ def test_a_stream_ends_when_its_key_is_revoked(keyed: SystemWithKeys) -> None:
     # The worker runs two at a time: the last stays queued until the others have finished.
     locations = [
         keyed.post("/scripts/busy/executions", writer.key, content=b"1").headers["Location"]
-        for _ in range(6)
+        for _ in range(10)
     ]
     headers = keyed.authorized(reader.key)
     with _followed(keyed.system.client, locations[-1], headers=headers) as (_, events):
@@ -147,7 +147,8 @@ def test_a_stream_ends_when_its_key_is_revoked(keyed: SystemWithKeys) -> None:
         assert keyed.request("DELETE", f"/keys/{reader.id}").status_code == 200
         keyed.becomes(401, reader.key)
 
-        assert list(events) == []
+        # It does not last until the end.
+        assert {each.execution["status"] for each in events} <= {"running"}
     assert keyed.get(f"{locations[-1]}?wait=60", writer.key).json()["status"] == "succeeded"
 
 

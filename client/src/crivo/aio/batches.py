@@ -9,9 +9,8 @@ from crivo.aio.driver import AsyncDriver
 from crivo.batch_flows import Inputs
 from crivo.batch_models import Batch, BatchResult, QueuedBatch, QueuedReplays, ReplayPlan
 from crivo.events import Watch
-from crivo.json_text import decode
 from crivo.options import Ref, ReplayFilter, SubmitOptions
-from crivo.result_lines import ResultLines
+from crivo.result_lines import ResultLines, result_of
 
 Id = UUID | str
 
@@ -98,7 +97,7 @@ class AsyncBatches:
     async def results(self, batch: Id, *, status: Sequence[str] = ()) -> AsyncIterator[BatchResult]:
         """Yield the outcome of each item in the order of the inputs, or of each with a status."""
         async for line in self.result_lines(batch, status=status):
-            yield decode(line, BatchResult)
+            yield result_of(line)
 
     def result_lines(self, batch: Id, *, status: Sequence[str] = ()) -> AsyncIterator[bytes]:
         """Read what `results` reads as the exact lines of NDJSON."""

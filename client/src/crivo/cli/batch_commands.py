@@ -6,14 +6,13 @@ from typing import Annotated, Final
 from cyclopts import App, Parameter
 from cyclopts.types import NonNegativeInt
 
-from crivo.batch_models import Batch, BatchResult, QueuedBatch
+from crivo.batch_models import Batch, QueuedBatch
 from crivo.cli.arguments import LimitFlags, Service, SubmitFlags
 from crivo.cli.diagnostics import show_error
 from crivo.cli.output import say, write_bytes
 from crivo.cli.progress import counting, wait_in_steps
 from crivo.cli.run_command import opened
 from crivo.errors import CrivoError, NotFinished, Refused, Unreachable
-from crivo.json_text import decode
 from crivo.sync.client import Crivo
 
 # Of the failed items, as many are shown; the results hold them all.
@@ -164,9 +163,7 @@ def _require_success(client: Crivo, found: Batch, service: Service, *, file: str
     if not missing:
         return
     if not service.as_json and found.counts.failed:
-        lines = client.batches.result_lines(found.id, status=["failed"])
-        for line in islice(lines, _MAX_SHOWN):
-            item = decode(line, BatchResult)
+        for item in islice(client.batches.results(found.id, status=["failed"]), _MAX_SHOWN):
             if item.error is not None:
                 place = f"{file}:{item.line}"
                 show_error(f"{place}: {_reference(found)}", item.error, data=place)

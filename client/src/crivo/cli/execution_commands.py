@@ -10,7 +10,7 @@ from cyclopts.types import NonNegativeInt
 from crivo.cli.arguments import Service, labels_argument
 from crivo.cli.diagnostics import show_error, show_warnings
 from crivo.cli.output import say, write_bytes, write_json, write_line
-from crivo.cli.progress import downloading, waiting
+from crivo.cli.progress import waiting
 from crivo.cli.run_command import print_outcome
 from crivo.execution_flows import require_success
 from crivo.models import Execution
@@ -117,7 +117,7 @@ def show_input(execution: str, /, *, service: Service | None = None) -> None:
     """Print the exact bytes of an execution's input."""
     service = service or Service()
     with service.client() as client:
-        write_bytes(downloading(client.executions.input_chunks(execution), None))
+        write_bytes(client.executions.input_chunks(execution))
 
 
 def watch(execution: str, /, *, service: Service | None = None) -> None:

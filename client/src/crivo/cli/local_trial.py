@@ -6,7 +6,7 @@ The server package is a program of its own here: nothing of it is imported.
 import os
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Final
 
@@ -42,8 +42,10 @@ class LocalTrial:
     def run(self, case: Case) -> Outcome:
         """Run a case. Raises UsageError."""
         document = {"input": str(case.input.resolve())}
-        _pipe(self._process.stdin).write(json.encode(document) + b"\n")
-        _pipe(self._process.stdin).flush()
+        # Why a sandbox has ended is read below.
+        with suppress(BrokenPipeError):
+            _pipe(self._process.stdin).write(json.encode(document) + b"\n")
+            _pipe(self._process.stdin).flush()
         return Outcome.of_sample(decode(self._line(), Sample))
 
     def _line(self) -> bytes:
@@ -71,7 +73,8 @@ def local_trial(script: Path) -> Iterator[LocalTrial]:
         try:
             yield LocalTrial(process)
         finally:
-            _pipe(process.stdin).close()
+            with suppress(BrokenPipeError):
+                _pipe(process.stdin).close()
             try:
                 process.wait(_END_SECONDS)
             except subprocess.TimeoutExpired:

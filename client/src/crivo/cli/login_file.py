@@ -39,7 +39,7 @@ def read_login() -> Login:
         raise UsageError(f"{path} can be read by others; run: chmod 600 {path}")
     try:
         return json.decode(text, type=Login)
-    except (DecodeError, ValidationError) as error:
+    except (DecodeError, ValidationError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is damaged ({error}); `crivo login URL` replaces it") from None
 
 

@@ -3,7 +3,7 @@
 import os
 import re
 import sys
-from typing import Final
+from typing import Final, TypeAlias
 
 from cyclopts import App, CycloptsError, Parameter
 from msgspec import json
@@ -36,6 +36,9 @@ Push JavaScript scripts to a Crivo service, run them over JSON, and read results
 The service is that of --url and --key, of CRIVO_URL and CRIVO_KEY, of `crivo login`, or \
 http://127.0.0.1:8000. Results go to standard output, messages to standard error.
 """
+# Errors that are shown without a traceback.
+Shown: TypeAlias = CrivoError | OSError | RecursionError | UnicodeError
+
 _UNAUTHORIZED: Final = 401
 # Routes that the API's messages name, and the commands for them.
 _COMMANDS: Final = {
@@ -111,14 +114,14 @@ def run_arguments(arguments: list[str]) -> int:
         # A flush at exit would fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.PIPE_CLOSED
-    except (CrivoError, OSError, RecursionError) as error:
+    except (CrivoError, OSError, RecursionError, UnicodeError) as error:
         code = _reported(error, as_json="--json" in arguments)
         _name_key(error, arguments)
         return code
     return ExitCode.OK
 
 
-def _reported(error: CrivoError | OSError | RecursionError, *, as_json: bool) -> ExitCode:
+def _reported(error: Shown, *, as_json: bool) -> ExitCode:
     """Write an error, and return its exit code."""
     if as_json:
         named = {"error": type(error).__name__, "message": str(error)}
@@ -128,7 +131,7 @@ def _reported(error: CrivoError | OSError | RecursionError, *, as_json: bool) ->
     return exit_code_of(error) if isinstance(error, CrivoError) else ExitCode.USAGE
 
 
-def _show(error: CrivoError | OSError | RecursionError) -> None:
+def _show(error: Shown) -> None:
     match error:
         case ExecutionFailed():
             # The error itself has been shown where it is.
@@ -144,11 +147,13 @@ def _show(error: CrivoError | OSError | RecursionError) -> None:
             _complain(_for_the_command_line(str(error)))
         case RecursionError():
             _complain("the JSON is nested too deeply")
+        case UnicodeError():
+            _complain(f"the text is not UTF-8: {error}")
         case OSError(filename=file, strerror=reason):
             _complain(f"{file}: {reason}" if file else str(reason or error))
 
 
-def _name_key(error: CrivoError | OSError | RecursionError, arguments: list[str]) -> None:
+def _name_key(error: Shown, arguments: list[str]) -> None:
     """Show the idempotency key of a submission that may have been accepted all the same."""
     key = error.idempotency_key if isinstance(error, CrivoError) else None
     if key is not None and arguments[:1] in (["run"], ["batch"]) and "--json" not in arguments:

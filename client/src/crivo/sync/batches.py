@@ -8,9 +8,8 @@ from crivo import batch_flows as flows
 from crivo.batch_flows import Inputs
 from crivo.batch_models import Batch, BatchResult, QueuedBatch, QueuedReplays, ReplayPlan
 from crivo.events import Watch
-from crivo.json_text import decode
 from crivo.options import Ref, ReplayFilter, SubmitOptions
-from crivo.result_lines import ResultLines
+from crivo.result_lines import ResultLines, result_of
 from crivo.sync.driver import Driver
 
 Id = UUID | str
@@ -96,7 +95,7 @@ class Batches:
     def results(self, batch: Id, *, status: Sequence[str] = ()) -> Iterator[BatchResult]:
         """Yield the outcome of each item in the order of the inputs, or of each with a status."""
         for line in self.result_lines(batch, status=status):
-            yield decode(line, BatchResult)
+            yield result_of(line)
 
     def result_lines(self, batch: Id, *, status: Sequence[str] = ()) -> Iterator[bytes]:
         """Read what `results` reads as the exact lines of NDJSON."""
