@@ -18,6 +18,7 @@ from app.datasets.problems import (
     InvalidPart,
     UploadNotFound,
     dataset_not_found,
+    later_in_file,
 )
 from app.datasets.publishing import commit, require_no_folders
 from app.datasets.refs import DatasetRef, parse_path
@@ -151,7 +152,7 @@ async def _receive_parts(
                 hours=_HOURS,
             )
         except InvalidPart as error:
-            raise upload_service.later_in_file(error, lines=lines, size_bytes=size_bytes) from None
+            raise later_in_file(error, lines=lines, size_bytes=size_bytes) from None
         digests.update(stored.sha256)
         lines += stored.lines
         size_bytes += stored.raw_bytes

@@ -163,3 +163,19 @@ def upload_not_found(upload_id: UUID | str) -> UploadNotFound:
         f"no upload {clipped(str(upload_id))}; an upload that gets no parts expires, and "
         "POST /datasets/<dataset>/uploads begins another"
     )
+
+
+def invalid_part(line: int, byte: int, message: str) -> InvalidPart:
+    """Say which line is not what the format requires, from 1, and where it is, from byte 0."""
+    fault = {"pointer": "", "line": line, "byte": byte, "message": message}
+    return InvalidPart(f"line {line}, at byte {byte}: {message}", errors=[fault])
+
+
+def later_in_file(error: InvalidPart, *, lines: int, size_bytes: int) -> InvalidPart:
+    """Return an error of a part with the line and byte of the whole file.
+
+    `lines` and `size_bytes` are those before the part.
+    """
+    [fault] = error.errors
+    line, byte = int(str(fault["line"])) + lines, int(str(fault["byte"])) + size_bytes
+    return invalid_part(line, byte, str(fault["message"]))
