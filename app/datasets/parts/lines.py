@@ -88,6 +88,8 @@ def _check_text(frame: bytes, place: Place) -> Checked:
 
 
 def _first_undecodable(frame: bytes) -> int | None:
+    if frame.isascii():
+        return None
     decoder = _Decoder()
     for start in range(0, len(frame), _DECODED_BYTES):
         end = start + _DECODED_BYTES
