@@ -51,6 +51,8 @@ MAX_QUEUE_POSITION: Final = 1_000
 PART_BYTES: Final = 8 * MIB
 MAX_LINE_BYTES: Final = 16 * MIB
 MAX_PART_BYTES: Final = PART_BYTES + MAX_LINE_BYTES
+# A part counts at least as much as stored; migrations/sql/count_dataset_bytes.sql says so, too.
+MIN_COUNTED_PART_BYTES: Final = 4 * KIB
 MAX_FILE_PARTS: Final = 131_072
 MAX_FILE_BYTES: Final = MAX_FILE_PARTS * PART_BYTES
 MAX_PATH_BYTES: Final = 1_024

@@ -546,12 +546,18 @@ CREATE TABLE dataset_uploads (
     dataset_id uuid NOT NULL,
     mode text NOT NULL,
     snapshot integer,
+    files integer DEFAULT 0 NOT NULL,
+    path_bytes integer DEFAULT 0 NOT NULL,
     created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     expires_at timestamp with time zone NOT NULL,
-    CONSTRAINT dataset_uploads_mode_check CHECK ((mode = ANY (ARRAY['append'::text, 'replace'::text])))
+    CONSTRAINT dataset_uploads_files_check CHECK ((files >= 0)),
+    CONSTRAINT dataset_uploads_mode_check CHECK ((mode = ANY (ARRAY['append'::text, 'replace'::text]))),
+    CONSTRAINT dataset_uploads_path_bytes_check CHECK ((path_bytes >= 0))
 );
 
 COMMENT ON COLUMN dataset_uploads.snapshot IS 'the snapshot that the commit published; NULL while open';
+
+COMMENT ON COLUMN dataset_uploads.files IS 'files that it has received, which one commit must be able to name';
 
 CREATE TABLE datasets (
     id uuid NOT NULL,
@@ -827,7 +833,7 @@ CREATE TABLE tenant_usage (
 )
 WITH (fillfactor='20');
 
-COMMENT ON COLUMN tenant_usage.day_bytes IS 'input bytes accepted on `day`, in UTC';
+COMMENT ON COLUMN tenant_usage.day_bytes IS 'bytes of inputs and of parts of datasets that were accepted on `day`, in UTC';
 
 CREATE TABLE tenants (
     id uuid NOT NULL,

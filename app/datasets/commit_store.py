@@ -41,13 +41,13 @@ async def select_committed_files(
 SELECT_NESTED_FILES = """
 SELECT f.path
 FROM unnest($3::text[]) AS n (path)
-JOIN dataset_files AS f ON f.path COLLATE "C" > n.path || '/'
-                       AND f.path COLLATE "C" < n.path || '0'
+JOIN dataset_files AS f ON f.path > n.path || '/'
+                       AND f.path < n.path || '0'
 WHERE f.tenant_id = $1 AND f.dataset_id = $2 AND f.added_in IS NOT NULL AND f.removed_in IS NULL
 UNION ALL
 SELECT f.path
 FROM unnest($4::text[]) AS n (path)
-JOIN dataset_files AS f ON f.path COLLATE "C" = n.path
+JOIN dataset_files AS f ON f.path = n.path
 WHERE f.tenant_id = $1 AND f.dataset_id = $2 AND f.added_in IS NOT NULL AND f.removed_in IS NULL
 LIMIT $5
 """

@@ -48,10 +48,10 @@ async def put_file(
 ) -> Response[PublishedFile]:
     """Upload a file.
 
-    The body is the file, of any size, as with `curl -T`: it is stored as it arrives, and becomes
-    the next snapshot once it is complete, beside the files that the dataset has. A file with
-    the same path is replaced. For several files, or to continue after an interruption, use an
-    upload (`POST /datasets/{dataset}/uploads`).
+    The body is the file, of any size, as with `curl -T`: it is stored as it arrives, 8 MiB an
+    hour at least, and becomes the next snapshot once it is complete, beside the files that the
+    dataset has. A file with the same path is replaced. For several files, or to continue after
+    an interruption, use an upload (`POST /datasets/{dataset}/uploads`).
     """
     if media_type_of(request) == "multipart/form-data":
         raise UnsupportedMediaType(

@@ -114,6 +114,7 @@ FROM (
     LIMIT $3
 ) AS p
 JOIN dataset_files AS f ON f.tenant_id = p.tenant_id AND f.id = p.file_id
+WHERE f.tenant_id = $1
 ORDER BY p.sequence
 """
 

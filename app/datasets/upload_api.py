@@ -3,7 +3,8 @@
 from typing import Final
 from uuid import UUID
 
-from litestar import Response, delete, post, put
+from litestar import MediaType, Response, delete, post, put
+from litestar.response import Stream
 
 from app.auth.callers import Caller
 from app.auth.model import Scope
@@ -11,21 +12,22 @@ from app.datasets import file_reference as reference, publishing, upload_service
 from app.datasets.model import (
     CommitUpload,
     CreateUpload,
-    HeldUpload,
     Snapshot,
     Upload,
     UploadPart,
 )
 from app.datasets.refs import parse_name, parse_part, parse_path, parse_upload_id
+from app.datasets.upload_contents import open_contents
 from app.datasets.upload_service import Part
 from app.http.authorization import needs
 from app.http.bodies import AnyRequest, announced_bytes, read_json, read_query, stream_body
 from app.http.idempotency import idempotency_key_of, replayed
-from app.http.methods import get
+from app.http.methods import get, is_head
 from app.http.raw_paths import path_after
 from app.idempotency.model import Repeated
 from app.limits import MAX_COMMIT_BYTES, MAX_PART_BYTES, MAX_SMALL_BODY_BYTES
 from app.pagination import Page, PageQuery
+from app.payloads.reader import begin, single_chunk
 from app.resources import Resources
 
 
@@ -73,13 +75,22 @@ async def list_uploads(
     )
 
 
-@get("/uploads/{upload:str}", operation_class=reference.SHOW_UPLOAD, **needs(Scope.READ))
-async def show_upload(upload: str, resources: Resources, tenant: UUID) -> HeldUpload:
+@get(
+    "/uploads/{upload:str}",
+    media_type=MediaType.JSON,
+    operation_class=reference.SHOW_UPLOAD,
+    **needs(Scope.READ),
+)
+async def show_upload(
+    upload: str, request: AnyRequest, resources: Resources, tenant: UUID
+) -> Stream:
     """Show an upload.
 
     Lists the parts that it holds, so that a client can send the others.
     """
-    return await upload_service.show(resources, tenant, parse_upload_id(upload))
+    written = await open_contents(resources, tenant, parse_upload_id(upload))
+    body = single_chunk(b"") if is_head(request) else await begin(written)
+    return Stream(body, media_type=MediaType.JSON)
 
 
 @put(

@@ -6,7 +6,6 @@ from uuid import UUID
 
 import uuid_utils.compat as uuid
 from msgspec import Struct
-from msgspec.structs import asdict
 
 from app.allocator import trim_later
 from app.audit.model import Action
@@ -14,7 +13,7 @@ from app.audit.store import log_action
 from app.auth.callers import Caller, reauthorize_before_commit
 from app.datasets import deletion_store, store, upload_store
 from app.datasets.blob_cleanup import delete_blobs, new_index_key, new_part_key
-from app.datasets.model import CreateUpload, HeldUpload, Upload, UploadPart
+from app.datasets.model import CreateUpload, Upload, UploadPart
 from app.datasets.parts import (
     BadLine,
     CollidingKeys,
@@ -42,7 +41,13 @@ from app.db import Connection
 from app.errors import clipped
 from app.idempotency.model import RequestKey, key_for
 from app.idempotency.store import remember, require_new
-from app.limits import MAX_PART_BYTES, MAX_UPLOAD_FILES, MAX_UPLOAD_PATH_BYTES, PART_BYTES
+from app.limits import (
+    MAX_PART_BYTES,
+    MAX_UPLOAD_FILES,
+    MAX_UPLOAD_PATH_BYTES,
+    MIN_COUNTED_PART_BYTES,
+    PART_BYTES,
+)
 from app.metrics import DATASET_BYTES, DATASET_PARTS
 from app.outages import DatabaseUnavailable
 from app.pagination import Page, Paginator
@@ -112,16 +117,6 @@ async def list_open(
     return paginator.page([describe(row) for row in rows], [row.id for row in rows], limit=limit)
 
 
-async def show(resources: Resources, tenant: UUID, upload_id: UUID) -> HeldUpload:
-    """Return an upload with what it holds. Raises UploadNotFound."""
-    async with resources.pool.acquire() as conn:
-        upload = await upload_store.select_upload(conn, tenant, upload_id)
-        if upload is None:
-            raise upload_not_found(upload_id)
-        files = await upload_store.select_held_files(conn, tenant, upload_id)
-    return HeldUpload(**asdict(describe(upload)), files=files)
-
-
 def describe(upload: StoredUpload) -> Upload:
     """Return an upload as clients see it, without its files."""
     return Upload(
@@ -180,7 +175,11 @@ async def find_open(
         _require_open(upload_id, upload)
         # How well they compress is not known yet.
         await upload_store.require_room(
-            conn, caller.tenant, caps, stored_bytes=1, raw_bytes=announced_bytes
+            conn,
+            caller.tenant,
+            caps,
+            stored_bytes=MIN_COUNTED_PART_BYTES,
+            raw_bytes=announced_bytes,
         )
     assert upload is not None  # noqa: S101 - it is open
     return upload
@@ -295,7 +294,7 @@ async def _add_part(
                 conn,
                 caller.tenant,
                 caps,
-                stored_bytes=stored.stored_bytes + stored.index_bytes,
+                stored_bytes=max(stored.stored_bytes + stored.index_bytes, MIN_COUNTED_PART_BYTES),
                 raw_bytes=stored.raw_bytes,
             )
             await upload_store.insert_part(

@@ -4,12 +4,11 @@ Locks are taken in one order: the dataset's row, then the upload's, then the ten
 """
 
 from datetime import datetime
-from typing import cast
 from uuid import UUID
 
-from msgspec import Raw, Struct
+from msgspec import Struct
 
-from app.datasets.model import Mode, UploadFile, UploadPart
+from app.datasets.model import Mode
 from app.datasets.parts import Format, StoredPart
 from app.db import Connection, from_row, optional_from_row
 from app.quotas.errors import QuotaExceeded
@@ -137,35 +136,41 @@ async def count_file(
     return from_row(HeldCounts, row)
 
 
-# Aggregated as JSON in the database: an upload can have 100,000 parts.
-SELECT_HELD_FILES = """
-SELECT f.path,
-       coalesce(
-           json_agg(
-               json_build_object(
-                   'part', p.number, 'sha256', encode(p.sha256, 'hex'), 'raw_bytes', p.raw_bytes,
-                   'lines', p.lines, 'records', p.records, 'missing_keys', p.missing_keys,
-                   'duplicates', p.duplicates
-               ) ORDER BY p.number
-           ) FILTER (WHERE p.number IS NOT NULL),
-           '[]'
-       )::text AS parts
+class HeldPart(Struct, frozen=True, kw_only=True):
+    """A part that an upload holds; `described` is the JSON of an `UploadPart`."""
+
+    path: str
+    number: int
+    described: str
+
+
+_HELD_PARTS = """
+SELECT f.path, p.number, json_build_object(
+           'part', p.number, 'sha256', encode(p.sha256, 'hex'), 'raw_bytes', p.raw_bytes,
+           'lines', p.lines, 'records', p.records, 'missing_keys', p.missing_keys,
+           'duplicates', p.duplicates
+       )::text AS described
 FROM dataset_files AS f
-LEFT JOIN dataset_parts AS p ON p.tenant_id = f.tenant_id AND p.file_id = f.id
+JOIN dataset_parts AS p ON p.tenant_id = f.tenant_id AND p.file_id = f.id
 WHERE f.tenant_id = $1 AND f.upload_id = $2
-GROUP BY f.id, f.path
-ORDER BY f.path COLLATE "C"
 """
 
+SELECT_HELD_PARTS = _HELD_PARTS + "AND f.path > $3 ORDER BY f.path, p.number LIMIT $4"
 
-async def select_held_files(conn: Connection, tenant: UUID, upload_id: UUID) -> list[UploadFile]:
-    """List the files of an upload with their parts."""
-    rows = await conn.fetch(SELECT_HELD_FILES, tenant, upload_id)
-    # The response repeats the database's JSON: it need not be decoded to be encoded again.
-    return [
-        UploadFile(path=row["path"], parts=cast("list[UploadPart]", Raw(row["parts"].encode())))
-        for row in rows
-    ]
+SELECT_HELD_PARTS_OF_FILE = (
+    _HELD_PARTS + "AND f.path = $3 AND p.number > $4 ORDER BY p.number LIMIT $5"
+)
+
+
+async def select_held_parts(
+    conn: Connection, tenant: UUID, upload_id: UUID, *, path: str, number: int, limit: int
+) -> list[HeldPart]:
+    """List parts of an upload by path and number, from the one after a part on."""
+    rows = await conn.fetch(SELECT_HELD_PARTS_OF_FILE, tenant, upload_id, path, number, limit)
+    if len(rows) < limit:
+        missing = limit - len(rows)
+        rows += await conn.fetch(SELECT_HELD_PARTS, tenant, upload_id, path, missing)
+    return [from_row(HeldPart, row) for row in rows]
 
 
 # The function is in migrations/sql/quota_against_part_v1.sql.

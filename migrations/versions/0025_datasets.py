@@ -206,6 +206,10 @@ _COLUMNS = {
     "dataset_parts.index_key": "the blob of the part's own index, until it is merged",
 }
 
+# Of the column, in this release and in the one before.
+_DAY_BYTES = "bytes of inputs and of parts of datasets that were accepted on `day`, in UTC"
+_DAY_BYTES_BEFORE = "input bytes accepted on `day`, in UTC"
+
 _SCOPES = "'read', 'scripts:write', 'executions:write'"
 
 
@@ -216,6 +220,7 @@ def upgrade() -> None:
         for name, comment in comments.items():
             quoted = comment.replace("'", "''").replace(":", "\\:")
             op.execute(f"COMMENT ON {kind} {name} IS '{quoted}'")
+    op.execute(f"COMMENT ON COLUMN tenant_usage.day_bytes IS '{_DAY_BYTES}'")
     for name in ("count_dataset_bytes", "quota_against_part_v1"):
         op.execute((_SQL / f"{name}.sql").read_text(encoding="utf-8"))
     op.execute("""
@@ -242,6 +247,7 @@ def downgrade() -> None:
         WHERE 'datasets\\:write' = ANY (scopes)
     """)
     _allow_scopes(f"{_SCOPES}, 'admin'")
+    op.execute(f"COMMENT ON COLUMN tenant_usage.day_bytes IS '{_DAY_BYTES_BEFORE}'")
     # What the parts counted for quotas goes with them.
     op.execute("DELETE FROM dataset_parts")
     for table in (

@@ -1,4 +1,4 @@
-"""What a newer release has written can be read: before an update, or after its removal."""
+"""Entries and keys of a newer release can be read, before an update or after a removal."""
 
 from typing import cast
 from uuid import UUID

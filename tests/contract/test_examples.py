@@ -106,6 +106,7 @@ STORY: Final = (
     "putPart",
     "showUpload",
     "commitUpload",
+    "listUploads",
     "removeFile",
     "abandonUpload",
     "showDataset",

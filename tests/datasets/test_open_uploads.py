@@ -1,13 +1,14 @@
 """Open uploads are listed, bounded, and committed once, with files that can stand side by side."""
 
 import hashlib
+import json
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 import httpx
 import pytest
 
-from app.datasets import upload_service
+from app.datasets import upload_contents, upload_service
 from app.datasets.problems import UploadFull
 from app.db import Pool
 from app.limits import (
@@ -15,8 +16,11 @@ from app.limits import (
     MAX_PATH_BYTES,
     MAX_UPLOAD_FILES,
     MAX_UPLOAD_PATH_BYTES,
+    MIN_COUNTED_PART_BYTES,
 )
 from app.pagination import Paginator
+from app.quotas.errors import QuotaExceeded
+from app.quotas.model import Caps
 from app.settings import Settings
 from tests.datasets.stores import Datasets, lines
 from tests.support.half_sent_requests import HalfSentRequest, begun
@@ -62,12 +66,12 @@ def test_open_uploads_are_listed_newest_first(system: System, dataset: str) -> N
 
 
 def _arriving(system: System, dataset: str) -> dict[str, Any]:
+    items: list[dict[str, Any]] = []
     for _ in until("the file arrives"):
         items = system.client.get(f"{dataset}/uploads").json()["items"]
         if items:
             break
-    [upload] = items
-    return dict(upload)
+    return items[0]
 
 
 def _end(held: HalfSentRequest) -> tuple[Answer, str]:
@@ -182,3 +186,45 @@ async def test_an_upload_takes_no_more_files_than_a_commit_can_name(
     entry = '{"path": "", "parts": 131072, "digest": "%s"}, ' % ("0" * 64)
     assert MAX_UPLOAD_FILES * len(entry) + 3 * MAX_UPLOAD_PATH_BYTES < MAX_COMMIT_BYTES
     assert MAX_PATH_BYTES < MAX_UPLOAD_PATH_BYTES
+
+
+@pytest.mark.parametrize("files", [[], [1], [2, 5, 1, 1, 9]])
+async def test_what_an_upload_holds_is_listed_in_pages(
+    pool: Pool, settings: Settings, monkeypatch: pytest.MonkeyPatch, files: list[int]
+) -> None:
+    datasets = Datasets(pool, settings)
+    await datasets.create()
+    upload, other = await datasets.begin(), await datasets.begin()
+    await datasets.send(other, "a", 1, lines("other"))
+    # By bytes: a quote is before a letter.
+    expected = {f'{letter}"ü/x': count for letter, count in zip("AZabc", files, strict=False)}
+    for path, count in expected.items():
+        for number in range(count, 0, -1):
+            await datasets.send(upload, path, number, lines(number))
+    monkeypatch.setattr(upload_contents, "_LISTED_PARTS", 3)
+
+    written = await upload_contents.open_contents(
+        datasets.resources, datasets.caller.tenant, upload
+    )
+    held = json.loads(b"".join([chunk async for chunk in written]))
+
+    assert held["id"] == str(upload)
+    assert [(file["path"], [part["part"] for part in file["parts"]]) for file in held["files"]] == [
+        (path, list(range(1, count + 1))) for path, count in expected.items()
+    ]
+
+
+async def test_a_part_counts_at_least_as_much_as_its_rows(pool: Pool, settings: Settings) -> None:
+    datasets = Datasets(pool, settings, Caps(max_stored_bytes=2 * MIN_COUNTED_PART_BYTES + 99))
+    await datasets.create()
+    upload = await datasets.begin()
+
+    for number in (1, 2):
+        await datasets.send(upload, "a", number, lines(number))
+    with pytest.raises(QuotaExceeded) as refused:
+        await datasets.send(upload, "a", 3, lines(3))
+
+    assert refused.value.used == 2 * MIN_COUNTED_PART_BYTES
+    assert await datasets.usage() == (2 * MIN_COUNTED_PART_BYTES, 2 * MIN_COUNTED_PART_BYTES)
+    await upload_service.abandon(datasets.resources, datasets.caller, upload)
+    assert await datasets.usage() == (0, 0)
