@@ -56,6 +56,10 @@ MIN_COUNTED_PART_BYTES: Final = 4 * KIB
 MAX_FILE_PARTS: Final = 131_072
 MAX_FILE_BYTES: Final = MAX_FILE_PARTS * PART_BYTES
 MAX_PATH_BYTES: Final = 1_024
+# Levels of arrays and objects in a record: fewer than any stack of the interpreter has left.
+MAX_NESTING: Final = 500
+# Records of a part that have a key; 8 MiB of them have at least 4 bytes each.
+MAX_KEYS_OF_A_PART: Final = 2 * 1_024 * 1_024
 # What one commit can name, with 150 bytes of JSON for each file, and three for a byte of its path.
 MAX_UPLOAD_FILES: Final = 20_000
 MAX_UPLOAD_PATH_BYTES: Final = 1_536 * KIB

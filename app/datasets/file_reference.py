@@ -14,7 +14,7 @@ from app.datasets.model import (
     Upload,
     UploadPart,
 )
-from app.datasets.problems import CommitDiffers, PartDiffers, PartOverLimit, UploadFull
+from app.datasets.problems import CommitDiffers, PartDiffers, UploadFull
 from app.datasets.reference import (
     BAD_PATH,
     BYTES,
@@ -50,8 +50,6 @@ class FileListQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=
     ) = UNSET
 
 
-LONG_LINE: Final = PartOverLimit("the part has more than 25165824 bytes")
-
 PUT_FILE: Final = documented(
     request_bodies={BYTES: BINARY},
     headers=DESCRIBED_DIGEST,
@@ -62,7 +60,7 @@ PUT_FILE: Final = documented(
             headers=LOCATION,
         )
     },
-    problems=(NO_DATASET, NO_UPLOAD, BAD_PATH, TOO_MANY_UPLOADS, LONG_LINE, *STORING),
+    problems=(NO_DATASET, NO_UPLOAD, BAD_PATH, TOO_MANY_UPLOADS, *STORING),
     parameters=PARAMETERS,
     examples=EXAMPLES,
 )
@@ -146,7 +144,6 @@ PUT_PART: Final = documented(
         COMMITTED,
         UploadFull("an upload takes up to 20000 files"),
         PartDiffers("the upload holds part 3 of 'a.jsonl' with another SHA-256"),
-        LONG_LINE,
         BAD_PATH,
         *STORING,
     ),

@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import AbstractAsyncContextManager, aclosing, suppress
 from typing import Final
 from uuid import UUID
 
@@ -18,6 +18,7 @@ from app.datasets.problems import (
     InvalidPart,
     UploadNotFound,
     dataset_not_found,
+    later_in_file,
 )
 from app.datasets.publishing import commit, require_no_folders
 from app.datasets.refs import DatasetRef, parse_path
@@ -120,9 +121,10 @@ async def read_file(
         for part in parts:
             start = position - part.first_byte
             end = min(part.raw_bytes, span.end - part.first_byte)
-            async for chunk in read_range(cache, part, start, end):
-                yield chunk
-                position += len(chunk)
+            async with aclosing(read_range(cache, part, start, end)) as chunks:
+                async for chunk in chunks:
+                    yield chunk
+                    position += len(chunk)
             after = part.number
         if position < span.end and len(parts) < _LISTED_PARTS:
             raise BlobMissing(f"the parts of the file {file_id} after number {after} are deleted")
@@ -150,7 +152,7 @@ async def _receive_parts(
                 hours=_HOURS,
             )
         except InvalidPart as error:
-            raise upload_service.later_in_file(error, lines=lines, size_bytes=size_bytes) from None
+            raise later_in_file(error, lines=lines, size_bytes=size_bytes) from None
         digests.update(stored.sha256)
         lines += stored.lines
         size_bytes += stored.raw_bytes

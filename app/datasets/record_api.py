@@ -57,7 +57,7 @@ async def show_record(
         )
         return await respond_with_history(request, opened, values)
     found, snapshot = await record_service.find_record(resources, catalogs, tenant, ref, key)
-    return respond_with_record(request, found, snapshot)
+    return await respond_with_record(request, found, snapshot)
 
 
 @post(
@@ -96,9 +96,9 @@ async def list_records(
 ) -> Stream:
     """List records in the order of the files.
 
-    Returns lines as they were sent, from line `from` of the snapshot on (the first is 0), in the
-    order in which its files were published. A `Link` header has the address of the next page,
-    which is in the same snapshot.
+    Returns lines as they were sent, blank ones too, from line `from` of the snapshot on (the first
+    is 0), in the order in which its files were published. A `Link` header has the address of the
+    next page, which is in the same snapshot.
     """
     if path_after(request, names=3):
         # The router takes off slashes at the end.

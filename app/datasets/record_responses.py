@@ -22,16 +22,17 @@ _SNAPSHOT: Final = "Crivo-Snapshot"
 _HEADERS: Final = {"X-Content-Type-Options": "nosniff"}
 
 
-def respond_with_record(
+async def respond_with_record(
     request: AnyRequest, found: Found, snapshot: OpenSnapshot
 ) -> Response[bytes]:
     """Return the bytes of one record, or that the client has them."""
+    etag = await found.etag()
     headers = {
         **_HEADERS,
-        "ETag": found.etag,
+        "ETag": etag,
         _SNAPSHOT: str(snapshot.number),
     }
-    if is_known(request, found.etag):
+    if is_known(request, etag):
         return Response(b"", status_code=304, headers=headers, media_type=JSON)
     return Response(found.line, headers=headers, media_type=JSON)
 

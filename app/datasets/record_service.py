@@ -21,6 +21,7 @@ from app.datasets.parts import (
     parse_pointer,
     read_lines,
 )
+from app.datasets.parts.threads import call_by_size
 from app.datasets.problems import (
     DatasetWithoutRecords,
     RecordNotFound,
@@ -47,10 +48,10 @@ class Found(Struct, frozen=True, kw_only=True):
     line: bytes
     snapshot: int
 
-    @property
-    def etag(self) -> str:
-        """Return the entity tag: the SHA-256 of the record."""
-        return f'"{hashlib.sha256(self.line).hexdigest()}"'
+    async def etag(self) -> str:
+        """Return the entity tag, the SHA-256 of the record."""
+        digest = await call_by_size(len(self.line), hashlib.sha256, self.line)
+        return f'"{digest.hexdigest()}"'
 
 
 class OpenSnapshot(Struct, frozen=True, kw_only=True):
@@ -202,8 +203,10 @@ async def read_records(
             f"records; GET /datasets/{name}/files/<path> with Range returns bytes of a file"
         )
     for lines in snapshot.catalog.lines_of(snapshot.number, first=first, count=count):
-        async for line in read_lines(catalogs.cache, lines.part, lines.first, lines.count):
-            yield line
+        found = read_lines(catalogs.cache, lines.part, lines.first, lines.count)
+        async with aclosing(found) as each_line:
+            async for line in each_line:
+                yield line
 
 
 def record_not_found(snapshot: OpenSnapshot) -> RecordNotFound:

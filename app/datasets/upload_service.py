@@ -17,6 +17,7 @@ from app.datasets.model import CreateUpload, Upload, UploadPart
 from app.datasets.parts import (
     BadLine,
     CollidingKeys,
+    LineTooSlow,
     PartTooLarge,
     StoredPart,
     parse_pointer,
@@ -24,13 +25,14 @@ from app.datasets.parts import (
 )
 from app.datasets.problems import (
     FileNotInSnapshot,
-    InvalidPart,
+    LongLineTooSlow,
     PartDiffers,
     PartOverLimit,
     UnusableKeys,
     UploadCommitted,
     UploadFull,
     dataset_not_found,
+    invalid_part,
     upload_not_found,
 )
 from app.datasets.quota_store import require_room_for_upload
@@ -209,12 +211,13 @@ async def keep_part(
         is_new = await _add_part(resources, caller, upload, part, stored, keys, hours)
     except BadLine as error:
         DATASET_PARTS.labels("refused").inc()
-        await delete_blobs(resources.blobs, [keys.blob, keys.index])
-        raise _invalid_part(error.line, error.byte, error.message) from None
+        raise invalid_part(error.line, error.byte, error.message) from None
     except PartTooLarge as error:
         raise PartOverLimit(str(error)) from None
     except CollidingKeys as error:
         raise UnusableKeys(str(error)) from None
+    except LineTooSlow as error:
+        raise LongLineTooSlow(str(error)) from None
     except (DatabaseUnavailable, asyncio.CancelledError):
         # The part may be committed. If it is not, retention deletes its blobs.
         raise
@@ -257,16 +260,6 @@ async def abandon(resources: Resources, caller: Caller, upload_id: UUID) -> None
         await log_action(conn, caller, Action.UPLOAD_ABANDONED, f"/uploads/{upload_id}")
         await reauthorize_before_commit(caller)
     await delete_blobs(resources.blobs, blob_keys)
-
-
-def later_in_file(error: InvalidPart, *, lines: int, size_bytes: int) -> InvalidPart:
-    """Return an error of a part with the line and byte of the whole file.
-
-    `lines` and `size_bytes` are those before the part.
-    """
-    [fault] = error.errors
-    line, byte = int(str(fault["line"])) + lines, int(str(fault["byte"])) + size_bytes
-    return _invalid_part(line, byte, str(fault["message"]))
 
 
 async def discard(resources: Resources, caller: Caller, upload_id: UUID) -> None:
@@ -341,9 +334,3 @@ def _require_open(upload_id: UUID, upload: StoredUpload | None) -> None:
             f"the upload is committed as snapshot {upload.snapshot} of {upload.dataset!r}; "
             f"POST /datasets/{upload.dataset}/uploads begins another"
         )
-
-
-def _invalid_part(line: int, byte: int, message: str) -> InvalidPart:
-    """Say which line is not what the format requires, from 1, and where it is, from byte 0."""
-    fault = {"pointer": "", "line": line, "byte": byte, "message": message}
-    return InvalidPart(f"line {line}, at byte {byte}: {message}", errors=[fault])

@@ -7,16 +7,20 @@ from typing import Final
 from msgspec import Struct
 
 # Coprime to any count that it does not divide: it visits every row once, in no order.
-_STRIDE: Final = 1_000_003
+_STRIDE: Final = 2_654_435_761
 _SCORES: Final = 101
 
 
 class Rows(Struct, frozen=True, kw_only=True):
-    """Rows with the keys from 0 up to `count`: sorted by key, or in no order."""
+    """Rows with the keys from 0 up to `count`: sorted by key, or in no order.
+
+    `more` are further members of each, after a comma.
+    """
 
     count: int
     shuffled: bool = False
     version: int = 0
+    more: bytes = b""
 
     def keys(self) -> Iterator[int]:
         """Yield the keys in the order of the rows."""
@@ -24,13 +28,21 @@ class Rows(Struct, frozen=True, kw_only=True):
             return iter(range(self.count))
         return (number * _STRIDE % self.count for number in range(self.count))
 
+    def key(self, number: int) -> int:
+        """Return the key of a row."""
+        return number * _STRIDE % self.count if self.shuffled else number
+
     def score(self, key: int) -> int:
         """Return the score of a key, which looks random."""
         return ((key + self.version * 7_919) * 2_654_435_761 >> 7) % _SCORES
 
     def line(self, key: int) -> bytes:
         """Return the row of a key as JSON."""
-        return b'{"pk": "%d", "score": "%d"}' % (key, self.score(key))
+        return b'{"pk": "%d", "score": "%d"%b}' % (key, self.score(key), self.more)
+
+    def lines(self, numbers: range) -> bytes:
+        """Return some rows as JSON lines."""
+        return b"".join([self.line(self.key(number)) + b"\n" for number in numbers])
 
     def parts(self, part_bytes: int) -> Iterator[bytes]:
         """Yield the rows as JSON lines, about `part_bytes` at a time."""

@@ -1,4 +1,4 @@
-"""Measure the storage of datasets: ingest and lookups beside PostgreSQL, and many parts."""
+"""Measure the storage of datasets beside PostgreSQL; with --size, kill what receives files."""
 
 import argparse
 import asyncio
@@ -21,6 +21,8 @@ from app.embedded.binaries import choose_postgres, find_postgres, search_path
 from app.embedded.servers import embedded_servers
 from app.limits import KIB, MIB, PART_BYTES
 from app.settings import Settings
+from scripts.benchmarks import dataset_kills
+from scripts.benchmarks.dataset_files import parse_size
 from scripts.benchmarks.dataset_rows import Rows
 from scripts.benchmarks.dataset_store import StoredDataset
 from scripts.benchmarks.output import Line, new_line, percentile, print_line
@@ -60,7 +62,15 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--records", type=int, default=4_000_000, help="of an ingest")
     parser.add_argument("--only", choices=[*_MEASURES], help="measure this alone")
     parser.add_argument("--quick", action="store_true", help="one run of tiny numbers")
+    kills = parser.add_argument_group("the whole system, killed while it receives files")
+    kills.add_argument("--size", type=parse_size, help="of all 40 files, such as 4.5GB")
+    kills.add_argument("--lookups", type=int, default=200_000, help="records to find; all, or some")
+    kills.add_argument("--record-bytes", type=int, default=0, help="of each, if that is more")
     options = parser.parse_args(arguments)
+    if options.size is not None:
+        return dataset_kills.measure(
+            size=options.size, lookups=options.lookups, record_bytes=options.record_bytes
+        )
     quick: bool = options.quick
     with tempfile.TemporaryDirectory(prefix="crivo-bench-") as folder:
         path = Path(folder)

@@ -25,6 +25,7 @@ from app.background import background
 from scripts.benchmarks.load import Client
 from scripts.benchmarks.output import print_json
 from scripts.benchmarks.receiver import Receiver, running_receiver
+from scripts.benchmarks.restarts import keep_running, kill
 from scripts.benchmarks.systems import Crivo, running_crivo
 
 _VICTIMS: Final = ("api", "worker", "postgres")
@@ -113,7 +114,7 @@ async def _run(count: int, kills: int, seed: int) -> int:
         receiver.secret = (await crivo.post("/callbacks/secrets", b"{}"))["secret"]
         answers = Answers(ids=defaultdict(set), retried=Counter(), refused=[])
         killed: Counter[str] = Counter()
-        async with background(_keep_running(crivo)):
+        async with background(keep_running(crivo)):
             async with asyncio.TaskGroup() as tasks:
                 waiting = _order(count, rng)
                 for _ in range(_CLIENTS):
@@ -258,23 +259,8 @@ async def _kill_in_turn(
             await asyncio.sleep(0.001)
         await asyncio.sleep(rng.uniform(0, _MAX_DELAY_SECONDS))
         victim = _VICTIMS[turn % len(_VICTIMS)]
-        crivo.kill(victim)
         killed[victim] += 1
-        # ASYNC110: another process cannot set an event here.
-        while not await asyncio.to_thread(crivo.is_ready, victim):  # noqa: ASYNC110
-            await asyncio.sleep(_POLL_SECONDS)
-
-
-async def _keep_running(crivo: Crivo) -> None:
-    """Start again whatever has exited, as the launcher does.
-
-    PostgreSQL exits until no process of the killed one is left, others if it is away as they start.
-    """
-    while True:
-        for name in crivo.roots:
-            if crivo.has_exited(name):
-                crivo.restart(name)
-        await asyncio.sleep(_POLL_SECONDS)
+        await kill(crivo, victim)
 
 
 async def _await_deliveries(crivo: Crivo) -> None:

@@ -1,108 +1,146 @@
 """Every byte and record of a dataset arrives once, whichever process is killed."""
 
 import json
-import random
 import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import suppress
+from collections import Counter
+from collections.abc import Callable
+from operator import attrgetter
 from pathlib import Path
-from typing import Any, Final
 
-import httpx
 import pytest
+from msgspec.structs import replace
 
-from tests.support.launcher_process import ROOT, LauncherProcess, eventually, free_port
-from tests.support.part_sender import parts_of
+from scripts.benchmarks.dataset_faults import Evidence, Kill, find_faults
+from scripts.benchmarks.dataset_files import SourceFile
+from scripts.benchmarks.dataset_kills import VICTIMS
+from scripts.benchmarks.dataset_sender import Answer, Sent
+from tests.support.servers import ROOT
 
-FILES: Final = 12
-LINES: Final = 2_000
-# A victim for each number of parts that the upload holds.
-VICTIMS: Final = {
-    6: "client",
-    14: "app.main",
-    22: "client",
-    30: "postgres",
-    38: "app.main",
-    46: "client",
-    52: "app.worker",
-}
+MB = 1_000_000
 
 
-@pytest.fixture
-def launched(tmp_path: Path) -> Iterator[LauncherProcess]:
-    """A system that is durable as shipped; its launcher restarts what dies."""
-    with LauncherProcess(
-        tmp_path / "data", free_port(), command=(sys.executable, "-m", "app.embedded")
-    ) as running:
-        yield running.wait_until_ready()
+def test_a_directory_survives_the_death_of_every_process() -> None:
+    # Longer records, so that all of them are looked up in little time.
+    arguments = ("datasets", "--size", "60MB", "--record-bytes", "2400")
+    done = subprocess.run(
+        [ROOT / "scripts" / "bench", *arguments], cwd=ROOT, capture_output=True, check=False
+    )
+
+    assert done.stderr == b""
+    *figures, report = [json.loads(line) for line in done.stdout.splitlines()]
+    assert report["first_faults"] == []
+    assert done.returncode == report["faults"] == 0
+    assert report["kills"] == Counter(VICTIMS)
+    assert report["kills"] == {"api": 2, "client": 3, "postgres": 1, "worker": 1}
+    assert report["files"] == 40
+    assert report["bytes"] == pytest.approx(60 * MB, rel=0.01)
+    assert report["looked_up"] == report["records"] == 60 * MB // 2_400
+    text = (ROOT / "docs" / "BENCHMARKS.md").read_text(encoding="utf-8")
+    for figure in figures:
+        assert figure["value"] > 0
+        assert f"`{figure['bench']}`" in text
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """60 MB of records, 2,400 bytes each, whose keys are in random order."""
-    folder = tmp_path / "scores"
-    folder.mkdir()
-    numbers = list(range(FILES * LINES))
-    random.Random(1).shuffle(numbers)  # noqa: S311 - a fixed order
-    for file in range(FILES):
-        mine = numbers[file * LINES : (file + 1) * LINES]
-        records = ({"pk": f"k{n}", "text": f"{n:x}" * (2_360 // len(f"{n:x}"))} for n in mine)
-        lines = [json.dumps(each) for each in records]
-        (folder / f"{file:02}.jsonl").write_text("\n".join(lines), encoding="utf-8")
-    return folder
+FILES = [
+    SourceFile(path=Path("00.jsonl"), rows=range(10), size=300),
+    SourceFile(path=Path("01.jsonl"), rows=range(10, 20), size=310),
+]
+NO_KEYS = {"missing_keys": 0}
 
 
-def test_an_upload_survives_the_death_of_every_process(
-    launched: LauncherProcess, folder: Path
+def _evidence() -> Evidence:
+    """What two files leave if all is well: the answer to one part was lost at a kill."""
+    counts = {"lines": 10, "records": 10, "parts": 1, "duplicates": 0, **NO_KEYS}
+    totals = {"files": 2, "raw_bytes": 610, "lines": 20, "records": 20, **NO_KEYS}
+    return Evidence(
+        kills=[Kill(victim="client", at=20), Kill(victim="api", at=40)],
+        sent=Sent(files=2, records=20, raw_bytes=610, parts=2, parts_sent=1),
+        answers=[
+            Answer(began=5, ended=10, part="00.jsonl/parts/1", status=201),
+            Answer(began=15, ended=20, part="01.jsonl/parts/1", status=None),
+            Answer(began=45, ended=50, part="01.jsonl/parts/1", status=200),
+        ],
+        uploads=1,
+        parts=2,
+        is_merged=True,
+        snapshots=[{"number": 1, **totals}],
+        files=[
+            {"path": "00.jsonl", "raw_bytes": 300, **counts},
+            {"path": "01.jsonl", "raw_bytes": 310, **counts},
+        ],
+        wrong=[],
+    )
+
+
+def _with_file(**change: object) -> Callable[[Evidence], Evidence]:
+    return lambda e: replace(e, files=[{**e.files[0], **change}, e.files[1]])
+
+
+def _with_snapshot(**change: object) -> Callable[[Evidence], Evidence]:
+    return lambda e: replace(e, snapshots=[{**e.snapshots[0], **change}])
+
+
+def _with_answer(began: int, status: int) -> Callable[[Evidence], Evidence]:
+    answer = Answer(began=began, ended=began + 4, part="00.jsonl/parts/1", status=status)
+    return lambda e: replace(e, answers=sorted([*e.answers, answer], key=attrgetter("ended")))
+
+
+def _with_late_answer(evidence: Evidence) -> Evidence:
+    """The request of a killed client ends after that of the next one has begun."""
+    part = "01.jsonl/parts/1"
+    late = Answer(began=15, ended=27, part=part, status=201)
+    repeated = Answer(began=25, ended=28, part=part, status=200)
+    return replace(evidence, answers=[evidence.answers[0], late, repeated])
+
+
+def _with_five_repeats(evidence: Evidence) -> Evidence:
+    """One part more than can be on its way at one kill."""
+    repeated = [
+        Answer(began=25, ended=30, part=f"02.jsonl/parts/{n}", status=200) for n in range(5)
+    ]
+    return replace(evidence, answers=[*evidence.answers[:2], *repeated])
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        (lambda e: e, None),
+        (_with_answer(began=51, status=200), None),
+        (_with_late_answer, None),
+        (
+            _with_answer(began=12, status=200),
+            "00.jsonl/parts/1: sent again, and nothing was killed",
+        ),
+        (_with_answer(began=1, status=200), "00.jsonl/parts/1: sent again, and nothing was killed"),
+        (_with_answer(began=51, status=201), "00.jsonl/parts/1: added twice"),
+        (_with_five_repeats, "02.jsonl/parts/4: sent again, and was not on its way"),
+        (lambda e: replace(e, kills=e.kills[:1]), "killed: only ['client']"),
+        (lambda e: replace(e, uploads=2), "2 uploads"),
+        (lambda e: replace(e, is_merged=False), "indexes: not merged"),
+        (lambda e: replace(e, parts=3), "the client has named 2 parts, and 3 are stored"),
+        (lambda e: replace(e, parts=3), "the files have 2 parts, and 3 are stored"),
+        (
+            lambda e: replace(e, answers=e.answers[:2]),
+            "the API has acknowledged 1 parts, and 2 are stored",
+        ),
+        (lambda e: replace(e, snapshots=[*e.snapshots, *e.snapshots]), "2 snapshots"),
+        (lambda e: replace(e, snapshots=[]), "0 snapshots"),
+        (_with_snapshot(records=19), "snapshot 1: records 19 in place of 20"),
+        (_with_snapshot(missing_keys=1), "snapshot 1: missing_keys 1 in place of 0"),
+        (_with_file(duplicates=1), "00.jsonl: duplicates 1 in place of 0"),
+        (_with_file(lines=11), "00.jsonl: lines 11 in place of 10"),
+        (_with_file(path="2.jsonl"), "00.jsonl: lost"),
+        (_with_file(path="2.jsonl"), "2.jsonl: not sent"),
+        (_with_file(path="01.jsonl"), "01.jsonl: 2 files"),
+        (lambda e: replace(e, wrong=["00.jsonl: ends at byte 7"]), "00.jsonl: ends at byte 7"),
+    ],
+)
+def test_every_loss_and_every_repetition_is_a_fault(
+    change: Callable[[Evidence], Evidence], fault: str | None
 ) -> None:
-    with httpx.Client(base_url=launched.url, timeout=30, trust_env=False) as client:
-        assert client.put("/datasets/scores", json={"key": "/pk"}).status_code == 201
-        upload = client.post("/datasets/scores/uploads", json={}).headers["Location"]
-        sender = _sender(launched.url + upload, folder)
-        try:
-            for parts, victim in VICTIMS.items():
-                eventually(lambda parts=parts: _held(client, upload) >= parts)  # type: ignore[misc] # a default
-                if victim == "client":
-                    sender.kill()
-                    sender.wait()
-                    sender = _sender(launched.url + upload, folder)
-                else:
-                    launched.child(victim).kill()
-            assert sender.wait(120) == 0
-        finally:
-            sender.kill()
-        _require_complete(client, folder)
+    faults = find_faults(FILES, change(_evidence()), victims=("client", "api"))
 
-
-def _require_complete(client: httpx.Client, folder: Path) -> None:
-    snapshot = client.get("/datasets/scores").json()["latest_snapshot"]
-    total = FILES * LINES
-    assert (snapshot["number"], snapshot["files"]) == (1, FILES)
-    assert (snapshot["lines"], snapshot["records"], snapshot["missing_keys"]) == (total, total, 0)
-    for path in sorted(folder.iterdir()):
-        content = path.read_bytes()
-        assert client.get(f"/datasets/scores/files/{path.name}").content == content
-    for start in range(0, total, 1_000):
-        keys = [f"k{n}" for n in range(start, start + 1_000)]
-        found = client.post("/datasets/scores/records", json={"keys": keys})
-        for key, line in zip(keys, found.text.splitlines(), strict=True):
-            assert json.loads(line)["record"]["pk"] == key
-    for file in client.get("/datasets/scores/files").json()["items"]:
-        content = (folder / file["path"]).read_bytes()
-        assert (file["parts"], file["duplicates"]) == (len(list(parts_of(content))), 0)
-
-
-def _sender(upload: str, folder: Path) -> "subprocess.Popen[bytes]":
-    command = [sys.executable, "-m", "tests.support.part_sender", upload, str(folder)]
-    return subprocess.Popen(command, cwd=ROOT)
-
-
-def _held(client: httpx.Client, upload: str) -> int:
-    """Count the parts that the upload holds; 0 while nobody can say."""
-    with suppress(httpx.TransportError):
-        answer = client.get(upload)
-        if answer.status_code == 200:
-            document: dict[str, Any] = answer.json()
-            return sum(len(file["parts"]) for file in document["files"])
-    return 0
+    if fault is None:
+        assert faults == []
+    else:
+        assert any(each.startswith(fault) for each in faults), faults

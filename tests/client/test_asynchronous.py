@@ -14,10 +14,12 @@ import crivo
 from crivo import AsyncCrivo, Crivo
 from crivo.aio.batches import AsyncBatches
 from crivo.aio.comparisons import AsyncComparisons
+from crivo.aio.datasets import AsyncDatasets
 from crivo.aio.executions import AsyncExecutions
 from crivo.aio.scripts import AsyncScripts
 from crivo.sync.batches import Batches
 from crivo.sync.comparisons import Comparisons
+from crivo.sync.datasets import Datasets
 from crivo.sync.executions import Executions
 from crivo.sync.scripts import Scripts
 from tests.support.system import CARDS, System
@@ -28,6 +30,7 @@ PAIRS = [
     (Executions, AsyncExecutions),
     (Batches, AsyncBatches),
     (Comparisons, AsyncComparisons),
+    (Datasets, AsyncDatasets),
 ]
 
 

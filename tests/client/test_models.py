@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from msgspec import Raw
 
-from crivo import batch_models, comparison_models, errors, models
+from crivo import batch_models, comparison_models, dataset_models, errors, models
 from tests.support.servers import ROOT
 
 SCHEMAS: Final[dict[str, Any]] = msgspec.json.decode(
@@ -20,7 +20,18 @@ SCHEMAS: Final[dict[str, Any]] = msgspec.json.decode(
 # Schemas of the client's structs whose names differ.
 _NAMES: Final[dict[type[msgspec.Struct], str]] = {errors.Problem: "ProblemDocument"}
 # Structs of the client itself, and those that generic schemas stand for.
-_OWN: Final = {models.Response, models.Page, models.Pushed, models.Result, batch_models.BatchResult}
+_OWN: Final = {
+    models.Response,
+    models.Page,
+    models.Pushed,
+    models.Result,
+    batch_models.BatchResult,
+    dataset_models.Record,
+    dataset_models.RecordDocument,
+    dataset_models.BadLine,
+    dataset_models.Totals,
+    dataset_models.Sent,
+}
 # Fields that only callers with a key of their own tenant's operator see.
 _LEFT_OUT: Final = {"Ready": {"lockdown", "workers"}, "ProblemDocument": {"violated-policies"}}
 
@@ -31,7 +42,7 @@ _OPEN: Final = {
     ("Problem", "warnings"): "list[Fault]",
 }
 
-_MODULES: Final = (models, batch_models, comparison_models, errors)
+_MODULES: Final = (models, batch_models, comparison_models, dataset_models, errors)
 STRUCTS: Final[list[type[msgspec.Struct]]] = [
     each
     for module in _MODULES

@@ -35,7 +35,6 @@ async def test_a_downgrade_takes_away_what_datasets_have_left(empty_database_url
         )
     finally:
         await connection.close()
-    # A part counts 4 KiB at least.
     assert (before, after) == (4_096, 0)
     assert sorted((row["scopes"], row["revoked"]) for row in keys) == [
         (["read"], False),

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ssl import PROTOCOL_TLS_CLIENT, SSLContext
-from threading import Thread
+from threading import Event, Thread
 from typing import Final
 
 import httpx
-from msgspec import Struct
+from msgspec import Struct, field
 
 _CHUNK_BYTES: Final = 256 * 1024
 _HOP_BY_HOP: Final = {"connection", "transfer-encoding", "content-length", "host"}
@@ -54,6 +54,25 @@ class Lost(Struct, frozen=True, kw_only=True):
     after_bytes: int | None = None
 
 
+class Stuck(Struct, kw_only=True):
+    """A request whose path contains a text is not answered: until `released`, then never.
+
+    The first `after` of such requests are forwarded. If `forwarded`, this one is carried out.
+    """
+
+    path: str
+    after: int = 0
+    forwarded: bool = False
+    reached: Event = field(default_factory=Event)
+    released: Event = field(default_factory=Event)
+
+    def takes(self, request: Seen) -> bool:
+        if self.path not in request.path or self.reached.is_set():
+            return False
+        self.after -= 1
+        return self.after < 0
+
+
 _KEY_REFUSED: Final = Scripted(
     status=400,
     headers={"Content-Type": "application/problem+json"},
@@ -73,7 +92,9 @@ class FaultyServer:
         discard_bodies: bool,
         refuse_keys: bool,
     ) -> None:
-        self.faults: list[Scripted | Lost] = []
+        # None: this request is forwarded.
+        self.faults: list[Scripted | Lost | None] = []
+        self.stuck: Stuck | None = None
         self.seen: list[Seen] = []
         self.discards_bodies = discard_bodies
         self._refuses_keys = refuse_keys
@@ -90,15 +111,26 @@ class FaultyServer:
         self._thread.start()
 
     def stop(self) -> None:
+        if self.stuck is not None:
+            self.stuck.released.set()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
 
-    def fault_of(self, request: Seen) -> Scripted | Lost | None:
+    def fault_of(self, request: Seen) -> Scripted | Lost | Stuck | None:
         """Return what happens to a request instead of being forwarded; None: nothing."""
         if self._refuses_keys and "idempotency-key" in request.headers:
             return _KEY_REFUSED
+        if self.stuck is not None and self.stuck.takes(request):
+            return self.stuck
         return self.faults.pop(0) if self.faults else None
+
+    def hold(self, request: Seen, stuck: Stuck) -> None:
+        """Keep a request until it is released."""
+        if stuck.forwarded:
+            self.forward(request)
+        stuck.reached.set()
+        stuck.released.wait()
 
     def forward(self, request: Seen) -> Scripted:
         if self._upstream is None:
@@ -150,6 +182,10 @@ def _handler_of(server: FaultyServer) -> type[BaseHTTPRequestHandler]:
             fault = server.fault_of(request)
             if isinstance(fault, Lost) and not fault.forwarded:
                 self.close_connection = True
+                return
+            if isinstance(fault, Stuck):
+                self.close_connection = True
+                server.hold(request, fault)
                 return
             response = fault if isinstance(fault, Scripted) else server.forward(request)
             self.send_response_only(response.status)

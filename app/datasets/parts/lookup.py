@@ -1,7 +1,7 @@
 """Find records by key: entries in the index, then the lines that they name."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Sequence
 from contextlib import aclosing
 from typing import Final
 
@@ -17,10 +17,11 @@ from app.datasets.parts.threads import call_by_size
 
 # Segments that are searched together, if their objects are far away.
 _WAVE: Final = 32
-# Other requests get a turn after this much work; that of an entry is 1, about half a microsecond.
-_TURN_WORK: Final = 2_000
-_SEARCH_WORK: Final = 25
-_LINE_WORK: Final = 120
+# Other requests get a turn after this much work: 2,048 entries of parts that a snapshot does not
+# have, 64 segments or 16 records.
+_TURN_WORK: Final = 2_048
+_SEGMENT_WORK: Final = 32
+_RECORD_WORK: Final = 128
 
 
 async def find_newest(
@@ -52,33 +53,25 @@ async def find(
     BlobMissing, BlobsUnavailable, ObjectDamaged.
     """
     reader, hash_ = key_reader(pointer), hash_of(key)
-    turn = _Turn()
+    work = 0
     for wave in _waves(segments):
-        searched = await _search_all(cache, [search(segment, hash_) for segment in wave])
-        await turn.after(_SEARCH_WORK * len(wave))
-        for found in searched:
+        work += len(wave) * _SEGMENT_WORK
+        for found in await _search_all(cache, [search(segment, hash_) for segment in wave]):
             for sequence, offset in found.newest_first():
-                await turn.after(1)
+                if work >= _TURN_WORK:
+                    await asyncio.sleep(0)
+                    work = 0
                 part = part_of(sequence)
                 if part is None:
+                    work += 1
                     continue
-                await turn.after(_LINE_WORK)
                 line = await read_line(cache, part, offset)
                 if await call_by_size(len(line), reader.read, line) == key:
                     yield Hit(sequence=sequence, offset=offset, line=line)
-
-
-class _Turn:
-    """Gives other requests a turn after some work."""
-
-    def __init__(self) -> None:
-        self._work = 0
-
-    async def after(self, work: int) -> None:
-        self._work += work
-        if self._work >= _TURN_WORK:
-            self._work = 0
+                work += _RECORD_WORK
+        if work >= _TURN_WORK:
             await asyncio.sleep(0)
+            work = 0
 
 
 def _waves(segments: Sequence[SegmentRef]) -> Iterator[Sequence[SegmentRef]]:
@@ -100,15 +93,7 @@ async def _search_all(cache: ObjectCache, searches: Sequence[Reads]) -> list[Fou
         else:
             found[number] = outcome
     if blocked:
-        tasks = [
-            asyncio.create_task(_finish(cache, searches[number], read)) for number, read in blocked
-        ]
-        try:
-            finished = await asyncio.gather(*tasks)
-        finally:
-            # After an error, the others need not go on.
-            for task in tasks:
-                task.cancel()
+        finished = await _all_of([_finish(cache, searches[each], read) for each, read in blocked])
         found.update(zip((number for number, _ in blocked), finished, strict=True))
     return [found[number] for number in range(len(searches))]
 
@@ -131,3 +116,13 @@ async def _finish(cache: ObjectCache, search: Reads, read: Read) -> Found:
     except StopIteration as done:
         result: Found = done.value
         return result
+
+
+async def _all_of(searches: Sequence[Coroutine[None, None, Found]]) -> list[Found]:
+    """Wait for all; after an error none goes on."""
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            started = [tasks.create_task(each) for each in searches]
+    except ExceptionGroup as errors:
+        raise errors.exceptions[0] from None
+    return [each.result() for each in started]

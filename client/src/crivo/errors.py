@@ -4,6 +4,7 @@ from typing import Final
 
 from msgspec import DecodeError, Struct, ValidationError
 
+from crivo.dataset_models import BadLine, Totals
 from crivo.json_text import decode
 from crivo.models import Execution, Finding, Response
 
@@ -28,6 +29,35 @@ class InvalidUrl(CrivoError, ValueError):
 
 class InvalidKey(CrivoError, ValueError):
     """The text cannot be a key; its error does not repeat it."""
+
+
+class InvalidSource(CrivoError, ValueError):
+    """What is to be sent to a dataset cannot be: there is nothing, or a name is not UTF-8."""
+
+
+class NothingToSend(InvalidSource):
+    """There are no files, or none that is new."""
+
+
+class SendInProgress(CrivoError):
+    """Another process sends the same directory to the same dataset."""
+
+
+class NotPublished(CrivoError):
+    """Files of a directory cannot be published, and therefore none of them was.
+
+    `bad_lines` has the first bad line of each part that was refused, `changed` the paths of files
+    that changed while they were sent. The rest is held by the service for the next attempt.
+    """
+
+    def __init__(
+        self, message: str, *, bad_lines: list[BadLine], changed: list[str], totals: Totals
+    ) -> None:
+        """Keep what is wrong, and what was sent."""
+        super().__init__(message)
+        self.bad_lines = bad_lines
+        self.changed = changed
+        self.totals = totals
 
 
 class Unreachable(CrivoError):
@@ -63,6 +93,7 @@ class Fault(Struct, frozen=True, kw_only=True, omit_defaults=True):
     parameter: str | None = None
     line: int | None = None
     column: int | None = None
+    byte: int | None = None
     code: str | None = None
     excerpt: str | None = None
 
@@ -240,4 +271,6 @@ def as_document(error: CrivoError) -> dict[str, object]:
         members["execution"] = error.execution
     if isinstance(error, NotFinished):
         members["resource"] = error.resource
+    if isinstance(error, NotPublished):
+        members |= {"bad_lines": error.bad_lines, "changed": error.changed}
     return members

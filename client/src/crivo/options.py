@@ -1,7 +1,8 @@
 """Options of calls, as keyword arguments."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import TypedDict
 from uuid import UUID
 
@@ -68,6 +69,39 @@ class ReplayFilter(TypedDict, total=False):
     labels: Mapping[str, str]
     created_from: datetime
     created_before: datetime
+
+
+class DatasetOptions(TypedDict, total=False):
+    """Options of a dataset; `key` is a JSON pointer. An omitted description or retention is reset.
+
+    The newest `keep_snapshots` snapshots are kept, and those of the last `keep_days` days.
+    """
+
+    format: str
+    key: str
+    description: str
+    keep_snapshots: int
+    keep_days: int
+
+
+class SendOptions(TypedDict, total=False):
+    """Options of sending a directory.
+
+    `mode` is `append` or `replace`: whether the dataset keeps the files that it has. `format` is
+    that of a dataset which does not exist yet. `include` are patterns such as `*.jsonl`, `only` the
+    paths of some files. With `only_new`, files are left out that were sent with it before, and have
+    not changed since. `parallel` is the number of parts on their way at once. `state_folder` is
+    where the journal is kept. `on_progress` is called with the bytes that are done, and with all.
+    """
+
+    mode: str
+    format: str
+    include: Sequence[str]
+    only: Collection[str]
+    only_new: bool
+    parallel: int
+    state_folder: Path
+    on_progress: Callable[[int, int], None]
 
 
 def as_query(options: Mapping[str, object]) -> list[tuple[str, str]]:

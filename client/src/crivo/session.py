@@ -1,6 +1,10 @@
 """The state that the flows of one client share."""
 
 from collections.abc import Sequence
+from copy import copy
+from typing import Self
+
+from msgspec.structs import replace
 
 from crivo.errors import InvalidKey
 from crivo.retries import Flow, Keys, Retry, deliver
@@ -30,3 +34,10 @@ class Session:
     def get(self, path: str, shape: type[T], query: Sequence[tuple[str, str]] = ()) -> Flow[T]:
         """Read a resource."""
         return (yield from self.fetch(Request(method="GET", path=path, query=query), shape))
+
+    def with_attempts(self, factor: int) -> Self:
+        """Copy it with as many times the attempts, unless requests are not repeated at all."""
+        patient = copy(self)
+        if self.retry.attempts > 1:
+            patient.retry = replace(self.retry, attempts=self.retry.attempts * factor)
+        return patient

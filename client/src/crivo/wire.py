@@ -104,6 +104,11 @@ def segment(text: object) -> str:
     return quote(str(text), safe="@")
 
 
+def path_segments(path: str) -> str:
+    """Quote the path of a file, whose slashes stay."""
+    return quote(path, safe="/@")
+
+
 def checked_url(url: str) -> str:
     """Return a service's URL without a final slash. Raises InvalidUrl."""
     # Whatever is before an @ may be a password.

@@ -22,6 +22,7 @@ from app.datasets.parts.duplicates import MAX_KEYS_OF_A_HASH, drop_replaced
 from app.datasets.parts.keys import hash_of
 from app.datasets.parts.segment_writer import write_segment
 from app.datasets.parts.segments import Read, tail_of
+from app.limits import MAX_NESTING
 from app.settings import Settings
 from tests.datasets.parts.stored import PK, Parts, in_chunks
 
@@ -176,6 +177,21 @@ async def test_strings_and_numbers_are_different_keys(parts: Parts) -> None:
     assert await found(RawNumber("12")) == [b'{"pk":12,"n":1}']
     assert await found(RawNumber("12.0")) == [b'{"pk":12.0,"n":2}']
     assert await found(RawNumber("12.00")) == []
+
+
+async def test_the_deepest_record_is_found_from_a_deep_stack(parts: Parts) -> None:
+    deepest = b'{"pk":"a","x":%s1%s}' % (
+        b"[" * (MAX_NESTING - 1),
+        b"]" * (MAX_NESTING - 1),
+    )
+    # With half a surrogate pair, and without a key.
+    await parts.add(deepest + b"\n" + deepest.replace(b'"a"', b'"b","y":"\\ud800"'))
+
+    async def values_below(frames: int, key: str) -> list[bytes]:
+        return await (values_below(frames - 1, key) if frames else parts.values(key))
+
+    assert await values_below(300, "a") == [deepest]
+    assert len(await values_below(300, "b")) == 1
 
 
 async def test_everywhere_records_are_found_and_bytes_come_back(parts_anywhere: Parts) -> None:

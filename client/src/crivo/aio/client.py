@@ -9,6 +9,7 @@ import httpx
 from crivo import execution_flows as flows
 from crivo.aio.batches import AsyncBatches
 from crivo.aio.comparisons import AsyncComparisons
+from crivo.aio.datasets import AsyncDatasets
 from crivo.aio.driver import AsyncDriver
 from crivo.aio.executions import AsyncExecutions
 from crivo.aio.scripts import AsyncScripts
@@ -46,6 +47,7 @@ class AsyncCrivo:
         self.executions = AsyncExecutions(self._driver)
         self.batches = AsyncBatches(self._driver)
         self.comparisons = AsyncComparisons(self._driver)
+        self.datasets = AsyncDatasets(self._driver)
 
     async def __aenter__(self) -> Self:
         """Return the client."""

@@ -18,6 +18,8 @@ from crivo.sync.client import Crivo
 SERVICE: Final = Group("Service", sort_key=2)
 LIMITS: Final = Group("Limits", sort_key=1)
 
+_KEY_HELP: Final = "API key; others can see it in the list of processes."
+
 # A person waits: fewer attempts than a program makes.
 _RETRY: Final = Retry(attempts=4)
 
@@ -30,7 +32,7 @@ class Service:
     url: Annotated[str | None, Parameter(env_var="CRIVO_URL", help="URL of the service.")] = None
     key: Annotated[
         str | None,
-        Parameter(env_var="CRIVO_KEY", help="API key; others can see it in the list of processes."),
+        Parameter(name=["--key", "--api-key"], env_var="CRIVO_KEY", help=_KEY_HELP),
     ] = None
     as_json: Annotated[
         bool, Parameter(name="--json", show_default=False, help="Write JSON, one document a line.")
@@ -47,6 +49,16 @@ class Service:
     def output(self) -> Output:
         """The form of the output."""
         return Output(as_json=self.as_json)
+
+
+@Parameter(name="*", group=SERVICE)
+@dataclass(frozen=True, kw_only=True)
+class SendService(Service):
+    """The service of `crivo send`, whose --key is that of records."""
+
+    key: Annotated[str | None, Parameter(name="--api-key", env_var="CRIVO_KEY", help=_KEY_HELP)] = (
+        None
+    )
 
 
 @Parameter(name="*", group=LIMITS)

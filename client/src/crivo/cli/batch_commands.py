@@ -18,7 +18,7 @@ from crivo.sync.client import Crivo
 # Of the failed items, as many are shown; the results hold them all.
 _MAX_SHOWN: Final = 10
 
-batches = App(name="batches", help="List, show and cancel batches.", sort_key=8)
+batches = App(name="batches", help="List, show and cancel batches.", sort_key=10)
 
 
 class ItemsFailed(CrivoError):

@@ -13,7 +13,7 @@ from crivo.cli.progress import counting, wait_in_steps
 from crivo.comparison_models import ComparedRun, Comparison, Difference
 from crivo.errors import NotFinished, Refused, Unreachable
 
-comparisons = App(name="comparisons", help="Show comparisons again.", sort_key=9)
+comparisons = App(name="comparisons", help="Show comparisons again.", sort_key=11)
 
 
 def compare(

@@ -16,7 +16,7 @@ from crivo.execution_flows import require_success
 from crivo.models import Execution
 from crivo.options import ExecutionFilter
 
-executions = App(name="executions", help="List, show and cancel executions.", sort_key=7)
+executions = App(name="executions", help="List, show and cancel executions.", sort_key=9)
 
 
 @executions.command(name="list")

@@ -6,6 +6,7 @@ from typing import Final
 from crivo.errors import (
     CrivoError,
     InvalidKey,
+    InvalidSource,
     InvalidUrl,
     NoResult,
     NotFinished,
@@ -33,7 +34,7 @@ class ExitCode(IntEnum):
 
 MEANINGS: Final = {
     ExitCode.OK: "done",
-    ExitCode.FAILED: "an execution failed, a script has errors, or an outcome differs",
+    ExitCode.FAILED: "an execution failed, a script or data has errors, or an outcome differs",
     ExitCode.USAGE: "wrong arguments, or a file that cannot be read",
     ExitCode.UNREACHABLE: "the service does not respond, or cannot at the moment",
     ExitCode.REFUSED: "the service refuses: key, name, state, quota",
@@ -58,7 +59,7 @@ def exit_code_of(error: CrivoError) -> ExitCode:
             return ExitCode.STILL_RUNNING
         case NoResult() | ScriptRejected():
             return ExitCode.FAILED
-        case UsageError() | InvalidUrl() | InvalidKey():
+        case UsageError() | InvalidUrl() | InvalidKey() | InvalidSource():
             return ExitCode.USAGE
         case Unreachable() | UnexpectedResponse() | Unavailable():
             return ExitCode.UNREACHABLE

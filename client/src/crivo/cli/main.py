@@ -12,6 +12,7 @@ from rich.text import Text
 from crivo.cli.batch_commands import batch, batches
 from crivo.cli.cases_command import run_cases
 from crivo.cli.compare_commands import compare, comparisons
+from crivo.cli.dataset_commands import datasets, get
 from crivo.cli.execution_commands import executions, logs, watch
 from crivo.cli.exit_codes import MEANINGS, ExitCode, exit_code_of
 from crivo.cli.login_file import DEFAULT_URL
@@ -19,6 +20,7 @@ from crivo.cli.output import say, say_json, terminal
 from crivo.cli.replay_commands import replay, replay_many
 from crivo.cli.run_command import run
 from crivo.cli.script_commands import scripts
+from crivo.cli.send_command import send
 from crivo.cli.service_commands import login, logout, open_page, register_completion
 from crivo.errors import (
     AccessDenied,
@@ -47,6 +49,8 @@ _COMMANDS: Final = {
     r"/executions": "executions list",
     r"/comparisons/([^/ ?]+)": r"comparisons show \1",
     r"/batches": "batches list",
+    r"/datasets": "datasets list",
+    r"/datasets/([^/ ]+)/snapshots": r"datasets show \1",
     r"/batches/([^/ ?]+)": r"batches show \1",
     r"/executions/([^/ ?]+)": r"executions show \1",
     r"/executions/([^/ ]+)\?wait=\d+": r"watch \1",
@@ -78,13 +82,16 @@ def build() -> App:
     app.command(batch, sort_key=4)
     app.command(run_cases, name="test", sort_key=5)
     app.command(compare, sort_key=6)
+    app.command(send, sort_key=7)
+    app.command(get, sort_key=8)
     app.command(executions)
     app.command(batches)
     app.command(comparisons)
-    app.command(watch, sort_key=10)
-    app.command(logs, sort_key=11)
-    app.command(open_page, name="open", sort_key=12)
-    app.command(logout, sort_key=13)
+    app.command(datasets)
+    app.command(watch, sort_key=13)
+    app.command(logs, sort_key=14)
+    app.command(open_page, name="open", sort_key=15)
+    app.command(logout, sort_key=16)
     register_completion(app)
     return app
 
@@ -171,6 +178,7 @@ def _for_the_command_line(message: str) -> str:
     """Name commands instead of the API's routes."""
     for route, command in _COMMANDS.items():
         message = re.sub(rf"GET {route}(?= )", f"`crivo {command}`", message)
+    message = message.replace("?type=number", "--number")
     return message.replace('"accept": "differences"', "--accept-differences")
 
 

@@ -83,6 +83,18 @@ def wait_in_steps(
     return wait(left)
 
 
+@contextmanager
+def transferring(text: str) -> Iterator[Callable[[int, int], None]]:
+    """Show how many bytes of several files are done, the rate, and the time that is left."""
+    columns = (TextColumn(text), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    bar = Progress(
+        *columns, TimeRemainingColumn(), console=terminal(), transient=True, disable=_is_silent()
+    )
+    with bar as progress:
+        task = progress.add_task("", total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
 def downloading(chunks: Iterator[bytes], size: int | None) -> Iterator[bytes]:
     """Show how much has arrived."""
     # On one terminal, a bar and the bytes themselves would overwrite each other.

@@ -69,7 +69,7 @@ def open_page(*, service: Service | None = None) -> None:
 def register_completion(app: App) -> None:
     """Add the command that prints the completion script of a shell."""
 
-    @app.command(sort_key=14)
+    @app.command(sort_key=17)
     def completion(shell: Literal["bash", "fish", "zsh"], /) -> None:
         """Print the script that completes commands in a shell: `source <(crivo completion bash)`.
 

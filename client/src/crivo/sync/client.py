@@ -14,6 +14,7 @@ from crivo.retries import Retry
 from crivo.session import Session
 from crivo.sync.batches import Batches
 from crivo.sync.comparisons import Comparisons
+from crivo.sync.datasets import Datasets
 from crivo.sync.driver import Driver
 from crivo.sync.executions import Executions
 from crivo.sync.scripts import Scripts
@@ -46,6 +47,7 @@ class Crivo:
         self.executions = Executions(self._driver)
         self.batches = Batches(self._driver)
         self.comparisons = Comparisons(self._driver)
+        self.datasets = Datasets(self._driver)
 
     def __enter__(self) -> Self:
         """Return the client."""

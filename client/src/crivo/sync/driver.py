@@ -21,11 +21,23 @@ T = TypeVar("T")
 class Driver:
     """Carries out the flows of one client."""
 
-    def __init__(self, session: Session, http: httpx.Client, *, timeout: float) -> None:
+    def __init__(
+        self,
+        session: Session,
+        http: httpx.Client,
+        *,
+        timeout: float,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
         """Take an open client of httpx."""
         self.session = session
         self._http = http
         self._timeout = timeout
+        self._sleep = sleep
+
+    def pausing(self, sleep: Callable[[float], None]) -> "Driver":
+        """Copy it with another way to pause, which may end the flow by an error."""
+        return Driver(self.session, self._http, timeout=self._timeout, sleep=sleep)
 
     def do(self, flow: Flow[T]) -> T:
         """Carry out a flow to its end. Raises CrivoError."""
@@ -35,7 +47,7 @@ class Driver:
                 reply: Reply | None = None
                 try:
                     if isinstance(step, Pause):
-                        time.sleep(step.seconds)
+                        self._sleep(step.seconds)
                     else:
                         reply = self._send(step)
                 except Unreachable as error:
@@ -69,7 +81,7 @@ class Driver:
             except CrivoError as error:
                 lost = error
             if not stream.finished:
-                time.sleep(stream.failed(lost))
+                self._sleep(stream.failed(lost))
 
     def _send(self, request: Request) -> Reply:
         with failures_named(self.session.url):

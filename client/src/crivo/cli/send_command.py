@@ -1,0 +1,117 @@
+"""`crivo send`: send a directory of files to a dataset."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+from cyclopts.types import PositiveFloat, PositiveInt
+
+from crivo.cli.arguments import SendService
+from crivo.cli.exit_codes import UsageError
+from crivo.cli.folder_watch import Target, show_failure, watch_folder
+from crivo.cli.progress import transferring
+from crivo.dataset_models import Totals
+from crivo.errors import NotPublished
+from crivo.options import SendOptions
+from crivo.sending import PARALLEL
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class SendFlags:
+    """Which files are sent, and how."""
+
+    pointer: Annotated[
+        str | None,
+        Parameter(name="--key", help="JSON pointer to the key of a record, such as `/pk`."),
+    ] = None
+    mode: Annotated[
+        Literal["append", "replace"],
+        Parameter(help="`append` keeps the dataset's other files, `replace` does not."),
+    ] = "append"
+    format: Annotated[
+        Literal["jsonl", "text", "csv", "bytes"] | None,
+        Parameter(help="That of a new dataset; by default jsonl."),
+    ] = None
+    include: Annotated[
+        tuple[str, ...],
+        Parameter(help="Only files that match, such as `*.jsonl`; repeatable.", show_default=False),
+    ] = ()
+    parallel: Annotated[PositiveInt, Parameter(help="Parts on their way at once.")] = PARALLEL
+
+    def options(self) -> SendOptions:
+        """Return the options that were given."""
+        chosen = SendOptions(mode=self.mode, include=self.include, parallel=self.parallel)
+        if self.format is not None:
+            chosen["format"] = self.format
+        return chosen
+
+
+def send(
+    source: Path,
+    dataset: str,
+    /,
+    *,
+    flags: SendFlags | None = None,
+    watch: Annotated[bool, Parameter(show_default=False)] = False,
+    settle: PositiveFloat = 5.0,
+    service: SendService | None = None,
+) -> None:
+    """Send a directory to a dataset, and publish its files as one snapshot.
+
+    A command that was killed goes on where it stopped when it is started again.
+
+    With a bad line, or a file that changes meanwhile, nothing is published.
+
+    Hidden files and links to directories are left out.
+
+    Parameters
+    ----------
+    source
+        A directory, or one file.
+    dataset
+        The name of the dataset; it is created if there is none.
+    watch
+        Go on until interrupted: each round publishes new and changed files as a snapshot.
+    settle
+        Seconds for which a file must not have changed, with --watch.
+    """
+    service, flags = service or SendService(), flags or SendFlags()
+    options = flags.options()
+    if watch:
+        if flags.mode != "append":
+            raise UsageError("--watch: each snapshot adds files, so --mode is append")
+        target = Target(
+            source=source, dataset=dataset, key=flags.pointer, options=options, service=service
+        )
+        watch_folder(target, settle=settle)
+        return
+    try:
+        with service.client() as client, transferring("sending") as show:
+            options["on_progress"] = show
+            sent = client.datasets.send(source, dataset, key=flags.pointer, **options)
+    except NotPublished as error:
+        if not service.as_json:
+            show_failure(source, error)
+            bad_lines = len(error.bad_lines)
+            service.output.facts(error.totals, _facts(error.totals, bad_lines=bad_lines))
+        raise
+    facts = {
+        "dataset": f"{sent.dataset}@{sent.snapshot.number}",
+        **_facts(sent, bad_lines=0),
+        "left out": ", ".join(sent.left_out) or None,
+    }
+    service.output.facts(sent, facts)
+
+
+def _facts(totals: Totals, *, bad_lines: int) -> dict[str, object]:
+    return {
+        "files": totals.files,
+        "records": totals.records,
+        "bytes": totals.raw_bytes,
+        "bad lines": bad_lines,
+        "without key": totals.missing_keys or None,
+        "duplicates": totals.duplicates or None,
+        "parts": f"{totals.parts}, sent now {totals.parts_sent}",
+    }
