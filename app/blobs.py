@@ -37,8 +37,7 @@ _STORE_FULL: Final = re.compile(
 # After this time a client should retry instead of waiting. obstore's default is three minutes.
 _RETRIES: Final = 5
 _RETRY_TIMEOUT: Final = timedelta(seconds=15)
-# How long a check stays valid while the store works, and while it fails. After a failure a check
-# writes as much as the smallest blob.
+# How long a check stays valid while the store works, and while it fails.
 _CHECK_SECONDS: Final = 5.0
 _RECHECK_SECONDS: Final = 1.0
 _CHECK_TIMEOUT_SECONDS: Final = 2.0
@@ -262,14 +261,19 @@ class BlobWriter:
             return
         if error is None:
             await self._offer(None)
-            # Shielded: a cancelled task must still complete or abort the upload, or its parts
-            # would stay in the store.
+            # Shielded: a cancelled task must still end the upload, or parts stay in the store.
             await asyncio.shield(self._upload)
             return
         # The block's own error wins over one of the store.
         with suppress(_Aborted, BlobsUnavailable):
             await self._offer(_Aborted())
             await asyncio.shield(self._upload)
+
+    async def settled(self) -> bool:
+        """Wait until the upload has ended, as after a cancellation; return whether it succeeded."""
+        if self._upload is not None:
+            await asyncio.wait({self._upload})
+        return self._upload is not None and self._upload.exception() is None
 
     async def _offer(self, item: bytes | _Aborted | None) -> None:
         if self._upload is None:
@@ -310,10 +314,7 @@ def open_blobs(settings: Settings) -> Blobs:
 
 
 def _cloud_store(url: str) -> ObjectStore:
-    retries: obstore.store.RetryConfig = {
-        "max_retries": _RETRIES,
-        "retry_timeout": _RETRY_TIMEOUT,
-    }
+    retries: obstore.store.RetryConfig = {"max_retries": _RETRIES, "retry_timeout": _RETRY_TIMEOUT}
     try:
         return from_url(url) if url.startswith("memory:") else from_url(url, retry_config=retries)
     except (BaseError, ValueError) as error:

@@ -51,11 +51,19 @@ MAX_QUEUE_POSITION: Final = 1_000
 PART_BYTES: Final = 8 * MIB
 MAX_LINE_BYTES: Final = 16 * MIB
 MAX_PART_BYTES: Final = PART_BYTES + MAX_LINE_BYTES
+# A part counts at least as much as stored; migrations/sql/count_dataset_bytes.sql says so, too.
+MIN_COUNTED_PART_BYTES: Final = 4 * KIB
 MAX_FILE_PARTS: Final = 131_072
 MAX_FILE_BYTES: Final = MAX_FILE_PARTS * PART_BYTES
 MAX_PATH_BYTES: Final = 1_024
-# Some 25,000 files.
-MAX_COMMIT_BYTES: Final = 4 * MIB
+# Levels of arrays and objects in a record: fewer than any stack of the interpreter has left.
+MAX_NESTING: Final = 500
+# Records of a part that have a key; 8 MiB of them have at least 4 bytes each.
+MAX_KEYS_OF_A_PART: Final = 2 * 1_024 * 1_024
+# What one commit can name, with 150 bytes of JSON for each file, and three for a byte of its path.
+MAX_UPLOAD_FILES: Final = 20_000
+MAX_UPLOAD_PATH_BYTES: Final = 1_536 * KIB
+MAX_COMMIT_BYTES: Final = 8 * MIB
 # Records of one response, and keys of one request.
 MAX_RECORDS: Final = 1_000
 

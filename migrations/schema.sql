@@ -440,7 +440,7 @@ CREATE TABLE dataset_files (
     tenant_id uuid NOT NULL,
     dataset_id uuid NOT NULL,
     upload_id uuid NOT NULL,
-    path text NOT NULL,
+    path text NOT NULL COLLATE pg_catalog."C",
     added_in integer,
     removed_in integer,
     "position" integer,
@@ -469,6 +469,7 @@ CREATE TABLE dataset_parts (
     file_id uuid NOT NULL,
     number integer NOT NULL,
     tenant_id uuid NOT NULL,
+    dataset_id uuid,
     sequence bigint,
     first_byte bigint,
     first_line bigint,
@@ -488,11 +489,14 @@ CREATE TABLE dataset_parts (
     CONSTRAINT dataset_parts_lines_check CHECK ((lines >= 0)),
     CONSTRAINT dataset_parts_missing_keys_check CHECK ((missing_keys >= 0)),
     CONSTRAINT dataset_parts_number_check CHECK ((number > 0)),
+    CONSTRAINT dataset_parts_published_check CHECK ((num_nulls(dataset_id, sequence, first_byte, first_line) = ANY (ARRAY[0, 4]))),
     CONSTRAINT dataset_parts_raw_bytes_check CHECK ((raw_bytes >= 0)),
     CONSTRAINT dataset_parts_records_check CHECK ((records >= 0)),
     CONSTRAINT dataset_parts_sha256_check CHECK ((octet_length(sha256) = 32)),
     CONSTRAINT dataset_parts_stored_bytes_check CHECK ((stored_bytes >= 0))
 );
+
+COMMENT ON COLUMN dataset_parts.dataset_id IS 'the dataset of the file; NULL until published';
 
 COMMENT ON COLUMN dataset_parts.sequence IS 'order of the parts of a dataset; of two records, the later wins';
 
@@ -542,12 +546,18 @@ CREATE TABLE dataset_uploads (
     dataset_id uuid NOT NULL,
     mode text NOT NULL,
     snapshot integer,
+    files integer DEFAULT 0 NOT NULL,
+    path_bytes integer DEFAULT 0 NOT NULL,
     created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     expires_at timestamp with time zone NOT NULL,
-    CONSTRAINT dataset_uploads_mode_check CHECK ((mode = ANY (ARRAY['append'::text, 'replace'::text])))
+    CONSTRAINT dataset_uploads_files_check CHECK ((files >= 0)),
+    CONSTRAINT dataset_uploads_mode_check CHECK ((mode = ANY (ARRAY['append'::text, 'replace'::text]))),
+    CONSTRAINT dataset_uploads_path_bytes_check CHECK ((path_bytes >= 0))
 );
 
 COMMENT ON COLUMN dataset_uploads.snapshot IS 'the snapshot that the commit published; NULL while open';
+
+COMMENT ON COLUMN dataset_uploads.files IS 'files that it has received, which one commit must be able to name';
 
 CREATE TABLE datasets (
     id uuid NOT NULL,
@@ -823,7 +833,7 @@ CREATE TABLE tenant_usage (
 )
 WITH (fillfactor='20');
 
-COMMENT ON COLUMN tenant_usage.day_bytes IS 'input bytes accepted on `day`, in UTC';
+COMMENT ON COLUMN tenant_usage.day_bytes IS 'bytes of inputs and of parts of datasets that were accepted on `day`, in UTC';
 
 CREATE TABLE tenants (
     id uuid NOT NULL,
@@ -1017,17 +1027,25 @@ CREATE INDEX comparisons_finished_idx ON comparisons USING btree (tenant_id, fin
 
 CREATE INDEX comparisons_running_idx ON comparisons USING btree (id) WHERE (state = 'running'::text);
 
+CREATE INDEX dataset_files_added_idx ON dataset_files USING btree (dataset_id, added_in, "position") WHERE (added_in IS NOT NULL);
+
 CREATE UNIQUE INDEX dataset_files_current_idx ON dataset_files USING btree (dataset_id, path) WHERE ((added_in IS NOT NULL) AND (removed_in IS NULL));
 
-CREATE INDEX dataset_files_dataset_idx ON dataset_files USING btree (dataset_id, path COLLATE "C", added_in);
+CREATE INDEX dataset_files_path_idx ON dataset_files USING btree (dataset_id, path, added_in) WHERE (added_in IS NOT NULL);
+
+CREATE INDEX dataset_files_removed_idx ON dataset_files USING btree (dataset_id, removed_in, id) WHERE (removed_in IS NOT NULL);
 
 CREATE INDEX dataset_parts_blob_idx ON dataset_parts USING btree (blob_key);
 
+CREATE INDEX dataset_parts_byte_idx ON dataset_parts USING btree (file_id, first_byte, number) WHERE (first_byte IS NOT NULL);
+
 CREATE INDEX dataset_parts_index_idx ON dataset_parts USING btree (index_key) WHERE (index_key IS NOT NULL);
 
-CREATE UNIQUE INDEX dataset_segments_range_idx ON dataset_segments USING btree (dataset_id, first_sequence);
+CREATE UNIQUE INDEX dataset_parts_sequence_idx ON dataset_parts USING btree (dataset_id, sequence) WHERE (dataset_id IS NOT NULL);
 
-CREATE INDEX dataset_snapshots_age_idx ON dataset_snapshots USING btree (created_at);
+CREATE INDEX dataset_parts_unmerged_idx ON dataset_parts USING btree (dataset_id, sequence) WHERE ((dataset_id IS NOT NULL) AND (index_key IS NOT NULL));
+
+CREATE UNIQUE INDEX dataset_segments_range_idx ON dataset_segments USING btree (dataset_id, first_sequence);
 
 CREATE INDEX dataset_uploads_dataset_idx ON dataset_uploads USING btree (dataset_id);
 

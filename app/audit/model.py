@@ -48,7 +48,8 @@ class Entry(Struct, frozen=True, kw_only=True):
 
     `via` is how the caller was authenticated: with the key `key_id`, without a key on an open API,
     or by the operations command on the database itself. `address` is that of the connection, or
-    the one that trusted proxies report (`CRIVO_TRUSTED_PROXIES`).
+    the one that trusted proxies report (`CRIVO_TRUSTED_PROXIES`). `action` is text: a newer one,
+    on the same database or before a downgrade, has logged actions that are not known here.
     """
 
     id: UUID
@@ -58,7 +59,7 @@ class Entry(Struct, frozen=True, kw_only=True):
     key_id: UUID | None
     address: str | None
     request_id: str
-    action: Action
+    action: str
     target: str
     details: dict[str, Any]
 

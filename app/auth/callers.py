@@ -8,11 +8,14 @@ from msgspec import Struct
 
 from app.auth.model import AuthMethod, Principal, Scope
 from app.fair_queue import DEFAULT_WEIGHT
+from app.outages import DatabaseUnavailable
 from app.quotas.model import Caps
 
 # A check this recent is not repeated. The key cache trusts its entries for 0.9 s; together that
 # is the second within which a revocation takes effect everywhere.
 RECENT_SECONDS: Final = 0.1
+# How long a transaction waits for a check that needs a connection besides its own.
+_TRANSACTION_SECONDS: Final = 1.0
 
 
 class Recheck(Protocol):
@@ -57,3 +60,16 @@ async def reauthorize(caller: Caller) -> None:
     principal = await caller.recheck()
     caller.caps, caller.weight, caller.scopes = principal.caps, principal.weight, principal.scopes
     caller.checked_at = now
+
+
+async def reauthorize_before_commit(caller: Caller) -> None:
+    """Check access as the last step of a transaction, whose locks may have taken a while to get.
+
+    Raises what `reauthorize` raises. The check is from memory, and from the database where that
+    is not current; if all connections are taken, by transactions that check as well, it fails.
+    """
+    try:
+        async with asyncio.timeout(_TRANSACTION_SECONDS):
+            await reauthorize(caller)
+    except TimeoutError:
+        raise DatabaseUnavailable(reason="no connection is free to check a key") from None

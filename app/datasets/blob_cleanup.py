@@ -20,7 +20,12 @@ _CONCURRENT: Final = 16
 
 def new_part_key(tenant: UUID) -> str:
     """Return a key for the blob of a part."""
-    return f"{tenant}/{PART_FOLDER}/{uuid.uuid7()}"
+    return part_key(tenant, uuid.uuid7())
+
+
+def part_key(tenant: UUID, part_id: UUID) -> str:
+    """Return the key of a part's blob."""
+    return f"{tenant}/{PART_FOLDER}/{part_id}"
 
 
 def new_index_key(tenant: UUID) -> str:

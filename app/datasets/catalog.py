@@ -1,13 +1,13 @@
 """Keep in memory where the records of datasets are: files, parts and indexes.
 
 A catalog is valid for one revision of its dataset. Published files and parts do not change, so a
-newer revision reads only what has been added.
+newer revision reads only what has been added and removed.
 """
 
 import asyncio
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate
 from typing import Final
 from uuid import UUID
@@ -15,14 +15,19 @@ from uuid import UUID
 from msgspec import Struct
 
 from app.datasets import catalog_store
-from app.datasets.catalog_store import CatalogFile, CatalogPart, PartPosition
+from app.datasets.catalog_store import CatalogFile, DatasetState
 from app.datasets.parts import ObjectCache, PartRef, SegmentRef
+from app.datasets.published import Published
 from app.db import Connection, Pool
+from app.limits import MIB
 
-# A part takes about 500 bytes.
-_MAX_PARTS: Final = 100_000
-_LISTED_PARTS: Final = 2_000
-_NO_PARTS: Final = PartPosition(snapshot=0, sequence=-1)
+# Of all catalogs; that of one dataset is kept whatever its size.
+_MAX_BYTES: Final = 48 * MIB
+_CATALOG_BYTES: Final = 2_000
+_SEGMENT_BYTES: Final = 350
+_SNAPSHOT_BYTES: Final = 40
+# Snapshots of a dataset that are paged through at the same time.
+_SNAPSHOTS_READ: Final = 4
 
 
 class PartLines(Struct, frozen=True, kw_only=True):
@@ -37,73 +42,107 @@ class Catalog:
     """The published files, parts and indexes of one dataset at one revision."""
 
     def __init__(
-        self,
-        revision: int,
-        snapshot: int,
-        files: Sequence[CatalogFile],
-        parts: Sequence[CatalogPart],
-        segments: Sequence[SegmentRef],
+        self, state: DatasetState, published: Published, segments: Sequence[SegmentRef]
     ) -> None:
-        """Take files and parts (by sequence) up to the newest snapshot, and indexes."""
-        self.revision = revision
-        self.snapshot = snapshot
-        self.files = {file.id: file for file in files}
-        self.parts = [part for part in parts if part.file_id in self.files]
+        """Take what is published up to the newest snapshot, and the indexes."""
+        self.revision = state.revision
+        self.last_snapshot = state.last_snapshot
+        self.next_sequence = state.next_sequence
+        # The numbers of those that exist, in order.
+        self.snapshots = state.snapshots
+        self.published = published
         # Newest first, as readers search them.
         self.segments = segments
-        self._by_sequence = {part.sequence: part for part in self.parts}
-        # Of the snapshot whose lines were read last: its parts, and the first line of each.
-        self._lines: tuple[int, list[CatalogPart], list[int]] = (0, [], [])
+        # Of snapshots whose lines were read last: their files, and the first line of each.
+        self._lines: OrderedDict[int, tuple[list[int], list[int]]] = OrderedDict()
+
+    @property
+    def size_bytes(self) -> int:
+        """About how much memory the catalog takes."""
+        return (
+            self.published.size_bytes
+            + len(self.segments) * _SEGMENT_BYTES
+            + len(self.snapshots) * _SNAPSHOT_BYTES
+            + _CATALOG_BYTES
+        )
+
+    def has_snapshot(self, number: int) -> bool:
+        """Return whether the dataset has a snapshot at this revision."""
+        at = bisect_left(self.snapshots, number)
+        return at < len(self.snapshots) and self.snapshots[at] == number
 
     def part_of(self, snapshot: int) -> Callable[[int], PartRef | None]:
         """Return how to find a part of a snapshot by its sequence."""
+        files, parts = self.published.files, self.published.parts
 
         def find_part(sequence: int) -> PartRef | None:
-            part = self._by_sequence.get(sequence)
-            return part if part and self.files[part.file_id].is_in(snapshot) else None
+            at = parts.find(sequence)
+            if at is None or not files.is_in(files.of_part(at), snapshot):
+                return None
+            return parts.ref(at)
 
         return find_part
 
     def part_up_to(self, snapshot: int) -> Callable[[int], PartRef | None]:
         """Return how to find a part of a snapshot, or of an earlier one, by its sequence."""
+        files, parts = self.published.files, self.published.parts
 
         def find_part(sequence: int) -> PartRef | None:
-            part = self._by_sequence.get(sequence)
-            return part if part and self.files[part.file_id].added_in <= snapshot else None
+            at = parts.find(sequence)
+            if at is None or files.added_in[files.of_part(at)] > snapshot:
+                return None
+            return parts.ref(at)
 
         return find_part
 
-    def has(self, sequence: int) -> bool:
-        """Return whether the dataset still has a part."""
-        return sequence in self._by_sequence
-
     def file_at(self, sequence: int) -> CatalogFile:
-        """Return the file of a part."""
-        return self.files[self._by_sequence[sequence].file_id]
+        """Return the file of a part. Raises KeyError."""
+        at = self.published.parts.find(sequence)
+        if at is None:
+            raise KeyError(sequence)
+        return self.published.files.file(self.published.files.of_part(at))
 
     def lines_of(self, snapshot: int, *, first: int, count: int) -> list[PartLines]:
         """Return where up to `count` lines of a snapshot are, from line `first` on.
 
         Its files are in the order in which they were published.
         """
-        if self._lines[0] != snapshot:
-            self._lines = (snapshot, *self._lines_in(snapshot))
-        _, present, starts = self._lines
-        found = []
-        for number in range(max(0, bisect_right(starts, first) - 1), len(present)):
-            part, start = present[number], starts[number]
-            skipped = max(0, first - start)
-            taken = min(part.lines - skipped, first + count - max(first, start))
-            if start >= first + count:
+        files, starts = self._files_in(snapshot)
+        end = first + count
+        found: list[PartLines] = []
+        for place in range(max(0, bisect_right(starts, first) - 1), len(files)):
+            if starts[place] >= end:
                 break
-            if taken > 0:
-                found.append(PartLines(part=part, first=skipped, count=taken))
+            # Counted within the file.
+            found += self._lines_in(files[place], first - starts[place], end - starts[place])
         return found
 
-    def _lines_in(self, snapshot: int) -> tuple[list[CatalogPart], list[int]]:
-        present = [part for part in self.parts if self.files[part.file_id].is_in(snapshot)]
-        starts = [0, *accumulate(part.lines for part in present)]
-        return present, starts[: len(present)]
+    def _lines_in(self, number: int, first: int, end: int) -> Iterator[PartLines]:
+        """Yield the lines `first` up to `end` of a file."""
+        files, parts = self.published.files, self.published.parts
+        begin = files.first_part[number]
+        last = begin + files.parts[number]
+        at = max(begin, bisect_right(parts.first_line, first, begin, last) - 1)
+        while at < last and parts.first_line[at] < end:
+            start = parts.first_line[at]
+            skipped = max(0, first - start)
+            taken = min(parts.lines[at], end - start) - skipped
+            if taken > 0:
+                yield PartLines(part=parts.ref(at), first=skipped, count=taken)
+            at += 1
+
+    def _files_in(self, snapshot: int) -> tuple[list[int], list[int]]:
+        """Return the files of a snapshot, and the number of lines before each."""
+        known = self._lines.get(snapshot)
+        if known is None:
+            files = self.published.files
+            numbers = [each for each in range(len(files)) if files.is_in(each, snapshot)]
+            starts = list(accumulate((files.lines[each] for each in numbers), initial=0))
+            known = self._lines[snapshot] = numbers, starts
+            if len(self._lines) > _SNAPSHOTS_READ:
+                self._lines.popitem(last=False)
+        self._lines.move_to_end(snapshot)
+        return known
 
 
 class Catalogs:
@@ -146,33 +185,42 @@ class Catalogs:
         return loaded
 
     def _forget_oldest(self) -> None:
-        parts = sum(len(each.parts) for each in self._catalogs.values())
-        while parts > _MAX_PARTS and len(self._catalogs) > 1:
+        size = sum(each.size_bytes for each in self._catalogs.values())
+        while size > _MAX_BYTES and len(self._catalogs) > 1:
             _, forgotten = self._catalogs.popitem(last=False)
-            parts -= len(forgotten.parts)
+            size -= forgotten.size_bytes
 
 
 async def load_catalog(
     conn: Connection, tenant: UUID, dataset_id: UUID, known: Catalog | None = None
 ) -> Catalog | None:
-    """Read a catalog in a transaction that sees one state; `known` is an earlier one."""
+    """Read a catalog in a transaction that sees one state; `known` is an earlier one.
+
+    Read are what was added after the newest snapshot of `known`, and which of its files were
+    removed. Its files that no snapshot has any more are deleted.
+    """
     state = await catalog_store.select_state(conn, tenant, dataset_id)
     if state is None:
         return None
-    parts = [] if known is None else list(known.parts)
-    after = _NO_PARTS
-    if known is not None:
-        after = PartPosition(snapshot=known.snapshot, sequence=-1)
-    while True:
-        more = await catalog_store.select_catalog_parts(
-            conn, tenant, dataset_id, after=after, limit=_LISTED_PARTS
-        )
-        parts += more
-        if len(more) < _LISTED_PARTS:
-            break
-        after = PartPosition(snapshot=after.snapshot, sequence=more[-1].sequence)
-    files = await catalog_store.select_catalog_files(conn, tenant, dataset_id)
-    segments = await catalog_store.select_segments(conn, tenant, dataset_id)
-    return Catalog(
-        state.revision, state.last_snapshot, files, parts, [segment.ref() for segment in segments]
-    )
+    if known and known.last_snapshot not in state.snapshots:
+        # Files that only this one had are deleted, and no row says so.
+        known = None
+    snapshot = known.last_snapshot if known else 0
+    sequence = known.next_sequence if known else 0
+    dataset = (conn, tenant, dataset_id)
+    published = Published(tenant)
+    async for file in catalog_store.select_added_files(*dataset, snapshot=snapshot):
+        published.files.add(file)
+    async for part in catalog_store.select_added_parts(*dataset, first_sequence=sequence):
+        published.parts.add(part)
+    segments = [each async for each in catalog_store.select_segments(*dataset)]
+    if known:
+        removed = catalog_store.select_removed_files(*dataset, snapshot=snapshot)
+        async for each in removed:
+            known.published.files.remove(each.id, each.removed_in)
+        # Once all has been read: readers of `known` use the same tables.
+        await known.published.extend(published)
+        published = known.published
+        if not set(known.snapshots).issubset(state.snapshots):
+            published = await published.only_of(state.snapshots)
+    return Catalog(state, published, segments)

@@ -1,11 +1,22 @@
-"""Select the published files, parts and indexes of a dataset, for catalogs and merges."""
+"""Select the published files, parts and indexes of a dataset, for catalogs, in pages.
 
+Each page is converted before the next is read: other requests get their turn between two.
+"""
+
+from collections.abc import AsyncIterator
+from typing import Final
 from uuid import UUID
 
 from msgspec import Struct
 
 from app.datasets.parts import PartRef, SegmentRef
 from app.db import Connection, from_row, optional_from_row
+
+_PAGE: Final = 2_000
+# Above all positions, ids and sequences.
+_LAST: Final = 2**31 - 1
+_LAST_ID: Final = UUID(int=2**128 - 1)
+_LAST_SEQUENCE: Final = 2**32
 
 
 class CatalogFile(Struct, frozen=True, kw_only=True):
@@ -14,115 +25,140 @@ class CatalogFile(Struct, frozen=True, kw_only=True):
     id: UUID
     added_in: int
     removed_in: int | None
-    position: int
     lines: int
-
-    def is_in(self, snapshot: int) -> bool:
-        """Return whether a snapshot has the file."""
-        return self.added_in <= snapshot and (self.removed_in is None or snapshot < self.removed_in)
+    parts: int
 
 
 class CatalogPart(PartRef, frozen=True, kw_only=True):
     """A published part, its sequence in the dataset and its lines in its file."""
 
     sequence: int
-    file_id: UUID
     first_line: int
     lines: int
 
 
 class DatasetState(Struct, frozen=True, kw_only=True):
-    """What of a dataset changes with its revision."""
+    """What of a dataset changes with its revision; `snapshots` are the numbers, in order."""
 
     revision: int
     last_snapshot: int
+    next_sequence: int
+    snapshots: list[int]
 
 
 SELECT_STATE = """
-SELECT revision, last_snapshot
-FROM datasets
-WHERE tenant_id = $1 AND id = $2
+SELECT d.revision, d.last_snapshot, d.next_sequence,
+       ARRAY(SELECT s.number
+             FROM dataset_snapshots AS s
+             WHERE s.tenant_id = d.tenant_id AND s.dataset_id = d.id
+             ORDER BY s.number) AS snapshots
+FROM datasets AS d
+WHERE d.tenant_id = $1 AND d.id = $2
 """
 
 
 async def select_state(conn: Connection, tenant: UUID, dataset_id: UUID) -> DatasetState | None:
-    """Return the revision of a dataset and its newest snapshot; None if it is deleted."""
+    """Return the revision of a dataset and its snapshots; None if it is deleted."""
     return optional_from_row(DatasetState, await conn.fetchrow(SELECT_STATE, tenant, dataset_id))
 
 
-SELECT_CATALOG_FILES = """
-SELECT id, added_in, removed_in, position, lines
+SELECT_ADDED_FILES = """
+SELECT id, added_in, removed_in, lines, parts, position
 FROM dataset_files
-WHERE tenant_id = $1 AND dataset_id = $2 AND added_in IS NOT NULL
-"""
-
-
-async def select_catalog_files(
-    conn: Connection, tenant: UUID, dataset_id: UUID
-) -> list[CatalogFile]:
-    """List the published files of a dataset."""
-    rows = await conn.fetch(SELECT_CATALOG_FILES, tenant, dataset_id)
-    return [from_row(CatalogFile, row) for row in rows]
-
-
-SELECT_CATALOG_PARTS = """
-SELECT p.sequence, p.file_id, p.first_line, p.lines, p.blob_key, p.raw_bytes, p.stored_bytes
-FROM dataset_files AS f
-JOIN dataset_parts AS p ON p.tenant_id = f.tenant_id AND p.file_id = f.id
-WHERE f.tenant_id = $1 AND f.dataset_id = $2 AND f.added_in > $3 AND p.sequence > $4
-ORDER BY p.sequence
+WHERE tenant_id = $1 AND dataset_id = $2 AND added_in >= $3 AND (added_in, position) > ($3, $4)
+ORDER BY added_in, position
 LIMIT $5
 """
 
 
-class PartPosition(Struct, frozen=True, kw_only=True):
-    """Up to where parts are known: all of a snapshot, and those up to a sequence."""
-
-    snapshot: int
-    sequence: int
-
-
-async def select_catalog_parts(
-    conn: Connection, tenant: UUID, dataset_id: UUID, *, after: PartPosition, limit: int
-) -> list[CatalogPart]:
-    """List the parts of files that were added after a snapshot, by sequence."""
-    rows = await conn.fetch(
-        SELECT_CATALOG_PARTS, tenant, dataset_id, after.snapshot, after.sequence, limit
-    )
-    return [from_row(CatalogPart, row) for row in rows]
+async def select_added_files(
+    conn: Connection, tenant: UUID, dataset_id: UUID, *, snapshot: int
+) -> AsyncIterator[CatalogFile]:
+    """Yield the files that were added after a snapshot, in the order of their publication."""
+    after = (snapshot, _LAST)
+    while rows := await conn.fetch(SELECT_ADDED_FILES, tenant, dataset_id, *after, _PAGE):
+        for row in rows:
+            yield from_row(CatalogFile, row)
+        after = (rows[-1]["added_in"], rows[-1]["position"])
 
 
-class StoredSegment(Struct, frozen=True, kw_only=True):
-    """An index: of one part (`sequence`), or merged from the parts of a range of sequences."""
+class RemovedFile(Struct, frozen=True, kw_only=True):
+    """A file that no snapshot has from `removed_in` on."""
 
-    blob_key: str
-    stored_bytes: int
-    sequence: int | None
-    first_sequence: int
-    entries: int
-
-    def ref(self) -> SegmentRef:
-        """Return the reference that readers and merges take."""
-        return SegmentRef(
-            blob_key=self.blob_key, stored_bytes=self.stored_bytes, sequence=self.sequence
-        )
+    id: UUID
+    removed_in: int
 
 
-SELECT_SEGMENTS = """
-SELECT r.blob_key, r.stored_bytes, NULL::bigint AS sequence, r.first_sequence, r.entries
-FROM dataset_segments AS r
-WHERE r.tenant_id = $1 AND r.dataset_id = $2
-UNION ALL
-SELECT p.index_key, p.index_bytes, p.sequence, p.sequence, p.records
-FROM dataset_files AS f
-JOIN dataset_parts AS p ON p.tenant_id = f.tenant_id AND p.file_id = f.id
-WHERE f.tenant_id = $1 AND f.dataset_id = $2 AND p.index_key IS NOT NULL
-  AND p.sequence IS NOT NULL
-ORDER BY first_sequence DESC
+SELECT_REMOVED_FILES = """
+SELECT id, removed_in
+FROM dataset_files
+WHERE tenant_id = $1 AND dataset_id = $2 AND removed_in >= $3 AND (removed_in, id) > ($3, $4)
+  AND added_in <= $5
+ORDER BY removed_in, id
+LIMIT $6
 """
 
 
-async def select_segments(conn: Connection, tenant: UUID, dataset_id: UUID) -> list[StoredSegment]:
-    """List the indexes of a dataset's published parts, newest first."""
-    rows = await conn.fetch(SELECT_SEGMENTS, tenant, dataset_id)
-    return [from_row(StoredSegment, row) for row in rows]
+async def select_removed_files(
+    conn: Connection, tenant: UUID, dataset_id: UUID, *, snapshot: int
+) -> AsyncIterator[RemovedFile]:
+    """Yield the files of a snapshot, or of an earlier one, that were removed after it."""
+    after = (snapshot, _LAST_ID)
+    while rows := await conn.fetch(
+        SELECT_REMOVED_FILES, tenant, dataset_id, *after, snapshot, _PAGE
+    ):
+        for row in rows:
+            yield from_row(RemovedFile, row)
+        after = (rows[-1]["removed_in"], rows[-1]["id"])
+
+
+SELECT_ADDED_PARTS = """
+SELECT sequence, first_line, lines, blob_key, raw_bytes, stored_bytes
+FROM dataset_parts
+WHERE tenant_id = $1 AND dataset_id = $2 AND sequence >= $3
+ORDER BY sequence
+LIMIT $4
+"""
+
+
+async def select_added_parts(
+    conn: Connection, tenant: UUID, dataset_id: UUID, *, first_sequence: int
+) -> AsyncIterator[CatalogPart]:
+    """Yield the parts from a sequence on."""
+    first = first_sequence
+    while rows := await conn.fetch(SELECT_ADDED_PARTS, tenant, dataset_id, first, _PAGE):
+        for row in rows:
+            yield from_row(CatalogPart, row)
+        first = rows[-1]["sequence"] + 1
+
+
+SELECT_MERGED_SEGMENTS = """
+SELECT blob_key, stored_bytes, NULL::bigint AS sequence
+FROM dataset_segments
+WHERE tenant_id = $1 AND dataset_id = $2
+ORDER BY first_sequence DESC
+"""
+
+SELECT_PART_SEGMENTS = """
+SELECT index_key AS blob_key, index_bytes AS stored_bytes, sequence
+FROM dataset_parts
+WHERE tenant_id = $1 AND dataset_id = $2 AND index_key IS NOT NULL AND sequence < $3
+ORDER BY sequence DESC
+LIMIT $4
+"""
+
+
+async def select_segments(
+    conn: Connection, tenant: UUID, dataset_id: UUID
+) -> AsyncIterator[SegmentRef]:
+    """Yield the indexes of a dataset's published parts, newest first.
+
+    Merges take the oldest indexes of parts, so those that are left are newer than any merged one.
+    """
+    before = _LAST_SEQUENCE
+    while rows := await conn.fetch(SELECT_PART_SEGMENTS, tenant, dataset_id, before, _PAGE):
+        for row in rows:
+            yield from_row(SegmentRef, row)
+        before = rows[-1]["sequence"]
+    for row in await conn.fetch(SELECT_MERGED_SEGMENTS, tenant, dataset_id):
+        yield from_row(SegmentRef, row)

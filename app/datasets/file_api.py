@@ -48,17 +48,17 @@ async def put_file(
 ) -> Response[PublishedFile]:
     """Upload a file.
 
-    The body is the file, of any size, as with `curl -T`: it is stored as it arrives, and becomes
-    the next snapshot once it is complete, beside the files that the dataset has. A file with
-    the same path is replaced. For several files, or to continue after an interruption, use an
-    upload (`POST /datasets/{dataset}/uploads`).
+    The body is the file, of any size, as with `curl -T`: it is stored as it arrives, 8 MiB an
+    hour at least, and becomes the next snapshot once it is complete, beside the files that the
+    dataset has. A file with the same path is replaced. For several files, or to continue after
+    an interruption, use an upload (`POST /datasets/{dataset}/uploads`).
     """
     if media_type_of(request) == "multipart/form-data":
         raise UnsupportedMediaType(
             "the body is the file itself, not a form; with curl, use -T file instead of -F"
         )
     part = Part(
-        path=parse_path(path_after(request, "/files/")),
+        path=parse_path(path_after(request, names=3)),
         number=1,
         data=stream_body(request, max_bytes=MAX_FILE_BYTES, compressed=True, digested=True),
         announced_bytes=announced_bytes(request),
@@ -103,7 +103,7 @@ async def show_file(
     """
     choices = read_query(request, SnapshotQuery)
     ref = parse_ref(dataset, snapshot=choices.snapshot or None)
-    path = parse_path(path_after(request, "/files/"))
+    path = parse_path(path_after(request, names=3))
     file = await file_service.find_file(resources, tenant, ref, path)
     try:
         return await _respond(request, resources, catalogs, tenant, file)

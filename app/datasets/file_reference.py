@@ -14,7 +14,7 @@ from app.datasets.model import (
     Upload,
     UploadPart,
 )
-from app.datasets.problems import CommitDiffers, PartDiffers, PartOverLimit
+from app.datasets.problems import CommitDiffers, PartDiffers, UploadFull
 from app.datasets.reference import (
     BAD_PATH,
     BYTES,
@@ -60,7 +60,7 @@ PUT_FILE: Final = documented(
             headers=LOCATION,
         )
     },
-    problems=(NO_DATASET, BAD_PATH, TOO_MANY_UPLOADS, *STORING),
+    problems=(NO_DATASET, NO_UPLOAD, BAD_PATH, TOO_MANY_UPLOADS, *STORING),
     parameters=PARAMETERS,
     examples=EXAMPLES,
 )
@@ -117,6 +117,14 @@ CREATE_UPLOAD: Final = documented(
     examples=EXAMPLES,
 )
 
+LIST_UPLOADS: Final = documented(
+    query=PageQuery,
+    responses={200: ResponseSpec(description="A page of open uploads", shape=Page[Upload])},
+    problems=(NO_DATASET, NO_DATABASE),
+    parameters=PARAMETERS,
+    examples=EXAMPLES,
+)
+
 SHOW_UPLOAD: Final = documented(
     responses={200: ResponseSpec(description="The upload and what it holds", shape=HeldUpload)},
     problems=(NO_UPLOAD, NO_DATABASE),
@@ -134,8 +142,8 @@ PUT_PART: Final = documented(
     problems=(
         NO_UPLOAD,
         COMMITTED,
+        UploadFull("an upload takes up to 20000 files"),
         PartDiffers("the upload holds part 3 of 'a.jsonl' with another SHA-256"),
-        PartOverLimit("the part has more than 67108864 bytes"),
         BAD_PATH,
         *STORING,
     ),
@@ -173,6 +181,9 @@ COMMIT_UPLOAD: Final = documented(
             "/files/0/parts: is 3; 2 are held, up to number 2",
             errors=[{"pointer": "/files/0/parts", "message": "is 3; 2 are held"}],
         ),
+        COMMITTED,
+        NO_SNAPSHOT,
+        BAD_PATH,
         NO_DATABASE,
     ),
     parameters=PARAMETERS,

@@ -37,7 +37,7 @@ async def select_file(
     return None if row is None else from_row(StoredFile, row)
 
 
-SELECT_FILE_PAGE = _FILES + 'AND f.path COLLATE "C" > $4 ORDER BY f.path COLLATE "C" LIMIT $5'
+SELECT_FILE_PAGE = _FILES + "AND f.path > $4 ORDER BY f.path LIMIT $5"
 
 
 async def select_file_page(
@@ -55,12 +55,21 @@ class FilePart(PartRef, frozen=True, kw_only=True):
     first_byte: int
 
 
+# From the last part that begins at or before the span, or the last one that was listed.
 SELECT_FILE_PARTS = """
 SELECT p.number, p.first_byte, p.blob_key, p.raw_bytes, p.stored_bytes
 FROM dataset_parts AS p
 WHERE p.tenant_id = $1 AND p.file_id = $2 AND p.number > $3
+  AND p.first_byte >= greatest(
+      (SELECT max(q.first_byte)
+       FROM dataset_parts AS q
+       WHERE q.tenant_id = $1 AND q.file_id = $2 AND q.first_byte <= $4),
+      (SELECT q.first_byte
+       FROM dataset_parts AS q
+       WHERE q.tenant_id = $1 AND q.file_id = $2 AND q.number = $3)
+  )
   AND p.first_byte < $5 AND p.first_byte + p.raw_bytes > $4
-ORDER BY p.number
+ORDER BY p.first_byte, p.number
 LIMIT $6
 """
 

@@ -1,4 +1,4 @@
-"""Claim datasets whose indexes are to be merged, and replace indexes by merged ones.
+"""Claim datasets with indexes to merge, list these, and replace them by merged ones.
 
 Statements here serve all tenants until they have claimed a dataset, whose tenant they return.
 """
@@ -8,7 +8,8 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from app.db import Connection, optional_from_row
+from app.datasets.parts import SegmentRef
+from app.db import Connection, from_row, optional_from_row
 from app.sql_parameters import in_order
 
 
@@ -51,6 +52,116 @@ async def release_dataset(conn: Connection, claimed: ClaimedDataset, *, seconds:
     await conn.execute(RELEASE_DATASET, claimed.tenant_id, claimed.id, seconds)
 
 
+RENEW_CLAIM = """
+UPDATE datasets
+SET merging_until = clock_timestamp() + make_interval(secs => $3)
+WHERE tenant_id = $1 AND id = $2 AND merging_until > clock_timestamp()
+"""
+
+
+async def renew_claim(conn: Connection, claimed: ClaimedDataset, *, seconds: float) -> None:
+    """Let a claim that has not ended last `seconds` from now."""
+    await conn.execute(RENEW_CLAIM, claimed.tenant_id, claimed.id, seconds)
+
+
+class MergedIndex(Struct, frozen=True, kw_only=True):
+    """An index that was merged from parts of a range of sequences."""
+
+    blob_key: str
+    stored_bytes: int
+    first_sequence: int
+    last_sequence: int
+    entries: int
+
+    def ref(self) -> SegmentRef:
+        """Return the reference that merges take."""
+        return SegmentRef(blob_key=self.blob_key, stored_bytes=self.stored_bytes)
+
+
+class PartIndex(Struct, frozen=True, kw_only=True):
+    """The index of one part, and the sequences of all parts of its file."""
+
+    blob_key: str
+    stored_bytes: int
+    sequence: int
+    entries: int
+    file_id: UUID
+    first_of_file: int
+    last_of_file: int
+
+    @property
+    def file(self) -> range:
+        """The sequences of the file's parts."""
+        return range(self.first_of_file, self.last_of_file + 1)
+
+    def ref(self) -> SegmentRef:
+        """Return the reference that merges take."""
+        return SegmentRef(
+            blob_key=self.blob_key, stored_bytes=self.stored_bytes, sequence=self.sequence
+        )
+
+
+# The parts of a file are published together: their sequences differ as their numbers do.
+SELECT_PART_INDEXES = """
+SELECT p.index_key AS blob_key, p.index_bytes AS stored_bytes, p.sequence, p.records AS entries,
+       f.id AS file_id, p.sequence - p.number + 1 AS first_of_file,
+       p.sequence - p.number + f.parts AS last_of_file
+FROM (
+    SELECT tenant_id, file_id, number, sequence, records, index_bytes, index_key
+    FROM dataset_parts
+    WHERE tenant_id = $1 AND dataset_id = $2 AND index_key IS NOT NULL
+    ORDER BY sequence
+    LIMIT $3
+) AS p
+JOIN dataset_files AS f ON f.tenant_id = p.tenant_id AND f.id = p.file_id
+WHERE f.tenant_id = $1
+ORDER BY p.sequence
+"""
+
+
+async def select_part_indexes(
+    conn: Connection, claimed: ClaimedDataset, *, limit: int
+) -> list[PartIndex]:
+    """List indexes of published parts, oldest first."""
+    rows = await conn.fetch(SELECT_PART_INDEXES, claimed.tenant_id, claimed.id, limit)
+    return [from_row(PartIndex, row) for row in rows]
+
+
+SELECT_MERGED_INDEXES = """
+SELECT blob_key, stored_bytes, first_sequence, last_sequence, entries
+FROM dataset_segments
+WHERE tenant_id = $1 AND dataset_id = $2
+ORDER BY first_sequence DESC
+"""
+
+
+async def select_merged_indexes(conn: Connection, claimed: ClaimedDataset) -> list[MergedIndex]:
+    """List merged indexes, newest first: few, as each is much smaller than the one before."""
+    rows = await conn.fetch(SELECT_MERGED_INDEXES, claimed.tenant_id, claimed.id)
+    return [from_row(MergedIndex, row) for row in rows]
+
+
+# Sequences that follow each other without a gap have the same distance to their row number.
+SELECT_LIVE_RANGES = """
+SELECT min(n.sequence) AS first, max(n.sequence) AS last
+FROM (
+    SELECT p.sequence, p.sequence - row_number() OVER (ORDER BY p.sequence) AS distance
+    FROM dataset_parts AS p
+    WHERE p.tenant_id = $1 AND p.dataset_id = $2 AND p.sequence BETWEEN $3 AND $4
+) AS n
+GROUP BY n.distance
+ORDER BY first
+"""
+
+
+async def select_live_ranges(
+    conn: Connection, claimed: ClaimedDataset, *, first: int, last: int
+) -> list[range]:
+    """Return the sequences from `first` to `last` whose parts exist, as ranges in order."""
+    rows = await conn.fetch(SELECT_LIVE_RANGES, claimed.tenant_id, claimed.id, first, last)
+    return [range(row["first"], row["last"] + 1) for row in rows]
+
+
 class Replacement(Struct, frozen=True, kw_only=True):
     """A merged index in place of those with `segment_keys` (merged before) and `part_keys`.
 
@@ -73,13 +184,12 @@ WHERE tenant_id = $1 AND dataset_id = $2 AND blob_key = ANY ($3)
 RETURNING blob_key
 """
 
-# The files of the dataset lead to its parts by their primary key.
+# A join, as a comparison with an array of many keys would not be looked up by them.
 TAKE_PART_INDEXES = """
 UPDATE dataset_parts AS p
 SET index_key = NULL
-FROM dataset_files AS f
-WHERE p.tenant_id = $1 AND f.tenant_id = $1 AND f.dataset_id = $2 AND p.file_id = f.id
-  AND p.index_key = ANY ($3)
+FROM unnest($3::text[]) AS t (index_key)
+WHERE p.tenant_id = $1 AND p.dataset_id = $2 AND p.index_key = t.index_key
 RETURNING p.number
 """
 
@@ -98,15 +208,9 @@ WHERE f.tenant_id = $1 AND f.dataset_id = $2 AND f.id = d.id
 """
 
 END_MERGE = """
-UPDATE datasets AS d
-SET merging_until = NULL, revision = d.revision + 1, unmerged = (
-    SELECT count(*)
-    FROM dataset_files AS f
-    JOIN dataset_parts AS p ON p.tenant_id = f.tenant_id AND p.file_id = f.id
-    WHERE f.tenant_id = d.tenant_id AND f.dataset_id = d.id AND f.added_in IS NOT NULL
-      AND p.index_key IS NOT NULL
-)
-WHERE d.tenant_id = $1 AND d.id = $2
+UPDATE datasets
+SET merging_until = NULL, revision = revision + 1, unmerged = unmerged - $3
+WHERE tenant_id = $1 AND id = $2
 """
 
 
@@ -139,5 +243,5 @@ async def replace_indexes(
         list(merged.duplicates),
         list(merged.duplicates.values()),
     )
-    await conn.execute(END_MERGE, tenant, dataset_id)
+    await conn.execute(END_MERGE, tenant, dataset_id, len(taken))
     return True

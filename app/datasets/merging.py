@@ -1,26 +1,29 @@
 """Merge the key indexes of datasets in the background, so that lookups search few of them.
 
-Every part comes with an index of its own. A merge takes all of those, and the newest merged
+Every part comes with an index of its own. A merge takes the oldest of those, and the newest merged
 indexes as long as they are not much larger than what it has: their sizes grow at least twofold
 from the newest to the oldest, so a dataset has few, and an entry is rewritten few times.
 """
 
+import asyncio
+from bisect import bisect_right
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
+from itertools import accumulate
 from typing import Final
 from uuid import UUID
 
 import structlog
 from msgspec import Struct
+from msgspec.structs import replace
 
-from app.background import retry_forever
+from app.background import background, retry_forever
 from app.blobs import BlobMissing, Blobs
-from app.datasets import catalog_store, merge_store, store
+from app.datasets import merge_store, retention, store
 from app.datasets.blob_cleanup import delete_blobs, new_index_key
-from app.datasets.catalog import Catalog, load_catalog
-from app.datasets.catalog_store import StoredSegment
-from app.datasets.merge_store import ClaimedDataset, Replacement
-from app.datasets.parts import MergedSegment, merge_segments
+from app.datasets.merge_store import ClaimedDataset, MergedIndex, PartIndex, Replacement
+from app.datasets.parts import MergedSegment, SegmentRef, merge_segments
 from app.db import Pool
 from app.metrics import INDEXES_MERGED
 from app.outages import DatabaseUnavailable
@@ -28,10 +31,14 @@ from app.outages import DatabaseUnavailable
 log = structlog.get_logger(__name__)
 
 _INTERVAL_SECONDS: Final = 1.0
-# Longer than a merge takes. Two processes that merge the same indexes waste time only.
-_CLAIM_SECONDS: Final = 900.0
+# Renewed during a merge. Two processes that merge the same indexes waste time only.
+_CLAIM_SECONDS: Final = 120.0
+_RENEWAL_SECONDS: Final = 30.0
 _RETRY_SECONDS: Final = 5.0
 _GROWTH: Final = 2
+# A merge reads a range of each of its indexes for every million entries.
+_MAX_PARTS: Final = 256
+_FEWEST: Final = 2
 # Bounds the time of a merge, and its result by what a segment can hold.
 _MAX_ENTRIES: Final = 2**30
 
@@ -66,89 +73,142 @@ async def merge_next(pool: Pool, blobs: Blobs) -> bool:
 
 async def _merge_claimed(pool: Pool, blobs: Blobs, claimed: ClaimedDataset) -> bool:
     """Merge what a dataset has; return False if its rows have changed meanwhile."""
-    planned = await _plan(pool, claimed)
-    if planned is None:
+    plan = await _plan(pool, claimed)
+    if plan is None:
         return False
     blob_key = new_index_key(claimed.tenant_id)
     try:
-        merged = await _merge(blobs, planned, to=blob_key)
+        async with background(_renew_claim(pool, claimed)):
+            merged = await _merge(blobs, plan, to=blob_key)
     except BlobMissing:
-        # Retention or a deletion has been faster; the rows say what is left.
+        await delete_blobs(blobs, [blob_key])
+        await _report_lost(pool, claimed, plan)
+        return False
+    if not await _replace(pool, claimed, _replacement(plan, merged, blob_key)):
         await delete_blobs(blobs, [blob_key])
         return False
-    if not await _replace(pool, claimed, _replacement(planned, merged, blob_key)):
-        await delete_blobs(blobs, [blob_key])
-        return False
-    INDEXES_MERGED.inc(len(planned.segments))
-    log.info("indexes.merged", indexes=len(planned.segments), entries=merged.entries)
-    await delete_blobs(blobs, [segment.blob_key for segment in planned.segments])
+    INDEXES_MERGED.inc(len(plan.keys))
+    log.info("indexes.merged", indexes=len(plan.keys), entries=merged.entries)
+    await delete_blobs(blobs, plan.keys)
     return True
 
 
-class _Plan(Struct, frozen=True, kw_only=True):
-    """Indexes to merge, newest first, and the catalog that they belong to."""
+class MergePlan(Struct, frozen=True, kw_only=True):
+    """Adjacent indexes to merge, oldest first: merged ones, then those of parts."""
 
-    segments: Sequence[StoredSegment]
-    catalog: Catalog
+    merged: Sequence[MergedIndex]
+    parts: Sequence[PartIndex]
+    # Sequences of the parts that exist, filled in once the indexes are chosen.
+    live: Sequence[range] = ()
+
+    @property
+    def refs(self) -> list[SegmentRef]:
+        """The references to the indexes."""
+        return [*(each.ref() for each in self.merged), *(each.ref() for each in self.parts)]
+
+    @property
+    def keys(self) -> list[str]:
+        """The keys of the indexes."""
+        return [each.blob_key for each in self.refs]
+
+    @property
+    def first_sequence(self) -> int:
+        """The first sequence that the indexes can have."""
+        oldest = self.merged[0].first_sequence if self.merged else self.parts[0].sequence
+        return min(oldest, self.parts[0].sequence)
 
 
-async def _plan(pool: Pool, claimed: ClaimedDataset) -> _Plan | None:
+async def _plan(pool: Pool, claimed: ClaimedDataset) -> MergePlan | None:
     async with (
         pool.acquire() as conn,
         conn.transaction(isolation="repeatable_read", readonly=True),
     ):
-        catalog = await load_catalog(conn, claimed.tenant_id, claimed.id)
-        if catalog is None:
+        # With those that come after a merge of _MAX_PARTS: whether its last file goes on there,
+        # and no single one is left.
+        parts = await merge_store.select_part_indexes(conn, claimed, limit=_MAX_PARTS + 2)
+        merged = await merge_store.select_merged_indexes(conn, claimed)
+        plan = plan_merge(parts, merged, max_parts=_MAX_PARTS)
+        if plan is None:
             return None
-        segments = await catalog_store.select_segments(conn, claimed.tenant_id, claimed.id)
-    chosen = segments_to_merge(segments)
-    return _Plan(segments=chosen, catalog=catalog) if chosen else None
+        live = await merge_store.select_live_ranges(
+            conn, claimed, first=plan.first_sequence, last=plan.parts[-1].sequence
+        )
+        return replace(plan, live=live)
 
 
-def segments_to_merge(segments: Sequence[StoredSegment]) -> list[StoredSegment]:
-    """Choose what to merge of a dataset's indexes, newest first; they are adjacent."""
-    chosen: list[StoredSegment] = []
-    entries = 0
-    for segment in segments:
-        is_much_larger = segment.sequence is None and segment.entries > _GROWTH * entries
-        if chosen and (is_much_larger or entries + segment.entries > _MAX_ENTRIES):
+def plan_merge(
+    parts: Sequence[PartIndex], merged: Sequence[MergedIndex], *, max_parts: int
+) -> MergePlan | None:
+    """Choose what to merge: of the parts, oldest first, and of the merged, newest first.
+
+    Parts are merged in order, so all that are left are newer than any merged index.
+    """
+    count = max_parts if len(parts) > max_parts + 1 else len(parts)
+    sums = list(accumulate(each.entries for each in parts[:count]))
+    count = max(min(count, 1), bisect_right(sums, _MAX_ENTRIES))
+    if not count:
+        return None
+    chosen, rest = parts[:count], parts[count:]
+    file = chosen[0].file
+    # All indexes of a file come together once, so that its duplicates are counted.
+    ends_file = not rest or rest[0].file_id != chosen[0].file_id
+    entries = sums[count - 1]
+    older: list[MergedIndex] = []
+    for index in merged:
+        is_of_file = ends_file and index.last_sequence >= file.start
+        is_much_larger = index.entries > _GROWTH * entries
+        if entries + index.entries > _MAX_ENTRIES or (is_much_larger and not is_of_file):
             break
-        chosen.append(segment)
-        entries += segment.entries
-    return chosen
+        older.insert(0, index)
+        entries += index.entries
+    if len(older) + len(chosen) < _FEWEST:
+        return None
+    return MergePlan(merged=older, parts=chosen)
 
 
-async def _merge(blobs: Blobs, planned: _Plan, *, to: str) -> MergedSegment:
-    catalog = planned.catalog
-    numbers = {file_id: number for number, file_id in enumerate(catalog.files)}
-    new = {segment.sequence for segment in planned.segments if segment.sequence is not None}
-
-    def file_of(sequence: int) -> int:
-        # Duplicates of merged parts are counted already: each counts as a file of its own.
-        if sequence in new and catalog.has(sequence):
-            return numbers[catalog.file_at(sequence).id]
-        return -1 - sequence
-
+async def _merge(blobs: Blobs, plan: MergePlan, *, to: str) -> MergedSegment:
     return await merge_segments(
         blobs,
-        [segment.ref() for segment in reversed(planned.segments)],
+        plan.refs,
         to=to,
-        live=catalog.has,
-        file_of=file_of,
+        live=plan.live,
+        files=[each.file for each in _files_of(plan).values()],
     )
 
 
-def _replacement(planned: _Plan, merged: MergedSegment, blob_key: str) -> Replacement:
-    duplicates: dict[UUID, int] = {}
+def _files_of(plan: MergePlan) -> dict[UUID, PartIndex]:
+    """Return one part of each file, in the order of their sequences."""
+    return {each.file_id: each for each in plan.parts}
+
+
+async def _renew_claim(pool: Pool, claimed: ClaimedDataset) -> None:
+    while True:
+        await asyncio.sleep(_RENEWAL_SECONDS)
+        with suppress(DatabaseUnavailable):
+            async with pool.acquire() as conn:
+                await merge_store.renew_claim(conn, claimed, seconds=_CLAIM_SECONDS)
+
+
+async def _report_lost(pool: Pool, claimed: ClaimedDataset, plan: MergePlan) -> None:
+    """Log an error if all rows still name the indexes: one of them is lost.
+
+    Otherwise retention or a deletion has been faster than the merge.
+    """
+    async with pool.acquire() as conn:
+        referenced = await retention.select_referenced_keys(conn, plan.keys)
+    if referenced.issuperset(plan.keys):
+        log.error("indexes.blob_lost", tenant=claimed.tenant_id, dataset=claimed.id)
+
+
+def _replacement(plan: MergePlan, merged: MergedSegment, blob_key: str) -> Replacement:
+    duplicates: Counter[UUID] = Counter()
+    files = list(_files_of(plan).values())
     for sequence, count in merged.duplicates.items():
-        with suppress(KeyError):
-            file_id = planned.catalog.file_at(sequence).id
-            duplicates[file_id] = duplicates.get(file_id, 0) + count
+        at = bisect_right(files, sequence, key=lambda each: each.first_of_file) - 1
+        duplicates[files[at].file_id] += count
     return Replacement(
-        segment_keys=[segment.blob_key for segment in planned.segments if segment.sequence is None],
-        part_keys=[
-            segment.blob_key for segment in planned.segments if segment.sequence is not None
-        ],
+        segment_keys=[each.blob_key for each in plan.merged],
+        part_keys=[each.blob_key for each in plan.parts],
         blob_key=blob_key if merged.entries else None,
         first_sequence=merged.first_sequence,
         last_sequence=merged.last_sequence,

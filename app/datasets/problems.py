@@ -69,6 +69,14 @@ class UploadCommitted(Problem):
     title = "The upload is committed"
 
 
+class UploadFull(Problem):
+    """The upload holds as many files as one commit can name."""
+
+    status = 409
+    code = "upload-full"
+    title = "The upload takes no more files"
+
+
 class PartDiffers(Problem):
     """The upload holds this part with other bytes."""
 
@@ -86,7 +94,7 @@ class DatasetWithoutRecords(Problem):
 
 
 class PartOverLimit(Problem):
-    """The part is longer than a part can be, however it is compressed."""
+    """The part has more bytes or records than a part can have, however it is compressed."""
 
     status = 413
     code = "part-too-large"
@@ -117,6 +125,18 @@ class CommitDiffers(Problem):
     title = "The upload does not hold what the commit names"
 
 
+class LongLineTooSlow(Problem):
+    """A long line of the data has kept the long lines of other uploads waiting."""
+
+    status = 503
+    code = "line-too-slow"
+    title = "A long line took too long to arrive"
+
+    def __init__(self, detail: str) -> None:
+        """Ask for a retry after a second."""
+        super().__init__(detail, headers={"Retry-After": "1"})
+
+
 def dataset_not_found(name: str) -> DatasetNotFound:
     """Name a missing dataset."""
     return DatasetNotFound(
@@ -143,3 +163,19 @@ def upload_not_found(upload_id: UUID | str) -> UploadNotFound:
         f"no upload {clipped(str(upload_id))}; an upload that gets no parts expires, and "
         "POST /datasets/<dataset>/uploads begins another"
     )
+
+
+def invalid_part(line: int, byte: int, message: str) -> InvalidPart:
+    """Say which line is not what the format requires, from 1, and where it is, from byte 0."""
+    fault = {"pointer": "", "line": line, "byte": byte, "message": message}
+    return InvalidPart(f"line {line}, at byte {byte}: {message}", errors=[fault])
+
+
+def later_in_file(error: InvalidPart, *, lines: int, size_bytes: int) -> InvalidPart:
+    """Return an error of a part with the line and byte of the whole file.
+
+    `lines` and `size_bytes` are those before the part.
+    """
+    [fault] = error.errors
+    line, byte = int(str(fault["line"])) + lines, int(str(fault["byte"])) + size_bytes
+    return invalid_part(line, byte, str(fault["message"]))

@@ -5,13 +5,14 @@ from uuid import UUID
 
 from app.audit.model import Action
 from app.audit.store import log_action
-from app.auth.callers import Caller
+from app.auth.callers import Caller, reauthorize_before_commit
 from app.datasets import commit_store, store, upload_store
 from app.datasets.commit_store import HeldFile
 from app.datasets.model import CommitFile, Snapshot
 from app.datasets.parts import Format
 from app.datasets.problems import (
     CommitDiffers,
+    UploadCommitted,
     snapshot_not_found,
     upload_not_found,
 )
@@ -33,7 +34,8 @@ async def commit(
     """Publish an upload; return the dataset's name, the snapshot, and whether it is new.
 
     Repeating a commit returns the snapshot that it published. Raises UploadNotFound,
-    InvalidRequest, CommitDiffers, SnapshotNotFound if that snapshot has been deleted since.
+    InvalidRequest, CommitDiffers, UploadCommitted if the upload was committed with other files,
+    SnapshotNotFound if their snapshot has been deleted since.
     """
     _require_distinct(files)
     async with resources.pool.acquire() as conn, conn.transaction():
@@ -46,7 +48,7 @@ async def commit(
         if dataset is None or locked is None:
             raise upload_not_found(upload_id)
         if locked.snapshot is not None:
-            return dataset.name, await _committed(conn, caller.tenant, locked), False
+            return dataset.name, await _committed(conn, caller.tenant, locked, files), False
         held = await commit_store.select_files_to_commit(conn, caller.tenant, upload_id)
         ordered = _matched(files, held, has_lines=dataset.format is not Format.BYTES)
         published = await commit_store.publish_parts(
@@ -66,21 +68,64 @@ async def commit(
             mode=locked.mode,
             snapshot=number,
         )
+        paths = [each.path for each in ordered]
+        await require_no_folders(conn, caller.tenant, dataset.id, paths)
         snapshot = await commit_store.insert_snapshot(
-            conn, caller.tenant, dataset, upload_id, mode=locked.mode, published=published
+            conn,
+            caller.tenant,
+            dataset,
+            upload_id,
+            mode=locked.mode,
+            published=published,
+            hours=resources.settings.upload_hours,
         )
         details = {"snapshot": number, "files": len(ordered), "upload": str(upload_id)}
         target = target_of(dataset.name)
         await log_action(conn, caller, Action.SNAPSHOT_PUBLISHED, target, details=details)
+        await reauthorize_before_commit(caller)
     SNAPSHOTS_PUBLISHED.inc()
     return dataset.name, snapshot, True
 
 
-async def _committed(conn: Connection, tenant: UUID, upload: StoredUpload) -> Snapshot:
+async def require_no_folders(
+    conn: Connection, tenant: UUID, dataset_id: UUID, paths: Sequence[str]
+) -> None:
+    """Require that none of the paths is a folder of a current file, or has one as its folder.
+
+    No client could keep both. Raises InvalidRequest.
+    """
+    numbers = {path: number for number, path in enumerate(paths)}
+    folders = {folder: path for path in paths for folder in _folders_of(path)}
+    nested = await commit_store.select_nested_files(
+        conn, tenant, dataset_id, paths, list(folders), limit=MAX_FAULTS
+    )
+    faults: list[Fault] = []
+    for each in nested:
+        path = folders.get(each) or next(at for at in _folders_of(each) if at in numbers)
+        message = f"{clipped(path)!r} and {clipped(each)!r} cannot both be files"
+        faults.append(_fault(f"/files/{numbers[path]}/path", message))
+    if faults:
+        raise InvalidRequest(f"{faults[0]['pointer']}: {faults[0]['message']}", errors=faults)
+
+
+def _folders_of(path: str) -> list[str]:
+    names = path.split("/")
+    return ["/".join(names[:end]) for end in range(1, len(names))]
+
+
+async def _committed(
+    conn: Connection, tenant: UUID, upload: StoredUpload, files: Sequence[CommitFile]
+) -> Snapshot:
+    """Return the snapshot of a repeated commit. Raises SnapshotNotFound, UploadCommitted."""
     assert upload.snapshot is not None  # noqa: S101 - it is committed
     snapshot = await store.select_snapshot(conn, tenant, upload.dataset_id, upload.snapshot)
     if snapshot is None:
         raise snapshot_not_found(upload.dataset, upload.snapshot)
+    if await commit_store.select_committed_files(conn, tenant, upload.id) != list(files):
+        raise UploadCommitted(
+            f"the upload is committed as snapshot {upload.snapshot} of {upload.dataset!r}, with "
+            f"other files; POST /datasets/{upload.dataset}/uploads begins another"
+        )
     return snapshot
 
 

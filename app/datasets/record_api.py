@@ -20,7 +20,7 @@ from app.datasets.record_responses import (
 )
 from app.datasets.record_service import OpenSnapshot
 from app.datasets.reference import SnapshotQuery
-from app.datasets.refs import DatasetRef, parse_ref
+from app.datasets.refs import parse_ref
 from app.errors import invalid
 from app.http.authorization import needs
 from app.http.bodies import AnyRequest, read_json, read_query
@@ -49,14 +49,15 @@ async def show_record(
     choices = read_query(request, reference.RecordQuery)
     ref = parse_ref(dataset, snapshot=choices.snapshot or None)
     is_number = choices.type == "number"
-    key = record_service.key_in_path(path_after(request, "/records/"), is_number=is_number)
+    key = record_service.key_in_path(path_after(request, names=3), is_number=is_number)
     if choices.history:
+        opened = await record_service.open_snapshot(resources, catalogs, tenant, ref)
         values = record_service.find_history(
-            resources, catalogs, tenant, ref, key, limit=choices.limit
+            resources, catalogs, tenant, opened, key, limit=choices.limit
         )
-        return await respond_with_history(values)
+        return await respond_with_history(request, opened, values)
     found, snapshot = await record_service.find_record(resources, catalogs, tenant, ref, key)
-    return respond_with_record(request, found, snapshot)
+    return await respond_with_record(request, found, snapshot)
 
 
 @post(
@@ -79,8 +80,9 @@ async def find_records(
     choices = read_query(request, SnapshotQuery)
     ref = parse_ref(dataset, snapshot=choices.snapshot or None)
     keys = record_service.keys_in_json(wanted.keys)
-    found = record_service.find_records(resources, catalogs, tenant, ref, keys)
-    return await respond_with_found(wanted.keys, found)
+    snapshot = await record_service.open_snapshot(resources, catalogs, tenant, ref)
+    found = record_service.find_records(resources, catalogs, tenant, snapshot, keys)
+    return await respond_with_found(request, snapshot, wanted.keys, found)
 
 
 @get(
@@ -94,37 +96,39 @@ async def list_records(
 ) -> Stream:
     """List records in the order of the files.
 
-    Returns lines as they were sent, from line `from` of the snapshot on (the first is 0), in the
-    order in which its files were published. A `Link` header has the address of the next page,
-    which is in the same snapshot.
+    Returns lines as they were sent, blank ones too, from line `from` of the snapshot on (the first
+    is 0), in the order in which its files were published. A `Link` header has the address of the
+    next page, which is in the same snapshot.
     """
-    if path_after(request, "/records/"):
+    if path_after(request, names=3):
         # The router takes off slashes at the end.
         raise invalid("/key", "has only slashes; find it with POST")
     choices = read_query(request, reference.RecordListQuery)
     ref = parse_ref(dataset, snapshot=choices.snapshot or None)
     snapshot = await record_service.open_snapshot(resources, catalogs, tenant, ref)
     try:
-        response = await _respond(catalogs, snapshot, choices)
+        response = await _respond(request, catalogs, snapshot, choices)
     except BlobMissing:
         # Retention may have deleted files since the snapshot was opened.
         snapshot = await record_service.open_snapshot(resources, catalogs, tenant, ref)
-        response = await _respond(catalogs, snapshot, choices)
-    pinned = DatasetRef(name=ref.name, snapshot=snapshot.number)
+        response = await _respond(request, catalogs, snapshot, choices)
     following = choices.from_ + choices.limit
     if following < (snapshot.resolved.lines or 0):
-        address = f"/datasets/{pinned}/records?from={following}&limit={choices.limit}"
+        address = f"/datasets/{snapshot.ref}/records?from={following}&limit={choices.limit}"
         response.headers["Link"] = f'<{address}>; rel="next"'
     return response
 
 
 async def _respond(
-    catalogs: Catalogs, snapshot: OpenSnapshot, choices: reference.RecordListQuery
+    request: AnyRequest,
+    catalogs: Catalogs,
+    snapshot: OpenSnapshot,
+    choices: reference.RecordListQuery,
 ) -> Stream:
     lines = record_service.read_records(
         catalogs, snapshot, first=choices.from_, count=choices.limit
     )
-    return await respond_with_lines(lines)
+    return await respond_with_lines(request, snapshot, lines)
 
 
 routes: Final = (show_record, find_records, list_records)

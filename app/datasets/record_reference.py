@@ -47,6 +47,8 @@ class RecordListQuery(
     limit: Annotated[int, Meta(ge=1, le=MAX_RECORDS, description="lines in the response")] = 100
 
 
+READ: Final = {"Crivo-Snapshot": "the snapshot that was read"}
+
 SHOW_RECORD: Final = documented(
     query=RecordQuery,
     headers={"If-None-Match": "ETags that the client has, or `*`: 304 if one matches"},
@@ -54,10 +56,7 @@ SHOW_RECORD: Final = documented(
         200: ResponseSpec(
             description="The record; with `history`, a list of values",
             shape=ANY_JSON,
-            headers={
-                "ETag": "the SHA-256 of the record",
-                "Crivo-Snapshot": "the snapshot that was read",
-            },
+            headers={"ETag": "the SHA-256 of one record, without `history`", **READ},
         ),
         304: ResponseSpec(description="The client has the record, by `If-None-Match`"),
     },
@@ -81,7 +80,9 @@ FIND_RECORDS: Final = documented(
     request_bodies={"application/json": FindRecords},
     query=SnapshotQuery,
     responses={
-        200: ResponseSpec(description="A line for each key", shape=RAW_TEXT, media_type=NDJSON)
+        200: ResponseSpec(
+            description="A line for each key", shape=RAW_TEXT, media_type=NDJSON, headers=READ
+        )
     },
     problems=(NO_DATASET, NO_SNAPSHOT, NO_RECORDS, NO_BLOBS, LOST, NO_DATABASE),
     parameters=REF,
@@ -95,7 +96,7 @@ LIST_RECORDS: Final = documented(
             description="Lines of the snapshot's files",
             shape=RAW_TEXT,
             media_type=NDJSON,
-            headers={"Link": 'the address of the next page, as `rel="next"`'},
+            headers={"Link": 'the address of the next page, as `rel="next"`', **READ},
         )
     },
     problems=(NO_DATASET, NO_SNAPSHOT, NO_RECORDS, NO_BLOBS, LOST, NO_DATABASE),

@@ -1,6 +1,7 @@
 """Write records as HTTP responses: one alone, or many as lines of JSON."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from typing import Final
 
 from litestar import Response
@@ -10,64 +11,97 @@ from msgspec import Raw
 from app.datasets.record_service import Found, OpenSnapshot
 from app.http.bodies import AnyRequest
 from app.http.conditions import is_known
-from app.payloads.reader import begin
+from app.http.methods import is_head
+from app.payloads.reader import begin, single_chunk
 
 NDJSON: Final = "application/x-ndjson"
 JSON: Final = "application/json"
 
+_SNAPSHOT: Final = "Crivo-Snapshot"
 # User bytes: a browser must not render them as a page of this origin.
 _HEADERS: Final = {"X-Content-Type-Options": "nosniff"}
 
 
-def respond_with_record(
+async def respond_with_record(
     request: AnyRequest, found: Found, snapshot: OpenSnapshot
 ) -> Response[bytes]:
     """Return the bytes of one record, or that the client has them."""
+    etag = await found.etag()
     headers = {
         **_HEADERS,
-        "ETag": found.etag,
-        "Crivo-Snapshot": str(snapshot.number),
+        "ETag": etag,
+        _SNAPSHOT: str(snapshot.number),
     }
-    if is_known(request, found.etag):
+    if is_known(request, etag):
         return Response(b"", status_code=304, headers=headers, media_type=JSON)
     return Response(found.line, headers=headers, media_type=JSON)
 
 
-async def respond_with_lines(lines: AsyncIterator[bytes]) -> Stream:
+async def respond_with_lines(
+    request: AnyRequest, snapshot: OpenSnapshot, lines: AsyncGenerator[bytes, None]
+) -> Stream:
     """Stream lines as they are, each ended by a line feed."""
-    return Stream(await begin(_ended(lines)), headers=_HEADERS, media_type=NDJSON)
+    return await _respond(request, snapshot, _ended(lines), NDJSON)
 
 
-async def respond_with_history(values: AsyncIterator[Found]) -> Stream:
+async def respond_with_history(
+    request: AnyRequest, snapshot: OpenSnapshot, values: AsyncGenerator[Found, None]
+) -> Stream:
     """Stream the values of a key with the snapshots that added them, as a list."""
-    return Stream(await begin(_as_values(values)), headers=_HEADERS, media_type=JSON)
+    return await _respond(request, snapshot, _as_values(values), JSON)
 
 
-async def respond_with_found(keys: Sequence[Raw], found: AsyncIterator[Found | None]) -> Stream:
+async def respond_with_found(
+    request: AnyRequest,
+    snapshot: OpenSnapshot,
+    keys: Sequence[Raw],
+    found: AsyncGenerator[Found | None, None],
+) -> Stream:
     """Stream each key with its record, which is null for a missing one."""
-    return Stream(await begin(_as_pairs(keys, found)), headers=_HEADERS, media_type=NDJSON)
+    return await _respond(request, snapshot, _as_pairs(keys, found), NDJSON)
 
 
-async def _ended(lines: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    async for line in lines:
-        yield line + b"\n"
+async def _respond(
+    request: AnyRequest,
+    snapshot: OpenSnapshot,
+    chunks: AsyncGenerator[bytes, None],
+    media_type: str,
+) -> Stream:
+    """Stream chunks; the first is read now, so that what it raises has a status.
+
+    For HEAD it is the only one that is read.
+    """
+    headers = {**_HEADERS, _SNAPSHOT: str(snapshot.number)}
+    body = await begin(chunks)
+    if is_head(request):
+        await chunks.aclose()
+        body = single_chunk(b"")
+    return Stream(body, headers=headers, media_type=media_type)
 
 
-async def _as_values(values: AsyncIterator[Found]) -> AsyncIterator[bytes]:
+async def _ended(lines: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    async with aclosing(lines):
+        async for line in lines:
+            yield line + b"\n"
+
+
+async def _as_values(values: AsyncGenerator[Found, None]) -> AsyncGenerator[bytes, None]:
     start = b"["
-    async for each in values:
-        yield start + b'{"snapshot":%d,"record":%b}' % (each.snapshot, each.line)
-        start = b","
+    async with aclosing(values):
+        async for each in values:
+            yield start + b'{"snapshot":%d,"record":%b}' % (each.snapshot, each.line)
+            start = b","
     yield b"]"
 
 
 async def _as_pairs(
-    keys: Sequence[Raw], found: AsyncIterator[Found | None]
-) -> AsyncIterator[bytes]:
+    keys: Sequence[Raw], found: AsyncGenerator[Found | None, None]
+) -> AsyncGenerator[bytes, None]:
     remaining = iter(keys)
-    async for each in found:
-        key = bytes(next(remaining))
-        if each is None:
-            yield b'{"key":%b,"snapshot":null,"record":null}\n' % key
-        else:
-            yield b'{"key":%b,"snapshot":%d,"record":%b}\n' % (key, each.snapshot, each.line)
+    async with aclosing(found):
+        async for each in found:
+            key = bytes(next(remaining))
+            if each is None:
+                yield b'{"key":%b,"snapshot":null,"record":null}\n' % key
+            else:
+                yield b'{"key":%b,"snapshot":%d,"record":%b}\n' % (key, each.snapshot, each.line)

@@ -1,7 +1,7 @@
 """Find records by their keys or by their place in a snapshot."""
 
 import hashlib
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from functools import lru_cache
 from typing import Final
@@ -21,10 +21,12 @@ from app.datasets.parts import (
     parse_pointer,
     read_lines,
 )
+from app.datasets.parts.threads import call_by_size
 from app.datasets.problems import (
     DatasetWithoutRecords,
     RecordNotFound,
     dataset_not_found,
+    snapshot_not_found,
 )
 from app.datasets.refs import DatasetRef
 from app.datasets.service import resolve
@@ -36,6 +38,8 @@ from app.validation import MAX_FAULTS
 
 # A merge of indexes, or retention, can delete blobs under a reader, which then reads the rows anew.
 _ATTEMPTS: Final = 3
+# Above every sequence.
+_MAX_SEQUENCE: Final = 2**63 - 1
 
 
 class Found(Struct, frozen=True, kw_only=True):
@@ -44,10 +48,10 @@ class Found(Struct, frozen=True, kw_only=True):
     line: bytes
     snapshot: int
 
-    @property
-    def etag(self) -> str:
-        """Return the entity tag: the SHA-256 of the record."""
-        return f'"{hashlib.sha256(self.line).hexdigest()}"'
+    async def etag(self) -> str:
+        """Return the entity tag, the SHA-256 of the record."""
+        digest = await call_by_size(len(self.line), hashlib.sha256, self.line)
+        return f'"{digest.hexdigest()}"'
 
 
 class OpenSnapshot(Struct, frozen=True, kw_only=True):
@@ -57,18 +61,29 @@ class OpenSnapshot(Struct, frozen=True, kw_only=True):
     number: int
     catalog: Catalog
 
+    @property
+    def ref(self) -> DatasetRef:
+        """Return the reference that names this snapshot, also when others are published."""
+        return DatasetRef(name=self.resolved.name, snapshot=self.number)
+
 
 async def open_snapshot(
     resources: Resources, catalogs: Catalogs, tenant: UUID, ref: DatasetRef
 ) -> OpenSnapshot:
     """Open the snapshot that a reference names. Raises DatasetNotFound, SnapshotNotFound."""
-    async with resources.pool.acquire() as conn:
-        resolved = await resolve(conn, tenant, ref)
-    catalog = await catalogs.catalog(tenant, resolved.dataset_id, resolved.revision)
-    if catalog is None:
-        raise dataset_not_found(ref.name)
-    assert resolved.number is not None  # noqa: S101 - resolved
-    return OpenSnapshot(resolved=resolved, number=resolved.number, catalog=catalog)
+    number = ref.snapshot
+    for _ in range(_ATTEMPTS):
+        async with resources.pool.acquire() as conn:
+            resolved = await resolve(conn, tenant, ref)
+        number = resolved.number
+        assert number is not None  # noqa: S101 - resolved
+        catalog = await catalogs.catalog(tenant, resolved.dataset_id, resolved.revision)
+        if catalog is None:
+            raise dataset_not_found(ref.name)
+        # The catalog may be newer: then files that only a deleted snapshot had are not in it.
+        if catalog.has_snapshot(number):
+            return OpenSnapshot(resolved=resolved, number=number, catalog=catalog)
+    raise snapshot_not_found(ref.name, number)
 
 
 def key_in_path(text: str, *, is_number: bool) -> bytes:
@@ -122,20 +137,18 @@ async def find_records(
     resources: Resources,
     catalogs: Catalogs,
     tenant: UUID,
-    ref: DatasetRef,
+    snapshot: OpenSnapshot,
     keys: Sequence[bytes],
-) -> AsyncIterator[Found | None]:
-    """Yield the record of each key in turn, all from one snapshot; None for a missing one.
+) -> AsyncGenerator[Found | None, None]:
+    """Yield the record of each key of a snapshot in turn; None for a missing one.
 
-    Raises DatasetNotFound, SnapshotNotFound, DatasetWithoutRecords.
+    Raises DatasetWithoutRecords, and SnapshotNotFound if it is deleted meanwhile.
     """
-    snapshot = await open_snapshot(resources, catalogs, tenant, ref)
-    pinned = DatasetRef(name=ref.name, snapshot=snapshot.number)
     for key in keys:
         try:
             found = await _newest(catalogs, snapshot, key)
         except BlobMissing:
-            snapshot = await open_snapshot(resources, catalogs, tenant, pinned)
+            snapshot = await open_snapshot(resources, catalogs, tenant, snapshot.ref)
             found = await _newest(catalogs, snapshot, key)
         RECORDS_READ.labels("missing" if found is None else "found").inc()
         yield found
@@ -145,34 +158,30 @@ async def find_history(
     resources: Resources,
     catalogs: Catalogs,
     tenant: UUID,
-    ref: DatasetRef,
+    snapshot: OpenSnapshot,
     key: bytes,
     *,
     limit: int,
-) -> AsyncIterator[Found]:
+) -> AsyncGenerator[Found, None]:
     """Yield up to `limit` values of a key up to a snapshot, newest first, one for each file.
 
-    Raises RecordNotFound, DatasetWithoutRecords.
+    Raises RecordNotFound, DatasetWithoutRecords, and SnapshotNotFound if it is deleted meanwhile.
     """
-    snapshot = await open_snapshot(resources, catalogs, tenant, ref)
-    pinned = DatasetRef(name=ref.name, snapshot=snapshot.number)
-    yielded = 0
+    yielded, last = 0, _MAX_SEQUENCE
     for attempt in range(_ATTEMPTS):
-        number = 0
         try:
             async with aclosing(_history(catalogs, snapshot, key)) as values:
-                async for each in values:
-                    number += 1
-                    # After a merge, the values are the same.
-                    if number > yielded:
-                        yielded += 1
+                async for sequence, each in values:
+                    # After a merge or a deletion, what is left of them has the same sequences.
+                    if sequence < last:
+                        yielded, last = yielded + 1, sequence
                         yield each
-                    if number == limit:
+                    if yielded == limit:
                         break
         except BlobMissing:
             if attempt == _ATTEMPTS - 1:
                 raise
-            snapshot = await open_snapshot(resources, catalogs, tenant, pinned)
+            snapshot = await open_snapshot(resources, catalogs, tenant, snapshot.ref)
             continue
         break
     RECORDS_READ.labels("found" if yielded else "missing").inc()
@@ -182,7 +191,7 @@ async def find_history(
 
 async def read_records(
     catalogs: Catalogs, snapshot: OpenSnapshot, *, first: int, count: int
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes, None]:
     """Yield lines of a snapshot in the order of its files, from line `first` on.
 
     Raises DatasetWithoutRecords.
@@ -194,8 +203,10 @@ async def read_records(
             f"records; GET /datasets/{name}/files/<path> with Range returns bytes of a file"
         )
     for lines in snapshot.catalog.lines_of(snapshot.number, first=first, count=count):
-        async for line in read_lines(catalogs.cache, lines.part, lines.first, lines.count):
-            yield line
+        found = read_lines(catalogs.cache, lines.part, lines.first, lines.count)
+        async with aclosing(found) as each_line:
+            async for line in each_line:
+                yield line
 
 
 def record_not_found(snapshot: OpenSnapshot) -> RecordNotFound:
@@ -224,8 +235,8 @@ async def _newest(catalogs: Catalogs, snapshot: OpenSnapshot, key: bytes) -> Fou
 
 async def _history(
     catalogs: Catalogs, snapshot: OpenSnapshot, key: bytes
-) -> AsyncGenerator[Found, None]:
-    """Yield the values of a key in a snapshot and in those before it, newest first."""
+) -> AsyncGenerator[tuple[int, Found], None]:
+    """Yield the values of a key up to a snapshot with their sequences, newest first."""
     catalog = snapshot.catalog
     last_file = None
     hits = find(
@@ -241,7 +252,7 @@ async def _history(
             # Within a file only the last record of a key counts.
             if file.id != last_file:
                 last_file = file.id
-                yield Found(line=hit.line, snapshot=file.added_in)
+                yield hit.sequence, Found(line=hit.line, snapshot=file.added_in)
 
 
 def _pointer_of(snapshot: OpenSnapshot) -> Pointer:

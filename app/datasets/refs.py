@@ -14,9 +14,12 @@ from app.wording import expected
 
 _NUMBER: Final = re.compile(r"[1-9][0-9]{0,8}")
 _UUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-# A path is also the name of a local file for those who download it. U+FFFD stands where an address
-# was not UTF-8.
-_FORBIDDEN: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\\\ud800-\udfff\ufffd]")
+# A path is also the name of a local file for those who download it. Controls of direction show a
+# name as another; a letter and a colon are a drive.
+_FORBIDDEN: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\\\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_DRIVE: Final = re.compile(r"[A-Za-z]:")
+# What file systems take.
+_MAX_NAME_BYTES: Final = 255
 
 
 class DatasetRef(Struct, frozen=True, kw_only=True):
@@ -69,20 +72,25 @@ def parse_ref(text: str, *, snapshot: int | None = None) -> DatasetRef:
 
 
 def parse_path(text: str) -> str:
-    """Parse the path of a file: names between slashes, none of them `.` or `..`.
+    """Parse the path of a file: names between slashes, none of them `.` or `..` or a drive.
 
     Raises InvalidRequest.
     """
     if not text:
         raise invalid("/path", "is empty")
     if _FORBIDDEN.search(text):
-        message = f"{clipped(text)!r} has a backslash, a control character, or is not UTF-8"
+        message = f"{clipped(text)!r} has a backslash or a control character"
         raise invalid("/path", message)
     if len(text.encode()) > MAX_PATH_BYTES:
         raise invalid("/path", f"has more than {MAX_PATH_BYTES} bytes")
     names = text.split("/")
     if any(name in ("", ".", "..") for name in names):
         raise invalid("/path", f"{clipped(text)!r} has an empty name, `.` or `..`")
+    if any(len(name.encode()) > _MAX_NAME_BYTES for name in names):
+        message = f"{clipped(text)!r} has a name of more than {_MAX_NAME_BYTES} bytes"
+        raise invalid("/path", message)
+    if _DRIVE.match(text):
+        raise invalid("/path", f"{clipped(text)!r} begins with the letter of a drive")
     return text
 
 

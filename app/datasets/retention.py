@@ -14,19 +14,24 @@ from app.db import Connection, from_row
 from app.payloads.model import ExpiredBatch, Expiry, PayloadOwner
 from app.settings import Settings
 
-DELETE_EXPIRED_UPLOADS = """
-WITH due AS MATERIALIZED (
-    SELECT id, tenant_id
-    FROM dataset_uploads
-    WHERE expires_at < clock_timestamp()
-    ORDER BY expires_at
-    LIMIT $1
-    FOR UPDATE SKIP LOCKED
-),
-files AS MATERIALIZED (
+# With their datasets, as everything that locks an upload: a deletion of the dataset comes first.
+LOCK_EXPIRED_UPLOADS = """
+SELECT u.id
+FROM dataset_uploads AS u
+JOIN datasets AS d ON d.id = u.dataset_id
+WHERE u.expires_at < now()
+ORDER BY u.expires_at
+LIMIT $1
+FOR KEY SHARE OF d SKIP LOCKED
+FOR UPDATE OF u SKIP LOCKED
+"""
+
+# A statement of its own: it sees what was committed before the uploads were locked.
+DELETE_UPLOADS = """
+WITH files AS MATERIALIZED (
     SELECT f.id
-    FROM due
-    JOIN dataset_files AS f ON f.upload_id = due.id AND f.added_in IS NULL
+    FROM dataset_files AS f
+    WHERE f.upload_id = ANY ($1) AND f.added_in IS NULL
 ),
 parts AS (
     DELETE FROM dataset_parts AS p
@@ -42,8 +47,7 @@ deleted_files AS (
 ),
 deleted AS (
     DELETE FROM dataset_uploads AS u
-    USING due
-    WHERE u.id = due.id
+    WHERE u.id = ANY ($1)
     RETURNING u.id
 )
 SELECT (SELECT count(*) FROM deleted) AS items,
@@ -55,7 +59,9 @@ SELECT (SELECT count(*) FROM deleted) AS items,
 
 async def delete_expired_uploads(conn: Connection, limit: int) -> ExpiredBatch:
     """Delete up to `limit` uploads that have expired; what they published stays."""
-    return from_row(ExpiredBatch, *await conn.fetch(DELETE_EXPIRED_UPLOADS, limit))
+    async with conn.transaction():
+        expired = [row["id"] for row in await conn.fetch(LOCK_EXPIRED_UPLOADS, limit)]
+        return from_row(ExpiredBatch, *await conn.fetch(DELETE_UPLOADS, expired))
 
 
 class DueDataset(Struct, frozen=True, kw_only=True):
@@ -66,7 +72,7 @@ class DueDataset(Struct, frozen=True, kw_only=True):
     last_due: int
 
 
-SELECT_DUE_DATASETS = """
+_DUE_DATASETS = """
 SELECT d.id, d.tenant_id, due.number AS last_due
 FROM datasets AS d
 CROSS JOIN LATERAL (
@@ -74,24 +80,28 @@ CROSS JOIN LATERAL (
     FROM (
         (SELECT s.number
          FROM dataset_snapshots AS s
-         WHERE s.dataset_id = d.id AND coalesce(d.keep_snapshots, $1) > 0
+         WHERE s.tenant_id = d.tenant_id AND s.dataset_id = d.id
+           AND coalesce(d.keep_snapshots, $1) > 0
          ORDER BY s.number DESC
          OFFSET coalesce(d.keep_snapshots, $1)
          LIMIT 1)
         UNION ALL
         (SELECT s.number
          FROM dataset_snapshots AS s
-         WHERE s.dataset_id = d.id AND s.number < d.last_snapshot
+         WHERE s.tenant_id = d.tenant_id AND s.dataset_id = d.id
+           AND s.number < d.last_snapshot
            AND coalesce(d.keep_days, $2) > 0
            AND s.created_at < clock_timestamp() - make_interval(days => coalesce(d.keep_days, $2))
          ORDER BY s.number DESC
          LIMIT 1)
     ) AS numbers
 ) AS due
-WHERE due.number > 0
-ORDER BY d.id
-LIMIT $3
+WHERE d.last_snapshot > 1 AND due.number > 0
 """
+
+SELECT_DUE_DATASETS = _DUE_DATASETS + "ORDER BY d.id LIMIT $3"
+
+SELECT_DUE_DATASET = _DUE_DATASETS + "AND d.tenant_id = $3 AND d.id = $4"
 
 LOCK_DUE_DATASET = """
 SELECT id
@@ -106,18 +116,20 @@ WHERE tenant_id = $1 AND dataset_id = $2 AND number BETWEEN $3 AND $4
 RETURNING number
 """
 
-# A removed file that no snapshot has; those of the newest snapshot are not removed.
+# The files between the snapshots that stay before and after the deleted ones. The newest stays.
 DELETE_UNUSED_FILES = """
-WITH unused AS MATERIALIZED (
+WITH gap AS MATERIALIZED (
+    SELECT coalesce(max(s.number) FILTER (WHERE s.number < $3), 0) AS before,
+           min(s.number) FILTER (WHERE s.number > $4) AS after
+    FROM dataset_snapshots AS s
+    WHERE s.tenant_id = $1 AND s.dataset_id = $2
+),
+unused AS MATERIALIZED (
     SELECT f.id, f.tenant_id
-    FROM dataset_files AS f
-    WHERE f.tenant_id = $1 AND f.dataset_id = $2 AND f.removed_in IS NOT NULL
-      AND NOT EXISTS (
-          SELECT
-          FROM dataset_snapshots AS s
-          WHERE s.tenant_id = f.tenant_id AND s.dataset_id = f.dataset_id
-            AND s.number >= f.added_in AND s.number < f.removed_in
-      )
+    FROM gap
+    JOIN dataset_files AS f ON f.removed_in > $3 AND f.removed_in <= gap.after
+                           AND f.added_in > gap.before
+    WHERE f.tenant_id = $1 AND f.dataset_id = $2
 ),
 parts AS (
     DELETE FROM dataset_parts AS p
@@ -130,35 +142,28 @@ files AS (
     USING unused
     WHERE f.tenant_id = $1 AND f.tenant_id = unused.tenant_id AND f.id = unused.id
 )
-SELECT blob_key FROM parts
-UNION ALL
-SELECT index_key FROM parts WHERE index_key IS NOT NULL
+SELECT (SELECT count(index_key) FROM parts) AS unmerged,
+       ARRAY(SELECT blob_key FROM parts
+             UNION ALL SELECT index_key FROM parts WHERE index_key IS NOT NULL) AS blob_keys
 """
 
-# A merged index whose parts are all deleted.
+# Merged indexes whose parts are all deleted.
 DELETE_UNUSED_SEGMENTS = """
 DELETE FROM dataset_segments AS r
 WHERE r.tenant_id = $1 AND r.dataset_id = $2
   AND NOT EXISTS (
       SELECT
-      FROM dataset_files AS f
-      JOIN dataset_parts AS p ON p.tenant_id = f.tenant_id AND p.file_id = f.id
-      WHERE f.tenant_id = r.tenant_id AND f.dataset_id = r.dataset_id
+      FROM dataset_parts AS p
+      WHERE p.tenant_id = r.tenant_id AND p.dataset_id = r.dataset_id
         AND p.sequence BETWEEN r.first_sequence AND r.last_sequence
   )
 RETURNING r.blob_key
 """
 
 COUNT_CHANGE = """
-UPDATE datasets AS d
-SET revision = d.revision + 1, updated_at = clock_timestamp(), unmerged = (
-    SELECT count(*)
-    FROM dataset_files AS f
-    JOIN dataset_parts AS p ON p.tenant_id = f.tenant_id AND p.file_id = f.id
-    WHERE f.tenant_id = d.tenant_id AND f.dataset_id = d.id AND f.added_in IS NOT NULL
-      AND p.index_key IS NOT NULL
-)
-WHERE d.tenant_id = $1 AND d.id = $2
+UPDATE datasets
+SET revision = revision + 1, updated_at = clock_timestamp(), unmerged = unmerged - $3
+WHERE tenant_id = $1 AND id = $2
 """
 
 
@@ -174,11 +179,14 @@ async def delete_snapshots(
 ) -> DeletedSnapshots:
     """Delete snapshots of a locked dataset, except its newest, and files that only they had."""
     numbers = await conn.fetch(DELETE_SNAPSHOTS, tenant, dataset_id, first, last)
-    rows = await conn.fetch(DELETE_UNUSED_FILES, tenant, dataset_id)
-    if rows:
-        rows += await conn.fetch(DELETE_UNUSED_SEGMENTS, tenant, dataset_id)
-    await conn.execute(COUNT_CHANGE, tenant, dataset_id)
-    return DeletedSnapshots(snapshots=len(numbers), blob_keys=[row["blob_key"] for row in rows])
+    unused = await conn.fetchrow(DELETE_UNUSED_FILES, tenant, dataset_id, first, last)
+    assert unused is not None  # noqa: S101 - a count has a row
+    blob_keys: list[str] = unused["blob_keys"]
+    if blob_keys:
+        segments = await conn.fetch(DELETE_UNUSED_SEGMENTS, tenant, dataset_id)
+        blob_keys += [row["blob_key"] for row in segments]
+    await conn.execute(COUNT_CHANGE, tenant, dataset_id, unused["unmerged"])
+    return DeletedSnapshots(snapshots=len(numbers), blob_keys=blob_keys)
 
 
 async def expire_snapshots(conn: Connection, settings: Settings, limit: int) -> ExpiredBatch:
@@ -187,20 +195,26 @@ async def expire_snapshots(conn: Connection, settings: Settings, limit: int) -> 
     due = [
         from_row(DueDataset, row) for row in await conn.fetch(SELECT_DUE_DATASETS, *defaults, limit)
     ]
-    deleted: list[DeletedSnapshots] = []
-    for each in due:
-        async with conn.transaction():
-            if await conn.fetchval(LOCK_DUE_DATASET, each.tenant_id, each.id) is not None:
-                deleted.append(
-                    await delete_snapshots(
-                        conn, each.tenant_id, each.id, first=1, last=each.last_due
-                    )
-                )
+    deleted = [await expire_snapshots_of(conn, settings, each.tenant_id, each.id) for each in due]
     return ExpiredBatch(
-        items=len(due),
+        items=sum(each.snapshots > 0 for each in deleted),
         rows=sum(each.snapshots for each in deleted),
         blob_keys=[key for each in deleted for key in each.blob_keys],
     )
+
+
+async def expire_snapshots_of(
+    conn: Connection, settings: Settings, tenant: UUID, dataset_id: UUID
+) -> DeletedSnapshots:
+    """Delete what is due of one dataset, by its settings of now, unless it is locked."""
+    defaults = (settings.default_keep_snapshots, settings.default_keep_snapshots_days)
+    async with conn.transaction():
+        if await conn.fetchval(LOCK_DUE_DATASET, tenant, dataset_id) is not None:
+            row = await conn.fetchrow(SELECT_DUE_DATASET, *defaults, tenant, dataset_id)
+            if row is not None:
+                last = from_row(DueDataset, row).last_due
+                return await delete_snapshots(conn, tenant, dataset_id, first=1, last=last)
+    return DeletedSnapshots(snapshots=0, blob_keys=[])
 
 
 SELECT_REFERENCED_KEYS = """

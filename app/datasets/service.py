@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from app.audit.model import Action
 from app.audit.store import log_action
-from app.auth.callers import Caller
+from app.auth.callers import Caller, reauthorize_before_commit
 from app.datasets import deletion_store, retention, store
 from app.datasets.blob_cleanup import delete_blobs
 from app.datasets.model import Dataset, PutDataset, Snapshot
@@ -137,6 +137,7 @@ async def delete_snapshot(resources: Resources, caller: Caller, ref: DatasetRef)
         details = {"snapshot": number}
         target = target_of(ref.name)
         await log_action(conn, caller, Action.SNAPSHOT_DELETED, target, details=details)
+        await reauthorize_before_commit(caller)
     await delete_blobs(resources.blobs, deleted.blob_keys)
 
 
@@ -208,7 +209,9 @@ async def _read_snapshot(
 
 
 async def _log(conn: Connection, caller: Caller, action: Action, name: str) -> None:
+    """Log the last step of a transaction, if its caller still has access."""
     await log_action(conn, caller, action, target_of(name))
+    await reauthorize_before_commit(caller)
 
 
 def _number_in(position: bytes) -> int:

@@ -3,7 +3,8 @@
 from typing import Final
 from uuid import UUID
 
-from litestar import Response, delete, post, put
+from litestar import MediaType, Response, delete, post, put
+from litestar.response import Stream
 
 from app.auth.callers import Caller
 from app.auth.model import Scope
@@ -11,20 +12,22 @@ from app.datasets import file_reference as reference, publishing, upload_service
 from app.datasets.model import (
     CommitUpload,
     CreateUpload,
-    HeldUpload,
     Snapshot,
     Upload,
     UploadPart,
 )
 from app.datasets.refs import parse_name, parse_part, parse_path, parse_upload_id
+from app.datasets.upload_contents import open_contents
 from app.datasets.upload_service import Part
 from app.http.authorization import needs
-from app.http.bodies import AnyRequest, announced_bytes, read_json, stream_body
+from app.http.bodies import AnyRequest, announced_bytes, read_json, read_query, stream_body
 from app.http.idempotency import idempotency_key_of, replayed
-from app.http.methods import get
+from app.http.methods import get, is_head
 from app.http.raw_paths import path_after
 from app.idempotency.model import Repeated
 from app.limits import MAX_COMMIT_BYTES, MAX_PART_BYTES, MAX_SMALL_BODY_BYTES
+from app.pagination import Page, PageQuery
+from app.payloads.reader import begin, single_chunk
 from app.resources import Resources
 
 
@@ -53,13 +56,41 @@ async def create_upload(
     return Response(upload_service.describe(upload), status_code=201, headers=headers)
 
 
-@get("/uploads/{upload:str}", operation_class=reference.SHOW_UPLOAD, **needs(Scope.READ))
-async def show_upload(upload: str, resources: Resources, tenant: UUID) -> HeldUpload:
+@get("/datasets/{dataset:str}/uploads", operation_class=reference.LIST_UPLOADS, **needs(Scope.READ))
+async def list_uploads(
+    dataset: str, request: AnyRequest, resources: Resources, tenant: UUID
+) -> Page[Upload]:
+    """List open uploads.
+
+    Newest first, in pages: those that are neither committed nor expired, and those of files that
+    arrive at the moment.
+    """
+    choices = read_query(request, PageQuery)
+    return await upload_service.list_open(
+        resources,
+        tenant,
+        parse_name(dataset),
+        cursor=choices.cursor or None,
+        limit=choices.limit,
+    )
+
+
+@get(
+    "/uploads/{upload:str}",
+    media_type=MediaType.JSON,
+    operation_class=reference.SHOW_UPLOAD,
+    **needs(Scope.READ),
+)
+async def show_upload(
+    upload: str, request: AnyRequest, resources: Resources, tenant: UUID
+) -> Stream:
     """Show an upload.
 
     Lists the parts that it holds, so that a client can send the others.
     """
-    return await upload_service.show(resources, tenant, parse_upload_id(upload))
+    written = await open_contents(resources, tenant, parse_upload_id(upload))
+    body = single_chunk(b"") if is_head(request) else await begin(written)
+    return Stream(body, media_type=MediaType.JSON)
 
 
 @put(
@@ -78,7 +109,7 @@ async def put_part(
     arrives. 201 for a new part, 200 for one that is held with the same bytes, 409 for one that
     is held with others.
     """
-    path, number = parse_part(path_after(request, "/files/"))
+    path, number = parse_part(path_after(request, names=3))
     part = Part(
         path=path,
         number=number,
@@ -104,7 +135,7 @@ async def remove_file(
     Deletes the parts that the upload holds of it, such as those of a file that has changed while
     it was sent.
     """
-    path = parse_path(path_after(request, "/files/"))
+    path = parse_path(path_after(request, names=3))
     await upload_service.remove_file(resources, caller, parse_upload_id(upload), path)
 
 
@@ -145,6 +176,7 @@ async def abandon_upload(upload: str, resources: Resources, caller: Caller) -> N
 
 routes: Final = (
     create_upload,
+    list_uploads,
     show_upload,
     put_part,
     remove_file,

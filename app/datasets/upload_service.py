@@ -6,18 +6,18 @@ from uuid import UUID
 
 import uuid_utils.compat as uuid
 from msgspec import Struct
-from msgspec.structs import asdict
 
 from app.allocator import trim_later
 from app.audit.model import Action
 from app.audit.store import log_action
-from app.auth.callers import Caller, reauthorize
-from app.datasets import deletion_store, upload_store
+from app.auth.callers import Caller, reauthorize_before_commit
+from app.datasets import deletion_store, store, upload_store
 from app.datasets.blob_cleanup import delete_blobs, new_index_key, new_part_key
-from app.datasets.model import CreateUpload, HeldUpload, Upload, UploadPart
+from app.datasets.model import CreateUpload, Upload, UploadPart
 from app.datasets.parts import (
     BadLine,
     CollidingKeys,
+    LineTooSlow,
     PartTooLarge,
     StoredPart,
     parse_pointer,
@@ -25,22 +25,32 @@ from app.datasets.parts import (
 )
 from app.datasets.problems import (
     FileNotInSnapshot,
-    InvalidPart,
+    LongLineTooSlow,
     PartDiffers,
     PartOverLimit,
     UnusableKeys,
     UploadCommitted,
+    UploadFull,
     dataset_not_found,
+    invalid_part,
     upload_not_found,
 )
 from app.datasets.quota_store import require_room_for_upload
 from app.datasets.upload_store import PartKeys, StoredUpload
+from app.db import Connection
 from app.errors import clipped
 from app.idempotency.model import RequestKey, key_for
 from app.idempotency.store import remember, require_new
-from app.limits import MAX_PART_BYTES, PART_BYTES
+from app.limits import (
+    MAX_PART_BYTES,
+    MAX_UPLOAD_FILES,
+    MAX_UPLOAD_PATH_BYTES,
+    MIN_COUNTED_PART_BYTES,
+    PART_BYTES,
+)
 from app.metrics import DATASET_BYTES, DATASET_PARTS
 from app.outages import DatabaseUnavailable
+from app.pagination import Page, Paginator
 from app.quotas.model import effective_caps
 from app.resources import Resources
 
@@ -51,8 +61,10 @@ async def begin(
     dataset: str,
     wanted: CreateUpload,
     key: RequestKey | None = None,
+    *,
+    hours: int | None = None,
 ) -> StoredUpload:
-    """Begin an upload.
+    """Begin an upload, which expires in `hours`; by default in those of the settings.
 
     Raises DatasetNotFound, QuotaExceeded, Repeated, IdempotencyKeyReused, RequestInProgress.
     """
@@ -67,7 +79,7 @@ async def begin(
             upload_id,
             dataset=dataset,
             mode=wanted.mode,
-            hours=settings.upload_hours,
+            hours=hours or settings.upload_hours,
         )
         if not began:
             raise dataset_not_found(dataset)
@@ -76,6 +88,7 @@ async def begin(
             conn, caller.tenant, request_key, str(upload_id), hours=settings.idempotency_hours
         )
         upload = await upload_store.select_upload(conn, caller.tenant, upload_id)
+        await reauthorize_before_commit(caller)
     assert upload is not None  # noqa: S101 - this transaction has inserted it
     return upload
 
@@ -89,14 +102,19 @@ async def find(resources: Resources, tenant: UUID, upload_id: UUID) -> StoredUpl
     return upload
 
 
-async def show(resources: Resources, tenant: UUID, upload_id: UUID) -> HeldUpload:
-    """Return an upload with what it holds. Raises UploadNotFound."""
+async def list_open(
+    resources: Resources, tenant: UUID, dataset: str, *, cursor: str | None, limit: int
+) -> Page[Upload]:
+    """List the open uploads of a dataset, newest first. Raises DatasetNotFound, InvalidRequest."""
     async with resources.pool.acquire() as conn:
-        upload = await upload_store.select_upload(conn, tenant, upload_id)
-        if upload is None:
-            raise upload_not_found(upload_id)
-        files = await upload_store.select_held_files(conn, tenant, upload_id)
-    return HeldUpload(**asdict(describe(upload)), files=files)
+        found = await store.select_dataset(conn, tenant, dataset)
+        if found is None:
+            raise dataset_not_found(dataset)
+        paginator = Paginator("uploads", found.id)
+        rows = await upload_store.select_open_uploads(
+            conn, tenant, found.id, below=paginator.below(cursor), limit=limit + 1
+        )
+    return paginator.page([describe(row) for row in rows], [row.id for row in rows], limit=limit)
 
 
 def describe(upload: StoredUpload) -> Upload:
@@ -127,8 +145,8 @@ async def receive_part(
 ) -> tuple[UploadPart, bool]:
     """Store a part of an upload; return whether it is new to the upload.
 
-    Raises UploadNotFound, UploadCommitted, PartDiffers, InvalidPart, QuotaExceeded, and what the
-    part's data raises.
+    Raises UploadNotFound, UploadCommitted, UploadFull, PartDiffers, InvalidPart, QuotaExceeded,
+    and what the part's data raises.
     """
     upload = await find_open(resources, caller, upload_id, announced_bytes=part.announced_bytes)
     stored, is_new = await keep_part(resources, caller, upload, part)
@@ -157,17 +175,27 @@ async def find_open(
         _require_open(upload_id, upload)
         # How well they compress is not known yet.
         await upload_store.require_room(
-            conn, caller.tenant, caps, stored_bytes=1, raw_bytes=announced_bytes
+            conn,
+            caller.tenant,
+            caps,
+            stored_bytes=MIN_COUNTED_PART_BYTES,
+            raw_bytes=announced_bytes,
         )
     assert upload is not None  # noqa: S101 - it is open
     return upload
 
 
 async def keep_part(
-    resources: Resources, caller: Caller, upload: StoredUpload, part: Part
+    resources: Resources,
+    caller: Caller,
+    upload: StoredUpload,
+    part: Part,
+    *,
+    hours: int | None = None,
 ) -> tuple[StoredPart, bool]:
     """Write a part to the blob store, then add it to its upload; return whether it is new.
 
+    The upload then expires in `hours`, by default in those of the settings.
     Raises what receive_part raises.
     """
     keys = PartKeys(blob=new_part_key(caller.tenant), index=new_index_key(caller.tenant))
@@ -180,17 +208,16 @@ async def keep_part(
             part_key=keys.blob,
             index_key=keys.index,
         )
-        # Completing blobs may have taken a while.
-        await reauthorize(caller)
-        is_new = await _add_part(resources, caller, upload, part, stored, keys)
+        is_new = await _add_part(resources, caller, upload, part, stored, keys, hours)
     except BadLine as error:
         DATASET_PARTS.labels("refused").inc()
-        await delete_blobs(resources.blobs, [keys.blob, keys.index])
-        raise _invalid_part(error.line, error.byte, error.message) from None
+        raise invalid_part(error.line, error.byte, error.message) from None
     except PartTooLarge as error:
         raise PartOverLimit(str(error)) from None
     except CollidingKeys as error:
         raise UnusableKeys(str(error)) from None
+    except LineTooSlow as error:
+        raise LongLineTooSlow(str(error)) from None
     except (DatabaseUnavailable, asyncio.CancelledError):
         # The part may be committed. If it is not, retention deletes its blobs.
         raise
@@ -216,6 +243,9 @@ async def remove_file(resources: Resources, caller: Caller, upload_id: UUID, pat
         upload = await upload_store.lock_upload(conn, caller.tenant, upload_id)
         _require_open(upload_id, upload)
         blob_keys = await deletion_store.delete_held_file(conn, caller.tenant, upload_id, path)
+        if blob_keys is not None:
+            await upload_store.count_file(conn, caller.tenant, upload_id, path, change=-1)
+        await reauthorize_before_commit(caller)
     if blob_keys is None:
         raise FileNotInSnapshot(f"the upload holds no file {clipped(path)!r}")
     await delete_blobs(resources.blobs, blob_keys)
@@ -228,17 +258,8 @@ async def abandon(resources: Resources, caller: Caller, upload_id: UUID) -> None
         _require_open(upload_id, upload)
         blob_keys = await deletion_store.delete_upload(conn, caller.tenant, upload_id)
         await log_action(conn, caller, Action.UPLOAD_ABANDONED, f"/uploads/{upload_id}")
+        await reauthorize_before_commit(caller)
     await delete_blobs(resources.blobs, blob_keys)
-
-
-def later_in_file(error: InvalidPart, *, lines: int, size_bytes: int) -> InvalidPart:
-    """Return an error of a part with the line and byte of the whole file.
-
-    `lines` and `size_bytes` are those before the part.
-    """
-    [fault] = error.errors
-    line, byte = int(str(fault["line"])) + lines, int(str(fault["byte"])) + size_bytes
-    return _invalid_part(line, byte, str(fault["message"]))
 
 
 async def discard(resources: Resources, caller: Caller, upload_id: UUID) -> None:
@@ -257,20 +278,23 @@ async def _add_part(
     part: Part,
     stored: StoredPart,
     keys: PartKeys,
+    hours: int | None,
 ) -> bool:
     caps = effective_caps(resources.settings, caller.caps)
     async with resources.pool.acquire() as conn, conn.transaction():
         _require_open(upload.id, await upload_store.lock_upload(conn, caller.tenant, upload.id))
-        file_id = await upload_store.ensure_file(
+        file_id, is_new_file = await upload_store.ensure_file(
             conn, caller.tenant, upload, path=part.path, new_id=uuid.uuid7()
         )
+        if is_new_file:
+            await _require_room_for_file(conn, caller.tenant, upload.id, part.path)
         held = await upload_store.select_part_digest(conn, caller.tenant, file_id, part.number)
         if held is None:
             await upload_store.require_room(
                 conn,
                 caller.tenant,
                 caps,
-                stored_bytes=stored.stored_bytes + stored.index_bytes,
+                stored_bytes=max(stored.stored_bytes + stored.index_bytes, MIN_COUNTED_PART_BYTES),
                 raw_bytes=stored.raw_bytes,
             )
             await upload_store.insert_part(
@@ -283,9 +307,23 @@ async def _add_part(
                 f"DELETE /uploads/{upload.id}/files/<path> drops the file"
             )
         await upload_store.extend_upload(
-            conn, caller.tenant, upload.id, hours=resources.settings.upload_hours
+            conn, caller.tenant, upload.id, hours=hours or resources.settings.upload_hours
         )
+        await reauthorize_before_commit(caller)
     return held is None
+
+
+async def _require_room_for_file(
+    conn: Connection, tenant: UUID, upload_id: UUID, path: str
+) -> None:
+    """Count a file that was added. Raises UploadFull."""
+    held = await upload_store.count_file(conn, tenant, upload_id, path, change=1)
+    if held.files > MAX_UPLOAD_FILES or held.path_bytes > MAX_UPLOAD_PATH_BYTES:
+        raise UploadFull(
+            f"an upload takes up to {MAX_UPLOAD_FILES} files, with paths of up to "
+            f"{MAX_UPLOAD_PATH_BYTES} bytes in all, as many as one commit can name; commit it, "
+            "and send the others in another upload"
+        )
 
 
 def _require_open(upload_id: UUID, upload: StoredUpload | None) -> None:
@@ -296,9 +334,3 @@ def _require_open(upload_id: UUID, upload: StoredUpload | None) -> None:
             f"the upload is committed as snapshot {upload.snapshot} of {upload.dataset!r}; "
             f"POST /datasets/{upload.dataset}/uploads begins another"
         )
-
-
-def _invalid_part(line: int, byte: int, message: str) -> InvalidPart:
-    """Say which line is not what the format requires, from 1, and where it is, from byte 0."""
-    fault = {"pointer": "", "line": line, "byte": byte, "message": message}
-    return InvalidPart(f"line {line}, at byte {byte}: {message}", errors=[fault])

@@ -4,14 +4,13 @@ Locks are taken in one order: the dataset's row, then the upload's, then the ten
 """
 
 from datetime import datetime
-from typing import cast
 from uuid import UUID
 
-from msgspec import Raw, Struct
+from msgspec import Struct
 
-from app.datasets.model import Mode, UploadFile, UploadPart
+from app.datasets.model import Mode
 from app.datasets.parts import Format, StoredPart
-from app.db import Connection, optional_from_row
+from app.db import Connection, from_row, optional_from_row
 from app.quotas.errors import QuotaExceeded
 from app.quotas.model import Caps
 from app.sql_parameters import in_order
@@ -81,6 +80,26 @@ async def lock_upload(conn: Connection, tenant: UUID, upload_id: UUID) -> Stored
     return optional_from_row(StoredUpload, await conn.fetchrow(LOCK_UPLOAD, tenant, upload_id))
 
 
+SELECT_OPEN_UPLOADS = """
+SELECT u.id, d.id AS dataset_id, d.name AS dataset, d.format, d.key, u.mode, u.snapshot,
+       u.created_at, u.expires_at
+FROM dataset_uploads AS u
+JOIN datasets AS d ON d.tenant_id = u.tenant_id AND d.id = u.dataset_id
+WHERE u.tenant_id = $1 AND u.dataset_id = $2 AND u.snapshot IS NULL
+  AND u.expires_at > clock_timestamp() AND u.id < $3
+ORDER BY u.id DESC
+LIMIT $4
+"""
+
+
+async def select_open_uploads(
+    conn: Connection, tenant: UUID, dataset_id: UUID, *, below: UUID, limit: int
+) -> list[StoredUpload]:
+    """List the open uploads of a dataset, newest first."""
+    rows = await conn.fetch(SELECT_OPEN_UPLOADS, tenant, dataset_id, below, limit)
+    return [from_row(StoredUpload, row) for row in rows]
+
+
 EXTEND_UPLOAD = """
 UPDATE dataset_uploads
 SET expires_at = clock_timestamp() + make_interval(hours => $3)
@@ -93,35 +112,65 @@ async def extend_upload(conn: Connection, tenant: UUID, upload_id: UUID, *, hour
     await conn.execute(EXTEND_UPLOAD, tenant, upload_id, hours)
 
 
-# Aggregated as JSON in the database: an upload can have 100,000 parts.
-SELECT_HELD_FILES = """
-SELECT f.path,
-       coalesce(
-           json_agg(
-               json_build_object(
-                   'part', p.number, 'sha256', encode(p.sha256, 'hex'), 'raw_bytes', p.raw_bytes,
-                   'lines', p.lines, 'records', p.records, 'missing_keys', p.missing_keys,
-                   'duplicates', p.duplicates
-               ) ORDER BY p.number
-           ) FILTER (WHERE p.number IS NOT NULL),
-           '[]'
-       )::text AS parts
-FROM dataset_files AS f
-LEFT JOIN dataset_parts AS p ON p.tenant_id = f.tenant_id AND p.file_id = f.id
-WHERE f.tenant_id = $1 AND f.upload_id = $2
-GROUP BY f.id, f.path
-ORDER BY f.path COLLATE "C"
+class HeldCounts(Struct, frozen=True, kw_only=True):
+    """How many files an upload holds, and the bytes of their paths."""
+
+    files: int
+    path_bytes: int
+
+
+COUNT_FILE = """
+UPDATE dataset_uploads
+SET files = files + $3, path_bytes = path_bytes + $3 * octet_length($4)
+WHERE tenant_id = $1 AND id = $2
+RETURNING files, path_bytes
 """
 
 
-async def select_held_files(conn: Connection, tenant: UUID, upload_id: UUID) -> list[UploadFile]:
-    """List the files of an upload with their parts."""
-    rows = await conn.fetch(SELECT_HELD_FILES, tenant, upload_id)
-    # The response repeats the database's JSON: it need not be decoded to be encoded again.
-    return [
-        UploadFile(path=row["path"], parts=cast("list[UploadPart]", Raw(row["parts"].encode())))
-        for row in rows
-    ]
+async def count_file(
+    conn: Connection, tenant: UUID, upload_id: UUID, path: str, *, change: int
+) -> HeldCounts:
+    """Count a file of a locked upload, which is added (1) or removed (-1)."""
+    row = await conn.fetchrow(COUNT_FILE, tenant, upload_id, change, path)
+    assert row is not None  # noqa: S101 - it is locked
+    return from_row(HeldCounts, row)
+
+
+class HeldPart(Struct, frozen=True, kw_only=True):
+    """A part that an upload holds; `described` is the JSON of an `UploadPart`."""
+
+    path: str
+    number: int
+    described: str
+
+
+_HELD_PARTS = """
+SELECT f.path, p.number, json_build_object(
+           'part', p.number, 'sha256', encode(p.sha256, 'hex'), 'raw_bytes', p.raw_bytes,
+           'lines', p.lines, 'records', p.records, 'missing_keys', p.missing_keys,
+           'duplicates', p.duplicates
+       )::text AS described
+FROM dataset_files AS f
+JOIN dataset_parts AS p ON p.tenant_id = f.tenant_id AND p.file_id = f.id
+WHERE f.tenant_id = $1 AND f.upload_id = $2
+"""
+
+SELECT_HELD_PARTS = _HELD_PARTS + "AND f.path > $3 ORDER BY f.path, p.number LIMIT $4"
+
+SELECT_HELD_PARTS_OF_FILE = (
+    _HELD_PARTS + "AND f.path = $3 AND p.number > $4 ORDER BY p.number LIMIT $5"
+)
+
+
+async def select_held_parts(
+    conn: Connection, tenant: UUID, upload_id: UUID, *, path: str, number: int, limit: int
+) -> list[HeldPart]:
+    """List parts of an upload by path and number, from the one after a part on."""
+    rows = await conn.fetch(SELECT_HELD_PARTS_OF_FILE, tenant, upload_id, path, number, limit)
+    if len(rows) < limit:
+        missing = limit - len(rows)
+        rows += await conn.fetch(SELECT_HELD_PARTS, tenant, upload_id, path, missing)
+    return [from_row(HeldPart, row) for row in rows]
 
 
 # The function is in migrations/sql/quota_against_part_v1.sql.
@@ -159,6 +208,7 @@ INSERT_FILE = """
 INSERT INTO dataset_files AS f (id, tenant_id, dataset_id, upload_id, path)
 VALUES ($1, $2, $3, $4, $5)
 ON CONFLICT (upload_id, path) DO NOTHING
+RETURNING id
 """
 
 SELECT_HELD_FILE = """
@@ -170,11 +220,15 @@ WHERE tenant_id = $1 AND upload_id = $2 AND path = $3
 
 async def ensure_file(
     conn: Connection, tenant: UUID, upload: StoredUpload, *, path: str, new_id: UUID
-) -> UUID:
-    """Return the id of an upload's file, which is added if it is new."""
-    await conn.execute(INSERT_FILE, new_id, tenant, upload.dataset_id, upload.id, path)
+) -> tuple[UUID, bool]:
+    """Return the id of an upload's file, which is added if it is new, and whether it is."""
+    added: UUID | None = await conn.fetchval(
+        INSERT_FILE, new_id, tenant, upload.dataset_id, upload.id, path
+    )
+    if added is not None:
+        return added, True
     file_id: UUID = await conn.fetchval(SELECT_HELD_FILE, tenant, upload.id, path)
-    return file_id
+    return file_id, False
 
 
 class PartKeys(Struct, frozen=True, kw_only=True):

@@ -10,13 +10,18 @@ from typing import Final
 from app.errors import MalformedRequest, Problem
 from app.http.request_id import AnyConnection
 
-_SHA256: Final = re.compile(r"(?:^|,)\s*sha-256\s*=\s*:([A-Za-z0-9+/=]*):")
+# A member of a dictionary (RFC 8941, 3.2): a byte sequence, and parameters without a meaning here.
+_MEMBER: Final = re.compile(
+    r"([a-z*][a-z0-9_.*-]*)=:([A-Za-z0-9+/=]*):"
+    r'(?: *;[a-z*][a-z0-9_.*-]*(?:=(?:"[^",]*"|[^",; ]+))?)*'
+)
+_ALGORITHM: Final = "sha-256"
 _SHA256_BYTES: Final = 32
 
 # How routes that check it describe the header in OpenAPI.
 DESCRIBED: Final = {
     "Content-Digest": "`sha-256=:<base64>:`, the digest of the body as it is sent, compressed if "
-    "it is: 422 if the received bytes differ (RFC 9530)"
+    "it is: 422 if the received bytes differ (RFC 9530). Other algorithms are ignored"
 }
 
 
@@ -31,14 +36,23 @@ class DigestMismatch(Problem):
 def content_digest_of(connection: AnyConnection) -> bytes | None:
     """Return the SHA-256 that a request announces for its body; None if it announces none.
 
-    Raises MalformedRequest.
+    Digests of other algorithms are ignored (RFC 9530, 2). Raises MalformedRequest.
     """
     header = ",".join(connection.headers.getall("content-digest", []))
-    if not header:
+    if not header.strip():
         return None
-    found = _SHA256.search(header)
+    digests: dict[str, str] = {}
+    for member in header.split(","):
+        found = _MEMBER.fullmatch(member.strip(" \t"))
+        if found is None:
+            raise MalformedRequest("Content-Digest is not a list of <algorithm>=:<base64>:")
+        # Of members with one name the last counts.
+        digests[found[1]] = found[2]
+    if _ALGORITHM not in digests:
+        return None
+    text = digests[_ALGORITHM].rstrip("=")
     try:
-        digest = base64.b64decode(found[1], validate=True) if found else b""
+        digest = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
     except (ValueError, binascii.Error):
         digest = b""
     if len(digest) != _SHA256_BYTES:

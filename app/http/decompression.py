@@ -22,8 +22,10 @@ _PIECE_BYTES: Final = 256 * 1024
 _ZSTD_OPTIONS: Final[Mapping[int, int]] = {zstd.DecompressionParameter.window_log_max: 23}
 _GZIP_WBITS: Final = 16 + zlib.MAX_WBITS
 
-# The largest input has 4,096 blocks of 64 KiB; millions of empty members would cost only time.
-_MAX_MEMBERS: Final = 10_000
+# Files are compressed in blocks of 32 or 64 KiB, so that they can be read from the middle; millions
+# of empty members would cost only time.
+_FREE_MEMBERS: Final = 10_000
+_MIN_MEMBER_BYTES: Final = 4 * 1024
 
 # Accepted values of Content-Encoding, and the format that each names.
 ENCODINGS: Final = {"gzip": "gzip", "x-gzip": "gzip", "zstd": "zstd"}
@@ -67,15 +69,16 @@ async def decompressed(
     """Yield the contents of a `gzip` or `zstd` body in pieces of at most 256 KiB.
 
     Each piece takes one turn of its tenant in `turns`, and yields to the event loop. Raises
-    MalformedRequest for an invalid or truncated stream.
+    MalformedRequest for an invalid or truncated stream, and for one of many tiny members.
     """
     stream = _new(encoding)
-    members = 1
+    members, size_bytes = 1, 0
     try:
         async for chunk in chunks:
             data, more = chunk, True
             while more:
                 if stream.eof:
+                    _require_large(members, size_bytes)
                     stream, members = _new(encoding), members + 1
                 async with turns.turn(tenant, weight=weight, cost=1):
                     piece = stream.feed(data)
@@ -83,14 +86,22 @@ async def decompressed(
                     await asyncio.sleep(0)
                 data = stream.unused_data if stream.eof else b""
                 more = bool(data) or (len(piece) == _PIECE_BYTES and not stream.eof)
-                if members > _MAX_MEMBERS:
-                    raise MalformedRequest(f"the body has more than {_MAX_MEMBERS} members")
                 if piece:
+                    size_bytes += len(piece)
                     yield piece
     except (zlib.error, zstd.ZstdError):
         raise MalformedRequest(f"the body is not valid {encoding}") from None
     if not stream.eof:
         raise MalformedRequest(f"the {encoding} stream is truncated")
+
+
+def _require_large(members: int, size_bytes: int) -> None:
+    """Raise MalformedRequest if the members before another one have contained too little."""
+    if members >= _FREE_MEMBERS and size_bytes < members * _MIN_MEMBER_BYTES:
+        raise MalformedRequest(
+            f"the body has {members} members of less than {_MIN_MEMBER_BYTES} bytes on average; "
+            "compress it in fewer"
+        )
 
 
 def _new(encoding: str) -> _Gzip | _Zstd:

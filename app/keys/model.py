@@ -4,6 +4,7 @@ import hashlib
 import re
 import secrets
 import zlib
+from collections.abc import Sequence
 from datetime import datetime
 from itertools import pairwise
 from typing import Annotated, Final
@@ -46,12 +47,15 @@ class CreateKey(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Key(Struct, frozen=True, kw_only=True):
-    """A key without its secret; `last_used_at` lags by some seconds."""
+    """A key without its secret; `last_used_at` lags by some seconds.
+
+    `scopes` are text: a newer release on the same database has given ones that are not known here.
+    """
 
     id: UUID
     tenant_id: UUID
     name: str
-    scopes: list[Scope]
+    scopes: Sequence[str]
     created_at: datetime
     expires_at: datetime | None
     revoked_at: datetime | None

@@ -8,7 +8,7 @@ import asyncpg
 import msgspec
 from msgspec import Struct
 
-from app.auth.model import Scope
+from app.auth.model import ALL_SCOPES, Scope
 from app.db import Connection, from_row, optional_from_row
 from app.keys.model import Key, KeyIdTaken, ParsedKey, StoredKey
 from app.quotas.model import Caps
@@ -114,9 +114,12 @@ WHERE k.id = $1
 
 
 async def select_stored_key(conn: Connection, key_id: UUID) -> StoredKey | None:
-    """Return the stored part of a key; None if there is none."""
+    """Return the stored part of a key, with the scopes that are known; None if there is none."""
     row = await conn.fetchrow(SELECT_STORED_KEY, key_id)
-    return None if row is None else msgspec.convert({**row, "caps": from_row(Caps, row)}, StoredKey)
+    if row is None:
+        return None
+    scopes = [each for each in row["scopes"] if each in ALL_SCOPES]
+    return msgspec.convert({**row, "scopes": scopes, "caps": from_row(Caps, row)}, StoredKey)
 
 
 SELECT_TENANT_ACCESS = _TENANT_COLUMNS + "FROM tenants AS t WHERE t.id = $1"

@@ -1,6 +1,7 @@
 -- Count the bytes of datasets' parts in tenant_usage: stored ones, and those received in the day.
 --
--- Stored are the compressed part and its index; received are the raw bytes. A part counts from its
+-- Stored are the compressed part and its index, or 4 KiB, which its rows and its places in caches are
+-- worth; received are the raw bytes. A part counts from its
 -- upload on, whether a snapshot has it or not, until it is deleted. Rows are updated in the order
 -- of their tenants: two statements that serve several tenants cannot deadlock.
 -- Triggers: dataset_parts_insert_counts, dataset_parts_delete_counts.
@@ -8,7 +9,7 @@ CREATE OR REPLACE FUNCTION count_dataset_bytes() RETURNS trigger LANGUAGE plpgsq
 BEGIN
     IF TG_OP = 'INSERT' THEN
         INSERT INTO tenant_usage AS u (tenant_id, shard, day, stored_bytes, day_bytes)
-        SELECT tenant_id, usage_shard(), utc_today(), sum(stored_bytes + index_bytes),
+        SELECT tenant_id, usage_shard(), utc_today(), sum(greatest(stored_bytes + index_bytes, 4096)),
                sum(raw_bytes)
         FROM added
         GROUP BY tenant_id ORDER BY tenant_id
@@ -19,7 +20,7 @@ BEGIN
             day = greatest(u.day, excluded.day);
     ELSE
         INSERT INTO tenant_usage AS u (tenant_id, shard, day, stored_bytes)
-        SELECT tenant_id, usage_shard(), utc_today(), -sum(stored_bytes + index_bytes)
+        SELECT tenant_id, usage_shard(), utc_today(), -sum(greatest(stored_bytes + index_bytes, 4096))
         FROM removed
         GROUP BY tenant_id ORDER BY tenant_id
         ON CONFLICT (tenant_id, shard) DO UPDATE

@@ -2,6 +2,9 @@
 
 Files and parts belong to an upload until it is committed. From then on a file is in every snapshot
 from `added_in` up to `removed_in`: a commit writes few rows, however much the dataset has.
+
+A downgrade deletes rows only. The blobs stay in `<tenant>/datasets/` and `<tenant>/indexes/`, which
+an older release does not clean up; entries of the audit log stay as well.
 """
 
 from pathlib import Path
@@ -53,7 +56,6 @@ UP = (
         PRIMARY KEY (dataset_id, number)
     )
     """,
-    "CREATE INDEX dataset_snapshots_age_idx ON dataset_snapshots (created_at)",
     """
     CREATE TABLE dataset_uploads (
         id         uuid        PRIMARY KEY,
@@ -61,6 +63,8 @@ UP = (
         dataset_id uuid        NOT NULL REFERENCES datasets,
         mode       text        NOT NULL CHECK (mode IN ('append', 'replace')),
         snapshot   integer,
+        files      integer     NOT NULL DEFAULT 0 CHECK (files >= 0),
+        path_bytes integer     NOT NULL DEFAULT 0 CHECK (path_bytes >= 0),
         created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
         expires_at timestamptz NOT NULL
     )
@@ -76,7 +80,8 @@ UP = (
         tenant_id    uuid    NOT NULL REFERENCES tenants,
         dataset_id   uuid    NOT NULL REFERENCES datasets,
         upload_id    uuid    NOT NULL,
-        path         text    NOT NULL CHECK (octet_length(path) BETWEEN 1 AND 1024),
+        path         text    COLLATE "C" NOT NULL
+                             CHECK (octet_length(path) BETWEEN 1 AND 1024),
         added_in     integer,
         removed_in   integer CHECK (removed_in > added_in),
         position     integer,
@@ -102,14 +107,24 @@ UP = (
     WHERE added_in IS NOT NULL AND removed_in IS NULL
     """,
     """
-    CREATE INDEX dataset_files_dataset_idx
-    ON dataset_files (dataset_id, path COLLATE "C", added_in)
+    CREATE INDEX dataset_files_path_idx ON dataset_files (dataset_id, path, added_in)
+    WHERE added_in IS NOT NULL
+    """,
+    # What a snapshot has added and removed: catalogs, totals and retention read no more.
+    """
+    CREATE INDEX dataset_files_added_idx ON dataset_files (dataset_id, added_in, position)
+    WHERE added_in IS NOT NULL
+    """,
+    """
+    CREATE INDEX dataset_files_removed_idx ON dataset_files (dataset_id, removed_in, id)
+    WHERE removed_in IS NOT NULL
     """,
     """
     CREATE TABLE dataset_parts (
         file_id      uuid    NOT NULL REFERENCES dataset_files,
         number       integer NOT NULL CHECK (number > 0),
         tenant_id    uuid    NOT NULL REFERENCES tenants,
+        dataset_id   uuid,
         sequence     bigint,
         first_byte   bigint,
         first_line   bigint,
@@ -124,8 +139,23 @@ UP = (
         ends_line    boolean NOT NULL,
         blob_key     text    NOT NULL,
         index_key    text,
-        PRIMARY KEY (file_id, number)
+        PRIMARY KEY (file_id, number),
+        CONSTRAINT dataset_parts_published_check CHECK (
+            num_nulls(dataset_id, sequence, first_byte, first_line) IN (0, 4)
+        )
     )
+    """,
+    """
+    CREATE UNIQUE INDEX dataset_parts_sequence_idx ON dataset_parts (dataset_id, sequence)
+    WHERE dataset_id IS NOT NULL
+    """,
+    """
+    CREATE INDEX dataset_parts_unmerged_idx ON dataset_parts (dataset_id, sequence)
+    WHERE dataset_id IS NOT NULL AND index_key IS NOT NULL
+    """,
+    """
+    CREATE INDEX dataset_parts_byte_idx ON dataset_parts (file_id, first_byte, number)
+    WHERE first_byte IS NOT NULL
     """,
     "CREATE INDEX dataset_parts_blob_idx ON dataset_parts (blob_key)",
     """
@@ -166,13 +196,19 @@ _COLUMNS = {
     "datasets.unmerged": "published parts whose index is still an object of its own",
     "datasets.merging_until": "until when a worker has claimed the merging of indexes",
     "dataset_uploads.snapshot": "the snapshot that the commit published; NULL while open",
+    "dataset_uploads.files": "files that it has received, which one commit must be able to name",
     "dataset_files.added_in": "the first snapshot with the file; NULL until published",
     "dataset_files.removed_in": "the first later snapshot without the file; NULL: none",
     "dataset_files.digest": "SHA-256 of the SHA-256 digests of the parts, in their order",
+    "dataset_parts.dataset_id": "the dataset of the file; NULL until published",
     "dataset_parts.sequence": "order of the parts of a dataset; of two records, the later wins",
     "dataset_parts.sha256": "digest of the raw bytes",
     "dataset_parts.index_key": "the blob of the part's own index, until it is merged",
 }
+
+# Of the column, in this release and in the one before.
+_DAY_BYTES = "bytes of inputs and of parts of datasets that were accepted on `day`, in UTC"
+_DAY_BYTES_BEFORE = "input bytes accepted on `day`, in UTC"
 
 _SCOPES = "'read', 'scripts:write', 'executions:write'"
 
@@ -184,6 +220,7 @@ def upgrade() -> None:
         for name, comment in comments.items():
             quoted = comment.replace("'", "''").replace(":", "\\:")
             op.execute(f"COMMENT ON {kind} {name} IS '{quoted}'")
+    op.execute(f"COMMENT ON COLUMN tenant_usage.day_bytes IS '{_DAY_BYTES}'")
     for name in ("count_dataset_bytes", "quota_against_part_v1"):
         op.execute((_SQL / f"{name}.sql").read_text(encoding="utf-8"))
     op.execute("""
@@ -210,6 +247,7 @@ def downgrade() -> None:
         WHERE 'datasets\\:write' = ANY (scopes)
     """)
     _allow_scopes(f"{_SCOPES}, 'admin'")
+    op.execute(f"COMMENT ON COLUMN tenant_usage.day_bytes IS '{_DAY_BYTES_BEFORE}'")
     # What the parts counted for quotas goes with them.
     op.execute("DELETE FROM dataset_parts")
     for table in (

@@ -75,7 +75,7 @@ class StoredDataset:
         """Merge the newest segments into one."""
         old = self._segments[-count:]
         key = f"t/indexes/{uuid4()}"
-        merged = await merge_segments(self._blobs, old, to=key, live=lambda _: True)
+        merged = await merge_segments(self._blobs, old, to=key, live=[range(len(self._parts))])
         self._segments[-count:] = [SegmentRef(blob_key=key, stored_bytes=merged.stored_bytes)]
         await self._blobs.delete(*(each.blob_key for each in old))
 

@@ -98,7 +98,7 @@ class Datasets:
         row = await self.pool.fetchrow(
             """
             SELECT (SELECT coalesce(sum(stored_bytes), 0)::bigint FROM tenant_usage) AS counted,
-                   (SELECT coalesce(sum(stored_bytes + index_bytes), 0)::bigint
+                   (SELECT coalesce(sum(greatest(stored_bytes + index_bytes, 4096)), 0)::bigint
                     FROM dataset_parts) AS held
             """
         )

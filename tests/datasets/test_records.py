@@ -1,6 +1,7 @@
 """Records are found by key, newest first, in any snapshot, before and after merges."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -153,3 +154,24 @@ def test_a_dataset_without_a_key_has_lines_only(system: System, dataset: str) ->
     assert put.json()["file"]["parts"] == 2
     assert system.client.get(f"{blobs}/files/a").content == content
     assert system.client.get(f"{blobs}/records").status_code == 409
+
+
+def test_a_head_of_many_records_reads_the_first_only(system: System, dataset: str) -> None:
+    def parts() -> set[Path]:
+        return set((system.folder / "blobs").glob("*/datasets/*"))
+
+    _put(system, dataset, "a", '{"pk":"a","n":1}')
+    known = parts()
+    _put(system, dataset, "b", '{"pk":"a","n":2}')
+    [lost] = parts() - known
+    _put(system, dataset, "c", '{"pk":"a","n":3}')
+    lost.unlink()
+
+    for address in (f"{dataset}/records?limit=2", f"{dataset}/records/a?history=true"):
+        head = system.client.head(address)
+        assert (head.status_code, head.headers["Crivo-Snapshot"]) == (200, "3"), address
+        assert "Content-Length" not in head.headers
+        with pytest.raises(httpx.RemoteProtocolError):
+            system.client.get(address)
+    asked = system.client.post(f"{dataset}/records?snapshot=1", json={"keys": ["a"]})
+    assert asked.headers["Crivo-Snapshot"] == "1"

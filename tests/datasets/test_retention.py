@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from app.blobs import BlobMissing
-from app.datasets import file_service, record_service, service
+from app.datasets import deletion_store, file_service, record_service, retention, service
 from app.datasets.file_store import ByteSpan
 from app.datasets.merging import merge_next
 from app.datasets.parts import encode_key
@@ -55,6 +55,55 @@ async def test_an_abandoned_upload_expires_and_leaves_nothing(datasets: Datasets
     assert len(datasets.blob_keys()) == 2
     counted, held = await datasets.usage()
     assert counted == held > 0
+
+
+async def test_an_upload_does_not_expire_while_its_dataset_is_deleted(datasets: Datasets) -> None:
+    await datasets.create()
+    await datasets.send(await datasets.begin(), "a", 1, lines("a"))
+    await datasets.pool.execute("UPDATE dataset_uploads SET expires_at = now() - interval '1 s'")
+
+    async with datasets.pool.acquire() as conn, conn.transaction():
+        await deletion_store.lock_for_deletion(conn, datasets.caller.tenant, NAME)
+        async with datasets.pool.acquire() as other:
+            during = await retention.delete_expired_uploads(other, 9)
+    async with datasets.pool.acquire() as conn:
+        after = await retention.delete_expired_uploads(conn, 9)
+
+    assert (during.items, during.blob_keys) == (0, [])
+    assert (after.items, len(after.blob_keys)) == (1, 2)
+
+
+async def test_a_late_commit_can_be_repeated_for_hours(datasets: Datasets) -> None:
+    await datasets.create()
+    upload = await datasets.begin()
+    await datasets.send(upload, "a", 1, lines("a"))
+    await datasets.pool.execute("UPDATE dataset_uploads SET expires_at = now() + interval '1 m'")
+
+    published = await datasets.commit(upload, a=[lines("a")])
+    await datasets.pool.execute(
+        "UPDATE dataset_uploads SET expires_at = expires_at - interval '23 h'"
+    )
+    await _expire(datasets)
+
+    assert await datasets.commit(upload, a=[lines("a")]) == published
+    assert await datasets.read("a") == lines("a")
+
+
+async def test_retention_follows_the_settings_of_the_moment_it_deletes(datasets: Datasets) -> None:
+    await datasets.create(keep_snapshots=1)
+    for value in range(3):
+        await datasets.put("a", lines("a", value=value))
+    dataset_id = await datasets.pool.fetchval("SELECT id FROM datasets")
+    arguments = datasets.resources.settings, datasets.caller.tenant, dataset_id
+
+    # Found as due, and changed before its turn.
+    await datasets.create(keep_snapshots=2)
+    async with datasets.pool.acquire() as conn:
+        deleted = await retention.expire_snapshots_of(conn, *arguments)
+        again = await retention.expire_snapshots_of(conn, *arguments)
+
+    assert (deleted.snapshots, again.snapshots) == (1, 0)
+    assert await _numbers(datasets) == [2, 3]
 
 
 @pytest.mark.parametrize(

@@ -192,7 +192,11 @@ def test_snapshots_keep_their_files_while_others_append_and_replace(
 
 
 @pytest.mark.parametrize(
-    "path", ["..%2Fa", "a/%2E%2E/b", "a//b", "a%00b", "a%5Cb", "%FF", "a/", "x" * 1025]
+    "path",
+    [
+        *("..%2Fa", "a/%2E%2E/b", "a//b", "a%00b", "a%5Cb", "%FF", "a/", "ab/" * 342 + "ab"),
+        *("x" * 256, "C:a", "c%3A/a", "a%E2%80%AEb"),
+    ],
 )
 def test_a_path_that_leads_elsewhere_is_refused(system: System, dataset: str, path: str) -> None:
     answer = system.client.put(f"{dataset}/files/{path}", content=LINES)
@@ -217,3 +221,31 @@ def test_an_empty_file_is_kept(system: System, dataset: str) -> None:
     assert put.status_code == 201, put.text
     assert put.json()["file"]["parts"] == 1
     assert system.client.get(f"{dataset}/files/empty").content == b""
+
+
+@pytest.mark.parametrize(
+    ("header", "status"),
+    [
+        ("sha-512=:{bad}:", 201),
+        ("sha-512=:{bad}:, sha-256=:{good}:", 201),
+        ("sha-256=:{bad}:, sha-256=:{good}:", 201),
+        ("sha-256=:{good}:;q=1", 201),
+        ("sha-256=:{good}:, sha-256=:{bad}:", 422),
+        ("sha-256={good}", 400),
+        ("sha-256=:AAAA:", 400),
+        ("sha-256", 400),
+    ],
+)
+def test_the_last_sha256_of_a_content_digest_counts(
+    system: System, dataset: str, header: str, status: int
+) -> None:
+    good, bad = (base64.b64encode(each).decode() for each in (_sha256(LINES), bytes(32)))
+    headers = {"Content-Digest": header.format(good=good, bad=bad)}
+
+    answer = system.client.put(f"{dataset}/files/a", content=LINES, headers=headers)
+
+    assert answer.status_code == status, answer.text
+
+
+def _sha256(content: bytes) -> bytes:
+    return hashlib.sha256(content).digest()

@@ -1,5 +1,7 @@
 """Errors of decoders are explained without the words of their libraries."""
 
+import gzip
+
 from tests.support.system import System
 
 
@@ -21,3 +23,20 @@ def test_a_body_that_is_not_gzip_is_refused_without_the_words_of_zlib(system: Sy
 
     assert response.status_code == 400
     assert response.json()["detail"] == "the body is not valid gzip"
+
+
+def test_members_are_bounded_by_what_they_contain(system: System) -> None:
+    dataset = "/datasets/of-blocks"
+    system.client.put(dataset, json={"format": "text"})
+    headers = {"Content-Encoding": "gzip"}
+    block = b"x" * 4_095 + b"\n"
+
+    large, empty = gzip.compress(block) * 10_500, gzip.compress(b"") * 10_500
+    sent = system.client.put(f"{dataset}/files/a", content=large, headers=headers)
+    refused = system.client.put(f"{dataset}/files/b", content=empty, headers=headers)
+
+    assert (sent.status_code, sent.json()["file"]["lines"]) == (201, 10_500)
+    assert (refused.status_code, refused.json()["detail"]) == (
+        400,
+        "the body has 10000 members of less than 4096 bytes on average; compress it in fewer",
+    )

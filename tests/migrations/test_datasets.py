@@ -35,7 +35,7 @@ async def test_a_downgrade_takes_away_what_datasets_have_left(empty_database_url
         )
     finally:
         await connection.close()
-    assert (before, after) == (7, 0)
+    assert (before, after) == (4_096, 0)
     assert sorted((row["scopes"], row["revoked"]) for row in keys) == [
         (["read"], False),
         (["read"], False),

@@ -10,7 +10,7 @@ from app.datasets.parts.hash_order import order_by_hash
 from app.datasets.parts.lines import Hashes, Offsets, Place, line_check
 from app.datasets.parts.model import BadLine, Format, PartTooLarge
 from app.datasets.parts.pointers import Pointer
-from app.limits import MAX_LINE_BYTES, MAX_PART_BYTES, MIB
+from app.limits import MAX_KEYS_OF_A_PART, MAX_LINE_BYTES, MAX_PART_BYTES, MIB
 
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _NO_HASHES: Final = np.empty(0, np.uint64)
@@ -34,6 +34,7 @@ class PartEncoder:
         self._searched = 0
         self._hashes = [_NO_HASHES]
         self._offsets = [_NO_OFFSETS]
+        self._keys = 0
         self._ended_line = False
         self.raw_bytes = 0
         self.lines = 0
@@ -47,12 +48,17 @@ class PartEncoder:
         """
         self._waiting += chunk
         if self.raw_bytes + len(self._waiting) > MAX_PART_BYTES:
-            raise PartTooLarge
+            raise PartTooLarge(f"{MAX_PART_BYTES // MIB} MiB before compression")
         return self._encode(last=False)
 
     def finish(self) -> bytes:
-        """Return the rest of the object. Raises BadLine."""
+        """Return the rest of the object. Raises BadLine, PartTooLarge."""
         return self._encode(last=True) + self._frames.tables()
+
+    @property
+    def waiting_bytes(self) -> int:
+        """The size of what has arrived of the next frame."""
+        return len(self._waiting)
 
     @property
     def sha256(self) -> bytes:
@@ -65,15 +71,18 @@ class PartEncoder:
         return self._ended_line
 
     def sorted_keys(self) -> tuple[Hashes, Offsets]:
-        """Return the hash and the offset of each record with a key: by hash, then by offset."""
+        """Give up the hash and the offset of each record with a key: by hash, then by offset."""
         hashes, offsets = np.concatenate(self._hashes), np.concatenate(self._offsets)
+        self._hashes, self._offsets = [_NO_HASHES], [_NO_OFFSETS]
         order = order_by_hash(hashes)
         return hashes[order], offsets[order]
 
     def _encode(self, *, last: bool) -> bytes:
         encoded, start = [], 0
         while end := self._frame_end(start, last=last):
-            encoded.append(self._encode_frame(bytes(self._waiting[start:end])))
+            with memoryview(self._waiting) as waiting:
+                frame = bytes(waiting[start:end])
+            encoded.append(self._encode_frame(frame))
             start = end
         del self._waiting[:start]
         self._searched = max(0, self._searched - start)
@@ -110,6 +119,9 @@ class PartEncoder:
         if checked.hashes is not None and checked.offsets is not None:
             self._hashes.append(checked.hashes)
             self._offsets.append(checked.offsets)
+            self._keys += len(checked.hashes)
+            if self._keys > MAX_KEYS_OF_A_PART:
+                raise PartTooLarge(f"{MAX_KEYS_OF_A_PART:,} records with a key")
         self._digest.update(raw)
         self._ended_line = raw.endswith(b"\n")
         self.raw_bytes += len(raw)

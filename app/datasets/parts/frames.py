@@ -201,10 +201,8 @@ def _parse_lines(tail: bytes, count: int) -> "array[int]":
     counts = tail[start : start + size]
     if _CRC.unpack_from(tail, start + size) != (crc32(counts),):
         raise ValueError("the table of lines does not match its checksum")
-    lines = array("I", counts)
-    if sys.byteorder == "big":
-        lines.byteswap()
-    return lines
+    # As in the index, numbers are read where they lie: on little-endian machines only.
+    return array("I", counts)
 
 
 def _entry_of_lines(frames: int) -> bytes:

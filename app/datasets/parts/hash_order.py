@@ -13,10 +13,15 @@ def order_by_hash(hashes: Hashes) -> Order:
     order = np.argsort(hashes)
     ordered = hashes[order]
     same = ordered[1:] == ordered[:-1]
+    del ordered
     if not same.any():
         return order
     # Equal hashes come in any order: sort within their groups.
-    group = np.concatenate(([0], np.cumsum(~same)))
-    within = (group << 32) | order
+    alike = np.flatnonzero(np.append(same, False) | np.insert(same, 0, False))
+    within = np.cumsum(np.append(True, ~same[alike[1:] - 1]))
+    within <<= 32
+    within |= order[alike]
     within.sort()
-    return within & (2**32 - 1)
+    within &= 2**32 - 1
+    order[alike] = within
+    return order

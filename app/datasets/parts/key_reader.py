@@ -1,7 +1,7 @@
 """Read the keys of records: many plain ones at once, any other one by one."""
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from operator import attrgetter
 from typing import Any, Final
 
@@ -9,9 +9,25 @@ import msgspec
 from msgspec import UNSET, Raw
 from xxhash import xxh3_64_intdigest
 
-from app.datasets.parts.json_text import RawNumber, second_opinion
-from app.datasets.parts.keys import NUMBER_SEED, STRING_SEED, encode_key, hash_of
-from app.datasets.parts.pointers import Pointer, element_of, key_of
+from app.datasets.parts.json_text import (
+    ANY_JSON,
+    HALF,
+    MAX_PARSED_BYTES,
+    InvalidJson,
+    parse_json,
+    without_halves,
+)
+from app.datasets.parts.keys import (
+    NUMBER_SEED,
+    STRING_SEED,
+    encode_key,
+    first_byte,
+    hash_of,
+    is_string,
+    key_in,
+)
+from app.datasets.parts.pointers import MAX_ELEMENT, Pointer, element_of, key_of
+from app.limits import KIB
 
 # Raised if a line is not plain: its key is missing or of another type, or it is not JSON.
 _NOT_PLAIN: Final = (
@@ -23,10 +39,7 @@ _NOT_PLAIN: Final = (
     ValueError,
 )
 _FIELD: Final = "member"
-_OBJECT, _ARRAY, _STRING = b'{["'
-_NUMBER: Final = frozenset(b"-0123456789")
-_any_json: Final = msgspec.json.Decoder(Raw).decode
-_string: Final = msgspec.json.Decoder(str).decode
+_OBJECT, _ARRAY = b"{["
 
 
 class KeyReader:
@@ -37,7 +50,6 @@ class KeyReader:
         self._pointer = pointer
         self._strings = _decoder(pointer, str)
         self._integers = _decoder(pointer, int)
-        self._steps = [_step(token) for token in pointer.tokens]
         depth = len(pointer.tokens)
         self._value: Callable[[Any], Any] = (
             attrgetter(".".join([_FIELD] * depth)) if depth else _itself
@@ -71,19 +83,40 @@ class KeyReader:
         except _NOT_PLAIN:
             return None
 
+    @cached_property
+    def _steps(self) -> list[dict[int, Callable[[Raw], Any]]]:
+        """The ways to take each step, which plain lines do not need."""
+        return [_step(token) for token in self._pointer.tokens]
+
     def _read_any(self, line: bytes) -> bytes | None:
         try:
-            value = _any_json(line)
-            for step in self._steps:
-                decode = step.get(_first_byte(value))
-                if decode is None:
-                    return None
-                value = decode(value)
-                if value is UNSET:
-                    return None
-            return _key_in(value)
+            return self._key_in(line)
         except (msgspec.DecodeError, RecursionError) as error:
-            return key_of(second_opinion(line, error), self._pointer)
+            return self._key_in(without_halves(line, error), original=line)
+
+    def _key_in(self, line: bytes, original: bytes | None = None) -> bytes | None:
+        """Return the key of a line, or of its `original` with halves of surrogate pairs."""
+        value = ANY_JSON(line)
+        for step in self._steps:
+            decode = step.get(first_byte(value))
+            if decode is None:
+                return None
+            value = decode(value)
+            if value is UNSET:
+                return None
+        if original is not None and is_string(value) and HALF in bytes(value):
+            return self._parse_key(original)
+        return key_in(value)
+
+    def _parse_key(self, line: bytes) -> bytes | None:
+        """Return a key that may have halves of surrogate pairs itself."""
+        if len(line) > MAX_PARSED_BYTES:
+            raise InvalidJson(
+                0,
+                "half a surrogate pair, or \\u0000 beside one, in the key of a line longer than "
+                f"{MAX_PARSED_BYTES // KIB} KiB",
+            )
+        return key_of(parse_json(line), self._pointer)
 
 
 @lru_cache(maxsize=256)
@@ -107,24 +140,19 @@ def _step(token: str) -> dict[int, Callable[[Raw], Any]]:
     step = {_OBJECT: lambda value: getattr(members(value), _FIELD)}
     element = element_of(token)
     if element is not None:
-        names = [f"element_{number}" for number in range(element + 1)]
-        array = msgspec.defstruct(
-            "Array", [(name, Raw, UNSET) for name in names], array_like=True, gc=False
-        )
-        elements = msgspec.json.Decoder(array).decode
-        step[_ARRAY] = lambda value: getattr(elements(value), names[-1])
+        step[_ARRAY] = _element_reader(element)
     return step
 
 
-def _key_in(value: Raw) -> bytes | None:
-    first = _first_byte(value)
-    if first == _STRING:
-        return encode_key(_string(value))
-    return encode_key(RawNumber(bytes(value).decode())) if first in _NUMBER else None
-
-
-def _first_byte(value: Raw) -> int:
-    return memoryview(value)[0]
+@lru_cache(maxsize=MAX_ELEMENT + 1)
+def _element_reader(element: int) -> Callable[[Raw], Any]:
+    """Return what reads an element of an array; its struct has a field for each before it."""
+    names = [f"element_{number}" for number in range(element + 1)]
+    array = msgspec.defstruct(
+        "Array", [(name, Raw, UNSET) for name in names], array_like=True, gc=False
+    )
+    elements = msgspec.json.Decoder(array).decode
+    return lambda value: getattr(elements(value), names[-1])
 
 
 def _itself(record: object) -> object:

@@ -6,14 +6,18 @@ digit is lost: `1` and `1.0` are two keys, and neither is the string `"1"`. Only
 
 from typing import Final
 
+import msgspec
 from xxhash import xxh3_64_intdigest
 
-from app.datasets.parts.json_text import InvalidJson, RawNumber, parse_json
+from app.datasets.parts.json_text import ANY_JSON, InvalidJson, RawNumber, parse_json
 
 # The canonical bytes of a string begin with this; no number does.
 _STRING: Final = b'"'
 STRING_SEED: Final = 1
 NUMBER_SEED: Final = 2
+_BLANK: Final = b" \t\r\n"
+_NUMBER: Final = frozenset(b"-0123456789")
+_decode_string: Final = msgspec.json.Decoder(str).decode
 
 
 def encode_key(key: str) -> bytes:
@@ -25,14 +29,41 @@ def encode_key(key: str) -> bytes:
 
 
 def parse_key(text: bytes) -> bytes:
-    """Return the canonical bytes of a key given as JSON. Raises ValueError."""
+    """Return the canonical bytes of a key given as JSON; other JSON is not parsed.
+
+    Raises ValueError.
+    """
+    text = text.strip(_BLANK)
     try:
-        key = parse_json(text)
+        if text.startswith(_STRING):
+            return encode_key(_parse_string(text))
+        if text and text[0] in _NUMBER:
+            ANY_JSON(text)
+            return encode_key(RawNumber(text.decode()))
     except InvalidJson as error:
         raise ValueError(error.message) from None
-    if not isinstance(key, str):
-        raise ValueError("a key is a string or a number")  # noqa: TRY004 - of JSON
-    return encode_key(key)
+    except msgspec.DecodeError:
+        raise ValueError("not JSON: a number was expected") from None
+    raise ValueError("a key is a string or a number")
+
+
+def key_in(value: msgspec.Raw) -> bytes | None:
+    """Return the canonical bytes of a valid JSON value, None if it is no key."""
+    if is_string(value):
+        return encode_key(_decode_string(value))
+    if first_byte(value) in _NUMBER:
+        return encode_key(RawNumber(bytes(value).decode()))
+    return None
+
+
+def is_string(value: msgspec.Raw) -> bool:
+    """Return whether a valid JSON value is a string."""
+    return first_byte(value) == _STRING[0]
+
+
+def first_byte(value: msgspec.Raw) -> int:
+    """Return the first byte of a value, which tells its type."""
+    return memoryview(value)[0]
 
 
 def hash_of(key: bytes) -> int:
@@ -40,3 +71,13 @@ def hash_of(key: bytes) -> int:
     if key.startswith(_STRING):
         return xxh3_64_intdigest(key[1:], STRING_SEED)
     return xxh3_64_intdigest(key, NUMBER_SEED)
+
+
+def _parse_string(text: bytes) -> str:
+    """Parse a text that begins like a string. Raises InvalidJson."""
+    try:
+        return _decode_string(text)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        # Half a surrogate pair, or an error to name. It ends where the string ends.
+        parsed: str = parse_json(text)
+        return parsed

@@ -1,6 +1,8 @@
 """Check the lines of a frame, and find the keys of its records."""
 
-from collections.abc import Callable, Iterator
+import re
+from codecs import getincrementaldecoder
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, Protocol, TypeVar
 
 import msgspec
@@ -8,18 +10,28 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
-from app.datasets.parts.json_text import InvalidJson, require_json
+from app.datasets.parts.frames import FRAME_BYTES
+from app.datasets.parts.json_text import (
+    ANY_JSON,
+    InvalidJson,
+    may_nest_deeply,
+    require_json,
+    require_shallow,
+)
 from app.datasets.parts.key_reader import KeyReader, key_reader
 from app.datasets.parts.model import BadLine, Format
 from app.datasets.parts.pointers import Pointer
+from app.limits import KIB
 
-Read = TypeVar("Read")
+T = TypeVar("T")
 Hashes = npt.NDArray[np.uint64]
 Offsets = npt.NDArray[np.uint32]
 
 _NEWLINE: Final = 10
-_BLANK: Final = b" \t\r"
-_any_json: Final = msgspec.json.Decoder(msgspec.Raw).decode
+_NOT_BLANK: Final = re.compile(rb"[^ \t\r\n]")
+# Decoded text takes up to four bytes a character, and holds the interpreter's lock.
+_DECODED_BYTES: Final = 64 * KIB
+_Decoder: Final = getincrementaldecoder("utf-8")
 
 
 class Place(Struct, frozen=True):
@@ -64,28 +76,44 @@ def _count_nothing(frame: bytes, place: Place) -> Checked:  # noqa: ARG001 - a L
 
 
 def _check_text(frame: bytes, place: Place) -> Checked:
-    try:
-        frame.decode()
-    except UnicodeDecodeError as error:
+    at = _first_undecodable(frame)
+    if at is not None:
         raise BadLine(
-            line=place.line + frame.count(b"\n", 0, error.start) + 1,
-            byte=place.byte + error.start,
+            line=place.line + frame.count(b"\n", 0, at) + 1,
+            byte=place.byte + at,
             message="not UTF-8",
-        ) from None
+        )
     lines = frame.count(b"\n") + (not frame.endswith(b"\n"))
     return Checked(lines=lines, records=lines)
+
+
+def _first_undecodable(frame: bytes) -> int | None:
+    if frame.isascii():
+        return None
+    decoder = _Decoder()
+    for start in range(0, len(frame), _DECODED_BYTES):
+        end = start + _DECODED_BYTES
+        cut_off = len(decoder.getstate()[0])
+        try:
+            decoder.decode(frame[start:end], final=end >= len(frame))
+        except UnicodeDecodeError as error:
+            return start - cut_off + error.start
+    return None
 
 
 def _check_json(frame: bytes, place: Place) -> Checked:
     counted = _check_text(frame, place)
     lines = _lines_of(frame)
-    try:
-        for _ in map(_any_json, lines):
+    if not may_nest_deeply(lines):
+        try:
+            for _ in map(ANY_JSON, lines):
+                pass
+        except (msgspec.MsgspecError, RecursionError):
             pass
-    except (msgspec.MsgspecError, RecursionError):
-        records = sum(1 for _ in _read_each(lines, place, require_json))
-        return Checked(lines=counted.lines, records=records)
-    return counted
+        else:
+            return counted
+    records = sum(1 for _ in _read_each(lines, place, require_json))
+    return Checked(lines=counted.lines, records=records)
 
 
 class _KeyedJson:
@@ -95,7 +123,7 @@ class _KeyedJson:
     def __call__(self, frame: bytes, place: Place) -> Checked:
         counted = _check_text(frame, place)
         lines = _lines_of(frame)
-        hashes = self._reader.hashes(lines)
+        hashes = None if may_nest_deeply(lines) else self._reader.hashes(lines)
         if hashes is not None:
             return Checked(
                 lines=counted.lines,
@@ -105,7 +133,7 @@ class _KeyedJson:
             )
         return self._check_each(lines, place)
 
-    def _check_each(self, lines: list[bytes], place: Place) -> Checked:
+    def _check_each(self, lines: Sequence[bytes], place: Place) -> Checked:
         keys, offsets, records = [], [], 0
         for offset, key in _read_each(lines, place, self._reader.key_hash):
             records += 1
@@ -122,22 +150,27 @@ class _KeyedJson:
 
 
 def _read_each(
-    lines: list[bytes], place: Place, read: Callable[[bytes], Read]
-) -> Iterator[tuple[int, Read]]:
+    lines: Sequence[bytes], place: Place, read: Callable[[bytes], T]
+) -> Iterator[tuple[int, T]]:
     """Yield the offset and what `read` returns of each line that is not blank."""
     offset = place.byte
     for number, line in enumerate(lines, place.line + 1):
-        if line.strip(_BLANK):
+        if _NOT_BLANK.search(line):
             try:
-                yield offset, read(line)
+                found = read(line)
+                require_shallow(line)
             except InvalidJson as error:
                 raise BadLine(
                     line=number, byte=offset + error.byte, message=error.message
                 ) from None
+            yield offset, found
         offset += len(line) + 1
 
 
 def _lines_of(frame: bytes) -> list[bytes]:
+    if _is_one_line(frame):
+        # Not copied without its line break, which is blank.
+        return [frame]
     lines = frame.split(b"\n")
     if not lines[-1]:
         lines.pop()
@@ -145,6 +178,13 @@ def _lines_of(frame: bytes) -> list[bytes]:
 
 
 def _line_starts(frame: bytes, place: Place) -> Offsets:
+    if _is_one_line(frame):
+        return np.array([place.byte], np.uint32)
     breaks = np.flatnonzero(np.frombuffer(frame, np.uint8) == _NEWLINE)
     starts = np.concatenate(([0], breaks + 1))
     return (starts[starts < len(frame)] + place.byte).astype(np.uint32)
+
+
+def _is_one_line(frame: bytes) -> bool:
+    """Return whether a frame is longer than those that are cut at the ends of lines."""
+    return len(frame) > FRAME_BYTES

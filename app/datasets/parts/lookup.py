@@ -1,7 +1,7 @@
 """Find records by key: entries in the index, then the lines that they name."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Sequence
 from contextlib import aclosing
 from typing import Final
 
@@ -17,8 +17,11 @@ from app.datasets.parts.threads import call_by_size
 
 # Segments that are searched together, if their objects are far away.
 _WAVE: Final = 32
-# Other requests get a turn after this many candidates.
-_TURN: Final = 16
+# Other requests get a turn after this much work: 2,048 entries of parts that a snapshot does not
+# have, 64 segments or 16 records.
+_TURN_WORK: Final = 2_048
+_SEGMENT_WORK: Final = 32
+_RECORD_WORK: Final = 128
 
 
 async def find_newest(
@@ -50,19 +53,25 @@ async def find(
     BlobMissing, BlobsUnavailable, ObjectDamaged.
     """
     reader, hash_ = key_reader(pointer), hash_of(key)
-    candidates = 0
+    work = 0
     for wave in _waves(segments):
+        work += len(wave) * _SEGMENT_WORK
         for found in await _search_all(cache, [search(segment, hash_) for segment in wave]):
             for sequence, offset in found.newest_first():
+                if work >= _TURN_WORK:
+                    await asyncio.sleep(0)
+                    work = 0
                 part = part_of(sequence)
                 if part is None:
+                    work += 1
                     continue
                 line = await read_line(cache, part, offset)
                 if await call_by_size(len(line), reader.read, line) == key:
                     yield Hit(sequence=sequence, offset=offset, line=line)
-                candidates += 1
-                if candidates % _TURN == 0:
-                    await asyncio.sleep(0)
+                work += _RECORD_WORK
+        if work >= _TURN_WORK:
+            await asyncio.sleep(0)
+            work = 0
 
 
 def _waves(segments: Sequence[SegmentRef]) -> Iterator[Sequence[SegmentRef]]:
@@ -84,9 +93,7 @@ async def _search_all(cache: ObjectCache, searches: Sequence[Reads]) -> list[Fou
         else:
             found[number] = outcome
     if blocked:
-        finished = await asyncio.gather(
-            *(_finish(cache, searches[number], read) for number, read in blocked)
-        )
+        finished = await _all_of([_finish(cache, searches[each], read) for each, read in blocked])
         found.update(zip((number for number, _ in blocked), finished, strict=True))
     return [found[number] for number in range(len(searches))]
 
@@ -109,3 +116,13 @@ async def _finish(cache: ObjectCache, search: Reads, read: Read) -> Found:
     except StopIteration as done:
         result: Found = done.value
         return result
+
+
+async def _all_of(searches: Sequence[Coroutine[None, None, Found]]) -> list[Found]:
+    """Wait for all; after an error none goes on."""
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            started = [tasks.create_task(each) for each in searches]
+    except ExceptionGroup as errors:
+        raise errors.exceptions[0] from None
+    return [each.result() for each in started]

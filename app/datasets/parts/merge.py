@@ -1,9 +1,11 @@
 """Merge segments of the key index into one, a slice of the hashes at a time, in bounded memory."""
 
 import asyncio
+from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Hashable, Iterable, Sequence
-from typing import Final
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from functools import partial
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -14,8 +16,11 @@ from app.datasets.parts.merge_source import Slice, Source, open_source
 from app.datasets.parts.model import MergedSegment, SegmentRef
 from app.datasets.parts.object_cache import ObjectCache
 from app.datasets.parts.segment_writer import SegmentWriter
-from app.datasets.parts.segments import Entries
+from app.datasets.parts.segments import Entries, Sequences
 from app.datasets.parts.threads import in_thread
+
+T = TypeVar("T")
+U = TypeVar("U")
 
 # Entries of a slice, each of which takes about 60 bytes while its slice is merged.
 SLICE_ENTRIES: Final = 1_048_576
@@ -32,20 +37,20 @@ async def merge_segments(
     segments: Sequence[SegmentRef],
     *,
     to: str,
-    live: Callable[[int], bool],
-    file_of: Callable[[int], Hashable] | None = None,
+    live: Sequence[range],
+    files: Sequence[range] = (),
     slice_entries: int = SLICE_ENTRIES,
 ) -> MergedSegment:
     """Write one segment under `to` with the entries of all segments whose part is `live`.
 
-    `segments` are ordered oldest first, and their ranges of sequences do not overlap. Older values
-    of a key stay: older snapshots need them. With `file_of`, the file of a sequence, records that
-    a later part of the same file replaces are counted. Raises SegmentTooLarge, BlobMissing,
-    BlobsUnavailable, ObjectDamaged.
+    `segments` are ordered oldest first, and their ranges of sequences do not overlap. `live` and
+    `files` are ranges of sequences in order: the parts that exist, and those of one file each.
+    Older values of a key stay: older snapshots need them. Counted are records that another segment
+    of the same file replaces. Raises SegmentTooLarge, BlobMissing, BlobsUnavailable, ObjectDamaged.
     """
     cache = ObjectCache(blobs, max_bytes=0)
-    sources = [await open_source(cache, ref) for ref in segments]
-    parts = _Parts(sources, live, file_of)
+    sources = await _together(partial(open_source, cache), segments)
+    parts = _Parts(sources, live, files)
     writer = SegmentWriter(
         entries=sum(each.segment.entries for each in sources),
         first_sequence=parts.first,
@@ -81,48 +86,80 @@ class _Parts:
     """The parts of the segments: which are live, and in which file."""
 
     def __init__(
-        self,
-        sources: Iterable[Source],
-        live: Callable[[int], bool],
-        file_of: Callable[[int], Hashable] | None,
+        self, sources: Sequence[Source], live: Sequence[range], files: Sequence[range]
     ) -> None:
-        sequences = [
-            sequence
-            for source in sources
-            for sequence in range(source.segment.first_sequence, source.segment.last_sequence + 1)
-            if live(sequence)
-        ]
-        self.first, self.last = min(sequences, default=0), max(sequences, default=0)
+        ranges = [each.segment.sequences for each in sources]
+        inside = [_common(run, each) for run in live for each in _overlapping(run, ranges)]
+        self.first = min((run.start for run in inside), default=0)
+        self.last = max((run.stop - 1 for run in inside), default=0)
         self.duplicates: Counter[int] = Counter()
-        self._live = np.zeros(self.last - self.first + 1, np.bool_)
-        self._live[[each - self.first for each in sequences]] = True
-        self._files: npt.NDArray[np.int64] | None = None
-        if file_of is not None:
-            numbers: dict[Hashable, int] = {}
-            self._files = np.zeros(len(self._live), np.int64)
-            for each in sequences:
-                number = numbers.setdefault(file_of(each), len(numbers))
-                self._files[each - self.first] = number
+        self._live = _Ranges(live)
+        self._files = _Ranges(files)
+        self._sources = _Ranges(ranges)
 
-    def only_live(self, entries: Entries) -> Entries:
+    def only_live(self, source: Source, entries: Entries) -> Entries:
         """Drop the entries of other parts."""
-        relative = entries.sequences.astype(np.int64) - self.first
-        inside = (relative >= 0) & (relative < len(self._live))
-        inside[inside] = self._live[relative[inside]]
-        if inside.all():
+        if self._live.hold(source.segment.sequences):
             return entries
+        inside = self._live.numbers(entries.sequences) >= 0
         return Entries(entries.hashes[inside], entries.offsets[inside], entries.sequences[inside])
 
     def count_duplicates(self, entries: Entries) -> None:
-        """Count records that are replaced in their file; `entries` are in order."""
-        if self._files is None:
-            return
+        """Count records that another segment of their file replaces; `entries` are in order."""
         same = np.flatnonzero(entries.hashes[1:] == entries.hashes[:-1])
         earlier, later = entries.sequences[same], entries.sequences[same + 1]
-        first = np.uint32(self.first)
-        replaced = earlier[self._files[earlier - first] == self._files[later - first]]
-        sequences, counts = np.unique(replaced, return_counts=True)
+        files = self._files.numbers(earlier)
+        # Those within a segment are counted already.
+        counted = (files >= 0) & (files == self._files.numbers(later))
+        counted &= self._sources.numbers(earlier) != self._sources.numbers(later)
+        sequences, counts = np.unique(earlier[counted], return_counts=True)
         self.duplicates.update(dict(zip(sequences.tolist(), counts.tolist(), strict=True)))
+
+
+class _Ranges:
+    """Ranges of sequences, in order."""
+
+    def __init__(self, ranges: Sequence[range]) -> None:
+        self._ranges = ranges
+        self._starts = np.array([each.start for each in ranges], np.int64)
+        self._ends = np.array([each.stop for each in ranges], np.int64)
+
+    def numbers(self, sequences: Sequences) -> npt.NDArray[np.int64]:
+        """Return the number of the range that each sequence is in, -1 for none."""
+        if not self._ranges:
+            return np.full(len(sequences), -1, np.int64)
+        wide = sequences.astype(np.int64)
+        numbers = np.searchsorted(self._starts, wide, "right").astype(np.int64) - 1
+        # Those before the first range are at -1: the last range, which ends after them.
+        return np.where(wide < self._ends[numbers], numbers, -1)
+
+    def hold(self, sequences: range) -> bool:
+        """Return whether one range has all of the sequences."""
+        at = bisect_right(self._ranges, sequences.start, key=lambda each: each.start) - 1
+        return at >= 0 and sequences.stop <= self._ranges[at].stop
+
+
+def _common(one: range, other: range) -> range:
+    return range(max(one.start, other.start), min(one.stop, other.stop))
+
+
+def _overlapping(run: range, ranges: Sequence[range]) -> Sequence[range]:
+    """Return those of the ranges, in order, that have a sequence of the run."""
+    first = bisect_right(ranges, run.start, key=lambda each: each.stop)
+    return ranges[first : bisect_left(ranges, run.stop, key=lambda each: each.start)]
+
+
+async def _together(read: Callable[[U], Coroutine[Any, Any, T]], what: Sequence[U]) -> list[T]:
+    """Read some at a time; after an error, no read goes on."""
+    results: list[T] = []
+    for start in range(0, len(what), _READS):
+        tasks = [asyncio.create_task(read(each)) for each in what[start : start + _READS]]
+        try:
+            results += await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+    return results
 
 
 async def _blocks(
@@ -139,11 +176,8 @@ async def _blocks(
     bits = min(writer.block_bits, max(0, -(-expected // slice_entries) - 1).bit_length())
     for number in range(1 << bits):
         slice_ = Slice(number, bits)
-        contents: list[bytes] = []
-        for start in range(0, len(sources), _READS):
-            some = sources[start : start + _READS]
-            reads = (cache.pass_through(each.read_of(slice_)) for each in some)
-            contents += await asyncio.gather(*reads)
+        reads = [each.read_of(slice_) for each in sources]
+        contents = await _together(cache.pass_through, reads)
         yield await in_thread(_merge, sources, contents, slice_, parts, writer)
 
 
@@ -155,7 +189,7 @@ def _merge(
     writer: SegmentWriter,
 ) -> bytes:
     live = [
-        parts.only_live(source.entries(slice_, content))
+        parts.only_live(source, source.entries(slice_, content))
         for source, content in zip(sources, contents, strict=True)
     ]
     hashes = np.concatenate([each.hashes for each in live])

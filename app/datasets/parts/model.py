@@ -7,7 +7,6 @@ from msgspec import Struct
 
 from app.blobs import BlobLost
 from app.errors import CrivoError
-from app.limits import MAX_PART_BYTES, MIB
 
 
 class Format(StrEnum):
@@ -38,11 +37,22 @@ class BadLine(CrivoError):
 
 
 class PartTooLarge(CrivoError):
-    """A part has more raw bytes than a part can have."""
+    """A part has more raw bytes, or more records, than a part can have."""
 
-    def __init__(self) -> None:
+    def __init__(self, limit: str) -> None:
         """Name the limit."""
-        super().__init__(f"a part has at most {MAX_PART_BYTES // MIB} MiB before compression")
+        super().__init__(f"a part has at most {limit}")
+
+
+class LineTooSlow(CrivoError):
+    """A long line has taken its time to arrive while long lines of other uploads waited."""
+
+    def __init__(self, seconds: float) -> None:
+        """Name the limit."""
+        super().__init__(
+            f"a long line has arrived for more than {seconds:.0f} seconds while those of other "
+            "uploads waited; nothing of the part is kept, send it again"
+        )
 
 
 class CollidingKeys(CrivoError):

@@ -9,11 +9,13 @@ from typing import Any, Final
 
 from app.blobs import Blobs
 from app.datasets.parts.segments import Read, require_checksum
-from app.limits import MIB
+from app.limits import KIB, MIB
 
 DEFAULT_CACHE_BYTES: Final = 32 * MIB
 # One value takes at most this share of the cache.
 _MAX_SHARE: Final = 8
+# More is never read on the event loop: copying it takes as long as a thread takes to wake up.
+_MAX_INSTANT_BYTES: Final = 256 * KIB
 # Memory of an entry beside its value.
 _ENTRY_BYTES: Final = 256
 
@@ -27,7 +29,7 @@ class ObjectCache:
         self._max_bytes = max_bytes
         self._values: OrderedDict[object, tuple[Any, int]] = OrderedDict()
         self._size = 0
-        # Unknown until the first read.
+        # Unknown until the first read of a file that exists.
         self._without_waiting: bool | None = None
 
     @property
@@ -83,15 +85,20 @@ class ObjectCache:
         if read.start == read.end:
             return b""
         if self._without_waiting is None:
-            folder = self.blobs.folder
-            self._without_waiting = folder is not None and await asyncio.to_thread(
-                _can_read_without_waiting, folder / read.key
-            )
-        return await read_range(self.blobs, read.key, read.start, read.end)
+            self._without_waiting = await self._can_read_without_waiting(read.key)
+        return await read_object_range(self.blobs, read.key, read.start, read.end)
+
+    async def _can_read_without_waiting(self, key: str) -> bool | None:
+        folder = self.blobs.folder
+        if folder is None:
+            return False
+        return await asyncio.to_thread(_can_read_without_waiting, folder / key)
 
     def _in_page_cache(self, read: Read) -> bytes | None:
         folder = self.blobs.folder
         if folder is None or not self._without_waiting:
+            return None
+        if read.end - read.start > _MAX_INSTANT_BYTES:
             return None
         with suppress(OSError):
             return _read_without_waiting(folder / read.key, read.start, read.end)
@@ -102,13 +109,13 @@ class ObjectCache:
         self.put(read, content, len(content))
 
 
-async def read_range(blobs: Blobs, key: str, start: int, end: int) -> bytes:
+async def read_object_range(blobs: Blobs, key: str, start: int, end: int) -> bytes:
     """Return a range of an object. Raises BlobMissing, BlobsUnavailable."""
     return b"".join([chunk async for chunk in blobs.read(key, start=start, end=end)])
 
 
-def _can_read_without_waiting(path: Path) -> bool:
-    """Return whether the file system can read only what is in memory.
+def _can_read_without_waiting(path: Path) -> bool | None:
+    """Return whether the file system can read only what is in memory; None without the file.
 
     Those that cannot, as of a network, may also take their time to open a file.
     """
@@ -116,6 +123,9 @@ def _can_read_without_waiting(path: Path) -> bool:
         _read_without_waiting(path, 0, 1)
     except BlockingIOError:
         return True
+    except FileNotFoundError:
+        # Deleted meanwhile: another file will tell.
+        return None
     except (OSError, AttributeError):
         return False
     return True

@@ -1,40 +1,62 @@
 """Read stored parts: ranges of bytes, lines by number, and single lines."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import aclosing
 from typing import Final
 
 from app.datasets.parts.frames import Frame, FrameTable, decompress, max_tables_bytes
 from app.datasets.parts.model import ObjectDamaged, PartRef
-from app.datasets.parts.object_cache import ObjectCache, read_range as read_object
+from app.datasets.parts.object_cache import ObjectCache, read_object_range
 from app.datasets.parts.segments import Read
-from app.datasets.parts.threads import call_by_size
-from app.limits import KIB
+from app.datasets.parts.threads import call_by_size, in_reading_thread
+from app.limits import KIB, MIB
 
-# Raw bytes that are read and decompressed in one step.
-_STEP_BYTES: Final = 512 * KIB
+# Raw bytes that are decompressed in one step.
+_GROUP_BYTES: Final = 512 * KIB
+# Stored bytes of one request to the store. It is answered before a client has read any of them:
+# a request that lasts as long as a slow client would end in the store's timeout.
+_REQUEST_BYTES: Final = 2 * MIB
+
+_Group = list[Frame]
 
 
 async def read_range(
     cache: ObjectCache, part: PartRef, start: int, end: int
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes, None]:
     """Yield the raw bytes of a part from `start` up to `end`, about half a MiB at a time.
 
     Raises BlobMissing, BlobsUnavailable, ObjectDamaged.
+    """
+    async with aclosing(read_frames(cache, part, start, end)) as frames:
+        async for first, raw in frames:
+            yield raw[max(0, start - first) : end - first]
+
+
+async def read_frames(
+    cache: ObjectCache, part: PartRef, start: int, end: int
+) -> AsyncGenerator[tuple[int, bytes], None]:
+    """Yield the frames that hold the raw bytes from `start` up to `end`, some at a time.
+
+    Each item is the offset of its first byte, and the bytes. Raises BlobMissing, BlobsUnavailable,
+    ObjectDamaged.
     """
     end = min(end, part.raw_bytes)
     if start >= end:
         return
     table = await _table(cache, part)
-    for frames in _steps(table, start, end):
-        stored = await read_object(cache.blobs, part.blob_key, frames[0].start, frames[-1].end)
-        raw = await call_by_size(_STEP_BYTES, _decompress_all, stored, frames)
-        first = frames[0].raw_start
-        yield raw[max(0, start - first) : end - first]
+    for groups in _requests(_groups(table, start, end)):
+        first, last = groups[0][0].start, groups[-1][-1].end
+        stored = await read_object_range(cache.blobs, part.blob_key, first, last)
+        for group in groups:
+            yield (
+                group[0].raw_start,
+                await in_reading_thread(_decompress_all, stored, first, group),
+            )
 
 
 async def read_lines(
     cache: ObjectCache, part: PartRef, first_line: int, count: int
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes, None]:
     """Yield up to `count` lines of a part from `first_line` (from 0), without their line breaks.
 
     Raises BlobMissing, BlobsUnavailable, ObjectDamaged.
@@ -43,7 +65,8 @@ async def read_lines(
     line, last = first_line, min(first_line + count, table.lines)
     while line < last:
         frame, frame_line = table.frame_of_line(line)
-        lines = (await _raw(cache, part, frame)).split(b"\n")
+        raw = await _raw(cache, part, frame)
+        lines = await call_by_size(len(raw), raw.split, b"\n")
         end = min(last - frame_line, table.lines_in(frame.number))
         for each in lines[line - frame_line : end]:
             yield each.removesuffix(b"\r")
@@ -59,9 +82,7 @@ async def read_line(cache: ObjectCache, part: PartRef, offset: int) -> bytes:
         raise ObjectDamaged("the index names a record after the end of its part")
     frame = (await _table(cache, part)).frame_of_byte(offset)
     raw = await _raw(cache, part, frame)
-    start = offset - frame.raw_start
-    end = raw.find(b"\n", start)
-    return raw[start : None if end < 0 else end].removesuffix(b"\r")
+    return await call_by_size(len(raw), _line_at, raw, offset - frame.raw_start)
 
 
 async def _table(cache: ObjectCache, part: PartRef) -> FrameTable:
@@ -87,23 +108,43 @@ async def _raw(cache: ObjectCache, part: PartRef, frame: Frame) -> bytes:
     return raw
 
 
-def _steps(table: FrameTable, start: int, end: int) -> Iterator[list[Frame]]:
-    """Group the frames of a range into steps."""
+def _line_at(raw: bytes, start: int) -> bytes:
+    end = raw.find(b"\n", start)
+    if end < 0:
+        end = len(raw)
+    # One copy: lines can be long.
+    return raw[start : end - raw.endswith(b"\r", start, end)]
+
+
+def _groups(table: FrameTable, start: int, end: int) -> Iterator[_Group]:
+    """Group the frames of a range into those that are decompressed in one step."""
     first = table.frame_of_byte(start).number
     last = table.frame_of_byte(end - 1).number
-    frames: list[Frame] = []
+    group: _Group = []
     for number in range(first, last + 1):
-        frames.append(table.frame(number))
-        if frames[-1].raw_end - frames[0].raw_start >= _STEP_BYTES:
-            yield frames
-            frames = []
-    if frames:
-        yield frames
+        group.append(table.frame(number))
+        if group[-1].raw_end - group[0].raw_start >= _GROUP_BYTES:
+            yield group
+            group = []
+    if group:
+        yield group
 
 
-def _decompress_all(stored: bytes, frames: list[Frame]) -> bytes:
-    base = frames[0].start
+def _requests(groups: Iterator[_Group]) -> Iterator[list[_Group]]:
+    """Gather the groups that are read by one request."""
+    request: list[_Group] = []
+    for group in groups:
+        request.append(group)
+        if group[-1].end - request[0][0].start >= _REQUEST_BYTES:
+            yield request
+            request = []
+    if request:
+        yield request
+
+
+def _decompress_all(stored: bytes, first: int, frames: Sequence[Frame]) -> bytes:
+    """Return the raw bytes of frames, of an object's bytes from `first` on."""
     return b"".join(
-        decompress(stored[each.start - base : each.end - base], each.raw_end - each.raw_start)
+        decompress(stored[each.start - first : each.end - first], each.raw_end - each.raw_start)
         for each in frames
     )

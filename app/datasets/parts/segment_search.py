@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from app.datasets.parts.model import SegmentRef
+from app.datasets.parts.model import ObjectDamaged, SegmentRef
 from app.datasets.parts.segments import (
     DIRECTORY_ENTRY,
     HASH_BYTES,
@@ -62,7 +62,10 @@ def search(ref: SegmentRef, hash_: int) -> Reads:
     at = (block - page) * DIRECTORY_ENTRY.size
     before, checksum = DIRECTORY_ENTRY.unpack_from(directory, at)
     after, _ = DIRECTORY_ENTRY.unpack_from(directory, at + DIRECTORY_ENTRY.size)
-    if before >= after:
+    if not before <= after <= segment.entries:
+        raise ObjectDamaged("the directory of a segment of the index is not in order")
+    if before == after:
+        require_checksum(b"", checksum)
         return Found(segment.first_sequence, _NONE)
     content = yield from _fetch(segment.block(before, after, checksum), end, tail)
     return _entries_of(hash_, content, segment, after - before)

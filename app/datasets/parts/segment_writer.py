@@ -38,7 +38,7 @@ class SegmentWriter:
         self._first_sequence = first_sequence
         self._last_sequence = last_sequence
         self._sequence_bytes = _bytes_for(last_sequence - first_sequence)
-        self._directory: list[bytes] = []
+        self._directory = bytearray()
         self.entries = 0
 
     def write(self, entries: Entries, *, first: int, last: int) -> bytes:
@@ -56,7 +56,7 @@ class SegmentWriter:
             if sequences is not None:
                 columns.append(sequences[start:end].tobytes())
             block = b"".join(columns)
-            self._directory.append(DIRECTORY_ENTRY.pack(self.entries, checksum_of(block)))
+            self._directory += DIRECTORY_ENTRY.pack(self.entries, checksum_of(block))
             self.entries += end - start
             blocks.append(block)
         return b"".join(blocks)
@@ -72,7 +72,7 @@ class SegmentWriter:
             self._first_sequence,
             self._last_sequence,
         )
-        return b"".join((*self._directory, DIRECTORY_ENTRY.pack(self.entries, 0), footer))
+        return b"".join((self._directory, DIRECTORY_ENTRY.pack(self.entries, 0), footer))
 
     def _relative(self, entries: Entries) -> "np.ndarray[tuple[int], np.dtype[np.uint]] | None":
         if not self._sequence_bytes:

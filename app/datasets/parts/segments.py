@@ -81,6 +81,11 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         """The size of an entry."""
         return HASH_BYTES + OFFSET_BYTES + self.sequence_bytes
 
+    @property
+    def sequences(self) -> range:
+        """The range that has the sequences of its parts."""
+        return range(self.first_sequence, self.last_sequence + 1)
+
     def block_of(self, hash_: int) -> int:
         """Return the number of the block that a hash is in."""
         return hash_ >> (HASH_BITS - self.block_bits)

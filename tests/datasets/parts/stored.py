@@ -1,6 +1,6 @@
 """Parts and segments of one dataset in a blob store, for tests."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
 from app.blobs import Blobs
@@ -66,8 +66,8 @@ class Parts:
         start: int = 0,
         end: int | None = None,
         *,
-        live: Callable[[int], bool] = lambda _: True,
-        file_of: Callable[[int], object] | None = None,
+        live: Sequence[range] = (range(2**32),),
+        files: Sequence[range] = (),
         slice_entries: int = 2**20,
     ) -> MergedSegment:
         """Replace the segments from `start` up to `end` by one."""
@@ -78,7 +78,7 @@ class Parts:
             self.segments[start:end],
             to=key,
             live=live,
-            file_of=file_of,
+            files=files,
             slice_entries=slice_entries,
         )
         segment = SegmentRef(blob_key=key, stored_bytes=merged.stored_bytes)

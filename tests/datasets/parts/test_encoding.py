@@ -1,6 +1,7 @@
 """Every accepted byte comes back, and the object depends on the bytes alone."""
 
 import hashlib
+import json
 from itertools import pairwise
 
 import pytest
@@ -8,10 +9,11 @@ import pyzstd
 from hypothesis import given, settings, strategies as st
 
 from app.blobs import open_blobs
-from app.datasets.parts import BadLine, Format, PartTooLarge, Pointer, store_part
+from app.datasets.parts import BadLine, Format, PartTooLarge, Pointer, json_text, store_part
 from app.datasets.parts.encoder import PartEncoder
 from app.datasets.parts.frames import FRAME_BYTES
-from app.limits import MAX_LINE_BYTES, MAX_PART_BYTES
+from app.datasets.parts.json_text import InvalidJson, require_shallow
+from app.limits import MAX_LINE_BYTES, MAX_NESTING, MAX_PART_BYTES
 from app.outages import BlobsUnavailable
 from app.settings import Settings
 from tests.datasets.parts.stored import PK, Parts, in_chunks
@@ -116,6 +118,11 @@ _GOOD = b'{"pk":"1"}\n'
         # Each line of the two would be part of one valid text.
         (_GOOD + b'{"a":[1,\n2]}\n{"a":1},{"a":2}\n', 2, 19, "not JSON: Expecting value"),
         (_GOOD + b"[" * 10_000 + b"]" * 10_000, 2, 11, "nested too deeply"),
+        (_GOOD + b'{"a":' * 501 + b"1" + b"}" * 501, 2, 11, "nested too deeply"),
+        # The first of two that are bad.
+        (_GOOD + b"[" * 501 + b"]" * 501 + b"\n{", 2, 11, "nested too deeply"),
+        (_GOOD + b'{"a":"\xe2\x82' + b"x" * 70_000, 2, 17, "not UTF-8"),
+        (_GOOD + b'{"a":"' + b"x" * 65_528 + b'\xe2\x82\xac\xe2\x82"}', 2, 65_548, "not UTF-8"),
         (_GOOD + b"\x00\n", 2, 11, "not JSON: "),
         (_GOOD + b"\x0b\n", 2, 11, "not JSON: "),
     ],
@@ -123,6 +130,30 @@ _GOOD = b'{"pk":"1"}\n'
 def test_a_bad_line_is_named(raw: bytes, line: int, byte: int, message: str) -> None:
     assert _bad(raw)[:2] == (line, byte)
     assert _bad(raw)[2].startswith(message)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    levels=st.integers(MAX_NESTING - 1, MAX_NESTING + 2),
+    text=st.text(st.sampled_from('["\\\\]{}'), max_size=9).map(json.dumps),
+    padding=st.integers(0, 9),
+)
+def test_nesting_is_counted_outside_of_strings(levels: int, text: str, padding: int) -> None:
+    begin, end = '[["]["],{"a{":' * (levels // 2), "}]" * (levels // 2)
+    if levels % 2:
+        begin, end = begin + "[", "]" + end
+    filler = '"' + "[" * 600 + '"'
+    line = f"[{' ' * padding}{text},{filler},{text}]"
+    # The strings before the nesting are cut at any place.
+    deep = line[:-1] + f",{begin}{text}{end}]"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(json_text, "_STEP_BYTES", 7)
+        require_shallow(line.encode())
+        if levels + 1 > MAX_NESTING:
+            with pytest.raises(InvalidJson, match="nested too deeply"):
+                require_shallow(deep.encode())
+        else:
+            require_shallow(deep.encode())
 
 
 def test_a_line_has_at_most_16_mib() -> None:

@@ -5,11 +5,11 @@ import json
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from app.datasets.parts import RawNumber, encode_key, parse_key, parse_pointer
-from app.datasets.parts.json_text import MAX_SECOND_OPINION_BYTES, InvalidJson, parse_json
+from app.datasets.parts import RawNumber, encode_key, json_text, parse_key, parse_pointer
+from app.datasets.parts.json_text import MAX_PARSED_BYTES, InvalidJson, parse_json, require_json
 from app.datasets.parts.key_reader import KeyReader
 from app.datasets.parts.keys import hash_of
-from app.datasets.parts.pointers import MAX_ELEMENT, key_of
+from app.datasets.parts.pointers import MAX_ELEMENT, MAX_TOKENS, key_of
 
 _POINTERS = st.sampled_from(["", "/pk", "/a/pk", "/0", "/a/1", "/é", "/", "/a~1b~0"])
 _KEYS = st.one_of(
@@ -112,17 +112,61 @@ def test_what_is_no_key(text: bytes) -> None:
 
 def test_a_long_line_is_read_without_the_parser_that_makes_objects() -> None:
     reader = KeyReader(parse_pointer("/pk"))
-    filler = b"[" + b"7," * (MAX_SECOND_OPINION_BYTES // 2) + b"7]"
+    filler = b"[" + b"7," * (MAX_PARSED_BYTES // 2) + b'"\\ud800","\\udc00\\\\ud800"]'
 
     for key, expected in ((b'"a"', b'"a'), (b"1.5", b"1.5"), (b"null", None)):
         assert reader.read(b'{"x":%s,"pk":%s}' % (filler, key)) == expected
+    for key in (b'"\\\\u0000\\ud83d\\ude00"', b'"\\ud83d\\ude00\\u0001"'):
+        assert reader.read(b'{"pk":%s,"x":[%s]}' % (key, b"7," * MAX_PARSED_BYTES + b"7")) == (
+            parse_key(key)
+        )
     assert reader.read(filler) is None
     with pytest.raises(InvalidJson) as invalid:
         reader.read(b'{"x":%s,"pk":"1",}' % filler)
     assert invalid.value.byte == len(filler) + len('{"x":,"pk":"1",')
-    for cut in (b'{"x":%s,"pk":"\\ud800"}' % filler, b'{"x":%s,"pk":"1"' % filler):
-        with pytest.raises(InvalidJson, match="not JSON"):
-            reader.read(cut)
+    with pytest.raises(InvalidJson, match="not JSON"):
+        reader.read(b'{"x":%s,"pk":"1"' % filler)
+    # The only string that is not read in a line of any length.
+    with pytest.raises(InvalidJson, match="half a surrogate pair"):
+        reader.read(b'{"x":%s,"pk":"\\ud800"}' % filler)
+
+
+_ESCAPES = st.sampled_from(
+    ["\\", "\\ud83d", "\\uDE00", "\\u0000", "\\uD800", "\\udfff", "\\u0061", "u0000", "x", '\\"']
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(key=st.lists(_ESCAPES, max_size=6), other=st.lists(_ESCAPES, max_size=6))
+def test_halves_of_surrogate_pairs_are_those_of_the_standard_library(
+    key: list[str], other: list[str]
+) -> None:
+    line = '{{"x":"{}","pk":"{}"}}'.format("".join(other), "".join(key)).encode()
+    pointer = parse_pointer("/pk")
+    try:
+        exact = key_of(parse_json(line), pointer)
+    except InvalidJson:
+        with pytest.raises(InvalidJson):
+            KeyReader(pointer).read(line)
+        return
+
+    assert KeyReader(pointer).read(line) == exact
+    require_json(line)
+
+
+@pytest.mark.parametrize("key", [b"[1,1,1]", b'{"a":[]}', b'"a",1', b"1,1", b"[" * 2_000])
+def test_a_key_is_read_without_other_json(key: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    parsed: list[bytes] = []
+
+    def note(text: str) -> RawNumber:
+        parsed.append(text.encode())
+        return RawNumber(text)
+
+    monkeypatch.setattr(json_text, "RawNumber", note)
+    monkeypatch.setattr(json_text, "_DECODER", json.JSONDecoder(parse_int=note, parse_float=note))
+    with pytest.raises(ValueError, match=r"JSON|a key is"):
+        parse_key(key)
+    assert parsed == []
 
 
 def test_elements_far_from_the_beginning_are_no_keys() -> None:
@@ -133,7 +177,10 @@ def test_elements_far_from_the_beginning_are_no_keys() -> None:
     assert KeyReader(parse_pointer("/00")).read(record) is None
 
 
-@pytest.mark.parametrize("text", ["pk", "a/b", "/~", "/~2", "/a~", '/"', "/\\", "/\n"])
+@pytest.mark.parametrize(
+    "text",
+    ["pk", "a/b", "/~", "/~2", "/a~", "/~~01", "/~~1", '/"', "/\\", "/\n", "/a" * (MAX_TOKENS + 1)],
+)
 def test_what_is_no_pointer(text: str) -> None:
     with pytest.raises(ValueError, match="JSON pointer"):
         parse_pointer(text)

@@ -1,7 +1,7 @@
 """The newest value of a key is found, in any snapshot, however the segments are merged."""
 
 from collections import Counter
-from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -21,6 +21,8 @@ from app.datasets.parts import (
 from app.datasets.parts.duplicates import MAX_KEYS_OF_A_HASH, drop_replaced
 from app.datasets.parts.keys import hash_of
 from app.datasets.parts.segment_writer import write_segment
+from app.datasets.parts.segments import Read, tail_of
+from app.limits import MAX_NESTING
 from app.settings import Settings
 from tests.datasets.parts.stored import PK, Parts, in_chunks
 
@@ -33,8 +35,10 @@ def _part(keys: list[str], number: int) -> bytes:
     return "".join(lines).encode()
 
 
-def _others_than(dead: set[int]) -> Callable[[int], bool]:
-    return lambda number: number not in dead
+def _others_than(dead: set[int]) -> list[range]:
+    ends = [-1, *sorted(dead), 2**32]
+    ranges = (range(before + 1, after) for before, after in pairwise(ends))
+    return [each for each in ranges if each]
 
 
 @settings(max_examples=80, deadline=None)
@@ -68,10 +72,11 @@ async def test_a_merge_in_slices_gives_the_same_run(parts: Parts) -> None:
     assert small.records == 2
     before = list(parts.segments)
 
-    whole = await parts.merge(file_of=lambda number: number // 2)
+    files = [range(number, number + 2) for number in (0, 2, 4)]
+    whole = await parts.merge(files=files)
     whole_object = await parts.object_of(parts.segments[0].blob_key)
     parts.segments[:] = before
-    sliced = await parts.merge(file_of=lambda number: number // 2, slice_entries=1_000)
+    sliced = await parts.merge(files=files, slice_entries=1_000)
 
     assert sliced == whole
     assert await parts.object_of(parts.segments[0].blob_key) == whole_object
@@ -83,12 +88,12 @@ async def test_a_merge_drops_what_is_gone(parts: Parts) -> None:
     for number, keys in enumerate((["a", "b"], ["a", "c"], ["a"])):
         await parts.add(_part(keys, number))
 
-    assert (await parts.merge(live=lambda number: number != 1)).entries == 3
+    assert (await parts.merge(live=_others_than({1}))).entries == 3
     assert await parts.values("a") == [b'{"pk":"a","at":[%d,0]}' % number for number in (2, 0)]
     assert await parts.values("c") == []
-    assert (await parts.merge(live=lambda number: number == 2)).entries == 1
+    assert (await parts.merge(live=[range(2, 3)])).entries == 1
     assert await parts.values("b") == []
-    gone = await parts.merge(live=lambda _: False)
+    gone = await parts.merge(live=[])
     assert (gone.entries, gone.stored_bytes, parts.segments) == (0, 0, [])
     assert await parts.values("a") == []
 
@@ -120,9 +125,13 @@ async def test_duplicates_are_counted_within_a_file(parts: Parts) -> None:
     for number, keys in enumerate((["a", "b", "b"], ["b", "c"], ["a"], ["a", "b"])):
         await parts.add(_part(keys, number))
 
-    merged = await parts.merge(file_of=lambda number: "first" if number < 3 else "second")
+    files = [range(3), range(3, 4)]
+    merged = await parts.merge(0, 2, files=files)
+    assert merged.duplicates == Counter({0: 1})
+    # Those of a merged segment are counted already.
+    merged = await parts.merge(files=files)
 
-    assert merged.duplicates == Counter({0: 2})
+    assert merged.duplicates == Counter({0: 1})
     assert merged.entries == 7
 
 
@@ -168,6 +177,21 @@ async def test_strings_and_numbers_are_different_keys(parts: Parts) -> None:
     assert await found(RawNumber("12")) == [b'{"pk":12,"n":1}']
     assert await found(RawNumber("12.0")) == [b'{"pk":12.0,"n":2}']
     assert await found(RawNumber("12.00")) == []
+
+
+async def test_the_deepest_record_is_found_from_a_deep_stack(parts: Parts) -> None:
+    deepest = b'{"pk":"a","x":%s1%s}' % (
+        b"[" * (MAX_NESTING - 1),
+        b"]" * (MAX_NESTING - 1),
+    )
+    # With half a surrogate pair, and without a key.
+    await parts.add(deepest + b"\n" + deepest.replace(b'"a"', b'"b","y":"\\ud800"'))
+
+    async def values_below(frames: int, key: str) -> list[bytes]:
+        return await (values_below(frames - 1, key) if frames else parts.values(key))
+
+    assert await values_below(300, "a") == [deepest]
+    assert len(await values_below(300, "b")) == 1
 
 
 async def test_everywhere_records_are_found_and_bytes_come_back(parts_anywhere: Parts) -> None:
@@ -223,7 +247,8 @@ async def test_a_cache_stays_within_its_bound(parts: Parts) -> None:
     assert parts.cache.size_bytes > 400_000
 
 
-@pytest.mark.parametrize("at", [10, -60, -20])
+# In a block, in the directory (the count of a block, and its checksum) and in the footer.
+@pytest.mark.parametrize("at", [10, -60, -42, -40, -20])
 async def test_a_damaged_index_is_an_error_and_no_missing_record(parts: Parts, at: int) -> None:
     await parts.add(_part([str(key) for key in range(9_000)], 0))
     segment = parts.segments[0]
@@ -231,12 +256,13 @@ async def test_a_damaged_index_is_an_error_and_no_missing_record(parts: Parts, a
     content[at] ^= 1
     await parts.blobs.put(segment.blob_key, in_chunks(bytes(content)))
 
-    async def look_all_up() -> None:
-        for key in range(9_000):
-            await parts.values(str(key))
-
-    with pytest.raises(ObjectDamaged):
-        await look_all_up()
+    damaged = 0
+    for key in range(9_000):
+        try:
+            assert len(await parts.values(str(key))) == 1
+        except ObjectDamaged:
+            damaged += 1
+    assert damaged
     with pytest.raises(ObjectDamaged):
         await parts.merge()
 
@@ -258,3 +284,16 @@ async def test_a_missing_object_is_an_error(parts: Parts) -> None:
 
     with pytest.raises(BlobMissing):
         await parts.values("a")
+
+
+async def test_after_a_missing_object_others_are_still_read_at_once(parts: Parts) -> None:
+    await parts.add(_part(["a"], 0))
+    other, unseen = ObjectCache(parts.blobs), Read(parts.refs[0].blob_key, 0, 9)
+    with pytest.raises(BlobMissing):
+        await parts.cache.read(Read("t/indexes/missing", 0, 9))
+
+    for cache in (parts.cache, other):
+        await cache.read(tail_of(parts.segments[0]))
+
+    # None where the file system cannot do so.
+    assert parts.cache.at_hand(unseen) == other.at_hand(unseen)
