@@ -137,6 +137,8 @@ def documented(  # noqa: PLR0913 - one keyword for each part of the document
             known = super().to_schema()
             summary, _, more = str(known["description"]).partition("\n")
             recorded = (examples or {}).get(known["operationId"], ())
+            if query is not None:
+                _queries[query] = None
             taken = [
                 *(path_parameter(each, parameters or {}) for each in known.get("parameters", ())),
                 *query_parameters(query, only_with=query_with),
@@ -194,8 +196,9 @@ class _Document(OpenAPI):
             if "head" in operations:
                 operations["head"] = described_head(operations)
         # The paths are complete now, so every struct that they refer to is known.
-        _, parts = msgspec.json.schema_components(_named, ref_template=REFS)
-        schemas = {name: _cleaned(parts[name]) for name in sorted(parts)}
+        _, parts = msgspec.json.schema_components([*_named, *_queries], ref_template=REFS)
+        unnamed = {query.__name__ for query in _queries}
+        schemas = {name: _cleaned(parts[name]) for name in sorted(parts) if name not in unnamed}
         return {**written, "components": {"schemas": schemas, "securitySchemes": _SCHEMES}}
 
 
@@ -213,6 +216,8 @@ _SCHEMES: Final = {
 
 # The structs that routes refer to; nested structs are found from them.
 _named: Final[dict[Shape, None]] = {ExecutionError: None, ResultWarning: None}
+# Those whose members are parameters, which refer to enumerations.
+_queries: Final[dict[type[Struct], None]] = {}
 
 
 def _schema(shape: Shape) -> dict[str, Any]:
