@@ -91,7 +91,7 @@ class _Run:
                 else:
                     await kill(self.crivo, victim)
         finally:
-            await held.close()
+            held.close()
         return kills
 
 
@@ -223,14 +223,16 @@ class _HeldParts:
     async def count(self) -> int:
         """Return the number; 0 while nobody can say."""
         try:
-            if self._connection is None or self._connection.is_closed():
+            if self._connection is None:
                 self._connection = await asyncpg.connect(self._database_url)
             held: int = await self._connection.fetchval(COUNT_HELD)
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            self.close()
             return 0
         return held
 
-    async def close(self) -> None:
-        """Close the connection."""
+    def close(self) -> None:
+        """Close the connection at once: the other end may be dead."""
         if self._connection is not None:
-            await self._connection.close()
+            self._connection.terminate()
+            self._connection = None
