@@ -92,7 +92,8 @@ def _common_seed(sources: Sequence[Source]) -> int:
 
 def _require_even(sources: Sequence[Source], bits: int, limit: int) -> None:
     """Raise SliceTooLarge before anything is read of a slice that would take too much memory."""
-    largest = int(sum(each.counts(bits) for each in sources).max())
+    counts = sum((each.counts(bits) for each in sources), np.zeros(1 << bits, np.int64))
+    largest = int(counts.max())
     if largest > limit:
         raise SliceTooLarge(largest, limit)
 
