@@ -565,6 +565,7 @@ CREATE TABLE datasets (
     name text NOT NULL,
     format text NOT NULL,
     key text,
+    hash_seed bigint NOT NULL,
     description text DEFAULT ''::text NOT NULL,
     keep_snapshots integer,
     keep_days integer,
@@ -577,6 +578,7 @@ CREATE TABLE datasets (
     updated_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     CONSTRAINT datasets_check CHECK (((key IS NULL) OR (format = 'jsonl'::text))),
     CONSTRAINT datasets_format_check CHECK ((format = ANY (ARRAY['jsonl'::text, 'text'::text, 'csv'::text, 'bytes'::text]))),
+    CONSTRAINT datasets_hash_seed_check CHECK ((hash_seed >= 0)),
     CONSTRAINT datasets_keep_days_check CHECK ((keep_days > 0)),
     CONSTRAINT datasets_keep_snapshots_check CHECK ((keep_snapshots > 0)),
     CONSTRAINT datasets_last_snapshot_check CHECK ((last_snapshot >= 0)),
@@ -586,6 +588,8 @@ CREATE TABLE datasets (
 );
 
 COMMENT ON COLUMN datasets.key IS 'JSON pointer to the member of a record that is its key';
+
+COMMENT ON COLUMN datasets.hash_seed IS 'secret seed of the hashes of keys; indexes are unreadable without it';
 
 COMMENT ON COLUMN datasets.revision IS 'changes with every commit, merge and deletion; caches compare it';
 

@@ -23,7 +23,7 @@ from app.blobs import BlobMissing, Blobs
 from app.datasets import merge_store, retention, store
 from app.datasets.blob_cleanup import delete_blobs, new_index_key
 from app.datasets.merge_store import ClaimedDataset, MergedIndex, PartIndex, Replacement
-from app.datasets.parts import MergedSegment, SegmentRef, merge_segments
+from app.datasets.parts import MergedSegment, SegmentRef, SliceTooLarge, merge_segments
 from app.db import Pool
 from app.metrics import INDEXES_MERGED
 from app.outages import DatabaseUnavailable
@@ -83,6 +83,11 @@ async def _merge_claimed(pool: Pool, blobs: Blobs, claimed: ClaimedDataset) -> b
     except BlobMissing:
         await delete_blobs(blobs, [blob_key])
         await _report_lost(pool, claimed, plan)
+        return False
+    except SliceTooLarge:
+        # Lookups go on with the indexes as they are.
+        log.exception("indexes.slice_too_large", tenant=claimed.tenant_id, dataset=claimed.id)
+        await delete_blobs(blobs, [blob_key])
         return False
     if not await _replace(pool, claimed, _replacement(plan, merged, blob_key)):
         await delete_blobs(blobs, [blob_key])

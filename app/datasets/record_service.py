@@ -13,6 +13,7 @@ from app.blobs import BlobMissing
 from app.datasets.catalog import Catalog, Catalogs
 from app.datasets.parts import (
     Format,
+    HashSeed,
     Pointer,
     encode_key,
     find,
@@ -226,6 +227,7 @@ async def _newest(catalogs: Catalogs, snapshot: OpenSnapshot, key: bytes) -> Fou
         key,
         catalog.segments,
         pointer=_pointer_of(snapshot),
+        seed=HashSeed.of(snapshot.resolved.hash_seed),
         part_of=catalog.part_of(snapshot.number),
     )
     if hit is None:
@@ -244,6 +246,7 @@ async def _history(
         key,
         catalog.segments,
         pointer=_pointer_of(snapshot),
+        seed=HashSeed.of(snapshot.resolved.hash_seed),
         part_of=catalog.part_up_to(snapshot.number),
     )
     async with aclosing(hits):

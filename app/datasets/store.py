@@ -1,5 +1,7 @@
 """Store datasets and their snapshots."""
 
+import secrets
+from typing import Final
 from uuid import UUID
 
 import asyncpg
@@ -11,11 +13,14 @@ from app.datasets.parts import Format
 from app.db import Connection, from_row, optional_from_row
 from app.sql_parameters import in_order
 
+# Of a positive bigint.
+_SEED_BITS: Final = 63
+
 INSERT_DATASET = """
 INSERT INTO datasets
-       (id, tenant_id, name, format, key, description, keep_snapshots, keep_days)
+       (id, tenant_id, name, format, key, description, keep_snapshots, keep_days, hash_seed)
 SELECT $1 AS id, $2 AS tenant_id, $3 AS name, $4 AS format, $5 AS key, $6 AS description,
-       $7 AS keep_snapshots, $8 AS keep_days
+       $7 AS keep_snapshots, $8 AS keep_days, $9 AS hash_seed
 ON CONFLICT (tenant_id, name) DO NOTHING
 RETURNING id
 """
@@ -31,6 +36,7 @@ async def insert_dataset(
         tenant_id=tenant,
         name=name,
         **msgspec.structs.asdict(wanted),
+        hash_seed=secrets.randbits(_SEED_BITS),
     )
     return await conn.fetchval(INSERT_DATASET, *values) is not None
 
@@ -152,6 +158,7 @@ class ResolvedSnapshot(Struct, frozen=True, kw_only=True):
     name: str
     format: Format
     key: str | None
+    hash_seed: int
     revision: int
     number: int | None
     lines: int | None
@@ -159,7 +166,8 @@ class ResolvedSnapshot(Struct, frozen=True, kw_only=True):
 
 
 RESOLVE_SNAPSHOT = """
-SELECT d.id AS dataset_id, d.name, d.format, d.key, d.revision, s.number, s.lines, s.records
+SELECT d.id AS dataset_id, d.name, d.format, d.key, d.hash_seed, d.revision, s.number, s.lines,
+       s.records
 FROM datasets AS d
 LEFT JOIN dataset_snapshots AS s
        ON s.tenant_id = d.tenant_id AND s.dataset_id = d.id

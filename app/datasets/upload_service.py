@@ -17,6 +17,7 @@ from app.datasets.model import CreateUpload, Upload, UploadPart
 from app.datasets.parts import (
     BadLine,
     CollidingKeys,
+    HashSeed,
     LineTooSlow,
     PartTooLarge,
     StoredPart,
@@ -204,6 +205,7 @@ async def keep_part(
             part.data,
             format=upload.format,
             key=None if upload.key is None else parse_pointer(upload.key),
+            seed=HashSeed.of(upload.hash_seed),
             blobs=resources.blobs,
             part_key=keys.blob,
             index_key=keys.index,

@@ -26,6 +26,7 @@ UP = (
         name           text        NOT NULL CHECK (name ~ '^[a-z0-9][a-z0-9._-]{0,62}$'),
         format         text        NOT NULL CHECK (format IN ('jsonl', 'text', 'csv', 'bytes')),
         key            text        CHECK (key IS NULL OR format = 'jsonl'),
+        hash_seed      bigint      NOT NULL CHECK (hash_seed >= 0),
         description    text        NOT NULL DEFAULT '',
         keep_snapshots integer     CHECK (keep_snapshots > 0),
         keep_days      integer     CHECK (keep_days > 0),
@@ -192,6 +193,7 @@ _TABLES = {
 
 _COLUMNS = {
     "datasets.key": "JSON pointer to the member of a record that is its key",
+    "datasets.hash_seed": "secret seed of the hashes of keys; indexes are unreadable without it",
     "datasets.revision": "changes with every commit, merge and deletion; caches compare it",
     "datasets.unmerged": "published parts whose index is still an object of its own",
     "datasets.merging_until": "until when a worker has claimed the merging of indexes",

@@ -6,6 +6,7 @@ from uuid import uuid4
 from app.blobs import Blobs
 from app.datasets.parts import (
     Format,
+    HashSeed,
     ObjectCache,
     PartRef,
     SegmentRef,
@@ -18,6 +19,7 @@ from app.datasets.parts import (
 from app.limits import PART_BYTES
 
 _KEY = parse_pointer("/pk")
+_SEED = HashSeed.of(1)
 
 
 class StoredDataset:
@@ -55,6 +57,7 @@ class StoredDataset:
             _in_chunks(raw),
             format=Format.JSONL,
             key=_KEY,
+            seed=_SEED,
             blobs=self._blobs,
             part_key=part_key,
             index_key=index_key,
@@ -86,6 +89,7 @@ class StoredDataset:
             encode_key(str(key)),
             self._segments[::-1],
             pointer=_KEY,
+            seed=_SEED,
             part_of=self._parts.__getitem__,
         )
         return hit.line if hit else b""

@@ -6,7 +6,8 @@ from app.tenants.model import DEFAULT_TENANT
 from tests.support.servers import alembic
 
 _FILL = """
-INSERT INTO datasets (id, tenant_id, name, format) VALUES (gen_random_uuid(), $1, 'scores', 'text');
+INSERT INTO datasets (id, tenant_id, name, format, hash_seed)
+VALUES (gen_random_uuid(), $1, 'scores', 'text', 1);
 INSERT INTO dataset_files (id, tenant_id, dataset_id, upload_id, path)
 SELECT gen_random_uuid(), tenant_id, id, gen_random_uuid(), 'a' FROM datasets;
 INSERT INTO dataset_parts (file_id, number, tenant_id, sha256, raw_bytes, stored_bytes,

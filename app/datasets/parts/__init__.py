@@ -1,7 +1,7 @@
 """Store parts of files as Zstandard frames, and find records in them by key."""
 
 from app.datasets.parts.json_text import RawNumber
-from app.datasets.parts.keys import encode_key, parse_key
+from app.datasets.parts.keys import HashSeed, encode_key, parse_key
 from app.datasets.parts.lookup import find, find_newest
 from app.datasets.parts.merge import merge_segments
 from app.datasets.parts.model import (
@@ -15,6 +15,7 @@ from app.datasets.parts.model import (
     PartRef,
     PartTooLarge,
     SegmentRef,
+    SliceTooLarge,
     StoredPart,
 )
 from app.datasets.parts.object_cache import ObjectCache
@@ -27,6 +28,7 @@ __all__ = [
     "BadLine",
     "CollidingKeys",
     "Format",
+    "HashSeed",
     "Hit",
     "LineTooSlow",
     "MergedSegment",
@@ -38,6 +40,7 @@ __all__ = [
     "RawNumber",
     "SegmentRef",
     "SegmentTooLarge",
+    "SliceTooLarge",
     "StoredPart",
     "encode_key",
     "find",

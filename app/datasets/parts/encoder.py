@@ -7,6 +7,7 @@ import numpy as np
 
 from app.datasets.parts.frames import FRAME_BYTES, FrameWriter
 from app.datasets.parts.hash_order import order_by_hash
+from app.datasets.parts.keys import HashSeed
 from app.datasets.parts.lines import Hashes, Offsets, Place, line_check
 from app.datasets.parts.model import BadLine, Format, PartTooLarge
 from app.datasets.parts.pointers import Pointer
@@ -23,10 +24,10 @@ class PartEncoder:
     The object depends on the raw bytes alone, not on the chunks in which they arrive.
     """
 
-    def __init__(self, content: Format, key: Pointer | None) -> None:
+    def __init__(self, content: Format, key: Pointer | None, seed: HashSeed) -> None:
         """Begin with an empty part."""
         self._content = content
-        self._check = line_check(content, key)
+        self._check = line_check(content, key, seed)
         self._frames = FrameWriter()
         self._digest = hashlib.sha256()
         self._waiting = bytearray()

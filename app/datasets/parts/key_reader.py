@@ -18,8 +18,7 @@ from app.datasets.parts.json_text import (
     without_halves,
 )
 from app.datasets.parts.keys import (
-    NUMBER_SEED,
-    STRING_SEED,
+    HashSeed,
     encode_key,
     first_byte,
     hash_of,
@@ -64,22 +63,22 @@ class KeyReader:
             return self._read_any(line)
         return encode_key(key)
 
-    def key_hash(self, line: bytes) -> int | None:
+    def key_hash(self, line: bytes, seed: HashSeed) -> int | None:
         """Return the hash of one record's key; None if it has none. Raises InvalidJson."""
         key = self.read(line)
-        return None if key is None else hash_of(key)
+        return None if key is None else hash_of(key, seed)
 
-    def hashes(self, lines: Sequence[bytes]) -> list[int] | None:
+    def hashes(self, lines: Sequence[bytes], seed: HashSeed) -> list[int] | None:
         """Return the hash of each line's key; None unless all are strings or all integers."""
         value, digest = self._value, xxh3_64_intdigest
         try:
             records = map(self._strings, lines)
-            return [digest(value(each).encode(), STRING_SEED) for each in records]
+            return [digest(value(each).encode(), seed.strings) for each in records]
         except _NOT_PLAIN:
             pass
         try:
             records = map(self._integers, lines)
-            return [digest(b"%d" % value(each), NUMBER_SEED) for each in records]
+            return [digest(b"%d" % value(each), seed.numbers) for each in records]
         except _NOT_PLAIN:
             return None
 

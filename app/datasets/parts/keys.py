@@ -4,7 +4,9 @@ A string is compared decoded, so `"\u0061"` is `"a"`. A number is compared by it
 digit is lost: `1` and `1.0` are two keys, and neither is the string `"1"`. Only `-0` is `0`.
 """
 
-from typing import Final
+from hashlib import sha256
+from struct import Struct as Layout
+from typing import Final, Self
 
 import msgspec
 from xxhash import xxh3_64_intdigest
@@ -13,11 +15,32 @@ from app.datasets.parts.json_text import ANY_JSON, InvalidJson, RawNumber, parse
 
 # The canonical bytes of a string begin with this; no number does.
 _STRING: Final = b'"'
-STRING_SEED: Final = 1
-NUMBER_SEED: Final = 2
+# Of a digest: the seeds of strings and of numbers, and the check value.
+_SEEDS: Final = Layout("<QQI")
 _BLANK: Final = b" \t\r\n"
 _NUMBER: Final = frozenset(b"-0123456789")
 _decode_string: Final = msgspec.json.Decoder(str).decode
+
+
+class HashSeed(msgspec.Struct, frozen=True, gc=False):
+    """The secret by which a dataset hashes keys, so that nobody can choose keys by their hashes.
+
+    Strings and numbers have seeds of their own. `check` tells seeds apart, and is no secret.
+    """
+
+    strings: int
+    numbers: int
+    check: int
+
+    @classmethod
+    def of(cls, secret: int) -> Self:
+        """Derive the seeds of a dataset. They must never change."""
+        digest = sha256(secret.to_bytes(8, "little")).digest()
+        return cls(*_SEEDS.unpack_from(digest))
+
+    def __repr__(self) -> str:
+        """Hide the secret."""
+        return "HashSeed(…)"
 
 
 def encode_key(key: str) -> bytes:
@@ -66,11 +89,11 @@ def first_byte(value: msgspec.Raw) -> int:
     return memoryview(value)[0]
 
 
-def hash_of(key: bytes) -> int:
+def hash_of(key: bytes, seed: HashSeed) -> int:
     """Return the 64-bit hash by which the index orders keys. It must never change."""
     if key.startswith(_STRING):
-        return xxh3_64_intdigest(key[1:], STRING_SEED)
-    return xxh3_64_intdigest(key, NUMBER_SEED)
+        return xxh3_64_intdigest(key[1:], seed.strings)
+    return xxh3_64_intdigest(key, seed.numbers)
 
 
 def _parse_string(text: bytes) -> str:

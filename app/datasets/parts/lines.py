@@ -3,6 +3,7 @@
 import re
 from codecs import getincrementaldecoder
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Final, Protocol, TypeVar
 
 import msgspec
@@ -19,6 +20,7 @@ from app.datasets.parts.json_text import (
     require_shallow,
 )
 from app.datasets.parts.key_reader import KeyReader, key_reader
+from app.datasets.parts.keys import HashSeed
 from app.datasets.parts.model import BadLine, Format
 from app.datasets.parts.pointers import Pointer
 from app.limits import KIB
@@ -58,7 +60,7 @@ class LineCheck(Protocol):
         """Check the lines of `frame`."""
 
 
-def line_check(content: Format, key: Pointer | None) -> LineCheck:
+def line_check(content: Format, key: Pointer | None, seed: HashSeed) -> LineCheck:
     """Return the check of a format; only `jsonl` has keys."""
     match content:
         case Format.BYTES:
@@ -68,7 +70,7 @@ def line_check(content: Format, key: Pointer | None) -> LineCheck:
         case Format.JSONL if key is None:
             return _check_json
         case Format.JSONL:
-            return _KeyedJson(key_reader(key))
+            return _KeyedJson(key_reader(key), seed)
 
 
 def _count_nothing(frame: bytes, place: Place) -> Checked:  # noqa: ARG001 - a LineCheck
@@ -117,13 +119,14 @@ def _check_json(frame: bytes, place: Place) -> Checked:
 
 
 class _KeyedJson:
-    def __init__(self, reader: KeyReader) -> None:
-        self._reader = reader
+    def __init__(self, reader: KeyReader, seed: HashSeed) -> None:
+        self._hashes = partial(reader.hashes, seed=seed)
+        self._key_hash = partial(reader.key_hash, seed=seed)
 
     def __call__(self, frame: bytes, place: Place) -> Checked:
         counted = _check_text(frame, place)
         lines = _lines_of(frame)
-        hashes = None if may_nest_deeply(lines) else self._reader.hashes(lines)
+        hashes = None if may_nest_deeply(lines) else self._hashes(lines)
         if hashes is not None:
             return Checked(
                 lines=counted.lines,
@@ -135,7 +138,7 @@ class _KeyedJson:
 
     def _check_each(self, lines: Sequence[bytes], place: Place) -> Checked:
         keys, offsets, records = [], [], 0
-        for offset, key in _read_each(lines, place, self._reader.key_hash):
+        for offset, key in _read_each(lines, place, self._key_hash):
             records += 1
             if key is not None:
                 keys.append(key)

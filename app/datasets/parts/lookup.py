@@ -6,7 +6,7 @@ from contextlib import aclosing
 from typing import Final
 
 from app.datasets.parts.key_reader import key_reader
-from app.datasets.parts.keys import hash_of
+from app.datasets.parts.keys import HashSeed, hash_of
 from app.datasets.parts.model import Hit, PartRef, SegmentRef
 from app.datasets.parts.object_cache import ObjectCache
 from app.datasets.parts.part_reader import read_line
@@ -30,11 +30,13 @@ async def find_newest(
     segments: Sequence[SegmentRef],
     *,
     pointer: Pointer,
+    seed: HashSeed,
     part_of: Callable[[int], PartRef | None],
 ) -> Hit | None:
     """Return the newest record with a key, None if there is none; as `find`."""
     # Closed here: one that is left to the event loop costs a task of its own.
-    async with aclosing(find(cache, key, segments, pointer=pointer, part_of=part_of)) as hits:
+    found = find(cache, key, segments, pointer=pointer, seed=seed, part_of=part_of)
+    async with aclosing(found) as hits:
         return await anext(hits, None)
 
 
@@ -44,19 +46,21 @@ async def find(
     segments: Sequence[SegmentRef],
     *,
     pointer: Pointer,
+    seed: HashSeed,
     part_of: Callable[[int], PartRef | None],
 ) -> AsyncGenerator[Hit, None]:
     """Yield the records with a key, the newest first: at most one of each part.
 
     `segments` are ordered newest first. `part_of` returns the part of a sequence, None if the
-    snapshot that is read does not have it. Each line is verified against the key. Raises
-    BlobMissing, BlobsUnavailable, ObjectDamaged.
+    snapshot that is read does not have it. `seed` is the one with which they were stored. Each
+    line is verified against the key. Raises BlobMissing, BlobsUnavailable, ObjectDamaged.
     """
-    reader, hash_ = key_reader(pointer), hash_of(key)
+    reader, hash_ = key_reader(pointer), hash_of(key, seed)
     work = 0
     for wave in _waves(segments):
         work += len(wave) * _SEGMENT_WORK
-        for found in await _search_all(cache, [search(segment, hash_) for segment in wave]):
+        searches = [search(segment, hash_, seed.check) for segment in wave]
+        for found in await _search_all(cache, searches):
             for sequence, offset in found.newest_first():
                 if work >= _TURN_WORK:
                     await asyncio.sleep(0)

@@ -13,9 +13,9 @@ import numpy.typing as npt
 from app.blobs import Blobs
 from app.datasets.parts.hash_order import order_by_hash
 from app.datasets.parts.merge_source import Slice, Source, open_source
-from app.datasets.parts.model import MergedSegment, SegmentRef
+from app.datasets.parts.model import MergedSegment, SegmentRef, SliceTooLarge
 from app.datasets.parts.object_cache import ObjectCache
-from app.datasets.parts.segment_writer import SegmentWriter
+from app.datasets.parts.segment_writer import ENTRIES_PER_BLOCK, SegmentWriter
 from app.datasets.parts.segments import Entries, Sequences
 from app.datasets.parts.threads import in_thread
 
@@ -24,6 +24,9 @@ U = TypeVar("U")
 
 # Entries of a slice, each of which takes about 60 bytes while its slice is merged.
 SLICE_ENTRIES: Final = 1_048_576
+# Chance does not make a slice this much larger than it should be; keys that are chosen by their
+# hashes do, or one key in very many parts.
+_UNEVEN: Final = 8
 # Ranges that are read together.
 _READS: Final = 16
 
@@ -46,13 +49,15 @@ async def merge_segments(
     `segments` are ordered oldest first, and their ranges of sequences do not overlap. `live` and
     `files` are ranges of sequences in order: the parts that exist, and those of one file each.
     Older values of a key stay: older snapshots need them. Counted are records that another segment
-    of the same file replaces. Raises SegmentTooLarge, BlobMissing, BlobsUnavailable, ObjectDamaged.
+    of the same file replaces. Raises SegmentTooLarge, SliceTooLarge, BlobMissing, BlobsUnavailable,
+    ObjectDamaged.
     """
     cache = ObjectCache(blobs, max_bytes=0)
     sources = await _together(partial(open_source, cache), segments)
     parts = _Parts(sources, live, files)
     writer = SegmentWriter(
         entries=sum(each.segment.entries for each in sources),
+        seed_check=_common_seed(sources),
         first_sequence=parts.first,
         last_sequence=parts.last,
     )
@@ -75,6 +80,22 @@ async def merge_segments(
         last_sequence=parts.last,
         duplicates=parts.duplicates,
     )
+
+
+def _common_seed(sources: Sequence[Source]) -> int:
+    """Return the check value of the seed that all hashes have. Raises ObjectDamaged."""
+    check = sources[0].segment.seed_check if sources else 0
+    for each in sources:
+        each.segment.require_seed(check)
+    return check
+
+
+def _require_even(sources: Sequence[Source], bits: int, limit: int) -> None:
+    """Raise SliceTooLarge before anything is read of a slice that would take too much memory."""
+    counts = sum((each.counts(bits) for each in sources), np.zeros(1 << bits, np.int64))
+    largest = int(counts.max())
+    if largest > limit:
+        raise SliceTooLarge(largest, limit)
 
 
 def _require_entries(writer: SegmentWriter) -> None:
@@ -174,6 +195,9 @@ async def _blocks(
         return
     expected = sum(each.segment.entries for each in sources)
     bits = min(writer.block_bits, max(0, -(-expected // slice_entries) - 1).bit_length())
+    # Each source may read a block that it shares with other slices.
+    limit = _UNEVEN * (slice_entries + len(sources) * ENTRIES_PER_BLOCK)
+    await in_thread(_require_even, sources, bits, limit)
     for number in range(1 << bits):
         slice_ = Slice(number, bits)
         reads = [each.read_of(slice_) for each in sources]

@@ -54,6 +54,14 @@ class Source(msgspec.Struct, frozen=True):
     segment: Segment
     directory: Directory
 
+    def counts(self, bits: int) -> npt.NDArray[np.int64]:
+        """Return the number of entries that each of 2^`bits` slices reads."""
+        before = self.directory["before"].astype(np.int64)
+        more = self.segment.block_bits - bits
+        if more >= 0:
+            return np.diff(before[:: 1 << more])
+        return np.repeat(np.diff(before), 1 << -more)
+
     def read_of(self, part: Slice) -> Read:
         """Name the range that holds a slice."""
         first, last = part.blocks(self.segment.block_bits)

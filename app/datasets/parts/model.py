@@ -63,6 +63,14 @@ class CollidingKeys(CrivoError):
         super().__init__(f"more than {limit} different keys of the part have the same hash")
 
 
+class SliceTooLarge(CrivoError):
+    """The hashes of an index are so uneven that a merge would take too much memory."""
+
+    def __init__(self, entries: int, limit: int) -> None:
+        """Name the size and the limit."""
+        super().__init__(f"a slice of the index has {entries} entries, and may have {limit}")
+
+
 class ObjectDamaged(BlobLost):
     """A stored object is not what was written: a checksum or a size does not match."""
 

@@ -8,6 +8,7 @@ from typing import Final
 from app.blobs import Blobs, BlobWriter
 from app.datasets.parts.duplicates import drop_replaced
 from app.datasets.parts.encoder import PartEncoder
+from app.datasets.parts.keys import HashSeed
 from app.datasets.parts.long_lines import taking_turns
 from app.datasets.parts.model import Format, PartRef, StoredPart
 from app.datasets.parts.pointers import Pointer
@@ -25,6 +26,7 @@ async def store_part(
     *,
     format: Format,  # noqa: A002 - the dataset's own word
     key: Pointer | None,
+    seed: HashSeed,
     blobs: Blobs,
     part_key: str,
     index_key: str,
@@ -34,12 +36,14 @@ async def store_part(
     After an error neither exists. Raises BadLine, PartTooLarge, LineTooSlow, CollidingKeys,
     BlobsUnavailable, and what `chunks` raises.
     """
-    encoder = PartEncoder(format, key)
+    encoder = PartEncoder(format, key, seed)
     writers = {part_key: blobs.writer(part_key), index_key: blobs.writer(index_key)}
     try:
         stored_bytes = await _store(encoder, chunks, writers[part_key])
         part = PartRef(blob_key=part_key, raw_bytes=encoder.raw_bytes, stored_bytes=stored_bytes)
-        duplicates, index_bytes = await _store_index(encoder, key, blobs, part, writers[index_key])
+        duplicates, index_bytes = await _store_index(
+            encoder, key, seed, blobs, part, writers[index_key]
+        )
     except BaseException:
         with suppress(BlobsUnavailable):
             await asyncio.shield(_discard(blobs, writers))
@@ -74,7 +78,12 @@ async def _store(encoder: PartEncoder, chunks: AsyncIterator[bytes], writer: Blo
 
 
 async def _store_index(
-    encoder: PartEncoder, key: Pointer | None, blobs: Blobs, part: PartRef, writer: BlobWriter
+    encoder: PartEncoder,
+    key: Pointer | None,
+    seed: HashSeed,
+    blobs: Blobs,
+    part: PartRef,
+    writer: BlobWriter,
 ) -> tuple[int, int]:
     """Return the number of replaced records and the size of the index."""
     if key is None:
@@ -83,7 +92,7 @@ async def _store_index(
     if not len(hashes):
         return 0, 0
     kept = await drop_replaced(hashes, offsets, blobs=blobs, part=part, key=key)
-    segment = await in_thread(write_segment, *kept)
+    segment = await in_thread(write_segment, *kept, seed.check)
     async with writer:
         await writer.write(segment)
     return len(hashes) - len(kept[0]), len(segment)

@@ -49,11 +49,12 @@ class Found(msgspec.Struct, frozen=True, gc=False):
             yield self.first_sequence + relative, self.offsets[at]
 
 
-def search(ref: SegmentRef, hash_: int) -> Reads:
-    """Return the entries of a hash. Raises ObjectDamaged."""
+def search(ref: SegmentRef, hash_: int, seed_check: int) -> Reads:
+    """Return the entries of a hash. Raises ObjectDamaged, also if its seed is another."""
     end = tail_of(ref)
     tail = yield end
     segment = parse_tail(ref, tail)
+    segment.require_seed(seed_check)
     block = segment.block_of(hash_)
     page = block - block % _PAGE_BLOCKS
     directory = yield from _fetch(

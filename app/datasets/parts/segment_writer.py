@@ -19,7 +19,7 @@ from app.datasets.parts.segments import (
 )
 
 # A block of these takes about 14 KiB, which costs hardly more to read than less.
-_ENTRIES_PER_BLOCK: Final = 1_024
+ENTRIES_PER_BLOCK: Final = 1_024
 _SHORT_SEQUENCES: Final = 1 << (8 * SHORT_SEQUENCE_BYTES)
 
 
@@ -30,11 +30,14 @@ class SegmentTooLarge(Exception):
 class SegmentWriter:
     """Turns entries, in order, into the bytes of a segment."""
 
-    def __init__(self, *, entries: int, first_sequence: int = 0, last_sequence: int = 0) -> None:
+    def __init__(
+        self, *, entries: int, seed_check: int, first_sequence: int = 0, last_sequence: int = 0
+    ) -> None:
         """Choose the layout for at most `entries` of a range of parts. Raises SegmentTooLarge."""
         if entries > MAX_ENTRIES:
             raise SegmentTooLarge
-        self.block_bits = max(0, -(-entries // _ENTRIES_PER_BLOCK) - 1).bit_length()
+        self.block_bits = max(0, -(-entries // ENTRIES_PER_BLOCK) - 1).bit_length()
+        self._seed_check = seed_check
         self._first_sequence = first_sequence
         self._last_sequence = last_sequence
         self._sequence_bytes = _bytes_for(last_sequence - first_sequence)
@@ -71,6 +74,7 @@ class SegmentWriter:
             self.entries,
             self._first_sequence,
             self._last_sequence,
+            self._seed_check,
         )
         return b"".join((self._directory, DIRECTORY_ENTRY.pack(self.entries, 0), footer))
 
@@ -81,9 +85,9 @@ class SegmentWriter:
         return relative.astype(f"<u{self._sequence_bytes}")
 
 
-def write_segment(hashes: Hashes, offsets: Offsets) -> bytes:
+def write_segment(hashes: Hashes, offsets: Offsets, seed_check: int) -> bytes:
     """Return the segment of one part, of entries in order."""
-    writer = SegmentWriter(entries=len(hashes))
+    writer = SegmentWriter(entries=len(hashes), seed_check=seed_check)
     entries = Entries(hashes, offsets, np.zeros(len(hashes), np.uint32))
     return writer.write(entries, first=0, last=1 << writer.block_bits) + writer.end()
 

@@ -31,8 +31,9 @@ SHORT_SEQUENCE_BYTES: Final = 2
 # The number of entries before a block, and the block's checksum.
 DIRECTORY_ENTRY: Final = Layout("<II")
 MAX_ENTRIES: Final = 2**32 - 1
-# Magic, version, block bits, bytes of a sequence, entries, first and last sequence.
-FOOTER: Final = Layout("<8sHBBQII")
+# Magic, version, block bits, bytes of a sequence, entries, first and last sequence, and the check
+# value of the seed of the hashes.
+FOOTER: Final = Layout("<8sHBBQIII")
 MAGIC: Final = b"crivoidx"
 VERSION: Final = 1
 # The footer is read with what precedes it: a small segment in one read.
@@ -70,6 +71,7 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     entries: int
     first_sequence: int
     last_sequence: int
+    seed_check: int
 
     @property
     def blocks(self) -> int:
@@ -85,6 +87,11 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     def sequences(self) -> range:
         """The range that has the sequences of its parts."""
         return range(self.first_sequence, self.last_sequence + 1)
+
+    def require_seed(self, check: int) -> None:
+        """Compare the seed of the hashes with another. Raises ObjectDamaged."""
+        if check != self.seed_check:
+            raise ObjectDamaged("a segment of the index has hashes of another seed")
 
     def block_of(self, hash_: int) -> int:
         """Return the number of the block that a hash is in."""
@@ -111,7 +118,8 @@ def parse_tail(ref: SegmentRef, tail: bytes) -> Segment:
     """Read the footer at the end of `tail`. Raises ObjectDamaged."""
     if len(tail) < FOOTER.size:
         raise ObjectDamaged("a segment of the index is cut off")
-    magic, version, bits, sequence_bytes, entries, *range_ = FOOTER.unpack(tail[-FOOTER.size :])
+    fields = FOOTER.unpack(tail[-FOOTER.size :])
+    magic, version, bits, sequence_bytes, entries, *range_, seed_check = fields
     first, last = range_ if ref.sequence is None else (ref.sequence, ref.sequence)
     segment = Segment(
         key=ref.blob_key,
@@ -120,6 +128,7 @@ def parse_tail(ref: SegmentRef, tail: bytes) -> Segment:
         entries=entries,
         first_sequence=first,
         last_sequence=last,
+        seed_check=seed_check,
     )
     directory = segment.directory(0, segment.blocks) if bits < HASH_BITS else None
     if (

@@ -6,6 +6,7 @@ from typing import Final
 from app.blobs import Blobs
 from app.datasets.parts import (
     Format,
+    HashSeed,
     MergedSegment,
     ObjectCache,
     PartRef,
@@ -22,6 +23,7 @@ from app.datasets.parts import (
 )
 
 PK: Final = parse_pointer("/pk")
+SEED: Final = HashSeed.of(7)
 
 
 async def in_chunks(raw: bytes, size: int = 65_536) -> AsyncIterator[bytes]:
@@ -32,7 +34,8 @@ async def in_chunks(raw: bytes, size: int = 65_536) -> AsyncIterator[bytes]:
 class Parts:
     """Parts in order of their sequences, from 0, and the segments that index them, oldest first."""
 
-    def __init__(self, blobs: Blobs) -> None:
+    def __init__(self, blobs: Blobs, seed: HashSeed = SEED) -> None:
+        self.seed = seed
         self.blobs = blobs
         self.cache = ObjectCache(blobs)
         self.refs: list[PartRef] = []
@@ -48,6 +51,7 @@ class Parts:
             in_chunks(raw, chunk_bytes),
             format=content,
             key=PK if content is Format.JSONL else None,
+            seed=self.seed,
             blobs=self.blobs,
             part_key=part_key,
             index_key=index_key,
@@ -92,8 +96,9 @@ class Parts:
             return self.refs[sequence] if of is None or sequence in of else None
 
         arguments = self.cache, encode_key(key), self.segments[::-1]
-        hits = [hit async for hit in find(*arguments, pointer=PK, part_of=part_of)]
-        newest = await find_newest(*arguments, pointer=PK, part_of=part_of)
+        found = find(*arguments, pointer=PK, seed=self.seed, part_of=part_of)
+        hits = [hit async for hit in found]
+        newest = await find_newest(*arguments, pointer=PK, seed=self.seed, part_of=part_of)
         assert newest == (hits[0] if hits else None)
         return [hit.line for hit in hits]
 

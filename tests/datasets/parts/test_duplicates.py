@@ -17,7 +17,7 @@ from app.datasets.parts.duplicates import _passes, drop_replaced
 from app.datasets.parts.encoder import PartEncoder
 from app.datasets.parts.hash_order import order_by_hash
 from app.settings import Settings
-from tests.datasets.parts.stored import PK, Parts
+from tests.datasets.parts.stored import PK, SEED, Parts
 
 # Hashes that several keys have: that of a key is its first digit.
 _KEYS = st.lists(st.integers(0, 39).map("{:02}".format), max_size=60)
@@ -120,10 +120,10 @@ def test_a_part_has_a_largest_number_of_keys(monkeypatch: pytest.MonkeyPatch) ->
         (Format.JSONL, None, some * 9),
         (Format.TEXT, None, some * 9),
     ):
-        accepted = PartEncoder(content, key)
+        accepted = PartEncoder(content, key, SEED)
         accepted.feed(raw)
         accepted.finish()
-    refused = PartEncoder(Format.JSONL, PK)
+    refused = PartEncoder(Format.JSONL, PK, SEED)
     refused.feed(some + b'{"pk":1}\n')
     with pytest.raises(PartTooLarge, match="10 records with a key"):
         refused.finish()

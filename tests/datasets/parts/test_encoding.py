@@ -16,7 +16,7 @@ from app.datasets.parts.json_text import InvalidJson, require_shallow
 from app.limits import MAX_LINE_BYTES, MAX_NESTING, MAX_PART_BYTES
 from app.outages import BlobsUnavailable
 from app.settings import Settings
-from tests.datasets.parts.stored import PK, Parts, in_chunks
+from tests.datasets.parts.stored import PK, SEED, Parts, in_chunks
 
 _LINE_BREAKS = st.sampled_from([b"\n", b"\r\n", b"\n\n", b" \n"])
 _LINES = st.sampled_from(
@@ -40,7 +40,7 @@ _CONTENTS = st.builds(
 def _encode(
     content: Format, key: Pointer | None, raw: bytes, cuts: list[int]
 ) -> tuple[bytes, PartEncoder] | tuple[int, int, str]:
-    encoder = PartEncoder(content, key)
+    encoder = PartEncoder(content, key, SEED)
     bounds = [0, *sorted(cut % (len(raw) + 1) for cut in cuts), len(raw)]
     try:
         encoded = [encoder.feed(raw[start:end]) for start, end in pairwise(bounds)]
@@ -168,7 +168,7 @@ def test_a_line_has_at_most_16_mib() -> None:
 
 
 def test_a_part_has_a_largest_size() -> None:
-    encoder = PartEncoder(Format.BYTES, None)
+    encoder = PartEncoder(Format.BYTES, None, SEED)
     encoder.feed(bytes(MAX_PART_BYTES))
     with pytest.raises(PartTooLarge):
         encoder.feed(b"1")
@@ -204,6 +204,7 @@ async def test_a_part_whose_index_cannot_be_stored_leaves_nothing(parts: Parts) 
             in_chunks(_GOOD),
             format=Format.JSONL,
             key=PK,
+            seed=SEED,
             blobs=parts.blobs,
             part_key="t/datasets/0",
             index_key="t/datasets/0/index",

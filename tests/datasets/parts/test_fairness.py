@@ -24,7 +24,7 @@ from app.datasets.parts.long_lines import LONG_LINE_BYTES, MAX_LONG_LINES
 from app.datasets.parts.segments import Read
 from app.limits import KIB, MIB
 from app.settings import Settings
-from tests.datasets.parts.stored import PK, Parts, in_chunks
+from tests.datasets.parts.stored import PK, SEED, Parts, in_chunks
 
 
 @pytest.fixture
@@ -43,6 +43,7 @@ class _SlowLine:
                 self._chunks(),
                 format=Format.TEXT,
                 key=None,
+                seed=SEED,
                 blobs=blobs,
                 part_key=f"t/datasets/slow-{number}",
                 index_key=f"t/indexes/slow-{number}",
@@ -123,10 +124,13 @@ class _Turns:
 async def test_a_lookup_in_many_segments_gives_turns(parts: Parts) -> None:
     await parts.add(b'{"pk":"a"}\n')
     arguments = parts.cache, encode_key("b"), parts.segments * 3_000
-    await find_newest(*arguments, pointer=PK, part_of=parts.refs.__getitem__)
+    await find_newest(*arguments, pointer=PK, seed=SEED, part_of=parts.refs.__getitem__)
 
     async with _Turns() as turns:
-        assert await find_newest(*arguments, pointer=PK, part_of=parts.refs.__getitem__) is None
+        assert (
+            await find_newest(*arguments, pointer=PK, seed=SEED, part_of=parts.refs.__getitem__)
+            is None
+        )
     assert turns.count > 3_000 // 100
 
 
@@ -135,10 +139,10 @@ async def test_a_lookup_of_parts_that_a_snapshot_does_not_have_gives_turns(parts
         await parts.add(b'{"pk":"a"}\n')
     await parts.merge()
     arguments = parts.cache, encode_key("a"), parts.segments * 1_000
-    await find_newest(*arguments, pointer=PK, part_of=lambda _: None)
+    await find_newest(*arguments, pointer=PK, seed=SEED, part_of=lambda _: None)
 
     async with _Turns() as turns:
-        assert await find_newest(*arguments, pointer=PK, part_of=lambda _: None) is None
+        assert await find_newest(*arguments, pointer=PK, seed=SEED, part_of=lambda _: None) is None
     # Those for the segments alone are 16.
     assert turns.count > 25
 
@@ -203,6 +207,7 @@ async def test_searches_end_with_the_lookup(in_memory: Parts) -> None:
         encode_key("?"),
         in_memory.segments,
         pointer=PK,
+        seed=SEED,
         part_of=in_memory.refs.__getitem__,
     )
 
@@ -220,6 +225,7 @@ async def test_a_part_that_is_cancelled_leaves_nothing(parts: Parts) -> None:
                 in_chunks(raw),
                 format=Format.JSONL,
                 key=PK,
+                seed=SEED,
                 blobs=parts.blobs,
                 part_key=f"t/datasets/{turns}",
                 index_key=f"t/indexes/{turns}",

@@ -8,8 +8,9 @@ from hypothesis import given, settings, strategies as st
 from app.datasets.parts import RawNumber, encode_key, json_text, parse_key, parse_pointer
 from app.datasets.parts.json_text import MAX_PARSED_BYTES, InvalidJson, parse_json, require_json
 from app.datasets.parts.key_reader import KeyReader
-from app.datasets.parts.keys import hash_of
+from app.datasets.parts.keys import HashSeed, hash_of
 from app.datasets.parts.pointers import MAX_ELEMENT, MAX_TOKENS, key_of
+from tests.datasets.parts.stored import SEED
 
 _POINTERS = st.sampled_from(["", "/pk", "/a/pk", "/0", "/a/1", "/é", "/", "/a~1b~0"])
 _KEYS = st.one_of(
@@ -52,9 +53,9 @@ def test_all_ways_to_read_a_key_agree(pointer: str, records: list[bytes]) -> Non
         return
 
     assert [reader.read(record) for record in records] == exact
-    hashes = reader.hashes(records)
+    hashes = reader.hashes(records, SEED)
     if hashes is not None:
-        assert hashes == [hash_of(key) for key in exact if key is not None]
+        assert hashes == [hash_of(key, SEED) for key in exact if key is not None]
 
 
 def test_plain_keys_are_read_many_at_once() -> None:
@@ -62,17 +63,20 @@ def test_plain_keys_are_read_many_at_once() -> None:
 
     strings = [b'{"a":{"pk":"%d"}}\r' % number for number in range(9)]
     integers = [b'{"a":{"pk":%d,"b":[]}}' % number for number in range(9)]
-    assert reader.hashes(strings) == [hash_of(encode_key(str(number))) for number in range(9)]
-    assert reader.hashes(integers) == [
-        hash_of(encode_key(RawNumber(number))) for number in range(9)
+    assert reader.hashes(strings, SEED) == [
+        hash_of(encode_key(str(number)), SEED) for number in range(9)
     ]
-    assert reader.hashes([*strings, *integers]) is None
+    assert reader.hashes(integers, SEED) == [
+        hash_of(encode_key(RawNumber(number)), SEED) for number in range(9)
+    ]
+    assert reader.hashes([*strings, *integers], SEED) is None
 
 
 def test_hashes_are_those_of_stored_indexes() -> None:
     # A change would hide the records of every stored part.
-    assert hash_of(encode_key("123")) == 10129449622609348920
-    assert hash_of(encode_key(RawNumber("123"))) == 4931265735973350220
+    assert HashSeed(6424735547165501610, 1529478399040441774, 194350225) == SEED
+    assert hash_of(encode_key("123"), SEED) == 15183138002503265274
+    assert hash_of(encode_key(RawNumber("123")), SEED) == 15088532672092813439
 
 
 @pytest.mark.parametrize(
@@ -101,7 +105,7 @@ def test_keys_that_are_one(text: bytes, same: bytes) -> None:
 )
 def test_keys_that_differ(text: bytes, other: bytes) -> None:
     assert parse_key(text) != parse_key(other)
-    assert hash_of(parse_key(text)) != hash_of(parse_key(other))
+    assert hash_of(parse_key(text), SEED) != hash_of(parse_key(other), SEED)
 
 
 @pytest.mark.parametrize("text", [b"", b"abc", b"true", b"null", b"{}", b'"a', b"01", b"\xff"])

@@ -24,7 +24,7 @@ from app.datasets.parts.segment_writer import write_segment
 from app.datasets.parts.segments import Read, tail_of
 from app.limits import MAX_NESTING
 from app.settings import Settings
-from tests.datasets.parts.stored import PK, Parts, in_chunks
+from tests.datasets.parts.stored import PK, SEED, Parts, in_chunks
 
 _KEYS = [*map(str, range(9)), "é", ""]
 _VALUES = st.lists(st.sampled_from(_KEYS), max_size=12)
@@ -110,7 +110,14 @@ async def test_sequences_may_lie_far_apart(parts: Parts) -> None:
     part_of = dict(zip(sequences, parts.refs, strict=True)).get
 
     async def found(key: str) -> list[int]:
-        hits = find(parts.cache, encode_key(key), parts.segments[::-1], pointer=PK, part_of=part_of)
+        hits = find(
+            parts.cache,
+            encode_key(key),
+            parts.segments[::-1],
+            pointer=PK,
+            seed=SEED,
+            part_of=part_of,
+        )
         return [hit.sequence async for hit in hits]
 
     parts.segments[:] = refs[:2]
@@ -138,12 +145,12 @@ async def test_duplicates_are_counted_within_a_file(parts: Parts) -> None:
 async def test_keys_with_one_hash_are_told_apart(parts: Parts) -> None:
     await parts.add(_part(["a", "b", "a", "c"], 0))
     starts = np.array([0, 22, 44, 66], np.uint32)
-    colliding = np.full(4, hash_of(encode_key("a")), np.uint64)
+    colliding = np.full(4, hash_of(encode_key("a"), SEED), np.uint64)
 
     kept = await drop_replaced(colliding, starts, blobs=parts.blobs, part=parts.refs[0], key=PK)
     assert sorted(kept[1].tolist()) == [22, 44, 66]
 
-    segment = write_segment(*kept)
+    segment = write_segment(*kept, SEED.check)
     await parts.blobs.put("t/indexes/colliding", in_chunks(segment))
     parts.segments[:] = [
         SegmentRef(blob_key="t/indexes/colliding", stored_bytes=len(segment), sequence=0)
@@ -169,7 +176,12 @@ async def test_strings_and_numbers_are_different_keys(parts: Parts) -> None:
 
     async def found(key: str) -> list[bytes]:
         hits = find(
-            parts.cache, encode_key(key), parts.segments, pointer=PK, part_of=parts.refs.__getitem__
+            parts.cache,
+            encode_key(key),
+            parts.segments,
+            pointer=PK,
+            seed=SEED,
+            part_of=parts.refs.__getitem__,
         )
         return [hit.line async for hit in hits]
 
