@@ -56,6 +56,8 @@ MIN_COUNTED_PART_BYTES: Final = 4 * KIB
 MAX_FILE_PARTS: Final = 131_072
 MAX_FILE_BYTES: Final = MAX_FILE_PARTS * PART_BYTES
 MAX_PATH_BYTES: Final = 1_024
+# Of each tenant, at one API process: each holds part of its data in memory while it arrives.
+MAX_PARTS_AT_ONCE: Final = 16
 # Levels of arrays and objects in a record: fewer than any stack of the interpreter has left.
 MAX_NESTING: Final = 500
 # Records of a part that have a key; 8 MiB of them have at least 4 bytes each.
@@ -66,6 +68,8 @@ MAX_UPLOAD_PATH_BYTES: Final = 1_536 * KIB
 MAX_COMMIT_BYTES: Final = 8 * MIB
 # Records of one response, and keys of one request.
 MAX_RECORDS: Final = 1_000
+# Of each tenant, at one API process: each holds a record of up to `MAX_LINE_BYTES`.
+MAX_RECORD_STREAMS: Final = 8
 
 # A worker counts as gone when its last heartbeat is older: several may come late.
 WORKER_TIMEOUT_SECONDS: Final = 15.0

@@ -65,7 +65,7 @@ from app.keys.api import router as keys
 from app.keys.bootstrap import prepare
 from app.keys.key_cache import KeyCache, open_key_cache
 from app.lifecycle import Watchdog, exit_cleanly_on_signals, open_watchdog
-from app.limits import MAX_UPLOAD_BYTES
+from app.limits import MAX_PARTS_AT_ONCE, MAX_RECORD_STREAMS, MAX_UPLOAD_BYTES
 from app.metrics import configure_metrics
 from app.prometheus.api import router as metrics
 from app.prometheus.listener import open_listener
@@ -73,6 +73,7 @@ from app.prometheus.service import MetricsPage
 from app.quotas.errors import QuotaError
 from app.quotas.in_flight import InFlightLimiter
 from app.quotas.rates import open_rate_limiter
+from app.quotas.turns import TenantTurns
 from app.replays.api import router as replays
 from app.resources import Resources, open_resources
 from app.sandbox.zygote_client import SandboxUnavailable
@@ -129,6 +130,8 @@ def create_app(settings: Settings) -> Litestar:
             waiters.watch(select_comparison_states)
             app.state.queue_limit = QueueLimit(limit=settings.max_queued)
             app.state.uploads = InFlightLimiter(max_per_tenant=MAX_UPLOADS_OF_TENANT)
+            app.state.part_turns = TenantTurns(max_per_tenant=MAX_PARTS_AT_ONCE)
+            app.state.record_turns = TenantTurns(max_per_tenant=MAX_RECORD_STREAMS)
             _log_access(settings, key_cache)
             with open_watchdog(settings.hang_seconds) as watchdog:
                 async with background(_beat(watchdog)):

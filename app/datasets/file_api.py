@@ -31,6 +31,7 @@ from app.http.raw_paths import path_after
 from app.limits import MAX_FILE_BYTES
 from app.pagination import Page
 from app.payloads.reader import begin
+from app.quotas.turns import TenantTurns
 from app.resources import Resources
 
 BYTES: Final = "application/octet-stream"
@@ -63,7 +64,9 @@ async def put_file(
         data=stream_body(request, max_bytes=MAX_FILE_BYTES, compressed=True, digested=True),
         announced_bytes=announced_bytes(request),
     )
-    published = await file_service.receive_file(resources, caller, parse_name(dataset), part)
+    turns: TenantTurns = request.app.state.part_turns
+    async with turns.turn(caller.tenant):
+        published = await file_service.receive_file(resources, caller, parse_name(dataset), part)
     location = f"/datasets/{published.dataset}/snapshots/{published.snapshot.number}"
     return Response(published, status_code=201, headers={"Location": location})
 

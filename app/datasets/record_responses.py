@@ -1,6 +1,6 @@
 """Write records as HTTP responses: one alone, or many as lines of JSON."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing
 from typing import Final
 
@@ -8,11 +8,14 @@ from litestar import Response
 from litestar.response import Stream
 from msgspec import Raw
 
+from app.datasets.parts.long_lines import LONG_LINE_BYTES
 from app.datasets.record_service import Found, OpenSnapshot
+from app.http.authorization import caller_of
 from app.http.bodies import AnyRequest
 from app.http.conditions import is_known
 from app.http.methods import is_head
 from app.payloads.reader import begin, single_chunk
+from app.quotas.turns import TenantTurns
 
 NDJSON: Final = "application/x-ndjson"
 JSON: Final = "application/json"
@@ -69,9 +72,11 @@ async def _respond(
 ) -> Stream:
     """Stream chunks; the first is read now, so that what it raises has a status.
 
-    For HEAD it is the only one that is read.
+    For HEAD it is the only one that is read. Records can be long, and clients slow: a tenant has a
+    few streams at once.
     """
     headers = {**_HEADERS, _SNAPSHOT: str(snapshot.number)}
+    chunks = _in_turn(request, chunks)
     body = await begin(chunks)
     if is_head(request):
         await chunks.aclose()
@@ -79,17 +84,28 @@ async def _respond(
     return Stream(body, headers=headers, media_type=media_type)
 
 
+async def _in_turn(
+    request: AnyRequest, chunks: AsyncGenerator[bytes, None]
+) -> AsyncGenerator[bytes, None]:
+    turns: TenantTurns = request.app.state.record_turns
+    async with turns.turn(caller_of(request).tenant), aclosing(chunks):
+        async for chunk in chunks:
+            yield chunk
+
+
 async def _ended(lines: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
     async with aclosing(lines):
         async for line in lines:
-            yield line + b"\n"
+            for piece in _pieces(b"", line, b"\n"):
+                yield piece
 
 
 async def _as_values(values: AsyncGenerator[Found, None]) -> AsyncGenerator[bytes, None]:
     start = b"["
     async with aclosing(values):
         async for each in values:
-            yield start + b'{"snapshot":%d,"record":%b}' % (each.snapshot, each.line)
+            for piece in _pieces(b'%b{"snapshot":%d,"record":' % (start, each.snapshot), each.line):
+                yield piece
             start = b","
     yield b"]"
 
@@ -103,5 +119,14 @@ async def _as_pairs(
             key = bytes(next(remaining))
             if each is None:
                 yield b'{"key":%b,"snapshot":null,"record":null}\n' % key
-            else:
-                yield b'{"key":%b,"snapshot":%d,"record":%b}\n' % (key, each.snapshot, each.line)
+                continue
+            before = b'{"key":%b,"snapshot":%d,"record":' % (key, each.snapshot)
+            for piece in _pieces(before, each.line, b"}\n"):
+                yield piece
+
+
+def _pieces(before: bytes, line: bytes, after: bytes = b"}") -> Iterable[bytes]:
+    """Put a line between others without a copy of it, if it is long."""
+    if len(line) > LONG_LINE_BYTES:
+        return (before, line, after)
+    return (before + line + after,)

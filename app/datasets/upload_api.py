@@ -28,6 +28,7 @@ from app.idempotency.model import Repeated
 from app.limits import MAX_COMMIT_BYTES, MAX_PART_BYTES, MAX_SMALL_BODY_BYTES
 from app.pagination import Page, PageQuery
 from app.payloads.reader import begin, single_chunk
+from app.quotas.turns import TenantTurns
 from app.resources import Resources
 
 
@@ -116,9 +117,11 @@ async def put_part(
         data=stream_body(request, max_bytes=MAX_PART_BYTES, compressed=True, digested=True),
         announced_bytes=announced_bytes(request),
     )
-    received, is_new = await upload_service.receive_part(
-        resources, caller, parse_upload_id(upload), part
-    )
+    turns: TenantTurns = request.app.state.part_turns
+    async with turns.turn(caller.tenant):
+        received, is_new = await upload_service.receive_part(
+            resources, caller, parse_upload_id(upload), part
+        )
     return Response(received, status_code=201 if is_new else 200)
 
 
@@ -141,6 +144,7 @@ async def remove_file(
 
 @post(
     "/uploads/{upload:str}/commit",
+    request_max_body_size=None,
     operation_class=reference.COMMIT_UPLOAD,
     **needs(Scope.WRITE_DATASETS),
 )

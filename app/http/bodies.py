@@ -12,7 +12,7 @@ from msgspec import UNSET, Meta, UnsetType
 from app.errors import MalformedRequest, Problem, invalid_parameter
 from app.fair_queue import FairQueue
 from app.http.authorization import caller_of
-from app.http.content_digest import checked, content_digest_of
+from app.http.content_digest import checked, content_digests_of
 from app.http.decompression import ENCODINGS, decompressed
 from app.validation import (
     InvalidTexts,
@@ -119,10 +119,13 @@ async def stream_body(
     that is not in the encoding it declares; with `digested`, also DigestMismatch at its end if it
     does not match its Content-Digest.
     """
+    if "content-range" in request.headers:
+        # Its bytes would be taken for the whole (RFC 9110, 14.5).
+        raise MalformedRequest("a body is sent whole, without Content-Range")
     encoding = encoding_of(request, allowed=ENCODINGS if compressed else {})
     chunks = _received(request, max_bytes=max_bytes)
-    if digested and (digest := content_digest_of(request)) is not None:
-        chunks = checked(chunks, digest)
+    if digested and (digests := content_digests_of(request)):
+        chunks = checked(chunks, digests)
     if encoding is None:
         async for chunk in chunks:
             yield chunk

@@ -15,14 +15,17 @@ _MEMBER: Final = re.compile(
     r"([a-z*][a-z0-9_.*-]*)=:([A-Za-z0-9+/=]*):"
     r'(?: *;[a-z*][a-z0-9_.*-]*(?:=(?:"[^",]*"|[^",; ]+))?)*'
 )
-_ALGORITHM: Final = "sha-256"
-_SHA256_BYTES: Final = 32
+# Those of RFC 9530 that are not deprecated, with the bytes of their digests.
+_SIZES: Final = {"sha-256": 32, "sha-512": 64}
 
 # How routes that check it describe the header in OpenAPI.
 DESCRIBED: Final = {
-    "Content-Digest": "`sha-256=:<base64>:`, the digest of the body as it is sent, compressed if "
-    "it is: 422 if the received bytes differ (RFC 9530). Other algorithms are ignored"
+    "Content-Digest": "`sha-256=:<base64>:` or `sha-512=:<base64>:`, the digest of the body as it "
+    "is sent, compressed if it is: 422 if the received bytes differ (RFC 9530). Other algorithms "
+    "are ignored"
 }
+
+Digests = dict[str, bytes]
 
 
 class DigestMismatch(Problem):
@@ -33,39 +36,43 @@ class DigestMismatch(Problem):
     title = "The body does not match its digest"
 
 
-def content_digest_of(connection: AnyConnection) -> bytes | None:
-    """Return the SHA-256 that a request announces for its body; None if it announces none.
+def content_digests_of(connection: AnyConnection) -> Digests:
+    """Return the digests that a request announces for its body, by algorithm.
 
-    Digests of other algorithms are ignored (RFC 9530, 2). Raises MalformedRequest.
+    Those of other algorithms are ignored (RFC 9530, 2). Raises MalformedRequest.
     """
     header = ",".join(connection.headers.getall("content-digest", []))
     if not header.strip():
-        return None
-    digests: dict[str, str] = {}
+        return {}
+    texts: dict[str, str] = {}
     for member in header.split(","):
         found = _MEMBER.fullmatch(member.strip(" \t"))
         if found is None:
             raise MalformedRequest("Content-Digest is not a list of <algorithm>=:<base64>:")
         # Of members with one name the last counts.
-        digests[found[1]] = found[2]
-    if _ALGORITHM not in digests:
-        return None
-    text = digests[_ALGORITHM].rstrip("=")
+        texts[found[1]] = found[2]
+    return {name: _decoded(name, text) for name, text in texts.items() if name in _SIZES}
+
+
+async def checked(chunks: AsyncIterator[bytes], digests: Digests) -> AsyncIterator[bytes]:
+    """Yield chunks; their end raises DigestMismatch unless they have these digests."""
+    hashes = {name: hashlib.new(name.replace("-", "")) for name in digests}
+    async for chunk in chunks:
+        for each in hashes.values():
+            each.update(chunk)
+        yield chunk
+    for name, each in hashes.items():
+        if each.digest() != digests[name]:
+            received = base64.b64encode(each.digest()).decode()
+            raise DigestMismatch(f"the received body has {name}=:{received}:; send it again")
+
+
+def _decoded(name: str, text: str) -> bytes:
+    text = text.rstrip("=")
     try:
         digest = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
     except (ValueError, binascii.Error):
         digest = b""
-    if len(digest) != _SHA256_BYTES:
-        raise MalformedRequest("Content-Digest has no sha-256=:<base64 of 32 bytes>:")
+    if len(digest) != _SIZES[name]:
+        raise MalformedRequest(f"Content-Digest has no {name}=:<base64 of {_SIZES[name]} bytes>:")
     return digest
-
-
-async def checked(chunks: AsyncIterator[bytes], digest: bytes) -> AsyncIterator[bytes]:
-    """Yield chunks; their end raises DigestMismatch unless they have this SHA-256."""
-    sha256 = hashlib.sha256()
-    async for chunk in chunks:
-        sha256.update(chunk)
-        yield chunk
-    if sha256.digest() != digest:
-        received = base64.b64encode(sha256.digest()).decode()
-        raise DigestMismatch(f"the received body has sha-256=:{received}:; send it again")

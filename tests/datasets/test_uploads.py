@@ -226,8 +226,10 @@ def test_an_empty_file_is_kept(system: System, dataset: str) -> None:
 @pytest.mark.parametrize(
     ("header", "status"),
     [
-        ("sha-512=:{bad}:", 201),
-        ("sha-512=:{bad}:, sha-256=:{good}:", 201),
+        ("md5=:{bad}:", 201),
+        ("sha-512=:{good512}:", 201),
+        ("sha-512=:{bad512}:, sha-256=:{good}:", 422),
+        ("sha-512=:{bad}:", 400),
         ("sha-256=:{bad}:, sha-256=:{good}:", 201),
         ("sha-256=:{good}:;q=1", 201),
         ("sha-256=:{good}:, sha-256=:{bad}:", 422),
@@ -236,15 +238,49 @@ def test_an_empty_file_is_kept(system: System, dataset: str) -> None:
         ("sha-256", 400),
     ],
 )
-def test_the_last_sha256_of_a_content_digest_counts(
+def test_the_last_digest_of_each_algorithm_counts(
     system: System, dataset: str, header: str, status: int
 ) -> None:
     good, bad = (base64.b64encode(each).decode() for each in (_sha256(LINES), bytes(32)))
-    headers = {"Content-Digest": header.format(good=good, bad=bad)}
+    good512 = base64.b64encode(hashlib.sha512(LINES).digest()).decode()
+    bad512 = base64.b64encode(bytes(64)).decode()
+    digest = header.format(good=good, bad=bad, good512=good512, bad512=bad512)
+    headers = {"Content-Digest": digest}
 
     answer = system.client.put(f"{dataset}/files/a", content=LINES, headers=headers)
 
     assert answer.status_code == status, answer.text
+
+
+def test_part_of_a_file_is_not_taken_for_the_whole(system: System, dataset: str) -> None:
+    headers = {"Content-Range": "bytes 0-1/100"}
+
+    answer = system.client.put(f"{dataset}/files/a", content=LINES, headers=headers)
+
+    assert (answer.status_code, "Content-Range" in answer.text) == (400, True)
+    assert system.client.get(dataset).json()["latest_snapshot"] is None
+
+
+def test_an_id_is_no_name(system: System, dataset: str) -> None:
+    known = system.client.get(dataset).json()["id"]
+
+    answer = system.client.put(f"/datasets/{known}", json={})
+
+    assert answer.status_code == 422, answer.text
+    assert answer.json()["errors"][0]["pointer"] == "/dataset"
+
+
+def test_a_commit_may_be_larger_than_other_documents(system: System, dataset: str) -> None:
+    upload = system.client.post(f"{dataset}/uploads", json={}).headers["Location"]
+
+    headers = {"Content-Type": "application/json"}
+    read, refused = (
+        system.client.post(f"{upload}/commit", content=b" " * size + b"{}", headers=headers)
+        for size in (8 * 2**20 - 2, 8 * 2**20)
+    )
+
+    assert (read.status_code, refused.status_code) == (422, 413)
+    assert refused.json()["type"] == "urn:crivo:problem:body-too-large"
 
 
 def _sha256(content: bytes) -> bytes:

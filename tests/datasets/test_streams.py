@@ -1,0 +1,58 @@
+"""Streams of records are few for each tenant, so that slow readers of long ones are bounded."""
+
+import socket
+from contextlib import ExitStack
+from typing import Final
+
+import pytest
+
+from app.limits import MAX_RECORD_STREAMS
+from tests.support.raw_connections import connected
+from tests.support.system import System
+
+# More than the buffers of a connection hold.
+LONG: Final = 12 * 2**20
+
+
+@pytest.fixture
+def long_records(system: System, dataset: str) -> str:
+    line = b'{"pk":"long","text":"%b"}\n' % (b"x" * LONG)
+    for path in ("a", "b"):
+        assert system.client.put(f"{dataset}/files/{path}", content=line).status_code == 201
+    return dataset
+
+
+def test_slow_readers_of_a_tenant_wait_for_each_other(system: System, long_records: str) -> None:
+    request = f"GET {long_records}/records?from=0 HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode()
+    with ExitStack() as stack:
+        readers = [stack.enter_context(connected(system.port)) for _ in range(MAX_RECORD_STREAMS)]
+        for each in readers:
+            each.sendall(request)
+            assert each.recv(12) == b"HTTP/1.1 200"
+        waiting = stack.enter_context(connected(system.port))
+        waiting.sendall(request)
+        with pytest.raises(TimeoutError):
+            _head_within(waiting, seconds=1)
+
+        # What is no stream goes on.
+        assert system.client.get(long_records).status_code == 200
+        readers[0].close()
+        assert _head_within(waiting, seconds=60) == b"HTTP/1.1 200"
+
+
+def test_a_long_record_comes_whole_in_every_form(system: System, long_records: str) -> None:
+    record = b'{"pk":"long","text":"%b"}' % (b"x" * LONG)
+    records = f"{long_records}/records"
+
+    lines = system.client.get(records).content
+    history = system.client.get(f"{records}/long?history=true").content
+    found = system.client.post(records, json={"keys": ["long"]}).content
+
+    assert lines == (record + b"\n") * 2
+    assert history == b'[{"snapshot":2,"record":%b},{"snapshot":1,"record":%b}]' % (record, record)
+    assert found == b'{"key":"long","snapshot":2,"record":%b}\n' % record
+
+
+def _head_within(connection: socket.socket, *, seconds: float) -> bytes:
+    connection.settimeout(seconds)
+    return connection.recv(12)
