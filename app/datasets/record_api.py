@@ -40,8 +40,8 @@ async def show_record(
 ) -> Response[bytes] | Stream:
     """Find a record.
 
-    Returns the bytes of the line with this key, as they were sent. Of several in a snapshot, the
-    last line of the file that was published last wins. The key is a string, or with
+    Returns the bytes of the line with this key, without its line break. Of several in a snapshot,
+    the last line of the file that was published last wins. The key is a string, or with
     `?type=number` a number as JSON writes it: `"123"` and `123` are two keys, and so are `1` and
     `1.0`. `?history=true` returns a list with older values as well, newest first, each as
     `{"snapshot":7,"record":{…}}`.
@@ -96,7 +96,7 @@ async def list_records(
 ) -> Stream:
     """List records in the order of the files.
 
-    Returns lines as they were sent, blank ones too, from line `from` of the snapshot on (the first
+    Returns the bytes of lines, each ended by LF, blank ones too, from line `from` on (the first
     is 0), in the order in which its files were published. A `Link` header has the address of the
     next page, which is in the same snapshot.
     """

@@ -197,12 +197,7 @@ async def read_records(
 
     Raises DatasetWithoutRecords.
     """
-    name = snapshot.resolved.name
-    if snapshot.resolved.format is not Format.JSONL:
-        raise DatasetWithoutRecords(
-            f"the dataset {name!r} has the format {snapshot.resolved.format}, whose lines are no "
-            f"records; GET /datasets/{name}/files/<path> with Range returns bytes of a file"
-        )
+    _require_records(snapshot.resolved)
     for lines in snapshot.catalog.lines_of(snapshot.number, first=first, count=count):
         found = read_lines(catalogs.cache, lines.part, lines.first, lines.count)
         async with aclosing(found) as each_line:
@@ -261,12 +256,22 @@ async def _history(
 def _pointer_of(snapshot: OpenSnapshot) -> Pointer:
     """Return where records have their key. Raises DatasetWithoutRecords."""
     resolved = snapshot.resolved
+    _require_records(resolved)
     if resolved.key is None:
         raise DatasetWithoutRecords(
             f"the dataset {resolved.name!r} has no key; "
             f"GET /datasets/{resolved.name}/records?from=0 returns its lines"
         )
     return _parsed(resolved.key)
+
+
+def _require_records(resolved: ResolvedSnapshot) -> None:
+    if resolved.format is not Format.JSONL:
+        name = resolved.name
+        raise DatasetWithoutRecords(
+            f"the dataset {name!r} has the format {resolved.format}, whose lines are no records; "
+            f"GET /datasets/{name}/files/<path> with Range returns bytes of a file"
+        )
 
 
 # Thousands of requests a second have the same few pointers.

@@ -61,8 +61,9 @@ async def put(
             raise dataset_not_found(name)
         if (before.format, before.key) != (wanted.format, wanted.key):
             raise DatasetDiffers(
-                f"the dataset {name!r} has the format {before.format} and the key {before.key}, "
-                "which do not change; send the same, or use another name"
+                f"the dataset {name!r} has the format {before.format} and "
+                f"{'no key' if before.key is None else f'the key {before.key}'}, which do not "
+                "change; send both as they are, or use another name"
             )
         current = await read_dataset(conn, caller.tenant, name)
         if all(

@@ -29,6 +29,7 @@ class Index(Struct, frozen=True, kw_only=True):
     scripts: str = "/scripts"
     executions: str = "/executions"
     batches: str = "/batches"
+    datasets: str = "/datasets"
     health: str = "/health/ready"
 
 

@@ -21,6 +21,8 @@ _RANGE: Final = re.compile(rf"(?:\*/\*|{_TOKEN}/{_TOKEN})")
 _WEIGHT: Final = re.compile(r"[01](?:\.[0-9]*)?|\.[0-9]+")
 # Every text of this API is UTF-8, even where its media type, such as JSON, has no charset.
 _GIVEN: Final = ("charset", "utf-8")
+_NDJSON: Final = "application/x-ndjson"
+_JSON: Final = "application/json"
 # Clients repeat the Accept of their library. Longer ones are not kept: memory is bounded.
 _MAX_CACHED: Final = 256
 
@@ -155,7 +157,9 @@ def _produced_by(request: Request[Any, Any, Any]) -> tuple[str, ...]:
     if not handler.resolve_include_in_schema():
         return ()
     declared: tuple[str, ...] | None = getattr(handler.operation_class, "media_types", None)
-    return (get_enum_string_value(handler.media_type),) if declared is None else declared
+    produced = (get_enum_string_value(handler.media_type),) if declared is None else declared
+    # Lines of JSON are for clients that ask for JSON, as generated ones always do.
+    return (*produced, _JSON) if _NDJSON in produced else produced
 
 
 def _options(request: Request[Any, Any, Any]) -> Response[None]:

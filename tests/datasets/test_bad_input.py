@@ -25,6 +25,8 @@ def _blobs(system: System) -> set[Path]:
     ("content", "line", "byte", "message"),
     [
         (b"\xef\xbb\xbf" + GOOD, 1, 0, "byte-order mark"),
+        (b"\x1f\x8b\x08" + GOOD, 1, 0, "Content-Encoding: gzip"),
+        (b"\x28\xb5\x2f\xfd" + GOOD, 1, 0, "Content-Encoding: zstd"),
         (GOOD + b'{"pk":"\xff"}\n', 2, 18, "not UTF-8"),
         (GOOD + b'{"pk":"' + b"x" * 16 * MIB + b'"}\n' + GOOD, 2, 11, "longer than 16 MiB"),
         (GOOD * 2 + b'{"pk":"1"', 3, 31, "not JSON"),

@@ -44,13 +44,17 @@ def _operations(system: System) -> Iterator[tuple[str, str, str, dict[str, Any]]
 
 
 def _given_by(operation: dict[str, Any]) -> set[str]:
-    """Return the media types of an operation's responses, without problems."""
-    return {
+    """Return the media types of an operation's responses, without problems.
+
+    Lines of JSON are also given to clients that ask for JSON.
+    """
+    given = {
         media_type
         for response in operation["responses"].values()
         for media_type in response.get("content", {})
         if media_type != "application/problem+json"
     }
+    return given | {"application/json"} if "application/x-ndjson" in given else given
 
 
 def _asking_for(media_type: str) -> list[str]:

@@ -14,6 +14,8 @@ from app.datasets.parts.pointers import Pointer
 from app.limits import MAX_KEYS_OF_A_PART, MAX_LINE_BYTES, MAX_PART_BYTES, MIB
 
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+# No text begins with these bytes, which are not UTF-8.
+_COMPRESSED: Final = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 _NO_HASHES: Final = np.empty(0, np.uint64)
 _NO_OFFSETS: Final = np.empty(0, np.uint32)
 
@@ -114,6 +116,8 @@ class PartEncoder:
         return end or (len(waiting) if last else 0)
 
     def _encode_frame(self, raw: bytes) -> bytes:
+        if not self.raw_bytes and self._content is not Format.BYTES:
+            _refuse_compressed(raw)
         if not self.raw_bytes and self._content is Format.JSONL:
             _refuse_byte_order_mark(raw)
         checked = self._check(raw, Place(self.raw_bytes, self.lines))
@@ -135,3 +139,10 @@ class PartEncoder:
 def _refuse_byte_order_mark(raw: bytes) -> None:
     if raw.startswith(_BYTE_ORDER_MARK):
         raise BadLine(line=1, byte=0, message="begins with a byte-order mark")
+
+
+def _refuse_compressed(raw: bytes) -> None:
+    for magic, coding in _COMPRESSED.items():
+        if raw.startswith(magic):
+            message = f"begins like {coding}: send it with Content-Encoding: {coding}, or unpack it"
+            raise BadLine(line=1, byte=0, message=message)

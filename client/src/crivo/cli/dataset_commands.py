@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 from typing import Annotated, Final
 
 from cyclopts import App, Parameter
-from cyclopts.types import NonNegativeInt
+from cyclopts.types import NonNegativeInt, PositiveInt
 from msgspec import Raw
 
 from crivo.cli.arguments import Service
@@ -31,7 +31,7 @@ def get(
     /,
     *,
     number: Annotated[bool, Parameter(show_default=False)] = False,
-    snapshot: int | None = None,
+    snapshot: PositiveInt | None = None,
     history: Annotated[bool, Parameter(show_default=False)] = False,
     service: Service | None = None,
 ) -> None:
@@ -51,7 +51,9 @@ def get(
         Print all values of the key, newest first, with the snapshots that added them.
     """
     service = service or Service()
-    ref = dataset if snapshot is None else f"{dataset.partition('@')[0]}@{snapshot}"
+    if snapshot is not None and "@" in dataset:
+        raise UsageError(f"--snapshot: {dataset} names a snapshot already")
+    ref = dataset if snapshot is None else f"{dataset}@{snapshot}"
     wanted: Key = _number(key) if number else key
     with service.client() as client:
         if not history:
@@ -197,7 +199,7 @@ def delete(
     with service.client() as client:
         if not yes:
             client.datasets.show(dataset)
-            raise UsageError(f"--yes: deletes {dataset} with all its snapshots, for good")
+            raise UsageError(f"nothing is deleted; with --yes {dataset} and all its snapshots are")
         client.datasets.delete(dataset)
     if not service.as_json:
         say(f"deleted {dataset}")
