@@ -111,7 +111,7 @@ class CreateUpload(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Body of `POST /datasets/{dataset}/uploads`.
 
     `append` keeps the dataset's files, except those with a path that the upload has, too;
-    `replace` keeps none. An upload takes up to 20,000 files, with paths of 1.5 MiB in all.
+    `replace` keeps none. An upload takes up to 20,000 files, with paths of 1536 KiB in all.
     """
 
     mode: Mode = Mode.APPEND
