@@ -213,6 +213,15 @@ async def _select_stored(crivo: Crivo) -> asyncpg.Record:
     return row
 
 
+# How asyncpg tells that PostgreSQL is away: the last is of a server that dies as it answers.
+_GONE: Final = (
+    OSError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+)
+
+
 class _HeldParts:
     """Count the parts that the upload holds, over a connection that outlives no PostgreSQL."""
 
@@ -226,7 +235,7 @@ class _HeldParts:
             if self._connection is None:
                 self._connection = await asyncpg.connect(self._database_url)
             held: int = await self._connection.fetchval(COUNT_HELD)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        except _GONE:
             self.close()
             return 0
         return held

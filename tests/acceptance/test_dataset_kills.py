@@ -26,7 +26,7 @@ def test_a_directory_survives_the_death_of_every_process() -> None:
         [ROOT / "scripts" / "bench", *arguments], cwd=ROOT, capture_output=True, check=False
     )
 
-    assert done.stderr == b""
+    assert done.stderr.decode() == ""
     *figures, report = [json.loads(line) for line in done.stdout.splitlines()]
     assert report["first_faults"] == []
     assert done.returncode == report["faults"] == 0

@@ -251,7 +251,7 @@ def test_a_lost_payload_is_reported_before_the_response_starts(stopped_system: S
 
     answer = system.client.get(f"/executions/{execution['id']}/input")
 
-    assert _problem(answer) == (500, "internal-error")
+    assert _problem(answer) == (500, "data-lost")
 
 
 def test_the_same_seed_and_input_give_the_same_bytes(system: System) -> None:
