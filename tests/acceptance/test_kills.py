@@ -186,8 +186,9 @@ def _stop_worker_beyond_its_lease(launched: LauncherProcess) -> None:
                 finished = {each: _finished(launched.url, each) for each in held}
                 assert {each["receipt"]["attempts"] for each in finished.values()} <= {1, 2}
                 sleeper.resume()
-                # Its late reports are refused. There are none of what it had not begun, had sent
-                # a report of, or had claimed without having been told yet: then once more.
+                # Its late reports are refused, which nothing but its log tells; the wait only
+                # gives it the time. There are none of what it had not begun, had sent a report
+                # of, or had claimed without having been told yet: then once more.
                 time.sleep(LEASE_SECONDS)
                 assert {each: _finished(launched.url, each) for each in held} == finished
                 return _losses(log) > known

@@ -1,7 +1,7 @@
 """Batches from the library and from the command line, in pipes and in a terminal."""
 
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Final
 from uuid import uuid4
@@ -17,12 +17,6 @@ from tests.support.system import System
 
 DOUBLE: Final = "function process(n) { if (n < 0) throw Error('negative'); return 2 * n }\n"
 ENDLESS: Final = "function process(_) { for (;;) {} }"
-
-
-@pytest.fixture
-def client(system: System) -> Iterator[Crivo]:
-    with Crivo(system.url) as client:
-        yield client
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Comparisons, conditional promotions and replays by filter, as a user meets them."""
 
 import json
-from collections.abc import Iterator
 from typing import Final
 from uuid import uuid4
 
@@ -11,17 +10,10 @@ from msgspec import Raw
 from crivo import Conflict, Crivo, InvalidRequest
 from crivo.cli.exit_codes import ExitCode
 from tests.support.crivo_command import CrivoCommand
-from tests.support.system import System
 
 OLD: Final = "function process(n) { if (n < 0) throw Error('no'); return {n, twice: 2 * n} }\n"
 SAME: Final = f"// Says the same.\n{OLD}"
 OTHER: Final = "function process(n) { return {n, twice: n === 3 ? '6' : 2 * n} }\n"
-
-
-@pytest.fixture
-def client(system: System) -> Iterator[Crivo]:
-    with Crivo(system.url) as client:
-        yield client
 
 
 @pytest.fixture

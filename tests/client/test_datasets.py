@@ -1,7 +1,6 @@
 """Datasets and their records from the library and from the command line."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
@@ -16,12 +15,6 @@ from tests.support.faulty_server import Scripted, faulty_server
 from tests.support.system import System
 
 ODD = b'{"pk":"a/b"}\n{"pk":""}\n{"pk":"/"}\n{"pk":".."}\n{"pk":"\xc3\xbc ?#%"}\n{"pk":1e5}\n'
-
-
-@pytest.fixture
-def client(system: System) -> Iterator[Crivo]:
-    with Crivo(system.url) as client:
-        yield client
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-from typing import Final
 from uuid import uuid4
 
 import pytest
@@ -13,15 +12,6 @@ from tests.support.crivo_command import CrivoCommand
 from tests.support.faulty_server import Scripted, faulty_server
 from tests.support.servers import ROOT
 from tests.support.system import System, free_port
-
-ECHO: Final = "function process(data) { return data }"
-
-
-@pytest.fixture
-def echo(system: System) -> str:
-    name = f"echo-{uuid4().hex[:8]}"
-    system.upload(name, ECHO)
-    return name
 
 
 @pytest.mark.parametrize(

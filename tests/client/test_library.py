@@ -2,7 +2,6 @@
 
 import io
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 from uuid import uuid4
@@ -16,12 +15,6 @@ from tests.support.system import CARDS, System
 
 ECHO: Final = "function process(data) { console.log('ran'); return data }"
 SLOW: Final = "function process(data) { for (;;) {} }"
-
-
-@pytest.fixture
-def client(system: System) -> Iterator[Crivo]:
-    with Crivo(system.url) as client:
-        yield client
 
 
 @pytest.fixture

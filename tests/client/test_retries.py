@@ -34,12 +34,6 @@ def problem(status: int, code: str, **headers: str) -> Scripted:
 
 
 @pytest.fixture
-def faulty(system: System) -> Iterator[FaultyServer]:
-    with faulty_server(system.url) as server:
-        yield server
-
-
-@pytest.fixture
 def keyless(system: System) -> Iterator[FaultyServer]:
     """A service of version 0.1.0, which takes no idempotency keys."""
     with faulty_server(system.url, refuse_keys=True) as server:
@@ -58,13 +52,6 @@ def old(keyless: FaultyServer) -> Iterator[Crivo]:
 def client(faulty: FaultyServer) -> Iterator[Crivo]:
     with Crivo(faulty.url, retry=QUICK) as client:
         yield client
-
-
-@pytest.fixture
-def echo(system: System) -> str:
-    name = f"echo-{uuid4().hex[:8]}"
-    system.upload(name, ECHO)
-    return name
 
 
 def submissions(faulty: FaultyServer) -> list[str | None]:

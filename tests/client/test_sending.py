@@ -23,12 +23,6 @@ RECORD_BYTES: Final = 2_400
 
 
 @pytest.fixture
-def client(system: System) -> Iterator[Crivo]:
-    with Crivo(system.url) as client:
-        yield client
-
-
-@pytest.fixture
 def state(tmp_path: Path) -> Path:
     """Where journals are."""
     return tmp_path / "state"

@@ -9,32 +9,17 @@ import pytest
 
 import crivo
 from crivo import AsyncCrivo, Crivo, Retry
-from tests.support.faulty_server import FaultyServer, Lost, Scripted, faulty_server
-from tests.support.system import System
+from tests.support.faulty_server import FaultyServer, Lost, Scripted
 
 QUICK: Final = Retry(attempts=4, first_pause=0.001, max_pause=0.002)
-ECHO: Final = "function process(data) { return data }"
 NO_UTF8: Final = b'{"line":1,"status":"\xff","id":"01a1fbeb-e349-7359-851e-28a65d1b7be4"}\n'
 ANY: Final = "01a1fbeb-e349-7359-851e-28a65d1b7be4"
-
-
-@pytest.fixture
-def faulty(system: System) -> Iterator[FaultyServer]:
-    with faulty_server(system.url) as server:
-        yield server
 
 
 @pytest.fixture
 def client(faulty: FaultyServer) -> Iterator[Crivo]:
     with Crivo(faulty.url, retry=QUICK) as client:
         yield client
-
-
-@pytest.fixture
-def echo(system: System) -> str:
-    name = f"echo-{uuid4().hex[:8]}"
-    system.upload(name, ECHO)
-    return name
 
 
 def test_a_download_goes_on_where_it_was_cut(

@@ -21,8 +21,9 @@ from tests.datasets.stores import NAME, Datasets, lines
 
 def _refused(outcomes: list[UUID | BaseException]) -> list[tuple[str, int, int]]:
     errors = [each for each in outcomes if isinstance(each, BaseException)]
-    assert all(isinstance(each, QuotaExceeded) for each in errors), errors
-    return [(each.quota, each.limit, each.used) for each in errors]  # type: ignore[attr-defined]
+    exceeded = [each for each in errors if isinstance(each, QuotaExceeded)]
+    assert exceeded == errors
+    return [(each.quota, each.limit, each.used) for each in exceeded]
 
 
 async def test_open_uploads_are_counted_until_they_end(pool: Pool, settings: Settings) -> None:

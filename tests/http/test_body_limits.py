@@ -57,7 +57,8 @@ def test_every_operation_limits_its_body(
     port: int, upload: str, method: str, path: str, media_type: str, length: str
 ) -> None:
     if length == "chunked" and path == "/datasets/{dataset}/files/{path}":
-        pytest.skip("its limit is a TiB")
+        # The announced length is refused, above; a test cannot send as much.
+        pytest.skip("its limit is 1 TiB: too much to send")
     path = path.replace("{upload}", upload)
     for name, value in FILLED.items():
         path = path.replace(name, value)

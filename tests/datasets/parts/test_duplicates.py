@@ -102,11 +102,18 @@ def test_equal_hashes_stay_in_order(hashes: list[int]) -> None:
 
 async def test_arrays_are_handled_in_threads() -> None:
     parts, hashes, offsets = await _stored(["00", "01", "00", "10", "20", "20"])
-    columns = [np.array(hashes, np.uint64).view(_Noted), np.array(offsets, np.uint32).view(_Noted)]
+    by_hash = np.array(hashes, np.uint64).view(_Noted)
+    at_offset = np.array(offsets, np.uint32).view(_Noted)
 
-    await drop_replaced(*columns, blobs=parts.blobs, part=parts.refs[0], key=PK)  # type: ignore[arg-type]
+    await drop_replaced(
+        by_hash,
+        at_offset,  # type: ignore[arg-type]  # numpy has no type of a view with other elements
+        blobs=parts.blobs,
+        part=parts.refs[0],
+        key=PK,
+    )
 
-    threads = columns[0].threads | columns[1].threads
+    threads = by_hash.threads | at_offset.threads
     assert threads
     assert threading.main_thread() not in threads
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Self
 
 import pytest
@@ -153,9 +154,9 @@ async def test_long_lines_are_read_in_threads(
     sizes: list[int] = []
     read = object_cache._read_without_waiting
 
-    def note(path: object, start: int, end: int) -> object:
+    def note(path: Path, start: int, end: int) -> bytes | None:
         sizes.append(end - start)
-        return read(path, start, end)  # type: ignore[arg-type]
+        return read(path, start, end)
 
     monkeypatch.setattr(object_cache, "_read_without_waiting", note)
     line = b'{"pk":"a","x":"%s"}' % b"".join(b"%07x" % (n * n) for n in range(200_000))

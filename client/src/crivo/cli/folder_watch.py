@@ -115,6 +115,7 @@ def watch_folder(target: Target, *, settle: float) -> None:
         try:
             while True:
                 names = watch.settled(time.monotonic())
+                # Portable, and on network file systems too, changes are only found by looking.
                 time.sleep(_send_round(client, watch, target, names) if names else _STEP_SECONDS)
         except KeyboardInterrupt:
             say("crivo: ended; what is not published yet will be when it is started again")
