@@ -1,6 +1,6 @@
 """Write records as HTTP responses: one alone, or many as lines of JSON."""
 
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
 from typing import Final
 
@@ -26,18 +26,28 @@ _HEADERS: Final = {"X-Content-Type-Options": "nosniff"}
 
 
 async def respond_with_record(
-    request: AnyRequest, found: Found, snapshot: OpenSnapshot
-) -> Response[bytes]:
-    """Return the bytes of one record, or that the client has them."""
+    request: AnyRequest,
+    found: Found,
+    snapshot: OpenSnapshot,
+    again: AsyncGenerator[Found | None, None],
+) -> Response[bytes] | Stream:
+    """Return the bytes of one record, or that the client has them.
+
+    A long one is read by `again` when it can be sent: those of requests that wait are not kept.
+    """
     etag = await found.etag()
     headers = {
         **_HEADERS,
         "ETag": etag,
         _SNAPSHOT: str(snapshot.number),
     }
+    size = len(found.line)
     if is_known(request, etag):
         return Response(b"", status_code=304, headers=headers, media_type=JSON)
-    return Response(found.line, headers=headers, media_type=JSON)
+    if size <= LONG_LINE_BYTES or is_head(request):
+        return Response(found.line, headers=headers, media_type=JSON)
+    body = _in_turn(request, _line_of(again))
+    return Stream(body, headers={**headers, "Content-Length": str(size)}, media_type=JSON)
 
 
 async def respond_with_lines(
@@ -93,6 +103,15 @@ async def _in_turn(
             yield chunk
 
 
+async def _line_of(found: AsyncGenerator[Found | None, None]) -> AsyncGenerator[bytes, None]:
+    async with aclosing(found):
+        async for each in found:
+            # None: retention has deleted it meanwhile, and the response ends too early.
+            if each is not None:
+                for piece in _pieces(b"", each.line, b""):
+                    yield piece
+
+
 async def _ended(lines: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
     async with aclosing(lines):
         async for line in lines:
@@ -125,8 +144,13 @@ async def _as_pairs(
                 yield piece
 
 
-def _pieces(before: bytes, line: bytes, after: bytes = b"}") -> Iterable[bytes]:
-    """Put a line between others without a copy of it, if it is long."""
-    if len(line) > LONG_LINE_BYTES:
-        return (before, line, after)
-    return (before + line + after,)
+def _pieces(before: bytes, line: bytes, after: bytes = b"}") -> Iterator[bytes]:
+    """Put a line between others; a long one in pieces, of which a slow client holds one."""
+    if len(line) <= LONG_LINE_BYTES:
+        yield before + line + after
+        return
+    yield before + line[:LONG_LINE_BYTES]
+    for start in range(LONG_LINE_BYTES, len(line), LONG_LINE_BYTES):
+        yield line[start : start + LONG_LINE_BYTES]
+    if after:
+        yield after

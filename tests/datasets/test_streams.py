@@ -22,37 +22,48 @@ def long_records(system: System, dataset: str) -> str:
     return dataset
 
 
-def test_slow_readers_of_a_tenant_wait_for_each_other(system: System, long_records: str) -> None:
-    request = f"GET {long_records}/records?from=0 HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode()
+@pytest.mark.parametrize("records", ["records?from=0", "records/long"])
+def test_slow_readers_of_a_tenant_wait_for_each_other(
+    system: System, long_records: str, records: str
+) -> None:
+    request = f"GET {long_records}/{records} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode()
     with ExitStack() as stack:
         readers = [stack.enter_context(connected(system.port)) for _ in range(MAX_RECORD_STREAMS)]
         for each in readers:
             each.sendall(request)
-            assert each.recv(12) == b"HTTP/1.1 200"
+            _await_body(each, seconds=60)
         waiting = stack.enter_context(connected(system.port))
         waiting.sendall(request)
         with pytest.raises(TimeoutError):
-            _head_within(waiting, seconds=1)
+            _await_body(waiting, seconds=1)
 
         # What is no stream goes on.
         assert system.client.get(long_records).status_code == 200
         readers[0].close()
-        assert _head_within(waiting, seconds=60) == b"HTTP/1.1 200"
+        _await_body(waiting, seconds=60)
 
 
 def test_a_long_record_comes_whole_in_every_form(system: System, long_records: str) -> None:
     record = b'{"pk":"long","text":"%b"}' % (b"x" * LONG)
     records = f"{long_records}/records"
 
+    single = system.client.get(f"{records}/long")
+    head = system.client.head(f"{records}/long")
     lines = system.client.get(records).content
     history = system.client.get(f"{records}/long?history=true").content
     found = system.client.post(records, json={"keys": ["long"]}).content
 
+    assert single.content == record
+    assert single.headers["Content-Length"] == head.headers["Content-Length"] == str(len(record))
     assert lines == (record + b"\n") * 2
     assert history == b'[{"snapshot":2,"record":%b},{"snapshot":1,"record":%b}]' % (record, record)
     assert found == b'{"key":"long","snapshot":2,"record":%b}\n' % record
 
 
-def _head_within(connection: socket.socket, *, seconds: float) -> bytes:
+def _await_body(connection: socket.socket, *, seconds: float) -> None:
+    """Read until a record begins. Raises TimeoutError."""
     connection.settimeout(seconds)
-    return connection.recv(12)
+    received = b""
+    while b'{"pk":' not in received:
+        received += connection.recv(1)
+        assert len(received) < 4_096

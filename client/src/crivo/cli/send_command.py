@@ -10,6 +10,7 @@ from cyclopts.types import PositiveFloat, PositiveInt
 from crivo.cli.arguments import SendService
 from crivo.cli.exit_codes import UsageError
 from crivo.cli.folder_watch import Target, show_failure, watch_folder
+from crivo.cli.output import say
 from crivo.cli.progress import transferring
 from crivo.dataset_models import Totals
 from crivo.errors import NotPublished
@@ -103,6 +104,8 @@ def send(
         "left out": ", ".join(sent.left_out) or None,
     }
     service.output.facts(sent, facts)
+    if sent.missing_keys and not service.as_json:
+        say(f"crivo: {sent.missing_keys} of {sent.records} records have no key; none finds them")
 
 
 def _facts(totals: Totals, *, bad_lines: int) -> dict[str, object]:
