@@ -65,8 +65,9 @@ async def put_file(
         announced_bytes=announced_bytes(request),
     )
     turns: TenantTurns = request.app.state.part_turns
-    async with turns.turn(caller.tenant):
-        published = await file_service.receive_file(resources, caller, parse_name(dataset), part)
+    published = await file_service.receive_file(
+        resources, caller, parse_name(dataset), part, turns=turns
+    )
     location = f"/datasets/{published.dataset}/snapshots/{published.snapshot.number}"
     return Response(published, status_code=201, headers={"Location": location})
 

@@ -29,6 +29,7 @@ from app.datasets.upload_store import StoredUpload
 from app.db import Connection
 from app.errors import InvalidRequest, Problem, clipped, invalid
 from app.pagination import Page, Paginator, invalid_cursor
+from app.quotas.turns import TenantTurns
 from app.resources import Resources
 
 # Parts of a file that one query lists.
@@ -39,9 +40,9 @@ _PATH_IN_COMMIT: Final = "/files/0/path"
 
 
 async def receive_file(
-    resources: Resources, caller: Caller, dataset: str, part: Part
+    resources: Resources, caller: Caller, dataset: str, part: Part, *, turns: TenantTurns
 ) -> PublishedFile:
-    """Store a file as it arrives, in parts, and publish it as a snapshot of its own.
+    """Store a file as it arrives, in parts that take turns, and publish it as a snapshot.
 
     `part.data` is the whole file. Raises DatasetNotFound, UploadNotFound, InvalidRequest,
     InvalidPart, QuotaExceeded, and what the data raises; nothing stays of a file that is refused.
@@ -53,7 +54,7 @@ async def receive_file(
         )
         async with resources.pool.acquire() as conn:
             await require_no_folders(conn, caller.tenant, upload.dataset_id, [part.path])
-        named = await _receive_parts(resources, caller, upload, part)
+        named = await _receive_parts(resources, caller, upload, part, turns)
         _, snapshot, _ = await commit(resources, caller, upload.id, [named])
     except BaseException as error:
         # An upload that cannot be deleted now expires, unless it was committed.
@@ -136,7 +137,7 @@ def _one_state(conn: Connection) -> AbstractAsyncContextManager[None]:
 
 
 async def _receive_parts(
-    resources: Resources, caller: Caller, upload: StoredUpload, part: Part
+    resources: Resources, caller: Caller, upload: StoredUpload, part: Part, turns: TenantTurns
 ) -> CommitFile:
     """Store the parts of a file one after the other; return what a commit names."""
     digests = hashlib.sha256()
@@ -149,6 +150,7 @@ async def _receive_parts(
                 caller,
                 upload,
                 Part(path=part.path, number=number, data=data),
+                turns=turns,
                 hours=_HOURS,
             )
         except InvalidPart as error:

@@ -35,6 +35,8 @@ _INTERVAL_SECONDS: Final = 1.0
 _CLAIM_SECONDS: Final = 120.0
 _RENEWAL_SECONDS: Final = 30.0
 _RETRY_SECONDS: Final = 5.0
+# Only other parts make it possible.
+_UNEVEN_SECONDS: Final = 3_600.0
 _GROWTH: Final = 2
 # A merge reads a range of each of its indexes for every million entries.
 _MAX_PARTS: Final = 256
@@ -59,23 +61,23 @@ async def merge_next(pool: Pool, blobs: Blobs) -> bool:
         claimed = await merge_store.claim_dataset(conn, seconds=_CLAIM_SECONDS)
     if claimed is None:
         return False
-    is_merged = False
+    # Such as in an outage of the blob store: the claim would last longer than that.
+    pause: float | None = _RETRY_SECONDS
     try:
-        is_merged = await _merge_claimed(pool, blobs, claimed)
+        pause = await _merge_claimed(pool, blobs, claimed)
     finally:
-        if not is_merged:
-            # Such as in an outage of the blob store: the claim would last longer than that.
+        if pause is not None:
             with suppress(DatabaseUnavailable):
                 async with pool.acquire() as conn:
-                    await merge_store.release_dataset(conn, claimed, seconds=_RETRY_SECONDS)
+                    await merge_store.release_dataset(conn, claimed, seconds=pause)
     return True
 
 
-async def _merge_claimed(pool: Pool, blobs: Blobs, claimed: ClaimedDataset) -> bool:
-    """Merge what a dataset has; return False if its rows have changed meanwhile."""
+async def _merge_claimed(pool: Pool, blobs: Blobs, claimed: ClaimedDataset) -> float | None:
+    """Merge what a dataset has; return the seconds until the next attempt, None if it is done."""
     plan = await _plan(pool, claimed)
     if plan is None:
-        return False
+        return _RETRY_SECONDS
     blob_key = new_index_key(claimed.tenant_id)
     try:
         async with background(_renew_claim(pool, claimed)):
@@ -83,19 +85,24 @@ async def _merge_claimed(pool: Pool, blobs: Blobs, claimed: ClaimedDataset) -> b
     except BlobMissing:
         await delete_blobs(blobs, [blob_key])
         await _report_lost(pool, claimed, plan)
-        return False
-    except SliceTooLarge:
+        return _RETRY_SECONDS
+    except SliceTooLarge as error:
         # Lookups go on with the indexes as they are.
-        log.exception("indexes.slice_too_large", tenant=claimed.tenant_id, dataset=claimed.id)
+        log.warning(
+            "indexes.slice_too_large",
+            tenant=str(claimed.tenant_id),
+            dataset=str(claimed.id),
+            reason=str(error),
+        )
         await delete_blobs(blobs, [blob_key])
-        return False
+        return _UNEVEN_SECONDS
     if not await _replace(pool, claimed, _replacement(plan, merged, blob_key)):
         await delete_blobs(blobs, [blob_key])
-        return False
+        return _RETRY_SECONDS
     INDEXES_MERGED.inc(len(plan.keys))
     log.info("indexes.merged", indexes=len(plan.keys), entries=merged.entries)
     await delete_blobs(blobs, plan.keys)
-    return True
+    return None
 
 
 class MergePlan(Struct, frozen=True, kw_only=True):

@@ -57,7 +57,7 @@ async def show_record(
         )
         return await respond_with_history(request, opened, values)
     found, snapshot = await record_service.find_record(resources, catalogs, tenant, ref, key)
-    again = record_service.find_records(resources, catalogs, tenant, snapshot, [key])
+    again = record_service.read_again(resources, catalogs, tenant, snapshot, key)
     return await respond_with_record(request, found, snapshot, again)
 
 

@@ -14,6 +14,7 @@ from app.http.authorization import caller_of
 from app.http.bodies import AnyRequest
 from app.http.conditions import is_known
 from app.http.methods import is_head
+from app.http.reauthorization import closed_with
 from app.payloads.reader import begin, single_chunk
 from app.quotas.turns import TenantTurns
 
@@ -29,7 +30,7 @@ async def respond_with_record(
     request: AnyRequest,
     found: Found,
     snapshot: OpenSnapshot,
-    again: AsyncGenerator[Found | None, None],
+    again: AsyncGenerator[bytes, None],
 ) -> Response[bytes] | Stream:
     """Return the bytes of one record, or that the client has them.
 
@@ -46,7 +47,7 @@ async def respond_with_record(
         return Response(b"", status_code=304, headers=headers, media_type=JSON)
     if size <= LONG_LINE_BYTES or is_head(request):
         return Response(found.line, headers=headers, media_type=JSON)
-    body = _in_turn(request, _line_of(again))
+    body = _in_turn(request, _in_pieces(again))
     return Stream(body, headers={**headers, "Content-Length": str(size)}, media_type=JSON)
 
 
@@ -94,22 +95,25 @@ async def _respond(
     return Stream(body, headers=headers, media_type=media_type)
 
 
-async def _in_turn(
+def _in_turn(
     request: AnyRequest, chunks: AsyncGenerator[bytes, None]
 ) -> AsyncGenerator[bytes, None]:
+    """Yield chunks while the tenant has a turn, which ends with the request at the latest."""
     turns: TenantTurns = request.app.state.record_turns
-    async with turns.turn(caller_of(request).tenant), aclosing(chunks):
-        async for chunk in chunks:
-            yield chunk
+
+    async def held() -> AsyncGenerator[bytes, None]:
+        async with turns.turn(caller_of(request).tenant), aclosing(chunks):
+            async for chunk in chunks:
+                yield chunk
+
+    return closed_with(request, held())
 
 
-async def _line_of(found: AsyncGenerator[Found | None, None]) -> AsyncGenerator[bytes, None]:
-    async with aclosing(found):
-        async for each in found:
-            # None: retention has deleted it meanwhile, and the response ends too early.
-            if each is not None:
-                for piece in _pieces(b"", each.line, b""):
-                    yield piece
+async def _in_pieces(lines: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    async with aclosing(lines):
+        async for line in lines:
+            for piece in _pieces(b"", line, b""):
+                yield piece
 
 
 async def _ended(lines: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:

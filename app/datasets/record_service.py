@@ -122,16 +122,24 @@ async def find_record(
 ) -> tuple[Found, OpenSnapshot]:
     """Find the record of a key that wins. Raises RecordNotFound, DatasetWithoutRecords."""
     snapshot = await open_snapshot(resources, catalogs, tenant, ref)
-    try:
-        found = await _newest(catalogs, snapshot, key)
-    except BlobMissing:
-        snapshot = await open_snapshot(resources, catalogs, tenant, ref)
-        found = await _newest(catalogs, snapshot, key)
+    found, snapshot = await _find(resources, catalogs, tenant, snapshot, key)
     if found is None:
         RECORDS_READ.labels("missing").inc()
         raise record_not_found(snapshot)
     RECORDS_READ.labels("found").inc()
     return found, snapshot
+
+
+async def read_again(
+    resources: Resources, catalogs: Catalogs, tenant: UUID, snapshot: OpenSnapshot, key: bytes
+) -> AsyncGenerator[bytes, None]:
+    """Yield the record that `find_record` has found, for a response that begins later.
+
+    Raises SnapshotNotFound if it is deleted meanwhile.
+    """
+    found, _ = await _find(resources, catalogs, tenant, snapshot, key)
+    if found is not None:
+        yield found.line
 
 
 async def find_records(
@@ -146,11 +154,7 @@ async def find_records(
     Raises DatasetWithoutRecords, and SnapshotNotFound if it is deleted meanwhile.
     """
     for key in keys:
-        try:
-            found = await _newest(catalogs, snapshot, key)
-        except BlobMissing:
-            snapshot = await open_snapshot(resources, catalogs, tenant, snapshot.ref)
-            found = await _newest(catalogs, snapshot, key)
+        found, snapshot = await _find(resources, catalogs, tenant, snapshot, key)
         RECORDS_READ.labels("missing" if found is None else "found").inc()
         yield found
 
@@ -213,6 +217,17 @@ def record_not_found(snapshot: OpenSnapshot) -> RecordNotFound:
         "them with this key; a key that is a number needs ?type=number",
         members={"snapshot": snapshot.number, "records": resolved.records},
     )
+
+
+async def _find(
+    resources: Resources, catalogs: Catalogs, tenant: UUID, snapshot: OpenSnapshot, key: bytes
+) -> tuple[Found | None, OpenSnapshot]:
+    """Find a record, in the snapshot opened anew if a merge has deleted blobs meanwhile."""
+    try:
+        return await _newest(catalogs, snapshot, key), snapshot
+    except BlobMissing:
+        snapshot = await open_snapshot(resources, catalogs, tenant, snapshot.ref)
+        return await _newest(catalogs, snapshot, key), snapshot
 
 
 async def _newest(catalogs: Catalogs, snapshot: OpenSnapshot, key: bytes) -> Found | None:

@@ -67,7 +67,7 @@ STORING: Final = (
         errors=[{"pointer": "", "line": 3, "byte": 41, "message": "is not JSON"}],
     ),
     PartOverLimit("a part has at most 2,097,152 records with a key"),
-    UnusableKeys("more than 1000 different keys of the part have the same hash"),
+    UnusableKeys("more than 8 different keys of the part have the same hash"),
     DigestMismatch("the received body has another sha-256; send it again"),
     quota_problem(QuotaExceeded(Quota.STORED_BYTES, limit=2**30, used=2**30)),
     quota_problem(

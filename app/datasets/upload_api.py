@@ -118,10 +118,9 @@ async def put_part(
         announced_bytes=announced_bytes(request),
     )
     turns: TenantTurns = request.app.state.part_turns
-    async with turns.turn(caller.tenant):
-        received, is_new = await upload_service.receive_part(
-            resources, caller, parse_upload_id(upload), part
-        )
+    received, is_new = await upload_service.receive_part(
+        resources, caller, parse_upload_id(upload), part, turns=turns
+    )
     return Response(received, status_code=201 if is_new else 200)
 
 

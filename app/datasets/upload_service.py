@@ -53,6 +53,7 @@ from app.metrics import DATASET_BYTES, DATASET_PARTS
 from app.outages import DatabaseUnavailable
 from app.pagination import Page, Paginator
 from app.quotas.model import effective_caps
+from app.quotas.turns import TenantTurns
 from app.resources import Resources
 
 
@@ -142,15 +143,15 @@ class Part(Struct, frozen=True, kw_only=True):
 
 
 async def receive_part(
-    resources: Resources, caller: Caller, upload_id: UUID, part: Part
+    resources: Resources, caller: Caller, upload_id: UUID, part: Part, *, turns: TenantTurns
 ) -> tuple[UploadPart, bool]:
-    """Store a part of an upload; return whether it is new to the upload.
+    """Store a part of an upload, when it has a turn; return whether it is new to the upload.
 
     Raises UploadNotFound, UploadCommitted, UploadFull, PartDiffers, InvalidPart, QuotaExceeded,
     and what the part's data raises.
     """
     upload = await find_open(resources, caller, upload_id, announced_bytes=part.announced_bytes)
-    stored, is_new = await keep_part(resources, caller, upload, part)
+    stored, is_new = await keep_part(resources, caller, upload, part, turns=turns)
     described = UploadPart(
         part=part.number,
         sha256=stored.sha256.hex(),
@@ -192,24 +193,28 @@ async def keep_part(
     upload: StoredUpload,
     part: Part,
     *,
+    turns: TenantTurns,
     hours: int | None = None,
 ) -> tuple[StoredPart, bool]:
     """Write a part to the blob store, then add it to its upload; return whether it is new.
+
+    It is read when the tenant has one of the `turns`: each part takes memory while it arrives.
 
     The upload then expires in `hours`, by default in those of the settings.
     Raises what receive_part raises.
     """
     keys = PartKeys(blob=new_part_key(caller.tenant), index=new_index_key(caller.tenant))
     try:
-        stored = await store_part(
-            part.data,
-            format=upload.format,
-            key=None if upload.key is None else parse_pointer(upload.key),
-            seed=HashSeed.of(upload.hash_seed),
-            blobs=resources.blobs,
-            part_key=keys.blob,
-            index_key=keys.index,
-        )
+        async with turns.turn(caller.tenant):
+            stored = await store_part(
+                part.data,
+                format=upload.format,
+                key=None if upload.key is None else parse_pointer(upload.key),
+                seed=HashSeed.of(upload.hash_seed),
+                blobs=resources.blobs,
+                part_key=keys.blob,
+                index_key=keys.index,
+            )
         is_new = await _add_part(resources, caller, upload, part, stored, keys, hours)
     except BadLine as error:
         DATASET_PARTS.labels("refused").inc()

@@ -13,7 +13,7 @@ from app.http.request_id import AnyConnection
 # A member of a dictionary (RFC 8941, 3.2): a byte sequence, and parameters without a meaning here.
 _MEMBER: Final = re.compile(
     r"([a-z*][a-z0-9_.*-]*)=:([A-Za-z0-9+/=]*):"
-    r'(?: *;[a-z*][a-z0-9_.*-]*(?:=(?:"[^",]*"|[^",; ]+))?)*'
+    r'(?:; *[a-z*][a-z0-9_.*-]*(?:=(?:"[^",]*"|[^",; ]+))?)*'
 )
 # Those of RFC 9530 that are not deprecated, with the bytes of their digests.
 _SIZES: Final = {"sha-256": 32, "sha-512": 64}

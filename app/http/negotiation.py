@@ -53,7 +53,9 @@ async def negotiate(request: Request[Any, Any, Any]) -> Response[None] | None:
         return _options(request)
     produced = _produced_by(request)
     accept = ",".join(request.headers.getall("accept", []))
-    if produced and not any(accepts(accept, each) for each in (*produced, MEDIA_TYPE)):
+    # Lines of JSON are for clients that ask for JSON as well, as generated ones always do.
+    also = (MEDIA_TYPE, _JSON) if _NDJSON in produced else (MEDIA_TYPE,)
+    if produced and not any(accepts(accept, each) for each in (*produced, *also)):
         known = " or ".join(produced)
         raise NotAcceptable(f"this route produces {known}; Accept is {accept!r}")
     return None
@@ -157,9 +159,7 @@ def _produced_by(request: Request[Any, Any, Any]) -> tuple[str, ...]:
     if not handler.resolve_include_in_schema():
         return ()
     declared: tuple[str, ...] | None = getattr(handler.operation_class, "media_types", None)
-    produced = (get_enum_string_value(handler.media_type),) if declared is None else declared
-    # Lines of JSON are for clients that ask for JSON, as generated ones always do.
-    return (*produced, _JSON) if _NDJSON in produced else produced
+    return (get_enum_string_value(handler.media_type),) if declared is None else declared
 
 
 def _options(request: Request[Any, Any, Any]) -> Response[None]:

@@ -7,6 +7,7 @@ that works between the body and its write calls `app.auth.callers.reauthorize` b
 """
 
 import asyncio
+from collections.abc import AsyncGenerator
 from contextlib import suppress
 from typing import Final, cast
 
@@ -19,11 +20,13 @@ from app.auth.errors import AuthError
 from app.http.authorization import caller_in, may_revoke_access
 from app.http.challenges import with_challenge
 from app.http.problems import send_problem
+from app.http.request_id import AnyConnection
 from app.outages import DatabaseUnavailable
 from app.quotas.in_flight import InFlightLimiter
 
 log = structlog.get_logger(__name__)
 
+_CHUNKS: Final = "crivo_chunks"
 # Bodies of these are not read: while a response waits for its client to disconnect, receive
 # must raise nothing else.
 _WITHOUT_BODY: Final = frozenset(("GET", "HEAD", "OPTIONS"))
@@ -44,12 +47,23 @@ def reauthorized(app: ASGIApp) -> ASGIApp:
             if not channel.is_cut_off:
                 raise
         finally:
+            for chunks in scope.get(_CHUNKS, ()):  # type: ignore[attr-defined] # a key of ours
+                # A sender that raised leaves it suspended, with what it holds.
+                await chunks.aclose()
             caller = caller_in(scope)
             if caller is not None:
                 in_flight: InFlightLimiter = scope["litestar_app"].state.in_flight
                 in_flight.end(caller.tenant)
 
     return wrapped
+
+
+def closed_with(
+    request: AnyConnection, chunks: AsyncGenerator[bytes, None]
+) -> AsyncGenerator[bytes, None]:
+    """Return chunks of a response; they are closed when the request ends, however it ends."""
+    request.scope.setdefault(_CHUNKS, []).append(chunks)  # type: ignore[typeddict-item] # a key of ours
+    return chunks
 
 
 class _CutOff(Exception):

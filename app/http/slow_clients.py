@@ -125,8 +125,11 @@ class SlowClientProtocol(Http1Protocol):
                 if self.cycle.response_complete:
                     # Discarded, for a client that sends everything before it reads.
                     return ("rest", self.requests)
-                # Data that has arrived and is not read yet is not for the client to send.
-                reading = not self.flow.read_paused and not self.cycle.body
+                # Data that has arrived and is not read yet is not for the client to send, nor is
+                # what it may send only once the application reads (`Expect: 100-continue`).
+                reading = not (
+                    self.flow.read_paused or self.cycle.body or self.cycle.waiting_for_100_continue
+                )
                 return ("body", self.requests) if reading else None
             case Part.NONE:
                 return None

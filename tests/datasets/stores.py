@@ -19,8 +19,10 @@ from app.datasets.refs import DatasetRef
 from app.datasets.upload_service import Part
 from app.db import Pool
 from app.keys.bootstrap import operator
+from app.limits import MAX_PARTS_AT_ONCE
 from app.preconditions import NO_PRECONDITIONS
 from app.quotas.model import Caps
+from app.quotas.turns import TenantTurns
 from app.resources import Resources
 from app.settings import Settings
 
@@ -38,6 +40,7 @@ class Datasets:
         self.resources = cast("Resources", members)
         self.caller: Caller = operator()
         self.caller.caps = caps or Caps()
+        self.turns = TenantTurns(max_per_tenant=MAX_PARTS_AT_ONCE)
         self.catalogs = Catalogs(pool, ObjectCache(self.blobs, max_bytes=2**20))
 
     async def create(self, **members: int) -> None:
@@ -50,7 +53,9 @@ class Datasets:
 
     async def send(self, upload: UUID, path: str, number: int, content: bytes) -> bool:
         part = Part(path=path, number=number, data=chunks(content))
-        _, is_new = await upload_service.receive_part(self.resources, self.caller, upload, part)
+        _, is_new = await upload_service.receive_part(
+            self.resources, self.caller, upload, part, turns=self.turns
+        )
         return is_new
 
     async def commit(self, upload: UUID, **files: list[bytes]) -> Snapshot:
@@ -63,7 +68,9 @@ class Datasets:
 
     async def put(self, path: str, content: bytes) -> int:
         part = Part(path=path, number=1, data=chunks(content))
-        published = await file_service.receive_file(self.resources, self.caller, NAME, part)
+        published = await file_service.receive_file(
+            self.resources, self.caller, NAME, part, turns=self.turns
+        )
         return published.snapshot.number
 
     async def read(self, path: str, snapshot: int | None = None) -> bytes:

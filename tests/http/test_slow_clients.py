@@ -1,13 +1,16 @@
 """Slow, numerous or invalid clients do not keep others from being served."""
 
 import json
+import select
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Final
 
 import pytest
 
+from app.limits import MAX_PARTS_AT_ONCE
 from tests.support.raw_connections import answer_on, connected
 from tests.support.system import System, until
 
@@ -57,6 +60,25 @@ def test_single_bytes_are_not_progress(impatient: System, start: bytes) -> None:
 
     # The API did not handle it as a disconnected client.
     assert impatient.client.get("/health/live").status_code == 200
+
+
+def test_a_client_that_waits_to_be_asked_for_its_body_is_not_slow(impatient: System) -> None:
+    assert impatient.client.put("/datasets/slow", json={}).is_success
+    upload = impatient.client.post("/datasets/slow/uploads", json={}).headers["Location"]
+    head = "PUT {}/files/{}/parts/1 HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000000\r\n"
+    with ExitStack() as stack:
+        busy = [stack.enter_context(connected(impatient.port)) for _ in range(MAX_PARTS_AT_ONCE)]
+        for number, each in enumerate(busy):
+            each.sendall(head.format(upload, number).encode() + b"\r\n")
+        _send_for(busy, seconds=0.6)
+        waiting = stack.enter_context(connected(impatient.port))
+        # All turns of the tenant are taken: its body is not read.
+        waiting.sendall(head.format(upload, "x").encode() + b"Expect: 100-continue\r\n\r\n")
+        _send_for(busy, seconds=3)
+
+        assert select.select([waiting, *busy], [], [], 0)[0] == []
+        busy[0].close()
+        assert waiting.recv(12) == b"HTTP/1.1 100"
 
 
 def test_an_unread_body_has_a_time_limit(impatient: System) -> None:
@@ -169,3 +191,12 @@ def test_the_head_is_limited(system: System, request_line: str, headers: str, st
 
     assert answer is not None
     assert answer.status == status
+
+
+def _send_for(connections: list[socket.socket], *, seconds: float) -> None:
+    """Send records, as quickly as a client must."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        for each in connections:
+            each.sendall(b'{"pk":"a"}\n' * 800)
+        time.sleep(0.2)

@@ -67,9 +67,13 @@ async def read_lines(
         frame, frame_line = table.frame_of_line(line)
         raw = await _raw(cache, part, frame)
         lines = await call_by_size(len(raw), raw.split, b"\n")
+        # Lines can be long, and readers slow: what they do not wait for is not kept.
+        del raw
         end = min(last - frame_line, table.lines_in(frame.number))
-        for each in lines[line - frame_line : end]:
-            yield each.removesuffix(b"\r")
+        wanted = lines[line - frame_line : end][::-1]
+        del lines
+        while wanted:
+            yield wanted.pop().removesuffix(b"\r")
         line = frame_line + end
 
 
