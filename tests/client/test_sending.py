@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import pytest
 
-from crivo import AsyncCrivo, Crivo, NothingToSend, NotPublished
+from crivo import AsyncCrivo, Crivo, NothingToSend, NotPublished, Unreachable
 from crivo.cli.exit_codes import ExitCode
 from crivo.retries import Retry
 from tests.support.crivo_command import CrivoCommand
@@ -209,6 +209,25 @@ def test_every_response_may_be_lost_once(
     assert (sent.snapshot.number, sent.parts) == (1, 2)
     assert system.client.get(f"/datasets/{dataset}").json()["latest_snapshot"]["number"] == 1
     assert (folder / "copy").read_bytes() == (folder / "a.jsonl").read_bytes()
+
+
+def test_lines_that_are_appended_after_a_commit_are_published(
+    system: System, folder: Path, state: Path, dataset: str
+) -> None:
+    # One full part, so that the next line begins another.
+    head = b'{"pk":"a","text":"'
+    (folder / "a.jsonl").write_bytes(head + b"x" * (8 * MIB - len(head) - 3) + b'"}\n')
+    with faulty_server(system.url) as proxy, Crivo(proxy.url, retry=Retry(attempts=1)) as one:
+        # Only the response to the commit is lost.
+        proxy.faults = [*[None] * 4, Lost(forwarded=True)]
+        with pytest.raises(Unreachable):
+            one.datasets.send(folder, dataset, key="/pk", state_folder=state, parallel=1)
+        assert proxy.seen[-1].path.endswith("/commit")
+        with (folder / "a.jsonl").open("ab") as file:
+            file.write(b'{"pk":"b"}\n')
+        sent = one.datasets.send(folder, dataset, key="/pk", state_folder=state)
+        assert (sent.snapshot.number, sent.records) == (2, 2)
+        assert one.datasets.record(dataset, "b").content == b'{"pk":"b"}'
 
 
 async def test_files_of_every_kind_come_back_as_they_are(

@@ -219,14 +219,20 @@ class Sending:
         return self._drop(name)
 
     def _is_held(self, file: SourceFile) -> bool:
-        """Whether all parts that the service holds of a file are still the file's."""
+        """Whether all parts that the service holds of a file are still the file's.
+
+        An open upload may lack parts that are yet to be sent, a committed one may not.
+        """
         held = dict(self._held[file.name])
+        is_open = self._begun().snapshot is None
         try:
             with open_unchanged(file) as handle:
                 for span in list(self._cut(handle, file)):
                     part = held.pop(span.number, None)
                     if part is None:
-                        continue
+                        if is_open:
+                            continue
+                        return False
                     if part.raw_bytes != span.size:
                         return False
                     if hashlib.sha256(read_span(handle, span)).hexdigest() != part.sha256:
