@@ -64,7 +64,10 @@ class Sending:
         key: str | None,
         options: SendOptions,
     ) -> None:
-        """Take the files that were found. Raises InvalidSource, NothingToSend if there are none."""
+        """Take the files that were found. Raises InvalidSource, NothingToSend, ValueError."""
+        if options.get("only_new") and options.get("mode", _APPEND) != _APPEND:
+            # The new files alone would become the dataset.
+            raise ValueError("only_new=True adds to a dataset: it needs the mode append")
         if not found.files:
             raise NothingToSend(f"{source}: holds no files to send")
         for each in found.files:
