@@ -132,6 +132,20 @@ def test_records_and_datasets_from_the_command_line(crivo: CrivoCommand, scores:
     assert crivo("datasets", "show", scores).code == ExitCode.REFUSED
 
 
+def test_a_file_with_a_long_name_is_downloaded(
+    system: System, client: Crivo, scores: str, tmp_path: Path
+) -> None:
+    name = "x" * 250
+    system.client.put(f"/datasets/{scores}/files/{name}", content=b"{}\n").raise_for_status()
+    (tmp_path / "usual").touch()
+
+    client.datasets.download(scores, name, tmp_path / name)
+
+    assert (tmp_path / name).read_bytes() == b"{}\n"
+    assert (tmp_path / name).stat().st_mode == (tmp_path / "usual").stat().st_mode
+    assert len(list(tmp_path.iterdir())) == 2
+
+
 def test_no_download_leaves_its_folder(
     crivo: CrivoCommand, system: System, scores: str, tmp_path: Path
 ) -> None:

@@ -9,9 +9,13 @@ from pathlib import Path
 from typing import Final
 from uuid import uuid4
 
+import pytest
+
 from crivo.cli.exit_codes import ExitCode
 from crivo.cli.folder_watch import FolderWatch
+from crivo.folders import find_files
 from tests.support.crivo_command import CrivoCommand
+from tests.support.faulty_server import Scripted, faulty_server
 from tests.support.system import System
 
 _SETTLE: Final = ("--settle", "0.2")
@@ -65,6 +69,49 @@ def test_each_round_is_a_snapshot(crivo: CrivoCommand, system: System) -> None:
     assert system.client.get(f"/datasets/{dataset}/records/a").json() == {"pk": "a", "v": 2}
     whole = crivo("send", folder, dataset, "--watch", "--mode", "replace")
     assert (whole.code, "--mode" in whole.err) == (ExitCode.USAGE, True)
+
+
+def test_an_odd_file_does_not_end_it(crivo: CrivoCommand, system: System) -> None:
+    folder, dataset = crivo.home / "in", f"watched-{uuid4().hex[:8]}"
+    folder.mkdir()
+    (folder / "good.jsonl").write_bytes(b'{"pk":"a"}\n')
+    (folder / "back\\slash.jsonl").write_bytes(b'{"pk":"b"}\n')
+    (folder / "\udcff.jsonl").write_bytes(b'{"pk":"c"}\n')
+    # Not even root may read it.
+    (folder / "unreadable").symlink_to("/proc/sys/vm/compact_memory")
+    problem = (
+        b'{"type":"urn:crivo:problem:part-differs","title":"Differs","status":409,"detail":"x"}'
+    )
+    headers = {"Content-Type": "application/problem+json"}
+    with faulty_server(system.url) as proxy:
+        # The upload holds a late part of a run that was killed.
+        proxy.faults = [*[None] * 3, Scripted(status=409, headers=headers, body=problem)]
+        with watching(CrivoCommand(crivo.home, proxy.url), folder, dataset) as process:
+            assert next_line(process) == f"{dataset}@1  1 files, 1 records, 11 bytes\n"
+            process.terminate()
+            _, output = process.communicate(timeout=30)
+
+    errors = output.decode()
+    assert process.returncode == ExitCode.FAILED
+    assert "another attempt follows" in errors
+    assert "slash.jsonl:1: error: " in errors
+    assert errors.count("\\udcff.jsonl: error: the name is not UTF-8") == 1
+    assert errors.count("unreadable: error: Permission denied") == 1
+
+
+def test_a_folder_that_vanishes_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def vanish(folder: Path) -> bool:
+        folder.rmdir()
+        return False
+
+    (tmp_path / "a.jsonl").write_bytes(b"1")
+    (tmp_path / "_temporary").mkdir()
+    # It is called for each folder between its listing and its visit.
+    monkeypatch.setattr(Path, "is_symlink", vanish)
+
+    assert [each.name for each in find_files(tmp_path).files] == ["a.jsonl"]
 
 
 def test_a_file_settles_once_it_has_not_changed_for_a_while(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import pytest
 
-from crivo import AsyncCrivo, Crivo, NothingToSend, NotPublished
+from crivo import AsyncCrivo, Conflict, Crivo, NothingToSend, NotPublished, Unreachable
 from crivo.cli.exit_codes import ExitCode
 from crivo.retries import Retry
 from tests.support.crivo_command import CrivoCommand
@@ -91,13 +91,15 @@ def test_a_run_that_is_killed_goes_on_where_it_stopped(
         assert stuck.reached.wait(60)
         refused = crivo(*arguments)
         killed(first, stuck)
-        assert (refused.code, "another process sends" in refused.err) == (ExitCode.FAILED, True)
+        assert (refused.code, "another process sends" in refused.err) == (ExitCode.REFUSED, True)
         held = held_parts(system, crivo.home)
         assert held == {"0.jsonl/parts/1", "0.jsonl/parts/2"}
 
         # Killed with several on their way; its last line of the journal was cut off.
+        lost = {stuck.held_path.split("/files/")[1]}
         proxy.stuck = stuck = Stuck(path="/parts/", after=2)
         killed(crivo.started(*arguments), stuck)
+        lost.add(stuck.held_path.split("/files/")[1])
         held |= held_parts(system, crivo.home)
         [journal] = (crivo.home / ".local/state/crivo/sends").iterdir()
         with journal.open("ab") as torn:
@@ -115,7 +117,7 @@ def test_a_run_that_is_killed_goes_on_where_it_stopped(
     assert (sent["files"], sent["parts"], sent["records"]) == (4, 8, 18_002)
     assert len(set(attempts)) == 8
     # Except for those that were stuck.
-    assert {each for each in held if attempts.count(each) > 1} == set()
+    assert {each for each in held - lost if attempts.count(each) > 1} == set()
     assert [each.number for each in client.datasets.snapshots(dataset)] == [1]
     assert not list((crivo.home / ".local/state/crivo/sends").iterdir())
 
@@ -207,8 +209,48 @@ def test_every_response_may_be_lost_once(
         client.datasets.download(dataset, "a.jsonl", folder / "copy")
 
     assert (sent.snapshot.number, sent.parts) == (1, 2)
+    assert system.client.get(f"/datasets/{dataset}/uploads").json()["items"] == []
     assert system.client.get(f"/datasets/{dataset}").json()["latest_snapshot"]["number"] == 1
     assert (folder / "copy").read_bytes() == (folder / "a.jsonl").read_bytes()
+
+
+def test_lines_that_are_appended_after_a_commit_are_published(
+    system: System, folder: Path, state: Path, dataset: str
+) -> None:
+    # One full part, so that the next line begins another.
+    head = b'{"pk":"a","text":"'
+    (folder / "a.jsonl").write_bytes(head + b"x" * (8 * MIB - len(head) - 3) + b'"}\n')
+    with faulty_server(system.url) as proxy, Crivo(proxy.url, retry=Retry(attempts=1)) as one:
+        # Only the response to the commit is lost.
+        proxy.faults = [*[None] * 4, Lost(forwarded=True)]
+        with pytest.raises(Unreachable):
+            one.datasets.send(folder, dataset, key="/pk", state_folder=state, parallel=1)
+        assert proxy.seen[-1].path.endswith("/commit")
+        with (folder / "a.jsonl").open("ab") as file:
+            file.write(b'{"pk":"b"}\n')
+        sent = one.datasets.send(folder, dataset, key="/pk", state_folder=state)
+        assert (sent.snapshot.number, sent.records) == (2, 2)
+        assert one.datasets.record(dataset, "b").content == b'{"pk":"b"}'
+
+
+def test_an_empty_pointer_is_another_key(
+    client: Crivo, folder: Path, state: Path, dataset: str
+) -> None:
+    (folder / "a.jsonl").write_bytes(b'{"pk":"a"}\n')
+    client.datasets.put(dataset, key="/pk")
+
+    # It stands for the whole record.
+    with pytest.raises(Conflict):
+        client.datasets.send(folder, dataset, key="", state_folder=state)
+
+
+def test_what_replaces_a_dataset_is_not_only_what_is_new(
+    client: Crivo, folder: Path, state: Path, dataset: str
+) -> None:
+    (folder / "a.jsonl").write_bytes(b'{"pk":"a"}\n')
+
+    with pytest.raises(ValueError, match="only_new"):
+        client.datasets.send(folder, dataset, mode="replace", only_new=True, state_folder=state)
 
 
 async def test_files_of_every_kind_come_back_as_they_are(

@@ -58,6 +58,7 @@ class Stuck(Struct, kw_only=True):
     """A request whose path contains a text is not answered: until `released`, then never.
 
     The first `after` of such requests are forwarded. If `forwarded`, this one is carried out.
+    `held_path` is the path of the request.
     """
 
     path: str
@@ -65,6 +66,7 @@ class Stuck(Struct, kw_only=True):
     forwarded: bool = False
     reached: Event = field(default_factory=Event)
     released: Event = field(default_factory=Event)
+    held_path: str = ""
 
     def takes(self, request: Seen) -> bool:
         if self.path not in request.path or self.reached.is_set():
@@ -129,6 +131,7 @@ class FaultyServer:
         """Keep a request until it is released."""
         if stuck.forwarded:
             self.forward(request)
+        stuck.held_path = request.path
         stuck.reached.set()
         stuck.released.wait()
 

@@ -46,7 +46,11 @@ def ensure(session: Session, name: str, *, key: str | None, format: str | None) 
             "keep_snapshots": found.keep_snapshots,
             "keep_days": found.keep_days,
         }
-        wanted = {"key": key or found.key, "format": format or found.format}
+        # An empty key is a pointer, too: to the whole record.
+        wanted = {
+            "key": found.key if key is None else key,
+            "format": found.format if format is None else format,
+        }
         return (yield from put(session, name, {**kept, **wanted}))
     try:
         return (yield from put(session, name, {"key": key, "format": format}, only_new=True))

@@ -3,6 +3,7 @@
 import os
 import stat
 from collections.abc import Collection, Iterator, Sequence
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 from msgspec import Struct
@@ -56,18 +57,26 @@ def state_of(result: os.stat_result) -> FileState:
     return FileState(size=result.st_size, modified_ns=result.st_mtime_ns, inode=result.st_ino)
 
 
+def check_name(name: str) -> None:
+    """Make sure that a file can be sent under its name. Raises InvalidSource."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise InvalidSource(f"{name!r}: the name is not UTF-8; rename the file") from None
+
+
 def find_files(source: Path, *, include: Sequence[str] = ()) -> Found:
     """Find the files of a folder and below, or take one file.
 
     Left out are hidden files and folders, links to folders, and what is no file. `include` are
-    patterns such as `*.jsonl`, of which one must match the end of a path. Raises InvalidSource,
-    OSError.
+    patterns such as `*.jsonl`, of which one must match the end of a path. Names are not checked.
+    Raises InvalidSource, OSError.
     """
     if not source.is_dir():
         state = state_of(source.stat())
         if not source.is_file():
             raise InvalidSource(f"{source}: is neither a file nor a folder")
-        return Found(files=[SourceFile(name=_checked(source.name), path=source, state=state)])
+        return Found(files=[SourceFile(name=source.name, path=source, state=state)])
     files: list[SourceFile] = []
     left_out: list[str] = []
     for path in _walk(source, left_out):
@@ -78,13 +87,13 @@ def find_files(source: Path, *, include: Sequence[str] = ()) -> Found:
         if found is None or not stat.S_ISREG(found.st_mode):
             left_out.append(name)
         else:
-            files.append(SourceFile(name=_checked(name), path=path, state=state_of(found)))
+            files.append(SourceFile(name=name, path=path, state=state_of(found)))
     files.sort(key=lambda each: each.name)
     return Found(files=files, left_out=sorted(left_out))
 
 
 def _walk(source: Path, left_out: list[str]) -> Iterator[Path]:
-    for folder, folders, names in os.walk(source, onerror=_fail):
+    for folder, folders, names in os.walk(source, onerror=partial(_fail, source)):
         here = Path(folder)
         skipped = [each for each in folders if each.startswith(".") or (here / each).is_symlink()]
         folders[:] = [each for each in folders if each not in skipped]
@@ -93,8 +102,10 @@ def _walk(source: Path, left_out: list[str]) -> Iterator[Path]:
         yield from (here / each for each in names if not each.startswith("."))
 
 
-def _fail(error: OSError) -> None:
-    raise error
+def _fail(source: Path, error: OSError) -> None:
+    # Programs that write into the source delete their temporary folders meanwhile.
+    if not isinstance(error, FileNotFoundError) or not source.is_dir():
+        raise error
 
 
 def _stat(path: Path) -> os.stat_result | None:
@@ -103,11 +114,3 @@ def _stat(path: Path) -> os.stat_result | None:
         return path.stat()
     except FileNotFoundError:
         return None
-
-
-def _checked(name: str) -> str:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        raise InvalidSource(f"{name!r}: the name is not UTF-8; rename the file") from None
-    return name

@@ -50,10 +50,8 @@ class Journal:
         """Open it, and read what an earlier run has left. Raises SendInProgress, OSError."""
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._path = path
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-        self._file: BinaryIO = os.fdopen(descriptor, "r+b", buffering=0)
+        self._file = self._open_locked()
         try:
-            self._lock()
             self.upload: UUID | None = None
             self.published: dict[str, FileState] = {}
             self._read()
@@ -84,11 +82,31 @@ class Journal:
         else:
             self._path.unlink(missing_ok=True)
 
-    def _lock(self) -> None:
+    def _open_locked(self) -> BinaryIO:
+        while True:
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+            file: BinaryIO = os.fdopen(descriptor, "r+b", buffering=0)
+            try:
+                self._lock(file)
+                # A send that ended meanwhile has deleted the file that was opened.
+                if self._is_at_its_path(file):
+                    return file
+            except BaseException:
+                file.close()
+                raise
+            file.close()
+
+    def _is_at_its_path(self, file: BinaryIO) -> bool:
+        try:
+            return os.path.samestat(os.fstat(file.fileno()), self._path.stat())
+        except FileNotFoundError:
+            return False
+
+    def _lock(self, file: BinaryIO) -> None:
         if sys.platform == "win32":
             return
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise SendInProgress(
                 f"another process sends this to the same dataset; it has locked {self._path}"
@@ -117,8 +135,18 @@ class Journal:
                 self.published |= entry.files
 
     def _append(self, entry: _Line) -> None:
-        self._file.write(json.encode(entry) + b"\n")
-        os.fsync(self._file.fileno())
+        whole = self._file.tell()
+        left = memoryview(json.encode(entry) + b"\n")
+        try:
+            # A disk that fills takes a part of a line first.
+            while left:
+                left = left[self._file.write(left) :]
+            os.fsync(self._file.fileno())
+        except OSError:
+            # The next line must not follow half of this one.
+            self._file.truncate(whole)
+            self._file.seek(whole)
+            raise
         _sync_folder(self._path.parent)
 
 

@@ -90,8 +90,9 @@ class SendOptions(TypedDict, total=False):
     `mode` is `append` or `replace`: whether the dataset keeps the files that it has. `format` is
     that of a dataset which does not exist yet. `include` are patterns such as `*.jsonl`, `only` the
     paths of some files. With `only_new`, files are left out that were sent with it before, and have
-    not changed since. `parallel` is the number of parts on their way at once. `state_folder` is
-    where the journal is kept. `on_progress` is called with the bytes that are done, and with all.
+    not changed since; its mode is `append`. `parallel` is the number of parts on their way at once.
+    `state_folder` is where the journal is kept. `on_progress` is called with the bytes that are
+    done, and with all.
     """
 
     mode: str

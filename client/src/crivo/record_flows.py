@@ -22,6 +22,8 @@ from crivo.wire import Request, segment
 Key: TypeAlias = str | int | float | Raw
 
 MAX_KEYS: Final = 1_000
+# The values that the API lists of one key; it has no pages of them.
+MAX_HISTORY: Final = 1_000
 # Longer keys do not fit into an address.
 _MAX_SEGMENT: Final = 4_000
 _JSON: Final = {"Content-Type": "application/json"}

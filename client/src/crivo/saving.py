@@ -1,6 +1,6 @@
 """Write downloads to files that are complete once they have their names."""
 
-import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,9 +10,10 @@ from typing import BinaryIO
 @contextmanager
 def replacing(target: Path) -> Iterator[BinaryIO]:
     """Open a file beside its target, which it replaces once it is complete. Raises OSError."""
-    new = target.with_name(f".{target.name}.{os.getpid()}.part")
+    # Short, since the target's name may be as long as a name can be.
+    new = target.with_name(f".crivo-{secrets.token_hex(8)}.part")
     try:
-        with new.open("wb") as file:
+        with new.open("xb") as file:
             yield file
         new.replace(target)
     finally:

@@ -40,6 +40,8 @@ class Report:
         self._changed: set[str] = set()
         self._sent = 0
         self._done_bytes = 0
+        # Summed once: it is shown after each part.
+        self._all_bytes = found.size
 
     @property
     def is_hopeless(self) -> bool:
@@ -57,7 +59,7 @@ class Report:
             self._sent += is_new
             self._done_bytes += part.raw_bytes
             if self._show is not None:
-                self._show(self._done_bytes, self._found.size)
+                self._show(self._done_bytes, self._all_bytes)
 
     def refuse(self, file: SourceFile, span: Span, error: Refused) -> None:
         """Remember a part that the service refuses for what it holds."""

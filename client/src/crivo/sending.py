@@ -18,8 +18,15 @@ from typing import BinaryIO, Final, Self, TypeAlias
 from crivo import dataset_flows, upload_flows
 from crivo.cutting import Cutter, Span
 from crivo.dataset_models import HeldUpload, Sent, Snapshot, Upload, UploadPart
-from crivo.errors import InvalidRequest, NotFound, NothingToSend, TooLarge, UnexpectedResponse
-from crivo.folders import FileState, Found, SourceFile
+from crivo.errors import (
+    InvalidRequest,
+    NotFound,
+    NothingToSend,
+    Refused,
+    TooLarge,
+    UnexpectedResponse,
+)
+from crivo.folders import FileState, Found, SourceFile, check_name
 from crivo.journal import Journal, journal_path
 from crivo.options import SendOptions
 from crivo.part_reader import FileChanged, open_unchanged, read_span
@@ -35,6 +42,7 @@ PARALLEL: Final = 4
 _PATIENCE: Final = 6
 _OK: Final = 200
 _APPEND: Final = "append"
+_PATH_POINTER: Final = "/path"
 # Refusals of a part for what is in it.
 _BAD: Final = frozenset({"invalid-part", "part-too-large", "unusable-keys"})
 
@@ -56,9 +64,14 @@ class Sending:
         key: str | None,
         options: SendOptions,
     ) -> None:
-        """Take the files that were found. Raises NothingToSend if there are none."""
+        """Take the files that were found. Raises InvalidSource, NothingToSend, ValueError."""
+        if options.get("only_new") and options.get("mode", _APPEND) != _APPEND:
+            # The new files alone would become the dataset.
+            raise ValueError("only_new=True adds to a dataset: it needs the mode append")
         if not found.files:
             raise NothingToSend(f"{source}: holds no files to send")
+        for each in found.files:
+            check_name(each.name)
         self._session = session.with_attempts(_PATIENCE)
         self._source = source
         self._dataset = dataset
@@ -219,14 +232,20 @@ class Sending:
         return self._drop(name)
 
     def _is_held(self, file: SourceFile) -> bool:
-        """Whether all parts that the service holds of a file are still the file's."""
+        """Whether all parts that the service holds of a file are still the file's.
+
+        An open upload may lack parts that are yet to be sent, a committed one may not.
+        """
         held = dict(self._held[file.name])
+        is_open = self._begun().snapshot is None
         try:
             with open_unchanged(file) as handle:
                 for span in list(self._cut(handle, file)):
                     part = held.pop(span.number, None)
                     if part is None:
-                        continue
+                        if is_open:
+                            continue
+                        return False
                     if part.raw_bytes != span.size:
                         return False
                     if hashlib.sha256(read_span(handle, span)).hexdigest() != part.sha256:
@@ -258,7 +277,7 @@ class Sending:
                 self._session, self._begun().id, file.name, span.number, packed=packed
             )
         except (InvalidRequest, TooLarge) as error:
-            if error.code not in _BAD:
+            if not _is_about_the_file(error):
                 raise
             self._report.refuse(file, span, error)
             return
@@ -266,6 +285,13 @@ class Sending:
             message = f"the service holds other bytes of {file.name} than it was sent"
             raise UnexpectedResponse(message, status=_OK)
         self._report.hold(file, part, is_new=True)
+
+
+def _is_about_the_file(error: Refused) -> bool:
+    """Whether a part is refused for its content or for the file's path."""
+    return error.code in _BAD or any(
+        each.pointer == _PATH_POINTER for each in error.problem.errors or []
+    )
 
 
 def _nothing() -> Flow[None]:

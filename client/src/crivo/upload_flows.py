@@ -22,12 +22,13 @@ _PART_SECONDS: Final = 60.0
 
 
 def begin(session: Session, dataset: str, *, mode: str) -> Flow[Upload]:
-    """Begin an upload. If its response is lost, another one begins, and the first expires."""
+    """Begin an upload; repeated because its response is lost, it begins once."""
     request = Request(
         method="POST",
         path=path_of(dataset, "uploads"),
         headers=_JSON,
         body=Body(json.encode({"mode": mode})),
+        creates=True,
     )
     return (yield from session.fetch(request, Upload))
 

@@ -15,7 +15,7 @@ from crivo.cli.output import say, write_bytes, write_json
 from crivo.cli.progress import transferring
 from crivo.dataset_models import Dataset, RecordDocument
 from crivo.errors import UnexpectedResponse
-from crivo.record_flows import Key
+from crivo.record_flows import MAX_HISTORY, Key
 from crivo.saving import replacing
 from crivo.sync.client import Crivo
 
@@ -48,7 +48,8 @@ def get(
     snapshot
         The number of the snapshot; by default the newest one.
     history
-        Print all values of the key, newest first, with the snapshots that added them.
+        Print the values of the key, newest first, with the snapshots that added them; at most
+        1,000.
     """
     service = service or Service()
     if snapshot is not None and "@" in dataset:
@@ -60,8 +61,11 @@ def get(
             found = client.datasets.record(ref, wanted)
             write_bytes(iter([found.content, b"\n"]))
             return
-        for each in client.datasets.history(ref, wanted):
+        values = client.datasets.history(ref, wanted, limit=MAX_HISTORY)
+        for each in values:
             write_json(RecordDocument(snapshot=each.snapshot, record=Raw(each.content)))
+    if len(values) == MAX_HISTORY:
+        say(f"crivo: these are the newest {MAX_HISTORY} values; older ones are not listed")
 
 
 @datasets.command(name="list")

@@ -12,6 +12,7 @@ from crivo.errors import (
     NotFinished,
     Refused,
     ScriptRejected,
+    SendInProgress,
     StillRunning,
     Unavailable,
     UnexpectedResponse,
@@ -37,7 +38,7 @@ MEANINGS: Final = {
     ExitCode.FAILED: "an execution failed, a script or data has errors, or an outcome differs",
     ExitCode.USAGE: "wrong arguments, or a file that cannot be read",
     ExitCode.UNREACHABLE: "the service does not respond, or cannot at the moment",
-    ExitCode.REFUSED: "the service refuses: key, name, state, quota",
+    ExitCode.REFUSED: "refused: key, name, state, quota, or another send is in progress",
     ExitCode.STILL_RUNNING: "the time of --timeout has passed, the work goes on",
     ExitCode.INTERRUPTED: "Ctrl-C",
     ExitCode.PIPE_CLOSED: "the reader of the output has gone",
@@ -63,7 +64,7 @@ def exit_code_of(error: CrivoError) -> ExitCode:
             return ExitCode.USAGE
         case Unreachable() | UnexpectedResponse() | Unavailable():
             return ExitCode.UNREACHABLE
-        case Refused():
+        case Refused() | SendInProgress():
             return ExitCode.REFUSED
         case _:
             return ExitCode.FAILED

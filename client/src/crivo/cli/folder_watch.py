@@ -17,15 +17,17 @@ from crivo.cli.progress import transferring
 from crivo.dataset_models import Sent
 from crivo.errors import (
     CrivoError,
+    InvalidSource,
     NothingToSend,
     NotPublished,
+    Refused,
     SendInProgress,
     TooManyRequests,
     Unavailable,
     UnexpectedResponse,
     Unreachable,
 )
-from crivo.folders import FileState, find_files
+from crivo.folders import FileState, check_name, find_files
 from crivo.options import SendOptions
 from crivo.sync.client import Crivo
 
@@ -38,6 +40,10 @@ _MAY_PASS: Final = (
     Unavailable,
     UnexpectedResponse,
     Unreachable,
+)
+# Refusals that the next round heals: it begins another upload, or sends again what differs.
+_NEXT_ROUND_HEALS: Final = frozenset(
+    {"upload-not-found", "upload-committed", "part-differs", "commit-differs"}
 )
 
 
@@ -73,6 +79,15 @@ class FolderWatch:
             for name, (state, since) in self._seen.items()
             if now - since >= self._settle and self._done.get(name) != state
         }
+
+    def usable(self, names: set[str]) -> set[str]:
+        """Leave out files that cannot be sent now; each is named once."""
+        problems = {name: _problem_of(self._source / name, name) for name in names}
+        unusable = {name for name, problem in problems.items() if problem is not None}
+        for name in sorted(unusable - self.refused):
+            say(f"{self._source / name}: error: {problems[name]}", style="bold red")
+        self.refused |= unusable
+        return names - unusable
 
     def finish(self, names: set[str]) -> None:
         """Do not send files again until they change."""
@@ -114,13 +129,15 @@ def watch_folder(target: Target, *, settle: float) -> None:
         say(f"crivo: watching {source}; Ctrl-C ends it")
         try:
             while True:
-                names = watch.settled(time.monotonic())
+                names = watch.usable(watch.settled(time.monotonic()))
                 # Portable, and on network file systems too, changes are only found by looking.
                 time.sleep(_send_round(client, watch, target, names) if names else _STEP_SECONDS)
         except KeyboardInterrupt:
             say("crivo: ended; what is not published yet will be when it is started again")
     if watch.refused:
-        raise FilesRefused(f"not published: {', '.join(sorted(watch.refused))}")
+        refused = ", ".join(sorted(watch.refused))
+        shown = refused.encode(errors="backslashreplace").decode()
+        raise FilesRefused(f"not published: {shown}")
 
 
 def _send_round(client: Crivo, watch: FolderWatch, target: Target, names: set[str]) -> float:
@@ -134,12 +151,34 @@ def _send_round(client: Crivo, watch: FolderWatch, target: Target, names: set[st
         show_failure(target.source, error)
         watch.refuse({each.path for each in error.bad_lines})
     except _MAY_PASS as error:
-        say(f"crivo: {error}; another attempt follows", style="red")
-        return _AWAY_SECONDS
+        return _another_attempt(error)
+    except Refused as error:
+        if error.code not in _NEXT_ROUND_HEALS:
+            raise
+        return _another_attempt(error)
     else:
         watch.finish(names)
         target.service.output.document(sent, _described(sent))
     return _STEP_SECONDS
+
+
+def _another_attempt(error: CrivoError) -> float:
+    say(f"crivo: {error}; another attempt follows", style="red")
+    return _AWAY_SECONDS
+
+
+def _problem_of(path: Path, name: str) -> str | None:
+    """Return why a file cannot be sent; None for one that has vanished, too."""
+    try:
+        check_name(name)
+        path.open("rb").close()
+    except InvalidSource:
+        return "the name is not UTF-8; rename the file"
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        return error.strerror or str(error)
+    return None
 
 
 def show_failure(source: Path, error: NotPublished) -> None:
