@@ -43,8 +43,8 @@ class Settings(DatasetSettings, frozen=True, kw_only=True, forbid_unknown_fields
     blob_url: Annotated[
         str,
         Meta(
-            description="store of payloads above 1 MiB: file://, s3://, gs://, az://; empty: "
-            "the folder `blobs` of the data folder"
+            description="store of payloads above 1 MiB and of datasets: file://, s3://, gs://, "
+            "az://; empty: the folder `blobs` of the data folder"
         ),
     ] = ""
     data: Annotated[str, Meta(description="the embedded servers' data", min_length=1)] = ".crivo"

@@ -83,7 +83,8 @@ async def test_who_loses_access_while_waiting_for_a_lock_changes_nothing(
         task = asyncio.ensure_future(act())
         async with asyncio.timeout(60):
             while not await pool.fetchval(  # noqa: ASYNC110 - no event tells
-                "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)"
+                "SELECT EXISTS (SELECT FROM pg_locks JOIN pg_stat_activity USING (pid) "
+                "WHERE NOT granted AND datname = current_database())"
             ):
                 await asyncio.sleep(0.01)
         revoked, datasets.caller.checked_at = True, 0.0

@@ -113,7 +113,8 @@ async def test_parts_of_a_tenant_take_turns_at_a_quota(datasets: Datasets, pool:
         second = asyncio.create_task(require_room())
         async with asyncio.timeout(60):
             while not second.done() and not await pool.fetchval(  # noqa: ASYNC110 - no event tells
-                "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted)"
+                "SELECT EXISTS (SELECT FROM pg_locks JOIN pg_stat_activity USING (pid) "
+                "WHERE locktype = 'advisory' AND NOT granted AND datname = current_database())"
             ):
                 await asyncio.sleep(0.01)
         waited = not second.done()

@@ -57,7 +57,7 @@ def test_every_operation_limits_its_body(
     port: int, upload: str, method: str, path: str, media_type: str, length: str
 ) -> None:
     if length == "chunked" and path == "/datasets/{dataset}/files/{path}":
-        # The announced length is refused, above; a test cannot send as much.
+        # The case with an announced length is refused; a test cannot send as much.
         pytest.skip("its limit is 1 TiB: too much to send")
     path = path.replace("{upload}", upload)
     for name, value in FILLED.items():

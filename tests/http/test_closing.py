@@ -1,4 +1,4 @@
-"""What a response holds is given back when its request ends, however it ends."""
+"""A response gives back its resources when its request ends, however it ends."""
 
 import gc
 from collections.abc import AsyncGenerator

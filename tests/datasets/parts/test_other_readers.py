@@ -25,6 +25,7 @@ def _path(blobs: Blobs) -> Path:
     return blobs.folder / "t" / "datasets" / "0"
 
 
+# .ci/run installs it; the readers below are always there.
 @pytest.mark.skipif(ZSTD is None, reason="zstd is not on PATH")
 @pytest.mark.parametrize("raw", [_RAW, b"", b"\x00" * 70_000])
 async def test_zstd_reads_a_part(parts: Parts, raw: bytes, tmp_path: Path) -> None:
