@@ -1,6 +1,7 @@
 """Requested wake-ups are coalesced, counted, and sent to Redis in both of their forms."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
@@ -77,10 +78,13 @@ async def test_wake_ups_without_workers_leave_one_element_and_one_job_per_second
     async with _redis(settings) as redis:
         await redis.delete(WAKE_LIST, redis.default_queue_name)
 
+        began = int(time.time())
         await _notify(settings, 1, 1, 1)
+        seconds = int(time.time()) - began + 1
 
         assert await redis.llen(WAKE_LIST) == 1  # type: ignore[misc] # typed for a blocking client, too
-        assert await redis.zcard(redis.default_queue_name) == 1
+        # The three may lie on both sides of a second's end.
+        assert 1 <= await redis.zcard(redis.default_queue_name) <= seconds
 
 
 async def test_each_wake_up_wakes_one_waiting_worker(settings: Settings) -> None:
