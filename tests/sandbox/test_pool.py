@@ -54,7 +54,10 @@ async def test_a_cell_stopped_as_it_is_taken_does_not_delay_its_run(
     pool: SandboxPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await until(lambda: bool(cells()))
-    cells()[0].suspend()
+    (cell, *_) = cells()
+    cell.suspend()
+    # What it uses between the signal and its stop would count as a sign that it was woken.
+    await until(lambda: cell.status() == psutil.STATUS_STOPPED)
     with monkeypatch.context() as patched:
         patched.setattr(session, "OWED_TIMEOUT_S", 0.1)
         # It was not yet when it was looked at.
