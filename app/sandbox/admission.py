@@ -6,10 +6,25 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from msgspec import Struct
+
 from app.sandbox.cgroups import memory_limits
 
 # The rest is for the system, databases on the same host, and V8's overshoot above a limit.
 _SHARE: Final = 0.75
+
+
+class Room(Struct, frozen=True, kw_only=True):
+    """The memory limits that a pool can admit; each run adds `overhead_bytes` to its limit.
+
+    `now_bytes`: the sum that it would admit now; `largest_bytes`: the highest of a run alone.
+    `may_wait`: no run waits yet, so one that does not fit now would be the next.
+    """
+
+    now_bytes: int
+    largest_bytes: int
+    overhead_bytes: int
+    may_wait: bool
 
 
 class Hold:

@@ -15,16 +15,20 @@ from app.sandbox.outcomes import (
     InvalidInput,
     InvalidResult,
     Limits,
+    LogLine,
     Loss,
     Outcome,
     OutOfMemory,
     OutputTooLarge,
+    RecordOutcome,
     ScriptError,
     Succeeded,
     Threw,
     TimedOut,
     UnsettledPromise,
+    Usage,
 )
+from app.sandbox.protocol import ProtocolError
 
 # V8's messages when it aborts for lack of memory.
 _OUT_OF_MEMORY: Final = (
@@ -40,6 +44,8 @@ _ABORTS: Final = (signal.SIGTRAP, signal.SIGABRT, signal.SIGILL, signal.SIGSEGV,
 _NEAR_TIMEOUT: Final = 0.9
 # V8's young generation and its garbage add up to this to any run's resident set.
 V8_OVERHEAD_BYTES: Final = 112 * 1024 * 1024
+# V8 checks the heap limit when it collects garbage, so the resident set overshoots.
+HEADROOM: Final = 1.3
 _NEAR_ABORT: Final = 0.5
 # The number of causes and aggregated errors that harness.js reports.
 _MAX_NESTED: Final = 12
@@ -47,6 +53,8 @@ _MAX_NESTED: Final = 12
 _REFUSALS: Final = {
     "no_process": "there is no `process` at the top level of the source",
     "process_not_callable": "`process` is not a function",
+    "map_not_callable": "`map` is not a function",
+    "merge_not_callable": "`merge` is not a function",
 }
 
 
@@ -81,6 +89,24 @@ class CellVerdict(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     error: ErrorText | None = None
     globals: tuple[str, ...] = ()
     losses: tuple[Loss, ...] = ()
+    kinds: tuple[str, ...] = ()
+    input_line: Count | None = None
+    rows: tuple[Count, Count, Count] = (0, 0, 0)
+
+
+class RecordFailure(Struct, frozen=True, kw_only=True):
+    """How a record of a stream failed, as the cell reports it."""
+
+    kind: str
+    message: str = ""
+    error: ErrorText | None = None
+
+
+class RecordErrorFrame(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The ERROR frame."""
+
+    line: Count
+    failure: RecordFailure
 
 
 class Evidence(Struct, frozen=True, kw_only=True):
@@ -102,6 +128,32 @@ class Evidence(Struct, frozen=True, kw_only=True):
     output_bytes: int
 
 
+class SessionReport(Struct, frozen=True, kw_only=True):
+    """The pool's record of a session; `reusable`: the cell can run another job."""
+
+    evidence: Evidence
+    reusable: bool
+    logs: tuple[LogLine, ...]
+    lines_dropped: int
+    run_ns: int
+    cpu_ns: int
+    peak_bytes: int
+
+    @property
+    def usage(self) -> Usage:
+        """The usage of the run."""
+        return Usage(
+            run_ms=self.run_ns / 1e6,
+            cpu_ms=self.cpu_ns / 1e6,
+            peak_memory_bytes=self.peak_bytes,
+        )
+
+
+def max_resident_bytes(limits: Limits) -> int:
+    """Return the memory at which a run is killed, not counting its payload."""
+    return int(HEADROOM * limits.memory_bytes) + V8_OVERHEAD_BYTES
+
+
 def classify(evidence: Evidence, *, limits: Limits, source: bytes) -> Outcome:
     """Return the outcome of a run."""
     if evidence.breach is not None:
@@ -109,6 +161,21 @@ def classify(evidence: Evidence, *, limits: Limits, source: bytes) -> Outcome:
     if evidence.verdict is not None:
         return _from_verdict(evidence.verdict, evidence, limits=limits, source=source)
     return _from_exit(evidence, limits)
+
+
+def classify_record(failure: RecordFailure, *, source: bytes) -> RecordOutcome:
+    """Return the outcome of one record of a stream. Raises ProtocolError."""
+    match failure.kind:
+        case "threw" if failure.error is not None:
+            return Threw(error=_script_error(failure.error, source))
+        case "invalid_input":
+            return InvalidInput(message=failure.message)
+        case "invalid_result":
+            return InvalidResult(message=failure.message)
+        case "output_too_large":
+            return InvalidResult(message="the result is longer than a string can be")
+        case _:
+            raise ProtocolError("a record failed in a way that does not exist")
 
 
 def to_finding(outcome: Threw | TimedOut | OutOfMemory, verdict: CellVerdict | None) -> Finding:

@@ -23,8 +23,13 @@ class Slot(IntEnum):
 
 HEAD_BYTES: Final = 4 * len(Slot)
 # After them the script's world: clock and seed, which a double holds exactly, and the length of
-# the context that precedes the payload in one string.
-_WORLD: Final = struct.Struct("=3d")
+# the context that precedes the payload in one string. Then the progress of a stream: the line of
+# the input, and the numbers of rows in, out and failed.
+_WORLD: Final = struct.Struct("=7d")
+_CONTEXT_UNITS: Final = struct.Struct("=d")
+_CONTEXT_OFFSET: Final = HEAD_BYTES + 16
+_PROGRESS: Final = struct.Struct("=4d")
+_PROGRESS_OFFSET: Final = HEAD_BYTES + 24
 # The rest holds a line, or a piece of a source (app/sandbox/web).
 PIECE_OFFSET: Final = HEAD_BYTES + _WORLD.size
 _CONTINUATION: Final = 0b1000_0000
@@ -40,7 +45,8 @@ class Console:
 
     def __init__(self, memory: memoryview, job: JobHeader, *, context_units: int) -> None:
         """Use the memory that harness.js made, for a job's world and limits."""
-        _WORLD.pack_into(memory, HEAD_BYTES, job.clock_ms, job.seed, context_units)
+        _WORLD.pack_into(memory, HEAD_BYTES, job.clock_ms, job.seed, context_units, *(0, 0, 0, 0))
+        self._memory = memory
         self._head = memory[:HEAD_BYTES].cast("I")
         self._units = memory[PIECE_OFFSET:]
         self._lines_left = job.console_lines
@@ -54,6 +60,17 @@ class Console:
     def dropped(self) -> int:
         """The number of lines over the limits."""
         return self._over_limit + self._head[Slot.DROPPED]
+
+    def set_context_units(self, units: int) -> None:
+        """Set the length of what precedes the payload in the next string."""
+        _CONTEXT_UNITS.pack_into(self._memory, _CONTEXT_OFFSET, units)
+
+    @property
+    def progress(self) -> tuple[int, int, int, int]:
+        """The line of the input that a stream has reached, and its rows in, out and failed."""
+        line, *rows = _PROGRESS.unpack_from(self._memory, _PROGRESS_OFFSET)
+        rows_in, rows_out, rows_failed = map(int, rows)
+        return int(line), rows_in, rows_out, rows_failed
 
     def take(self) -> dict[str, str] | None:
         """Take the line that is in the memory now; None: it exceeds a limit."""

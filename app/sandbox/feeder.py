@@ -13,10 +13,13 @@ from app.sandbox.protocol import (
     CHECK,
     CHUNK_BYTES,
     RUN,
+    STREAM,
     VERSION,
+    ChunkHeader,
     Frame,
     JobHeader,
     Kind,
+    encode_chunk,
     encode_job,
     encode_json,
 )
@@ -26,6 +29,8 @@ OWED_TIMEOUT_S: Final = 60.0
 # The channel takes this much at once: a cell has read everything before its next job.
 _PROMPT_BYTES: Final = 64 * 1024
 
+
+_MODES: Final = {"run": RUN, "check": CHECK, "stream": STREAM}
 
 # In memory, or in chunks as they come.
 Payload = bytes | AsyncIterable[bytes]
@@ -38,10 +43,15 @@ class Feeder:
     length of the payload so far.
     """
 
-    def __init__(self, cell: Cell, job: Job, *, mode: str, payload: Payload) -> None:
-        """Take what is to be sent."""
+    def __init__(
+        self, cell: Cell, job: Job, *, mode: str, payload: Payload, options: bytes = b""
+    ) -> None:
+        """Take what is to be sent; `options`: the STREAM frame."""
+        self._options = options
         self.prompt = False
         self.done = False
+        # The end of a stream has been sent.
+        self.done_with_input = False
         self.payload_bytes = 0
         self._cell = cell
         self._job = job
@@ -81,6 +91,23 @@ class Feeder:
             pass  # the session finds out why the cell has ended
         self.done = True
 
+    async def send_job(self) -> None:
+        """Send a stream's job, up to its context. Raises ConnectionError."""
+        await self._send(self._cell.send_at_once(self._first_frames()))
+        self.done = True
+
+    async def send_chunk(self, header: ChunkHeader, chunk: bytes) -> None:
+        """Send one chunk of a stream. Raises ConnectionError."""
+        self.done = False
+        frames: list[Frame] = [(Kind.CHUNK, encode_chunk(header)), *self._inputs_of(chunk)]
+        await self._send(self._cell.send_at_once(frames))
+        self.done = True
+
+    async def send_end(self) -> None:
+        """Send the end of a stream. Raises ConnectionError."""
+        await self._send(self._cell.send_at_once([(Kind.END, b"")]))
+        self.done_with_input = True
+
     async def _send_in_pieces(self, before_end: Callable[[], None]) -> None:
         # They wait for the payload's first chunk, so that one system call sends all.
         frames = self._first_frames()
@@ -103,7 +130,7 @@ class Feeder:
         job, limits = self._job, self._job.limits
         header = JobHeader(
             version=VERSION,
-            mode=RUN if self._mode == "run" else CHECK,
+            mode=_MODES[self._mode],
             seed=job.seed,
             clock_ms=job.clock_ms,
             wall_ms=limits.wall_ms,
@@ -118,7 +145,9 @@ class Feeder:
         if not self._has_source:
             frames.append((Kind.SOURCE, job.source))
             self._cell.source = job.source
-        frames.append((Kind.CONTEXT, _context(job) if self._mode == "run" else b""))
+        if self._options:
+            frames.append((Kind.STREAM, self._options))
+        frames.append((Kind.CONTEXT, _context(job) if self._mode != "check" else b""))
         return frames
 
     def _inputs_of(self, chunk: bytes) -> list[Frame]:

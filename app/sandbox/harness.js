@@ -57,18 +57,20 @@
 
   const LINE_UNITS = 4 * 1024; // a longer line exceeds the limit of 4 KiB and is clipped
   const LEVEL = 0, LENGTH = 1, DROPPED = 2, CLOSED = 3, REQUEST = 4, OFFSET = 5, HEAD = 6;
-  const CLOCK_MS = 0, SEED = 1, CONTEXT = 2, WORLD = 3;
+  const CLOCK_MS = 0, SEED = 1, CONTEXT = 2, LINE = 3, ROWS_IN = 4, ROWS_OUT = 5, ROWS_FAILED = 6;
+  const WORLD = 7;
   const memory = new ArrayBuffer(HEAD * 4 + WORLD * 8 + LINE_UNITS * 2);
   const head = new Uint32Array(memory, 0, HEAD);
   const world = new Float64Array(memory, HEAD * 4, WORLD);
   const units = new Uint16Array(memory, HEAD * 4 + WORLD * 8);
   const bytes = new Uint8Array(memory, HEAD * 4 + WORLD * 8);
   const NOTIFY = 0;
-  const parts = [null, memory]; // the third is set below
+  // The third is set below; the fourth is the buffer of a stream's bytes.
+  const parts = [null, memory, null, null];
 
   // ---- the script's world
 
-  // The parts in the folder `web`, by name.
+  // The other files of the harness, by name.
   const { web } = globalThis;
   deleteProperty(globalThis, "web");
 
@@ -547,19 +549,30 @@
   const read = ((text) => {
     if (find() !== 0) return -1;
     const start = world[CONTEXT];
-    let what = "params: "; // params are a string in the context, so they cannot forge other members
+    context = readContext(slice(text, 0, start));
+    if (context === undefined) return -1;
     try {
-      context = parse(slice(text, 0, start));
-      context.params = parse(context.params);
-      what = "";
       input = parse(slice(text, start));
       return 0;
     } catch (error) {
-      const message = what + readText(error, "message", MAX_TEXT);
-      fail("invalid_input", { __proto__: null, message });
+      fail("invalid_input", { __proto__: null, message: messageOf(error) });
       return -1;
     }
   });
+
+  // Params are a string in the context, so they cannot forge other members.
+  const readContext = ((text) => {
+    try {
+      const read = parse(text);
+      read.params = parse(read.params);
+      return read;
+    } catch (error) {
+      fail("invalid_input", { __proto__: null, message: `params: ${messageOf(error)}` });
+      return undefined;
+    }
+  });
+
+  const messageOf = (error) => readText(error, "message", MAX_TEXT);
 
   const run = (() => {
     const data = input;
@@ -575,7 +588,7 @@
       return;
     }
     if (waits) settle(result);
-    else finish(result);
+    else finish(result, "process");
   });
 
   // `await` uses nothing that user code can replace, except the `then` of a thenable.
@@ -587,10 +600,10 @@
       threw(thrown);
       return;
     }
-    finish(result);
+    finish(result, "process");
   };
 
-  const finish = ((result) => {
+  const finish = ((result, caller) => {
     try {
       output = stringify(result);
       returned = result;
@@ -599,7 +612,7 @@
       return;
     }
     if (output === undefined) {
-      invalid(`process returned ${nameOf(result)}, which has no JSON${hintOf(result)}`);
+      invalid(`${caller} returned ${nameOf(result)}, which has no JSON${hintOf(result)}`);
     } else phase = DONE;
   });
 
@@ -832,16 +845,17 @@
 
   const operate = (function () {
     // The context and the payload: 0 before the run, -1 for a failure; after the run 1, or the
-    // output if it is short: the microtasks that are left cannot change it.
+    // output if it is short: the microtasks that are left cannot change it. In a stream 0 or -1.
     if (typeof this === "string") {
+      if (streams) return stream.take(this);
       if (read(this) !== 0) return -1;
       if (this.length > SMALL) return 0; // the run should not hold its memory
       run();
       return phase === DONE && output.length <= SMALL ? output : 1;
     }
     switch (this) {
-      case 0: // whether there is a callable `process`: 0, or -1
-        return find();
+      case 0: // what the script offers, as JSON, or -1
+        return examine();
       case 1:
         run();
         return 0;
@@ -856,6 +870,23 @@
         return newestGlobals();
       case 7: // the values that the output lost, as JSON
         return findLosses();
+      // Streams: what 8 and 9 return is in stream.js, `status`.
+      case 8: // use what has been given, as far as there is room for output
+        return stream.advance();
+      case 9: // the input is complete: as 8, and at the end there is an output
+        return stream.end();
+      case 10: // JSON lines
+        return stream.takeText();
+      case 11: // how many bytes are in the shared buffer
+        return stream.takeBytes(BUFFER_BYTES);
+      case 12: // the errors of records, as JSON
+        return stream.takeErrors();
+      case 13: // the length of the output, after 9
+        return output.length;
+      case 14: // the job is a stream; runs before user code
+        streams = true;
+        parts[3] = stream.openBuffer(BUFFER_BYTES);
+        return 0;
       default: // the failure, as JSON
         return failure;
     }
@@ -868,6 +899,8 @@
   const uncaught = (thrown) => {
     if (phase === PENDING) threw(thrown);
   };
+  const BUFFER_BYTES = 1024 * 1024; // CHUNK_BYTES of protocol.py
+  let streams = false;
   const timers = web.timers({
     __proto__: null, apply, floor, TypeError, threw: uncaught,
     elapsed: () => elapsed, moveTo: (due) => { elapsed = due; },
@@ -891,6 +924,45 @@
     notify: () => { apply(parts[NOTIFY], undefined, []); },
     elapsed: () => elapsed, startMs: () => world[CLOCK_MS],
   });
+
+  // ---- streams
+
+  const states = web.states({
+    __proto__: null, apply, clip, construct, defineProperty, getOwnPropertyDescriptor,
+    getPrototypeOf, isArray, isObject, ownKeys, parse, pathStep: step, setPrototypeOf, stringify,
+    toText, uncurry,
+  });
+  const bufferOf = uncurry(
+    getOwnPropertyDescriptor(getPrototypeOf(Int8Array.prototype), "buffer").get);
+  const stream = web.stream({
+    __proto__: null, apply, bufferOf, construct, finish, fail, getOwnPropertyDescriptor,
+    getPrototypeOf, hintOf, isArray, isObject, matches, messageOf, nameOf, parse, readContext,
+    slice, states, stringify, threw, timers, uncurry, unwritable, world,
+    slots: { __proto__: null, CONTEXT, LINE, ROWS_IN, ROWS_OUT, ROWS_FAILED },
+    repeat: uncurry(String.prototype.repeat),
+    isPromise: (value) => getPrototypeOf(value) === PromisePrototype,
+    hasFailed: () => phase === FAILED,
+    // Takes a failure back, and returns it as JSON.
+    forgive: () => {
+      phase = PENDING;
+      return failure;
+    },
+    conclude: (text) => {
+      output = text;
+      phase = DONE;
+    },
+  });
+
+  // What a check needs to know, as JSON.
+  const examine = () => {
+    if (phase === FAILED) return -1; // in a microtask of the top level
+    try {
+      return stream.examine();
+    } catch (thrown) {
+      threw(thrown);
+      return -1;
+    }
+  };
 
   // ---- each isolate
 
@@ -949,6 +1021,7 @@
       configurable: false,
     });
     freezeTemporal();
+    states.open();
     return parts;
   });
 

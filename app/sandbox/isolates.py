@@ -54,6 +54,10 @@ class Isolate(Protocol):
         """
         ...
 
+    def open_buffer(self) -> memoryview:
+        """Return the memory of the buffer that the harness has made; before user code only."""
+        ...
+
     def limit_memory(self, heap_bytes: int) -> None:
         """Terminate JavaScript at the first garbage collection that leaves more than this."""
         ...

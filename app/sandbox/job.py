@@ -1,6 +1,5 @@
 """Run one job in one isolate: from a source and its payload to the output and a verdict."""
 
-import os
 import re
 import time
 from collections.abc import Callable, Sequence
@@ -8,7 +7,7 @@ from typing import Any, Final, NoReturn
 
 from app.sandbox import lockdown
 from app.sandbox.console import Console
-from app.sandbox.exception_parser import error_of, parse_uncaught
+from app.sandbox.exception_parser import parse_uncaught
 from app.sandbox.isolates import Value
 from app.sandbox.job_reader import JobReader, NotUtf8, PayloadText
 from app.sandbox.native.mini_racer import DeadlineExceeded, HeapExhausted, Type
@@ -16,6 +15,7 @@ from app.sandbox.protocol import (
     CHECK,
     CHUNK_BYTES,
     MAX_LATE_NS,
+    STREAM,
     Frame,
     JobHeader,
     Kind,
@@ -23,22 +23,21 @@ from app.sandbox.protocol import (
     encode_json,
     encode_result,
 )
+from app.sandbox.run_clock import RunClock
+from app.sandbox.stream_job import OutputTooLarge, StreamFailed, StreamJob
 from app.sandbox.v8 import Engine
+from app.sandbox.verdicts import Finished, not_utf8, refuse
 
 Send = Callable[[Sequence[Frame]], None]
 
 # The operations of harness.js, by its numbers.
-_FIND, _RUN, _SETTLE, _OUTPUT, _FAILURE, _LATEST, _GLOBALS, _LOSSES = range(8)
+_EXAMINE, _RUN, _SETTLE, _OUTPUT, _FAILURE, _LATEST, _GLOBALS, _LOSSES = range(8)
 # Its answer to a payload that is parsed, but too large to be kept during the run; another one is
 # that of a run whose output comes later.
 _PARSED: Final = 0
 # Its answer to _SETTLE after a timer has run, whose microtasks come next.
 _AGAIN: Final = -2
 
-_REFUSAL_ERRORS: Final = {
-    "no_process": ("ReferenceError", "process is not defined"),
-    "process_not_callable": ("TypeError", "process is not a function"),
-}
 # V8's error if it cannot allocate a buffer; user code may throw the same text.
 _ALLOCATION_ERROR: Final = re.compile(
     r"RangeError: (?:Array buffer allocation failed|ArrayBuffer\.[\w.]+: Out of memory)\Z"
@@ -50,8 +49,9 @@ _PRIVATE_MEMORY_FACTOR: Final = 1.3
 _SPARE_BYTES: Final = 96 * 1024 * 1024
 # Limits are rounded up to a multiple of this, so that most jobs need not set them again.
 _LIMIT_STEP_BYTES: Final = 8 * 1024 * 1024
-_PAGE_BYTES: Final = os.sysconf("SC_PAGESIZE")
 _SPARE_CPU_S: Final = 3
+# Of a stream's chunk: received, decoded, with its header, V8's own.
+_CHUNK_COPIES: Final = 4
 # Output with one of these may have lost a value that has no JSON.
 _LOSSY: Final = (b"{}", b"null", b'{"0":')
 # Time to search for losses; before RESULT is sent, the pool's deadline still runs.
@@ -69,9 +69,8 @@ class IsolateSlot:
         self._send = send
         self._console: Console | None = None
         self._isolate = engine.open_isolate(on_console_line=self._send_console_line)
-        self._started_ns = 0
-        self._run_ns = 0
-        self._deadline = 0.0
+        self._clock = RunClock()
+        self._streams = False
         self._data_bytes = 0
         self._cpu_s = 0
         self._last_frames: list[Frame] = []
@@ -97,13 +96,13 @@ class IsolateSlot:
             # Context and payload go to V8 as one string, in one call.
             job, payload = reader.receive(latin1=self._isolate.takes_latin1)
             self._statm_fd = statm_fd
-            self._private_bytes = _private_bytes(statm_fd)
+            self._private_bytes = lockdown.private_bytes(statm_fd)
             self._prepare(job, payload)
-            self._run(job, reader.code, payload)
-        except _Finished as finished:
+            self._run(job, reader, payload)
+        except Finished as finished:
             verdict, reusable = finished.verdict, finished.reusable
         except NotUtf8 as error:
-            verdict, reusable = _not_utf8(error), False
+            verdict, reusable = not_utf8(error), False
         except DeadlineExceeded:
             verdict, reusable = {"kind": "timed_out"}, False
         except HeapExhausted:
@@ -115,10 +114,13 @@ class IsolateSlot:
         self._send(self._frames_of(self._verdict_if_stuck))
 
     def _frames_of(self, verdict: dict[str, object]) -> list[Frame]:
-        if self._started_ns and not self._run_ns:
-            self._run_ns = time.monotonic_ns() - self._started_ns
+        if not self._clock.run_ns:
+            self._clock.stop()
         dropped = self._console.dropped if self._console else 0
-        final = {**verdict, "run_ns": self._run_ns, "lines_dropped": dropped}
+        final = {**verdict, "run_ns": self._clock.run_ns, "lines_dropped": dropped}
+        if self._streams and self._console:
+            line, *rows = self._console.progress
+            final.update(input_line=line or None, rows=rows)
         return [*self._last_frames, (Kind.VERDICT, encode_json(final))]
 
     def close(self) -> bool:
@@ -145,17 +147,21 @@ class IsolateSlot:
         self._cpu_s = int(time.process_time() + job.wall_ms / 1_000) + _SPARE_CPU_S
         lockdown.set_soft_limits(data_bytes=self._data_bytes, cpu_s=self._cpu_s)
 
-    def _run(self, job: JobHeader, code: bytes, payload: PayloadText) -> NoReturn:
+    def _run(self, job: JobHeader, reader: JobReader, payload: PayloadText) -> NoReturn:
         """Run the script up to its output; always ends in an exception."""
-        self._started_ns = time.monotonic_ns()
-        if self._started_ns - job.sent_ns > MAX_LATE_NS:
+        self._clock.start(wall_ms=job.wall_ms)
+        if self._clock.started_ns - job.sent_ns > MAX_LATE_NS:
             self._send([(Kind.STARTED, b"")])
         self._isolate.reset_allocation_failures()
-        self._deadline = time.monotonic() + job.wall_ms / 1_000
-        self._run_top_level(code)
+        if job.mode == STREAM:
+            self._stream(job, reader, payload)
+        self._run_top_level(reader.code)
         if job.mode == CHECK:
             self._check()
-        limit_bytes = job.output_bytes
+        self._process(payload, job.output_bytes)
+
+    def _process(self, payload: PayloadText, limit_bytes: int) -> NoReturn:
+        """Call `process` with the payload, up to its output."""
         with self._isolate.string(payload.encoded, latin1=payload.latin1) as text:
             payload.encoded.clear()
             answer = self._call(text)
@@ -176,24 +182,63 @@ class IsolateSlot:
         if units < 0:
             self._fail()
         if units > limit_bytes:
-            raise _Finished("output_too_large")
+            raise Finished("output_too_large")
         self._send_output(units, limit_bytes)
 
+    def _stream(self, job: JobHeader, reader: JobReader, options: PayloadText) -> NoReturn:
+        """Run the part of a stream up to its last output."""
+        self._streams = True
+        stream = StreamJob(
+            self._isolate,
+            reader,
+            call=self._call,
+            send=self._send,
+            paused=self._clock.paused,
+            limit=self._limit_for_chunk,
+            output_bytes=job.output_bytes,
+        )
+        stream.open()
+        self._run_top_level(reader.code)
+        try:
+            stream.begin(self._console, options.encoded)
+            units = stream.run()
+        except StreamFailed:
+            self._fail()
+        except OutputTooLarge:
+            raise Finished("output_too_large") from None
+        limit_bytes = job.output_bytes - stream.sent_bytes
+        if units > limit_bytes:
+            raise Finished("output_too_large")
+        self._send_output(units, limit_bytes, sent_bytes=stream.sent_bytes)
+
+    def _limit_for_chunk(self, length: int) -> None:
+        """Set the limits for a chunk of a stream, of which some copies exist for a moment."""
+        data_bytes = self._data_bytes + _CHUNK_COPIES * max(length, CHUNK_BYTES)
+        lockdown.set_soft_limits(
+            data_bytes=data_bytes + -data_bytes % _LIMIT_STEP_BYTES,
+            cpu_s=int(time.process_time() + self._clock.left_s) + _SPARE_CPU_S,
+        )
+
     def _run_top_level(self, code: bytes) -> None:
-        value = self._isolate.evaluate(code, deadline=self._deadline)
+        value = self._isolate.evaluate(code, deadline=self._clock.deadline)
         if value.type == Type.PARSE_EXCEPTION:
             error = parse_uncaught(value.text, code, by_parser=True)
-            raise _Finished("refused", code="syntax_error", error=error)
+            raise Finished("refused", code="syntax_error", error=error)
         if value.type >= Type.EXECUTE_EXCEPTION:
             self._top_level_threw(value, code)
         value.free()
 
     def _check(self) -> NoReturn:
-        """Accept a source whose top level ran and defined `process`."""
-        self._call_for_number(self._isolate.number(_FIND))
+        """Accept a source whose top level ran and defined the functions of some kind."""
+        answer = self._call(self._isolate.number(_EXAMINE))
+        if answer.type == Type.INTEGER:
+            self._fail()
+        found = decode_json(answer.memory)
+        if "code" in found:
+            refuse(found)
         self._call(self._isolate.number(_SETTLE))  # after the microtasks of the top level
         names = decode_json(self._call(self._isolate.number(_GLOBALS)).memory)
-        raise _Finished("accepted", globals=names)
+        raise Finished("accepted", globals=names, kinds=found["kinds"])
 
     def _top_level_threw(self, thrown: Value, code: bytes) -> NoReturn:
         error = parse_uncaught(thrown.text, code)
@@ -203,8 +248,8 @@ class IsolateSlot:
             error["line"], error["column"] = latest.get("line"), latest.get("column")
         if self._allocation_failed(error, claim=latest.get("allocation", "")):
             evidence = "an array buffer could not be allocated"
-            raise _Finished("out_of_memory", reusable=False, evidence=evidence)
-        raise _Finished("refused", code="top_level_threw", error=error)
+            raise Finished("out_of_memory", reusable=False, evidence=evidence)
+        raise Finished("refused", code="top_level_threw", error=error)
 
     def _call_for_number(self, this: Value) -> int:
         """Call the harness for a number; a negative one stands for a failure."""
@@ -217,7 +262,7 @@ class IsolateSlot:
 
     def _call(self, this: Value) -> Value:
         """Call the harness, which never throws."""
-        answer = self._isolate.call(this, deadline=self._deadline)
+        answer = self._isolate.call(this, deadline=self._clock.deadline)
         if answer.type in {Type.INTEGER, Type.STRING}:
             return answer
         # Not its text, which may be the user's: stderr is evidence.
@@ -226,13 +271,12 @@ class IsolateSlot:
     def _fail(self) -> NoReturn:
         failure = decode_json(self._call(self._isolate.number(_FAILURE)).memory)
         if failure["kind"] == "refused":
-            name, message = _REFUSAL_ERRORS[failure["code"]]
-            failure["error"] = error_of(name, message)
+            refuse(failure)
         elif failure["kind"] == "threw":
             failure["allocation"] = self._allocation_failed(
                 failure["error"], claim=failure["allocation"]
             )
-        raise _Finished(reusable=not failure.get("allocation"), **failure)
+        raise Finished(reusable=not failure.get("allocation"), **failure)
 
     def _allocation_failed(self, error: dict[str, Any], *, claim: str) -> bool:
         """Return whether V8 failed to allocate a buffer, which the message alone does not show.
@@ -244,23 +288,23 @@ class IsolateSlot:
             return True
         if _ALLOCATION_ERROR.match(f"{error['name']}: {error['message']}") is None:
             return False
-        growth = _private_bytes(self._statm_fd) - self._private_bytes
+        growth = lockdown.private_bytes(self._statm_fd) - self._private_bytes
         return growth > _MIN_GROWTH * self._heap_bytes
 
     def _finish_with_small_output(self, answer: Value, limit_bytes: int) -> NoReturn:
         """Keep the output, so that one system call sends it with the verdict."""
-        self._run_ns = time.monotonic_ns() - self._started_ns
+        self._clock.stop()
         output = bytes(answer.memory)
         if len(output) > limit_bytes:
-            raise _Finished("output_too_large")
+            raise Finished("output_too_large")
         # A string never has more UTF-16 units than UTF-8 bytes.
         result = (Kind.RESULT, encode_result(len(output)))
         search_s = _SHORT_SEARCH_S if any(map(output.__contains__, _LOSSY)) else 0.0
         self._succeed([result, (Kind.OUTPUT, output)], len(output), search_s=search_s)
 
-    def _send_output(self, units: int, limit_bytes: int) -> NoReturn:
+    def _send_output(self, units: int, limit_bytes: int, *, sent_bytes: int = 0) -> NoReturn:
         """Send the output. User code is over: V8 only encodes a string that it holds."""
-        self._run_ns = time.monotonic_ns() - self._started_ns
+        self._clock.stop()
         # UTF-8 takes at most three bytes per unit; the copy does not count as the script's.
         lockdown.set_soft_limits(
             data_bytes=self._data_bytes + 3 * units + _SPARE_BYTES, cpu_s=self._cpu_s + 60
@@ -268,17 +312,17 @@ class IsolateSlot:
         self._send([(Kind.RESULT, encode_result(units))])
         output = self._isolate.call(self._isolate.number(_OUTPUT)).memory
         if len(output) > limit_bytes:
-            raise _Finished("output_too_large")
+            raise Finished("output_too_large")
         starts = range(0, len(output), CHUNK_BYTES)
         chunks: list[Frame] = [(Kind.OUTPUT, output[at : at + CHUNK_BYTES]) for at in starts]
-        self._succeed(chunks, len(output), search_s=_LONG_SEARCH_S)
+        self._succeed(chunks, sent_bytes + len(output), search_s=_LONG_SEARCH_S)
 
     def _succeed(self, frames: list[Frame], output_bytes: int, *, search_s: float) -> NoReturn:
         """Keep the output's frames for the verdict, and search the output for losses."""
         self._last_frames = frames
         self._verdict_if_stuck = {"kind": "succeeded", "output_bytes": output_bytes, "losses": []}
         losses, reusable = self._find_losses(within_s=search_s) if search_s else ([], True)
-        raise _Finished("succeeded", reusable=reusable, output_bytes=output_bytes, losses=losses)
+        raise Finished("succeeded", reusable=reusable, output_bytes=output_bytes, losses=losses)
 
     def _find_losses(self, *, within_s: float) -> tuple[list[dict[str, str]], bool]:
         """Find values that the output lost; whatever happens meanwhile, the output stands.
@@ -303,22 +347,3 @@ class IsolateSlot:
         line = self._console.take()
         if line is not None:
             self._send([(Kind.LOG, encode_json(line))])
-
-
-class _Finished(Exception):
-    """The verdict is known."""
-
-    def __init__(self, kind: str, *, reusable: bool = True, **details: object) -> None:
-        super().__init__(kind)
-        self.reusable = reusable
-        self.verdict: dict[str, object] = {"kind": kind, **details}
-
-
-def _not_utf8(error: NotUtf8) -> dict[str, object]:
-    message = f"not UTF-8: {error.reason} at byte {error.byte_offset}"
-    return {"kind": "invalid_input", "message": message, "byte_offset": error.byte_offset}
-
-
-def _private_bytes(statm_fd: int) -> int:
-    """Read the private memory, which RLIMIT_DATA limits, and the stack."""
-    return int(os.pread(statm_fd, 256, 0).split()[5]) * _PAGE_BYTES

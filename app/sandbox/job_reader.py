@@ -5,10 +5,13 @@ from typing import Final
 
 from app.sandbox import lockdown
 from app.sandbox.protocol import (
+    STREAM,
+    ChunkHeader,
     FrameReader,
     JobHeader,
     Kind,
     ProtocolError,
+    decode_chunk,
     decode_job,
 )
 
@@ -82,12 +85,19 @@ class JobReader:
         self._frames.wait()
 
     def receive(self, *, latin1: bool) -> tuple[JobHeader, PayloadText]:
-        """Receive a job; its source is in `code`. Raises NotUtf8 and ProtocolError."""
+        """Receive a job; its source is in `code`. Raises NotUtf8 and ProtocolError.
+
+        Of a stream, the text is that of its options and its context; `receive_chunk` follows.
+        """
         header = decode_job(self._frames.expect(Kind.JOB))
         kind, body = self._frames.read()
         if kind is Kind.SOURCE:
             self.code = bytes(body).removeprefix(codecs.BOM_UTF8) + _SOURCE_URL
             kind, body = self._frames.read()
+        if header.mode == STREAM and kind is Kind.STREAM:
+            text = PayloadText(body, latin1=True)
+            text.encoded += self._frames.expect(Kind.CONTEXT)
+            return header, text
         if kind is not Kind.CONTEXT or not self.code:
             message = f"frame {kind.name} where SOURCE or CONTEXT was due"
             raise ProtocolError(message)
@@ -105,3 +115,25 @@ class JobReader:
             if kind is Kind.END:
                 text.append(b"", final=True)
                 return header, text
+
+    def next_chunk(self) -> ChunkHeader | None:
+        """Wait for the next chunk of a stream; None: there is none. Raises ProtocolError."""
+        kind, body = self._frames.read()
+        if kind is Kind.END:
+            return None
+        if kind is not Kind.CHUNK:
+            message = f"frame {kind.name} where CHUNK or END was due"
+            raise ProtocolError(message)
+        return decode_chunk(body)
+
+    def receive_chunk(self, length: int) -> bytearray:
+        """Receive the bytes of a chunk. Raises ProtocolError."""
+        chunk = bytearray()
+        while len(chunk) < length:
+            kind, size = self._frames.read_header()
+            if kind is not Kind.INPUT or not 0 < size <= length - len(chunk):
+                message = f"frame {kind.name} within a chunk"
+                raise ProtocolError(message)
+            for piece in self._frames.pieces(size):
+                chunk += piece
+        return chunk

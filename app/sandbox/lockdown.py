@@ -39,6 +39,7 @@ _DATA_CEILING_BYTES: Final = 10 * 1024**3
 _libc: Final = ctypes.CDLL(None, use_errno=True)
 # The soft limits that this process has set for its jobs.
 _soft_limits: Final[dict[int, int]] = {}
+_PAGE_BYTES: Final = os.sysconf("SC_PAGESIZE")
 
 
 def die_with_parent(parent_pid: int) -> None:
@@ -123,6 +124,11 @@ def set_soft_limits(*, data_bytes: int, cpu_s: int) -> None:
 def lift_data_limit() -> None:
     """Let private memory grow as before the first job, for a payload of the next one."""
     _set_soft(resource.RLIMIT_DATA, _DATA_CEILING_BYTES)
+
+
+def private_bytes(statm_fd: int) -> int:
+    """Read the private memory, which RLIMIT_DATA limits, and the stack."""
+    return int(os.pread(statm_fd, 256, 0).split()[5]) * _PAGE_BYTES
 
 
 def _set_soft(which: int, limit: int) -> None:

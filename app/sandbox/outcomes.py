@@ -1,5 +1,6 @@
 """Declare the sandbox's data: jobs and limits, outcomes and reports."""
 
+from enum import StrEnum
 from typing import Literal
 
 from msgspec import Struct
@@ -142,6 +143,9 @@ Outcome = (
 )
 
 
+RecordOutcome = Threw | InvalidInput | InvalidResult
+
+
 class LogLine(Struct, frozen=True, kw_only=True):
     """One captured console line; `text` is the user's and may hold lone surrogates."""
 
@@ -182,14 +186,24 @@ class Report(Struct, frozen=True, kw_only=True):
     losses: tuple[Loss, ...] = ()
 
 
+class ScriptKind(StrEnum):
+    """What a script offers by the functions at its top level."""
+
+    PROCESS = "process"
+    MAP = "map"
+    # `start`, `step` and `finish`, and possibly `merge`.
+    FOLD = "fold"
+
+
 class Examined(Struct, frozen=True, kw_only=True):
     """The result of running a source's top level.
 
     Without `findings` the source is accepted; then `globals` are the newest names of the global
-    object, a thousand at most, V8's own among them.
+    object, a thousand at most, V8's own among them, and `kinds` is what the script offers.
     """
 
     findings: "tuple[Finding, ...]" = ()
+    kinds: tuple[ScriptKind, ...] = ()
     globals: frozenset[str] = frozenset()
 
 
@@ -197,7 +211,8 @@ class Finding(Struct, frozen=True, kw_only=True):
     """One error or warning about an uploaded source; positions as in ScriptError.
 
     `code` is stable. The sandbox itself reports `syntax_error`, `no_process`,
-    `process_not_callable`, `top_level_threw`, `top_level_timeout`, `top_level_out_of_memory`.
+    `process_not_callable`, `map_not_callable`, `merge_not_callable`, `incomplete_fold`,
+    `top_level_threw`, `top_level_timeout`, `top_level_out_of_memory`.
     """
 
     line: int | None

@@ -2,17 +2,23 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from math import ceil
 from typing import Final
 
-from msgspec import Struct
-
-from app.sandbox.admission import Admission, Hold
+from app.sandbox.admission import Admission, Hold, Room
 from app.sandbox.cell_pool import CellPool, PoolConfig
+from app.sandbox.cell_process import Cell
 from app.sandbox.cgroups import OomKills
-from app.sandbox.classification import V8_OVERHEAD_BYTES, classify, to_finding
+from app.sandbox.classification import (
+    HEADROOM,
+    V8_OVERHEAD_BYTES,
+    SessionReport,
+    classify,
+    max_resident_bytes,
+    to_finding,
+)
 from app.sandbox.feeder import Payload
 from app.sandbox.meter import Used
 from app.sandbox.native import ON
@@ -23,13 +29,15 @@ from app.sandbox.outcomes import (
     Limits,
     OutOfMemory,
     Report,
+    ScriptKind,
     Succeeded,
     Threw,
     TimedOut,
-    Usage,
 )
+from app.sandbox.parts import ErrorSink, Part, PartReport, Task
 from app.sandbox.protocol import MAX_BODY_BYTES, Isolation, Kind
-from app.sandbox.session import HEADROOM, SessionReport, Sink, max_resident_bytes, run_session
+from app.sandbox.session import Sink, run_session
+from app.sandbox.stream_session import Streamed, run_stream
 from app.sandbox.zygote_client import SandboxUnavailable
 
 __all__ = ["PoolBusy", "PoolConfig", "Room", "SandboxPool", "SandboxUnavailable", "open_pool"]
@@ -44,19 +52,6 @@ _NATIVE_PARTS: Final = {
     Isolation.PROCESS: ("threadless",),
 }
 _MAX_SOURCE_BYTES: Final = MAX_BODY_BYTES[Kind.SOURCE]
-
-
-class Room(Struct, frozen=True, kw_only=True):
-    """The memory limits that a pool can admit; each run adds `overhead_bytes` to its limit.
-
-    `now_bytes`: the sum that it would admit now; `largest_bytes`: the highest of a run alone.
-    `may_wait`: no run waits yet, so one that does not fit now would be the next.
-    """
-
-    now_bytes: int
-    largest_bytes: int
-    overhead_bytes: int
-    may_wait: bool
 
 
 class PoolBusy(Exception):
@@ -159,24 +154,76 @@ class SandboxPool:
         the run's usage unless the cell has ended before.
         """
         session, isolation = await self._run_in_cell(
-            job, mode="run", payload=payload, sink=sink, fresh=fresh, on_aborted=on_aborted
+            job,
+            lambda cell: self._run_session(cell, job, mode="run", payload=payload, sink=sink),
+            fresh=fresh,
+            on_aborted=on_aborted,
         )
         outcome = classify(session.evidence, limits=job.limits, source=job.source)
-        usage = Usage(
-            run_ms=session.run_ns / 1e6,
-            cpu_ms=session.cpu_ns / 1e6,
-            peak_memory_bytes=session.peak_bytes,
-        )
         verdict = session.evidence.verdict
         return Report(
             outcome=outcome,
             logs=session.logs,
             lines_dropped=session.lines_dropped,
-            usage=usage,
+            usage=session.usage,
             isolation=isolation,
             losses=verdict.losses[:_MAX_LOSSES]
             if isinstance(outcome, Succeeded) and verdict
             else (),
+        )
+
+    async def stream(
+        self,
+        job: Job,
+        part: Part,
+        *,
+        sink: Sink,
+        chunks: AsyncIterable[bytes] | None = None,
+        states: Sequence[bytes] = (),
+        on_errors: ErrorSink | None = None,
+        fresh: bool = True,
+        on_aborted: Callable[[Used], None] | None = None,
+    ) -> PartReport:
+        """Run one part of a run: `chunks` in, output to `sink`, with constant memory.
+
+        A fold's output is its state, a text that is one of the `states` of a merge, or of the
+        fold of the next part. Output is complete only if the outcome is Succeeded. The wall time
+        limit counts neither the time for `chunks` nor that of `sink` and `on_errors`. Raises what
+        `run` raises, what `chunks` and `on_errors` raise, and LineTooLong.
+        """
+        if part.task is Task.MERGE and not states:
+            message = "a merge of no states"
+            raise ValueError(message)
+        streamed: list[Streamed] = []
+
+        async def run(cell: Cell) -> SessionReport:
+            streamed.append(
+                await run_stream(
+                    cell,
+                    job,
+                    part,
+                    chunks=chunks,
+                    states=states,
+                    sink=sink,
+                    on_errors=on_errors,
+                    oom_kills=self._oom_kills,
+                )
+            )
+            return streamed[0].session
+
+        session, isolation = await self._run_in_cell(job, run, fresh=fresh, on_aborted=on_aborted)
+        verdict = session.evidence.verdict
+        outcome = classify(session.evidence, limits=job.limits, source=job.source)
+        succeeded = isinstance(outcome, Succeeded)
+        return PartReport(
+            outcome=outcome,
+            line=streamed[0].line,
+            rows=streamed[0].rows,
+            logs=session.logs,
+            lines_dropped=session.lines_dropped,
+            usage=session.usage,
+            isolation=isolation,
+            losses=verdict.losses[:_MAX_LOSSES] if succeeded and verdict else (),
         )
 
     async def check(
@@ -209,11 +256,14 @@ class SandboxPool:
         job = Job(tenant=tenant, source=source, seed=0, clock_ms=0, limits=limits)
         for attempt in range(_CHECK_ATTEMPTS):
             session, _ = await self._run_in_cell(
-                job, mode="check", payload=b"", sink=_discard, fresh=attempt > 0
+                job,
+                lambda cell: self._run_session(cell, job, mode="check", payload=b"", sink=_discard),
+                fresh=attempt > 0,
             )
             verdict = session.evidence.verdict
             if verdict is not None and verdict.kind == "accepted" and not session.evidence.breach:
-                return Examined(globals=frozenset(verdict.globals))
+                kinds = tuple(each for each in ScriptKind if each in verdict.kinds)
+                return Examined(globals=frozenset(verdict.globals), kinds=kinds)
             outcome = classify(session.evidence, limits=limits, source=source)
             if isinstance(outcome, OutOfMemory) and outcome.of_host:
                 continue
@@ -239,10 +289,8 @@ class SandboxPool:
     async def _run_in_cell(
         self,
         job: Job,
+        run: Callable[[Cell], Awaitable[SessionReport]],
         *,
-        mode: str,
-        payload: Payload,
-        sink: Sink,
         fresh: bool,
         on_aborted: Callable[[Used], None] | None = None,
     ) -> tuple[SessionReport, Isolation]:
@@ -256,14 +304,7 @@ class SandboxPool:
             reusable = False
             self._running += 1
             try:
-                session = await run_session(
-                    pooled.cell,
-                    job,
-                    mode=mode,
-                    payload=payload,
-                    sink=sink,
-                    oom_kills=self._oom_kills,
-                )
+                session = await run(pooled.cell)
                 reusable = session.reusable
             except BaseException:
                 used = pooled.cell.meter.used()
@@ -284,6 +325,13 @@ class SandboxPool:
                 self._admission.release(hold)
             else:
                 recovery.add_done_callback(lambda _: self._admission.release(hold))
+
+    async def _run_session(
+        self, cell: Cell, job: Job, *, mode: str, payload: Payload, sink: Sink
+    ) -> SessionReport:
+        return await run_session(
+            cell, job, mode=mode, payload=payload, sink=sink, oom_kills=self._oom_kills
+        )
 
     async def _enter(self, memory_bytes: int) -> Hold:
         """Wait for a slot, and for the host's memory to suffice."""

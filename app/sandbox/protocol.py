@@ -1,4 +1,4 @@
-"""Define the frames between the pool and a cell, version 5.
+"""Define the frames between the pool and a cell, version 6.
 
 A cell and the pool share one SOCK_STREAM socket pair. Everything on it is a frame: one
 byte of kind, four bytes of length (network order), then that many bytes of body. A body
@@ -13,6 +13,11 @@ The pool sends, in this order::
     INPUT   up to CHUNK_BYTES of the payload; any number of times, none for `check`
     END     empty: the payload is complete
 
+A stream (`docs/design/runs.md`) has its payload in chunks, each sent when the one before is USED::
+
+    STREAM  JSON: StreamOptions, between SOURCE and CONTEXT
+    CHUNK   ChunkHeader; then its bytes in INPUT frames; any number of times, up to END
+
 The cell sends, in this order::
 
     READY    JSON: protocol version, V8 version, the lockdown it measured, jobs, isolation
@@ -22,6 +27,11 @@ The cell sends, in this order::
     OUTPUT   CHUNK_BYTES of the output, fewer only in the last frame, which is not empty
     VERDICT  JSON: how the job ended
     AGAIN    empty: the job's isolate or context is closed, and the next one waits for its JOB
+
+In a stream there are, before RESULT, any number of OUTPUT frames of any size, and::
+
+    ERROR    JSON: one record that failed, with its line
+    USED     the rows so far: the source, and then each chunk, has been used up
 
 READY comes once, the rest for each job; a cell runs as many jobs as it has isolates or contexts.
 A job whose header has the time at which all of it was sent starts at that time: the cell sends
@@ -39,7 +49,7 @@ from collections.abc import Iterable, Iterator
 from enum import IntEnum, StrEnum
 from typing import Any, Final, NamedTuple
 
-VERSION: Final = 5
+VERSION: Final = 6
 CHUNK_BYTES: Final = 1024 * 1024
 # Small enough to stay in the processor's cache until it is used.
 PIECE_BYTES: Final = 64 * 1024
@@ -48,8 +58,10 @@ SMALL_BYTES: Final = 16 * 1024
 HEADER: Final = struct.Struct("!BI")
 # The start of a job that was sent this much earlier is reported.
 MAX_LATE_NS: Final = 100_000_000
-RUN, CHECK = 0, 1
+RUN, CHECK, STREAM = 0, 1, 2
 
+_CHUNK: Final = struct.Struct("!BQQ")
+_ROWS: Final = struct.Struct("!QQQ")
 _JOB: Final = struct.Struct("!BBqqQQQQQQQ")
 _UNITS: Final = struct.Struct("!Q")
 _encode: Final = json.JSONEncoder(separators=(",", ":")).encode
@@ -74,6 +86,8 @@ class Kind(IntEnum):
     INPUT = 3
     END = 4
     CONTEXT = 5
+    STREAM = 6
+    CHUNK = 7
     READY = 16
     STARTED = 17
     LOG = 18
@@ -81,13 +95,15 @@ class Kind(IntEnum):
     OUTPUT = 20
     VERDICT = 21
     AGAIN = 22
+    ERROR = 23
+    USED = 24
 
 
 Frame = tuple[Kind, bytes | bytearray | memoryview]
 
 
 class JobHeader(NamedTuple):
-    """The JOB frame; `mode` is RUN or CHECK, `sent_ns` of the monotonic clock, or 0."""
+    """The JOB frame; `mode` is RUN, CHECK or STREAM, `sent_ns` of the monotonic clock, or 0."""
 
     version: int
     mode: int
@@ -102,6 +118,22 @@ class JobHeader(NamedTuple):
     sent_ns: int
 
 
+class ChunkHeader(NamedTuple):
+    """The CHUNK frame: a state, or a piece of the input, which begins with this line."""
+
+    is_state: bool
+    line: int
+    length: int
+
+
+class Rows(NamedTuple):
+    """The USED frame: the records that a part has read, written and failed with, so far."""
+
+    rows_in: int
+    rows_out: int
+    rows_failed: int
+
+
 # The longest body of each kind. A verdict's strings are clipped (16 Ki characters of message,
 # 16 Ki of stack); a character takes at most 12 bytes in JSON. A context has up to 64 KiB of params
 # and 16 labels.
@@ -111,6 +143,8 @@ MAX_BODY_BYTES: Final = {
     Kind.INPUT: CHUNK_BYTES,
     Kind.END: 0,
     Kind.CONTEXT: 1024 * 1024,
+    Kind.STREAM: 16 * 1024,
+    Kind.CHUNK: _CHUNK.size,
     Kind.READY: 8 * 1024,
     Kind.STARTED: 0,
     Kind.LOG: 128 * 1024,
@@ -118,6 +152,8 @@ MAX_BODY_BYTES: Final = {
     Kind.OUTPUT: CHUNK_BYTES,
     Kind.VERDICT: 512 * 1024,
     Kind.AGAIN: 0,
+    Kind.ERROR: 512 * 1024,
+    Kind.USED: _ROWS.size,
 }
 
 
@@ -178,6 +214,32 @@ def decode_result(body: bytes) -> int:
         raise ProtocolError(message)
     units: int = _UNITS.unpack(body)[0]
     return units
+
+
+def encode_chunk(header: ChunkHeader) -> bytes:
+    """Encode the body of a CHUNK."""
+    return _CHUNK.pack(*header)
+
+
+def decode_chunk(body: bytes | memoryview) -> ChunkHeader:
+    """Decode the body of a CHUNK. Raises ProtocolError."""
+    try:
+        return ChunkHeader._make(_CHUNK.unpack(body))
+    except struct.error as error:
+        raise ProtocolError(str(error)) from None
+
+
+def encode_rows(rows: Rows) -> bytes:
+    """Encode the body of a USED."""
+    return _ROWS.pack(*rows)
+
+
+def decode_rows(body: bytes | memoryview) -> Rows:
+    """Decode the body of a USED. Raises ProtocolError."""
+    try:
+        return Rows._make(_ROWS.unpack(body))
+    except struct.error as error:
+        raise ProtocolError(str(error)) from None
 
 
 def join_frames(frames: Iterable[Frame]) -> list[bytes | bytearray | memoryview]:

@@ -5,11 +5,9 @@ from collections.abc import Awaitable, Callable
 from time import monotonic
 from typing import Final
 
-from msgspec import Struct
-
 from app.sandbox.cell_process import Cell
 from app.sandbox.cgroups import OomKills
-from app.sandbox.classification import V8_OVERHEAD_BYTES, CellVerdict, Evidence
+from app.sandbox.classification import CellVerdict, Evidence, SessionReport, max_resident_bytes
 from app.sandbox.feeder import OWED_TIMEOUT_S, Feeder, Payload
 from app.sandbox.frames import decode_frame
 from app.sandbox.meter import Exit, Used
@@ -26,8 +24,6 @@ DEADLINE_GRACE_S: Final = 0.5
 EXIT_TIMEOUT_S: Final = 10.0
 # A cell that has used less CPU time since a job was sent has not been woken for it.
 _NOT_WOKEN_NS: Final = 20_000
-# V8 checks the heap limit when it collects garbage, so the resident set overshoots.
-HEADROOM: Final = 1.3
 
 # Verdicts that leave V8 at rest. After any other the cell runs no further job.
 _REUSABLE: Final = frozenset(
@@ -46,23 +42,6 @@ _REUSABLE: Final = frozenset(
 Sink = Callable[[bytes], Awaitable[None]]
 
 
-class SessionReport(Struct, frozen=True, kw_only=True):
-    """The pool's record of a session; `reusable`: the cell can run another job."""
-
-    evidence: Evidence
-    reusable: bool
-    logs: tuple[LogLine, ...]
-    lines_dropped: int
-    run_ns: int
-    cpu_ns: int
-    peak_bytes: int
-
-
-def max_resident_bytes(limits: Limits) -> int:
-    """Return the memory at which a run is killed, not counting its payload."""
-    return int(HEADROOM * limits.memory_bytes) + V8_OVERHEAD_BYTES
-
-
 async def run_session(
     cell: Cell,
     job: Job,
@@ -75,7 +54,7 @@ async def run_session(
     """Run one job. Raises only what `payload` and `sink` raise; then the cell must be closed."""
     cell.begin()
     feeder = Feeder(cell, job, mode=mode, payload=payload)
-    session = _Session(cell, job, sink, oom_kills, feeder)
+    session = Session(cell, job, sink, oom_kills, feeder)
     feeding: asyncio.Task[None] | None = None
     try:
         feeder.begin()
@@ -92,10 +71,7 @@ async def run_session(
                 await asyncio.wait([feeding], timeout=EXIT_TIMEOUT_S / 10)
             if feeding.done():
                 feeding.result()
-        reusable = feeder.done and session.reusable
-        # A cell exits after its last isolate, and may have done so by now.
-        used = cell.meter.used() if reusable else None
-        account = await _await_exit(cell) if used is None else None
+        return await finish_session(cell, session, feeder)
     finally:
         session.stop_clock()
         if feeding is not None:
@@ -103,6 +79,14 @@ async def run_session(
             # `wait` raises if this run is cancelled, but nothing that the feeder raised.
             await asyncio.wait([feeding])
         cell.rest()
+
+
+async def finish_session(cell: Cell, session: "Session", feeder: Feeder) -> SessionReport:
+    """Make the report, after the exit of a cell that runs no further job."""
+    reusable = feeder.done and session.reusable
+    # A cell exits after its last isolate, and may have done so by now.
+    used = cell.meter.used() if reusable else None
+    account = await _await_exit(cell) if used is None else None
     if used is None:
         meter = cell.meter
         used = Used(cpu_ns=meter.cpu_ns(account), peak_bytes=meter.peak_bytes(account))
@@ -128,22 +112,26 @@ async def _await_exit(cell: Cell) -> Exit | None:
         return None
 
 
-class _Session:
+class Session:
     """The state of a session as the cell's frames arrive."""
 
     def __init__(
         self, cell: Cell, job: Job, sink: Sink, oom_kills: OomKills, feeder: Feeder
     ) -> None:
+        """Begin before the job is sent; output goes to `sink`."""
         self._cell = cell
         self._feeder = feeder
         self._limits: Limits = job.limits
         self._sink = sink
         self._verdict: CellVerdict | None = None
         self._breach: str | None = None
+        self._exited = False
         self._logs: list[LogLine] = []
         self._lines_cut = 0
         self._console_bytes = 0
         self._output_bytes = 0
+        # Of them, what came before RESULT; a stream's.
+        self._streamed_bytes = 0
         self._started = False
         self._may_start = True
         self._resulted = False
@@ -172,19 +160,28 @@ class _Session:
             self._base_bytes + max_resident_bytes(self._limits) + 2 * self._feeder.payload_bytes
         )
 
-    async def listen(self) -> None:
-        """Read frames up to the verdict or the exit of the cell."""
+    async def listen(self, *, until: Callable[[], bool] = lambda: False) -> None:
+        """Read frames up to the verdict or the exit of the cell, or `until` something is so."""
         try:
-            while self._verdict is None:
+            while not self.has_ended and not until():
                 frame = await self._next()
                 if frame is None:
-                    return
+                    self._exited = True
+                    break
                 await self._handle(*frame)
         except ProtocolError as error:
             self._breach = str(error)
             self._cell.kill("a breach of the protocol")
-        finally:
+        except BaseException:
             self.stop_clock()
+            raise
+        if self.has_ended:
+            self.stop_clock()
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether there is nothing more to read."""
+        return self._verdict is not None or self._exited or self._breach is not None
 
     @property
     def reusable(self) -> bool:
@@ -269,11 +266,8 @@ class _Session:
             case Kind.RESULT if self._started and not self._resulted:
                 self._result(body)
             # All chunks but the last are full, so that tiny frames cannot occupy the slot.
-            case Kind.OUTPUT if self._resulted and body and self._output_bytes % CHUNK_BYTES == 0:
-                self._output_bytes += len(body)
-                if self._output_bytes > self._limits.output_bytes:
-                    message = "more output than its limit"
-                    raise ProtocolError(message)
+            case Kind.OUTPUT if self._resulted and body and self._may_continue:
+                self._count_output(len(body))
                 await self._sink(body)
             case Kind.VERDICT:
                 verdict = decode_frame(body, CellVerdict)
@@ -284,6 +278,16 @@ class _Session:
             case _:
                 message = f"frame {kind.name} out of order"
                 raise ProtocolError(message)
+
+    @property
+    def _may_continue(self) -> bool:
+        return (self._output_bytes - self._streamed_bytes) % CHUNK_BYTES == 0
+
+    def _count_output(self, count: int) -> None:
+        self._output_bytes += count
+        if self._output_bytes > self._limits.output_bytes:
+            message = "more output than its limit"
+            raise ProtocolError(message)
 
     def _set_clock(self, allowed_s: float, then: Callable[[], None]) -> None:
         if self._deadline is not None:
@@ -303,6 +307,7 @@ class _Session:
             message = f"a result of {units} units"
             raise ProtocolError(message)
         self._resulted = True
+        self._streamed_bytes = self._output_bytes
         self._cell.cpu_ceiling_ns = None
         self.stop_clock()
         if self._cell.memory_ceiling_bytes is not None:

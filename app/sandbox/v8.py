@@ -52,7 +52,7 @@ _HARNESS: Final = b"globalThis.harness = " + web.compact(
 )
 _OPEN: Final = b"{ const open = harness; delete globalThis.harness; open() }"
 # The indexes of the list that the harness returns.
-_NOTIFY_PART, _MEMORY_PART, _FUNCTION_PART = range(3)
+_NOTIFY_PART, _MEMORY_PART, _FUNCTION_PART, _BUFFER_PART = range(4)
 
 _NOTIFY: Final = 1
 # What earlier jobs may leave in a shared isolate, heap and buffers together. V8 may free it in the
@@ -185,6 +185,10 @@ class ThreadedIsolate(mini_racer.Context):
     def begin(self) -> None:
         """Do nothing: the isolate has its thread."""
 
+    def open_buffer(self) -> memoryview:
+        """Return the memory of the buffer that the harness has made; before user code only."""
+        return self.item(self._parts, _BUFFER_PART).memory
+
     def close(self) -> bool:
         """Dispose of the isolate and its thread."""
         self.shared_memory.release()
@@ -248,6 +252,10 @@ class ThreadlessIsolate(threadless.Context):
         self._leave()
         self.isolate.dispose()
         return True
+
+    def open_buffer(self) -> memoryview:
+        """Return the memory of the buffer that the harness has made; before user code only."""
+        return self.buffer_part(_BUFFER_PART)
 
     def _leave(self) -> None:
         self.shared_memory.release()

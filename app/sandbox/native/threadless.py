@@ -74,6 +74,7 @@ class Context:
         self._callback: object = None
         self._globals: list[int] = []
         self._function = 0
+        self._parts = 0
         isolate.enter()
         with isolate.scope():
             # Never freed: a context that is dropped, but not collected yet, refers to it.
@@ -125,8 +126,17 @@ class Context:
                 context, self._callback, None, 0, _ALLOW_CONSTRUCTOR, _SIDE_EFFECTS
             )
             v8.set_item(parts, context, callback_part, function)
+            self._parts = self._keep(parts)
             self._function = self._keep(v8.item(parts, context, function_part))
             buffer = self._keep(v8.item(parts, context, memory_part))
+            address, length = v8.buffer_data(buffer), v8.buffer_bytes(buffer)
+            return memoryview((c_char * length).from_address(address)).cast("B")
+
+    def buffer_part(self, index: int) -> memoryview:
+        """Return the memory of a buffer that is in the list of `open_parts`, and kept by it."""
+        v8 = self._v8
+        with self.isolate.scope():
+            buffer = v8.item(self._parts, self._context, index)
             address, length = v8.buffer_data(buffer), v8.buffer_bytes(buffer)
             return memoryview((c_char * length).from_address(address)).cast("B")
 

@@ -18,8 +18,12 @@ from app.sandbox.native.code_generation import CodeGeneration
 # The requests of globals.js; a bundle's number is added to the last.
 _ALLOW_CODE, _FORBID_CODE, _FIRST_BUNDLE = 1, 2, 3
 _BUNDLES: Final = ("url", "encoding", "core", "digest")
-_PARTS: Final = ("timers", "console", "globals")
 _FOLDER: Final = Path(__file__).parent
+# The files of the harness that harness.js calls by name.
+_PARTS: Final = {
+    **{name: _FOLDER / f"{name}.js" for name in ("timers", "console", "globals")},
+    **{name: _FOLDER.parent / f"{name}.js" for name in ("states", "stream")},
+}
 # Except comments that begin with `//#`, which V8 reads. No string in our JavaScript spans lines.
 _UNREAD: Final = re.compile(rb"^[ ]+(?://(?!#)[^\n]*)?|^//(?!#)[^\n]*", re.MULTILINE)
 
@@ -29,7 +33,7 @@ class WebApis:
 
     def __init__(self, code_generation: CodeGeneration) -> None:
         """Read the sources."""
-        self._parts = {name: compact((_FOLDER / f"{name}.js").read_bytes()) for name in _PARTS}
+        self._parts = {name: compact(path.read_bytes()) for name, path in _PARTS.items()}
         self._bundles = [
             _function((_FOLDER / "bundles" / f"{name}.js").read_bytes()) for name in _BUNDLES
         ]

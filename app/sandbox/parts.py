@@ -1,0 +1,100 @@
+"""Declare the parts of a run: what a script does with its input, and the report about it."""
+
+from collections.abc import Awaitable, Callable
+from enum import StrEnum
+
+from msgspec import Struct
+
+from app.sandbox.outcomes import LogLine, Loss, Outcome, RecordOutcome, Usage
+from app.sandbox.protocol import Isolation, Rows
+
+
+class Task(StrEnum):
+    """The functions of the script that a part calls."""
+
+    # `map`, for each record, line or chunk.
+    MAP = "map"
+    # `start`, unless a state is given, then `step` for each chunk.
+    FOLD = "fold"
+    # `merge`, for each state after the first.
+    MERGE = "merge"
+
+
+class Format(StrEnum):
+    """What the script gets of the input."""
+
+    RECORDS = "records"
+    LINES = "lines"
+    TEXT = "text"
+    BYTES = "bytes"
+
+
+class Output(StrEnum):
+    """What the values of `map` become: JSON lines, or the bytes that they are."""
+
+    RECORDS = "records"
+    BYTES = "bytes"
+
+
+class OnError(StrEnum):
+    """What happens after a record fails: the part fails, or goes on without it."""
+
+    FAIL = "fail"
+    SKIP = "skip"
+    # As SKIP, and the record is reported with its error.
+    DEAD_LETTER = "dead_letter"
+
+
+class Part(Struct, frozen=True, kw_only=True):
+    """One part of a run.
+
+    `many`: each value of `map` is an array of values. A part goes on after up to `max_errors`
+    failed records. `finish`: the output is the result of `finish`, not the state. `first_line` is
+    the number of the input's first line.
+    """
+
+    task: Task
+    format: Format = Format.RECORDS
+    output: Output = Output.RECORDS
+    many: bool = False
+    on_error: OnError = OnError.FAIL
+    max_errors: int = 1_000
+    finish: bool = False
+    first_line: int = 1
+
+    def functions(self, *, states: int) -> list[str]:
+        """Return the names of the script's functions that the part calls."""
+        names = {
+            Task.MAP: ["map"],
+            Task.FOLD: ["start", "step"],
+            Task.MERGE: ["merge"] if states > 1 else [],
+        }[self.task]
+        return [*names, "finish"] if self.finish else names
+
+
+class RecordError(Struct, frozen=True, kw_only=True):
+    """A record that failed; `record`: its bytes, for DEAD_LETTER."""
+
+    line: int
+    outcome: RecordOutcome
+    record: bytes | None = None
+
+
+ErrorSink = Callable[[list[RecordError]], Awaitable[None]]
+
+
+class PartReport(Struct, frozen=True, kw_only=True):
+    """The report of a part.
+
+    `line`: the line of the input that the part had reached when it failed; of `step` the first
+    line of the chunk. The other fields are those of `Report`.
+    """
+
+    outcome: Outcome
+    line: int | None
+    rows: Rows
+    logs: tuple[LogLine, ...]
+    lines_dropped: int
+    usage: Usage
+    isolation: Isolation
+    losses: tuple[Loss, ...] = ()
