@@ -37,22 +37,23 @@
   const setAdd = uncurry(SetPrototype.add), setForEach = uncurry(SetPrototype.forEach);
   const timeOf = uncurry(DatePrototype.getTime);
   const bigToText = uncurry(BigInt.prototype.toString);
-  const { fromBase64 } = Uint8Array;
-  const toBase64 = uncurry(Uint8Array.prototype.toBase64);
   const copyInto = uncurry(TypedArrayPrototype.set);
   const numberOf = uncurry(RealWeakMap.prototype.get);
   const setNumber = uncurry(RealWeakMap.prototype.set);
   const slice = uncurry(String.prototype.slice);
   const charAt = uncurry(String.prototype.charAt);
 
-  // V8 adds one of them when it makes a context.
+  // V8 adds one of them when it makes a context, and the functions of base64.
   const NAMES = [
     "Int8Array", "Uint8Array", "Uint8ClampedArray", "Int16Array", "Uint16Array", "Int32Array",
     "Uint32Array", "Float16Array", "Float32Array", "Float64Array", "BigInt64Array",
     "BigUint64Array", "DataView",
   ];
   const views = { __proto__: null };
+  let fromBase64, toBase64;
   const open = () => {
+    ({ fromBase64 } = RealUint8Array);
+    toBase64 = uncurry(RealUint8Array.prototype.toBase64);
     for (let i = 0; i < NAMES.length; i++) {
       const make = globalThis[NAMES[i]];
       views[NAMES[i]] = { __proto__: null, make, prototype: make.prototype };
