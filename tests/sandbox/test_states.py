@@ -5,8 +5,7 @@ import json
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, example, given, settings, strategies as st
 
 from app.sandbox.cell_pool import PoolConfig
 from app.sandbox.outcomes import InvalidResult, Succeeded
@@ -93,7 +92,9 @@ for (let i = 0; i < plan.length; i++) vandalise(plan[i][0], plan[i][1], plan[i][
 
 integers = st.integers(-(2**53), 2**53).map(str)
 bigs = st.integers(-(2**200), 2**200).map(lambda n: f"{n}n")
-floats = st.floats().map(lambda f: {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}.get(str(f), repr(f)))
+floats = st.floats().map(
+    lambda f: {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}.get(str(f), repr(f))
+)
 texts = st.text(st.characters(), max_size=5).map(json.dumps)
 plain = st.sampled_from(["undefined", "null", "true", "false", "-0", "'\\ud800'", "'__proto__'"])
 octets = st.binary(max_size=9).map(list)
@@ -138,6 +139,16 @@ graphs = st.tuples(
 )
 
 
+EVERYTHING = """keep({
+  numbers: [-0, 0, NaN, Infinity, -Infinity, 2 ** 53, 1e21, 5e-324, -1.5],
+  bigs: [0n, -1n, 2n ** 70n, -(2n ** 70n)], none: undefined, texts: ['\\ud800', 'é日\\u0000'],
+  ['__proto__']: keep(new Map([[NaN, -0], [keep(new Set([undefined, 1n])), again(0)]])),
+  list: keep([, 1, , undefined]), empty: keep([,,]), 2: 1, 1: 2, dates: [keep(new Date(NaN))],
+  views: (b => [b, new Uint8Array(b, 1, 2), new Float64Array(b), new DataView(b, 3)])(
+    new Float64Array([NaN, -0, 1]).buffer),
+})"""
+
+
 @pytest.fixture(scope="module")
 def runner() -> Iterator[asyncio.Runner]:
     with asyncio.Runner() as opened:
@@ -155,6 +166,7 @@ def shared_pool(runner: asyncio.Runner) -> Iterator[SandboxPool]:
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(graph=graphs)
+@example(graph=(EVERYTHING, [(0, 0), (2, 3), (3, 2), (4, 5)]))
 def test_a_state_crosses_exactly(
     runner: asyncio.Runner, shared_pool: SandboxPool, graph: tuple[str, list[tuple[int, int]]]
 ) -> None:
