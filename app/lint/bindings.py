@@ -1,4 +1,4 @@
-"""Record where a source binds `process`, and to which literal."""
+"""Record where a source binds the functions that Crivo calls, and to which literals."""
 
 from collections.abc import Sequence
 
@@ -13,11 +13,15 @@ from app.lint.grammar import (
     MAX_PATTERN_BYTES,
     PATTERNS,
 )
+from app.lint.names import FUNCTIONS_CALLED
 from app.lint.source_text import SourceText
+
+# A letter may be an escape, such as `\u{0061}`.
+_MAX_NAME_BYTES = 100
 
 
 class BindingRecorder:
-    """Adds bindings of `process` to the facts, as the visitor meets them."""
+    """Adds bindings to the facts, as the visitor meets them."""
 
     def __init__(self, facts: Facts, text: SourceText, frames: Sequence[Ancestor]) -> None:
         """Take the visitor's own frames: the last one is that of the visited node's parent."""
@@ -32,8 +36,8 @@ class BindingRecorder:
 
     def declaration(self, name: Node, value: Node) -> None:
         """Record `function process …` or `class process …`."""
-        if self._text.name_of(name) == "process" and self._is_at_top_level():
-            self._bind(name.start_byte, value)
+        if (called := self._called(name)) and self._is_at_top_level():
+            self._bind(called, name.start_byte, value)
 
     def declarator(self, node: Node) -> None:
         """Record `const process = …`."""
@@ -42,15 +46,15 @@ class BindingRecorder:
         if name is None or kind not in ("lexical_declaration", "variable_declaration"):
             return
         is_at_top_level = self._is_at_top_level(depth=1)
-        if name.type == "identifier" and self._text.name_of(name) == "process":
+        if name.type == "identifier" and (called := self._called(name)):
             value = node.child_by_field_name("value")
             if is_at_top_level and value is not None:
-                self._bind(name.start_byte, value)
+                self._bind(called, name.start_byte, value)
             elif not is_at_top_level and kind == "variable_declaration":
-                self._facts.is_bound_elsewhere = True
+                self._facts.bound_elsewhere.add(called)
         elif is_at_top_level and name.type in PATTERNS:
             # `const { process } = …`: only V8 can see its value.
-            self._facts.is_bound_elsewhere |= self._may_name_process(name)
+            self._facts.bound_elsewhere |= self._named_by(name)
 
     def assignment(self, node: Node) -> None:
         """Record `process = …`, `globalThis.process = …` and `process.member = …`."""
@@ -59,15 +63,22 @@ class BindingRecorder:
         if left is None or right is None:
             return
         if left.type in PATTERNS:
-            self._facts.is_bound_elsewhere |= self._may_name_process(left)
+            self._facts.bound_elsewhere |= self._named_by(left)
             return
         target = self._global_member(left) if left.type == "member_expression" else left
         if (
             target is not None
             and target.type in ("identifier", "property_identifier")
-            and self._text.bytes_of(target) == b"process"
+            and (called := self._called(target))
         ):
-            self._rebind(target, right)
+            self._rebind(called, target, right)
+
+    def _called(self, name: Node) -> str:
+        """Return the name if Crivo calls a function of that name, else nothing."""
+        if name.end_byte - name.start_byte > _MAX_NAME_BYTES:
+            return ""
+        text = self._text.name_of(name)
+        return text if text in FUNCTIONS_CALLED else ""
 
     def _global_member(self, left: Node) -> Node | None:
         """Return the property that an assignment to a member defines on the global object."""
@@ -85,20 +96,20 @@ class BindingRecorder:
         symbols.declare_global(self._text.name_of(member))
         return member
 
-    def _rebind(self, target: Node, value: Node) -> None:
+    def _rebind(self, called: str, target: Node, value: Node) -> None:
         is_statement = self._frames[-1].kind == "expression_statement"
         if is_statement and self._is_at_top_level(depth=1):
-            self._bind(target.start_byte, value)
+            self._bind(called, target.start_byte, value)
         else:
-            self._facts.is_bound_elsewhere = True
+            self._facts.bound_elsewhere.add(called)
 
-    def _bind(self, offset: int, value: Node) -> None:
+    def _bind(self, called: str, offset: int, value: Node) -> None:
         for _ in range(MAX_PARENTHESES):
             inner = value.named_child(0) if value.type == "parenthesized_expression" else None
             if inner is None:
                 break
             value = inner
-        binding = Binding(offset, value)
+        binding = Binding(called, offset, value)
         self._facts.bindings.append(binding)
         if value.type in FUNCTIONS:
             self._by_extent[(value.start_byte, value.end_byte)] = binding
@@ -110,7 +121,9 @@ class BindingRecorder:
             frame = self._frames[-2 - depth]
         return frame.kind == "program"
 
-    def _may_name_process(self, pattern: Node) -> bool:
+    def _named_by(self, pattern: Node) -> set[str]:
         # Patterns nest and each is searched whole, so a long one counts without a search.
-        size_bytes = pattern.end_byte - pattern.start_byte
-        return size_bytes > MAX_PATTERN_BYTES or b"process" in self._text.bytes_of(pattern)
+        if pattern.end_byte - pattern.start_byte > MAX_PATTERN_BYTES:
+            return set(FUNCTIONS_CALLED)
+        text = self._text.bytes_of(pattern)
+        return {name for name in FUNCTIONS_CALLED if name.encode() in text}

@@ -27,6 +27,12 @@ class Code(StrEnum):
     PROCESS_TAKES_NO_PARAMETER = "process_takes_no_parameter"
     PROCESS_IS_GENERATOR = "process_is_generator"
     PROCESS_IS_CLASS = "process_is_class"
+    MAP_NOT_CALLABLE = "map_not_callable"
+    MERGE_NOT_CALLABLE = "merge_not_callable"
+    INCOMPLETE_FOLD = "incomplete_fold"
+    TAKES_TOO_FEW_PARAMETERS = "takes_too_few_parameters"
+    FUNCTION_IS_GENERATOR = "function_is_generator"
+    FUNCTION_IS_CLASS = "function_is_class"
     IMPORT = "import"
     EXPORT = "export"
     REQUIRE = "require"
@@ -41,6 +47,8 @@ class Code(StrEnum):
     UNDECLARED_ASSIGNMENT = "undeclared_assignment"
     CODE_FROM_STRING = "code_from_string"
     NO_RETURN = "no_return"
+    UNUSED_FOLD = "unused_fold"
+    RUNS_ONLY = "runs_only"
     STRUCTURE_NOT_CHECKED = "structure_not_checked"
     MORE_FINDINGS = "more_findings"
 
@@ -58,6 +66,8 @@ _WARNINGS: Final = frozenset(
         Code.UNDECLARED_ASSIGNMENT,
         Code.CODE_FROM_STRING,
         Code.NO_RETURN,
+        Code.UNUSED_FOLD,
+        Code.RUNS_ONLY,
         Code.STRUCTURE_NOT_CHECKED,
         Code.MORE_FINDINGS,
     )
@@ -67,11 +77,17 @@ MEANINGS: Final = {
     Code.SYNTAX_ERROR: "V8 cannot compile the source",
     Code.INVALID_UTF8: "the source is not UTF-8",
     Code.NUL_CHARACTER: "the source contains a NUL character",
-    Code.NO_PROCESS: "there is no `process` at the top level",
+    Code.NO_PROCESS: "there is no `process`, no `map` and no fold at the top level",
     Code.PROCESS_NOT_CALLABLE: "`process` is not a function",
     Code.PROCESS_TAKES_NO_PARAMETER: "`process` takes no parameter, so the data cannot reach it",
     Code.PROCESS_IS_GENERATOR: "`process` is a generator: a call runs none of it",
     Code.PROCESS_IS_CLASS: "`process` is a class: it cannot be called without `new`",
+    Code.MAP_NOT_CALLABLE: "`map` is not a function, and there is no `process` and no fold",
+    Code.MERGE_NOT_CALLABLE: "`merge` of a fold is not a function",
+    Code.INCOMPLETE_FOLD: "one of `start`, `step` and `finish` is missing: a fold has all three",
+    Code.TAKES_TOO_FEW_PARAMETERS: "`map` or a fold's function lacks a parameter",
+    Code.FUNCTION_IS_GENERATOR: "`map` or a fold's function is a generator: a call runs nothing",
+    Code.FUNCTION_IS_CLASS: "`map` or a fold's function is a class",
     Code.IMPORT: "`import`: a script is one file, without modules",
     Code.EXPORT: "`export`: a script is one file, without modules",
     Code.REQUIRE: "`require(…)`: a script is one file, without modules",
@@ -84,7 +100,9 @@ MEANINGS: Final = {
     Code.UNKNOWN_NAME: "a name that neither the source nor the sandbox has (`fetch`, `Buffer`, …)",
     Code.UNDECLARED_ASSIGNMENT: "an assignment to a variable that is declared nowhere",
     Code.CODE_FROM_STRING: "`eval` or `new Function`: both throw in the sandbox",
-    Code.NO_RETURN: "`process` returns no value anywhere",
+    Code.NO_RETURN: "`process`, `map` or a fold's function returns no value anywhere",
+    Code.UNUSED_FOLD: "part of a fold beside `process` or `map`: the version offers no fold",
+    Code.RUNS_ONLY: "there is no `process`: the script runs over datasets only",
     Code.STRUCTURE_NOT_CHECKED: "reading the structure took too long; only V8 has checked it",
     Code.MORE_FINDINGS: "more than 100 findings; the others are omitted",
 }
@@ -113,21 +131,26 @@ class Position(Struct, frozen=True, kw_only=True):
 
 
 class Diagnostic(Struct, frozen=True, kw_only=True):
-    """One finding of the linter; `name` is the global that it reports as missing."""
+    """One finding of the linter.
+
+    `name` is the global that it reports as missing; `function` the one, of those that Crivo calls,
+    that it is about.
+    """
 
     code: Code
     message: str
     position: Position
     name: str = ""
+    function: str = ""
 
 
 class LintReport(Struct, frozen=True, kw_only=True):
     """The linter's findings about a source.
 
-    `process` is the last place at which the top level binds `process`, None if no place can be
-    seen. `is_truncated`: there are more findings than these.
+    `functions` are the last places at which the top level binds the functions that Crivo calls, as
+    far as a place can be seen. `is_truncated`: there are more findings than these.
     """
 
     findings: tuple[Diagnostic, ...]
-    process: Position | None
+    functions: dict[str, Position]
     is_truncated: bool

@@ -2,22 +2,37 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, NamedTuple
 
 from tree_sitter import Node
 
 from app.lint.diagnostics import MODULES, Code, Diagnostic, LintReport
 from app.lint.facts import Binding, Facts
 from app.lint.grammar import FUNCTIONS
-from app.lint.names import HINTS, MODULE_NAMES, SANDBOX_NAMES
+from app.lint.names import (
+    FUNCTIONS_CALLED,
+    HINTS,
+    MODULE_NAMES,
+    SANDBOX_NAMES,
+    STREAM_FUNCTIONS,
+)
 from app.lint.positions import Positions
 from app.lint.scopes import SymbolTable, Use
 from app.lint.visitor import collect_facts, parse
 
 MAX_FINDINGS: Final = 100
 
-# An offset, a code, a message, and the global that it says is missing.
-_Raw = tuple[int, Code, str, str]
+_RETURNED: Final = {"map": "record, or null"}
+
+
+class _Raw(NamedTuple):
+    """A finding: the global that it says is missing, or the function that it is about."""
+
+    offset: int
+    code: Code
+    message: str
+    name: str = ""
+    function: str = ""
 
 
 def lint(source: bytes, *, max_findings: int = MAX_FINDINGS) -> LintReport:
@@ -31,18 +46,27 @@ def lint(source: bytes, *, max_findings: int = MAX_FINDINGS) -> LintReport:
         {
             *_nul(source),
             *_modules(facts),
-            *_process(facts, is_parsed=is_parsed),
+            *_called(facts, is_parsed=is_parsed),
             *_names(facts, is_parsed=is_parsed),
         }
     )
     positions = Positions(source)
-    binding = facts.bindings[-1] if facts.bindings else None
     return LintReport(
         findings=tuple(
-            Diagnostic(code=code, message=message, position=positions.at(offset), name=name)
-            for offset, code, message, name in raw[:max_findings]
+            Diagnostic(
+                code=each.code,
+                message=each.message,
+                position=positions.at(each.offset),
+                name=each.name,
+                function=each.function,
+            )
+            for each in raw[:max_findings]
         ),
-        process=positions.at(binding.offset) if binding is not None else None,
+        # The last binding of each name.
+        functions={
+            name: positions.at(offset)
+            for name, offset in {each.name: each.offset for each in facts.bindings}.items()
+        },
         is_truncated=len(raw) > max_findings,
     )
 
@@ -51,49 +75,61 @@ def _nul(source: bytes) -> Iterator[_Raw]:
     offset = source.find(0)
     if offset >= 0:
         message = "the source contains a NUL character; write \\0 in a string"
-        yield offset, Code.NUL_CHARACTER, message, ""
+        yield _Raw(offset, Code.NUL_CHARACTER, message)
 
 
 def _modules(facts: Facts) -> Iterator[_Raw]:
     for code, offset in facts.modules:
-        yield offset, code, MODULES[code], ""
+        yield _Raw(offset, code, MODULES[code])
     for call in facts.symbols.calls:
         if call.name == "require" and _is_missing(call, facts.symbols):
             code = Code.CONDITIONAL_REQUIRE if call.is_conditional else Code.REQUIRE
-            yield call.offset, code, MODULES[code], "require"
+            yield _Raw(call.offset, code, MODULES[code], "require")
 
 
-def _process(facts: Facts, *, is_parsed: bool) -> Iterator[_Raw]:
-    """Check the literal that `process` is, if it is certain which one."""
-    if not facts.bindings:
-        if is_parsed and not facts.is_bound_elsewhere:
-            message = "there is no `process` at the top level of the source"
-            yield 0, Code.NO_PROCESS, message, ""
-        return
-    # The last assignment wins over hoisted functions, wherever those stand.
-    assigned = [each for each in facts.bindings if not _is_declaration(each)]
-    binding = (assigned or facts.bindings)[-1]
-    value = binding.value
-    if value is None or facts.is_bound_elsewhere or value.has_error:
-        return
-    if value.type in ("class", "class_declaration"):
-        message = "`process` is a class: write a function"
-        yield binding.offset, Code.PROCESS_IS_CLASS, message, ""
-    elif value.type.startswith("generator_function"):
-        message = "`process` is a generator, a call of which runs nothing: remove the `*`"
-        yield binding.offset, Code.PROCESS_IS_GENERATOR, message, ""
-    elif value.type in FUNCTIONS:
-        yield from _function(binding, value)
+def _called(facts: Facts, *, is_parsed: bool) -> Iterator[_Raw]:
+    """Check the literals that the functions which Crivo calls are, if it is certain which."""
+    bound = {each.name for each in facts.bindings} | facts.bound_elsewhere
+    if is_parsed and bound.isdisjoint(("process", "map", "step")):
+        yield _Raw(0, Code.NO_PROCESS, "there is no `process` at the top level of the source")
+    for name in FUNCTIONS_CALLED:
+        binding = _last(facts, name)
+        value = binding.value if binding is not None else None
+        if binding is None or value is None or name in facts.bound_elsewhere or value.has_error:
+            continue
+        is_process = name == "process"
+        if value.type in ("class", "class_declaration"):
+            code = Code.PROCESS_IS_CLASS if is_process else Code.FUNCTION_IS_CLASS
+            message = f"`{name}` is a class: write a function"
+            yield _Raw(binding.offset, code, message, function=name)
+        elif value.type.startswith("generator_function"):
+            code = Code.PROCESS_IS_GENERATOR if is_process else Code.FUNCTION_IS_GENERATOR
+            message = f"`{name}` is a generator, a call of which runs nothing: remove the `*`"
+            yield _Raw(binding.offset, code, message, function=name)
+        elif value.type in FUNCTIONS:
+            yield from _function(binding, value)
+
+
+def _last(facts: Facts, name: str) -> Binding | None:
+    """Return the binding that counts: the last assignment wins over hoisted functions."""
+    bindings = [each for each in facts.bindings if each.name == name]
+    assigned = [each for each in bindings if not _is_declaration(each)]
+    return next(reversed(assigned or bindings), None)
 
 
 def _function(binding: Binding, value: Node) -> Iterator[_Raw]:
-    function = binding.function
+    function, name = binding.function, binding.name
     if function is None:
         return
-    if function.parameters == 0 and not function.uses_arguments:
-        at = binding.offset if function.parameters_at is None else function.parameters_at
+    at = binding.offset if function.parameters_at is None else function.parameters_at
+    takes_all = function.uses_arguments or function.has_rest
+    needed = STREAM_FUNCTIONS.get(name, ())
+    if name == "process" and function.parameters == 0 and not function.uses_arguments:
         message = "`process` takes no parameter: the data is its first argument"
-        yield at, Code.PROCESS_TAKES_NO_PARAMETER, message, ""
+        yield _Raw(at, Code.PROCESS_TAKES_NO_PARAMETER, message, function=name)
+    elif function.parameters < len(needed) and not takes_all:
+        message = f"`{name}` takes too few parameters: write `{name}({', '.join(needed)})`"
+        yield _Raw(at, Code.TAKES_TOO_FEW_PARAMETERS, message, function=name)
     body = value.child_by_field_name("body")
     if (
         body is not None
@@ -101,8 +137,9 @@ def _function(binding: Binding, value: Node) -> Iterator[_Raw]:
         and not function.returns_value
         and not _ends_in_throw(body)
     ):
-        message = "`process` returns no value: `return` the result"
-        yield binding.offset, Code.NO_RETURN, message, ""
+        what = "result" if name in ("process", "finish") else _RETURNED.get(name, "state")
+        message = f"`{name}` returns no value: `return` the {what}"
+        yield _Raw(binding.offset, Code.NO_RETURN, message, function=name)
 
 
 def _ends_in_throw(body: Node) -> bool:
@@ -121,18 +158,18 @@ def _names(facts: Facts, *, is_parsed: bool) -> Iterator[_Raw]:
         if is_parsed or write.name in HINTS:
             assigned.add(write.name)
             message = f"`{_shown(write.name)}` is assigned but declared nowhere: use let or const"
-            yield write.offset, Code.UNDECLARED_ASSIGNMENT, message, ""
+            yield _Raw(write.offset, Code.UNDECLARED_ASSIGNMENT, message)
     yield from _missing(symbols, assigned, is_parsed=is_parsed)
     for call in symbols.calls:
         if call.name != "require" and not symbols.is_declared(call):
             what = "eval" if call.name == "eval" else "new Function"
             message = f"`{what}` throws: code generation from strings is disabled here"
-            yield call.offset, Code.CODE_FROM_STRING, message, ""
+            yield _Raw(call.offset, Code.CODE_FROM_STRING, message)
     for member, use in symbols.node_members:
         known = member in symbols.process_members or "process" in symbols.probed
         if not known and symbols.is_top_level(use):
             message = f"`process` is your own function and has no `process.{member}`"
-            yield use.offset, Code.UNKNOWN_NAME, message, ""
+            yield _Raw(use.offset, Code.UNKNOWN_NAME, message)
 
 
 def _missing(symbols: SymbolTable, assigned: set[str], *, is_parsed: bool) -> Iterator[_Raw]:
@@ -155,7 +192,7 @@ def _missing(symbols: SymbolTable, assigned: set[str], *, is_parsed: bool) -> It
         hint = f": {HINTS[name]}" if name in HINTS else ""
         more = f" (used {count[name]} times)" if count[name] > 1 else ""
         message = f"`{_shown(name)}` does not exist here{hint}{more}"
-        yield use.offset, Code.UNKNOWN_NAME, message, name
+        yield _Raw(use.offset, Code.UNKNOWN_NAME, message, name)
 
 
 def _is_missing(use: Use, symbols: SymbolTable) -> bool:

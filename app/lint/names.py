@@ -39,6 +39,17 @@ HINTS: Final = {
     **dict.fromkeys(("SharedArrayBuffer", "Atomics", "WeakRef", "FinalizationRegistry"), _THREADS),
 }
 
+# The functions that Crivo calls, and how many of their arguments each must take: a script without
+# `process` may define `map`, or the others.
+STREAM_FUNCTIONS: Final = {
+    "map": ("record",),
+    "start": (),
+    "step": ("state", "chunk"),
+    "merge": ("a", "b"),
+    "finish": ("state",),
+}
+FUNCTIONS_CALLED: Final = ("process", *STREAM_FUNCTIONS)
+
 # Globals of module systems: a host has all of them or none.
 MODULE_NAMES: Final = frozenset(("module", "exports", "require", "define"))
 

@@ -37,7 +37,7 @@ def parse(source: bytes) -> Tree:
 
 
 def collect_facts(tree: Tree, source: bytes) -> Facts:
-    """Collect the names, functions and bindings of `process` in a source."""
+    """Collect the names, the functions and the bindings of those that Crivo calls."""
     visitor = _Visitor(tree, source)
     visitor.visit_all(tree.walk())
     return visitor.facts
@@ -190,6 +190,7 @@ class _Visitor:
     def _count_parameter(self, parent: Ancestor, kind: str) -> None:
         if parent.kind == "formal_parameters" and kind != "comment" and self._functions:
             self._functions[-1].parameters += 1
+            self._functions[-1].has_rest |= kind == "rest_pattern"
 
     def visit_function(self, node: Node, frame: Ancestor) -> None:
         name = node.child_by_field_name("name")
@@ -210,7 +211,7 @@ class _Visitor:
         if binding is not None and binding.function is None:
             binding.function = function
         # Only `process` is certain to be called.
-        frame.conditional = binding is None
+        frame.conditional = binding is None or binding.name != "process"
 
     def visit_class(self, node: Node, frame: Ancestor) -> None:
         name = node.child_by_field_name("name")

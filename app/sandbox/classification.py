@@ -183,7 +183,9 @@ def to_finding(outcome: Threw | TimedOut | OutOfMemory, verdict: CellVerdict | N
     match outcome:
         case Threw(error=error):
             code = verdict.code if verdict is not None and verdict.code else "top_level_threw"
-            text = _REFUSALS.get(code) or _headline(error)
+            text = _REFUSALS.get(code) or (
+                error.message if code == "incomplete_fold" else _headline(error)
+            )
             return Finding(
                 line=error.line,
                 column=error.column,

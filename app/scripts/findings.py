@@ -1,12 +1,23 @@
 """Merge the findings of V8 and of the linter into one list, in the order of the source."""
 
+from collections.abc import Collection, Iterator
 from typing import Final
 
 from msgspec.structs import replace
 
 from app.lint.diagnostics import MEANINGS, MODULES, Code, Diagnostic, LintReport, Position
 from app.lint.positions import Positions
-from app.sandbox.outcomes import Examined, Finding
+from app.sandbox.outcomes import Examined, Finding, ScriptKind
+
+_FOLD: Final = ("start", "step", "finish")
+# The functions that V8's findings are about, the most telling first.
+_ABOUT: Final = {
+    Code.NO_PROCESS: ("process",),
+    Code.PROCESS_NOT_CALLABLE: ("process",),
+    Code.MAP_NOT_CALLABLE: ("map",),
+    Code.MERGE_NOT_CALLABLE: ("merge",),
+    Code.INCOMPLETE_FOLD: ("step", "start", "finish"),
+}
 
 _Position = tuple[int | None, int | None]
 
@@ -34,7 +45,7 @@ def merge(examined: Examined, report: LintReport | None, source: bytes) -> tuple
     if report is None:
         message = MEANINGS[Code.STRUCTURE_NOT_CHECKED]
         return (*examined.findings, _without_position(Code.STRUCTURE_NOT_CHECKED, message))
-    by_v8 = [_with_position_of_process(each, report, source) for each in examined.findings]
+    by_v8 = [_with_position(each, report, source) for each in examined.findings]
     by_linter = _relevant(report, examined, by_v8)
     findings = _without_duplicates(by_v8, by_linter)
     findings.sort(key=lambda each: (each.line or 0, each.column or 0, each.code))
@@ -54,12 +65,14 @@ def finding_at(position: Position, code: Code, message: str) -> Finding:
     )
 
 
-def _with_position_of_process(finding: Finding, report: LintReport, source: bytes) -> Finding:
-    """Add the position of `process`, which V8 does not report."""
-    if finding.code not in (Code.NO_PROCESS, Code.PROCESS_NOT_CALLABLE):
+def _with_position(finding: Finding, report: LintReport, source: bytes) -> Finding:
+    """Add the position of the function that is missing or none, which V8 does not report."""
+    names = _ABOUT.get(Code(finding.code))
+    if names is None:
         return finding
-    position = report.process or Positions(source).at(0)
-    if finding.code == Code.NO_PROCESS and report.process is not None:
+    known = next((report.functions[name] for name in names if name in report.functions), None)
+    position = known or Positions(source).at(0)
+    if finding.code == Code.NO_PROCESS and known is not None:
         finding = replace(finding, message=_UNDEFINED)
     return replace(finding, line=position.line, column=position.column, excerpt=position.excerpt)
 
@@ -73,8 +86,37 @@ def _relevant(report: LintReport, examined: Examined, by_v8: list[Finding]) -> l
         for each in report.findings
         if (each.code != Code.NO_PROCESS or codes & _BEFORE_PROCESS)
         and each.name not in examined.globals
+        and _is_called(each.function, examined.kinds)
     )
-    return [finding_at(each.position, each.code, each.message) for each in diagnostics]
+    findings = [finding_at(each.position, each.code, each.message) for each in diagnostics]
+    return [*findings, *_about_kinds(report, examined.kinds)]
+
+
+def _is_called(function: str, kinds: Collection[ScriptKind]) -> bool:
+    """Return whether a finding about a function matters.
+
+    Beside `process`, `map` and the names of a fold may be those of the script's own functions.
+    """
+    if function in ("", "process"):
+        return True
+    kind = ScriptKind.MAP if function == "map" else ScriptKind.FOLD
+    return kind in kinds and ScriptKind.PROCESS not in kinds
+
+
+def _about_kinds(report: LintReport, kinds: Collection[ScriptKind]) -> Iterator[Finding]:
+    """Warn of what an accepted script does not offer, although it seems to."""
+    if not kinds:
+        return
+    if ScriptKind.PROCESS not in kinds:
+        message = "there is no `process`: the script runs over datasets, not in executions"
+        yield _without_position(Code.RUNS_ONLY, message)
+    begun = [name for name in _FOLD if name in report.functions]
+    if ScriptKind.FOLD not in kinds and "step" in begun and len(begun) > 1:
+        position = report.functions["step"]
+        missing = " and ".join(f"`{name}`" for name in _FOLD if name not in begun)
+        why = f"without {missing}" if missing else "as one of its parts is no function"
+        message = f"`step` is no fold {why}: this version offers none"
+        yield finding_at(position, Code.UNUSED_FOLD, message)
 
 
 def _as_reached(diagnostic: Diagnostic, thrown_at: set[_Position]) -> Diagnostic:

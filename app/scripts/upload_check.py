@@ -12,7 +12,7 @@ from app.limits import MAX_SOURCE_BYTES
 from app.lint.diagnostics import Code
 from app.lint.positions import Positions
 from app.resources import Resources
-from app.sandbox.outcomes import Finding
+from app.sandbox.outcomes import Finding, ScriptKind
 from app.sandbox.pool import PoolBusy
 from app.sandbox.zygote_client import SandboxUnavailable
 from app.scripts.advice import advise
@@ -27,10 +27,11 @@ _RETRY_AFTER: Final = {"Retry-After": "1"}
 
 
 class CheckedSource(Struct, frozen=True):
-    """A source without errors, encoded as UTF-8, and its warnings."""
+    """A source without errors, encoded as UTF-8, its warnings, and what the script offers."""
 
     encoded: bytes
     warnings: tuple[Finding, ...]
+    kinds: tuple[ScriptKind, ...]
 
 
 async def check_source(resources: Resources, caller: Caller, source: str) -> CheckedSource:
@@ -54,7 +55,7 @@ async def check_source(resources: Resources, caller: Caller, source: str) -> Che
     warnings = tuple(each for each in findings if Code(each.code).is_warning)
     if errors:
         raise _invalid_script(advise(errors, encoded), warnings)
-    return CheckedSource(encoded, warnings)
+    return CheckedSource(encoded, warnings, examined.kinds)
 
 
 def cannot_check(error: Exception) -> CheckBusy | TooManyChecks:
