@@ -51,6 +51,8 @@ from typing import Any, Final, NamedTuple
 
 VERSION: Final = 6
 CHUNK_BYTES: Final = 1024 * 1024
+# A stream's chunks: what a script makes of one dies before V8's young generation is full.
+STREAM_CHUNK_BYTES: Final = 256 * 1024
 # Small enough to stay in the processor's cache until it is used.
 PIECE_BYTES: Final = 64 * 1024
 # Below this a copy is cheaper than another system call.

@@ -24,6 +24,7 @@
   const TypedArrayPrototype = getPrototypeOf(Int8Array.prototype);
   const getterOf = (prototype, name) => uncurry(getOwnPropertyDescriptor(prototype, name).get);
   const copyInto = uncurry(TypedArrayPrototype.set);
+  const typedLength = getterOf(TypedArrayPrototype, "length");
   const bufferLength = getterOf(ArrayBuffer.prototype, "byteLength");
   const LAYOUTS = [
     getterOf(TypedArrayPrototype, "buffer"), getterOf(TypedArrayPrototype, "byteOffset"),
@@ -86,6 +87,7 @@
   // What the cell has not taken yet.
   let text = "", errors = "", first = null, final = null, pendingBytes = 0;
   let shared = null; // bytes, to and from the cell
+  let filled = 0; // of `shared`, before those in the list
 
   const openBuffer = (length) => {
     const buffer = new ArrayBuffer(length);
@@ -403,7 +405,7 @@
     }
     // All of a record's values, or none.
     const textBefore = text, rowsBefore = world[ROWS_OUT];
-    const lastBefore = final, bytesBefore = pendingBytes;
+    const lastBefore = final, bytesBefore = pendingBytes, filledBefore = filled;
     const failedBefore = world[ROWS_FAILED];
     for (let i = 0; i < result.length; i++) {
       let one;
@@ -421,6 +423,7 @@
     text = textBefore;
     world[ROWS_OUT] = rowsBefore;
     pendingBytes = bytesBefore;
+    filled = filledBefore;
     final = lastBefore;
     if (final === null) first = null;
     else final.next = null;
@@ -450,41 +453,45 @@
   const writer = { __proto__: null, finish: (value) => stringify(value) };
 
   const emitBytes = (value) => {
-    const copy = copyOf(value);
-    if (copy === undefined) {
-      invalid(`map returned ${h.isObject(value) ? "an object" : `a ${typeof value}`}, no bytes`);
+    const bytes = viewOf(value);
+    if (bytes === undefined) {
+      invalid(`map returned ${isObject(value) ? "an object" : `a ${typeof value}`}, no bytes`);
       return;
     }
     world[ROWS_OUT]++;
-    if (copy.length === 0) return;
-    const node = { __proto__: null, bytes: copy.bytes, length: copy.length, next: null };
+    const length = typedLength(bytes);
+    if (length === 0) return;
+    pendingBytes += length;
+    // Copied, as the script may go on to use them.
+    if (first === null && filled + length <= typedLength(shared)) {
+      copyInto(shared, bytes, filled);
+      filled += length;
+      return;
+    }
+    const copy = construct(RealUint8Array, [length]);
+    copyInto(copy, bytes);
+    const node = { __proto__: null, bytes: copy, length, next: null };
     if (final === null) first = node;
     else final.next = node;
     final = node;
-    pendingBytes += node.length;
   };
 
-  const copyOf = (value) => {
+  const viewOf = (value) => {
     if (!isObject(value)) return undefined;
     try {
-      return copyBytes(value, 0, bufferLength(value));
+      return construct(RealUint8Array, [value, 0, bufferLength(value)]);
     } catch {
       // It is of another kind.
     }
     for (let i = 0; i < LAYOUTS.length; i += 3) {
       try {
-        return copyBytes(LAYOUTS[i](value), LAYOUTS[i + 1](value), LAYOUTS[i + 2](value));
+        const place = [LAYOUTS[i](value), LAYOUTS[i + 1](value), LAYOUTS[i + 2](value)];
+        return construct(RealUint8Array, place);
       } catch {
         // It is of another kind.
       }
     }
     return undefined;
-  };
-
-  const copyBytes = (buffer, offset, length) => {
-    const bytes = construct(RealUint8Array, [length]);
-    copyInto(bytes, construct(RealUint8Array, [buffer, offset, length]));
-    return { __proto__: null, bytes, length };
   };
 
   const takeText = () => {
@@ -499,26 +506,29 @@
     return taken;
   };
 
-  // Moves bytes to the shared buffer, and returns how many.
+  // Moves bytes to the shared buffer, unless some are there, and returns how many.
   let taken = 0; // of the first node
   const takeBytes = (capacity) => {
-    let filled = 0;
-    while (first !== null && filled < capacity) {
-      const left = first.length - taken;
-      const room = capacity - filled;
-      const moved = left < room ? left : room;
-      const source = construct(RealUint8Array, [h.bufferOf(first.bytes), taken, moved]);
-      copyInto(shared, source, filled);
-      filled += moved;
-      taken += moved;
-      if (taken === first.length) {
-        first = first.next;
-        taken = 0;
+    if (filled === 0) {
+      while (first !== null && filled < capacity) {
+        const left = first.length - taken;
+        const room = capacity - filled;
+        const moved = left < room ? left : room;
+        const source = construct(RealUint8Array, [h.bufferOf(first.bytes), taken, moved]);
+        copyInto(shared, source, filled);
+        filled += moved;
+        taken += moved;
+        if (taken === first.length) {
+          first = first.next;
+          taken = 0;
+        }
       }
+      if (first === null) final = null;
     }
-    if (first === null) final = null;
-    pendingBytes -= filled;
-    return filled;
+    const count = filled;
+    filled = 0;
+    pendingBytes -= count;
+    return count;
   };
 
   return {
