@@ -186,10 +186,9 @@ class SandboxPool:
     ) -> PartReport:
         """Run one part of a run: `chunks` in, output to `sink`, with constant memory.
 
-        A fold's output is its state, a text that is one of the `states` of a merge, or of the
-        fold of the next part. Output is complete only if the outcome is Succeeded. The wall time
-        limit counts neither the time for `chunks` nor that of `sink` and `on_errors`. Raises what
-        `run` raises, what `chunks` and `on_errors` raise, and LineTooLong.
+        A fold's output is its state, a text for the `states` of a merge or of the next part's fold.
+        It is complete only if the outcome is Succeeded. The wall time limit does not count the time
+        of `chunks`, `sink` and `on_errors`. Raises what `run` and these raise, and LineTooLong.
         """
         if part.task is Task.MERGE and not states:
             message = "a merge of no states"
