@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from app.sandbox.cell_pool import PoolConfig
 from app.sandbox.framing import MAX_LINE_BYTES, LineTooLong
 from app.sandbox.outcomes import (
     Crashed,
@@ -22,8 +23,8 @@ from app.sandbox.outcomes import (
     UnsettledPromise,
 )
 from app.sandbox.parts import Format, OnError, Output, Part, Task
-from app.sandbox.pool import SandboxPool
-from app.sandbox.protocol import STREAM_CHUNK_BYTES, Rows
+from app.sandbox.pool import SandboxPool, open_pool
+from app.sandbox.protocol import STREAM_CHUNK_BYTES, Isolation, Rows
 from tests.support.sandbox_runs import MIB, chunks_of, job
 from tests.support.sandbox_streams import stream
 
@@ -300,3 +301,16 @@ def _cells() -> list[int]:
         for child in children
         for pid in Path(f"/proc/{child}/task/{child}/children").read_text("ascii").split()
     ]
+
+
+@pytest.mark.parametrize(
+    ("isolation", "native"), [(Isolation.ISOLATE, True), (Isolation.PROCESS, False)]
+)
+async def test_each_isolation_streams_the_same(isolation: Isolation, *, native: bool) -> None:
+    data = os.urandom(MIB)
+    copy = Part(task=Task.MAP, format=Format.BYTES, output=Output.BYTES)
+    async with open_pool(PoolConfig(cells=1, warm=1, isolation=isolation, native=native)) as other:
+        assert (await stream(other, job("const map = b => b"), copy, data)).output == data
+        part = Part(task=Task.MAP, on_error=OnError.SKIP)
+        ran = await stream(other, job(MAP), part, FAULTY)
+        assert (ran.output.decode(), len(ran.errors)) == ('1\n"é"\n', 5)
