@@ -193,6 +193,8 @@ class ScriptKind(StrEnum):
     MAP = "map"
     # `start`, `step` and `finish`, and possibly `merge`.
     FOLD = "fold"
+    # Beside FOLD: parts can be folded in any order, and their states merged.
+    MERGE = "merge"
 
 
 class Examined(Struct, frozen=True, kw_only=True):

@@ -63,6 +63,7 @@
     if (offers("map")) add("map");
     if (missing === "") {
       if (offers("merge") || !exists("merge")) add("fold");
+      if (offers("merge")) add("merge");
       else if (kinds === "") return '{"code":"merge_not_callable"}';
     }
     if (kinds !== "") return `{"kinds":[${kinds}]}`;

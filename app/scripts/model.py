@@ -10,7 +10,7 @@ from app.execution_errors import WrittenError
 from app.limits import LimitChoice, Limits, Seed
 from app.losses import WrittenWarnings
 from app.payloads.model import PayloadRef
-from app.sandbox.outcomes import Finding
+from app.sandbox.outcomes import Finding, ScriptKind
 from app.sandbox.protocol import Isolation
 
 # `/scripts/check` is a route, so no script can have this name.
@@ -75,13 +75,18 @@ class MoveAlias(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Version(Struct, frozen=True, kw_only=True):
-    """One immutable version; its source has a URL of its own."""
+    """One immutable version; its source has a URL of its own.
+
+    `kinds` is what it can be run as: `process` by executions, `map` and `fold` by runs, whose parts
+    are folded in any order if there is a `merge`.
+    """
 
     version: int
     sha256: str
     size_bytes: int
     limits: LimitChoice
     note: str
+    kinds: tuple[ScriptKind, ...]
     created_at: datetime
 
 

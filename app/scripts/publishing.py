@@ -145,7 +145,13 @@ async def _insert(
             conn, tenant, script_id, name=upload.name, description=upload.description
         )
         await store.insert_version(
-            conn, tenant, script_id, source=source.encoded, limits=upload.limits, note=upload.note
+            conn,
+            tenant,
+            script_id,
+            source=source.encoded,
+            kinds=source.kinds,
+            limits=upload.limits,
+            note=upload.note,
         )
         script = await read_script(conn, tenant, script_id)
         details = {"name": script.name, "sha256": script.latest_version.sha256}
@@ -223,7 +229,7 @@ async def _append(
     tenant, hours = caller.tenant, resources.settings.idempotency_hours
     async with locked_script(resources, tenant, script, key=key) as (conn, script_id):
         same = await store.newest_is(
-            conn, tenant, script_id, source=source.encoded, limits=upload.limits
+            conn, tenant, script_id, source=source.encoded, kinds=source.kinds, limits=upload.limits
         )
         if same is not None:
             outcome = UploadOutcome.UNCHANGED
@@ -232,7 +238,13 @@ async def _append(
         caps = effective_caps(resources.settings, caller.caps)
         await store.require_quota(conn, tenant, caps, scripts=0)
         number = await store.insert_version(
-            conn, tenant, script_id, source=source.encoded, limits=upload.limits, note=upload.note
+            conn,
+            tenant,
+            script_id,
+            source=source.encoded,
+            kinds=source.kinds,
+            limits=upload.limits,
+            note=upload.note,
         )
         await store.update_script(conn, tenant, script_id, description=None, archived=None)
         changed = await read_script(conn, tenant, script_id)

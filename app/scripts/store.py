@@ -1,5 +1,6 @@
 """Store scripts and their versions."""
 
+from collections.abc import Sequence
 from uuid import UUID
 
 import asyncpg
@@ -9,6 +10,7 @@ from app.db import Connection
 from app.limits import LimitChoice
 from app.quotas.errors import QuotaExceeded
 from app.quotas.model import Caps
+from app.sandbox.outcomes import ScriptKind
 from app.scripts.model import ResolvedVersion, Script, Version
 from app.scripts.problems import NameTaken
 from app.scripts.refs import ScriptRef
@@ -67,7 +69,8 @@ WITH parameters AS NOT MATERIALIZED (
            $5::integer AS max_cpu_ms,
            $6::bigint AS memory_bytes,
            $7::bigint AS max_output_bytes,
-           $8::text AS note
+           $8::text AS note,
+           $9::text[] AS kinds
 ),
 newest AS (
     SELECT coalesce(max(v.version), 0) AS version
@@ -77,10 +80,11 @@ newest AS (
 )
 INSERT INTO script_versions
        (tenant_id, script_id, version, source, sha256,
-        wall_ms, max_cpu_ms, memory_bytes, max_output_bytes, note)
+        wall_ms, max_cpu_ms, memory_bytes, max_output_bytes, note, kinds)
 SELECT parameters.tenant_id, parameters.script_id, newest.version + 1, parameters.source,
        sha256(parameters.source), parameters.wall_ms, parameters.max_cpu_ms,
-       parameters.memory_bytes, parameters.max_output_bytes, parameters.note
+       parameters.memory_bytes, parameters.max_output_bytes, parameters.note,
+       parameters.kinds
 FROM parameters, newest
 RETURNING version
 """
@@ -92,6 +96,7 @@ async def insert_version(
     script_id: UUID,
     *,
     source: bytes,
+    kinds: Sequence[ScriptKind] = (ScriptKind.PROCESS,),
     limits: LimitChoice,
     note: str,
 ) -> int:
@@ -106,6 +111,7 @@ async def insert_version(
         memory_bytes=limits.memory_bytes,
         max_output_bytes=limits.max_output_bytes,
         note=note,
+        kinds=kinds,
     )
     version: int = await conn.fetchval(INSERT_VERSION, *values)
     return version
@@ -115,7 +121,8 @@ async def insert_version(
 _SCRIPTS = """
 SELECT s.id, s.name, s.description, s.created_at, s.updated_at, s.archived_at,
        v.version, encode(v.sha256, 'hex') AS sha256, v.size_bytes, v.wall_ms,
-       v.max_cpu_ms, v.memory_bytes, v.max_output_bytes, v.note, v.created_at AS version_created_at
+       v.max_cpu_ms, v.memory_bytes, v.max_output_bytes, v.note, v.kinds,
+       v.created_at AS version_created_at
 FROM scripts AS s
 CROSS JOIN LATERAL (
     SELECT * FROM script_versions AS v
@@ -192,7 +199,7 @@ async def update_script(
 
 
 SELECT_NEWEST_SOURCE = """
-SELECT source, wall_ms, max_cpu_ms, memory_bytes, max_output_bytes, version
+SELECT source, wall_ms, max_cpu_ms, memory_bytes, max_output_bytes, kinds, version
 FROM script_versions
 WHERE tenant_id = $1 AND script_id = $2
 ORDER BY version DESC
@@ -201,17 +208,27 @@ LIMIT 1
 
 
 async def newest_is(
-    conn: Connection, tenant: UUID, script_id: UUID, *, source: bytes, limits: LimitChoice
+    conn: Connection,
+    tenant: UUID,
+    script_id: UUID,
+    *,
+    source: bytes,
+    kinds: Sequence[ScriptKind],
+    limits: LimitChoice,
 ) -> int | None:
-    """Return the newest version's number if its source and limits are these, else None."""
+    """Return the newest version's number if it is the same, else None.
+
+    An older release has not seen all that a source offers.
+    """
     row = await conn.fetchrow(SELECT_NEWEST_SOURCE, tenant, script_id)
-    same = row is not None and row["source"] == source and _limits(row) == limits
-    return row["version"] if row is not None and same else None
+    if row is None or row["source"] != source or _limits(row) != limits:
+        return None
+    return row["version"] if row["kinds"] == list(kinds) else None
 
 
 _VERSIONS = """
 SELECT version, encode(sha256, 'hex') AS sha256, size_bytes, wall_ms, max_cpu_ms, memory_bytes,
-       max_output_bytes, note, created_at
+       max_output_bytes, note, kinds, created_at
 FROM script_versions
 WHERE tenant_id = $1 AND script_id = $2
 """

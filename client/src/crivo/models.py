@@ -55,6 +55,7 @@ class Version(Response, frozen=True, kw_only=True):
     size_bytes: int
     limits: LimitChoice
     note: str
+    kinds: tuple[str, ...] = ("process",)
     created_at: datetime
 
 

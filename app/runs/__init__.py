@@ -1,0 +1,1 @@
+"""Run scripts over whole datasets, in parts that are executions."""
