@@ -32,6 +32,8 @@ from app.payloads.retention import run_maintenance
 from app.prometheus.listener import open_listener
 from app.prometheus.service import MetricsPage
 from app.resources import open_resources
+from app.runs.advance import run_advance
+from app.runs.parts import LocalParts
 from app.sandbox.zygote_client import SandboxUnavailable
 from app.settings import Settings
 from app.telemetry import configure_logging, redact
@@ -92,7 +94,9 @@ async def work(settings: Settings) -> None:
         open_listener(settings.metrics_listen, MetricsPage(resources, process="worker")),
     ):
         with open_watchdog(settings.hang_seconds) as watchdog:
-            dispatcher = Dispatcher(resources, slots=slots, watchdog=watchdog)
+            dispatcher = Dispatcher(
+                resources, slots=slots, watchdog=watchdog, parts=LocalParts(resources)
+            )
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, dispatcher.stop)
             log.info(
@@ -114,6 +118,7 @@ async def work(settings: Settings) -> None:
                 background(run_comparer(resources)),
                 background(run_comparison_expiry(resources)),
                 background(run_key_expiry(resources.pool)),
+                background(run_advance(resources)),
             ):
                 await dispatcher.run_until_stopped()
             log.info("worker.stopped", id=str(dispatcher.id))

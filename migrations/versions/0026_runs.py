@@ -49,6 +49,7 @@ UP = (
         output_dataset_id uuid,
         output_dataset    text,
         output_mode       text        CHECK (output_mode IN ('append', 'replace')),
+        publishes         boolean     NOT NULL DEFAULT true,
         output_snapshot   integer,
         output_sha256     bytea       CHECK (octet_length(output_sha256) = 32),
         input_sha256      bytea       NOT NULL CHECK (octet_length(input_sha256) = 32),
@@ -196,8 +197,9 @@ _COLUMNS = {
     "executions.run_id": "the run that it is a part of",
     "runs.folds": "its result is that of the fold",
     "runs.merges": "parts are folded in any order, and their states are merged",
+    "runs.publishes": "false: what it writes is hashed and dropped",
     "runs.input_sha256": "SHA-256 of the paths and digests of the input files, in their order",
-    "runs.output_sha256": "the same of the published files",
+    "runs.output_sha256": "the same of the files that it has written",
     "runs.parts": "parts that read the dataset; merges are not counted",
     "runs.result_of": "the execution whose result is that of the run",
     "runs.error": "ASCII JSON: text of scripts may hold what PostgreSQL''s text refuses",
@@ -216,7 +218,8 @@ def upgrade() -> None:
         for name, comment in comments.items():
             quoted = comment.replace(":", "\\:")
             op.execute(f"COMMENT ON {kind} {name} IS '{quoted}'")
-    op.execute((_SQL / "count_run_bytes.sql").read_text(encoding="utf-8"))
+    for name in ("count_run_bytes", "claim_executions_v4"):
+        op.execute((_SQL / f"{name}.sql").read_text(encoding="utf-8"))
     for event, reference in (("INSERT", "NEW TABLE AS added"), ("DELETE", "OLD TABLE AS removed")):
         op.execute(f"""
             CREATE TRIGGER run_outputs_{event.lower()}_counts
@@ -249,7 +252,7 @@ def downgrade() -> None:
     op.execute("DELETE FROM run_outputs")
     for table in ("run_errors", "run_outputs", "run_attempts", "run_parts", "runs"):
         op.execute(f"DROP TABLE {table}")
-    op.execute("DROP FUNCTION count_run_bytes")
+    op.execute("DROP FUNCTION count_run_bytes, claim_executions_v4")
     op.execute("ALTER TABLE executions DROP COLUMN run_id")
     op.execute("ALTER TABLE script_versions DROP COLUMN kinds")
 

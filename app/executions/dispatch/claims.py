@@ -21,16 +21,13 @@ from app.payloads.model import StoredPayload
 from app.sandbox.pool import Room
 from app.sql_parameters import in_order
 
-# The function is in migrations/sql/claim_executions_v3.sql. Of an item of a batch that was accepted
-# after this statement began, `batch_id` is not seen: it is handled as if it were no item.
+# The function is in migrations/sql/claim_executions_v4.sql.
 CLAIM = """
 SELECT c.id, c.tenant_id, c.lease_token, c.attempts, c.wall_ms, c.max_cpu_ms, c.memory_bytes,
        c.max_output_bytes, c.seed, c.clock_ms, c.created_at, c.source, c.sha256, c.size_bytes,
        c.body, c.blob_key, c.script, c.version, c.labels, c.params, c.request_id, c.held,
-       c.passed_over,
-       (SELECT e.batch_id FROM executions AS e
-        WHERE e.tenant_id = c.tenant_id AND e.id = c.id) AS batch_id
-FROM claim_executions_v3(
+       c.passed_over, c.batch_id, c.run_id
+FROM claim_executions_v4(
     worker => $1, most => $2, ahead => $3, lease_seconds => $4, default_max_running => $5,
     served => $6, served_seconds => $7,
     room_bytes => $8, largest_bytes => $9, overhead_bytes => $10, may_wait => $11,

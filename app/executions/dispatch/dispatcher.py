@@ -11,7 +11,7 @@ import uuid_utils.compat as uuid
 from app.executions import cancellations
 from app.executions.dispatch import claims
 from app.executions.dispatch.claims_ahead import MAX_HELD_SECONDS, ClaimsAhead
-from app.executions.dispatch.executor import Executor
+from app.executions.dispatch.executor import Executor, Parts
 from app.executions.dispatch.hand_overs import HandOvers
 from app.executions.dispatch.health import HostHealth
 from app.executions.dispatch.heartbeat import Heartbeat
@@ -42,9 +42,17 @@ class Dispatcher:
     """
 
     def __init__(
-        self, resources: Resources, *, slots: int, watchdog: Watchdog | None = None
+        self,
+        resources: Resources,
+        *,
+        slots: int,
+        watchdog: Watchdog | None = None,
+        parts: Parts | None = None,
     ) -> None:
-        """Run `slots` executions at once; `watchdog` ends a worker that hangs."""
+        """Run `slots` executions at once; `watchdog` ends a worker that hangs.
+
+        `parts` runs those that are parts of runs.
+        """
         self.id: UUID = uuid.uuid7()
         self._resources = resources
         self._slots = slots
@@ -61,7 +69,9 @@ class Dispatcher:
         self._health = HostHealth(resources, tenant=str(self.id))
         self._releaser = Releaser(resources)
         self._hand_overs = HandOvers(resources, self.id)
-        self._executor = Executor(resources, releaser=self._releaser, health=self._health)
+        self._executor = Executor(
+            resources, releaser=self._releaser, health=self._health, parts=parts
+        )
         self._rescuer = Rescuer(resources, running=self._running, claim_now=self._claim_now)
         self._heartbeat = Heartbeat(
             resources,
