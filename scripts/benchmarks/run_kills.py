@@ -63,6 +63,7 @@ async def _measure(size: int) -> int:
     assert left is not None  # noqa: S101 - a count has a row
     again = attempts["attempts"] - attempts["parts"]
     digests = [each["receipt"]["output_sha256"] for each in (calm, run)]
+    rows = [each["progress"]["rows_out"] for each in (calm, run)]
     faults = [
         *(["the outputs differ"] if digests[0] != digests[1] else []),
         *(

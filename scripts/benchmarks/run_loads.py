@@ -46,7 +46,7 @@ MAP: Final = "const map = r => ({ pk: r.pk, double: 2 * r.score, even: r.score %
 
 
 class Numbers(Struct, frozen=True, kw_only=True):
-    """A text file of numbers, one a line: a block that is repeated, and the sum of the even ones."""
+    """A text file of numbers, one a line: a block, repeated, and the sum of the even ones."""
 
     block: bytes
     blocks: int
@@ -92,14 +92,7 @@ class Records(Struct, frozen=True, kw_only=True):
             yield chunk
 
 
-def call(
-    crivo: Crivo,
-    method: str,
-    path: str,
-    body: Any = None,
-    *,
-    key: str = "",  # noqa: ANN401 - JSON
-) -> Any:  # noqa: ANN401 - JSON
+def call(crivo: Crivo, method: str, path: str, body: object = None, *, key: str = "") -> Any:  # noqa: ANN401 - any JSON
     """Send a request with a JSON body and return the response's. Raises RuntimeError."""
     headers = {**_JSON, **({"Authorization": f"Bearer {key}"} if key else {})}
     with closing(http.client.HTTPConnection(_HOST, crivo.port, timeout=120)) as connection:
