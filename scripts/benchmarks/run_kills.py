@@ -66,11 +66,7 @@ async def _measure(size: int) -> int:
     rows = [each["progress"]["rows_out"] for each in (calm, run)]
     faults = [
         *(["the outputs differ"] if digests[0] != digests[1] else []),
-        *(
-            ["the rows differ"]
-            if calm["progress"]["rows_out"] != run["progress"]["rows_out"]
-            else []
-        ),
+        *(["the rows differ"] if rows[0] != rows[1] else []),
         *([f"{left['staged']} parts are left"] if left["staged"] else []),
         *([f"{left['snapshots']} snapshots"] if left["snapshots"] != 1 else []),
         *([f"only {len(killed)} kills"] if len(killed) < len(VICTIMS) else []),
