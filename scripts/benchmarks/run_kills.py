@@ -100,8 +100,9 @@ async def _kill_in_turn(crivo: Crivo, run_id: str) -> list[str]:
         while await _done(crivo, run_id) < turn / (len(VICTIMS) + 2):  # noqa: ASYNC110
             await asyncio.sleep(_POLL_SECONDS)
         if victim == "cell":
-            if not _kill_cell(crivo):
-                continue
+            # Between two parts there may be none.
+            while not _kill_cell(crivo):  # noqa: ASYNC110
+                await asyncio.sleep(_POLL_SECONDS)
         else:
             await kill(crivo, victim)
         killed.append(victim)
