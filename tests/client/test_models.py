@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from msgspec import Raw
 
-from crivo import batch_models, comparison_models, dataset_models, errors, models
+from crivo import batch_models, comparison_models, dataset_models, errors, models, run_models
 from tests.support.servers import ROOT
 
 SCHEMAS: Final[dict[str, Any]] = msgspec.json.decode(
@@ -42,7 +42,7 @@ _OPEN: Final = {
     ("Problem", "warnings"): "list[Fault]",
 }
 
-_MODULES: Final = (models, batch_models, comparison_models, dataset_models, errors)
+_MODULES: Final = (models, batch_models, comparison_models, dataset_models, run_models, errors)
 STRUCTS: Final[list[type[msgspec.Struct]]] = [
     each
     for module in _MODULES

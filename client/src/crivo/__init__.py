@@ -49,7 +49,7 @@ from crivo.models import (
 )
 from crivo.record_flows import Key
 from crivo.retries import Retry
-from crivo.run_models import FailedRecord, Run, RunError, RunProgress, RunResult
+from crivo.run_models import FailedRecord, QueuedRun, Run, RunError, RunProgress, RunResult
 from crivo.sync.client import Crivo
 from crivo.version import __version__
 
@@ -89,6 +89,7 @@ __all__ = [
     "Pushed",
     "Queued",
     "QueuedBatch",
+    "QueuedRun",
     "Receipt",
     "Record",
     "Refused",

@@ -8,10 +8,10 @@ from msgspec import UNSET
 
 from crivo.bodies import Body, encode
 from crivo.errors import NotFinished, RunCancelled, RunFailed
-from crivo.models import Page, Queued
+from crivo.models import Page
 from crivo.options import Ref, RunFilter, RunOptions, as_query
 from crivo.retries import Flow
-from crivo.run_models import FailedRecord, Run, RunResult
+from crivo.run_models import FailedRecord, QueuedRun, Run, RunResult
 from crivo.session import Session
 from crivo.waits import ACCEPTANCE_SECONDS, wait_for_end
 from crivo.wire import Request, segment
@@ -27,7 +27,7 @@ _LIMITS: Final = ("wall_ms", "max_cpu_ms", "memory_bytes", "max_output_bytes")
 _OUTPUT: Final = {"dataset": "output", "key": "key", "mode": "mode"}
 
 
-def submit(session: Session, script: Ref, dataset: str, *, options: RunOptions) -> Flow[Queued]:
+def submit(session: Session, script: Ref, dataset: str, *, options: RunOptions) -> Flow[QueuedRun]:
     """Submit a run; it is stored when this returns."""
     request = Request(
         method="POST",
@@ -41,7 +41,7 @@ def submit(session: Session, script: Ref, dataset: str, *, options: RunOptions) 
     return (yield from _accepted(session, request))
 
 
-def replay(session: Session, run: UUID | str) -> Flow[Queued]:
+def replay(session: Session, run: UUID | str) -> Flow[QueuedRun]:
     """Run a finished run again, as a new one. Raises Gone if its input was deleted."""
     request = Request(
         method="POST", path=path_of(run, "replay"), creates=True, wait=ACCEPTANCE_SECONDS
@@ -132,10 +132,10 @@ def _document(script: Ref, dataset: str, options: RunOptions) -> dict[str, Any]:
     return {"script": str(script), "dataset": dataset, **members}
 
 
-def _accepted(session: Session, request: Request) -> Flow[Queued]:
+def _accepted(session: Session, request: Request) -> Flow[QueuedRun]:
     reply = yield from session.deliver(request)
     if reply.status == _ACCEPTED:
-        return reply.decode(Queued)
+        return reply.decode(QueuedRun)
     # A repeated request is answered with the run as it is by now.
     found = reply.decode(Run)
-    return Queued(id=found.id, status=found.status, url=path_of(found.id))
+    return QueuedRun(id=found.id, status=found.status, url=path_of(found.id))

@@ -17,16 +17,28 @@ from crivo.models import (
 )
 
 
-class RunOutput(Response, frozen=True, kw_only=True):
-    """The dataset that a run publishes; `key` is the JSON pointer to its records' key."""
+class QueuedRun(Response, frozen=True, kw_only=True):
+    """An accepted run."""
+
+    id: UUID
+    status: str
+    url: str
+
+
+class PublishedOutput(Response, frozen=True, kw_only=True):
+    """The dataset that takes the values of `map`, with the JSON pointer to its records' key.
+
+    A replay does not publish them: `publishes` is false, and they are only compared.
+    """
 
     dataset: str
-    key: str | None = None
-    mode: str = "replace"
+    key: str | None
+    mode: str
+    publishes: bool
 
 
 class RunError(ExecutionError, frozen=True, kw_only=True):
-    """The reason why a run has failed: the error of its part `execution`.
+    """The reason why a run has failed, mostly the error of its part `execution`.
 
     `path` and `input_line` are the file of the input and the line that the part had reached.
     """
@@ -94,19 +106,22 @@ class RunReceipt(Response, frozen=True, kw_only=True):
 
 
 class ReplayedRun(Response, frozen=True, kw_only=True):
-    """The comparison of a run with the one that it repeats; None until it has ended."""
+    """The comparison of a replay with its original; of the hashes, the original's comes first.
 
-    replay_of: UUID
+    `identical` is None if the original has been deleted.
+    """
+
     identical: bool | None
-    result_sha256: list[str | None]
-    output_sha256: list[str | None]
+    result_sha256: tuple[str | None, str | None]
+    output_sha256: tuple[str | None, str | None]
 
 
 class Run(Response, frozen=True, kw_only=True):
     """A run of a script over a snapshot of a dataset; each of its parts is an execution.
 
-    `published` is the snapshot that it has made. Of a fold, `result` is the result if it is small,
-    and `result_url` has it whatever its size.
+    `published` is the snapshot that it has made. Of a fold, `result_url` has the result, and
+    `result` is it if it is small. Only where one run is asked for, there are `result`, `params`,
+    `callback_url` and `receipt`.
     """
 
     id: UUID
@@ -118,7 +133,7 @@ class Run(Response, frozen=True, kw_only=True):
     emit: str
     on_error: str
     max_errors: int
-    output: RunOutput | None
+    output: PublishedOutput | None
     labels: dict[str, str]
     priority: int
     created_at: datetime
@@ -131,8 +146,10 @@ class Run(Response, frozen=True, kw_only=True):
     published: SnapshotRef | None = None
     error: RunError | None = None
     receipt: RunReceipt | None = None
-    replay: ReplayedRun | None = None
+    params: Raw | UnsetType = UNSET
     callback_url: str | None = None
+    replay_of: UUID | None = None
+    replay: ReplayedRun | None = None
 
     @property
     def is_final(self) -> bool:
@@ -148,14 +165,22 @@ class Run(Response, frozen=True, kw_only=True):
 class FailedRecord(Response, frozen=True, kw_only=True):
     """A record that a run went on without, by file and line of the input.
 
-    `execution` is the part. `excerpt`, the beginning of the line, is there if it was asked for.
+    `path` is None if the file has been deleted since. `execution` is the part, and `task` whether
+    `map` or the fold could not take it. `excerpt`, the beginning of the line, is there if it was
+    asked for and can still be read.
     """
 
-    path: str
+    path: str | None
     line: int
+    task: str
     error: ExecutionError
     execution: UUID
     excerpt: str | None = None
+
+    @property
+    def place(self) -> str:
+        """File and line in one text, such as `orders.jsonl:7`."""
+        return f"{self.path or '(deleted file)'}:{self.line}"
 
 
 class RunResult(Struct, frozen=True, kw_only=True):

@@ -38,7 +38,7 @@ def run_over_dataset(
             # Before gigabytes are sent.
             client.scripts.show(script)
             dataset = send_file(client, flags.upload, flags, service)
-        if flags.format is None:
+        if flags.format is None and flags.each is None:
             stored = client.datasets.show(dataset).format
             options["format"] = _RUN_FORMATS.get(stored, "records")
         queued = client.runs.submit(script, dataset, **options)
@@ -113,7 +113,6 @@ def show_run_error(run: Run) -> None:
 
 
 def _show_record(run: Run, record: FailedRecord) -> None:
-    place = f"{record.path}:{record.line}"
-    show_error(f"{place}: {run.reference}", record.error, data=place)
+    show_error(f"{record.place}: {run.reference}", record.error, data=record.place)
     if record.excerpt is not None:
         say(f"  {record.excerpt}")

@@ -68,7 +68,8 @@ def _name_of(file: Path) -> str:
 
 
 def _format_of(file: Path, flags: RunFlags) -> str:
-    by_option = None if flags.format is None else _BY_RUN_FORMAT[flags.format]
+    wanted = "records" if flags.each is not None else flags.format
+    by_option = None if wanted is None else _BY_RUN_FORMAT[wanted]
     by_suffix = _BY_SUFFIX.get(file.suffix.lower())
     # Lines of text stay CSV, and bytes of lines stay lines, which other runs can read as such.
     chosen = by_option if by_option == "jsonl" else by_suffix or by_option

@@ -125,6 +125,8 @@ def cancel(run: str, /, *, service: Service | None = None) -> None:
 def replay(run: str, /, *, timeout: float | None = None, service: Service | None = None) -> None:
     """Run a finished run again over the same snapshot, and compare the outcomes.
 
+    Nothing is published.
+
     Parameters
     ----------
     run
@@ -176,12 +178,11 @@ def _facts(run: Run) -> dict[str, object]:
         "rows failed": progress.rows_failed,
         "output": None if run.output is None else run.output.dataset,
         "published": run.published,
+        "replay of": run.replay_of,
         "callback": run.callback_url,
     }
     if progress.remaining_seconds is not None and not run.is_final:
         facts["left"] = duration(progress.remaining_seconds)
-    if run.replay is not None:
-        facts["replay of"] = run.replay.replay_of
     if run.receipt is not None:
         facts |= {
             "run ms": run.receipt.run_ms,

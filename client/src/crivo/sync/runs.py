@@ -8,10 +8,9 @@ from uuid import UUID
 from crivo import run_flows as flows
 from crivo.downloads import Download
 from crivo.events import Watch
-from crivo.models import Queued
 from crivo.options import Ref, RunFilter, RunOptions
 from crivo.run_flows import OnProgress
-from crivo.run_models import FailedRecord, Run, RunResult
+from crivo.run_models import FailedRecord, QueuedRun, Run, RunResult
 from crivo.saving import replacing
 from crivo.sync.driver import Driver
 
@@ -29,7 +28,7 @@ class Runs:
         self._driver = driver
         self._session = driver.session
 
-    def submit(self, script: Ref, dataset: str, **options: Unpack[RunOptions]) -> Queued:
+    def submit(self, script: Ref, dataset: str, **options: Unpack[RunOptions]) -> QueuedRun:
         """Submit a run over a dataset such as `scores` or `scores@7`; it is stored on return."""
         return self._driver.do(flows.submit(self._session, script, dataset, options=options))
 
@@ -51,10 +50,11 @@ class Runs:
         flows.require_success(found)
         return found
 
-    def replay(self, run: Id) -> Queued:
+    def replay(self, run: Id) -> QueuedRun:
         """Run a finished run again, over the same snapshot, as a new run.
 
-        At its end, `replay` of the new one says whether result and output are the same.
+        At its end, `replay` of the new one says whether result and output are the same. It
+        publishes nothing.
         """
         return self._driver.do(flows.replay(self._session, run))
 
