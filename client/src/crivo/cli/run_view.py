@@ -7,10 +7,11 @@ from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
-from rich.console import Group, RenderableType
+from rich.console import RenderableType
 from rich.filesize import decimal
 from rich.live import Live
 from rich.progress_bar import ProgressBar
+from rich.table import Table
 from rich.text import Text
 
 from crivo.cli.output import say, terminal, visible
@@ -37,17 +38,17 @@ def following(run: UUID | str, *, is_silent: bool) -> Iterator[ShowRun | None]:
 
 
 def described(progress: RunProgress) -> str:
-    """Describe in one line what is done, how fast, and what is left."""
+    """Describe in one line what is done, and how fast."""
     parts = [f"{progress.parts_done}/{progress.parts} parts"]
     if progress.bytes:
         parts.append(f"{decimal(progress.bytes_done)} of {decimal(progress.bytes)}")
-    parts.append(f"{progress.rows_in:,} rows in, {progress.rows_out:,} out")
+    parts.append(f"{progress.rows_in:,} rows in")
+    if progress.rows_out:
+        parts.append(f"{progress.rows_out:,} out")
     if progress.rows_failed:
         parts.append(f"{progress.rows_failed:,} failed")
     if progress.bytes_per_second is not None:
         parts.append(f"{decimal(int(progress.bytes_per_second))}/s")
-    if progress.remaining_seconds is not None:
-        parts.append(f"{duration(progress.remaining_seconds)} left")
     return ", ".join(parts)
 
 
@@ -64,7 +65,7 @@ class _Lines:
         self._last = ""
 
     def show(self, run: Run) -> None:
-        line = f"run {run.id} {run.status}: {described(run.progress)}"
+        line = f"{_head(run)}: {described(run.progress)}"
         if line == self._last or (time.monotonic() < self._next_line and not run.is_final):
             return
         self._next_line = time.monotonic() + _LINE_SECONDS
@@ -77,11 +78,16 @@ def _drawn(run: Run) -> RenderableType:
     done, total = progress.bytes_done, progress.bytes
     if not total:
         done, total = progress.parts_done, progress.parts
-    return Group(
-        _line(f"run {run.id} {run.status}"),
-        ProgressBar(total=total or 1, completed=done, width=_BAR_WIDTH),
-        _line(described(progress)),
-    )
+    lines = Table.grid()
+    lines.add_row(_line(_head(run)))
+    lines.add_row(ProgressBar(total=total or 1, completed=done, width=_BAR_WIDTH))
+    lines.add_row(_line(described(progress)))
+    return lines
+
+
+def _head(run: Run) -> str:
+    left = run.progress.remaining_seconds
+    return f"run {run.id} {run.status}" + ("" if left is None else f", {duration(left)} left")
 
 
 def _line(text: str) -> Text:
