@@ -19,7 +19,6 @@ from crivo.wire import Request, segment
 OnProgress: TypeAlias = Callable[[Run], None]
 
 _JSON: Final = {"Content-Type": "application/json"}
-_ACCEPTED: Final = 202
 # While somebody looks, a run is shown this often.
 _SHOWN_SECONDS: Final = 1.0
 _LIMITS: Final = ("wall_ms", "max_cpu_ms", "memory_bytes", "max_output_bytes")
@@ -38,7 +37,7 @@ def submit(session: Session, script: Ref, dataset: str, *, options: RunOptions) 
         key=options.get("idempotency_key"),
         wait=ACCEPTANCE_SECONDS,
     )
-    return (yield from _accepted(session, request))
+    return (yield from session.fetch(request, QueuedRun))
 
 
 def replay(session: Session, run: UUID | str) -> Flow[QueuedRun]:
@@ -46,7 +45,7 @@ def replay(session: Session, run: UUID | str) -> Flow[QueuedRun]:
     request = Request(
         method="POST", path=path_of(run, "replay"), creates=True, wait=ACCEPTANCE_SECONDS
     )
-    return (yield from _accepted(session, request))
+    return (yield from session.fetch(request, QueuedRun))
 
 
 def show(session: Session, run: UUID | str) -> Flow[Run]:
@@ -130,12 +129,3 @@ def _document(script: Ref, dataset: str, options: RunOptions) -> dict[str, Any]:
     if output:
         members["output"] = output
     return {"script": str(script), "dataset": dataset, **members}
-
-
-def _accepted(session: Session, request: Request) -> Flow[QueuedRun]:
-    reply = yield from session.deliver(request)
-    if reply.status == _ACCEPTED:
-        return reply.decode(QueuedRun)
-    # A repeated request is answered with the run as it is by now.
-    found = reply.decode(Run)
-    return QueuedRun(id=found.id, status=found.status, url=path_of(found.id))
