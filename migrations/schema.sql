@@ -24,6 +24,11 @@
 --   replays                    executions that repeat another, and the outcome of that one
 --   request_counts             requests that each API process has admitted, for shared rate limits
 --   retention_duties           how far each periodic task of retention has come
+--   run_attempts               rows that an attempt of a part has read, written and failed on
+--   run_errors                 records that an attempt has failed on, and went on without
+--   run_outputs                parts of datasets that an attempt has written, until they are published
+--   run_parts                  what each part of a run reads, and the execution that does it
+--   runs                       runs of a script over a snapshot of a dataset; their parts are executions
 --   script_aliases             names for versions of a script
 --   script_versions            the sources of scripts; immutable
 --   scripts                    scripts: what their versions have in common
@@ -43,11 +48,13 @@
 --   claim_executions           Call claim_executions_v2 without a limit of memory, for workers that do not send one
 --   claim_executions_v2        Claim up to `most` queued executions for a worker
 --   claim_executions_v3        Claim up to `most` queued executions for a worker, and up to `ahead` more that it will begin within moments
+--   claim_executions_v4        Claim up to `most` queued executions for a worker, and up to `ahead` more that it will begin within moments
 --   count_access_change        Count the changes of API keys and of tenants' caps, so that a process knows when to reload them
 --   count_batch_items          Count the items of batches that end, and end a batch with its last item
 --   count_bytes                Count each tenant's stored bytes, and the input bytes of the day, in tenant_usage
 --   count_dataset_bytes        Count the bytes of datasets' parts in tenant_usage
 --   count_queued               Count each tenant's queued executions in tenant_usage
+--   count_run_bytes            Count the bytes that runs have staged as output in tenant_usage, as those of datasets' parts
 --   delete_callback            Delete the callback of a resource that is deleted, and with it the attempts
 --   erase_changes              Erase what comparisons show of an execution's result, as its data is erased or deleted
 --   faded                      Return how much of a tenant's worker-seconds still counts
@@ -60,6 +67,7 @@
 --   hand_over_execution_v1     Hand an execution that is being accepted over to a worker that has offered a slot, and return the worker and the fencing token; without a row it has to be queued
 --   hold_quota_of_bytes        Refuse a result or logs that would take a tenant over its quota of stored bytes
 --   keep_queue                 Keep the table `queue` equal to the queued executions
+--   keep_queue_v2              Keep the table `queue` equal to the queued executions
 --   quota_against_batch_v1     Return the quota that so many more queued executions and bytes would exceed, if any
 --   quota_against_execution    Call quota_against_execution_v2, for the API processes of release 0.1.0
 --   quota_against_execution_v2 Return the quota that one more execution with `size_bytes` of input would exceed, if any
@@ -136,6 +144,15 @@ CREATE FUNCTION claim_executions_v3(worker uuid, most integer, ahead integer, le
     SET jit TO 'off'
     SET plan_cache_mode TO 'force_generic_plan'; -- migrations/sql/claim_executions_v3.sql
 
+CREATE FUNCTION claim_executions_v4(worker uuid, most integer, ahead integer, lease_seconds double precision, default_max_running bigint, served uuid[], served_seconds double precision[], room_bytes bigint, largest_bytes bigint, overhead_bytes bigint, may_wait boolean, seen_within_seconds double precision, only_executions boolean) RETURNS TABLE(id uuid, tenant_id uuid, lease_token bigint, attempts smallint, wall_ms integer, max_cpu_ms integer, memory_bytes bigint, max_output_bytes bigint, seed bigint, clock_ms bigint, created_at timestamp with time zone, source bytea, sha256 bytea, size_bytes bigint, body bytea, blob_key text, script text, version integer, labels jsonb, params bytea, request_id text, held boolean, passed_over boolean, batch_id uuid, run_id uuid)
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'; -- migrations/sql/claim_executions_v4.sql
+
 CREATE FUNCTION count_access_change() RETURNS trigger
     LANGUAGE plpgsql; -- migrations/sql/count_access_change.sql
 
@@ -150,6 +167,9 @@ CREATE FUNCTION count_dataset_bytes() RETURNS trigger
 
 CREATE FUNCTION count_queued() RETURNS trigger
     LANGUAGE plpgsql; -- migrations/sql/count_queued.sql
+
+CREATE FUNCTION count_run_bytes() RETURNS trigger
+    LANGUAGE plpgsql; -- migrations/sql/count_run_bytes.sql
 
 CREATE FUNCTION delete_callback() RETURNS trigger
     LANGUAGE plpgsql
@@ -196,6 +216,9 @@ CREATE FUNCTION hold_quota_of_bytes() RETURNS trigger
 
 CREATE FUNCTION keep_queue() RETURNS trigger
     LANGUAGE plpgsql; -- migrations/sql/keep_queue.sql
+
+CREATE FUNCTION keep_queue_v2() RETURNS trigger
+    LANGUAGE plpgsql; -- migrations/sql/keep_queue_v2.sql
 
 CREATE FUNCTION quota_against_batch_v1(tenant uuid, items bigint, input_bytes bigint, params_bytes bigint, max_queued bigint, max_stored_bytes bigint, max_bytes_per_day bigint) RETURNS TABLE(quota text, cap bigint, used bigint)
     LANGUAGE sql; -- migrations/sql/quota_against_batch_v1.sql
@@ -369,7 +392,7 @@ CREATE TABLE callbacks (
     CONSTRAINT callbacks_attempts_check CHECK ((attempts >= 0)),
     CONSTRAINT callbacks_check CHECK (((status = 'pending'::text) = (next_attempt_at IS NOT NULL))),
     CONSTRAINT callbacks_status_check CHECK ((status = ANY (ARRAY['pending'::text, 'delivered'::text, 'failed'::text, 'disabled'::text]))),
-    CONSTRAINT callbacks_subject_check CHECK ((subject = ANY (ARRAY['execution'::text, 'batch'::text]))),
+    CONSTRAINT callbacks_subject_check CHECK ((subject = ANY (ARRAY['execution'::text, 'batch'::text, 'run'::text]))),
     CONSTRAINT callbacks_tries_check CHECK ((tries >= 0)),
     CONSTRAINT callbacks_unrecorded_check CHECK ((unrecorded >= 0))
 );
@@ -639,6 +662,7 @@ CREATE TABLE executions (
     callback_url text,
     batch_id uuid,
     batch_line integer,
+    run_id uuid,
     CONSTRAINT executions_callback_url_check CHECK ((octet_length(callback_url) <= 2048)),
     CONSTRAINT executions_check CHECK (((status = 'failed'::text) = (error_kind IS NOT NULL))),
     CONSTRAINT executions_check1 CHECK (((error_kind IS NULL) = (error IS NULL))),
@@ -680,6 +704,8 @@ COMMENT ON COLUMN executions.held IS 'claimed ahead, and not reported as begun: 
 COMMENT ON COLUMN executions.callback_url IS 'receives a callback when the execution ends';
 
 COMMENT ON COLUMN executions.batch_line IS 'line of the upload that is its input, from 1';
+
+COMMENT ON COLUMN executions.run_id IS 'the run that it is a part of';
 
 CREATE TABLE idempotency_keys (
     tenant_id uuid NOT NULL,
@@ -730,11 +756,14 @@ CREATE TABLE queue (
     priority smallint NOT NULL,
     execution_id uuid NOT NULL,
     memory_bytes bigint DEFAULT 0 NOT NULL,
-    queued_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+    queued_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    is_part boolean DEFAULT false NOT NULL
 )
 WITH (autovacuum_vacuum_scale_factor='0.01', autovacuum_vacuum_threshold='1000', autovacuum_vacuum_cost_delay='0');
 
 COMMENT ON COLUMN queue.memory_bytes IS 'the execution''s limit';
+
+COMMENT ON COLUMN queue.is_part IS 'it is a part of a run, which gives way to executions';
 
 CREATE TABLE replays (
     execution_id uuid NOT NULL,
@@ -763,6 +792,178 @@ CREATE TABLE retention_duties (
 
 COMMENT ON COLUMN retention_duties.id IS 'where the next step goes on';
 
+CREATE TABLE run_attempts (
+    execution_id uuid NOT NULL,
+    lease_token bigint NOT NULL,
+    run_id uuid NOT NULL,
+    tenant_id uuid NOT NULL,
+    rows_in bigint NOT NULL,
+    rows_out bigint NOT NULL,
+    rows_failed bigint NOT NULL
+);
+
+CREATE TABLE run_errors (
+    execution_id uuid NOT NULL,
+    lease_token bigint NOT NULL,
+    number integer NOT NULL,
+    run_id uuid NOT NULL,
+    tenant_id uuid NOT NULL,
+    line bigint NOT NULL,
+    error bytea NOT NULL,
+    record bytea,
+    CONSTRAINT run_errors_line_check CHECK ((line > 0)),
+    CONSTRAINT run_errors_number_check CHECK ((number > 0))
+);
+
+COMMENT ON COLUMN run_errors.error IS 'ASCII JSON, as of executions';
+
+CREATE TABLE run_outputs (
+    execution_id uuid NOT NULL,
+    lease_token bigint NOT NULL,
+    number integer NOT NULL,
+    run_id uuid NOT NULL,
+    tenant_id uuid NOT NULL,
+    sha256 bytea NOT NULL,
+    raw_bytes bigint NOT NULL,
+    stored_bytes bigint NOT NULL,
+    index_bytes bigint NOT NULL,
+    lines bigint NOT NULL,
+    records bigint NOT NULL,
+    missing_keys bigint NOT NULL,
+    duplicates bigint NOT NULL,
+    ends_line boolean NOT NULL,
+    blob_key text NOT NULL,
+    index_key text,
+    CONSTRAINT run_outputs_number_check CHECK ((number > 0)),
+    CONSTRAINT run_outputs_sha256_check CHECK ((octet_length(sha256) = 32))
+);
+
+CREATE TABLE run_parts (
+    run_id uuid NOT NULL,
+    task text NOT NULL,
+    level integer NOT NULL,
+    number integer NOT NULL,
+    tenant_id uuid NOT NULL,
+    finishes boolean NOT NULL,
+    file_id uuid,
+    first_part integer,
+    last_part integer,
+    first_line bigint DEFAULT 0 NOT NULL,
+    raw_bytes bigint DEFAULT 0 NOT NULL,
+    first_state integer,
+    last_state integer,
+    execution_id uuid,
+    lease_token bigint,
+    CONSTRAINT run_parts_check CHECK (((level = 0) = (task <> 'merge'::text))),
+    CONSTRAINT run_parts_check1 CHECK (((level = 0) = (file_id IS NOT NULL))),
+    CONSTRAINT run_parts_check2 CHECK ((num_nulls(file_id, first_part, last_part) = ANY (ARRAY[0, 3]))),
+    CONSTRAINT run_parts_check3 CHECK (((task = 'merge'::text) = (first_state IS NOT NULL))),
+    CONSTRAINT run_parts_check4 CHECK ((num_nulls(first_state, last_state) = ANY (ARRAY[0, 2]))),
+    CONSTRAINT run_parts_check5 CHECK (((execution_id IS NOT NULL) OR (lease_token IS NULL))),
+    CONSTRAINT run_parts_number_check CHECK ((number > 0)),
+    CONSTRAINT run_parts_task_check CHECK ((task = ANY (ARRAY['map'::text, 'fold'::text, 'merge'::text])))
+);
+
+COMMENT ON COLUMN run_parts.level IS '0 reads the dataset; above, states of the level below are merged';
+
+COMMENT ON COLUMN run_parts.finishes IS 'it calls `finish`, and its result is that of the run';
+
+COMMENT ON COLUMN run_parts.first_line IS 'lines of the file before it';
+
+COMMENT ON COLUMN run_parts.lease_token IS 'the attempt that has succeeded; NULL until then';
+
+CREATE TABLE runs (
+    id uuid NOT NULL,
+    tenant_id uuid NOT NULL,
+    script_id uuid NOT NULL,
+    version integer NOT NULL,
+    dataset_id uuid NOT NULL,
+    dataset text NOT NULL,
+    snapshot integer NOT NULL,
+    format text NOT NULL,
+    each text,
+    emit text NOT NULL,
+    on_error text NOT NULL,
+    max_errors integer NOT NULL,
+    folds boolean NOT NULL,
+    merges boolean NOT NULL,
+    output_dataset_id uuid,
+    output_dataset text,
+    output_mode text,
+    publishes boolean DEFAULT true NOT NULL,
+    output_snapshot integer,
+    output_sha256 bytea,
+    input_sha256 bytea NOT NULL,
+    params bytea,
+    labels jsonb DEFAULT '{}'::jsonb NOT NULL,
+    priority smallint NOT NULL,
+    seed bigint NOT NULL,
+    clock_ms bigint NOT NULL,
+    wall_ms integer NOT NULL,
+    max_cpu_ms integer NOT NULL,
+    memory_bytes bigint NOT NULL,
+    max_output_bytes bigint NOT NULL,
+    callback_url text,
+    request_id text,
+    traceparent text,
+    replay_of uuid,
+    status text DEFAULT 'queued'::text NOT NULL,
+    parts integer NOT NULL,
+    parts_done integer DEFAULT 0 NOT NULL,
+    raw_bytes bigint NOT NULL,
+    raw_bytes_done bigint DEFAULT 0 NOT NULL,
+    rows_in bigint DEFAULT 0 NOT NULL,
+    rows_out bigint DEFAULT 0 NOT NULL,
+    rows_failed bigint DEFAULT 0 NOT NULL,
+    result_of uuid,
+    error bytea,
+    created_at timestamp with time zone NOT NULL,
+    started_at timestamp with time zone,
+    last_done_at timestamp with time zone,
+    finished_at timestamp with time zone,
+    CONSTRAINT runs_callback_url_check CHECK ((octet_length(callback_url) <= 2048)),
+    CONSTRAINT runs_check CHECK (((status = 'failed'::text) = (error IS NOT NULL))),
+    CONSTRAINT runs_check1 CHECK (((status = ANY (ARRAY['succeeded'::text, 'failed'::text, 'cancelled'::text])) = (finished_at IS NOT NULL))),
+    CONSTRAINT runs_check2 CHECK (((output_dataset_id IS NULL) = (output_mode IS NULL))),
+    CONSTRAINT runs_check3 CHECK ((folds OR (output_dataset_id IS NOT NULL))),
+    CONSTRAINT runs_each_check CHECK ((each = 'record'::text)),
+    CONSTRAINT runs_emit_check CHECK ((emit = ANY (ARRAY['one'::text, 'many'::text]))),
+    CONSTRAINT runs_format_check CHECK ((format = ANY (ARRAY['records'::text, 'lines'::text, 'text'::text, 'bytes'::text]))),
+    CONSTRAINT runs_input_sha256_check CHECK ((octet_length(input_sha256) = 32)),
+    CONSTRAINT runs_labels_check CHECK ((jsonb_typeof(labels) = 'object'::text)),
+    CONSTRAINT runs_max_cpu_ms_check CHECK ((max_cpu_ms > 0)),
+    CONSTRAINT runs_max_errors_check CHECK ((max_errors >= 0)),
+    CONSTRAINT runs_max_output_bytes_check CHECK ((max_output_bytes > 0)),
+    CONSTRAINT runs_memory_bytes_check CHECK ((memory_bytes > 0)),
+    CONSTRAINT runs_on_error_check CHECK ((on_error = ANY (ARRAY['fail'::text, 'skip'::text, 'dead_letter'::text]))),
+    CONSTRAINT runs_output_mode_check CHECK ((output_mode = ANY (ARRAY['append'::text, 'replace'::text]))),
+    CONSTRAINT runs_output_sha256_check CHECK ((octet_length(output_sha256) = 32)),
+    CONSTRAINT runs_parts_check CHECK ((parts >= 0)),
+    CONSTRAINT runs_priority_check CHECK (((priority >= '-10'::integer) AND (priority <= 10))),
+    CONSTRAINT runs_request_id_check CHECK (((length(request_id) >= 1) AND (length(request_id) <= 128))),
+    CONSTRAINT runs_seed_check CHECK (((seed >= 0) AND (seed < '9007199254740992'::bigint))),
+    CONSTRAINT runs_status_check CHECK ((status = ANY (ARRAY['queued'::text, 'running'::text, 'succeeded'::text, 'failed'::text, 'cancelled'::text]))),
+    CONSTRAINT runs_traceparent_check CHECK ((octet_length(traceparent) = 55)),
+    CONSTRAINT runs_wall_ms_check CHECK ((wall_ms > 0))
+)
+WITH (fillfactor='50');
+
+COMMENT ON COLUMN runs.folds IS 'its result is that of the fold';
+
+COMMENT ON COLUMN runs.merges IS 'parts are folded in any order, and their states are merged';
+
+COMMENT ON COLUMN runs.publishes IS 'false: what it writes is hashed and dropped';
+
+COMMENT ON COLUMN runs.output_sha256 IS 'the same of the files that it has written';
+
+COMMENT ON COLUMN runs.input_sha256 IS 'SHA-256 of the paths and digests of the input files, in their order';
+
+COMMENT ON COLUMN runs.parts IS 'parts that read the dataset; merges are not counted';
+
+COMMENT ON COLUMN runs.result_of IS 'the execution whose result is that of the run';
+
+COMMENT ON COLUMN runs.error IS 'ASCII JSON: text of scripts may hold what PostgreSQL''s text refuses';
+
 CREATE TABLE script_aliases (
     script_id uuid NOT NULL,
     alias text NOT NULL,
@@ -785,11 +986,15 @@ CREATE TABLE script_versions (
     note text DEFAULT ''::text NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     max_cpu_ms integer,
+    kinds text[] DEFAULT '{process}'::text[] NOT NULL,
+    CONSTRAINT script_versions_kinds_check CHECK (((kinds <@ '{process,map,fold,merge}'::text[]) AND (kinds <> '{}'::text[]))),
     CONSTRAINT script_versions_sha256_check CHECK ((octet_length(sha256) = 32)),
     CONSTRAINT script_versions_version_check CHECK ((version > 0))
 );
 
 COMMENT ON COLUMN script_versions.wall_ms IS 'a limit that is NULL is the default of the installation';
+
+COMMENT ON COLUMN script_versions.kinds IS 'what the script can be run as, by the functions that it defines';
 
 CREATE TABLE scripts (
     id uuid NOT NULL,
@@ -971,6 +1176,21 @@ ALTER TABLE ONLY request_counts
 ALTER TABLE ONLY retention_duties
     ADD CONSTRAINT retention_duties_pkey PRIMARY KEY (duty);
 
+ALTER TABLE ONLY run_attempts
+    ADD CONSTRAINT run_attempts_pkey PRIMARY KEY (execution_id, lease_token);
+
+ALTER TABLE ONLY run_errors
+    ADD CONSTRAINT run_errors_pkey PRIMARY KEY (execution_id, lease_token, number);
+
+ALTER TABLE ONLY run_outputs
+    ADD CONSTRAINT run_outputs_pkey PRIMARY KEY (execution_id, lease_token, number);
+
+ALTER TABLE ONLY run_parts
+    ADD CONSTRAINT run_parts_pkey PRIMARY KEY (run_id, task, level, number);
+
+ALTER TABLE ONLY runs
+    ADD CONSTRAINT runs_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY script_aliases
     ADD CONSTRAINT script_aliases_pkey PRIMARY KEY (script_id, alias);
 
@@ -1067,6 +1287,8 @@ CREATE INDEX executions_labels_idx ON executions USING gin (labels jsonb_path_op
 
 CREATE INDEX executions_page_idx ON executions USING btree (tenant_id, id DESC);
 
+CREATE INDEX executions_run_idx ON executions USING btree (run_id, id) WHERE (run_id IS NOT NULL);
+
 CREATE INDEX executions_running_idx ON executions USING btree (tenant_id) WHERE (status = 'running'::text);
 
 CREATE INDEX executions_script_idx ON executions USING btree (tenant_id, script_id, id DESC);
@@ -1078,6 +1300,28 @@ CREATE INDEX idempotency_keys_expires_at ON idempotency_keys USING btree (expire
 CREATE INDEX payloads_blob_idx ON payloads USING btree (blob_key) WHERE (blob_key IS NOT NULL);
 
 CREATE UNIQUE INDEX queue_turn_idx ON queue USING btree (tenant_id, priority DESC, execution_id);
+
+CREATE INDEX run_attempts_run_idx ON run_attempts USING btree (run_id);
+
+CREATE INDEX run_errors_run_idx ON run_errors USING btree (run_id);
+
+CREATE INDEX run_outputs_blob_idx ON run_outputs USING btree (blob_key);
+
+CREATE INDEX run_outputs_index_idx ON run_outputs USING btree (index_key) WHERE (index_key IS NOT NULL);
+
+CREATE INDEX run_outputs_run_idx ON run_outputs USING btree (run_id);
+
+CREATE UNIQUE INDEX run_parts_execution_idx ON run_parts USING btree (execution_id) WHERE (execution_id IS NOT NULL);
+
+CREATE INDEX run_parts_outstanding_idx ON run_parts USING btree (run_id) WHERE ((execution_id IS NOT NULL) AND (lease_token IS NULL));
+
+CREATE INDEX run_parts_waiting_idx ON run_parts USING btree (run_id, level, number, task) WHERE (execution_id IS NULL);
+
+CREATE INDEX runs_active_idx ON runs USING btree (dataset_id, snapshot) WHERE (finished_at IS NULL);
+
+CREATE INDEX runs_finished_idx ON runs USING btree (finished_at, id) WHERE (finished_at IS NOT NULL);
+
+CREATE INDEX runs_page_idx ON runs USING btree (tenant_id, id DESC);
 
 CREATE INDEX script_versions_tenant_idx ON script_versions USING btree (tenant_id);
 
@@ -1099,7 +1343,7 @@ CREATE TRIGGER dataset_parts_insert_counts AFTER INSERT ON dataset_parts REFEREN
 
 CREATE TRIGGER executions_delete_counts AFTER DELETE ON executions REFERENCING OLD TABLE AS removed FOR EACH STATEMENT EXECUTE FUNCTION count_queued();
 
-CREATE TRIGGER executions_delete_queues AFTER DELETE ON executions FOR EACH ROW WHEN ((old.status = 'queued'::text)) EXECUTE FUNCTION keep_queue();
+CREATE TRIGGER executions_delete_queues AFTER DELETE ON executions FOR EACH ROW WHEN ((old.status = 'queued'::text)) EXECUTE FUNCTION keep_queue_v2();
 
 CREATE TRIGGER executions_deletion_deletes_callback AFTER DELETE ON executions FOR EACH ROW WHEN ((old.callback_url IS NOT NULL)) EXECUTE FUNCTION delete_callback('execution');
 
@@ -1107,13 +1351,13 @@ CREATE TRIGGER executions_end_adds_callback AFTER UPDATE OF finished_at ON execu
 
 CREATE TRIGGER executions_insert_counts AFTER INSERT ON executions REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION count_queued();
 
-CREATE TRIGGER executions_insert_queues AFTER INSERT ON executions FOR EACH ROW WHEN ((new.status = 'queued'::text)) EXECUTE FUNCTION keep_queue();
+CREATE TRIGGER executions_insert_queues AFTER INSERT ON executions FOR EACH ROW WHEN ((new.status = 'queued'::text)) EXECUTE FUNCTION keep_queue_v2();
 
 CREATE TRIGGER executions_update_counts AFTER UPDATE ON executions REFERENCING OLD TABLE AS removed NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION count_queued();
 
 CREATE TRIGGER executions_update_counts_batch_items AFTER UPDATE ON executions REFERENCING OLD TABLE AS removed NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION count_batch_items();
 
-CREATE TRIGGER executions_update_queues AFTER UPDATE OF status, priority ON executions FOR EACH ROW WHEN ((((old.status = 'queued'::text) OR (new.status = 'queued'::text)) AND ((old.status IS DISTINCT FROM new.status) OR (old.priority IS DISTINCT FROM new.priority)))) EXECUTE FUNCTION keep_queue();
+CREATE TRIGGER executions_update_queues AFTER UPDATE OF status, priority ON executions FOR EACH ROW WHEN ((((old.status = 'queued'::text) OR (new.status = 'queued'::text)) AND ((old.status IS DISTINCT FROM new.status) OR (old.priority IS DISTINCT FROM new.priority)))) EXECUTE FUNCTION keep_queue_v2();
 
 CREATE TRIGGER payloads_delete_changes AFTER DELETE ON payloads FOR EACH ROW WHEN ((old.kind = 'input'::text)) EXECUTE FUNCTION erase_changes();
 
@@ -1126,6 +1370,14 @@ CREATE TRIGGER payloads_insert_counts AFTER INSERT ON payloads REFERENCING NEW T
 CREATE TRIGGER payloads_insert_holds_quota AFTER INSERT ON payloads REFERENCING NEW TABLE AS added FOR EACH ROW WHEN (((new.kind = 'result'::text) OR ((new.kind = 'logs'::text) AND (new.size_bytes > 64)))) EXECUTE FUNCTION hold_quota_of_bytes();
 
 CREATE TRIGGER payloads_update_counts AFTER UPDATE ON payloads REFERENCING OLD TABLE AS removed NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION count_bytes();
+
+CREATE TRIGGER run_outputs_delete_counts AFTER DELETE ON run_outputs REFERENCING OLD TABLE AS removed FOR EACH STATEMENT EXECUTE FUNCTION count_run_bytes();
+
+CREATE TRIGGER run_outputs_insert_counts AFTER INSERT ON run_outputs REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION count_run_bytes();
+
+CREATE TRIGGER runs_deletion_deletes_callback AFTER DELETE ON runs FOR EACH ROW WHEN ((old.callback_url IS NOT NULL)) EXECUTE FUNCTION delete_callback('run');
+
+CREATE TRIGGER runs_end_adds_callback AFTER UPDATE OF finished_at ON runs FOR EACH ROW WHEN (((old.finished_at IS NULL) AND (new.finished_at IS NOT NULL) AND (new.callback_url IS NOT NULL))) EXECUTE FUNCTION add_callback('run');
 
 CREATE TRIGGER script_versions_are_immutable BEFORE UPDATE ON script_versions FOR EACH ROW EXECUTE FUNCTION refuse_version_change();
 
@@ -1229,6 +1481,24 @@ ALTER TABLE ONLY replays
 
 ALTER TABLE ONLY replays
     ADD CONSTRAINT replays_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);
+
+ALTER TABLE ONLY run_attempts
+    ADD CONSTRAINT run_attempts_run_id_fkey FOREIGN KEY (run_id) REFERENCES runs(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY run_errors
+    ADD CONSTRAINT run_errors_run_id_fkey FOREIGN KEY (run_id) REFERENCES runs(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY run_outputs
+    ADD CONSTRAINT run_outputs_run_id_fkey FOREIGN KEY (run_id) REFERENCES runs(id);
+
+ALTER TABLE ONLY run_parts
+    ADD CONSTRAINT run_parts_run_id_fkey FOREIGN KEY (run_id) REFERENCES runs(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY runs
+    ADD CONSTRAINT runs_script_id_version_fkey FOREIGN KEY (script_id, version) REFERENCES script_versions(script_id, version);
+
+ALTER TABLE ONLY runs
+    ADD CONSTRAINT runs_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);
 
 ALTER TABLE ONLY script_aliases
     ADD CONSTRAINT script_aliases_script_id_version_fkey FOREIGN KEY (script_id, version) REFERENCES script_versions(script_id, version);
