@@ -104,6 +104,9 @@ def test_a_fold_is_waited_for_with_its_progress_and_read(
     assert run.receipt is not None
     assert (str(run.receipt.input), run.receipt.output) == (f"{numbers}@1", None)
     assert [each.id for each in client.runs.list(labels=options)] == [queued.id]
+    [part] = client.executions.list(run=queued.id)
+    assert part.run is not None
+    assert (part.run.task, part.run.part, part.run.level) == ("fold", 1, 0)
     assert [each.id for each in client.runs.list(dataset=numbers, status="failed")] == []
     assert [each.status for each in client.runs.watch(queued.id)][-1] == "succeeded"
     with pytest.raises(InvalidRequest):

@@ -55,6 +55,7 @@ class ExecutionFilter(TypedDict, total=False):
     script: str
     status: str
     batch: UUID | str
+    run: UUID | str
     labels: Mapping[str, str]
     created_from: datetime
     created_before: datetime

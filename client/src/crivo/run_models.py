@@ -38,13 +38,8 @@ class PublishedOutput(Response, frozen=True, kw_only=True):
 
 
 class RunError(ExecutionError, frozen=True, kw_only=True):
-    """The reason why a run has failed, mostly the error of its part `execution`.
+    """The reason why a run has failed, mostly the error of its part `execution`."""
 
-    `path` and `input_line` are the file of the input and the line that the part had reached.
-    """
-
-    path: str | None = None
-    input_line: int | None = None
     execution: UUID | None = None
 
 
