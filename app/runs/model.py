@@ -27,6 +27,10 @@ Reference = Annotated[str, Meta(max_length=200)]
 MaxErrors = Annotated[int, Meta(ge=0, le=MAX_ERRORS)]
 
 
+# The name of its schema in the OpenAPI document, where datasets have a format, too.
+Format.__name__ = "RunFormat"
+
+
 class RunStatus(StrEnum):
     """The status of a run; the last three are final."""
 
