@@ -70,7 +70,7 @@ class ReadByRun(Problem):
 
     def __init__(self, detail: str, *, run: UUID) -> None:
         """Name the run, which can be cancelled."""
-        super().__init__(f"{detail}; POST /runs/{run}/cancel ends it", members={"run": run})
+        super().__init__(f"{detail}; POST /runs/{run}/cancel ends it", members={"run": str(run)})
 
 
 class UploadCommitted(Problem):

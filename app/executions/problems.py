@@ -72,7 +72,7 @@ def part_of_run(run_id: UUID) -> PartOfRun:
     """Return the error for an operation that the run has, and none of its parts."""
     return PartOfRun(
         f"the execution is a part of the run {run_id}; POST /runs/{run_id}/replay repeats the run",
-        members={"run": run_id},
+        members={"run": str(run_id)},
     )
 
 

@@ -27,6 +27,10 @@ Reference = Annotated[str, Meta(max_length=200)]
 MaxErrors = Annotated[int, Meta(ge=0, le=MAX_ERRORS)]
 
 
+# The name of its schema in the OpenAPI document, where datasets have a format, too.
+Format.__name__ = "RunFormat"
+
+
 class RunStatus(StrEnum):
     """The status of a run; the last three are final."""
 
@@ -120,7 +124,7 @@ WrittenRunError = Annotated[
 ]
 
 
-class Progress(Struct, frozen=True, kw_only=True):
+class RunProgress(Struct, frozen=True, kw_only=True):
     """How far a run has come.
 
     `parts` read the dataset, in raw `bytes`; merges are not counted. Rates are those since the
@@ -221,7 +225,7 @@ class Run(Struct, frozen=True, kw_only=True):
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
-    progress: Progress
+    progress: RunProgress
     errors_url: str
     result_url: str | UnsetType = UNSET
     result: Raw | UnsetType = UNSET

@@ -22,12 +22,12 @@ from app.executions.reference import (
     payload_responses,
 )
 from app.executions.waiting.waiters import MAX_WAIT_SECONDS
-from app.http.openapi import ANY_JSON, JsonSchema, ResponseSpec, documented
+from app.http.openapi import ANY_JSON, JsonSchema, ResponseSpec, documented, include_schema
 from app.http.openapi_parameters import load_examples
 from app.http.ranges import DESCRIBED
 from app.http.undeclared import not_evaluated
 from app.pagination import Page, PageQuery
-from app.runs.model import CreateRun, FailedRecord, QueuedRun, Run, RunStatus
+from app.runs.model import CreateRun, FailedRecord, QueuedRun, Run, RunError, RunStatus
 from app.runs.problems import (
     NoRunResult,
     RunDataGone,
@@ -35,6 +35,8 @@ from app.runs.problems import (
     RunNotFinished,
     RunNotFound,
 )
+
+include_schema(RunError)
 
 EXAMPLES: Final = load_examples(Path(__file__).with_name("examples.json"))
 PARAMETERS: Final = {"run": "id of the run"}
