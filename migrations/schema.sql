@@ -24,6 +24,11 @@
 --   replays                    executions that repeat another, and the outcome of that one
 --   request_counts             requests that each API process has admitted, for shared rate limits
 --   retention_duties           how far each periodic task of retention has come
+--   run_attempts               rows that an attempt of a part has read, written and failed on
+--   run_errors                 records that an attempt has failed on, and went on without
+--   run_outputs                parts of datasets that an attempt has written, until they are published
+--   run_parts                  what each part of a run reads, and the execution that does it
+--   runs                       runs of a script over a snapshot of a dataset; their parts are executions
 --   script_aliases             names for versions of a script
 --   script_versions            the sources of scripts; immutable
 --   scripts                    scripts: what their versions have in common
@@ -35,8 +40,10 @@
 
 -- Functions
 --   accept_batch_v1            Accept a batch
+--   accept_batch_v2            Accept a batch
 --   accept_executions_v1       Accept several executions of one tenant; return those that are stored, with their versions
 --   accept_executions_v2       Accept several executions of one tenant; return those that are stored, with their versions
+--   accept_executions_v3       Accept several executions of one tenant; return those that are stored, with their versions
 --   add_callback               Add the callback of a resource that has just ended, in the transaction that ends it
 --   begin_execution_v1         Begin an execution that was handed over to a worker
 --   claim_callbacks_v1         Claim up to `room` callbacks that are due, in turns by tenant and within the part of each host
@@ -48,6 +55,7 @@
 --   count_bytes                Count each tenant's stored bytes, and the input bytes of the day, in tenant_usage
 --   count_dataset_bytes        Count the bytes of datasets' parts in tenant_usage
 --   count_queued               Count each tenant's queued executions in tenant_usage
+--   count_run_bytes            Count the bytes that runs have staged as output in tenant_usage, as those of datasets' parts
 --   delete_callback            Delete the callback of a resource that is deleted, and with it the attempts
 --   erase_changes              Erase what comparisons show of an execution's result, as its data is erased or deleted
 --   faded                      Return how much of a tenant's worker-seconds still counts
@@ -56,9 +64,11 @@
 --   finish_execution_v2        Record the outcome of an execution as finish_execution does, with its warnings
 --   finish_execution_v3        Record the outcome of an execution, commit, and notify the readers that wait for it
 --   finish_execution_v4        Record the outcome of an execution, commit, and notify the readers that wait for it
+--   finish_execution_v5        Record the outcome of an execution, commit, and notify the readers that wait for it
 --   finish_executions_v1       Record the outcomes of several executions as finish_execution_v3 does, with one notification
 --   hand_over_execution_v1     Hand an execution that is being accepted over to a worker that has offered a slot, and return the worker and the fencing token; without a row it has to be queued
 --   hold_quota_of_bytes        Refuse a result or logs that would take a tenant over its quota of stored bytes
+--   input_of_execution_v1      Return whether the version of an execution takes bytes, and of which media type its input is
 --   keep_queue                 Keep the table `queue` equal to the queued executions
 --   quota_against_batch_v1     Return the quota that so many more queued executions and bytes would exceed, if any
 --   quota_against_execution    Call quota_against_execution_v2, for the API processes of release 0.1.0
@@ -76,6 +86,11 @@ CREATE FUNCTION accept_batch_v1(tenant uuid, batch uuid, upload uuid, items inte
     SET jit TO 'off'
     SET enable_mergejoin TO 'off'; -- migrations/sql/accept_batch_v1.sql
 
+CREATE FUNCTION accept_batch_v2(tenant uuid, batch uuid, upload uuid, items integer, script uuid, script_version integer, wall_ms integer, max_cpu_ms integer, memory_bytes bigint, max_output_bytes bigint, default_wall_ms integer, default_memory_bytes bigint, min_memory_bytes bigint, ceiling_wall_ms integer, ceiling_cpu_ms integer, ceiling_memory_bytes bigint, ceiling_output_bytes bigint, labels jsonb, seed bigint, priority smallint, params bytea, traceparent text, request_id text, callback_url text, max_queued bigint, max_stored_bytes bigint, max_bytes_per_day bigint, seen_within_seconds double precision) RETURNS TABLE(quota text, cap bigint, used bigint, limit_bytes bigint, largest_bytes bigint)
+    LANGUAGE plpgsql
+    SET jit TO 'off'
+    SET enable_mergejoin TO 'off'; -- migrations/sql/accept_batch_v2.sql
+
 CREATE FUNCTION accept_executions_v1(tenant uuid, ids uuid[], script_ids uuid[], script_names text[], script_versions integer[], aliases text[], walls_ms integer[], max_cpus_ms integer[], memories_bytes bigint[], max_outputs_bytes bigint[], default_wall_ms integer, default_memory_bytes bigint, min_memory_bytes bigint, ceiling_wall_ms integer, ceiling_cpu_ms integer, ceiling_memory_bytes bigint, ceiling_output_bytes bigint, labels jsonb[], seeds bigint[], priorities smallint[], traceparents text[], request_ids text[], input_sha256s bytea[], input_sizes bigint[], input_bodies bytea[], input_params bytea[], max_queued bigint, max_stored_bytes bigint, max_bytes_per_day bigint, seen_within_seconds double precision) RETURNS TABLE(id uuid, script_id uuid, version integer)
     LANGUAGE plpgsql
     SET enable_seqscan TO 'off'
@@ -91,6 +106,14 @@ CREATE FUNCTION accept_executions_v2(tenant uuid, ids uuid[], script_ids uuid[],
     SET enable_mergejoin TO 'off'
     SET jit TO 'off'
     SET plan_cache_mode TO 'force_generic_plan'; -- migrations/sql/accept_executions_v2.sql
+
+CREATE FUNCTION accept_executions_v3(tenant uuid, ids uuid[], script_ids uuid[], script_names text[], script_versions integer[], aliases text[], walls_ms integer[], max_cpus_ms integer[], memories_bytes bigint[], max_outputs_bytes bigint[], default_wall_ms integer, default_memory_bytes bigint, min_memory_bytes bigint, ceiling_wall_ms integer, ceiling_cpu_ms integer, ceiling_memory_bytes bigint, ceiling_output_bytes bigint, labels jsonb[], seeds bigint[], priorities smallint[], traceparents text[], request_ids text[], input_sha256s bytea[], input_sizes bigint[], input_bodies bytea[], input_params bytea[], input_types text[], keys text[], fingerprints bytea[], idempotency_hours integer, max_queued bigint, max_stored_bytes bigint, max_bytes_per_day bigint, seen_within_seconds double precision) RETURNS TABLE(id uuid, script_id uuid, version integer)
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'; -- migrations/sql/accept_executions_v3.sql
 
 CREATE FUNCTION add_callback() RETURNS trigger
     LANGUAGE plpgsql
@@ -151,6 +174,9 @@ CREATE FUNCTION count_dataset_bytes() RETURNS trigger
 CREATE FUNCTION count_queued() RETURNS trigger
     LANGUAGE plpgsql; -- migrations/sql/count_queued.sql
 
+CREATE FUNCTION count_run_bytes() RETURNS trigger
+    LANGUAGE plpgsql; -- migrations/sql/count_run_bytes.sql
+
 CREATE FUNCTION delete_callback() RETURNS trigger
     LANGUAGE plpgsql
     SET enable_seqscan TO 'off'
@@ -181,6 +207,9 @@ CREATE PROCEDURE finish_execution_v3(IN execution uuid, IN token bigint, IN its_
 CREATE PROCEDURE finish_execution_v4(IN execution uuid, IN token bigint, IN its_status text, IN its_error_kind text, IN its_error bytea, IN its_v8_version text, IN its_run_ms double precision, IN its_cpu_ms double precision, IN its_peak_bytes bigint, IN result_sha256 bytea, IN result_bytes bigint, IN result_body bytea, IN result_key text, IN logs_sha256 bytea, IN logs_bytes bigint, IN logs_body bytea, IN logs_key text, IN its_warnings bytea, IN its_isolation text, IN begun_ms_ago double precision, INOUT tenant text DEFAULT NULL::text, INOUT script text DEFAULT NULL::text, INOUT version integer DEFAULT NULL::integer, INOUT attempts smallint DEFAULT NULL::smallint, INOUT created_at timestamp with time zone DEFAULT NULL::timestamp with time zone, INOUT started_at timestamp with time zone DEFAULT NULL::timestamp with time zone, INOUT finished_at timestamp with time zone DEFAULT NULL::timestamp with time zone, INOUT worker_id uuid DEFAULT NULL::uuid, INOUT traceparent text DEFAULT NULL::text)
     LANGUAGE plpgsql; -- migrations/sql/finish_execution_v4.sql
 
+CREATE PROCEDURE finish_execution_v5(IN execution uuid, IN token bigint, IN its_status text, IN its_error_kind text, IN its_error bytea, IN its_v8_version text, IN its_run_ms double precision, IN its_cpu_ms double precision, IN its_peak_bytes bigint, IN result_sha256 bytea, IN result_bytes bigint, IN result_body bytea, IN result_key text, IN result_type text, IN logs_sha256 bytea, IN logs_bytes bigint, IN logs_body bytea, IN logs_key text, IN its_warnings bytea, IN its_isolation text, IN begun_ms_ago double precision, INOUT tenant text DEFAULT NULL::text, INOUT script text DEFAULT NULL::text, INOUT version integer DEFAULT NULL::integer, INOUT attempts smallint DEFAULT NULL::smallint, INOUT created_at timestamp with time zone DEFAULT NULL::timestamp with time zone, INOUT started_at timestamp with time zone DEFAULT NULL::timestamp with time zone, INOUT finished_at timestamp with time zone DEFAULT NULL::timestamp with time zone, INOUT worker_id uuid DEFAULT NULL::uuid, INOUT traceparent text DEFAULT NULL::text)
+    LANGUAGE plpgsql; -- migrations/sql/finish_execution_v5.sql
+
 CREATE PROCEDURE finish_executions_v1(IN claimed uuid[], IN tokens bigint[], IN statuses text[], IN error_kinds text[], IN errors bytea[], IN v8_versions text[], IN runs_ms double precision[], IN cpus_ms double precision[], IN peaks_bytes bigint[], IN result_sha256s bytea[], IN result_sizes bigint[], IN result_bodies bytea[], IN result_keys text[], IN logs_sha256s bytea[], IN logs_sizes bigint[], IN logs_bodies bytea[], IN logs_keys text[], IN its_warnings bytea[], IN isolations text[], IN begun_ms_ago double precision[], INOUT ids uuid[] DEFAULT NULL::uuid[], INOUT valid_tokens bigint[] DEFAULT NULL::bigint[], INOUT tenants text[] DEFAULT NULL::text[], INOUT scripts text[] DEFAULT NULL::text[], INOUT versions integer[] DEFAULT NULL::integer[], INOUT attempts smallint[] DEFAULT NULL::smallint[], INOUT created_ats timestamp with time zone[] DEFAULT NULL::timestamp with time zone[], INOUT started_ats timestamp with time zone[] DEFAULT NULL::timestamp with time zone[], INOUT finished_ats timestamp with time zone[] DEFAULT NULL::timestamp with time zone[], INOUT worker_ids uuid[] DEFAULT NULL::uuid[], INOUT traceparents text[] DEFAULT NULL::text[])
     LANGUAGE plpgsql; -- migrations/sql/finish_executions_v1.sql
 
@@ -193,6 +222,14 @@ CREATE FUNCTION hand_over_execution_v1(tenant uuid, execution uuid, memory_bytes
 
 CREATE FUNCTION hold_quota_of_bytes() RETURNS trigger
     LANGUAGE plpgsql; -- migrations/sql/hold_quota_of_bytes.sql
+
+CREATE FUNCTION input_of_execution_v1(tenant uuid, execution uuid) RETURNS TABLE(io text, media_type text)
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'; -- migrations/sql/input_of_execution_v1.sql
 
 CREATE FUNCTION keep_queue() RETURNS trigger
     LANGUAGE plpgsql; -- migrations/sql/keep_queue.sql
@@ -292,9 +329,13 @@ CREATE UNLOGGED TABLE batch_inputs (
     priority smallint,
     params bytea,
     replay_of uuid,
-    staged_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+    staged_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    media_type text,
+    CONSTRAINT batch_inputs_media_type_check CHECK (((octet_length(media_type) >= 3) AND (octet_length(media_type) <= 255)))
 );
 ALTER TABLE ONLY batch_inputs ALTER COLUMN body SET STORAGE EXTERNAL;
+
+COMMENT ON COLUMN batch_inputs.media_type IS 'NULL: not of bytes';
 
 CREATE TABLE batches (
     id uuid NOT NULL,
@@ -369,7 +410,7 @@ CREATE TABLE callbacks (
     CONSTRAINT callbacks_attempts_check CHECK ((attempts >= 0)),
     CONSTRAINT callbacks_check CHECK (((status = 'pending'::text) = (next_attempt_at IS NOT NULL))),
     CONSTRAINT callbacks_status_check CHECK ((status = ANY (ARRAY['pending'::text, 'delivered'::text, 'failed'::text, 'disabled'::text]))),
-    CONSTRAINT callbacks_subject_check CHECK ((subject = ANY (ARRAY['execution'::text, 'batch'::text]))),
+    CONSTRAINT callbacks_subject_check CHECK ((subject = ANY (ARRAY['execution'::text, 'batch'::text, 'run'::text]))),
     CONSTRAINT callbacks_tries_check CHECK ((tries >= 0)),
     CONSTRAINT callbacks_unrecorded_check CHECK ((unrecorded >= 0))
 );
@@ -639,6 +680,7 @@ CREATE TABLE executions (
     callback_url text,
     batch_id uuid,
     batch_line integer,
+    run_id uuid,
     CONSTRAINT executions_callback_url_check CHECK ((octet_length(callback_url) <= 2048)),
     CONSTRAINT executions_check CHECK (((status = 'failed'::text) = (error_kind IS NOT NULL))),
     CONSTRAINT executions_check1 CHECK (((error_kind IS NULL) = (error IS NULL))),
@@ -681,6 +723,8 @@ COMMENT ON COLUMN executions.callback_url IS 'receives a callback when the execu
 
 COMMENT ON COLUMN executions.batch_line IS 'line of the upload that is its input, from 1';
 
+COMMENT ON COLUMN executions.run_id IS 'the run that it is a part of';
+
 CREATE TABLE idempotency_keys (
     tenant_id uuid NOT NULL,
     key text NOT NULL,
@@ -714,8 +758,10 @@ CREATE TABLE payloads (
     body bytea,
     blob_key text,
     erased_at timestamp with time zone,
+    media_type text,
     CONSTRAINT payloads_kept_or_erased_check CHECK ((num_nonnulls(body, blob_key, erased_at) = 1)),
     CONSTRAINT payloads_kind_check CHECK ((kind = ANY (ARRAY['input'::text, 'params'::text, 'result'::text, 'logs'::text]))),
+    CONSTRAINT payloads_media_type_check CHECK (((octet_length(media_type) >= 3) AND (octet_length(media_type) <= 255))),
     CONSTRAINT payloads_sha256_check CHECK ((octet_length(sha256) = 32)),
     CONSTRAINT payloads_size_bytes_check CHECK ((size_bytes >= 0))
 );
@@ -724,6 +770,8 @@ ALTER TABLE ONLY payloads ALTER COLUMN body SET STORAGE EXTERNAL;
 COMMENT ON COLUMN payloads.blob_key IS 'where the bytes are in the blob store, if not in body';
 
 COMMENT ON COLUMN payloads.erased_at IS 'when the bytes were erased; hash and size stay for the receipt';
+
+COMMENT ON COLUMN payloads.media_type IS 'NULL: not of bytes';
 
 CREATE TABLE queue (
     tenant_id uuid NOT NULL,
@@ -763,6 +811,175 @@ CREATE TABLE retention_duties (
 
 COMMENT ON COLUMN retention_duties.id IS 'where the next step goes on';
 
+CREATE TABLE run_attempts (
+    execution_id uuid NOT NULL,
+    lease_token bigint NOT NULL,
+    run_id uuid NOT NULL,
+    tenant_id uuid NOT NULL,
+    rows_in bigint NOT NULL,
+    rows_out bigint NOT NULL,
+    rows_failed bigint NOT NULL
+);
+
+CREATE TABLE run_errors (
+    execution_id uuid NOT NULL,
+    lease_token bigint NOT NULL,
+    number integer NOT NULL,
+    run_id uuid NOT NULL,
+    tenant_id uuid NOT NULL,
+    line bigint NOT NULL,
+    error bytea NOT NULL,
+    record bytea,
+    CONSTRAINT run_errors_line_check CHECK ((line > 0)),
+    CONSTRAINT run_errors_number_check CHECK ((number > 0))
+);
+
+COMMENT ON COLUMN run_errors.error IS 'ASCII JSON, as of executions';
+
+CREATE TABLE run_outputs (
+    execution_id uuid NOT NULL,
+    lease_token bigint NOT NULL,
+    number integer NOT NULL,
+    run_id uuid NOT NULL,
+    tenant_id uuid NOT NULL,
+    sha256 bytea NOT NULL,
+    raw_bytes bigint NOT NULL,
+    stored_bytes bigint NOT NULL,
+    index_bytes bigint NOT NULL,
+    lines bigint NOT NULL,
+    records bigint NOT NULL,
+    missing_keys bigint NOT NULL,
+    duplicates bigint NOT NULL,
+    ends_line boolean NOT NULL,
+    blob_key text NOT NULL,
+    index_key text,
+    CONSTRAINT run_outputs_number_check CHECK ((number > 0)),
+    CONSTRAINT run_outputs_sha256_check CHECK ((octet_length(sha256) = 32))
+);
+
+CREATE TABLE run_parts (
+    run_id uuid NOT NULL,
+    task text NOT NULL,
+    level integer NOT NULL,
+    number integer NOT NULL,
+    tenant_id uuid NOT NULL,
+    finishes boolean NOT NULL,
+    file_id uuid,
+    first_part integer,
+    last_part integer,
+    first_line bigint DEFAULT 0 NOT NULL,
+    raw_bytes bigint DEFAULT 0 NOT NULL,
+    first_state integer,
+    last_state integer,
+    execution_id uuid,
+    lease_token bigint,
+    CONSTRAINT run_parts_check CHECK (((level = 0) = (task <> 'merge'::text))),
+    CONSTRAINT run_parts_check1 CHECK (((level = 0) = (file_id IS NOT NULL))),
+    CONSTRAINT run_parts_check2 CHECK ((num_nulls(file_id, first_part, last_part) = ANY (ARRAY[0, 3]))),
+    CONSTRAINT run_parts_check3 CHECK (((task = 'merge'::text) = (first_state IS NOT NULL))),
+    CONSTRAINT run_parts_check4 CHECK ((num_nulls(first_state, last_state) = ANY (ARRAY[0, 2]))),
+    CONSTRAINT run_parts_check5 CHECK (((execution_id IS NOT NULL) OR (lease_token IS NULL))),
+    CONSTRAINT run_parts_number_check CHECK ((number > 0)),
+    CONSTRAINT run_parts_task_check CHECK ((task = ANY (ARRAY['map'::text, 'fold'::text, 'merge'::text])))
+);
+
+COMMENT ON COLUMN run_parts.level IS '0 reads the dataset; above, states of the level below are merged';
+
+COMMENT ON COLUMN run_parts.finishes IS 'it calls `finish`, and its result is that of the run';
+
+COMMENT ON COLUMN run_parts.first_line IS 'lines of the file before it';
+
+COMMENT ON COLUMN run_parts.lease_token IS 'the attempt that has succeeded; NULL until then';
+
+CREATE TABLE runs (
+    id uuid NOT NULL,
+    tenant_id uuid NOT NULL,
+    script_id uuid NOT NULL,
+    version integer NOT NULL,
+    dataset_id uuid NOT NULL,
+    dataset text NOT NULL,
+    snapshot integer NOT NULL,
+    format text NOT NULL,
+    each text,
+    emit text NOT NULL,
+    on_error text NOT NULL,
+    max_errors integer NOT NULL,
+    folds boolean NOT NULL,
+    merges boolean NOT NULL,
+    output_dataset_id uuid,
+    output_dataset text,
+    output_mode text,
+    output_snapshot integer,
+    output_sha256 bytea,
+    input_sha256 bytea NOT NULL,
+    params bytea,
+    labels jsonb DEFAULT '{}'::jsonb NOT NULL,
+    priority smallint NOT NULL,
+    seed bigint NOT NULL,
+    clock_ms bigint NOT NULL,
+    wall_ms integer NOT NULL,
+    max_cpu_ms integer NOT NULL,
+    memory_bytes bigint NOT NULL,
+    max_output_bytes bigint NOT NULL,
+    callback_url text,
+    request_id text,
+    traceparent text,
+    replay_of uuid,
+    status text DEFAULT 'queued'::text NOT NULL,
+    parts integer NOT NULL,
+    parts_done integer DEFAULT 0 NOT NULL,
+    raw_bytes bigint NOT NULL,
+    raw_bytes_done bigint DEFAULT 0 NOT NULL,
+    rows_in bigint DEFAULT 0 NOT NULL,
+    rows_out bigint DEFAULT 0 NOT NULL,
+    rows_failed bigint DEFAULT 0 NOT NULL,
+    result_of uuid,
+    error bytea,
+    created_at timestamp with time zone NOT NULL,
+    started_at timestamp with time zone,
+    last_done_at timestamp with time zone,
+    finished_at timestamp with time zone,
+    CONSTRAINT runs_callback_url_check CHECK ((octet_length(callback_url) <= 2048)),
+    CONSTRAINT runs_check CHECK (((status = 'failed'::text) = (error IS NOT NULL))),
+    CONSTRAINT runs_check1 CHECK (((status = ANY (ARRAY['succeeded'::text, 'failed'::text, 'cancelled'::text])) = (finished_at IS NOT NULL))),
+    CONSTRAINT runs_check2 CHECK (((output_dataset_id IS NULL) = (output_mode IS NULL))),
+    CONSTRAINT runs_check3 CHECK ((folds OR (output_dataset_id IS NOT NULL))),
+    CONSTRAINT runs_each_check CHECK ((each = 'record'::text)),
+    CONSTRAINT runs_emit_check CHECK ((emit = ANY (ARRAY['one'::text, 'many'::text]))),
+    CONSTRAINT runs_format_check CHECK ((format = ANY (ARRAY['records'::text, 'lines'::text, 'text'::text, 'bytes'::text]))),
+    CONSTRAINT runs_input_sha256_check CHECK ((octet_length(input_sha256) = 32)),
+    CONSTRAINT runs_labels_check CHECK ((jsonb_typeof(labels) = 'object'::text)),
+    CONSTRAINT runs_max_cpu_ms_check CHECK ((max_cpu_ms > 0)),
+    CONSTRAINT runs_max_errors_check CHECK ((max_errors >= 0)),
+    CONSTRAINT runs_max_output_bytes_check CHECK ((max_output_bytes > 0)),
+    CONSTRAINT runs_memory_bytes_check CHECK ((memory_bytes > 0)),
+    CONSTRAINT runs_on_error_check CHECK ((on_error = ANY (ARRAY['fail'::text, 'skip'::text, 'dead_letter'::text]))),
+    CONSTRAINT runs_output_mode_check CHECK ((output_mode = ANY (ARRAY['append'::text, 'replace'::text]))),
+    CONSTRAINT runs_output_sha256_check CHECK ((octet_length(output_sha256) = 32)),
+    CONSTRAINT runs_parts_check CHECK ((parts >= 0)),
+    CONSTRAINT runs_priority_check CHECK (((priority >= '-10'::integer) AND (priority <= 10))),
+    CONSTRAINT runs_request_id_check CHECK (((length(request_id) >= 1) AND (length(request_id) <= 128))),
+    CONSTRAINT runs_seed_check CHECK (((seed >= 0) AND (seed < '9007199254740992'::bigint))),
+    CONSTRAINT runs_status_check CHECK ((status = ANY (ARRAY['queued'::text, 'running'::text, 'succeeded'::text, 'failed'::text, 'cancelled'::text]))),
+    CONSTRAINT runs_traceparent_check CHECK ((octet_length(traceparent) = 55)),
+    CONSTRAINT runs_wall_ms_check CHECK ((wall_ms > 0))
+)
+WITH (fillfactor='50');
+
+COMMENT ON COLUMN runs.folds IS 'its result is that of the fold';
+
+COMMENT ON COLUMN runs.merges IS 'parts are folded in any order, and their states are merged';
+
+COMMENT ON COLUMN runs.output_sha256 IS 'the same of the published files';
+
+COMMENT ON COLUMN runs.input_sha256 IS 'SHA-256 of the paths and digests of the input files, in their order';
+
+COMMENT ON COLUMN runs.parts IS 'parts that read the dataset; merges are not counted';
+
+COMMENT ON COLUMN runs.result_of IS 'the execution whose result is that of the run';
+
+COMMENT ON COLUMN runs.error IS 'ASCII JSON: text of scripts may hold what PostgreSQL''s text refuses';
+
 CREATE TABLE script_aliases (
     script_id uuid NOT NULL,
     alias text NOT NULL,
@@ -785,11 +1002,19 @@ CREATE TABLE script_versions (
     note text DEFAULT ''::text NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     max_cpu_ms integer,
+    kinds text[] DEFAULT '{process}'::text[] NOT NULL,
+    io text DEFAULT 'json'::text NOT NULL,
+    CONSTRAINT script_versions_io_check CHECK ((io = ANY (ARRAY['json'::text, 'bytes'::text]))),
+    CONSTRAINT script_versions_kinds_check CHECK (((kinds <@ '{process,map,fold,merge}'::text[]) AND (kinds <> '{}'::text[]))),
     CONSTRAINT script_versions_sha256_check CHECK ((octet_length(sha256) = 32)),
     CONSTRAINT script_versions_version_check CHECK ((version > 0))
 );
 
 COMMENT ON COLUMN script_versions.wall_ms IS 'a limit that is NULL is the default of the installation';
+
+COMMENT ON COLUMN script_versions.kinds IS 'what the script can be run as, by the functions that it defines';
+
+COMMENT ON COLUMN script_versions.io IS 'what `process` gets and returns';
 
 CREATE TABLE scripts (
     id uuid NOT NULL,
@@ -971,6 +1196,21 @@ ALTER TABLE ONLY request_counts
 ALTER TABLE ONLY retention_duties
     ADD CONSTRAINT retention_duties_pkey PRIMARY KEY (duty);
 
+ALTER TABLE ONLY run_attempts
+    ADD CONSTRAINT run_attempts_pkey PRIMARY KEY (execution_id, lease_token);
+
+ALTER TABLE ONLY run_errors
+    ADD CONSTRAINT run_errors_pkey PRIMARY KEY (execution_id, lease_token, number);
+
+ALTER TABLE ONLY run_outputs
+    ADD CONSTRAINT run_outputs_pkey PRIMARY KEY (execution_id, lease_token, number);
+
+ALTER TABLE ONLY run_parts
+    ADD CONSTRAINT run_parts_pkey PRIMARY KEY (run_id, task, level, number);
+
+ALTER TABLE ONLY runs
+    ADD CONSTRAINT runs_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY script_aliases
     ADD CONSTRAINT script_aliases_pkey PRIMARY KEY (script_id, alias);
 
@@ -1067,6 +1307,8 @@ CREATE INDEX executions_labels_idx ON executions USING gin (labels jsonb_path_op
 
 CREATE INDEX executions_page_idx ON executions USING btree (tenant_id, id DESC);
 
+CREATE INDEX executions_run_idx ON executions USING btree (run_id, id) WHERE (run_id IS NOT NULL);
+
 CREATE INDEX executions_running_idx ON executions USING btree (tenant_id) WHERE (status = 'running'::text);
 
 CREATE INDEX executions_script_idx ON executions USING btree (tenant_id, script_id, id DESC);
@@ -1078,6 +1320,28 @@ CREATE INDEX idempotency_keys_expires_at ON idempotency_keys USING btree (expire
 CREATE INDEX payloads_blob_idx ON payloads USING btree (blob_key) WHERE (blob_key IS NOT NULL);
 
 CREATE UNIQUE INDEX queue_turn_idx ON queue USING btree (tenant_id, priority DESC, execution_id);
+
+CREATE INDEX run_attempts_run_idx ON run_attempts USING btree (run_id);
+
+CREATE INDEX run_errors_run_idx ON run_errors USING btree (run_id);
+
+CREATE INDEX run_outputs_blob_idx ON run_outputs USING btree (blob_key);
+
+CREATE INDEX run_outputs_index_idx ON run_outputs USING btree (index_key) WHERE (index_key IS NOT NULL);
+
+CREATE INDEX run_outputs_run_idx ON run_outputs USING btree (run_id);
+
+CREATE UNIQUE INDEX run_parts_execution_idx ON run_parts USING btree (execution_id) WHERE (execution_id IS NOT NULL);
+
+CREATE INDEX run_parts_outstanding_idx ON run_parts USING btree (run_id) WHERE ((execution_id IS NOT NULL) AND (lease_token IS NULL));
+
+CREATE INDEX run_parts_waiting_idx ON run_parts USING btree (run_id, level, number, task) WHERE (execution_id IS NULL);
+
+CREATE INDEX runs_active_idx ON runs USING btree (dataset_id, snapshot) WHERE (finished_at IS NULL);
+
+CREATE INDEX runs_finished_idx ON runs USING btree (finished_at, id) WHERE (finished_at IS NOT NULL);
+
+CREATE INDEX runs_page_idx ON runs USING btree (tenant_id, id DESC);
 
 CREATE INDEX script_versions_tenant_idx ON script_versions USING btree (tenant_id);
 
@@ -1126,6 +1390,14 @@ CREATE TRIGGER payloads_insert_counts AFTER INSERT ON payloads REFERENCING NEW T
 CREATE TRIGGER payloads_insert_holds_quota AFTER INSERT ON payloads REFERENCING NEW TABLE AS added FOR EACH ROW WHEN (((new.kind = 'result'::text) OR ((new.kind = 'logs'::text) AND (new.size_bytes > 64)))) EXECUTE FUNCTION hold_quota_of_bytes();
 
 CREATE TRIGGER payloads_update_counts AFTER UPDATE ON payloads REFERENCING OLD TABLE AS removed NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION count_bytes();
+
+CREATE TRIGGER run_outputs_delete_counts AFTER DELETE ON run_outputs REFERENCING OLD TABLE AS removed FOR EACH STATEMENT EXECUTE FUNCTION count_run_bytes();
+
+CREATE TRIGGER run_outputs_insert_counts AFTER INSERT ON run_outputs REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION count_run_bytes();
+
+CREATE TRIGGER runs_deletion_deletes_callback AFTER DELETE ON runs FOR EACH ROW WHEN ((old.callback_url IS NOT NULL)) EXECUTE FUNCTION delete_callback('run');
+
+CREATE TRIGGER runs_end_adds_callback AFTER UPDATE OF finished_at ON runs FOR EACH ROW WHEN (((old.finished_at IS NULL) AND (new.finished_at IS NOT NULL) AND (new.callback_url IS NOT NULL))) EXECUTE FUNCTION add_callback('run');
 
 CREATE TRIGGER script_versions_are_immutable BEFORE UPDATE ON script_versions FOR EACH ROW EXECUTE FUNCTION refuse_version_change();
 
@@ -1229,6 +1501,24 @@ ALTER TABLE ONLY replays
 
 ALTER TABLE ONLY replays
     ADD CONSTRAINT replays_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);
+
+ALTER TABLE ONLY run_attempts
+    ADD CONSTRAINT run_attempts_run_id_fkey FOREIGN KEY (run_id) REFERENCES runs(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY run_errors
+    ADD CONSTRAINT run_errors_run_id_fkey FOREIGN KEY (run_id) REFERENCES runs(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY run_outputs
+    ADD CONSTRAINT run_outputs_run_id_fkey FOREIGN KEY (run_id) REFERENCES runs(id);
+
+ALTER TABLE ONLY run_parts
+    ADD CONSTRAINT run_parts_run_id_fkey FOREIGN KEY (run_id) REFERENCES runs(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY runs
+    ADD CONSTRAINT runs_script_id_version_fkey FOREIGN KEY (script_id, version) REFERENCES script_versions(script_id, version);
+
+ALTER TABLE ONLY runs
+    ADD CONSTRAINT runs_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);
 
 ALTER TABLE ONLY script_aliases
     ADD CONSTRAINT script_aliases_script_id_version_fkey FOREIGN KEY (script_id, version) REFERENCES script_versions(script_id, version);

@@ -142,7 +142,7 @@ def _outcome_by_status(pair: Pair) -> PairOutcome | None:
         case (Status.FAILED, Status.SUCCEEDED):
             return PairOutcome.NEWLY_FIXED
         case (Status.SUCCEEDED, Status.SUCCEEDED) if pair.from_sha256 == pair.to_sha256:
-            return PairOutcome.SAME
+            return None if pair.has_other_type else PairOutcome.SAME
         case _:
             return None
 
@@ -156,7 +156,8 @@ class _Budget(Struct, kw_only=True):
 async def _changes(payloads: PairPayloads, budget: _Budget) -> list[Change]:
     before, after = payloads.from_body, payloads.to_body
     if before is None or after is None or budget.seconds <= 0:
-        # Larger, or dearer, than what is compared: other bytes count as another result.
+        # Bytes, or larger or dearer than what is compared: other bytes, or another media type,
+        # count as another result.
         return [
             Change(
                 pointer=Raw(b'""'),

@@ -27,7 +27,7 @@ CLAIM = """
 SELECT c.id, c.tenant_id, c.lease_token, c.attempts, c.wall_ms, c.max_cpu_ms, c.memory_bytes,
        c.max_output_bytes, c.seed, c.clock_ms, c.created_at, c.source, c.sha256, c.size_bytes,
        c.body, c.blob_key, c.script, c.version, c.labels, c.params, c.request_id, c.held,
-       c.passed_over,
+       c.passed_over, i.io, i.media_type,
        (SELECT e.batch_id FROM executions AS e
         WHERE e.tenant_id = c.tenant_id AND e.id = c.id) AS batch_id
 FROM claim_executions_v3(
@@ -36,6 +36,7 @@ FROM claim_executions_v3(
     room_bytes => $8, largest_bytes => $9, overhead_bytes => $10, may_wait => $11,
     seen_within_seconds => $12
 ) AS c
+CROSS JOIN LATERAL input_of_execution_v1(tenant => c.tenant_id, execution => c.id) AS i
 """
 
 
@@ -137,10 +138,10 @@ async def renew(
     return {row["lease_token"] for row in rows}
 
 
-# The procedure is in migrations/sql/finish_execution_v4.sql. It commits, so no transaction may be
+# The procedure is in migrations/sql/finish_execution_v5.sql. It commits, so no transaction may be
 # open around it, and then notifies the readers that wait (app/notifications.py).
 FINISH = """
-CALL finish_execution_v4(
+CALL finish_execution_v5(
     execution => $1,
     token => $2,
     its_status => $3,
@@ -154,13 +155,14 @@ CALL finish_execution_v4(
     result_bytes => $11,
     result_body => $12,
     result_key => $13,
-    logs_sha256 => $14,
-    logs_bytes => $15,
-    logs_body => $16,
-    logs_key => $17,
-    its_warnings => $18,
-    its_isolation => $19,
-    begun_ms_ago => $20
+    result_type => $14,
+    logs_sha256 => $15,
+    logs_bytes => $16,
+    logs_body => $17,
+    logs_key => $18,
+    its_warnings => $19,
+    its_isolation => $20,
+    begun_ms_ago => $21
 )
 """
 
@@ -185,6 +187,7 @@ async def finish(conn: Connection, claim: Claim, result: Finish) -> CompletedExe
         its_cpu_ms=result.cpu_ms,
         its_peak_bytes=result.peak_memory_bytes,
         **payload_columns("result", result.result),
+        result_type=None if result.result is None else result.result.media_type,
         **payload_columns("logs", result.logs),
         its_warnings=result.warnings,
         its_isolation=result.isolation,

@@ -11,7 +11,7 @@ from app.executions.dispatch.completion import record_outcome
 from app.executions.dispatch.health import HOST_TROUBLE, HostHealth
 from app.executions.dispatch.releaser import Releaser
 from app.executions.dispatch.running_claims import ResourceUsage, RunningClaim
-from app.executions.model import Claim, Finish, Status
+from app.executions.model import JSON_TYPE, Claim, Finish, Status
 from app.losses import warnings_document
 from app.payloads.model import StoredPayload
 from app.payloads.reader import payload_of
@@ -102,7 +102,7 @@ async def _run_in_cell(
                 raise _NotSucceeded(report)  # noqa: TRY301 - it must pass through the writer
     except _NotSucceeded as failed:
         return failed.report, None
-    return report, writer.stored()
+    return report, replace(writer.stored(), media_type=report.outcome.media_type)
 
 
 def _job(claim: Claim) -> Job:
@@ -125,6 +125,8 @@ def _job(claim: Claim) -> Job:
             labels=claim.labels,
             params=NO_PARAMS if claim.params is None else claim.params.decode(),
         ),
+        io=claim.io,
+        media_type=claim.input.media_type or JSON_TYPE,
     )
 
 
