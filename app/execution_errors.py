@@ -56,13 +56,16 @@ class ExecutionError(ThrownError, frozen=True, kw_only=True):
     """Why an execution has no result. An error that a script threw has the kind `script_error`.
 
     `limit_ms` and `limit_bytes` are the limit that was exceeded; `byte_offset` is the first invalid
-    byte of an input that is not UTF-8.
+    byte of an input that is not UTF-8. Of a part of a run, `path` is the file that it reads, and
+    `input_line` the line that it had reached.
     """
 
     kind: ErrorKind
     limit_ms: int | UnsetType = UNSET
     limit_bytes: int | UnsetType = UNSET
     byte_offset: int | UnsetType = UNSET
+    path: str | UnsetType = UNSET
+    input_line: int | UnsetType = UNSET
 
 
 # Stored as written: msgspec cannot write the lone surrogates of user code.
@@ -83,7 +86,7 @@ class Failure(Struct, frozen=True):
         return error_document(self.kind, self.message, **self.details)
 
 
-def error_document(kind: ErrorKind, message: str, **details: object) -> bytes:
+def error_document(kind: StrEnum, message: str, **details: object) -> bytes:
     """Write an error as ASCII JSON, which preserves any character of user code's text."""
     present = {name: value for name, value in details.items() if value is not None}
     return json.dumps({"kind": kind, "message": message, **present}).encode("ascii")

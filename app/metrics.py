@@ -122,6 +122,12 @@ DATASET_PARTS: Final = Counter(
 SNAPSHOTS_PUBLISHED: Final = Counter(
     "crivo_snapshots_published", "Published snapshots of datasets", registry=REGISTRY
 )
+RUNS: Final = Counter(
+    "crivo_runs",
+    "Runs, by event: accepted, succeeded, failed, cancelled",
+    ("event",),
+    registry=REGISTRY,
+)
 RECORDS_READ: Final = Counter(
     "crivo_records_read",
     "Keys that clients asked for, by result: found or missing",
@@ -200,6 +206,11 @@ def count_end(
         QUEUE_SECONDS.labels(*labels).observe(queue_seconds)
     if run_seconds is not None:
         RUN_SECONDS.labels(*labels).observe(run_seconds)
+
+
+def count_run(event: str) -> None:
+    """Count a run that was `accepted`, or how it has ended."""
+    RUNS.labels(event).inc()
 
 
 def count_batch(event: str, *, items: int) -> None:

@@ -22,7 +22,7 @@ from app.datasets.merging import merge_forever
 from app.datasets.retention import datasets_owner
 from app.environment import load_service_settings
 from app.errors import CrivoError
-from app.executions.dispatch.dispatcher import Dispatcher
+from app.executions.dispatch.dispatcher import SPARE_SLOTS, Dispatcher
 from app.executions.retention import PAYLOAD_OWNER as EXECUTIONS
 from app.idempotency.retention import run_expiry as run_key_expiry
 from app.lifecycle import exit_cleanly_on_signals, open_watchdog
@@ -32,6 +32,9 @@ from app.payloads.retention import run_maintenance
 from app.prometheus.listener import open_listener
 from app.prometheus.service import MetricsPage
 from app.resources import open_resources
+from app.runs.advance import run_advance
+from app.runs.parts import LocalParts
+from app.runs.retention import RUN_OWNER as RUNS
 from app.sandbox.zygote_client import SandboxUnavailable
 from app.settings import Settings
 from app.telemetry import configure_logging, redact
@@ -76,7 +79,7 @@ def main() -> int:
 
 def payload_owners(settings: Settings) -> tuple[PayloadOwner, ...]:
     """Return the packages whose payloads expire and whose orphaned blobs are deleted."""
-    return (EXECUTIONS, BATCHES, datasets_owner(settings))
+    return (EXECUTIONS, BATCHES, RUNS, datasets_owner(settings))
 
 
 async def work(settings: Settings) -> None:
@@ -88,11 +91,15 @@ async def work(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, starting.cancel)
     async with (
-        open_resources(settings, cells=slots, service="crivo-worker") as resources,
+        open_resources(
+            settings, cells=slots, spare_cells=SPARE_SLOTS, service="crivo-worker"
+        ) as resources,
         open_listener(settings.metrics_listen, MetricsPage(resources, process="worker")),
     ):
         with open_watchdog(settings.hang_seconds) as watchdog:
-            dispatcher = Dispatcher(resources, slots=slots, watchdog=watchdog)
+            dispatcher = Dispatcher(
+                resources, slots=slots, watchdog=watchdog, parts=LocalParts(resources)
+            )
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, dispatcher.stop)
             log.info(
@@ -114,6 +121,7 @@ async def work(settings: Settings) -> None:
                 background(run_comparer(resources)),
                 background(run_comparison_expiry(resources)),
                 background(run_key_expiry(resources.pool)),
+                background(run_advance(resources)),
             ):
                 await dispatcher.run_until_stopped()
             log.info("worker.stopped", id=str(dispatcher.id))

@@ -50,6 +50,7 @@
 --   claim_executions           Call claim_executions_v2 without a limit of memory, for workers that do not send one
 --   claim_executions_v2        Claim up to `most` queued executions for a worker
 --   claim_executions_v3        Claim up to `most` queued executions for a worker, and up to `ahead` more that it will begin within moments
+--   claim_executions_v4        Claim up to `most` queued executions for a worker, and up to `ahead` more that it will begin within moments
 --   count_access_change        Count the changes of API keys and of tenants' caps, so that a process knows when to reload them
 --   count_batch_items          Count the items of batches that end, and end a batch with its last item
 --   count_bytes                Count each tenant's stored bytes, and the input bytes of the day, in tenant_usage
@@ -70,6 +71,7 @@
 --   hold_quota_of_bytes        Refuse a result or logs that would take a tenant over its quota of stored bytes
 --   input_of_execution_v1      Return whether the version of an execution takes bytes, and of which media type its input is
 --   keep_queue                 Keep the table `queue` equal to the queued executions
+--   keep_queue_v2              Keep the table `queue` equal to the queued executions
 --   quota_against_batch_v1     Return the quota that so many more queued executions and bytes would exceed, if any
 --   quota_against_execution    Call quota_against_execution_v2, for the API processes of release 0.1.0
 --   quota_against_execution_v2 Return the quota that one more execution with `size_bytes` of input would exceed, if any
@@ -159,6 +161,15 @@ CREATE FUNCTION claim_executions_v3(worker uuid, most integer, ahead integer, le
     SET jit TO 'off'
     SET plan_cache_mode TO 'force_generic_plan'; -- migrations/sql/claim_executions_v3.sql
 
+CREATE FUNCTION claim_executions_v4(worker uuid, most integer, ahead integer, lease_seconds double precision, default_max_running bigint, served uuid[], served_seconds double precision[], room_bytes bigint, largest_bytes bigint, overhead_bytes bigint, may_wait boolean, seen_within_seconds double precision, only_executions boolean) RETURNS TABLE(id uuid, tenant_id uuid, lease_token bigint, attempts smallint, wall_ms integer, max_cpu_ms integer, memory_bytes bigint, max_output_bytes bigint, seed bigint, clock_ms bigint, created_at timestamp with time zone, source bytea, sha256 bytea, size_bytes bigint, body bytea, blob_key text, script text, version integer, labels jsonb, params bytea, request_id text, held boolean, passed_over boolean, batch_id uuid, run_id uuid)
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'; -- migrations/sql/claim_executions_v4.sql
+
 CREATE FUNCTION count_access_change() RETURNS trigger
     LANGUAGE plpgsql; -- migrations/sql/count_access_change.sql
 
@@ -233,6 +244,9 @@ CREATE FUNCTION input_of_execution_v1(tenant uuid, execution uuid) RETURNS TABLE
 
 CREATE FUNCTION keep_queue() RETURNS trigger
     LANGUAGE plpgsql; -- migrations/sql/keep_queue.sql
+
+CREATE FUNCTION keep_queue_v2() RETURNS trigger
+    LANGUAGE plpgsql; -- migrations/sql/keep_queue_v2.sql
 
 CREATE FUNCTION quota_against_batch_v1(tenant uuid, items bigint, input_bytes bigint, params_bytes bigint, max_queued bigint, max_stored_bytes bigint, max_bytes_per_day bigint) RETURNS TABLE(quota text, cap bigint, used bigint)
     LANGUAGE sql; -- migrations/sql/quota_against_batch_v1.sql
@@ -778,11 +792,14 @@ CREATE TABLE queue (
     priority smallint NOT NULL,
     execution_id uuid NOT NULL,
     memory_bytes bigint DEFAULT 0 NOT NULL,
-    queued_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+    queued_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    is_part boolean DEFAULT false NOT NULL
 )
 WITH (autovacuum_vacuum_scale_factor='0.01', autovacuum_vacuum_threshold='1000', autovacuum_vacuum_cost_delay='0');
 
 COMMENT ON COLUMN queue.memory_bytes IS 'the execution''s limit';
+
+COMMENT ON COLUMN queue.is_part IS 'it is a part of a run, which gives way to executions';
 
 CREATE TABLE replays (
     execution_id uuid NOT NULL,
@@ -909,6 +926,7 @@ CREATE TABLE runs (
     output_dataset_id uuid,
     output_dataset text,
     output_mode text,
+    publishes boolean DEFAULT true NOT NULL,
     output_snapshot integer,
     output_sha256 bytea,
     input_sha256 bytea NOT NULL,
@@ -970,7 +988,9 @@ COMMENT ON COLUMN runs.folds IS 'its result is that of the fold';
 
 COMMENT ON COLUMN runs.merges IS 'parts are folded in any order, and their states are merged';
 
-COMMENT ON COLUMN runs.output_sha256 IS 'the same of the published files';
+COMMENT ON COLUMN runs.publishes IS 'false: what it writes is hashed and dropped';
+
+COMMENT ON COLUMN runs.output_sha256 IS 'the same of the files that it has written';
 
 COMMENT ON COLUMN runs.input_sha256 IS 'SHA-256 of the paths and digests of the input files, in their order';
 
@@ -1363,7 +1383,7 @@ CREATE TRIGGER dataset_parts_insert_counts AFTER INSERT ON dataset_parts REFEREN
 
 CREATE TRIGGER executions_delete_counts AFTER DELETE ON executions REFERENCING OLD TABLE AS removed FOR EACH STATEMENT EXECUTE FUNCTION count_queued();
 
-CREATE TRIGGER executions_delete_queues AFTER DELETE ON executions FOR EACH ROW WHEN ((old.status = 'queued'::text)) EXECUTE FUNCTION keep_queue();
+CREATE TRIGGER executions_delete_queues AFTER DELETE ON executions FOR EACH ROW WHEN ((old.status = 'queued'::text)) EXECUTE FUNCTION keep_queue_v2();
 
 CREATE TRIGGER executions_deletion_deletes_callback AFTER DELETE ON executions FOR EACH ROW WHEN ((old.callback_url IS NOT NULL)) EXECUTE FUNCTION delete_callback('execution');
 
@@ -1371,13 +1391,13 @@ CREATE TRIGGER executions_end_adds_callback AFTER UPDATE OF finished_at ON execu
 
 CREATE TRIGGER executions_insert_counts AFTER INSERT ON executions REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION count_queued();
 
-CREATE TRIGGER executions_insert_queues AFTER INSERT ON executions FOR EACH ROW WHEN ((new.status = 'queued'::text)) EXECUTE FUNCTION keep_queue();
+CREATE TRIGGER executions_insert_queues AFTER INSERT ON executions FOR EACH ROW WHEN ((new.status = 'queued'::text)) EXECUTE FUNCTION keep_queue_v2();
 
 CREATE TRIGGER executions_update_counts AFTER UPDATE ON executions REFERENCING OLD TABLE AS removed NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION count_queued();
 
 CREATE TRIGGER executions_update_counts_batch_items AFTER UPDATE ON executions REFERENCING OLD TABLE AS removed NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION count_batch_items();
 
-CREATE TRIGGER executions_update_queues AFTER UPDATE OF status, priority ON executions FOR EACH ROW WHEN ((((old.status = 'queued'::text) OR (new.status = 'queued'::text)) AND ((old.status IS DISTINCT FROM new.status) OR (old.priority IS DISTINCT FROM new.priority)))) EXECUTE FUNCTION keep_queue();
+CREATE TRIGGER executions_update_queues AFTER UPDATE OF status, priority ON executions FOR EACH ROW WHEN ((((old.status = 'queued'::text) OR (new.status = 'queued'::text)) AND ((old.status IS DISTINCT FROM new.status) OR (old.priority IS DISTINCT FROM new.priority)))) EXECUTE FUNCTION keep_queue_v2();
 
 CREATE TRIGGER payloads_delete_changes AFTER DELETE ON payloads FOR EACH ROW WHEN ((old.kind = 'input'::text)) EXECUTE FUNCTION erase_changes();
 

@@ -97,6 +97,8 @@ class Claim(Struct, frozen=True, kw_only=True):
     io: Io = Io.JSON
     # It is an item of a batch, for which hardly anybody waits by itself.
     batch_id: UUID | None = None
+    # It is a part of a run.
+    run_id: UUID | None = None
 
 
 class ReplayRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -11,8 +11,8 @@ from msgspec import Struct
 from app.datasets.model import Mode
 from app.db import Connection, optional_from_row
 from app.limits import (
+    MIB,
     MIN_MEMORY_BYTES,
-    PART_BYTES,
     WORKER_TIMEOUT_SECONDS,
     LimitChoice,
     LimitPolicy,
@@ -24,13 +24,16 @@ from app.workers.model import NoWorkerLargeEnough
 
 # A part has megabytes to read, so the wall time limit of an execution is too short for many.
 DEFAULT_PART_WALL_MS: Final = 60_000
+# What a part reads: more costs fairness, as a part that runs gives no slot back; less costs time,
+# as each has a cell of its own (some 15 ms).
+_READ_BYTES: Final = 16 * MIB
 
 
 class NewRun(Struct, frozen=True, kw_only=True):
     """A run to be stored; `tasks` are those that read the dataset, MAP or FOLD or both.
 
     Without `clock_ms` the clock shows the time of acceptance. `output_dataset_id` names the dataset
-    to publish; None: the values of `map` are counted and dropped, or there is no `map`.
+    that takes what MAP writes; without `publishes` that is hashed and dropped. None: no MAP.
     """
 
     id: UUID
@@ -49,6 +52,7 @@ class NewRun(Struct, frozen=True, kw_only=True):
     output_dataset_id: UUID | None
     output_dataset: str | None
     output_mode: Mode | None
+    publishes: bool = True
     params: bytes | None
     labels: dict[str, str]
     priority: int
@@ -69,8 +73,8 @@ class InputTotals(Struct, frozen=True, kw_only=True):
     sha256: bytes
 
 
-# Files of a snapshot are read in the order of their parts. Consecutive parts of a file that begin in
-# the same PART_BYTES of it are read together: small ones would cost more to begin than to read.
+# Files of a snapshot are read in the order of their parts. Consecutive parts of a file that begin
+# in the same _READ_BYTES are read together: small ones would cost more to begin than to read.
 _READ_PARTS: Final = f"""
 SELECT f.id AS file_id, min(p.sequence) AS sequence, min(p.number) AS first_part,
        max(p.number) AS last_part, min(p.first_line) AS first_line,
@@ -79,7 +83,7 @@ FROM dataset_files AS f
 JOIN dataset_parts AS p ON p.tenant_id = f.tenant_id AND p.file_id = f.id
 WHERE f.tenant_id = $1 AND f.dataset_id = $2 AND f.added_in <= $3
   AND (f.removed_in IS NULL OR f.removed_in > $3)
-GROUP BY f.id, p.first_byte / {PART_BYTES}
+GROUP BY f.id, p.first_byte / {_READ_BYTES}
 """  # noqa: S608 - put together from constants
 
 # The transaction keeps the snapshot: its deletion and its expiry lock the dataset, and then see the
@@ -139,28 +143,29 @@ WITH parameters AS NOT MATERIALIZED (
            $16::text AS output_dataset,
            $17::text AS output_mode,
            $18::bytea AS input_sha256,
-           $19::bytea AS params,
-           $20::jsonb AS labels,
-           $21::smallint AS priority,
-           $22::bigint AS seed,
-           $23::bigint AS clock_ms,
-           $24::text AS callback_url,
-           $25::text AS request_id,
-           $26::text AS traceparent,
-           $27::uuid AS replay_of,
-           $28::integer AS parts,
-           $29::bigint AS raw_bytes,
-           $30::integer AS wall_ms,
-           $31::integer AS max_cpu_ms,
-           $32::bigint AS memory_bytes,
-           $33::bigint AS max_output_bytes,
-           $34::integer AS default_wall_ms,
-           $35::bigint AS default_memory_bytes,
-           $36::integer AS ceiling_wall_ms,
-           $37::integer AS ceiling_cpu_ms,
-           $38::bigint AS ceiling_memory_bytes,
-           $39::bigint AS ceiling_output_bytes,
-           $40::float8 AS seen_within_seconds
+           $19::boolean AS publishes,
+           $20::bytea AS params,
+           $21::jsonb AS labels,
+           $22::smallint AS priority,
+           $23::bigint AS seed,
+           $24::bigint AS clock_ms,
+           $25::text AS callback_url,
+           $26::text AS request_id,
+           $27::text AS traceparent,
+           $28::uuid AS replay_of,
+           $29::integer AS parts,
+           $30::bigint AS raw_bytes,
+           $31::integer AS wall_ms,
+           $32::integer AS max_cpu_ms,
+           $33::bigint AS memory_bytes,
+           $34::bigint AS max_output_bytes,
+           $35::integer AS default_wall_ms,
+           $36::bigint AS default_memory_bytes,
+           $37::integer AS ceiling_wall_ms,
+           $38::integer AS ceiling_cpu_ms,
+           $39::bigint AS ceiling_memory_bytes,
+           $40::bigint AS ceiling_output_bytes,
+           $41::float8 AS seen_within_seconds
 ),
 clock AS MATERIALIZED (SELECT clock_timestamp() AS accepted_at),
 workforce AS MATERIALIZED (
@@ -187,12 +192,13 @@ limits AS MATERIALIZED (
 INSERT INTO runs
        (id, tenant_id, script_id, version, dataset_id, dataset, snapshot, format, each, emit,
         on_error, max_errors, folds, merges, output_dataset_id, output_dataset, output_mode,
-        input_sha256, params, labels, priority, seed, clock_ms, callback_url, request_id,
+        publishes, input_sha256, params, labels, priority, seed, clock_ms, callback_url, request_id,
         traceparent, replay_of, parts, raw_bytes, wall_ms, max_cpu_ms, memory_bytes,
         max_output_bytes, created_at)
 SELECT p.id, p.tenant_id, p.script_id, p.version, p.dataset_id, p.dataset, p.snapshot, p.format,
        p.each, p.emit, p.on_error, p.max_errors, p.folds, p.merges, p.output_dataset_id,
-       p.output_dataset, p.output_mode, p.input_sha256, p.params, p.labels, p.priority, p.seed,
+       p.output_dataset, p.output_mode, p.publishes, p.input_sha256, p.params, p.labels,
+       p.priority, p.seed,
        coalesce(p.clock_ms, floor(extract(epoch FROM clock.accepted_at) * 1000)), p.callback_url,
        p.request_id, p.traceparent, p.replay_of, p.parts, p.raw_bytes, limits.wall_ms,
        limits.max_cpu_ms, limits.memory_bytes, limits.max_output_bytes, clock.accepted_at

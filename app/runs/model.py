@@ -37,6 +37,17 @@ class RunStatus(StrEnum):
         return self not in (RunStatus.QUEUED, RunStatus.RUNNING)
 
 
+class RunErrorKind(StrEnum):
+    """Why a run failed, beside the kinds of errors of its parts."""
+
+    TOO_MANY_ERRORS = "too_many_errors"
+    INPUT_DELETED = "input_deleted"
+    OUTPUT_DELETED = "output_deleted"
+    OUTPUT_REFUSED = "output_refused"
+    PART_CANCELLED = "part_cancelled"
+    STATE_GONE = "state_gone"
+
+
 class Emit(StrEnum):
     """What `map` returns: a value, or an array of values."""
 
@@ -81,13 +92,8 @@ class CreateRun(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class RunError(ExecutionError, frozen=True, kw_only=True):
-    """Why a run has no result: the error of one of its parts, and where in the input it is.
+    """Why a run has no result: the error of one of its parts, whose `execution` it names."""
 
-    `path` and `input_line`: the file, and the line that the part had reached. `execution`: the part.
-    """
-
-    path: str | UnsetType = UNSET
-    input_line: int | UnsetType = UNSET
     execution: UUID | UnsetType = UNSET
 
 

@@ -5,8 +5,8 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from app.sandbox.outcomes import LogLine, Loss, Outcome, RecordOutcome, Usage
-from app.sandbox.protocol import Isolation, Rows
+from app.sandbox.outcomes import RecordOutcome, Report
+from app.sandbox.protocol import Rows
 
 
 class Task(StrEnum):
@@ -83,18 +83,12 @@ class RecordError(Struct, frozen=True, kw_only=True):
 ErrorSink = Callable[[list[RecordError]], Awaitable[None]]
 
 
-class PartReport(Struct, frozen=True, kw_only=True):
+class PartReport(Report, frozen=True, kw_only=True):
     """The report of a part.
 
     `line`: the line of the input that the part had reached when it failed; of `step` the first
-    line of the chunk. The other fields are those of `Report`.
+    line of the chunk.
     """
 
-    outcome: Outcome
     line: int | None
     rows: Rows
-    logs: tuple[LogLine, ...]
-    lines_dropped: int
-    usage: Usage
-    isolation: Isolation
-    losses: tuple[Loss, ...] = ()

@@ -14,7 +14,7 @@ BEGIN
     SELECT v.io, i.media_type
     FROM executions AS e
     JOIN script_versions AS v ON v.script_id = e.script_id AND v.version = e.version
-    JOIN payloads AS i ON i.execution_id = e.id AND i.kind = 'input'
+    LEFT JOIN payloads AS i ON i.execution_id = e.id AND i.kind = 'input'
     WHERE e.tenant_id = tenant AND e.id = execution;
 END
 $$

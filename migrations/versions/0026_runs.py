@@ -25,6 +25,7 @@ UP = (
         CHECK (kinds <@ '{process, map, fold, merge}' AND kinds <> '{}')
     """,
     "ALTER TABLE executions ADD COLUMN run_id uuid",
+    "ALTER TABLE queue ADD COLUMN is_part boolean NOT NULL DEFAULT false",
     """
     CREATE INDEX executions_run_idx ON executions (run_id, id)
     WHERE run_id IS NOT NULL
@@ -49,6 +50,7 @@ UP = (
         output_dataset_id uuid,
         output_dataset    text,
         output_mode       text        CHECK (output_mode IN ('append', 'replace')),
+        publishes         boolean     NOT NULL DEFAULT true,
         output_snapshot   integer,
         output_sha256     bytea       CHECK (octet_length(output_sha256) = 32),
         input_sha256      bytea       NOT NULL CHECK (octet_length(input_sha256) = 32),
@@ -194,10 +196,12 @@ _TABLES = {
 _COLUMNS = {
     "script_versions.kinds": "what the script can be run as, by the functions that it defines",
     "executions.run_id": "the run that it is a part of",
+    "queue.is_part": "it is a part of a run, which gives way to executions",
     "runs.folds": "its result is that of the fold",
     "runs.merges": "parts are folded in any order, and their states are merged",
+    "runs.publishes": "false: what it writes is hashed and dropped",
     "runs.input_sha256": "SHA-256 of the paths and digests of the input files, in their order",
-    "runs.output_sha256": "the same of the published files",
+    "runs.output_sha256": "the same of the files that it has written",
     "runs.parts": "parts that read the dataset; merges are not counted",
     "runs.result_of": "the execution whose result is that of the run",
     "runs.error": "ASCII JSON: text of scripts may hold what PostgreSQL''s text refuses",
@@ -216,7 +220,9 @@ def upgrade() -> None:
         for name, comment in comments.items():
             quoted = comment.replace(":", "\\:")
             op.execute(f"COMMENT ON {kind} {name} IS '{quoted}'")
-    op.execute((_SQL / "count_run_bytes.sql").read_text(encoding="utf-8"))
+    for name in ("count_run_bytes", "keep_queue_v2", "claim_executions_v4"):
+        op.execute((_SQL / f"{name}.sql").read_text(encoding="utf-8"))
+    _keep_queue("keep_queue_v2")
     for event, reference in (("INSERT", "NEW TABLE AS added"), ("DELETE", "OLD TABLE AS removed")):
         op.execute(f"""
             CREATE TRIGGER run_outputs_{event.lower()}_counts
@@ -249,7 +255,9 @@ def downgrade() -> None:
     op.execute("DELETE FROM run_outputs")
     for table in ("run_errors", "run_outputs", "run_attempts", "run_parts", "runs"):
         op.execute(f"DROP TABLE {table}")
-    op.execute("DROP FUNCTION count_run_bytes")
+    _keep_queue("keep_queue")
+    op.execute("DROP FUNCTION count_run_bytes, keep_queue_v2, claim_executions_v4")
+    op.execute("ALTER TABLE queue DROP COLUMN is_part")
     op.execute("ALTER TABLE executions DROP COLUMN run_id")
     op.execute("ALTER TABLE script_versions DROP COLUMN kinds")
 
@@ -260,3 +268,21 @@ def _allow_subjects(subjects: str) -> None:
         DROP CONSTRAINT callbacks_subject_check,
         ADD CONSTRAINT callbacks_subject_check CHECK (subject IN ({subjects}))
     """)
+
+
+def _keep_queue(function: str) -> None:
+    """Let a function keep the queue; the conditions are those of 0005."""
+    for event, condition in (
+        ("INSERT", "NEW.status = 'queued'"),
+        (
+            "UPDATE OF status, priority",
+            """(OLD.status = 'queued' OR NEW.status = 'queued')
+               AND (OLD.status, OLD.priority) IS DISTINCT FROM (NEW.status, NEW.priority)""",
+        ),
+        ("DELETE", "OLD.status = 'queued'"),
+    ):
+        name = f"executions_{event.split()[0].lower()}_queues"
+        op.execute(f"""
+            CREATE OR REPLACE TRIGGER {name} AFTER {event} ON executions
+            FOR EACH ROW WHEN ({condition}) EXECUTE FUNCTION {function}()
+        """)

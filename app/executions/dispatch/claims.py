@@ -5,7 +5,7 @@ knows only from its own claim.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import asyncpg
@@ -21,20 +21,17 @@ from app.payloads.model import StoredPayload
 from app.sandbox.pool import Room
 from app.sql_parameters import in_order
 
-# The function is in migrations/sql/claim_executions_v3.sql. Of an item of a batch that was accepted
-# after this statement began, `batch_id` is not seen: it is handled as if it were no item.
+# The function is in migrations/sql/claim_executions_v4.sql.
 CLAIM = """
 SELECT c.id, c.tenant_id, c.lease_token, c.attempts, c.wall_ms, c.max_cpu_ms, c.memory_bytes,
        c.max_output_bytes, c.seed, c.clock_ms, c.created_at, c.source, c.sha256, c.size_bytes,
        c.body, c.blob_key, c.script, c.version, c.labels, c.params, c.request_id, c.held,
-       c.passed_over, i.io, i.media_type,
-       (SELECT e.batch_id FROM executions AS e
-        WHERE e.tenant_id = c.tenant_id AND e.id = c.id) AS batch_id
-FROM claim_executions_v3(
+       c.passed_over, c.batch_id, c.run_id, i.io, i.media_type
+FROM claim_executions_v4(
     worker => $1, most => $2, ahead => $3, lease_seconds => $4, default_max_running => $5,
     served => $6, served_seconds => $7,
     room_bytes => $8, largest_bytes => $9, overhead_bytes => $10, may_wait => $11,
-    seen_within_seconds => $12
+    seen_within_seconds => $12, only_executions => $13
 ) AS c
 CROSS JOIN LATERAL input_of_execution_v1(tenant => c.tenant_id, execution => c.id) AS i
 """
@@ -47,7 +44,10 @@ class Claimed(Struct, frozen=True, kw_only=True):
     passed_over: bool
 
 
-async def claim(
+NOTHING: Final = Claimed(executions=[], passed_over=False)
+
+
+async def claim(  # noqa: PLR0913 - one keyword for each part of a claim
     conn: Connection,
     worker: UUID,
     *,
@@ -57,6 +57,7 @@ async def claim(
     room: Room | None = None,
     default_max_running: int | None = None,
     served: Sequence[SlotUsage] = (),
+    only_executions: bool = False,
 ) -> Claimed:
     """Claim up to `limit` queued executions, each with a new fencing token.
 
@@ -66,7 +67,8 @@ async def claim(
     over, except for one execution, which then waits for memory here (`room` None: any fits).
     Up to `ahead` more are claimed to be held until a slot is free, but none that other workers
     could begin at once, none of a tenant with a cap and none that any worker has lost.
-    `served` is what the worker's slots were held for since its last claim.
+    `only_executions` leaves parts of runs to others. `served` is what the worker's slots were held
+    for since its last claim.
     """
     values = in_order(
         CLAIM,
@@ -82,6 +84,7 @@ async def claim(
         overhead_bytes=0 if room is None else room.overhead_bytes,
         may_wait=room is not None and room.may_wait,
         seen_within_seconds=WORKER_TIMEOUT_SECONDS,
+        only_executions=only_executions,
     )
     rows = await conn.fetch(CLAIM, *values)
     return Claimed(

@@ -1,24 +1,34 @@
 """Execute one claim: run it in the sandbox, record its outcome, or release it."""
 
 import asyncio
+from typing import Protocol
 
 import structlog
 from msgspec.structs import replace
 
-from app.console_documents import logs_document
 from app.execution_errors import failure_of
 from app.executions.dispatch.completion import record_outcome
 from app.executions.dispatch.health import HOST_TROUBLE, HostHealth
+from app.executions.dispatch.jobs import finish_of, job_of
 from app.executions.dispatch.releaser import Releaser
 from app.executions.dispatch.running_claims import ResourceUsage, RunningClaim
-from app.executions.model import JSON_TYPE, Claim, Finish, Status
-from app.losses import warnings_document
+from app.executions.model import Claim, Finish
 from app.payloads.model import StoredPayload
 from app.payloads.reader import payload_of
-from app.payloads.writer import PayloadWriter, stored_inline
+from app.payloads.writer import PayloadWriter
 from app.resources import Resources
-from app.sandbox.outcomes import Context, Crashed, Job, Limits, Report, Succeeded
-from app.scripts.params import NO_PARAMS
+from app.sandbox.outcomes import Crashed, Report, Succeeded
+
+
+class Parts(Protocol):
+    """What a worker does with claims that are parts of runs."""
+
+    async def run(self, claim: Claim, usage: ResourceUsage) -> Finish:
+        """Run a part to its outcome, which is not recorded yet; raises what `run` raises."""
+
+    async def ended(self, claim: Claim) -> None:
+        """Go on with its run, as its outcome is recorded."""
+
 
 log = structlog.get_logger(__name__)
 
@@ -26,9 +36,17 @@ log = structlog.get_logger(__name__)
 class Executor:
     """Executes claims, each in a task of its own."""
 
-    def __init__(self, resources: Resources, *, releaser: Releaser, health: HostHealth) -> None:
+    def __init__(
+        self,
+        resources: Resources,
+        *,
+        releaser: Releaser,
+        health: HostHealth,
+        parts: Parts | None = None,
+    ) -> None:
         """Release by `releaser` what cannot be finished; report success and trouble to `health`."""
         self._resources = resources
+        self._parts = parts
         self._releaser = releaser
         self._health = health
 
@@ -37,10 +55,12 @@ class Executor:
         claim = running.claim
         try:
             await running.wait_for_slot()
-            finish = await run(self._resources, claim, running.usage)
+            finish = await self._run(claim, running.usage)
             finish = replace(finish, begun=running.begun)
             running.begin_recording()
             await record_outcome(self._resources, claim, finish)
+            if claim.run_id is not None and self._parts is not None:
+                await self._parts.ended(claim)
         except asyncio.CancelledError:
             # The worker stops, the lease is lost, a client has cancelled, or no slot became free.
             await self._releaser.release(running)
@@ -57,6 +77,11 @@ class Executor:
         else:
             self._health.succeeded()
 
+    async def _run(self, claim: Claim, usage: ResourceUsage) -> Finish:
+        if claim.run_id is None or self._parts is None:
+            return await run(self._resources, claim, usage)
+        return await self._parts.run(claim, usage)
+
 
 async def run(resources: Resources, claim: Claim, usage: ResourceUsage) -> Finish:
     """Run a claim to its outcome, which is not recorded yet.
@@ -69,7 +94,9 @@ async def run(resources: Resources, claim: Claim, usage: ResourceUsage) -> Finis
     if isinstance(report.outcome, Crashed):
         log.warning("execution.cell_crashed", id=str(claim.id), detail=report.outcome.detail)
         report, result = await _run_in_cell(resources, claim, usage, fresh=True)
-    return _finish(report, result, usage, resources.sandbox.v8_version)
+    return finish_of(
+        report, failure_of(report.outcome), result, usage, resources.sandbox.v8_version
+    )
 
 
 class _NotSucceeded(Exception):
@@ -89,7 +116,7 @@ async def _run_in_cell(
     try:
         async with writer:
             report = await resources.sandbox.run(
-                _job(claim),
+                job_of(claim),
                 payload=payload_of(resources.blobs, claim.input),
                 sink=writer.write,
                 fresh=fresh,
@@ -103,57 +130,3 @@ async def _run_in_cell(
     except _NotSucceeded as failed:
         return failed.report, None
     return report, replace(writer.stored(), media_type=report.outcome.media_type)
-
-
-def _job(claim: Claim) -> Job:
-    return Job(
-        tenant=str(claim.tenant_id),
-        source=claim.source,
-        seed=claim.seed,
-        clock_ms=claim.clock_ms,
-        limits=Limits(
-            wall_ms=claim.limits.wall_ms,
-            # A single thread cannot use more CPU time than wall time.
-            cpu_ms=_below(claim.limits.max_cpu_ms, claim.limits.wall_ms),
-            memory_bytes=claim.limits.memory_bytes,
-            output_bytes=claim.limits.max_output_bytes,
-        ),
-        context=Context(
-            execution_id=str(claim.id),
-            script=claim.script,
-            version=claim.version,
-            labels=claim.labels,
-            params=NO_PARAMS if claim.params is None else claim.params.decode(),
-        ),
-        io=claim.io,
-        media_type=claim.input.media_type or JSON_TYPE,
-    )
-
-
-def _below(limit_ms: int, wall_ms: int) -> int | None:
-    return limit_ms if limit_ms < wall_ms else None
-
-
-def _finish(
-    report: Report, result: StoredPayload | None, usage: ResourceUsage, v8_version: str
-) -> Finish:
-    failure = failure_of(report.outcome)
-    return Finish(
-        status=Status.SUCCEEDED if failure is None else Status.FAILED,
-        error_kind=None if failure is None else failure.kind,
-        error=None if failure is None else failure.document(),
-        v8_version=v8_version,
-        isolation=report.isolation,
-        run_ms=report.usage.run_ms,
-        cpu_ms=usage.cpu_ms,
-        peak_memory_bytes=usage.peak_memory_bytes,
-        result=result,
-        logs=_logs(report),
-        warnings=None if failure is not None else warnings_document(report),
-    )
-
-
-def _logs(report: Report) -> StoredPayload | None:
-    if not report.logs and not report.lines_dropped:
-        return None
-    return stored_inline(logs_document(report))

@@ -1,0 +1,301 @@
+"""Lock a run, count what has ended of it, queue its parts, and end it.
+
+Statements about a run that is locked name its tenant; those that look for work serve all tenants.
+Locks are taken in one order: the run, then executions by their ids, then the output's dataset.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+from uuid import UUID
+
+from msgspec import Struct
+
+from app.datasets.model import Mode
+from app.db import Connection, from_row, optional_from_row
+from app.sandbox.parts import Task
+
+
+class ActiveRun(Struct, frozen=True, kw_only=True):
+    """A run that has not ended, whose row is locked."""
+
+    id: UUID
+    tenant_id: UUID
+    dataset_id: UUID
+    folds: bool
+    merges: bool
+    max_errors: int
+    rows_failed: int
+    seed: int
+    output_dataset_id: UUID | None
+    output_mode: Mode | None
+    publishes: bool
+    has_input: bool
+
+
+_ACTIVE_RUN = """
+SELECT r.id, r.tenant_id, r.dataset_id, r.folds, r.merges, r.max_errors, r.rows_failed, r.seed,
+       r.output_dataset_id, r.output_mode, r.publishes,
+       EXISTS (
+           SELECT
+           FROM datasets AS d
+           WHERE d.tenant_id = r.tenant_id AND d.id = r.dataset_id
+       ) AS has_input
+FROM runs AS r
+WHERE r.finished_at IS NULL
+"""
+
+LOCK_RUN = _ACTIVE_RUN + "AND r.id = $1 FOR NO KEY UPDATE OF r"
+
+# Another process is at it.
+TRY_LOCK_RUN = LOCK_RUN + " SKIP LOCKED"
+
+
+async def lock_run(conn: Connection, run_id: UUID, *, wait: bool) -> ActiveRun | None:
+    """Lock a run until the transaction ends; None: it has ended or, without `wait`, is locked."""
+    row = await conn.fetchrow(LOCK_RUN if wait else TRY_LOCK_RUN, run_id)
+    return optional_from_row(ActiveRun, row)
+
+
+# Those with something to do: a part has ended and is not counted, or fewer are queued than wait.
+SELECT_DUE_RUNS = """
+SELECT r.id
+FROM runs AS r
+WHERE r.finished_at IS NULL
+  AND (
+      EXISTS (
+          SELECT
+          FROM run_parts AS p
+          JOIN executions AS e ON e.id = p.execution_id
+          WHERE p.run_id = r.id AND p.execution_id IS NOT NULL AND p.lease_token IS NULL
+            AND e.finished_at IS NOT NULL
+      )
+      OR NOT EXISTS (
+          SELECT
+          FROM run_parts AS p
+          WHERE p.run_id = r.id AND p.execution_id IS NOT NULL AND p.lease_token IS NULL
+      )
+      OR NOT EXISTS (SELECT FROM datasets AS d WHERE d.id = r.dataset_id)
+  )
+ORDER BY r.id
+LIMIT $1
+"""
+
+
+async def select_due_runs(conn: Connection, limit: int) -> list[UUID]:
+    """List runs of all tenants that can go on, oldest first."""
+    return [row["id"] for row in await conn.fetch(SELECT_DUE_RUNS, limit)]
+
+
+class EndedPart(Struct, frozen=True, kw_only=True):
+    """A part whose execution has ended, or is gone; without `counts` no attempt has counted."""
+
+    task: Task
+    level: int
+    number: int
+    execution_id: UUID
+    status: str | None
+    lease_token: int | None
+    error: bytes | None
+    counted: bool
+    raw_bytes: int
+
+
+SELECT_ENDED_PARTS = """
+SELECT p.task, p.level, p.number, p.execution_id, e.status, e.lease_token, e.error,
+       a.execution_id IS NOT NULL AS counted, p.raw_bytes
+FROM run_parts AS p
+LEFT JOIN executions AS e ON e.tenant_id = p.tenant_id AND e.id = p.execution_id
+LEFT JOIN run_attempts AS a ON a.tenant_id = p.tenant_id AND a.execution_id = e.id
+                           AND a.lease_token = e.lease_token
+WHERE p.tenant_id = $1 AND p.run_id = $2 AND p.execution_id IS NOT NULL AND p.lease_token IS NULL
+  AND (e.id IS NULL OR e.finished_at IS NOT NULL)
+ORDER BY p.level, p.number, p.task
+"""
+
+
+async def select_ended_parts(conn: Connection, run: ActiveRun) -> list[EndedPart]:
+    """List the parts that have ended and are not counted, in order."""
+    rows = await conn.fetch(SELECT_ENDED_PARTS, run.tenant_id, run.id)
+    return [from_row(EndedPart, row) for row in rows]
+
+
+COUNT_PARTS = """
+WITH counted AS (
+    UPDATE run_parts AS p
+    SET lease_token = e.lease_token
+    FROM executions AS e
+    WHERE p.tenant_id = $1 AND p.run_id = $2 AND p.execution_id = ANY ($3)
+      AND e.tenant_id = p.tenant_id AND e.id = p.execution_id
+    RETURNING p.execution_id, p.lease_token, p.level, p.raw_bytes
+),
+done AS (
+    SELECT count(*) FILTER (WHERE c.level = 0) AS parts,
+           coalesce(sum(c.raw_bytes), 0) AS raw_bytes,
+           coalesce(sum(a.rows_in), 0) AS rows_in, coalesce(sum(a.rows_out), 0) AS rows_out,
+           coalesce(sum(a.rows_failed), 0) AS rows_failed
+    FROM counted AS c
+    LEFT JOIN run_attempts AS a ON a.tenant_id = $1 AND a.execution_id = c.execution_id
+                               AND a.lease_token = c.lease_token
+)
+UPDATE runs AS r
+SET parts_done = r.parts_done + done.parts,
+    raw_bytes_done = r.raw_bytes_done + done.raw_bytes,
+    rows_in = r.rows_in + done.rows_in,
+    rows_out = r.rows_out + done.rows_out,
+    rows_failed = r.rows_failed + done.rows_failed,
+    last_done_at = clock_timestamp()
+FROM done
+WHERE r.tenant_id = $1 AND r.id = $2
+RETURNING r.rows_failed
+"""
+
+
+async def count_parts(conn: Connection, run: ActiveRun, executions: Sequence[UUID]) -> int:
+    """Count parts that have succeeded; return how many records have failed in all."""
+    failed: int = await conn.fetchval(COUNT_PARTS, run.tenant_id, run.id, executions)
+    return failed
+
+
+FORGET_EXECUTIONS = """
+UPDATE run_parts
+SET execution_id = NULL
+WHERE tenant_id = $1 AND run_id = $2 AND execution_id = ANY ($3)
+"""
+
+
+async def forget_executions(conn: Connection, run: ActiveRun, executions: Sequence[UUID]) -> None:
+    """Let parts be queued again, whose executions were run by a worker that knows no runs."""
+    await conn.execute(FORGET_EXECUTIONS, run.tenant_id, run.id, executions)
+
+
+class Outstanding(Struct, frozen=True, kw_only=True):
+    """How many parts are queued or running, whether others wait, and what a tenant may queue."""
+
+    queued: int
+    waits: bool
+    max_queued: int | None
+
+
+COUNT_OUTSTANDING = """
+SELECT (SELECT count(*) FROM run_parts
+        WHERE tenant_id = $1 AND run_id = $2 AND execution_id IS NOT NULL
+          AND lease_token IS NULL) AS queued,
+       EXISTS (SELECT FROM run_parts
+               WHERE tenant_id = $1 AND run_id = $2 AND execution_id IS NULL) AS waits,
+       coalesce(t.max_queued, nullif($3::integer, 0)) AS max_queued
+FROM tenants AS t
+WHERE t.id = $1
+"""
+
+
+async def count_outstanding(
+    conn: Connection, run: ActiveRun, default_max_queued: int
+) -> Outstanding:
+    """Count the parts of a run that are queued or run."""
+    row = await conn.fetchrow(COUNT_OUTSTANDING, run.tenant_id, run.id, default_max_queued)
+    assert row is not None  # noqa: S101 - a tenant is never deleted
+    return from_row(Outstanding, row)
+
+
+class WaitingPart(Struct, frozen=True, kw_only=True):
+    """A part that is not queued yet."""
+
+    task: Task
+    level: int
+    number: int
+
+
+SELECT_WAITING_PARTS = """
+SELECT task, level, number
+FROM run_parts
+WHERE tenant_id = $1 AND run_id = $2 AND execution_id IS NULL
+ORDER BY level, number, task
+LIMIT $3
+"""
+
+SELECT_WAITING_MAPS = """
+SELECT task, level, number
+FROM run_parts
+WHERE tenant_id = $1 AND run_id = $2 AND execution_id IS NULL AND task = 'map'
+ORDER BY level, number, task
+LIMIT $3
+"""
+
+# Of a fold without a merge: the first that is not queued, if the one before it has ended.
+SELECT_NEXT_FOLD = """
+SELECT p.task, p.level, p.number
+FROM run_parts AS p
+WHERE p.tenant_id = $1 AND p.run_id = $2 AND p.execution_id IS NULL AND p.task = 'fold'
+  AND NOT EXISTS (
+      SELECT
+      FROM run_parts AS o
+      WHERE o.tenant_id = p.tenant_id AND o.run_id = p.run_id AND o.task = 'fold'
+        AND o.execution_id IS NOT NULL AND o.lease_token IS NULL
+  )
+ORDER BY p.level, p.number, p.task
+LIMIT 1
+"""
+
+
+async def select_waiting_parts(conn: Connection, run: ActiveRun, limit: int) -> list[WaitingPart]:
+    """List the parts that can be queued next, in order."""
+    if run.merges or not run.folds:
+        rows = await conn.fetch(SELECT_WAITING_PARTS, run.tenant_id, run.id, limit)
+    else:
+        rows = await conn.fetch(SELECT_NEXT_FOLD, run.tenant_id, run.id)
+        rows += await conn.fetch(SELECT_WAITING_MAPS, run.tenant_id, run.id, limit)
+    return [from_row(WaitingPart, row) for row in rows[:limit]]
+
+
+class QueuedPart(Struct, frozen=True, kw_only=True):
+    """A part with the execution that runs it."""
+
+    part: WaitingPart
+    execution_id: UUID
+    seed: int
+    document: bytes
+
+
+QUEUE_PARTS: Final = """
+WITH parts AS (
+    SELECT p.*
+    FROM unnest($3::uuid[], $4::bigint[], $5::bytea[], $6::text[], $7::integer[], $8::integer[])
+         AS p (id, seed, document, task, level, number)
+),
+queued AS (
+    INSERT INTO executions
+           (id, tenant_id, run_id, script_id, version, wall_ms, max_cpu_ms, memory_bytes,
+            max_output_bytes, labels, seed, priority, traceparent, request_id, created_at, clock_ms)
+    SELECT p.id, r.tenant_id, r.id, r.script_id, r.version, r.wall_ms, r.max_cpu_ms,
+           r.memory_bytes, r.max_output_bytes, r.labels, p.seed, r.priority, r.traceparent,
+           r.request_id, clock_timestamp(), r.clock_ms
+    FROM runs AS r
+    CROSS JOIN parts AS p
+    WHERE r.tenant_id = $1 AND r.id = $2
+),
+inputs AS (
+    INSERT INTO payloads (execution_id, kind, tenant_id, sha256, size_bytes, body, blob_key)
+    SELECT p.id, 'input', $1, sha256(p.document), length(p.document), p.document, NULL
+    FROM parts AS p
+)
+UPDATE run_parts AS t
+SET execution_id = p.id
+FROM parts AS p
+WHERE t.tenant_id = $1 AND t.run_id = $2 AND t.task = p.task AND t.level = p.level
+  AND t.number = p.number
+"""
+
+
+async def queue_parts(conn: Connection, run: ActiveRun, parts: Sequence[QueuedPart]) -> None:
+    """Queue an execution for each of some parts."""
+    await conn.execute(
+        QUEUE_PARTS,
+        run.tenant_id,
+        run.id,
+        [each.execution_id for each in parts],
+        [each.seed for each in parts],
+        [each.document for each in parts],
+        [each.part.task for each in parts],
+        [each.part.level for each in parts],
+        [each.part.number for each in parts],
+    )

@@ -1,0 +1,119 @@
+"""End a run: record how, cancel what is left of it, drop what nothing will use."""
+
+from collections.abc import Sequence
+from typing import Final
+from uuid import UUID
+
+import msgspec
+from msgspec import Struct
+
+from app.datasets.blob_cleanup import delete_blobs
+from app.db import Connection
+from app.executions import cancellations
+from app.metrics import count_run
+from app.outages import DatabaseUnavailable
+from app.resources import Resources
+from app.runs.model import RunStatus
+
+
+class Ended(Struct, frozen=True, kw_only=True):
+    """What is to be done after the commit: blobs to delete, executions to stop."""
+
+    run_id: UUID
+    status: RunStatus
+    blob_keys: Sequence[str]
+    running: Sequence[UUID]
+    cancelled: Sequence[UUID]
+
+
+END_RUN = """
+UPDATE runs
+SET status = $3, error = $4, result_of = $5, output_snapshot = $6, output_sha256 = $7,
+    finished_at = clock_timestamp()
+WHERE tenant_id = $1 AND id = $2
+"""
+
+# In the order of ids, as outcomes are recorded.
+CANCEL_EXECUTIONS = """
+WITH before AS MATERIALIZED (
+    SELECT id, status
+    FROM executions
+    WHERE tenant_id = $1 AND run_id = $2 AND status IN ('queued', 'running')
+    ORDER BY id
+    FOR NO KEY UPDATE
+)
+UPDATE executions AS e
+SET status = 'cancelled',
+    finished_at = clock_timestamp(),
+    lease_token = -e.lease_token,
+    lease_expires_at = NULL
+FROM before
+WHERE e.tenant_id = $1 AND e.id = before.id AND e.status IN ('queued', 'running')
+RETURNING e.id, before.status = 'running' AS was_running
+"""
+
+# What was published is not here any more.
+DELETE_OUTPUTS = """
+DELETE FROM run_outputs
+WHERE tenant_id = $1 AND run_id = $2
+RETURNING blob_key, index_key
+"""
+
+# Of attempts whose outcome was not recorded.
+DELETE_LOST_ERRORS = """
+DELETE FROM run_errors AS e
+WHERE e.tenant_id = $1 AND e.run_id = $2
+  AND NOT EXISTS (
+      SELECT
+      FROM run_parts AS p
+      WHERE p.tenant_id = e.tenant_id AND p.execution_id = e.execution_id
+        AND p.lease_token = e.lease_token
+  )
+"""
+
+NOTIFY: Final = "SELECT pg_notify('crivo_executions', $1)"
+
+
+async def end(
+    conn: Connection,
+    tenant: UUID,
+    run_id: UUID,
+    status: RunStatus,
+    *,
+    error: bytes | None = None,
+    result_of: UUID | None = None,
+    snapshot: int | None = None,
+    output_sha256: bytes | None = None,
+) -> Ended:
+    """End a run whose row is locked; call `after_commit` once the transaction has committed.
+
+    Readers that wait are notified by the commit.
+    """
+    await conn.execute(END_RUN, tenant, run_id, status, error, result_of, snapshot, output_sha256)
+    cancelled = await conn.fetch(CANCEL_EXECUTIONS, tenant, run_id)
+    outputs = await conn.fetch(DELETE_OUTPUTS, tenant, run_id)
+    await conn.execute(DELETE_LOST_ERRORS, tenant, run_id)
+    await conn.execute(NOTIFY, msgspec.json.encode({"ended": [run_id]}).decode())
+    return Ended(
+        run_id=run_id,
+        status=status,
+        blob_keys=[key for row in outputs for key in row if key is not None],
+        running=[row["id"] for row in cancelled if row["was_running"]],
+        cancelled=[row["id"] for row in cancelled],
+    )
+
+
+async def after_commit(resources: Resources, ended: Ended) -> None:
+    """Stop the parts that still run, notify their readers, and delete blobs.
+
+    What fails is done later: by heartbeats, by resyncs and by retention.
+    """
+    count_run(ended.status)
+    try:
+        async with resources.pool.acquire() as conn:
+            for execution in ended.running:
+                await cancellations.notify_workers(conn, execution)
+    except DatabaseUnavailable:
+        pass
+    resources.publisher.ended(*ended.cancelled)
+    await delete_blobs(resources.blobs, ended.blob_keys)
