@@ -128,6 +128,9 @@ async def _compare_pair(
         return (PairOutcome.SAME if same else PairOutcome.DIFFERING), []
     if payloads.is_erased:
         return PairOutcome.UNDECIDED, []
+    if payloads.has_bytes:
+        # Nothing in them has a JSON pointer.
+        return PairOutcome.DIFFERING, []
     changes = await _changes(payloads, budget)
     return (PairOutcome.DIFFERING if changes else PairOutcome.SAME), changes
 
@@ -156,8 +159,7 @@ class _Budget(Struct, kw_only=True):
 async def _changes(payloads: PairPayloads, budget: _Budget) -> list[Change]:
     before, after = payloads.from_body, payloads.to_body
     if before is None or after is None or budget.seconds <= 0:
-        # Bytes, or larger or dearer than what is compared: other bytes, or another media type,
-        # count as another result.
+        # Larger, or dearer, than what is compared: other bytes count as another result.
         return [
             Change(
                 pointer=Raw(b'""'),

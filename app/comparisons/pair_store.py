@@ -39,6 +39,7 @@ class PairPayloads(Struct, frozen=True, kw_only=True):
     to_bytes: int | None
     from_body: bytes | None
     to_body: bytes | None
+    has_bytes: bool
     is_erased: bool
 
 
@@ -116,6 +117,7 @@ SELECT a.error AS from_error, b.error AS to_error,
        p.size_bytes AS from_bytes, q.size_bytes AS to_bytes,
        CASE WHEN p.media_type IS NULL THEN p.body END AS from_body,
        CASE WHEN q.media_type IS NULL THEN q.body END AS to_body,
+       num_nonnulls(p.media_type, q.media_type) > 0 AS has_bytes,
        p.erased_at IS NOT NULL OR q.erased_at IS NOT NULL AS is_erased
 FROM executions AS a
 JOIN executions AS b ON b.tenant_id = a.tenant_id AND b.id = $3

@@ -23,7 +23,7 @@ _WEIGHT: Final = re.compile(r"[01](?:\.[0-9]*)?|\.[0-9]+")
 _GIVEN: Final = ("charset", "utf-8")
 _NDJSON: Final = "application/x-ndjson"
 _JSON: Final = "application/json"
-# Of a route whose response has a media type that a user has chosen: it is sent whatever is asked for.
+# Of a route whose response has a media type that a user has chosen: it is always sent.
 ANY_TYPE: Final = "*/*"
 # Clients repeat the Accept of their library. Longer ones are not kept: memory is bounded.
 _MAX_CACHED: Final = 256

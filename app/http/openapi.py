@@ -83,8 +83,8 @@ _REPEATING: Final = (
 class ResponseSpec(Struct, frozen=True, kw_only=True):
     """A successful response of a route.
 
-    `also` has the shapes of other media types, `*/*` if users choose them. `links` name follow-up operations, and the members of this response that their parameters
-    take.
+    `also` has the shapes of other media types, `*/*` if users choose them. `links` name follow-up
+    operations, and the members of this response that their parameters take.
     """
 
     description: str
