@@ -12,7 +12,7 @@ from msgspec import Meta, Struct
 
 from app.batches.model import BatchStatus, ItemCounts
 from app.executions.model import Receipt, Status
-from app.runs.model import Progress, RunReceipt, RunStatus, SnapshotRef
+from app.runs.model import RunProgress, RunReceipt, RunStatus, SnapshotRef
 
 # As many as sign at once: one more ends the oldest.
 MAX_SECRETS: Final = 3
@@ -86,7 +86,7 @@ class EndedRun(Struct, frozen=True, kw_only=True):
     status: RunStatus
     url: str
     published: SnapshotRef | None
-    progress: Progress
+    progress: RunProgress
     receipt: RunReceipt
 
 

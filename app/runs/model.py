@@ -124,7 +124,7 @@ WrittenRunError = Annotated[
 ]
 
 
-class Progress(Struct, frozen=True, kw_only=True):
+class RunProgress(Struct, frozen=True, kw_only=True):
     """How far a run has come.
 
     `parts` read the dataset, in raw `bytes`; merges are not counted. Rates are those since the
@@ -225,7 +225,7 @@ class Run(Struct, frozen=True, kw_only=True):
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
-    progress: Progress
+    progress: RunProgress
     errors_url: str
     result_url: str | UnsetType = UNSET
     result: Raw | UnsetType = UNSET

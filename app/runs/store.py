@@ -16,11 +16,11 @@ from app.limits import Limits
 from app.payloads.model import PayloadRef
 from app.runs.model import (
     Emit,
-    Progress,
     PublishedOutput,
     ReplayedRun,
     Run,
     RunFilter,
+    RunProgress,
     RunReceipt,
     RunState,
     RunStatus,
@@ -244,7 +244,7 @@ def _published(row: asyncpg.Record) -> SnapshotRef | None:
     return SnapshotRef(dataset=row["output_dataset"], snapshot=row["output_snapshot"])
 
 
-def _progress(row: asyncpg.Record) -> Progress:
+def _progress(row: asyncpg.Record) -> RunProgress:
     """Take rates up to the last part that has ended: until the next one, nothing is known."""
     rows_rate = bytes_rate = remaining = None
     started, last = row["started_at"], row["last_done_at"]
@@ -254,7 +254,7 @@ def _progress(row: asyncpg.Record) -> Progress:
         left = row["raw_bytes"] - row["raw_bytes_done"]
         if row["finished_at"] is None and bytes_rate:
             remaining = max(0.0, left / bytes_rate - _seconds_between(last, row["read_at"]))
-    return Progress(
+    return RunProgress(
         parts=row["parts"],
         parts_done=row["parts_done"],
         bytes=row["raw_bytes"],
