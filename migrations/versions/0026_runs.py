@@ -25,6 +25,7 @@ UP = (
         CHECK (kinds <@ '{process, map, fold, merge}' AND kinds <> '{}')
     """,
     "ALTER TABLE executions ADD COLUMN run_id uuid",
+    "ALTER TABLE workers ADD COLUMN engine jsonb",
     """
     CREATE INDEX executions_run_idx ON executions (run_id, id)
     WHERE run_id IS NOT NULL
@@ -195,6 +196,7 @@ _TABLES = {
 _COLUMNS = {
     "script_versions.kinds": "what the script can be run as, by the functions that it defines",
     "executions.run_id": "the run that it is a part of",
+    "workers.engine": "what runs parts of runs for it, beside its slots; NULL: nothing",
     "runs.folds": "its result is that of the fold",
     "runs.merges": "parts are folded in any order, and their states are merged",
     "runs.publishes": "false: what it writes is hashed and dropped",
@@ -218,7 +220,7 @@ def upgrade() -> None:
         for name, comment in comments.items():
             quoted = comment.replace(":", "\\:")
             op.execute(f"COMMENT ON {kind} {name} IS '{quoted}'")
-    for name in ("count_run_bytes", "claim_executions_v4"):
+    for name in ("count_run_bytes", "claim_executions_v4", "claim_parts_v1"):
         op.execute((_SQL / f"{name}.sql").read_text(encoding="utf-8"))
     for event, reference in (("INSERT", "NEW TABLE AS added"), ("DELETE", "OLD TABLE AS removed")):
         op.execute(f"""
@@ -252,7 +254,8 @@ def downgrade() -> None:
     op.execute("DELETE FROM run_outputs")
     for table in ("run_errors", "run_outputs", "run_attempts", "run_parts", "runs"):
         op.execute(f"DROP TABLE {table}")
-    op.execute("DROP FUNCTION count_run_bytes, claim_executions_v4")
+    op.execute("DROP FUNCTION count_run_bytes, claim_executions_v4, claim_parts_v1")
+    op.execute("ALTER TABLE workers DROP COLUMN engine")
     op.execute("ALTER TABLE executions DROP COLUMN run_id")
     op.execute("ALTER TABLE script_versions DROP COLUMN kinds")
 

@@ -11,7 +11,8 @@ import uuid_utils.compat as uuid
 from app.executions import cancellations
 from app.executions.dispatch import claims
 from app.executions.dispatch.claims_ahead import MAX_HELD_SECONDS, ClaimsAhead
-from app.executions.dispatch.executor import Executor, Parts
+from app.executions.dispatch.engine_slots import EngineSlots, Parts
+from app.executions.dispatch.executor import Executor
 from app.executions.dispatch.hand_overs import HandOvers
 from app.executions.dispatch.health import HostHealth
 from app.executions.dispatch.heartbeat import Heartbeat
@@ -48,12 +49,13 @@ class Dispatcher:
         slots: int,
         watchdog: Watchdog | None = None,
         parts: Parts | None = None,
+        worker_id: UUID | None = None,
     ) -> None:
         """Run `slots` executions at once; `watchdog` ends a worker that hangs.
 
-        `parts` runs those that are parts of runs.
+        `parts` runs those that are parts of runs. Without `worker_id`, a new one is drawn.
         """
-        self.id: UUID = uuid.uuid7()
+        self.id: UUID = worker_id or uuid.uuid7()
         self._resources = resources
         self._slots = slots
         self._watchdog = watchdog or Watchdog(0)
@@ -72,6 +74,7 @@ class Dispatcher:
         self._executor = Executor(
             resources, releaser=self._releaser, health=self._health, parts=parts
         )
+        self._engine_slots = EngineSlots(resources, self.id, parts=parts, running=self._running)
         self._rescuer = Rescuer(resources, running=self._running, claim_now=self._claim_now)
         self._heartbeat = Heartbeat(
             resources,
@@ -80,6 +83,7 @@ class Dispatcher:
             running=self._running,
             releaser=self._releaser,
             health=self._health,
+            engine_slots=self._engine_slots,
         )
 
     def wake(self) -> None:
@@ -147,6 +151,8 @@ class Dispatcher:
         # A run that waits for memory, or for the slot of a run that overtook it, holds none yet.
         slots = self._slots + self._resources.sandbox.waiting
         may_claim = self._health.may_claim() and self._may_record_more()
+        if may_claim:
+            await self._fill_engine(tasks)
         free = max(0, slots - len(self._running)) if may_claim else 0
         ahead = self._claimable_ahead() if may_claim else 0
         claimed = await self._claim(free, ahead=ahead) if free or ahead else _NOTHING
@@ -181,6 +187,13 @@ class Dispatcher:
                 [each.lease_token for each in claimed.executions],
             )
         await self._hand_overs.offer(self._offerable(slots) if may_claim else 0)
+
+    async def _fill_engine(self, tasks: asyncio.TaskGroup) -> None:
+        for claim in await self._engine_slots.claim():
+            started = asyncio.get_running_loop().time()
+            running = self._running.add(claim, started=started, elsewhere=True)
+            running.task = tasks.create_task(self._execute(running))
+            self._resources.publisher.changed(claim.id)
 
     def _may_record_more(self) -> bool:
         recording, of_batches = self._running.recording
@@ -240,6 +253,8 @@ class Dispatcher:
             await self._executor.execute(running)
         finally:
             self._running.remove(running)
+            if running.claim.run_id is not None:
+                self._engine_slots.freed()
             if not self._health.may_claim():
                 self._idle.clear()
             self._begin_held()
