@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
 import structlog
+from msgspec.structs import replace
 
 from app.allocator import configure_allocator
 from app.blobs import Blobs, open_blobs
@@ -72,16 +73,17 @@ class Resources:
 
 @asynccontextmanager
 async def open_resources(
-    settings: Settings, *, cells: int, service: str = "crivo"
+    settings: Settings, *, cells: int, spare_cells: int = 0, service: str = "crivo"
 ) -> AsyncIterator[Resources]:
     """Open all resources for the length of the block, with a sandbox of `cells` cells.
 
-    Traces name `service` as their source. Raises SandboxUnavailable, also where system calls of
-    cells are not filtered, unless a setting allows it.
+    `spare_cells` more may run, of which none is kept warm. Traces name `service` as their source.
+    Raises SandboxUnavailable, also where system calls of cells are not filtered, unless a setting
+    allows it.
     """
     async with AsyncExitStack() as stack:
         # The sandbox first: its zygote would inherit whatever is open when it starts.
-        config = sandbox_config(settings, cells=cells)
+        config = replace(sandbox_config(settings, cells=cells), cells=cells + spare_cells)
         sandbox = await stack.enter_async_context(open_sandbox(config))
         log.info(
             "sandbox.opened",

@@ -23,7 +23,7 @@ from app.datasets.merging import merge_forever
 from app.datasets.retention import datasets_owner
 from app.environment import load_service_settings
 from app.errors import CrivoError
-from app.executions.dispatch.dispatcher import Dispatcher
+from app.executions.dispatch.dispatcher import SPARE_SLOTS, Dispatcher
 from app.executions.retention import PAYLOAD_OWNER as EXECUTIONS
 from app.idempotency.retention import run_expiry as run_key_expiry
 from app.lifecycle import exit_cleanly_on_signals, open_watchdog
@@ -36,6 +36,7 @@ from app.resources import open_resources
 from app.runs.advance import run_advance
 from app.runs.engines.opening import open_engine, require_engine_packages
 from app.runs.parts import EngineParts, LocalParts
+from app.runs.retention import RUN_OWNER as RUNS
 from app.sandbox.zygote_client import SandboxUnavailable
 from app.settings import Settings
 from app.telemetry import configure_logging, redact
@@ -81,7 +82,7 @@ def main() -> int:
 
 def payload_owners(settings: Settings) -> tuple[PayloadOwner, ...]:
     """Return the packages whose payloads expire and whose orphaned blobs are deleted."""
-    return (EXECUTIONS, BATCHES, datasets_owner(settings))
+    return (EXECUTIONS, BATCHES, RUNS, datasets_owner(settings))
 
 
 async def work(settings: Settings) -> None:
@@ -93,7 +94,9 @@ async def work(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, starting.cancel)
     async with (
-        open_resources(settings, cells=slots, service="crivo-worker") as resources,
+        open_resources(
+            settings, cells=slots, spare_cells=SPARE_SLOTS, service="crivo-worker"
+        ) as resources,
         open_listener(settings.metrics_listen, MetricsPage(resources, process="worker")),
         open_engine(resources, worker_id := uuid.uuid7()) as engine,
     ):

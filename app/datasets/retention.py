@@ -76,7 +76,14 @@ _DUE_DATASETS = """
 SELECT d.id, d.tenant_id, due.number AS last_due
 FROM datasets AS d
 CROSS JOIN LATERAL (
-    SELECT coalesce(max(number), 0) AS number
+    -- Snapshots that a run reads stay, and those after them.
+    SELECT least(
+               coalesce(max(number), 0),
+               (SELECT min(r.snapshot) - 1
+                FROM runs AS r
+                WHERE r.tenant_id = d.tenant_id AND r.dataset_id = d.id
+                  AND r.finished_at IS NULL)
+           ) AS number
     FROM (
         (SELECT s.number
          FROM dataset_snapshots AS s
@@ -223,6 +230,10 @@ UNION ALL
 SELECT index_key FROM dataset_parts WHERE index_key = ANY ($1)
 UNION ALL
 SELECT blob_key FROM dataset_segments WHERE blob_key = ANY ($1)
+UNION ALL
+SELECT blob_key FROM run_outputs WHERE blob_key = ANY ($1)
+UNION ALL
+SELECT index_key FROM run_outputs WHERE index_key = ANY ($1)
 """
 
 

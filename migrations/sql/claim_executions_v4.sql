@@ -24,6 +24,9 @@
 -- does not run, and what other live workers could begin at once. Nothing is held past the turn of
 -- what may not be: a tenant with a cap loses no turn to others' held claims.
 --
+-- `only_executions` leaves the parts of runs to later claims: a worker whose slots parts hold has one
+-- more for what is no part, so that nobody's execution waits for a run.
+--
 -- Script, version, labels and params are read here, not by a join outside, whose snapshot may be
 -- older than what the function claims.
 --
@@ -33,7 +36,7 @@ CREATE OR REPLACE FUNCTION claim_executions_v4(
     worker uuid, most integer, ahead integer, lease_seconds double precision, default_max_running bigint,
     served uuid[], served_seconds double precision[],
     room_bytes bigint, largest_bytes bigint, overhead_bytes bigint, may_wait boolean,
-    seen_within_seconds double precision
+    seen_within_seconds double precision, only_executions boolean
 ) RETURNS TABLE (
     id uuid, tenant_id uuid, lease_token bigint, attempts smallint, wall_ms integer,
     max_cpu_ms integer, memory_bytes bigint, max_output_bytes bigint, seed bigint,
@@ -150,6 +153,7 @@ BEGIN
                    row_number() OVER (ORDER BY q.priority DESC, q.execution_id) AS turn
             FROM queue AS q
             WHERE q.tenant_id = c.tenant_id
+              AND NOT (only_executions AND q.is_part)
               AND (room_bytes IS NULL
                    OR q.memory_bytes + overhead_bytes <= room_bytes
                    OR (may_wait AND q.memory_bytes + overhead_bytes <= largest_bytes

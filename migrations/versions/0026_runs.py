@@ -26,6 +26,7 @@ UP = (
     """,
     "ALTER TABLE executions ADD COLUMN run_id uuid",
     "ALTER TABLE workers ADD COLUMN engine jsonb",
+    "ALTER TABLE queue ADD COLUMN is_part boolean NOT NULL DEFAULT false",
     """
     CREATE INDEX executions_run_idx ON executions (run_id, id)
     WHERE run_id IS NOT NULL
@@ -197,6 +198,7 @@ _COLUMNS = {
     "script_versions.kinds": "what the script can be run as, by the functions that it defines",
     "executions.run_id": "the run that it is a part of",
     "workers.engine": "what runs parts of runs for it, beside its slots; NULL: nothing",
+    "queue.is_part": "it is a part of a run, which gives way to executions",
     "runs.folds": "its result is that of the fold",
     "runs.merges": "parts are folded in any order, and their states are merged",
     "runs.publishes": "false: what it writes is hashed and dropped",
@@ -220,8 +222,10 @@ def upgrade() -> None:
         for name, comment in comments.items():
             quoted = comment.replace(":", "\\:")
             op.execute(f"COMMENT ON {kind} {name} IS '{quoted}'")
-    for name in ("count_run_bytes", "claim_executions_v4", "claim_parts_v1"):
+    names = ("count_run_bytes", "keep_queue_v2", "claim_executions_v4", "claim_parts_v1")
+    for name in names:
         op.execute((_SQL / f"{name}.sql").read_text(encoding="utf-8"))
+    _keep_queue("keep_queue_v2")
     for event, reference in (("INSERT", "NEW TABLE AS added"), ("DELETE", "OLD TABLE AS removed")):
         op.execute(f"""
             CREATE TRIGGER run_outputs_{event.lower()}_counts
@@ -254,7 +258,9 @@ def downgrade() -> None:
     op.execute("DELETE FROM run_outputs")
     for table in ("run_errors", "run_outputs", "run_attempts", "run_parts", "runs"):
         op.execute(f"DROP TABLE {table}")
-    op.execute("DROP FUNCTION count_run_bytes, claim_executions_v4, claim_parts_v1")
+    _keep_queue("keep_queue")
+    op.execute("DROP FUNCTION count_run_bytes, keep_queue_v2, claim_executions_v4, claim_parts_v1")
+    op.execute("ALTER TABLE queue DROP COLUMN is_part")
     op.execute("ALTER TABLE workers DROP COLUMN engine")
     op.execute("ALTER TABLE executions DROP COLUMN run_id")
     op.execute("ALTER TABLE script_versions DROP COLUMN kinds")
@@ -266,3 +272,21 @@ def _allow_subjects(subjects: str) -> None:
         DROP CONSTRAINT callbacks_subject_check,
         ADD CONSTRAINT callbacks_subject_check CHECK (subject IN ({subjects}))
     """)
+
+
+def _keep_queue(function: str) -> None:
+    """Let a function keep the queue; the conditions are those of 0005."""
+    for event, condition in (
+        ("INSERT", "NEW.status = 'queued'"),
+        (
+            "UPDATE OF status, priority",
+            """(OLD.status = 'queued' OR NEW.status = 'queued')
+               AND (OLD.status, OLD.priority) IS DISTINCT FROM (NEW.status, NEW.priority)""",
+        ),
+        ("DELETE", "OLD.status = 'queued'"),
+    ):
+        name = f"executions_{event.split()[0].lower()}_queues"
+        op.execute(f"""
+            CREATE OR REPLACE TRIGGER {name} AFTER {event} ON executions
+            FOR EACH ROW WHEN ({condition}) EXECUTE FUNCTION {function}()
+        """)

@@ -18,7 +18,7 @@ from app.datasets.parts import Format as DatasetFormat, ObjectCache
 from app.datasets.publishing import commit
 from app.datasets.refs import DatasetRef
 from app.datasets.upload_service import Part
-from app.executions.dispatch.dispatcher import Dispatcher
+from app.executions.dispatch.dispatcher import SPARE_SLOTS, Dispatcher
 from app.keys.bootstrap import operator
 from app.limits import LimitChoice
 from app.payloads.model import StoredPayload
@@ -203,5 +203,5 @@ class RunsSystem:
 
 @asynccontextmanager
 async def open_runs(settings: Settings, *, cells: int = 2) -> AsyncIterator[RunsSystem]:
-    async with open_resources(settings, cells=cells) as resources:
+    async with open_resources(settings, cells=cells, spare_cells=SPARE_SLOTS) as resources:
         yield RunsSystem(resources)

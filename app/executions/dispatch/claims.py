@@ -5,7 +5,7 @@ knows only from its own claim.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import asyncpg
@@ -31,7 +31,7 @@ FROM claim_executions_v4(
     worker => $1, most => $2, ahead => $3, lease_seconds => $4, default_max_running => $5,
     served => $6, served_seconds => $7,
     room_bytes => $8, largest_bytes => $9, overhead_bytes => $10, may_wait => $11,
-    seen_within_seconds => $12
+    seen_within_seconds => $12, only_executions => $13
 ) AS c
 """
 
@@ -43,7 +43,10 @@ class Claimed(Struct, frozen=True, kw_only=True):
     passed_over: bool
 
 
-async def claim(
+NOTHING: Final = Claimed(executions=[], passed_over=False)
+
+
+async def claim(  # noqa: PLR0913 - one keyword for each part of a claim
     conn: Connection,
     worker: UUID,
     *,
@@ -53,6 +56,7 @@ async def claim(
     room: Room | None = None,
     default_max_running: int | None = None,
     served: Sequence[SlotUsage] = (),
+    only_executions: bool = False,
 ) -> Claimed:
     """Claim up to `limit` queued executions, each with a new fencing token.
 
@@ -62,7 +66,8 @@ async def claim(
     over, except for one execution, which then waits for memory here (`room` None: any fits).
     Up to `ahead` more are claimed to be held until a slot is free, but none that other workers
     could begin at once, none of a tenant with a cap and none that any worker has lost.
-    `served` is what the worker's slots were held for since its last claim.
+    `only_executions` leaves parts of runs to others. `served` is what the worker's slots were held
+    for since its last claim.
     """
     values = in_order(
         CLAIM,
@@ -78,6 +83,7 @@ async def claim(
         overhead_bytes=0 if room is None else room.overhead_bytes,
         may_wait=room is not None and room.may_wait,
         seen_within_seconds=WORKER_TIMEOUT_SECONDS,
+        only_executions=only_executions,
     )
     rows = await conn.fetch(CLAIM, *values)
     return Claimed(

@@ -1,7 +1,7 @@
 """Keep a worker's slots full: claim queued executions and start them."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 from typing import Final
 from uuid import UUID
@@ -19,6 +19,7 @@ from app.executions.dispatch.heartbeat import Heartbeat
 from app.executions.dispatch.releaser import Releaser
 from app.executions.dispatch.rescuer import Rescuer
 from app.executions.dispatch.running_claims import RunningClaim, RunningClaims
+from app.executions.model import Claim
 from app.lifecycle import Watchdog
 from app.outages import DatabaseUnavailable
 from app.resources import Resources
@@ -28,11 +29,8 @@ from app.workers import store as workers
 _POLL_SECONDS: Final = 1.0
 _RESCUE_SECONDS: Final = 1.0
 _CHECK_SECONDS: Final = 1.0
-# While so many outcomes are being recorded nothing is claimed: unrecorded work is lost work if the
-# worker dies.
-_MAX_RECORDING: Final = 16
-# Those of batches' items linger, to be recorded together.
-_MAX_RECORDING_OF_BATCHES: Final = 80
+# Executions that run beside parts of runs while these hold all slots.
+SPARE_SLOTS: Final = 1
 
 
 class Dispatcher:
@@ -66,6 +64,8 @@ class Dispatcher:
         self._claim_now = asyncio.Event()
         # Set while the last claim has left slots free.
         self._idle = asyncio.Event()
+        # Set while a wake-up is of use: there are free slots, or the spare one.
+        self._wakeable = asyncio.Event()
         self._woken_alone = False
         self._stopping = False
         self._health = HostHealth(resources, tenant=str(self.id))
@@ -99,16 +99,17 @@ class Dispatcher:
         self._claim_now.set()
 
     async def has_idle_slots(self, *, within_seconds: float) -> bool:
-        """Wait for slots that the last claim left free: a wake-up is of use then."""
+        """Wait for a slot that a wake-up is of use for."""
         with suppress(TimeoutError):
             async with asyncio.timeout(within_seconds):
-                await self._idle.wait()
-        return self._idle.is_set()
+                await self._wakeable.wait()
+        return self._wakeable.is_set()
 
     def stop(self) -> None:
         """Claim no more; `run_until_stopped` then ends within the grace period."""
         self._stopping = True
         self._idle.clear()
+        self._wakeable.clear()
         self._claim_now.set()
 
     async def run_until_stopped(self) -> None:
@@ -150,35 +151,29 @@ class Dispatcher:
         started = asyncio.get_running_loop().time()
         # A run that waits for memory, or for the slot of a run that overtook it, holds none yet.
         slots = self._slots + self._resources.sandbox.waiting
-        may_claim = self._health.may_claim() and self._may_record_more()
+        may_claim = self._health.may_claim() and self._running.may_record_more
         if may_claim:
             await self._fill_engine(tasks)
         free = max(0, slots - len(self._running)) if may_claim else 0
+        if may_claim and not free:
+            await self._fill_spare(tasks, slots)
         ahead = self._claimable_ahead() if may_claim else 0
-        claimed = await self._claim(free, ahead=ahead) if free or ahead else _NOTHING
+        claimed = await self._claim(free, ahead=ahead) if free or ahead else claims.NOTHING
         if free or ahead:
             self._more_queued = len(claimed.executions) == free + ahead
         if claimed.executions:
             self._ahead.observe_claims(
                 only_batches=all(each.batch_id is not None for each in claimed.executions)
             )
+        self._begin(tasks, claimed.executions, started)
         if len(claimed.executions) < free:
             self._idle.set()
+            self._wakeable.set()
             if claimed.passed_over:
                 # There may be memory by now for what was passed over.
                 self._claim_now.set()
         else:
-            self._idle.clear()
-            if woken_alone:
-                # More may be queued, and another worker may have a free slot.
-                self._resources.work_signal.notify()
-        # A follower of one item of a batch sees it run at the next resync, or its end before that.
-        self._resources.publisher.changed(
-            *(each.id for each in claimed.executions if each.batch_id is None)
-        )
-        for claim in claimed.executions:
-            running = self._running.add(claim, started=started)
-            running.task = tasks.create_task(self._execute(running))
+            self._fill_up(slots, woken_alone=woken_alone, claimed=bool(claimed.executions))
         if self._running.held:
             self._begin_held()
             asyncio.get_running_loop().call_later(
@@ -189,15 +184,46 @@ class Dispatcher:
         await self._hand_overs.offer(self._offerable(slots) if may_claim else 0)
 
     async def _fill_engine(self, tasks: asyncio.TaskGroup) -> None:
-        for claim in await self._engine_slots.claim():
-            started = asyncio.get_running_loop().time()
-            running = self._running.add(claim, started=started, elsewhere=True)
-            running.task = tasks.create_task(self._execute(running))
-            self._resources.publisher.changed(claim.id)
+        started = asyncio.get_running_loop().time()
+        self._begin(tasks, await self._engine_slots.claim(), started, elsewhere=True)
 
-    def _may_record_more(self) -> bool:
-        recording, of_batches = self._running.recording
-        return recording < _MAX_RECORDING and of_batches < _MAX_RECORDING_OF_BATCHES
+    def _begin(
+        self,
+        tasks: asyncio.TaskGroup,
+        claimed: Sequence[Claim],
+        started: float,
+        *,
+        elsewhere: bool = False,
+    ) -> None:
+        # A follower of one item of a batch sees it run at the next resync, or its end before that.
+        self._resources.publisher.changed(*(each.id for each in claimed if each.batch_id is None))
+        for claim in claimed:
+            running = self._running.add(claim, started=started, elsewhere=elsewhere)
+            running.task = tasks.create_task(self._execute(running))
+
+    def _fill_up(self, slots: int, *, woken_alone: bool, claimed: bool) -> None:
+        """Note that no slot is free, but for the spare one."""
+        self._idle.clear()
+        if not self._may_use_spare(slots):
+            self._wakeable.clear()
+        elif claimed:
+            self._claim_now.set()
+        if woken_alone:
+            # More may be queued, and another worker may have a free slot.
+            self._resources.work_signal.notify()
+
+    async def _fill_spare(self, tasks: asyncio.TaskGroup, slots: int) -> None:
+        """Begin an execution beside parts that hold the slots: it waits for none of them."""
+        if not self._may_use_spare(slots):
+            return
+        started = asyncio.get_running_loop().time()
+        claimed = await self._claim(SPARE_SLOTS, only_executions=True)
+        self._begin(tasks, claimed.executions, started)
+        if not claimed.executions:
+            self._wakeable.set()
+
+    def _may_use_spare(self, slots: int) -> bool:
+        return len(self._running) < slots + SPARE_SLOTS and self._running.parts > 0
 
     def _offerable(self, slots: int) -> int:
         """Return how many free slots to offer; a default cap is kept by claims alone."""
@@ -229,7 +255,9 @@ class Dispatcher:
                 self._ahead.observe(MAX_HELD_SECONDS)
                 each.cancel()
 
-    async def _claim(self, limit: int, *, ahead: int = 0) -> claims.Claimed:
+    async def _claim(
+        self, limit: int, *, ahead: int = 0, only_executions: bool = False
+    ) -> claims.Claimed:
         """Claim up to `limit` executions, and report the slot usage since the last claim."""
         slot_usage = self._running.take_slot_usage()
         try:
@@ -243,6 +271,7 @@ class Dispatcher:
                     room=self._resources.sandbox.room,
                     default_max_running=self._resources.settings.default_max_running or None,
                     served=slot_usage,
+                    only_executions=only_executions,
                 )
         except BaseException:
             self._running.add_slot_usage(slot_usage)
@@ -257,6 +286,7 @@ class Dispatcher:
                 self._engine_slots.freed()
             if not self._health.may_claim():
                 self._idle.clear()
+                self._wakeable.clear()
             self._begin_held()
             self._claim_now.set()
 
@@ -341,6 +371,3 @@ class Dispatcher:
         except DatabaseUnavailable:
             self._rescuer.pause()
             await asyncio.sleep(_POLL_SECONDS)
-
-
-_NOTHING: Final = claims.Claimed(executions=[], passed_over=False)

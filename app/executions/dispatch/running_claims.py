@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from time import monotonic
+from typing import Final
 from uuid import UUID
 
 import structlog
@@ -11,6 +12,12 @@ import structlog
 from app.executions.model import Claim, SlotUsage
 
 log = structlog.get_logger(__name__)
+
+# While so many outcomes are being recorded nothing is claimed: unrecorded work is lost work if the
+# worker dies.
+_MAX_RECORDING: Final = 16
+# Those of batches' items linger, to be recorded together.
+_MAX_RECORDING_OF_BATCHES: Final = 80
 
 
 class ResourceUsage:
@@ -139,6 +146,11 @@ class RunningClaims:
         return len(self._elsewhere)
 
     @property
+    def parts(self) -> int:
+        """Count the claims that hold a slot and are parts of runs."""
+        return sum(each.claim.run_id is not None for each in self._in_slots.values())
+
+    @property
     def held(self) -> list[RunningClaim]:
         """Return the claims that wait for a slot, in the order of their claims."""
         return [each for each in self._held.values() if each.awaits_slot]
@@ -159,10 +171,11 @@ class RunningClaims:
         return True
 
     @property
-    def recording(self) -> tuple[int, int]:
-        """Count the claims whose outcome is being recorded: others, and items of batches."""
+    def may_record_more(self) -> bool:
+        """Report whether few enough outcomes are being recorded for more to be claimed."""
         of_batches = sum(each.claim.batch_id is not None for each in self._recording.values())
-        return len(self._recording) - of_batches, of_batches
+        others = len(self._recording) - of_batches
+        return others < _MAX_RECORDING and of_batches < _MAX_RECORDING_OF_BATCHES
 
     def __iter__(self) -> Iterator[RunningClaim]:
         """Iterate over a copy: claims come and go meanwhile."""
