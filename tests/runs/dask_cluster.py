@@ -28,7 +28,7 @@ class DaskCluster:
     def address(self) -> str:
         return f"127.0.0.1:{self.port}"
 
-    def add_worker(self, *prefix: str, **environ: str) -> subprocess.Popen[bytes]:
+    def add_worker(self, prefix: tuple[str, ...] = (), **environ: str) -> subprocess.Popen[bytes]:
         """Start a worker; `prefix` are arguments of Python before its module."""
         arguments = (f"tcp://{self.address}", "--nthreads", "1", "--no-nanny")
         worker = self._spawn(

@@ -10,6 +10,7 @@ import uuid_utils.compat as uuid
 
 from app.executions import cancellations
 from app.executions.dispatch import claims
+from app.executions.dispatch.claimer import Claimer
 from app.executions.dispatch.claims_ahead import MAX_HELD_SECONDS, ClaimsAhead
 from app.executions.dispatch.engine_slots import EngineSlots, Parts
 from app.executions.dispatch.executor import Executor
@@ -74,7 +75,8 @@ class Dispatcher:
         self._executor = Executor(
             resources, releaser=self._releaser, health=self._health, parts=parts
         )
-        self._engine_slots = EngineSlots(resources, self.id, parts=parts, running=self._running)
+        self._claimer = Claimer(resources, self.id, running=self._running)
+        self._engine_slots = EngineSlots(self._claimer, parts=parts, running=self._running)
         self._rescuer = Rescuer(resources, running=self._running, claim_now=self._claim_now)
         self._heartbeat = Heartbeat(
             resources,
@@ -153,12 +155,12 @@ class Dispatcher:
         slots = self._slots + self._resources.sandbox.waiting
         may_claim = self._health.may_claim() and self._running.may_record_more
         if may_claim:
-            await self._fill_engine(tasks)
+            self._begin(tasks, await self._engine_slots.claim(), started, elsewhere=True)
         free = max(0, slots - len(self._running)) if may_claim else 0
         if may_claim and not free:
             await self._fill_spare(tasks, slots)
         ahead = self._claimable_ahead() if may_claim else 0
-        claimed = await self._claim(free, ahead=ahead) if free or ahead else claims.NOTHING
+        claimed = await self._claimer.claim(free, ahead=ahead) if free or ahead else claims.NOTHING
         if free or ahead:
             self._more_queued = len(claimed.executions) == free + ahead
         if claimed.executions:
@@ -182,10 +184,6 @@ class Dispatcher:
                 [each.lease_token for each in claimed.executions],
             )
         await self._hand_overs.offer(self._offerable(slots) if may_claim else 0)
-
-    async def _fill_engine(self, tasks: asyncio.TaskGroup) -> None:
-        started = asyncio.get_running_loop().time()
-        self._begin(tasks, await self._engine_slots.claim(), started, elsewhere=True)
 
     def _begin(
         self,
@@ -217,7 +215,7 @@ class Dispatcher:
         if not self._may_use_spare(slots):
             return
         started = asyncio.get_running_loop().time()
-        claimed = await self._claim(SPARE_SLOTS, only_executions=True)
+        claimed = await self._claimer.claim(SPARE_SLOTS, only_executions=True)
         self._begin(tasks, claimed.executions, started)
         if not claimed.executions:
             self._wakeable.set()
@@ -254,28 +252,6 @@ class Dispatcher:
                 self._more_queued = False
                 self._ahead.observe(MAX_HELD_SECONDS)
                 each.cancel()
-
-    async def _claim(
-        self, limit: int, *, ahead: int = 0, only_executions: bool = False
-    ) -> claims.Claimed:
-        """Claim up to `limit` executions, and report the slot usage since the last claim."""
-        slot_usage = self._running.take_slot_usage()
-        try:
-            async with self._resources.pool.acquire() as conn:
-                return await claims.claim(
-                    conn,
-                    self.id,
-                    limit=limit,
-                    ahead=ahead,
-                    lease_seconds=self._resources.settings.lease_seconds,
-                    room=self._resources.sandbox.room,
-                    default_max_running=self._resources.settings.default_max_running or None,
-                    served=slot_usage,
-                    only_executions=only_executions,
-                )
-        except BaseException:
-            self._running.add_slot_usage(slot_usage)
-            raise
 
     async def _execute(self, running: RunningClaim) -> None:
         try:
@@ -319,7 +295,7 @@ class Dispatcher:
 
     async def _report_slot_usage(self) -> None:
         if self._running.has_slot_usage:
-            await self._claim(0)
+            await self._claimer.claim(0)
 
     async def _listen_for_cancellations(self) -> None:
         with cancellations.subscribe(

@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from time import monotonic
 from typing import Final
 from uuid import UUID
@@ -225,10 +226,15 @@ class RunningClaims:
         """Note slot usage to be reported with the next claim."""
         self._slot_usage += usage
 
-    def take_slot_usage(self) -> list[SlotUsage]:
-        """Return the unreported slot usage and forget it."""
+    @contextmanager
+    def reporting_slot_usage(self) -> Iterator[list[SlotUsage]]:
+        """Yield the unreported slot usage, and forget it unless the block fails."""
         usage, self._slot_usage = self._slot_usage, []
-        return usage
+        try:
+            yield usage
+        except BaseException:
+            self._slot_usage += usage
+            raise
 
     @property
     def has_slot_usage(self) -> bool:

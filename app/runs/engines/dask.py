@@ -16,6 +16,7 @@ from uuid import UUID
 import msgspec
 import structlog
 from distributed import Client, Future
+from distributed.client import FutureCancelledError
 from typing_extensions import override
 
 from app.background import background
@@ -62,7 +63,8 @@ async def open_dask_engine(
     `worker` is the one that claims the parts; workers of the cluster must meet `requirements`.
     """
     # What it logs of an outage, `outage.began` says once.
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    for name in ("distributed", "distributed.client"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     engine = DaskEngine(address, worker=worker, requirements=requirements)
     async with background(engine.follow()):
         yield engine
@@ -102,25 +104,37 @@ class DaskEngine(Engine):
     @property
     def trouble(self) -> str | None:
         """Why parts cannot run on it, for clients: without addresses. None: they can."""
-        if self._client is None:
+        if not self._connected:
             return "its scheduler does not answer"
-        refused = sum(bool(each.refusal) for each in self._members.values())
+        refused = len(self.refusals)
         if refused:
             return f"{refused} of {len(self._members)} workers are refused, as the log explains"
         return None if self._admitted else "no worker has joined it"
 
     @property
+    def _connected(self) -> bool:
+        # The client notices the end of its connection before the next question is not answered.
+        return self._client is not None and self._client.status == "running"
+
+    @property
+    def refusals(self) -> list[str]:
+        """Why workers are refused, one for each of them."""
+        return [each.refusal for each in self._members.values() if each.refusal]
+
+    @property
     def _admitted(self) -> "list[_Member]":
+        if not self._connected:
+            return []
         return [each for each in self._members.values() if each.proof is not None]
 
     @override
     async def submit(self, claim: Claim, usage: ResourceUsage) -> Submission:
-        client, admitted = self._client, self._admitted
-        if client is None or not admitted:
+        admitted = self._admitted
+        if not admitted:
             raise PartLost("the engine has no worker that may run it", begun=False)
         member = min(admitted, key=lambda each: len(each.parts) / each.slots)
         assignment = Assignment(execution=claim.id, token=claim.lease_token, worker=self._worker)
-        future = client.submit(
+        future = self._client.submit(
             dask_task.run,
             encode(assignment),
             member.slots,
@@ -284,9 +298,10 @@ class _DaskSubmission(Submission):
 
     def _finish_of(self, answer: object) -> Finish:
         if not isinstance(answer, bytes):
-            # Dask's own errors, such as that its worker was lost.
+            # An error of Dask's own. What is cancelled for a lost connection is no part's fault.
             ENGINE_PARTS.labels("lost").inc()
-            raise PartLost(f"{type(answer).__name__}: {answer}", begun=True)
+            begun = not isinstance(answer, FutureCancelledError)
+            raise PartLost(f"Dask says: {type(answer).__name__}", begun=begun)
         decoded: Answer = ANSWER_DECODER.decode(answer)
         match decoded:
             case Finished(finish):
