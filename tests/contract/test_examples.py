@@ -37,6 +37,7 @@ RECORDED: Final = [
         "keys",
         "audit",
         "datasets",
+        "runs",
         "workers",
         "prometheus",
         "docs",
@@ -118,6 +119,17 @@ STORY: Final = (
     "showRecord",
     "findRecords",
     "listRecords",
+    "createRun",
+    "listRuns",
+    "showRun",
+    "showRunResult",
+    "listRunErrors",
+    "showRunEvents",
+    "createRunEventsToken",
+    "replayRun",
+    "cancelRun",
+    "listRunCallbacks",
+    "resendRunCallback",
     "deleteSnapshot",
     "deleteDataset",
     "live",
@@ -125,6 +137,21 @@ STORY: Final = (
     "showMetrics",
     "showIndex",
 )
+
+# What runs take the scores of the story through.
+PASSED: Final = """
+function map(record, { params }) {
+  if (record.score === 100) throw new RangeError(`${record.pk} has the default`);
+  return record.score >= params.pass ? record : null;
+}
+function start() { return { records: 0, total: 0 } }
+function step(state, records) {
+  for (const { score } of records) state.total += score;
+  return { ...state, records: state.records + records.length };
+}
+function merge(a, b) { return { records: a.records + b.records, total: a.total + b.total } }
+function finish(state) { return state }
+"""
 
 Json = Any
 
@@ -160,7 +187,7 @@ def test_every_example_gets_its_recorded_response(
             where = f"{name}: {example.name}"
             if method in ("POST", "PUT"):
                 _learn_id(example.answer, answer, ids)
-            if name in ("listCallbacks", "listBatchCallbacks") and answer.is_success:
+            if name.startswith("list") and name.endswith("Callbacks") and answer.is_success:
                 [recorded], [live] = example.answer["items"], answer.json()["items"]
                 ids[recorded["id"]] = live["id"]
             if answer.status_code == 202 and "Location" in answer.headers:
@@ -185,8 +212,18 @@ def _prepare(system: System, name: str, example: Example, ids: dict[str, str]) -
             location = system.submit("total", b"[]")
             ids[example.parameters["execution"]] = location.rpartition("/")[2]
         case "cancelBatch", 200:
+            stop(system.workers.pop())
             location = _submit_batch(system, "total", b"[]\n[]\n")
             ids[example.parameters["batch"]] = location.rpartition("/")[2]
+        case "createRun", _ if example.name == "publish":
+            system.upload("passed", PASSED)
+            [shown, *_] = _recorded()["showRun"]
+            ids[shown.answer["script"]["id"]] = system.client.get("/scripts/passed").json()["id"]
+        case "cancelRun", 200:
+            stop(system.workers.pop())
+            body = {"script": "passed", "dataset": "scores", "params": {"pass": 200}}
+            location = system.client.post("/runs", json=body).headers["Location"]
+            ids[example.parameters["run"]] = location.rpartition("/")[2]
         case "listDisabledUrls", 200:
             [disabled] = example.answer["items"]
             execute(system.environ["DATABASE_URL"], _disable(disabled["id"], disabled["url"]))
