@@ -40,8 +40,10 @@
 
 -- Functions
 --   accept_batch_v1            Accept a batch
+--   accept_batch_v2            Accept a batch
 --   accept_executions_v1       Accept several executions of one tenant; return those that are stored, with their versions
 --   accept_executions_v2       Accept several executions of one tenant; return those that are stored, with their versions
+--   accept_executions_v3       Accept several executions of one tenant; return those that are stored, with their versions
 --   add_callback               Add the callback of a resource that has just ended, in the transaction that ends it
 --   begin_execution_v1         Begin an execution that was handed over to a worker
 --   claim_callbacks_v1         Claim up to `room` callbacks that are due, in turns by tenant and within the part of each host
@@ -63,9 +65,11 @@
 --   finish_execution_v2        Record the outcome of an execution as finish_execution does, with its warnings
 --   finish_execution_v3        Record the outcome of an execution, commit, and notify the readers that wait for it
 --   finish_execution_v4        Record the outcome of an execution, commit, and notify the readers that wait for it
+--   finish_execution_v5        Record the outcome of an execution, commit, and notify the readers that wait for it
 --   finish_executions_v1       Record the outcomes of several executions as finish_execution_v3 does, with one notification
 --   hand_over_execution_v1     Hand an execution that is being accepted over to a worker that has offered a slot, and return the worker and the fencing token; without a row it has to be queued
 --   hold_quota_of_bytes        Refuse a result or logs that would take a tenant over its quota of stored bytes
+--   input_of_execution_v1      Return whether the version of an execution takes bytes, and of which media type its input is
 --   keep_queue                 Keep the table `queue` equal to the queued executions
 --   keep_queue_v2              Keep the table `queue` equal to the queued executions
 --   quota_against_batch_v1     Return the quota that so many more queued executions and bytes would exceed, if any
@@ -84,6 +88,11 @@ CREATE FUNCTION accept_batch_v1(tenant uuid, batch uuid, upload uuid, items inte
     SET jit TO 'off'
     SET enable_mergejoin TO 'off'; -- migrations/sql/accept_batch_v1.sql
 
+CREATE FUNCTION accept_batch_v2(tenant uuid, batch uuid, upload uuid, items integer, script uuid, script_version integer, wall_ms integer, max_cpu_ms integer, memory_bytes bigint, max_output_bytes bigint, default_wall_ms integer, default_memory_bytes bigint, min_memory_bytes bigint, ceiling_wall_ms integer, ceiling_cpu_ms integer, ceiling_memory_bytes bigint, ceiling_output_bytes bigint, labels jsonb, seed bigint, priority smallint, params bytea, traceparent text, request_id text, callback_url text, max_queued bigint, max_stored_bytes bigint, max_bytes_per_day bigint, seen_within_seconds double precision) RETURNS TABLE(quota text, cap bigint, used bigint, limit_bytes bigint, largest_bytes bigint)
+    LANGUAGE plpgsql
+    SET jit TO 'off'
+    SET enable_mergejoin TO 'off'; -- migrations/sql/accept_batch_v2.sql
+
 CREATE FUNCTION accept_executions_v1(tenant uuid, ids uuid[], script_ids uuid[], script_names text[], script_versions integer[], aliases text[], walls_ms integer[], max_cpus_ms integer[], memories_bytes bigint[], max_outputs_bytes bigint[], default_wall_ms integer, default_memory_bytes bigint, min_memory_bytes bigint, ceiling_wall_ms integer, ceiling_cpu_ms integer, ceiling_memory_bytes bigint, ceiling_output_bytes bigint, labels jsonb[], seeds bigint[], priorities smallint[], traceparents text[], request_ids text[], input_sha256s bytea[], input_sizes bigint[], input_bodies bytea[], input_params bytea[], max_queued bigint, max_stored_bytes bigint, max_bytes_per_day bigint, seen_within_seconds double precision) RETURNS TABLE(id uuid, script_id uuid, version integer)
     LANGUAGE plpgsql
     SET enable_seqscan TO 'off'
@@ -99,6 +108,14 @@ CREATE FUNCTION accept_executions_v2(tenant uuid, ids uuid[], script_ids uuid[],
     SET enable_mergejoin TO 'off'
     SET jit TO 'off'
     SET plan_cache_mode TO 'force_generic_plan'; -- migrations/sql/accept_executions_v2.sql
+
+CREATE FUNCTION accept_executions_v3(tenant uuid, ids uuid[], script_ids uuid[], script_names text[], script_versions integer[], aliases text[], walls_ms integer[], max_cpus_ms integer[], memories_bytes bigint[], max_outputs_bytes bigint[], default_wall_ms integer, default_memory_bytes bigint, min_memory_bytes bigint, ceiling_wall_ms integer, ceiling_cpu_ms integer, ceiling_memory_bytes bigint, ceiling_output_bytes bigint, labels jsonb[], seeds bigint[], priorities smallint[], traceparents text[], request_ids text[], input_sha256s bytea[], input_sizes bigint[], input_bodies bytea[], input_params bytea[], input_types text[], keys text[], fingerprints bytea[], idempotency_hours integer, max_queued bigint, max_stored_bytes bigint, max_bytes_per_day bigint, seen_within_seconds double precision) RETURNS TABLE(id uuid, script_id uuid, version integer)
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'; -- migrations/sql/accept_executions_v3.sql
 
 CREATE FUNCTION add_callback() RETURNS trigger
     LANGUAGE plpgsql
@@ -201,6 +218,9 @@ CREATE PROCEDURE finish_execution_v3(IN execution uuid, IN token bigint, IN its_
 CREATE PROCEDURE finish_execution_v4(IN execution uuid, IN token bigint, IN its_status text, IN its_error_kind text, IN its_error bytea, IN its_v8_version text, IN its_run_ms double precision, IN its_cpu_ms double precision, IN its_peak_bytes bigint, IN result_sha256 bytea, IN result_bytes bigint, IN result_body bytea, IN result_key text, IN logs_sha256 bytea, IN logs_bytes bigint, IN logs_body bytea, IN logs_key text, IN its_warnings bytea, IN its_isolation text, IN begun_ms_ago double precision, INOUT tenant text DEFAULT NULL::text, INOUT script text DEFAULT NULL::text, INOUT version integer DEFAULT NULL::integer, INOUT attempts smallint DEFAULT NULL::smallint, INOUT created_at timestamp with time zone DEFAULT NULL::timestamp with time zone, INOUT started_at timestamp with time zone DEFAULT NULL::timestamp with time zone, INOUT finished_at timestamp with time zone DEFAULT NULL::timestamp with time zone, INOUT worker_id uuid DEFAULT NULL::uuid, INOUT traceparent text DEFAULT NULL::text)
     LANGUAGE plpgsql; -- migrations/sql/finish_execution_v4.sql
 
+CREATE PROCEDURE finish_execution_v5(IN execution uuid, IN token bigint, IN its_status text, IN its_error_kind text, IN its_error bytea, IN its_v8_version text, IN its_run_ms double precision, IN its_cpu_ms double precision, IN its_peak_bytes bigint, IN result_sha256 bytea, IN result_bytes bigint, IN result_body bytea, IN result_key text, IN result_type text, IN logs_sha256 bytea, IN logs_bytes bigint, IN logs_body bytea, IN logs_key text, IN its_warnings bytea, IN its_isolation text, IN begun_ms_ago double precision, INOUT tenant text DEFAULT NULL::text, INOUT script text DEFAULT NULL::text, INOUT version integer DEFAULT NULL::integer, INOUT attempts smallint DEFAULT NULL::smallint, INOUT created_at timestamp with time zone DEFAULT NULL::timestamp with time zone, INOUT started_at timestamp with time zone DEFAULT NULL::timestamp with time zone, INOUT finished_at timestamp with time zone DEFAULT NULL::timestamp with time zone, INOUT worker_id uuid DEFAULT NULL::uuid, INOUT traceparent text DEFAULT NULL::text)
+    LANGUAGE plpgsql; -- migrations/sql/finish_execution_v5.sql
+
 CREATE PROCEDURE finish_executions_v1(IN claimed uuid[], IN tokens bigint[], IN statuses text[], IN error_kinds text[], IN errors bytea[], IN v8_versions text[], IN runs_ms double precision[], IN cpus_ms double precision[], IN peaks_bytes bigint[], IN result_sha256s bytea[], IN result_sizes bigint[], IN result_bodies bytea[], IN result_keys text[], IN logs_sha256s bytea[], IN logs_sizes bigint[], IN logs_bodies bytea[], IN logs_keys text[], IN its_warnings bytea[], IN isolations text[], IN begun_ms_ago double precision[], INOUT ids uuid[] DEFAULT NULL::uuid[], INOUT valid_tokens bigint[] DEFAULT NULL::bigint[], INOUT tenants text[] DEFAULT NULL::text[], INOUT scripts text[] DEFAULT NULL::text[], INOUT versions integer[] DEFAULT NULL::integer[], INOUT attempts smallint[] DEFAULT NULL::smallint[], INOUT created_ats timestamp with time zone[] DEFAULT NULL::timestamp with time zone[], INOUT started_ats timestamp with time zone[] DEFAULT NULL::timestamp with time zone[], INOUT finished_ats timestamp with time zone[] DEFAULT NULL::timestamp with time zone[], INOUT worker_ids uuid[] DEFAULT NULL::uuid[], INOUT traceparents text[] DEFAULT NULL::text[])
     LANGUAGE plpgsql; -- migrations/sql/finish_executions_v1.sql
 
@@ -213,6 +233,14 @@ CREATE FUNCTION hand_over_execution_v1(tenant uuid, execution uuid, memory_bytes
 
 CREATE FUNCTION hold_quota_of_bytes() RETURNS trigger
     LANGUAGE plpgsql; -- migrations/sql/hold_quota_of_bytes.sql
+
+CREATE FUNCTION input_of_execution_v1(tenant uuid, execution uuid) RETURNS TABLE(io text, media_type text)
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'; -- migrations/sql/input_of_execution_v1.sql
 
 CREATE FUNCTION keep_queue() RETURNS trigger
     LANGUAGE plpgsql; -- migrations/sql/keep_queue.sql
@@ -315,9 +343,13 @@ CREATE UNLOGGED TABLE batch_inputs (
     priority smallint,
     params bytea,
     replay_of uuid,
-    staged_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+    staged_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    media_type text,
+    CONSTRAINT batch_inputs_media_type_check CHECK (((octet_length(media_type) >= 3) AND (octet_length(media_type) <= 255)))
 );
 ALTER TABLE ONLY batch_inputs ALTER COLUMN body SET STORAGE EXTERNAL;
+
+COMMENT ON COLUMN batch_inputs.media_type IS 'NULL: not of bytes';
 
 CREATE TABLE batches (
     id uuid NOT NULL,
@@ -740,8 +772,10 @@ CREATE TABLE payloads (
     body bytea,
     blob_key text,
     erased_at timestamp with time zone,
+    media_type text,
     CONSTRAINT payloads_kept_or_erased_check CHECK ((num_nonnulls(body, blob_key, erased_at) = 1)),
     CONSTRAINT payloads_kind_check CHECK ((kind = ANY (ARRAY['input'::text, 'params'::text, 'result'::text, 'logs'::text]))),
+    CONSTRAINT payloads_media_type_check CHECK (((octet_length(media_type) >= 3) AND (octet_length(media_type) <= 255))),
     CONSTRAINT payloads_sha256_check CHECK ((octet_length(sha256) = 32)),
     CONSTRAINT payloads_size_bytes_check CHECK ((size_bytes >= 0))
 );
@@ -750,6 +784,8 @@ ALTER TABLE ONLY payloads ALTER COLUMN body SET STORAGE EXTERNAL;
 COMMENT ON COLUMN payloads.blob_key IS 'where the bytes are in the blob store, if not in body';
 
 COMMENT ON COLUMN payloads.erased_at IS 'when the bytes were erased; hash and size stay for the receipt';
+
+COMMENT ON COLUMN payloads.media_type IS 'NULL: not of bytes';
 
 CREATE TABLE queue (
     tenant_id uuid NOT NULL,
@@ -987,6 +1023,8 @@ CREATE TABLE script_versions (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     max_cpu_ms integer,
     kinds text[] DEFAULT '{process}'::text[] NOT NULL,
+    io text DEFAULT 'json'::text NOT NULL,
+    CONSTRAINT script_versions_io_check CHECK ((io = ANY (ARRAY['json'::text, 'bytes'::text]))),
     CONSTRAINT script_versions_kinds_check CHECK (((kinds <@ '{process,map,fold,merge}'::text[]) AND (kinds <> '{}'::text[]))),
     CONSTRAINT script_versions_sha256_check CHECK ((octet_length(sha256) = 32)),
     CONSTRAINT script_versions_version_check CHECK ((version > 0))
@@ -995,6 +1033,8 @@ CREATE TABLE script_versions (
 COMMENT ON COLUMN script_versions.wall_ms IS 'a limit that is NULL is the default of the installation';
 
 COMMENT ON COLUMN script_versions.kinds IS 'what the script can be run as, by the functions that it defines';
+
+COMMENT ON COLUMN script_versions.io IS 'what `process` gets and returns';
 
 CREATE TABLE scripts (
     id uuid NOT NULL,

@@ -18,10 +18,10 @@ from app.workers.model import NoWorkerLargeEnough
 # A statement about all items of a large batch takes seconds.
 ALL_ITEMS_SECONDS: Final = 300.0
 
-# The function is in migrations/sql/accept_batch_v1.sql.
+# The function is in migrations/sql/accept_batch_v2.sql.
 ACCEPT_BATCH = """
 SELECT quota, cap, used, limit_bytes, largest_bytes
-FROM accept_batch_v1(
+FROM accept_batch_v2(
     tenant => $1,
     batch => $2,
     upload => $3,

@@ -35,6 +35,21 @@ class EmptyBatch(Problem):
     title = "The batch has no inputs"
 
 
+class BatchOfBytes(Problem):
+    """The version takes bytes, of which an upload of lines has none."""
+
+    status = 422
+    code = "batch-of-bytes"
+    title = "The version takes bytes, which a batch cannot hold"
+
+    def __init__(self) -> None:
+        """Say what to do instead."""
+        super().__init__(
+            "/script: the version has `io` `bytes`; send each input as the body of "
+            "POST /scripts/{script}/executions"
+        )
+
+
 class UploadLost(Problem):
     """PostgreSQL has lost inputs of an upload that was not accepted yet."""
 

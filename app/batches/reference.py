@@ -11,6 +11,7 @@ from app.batches.model import DEFAULT_PRIORITY, Batch, QueuedBatch
 from app.batches.problems import (
     BatchFinished,
     BatchNotFound,
+    BatchOfBytes,
     EmptyBatch,
     TooManyItems,
     UploadLost,
@@ -148,6 +149,7 @@ SUBMIT_BATCH: Final = documented(
     problems=(
         *SUBMISSION_PROBLEMS,
         SCRIPT_MISSING,
+        BatchOfBytes(),
         EmptyBatch("the body has no input: send one on each line, or in a JSON array"),
         TooManyItems("line 100001: the batch has more than 100000 inputs"),
         UploadLost(),

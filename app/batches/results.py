@@ -10,7 +10,7 @@ import structlog
 from app.batches.store import ResultRow, select_results
 from app.blobs import BlobMissing
 from app.executions.model import Status
-from app.payloads.model import StoredPayload
+from app.payloads.model import PayloadRef, StoredPayload
 from app.payloads.reader import open_payload
 from app.resources import Resources
 
@@ -31,7 +31,8 @@ async def write_results(
     """Yield a line for each item after a line, as it is when its page is read.
 
     A result's own bytes become part of its line: they are not decoded, and have no line feed. An
-    item whose blob is gone has a line without its result. Raises BlobsUnavailable.
+    item whose blob is gone has a line without its result. A result that is bytes does not become
+    part of a line, which has its hash and media type instead. Raises BlobsUnavailable.
     """
     line = after
     while True:
@@ -50,7 +51,7 @@ async def write_results(
         line = rows[-1].line
         written: list[bytes] = []
         for row in rows:
-            if row.blob_key is None:
+            if row.blob_key is None or row.media_type is not None:
                 written.append(_line(row))
                 continue
             try:
@@ -71,6 +72,11 @@ async def write_results(
 def _line(row: ResultRow) -> bytes:
     if row.body is not None:
         return b'%b,"result":%b}\n' % (_opening(row), row.body)
+    if row.media_type is not None and row.sha256 is not None and row.erased_at is None:
+        output = PayloadRef(
+            sha256=row.sha256.hex(), bytes=row.size_bytes or 0, media_type=row.media_type
+        )
+        return b'%b,"output":%b}\n' % (_opening(row), msgspec.json.encode(output))
     if row.error is not None:
         return b'%b,"error":%b}\n' % (_opening(row), row.error)
     if row.erased_at is not None:

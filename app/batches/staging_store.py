@@ -67,7 +67,7 @@ wanted AS MATERIALIZED (
 ),
 replayed AS MATERIALIZED (
     SELECT w.line, w.upload_id, e.tenant_id, i.sha256, i.size_bytes, i.body, i.blob_key,
-           coalesce(w.script_id, e.script_id) AS script_id,
+           i.media_type, coalesce(w.script_id, e.script_id) AS script_id,
            coalesce(w.version, e.version) AS version,
            e.wall_ms, e.max_cpu_ms, e.memory_bytes, e.max_output_bytes, e.seed, e.clock_ms,
            e.labels, coalesce(w.priority, e.priority) AS priority, e.id
@@ -79,12 +79,12 @@ replayed AS MATERIALIZED (
     FOR SHARE OF i
 )
 INSERT INTO batch_inputs
-       (upload_id, line, tenant_id, sha256, size_bytes, body, blob_key, script_id, version,
-        wall_ms, max_cpu_ms, memory_bytes, max_output_bytes, seed, clock_ms, labels, priority,
-        params, replay_of)
+       (upload_id, line, tenant_id, sha256, size_bytes, body, blob_key, media_type, script_id,
+        version, wall_ms, max_cpu_ms, memory_bytes, max_output_bytes, seed, clock_ms, labels,
+        priority, params, replay_of)
 SELECT r.upload_id, row_number() OVER (ORDER BY r.line), r.tenant_id, r.sha256, r.size_bytes,
-       r.body, r.blob_key, r.script_id, r.version, r.wall_ms, r.max_cpu_ms, r.memory_bytes,
-       r.max_output_bytes, r.seed, r.clock_ms, r.labels, r.priority, p.body, r.id
+       r.body, r.blob_key, r.media_type, r.script_id, r.version, r.wall_ms, r.max_cpu_ms,
+       r.memory_bytes, r.max_output_bytes, r.seed, r.clock_ms, r.labels, r.priority, p.body, r.id
 FROM replayed AS r
 LEFT JOIN payloads AS p
        ON p.tenant_id = r.tenant_id AND p.execution_id = r.id AND p.kind = 'params'

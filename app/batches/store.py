@@ -157,13 +157,15 @@ WITH parameters AS NOT MATERIALIZED (
            $4::text[] AS statuses,
            $5::bigint AS max_bytes
 )
-SELECT line, id, status, error, size_bytes, body, blob_key, erased_at
+SELECT line, id, status, error, sha256, size_bytes, body, blob_key, media_type, erased_at
 FROM (
     SELECT p.*, sum(p.bytes) OVER (ORDER BY p.line) - p.bytes AS bytes_before
     FROM (
-        SELECT parameters.max_bytes, e.batch_line AS line, e.id, e.status, e.error, r.size_bytes,
-               r.body, r.blob_key, r.erased_at,
-               coalesce(octet_length(r.body), 0) + coalesce(octet_length(e.error), 0) AS bytes
+        SELECT parameters.max_bytes, e.batch_line AS line, e.id, e.status, e.error, r.sha256,
+               r.size_bytes, CASE WHEN r.media_type IS NULL THEN r.body END AS body, r.blob_key,
+               r.media_type, r.erased_at,
+               CASE WHEN r.media_type IS NULL THEN coalesce(octet_length(r.body), 0) ELSE 0 END
+               + coalesce(octet_length(e.error), 0) AS bytes
         FROM parameters
         JOIN executions AS e ON e.tenant_id = parameters.tenant_id
         LEFT JOIN payloads AS r
@@ -187,9 +189,11 @@ class ResultRow(Struct, frozen=True, kw_only=True):
     id: UUID
     status: str
     error: bytes | None
+    sha256: bytes | None
     size_bytes: int | None
     body: bytes | None
     blob_key: str | None
+    media_type: str | None
     erased_at: datetime | None
 
 

@@ -9,7 +9,7 @@ from app.auth.callers import Caller, reauthorize
 from app.batches.acceptance import ALL_ITEMS_SECONDS, insert_batch, require_room_for_items
 from app.batches.framing import Framer
 from app.batches.model import BatchStatus, QueuedBatch
-from app.batches.problems import EmptyBatch
+from app.batches.problems import BatchOfBytes, EmptyBatch
 from app.batches.staging import Upload, received
 from app.batches.staging_store import stage_replays
 from app.db import Connection
@@ -22,6 +22,7 @@ from app.idempotency.store import is_known, remember, require_new
 from app.metrics import count_batch
 from app.quotas.model import Caps, effective_caps
 from app.resources import Resources
+from app.sandbox.outcomes import Io
 from app.scripts import service as scripts
 from app.scripts.model import ResolvedVersion
 from app.scripts.refs import ScriptRef
@@ -43,8 +44,8 @@ async def submit(  # noqa: PLR0913 - one keyword for each part of the request
 
     The version is the one that the reference names as the upload begins. Raises ScriptNotFound,
     VersionNotFound, ScriptArchived, InvalidRequest, QuotaExceeded, NoWorkerLargeEnough, QueueFull,
-    EmptyBatch, TooManyItems, UploadLost, Repeated, IdempotencyKeyReused, RequestInProgress, and
-    what `data` and `framer` raise.
+    BatchOfBytes, EmptyBatch, TooManyItems, UploadLost, Repeated, IdempotencyKeyReused,
+    RequestInProgress, and what `data` and `framer` raise.
     """
     scripts.require_limits(resources.settings, submission.limits)
     if submission.callback_url is not None:
@@ -54,6 +55,8 @@ async def submit(  # noqa: PLR0913 - one keyword for each part of the request
         known = key is not None and await is_known(conn, caller.tenant, key)
         caps = Caps() if known else effective_caps(resources.settings, caller.caps)
         version = None if known else await scripts.resolve(conn, caller.tenant, ref)
+        if version is not None and version.io is Io.BYTES:
+            raise BatchOfBytes
         await require_room(conn, caller.tenant, size_bytes=announced_bytes, caps=caps)
     async with received(resources, caller.tenant, data, framer, caps=caps) as upload:
         if not known:

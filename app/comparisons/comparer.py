@@ -128,6 +128,9 @@ async def _compare_pair(
         return (PairOutcome.SAME if same else PairOutcome.DIFFERING), []
     if payloads.is_erased:
         return PairOutcome.UNDECIDED, []
+    if payloads.has_bytes:
+        # Nothing in them has a JSON pointer.
+        return PairOutcome.DIFFERING, []
     changes = await _changes(payloads, budget)
     return (PairOutcome.DIFFERING if changes else PairOutcome.SAME), changes
 
@@ -142,7 +145,7 @@ def _outcome_by_status(pair: Pair) -> PairOutcome | None:
         case (Status.FAILED, Status.SUCCEEDED):
             return PairOutcome.NEWLY_FIXED
         case (Status.SUCCEEDED, Status.SUCCEEDED) if pair.from_sha256 == pair.to_sha256:
-            return PairOutcome.SAME
+            return None if pair.has_other_type else PairOutcome.SAME
         case _:
             return None
 

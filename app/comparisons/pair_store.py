@@ -27,10 +27,11 @@ class Pair(Struct, frozen=True, kw_only=True):
     to_status: Status | None
     from_sha256: bytes | None
     to_sha256: bytes | None
+    has_other_type: bool
 
 
 class PairPayloads(Struct, frozen=True, kw_only=True):
-    """Errors and inline results of a pair; a larger result has its size alone."""
+    """Errors and inline results of a pair; one that is larger, or bytes, has its size alone."""
 
     from_error: bytes | None
     to_error: bytes | None
@@ -38,6 +39,7 @@ class PairPayloads(Struct, frozen=True, kw_only=True):
     to_bytes: int | None
     from_body: bytes | None
     to_body: bytes | None
+    has_bytes: bool
     is_erased: bool
 
 
@@ -84,7 +86,8 @@ WHERE tenant_id = $1 AND id = $2
 SELECT_PAIRS = """
 SELECT i.position, i.from_execution_id, i.to_execution_id,
        a.status AS from_status, b.status AS to_status,
-       p.sha256 AS from_sha256, q.sha256 AS to_sha256
+       p.sha256 AS from_sha256, q.sha256 AS to_sha256,
+       p.media_type IS DISTINCT FROM q.media_type AS has_other_type
 FROM comparison_items AS i
 LEFT JOIN executions AS a ON a.tenant_id = i.tenant_id AND a.id = i.from_execution_id
 LEFT JOIN executions AS b ON b.tenant_id = i.tenant_id AND b.id = i.to_execution_id
@@ -111,7 +114,10 @@ async def select_pairs(
 
 SELECT_PAIR_PAYLOADS = """
 SELECT a.error AS from_error, b.error AS to_error,
-       p.size_bytes AS from_bytes, q.size_bytes AS to_bytes, p.body AS from_body, q.body AS to_body,
+       p.size_bytes AS from_bytes, q.size_bytes AS to_bytes,
+       CASE WHEN p.media_type IS NULL THEN p.body END AS from_body,
+       CASE WHEN q.media_type IS NULL THEN q.body END AS to_body,
+       num_nonnulls(p.media_type, q.media_type) > 0 AS has_bytes,
        p.erased_at IS NOT NULL OR q.erased_at IS NOT NULL AS is_erased
 FROM executions AS a
 JOIN executions AS b ON b.tenant_id = a.tenant_id AND b.id = $3

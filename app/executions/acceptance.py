@@ -77,7 +77,9 @@ WITH parameters AS NOT MATERIALIZED (
            $33::text AS idempotency_key,
            $34::bytea AS fingerprint,
            $35::integer AS idempotency_hours,
-           $36::bigint AS clock_ms
+           $36::bigint AS clock_ms,
+           $37::text AS media_type,
+           $38::text AS recorded_type
 ),
 earlier AS MATERIALIZED (
     SELECT k.in_progress, k.fingerprint, k.resource
@@ -161,13 +163,16 @@ accepted AS (
     RETURNING id
 ),
 stored AS (
-    INSERT INTO payloads (execution_id, kind, tenant_id, sha256, size_bytes, body, blob_key)
+    INSERT INTO payloads (execution_id, kind, tenant_id, sha256, size_bytes, body, blob_key,
+                          media_type)
     SELECT accepted.id, 'input', parameters.tenant_id, parameters.input_sha256,
-           parameters.input_bytes, parameters.input_body, parameters.input_blob_key
-    FROM accepted, parameters
+           parameters.input_bytes, parameters.input_body, parameters.input_blob_key,
+           coalesce(parameters.recorded_type,
+                    CASE WHEN script.io = 'bytes' THEN parameters.media_type END)
+    FROM accepted, parameters, script
     UNION ALL
     SELECT accepted.id, 'params', parameters.tenant_id, sha256(parameters.params),
-           length(parameters.params), parameters.params, NULL
+           length(parameters.params), parameters.params, NULL, NULL
     FROM accepted, parameters
     WHERE parameters.params IS NOT NULL
 ),
@@ -184,7 +189,7 @@ remembered AS (
                   expires_at = excluded.expires_at
     WHERE k.tenant_id = excluded.tenant_id
 )
-SELECT script.script_id, script.version, script.archived_at,
+SELECT script.script_id, script.version, script.archived_at, script.io,
        refusal.quota, refusal.cap, refusal.used,
        memory.limit_bytes, memory.max_memory_bytes,
        slot.worker_id IS NOT NULL AS handed_over,
@@ -217,13 +222,15 @@ async def insert_execution(  # noqa: PLR0913 - one parameter a column
     may_hand_over: bool = False,
     callback_url: str | None = None,
     clock_ms: int | None = None,
+    media_type: str | None = None,
     key: IdempotencyKey | None = None,
     key_hours: int = 24,
 ) -> ResolvedVersion | UUID | None:
     """Store an execution as queued, once for each idempotency key, and return its version.
 
     With `may_hand_over` it goes to a worker that has offered a slot, if possible, and the version
-    is a HandedOver; no default of running caps may be in force.
+    is a HandedOver; no default of running caps may be in force. An input that is recorded already
+    keeps its media type; another one gets `media_type` if the version takes bytes.
 
     Nothing is stored if the returned version is archived, or if the script has no such version
     (its id alone is returned) or does not exist (None). Raises QuotaExceeded, NoWorkerLargeEnough,
@@ -264,6 +271,8 @@ async def insert_execution(  # noqa: PLR0913 - one parameter a column
         fingerprint=None if key is None else key.fingerprint,
         idempotency_hours=key_hours,
         clock_ms=clock_ms,
+        media_type=media_type,
+        recorded_type=payload.media_type,
     )
     row = await _fetch_row(conn, INSERT_EXECUTION, *values)
     assert row is not None  # noqa: S101 - the statement returns a row in every case

@@ -6,7 +6,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from app.db import Connection
-from app.executions.model import Submission
+from app.executions.model import Submission, media_type_of
 from app.idempotency.model import IdempotencyKey
 from app.limits import MIN_MEMORY_BYTES, WORKER_TIMEOUT_SECONDS, LimitPolicy
 from app.payloads.model import StoredPayload
@@ -16,10 +16,10 @@ from app.scripts.refs import ScriptRef
 from app.scripts.store import reference_columns
 from app.sql_parameters import in_order
 
-# The function is in migrations/sql/accept_executions_v2.sql.
+# The function is in migrations/sql/accept_executions_v3.sql.
 INSERT_EXECUTIONS = """
 SELECT id, script_id, version
-FROM accept_executions_v2(
+FROM accept_executions_v3(
     tenant => $1,
     ids => $2,
     script_ids => $3,
@@ -46,13 +46,14 @@ FROM accept_executions_v2(
     input_sizes => $24,
     input_bodies => $25,
     input_params => $26,
-    keys => $27,
-    fingerprints => $28,
-    idempotency_hours => $29,
-    max_queued => $30,
-    max_stored_bytes => $31,
-    max_bytes_per_day => $32,
-    seen_within_seconds => $33
+    input_types => $27,
+    keys => $28,
+    fingerprints => $29,
+    idempotency_hours => $30,
+    max_queued => $31,
+    max_stored_bytes => $32,
+    max_bytes_per_day => $33,
+    seen_within_seconds => $34
 )
 """
 
@@ -116,6 +117,7 @@ async def insert_executions(
         input_sizes=[each.payload.size_bytes for each in wanted],
         input_bodies=[each.payload.body for each in wanted],
         input_params=[each.params for each in submissions],
+        input_types=[media_type_of(each) for each in submissions],
         keys=[None if each.key is None else each.key.text for each in wanted],
         fingerprints=[None if each.key is None else each.key.fingerprint for each in wanted],
         idempotency_hours=key_hours,

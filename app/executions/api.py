@@ -15,7 +15,7 @@ from app.executions import events_reference, reference, service
 from app.executions.callback_urls import callback_url_in_json, callback_url_in_query
 from app.executions.envelope import Envelope
 from app.executions.labels import labels_in_json, labels_in_query
-from app.executions.model import Execution, ExecutionFilter, Queued, Submission
+from app.executions.model import JSON_TYPE, Execution, ExecutionFilter, Queued, Submission
 from app.executions.payload_api import erase_data, show_input, show_logs, show_result
 from app.executions.queue_limit import QueueLimit
 from app.executions.refs import parse_execution_id, parse_group
@@ -39,6 +39,7 @@ from app.http.bodies import (
     read_json,
     read_query,
     stream_body,
+    whole_media_type_of,
 )
 from app.http.idempotency import idempotency_key_of
 from app.http.methods import get
@@ -94,8 +95,10 @@ async def submit_raw(script: str, request: AnyRequest) -> Response[Queued | Exec
 
     The body is the data, up to 256 MiB, whatever its `Content-Type` (only a form is refused). It
     is parsed by V8 alone: a body that is not JSON becomes an execution that fails with
-    `invalid_input`. Options are query parameters. The response comes as soon as the execution is
-    committed; with `Prefer: wait=30`, when it has finished, or after that many seconds.
+    `invalid_input`. A version with `"io": "bytes"` gets the bytes as they are; their
+    `Content-Type` is kept. Options are query parameters. The response comes as soon as the
+    execution is committed; with `Prefer: wait=30`, when it has finished, or after that many
+    seconds.
     """
     if media_type_of(request) == "multipart/form-data":
         raise UnsupportedMediaType(
@@ -157,7 +160,8 @@ async def show_execution(execution: str, request: AnyRequest) -> Response[Execut
     Poll until `finished_at` is set, preferably with `?wait=30`: the response then comes when the
     execution has finished, or after that many seconds. A finished execution has a receipt, and
     either a `result` (inline up to 1 MiB; `result_url` serves any size) or an `error` whose `kind`
-    says why it has no result.
+    says why it has no result. A result that is bytes is at `result_url` only; `receipt.output` has
+    its media type, size and hash.
     """
     choices = read_query(request, reference.ExecutionQuery)
     wait = None if isinstance(choices.wait, UnsetType) else choices.wait
@@ -276,6 +280,7 @@ def _submission_in_envelope(envelope: Envelope, settings: Settings) -> Submissio
 def _submission_in_query(request: AnyRequest, settings: Settings) -> Submission:
     choices = read_query(request, reference.RawSubmissionQuery, many=("label",))
     limits = {name: getattr(choices, name) for name in LimitChoice.__struct_fields__}
+    media_type = whole_media_type_of(request)
     return Submission(
         limits=LimitChoice(**{name: each or None for name, each in limits.items()}),
         seed=None if choices.seed is UNSET else choices.seed,
@@ -285,6 +290,7 @@ def _submission_in_query(request: AnyRequest, settings: Settings) -> Submission:
         callback_url=callback_url_in_query(
             settings, None if choices.callback_url is UNSET else choices.callback_url
         ),
+        media_type=None if media_type.lower() == JSON_TYPE else media_type,
     )
 
 

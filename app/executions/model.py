@@ -19,8 +19,10 @@ from app.limits import (
 )
 from app.losses import WrittenWarnings
 from app.payloads.model import PayloadRef, StoredPayload
+from app.sandbox.outcomes import Io
 from app.sandbox.protocol import Isolation
 
+JSON_TYPE: Final = "application/json"
 LABEL_NAME: Final = "[A-Za-z0-9][A-Za-z0-9._/-]{0,62}"
 LabelName = Annotated[str, Meta(pattern=rf"^{LABEL_NAME}$(?!\n)")]
 LabelValue = Annotated[str, Meta(max_length=MAX_LABEL_VALUE_CHARACTERS, pattern=r"^[^\x00]*$")]
@@ -52,7 +54,10 @@ class PayloadKind(StrEnum):
 
 
 class Submission(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The options of a submission: everything except its script and its data."""
+    """The options of a submission: everything except its script and its data.
+
+    `media_type` is that of the data, which a version that takes bytes sees; None: JSON.
+    """
 
     limits: LimitChoice = LimitChoice()
     seed: Seed | None = None
@@ -60,6 +65,12 @@ class Submission(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     priority: Priority = 0
     params: bytes | None = None
     callback_url: str | None = None
+    media_type: str | None = None
+
+
+def media_type_of(submission: Submission) -> str:
+    """Return the media type of a submission's data."""
+    return submission.media_type or JSON_TYPE
 
 
 class Claim(Struct, frozen=True, kw_only=True):
@@ -82,6 +93,8 @@ class Claim(Struct, frozen=True, kw_only=True):
     request_id: str | None = None
     # Claimed ahead: it begins once a slot is free.
     held: bool = False
+    # The input of BYTES has a media type, unless it was recorded as that of a version over JSON.
+    io: Io = Io.JSON
     # It is an item of a batch, for which hardly anybody waits by itself.
     batch_id: UUID | None = None
     # It is a part of a run.

@@ -29,8 +29,9 @@ async def show_result(
 ) -> Response[bytes] | Stream:
     """Download the result.
 
-    The exact bytes that `JSON.stringify` produced from the script's return value, in any size.
-    With `Range`, one range of them.
+    The exact bytes that `JSON.stringify` produced from the script's return value, in any size; of a
+    version with `"io": "bytes"`, the bytes that it returned, with their media type. With `Range`,
+    one range of them.
     """
     stored = await payload_service.find_result(resources, tenant, parse_execution_id(execution))
     return await respond_with_payload(request, resources.blobs, stored)
@@ -48,7 +49,8 @@ async def show_input(
     """Download the input.
 
     The bytes as they were submitted, decompressed if they were compressed. Only V8 parses them,
-    so they need not be JSON. With `Range`, one range of them.
+    so they need not be JSON. Those of a version with `"io": "bytes"` have the media type with which
+    they were sent. With `Range`, one range of them.
     """
     stored = await payload_service.find_input(resources, tenant, parse_execution_id(execution))
     return await respond_with_payload(request, resources.blobs, stored, media_type=BYTES)

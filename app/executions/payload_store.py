@@ -12,7 +12,7 @@ from app.payloads.model import StoredPayload
 # Every execution has an input row. All payloads are erased together, so its `erased_at` stands for
 # them all.
 SELECT_PAYLOAD = """
-SELECT e.status, i.erased_at, p.sha256, p.size_bytes, p.body, p.blob_key
+SELECT e.status, i.erased_at, p.sha256, p.size_bytes, p.body, p.blob_key, p.media_type
 FROM executions AS e
 JOIN payloads AS i ON i.tenant_id = e.tenant_id AND i.execution_id = e.id AND i.kind = 'input'
 LEFT JOIN payloads AS p ON p.tenant_id = e.tenant_id AND p.execution_id = e.id AND p.kind = $3

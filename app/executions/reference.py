@@ -21,11 +21,13 @@ from app.executions.problems import (
     part_of_run,
 )
 from app.executions.waiting.waiters import MAX_WAIT_SECONDS
+from app.http.negotiation import ANY_TYPE
 from app.http.openapi import (
     ANY_JSON,
     BINARY,
     JsonSchema,
     ResponseSpec,
+    Shape,
     documented,
 )
 from app.http.openapi_parameters import (
@@ -47,6 +49,7 @@ from app.limits import (
 from app.outages import BlobsFull, BlobsUnavailable, DatabaseFull, DatabaseUnavailable
 from app.pagination import Page, PageQuery
 from app.quotas.errors import QuotaExceeded
+from app.sandbox.media_types import OCTET_STREAM
 from app.scripts.problems import ScriptArchived, ScriptNotFound, VersionNotFound
 from app.workers.model import NoWorkerLargeEnough
 
@@ -232,7 +235,7 @@ SUBMIT_ENVELOPE: Final = documented(
 )
 
 SUBMIT_RAW: Final = documented(
-    request_bodies={"application/json": ANY_JSON},
+    request_bodies={"application/json": ANY_JSON, OCTET_STREAM: BINARY},
     query=RawSubmissionQuery,
     headers=_PREFER,
     idempotent=True,
@@ -298,18 +301,27 @@ CANCEL_EXECUTION: Final = documented(
     examples=EXAMPLES,
 )
 
+# With the media type that a user has chosen.
+_ANY_BYTES: Final[dict[str, Shape]] = {ANY_TYPE: BINARY}
 # A part of a JSON text need not be JSON.
 _PART: Final[JsonSchema] = {"description": "a range of the bytes"}
 
 
 def payload_responses(
-    description: str, shape: type | JsonSchema, media_type: str = "application/json"
+    description: str,
+    shape: type | JsonSchema,
+    media_type: str = "application/json",
+    also: dict[str, Shape] | None = None,
 ) -> dict[int, ResponseSpec]:
     """Describe the responses of a route that serves a payload: whole, in ranges, not modified."""
     part = {**_BYTES, "Content-Range": "the range of this part, and the total size"}
     return {
         200: ResponseSpec(
-            description=description, shape=shape, media_type=media_type, headers=_BYTES
+            description=description,
+            shape=shape,
+            media_type=media_type,
+            also=also or {},
+            headers=_BYTES,
         ),
         206: ResponseSpec(
             description="With `Range`: one range of the bytes",
@@ -323,7 +335,11 @@ def payload_responses(
 
 SHOW_RESULT: Final = documented(
     headers=DESCRIBED,
-    responses=payload_responses("The bytes that `JSON.stringify` produced", ANY_JSON),
+    responses=payload_responses(
+        "The bytes that `JSON.stringify` produced, or that a version of `io` `bytes` returned",
+        ANY_JSON,
+        also=_ANY_BYTES,
+    ),
     problems=(NO_EXECUTION, NoResult, _NOT_FINISHED, _GONE, NO_RANGE, NO_DATABASE, NO_BLOBS),
     parameters=PARAMETERS,
     examples=EXAMPLES,
@@ -332,7 +348,7 @@ SHOW_RESULT: Final = documented(
 SHOW_INPUT: Final = documented(
     headers=DESCRIBED,
     responses=payload_responses(
-        "The bytes as they were submitted", BINARY, "application/octet-stream"
+        "The bytes as they were submitted", BINARY, OCTET_STREAM, also=_ANY_BYTES
     ),
     problems=(NO_EXECUTION, _GONE, NO_RANGE, NO_DATABASE, NO_BLOBS),
     parameters=PARAMETERS,

@@ -12,7 +12,8 @@ from app.payloads.model import StoredPayload
 SELECT_REPLAYED = """
 SELECT e.id, e.status, e.run_id, e.script_id, e.version, e.wall_ms, e.max_cpu_ms, e.memory_bytes,
        e.max_output_bytes, e.seed, e.clock_ms, e.labels, e.priority,
-       i.erased_at, i.sha256, i.size_bytes, i.body, i.blob_key, p.body AS params
+       i.erased_at, i.sha256, i.size_bytes, i.body, i.blob_key, i.media_type,
+       p.body AS params
 FROM executions AS e
 JOIN payloads AS i ON i.tenant_id = e.tenant_id AND i.execution_id = e.id AND i.kind = 'input'
 LEFT JOIN payloads AS p
@@ -50,6 +51,7 @@ async def select_replayed(conn: Connection, tenant: UUID, execution_id: UUID) ->
             size_bytes=row["size_bytes"],
             body=row["body"],
             blob_key=row["blob_key"],
+            media_type=row["media_type"],
         ),
     )
 

@@ -10,7 +10,7 @@ from app.audit.store import log_action
 from app.auth.callers import Caller
 from app.db import Connection
 from app.executions import acceptance
-from app.executions.model import Replayed
+from app.executions.model import JSON_TYPE, Replayed
 from app.executions.problems import not_finished, not_found, part_of_run, payload_gone
 from app.executions.replay_store import insert_replay, select_replayed
 from app.idempotency.model import IdempotencyKey, RequestKey, key_for
@@ -96,6 +96,8 @@ async def _insert(
             policy=resources.settings.limit_policy,
             seed=original.seed,
             clock_ms=original.clock_ms,
+            # Of an input that has none: another version may take it as bytes.
+            media_type=JSON_TYPE,
             labels=original.labels,
             params=original.params,
             payload=original.input,

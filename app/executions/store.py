@@ -39,14 +39,15 @@ SELECT e.id, e.status, e.labels, e.priority, e.attempts, e.created_at, e.started
        s.id AS script_id, s.name AS script_name, e.version,
        encode(v.sha256, 'hex') AS script_sha256,
        encode(i.sha256, 'hex') AS input_sha256, i.size_bytes AS input_bytes,
-       i.erased_at AS data_erased_at,
+       i.media_type AS input_type, i.erased_at AS data_erased_at,
        encode(r.sha256, 'hex') AS output_sha256, r.size_bytes AS output_bytes,
+       r.media_type AS output_type,
        encode(p.sha256, 'hex') AS params_sha256, p.size_bytes AS params_bytes,
        CASE WHEN parameters.with_result THEN e.callback_url END AS callback_url,
        rp.replay_of, rp.status AS original_status, rp.error AS original_error,
        encode(rp.output_sha256, 'hex') AS original_sha256,
        CASE WHEN parameters.with_result THEN p.body END AS params,
-       CASE WHEN parameters.with_result THEN r.body END AS result
+       CASE WHEN parameters.with_result AND r.media_type IS NULL THEN r.body END AS result
 FROM parameters
 JOIN executions AS e ON e.tenant_id = parameters.tenant_id
 JOIN scripts AS s ON s.tenant_id = e.tenant_id AND s.id = e.script_id
@@ -267,9 +268,13 @@ def _receipt(row: asyncpg.Record | Mapping[str, Any], script: ScriptVersionRef) 
     created, started, finished = row["created_at"], row["started_at"], row["finished_at"]
     return Receipt(
         script=script,
-        input=PayloadRef(sha256=row["input_sha256"], bytes=row["input_bytes"]),
+        input=PayloadRef(
+            sha256=row["input_sha256"],
+            bytes=row["input_bytes"],
+            media_type=row["input_type"] or UNSET,
+        ),
         params=_payload_ref(row["params_sha256"], row["params_bytes"]),
-        output=_payload_ref(row["output_sha256"], row["output_bytes"]),
+        output=_payload_ref(row["output_sha256"], row["output_bytes"], row["output_type"]),
         seed=row["seed"],
         clock_ms=row["clock_ms"],
         v8_version=row["v8_version"],
@@ -287,8 +292,12 @@ def _receipt(row: asyncpg.Record | Mapping[str, Any], script: ScriptVersionRef) 
     )
 
 
-def _payload_ref(sha256: str | None, size_bytes: int) -> PayloadRef | None:
-    return None if sha256 is None else PayloadRef(sha256=sha256, bytes=size_bytes)
+def _payload_ref(
+    sha256: str | None, size_bytes: int, media_type: str | None = None
+) -> PayloadRef | None:
+    if sha256 is None:
+        return None
+    return PayloadRef(sha256=sha256, bytes=size_bytes, media_type=media_type or UNSET)
 
 
 def _ms(duration: timedelta) -> float:

@@ -14,7 +14,7 @@ from app.auth.callers import Caller, reauthorize
 from app.executions import acceptance
 from app.executions.acceptance_groups import Acceptance, insert_executions
 from app.executions.callback_urls import require_room_for_callback
-from app.executions.model import Submission
+from app.executions.model import Submission, media_type_of
 from app.idempotency.model import IdempotencyKey, RequestKey, key_for
 from app.idempotency.store import is_known
 from app.lanes import ALONE, MAX_SHARED_BYTES, Alone
@@ -189,6 +189,7 @@ async def _insert_one(
             # Claims alone count what a tenant runs.
             may_hand_over=not resources.settings.default_max_running,
             callback_url=wanted.submission.callback_url,
+            media_type=media_type_of(wanted.submission),
             key=wanted.key,
             key_hours=resources.settings.idempotency_hours,
         )

@@ -14,6 +14,7 @@ from app.fair_queue import FairQueue
 from app.http.authorization import caller_of
 from app.http.content_digest import checked, content_digests_of
 from app.http.decompression import ENCODINGS, decompressed
+from app.sandbox.media_types import MAX_MEDIA_TYPE_CHARACTERS, OCTET_STREAM, is_media_type
 from app.validation import (
     InvalidTexts,
     convert_texts,
@@ -51,12 +52,27 @@ class ClientGone(Problem):
     title = "The body is incomplete"
 
 
+_SHOWN_CHARACTERS: Final = 40
 _UTF8: Final = frozenset({"utf-8", "utf8", "us-ascii", "ascii"})
 
 
 def media_type_of(request: AnyRequest) -> str:
     """Return the body's media type in lower case, without parameters; empty if missing."""
     return str(request.content_type[0]).lower()
+
+
+def whole_media_type_of(request: AnyRequest) -> str:
+    """Return the body's media type as it was sent, with parameters; a missing one is any bytes.
+
+    Raises UnsupportedMediaType if Content-Type is not a media type.
+    """
+    sent = ",".join(request.headers.getall("content-type", [])).strip()
+    if sent and not is_media_type(sent):
+        raise UnsupportedMediaType(
+            f"Content-Type {sent[:_SHOWN_CHARACTERS]!r} is not a media type such as image/png, of "
+            f"up to {MAX_MEDIA_TYPE_CHARACTERS} characters"
+        )
+    return sent or OCTET_STREAM
 
 
 def described_type(request: AnyRequest) -> str:

@@ -23,6 +23,8 @@ _WEIGHT: Final = re.compile(r"[01](?:\.[0-9]*)?|\.[0-9]+")
 _GIVEN: Final = ("charset", "utf-8")
 _NDJSON: Final = "application/x-ndjson"
 _JSON: Final = "application/json"
+# Of a route whose response has a media type that a user has chosen: it is always sent.
+ANY_TYPE: Final = "*/*"
 # Clients repeat the Accept of their library. Longer ones are not kept: memory is bounded.
 _MAX_CACHED: Final = 256
 
@@ -55,7 +57,11 @@ async def negotiate(request: Request[Any, Any, Any]) -> Response[None] | None:
     accept = ",".join(request.headers.getall("accept", []))
     # Lines of JSON are for clients that ask for JSON as well, as generated ones always do.
     also = (MEDIA_TYPE, _JSON) if _NDJSON in produced else (MEDIA_TYPE,)
-    if produced and not any(accepts(accept, each) for each in (*produced, *also)):
+    if (
+        produced
+        and ANY_TYPE not in produced
+        and not any(accepts(accept, each) for each in (*produced, *also))
+    ):
         known = " or ".join(produced)
         raise NotAcceptable(f"this route produces {known}; Accept is {accept!r}")
     return None

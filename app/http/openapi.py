@@ -83,13 +83,14 @@ _REPEATING: Final = (
 class ResponseSpec(Struct, frozen=True, kw_only=True):
     """A successful response of a route.
 
-    `links` name follow-up operations, and the members of this response that their parameters
-    take.
+    `also` has the shapes of other media types, `*/*` if users choose them. `links` name follow-up
+    operations, and the members of this response that their parameters take.
     """
 
     description: str
     shape: Shape | None = None
     media_type: str = "application/json"
+    also: Mapping[str, Shape] = {}
     headers: Mapping[str, str] = {}
     links: Mapping[str, Mapping[str, str]] = {}
 
@@ -130,7 +131,12 @@ def documented(  # noqa: PLR0913 - one keyword for each part of the document
         header_names: ClassVar[tuple[str, ...]] = tuple(headers or ())
         # Read by app.http.negotiation.
         media_types: ClassVar[tuple[str, ...]] = tuple(
-            dict.fromkeys(each.media_type for each in responses.values() if each.shape is not None)
+            dict.fromkeys(
+                name
+                for each in responses.values()
+                if each.shape is not None
+                for name in (each.media_type, *each.also)
+            )
         ) + tuple(elsewhere)
 
         def to_schema(self) -> dict[str, Any]:
@@ -307,6 +313,7 @@ def _success(status: int, answer: ResponseSpec, recorded: Sequence[Example]) -> 
             if each.status == status and each.answer is not UNSET
         }
         response["content"] = {answer.media_type: _content(answer.shape, examples)}
+        response["content"] |= {name: _content(shape, {}) for name, shape in answer.also.items()}
     if answer.links:
         response["links"] = {
             name: {

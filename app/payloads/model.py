@@ -4,31 +4,43 @@ import hashlib
 from collections.abc import Awaitable, Callable, Sequence
 from enum import StrEnum
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from app.db import Connection
 from app.settings import Settings
 
 
 class StoredPayload(Struct, frozen=True, kw_only=True):
-    """Bytes at rest: in a row (`body`) or in the blob store (`blob_key`)."""
+    """Bytes at rest: in a row (`body`) or in the blob store (`blob_key`).
+
+    `media_type` None: it is not of bytes (`io`), but of JSON.
+    """
 
     sha256: bytes
     size_bytes: int
     body: bytes | None
     blob_key: str | None
+    media_type: str | None = None
 
 
 class PayloadRef(Struct, frozen=True, kw_only=True):
-    """A payload, identified by its SHA-256 (hexadecimal) and its size in bytes."""
+    """A payload, identified by its SHA-256 (hexadecimal) and its size in bytes.
+
+    Bytes that a script takes or returns as they are have a `media_type`; others are JSON.
+    """
 
     sha256: str
     bytes: int
+    media_type: str | UnsetType = UNSET
 
 
-def reference_to(body: bytes) -> PayloadRef:
+def reference_to(body: bytes, *, media_type: str | None = None) -> PayloadRef:
     """Return the reference to a payload in memory."""
-    return PayloadRef(sha256=hashlib.sha256(body).hexdigest(), bytes=len(body))
+    return PayloadRef(
+        sha256=hashlib.sha256(body).hexdigest(),
+        bytes=len(body),
+        media_type=UNSET if media_type is None else media_type,
+    )
 
 
 class MaintenanceTask(StrEnum):

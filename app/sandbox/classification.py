@@ -92,6 +92,7 @@ class CellVerdict(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     kinds: tuple[str, ...] = ()
     input_line: Count | None = None
     rows: tuple[Count, Count, Count] = (0, 0, 0)
+    media_type: str | None = None
 
 
 class RecordFailure(Struct, frozen=True, kw_only=True):
@@ -214,7 +215,7 @@ def _from_verdict(  # noqa: C901, PLR0911 - one case, one return for each kind o
         case "succeeded":
             if verdict.output_bytes != evidence.output_bytes:
                 return Crashed(detail="the cell sent less output than it said")
-            return Succeeded(output_bytes=verdict.output_bytes)
+            return Succeeded(output_bytes=verdict.output_bytes, media_type=verdict.media_type)
         case "threw" if verdict.allocation:
             return _out_of_memory(limits, "an array buffer could not be allocated")
         case "threw" | "refused" if verdict.error is not None:

@@ -24,8 +24,8 @@ class Slot(IntEnum):
 HEAD_BYTES: Final = 4 * len(Slot)
 # After them the script's world: clock and seed, which a double holds exactly, and the length of
 # the context that precedes the payload in one string. Then the progress of a stream: the line of
-# the input, and the numbers of rows in, out and failed.
-_WORLD: Final = struct.Struct("=7d")
+# the input, and the numbers of rows in, out and failed. Last, the length of an input of bytes.
+_WORLD: Final = struct.Struct("=8d")
 _CONTEXT_UNITS: Final = struct.Struct("=d")
 _CONTEXT_OFFSET: Final = HEAD_BYTES + 16
 _PROGRESS: Final = struct.Struct("=4d")
@@ -43,9 +43,12 @@ codecs.lookup("utf-16-le")
 class Console:
     """The shared memory of one isolate, and the limits of its console."""
 
-    def __init__(self, memory: memoryview, job: JobHeader, *, context_units: int) -> None:
+    def __init__(
+        self, memory: memoryview, job: JobHeader, *, context_units: int, input_bytes: int = 0
+    ) -> None:
         """Use the memory that harness.js made, for a job's world and limits."""
-        _WORLD.pack_into(memory, HEAD_BYTES, job.clock_ms, job.seed, context_units, *(0, 0, 0, 0))
+        world = (job.clock_ms, job.seed, context_units, *(0, 0, 0, 0), input_bytes)
+        _WORLD.pack_into(memory, HEAD_BYTES, *world)
         self._memory = memory
         self._head = memory[:HEAD_BYTES].cast("I")
         self._units = memory[PIECE_OFFSET:]

@@ -8,11 +8,12 @@ from typing import Final
 import msgspec
 
 from app.sandbox.cell_process import Cell
-from app.sandbox.outcomes import Job
+from app.sandbox.outcomes import Io, Job
 from app.sandbox.protocol import (
     CHECK,
     CHUNK_BYTES,
     RUN,
+    RUN_BYTES,
     STREAM,
     VERSION,
     ChunkHeader,
@@ -123,6 +124,10 @@ class Feeder:
         await self._send(self._cell.send_at_once([(Kind.END, b"")]))
 
     @property
+    def _has_bytes(self) -> bool:
+        return self._mode == "run" and self._job.io is Io.BYTES
+
+    @property
     def _has_source(self) -> bool:
         return self._cell.source == self._job.source
 
@@ -130,7 +135,7 @@ class Feeder:
         job, limits = self._job, self._job.limits
         header = JobHeader(
             version=VERSION,
-            mode=_MODES[self._mode],
+            mode=RUN_BYTES if self._has_bytes else _MODES[self._mode],
             seed=job.seed,
             clock_ms=job.clock_ms,
             wall_ms=limits.wall_ms,
@@ -147,7 +152,8 @@ class Feeder:
             self._cell.source = job.source
         if self._options:
             frames.append((Kind.STREAM, self._options))
-        frames.append((Kind.CONTEXT, _context(job) if self._mode != "check" else b""))
+        about = {"media_type": job.media_type} if self._has_bytes else {}
+        frames.append((Kind.CONTEXT, _context(job, **about) if self._mode != "check" else b""))
         return frames
 
     def _inputs_of(self, chunk: bytes) -> list[Frame]:
@@ -170,6 +176,6 @@ class Feeder:
             raise ConnectionError from None
 
 
-def _context(job: Job) -> bytes:
+def _context(job: Job, **about: str) -> bytes:
     context = msgspec.structs.asdict(job.context)
-    return encode_json({**context, "clock_ms": job.clock_ms, "seed": job.seed})
+    return encode_json({**context, "clock_ms": job.clock_ms, "seed": job.seed, **about})

@@ -58,14 +58,14 @@
   const LINE_UNITS = 4 * 1024; // a longer line exceeds the limit of 4 KiB and is clipped
   const LEVEL = 0, LENGTH = 1, DROPPED = 2, CLOSED = 3, REQUEST = 4, OFFSET = 5, HEAD = 6;
   const CLOCK_MS = 0, SEED = 1, CONTEXT = 2, LINE = 3, ROWS_IN = 4, ROWS_OUT = 5, ROWS_FAILED = 6;
-  const WORLD = 7;
+  const INPUT_BYTES = 7, WORLD = 8;
   const memory = new ArrayBuffer(HEAD * 4 + WORLD * 8 + LINE_UNITS * 2);
   const head = new Uint32Array(memory, 0, HEAD);
   const world = new Float64Array(memory, HEAD * 4, WORLD);
   const units = new Uint16Array(memory, HEAD * 4 + WORLD * 8);
   const bytes = new Uint8Array(memory, HEAD * 4 + WORLD * 8);
   const NOTIFY = 0;
-  // The third is set below; the fourth is the buffer of a stream's bytes.
+  // The third is set below; the fourth is a buffer that the cell reads or fills.
   const parts = [null, memory, null, null];
 
   // ---- the script's world
@@ -560,6 +560,16 @@
     }
   });
 
+  // As `read`, if the payload is in a buffer already; then calls `process`.
+  const startWithBytes = (text) => {
+    if (find() !== 0) return -1;
+    context = readContext(text);
+    if (context === undefined) return -1;
+    input = bytesIo.given();
+    run();
+    return 1;
+  };
+
   // Params are a string in the context, so they cannot forge other members.
   const readContext = ((text) => {
     try {
@@ -604,6 +614,10 @@
   };
 
   const finish = ((result, caller) => {
+    if (hasBytes) {
+      if (bytesIo.finish(result)) phase = DONE;
+      return;
+    }
     try {
       output = stringify(result);
       returned = result;
@@ -838,6 +852,7 @@
       fail("unsettled_promise", { __proto__: null });
     }
     if (phase !== DONE) return -1;
+    if (hasBytes) return bytesIo.settled();
     return output.length <= SMALL ? output : output.length;
   });
 
@@ -848,6 +863,7 @@
     // output if it is short: the microtasks that are left cannot change it. In a stream 0 or -1.
     if (typeof this === "string") {
       if (streams) return stream.take(this);
+      if (hasBytes) return startWithBytes(this);
       if (read(this) !== 0) return -1;
       if (this.length > SMALL) return 0; // the run should not hold its memory
       run();
@@ -887,6 +903,19 @@
         streams = true;
         parts[3] = stream.openBuffer(BUFFER_BYTES);
         return 0;
+      // `io: bytes`: 15 and 16 run before user code; they make the input's buffer (-1: there is no
+      // memory for it), and that through which the result leaves.
+      case 15:
+        hasBytes = true;
+        parts[3] = bytesIo.openInput(world[INPUT_BYTES]);
+        return parts[3] === null ? -1 : 0;
+      case 16:
+        parts[3] = bytesIo.openOutput(BUFFER_BYTES);
+        return 0;
+      case 17: // how many bytes of the result are in its buffer now
+        return bytesIo.take();
+      case 18: // the result's media type, as the script gave it
+        return bytesIo.type();
       default: // the failure, as JSON
         return failure;
     }
@@ -900,7 +929,7 @@
     if (phase === PENDING) threw(thrown);
   };
   const BUFFER_BYTES = 1024 * 1024; // CHUNK_BYTES of protocol.py
-  let streams = false;
+  let streams = false, hasBytes = false;
   const timers = web.timers({
     __proto__: null, apply, floor, TypeError, threw: uncaught,
     elapsed: () => elapsed, moveTo: (due) => { elapsed = due; },
@@ -925,8 +954,12 @@
     elapsed: () => elapsed, startMs: () => world[CLOCK_MS],
   });
 
-  // ---- streams
+  // ---- bytes and streams
 
+  const bytesIo = web.bytes({
+    __proto__: null, construct, fail, getOwnPropertyDescriptor, getPrototypeOf, isObject, threw,
+    uncurry,
+  });
   const states = web.states({
     __proto__: null, apply, clip, construct, defineProperty, getOwnPropertyDescriptor,
     getPrototypeOf, isArray, isObject, ownKeys, parse, pathStep: step, setPrototypeOf, stringify,
@@ -937,7 +970,7 @@
   const stream = web.stream({
     __proto__: null, apply, bufferOf, construct, finish, fail, getOwnPropertyDescriptor,
     getPrototypeOf, hintOf, isArray, isObject, matches, messageOf, nameOf, parse, readContext,
-    slice, states, stringify, threw, timers, uncurry, unwritable, world,
+    slice, states, stringify, threw, timers, uncurry, unwritable, viewOf: bytesIo.viewOf, world,
     slots: { __proto__: null, CONTEXT, LINE, ROWS_IN, ROWS_OUT, ROWS_FAILED },
     repeat: uncurry(String.prototype.repeat),
     isPromise: (value) => getPrototypeOf(value) === PromisePrototype,

@@ -1,20 +1,21 @@
 """Run one job in one isolate: from a source and its payload to the output and a verdict."""
 
-import re
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Final, NoReturn
+from typing import Final, NoReturn
 
-from app.sandbox import lockdown
+from app.sandbox.bytes_job import BytesJob
 from app.sandbox.console import Console
 from app.sandbox.exception_parser import parse_uncaught
 from app.sandbox.isolates import Value
+from app.sandbox.job_memory import JobMemory
 from app.sandbox.job_reader import JobReader, NotUtf8, PayloadText
 from app.sandbox.native.mini_racer import DeadlineExceeded, HeapExhausted, Type
 from app.sandbox.protocol import (
     CHECK,
     CHUNK_BYTES,
     MAX_LATE_NS,
+    RUN_BYTES,
     STREAM,
     Frame,
     JobHeader,
@@ -38,18 +39,6 @@ _PARSED: Final = 0
 # Its answer to _SETTLE after a timer has run, whose microtasks come next.
 _AGAIN: Final = -2
 
-# V8's error if it cannot allocate a buffer; user code may throw the same text.
-_ALLOCATION_ERROR: Final = re.compile(
-    r"RangeError: (?:Array buffer allocation failed|ArrayBuffer\.[\w.]+: Out of memory)\Z"
-)
-# The message alone is believed if private memory grew by this part of the limit.
-_MIN_GROWTH: Final = 0.5
-# Private memory above the heap: V8's own, and temporary copies.
-_PRIVATE_MEMORY_FACTOR: Final = 1.3
-_SPARE_BYTES: Final = 96 * 1024 * 1024
-# Limits are rounded up to a multiple of this, so that most jobs need not set them again.
-_LIMIT_STEP_BYTES: Final = 8 * 1024 * 1024
-_SPARE_CPU_S: Final = 3
 # Of a stream's chunk: received, decoded, with its header, V8's own.
 _CHUNK_COPIES: Final = 4
 # Output with one of these may have lost a value that has no JSON.
@@ -57,8 +46,6 @@ _LOSSY: Final = (b"{}", b"null", b'{"0":')
 # Time to search for losses; before RESULT is sent, the pool's deadline still runs.
 _SHORT_SEARCH_S: Final = 0.1
 _LONG_SEARCH_S: Final = 1.0
-# What V8 has not collected yet is mostly garbage, and does not count as a script's data.
-_UNCOLLECTED_BYTES: Final = 32 * 1024 * 1024
 
 
 class IsolateSlot:
@@ -71,13 +58,9 @@ class IsolateSlot:
         self._isolate = engine.open_isolate(on_console_line=self._send_console_line)
         self._clock = RunClock()
         self._streams = False
-        self._data_bytes = 0
-        self._cpu_s = 0
         self._last_frames: list[Frame] = []
         self._verdict_if_stuck: dict[str, object] = {"kind": "timed_out"}
-        self._statm_fd = -1
-        self._private_bytes = 0
-        self._heap_bytes = 0
+        self._memory: JobMemory | None = None
         self._muted = False
 
     @property
@@ -95,9 +78,8 @@ class IsolateSlot:
         try:
             # Context and payload go to V8 as one string, in one call.
             job, payload = reader.receive(latin1=self._isolate.takes_latin1)
-            self._statm_fd = statm_fd
-            self._private_bytes = lockdown.private_bytes(statm_fd)
-            self._prepare(job, payload)
+            self._memory = JobMemory(self._isolate, statm_fd=statm_fd, heap_bytes=job.memory_bytes)
+            self._prepare(job, payload, self._memory)
             self._run(job, reader, payload)
         except Finished as finished:
             verdict, reusable = finished.verdict, finished.reusable
@@ -132,20 +114,16 @@ class IsolateSlot:
         self._last_frames = []
         return self._isolate.close()
 
-    def _prepare(self, job: JobHeader, payload: PayloadText) -> None:
+    def _prepare(self, job: JobHeader, payload: PayloadText, memory: JobMemory) -> None:
         """Set the script's world and its limits, except the clock."""
         self._console = Console(
-            self._isolate.shared_memory, job, context_units=payload.context_units
+            self._isolate.shared_memory,
+            job,
+            context_units=payload.context_units,
+            input_bytes=len(payload.binary),
         )
-        self._heap_bytes = job.memory_bytes
-        self._isolate.limit_memory(self._heap_bytes + _UNCOLLECTED_BYTES)
-        # Three copies of the payload exist for a moment: received, copied, V8's own.
-        copies_bytes = 3 * len(payload.encoded)
-        budget = int(_PRIVATE_MEMORY_FACTOR * self._heap_bytes) + copies_bytes + _SPARE_BYTES
-        data_bytes = self._private_bytes + budget
-        self._data_bytes = data_bytes + -data_bytes % _LIMIT_STEP_BYTES
-        self._cpu_s = int(time.process_time() + job.wall_ms / 1_000) + _SPARE_CPU_S
-        lockdown.set_soft_limits(data_bytes=self._data_bytes, cpu_s=self._cpu_s)
+        payload_bytes = len(payload.encoded) + len(payload.binary)
+        memory.limit(payload_bytes=payload_bytes, wall_ms=job.wall_ms)
 
     def _run(self, job: JobHeader, reader: JobReader, payload: PayloadText) -> NoReturn:
         """Run the script up to its output; always ends in an exception."""
@@ -155,6 +133,8 @@ class IsolateSlot:
         self._isolate.reset_allocation_failures()
         if job.mode == STREAM:
             self._stream(job, reader, payload)
+        if job.mode == RUN_BYTES:
+            self._process_bytes(job, reader, payload)
         self._run_top_level(reader.code)
         if job.mode == CHECK:
             self._check()
@@ -171,11 +151,7 @@ class IsolateSlot:
             self._fail()
         if answer.integer == _PARSED:
             self._call_for_number(self._isolate.number(_RUN))
-        settle = self._isolate.number(_SETTLE)
-        settled = self._call(settle)  # microtasks have run since
-        while settled.type == Type.INTEGER and settled.integer == _AGAIN:
-            settled.free()
-            settled = self._call(settle)
+        settled = self._settle()
         if settled.type == Type.STRING:
             self._finish_with_small_output(settled, limit_bytes)
         units = settled.integer
@@ -184,6 +160,38 @@ class IsolateSlot:
         if units > limit_bytes:
             raise Finished("output_too_large")
         self._send_output(units, limit_bytes)
+
+    def _settle(self) -> Value:
+        """Run timers and microtasks until the result is there, or has failed."""
+        settle = self._isolate.number(_SETTLE)
+        settled = self._call(settle)  # microtasks have run since
+        while settled.type == Type.INTEGER and settled.integer == _AGAIN:
+            settled.free()
+            settled = self._call(settle)
+        return settled
+
+    def _process_bytes(self, job: JobHeader, reader: JobReader, payload: PayloadText) -> NoReturn:
+        """Call `process` with bytes, up to its output, which is bytes."""
+        given = BytesJob(self._isolate, call=self._call)
+        given.open(payload.binary)
+        self._run_top_level(reader.code)
+        with self._isolate.string(payload.encoded) as context:
+            if self._call(context).integer < 0:
+                self._fail()
+        length = self._settle().integer
+        if length < 0:
+            self._fail()
+        if length > job.output_bytes:
+            raise Finished("output_too_large")
+        media_type = given.media_type()
+        self._clock.stop()
+        self._last_frames = [(Kind.RESULT, encode_result(length))]
+        for piece in given.pieces(length):
+            if length > CHUNK_BYTES:
+                self._send(self._last_frames)
+                self._last_frames.clear()
+            self._last_frames.append((Kind.OUTPUT, piece))
+        raise Finished("succeeded", output_bytes=length, media_type=media_type)
 
     def _stream(self, job: JobHeader, reader: JobReader, options: PayloadText) -> NoReturn:
         """Run the part of a stream up to its last output."""
@@ -213,11 +221,13 @@ class IsolateSlot:
 
     def _limit_for_chunk(self, length: int) -> None:
         """Set the limits for a chunk of a stream, of which some copies exist for a moment."""
-        data_bytes = self._data_bytes + _CHUNK_COPIES * max(length, CHUNK_BYTES)
-        lockdown.set_soft_limits(
-            data_bytes=data_bytes + -data_bytes % _LIMIT_STEP_BYTES,
-            cpu_s=int(time.process_time() + self._clock.left_s) + _SPARE_CPU_S,
-        )
+        more_bytes = _CHUNK_COPIES * max(length, CHUNK_BYTES)
+        self._memory_of().widen(more_bytes, left_s=self._clock.left_s)
+
+    def _memory_of(self) -> JobMemory:
+        if self._memory is None:
+            raise RuntimeError("the job has not been received")
+        return self._memory
 
     def _run_top_level(self, code: bytes) -> None:
         value = self._isolate.evaluate(code, deadline=self._clock.deadline)
@@ -246,7 +256,7 @@ class IsolateSlot:
         latest = decode_json(self._call(self._isolate.number(_LATEST)).memory) or {}
         if error["line"] is None:
             error["line"], error["column"] = latest.get("line"), latest.get("column")
-        if self._allocation_failed(error, claim=latest.get("allocation", "")):
+        if self._memory_of().allocation_failed(error, claim=latest.get("allocation", "")):
             evidence = "an array buffer could not be allocated"
             raise Finished("out_of_memory", reusable=False, evidence=evidence)
         raise Finished("refused", code="top_level_threw", error=error)
@@ -273,23 +283,10 @@ class IsolateSlot:
         if failure["kind"] == "refused":
             refuse(failure)
         elif failure["kind"] == "threw":
-            failure["allocation"] = self._allocation_failed(
+            failure["allocation"] = self._memory_of().allocation_failed(
                 failure["error"], claim=failure["allocation"]
             )
         raise Finished(reusable=not failure.get("allocation"), **failure)
-
-    def _allocation_failed(self, error: dict[str, Any], *, claim: str) -> bool:
-        """Return whether V8 failed to allocate a buffer, which the message alone does not show.
-
-        `claim` comes from harness.js: "failed" for an error that it caught before user code
-        did, "claimed" for one that a buffer threw, possibly for another reason.
-        """
-        if claim == "failed" or (claim == "claimed" and self._isolate.allocation_may_have_failed()):
-            return True
-        if _ALLOCATION_ERROR.match(f"{error['name']}: {error['message']}") is None:
-            return False
-        growth = lockdown.private_bytes(self._statm_fd) - self._private_bytes
-        return growth > _MIN_GROWTH * self._heap_bytes
 
     def _finish_with_small_output(self, answer: Value, limit_bytes: int) -> NoReturn:
         """Keep the output, so that one system call sends it with the verdict."""
@@ -305,10 +302,8 @@ class IsolateSlot:
     def _send_output(self, units: int, limit_bytes: int, *, sent_bytes: int = 0) -> NoReturn:
         """Send the output. User code is over: V8 only encodes a string that it holds."""
         self._clock.stop()
-        # UTF-8 takes at most three bytes per unit; the copy does not count as the script's.
-        lockdown.set_soft_limits(
-            data_bytes=self._data_bytes + 3 * units + _SPARE_BYTES, cpu_s=self._cpu_s + 60
-        )
+        # UTF-8 takes at most three bytes per unit.
+        self._memory_of().widen_for_output(3 * units)
         self._send([(Kind.RESULT, encode_result(units))])
         output = self._isolate.call(self._isolate.number(_OUTPUT)).memory
         if len(output) > limit_bytes:

@@ -5,6 +5,7 @@ from typing import Final
 
 from app.sandbox import lockdown
 from app.sandbox.protocol import (
+    RUN_BYTES,
     STREAM,
     ChunkHeader,
     FrameReader,
@@ -35,7 +36,7 @@ class PayloadText:
     """The context and the payload, for V8 as one string: in Latin-1 or else in UTF-8.
 
     `payload_bytes` is the length of the payload, `context_units` that of the context, which is
-    ASCII.
+    ASCII. A payload that is no text is in `binary`.
     """
 
     def __init__(self, context: bytes | memoryview, *, latin1: bool) -> None:
@@ -44,6 +45,7 @@ class PayloadText:
         self.latin1 = latin1
         self.context_units = len(context)
         self.payload_bytes = 0
+        self.binary = bytearray()
         self._decoder = codecs.getincrementaldecoder("utf-8")()
 
     def append(self, piece: bytes, *, final: bool = False) -> None:
@@ -102,16 +104,20 @@ class JobReader:
             message = f"frame {kind.name} where SOURCE or CONTEXT was due"
             raise ProtocolError(message)
         text = PayloadText(body, latin1=latin1)
+        is_binary = header.mode == RUN_BYTES
         while True:
             kind, length = self._frames.read_header()
             if kind not in (Kind.INPUT, Kind.END):
                 message = f"frame {kind.name} within the payload"
                 raise ProtocolError(message)
-            if text.payload_bytes + length > _SMALL_BYTES:
+            if text.payload_bytes + len(text.binary) + length > _SMALL_BYTES:
                 # The limit in force is that of the last job, which may have been lower.
                 lockdown.lift_data_limit()
             for piece in self._frames.pieces(length):
-                text.append(bytes(piece))
+                if is_binary:
+                    text.binary += piece
+                else:
+                    text.append(bytes(piece))
             if kind is Kind.END:
                 text.append(b"", final=True)
                 return header, text

@@ -5,7 +5,15 @@ from typing import Literal
 
 from msgspec import Struct
 
+from app.sandbox.media_types import OCTET_STREAM
 from app.sandbox.protocol import Isolation
+
+
+class Io(StrEnum):
+    """What `process` gets and returns: values that are JSON outside V8, or bytes."""
+
+    JSON = "json"
+    BYTES = "bytes"
 
 
 class Limits(Struct, frozen=True, kw_only=True):
@@ -38,7 +46,7 @@ class Job(Struct, frozen=True, kw_only=True):
     """One run: the user's source, and everything that determines its output except the input.
 
     `source` is UTF-8. `seed` is below 2**53; `clock_ms` is the script's current time, in ms since
-    1970. Jobs of two `tenant`s never share a process.
+    1970. Jobs of two `tenant`s never share a process. With `io` BYTES the input is of `media_type`.
     """
 
     tenant: str
@@ -47,6 +55,8 @@ class Job(Struct, frozen=True, kw_only=True):
     clock_ms: int
     limits: Limits
     context: Context = Context()
+    io: Io = Io.JSON
+    media_type: str = OCTET_STREAM
 
 
 class ScriptError(Struct, frozen=True, kw_only=True):
@@ -72,9 +82,10 @@ class ScriptError(Struct, frozen=True, kw_only=True):
 
 
 class Succeeded(Struct, frozen=True, kw_only=True, tag="succeeded"):
-    """The sink has the whole output: `output_bytes` of UTF-8 JSON."""
+    """The sink has the whole output: `output_bytes` of UTF-8 JSON, or of a media type."""
 
     output_bytes: int
+    media_type: str | None = None
 
 
 class Threw(Struct, frozen=True, kw_only=True, tag="threw"):
@@ -109,13 +120,13 @@ class InvalidInput(Struct, frozen=True, kw_only=True, tag="invalid_input"):
 
 
 class InvalidResult(Struct, frozen=True, kw_only=True, tag="invalid_result"):
-    """The result of `process` has no JSON; `message` says which value and where."""
+    """The result of `process` has no JSON, or is no bytes; `message` says which value and where."""
 
     message: str
 
 
 class OutputTooLarge(Struct, frozen=True, kw_only=True, tag="output_too_large"):
-    """The JSON of the result exceeds the output limit."""
+    """The result exceeds the output limit."""
 
     limit_bytes: int
 

@@ -1,4 +1,4 @@
-"""Define the frames between the pool and a cell, version 6.
+"""Define the frames between the pool and a cell, version 7.
 
 A cell and the pool share one SOCK_STREAM socket pair. Everything on it is a frame: one
 byte of kind, four bytes of length (network order), then that many bytes of body. A body
@@ -12,6 +12,9 @@ The pool sends, in this order::
     CONTEXT JSON: the second argument of `process`, its `params` a string; empty for `check`
     INPUT   up to CHUNK_BYTES of the payload; any number of times, none for `check`
     END     empty: the payload is complete
+
+RUN_BYTES differs from RUN in that input and output are any bytes, and that the verdict of a success
+has the media type of the output.
 
 A stream (`docs/design/runs.md`) has its payload in chunks, each sent when the one before is USED::
 
@@ -49,7 +52,7 @@ from collections.abc import Iterable, Iterator
 from enum import IntEnum, StrEnum
 from typing import Any, Final, NamedTuple
 
-VERSION: Final = 6
+VERSION: Final = 7
 CHUNK_BYTES: Final = 1024 * 1024
 # A stream's chunks: what a script makes of one dies before V8's young generation is full.
 STREAM_CHUNK_BYTES: Final = 256 * 1024
@@ -60,7 +63,7 @@ SMALL_BYTES: Final = 16 * 1024
 HEADER: Final = struct.Struct("!BI")
 # The start of a job that was sent this much earlier is reported.
 MAX_LATE_NS: Final = 100_000_000
-RUN, CHECK, STREAM = 0, 1, 2
+RUN, CHECK, STREAM, RUN_BYTES = 0, 1, 2, 3
 
 _CHUNK: Final = struct.Struct("!BQQ")
 _ROWS: Final = struct.Struct("!QQQ")
@@ -105,7 +108,7 @@ Frame = tuple[Kind, bytes | bytearray | memoryview]
 
 
 class JobHeader(NamedTuple):
-    """The JOB frame; `mode` is RUN, CHECK or STREAM, `sent_ns` of the monotonic clock, or 0."""
+    """The JOB frame; `mode` is one of those above, `sent_ns` of the monotonic clock, or 0."""
 
     version: int
     mode: int

@@ -10,8 +10,9 @@ from app.sandbox.cgroups import OomKills
 from app.sandbox.classification import CellVerdict, Evidence, SessionReport, max_resident_bytes
 from app.sandbox.feeder import OWED_TIMEOUT_S, Feeder, Payload
 from app.sandbox.frames import decode_frame
+from app.sandbox.media_types import is_media_type
 from app.sandbox.meter import Exit, Used
-from app.sandbox.outcomes import Job, Limits, LogLine
+from app.sandbox.outcomes import Io, Job, Limits, LogLine
 from app.sandbox.protocol import (
     CHUNK_BYTES,
     Kind,
@@ -122,6 +123,7 @@ class Session:
         self._cell = cell
         self._feeder = feeder
         self._limits: Limits = job.limits
+        self._io = job.io
         self._sink = sink
         self._verdict: CellVerdict | None = None
         self._breach: str | None = None
@@ -274,10 +276,18 @@ class Session:
                 if (verdict.kind == "succeeded") and not self._resulted:
                     message = "success without a result"
                     raise ProtocolError(message)
+                if not self._has_right_type(verdict):
+                    message = "a media type that does not fit the job"
+                    raise ProtocolError(message)
                 self._verdict = verdict
             case _:
                 message = f"frame {kind.name} out of order"
                 raise ProtocolError(message)
+
+    def _has_right_type(self, verdict: CellVerdict) -> bool:
+        if verdict.kind != "succeeded" or self._io is Io.JSON:
+            return verdict.media_type is None
+        return verdict.media_type is not None and is_media_type(verdict.media_type)
 
     @property
     def _may_continue(self) -> bool:

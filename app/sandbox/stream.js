@@ -8,7 +8,7 @@
 ((h) => {
   const {
     apply, construct, getOwnPropertyDescriptor, getPrototypeOf, isArray, isObject,
-    matches, parse, repeat, slice, stringify, uncurry,
+    matches, parse, repeat, slice, stringify, uncurry, viewOf,
   } = h;
   const FULL_UNITS = 512 * 1024; // of output; then the cell takes it
   const FULL_ERROR_UNITS = 64 * 1024;
@@ -25,13 +25,6 @@
   const getterOf = (prototype, name) => uncurry(getOwnPropertyDescriptor(prototype, name).get);
   const copyInto = uncurry(TypedArrayPrototype.set);
   const typedLength = getterOf(TypedArrayPrototype, "length");
-  const bufferLength = getterOf(ArrayBuffer.prototype, "byteLength");
-  const LAYOUTS = [
-    getterOf(TypedArrayPrototype, "buffer"), getterOf(TypedArrayPrototype, "byteOffset"),
-    getterOf(TypedArrayPrototype, "byteLength"),
-    getterOf(DataView.prototype, "buffer"), getterOf(DataView.prototype, "byteOffset"),
-    getterOf(DataView.prototype, "byteLength"),
-  ];
 
   // ---- the script's functions
 
@@ -475,24 +468,6 @@
     if (final === null) first = node;
     else final.next = node;
     final = node;
-  };
-
-  const viewOf = (value) => {
-    if (!isObject(value)) return undefined;
-    try {
-      return construct(RealUint8Array, [value, 0, bufferLength(value)]);
-    } catch {
-      // It is of another kind.
-    }
-    for (let i = 0; i < LAYOUTS.length; i += 3) {
-      try {
-        const place = [LAYOUTS[i](value), LAYOUTS[i + 1](value), LAYOUTS[i + 2](value)];
-        return construct(RealUint8Array, place);
-      } catch {
-        // It is of another kind.
-      }
-    }
-    return undefined;
   };
 
   const takeText = () => {

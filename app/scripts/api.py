@@ -15,6 +15,7 @@ from app.http.methods import get
 from app.limits import MAX_SMALL_BODY_BYTES, MAX_UPLOAD_BYTES
 from app.pagination import Page
 from app.resources import Resources
+from app.sandbox.outcomes import Io
 from app.scripts import publishing, reference, service
 from app.scripts.alias_api import routes as alias_routes
 from app.scripts.model import (
@@ -29,7 +30,7 @@ from app.scripts.model import (
 from app.scripts.params import read_params
 from app.scripts.publishing import UploadOutcome
 from app.scripts.refs import parse_new, parse_ref, parse_script
-from app.scripts.samples import run_sample
+from app.scripts.samples import decode_sample, run_sample
 from app.scripts.service import require_limits
 from app.scripts.upload_check import check_source
 from app.scripts.uploads import receive_upload
@@ -77,7 +78,8 @@ async def check_script(request: AnyRequest, resources: Resources, caller: Caller
     Reports what an upload would report, and stores nothing: for editors and commit hooks. The
     body has the same three forms. The JSON form can contain a `sample`, which is any JSON: a
     script without errors is run on it at once, and the response contains the result or the
-    error, the console and a receipt. A sample's result is at most 1 MiB.
+    error, the console and a receipt. A sample's result is at most 1 MiB. With `"io": "bytes"`
+    sample and result are strings that have the bytes in base64.
     """
     upload = await receive_upload(request, CheckScript)
     require_limits(resources.settings, upload.limits)
@@ -89,7 +91,8 @@ async def check_script(request: AnyRequest, resources: Resources, caller: Caller
         resources,
         caller,
         source.encoded,
-        sample=bytes(upload.sample),
+        sample=decode_sample(upload.sample) if upload.io is Io.BYTES else bytes(upload.sample),
+        io=upload.io,
         params=params,
         limits=upload.limits,
         seed=upload.seed,

@@ -10,7 +10,7 @@ from app.execution_errors import WrittenError
 from app.limits import LimitChoice, Limits, Seed
 from app.losses import WrittenWarnings
 from app.payloads.model import PayloadRef
-from app.sandbox.outcomes import Finding, ScriptKind
+from app.sandbox.outcomes import Finding, Io, ScriptKind
 from app.sandbox.protocol import Isolation
 
 # `/scripts/check` is a route, so no script can have this name.
@@ -30,6 +30,7 @@ class CreateScript(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     source: str
     description: Description = ""
     note: Note = ""
+    io: Io = Io.JSON
     limits: LimitChoice = LimitChoice()
 
 
@@ -38,17 +39,20 @@ class AddVersion(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     source: str
     note: Note = ""
+    io: Io = Io.JSON
     limits: LimitChoice = LimitChoice()
 
 
 class CheckScript(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Body of `POST /scripts/check`; `sample` is any JSON to run the script on.
 
-    The run gets these `params`, and no name, version or labels.
+    With `io` `bytes` it is a string that has the bytes in base64, and so has the result. The run
+    gets these `params`, and no name, version or labels.
     """
 
     source: str
     note: Note = ""
+    io: Io = Io.JSON
     limits: LimitChoice = LimitChoice()
     sample: Raw | UnsetType = UNSET
     params: Raw | UnsetType = UNSET
@@ -78,7 +82,7 @@ class Version(Struct, frozen=True, kw_only=True):
     """One immutable version; its source has a URL of its own.
 
     `kinds` is what it can be run as: `process` by executions, `map` and `fold` by runs, whose parts
-    are folded in any order if there is a `merge`.
+    are folded in any order if there is a `merge`. `io`: `process` gets and returns JSON or bytes.
     """
 
     version: int
@@ -87,6 +91,7 @@ class Version(Struct, frozen=True, kw_only=True):
     limits: LimitChoice
     note: str
     kinds: tuple[ScriptKind, ...]
+    io: Io
     created_at: datetime
 
 
@@ -179,3 +184,4 @@ class ResolvedVersion(Struct, frozen=True, kw_only=True):
     script_id: UUID
     version: int
     archived_at: datetime | None
+    io: Io = Io.JSON

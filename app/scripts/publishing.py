@@ -150,6 +150,7 @@ async def _insert(
             script_id,
             source=source.encoded,
             kinds=source.kinds,
+            io=upload.io,
             limits=upload.limits,
             note=upload.note,
         )
@@ -229,7 +230,13 @@ async def _append(
     tenant, hours = caller.tenant, resources.settings.idempotency_hours
     async with locked_script(resources, tenant, script, key=key) as (conn, script_id):
         same = await store.newest_is(
-            conn, tenant, script_id, source=source.encoded, kinds=source.kinds, limits=upload.limits
+            conn,
+            tenant,
+            script_id,
+            source=source.encoded,
+            kinds=source.kinds,
+            io=upload.io,
+            limits=upload.limits,
         )
         if same is not None:
             outcome = UploadOutcome.UNCHANGED
@@ -243,6 +250,7 @@ async def _append(
             script_id,
             source=source.encoded,
             kinds=source.kinds,
+            io=upload.io,
             limits=upload.limits,
             note=upload.note,
         )

@@ -3,16 +3,26 @@
 import secrets
 import time
 
+import msgspec
 from msgspec import UNSET, Raw
 
 from app.auth.callers import Caller
 from app.console_documents import logs_document
+from app.errors import invalid
 from app.execution_errors import failure_of
 from app.limits import MAX_SAMPLE_OUTPUT_BYTES, MAX_SEED, LimitChoice, Limits
 from app.losses import warnings_document
 from app.payloads.model import reference_to
 from app.resources import Resources
-from app.sandbox.outcomes import Context, Crashed, Job, Limits as SandboxLimits, Report
+from app.sandbox.outcomes import (
+    Context,
+    Crashed,
+    Io,
+    Job,
+    Limits as SandboxLimits,
+    Report,
+    Succeeded,
+)
 from app.scripts.model import Sample, SampleReceipt
 from app.scripts.params import NO_PARAMS
 from app.scripts.upload_check import UNCHECKED, cannot_check
@@ -28,6 +38,7 @@ async def run_sample(
     params: bytes | None,
     limits: LimitChoice,
     seed: int | None,
+    io: Io = Io.JSON,
 ) -> Sample:
     """Run a source on a sample as an execution would. Raises CheckBusy, TooManyChecks.
 
@@ -35,7 +46,7 @@ async def run_sample(
     """
     in_force = limits_of_sample(resources.settings, limits)
     job = job_of_sample(
-        source, tenant=str(caller.tenant), params=params, limits=in_force, seed=seed
+        source, tenant=str(caller.tenant), params=params, limits=in_force, seed=seed, io=io
     )
     report, output = await _run(resources, caller, job, sample)
     if isinstance(report.outcome, Crashed):
@@ -52,8 +63,23 @@ async def run_sample(
     )
 
 
+def decode_sample(sample: Raw) -> bytes:
+    """Return the bytes of a sample that is base64. Raises InvalidRequest."""
+    try:
+        return msgspec.json.decode(sample, type=bytes)
+    except msgspec.DecodeError:
+        message = "is no string of base64, which a sample is if the script takes bytes"
+        raise invalid("/sample", message) from None
+
+
 def job_of_sample(
-    source: bytes, *, tenant: str, params: bytes | None, limits: Limits, seed: int | None
+    source: bytes,
+    *,
+    tenant: str,
+    params: bytes | None,
+    limits: Limits,
+    seed: int | None,
+    io: Io = Io.JSON,
 ) -> Job:
     """Make the job of a run that is not stored; without a seed, it gets a random one."""
     return Job(
@@ -68,6 +94,7 @@ def job_of_sample(
             output_bytes=limits.max_output_bytes,
         ),
         context=Context(params=NO_PARAMS if params is None else params.decode()),
+        io=io,
     )
 
 
@@ -83,11 +110,13 @@ def sample_of(
 ) -> Sample:
     """Describe a run that is not stored, as an execution would be described."""
     failure = failure_of(report.outcome)
+    is_bytes = job.io is Io.BYTES
+    media_type = report.outcome.media_type if isinstance(report.outcome, Succeeded) else None
     receipt = SampleReceipt(
         source=reference_to(job.source),
-        input=reference_to(sample),
+        input=reference_to(sample, media_type=job.media_type if is_bytes else None),
         params=None if params is None else reference_to(params),
-        output=reference_to(output) if failure is None else None,
+        output=reference_to(output, media_type=media_type) if failure is None else None,
         seed=job.seed,
         clock_ms=job.clock_ms,
         v8_version=v8_version,
@@ -102,7 +131,7 @@ def sample_of(
         warnings = warnings_document(report)
         return Sample(
             status="succeeded",
-            result=Raw(output),
+            result=Raw(msgspec.json.encode(output) if is_bytes else output),
             warnings=UNSET if warnings is None else Raw(warnings),
             logs=logs,
             receipt=receipt,

@@ -10,7 +10,7 @@ from app.db import Connection
 from app.limits import LimitChoice
 from app.quotas.errors import QuotaExceeded
 from app.quotas.model import Caps
-from app.sandbox.outcomes import ScriptKind
+from app.sandbox.outcomes import Io, ScriptKind
 from app.scripts.model import ResolvedVersion, Script, Version
 from app.scripts.problems import NameTaken
 from app.scripts.refs import ScriptRef
@@ -70,7 +70,8 @@ WITH parameters AS NOT MATERIALIZED (
            $6::bigint AS memory_bytes,
            $7::bigint AS max_output_bytes,
            $8::text AS note,
-           $9::text[] AS kinds
+           $9::text[] AS kinds,
+           $10::text AS io
 ),
 newest AS (
     SELECT coalesce(max(v.version), 0) AS version
@@ -80,11 +81,11 @@ newest AS (
 )
 INSERT INTO script_versions
        (tenant_id, script_id, version, source, sha256,
-        wall_ms, max_cpu_ms, memory_bytes, max_output_bytes, note, kinds)
+        wall_ms, max_cpu_ms, memory_bytes, max_output_bytes, note, kinds, io)
 SELECT parameters.tenant_id, parameters.script_id, newest.version + 1, parameters.source,
        sha256(parameters.source), parameters.wall_ms, parameters.max_cpu_ms,
        parameters.memory_bytes, parameters.max_output_bytes, parameters.note,
-       parameters.kinds
+       parameters.kinds, parameters.io
 FROM parameters, newest
 RETURNING version
 """
@@ -97,6 +98,7 @@ async def insert_version(
     *,
     source: bytes,
     kinds: Sequence[ScriptKind] = (ScriptKind.PROCESS,),
+    io: Io = Io.JSON,
     limits: LimitChoice,
     note: str,
 ) -> int:
@@ -112,6 +114,7 @@ async def insert_version(
         max_output_bytes=limits.max_output_bytes,
         note=note,
         kinds=kinds,
+        io=io,
     )
     version: int = await conn.fetchval(INSERT_VERSION, *values)
     return version
@@ -121,7 +124,7 @@ async def insert_version(
 _SCRIPTS = """
 SELECT s.id, s.name, s.description, s.created_at, s.updated_at, s.archived_at,
        v.version, encode(v.sha256, 'hex') AS sha256, v.size_bytes, v.wall_ms,
-       v.max_cpu_ms, v.memory_bytes, v.max_output_bytes, v.note, v.kinds,
+       v.max_cpu_ms, v.memory_bytes, v.max_output_bytes, v.note, v.kinds, v.io,
        v.created_at AS version_created_at
 FROM scripts AS s
 CROSS JOIN LATERAL (
@@ -199,7 +202,7 @@ async def update_script(
 
 
 SELECT_NEWEST_SOURCE = """
-SELECT source, wall_ms, max_cpu_ms, memory_bytes, max_output_bytes, kinds, version
+SELECT source, wall_ms, max_cpu_ms, memory_bytes, max_output_bytes, kinds, io, version
 FROM script_versions
 WHERE tenant_id = $1 AND script_id = $2
 ORDER BY version DESC
@@ -214,6 +217,7 @@ async def newest_is(
     *,
     source: bytes,
     kinds: Sequence[ScriptKind],
+    io: Io,
     limits: LimitChoice,
 ) -> int | None:
     """Return the newest version's number if it is the same, else None.
@@ -223,12 +227,12 @@ async def newest_is(
     row = await conn.fetchrow(SELECT_NEWEST_SOURCE, tenant, script_id)
     if row is None or row["source"] != source or _limits(row) != limits:
         return None
-    return row["version"] if row["kinds"] == list(kinds) else None
+    return row["version"] if (row["kinds"], row["io"]) == (list(kinds), io) else None
 
 
 _VERSIONS = """
 SELECT version, encode(sha256, 'hex') AS sha256, size_bytes, wall_ms, max_cpu_ms, memory_bytes,
-       max_output_bytes, note, kinds, created_at
+       max_output_bytes, note, kinds, io, created_at
 FROM script_versions
 WHERE tenant_id = $1 AND script_id = $2
 """
@@ -273,7 +277,7 @@ async def select_version_page(
 # A subquery that resolves the script and the version, alias or `latest` of the CTE `parameters`. A
 # script without that version is a row whose version is NULL.
 RESOLVED_VERSION = """(
-    SELECT s.id AS script_id, s.archived_at, v.version,
+    SELECT s.id AS script_id, s.archived_at, v.version, v.io,
            v.wall_ms, v.max_cpu_ms, v.memory_bytes, v.max_output_bytes
     FROM parameters
     JOIN scripts AS s
@@ -298,7 +302,7 @@ WITH parameters AS NOT MATERIALIZED (
            $4::integer AS version,
            $5::text AS alias
 )
-SELECT script_id, archived_at, version
+SELECT script_id, archived_at, version, io
 FROM {RESOLVED_VERSION} AS resolved
 """  # noqa: S608 - put together from constants
 
@@ -332,7 +336,10 @@ def resolved(row: asyncpg.Record | None) -> ResolvedVersion | UUID | None:
         script_id: UUID = row["script_id"]
         return script_id
     return ResolvedVersion(
-        script_id=row["script_id"], version=row["version"], archived_at=row["archived_at"]
+        script_id=row["script_id"],
+        version=row["version"],
+        archived_at=row["archived_at"],
+        io=Io(row["io"]),
     )
 
 

@@ -26,13 +26,14 @@ CLAIM = """
 SELECT c.id, c.tenant_id, c.lease_token, c.attempts, c.wall_ms, c.max_cpu_ms, c.memory_bytes,
        c.max_output_bytes, c.seed, c.clock_ms, c.created_at, c.source, c.sha256, c.size_bytes,
        c.body, c.blob_key, c.script, c.version, c.labels, c.params, c.request_id, c.held,
-       c.passed_over, c.batch_id, c.run_id
+       c.passed_over, c.batch_id, c.run_id, i.io, i.media_type
 FROM claim_executions_v4(
     worker => $1, most => $2, ahead => $3, lease_seconds => $4, default_max_running => $5,
     served => $6, served_seconds => $7,
     room_bytes => $8, largest_bytes => $9, overhead_bytes => $10, may_wait => $11,
     seen_within_seconds => $12, only_executions => $13
 ) AS c
+CROSS JOIN LATERAL input_of_execution_v1(tenant => c.tenant_id, execution => c.id) AS i
 """
 
 
@@ -140,10 +141,10 @@ async def renew(
     return {row["lease_token"] for row in rows}
 
 
-# The procedure is in migrations/sql/finish_execution_v4.sql. It commits, so no transaction may be
+# The procedure is in migrations/sql/finish_execution_v5.sql. It commits, so no transaction may be
 # open around it, and then notifies the readers that wait (app/notifications.py).
 FINISH = """
-CALL finish_execution_v4(
+CALL finish_execution_v5(
     execution => $1,
     token => $2,
     its_status => $3,
@@ -157,13 +158,14 @@ CALL finish_execution_v4(
     result_bytes => $11,
     result_body => $12,
     result_key => $13,
-    logs_sha256 => $14,
-    logs_bytes => $15,
-    logs_body => $16,
-    logs_key => $17,
-    its_warnings => $18,
-    its_isolation => $19,
-    begun_ms_ago => $20
+    result_type => $14,
+    logs_sha256 => $15,
+    logs_bytes => $16,
+    logs_body => $17,
+    logs_key => $18,
+    its_warnings => $19,
+    its_isolation => $20,
+    begun_ms_ago => $21
 )
 """
 
@@ -188,6 +190,7 @@ async def finish(conn: Connection, claim: Claim, result: Finish) -> CompletedExe
         its_cpu_ms=result.cpu_ms,
         its_peak_bytes=result.peak_memory_bytes,
         **payload_columns("result", result.result),
+        result_type=None if result.result is None else result.result.media_type,
         **payload_columns("logs", result.logs),
         its_warnings=result.warnings,
         its_isolation=result.isolation,

@@ -71,7 +71,9 @@ async def _finish_claim(
 async def _record(resources: Resources, claim: Claim, finish: Finish) -> CompletedExecution | None:
     """Record an outcome, together with others that arrive while one is being recorded."""
     outcome, size_bytes = (claim, finish), _size_bytes(finish)
-    if size_bytes > MAX_SHARED_BYTES:
+    # The statement for several knows no media types.
+    is_bytes = finish.result is not None and finish.result.media_type is not None
+    if size_bytes > MAX_SHARED_BYTES or is_bytes:
         return await _record_one(resources.pool, outcome)
     lingers = claim.batch_id is not None and size_bytes <= MAX_LINGERING_BYTES
     return await resources.lanes.submit(

@@ -129,4 +129,4 @@ async def _run_in_cell(
                 raise _NotSucceeded(report)  # noqa: TRY301 - it must pass through the writer
     except _NotSucceeded as failed:
         return failed.report, None
-    return report, writer.stored()
+    return report, replace(writer.stored(), media_type=report.outcome.media_type)

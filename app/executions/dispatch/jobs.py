@@ -3,7 +3,7 @@
 from app.console_documents import logs_document
 from app.execution_errors import Failure
 from app.executions.dispatch.running_claims import ResourceUsage
-from app.executions.model import Claim, Finish, Status
+from app.executions.model import JSON_TYPE, Claim, Finish, Status
 from app.losses import warnings_document
 from app.payloads.model import StoredPayload
 from app.payloads.writer import stored_inline
@@ -33,6 +33,8 @@ def job_of(claim: Claim, *, params: bytes | None = None) -> Job:
             labels=claim.labels,
             params=NO_PARAMS if params is None else params.decode(),
         ),
+        io=claim.io,
+        media_type=claim.input.media_type or JSON_TYPE,
     )
 
 

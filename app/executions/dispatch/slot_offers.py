@@ -53,10 +53,11 @@ async def withdraw(conn: Connection, worker: UUID, *, above: int = 0) -> None:
 
 # The function is in migrations/sql/begin_execution_v1.sql.
 BEGIN_EXECUTION = """
-SELECT id, tenant_id, lease_token, attempts, wall_ms, max_cpu_ms, memory_bytes,
-       max_output_bytes, seed, clock_ms, created_at, source, sha256, size_bytes, body, blob_key,
-       script, version, labels, params, request_id
-FROM begin_execution_v1(execution => $1, token => $2, lease_seconds => $3)
+SELECT c.id, c.tenant_id, c.lease_token, c.attempts, c.wall_ms, c.max_cpu_ms, c.memory_bytes,
+       c.max_output_bytes, c.seed, c.clock_ms, c.created_at, c.source, c.sha256, c.size_bytes,
+       c.body, c.blob_key, c.script, c.version, c.labels, c.params, c.request_id, i.io, i.media_type
+FROM begin_execution_v1(execution => $1, token => $2, lease_seconds => $3) AS c
+CROSS JOIN LATERAL input_of_execution_v1(tenant => c.tenant_id, execution => c.id) AS i
 """
 
 

@@ -1,7 +1,7 @@
 """Read the outcomes that come with notifications.
 
 The procedure that records an outcome writes the row that a reader would read after its commit
-(migrations/sql/finish_execution_v4.sql); the response is therefore the same, byte for byte.
+(migrations/sql/finish_execution_v5.sql); the response is therefore the same, byte for byte.
 """
 
 from datetime import datetime
@@ -56,10 +56,12 @@ class _OutcomeRow(TypedDict):
     script_sha256: str
     input_sha256: str
     input_bytes: int
+    input_type: str | None
     data_erased_at: datetime | None
     callback_url: str | None
     output_sha256: str | None
     output_bytes: int | None
+    output_type: str | None
     params_sha256: str | None
     params_bytes: int | None
     replay_of: UUID | None

@@ -22,7 +22,7 @@ _FOLDER: Final = Path(__file__).parent
 # The files of the harness that harness.js calls by name.
 _PARTS: Final = {
     **{name: _FOLDER / f"{name}.js" for name in ("timers", "console", "globals")},
-    **{name: _FOLDER.parent / f"{name}.js" for name in ("states", "stream")},
+    **{name: _FOLDER.parent / f"{name}.js" for name in ("bytes", "states", "stream")},
 }
 # Except comments that begin with `//#`, which V8 reads. No string in our JavaScript spans lines.
 _UNREAD: Final = re.compile(rb"^[ ]+(?://(?!#)[^\n]*)?|^//(?!#)[^\n]*", re.MULTILINE)
