@@ -48,10 +48,14 @@ class ScriptVersionRef(Response, frozen=True, kw_only=True):
 
 
 class PayloadRef(Response, frozen=True, kw_only=True):
-    """A payload, identified by its SHA-256 (hexadecimal) and its size in bytes."""
+    """A payload, identified by its SHA-256 (hexadecimal) and its size in bytes.
+
+    Bytes that a script takes or returns as they are have a `media_type`; others are JSON.
+    """
 
     sha256: str
     bytes: int
+    media_type: str | None = None
 
 
 class ThrownError(Response, frozen=True, kw_only=True):

@@ -25,7 +25,11 @@ class LimitChoice(Response, frozen=True, kw_only=True):
 
 
 class Version(Response, frozen=True, kw_only=True):
-    """One immutable version of a script."""
+    """One immutable version of a script.
+
+    `kinds` is what it can be run as: `process`, `map`, `fold`. `io`: `process` gets and returns
+    `json` or `bytes`.
+    """
 
     version: int
     sha256: str
@@ -33,6 +37,7 @@ class Version(Response, frozen=True, kw_only=True):
     limits: LimitChoice
     note: str
     kinds: tuple[str, ...] = ("process",)
+    io: str = "json"
     created_at: datetime
 
 
