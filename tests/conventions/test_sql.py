@@ -38,7 +38,6 @@ _ACROSS_TENANTS: Final = {
     "app.runs.advance_store.TRY_LOCK_RUN": "a worker advances runs of any tenant",
     "app.runs.advance_store.SELECT_DUE_RUNS": "a worker advances runs of any tenant",
     "app.runs.retention": "runs, and what they keep of records, expire by age, across tenants",
-    "app.runs.store.SELECT_STATES": "ids that readers wait for, found under their tenants",
     "app.batches.staging_store.DELETE_ABANDONED": "uploads are abandoned by age, across tenants",
     "app.executions.queue_limit.COUNT_QUEUED": "the installation's total",
     "app.executions.waiting.queue_position.SELECT_QUEUE_POSITION": "whether other tenants wait",
