@@ -11,7 +11,7 @@ _MAX_DAYS: Final = 36_500
 
 
 class DatasetSettings(CallbackSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How long snapshots and uploads are kept, and what readers of records keep in memory."""
+    """How long snapshots and uploads are kept, how much there may be, and what readers cache."""
 
     default_keep_snapshots: Annotated[
         int,
@@ -41,6 +41,10 @@ class DatasetSettings(CallbackSettings, frozen=True, kw_only=True, forbid_unknow
             ge=0,
         ),
     ] = 1_000
+    max_active_runs: Annotated[
+        int,
+        Meta(description="runs of a tenant that have not ended; 429 above; 0: no limit", ge=0),
+    ] = 100
     upload_hours: Annotated[
         int,
         Meta(

@@ -1,7 +1,7 @@
 """The base classes of the errors that Crivo raises."""
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, Final
+from typing import ClassVar, Final, TypeVar
 
 # Characters of a client's text that a message repeats.
 _MAX_REPEATED_CHARS: Final = 60
@@ -75,3 +75,16 @@ def invalid_parameter(name: str, message: str) -> InvalidRequest:
     name = clipped(name, _MAX_PARAMETER)
     errors = [{"parameter": name, "pointer": f"/{name}", "message": message}]
     return InvalidRequest(f"query parameter {name}: {message}", errors=errors)
+
+
+P = TypeVar("P", bound=Problem)
+
+
+def located(pointer: str, problem: P) -> P:
+    """Return a problem as one about a value of a request's body, named by its JSON pointer."""
+    return type(problem)(
+        f"{pointer}: {problem.detail}",
+        errors=[{"pointer": pointer, "message": problem.detail}],
+        members=problem.members,
+        headers=problem.headers,
+    )

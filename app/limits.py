@@ -34,6 +34,8 @@ MAX_UPLOAD_BYTES: Final = 6 * MAX_SOURCE_BYTES + 64 * KIB
 MAX_SAMPLE_OUTPUT_BYTES: Final = 1 * MIB
 # A JSON body that holds settings or names, no data and no source.
 MAX_SMALL_BODY_BYTES: Final = 64 * KIB
+# One that also holds params and labels.
+MAX_RUN_BODY_BYTES: Final = 256 * KIB
 
 MAX_LABELS: Final = 16
 # 16 of the longest labels have about 4,200 characters; JSON can need twelve bytes for each.

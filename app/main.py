@@ -76,6 +76,8 @@ from app.quotas.rates import open_rate_limiter
 from app.quotas.turns import TenantTurns
 from app.replays.api import router as replays
 from app.resources import Resources, open_resources
+from app.runs.api import router as runs
+from app.runs.store import select_states as select_run_states
 from app.sandbox.zygote_client import SandboxUnavailable
 from app.scripts.api import router as scripts
 from app.settings import Settings
@@ -128,6 +130,7 @@ def create_app(settings: Settings) -> Litestar:
             )
             waiters.watch(select_batch_states)
             waiters.watch(select_comparison_states)
+            waiters.watch(select_run_states)
             app.state.queue_limit = QueueLimit(limit=settings.max_queued)
             app.state.uploads = InFlightLimiter(max_per_tenant=MAX_UPLOADS_OF_TENANT)
             app.state.part_turns = TenantTurns(max_per_tenant=MAX_PARTS_AT_ONCE)
@@ -149,6 +152,7 @@ def create_app(settings: Settings) -> Litestar:
             replays,
             comparisons,
             batches,
+            runs,
             callbacks,
             tenants,
             keys,

@@ -38,6 +38,8 @@ class Action(StrEnum):
     SNAPSHOT_DELETED = "snapshot.deleted"
     UPLOAD_ABANDONED = "upload.abandoned"
     EXECUTION_REPLAYED = "execution.replayed"
+    RUN_CANCELLED = "run.cancelled"
+    RUN_REPLAYED = "run.replayed"
     CALLBACK_RESENT = "callback.resent"
     CALLBACK_ENABLED = "callback.enabled"
     SECRET_CREATED = "secret.created"  # noqa: S105 - an action

@@ -17,7 +17,7 @@ from app.callbacks.model import (
     Secret,
     parse_id,
 )
-from app.callbacks.subjects import BATCH, EXECUTION
+from app.callbacks.subjects import BATCH, EXECUTION, RUN
 from app.executions.refs import parse_execution_id
 from app.http.authorization import needs
 from app.http.bodies import AnyRequest, read_json, read_query
@@ -28,6 +28,7 @@ from app.idempotency.service import create_once
 from app.limits import MAX_SMALL_BODY_BYTES
 from app.pagination import Page, PageQuery
 from app.resources import Resources
+from app.runs.refs import parse_run_id
 
 
 @get(
@@ -99,6 +100,39 @@ async def resend_batch_callback(
     """
     async with resources.pool.acquire() as conn:
         return await service.resend(conn, caller, BATCH, parse_batch_id(batch), parse_id(callback))
+
+
+@get(
+    "/runs/{run:str}/callbacks",
+    operation_class=reference.LIST_RUN_CALLBACKS,
+    **needs(Scope.READ),
+)
+async def list_run_callbacks(run: str, resources: Resources, tenant: UUID) -> Page[Callback]:
+    """List the callbacks of a run.
+
+    Empty until the run ends, and without a `callback_url`; as `GET
+    /executions/{execution}/callbacks` otherwise.
+    """
+    async with resources.pool.acquire() as conn:
+        callbacks = await service.list_callbacks(conn, tenant, RUN, parse_run_id(run))
+    return Page(items=callbacks, next_cursor=None)
+
+
+@post(
+    "/runs/{run:str}/callbacks/{callback:str}/resend",
+    status_code=202,
+    operation_class=reference.RESEND_RUN_CALLBACK,
+    **needs(Scope.WRITE_EXECUTIONS),
+)
+async def resend_run_callback(
+    run: str, callback: str, resources: Resources, caller: Caller
+) -> Callback:
+    """Send a callback of a run again.
+
+    As `POST /executions/{execution}/callbacks/{callback}/resend` does for an execution.
+    """
+    async with resources.pool.acquire() as conn:
+        return await service.resend(conn, caller, RUN, parse_run_id(run), parse_id(callback))
 
 
 @post(
@@ -184,6 +218,8 @@ router = Router(
         resend_callback,
         list_batch_callbacks,
         resend_batch_callback,
+        list_run_callbacks,
+        resend_run_callback,
         create_callback_secret,
         list_callback_secrets,
         list_disabled_urls,

@@ -12,6 +12,7 @@ from msgspec import Meta, Struct
 
 from app.batches.model import BatchStatus, ItemCounts
 from app.executions.model import Receipt, Status
+from app.runs.model import RunProgress, RunReceipt, RunStatus, SnapshotRef
 
 # As many as sign at once: one more ends the oldest.
 MAX_SECRETS: Final = 3
@@ -76,6 +77,17 @@ class EndedBatch(Struct, frozen=True, kw_only=True):
     results_url: str
     items: int
     counts: ItemCounts
+
+
+class EndedRun(Struct, frozen=True, kw_only=True):
+    """The data of a run's callback, without its result, which `GET {url}/result` returns."""
+
+    id: UUID
+    status: RunStatus
+    url: str
+    published: SnapshotRef | None
+    progress: RunProgress
+    receipt: RunReceipt
 
 
 class Message(Struct, frozen=True, kw_only=True):

@@ -17,11 +17,13 @@ from app.http.openapi_parameters import load_examples
 from app.http.undeclared import not_evaluated
 from app.outages import DatabaseUnavailable
 from app.pagination import Page, PageQuery
+from app.runs.problems import RunNotFound
 
 _EXAMPLES: Final = load_examples(Path(__file__).with_name("examples.json"))
 _PARAMETERS: Final = {
     "execution": "id of the execution",
     "batch": "id of the batch",
+    "run": "id of the run",
     "callback": "id of the callback",
     "disabled": "id of the disabled URL",
 }
@@ -29,6 +31,7 @@ _PARAMETERS: Final = {
 _NO_DATABASE: Final = DatabaseUnavailable("PostgreSQL does not answer")
 _NO_EXECUTION: Final = ExecutionNotFound("no execution 01a1fbeb-e362-742d-9594-29c5a8afd450")
 _NO_BATCH: Final = BatchNotFound("no batch 01a1fbeb-e362-742d-9594-29c5a8afd450")
+_NO_RUN: Final = RunNotFound("no run 01a1fbeb-e362-742d-9594-29c5a8afd450; GET /runs lists them")
 _NO_CALLBACK: Final = CallbackNotFound(
     "GET /executions/01a1fbeb-e362-742d-9594-29c5a8afd450/callbacks lists them"
 )
@@ -64,6 +67,26 @@ RESEND_BATCH_CALLBACK: Final = documented(
     responses={202: ResponseSpec(description="The callback, pending", shape=Callback)},
     problems=(
         _NO_BATCH,
+        _NO_CALLBACK,
+        CallbackUrlDisabled("the URL has answered 410"),
+        not_evaluated("If-Match"),
+        _NO_DATABASE,
+    ),
+    parameters=_PARAMETERS,
+    examples=_EXAMPLES,
+)
+
+LIST_RUN_CALLBACKS: Final = documented(
+    responses={200: ResponseSpec(description="All of its callbacks", shape=Page[Callback])},
+    problems=(_NO_RUN, _NO_DATABASE),
+    parameters=_PARAMETERS,
+    examples=_EXAMPLES,
+)
+
+RESEND_RUN_CALLBACK: Final = documented(
+    responses={202: ResponseSpec(description="The callback, pending", shape=Callback)},
+    problems=(
+        _NO_RUN,
         _NO_CALLBACK,
         CallbackUrlDisabled("the URL has answered 410"),
         not_evaluated("If-Match"),

@@ -13,10 +13,12 @@ from msgspec import Struct
 
 from app.batches.problems import BatchNotFound
 from app.batches.store import select_batch
-from app.callbacks.model import EndedBatch, EndedExecution, Message
+from app.callbacks.model import EndedBatch, EndedExecution, EndedRun, Message
 from app.db import Connection
 from app.executions.problems import ExecutionNotFound
 from app.executions.store import select_execution, select_status
+from app.runs.problems import run_not_found
+from app.runs.store import select_run, select_status as select_run_status
 
 
 class Subject(Struct, frozen=True, kw_only=True):
@@ -94,5 +96,33 @@ BATCH: Final = Subject(
     name="batch", path="/batches", require=_require_batch, read_message=_message_of_batch
 )
 
+
+async def _require_run(conn: Connection, tenant: UUID, run_id: UUID) -> None:
+    if await select_run_status(conn, tenant, run_id) is None:
+        raise run_not_found(run_id)
+
+
+async def _message_of_run(conn: Connection, tenant: UUID, run_id: UUID) -> Message | None:
+    run = await select_run(conn, tenant, run_id)
+    if run is None:
+        return None
+    assert run.finished_at is not None  # noqa: S101 - it has ended
+    assert not isinstance(run.receipt, msgspec.UnsetType)  # noqa: S101 - the same
+    return Message(
+        type=f"run.{run.status}",
+        timestamp=run.finished_at,
+        data=EndedRun(
+            id=run.id,
+            status=run.status,
+            url=f"/runs/{run.id}",
+            published=run.published or None,
+            progress=run.progress,
+            receipt=run.receipt,
+        ),
+    )
+
+
+RUN: Final = Subject(name="run", path="/runs", require=_require_run, read_message=_message_of_run)
+
 # A process claims the callbacks of these; others are left to processes that know more.
-SUBJECTS: Final[dict[str, Subject]] = {each.name: each for each in (EXECUTION, BATCH)}
+SUBJECTS: Final[dict[str, Subject]] = {each.name: each for each in (EXECUTION, BATCH, RUN)}

@@ -46,6 +46,7 @@ WITH sampled AS MATERIALIZED (
     SELECT e.tenant_id, e.id
     FROM executions AS e
     WHERE e.tenant_id = $1 AND e.script_id = $2 AND e.status = ANY ($3)
+      AND e.run_id IS NULL
       AND NOT EXISTS (
           SELECT FROM replays AS r WHERE r.tenant_id = e.tenant_id AND r.execution_id = e.id
       )

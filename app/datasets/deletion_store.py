@@ -86,6 +86,23 @@ async def lock_for_deletion(conn: Connection, tenant: UUID, name: str) -> UUID |
     return dataset_id
 
 
+# Runs are accepted while they share a lock on the dataset, which a deletion excludes.
+SELECT_READER = """
+SELECT id
+FROM runs
+WHERE tenant_id = $1 AND dataset_id = $2 AND snapshot = $3 AND finished_at IS NULL
+LIMIT 1
+"""
+
+
+async def find_reader(
+    conn: Connection, tenant: UUID, dataset_id: UUID, snapshot: int
+) -> UUID | None:
+    """Find a run that has not ended and reads a snapshot of a locked dataset."""
+    run_id: UUID | None = await conn.fetchval(SELECT_READER, tenant, dataset_id, snapshot)
+    return run_id
+
+
 DELETE_DATASET = """
 WITH files AS (
     DELETE FROM dataset_files AS f

@@ -61,6 +61,18 @@ class NewestSnapshot(Problem):
     title = "The newest snapshot cannot be deleted"
 
 
+class ReadByRun(Problem):
+    """A run that has not ended reads the snapshot, which stays as long."""
+
+    status = 409
+    code = "read-by-run"
+    title = "A run reads the snapshot"
+
+    def __init__(self, detail: str, *, run: UUID) -> None:
+        """Name the run, which can be cancelled."""
+        super().__init__(f"{detail}; POST /runs/{run}/cancel ends it", members={"run": str(run)})
+
+
 class UploadCommitted(Problem):
     """The upload is committed, and takes no more parts."""
 

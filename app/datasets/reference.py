@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Annotated, Final
+from uuid import UUID
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
@@ -15,6 +16,7 @@ from app.datasets.problems import (
     LongLineTooSlow,
     NewestSnapshot,
     PartOverLimit,
+    ReadByRun,
     SnapshotNotFound,
     UnusableKeys,
     UploadCommitted,
@@ -164,6 +166,10 @@ DELETE_SNAPSHOT: Final = documented(
         NO_DATASET,
         NO_SNAPSHOT,
         NewestSnapshot("snapshot 7 is the newest of 'scores'"),
+        ReadByRun(
+            "a run reads snapshot 6 of 'scores'",
+            run=UUID("01900000-0000-7000-8000-000000000001"),
+        ),
         NO_DATABASE,
     ),
     parameters=PARAMETERS,

@@ -46,13 +46,13 @@ def parse_name(text: str) -> str:
     return text
 
 
-def parse_new_name(text: str) -> str:
+def parse_new_name(text: str, *, pointer: str = "/dataset") -> str:
     """Parse a name for a dataset that may be new. Raises InvalidRequest."""
     if _UUID.fullmatch(text):
-        raise invalid("/dataset", f"{clipped(text)!r} is an id, which cannot be a name")
+        raise invalid(pointer, f"{clipped(text)!r} is an id, which cannot be a name")
     if re.match(NAME_PATTERN, text) is None:
         message = f"{clipped(text)!r} cannot name a dataset: {expected(Name)}"
-        raise invalid("/dataset", message)
+        raise invalid(pointer, message)
     return text
 
 

@@ -16,6 +16,7 @@ from app.datasets.parts import Format, parse_pointer
 from app.datasets.problems import (
     DatasetDiffers,
     NewestSnapshot,
+    ReadByRun,
     dataset_not_found,
     snapshot_not_found,
 )
@@ -48,11 +49,7 @@ async def put(
         before = await store.lock_dataset(conn, caller.tenant, name)
         preconditions.require(None if before is None else "*")
         if before is None:
-            dataset_id = uuid.uuid7()
-            if await store.insert_dataset(conn, caller.tenant, dataset_id, name, wanted):
-                limit = resources.settings.max_datasets
-                await require_room_for_dataset(conn, caller.tenant, limit=limit)
-                await _log(conn, caller, Action.DATASET_CREATED, name)
+            if await create(resources, conn, caller, name, wanted):
                 return await read_dataset(conn, caller.tenant, name), True
             # Another request has created it since.
             before = await store.lock_dataset(conn, caller.tenant, name)
@@ -73,6 +70,21 @@ async def put(
         await store.update_dataset(conn, caller.tenant, before.id, wanted)
         await _log(conn, caller, Action.DATASET_CHANGED, name)
         return await read_dataset(conn, caller.tenant, name), False
+
+
+async def create(
+    resources: Resources, conn: Connection, caller: Caller, name: str, wanted: PutDataset
+) -> bool:
+    """Create a dataset in the running transaction, unless there is one; return whether it is new.
+
+    Raises QuotaExceeded.
+    """
+    if not await store.insert_dataset(conn, caller.tenant, uuid.uuid7(), name, wanted):
+        return False
+    limit = resources.settings.max_datasets
+    await require_room_for_dataset(conn, caller.tenant, limit=limit)
+    await _log(conn, caller, Action.DATASET_CREATED, name)
+    return True
 
 
 async def show(resources: Resources, tenant: UUID, ref: DatasetRef) -> Dataset:
@@ -99,7 +111,10 @@ async def list_datasets(
 
 
 async def delete(resources: Resources, caller: Caller, name: str) -> None:
-    """Delete a dataset with its snapshots, files and uploads. Raises DatasetNotFound."""
+    """Delete a dataset with its snapshots, files and uploads; runs that read it fail.
+
+    Raises DatasetNotFound.
+    """
     async with resources.pool.acquire() as conn, conn.transaction():
         dataset_id = await deletion_store.lock_for_deletion(conn, caller.tenant, name)
         if dataset_id is None:
@@ -119,7 +134,7 @@ async def show_snapshot(resources: Resources, tenant: UUID, ref: DatasetRef) -> 
 async def delete_snapshot(resources: Resources, caller: Caller, ref: DatasetRef) -> None:
     """Delete a snapshot, and the files that no other one has.
 
-    Raises DatasetNotFound, SnapshotNotFound, NewestSnapshot.
+    Raises DatasetNotFound, SnapshotNotFound, NewestSnapshot, ReadByRun.
     """
     async with resources.pool.acquire() as conn, conn.transaction():
         dataset = await store.lock_dataset(conn, caller.tenant, ref.name)
@@ -132,6 +147,9 @@ async def delete_snapshot(resources: Resources, caller: Caller, ref: DatasetRef)
                 f"snapshot {number} is the newest of {ref.name!r}; publish another one first, or "
                 f"DELETE /datasets/{ref.name}"
             )
+        run = await deletion_store.find_reader(conn, caller.tenant, dataset.id, number)
+        if run is not None:
+            raise ReadByRun(f"a run reads snapshot {number} of {ref.name!r}", run=run)
         deleted = await retention.delete_snapshots(
             conn, caller.tenant, dataset.id, first=number, last=number
         )

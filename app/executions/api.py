@@ -18,7 +18,7 @@ from app.executions.labels import labels_in_json, labels_in_query
 from app.executions.model import JSON_TYPE, Execution, ExecutionFilter, Queued, Submission
 from app.executions.payload_api import erase_data, show_input, show_logs, show_result
 from app.executions.queue_limit import QueueLimit
-from app.executions.refs import parse_batch, parse_execution_id
+from app.executions.refs import parse_execution_id, parse_group
 from app.executions.replay_api import routes as replay_routes
 from app.executions.responses import (
     accept_and_respond,
@@ -138,7 +138,8 @@ async def list_executions(
     wanted = ExecutionFilter(
         status=choices.status or None,
         labels=labels_in_query(choices.label or []),
-        batch_id=parse_batch(choices.batch),
+        batch_id=parse_group("batch", choices.batch),
+        run_id=parse_group("run", choices.run),
         created_from=parse_datetime("created_from", choices.created_from),
         created_before=parse_datetime("created_before", choices.created_before),
     )

@@ -3,7 +3,7 @@
 from datetime import datetime
 from enum import StrEnum
 from time import monotonic
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 from uuid import UUID
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
@@ -112,6 +112,7 @@ class Replayed(Struct, frozen=True, kw_only=True):
 
     id: UUID
     status: Status
+    run_id: UUID | None
     script_id: UUID
     version: int
     limits: LimitChoice
@@ -230,6 +231,18 @@ class BatchItem(Struct, frozen=True, kw_only=True):
     line: int
 
 
+class RunPart(Struct, frozen=True, kw_only=True):
+    """The run that an execution is a part of, what it does there, and its number at its level.
+
+    Level 0 reads the dataset; the levels above merge states.
+    """
+
+    id: UUID
+    part: int
+    task: Literal["map", "fold", "merge"]
+    level: int
+
+
 class ReplayOutcome(Struct, frozen=True, kw_only=True):
     """The comparison of a replay with its original.
 
@@ -244,11 +257,11 @@ class ReplayOutcome(Struct, frozen=True, kw_only=True):
 class Execution(Struct, frozen=True, kw_only=True):
     """An execution as clients see it.
 
-    `batch` is present on items of a batch. `params`, `callback_url`, and `waiting` while queued,
-    are part of a single execution, not of a list or an event. `error` is present on failed
-    executions, `receipt` on all finished ones. Succeeded ones have `result` up to 1 MiB and
-    `result_url` for any size, and `warnings` if JSON cannot represent a part of the result. A
-    replay has `replay_of`, the id of its original, and at its end `replay`.
+    `batch` is present on items of a batch, `run` on parts of a run. `params`, `callback_url`, and
+    `waiting` while queued, are part of a single execution, not of a list or an event. `error` is
+    present on failed executions, `receipt` on all finished ones. Succeeded ones have `result` up to
+    1 MiB and `result_url` for any size, and `warnings` if JSON cannot represent a part of the
+    result. A replay has `replay_of`, the id of its original, and at its end `replay`.
     """
 
     id: UUID
@@ -261,6 +274,7 @@ class Execution(Struct, frozen=True, kw_only=True):
     started_at: datetime | None
     finished_at: datetime | None
     batch: BatchItem | UnsetType = UNSET
+    run: RunPart | UnsetType = UNSET
     callback_url: str | UnsetType = UNSET
     waiting: Waiting | UnsetType = UNSET
     params: Raw | UnsetType = UNSET
@@ -303,5 +317,6 @@ class ExecutionFilter(Struct, frozen=True, kw_only=True):
     status: Status | None = None
     labels: dict[str, str] = {}
     batch_id: UUID | None = None
+    run_id: UUID | None = None
     created_from: datetime | None = None
     created_before: datetime | None = None

@@ -60,6 +60,22 @@ def not_finished(execution_id: UUID, status: str) -> NotFinished:
     )
 
 
+class PartOfRun(Problem):
+    """The execution is a part of a run, and of use only with the others."""
+
+    status = 409
+    code = "part-of-run"
+    title = "The execution is a part of a run"
+
+
+def part_of_run(run_id: UUID) -> PartOfRun:
+    """Return the error for an operation that the run has, and none of its parts."""
+    return PartOfRun(
+        f"the execution is a part of the run {run_id}; POST /runs/{run_id}/replay repeats the run",
+        members={"run": str(run_id)},
+    )
+
+
 class NoResult(Problem):
     """The execution finished without a result."""
 

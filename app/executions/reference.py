@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Annotated, Final
+from uuid import UUID
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
@@ -17,6 +18,7 @@ from app.executions.problems import (
     PayloadGone,
     QueueFull,
     TooManyWaiting,
+    part_of_run,
 )
 from app.executions.waiting.waiters import MAX_WAIT_SECONDS
 from app.http.negotiation import ANY_TYPE
@@ -66,9 +68,9 @@ _BYTES: Final = {
 }
 
 NO_DATABASE: Final = DatabaseUnavailable("PostgreSQL does not answer")
-_NO_BLOBS: Final = BlobsUnavailable()
-_NO_SCRIPT: Final = ScriptNotFound("no script 'credit'")
-_NO_VERSION: Final = VersionNotFound("the script 'cards' has no version 9")
+NO_BLOBS: Final = BlobsUnavailable()
+NO_SCRIPT: Final = ScriptNotFound("no script 'credit'")
+NO_VERSION: Final = VersionNotFound("the script 'cards' has no version 9")
 NO_EXECUTION: Final = ExecutionNotFound("no execution 01a1fbeb-e362-742d-9594-29c5a8afd450")
 _NOT_FINISHED: Final = NotFinished("the execution is running")
 _GONE: Final = PayloadGone(
@@ -76,14 +78,14 @@ _GONE: Final = PayloadGone(
     "is kept",
     members={"erased_at": "2026-11-20T08:00:00.000000Z"},
 )
-_NO_RANGE: Final = RangeNotSatisfiable("there are 904 bytes")
+NO_RANGE: Final = RangeNotSatisfiable("there are 904 bytes")
 WAIT_REFUSALS: Final = (
     TooManyWaiting("1000 requests of this tenant are already waiting"),
     NoRoomToWait("2000 requests are already waiting"),
 )
 SUBMISSION_PROBLEMS: Final = (
-    _NO_SCRIPT,
-    _NO_VERSION,
+    NO_SCRIPT,
+    NO_VERSION,
     ScriptArchived("the script 'cards' is archived and takes no executions"),
     quota_problem(QuotaExceeded("queued", limit=1_000, used=1_000)),
     QueueFull("1000000 executions are queued; the limit is 1000000"),
@@ -92,7 +94,7 @@ SUBMISSION_PROBLEMS: Final = (
     ),
     NO_DATABASE,
     DatabaseFull(),
-    _NO_BLOBS,
+    NO_BLOBS,
     BlobsFull(),
 )
 
@@ -150,6 +152,7 @@ class ExecutionListQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fi
     ) = UNSET
     status: Annotated[Status, Meta(description="status of the executions")] | UnsetType = UNSET
     batch: Annotated[str, Meta(description="id of a batch: its items")] | UnsetType = UNSET
+    run: Annotated[str, Meta(description="id of a run: its parts")] | UnsetType = UNSET
     label: (
         Annotated[list[str], Meta(description="`name:value`; repeated: all must match")] | UnsetType
     ) = UNSET
@@ -248,7 +251,13 @@ REPLAY_EXECUTION: Final = documented(
     headers=_PREFER,
     idempotent=True,
     responses={200: _ENDED, 202: _QUEUED},
-    problems=(NO_EXECUTION, _NOT_FINISHED, _GONE, *SUBMISSION_PROBLEMS),
+    problems=(
+        NO_EXECUTION,
+        part_of_run(UUID("01a1fbeb-e362-742d-9594-29c5a8afd450")),
+        _NOT_FINISHED,
+        _GONE,
+        *SUBMISSION_PROBLEMS,
+    ),
     parameters=PARAMETERS,
     examples=EXAMPLES,
 )
@@ -258,7 +267,7 @@ LIST_EXECUTIONS: Final = documented(
     responses={
         200: ResponseSpec(description="A page of executions, newest first", shape=Page[Execution])
     },
-    problems=(_NO_SCRIPT, _NO_VERSION, NO_DATABASE),
+    problems=(NO_SCRIPT, NO_VERSION, NO_DATABASE),
     examples=EXAMPLES,
 )
 
@@ -298,12 +307,13 @@ _ANY_BYTES: Final[dict[str, Shape]] = {ANY_TYPE: BINARY}
 _PART: Final[JsonSchema] = {"description": "a range of the bytes"}
 
 
-def _parts(
+def payload_responses(
     description: str,
     shape: type | JsonSchema,
     media_type: str = "application/json",
     also: dict[str, Shape] | None = None,
 ) -> dict[int, ResponseSpec]:
+    """Describe the responses of a route that serves a payload: whole, in ranges, not modified."""
     part = {**_BYTES, "Content-Range": "the range of this part, and the total size"}
     return {
         200: ResponseSpec(
@@ -325,20 +335,22 @@ def _parts(
 
 SHOW_RESULT: Final = documented(
     headers=DESCRIBED,
-    responses=_parts(
+    responses=payload_responses(
         "The bytes that `JSON.stringify` produced, or that a version of `io` `bytes` returned",
         ANY_JSON,
         also=_ANY_BYTES,
     ),
-    problems=(NO_EXECUTION, NoResult, _NOT_FINISHED, _GONE, _NO_RANGE, NO_DATABASE, _NO_BLOBS),
+    problems=(NO_EXECUTION, NoResult, _NOT_FINISHED, _GONE, NO_RANGE, NO_DATABASE, NO_BLOBS),
     parameters=PARAMETERS,
     examples=EXAMPLES,
 )
 
 SHOW_INPUT: Final = documented(
     headers=DESCRIBED,
-    responses=_parts("The bytes as they were submitted", BINARY, OCTET_STREAM, also=_ANY_BYTES),
-    problems=(NO_EXECUTION, _GONE, _NO_RANGE, NO_DATABASE, _NO_BLOBS),
+    responses=payload_responses(
+        "The bytes as they were submitted", BINARY, OCTET_STREAM, also=_ANY_BYTES
+    ),
+    problems=(NO_EXECUTION, _GONE, NO_RANGE, NO_DATABASE, NO_BLOBS),
     parameters=PARAMETERS,
     examples=EXAMPLES,
 )
@@ -352,8 +364,8 @@ ERASE_DATA: Final = documented(
 
 SHOW_LOGS: Final = documented(
     headers=DESCRIBED,
-    responses=_parts("The lines of the console, in order", Console),
-    problems=(NO_EXECUTION, _NOT_FINISHED, _GONE, _NO_RANGE, NO_DATABASE),
+    responses=payload_responses("The lines of the console, in order", Console),
+    problems=(NO_EXECUTION, _NOT_FINISHED, _GONE, NO_RANGE, NO_DATABASE),
     parameters=PARAMETERS,
     examples=EXAMPLES,
 )

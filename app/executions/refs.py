@@ -1,4 +1,4 @@
-"""Parse references to executions in paths, and to batches in filters."""
+"""Parse references to executions in paths, and to batches and runs in filters."""
 
 from uuid import UUID
 
@@ -18,10 +18,10 @@ def parse_execution_id(text: str) -> UUID:
     return UUID(text)
 
 
-def parse_batch(text: str | UnsetType) -> UUID | None:
-    """Parse a filter by batch. Raises InvalidRequest for a text that is no id."""
+def parse_group(name: str, text: str | UnsetType) -> UUID | None:
+    """Parse a filter by `batch` or `run`. Raises InvalidRequest for a text that is no id."""
     if text is UNSET:
         return None
     if not is_uuid(text):
-        raise invalid_parameter("batch", f"{clipped(text)!r} is not the id of a batch")
+        raise invalid_parameter(name, f"{clipped(text)!r} is not the id of a {name}")
     return UUID(text)

@@ -10,7 +10,7 @@ from app.payloads.model import StoredPayload
 # The lock outlives erasure: whoever erases the input waits, and then finds that the replay
 # references its blob too.
 SELECT_REPLAYED = """
-SELECT e.id, e.status, e.script_id, e.version, e.wall_ms, e.max_cpu_ms, e.memory_bytes,
+SELECT e.id, e.status, e.run_id, e.script_id, e.version, e.wall_ms, e.max_cpu_ms, e.memory_bytes,
        e.max_output_bytes, e.seed, e.clock_ms, e.labels, e.priority,
        i.erased_at, i.sha256, i.size_bytes, i.body, i.blob_key, i.media_type,
        p.body AS params
@@ -31,6 +31,7 @@ async def select_replayed(conn: Connection, tenant: UUID, execution_id: UUID) ->
     return Replayed(
         id=row["id"],
         status=Status(row["status"]),
+        run_id=row["run_id"],
         script_id=row["script_id"],
         version=row["version"],
         limits=LimitChoice(

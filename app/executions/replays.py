@@ -11,7 +11,7 @@ from app.auth.callers import Caller
 from app.db import Connection
 from app.executions import acceptance
 from app.executions.model import JSON_TYPE, Replayed
-from app.executions.problems import not_finished, not_found, payload_gone
+from app.executions.problems import not_finished, not_found, part_of_run, payload_gone
 from app.executions.replay_store import insert_replay, select_replayed
 from app.idempotency.model import IdempotencyKey, RequestKey, key_for
 from app.idempotency.store import require_new
@@ -32,7 +32,7 @@ async def replay(
     """Accept a replay of a finished execution; call `on_id` before it exists, and return its id.
 
     It shares the blob of a large input, which is kept as long as either execution needs it. Raises
-    ExecutionNotFound, NotFinished, PayloadGone, and what accepting a submission raises.
+    ExecutionNotFound, PartOfRun, NotFinished, PayloadGone, and what accepting a submission raises.
     """
     new_id = uuid.uuid7()
     on_id(new_id)
@@ -62,6 +62,8 @@ async def _accept(
         original = await select_replayed(conn, caller.tenant, execution_id)
         if original is None:
             raise not_found(execution_id)
+        if original.run_id is not None:
+            raise part_of_run(original.run_id)
         if not original.status.final:
             raise not_finished(execution_id, original.status)
         if original.erased_at is not None:

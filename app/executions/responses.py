@@ -8,6 +8,7 @@ from uuid import UUID
 import msgspec
 from litestar import Response
 from litestar.types import ASGIApp
+from msgspec.structs import replace
 
 from app.auth.callers import Caller
 from app.auth.model import Scope
@@ -210,7 +211,9 @@ async def _read_or_await_final(
     execution = await read()
     if waiter.registered and not execution.status.final:
         with on_leave(request.receive, waiter.leave):
-            execution = await await_final(waiter, read, seconds=seconds)
+            final = await await_final(waiter, read, seconds=seconds)
+            # The outcome that comes with a notice does not name the run.
+            execution = replace(final, run=execution.run)
     return execution
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
-from msgspec import UNSET, Raw
+from msgspec import UNSET, Raw, UnsetType
 
 from app.db import Connection, from_row
 from app.executions.model import (
@@ -16,6 +16,7 @@ from app.executions.model import (
     ExecutionState,
     Receipt,
     ReplayOutcome,
+    RunPart,
     ScriptVersionRef,
     Status,
 )
@@ -34,6 +35,7 @@ SELECT e.id, e.status, e.labels, e.priority, e.attempts, e.created_at, e.started
        e.error, CASE WHEN i.erased_at IS NULL THEN e.warnings END AS warnings,
        e.seed, e.clock_ms, e.v8_version, e.isolation, e.run_ms, e.cpu_ms, e.peak_memory_bytes,
        e.wall_ms, e.max_cpu_ms, e.memory_bytes, e.max_output_bytes, e.batch_id, e.batch_line,
+       e.run_id, rt.number AS run_part, rt.task AS run_task, rt.level AS run_level,
        s.id AS script_id, s.name AS script_name, e.version,
        encode(v.sha256, 'hex') AS script_sha256,
        encode(i.sha256, 'hex') AS input_sha256, i.size_bytes AS input_bytes,
@@ -57,6 +59,8 @@ LEFT JOIN payloads AS r
 LEFT JOIN payloads AS p
        ON p.tenant_id = e.tenant_id AND p.execution_id = e.id AND p.kind = 'params'
 LEFT JOIN replays AS rp ON rp.tenant_id = e.tenant_id AND rp.execution_id = e.id
+LEFT JOIN run_parts AS rt
+       ON rt.tenant_id = e.tenant_id AND rt.execution_id = e.id AND rt.run_id = e.run_id
 """
 
 SELECT_EXECUTION = f"""
@@ -113,7 +117,8 @@ WITH parameters AS NOT MATERIALIZED (
            $9::jsonb AS labels,
            $10::timestamptz AS created_from,
            $11::timestamptz AS created_before,
-           $12::uuid AS batch_id
+           $12::uuid AS batch_id,
+           $13::uuid AS run_id
 )
 {_EXECUTIONS}
 WHERE e.id < parameters.below
@@ -123,10 +128,11 @@ AND (parameters.version IS NULL OR e.version = parameters.version)
 AND (parameters.status IS NULL OR e.status = parameters.status)
 AND e.labels @> parameters.labels
 AND (parameters.batch_id IS NULL OR e.batch_id = parameters.batch_id)
+AND (parameters.run_id IS NULL OR e.run_id = parameters.run_id)
 AND (parameters.created_from IS NULL OR e.created_at >= parameters.created_from)
 AND (parameters.created_before IS NULL OR e.created_at < parameters.created_before)
 ORDER BY e.id DESC
-LIMIT $13
+LIMIT $14
 """
 
 
@@ -149,6 +155,7 @@ async def select_execution_page(
         created_from=wanted.created_from,
         created_before=wanted.created_before,
         batch_id=wanted.batch_id,
+        run_id=wanted.run_id,
         limit=limit,
     )
     rows = await conn.fetch(SELECT_EXECUTION_PAGE, *values)
@@ -221,6 +228,7 @@ def execution_of(row: asyncpg.Record | Mapping[str, Any]) -> Execution:
         batch=UNSET
         if row["batch_id"] is None
         else BatchItem(id=row["batch_id"], line=row["batch_line"]),
+        run=_run_part(row),
         error=UNSET if row["error"] is None else Raw(row["error"]),
         callback_url=row["callback_url"] or UNSET,
         result_url=(
@@ -235,6 +243,14 @@ def execution_of(row: asyncpg.Record | Mapping[str, Any]) -> Execution:
         replay_of=row["replay_of"] or UNSET,
         replay=_replay_outcome(row) if status.final and row["replay_of"] else UNSET,
         receipt=_receipt(row, script) if status.final else UNSET,
+    )
+
+
+def _run_part(row: asyncpg.Record | Mapping[str, Any]) -> RunPart | UnsetType:
+    if row["run_id"] is None or row["run_part"] is None:
+        return UNSET
+    return RunPart(
+        id=row["run_id"], part=row["run_part"], task=row["run_task"], level=row["run_level"]
     )
 
 

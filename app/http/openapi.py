@@ -174,6 +174,11 @@ def documented(  # noqa: PLR0913 - one keyword for each part of the document
     return Documented
 
 
+def include_schema(shape: type[Struct]) -> None:
+    """Describe a struct that others refer to by its name, as what stays encoded does."""
+    _named[shape] = None
+
+
 def operation_id(handler: Any, method: Any, _path: Any) -> str:  # noqa: ANN401 - Litestar's
     """Name an operation after its handler: `show_script` is `showScript`, and `headShowScript`."""
     words = str(handler.handler_name).split("_")

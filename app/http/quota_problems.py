@@ -59,6 +59,7 @@ _POLICIES: Final[Mapping[Quota, _Policy]] = {
         remedy="commit one, delete one with DELETE /uploads/{upload}, wait until those expire "
         f"that get no parts, or {_ASK}",
     ),
+    Quota.ACTIVE_RUNS: _Policy(unit="runs that have not ended"),
 }
 
 

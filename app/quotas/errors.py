@@ -8,6 +8,8 @@ from app.quotas.model import Quota
 
 # Receivers that fail are asked again after minutes and hours.
 _CALLBACKS_SECONDS: Final = 60
+# Runs take seconds to hours.
+_RUNS_SECONDS: Final = 10
 
 
 class QuotaError(CrivoError):
@@ -46,6 +48,8 @@ def _retry_after_seconds(quota: Quota) -> int | None:
             return 1
         case Quota.PENDING_CALLBACKS:
             return _CALLBACKS_SECONDS
+        case Quota.ACTIVE_RUNS:
+            return _RUNS_SECONDS
         case Quota.BYTES_PER_DAY:
             return _seconds_until_midnight()
         case Quota.STORED_BYTES | Quota.SCRIPTS | Quota.VERSIONS:

@@ -24,6 +24,7 @@ class Quota(StrEnum):
     PENDING_CALLBACKS = "pending-callbacks"
     DATASETS = "datasets"
     OPEN_UPLOADS = "open-uploads"
+    ACTIVE_RUNS = "active-runs"
 
 
 class Caps(Struct, frozen=True, kw_only=True):

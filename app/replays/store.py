@@ -26,7 +26,7 @@ matching AS NOT MATERIALIZED (
     FROM parameters
     JOIN executions AS e ON e.tenant_id = parameters.tenant_id
     JOIN payloads AS i ON i.tenant_id = e.tenant_id AND i.execution_id = e.id AND i.kind = 'input'
-    WHERE e.finished_at IS NOT NULL
+    WHERE e.finished_at IS NOT NULL AND e.run_id IS NULL
       AND e.id >= parameters.first_id AND e.id <= parameters.last_id
       AND (parameters.script_id IS NULL OR e.script_id = parameters.script_id)
       AND (parameters.version IS NULL OR e.version = parameters.version)

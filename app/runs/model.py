@@ -7,19 +7,28 @@ from uuid import UUID
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
-from app.datasets.model import Mode
-from app.execution_errors import ExecutionError
+from app.datasets.model import KeyPointer, Mode
+from app.execution_errors import ErrorKind, ThrownError, WrittenError
+from app.executions.callback_urls import CallbackUrl
 from app.executions.model import Labels, ScriptVersionRef
 from app.limits import LimitChoice, Limits, Priority, Seed
 from app.payloads.model import PayloadRef
-from app.sandbox.parts import Format, OnError
+from app.sandbox.parts import Format, OnError, Task
 from app.sandbox.protocol import Isolation
 
 MAX_ERRORS: Final = 100_000
 # Below that of executions: those of the tenant come first.
 DEFAULT_PRIORITY: Final = -1
+# The bytes of a record that an error shows.
+EXCERPT_BYTES: Final = 1_024
 
+# Longer than any valid one, so the parser names the fault.
+Reference = Annotated[str, Meta(max_length=200)]
 MaxErrors = Annotated[int, Meta(ge=0, le=MAX_ERRORS)]
+
+
+# The name of its schema in the OpenAPI document, where datasets have a format, too.
+Format.__name__ = "RunFormat"
 
 
 class RunStatus(StrEnum):
@@ -58,25 +67,26 @@ class Emit(StrEnum):
 class RunOutput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The dataset that the values of `map` are published as, which is created if there is none.
 
-    Its format is `jsonl`; `bytes` for a run over `bytes`. `key` is a JSON pointer. `replace`: the
-    new snapshot has the files of the run alone; `append`: it also has the others of the one before.
+    Its format is `jsonl`; `bytes` for a run over `bytes`. `key` is a JSON pointer; omitted, it is
+    the one that the dataset has. `replace`: the new snapshot has the files of the run alone;
+    `append`: it also has the others of the one before.
     """
 
     dataset: str
-    key: str | None = None
+    key: KeyPointer | UnsetType | None = UNSET
     mode: Mode = Mode.REPLACE
 
 
 class CreateRun(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Body of `POST /runs`.
 
-    `script` and `dataset` are references. With `output`, each record goes through `map`, or with
-    `each`, through `process`. A script with a fold has its result, too. `limits` are those of each
-    part.
+    `script` and `dataset` are references, such as `clean@3` and `orders@7`. With `output`, each
+    record goes through `map`, or with `each`, through `process`. If the script has a fold, its
+    result is that of the run. `limits` are those of each part.
     """
 
-    script: str
-    dataset: str
+    script: Reference
+    dataset: Reference
     format: Format = Format.RECORDS
     each: Literal["record"] | None = None
     emit: Emit = Emit.ONE
@@ -88,16 +98,33 @@ class CreateRun(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     priority: Priority = DEFAULT_PRIORITY
     seed: Seed | None = None
     limits: LimitChoice = LimitChoice()
-    callback_url: str | None = None
+    callback_url: CallbackUrl | None = None
 
 
-class RunError(ExecutionError, frozen=True, kw_only=True):
-    """Why a run has no result: the error of one of its parts, whose `execution` it names."""
+class RunError(ThrownError, frozen=True, kw_only=True):
+    """Why a run has no result: the error of one of its parts, whose `execution` it names.
 
+    Its members are those of an execution's error, with the kinds that only a run has.
+    """
+
+    kind: Annotated[
+        str, Meta(extra_json_schema={"enum": [*map(str, ErrorKind), *map(str, RunErrorKind)]})
+    ]
+    limit_ms: int | UnsetType = UNSET
+    limit_bytes: int | UnsetType = UNSET
+    byte_offset: int | UnsetType = UNSET
+    path: str | UnsetType = UNSET
+    input_line: int | UnsetType = UNSET
     execution: UUID | UnsetType = UNSET
 
 
-class Progress(Struct, frozen=True, kw_only=True):
+# As WrittenError of executions.
+WrittenRunError = Annotated[
+    Raw, Meta(extra_json_schema={"$ref": f"#/components/schemas/{RunError.__name__}"})
+]
+
+
+class RunProgress(Struct, frozen=True, kw_only=True):
     """How far a run has come.
 
     `parts` read the dataset, in raw `bytes`; merges are not counted. Rates are those since the
@@ -114,6 +141,15 @@ class Progress(Struct, frozen=True, kw_only=True):
     rows_per_second: float | None
     bytes_per_second: float | None
     remaining_seconds: float | None
+
+
+class PublishedOutput(Struct, frozen=True, kw_only=True):
+    """The dataset that takes the values of `map`; a replay does not publish: they are hashed."""
+
+    dataset: str
+    key: str | None
+    mode: Mode
+    publishes: bool
 
 
 class SnapshotRef(Struct, frozen=True, kw_only=True):
@@ -154,18 +190,24 @@ class RunReceipt(Struct, frozen=True, kw_only=True):
 
 
 class ReplayedRun(Struct, frozen=True, kw_only=True):
-    """How a run that repeats another compares with it; `identical` is null until it has ended."""
+    """How a run that repeats another compares with it, once it has ended.
 
-    replay_of: UUID
+    `identical`: both have the same status, and the same result and output or the same error; null
+    if the original has been deleted. Of the hashes, the original's comes first.
+    """
+
     identical: bool | None
-    result_sha256: list[str | None]
-    output_sha256: list[str | None]
+    result_sha256: tuple[str | None, str | None]
+    output_sha256: tuple[str | None, str | None]
 
 
 class Run(Struct, frozen=True, kw_only=True):
     """A run of a script over a snapshot of a dataset.
 
-    `result`: the result of the fold, if it is small; `result_url` has it whatever its size.
+    `output` is what was asked for, `published` the snapshot that the run has made of it, and
+    `error` why it failed. `result_url` has the result of a fold. Only a single run, not one of a
+    list or an event, has `params`, `callback_url`, the `result` if that is small, and at its end
+    the `receipt`. A replay has `replay_of`, the id of its original, and at its end `replay`.
     """
 
     id: UUID
@@ -177,28 +219,69 @@ class Run(Struct, frozen=True, kw_only=True):
     emit: Emit
     on_error: OnError
     max_errors: int
-    output: RunOutput | None
+    output: PublishedOutput | None
     labels: dict[str, str]
     priority: int
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
-    progress: Progress
-    result: Raw | UnsetType = UNSET
-    result_url: str | None = None
-    published: SnapshotRef | None = None
+    progress: RunProgress
     errors_url: str
-    error: Raw | UnsetType = UNSET
-    receipt: RunReceipt | UnsetType = UNSET
+    result_url: str | UnsetType = UNSET
+    result: Raw | UnsetType = UNSET
+    published: SnapshotRef | UnsetType = UNSET
+    error: WrittenRunError | UnsetType = UNSET
+    params: Raw | UnsetType = UNSET
+    callback_url: str | UnsetType = UNSET
+    replay_of: UUID | UnsetType = UNSET
     replay: ReplayedRun | UnsetType = UNSET
-    callback_url: str | None = None
+    receipt: RunReceipt | UnsetType = UNSET
+
+
+class QueuedRun(Struct, frozen=True, kw_only=True):
+    """An accepted run; poll `url`."""
+
+    id: UUID
+    status: RunStatus
+    url: str
+
+
+class RunState(Struct, frozen=True, kw_only=True):
+    """What distinguishes one state of a run from the next."""
+
+    id: UUID
+    status: RunStatus
+    parts_done: int
+
+    @property
+    def final(self) -> bool:
+        """Whether the state can never change again."""
+        return self.status.final
+
+
+class RunFilter(Struct, frozen=True, kw_only=True):
+    """The filter of a list of runs; None matches all."""
+
+    script_id: UUID | None = None
+    version: int | None = None
+    dataset: str | None = None
+    snapshot: int | None = None
+    status: RunStatus | None = None
+    labels: dict[str, str] = {}
 
 
 class FailedRecord(Struct, frozen=True, kw_only=True):
-    """A record that a run went on without; `excerpt` on request: the beginning of its line."""
+    """A record that a run went on without.
 
-    path: str
+    `path` is null if the file has been deleted since. `execution` is the part that read it, and
+    `task` whether `map` or the fold could not take it. `excerpt`, on request, is the beginning of
+    its line, 1 KiB at most, where bytes that are not UTF-8 are U+FFFD; it is missing where the line
+    is deleted.
+    """
+
+    path: str | None
     line: int
-    error: Raw
+    task: Task
+    error: WrittenError
     execution: UUID
     excerpt: str | UnsetType = UNSET

@@ -25,7 +25,7 @@ class Outcome(Struct, frozen=True, kw_only=True):
 class _OutcomeRow(TypedDict):
     """The row of SELECT_EXECUTION, with the tenant, as JSON with bytes in base64.
 
-    Items of a batch are not sent.
+    Items of a batch are not sent; of a part of a run the row does not name the run.
     """
 
     tenant_id: UUID
@@ -79,7 +79,8 @@ def decode_outcome(row: Raw) -> Outcome | None:
     except msgspec.DecodeError:
         return None
     return Outcome(
-        tenant=decoded["tenant_id"], execution=execution_of({**decoded, "batch_id": None})
+        tenant=decoded["tenant_id"],
+        execution=execution_of({**decoded, "batch_id": None, "run_id": None}),
     )
 
 

@@ -24,6 +24,8 @@ from crivo.errors import (
     NotPublished,
     Problem,
     Refused,
+    RunCancelled,
+    RunFailed,
     ScriptRejected,
     SendInProgress,
     StillRunning,
@@ -47,6 +49,7 @@ from crivo.models import (
 )
 from crivo.record_flows import Key
 from crivo.retries import Retry
+from crivo.run_models import FailedRecord, QueuedRun, Run, RunError, RunProgress, RunResult
 from crivo.sync.client import Crivo
 from crivo.version import __version__
 
@@ -67,6 +70,7 @@ __all__ = [
     "Execution",
     "ExecutionCancelled",
     "ExecutionFailed",
+    "FailedRecord",
     "Fault",
     "File",
     "Finding",
@@ -85,11 +89,18 @@ __all__ = [
     "Pushed",
     "Queued",
     "QueuedBatch",
+    "QueuedRun",
     "Receipt",
     "Record",
     "Refused",
     "Result",
     "Retry",
+    "Run",
+    "RunCancelled",
+    "RunError",
+    "RunFailed",
+    "RunProgress",
+    "RunResult",
     "Script",
     "ScriptRejected",
     "SendInProgress",

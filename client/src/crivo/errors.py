@@ -7,6 +7,7 @@ from msgspec import DecodeError, Struct, ValidationError
 from crivo.dataset_models import BadLine, Totals
 from crivo.json_text import decode
 from crivo.models import Execution, Finding, Response
+from crivo.run_models import Run
 
 _PROBLEM: Final = "urn:crivo:problem:"
 
@@ -236,8 +237,36 @@ class StillRunning(NoResult, TimeoutError):
     """The execution has not finished within the time; it goes on."""
 
 
+class RunFailed(CrivoError):
+    """The run failed; `run.error` is the error of the part that ended it."""
+
+    def __init__(self, run: Run) -> None:
+        """Describe the failure by the run's error."""
+        self.run = run
+        error = run.error
+        self.kind = "unknown" if error is None else error.kind
+        self.message = "no error is given" if error is None else error.message
+        self.line = None if error is None else error.line
+        self.column = None if error is None else error.column
+        self.path = None if error is None else error.path
+        self.input_line = None if error is None else error.input_line
+        where = "" if self.line is None else f" ({self.line}:{self.column})"
+        name = "" if error is None or error.name is None else f"{error.name}: "
+        place = "" if self.path is None else f"{self.path}:{self.input_line}: "
+        super().__init__(f"{place}{self.kind}: {name}{self.message}{where}")
+
+
+class RunCancelled(CrivoError):
+    """The run was cancelled."""
+
+    def __init__(self, run: Run) -> None:
+        """Keep the run."""
+        super().__init__(f"run {run.id} was cancelled")
+        self.run = run
+
+
 class NotFinished(CrivoError, TimeoutError):
-    """A batch or a comparison has not finished within the time; it goes on.
+    """A batch, a comparison or a run has not finished within the time; it goes on.
 
     `resource` is what it was when it was last seen.
     """
@@ -269,6 +298,8 @@ def as_document(error: CrivoError) -> dict[str, object]:
         members["problem"] = error.problem
     if isinstance(error, NoResult):
         members["execution"] = error.execution
+    if isinstance(error, RunFailed | RunCancelled):
+        members["run"] = error.run
     if isinstance(error, NotFinished):
         members["resource"] = error.resource
     if isinstance(error, NotPublished):

@@ -126,12 +126,18 @@ class ThrownError(Response, frozen=True, kw_only=True):
 
 
 class ExecutionError(ThrownError, frozen=True, kw_only=True):
-    """The reason why an execution has no result; `kind` is stable."""
+    """The reason why an execution has no result; `kind` is stable.
+
+    Of a part of a run, `path` and `input_line` are the file of the input and the line that it had
+    reached.
+    """
 
     kind: str
     limit_ms: int | None = None
     limit_bytes: int | None = None
     byte_offset: int | None = None
+    path: str | None = None
+    input_line: int | None = None
 
 
 class ResultWarning(Response, frozen=True, kw_only=True):
@@ -186,6 +192,18 @@ class BatchItem(Response, frozen=True, kw_only=True):
     line: int
 
 
+class RunPart(Response, frozen=True, kw_only=True):
+    """The run that an execution is a part of, its task there, and its number at its level.
+
+    Level 0 reads the dataset; the levels above merge states.
+    """
+
+    id: UUID
+    part: int
+    task: str
+    level: int
+
+
 class Queued(Response, frozen=True, kw_only=True):
     """An accepted submission."""
 
@@ -207,6 +225,7 @@ class Execution(Response, frozen=True, kw_only=True):
     started_at: datetime | None
     finished_at: datetime | None
     batch: BatchItem | None = None
+    run: RunPart | None = None
     callback_url: str | None = None
     waiting: Waiting | None = None
     params: Raw | UnsetType = UNSET

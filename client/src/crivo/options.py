@@ -55,6 +55,7 @@ class ExecutionFilter(TypedDict, total=False):
     script: str
     status: str
     batch: UUID | str
+    run: UUID | str
     labels: Mapping[str, str]
     created_from: datetime
     created_before: datetime
@@ -69,6 +70,42 @@ class ReplayFilter(TypedDict, total=False):
     labels: Mapping[str, str]
     created_from: datetime
     created_before: datetime
+
+
+class RunOptions(LimitOptions, total=False):
+    """Options of a run over a dataset; limits are those of each part.
+
+    `format` is what the script gets: `records`, `lines`, `text` or `bytes`. `each="record"` runs
+    `process` for each record. With `emit="many"`, `map` returns arrays. After a failed record the
+    run fails, or with `on_error` as `skip` or `dead_letter` goes on, until there are more than
+    `max_errors`. `output` is the dataset to publish, created if there is none, `key` the JSON
+    pointer to its records' key, `mode` as in SendOptions, by default `replace`. Others are as in
+    SubmitOptions.
+    """
+
+    format: str
+    each: str
+    emit: str
+    on_error: str
+    max_errors: int
+    output: str
+    key: str
+    mode: str
+    params: object
+    labels: Mapping[str, str]
+    seed: int
+    priority: int
+    callback_url: str
+    idempotency_key: str
+
+
+class RunFilter(TypedDict, total=False):
+    """Filters of a list of runs; all of them apply."""
+
+    script: str
+    dataset: str
+    status: str
+    labels: Mapping[str, str]
 
 
 class DatasetOptions(TypedDict, total=False):

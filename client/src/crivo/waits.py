@@ -1,6 +1,7 @@
 """Wait for what the service works on, by requests that it holds until the end."""
 
 import time
+from collections.abc import Callable
 from typing import Final, Protocol, TypeVar
 
 from crivo.errors import Refused
@@ -35,12 +36,18 @@ def wait_for_end(
     *,
     timeout: float | None,
     step: float = _WAIT_SECONDS,
+    on_state: Callable[[EndingT], None] | None = None,
 ) -> Flow[EndingT]:
-    """Wait until a resource is final; return it as it is by then, or after `timeout` seconds."""
+    """Wait until a resource is final; return it as it is by then, or after `timeout` seconds.
+
+    `on_state` gets it after each request, which waits for `step` seconds at most.
+    """
     deadline = None if timeout is None else time.monotonic() + timeout
     while True:
         left = step if deadline is None else max(0.0, deadline - time.monotonic())
         found = yield from _wait_once(session, path, shape, seconds=min(left, step))
+        if on_state is not None:
+            on_state(found)
         if found.is_final or (deadline is not None and time.monotonic() >= deadline):
             return found
 

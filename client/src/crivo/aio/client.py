@@ -12,6 +12,7 @@ from crivo.aio.comparisons import AsyncComparisons
 from crivo.aio.datasets import AsyncDatasets
 from crivo.aio.driver import AsyncDriver
 from crivo.aio.executions import AsyncExecutions
+from crivo.aio.runs import AsyncRuns
 from crivo.aio.scripts import AsyncScripts
 from crivo.bodies import Data
 from crivo.models import Ready, Result
@@ -48,6 +49,7 @@ class AsyncCrivo:
         self.batches = AsyncBatches(self._driver)
         self.comparisons = AsyncComparisons(self._driver)
         self.datasets = AsyncDatasets(self._driver)
+        self.runs = AsyncRuns(self._driver)
 
     async def __aenter__(self) -> Self:
         """Return the client."""

@@ -25,6 +25,7 @@ def list_executions(
     script: str | None = None,
     status: str | None = None,
     batch: str | None = None,
+    run: str | None = None,
     label: Annotated[tuple[str, ...], Parameter(show_default=False)] = (),
     since: datetime | None = None,
     limit: NonNegativeInt = 20,
@@ -40,6 +41,8 @@ def list_executions(
         Only queued, running, succeeded, failed or cancelled ones.
     batch
         Only those of a batch, by its id.
+    run
+        Only the parts of a run over a dataset, by its id.
     label
         Only those with NAME:VALUE; repeatable.
     since
@@ -55,6 +58,8 @@ def list_executions(
         filters["status"] = status
     if batch is not None:
         filters["batch"] = batch
+    if run is not None:
+        filters["run"] = run
     if label:
         filters["labels"] = labels_argument(label)
     if since is not None:
@@ -180,6 +185,8 @@ def _facts(execution: Execution) -> dict[str, object]:
         facts["labels"] = " ".join(f"{name}:{value}" for name, value in execution.labels.items())
     if execution.batch is not None:
         facts["batch"] = f"{execution.batch.id} line {execution.batch.line}"
+    if execution.run is not None:
+        facts["run"] = f"{execution.run.id} {execution.run.task} part {execution.run.part}"
     facts |= {"replay of": execution.replay_of, "callback": execution.callback_url}
     if execution.waiting is not None:
         waits = execution.waiting

@@ -35,7 +35,7 @@ class ExitCode(IntEnum):
 
 MEANINGS: Final = {
     ExitCode.OK: "done",
-    ExitCode.FAILED: "an execution failed, a script or data has errors, or an outcome differs",
+    ExitCode.FAILED: "an execution or run failed, script or data has errors, an outcome differs",
     ExitCode.USAGE: "wrong arguments, or a file that cannot be read",
     ExitCode.UNREACHABLE: "the service does not respond, or cannot at the moment",
     ExitCode.REFUSED: "refused: key, name, state, quota, or another send is in progress",

@@ -19,6 +19,7 @@ from crivo.cli.login_file import DEFAULT_URL
 from crivo.cli.output import say, say_json, terminal
 from crivo.cli.replay_commands import replay, replay_many
 from crivo.cli.run_command import run
+from crivo.cli.runs_commands import runs
 from crivo.cli.script_commands import scripts
 from crivo.cli.send_command import send
 from crivo.cli.service_commands import login, logout, open_page, register_completion
@@ -26,6 +27,7 @@ from crivo.errors import (
     AccessDenied,
     CrivoError,
     ExecutionFailed,
+    RunFailed,
     ScriptRejected,
     Unreachable,
     as_document,
@@ -49,6 +51,9 @@ _COMMANDS: Final = {
     r"/executions": "executions list",
     r"/comparisons/([^/ ?]+)": r"comparisons show \1",
     r"/batches": "batches list",
+    r"/runs": "runs list",
+    r"/runs/([^/ ?]+)": r"runs show \1",
+    r"/runs/([^/ ]+)/errors": r"runs errors \1",
     r"/datasets": "datasets list",
     r"/datasets/([^/ ]+)/snapshots": r"datasets show \1",
     r"/batches/([^/ ?]+)": r"batches show \1",
@@ -86,6 +91,7 @@ def build() -> App:
     app.command(get, sort_key=8)
     app.command(executions)
     app.command(batches)
+    app.command(runs)
     app.command(comparisons)
     app.command(datasets)
     app.command(watch, sort_key=13)
@@ -144,6 +150,9 @@ def _show(error: Shown) -> None:
             # The error itself has been shown where it is.
             name = error.execution.id
             say(f"crivo: execution {name} failed; `crivo logs {name}` shows its console")
+        case RunFailed():
+            name = error.run.id
+            say(f"crivo: run {name} failed; `crivo runs show {name}` shows how far it has come")
         case ScriptRejected():
             say("crivo: the script has errors; nothing was stored")
         case AccessDenied(status=status) if status == _UNAUTHORIZED:

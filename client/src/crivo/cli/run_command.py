@@ -1,8 +1,9 @@
-"""`crivo run`: submit data and print the result."""
+"""`crivo run`: run a script over a document or over a dataset, and print the result."""
 
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Annotated, BinaryIO, Final
@@ -11,11 +12,13 @@ from cyclopts import Parameter
 from msgspec import UNSET
 
 from crivo.bodies import Data
-from crivo.cli.arguments import LimitFlags, Service, SubmitFlags
+from crivo.cli.arguments import LimitFlags, SendService, Service, SubmitFlags
+from crivo.cli.dataset_run import run_over_dataset
 from crivo.cli.diagnostics import show_error, show_warnings
 from crivo.cli.exit_codes import UsageError
 from crivo.cli.output import say, write_bytes, write_json
 from crivo.cli.progress import downloading, uploading, waiting
+from crivo.cli.run_flags import RunFlags
 from crivo.errors import ExecutionFailed, Refused, StillRunning, Unreachable
 from crivo.execution_flows import require_success
 from crivo.models import Execution
@@ -26,30 +29,45 @@ _CHUNK_BYTES: Final = 256 * 1024
 
 def run(
     script: str,
-    file: Annotated[str, Parameter(allow_leading_hyphen=True)],
+    file: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None,
     /,
     *,
+    over: RunFlags | None = None,
     detach: Annotated[bool, Parameter(show_default=False)] = False,
     timeout: float | None = None,
     submit: SubmitFlags | None = None,
     limits: LimitFlags | None = None,
-    service: Service | None = None,
+    service: SendService | None = None,
 ) -> None:
-    """Run a script over a JSON file, and print the exact bytes of the result.
+    """Run a script over a JSON file, or over a whole dataset, and print the result's exact bytes.
+
+    With --dataset or --file, records, lines or chunks are streamed through `map` or a fold, in
+    parts that run at the same time. Without a fold, the published snapshot is printed.
 
     Parameters
     ----------
     script
         A reference such as `cards`, `cards@3` or `cards@prod`.
     file
-        The data; `-` is standard input.
+        One document; `-` is standard input.
     detach
-        Print the execution's id, and do not wait for it.
+        Print the id of the execution or run, and do not wait for it.
     timeout
         Seconds to wait for the result; by default until there is one.
     """
-    service = service or Service()
+    service, over = service or SendService(), over or RunFlags()
     options = (submit or SubmitFlags()).options(limits or LimitFlags())
+    if over.names_dataset:
+        if file is not None:
+            raise UsageError(f"{file}: is one document; leave it out, or --dataset and --file")
+        run_over_dataset(script, over, options, detach=detach, timeout=timeout, service=service)
+        return
+    over.refuse_all_but_key()
+    if file is None:
+        raise UsageError("name a FILE with one document, or a --dataset or --file to stream")
+    if over.pointer is not None:
+        # Of a document it has always been the API key.
+        service = replace(service, key=over.pointer)
     with service.client() as client:
         with opened(file) as data:
             queued = client.executions.submit(script, data, **options)

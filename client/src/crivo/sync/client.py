@@ -17,6 +17,7 @@ from crivo.sync.comparisons import Comparisons
 from crivo.sync.datasets import Datasets
 from crivo.sync.driver import Driver
 from crivo.sync.executions import Executions
+from crivo.sync.runs import Runs
 from crivo.sync.scripts import Scripts
 from crivo.transport import client_options
 
@@ -48,6 +49,7 @@ class Crivo:
         self.batches = Batches(self._driver)
         self.comparisons = Comparisons(self._driver)
         self.datasets = Datasets(self._driver)
+        self.runs = Runs(self._driver)
 
     def __enter__(self) -> Self:
         """Return the client."""

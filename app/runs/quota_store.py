@@ -1,0 +1,27 @@
+"""Hold a tenant to its number of runs that have not ended."""
+
+from uuid import UUID
+
+from app.datasets.quota_store import LOCK_ADDITIONS
+from app.db import Connection
+from app.quotas.errors import QuotaExceeded
+from app.quotas.model import Quota
+
+COUNT_ACTIVE_RUNS = """
+SELECT count(*)
+FROM runs
+WHERE tenant_id = $1 AND finished_at IS NULL
+"""
+
+
+async def require_room_for_run(conn: Connection, tenant: UUID, *, limit: int) -> None:
+    """Check the number of active runs after the running transaction has added one.
+
+    Raises QuotaExceeded.
+    """
+    if not limit:
+        return
+    await conn.execute(LOCK_ADDITIONS, tenant)
+    found: int = await conn.fetchval(COUNT_ACTIVE_RUNS, tenant)
+    if found > limit:
+        raise QuotaExceeded(Quota.ACTIVE_RUNS, limit=limit, used=found - 1)

@@ -1,0 +1,119 @@
+"""Show, list and cancel runs, and find their results."""
+
+from uuid import UUID
+
+import structlog
+from msgspec.structs import replace
+
+from app.audit.model import Action
+from app.audit.store import log_action
+from app.auth.callers import Caller
+from app.datasets.refs import parse_ref as parse_dataset_ref
+from app.pagination import Page, Paginator
+from app.payloads.model import StoredPayload
+from app.resources import Resources
+from app.runs import ending, store
+from app.runs.advance_store import lock_run
+from app.runs.model import Run, RunFilter, RunStatus
+from app.runs.problems import (
+    NoRunResult,
+    RunDataGone,
+    RunFinished,
+    run_not_finished,
+    run_not_found,
+)
+from app.scripts import service as scripts
+from app.scripts.refs import parse_ref as parse_script_ref
+
+log = structlog.get_logger(__name__)
+
+
+async def show(resources: Resources, tenant: UUID, run_id: UUID, *, is_single: bool = True) -> Run:
+    """Return a run in its current state; `is_single`: with its result and receipt.
+
+    Raises RunNotFound.
+    """
+    async with resources.pool.acquire() as conn:
+        run = await store.select_run(conn, tenant, run_id, is_single=is_single)
+    if run is None:
+        raise run_not_found(run_id)
+    return run
+
+
+async def list_runs(
+    resources: Resources,
+    tenant: UUID,
+    wanted: RunFilter,
+    *,
+    script: str | None,
+    dataset: str | None,
+    cursor: str | None,
+    limit: int,
+) -> Page[Run]:
+    """Return a page of runs, newest first; `script` and `dataset` are references.
+
+    A dataset that is deleted matches its runs. Raises ScriptNotFound, VersionNotFound,
+    DatasetNotFound, InvalidRequest.
+    """
+    paginator = Paginator("runs", wanted, script, dataset)
+    below = paginator.below(cursor)
+    if dataset is not None:
+        ref = parse_dataset_ref(dataset)
+        wanted = replace(wanted, dataset=ref.name, snapshot=ref.snapshot)
+    async with resources.pool.acquire() as conn:
+        if script is not None:
+            version = await scripts.resolve(
+                conn, tenant, parse_script_ref(script), allow_archived=True
+            )
+            wanted = replace(
+                wanted,
+                script_id=version.script_id,
+                version=version.version if "@" in script else None,
+            )
+        runs = await store.select_run_page(conn, tenant, wanted, below=below, limit=limit + 1)
+    return paginator.page(runs, [run.id for run in runs], limit=limit)
+
+
+async def find_result(resources: Resources, tenant: UUID, run_id: UUID) -> StoredPayload:
+    """Find the result. Raises RunNotFound, RunNotFinished, NoRunResult, RunDataGone."""
+    async with resources.pool.acquire() as conn:
+        found = await store.select_result(conn, tenant, run_id)
+    if found is None:
+        raise run_not_found(run_id)
+    if not found.status.final:
+        raise run_not_finished(run_id, found.status)
+    if found.status is not RunStatus.SUCCEEDED:
+        how = "was cancelled" if found.status is RunStatus.CANCELLED else "has failed"
+        raise NoRunResult(f"the run {how}; GET /runs/{run_id} says why")
+    if not found.folds:
+        raise NoRunResult(
+            "the script has no fold (`start`, `step` and `finish`), whose result would be that of "
+            f"the run; GET /runs/{run_id} names the snapshot that it has published"
+        )
+    if found.payload is None:
+        raise RunDataGone("the result of the run has been erased")
+    return found.payload
+
+
+async def cancel(resources: Resources, caller: Caller, run_id: UUID) -> Run:
+    """Cancel a run with all of its parts, in one transaction. Repeating it changes nothing.
+
+    Raises RunNotFound, RunFinished.
+    """
+    # It finds the tenant's own only, and the lock below is taken by the id alone.
+    before = await show(resources, caller.tenant, run_id, is_single=False)
+    if not before.status.final:
+        async with resources.pool.acquire() as conn, conn.transaction():
+            ended = None
+            if await lock_run(conn, run_id, wait=True) is not None:
+                ended = await ending.end(conn, caller.tenant, run_id, RunStatus.CANCELLED)
+                details = {"status": before.status, "parts_done": before.progress.parts_done}
+                target = f"/runs/{run_id}"
+                await log_action(conn, caller, Action.RUN_CANCELLED, target, details=details)
+        if ended is not None:
+            await ending.after_commit(resources, ended)
+            log.info("run.cancelled", id=str(run_id))
+    run = await show(resources, caller.tenant, run_id)
+    if run.status is not RunStatus.CANCELLED:
+        raise RunFinished(f"the run has {run.status}; GET /runs/{run_id} shows its outcome")
+    return run

@@ -1,0 +1,355 @@
+"""Runs over HTTP: create, follow, read results and failed records, cancel, replay."""
+
+import json
+from typing import Any, Final
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from tests.support.system import System, until
+
+SUM: Final = """
+function start() { return { sum: 0, at: Date.now(), random: Math.random() } }
+function step(state, records) { for (const each of records) state.sum += each.n; return state }
+function merge(a, b) { return { ...a, sum: a.sum + b.sum } }
+function finish(state) { return state }
+"""
+CLEAN: Final = """
+function map(record, context) {
+  if (record.n < 0) throw new RangeError("negative");
+  return record.n % 2 ? null : { pk: record.n, by: context.params.by ?? 0 };
+}
+"""
+PROCESS: Final = "function process(data) { return { pk: data.n } }"
+SLOW: Final = (
+    "function map(record) { for (const end = performance.now() + 60000; performance.now() < end;);"
+    " return record }"
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def scripts(system: System) -> None:
+    for name, source in (
+        ("run-sum", SUM), ("run-clean", CLEAN), ("run-process", PROCESS), ("run-slow", SLOW),
+        ("run-both", SUM + CLEAN),
+    ):  # fmt: skip
+        system.upload(name, source)
+
+
+@pytest.fixture
+def numbers(system: System) -> str:
+    """A dataset of two files, of which the second has two lines that fail."""
+    name = f"numbers-{uuid4()}"
+    created = system.client.put(f"/datasets/{name}", json={"format": "text"})
+    assert created.status_code == 201, created.text
+    _put(system, name, "a.jsonl", b'{"n":1}\n{"n":2}\n{"n":4}\n')
+    _put(system, name, "b/c.jsonl", b'{"n":6}\n{"n":-1}\n{"n":"\xc3\xa4"\n{"n":8}\n')
+    return name
+
+
+def _put(system: System, dataset: str, path: str, content: bytes) -> None:
+    answer = system.client.put(f"/datasets/{dataset}/files/{path}", content=content)
+    assert answer.is_success, answer.text
+
+
+def _create(system: System, script: str, dataset: str, **more: object) -> httpx.Response:
+    return system.client.post("/runs", json={"script": script, "dataset": dataset, **more})
+
+
+def _accepted(answer: httpx.Response) -> str:
+    assert answer.status_code == 202, answer.text
+    assert answer.json().keys() == {"id", "status", "url"}
+    assert answer.headers["Location"] == answer.json()["url"]
+    return str(answer.json()["url"])
+
+
+def _finished(system: System, location: str) -> dict[str, Any]:
+    for _ in until(f"{location} has finished"):
+        run: dict[str, Any] = system.client.get(location, params={"wait": 10}).json()
+        if run["finished_at"] is not None:
+            return run
+    raise AssertionError
+
+
+def test_a_run_publishes_the_values_and_lists_the_records_that_failed(
+    system: System, numbers: str
+) -> None:
+    output = {"dataset": f"clean-{uuid4()}", "key": "/pk"}
+    labels = {"kind": str(uuid4())}
+
+    location = _accepted(
+        _create(
+            system,
+            "run-clean@1",
+            numbers,
+            on_error="skip",
+            output=output,
+            params={"by": 7},
+            labels=labels,
+            seed=3,
+        )
+    )
+
+    run = _finished(system, location)
+    assert run["status"] == "succeeded", run
+    assert run["input"] == {"dataset": numbers, "snapshot": 2}
+    assert run["published"] == {"dataset": output["dataset"], "snapshot": 1}
+    assert run["output"] == {**output, "mode": "replace", "publishes": True}
+    progress = run["progress"]
+    assert (progress["parts"], progress["parts_done"]) == (2, 2)
+    assert (progress["rows_in"], progress["rows_out"], progress["rows_failed"]) == (7, 4, 2)
+    assert progress["bytes"] == progress["bytes_done"] > 0
+    receipt = run["receipt"]
+    assert (receipt["seed"], receipt["executions"], receipt["attempts"]) == (3, 2, 2)
+    assert receipt["params"]["bytes"] == len('{"by":7}')
+    assert receipt["result"] is None
+    assert run["params"] == {"by": 7}
+    written = system.client.get(f"/datasets/{output['dataset']}/files/b/c.jsonl")
+    assert written.text == '{"pk":6,"by":7}\n{"pk":8,"by":7}\n'
+    no_result = system.client.get(f"{location}/result")
+    assert (no_result.status_code, no_result.json()["type"]) == (
+        404, "urn:crivo:problem:no-run-result",
+    )  # fmt: skip
+
+    first = system.client.get(f"{location}/errors", params={"limit": 1, "excerpt": "true"}).json()
+    cursor = {"limit": "1", "excerpt": "true", "cursor": first["next_cursor"]}
+    second = system.client.get(f"{location}/errors", params=cursor).json()
+    found = [*first["items"], *second["items"]]
+    assert second["next_cursor"] is None
+    assert [(each["path"], each["line"], each["task"]) for each in found] == [
+        ("b/c.jsonl", 2, "map"), ("b/c.jsonl", 3, "map"),
+    ]  # fmt: skip
+    assert found[0]["error"]["name"] == "RangeError"
+    assert [each["excerpt"] for each in found] == ['{"n":-1}', '{"n":"ä"']
+    plain = system.client.get(f"{location}/errors").json()["items"]
+    assert [{**each, "excerpt": None} for each in plain] == [
+        {**each, "excerpt": None} for each in found
+    ]
+
+    [part] = system.client.get("/executions", params={"run": run["id"], "limit": 1}).json()["items"]
+    assert part["run"]["id"] == run["id"]
+    assert (part["run"]["task"], part["run"]["level"]) == ("map", 0)
+    replay = system.client.post(f"/executions/{part['id']}/replay")
+    assert (replay.status_code, replay.json()["run"]) == (409, run["id"])
+    for filters, listed in (
+        ({"label": f"kind:{labels['kind']}"}, True),
+        ({"dataset": numbers, "script": "run-clean"}, True),
+        ({"dataset": f"{numbers}@2", "script": "run-clean@1", "status": "succeeded"}, True),
+        ({"dataset": f"{numbers}@1"}, False),
+        ({"dataset": numbers, "status": "failed"}, False),
+        ({"dataset": numbers, "script": "run-sum"}, False),
+    ):
+        page = system.client.get("/runs", params=filters).json()
+        assert ([each["id"] for each in page["items"]] == [run["id"]]) is listed, filters
+
+
+def test_a_record_that_was_kept_is_its_own_excerpt(system: System) -> None:
+    name = f"kept-{uuid4()}"
+    assert system.client.put(f"/datasets/{name}", json={}).status_code == 201
+    line = b'{"n":-1,"text":"' + "ä".encode() * 1000 + b'"}'
+    _put(system, name, "a", line + b"\n")
+    output = {"dataset": f"of-{name}"[:60]}
+
+    location = _accepted(_create(system, "run-clean", name, on_error="dead_letter", output=output))
+
+    assert _finished(system, location)["progress"]["rows_failed"] == 1
+    assert system.client.delete(f"/datasets/{name}").status_code == 204
+    errors = system.client.get(f"{location}/errors", params={"excerpt": "true"}).json()
+    [failed] = errors["items"]
+    assert failed["path"] is None
+    # 1 KiB, without the half of a character.
+    assert failed["excerpt"].encode() == line[:1024]
+    assert len(failed["excerpt"].encode()) in (1023, 1024)
+
+
+def test_a_replay_has_the_same_result_and_says_so(system: System, numbers: str) -> None:
+    output = {"dataset": f"both-{uuid4()}", "mode": "append"}
+    created = _create(system, "run-both", numbers, on_error="skip", output=output)
+    location = _accepted(created)
+    first = _finished(system, location)
+    assert first["status"] == "succeeded", first
+    assert first["result"]["sum"] == 20
+    key = {"Idempotency-Key": str(uuid4())}
+
+    again = _accepted(system.client.post(f"{location}/replay", headers=key))
+
+    second = _finished(system, again)
+    assert second["replay_of"] == first["id"]
+    assert second["replay"]["identical"] is True, second
+    assert second["result"] == first["result"]
+    [original, own] = second["replay"]["output_sha256"]
+    assert original == own == first["receipt"]["output_sha256"]
+    assert "published" not in second
+    snapshots = system.client.get(f"/datasets/{output['dataset']}/snapshots").json()["items"]
+    assert [each["number"] for each in snapshots] == [1]
+    repeated = system.client.post(f"{location}/replay", headers=key)
+    assert (repeated.json()["id"], repeated.headers["Idempotency-Replayed"]) == (
+        second["id"], "true",
+    )  # fmt: skip
+    result = system.client.get(f"{location}/result", headers={"Range": "bytes=0-3"})
+    assert (result.status_code, len(result.content)) == (206, 4)
+    whole = system.client.get(f"{location}/result")
+    assert json.loads(whole.content) == first["result"]
+    etag = {"If-None-Match": whole.headers["ETag"]}
+    assert system.client.get(f"{location}/result", headers=etag).status_code == 304
+    assert system.client.head(f"{location}/result").headers["ETag"] == whole.headers["ETag"]
+
+    _put(system, numbers, "a.jsonl", b'{"n":1}\n')
+    deleted = system.client.delete(f"/datasets/{numbers}/snapshots/2")
+    assert deleted.status_code == 204, deleted.text
+    gone = system.client.post(f"{location}/replay")
+    assert (gone.status_code, gone.json()["type"]) == (410, "urn:crivo:problem:run-data-gone")
+
+
+def test_a_cancelled_run_ends_with_its_parts_and_publishes_nothing(
+    system: System, numbers: str
+) -> None:
+    output = {"dataset": f"never-{uuid4()}"}
+    location = _accepted(_create(system, "run-slow", numbers, output=output))
+    for _ in until("a part runs"):
+        if system.client.get(location).json()["status"] == "running":
+            break
+    _put(system, numbers, "later", b'{"n":1}\n')
+    held = system.client.delete(f"/datasets/{numbers}/snapshots/2")
+    run_id = location.removeprefix("/runs/")
+    assert (held.status_code, held.json()["run"]) == (409, run_id)
+    early = system.client.get(f"{location}/result")
+    assert (early.status_code, early.headers["Retry-After"]) == (409, "1")
+    assert system.client.post(f"{location}/replay").status_code == 409
+
+    cancelled = system.client.post(f"{location}/cancel")
+
+    assert (cancelled.status_code, cancelled.json()["status"]) == (200, "cancelled")
+    parts = system.client.get("/executions", params={"run": run_id}).json()["items"]
+    assert {each["status"] for each in parts} == {"cancelled"}
+    repeated = system.client.post(f"{location}/cancel").json()
+    assert repeated["finished_at"] == cancelled.json()["finished_at"]
+    entries = system.client.get("/audit", params={"action": "run.cancelled"}).json()["items"]
+    assert location in [each["target"] for each in entries]
+    assert system.client.get(f"/datasets/{output['dataset']}/snapshots").json()["items"] == []
+    assert system.client.delete(f"/datasets/{numbers}/snapshots/2").status_code == 204
+    reason = system.client.get(f"{location}/result").json()["detail"]
+    assert "cancelled" in reason
+
+
+def test_events_report_the_progress_and_the_end(system: System, numbers: str) -> None:
+    location = _accepted(_create(system, "run-sum", numbers, on_error="skip"))
+
+    with system.client.stream("GET", f"{location}/events") as stream:
+        text = "".join(stream.iter_text())
+
+    events = [
+        dict(line.split(": ", 1) for line in each.splitlines() if ": " in line)
+        for each in text.split("\n\n")
+        if "event: status" in each
+    ]
+    states = [json.loads(each["data"]) for each in events]
+    assert states[-1]["status"] == "succeeded", states[-1]
+    assert "result" not in states[-1]
+    ids = [int(each["id"]) for each in events]
+    assert ids == sorted(set(ids))
+    seen = {"Last-Event-ID": events[-1]["id"]}
+    assert system.client.get(f"{location}/events", headers=seen).status_code == 204
+    token = system.client.post(f"{location}/events-token").json()["token"]
+    assert system.client.get(f"{location}/events", params={"token": token}).is_success
+    assert system.client.get(f"{location}/callbacks").json()["items"] == []
+    assert system.client.post(f"{location}/cancel").status_code == 409
+
+
+@pytest.mark.parametrize(
+    ("script", "more", "pointer", "text"),
+    [
+        ("run-clean", {}, "/output", "has no fold"),
+        ("run-sum", {"output": {"dataset": "out"}}, "/output", "needs `map`"),
+        ("run-process", {"output": {"dataset": "out"}}, "/output", '"each": "record"'),
+        ("run-sum", {"each": "record"}, "/each", "needs an output"),
+        (
+            "run-clean",
+            {"each": "record", "output": {"dataset": "out"}},
+            "/each",
+            "needs `process`",
+        ),
+        (
+            "run-process",
+            {"each": "record", "format": "lines", "output": {"dataset": "out"}},
+            "/each",
+            "format records",
+        ),
+        ("run-sum", {"emit": "many"}, "/emit", "needs an output"),
+        (
+            "run-process",
+            {"each": "record", "emit": "many", "output": {"dataset": "out"}},
+            "/emit",
+            "needs `map`",
+        ),
+        ("run-clean", {"output": {"dataset": "Bad Name"}}, "/output/dataset", "cannot name"),
+        (
+            "run-clean",
+            {"format": "bytes", "output": {"dataset": "out", "key": "/pk"}},
+            "/output/key",
+            "needs records",
+        ),
+        ("run-clean", {"output": {"dataset": "out", "key": "pk"}}, "/output/key", ""),
+        ("run-sum", {"limits": {"wall_ms": 300_001}}, "/limits/wall_ms", ""),
+        ("run-sum", {"callback_url": "ftp://x"}, "/callback_url", ""),
+        ("run-sum", {"max_errors": -1}, "/max_errors", ""),
+        ("run-sum", {"format": "xml"}, "/format", ""),
+        ("run-sum", {"unknown": 1}, "/unknown", ""),
+    ],
+)
+def test_what_a_script_cannot_do_is_refused_by_name(
+    system: System, numbers: str, script: str, more: dict[str, object], pointer: str, text: str
+) -> None:
+    answer = _create(system, script, numbers, **more)
+
+    assert answer.status_code == 422, answer.text
+    [fault] = answer.json()["errors"]
+    assert fault["pointer"] == pointer
+    assert text in fault["message"]
+    assert system.client.get("/datasets/out").status_code == 404
+
+
+def test_references_and_datasets_that_do_not_fit_are_refused(system: System, numbers: str) -> None:
+    for script, dataset, status, pointer in (
+        ("nowhere", numbers, 404, "/script"),
+        ("run-sum@9", numbers, 404, "/script"),
+        ("run-sum", "nowhere", 404, "/dataset"),
+        ("run-sum", f"{numbers}@9", 404, "/dataset"),
+    ):
+        answer = _create(system, script, dataset)
+        assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (status, pointer)
+        assert answer.json()["detail"].startswith(f"{pointer}: ")
+    empty, raw = f"empty-{uuid4()}", f"raw-{uuid4()}"
+    for name, format_ in ((empty, "jsonl"), (raw, "bytes")):
+        assert system.client.put(f"/datasets/{name}", json={"format": format_}).is_success
+    assert _create(system, "run-sum", empty).status_code == 404
+    _put(system, raw, "a", b"\xff")
+    [fault] = _create(system, "run-sum", raw).json()["errors"]
+    assert fault["pointer"] == "/format"
+    for output in ({"dataset": raw}, {"dataset": empty, "key": "/other"}):
+        differs = _create(system, "run-clean", numbers, output=output)
+        assert differs.status_code == 409, differs.text
+        assert differs.json()["errors"][0]["pointer"] == "/output"
+    malformed = system.client.post(
+        "/runs",
+        content=f'{{"script":"run-sum","dataset":"{numbers}","params":{{"a":NaN}}}}',
+        headers={"Content-Type": "application/json"},
+    )
+    assert malformed.status_code in (400, 422)
+
+
+def test_a_repetition_returns_the_run_that_the_first_request_created(
+    system: System, numbers: str
+) -> None:
+    headers = {"Idempotency-Key": str(uuid4())}
+    body = {"script": "run-sum", "dataset": numbers, "on_error": "skip"}
+    first = system.client.post("/runs", json=body, headers=headers)
+
+    second = system.client.post("/runs", json={**body, "max_errors": 1_000}, headers=headers)
+
+    assert second.status_code == 202
+    assert second.json()["id"] == first.json()["id"]
+    other = system.client.post("/runs", json={**body, "seed": 1}, headers=headers)
+    assert other.status_code == 422
+    _finished(system, first.headers["Location"])
