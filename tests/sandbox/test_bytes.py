@@ -62,8 +62,17 @@ NO_BYTES = [
 ]  # fmt: skip
 
 
-async def run(pool: SandboxPool, source: str, payload: bytes = b"", **choices: int) -> Ran:
-    return await run_job(pool, replace(job(source, **choices), io=Io.BYTES), payload)
+async def run(
+    pool: SandboxPool,
+    source: str,
+    payload: bytes = b"",
+    *,
+    wall_ms: int = 10_000,
+    memory_bytes: int = 512 * MIB,
+    output_bytes: int = 64 * MIB,
+) -> Ran:
+    what = job(source, wall_ms=wall_ms, memory_bytes=memory_bytes, output_bytes=output_bytes)
+    return await run_job(pool, replace(what, io=Io.BYTES), payload)
 
 
 async def test_bytes_come_and_leave_exactly(pool: SandboxPool) -> None:
