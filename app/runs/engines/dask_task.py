@@ -1,4 +1,4 @@
-"""What a Dask worker is sent: the two functions, by name, and messages in bytes.
+"""Serve a Dask worker's tasks: two functions that it is sent by name, with messages in bytes.
 
 The code of a worker with this module must be installed there. Dask pickles the names; what users
 have made is inside the bytes, which nothing unpickles.
