@@ -10,7 +10,15 @@ import msgspec
 import pytest
 from msgspec import Raw
 
-from crivo import batch_models, comparison_models, dataset_models, errors, models, run_models
+from crivo import (
+    batch_models,
+    comparison_models,
+    dataset_models,
+    errors,
+    models,
+    run_models,
+    script_models,
+)
 from tests.support.servers import ROOT
 
 SCHEMAS: Final[dict[str, Any]] = msgspec.json.decode(
@@ -23,7 +31,7 @@ _NAMES: Final[dict[type[msgspec.Struct], str]] = {errors.Problem: "ProblemDocume
 _OWN: Final = {
     models.Response,
     models.Page,
-    models.Pushed,
+    script_models.Pushed,
     models.Result,
     batch_models.BatchResult,
     dataset_models.Record,
@@ -36,7 +44,7 @@ _OWN: Final = {
 _LEFT_OUT: Final = {"Ready": {"lockdown", "workers"}, "ProblemDocument": {"violated-policies"}}
 
 # Fields that responses of 0.1.0 lack.
-_NEWER: Final = {"Version": {"kinds"}}
+_NEWER: Final = {"Version": {"kinds", "io"}}
 
 # Types that the document leaves open.
 _OPEN: Final = {
@@ -45,7 +53,15 @@ _OPEN: Final = {
     ("Problem", "warnings"): "list[Fault]",
 }
 
-_MODULES: Final = (models, batch_models, comparison_models, dataset_models, run_models, errors)
+_MODULES: Final = (
+    models,
+    batch_models,
+    comparison_models,
+    dataset_models,
+    run_models,
+    script_models,
+    errors,
+)
 STRUCTS: Final[list[type[msgspec.Struct]]] = [
     each
     for module in _MODULES

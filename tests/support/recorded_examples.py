@@ -35,6 +35,13 @@ VOLATILE: Final = frozenset(
         "showComparison batch",
         "listBatchCallbacks attempts",
         "resendBatchCallback attempts",
+        "listRunErrors execution",
+        "listRunCallbacks attempts",
+        "resendRunCallback attempts",
+        "rows_per_second",
+        "bytes_per_second",
+        "remaining_seconds",
+        "v8_versions",
     )
 )
 

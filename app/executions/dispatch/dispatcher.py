@@ -93,10 +93,7 @@ class Dispatcher:
         self._claim_now.set()
 
     def wake_alone(self) -> None:
-        """Claim now, for a wake-up that no other worker has received.
-
-        If the claim fills this worker, the wake-up is passed on.
-        """
+        """Claim now, for a wake-up of this worker alone, which passes it on if it is full."""
         self._woken_alone = True
         self._claim_now.set()
 
@@ -267,10 +264,7 @@ class Dispatcher:
             self._claim_now.set()
 
     def _refill(self, run_seconds: float) -> None:
-        """Fill a slot while its last outcome is being recorded, if there is more queued work.
-
-        An idle worker claims once the outcome is recorded: twice would double its claims.
-        """
+        """Fill a slot while its outcome is recorded; an idle worker claims afterwards, once."""
         self._ahead.observe(run_seconds)
         self._begin_held()
         if not self._idle.is_set():

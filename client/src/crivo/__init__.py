@@ -35,21 +35,11 @@ from crivo.errors import (
     UnexpectedResponse,
     Unreachable,
 )
-from crivo.models import (
-    Alias,
-    Console,
-    Execution,
-    Finding,
-    Pushed,
-    Queued,
-    Receipt,
-    Result,
-    Script,
-    Version,
-)
+from crivo.models import Console, Execution, Queued, Receipt, Result
 from crivo.record_flows import Key
 from crivo.retries import Retry
 from crivo.run_models import FailedRecord, QueuedRun, Run, RunError, RunProgress, RunResult
+from crivo.script_models import Alias, Finding, Pushed, Script, Version
 from crivo.sync.client import Crivo
 from crivo.version import __version__
 

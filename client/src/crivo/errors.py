@@ -6,8 +6,9 @@ from msgspec import DecodeError, Struct, ValidationError
 
 from crivo.dataset_models import BadLine, Totals
 from crivo.json_text import decode
-from crivo.models import Execution, Finding, Response
+from crivo.models import Execution, Response
 from crivo.run_models import Run
+from crivo.script_models import Finding
 
 _PROBLEM: Final = "urn:crivo:problem:"
 

@@ -10,9 +10,10 @@ from msgspec import Raw, json
 
 from crivo.bodies import Body, encode
 from crivo.errors import CrivoError
-from crivo.models import Accepted, Alias, CreatedScript, Page, Pushed, Script, Version
+from crivo.models import Page
 from crivo.options import CheckOptions, PushOptions, Ref, as_query
 from crivo.retries import Flow
+from crivo.script_models import Accepted, Alias, CreatedScript, Pushed, Script, Version
 from crivo.session import Session
 from crivo.wire import Request, segment
 

@@ -8,7 +8,8 @@ from msgspec import UNSET, Struct
 
 from crivo.cli.exit_codes import UsageError
 from crivo.differences import Difference, first_difference
-from crivo.models import ExecutionError, Sample
+from crivo.models import ExecutionError
+from crivo.script_models import Sample
 
 _INPUT: Final = ".input.json"
 _EXPECTED: Final = ".expected.json"

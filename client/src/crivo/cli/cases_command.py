@@ -14,7 +14,7 @@ from crivo.cli.diagnostics import show_error, show_findings
 from crivo.cli.local_trial import local_trial
 from crivo.cli.output import indented, say, write_json, write_line
 from crivo.errors import CrivoError, ScriptRejected
-from crivo.models import Finding
+from crivo.script_models import Finding
 
 
 class Tally(Struct):

@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 
 from crivo.cli.output import say
-from crivo.models import ExecutionError, Finding, ResultWarning, ThrownError
+from crivo.models import ExecutionError, ResultWarning, ThrownError
+from crivo.script_models import Finding
 
 _STYLES = {"error": "bold red", "warning": "bold yellow"}
 

@@ -15,7 +15,7 @@ from msgspec import Struct, json
 from crivo.cli.cases import Case, Outcome
 from crivo.cli.exit_codes import UsageError
 from crivo.json_text import decode
-from crivo.models import Finding, Sample
+from crivo.script_models import Finding, Sample
 
 _MODULE: Final = "app.cli.trial"
 _MODULE_PATH: Final = Path("app", "cli", "trial.py")

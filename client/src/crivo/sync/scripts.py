@@ -5,9 +5,9 @@ from typing import Unpack
 from uuid import UUID
 
 from crivo import script_flows as flows
-from crivo.models import Accepted, Alias, Pushed, Script, Version
 from crivo.options import CheckOptions, PushOptions, Ref
 from crivo.script_flows import Source
+from crivo.script_models import Accepted, Alias, Pushed, Script, Version
 from crivo.sync.driver import Driver
 
 
