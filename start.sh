@@ -15,4 +15,7 @@ if [ "${1-}" = compose ]; then
     exec scripts/compose "$@"
 fi
 scripts/venv requirements.lock
+if [ "${1-}" = dask ]; then
+    scripts/venv requirements-dask.lock
+fi
 exec .venv/bin/python -m app.embedded "$@"

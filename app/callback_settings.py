@@ -4,10 +4,10 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from app.quota_settings import QuotaSettings
+from app.engine_settings import EngineSettings
 
 
-class CallbackSettings(QuotaSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class CallbackSettings(EngineSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Settings of requests that the API sends when executions end."""
 
     callbacks: Annotated[

@@ -8,6 +8,7 @@ from typing import Final
 from prometheus_client import (
     CollectorRegistry,
     Counter,
+    Gauge,
     Histogram,
     ProcessCollector,
     disable_created_metrics,
@@ -128,6 +129,17 @@ RUNS: Final = Counter(
     ("event",),
     registry=REGISTRY,
 )
+ENGINE_SLOTS: Final = Gauge(
+    "crivo_engine_slots",
+    "Parts of runs that the engine can run at once beside this worker's slots",
+    registry=REGISTRY,
+)
+ENGINE_PARTS: Final = Counter(
+    "crivo_engine_parts",
+    "Parts that the engine was given: finished, refused, or lost and queued again",
+    ("result",),
+    registry=REGISTRY,
+)
 RECORDS_READ: Final = Counter(
     "crivo_records_read",
     "Keys that clients asked for, by result: found or missing",
@@ -176,6 +188,8 @@ for _kind in ("raw", "stored"):
     DATASET_BYTES.labels(_kind)
 for _result in ("stored", "repeated", "refused"):
     DATASET_PARTS.labels(_result)
+for _result in ("finished", "refused", "lost"):
+    ENGINE_PARTS.labels(_result)
 for _result in ("found", "missing"):
     RECORDS_READ.labels(_result)
 for _outcome in ("delivered", "refused", "gone", "no_answer", "not_public"):

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any, Final, cast
 
 import structlog
+import uuid_utils.compat as uuid
 import uvloop
 from arq.connections import RedisSettings, create_pool
 from arq.worker import Worker, func
@@ -33,7 +34,8 @@ from app.prometheus.listener import open_listener
 from app.prometheus.service import MetricsPage
 from app.resources import open_resources
 from app.runs.advance import run_advance
-from app.runs.parts import LocalParts
+from app.runs.engines.opening import open_engine, require_engine_packages
+from app.runs.parts import EngineParts, LocalParts
 from app.runs.retention import RUN_OWNER as RUNS
 from app.sandbox.zygote_client import SandboxUnavailable
 from app.settings import Settings
@@ -64,6 +66,7 @@ def main() -> int:
         configure_logging(settings.log_level)
         configure_metrics(tenants=settings.metrics_tenants)
         require_packages(settings)
+        require_engine_packages(settings)
         uvloop.run(work(settings))
     except asyncio.CancelledError:
         return 0  # stopped while it started
@@ -95,10 +98,15 @@ async def work(settings: Settings) -> None:
             settings, cells=slots, spare_cells=SPARE_SLOTS, service="crivo-worker"
         ) as resources,
         open_listener(settings.metrics_listen, MetricsPage(resources, process="worker")),
+        open_engine(resources, worker_id := uuid.uuid7()) as engine,
     ):
         with open_watchdog(settings.hang_seconds) as watchdog:
             dispatcher = Dispatcher(
-                resources, slots=slots, watchdog=watchdog, parts=LocalParts(resources)
+                resources,
+                slots=slots,
+                watchdog=watchdog,
+                parts=LocalParts(resources) if engine is None else EngineParts(resources, engine),
+                worker_id=worker_id,
             )
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, dispatcher.stop)

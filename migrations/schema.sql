@@ -51,6 +51,7 @@
 --   claim_executions_v2        Claim up to `most` queued executions for a worker
 --   claim_executions_v3        Claim up to `most` queued executions for a worker, and up to `ahead` more that it will begin within moments
 --   claim_executions_v4        Claim up to `most` queued executions for a worker, and up to `ahead` more that it will begin within moments
+--   claim_parts_v1             Claim up to `most` queued parts of runs for the engine of a worker, whose slots hold nothing else
 --   count_access_change        Count the changes of API keys and of tenants' caps, so that a process knows when to reload them
 --   count_batch_items          Count the items of batches that end, and end a batch with its last item
 --   count_bytes                Count each tenant's stored bytes, and the input bytes of the day, in tenant_usage
@@ -169,6 +170,15 @@ CREATE FUNCTION claim_executions_v4(worker uuid, most integer, ahead integer, le
     SET enable_mergejoin TO 'off'
     SET jit TO 'off'
     SET plan_cache_mode TO 'force_generic_plan'; -- migrations/sql/claim_executions_v4.sql
+
+CREATE FUNCTION claim_parts_v1(worker uuid, most integer, lease_seconds double precision, default_max_running bigint, served uuid[], served_seconds double precision[], max_memory_bytes bigint) RETURNS TABLE(id uuid, tenant_id uuid, lease_token bigint, attempts smallint, wall_ms integer, max_cpu_ms integer, memory_bytes bigint, max_output_bytes bigint, seed bigint, clock_ms bigint, created_at timestamp with time zone, source bytea, sha256 bytea, size_bytes bigint, body bytea, blob_key text, script text, version integer, labels jsonb, params bytea, request_id text, run_id uuid)
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'; -- migrations/sql/claim_parts_v1.sql
 
 CREATE FUNCTION count_access_change() RETURNS trigger
     LANGUAGE plpgsql; -- migrations/sql/count_access_change.sql
@@ -1124,6 +1134,7 @@ CREATE TABLE workers (
     seen_at timestamp with time zone DEFAULT now() NOT NULL,
     trouble text,
     max_memory_bytes bigint,
+    engine jsonb,
     CONSTRAINT workers_max_memory_bytes_check CHECK ((max_memory_bytes >= 0)),
     CONSTRAINT workers_slots_check CHECK ((slots > 0))
 );
@@ -1131,6 +1142,8 @@ CREATE TABLE workers (
 COMMENT ON COLUMN workers.trouble IS 'what keeps it from running executions, if anything';
 
 COMMENT ON COLUMN workers.max_memory_bytes IS 'the highest memory limit it can keep; NULL: any';
+
+COMMENT ON COLUMN workers.engine IS 'what runs parts of runs for it, beside its slots; NULL: nothing';
 
 ALTER TABLE ONLY access_generation
     ADD CONSTRAINT access_generation_pkey PRIMARY KEY (one);

@@ -9,7 +9,12 @@ import venv
 from pathlib import Path
 from typing import Final
 
-LOCKS: Final = ("requirements.lock", "requirements-dev.lock")
+# Each with those that it includes. They agree on versions, so one adds to another.
+LOCKS: Final = {
+    "requirements.lock": (),
+    "requirements-dask.lock": (),
+    "requirements-dev.lock": ("requirements.lock", "requirements-dask.lock"),
+}
 
 
 def main(root: Path, lock: str) -> int:
@@ -45,6 +50,9 @@ def _install(root: Path, target: Path, lock: str) -> int:
     is_complete = (target / "bin/python").exists() and any(
         (target / name).exists() for name in LOCKS
     )
+    # One that is added leaves the others as they are; one that has changed may not.
+    is_added = not (target / lock).exists()
+    kept = {name for name in LOCKS if is_added and _is_installed(root, target, name)}
     for name in LOCKS:
         (target / name).unlink(missing_ok=True)
     if not is_complete:
@@ -67,8 +75,7 @@ def _install(root: Path, target: Path, lock: str) -> int:
             "a mirror (PIP_INDEX_URL) or a proxy (PIP_PROXY), then start again\n"
         )
         return 1
-    # requirements-dev.lock includes requirements.lock, but not vice versa.
-    for name in LOCKS[: LOCKS.index(lock) + 1]:
+    for name in sorted({lock, *LOCKS[lock], *kept}):
         shutil.copyfile(root / name, target / f"{name}.new")
         (target / f"{name}.new").rename(target / name)
     return 0

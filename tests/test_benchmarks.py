@@ -205,7 +205,21 @@ def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
     done = _bench("nothing")
 
     assert done.returncode == 2
-    assert "batch, datasets, executions, keys, kill, pipeline, records, sandbox" in done.stderr
+    assert (
+        "batch, datasets, executions, keys, kill, pipeline, records, runs, sandbox" in done.stderr
+    )
+
+
+def test_each_figure_of_streams_is_one_line_and_documented() -> None:
+    lines = _lines(_bench("runs", "--quick"))
+
+    names = ["runs-lines", "runs-text", "runs-bytes", "runs-map", "runs-each"]
+    assert [line["bench"] for line in lines] == names
+    text = (ROOT / "docs" / "BENCHMARKS.md").read_text(encoding="utf-8")
+    for line in lines:
+        assert set(line) >= FIELDS - {"isolates"}
+        assert line["value"] > 0
+        assert f"`{line['bench']}`" in text
 
 
 def test_the_cost_of_a_key_is_measured() -> None:

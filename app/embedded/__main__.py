@@ -9,10 +9,11 @@ from app.environment import InvalidSetting, load_settings, misspelt
 from app.settings import Settings
 
 USAGE: Final = """\
-usage: ./start.sh [demo | admin COMMAND | compose [COMMAND]]
+usage: ./start.sh [demo | dask | admin COMMAND | compose [COMMAND]]
 
   (no command)  run Crivo in the foreground until Ctrl-C
   demo          run the example of examples/cards over HTTP, and compare its results
+  dask          run Crivo with a Dask cluster of two workers on this machine, for trials of runs
   admin         create, list and revoke tenants and API keys: ./start.sh admin --help
   compose       run Crivo in containers: up (the default), admin, down, logs, and the other
                 commands of docker compose
@@ -27,7 +28,7 @@ def main(arguments: list[str]) -> int:
     if arguments in (["--help"], ["-h"], ["help"]):
         sys.stdout.write(USAGE)
         return 0
-    if arguments not in ([], ["demo"]) and arguments[0] != "admin":
+    if arguments not in ([], ["demo"], ["dask"]) and arguments[0] != "admin":
         sys.stderr.write(f"crivo: unknown command: {' '.join(arguments)}\n{USAGE}")
         return 2
     for name, suggestion in misspelt().items():
@@ -53,6 +54,8 @@ def _run(settings: Settings, arguments: list[str]) -> int:
     match arguments:
         case []:
             return run(settings)
+        case ["dask"]:
+            return run(settings, dask=True)
         case ["admin", *rest]:
             return administer(settings, rest)
         case _:

@@ -13,6 +13,7 @@ from typing import Final, NoReturn
 from urllib.parse import quote
 
 from app.embedded.allocator import ALLOCATOR_ENVIRONMENT
+from app.embedded.dask_cluster import prepare_dask
 from app.embedded.data_folder import find_owner, own_data_folder
 from app.embedded.errors import CannotStart
 from app.embedded.listen_policy import access_of, check_access, check_api, is_ready
@@ -28,17 +29,25 @@ _OTHER_PORTS: Final = (8001, 8002)
 _API: Final = ("-m", "app.main")
 _WORKER: Final = ("-m", "app.worker")
 _RELEASE_SECONDS: Final = 10.0
+_DASK_NOTE: Final = """
+Parts of runs also run on a Dask cluster of two workers. It is for trials: every user of this
+machine can connect to its scheduler, and so run programs as you.
+"""
 
 
 class Stopped(BaseException):
     """A signal requested the end; like KeyboardInterrupt, not an Exception."""
 
 
-def run(settings: Settings) -> int:
-    """Run the system in the foreground until a signal stops it, and return 0."""
+def run(settings: Settings, *, dask: bool = False) -> int:
+    """Run the system in the foreground until a signal stops it, and return 0.
+
+    With `dask`, parts of runs run on a Dask cluster, too, which is started for it.
+    """
     try:
-        with _signals_raise_stopped(), running_system(settings) as supervisor:
-            sys.stdout.write(_welcome(url_of(settings), access=access_of(settings)))
+        with _signals_raise_stopped(), running_system(settings, dask=dask) as supervisor:
+            welcome = _welcome(url_of(settings), access=access_of(settings))
+            sys.stdout.write(welcome + (_DASK_NOTE if dask else ""))
             sys.stdout.flush()
             return supervisor.watch()
     except Stopped:
@@ -80,18 +89,20 @@ def administer(settings: Settings, arguments: Sequence[str]) -> int:
 
 
 @contextmanager
-def running_system(settings: Settings) -> Iterator[Supervisor]:
+def running_system(settings: Settings, *, dask: bool = False) -> Iterator[Supervisor]:
     """Run the system within the block, after checking its preconditions.
 
     Raises CannotStart, ServiceFailed, and Stopped on a signal.
     """
     data = data_of(settings)
+    if dask and settings.engine != "local":
+        raise CannotStart("CRIVO_ENGINE is set, and ./start.sh dask starts a cluster of its own")
     check_access(settings, data)
     with own_data_folder(data, url=url_of(settings)):
         _check_port(settings.host, settings.port)
         supervisor = Supervisor()
         try:
-            _start(settings, data, supervisor)
+            _start(settings, data, supervisor, dask=dask)
             yield supervisor
         finally:
             # The stop is bounded in time; a signal must not interrupt it.
@@ -134,7 +145,7 @@ def data_of(settings: Settings) -> Path:
     return (_ROOT / settings.data).resolve()
 
 
-def _start(settings: Settings, data: Path, supervisor: Supervisor) -> None:
+def _start(settings: Settings, data: Path, supervisor: Supervisor, *, dask: bool) -> None:
     database, redis = settings.database_url, settings.redis_url
     servers: list[Service] = []
     if not database:
@@ -162,6 +173,10 @@ def _start(settings: Settings, data: Path, supervisor: Supervisor) -> None:
         "CRIVO_PORT": str(settings.port),
     }
     check_api(settings, [sys.executable, *_API], environ)
+    if dask:
+        services, engine = prepare_dask(data, environ, folder=_ROOT)
+        supervisor.start(*services)
+        environ = {**environ, "CRIVO_ENGINE": engine}
     # One group each, so that the API stops accepting work before the worker stops.
     supervisor.start(_own_service("worker", _WORKER, data, environ, settings))
     supervisor.start(_own_service("API", _API, data, environ, settings))

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 from typing import Annotated, Final
-from uuid import UUID
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
@@ -15,10 +14,10 @@ from app.executions.problems import (
     NoResult,
     NoRoomToWait,
     NotFinished,
+    PartOfRun,
     PayloadGone,
     QueueFull,
     TooManyWaiting,
-    part_of_run,
 )
 from app.executions.waiting.waiters import MAX_WAIT_SECONDS
 from app.http.negotiation import ANY_TYPE
@@ -73,6 +72,7 @@ NO_SCRIPT: Final = ScriptNotFound("no script 'credit'")
 NO_VERSION: Final = VersionNotFound("the script 'cards' has no version 9")
 NO_EXECUTION: Final = ExecutionNotFound("no execution 01a1fbeb-e362-742d-9594-29c5a8afd450")
 _NOT_FINISHED: Final = NotFinished("the execution is running")
+_OF_RUN: Final = PartOfRun("the execution is a part of a run, which can be repeated")
 _GONE: Final = PayloadGone(
     "input, result and logs of the execution were erased at 2026-11-20T08:00:00Z; its receipt "
     "is kept",
@@ -251,13 +251,7 @@ REPLAY_EXECUTION: Final = documented(
     headers=_PREFER,
     idempotent=True,
     responses={200: _ENDED, 202: _QUEUED},
-    problems=(
-        NO_EXECUTION,
-        part_of_run(UUID("01a1fbeb-e362-742d-9594-29c5a8afd450")),
-        _NOT_FINISHED,
-        _GONE,
-        *SUBMISSION_PROBLEMS,
-    ),
+    problems=(NO_EXECUTION, _OF_RUN, _NOT_FINISHED, _GONE, *SUBMISSION_PROBLEMS),
     parameters=PARAMETERS,
     examples=EXAMPLES,
 )

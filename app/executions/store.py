@@ -104,7 +104,7 @@ async def select_executions(
     return [execution_of(found[each]) if each in found else None for each in ids]
 
 
-SELECT_EXECUTION_PAGE = f"""
+_PAGE = f"""
 WITH parameters AS NOT MATERIALIZED (
     SELECT $1::uuid AS tenant_id,
            $2::boolean AS with_result,
@@ -128,12 +128,16 @@ AND (parameters.version IS NULL OR e.version = parameters.version)
 AND (parameters.status IS NULL OR e.status = parameters.status)
 AND e.labels @> parameters.labels
 AND (parameters.batch_id IS NULL OR e.batch_id = parameters.batch_id)
-AND (parameters.run_id IS NULL OR e.run_id = parameters.run_id)
 AND (parameters.created_from IS NULL OR e.created_at >= parameters.created_from)
 AND (parameters.created_before IS NULL OR e.created_at < parameters.created_before)
-ORDER BY e.id DESC
-LIMIT $14
 """
+
+_NEWEST_FIRST = "ORDER BY e.id DESC LIMIT $14"
+
+SELECT_EXECUTION_PAGE = _PAGE + _NEWEST_FIRST
+
+# Apart, so that every plan of it finds the parts of a run by their index.
+SELECT_PART_PAGE = _PAGE + "AND e.run_id = parameters.run_id " + _NEWEST_FIRST
 
 
 async def select_execution_page(
@@ -141,8 +145,9 @@ async def select_execution_page(
 ) -> list[Execution]:
     """List executions, newest first, without their results."""
     first_id, last_id = id_range(wanted)
+    statement = SELECT_EXECUTION_PAGE if wanted.run_id is None else SELECT_PART_PAGE
     values = in_order(
-        SELECT_EXECUTION_PAGE,
+        statement,
         tenant_id=tenant,
         with_result=False,
         below=below,
@@ -158,7 +163,7 @@ async def select_execution_page(
         run_id=wanted.run_id,
         limit=limit,
     )
-    rows = await conn.fetch(SELECT_EXECUTION_PAGE, *values)
+    rows = await conn.fetch(statement, *values)
     return [execution_of(row) for row in rows]
 
 

@@ -13,6 +13,7 @@ from msgspec import Struct
 from app.datasets.model import Mode
 from app.db import Connection, from_row, optional_from_row
 from app.sandbox.parts import Task
+from app.sql_parameters import in_order
 
 
 class ActiveRun(Struct, frozen=True, kw_only=True):
@@ -257,9 +258,20 @@ class QueuedPart(Struct, frozen=True, kw_only=True):
 
 
 QUEUE_PARTS: Final = """
-WITH parts AS (
-    SELECT p.*
-    FROM unnest($3::uuid[], $4::bigint[], $5::bytea[], $6::text[], $7::integer[], $8::integer[])
+WITH parameters AS NOT MATERIALIZED (
+    SELECT $1::uuid AS tenant_id,
+           $2::uuid AS run_id,
+           $3::uuid[] AS ids,
+           $4::bigint[] AS seeds,
+           $5::bytea[] AS documents,
+           $6::text[] AS tasks,
+           $7::integer[] AS levels,
+           $8::integer[] AS numbers
+),
+parts AS MATERIALIZED (
+    SELECT a.tenant_id, a.run_id, p.*
+    FROM parameters AS a,
+         unnest(a.ids, a.seeds, a.documents, a.tasks, a.levels, a.numbers)
          AS p (id, seed, document, task, level, number)
 ),
 queued AS (
@@ -269,33 +281,33 @@ queued AS (
     SELECT p.id, r.tenant_id, r.id, r.script_id, r.version, r.wall_ms, r.max_cpu_ms,
            r.memory_bytes, r.max_output_bytes, r.labels, p.seed, r.priority, r.traceparent,
            r.request_id, clock_timestamp(), r.clock_ms
-    FROM runs AS r
-    CROSS JOIN parts AS p
-    WHERE r.tenant_id = $1 AND r.id = $2
+    FROM parts AS p
+    JOIN runs AS r ON r.tenant_id = p.tenant_id AND r.id = p.run_id
 ),
 inputs AS (
     INSERT INTO payloads (execution_id, kind, tenant_id, sha256, size_bytes, body, blob_key)
-    SELECT p.id, 'input', $1, sha256(p.document), length(p.document), p.document, NULL
+    SELECT p.id, 'input', p.tenant_id, sha256(p.document), length(p.document), p.document, NULL
     FROM parts AS p
 )
 UPDATE run_parts AS t
 SET execution_id = p.id
 FROM parts AS p
-WHERE t.tenant_id = $1 AND t.run_id = $2 AND t.task = p.task AND t.level = p.level
-  AND t.number = p.number
+WHERE t.tenant_id = p.tenant_id AND t.run_id = p.run_id AND t.task = p.task
+  AND t.level = p.level AND t.number = p.number
 """
 
 
 async def queue_parts(conn: Connection, run: ActiveRun, parts: Sequence[QueuedPart]) -> None:
     """Queue an execution for each of some parts."""
-    await conn.execute(
+    values = in_order(
         QUEUE_PARTS,
-        run.tenant_id,
-        run.id,
-        [each.execution_id for each in parts],
-        [each.seed for each in parts],
-        [each.document for each in parts],
-        [each.part.task for each in parts],
-        [each.part.level for each in parts],
-        [each.part.number for each in parts],
+        tenant_id=run.tenant_id,
+        run_id=run.id,
+        ids=[each.execution_id for each in parts],
+        seeds=[each.seed for each in parts],
+        documents=[each.document for each in parts],
+        tasks=[each.part.task for each in parts],
+        levels=[each.part.level for each in parts],
+        numbers=[each.part.number for each in parts],
     )
+    await conn.execute(QUEUE_PARTS, *values)

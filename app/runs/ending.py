@@ -14,6 +14,7 @@ from app.metrics import count_run
 from app.outages import DatabaseUnavailable
 from app.resources import Resources
 from app.runs.model import RunStatus
+from app.sql_parameters import in_order
 
 
 class Ended(Struct, frozen=True, kw_only=True):
@@ -27,10 +28,21 @@ class Ended(Struct, frozen=True, kw_only=True):
 
 
 END_RUN = """
-UPDATE runs
-SET status = $3, error = $4, result_of = $5, output_snapshot = $6, output_sha256 = $7,
+WITH parameters AS NOT MATERIALIZED (
+    SELECT $1::uuid AS tenant_id,
+           $2::uuid AS id,
+           $3::text AS status,
+           $4::bytea AS error,
+           $5::uuid AS result_of,
+           $6::integer AS output_snapshot,
+           $7::bytea AS output_sha256
+)
+UPDATE runs AS r
+SET status = p.status, error = p.error, result_of = p.result_of,
+    output_snapshot = p.output_snapshot, output_sha256 = p.output_sha256,
     finished_at = clock_timestamp()
-WHERE tenant_id = $1 AND id = $2
+FROM parameters AS p
+WHERE r.tenant_id = p.tenant_id AND r.id = p.id
 """
 
 # In the order of ids, as outcomes are recorded.
@@ -89,7 +101,17 @@ async def end(
 
     Readers that wait are notified by the commit.
     """
-    await conn.execute(END_RUN, tenant, run_id, status, error, result_of, snapshot, output_sha256)
+    values = in_order(
+        END_RUN,
+        tenant_id=tenant,
+        id=run_id,
+        status=status,
+        error=error,
+        result_of=result_of,
+        output_snapshot=snapshot,
+        output_sha256=output_sha256,
+    )
+    await conn.execute(END_RUN, *values)
     cancelled = await conn.fetch(CANCEL_EXECUTIONS, tenant, run_id)
     outputs = await conn.fetch(DELETE_OUTPUTS, tenant, run_id)
     await conn.execute(DELETE_LOST_ERRORS, tenant, run_id)

@@ -174,6 +174,7 @@ class _RunningPart:
             task=task.task,
             format=task.format,
             output=Output.BYTES if task.format == "bytes" else Output.RECORDS,
+            each_record=task.task is Task.MAP and task.each is not None,
             many=task.emit is Emit.MANY,
             on_error=task.on_error,
             max_errors=task.max_errors,

@@ -1,34 +1,82 @@
-"""Run the claimed parts of runs in a worker, and go on with their runs."""
+"""Run the claimed parts of runs, in a worker or on its engine, and go on with their runs."""
 
 from contextlib import suppress
 
-from app.datasets.parts import ObjectCache
+from typing_extensions import override
+
+from app.executions.dispatch.engine_slots import PartLost, Parts
 from app.executions.dispatch.running_claims import ResourceUsage
 from app.executions.model import Claim, Finish
-from app.limits import MIB
 from app.outages import DatabaseUnavailable
 from app.resources import Resources
 from app.runs.advance import advance
-from app.runs.part_runner import run_part
+from app.runs.engines.engine import Engine, run_on
+from app.runs.engines.local import LocalEngine
+from app.workers.model import EngineState
 
-# Parts are read once, from their beginnings to their ends: the tables of a few are enough.
-_CACHE_BYTES = 4 * MIB
 
-
-class LocalParts:
+class LocalParts(Parts):
     """Runs parts in the worker's own sandbox."""
 
     def __init__(self, resources: Resources) -> None:
         """Use the resources of the worker."""
         self._resources = resources
-        self._cache = ObjectCache(resources.blobs, max_bytes=_CACHE_BYTES)
+        self._local = LocalEngine(resources)
 
+    @property
+    @override
+    def capacity(self) -> int:
+        return 0
+
+    @property
+    @override
+    def max_memory_bytes(self) -> int | None:
+        return None
+
+    @property
+    @override
+    def engine(self) -> EngineState | None:
+        return None
+
+    @override
     async def run(self, claim: Claim, usage: ResourceUsage) -> Finish:
-        """Run a part to its outcome, which is not recorded yet; raises what `run_part` raises."""
-        return await run_part(self._resources, self._cache, claim, usage)
+        return await run_on(self._local, claim, usage)
 
+    @override
+    async def run_elsewhere(self, claim: Claim, usage: ResourceUsage) -> Finish:
+        raise PartLost("there is no engine", begun=False)
+
+    @override
     async def ended(self, claim: Claim) -> None:
-        """Go on with the run; what fails now is done within a second."""
         assert claim.run_id is not None  # noqa: S101 - it is a part
+        # What fails now is done within a second.
         with suppress(DatabaseUnavailable):
             await advance(self._resources, claim.run_id)
+
+
+class EngineParts(LocalParts):
+    """Runs parts on an engine, too: as many beside the worker's own slots as it has room for."""
+
+    def __init__(self, resources: Resources, engine: Engine) -> None:
+        """Use the resources of the worker, and its engine."""
+        super().__init__(resources)
+        self._engine = engine
+
+    @property
+    @override
+    def capacity(self) -> int:
+        return self._engine.capacity
+
+    @property
+    @override
+    def max_memory_bytes(self) -> int | None:
+        return self._engine.max_memory_bytes
+
+    @property
+    @override
+    def engine(self) -> EngineState | None:
+        return self._engine.state
+
+    @override
+    async def run_elsewhere(self, claim: Claim, usage: ResourceUsage) -> Finish:
+        return await run_on(self._engine, claim, usage)

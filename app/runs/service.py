@@ -22,6 +22,7 @@ from app.runs.problems import (
     run_not_finished,
     run_not_found,
 )
+from app.runs.result_store import select_result
 from app.scripts import service as scripts
 from app.scripts.refs import parse_ref as parse_script_ref
 
@@ -77,7 +78,7 @@ async def list_runs(
 async def find_result(resources: Resources, tenant: UUID, run_id: UUID) -> StoredPayload:
     """Find the result. Raises RunNotFound, RunNotFinished, NoRunResult, RunDataGone."""
     async with resources.pool.acquire() as conn:
-        found = await store.select_result(conn, tenant, run_id)
+        found = await select_result(conn, tenant, run_id)
     if found is None:
         raise run_not_found(run_id)
     if not found.status.final:

@@ -6,14 +6,14 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
-from msgspec import UNSET, Raw, Struct
+from msgspec import UNSET, Raw
 from msgspec.structs import replace
 
 from app.datasets.model import Mode
 from app.db import Connection, from_row
 from app.executions.model import ScriptVersionRef
 from app.limits import Limits
-from app.payloads.model import PayloadRef, StoredPayload
+from app.payloads.model import PayloadRef
 from app.runs.model import (
     Emit,
     PublishedOutput,
@@ -157,36 +157,6 @@ async def select_status(conn: Connection, tenant: UUID, run_id: UUID) -> RunStat
     """Return the status of a run; None if there is no such run."""
     status = await conn.fetchval(SELECT_STATUS, tenant, run_id)
     return None if status is None else RunStatus(status)
-
-
-SELECT_RESULT = """
-SELECT r.status, r.folds, y.erased_at, y.sha256, y.size_bytes, y.body, y.blob_key
-FROM runs AS r
-LEFT JOIN payloads AS y
-       ON y.tenant_id = r.tenant_id AND y.execution_id = r.result_of AND y.kind = 'result'
-WHERE r.tenant_id = $1 AND r.id = $2
-"""
-
-
-class RunResult(Struct, frozen=True, kw_only=True):
-    """The result of a run, None if there is none or it is erased, and the run's status."""
-
-    status: RunStatus
-    folds: bool
-    payload: StoredPayload | None
-
-
-async def select_result(conn: Connection, tenant: UUID, run_id: UUID) -> RunResult | None:
-    """Find the result of a run; None without such a run."""
-    row = await conn.fetchrow(SELECT_RESULT, tenant, run_id)
-    if row is None:
-        return None
-    has_payload = row["sha256"] is not None and row["erased_at"] is None
-    return RunResult(
-        status=RunStatus(row["status"]),
-        folds=row["folds"],
-        payload=from_row(StoredPayload, row) if has_payload else None,
-    )
 
 
 SELECT_KINDS = """

@@ -238,11 +238,22 @@ class StoredError(Struct, frozen=True, kw_only=True):
 
 
 INSERT_ERRORS = """
+WITH parameters AS NOT MATERIALIZED (
+    SELECT $1::uuid AS execution_id,
+           $2::bigint AS lease_token,
+           $3::uuid AS run_id,
+           $4::uuid AS tenant_id,
+           $5::integer AS after,
+           $6::bigint[] AS lines,
+           $7::bytea[] AS errors,
+           $8::bytea[] AS records
+)
 INSERT INTO run_errors
        (execution_id, lease_token, number, run_id, tenant_id, line, error, record)
-SELECT $1, $2, $5 + e.number, $3, $4, e.line, e.error, e.record
-FROM unnest($6::bigint[], $7::bytea[], $8::bytea[]) WITH ORDINALITY
-     AS e (line, error, record, number)
+SELECT p.execution_id, p.lease_token, p.after + e.number, p.run_id, p.tenant_id, e.line, e.error,
+       e.record
+FROM parameters AS p,
+     unnest(p.lines, p.errors, p.records) WITH ORDINALITY AS e (line, error, record, number)
 ON CONFLICT (execution_id, lease_token, number) DO NOTHING
 """
 
@@ -251,14 +262,15 @@ async def insert_errors(
     conn: Connection, claim: Claim, run_id: UUID, after: int, errors: Sequence[StoredError]
 ) -> None:
     """Store failed records of an attempt, numbered after the first `after` of them."""
-    await conn.execute(
+    values = in_order(
         INSERT_ERRORS,
-        claim.id,
-        claim.lease_token,
-        run_id,
-        claim.tenant_id,
-        after,
-        [each.line for each in errors],
-        [each.error for each in errors],
-        [each.record for each in errors],
+        execution_id=claim.id,
+        lease_token=claim.lease_token,
+        run_id=run_id,
+        tenant_id=claim.tenant_id,
+        after=after,
+        lines=[each.line for each in errors],
+        errors=[each.error for each in errors],
+        records=[each.record for each in errors],
     )
+    await conn.execute(INSERT_ERRORS, *values)

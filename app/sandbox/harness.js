@@ -717,23 +717,38 @@
     "buffer", getterOf(DataView.prototype, "byteLength"),
   ];
 
+  const losses = newList();
+  let stepsLeft = MAX_WALK;
+
   const findLosses = (() => {
     const result = returned;
     returned = undefined;
-    const losses = newList();
-    try {
-      const suspected = output.length <= SMALL || indexOf(output, "{}") >= 0;
-      walkThrough(result, losses, suspected ? MAX_WALK : MAX_WALK_UNSUSPECTED);
-    } catch {
-      // A proxy threw; the losses found before are still valid.
-    }
+    const suspected = output.length <= SMALL || indexOf(output, "{}") >= 0;
+    if (!suspected) stepsLeft = MAX_WALK_UNSUSPECTED;
+    walkThrough(result);
     return stringify(losses);
   });
 
-  const walkThrough = ((result, losses, steps) => {
+  // In a stream, the results of records have one limit together.
+  const noteLosses = (result, written) => {
+    if (stepsLeft > 0 && losses.length < MAX_LOSSES && mayHaveLost(written)) walkThrough(result);
+  };
+
+  const mayHaveLost = (written) =>
+    indexOf(written, "null") >= 0 || indexOf(written, "{}") >= 0 || indexOf(written, '{"0":') >= 0;
+
+  const walkThrough = (result) => {
+    try {
+      walk(result);
+    } catch {
+      // A proxy threw; the losses found before are still valid.
+    }
+  };
+
+  const walk = ((result) => {
     if (writesItself(ObjectPrototype) || writesItself(ArrayPrototype)) return;
-    let trail = enter(null, null, result, losses);
-    while (trail !== null && steps-- > 0) {
+    let trail = enter(null, null, result);
+    while (trail !== null && stepsLeft-- > 0) {
       if (trail.next === trail.count) {
         trail = trail.up;
         continue;
@@ -746,12 +761,12 @@
       if (found !== undefined && !hasOwn(found, "value")) continue;
       const value = found === undefined ? undefined : found.value;
       if (isObject(value) && typeof value !== "function") {
-        const inner = trail.depth < MAX_DEPTH ? enter(trail, key, value, losses) : null;
+        const inner = trail.depth < MAX_DEPTH ? enter(trail, key, value) : null;
         if (inner !== null) trail = inner;
       } else if (typeof value === "number") {
-        if (value - value !== 0) lose(losses, "not_finite", trail, key);
+        if (value - value !== 0) lose("not_finite", trail, key);
       } else if (trail.keys === null && writesNothing(value)) {
-        lose(losses, "no_value", trail, key);
+        lose("no_value", trail, key);
       }
       if (losses.length >= MAX_LOSSES) return;
     }
@@ -761,10 +776,10 @@
     value === undefined || typeof value === "function" || typeof value === "symbol");
 
   // The members of an object are walked next, unless the object itself is lost.
-  const enter = ((up, key, value, losses) => {
+  const enter = ((up, key, value) => {
     if (!isObject(value)) {
       if (typeof value === "number" && value - value !== 0) {
-        lose(losses, "not_finite", up, key);
+        lose("not_finite", up, key);
       }
       return null;
     }
@@ -777,7 +792,7 @@
     if (!list && (!plain || keys.length === 0)) {
       const code = lossOf(value, prototype, plain, keys);
       if (code !== null) {
-        lose(losses, code, up, key);
+        lose(code, up, key);
         return null;
       }
     }
@@ -819,7 +834,7 @@
   });
 
   // One loss per path, whatever the indexes: a list of promises is one loss.
-  const lose = (losses, code, up, key) => {
+  const lose = (code, up, key) => {
     const path = key === null ? "result" : `${pathOf(up)}${step(up.value, key)}`;
     const place = key === null ? "" : placeOf({ __proto__: null, key, up, value: null });
     for (let i = 0; i < losses.length; i++) {
@@ -969,8 +984,9 @@
     getOwnPropertyDescriptor(getPrototypeOf(Int8Array.prototype), "buffer").get);
   const stream = web.stream({
     __proto__: null, apply, bufferOf, construct, finish, fail, getOwnPropertyDescriptor,
-    getPrototypeOf, hintOf, isArray, isObject, matches, messageOf, nameOf, parse, readContext,
-    slice, states, stringify, threw, timers, uncurry, unwritable, viewOf: bytesIo.viewOf, world,
+    getPrototypeOf, hintOf, isArray, isObject, matches, messageOf, nameOf, noteLosses, parse,
+    readContext, slice, states, stringify, threw, timers, uncurry, unwritable,
+    viewOf: bytesIo.viewOf, world,
     slots: { __proto__: null, CONTEXT, LINE, ROWS_IN, ROWS_OUT, ROWS_FAILED },
     repeat: uncurry(String.prototype.repeat),
     isPromise: (value) => getPrototypeOf(value) === PromisePrototype,

@@ -12,7 +12,7 @@ from app.sandbox.protocol import Rows
 class Task(StrEnum):
     """The functions of the script that a part calls."""
 
-    # `map`, for each record, line or chunk.
+    # `map`, for each record, line or chunk; or `process`, for each record.
     MAP = "map"
     # `start`, unless a state is given, then `step` for each chunk.
     FOLD = "fold"
@@ -48,24 +48,34 @@ class OnError(StrEnum):
 class Part(Struct, frozen=True, kw_only=True):
     """One part of a run.
 
-    `many`: each value of `map` is an array of values. A part goes on after up to `max_errors`
-    failed records. `finish`: the output is the result of `finish`, not the state. `first_line` is
-    the number of the input's first line.
+    `each_record`: a map calls `process` instead of `map`, with one record each, and writes every
+    value as an execution would. `many`: each value of `map` is an array of values. A part goes on
+    after up to `max_errors` failed records. `finish`: the output is the result of `finish`, not
+    the state. `first_line` is the number of the input's first line. Raises ValueError if
+    `each_record` is combined with another task, format or output, or with `many`.
     """
 
     task: Task
     format: Format = Format.RECORDS
     output: Output = Output.RECORDS
+    each_record: bool = False
     many: bool = False
     on_error: OnError = OnError.FAIL
     max_errors: int = 1_000
     finish: bool = False
     first_line: int = 1
 
+    def __post_init__(self) -> None:
+        """Refuse what `each_record` excludes."""
+        chosen = (self.task, self.format, self.output, self.many)
+        if self.each_record and chosen != (Task.MAP, Format.RECORDS, Output.RECORDS, False):
+            message = "each_record is for a map from records to records, one value each"
+            raise ValueError(message)
+
     def functions(self, *, states: int) -> list[str]:
         """Return the names of the script's functions that the part calls."""
         names = {
-            Task.MAP: ["map"],
+            Task.MAP: ["process" if self.each_record else "map"],
             Task.FOLD: ["start", "step"],
             Task.MERGE: ["merge"] if states > 1 else [],
         }[self.task]

@@ -69,6 +69,7 @@
   // ---- the part
 
   let options, context, functions;
+  let mapper = "map"; // the function that a map calls
   let ready = false; // the options have been read
   let state, hasState = false;
   let action = ""; // the function that was called last
@@ -101,6 +102,7 @@
     }
     ready = true;
     options = header;
+    if (options.each_record) mapper = "process";
     context = h.readContext(slice(given, length));
     return context === undefined || !findFunctions() ? FAILED : 0;
   };
@@ -228,7 +230,7 @@
   };
 
   const accept = (result) => {
-    if (action === "map") {
+    if (action === mapper) {
       emit(result);
     } else if (action === "finish") {
       h.finish(result, "finish");
@@ -252,7 +254,7 @@
 
   // A record that failed is left out, if the part goes on: a map keeps nothing between records.
   const recover = () => {
-    if (action !== "map" && action !== "read") return;
+    if (action !== mapper && action !== "read") return;
     world[ROWS_FAILED]++;
     if (options.on_error === "fail" || world[ROWS_FAILED] > options.max_errors) return;
     const failure = h.forgive();
@@ -313,7 +315,7 @@
       world[LINE] = line;
       world[ROWS_IN]++;
       dropChunk();
-      invoke("map", [whole, context]);
+      invoke(mapper, [whole, context]);
       return;
     }
     if (at === 0) index = 0;
@@ -322,7 +324,7 @@
       return;
     }
     const value = readLine();
-    if (value !== NONE) invoke("map", [value, context]);
+    if (value !== NONE) invoke(mapper, [value, context]);
   };
 
   const foldChunk = () => {
@@ -388,7 +390,7 @@
   // ---- output
 
   const emit = (result) => {
-    if (result === null) return;
+    if (result === null && !options.each_record) return;
     if (!options.many) {
       emitOne(result);
       return;
@@ -437,10 +439,11 @@
       return;
     }
     if (written === undefined) {
-      invalid(`map returned ${h.nameOf(value)}, which has no JSON${h.hintOf(value)}`);
+      invalid(`${mapper} returned ${h.nameOf(value)}, which has no JSON${h.hintOf(value)}`);
       return;
     }
     text += `${written}\n`;
+    if (options.each_record) h.noteLosses(value, written);
     world[ROWS_OUT]++;
   };
   // By this name harness.js knows the caller of JSON.stringify.

@@ -68,6 +68,7 @@ async def run_stream(
         "task": part.task,
         "format": part.format,
         "output": part.output,
+        "each_record": part.each_record,
         "many": part.many,
         "on_error": "fail" if part.on_error is OnError.FAIL else "skip",
         "max_errors": part.max_errors,

@@ -1,6 +1,7 @@
 """Serve the HTTP routes of liveness and readiness."""
 
 import asyncio
+from typing import Final
 
 from litestar import Response, Router
 from msgspec import UNSET
@@ -14,6 +15,8 @@ from app.outages import DatabaseUnavailable
 from app.resources import Resources
 from app.workers import reference, store
 from app.workers.model import Live, Ready, Worker
+
+_REDIS_AWAY: Final = "Redis does not answer: executions begin up to a second later"
 
 
 @get("/live", operation_class=reference.LIVE, **NO_KEY)
@@ -50,12 +53,13 @@ async def ready(request: AnyRequest, resources: Resources) -> Response[Ready]:
         missing.append(trouble)
     # Probes Redis: an outage must be noticed, and its end, even if no submission needs a wake-up.
     resources.work_signal.notify()
-    degraded = ["Redis does not answer: executions begin up to a second later"]
+    degraded = [_REDIS_AWAY] if resources.work_signal.failing else []
+    degraded += _troubles_of_engines(alive)
     health = Ready(
         ready=not missing,
         missing=list(dict.fromkeys(missing)),
         access="open" if is_open(request) else "keys",
-        degraded=degraded if resources.work_signal.failing else UNSET,
+        degraded=degraded or UNSET,
     )
     if await is_authorized(request):
         health = replace(
@@ -73,6 +77,11 @@ def _troubles_of(alive: list[Worker]) -> list[str]:
         return ["no worker is alive"]
     troubles = [worker.trouble for worker in alive if worker.trouble]
     return troubles if len(troubles) == len(alive) else []
+
+
+def _troubles_of_engines(alive: list[Worker]) -> list[str]:
+    troubles = {each.engine.trouble for each in alive if each.engine and each.engine.trouble}
+    return [f"parts of runs have fewer slots: of the engine, {each}" for each in sorted(troubles)]
 
 
 router = Router(path="/health", tags=["health"], route_handlers=[live, ready])

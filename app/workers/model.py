@@ -9,11 +9,24 @@ from app.errors import Problem
 Access = Literal["open", "keys"]
 
 
+class EngineState(Struct, frozen=True, kw_only=True):
+    """What runs parts of runs for a worker, beside its own slots.
+
+    `slots`: parts that it can run at once. `trouble` is what keeps it, or some of its workers, from
+    running any; null if nothing does.
+    """
+
+    name: Literal["dask"]
+    slots: int
+    trouble: str | None = None
+
+
 class Worker(Struct, frozen=True, kw_only=True):
     """A worker with a recent heartbeat, and the confinement of its sandbox.
 
     `max_memory_bytes` is the highest memory limit that it can enforce; null means any.
     `trouble` is what keeps it from running executions at the moment; null if it can run them.
+    `engine` runs parts of runs for it; null if nothing does.
     """
 
     host: str
@@ -23,6 +36,7 @@ class Worker(Struct, frozen=True, kw_only=True):
     v8_version: str
     lockdown: dict[str, str]
     trouble: str | None = None
+    engine: EngineState | None = None
 
 
 class Live(Struct, frozen=True):

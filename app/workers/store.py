@@ -4,13 +4,15 @@ from uuid import UUID
 
 from app.db import Connection, from_row
 from app.sql_parameters import in_order
-from app.workers.model import Worker
+from app.workers.model import EngineState, Worker
 
 RECORD_HEARTBEAT = """
-INSERT INTO workers (id, host, pid, slots, v8_version, lockdown, max_memory_bytes, trouble)
+INSERT INTO workers
+       (id, host, pid, slots, v8_version, lockdown, max_memory_bytes, trouble, engine)
 SELECT $1 AS id, $2 AS host, $3 AS pid, $4 AS slots, $5 AS v8_version, $6 AS lockdown,
-       $7 AS max_memory_bytes, $8 AS trouble
-ON CONFLICT (id) DO UPDATE SET seen_at = now(), trouble = excluded.trouble
+       $7 AS max_memory_bytes, $8 AS trouble, $9 AS engine
+ON CONFLICT (id) DO UPDATE
+SET seen_at = now(), trouble = excluded.trouble, engine = excluded.engine
 """
 
 
@@ -25,11 +27,12 @@ async def record_heartbeat(  # noqa: PLR0913 - one parameter a column
     lockdown: dict[str, str],
     max_memory_bytes: int | None,
     trouble: str | None = None,
+    engine: EngineState | None = None,
 ) -> None:
     """Register a worker, or renew its heartbeat.
 
     `max_memory_bytes` is the highest memory limit that it can enforce (None: any); `trouble` is
-    what keeps it from running executions, if anything does.
+    what keeps it from running executions, if anything does; `engine` runs parts of runs for it.
     """
     values = in_order(
         RECORD_HEARTBEAT,
@@ -41,6 +44,7 @@ async def record_heartbeat(  # noqa: PLR0913 - one parameter a column
         lockdown=lockdown,
         max_memory_bytes=max_memory_bytes,
         trouble=trouble,
+        engine=engine,
     )
     await conn.execute(RECORD_HEARTBEAT, *values)
 
@@ -57,7 +61,7 @@ async def delete_worker(conn: Connection, worker: UUID) -> None:
 
 
 SELECT_WORKERS = """
-SELECT host, pid, slots, v8_version, lockdown, max_memory_bytes, trouble
+SELECT host, pid, slots, v8_version, lockdown, max_memory_bytes, trouble, engine
 FROM workers
 WHERE seen_at > now() - make_interval(secs => $1)
 ORDER BY started_at

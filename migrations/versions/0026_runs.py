@@ -25,6 +25,7 @@ UP = (
         CHECK (kinds <@ '{process, map, fold, merge}' AND kinds <> '{}')
     """,
     "ALTER TABLE executions ADD COLUMN run_id uuid",
+    "ALTER TABLE workers ADD COLUMN engine jsonb",
     "ALTER TABLE queue ADD COLUMN is_part boolean NOT NULL DEFAULT false",
     """
     CREATE INDEX executions_run_idx ON executions (run_id, id)
@@ -196,6 +197,7 @@ _TABLES = {
 _COLUMNS = {
     "script_versions.kinds": "what the script can be run as, by the functions that it defines",
     "executions.run_id": "the run that it is a part of",
+    "workers.engine": "what runs parts of runs for it, beside its slots; NULL: nothing",
     "queue.is_part": "it is a part of a run, which gives way to executions",
     "runs.folds": "its result is that of the fold",
     "runs.merges": "parts are folded in any order, and their states are merged",
@@ -220,7 +222,8 @@ def upgrade() -> None:
         for name, comment in comments.items():
             quoted = comment.replace(":", "\\:")
             op.execute(f"COMMENT ON {kind} {name} IS '{quoted}'")
-    for name in ("count_run_bytes", "keep_queue_v2", "claim_executions_v4"):
+    names = ("count_run_bytes", "keep_queue_v2", "claim_executions_v4", "claim_parts_v1")
+    for name in names:
         op.execute((_SQL / f"{name}.sql").read_text(encoding="utf-8"))
     _keep_queue("keep_queue_v2")
     for event, reference in (("INSERT", "NEW TABLE AS added"), ("DELETE", "OLD TABLE AS removed")):
@@ -256,8 +259,9 @@ def downgrade() -> None:
     for table in ("run_errors", "run_outputs", "run_attempts", "run_parts", "runs"):
         op.execute(f"DROP TABLE {table}")
     _keep_queue("keep_queue")
-    op.execute("DROP FUNCTION count_run_bytes, keep_queue_v2, claim_executions_v4")
+    op.execute("DROP FUNCTION count_run_bytes, keep_queue_v2, claim_executions_v4, claim_parts_v1")
     op.execute("ALTER TABLE queue DROP COLUMN is_part")
+    op.execute("ALTER TABLE workers DROP COLUMN engine")
     op.execute("ALTER TABLE executions DROP COLUMN run_id")
     op.execute("ALTER TABLE script_versions DROP COLUMN kinds")
 

@@ -212,7 +212,7 @@ def test_only_files_of_the_image_are_sent_to_the_engine() -> None:
 
     assert rules[0] == "*"
     sent = {rule[1:] for rule in rules if rule.startswith("!")}
-    locks = {"requirements-server.lock", "requirements-otel.lock"}
+    locks = {f"requirements-{name}.lock" for name in ("server", "otel", "dask")}
     assert sent == {"app", "migrations", "pyproject.toml", *locks}
     assert rules[-1] == "**/__pycache__"
 

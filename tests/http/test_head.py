@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.support.raw_connections import answer_on, connected
+from tests.support.requests_with_bodies import FOLD
 from tests.support.system import System, stop
 from tests.support.system_with_keys import SystemWithKeys
 
@@ -30,7 +31,11 @@ def filled(keyed: SystemWithKeys) -> dict[str, str]:
     file = keyed.request("PUT", "/datasets/headed/files/a", content=b'{"pk":"a"}')
     assert file.is_success, file.text
     upload = keyed.post("/datasets/headed/uploads", json={}).json()["id"]
-    data = {"dataset": "headed", "path": "a", "upload": upload}
+    folded = keyed.post("/scripts", json={"name": "headed-fold", "source": FOLD})
+    assert folded.status_code == 201, folded.text
+    run = keyed.post("/runs", json={"script": "headed-fold", "dataset": "headed"}).json()["id"]
+    assert keyed.get(f"/runs/{run}", params={"wait": 30}).json()["status"] == "succeeded"
+    data = {"run": run, "dataset": "headed", "path": "a", "upload": upload}
     named = {"script": "headed", "number": "1", "alias": "prod", "name": "default"}
     return named | data | made_of | {"execution": execution, "key": key}
 

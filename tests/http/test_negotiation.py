@@ -25,6 +25,7 @@ FILLED = {
     "disabled": "1",
     "batch": "1",
     "comparison": "1",
+    "run": "1",
 }
 
 

@@ -18,7 +18,7 @@ from app.auth.model import ALL_SCOPES, Scope
 from tests.support.half_sent_requests import HalfSentRequest, begun
 from tests.support.metrics_pages import Page
 from tests.support.raw_connections import Answer, connected
-from tests.support.requests_with_bodies import CASES, MULTIPART, SOURCE, UPLOAD, Case
+from tests.support.requests_with_bodies import CASES, FOLD, MULTIPART, SOURCE, UPLOAD, Case
 from tests.support.system import System, until
 from tests.support.system_with_keys import WORKING, CreatedTestKey, SystemWithKeys
 
@@ -30,6 +30,7 @@ SELECT (SELECT string_agg(id::text || description || updated_at, ',' ORDER BY id
        (SELECT count(*) FROM executions),
        (SELECT count(*) FROM batches),
        (SELECT count(*) FROM comparisons),
+       (SELECT count(*) FROM runs),
        (SELECT string_agg(id::text || weight, ',' ORDER BY id) FROM tenants),
        (SELECT count(*) FROM api_keys),
        (SELECT string_agg(name || description, ',' ORDER BY id) FROM datasets),
@@ -57,12 +58,14 @@ def tenant(keyed: SystemWithKeys) -> str:
         ("/scripts", {"name": "held", "source": SOURCE}),
         ("/scripts/held/versions", {"source": f"{SOURCE} // second"}),
         ("/scripts", {"name": "busy", "source": BUSY}),
+        ("/scripts", {"name": "folded", "source": FOLD}),
     ):
         made = keyed.post(path, key, json=wanted)
         assert made.status_code == 201, made.text
     alias = keyed.request("PUT", "/scripts/held/aliases/prod", key, json={"version": 1})
     assert alias.status_code == 200
     assert keyed.request("PUT", "/datasets/held", key, json={"key": "/pk"}).is_success
+    assert keyed.request("PUT", "/datasets/held/files/b", key, content=b'{"pk":"b"}').is_success
     keyed.execute(
         "INSERT INTO dataset_uploads (id, tenant_id, dataset_id, mode, expires_at) "
         "SELECT $1, tenant_id, id, 'append', now() + interval '1 day' FROM datasets "

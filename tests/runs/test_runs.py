@@ -151,3 +151,14 @@ async def test_the_same_run_gives_the_same_bytes(runs: RunsSystem) -> None:
     assert hashes[0] == hashes[1]
     assert len({json.loads(line)["random"] for line in hashes[0][1].splitlines()}) == 10
     assert hashlib.sha256(hashes[0][1]).digest() != hashes[0][0]
+
+
+async def test_process_is_called_for_each_record(runs: RunsSystem) -> None:
+    await runs.dataset("in", {"a": [numbered(0, 3)], "b": [numbered(3, 5)]})
+    await runs.dataset("out", {})
+    script = await runs.script("const process = ({ n }) => n === 1 ? null : { double: 2 * n }")
+    run = await runs.start(script, "in", Task.MAP, each="record", output="out")
+    async with runs.worker():
+        row = await runs.ended(run)
+    assert row["status"] == "succeeded", row["error"]
+    assert await runs.read("out", "a") == b'{"double":0}\nnull\n{"double":4}\n'

@@ -1,75 +1,22 @@
 """Runs over HTTP: create, follow, read results and failed records, cancel, replay."""
 
 import json
-from typing import Any, Final
 from uuid import uuid4
 
-import httpx
 import pytest
 
+from tests.runs.http_runs import accepted, create, finished, put, put_numbers, put_scripts
 from tests.support.system import System, until
-
-SUM: Final = """
-function start() { return { sum: 0, at: Date.now(), random: Math.random() } }
-function step(state, records) { for (const each of records) state.sum += each.n; return state }
-function merge(a, b) { return { ...a, sum: a.sum + b.sum } }
-function finish(state) { return state }
-"""
-CLEAN: Final = """
-function map(record, context) {
-  if (record.n < 0) throw new RangeError("negative");
-  return record.n % 2 ? null : { pk: record.n, by: context.params.by ?? 0 };
-}
-"""
-PROCESS: Final = "function process(data) { return { pk: data.n } }"
-SLOW: Final = (
-    "function map(record) { for (const end = performance.now() + 60000; performance.now() < end;);"
-    " return record }"
-)
 
 
 @pytest.fixture(scope="module", autouse=True)
 def scripts(system: System) -> None:
-    for name, source in (
-        ("run-sum", SUM), ("run-clean", CLEAN), ("run-process", PROCESS), ("run-slow", SLOW),
-        ("run-both", SUM + CLEAN),
-    ):  # fmt: skip
-        system.upload(name, source)
+    put_scripts(system)
 
 
 @pytest.fixture
 def numbers(system: System) -> str:
-    """A dataset of two files, of which the second has two lines that fail."""
-    name = f"numbers-{uuid4()}"
-    created = system.client.put(f"/datasets/{name}", json={"format": "text"})
-    assert created.status_code == 201, created.text
-    _put(system, name, "a.jsonl", b'{"n":1}\n{"n":2}\n{"n":4}\n')
-    _put(system, name, "b/c.jsonl", b'{"n":6}\n{"n":-1}\n{"n":"\xc3\xa4"\n{"n":8}\n')
-    return name
-
-
-def _put(system: System, dataset: str, path: str, content: bytes) -> None:
-    answer = system.client.put(f"/datasets/{dataset}/files/{path}", content=content)
-    assert answer.is_success, answer.text
-
-
-def _create(system: System, script: str, dataset: str, **more: object) -> httpx.Response:
-    return system.client.post("/runs", json={"script": script, "dataset": dataset, **more})
-
-
-def _accepted(answer: httpx.Response) -> str:
-    assert answer.status_code == 202, answer.text
-    assert answer.json().keys() == {"id", "status", "url"}
-    assert answer.headers["Location"] == answer.json()["url"]
-    return str(answer.json()["url"])
-
-
-def _finished(system: System, location: str) -> dict[str, Any]:
-    for _ in until(f"{location} has finished"):
-        run: dict[str, Any] = system.client.get(location, params={"wait": 10}).json()
-        if run["finished_at"] is not None:
-            return run
-    raise AssertionError
+    return put_numbers(system)
 
 
 def test_a_run_publishes_the_values_and_lists_the_records_that_failed(
@@ -78,8 +25,8 @@ def test_a_run_publishes_the_values_and_lists_the_records_that_failed(
     output = {"dataset": f"clean-{uuid4()}", "key": "/pk"}
     labels = {"kind": str(uuid4())}
 
-    location = _accepted(
-        _create(
+    location = accepted(
+        create(
             system,
             "run-clean@1",
             numbers,
@@ -91,7 +38,7 @@ def test_a_run_publishes_the_values_and_lists_the_records_that_failed(
         )
     )
 
-    run = _finished(system, location)
+    run = finished(system, location)
     assert run["status"] == "succeeded", run
     assert run["input"] == {"dataset": numbers, "snapshot": 2}
     assert run["published"] == {"dataset": output["dataset"], "snapshot": 1}
@@ -148,12 +95,12 @@ def test_a_record_that_was_kept_is_its_own_excerpt(system: System) -> None:
     name = f"kept-{uuid4()}"
     assert system.client.put(f"/datasets/{name}", json={}).status_code == 201
     line = b'{"n":-1,"text":"' + "ä".encode() * 1000 + b'"}'
-    _put(system, name, "a", line + b"\n")
+    put(system, name, "a", line + b"\n")
     output = {"dataset": f"of-{name}"[:60]}
 
-    location = _accepted(_create(system, "run-clean", name, on_error="dead_letter", output=output))
+    location = accepted(create(system, "run-clean", name, on_error="dead_letter", output=output))
 
-    assert _finished(system, location)["progress"]["rows_failed"] == 1
+    assert finished(system, location)["progress"]["rows_failed"] == 1
     assert system.client.delete(f"/datasets/{name}").status_code == 204
     errors = system.client.get(f"{location}/errors", params={"excerpt": "true"}).json()
     [failed] = errors["items"]
@@ -165,16 +112,16 @@ def test_a_record_that_was_kept_is_its_own_excerpt(system: System) -> None:
 
 def test_a_replay_has_the_same_result_and_says_so(system: System, numbers: str) -> None:
     output = {"dataset": f"both-{uuid4()}", "mode": "append"}
-    created = _create(system, "run-both", numbers, on_error="skip", output=output)
-    location = _accepted(created)
-    first = _finished(system, location)
+    created = create(system, "run-both", numbers, on_error="skip", output=output)
+    location = accepted(created)
+    first = finished(system, location)
     assert first["status"] == "succeeded", first
     assert first["result"]["sum"] == 20
     key = {"Idempotency-Key": str(uuid4())}
 
-    again = _accepted(system.client.post(f"{location}/replay", headers=key))
+    again = accepted(system.client.post(f"{location}/replay", headers=key))
 
-    second = _finished(system, again)
+    second = finished(system, again)
     assert second["replay_of"] == first["id"]
     assert second["replay"]["identical"] is True, second
     assert second["result"] == first["result"]
@@ -195,7 +142,7 @@ def test_a_replay_has_the_same_result_and_says_so(system: System, numbers: str) 
     assert system.client.get(f"{location}/result", headers=etag).status_code == 304
     assert system.client.head(f"{location}/result").headers["ETag"] == whole.headers["ETag"]
 
-    _put(system, numbers, "a.jsonl", b'{"n":1}\n')
+    put(system, numbers, "a.jsonl", b'{"n":1}\n')
     deleted = system.client.delete(f"/datasets/{numbers}/snapshots/2")
     assert deleted.status_code == 204, deleted.text
     gone = system.client.post(f"{location}/replay")
@@ -206,11 +153,11 @@ def test_a_cancelled_run_ends_with_its_parts_and_publishes_nothing(
     system: System, numbers: str
 ) -> None:
     output = {"dataset": f"never-{uuid4()}"}
-    location = _accepted(_create(system, "run-slow", numbers, output=output))
+    location = accepted(create(system, "run-slow", numbers, output=output))
     for _ in until("a part runs"):
         if system.client.get(location).json()["status"] == "running":
             break
-    _put(system, numbers, "later", b'{"n":1}\n')
+    put(system, numbers, "later", b'{"n":1}\n')
     held = system.client.delete(f"/datasets/{numbers}/snapshots/2")
     run_id = location.removeprefix("/runs/")
     assert (held.status_code, held.json()["run"]) == (409, run_id)
@@ -234,7 +181,7 @@ def test_a_cancelled_run_ends_with_its_parts_and_publishes_nothing(
 
 
 def test_events_report_the_progress_and_the_end(system: System, numbers: str) -> None:
-    location = _accepted(_create(system, "run-sum", numbers, on_error="skip"))
+    location = accepted(create(system, "run-sum", numbers, on_error="skip"))
 
     with system.client.stream("GET", f"{location}/events") as stream:
         text = "".join(stream.iter_text())
@@ -257,88 +204,6 @@ def test_events_report_the_progress_and_the_end(system: System, numbers: str) ->
     assert system.client.post(f"{location}/cancel").status_code == 409
 
 
-@pytest.mark.parametrize(
-    ("script", "more", "pointer", "text"),
-    [
-        ("run-clean", {}, "/output", "has no fold"),
-        ("run-sum", {"output": {"dataset": "out"}}, "/output", "needs `map`"),
-        ("run-process", {"output": {"dataset": "out"}}, "/output", '"each": "record"'),
-        ("run-sum", {"each": "record"}, "/each", "needs an output"),
-        (
-            "run-clean",
-            {"each": "record", "output": {"dataset": "out"}},
-            "/each",
-            "needs `process`",
-        ),
-        (
-            "run-process",
-            {"each": "record", "format": "lines", "output": {"dataset": "out"}},
-            "/each",
-            "format records",
-        ),
-        ("run-sum", {"emit": "many"}, "/emit", "needs an output"),
-        (
-            "run-process",
-            {"each": "record", "emit": "many", "output": {"dataset": "out"}},
-            "/emit",
-            "needs `map`",
-        ),
-        ("run-clean", {"output": {"dataset": "Bad Name"}}, "/output/dataset", "cannot name"),
-        (
-            "run-clean",
-            {"format": "bytes", "output": {"dataset": "out", "key": "/pk"}},
-            "/output/key",
-            "needs records",
-        ),
-        ("run-clean", {"output": {"dataset": "out", "key": "pk"}}, "/output/key", ""),
-        ("run-sum", {"limits": {"wall_ms": 300_001}}, "/limits/wall_ms", ""),
-        ("run-sum", {"callback_url": "ftp://x"}, "/callback_url", ""),
-        ("run-sum", {"max_errors": -1}, "/max_errors", ""),
-        ("run-sum", {"format": "xml"}, "/format", ""),
-        ("run-sum", {"unknown": 1}, "/unknown", ""),
-    ],
-)
-def test_what_a_script_cannot_do_is_refused_by_name(
-    system: System, numbers: str, script: str, more: dict[str, object], pointer: str, text: str
-) -> None:
-    answer = _create(system, script, numbers, **more)
-
-    assert answer.status_code == 422, answer.text
-    [fault] = answer.json()["errors"]
-    assert fault["pointer"] == pointer
-    assert text in fault["message"]
-    assert system.client.get("/datasets/out").status_code == 404
-
-
-def test_references_and_datasets_that_do_not_fit_are_refused(system: System, numbers: str) -> None:
-    for script, dataset, status, pointer in (
-        ("nowhere", numbers, 404, "/script"),
-        ("run-sum@9", numbers, 404, "/script"),
-        ("run-sum", "nowhere", 404, "/dataset"),
-        ("run-sum", f"{numbers}@9", 404, "/dataset"),
-    ):
-        answer = _create(system, script, dataset)
-        assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (status, pointer)
-        assert answer.json()["detail"].startswith(f"{pointer}: ")
-    empty, raw = f"empty-{uuid4()}", f"raw-{uuid4()}"
-    for name, format_ in ((empty, "jsonl"), (raw, "bytes")):
-        assert system.client.put(f"/datasets/{name}", json={"format": format_}).is_success
-    assert _create(system, "run-sum", empty).status_code == 404
-    _put(system, raw, "a", b"\xff")
-    [fault] = _create(system, "run-sum", raw).json()["errors"]
-    assert fault["pointer"] == "/format"
-    for output in ({"dataset": raw}, {"dataset": empty, "key": "/other"}):
-        differs = _create(system, "run-clean", numbers, output=output)
-        assert differs.status_code == 409, differs.text
-        assert differs.json()["errors"][0]["pointer"] == "/output"
-    malformed = system.client.post(
-        "/runs",
-        content=f'{{"script":"run-sum","dataset":"{numbers}","params":{{"a":NaN}}}}',
-        headers={"Content-Type": "application/json"},
-    )
-    assert malformed.status_code in (400, 422)
-
-
 def test_a_repetition_returns_the_run_that_the_first_request_created(
     system: System, numbers: str
 ) -> None:
@@ -352,4 +217,4 @@ def test_a_repetition_returns_the_run_that_the_first_request_created(
     assert second.json()["id"] == first.json()["id"]
     other = system.client.post("/runs", json={**body, "seed": 1}, headers=headers)
     assert other.status_code == 422
-    _finished(system, first.headers["Location"])
+    finished(system, first.headers["Location"])

@@ -11,6 +11,9 @@ from tests.support.system import ROOT
 
 PATHS: Final = json.loads((ROOT / "openapi" / "openapi.json").read_bytes())["paths"]
 SOURCE: Final = "function process(data) { return data }"
+FOLD: Final = (
+    "const start = () => 0, step = (count, chunk) => count + chunk.length, finish = count => count"
+)
 NAME_PART: Final = '--x\r\nContent-Disposition: form-data; name="name"\r\n\r\n'
 FILE_PART: Final = (
     '--x\r\nContent-Disposition: form-data; name="file"; filename="a.js"\r\n\r\n'
@@ -51,6 +54,7 @@ JSON: Final[dict[str, dict[str, Any] | list[Any]]] = {
     "putPart": {"pk": "stored too late"},
     "commitUpload": {"files": [{"path": "a", "parts": 1, "digest": "0" * 64}]},
     "findRecords": {"keys": ["a"]},
+    "createRun": {"script": "folded", "dataset": "held"},
 }
 
 

@@ -210,7 +210,7 @@ async def finish(conn: Connection, claim: Claim, result: Finish) -> CompletedExe
 RELEASE = """
 UPDATE executions
 SET status = 'queued',
-    attempts = greatest(attempts - 1, 0),
+    attempts = CASE WHEN $3 THEN attempts ELSE greatest(attempts - 1, 0) END,
     held = false,
     started_at = NULL,
     worker_id = NULL,
@@ -221,12 +221,12 @@ RETURNING true
 """
 
 
-async def release(conn: Connection, claim: Claim) -> bool:
-    """Return an execution to the queue without counting the attempt.
+async def release(conn: Connection, claim: Claim, *, counted: bool = False) -> bool:
+    """Return an execution to the queue, without counting the attempt unless `counted`.
 
     False if the claim is no longer valid.
     """
-    return await conn.fetchval(RELEASE, claim.id, claim.lease_token) is not None
+    return await conn.fetchval(RELEASE, claim.id, claim.lease_token, counted) is not None
 
 
 # A cancellation replaces the token with its negative, which no other claim has.

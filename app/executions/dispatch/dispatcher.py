@@ -10,8 +10,10 @@ import uuid_utils.compat as uuid
 
 from app.executions import cancellations
 from app.executions.dispatch import claims
+from app.executions.dispatch.claimer import Claimer
 from app.executions.dispatch.claims_ahead import MAX_HELD_SECONDS, ClaimsAhead
-from app.executions.dispatch.executor import Executor, Parts
+from app.executions.dispatch.engine_slots import EngineSlots, Parts
+from app.executions.dispatch.executor import Executor
 from app.executions.dispatch.hand_overs import HandOvers
 from app.executions.dispatch.health import HostHealth
 from app.executions.dispatch.heartbeat import Heartbeat
@@ -46,12 +48,13 @@ class Dispatcher:
         slots: int,
         watchdog: Watchdog | None = None,
         parts: Parts | None = None,
+        worker_id: UUID | None = None,
     ) -> None:
         """Run `slots` executions at once; `watchdog` ends a worker that hangs.
 
-        `parts` runs those that are parts of runs.
+        `parts` runs those that are parts of runs. Without `worker_id`, a new one is drawn.
         """
-        self.id: UUID = uuid.uuid7()
+        self.id: UUID = worker_id or uuid.uuid7()
         self._resources = resources
         self._slots = slots
         self._watchdog = watchdog or Watchdog(0)
@@ -72,6 +75,8 @@ class Dispatcher:
         self._executor = Executor(
             resources, releaser=self._releaser, health=self._health, parts=parts
         )
+        self._claimer = Claimer(resources, self.id, running=self._running)
+        self._engine_slots = EngineSlots(self._claimer, parts=parts, running=self._running)
         self._rescuer = Rescuer(resources, running=self._running, claim_now=self._claim_now)
         self._heartbeat = Heartbeat(
             resources,
@@ -80,6 +85,7 @@ class Dispatcher:
             running=self._running,
             releaser=self._releaser,
             health=self._health,
+            engine_slots=self._engine_slots,
         )
 
     def wake(self) -> None:
@@ -87,10 +93,7 @@ class Dispatcher:
         self._claim_now.set()
 
     def wake_alone(self) -> None:
-        """Claim now, for a wake-up that no other worker has received.
-
-        If the claim fills this worker, the wake-up is passed on.
-        """
+        """Claim now, for a wake-up of this worker alone, which passes it on if it is full."""
         self._woken_alone = True
         self._claim_now.set()
 
@@ -148,11 +151,13 @@ class Dispatcher:
         # A run that waits for memory, or for the slot of a run that overtook it, holds none yet.
         slots = self._slots + self._resources.sandbox.waiting
         may_claim = self._health.may_claim() and self._running.may_record_more
+        if may_claim:
+            self._begin(tasks, await self._engine_slots.claim(), started, elsewhere=True)
         free = max(0, slots - len(self._running)) if may_claim else 0
         if may_claim and not free:
             await self._fill_spare(tasks, slots)
         ahead = self._claimable_ahead() if may_claim else 0
-        claimed = await self._claim(free, ahead=ahead) if free or ahead else claims.NOTHING
+        claimed = await self._claimer.claim(free, ahead=ahead) if free or ahead else claims.NOTHING
         if free or ahead:
             self._more_queued = len(claimed.executions) == free + ahead
         if claimed.executions:
@@ -177,11 +182,18 @@ class Dispatcher:
             )
         await self._hand_overs.offer(self._offerable(slots) if may_claim else 0)
 
-    def _begin(self, tasks: asyncio.TaskGroup, claimed: Sequence[Claim], started: float) -> None:
+    def _begin(
+        self,
+        tasks: asyncio.TaskGroup,
+        claimed: Sequence[Claim],
+        started: float,
+        *,
+        elsewhere: bool = False,
+    ) -> None:
         # A follower of one item of a batch sees it run at the next resync, or its end before that.
         self._resources.publisher.changed(*(each.id for each in claimed if each.batch_id is None))
         for claim in claimed:
-            running = self._running.add(claim, started=started)
+            running = self._running.add(claim, started=started, elsewhere=elsewhere)
             running.task = tasks.create_task(self._execute(running))
 
     def _fill_up(self, slots: int, *, woken_alone: bool, claimed: bool) -> None:
@@ -200,7 +212,7 @@ class Dispatcher:
         if not self._may_use_spare(slots):
             return
         started = asyncio.get_running_loop().time()
-        claimed = await self._claim(SPARE_SLOTS, only_executions=True)
+        claimed = await self._claimer.claim(SPARE_SLOTS, only_executions=True)
         self._begin(tasks, claimed.executions, started)
         if not claimed.executions:
             self._wakeable.set()
@@ -238,33 +250,13 @@ class Dispatcher:
                 self._ahead.observe(MAX_HELD_SECONDS)
                 each.cancel()
 
-    async def _claim(
-        self, limit: int, *, ahead: int = 0, only_executions: bool = False
-    ) -> claims.Claimed:
-        """Claim up to `limit` executions, and report the slot usage since the last claim."""
-        slot_usage = self._running.take_slot_usage()
-        try:
-            async with self._resources.pool.acquire() as conn:
-                return await claims.claim(
-                    conn,
-                    self.id,
-                    limit=limit,
-                    ahead=ahead,
-                    lease_seconds=self._resources.settings.lease_seconds,
-                    room=self._resources.sandbox.room,
-                    default_max_running=self._resources.settings.default_max_running or None,
-                    served=slot_usage,
-                    only_executions=only_executions,
-                )
-        except BaseException:
-            self._running.add_slot_usage(slot_usage)
-            raise
-
     async def _execute(self, running: RunningClaim) -> None:
         try:
             await self._executor.execute(running)
         finally:
             self._running.remove(running)
+            if running.claim.run_id is not None:
+                self._engine_slots.freed()
             if not self._health.may_claim():
                 self._idle.clear()
                 self._wakeable.clear()
@@ -272,10 +264,7 @@ class Dispatcher:
             self._claim_now.set()
 
     def _refill(self, run_seconds: float) -> None:
-        """Fill a slot while its last outcome is being recorded, if there is more queued work.
-
-        An idle worker claims once the outcome is recorded: twice would double its claims.
-        """
+        """Fill a slot while its outcome is recorded; an idle worker claims afterwards, once."""
         self._ahead.observe(run_seconds)
         self._begin_held()
         if not self._idle.is_set():
@@ -300,7 +289,7 @@ class Dispatcher:
 
     async def _report_slot_usage(self) -> None:
         if self._running.has_slot_usage:
-            await self._claim(0)
+            await self._claimer.claim(0)
 
     async def _listen_for_cancellations(self) -> None:
         with cancellations.subscribe(

@@ -1,13 +1,13 @@
 """Execute one claim: run it in the sandbox, record its outcome, or release it."""
 
 import asyncio
-from typing import Protocol
 
 import structlog
 from msgspec.structs import replace
 
 from app.execution_errors import failure_of
 from app.executions.dispatch.completion import record_outcome
+from app.executions.dispatch.engine_slots import PartLost, Parts
 from app.executions.dispatch.health import HOST_TROUBLE, HostHealth
 from app.executions.dispatch.jobs import finish_of, job_of
 from app.executions.dispatch.releaser import Releaser
@@ -18,17 +18,6 @@ from app.payloads.reader import payload_of
 from app.payloads.writer import PayloadWriter
 from app.resources import Resources
 from app.sandbox.outcomes import Crashed, Report, Succeeded
-
-
-class Parts(Protocol):
-    """What a worker does with claims that are parts of runs."""
-
-    async def run(self, claim: Claim, usage: ResourceUsage) -> Finish:
-        """Run a part to its outcome, which is not recorded yet; raises what `run` raises."""
-
-    async def ended(self, claim: Claim) -> None:
-        """Go on with its run, as its outcome is recorded."""
-
 
 log = structlog.get_logger(__name__)
 
@@ -55,7 +44,7 @@ class Executor:
         claim = running.claim
         try:
             await running.wait_for_slot()
-            finish = await self._run(claim, running.usage)
+            finish = await self._run(running)
             finish = replace(finish, begun=running.begun)
             running.begin_recording()
             await record_outcome(self._resources, claim, finish)
@@ -64,6 +53,12 @@ class Executor:
         except asyncio.CancelledError:
             # The worker stops, the lease is lost, a client has cancelled, or no slot became free.
             await self._releaser.release(running)
+        except PartLost as lost:
+            log.warning("execution.part_lost", id=str(claim.id), reason=str(lost))
+            max_attempts = self._resources.settings.max_attempts
+            # Without attempts left, it fails as its lease expires.
+            if not lost.begun or claim.attempts < max_attempts:
+                await self._releaser.release(running, counted=lost.begun)
         except HOST_TROUBLE as error:
             # The host is at fault, not the execution: no attempt is counted.
             log.debug("execution.handed_back", id=str(claim.id), reason=str(error))
@@ -75,11 +70,15 @@ class Executor:
             log.exception("execution.platform_failure", id=str(claim.id))
             self._health.pause()
         else:
-            self._health.succeeded()
+            if not running.elsewhere:
+                self._health.succeeded()
 
-    async def _run(self, claim: Claim, usage: ResourceUsage) -> Finish:
+    async def _run(self, running: RunningClaim) -> Finish:
+        claim, usage = running.claim, running.usage
         if claim.run_id is None or self._parts is None:
             return await run(self._resources, claim, usage)
+        if running.elsewhere:
+            return await self._parts.run_elsewhere(claim, usage)
         return await self._parts.run(claim, usage)
 
 

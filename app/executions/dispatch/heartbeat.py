@@ -9,6 +9,7 @@ from uuid import UUID
 import structlog
 
 from app.executions.dispatch import claims
+from app.executions.dispatch.engine_slots import EngineSlots
 from app.executions.dispatch.health import HostHealth
 from app.executions.dispatch.releaser import Releaser
 from app.executions.dispatch.running_claims import RunningClaim, RunningClaims
@@ -34,14 +35,16 @@ class Heartbeat:
         running: RunningClaims,
         releaser: Releaser,
         health: HostHealth,
+        engine_slots: EngineSlots,
     ) -> None:
-        """Renew the leases of `running`; `health` says what the worker's row shows."""
+        """Renew the leases of `running`; `health` and `engine_slots` say what its row shows."""
         self._resources = resources
         self._worker_id = worker_id
         self._slots = slots
         self._running = running
         self._releaser = releaser
         self._health = health
+        self._engine_slots = engine_slots
 
     @property
     def interval_seconds(self) -> float:
@@ -70,6 +73,7 @@ class Heartbeat:
                 lockdown=sandbox.lockdown,
                 max_memory_bytes=sandbox.max_limit_bytes,
                 trouble=self._health.trouble or None,
+                engine=self._engine_slots.state,
             )
         self._give_up_lost(running, renewed)
 

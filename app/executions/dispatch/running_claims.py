@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from time import monotonic
 from typing import Final
 from uuid import UUID
@@ -37,12 +38,21 @@ class ResourceUsage:
 class RunningClaim:
     """A claim that has a slot or is held until one is free, and the task that executes it."""
 
-    def __init__(self, claim: Claim, *, started: float, on_recording: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        claim: Claim,
+        *,
+        started: float,
+        on_recording: Callable[[], None],
+        elsewhere: bool = False,
+    ) -> None:
         """Hold a slot since `started`, by the event loop's clock, until it is recorded.
 
-        A claim that was made ahead holds none until `begin`.
+        A claim that was made ahead holds none until `begin`. With `elsewhere` the slot is that of
+        an engine.
         """
         self.claim = claim
+        self.elsewhere = elsewhere
         self.usage = ResourceUsage()
         self.task: asyncio.Task[None] | None = None
         # Set before the outcome is recorded: from then on the fencing token decides.
@@ -123,12 +133,18 @@ class RunningClaims:
         # Each of them is in one of these: counting is frequent.
         self._held: dict[int, RunningClaim] = {}
         self._in_slots: dict[int, RunningClaim] = {}
+        self._elsewhere: dict[int, RunningClaim] = {}
         self._recording: dict[int, RunningClaim] = {}
         self._slot_usage: list[SlotUsage] = []
 
     def __len__(self) -> int:
-        """Count the claims that hold a slot."""
+        """Count the claims that hold a slot of this worker."""
         return len(self._in_slots)
+
+    @property
+    def elsewhere(self) -> int:
+        """Count the claims that hold a slot of the engine."""
+        return len(self._elsewhere)
 
     @property
     def parts(self) -> int:
@@ -170,19 +186,29 @@ class RunningClaims:
         """Report whether a claim is not yet recorded, released or given up."""
         return running.claim.lease_token in self._by_token
 
-    def add(self, claim: Claim, *, started: float) -> RunningClaim:
-        """Give a claim a slot, or hold it until one is free."""
+    def add(self, claim: Claim, *, started: float, elsewhere: bool = False) -> RunningClaim:
+        """Give a claim a slot of this worker or, `elsewhere`, of its engine.
+
+        A claim that was made ahead is held until a slot is free.
+        """
         running = RunningClaim(
-            claim, started=started, on_recording=lambda: self._leave_slot(running)
+            claim,
+            started=started,
+            on_recording=lambda: self._leave_slot(running),
+            elsewhere=elsewhere,
         )
         self._by_token[claim.lease_token] = running
-        (self._held if running.is_held else self._in_slots)[claim.lease_token] = running
+        slots = self._elsewhere if elsewhere else self._in_slots
+        (self._held if running.is_held else slots)[claim.lease_token] = running
         return running
 
     def remove(self, running: RunningClaim) -> None:
         """Forget a claim and note for how long it held its slot."""
         token = running.claim.lease_token
-        for claims in (self._by_token, self._held, self._in_slots, self._recording):
+        for claims in (
+            *(self._by_token, self._held, self._in_slots),
+            *(self._elsewhere, self._recording),
+        ):
             claims.pop(token, None)
         if running.is_held:
             return
@@ -200,10 +226,15 @@ class RunningClaims:
         """Note slot usage to be reported with the next claim."""
         self._slot_usage += usage
 
-    def take_slot_usage(self) -> list[SlotUsage]:
-        """Return the unreported slot usage and forget it."""
+    @contextmanager
+    def reporting_slot_usage(self) -> Iterator[list[SlotUsage]]:
+        """Yield the unreported slot usage, and forget it unless the block fails."""
         usage, self._slot_usage = self._slot_usage, []
-        return usage
+        try:
+            yield usage
+        except BaseException:
+            self._slot_usage += usage
+            raise
 
     @property
     def has_slot_usage(self) -> bool:
@@ -212,5 +243,8 @@ class RunningClaims:
 
     def _leave_slot(self, running: RunningClaim) -> None:
         token = running.claim.lease_token
+        if running.elsewhere:
+            self._recording[token] = self._elsewhere.pop(token)
+            return
         self._recording[token] = self._in_slots.pop(token)
         self._on_slot_free(running.held_seconds)

@@ -1,0 +1,1 @@
+"""Engines: where the parts of runs are run."""

@@ -1,0 +1,335 @@
+"""Run parts of runs on the workers of a Dask cluster, as futures.
+
+The scheduler is asked every second who its workers are. A new one is first asked for a proof; parts
+go to those that have given one, each to a worker that is chosen here. A worker that is gone has
+lost its parts, and so has a scheduler that does not answer. Dask's own retries are of no use then:
+a token admits one attempt (`assignment_store`).
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any, Final, assert_never
+from uuid import UUID
+
+import msgspec
+import structlog
+from distributed import Client, Future
+from distributed.client import FutureCancelledError
+from typing_extensions import override
+
+from app.background import background
+from app.executions.dispatch.engine_slots import PartLost
+from app.executions.dispatch.running_claims import ResourceUsage
+from app.executions.model import Claim, Finish
+from app.metrics import ENGINE_PARTS, ENGINE_SLOTS
+from app.outages import Outage, reason_of
+from app.runs.engines import dask_task
+from app.runs.engines.engine import Engine, Submission
+from app.runs.engines.messages import (
+    ANSWER_DECODER,
+    PROOF_DECODER,
+    Answer,
+    Assignment,
+    Failed,
+    Finished,
+    HostFailed,
+    NotValid,
+    Proof,
+    ProofRequest,
+    encode,
+)
+from app.runs.engines.requirements import Requirements
+from app.workers.model import EngineState
+
+log = structlog.get_logger(__name__)
+
+_POLL_SECONDS: Final = 1.0
+# A scheduler that has not answered for so long is lost.
+_ANSWER_SECONDS: Final = 5.0
+# A worker of the cluster opens a sandbox before it proves anything.
+_PROOF_SECONDS: Final = 60.0
+# How long a worker that was refused, or has failed, gets nothing before it is asked again.
+_REFUSED_SECONDS: Final = 15.0
+
+
+@asynccontextmanager
+async def open_dask_engine(
+    address: str, *, worker: UUID, requirements: Requirements
+) -> AsyncIterator["DaskEngine"]:
+    """Use a cluster for the length of the block, whenever its scheduler answers.
+
+    `worker` is the one that claims the parts; workers of the cluster must meet `requirements`.
+    """
+    # What it logs of an outage, `outage.began` says once.
+    for name in ("distributed", "distributed.client"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    engine = DaskEngine(address, worker=worker, requirements=requirements)
+    async with background(engine.follow()):
+        yield engine
+
+
+class DaskEngine(Engine):
+    """The admitted workers of a Dask cluster."""
+
+    def __init__(self, address: str, *, worker: UUID, requirements: Requirements) -> None:
+        """Take the scheduler's address, `dask://host:port` or `tls://host:port`."""
+        scheme, _, place = address.partition("://")
+        self._address = f"{'tls' if scheme == 'tls' else 'tcp'}://{place}"
+        self._worker = worker
+        self._requirements = requirements
+        self._outage = Outage("Dask scheduler")
+        self._client: Any = None
+        self._members: dict[str, _Member] = {}
+
+    @property
+    @override
+    def capacity(self) -> int:
+        return sum(each.slots for each in self._admitted)
+
+    @property
+    @override
+    def max_memory_bytes(self) -> int | None:
+        limits = [each.proof.max_memory_bytes for each in self._admitted if each.proof is not None]
+        bounded = [each for each in limits if each is not None]
+        # Any of them may be chosen.
+        return min(bounded, default=None)
+
+    @property
+    @override
+    def state(self) -> EngineState:
+        return EngineState(name="dask", slots=self.capacity, trouble=self.trouble)
+
+    @property
+    def trouble(self) -> str | None:
+        """Why parts cannot run on it, for clients: without addresses. None: they can."""
+        if not self._connected:
+            return "its scheduler does not answer"
+        refused = len(self.refusals)
+        if refused:
+            return f"{refused} of {len(self._members)} workers are refused, as the log explains"
+        return None if self._admitted else "no worker has joined it"
+
+    @property
+    def _connected(self) -> bool:
+        # The client notices the end of its connection before the next question is not answered.
+        return self._client is not None and self._client.status == "running"
+
+    @property
+    def refusals(self) -> list[str]:
+        """Why workers are refused, one for each of them."""
+        return [each.refusal for each in self._members.values() if each.refusal]
+
+    @property
+    def _admitted(self) -> "list[_Member]":
+        if not self._connected:
+            return []
+        return [each for each in self._members.values() if each.proof is not None]
+
+    @override
+    async def submit(self, claim: Claim, usage: ResourceUsage) -> Submission:
+        admitted = self._admitted
+        if not admitted:
+            raise PartLost("the engine has no worker that may run it", begun=False)
+        member = min(admitted, key=lambda each: len(each.parts) / each.slots)
+        assignment = Assignment(execution=claim.id, token=claim.lease_token, worker=self._worker)
+        future = self._client.submit(
+            dask_task.run,
+            encode(assignment),
+            member.slots,
+            key=f"crivo-{claim.id}-{claim.lease_token}",
+            pure=False,
+            retries=0,
+            workers=[member.address],
+            allow_other_workers=False,
+        )
+        return _DaskSubmission(member, future, usage)
+
+    async def follow(self) -> None:
+        """Stay connected with the scheduler, and know its workers, until cancelled."""
+        while True:
+            try:
+                await self._follow_while_connected()
+            except (OSError, TimeoutError, RuntimeError, ValueError) as error:
+                # ValueError: what distributed raises for another version's protocol.
+                self._outage.failed(reason_of(error))
+            finally:
+                self._lose_all()
+            await asyncio.sleep(_POLL_SECONDS)
+
+    async def _follow_while_connected(self) -> None:
+        client: Any = Client(  # type: ignore[no-untyped-call] # most of distributed is untyped
+            self._address,
+            asynchronous=True,
+            timeout=_ANSWER_SECONDS,
+            set_as_default=False,
+            name="crivo",
+        )
+        proofs: set[asyncio.Task[None]] = set()
+        try:
+            async with asyncio.timeout(2 * _ANSWER_SECONDS):
+                await client
+            while True:
+                async with asyncio.timeout(_ANSWER_SECONDS):
+                    identity = await client.scheduler.identity(n_workers=-1)
+                if client.status != "running":
+                    raise ConnectionError("the connection to the scheduler was lost")
+                self._outage.worked()
+                self._client = client
+                for member in self._see(dask_task.workers_of(identity)):
+                    asking = asyncio.create_task(self._ask(client, member))
+                    proofs.add(asking)
+                    asking.add_done_callback(proofs.discard)
+                ENGINE_SLOTS.set(self.capacity)
+                await asyncio.sleep(_POLL_SECONDS)
+        finally:
+            self._lose_all()
+            for asking in proofs:
+                asking.cancel()
+            with suppress(Exception):
+                async with asyncio.timeout(_ANSWER_SECONDS):
+                    await client.close()
+
+    def _lose_all(self) -> None:
+        self._client = None
+        for member in self._members.values():
+            member.lose("the scheduler of the engine does not answer", begun=False)
+        self._members.clear()
+        ENGINE_SLOTS.set(0)
+
+    def _see(self, threads: dict[str, int]) -> "list[_Member]":
+        """Take note of the running workers; return those to ask for a proof."""
+        for address in self._members.keys() - threads.keys():
+            log.info("engine.worker_gone", worker=address)
+            self._members.pop(address).lose("its worker of the engine is gone", begun=True)
+        for address, slots in threads.items():
+            self._members.setdefault(address, _Member(address, slots))
+        now = asyncio.get_running_loop().time()
+        asked = [each for each in self._members.values() if each.must_be_asked(now)]
+        for each in asked:
+            each.asked = True
+        return asked
+
+    async def _ask(self, client: Client, member: "_Member") -> None:
+        """Ask a worker of the cluster for its proof, and admit or refuse it."""
+        request = encode(ProofRequest(worker=self._worker))
+        try:
+            async with asyncio.timeout(_PROOF_SECONDS):
+                answers = await client.run(
+                    dask_task.prove,
+                    request,
+                    member.slots,
+                    workers=[member.address],
+                    on_error="return",
+                )
+            member.judged(*self._judge(answers[member.address]))
+        except Exception as error:  # noqa: BLE001 - whatever the cluster raises, it is no proof
+            member.judged(None, f"it gives no proof: {type(error).__name__}")
+
+    def _judge(self, answer: object) -> tuple[Proof | None, str]:
+        if not isinstance(answer, bytes):
+            # Such as ModuleNotFoundError, where Crivo is not installed.
+            return None, f"it cannot run Crivo: {type(answer).__name__}: {answer}"
+        try:
+            proof = PROOF_DECODER.decode(answer)
+        except msgspec.MsgspecError:
+            return None, "its proof is of another version of Crivo"
+        if not isinstance(proof, Proof):
+            return None, proof.reason
+        refusal = self._requirements.refusal_of(proof)
+        return (None, refusal) if refusal else (proof, "")
+
+
+class _Member:
+    """A worker of the cluster, and the parts that it has; without a proof it gets none."""
+
+    def __init__(self, address: str, slots: int) -> None:
+        self.address = address
+        self.slots = slots
+        self.proof: Proof | None = None
+        self.refusal = ""
+        self.asked = False
+        self.ask_at = 0.0
+        self.parts: set[_DaskSubmission] = set()
+
+    def must_be_asked(self, now: float) -> bool:
+        return self.proof is None and not self.asked and now >= self.ask_at
+
+    def judged(self, proof: Proof | None, refusal: str) -> None:
+        if proof is not None:
+            log.info("engine.worker_admitted", worker=self.address, lockdown=proof.lockdown)
+        elif refusal != self.refusal:
+            log.warning("engine.worker_refused", worker=self.address, reason=refusal)
+        self.proof, self.refusal, self.asked = proof, refusal, False
+        self.ask_at = asyncio.get_running_loop().time() + _REFUSED_SECONDS
+
+    def lose(self, reason: str, *, begun: bool) -> None:
+        for part in list(self.parts):
+            part.lose(PartLost(reason, begun=begun))
+
+
+class _DaskSubmission(Submission):
+    """A part that a worker of the cluster has."""
+
+    def __init__(self, member: _Member, future: "Future[Any]", usage: ResourceUsage) -> None:
+        self._member = member
+        self._future = future
+        self._usage = usage
+        self._lost: asyncio.Future[PartLost] = asyncio.get_running_loop().create_future()
+        member.parts.add(self)
+
+    def lose(self, lost: PartLost) -> None:
+        if not self._lost.done():
+            self._lost.set_result(lost)
+
+    @override
+    async def finished(self) -> Finish:
+        result = asyncio.create_task(_result_of(self._future))
+        try:
+            waited: set[asyncio.Future[Any]] = {result, self._lost}
+            await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
+            if self._lost.done():
+                ENGINE_PARTS.labels("lost").inc()
+                raise self._lost.result()
+            return self._finish_of(result.result())
+        finally:
+            result.cancel()
+
+    def _finish_of(self, answer: object) -> Finish:
+        if not isinstance(answer, bytes):
+            # An error of Dask's own. What is cancelled for a lost connection is no part's fault.
+            ENGINE_PARTS.labels("lost").inc()
+            begun = not isinstance(answer, FutureCancelledError)
+            raise PartLost(f"Dask says: {type(answer).__name__}", begun=begun)
+        decoded: Answer = ANSWER_DECODER.decode(answer)
+        match decoded:
+            case Finished(finish):
+                ENGINE_PARTS.labels("finished").inc()
+                self._usage.add(cpu_ms=finish.cpu_ms, peak_memory_bytes=finish.peak_memory_bytes)
+                return finish
+            case HostFailed(reason):
+                ENGINE_PARTS.labels("refused").inc()
+                self._member.judged(None, reason)
+                raise PartLost(reason, begun=False)
+            case Failed(reason):
+                ENGINE_PARTS.labels("lost").inc()
+                raise PartLost(reason, begun=True)
+            case NotValid():
+                ENGINE_PARTS.labels("lost").inc()
+                raise PartLost("another attempt has begun under its token", begun=True)
+            case never:
+                assert_never(never)
+
+    @override
+    async def cancel(self) -> None:
+        self._member.parts.discard(self)
+        # The scheduler forgets what nobody waits for; what has begun is stopped by its token.
+        self._future.release()  # type: ignore[no-untyped-call] # most of distributed is untyped
+
+
+async def _result_of(future: "Future[Any]") -> object:
+    try:
+        return await future.result()
+    except Exception as error:  # noqa: BLE001 - of whatever class Dask has for it
+        return error
