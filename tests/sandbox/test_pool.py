@@ -24,6 +24,13 @@ ECHO = "const process = d => d"
 ENDLESS = "function process() { console.log('started'); while (true); }"
 
 
+@pytest.fixture
+async def pool() -> AsyncIterator[SandboxPool]:
+    """A pool of the test's own, which it may break."""
+    async with open_pool(PoolConfig(cells=2, warm=1)) as opened:
+        yield opened
+
+
 async def never_read(_chunk: bytes) -> None:
     raise AssertionError("no output was due")
 
