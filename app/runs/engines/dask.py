@@ -26,6 +26,7 @@ from app.executions.model import Claim, Finish
 from app.metrics import ENGINE_PARTS, ENGINE_SLOTS
 from app.outages import Outage, reason_of
 from app.runs.engines import dask_task
+from app.runs.engines.dask_task import SeenWorker
 from app.runs.engines.engine import Engine, Submission
 from app.runs.engines.messages import (
     ANSWER_DECODER,
@@ -125,7 +126,8 @@ class DaskEngine(Engine):
     def _admitted(self) -> "list[_Member]":
         if not self._connected:
             return []
-        return [each for each in self._members.values() if each.proof is not None]
+        members = self._members.values()
+        return [each for each in members if each.proof is not None and each.accepts]
 
     @override
     async def submit(self, claim: Claim, usage: ResourceUsage) -> Submission:
@@ -134,16 +136,20 @@ class DaskEngine(Engine):
             raise PartLost("the engine has no worker that may run it", begun=False)
         member = min(admitted, key=lambda each: len(each.parts) / each.slots)
         assignment = Assignment(execution=claim.id, token=claim.lease_token, worker=self._worker)
-        future = self._client.submit(
-            dask_task.run,
-            encode(assignment),
-            member.slots,
-            key=f"crivo-{claim.id}-{claim.lease_token}",
-            pure=False,
-            retries=0,
-            workers=[member.address],
-            allow_other_workers=False,
-        )
+        try:
+            future = self._client.submit(
+                dask_task.run,
+                encode(assignment),
+                member.slots,
+                key=f"crivo-{claim.id}-{claim.lease_token}",
+                pure=False,
+                retries=0,
+                workers=[member.address],
+                allow_other_workers=False,
+            )
+        except Exception as error:
+            # Such as that the client was closed meanwhile.
+            raise PartLost(reason_of(error), begun=False) from error
         return _DaskSubmission(member, future, usage)
 
     async def follow(self) -> None:
@@ -151,8 +157,7 @@ class DaskEngine(Engine):
         while True:
             try:
                 await self._follow_while_connected()
-            except (OSError, TimeoutError, RuntimeError, ValueError) as error:
-                # ValueError: what distributed raises for another version's protocol.
+            except Exception as error:  # noqa: BLE001 - whatever Dask raises, it is away
                 self._outage.failed(reason_of(error))
             finally:
                 self._lose_all()
@@ -198,13 +203,15 @@ class DaskEngine(Engine):
         self._members.clear()
         ENGINE_SLOTS.set(0)
 
-    def _see(self, threads: dict[str, int]) -> "list[_Member]":
-        """Take note of the running workers; return those to ask for a proof."""
-        for address in self._members.keys() - threads.keys():
+    def _see(self, seen: dict[str, SeenWorker]) -> "list[_Member]":
+        """Take note of the cluster's workers; return those to ask for a proof."""
+        for address in self._members.keys() - seen.keys():
             log.info("engine.worker_gone", worker=address)
             self._members.pop(address).lose("its worker of the engine is gone", begun=True)
-        for address, slots in threads.items():
-            self._members.setdefault(address, _Member(address, slots))
+        for address, worker in seen.items():
+            member = self._members.setdefault(address, _Member(address, worker.threads))
+            # One that is being retired finishes what it has.
+            member.accepts = worker.accepts
         now = asyncio.get_running_loop().time()
         asked = [each for each in self._members.values() if each.must_be_asked(now)]
         for each in asked:
@@ -249,12 +256,13 @@ class _Member:
         self.slots = slots
         self.proof: Proof | None = None
         self.refusal = ""
+        self.accepts = True
         self.asked = False
         self.ask_at = 0.0
         self.parts: set[_DaskSubmission] = set()
 
     def must_be_asked(self, now: float) -> bool:
-        return self.proof is None and not self.asked and now >= self.ask_at
+        return self.proof is None and self.accepts and not self.asked and now >= self.ask_at
 
     def judged(self, proof: Proof | None, refusal: str) -> None:
         if proof is not None:

@@ -1,4 +1,4 @@
-"""What a Dask worker is sent: the two functions, by name, and messages in bytes.
+"""Serve a Dask worker's tasks: two functions that it is sent by name, with messages in bytes.
 
 The code of a worker with this module must be installed there. Dask pickles the names; what users
 have made is inside the bytes, which nothing unpickles.
@@ -8,6 +8,7 @@ import asyncio
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from app.runs.engines.messages import Assignment, ProofRequest, encode
 from app.runs.engines.worker_process import worker_process
@@ -25,10 +26,16 @@ def run(message: bytes, slots: int) -> bytes:
     return encode(worker_process(slots).run(assignment))
 
 
-def workers_of(identity: dict[str, Any]) -> dict[str, int]:
-    """Return the threads of each running worker of a scheduler by address."""
+class SeenWorker(Struct, frozen=True):
+    """A worker as the scheduler describes it; `accepts`: it is not being retired or closed."""
+
+    threads: int
+    accepts: bool
+
+
+def workers_of(identity: dict[str, Any]) -> dict[str, SeenWorker]:
+    """Return the workers of a scheduler by address."""
     return {
-        address: worker["nthreads"]
+        address: SeenWorker(worker["nthreads"], worker["status"] == "running")
         for address, worker in identity["workers"].items()
-        if worker["status"] == "running"
     }

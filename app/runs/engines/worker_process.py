@@ -134,9 +134,14 @@ class WorkerProcess:
                     ):
                         opened.set_result(holder)
                         await asyncio.Event().wait()
-        except Exception as error:  # noqa: BLE001 - whoever waits for it gets it
-            if not opened.done():
+        except Exception as error:
+            if opened.done():
+                log.exception("engine.worker_failed")
+            else:
                 opened.set_exception(error)
+        finally:
+            # The next call opens them again.
+            self._opened = None
 
 
 class _Opened:

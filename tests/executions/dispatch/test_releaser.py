@@ -27,7 +27,8 @@ async def test_concurrent_retries_release_every_claim(
     started = asyncio.get_running_loop().time()
     real_release = claims.release
 
-    async def unavailable(_conn: object, _claim: Claim) -> bool:
+    async def unavailable(_conn: object, _claim: Claim, *, counted: bool) -> bool:
+        assert not counted
         raise DatabaseUnavailable(reason="an outage")
 
     async with open_resources(settings, cells=1) as resources:

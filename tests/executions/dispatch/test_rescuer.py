@@ -62,7 +62,7 @@ async def test_a_lost_hand_over_is_rescued_without_a_pause_and_charged_to_nobody
                 await asyncio.sleep(0.01)
 
     assert await queues.status(execution) is Status.QUEUED
-    assert running.take_slot_usage() == []
+    assert not running.has_slot_usage
 
 
 def _expired() -> dict[Status, float]:
