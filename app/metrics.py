@@ -129,6 +129,12 @@ RUNS: Final = Counter(
     ("event",),
     registry=REGISTRY,
 )
+RUN_ROWS: Final = Counter(
+    "crivo_run_rows",
+    "Rows of runs that have ended: read, written, and failed without ending their part",
+    ("result",),
+    registry=REGISTRY,
+)
 ENGINE_SLOTS: Final = Gauge(
     "crivo_engine_slots",
     "Parts of runs that the engine can run at once beside this worker's slots",
@@ -179,6 +185,10 @@ COMPARISONS: Final = Counter(
 # Series with a value of 0 are shown from the start: a rate needs two values.
 for _status in ("queued", "failed"):
     LEASES_EXPIRED.labels(_status)
+for _event in ("accepted", "succeeded", "failed", "cancelled"):
+    RUNS.labels(_event)
+for _result in ("in", "out", "failed"):
+    RUN_ROWS.labels(_result)
 for _event in ("accepted", "cancelled"):
     BATCHES.labels(_event)
     BATCH_ITEMS.labels(_event)
@@ -225,6 +235,12 @@ def count_end(
 def count_run(event: str) -> None:
     """Count a run that was `accepted`, or how it has ended."""
     RUNS.labels(event).inc()
+
+
+def count_run_rows(*, rows_in: int, rows_out: int, rows_failed: int) -> None:
+    """Count the rows of a run that has ended."""
+    for result, rows in (("in", rows_in), ("out", rows_out), ("failed", rows_failed)):
+        RUN_ROWS.labels(result).inc(rows)
 
 
 def count_batch(event: str, *, items: int) -> None:

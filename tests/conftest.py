@@ -19,6 +19,30 @@ from tests.support.system_with_keys import SystemWithKeys
 
 pytest_plugins = ["tests.support.durations", "tests.support.slow_marker"]
 
+# A deletion of few rows takes 2 ms, a TRUNCATE of all tables 150 ms, which only bloat is worth.
+_EMPTY_ALL_TABLES = """
+DO $$
+DECLARE
+    names text[];
+    bytes bigint;
+    name text;
+BEGIN
+    SELECT
+        array_agg(quote_ident(tablename)),
+        sum(pg_relation_size(quote_ident(tablename)::regclass))
+    INTO names, bytes
+    FROM pg_tables
+    WHERE schemaname = 'public' AND tablename NOT IN ('alembic_version', 'tenants');
+    IF bytes > 1024 * 1024 THEN
+        EXECUTE 'TRUNCATE ' || array_to_string(names, ', ');
+    END IF;
+    FOREACH name IN ARRAY names || '{tenants}'::text[] LOOP
+        EXECUTE 'DELETE FROM ' || name;
+    END LOOP;
+END
+$$
+"""
+
 _EXIT = pytest.StashKey[ExitStack]()
 _SERVERS = pytest.StashKey[Servers]()
 
@@ -91,17 +115,10 @@ def settings(database_url: str, redis_url: str, tmp_path: Path) -> Settings:
 async def pool(settings: Settings) -> AsyncIterator[Pool]:
     """A pool on the worker's database, in the state of a fresh installation."""
     async with open_pool(settings) as pool:
-        tables = await pool.fetchval(
-            """
-            SELECT string_agg(quote_ident(tablename), ', ') FROM pg_tables
-            WHERE schemaname = 'public' AND tablename NOT IN ('alembic_version', 'tenants')
-            """
-        )
         async with pool.acquire() as connection, connection.transaction():
             # Without triggers: the audit log refuses deletion.
             await connection.execute("SET LOCAL session_replication_role = replica")
-            await connection.execute(f"TRUNCATE {tables}")
-            await connection.execute("DELETE FROM tenants")
+            await connection.execute(_EMPTY_ALL_TABLES)
             await connection.execute(
                 "INSERT INTO tenants (id, name) VALUES ($1, 'default')", DEFAULT_TENANT
             )

@@ -16,7 +16,7 @@ from app.quotas.errors import QuotaExceeded
 from app.quotas.model import Caps
 from app.scripts.model import ResolvedVersion
 from app.scripts.refs import ScriptRef
-from app.scripts.store import RESOLVED_VERSION, reference_columns, resolved
+from app.scripts.resolution_store import RESOLVED_VERSION, reference_columns, resolved
 from app.sql_parameters import in_order
 from app.workers.model import NoWorkerLargeEnough
 

@@ -13,7 +13,7 @@ from app.payloads.model import StoredPayload
 from app.quotas.model import Caps
 from app.scripts.model import ResolvedVersion
 from app.scripts.refs import ScriptRef
-from app.scripts.store import reference_columns
+from app.scripts.resolution_store import reference_columns
 from app.sql_parameters import in_order
 
 # The function is in migrations/sql/accept_executions_v3.sql.

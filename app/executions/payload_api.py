@@ -7,7 +7,7 @@ from litestar.response import Stream
 
 from app.auth.callers import Caller
 from app.auth.model import Scope
-from app.executions import payload_service, reference
+from app.executions import payload_reference as reference, payload_service
 from app.executions.refs import parse_execution_id
 from app.http.authorization import needs
 from app.http.bodies import AnyRequest

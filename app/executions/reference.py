@@ -11,7 +11,6 @@ from app.executions.model import LABEL_NAME, Execution, Queued, ReplayRequest, S
 from app.executions.problems import (
     AlreadyFinished,
     ExecutionNotFound,
-    NoResult,
     NoRoomToWait,
     NotFinished,
     PartOfRun,
@@ -20,20 +19,16 @@ from app.executions.problems import (
     TooManyWaiting,
 )
 from app.executions.waiting.waiters import MAX_WAIT_SECONDS
-from app.http.negotiation import ANY_TYPE
 from app.http.openapi import (
     ANY_JSON,
     BINARY,
-    JsonSchema,
     ResponseSpec,
-    Shape,
     documented,
 )
 from app.http.openapi_parameters import (
     load_examples,
 )
 from app.http.quota_problems import quota_problem
-from app.http.ranges import DESCRIBED, RangeNotSatisfiable
 from app.http.undeclared import not_evaluated
 from app.limits import (
     MAX_LABEL_VALUE_CHARACTERS,
@@ -60,25 +55,19 @@ PARAMETERS: Final = {
 }
 _DATE_TIME: Final = {"format": "date-time"}
 _LABEL: Final = rf"^{LABEL_NAME}:[^\x00]{{0,{MAX_LABEL_VALUE_CHARACTERS}}}$(?!\n)"
-_BYTES: Final = {
-    "Content-Length": "size in bytes",
-    "ETag": "quoted SHA-256 of the whole payload",
-    "Accept-Ranges": "`bytes`",
-}
 
 NO_DATABASE: Final = DatabaseUnavailable("PostgreSQL does not answer")
 NO_BLOBS: Final = BlobsUnavailable()
 NO_SCRIPT: Final = ScriptNotFound("no script 'credit'")
 NO_VERSION: Final = VersionNotFound("the script 'cards' has no version 9")
 NO_EXECUTION: Final = ExecutionNotFound("no execution 01a1fbeb-e362-742d-9594-29c5a8afd450")
-_NOT_FINISHED: Final = NotFinished("the execution is running")
+NOT_FINISHED: Final = NotFinished("the execution is running")
 _OF_RUN: Final = PartOfRun("the execution is a part of a run, which can be repeated")
-_GONE: Final = PayloadGone(
+GONE: Final = PayloadGone(
     "input, result and logs of the execution were erased at 2026-11-20T08:00:00Z; its receipt "
     "is kept",
     members={"erased_at": "2026-11-20T08:00:00.000000Z"},
 )
-NO_RANGE: Final = RangeNotSatisfiable("there are 904 bytes")
 WAIT_REFUSALS: Final = (
     TooManyWaiting("1000 requests of this tenant are already waiting"),
     NoRoomToWait("2000 requests are already waiting"),
@@ -185,20 +174,6 @@ class ExecutionQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ) = UNSET
 
 
-class ConsoleLine(Struct, frozen=True, kw_only=True):
-    """A line that the script wrote to its console."""
-
-    level: str
-    text: str
-
-
-class Console(Struct, frozen=True, kw_only=True):
-    """The captured console; `lines_dropped` counts the lines beyond its limits."""
-
-    lines: list[ConsoleLine]
-    lines_dropped: int
-
-
 _QUEUED: Final = ResponseSpec(
     description="Accepted and committed; poll its address",
     shape=Queued,
@@ -251,7 +226,7 @@ REPLAY_EXECUTION: Final = documented(
     headers=_PREFER,
     idempotent=True,
     responses={200: _ENDED, 202: _QUEUED},
-    problems=(NO_EXECUTION, _OF_RUN, _NOT_FINISHED, _GONE, *SUBMISSION_PROBLEMS),
+    problems=(NO_EXECUTION, _OF_RUN, NOT_FINISHED, GONE, *SUBMISSION_PROBLEMS),
     parameters=PARAMETERS,
     examples=EXAMPLES,
 )
@@ -291,75 +266,6 @@ CANCEL_EXECUTION: Final = documented(
         not_evaluated("If-Match"),
         NO_DATABASE,
     ),
-    parameters=PARAMETERS,
-    examples=EXAMPLES,
-)
-
-# With the media type that a user has chosen.
-_ANY_BYTES: Final[dict[str, Shape]] = {ANY_TYPE: BINARY}
-# A part of a JSON text need not be JSON.
-_PART: Final[JsonSchema] = {"description": "a range of the bytes"}
-
-
-def payload_responses(
-    description: str,
-    shape: type | JsonSchema,
-    media_type: str = "application/json",
-    also: dict[str, Shape] | None = None,
-) -> dict[int, ResponseSpec]:
-    """Describe the responses of a route that serves a payload: whole, in ranges, not modified."""
-    part = {**_BYTES, "Content-Range": "the range of this part, and the total size"}
-    return {
-        200: ResponseSpec(
-            description=description,
-            shape=shape,
-            media_type=media_type,
-            also=also or {},
-            headers=_BYTES,
-        ),
-        206: ResponseSpec(
-            description="With `Range`: one range of the bytes",
-            shape=_PART,
-            media_type=media_type,
-            headers=part,
-        ),
-        304: ResponseSpec(description="With `If-None-Match`: the client already has these bytes"),
-    }
-
-
-SHOW_RESULT: Final = documented(
-    headers=DESCRIBED,
-    responses=payload_responses(
-        "The bytes that `JSON.stringify` produced, or that a version of `io` `bytes` returned",
-        ANY_JSON,
-        also=_ANY_BYTES,
-    ),
-    problems=(NO_EXECUTION, NoResult, _NOT_FINISHED, _GONE, NO_RANGE, NO_DATABASE, NO_BLOBS),
-    parameters=PARAMETERS,
-    examples=EXAMPLES,
-)
-
-SHOW_INPUT: Final = documented(
-    headers=DESCRIBED,
-    responses=payload_responses(
-        "The bytes as they were submitted", BINARY, OCTET_STREAM, also=_ANY_BYTES
-    ),
-    problems=(NO_EXECUTION, _GONE, NO_RANGE, NO_DATABASE, NO_BLOBS),
-    parameters=PARAMETERS,
-    examples=EXAMPLES,
-)
-
-ERASE_DATA: Final = documented(
-    responses={204: ResponseSpec(description="Input, result and logs are erased")},
-    problems=(not_evaluated("If-Match"), NO_EXECUTION, _NOT_FINISHED, NO_DATABASE),
-    parameters=PARAMETERS,
-    examples=EXAMPLES,
-)
-
-SHOW_LOGS: Final = documented(
-    headers=DESCRIBED,
-    responses=payload_responses("The lines of the console, in order", Console),
-    problems=(NO_EXECUTION, _NOT_FINISHED, _GONE, NO_RANGE, NO_DATABASE),
     parameters=PARAMETERS,
     examples=EXAMPLES,
 )

@@ -1,6 +1,6 @@
 """End a run: record how, cancel what is left of it, drop what nothing will use."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 from uuid import UUID
 
@@ -10,7 +10,7 @@ from msgspec import Struct
 from app.datasets.blob_cleanup import delete_blobs
 from app.db import Connection
 from app.executions import cancellations
-from app.metrics import count_run
+from app.metrics import count_run, count_run_rows
 from app.outages import DatabaseUnavailable
 from app.resources import Resources
 from app.runs.model import RunStatus
@@ -18,10 +18,11 @@ from app.sql_parameters import in_order
 
 
 class Ended(Struct, frozen=True, kw_only=True):
-    """What is to be done after the commit: blobs to delete, executions to stop."""
+    """What is to be done after the commit: rows to count, blobs to delete, executions to stop."""
 
     run_id: UUID
     status: RunStatus
+    rows: Mapping[str, int]
     blob_keys: Sequence[str]
     running: Sequence[UUID]
     cancelled: Sequence[UUID]
@@ -43,6 +44,7 @@ SET status = p.status, error = p.error, result_of = p.result_of,
     finished_at = clock_timestamp()
 FROM parameters AS p
 WHERE r.tenant_id = p.tenant_id AND r.id = p.id
+RETURNING r.rows_in, r.rows_out, r.rows_failed
 """
 
 # In the order of ids, as outcomes are recorded.
@@ -111,7 +113,8 @@ async def end(
         output_snapshot=snapshot,
         output_sha256=output_sha256,
     )
-    await conn.execute(END_RUN, *values)
+    rows = await conn.fetchrow(END_RUN, *values)
+    assert rows is not None  # noqa: S101 - its row is locked
     cancelled = await conn.fetch(CANCEL_EXECUTIONS, tenant, run_id)
     outputs = await conn.fetch(DELETE_OUTPUTS, tenant, run_id)
     await conn.execute(DELETE_LOST_ERRORS, tenant, run_id)
@@ -119,6 +122,7 @@ async def end(
     return Ended(
         run_id=run_id,
         status=status,
+        rows=dict(rows),
         blob_keys=[key for row in outputs for key in row if key is not None],
         running=[row["id"] for row in cancelled if row["was_running"]],
         cancelled=[row["id"] for row in cancelled],
@@ -131,6 +135,7 @@ async def after_commit(resources: Resources, ended: Ended) -> None:
     What fails is done later: by heartbeats, by resyncs and by retention.
     """
     count_run(ended.status)
+    count_run_rows(**ended.rows)
     try:
         async with resources.pool.acquire() as conn:
             for execution in ended.running:

@@ -11,15 +11,14 @@ from app.auth.model import Scope
 from app.datasets.problems import DatasetDiffers
 from app.datasets.reference import LOST, NO_DATASET, NO_SNAPSHOT
 from app.errors import invalid, located
+from app.executions.payload_reference import NO_RANGE, payload_responses
 from app.executions.reference import (
     NO_BLOBS,
     NO_DATABASE,
-    NO_RANGE,
     NO_SCRIPT,
     NO_VERSION,
     SUBMISSION_PROBLEMS,
     WAIT_REFUSALS,
-    payload_responses,
 )
 from app.executions.waiting.waiters import MAX_WAIT_SECONDS
 from app.http.openapi import ANY_JSON, JsonSchema, ResponseSpec, documented, include_schema

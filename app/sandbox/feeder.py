@@ -124,7 +124,8 @@ class Feeder:
         await self._send(self._cell.send_at_once([(Kind.END, b"")]))
 
     @property
-    def _has_bytes(self) -> bool:
+    def has_bytes(self) -> bool:
+        """Whether input and output are bytes; a stream has a format of its own."""
         return self._mode == "run" and self._job.io is Io.BYTES
 
     @property
@@ -135,7 +136,7 @@ class Feeder:
         job, limits = self._job, self._job.limits
         header = JobHeader(
             version=VERSION,
-            mode=RUN_BYTES if self._has_bytes else _MODES[self._mode],
+            mode=RUN_BYTES if self.has_bytes else _MODES[self._mode],
             seed=job.seed,
             clock_ms=job.clock_ms,
             wall_ms=limits.wall_ms,
@@ -152,7 +153,7 @@ class Feeder:
             self._cell.source = job.source
         if self._options:
             frames.append((Kind.STREAM, self._options))
-        about = {"media_type": job.media_type} if self._has_bytes else {}
+        about = {"media_type": job.media_type} if self.has_bytes else {}
         frames.append((Kind.CONTEXT, _context(job, **about) if self._mode != "check" else b""))
         return frames
 

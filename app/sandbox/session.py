@@ -12,7 +12,7 @@ from app.sandbox.feeder import OWED_TIMEOUT_S, Feeder, Payload
 from app.sandbox.frames import decode_frame
 from app.sandbox.media_types import is_media_type
 from app.sandbox.meter import Exit, Used
-from app.sandbox.outcomes import Io, Job, Limits, LogLine
+from app.sandbox.outcomes import Job, Limits, LogLine
 from app.sandbox.protocol import (
     CHUNK_BYTES,
     Kind,
@@ -123,7 +123,6 @@ class Session:
         self._cell = cell
         self._feeder = feeder
         self._limits: Limits = job.limits
-        self._io = job.io
         self._sink = sink
         self._verdict: CellVerdict | None = None
         self._breach: str | None = None
@@ -285,7 +284,7 @@ class Session:
                 raise ProtocolError(message)
 
     def _has_right_type(self, verdict: CellVerdict) -> bool:
-        if verdict.kind != "succeeded" or self._io is Io.JSON:
+        if verdict.kind != "succeeded" or not self._feeder.has_bytes:
             return verdict.media_type is None
         return verdict.media_type is not None and is_media_type(verdict.media_type)
 

@@ -24,6 +24,7 @@ from app.outages import DatabaseUnavailable
 from app.pagination import Page, PageQuery
 from app.preconditions import PreconditionFailed
 from app.quotas.errors import QuotaExceeded
+from app.sandbox.outcomes import Io
 from app.scripts.model import (
     Accepted,
     AddedVersion,
@@ -87,6 +88,7 @@ class ScriptFileQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Query parameters of an upload whose body is the file itself."""
 
     note: Annotated[Note, Meta(description="a note on this version")] | UnsetType = UNSET
+    io: Annotated[Io, Meta(description="`bytes` for a `process` over bytes")] | UnsetType = UNSET
     wall_ms: Annotated[WallMs, Meta(description="the version's time limit")] | UnsetType = UNSET
     max_cpu_ms: Annotated[CpuMs, Meta(description="the version's CPU time limit")] | UnsetType = (
         UNSET

@@ -18,7 +18,7 @@ from app.idempotency.store import require_new
 from app.limits import LimitChoice
 from app.pagination import Page, Paginator
 from app.resources import Resources
-from app.scripts import store
+from app.scripts import resolution_store, store
 from app.scripts.model import ResolvedVersion, Script, Version
 from app.scripts.problems import script_archived, script_not_found, version_not_found
 from app.scripts.refs import ScriptRef
@@ -141,7 +141,7 @@ async def resolve(
     Raises ScriptNotFound, VersionNotFound, and ScriptArchived unless `allow_archived`.
     """
     return require_version(
-        ref, await store.resolve(conn, tenant, ref), allow_archived=allow_archived
+        ref, await resolution_store.resolve(conn, tenant, ref), allow_archived=allow_archived
     )
 
 

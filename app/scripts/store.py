@@ -11,9 +11,9 @@ from app.limits import LimitChoice
 from app.quotas.errors import QuotaExceeded
 from app.quotas.model import Caps
 from app.sandbox.outcomes import Io, ScriptKind
-from app.scripts.model import ResolvedVersion, Script, Version
+from app.scripts.model import Script, Version
 from app.scripts.problems import NameTaken
-from app.scripts.refs import ScriptRef
+from app.scripts.resolution_store import id_or_name
 from app.sql_parameters import in_order
 
 # The function is in migrations/sql/quota_against_upload_v2.sql.
@@ -141,7 +141,7 @@ SELECT_SCRIPT = _SCRIPTS + "AND (s.id = $2 OR s.name = $3)"
 
 async def select_script(conn: Connection, tenant: UUID, script: UUID | str) -> Script | None:
     """Find a script by its id or its name."""
-    row = await conn.fetchrow(SELECT_SCRIPT, tenant, *_id_or_name(script))
+    row = await conn.fetchrow(SELECT_SCRIPT, tenant, *id_or_name(script))
     return None if row is None else _script(row)
 
 
@@ -175,7 +175,7 @@ async def lock_script(
     conn: Connection, tenant: UUID, script: UUID | str
 ) -> tuple[UUID, bool] | None:
     """Lock a script's row until the transaction ends; return its id and whether it is archived."""
-    row = await conn.fetchrow(LOCK_SCRIPT, tenant, *_id_or_name(script))
+    row = await conn.fetchrow(LOCK_SCRIPT, tenant, *id_or_name(script))
     return None if row is None else (row["id"], row["archived_at"] is not None)
 
 
@@ -272,79 +272,6 @@ async def select_version_page(
     """List versions, newest first."""
     rows = await conn.fetch(SELECT_VERSION_PAGE, tenant, script_id, below, limit)
     return [_version(row) for row in rows]
-
-
-# A subquery that resolves the script and the version, alias or `latest` of the CTE `parameters`. A
-# script without that version is a row whose version is NULL.
-RESOLVED_VERSION = """(
-    SELECT s.id AS script_id, s.archived_at, v.version, v.io,
-           v.wall_ms, v.max_cpu_ms, v.memory_bytes, v.max_output_bytes
-    FROM parameters
-    JOIN scripts AS s
-      ON s.tenant_id = parameters.tenant_id
-     AND (s.id = parameters.script_id OR s.name = parameters.script_name)
-    LEFT JOIN script_aliases AS a
-           ON a.tenant_id = s.tenant_id AND a.script_id = s.id AND a.alias = parameters.alias
-    LEFT JOIN LATERAL (
-        SELECT * FROM script_versions AS v
-        WHERE v.tenant_id = s.tenant_id AND v.script_id = s.id
-          AND (v.version = coalesce(parameters.version, a.version) OR parameters.alias = 'latest')
-        ORDER BY v.version DESC
-        LIMIT 1
-    ) AS v ON true
-)"""
-
-RESOLVE = f"""
-WITH parameters AS NOT MATERIALIZED (
-    SELECT $1::uuid AS tenant_id,
-           $2::uuid AS script_id,
-           $3::text AS script_name,
-           $4::integer AS version,
-           $5::text AS alias
-)
-SELECT script_id, archived_at, version, io
-FROM {RESOLVED_VERSION} AS resolved
-"""  # noqa: S608 - put together from constants
-
-
-async def resolve(conn: Connection, tenant: UUID, ref: ScriptRef) -> ResolvedVersion | UUID | None:
-    """Resolve a reference.
-
-    Returns the script's id alone if it has no such version, None if there is no such script.
-    """
-    values = in_order(RESOLVE, tenant_id=tenant, **reference_columns(ref))
-    return resolved(await conn.fetchrow(RESOLVE, *values))
-
-
-def reference_columns(ref: ScriptRef) -> dict[str, UUID | str | int | None]:
-    """Return the parameters of RESOLVED_VERSION that name a script and its version."""
-    script_id, script_name = _id_or_name(ref.script)
-    version, alias = (ref.selector, None) if isinstance(ref.selector, int) else (None, ref.selector)
-    return {
-        "script_id": script_id,
-        "script_name": script_name,
-        "version": version,
-        "alias": alias,
-    }
-
-
-def resolved(row: asyncpg.Record | None) -> ResolvedVersion | UUID | None:
-    """Read the columns of RESOLVED_VERSION, which may be part of a wider row."""
-    if row is None or row["script_id"] is None:
-        return None
-    if row["version"] is None:
-        script_id: UUID = row["script_id"]
-        return script_id
-    return ResolvedVersion(
-        script_id=row["script_id"],
-        version=row["version"],
-        archived_at=row["archived_at"],
-        io=Io(row["io"]),
-    )
-
-
-def _id_or_name(script: UUID | str) -> tuple[UUID | None, str | None]:
-    return (script, None) if isinstance(script, UUID) else (None, script)
 
 
 def _limits(row: asyncpg.Record) -> LimitChoice:

@@ -76,8 +76,11 @@ function sumOf(bytes, at, end) {
   return sum + BigInt(small);
 }
 
-const decoder = new TextDecoder("latin1");
-const textOf = (bytes) => decoder.decode(bytes);
+function textOf(bytes) {
+  let text = "";
+  for (const byte of bytes) text += String.fromCharCode(byte);
+  return text;
+}
 
 function evenOf(line) {
   const number = BigInt(line);

@@ -11,7 +11,7 @@ from msgspec import Struct
 from app.sandbox.parts import Format, Part, Task
 from app.sandbox.pool import SandboxPool
 from scripts.benchmarks.output import Line, new_line
-from scripts.benchmarks.streams import NO_NODE, Ran, run_in_cell, run_in_node
+from scripts.benchmarks.streams import NO_NODE, Ran, rate_in_parts, run_in_cell, run_in_node
 from scripts.benchmarks.workload import MIB
 
 _EXAMPLE: Final = Path(__file__).resolve().parents[2] / "examples" / "sum-even"
@@ -44,6 +44,7 @@ async def measure_styles(pool: SandboxPool, numbers: Numbers, *, runs: int) -> l
     """Measure each style in a cell, beside Node's loop, and beside the same script in Node."""
     ours: dict[Format, list[Ran]] = {style: [] for style in _GOALS}
     same: dict[Format, list[Ran]] = {style: [] for style in _GOALS}
+    in_parts: dict[Format, list[float]] = {style: [] for style in _GOALS}
     loops: list[Ran] = []
     for _ in range(runs):
         loop = await run_in_node("loop", numbers.file)
@@ -51,8 +52,10 @@ async def measure_styles(pool: SandboxPool, numbers: Numbers, *, runs: int) -> l
         for style in _GOALS:
             script = _EXAMPLE / f"{style}.js"
             part = Part(task=Task.FOLD, format=style, finish=True)
-            ran = await run_in_cell(pool, script.read_bytes(), part, numbers.file)
+            source = script.read_bytes()
+            ran = await run_in_cell(pool, source, part, numbers.file)
             ours[style] += _checked(ran, numbers)
+            in_parts[style].append(await rate_in_parts(pool, source, part, numbers.file))
             same[style] += _checked(await run_in_node(style, numbers.file, script), numbers)
     return [
         new_line(
@@ -69,6 +72,7 @@ async def measure_styles(pool: SandboxPool, numbers: Numbers, *, runs: int) -> l
                     cell.cpu_rate / node.cpu_rate
                     for cell, node in zip(ours[style], same[style], strict=False)
                 ],
+                "in_parts_of_8_mib": in_parts[style],
                 "wall_mb_per_s": [each.wall_rate for each in ours[style]],
                 "wall_mb_per_s_of_baseline": [each.wall_rate for each in loops],
                 "peak_mib": [each.peak_bytes / MIB for each in ours[style]],

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -109,23 +110,26 @@ def test_an_unknown_command_prints_the_usage(data: Path) -> None:
     assert "usage: ./start.sh" in done.stderr
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_stop_leaves_no_process_and_its_state_survives(
-    data: Path, number: signal.Signals
-) -> None:
+def test_a_stop_leaves_no_process_and_its_state_survives(data: Path) -> None:
     port = free_port()
+    made: list[str] = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        with LauncherProcess(data, port) as launched:
+            launched.wait_until_ready()
+            assert all(answers(f"{launched.url}/scripts/{name}") for name in made)
+            made.append(f"made-before-{number.name.lower()}")
+            answer = httpx.post(
+                f"{launched.url}/scripts",
+                json={"name": made[-1], "source": SOURCE},
+                trust_env=False,
+            )
+            assert answer.status_code == 201, answer.text
+            processes = launched.processes()
+            assert launched.end(number) == 0
+            eventually(partial(gone, processes))
     with LauncherProcess(data, port) as launched:
         launched.wait_until_ready()
-        made = httpx.post(
-            f"{launched.url}/scripts", json={"name": "plus", "source": SOURCE}, trust_env=False
-        )
-        assert made.status_code == 201, made.text
-        processes = launched.processes()
-        assert launched.end(number) == 0
-        eventually(lambda: gone(processes))
-    with LauncherProcess(data, port) as launched:
-        launched.wait_until_ready()
-        assert answers(f"{launched.url}/scripts/plus")
+        assert all(answers(f"{launched.url}/scripts/{name}") for name in made)
 
 
 def test_a_killed_launcher_leaves_no_process_and_the_next_start_works_at_once(
@@ -142,17 +146,20 @@ def test_a_killed_launcher_leaves_no_process_and_the_next_start_works_at_once(
     eventually(lambda: gone(processes))
 
 
-@pytest.mark.parametrize("victim", ["app.main", "app.worker", "redis-server", "postgres"])
-def test_a_killed_process_is_restarted(data: Path, victim: str) -> None:
+def test_a_killed_process_is_restarted(data: Path) -> None:
     with LauncherProcess(data, free_port()) as launched:
         launched.wait_until_ready()
-        killed = launched.child(victim)
-        killed.kill()
-        eventually(lambda: not runs(killed) and "restarting it" in launched.output)
-        eventually(lambda: answers(f"{launched.url}/health/ready"))
-        eventually(lambda: launched.child(victim).pid != killed.pid)
-        result = _run_once(launched.url)
-        assert result == "2"
+        for number, victim in enumerate(("app.main", "app.worker", "redis-server", "postgres")):
+            _await_restart_of(victim, launched, before=number)
+            assert _run_once(launched.url, f"after-{number}") == "2", victim
+
+
+def _await_restart_of(victim: str, launched: LauncherProcess, *, before: int) -> None:
+    killed = launched.child(victim)
+    killed.kill()
+    eventually(lambda: not runs(killed) and launched.output.count("restarting it") > before)
+    eventually(lambda: answers(f"{launched.url}/health/ready"))
+    eventually(lambda: launched.child(victim).pid != killed.pid)
 
 
 def test_a_process_that_keeps_dying_ends_the_launcher_with_its_log(
@@ -255,7 +262,7 @@ def test_it_works_as_an_ordinary_user_below_an_unreadable_home(home_of_nobody: P
     ) as launched:
         launched.wait_until_ready()
         assert {NOBODY} == {process.uids().real for process in launched.processes()}
-        assert _run_once(launched.url) == "2"
+        assert _run_once(launched.url, "plus") == "2"
 
 
 def _become_nobody(home: Path) -> list[str]:
@@ -290,11 +297,11 @@ def _venv_of_nobody(become: list[str], home: Path) -> str:
     return str(venv / "bin" / "python")
 
 
-def _run_once(url: str) -> str:
+def _run_once(url: str, name: str) -> str:
     with httpx.Client(base_url=url, trust_env=False, timeout=30) as client:
-        made = client.post("/scripts", json={"name": "plus", "source": SOURCE})
+        made = client.post("/scripts", json={"name": name, "source": SOURCE})
         assert made.status_code == 201, made.text
-        accepted = client.post("/scripts/plus/executions", content="1")
+        accepted = client.post(f"/scripts/{name}/executions", content="1")
         assert accepted.status_code == 202, accepted.text
         location = accepted.headers["location"]
         eventually(lambda: client.get(location).json()["status"] not in {"queued", "running"})

@@ -14,6 +14,7 @@ from uuid import uuid4
 
 import pytest
 
+from tests.support.requests_with_bodies import FOLD
 from tests.support.system import CARDS, ROOT
 from tests.support.system_with_keys import SystemWithKeys
 
@@ -189,6 +190,26 @@ def test_a_generated_client_runs_batches_replays_and_comparisons(client: Generat
     compared = client.call("comparisons.show_comparison", str(created.id), wait=30.0)
     assert (compared.state, compared.differing) == (models.ComparisonState.FINISHED, 2)
     assert compared.differences[0].changes[0].after > compared.differences[0].changes[0].before
+
+
+def test_a_generated_client_runs_a_script_over_a_dataset(client: Generated) -> None:
+    name = f"runs-{uuid4().hex[:8]}"
+    models = client.models
+    client.call("scripts.create_script", body=models.CreateScript(name=name, source=FOLD))
+    client.call("datasets.put_dataset", name, body=models.PutDataset())
+    lines = client.types.File(payload=io.BytesIO(b"{}\n{}\n"))
+    client.call("datasets.put_file", name, "a", body=lines)
+
+    queued = client.call("runs.create_run", body=models.CreateRun(script=name, dataset=name))
+
+    run = client.call("runs.show_run", str(queued.id), wait=30.0)
+    assert (run.status, run.result) == (models.RunStatus.SUCCEEDED, 2)
+    assert run.receipt.input_.snapshot == run.input_.snapshot == 1
+    assert client.call("runs.list_run_errors", str(run.id)).items == []
+    again = client.call("runs.replay_run", str(run.id))
+    assert client.call("runs.show_run", str(again.id), wait=30.0).replay.identical
+    [part] = client.call("executions.list_executions", run=str(run.id)).items
+    assert (part.run.id, part.run.task) == (run.id, "fold")
 
 
 def test_its_errors_are_problems(client: Generated) -> None:

@@ -3,6 +3,7 @@
 import struct
 import zlib
 from collections import Counter
+from collections.abc import Callable
 from typing import Final
 
 import pytest
@@ -28,12 +29,11 @@ class Image(Struct, frozen=True):
 
 @pytest.fixture(scope="module")
 def script(system: System) -> str:
-    files = {
-        "name": (None, "shuffle"),
-        "io": (None, "bytes"),
-        "file": ("script.js", (EXAMPLE / "script.js").read_bytes()),
-    }
-    answer = system.client.post("/scripts", files=files)
+    answer = system.client.post(
+        "/scripts",
+        data={"name": "shuffle", "io": "bytes"},
+        files={"file": (EXAMPLE / "script.js").read_bytes()},
+    )
     assert answer.status_code == 201, answer.text
     assert answer.json()["warnings"] == []
     return "shuffle"
@@ -71,8 +71,8 @@ def test_every_colour_type_and_filter(system: System, script: str, colour: int) 
 
 
 PIXEL: Final = (b"IDAT", zlib.compress(b"\0\1\2\3"))
-NO_IMAGES: Final = {
-    "the input is not a PNG": b"GIF89a",
+NO_IMAGES: Final[dict[str, Callable[[], bytes]]] = {
+    "the input is not a PNG": lambda: b"GIF89a",
     "16 bits a sample": lambda: _png(1, 1, 2, [PIXEL], depth=16),
     "interlaced": lambda: _png(1, 1, 2, [PIXEL], interlace=1),
     "no colour type 5": lambda: _png(1, 1, 5, [PIXEL]),
@@ -94,7 +94,7 @@ NO_IMAGES: Final = {
 
 def test_what_it_cannot_read_is_said(system: System, script: str) -> None:
     for message, image in NO_IMAGES.items():
-        execution = system.run(script, image if isinstance(image, bytes) else image())
+        execution = system.run(script, image())
         assert message in execution["error"]["message"]
 
 

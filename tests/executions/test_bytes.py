@@ -231,10 +231,7 @@ def test_versions_over_bytes_are_compared(system: System) -> None:
         answer = system.client.post(f"/scripts/{name}/comparisons", json=body)
         assert answer.status_code == 202, answer.text
         url = answer.headers["Location"]
-        for _ in until("the comparison has finished"):
-            comparison = system.client.get(url).json()
-            if comparison["finished_at"] is not None:
-                break
+        comparison = system.client.get(f"{url}?wait=60").json()
         assert comparison[outcome] == 2, comparison
         assert all("changes" not in each for each in comparison["differences"])
 

@@ -67,3 +67,7 @@ def test_without_a_loss_there_are_no_warnings(system: System, body: str) -> None
 
     assert execution["status"] in ("succeeded", "failed")
     assert "warnings" not in execution
+
+
+def test_every_code_has_a_message() -> None:
+    assert set(MESSAGES) == set(WarningCode)

@@ -6,6 +6,7 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from typing import Any, Final
 from uuid import UUID
 
@@ -78,44 +79,55 @@ def tenant(keyed: SystemWithKeys) -> str:
     return tenant
 
 
-@pytest.mark.parametrize("case", CASES, ids=_id_of)
 def test_a_revoked_key_changes_nothing_with_a_body_that_comes_late(
-    keyed: SystemWithKeys, tenant: str, case: Case
+    keyed: SystemWithKeys, tenant: str
 ) -> None:
-    whose = "default" if case.scope is Scope.ADMIN else tenant
-    made = _cached_key(keyed, whose, sorted({case.scope, Scope.READ}))
+    keys = {
+        case: _cached_key(
+            keyed,
+            "default" if case.scope is Scope.ADMIN else tenant,
+            sorted({case.scope, Scope.READ}),
+        )
+        for case in CASES
+    }
 
-    with _held(keyed, case, made.key) as held:
-        _revoke(keyed, made)
+    with ExitStack() as stack:
+        held = {
+            case: stack.enter_context(_held(keyed, case, made.key)) for case, made in keys.items()
+        }
+        for made in keys.values():
+            _revoke(keyed, made)
         before = _stored(keyed.system)
-        answer = _end(held)
+        answers = _end_all(held)
+        after = _stored(keyed.system)
 
-    assert answer.status == 401, answer.body
-    assert json.loads(answer.body)["type"] == "urn:crivo:problem:invalid-key"
-    assert _stored(keyed.system) == before
+    assert {_id_of(case): _refusal(answer) for case, answer in answers.items()} == {
+        _id_of(case): (401, "urn:crivo:problem:invalid-key") for case in CASES
+    }
+    assert after == before
 
 
-@pytest.mark.parametrize(
-    "case", [each for each in CASES if each.scope is not Scope.ADMIN], ids=_id_of
-)
 def test_a_suspended_tenant_changes_nothing_with_a_body_that_comes_late(
-    keyed: SystemWithKeys, tenant: str, case: Case
+    keyed: SystemWithKeys, tenant: str
 ) -> None:
     key = _cached_key(keyed, tenant, WORKING).key
+    cases = [each for each in CASES if each.scope is not Scope.ADMIN]
 
-    with _held(keyed, case, key) as held:
+    with ExitStack() as stack:
+        held = {case: stack.enter_context(_held(keyed, case, key)) for case in cases}
         keyed.request("PATCH", f"/tenants/{tenant}", json={"suspended": True})
         try:
             keyed.becomes(403, key)
             before = _stored(keyed.system)
-            answer = _end(held)
+            answers = _end_all(held)
             after = _stored(keyed.system)
         finally:
             keyed.request("PATCH", f"/tenants/{tenant}", json={"suspended": False})
             keyed.becomes(200, key)
 
-    assert answer.status == 403
-    assert json.loads(answer.body)["type"] == "urn:crivo:problem:tenant-suspended"
+    assert {_id_of(case): _refusal(answer) for case, answer in answers.items()} == {
+        _id_of(case): (403, "urn:crivo:problem:tenant-suspended") for case in cases
+    }
     assert after == before
 
 
@@ -250,6 +262,15 @@ def _end(held: HalfSentRequest) -> Answer:
     # The API's own interval: an earlier end would be admitted by the last check.
     time.sleep(RECENT_SECONDS)
     return held.end()
+
+
+def _end_all(held: dict[Case, HalfSentRequest]) -> dict[Case, Answer]:
+    time.sleep(RECENT_SECONDS)
+    return {case: each.end() for case, each in held.items()}
+
+
+def _refusal(answer: Answer) -> tuple[int, str]:
+    return answer.status, json.loads(answer.body)["type"]
 
 
 def _held(keyed: SystemWithKeys, case: Case, key: str) -> Any:  # noqa: ANN401 - a context

@@ -66,3 +66,9 @@ def test_deep_nesting_can_be_linted() -> None:
     for source in ("[" * 100_000 + "]" * 100_000, "{" * 100_000 + "fetch(1)" + "}" * 100_000):
         codes = [finding.code for finding in lint(source.encode()).findings]
         assert codes[0] == "no_process"
+
+
+def test_lint_positions_ignore_a_byte_order_mark() -> None:
+    places = [each.position for each in lint("\ufefffetch(1); process.env".encode()).findings]
+    assert [(place.line, place.column) for place in places[:2]] == [(1, 1), (1, 1)]
+    assert places[0].excerpt == "fetch(1); process.env\n^"

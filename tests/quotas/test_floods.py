@@ -10,7 +10,8 @@ import httpx
 import pytest
 
 from tests.support.half_sent_requests import begun
-from tests.support.system import System, until
+from tests.support.servers import Databases, Servers, redis_database
+from tests.support.system import open_system, until
 from tests.support.system_with_keys import SystemWithKeys
 
 ENDLESS: Final = "while (true) {} function process(data) { return data }"
@@ -20,18 +21,26 @@ HARD_TO_READ: Final = f"{GOOD}{';' * 400_000}"
 _JSON: Final = {"Content-Type": "application/json"}
 
 
-@pytest.fixture
-def shared(stopped_system: System) -> Iterator[SystemWithKeys]:
+@pytest.fixture(scope="module")
+def shared(
+    databases: Databases, servers: Servers, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[SystemWithKeys]:
     """A system that allows a tenant fifty requests in flight, of which three may wait."""
-    stopped_system.environ |= {
-        "CRIVO_MAX_REQUESTS_OF_TENANT": "50",
-        "CRIVO_MAX_WAITING_OF_TENANT": "3",
-    }
-    keyed = SystemWithKeys(stopped_system).start()
-    for name in ("flooding", "other"):
-        keyed.tenant(name)
-    yield keyed
-    assert "request.failed" not in stopped_system.logs_of_process("app.main")
+    folder = tmp_path_factory.mktemp("floods")
+    with (
+        databases.migrated() as database_url,
+        redis_database(servers) as redis_url,
+        open_system(database_url=database_url, redis_url=redis_url, folder=folder) as system,
+    ):
+        system.environ |= {
+            "CRIVO_MAX_REQUESTS_OF_TENANT": "50",
+            "CRIVO_MAX_WAITING_OF_TENANT": "3",
+        }
+        keyed = SystemWithKeys(system).start()
+        for name in ("flooding", "other"):
+            keyed.tenant(name)
+        yield keyed
+        assert "request.failed" not in system.logs_of_process("app.main")
 
 
 FLOODS: Final[dict[str, dict[str, Any]]] = {

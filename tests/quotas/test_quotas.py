@@ -6,14 +6,17 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any, Final
+from uuid import uuid4
 
 import httpx
 import pytest
 
 from app.quotas.errors import QuotaExceeded
 from tests.support.raw_connections import connected
-from tests.support.system import System, until
+from tests.support.servers import Databases, Servers, redis_database
+from tests.support.system import System, open_system, until
 from tests.support.system_with_keys import SystemWithKeys
 
 SOURCE: Final = "function process(data) { return data }"
@@ -21,21 +24,34 @@ MIB: Final = 2**20
 SUBMITTERS: Final = 32
 
 
-@pytest.fixture
-def keyed_apis(stopped_system: System) -> Iterator[tuple[SystemWithKeys, list[str]]]:
+@pytest.fixture(scope="module")
+def keyed_apis(
+    databases: Databases, servers: Servers, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[SystemWithKeys, list[str]]]:
     """Two API processes and no worker, so queued executions stay queued."""
-    keyed = SystemWithKeys(stopped_system)
-    stopped_system.start_api()
-    stopped_system.await_api()
-    with stopped_system.another_api() as other:
-        yield keyed, [stopped_system.url, other]
+    folder = tmp_path_factory.mktemp("quotas")
+    with (
+        databases.migrated() as database_url,
+        redis_database(servers) as redis_url,
+        open_system(database_url=database_url, redis_url=redis_url, folder=folder) as system,
+    ):
+        keyed = SystemWithKeys(system)
+        system.start_api()
+        system.await_api()
+        with system.another_api() as other:
+            yield keyed, [system.url, other]
 
 
 def limited(keyed: SystemWithKeys, **caps: int) -> str:
     """Create a tenant with caps; return a key of it."""
-    answer = keyed.post("/tenants", json={"name": "limited", "caps": caps})
+    name = f"limited-{uuid4().hex}"
+    answer = keyed.post("/tenants", json={"name": name, "caps": caps})
     assert answer.status_code == 201, answer.text
-    return keyed.key("limited").key
+    return keyed.key(name).key
+
+
+def blobs_of(keyed: SystemWithKeys) -> set[Path]:
+    return {path for path in (keyed.system.folder / "blobs").rglob("*") if path.is_file()}
 
 
 def at_once(
@@ -104,8 +120,9 @@ def test_the_quota_of_queued_executions_is_exact(
     assert Counter(answer.status_code for answer in answers) == {202: cap, 429: 60}
     assert [answer.json()["used"] for answer in refused(answers, "queued", cap)] == [cap] * 60
     # Another tenant is not affected.
-    upload(keyed, keyed.admin_key)
-    assert keyed.post("/scripts/echo/executions", content=b"1").status_code == 202
+    other = limited(keyed)
+    upload(keyed, other)
+    assert keyed.post("/scripts/echo/executions", other, content=b"1").status_code == 202
 
 
 @pytest.mark.parametrize("quota", ["stored-bytes", "bytes-per-day"])
@@ -117,6 +134,7 @@ def test_the_quotas_of_bytes_are_exact(
     cap = size * fit + size // 2
     key = limited(keyed, **{f"max_{quota.replace('-', '_')}": cap})
     upload(keyed, key)
+    before = blobs_of(keyed)
 
     answers = at_once(urls, key, fit + 12, submission(b"1" * size))
 
@@ -125,8 +143,7 @@ def test_the_quotas_of_bytes_are_exact(
     assert [answer.json()["used"] for answer in refusals] == [size * fit] * 12
     # A smaller input still fits, and refused inputs leave nothing behind.
     assert [each.status_code for each in at_once(urls, key, 1, submission(b"1"))] == [202]
-    blobs = [path for path in (keyed.system.folder / "blobs").rglob("*") if path.is_file()]
-    assert len(blobs) == (fit if size > MIB else 0)
+    assert len(blobs_of(keyed) - before) == (fit if size > MIB else 0)
 
 
 @pytest.mark.parametrize("quota", ["queued", "stored-bytes", "bytes-per-day"])
@@ -138,6 +155,7 @@ def test_an_input_over_a_quota_is_refused_before_it_was_sent(
     key = limited(keyed, **{f"max_{quota.replace('-', '_')}": cap})
     upload(keyed, key)
     assert [each.status_code for each in at_once(urls, key, 1, submission(b"1"))] == [202]
+    before = blobs_of(keyed)
     head = (
         "POST /scripts/echo/executions HTTP/1.1\r\nHost: localhost\r\n"
         f"Authorization: Bearer {key}\r\nContent-Length: {3 * MIB}\r\n\r\n"
@@ -150,7 +168,7 @@ def test_an_input_over_a_quota_is_refused_before_it_was_sent(
 
     assert answer.startswith("HTTP/1.1 429 ")
     assert f'RateLimit-Policy: "{quota}";q={cap}'.lower() in answer.lower()
-    assert not list((keyed.system.folder / "blobs").rglob("inputs/*"))
+    assert blobs_of(keyed) == before
 
 
 def test_a_daily_quota_resets_at_midnight(keyed_apis: tuple[SystemWithKeys, list[str]]) -> None:

@@ -1,4 +1,4 @@
-"""What a run cannot be is refused with the member of its body that says so."""
+"""Runs that cannot be are refused with the member of the body that says so."""
 
 from uuid import uuid4
 

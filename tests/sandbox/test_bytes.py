@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -19,11 +18,14 @@ from app.sandbox.outcomes import (
     TimedOut,
     UnsettledPromise,
 )
+from app.sandbox.parts import Format, Output, Part, Task
 from app.sandbox.pool import SandboxPool, open_pool
 from app.sandbox.protocol import CHUNK_BYTES, Isolation
 from tests.support.sandbox_runs import MIB, Ran, chunks_of, job, run_job
+from tests.support.sandbox_streams import stream
 
 ECHO = "function process(bytes) { return bytes }"
+RESIZABLE = "const RESIZABLE = new ArrayBuffer(8, { maxByteLength: 9 });"
 BYTES = [
     ("bytes.buffer", b"012345"),
     ("bytes.subarray(1, 3)", b"12"),
@@ -54,15 +56,23 @@ NO_BYTES = [
     (r"{ type: 'a/b\ud800', body: bytes }", "is not a media type"),
     ("(bytes.buffer.transfer(), bytes)", "detached"),
     ("new Uint8Array(0).buffer.transfer() && (b => (b.transfer(), b))(bytes.buffer)", "detach"),
-    ("(b => { const v = new Uint8Array(b, 4, 4); b.resize(5); return v })"
-     "(new ArrayBuffer(8, { maxByteLength: 9 }))", "too short"),
+    ("(b => { const v = new Uint8Array(b, 4, 4); b.resize(5); return v })(RESIZABLE)", "too short"),
     ("new Proxy(bytes, {})", "an object that is no bytes"),
     ("Object.create(Uint8Array.prototype)", "no bytes"),
 ]  # fmt: skip
 
 
-async def run(pool: SandboxPool, source: str, payload: bytes = b"", **choices: Any) -> Ran:
-    return await run_job(pool, replace(job(source, **choices), io=Io.BYTES), payload)
+async def run(
+    pool: SandboxPool,
+    source: str,
+    payload: bytes = b"",
+    *,
+    wall_ms: int = 10_000,
+    memory_bytes: int = 512 * MIB,
+    output_bytes: int = 64 * MIB,
+) -> Ran:
+    what = job(source, wall_ms=wall_ms, memory_bytes=memory_bytes, output_bytes=output_bytes)
+    return await run_job(pool, replace(what, io=Io.BYTES), payload)
 
 
 async def test_bytes_come_and_leave_exactly(pool: SandboxPool) -> None:
@@ -113,7 +123,9 @@ async def test_what_counts_as_bytes(pool: SandboxPool) -> None:
 
 async def test_anything_else_is_an_invalid_result(pool: SandboxPool) -> None:
     for returned, message in NO_BYTES:
-        ran = await run(pool, f"function process(bytes) {{ return ({returned}) }}", b"012345")
+        ran = await run(
+            pool, RESIZABLE + f"function process(bytes) {{ return ({returned}) }}", b"012345"
+        )
         assert isinstance(ran.outcome, InvalidResult), (returned, ran.outcome)
         assert message in ran.outcome.message
         assert ran.output == b""
@@ -205,6 +217,13 @@ async def test_the_console_and_errors_are_as_ever(pool: SandboxPool) -> None:
     assert ran.error.message == "process is not defined"
 
 
+async def test_a_part_of_a_run_has_its_own_format(pool: SandboxPool) -> None:
+    what = replace(job("const map = bytes => bytes.subarray(1)"), io=Io.BYTES)
+    part = Part(task=Task.MAP, format=Format.BYTES, output=Output.BYTES)
+    ran = await stream(pool, what, part, b"012")
+    assert (ran.report.outcome, ran.output) == (Succeeded(output_bytes=2), b"12")
+
+
 @pytest.mark.parametrize("isolation", [Isolation.ISOLATE, Isolation.PROCESS, None])
 async def test_each_isolation_has_bytes(isolation: Isolation | None) -> None:
     native = isolation is not None
@@ -236,5 +255,5 @@ async def test_each_isolation_has_bytes(isolation: Isolation | None) -> None:
         ("a/" + "b" * 254, False),
     ],
 )
-def test_media_types(text: str, valid: bool) -> None:
+def test_media_types(text: str, *, valid: bool) -> None:
     assert is_media_type(text) is valid

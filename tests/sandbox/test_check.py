@@ -4,6 +4,8 @@ import pytest
 
 from app.sandbox.pool import SandboxPool
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 
 @pytest.mark.parametrize(
     "source",

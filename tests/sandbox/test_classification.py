@@ -18,6 +18,8 @@ from app.sandbox.outcomes import (
 from app.sandbox.pool import SandboxPool
 from tests.support.sandbox_runs import MIB, run
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 CARDS = Path(__file__).resolve().parents[2] / "examples" / "cards"
 
 

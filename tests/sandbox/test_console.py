@@ -6,6 +6,8 @@ from app.sandbox.outcomes import LogLine, OutOfMemory, Succeeded, TimedOut
 from app.sandbox.pool import SandboxPool
 from tests.support.sandbox_runs import MIB, run
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 
 async def test_levels_and_values_are_captured(pool: SandboxPool) -> None:
     source = """

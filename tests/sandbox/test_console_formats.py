@@ -5,6 +5,8 @@ import pytest
 from app.sandbox.pool import SandboxPool
 from tests.support.sandbox_runs import run
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 
 async def _lines(pool: SandboxPool, body: str) -> list[str]:
     ran = await run(pool, f"async function process() {{ {body}\nreturn 1 }}")

@@ -1,10 +1,13 @@
 """The second argument of `process` is complete, and no script or client can forge it."""
 
+import pytest
 from msgspec.structs import replace
 
 from app.sandbox.outcomes import Context, InvalidInput
 from app.sandbox.pool import SandboxPool
 from tests.support.sandbox_runs import Ran, job, run_job
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 CONTEXT = Context(
     execution_id="01a1fbeb-e362-742d-9594-29c5a8afd450",

@@ -9,6 +9,8 @@ from app.sandbox.pool import SandboxPool, open_pool
 from app.sandbox.protocol import Isolation
 from tests.support.sandbox_runs import job, run, run_job
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 # Everything that was found to vary, or might, between two processes, two isolates or two tiers
 # of compilation: each observation ends up in the output's bytes.
 OBSERVATIONS = """

@@ -4,10 +4,11 @@ import msgspec
 import pytest
 
 from app.execution_errors import failure_of
-from app.sandbox.classification import CellVerdict, Evidence, classify
-from app.sandbox.outcomes import InvalidResult, OutOfMemory, ScriptError, Threw
+from app.sandbox.outcomes import InvalidResult, OutOfMemory, ScriptError
 from app.sandbox.pool import SandboxPool
-from tests.support.sandbox_runs import MIB, job, run
+from tests.support.sandbox_runs import MIB, run
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 CHAIN = """async function process() {
   try {
@@ -130,32 +131,6 @@ async def test_the_harness_lists_errors_without_running_user_code(pool: SandboxP
     }"""
     error = (await run(pool, source)).error
     assert [inner.message for inner in error.errors] == ["one", "two"]
-
-
-def test_the_pool_limits_the_causes_of_a_cell() -> None:
-    plain: dict[str, object] = {"name": "E", "message": "", "stack": "", "line": 1, "column": 1}
-    error = plain
-    for _ in range(200):
-        error = {**plain, "cause": error, "errors": [plain]}
-    verdict = {"kind": "threw", "run_ns": 1, "lines_dropped": 0, "error": error}
-    evidence = Evidence(
-        verdict=msgspec.convert(verdict, CellVerdict),
-        breach=None,
-        killed_for=None,
-        exit=None,
-        stderr=b"",
-        base_bytes=0,
-        peak_bytes=0,
-        last_bytes=0,
-        private_growth_bytes=0,
-        output_bytes=0,
-    )
-    outcome = classify(evidence, limits=job("").limits, source=b"x")
-    assert isinstance(outcome, Threw)
-    count, inner = 0, outcome.error.cause
-    while inner is not None:
-        count, inner = count + 1, inner.cause
-    assert count == 12
 
 
 async def test_a_hidden_stack_does_not_hide_the_position(pool: SandboxPool) -> None:

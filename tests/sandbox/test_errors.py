@@ -2,9 +2,10 @@
 
 import pytest
 
-from app.sandbox.excerpts import excerpt_at
 from app.sandbox.pool import SandboxPool
 from tests.support.sandbox_runs import run
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @pytest.mark.parametrize(
@@ -150,16 +151,3 @@ async def test_no_stack_of_the_top_level_breaks_the_verdict(pool: SandboxPool, s
 async def test_long_messages_are_clipped(pool: SandboxPool) -> None:
     error = (await run(pool, "function process() { throw new Error('x'.repeat(1e6)) }")).error
     assert error.message == "x" * 16_384
-
-
-def test_an_excerpt_of_a_long_line_shows_the_part_around_the_column() -> None:
-    source = b"a" * 500 + b"!" + b"b" * 500
-    line, caret = (excerpt_at(source, line=1, column=501) or "").split("\n")
-    assert line[caret.index("^")] == "!"
-    assert line[0] == line[-1] == "…"
-    assert len(line) < 130
-
-
-@pytest.mark.parametrize(("line", "column"), [(0, 1), (2, 1), (1, 0), (1, 9)])
-def test_a_position_outside_the_source_has_no_excerpt(line: int, column: int) -> None:
-    assert excerpt_at(b"let a=1", line=line, column=column) is None

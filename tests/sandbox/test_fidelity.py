@@ -10,6 +10,8 @@ from app.sandbox.outcomes import Succeeded
 from app.sandbox.pool import SandboxPool
 from tests.support.sandbox_runs import MIB, run
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 NODE = shutil.which("node")
 ROUND_TRIP = (
     "const fs = require('fs');"

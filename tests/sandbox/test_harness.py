@@ -6,6 +6,8 @@ from app.sandbox.outcomes import InvalidResult, Succeeded
 from app.sandbox.pool import SandboxPool
 from tests.support.sandbox_runs import job, run, run_job
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 
 async def test_the_clock_stands_still_at_the_jobs_time(pool: SandboxPool) -> None:
     source = """

@@ -1,16 +1,15 @@
 """A cell runs some jobs of one tenant; then, or when in doubt, it ends."""
 
-import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import psutil
 import pytest
+import pytest_asyncio
 
 from app.sandbox.cell_pool import PoolConfig
 from app.sandbox.outcomes import (
-    Crashed,
     Outcome,
     OutOfMemory,
     OutputTooLarge,
@@ -21,22 +20,35 @@ from app.sandbox.outcomes import (
 from app.sandbox.pool import SandboxPool, open_pool
 from app.sandbox.protocol import Isolation
 from app.sandbox.zygote_client import SandboxUnavailable
-from tests.support.processes import busy_cells, cells, until, zygotes
-from tests.support.sandbox_runs import MIB, chunks_of, job, run
+from tests.support.processes import until
+from tests.support.sandbox_runs import MIB, run
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 ECHO = "const process = d => d"
 ENDLESS = "function process() { while (true); }"
 THREE = 3
 
 
-@pytest.fixture(params=[Isolation.CONTEXT, Isolation.ISOLATE])
-async def small(request: pytest.FixtureRequest) -> AsyncIterator[SandboxPool]:
+@pytest_asyncio.fixture(
+    scope="module", loop_scope="module", params=[Isolation.CONTEXT, Isolation.ISOLATE]
+)
+async def shared(request: pytest.FixtureRequest) -> AsyncIterator[SandboxPool]:
     """One cell at a time, with three contexts or isolates; none is forked in advance."""
     config = PoolConfig(cells=1, warm=0, isolation=request.param, contexts=THREE, isolates=THREE)
     async with open_pool(config) as opened:
         assert opened.isolation == request.param
-        await run(opened, ECHO, tenant="nobody")
         yield opened
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def small(shared: SandboxPool) -> SandboxPool:
+    """The pool, without a cell of a tenant of the test."""
+    await resting(shared)
+    # Ends what rests for another.
+    await run(shared, ECHO, tenant="nobody")
+    assert not await resting(shared)
+    return shared
 
 
 async def resting(pool: SandboxPool, tenant: str = "t") -> set[int]:
@@ -93,15 +105,6 @@ async def test_no_more_cells_rest_than_run_at_once(small: SandboxPool) -> None:
     assert (len(await resting(small, "a")), len(await resting(small, "b"))) == (0, 1)
 
 
-async def test_isolation_by_process_runs_one_execution_per_process() -> None:
-    async with open_pool(PoolConfig(cells=1, warm=0, isolation=Isolation.PROCESS)) as pool:
-        for _ in range(3):
-            ran = await run(pool, ECHO, b"1")
-            assert (ran.output, ran.report.isolation) == (b"1", "process")
-            assert await resting(pool) == set()
-            await until(lambda: not cells())
-
-
 @pytest.mark.parametrize(
     ("source", "limits", "survives"),
     [
@@ -128,15 +131,6 @@ async def test_a_cell_ends_at_the_first_anomaly(
     assert (await run(small, ECHO, b"[1]")).output == b"[1]"
 
 
-async def test_a_cell_that_idles_too_long_ends() -> None:
-    config = PoolConfig(cells=1, warm=0, idle_seconds=0.05)
-    async with open_pool(config) as pool:
-        await run(pool, ECHO)
-        await until(lambda: not pool.cell_counts["recovering"] + pool.cell_counts["resting"])
-        await until(lambda: not cells())
-        assert (await run(pool, ECHO, b"2")).output == b"2"
-
-
 async def test_a_resting_cell_that_was_killed_is_not_used(small: SandboxPool) -> None:
     await run(small, ECHO)
     (pid,) = await resting(small)
@@ -155,32 +149,7 @@ async def test_a_resting_cell_that_was_stopped_is_not_used(small: SandboxPool) -
     await until(lambda: not psutil.pid_exists(pid))
 
 
-async def test_a_renewed_zygote_lets_its_runs_finish() -> None:
-    async with open_pool(PoolConfig(cells=2, warm=0, isolation=Isolation.PROCESS, forks=2)) as pool:
-        running = asyncio.create_task(run(pool, ENDLESS, wall_ms=5_000))
-        await until(lambda: bool(busy_cells()))
-        (first,) = zygotes()
-        for number in range(3):
-            assert (await run(pool, ECHO, b"%d" % number)).value == number
-        assert len(zygotes()) == 2
-        assert isinstance((await running).outcome, TimedOut)
-        await until(lambda: first not in zygotes())
-        assert len(zygotes()) == 1
-
-
-async def test_closing_the_pool_ends_a_zygote_that_was_renewed() -> None:
-    async with open_pool(PoolConfig(cells=2, warm=0, isolation=Isolation.PROCESS, forks=2)) as pool:
-        running = asyncio.create_task(run(pool, ENDLESS, wall_ms=300_000))
-        await until(lambda: bool(busy_cells()))
-        for _ in range(2):
-            await run(pool, ECHO)
-        everything = [*zygotes(), *cells()]
-        assert len(zygotes()) == 2
-    assert isinstance((await running).outcome, Crashed)
-    await until(lambda: not any(process.is_running() for process in everything))
-
-
-@pytest.mark.parametrize("small", [Isolation.ISOLATE], indirect=True)
+@pytest.mark.parametrize("shared", [Isolation.ISOLATE], indirect=True)
 async def test_peak_memory_and_cpu_are_those_of_the_job(small: SandboxPool) -> None:
     heavy = """
     const process = () => {
@@ -196,20 +165,6 @@ async def test_peak_memory_and_cpu_are_those_of_the_job(small: SandboxPool) -> N
     assert await resting(small) == used
     assert first.peak_memory_bytes - second.peak_memory_bytes > 40 * MIB
     assert first.cpu_ms > 3 * second.cpu_ms
-
-
-async def test_a_slow_sink_does_not_lose_the_usage_of_a_cells_last_job() -> None:
-    heavy = "const process = () => { let s = 0; for (let i = 0; i < 1e8; i++) s += i; return s }"
-    async with open_pool(PoolConfig(cells=1, warm=0, isolation=Isolation.PROCESS)) as pool:
-        ended = cells()
-
-        async def slow(_chunk: bytes) -> None:
-            # The cell has used its only isolate and ends while the sink still writes.
-            await until(lambda: not any(cell.is_running() for cell in ended))
-
-        report = await pool.run(job(heavy), payload=chunks_of(b"1"), sink=slow)
-    assert report.usage.cpu_ms > report.usage.run_ms / 10
-    assert report.usage.peak_memory_bytes > 10 * MIB
 
 
 # Each limit from just inside it and from just outside. Memory has a tolerance: below 0.8 of
@@ -314,9 +269,12 @@ async def test_an_error_does_not_leak_into_the_next_job(small: SandboxPool) -> N
     assert json.loads(ran.output) == "other"
 
 
-async def test_a_cell_with_less_lockdown_than_the_first_is_not_used(small: SandboxPool) -> None:
+async def test_a_cell_with_less_lockdown_than_the_first_is_not_used(
+    small: SandboxPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     cell_pool = small._cells
     assert cell_pool._lockdown is not None
-    cell_pool._lockdown = {**cell_pool._lockdown, "seccomp": "more than on"}
+    first = {**cell_pool._lockdown, "seccomp": "more than on"}
+    monkeypatch.setattr(cell_pool, "_lockdown", first)
     with pytest.raises(SandboxUnavailable, match="otherwise than the first"):
         await run(small, ECHO, tenant="another")

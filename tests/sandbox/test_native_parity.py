@@ -5,6 +5,8 @@ import pytest
 from app.sandbox.pool import SandboxPool
 from tests.support.sandbox_runs import run
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 # What V8 says of its own functions, measured without the harness.
 SHAPES = {
     "Date": ("Date", 7, "length,name,prototype,now,parse,UTC"),

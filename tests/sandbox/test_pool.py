@@ -24,6 +24,13 @@ ECHO = "const process = d => d"
 ENDLESS = "function process() { console.log('started'); while (true); }"
 
 
+@pytest.fixture
+async def pool() -> AsyncIterator[SandboxPool]:
+    """A pool of the test's own, which it may break."""
+    async with open_pool(PoolConfig(cells=2, warm=1)) as opened:
+        yield opened
+
+
 async def never_read(_chunk: bytes) -> None:
     raise AssertionError("no output was due")
 
@@ -63,7 +70,7 @@ async def test_a_cell_stopped_as_it_is_taken_does_not_delay_its_run(
         # It was not yet when it was looked at.
         patched.setattr(Meter, "is_stopped", False)
         async with asyncio.timeout(30):
-            outcome = (await run(pool, ECHO)).outcome
+            outcome = (await run(pool, ECHO, wall_ms=100)).outcome
     assert outcome == Crashed(detail="killed: it did not start")
     assert (await run(pool, ECHO)).output == b"null"
 
@@ -98,9 +105,11 @@ async def kill_zygote_at_work() -> None:
 
 
 async def test_a_check_is_repeated_when_the_sandbox_dies(pool: SandboxPool) -> None:
-    checking = asyncio.create_task(pool.check(b"while (true);", tenant="t", wall_ms=8_000))
+    # Busy for long enough to be found at work.
+    source = b"for (let n = 0; n < 2e9; n++); throw 1"
+    checking = asyncio.create_task(pool.check(source, tenant="t", wall_ms=60_000))
     await kill_zygote_at_work()
-    assert [finding.code for finding in await checking] == ["top_level_timeout"]
+    assert [finding.code for finding in await checking] == ["top_level_threw"]
 
 
 async def test_a_check_does_not_blame_the_source_when_the_sandbox_dies_twice(

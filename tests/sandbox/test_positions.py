@@ -2,9 +2,10 @@
 
 import pytest
 
-from app.lint.linter import lint
 from app.sandbox.pool import SandboxPool
 from tests.support.sandbox_runs import run
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 # Diagnostic by V8's parser at once, and only when it has read the source to its end.
 EARLY, LATE = "let ]", "let twice = 1; let twice = 2"
@@ -76,9 +77,3 @@ async def test_unusual_line_ends_keep_positions_right(
     assert (finding.line, finding.column) == place
     assert finding.excerpt == excerpt
     assert "\n" not in finding.message
-
-
-def test_lint_positions_ignore_a_byte_order_mark() -> None:
-    places = [each.position for each in lint("\ufefffetch(1); process.env".encode()).findings]
-    assert [(place.line, place.column) for place in places[:2]] == [(1, 1), (1, 1)]
-    assert places[0].excerpt == "fetch(1); process.env\n^"

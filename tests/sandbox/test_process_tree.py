@@ -14,6 +14,8 @@ from app.sandbox.cell_pool import PoolConfig
 from app.sandbox.pool import SandboxPool, open_pool
 from tests.support.processes import cells, count_fds, until, zygotes
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 ROOT = Path(__file__).resolve().parents[2]
 
 

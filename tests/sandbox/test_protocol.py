@@ -11,13 +11,14 @@ import threading
 from collections.abc import AsyncIterator
 
 import pytest
+from msgspec.structs import replace
 
 from app.sandbox import feeder, session
 from app.sandbox.cell_process import Cell, new_channel
 from app.sandbox.cgroups import OomKills
 from app.sandbox.classification import classify
 from app.sandbox.meter import Exit
-from app.sandbox.outcomes import Crashed, OutOfMemory, Succeeded, TimedOut
+from app.sandbox.outcomes import Crashed, Io, OutOfMemory, Succeeded, TimedOut
 from app.sandbox.protocol import (
     CHUNK_BYTES,
     HEADER,
@@ -64,6 +65,7 @@ async def play(
     output_bytes: int = 10,
     payload: bytes = LONG,
     stopped_s: float = 0,
+    io: Io = Io.JSON,
 ) -> tuple[object, bytes]:
     """Let a real process stand where a cell would be: it sends `script`, then runs `then`.
 
@@ -105,6 +107,7 @@ async def play(
         memory_bytes=64 * MIB,
         output_bytes=output_bytes,
     )
+    what = replace(what, io=io)
     try:
         async with asyncio.timeout(60):
             ending = await run_session(
@@ -178,6 +181,13 @@ async def test_a_valid_session_succeeds() -> None:
             + verdict("succeeded", output_bytes=1),
             id="empty output",
         ),
+        pytest.param(
+            STARTED
+            + result(1)
+            + frame(Kind.OUTPUT, b"1")
+            + verdict("succeeded", output_bytes=1, media_type="a/b"),
+            id="a media type of JSON",
+        ),
         pytest.param(verdict("promoted"), id="a verdict that does not exist"),
         pytest.param(verdict("threw"), id="an error without an error"),
         pytest.param(verdict("timed_out", extra=1), id="a verdict with more in it"),
@@ -190,6 +200,16 @@ async def test_a_valid_session_succeeds() -> None:
 async def test_a_breach_is_a_crash(script: bytes) -> None:
     outcome, _ = await play(script)
     assert isinstance(outcome, Crashed), outcome
+
+
+@pytest.mark.usefixtures("_loop_is_left_clean")
+@pytest.mark.parametrize("media_type", ["a/b", None, "b", "a/b\r\nX: y", "a/" + "b" * 254])
+async def test_a_forged_media_type_is_a_crash(media_type: str | None) -> None:
+    said = verdict("succeeded", output_bytes=1, media_type=media_type)
+    outcome, _ = await play(
+        STARTED + result(1) + frame(Kind.OUTPUT, b"1") + said, payload=LONG, io=Io.BYTES
+    )
+    assert isinstance(outcome, Succeeded if media_type == "a/b" else Crashed), outcome
 
 
 ANSWER = result(3) + frame(Kind.OUTPUT, b"[1]") + verdict("succeeded", output_bytes=3)

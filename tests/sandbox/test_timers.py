@@ -6,6 +6,8 @@ from app.sandbox.outcomes import Succeeded, TimedOut, UnsettledPromise
 from app.sandbox.pool import SandboxPool
 from tests.support.sandbox_runs import run
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 SLEEP = "const sleep = ms => new Promise(done => setTimeout(done, ms))\n"
 
 

@@ -12,9 +12,9 @@ from app.sandbox.outcomes import Succeeded
 from app.sandbox.pool import SandboxPool
 from tests.support.sandbox_runs import run
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 ROOT: Final = Path(__file__).parents[2]
-WEB: Final = ROOT / "app" / "sandbox" / "web"
-PINS: Final = msgspec.json.decode((WEB / "web.json").read_bytes())
 
 
 async def _value(pool: SandboxPool, expression: str, payload: bytes = b"null") -> object:
@@ -26,33 +26,6 @@ async def _value(pool: SandboxPool, expression: str, payload: bytes = b"null") -
 async def _thrown(pool: SandboxPool, expression: str) -> str:
     attempt = f"(async () => {{ {expression} }})().then(() => 'nothing', e => e.name)"
     return str(await _value(pool, attempt))
-
-
-# ---- what is vendored
-
-
-@pytest.mark.parametrize("package", PINS["packages"])
-def test_the_vendored_files_are_the_published_ones(package: str) -> None:
-    pin = PINS["packages"][package]
-    folder = WEB / "vendor" / package
-    found = {
-        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in folder.rglob("*")
-        if path.is_file()
-    }
-
-    assert pin["integrity"].startswith("sha512-")
-    assert found == pin["sha256"], "run scripts/vendor-web"
-    assert any(name.startswith("LICENSE") for name in found)
-
-
-def test_the_bundles_are_the_built_ones() -> None:
-    found = {
-        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in (WEB / "bundles").iterdir()
-    }
-
-    assert found == PINS["bundles"], "run scripts/vendor-web"
 
 
 # ---- encodings

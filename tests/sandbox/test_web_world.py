@@ -8,6 +8,8 @@ from app.sandbox.outcomes import InvalidResult, OutOfMemory, Succeeded, Threw, T
 from app.sandbox.pool import SandboxPool
 from tests.support.sandbox_runs import MIB, run
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 NAMES: Final = (
     *("URL", "URLSearchParams", "TextEncoder", "TextDecoder", "DOMException", "structuredClone"),
     *("atob", "btoa", "crypto", "Crypto", "SubtleCrypto", "performance", "Performance"),

@@ -14,18 +14,26 @@ from crivo.session import Session
 from crivo.waits import wait_for_end
 from crivo.wire import Reply, Request, segment
 
-_JSON: Final = {"Content-Type": "application/json"}
+_JSON_TYPE: Final = "application/json"
+_JSON: Final = {"Content-Type": _JSON_TYPE}
 _ACCEPTED: Final = 202
 _UNAVAILABLE: Final = 503
 
 
-def submit(session: Session, script: Ref, data: Data, options: SubmitOptions) -> Flow[Queued]:
+def submit(
+    session: Session,
+    script: Ref,
+    data: Data,
+    *,
+    media_type: str | None,
+    options: SubmitOptions,
+) -> Flow[Queued]:
     """Submit data; the execution is stored when this returns."""
     request = Request(
         method="POST",
         path=f"/scripts/{segment(script)}/executions",
         query=as_query(options),
-        headers=_JSON,
+        headers={"Content-Type": media_type or _JSON_TYPE},
         body=Body(data),
         creates=True,
         key=options.get("idempotency_key"),
@@ -56,11 +64,17 @@ def _accepted(session: Session, request: Request) -> Flow[Queued]:
 
 
 def run(
-    session: Session, script: Ref, data: Data, *, timeout: float | None, options: SubmitOptions
+    session: Session,
+    script: Ref,
+    data: Data,
+    *,
+    media_type: str | None,
+    timeout: float | None,
+    options: SubmitOptions,
 ) -> Flow[Result]:
     """Submit data, and wait for the result. Raises NoResult."""
     # Not by `Prefer: wait`: the id would be unknown if the connection broke meanwhile.
-    queued = yield from submit(session, script, data, options)
+    queued = yield from submit(session, script, data, media_type=media_type, options=options)
     return (yield from result(session, queued.id, timeout=timeout))
 
 

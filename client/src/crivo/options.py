@@ -22,9 +22,10 @@ class LimitOptions(TypedDict, total=False):
 
 
 class PushOptions(LimitOptions, total=False):
-    """Options of a new version."""
+    """Options of a new version; `io` is `json`, or `bytes` for a `process` over bytes."""
 
     note: str
+    io: str
 
 
 class SubmitOptions(LimitOptions, total=False):

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from typing import Final
 
 import pytest
+import pytest_asyncio
 
 from app.sandbox.cell_pool import PoolConfig
 from app.sandbox.native.shared_isolate import PROTECTORS
@@ -25,6 +26,13 @@ async def pool() -> AsyncIterator[SandboxPool]:
     """One cell at a time, none forked in advance."""
     async with open_pool(PoolConfig(cells=1, warm=0, isolation=Isolation.CONTEXT)) as opened:
         assert opened.isolation == "context"
+        yield opened
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def slowed_down() -> AsyncIterator[SandboxPool]:
+    """A pool for scripts whose cell ends with them."""
+    async with open_pool(PoolConfig(cells=1, warm=0, isolation=Isolation.CONTEXT)) as opened:
         yield opened
 
 
@@ -120,13 +128,15 @@ SPOILERS: Final = {
 }
 
 
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("protector", SPOILERS)
 async def test_a_cell_ends_with_a_script_that_slows_down_others(
-    pool: SandboxPool, protector: str
+    slowed_down: SandboxPool, protector: str
 ) -> None:
     assert protector in PROTECTORS
-    assert isinstance((await run(pool, f"{SPOILERS[protector]}; {ECHO}")).outcome, Succeeded)
-    assert await cells_at_rest(pool) == set()
+    ran = await run(slowed_down, f"{SPOILERS[protector]}; {ECHO}")
+    assert isinstance(ran.outcome, Succeeded)
+    assert await cells_at_rest(slowed_down) == set()
 
 
 async def test_a_cell_outlives_ordinary_changes_of_builtins(pool: SandboxPool) -> None:

@@ -73,11 +73,14 @@ class AsyncCrivo:
         script: Ref,
         data: Data,
         *,
+        media_type: str | None = None,
         timeout: float | None = None,
         **options: Unpack[SubmitOptions],
     ) -> Result:
         """Submit data and wait for the result: `executions.run`."""
-        return await self.executions.run(script, data, timeout=timeout, **options)
+        return await self.executions.run(
+            script, data, media_type=media_type, timeout=timeout, **options
+        )
 
     async def ready(self) -> Ready:
         """Ask for the state of the service."""

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import chain
+from mimetypes import guess_type
 from pathlib import Path
 from typing import Annotated, BinaryIO, Final
 
@@ -27,11 +28,12 @@ from crivo.sync.client import Crivo
 _CHUNK_BYTES: Final = 256 * 1024
 
 
-def run(
+def run(  # noqa: PLR0913 - one keyword for each group of options
     script: str,
     file: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None,
     /,
     *,
+    media_type: str | None = None,
     over: RunFlags | None = None,
     detach: Annotated[bool, Parameter(show_default=False)] = False,
     timeout: float | None = None,
@@ -49,7 +51,9 @@ def run(
     script
         A reference such as `cards`, `cards@3` or `cards@prod`.
     file
-        One document; `-` is standard input.
+        One document, or the bytes of a version over bytes; `-` is standard input.
+    media_type
+        That of FILE; by default by its name, such as `image/png`, or else `application/json`.
     detach
         Print the id of the execution or run, and do not wait for it.
     timeout
@@ -60,17 +64,20 @@ def run(
     if over.names_dataset:
         if file is not None:
             raise UsageError(f"{file}: is one document; leave it out, or --dataset and --file")
+        if media_type is not None:
+            raise UsageError("--media-type: is that of a FILE, which is missing")
         run_over_dataset(script, over, options, detach=detach, timeout=timeout, service=service)
         return
     over.refuse_all_but_key()
     if file is None:
         raise UsageError("name a FILE with one document, or a --dataset or --file to stream")
+    media_type = media_type or guess_type(file)[0]
     if over.pointer is not None:
         # Of a document it has always been the API key.
         service = replace(service, key=over.pointer)
     with service.client() as client:
         with opened(file) as data:
-            queued = client.executions.submit(script, data, **options)
+            queued = client.executions.submit(script, data, media_type=media_type, **options)
         if detach:
             service.output.document(queued, str(queued.id))
             return

@@ -1,7 +1,7 @@
 """`crivo scripts …`: push, list, compare and promote scripts."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal, cast
 
 from cyclopts import App, Parameter
 from msgspec import to_builtins
@@ -10,6 +10,7 @@ from crivo.cli.arguments import LimitFlags, Service, split_reference, two_versio
 from crivo.cli.diagnostics import show_findings
 from crivo.cli.output import say, write_bytes, write_line
 from crivo.errors import ScriptRejected
+from crivo.options import PushOptions
 
 scripts = App(name="scripts", help="Push, list, compare and promote scripts.", sort_key=2)
 
@@ -22,6 +23,7 @@ def push(
     name: str | None = None,
     promote: str | None = None,
     note: Annotated[str | None, Parameter(help="A few words about the version.")] = None,
+    io: Literal["json", "bytes"] | None = None,
     limits: LimitFlags | None = None,
     service: Service | None = None,
 ) -> None:
@@ -30,16 +32,21 @@ def push(
     Parameters
     ----------
     file
-        JavaScript that defines `process(data)`.
+        JavaScript that defines `process(data)`, or for runs `map(record)` or a fold.
     name
         Name of the script; by default that of the file, without its extension.
     promote
         Alias to point at the version, such as `prod`.
+    io
+        `bytes`: `process` gets and returns bytes, such as an image; by default JSON.
     """
     service = service or Service()
     source = file.read_bytes()
-    chosen = (limits or LimitFlags()).options()
-    options = chosen if note is None else {**chosen, "note": note}
+    options = cast(PushOptions, dict((limits or LimitFlags()).options()))
+    if note is not None:
+        options["note"] = note
+    if io is not None:
+        options["io"] = io
     with service.client() as client:
         try:
             pushed = client.scripts.push(name or file.stem, source, **options)

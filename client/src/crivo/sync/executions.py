@@ -17,22 +17,35 @@ Id = UUID | str
 
 
 class Executions:
-    """Executions of scripts. Data is JSON bytes, a Path, an open binary file, or a JSON value."""
+    """Executions of scripts. Data is JSON bytes, a Path, an open binary file, or a JSON value.
+
+    For a version over bytes it is any bytes, and `media_type` says what they are.
+    """
 
     def __init__(self, driver: Driver) -> None:
         """Use the driver of a client."""
         self._driver = driver
         self._session = driver.session
 
-    def submit(self, script: Ref, data: Data, **options: Unpack[SubmitOptions]) -> Queued:
+    def submit(
+        self,
+        script: Ref,
+        data: Data,
+        *,
+        media_type: str | None = None,
+        **options: Unpack[SubmitOptions],
+    ) -> Queued:
         """Submit data to a script such as `cards` or `cards@prod`; it is stored on return."""
-        return self._driver.do(flows.submit(self._session, script, data, options))
+        return self._driver.do(
+            flows.submit(self._session, script, data, media_type=media_type, options=options)
+        )
 
     def run(
         self,
         script: Ref,
         data: Data,
         *,
+        media_type: str | None = None,
         timeout: float | None = None,
         **options: Unpack[SubmitOptions],
     ) -> Result:
@@ -41,7 +54,14 @@ class Executions:
         Raises ExecutionFailed with kind, line and column, ExecutionCancelled, StillRunning.
         """
         return self._driver.do(
-            flows.run(self._session, script, data, timeout=timeout, options=options)
+            flows.run(
+                self._session,
+                script,
+                data,
+                media_type=media_type,
+                timeout=timeout,
+                options=options,
+            )
         )
 
     def show(self, execution: Id) -> Execution:
