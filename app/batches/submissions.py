@@ -43,8 +43,8 @@ async def submit(  # noqa: PLR0913 - one keyword for each part of the request
     """Receive the inputs of a batch, accept them all or none, and wake a worker.
 
     The version is the one that the reference names as the upload begins. Raises ScriptNotFound,
-    VersionNotFound, ScriptArchived, InvalidRequest, QuotaExceeded, NoWorkerLargeEnough, QueueFull,
-    BatchOfBytes, EmptyBatch, TooManyItems, UploadLost, Repeated, IdempotencyKeyReused,
+    VersionNotFound, ScriptArchived, NoProcess, InvalidRequest, QuotaExceeded, NoWorkerLargeEnough,
+    QueueFull, BatchOfBytes, EmptyBatch, TooManyItems, UploadLost, Repeated, IdempotencyKeyReused,
     RequestInProgress, and what `data` and `framer` raise.
     """
     scripts.require_limits(resources.settings, submission.limits)
@@ -54,7 +54,7 @@ async def submit(  # noqa: PLR0913 - one keyword for each part of the request
         # A repetition adds nothing: neither a quota nor the state of its script refuses it.
         known = key is not None and await is_known(conn, caller.tenant, key)
         caps = Caps() if known else effective_caps(resources.settings, caller.caps)
-        version = None if known else await scripts.resolve(conn, caller.tenant, ref)
+        version = None if known else await scripts.resolve_executable(conn, caller.tenant, ref)
         if version is not None and version.io is Io.BYTES:
             raise BatchOfBytes
         await require_room(conn, caller.tenant, size_bytes=announced_bytes, caps=caps)
@@ -84,7 +84,7 @@ async def _accept(
     with resources.tracing.accepting(caller.traceparent, attributes) as traceparent:
         async with resources.pool.acquire() as conn, conn.transaction():
             await require_new(conn, caller.tenant, key)
-            version = await scripts.resolve(conn, caller.tenant, ref)
+            version = await scripts.resolve_executable(conn, caller.tenant, ref)
             await insert_batch(
                 conn,
                 caller.tenant,

@@ -15,7 +15,7 @@ from app.http.openapi_parameters import load_examples
 from app.http.quota_problems import quota_problem
 from app.outages import DatabaseUnavailable
 from app.quotas.errors import QuotaExceeded
-from app.scripts.problems import ScriptArchived, ScriptNotFound, VersionNotFound
+from app.scripts.problems import ScriptArchived, ScriptNotFound, VersionNotFound, no_process
 from app.workers.model import NoWorkerLargeEnough
 
 _EXAMPLES: Final = load_examples(Path(__file__).with_name("examples.json"))
@@ -57,6 +57,7 @@ CREATE_COMPARISON: Final = documented(
         ScriptNotFound(f"no script {_NOTHING!r}; GET /scripts lists them"),
         VersionNotFound("the script 'cards' has no version 9"),
         ScriptArchived("the script 'cards' is archived and takes no executions"),
+        no_process("total-of", 1),
         NothingToCompare("no execution of the script matches"),
         SampleTooLarge("/sample/last: the inputs of both runs have 300000000 bytes"),
         quota_problem(QuotaExceeded("queued", limit=1_000, used=100)),

@@ -91,7 +91,7 @@ async def _resolve(
     conn: Connection, tenant: UUID, script: UUID | str, selector: int | str
 ) -> ResolvedVersion:
     parsed = parse_selector(selector) if isinstance(selector, str) else selector
-    return await scripts.resolve(conn, tenant, ScriptRef(script=script, selector=parsed))
+    return await scripts.resolve_executable(conn, tenant, ScriptRef(script=script, selector=parsed))
 
 
 async def _accept(

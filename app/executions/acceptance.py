@@ -127,7 +127,7 @@ slot AS MATERIALIZED (
              execution => parameters.execution_id,
              memory_bytes => memory.limit_bytes,
              acceptable => parameters.may_hand_over
-                 AND script.version IS NOT NULL AND script.archived_at IS NULL
+                 AND script.has_process AND script.archived_at IS NULL
                  AND NOT EXISTS (SELECT FROM earlier)
                  AND NOT EXISTS (SELECT FROM refusal)
                  AND (memory.limit_bytes > memory.max_memory_bytes) IS NOT TRUE
@@ -156,7 +156,7 @@ accepted AS (
            CASE WHEN slot.worker_id IS NOT NULL
                 THEN clock_timestamp() + make_interval(secs => {HAND_OVER_SECONDS}) END
     FROM parameters, script, clock, memory LEFT JOIN slot ON true
-    WHERE script.version IS NOT NULL AND script.archived_at IS NULL
+    WHERE script.has_process AND script.archived_at IS NULL
       AND NOT EXISTS (SELECT FROM earlier)
       AND NOT EXISTS (SELECT FROM refusal)
       AND (memory.limit_bytes > memory.max_memory_bytes) IS NOT TRUE
@@ -190,6 +190,7 @@ remembered AS (
     WHERE k.tenant_id = excluded.tenant_id
 )
 SELECT script.script_id, script.version, script.archived_at, script.io,
+       script.has_process,
        refusal.quota, refusal.cap, refusal.used,
        memory.limit_bytes, memory.max_memory_bytes,
        slot.worker_id IS NOT NULL AS handed_over,
@@ -232,9 +233,10 @@ async def insert_execution(  # noqa: PLR0913 - one parameter a column
     is a HandedOver; no default of running caps may be in force. An input that is recorded already
     keeps its media type; another one gets `media_type` if the version takes bytes.
 
-    Nothing is stored if the returned version is archived, or if the script has no such version
-    (its id alone is returned) or does not exist (None). Raises QuotaExceeded, NoWorkerLargeEnough,
-    Repeated, IdempotencyKeyReused, RequestInProgress; within a transaction QuotaCameNear.
+    Nothing is stored if the returned version is archived or has no `process`, or if the script has
+    no such version (its id alone is returned) or does not exist (None). Raises QuotaExceeded,
+    NoWorkerLargeEnough, Repeated, IdempotencyKeyReused, RequestInProgress; within a transaction
+    QuotaCameNear.
     """
     values = in_order(
         INSERT_EXECUTION,

@@ -13,19 +13,38 @@ from app.payloads.model import StoredPayload
 from app.quotas.model import Caps
 from app.scripts.model import ResolvedVersion
 from app.scripts.refs import ScriptRef
-from app.scripts.resolution_store import reference_columns
+from app.scripts.resolution_store import RESOLVED_VERSION, reference_columns
 from app.sql_parameters import in_order
 
-# The function is in migrations/sql/accept_executions_v3.sql.
-INSERT_EXECUTIONS = """
+# The function is in migrations/sql/accept_executions_v3.sql. It stores executions of versions
+# without `process`, too: if one is among them, it is not called.
+INSERT_EXECUTIONS = f"""
+WITH given AS MATERIALIZED (
+    SELECT $1::uuid AS tenant,
+           $3::uuid[] AS script_ids,
+           $4::text[] AS script_names,
+           $5::integer[] AS script_versions,
+           $6::text[] AS aliases
+),
+parameters AS MATERIALIZED (
+    SELECT DISTINCT given.tenant AS tenant_id, u.script_id, u.script_name, u.version, u.alias
+    FROM given,
+         unnest(given.script_ids, given.script_names, given.script_versions, given.aliases)
+         AS u (script_id, script_name, version, alias)
+),
+executable AS MATERIALIZED (
+    SELECT given.*
+    FROM given
+    WHERE NOT EXISTS (SELECT FROM {RESOLVED_VERSION} AS script WHERE NOT script.has_process)
+)
 SELECT id, script_id, version
-FROM accept_executions_v3(
-    tenant => $1,
+FROM executable, accept_executions_v3(
+    tenant => executable.tenant,
     ids => $2,
-    script_ids => $3,
-    script_names => $4,
-    script_versions => $5,
-    aliases => $6,
+    script_ids => executable.script_ids,
+    script_names => executable.script_names,
+    script_versions => executable.script_versions,
+    aliases => executable.aliases,
     walls_ms => $7,
     max_cpus_ms => $8,
     memories_bytes => $9,
@@ -55,7 +74,7 @@ FROM accept_executions_v3(
     max_bytes_per_day => $33,
     seen_within_seconds => $34
 )
-"""
+"""  # noqa: S608 - put together from constants
 
 
 class Acceptance(Struct, frozen=True, kw_only=True):
@@ -83,8 +102,8 @@ async def insert_executions(
     """Store executions as queued and return their versions, in the order of `wanted`.
 
     None stands for an execution that is not stored: `insert_execution` says why, or stores it
-    where a quota has room for some of the executions only. An idempotency key that has been used,
-    is locked or comes again in `wanted` is such a reason.
+    where a quota has room for some of the executions only, or where one of them has no `process`.
+    An idempotency key that has been used, is locked or comes again in `wanted` is such a reason.
     """
     references = [reference_columns(each.ref) for each in wanted]
     submissions = [each.submission for each in wanted]

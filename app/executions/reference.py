@@ -42,7 +42,7 @@ from app.limits import (
 from app.outages import BlobsFull, BlobsUnavailable, DatabaseFull, DatabaseUnavailable
 from app.pagination import Page, PageQuery
 from app.quotas.errors import QuotaExceeded
-from app.scripts.problems import ScriptArchived, ScriptNotFound, VersionNotFound
+from app.scripts.problems import ScriptArchived, ScriptNotFound, VersionNotFound, no_process
 from app.workers.model import NoWorkerLargeEnough
 
 EXAMPLES: Final = load_examples(Path(__file__).with_name("examples.json"))
@@ -58,6 +58,7 @@ NO_DATABASE: Final = DatabaseUnavailable("PostgreSQL does not answer")
 NO_BLOBS: Final = BlobsUnavailable()
 NO_SCRIPT: Final = ScriptNotFound("no script 'credit'")
 NO_VERSION: Final = VersionNotFound("the script 'cards' has no version 9")
+NO_PROCESS: Final = no_process("total-of", 1)
 NO_EXECUTION: Final = ExecutionNotFound("no execution 01a1fbeb-e362-742d-9594-29c5a8afd450")
 NOT_FINISHED: Final = NotFinished("the execution is running")
 _OF_RUN: Final = PartOfRun("the execution is a part of a run, which can be repeated")
@@ -74,6 +75,7 @@ SUBMISSION_PROBLEMS: Final = (
     NO_SCRIPT,
     NO_VERSION,
     ScriptArchived("the script 'cards' is archived and takes no executions"),
+    NO_PROCESS,
     quota_problem(QuotaExceeded("queued", limit=1_000, used=1_000)),
     QueueFull("1000000 executions are queued; the limit is 1000000"),
     NoWorkerLargeEnough(

@@ -110,5 +110,5 @@ async def _insert(
             key=key,
             key_hours=resources.settings.idempotency_hours,
         )
-        scripts.require_version(ref, version)
+        scripts.require_executable(ref, version)
     return isinstance(version, acceptance.HandedOver)

@@ -61,7 +61,8 @@ async def receive(
 
     The block ends the trace's span of the acceptance. A large upload is refused early if its
     script is missing, or if the size that it announces exceeds a quota. Raises ScriptNotFound,
-    VersionNotFound, ScriptArchived, InvalidRequest, QuotaExceeded, and what `data` raises.
+    VersionNotFound, ScriptArchived, NoProcess, InvalidRequest, QuotaExceeded, and what `data`
+    raises.
     """
     attributes = {"crivo.request": caller.request_id}
     requested = str(ref)
@@ -111,8 +112,8 @@ async def accept(
 ) -> None:
     """Commit an execution and wake a worker; if it is refused, delete its input.
 
-    Raises ScriptNotFound, VersionNotFound, ScriptArchived, InvalidRequest, QuotaExceeded,
-    NoWorkerLargeEnough, Repeated, IdempotencyKeyReused, RequestInProgress.
+    Raises ScriptNotFound, VersionNotFound, ScriptArchived, NoProcess, InvalidRequest,
+    QuotaExceeded, NoWorkerLargeEnough, Repeated, IdempotencyKeyReused, RequestInProgress.
     """
     try:
         # Completing a blob may have taken a while.
@@ -160,7 +161,7 @@ async def _insert(
         # The caps are those of the moment of each request.
         lane = ("acceptances", (caller.tenant, caps))
         version = await resources.lanes.submit(lane, wanted, one=one, many=many)
-    scripts.require_version(received.ref, version)
+    scripts.require_executable(received.ref, version)
     return isinstance(version, acceptance.HandedOver)
 
 
@@ -224,7 +225,7 @@ async def _check_early(
     async with resources.pool.acquire() as conn:
         if key is not None and await is_known(conn, caller.tenant, key):
             return ref
-        version = await scripts.resolve(conn, caller.tenant, ref)
+        version = await scripts.resolve_executable(conn, caller.tenant, ref)
         if announced_bytes > MAX_INLINE_BYTES:
             caps = effective_caps(resources.settings, caller.caps)
             await acceptance.require_room(

@@ -125,7 +125,7 @@ async def _lock(
 async def _target(conn: Connection, tenant: UUID, wanted: CreateReplays) -> ResolvedVersion | None:
     if isinstance(wanted.script, UnsetType):
         return None
-    return await scripts.resolve(conn, tenant, parse_ref(wanted.script))
+    return await scripts.resolve_executable(conn, tenant, parse_ref(wanted.script))
 
 
 async def _conditions(

@@ -15,6 +15,7 @@ from app.executions.payload_reference import NO_RANGE, payload_responses
 from app.executions.reference import (
     NO_BLOBS,
     NO_DATABASE,
+    NO_PROCESS,
     NO_SCRIPT,
     NO_VERSION,
     SUBMISSION_PROBLEMS,
@@ -129,7 +130,7 @@ CREATE_RUN: Final = documented(
     responses={202: _QUEUED},
     idempotent=True,
     problems=(
-        *SUBMISSION_PROBLEMS,
+        *(each for each in SUBMISSION_PROBLEMS if each is not NO_PROCESS),
         located("/dataset", NO_DATASET),
         located("/dataset", NO_SNAPSHOT),
         located(
@@ -223,7 +224,7 @@ REPLAY_RUN: Final = documented(
         _NOT_FINISHED,
         RunDataGone("snapshot 7 of 'orders', which the run has read, is deleted"),
         not_evaluated("If-Match"),
-        *(each for each in SUBMISSION_PROBLEMS if each not in (NO_SCRIPT, NO_VERSION)),
+        *(each for each in SUBMISSION_PROBLEMS if each not in (NO_SCRIPT, NO_VERSION, NO_PROCESS)),
     ),
     parameters=PARAMETERS,
     examples=EXAMPLES,

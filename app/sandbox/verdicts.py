@@ -20,7 +20,10 @@ def refuse(found: dict[str, Any]) -> NoReturn:
     """Refuse a source that lacks what the harness looked for."""
     code, name = found["code"], found.get("name", "process")
     match code:
-        case "no_process" | "no_function":
+        case "no_process":
+            message = "the script has no `process`: it runs over datasets (POST /runs)"
+            error = error_of("ReferenceError", message)
+        case "no_function":
             error = error_of("ReferenceError", f"{name} is not defined")
         case "incomplete_fold":
             missing = " and ".join(f"`{each}`" for each in found["missing"])

@@ -185,3 +185,4 @@ class ResolvedVersion(Struct, frozen=True, kw_only=True):
     version: int
     archived_at: datetime | None
     io: Io = Io.JSON
+    has_process: bool = True

@@ -37,6 +37,14 @@ class ScriptArchived(Problem):
     title = "The script is archived"
 
 
+class NoProcess(Problem):
+    """The version has no `process`: it runs over datasets only."""
+
+    status = 422
+    code = "no-process"
+    title = "The script has no `process`"
+
+
 class InvalidScript(Problem):
     """The source has errors; `errors` holds the findings."""
 
@@ -87,6 +95,14 @@ def version_not_found(script: str, selector: int | str) -> VersionNotFound:
     address = f"/scripts/{script}/{'versions' if isinstance(selector, int) else 'aliases'}"
     return VersionNotFound(
         f"the script {script!r} has no version {selector!r}; GET {address} lists them"
+    )
+
+
+def no_process(script: UUID | str, version: int) -> NoProcess:
+    """Say that a version takes no executions, and what it is for."""
+    return NoProcess(
+        f"version {version} of the script {str(script)!r} has no `process`, which executions call: "
+        "it runs over datasets; POST /runs"
     )
 
 

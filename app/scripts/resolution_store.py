@@ -14,6 +14,7 @@ from app.sql_parameters import in_order
 # script without that version is a row whose version is NULL.
 RESOLVED_VERSION = """(
     SELECT s.id AS script_id, s.archived_at, v.version, v.io,
+           'process' = ANY (v.kinds) AS has_process,
            v.wall_ms, v.max_cpu_ms, v.memory_bytes, v.max_output_bytes
     FROM parameters
     JOIN scripts AS s
@@ -38,7 +39,7 @@ WITH parameters AS NOT MATERIALIZED (
            $4::integer AS version,
            $5::text AS alias
 )
-SELECT script_id, archived_at, version, io
+SELECT script_id, archived_at, version, io, has_process
 FROM {RESOLVED_VERSION} AS resolved
 """  # noqa: S608 - put together from constants
 
@@ -76,6 +77,7 @@ def resolved(row: asyncpg.Record | None) -> ResolvedVersion | UUID | None:
         version=row["version"],
         archived_at=row["archived_at"],
         io=Io(row["io"]),
+        has_process=row["has_process"],
     )
 
 

@@ -20,7 +20,7 @@ from app.pagination import Page, Paginator
 from app.resources import Resources
 from app.scripts import resolution_store, store
 from app.scripts.model import ResolvedVersion, Script, Version
-from app.scripts.problems import script_archived, script_not_found, version_not_found
+from app.scripts.problems import no_process, script_archived, script_not_found, version_not_found
 from app.scripts.refs import ScriptRef
 from app.settings import Settings
 
@@ -161,6 +161,25 @@ def require_version(
     if resolved.archived_at is not None and not allow_archived:
         raise script_archived(ref.script, "takes no executions")
     return resolved
+
+
+async def resolve_executable(conn: Connection, tenant: UUID, ref: ScriptRef) -> ResolvedVersion:
+    """Resolve a reference to a version that executions can have.
+
+    Raises ScriptNotFound, VersionNotFound, ScriptArchived, NoProcess.
+    """
+    return require_executable(ref, await resolution_store.resolve(conn, tenant, ref))
+
+
+def require_executable(ref: ScriptRef, resolved: ResolvedVersion | UUID | None) -> ResolvedVersion:
+    """Return the version that the store resolved a reference to, if executions can have it.
+
+    Raises ScriptNotFound, VersionNotFound, ScriptArchived, NoProcess.
+    """
+    version = require_version(ref, resolved)
+    if not version.has_process:
+        raise no_process(ref.script, version.version)
+    return version
 
 
 def require_limits(settings: Settings, limits: LimitChoice) -> None:

@@ -47,6 +47,18 @@ def _results(system: System, location: str, **params: str) -> list[dict[str, Any
     return [json.loads(line) for line in answer.text.splitlines()]
 
 
+def test_a_version_without_process_is_refused(system: System) -> None:
+    system.upload("runs-only", "function map(record) { return record }")
+
+    batch = _submit(system, b"1", "runs-only")
+    execution = system.client.post("/scripts/runs-only/executions", content=b"1")
+
+    for answer in (batch, execution):
+        assert answer.status_code == 422, answer.text
+        assert answer.json()["type"] == "urn:crivo:problem:no-process"
+        assert "POST /runs" in answer.json()["detail"]
+
+
 def test_each_line_is_an_execution_and_a_bad_one_fails_alone(system: System) -> None:
     answer = _submit(system, b'1\n\n{"broken\r\n \t\n\xff\n4')
 

@@ -19,9 +19,10 @@ from app.payloads.writer import stored_inline
 from app.quotas.errors import QuotaExceeded
 from app.quotas.model import Caps
 from app.resources import Resources, open_resources
+from app.sandbox.outcomes import ScriptKind
 from app.scripts import alias_store, store as scripts
 from app.scripts.model import ResolvedVersion
-from app.scripts.problems import ScriptNotFound
+from app.scripts.problems import NoProcess, ScriptNotFound
 from app.scripts.refs import ScriptRef, parse_ref
 from app.settings import Settings
 from app.tenants.model import DEFAULT_TENANT as TENANT
@@ -118,6 +119,25 @@ async def test_an_error_of_one_submission_is_its_own(resources: Resources) -> No
     assert isinstance(second, ScriptNotFound)
     ids = [row["id"] for row in await resources.pool.fetch("SELECT id FROM executions")]
     assert sorted(ids) == sorted(each for each in (first, third, fourth) if isinstance(each, UUID))
+
+
+async def test_versions_without_process_are_refused_also_among_others(
+    resources: Resources,
+) -> None:
+    async with resources.pool.acquire() as conn:
+        script = uuid.uuid7()
+        await scripts.insert_script(conn, TENANT, script, name="fold", description="")
+        for kinds in ([ScriptKind.FOLD], [ScriptKind.PROCESS, ScriptKind.FOLD]):
+            await scripts.insert_version(
+                conn, TENANT, script, source=b"x", limits=LimitChoice(), note="", kinds=kinds
+            )
+
+    refs = ("plain", "fold@1", "fold", "fold@1", "fold@2")
+    answers = await accept_together(resources, *({"ref": ref} for ref in refs))
+
+    assert [isinstance(each, NoProcess) for each in answers] == [ref == "fold@1" for ref in refs]
+    assert "POST /runs" in str(answers[1])
+    assert await resources.pool.fetchval("SELECT count(*) FROM executions") == 3
 
 
 @pytest.mark.parametrize(
