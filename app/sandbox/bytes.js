@@ -98,6 +98,10 @@
     if (type === undefined && body === undefined) {
       return invalid(`process returned an object that is no bytes; ${EXPECTED}`);
     }
+    if (type === undefined) {
+      return invalid(
+        `the result has no \`type\`, such as "image/png"; without one, return the bytes alone`);
+    }
     if (typeof type !== "string" || type.length > MAX_TYPE) {
       return invalid(
         `the result's \`type\` is no string of up to ${MAX_TYPE} characters; ${EXPECTED}`);
