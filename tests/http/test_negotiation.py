@@ -103,6 +103,9 @@ def test_every_operation_produces_its_own_media_types(system: System) -> None:
 def test_every_operation_answers_406_if_no_media_type_is_accepted(system: System) -> None:
     for name, method, address, operation in _operations(system):
         gives = _given_by(operation)
+        if "*/*" in gives:
+            # A user has chosen the media type: it is sent whatever is asked for.
+            continue
         for accept in _not_asking_for(gives):
             answer = system.client.request(method, address, headers={"Accept": accept})
             if gives:

@@ -40,6 +40,18 @@ def numbers(system: System) -> str:
             "/each",
             "format records",
         ),
+        (
+            "run-image",
+            {"each": "record", "output": {"dataset": "out"}},
+            "/each",
+            "takes bytes",
+        ),
+        (
+            "run-clean",
+            {"format": "bytes", "output": {"dataset": "out", "key": ""}},
+            "/output/key",
+            "needs records",
+        ),
         ("run-sum", {"emit": "many"}, "/emit", "needs an output"),
         (
             "run-process",
