@@ -25,8 +25,8 @@ from app.workers.model import NoWorkerLargeEnough
 # A part has megabytes to read, so the wall time limit of an execution is too short for many.
 DEFAULT_PART_WALL_MS: Final = 60_000
 # What a part reads: more costs fairness, as a part that runs gives no slot back; less costs time,
-# as each has a cell of its own (some 15 ms).
-_READ_BYTES: Final = 16 * MIB
+# as each has a cell of its own, whose loops begin as bytecode (docs/BENCHMARKS.md).
+_READ_BYTES: Final = 32 * MIB
 
 
 class NewRun(Struct, frozen=True, kw_only=True):

@@ -1,20 +1,22 @@
 """Check that a script can do over a dataset what a run asks for."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
+
+from msgspec import UNSET
 
 from app.datasets.parts import Format as DatasetFormat, parse_pointer
 from app.errors import invalid
-from app.runs.model import CreateRun, Emit
-from app.sandbox.outcomes import ScriptKind
+from app.runs.model import CreateRun, Emit, Offer
+from app.sandbox.outcomes import Io, ScriptKind
 from app.sandbox.parts import Format, Task
 
 
-def tasks_of(wanted: CreateRun, kinds: Collection[ScriptKind]) -> Sequence[Task]:
+def tasks_of(wanted: CreateRun, offer: Offer) -> Sequence[Task]:
     """Return the tasks that read the dataset: MAP for an output, FOLD for a result.
 
     Raises InvalidRequest.
     """
-    folds = ScriptKind.FOLD in kinds
+    folds = ScriptKind.FOLD in offer.kinds
     if wanted.output is None:
         _require_no_map(wanted)
         if not folds:
@@ -24,7 +26,7 @@ def tasks_of(wanted: CreateRun, kinds: Collection[ScriptKind]) -> Sequence[Task]
             )
             raise invalid("/output", message)
         return [Task.FOLD]
-    _require_map(wanted, kinds)
+    _require_map(wanted, offer)
     return [Task.MAP, Task.FOLD] if folds else [Task.MAP]
 
 
@@ -42,22 +44,28 @@ def output_format(wanted: CreateRun) -> DatasetFormat:
 
     Raises InvalidRequest.
     """
+    key = None if wanted.output is None else wanted.output.key
+    if key is UNSET:
+        key = None
     if wanted.format is Format.BYTES:
-        if wanted.output is not None and wanted.output.key:
+        if key is not None:
             raise invalid("/output/key", "needs records; the output of a run over bytes has none")
         return DatasetFormat.BYTES
-    if wanted.output is not None and wanted.output.key:
+    if key is not None:
         try:
-            parse_pointer(wanted.output.key)
+            parse_pointer(key)
         except ValueError as error:
             raise invalid("/output/key", str(error)) from None
     return DatasetFormat.JSONL
 
 
-def _require_map(wanted: CreateRun, kinds: Collection[ScriptKind]) -> None:
+def _require_map(wanted: CreateRun, offer: Offer) -> None:
+    kinds = offer.kinds
     if wanted.each is not None:
         if ScriptKind.PROCESS not in kinds:
             raise invalid("/each", f"needs `process`, which {wanted.script!r} does not have")
+        if offer.io is not Io.JSON:
+            raise invalid("/each", f"needs JSON; `process` of {wanted.script!r} takes {offer.io}")
         if wanted.format is not Format.RECORDS:
             raise invalid("/each", f"needs the format records; it is {wanted.format}")
         if wanted.emit is Emit.MANY:

@@ -1,5 +1,6 @@
 """Define runs, what is asked for, and the bodies of requests and responses."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Final, Literal
@@ -13,6 +14,7 @@ from app.executions.callback_urls import CallbackUrl
 from app.executions.model import Labels, ScriptVersionRef
 from app.limits import LimitChoice, Limits, Priority, Seed
 from app.payloads.model import PayloadRef
+from app.sandbox.outcomes import Io, ScriptKind
 from app.sandbox.parts import Format, OnError, Task
 from app.sandbox.protocol import Isolation
 
@@ -236,6 +238,13 @@ class Run(Struct, frozen=True, kw_only=True):
     replay_of: UUID | UnsetType = UNSET
     replay: ReplayedRun | UnsetType = UNSET
     receipt: RunReceipt | UnsetType = UNSET
+
+
+class Offer(Struct, frozen=True, kw_only=True):
+    """What a script version can be run as, and whether its `process` takes JSON or bytes."""
+
+    kinds: Sequence[ScriptKind]
+    io: Io
 
 
 class QueuedRun(Struct, frozen=True, kw_only=True):

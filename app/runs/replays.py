@@ -55,7 +55,7 @@ async def replay(
             await insert(resources, conn, caller, new, totals=totals, limits=limits, key=once)
             target, details = f"/runs/{run_id}", {"replay": str(new.id)}
             await log_action(conn, caller, Action.RUN_REPLAYED, target, details=details)
-    return accepted(resources, new.id)
+    return await accepted(resources, new.id)
 
 
 async def _keep_data(conn: Connection, tenant: UUID, original: ReplayedRunRow) -> InputTotals:

@@ -16,6 +16,7 @@ from app.limits import Limits
 from app.payloads.model import PayloadRef
 from app.runs.model import (
     Emit,
+    Offer,
     PublishedOutput,
     ReplayedRun,
     Run,
@@ -26,7 +27,6 @@ from app.runs.model import (
     RunStatus,
     SnapshotRef,
 )
-from app.sandbox.outcomes import ScriptKind
 from app.sandbox.parts import Format, OnError
 from app.sql_parameters import in_order
 
@@ -159,19 +159,18 @@ async def select_status(conn: Connection, tenant: UUID, run_id: UUID) -> RunStat
     return None if status is None else RunStatus(status)
 
 
-SELECT_KINDS = """
-SELECT kinds
+SELECT_OFFER = """
+SELECT kinds, io
 FROM script_versions
 WHERE tenant_id = $1 AND script_id = $2 AND version = $3
 """
 
 
-async def select_kinds(
-    conn: Connection, tenant: UUID, script_id: UUID, version: int
-) -> list[ScriptKind]:
-    """Return what a version can be run as."""
-    kinds: list[str] = await conn.fetchval(SELECT_KINDS, tenant, script_id, version)
-    return [ScriptKind(each) for each in kinds]
+async def select_offer(conn: Connection, tenant: UUID, script_id: UUID, version: int) -> Offer:
+    """Return what a version, which exists, can be run as."""
+    row = await conn.fetchrow(SELECT_OFFER, tenant, script_id, version)
+    assert row is not None  # noqa: S101 - versions are never deleted
+    return from_row(Offer, row)
 
 
 # Across tenants: the ids are those that readers wait for, each found under its own tenant.

@@ -1,8 +1,8 @@
 """Accept runs: resolve what they name, check it, store the run with the dataset of its output."""
 
 import secrets
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from uuid import UUID
 
 import uuid_utils.compat as uuid
@@ -25,13 +25,15 @@ from app.idempotency.model import IdempotencyKey, RequestKey, key_for
 from app.idempotency.store import is_known, remember, require_new
 from app.limits import MAX_SEED, LimitChoice
 from app.metrics import count_run
+from app.outages import DatabaseUnavailable
 from app.quotas.model import effective_caps
 from app.resources import Resources
 from app.runs.acceptance_store import InputTotals, NewRun, insert_run, select_input
+from app.runs.advance import advance
 from app.runs.checks import output_format, require_format, tasks_of
 from app.runs.model import CreateRun, QueuedRun, RunOutput, RunStatus
 from app.runs.quota_store import require_room_for_run
-from app.runs.store import select_kinds
+from app.runs.store import select_offer
 from app.sandbox.outcomes import ScriptKind
 from app.sandbox.parts import Task
 from app.scripts import service as scripts
@@ -44,7 +46,7 @@ class _Input(Struct, frozen=True, kw_only=True):
     """The script version and the snapshot of a run, and the tasks that read the snapshot."""
 
     version: ResolvedVersion
-    kinds: Collection[ScriptKind]
+    merges: bool
     tasks: Sequence[Task]
     snapshot: ResolvedSnapshot
     totals: InputTotals
@@ -89,7 +91,7 @@ async def create(
             await reauthorize_before_commit(caller)
             if wanted.output is not None:
                 require_write_datasets(caller)
-    return accepted(resources, new.id)
+    return await accepted(resources, new.id)
 
 
 async def require_room_in_queue(
@@ -125,10 +127,12 @@ async def insert(
     await remember(conn, caller.tenant, key, str(new.id), hours=settings.idempotency_hours)
 
 
-def accepted(resources: Resources, run_id: UUID) -> QueuedRun:
-    """Count a run that is committed, wake a worker, and return what is responded about it."""
+async def accepted(resources: Resources, run_id: UUID) -> QueuedRun:
+    """Count a run that is committed, queue its first parts, and return what is responded."""
     count_run("accepted")
-    resources.work_signal.notify()
+    # A worker does it within a second otherwise.
+    with suppress(DatabaseUnavailable):
+        await advance(resources, run_id)
     return QueuedRun(id=run_id, status=RunStatus.QUEUED, url=f"/runs/{run_id}")
 
 
@@ -142,8 +146,8 @@ async def _resolve_input(conn: Connection, tenant: UUID, wanted: CreateRun) -> _
     with _about("/script"):
         ref = parse_script_ref(wanted.script)
         version = await scripts.resolve(conn, tenant, ref)
-    kinds = await select_kinds(conn, tenant, version.script_id, version.version)
-    tasks = tasks_of(wanted, kinds)
+    offer = await select_offer(conn, tenant, version.script_id, version.version)
+    tasks = tasks_of(wanted, offer)
     with _about("/dataset"):
         dataset = parse_dataset_ref(wanted.dataset)
         snapshot = await datasets.resolve(conn, tenant, dataset)
@@ -152,7 +156,13 @@ async def _resolve_input(conn: Connection, tenant: UUID, wanted: CreateRun) -> _
     if not totals.parts:
         message = f"snapshot {snapshot.number} of {snapshot.name!r} has no files"
         raise invalid("/dataset", message)
-    return _Input(version=version, kinds=kinds, tasks=tasks, snapshot=snapshot, totals=totals)
+    return _Input(
+        version=version,
+        merges=ScriptKind.MERGE in offer.kinds,
+        tasks=tasks,
+        snapshot=snapshot,
+        totals=totals,
+    )
 
 
 async def _keep(
@@ -225,7 +235,7 @@ def _new_run(
         on_error=wanted.on_error,
         max_errors=wanted.max_errors,
         tasks=read.tasks,
-        merges=ScriptKind.MERGE in read.kinds,
+        merges=read.merges,
         output_dataset_id=None if output is None else output.id,
         output_dataset=None if output is None else output.name,
         output_mode=None if wanted.output is None else wanted.output.mode,

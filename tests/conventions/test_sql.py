@@ -26,7 +26,6 @@ from tests.support.servers import ROOT
 _ACROSS_TENANTS: Final = {
     "app.executions.dispatch.claims": "a worker names rows by id and fencing token",
     "app.executions.dispatch.slot_offers": "a worker names rows by id and fencing token",
-    "app.executions.dispatch.part_claims": "a claim decides which tenant's turn it is",
     "app.runs.engines.assignment_store": "ids and fencing tokens of a worker's own claims",
     "app.executions.dispatch.outcome_groups": "a worker names rows by id and fencing token",
     "app.executions.store.SELECT_STATES": "ids that readers wait for, found under their tenants",

@@ -33,6 +33,8 @@ def put_scripts(system: System) -> None:
     ):  # fmt: skip
         answer = system.client.put(f"/scripts/{name}", json={"source": source})
         assert answer.is_success, answer.text
+    in_bytes = {"source": "function process(bytes) { return bytes }", "io": "bytes"}
+    assert system.client.put("/scripts/run-image", json=in_bytes).is_success
 
 
 def put_numbers(system: System) -> str:

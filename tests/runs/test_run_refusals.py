@@ -1,4 +1,4 @@
-"""What a run cannot be is refused with the member of its body that says so."""
+"""Runs that cannot be are refused with the member of the body that says so."""
 
 from uuid import uuid4
 
@@ -39,6 +39,18 @@ def numbers(system: System) -> str:
             {"each": "record", "format": "lines", "output": {"dataset": "out"}},
             "/each",
             "format records",
+        ),
+        (
+            "run-image",
+            {"each": "record", "output": {"dataset": "out"}},
+            "/each",
+            "takes bytes",
+        ),
+        (
+            "run-clean",
+            {"format": "bytes", "output": {"dataset": "out", "key": ""}},
+            "/output/key",
+            "needs records",
         ),
         ("run-sum", {"emit": "many"}, "/emit", "needs an output"),
         (

@@ -79,6 +79,11 @@ def test_a_run_publishes_the_values_and_lists_the_records_that_failed(
     assert (part["run"]["task"], part["run"]["level"]) == ("map", 0)
     replay = system.client.post(f"/executions/{part['id']}/replay")
     assert (replay.status_code, replay.json()["run"]) == (409, run["id"])
+    # What recorded executions are looked for, parts are not.
+    recorded = {"filter": {"script": "run-clean"}, "dry_run": True}
+    assert system.client.post("/replays", json=recorded).json()["matching"] == 0
+    compared = system.client.post("/scripts/run-clean/comparisons", json={"from": 1, "to": 1})
+    assert compared.json()["type"] == "urn:crivo:problem:nothing-to-compare"
     for filters, listed in (
         ({"label": f"kind:{labels['kind']}"}, True),
         ({"dataset": numbers, "script": "run-clean"}, True),

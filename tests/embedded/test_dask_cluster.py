@@ -1,0 +1,50 @@
+"""`./start.sh dask` runs a cluster for trials, and keeps it running."""
+
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+
+from tests.support.launcher_process import LauncherProcess, eventually, free_port
+
+
+def test_a_cluster_for_trials_is_joined_lost_and_joined_again(tmp_path: Path) -> None:
+    command = (sys.executable, "-m", "app.embedded", "dask")
+    with LauncherProcess(tmp_path / "data", free_port(), command=command) as launched:
+        launched.wait_until_ready()
+        assert "run programs as you" in launched.output
+        eventually(lambda: slots(launched.url) == 2)
+        assert "degraded" not in health(launched.url)
+        [scheduler] = dask_processes(tmp_path / "data", "dask_scheduler")
+        os.kill(scheduler, signal.SIGKILL)
+        lost = "parts of runs have fewer slots: of the engine, its scheduler does not answer"
+        eventually(lambda: health(launched.url).get("degraded") == [lost])
+        assert health(launched.url)["ready"] is True
+        eventually(lambda: slots(launched.url) == 2)
+        workers = dask_processes(tmp_path / "data", "dask_worker")
+    assert len(workers) == 2
+    assert not any(psutil.pid_exists(each) for each in workers)
+
+
+def health(url: str) -> dict[str, Any]:
+    answer: dict[str, Any] = httpx.get(f"{url}/health/ready", trust_env=False).json()
+    return answer
+
+
+def slots(url: str) -> int:
+    [worker] = health(url)["workers"]
+    found: int = worker["engine"]["slots"]
+    return found
+
+
+def dask_processes(data: Path, module: str) -> list[int]:
+    return [
+        each.pid
+        for each in psutil.process_iter(["cmdline"])
+        if f"distributed.cli.{module}" in each.info["cmdline"]
+        and each.environ().get("CRIVO_DATA") == str(data)
+    ]
