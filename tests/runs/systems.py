@@ -81,11 +81,11 @@ class RunsSystem:
         wanted = PutDataset(format=format_, key=key)
         await service.put(self.resources, self.caller, name, wanted, preconditions=NO_PRECONDITIONS)
         for path, parts in files.items():
-            await self._publish(name, path, parts)
+            await self.publish(name, path, parts)
         async with self.resources.pool.acquire() as conn:
             return (await service.read_dataset(conn, self.tenant, name)).id
 
-    async def _publish(self, name: str, path: str, parts: Sequence[bytes]) -> None:
+    async def publish(self, name: str, path: str, parts: Sequence[bytes]) -> None:
         upload = await upload_service.begin(self.resources, self.caller, name, CreateUpload())
         for number, content in enumerate(parts, 1):
             part = Part(path=path, number=number, data=chunks(content))
