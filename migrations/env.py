@@ -64,6 +64,19 @@ async def _migrate_online(url: str) -> None:
     await engine.dispose()
 
 
+# A claim locks the queue and then executions. A migration of both, in the other order, would be a
+# deadlock with a worker that runs meanwhile.
+_LOCK_QUEUE = """
+DO $$
+BEGIN
+    IF to_regclass('queue') IS NOT NULL THEN
+        LOCK TABLE queue IN ACCESS EXCLUSIVE MODE;
+    END IF;
+END
+$$
+"""
+
+
 def _migrate_in_one_transaction(connection: Connection, server: ServerFacts) -> None:
     context.configure(connection=connection)
     with context.begin_transaction():
@@ -76,6 +89,8 @@ def _migrate_in_one_transaction(connection: Connection, server: ServerFacts) -> 
             return
         if current != (head,) and (refusal := refusal_of(server, to_migrate=True)):
             sys.exit(f"crivo: {refusal}")
+        if current != (head,):
+            connection.exec_driver_sql(_LOCK_QUEUE)
         context.run_migrations()
 
 

@@ -56,8 +56,10 @@
 --   count_batch_items          Count the items of batches that end, and end a batch with its last item
 --   count_bytes                Count each tenant's stored bytes, and the input bytes of the day, in tenant_usage
 --   count_dataset_bytes        Count the bytes of datasets' parts in tenant_usage
+--   count_dataset_bytes_v2     Count the bytes of datasets' parts in tenant_usage
 --   count_queued               Count each tenant's queued executions in tenant_usage
 --   count_run_bytes            Count the bytes that runs have staged as output in tenant_usage, as those of datasets' parts
+--   count_run_errors           Count the bytes of failed records that runs keep in tenant_usage, as stored
 --   delete_callback            Delete the callback of a resource that is deleted, and with it the attempts
 --   erase_changes              Erase what comparisons show of an execution's result, as its data is erased or deleted
 --   faded                      Return how much of a tenant's worker-seconds still counts
@@ -192,11 +194,17 @@ CREATE FUNCTION count_bytes() RETURNS trigger
 CREATE FUNCTION count_dataset_bytes() RETURNS trigger
     LANGUAGE plpgsql; -- migrations/sql/count_dataset_bytes.sql
 
+CREATE FUNCTION count_dataset_bytes_v2() RETURNS trigger
+    LANGUAGE plpgsql; -- migrations/sql/count_dataset_bytes_v2.sql
+
 CREATE FUNCTION count_queued() RETURNS trigger
     LANGUAGE plpgsql; -- migrations/sql/count_queued.sql
 
 CREATE FUNCTION count_run_bytes() RETURNS trigger
     LANGUAGE plpgsql; -- migrations/sql/count_run_bytes.sql
+
+CREATE FUNCTION count_run_errors() RETURNS trigger
+    LANGUAGE plpgsql; -- migrations/sql/count_run_errors.sql
 
 CREATE FUNCTION delete_callback() RETURNS trigger
     LANGUAGE plpgsql
@@ -1366,11 +1374,17 @@ CREATE INDEX run_outputs_run_idx ON run_outputs USING btree (run_id);
 
 CREATE UNIQUE INDEX run_parts_execution_idx ON run_parts USING btree (execution_id) WHERE (execution_id IS NOT NULL);
 
+CREATE INDEX run_parts_order_idx ON run_parts USING btree (run_id, level, number);
+
 CREATE INDEX run_parts_outstanding_idx ON run_parts USING btree (run_id) WHERE ((execution_id IS NOT NULL) AND (lease_token IS NULL));
 
 CREATE INDEX run_parts_waiting_idx ON run_parts USING btree (run_id, level, number, task) WHERE (execution_id IS NULL);
 
+CREATE INDEX run_parts_waiting_of_task_idx ON run_parts USING btree (run_id, task, level, number) WHERE (execution_id IS NULL);
+
 CREATE INDEX runs_active_idx ON runs USING btree (dataset_id, snapshot) WHERE (finished_at IS NULL);
+
+CREATE INDEX runs_active_of_tenant_idx ON runs USING btree (tenant_id) WHERE (finished_at IS NULL);
 
 CREATE INDEX runs_finished_idx ON runs USING btree (finished_at, id) WHERE (finished_at IS NOT NULL);
 
@@ -1390,9 +1404,9 @@ CREATE TRIGGER batches_deletion_deletes_callback AFTER DELETE ON batches FOR EAC
 
 CREATE TRIGGER batches_end_adds_callback AFTER UPDATE OF finished_at ON batches FOR EACH ROW WHEN (((old.finished_at IS NULL) AND (new.finished_at IS NOT NULL) AND (new.callback_url IS NOT NULL))) EXECUTE FUNCTION add_callback('batch');
 
-CREATE TRIGGER dataset_parts_delete_counts AFTER DELETE ON dataset_parts REFERENCING OLD TABLE AS removed FOR EACH STATEMENT EXECUTE FUNCTION count_dataset_bytes();
+CREATE TRIGGER dataset_parts_delete_counts AFTER DELETE ON dataset_parts REFERENCING OLD TABLE AS removed FOR EACH STATEMENT EXECUTE FUNCTION count_dataset_bytes_v2();
 
-CREATE TRIGGER dataset_parts_insert_counts AFTER INSERT ON dataset_parts REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION count_dataset_bytes();
+CREATE TRIGGER dataset_parts_insert_counts AFTER INSERT ON dataset_parts REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION count_dataset_bytes_v2();
 
 CREATE TRIGGER executions_delete_counts AFTER DELETE ON executions REFERENCING OLD TABLE AS removed FOR EACH STATEMENT EXECUTE FUNCTION count_queued();
 
@@ -1423,6 +1437,10 @@ CREATE TRIGGER payloads_insert_counts AFTER INSERT ON payloads REFERENCING NEW T
 CREATE TRIGGER payloads_insert_holds_quota AFTER INSERT ON payloads REFERENCING NEW TABLE AS added FOR EACH ROW WHEN (((new.kind = 'result'::text) OR ((new.kind = 'logs'::text) AND (new.size_bytes > 64)))) EXECUTE FUNCTION hold_quota_of_bytes();
 
 CREATE TRIGGER payloads_update_counts AFTER UPDATE ON payloads REFERENCING OLD TABLE AS removed NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION count_bytes();
+
+CREATE TRIGGER run_errors_delete_counts AFTER DELETE ON run_errors REFERENCING OLD TABLE AS removed FOR EACH STATEMENT EXECUTE FUNCTION count_run_errors();
+
+CREATE TRIGGER run_errors_insert_counts AFTER INSERT ON run_errors REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION count_run_errors();
 
 CREATE TRIGGER run_outputs_delete_counts AFTER DELETE ON run_outputs REFERENCING OLD TABLE AS removed FOR EACH STATEMENT EXECUTE FUNCTION count_run_bytes();
 

@@ -139,9 +139,12 @@ async def publish_parts(
     file_ids: Sequence[UUID],
     *,
     first_sequence: int,
+    timeout_seconds: float | None = None,
 ) -> PublishedParts:
     """Number the parts of an upload in the order of `file_ids`, and note where each begins."""
-    row = await conn.fetchrow(PUBLISH_PARTS, tenant, upload_id, file_ids, first_sequence)
+    row = await conn.fetchrow(
+        PUBLISH_PARTS, tenant, upload_id, file_ids, first_sequence, timeout=timeout_seconds
+    )
     assert row is not None  # noqa: S101 - a count has a row
     return from_row(PublishedParts, row)
 
@@ -191,6 +194,7 @@ async def publish_files(
     *,
     mode: Mode,
     snapshot: int,
+    timeout_seconds: float | None = None,
 ) -> None:
     """Make files part of a snapshot, in this order, in place of those that `mode` removes."""
     if mode is Mode.REPLACE:
@@ -199,7 +203,9 @@ async def publish_files(
         paths = [each.path for each in files]
         await conn.execute(REMOVE_FILES, tenant, dataset_id, snapshot, paths)
     file_ids = [each.id for each in files]
-    await conn.execute(PUBLISH_FILES, tenant, upload_id, snapshot, file_ids)
+    await conn.execute(
+        PUBLISH_FILES, tenant, upload_id, snapshot, file_ids, timeout=timeout_seconds
+    )
 
 
 # The totals of the snapshot before, which is never deleted, and what has changed since.

@@ -1,5 +1,6 @@
 """Prepare a Dask cluster on loopback, for trials of runs on an engine."""
 
+import signal
 import socket
 import sys
 from collections.abc import Mapping
@@ -13,6 +14,8 @@ from app.embedded.processes import Service
 _HOST: Final = "127.0.0.1"
 _WORKERS: Final = 2
 _CONNECT_SECONDS: Final = 0.2
+# They hold nothing that could be lost, and a Dask worker may hang if its scheduler ends with it.
+_STOP_SIGNAL: Final = signal.SIGKILL
 
 
 def prepare_dask(
@@ -35,6 +38,7 @@ def prepare_dask(
         is_ready=lambda: _listens(port),
         environ=environ,
         folder=folder,
+        stop_signal=_STOP_SIGNAL,
     )
     workers = [
         Service(
@@ -49,6 +53,7 @@ def prepare_dask(
             is_ready=lambda: True,
             environ=environ,
             folder=folder,
+            stop_signal=_STOP_SIGNAL,
         )
         for number in range(1, _WORKERS + 1)
     ]

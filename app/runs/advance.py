@@ -6,6 +6,7 @@ is in memory. A worker makes it after a part of its own, and every second for wh
 
 import asyncio
 import hashlib
+import json
 from collections.abc import Sequence
 from typing import Final
 from uuid import UUID
@@ -37,6 +38,7 @@ _MERGED_BYTES: Final = 32 * MIB
 _FEWEST_STATES: Final = 2
 
 _POLL_SECONDS: Final = 1.0
+_INPUT_DELETED: Final = "the dataset of the input has been deleted"
 _DUE_RUNS: Final = 100
 
 
@@ -56,7 +58,11 @@ async def advance_due(resources: Resources) -> None:
     async with resources.pool.acquire() as conn:
         due = await advance_store.select_due_runs(conn, _DUE_RUNS)
     for run_id in due:
-        await advance(resources, run_id, wait=False)
+        try:
+            await advance(resources, run_id, wait=False)
+        except Exception as error:
+            # Others go on.
+            log.exception("run.step_failed", id=str(run_id), error=type(error).__name__)
 
 
 async def advance(resources: Resources, run_id: UUID, *, wait: bool = True) -> None:
@@ -102,9 +108,7 @@ class _Step:
 
     async def make(self) -> tuple[int, Ended | None]:
         """Return how many parts were queued, and how the run has ended, if it has."""
-        if not self._run.has_input:
-            message = "the dataset of the input has been deleted"
-            raise _Fails.of(RunErrorKind.INPUT_DELETED, message)
+        self._require_datasets()
         await self._count_ended()
         queued, left = await self._queue_parts()
         if left:
@@ -117,32 +121,38 @@ class _Step:
             return queued, None
         return 0, await self._succeed(states)
 
+    def _require_datasets(self) -> None:
+        if not self._run.has_input:
+            raise _Fails.of(RunErrorKind.INPUT_DELETED, _INPUT_DELETED)
+        if not self._run.has_output:
+            message = "the dataset of the output has been deleted"
+            raise _Fails.of(RunErrorKind.OUTPUT_DELETED, message)
+
     async def _count_ended(self) -> None:
         ended = await advance_store.select_ended_parts(self._conn, self._run)
-        succeeded: list[UUID] = []
-        foreign: list[UUID] = []
-        for each in ended:
-            if each.status != RunStatus.SUCCEEDED:
-                raise _failure_of(each)
-            # A worker of an older release takes a part for an execution of `process`.
-            (succeeded if each.counted else foreign).append(each.execution_id)
+        foreign = [each.execution_id for each in ended if each.is_foreign]
         if foreign:
             await advance_store.forget_executions(self._conn, self._run, foreign)
-        if succeeded:
-            failed = await advance_store.count_parts(self._conn, self._run, succeeded)
-            if failed > self._run.max_errors:
-                message = f"{failed} records have failed; max_errors is {self._run.max_errors}"
-                raise _Fails.of(RunErrorKind.TOO_MANY_ERRORS, message)
+        counted = [each.execution_id for each in ended if each.counted]
+        failed = self._run.rows_failed
+        if counted:
+            failed = await advance_store.count_parts(self._conn, self._run, counted)
+        for each in ended:
+            if not each.is_foreign and each.status != RunStatus.SUCCEEDED:
+                raise _failure_of(each)
+        if failed > self._run.max_errors:
+            raise _Fails(_too_many_errors(self._run.max_errors))
 
     async def _queue_parts(self) -> tuple[int, bool]:
         """Queue parts up to the limit; return how many, and whether any are left."""
         run = self._run
         default = self._resources.settings.default_max_queued
         outstanding = await advance_store.count_outstanding(self._conn, run, default)
-        limit = MAX_OUTSTANDING
+        room = MAX_OUTSTANDING - outstanding.queued
         if outstanding.max_queued is not None:
-            limit = max(1, min(limit, outstanding.max_queued // 2))
-        room = limit - outstanding.queued
+            of_tenant = outstanding.max_queued // 2 - outstanding.parts_of_tenant
+            # Each run goes on, if slowly.
+            room = min(room, max(of_tenant, 0 if outstanding.queued else 1))
         if not outstanding.waits or room <= 0:
             return 0, bool(outstanding.queued or outstanding.waits)
         parts = await advance_store.select_waiting_parts(self._conn, run, room)
@@ -154,14 +164,19 @@ class _Step:
         if not self._run.folds:
             return ()
         states = await merge_store.select_states(self._conn, self._run)
-        last = states[-1:]
+        if states[-1].finishes:
+            # Of a fold without a merge, those before are of no use any more.
+            states = states[-1:]
         if any(each.size_bytes is None for each in states):
             raise _Fails.of(RunErrorKind.STATE_GONE, "the state of a part has been erased")
-        return last if last and last[0].finishes else states
+        return states
 
     async def _succeed(self, states: Sequence[FoldState]) -> Ended:
         run, snapshot, digest = self._run, None, None
         if run.output_dataset_id is not None:
+            # From here to the commit it cannot be deleted: its files name those of the output.
+            if not await publication.keep_input(self._conn, run):
+                raise _Fails.of(RunErrorKind.INPUT_DELETED, _INPUT_DELETED)
             digest = await publication.output_sha256(self._conn, run)
             if run.publishes:
                 snapshot = await self._publish()
@@ -187,14 +202,26 @@ class _Step:
         return number
 
 
+def _too_many_errors(max_errors: int, **place: object) -> bytes:
+    message = f"more than {max_errors} records have failed"
+    return error_document(RunErrorKind.TOO_MANY_ERRORS, message, **place)
+
+
 def _failure_of(part: EndedPart) -> _Fails:
     if part.status is None:
         return _Fails.of(RunErrorKind.STATE_GONE, "the execution of a part has been deleted")
     if part.error is None:
         message = f"the part's execution {part.execution_id} was cancelled"
         return _Fails.of(RunErrorKind.PART_CANCELLED, message)
-    error = part.error.removesuffix(b"}")
-    return _Fails(error + b', "execution": "%s"}' % str(part.execution_id).encode())
+    error = json.loads(part.error)
+    place = {
+        "path": error.get("path"),
+        "input_line": error.get("input_line"),
+        "execution": str(part.execution_id),
+    }
+    if "max_errors" in error:
+        return _Fails(_too_many_errors(error["max_errors"], **place))
+    return _Fails(json.dumps({**error, "execution": place["execution"]}).encode("ascii"))
 
 
 def _queued(run: ActiveRun, part: WaitingPart) -> QueuedPart:

@@ -12,6 +12,8 @@ from msgspec import Struct
 
 from app.datasets.model import Mode
 from app.db import Connection, from_row, optional_from_row
+from app.execution_errors import ErrorKind
+from app.runs.model import RunStatus
 from app.sandbox.parts import Task
 from app.sql_parameters import in_order
 
@@ -31,6 +33,7 @@ class ActiveRun(Struct, frozen=True, kw_only=True):
     output_mode: Mode | None
     publishes: bool
     has_input: bool
+    has_output: bool
 
 
 _ACTIVE_RUN = """
@@ -40,7 +43,12 @@ SELECT r.id, r.tenant_id, r.dataset_id, r.folds, r.merges, r.max_errors, r.rows_
            SELECT
            FROM datasets AS d
            WHERE d.tenant_id = r.tenant_id AND d.id = r.dataset_id
-       ) AS has_input
+       ) AS has_input,
+       r.output_dataset_id IS NULL OR EXISTS (
+           SELECT
+           FROM datasets AS d
+           WHERE d.tenant_id = r.tenant_id AND d.id = r.output_dataset_id
+       ) AS has_output
 FROM runs AS r
 WHERE r.finished_at IS NULL
 """
@@ -66,9 +74,9 @@ WHERE r.finished_at IS NULL
       EXISTS (
           SELECT
           FROM run_parts AS p
-          JOIN executions AS e ON e.id = p.execution_id
+          LEFT JOIN executions AS e ON e.id = p.execution_id
           WHERE p.run_id = r.id AND p.execution_id IS NOT NULL AND p.lease_token IS NULL
-            AND e.finished_at IS NOT NULL
+            AND (e.id IS NULL OR e.finished_at IS NOT NULL)
       )
       OR NOT EXISTS (
           SELECT
@@ -76,6 +84,8 @@ WHERE r.finished_at IS NULL
           WHERE p.run_id = r.id AND p.execution_id IS NOT NULL AND p.lease_token IS NULL
       )
       OR NOT EXISTS (SELECT FROM datasets AS d WHERE d.id = r.dataset_id)
+      OR (r.output_dataset_id IS NOT NULL
+          AND NOT EXISTS (SELECT FROM datasets AS d WHERE d.id = r.output_dataset_id))
   )
 ORDER BY r.id
 LIMIT $1
@@ -88,7 +98,7 @@ async def select_due_runs(conn: Connection, limit: int) -> list[UUID]:
 
 
 class EndedPart(Struct, frozen=True, kw_only=True):
-    """A part whose execution has ended, or is gone; without `counts` no attempt has counted."""
+    """A part whose execution has ended, or is gone; `counted`: what its attempt did is known."""
 
     task: Task
     level: int
@@ -97,12 +107,19 @@ class EndedPart(Struct, frozen=True, kw_only=True):
     status: str | None
     lease_token: int | None
     error: bytes | None
+    error_kind: str | None
     counted: bool
     raw_bytes: int
 
+    @property
+    def is_foreign(self) -> bool:
+        """Whether a worker of an older release took it for an execution of `process`."""
+        ended = self.status in (RunStatus.SUCCEEDED, RunStatus.FAILED)
+        return ended and not self.counted and self.error_kind != ErrorKind.WORKER_LOST
+
 
 SELECT_ENDED_PARTS = """
-SELECT p.task, p.level, p.number, p.execution_id, e.status, e.lease_token, e.error,
+SELECT p.task, p.level, p.number, p.execution_id, e.status, e.lease_token, e.error, e.error_kind,
        a.execution_id IS NOT NULL AS counted, p.raw_bytes
 FROM run_parts AS p
 LEFT JOIN executions AS e ON e.tenant_id = p.tenant_id AND e.id = p.execution_id
@@ -127,16 +144,18 @@ WITH counted AS (
     FROM executions AS e
     WHERE p.tenant_id = $1 AND p.run_id = $2 AND p.execution_id = ANY ($3)
       AND e.tenant_id = p.tenant_id AND e.id = p.execution_id
-    RETURNING p.execution_id, p.lease_token, p.level, p.raw_bytes
+    RETURNING p.execution_id, p.lease_token, p.level, p.task, p.raw_bytes, e.status
 ),
+-- If a run has both, the map and the fold read the same.
 done AS (
-    SELECT count(*) FILTER (WHERE c.level = 0) AS parts,
-           coalesce(sum(c.raw_bytes), 0) AS raw_bytes,
+    SELECT count(*) FILTER (WHERE c.level = 0 AND c.status = 'succeeded') AS parts,
+           coalesce(sum(c.raw_bytes) FILTER (WHERE c.status = 'succeeded'), 0) AS raw_bytes,
            coalesce(sum(a.rows_in), 0) AS rows_in, coalesce(sum(a.rows_out), 0) AS rows_out,
            coalesce(sum(a.rows_failed), 0) AS rows_failed
     FROM counted AS c
     LEFT JOIN run_attempts AS a ON a.tenant_id = $1 AND a.execution_id = c.execution_id
                                AND a.lease_token = c.lease_token
+    WHERE c.task = $4
 )
 UPDATE runs AS r
 SET parts_done = r.parts_done + done.parts,
@@ -152,8 +171,9 @@ RETURNING r.rows_failed
 
 
 async def count_parts(conn: Connection, run: ActiveRun, executions: Sequence[UUID]) -> int:
-    """Count parts that have succeeded; return how many records have failed in all."""
-    failed: int = await conn.fetchval(COUNT_PARTS, run.tenant_id, run.id, executions)
+    """Count parts that have ended; return how many records have failed in all."""
+    counted = Task.FOLD if run.output_dataset_id is None else Task.MAP
+    failed: int = await conn.fetchval(COUNT_PARTS, run.tenant_id, run.id, executions, counted)
     return failed
 
 
@@ -173,6 +193,7 @@ class Outstanding(Struct, frozen=True, kw_only=True):
     """How many parts are queued or running, whether others wait, and what a tenant may queue."""
 
     queued: int
+    parts_of_tenant: int
     waits: bool
     max_queued: int | None
 
@@ -181,6 +202,8 @@ COUNT_OUTSTANDING = """
 SELECT (SELECT count(*) FROM run_parts
         WHERE tenant_id = $1 AND run_id = $2 AND execution_id IS NOT NULL
           AND lease_token IS NULL) AS queued,
+       (SELECT count(*) FROM queue
+        WHERE tenant_id = $1 AND is_part) AS parts_of_tenant,
        EXISTS (SELECT FROM run_parts
                WHERE tenant_id = $1 AND run_id = $2 AND execution_id IS NULL) AS waits,
        coalesce(t.max_queued, nullif($3::integer, 0)) AS max_queued

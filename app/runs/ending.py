@@ -85,6 +85,9 @@ WHERE e.tenant_id = $1 AND e.run_id = $2
   )
 """
 
+# A statement about all parts of a large run takes seconds.
+_ALL_PARTS_SECONDS: Final = 300.0
+
 NOTIFY: Final = "SELECT pg_notify('crivo_executions', $1)"
 
 
@@ -116,7 +119,7 @@ async def end(
     rows = await conn.fetchrow(END_RUN, *values)
     assert rows is not None  # noqa: S101 - its row is locked
     cancelled = await conn.fetch(CANCEL_EXECUTIONS, tenant, run_id)
-    outputs = await conn.fetch(DELETE_OUTPUTS, tenant, run_id)
+    outputs = await conn.fetch(DELETE_OUTPUTS, tenant, run_id, timeout=_ALL_PARTS_SECONDS)
     await conn.execute(DELETE_LOST_ERRORS, tenant, run_id)
     await conn.execute(NOTIFY, msgspec.json.encode({"ended": [run_id]}).decode())
     return Ended(

@@ -20,7 +20,8 @@ class FoldState(Struct, frozen=True, kw_only=True):
 
 
 SELECT_STATES = """
-SELECT p.level, p.number, p.execution_id, p.finishes, y.size_bytes
+SELECT p.level, p.number, p.execution_id, p.finishes,
+       CASE WHEN y.erased_at IS NULL THEN y.size_bytes END AS size_bytes
 FROM run_parts AS p
 LEFT JOIN payloads AS y ON y.tenant_id = p.tenant_id AND y.execution_id = p.execution_id
                        AND y.kind = 'result'

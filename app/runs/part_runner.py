@@ -9,6 +9,8 @@ import structlog
 from msgspec import Struct
 from msgspec.structs import replace
 
+from app.blobs import BlobMissing
+from app.datasets.blob_cleanup import delete_blobs
 from app.datasets.parts import (
     BadLine,
     CollidingKeys,
@@ -19,16 +21,17 @@ from app.datasets.parts import (
     read_range,
 )
 from app.datasets.upload_store import require_room
+from app.db import Connection
 from app.execution_errors import ErrorKind, Failure, failure_of, over_quota
 from app.executions.dispatch.jobs import finish_of, job_of
 from app.executions.dispatch.running_claims import ResourceUsage
 from app.executions.model import Claim, Finish, Status
-from app.limits import MIN_COUNTED_PART_BYTES
+from app.limits import KIB, MIN_COUNTED_PART_BYTES
 from app.payloads.model import StoredPayload
 from app.payloads.reader import read_payload
 from app.payloads.writer import PayloadWriter, stored_inline
 from app.quotas.errors import QuotaExceeded
-from app.quotas.model import Caps, Quota
+from app.quotas.model import Caps
 from app.resources import Resources
 from app.runs import task_store
 from app.runs.model import Emit
@@ -36,16 +39,21 @@ from app.runs.output_writer import OutputWriter
 from app.runs.task_store import Counts, PartTask, StoredError, Written
 from app.sandbox.framing import LineTooLong
 from app.sandbox.outcomes import Crashed, Succeeded
-from app.sandbox.parts import Output, Part, PartReport, RecordError, Task
+from app.sandbox.parts import OnError, Output, Part, PartReport, RecordError, Task
 from app.sandbox.session import Sink
 
 log = structlog.get_logger(__name__)
 
 # The datasets' own word for what a map cannot write into them.
 _REFUSED: Final = (BadLine, CollidingKeys, PartTooLarge)
+_OF_RECORDS: Final = frozenset(
+    {ErrorKind.SCRIPT_ERROR, ErrorKind.INVALID_INPUT, ErrorKind.INVALID_RESULT}
+)
+# Of a record that has failed: a line has up to 16 MiB, and a run up to 100,000 of them.
+_KEPT_RECORD_BYTES: Final = 64 * KIB
 
 
-async def run_part(
+async def run_part(  # noqa: PLR0911 - one line a reason
     resources: Resources, cache: ObjectCache, claim: Claim, usage: ResourceUsage
 ) -> Finish:
     """Run a claimed part to its outcome, which is not recorded yet.
@@ -57,22 +65,27 @@ async def run_part(
     async with resources.pool.acquire() as conn:
         task = await task_store.begin(conn, claim)
         if task is None:
-            return _not_run(resources, "the run has ended")
+            # Its outcome will be refused.
+            return _failed(resources, Failure(ErrorKind.INVALID_INPUT, "the run has ended", {}))
         inputs = await task_store.select_inputs(conn, claim.tenant_id, task)
-        stored_states = await task_store.select_states(conn, claim.tenant_id, task)
-    states = [await _all_of(resources, each) for each in stored_states]
-    running = _RunningPart(resources, cache, claim, task, usage, inputs=inputs, states=states)
+    running = _RunningPart(resources, cache, claim, task, usage, inputs=inputs)
     try:
-        attempt = await running.attempt()
-        if isinstance(attempt.report.outcome, Crashed):
-            log.warning("execution.cell_crashed", id=str(claim.id))
-            attempt = await running.attempt()
+        return await running.run()
     except LineTooLong as error:
-        return _not_run(resources, str(error), path=task.path, input_line=error.line)
+        return await running.refuse(str(error), input_line=error.line)
     except _REFUSED as error:
         message = f"the dataset cannot take the values of map: {error}"
-        return _not_run(resources, message, kind=ErrorKind.INVALID_RESULT, path=task.path)
-    return await running.finish(attempt)
+        return await running.refuse(message, kind=ErrorKind.INVALID_RESULT)
+    except task_store.StateGone as error:
+        return await running.refuse(str(error))
+    except QuotaExceeded as error:
+        message = f"the failed records do not fit into the quota: {error}"
+        return await running.refuse(message, kind=ErrorKind.OUTPUT_TOO_LARGE)
+    except BlobMissing:
+        async with resources.pool.acquire() as conn:
+            if await task_store.has_input(conn, claim.tenant_id, task):
+                raise
+        return await running.refuse("the file that the part reads has been deleted")
 
 
 class _Attempt(Struct, frozen=True, kw_only=True):
@@ -107,7 +120,6 @@ class _RunningPart:
         usage: ResourceUsage,
         *,
         inputs: Sequence[PartRef],
-        states: Sequence[bytes],
     ) -> None:
         self._resources = resources
         self._cache = cache
@@ -115,10 +127,36 @@ class _RunningPart:
         self._task = task
         self._usage = usage
         self._inputs = inputs
-        self._states = states
+        self._states: Sequence[bytes] = ()
         self._errors = 0
 
-    async def attempt(self) -> _Attempt:
+    async def run(self) -> Finish:
+        """Run the part to its outcome."""
+        claim = self._claim
+        async with self._resources.pool.acquire() as conn:
+            stored = await task_store.select_states(conn, claim.tenant_id, self._task)
+        self._states = [await _all_of(self._resources, each) for each in stored]
+        attempt = await self._attempt()
+        if isinstance(attempt.report.outcome, Crashed):
+            log.warning("execution.cell_crashed", id=str(claim.id))
+            async with self._resources.pool.acquire() as conn:
+                await task_store.delete_errors(conn, claim)
+            attempt = await self._attempt()
+        return await self._finish(attempt)
+
+    async def refuse(
+        self,
+        message: str,
+        *,
+        kind: ErrorKind = ErrorKind.INVALID_INPUT,
+        input_line: int | None = None,
+    ) -> Finish:
+        """Return the outcome of a part that cannot run, or whose values nothing can take."""
+        failure = self._placed(Failure(kind, message, {}), input_line)
+        kept = await self._keep(None, Counts(rows_in=0, rows_out=0, rows_failed=0))
+        return _failed(self._resources, kept or failure)
+
+    async def _attempt(self) -> _Attempt:
         """Run the part in a fresh cell; what it has written is there if it has succeeded."""
         claim, task = self._claim, self._task
         self._errors = 0
@@ -153,17 +191,17 @@ class _RunningPart:
             hash_seed=task.hash_seed,
         )
 
-    async def finish(self, attempt: _Attempt) -> Finish:
+    async def _finish(self, attempt: _Attempt) -> Finish:
         """Store what a successful attempt has done, and return its outcome."""
         report, result = attempt.report, attempt.result
+        counts = Counts(**report.rows._asdict())
         failure = failure_of(report.outcome)
         if failure is not None:
             failure = self._placed(failure, report.line)
-        else:
-            counts = Counts(**report.rows._asdict())
-            if result is None:
-                result = stored_inline(msgspec.json.encode(counts))
-            failure = await self._keep(attempt, counts)
+        elif result is None:
+            result = stored_inline(msgspec.json.encode(counts))
+        # Also of a failure: its rows and failed records are shown.
+        failure = await self._keep(attempt, counts) or failure
         if failure is not None:
             result = None
         return finish_of(report, failure, result, self._usage, self._resources.sandbox.v8_version)
@@ -204,65 +242,75 @@ class _RunningPart:
                     yield chunk
 
     async def _keep_errors(self, errors: list[RecordError]) -> None:
+        task, claim = self._task, self._claim
+        if task.task is Task.FOLD and task.output_format is not None:
+            # The map of the same part reports them, too.
+            return
         stored = [
-            StoredError(line=each.line, error=_document_of(each), record=each.record)
+            StoredError(
+                line=each.line,
+                error=_document_of(each),
+                record=None if each.record is None else each.record[:_KEPT_RECORD_BYTES],
+            )
             for each in errors
         ]
-        async with self._resources.pool.acquire() as conn:
-            await task_store.insert_errors(
-                conn, self._claim, self._task.run_id, self._errors, stored
-            )
+        size_bytes = sum(len(each.error) + len(each.record or b"") for each in stored)
+        async with self._resources.pool.acquire() as conn, conn.transaction():
+            await self._require_room(conn, size_bytes)
+            await task_store.insert_errors(conn, claim, task.run_id, self._errors, stored)
         self._errors += len(stored)
 
-    async def _keep(self, attempt: _Attempt, counts: Counts) -> Failure | None:
+    async def _require_room(self, conn: Connection, stored_bytes: int) -> None:
+        """Require room in the tenant's quota of stored bytes. Raises QuotaExceeded."""
+        tenant = self._claim.tenant_id
+        default = self._resources.settings.default_max_stored_bytes
+        cap = await task_store.select_max_stored_bytes(conn, tenant, default)
+        caps = Caps(max_stored_bytes=cap)
+        await require_room(conn, tenant, caps, stored_bytes=stored_bytes, raw_bytes=0)
+
+    async def _keep(self, attempt: _Attempt | None, counts: Counts) -> Failure | None:
         """Store what was done beside the token; return why it cannot be stored, if so."""
         claim, run_id = self._claim, self._task.run_id
-        parts = [each.part for each in attempt.written]
+        written = () if attempt is None else attempt.written
+        parts = [each.part for each in written]
         stored_bytes = sum(
             max(each.stored_bytes + each.index_bytes, MIN_COUNTED_PART_BYTES) for each in parts
         )
         try:
             async with self._resources.pool.acquire() as conn, conn.transaction():
+                await task_store.share_run(conn, claim.tenant_id, run_id)
                 if parts:
-                    cap = await task_store.select_max_stored_bytes(
-                        conn, claim.tenant_id, self._resources.settings.default_max_stored_bytes
-                    )
-                    caps = Caps(max_stored_bytes=cap)
-                    await require_room(
-                        conn, claim.tenant_id, caps, stored_bytes=stored_bytes, raw_bytes=0
-                    )
-                await task_store.insert_attempt(conn, claim, run_id, counts, attempt.written)
+                    await self._require_room(conn, stored_bytes)
+                await task_store.insert_attempt(conn, claim, run_id, counts, written)
         except QuotaExceeded as error:
-            if error.quota is not Quota.STORED_BYTES:
-                raise
             await self._discard(attempt)
             left_bytes = max(0, error.limit - error.used)
-            return self._placed(
-                over_quota(stored_bytes, limit_bytes=error.limit, left_bytes=left_bytes), None
-            )
+            over = over_quota(stored_bytes, limit_bytes=error.limit, left_bytes=left_bytes)
+            async with self._resources.pool.acquire() as conn:
+                await task_store.insert_attempt(conn, claim, run_id, counts, ())
+            return self._placed(over, None)
         except task_store.RunEnded:
             await self._discard(attempt)
             return Failure(ErrorKind.INVALID_INPUT, "the run has ended", {})
         return None
 
-    async def _discard(self, attempt: _Attempt) -> None:
-        if attempt.output is not None:
+    async def _discard(self, attempt: _Attempt | None) -> None:
+        if attempt is not None and attempt.output is not None:
             await attempt.output.discard()
+        if attempt is not None and attempt.result is not None and attempt.result.blob_key:
+            await delete_blobs(self._resources.blobs, [attempt.result.blob_key])
 
     def _placed(self, failure: Failure, line: int | None) -> Failure:
-        place = {"path": self._task.path, "input_line": line}
+        task = self._task
+        place: dict[str, object] = {"path": task.path, "input_line": line}
+        may_skip = task.on_error is not OnError.FAIL and failure.kind in _OF_RECORDS
+        if may_skip and self._errors >= task.max_errors:
+            # It would have gone on without the record.
+            place["max_errors"] = task.max_errors_of_run
         return replace(failure, details={**failure.details, **place})
 
 
-def _not_run(
-    resources: Resources,
-    message: str,
-    *,
-    kind: ErrorKind = ErrorKind.INVALID_INPUT,
-    path: str | None = None,
-    input_line: int | None = None,
-) -> Finish:
-    failure = Failure(kind, message, {"path": path, "input_line": input_line})
+def _failed(resources: Resources, failure: Failure) -> Finish:
     return Finish(
         status=Status.FAILED,
         error_kind=failure.kind,

@@ -1,6 +1,7 @@
 """Run the claimed parts of runs, in a worker or on its engine, and go on with their runs."""
 
 from contextlib import suppress
+from uuid import UUID
 
 from typing_extensions import override
 
@@ -22,6 +23,9 @@ class LocalParts(Parts):
         """Use the resources of the worker."""
         self._resources = resources
         self._local = LocalEngine(resources)
+        # Runs that are being advanced here, and those of them that another part has ended since.
+        self._advancing: set[UUID] = set()
+        self._again: set[UUID] = set()
 
     @property
     @override
@@ -49,9 +53,22 @@ class LocalParts(Parts):
     @override
     async def ended(self, claim: Claim) -> None:
         assert claim.run_id is not None  # noqa: S101 - it is a part
-        # What fails now is done within a second.
-        with suppress(DatabaseUnavailable):
-            await advance(self._resources, claim.run_id)
+        run_id = claim.run_id
+        if run_id in self._advancing:
+            # One connection for each run, however many of its parts end at once.
+            self._again.add(run_id)
+            return
+        self._advancing.add(run_id)
+        try:
+            # What fails now is done within a second.
+            with suppress(DatabaseUnavailable):
+                await advance(self._resources, run_id)
+                while run_id in self._again:
+                    self._again.discard(run_id)
+                    await advance(self._resources, run_id)
+        finally:
+            self._advancing.discard(run_id)
+            self._again.discard(run_id)
 
 
 class EngineParts(LocalParts):

@@ -16,10 +16,25 @@ from app.runs.advance_store import ActiveRun
 
 # The upload that the files are of can be forgotten at once: no client knows it.
 _HOURS: Final = 0
+# A statement about all parts of a large run takes seconds.
+ALL_PARTS_SECONDS: Final = 300.0
 
 
 class OutputGone(CrivoError):
     """The dataset that a run was to publish has been deleted."""
+
+
+KEEP_INPUT = """
+SELECT id
+FROM datasets
+WHERE tenant_id = $1 AND id = $2
+FOR KEY SHARE
+"""
+
+
+async def keep_input(conn: Connection, run: ActiveRun) -> bool:
+    """Keep the dataset of the input until the transaction ends; False: it has been deleted."""
+    return await conn.fetchval(KEEP_INPUT, run.tenant_id, run.dataset_id) is not None
 
 
 class _InputFile(Struct, frozen=True, kw_only=True):
@@ -75,6 +90,9 @@ SELECT f.id, $1, $2, $3, f.path
 FROM unnest($4::uuid[], $5::text[]) AS f (id, path)
 """
 
+# Read by migrations/sql/count_dataset_bytes_v2.sql.
+PUBLISH_RUN = "SELECT set_config('crivo.publishes_run', 'on', true)"
+
 MOVE_PARTS = """
 WITH moved AS (
     DELETE FROM run_outputs AS o
@@ -116,9 +134,23 @@ async def publish(conn: Connection, run: ActiveRun) -> int:
     ids = [uuid.uuid7() for _ in inputs]
     paths = [each.path for each in inputs]
     await conn.execute(INSERT_FILES, tenant, dataset.id, upload_id, ids, paths)
-    await conn.execute(MOVE_PARTS, tenant, run.id, [each.id for each in inputs], ids)
+    # They count as stored already, and did not arrive today.
+    await conn.execute(PUBLISH_RUN)
+    await conn.execute(
+        MOVE_PARTS,
+        tenant,
+        run.id,
+        [each.id for each in inputs],
+        ids,
+        timeout=ALL_PARTS_SECONDS,
+    )
     published = await commit_store.publish_parts(
-        conn, tenant, upload_id, ids, first_sequence=dataset.next_sequence
+        conn,
+        tenant,
+        upload_id,
+        ids,
+        first_sequence=dataset.next_sequence,
+        timeout_seconds=ALL_PARTS_SECONDS,
     )
     number = dataset.last_snapshot + 1
     await commit_store.publish_files(
@@ -129,6 +161,7 @@ async def publish(conn: Connection, run: ActiveRun) -> int:
         _held(ids, paths),
         mode=run.output_mode,
         snapshot=number,
+        timeout_seconds=ALL_PARTS_SECONDS,
     )
     await require_no_folders(conn, tenant, dataset.id, paths)
     snapshot = await commit_store.insert_snapshot(

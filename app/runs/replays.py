@@ -6,7 +6,7 @@ import uuid_utils.compat as uuid
 
 from app.audit.model import Action
 from app.audit.store import log_action
-from app.auth.callers import Caller
+from app.auth.callers import Caller, reauthorize_before_commit
 from app.datasets import store as datasets
 from app.db import Connection
 from app.idempotency.model import RequestKey, key_for
@@ -55,6 +55,7 @@ async def replay(
             await insert(resources, conn, caller, new, totals=totals, limits=limits, key=once)
             target, details = f"/runs/{run_id}", {"replay": str(new.id)}
             await log_action(conn, caller, Action.RUN_REPLAYED, target, details=details)
+            await reauthorize_before_commit(caller)
     return await accepted(resources, new.id)
 
 

@@ -12,32 +12,33 @@ from app.payloads.model import ExpiredBatch, Expiry, PayloadOwner
 # By the age of their runs, as results by that of their executions.
 ERASE_ERRORS = """
 WITH due AS MATERIALIZED (
-    SELECT r.id
+    SELECT e.execution_id, e.lease_token, e.number
     FROM runs AS r
+    JOIN run_errors AS e ON e.run_id = r.id
     WHERE r.finished_at < clock_timestamp() - make_interval(days => $1)
-      AND EXISTS (SELECT FROM run_errors AS e WHERE e.run_id = r.id)
-    ORDER BY r.finished_at, r.id
     LIMIT $2
-    FOR UPDATE OF r SKIP LOCKED
+    FOR UPDATE OF e SKIP LOCKED
 ),
 deleted AS (
     DELETE FROM run_errors AS e
     USING due
-    WHERE e.run_id = due.id
+    WHERE e.execution_id = due.execution_id AND e.lease_token = due.lease_token
+      AND e.number = due.number
     RETURNING e.run_id
 )
-SELECT (SELECT count(*) FROM due) AS items,
+SELECT (SELECT count(*) FROM deleted) AS items,
        (SELECT count(*) FROM deleted) AS rows,
        ARRAY[]::text[] AS blob_keys
 """
 
 
 async def erase_errors(conn: Connection, days: int, limit: int) -> ExpiredBatch:
-    """Delete the failed records of up to `limit` runs that ended more than `days` ago."""
+    """Delete up to `limit` failed records of runs that ended more than `days` ago."""
     return from_row(ExpiredBatch, *await conn.fetch(ERASE_ERRORS, days, limit))
 
 
-# Its parts are deleted before, as executions; a callback that is still tried keeps a run.
+# A few at a time: each may have 100,000 parts. These are deleted before, as executions; a callback
+# that is still tried keeps a run.
 DELETE_RUNS = """
 WITH due AS MATERIALIZED (
     SELECT r.id
@@ -54,7 +55,7 @@ WITH due AS MATERIALIZED (
           ) IS DISTINCT FROM 'pending'
       )
     ORDER BY r.finished_at, r.id
-    LIMIT $2
+    LIMIT least($2, 10)
     FOR UPDATE OF r SKIP LOCKED
 ),
 outputs AS (

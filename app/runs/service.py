@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from app.audit.model import Action
 from app.audit.store import log_action
-from app.auth.callers import Caller
+from app.auth.callers import Caller, reauthorize_before_commit
 from app.datasets.refs import parse_ref as parse_dataset_ref
 from app.pagination import Page, Paginator
 from app.payloads.model import StoredPayload
@@ -111,6 +111,7 @@ async def cancel(resources: Resources, caller: Caller, run_id: UUID) -> Run:
                 details = {"status": before.status, "parts_done": before.progress.parts_done}
                 target = f"/runs/{run_id}"
                 await log_action(conn, caller, Action.RUN_CANCELLED, target, details=details)
+                await reauthorize_before_commit(caller)
         if ended is not None:
             await ending.after_commit(resources, ended)
             log.info("run.cancelled", id=str(run_id))

@@ -21,7 +21,8 @@ class PartTask(Struct, frozen=True, kw_only=True):
     """What a part reads, what the script does with it, and where its values go.
 
     Of `first_part` to `last_part` of a file it reads the raw bytes, which begin after `first_line`
-    lines. Without `output_format` the values of a map are not kept.
+    lines. `max_errors` is what other parts have left of that of the run. Without `output_format`
+    the values of a map are not kept.
     """
 
     run_id: UUID
@@ -34,6 +35,7 @@ class PartTask(Struct, frozen=True, kw_only=True):
     emit: Emit
     on_error: OnError
     max_errors: int
+    max_errors_of_run: int
     merges: bool
     params: bytes | None
     file_id: UUID | None
@@ -50,7 +52,8 @@ class PartTask(Struct, frozen=True, kw_only=True):
 
 SELECT_TASK = """
 SELECT p.run_id, p.task, p.level, p.number, p.finishes, r.format, r.each, r.emit, r.on_error,
-       r.max_errors, r.merges, r.params, p.file_id, f.path, p.first_part, p.last_part,
+       r.max_errors - r.rows_failed AS max_errors, r.max_errors AS max_errors_of_run, r.merges,
+       r.params, p.file_id, f.path, p.first_part, p.last_part,
        p.first_line, p.first_state, p.last_state, d.format AS output_format, d.key AS output_key,
        d.hash_seed
 FROM run_parts AS p
@@ -92,6 +95,10 @@ async def select_inputs(conn: Connection, tenant: UUID, task: PartTask) -> list[
     return [from_row(PartRef, row) for row in rows]
 
 
+class StateGone(CrivoError):
+    """The state that a part begins with has been erased."""
+
+
 SELECT_STATES = """
 SELECT y.sha256, y.size_bytes, y.body, y.blob_key
 FROM run_parts AS p
@@ -104,7 +111,7 @@ ORDER BY p.number
 
 
 async def select_states(conn: Connection, tenant: UUID, task: PartTask) -> list[StoredPayload]:
-    """List the states that a part begins with, in order; most have none."""
+    """List the states that a part begins with, in order; most have none. Raises StateGone."""
     if task.task is Task.MERGE:
         assert task.first_state is not None  # noqa: S101 - of a merge
         assert task.last_state is not None  # noqa: S101 - of a merge
@@ -118,8 +125,7 @@ async def select_states(conn: Connection, tenant: UUID, task: PartTask) -> list[
         return []
     rows = await conn.fetch(SELECT_STATES, tenant, task.run_id, of_task, level, first, last)
     if len(rows) != last - first + 1:
-        message = f"a state of the run {task.run_id} is gone"
-        raise LookupError(message)
+        raise StateGone("the state of an earlier part has been erased")
     return [from_row(StoredPayload, row) for row in rows]
 
 
@@ -184,16 +190,51 @@ ON CONFLICT (execution_id, lease_token, number) DO NOTHING
 """
 
 
+async def share_run(conn: Connection, tenant: UUID, run_id: UUID) -> None:
+    """Keep a run from ending until the transaction ends; before any quota is locked.
+
+    Raises RunEnded.
+    """
+    if await conn.fetchval(SHARE_RUN, tenant, run_id) is None:
+        message = f"the run {run_id} has ended"
+        raise RunEnded(message)
+
+
+DELETE_ERRORS = """
+DELETE FROM run_errors
+WHERE tenant_id = $1 AND execution_id = $2 AND lease_token = $3
+"""
+
+
+async def delete_errors(conn: Connection, claim: Claim) -> None:
+    """Forget the failed records of an attempt whose cell has died: it runs again."""
+    await conn.execute(DELETE_ERRORS, claim.tenant_id, claim.id, claim.lease_token)
+
+
+SELECT_HAS_INPUT = """
+SELECT EXISTS (
+    SELECT
+    FROM dataset_files
+    WHERE tenant_id = $1 AND id = $2
+)
+"""
+
+
+async def has_input(conn: Connection, tenant: UUID, task: PartTask) -> bool:
+    """Return whether the file that a part reads is still there; a merge reads none."""
+    if task.file_id is None:
+        return True
+    found: bool = await conn.fetchval(SELECT_HAS_INPUT, tenant, task.file_id)
+    return found
+
+
 async def insert_attempt(
     conn: Connection, claim: Claim, run_id: UUID, counts: Counts, outputs: Sequence[Written]
 ) -> None:
     """Store what an attempt has done; it counts once the execution records the same token.
 
-    Raises RunEnded. To be called in a transaction.
+    To be called in a transaction, after `share_run`.
     """
-    if await conn.fetchval(SHARE_RUN, claim.tenant_id, run_id) is None:
-        message = f"the run {run_id} has ended"
-        raise RunEnded(message)
     values = in_order(
         INSERT_ATTEMPT,
         execution_id=claim.id,

@@ -92,6 +92,7 @@ UP = (
     """,
     "CREATE INDEX runs_page_idx ON runs (tenant_id, id DESC)",
     "CREATE INDEX runs_active_idx ON runs (dataset_id, snapshot) WHERE finished_at IS NULL",
+    "CREATE INDEX runs_active_of_tenant_idx ON runs (tenant_id) WHERE finished_at IS NULL",
     "CREATE INDEX runs_finished_idx ON runs (finished_at, id) WHERE finished_at IS NOT NULL",
     """
     CREATE TABLE run_parts (
@@ -130,6 +131,12 @@ UP = (
     CREATE INDEX run_parts_waiting_idx ON run_parts (run_id, level, number, task)
     WHERE execution_id IS NULL
     """,
+    """
+    CREATE INDEX run_parts_waiting_of_task_idx ON run_parts (run_id, task, level, number)
+    WHERE execution_id IS NULL
+    """,
+    # Failed records are listed in the order of their parts.
+    "CREATE INDEX run_parts_order_idx ON run_parts (run_id, level, number)",
     """
     CREATE TABLE run_attempts (
         execution_id uuid    NOT NULL,
@@ -186,6 +193,15 @@ UP = (
     "CREATE INDEX run_errors_run_idx ON run_errors (run_id)",
 )
 
+_FUNCTIONS = (
+    "count_run_bytes",
+    "count_run_errors",
+    "count_dataset_bytes_v2",
+    "keep_queue_v2",
+    "claim_executions_v4",
+    "claim_parts_v1",
+)
+
 _TABLES = {
     "runs": "runs of a script over a snapshot of a dataset; their parts are executions",
     "run_parts": "what each part of a run reads, and the execution that does it",
@@ -222,16 +238,12 @@ def upgrade() -> None:
         for name, comment in comments.items():
             quoted = comment.replace(":", "\\:")
             op.execute(f"COMMENT ON {kind} {name} IS '{quoted}'")
-    names = ("count_run_bytes", "keep_queue_v2", "claim_executions_v4", "claim_parts_v1")
-    for name in names:
+    for name in _FUNCTIONS:
         op.execute((_SQL / f"{name}.sql").read_text(encoding="utf-8"))
     _keep_queue("keep_queue_v2")
-    for event, reference in (("INSERT", "NEW TABLE AS added"), ("DELETE", "OLD TABLE AS removed")):
-        op.execute(f"""
-            CREATE TRIGGER run_outputs_{event.lower()}_counts
-            AFTER {event} ON run_outputs REFERENCING {reference}
-            FOR EACH STATEMENT EXECUTE FUNCTION count_run_bytes()
-        """)
+    _count("run_outputs", "count_run_bytes")
+    _count("run_errors", "count_run_errors")
+    _count("dataset_parts", "count_dataset_bytes_v2")
     _allow_subjects("'execution', 'batch', 'run'")
     op.execute("""
         CREATE TRIGGER runs_end_adds_callback AFTER UPDATE OF finished_at ON runs FOR EACH ROW
@@ -254,16 +266,28 @@ def downgrade() -> None:
     """)
     op.execute("DELETE FROM callbacks WHERE subject = 'run'")
     _allow_subjects("'execution', 'batch'")
-    # What it counted for quotas goes with it.
+    # What they counted for quotas goes with them.
     op.execute("DELETE FROM run_outputs")
+    op.execute("DELETE FROM run_errors")
+    _count("dataset_parts", "count_dataset_bytes")
     for table in ("run_errors", "run_outputs", "run_attempts", "run_parts", "runs"):
         op.execute(f"DROP TABLE {table}")
     _keep_queue("keep_queue")
-    op.execute("DROP FUNCTION count_run_bytes, keep_queue_v2, claim_executions_v4, claim_parts_v1")
+    op.execute(f"DROP FUNCTION {', '.join(_FUNCTIONS)}")
     op.execute("ALTER TABLE queue DROP COLUMN is_part")
     op.execute("ALTER TABLE workers DROP COLUMN engine")
     op.execute("ALTER TABLE executions DROP COLUMN run_id")
     op.execute("ALTER TABLE script_versions DROP COLUMN kinds")
+
+
+def _count(table: str, function: str) -> None:
+    """Let a function count the bytes of a table for quotas."""
+    for event, reference in (("INSERT", "NEW TABLE AS added"), ("DELETE", "OLD TABLE AS removed")):
+        op.execute(f"""
+            CREATE OR REPLACE TRIGGER {table}_{event.lower()}_counts
+            AFTER {event} ON {table} REFERENCING {reference}
+            FOR EACH STATEMENT EXECUTE FUNCTION {function}()
+        """)
 
 
 def _allow_subjects(subjects: str) -> None:

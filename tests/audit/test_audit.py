@@ -16,6 +16,7 @@ from app.keys.bootstrap import operator
 from app.tenants import service as tenants
 from app.tenants.model import CreateTenant, TenantNameTaken
 from tests.datasets.stores import digest_of
+from tests.support.requests_with_bodies import FOLD
 from tests.support.system import until
 from tests.support.system_with_keys import CreatedTestKey, SystemWithKeys
 
@@ -210,6 +211,7 @@ AGAIN: Final[dict[Action, tuple[str, str, dict[str, Any] | None]]] = {
     Action.KEY_REVOKED: ("DELETE", "{key}", None),
     Action.EXECUTION_CANCELLED: ("POST", "{execution}/cancel", None),
     Action.BATCH_CANCELLED: ("POST", "{batch}/cancel", None),
+    Action.RUN_CANCELLED: ("POST", "{run}/cancel", None),
     Action.EXECUTION_ERASED: ("DELETE", "{execution}/data", None),
     Action.DATASET_CREATED: ("PUT", "{dataset}-new", {"key": "/pk"}),
     Action.DATASET_CHANGED: ("PUT", "{dataset}", {"key": "/pk", "description": "told"}),
@@ -230,6 +232,7 @@ ANEW: Final = {
     Action.COMPARISON_CREATED,
     Action.REPLAYS_CREATED,
     Action.EXECUTION_REPLAYED,
+    Action.RUN_REPLAYED,
     Action.CALLBACK_RESENT,
     Action.CALLBACK_ENABLED,
     Action.SECRET_CREATED,
@@ -266,6 +269,9 @@ def test_a_repeated_change_is_not_logged(keyed: SystemWithKeys, action: Action) 
     elif action is Action.BATCH_CANCELLED:
         _queued(keyed, tenant, name, made)
         places["batch"] = _queued_batch(keyed, name, made)
+    elif action is Action.RUN_CANCELLED:
+        _queued(keyed, tenant, name, made)
+        places["run"] = _queued_run(keyed, name, made)
     elif action is Action.EXECUTION_ERASED:
         for _ in until("the execution has finished"):
             if keyed.get(places["execution"], made.key).json()["finished_at"]:
@@ -314,6 +320,13 @@ def _queued_batch(keyed: SystemWithKeys, name: str, made: CreatedTestKey) -> str
     headers = {"Content-Type": "application/x-ndjson"}
     submitted = keyed.post(f"/batches?script={name}", made.key, content=b"1", headers=headers)
     return str(submitted.headers["Location"])
+
+
+def _queued_run(keyed: SystemWithKeys, name: str, made: CreatedTestKey) -> str:
+    folded = keyed.post("/scripts", made.key, json={"name": f"{name}-fold", "source": FOLD})
+    assert folded.status_code == 201, folded.text
+    wanted = {"script": f"{name}-fold", "dataset": name}
+    return str(keyed.post("/runs", made.key, json=wanted).headers["Location"])
 
 
 def _queued(keyed: SystemWithKeys, tenant: str, name: str, made: CreatedTestKey) -> str:

@@ -151,7 +151,7 @@ def _pixels(row: bytes, channels: int) -> list[bytes]:
 
 
 def _read(png: bytes) -> Image:
-    """Read a PNG whose rows have no filter."""
+    """Read a PNG."""
     assert png.startswith(SIGNATURE)
     chunks: dict[bytes, bytes] = {}
     at = len(SIGNATURE)
@@ -163,12 +163,14 @@ def _read(png: bytes) -> Image:
         at += 12 + length
     width, height, depth, colour, *rest = struct.unpack(">IIBBBBB", chunks[b"IHDR"])
     assert (depth, *rest) == (8, 0, 0, 0)
-    rows, step = zlib.decompress(chunks[b"IDAT"]), width * CHANNELS[colour] + 1
-    assert len(rows) == step * height
-    assert set(rows[::step]) == {0}
-    pixels = [
-        pixel
-        for y in range(height)
-        for pixel in _pixels(rows[y * step + 1 : (y + 1) * step], CHANNELS[colour])
-    ]
+    data, step = zlib.decompress(chunks[b"IDAT"]), width * CHANNELS[colour] + 1
+    assert len(data) == step * height
+    row, pixels = bytearray(step - 1), []
+    for y in range(height):
+        above, row = row, bytearray(data[y * step + 1 : (y + 1) * step])
+        for x in range(len(row)):
+            back = x - CHANNELS[colour]
+            left, corner = (row[back], above[back]) if back >= 0 else (0, 0)
+            row[x] = (row[x] + _predicted(data[y * step], left, above[x], corner)) % 256
+        pixels += _pixels(bytes(row), CHANNELS[colour])
     return Image(width, height, colour, chunks, pixels)

@@ -24,6 +24,8 @@ from app.sandbox.protocol import CHUNK_BYTES, Isolation
 from tests.support.sandbox_runs import MIB, Ran, chunks_of, job, run_job
 from tests.support.sandbox_streams import stream
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 ECHO = "function process(bytes) { return bytes }"
 RESIZABLE = "const RESIZABLE = new ArrayBuffer(8, { maxByteLength: 9 });"
 BYTES = [
@@ -255,5 +257,5 @@ async def test_each_isolation_has_bytes(isolation: Isolation | None) -> None:
         ("a/" + "b" * 254, False),
     ],
 )
-def test_media_types(text: str, *, valid: bool) -> None:
+async def test_media_types(text: str, *, valid: bool) -> None:
     assert is_media_type(text) is valid

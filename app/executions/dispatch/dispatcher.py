@@ -32,6 +32,7 @@ _RESCUE_SECONDS: Final = 1.0
 _CHECK_SECONDS: Final = 1.0
 # Executions that run beside parts of runs while these hold all slots.
 SPARE_SLOTS: Final = 1
+_PASS_ON_SECONDS: Final = 0.1
 
 
 class Dispatcher:
@@ -204,8 +205,15 @@ class Dispatcher:
         elif claimed:
             self._claim_now.set()
         if woken_alone:
-            # More may be queued, and another worker may have a free slot.
+            # More may be queued, and another worker may have a free slot: this one leaves it the
+            # wake-up for a moment.
+            self._wakeable.clear()
+            asyncio.get_running_loop().call_later(_PASS_ON_SECONDS, self._offer_spare)
             self._resources.work_signal.notify()
+
+    def _offer_spare(self) -> None:
+        if not self._stopping and self._may_use_spare(self._slots):
+            self._wakeable.set()
 
     async def _fill_spare(self, tasks: asyncio.TaskGroup, slots: int) -> None:
         """Begin an execution beside parts that hold the slots: it waits for none of them."""
