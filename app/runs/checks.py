@@ -1,6 +1,7 @@
 """Check that a script can do over a dataset what a run asks for."""
 
 from collections.abc import Sequence
+from typing import Final
 
 from msgspec import UNSET
 
@@ -10,8 +11,33 @@ from app.runs.model import CreateRun, Emit, Offer
 from app.sandbox.outcomes import Io, ScriptKind
 from app.sandbox.parts import Format, Task
 
+_FORMATS: Final = {
+    DatasetFormat.JSONL: Format.RECORDS,
+    DatasetFormat.TEXT: Format.LINES,
+    DatasetFormat.CSV: Format.LINES,
+    DatasetFormat.BYTES: Format.BYTES,
+}
 
-def tasks_of(wanted: CreateRun, offer: Offer) -> Sequence[Task]:
+
+def format_of(wanted: CreateRun, dataset: DatasetFormat) -> Format:
+    """Return what the script gets of a dataset: what is asked for, or else what the dataset has.
+
+    Raises InvalidRequest if the dataset has bytes, and is to be read as something else.
+    """
+    if dataset is DatasetFormat.BYTES:
+        if wanted.format not in (None, Format.BYTES):
+            message = (
+                f"is {wanted.format}, and {wanted.dataset!r} has bytes; the format has to be bytes"
+            )
+            raise invalid("/format", message)
+        return Format.BYTES
+    if wanted.format is not None:
+        return wanted.format
+    # `process` takes JSON, and any text may hold it.
+    return _FORMATS[dataset] if wanted.each is None else Format.RECORDS
+
+
+def tasks_of(wanted: CreateRun, offer: Offer, format_: Format) -> Sequence[Task]:
     """Return the tasks that read the dataset: MAP for an output, FOLD for a result.
 
     Raises InvalidRequest.
@@ -22,24 +48,15 @@ def tasks_of(wanted: CreateRun, offer: Offer) -> Sequence[Task]:
         if not folds:
             message = (
                 f"is missing, and {wanted.script!r} has no fold (`start`, `step` and `finish`) "
-                "whose result could be that of the run"
+                f"whose result could be that of the run{_hint(offer)}"
             )
             raise invalid("/output", message)
         return [Task.FOLD]
-    _require_map(wanted, offer)
+    _require_map(wanted, offer, format_)
     return [Task.MAP, Task.FOLD] if folds else [Task.MAP]
 
 
-def require_format(wanted: CreateRun, dataset: DatasetFormat) -> None:
-    """Require lines in the dataset for a run over anything but bytes. Raises InvalidRequest."""
-    if dataset is DatasetFormat.BYTES and wanted.format is not Format.BYTES:
-        message = (
-            f"is {wanted.format}, and {wanted.dataset!r} has bytes; the format has to be bytes"
-        )
-        raise invalid("/format", message)
-
-
-def output_format(wanted: CreateRun) -> DatasetFormat:
+def output_format(wanted: CreateRun, format_: Format) -> DatasetFormat:
     """Return the format of the output, and require that it can have the key that is asked for.
 
     Raises InvalidRequest.
@@ -47,7 +64,7 @@ def output_format(wanted: CreateRun) -> DatasetFormat:
     key = None if wanted.output is None else wanted.output.key
     if key is UNSET:
         key = None
-    if wanted.format is Format.BYTES:
+    if format_ is Format.BYTES:
         if key is not None:
             raise invalid("/output/key", "needs records; the output of a run over bytes has none")
         return DatasetFormat.BYTES
@@ -59,22 +76,27 @@ def output_format(wanted: CreateRun) -> DatasetFormat:
     return DatasetFormat.JSONL
 
 
-def _require_map(wanted: CreateRun, offer: Offer) -> None:
+def _hint(offer: Offer) -> str:
+    if offer.io is not Io.JSON or ScriptKind.PROCESS not in offer.kinds:
+        return ""
+    return '; with "each": "record" and an "output" the records go through `process`'
+
+
+def _require_map(wanted: CreateRun, offer: Offer, format_: Format) -> None:
     kinds = offer.kinds
     if wanted.each is not None:
         if ScriptKind.PROCESS not in kinds:
             raise invalid("/each", f"needs `process`, which {wanted.script!r} does not have")
         if offer.io is not Io.JSON:
             raise invalid("/each", f"needs JSON; `process` of {wanted.script!r} takes {offer.io}")
-        if wanted.format is not Format.RECORDS:
-            raise invalid("/each", f"needs the format records; it is {wanted.format}")
+        if format_ is not Format.RECORDS:
+            raise invalid("/each", f"needs the format records; it is {format_}")
         if wanted.emit is Emit.MANY:
             raise invalid("/emit", "needs `map`; `process` returns one value")
     elif ScriptKind.MAP not in kinds:
-        hint = ""
-        if ScriptKind.PROCESS in kinds and wanted.format is Format.RECORDS:
-            hint = '; with "each": "record" the records go through `process`'
-        raise invalid("/output", f"needs `map`, which {wanted.script!r} does not have{hint}")
+        raise invalid(
+            "/output", f"needs `map`, which {wanted.script!r} does not have{_hint(offer)}"
+        )
 
 
 def _require_no_map(wanted: CreateRun) -> None:

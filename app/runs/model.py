@@ -84,12 +84,14 @@ class CreateRun(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     `script` and `dataset` are references, such as `clean@3` and `orders@7`. With `output`, each
     record goes through `map`, or with `each`, through `process`. If the script has a fold, its
-    result is that of the run. `limits` are those of each part.
+    result is that of the run. `format` is what the script gets: by default that of the dataset,
+    `records` of `jsonl`, `lines` of `text` and `csv`, `bytes` of `bytes`, and `records` with
+    `each`. `limits` are those of each part.
     """
 
     script: Reference
     dataset: Reference
-    format: Format = Format.RECORDS
+    format: Format | None = None
     each: Literal["record"] | None = None
     emit: Emit = Emit.ONE
     on_error: OnError = OnError.FAIL

@@ -30,12 +30,12 @@ from app.quotas.model import effective_caps
 from app.resources import Resources
 from app.runs.acceptance_store import InputTotals, NewRun, insert_run, select_input
 from app.runs.advance import advance
-from app.runs.checks import output_format, require_format, tasks_of
+from app.runs.checks import format_of, output_format, tasks_of
 from app.runs.model import CreateRun, QueuedRun, RunOutput, RunStatus
 from app.runs.quota_store import require_room_for_run
 from app.runs.store import select_offer
 from app.sandbox.outcomes import ScriptKind
-from app.sandbox.parts import Task
+from app.sandbox.parts import Format, Task
 from app.scripts import service as scripts
 from app.scripts.model import ResolvedVersion
 from app.scripts.params import read_params
@@ -47,6 +47,7 @@ class _Input(Struct, frozen=True, kw_only=True):
 
     version: ResolvedVersion
     merges: bool
+    format: Format
     tasks: Sequence[Task]
     snapshot: ResolvedSnapshot
     totals: InputTotals
@@ -75,7 +76,7 @@ async def create(
         async with resources.pool.acquire() as conn, conn.transaction():
             await require_new(conn, caller.tenant, once)
             read = await _resolve_input(conn, caller.tenant, wanted)
-            output = await _resolve_output(resources, conn, caller, wanted)
+            output = await _resolve_output(resources, conn, caller, wanted, read.format)
             new = _new_run(
                 wanted,
                 read,
@@ -147,11 +148,11 @@ async def _resolve_input(conn: Connection, tenant: UUID, wanted: CreateRun) -> _
         ref = parse_script_ref(wanted.script)
         version = await scripts.resolve(conn, tenant, ref)
     offer = await select_offer(conn, tenant, version.script_id, version.version)
-    tasks = tasks_of(wanted, offer)
     with _about("/dataset"):
         dataset = parse_dataset_ref(wanted.dataset)
         snapshot = await datasets.resolve(conn, tenant, dataset)
-    require_format(wanted, snapshot.format)
+    format_ = format_of(wanted, snapshot.format)
+    tasks = tasks_of(wanted, offer, format_)
     snapshot, totals = await _keep(conn, tenant, snapshot)
     if not totals.parts:
         message = f"snapshot {snapshot.number} of {snapshot.name!r} has no files"
@@ -159,6 +160,7 @@ async def _resolve_input(conn: Connection, tenant: UUID, wanted: CreateRun) -> _
     return _Input(
         version=version,
         merges=ScriptKind.MERGE in offer.kinds,
+        format=format_,
         tasks=tasks,
         snapshot=snapshot,
         totals=totals,
@@ -180,7 +182,11 @@ async def _keep(
 
 
 async def _resolve_output(
-    resources: Resources, conn: Connection, caller: Caller, wanted: CreateRun
+    resources: Resources,
+    conn: Connection,
+    caller: Caller,
+    wanted: CreateRun,
+    run_format: Format,
 ) -> Dataset | None:
     """Find the dataset of the output, or create it.
 
@@ -189,7 +195,7 @@ async def _resolve_output(
     if wanted.output is None:
         return None
     name = parse_new_name(wanted.output.dataset, pointer="/output/dataset")
-    format_ = output_format(wanted)
+    format_ = output_format(wanted, run_format)
     key = None if wanted.output.key is UNSET else wanted.output.key
     found = await dataset_store.select_dataset(conn, caller.tenant, name)
     if found is None:
@@ -229,7 +235,7 @@ def _new_run(
         dataset_id=read.snapshot.dataset_id,
         dataset=read.snapshot.name,
         snapshot=read.snapshot.number,
-        format=wanted.format,
+        format=read.format,
         each=wanted.each,
         emit=wanted.emit,
         on_error=wanted.on_error,

@@ -25,6 +25,7 @@ def numbers(system: System) -> str:
     ("script", "more", "pointer", "text"),
     [
         ("run-clean", {}, "/output", "has no fold"),
+        ("run-process", {}, "/output", 'with "each": "record" and an "output"'),
         ("run-sum", {"output": {"dataset": "out"}}, "/output", "needs `map`"),
         ("run-process", {"output": {"dataset": "out"}}, "/output", '"each": "record"'),
         ("run-sum", {"each": "record"}, "/each", "needs an output"),
@@ -101,7 +102,7 @@ def test_references_and_datasets_that_do_not_fit_are_refused(system: System, num
         assert system.client.put(f"/datasets/{name}", json={"format": format_}).is_success
     assert create(system, "run-sum", empty).status_code == 404
     put(system, raw, "a", b"\xff")
-    [fault] = create(system, "run-sum", raw).json()["errors"]
+    [fault] = create(system, "run-sum", raw, format="lines").json()["errors"]
     assert fault["pointer"] == "/format"
     for output in ({"dataset": raw}, {"dataset": empty, "key": "/other"}):
         differs = create(system, "run-clean", numbers, output=output)

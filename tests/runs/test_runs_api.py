@@ -82,8 +82,6 @@ def test_a_run_publishes_the_values_and_lists_the_records_that_failed(
     # What recorded executions are looked for, parts are not.
     recorded = {"filter": {"script": "run-clean"}, "dry_run": True}
     assert system.client.post("/replays", json=recorded).json()["matching"] == 0
-    compared = system.client.post("/scripts/run-clean/comparisons", json={"from": 1, "to": 1})
-    assert compared.json()["type"] == "urn:crivo:problem:nothing-to-compare"
     for filters, listed in (
         ({"label": f"kind:{labels['kind']}"}, True),
         ({"dataset": numbers, "script": "run-clean"}, True),
@@ -207,6 +205,30 @@ def test_events_report_the_progress_and_the_end(system: System, numbers: str) ->
     assert system.client.get(f"{location}/events", params={"token": token}).is_success
     assert system.client.get(f"{location}/callbacks").json()["items"] == []
     assert system.client.post(f"{location}/cancel").status_code == 409
+
+
+def test_a_script_gets_what_the_dataset_has_unless_it_is_asked_otherwise(system: System) -> None:
+    asked: tuple[tuple[str, dict[str, object], str], ...] = (
+        ("jsonl", {}, "records"),
+        ("text", {}, "lines"),
+        ("csv", {}, "lines"),
+        ("bytes", {}, "bytes"),
+        ("csv", {"format": "text"}, "text"),
+        ("text", {"each": "record"}, "records"),
+    )
+    for stored, more, expected in asked:
+        name = f"{stored}-{uuid4()}"
+        assert system.client.put(f"/datasets/{name}", json={"format": stored}).is_success
+        put(system, name, "a", b'{"n":1}\n')
+        script = "run-process" if more.get("each") else "run-sum"
+        if more.get("each"):
+            more = {**more, "output": {"dataset": f"out-{uuid4()}"}}
+        wanted = {"script": script, "dataset": name, **more}
+        run = finished(system, accepted(system.client.post("/runs", json=wanted)))
+        assert (run["status"], run["format"]) == ("succeeded", expected), (stored, run)
+    # What recorded executions are looked for, parts are not.
+    compared = system.client.post("/scripts/run-process/comparisons", json={"from": 1, "to": 1})
+    assert compared.json()["type"] == "urn:crivo:problem:nothing-to-compare"
 
 
 def test_a_repetition_returns_the_run_that_the_first_request_created(

@@ -1,7 +1,5 @@
 """`crivo run --dataset` and `--file`: run a script over a whole dataset."""
 
-from typing import Final
-
 from msgspec import UNSET
 
 from crivo.cli.arguments import Service
@@ -16,9 +14,6 @@ from crivo.options import SubmitOptions
 from crivo.run_flows import require_success
 from crivo.run_models import FailedRecord, Run
 from crivo.sync.client import Crivo
-
-# What a script gets of a dataset, by the dataset's format.
-_RUN_FORMATS: Final = {"jsonl": "records", "text": "lines", "csv": "lines", "bytes": "bytes"}
 
 
 def run_over_dataset(
@@ -38,9 +33,6 @@ def run_over_dataset(
             # Before gigabytes are sent.
             client.scripts.show(script)
             dataset = send_file(client, flags.upload, flags, service)
-        if flags.format is None and flags.each is None:
-            stored = client.datasets.show(dataset).format
-            options["format"] = _RUN_FORMATS.get(stored, "records")
         queued = client.runs.submit(script, dataset, **options)
         if detach:
             service.output.document(queued, str(queued.id))
@@ -56,8 +48,8 @@ def wait_for_run(client: Crivo, run: str, *, timeout: float | None, service: Ser
             return client.runs.wait(run, timeout=timeout, on_progress=show)
     except (KeyboardInterrupt, NotFinished, Refused, Unreachable):
         say(
-            f"crivo: run {run} goes on; `crivo runs show ID` shows its progress, "
-            "`crivo runs cancel ID` ends it"
+            f"crivo: run {run} goes on; `crivo runs show {run}` shows its progress, "
+            f"`crivo runs cancel {run}` ends it"
         )
         raise
 
