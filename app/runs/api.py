@@ -37,15 +37,16 @@ from app.runs.refs import parse_run_id
     **needs(Scope.WRITE_EXECUTIONS),
 )
 async def create_run(
-    request: AnyRequest, resources: Resources, caller: Caller
-) -> Response[QueuedRun]:
+    request: AnyRequest, resources: Resources, waiters: WaiterRegistry, caller: Caller
+) -> Response[QueuedRun | Run]:
     """Run a script over a dataset.
 
     In parts that run side by side: through `map`, or with `"each": "record"` through `process`,
     into the dataset of `output`, and through the fold of the script to a result. The snapshot is
     the one that the reference names now, and the dataset of `output` is created if there is none.
     An `output` also takes the scope `datasets:write`. The response comes as soon as the run is
-    committed; poll it, or follow its events.
+    committed; poll it, or follow its events. With `Prefer: wait=30` it comes when the run has
+    finished, and holds it, or after that many seconds.
     """
     key = idempotency_key_of(request)
     queue_limit: QueueLimit = request.app.state.queue_limit
@@ -54,8 +55,8 @@ async def create_run(
     try:
         queued = await submissions.create(resources, caller, wanted, key=key)
     except Repeated as earlier:
-        return await _repeated(resources, caller.tenant, earlier)
-    return responses.respond_to_submission(queued)
+        return await _repeated(request, resources, waiters, caller.tenant, earlier)
+    return await responses.respond_to_submission(request, resources, waiters, queued)
 
 
 @get("/runs", operation_class=reference.LIST_RUNS, **needs(Scope.READ))
@@ -166,8 +167,8 @@ async def cancel_run(run: str, resources: Resources, caller: Caller) -> Run:
     **needs(Scope.WRITE_EXECUTIONS),
 )
 async def replay_run(
-    run: str, request: AnyRequest, resources: Resources, caller: Caller
-) -> Response[QueuedRun]:
+    run: str, request: AnyRequest, resources: Resources, waiters: WaiterRegistry, caller: Caller
+) -> Response[QueuedRun | Run]:
     """Replay a run.
 
     Runs a finished run again as a new one: the same version, snapshot, params, limits, seed and
@@ -181,8 +182,8 @@ async def replay_run(
     try:
         queued = await replays.replay(resources, caller, parse_run_id(run), key=key)
     except Repeated as earlier:
-        return await _repeated(resources, caller.tenant, earlier)
-    return responses.respond_to_submission(queued)
+        return await _repeated(request, resources, waiters, caller.tenant, earlier)
+    return await responses.respond_to_submission(request, resources, waiters, queued)
 
 
 @get(
@@ -228,10 +229,18 @@ async def create_run_events_token(
     return Response(token, status_code=201, headers={"Cache-Control": "no-store"})
 
 
-async def _repeated(resources: Resources, tenant: UUID, earlier: Repeated) -> Response[QueuedRun]:
+async def _repeated(
+    request: AnyRequest,
+    resources: Resources,
+    waiters: WaiterRegistry,
+    tenant: UUID,
+    earlier: Repeated,
+) -> Response[QueuedRun | Run]:
     run = await service.show(resources, tenant, UUID(earlier.resource), is_single=False)
     queued = QueuedRun(id=run.id, status=run.status, url=f"/runs/{run.id}")
-    return responses.respond_to_submission(queued, is_replay=True)
+    return await responses.respond_to_submission(
+        request, resources, waiters, queued, is_replay=True
+    )
 
 
 router = Router(

@@ -48,9 +48,22 @@ _QUEUED: Final = ResponseSpec(
     headers={
         "Location": "address of the run",
         "Retry-After": "seconds until the first poll",
+        "Preference-Applied": "with `Prefer: wait`, unless too many already wait",
     },
     links={"showRun": {"run": "id"}},
 )
+_ENDED: Final = ResponseSpec(
+    description="Accepted, committed and, with `Prefer: wait`, finished in time",
+    shape=Run,
+    headers={
+        "Location": "address of the run",
+        "Preference-Applied": "`wait` and the longest wait in seconds",
+    },
+)
+_PREFER: Final = {
+    "Prefer": "`wait=30`: respond when the run has finished, after this many seconds at the "
+    f"latest, {MAX_WAIT_SECONDS} at most (RFC 7240)"
+}
 
 
 class RunListQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -127,7 +140,8 @@ _EVENTS: Final[JsonSchema] = {
 
 CREATE_RUN: Final = documented(
     request_bodies={"application/json": CreateRun},
-    responses={202: _QUEUED},
+    headers=_PREFER,
+    responses={200: _ENDED, 202: _QUEUED},
     idempotent=True,
     problems=(
         *(each for each in SUBMISSION_PROBLEMS if each is not NO_PROCESS),
@@ -156,10 +170,7 @@ LIST_RUNS: Final = documented(
 
 SHOW_RUN: Final = documented(
     query=RunQuery,
-    headers={
-        "Prefer": "`wait=30`: respond when the run has finished, after this many seconds at the "
-        f"latest, {MAX_WAIT_SECONDS} at most (RFC 7240)"
-    },
+    headers=_PREFER,
     responses={
         200: ResponseSpec(
             description="The run in its current state",
@@ -217,7 +228,8 @@ CANCEL_RUN: Final = documented(
 )
 
 REPLAY_RUN: Final = documented(
-    responses={202: _QUEUED},
+    headers=_PREFER,
+    responses={200: _ENDED, 202: _QUEUED},
     idempotent=True,
     problems=(
         _NO_RUN,

@@ -10,10 +10,12 @@ from uuid import UUID
 import msgspec
 from litestar import Response
 from litestar.types import ASGIApp
+from msgspec.structs import replace
 
+from app.executions.responses import seconds_to_wait
 from app.executions.waiting.states import KEEP_ALIVE_SECONDS
 from app.executions.waiting.waiters import MAX_WAIT_SECONDS, Waiter, WaiterRegistry
-from app.http.authorization import is_still_authorized
+from app.http.authorization import caller_of, is_still_authorized
 from app.http.bodies import AnyRequest
 from app.http.idempotency import replayed
 from app.http.methods import is_head
@@ -38,10 +40,35 @@ _PROGRESS_SECONDS: Final = 1.0
 _ORDER: Final = {RunStatus.QUEUED: 0, RunStatus.RUNNING: 1}
 
 
-def respond_to_submission(run: QueuedRun, *, is_replay: bool = False) -> Response[QueuedRun]:
-    """Respond with an accepted run, or with that of an earlier request with the same key."""
-    headers = {"Location": run.url, **RETRY_AFTER, **replayed(is_replay=is_replay)}
-    return Response(run, status_code=202, headers=headers)
+async def respond_to_submission(
+    request: AnyRequest,
+    resources: Resources,
+    waiters: WaiterRegistry,
+    queued: QueuedRun,
+    *,
+    is_replay: bool = False,
+) -> Response[QueuedRun | Run]:
+    """Respond with an accepted run, or with that of an earlier request with the same key.
+
+    The response is a 200 with a run that ends while the client prefers to wait, else a 202.
+    """
+    caller = caller_of(request)
+    seconds = seconds_to_wait(request, caller)
+    headers = {"Location": queued.url, **replayed(is_replay=is_replay)}
+    with waiters.waiter(caller.tenant, final_only=True) as waiter:
+        if seconds:
+            waiter.register_if_possible(queued.id)
+        if waiter.registered or seconds == 0:
+            headers["Preference-Applied"] = f"wait={seconds}"
+        if waiter.registered:
+            run = await service.show(resources, caller.tenant, queued.id)
+            if not run.status.final:
+                with on_leave(request.receive, waiter.leave):
+                    run = await _await_end(resources, waiter, run, seconds or 0)
+            if run.status.final:
+                return Response(run, status_code=200, headers=headers)
+            queued = replace(queued, status=run.status)
+    return Response(queued, status_code=202, headers={**headers, **RETRY_AFTER})
 
 
 async def respond_with_run(

@@ -220,15 +220,35 @@ def test_a_script_gets_what_the_dataset_has_unless_it_is_asked_otherwise(system:
         name = f"{stored}-{uuid4()}"
         assert system.client.put(f"/datasets/{name}", json={"format": stored}).is_success
         put(system, name, "a", b'{"n":1}\n')
-        script = "run-process" if more.get("each") else "run-sum"
-        if more.get("each"):
-            more = {**more, "output": {"dataset": f"out-{uuid4()}"}}
-        wanted = {"script": script, "dataset": name, **more}
+        wanted = {"script": "run-sum", "dataset": name, **more}
+        if "each" in more:
+            wanted |= {"script": "run-process", "output": {"dataset": f"out-{uuid4()}"}}
         run = finished(system, accepted(system.client.post("/runs", json=wanted)))
         assert (run["status"], run["format"]) == ("succeeded", expected), (stored, run)
     # What recorded executions are looked for, parts are not.
     compared = system.client.post("/scripts/run-process/comparisons", json={"from": 1, "to": 1})
     assert compared.json()["type"] == "urn:crivo:problem:nothing-to-compare"
+
+
+def test_a_submission_waits_for_the_end_if_it_prefers_to(system: System, numbers: str) -> None:
+    key = {"Idempotency-Key": str(uuid4())}
+    body = {"script": "run-sum", "dataset": numbers, "format": "records", "on_error": "skip"}
+    ended = system.client.post("/runs", json=body, headers={"Prefer": "wait=60", **key})
+    assert ended.status_code == 200, ended.text
+    assert ended.headers["Preference-Applied"] == "wait=60"
+    assert ended.json() == system.client.get(ended.headers["Location"]).json()
+    again = system.client.post("/runs", json=body, headers={"Prefer": "wait=9", **key})
+    assert (again.status_code, again.json()) == (200, ended.json())
+    assert again.headers["Idempotency-Replayed"] == "true"
+    replay = system.client.post(
+        f"{ended.headers['Location']}/replay", headers={"Prefer": "wait=60"}
+    )
+    assert (replay.status_code, replay.json()["replay"]["identical"]) == (200, True)
+
+    slow = {"script": "run-slow", "dataset": numbers, "output": {"dataset": f"slow-{uuid4()}"}}
+    queued = system.client.post("/runs", json=slow, headers={"Prefer": "wait=1"})
+    assert queued.headers["Preference-Applied"] == "wait=1"
+    assert system.client.post(f"{accepted(queued)}/cancel").is_success
 
 
 def test_a_repetition_returns_the_run_that_the_first_request_created(
