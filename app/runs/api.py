@@ -16,7 +16,7 @@ from app.executions.labels import labels_in_query
 from app.executions.queue_limit import QueueLimit
 from app.executions.waiting.waiters import WaiterRegistry
 from app.http.authorization import needs, takes_token
-from app.http.bodies import AnyRequest, read_json, read_query
+from app.http.bodies import AnyRequest, parse_datetime, read_json, read_query
 from app.http.idempotency import idempotency_key_of
 from app.http.methods import get
 from app.http.sse import MEDIA_TYPE as EVENT_STREAM
@@ -64,13 +64,19 @@ async def list_runs(request: AnyRequest, resources: Resources, tenant: UUID) -> 
     """List runs.
 
     Newest first, a page at a time, without results and receipts. A run is listed if it matches
-    every filter.
+    every filter. A `dataset` that is deleted is a 404 once no run of it matches. Times are
+    RFC 3339 with an offset, such as `2026-01-31T12:00:00Z`.
     """
     choices = read_query(request, reference.RunListQuery, many=("label",))
     return await service.list_runs(
         resources,
         tenant,
-        RunFilter(status=choices.status or None, labels=labels_in_query(choices.label or [])),
+        RunFilter(
+            status=choices.status or None,
+            labels=labels_in_query(choices.label or []),
+            created_from=parse_datetime("created_from", choices.created_from),
+            created_before=parse_datetime("created_before", choices.created_before),
+        ),
         script=choices.script or None,
         dataset=choices.dataset or None,
         cursor=choices.cursor or None,

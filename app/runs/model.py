@@ -279,6 +279,8 @@ class RunFilter(Struct, frozen=True, kw_only=True):
     snapshot: int | None = None
     status: RunStatus | None = None
     labels: dict[str, str] = {}
+    created_from: datetime | None = None
+    created_before: datetime | None = None
 
 
 class FailedRecord(Struct, frozen=True, kw_only=True):

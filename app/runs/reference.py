@@ -40,6 +40,7 @@ include_schema(RunError)
 
 EXAMPLES: Final = load_examples(Path(__file__).with_name("examples.json"))
 PARAMETERS: Final = {"run": "id of the run"}
+_DATE_TIME: Final = {"format": "date-time"}
 _NO_RUN: Final = RunNotFound("no run 01a1fbeb-e362-742d-9594-29c5a8afd450; GET /runs lists them")
 _NOT_FINISHED: Final = RunNotFinished("the run is running")
 _QUEUED: Final = ResponseSpec(
@@ -82,6 +83,16 @@ class RunListQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=T
     status: Annotated[RunStatus, Meta(description="only runs of this status")] | UnsetType = UNSET
     label: (
         Annotated[list[str], Meta(description="`name:value`; repeated: all must match")] | UnsetType
+    ) = UNSET
+    created_from: (
+        Annotated[
+            str, Meta(description="accepted at this time or later", extra_json_schema=_DATE_TIME)
+        ]
+        | UnsetType
+    ) = UNSET
+    created_before: (
+        Annotated[str, Meta(description="accepted before this time", extra_json_schema=_DATE_TIME)]
+        | UnsetType
     ) = UNSET
 
 
@@ -164,7 +175,7 @@ CREATE_RUN: Final = documented(
 LIST_RUNS: Final = documented(
     query=RunListQuery,
     responses={200: ResponseSpec(description="A page of runs, newest first", shape=Page[Run])},
-    problems=(NO_SCRIPT, NO_VERSION, NO_DATASET, NO_DATABASE),
+    problems=(NO_SCRIPT, NO_VERSION, NO_DATASET, NO_SNAPSHOT, NO_DATABASE),
     examples=EXAMPLES,
 )
 

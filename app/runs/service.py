@@ -8,7 +8,9 @@ from msgspec.structs import replace
 from app.audit.model import Action
 from app.audit.store import log_action
 from app.auth.callers import Caller, reauthorize_before_commit
-from app.datasets.refs import parse_ref as parse_dataset_ref
+from app.datasets import service as datasets
+from app.datasets.refs import DatasetRef, parse_ref as parse_dataset_ref
+from app.db import Connection
 from app.pagination import Page, Paginator
 from app.payloads.model import StoredPayload
 from app.resources import Resources
@@ -53,8 +55,8 @@ async def list_runs(
 ) -> Page[Run]:
     """Return a page of runs, newest first; `script` and `dataset` are references.
 
-    A dataset that is deleted matches its runs. Raises ScriptNotFound, VersionNotFound,
-    DatasetNotFound, InvalidRequest.
+    A dataset or snapshot that is deleted matches its runs. Raises ScriptNotFound, VersionNotFound,
+    InvalidRequest; DatasetNotFound and SnapshotNotFound if there is no run of it either.
     """
     paginator = Paginator("runs", wanted, script, dataset)
     below = paginator.below(cursor)
@@ -72,7 +74,16 @@ async def list_runs(
                 version=version.version if "@" in script else None,
             )
         runs = await store.select_run_page(conn, tenant, wanted, below=below, limit=limit + 1)
+        if dataset is not None and cursor is None and not runs:
+            await _require_dataset(conn, tenant, parse_dataset_ref(dataset))
     return paginator.page(runs, [run.id for run in runs], limit=limit)
+
+
+async def _require_dataset(conn: Connection, tenant: UUID, ref: DatasetRef) -> None:
+    if ref.snapshot is None:
+        await datasets.read_dataset(conn, tenant, ref.name)
+    else:
+        await datasets.resolve(conn, tenant, ref)
 
 
 async def find_result(resources: Resources, tenant: UUID, run_id: UUID) -> StoredPayload:

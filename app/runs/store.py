@@ -75,7 +75,8 @@ WHERE r.id = parameters.id
 # What the parts of a run have used, those that merge states included.
 SELECT_USAGE = """
 SELECT count(*) AS executions, coalesce(sum(e.attempts), 0) AS attempts,
-       coalesce(sum(e.run_ms), 0) AS run_ms, coalesce(sum(e.cpu_ms), 0) AS cpu_ms,
+       round(coalesce(sum(e.run_ms), 0)::numeric, 3)::float8 AS run_ms,
+       round(coalesce(sum(e.cpu_ms), 0)::numeric, 3)::float8 AS cpu_ms,
        max(e.peak_memory_bytes) AS peak_memory_bytes,
        coalesce(array_agg(DISTINCT e.v8_version) FILTER (WHERE e.v8_version IS NOT NULL), '{}')
            AS v8_versions,
@@ -111,7 +112,9 @@ WITH parameters AS NOT MATERIALIZED (
            $6::text AS dataset,
            $7::integer AS snapshot,
            $8::text AS status,
-           $9::jsonb AS labels
+           $9::jsonb AS labels,
+           $10::timestamptz AS created_from,
+           $11::timestamptz AS created_before
 )
 {_RUNS}
 WHERE r.id < parameters.below
@@ -121,8 +124,10 @@ AND (parameters.dataset IS NULL OR r.dataset = parameters.dataset)
 AND (parameters.snapshot IS NULL OR r.snapshot = parameters.snapshot)
 AND (parameters.status IS NULL OR r.status = parameters.status)
 AND r.labels @> parameters.labels
+AND (parameters.created_from IS NULL OR r.created_at >= parameters.created_from)
+AND (parameters.created_before IS NULL OR r.created_at < parameters.created_before)
 ORDER BY r.id DESC
-LIMIT $10
+LIMIT $12
 """
 
 
@@ -141,6 +146,8 @@ async def select_run_page(
         snapshot=wanted.snapshot,
         status=wanted.status,
         labels=wanted.labels,
+        created_from=wanted.created_from,
+        created_before=wanted.created_before,
         limit=limit,
     )
     return [_run(row) for row in await conn.fetch(SELECT_RUN_PAGE, *values)]

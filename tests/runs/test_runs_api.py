@@ -89,9 +89,16 @@ def test_a_run_publishes_the_values_and_lists_the_records_that_failed(
         ({"dataset": f"{numbers}@1"}, False),
         ({"dataset": numbers, "status": "failed"}, False),
         ({"dataset": numbers, "script": "run-sum"}, False),
+        ({"dataset": numbers, "created_from": run["created_at"]}, True),
+        ({"dataset": numbers, "created_before": run["created_at"]}, False),
     ):
         page = system.client.get("/runs", params=filters).json()
         assert ([each["id"] for each in page["items"]] == [run["id"]]) is listed, filters
+    for unknown in (f"no-{uuid4()}", f"{numbers}@9"):
+        assert system.client.get("/runs", params={"dataset": unknown}).status_code == 404
+    assert system.client.delete(f"/datasets/{numbers}").is_success
+    deleted = system.client.get("/runs", params={"dataset": numbers}).json()
+    assert [each["id"] for each in deleted["items"]] == [run["id"]]
 
 
 def test_a_record_that_was_kept_is_its_own_excerpt(system: System) -> None:

@@ -107,6 +107,8 @@ class RunFilter(TypedDict, total=False):
     dataset: str
     status: str
     labels: Mapping[str, str]
+    created_from: datetime
+    created_before: datetime
 
 
 class DatasetOptions(TypedDict, total=False):
