@@ -319,7 +319,7 @@ async def test_each_isolation_streams_the_same(isolation: Isolation, *, native: 
 
 
 async def test_values_longer_than_a_string_fail_their_record(pool: SandboxPool) -> None:
-    source = 'const s = "x".repeat(2 ** 28); const map = n => n === 1 ? [s, s, s] : [n]'
+    source = 'const s = "x".repeat(1e8); const map = n => n === 1 ? [s, s, s, s, s, s] : [n]'
     part = Part(task=Task.MAP, many=True, on_error=OnError.SKIP)
-    ran = await stream(pool, job(source, memory_bytes=2048 * MIB), part, b"1\n2\n")
+    ran = await stream(pool, job(source, memory_bytes=3000 * MIB), part, b"1\n2\n")
     assert (ran.output, [each.line for each in ran.errors]) == (b"2\n", [1])
