@@ -26,7 +26,7 @@ from app.execution_errors import ErrorKind, Failure, failure_of, over_quota
 from app.executions.dispatch.jobs import finish_of, job_of
 from app.executions.dispatch.running_claims import ResourceUsage
 from app.executions.model import Claim, Finish, Status
-from app.limits import KIB, MIN_COUNTED_PART_BYTES
+from app.limits import MIB, MIN_COUNTED_PART_BYTES
 from app.payloads.model import StoredPayload
 from app.payloads.reader import read_payload
 from app.payloads.writer import PayloadWriter, stored_inline
@@ -36,9 +36,10 @@ from app.resources import Resources
 from app.runs import task_store
 from app.runs.model import Emit
 from app.runs.output_writer import OutputWriter
-from app.runs.task_store import Counts, PartTask, StoredError, Written
+from app.runs.record_errors import kept_error
+from app.runs.task_store import Counts, PartTask, Written
 from app.sandbox.framing import LineTooLong
-from app.sandbox.outcomes import Crashed, Succeeded
+from app.sandbox.outcomes import Crashed, Job, Succeeded
 from app.sandbox.parts import OnError, Output, Part, PartReport, RecordError, Task
 from app.sandbox.session import Sink
 
@@ -49,8 +50,8 @@ _REFUSED: Final = (BadLine, CollidingKeys, PartTooLarge)
 _OF_RECORDS: Final = frozenset(
     {ErrorKind.SCRIPT_ERROR, ErrorKind.INVALID_INPUT, ErrorKind.INVALID_RESULT}
 )
-# Of a record that has failed: a line has up to 16 MiB, and a run up to 100,000 of them.
-_KEPT_RECORD_BYTES: Final = 64 * KIB
+# Of a state: a merge has several in memory.
+_MAX_STATE_BYTES: Final = 64 * MIB
 
 
 async def run_part(  # noqa: PLR0911 - one line a reason
@@ -221,7 +222,7 @@ class _RunningPart:
         )
         async with aclosing(self._chunks()) as chunks:
             report = await self._resources.sandbox.stream(
-                job_of(self._claim, params=task.params),
+                self._job(),
                 part,
                 sink=sink,
                 chunks=None if task.task is Task.MERGE else chunks,
@@ -235,6 +236,13 @@ class _RunningPart:
         self._usage.add(cpu_ms=used.cpu_ms, peak_memory_bytes=used.peak_memory_bytes)
         return report
 
+    def _job(self) -> Job:
+        job = job_of(self._claim, params=self._task.params)
+        if self._task.task is Task.MAP or self._task.finishes:
+            return job
+        output_bytes = min(job.limits.output_bytes, _MAX_STATE_BYTES)
+        return replace(job, limits=replace(job.limits, output_bytes=output_bytes))
+
     async def _chunks(self) -> AsyncGenerator[bytes, None]:
         for each in self._inputs:
             async with aclosing(read_range(self._cache, each, 0, each.raw_bytes)) as chunks:
@@ -246,14 +254,7 @@ class _RunningPart:
         if task.task is Task.FOLD and task.output_format is not None:
             # The map of the same part reports them, too.
             return
-        stored = [
-            StoredError(
-                line=each.line,
-                error=_document_of(each),
-                record=None if each.record is None else each.record[:_KEPT_RECORD_BYTES],
-            )
-            for each in errors
-        ]
+        stored = [kept_error(each) for each in errors]
         size_bytes = sum(len(each.error) + len(each.record or b"") for each in stored)
         async with self._resources.pool.acquire() as conn, conn.transaction():
             await self._require_room(conn, size_bytes)
@@ -323,12 +324,6 @@ def _failed(resources: Resources, failure: Failure) -> Finish:
         result=None,
         logs=None,
     )
-
-
-def _document_of(error: RecordError) -> bytes:
-    failure = failure_of(error.outcome)
-    assert failure is not None  # noqa: S101 - no outcome of a record is a success
-    return failure.document()
 
 
 async def _all_of(resources: Resources, payload: StoredPayload) -> bytes:

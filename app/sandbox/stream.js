@@ -20,6 +20,8 @@
   const charCodeAt = uncurry(String.prototype.charCodeAt);
   const blank = /^[ \t\r]*$/;
   const NEWLINE = "\n", RETURN_CODE = 13;
+  // V8's limit of a string, and the line end.
+  const MAX_STRING = 2 ** 29 - 25;
   const RealUint8Array = Uint8Array;
   const TypedArrayPrototype = getPrototypeOf(Int8Array.prototype);
   const getterOf = (prototype, name) => uncurry(getOwnPropertyDescriptor(prototype, name).get);
@@ -440,6 +442,10 @@
     }
     if (written === undefined) {
       invalid(`${mapper} returned ${h.nameOf(value)}, which has no JSON${h.hintOf(value)}`);
+      return;
+    }
+    if (text.length + written.length >= MAX_STRING) {
+      invalid("the values of one chunk of the input are longer than a string can be");
       return;
     }
     text += `${written}\n`;

@@ -106,10 +106,12 @@ def call(crivo: Crivo, method: str, path: str, body: object = None, *, key: str 
         return json.loads(answer) if answer else None
 
 
-def send(crivo: Crivo, dataset: str, chunks: Iterator[bytes], **members: str) -> None:
-    """Create a dataset of one file, of any size."""
+def send(
+    crivo: Crivo, dataset: str, chunks: Iterator[bytes], *, path: str = "data", **members: str
+) -> None:
+    """Send a file of any size to a dataset, which is created if it is new."""
     call(crivo, "PUT", f"/datasets/{dataset}", members)
-    url = f"/datasets/{dataset}/files/data"
+    url = f"/datasets/{dataset}/files/{path}"
     with closing(
         http.client.HTTPConnection(_HOST, crivo.port, timeout=_TIMEOUT_SECONDS)
     ) as connection:

@@ -41,6 +41,7 @@ RECORDS = [
 ]
 
 
+@pytest.mark.asyncio(loop_scope="module")
 async def test_a_record_has_the_bytes_or_the_error_of_its_own_execution(
     pool: SandboxPool,
 ) -> None:
@@ -60,6 +61,7 @@ async def test_a_record_has_the_bytes_or_the_error_of_its_own_execution(
     assert ran.report.rows == Rows(len(RECORDS), len(succeeded), len(failed))
 
 
+@pytest.mark.asyncio(loop_scope="module")
 async def test_undefined_ends_the_part_unless_errors_are_skipped(pool: SandboxPool) -> None:
     part = Part(task=Task.MAP, each_record=True)
     ran = await stream(pool, job("const process = n => n ?? undefined"), part, b"0\nnull\n2")
@@ -68,6 +70,7 @@ async def test_undefined_ends_the_part_unless_errors_are_skipped(pool: SandboxPo
     assert (ran.report.outcome.message, ran.report.line) == (message, 2)
 
 
+@pytest.mark.asyncio(loop_scope="module")
 async def test_variables_live_from_record_to_record_within_a_part(pool: SandboxPool) -> None:
     what = job("let count = 0; const process = (_, context) => [++count, context.n = count]")
     for _ in range(2):
@@ -75,6 +78,7 @@ async def test_variables_live_from_record_to_record_within_a_part(pool: SandboxP
         assert ran.output == b"[1,1]\n[2,2]\n[3,3]\n"
 
 
+@pytest.mark.asyncio(loop_scope="module")
 async def test_values_that_records_lose_are_warnings_of_the_part(pool: SandboxPool) -> None:
     source = """
     const process = n => n === 500 ? { when: new Map(), at: [n / 0] } : n === 501 ? NaN : [n];

@@ -218,6 +218,7 @@ REFUSED = {
 }  # fmt: skip
 
 
+@pytest.mark.asyncio(loop_scope="module")
 async def test_what_cannot_cross_is_refused_with_its_place(pool: SandboxPool) -> None:
     found = {}
     for expression, reason in REFUSED.items():
@@ -230,6 +231,7 @@ async def test_what_cannot_cross_is_refused_with_its_place(pool: SandboxPool) ->
     assert found == REFUSED
 
 
+@pytest.mark.asyncio(loop_scope="module")
 async def test_a_long_chain_crosses(pool: SandboxPool) -> None:
     source = """
     const start = () => { let s = null; for (let i = 0; i < 200000; i++) s = { i, s }; return s };

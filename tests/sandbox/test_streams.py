@@ -28,6 +28,8 @@ from app.sandbox.protocol import STREAM_CHUNK_BYTES, Isolation, Rows
 from tests.support.sandbox_runs import MIB, chunks_of, job
 from tests.support.sandbox_streams import stream
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 # The sum of the even numbers of a text, exact beyond 2**53, in the three styles of a fold.
 LINES = """
 const start = () => 0n;
@@ -314,3 +316,10 @@ async def test_each_isolation_streams_the_same(isolation: Isolation, *, native: 
         part = Part(task=Task.MAP, on_error=OnError.SKIP)
         ran = await stream(other, job(MAP), part, FAULTY)
         assert (ran.output.decode(), len(ran.errors)) == ('1\n"é"\n', 5)
+
+
+async def test_values_longer_than_a_string_fail_their_record(pool: SandboxPool) -> None:
+    source = 'const s = "x".repeat(1e8); const map = n => n === 1 ? [s, s, s, s, s, s] : [n]'
+    part = Part(task=Task.MAP, many=True, on_error=OnError.SKIP)
+    ran = await stream(pool, job(source, memory_bytes=3000 * MIB), part, b"1\n2\n")
+    assert (ran.output, [each.line for each in ran.errors]) == (b"2\n", [1])

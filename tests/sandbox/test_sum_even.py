@@ -32,6 +32,7 @@ def sum_even(numbers: list[int]) -> str:
 
 
 @pytest.mark.parametrize("style", STYLES)
+@pytest.mark.asyncio(loop_scope="module")
 async def test_parts_of_a_generated_file_have_its_sum(pool: SandboxPool, style: Format) -> None:
     make_blocks = runpy.run_path(str(FOLDER / "make_numbers.py"))["blocks"]
     made = list(make_blocks(900_000, 7))
@@ -108,6 +109,7 @@ def test_the_readme_shows_the_file_that_the_generator_makes() -> None:
 
 @pytest.mark.parametrize("style", [Format.TEXT, Format.BYTES])
 @pytest.mark.parametrize("end", ["\n", "", "\r\n\r\n"])
+@pytest.mark.asyncio(loop_scope="module")
 async def test_a_number_may_be_cut_anywhere(pool: SandboxPool, style: Format, end: str) -> None:
     text = (end or "\n").join(str(number) for number in HARD) + end
     source = source_of(style) + EVERYWHERE.replace("BYTES", json.dumps(style is Format.BYTES))
@@ -116,6 +118,7 @@ async def test_a_number_may_be_cut_anywhere(pool: SandboxPool, style: Format, en
 
 
 @pytest.mark.parametrize("style", STYLES)
+@pytest.mark.asyncio(loop_scope="module")
 async def test_an_empty_file_has_a_sum_and_a_wrong_line_an_error(
     pool: SandboxPool, style: Format
 ) -> None:
