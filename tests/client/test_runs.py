@@ -202,6 +202,10 @@ def test_a_file_is_sent_and_folded(crivo: CrivoCommand, client: Crivo, sum_even:
     ]
     refused = crivo("runs", "cancel", found["id"])
     assert (refused.code, "`crivo runs show " in refused.err) == (ExitCode.REFUSED, True)
+    for command in ("watch", "logs"):
+        mistaken = crivo(command, found["id"])
+        assert mistaken.code == ExitCode.REFUSED
+        assert f"`crivo runs result {found['id']}` follows it" in mistaken.err
     missing = crivo("runs", "show", "no-id")
     assert (missing.code, "`crivo runs list`" in missing.err) == (ExitCode.REFUSED, True)
 

@@ -1,5 +1,7 @@
 """`crivo executions …`, `watch` and `logs`."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from itertools import islice
 from typing import Annotated
@@ -12,9 +14,11 @@ from crivo.cli.diagnostics import show_error, show_warnings
 from crivo.cli.output import say, write_bytes, write_json, write_line
 from crivo.cli.progress import waiting
 from crivo.cli.run_command import print_outcome
+from crivo.errors import CrivoError, NotFound
 from crivo.execution_flows import require_success
 from crivo.models import Execution
 from crivo.options import ExecutionFilter
+from crivo.sync.client import Crivo
 
 executions = App(name="executions", help="List, show and cancel executions.", sort_key=9)
 
@@ -128,7 +132,7 @@ def show_input(execution: str, /, *, service: Service | None = None) -> None:
 def watch(execution: str, /, *, service: Service | None = None) -> None:
     """Follow an execution: a line at each change of its status, until it has finished."""
     service = service or Service()
-    with service.client() as client:
+    with service.client() as client, _hint_at_runs(client, execution):
         final = None
         for state in client.executions.watch(execution):
             service.output.document(
@@ -144,7 +148,7 @@ def watch(execution: str, /, *, service: Service | None = None) -> None:
 def logs(execution: str, /, *, service: Service | None = None) -> None:
     """Print what the script wrote to its console."""
     service = service or Service()
-    with service.client() as client:
+    with service.client() as client, _hint_at_runs(client, execution):
         console = client.executions.logs(execution)
     if service.as_json:
         write_json(console)
@@ -153,6 +157,21 @@ def logs(execution: str, /, *, service: Service | None = None) -> None:
         write_line(line.text if line.level == "log" else f"{line.level}: {line.text}")
     if console.lines_dropped:
         say(f"crivo: {console.lines_dropped} more lines were dropped")
+
+
+@contextmanager
+def _hint_at_runs(client: Crivo, execution: str) -> Iterator[None]:
+    """Say so if what is no execution is a run."""
+    try:
+        yield
+    except NotFound:
+        with suppress(CrivoError):
+            run = client.runs.show(execution)
+            say(
+                f"crivo: {run.id} is a run: `crivo runs result {run.id}` follows it, "
+                f"`crivo executions list --run {run.id}` lists its parts, which have logs"
+            )
+        raise
 
 
 def execution_cells(execution: Execution) -> tuple[object, ...]:
