@@ -26,14 +26,18 @@ from app.version import VERSION
 
 _DESCRIPTION: Final = """\
 Crivo keeps **versioned JavaScript scripts** (`function process(data)`) and runs them,
-asynchronously and safely, over JSON data.
+asynchronously and safely, over JSON data, as executions. A **run** takes a script (`map`, or a
+fold: `start`, `step`, `merge`, `finish`) over a whole dataset of any size, in parts.
 
 1. [Upload a script](#/scripts/createScript).
 2. [Submit data to it](#/executions/submitRaw): the response names the execution's URL.
 3. [Read the execution](#/executions/showExecution): its status, then the result or the error,
    and the receipt.
 
-The steps are filled in and can be run here: press **Execute** in each. (If `cards` exists
+For a run, [create a dataset](#/datasets/putDataset), [put a file into it](#/datasets/putFile) and
+[create the run](#/runs/createRun).
+
+The three steps are filled in and can be run here: press **Execute** in each. (If `cards` exists
 already, the first one returns 409, and the others work.)
 
 A server that requires API keys returns 401 without one: enter yours with **Authorize** below.
@@ -68,9 +72,21 @@ def openapi_config() -> Documentation:
         description=_DESCRIPTION,
         tags=[
             Tag(name="scripts", description="Scripts, their versions and aliases"),
-            Tag(name="executions", description="Runs of scripts over data, and their outcomes"),
+            Tag(name="executions", description="A script over one document, and the outcome"),
+            Tag(
+                name="runs",
+                description="A script over a whole dataset, in parts: to a result, another "
+                "dataset, or both",
+            ),
+            Tag(
+                name="datasets",
+                description="Files of any size, in snapshots that do not change, and records by "
+                "key",
+            ),
             Tag(name="batches", description="One script over many inputs"),
-            Tag(name="comparisons", description="Two versions over the inputs of earlier runs"),
+            Tag(
+                name="comparisons", description="Two versions over the inputs of earlier executions"
+            ),
             Tag(name="callbacks", description="Outcomes that are sent to URLs, signed"),
             Tag(
                 name="tenants", description="Owners of scripts, executions and keys; for operators"

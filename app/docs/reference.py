@@ -30,6 +30,7 @@ class Index(Struct, frozen=True, kw_only=True):
     executions: str = "/executions"
     batches: str = "/batches"
     datasets: str = "/datasets"
+    runs: str = "/runs"
     health: str = "/health/ready"
 
 

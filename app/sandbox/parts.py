@@ -37,11 +37,14 @@ class Output(StrEnum):
 
 
 class OnError(StrEnum):
-    """What happens after a record fails: the part fails, or goes on without it."""
+    """What happens after a record fails: the part fails, or goes on without it.
+
+    `fail`: at the first one. `skip`: its line and its error are kept. `dead_letter`: so are the
+    bytes of the record, up to 64 KiB of each, whose beginning its excerpt shows.
+    """
 
     FAIL = "fail"
     SKIP = "skip"
-    # As SKIP, and the record is reported with its error.
     DEAD_LETTER = "dead_letter"
 
 

@@ -109,5 +109,5 @@ def test_the_steps_of_the_description_link_to_operations(system: System) -> None
         for operation in methods.values()
     }
 
-    assert len(steps) == 5
+    assert len(steps) == 8
     assert set(steps) <= operations

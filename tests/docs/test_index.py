@@ -28,6 +28,7 @@ def test_a_program_gets_an_index_of_existing_urls(keyed: SystemWithKeys, accept:
         "executions",
         "batches",
         "datasets",
+        "runs",
         "health",
     }
     assert {address: keyed.get(address).status_code for address in index.values()} == (
