@@ -1,4 +1,4 @@
-"""What runs leave behind is deleted in time, and what they still read is not."""
+"""Runs delete in time what they leave behind, and keep what they still read."""
 
 from collections.abc import AsyncIterator
 

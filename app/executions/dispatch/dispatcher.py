@@ -205,8 +205,7 @@ class Dispatcher:
         elif claimed:
             self._claim_now.set()
         if woken_alone:
-            # More may be queued, and another worker may have a free slot: this one leaves it the
-            # wake-up for a moment.
+            # More may be queued: another worker with a free slot gets the wake-up.
             self._wakeable.clear()
             asyncio.get_running_loop().call_later(_PASS_ON_SECONDS, self._offer_spare)
             self._resources.work_signal.notify()
