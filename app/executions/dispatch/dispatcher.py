@@ -342,7 +342,6 @@ class Dispatcher:
             await asyncio.sleep(seconds)
 
     async def _outlast_outage(self, action: Callable[[], Awaitable[None]]) -> None:
-        """Run an action; while PostgreSQL is away, leave it to the next time."""
         try:
             await action()
         except DatabaseUnavailable:
