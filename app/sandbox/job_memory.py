@@ -9,7 +9,7 @@ from app.sandbox.isolates import Isolate
 
 # Private memory above the heap: V8's own, and temporary copies.
 _PRIVATE_MEMORY_FACTOR: Final = 1.3
-_SPARE_BYTES: Final = 96 * 1024 * 1024
+_SPARE_BYTES: Final = 92 * 1024 * 1024
 # Limits are rounded up to a multiple of this, so that most jobs need not set them again.
 _LIMIT_STEP_BYTES: Final = 8 * 1024 * 1024
 _SPARE_CPU_S: Final = 3

@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -42,9 +43,11 @@ def slots(url: str) -> int:
 
 
 def dask_processes(data: Path, module: str) -> list[int]:
-    return [
-        each.pid
-        for each in psutil.process_iter(["cmdline"])
-        if f"distributed.cli.{module}" in each.info["cmdline"]
-        and each.environ().get("CRIVO_DATA") == str(data)
-    ]
+    found = []
+    for each in psutil.process_iter():
+        # Processes end meanwhile, and zombies have no command.
+        with suppress(psutil.Error):
+            named = f"distributed.cli.{module}" in (each.cmdline() or ())
+            if named and each.environ().get("CRIVO_DATA") == str(data):
+                found.append(each.pid)
+    return found

@@ -40,7 +40,7 @@ OFFERS = [
     (PROCESS, ("process",), []),
     (MAP, ("map",), [ONLY]),
     (FOLD, ("fold",), [ONLY]),
-    (f"{FOLD} let merge = (a, b) => a + b", ("fold",), [ONLY]),
+    (f"{FOLD} let merge = (a, b) => a + b", ("fold", "merge"), [ONLY]),
     ("const { start, step, finish } = { start() {}, step() {}, finish() {} }", ("fold",), [ONLY]),
     ("globalThis.map = async (record, context) => record", ("map",), [ONLY]),
     ("const step = (...all) => all, start = function () { return 1 }, finish = n => n",
@@ -78,7 +78,7 @@ async def test_what_a_script_offers(pool: SandboxPool) -> None:
         kinds, _, places = await check(pool, source)
         found.append((source, kinds, places))
     assert found == OFFERS
-    assert [str(kind) for kind in ScriptKind] == ["process", "map", "fold"]
+    assert [str(kind) for kind in ScriptKind] == ["process", "map", "fold", "merge"]
 
 
 async def test_a_script_that_lacks_something_is_refused_with_its_place(pool: SandboxPool) -> None:
