@@ -81,16 +81,18 @@ def refusal(key: IdempotencyKey, found: asyncpg.Record) -> Exception:
 
 
 # Across tenants: time alone decides.
+# Materialized: a join could read the subquery once for each row, and its limit would mean nothing.
 DELETE_EXPIRED: Final = """
-DELETE FROM idempotency_keys AS k
-USING (
+WITH expired AS MATERIALIZED (
     SELECT tenant_id, key
     FROM idempotency_keys
     WHERE expires_at < clock_timestamp()
     ORDER BY expires_at
     LIMIT $1
     FOR UPDATE SKIP LOCKED
-) AS expired
+)
+DELETE FROM idempotency_keys AS k
+USING expired
 WHERE k.tenant_id = expired.tenant_id AND k.key = expired.key
 """
 

@@ -29,7 +29,7 @@ from tests.support.system import System, free_port
         (("run", "a", "--dataset", "d", "--key", "secret"), ExitCode.USAGE, "is --api-key"),
         (("run", "a", "--dataset", "d", "--mode", "append"), ExitCode.USAGE, "--output"),
         (("run", "missing", "--file", "data.json"), ExitCode.REFUSED, "`crivo scripts list`"),
-        (("run", "a", "--dataset", "missing"), ExitCode.REFUSED, "`crivo datasets list`"),
+        (("run", "missing", "--dataset", "d"), ExitCode.REFUSED, "`crivo scripts list`"),
         (("run", "missing", "data.json", "--wall-ms", "x"), ExitCode.USAGE, "--wall-ms"),
         (("run", "missing", "data.json", "--params", "{"), ExitCode.USAGE, "--params: not JSON"),
         (("run", "missing", "data.json", "--label", "a"), ExitCode.USAGE, "NAME:VALUE"),

@@ -5,6 +5,7 @@ from typing import Final
 from uuid import UUID
 
 from app.db import Pool
+from app.executions.dispatch.dispatcher import Dispatcher
 from app.executions.model import Status
 from app.metrics import REGISTRY
 from app.resources import open_resources
@@ -28,8 +29,9 @@ async def test_a_wake_up_that_fills_the_worker_is_passed_on(pool: Pool, settings
         dispatcher.wake_alone()
         await _until_status(queues, first, Status.RUNNING)
 
-        # A full worker asks for no wake-up, and has passed this one on to the others.
-        assert not await dispatcher.has_idle_slots(within_seconds=0)
+        # A full worker asks for no wake-up, and has passed this one on to the others. The claim is
+        # seen here before it is there.
+        await _until_full(dispatcher)
         assert _wake_ups_requested() == before + 1
 
         # One that the worker asked for before it was full.
@@ -46,6 +48,12 @@ async def test_a_wake_up_that_fills_the_worker_is_passed_on(pool: Pool, settings
 async def _until_status(queues: Queues, execution: UUID, status: Status) -> None:
     async with asyncio.timeout(30):
         while await queues.status(execution) is not status:  # noqa: ASYNC110 - no event tells
+            await asyncio.sleep(0.01)
+
+
+async def _until_full(dispatcher: Dispatcher) -> None:
+    async with asyncio.timeout(30):
+        while await dispatcher.has_idle_slots(within_seconds=0):  # noqa: ASYNC110 - no event tells
             await asyncio.sleep(0.01)
 
 
