@@ -265,6 +265,7 @@ def _end(held: HalfSentRequest) -> Answer:
 
 
 def _end_all(held: dict[Case, HalfSentRequest]) -> dict[Case, Answer]:
+    """Send the rest of all at once, after one such wait."""
     time.sleep(RECENT_SECONDS)
     return {case: each.end() for case, each in held.items()}
 

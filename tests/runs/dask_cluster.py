@@ -77,6 +77,7 @@ class DaskCluster:
                 if probe.connect_ex(("127.0.0.1", self.port)) == 0:
                     return
             assert self.scheduler.poll() is None, "the scheduler has ended"
+            # It tells nobody when it listens.
             time.sleep(0.05)
 
 

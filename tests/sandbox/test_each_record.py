@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from msgspec.structs import replace
 
 from app.sandbox.outcomes import InvalidResult, Loss, Succeeded, Threw
 from app.sandbox.parts import Format, OnError, Output, Part, Task
@@ -95,12 +96,13 @@ async def test_values_that_records_lose_are_warnings_of_the_part(pool: SandboxPo
 @pytest.mark.parametrize(
     "other",
     [
-        {"task": Task.FOLD},
-        {"format": Format.LINES},
-        {"output": Output.BYTES},
-        {"many": True},
+        Part(task=Task.FOLD),
+        Part(task=Task.MAP, format=Format.LINES),
+        Part(task=Task.MAP, output=Output.BYTES),
+        Part(task=Task.MAP, many=True),
     ],
+    ids=["fold", "lines", "bytes", "many"],
 )
-def test_only_a_map_of_records_calls_process(other: dict[str, object]) -> None:
+def test_only_a_map_of_records_calls_process(other: Part) -> None:
     with pytest.raises(ValueError, match="each_record is for a map"):
-        Part(**{"task": Task.MAP, "each_record": True} | other)  # type: ignore[arg-type]
+        replace(other, each_record=True)
