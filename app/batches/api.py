@@ -17,6 +17,7 @@ from app.batches.model import DEFAULT_PRIORITY, Batch, QueuedBatch
 from app.batches.refs import parse_batch_id
 from app.batches.results import write_results
 from app.executions.callback_urls import callback_url_in_query
+from app.executions.events_reference import EventsQuery
 from app.executions.labels import labels_in_query
 from app.executions.model import Submission
 from app.executions.queue_limit import QueueLimit
@@ -187,7 +188,7 @@ async def show_batch_events(
     `Last-Event-ID` gets the events after that one; after the final event the response is 204.
     `EventSource` cannot send a key: pass a `token` in the address instead.
     """
-    read_query(request, reference.BatchEventsQuery)
+    read_query(request, EventsQuery)
     return await responses.respond_with_events(
         request, resources, waiters, tenant, parse_batch_id(batch)
     )

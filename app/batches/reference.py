@@ -17,6 +17,7 @@ from app.batches.problems import (
     UploadLost,
 )
 from app.errors import invalid, invalid_parameter
+from app.executions.events_reference import EventsQuery, events_of
 from app.executions.model import Status
 from app.executions.reference import (
     NO_DATABASE,
@@ -102,36 +103,6 @@ class ResultsQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     ) = UNSET
 
 
-class BatchEventsQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Query parameters of the event stream of a batch."""
-
-    token: (
-        Annotated[
-            str,
-            Meta(description="a token from `…/events-token` instead of a key; valid for 60 s"),
-        ]
-        | UnsetType
-    ) = UNSET
-
-
-# As for executions, the schema describes the text of the stream, or one event of it.
-_EVENTS: Final[JsonSchema] = {
-    "description": "as a string, the text of all events; as an object, one event",
-    "type": ["string", "object"],
-    "properties": {
-        "event": {"const": "status"},
-        "id": {"type": "string", "pattern": "^[0-9]+$"},
-        "data": {
-            "description": "the batch",
-            "type": "string",
-            "contentMediaType": "application/json",
-            "contentSchema": {"$ref": "#/components/schemas/Batch"},
-        },
-        "retry": {"type": "integer"},
-    },
-    "required": ["event", "id", "data"],
-}
-
 SUBMIT_BATCH: Final = documented(
     request_bodies={NDJSON: _INPUTS, "application/json": _ARRAY},
     query=BatchQuery,
@@ -214,12 +185,12 @@ CANCEL_BATCH: Final = documented(
 )
 
 SHOW_BATCH_EVENTS: Final = documented(
-    query=BatchEventsQuery,
+    query=EventsQuery,
     headers={"Last-Event-ID": "the `id` of the last event that the client has received"},
     responses={
         200: ResponseSpec(
             description="The events as they occur, with a comment after every 15 s without one",
-            shape=_EVENTS,
+            shape=events_of("Batch", "the batch"),
             media_type="text/event-stream",
         ),
         204: ResponseSpec(description="The client already has the final event"),

@@ -24,23 +24,26 @@ class EventsQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     ) = UNSET
 
 
-# OpenAPI 3.1 leaves open whether the schema of a stream describes its text or one event of it.
-_EVENTS: Final[JsonSchema] = {
-    "description": "as a string, the text of all events; as an object, one event",
-    "type": ["string", "object"],
-    "properties": {
-        "event": {"const": "status"},
-        "id": {"type": "string", "pattern": "^[0-9]+$"},
-        "data": {
-            "description": "the execution without its result",
-            "type": "string",
-            "contentMediaType": "application/json",
-            "contentSchema": {"$ref": "#/components/schemas/Execution"},
+def events_of(resource: str, told: str) -> JsonSchema:
+    """Describe a stream whose events have a resource, by the name of its schema, as `told`."""
+    # OpenAPI 3.1 leaves open whether the schema of a stream describes its text or one event of it.
+    return {
+        "description": "as a string, the text of all events; as an object, one event",
+        "type": ["string", "object"],
+        "properties": {
+            "event": {"const": "status"},
+            "id": {"type": "string", "pattern": "^[0-9]+$"},
+            "data": {
+                "description": told,
+                "type": "string",
+                "contentMediaType": "application/json",
+                "contentSchema": {"$ref": f"#/components/schemas/{resource}"},
+            },
+            "retry": {"type": "integer"},
         },
-        "retry": {"type": "integer"},
-    },
-    "required": ["event", "id", "data"],
-}
+        "required": ["event", "id", "data"],
+    }
+
 
 SHOW_EVENTS: Final = documented(
     query=EventsQuery,
@@ -48,7 +51,7 @@ SHOW_EVENTS: Final = documented(
     responses={
         200: ResponseSpec(
             description="The events as they occur, with a comment after every 15 s without one",
-            shape=_EVENTS,
+            shape=events_of("Execution", "the execution without its result"),
             media_type="text/event-stream",
         ),
         204: ResponseSpec(description="The client already has the final event"),

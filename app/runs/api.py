@@ -12,6 +12,7 @@ from app.auth.callers import Caller
 from app.auth.event_tokens import EventsToken
 from app.auth.model import Scope
 from app.datasets.catalog import Catalogs
+from app.executions.events_reference import EventsQuery
 from app.executions.labels import labels_in_query
 from app.executions.queue_limit import QueueLimit
 from app.executions.waiting.waiters import WaiterRegistry
@@ -208,7 +209,7 @@ async def show_run_events(
     events after that one; after the final event the response is 204. `EventSource` cannot send a
     key: pass a `token` in the address instead.
     """
-    read_query(request, reference.RunEventsQuery)
+    read_query(request, EventsQuery)
     return await responses.respond_with_events(
         request, resources, waiters, tenant, parse_run_id(run)
     )

@@ -11,6 +11,7 @@ from app.auth.model import Scope
 from app.datasets.problems import DatasetDiffers
 from app.datasets.reference import LOST, NO_DATASET, NO_SNAPSHOT
 from app.errors import invalid, located
+from app.executions.events_reference import EventsQuery, events_of
 from app.executions.payload_reference import NO_RANGE, payload_responses
 from app.executions.reference import (
     NO_BLOBS,
@@ -22,7 +23,7 @@ from app.executions.reference import (
     WAIT_REFUSALS,
 )
 from app.executions.waiting.waiters import MAX_WAIT_SECONDS
-from app.http.openapi import ANY_JSON, JsonSchema, ResponseSpec, documented, include_schema
+from app.http.openapi import ANY_JSON, ResponseSpec, documented, include_schema
 from app.http.openapi_parameters import load_examples
 from app.http.ranges import DESCRIBED
 from app.http.undeclared import not_evaluated
@@ -118,36 +119,6 @@ class RunErrorsQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields
         bool, Meta(description="with the beginning of each record's line, 1 KiB at most")
     ] = False
 
-
-class RunEventsQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Query parameters of the event stream of a run."""
-
-    token: (
-        Annotated[
-            str,
-            Meta(description="a token from `…/events-token` instead of a key; valid for 60 s"),
-        ]
-        | UnsetType
-    ) = UNSET
-
-
-# As for executions, the schema describes the text of the stream, or one event of it.
-_EVENTS: Final[JsonSchema] = {
-    "description": "as a string, the text of all events; as an object, one event",
-    "type": ["string", "object"],
-    "properties": {
-        "event": {"const": "status"},
-        "id": {"type": "string", "pattern": "^[0-9]+$"},
-        "data": {
-            "description": "the run",
-            "type": "string",
-            "contentMediaType": "application/json",
-            "contentSchema": {"$ref": "#/components/schemas/Run"},
-        },
-        "retry": {"type": "integer"},
-    },
-    "required": ["event", "id", "data"],
-}
 
 CREATE_RUN: Final = documented(
     request_bodies={"application/json": CreateRun},
@@ -254,12 +225,12 @@ REPLAY_RUN: Final = documented(
 )
 
 SHOW_RUN_EVENTS: Final = documented(
-    query=RunEventsQuery,
+    query=EventsQuery,
     headers={"Last-Event-ID": "the `id` of the last event that the client has received"},
     responses={
         200: ResponseSpec(
             description="The events as they occur, with a comment after every 15 s without one",
-            shape=_EVENTS,
+            shape=events_of("Run", "the run"),
             media_type="text/event-stream",
         ),
         204: ResponseSpec(description="The client already has the final event"),
