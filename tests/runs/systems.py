@@ -31,6 +31,7 @@ from app.runs.acceptance_store import NewRun, insert_run, select_input
 from app.runs.advance import run_advance
 from app.runs.model import Emit
 from app.runs.parts import LocalParts
+from app.runs.service import cancel
 from app.sandbox.outcomes import ScriptKind
 from app.sandbox.parts import Format, OnError, Task
 from app.scripts import store as scripts
@@ -154,6 +155,9 @@ class RunsSystem:
                 policy=self.resources.settings.limit_policy,
             )
         return run
+
+    async def cancel(self, run: UUID) -> None:
+        await cancel(self.resources, self.caller, run)
 
     async def row(self, run: UUID) -> asyncpg.Record:
         row = await self.resources.pool.fetchrow("SELECT * FROM runs WHERE id = $1", run)

@@ -80,10 +80,17 @@ async def test_a_map_publishes_a_dataset_in_the_order_of_its_input(runs: RunsSys
     usage = await runs.resources.pool.fetchrow(
         "SELECT (SELECT sum(stored_bytes) FROM tenant_usage) AS counted, "
         "(SELECT sum(greatest(stored_bytes + index_bytes, 4096)) FROM dataset_parts) "
-        "+ (SELECT sum(size_bytes) FROM payloads) AS held"
+        "+ (SELECT sum(size_bytes) FROM payloads) AS held, "
+        "(SELECT sum(day_bytes) FROM tenant_usage) AS arrived, "
+        "(SELECT sum(p.raw_bytes) FROM dataset_parts AS p JOIN dataset_files AS f "
+        "ON f.id = p.file_id WHERE f.dataset_id <> $1 OR f.path = 'old') "
+        "+ (SELECT sum(size_bytes) FROM payloads WHERE kind = 'input') AS sent",
+        row["output_dataset_id"],
     )
     assert usage is not None
     assert usage["counted"] == usage["held"]
+    # What is published has not arrived.
+    assert usage["arrived"] == usage["sent"]
 
 
 async def test_a_run_has_a_result_and_a_dataset(runs: RunsSystem) -> None:
@@ -96,6 +103,9 @@ async def test_a_run_has_a_result_and_a_dataset(runs: RunsSystem) -> None:
     run = await runs.start(await runs.script(source), "in", Task.MAP, Task.FOLD, output="out")
     async with runs.worker():
         assert await runs.result(run) == b"30"
+    row = await runs.row(run)
+    # The map and the fold read the same.
+    assert (row["rows_in"], row["rows_out"], row["parts_done"]) == (30, 30, 3)
     assert await runs.read("out", "1") == numbered(10, 20)
 
 
@@ -130,10 +140,13 @@ async def test_failed_records_are_kept_up_to_a_number(
     async with runs.worker():
         row = await runs.ended(run)
     assert row["status"] == status
+    errors = await runs.resources.pool.fetch("SELECT * FROM run_errors")
     if status == "failed":
+        error = json.loads(row["error"])
+        assert (error["kind"], error["path"], error["input_line"]) == ("too_many_errors", "b", 4)
+        assert errors == []
         return
     assert (row["rows_in"], row["rows_out"], row["rows_failed"]) == (20, 10, 1)
-    errors = await runs.resources.pool.fetch("SELECT * FROM run_errors")
     assert [(each["line"], each["record"]) for each in errors] == [(4, b'{"n":13}')]
     assert json.loads(errors[0]["error"])["message"] == "13"
 

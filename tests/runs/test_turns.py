@@ -2,12 +2,15 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from uuid import UUID
 
 import pytest
 
 from app.db import Pool
+from app.executions.dispatch import dispatcher
 from app.executions.model import Status
 from app.limits import LimitChoice
+from app.metrics import REGISTRY
 from app.sandbox.parts import Task
 from app.settings import Settings
 from tests.runs.systems import RunsSystem, open_runs
@@ -34,9 +37,7 @@ async def test_executions_do_not_wait_for_parts_that_hold_all_slots(
     queues = Queues(pool)
     tenant = await queues.tenant(source=b"function process() { return 1; }")
     async with runs.worker(slots=1) as worker:
-        async with asyncio.timeout(30):
-            while (await runs.row(run))["status"] != "running":  # noqa: ASYNC110
-                await asyncio.sleep(0.02)
+        await until_running(runs, run)
         ids = await queues.accept(tenant, 3)
         worker.wake()
         async with asyncio.timeout(30):
@@ -57,3 +58,35 @@ async def test_executions_do_not_wait_for_parts_that_hold_all_slots(
         )
         row = await runs.ended(run)
     assert (row["status"], b"part_cancelled" in row["error"]) == ("failed", True)
+
+
+async def test_a_full_worker_leaves_a_wake_up_to_others_for_a_moment(
+    runs: RunsSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatcher, "_PASS_ON_SECONDS", 1.0)
+    await runs.dataset("in", {f"{n}": [b"1\n"] for n in range(3)})
+    await runs.dataset("out", {})
+    run = await runs.start(await runs.script(ENDLESS), "in", Task.MAP, output="out")
+    async with runs.worker(slots=1) as worker:
+        await until_running(runs, run)
+        # Its spare slot would take an execution, but only another worker can take a part.
+        assert await worker.has_idle_slots(within_seconds=30)
+        before = wake_ups()
+        worker.wake_alone()
+        async with asyncio.timeout(30):
+            while wake_ups() == before:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        assert not await worker.has_idle_slots(within_seconds=0)
+        assert await worker.has_idle_slots(within_seconds=30)
+        assert wake_ups() == before + 1
+        await runs.cancel(run)
+
+
+def wake_ups() -> float:
+    return REGISTRY.get_sample_value("crivo_rings_wanted_total") or 0
+
+
+async def until_running(runs: RunsSystem, run: UUID) -> None:
+    async with asyncio.timeout(30):
+        while (await runs.row(run))["status"] != "running":  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
