@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from app.db import Pool
-from app.executions.dispatch import dispatcher
+from app.executions.dispatch import wake_ups
 from app.executions.model import Status
 from app.limits import LimitChoice
 from app.metrics import REGISTRY
@@ -63,7 +63,8 @@ async def test_executions_do_not_wait_for_parts_that_hold_all_slots(
 async def test_a_full_worker_leaves_a_wake_up_to_others_for_a_moment(
     runs: RunsSystem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dispatcher, "_PASS_ON_SECONDS", 1.0)
+    monkeypatch.setattr(wake_ups, "_LEAVE_SECONDS", 1.0)
+    monkeypatch.setattr(wake_ups, "_PASS_ON_SECONDS", 60.0)
     await runs.dataset("in", {f"{n}": [b"1\n"] for n in range(3)})
     await runs.dataset("out", {})
     run = await runs.start(await runs.script(ENDLESS), "in", Task.MAP, output="out")
@@ -71,18 +72,22 @@ async def test_a_full_worker_leaves_a_wake_up_to_others_for_a_moment(
         await until_running(runs, run)
         # Its spare slot would take an execution, but only another worker can take a part.
         assert await worker.has_idle_slots(within_seconds=30)
-        before = wake_ups()
+        before = asked()
         worker.wake_alone()
         async with asyncio.timeout(30):
-            while wake_ups() == before:  # noqa: ASYNC110
+            while asked() == before:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         assert not await worker.has_idle_slots(within_seconds=0)
         assert await worker.has_idle_slots(within_seconds=30)
-        assert wake_ups() == before + 1
+        # It takes its own one, and ends it.
+        worker.wake_alone()
+        assert await worker.has_idle_slots(within_seconds=30)
+        await asyncio.sleep(0.1)
+        assert asked() == before + 1
         await runs.cancel(run)
 
 
-def wake_ups() -> float:
+def asked() -> float:
     return REGISTRY.get_sample_value("crivo_rings_wanted_total") or 0
 
 

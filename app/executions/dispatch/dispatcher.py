@@ -20,6 +20,7 @@ from app.executions.dispatch.heartbeat import Heartbeat
 from app.executions.dispatch.releaser import Releaser
 from app.executions.dispatch.rescuer import Rescuer
 from app.executions.dispatch.running_claims import RunningClaim, RunningClaims
+from app.executions.dispatch.wake_ups import WakeUps
 from app.executions.model import Claim
 from app.lifecycle import Watchdog
 from app.outages import DatabaseUnavailable
@@ -32,7 +33,6 @@ _RESCUE_SECONDS: Final = 1.0
 _CHECK_SECONDS: Final = 1.0
 # Executions that run beside parts of runs while these hold all slots.
 SPARE_SLOTS: Final = 1
-_PASS_ON_SECONDS: Final = 0.1
 
 
 class Dispatcher:
@@ -66,11 +66,12 @@ class Dispatcher:
         self._claim_now = asyncio.Event()
         # Set while the last claim has left slots free.
         self._idle = asyncio.Event()
-        # Set while a wake-up is of use: there are free slots, or the spare one.
-        self._wakeable = asyncio.Event()
         self._woken_alone = False
         self._stopping = False
         self._health = HostHealth(resources, tenant=str(self.id))
+        self._wake_ups = WakeUps(
+            may_use_spare=self._may_use_spare, notify=resources.work_signal.notify
+        )
         self._releaser = Releaser(resources)
         self._hand_overs = HandOvers(resources, self.id)
         self._executor = Executor(
@@ -100,16 +101,13 @@ class Dispatcher:
 
     async def has_idle_slots(self, *, within_seconds: float) -> bool:
         """Wait for a slot that a wake-up is of use for."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(within_seconds):
-                await self._wakeable.wait()
-        return self._wakeable.is_set()
+        return await self._wake_ups.awaited(within_seconds=within_seconds)
 
     def stop(self) -> None:
         """Claim no more; `run_until_stopped` then ends within the grace period."""
         self._stopping = True
         self._idle.clear()
-        self._wakeable.clear()
+        self._wake_ups.end()
         self._claim_now.set()
 
     async def run_until_stopped(self) -> None:
@@ -156,7 +154,7 @@ class Dispatcher:
             self._begin(tasks, await self._engine_slots.claim(), started, elsewhere=True)
         free = max(0, slots - len(self._running)) if may_claim else 0
         if may_claim and not free:
-            await self._fill_spare(tasks, slots)
+            await self._fill_spare(tasks)
         ahead = self._claimable_ahead() if may_claim else 0
         claimed = await self._claimer.claim(free, ahead=ahead) if free or ahead else claims.NOTHING
         if free or ahead:
@@ -168,12 +166,15 @@ class Dispatcher:
         self._begin(tasks, claimed.executions, started)
         if len(claimed.executions) < free:
             self._idle.set()
-            self._wakeable.set()
+            self._wake_ups.begin()
             if claimed.passed_over:
                 # There may be memory by now for what was passed over.
                 self._claim_now.set()
         else:
-            self._fill_up(slots, woken_alone=woken_alone, claimed=bool(claimed.executions))
+            self._idle.clear()
+            if claimed.executions and self._may_use_spare():
+                self._claim_now.set()
+            self._wake_ups.filled(woken_alone=woken_alone, claimed=bool(claimed.executions))
         if self._running.held:
             self._begin_held()
             asyncio.get_running_loop().call_later(
@@ -197,35 +198,19 @@ class Dispatcher:
             running = self._running.add(claim, started=started, elsewhere=elsewhere)
             running.task = tasks.create_task(self._execute(running))
 
-    def _fill_up(self, slots: int, *, woken_alone: bool, claimed: bool) -> None:
-        """Note that no slot is free, but for the spare one."""
-        self._idle.clear()
-        if not self._may_use_spare(slots):
-            self._wakeable.clear()
-        elif claimed:
-            self._claim_now.set()
-        if woken_alone:
-            # More may be queued: another worker with a free slot gets the wake-up.
-            self._wakeable.clear()
-            asyncio.get_running_loop().call_later(_PASS_ON_SECONDS, self._offer_spare)
-            self._resources.work_signal.notify()
-
-    def _offer_spare(self) -> None:
-        if not self._stopping and self._may_use_spare(self._slots):
-            self._wakeable.set()
-
-    async def _fill_spare(self, tasks: asyncio.TaskGroup, slots: int) -> None:
+    async def _fill_spare(self, tasks: asyncio.TaskGroup) -> None:
         """Begin an execution beside parts that hold the slots: it waits for none of them."""
-        if not self._may_use_spare(slots):
+        if not self._may_use_spare():
             return
         started = asyncio.get_running_loop().time()
         claimed = await self._claimer.claim(SPARE_SLOTS, only_executions=True)
         self._begin(tasks, claimed.executions, started)
         if not claimed.executions:
-            self._wakeable.set()
+            self._wake_ups.begin()
 
-    def _may_use_spare(self, slots: int) -> bool:
-        return len(self._running) < slots + SPARE_SLOTS and self._running.parts > 0
+    def _may_use_spare(self) -> bool:
+        slots = self._slots + self._resources.sandbox.waiting + SPARE_SLOTS
+        return self._may_begin() and len(self._running) < slots and self._running.parts > 0
 
     def _offerable(self, slots: int) -> int:
         """Return how many free slots to offer; a default cap is kept by claims alone."""
@@ -266,7 +251,7 @@ class Dispatcher:
                 self._engine_slots.freed()
             if not self._health.may_claim():
                 self._idle.clear()
-                self._wakeable.clear()
+                self._wake_ups.end()
             self._begin_held()
             self._claim_now.set()
 
