@@ -56,8 +56,9 @@ class ExecutionError(ThrownError, frozen=True, kw_only=True):
     """Why an execution has no result. An error that a script threw has the kind `script_error`.
 
     `limit_ms` and `limit_bytes` are the limit that was exceeded; `byte_offset` is the first invalid
-    byte of an input that is not UTF-8. Of a part of a run, `path` is the file that it reads, and
-    `input_line` the line that it had reached.
+    byte of an input that is not UTF-8. Of a part of a run, `path` is the file that it reads,
+    `input_line` the line that it had reached, and `max_errors` that of the run if more records have
+    failed.
     """
 
     kind: ErrorKind
@@ -66,6 +67,7 @@ class ExecutionError(ThrownError, frozen=True, kw_only=True):
     byte_offset: int | UnsetType = UNSET
     path: str | UnsetType = UNSET
     input_line: int | UnsetType = UNSET
+    max_errors: int | UnsetType = UNSET
 
 
 # Stored as written: msgspec cannot write the lone surrogates of user code.

@@ -908,6 +908,7 @@ CREATE TABLE run_parts (
     last_state integer,
     execution_id uuid,
     lease_token bigint,
+    forgotten smallint DEFAULT 0 NOT NULL,
     CONSTRAINT run_parts_check CHECK (((level = 0) = (task <> 'merge'::text))),
     CONSTRAINT run_parts_check1 CHECK (((level = 0) = (file_id IS NOT NULL))),
     CONSTRAINT run_parts_check2 CHECK ((num_nulls(file_id, first_part, last_part) = ANY (ARRAY[0, 3]))),
@@ -924,7 +925,9 @@ COMMENT ON COLUMN run_parts.finishes IS 'it calls `finish`, and its result is th
 
 COMMENT ON COLUMN run_parts.first_line IS 'lines of the file before it';
 
-COMMENT ON COLUMN run_parts.lease_token IS 'the attempt that has succeeded; NULL until then';
+COMMENT ON COLUMN run_parts.lease_token IS 'the attempt that counts; NULL until its outcome is recorded';
+
+COMMENT ON COLUMN run_parts.forgotten IS 'how often a worker of an older release has taken it';
 
 CREATE TABLE runs (
     id uuid NOT NULL,
@@ -1359,6 +1362,8 @@ CREATE INDEX executions_status_idx ON executions USING btree (tenant_id, status,
 CREATE INDEX idempotency_keys_expires_at ON idempotency_keys USING btree (expires_at);
 
 CREATE INDEX payloads_blob_idx ON payloads USING btree (blob_key) WHERE (blob_key IS NOT NULL);
+
+CREATE INDEX queue_parts_idx ON queue USING btree (tenant_id) WHERE is_part;
 
 CREATE UNIQUE INDEX queue_turn_idx ON queue USING btree (tenant_id, priority DESC, execution_id);
 

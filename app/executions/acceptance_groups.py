@@ -17,7 +17,8 @@ from app.scripts.resolution_store import RESOLVED_VERSION, reference_columns
 from app.sql_parameters import in_order
 
 # The function is in migrations/sql/accept_executions_v3.sql. It stores executions of versions
-# without `process`, too: if one is among them, it is not called.
+# without `process`, too: if one is among them, it is not called. One that an alias comes to name
+# while it waits fails as it runs.
 INSERT_EXECUTIONS = f"""
 WITH given AS MATERIALIZED (
     SELECT $1::uuid AS tenant,

@@ -1,7 +1,8 @@
 """Advance runs: count the parts that have ended, queue others, merge, publish, end.
 
-Every step is one transaction that locks the run, and any worker can make it: nothing about a run
-is in memory. A worker makes it after a part of its own, and every second for what others have left.
+Every step is one transaction that locks the run, and any process can make it: nothing about a run
+is in memory. The API makes the first one, a worker one after each part of its own, and every second
+those that others have left.
 """
 
 import asyncio
@@ -18,9 +19,10 @@ import uuid_utils.compat as uuid
 from app.background import retry_forever
 from app.db import Connection
 from app.errors import InvalidRequest
-from app.execution_errors import error_document
+from app.execution_errors import ErrorKind, error_document
 from app.limits import MIB
 from app.metrics import SNAPSHOTS_PUBLISHED
+from app.outages import DatabaseUnavailable
 from app.resources import Resources
 from app.runs import advance_store, ending, merge_store, publication
 from app.runs.advance_store import ActiveRun, EndedPart, QueuedPart, WaitingPart
@@ -40,29 +42,50 @@ _FEWEST_STATES: Final = 2
 _POLL_SECONDS: Final = 1.0
 _INPUT_DELETED: Final = "the dataset of the input has been deleted"
 _DUE_RUNS: Final = 100
+_FAILED_SECONDS: Final = 60.0
 
 
 async def run_advance(resources: Resources) -> None:
     """Advance the runs that can go on every second, until cancelled."""
+    # Runs whose step has failed, and until when others go before them.
+    failed: dict[UUID, float] = {}
 
     async def poll() -> None:
         while True:
-            await advance_due(resources)
+            await advance_due(resources, failed)
             await asyncio.sleep(_POLL_SECONDS)
 
     await retry_forever("runs.advance_failed", poll, pause_seconds=_POLL_SECONDS)
 
 
-async def advance_due(resources: Resources) -> None:
-    """Advance every run that can go on and that no other process is at."""
+async def advance_due(resources: Resources, failed: dict[UUID, float]) -> None:
+    """Advance every run that can go on and that no other process is at.
+
+    One whose step fails is logged, and tried again after a while.
+    """
+    now = asyncio.get_running_loop().time()
+    for run_id in [each for each, until in failed.items() if until <= now]:
+        del failed[run_id]
     async with resources.pool.acquire() as conn:
-        due = await advance_store.select_due_runs(conn, _DUE_RUNS)
+        due = await advance_store.select_due_runs(conn, _DUE_RUNS, without=list(failed))
     for run_id in due:
         try:
             await advance(resources, run_id, wait=False)
-        except Exception as error:
-            # Others go on.
-            log.exception("run.step_failed", id=str(run_id), error=type(error).__name__)
+        except DatabaseUnavailable:
+            raise
+        except Exception:
+            log.exception("run.step_failed", id=str(run_id))
+            failed[run_id] = now + _FAILED_SECONDS
+
+
+async def try_advance(resources: Resources, run_id: UUID) -> None:
+    """Make the next step of a run; one that fails is left to `run_advance`."""
+    try:
+        await advance(resources, run_id)
+    except DatabaseUnavailable:
+        pass
+    except Exception:
+        log.exception("run.step_failed", id=str(run_id))
 
 
 async def advance(resources: Resources, run_id: UUID, *, wait: bool = True) -> None:
@@ -94,7 +117,7 @@ class _Fails(Exception):
         self.document = document
 
     @classmethod
-    def of(cls, kind: RunErrorKind, message: str) -> "_Fails":
+    def of(cls, kind: RunErrorKind | ErrorKind, message: str) -> "_Fails":
         return cls(error_document(kind, message))
 
 
@@ -132,7 +155,10 @@ class _Step:
         ended = await advance_store.select_ended_parts(self._conn, self._run)
         foreign = [each.execution_id for each in ended if each.is_foreign]
         if foreign:
-            await advance_store.forget_executions(self._conn, self._run, foreign)
+            times = await advance_store.forget_executions(self._conn, self._run, foreign)
+            if times > self._resources.settings.max_attempts:
+                message = "workers of an older release, which know no runs, have taken its parts"
+                raise _Fails.of(ErrorKind.WORKER_LOST, message)
         counted = [each.execution_id for each in ended if each.counted]
         failed = self._run.rows_failed
         if counted:

@@ -65,11 +65,12 @@ async def lock_run(conn: Connection, run_id: UUID, *, wait: bool) -> ActiveRun |
     return optional_from_row(ActiveRun, row)
 
 
-# Those with something to do: a part has ended and is not counted, or fewer are queued than wait.
+# Those with something to do: a part has ended and is not counted, none is queued or running, or a
+# dataset has been deleted.
 SELECT_DUE_RUNS = """
 SELECT r.id
 FROM runs AS r
-WHERE r.finished_at IS NULL
+WHERE r.finished_at IS NULL AND r.id <> ALL ($2)
   AND (
       EXISTS (
           SELECT
@@ -92,24 +93,19 @@ LIMIT $1
 """
 
 
-async def select_due_runs(conn: Connection, limit: int) -> list[UUID]:
-    """List runs of all tenants that can go on, oldest first."""
-    return [row["id"] for row in await conn.fetch(SELECT_DUE_RUNS, limit)]
+async def select_due_runs(conn: Connection, limit: int, *, without: Sequence[UUID]) -> list[UUID]:
+    """List runs of all tenants that can go on, oldest first, `without` some."""
+    return [row["id"] for row in await conn.fetch(SELECT_DUE_RUNS, limit, without)]
 
 
 class EndedPart(Struct, frozen=True, kw_only=True):
     """A part whose execution has ended, or is gone; `counted`: what its attempt did is known."""
 
-    task: Task
-    level: int
-    number: int
     execution_id: UUID
     status: str | None
-    lease_token: int | None
     error: bytes | None
     error_kind: str | None
     counted: bool
-    raw_bytes: int
 
     @property
     def is_foreign(self) -> bool:
@@ -119,8 +115,7 @@ class EndedPart(Struct, frozen=True, kw_only=True):
 
 
 SELECT_ENDED_PARTS = """
-SELECT p.task, p.level, p.number, p.execution_id, e.status, e.lease_token, e.error, e.error_kind,
-       a.execution_id IS NOT NULL AS counted, p.raw_bytes
+SELECT p.execution_id, e.status, e.error, e.error_kind, a.execution_id IS NOT NULL AS counted
 FROM run_parts AS p
 LEFT JOIN executions AS e ON e.tenant_id = p.tenant_id AND e.id = p.execution_id
 LEFT JOIN run_attempts AS a ON a.tenant_id = p.tenant_id AND a.execution_id = e.id
@@ -178,15 +173,24 @@ async def count_parts(conn: Connection, run: ActiveRun, executions: Sequence[UUI
 
 
 FORGET_EXECUTIONS = """
-UPDATE run_parts
-SET execution_id = NULL
-WHERE tenant_id = $1 AND run_id = $2 AND execution_id = ANY ($3)
+WITH forgotten AS (
+    UPDATE run_parts
+    SET execution_id = NULL, forgotten = forgotten + 1
+    WHERE tenant_id = $1 AND run_id = $2 AND execution_id = ANY ($3)
+    RETURNING forgotten
+)
+SELECT max(forgotten)
+FROM forgotten
 """
 
 
-async def forget_executions(conn: Connection, run: ActiveRun, executions: Sequence[UUID]) -> None:
-    """Let parts be queued again, whose executions were run by a worker that knows no runs."""
-    await conn.execute(FORGET_EXECUTIONS, run.tenant_id, run.id, executions)
+async def forget_executions(conn: Connection, run: ActiveRun, executions: Sequence[UUID]) -> int:
+    """Let parts be queued again, whose executions were run by a worker that knows no runs.
+
+    Returns how often that has happened to one of them.
+    """
+    times: int = await conn.fetchval(FORGET_EXECUTIONS, run.tenant_id, run.id, executions)
+    return times
 
 
 class Outstanding(Struct, frozen=True, kw_only=True):

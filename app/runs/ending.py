@@ -120,7 +120,7 @@ async def end(
     assert rows is not None  # noqa: S101 - its row is locked
     cancelled = await conn.fetch(CANCEL_EXECUTIONS, tenant, run_id)
     outputs = await conn.fetch(DELETE_OUTPUTS, tenant, run_id, timeout=_ALL_PARTS_SECONDS)
-    await conn.execute(DELETE_LOST_ERRORS, tenant, run_id)
+    await conn.execute(DELETE_LOST_ERRORS, tenant, run_id, timeout=_ALL_PARTS_SECONDS)
     await conn.execute(NOTIFY, msgspec.json.encode({"ended": [run_id]}).decode())
     return Ended(
         run_id=run_id,

@@ -35,8 +35,8 @@ class FoundError(Struct, frozen=True, kw_only=True):
     stored: StoredLine | None
 
 
-# Of parts that have succeeded. The part of the dataset is found among the few that the run's part
-# has read.
+# Of parts whose outcome is recorded. The part of the dataset is found among the few that the run's
+# part has read.
 SELECT_ERRORS = f"""
 WITH parameters AS NOT MATERIALIZED (
     SELECT $1::uuid AS tenant_id,

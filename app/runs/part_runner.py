@@ -40,16 +40,13 @@ from app.runs.record_errors import kept_error
 from app.runs.task_store import Counts, PartTask, Written
 from app.sandbox.framing import LineTooLong
 from app.sandbox.outcomes import Crashed, Job, Succeeded
-from app.sandbox.parts import OnError, Output, Part, PartReport, RecordError, Task
+from app.sandbox.parts import Output, Part, PartReport, RecordError, Task
 from app.sandbox.session import Sink
 
 log = structlog.get_logger(__name__)
 
 # The datasets' own word for what a map cannot write into them.
 _REFUSED: Final = (BadLine, CollidingKeys, PartTooLarge)
-_OF_RECORDS: Final = frozenset(
-    {ErrorKind.SCRIPT_ERROR, ErrorKind.INVALID_INPUT, ErrorKind.INVALID_RESULT}
-)
 # Of a state: a merge has several in memory.
 _MAX_STATE_BYTES: Final = 64 * MIB
 
@@ -79,6 +76,9 @@ async def run_part(  # noqa: PLR0911 - one line a reason
         return await running.refuse(message, kind=ErrorKind.INVALID_RESULT)
     except task_store.StateGone as error:
         return await running.refuse(str(error))
+    except task_store.RunEnded as error:
+        # Its outcome will be refused.
+        return _failed(resources, Failure(ErrorKind.INVALID_INPUT, str(error), {}))
     except QuotaExceeded as error:
         message = f"the failed records do not fit into the quota: {error}"
         return await running.refuse(message, kind=ErrorKind.OUTPUT_TOO_LARGE)
@@ -154,7 +154,7 @@ class _RunningPart:
     ) -> Finish:
         """Return the outcome of a part that cannot run, or whose values nothing can take."""
         failure = self._placed(Failure(kind, message, {}), input_line)
-        kept = await self._keep(None, Counts(rows_in=0, rows_out=0, rows_failed=0))
+        kept = await self._keep(None, Counts(rows_in=0, rows_out=0, rows_failed=self._errors))
         return _failed(self._resources, kept or failure)
 
     async def _attempt(self) -> _Attempt:
@@ -199,6 +199,10 @@ class _RunningPart:
         failure = failure_of(report.outcome)
         if failure is not None:
             failure = self._placed(failure, report.line)
+            if report.rows.rows_failed > self._task.max_errors:
+                # Of fewer it would have gone on without this record.
+                most = {"max_errors": self._task.max_errors_of_run}
+                failure = replace(failure, details={**failure.details, **most})
         elif result is None:
             result = stored_inline(msgspec.json.encode(counts))
         # Also of a failure: its rows and failed records are shown.
@@ -257,6 +261,7 @@ class _RunningPart:
         stored = [kept_error(each) for each in errors]
         size_bytes = sum(len(each.error) + len(each.record or b"") for each in stored)
         async with self._resources.pool.acquire() as conn, conn.transaction():
+            await task_store.share_run(conn, claim.tenant_id, task.run_id)
             await self._require_room(conn, size_bytes)
             await task_store.insert_errors(conn, claim, task.run_id, self._errors, stored)
         self._errors += len(stored)
@@ -277,23 +282,23 @@ class _RunningPart:
         stored_bytes = sum(
             max(each.stored_bytes + each.index_bytes, MIN_COUNTED_PART_BYTES) for each in parts
         )
+        over: Failure | None = None
         try:
             async with self._resources.pool.acquire() as conn, conn.transaction():
                 await task_store.share_run(conn, claim.tenant_id, run_id)
-                if parts:
-                    await self._require_room(conn, stored_bytes)
+                try:
+                    if parts:
+                        await self._require_room(conn, stored_bytes)
+                except QuotaExceeded as error:
+                    written, left_bytes = (), max(0, error.limit - error.used)
+                    over = over_quota(stored_bytes, limit_bytes=error.limit, left_bytes=left_bytes)
                 await task_store.insert_attempt(conn, claim, run_id, counts, written)
-        except QuotaExceeded as error:
-            await self._discard(attempt)
-            left_bytes = max(0, error.limit - error.used)
-            over = over_quota(stored_bytes, limit_bytes=error.limit, left_bytes=left_bytes)
-            async with self._resources.pool.acquire() as conn:
-                await task_store.insert_attempt(conn, claim, run_id, counts, ())
-            return self._placed(over, None)
-        except task_store.RunEnded:
-            await self._discard(attempt)
-            return Failure(ErrorKind.INVALID_INPUT, "the run has ended", {})
-        return None
+        except task_store.RunEnded as error:
+            over = Failure(ErrorKind.INVALID_INPUT, str(error), {})
+        if over is None:
+            return None
+        await self._discard(attempt)
+        return self._placed(over, None)
 
     async def _discard(self, attempt: _Attempt | None) -> None:
         if attempt is not None and attempt.output is not None:
@@ -304,10 +309,6 @@ class _RunningPart:
     def _placed(self, failure: Failure, line: int | None) -> Failure:
         task = self._task
         place: dict[str, object] = {"path": task.path, "input_line": line}
-        may_skip = task.on_error is not OnError.FAIL and failure.kind in _OF_RECORDS
-        if may_skip and self._errors >= task.max_errors:
-            # It would have gone on without the record.
-            place["max_errors"] = task.max_errors_of_run
         return replace(failure, details={**failure.details, **place})
 
 

@@ -1,6 +1,5 @@
 """Run the claimed parts of runs, in a worker or on its engine, and go on with their runs."""
 
-from contextlib import suppress
 from uuid import UUID
 
 from typing_extensions import override
@@ -8,9 +7,8 @@ from typing_extensions import override
 from app.executions.dispatch.engine_slots import PartLost, Parts
 from app.executions.dispatch.running_claims import ResourceUsage
 from app.executions.model import Claim, Finish
-from app.outages import DatabaseUnavailable
 from app.resources import Resources
-from app.runs.advance import advance
+from app.runs.advance import try_advance
 from app.runs.engines.engine import Engine, run_on
 from app.runs.engines.local import LocalEngine
 from app.workers.model import EngineState
@@ -60,12 +58,10 @@ class LocalParts(Parts):
             return
         self._advancing.add(run_id)
         try:
-            # What fails now is done within a second.
-            with suppress(DatabaseUnavailable):
-                await advance(self._resources, run_id)
-                while run_id in self._again:
-                    self._again.discard(run_id)
-                    await advance(self._resources, run_id)
+            await try_advance(self._resources, run_id)
+            while run_id in self._again:
+                self._again.discard(run_id)
+                await try_advance(self._resources, run_id)
         finally:
             self._advancing.discard(run_id)
             self._again.discard(run_id)

@@ -75,7 +75,9 @@ FROM files
 
 async def output_sha256(conn: Connection, run: ActiveRun) -> bytes | None:
     """Return the SHA-256 of the paths and digests of what a run has written."""
-    digest: bytes | None = await conn.fetchval(SELECT_OUTPUT_SHA256, run.tenant_id, run.id)
+    digest: bytes | None = await conn.fetchval(
+        SELECT_OUTPUT_SHA256, run.tenant_id, run.id, timeout=ALL_PARTS_SECONDS
+    )
     return digest
 
 

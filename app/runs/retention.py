@@ -58,12 +58,6 @@ WITH due AS MATERIALIZED (
     LIMIT least($2, 10)
     FOR UPDATE OF r SKIP LOCKED
 ),
-outputs AS (
-    -- None is left, unless an attempt ended as the run did.
-    DELETE FROM run_outputs AS o
-    USING due
-    WHERE o.run_id = due.id
-),
 deleted AS (
     DELETE FROM runs AS r
     USING due

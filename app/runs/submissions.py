@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from uuid import UUID
 
 import uuid_utils.compat as uuid
@@ -25,11 +25,10 @@ from app.idempotency.model import IdempotencyKey, RequestKey, key_for
 from app.idempotency.store import is_known, remember, require_new
 from app.limits import MAX_SEED, LimitChoice
 from app.metrics import count_run
-from app.outages import DatabaseUnavailable
 from app.quotas.model import effective_caps
 from app.resources import Resources
 from app.runs.acceptance_store import InputTotals, NewRun, insert_run, select_input
-from app.runs.advance import advance
+from app.runs.advance import try_advance
 from app.runs.checks import format_of, output_format, tasks_of
 from app.runs.model import CreateRun, QueuedRun, RunOutput, RunStatus
 from app.runs.quota_store import require_room_for_run
@@ -131,9 +130,7 @@ async def insert(
 async def accepted(resources: Resources, run_id: UUID) -> QueuedRun:
     """Count a run that is committed, queue its first parts, and return what is responded."""
     count_run("accepted")
-    # A worker does it within a second otherwise.
-    with suppress(DatabaseUnavailable):
-        await advance(resources, run_id)
+    await try_advance(resources, run_id)
     return QueuedRun(id=run_id, status=RunStatus.QUEUED, url=f"/runs/{run_id}")
 
 

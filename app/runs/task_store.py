@@ -52,10 +52,12 @@ class PartTask(Struct, frozen=True, kw_only=True):
 
 SELECT_TASK = """
 SELECT p.run_id, p.task, p.level, p.number, p.finishes, r.format, r.each, r.emit, r.on_error,
-       r.max_errors - r.rows_failed AS max_errors, r.max_errors AS max_errors_of_run, r.merges,
-       r.params, p.file_id, f.path, p.first_part, p.last_part,
-       p.first_line, p.first_state, p.last_state, d.format AS output_format, d.key AS output_key,
-       d.hash_seed
+       r.max_errors
+       - CASE WHEN p.task = 'map' OR r.output_dataset_id IS NULL THEN r.rows_failed ELSE 0 END
+       AS max_errors,
+       r.max_errors AS max_errors_of_run, r.merges, r.params, p.file_id, f.path, p.first_part,
+       p.last_part, p.first_line, p.first_state, p.last_state, d.format AS output_format,
+       d.key AS output_key, d.hash_seed
 FROM run_parts AS p
 JOIN runs AS r ON r.tenant_id = p.tenant_id AND r.id = p.run_id
 LEFT JOIN dataset_files AS f ON f.tenant_id = p.tenant_id AND f.id = p.file_id

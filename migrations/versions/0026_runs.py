@@ -27,6 +27,7 @@ UP = (
     "ALTER TABLE executions ADD COLUMN run_id uuid",
     "ALTER TABLE workers ADD COLUMN engine jsonb",
     "ALTER TABLE queue ADD COLUMN is_part boolean NOT NULL DEFAULT false",
+    "CREATE INDEX queue_parts_idx ON queue (tenant_id) WHERE is_part",
     """
     CREATE INDEX executions_run_idx ON executions (run_id, id)
     WHERE run_id IS NOT NULL
@@ -111,6 +112,7 @@ UP = (
         last_state   integer,
         execution_id uuid,
         lease_token  bigint,
+        forgotten    smallint NOT NULL DEFAULT 0,
         PRIMARY KEY (run_id, task, level, number),
         CHECK ((level = 0) = (file_id IS NOT NULL)),
         CHECK (num_nulls(file_id, first_part, last_part) IN (0, 3)),
@@ -226,7 +228,8 @@ _COLUMNS = {
     "run_parts.level": "0 reads the dataset; above, states of the level below are merged",
     "run_parts.finishes": "it calls `finish`, and its result is that of the run",
     "run_parts.first_line": "lines of the file before it",
-    "run_parts.lease_token": "the attempt that has succeeded; NULL until then",
+    "run_parts.lease_token": "the attempt that counts; NULL until its outcome is recorded",
+    "run_parts.forgotten": "how often a worker of an older release has taken it",
     "run_errors.error": "ASCII JSON, as of executions",
 }
 

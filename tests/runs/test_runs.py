@@ -175,3 +175,37 @@ async def test_process_is_called_for_each_record(runs: RunsSystem) -> None:
         row = await runs.ended(run)
     assert row["status"] == "succeeded", row["error"]
     assert await runs.read("out", "a") == b'{"double":0}\nnull\n{"double":4}\n'
+
+
+FOLD = "const start = () => 0; const step = (s, c) => s + c.length;"
+
+
+async def test_records_that_a_map_and_a_fold_fail_on_count_once(runs: RunsSystem) -> None:
+    lines = {"a": [b"2\n"], "b": [b"1\nno\nno\n"], "c": [b"3\n"]}
+    await runs.dataset("in", lines, format_=DatasetFormat.TEXT)
+    await runs.dataset("out", {})
+    script = await runs.script(f"{FOLD} const map = r => r; const finish = s => s")
+    run = await runs.start(
+        script,
+        "in",
+        *(Task.MAP, Task.FOLD),
+        merges=False,
+        output="out",
+        on_error=OnError.SKIP,
+        max_errors=2,
+    )
+    # One after the other, the fold of "b" comes after the maps of "b" and "c".
+    async with runs.worker(slots=1):
+        assert await runs.result(run) == b"3"
+    row = await runs.row(run)
+    assert (row["rows_failed"], await runs.count("run_errors")) == (2, 2)
+
+
+async def test_what_no_record_is_to_blame_for_is_not_one_error_too_many(runs: RunsSystem) -> None:
+    await runs.dataset("in", {"a": [b"1\n"]})
+    script = await runs.script(f"{FOLD} const finish = () => {{ throw new Error('end') }}")
+    run = await runs.start(script, "in", Task.FOLD, on_error=OnError.SKIP, max_errors=0)
+    async with runs.worker():
+        row = await runs.ended(run)
+    error = json.loads(row["error"])
+    assert (error["kind"], error["message"]) == ("script_error", "end")
