@@ -230,7 +230,8 @@ class _Step:
 
 def _too_many_errors(max_errors: int, **place: object) -> bytes:
     message = f"more than {max_errors} records have failed"
-    return error_document(RunErrorKind.TOO_MANY_ERRORS, message, **place)
+    kind = RunErrorKind.TOO_MANY_ERRORS
+    return error_document(kind, message, max_errors=max_errors, **place)
 
 
 def _failure_of(part: EndedPart) -> _Fails:

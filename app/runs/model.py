@@ -119,6 +119,7 @@ class RunError(ThrownError, frozen=True, kw_only=True):
     byte_offset: int | UnsetType = UNSET
     path: str | UnsetType = UNSET
     input_line: int | UnsetType = UNSET
+    max_errors: int | UnsetType = UNSET
     execution: UUID | UnsetType = UNSET
 
 

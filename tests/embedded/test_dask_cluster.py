@@ -21,10 +21,15 @@ def test_a_cluster_for_trials_is_joined_lost_and_joined_again(tmp_path: Path) ->
         eventually(lambda: slots(launched.url) == 2)
         assert "degraded" not in health(launched.url)
         [scheduler] = dask_processes(tmp_path / "data", "dask_scheduler")
+        # It would start another one, perhaps before anybody has missed this one.
+        launcher = psutil.Process(scheduler).parent()
+        assert launcher is not None
+        launcher.suspend()
         os.kill(scheduler, signal.SIGKILL)
         lost = "parts of runs have fewer slots: of the engine, its scheduler does not answer"
         eventually(lambda: health(launched.url).get("degraded") == [lost])
         assert health(launched.url)["ready"] is True
+        launcher.resume()
         eventually(lambda: slots(launched.url) == 2)
         workers = dask_processes(tmp_path / "data", "dask_worker")
     assert len(workers) == 2

@@ -75,7 +75,7 @@ class ExecutionError(ThrownError, frozen=True, kw_only=True):
     """The reason why an execution has no result; `kind` is stable.
 
     Of a part of a run, `path` and `input_line` are the file of the input and the line that it had
-    reached.
+    reached, and `max_errors` is that of the run if more records have failed.
     """
 
     kind: str
@@ -84,6 +84,7 @@ class ExecutionError(ThrownError, frozen=True, kw_only=True):
     byte_offset: int | None = None
     path: str | None = None
     input_line: int | None = None
+    max_errors: int | None = None
 
 
 class ResultWarning(Response, frozen=True, kw_only=True):
