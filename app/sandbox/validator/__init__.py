@@ -1,0 +1,52 @@
+"""Bundle the validator of JSON Schema: our JavaScript, and the meta-schemas as data.
+
+The modules beside this file are bundled to one function: `import` lines become an order, and all
+modules share a scope. The function must be called before user code runs, as the modules capture
+what they need of V8; it returns `compile` (see `index.js`). It runs no code from strings.
+"""
+
+import re
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+_FOLDER: Final = Path(__file__).parent
+_ENTRY: Final = "index.js"
+_IMPORT: Final = re.compile(r'^import \{[^}]*\} from "\./(?P<file>[\w.]+)";\n', re.MULTILINE)
+_EXPORT: Final = re.compile(r"^export ", re.MULTILINE)
+
+
+def source() -> bytes:
+    """Return the text of a function that returns the validator's exports."""
+    modules = "\n".join(_compact(_FOLDER / name) for name in _in_order(_ENTRY, []))
+    text = (
+        '(() => { "use strict";\n'
+        f"{modules}\nsetMetaschemas({_metaschemas()});\n"
+        "return { __proto__: null, compile };\n})"
+    )
+    return text.encode()
+
+
+def _in_order(name: str, before: list[str]) -> list[str]:
+    """Add a module to the list, after those that it imports."""
+    for match in _IMPORT.finditer((_FOLDER / name).read_text(encoding="utf-8")):
+        if match["file"] not in before:
+            _in_order(match["file"], before)
+    if name not in before:
+        before.append(name)
+    return before
+
+
+def _compact(path: Path) -> str:
+    return _EXPORT.sub("", _IMPORT.sub("", path.read_text(encoding="utf-8")))
+
+
+def _metaschemas() -> str:
+    """Return an object of the meta-schemas by their URIs; JSON is JavaScript."""
+    members = ["__proto__: null"]
+    for path in sorted((_FOLDER / "metaschemas").glob("*.json")):
+        schema = msgspec.json.decode(path.read_bytes())
+        uri = schema["$id"].removesuffix("#")
+        members.append(f"{msgspec.json.encode(uri).decode()}: {msgspec.json.encode(schema).decode()}")
+    return "{ " + ",\n".join(members) + " }"

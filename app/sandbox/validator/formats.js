@@ -1,0 +1,3 @@
+// Decide whether texts have the formats that JSON Schema names.
+
+export const FORMATS = { __proto__: null };

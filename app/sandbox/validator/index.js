@@ -1,0 +1,106 @@
+// Compile a schema to a function that returns the errors of a document.
+
+import { nodeOf } from "./compiler.js";
+import { addDocument, locationOf, newLibrary } from "./documents.js";
+import { MAX_ERRORS, newRun, SchemaError } from "./errors.js";
+import {
+  append, getPrototypeOf, newDictionary, newMap, newPlainList, RangeErrorPrototype,
+} from "./primordials.js";
+import { compileDynamicTargets, MAX_DEPTH, TOO_DEEP } from "./references.js";
+
+const TOO_DEEP_TEXT = `is nested too deeply, or its schema refers to itself more than ${MAX_DEPTH} times`;
+
+// The options, all of which are optional: the `uri` of the schema, a `registry` of schemas by URI,
+// `strict`, `formats` (whether `format` asserts), the `dialect` of schemas without `$schema`.
+// Throws SchemaError. Schemas and documents come from JSON.parse.
+export const compile = (schema, options) => {
+  const chosen = { ...DEFAULTS, ...options };
+  return compileWith(schema, chosen, { isMeta: false });
+};
+
+const DEFAULTS = { uri: "", registry: null, strict: false, formats: false, dialect: null };
+
+let metaschemas = newDictionary();
+export const setMetaschemas = (schemas) => {
+  metaschemas = schemas;
+};
+
+const compileWith = (schema, options, { isMeta }) => {
+  const problems = newPlainList();
+  const program = newProgram(options, problems, isMeta);
+  let root = null;
+  try {
+    const place = addDocument(program.library, options.uri, schema, true);
+    if (problems.length === 0) {
+      root = { node: program.nodeOf(place, options.strict, "$schema"), resource: place.resource };
+      compileDynamicTargets(program);
+    }
+  } catch (thrown) {
+    if (!isOverflow(thrown)) throw thrown;
+    append(problems, newProblem("", null, TOO_DEEP_TEXT));
+  }
+  if (problems.length > 0) throw new SchemaError(problems);
+  return (document, excerpts = false) => validate(root, document, excerpts);
+};
+
+const newProblem = (pointer, keyword, message) =>
+  ({ __proto__: null, pointer, keyword, schema_pointer: null, message });
+
+const newProgram = (options, problems, isMeta) => {
+  const problem = (place, keyword, message) => {
+    if (problems.length === MAX_ERRORS) return;
+    append(problems, newProblem(`${locationOf(place)}/${keyword}`, keyword, message));
+  };
+  const check = isMeta ? null : (dialect, schema, document, pointer = "") => {
+    const errors = metaValidator(dialect.uri)(schema);
+    for (let i = 0; i < errors.length && problems.length < MAX_ERRORS; i++) {
+      const error = errors[i];
+      error.pointer = locationOf({ document, pointer: pointer + error.pointer });
+      append(problems, error);
+    }
+    if (errors.length > 0) throw new SchemaError(problems);
+  };
+  const registry = options.registry === null ? newDictionary() : options.registry;
+  const program = {
+    library: newLibrary({ registry, metaschemas, dialect: options.dialect, problem, check }),
+    problem, strict: options.strict, formats: options.formats,
+    open: newMap(), closed: newMap(),
+    entered: newDictionary(), resources: [], dynamicRefs: [],
+    nodeOf: (place, closed, keyword) => nodeOf(program, place, closed, keyword),
+  };
+  return program;
+};
+
+const metaValidators = newDictionary();
+const metaValidator = (uri) => {
+  if (metaValidators[uri] === undefined) {
+    const options = { ...DEFAULTS, uri };
+    metaValidators[uri] = compileWith(metaschemas[uri], options, { isMeta: true });
+  }
+  return metaValidators[uri];
+};
+
+// ---- documents
+
+const validate = ({ node, resource }, document, excerpts) => {
+  const first = newRun(false, false);
+  first.scope = { resource, up: null };
+  let second = first;
+  try {
+    if (node.test(document, null, first, null)) return first.errors;
+    second = newRun(true, excerpts);
+    second.scope = { resource, up: null };
+    node.test(document, null, second, null);
+  } catch (thrown) {
+    if (!isOverflow(thrown)) throw thrown;
+    const error = { __proto__: null, pointer: "", keyword: null, schema_pointer: null };
+    error.message = TOO_DEEP_TEXT;
+    append(second.errors, error);
+  }
+  return second.errors;
+};
+
+// A RangeError is V8's: its stack, or a text longer than V8 can hold.
+const isOverflow = (thrown) =>
+  thrown === TOO_DEEP
+  || (typeof thrown === "object" && thrown !== null && getPrototypeOf(thrown) === RangeErrorPrototype);
