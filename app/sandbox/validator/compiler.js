@@ -6,6 +6,7 @@
 // register. Where several may, all of them annotate a tree, which is compared with the value last.
 
 import { newSeen, merge } from "./annotations.js";
+import { newNode } from "./cycles.js";
 import { locationOf } from "./documents.js";
 import { fail } from "./errors.js";
 import { KEYWORDS } from "./keywords.js";
@@ -22,13 +23,14 @@ export const nodeOf = (program, place, closed, keyword) => {
   const cache = closed ? program.closed : program.open;
   const known = mapGet(cache, schema);
   if (known !== undefined) return known;
-  const node = { test: null };
+  const node = newNode();
   mapSet(cache, schema, node);
+  append(program.nodes, node);
   if (program.entered[resource.uri] !== true) {
     program.entered[resource.uri] = true;
     append(program.resources, resource);
   }
-  node.test = build(program, place, closed);
+  node.test = build(program, node, place, closed);
   return node;
 };
 
@@ -46,7 +48,7 @@ const DESCRIBING = [
   "type", "properties", "patternProperties", "additionalProperties", "unevaluatedProperties",
 ];
 
-const build = (program, place, closed) => {
+const build = (program, node, place, closed) => {
   const { schema, resource } = place;
   const { keywords, draft } = resource.dialect;
   const alone = draft === 7 && hasOwn(schema, "$ref"); // its siblings are ignored
@@ -56,7 +58,7 @@ const build = (program, place, closed) => {
   const evaluates = has("unevaluatedProperties") || has("unevaluatedItems");
   const tree = closed && !passes && (evaluates || mayMeet(schema, has));
   const context = {
-    program, place, schema, has, passes, closed: closed && !tree,
+    program, node, place, schema, has, passes, closed: closed && !tree,
     annotatesDeeply: program.strict && (tree || !closed),
     checks: newChecks(), late: newChecks(),
   };

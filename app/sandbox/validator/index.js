@@ -1,6 +1,7 @@
 // Compile a schema to a function that returns the errors of a document.
 
 import { nodeOf } from "./compiler.js";
+import { refuseEndless } from "./cycles.js";
 import { addDocument, locationOf, newLibrary } from "./documents.js";
 import { MAX_ERRORS, newRun, SchemaError } from "./errors.js";
 import {
@@ -11,29 +12,32 @@ import { compileDynamicTargets, MAX_DEPTH, TOO_DEEP } from "./references.js";
 const TOO_DEEP_TEXT = `is nested too deeply, or its schema refers to itself more than ${MAX_DEPTH} times`;
 
 // The options, all of which are optional: the `uri` of the schema, a `registry` of schemas by URI,
-// `strict`, `formats` (whether `format` asserts), the `dialect` of schemas without `$schema`.
-// Throws SchemaError. Schemas and documents come from JSON.parse.
+// `strict`, `formats` (whether `format` asserts), the `dialect` of schemas without `$schema`, and
+// `trusted`: all these schemas have passed the check against their meta-schemas before, which takes
+// most of the time in a new context. Throws SchemaError. Schemas and documents come from JSON.parse.
 export const compile = (schema, options) => {
-  const chosen = { ...DEFAULTS, ...options };
-  return compileWith(schema, chosen, { isMeta: false });
+  return compileWith(schema, { ...DEFAULTS, ...options });
 };
 
-const DEFAULTS = { uri: "", registry: null, strict: false, formats: false, dialect: null };
+const DEFAULTS = {
+  uri: "", registry: null, strict: false, formats: false, dialect: null, trusted: false,
+};
 
 let metaschemas = newDictionary();
 export const setMetaschemas = (schemas) => {
   metaschemas = schemas;
 };
 
-const compileWith = (schema, options, { isMeta }) => {
+const compileWith = (schema, options, isMain = true) => {
   const problems = newPlainList();
-  const program = newProgram(options, problems, isMeta);
+  const program = newProgram(options, problems);
   let root = null;
   try {
-    const place = addDocument(program.library, options.uri, schema, true);
+    const place = addDocument(program.library, options.uri, schema, isMain);
     if (problems.length === 0) {
       root = { node: program.nodeOf(place, options.strict, "$schema"), resource: place.resource };
       compileDynamicTargets(program);
+      refuseEndless(program);
     }
   } catch (thrown) {
     if (!isOverflow(thrown)) throw thrown;
@@ -46,12 +50,12 @@ const compileWith = (schema, options, { isMeta }) => {
 const newProblem = (pointer, keyword, message) =>
   ({ __proto__: null, pointer, keyword, schema_pointer: null, message });
 
-const newProgram = (options, problems, isMeta) => {
+const newProgram = (options, problems) => {
   const problem = (place, keyword, message) => {
     if (problems.length === MAX_ERRORS) return;
     append(problems, newProblem(`${locationOf(place)}/${keyword}`, keyword, message));
   };
-  const check = isMeta ? null : (dialect, schema, document, pointer = "") => {
+  const check = options.trusted ? null : (dialect, schema, document, pointer = "") => {
     const errors = metaValidator(dialect.uri)(schema);
     for (let i = 0; i < errors.length && problems.length < MAX_ERRORS; i++) {
       const error = errors[i];
@@ -64,7 +68,7 @@ const newProgram = (options, problems, isMeta) => {
   const program = {
     library: newLibrary({ registry, metaschemas, dialect: options.dialect, problem, check }),
     problem, strict: options.strict, formats: options.formats,
-    open: newMap(), closed: newMap(),
+    open: newMap(), closed: newMap(), nodes: [],
     entered: newDictionary(), resources: [], dynamicRefs: [],
     nodeOf: (place, closed, keyword) => nodeOf(program, place, closed, keyword),
   };
@@ -74,8 +78,7 @@ const newProgram = (options, problems, isMeta) => {
 const metaValidators = newDictionary();
 const metaValidator = (uri) => {
   if (metaValidators[uri] === undefined) {
-    const options = { ...DEFAULTS, uri };
-    metaValidators[uri] = compileWith(metaschemas[uri], options, { isMeta: true });
+    metaValidators[uri] = compileWith(metaschemas[uri], { ...DEFAULTS, uri, trusted: true }, false);
   }
   return metaValidators[uri];
 };

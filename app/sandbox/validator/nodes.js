@@ -1,5 +1,6 @@
 // Give the compilers of keywords what they share: checks by type, and nodes of inner schemas.
 
+import { addInPlace } from "./cycles.js";
 import { locationOf, placeInside } from "./documents.js";
 import { escapeToken } from "./pointers.js";
 import { append } from "./primordials.js";
@@ -25,11 +26,11 @@ export const problemOf = ({ program, place }, keyword, message) =>
 
 // The schema in a keyword, which evaluates members or items of the value.
 export const childNode = (context, schema, keyword, key) =>
-  nodeInside(context, schema, keyword, key, context.closed);
+  nodeInside(context, schema, keyword, key, { closed: context.closed, inPlace: false });
 
 // The schema in a keyword, which evaluates the same value.
 export const inPlaceNode = (context, schema, keyword, key) =>
-  nodeInside(context, schema, keyword, key, false);
+  nodeInside(context, schema, keyword, key, { closed: false, inPlace: true });
 
 export const inPlaceNodes = (context, keyword) => {
   const schemas = context.schema[keyword];
@@ -40,10 +41,12 @@ export const inPlaceNodes = (context, keyword) => {
   return nodes;
 };
 
-const nodeInside = ({ program, place }, schema, keyword, key, closed) => {
+const nodeInside = ({ program, node, place }, schema, keyword, key, { closed, inPlace }) => {
   const tail = key === undefined ? `/${keyword}` : `/${keyword}/${escapeToken(key)}`;
-  const inner = placeInside(program.library, place, schema, tail);
-  return entering(place, inner, program.nodeOf(inner, closed, keyword));
+  const target = placeInside(program.library, place, schema, tail);
+  const inner = program.nodeOf(target, closed, keyword);
+  if (inPlace) addInPlace(node, inner, place, keyword);
+  return entering(place, target, inner);
 };
 
 // Another resource extends the dynamic scope while it is evaluated.

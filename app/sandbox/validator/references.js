@@ -1,8 +1,9 @@
 // Compile references, static and dynamic.
 
+import { addInPlace } from "./cycles.js";
 import { resolve } from "./documents.js";
 import { add, entering, problemOf } from "./nodes.js";
-import { append, mapGet, mapSet, newMap, slice, indexOf } from "./primordials.js";
+import { append, indexOf, mapGet, mapSet, newMap, slice } from "./primordials.js";
 
 // References nest in a document that is nested itself, or in a schema that refers to itself.
 export const MAX_DEPTH = 1000;
@@ -22,20 +23,22 @@ const targetOf = (context, keyword, reference) => {
   return null;
 };
 
-const nodeAt = ({ program, place }, target, closed, keyword) =>
-  entering(place, target, program.nodeOf(target, closed, keyword));
+const dynamicNode = ({ program, place }, target) =>
+  entering(place, target, program.nodeOf(target, false, "$dynamicRef"));
 
 export const compileRef = (context, reference) => {
   const target = targetOf(context, "$ref", reference);
   if (target === null) return;
-  const node = nodeAt(context, target, context.passes && context.closed, "$ref");
+  const inner = context.program.nodeOf(target, context.passes && context.closed, "$ref");
+  addInPlace(context.node, inner, context.place, "$ref");
+  const node = entering(context.place, target, inner);
   add(context, "any", bounded(() => node));
 };
 
 export const compileDynamicRef = (context, reference) => {
   const target = targetOf(context, "$dynamicRef", reference);
   if (target === null) return;
-  const node = nodeAt(context, target, false, "$dynamicRef");
+  const node = dynamicNode(context, target);
   const anchor = slice(reference, indexOf(reference, "#") + 1);
   if (target.resource.dynamicAnchors[anchor] !== target) {
     add(context, "any", bounded(() => node));
@@ -64,7 +67,7 @@ export const compileDynamicTargets = (program) => {
       for (let j = 0; j < resources.length; j++) {
         const target = resources[j].dynamicAnchors[anchor];
         if (target === undefined || mapGet(nodes, resources[j]) !== undefined) continue;
-        mapSet(nodes, resources[j], nodeAt(context, target, false, "$dynamicRef"));
+        mapSet(nodes, resources[j], dynamicNode(context, target));
       }
     }
   }
