@@ -3,6 +3,7 @@
 import { forgetDescriptions, merge, newSeen } from "./annotations.js";
 import { explain, fail, quietly } from "./errors.js";
 import { add, inPlaceNode, inPlaceNodes, whereOf } from "./nodes.js";
+import { hasOwn } from "./primordials.js";
 
 export const compileAllOf = (context) => {
   const nodes = inPlaceNodes(context, "allOf");
@@ -72,8 +73,8 @@ export const compileNot = (context, schema) => {
 
 export const compileIf = (context, schema) => {
   const node = inPlaceNode(context, schema, "if");
-  const branch = (keyword) => (context.schema[keyword] === undefined
-    ? null : inPlaceNode(context, context.schema[keyword], keyword));
+  const branch = (keyword) => (hasOwn(context.schema, keyword)
+    ? inPlaceNode(context, context.schema[keyword], keyword) : null);
   const whenTrue = branch("then");
   const whenFalse = branch("else");
   add(context, "any", (value, at, run, seen) => {

@@ -64,7 +64,8 @@ const build = (program, node, place, closed) => {
   };
   for (let i = 0; i < KEYWORDS.length; i++) {
     const { name, compile } = KEYWORDS[i];
-    if (name === null || has(name)) compile(context, schema[name]);
+    if (name === null) compile(context);
+    else if (has(name)) compile(context, schema[name]);
   }
   if (context.annotatesDeeply) describe(context);
   let test = byType(context.checks);

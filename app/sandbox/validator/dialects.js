@@ -25,8 +25,6 @@ const HOLDERS_7 = {
   allOf: LIST, anyOf: LIST, oneOf: LIST, not: ONE, if: ONE, then: ONE, else: ONE,
 };
 
-// The keywords that decide, in the order of their evaluation: cheap ones first, and last those that
-// depend on what others evaluated.
 const VALIDATION = [
   "type", "enum", "const", "multipleOf", "maximum", "exclusiveMaximum", "minimum",
   "exclusiveMinimum", "maxLength", "minLength", "pattern", "maxItems", "minItems",
@@ -36,7 +34,7 @@ const VOCABULARY = "https://json-schema.org/draft/2020-12/vocab/";
 const VOCABULARIES = {
   __proto__: null,
   [`${VOCABULARY}core`]: ["$ref", "$dynamicRef"],
-  [`${VOCABULARY}validation`]: [...VALIDATION, "dependentRequired"],
+  [`${VOCABULARY}validation`]: [...VALIDATION, "minContains", "maxContains", "dependentRequired"],
   [`${VOCABULARY}format-annotation`]: ["format"],
   [`${VOCABULARY}format-assertion`]: ["format"],
   [`${VOCABULARY}applicator`]: [

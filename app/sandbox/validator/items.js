@@ -4,7 +4,7 @@ import { markMatched, merge, newSeen, within } from "./annotations.js";
 import { fail, quietly } from "./errors.js";
 import { addValue, newValueSet } from "./json_values.js";
 import { add, addLate, below, childNode, whereOf } from "./nodes.js";
-import { append, isArray } from "./primordials.js";
+import { append, hasOwn, isArray } from "./primordials.js";
 
 const nodesIn = (context, keyword) => {
   const schemas = context.schema[keyword];
@@ -38,9 +38,8 @@ const addItems = (context, first, rest) => {
 
 export const compileItems = (context, schema) => {
   if (isArray(schema)) { // of draft 7
-    const { additionalItems } = context.schema;
-    const rest = additionalItems === undefined
-      ? null : childNode(context, additionalItems, "additionalItems");
+    const rest = hasOwn(context.schema, "additionalItems")
+      ? childNode(context, context.schema.additionalItems, "additionalItems") : null;
     addItems(context, nodesIn(context, "items"), rest);
     return;
   }
@@ -54,10 +53,8 @@ export const compilePrefixItems = (context) => {
 
 export const compileContains = (context, schema) => {
   const node = childNode(context, schema, "contains");
-  const { draft } = context.place.resource.dialect;
-  const bounds = draft === 7 ? {} : context.schema;
-  const min = bounds.minContains === undefined ? 1 : bounds.minContains;
-  const max = bounds.maxContains === undefined ? Infinity : bounds.maxContains;
+  const min = context.has("minContains") ? context.schema.minContains : 1;
+  const max = context.has("maxContains") ? context.schema.maxContains : Infinity;
   const few = whereOf(context, min === 1 ? "contains" : "minContains");
   const many = whereOf(context, "maxContains");
   const { annotatesDeeply } = context;
