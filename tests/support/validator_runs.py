@@ -10,11 +10,12 @@ from app.sandbox.pool import SandboxPool
 from tests.support.sandbox_runs import run
 
 _PROCESS: Final = """
-const process = (cases) => {
+const process = ({ cases, registry }) => {
   first(cases);
   const results = [];
   for (let i = 0; i < cases.length; i++) {
     const { schema, documents, options } = cases[i];
+    if (registry !== null) options.registry = registry;
     let validate;
     try {
       validate = compile(schema, options);
@@ -24,7 +25,9 @@ const process = (cases) => {
       continue;
     }
     const all = plain([]);
-    for (let j = 0; j < documents.length; j++) append(all, validate(documents[j], options.excerpts));
+    for (let j = 0; j < documents.length; j++) {
+      append(all, validate(documents[j], options.excerpts));
+    }
     append(results, { __proto__: null, errors: all });
   }
   return plain(results);
@@ -46,15 +49,21 @@ def case(schema: object, *documents: object, **options: object) -> dict[str, obj
 
 
 async def check(
-    pool: SandboxPool, cases: Sequence[dict[str, object]], *, first: str = ""
+    pool: SandboxPool,
+    cases: Sequence[dict[str, object]],
+    *,
+    registry: dict[str, Any] | None = None,
+    first: str = "",
 ) -> list[dict[str, Any]]:
     """Return for each case `errors`, a list for each document, or `refused`, the schema's errors.
 
-    `first` is JavaScript that runs after the validator was loaded, before it compiles.
+    `registry` serves all cases. `first` is JavaScript that runs between the loading of the
+    validator and its first use.
     """
     load = f"const {{ compile }} = ({validator.source().decode()})();\n"
     source = f"{load}{_PRELUDE}const first = (cases) => {{ {first} }};\n{_PROCESS}"
-    ran = await run(pool, source, json.dumps(cases).encode(), wall_ms=60_000)
+    payload = json.dumps({"cases": cases, "registry": registry}).encode()
+    ran = await run(pool, source, payload, wall_ms=60_000)
     assert isinstance(ran.outcome, Succeeded), ran.outcome
     results: list[dict[str, Any]] = json.loads(ran.output)
     return results

@@ -48,5 +48,5 @@ def _metaschemas() -> str:
     for path in sorted((_FOLDER / "metaschemas").glob("*.json")):
         schema = msgspec.json.decode(path.read_bytes())
         uri = schema["$id"].removesuffix("#")
-        members.append(f"{msgspec.json.encode(uri).decode()}: {msgspec.json.encode(schema).decode()}")
+        members.append(f'"{uri}": {msgspec.json.encode(schema).decode()}')
     return "{ " + ",\n".join(members) + " }"

@@ -152,9 +152,7 @@ async def test_both_ways_to_close_objects_agree(pool: SandboxPool, data: st.Data
     # Wrapped, the schema annotates a tree; alone, it refuses fields by itself where it can.
     schemas = data.draw(st.lists(_schemas("draft2020-12"), min_size=1, max_size=12))
     documents = data.draw(st.lists(_DOCUMENTS, min_size=1, max_size=12))
-    wrapped = [
-        {"$id": "x:wrapped", "allOf": [{"$id": "x:schema", **one}]} for one in schemas
-    ]
+    wrapped = [{"$id": "x:wrapped", "allOf": [{"$id": "x:schema", **one}]} for one in schemas]
     cases = [case(one, *documents, strict=True) for one in (*schemas, *wrapped)]
     results = await check(pool, cases)
 

@@ -9,7 +9,7 @@ from tests.support.validator_runs import case, check
 
 _A: Final = {"properties": {"a": {"type": "integer"}}}
 _B: Final = {"properties": {"b": {"type": "integer"}}}
-_INNER: Final = {"properties": {"in": {"properties": {"x": {}}}}}
+_INNER: Final[dict[str, Any]] = {"properties": {"in": {"properties": {"x": {}}}}}
 
 # A schema, a document, and the pointers of the fields that are refused.
 _CASES: Final[dict[str, tuple[Any, Any, list[str]]]] = {

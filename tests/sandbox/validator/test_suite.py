@@ -46,10 +46,7 @@ async def _run(pool: SandboxPool, draft: str, folder: str) -> tuple[int, set[Sui
     groups = list(read_groups(draft, folder))
     options = {"dialect": DIALECTS[draft], "formats": "format/" in f"{folder}/"}
     cases = [case(group.schema, *group.documents, **options) for group in groups]
-    # Each case would repeat the registry; one object serves all.
-    load = "const { registry } = cases[0]; for (const one of cases) one.options.registry = registry;"
-    cases[0]["registry"] = remotes()
-    results = await check(pool, cases, first=load)
+    results = await check(pool, cases, registry=remotes())
     failed: set[SuiteTest] = set()
     for group, result in zip(groups, results, strict=True):
         for index, (test, valid) in enumerate(group.expected):
