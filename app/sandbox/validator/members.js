@@ -17,7 +17,7 @@ export const compileMembers = (context) => {
     const node = childNode(context, schema.properties[listed[i]], "properties", listed[i]);
     table[listed[i]] = { node, required: false };
   }
-  const required = has("required") ? require(table, schema.required) : [];
+  const required = has("required") ? markRequired(table, schema.required) : [];
   const patterns = has("patternProperties") ? patternsOf(context) : [];
   const rest = restOf(context);
   if (listed.length + patterns.length > 0 || rest !== null) {
@@ -29,7 +29,7 @@ export const compileMembers = (context) => {
   } else if (required.length > 0) add(context, "object", missingTest(context, required));
 };
 
-const require = (table, names) => {
+const markRequired = (table, names) => {
   for (let i = 0; i < names.length; i++) {
     if (table[names[i]] === undefined) table[names[i]] = { node: null, required: true };
     else table[names[i]].required = true;

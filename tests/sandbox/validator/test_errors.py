@@ -127,14 +127,14 @@ async def test_schemas_refer_to_registered_ones(pool: SandboxPool) -> None:
             "type": "object",
             "properties": {"zip": {"type": "string"}, "of": {"$ref": "person@1"}},
         },
-        "crivo:/schemas/person@1": {"properties": {"home": {"$ref": "address@2"}}},
+        "crivo:/schemas/person@1": {"properties": {"from": {"$ref": "address@2"}}},
     }
-    schema = {"properties": {"home": {"$ref": "address@2"}}}
+    schema = {"properties": {"from": {"$ref": "address@2"}}}
     uri = "crivo:/schemas/events@3"
-    document = {"home": {"zip": "1", "of": {"home": {"zip": 2, "x": 3}}}}
+    document = {"from": {"zip": "1", "of": {"from": {"zip": 2, "x": 3}}}}
     errors = await errors_of(pool, schema, document, uri=uri, registry=registry, strict=True)
 
     assert [(error["pointer"], error["schema_pointer"]) for error in errors] == [
-        ("/home/of/home/zip", "crivo:/schemas/address@2#/properties/zip/type"),
-        ("/home/of/home/x", "crivo:/schemas/address@2#"),
+        ("/from/of/from/zip", "crivo:/schemas/address@2#/properties/zip/type"),
+        ("/from/of/from/x", "crivo:/schemas/address@2#"),
     ]
