@@ -7,9 +7,13 @@ import { append, newPlainList } from "./primordials.js";
 export const MAX_ERRORS = 100;
 
 // The state of one pass over a document. The first pass only decides; the second one, over an
-// invalid document, collects. `scope` is the chain of resources entered, for `$dynamicRef`.
-export const newRun = (collect, excerpts) =>
-  ({ collect, excerpts, errors: newPlainList(), depth: 0, scope: null });
+// invalid document, collects `errors`. `scope` is the chain of resources entered, for
+// `$dynamicRef`.
+export const newRun = (scope) =>
+  ({ collect: false, excerpts: false, errors: null, depth: 0, scope });
+
+export const newCollectingRun = (scope, excerpts) =>
+  ({ collect: true, excerpts, errors: newPlainList(), depth: 0, scope });
 
 // `where` is a keyword and its place in the schema. Returns false, the verdict.
 export const fail = (run, at, where, message, value) => {
@@ -55,9 +59,8 @@ export const explain = (run, nodes, value, at) => {
   const here = pointerOf(at);
   let meant = null;
   for (let i = 0; i < nodes.length; i++) {
-    const own = newRun(true, run.excerpts);
+    const own = newCollectingRun(run.scope, run.excerpts);
     own.depth = run.depth;
-    own.scope = run.scope;
     nodes[i].test(value, at, own, null);
     if (refusesAtOnce(own.errors, here)) continue;
     if (meant !== null) return;

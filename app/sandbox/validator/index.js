@@ -3,9 +3,9 @@
 import { nodeOf } from "./compiler.js";
 import { refuseEndless } from "./cycles.js";
 import { addDocument, locationOf, newLibrary } from "./documents.js";
-import { MAX_ERRORS, newRun, SchemaError } from "./errors.js";
+import { MAX_ERRORS, newCollectingRun, newRun, SchemaError } from "./errors.js";
 import {
-  append, getPrototypeOf, newDictionary, newMap, newPlainList, RangeErrorPrototype,
+  append, freeze, getPrototypeOf, newDictionary, newMap, newPlainList, RangeErrorPrototype,
 } from "./primordials.js";
 import { compileDynamicTargets, MAX_DEPTH, TOO_DEEP } from "./references.js";
 
@@ -35,7 +35,8 @@ const compileWith = (schema, options, isMain = true) => {
   try {
     const place = addDocument(program.library, options.uri, schema, isMain);
     if (problems.length === 0) {
-      root = { node: program.nodeOf(place, options.strict, "$schema"), resource: place.resource };
+      const node = program.nodeOf(place, options.strict, "$schema");
+      root = { node, scope: { resource: place.resource, up: null } };
       compileDynamicTargets(program);
       refuseEndless(program);
     }
@@ -85,22 +86,21 @@ const metaValidator = (uri) => {
 
 // ---- documents
 
-const validate = ({ node, resource }, document, excerpts) => {
-  const first = newRun(false, false);
-  first.scope = { resource, up: null };
-  let second = first;
+const NO_ERRORS = freeze(newPlainList());
+
+const validate = ({ node, scope }, document, excerpts) => {
+  let errors = null;
   try {
-    if (node.test(document, null, first, null)) return first.errors;
-    second = newRun(true, excerpts);
-    second.scope = { resource, up: null };
-    node.test(document, null, second, null);
+    if (node.test(document, null, newRun(scope), null)) return NO_ERRORS;
+    const run = newCollectingRun(scope, excerpts);
+    errors = run.errors;
+    node.test(document, null, run, null);
   } catch (thrown) {
     if (!isOverflow(thrown)) throw thrown;
-    const error = { __proto__: null, pointer: "", keyword: null, schema_pointer: null };
-    error.message = TOO_DEEP_TEXT;
-    append(second.errors, error);
+    if (errors === null) errors = newPlainList();
+    append(errors, newProblem("", null, TOO_DEEP_TEXT));
   }
-  return second.errors;
+  return errors;
 };
 
 // A RangeError is V8's: its stack, or a text longer than V8 can hold.

@@ -18,7 +18,7 @@ const nodesIn = (context, keyword) => {
 // Tests the first items one by one, then all others with `rest`, if it is not null.
 const addItems = (context, first, rest) => {
   const { annotatesDeeply } = context;
-  add(context, "array", (value, at, run, seen) => {
+  const collectOrAnnotate = (value, at, run, seen) => {
     let ok = true;
     const count = rest === null && first.length < value.length ? first.length : value.length;
     for (let i = 0; i < count; i++) {
@@ -33,7 +33,18 @@ const addItems = (context, first, rest) => {
       else if (count > seen.count) seen.count = count;
     }
     return ok;
-  });
+  };
+  add(context, "array", first.length > 0 || rest === null
+    ? collectOrAnnotate
+    : (value, at, run, seen) => (run.collect || seen !== null
+      ? collectOrAnnotate(value, at, run, seen) : areValid(value, run, rest)));
+};
+
+const areValid = (items, run, node) => {
+  for (let i = 0; i < items.length; i++) {
+    if (!node.test(items[i], null, run, null)) return false;
+  }
+  return true;
 };
 
 export const compileItems = (context, schema) => {

@@ -7,6 +7,9 @@ import { compilePattern } from "./patterns.js";
 import { append, hasOwn, isArray, keys, matches, newDictionary, stringify } from "./primordials.js";
 import { describes, refusal } from "./strictness.js";
 
+const MAX_REMEMBERED = 64;
+const NO_MEMBER = { name: null, node: null, required: 0 };
+
 // `properties`, `patternProperties`, `additionalProperties` and `required`, if there are any, and
 // the refusal of what a closed object does not register.
 export const compileMembers = (context) => {
@@ -15,7 +18,7 @@ export const compileMembers = (context) => {
   const listed = has("properties") ? keys(schema.properties) : [];
   for (let i = 0; i < listed.length; i++) {
     const node = childNode(context, schema.properties[listed[i]], "properties", listed[i]);
-    table[listed[i]] = { node, required: false };
+    table[listed[i]] = newMember(listed[i], node);
   }
   const required = has("required") ? markRequired(table, schema.required) : [];
   const patterns = has("patternProperties") ? patternsOf(context) : [];
@@ -29,10 +32,12 @@ export const compileMembers = (context) => {
   } else if (required.length > 0) add(context, "object", missingTest(context, required));
 };
 
+const newMember = (name, node) => ({ name, node, required: 0 });
+
 const markRequired = (table, names) => {
   for (let i = 0; i < names.length; i++) {
-    if (table[names[i]] === undefined) table[names[i]] = { node: null, required: true };
-    else table[names[i]].required = true;
+    if (table[names[i]] === undefined) table[names[i]] = newMember(names[i], null);
+    table[names[i]].required = 1;
   }
   return names;
 };
@@ -92,7 +97,7 @@ const membersTest = (context, table, requiredCount, patterns, rest) => {
     }
     return result;
   };
-  return (value, at, run, seen) => {
+  const collectOrAnnotate = (value, at, run, seen) => {
     const names = keys(value);
     let found = 0;
     let ok = true;
@@ -101,7 +106,7 @@ const membersTest = (context, table, requiredCount, patterns, rest) => {
       const member = table[name];
       let evaluated = false;
       if (member !== undefined) {
-        if (member.required) found++;
+        found += member.required;
         if (member.node !== null) {
           evaluated = true;
           if (!testMember(member.node, value, name, at, run, seen)) ok = false;
@@ -117,6 +122,34 @@ const membersTest = (context, table, requiredCount, patterns, rest) => {
     }
     if (evaluatesAll && seen !== null) seen.all = true;
     return ok && found === requiredCount;
+  };
+  if (patterns.length > 0) return collectOrAnnotate;
+  const decide = decision(table, requiredCount, rest);
+  return (value, at, run, seen) => (run.collect || seen !== null
+    ? collectOrAnnotate(value, at, run, seen) : decide(value, run));
+};
+
+// The same for a pass that only decides. Most objects have their fields in the order of the one
+// before, so the member at a position is the one that was there last time.
+const decision = (table, requiredCount, rest) => {
+  const last = [];
+  for (let i = 0; i < MAX_REMEMBERED; i++) append(last, NO_MEMBER);
+  return (value, run) => {
+    const names = keys(value);
+    let found = 0;
+    for (let i = 0; i < names.length; i++) {
+      const name = names[i];
+      let member = i < MAX_REMEMBERED ? last[i] : NO_MEMBER;
+      if (member.name !== name) {
+        member = table[name];
+        if (member === undefined) member = NO_MEMBER;
+        else if (i < MAX_REMEMBERED) last[i] = member;
+      }
+      found += member.required;
+      const node = member.node === null ? rest : member.node;
+      if (node !== null && !node.test(value[name], null, run, null)) return false;
+    }
+    return found === requiredCount;
   };
 };
 

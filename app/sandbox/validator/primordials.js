@@ -8,7 +8,7 @@
 const uncurry = (method) => Function.prototype.call.bind(method);
 
 export const { isArray } = Array;
-export const { keys, hasOwn } = Object;
+export const { freeze, hasOwn, keys } = Object;
 export const { defineProperty, getPrototypeOf, setPrototypeOf } = Reflect;
 export const { stringify } = JSON;
 export const { isSafeInteger } = Number;

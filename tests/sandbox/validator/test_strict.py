@@ -59,6 +59,11 @@ _CASES: Final[dict[str, tuple[Any, Any, list[str]]]] = {
         {"in": {"b": 1}, "z": 1},
         ["/z"],
     ),
+    "not of what only a condition describes": (
+        {"properties": {"in": {}}, "if": {"properties": {"in": _A}}, "then": {}},
+        {"in": {"a": 1, "b": 2}},
+        [],
+    ),
     "not in a negation": ({"not": {"properties": {"in": _A}, "required": ["in"]}}, {"z": 1}, []),
     "by a schema of another field": (
         {**_A, "dependentSchemas": {"a": _B}},
