@@ -10,6 +10,8 @@ from app.sandbox.pool import SandboxPool
 from tests.sandbox.validator.suites import DIALECTS
 from tests.support.validator_runs import case, check
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 _REFERENCE: Final = {
     "draft7": jsonschema_rs.Draft7Validator,
     "draft2020-12": jsonschema_rs.Draft202012Validator,

@@ -2,8 +2,12 @@
 
 from typing import Any, Final
 
+import pytest
+
 from app.sandbox.pool import SandboxPool
 from tests.support.validator_runs import case, check, errors_of
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 # A schema, a document, and its errors: pointer, pointer in the schema, message.
 _MESSAGES: Final[list[tuple[Any, Any, list[tuple[str, str, str]]]]] = [

@@ -7,6 +7,8 @@ import pytest
 from app.sandbox.pool import SandboxPool
 from tests.support.validator_runs import case, check
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 _A: Final = {"properties": {"a": {"type": "integer"}}}
 _B: Final = {"properties": {"b": {"type": "integer"}}}
 _INNER: Final[dict[str, Any]] = {"properties": {"in": {"properties": {"x": {}}}}}

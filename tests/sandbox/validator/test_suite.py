@@ -13,6 +13,8 @@ from app.sandbox.pool import SandboxPool
 from tests.sandbox.validator.suites import DIALECTS, VENDOR, SuiteTest, read_groups, remotes
 from tests.support.validator_runs import case, check
 
+_IN_A_CELL: Final = pytest.mark.asyncio(loop_scope="module")
+
 _FOLDER: Final = Path(__file__).parent
 _PIN: Final = json.loads((_FOLDER / "suite.json").read_bytes())
 _REQUIRED: Final = {"draft7": 913, "draft2020-12": 1257}
@@ -55,6 +57,7 @@ async def _run(pool: SandboxPool, draft: str, folder: str) -> tuple[int, set[Sui
     return sum(len(group.expected) for group in groups), failed
 
 
+@_IN_A_CELL
 @pytest.mark.parametrize("draft", DIALECTS)
 async def test_all_required_tests_pass(pool: SandboxPool, draft: str) -> None:
     count, failed = await _run(pool, draft, "")
@@ -63,7 +66,9 @@ async def test_all_required_tests_pass(pool: SandboxPool, draft: str) -> None:
     assert count == _REQUIRED[draft]
 
 
+@_IN_A_CELL
 @pytest.mark.parametrize("folder", ["optional", "optional/format"])
+@_IN_A_CELL
 @pytest.mark.parametrize("draft", DIALECTS)
 async def test_optional_tests_fail_only_for_a_known_reason(
     pool: SandboxPool, draft: str, folder: str
