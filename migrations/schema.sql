@@ -15,12 +15,16 @@
 --   dataset_snapshots          immutable states of datasets, with their totals
 --   dataset_uploads            uploads: open until committed, deleted when they expire
 --   datasets                   named collections of files; their content is that of snapshots
+--   dead_letters               events that a pipe could not forward, with the reason
 --   disabled_callback_urls     URLs whose receivers have answered that they are gone
 --   executions                 executions: what was accepted, how it runs, how it ended
 --   idempotency_keys           keys of requests, and what each request created
 --   installation               one row: the id that tells this installation's blobs from another's
 --   payloads                   inputs, params, results and logs, or where they are in the blob store
+--   pipe_inbox                 events that arrived over HTTP and are not forwarded yet
+--   pipes                      pipes: where events come from, what they must satisfy, where they go
 --   queue                      the queued executions, in the order of claims; kept by triggers on executions
+--   redrives                   attempts to bring failed work back, by filter
 --   replays                    executions that repeat another, and the outcome of that one
 --   request_counts             requests that each API process has admitted, for shared rate limits
 --   retention_duties           how far each periodic task of retention has come
@@ -29,6 +33,10 @@
 --   run_outputs                parts of datasets that an attempt has written, until they are published
 --   run_parts                  what each part of a run reads, and the execution that does it
 --   runs                       runs of a script over a snapshot of a dataset; their parts are executions
+--   schema_aliases             movable names for versions
+--   schema_references          registered schemas that a version refers to, directly
+--   schema_versions            immutable versions of schemas
+--   schemas                    JSON Schemas by name; their content is that of versions
 --   script_aliases             names for versions of a script
 --   script_versions            the sources of scripts; immutable
 --   scripts                    scripts: what their versions have in common
@@ -313,7 +321,7 @@ CREATE TABLE api_keys (
     revoked_at timestamp with time zone,
     last_used_at timestamp with time zone,
     CONSTRAINT api_keys_admin_check CHECK (((NOT ('admin'::text = ANY (scopes))) OR (tenant_id = '00000000-0000-7000-8000-000000000001'::uuid))),
-    CONSTRAINT api_keys_scopes_check CHECK (((cardinality(scopes) > 0) AND (scopes <@ ARRAY['read'::text, 'scripts:write'::text, 'executions:write'::text, 'datasets:write'::text, 'admin'::text]))),
+    CONSTRAINT api_keys_scopes_check CHECK (((cardinality(scopes) > 0) AND (scopes <@ ARRAY['read'::text, 'scripts:write'::text, 'executions:write'::text, 'datasets:write'::text, 'schemas:write'::text, 'pipes:write'::text, 'events:write'::text, 'admin'::text]))),
     CONSTRAINT api_keys_secret_sha256_check CHECK ((octet_length(secret_sha256) = 32))
 );
 
@@ -649,6 +657,8 @@ CREATE TABLE datasets (
     merging_until timestamp with time zone,
     created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     updated_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    record_schema_id uuid,
+    record_schema_version integer,
     CONSTRAINT datasets_check CHECK (((key IS NULL) OR (format = 'jsonl'::text))),
     CONSTRAINT datasets_format_check CHECK ((format = ANY (ARRAY['jsonl'::text, 'text'::text, 'csv'::text, 'bytes'::text]))),
     CONSTRAINT datasets_hash_seed_check CHECK ((hash_seed >= 0)),
@@ -657,6 +667,7 @@ CREATE TABLE datasets (
     CONSTRAINT datasets_last_snapshot_check CHECK ((last_snapshot >= 0)),
     CONSTRAINT datasets_name_check CHECK ((name ~ '^[a-z0-9][a-z0-9._-]{0,62}$'::text)),
     CONSTRAINT datasets_next_sequence_check CHECK ((next_sequence <= '4294967296'::bigint)),
+    CONSTRAINT datasets_record_schema_check CHECK ((num_nulls(record_schema_id, record_schema_version) = ANY (ARRAY[0, 2]))),
     CONSTRAINT datasets_unmerged_check CHECK ((unmerged >= 0))
 );
 
@@ -669,6 +680,41 @@ COMMENT ON COLUMN datasets.revision IS 'changes with every commit, merge and del
 COMMENT ON COLUMN datasets.unmerged IS 'published parts whose index is still an object of its own';
 
 COMMENT ON COLUMN datasets.merging_until IS 'until when a worker has claimed the merging of indexes';
+
+CREATE TABLE dead_letters (
+    id uuid NOT NULL,
+    tenant_id uuid NOT NULL,
+    pipe_id uuid NOT NULL,
+    event_id text NOT NULL COLLATE pg_catalog."C",
+    state text DEFAULT 'dead'::text NOT NULL,
+    kind text NOT NULL,
+    error bytea NOT NULL,
+    event bytea,
+    size_bytes bigint NOT NULL,
+    schema_id uuid,
+    schema_version integer,
+    script_id uuid,
+    script_version integer,
+    attempts integer DEFAULT 1 NOT NULL,
+    redrive_id uuid,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    failed_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    moved_at timestamp with time zone,
+    CONSTRAINT dead_letters_attempts_check CHECK ((attempts > 0)),
+    CONSTRAINT dead_letters_event_check CHECK (((event IS NULL) = (state = 'erased'::text))),
+    CONSTRAINT dead_letters_event_id_check CHECK (((octet_length(event_id) >= 1) AND (octet_length(event_id) <= 200))),
+    CONSTRAINT dead_letters_moved_check CHECK (((state <> 'moved'::text) OR (moved_at IS NOT NULL))),
+    CONSTRAINT dead_letters_size_bytes_check CHECK ((size_bytes >= 0)),
+    CONSTRAINT dead_letters_state_check CHECK ((state = ANY (ARRAY['dead'::text, 'moved'::text, 'erased'::text])))
+);
+
+COMMENT ON COLUMN dead_letters.event_id IS 'the event''s stable id, as the sink would get it';
+
+COMMENT ON COLUMN dead_letters.error IS 'the error document of the last attempt, as ASCII JSON';
+
+COMMENT ON COLUMN dead_letters.event IS 'the event as it arrived, byte for byte; NULL: erased';
+
+COMMENT ON COLUMN dead_letters.redrive_id IS 'the re-drive that tried it last';
 
 CREATE TABLE disabled_callback_urls (
     id uuid NOT NULL,
@@ -719,7 +765,7 @@ CREATE TABLE executions (
     CONSTRAINT executions_check2 CHECK (((status = ANY (ARRAY['succeeded'::text, 'failed'::text, 'cancelled'::text])) = (finished_at IS NOT NULL))),
     CONSTRAINT executions_check3 CHECK (((status = 'running'::text) = (lease_expires_at IS NOT NULL))),
     CONSTRAINT executions_check4 CHECK (((status <> 'running'::text) OR ((started_at IS NOT NULL) AND (lease_token IS NOT NULL)))),
-    CONSTRAINT executions_error_kind_check CHECK ((error_kind = ANY (ARRAY['script_error'::text, 'timeout'::text, 'out_of_memory'::text, 'invalid_input'::text, 'invalid_result'::text, 'output_too_large'::text, 'unsettled_promise'::text, 'sandbox_crash'::text, 'worker_lost'::text]))),
+    CONSTRAINT executions_error_kind_check CHECK ((error_kind = ANY (ARRAY['script_error'::text, 'timeout'::text, 'out_of_memory'::text, 'invalid_input'::text, 'invalid_result'::text, 'output_too_large'::text, 'unsettled_promise'::text, 'sandbox_crash'::text, 'worker_lost'::text, 'input_schema_mismatch'::text, 'output_schema_mismatch'::text]))),
     CONSTRAINT executions_isolation_check CHECK ((isolation = ANY (ARRAY['context'::text, 'isolate'::text, 'process'::text]))),
     CONSTRAINT executions_labels_check CHECK ((jsonb_typeof(labels) = 'object'::text)),
     CONSTRAINT executions_max_cpu_ms_check CHECK ((max_cpu_ms > 0)),
@@ -805,6 +851,60 @@ COMMENT ON COLUMN payloads.erased_at IS 'when the bytes were erased; hash and si
 
 COMMENT ON COLUMN payloads.media_type IS 'NULL: not of bytes';
 
+CREATE TABLE pipe_inbox (
+    id bigint NOT NULL,
+    tenant_id uuid NOT NULL,
+    pipe_id uuid NOT NULL,
+    events integer NOT NULL,
+    body bytea NOT NULL,
+    received_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT pipe_inbox_events_check CHECK ((events > 0))
+);
+
+COMMENT ON COLUMN pipe_inbox.body IS 'the events, one a line, as they arrived';
+
+ALTER TABLE pipe_inbox ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME pipe_inbox_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE pipes (
+    id uuid NOT NULL,
+    tenant_id uuid NOT NULL,
+    name text NOT NULL,
+    revision integer DEFAULT 1 NOT NULL,
+    definition jsonb NOT NULL,
+    paused_at timestamp with time zone,
+    "position" jsonb,
+    events_in bigint DEFAULT 0 NOT NULL,
+    events_forwarded bigint DEFAULT 0 NOT NULL,
+    events_refused bigint DEFAULT 0 NOT NULL,
+    last_event_at timestamp with time zone,
+    trouble text,
+    trouble_since timestamp with time zone,
+    worker_id uuid,
+    lease_token bigint,
+    lease_expires_at timestamp with time zone,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    updated_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT pipes_events_forwarded_check CHECK ((events_forwarded >= 0)),
+    CONSTRAINT pipes_events_in_check CHECK ((events_in >= 0)),
+    CONSTRAINT pipes_events_refused_check CHECK ((events_refused >= 0)),
+    CONSTRAINT pipes_lease_check CHECK ((num_nulls(worker_id, lease_token, lease_expires_at) = ANY (ARRAY[0, 3]))),
+    CONSTRAINT pipes_name_check CHECK ((name ~ '^[a-z0-9][a-z0-9._-]{0,62}$'::text)),
+    CONSTRAINT pipes_revision_check CHECK ((revision > 0))
+);
+
+COMMENT ON COLUMN pipes.definition IS 'source, schema, script and sink, as they were last put';
+
+COMMENT ON COLUMN pipes."position" IS 'how far a source without acknowledgements has been read';
+
+COMMENT ON COLUMN pipes.trouble IS 'why the pipe stands still; NULL: it does not';
+
 CREATE TABLE queue (
     tenant_id uuid NOT NULL,
     priority smallint NOT NULL,
@@ -818,6 +918,32 @@ WITH (autovacuum_vacuum_scale_factor='0.01', autovacuum_vacuum_threshold='1000',
 COMMENT ON COLUMN queue.memory_bytes IS 'the execution''s limit';
 
 COMMENT ON COLUMN queue.is_part IS 'it is a part of a run, which gives way to executions';
+
+CREATE TABLE redrives (
+    id uuid NOT NULL,
+    tenant_id uuid NOT NULL,
+    filter jsonb NOT NULL,
+    per_second integer,
+    status text DEFAULT 'queued'::text NOT NULL,
+    matched bigint NOT NULL,
+    moved bigint DEFAULT 0 NOT NULL,
+    failed_again bigint DEFAULT 0 NOT NULL,
+    script_id uuid,
+    script_version integer,
+    trouble text,
+    worker_id uuid,
+    lease_token bigint,
+    lease_expires_at timestamp with time zone,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    started_at timestamp with time zone,
+    finished_at timestamp with time zone,
+    CONSTRAINT redrives_failed_again_check CHECK ((failed_again >= 0)),
+    CONSTRAINT redrives_lease_check CHECK ((num_nulls(worker_id, lease_token, lease_expires_at) = ANY (ARRAY[0, 3]))),
+    CONSTRAINT redrives_matched_check CHECK ((matched >= 0)),
+    CONSTRAINT redrives_moved_check CHECK ((moved >= 0)),
+    CONSTRAINT redrives_per_second_check CHECK ((per_second > 0)),
+    CONSTRAINT redrives_status_check CHECK ((status = ANY (ARRAY['queued'::text, 'running'::text, 'finished'::text, 'failed'::text, 'cancelled'::text])))
+);
 
 CREATE TABLE replays (
     execution_id uuid NOT NULL,
@@ -1021,6 +1147,60 @@ COMMENT ON COLUMN runs.result_of IS 'the execution whose result is that of the r
 
 COMMENT ON COLUMN runs.error IS 'ASCII JSON: text of scripts may hold what PostgreSQL''s text refuses';
 
+CREATE TABLE schema_aliases (
+    schema_id uuid NOT NULL,
+    alias text NOT NULL,
+    tenant_id uuid NOT NULL,
+    version integer NOT NULL,
+    updated_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT schema_aliases_alias_check CHECK (((alias ~ '^[a-z][a-z0-9._-]{0,62}$'::text) AND (alias <> 'latest'::text)))
+);
+
+CREATE TABLE schema_references (
+    schema_id uuid NOT NULL,
+    version integer NOT NULL,
+    target_id uuid NOT NULL,
+    target_version integer NOT NULL,
+    tenant_id uuid NOT NULL
+);
+
+CREATE TABLE schema_versions (
+    schema_id uuid NOT NULL,
+    version integer NOT NULL,
+    tenant_id uuid NOT NULL,
+    document bytea NOT NULL,
+    sha256 bytea GENERATED ALWAYS AS (sha256(document)) STORED NOT NULL,
+    strict boolean NOT NULL,
+    note text DEFAULT ''::text NOT NULL,
+    verdict jsonb,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT schema_versions_document_check CHECK ((octet_length(document) <= 1048576)),
+    CONSTRAINT schema_versions_version_check CHECK ((version > 0))
+);
+
+COMMENT ON COLUMN schema_versions.document IS 'the schema as it was sent, byte for byte';
+
+COMMENT ON COLUMN schema_versions.strict IS 'whether objects refuse fields that the schema does not register';
+
+COMMENT ON COLUMN schema_versions.verdict IS 'compatibility with the version before, with reasons; NULL: first';
+
+CREATE TABLE schemas (
+    id uuid NOT NULL,
+    tenant_id uuid NOT NULL,
+    name text NOT NULL,
+    description text DEFAULT ''::text NOT NULL,
+    compatibility text DEFAULT 'none'::text NOT NULL,
+    last_version integer DEFAULT 0 NOT NULL,
+    archived_at timestamp with time zone,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    updated_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT schemas_compatibility_check CHECK ((compatibility = ANY (ARRAY['none'::text, 'backward'::text, 'forward'::text, 'full'::text]))),
+    CONSTRAINT schemas_last_version_check CHECK ((last_version >= 0)),
+    CONSTRAINT schemas_name_check CHECK ((name ~ '^[a-z0-9][a-z0-9._-]{0,62}$'::text))
+);
+
+COMMENT ON COLUMN schemas.compatibility IS 'what a new version must be to the one before';
+
 CREATE TABLE script_aliases (
     script_id uuid NOT NULL,
     alias text NOT NULL,
@@ -1045,8 +1225,14 @@ CREATE TABLE script_versions (
     max_cpu_ms integer,
     kinds text[] DEFAULT '{process}'::text[] NOT NULL,
     io text DEFAULT 'json'::text NOT NULL,
+    input_schema_id uuid,
+    input_schema_version integer,
+    output_schema_id uuid,
+    output_schema_version integer,
+    CONSTRAINT script_versions_input_schema_check CHECK ((num_nulls(input_schema_id, input_schema_version) = ANY (ARRAY[0, 2]))),
     CONSTRAINT script_versions_io_check CHECK ((io = ANY (ARRAY['json'::text, 'bytes'::text]))),
     CONSTRAINT script_versions_kinds_check CHECK (((kinds <@ '{process,map,fold,merge}'::text[]) AND (kinds <> '{}'::text[]))),
+    CONSTRAINT script_versions_output_schema_check CHECK ((num_nulls(output_schema_id, output_schema_version) = ANY (ARRAY[0, 2]))),
     CONSTRAINT script_versions_sha256_check CHECK ((octet_length(sha256) = 32)),
     CONSTRAINT script_versions_version_check CHECK ((version > 0))
 );
@@ -1213,6 +1399,12 @@ ALTER TABLE ONLY datasets
 ALTER TABLE ONLY datasets
     ADD CONSTRAINT datasets_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY dead_letters
+    ADD CONSTRAINT dead_letters_event_key UNIQUE (pipe_id, event_id);
+
+ALTER TABLE ONLY dead_letters
+    ADD CONSTRAINT dead_letters_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY disabled_callback_urls
     ADD CONSTRAINT disabled_callback_urls_pkey PRIMARY KEY (id);
 
@@ -1230,6 +1422,18 @@ ALTER TABLE ONLY installation
 
 ALTER TABLE ONLY payloads
     ADD CONSTRAINT payloads_pkey PRIMARY KEY (execution_id, kind);
+
+ALTER TABLE ONLY pipe_inbox
+    ADD CONSTRAINT pipe_inbox_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY pipes
+    ADD CONSTRAINT pipes_name_key UNIQUE (tenant_id, name);
+
+ALTER TABLE ONLY pipes
+    ADD CONSTRAINT pipes_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY redrives
+    ADD CONSTRAINT redrives_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY replays
     ADD CONSTRAINT replays_pkey PRIMARY KEY (execution_id);
@@ -1254,6 +1458,21 @@ ALTER TABLE ONLY run_parts
 
 ALTER TABLE ONLY runs
     ADD CONSTRAINT runs_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY schema_aliases
+    ADD CONSTRAINT schema_aliases_pkey PRIMARY KEY (schema_id, alias);
+
+ALTER TABLE ONLY schema_references
+    ADD CONSTRAINT schema_references_pkey PRIMARY KEY (schema_id, version, target_id, target_version);
+
+ALTER TABLE ONLY schema_versions
+    ADD CONSTRAINT schema_versions_pkey PRIMARY KEY (schema_id, version);
+
+ALTER TABLE ONLY schemas
+    ADD CONSTRAINT schemas_name_key UNIQUE (tenant_id, name);
+
+ALTER TABLE ONLY schemas
+    ADD CONSTRAINT schemas_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY script_aliases
     ADD CONSTRAINT script_aliases_pkey PRIMARY KEY (script_id, alias);
@@ -1343,6 +1562,10 @@ CREATE INDEX dataset_uploads_open_idx ON dataset_uploads USING btree (tenant_id)
 
 CREATE INDEX datasets_unmerged_idx ON datasets USING btree (id) WHERE (unmerged > 1);
 
+CREATE INDEX dead_letters_state_idx ON dead_letters USING btree (tenant_id, pipe_id, state, id);
+
+CREATE INDEX dead_letters_tenant_idx ON dead_letters USING btree (tenant_id, id);
+
 CREATE UNIQUE INDEX executions_batch_idx ON executions USING btree (batch_id, batch_line) WHERE (batch_id IS NOT NULL);
 
 CREATE INDEX executions_finished_idx ON executions USING btree (finished_at, id) WHERE (finished_at IS NOT NULL);
@@ -1363,9 +1586,15 @@ CREATE INDEX idempotency_keys_expires_at ON idempotency_keys USING btree (expire
 
 CREATE INDEX payloads_blob_idx ON payloads USING btree (blob_key) WHERE (blob_key IS NOT NULL);
 
+CREATE INDEX pipe_inbox_pipe_idx ON pipe_inbox USING btree (pipe_id, id);
+
 CREATE INDEX queue_parts_idx ON queue USING btree (tenant_id) WHERE is_part;
 
 CREATE UNIQUE INDEX queue_turn_idx ON queue USING btree (tenant_id, priority DESC, execution_id);
+
+CREATE INDEX redrives_open_idx ON redrives USING btree (id) WHERE (status = ANY (ARRAY['queued'::text, 'running'::text]));
+
+CREATE INDEX redrives_tenant_idx ON redrives USING btree (tenant_id, id);
 
 CREATE INDEX run_attempts_run_idx ON run_attempts USING btree (run_id);
 
@@ -1455,6 +1684,8 @@ CREATE TRIGGER runs_deletion_deletes_callback AFTER DELETE ON runs FOR EACH ROW 
 
 CREATE TRIGGER runs_end_adds_callback AFTER UPDATE OF finished_at ON runs FOR EACH ROW WHEN (((old.finished_at IS NULL) AND (new.finished_at IS NOT NULL) AND (new.callback_url IS NOT NULL))) EXECUTE FUNCTION add_callback('run');
 
+CREATE TRIGGER schema_versions_are_immutable BEFORE UPDATE ON schema_versions FOR EACH ROW EXECUTE FUNCTION refuse_version_change();
+
 CREATE TRIGGER script_versions_are_immutable BEFORE UPDATE ON script_versions FOR EACH ROW EXECUTE FUNCTION refuse_version_change();
 
 CREATE TRIGGER tenants_change_access AFTER INSERT OR DELETE OR UPDATE OF name, suspended_at, weight, max_queued, max_running, max_stored_bytes, max_bytes_per_day, max_scripts, max_versions, max_requests_per_second ON tenants FOR EACH STATEMENT EXECUTE FUNCTION count_access_change();
@@ -1532,7 +1763,16 @@ ALTER TABLE ONLY dataset_uploads
     ADD CONSTRAINT dataset_uploads_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);
 
 ALTER TABLE ONLY datasets
+    ADD CONSTRAINT datasets_record_schema_fkey FOREIGN KEY (record_schema_id, record_schema_version) REFERENCES schema_versions(schema_id, version);
+
+ALTER TABLE ONLY datasets
     ADD CONSTRAINT datasets_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);
+
+ALTER TABLE ONLY dead_letters
+    ADD CONSTRAINT dead_letters_pipe_id_fkey FOREIGN KEY (pipe_id) REFERENCES pipes(id);
+
+ALTER TABLE ONLY dead_letters
+    ADD CONSTRAINT dead_letters_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);
 
 ALTER TABLE ONLY disabled_callback_urls
     ADD CONSTRAINT disabled_callback_urls_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);
@@ -1551,6 +1791,18 @@ ALTER TABLE ONLY payloads
 
 ALTER TABLE ONLY payloads
     ADD CONSTRAINT payloads_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);
+
+ALTER TABLE ONLY pipe_inbox
+    ADD CONSTRAINT pipe_inbox_pipe_id_fkey FOREIGN KEY (pipe_id) REFERENCES pipes(id);
+
+ALTER TABLE ONLY pipe_inbox
+    ADD CONSTRAINT pipe_inbox_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);
+
+ALTER TABLE ONLY pipes
+    ADD CONSTRAINT pipes_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);
+
+ALTER TABLE ONLY redrives
+    ADD CONSTRAINT redrives_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);
 
 ALTER TABLE ONLY replays
     ADD CONSTRAINT replays_execution_id_fkey FOREIGN KEY (execution_id) REFERENCES executions(id) ON DELETE CASCADE;
@@ -1576,11 +1828,44 @@ ALTER TABLE ONLY runs
 ALTER TABLE ONLY runs
     ADD CONSTRAINT runs_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);
 
+ALTER TABLE ONLY schema_aliases
+    ADD CONSTRAINT schema_aliases_schema_id_fkey FOREIGN KEY (schema_id) REFERENCES schemas(id);
+
+ALTER TABLE ONLY schema_aliases
+    ADD CONSTRAINT schema_aliases_schema_id_version_fkey FOREIGN KEY (schema_id, version) REFERENCES schema_versions(schema_id, version);
+
+ALTER TABLE ONLY schema_aliases
+    ADD CONSTRAINT schema_aliases_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);
+
+ALTER TABLE ONLY schema_references
+    ADD CONSTRAINT schema_references_schema_id_version_fkey FOREIGN KEY (schema_id, version) REFERENCES schema_versions(schema_id, version);
+
+ALTER TABLE ONLY schema_references
+    ADD CONSTRAINT schema_references_target_id_target_version_fkey FOREIGN KEY (target_id, target_version) REFERENCES schema_versions(schema_id, version);
+
+ALTER TABLE ONLY schema_references
+    ADD CONSTRAINT schema_references_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);
+
+ALTER TABLE ONLY schema_versions
+    ADD CONSTRAINT schema_versions_schema_id_fkey FOREIGN KEY (schema_id) REFERENCES schemas(id);
+
+ALTER TABLE ONLY schema_versions
+    ADD CONSTRAINT schema_versions_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);
+
+ALTER TABLE ONLY schemas
+    ADD CONSTRAINT schemas_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);
+
 ALTER TABLE ONLY script_aliases
     ADD CONSTRAINT script_aliases_script_id_version_fkey FOREIGN KEY (script_id, version) REFERENCES script_versions(script_id, version);
 
 ALTER TABLE ONLY script_aliases
     ADD CONSTRAINT script_aliases_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);
+
+ALTER TABLE ONLY script_versions
+    ADD CONSTRAINT script_versions_input_schema_fkey FOREIGN KEY (input_schema_id, input_schema_version) REFERENCES schema_versions(schema_id, version);
+
+ALTER TABLE ONLY script_versions
+    ADD CONSTRAINT script_versions_output_schema_fkey FOREIGN KEY (output_schema_id, output_schema_version) REFERENCES schema_versions(schema_id, version);
 
 ALTER TABLE ONLY script_versions
     ADD CONSTRAINT script_versions_script_id_fkey FOREIGN KEY (script_id) REFERENCES scripts(id);

@@ -18,6 +18,9 @@ class Scope(StrEnum):
     WRITE_SCRIPTS = "scripts:write"
     WRITE_EXECUTIONS = "executions:write"
     WRITE_DATASETS = "datasets:write"
+    WRITE_SCHEMAS = "schemas:write"
+    WRITE_PIPES = "pipes:write"
+    WRITE_EVENTS = "events:write"
     ADMIN = "admin"
 
 

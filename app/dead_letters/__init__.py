@@ -1,0 +1,1 @@
+"""Dead letters: events that a pipe could not forward, with their reasons."""

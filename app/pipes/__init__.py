@@ -1,0 +1,1 @@
+"""Pipes: events from a source through a schema and a script to a sink."""

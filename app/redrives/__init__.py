@@ -1,0 +1,1 @@
+"""Re-drives: bring dead letters and failed work back once their cause is mended."""

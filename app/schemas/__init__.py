@@ -1,0 +1,1 @@
+"""Schemas: JSON Schemas with immutable versions, and what is checked against them."""
