@@ -56,7 +56,8 @@ UP = (
     """
     CREATE TABLE schema_aliases (
         schema_id  uuid        NOT NULL REFERENCES schemas,
-        alias      text        NOT NULL CHECK (alias ~ '^[a-z][a-z0-9._-]{0,62}$' AND alias <> 'latest'),
+        alias      text        NOT NULL CHECK (alias ~ '^[a-z][a-z0-9._-]{0,62}$'
+                                          AND alias <> 'latest'),
         tenant_id  uuid        NOT NULL REFERENCES tenants,
         version    integer     NOT NULL,
         updated_at timestamptz NOT NULL DEFAULT clock_timestamp(),
@@ -114,7 +115,7 @@ def downgrade() -> None:
             FROM api_keys
         ) AS l
         WHERE l.id = k.id AND k.scopes && ARRAY[{removed}]
-    """)
+    """)  # noqa: S608 - put together from constants
     _allow_scopes(f"{_SCOPES}, 'admin'")
     for table in ("schema_aliases", "schema_references", "schema_versions", "schemas"):
         op.execute(f"DROP TABLE {table}")

@@ -75,10 +75,15 @@ class Crivo:
         """Return the URL of the database."""
         return self._database_url
 
+    @property
+    def redis_url(self) -> str:
+        """Return the URL of Redis."""
+        return self._redis_url
+
     def start(self) -> None:
         """Start it."""
         postgres, self._database_url = prepare_postgres(self._folder)
-        redis, redis_url = prepare_redis(self._folder)
+        redis, self._redis_url = prepare_redis(self._folder)
         for name, service in (("postgres", postgres), ("redis", redis)):
             self._running[name] = (service, spawn(service))
         await_ready(list(self._running.values()))
@@ -86,7 +91,7 @@ class Crivo:
             **ALLOCATOR_ENVIRONMENT,
             "PATH": os.environ["PATH"],
             "DATABASE_URL": self._database_url,
-            "REDIS_URL": redis_url,
+            "REDIS_URL": self._redis_url,
             "BLOB_URL": (self._folder / "blobs").as_uri(),
             "CRIVO_PORT": str(self.port),
             # Requests without a key are those of the tenant `default`.
