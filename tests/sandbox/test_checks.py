@@ -137,7 +137,9 @@ async def test_the_top_level_has_the_last_word_before_the_input(pool: SandboxPoo
 
 async def test_an_event_chooses_its_schema(pool: SandboxPool) -> None:
     schemas = schema_set()
-    choice = Choice(by=("/meta/a~1b", "/types/1"), uris={"shop/event": EVENT, "x/y": RESULT, "a/b/c": EVENT})
+    choice = Choice(
+        by=("/meta/a~1b", "/types/1"), uris={"shop/event": EVENT, "x/y": RESULT, "a/b/c": EVENT}
+    )
     what = checked("const map = d => d", schemas=schemas, input_=choice)
     events = [
         {"meta": {"a/b": "shop"}, "types": ["", "event"], "n": 1},
