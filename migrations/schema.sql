@@ -81,6 +81,7 @@
 --   hand_over_execution_v1     Hand an execution that is being accepted over to a worker that has offered a slot, and return the worker and the fencing token; without a row it has to be queued
 --   hold_quota_of_bytes        Refuse a result or logs that would take a tenant over its quota of stored bytes
 --   input_of_execution_v1      Return whether the version of an execution takes bytes, and of which media type its input is
+--   input_of_execution_v2      Return whether the version of an execution takes bytes, of which media type its input is, and the schemas that the version names
 --   keep_queue                 Keep the table `queue` equal to the queued executions
 --   keep_queue_v2              Keep the table `queue` equal to the queued executions
 --   quota_against_batch_v1     Return the quota that so many more queued executions and bytes would exceed, if any
@@ -267,6 +268,14 @@ CREATE FUNCTION input_of_execution_v1(tenant uuid, execution uuid) RETURNS TABLE
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
     SET plan_cache_mode TO 'force_generic_plan'; -- migrations/sql/input_of_execution_v1.sql
+
+CREATE FUNCTION input_of_execution_v2(tenant uuid, execution uuid) RETURNS TABLE(io text, media_type text, input_schema_id uuid, input_schema_version integer, output_schema_id uuid, output_schema_version integer)
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'; -- migrations/sql/input_of_execution_v2.sql
 
 CREATE FUNCTION keep_queue() RETURNS trigger
     LANGUAGE plpgsql; -- migrations/sql/keep_queue.sql
@@ -680,6 +689,8 @@ COMMENT ON COLUMN datasets.revision IS 'changes with every commit, merge and del
 COMMENT ON COLUMN datasets.unmerged IS 'published parts whose index is still an object of its own';
 
 COMMENT ON COLUMN datasets.merging_until IS 'until when a worker has claimed the merging of indexes';
+
+COMMENT ON COLUMN datasets.record_schema_id IS 'each record must satisfy it; NULL: unchecked';
 
 CREATE TABLE dead_letters (
     id uuid NOT NULL,
@@ -1104,6 +1115,8 @@ CREATE TABLE runs (
     started_at timestamp with time zone,
     last_done_at timestamp with time zone,
     finished_at timestamp with time zone,
+    record_schema_id uuid,
+    record_schema_version integer,
     CONSTRAINT runs_callback_url_check CHECK ((octet_length(callback_url) <= 2048)),
     CONSTRAINT runs_check CHECK (((status = 'failed'::text) = (error IS NOT NULL))),
     CONSTRAINT runs_check1 CHECK (((status = ANY (ARRAY['succeeded'::text, 'failed'::text, 'cancelled'::text])) = (finished_at IS NOT NULL))),
@@ -1123,6 +1136,7 @@ CREATE TABLE runs (
     CONSTRAINT runs_output_sha256_check CHECK ((octet_length(output_sha256) = 32)),
     CONSTRAINT runs_parts_check CHECK ((parts >= 0)),
     CONSTRAINT runs_priority_check CHECK (((priority >= '-10'::integer) AND (priority <= 10))),
+    CONSTRAINT runs_record_schema_check CHECK ((num_nulls(record_schema_id, record_schema_version) = ANY (ARRAY[0, 2]))),
     CONSTRAINT runs_request_id_check CHECK (((length(request_id) >= 1) AND (length(request_id) <= 128))),
     CONSTRAINT runs_seed_check CHECK (((seed >= 0) AND (seed < '9007199254740992'::bigint))),
     CONSTRAINT runs_status_check CHECK ((status = ANY (ARRAY['queued'::text, 'running'::text, 'succeeded'::text, 'failed'::text, 'cancelled'::text]))),
@@ -1146,6 +1160,8 @@ COMMENT ON COLUMN runs.parts IS 'parts that read the dataset; merges are not cou
 COMMENT ON COLUMN runs.result_of IS 'the execution whose result is that of the run';
 
 COMMENT ON COLUMN runs.error IS 'ASCII JSON: text of scripts may hold what PostgreSQL''s text refuses';
+
+COMMENT ON COLUMN runs.record_schema_id IS 'that of the dataset which takes the output, as the run was accepted';
 
 CREATE TABLE schema_aliases (
     schema_id uuid NOT NULL,
@@ -1242,6 +1258,10 @@ COMMENT ON COLUMN script_versions.wall_ms IS 'a limit that is NULL is the defaul
 COMMENT ON COLUMN script_versions.kinds IS 'what the script can be run as, by the functions that it defines';
 
 COMMENT ON COLUMN script_versions.io IS 'what `process` gets and returns';
+
+COMMENT ON COLUMN script_versions.input_schema_id IS 'what `process` and `map` get must satisfy it; NULL: unchecked';
+
+COMMENT ON COLUMN script_versions.output_schema_id IS 'what they return must satisfy it; NULL: unchecked';
 
 CREATE TABLE scripts (
     id uuid NOT NULL,
@@ -1821,6 +1841,9 @@ ALTER TABLE ONLY run_outputs
 
 ALTER TABLE ONLY run_parts
     ADD CONSTRAINT run_parts_run_id_fkey FOREIGN KEY (run_id) REFERENCES runs(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY runs
+    ADD CONSTRAINT runs_record_schema_fkey FOREIGN KEY (record_schema_id, record_schema_version) REFERENCES schema_versions(schema_id, version);
 
 ALTER TABLE ONLY runs
     ADD CONSTRAINT runs_script_id_version_fkey FOREIGN KEY (script_id, version) REFERENCES script_versions(script_id, version);
