@@ -48,7 +48,8 @@ def upgrade() -> None:
         """)
         quoted = comment.replace(":", "\\:")
         op.execute(f"COMMENT ON COLUMN {table}.{side}_schema_id IS '{quoted}'")
-    op.execute((_SQL / "input_of_execution_v2.sql").read_text(encoding="utf-8"))
+    for name in ("input_of_execution_v2", "finish_execution_v6"):
+        op.execute((_SQL / f"{name}.sql").read_text(encoding="utf-8"))
     _allow_kinds(_KINDS + _NEW_KINDS)
 
 
@@ -62,6 +63,7 @@ def downgrade() -> None:
         WHERE error_kind = 'output_schema_mismatch'
     """)
     _allow_kinds(_KINDS)
+    op.execute("DROP PROCEDURE finish_execution_v6")
     op.execute("DROP FUNCTION input_of_execution_v2")
     for table, side, _ in _CHECKED:
         op.execute(f"""
