@@ -10,11 +10,10 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 from app.datasets.parts import Format
 from app.limits import MAX_FILE_PARTS, MAX_PATH_BYTES, MAX_RECORDS
 from app.references import Description
+from app.schemas.pinned import SchemaReference
 
 KeyPointer = Annotated[str, Meta(max_length=500, pattern=r"^(/[^\x00]*)?$")]
 Keep = Annotated[int, Meta(ge=1, le=36_500)]
-# Longer than any valid one, so the parser names the fault.
-SchemaReference = Annotated[str, Meta(max_length=200)]
 Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 
 
@@ -30,8 +29,9 @@ class PutDataset(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     `key` is a JSON pointer to the member of a record that is its key, such as `/pk`; null for a
     dataset without keys. `schema` names the schema that each record has to satisfy, such as
-    `events@3`; a name alone or an alias is resolved now. The newest `keep_snapshots` snapshots are kept, and those of the last
-    `keep_days` days; null is the installation's default. The newest snapshot always stays.
+    `events@3`; a name alone or an alias is resolved now. The newest `keep_snapshots` snapshots are
+    kept, and those of the last `keep_days` days; null is the installation's default. The newest
+    snapshot always stays.
     """
 
     format: Format = Format.JSONL

@@ -11,7 +11,7 @@ from msgspec import Struct
 from app.datasets.model import Dataset, PutDataset, Snapshot
 from app.datasets.parts import Format
 from app.db import Connection, from_row, optional_from_row
-from app.schemas.pinned import SchemaKey, ref_column
+from app.schemas.pinned import SchemaKey, columns_of, ref_column
 from app.sql_parameters import in_order
 
 # Of a positive bigint.
@@ -40,9 +40,7 @@ async def insert_dataset(
 ) -> bool:
     """Add a dataset, whose schema is resolved; return whether the name was free."""
     columns = {
-        name: value
-        for name, value in msgspec.structs.asdict(wanted).items()
-        if name != "schema"
+        name: value for name, value in msgspec.structs.asdict(wanted).items() if name != "schema"
     }
     values = in_order(
         INSERT_DATASET,
@@ -50,8 +48,7 @@ async def insert_dataset(
         tenant_id=tenant,
         name=name,
         **columns,
-        record_schema_id=None if record_schema is None else record_schema.schema_id,
-        record_schema_version=None if record_schema is None else record_schema.version,
+        **columns_of(record_schema, "record"),
         hash_seed=secrets.randbits(_SEED_BITS),
     )
     return await conn.fetchval(INSERT_DATASET, *values) is not None
@@ -64,16 +61,13 @@ class LockedDataset(Struct, frozen=True, kw_only=True):
     name: str
     format: Format
     key: str | None
-    record_schema_id: UUID | None
-    record_schema_version: int | None
     last_snapshot: int
     next_sequence: int
 
 
 # Weaker than the lock of a deletion: rows that reference the dataset can still be inserted.
 LOCK_DATASET = """
-SELECT id, name, format, key, record_schema_id, record_schema_version, last_snapshot,
-       next_sequence
+SELECT id, name, format, key, last_snapshot, next_sequence
 FROM datasets
 WHERE tenant_id = $1 AND (id = $2 OR name = $3)
 FOR NO KEY UPDATE

@@ -1,14 +1,17 @@
 """Read the exact versions of schemas that rows of other tables name."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any, NamedTuple
 from uuid import UUID
 
 import msgspec
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+# Longer than any valid one, so the parser names the fault.
+SchemaReference = Annotated[str, Meta(max_length=200)]
 
 
-class SchemaKey(Struct, frozen=True, kw_only=True):
+class SchemaKey(NamedTuple):
     """One immutable version of a schema."""
 
     schema_id: UUID
@@ -58,6 +61,10 @@ def key_of(row: Mapping[str, Any], side: str) -> SchemaKey | None:
     """Return the version that the columns `<side>_schema_id` and `…_version` name, if any."""
     if row[f"{side}_schema_id"] is None:
         return None
-    return SchemaKey(
-        schema_id=row[f"{side}_schema_id"], version=row[f"{side}_schema_version"]
-    )
+    return SchemaKey(row[f"{side}_schema_id"], row[f"{side}_schema_version"])
+
+
+def columns_of(key: SchemaKey | None, side: str) -> dict[str, UUID | int | None]:
+    """Return the values of the columns that `key_of` reads."""
+    schema_id, version = (None, None) if key is None else key
+    return {f"{side}_schema_id": schema_id, f"{side}_schema_version": version}

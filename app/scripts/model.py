@@ -13,14 +13,10 @@ from app.payloads.model import PayloadRef
 from app.references import Description, Name, Note
 from app.sandbox.outcomes import Finding, Io, ScriptKind
 from app.sandbox.protocol import Isolation
-from app.schemas.pinned import SchemaVersionRef
+from app.schemas.pinned import SchemaReference, SchemaVersionRef
 
 # `/scripts/check` is a route, so no script can have this name.
 RESERVED_NAMES: Final = frozenset({"check"})
-
-
-# Longer than any valid one, so the parser names the fault.
-SchemaReference = Annotated[str, Meta(max_length=200)]
 
 
 class CreateScript(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

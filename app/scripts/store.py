@@ -11,7 +11,7 @@ from app.limits import LimitChoice
 from app.quotas.errors import QuotaExceeded
 from app.quotas.model import Caps
 from app.sandbox.outcomes import Io, ScriptKind
-from app.schemas.pinned import SchemaKey, key_of, ref_column
+from app.schemas.pinned import columns_of, key_of, ref_column
 from app.scripts.model import Script, Version
 from app.scripts.problems import NameTaken
 from app.scripts.resolution_store import id_or_name
@@ -100,7 +100,7 @@ RETURNING version
 """
 
 
-async def insert_version(
+async def insert_version(  # noqa: PLR0913 - one keyword for each part of a version
     conn: Connection,
     tenant: UUID,
     script_id: UUID,
@@ -125,8 +125,8 @@ async def insert_version(
         note=note,
         kinds=kinds,
         io=io,
-        **_schema_columns("input", schemas.input),
-        **_schema_columns("output", schemas.output),
+        **columns_of(schemas.input, "input"),
+        **columns_of(schemas.output, "output"),
     )
     version: int = await conn.fetchval(INSERT_VERSION, *values)
     return version
@@ -290,13 +290,6 @@ async def select_version_page(
     """List versions, newest first."""
     rows = await conn.fetch(SELECT_VERSION_PAGE, tenant, script_id, below, limit)
     return [_version(row) for row in rows]
-
-
-def _schema_columns(side: str, key: SchemaKey | None) -> dict[str, UUID | int | None]:
-    return {
-        f"{side}_schema_id": None if key is None else key.schema_id,
-        f"{side}_schema_version": None if key is None else key.version,
-    }
 
 
 def _limits(row: asyncpg.Record) -> LimitChoice:

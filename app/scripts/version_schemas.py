@@ -62,4 +62,4 @@ async def _resolve(
         found = await resolve(conn, tenant, parse_schema_ref(ref))
     except Problem as problem:
         raise located(pointer, problem) from None
-    return SchemaKey(schema_id=found.schema_id, version=found.version)
+    return SchemaKey(found.schema_id, found.version)
