@@ -46,11 +46,11 @@ class UploadNotFound(Problem):
 
 
 class DatasetDiffers(Problem):
-    """The dataset exists with another format or key, which do not change."""
+    """The dataset exists with another format, key or schema, which do not change."""
 
     status = 409
     code = "dataset-differs"
-    title = "The dataset has another format or key"
+    title = "The dataset has another format, key or schema"
 
 
 class NewestSnapshot(Problem):
@@ -119,6 +119,22 @@ class InvalidPart(Problem):
     status = 422
     code = "invalid-part"
     title = "The data has an invalid line"
+
+
+class InvalidRecords(Problem):
+    """Records of the part do not satisfy the dataset's schema; `errors` has the first of them."""
+
+    status = 422
+    code = "invalid-records"
+    title = "Records do not satisfy the schema of the dataset"
+
+
+class UncheckedPart(Problem):
+    """The part could not be checked against the schema within the limits of a check."""
+
+    status = 422
+    code = "unchecked-part"
+    title = "The records cannot be checked"
 
 
 class UnusableKeys(Problem):
