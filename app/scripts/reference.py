@@ -6,6 +6,7 @@ from typing import Annotated, Final
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from app.errors import located
+from app.check_turns import CheckBusy, TooManyChecks
 from app.http.conditions import (
     DESCRIBED,
     DESCRIBED_ANY,
@@ -46,14 +47,12 @@ from app.scripts.model import (
     Version,
 )
 from app.scripts.problems import (
-    CheckBusy,
     InvalidScript,
     NameTaken,
     PromotionRefused,
     ScriptArchived,
     ScriptNotFound,
     SourceTooLarge,
-    TooManyChecks,
     VersionNotFound,
 )
 from app.scripts.uploads import RAW_TYPES, upload_content
