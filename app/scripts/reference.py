@@ -5,8 +5,8 @@ from typing import Annotated, Final
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from app.errors import located
 from app.check_turns import CheckBusy, TooManyChecks
+from app.errors import located
 from app.http.conditions import (
     DESCRIBED,
     DESCRIBED_ANY,
