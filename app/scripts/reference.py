@@ -5,6 +5,7 @@ from typing import Annotated, Final
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from app.check_turns import CheckBusy, TooManyChecks
 from app.errors import located
 from app.http.conditions import (
     DESCRIBED,
@@ -46,14 +47,12 @@ from app.scripts.model import (
     Version,
 )
 from app.scripts.problems import (
-    CheckBusy,
     InvalidScript,
     NameTaken,
     PromotionRefused,
     ScriptArchived,
     ScriptNotFound,
     SourceTooLarge,
-    TooManyChecks,
     VersionNotFound,
 )
 from app.scripts.uploads import RAW_TYPES, upload_content

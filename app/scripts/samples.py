@@ -7,6 +7,7 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from app.auth.callers import Caller
+from app.check_turns import check_turn
 from app.console_documents import logs_document
 from app.errors import invalid
 from app.execution_errors import failure_of
@@ -28,7 +29,6 @@ from app.schemas.checks import describe_schema, load_checks
 from app.schemas.pinned import SchemaVersionRef
 from app.scripts.model import Sample, SampleReceipt
 from app.scripts.params import NO_PARAMS
-from app.scripts.upload_check import UNCHECKED, cannot_check
 from app.scripts.version_schemas import NO_SCHEMAS, VersionSchemas
 from app.settings import Settings
 
@@ -167,11 +167,8 @@ async def _run(
     async def sink(chunk: bytes) -> None:
         output.extend(chunk)
 
-    try:
-        async with resources.checks.turn(caller.tenant, weight=caller.weight):
-            report = await resources.sandbox.run(job, payload=sample, sink=sink)
-    except UNCHECKED as error:
-        raise cannot_check(error) from None
+    async with check_turn(resources, caller):
+        report = await resources.sandbox.run(job, payload=sample, sink=sink)
     return report, bytes(output)
 
 
