@@ -1,4 +1,4 @@
-"""Take turns at the sandbox of an API process, or say why there is none now."""
+"""Check what users send in the API's own sandbox, in turns, or say why that cannot be now."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,7 +15,7 @@ from app.sandbox.zygote_client import SandboxUnavailable
 
 log = structlog.get_logger(__name__)
 
-# The reasons why nothing can be checked now; `cannot_check` makes problems of them.
+# The reasons why something cannot be checked now; `cannot_check` makes problems of them.
 UNCHECKED: Final = (TenantQueueFull, FairQueueFull, PoolBusy, SandboxUnavailable)
 _RETRY_AFTER: Final = {"Retry-After": "1"}
 
@@ -38,9 +38,9 @@ class TooManyChecks(Problem):
 
 @asynccontextmanager
 async def check_turn(resources: Resources, caller: Caller) -> AsyncIterator[None]:
-    """Wait for the tenant's turn, and hold it for the length of the block.
+    """Hold the caller's turn at the sandbox for the length of the block.
 
-    Raises CheckBusy, TooManyChecks, also for what a block at the sandbox raises.
+    Raises CheckBusy, TooManyChecks, also where the sandbox cannot be used in the block.
     """
     try:
         async with resources.checks.turn(caller.tenant, weight=caller.weight):

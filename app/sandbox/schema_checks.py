@@ -1,9 +1,9 @@
 """Declare what a job validates: schemas, where they apply, and the errors of a document."""
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Annotated, Final
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 # Of the documents of one set, together.
 MAX_SET_BYTES: Final = 32 * 1024 * 1024
@@ -94,11 +94,11 @@ class SchemaError(Struct, frozen=True, kw_only=True):
     texts end in "…".
     """
 
-    pointer: str
-    keyword: str | None
-    schema_pointer: str | None
-    message: str
-    value: str | UnsetType = UNSET
+    pointer: Annotated[str, Meta(max_length=MAX_TEXT_UNITS)]
+    keyword: Annotated[str, Meta(max_length=MAX_KEYWORD_UNITS)] | None
+    schema_pointer: Annotated[str, Meta(max_length=MAX_TEXT_UNITS)] | None
+    message: Annotated[str, Meta(max_length=MAX_TEXT_UNITS)]
+    value: Annotated[str, Meta(max_length=MAX_VALUE_UNITS)] | UnsetType = UNSET
 
 
 def ref_of(uri: str) -> str:

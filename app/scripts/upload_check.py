@@ -33,9 +33,9 @@ async def check_source(resources: Resources, caller: Caller, source: str) -> Che
         raise SourceTooLarge(
             f"the source has {len(encoded)} bytes; the limit is {MAX_SOURCE_BYTES}"
         )
+    async with check_turn(resources, caller):
+        examined = await resources.sandbox.examine(encoded, tenant=str(caller.tenant))
     try:
-        async with check_turn(resources, caller):
-            examined = await resources.sandbox.examine(encoded, tenant=str(caller.tenant))
         report = await resources.linter.lint(encoded, tenant=caller.tenant, weight=caller.weight)
     except UNCHECKED as error:
         raise cannot_check(error) from None
