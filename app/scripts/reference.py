@@ -7,7 +7,6 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from app.check_turns import CheckBusy, TooManyChecks
 from app.errors import located
-from app.check_turns import CheckBusy, TooManyChecks
 from app.http.conditions import (
     DESCRIBED,
     DESCRIBED_ANY,
