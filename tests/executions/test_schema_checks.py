@@ -150,24 +150,33 @@ def test_a_file_names_its_schemas_in_the_query(checked: Checked) -> None:
     assert answer.json()["latest_version"]["input_schema"] == f"{checked.input}@1"
 
 
-def test_batches_replays_and_comparisons_take_checked_versions(checked: Checked) -> None:
-    client = checked.system.client
+def test_batches_replays_and_comparisons_take_checked_versions(system: System) -> None:
+    checked, client = Checked(system), system.client
     batch = client.post(
-        f"/scripts/{checked.name}/batches",
+        "/batches",
         content=b'{"n":1}\n{"n":"x"}\n{"n":7}\n',
+        params={"script": checked.name},
         headers={"Content-Type": "application/x-ndjson"},
     )
     assert batch.status_code == 202, batch.text
-    url = batch.headers["Location"]
-    done = _finished(checked.system, url)
-    assert (done["counts"]["succeeded"], done["counts"]["failed"]) == (1, 2)
+    counts = _finished(system, batch.headers["Location"])["counts"]
+    assert (counts["succeeded"], counts["failed"]) == (1, 2)
 
     failed = checked.run({"n": 7})
-    replay = client.post(f"/executions/{failed['id']}/replay", headers={"Prefer": "wait=30"})
+    replay = client.post(f"/executions/{failed['id']}/replay")
     assert replay.is_success, replay.text
-    repeated = _finished(checked.system, replay.headers["Location"])
+    repeated = _finished(system, replay.headers["Location"])
     assert repeated["replay"]["identical"] is True
     assert repeated["error"] == failed["error"]
+
+    stricter = put_schema(system, checked.output, type="object", maxProperties=0)
+    names = {"input_schema": checked.input, "output_schema": stricter}
+    checked.put(201, **names)
+    answer = client.post(f"/scripts/{checked.name}/comparisons", json={"from": 1, "to": 2})
+    compared = _finished(system, answer.headers["Location"])
+    assert compared["newly_failed"] > 0
+    kinds = {each["to"]["error_kind"] for each in compared["differences"] if "to" in each}
+    assert "output_schema_mismatch" in kinds, compared
 
 
 def _finished(system: System, location: str) -> Any:  # noqa: ANN401 - JSON
