@@ -32,8 +32,8 @@ async def put_dataset(
     """Create or change a dataset.
 
     201 if it is new, 200 if it exists: then its description and retention become these. Format,
-    key and schema do not change. `If-None-Match: *` only creates a dataset, `If-Match: *` only changes
-    one.
+    key and schema do not change. `If-None-Match: *` only creates a dataset, `If-Match: *` only
+    changes one.
     """
     name = parse_new_name(dataset)
     wanted = await read_json(request, PutDataset, max_bytes=MAX_SMALL_BODY_BYTES)

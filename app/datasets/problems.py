@@ -199,6 +199,13 @@ def invalid_part(line: int, byte: int, message: str) -> InvalidPart:
     return InvalidPart(f"line {line}, at byte {byte}: {message}", errors=[fault])
 
 
+def later_records(error: InvalidRecords, *, lines: int) -> InvalidRecords:
+    """Return an error of a part with the lines of the whole file; `lines` are before the part."""
+    errors = [{**fault, "line": int(str(fault["line"])) + lines} for fault in error.errors]
+    old, new = f"line {error.errors[0]['line']}", f"line {errors[0]['line']}"
+    return InvalidRecords(error.detail.replace(old, new, 1), errors=errors, members=error.members)
+
+
 def later_in_file(error: InvalidPart, *, lines: int, size_bytes: int) -> InvalidPart:
     """Return an error of a part with the line and byte of the whole file.
 

@@ -13,6 +13,7 @@ from app.datasets.parts import Format, StoredPart
 from app.db import Connection, from_row, optional_from_row
 from app.quotas.errors import QuotaExceeded
 from app.quotas.model import Caps
+from app.schemas.pinned import SchemaKey
 from app.sql_parameters import in_order
 
 INSERT_UPLOAD = """
@@ -48,6 +49,13 @@ class StoredUpload(Struct, frozen=True, kw_only=True):
     snapshot: int | None
     created_at: datetime
     expires_at: datetime
+
+    @property
+    def record_schema(self) -> SchemaKey | None:
+        """The schema that each record has to satisfy."""
+        if self.record_schema_id is None or self.record_schema_version is None:
+            return None
+        return SchemaKey(self.record_schema_id, self.record_schema_version)
 
 
 SELECT_UPLOAD = """

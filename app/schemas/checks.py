@@ -16,19 +16,23 @@ async def load_checks(
     *,
     input: SchemaKey | None = None,  # noqa: A002 - the side's own word
     output: SchemaKey | None = None,
+    record: SchemaKey | None = None,
 ) -> Checks | None:
     """Return the checks of a job's input and output; None: it has none.
 
+    `record` is of the dataset that takes the output, which satisfies both.
+
     Takes no connection for schemas that this process has read before. Raises DatabaseUnavailable.
     """
-    named = [each for each in (input, output) if each is not None]
+    outputs = list(dict.fromkeys(each for each in (output, record) if each is not None))
+    named = outputs if input is None else [input, *outputs]
     if not named:
         return None
     bundles, pool = resources.bundles, resources.pool
     return Checks(
         schemas=await bundles.schemas(pool, tenant, named),
         input=None if input is None else await bundles.uri(pool, tenant, *input),
-        output=None if output is None else await bundles.uri(pool, tenant, *output),
+        output=tuple([await bundles.uri(pool, tenant, *each) for each in outputs]) or None,
     )
 
 

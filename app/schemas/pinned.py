@@ -1,7 +1,6 @@
 """Read the exact versions of schemas that rows of other tables name."""
 
-from collections.abc import Mapping
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, NamedTuple, Protocol
 from uuid import UUID
 
 import msgspec
@@ -9,6 +8,13 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 # Longer than any valid one, so the parser names the fault.
 SchemaReference = Annotated[str, Meta(max_length=200)]
+
+
+class Row(Protocol):
+    """A row of a query, or what was made of one."""
+
+    def __getitem__(self, column: str, /) -> Any:  # noqa: ANN401 - as the database has it
+        """Return a column's value."""
 
 
 class SchemaKey(NamedTuple):
@@ -51,13 +57,13 @@ def version_column(owner: str, side: str) -> str:
     )"""  # noqa: S608 - put together from constants
 
 
-def version_of(row: Mapping[str, Any], column: str) -> SchemaVersionRef | UnsetType:
+def version_of(row: Row, column: str) -> SchemaVersionRef | UnsetType:
     """Return what `version_column` has read; UNSET: the row names none."""
     value = row[column]
     return UNSET if value is None else msgspec.convert(value, SchemaVersionRef)
 
 
-def key_of(row: Mapping[str, Any], side: str) -> SchemaKey | None:
+def key_of(row: Row, side: str) -> SchemaKey | None:
     """Return the version that the columns `<side>_schema_id` and `…_version` name, if any."""
     if row[f"{side}_schema_id"] is None:
         return None

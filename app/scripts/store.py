@@ -248,14 +248,17 @@ async def newest_is(
     return row["version"] if same else None
 
 
-_VERSIONS = """
-SELECT version, encode(sha256, 'hex') AS sha256, size_bytes, wall_ms, max_cpu_ms, memory_bytes,
-       max_output_bytes, note, kinds, io, created_at
-FROM script_versions
-WHERE tenant_id = $1 AND script_id = $2
-"""
+_VERSIONS = f"""
+SELECT v.version, encode(v.sha256, 'hex') AS sha256, v.size_bytes, v.wall_ms, v.max_cpu_ms,
+       v.memory_bytes, v.max_output_bytes, v.note, v.kinds, v.io,
+       {ref_column("v", "input")} AS input_schema,
+       {ref_column("v", "output")} AS output_schema,
+       v.created_at
+FROM script_versions AS v
+WHERE v.tenant_id = $1 AND v.script_id = $2
+"""  # noqa: S608 - put together from constants
 
-SELECT_VERSION = _VERSIONS + "AND version = $3"
+SELECT_VERSION = _VERSIONS + "AND v.version = $3"
 
 
 async def select_version(
@@ -281,7 +284,7 @@ async def select_source(
     return source
 
 
-SELECT_VERSION_PAGE = _VERSIONS + "AND version < $3 ORDER BY version DESC LIMIT $4"
+SELECT_VERSION_PAGE = _VERSIONS + "AND v.version < $3 ORDER BY v.version DESC LIMIT $4"
 
 
 async def select_version_page(
