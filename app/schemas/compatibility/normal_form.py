@@ -68,7 +68,7 @@ class NormalForm:
         """Remember clauses once they are known."""
         self.library = library
         self._strict = library.document.strict
-        self._budget = budget
+        self.budget = budget
         self._known: dict[Shape, list[Clause]] = {}
         self._elements: dict[Element, list[Clause]] = {}
         self._entered: set[Element] = set()
@@ -85,7 +85,7 @@ class NormalForm:
         """
         known = self._known.get(shape)
         if known is None:
-            self._budget.spend()
+            self.budget.spend()
             known = _any()
             for element in shape:
                 known = self._meet(known, self._of(element), element.place)
@@ -117,7 +117,7 @@ class NormalForm:
             if element in self._entered:
                 raise Undecidable(self.library.location(element.place), "refers to itself")
             self._entered.add(element)
-            self._budget.spend()
+            self.budget.spend()
             if element.mode is Mode.POSSIBLE:
                 known = self._possibly(self._of(Element(element.place, Mode.ASSERTED)))
             else:
@@ -332,7 +332,7 @@ class NormalForm:
             for b in right:
                 if a.type != b.type:
                     continue
-                self._budget.spend()
+                self.budget.spend()
                 both = meet(a, b)
                 if not is_void(both):
                     found.append(both)

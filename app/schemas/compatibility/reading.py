@@ -119,6 +119,7 @@ def listed_items(clause: Clause) -> int:
 
 def holds(form: NormalForm, shape: Shape, value: Any) -> bool | None:
     """Say whether a value is valid; None: unknown."""
+    form.budget.spend()
     kind = type_of(value)
     return _any_of(
         clause_holds(form, clause, value)

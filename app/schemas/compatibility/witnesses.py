@@ -9,8 +9,8 @@ from app.schemas.compatibility.normal_form import NormalForm
 from app.schemas.compatibility.reading import FORMAT_EXAMPLES, holds, item, listed_items, member
 
 _MAX_SAMPLES: Final = 24
-_MAX_DEPTH: Final = 8
 _MAX_SIZE: Final = 64
+_NOTHING: Final[Shape] = frozenset()
 _ANY: Final[tuple[Any, ...]] = (None, True, 0, 0.5, "", "a", [], {})
 
 
@@ -20,28 +20,33 @@ class Witnesses:
     def __init__(self, source: NormalForm, target: NormalForm) -> None:
         """Know both sides."""
         self._source, self._target = source, target
+        self._known: dict[tuple[Shape, Shape], list[Any]] = {}
 
     def find(self) -> tuple[Any] | None:
         """Return a document that `source` accepts and `target` refuses, or None."""
         a, b = self._source.root(), self._target.root()
-        for document in self._samples(a, b, 0):
+        for document in self._samples(a, b):
             if holds(self._source, a, document) and holds(self._target, b, document) is False:
                 return (document,)
         return None
 
     def samples(self) -> list[Any]:
         """Return the documents that are tried."""
-        return self._samples(self._source.root(), self._target.root(), 0)
+        return self._samples(self._source.root(), self._target.root())
 
-    def _samples(self, a: Shape, b: Shape | None, depth: int) -> list[Any]:
-        """Return values of a shape, few and different; not all need be valid."""
-        if depth > _MAX_DEPTH:
-            return []
-        theirs = self._target.clauses(b) if b else []
+    def _samples(self, a: Shape, b: Shape) -> list[Any]:
+        """Return values of a shape, few and different; none below a shape that contains itself."""
+        if (a, b) not in self._known:
+            self._known[a, b] = []
+            self._known[a, b] = self._find_samples(a, b)
+        return self._known[a, b]
+
+    def _find_samples(self, a: Shape, b: Shape) -> list[Any]:
+        theirs = self._target.clauses(b)
         found: dict[str, Any] = {}
         for clause in self._source.clauses(a):
             others = [other for other in theirs if other.type == clause.type]
-            for value in islice(self._of_clause(clause, others, depth), 4 * _MAX_SAMPLES):
+            for value in islice(self._of_clause(clause, others), 4 * _MAX_SAMPLES):
                 if holds(self._source, a, value):
                     found.setdefault(canonical(value), value)
                 if len(found) >= 3 * _MAX_SAMPLES:
@@ -55,7 +60,7 @@ class Witnesses:
             (refused if refuses else rest).append(value)
         return (refused[: _MAX_SAMPLES // 2] + rest)[:_MAX_SAMPLES]
 
-    def _of_clause(self, a: Clause, others: Sequence[Clause], depth: int) -> Iterator[Any]:
+    def _of_clause(self, a: Clause, others: Sequence[Clause]) -> Iterator[Any]:
         if a.values is not None:
             yield from a.values.values()
             return
@@ -67,11 +72,11 @@ class Witnesses:
             case "string":
                 yield from _texts(a, others)
             case "array":
-                yield from self._arrays(a, others, depth)
+                yield from self._arrays(a, others)
             case _:
-                yield from self._objects(a, others, depth)
+                yield from self._objects(a, others)
 
-    def _arrays(self, a: Clause, others: Sequence[Clause], depth: int) -> Iterator[Any]:
+    def _arrays(self, a: Clause, others: Sequence[Clause]) -> Iterator[Any]:
         lengths = _sizes(a, others)
         listed = max(listed_items(clause) for clause in (a, *others)) if others else listed_items(a)
         samples: list[list[Any]] = []
@@ -79,8 +84,8 @@ class Witnesses:
             if index > listed:
                 samples.append(samples[listed])
                 continue
-            b = item(others[0], index) if others else None
-            samples.append(self._samples(item(a, index), b, depth + 1))
+            b = item(others[0], index) if others else _NOTHING
+            samples.append(self._samples(item(a, index), b))
         for length in lengths:
             base = [values[0] for values in samples[:length] if values]
             if len(base) == length:
@@ -93,10 +98,10 @@ class Witnesses:
                 tail = [v[0] for v in samples[index + 1 : int(a.min_size)] if v]
                 yield [*base, value, *tail]
 
-    def _objects(self, a: Clause, others: Sequence[Clause], depth: int) -> Iterator[Any]:
+    def _objects(self, a: Clause, others: Sequence[Clause]) -> Iterator[Any]:
         names = sorted(a.names() | {name for other in others for name in other.names()})
         fresh = next(name for name in _fresh_names() if name not in names)
-        samples = {name: self._of_member(a, others, name, depth) for name in [*names, fresh]}
+        samples = {name: self._of_member(a, others, name) for name in [*names, fresh]}
         base = {}
         for name in sorted(a.required):
             if not samples[name]:
@@ -116,20 +121,18 @@ class Witnesses:
             yield {**wide, **{name: samples[fresh][0] for name in extra if samples[fresh]}}
 
     def _of_member(
-        self, a: Clause, others: Sequence[Clause], name: str, depth: int
+        self, a: Clause, others: Sequence[Clause], name: str
     ) -> Sequence[Any]:
         mine = member(a, name).over
         if mine is None:
             return ()
-        theirs = member(others[0], name).under if others else None
+        theirs = (member(others[0], name).under if others else None) or _NOTHING
         if not mine:
-            return [*self._of_other(theirs, depth), *_ANY]
-        return self._samples(mine, theirs, depth + 1)
+            return [*self._of_other(theirs), *_ANY]
+        return self._samples(mine, theirs)
 
-    def _of_other(self, shape: Shape | None, depth: int) -> Iterable[Any]:
+    def _of_other(self, shape: Shape) -> Iterable[Any]:
         """Return values on both sides of what the other version demands."""
-        if not shape or depth > _MAX_DEPTH:
-            return
         for clause in self._target.clauses(shape):
             if clause.values is not None:
                 yield from islice(clause.values.values(), 3)
