@@ -12,13 +12,13 @@ from tests.support.system import System
 IN = {"type": "object", "properties": {"n": {"type": "integer"}}}
 OUT = {"type": "object", "properties": {"n": {"maximum": 5}}, "additionalProperties": True}
 RECORD = {"type": "object", "properties": {"n": {"type": "integer"}, "s": {"type": "string"}}}
-MAP = """
-function map(record) { return record.n === 4 ? { n: 4, s: 4 } : record }
+FOLD = """
 function start() { return 0 }
 function step(sum, records) { for (const { n } of records) sum += n; return sum }
 function merge(a, b) { return a + b }
-function finish(sum) { return { n: sum % 5 } }
+function finish(sum) { return { n: sum } }
 """
+MAP = "function map(record) { return record.n === 4 ? { n: 4, s: 4 } : record }" + FOLD
 LINES = b'{"n":1}\n{"n":"2"}\n{"n":3}\n{"n":4}\n\n{"n":5,"x":0}\n{"n":6}\n{"n":7}\n'
 
 
@@ -73,12 +73,23 @@ def test_each_record_satisfies_input_output_and_the_dataset(names: Names, on_err
         (8, "output_schema_mismatch", names.output, "/n"),
     ]
     assert run["progress"]["rows_failed"] == 5
-    # The fold reads what the map reads: 1 + 3 + 4 + 6 + 7.
-    assert run["result"] == {"n": 1}
+    # The fold reads what the map reads, 1 + 3 + 4 + 6 + 7, and its result is not a record.
+    assert run["result"] == {"n": 21}
     receipt = run["receipt"]
     for member in ("input", "output", "record"):
         named = receipt[f"{member}_schema"]
         assert f"{named['name']}@{named['version']}" == getattr(names, member)
+
+
+def test_the_result_of_a_version_that_only_folds_is_checked(names: Names) -> None:
+    body = {"source": FOLD, "input_schema": names.input, "output_schema": names.output}
+    folds = f"{names.script}-folds"
+    assert names.system.client.put(f"/scripts/{folds}", json=body).is_success
+    answer = create(names.system, folds, names.data, on_error="skip")
+    run = finished(names.system, accepted(answer))
+    assert (run["status"], run["error"]["kind"]) == ("failed", "output_schema_mismatch")
+    assert run["error"]["schema_errors"][0]["pointer"] == "/n"
+    assert [each[0] for each in names.errors(run)] == [2, 6]
 
 
 def test_the_first_record_that_does_not_fit_fails_the_run(names: Names) -> None:
