@@ -5,6 +5,7 @@ from uuid import UUID
 from app.audit.model import Action
 from app.audit.store import log_action
 from app.auth.callers import Caller
+from app.db import Connection
 from app.errors import invalid
 from app.pagination import Page, Paginator
 from app.preconditions import NO_PRECONDITIONS, Preconditions
@@ -50,7 +51,9 @@ async def show(resources: Resources, tenant: UUID, schema: UUID | str, alias: st
     """Return one alias. Raises SchemaNotFound, SchemaVersionNotFound."""
     async with resources.pool.acquire() as conn:
         named = await read_schema(conn, tenant, schema)
-        current = await store.select_alias(conn, tenant, named.id, alias) if is_alias(alias) else None
+        current = (
+            await store.select_alias(conn, tenant, named.id, alias) if is_alias(alias) else None
+        )
     if current is None:
         raise schema_version_not_found(named.name, alias)
     return current
@@ -80,7 +83,9 @@ async def remove(
     """Remove an alias. Raises SchemaNotFound, SchemaVersionNotFound, PreconditionFailed."""
     tenant = caller.tenant
     async with locked_schema(resources, tenant, schema, allow_archived=True) as (conn, schema_id):
-        current = await store.select_alias(conn, tenant, schema_id, alias) if is_alias(alias) else None
+        current = (
+            await store.select_alias(conn, tenant, schema_id, alias) if is_alias(alias) else None
+        )
         if current is None:
             name = (await read_schema(conn, tenant, schema_id)).name
             raise schema_version_not_found(name, alias)
@@ -88,3 +93,7 @@ async def remove(
         await store.delete_alias(conn, tenant, schema_id, alias)
         target = f"{target_of(schema_id)}/aliases/{alias}"
         await log_action(conn, caller, Action.SCHEMA_ALIAS_REMOVED, target)
+
+
+async def _select(conn: Connection, tenant: UUID, schema_id: UUID, alias: str) -> Alias | None:
+    return await store.select_alias(conn, tenant, schema_id, alias) if is_alias(alias) else None

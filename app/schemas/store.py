@@ -97,7 +97,7 @@ CROSS JOIN LATERAL unnest(p.target_ids, p.target_versions) AS t (id, version)
 """
 
 
-async def insert_version(
+async def insert_version(  # noqa: PLR0913 - one keyword for each column
     conn: Connection,
     tenant: UUID,
     schema_id: UUID,
