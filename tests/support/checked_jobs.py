@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from app.sandbox.outcomes import Job, SchemaMismatch
 from app.sandbox.schema_checks import Checks, Choice, SchemaSet
-from tests.support.sandbox_runs import job
+from tests.support.sandbox_runs import MIB, job
 
 EVENT: Final = "crivo:/schemas/event@1"
 RESULT: Final = "crivo:/schemas/result@2"
@@ -37,7 +37,8 @@ def checked(
     input_: str | Choice | None = EVENT,
     output: str | None = None,
     excerpts: bool = False,
-    **limits: int,
+    wall_ms: int = 10_000,
+    memory_bytes: int = 512 * MIB,
 ) -> Job:
     checks = Checks(
         schemas=schema_set() if schemas is None else schemas,
@@ -45,12 +46,14 @@ def checked(
         output=output,
         excerpts=excerpts,
     )
-    return replace(job(source, **limits), checks=checks)
+    return replace(job(source, wall_ms=wall_ms, memory_bytes=memory_bytes), checks=checks)
 
 
-def by(schema: object, source: str = "const process = d => d, map = process", **limits: int) -> Job:
+def by(schema: object, *, wall_ms: int = 10_000) -> Job:
     """Return a job whose input is validated by one schema, not a strict one."""
-    return checked(source, schemas=schema_set({EVENT: schema}, frozenset()), **limits)
+    source = "const process = d => d, map = process"
+    schemas = schema_set({EVENT: schema}, frozenset())
+    return checked(source, schemas=schemas, wall_ms=wall_ms)
 
 
 def refusals(outcome: object) -> list[tuple[str, str | None]]:
