@@ -67,7 +67,7 @@ def test_a_schema_is_kept_byte_for_byte(system: System, name: str) -> None:
     )
 
     assert found.content == document.encode()
-    assert found.headers["Content-Type"] == "application/schema+json"
+    assert found.headers["Content-Type"] == "application/json"
     assert found.headers["Content-Location"] == f"/schemas/{name}@1/document"
     assert (known.status_code, known.content) == (304, b"")
 
