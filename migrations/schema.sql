@@ -1189,6 +1189,7 @@ CREATE TABLE schema_versions (
     version integer NOT NULL,
     tenant_id uuid NOT NULL,
     document bytea NOT NULL,
+    size_bytes integer GENERATED ALWAYS AS (octet_length(document)) STORED NOT NULL,
     sha256 bytea GENERATED ALWAYS AS (sha256(document)) STORED NOT NULL,
     strict boolean NOT NULL,
     note text DEFAULT ''::text NOT NULL,
@@ -1210,12 +1211,10 @@ CREATE TABLE schemas (
     name text NOT NULL,
     description text DEFAULT ''::text NOT NULL,
     compatibility text DEFAULT 'none'::text NOT NULL,
-    last_version integer DEFAULT 0 NOT NULL,
     archived_at timestamp with time zone,
     created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     updated_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     CONSTRAINT schemas_compatibility_check CHECK ((compatibility = ANY (ARRAY['none'::text, 'backward'::text, 'forward'::text, 'full'::text]))),
-    CONSTRAINT schemas_last_version_check CHECK ((last_version >= 0)),
     CONSTRAINT schemas_name_check CHECK ((name ~ '^[a-z0-9][a-z0-9._-]{0,62}$'::text))
 );
 
@@ -1647,6 +1646,10 @@ CREATE INDEX runs_active_of_tenant_idx ON runs USING btree (tenant_id) WHERE (fi
 CREATE INDEX runs_finished_idx ON runs USING btree (finished_at, id) WHERE (finished_at IS NOT NULL);
 
 CREATE INDEX runs_page_idx ON runs USING btree (tenant_id, id DESC);
+
+CREATE INDEX schema_versions_tenant_idx ON schema_versions USING btree (tenant_id);
+
+CREATE INDEX schemas_page_idx ON schemas USING btree (tenant_id, id DESC);
 
 CREATE INDEX script_versions_tenant_idx ON script_versions USING btree (tenant_id);
 
