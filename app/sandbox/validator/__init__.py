@@ -24,7 +24,7 @@ def source() -> bytes:
     modules = "\n".join(_compacted(_FOLDER / name) for name in _in_order(_ENTRY, []))
     text = (
         '(() => { "use strict";\n'
-        f"{modules}\nsetMetaschemas({_metaschemas()});\n"
+        f"{modules}\nsetMetaschemas(() => ({_metaschemas()}));\n"
         "return { __proto__: null, boundedErrors, compile, openChecks };\n})"
     )
     return text.encode()
