@@ -27,7 +27,8 @@ def source() -> bytes:
         f"{modules}\nsetMetaschemas(() => ({_metaschemas()}));\n"
         "return { __proto__: null, boundedErrors, compile, openChecks };\n})"
     )
-    return text.encode()
+    # ASCII, which V8 copies as it is; any other character is in a string.
+    return text.encode("ascii", "backslashreplace")
 
 
 def _in_order(name: str, before: list[str]) -> list[str]:
