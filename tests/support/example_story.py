@@ -2,22 +2,9 @@
 
 from typing import Final
 
-# In order: scripts are created before they run, and archived last.
+# In order: schemas are put before scripts and datasets name them, scripts are created before they
+# run, and archived last.
 STORY: Final = (
-    "createScript",
-    "checkScript",
-    "addVersion",
-    "putScript",
-    "listVersions",
-    "moveAlias",
-    "showVersion",
-    "showSource",
-    "listAliases",
-    "showAlias",
-    "showScript",
-    "listScripts",
-    "describeScript",
-    "archiveScript",
     "putSchema",
     "checkSchema",
     "listSchemas",
@@ -32,6 +19,20 @@ STORY: Final = (
     "showSchemaAlias",
     "removeSchemaAlias",
     "archiveSchema",
+    "createScript",
+    "checkScript",
+    "addVersion",
+    "putScript",
+    "listVersions",
+    "moveAlias",
+    "showVersion",
+    "showSource",
+    "listAliases",
+    "showAlias",
+    "showScript",
+    "listScripts",
+    "describeScript",
+    "archiveScript",
     # Before the first callback, which would create one on demand.
     "createCallbackSecret",
     "listCallbackSecrets",
