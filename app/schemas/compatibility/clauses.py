@@ -94,6 +94,8 @@ class Clause(Struct, frozen=True, eq=False, kw_only=True):
     max_size: float | None = None
     patterns: frozenset[str] = frozenset()
     formats: frozenset[str] = frozenset()
+    hints: frozenset[str] = frozenset()
+    """Formats and encodings, also those that assert nothing: for tables."""
     unique: bool = False
     items: tuple[Items, ...] = ()
     required: frozenset[str] = frozenset()
@@ -153,6 +155,7 @@ def meet(a: Clause, b: Clause) -> Clause:
         max_size=min(sizes, default=None),
         patterns=a.patterns | b.patterns,
         formats=a.formats | b.formats,
+        hints=a.hints | b.hints,
         unique=a.unique or b.unique,
         items=a.items + b.items,
         required=a.required | b.required,

@@ -196,6 +196,7 @@ class NormalForm:
             found["required"] = frozenset(get("required", ()))
             found |= self._members(place, mode)
             pointers["object"] = self.library.location(place)
+        found["hints"] = _set_of(get("format")) | _set_of(get("contentEncoding"))
         opaque = [k for k in _OPAQUE if place.has(k) and _APPLIES_TO.get(k, kind) == kind]
         found["opaque"] = frozenset(Opaque(keyword, place) for keyword in opaque)
         return Clause(type=kind, pointers=pointers, **found)

@@ -235,7 +235,7 @@ def is_empty(form: NormalForm, clause: Clause, depth: int = 0) -> bool:
     if depth >= MAX_EMPTY_DEPTH:
         return False
     for shape in clause.excluded:
-        if any(c.type == clause.type and _is_free(c) for c in form.clauses(shape)):
+        if any(c.type == clause.type and is_free(c) for c in form.clauses(shape)):
             return True
     if clause.type == "array" and clause.min_size > 0:
         return any(
@@ -249,7 +249,7 @@ def is_empty(form: NormalForm, clause: Clause, depth: int = 0) -> bool:
     return False
 
 
-def _is_free(clause: Clause) -> bool:
+def is_free(clause: Clause) -> bool:
     """Say whether a clause demands nothing; types that list their values always do."""
     sized = clause.min_size > 0 or clause.max_size is not None
     scalar = clause.integer or clause.lower or clause.upper or clause.multiples
