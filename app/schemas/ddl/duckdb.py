@@ -46,10 +46,7 @@ def _table(fields: Sequence[Field], options: Options) -> Iterator[str]:
 
 def _view(fields: Sequence[Field], options: Options) -> Iterator[str]:
     yield f"CREATE VIEW {_name(options)} AS SELECT"
-    columns = [
-        (f"CAST({quoted(f.name)} AS {_type(f.type)}) AS {quoted(f.name)}", note_of(f))
-        for f in fields
-    ]
+    columns = [(_column(field, options), note_of(field)) for field in fields]
     columns += [(quoted(p.name), "") for p in options.partitions]
     yield from _lines(columns)
     arguments = [literal(_files(options))]
@@ -64,6 +61,14 @@ def _view(fields: Sequence[Field], options: Options) -> Iterator[str]:
     else:
         arguments.append("hive_partitioning = false")
     yield f"FROM read_{options.format}({', '.join(arguments)})"
+
+
+def _column(field: Field, options: Options) -> str:
+    name = quoted(field.name)
+    # What is read as JSON gets its types from the call.
+    if options.format is Format.JSON:
+        return name
+    return f"CAST({name} AS {_type(field.type)}) AS {name}"
 
 
 def _files(options: Options) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from typing import Any, Final
+from unicodedata import category
 
 from msgspec.structs import replace
 
@@ -26,6 +27,8 @@ MAX_TYPES: Final = 5_000
 """Of one statement, inner types included: references multiply."""
 MAX_NAME: Final = 255
 """Characters of a name, as the Glue catalog has it."""
+_UNWRITABLE: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
+"""Control characters, halves of characters, and what ends lines and paragraphs."""
 
 
 def columns(document: SchemaDocument, *, binary: bool) -> tuple[Field, ...]:
@@ -160,7 +163,7 @@ class _Mapper:
         if shape is None or any(element.place.schema is False for element in shape):
             return None
         pointer = self._pointer(shape, clause.at("object"))
-        if not name or len(name) > MAX_NAME or any(ord(c) < ord(" ") for c in name):
+        if not 0 < len(name) <= MAX_NAME or any(category(c) in _UNWRITABLE for c in name):
             raise NoType(pointer, f"a name needs 1 to {MAX_NAME} characters, no control characters")
         found, nullable = self._of(shape, pointer)
         if found is None:

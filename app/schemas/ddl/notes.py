@@ -1,5 +1,6 @@
 """Say in comments what the columns of a table do not keep."""
 
+import re
 from collections.abc import Iterator
 from typing import Final
 
@@ -7,6 +8,7 @@ from app.schemas.ddl.types import Field, ListOf, MapOf, StructOf, Type
 
 MAX_COMMENT: Final = 255
 """Characters, as the Glue catalog has it."""
+_COMMENTS: Final = re.compile(r"-{2,}|/\*|\*/")
 _KEPT: Final = frozenset(" .,:;()<>[]_-+=/!?#@$%&~^|*")
 
 
@@ -38,5 +40,5 @@ def plain(text: str) -> str:
     `;`, `--`, `/*` are broken up.
     """
     kept = "".join(c if c.isalnum() or c in _KEPT else "_" for c in text)
-    kept = kept.replace(";", ",").replace("--", "- -").replace("/*", "/ *").replace("*/", "* /")
+    kept = _COMMENTS.sub(lambda match: " ".join(match[0]), kept.replace(";", ","))
     return kept if len(kept) <= MAX_COMMENT else f"{kept[: MAX_COMMENT - 1]}…"

@@ -29,7 +29,10 @@ def number(clause: Clause) -> Scalar:
         if bits is not None:
             low = max(low, -(2**bits)) if low is not None else -(2**bits)
             high = min(high, 2**bits - 1) if high is not None else 2**bits - 1
-        return _integer(low, high)
+        found = _integer(low, high)
+        # Listed values say little about the ones that a later version lists.
+        narrow = clause.values is not None and found.kind in {Kind.TINYINT, Kind.SMALLINT}
+        return Scalar(Kind.INT) if narrow else found
     scale = _scale(clause)
     if scale is not None and low is not None and high is not None:
         digits = len(str(int(max(abs(low), abs(high)))))
