@@ -16,12 +16,11 @@ _MAX_DEPTH: Final = 200
 
 # How a keyword's value holds schemas; names and values of other keywords hold none.
 _ONE: Final = frozenset(
-    "additionalItems additionalProperties contains contentSchema else if items not propertyNames"
-    " then unevaluatedItems unevaluatedProperties".split()
+    ["additionalItems", "additionalProperties", "contains", "contentSchema", "else", "if", "items", "not", "propertyNames", "then", "unevaluatedItems", "unevaluatedProperties"]
 )
-_LISTS: Final = frozenset("allOf anyOf items oneOf prefixItems".split())
+_LISTS: Final = frozenset(["allOf", "anyOf", "items", "oneOf", "prefixItems"])
 _MAPS: Final = frozenset(
-    "$defs definitions dependencies dependentSchemas patternProperties properties".split()
+    ["$defs", "definitions", "dependencies", "dependentSchemas", "patternProperties", "properties"]
 )
 
 
