@@ -1,7 +1,7 @@
 """Map schemas to types of columns."""
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 from unicodedata import category
 
 from msgspec.structs import replace
@@ -90,11 +90,11 @@ class _Mapper:
         for clause in clauses:
             one = self._type(clause, pointer)
             found = one if found is None else unite(found, one, pointer)
+        if found == StructOf(()):
+            raise NoType(pointer, "an object without fields has no type")
         return found
 
     def _type(self, clause: Clause, pointer: str) -> Type:
-        if is_free(clause) and clause.type in {"array", "object"}:
-            raise NoType(pointer, f"nothing is known of what the {clause.type} holds")
         match clause.type:
             case "boolean":
                 return Scalar(Kind.BOOLEAN)
@@ -139,15 +139,14 @@ class _Mapper:
         if fields:
             note = "further fields have no column" if others else ""
             return StructOf(tuple(fields), note=note)
-        if not others:
-            raise NoType(pointer, "an object without fields has no type")
         found: Type | None = None
         for shape in others:
             one, _ = self._of(shape, pointer)
             if one is None:
                 raise NoType(pointer, "the values of the map are always null")
             found = one if found is None else unite(found, one, pointer)
-        return MapOf(found) if found is not None else _unreachable()
+        # Another alternative may have fields.
+        return StructOf(()) if found is None else MapOf(found)
 
     def _others(self, clause: Clause) -> list[Shape]:
         found = [
@@ -169,10 +168,6 @@ class _Mapper:
         if found is None:
             raise NoType(pointer, "is always null")
         return Field(name, found, pointer, nullable or name not in clause.required)
-
-
-def _unreachable() -> Any:
-    raise AssertionError("a map has values")
 
 
 def _meant(clauses: list[Clause]) -> list[Clause]:
