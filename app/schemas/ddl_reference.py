@@ -24,7 +24,9 @@ class TableQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Format, Meta(description="what the files are; `json`: one document a line")
     ] = Format.PARQUET
     name: (
-        Annotated[str, Meta(description="`table` or `database.table`; the schema's name if omitted")]
+        Annotated[
+            str, Meta(description="`table` or `database.table`; the schema's name if omitted")
+        ]
         | UnsetType
     ) = UNSET
     location: (

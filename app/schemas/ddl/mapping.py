@@ -6,8 +6,9 @@ from unicodedata import category
 
 from msgspec.structs import replace
 
+from app.schemas.compatibility.budget import Budget, Undecidable
 from app.schemas.compatibility.clauses import Clause, Mode, Shape
-from app.schemas.compatibility.normal_form import Budget, NormalForm, Undecidable
+from app.schemas.compatibility.normal_form import NormalForm
 from app.schemas.compatibility.reading import is_empty, is_free, item, listed_items, member
 from app.schemas.ddl.scalars import number, text, widen
 from app.schemas.ddl.types import (

@@ -34,7 +34,9 @@ def postgresql_table(fields: Sequence[Field], options: Options) -> str:
     table = ".".join(map(quoted, options.name))
     for field in fields:
         if len(field.name.encode(errors="replace")) > MAX_NAME[options.dialect]:
-            raise NoType(field.pointer, f"a column's name has at most {MAX_NAME['postgresql']} bytes")
+            raise NoType(
+                field.pointer, f"a column's name has at most {MAX_NAME['postgresql']} bytes"
+            )
         if field.name in partitions:
             raise BadOption("partition", f"{field.name} is a field of the schema")
         kind = _type(field.type)

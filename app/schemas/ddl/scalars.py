@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any, Final
+from typing import Final
 
 from app.schemas.compatibility.clauses import Clause
 from app.schemas.ddl.types import (
@@ -16,7 +16,15 @@ from app.schemas.ddl.types import (
 
 _UNBOUNDED: Final = "integers beyond 64 bits do not fit"
 _BEYOND: Final = "integers beyond 38 digits are rounded"
+_ROUNDED: Final = "numbers beyond 15 digits are rounded"
+_MIXED: Final = "dates and other texts, as they are in JSON"
+_TEXTS: Final = frozenset({Kind.STRING, Kind.VARCHAR, Kind.CHAR, Kind.UUID})
 _ZONED: Final = "a moment in UTC; the offset is not kept"
+_FORMATS: Final = {
+    "date-time": Scalar(Kind.TIMESTAMP, note=_ZONED),
+    "date": Scalar(Kind.DATE),
+    "uuid": Scalar(Kind.UUID),
+}
 _INTEGER_FORMATS: Final = {"int8": 7, "int16": 15, "int32": 31, "int64": 63}
 
 
@@ -41,7 +49,7 @@ def number(clause: Clause) -> Scalar:
     return Scalar(Kind.FLOAT if "float" in clause.hints else Kind.DOUBLE)
 
 
-def _range(clause: Clause) -> tuple[Any, Any]:
+def _range(clause: Clause) -> tuple[float | None, float | None]:
     if clause.values is not None:
         numbers = list(clause.values.values())
         return min(numbers), max(numbers)
@@ -56,7 +64,7 @@ def _are_whole(clause: Clause) -> bool:
     return any(of % 1 == 0 for of in clause.multiples)
 
 
-def _integer(low: Any, high: Any) -> Scalar:
+def _integer(low: float | None, high: float | None) -> Scalar:
     if low is None or high is None:
         return Scalar(Kind.BIGINT, note=_UNBOUNDED)
     for kind, limit in INTEGERS:
@@ -85,16 +93,12 @@ def _digits(value: float) -> int:
 
 def text(clause: Clause, *, binary: bool) -> Scalar:
     """Return the type for the texts of a clause; ``binary``: files hold decoded base64."""
-    hints = clause.hints
-    if "base64" in hints:
+    if "base64" in clause.hints:
         note = "base64 in JSON, bytes here" if binary else "base64"
         return Scalar(Kind.BINARY if binary else Kind.STRING, note=note)
-    if "date-time" in hints:
-        return Scalar(Kind.TIMESTAMP, note=_ZONED)
-    if "date" in hints:
-        return Scalar(Kind.DATE)
-    if "uuid" in hints:
-        return Scalar(Kind.UUID)
+    for name, found in _FORMATS.items():
+        if name in clause.hints:
+            return found
     if clause.values is None and clause.max_size is not None:
         length = int(clause.max_size)
         if length == clause.min_size and 0 < length <= MAX_CHAR:
@@ -106,23 +110,20 @@ def text(clause: Clause, *, binary: bool) -> Scalar:
 
 def widen(a: Scalar, b: Scalar) -> Scalar | None:
     """Return a type that holds the values of both; None: there is none."""
-    if a == b:
-        return a
     kinds = {a.kind, b.kind}
     note = a.note or b.note
     ranks = [kind for kind, _ in INTEGERS]
-    if kinds <= set(ranks):
-        return Scalar(max(kinds, key=ranks.index), note=note)
-    numbers = {*ranks, Kind.FLOAT, Kind.DOUBLE, Kind.DECIMAL}
-    if kinds <= numbers:
-        if Kind.BIGINT in kinds or Kind.DECIMAL in kinds:
-            note = note or "numbers beyond 15 digits are rounded"
-        return Scalar(Kind.DOUBLE, note=note)
-    texts = {Kind.STRING, Kind.VARCHAR, Kind.CHAR, Kind.UUID}
-    if kinds <= texts:
-        if kinds <= {Kind.VARCHAR, Kind.CHAR}:
-            return Scalar(Kind.VARCHAR, (max(a.size[0], b.size[0]),))
-        return Scalar(Kind.STRING)
-    if kinds <= {*texts, Kind.DATE, Kind.TIMESTAMP}:
-        return Scalar(Kind.STRING, note="dates and other texts, as they are in JSON")
-    return None
+    found: Scalar | None = None
+    if a == b:
+        found = a
+    elif kinds <= set(ranks):
+        found = Scalar(max(kinds, key=ranks.index), note=note)
+    elif kinds <= {*ranks, Kind.FLOAT, Kind.DOUBLE, Kind.DECIMAL}:
+        exact = kinds & {Kind.BIGINT, Kind.DECIMAL}
+        found = Scalar(Kind.DOUBLE, note=note or (_ROUNDED if exact else ""))
+    elif kinds <= {Kind.VARCHAR, Kind.CHAR}:
+        found = Scalar(Kind.VARCHAR, (max(a.size[0], b.size[0]),))
+    elif kinds <= {*_TEXTS, Kind.DATE, Kind.TIMESTAMP}:
+        mixed = bool(kinds & {Kind.DATE, Kind.TIMESTAMP})
+        found = Scalar(Kind.STRING, note=_MIXED if mixed else "")
+    return found

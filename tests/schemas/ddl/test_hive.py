@@ -81,7 +81,9 @@ def test_a_table_over_parquet_names_its_files_and_partitions() -> None:
 
     sql = ddl(schema, location="s3://lake/events", partition=["year:int", "Day:date"])
 
-    assert sql == """CREATE EXTERNAL TABLE `db`.`events` (
+    assert (
+        sql
+        == """CREATE EXTERNAL TABLE `db`.`events` (
   `id` string,
   `order` bigint COMMENT 'integers beyond 64 bits do not fit',
   `at` timestamp COMMENT 'a moment in UTC, the offset is not kept'
@@ -92,6 +94,7 @@ STORED AS PARQUET
 LOCATION 's3://lake/events/'
 TBLPROPERTIES ('classification' = 'parquet');
 """
+    )
 
 
 def test_the_serde_of_json_maps_names_that_hive_cannot_have() -> None:
@@ -120,7 +123,7 @@ def test_the_serde_of_json_maps_names_that_hive_cannot_have() -> None:
     ],
 )
 def test_names_that_would_be_one_are_an_error(
-    schema: Any, options: dict[str, str], pointer: str
+    schema: dict[str, Any], options: dict[str, str], pointer: str
 ) -> None:
     with pytest.raises(NoType) as refused:
         ddl(schema, **options)

@@ -4,7 +4,8 @@ from typing import Any, Final
 
 import pytest
 
-from app.schemas.ddl import BadOption, NoType
+from app.schemas.ddl import BadOption, NoType, table
+from app.schemas.document import SchemaDocument
 from tests.support.tables import ddl, fields
 
 _A: Final = fields(a={"type": "string"})
@@ -29,7 +30,7 @@ _B: Final = fields(b={"type": "string"})
     ],
 )
 def test_what_has_no_type_is_refused_with_its_place(
-    schema: Any, pointer: str, message: str
+    schema: dict[str, Any], pointer: str, message: str
 ) -> None:
     with pytest.raises(NoType) as refused:
         ddl(schema)
@@ -54,14 +55,11 @@ def test_what_has_no_type_is_refused_with_its_place(
         ({"type": "integer", "if": {"minimum": 9}, "then": {"multipleOf": 2}}, "bigint"),
     ],
 )
-def test_alternatives_become_one_type(schema: Any, expected: str) -> None:
+def test_alternatives_become_one_type(schema: dict[str, Any], expected: str) -> None:
     assert f"  `x` {expected}" in ddl(fields(x=schema))
 
 
 def test_references_lead_to_other_documents() -> None:
-    from app.schemas.ddl import table  # noqa: PLC0415 - the only test of several documents
-    from app.schemas.document import SchemaDocument  # noqa: PLC0415
-
     uri, other = "crivo:/schemas/events@3", "crivo:/schemas/types@1"
     document = SchemaDocument(
         uri,
@@ -84,16 +82,32 @@ def test_references_lead_to_other_documents() -> None:
     assert '"at" date' in sql
 
 
-_HOSTILE: Final = ("a'b", 'a"b', "a`b", "a;b", "a\nb", "a\x00b", "a--b", "a\\", "a" * 300, "", "é b")
+_HOSTILE: Final = (
+    "a'b",
+    'a"b',
+    "a`b",
+    "a;b",
+    "a\nb",
+    "a\x00b",
+    "a--b",
+    "a\\",
+    "a" * 300,
+    "",
+    "é b",
+)
 
 
 @pytest.mark.parametrize("option", ["name", "location", "partition"])
 @pytest.mark.parametrize("hostile", _HOSTILE)
 def test_hive_takes_no_hostile_names_and_places(option: str, hostile: str) -> None:
-    value = {"name": hostile, "location": f"s3://b/{hostile} ", "partition": [f"{hostile}:int"]}
+    value: dict[str, Any] = {
+        "name": hostile,
+        "location": f"s3://b/{hostile} ",
+        "partition": [f"{hostile}:int"],
+    }
 
     with pytest.raises(BadOption) as refused:
-        ddl(_A, **{option: value[option]})
+        ddl(_A, "athena", **{option: value[option]})
 
     assert refused.value.option == option
 
