@@ -38,7 +38,13 @@ def filled(keyed: SystemWithKeys) -> dict[str, str]:
     run = keyed.post("/runs", json={"script": "headed-fold", "dataset": "headed"}).json()["id"]
     assert keyed.get(f"/runs/{run}", params={"wait": 30}).json()["status"] == "succeeded"
     data = {"run": run, "dataset": "headed", "path": "a", "upload": upload}
-    named = {"script": "headed", "schema": "headed", "number": "1", "alias": "prod", "name": "default"}
+    named = {
+        "script": "headed",
+        "schema": "headed",
+        "number": "1",
+        "alias": "prod",
+        "name": "default",
+    }
     return named | data | made_of | {"execution": execution, "key": key}
 
 
