@@ -26,6 +26,7 @@ STORY: Final = (
     "listSchemaVersions",
     "showSchemaVersion",
     "showSchemaDocument",
+    "showSchemaTable",
     "validateDocuments",
     "moveSchemaAlias",
     "listSchemaAliases",
