@@ -13,6 +13,7 @@ from app.auth.callers import Caller
 from app.db import Connection
 from app.pagination import Page, Paginator
 from app.resources import Resources
+from app.sandbox.schema_checks import SchemaSet
 from app.schemas import store
 from app.schemas.model import DescribeSchema, ResolvedSchema, Schema, SchemaVersion
 from app.schemas.problems import schema_archived, schema_not_found, schema_version_not_found
@@ -122,6 +123,19 @@ async def read_document(
         key = (version.schema_id, version.version)
         closure = await resources.bundles.closure(conn, tenant, [key])
     return version, closure[key].document
+
+
+async def read_schemas(
+    resources: Resources, tenant: UUID, ref: SchemaRef
+) -> tuple[ResolvedSchema, SchemaSet]:
+    """Return a version and all documents that it leads to.
+
+    Raises SchemaNotFound, SchemaVersionNotFound.
+    """
+    async with resources.pool.acquire() as conn:
+        version = await resolve(conn, tenant, ref, allow_archived=True)
+        key = (version.schema_id, version.version)
+        return version, await resources.bundles.schemas(conn, tenant, [key])
 
 
 async def list_versions(
