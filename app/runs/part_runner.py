@@ -36,11 +36,13 @@ from app.resources import Resources
 from app.runs import task_store
 from app.runs.model import Emit
 from app.runs.output_writer import OutputWriter
+from app.runs.part_checks import part_checks
 from app.runs.record_errors import kept_error
 from app.runs.task_store import Counts, PartTask, Written
 from app.sandbox.framing import LineTooLong
 from app.sandbox.outcomes import Crashed, Job, Succeeded
 from app.sandbox.parts import Output, Part, PartReport, RecordError, Task
+from app.sandbox.schema_checks import Checks
 from app.sandbox.session import Sink
 
 log = structlog.get_logger(__name__)
@@ -129,6 +131,7 @@ class _RunningPart:
         self._usage = usage
         self._inputs = inputs
         self._states: Sequence[bytes] = ()
+        self._checks: Checks | None = None
         self._errors = 0
 
     async def run(self) -> Finish:
@@ -137,6 +140,7 @@ class _RunningPart:
         async with self._resources.pool.acquire() as conn:
             stored = await task_store.select_states(conn, claim.tenant_id, self._task)
         self._states = [await _all_of(self._resources, each) for each in stored]
+        self._checks = await part_checks(self._resources, claim, self._task)
         attempt = await self._attempt()
         if isinstance(attempt.report.outcome, Crashed):
             log.warning("execution.cell_crashed", id=str(claim.id))
@@ -241,7 +245,7 @@ class _RunningPart:
         return report
 
     def _job(self) -> Job:
-        job = job_of(self._claim, params=self._task.params)
+        job = job_of(self._claim, params=self._task.params, checks=self._checks)
         if self._task.task is Task.MAP or self._task.finishes:
             return job
         output_bytes = min(job.limits.output_bytes, _MAX_STATE_BYTES)

@@ -17,7 +17,7 @@ def encode_checks(checks: Checks) -> bytes:
         "documents": [(uri, _units(text)) for uri, text in documents.items()],
         "strict": sorted(checks.schemas.strict),
         "input": msgspec.to_builtins(source) if isinstance(source, Choice) else source,
-        "output": checks.output,
+        "outputs": checks.outputs(),
         "excerpts": checks.excerpts,
     }
     return b"".join((encode_json(about), b"\n", *documents.values()))

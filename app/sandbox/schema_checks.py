@@ -56,13 +56,15 @@ class Choice(Struct, frozen=True):
 class Checks(Struct, frozen=True, kw_only=True):
     """What a job validates: each input, or record of it, and each output, by URI.
 
+    An output satisfies all of several schemas.
+
     The schemas have been checked before (`app.sandbox.validation.check_schema`). `excerpts`: errors
     show the beginning of the value. Raises ValueError for a URI that `schemas` does not have.
     """
 
     schemas: SchemaSet
     input: str | Choice | None = None
-    output: str | None = None
+    output: str | tuple[str, ...] | None = None
     excerpts: bool = False
 
     def __post_init__(self) -> None:
@@ -83,8 +85,14 @@ class Checks(Struct, frozen=True, kw_only=True):
                 return frozenset(uris.values())
 
     def output_uris(self) -> frozenset[str]:
-        """Return the URI of the schema of outputs, if there is one."""
-        return frozenset() if self.output is None else frozenset({self.output})
+        """Return the URIs of the schemas that an output is validated by."""
+        return frozenset(self.outputs())
+
+    def outputs(self) -> tuple[str, ...]:
+        """Return the URIs of the schemas of outputs in the order in which they decide."""
+        if self.output is None:
+            return ()
+        return (self.output,) if isinstance(self.output, str) else self.output
 
 
 class SchemaError(Struct, frozen=True, kw_only=True):

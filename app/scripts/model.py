@@ -10,27 +10,29 @@ from app.execution_errors import WrittenError
 from app.limits import LimitChoice, Limits, Seed
 from app.losses import WrittenWarnings
 from app.payloads.model import PayloadRef
+from app.references import Description, Name, Note
 from app.sandbox.outcomes import Finding, Io, ScriptKind
 from app.sandbox.protocol import Isolation
+from app.schemas.pinned import SchemaReference, SchemaVersionRef
 
 # `/scripts/check` is a route, so no script can have this name.
 RESERVED_NAMES: Final = frozenset({"check"})
 
-NAME_PATTERN: Final = r"^[a-z0-9][a-z0-9._-]{0,62}$(?!\n)"
-Name = Annotated[str, Meta(pattern=NAME_PATTERN)]
-# PostgreSQL's text type stores every character but NUL.
-Description = Annotated[str, Meta(max_length=4_000, pattern=r"^[^\x00]*$")]
-Note = Annotated[str, Meta(max_length=1_000, pattern=r"^[^\x00]*$")]
-
 
 class CreateScript(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Body of `POST /scripts`: a new script and its version 1."""
+    """Body of `POST /scripts`: a new script and its version 1.
+
+    `input_schema` and `output_schema` name schemas, such as `events@3`; a name alone or an alias
+    is resolved now.
+    """
 
     name: Name
     source: str
     description: Description = ""
     note: Note = ""
     io: Io = Io.JSON
+    input_schema: SchemaReference | None = None
+    output_schema: SchemaReference | None = None
     limits: LimitChoice = LimitChoice()
 
 
@@ -40,6 +42,8 @@ class AddVersion(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     source: str
     note: Note = ""
     io: Io = Io.JSON
+    input_schema: SchemaReference | None = None
+    output_schema: SchemaReference | None = None
     limits: LimitChoice = LimitChoice()
 
 
@@ -53,6 +57,8 @@ class CheckScript(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     source: str
     note: Note = ""
     io: Io = Io.JSON
+    input_schema: SchemaReference | None = None
+    output_schema: SchemaReference | None = None
     limits: LimitChoice = LimitChoice()
     sample: Raw | UnsetType = UNSET
     params: Raw | UnsetType = UNSET
@@ -83,6 +89,8 @@ class Version(Struct, frozen=True, kw_only=True):
 
     `kinds` is what it can be run as: `process` by executions, `map` and `fold` by runs, whose parts
     are folded in any order if there is a `merge`. `io`: `process` gets and returns JSON or bytes.
+    What `process` and `map` get satisfies `input_schema`, what they return `output_schema`; both
+    are exact versions, such as `events@3`, or null.
     """
 
     version: int
@@ -92,6 +100,8 @@ class Version(Struct, frozen=True, kw_only=True):
     note: str
     kinds: tuple[ScriptKind, ...]
     io: Io
+    input_schema: str | None
+    output_schema: str | None
     created_at: datetime
 
 
@@ -106,19 +116,6 @@ class Script(Struct, frozen=True, kw_only=True):
     archived_at: datetime | None
     latest_version: Version
     version: Version | UnsetType = UNSET
-
-
-class Alias(Struct, frozen=True, kw_only=True):
-    """A movable name for a version."""
-
-    alias: str
-    version: int
-    updated_at: datetime
-
-    @property
-    def etag(self) -> str:
-        """Return the entity tag, which every move changes, even a move back."""
-        return f'"{self.version}-{int(self.updated_at.timestamp() * 1_000_000)}"'
 
 
 class ComparisonVerdict(Struct, frozen=True, kw_only=True):
@@ -157,6 +154,8 @@ class SampleReceipt(Struct, frozen=True, kw_only=True):
     run_ms: float
     cpu_ms: float
     peak_memory_bytes: int
+    input_schema: SchemaVersionRef | UnsetType = UNSET
+    output_schema: SchemaVersionRef | UnsetType = UNSET
 
 
 class Sample(Struct, frozen=True, kw_only=True):

@@ -16,6 +16,7 @@ from app.idempotency.model import IdempotencyKey, Repeated, RequestKey, key_for
 from app.idempotency.store import remember, require_new
 from app.preconditions import Preconditions
 from app.quotas.model import effective_caps
+from app.references import is_uuid
 from app.resources import Resources
 from app.scripts import store
 from app.scripts.model import (
@@ -27,7 +28,7 @@ from app.scripts.model import (
     Script,
 )
 from app.scripts.problems import NameTaken, script_archived, script_not_found
-from app.scripts.refs import ScriptRef, is_uuid
+from app.scripts.refs import ScriptRef
 from app.scripts.service import (
     locked_script,
     read_script,
@@ -36,6 +37,7 @@ from app.scripts.service import (
     target_of,
 )
 from app.scripts.upload_check import CheckedSource
+from app.scripts.version_schemas import resolve_schemas
 from app.settings import Settings
 
 # A script has no entity tag: a precondition can only test whether it exists.
@@ -115,7 +117,8 @@ async def create_script(
 ) -> tuple[CreatedScript, UploadOutcome]:
     """Store a script with its version 1, once for each idempotency key.
 
-    Raises NameTaken, QuotaExceeded, and whatever `reauthorize` and `require_new` raise.
+    Raises NameTaken, QuotaExceeded, and whatever `reauthorize`, `require_new` and
+    `resolve_schemas` raise.
     """
     # The check took a while: the caller's key may have been revoked since.
     await reauthorize(caller)
@@ -151,6 +154,7 @@ async def _insert(
             source=source.encoded,
             kinds=source.kinds,
             io=upload.io,
+            schemas=await resolve_schemas(conn, tenant, upload),
             limits=upload.limits,
             note=upload.note,
         )
@@ -173,9 +177,9 @@ async def add_version(
 ) -> tuple[AddedVersion, UploadOutcome]:
     """Store the next version, once for each idempotency key.
 
-    If the newest version has the same source and limits, it is returned unchanged. Raises
-    ScriptNotFound, ScriptArchived, QuotaExceeded, and whatever `reauthorize` and `require_new`
-    raise.
+    If the newest version has the same source, limits and schemas, it is returned unchanged. Raises
+    ScriptNotFound, ScriptArchived, QuotaExceeded, and whatever `reauthorize`, `require_new` and
+    `resolve_schemas` raise.
     """
     once = key_for(key, upload)
     try:
@@ -229,6 +233,7 @@ async def _append(
     await reauthorize(caller)
     tenant, hours = caller.tenant, resources.settings.idempotency_hours
     async with locked_script(resources, tenant, script, key=key) as (conn, script_id):
+        schemas = await resolve_schemas(conn, tenant, upload)
         same = await store.newest_is(
             conn,
             tenant,
@@ -236,6 +241,7 @@ async def _append(
             source=source.encoded,
             kinds=source.kinds,
             io=upload.io,
+            schemas=schemas,
             limits=upload.limits,
         )
         if same is not None:
@@ -251,6 +257,7 @@ async def _append(
             source=source.encoded,
             kinds=source.kinds,
             io=upload.io,
+            schemas=schemas,
             limits=upload.limits,
             note=upload.note,
         )

@@ -2,8 +2,24 @@
 
 from typing import Final
 
-# In order: scripts are created before they run, and archived last.
+# In order: schemas are put before scripts and datasets name them, scripts are created before they
+# run, and archived last.
 STORY: Final = (
+    "putSchema",
+    "checkSchema",
+    "listSchemas",
+    "showSchema",
+    "describeSchema",
+    "listSchemaVersions",
+    "showSchemaVersion",
+    "showSchemaDocument",
+    "showSchemaTable",
+    "validateDocuments",
+    "moveSchemaAlias",
+    "listSchemaAliases",
+    "showSchemaAlias",
+    "removeSchemaAlias",
+    "archiveSchema",
     "createScript",
     "checkScript",
     "addVersion",

@@ -8,8 +8,8 @@ import {
 } from "./primordials.js";
 
 // The first line of the text is JSON: the `documents` as pairs of a URI and the length of its text;
-// the URIs that are `strict`; the URIs of `input` and `output`, or null; instead of the former a
-// choice `{by, uris}`; and `excerpts`. The texts of the documents follow.
+// the URIs that are `strict`; the URI of `input`, a choice `{by, uris}`, or null; the URIs of
+// `outputs`, all of which decide; and `excerpts`. The texts of the documents follow.
 //
 // `input` takes a value that JSON.parse returned, `output` the JSON that was written. Both return
 // null, or why it is refused.
@@ -34,7 +34,7 @@ export const openChecks = (text) => {
       : { __proto__: null, kind: "schema_mismatch", side, schema, ...boundedErrors(errors) };
   };
 
-  const { input, output } = job;
+  const { input, outputs } = job;
   const choose = input !== null && typeof input === "object" ? chooser(input) : null;
   return {
     __proto__: null,
@@ -44,7 +44,15 @@ export const openChecks = (text) => {
       const chosen = choose(value);
       return typeof chosen === "string" ? judge("input", chosen, value) : chosen;
     },
-    output: (written) => (output === null ? null : judge("output", output, parseJson(written))),
+    output: (written) => {
+      if (outputs.length === 0) return null;
+      const value = parseJson(written);
+      let refused = null;
+      for (let i = 0; i < outputs.length && refused === null; i++) {
+        refused = judge("output", outputs[i], value);
+      }
+      return refused;
+    },
   };
 };
 

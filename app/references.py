@@ -1,0 +1,102 @@
+"""Define what names versions: names and ids, numbers and aliases, and how they are described."""
+
+import re
+from datetime import datetime
+from typing import Annotated, Final
+from uuid import UUID
+
+from msgspec import Meta, Struct
+
+from app.errors import InvalidRequest, Problem, clipped
+from app.wording import expected
+
+LATEST: Final = "latest"
+
+NAME_PATTERN: Final = r"^[a-z0-9][a-z0-9._-]{0,62}$(?!\n)"
+Name = Annotated[str, Meta(pattern=NAME_PATTERN)]
+# PostgreSQL's text type stores every character but NUL.
+Description = Annotated[str, Meta(max_length=4_000, pattern=r"^[^\x00]*$")]
+Note = Annotated[str, Meta(max_length=1_000, pattern=r"^[^\x00]*$")]
+
+_ALIAS: Final = re.compile(r"[a-z][a-z0-9._-]{0,62}")
+_VERSION: Final = re.compile(r"[1-9][0-9]{0,8}")
+_UUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+
+
+class Alias(Struct, frozen=True, kw_only=True):
+    """A movable name for a version."""
+
+    alias: str
+    version: int
+    updated_at: datetime
+
+    @property
+    def etag(self) -> str:
+        """Return the entity tag, which every move changes, even a move back."""
+        return f'"{self.version}-{int(self.updated_at.timestamp() * 1_000_000)}"'
+
+
+class Parser(Struct, frozen=True):
+    """Parses references to the resources of one kind, such as `script`, and to their versions."""
+
+    noun: str
+    not_found: type[Problem]
+    version_not_found: type[Problem]
+    # What lists the resources, and what shows a version, given a name and a selector.
+    listed: str
+    shown: str
+
+    def reference(self, text: str) -> tuple[UUID | str, int | str]:
+        """Parse a reference to its subject and selector. Raises a 404 for any other text."""
+        name, at, selector = text.partition("@")
+        subject = self.subject(name)
+        return subject, self.selector(selector) if at else LATEST
+
+    def selector(self, text: str) -> int | str:
+        """Parse a version's number, an alias or `latest`. Raises `version_not_found`."""
+        if _VERSION.fullmatch(text):
+            return int(text)
+        if _ALIAS.fullmatch(text):
+            return text
+        raise self.version_not_found(
+            f"{clipped(text)!r} is neither a version's number nor an alias"
+        )
+
+    def subject(self, text: str) -> UUID | str:
+        """Parse an id or a name. Raises `not_found` for any other text."""
+        if is_uuid(text):
+            return UUID(text)
+        if is_name(text):
+            return text
+        name, at, selector = text.partition("@")
+        if at and (is_uuid(name) or is_name(name)):
+            shown = self.shown.format(name, clipped(selector))
+            raise self.not_found(
+                f"{clipped(text)!r} names a version, and this route takes a {self.noun}, {name!r}; "
+                f"{shown} returns the version"
+            )
+        raise self.not_found(
+            f"{clipped(text)!r} is neither a {self.noun}'s id nor a name; {self.listed} lists them"
+        )
+
+    def new(self, text: str) -> UUID | str:
+        """Parse an id, or a name for a new one. Raises InvalidRequest."""
+        if not is_uuid(text) and not is_name(text):
+            message = f"{clipped(text)!r} cannot name a {self.noun}: {expected(Name)}"
+            raise InvalidRequest(message, errors=[{"pointer": f"/{self.noun}", "message": message}])
+        return self.subject(text)
+
+
+def is_name(text: str) -> bool:
+    """Return whether a text has the form of a name. UUIDs have it too, but are ids."""
+    return re.match(NAME_PATTERN, text) is not None
+
+
+def is_alias(text: str) -> bool:
+    """Return whether a text can be an alias."""
+    return _ALIAS.fullmatch(text) is not None and text != LATEST
+
+
+def is_uuid(text: str) -> bool:
+    """Return whether a text is a UUID in its canonical form, which no name may have."""
+    return _UUID.fullmatch(text) is not None
