@@ -135,7 +135,17 @@ def _with_ids() -> Iterator[str]:
 def _filled(path: str, **ids: str) -> str:
     values = {
         **dict.fromkeys(
-            ("script", "schema", "execution", "comparison", "batch", "upload", "run", "callback", "disabled"),
+            (
+                "script",
+                "schema",
+                "execution",
+                "comparison",
+                "batch",
+                "upload",
+                "run",
+                "callback",
+                "disabled",
+            ),
             str(NOWHERE),
         ),
         "dataset": "nowhere",

@@ -13,6 +13,7 @@ STORY: Final = (
     "listSchemaVersions",
     "showSchemaVersion",
     "showSchemaDocument",
+    "showSchemaTable",
     "validateDocuments",
     "moveSchemaAlias",
     "listSchemaAliases",
