@@ -37,7 +37,9 @@ def letter(
     )
 
 
-async def insert_pipe(conn: Connection, name: str = "orders", tenant: UUID = DEFAULT_TENANT) -> UUID:
+async def insert_pipe(
+    conn: Connection, name: str = "orders", tenant: UUID = DEFAULT_TENANT
+) -> UUID:
     """Insert a pipe that nothing runs."""
     pipe = uuid.uuid7()
     await conn.execute(INSERT_PIPE, pipe, tenant, name)
@@ -56,7 +58,9 @@ class Letters:
             return await insert_dead_letters(conn, DEFAULT_TENANT, self.pipe, letters)
 
     async def ids(self) -> list[UUID]:
-        return [row["id"] for row in await self.pool.fetch("SELECT id FROM dead_letters ORDER BY id")]
+        return [
+            row["id"] for row in await self.pool.fetch("SELECT id FROM dead_letters ORDER BY id")
+        ]
 
     async def usage(self, tenant: UUID = DEFAULT_TENANT) -> tuple[int, int]:
         """Return the bytes that are counted, and those that are there."""

@@ -32,7 +32,9 @@ def _letters() -> list[NewDeadLetter]:
             kind="timeout" if number % 5 else "script_error",
         )
         versions = {"schema": (ONE, 1 + number % 2), "script": (OTHER, 1)} if number < 12 else {}
-        made.append(NewDeadLetter(**{f: getattr(plain, f) for f in plain.__struct_fields__} | versions))
+        made.append(
+            NewDeadLetter(**{f: getattr(plain, f) for f in plain.__struct_fields__} | versions)
+        )
     return made
 
 
@@ -113,14 +115,16 @@ def test_pointers_are_hashed_whatever_characters_they_have() -> None:
 
 
 _SCANS = {
-    name: text for name, text in vars(scanning).items() if name.startswith("SCAN_") and "SELECT" in text
+    name: text
+    for name, text in vars(scanning).items()
+    if name.startswith("SCAN_") and "SELECT" in text
 }
 _STATEMENTS = [
     *(
         (text, "dead_letters_dead_of_pipe_idx" if "DEAD_OF_PIPE" in name
          else "dead_letters_dead_idx" if "DEAD" in name
          else "dead_letters_pipe_idx" if "OF_PIPE" in name
-         else "dead_letters_tenant_idx")
+         else "dead_letters_pkey")
         for name, text in _SCANS.items()
     ),
     (retention.DELETE_LETTERS, "dead_letters_age_idx"),
@@ -130,9 +134,7 @@ _STATEMENTS = [
 
 
 @pytest.mark.parametrize(("statement", "index"), _STATEMENTS)
-async def test_an_index_gives_the_order_or_the_rows(
-    pool: Pool, statement: str, index: str
-) -> None:
+async def test_an_index_gives_the_order_or_the_rows(pool: Pool, statement: str, index: str) -> None:
     async with pool.acquire() as conn, conn.transaction():
         await conn.execute("SET LOCAL enable_seqscan = off")
         await conn.execute("SET LOCAL enable_bitmapscan = off")

@@ -8,9 +8,11 @@ import uuid_utils.compat as uuid
 from hypothesis import HealthCheck, given, settings as hypothesis_settings, strategies as st
 from msgspec.structs import replace
 
+from app.blobs import open_blobs
 from app.db import Pool, open_pool
 from app.dead_letters.letter_store import erase_events, select_event, select_letters
 from app.dead_letters.model import FailedAgain, LetterFilter, LetterState
+from app.dead_letters.retention import DEAD_LETTER_OWNER
 from app.dead_letters.store import (
     count_for_redrive,
     insert_dead_letters,
@@ -19,6 +21,7 @@ from app.dead_letters.store import (
     select_for_redrive,
 )
 from app.payloads.model import StoredPayload
+from app.payloads.retention import expire
 from app.quotas.errors import QuotaExceeded
 from app.settings import Settings
 from app.tenants.model import DEFAULT_TENANT
@@ -174,3 +177,24 @@ async def test_a_refused_insertion_keeps_nothing_and_leaves_the_transaction_usab
     assert await letters.ids() == []
     assert await letters.usage() == (0, 0)
     assert await letters.pool.fetchval("SELECT trouble FROM pipes") == "no room"
+
+
+async def test_age_deletes_letters_in_steps_and_0_keeps_them(
+    letters: Letters, settings: Settings
+) -> None:
+    await letters.insert([letter(number) for number in range(450)])
+    old = (await letters.ids())[:420]
+    async with letters.pool.acquire() as conn:
+        await mark_moved(conn, DEFAULT_TENANT, REDRIVE, old[:10])
+        await erase_events(conn, DEFAULT_TENANT, old[10:20])
+    await letters.pool.execute(
+        "UPDATE dead_letters SET failed_at = now() - interval '31 days' WHERE id = ANY ($1)", old
+    )
+    blobs = open_blobs(settings)
+
+    never = replace(settings, dead_letter_days=0)
+    await expire(letters.pool, blobs, never, (DEAD_LETTER_OWNER,))
+    assert len(await letters.ids()) == 450
+    await expire(letters.pool, blobs, settings, (DEAD_LETTER_OWNER,))
+    assert len(await letters.ids()) == 30
+    await letters.require_counted()
