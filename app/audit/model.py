@@ -47,8 +47,8 @@ class Action(StrEnum):
     EXECUTION_REPLAYED = "execution.replayed"
     RUN_CANCELLED = "run.cancelled"
     RUN_REPLAYED = "run.replayed"
-    DEAD_LETTER_ERASED = "dead-letter.erased"
-    DEAD_LETTERS_ERASED = "dead-letters.erased"
+    LETTER_ERASED = "letter.erased"
+    LETTERS_ERASED = "letters.erased"
     CALLBACK_RESENT = "callback.resent"
     CALLBACK_ENABLED = "callback.enabled"
     SECRET_CREATED = "secret.created"  # noqa: S105 - an action

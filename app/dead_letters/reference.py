@@ -30,7 +30,7 @@ from app.http.openapi import BINARY, RAW_TEXT, ResponseSpec, documented
 from app.http.openapi_parameters import load_examples
 from app.http.ranges import DESCRIBED as DESCRIBED_RANGES, RangeNotSatisfiable
 from app.http.undeclared import not_evaluated
-from app.pagination import Page, PageQuery
+from app.pagination import DEFAULT_PAGE, Cursor, Page, PageLimit
 from app.schemas.problems import schema_not_found, schema_version_not_found
 from app.scripts.problems import script_not_found, version_not_found
 
@@ -90,10 +90,11 @@ class LetterQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         )
 
 
-class LetterListQuery(
-    LetterQuery, PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=True
-):
-    """Query parameters of a list of dead letters."""
+class LetterListQuery(LetterQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Query parameters of a list of dead letters: conditions, and those of PageQuery."""
+
+    cursor: Cursor | UnsetType = UNSET
+    limit: PageLimit = DEFAULT_PAGE
 
 
 class DownloadQuery(LetterQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
