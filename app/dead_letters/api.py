@@ -97,7 +97,7 @@ async def show_dead_letter(letter: str, resources: Resources, tenant: UUID) -> D
     operation_class=reference.SHOW_EVENT,
     **needs(Scope.READ),
 )
-async def show_event(
+async def show_dead_letter_event(
     letter: str, request: AnyRequest, resources: Resources, tenant: UUID
 ) -> Response[bytes] | Stream:
     """Download the event of a dead letter.
@@ -148,7 +148,7 @@ router = Router(
         count_dead_letters,
         download_dead_letters,
         show_dead_letter,
-        show_event,
+        show_dead_letter_event,
         erase_dead_letter,
         erase_dead_letters,
     ],

@@ -1,6 +1,5 @@
 """Describe dead letters in the OpenAPI document: responses, problems, parameters, examples."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Final, Literal
 from uuid import UUID
@@ -23,7 +22,7 @@ from app.dead_letters.model import (
     LetterCounts,
     LetterState,
 )
-from app.dead_letters.problems import event_erased, event_with_line_feed, letter_not_found
+from app.dead_letters.problems import EventErased, event_with_line_feed, letter_not_found
 from app.errors import invalid
 from app.http.bodies import parse_datetime
 from app.http.openapi import BINARY, RAW_TEXT, ResponseSpec, documented
@@ -176,7 +175,10 @@ SHOW_EVENT: Final = documented(
     },
     problems=(
         _NO_LETTER,
-        event_erased(datetime(2026, 11, 28, 9, 30, tzinfo=UTC)),
+        EventErased(
+            "the event was erased at 2026-11-28T09:30:00Z; the letter is kept",
+            members={"erased_at": "2026-11-28T09:30:00.000000Z"},
+        ),
         RangeNotSatisfiable("there are 904 bytes"),
         NO_DATABASE,
     ),

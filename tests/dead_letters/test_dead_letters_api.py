@@ -85,7 +85,7 @@ def test_a_letter_is_shown_with_its_event_as_it_is_or_in_base64(
 def test_a_page_leads_to_the_next_and_a_cursor_is_for_its_filter(system: System) -> None:
     pipe, ids = _insert(system, [letter(number, pointer="/a") for number in range(5)])
     found: list[str] = []
-    cursor: dict[str, str] = {}
+    cursor: dict[str, Any] = {}
     while True:
         page = _get(system, "/dead-letters", pipe=pipe, pointer="/a", limit=2, **cursor)
         found += [each["id"] for each in page["items"]]
