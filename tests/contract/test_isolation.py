@@ -348,7 +348,7 @@ def _told(answer: httpx.Response, owned: Owned) -> str:
     """Return a response without the requested ids."""
     text = answer.text
     made = (owned.script, owned.schema, owned.execution, owned.upload)
-    own = (*made, owned.comparison, owned.batch, owned.run)
+    own = (*made, owned.comparison, owned.batch, owned.run, owned.letter)
     for each in (*own, str(NOWHERE), "hidden", "nowhere"):
         text = text.replace(each, "ID")
     return text
