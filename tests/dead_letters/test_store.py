@@ -28,6 +28,7 @@ from app.tenants.model import DEFAULT_TENANT
 from tests.dead_letters.letters import Letters, insert_pipe, letter
 
 REDRIVE = UUID(int=7)
+_WAITING = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
 
 
 @given(events=st.lists(st.binary(max_size=200), min_size=1, max_size=5))
@@ -160,6 +161,24 @@ async def test_letters_at_once_fill_a_quota_and_do_not_pass_it(
     # What is there already needs no room.
     kept = pipes[done.index(1)]
     assert await Letters(pool, kept).insert([letter(0, b"x" * 100)]) == 0
+
+
+async def test_an_insertion_waits_for_letters_that_are_not_committed(
+    pool: Pool, letters: Letters
+) -> None:
+    size = len(letter(1).event) + len(letter(1).error)
+    await pool.execute("UPDATE tenants SET max_stored_bytes = $1", size)
+
+    async with pool.acquire() as conn:
+        async with conn.transaction():
+            await insert_dead_letters(conn, DEFAULT_TENANT, letters.pipe, [letter(1)])
+            second = asyncio.create_task(letters.insert([letter(2)]))
+            while not await conn.fetchval(_WAITING):
+                assert not second.done(), second
+                await asyncio.sleep(0.01)
+        with pytest.raises(QuotaExceeded):
+            await second
+    assert await letters.usage() == (size, size)
 
 
 async def test_a_refused_insertion_keeps_nothing_and_leaves_the_transaction_usable(
