@@ -3,13 +3,14 @@
 import json
 from collections.abc import Iterator
 from typing import Any, Final
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
 from msgspec import Struct
 
 from app.auth.model import Scope
+from tests.dead_letters.letters import INSERT_LETTER
 from tests.support.requests_with_bodies import FOLD
 from tests.support.system import ROOT
 from tests.support.system_with_keys import CreatedTestKey, SystemWithKeys
@@ -69,6 +70,13 @@ WITHOUT_ID: Final = {
     "createRun",
     "listRuns",
     "headListRuns",
+    "listDeadLetters",
+    "headListDeadLetters",
+    "countDeadLetters",
+    "headCountDeadLetters",
+    "downloadDeadLetters",
+    "headDownloadDeadLetters",
+    "eraseDeadLetters",
 }
 # Not tenant data.
 NOBODYS: Final = {"live", "headLive", "ready", "headReady", "showIndex", "headShowIndex"}
@@ -84,6 +92,7 @@ class Owned(Struct, frozen=True):
     comparison: str
     batch: str
     run: str
+    letter: str
     owner: CreatedTestKey
     stranger: CreatedTestKey
 
@@ -122,7 +131,9 @@ def owned(keyed: SystemWithKeys) -> Owned:
     wanted = {"script": "hidden-fold", "dataset": "hidden"}
     run = keyed.post("/runs", owner.key, json=wanted).json()["id"]
     assert keyed.get(f"/runs/{run}?wait=60", owner.key).json()["status"] == "succeeded"
-    return Owned(script, schema, execution, upload, comparison, batch, run, owner, stranger)
+    letter = str(uuid4())
+    keyed.execute(INSERT_LETTER, UUID(letter), "isolation-owner")
+    return Owned(script, schema, execution, upload, comparison, batch, run, letter, owner, stranger)
 
 
 def _with_ids() -> Iterator[str]:
@@ -143,6 +154,7 @@ def _filled(path: str, **ids: str) -> str:
                 "batch",
                 "upload",
                 "run",
+                "letter",
                 "callback",
                 "disabled",
             ),
@@ -189,6 +201,7 @@ def test_a_foreign_id_is_answered_like_an_unknown_one(
         comparison=owned.comparison,
         batch=owned.batch,
         run=owned.run,
+        letter=owned.letter,
     )
     unknown = _filled(path)
 
@@ -252,6 +265,15 @@ def test_lists_names_and_references_do_not_cross_tenants(
     elsewhere = f"/batches?script={owned.script}"
     assert keyed.post(elsewhere, stranger, content=b"1", headers=_NDJSON).status_code == 404
     assert keyed.get("/runs", stranger).json()["items"] == []
+    for query in ("", f"?pipe={owned.letter}"):
+        for path in ("", "/counts"):
+            assert keyed.get(f"/dead-letters{path}{query}", stranger).json()["items"] == []
+        assert keyed.get(f"/dead-letters/download{query}", stranger).content == b""
+    erasing = keyed.key("isolation-stranger", [Scope.WRITE_PIPES]).key
+    erased = keyed.request("DELETE", f"/dead-letters?pipe={owned.letter}", erasing)
+    assert erased.json() == {"erased": 0, "complete": True}
+    kept = keyed.get(f"/dead-letters/{owned.letter}/event", owned.owner.key)
+    assert kept.content == b"secret"
     assert keyed.get(f"/executions?run={owned.run}", stranger).json()["items"] == []
     own = keyed.post("/scripts", stranger, json={"name": "own-fold", "source": FOLD})
     assert own.status_code == 201
@@ -321,7 +343,7 @@ def _told(answer: httpx.Response, owned: Owned) -> str:
     """Return a response without the requested ids."""
     text = answer.text
     made = (owned.script, owned.schema, owned.execution, owned.upload)
-    own = (*made, owned.comparison, owned.batch, owned.run)
+    own = (*made, owned.comparison, owned.batch, owned.run, owned.letter)
     for each in (*own, str(NOWHERE), "hidden", "nowhere"):
         text = text.replace(each, "ID")
     return text
