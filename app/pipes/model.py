@@ -140,11 +140,13 @@ class PutPipe(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class LoadedPipe(Struct, frozen=True, kw_only=True):
     """A pipe to work on; `position` is the JSON of how far its source has been read.
 
-    `source_revision` is the revision that changed the source last. `weight` is the tenant's.
+    `source_revision` is the revision that changed the source last. `weight` is that
+    of the tenant, whose name is `tenant`.
     """
 
     id: UUID
     tenant_id: UUID
+    tenant: str
     name: str
     revision: int
     definition: PutPipe
