@@ -14,7 +14,7 @@ _RATE_SECONDS = 60
 
 INSERT_PIPE = """
 INSERT INTO pipes (id, tenant_id, name, definition)
-VALUES ($1, $2, $3, $4::text::jsonb)
+VALUES ($1, $2, $3, $4)
 ON CONFLICT (tenant_id, name) DO NOTHING
 RETURNING id
 """
@@ -24,8 +24,7 @@ async def insert_pipe(
     conn: Connection, tenant: UUID, pipe_id: UUID, name: str, definition: PutPipe
 ) -> bool:
     """Add a pipe; return whether the name was free."""
-    written = _written(definition)
-    return await conn.fetchval(INSERT_PIPE, pipe_id, tenant, name, written) is not None
+    return await conn.fetchval(INSERT_PIPE, pipe_id, tenant, name, definition) is not None
 
 
 class LockedPipe(Struct, frozen=True, kw_only=True):
@@ -61,7 +60,7 @@ async def lock_pipe(conn: Connection, tenant: UUID, name: str) -> LockedPipe | N
 
 UPDATE_PIPE = """
 UPDATE pipes
-SET definition = $3::text::jsonb,
+SET definition = $3,
     revision = revision + 1,
     source_revision = CASE WHEN $4 THEN revision + 1 ELSE source_revision END,
     position = CASE WHEN $4 THEN NULL ELSE position END,
@@ -78,7 +77,7 @@ async def update_pipe(
     conn: Connection, tenant: UUID, pipe_id: UUID, definition: PutPipe, *, other_source: bool
 ) -> None:
     """Change a definition; another source is read from its beginning."""
-    await conn.execute(UPDATE_PIPE, tenant, pipe_id, _written(definition), other_source)
+    await conn.execute(UPDATE_PIPE, tenant, pipe_id, definition, other_source)
 
 
 PAUSE_PIPE = """
@@ -214,17 +213,13 @@ def loaded(row: asyncpg.Record) -> LoadedPipe:
         revision=row["revision"],
         source_revision=row["source_revision"],
         definition=_read(row["definition"]),
-        position=None if position is None else str(position).encode(),
+        position=None if position is None else msgspec.json.encode(position),
         weight=row["weight"],
     )
 
 
-def _read(definition: str) -> PutPipe:
-    return msgspec.json.decode(definition, type=PutPipe)
-
-
-def _written(definition: PutPipe) -> str:
-    return msgspec.json.encode(definition).decode()
+def _read(definition: object) -> PutPipe:
+    return msgspec.convert(definition, PutPipe)
 
 
 def _pipe(row: asyncpg.Record) -> Pipe:

@@ -16,20 +16,26 @@ class Event(Struct, frozen=True, kw_only=True):
     """An event as its source has it; `data`: its bytes, exactly.
 
     `id` is the same each time that the source delivers the event, and of up to MAX_EVENT_ID_BYTES
-    bytes. `receipt` is the source's own, to acknowledge the event by.
+    bytes. `receipt` is the source's own, to acknowledge the event by. Of two events with the same
+    `group` the source keeps the order; None: it has one order for all, or none.
+    `fault`: why this cannot be an event at all, in which case `data` is what there is: it becomes a
+    dead letter unread.
     """
 
     id: str
     data: bytes
     receipt: Any = None
     received_at: datetime | None = None
+    group: str | None = None
+    fault: str | None = None
 
 
 class Outgoing(Struct, frozen=True, kw_only=True):
-    """An event as it is forwarded, under the id of the event that it was made of."""
+    """An event as it is forwarded, under the id and the group of the event that it was made of."""
 
     id: str
     data: bytes
+    group: str | None = None
 
 
 class Lag(Struct, frozen=True, kw_only=True):
