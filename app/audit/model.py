@@ -40,6 +40,11 @@ class Action(StrEnum):
     EXECUTION_REPLAYED = "execution.replayed"
     RUN_CANCELLED = "run.cancelled"
     RUN_REPLAYED = "run.replayed"
+    PIPE_CREATED = "pipe.created"
+    PIPE_CHANGED = "pipe.changed"
+    PIPE_PAUSED = "pipe.paused"
+    PIPE_RESUMED = "pipe.resumed"
+    PIPE_DELETED = "pipe.deleted"
     CALLBACK_RESENT = "callback.resent"
     CALLBACK_ENABLED = "callback.enabled"
     SECRET_CREATED = "secret.created"  # noqa: S105 - an action
