@@ -905,8 +905,9 @@ CREATE TABLE pipe_inbox (
     body bytea NOT NULL,
     received_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     CONSTRAINT pipe_inbox_check CHECK (((events_done >= 0) AND (events_done < events))),
-    CONSTRAINT pipe_inbox_check1 CHECK ((((octet_length(event_id) >= 1) AND (octet_length(event_id) <= 200)) AND (events = 1))),
-    CONSTRAINT pipe_inbox_events_check CHECK ((events > 0))
+    CONSTRAINT pipe_inbox_event_id_check CHECK (((octet_length(event_id) >= 1) AND (octet_length(event_id) <= 200))),
+    CONSTRAINT pipe_inbox_events_check CHECK ((events > 0)),
+    CONSTRAINT pipe_inbox_single_check CHECK (((event_id IS NULL) OR (events = 1)))
 );
 
 COMMENT ON COLUMN pipe_inbox.events_done IS 'events at the beginning of the body that need no more work';
@@ -1238,6 +1239,7 @@ CREATE TABLE schema_versions (
     version integer NOT NULL,
     tenant_id uuid NOT NULL,
     document bytea NOT NULL,
+    size_bytes integer GENERATED ALWAYS AS (octet_length(document)) STORED NOT NULL,
     sha256 bytea GENERATED ALWAYS AS (sha256(document)) STORED NOT NULL,
     strict boolean NOT NULL,
     note text DEFAULT ''::text NOT NULL,
@@ -1259,12 +1261,10 @@ CREATE TABLE schemas (
     name text NOT NULL,
     description text DEFAULT ''::text NOT NULL,
     compatibility text DEFAULT 'none'::text NOT NULL,
-    last_version integer DEFAULT 0 NOT NULL,
     archived_at timestamp with time zone,
     created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     updated_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     CONSTRAINT schemas_compatibility_check CHECK ((compatibility = ANY (ARRAY['none'::text, 'backward'::text, 'forward'::text, 'full'::text]))),
-    CONSTRAINT schemas_last_version_check CHECK ((last_version >= 0)),
     CONSTRAINT schemas_name_check CHECK ((name ~ '^[a-z0-9][a-z0-9._-]{0,62}$'::text))
 );
 
@@ -1713,6 +1713,10 @@ CREATE INDEX runs_active_of_tenant_idx ON runs USING btree (tenant_id) WHERE (fi
 CREATE INDEX runs_finished_idx ON runs USING btree (finished_at, id) WHERE (finished_at IS NOT NULL);
 
 CREATE INDEX runs_page_idx ON runs USING btree (tenant_id, id DESC);
+
+CREATE INDEX schema_versions_tenant_idx ON schema_versions USING btree (tenant_id);
+
+CREATE INDEX schemas_page_idx ON schemas USING btree (tenant_id, id DESC);
 
 CREATE INDEX script_versions_tenant_idx ON script_versions USING btree (tenant_id);
 
