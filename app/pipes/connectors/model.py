@@ -88,25 +88,25 @@ class Sink(Protocol):
 class StoredSource(Source, Protocol):
     """A source in Crivo's own database, which forgets events in the transaction of their outcome.
 
-    Only these give each event exactly once, together with a StoredSink.
+    With a StoredSink too, each event has exactly one outcome.
     """
 
     async def commit(self, conn: Connection, events: Sequence[Event]) -> None:
-        """Forget the events of one batch in a transaction of the caller."""
+        """Forget the events of one batch, in a transaction of the caller.
+
+        `acknowledge` follows, once that is committed.
+        """
 
 
 @runtime_checkable
 class StoredSink(Sink, Protocol):
-    """A sink in Crivo's own database: what `send` has stored counts once `commit` has committed."""
+    """A sink in Crivo's own database: what `send` has stored counts once `commit` is committed."""
 
     async def commit(self, conn: Connection) -> None:
         """Publish what was sent since the last commit, in a transaction of the caller.
 
-        Raises ConnectorUnavailable, after which nothing of it counts, as after a rollback.
+        Raises ConnectorUnavailable and QuotaExceeded.
         """
-
-    async def discard(self) -> None:
-        """Forget what was sent and will not be committed."""
 
 
 class ConnectorUnavailable(Exception):
