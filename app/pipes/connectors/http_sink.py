@@ -20,7 +20,7 @@ from app.egress.policy import pipe_policy
 from app.egress.targets import Target, UnusableTarget, parse_target
 from app.limits import MIB
 from app.pipes.connectors.model import ConnectorUnavailable, Outgoing
-from app.pipes.model import HttpSink as Definition
+from app.pipes.model import HttpSink as Definition, LoadedPipe
 from app.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -39,7 +39,7 @@ _ID_CHARACTERS: Final = "!$&'()*+-./:;=?@_~"
 
 @asynccontextmanager
 async def open_http_sink(
-    settings: Settings, pool: Pool, *, tenant: UUID, sink: Definition
+    settings: Settings, pool: Pool, pipe: LoadedPipe, sink: Definition
 ) -> AsyncIterator["HttpSink"]:
     """Open a client for the length of the block. Raises ConnectorUnavailable."""
     policy = pipe_policy(settings)
@@ -50,7 +50,7 @@ async def open_http_sink(
         raise ConnectorUnavailable(f"the URL {error}") from None
     # Of this pipe only, so that connections can serve many requests.
     async with open_egress_client(policy, connections=1, keep_alive=True) as client:
-        yield HttpSink(client, pool, tenant=tenant, target=target, sink=sink)
+        yield HttpSink(client, pool, tenant=pipe.tenant_id, target=target, sink=sink)
 
 
 class HttpSink:
