@@ -67,6 +67,7 @@ from app.keys.key_cache import KeyCache, open_key_cache
 from app.lifecycle import Watchdog, exit_cleanly_on_signals, open_watchdog
 from app.limits import MAX_PARTS_AT_ONCE, MAX_RECORD_STREAMS, MAX_UPLOAD_BYTES
 from app.metrics import configure_metrics
+from app.pipes.api import router as pipes
 from app.pipes.connectors.permissions import require_usable_connectors
 from app.prometheus.api import router as metrics
 from app.prometheus.listener import open_listener
@@ -80,6 +81,7 @@ from app.resources import Resources, open_resources
 from app.runs.api import router as runs
 from app.runs.store import select_states as select_run_states
 from app.sandbox.zygote_client import SandboxUnavailable
+from app.schemas.api import router as schemas
 from app.scripts.api import router as scripts
 from app.settings import Settings
 from app.telemetry import configure_logging, redact
@@ -148,8 +150,10 @@ def create_app(settings: Settings) -> Litestar:
     app = Litestar(
         route_handlers=[
             scripts,
+            schemas,
             executions,
             datasets,
+            pipes,
             replays,
             comparisons,
             batches,

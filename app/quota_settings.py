@@ -17,16 +17,16 @@ class QuotaSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     default_max_stored_bytes: Annotated[
         int,
         Meta(
-            description="bytes of inputs, results, logs and datasets that a tenant may have "
-            "stored; 0: no quota",
+            description="bytes of inputs, results, logs, datasets and events that a tenant "
+            "may have stored; 0: no quota",
             ge=0,
         ),
     ] = 0
     default_max_bytes_per_day: Annotated[
         int,
         Meta(
-            description="bytes of inputs and datasets that a tenant may submit in one day (UTC); "
-            "0: no quota",
+            description="bytes of inputs, datasets and events that a tenant may submit in one "
+            "day (UTC); 0: no quota",
             ge=0,
         ),
     ] = 0
@@ -38,6 +38,21 @@ class QuotaSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     ] = 10_000
     default_max_versions: Annotated[
         int, Meta(description="versions of all scripts that a tenant may have; 0: no quota", ge=0)
+    ] = 100_000
+    max_schemas: Annotated[
+        int,
+        Meta(
+            description="schemas that a tenant may have, including archived ones; 429 above; "
+            "0: no limit",
+            ge=0,
+        ),
+    ] = 10_000
+    max_schema_versions: Annotated[
+        int,
+        Meta(
+            description="versions of all schemas that a tenant may have; 429 above; 0: no limit",
+            ge=0,
+        ),
     ] = 100_000
     default_max_requests_per_second: Annotated[
         int, Meta(description="requests that a tenant may make per second; 0: no quota", ge=0)

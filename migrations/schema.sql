@@ -80,10 +80,12 @@
 --   finish_execution_v3        Record the outcome of an execution, commit, and notify the readers that wait for it
 --   finish_execution_v4        Record the outcome of an execution, commit, and notify the readers that wait for it
 --   finish_execution_v5        Record the outcome of an execution, commit, and notify the readers that wait for it
+--   finish_execution_v6        Record the outcome of an execution, commit, and notify the readers that wait for it
 --   finish_executions_v1       Record the outcomes of several executions as finish_execution_v3 does, with one notification
 --   hand_over_execution_v1     Hand an execution that is being accepted over to a worker that has offered a slot, and return the worker and the fencing token; without a row it has to be queued
 --   hold_quota_of_bytes        Refuse a result or logs that would take a tenant over its quota of stored bytes
 --   input_of_execution_v1      Return whether the version of an execution takes bytes, and of which media type its input is
+--   input_of_execution_v2      Return whether the version of an execution takes bytes, of which media type its input is, and the schemas that the version names
 --   keep_queue                 Keep the table `queue` equal to the queued executions
 --   keep_queue_v2              Keep the table `queue` equal to the queued executions
 --   quota_against_batch_v1     Return the quota that so many more queued executions and bytes would exceed, if any
@@ -256,6 +258,9 @@ CREATE PROCEDURE finish_execution_v4(IN execution uuid, IN token bigint, IN its_
 CREATE PROCEDURE finish_execution_v5(IN execution uuid, IN token bigint, IN its_status text, IN its_error_kind text, IN its_error bytea, IN its_v8_version text, IN its_run_ms double precision, IN its_cpu_ms double precision, IN its_peak_bytes bigint, IN result_sha256 bytea, IN result_bytes bigint, IN result_body bytea, IN result_key text, IN result_type text, IN logs_sha256 bytea, IN logs_bytes bigint, IN logs_body bytea, IN logs_key text, IN its_warnings bytea, IN its_isolation text, IN begun_ms_ago double precision, INOUT tenant text DEFAULT NULL::text, INOUT script text DEFAULT NULL::text, INOUT version integer DEFAULT NULL::integer, INOUT attempts smallint DEFAULT NULL::smallint, INOUT created_at timestamp with time zone DEFAULT NULL::timestamp with time zone, INOUT started_at timestamp with time zone DEFAULT NULL::timestamp with time zone, INOUT finished_at timestamp with time zone DEFAULT NULL::timestamp with time zone, INOUT worker_id uuid DEFAULT NULL::uuid, INOUT traceparent text DEFAULT NULL::text)
     LANGUAGE plpgsql; -- migrations/sql/finish_execution_v5.sql
 
+CREATE PROCEDURE finish_execution_v6(IN execution uuid, IN token bigint, IN its_status text, IN its_error_kind text, IN its_error bytea, IN its_v8_version text, IN its_run_ms double precision, IN its_cpu_ms double precision, IN its_peak_bytes bigint, IN result_sha256 bytea, IN result_bytes bigint, IN result_body bytea, IN result_key text, IN result_type text, IN logs_sha256 bytea, IN logs_bytes bigint, IN logs_body bytea, IN logs_key text, IN its_warnings bytea, IN its_isolation text, IN begun_ms_ago double precision, INOUT tenant text DEFAULT NULL::text, INOUT script text DEFAULT NULL::text, INOUT version integer DEFAULT NULL::integer, INOUT attempts smallint DEFAULT NULL::smallint, INOUT created_at timestamp with time zone DEFAULT NULL::timestamp with time zone, INOUT started_at timestamp with time zone DEFAULT NULL::timestamp with time zone, INOUT finished_at timestamp with time zone DEFAULT NULL::timestamp with time zone, INOUT worker_id uuid DEFAULT NULL::uuid, INOUT traceparent text DEFAULT NULL::text)
+    LANGUAGE plpgsql; -- migrations/sql/finish_execution_v6.sql
+
 CREATE PROCEDURE finish_executions_v1(IN claimed uuid[], IN tokens bigint[], IN statuses text[], IN error_kinds text[], IN errors bytea[], IN v8_versions text[], IN runs_ms double precision[], IN cpus_ms double precision[], IN peaks_bytes bigint[], IN result_sha256s bytea[], IN result_sizes bigint[], IN result_bodies bytea[], IN result_keys text[], IN logs_sha256s bytea[], IN logs_sizes bigint[], IN logs_bodies bytea[], IN logs_keys text[], IN its_warnings bytea[], IN isolations text[], IN begun_ms_ago double precision[], INOUT ids uuid[] DEFAULT NULL::uuid[], INOUT valid_tokens bigint[] DEFAULT NULL::bigint[], INOUT tenants text[] DEFAULT NULL::text[], INOUT scripts text[] DEFAULT NULL::text[], INOUT versions integer[] DEFAULT NULL::integer[], INOUT attempts smallint[] DEFAULT NULL::smallint[], INOUT created_ats timestamp with time zone[] DEFAULT NULL::timestamp with time zone[], INOUT started_ats timestamp with time zone[] DEFAULT NULL::timestamp with time zone[], INOUT finished_ats timestamp with time zone[] DEFAULT NULL::timestamp with time zone[], INOUT worker_ids uuid[] DEFAULT NULL::uuid[], INOUT traceparents text[] DEFAULT NULL::text[])
     LANGUAGE plpgsql; -- migrations/sql/finish_executions_v1.sql
 
@@ -276,6 +281,14 @@ CREATE FUNCTION input_of_execution_v1(tenant uuid, execution uuid) RETURNS TABLE
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
     SET plan_cache_mode TO 'force_generic_plan'; -- migrations/sql/input_of_execution_v1.sql
+
+CREATE FUNCTION input_of_execution_v2(tenant uuid, execution uuid) RETURNS TABLE(io text, media_type text, input_schema_id uuid, input_schema_version integer, output_schema_id uuid, output_schema_version integer)
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'; -- migrations/sql/input_of_execution_v2.sql
 
 CREATE FUNCTION keep_queue() RETURNS trigger
     LANGUAGE plpgsql; -- migrations/sql/keep_queue.sql
@@ -689,6 +702,8 @@ COMMENT ON COLUMN datasets.revision IS 'changes with every commit, merge and del
 COMMENT ON COLUMN datasets.unmerged IS 'published parts whose index is still an object of its own';
 
 COMMENT ON COLUMN datasets.merging_until IS 'until when a worker has claimed the merging of indexes';
+
+COMMENT ON COLUMN datasets.record_schema_id IS 'each record must satisfy it; NULL: unchecked';
 
 CREATE TABLE dead_letters (
     id uuid NOT NULL,
@@ -1153,6 +1168,8 @@ CREATE TABLE runs (
     started_at timestamp with time zone,
     last_done_at timestamp with time zone,
     finished_at timestamp with time zone,
+    record_schema_id uuid,
+    record_schema_version integer,
     CONSTRAINT runs_callback_url_check CHECK ((octet_length(callback_url) <= 2048)),
     CONSTRAINT runs_check CHECK (((status = 'failed'::text) = (error IS NOT NULL))),
     CONSTRAINT runs_check1 CHECK (((status = ANY (ARRAY['succeeded'::text, 'failed'::text, 'cancelled'::text])) = (finished_at IS NOT NULL))),
@@ -1172,6 +1189,7 @@ CREATE TABLE runs (
     CONSTRAINT runs_output_sha256_check CHECK ((octet_length(output_sha256) = 32)),
     CONSTRAINT runs_parts_check CHECK ((parts >= 0)),
     CONSTRAINT runs_priority_check CHECK (((priority >= '-10'::integer) AND (priority <= 10))),
+    CONSTRAINT runs_record_schema_check CHECK ((num_nulls(record_schema_id, record_schema_version) = ANY (ARRAY[0, 2]))),
     CONSTRAINT runs_request_id_check CHECK (((length(request_id) >= 1) AND (length(request_id) <= 128))),
     CONSTRAINT runs_seed_check CHECK (((seed >= 0) AND (seed < '9007199254740992'::bigint))),
     CONSTRAINT runs_status_check CHECK ((status = ANY (ARRAY['queued'::text, 'running'::text, 'succeeded'::text, 'failed'::text, 'cancelled'::text]))),
@@ -1195,6 +1213,8 @@ COMMENT ON COLUMN runs.parts IS 'parts that read the dataset; merges are not cou
 COMMENT ON COLUMN runs.result_of IS 'the execution whose result is that of the run';
 
 COMMENT ON COLUMN runs.error IS 'ASCII JSON: text of scripts may hold what PostgreSQL''s text refuses';
+
+COMMENT ON COLUMN runs.record_schema_id IS 'that of the dataset which takes the output, as the run was accepted';
 
 CREATE TABLE schema_aliases (
     schema_id uuid NOT NULL,
@@ -1291,6 +1311,10 @@ COMMENT ON COLUMN script_versions.wall_ms IS 'a limit that is NULL is the defaul
 COMMENT ON COLUMN script_versions.kinds IS 'what the script can be run as, by the functions that it defines';
 
 COMMENT ON COLUMN script_versions.io IS 'what `process` gets and returns';
+
+COMMENT ON COLUMN script_versions.input_schema_id IS 'what `process` and `map` get must satisfy it; NULL: unchecked';
+
+COMMENT ON COLUMN script_versions.output_schema_id IS 'what they return must satisfy it; NULL: unchecked';
 
 CREATE TABLE scripts (
     id uuid NOT NULL,
@@ -1905,6 +1929,9 @@ ALTER TABLE ONLY run_outputs
 
 ALTER TABLE ONLY run_parts
     ADD CONSTRAINT run_parts_run_id_fkey FOREIGN KEY (run_id) REFERENCES runs(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY runs
+    ADD CONSTRAINT runs_record_schema_fkey FOREIGN KEY (record_schema_id, record_schema_version) REFERENCES schema_versions(schema_id, version);
 
 ALTER TABLE ONLY runs
     ADD CONSTRAINT runs_script_id_version_fkey FOREIGN KEY (script_id, version) REFERENCES script_versions(script_id, version);
