@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Final
+from uuid import UUID
 
 from app.db import Connection
 from app.egress.policy import pipe_policy
@@ -22,7 +23,7 @@ from app.pipes.model import (
 )
 from app.settings import Settings
 from app.tenants.model import TENANT_NAME_PATTERN
-from app.tenants.store import select_names
+from app.tenants.store import select_names, select_tenant
 
 _TENANT: Final = "{tenant}"
 _NAME: Final = re.compile(TENANT_NAME_PATTERN)
@@ -48,9 +49,9 @@ def require_usable_connectors(settings: Settings) -> None:
 
 
 async def require_permitted(
-    conn: Connection, settings: Settings, *, tenant: str, definition: PutPipe
+    conn: Connection, settings: Settings, tenant: UUID, definition: PutPipe
 ) -> None:
-    """Check what a pipe connects to, for the tenant of this name. Raises InvalidRequest."""
+    """Check what a tenant's pipe connects to. Raises InvalidRequest."""
     source, sink = definition.source.source, definition.sink.sink
     for each, pointer in ((source, "/from"), (sink, "/to")):
         if isinstance(each, SqsSource | SqsSink):
@@ -83,15 +84,17 @@ async def may_use_queue(conn: Connection, settings: Settings, *, tenant: str, qu
 
 
 async def _require_queue(
-    conn: Connection, settings: Settings, tenant: str, queue: str, pointer: str
+    conn: Connection, settings: Settings, tenant: UUID, queue: str, pointer: str
 ) -> None:
     if not settings.pipe_sqs_queues:
         raise invalid(pointer, "SQS is turned off here: CRIVO_PIPE_SQS_QUEUES names no queues")
     if not sqs_client.is_installed():
         raise invalid(pointer, "SQS is turned off here: requirements-sqs.lock is not installed")
-    if not await may_use_queue(conn, settings, tenant=tenant, queue=queue):
+    found = await select_tenant(conn, tenant)
+    name = "" if found is None else found.name
+    if not await may_use_queue(conn, settings, tenant=name, queue=queue):
         patterns = ", ".join(_patterns(settings.pipe_sqs_queues))
-        raise invalid(pointer, f"is no queue of the tenant {tenant}: {patterns}")
+        raise invalid(pointer, f"is no queue of the tenant {name}: {patterns}")
 
 
 def _same(source: AnySource, sink: AnySink) -> bool:

@@ -21,6 +21,8 @@ from app.quotas.model import Caps
 from app.settings import Settings
 from app.tenants.store import insert_tenant
 
+ACME = uuid.uuid7()
+
 
 @pytest.fixture
 async def conn(pool: Pool) -> AsyncIterator[Connection]:
@@ -28,9 +30,9 @@ async def conn(pool: Pool) -> AsyncIterator[Connection]:
     async with pool.acquire() as conn:
         transaction = conn.transaction()
         await transaction.start()
-        for name in ("acme", "acme-eu", "a"):
+        for tenant, name in ((ACME, "acme"), (uuid.uuid7(), "acme-eu"), (uuid.uuid7(), "a")):
             caps = msgspec.convert(dict.fromkeys(Caps.__struct_fields__), Caps)
-            await insert_tenant(conn, uuid.uuid7(), name=name, weight=1, caps=caps)
+            await insert_tenant(conn, tenant, name=name, weight=1, caps=caps)
         yield conn
         await transaction.rollback()
 
@@ -112,7 +114,7 @@ async def test_a_definition_is_refused_by_pointer(
 
     found = None
     try:
-        await require_permitted(conn, settings, tenant="acme", definition=definition)
+        await require_permitted(conn, settings, ACME, definition)
     except InvalidRequest as error:
         found = error.detail
 
@@ -125,12 +127,12 @@ async def test_without_queues_or_client_sqs_is_off(
     body = {"from": {"sqs": {"queue": "acme-in"}}, "to": HTTP}
     definition = msgspec.convert(body, PutPipe)
     with pytest.raises(InvalidRequest, match="CRIVO_PIPE_SQS_QUEUES names no queues"):
-        await require_permitted(conn, Settings(), tenant="acme", definition=definition)
+        await require_permitted(conn, Settings(), ACME, definition)
     monkeypatch.setattr(sqs_client, "find_spec", lambda _: None)
     settings = Settings(pipe_sqs_queues="{tenant}-*")
 
     with pytest.raises(InvalidRequest, match=r"requirements-sqs\.lock is not installed"):
-        await require_permitted(conn, settings, tenant="acme", definition=definition)
+        await require_permitted(conn, settings, ACME, definition)
     with pytest.raises(ConnectorsNotUsable, match=r"install requirements-sqs\.lock"):
         require_usable_connectors(settings)
     require_usable_connectors(Settings())
