@@ -194,9 +194,9 @@ def test_every_operation_is_covered() -> None:
 
 
 @pytest.mark.parametrize(
-    # PUT under a free name creates a dataset of the caller.
+    # PUT under a free name creates a dataset or a pipe of the caller.
     "name",
-    sorted(set(_with_ids()) - {"putDataset"}),
+    sorted(set(_with_ids()) - {"putDataset", "putPipe"}),
 )
 def test_a_foreign_id_is_answered_like_an_unknown_one(
     keyed: SystemWithKeys, owned: Owned, name: str
@@ -272,6 +272,10 @@ def test_lists_names_and_references_do_not_cross_tenants(
     assert (other.status_code, other.json()["latest_snapshot"]) == (201, None)
     assert keyed.get("/datasets/hidden", owned.owner.key).json()["key"] == "/pk"
     assert keyed.request("DELETE", "/datasets/hidden", stranger).status_code == 204
+    assert keyed.get("/pipes", stranger).json()["items"] == []
+    foreign_sink = {"from": {"http": {}}, "to": {"dataset": {"dataset": "hidden"}}}
+    refused = keyed.request("PUT", "/pipes/hidden", stranger, json=foreign_sink)
+    assert (refused.status_code, keyed.get("/pipes", stranger).json()["items"]) == (404, [])
     assert keyed.get("/batches", stranger).json()["items"] == []
     assert keyed.get(f"/executions?batch={owned.batch}", stranger).json()["items"] == []
     elsewhere = f"/batches?script={owned.script}"
@@ -355,7 +359,7 @@ def _told(answer: httpx.Response, owned: Owned) -> str:
     """Return a response without the requested ids."""
     text = answer.text
     made = (owned.script, owned.schema, owned.execution, owned.upload)
-    own = (*made, owned.comparison, owned.batch, owned.run)
+    own = (*made, owned.comparison, owned.batch, owned.run, owned.letter)
     for each in (*own, str(NOWHERE), "hidden", "nowhere"):
         text = text.replace(each, "ID")
     return text
