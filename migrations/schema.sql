@@ -15,6 +15,7 @@
 --   dataset_snapshots          immutable states of datasets, with their totals
 --   dataset_uploads            uploads: open until committed, deleted when they expire
 --   datasets                   named collections of files; their content is that of snapshots
+--   dead_letter_counts         counters of dead letters; a number is the sum of its shards
 --   dead_letters               events that a pipe could not forward, with the reason
 --   disabled_callback_urls     URLs whose receivers have answered that they are gone
 --   executions                 executions: what was accepted, how it runs, how it ended
@@ -66,7 +67,7 @@
 --   count_bytes                Count each tenant's stored bytes, and the input bytes of the day, in tenant_usage
 --   count_dataset_bytes        Count the bytes of datasets' parts in tenant_usage
 --   count_dataset_bytes_v2     Count the bytes of datasets' parts in tenant_usage
---   count_dead_letters         Count the bytes of dead letters in tenant_usage
+--   count_dead_letters         Count dead letters by pipe, kind and state, and their bytes in tenant_usage
 --   count_pipe_inbox_v1        Count the events that wait in the inboxes of pipes in tenant_usage
 --   count_queued               Count each tenant's queued executions in tenant_usage
 --   count_run_bytes            Count the bytes that runs have staged as output in tenant_usage, as those of datasets' parts
@@ -705,6 +706,17 @@ COMMENT ON COLUMN datasets.merging_until IS 'until when a worker has claimed the
 
 COMMENT ON COLUMN datasets.record_schema_id IS 'each record must satisfy it; NULL: unchecked';
 
+CREATE TABLE dead_letter_counts (
+    tenant_id uuid NOT NULL,
+    pipe_id uuid NOT NULL,
+    kind text NOT NULL COLLATE pg_catalog."C",
+    shard smallint NOT NULL,
+    dead bigint NOT NULL,
+    moved bigint NOT NULL,
+    erased bigint NOT NULL
+)
+WITH (fillfactor='50');
+
 CREATE TABLE dead_letters (
     id uuid NOT NULL,
     tenant_id uuid NOT NULL,
@@ -717,6 +729,7 @@ CREATE TABLE dead_letters (
     pointers bigint[] DEFAULT '{}'::bigint[] NOT NULL,
     event bytea,
     size_bytes integer NOT NULL,
+    has_line_feed boolean NOT NULL,
     schema_id uuid,
     schema_version integer,
     script_id uuid,
@@ -726,7 +739,9 @@ CREATE TABLE dead_letters (
     created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     failed_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     moved_at timestamp with time zone,
+    erased_at timestamp with time zone,
     CONSTRAINT dead_letters_attempts_check CHECK ((attempts > 0)),
+    CONSTRAINT dead_letters_erased_check CHECK (((state = 'erased'::text) = (erased_at IS NOT NULL))),
     CONSTRAINT dead_letters_event_check CHECK (((event IS NULL) = (state = 'erased'::text))),
     CONSTRAINT dead_letters_event_id_check CHECK (((octet_length(event_id) >= 1) AND (octet_length(event_id) <= 200))),
     CONSTRAINT dead_letters_moved_check CHECK (((state <> 'moved'::text) OR (moved_at IS NOT NULL))),
@@ -736,6 +751,8 @@ CREATE TABLE dead_letters (
     CONSTRAINT dead_letters_size_bytes_check CHECK (((size_bytes >= 0) AND (size_bytes <= 1048576))),
     CONSTRAINT dead_letters_state_check CHECK ((state = ANY (ARRAY['dead'::text, 'moved'::text, 'erased'::text])))
 );
+
+COMMENT ON COLUMN dead_letters.pipe_id IS 'a pipe, which may have been deleted since';
 
 COMMENT ON COLUMN dead_letters.event_id IS 'the event''s stable id, as the sink would get it';
 
@@ -905,8 +922,9 @@ CREATE TABLE pipe_inbox (
     body bytea NOT NULL,
     received_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     CONSTRAINT pipe_inbox_check CHECK (((events_done >= 0) AND (events_done < events))),
-    CONSTRAINT pipe_inbox_check1 CHECK ((((octet_length(event_id) >= 1) AND (octet_length(event_id) <= 200)) AND (events = 1))),
-    CONSTRAINT pipe_inbox_events_check CHECK ((events > 0))
+    CONSTRAINT pipe_inbox_event_id_check CHECK (((octet_length(event_id) >= 1) AND (octet_length(event_id) <= 200))),
+    CONSTRAINT pipe_inbox_events_check CHECK ((events > 0)),
+    CONSTRAINT pipe_inbox_single_check CHECK (((event_id IS NULL) OR (events = 1)))
 );
 
 COMMENT ON COLUMN pipe_inbox.events_done IS 'events at the beginning of the body that need no more work';
@@ -1238,6 +1256,7 @@ CREATE TABLE schema_versions (
     version integer NOT NULL,
     tenant_id uuid NOT NULL,
     document bytea NOT NULL,
+    size_bytes integer GENERATED ALWAYS AS (octet_length(document)) STORED NOT NULL,
     sha256 bytea GENERATED ALWAYS AS (sha256(document)) STORED NOT NULL,
     strict boolean NOT NULL,
     note text DEFAULT ''::text NOT NULL,
@@ -1259,12 +1278,10 @@ CREATE TABLE schemas (
     name text NOT NULL,
     description text DEFAULT ''::text NOT NULL,
     compatibility text DEFAULT 'none'::text NOT NULL,
-    last_version integer DEFAULT 0 NOT NULL,
     archived_at timestamp with time zone,
     created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     updated_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     CONSTRAINT schemas_compatibility_check CHECK ((compatibility = ANY (ARRAY['none'::text, 'backward'::text, 'forward'::text, 'full'::text]))),
-    CONSTRAINT schemas_last_version_check CHECK ((last_version >= 0)),
     CONSTRAINT schemas_name_check CHECK ((name ~ '^[a-z0-9][a-z0-9._-]{0,62}$'::text))
 );
 
@@ -1478,11 +1495,14 @@ ALTER TABLE ONLY datasets
 ALTER TABLE ONLY datasets
     ADD CONSTRAINT datasets_pkey PRIMARY KEY (id);
 
-ALTER TABLE ONLY dead_letters
-    ADD CONSTRAINT dead_letters_event_key UNIQUE (pipe_id, event_id, sha256);
+ALTER TABLE ONLY dead_letter_counts
+    ADD CONSTRAINT dead_letter_counts_pkey PRIMARY KEY (tenant_id, pipe_id, kind, shard);
 
 ALTER TABLE ONLY dead_letters
-    ADD CONSTRAINT dead_letters_pkey PRIMARY KEY (id);
+    ADD CONSTRAINT dead_letters_event_key UNIQUE (event_id, pipe_id, sha256);
+
+ALTER TABLE ONLY dead_letters
+    ADD CONSTRAINT dead_letters_pkey PRIMARY KEY (tenant_id, id);
 
 ALTER TABLE ONLY disabled_callback_urls
     ADD CONSTRAINT disabled_callback_urls_pkey PRIMARY KEY (id);
@@ -1652,8 +1672,6 @@ CREATE INDEX dead_letters_dead_of_pipe_idx ON dead_letters USING btree (tenant_i
 
 CREATE INDEX dead_letters_pipe_idx ON dead_letters USING btree (tenant_id, pipe_id, id);
 
-CREATE INDEX dead_letters_tenant_idx ON dead_letters USING btree (tenant_id, id);
-
 CREATE UNIQUE INDEX executions_batch_idx ON executions USING btree (batch_id, batch_line) WHERE (batch_id IS NOT NULL);
 
 CREATE INDEX executions_finished_idx ON executions USING btree (finished_at, id) WHERE (finished_at IS NOT NULL);
@@ -1713,6 +1731,10 @@ CREATE INDEX runs_active_of_tenant_idx ON runs USING btree (tenant_id) WHERE (fi
 CREATE INDEX runs_finished_idx ON runs USING btree (finished_at, id) WHERE (finished_at IS NOT NULL);
 
 CREATE INDEX runs_page_idx ON runs USING btree (tenant_id, id DESC);
+
+CREATE INDEX schema_versions_tenant_idx ON schema_versions USING btree (tenant_id);
+
+CREATE INDEX schemas_page_idx ON schemas USING btree (tenant_id, id DESC);
 
 CREATE INDEX script_versions_tenant_idx ON script_versions USING btree (tenant_id);
 
@@ -1870,8 +1892,8 @@ ALTER TABLE ONLY datasets
 ALTER TABLE ONLY datasets
     ADD CONSTRAINT datasets_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);
 
-ALTER TABLE ONLY dead_letters
-    ADD CONSTRAINT dead_letters_pipe_id_fkey FOREIGN KEY (pipe_id) REFERENCES pipes(id);
+ALTER TABLE ONLY dead_letter_counts
+    ADD CONSTRAINT dead_letter_counts_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);
 
 ALTER TABLE ONLY dead_letters
     ADD CONSTRAINT dead_letters_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);

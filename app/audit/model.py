@@ -26,9 +26,6 @@ class Action(StrEnum):
     SCHEMA_DESCRIBED = "schema.described"
     SCHEMA_ARCHIVED = "schema.archived"
     SCHEMA_RESTORED = "schema.restored"
-    SCHEMA_VERSION_ADDED = "schema_version.added"
-    SCHEMA_ALIAS_MOVED = "schema_alias.moved"
-    SCHEMA_ALIAS_REMOVED = "schema_alias.removed"
     TENANT_CREATED = "tenant.created"
     TENANT_CHANGED = "tenant.changed"
     TENANT_SUSPENDED = "tenant.suspended"
@@ -52,6 +49,8 @@ class Action(StrEnum):
     PIPE_PAUSED = "pipe.paused"
     PIPE_RESUMED = "pipe.resumed"
     PIPE_DELETED = "pipe.deleted"
+    LETTER_ERASED = "letter.erased"
+    LETTERS_ERASED = "letters.erased"
     CALLBACK_RESENT = "callback.resent"
     CALLBACK_ENABLED = "callback.enabled"
     SECRET_CREATED = "secret.created"  # noqa: S105 - an action

@@ -104,7 +104,7 @@ async def delete(resources: Resources, caller: Caller, name: str, *, erase: bool
             raise PipeNotEmpty(
                 f"the pipe {name!r} has {what}; DELETE /pipes/{name}?erase=true erases them with it"
             )
-        await store.delete_pipe(conn, caller.tenant, pipe.id)
+        await store.delete_pipe(conn, caller.tenant, pipe.id, erase=erase)
         await _log(conn, caller, Action.PIPE_DELETED, name)
 
 

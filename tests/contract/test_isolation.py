@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 from typing import Any, Final
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
@@ -30,6 +30,10 @@ BODIES: Final[dict[str, Any]] = {
     "addVersion": {"json": {"source": "const process = data => 1"}},
     "putScript": {"json": {"source": "const process = data => 1"}},
     "moveAlias": {"json": {"version": 1}},
+    "putSchema": {"json": {"schema": {}}},
+    "describeSchema": {"json": {"description": "mine"}},
+    "moveSchemaAlias": {"json": {"version": 1}},
+    "validateDocuments": {"json": 1},
     "submitRaw": {"content": b"1"},
     "putFile": {"content": b'{"pk":"a"}'},
     "createUpload": {"json": {}},
@@ -37,6 +41,7 @@ BODIES: Final[dict[str, Any]] = {
     "commitUpload": {"json": {"files": [{"path": "a", "parts": 1, "digest": "0" * 64}]}},
     "findRecords": {"json": {"keys": ["a"]}},
     "createComparison": {"json": {"from": 1, "to": 1}},
+    "sendEvents": {"json": 1},
 }
 # Operations without an id in the path. Lists omit the owner's resources, the owner's names are
 # free, and references in a body or a query are unknown.
@@ -45,6 +50,9 @@ WITHOUT_ID: Final = {
     "headListScripts",
     "createScript",
     "checkScript",
+    "listSchemas",
+    "headListSchemas",
+    "checkSchema",
     "listExecutions",
     "headListExecutions",
     "submitEnvelope",
@@ -62,7 +70,22 @@ WITHOUT_ID: Final = {
     "createRun",
     "listRuns",
     "headListRuns",
+    "listPipes",
+    "headListPipes",
+    "listDeadLetters",
+    "headListDeadLetters",
+    "countDeadLetters",
+    "headCountDeadLetters",
+    "downloadDeadLetters",
+    "headDownloadDeadLetters",
+    "eraseDeadLetters",
 }
+_INSERT_LETTER: Final = """
+INSERT INTO dead_letters
+       (id, tenant_id, pipe_id, event_id, kind, error, event, sha256, size_bytes, has_line_feed)
+SELECT $1, id, $1, '1', 'timeout', '{"kind":"timeout"}', 'secret', sha256('secret'), 6, false
+FROM tenants WHERE name = $2
+"""
 # Not tenant data.
 NOBODYS: Final = {"live", "headLive", "ready", "headReady", "showIndex", "headShowIndex"}
 
@@ -71,11 +94,13 @@ class Owned(Struct, frozen=True):
     """Resources of the owner, and a key of another tenant."""
 
     script: str
+    schema: str
     execution: str
     upload: str
     comparison: str
     batch: str
     run: str
+    letter: str
     owner: CreatedTestKey
     stranger: CreatedTestKey
 
@@ -90,12 +115,18 @@ def owned(keyed: SystemWithKeys) -> Owned:
     script = made.json()["id"]
     alias = f"/scripts/{script}/aliases/prod"
     assert keyed.request("PUT", alias, owner.key, json={"version": 1}).status_code == 200
+    put = keyed.request("PUT", "/schemas/hidden", owner.key, json={"schema": {}})
+    schema = put.json()["id"]
+    alias = f"/schemas/{schema}/aliases/prod"
+    assert keyed.request("PUT", alias, owner.key, json={"version": 1}).status_code == 200
     submitted = keyed.post(f"/scripts/{script}/executions", owner.key, content=b'"secret"')
     assert submitted.status_code == 202
     dataset = {"json": {"key": "/pk"}}
     assert keyed.request("PUT", "/datasets/hidden", owner.key, **dataset).status_code == 201
     file = {"content": b'{"pk":"a"}'}
     assert keyed.request("PUT", "/datasets/hidden/files/a", owner.key, **file).is_success
+    pipe = {"json": {"from": {"http": {}}, "to": {"dataset": {"dataset": "hidden"}}}}
+    assert keyed.request("PUT", "/pipes/hidden", owner.key, **pipe).is_success
     begun = keyed.post("/datasets/hidden/uploads", owner.key, json={})
     upload = begun.json()["id"]
     execution = submitted.json()["id"]
@@ -110,7 +141,9 @@ def owned(keyed: SystemWithKeys) -> Owned:
     wanted = {"script": "hidden-fold", "dataset": "hidden"}
     run = keyed.post("/runs", owner.key, json=wanted).json()["id"]
     assert keyed.get(f"/runs/{run}?wait=60", owner.key).json()["status"] == "succeeded"
-    return Owned(script, execution, upload, comparison, batch, run, owner, stranger)
+    letter = str(uuid4())
+    keyed.execute(_INSERT_LETTER, UUID(letter), "isolation-owner")
+    return Owned(script, schema, execution, upload, comparison, batch, run, letter, owner, stranger)
 
 
 def _with_ids() -> Iterator[str]:
@@ -123,10 +156,22 @@ def _with_ids() -> Iterator[str]:
 def _filled(path: str, **ids: str) -> str:
     values = {
         **dict.fromkeys(
-            ("script", "execution", "comparison", "batch", "upload", "run", "callback", "disabled"),
+            (
+                "script",
+                "schema",
+                "execution",
+                "comparison",
+                "batch",
+                "upload",
+                "run",
+                "letter",
+                "callback",
+                "disabled",
+            ),
             str(NOWHERE),
         ),
         "dataset": "nowhere",
+        "pipe": "nowhere",
         "number": "1",
         "alias": "prod",
         "path": "a/parts/1" if path.startswith("/uploads") else "a",
@@ -160,12 +205,15 @@ def test_a_foreign_id_is_answered_like_an_unknown_one(
     foreign = _filled(
         path,
         script=owned.script,
+        schema=owned.schema,
         execution=owned.execution,
         dataset="hidden",
+        pipe="hidden",
         upload=owned.upload,
         comparison=owned.comparison,
         batch=owned.batch,
         run=owned.run,
+        letter=owned.letter,
     )
     unknown = _filled(path)
 
@@ -179,25 +227,30 @@ def test_a_foreign_id_is_answered_like_an_unknown_one(
 
 
 @pytest.mark.parametrize(
-    # PUT under a free name creates a script of the caller.
-    "name",
-    sorted({each for each in _with_ids() if "{script}" in OPERATIONS[each][1]} - {"putScript"}),
+    # PUT under a free name creates a script or a schema of the caller.
+    ("noun", "name"),
+    [
+        (noun, each)
+        for noun in ("script", "schema")
+        for each in sorted(set(_with_ids()) - {"putScript", "putSchema"})
+        if f"{{{noun}}}" in OPERATIONS[each][1]
+    ],
 )
 def test_a_name_that_only_another_has_is_unknown(
-    keyed: SystemWithKeys, owned: Owned, name: str
+    keyed: SystemWithKeys, owned: Owned, noun: str, name: str
 ) -> None:
     method, path, _ = OPERATIONS[name]
 
     answer = keyed.request(
         method,
-        _filled(path, script="hidden"),
+        _filled(path, **{noun: "hidden"}),
         owned.stranger.key,
         **BODIES.get(name, {}),
     )
 
     assert answer.status_code == 404
     if method != "HEAD":
-        assert answer.json()["type"] == "urn:crivo:problem:script-not-found"
+        assert answer.json()["type"] == f"urn:crivo:problem:{noun}-not-found"
 
 
 def test_lists_names_and_references_do_not_cross_tenants(
@@ -207,6 +260,12 @@ def test_lists_names_and_references_do_not_cross_tenants(
     envelope = {"script": owned.script, "data": 1}
 
     assert keyed.get("/scripts?archived=true", stranger).json()["items"] == []
+    assert keyed.get("/schemas?archived=true", stranger).json()["items"] == []
+    foreign = {"schema": {"$ref": "crivo:/schemas/hidden@1"}}
+    refused = keyed.request("PUT", "/schemas/own", stranger, json=foreign)
+    assert refused.json()["errors"][0]["message"].startswith("there is no version 1")
+    compared = keyed.post("/schemas/check", stranger, json={"schema": {}, "against": "hidden"})
+    assert compared.json()["errors"][0]["pointer"] == "/against"
     assert keyed.get("/executions", stranger).json()["items"] == []
     assert keyed.get("/datasets", stranger).json()["items"] == []
     other = keyed.request("PUT", "/datasets/hidden", stranger, json={"format": "text"})
@@ -218,6 +277,15 @@ def test_lists_names_and_references_do_not_cross_tenants(
     elsewhere = f"/batches?script={owned.script}"
     assert keyed.post(elsewhere, stranger, content=b"1", headers=_NDJSON).status_code == 404
     assert keyed.get("/runs", stranger).json()["items"] == []
+    for query in ("", f"?pipe={owned.letter}"):
+        for path in ("", "/counts"):
+            assert keyed.get(f"/dead-letters{path}{query}", stranger).json()["items"] == []
+        assert keyed.get(f"/dead-letters/download{query}", stranger).content == b""
+    erasing = keyed.key("isolation-stranger", [Scope.WRITE_PIPES]).key
+    erased = keyed.request("DELETE", f"/dead-letters?pipe={owned.letter}", erasing)
+    assert erased.json() == {"erased": 0, "complete": True}
+    kept = keyed.get(f"/dead-letters/{owned.letter}/event", owned.owner.key)
+    assert kept.content == b"secret"
     assert keyed.get(f"/executions?run={owned.run}", stranger).json()["items"] == []
     own = keyed.post("/scripts", stranger, json={"name": "own-fold", "source": FOLD})
     assert own.status_code == 201
@@ -286,7 +354,8 @@ def test_these_addresses_alone_need_no_key(keyed: SystemWithKeys) -> None:
 def _told(answer: httpx.Response, owned: Owned) -> str:
     """Return a response without the requested ids."""
     text = answer.text
-    own = (owned.script, owned.execution, owned.upload, owned.comparison, owned.batch, owned.run)
+    made = (owned.script, owned.schema, owned.execution, owned.upload)
+    own = (*made, owned.comparison, owned.batch, owned.run)
     for each in (*own, str(NOWHERE), "hidden", "nowhere"):
         text = text.replace(each, "ID")
     return text

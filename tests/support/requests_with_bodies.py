@@ -38,6 +38,11 @@ JSON: Final[dict[str, dict[str, Any] | list[Any]]] = {
     "putScript": {"source": f"{SOURCE} // put"},
     "describeScript": {"description": "described too late"},
     "moveAlias": {"version": 2},
+    "putSchema": {"schema": {"type": "object"}},
+    "checkSchema": {"schema": {"type": "object"}},
+    "describeSchema": {"description": "described too late"},
+    "moveSchemaAlias": {"version": 1},
+    "validateDocuments": {"any": "data"},
     "submitEnvelope": {"script": "held", "data": 1},
     "submitRaw": {"any": "data"},
     "submitBatch": [1, 2],
@@ -55,6 +60,8 @@ JSON: Final[dict[str, dict[str, Any] | list[Any]]] = {
     "commitUpload": {"files": [{"path": "a", "parts": 1, "digest": "0" * 64}]},
     "findRecords": {"keys": ["a"]},
     "createRun": {"script": "folded", "dataset": "held"},
+    "putPipe": {"from": {"http": {}}, "to": {"dataset": {"dataset": "held"}}},
+    "sendEvents": {"n": 1},
 }
 
 
@@ -92,9 +99,11 @@ def _cases() -> Iterator[Case]:
 def _filled(path: str) -> str:
     values = {
         "script": "held",
+        "schema": "held",
         "alias": "prod",
         "name": "held-requests",
         "dataset": "held",
+        "pipe": "held",
         "path": "a/parts/1",
         "upload": UPLOAD,
         "execution": "01900000-0000-7000-8000-000000000001",
