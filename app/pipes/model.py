@@ -13,7 +13,8 @@ from app.limits import MIB
 from app.references import Name
 
 # Of a stream or a group: what no other side could take for something else.
-Address = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.:-]{0,127}$(?!\n)")]
+ADDRESS_PATTERN: Final = r"^[A-Za-z0-9_][A-Za-z0-9_.:-]{0,127}$(?!\n)"
+Address = Annotated[str, Meta(pattern=ADDRESS_PATTERN)]
 # The field of an entry that holds the event.
 Field = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.:-]{0,63}$(?!\n)")]
 # As SQS has it: up to 80 characters, the suffix of a FIFO queue included.
