@@ -10,6 +10,7 @@ import pytest
 from msgspec import Struct
 
 from app.auth.model import Scope
+from tests.dead_letters.letters import INSERT_LETTER
 from tests.support.requests_with_bodies import FOLD
 from tests.support.system import ROOT
 from tests.support.system_with_keys import CreatedTestKey, SystemWithKeys
@@ -80,12 +81,6 @@ WITHOUT_ID: Final = {
     "headDownloadDeadLetters",
     "eraseDeadLetters",
 }
-_INSERT_LETTER: Final = """
-INSERT INTO dead_letters
-       (id, tenant_id, pipe_id, event_id, kind, error, event, sha256, size_bytes, has_line_feed)
-SELECT $1, id, $1, '1', 'timeout', '{"kind":"timeout"}', 'secret', sha256('secret'), 6, false
-FROM tenants WHERE name = $2
-"""
 # Not tenant data.
 NOBODYS: Final = {"live", "headLive", "ready", "headReady", "showIndex", "headShowIndex"}
 
@@ -142,7 +137,7 @@ def owned(keyed: SystemWithKeys) -> Owned:
     run = keyed.post("/runs", owner.key, json=wanted).json()["id"]
     assert keyed.get(f"/runs/{run}?wait=60", owner.key).json()["status"] == "succeeded"
     letter = str(uuid4())
-    keyed.execute(_INSERT_LETTER, UUID(letter), "isolation-owner")
+    keyed.execute(INSERT_LETTER, UUID(letter), "isolation-owner")
     return Owned(script, schema, execution, upload, comparison, batch, run, letter, owner, stranger)
 
 
