@@ -13,7 +13,7 @@ from app.callbacks.service import signing_secrets
 from app.db import Pool
 from app.pipes.connectors.http_sink import HttpSink, open_http_sink
 from app.pipes.connectors.model import ConnectorUnavailable, Outgoing
-from app.pipes.model import HttpSink as Sink, HttpSource, LoadedPipe, PutPipe, PipeFrom, PipeTo
+from app.pipes.model import HttpSink as Sink, HttpSource, LoadedPipe, PipeFrom, PipeTo, PutPipe
 from app.settings import Settings
 from app.tenants.model import DEFAULT_TENANT
 from tests.support.receivers import Receiver, open_receiver
