@@ -2,8 +2,9 @@
 
 import json
 from enum import StrEnum
-from typing import Annotated, assert_never
+from typing import Annotated, Final, assert_never
 
+import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from app.sandbox.outcomes import (
@@ -13,12 +14,18 @@ from app.sandbox.outcomes import (
     Outcome,
     OutOfMemory,
     OutputTooLarge,
+    SchemaMismatch,
     ScriptError,
     Succeeded,
     Threw,
     TimedOut,
+    UnknownSchema,
     UnsettledPromise,
 )
+from app.sandbox.schema_checks import SchemaError, ref_of
+
+# Of an error document, what its schema errors take at most.
+_SCHEMA_ERRORS_BYTES: Final = 7 * 1024
 
 
 class ErrorKind(StrEnum):
@@ -31,6 +38,10 @@ class ErrorKind(StrEnum):
     INVALID_RESULT = "invalid_result"
     OUTPUT_TOO_LARGE = "output_too_large"
     UNSETTLED_PROMISE = "unsettled_promise"
+    INPUT_SCHEMA_MISMATCH = "input_schema_mismatch"
+    OUTPUT_SCHEMA_MISMATCH = "output_schema_mismatch"
+    # Of an event in a pipe.
+    UNKNOWN_SCHEMA = "unknown_schema"
     SANDBOX_CRASH = "sandbox_crash"
     WORKER_LOST = "worker_lost"
 
@@ -56,7 +67,9 @@ class ExecutionError(ThrownError, frozen=True, kw_only=True):
     """Why an execution has no result. An error that a script threw has the kind `script_error`.
 
     `limit_ms` and `limit_bytes` are the limit that was exceeded; `byte_offset` is the first invalid
-    byte of an input that is not UTF-8. Of a part of a run, `path` is the file that it reads,
+    byte of an input that is not UTF-8. `schema` is the version that refuses the input or the
+    output, as `events@3`; `schema_errors` are its first errors, a hundred and 8 KiB at most, and
+    `schema_errors_omitted` counts the rest. Of a part of a run, `path` is the file that it reads,
     `input_line` the line that it had reached, and `max_errors` that of the run if more records have
     failed.
     """
@@ -65,6 +78,9 @@ class ExecutionError(ThrownError, frozen=True, kw_only=True):
     limit_ms: int | UnsetType = UNSET
     limit_bytes: int | UnsetType = UNSET
     byte_offset: int | UnsetType = UNSET
+    schema: str | UnsetType = UNSET
+    schema_errors: list[SchemaError] | UnsetType = UNSET
+    schema_errors_omitted: int | UnsetType = UNSET
     path: str | UnsetType = UNSET
     input_line: int | UnsetType = UNSET
     max_errors: int | UnsetType = UNSET
@@ -94,7 +110,9 @@ def error_document(kind: StrEnum, message: str, **details: object) -> bytes:
     return json.dumps({"kind": kind, "message": message, **present}).encode("ascii")
 
 
-def failure_of(outcome: Outcome) -> Failure | None:  # noqa: PLR0911 - one line an outcome
+def failure_of(  # noqa: C901, PLR0911, PLR0912 - one case an outcome
+    outcome: Outcome,
+) -> Failure | None:
     """Return why there is no result; None: there is one."""
     match outcome:
         case Succeeded():
@@ -113,6 +131,13 @@ def failure_of(outcome: Outcome) -> Failure | None:  # noqa: PLR0911 - one line 
             return Failure(ErrorKind.INVALID_INPUT, message, {"byte_offset": byte_offset})
         case InvalidResult(message=message):
             return Failure(ErrorKind.INVALID_RESULT, message, {})
+        case SchemaMismatch():
+            return _mismatch(outcome)
+        case UnknownSchema(values=values, pointer=pointer):
+            message = f"there is no schema for {values!r}"
+            if pointer is not None:
+                message = f"{pointer}: is no string, and the schema is chosen by it"
+            return Failure(ErrorKind.UNKNOWN_SCHEMA, message, {})
         case OutputTooLarge(limit_bytes=limit_bytes):
             message = f"the result is larger than its limit of {limit_bytes} bytes"
             return Failure(ErrorKind.OUTPUT_TOO_LARGE, message, {"limit_bytes": limit_bytes})
@@ -125,6 +150,31 @@ def failure_of(outcome: Outcome) -> Failure | None:  # noqa: PLR0911 - one line 
             return Failure(ErrorKind.SANDBOX_CRASH, message, {})
         case _:
             assert_never(outcome)
+
+
+def _mismatch(outcome: SchemaMismatch) -> Failure:
+    schema = ref_of(outcome.schema)
+    first, *others = outcome.errors
+    more = len(others) + outcome.omitted
+    place = f"{first.pointer}: " if first.pointer else ""
+    message = f"{place}{first.message} ({schema}"
+    message += f"; {more} more)" if more else ")"
+    kept: list[object] = []
+    left_bytes = _SCHEMA_ERRORS_BYTES
+    for error in outcome.errors:
+        written = msgspec.to_builtins(error)
+        left_bytes -= len(json.dumps(written))
+        if left_bytes < 0:
+            break
+        kept.append(written)
+    omitted = len(outcome.errors) - len(kept) + outcome.omitted
+    details: dict[str, object] = {
+        "schema": schema,
+        "schema_errors": kept,
+        "schema_errors_omitted": omitted or None,
+    }
+    kind = {"input": ErrorKind.INPUT_SCHEMA_MISMATCH, "output": ErrorKind.OUTPUT_SCHEMA_MISMATCH}
+    return Failure(kind[outcome.side], message, details)
 
 
 def over_quota(size_bytes: int, *, limit_bytes: int, left_bytes: int) -> Failure:

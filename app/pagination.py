@@ -4,6 +4,7 @@ import base64
 import binascii
 import hashlib
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Annotated, Final, Generic, TypeVar
 from uuid import UUID
 
@@ -21,6 +22,10 @@ MAX_PAGE: Final = 200
 FIRST: Final = UUID(int=2**128 - 1)
 
 _DIGEST_BYTES: Final = 6
+
+# The first 48 bits of a UUIDv7 are ms since 1970.
+_LAST_ID_MS: Final = 2**48 - 1
+_CLOCKS_DISAGREE_MS: Final = 3_600_000
 
 
 class Page(Struct, Generic[T], frozen=True, kw_only=True):
@@ -90,3 +95,20 @@ class Paginator:
 def invalid_cursor(cursor: str) -> InvalidRequest:
     """Return the error for a cursor that no page contained."""
     return invalid_parameter("cursor", f"{clipped(cursor)!r} is not the `next_cursor` of a page")
+
+
+def ids_between(
+    created_from: datetime | None, created_before: datetime | None
+) -> tuple[UUID, UUID]:
+    """Bound the UUIDv7 of rows between two moments, so that an index finds them.
+
+    An id holds the time of the process that drew it, `created_at` is PostgreSQL's: the bounds
+    allow for clocks that disagree, and a condition on `created_at` decides.
+    """
+    first_ms, last_ms = 0.0, float(_LAST_ID_MS)
+    if created_from is not None:
+        first_ms = created_from.timestamp() * 1_000 - _CLOCKS_DISAGREE_MS
+    if created_before is not None:
+        last_ms = created_before.timestamp() * 1_000 + _CLOCKS_DISAGREE_MS
+    low, high = (min(max(int(ms), 0), _LAST_ID_MS) for ms in (first_ms, last_ms))
+    return UUID(int=low << 80), UUID(int=(high << 80) | (2**80 - 1))

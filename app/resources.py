@@ -21,6 +21,7 @@ from app.sandbox.cell_pool import PoolConfig
 from app.sandbox.pool import SandboxPool, open_pool as open_sandbox
 from app.sandbox.protocol import Isolation
 from app.sandbox.zygote_client import SandboxUnavailable
+from app.schema_bundles import SchemaBundles
 from app.settings import Settings
 from app.tracing import Tracing, open_tracing
 from app.work_signal import WorkSignal, open_work_signal
@@ -67,6 +68,7 @@ class Resources:
         )
         self.linter = linter
         self.tracing = tracing
+        self.bundles = SchemaBundles()
         # Statements that arrive while one of their kind is under way go together.
         self.lanes = Lanes(shared_errors=DatabaseUnavailable)
 

@@ -21,6 +21,7 @@
 --   idempotency_keys           keys of requests, and what each request created
 --   installation               one row: the id that tells this installation's blobs from another's
 --   payloads                   inputs, params, results and logs, or where they are in the blob store
+--   pipe_activity              what pipes did in the last minutes, in slots of ten seconds
 --   pipe_inbox                 events that arrived over HTTP and are not forwarded yet
 --   pipes                      pipes: where events come from, what they must satisfy, where they go
 --   queue                      the queued executions, in the order of claims; kept by triggers on executions
@@ -65,6 +66,7 @@
 --   count_bytes                Count each tenant's stored bytes, and the input bytes of the day, in tenant_usage
 --   count_dataset_bytes        Count the bytes of datasets' parts in tenant_usage
 --   count_dataset_bytes_v2     Count the bytes of datasets' parts in tenant_usage
+--   count_pipe_inbox_v1        Count the events that wait in the inboxes of pipes in tenant_usage
 --   count_queued               Count each tenant's queued executions in tenant_usage
 --   count_run_bytes            Count the bytes that runs have staged as output in tenant_usage, as those of datasets' parts
 --   count_run_errors           Count the bytes of failed records that runs keep in tenant_usage, as stored
@@ -204,6 +206,9 @@ CREATE FUNCTION count_dataset_bytes() RETURNS trigger
 
 CREATE FUNCTION count_dataset_bytes_v2() RETURNS trigger
     LANGUAGE plpgsql; -- migrations/sql/count_dataset_bytes_v2.sql
+
+CREATE FUNCTION count_pipe_inbox_v1() RETURNS trigger
+    LANGUAGE plpgsql; -- migrations/sql/count_pipe_inbox_v1.sql
 
 CREATE FUNCTION count_queued() RETURNS trigger
     LANGUAGE plpgsql; -- migrations/sql/count_queued.sql
@@ -851,17 +856,34 @@ COMMENT ON COLUMN payloads.erased_at IS 'when the bytes were erased; hash and si
 
 COMMENT ON COLUMN payloads.media_type IS 'NULL: not of bytes';
 
+CREATE TABLE pipe_activity (
+    pipe_id uuid NOT NULL,
+    slot timestamp with time zone NOT NULL,
+    tenant_id uuid NOT NULL,
+    events_in bigint NOT NULL,
+    forwarded bigint NOT NULL,
+    refused bigint NOT NULL
+);
+
 CREATE TABLE pipe_inbox (
     id bigint NOT NULL,
     tenant_id uuid NOT NULL,
     pipe_id uuid NOT NULL,
     events integer NOT NULL,
+    events_done integer DEFAULT 0 NOT NULL,
+    event_id text,
     body bytea NOT NULL,
     received_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT pipe_inbox_check CHECK (((events_done >= 0) AND (events_done < events))),
+    CONSTRAINT pipe_inbox_check1 CHECK ((((octet_length(event_id) >= 1) AND (octet_length(event_id) <= 200)) AND (events = 1))),
     CONSTRAINT pipe_inbox_events_check CHECK ((events > 0))
 );
 
-COMMENT ON COLUMN pipe_inbox.body IS 'the events, one a line, as they arrived';
+COMMENT ON COLUMN pipe_inbox.events_done IS 'events at the beginning of the body that need no more work';
+
+COMMENT ON COLUMN pipe_inbox.event_id IS 'the client''s own id of a single event';
+
+COMMENT ON COLUMN pipe_inbox.body IS 'the events as they arrived: one, or several, one a line';
 
 ALTER TABLE pipe_inbox ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME pipe_inbox_id_seq
@@ -878,12 +900,15 @@ CREATE TABLE pipes (
     name text NOT NULL,
     revision integer DEFAULT 1 NOT NULL,
     definition jsonb NOT NULL,
-    paused_at timestamp with time zone,
+    source_revision integer DEFAULT 1 NOT NULL,
     "position" jsonb,
+    paused_at timestamp with time zone,
     events_in bigint DEFAULT 0 NOT NULL,
     events_forwarded bigint DEFAULT 0 NOT NULL,
     events_refused bigint DEFAULT 0 NOT NULL,
     last_event_at timestamp with time zone,
+    lag_events bigint,
+    oldest_at timestamp with time zone,
     trouble text,
     trouble_since timestamp with time zone,
     worker_id uuid,
@@ -894,14 +919,23 @@ CREATE TABLE pipes (
     CONSTRAINT pipes_events_forwarded_check CHECK ((events_forwarded >= 0)),
     CONSTRAINT pipes_events_in_check CHECK ((events_in >= 0)),
     CONSTRAINT pipes_events_refused_check CHECK ((events_refused >= 0)),
+    CONSTRAINT pipes_lag_events_check CHECK ((lag_events >= 0)),
     CONSTRAINT pipes_lease_check CHECK ((num_nulls(worker_id, lease_token, lease_expires_at) = ANY (ARRAY[0, 3]))),
     CONSTRAINT pipes_name_check CHECK ((name ~ '^[a-z0-9][a-z0-9._-]{0,62}$'::text)),
-    CONSTRAINT pipes_revision_check CHECK ((revision > 0))
+    CONSTRAINT pipes_revision_check CHECK ((revision > 0)),
+    CONSTRAINT pipes_source_revision_check CHECK ((source_revision > 0)),
+    CONSTRAINT pipes_trouble_check CHECK (((trouble IS NULL) = (trouble_since IS NULL)))
 );
 
 COMMENT ON COLUMN pipes.definition IS 'source, schema, script and sink, as they were last put';
 
+COMMENT ON COLUMN pipes.source_revision IS 'the revision that changed the source last: a position is of it';
+
 COMMENT ON COLUMN pipes."position" IS 'how far a source without acknowledgements has been read';
+
+COMMENT ON COLUMN pipes.lag_events IS 'events that the source had at the last look; NULL: it cannot say';
+
+COMMENT ON COLUMN pipes.oldest_at IS 'since when the oldest of them waits; NULL: none, or it cannot say';
 
 COMMENT ON COLUMN pipes.trouble IS 'why the pipe stands still; NULL: it does not';
 
@@ -1285,11 +1319,17 @@ CREATE TABLE tenant_usage (
     queued bigint DEFAULT 0 NOT NULL,
     stored_bytes bigint DEFAULT 0 NOT NULL,
     day date NOT NULL,
-    day_bytes bigint DEFAULT 0 NOT NULL
+    day_bytes bigint DEFAULT 0 NOT NULL,
+    inbox_events bigint DEFAULT 0 NOT NULL,
+    inbox_bytes bigint DEFAULT 0 NOT NULL
 )
 WITH (fillfactor='20');
 
 COMMENT ON COLUMN tenant_usage.day_bytes IS 'bytes of inputs and of parts of datasets that were accepted on `day`, in UTC';
+
+COMMENT ON COLUMN tenant_usage.inbox_events IS 'events in the inboxes of pipes';
+
+COMMENT ON COLUMN tenant_usage.inbox_bytes IS 'bytes of them, which are in stored_bytes, too';
 
 CREATE TABLE tenants (
     id uuid NOT NULL,
@@ -1422,6 +1462,9 @@ ALTER TABLE ONLY installation
 
 ALTER TABLE ONLY payloads
     ADD CONSTRAINT payloads_pkey PRIMARY KEY (execution_id, kind);
+
+ALTER TABLE ONLY pipe_activity
+    ADD CONSTRAINT pipe_activity_pkey PRIMARY KEY (pipe_id, slot);
 
 ALTER TABLE ONLY pipe_inbox
     ADD CONSTRAINT pipe_inbox_pkey PRIMARY KEY (id);
@@ -1586,7 +1629,9 @@ CREATE INDEX idempotency_keys_expires_at ON idempotency_keys USING btree (expire
 
 CREATE INDEX payloads_blob_idx ON payloads USING btree (blob_key) WHERE (blob_key IS NOT NULL);
 
-CREATE INDEX pipe_inbox_pipe_idx ON pipe_inbox USING btree (pipe_id, id);
+CREATE INDEX pipe_inbox_pipe_idx ON pipe_inbox USING btree (pipe_id, id) INCLUDE (events, events_done, received_at);
+
+CREATE INDEX pipes_tenant_idx ON pipes USING btree (tenant_id, id);
 
 CREATE INDEX queue_parts_idx ON queue USING btree (tenant_id) WHERE is_part;
 
@@ -1671,6 +1716,12 @@ CREATE TRIGGER payloads_insert_counts AFTER INSERT ON payloads REFERENCING NEW T
 CREATE TRIGGER payloads_insert_holds_quota AFTER INSERT ON payloads REFERENCING NEW TABLE AS added FOR EACH ROW WHEN (((new.kind = 'result'::text) OR ((new.kind = 'logs'::text) AND (new.size_bytes > 64)))) EXECUTE FUNCTION hold_quota_of_bytes();
 
 CREATE TRIGGER payloads_update_counts AFTER UPDATE ON payloads REFERENCING OLD TABLE AS removed NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION count_bytes();
+
+CREATE TRIGGER pipe_inbox_delete_counts AFTER DELETE ON pipe_inbox REFERENCING OLD TABLE AS removed FOR EACH STATEMENT EXECUTE FUNCTION count_pipe_inbox_v1();
+
+CREATE TRIGGER pipe_inbox_insert_counts AFTER INSERT ON pipe_inbox REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION count_pipe_inbox_v1();
+
+CREATE TRIGGER pipe_inbox_update_counts AFTER UPDATE ON pipe_inbox REFERENCING OLD TABLE AS removed NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION count_pipe_inbox_v1();
 
 CREATE TRIGGER run_errors_delete_counts AFTER DELETE ON run_errors REFERENCING OLD TABLE AS removed FOR EACH STATEMENT EXECUTE FUNCTION count_run_errors();
 
@@ -1791,6 +1842,12 @@ ALTER TABLE ONLY payloads
 
 ALTER TABLE ONLY payloads
     ADD CONSTRAINT payloads_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);
+
+ALTER TABLE ONLY pipe_activity
+    ADD CONSTRAINT pipe_activity_pipe_id_fkey FOREIGN KEY (pipe_id) REFERENCES pipes(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY pipe_activity
+    ADD CONSTRAINT pipe_activity_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);
 
 ALTER TABLE ONLY pipe_inbox
     ADD CONSTRAINT pipe_inbox_pipe_id_fkey FOREIGN KEY (pipe_id) REFERENCES pipes(id);

@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from app.batches.problems import BatchNotFound
-from app.scripts.refs import is_uuid
+from app.references import is_uuid
 
 
 def parse_batch_id(text: str) -> UUID:

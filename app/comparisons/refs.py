@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from app.comparisons.problems import ComparisonNotFound
-from app.scripts.refs import is_uuid
+from app.references import is_uuid
 
 
 def parse_comparison_id(text: str) -> UUID:

@@ -2,18 +2,15 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Final
+from typing import Annotated
 from uuid import UUID
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from app.datasets.parts import Format
 from app.limits import MAX_FILE_PARTS, MAX_PATH_BYTES, MAX_RECORDS
+from app.references import Description
 
-NAME_PATTERN: Final = r"^[a-z0-9][a-z0-9._-]{0,62}$(?!\n)"
-Name = Annotated[str, Meta(pattern=NAME_PATTERN)]
-# PostgreSQL's text type stores every character but NUL.
-Description = Annotated[str, Meta(max_length=4_000, pattern=r"^[^\x00]*$")]
 KeyPointer = Annotated[str, Meta(max_length=500, pattern=r"^(/[^\x00]*)?$")]
 Keep = Annotated[int, Meta(ge=1, le=36_500)]
 Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]

@@ -6,14 +6,13 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from app.datasets.model import NAME_PATTERN, Name
 from app.datasets.problems import DatasetNotFound, UploadNotFound, upload_not_found
 from app.errors import clipped, invalid, invalid_parameter
 from app.limits import MAX_FILE_PARTS, MAX_PATH_BYTES
+from app.references import NAME_PATTERN, Name, is_uuid
 from app.wording import expected
 
 _NUMBER: Final = re.compile(r"[1-9][0-9]{0,8}")
-_UUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 # A path is also the name of a local file for those who download it. Controls of direction show a
 # name as another; a letter and a colon are a drive.
 _FORBIDDEN: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\\\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -48,7 +47,7 @@ def parse_name(text: str) -> str:
 
 def parse_new_name(text: str, *, pointer: str = "/dataset") -> str:
     """Parse a name for a dataset that may be new. Raises InvalidRequest."""
-    if _UUID.fullmatch(text):
+    if is_uuid(text):
         raise invalid(pointer, f"{clipped(text)!r} is an id, which cannot be a name")
     if re.match(NAME_PATTERN, text) is None:
         message = f"{clipped(text)!r} cannot name a dataset: {expected(Name)}"
@@ -110,7 +109,7 @@ def parse_part(text: str) -> tuple[str, int]:
 
 def parse_upload_id(text: str) -> UUID:
     """Parse the id of an upload. Raises UploadNotFound for any other text."""
-    if _UUID.fullmatch(text) is None:
+    if not is_uuid(text):
         raise _not_an_id(text)
     return UUID(text)
 

@@ -6,7 +6,7 @@ from msgspec import UNSET, UnsetType
 
 from app.errors import clipped, invalid_parameter
 from app.executions.problems import ExecutionNotFound
-from app.scripts.refs import is_uuid
+from app.references import is_uuid
 
 
 def parse_execution_id(text: str) -> UUID:

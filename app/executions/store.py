@@ -21,13 +21,10 @@ from app.executions.model import (
     Status,
 )
 from app.limits import Limits
+from app.pagination import ids_between
 from app.payloads.model import PayloadRef
 from app.sandbox.protocol import Isolation
 from app.sql_parameters import in_order
-
-# The first 48 bits of a UUIDv7 are ms since 1970.
-_LAST_ID_MS = 2**48 - 1
-_CLOCKS_DISAGREE_MS = 3_600_000
 
 # Reads the CTE `parameters`: tenant_id, with_result and what the statement's own conditions name.
 _EXECUTIONS = """
@@ -194,21 +191,15 @@ async def select_states(conn: Connection, ids: Sequence[UUID]) -> list[Execution
 
 
 def id_range(wanted: ExecutionFilter) -> tuple[UUID, UUID]:
-    """Bound the ids that can have been created between two moments, so that an index finds them.
+    """Bound the ids of executions that a filter matches, so that an index finds them.
 
-    An id holds the time of the process that drew it, `created_at` is PostgreSQL's: the bounds
-    allow for clocks that disagree, and the condition on `created_at` decides. The ids of a batch's
-    items begin as its own does.
+    The ids of a batch's items begin as its own does.
     """
-    first_ms, last_ms = 0.0, float(_LAST_ID_MS)
+    low, high = ids_between(wanted.created_from, wanted.created_before)
     if wanted.batch_id is not None:
-        first_ms = last_ms = float(wanted.batch_id.int >> 80)
-    if wanted.created_from is not None:
-        first_ms = max(first_ms, wanted.created_from.timestamp() * 1_000 - _CLOCKS_DISAGREE_MS)
-    if wanted.created_before is not None:
-        last_ms = min(last_ms, wanted.created_before.timestamp() * 1_000 + _CLOCKS_DISAGREE_MS)
-    low, high = (min(max(int(ms), 0), _LAST_ID_MS) for ms in (first_ms, last_ms))
-    return UUID(int=low << 80), UUID(int=(high << 80) | (2**80 - 1))
+        begin = (wanted.batch_id.int >> 80) << 80
+        low, high = max(low, UUID(int=begin)), min(high, UUID(int=begin | (2**80 - 1)))
+    return low, high
 
 
 def execution_of(row: asyncpg.Record | Mapping[str, Any]) -> Execution:

@@ -17,6 +17,7 @@ from app.payloads.model import PayloadRef
 from app.sandbox.outcomes import Io, ScriptKind
 from app.sandbox.parts import Format, OnError, Task
 from app.sandbox.protocol import Isolation
+from app.sandbox.schema_checks import SchemaError
 
 MAX_ERRORS: Final = 100_000
 # Below that of executions: those of the tenant come first.
@@ -117,6 +118,9 @@ class RunError(ThrownError, frozen=True, kw_only=True):
     limit_ms: int | UnsetType = UNSET
     limit_bytes: int | UnsetType = UNSET
     byte_offset: int | UnsetType = UNSET
+    schema: str | UnsetType = UNSET
+    schema_errors: list[SchemaError] | UnsetType = UNSET
+    schema_errors_omitted: int | UnsetType = UNSET
     path: str | UnsetType = UNSET
     input_line: int | UnsetType = UNSET
     max_errors: int | UnsetType = UNSET

@@ -5,9 +5,9 @@ from uuid import UUID
 from msgspec import Struct
 
 from app.pagination import invalid_cursor
+from app.references import is_uuid
 from app.runs.problems import RunNotFound
 from app.sandbox.parts import Task
-from app.scripts.refs import is_uuid
 
 _PART_BYTES = 4
 _LINE_BYTES = 8

@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from app.sandbox.media_types import OCTET_STREAM
 from app.sandbox.protocol import Isolation
+from app.sandbox.schema_checks import Checks, SchemaError
 
 
 class Io(StrEnum):
@@ -47,6 +48,7 @@ class Job(Struct, frozen=True, kw_only=True):
 
     `source` is UTF-8. `seed` is below 2**53; `clock_ms` is the script's current time, in ms since
     1970. Jobs of two `tenant`s never share a process. With `io` BYTES the input is of `media_type`.
+    `checks`: the schemas of its input and output. Raises ValueError for checks of bytes.
     """
 
     tenant: str
@@ -57,6 +59,13 @@ class Job(Struct, frozen=True, kw_only=True):
     context: Context = Context()
     io: Io = Io.JSON
     media_type: str = OCTET_STREAM
+    checks: Checks | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse checks of bytes."""
+        if self.checks is not None and self.io is Io.BYTES:
+            message = "bytes have no schema"
+            raise ValueError(message)
 
 
 class ScriptError(Struct, frozen=True, kw_only=True):
@@ -125,6 +134,30 @@ class InvalidResult(Struct, frozen=True, kw_only=True, tag="invalid_result"):
     message: str
 
 
+class SchemaMismatch(Struct, frozen=True, kw_only=True, tag="schema_mismatch"):
+    """The input or the output is not valid by the schema with this URI.
+
+    `errors` are the first ones, a hundred at most; `omitted`: how many more the validator found,
+    but which were too long together.
+    """
+
+    side: Literal["input", "output"]
+    schema: str
+    errors: tuple[SchemaError, ...]
+    omitted: int = 0
+
+
+class UnknownSchema(Struct, frozen=True, kw_only=True, tag="unknown_schema"):
+    """The event names no schema that a Choice has.
+
+    `values` are its strings, joined by "/", up to the one that is missing: `pointer` is where it
+    should be. All text is the user's.
+    """
+
+    values: str
+    pointer: str | None = None
+
+
 class OutputTooLarge(Struct, frozen=True, kw_only=True, tag="output_too_large"):
     """The result exceeds the output limit."""
 
@@ -148,13 +181,15 @@ Outcome = (
     | OutOfMemory
     | InvalidInput
     | InvalidResult
+    | SchemaMismatch
+    | UnknownSchema
     | OutputTooLarge
     | UnsettledPromise
     | Crashed
 )
 
 
-RecordOutcome = Threw | InvalidInput | InvalidResult
+RecordOutcome = Threw | InvalidInput | InvalidResult | SchemaMismatch | UnknownSchema
 
 
 class LogLine(Struct, frozen=True, kw_only=True):

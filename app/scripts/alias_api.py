@@ -13,9 +13,10 @@ from app.http.conditions import conditions_of, is_known
 from app.http.methods import get
 from app.limits import MAX_SMALL_BODY_BYTES
 from app.pagination import Page, PageQuery
+from app.references import Alias
 from app.resources import Resources
 from app.scripts import alias_service as service, reference
-from app.scripts.model import Alias, MoveAlias
+from app.scripts.model import MoveAlias
 from app.scripts.refs import parse_script
 
 

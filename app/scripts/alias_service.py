@@ -11,11 +11,11 @@ from app.db import Connection
 from app.errors import invalid
 from app.pagination import Page, Paginator, invalid_cursor
 from app.preconditions import NO_PRECONDITIONS, Preconditions
+from app.references import Alias, is_alias
 from app.resources import Resources
 from app.scripts import alias_store as store
-from app.scripts.model import Alias, ComparisonVerdict, MoveAlias
+from app.scripts.model import ComparisonVerdict, MoveAlias
 from app.scripts.problems import PromotionRefused, version_not_found
-from app.scripts.refs import is_alias
 from app.scripts.service import locked_script, read_script, read_version, target_of
 
 

@@ -3,7 +3,8 @@
 from uuid import UUID
 
 from app.db import Connection, from_row, optional_from_row
-from app.scripts.model import Alias, ComparisonVerdict
+from app.references import Alias
+from app.scripts.model import ComparisonVerdict
 
 PUT_ALIAS = """
 INSERT INTO script_aliases AS a (script_id, alias, tenant_id, version)

@@ -10,17 +10,12 @@ from app.execution_errors import WrittenError
 from app.limits import LimitChoice, Limits, Seed
 from app.losses import WrittenWarnings
 from app.payloads.model import PayloadRef
+from app.references import Description, Name, Note
 from app.sandbox.outcomes import Finding, Io, ScriptKind
 from app.sandbox.protocol import Isolation
 
 # `/scripts/check` is a route, so no script can have this name.
 RESERVED_NAMES: Final = frozenset({"check"})
-
-NAME_PATTERN: Final = r"^[a-z0-9][a-z0-9._-]{0,62}$(?!\n)"
-Name = Annotated[str, Meta(pattern=NAME_PATTERN)]
-# PostgreSQL's text type stores every character but NUL.
-Description = Annotated[str, Meta(max_length=4_000, pattern=r"^[^\x00]*$")]
-Note = Annotated[str, Meta(max_length=1_000, pattern=r"^[^\x00]*$")]
 
 
 class CreateScript(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -106,19 +101,6 @@ class Script(Struct, frozen=True, kw_only=True):
     archived_at: datetime | None
     latest_version: Version
     version: Version | UnsetType = UNSET
-
-
-class Alias(Struct, frozen=True, kw_only=True):
-    """A movable name for a version."""
-
-    alias: str
-    version: int
-    updated_at: datetime
-
-    @property
-    def etag(self) -> str:
-        """Return the entity tag, which every move changes, even a move back."""
-        return f'"{self.version}-{int(self.updated_at.timestamp() * 1_000_000)}"'
 
 
 class ComparisonVerdict(Struct, frozen=True, kw_only=True):

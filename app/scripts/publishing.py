@@ -16,6 +16,7 @@ from app.idempotency.model import IdempotencyKey, Repeated, RequestKey, key_for
 from app.idempotency.store import remember, require_new
 from app.preconditions import Preconditions
 from app.quotas.model import effective_caps
+from app.references import is_uuid
 from app.resources import Resources
 from app.scripts import store
 from app.scripts.model import (
@@ -27,7 +28,7 @@ from app.scripts.model import (
     Script,
 )
 from app.scripts.problems import NameTaken, script_archived, script_not_found
-from app.scripts.refs import ScriptRef, is_uuid
+from app.scripts.refs import ScriptRef
 from app.scripts.service import (
     locked_script,
     read_script,

@@ -24,19 +24,17 @@ from app.outages import DatabaseUnavailable
 from app.pagination import Page, PageQuery
 from app.preconditions import PreconditionFailed
 from app.quotas.errors import QuotaExceeded
+from app.references import Alias, Name, Note
 from app.sandbox.outcomes import Io
 from app.scripts.model import (
     Accepted,
     AddedVersion,
     AddVersion,
-    Alias,
     CheckScript,
     CreatedScript,
     CreateScript,
     DescribeScript,
     MoveAlias,
-    Name,
-    Note,
     Script,
     Version,
 )

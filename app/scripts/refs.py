@@ -1,20 +1,13 @@
 """Parse references to scripts and versions, such as `cards`, `cards@3` and `cards@prod`."""
 
-import re
-from typing import Final
 from uuid import UUID
 
 from msgspec import Struct
 
 from app.errors import InvalidRequest, clipped
-from app.scripts.model import NAME_PATTERN, Name
+from app.references import LATEST, Name, is_name, is_uuid, selector_in
 from app.scripts.problems import ScriptNotFound, VersionNotFound
 from app.wording import expected
-
-LATEST: Final = "latest"
-
-_ALIAS: Final = re.compile(r"[a-z][a-z0-9._-]{0,62}")
-_VERSION: Final = re.compile(r"[1-9][0-9]{0,8}")
 
 
 class ScriptRef(Struct, frozen=True, kw_only=True):
@@ -40,11 +33,10 @@ def parse_ref(text: str) -> ScriptRef:
 
 def parse_selector(text: str) -> int | str:
     """Parse a version's number, an alias or `latest`. Raises VersionNotFound."""
-    if _VERSION.fullmatch(text):
-        return int(text)
-    if _ALIAS.fullmatch(text):
-        return text
-    raise VersionNotFound(f"{clipped(text)!r} is neither a version's number nor an alias")
+    selector = selector_in(text)
+    if selector is None:
+        raise VersionNotFound(f"{clipped(text)!r} is neither a version's number nor an alias")
+    return selector
 
 
 def parse_script(text: str) -> UUID | str:
@@ -70,18 +62,3 @@ def parse_new(text: str) -> UUID | str:
         message = f"{clipped(text)!r} cannot name a script: {expected(Name)}"
         raise InvalidRequest(message, errors=[{"pointer": "/script", "message": message}])
     return parse_script(text)
-
-
-def is_name(text: str) -> bool:
-    """Return whether a text has the form of a name. UUIDs have it too, but are ids."""
-    return re.match(NAME_PATTERN, text) is not None
-
-
-def is_alias(text: str) -> bool:
-    """Return whether a text can be an alias."""
-    return _ALIAS.fullmatch(text) is not None and text != LATEST
-
-
-def is_uuid(text: str) -> bool:
-    """Return whether a text is a UUID in its canonical form, which no name may have."""
-    return re.fullmatch(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", text) is not None

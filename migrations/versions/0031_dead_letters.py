@@ -1,4 +1,4 @@
-"""Dead letters of pipes, and re-drives, which bring dead letters and failed work back."""
+"""Dead letters: events that pipes could not forward, with reasons, counted for quotas."""
 
 from pathlib import Path
 
@@ -19,12 +19,14 @@ UP = (
         pipe_id        uuid        NOT NULL REFERENCES pipes,
         event_id       text        COLLATE "C" NOT NULL
                                    CHECK (octet_length(event_id) BETWEEN 1 AND 200),
+        sha256         bytea       NOT NULL CHECK (octet_length(sha256) = 32),
         state          text        NOT NULL DEFAULT 'dead'
                                    CHECK (state IN ('dead', 'moved', 'erased')),
         kind           text        NOT NULL,
         error          bytea       NOT NULL,
+        pointers       bigint[]    NOT NULL DEFAULT '{}',
         event          bytea,
-        size_bytes     bigint      NOT NULL CHECK (size_bytes >= 0),
+        size_bytes     integer     NOT NULL CHECK (size_bytes BETWEEN 0 AND 1048576),
         schema_id      uuid,
         schema_version integer,
         script_id      uuid,
@@ -34,14 +36,33 @@ UP = (
         created_at     timestamptz NOT NULL DEFAULT clock_timestamp(),
         failed_at      timestamptz NOT NULL DEFAULT clock_timestamp(),
         moved_at       timestamptz,
-        CONSTRAINT dead_letters_event_key UNIQUE (pipe_id, event_id),
+        CONSTRAINT dead_letters_event_key UNIQUE (pipe_id, event_id, sha256),
         CONSTRAINT dead_letters_event_check CHECK ((event IS NULL) = (state = 'erased')),
-        CONSTRAINT dead_letters_moved_check CHECK (state <> 'moved' OR moved_at IS NOT NULL)
+        CONSTRAINT dead_letters_moved_check CHECK (state <> 'moved' OR moved_at IS NOT NULL),
+        CONSTRAINT dead_letters_schema_check
+            CHECK (num_nulls(schema_id, schema_version) IN (0, 2)),
+        CONSTRAINT dead_letters_script_check
+            CHECK (num_nulls(script_id, script_version) IN (0, 2))
     )
     """,
     "CREATE INDEX dead_letters_tenant_idx ON dead_letters (tenant_id, id)",
-    "CREATE INDEX dead_letters_state_idx ON dead_letters (tenant_id, pipe_id, state, id)",
+    "CREATE INDEX dead_letters_pipe_idx ON dead_letters (tenant_id, pipe_id, id)",
+    # Those that a re-drive can try, however many have been moved.
+    "CREATE INDEX dead_letters_dead_idx ON dead_letters (tenant_id, id) WHERE state = 'dead'",
+    """
+    CREATE INDEX dead_letters_dead_of_pipe_idx ON dead_letters (tenant_id, pipe_id, id)
+    WHERE state = 'dead'
+    """,
+    "CREATE INDEX dead_letters_age_idx ON dead_letters (failed_at, id)",
 )
+
+_FUNCTIONS = ("count_dead_letters",)
+
+_TRANSITIONS = {
+    "INSERT": "NEW TABLE AS added",
+    "UPDATE": "OLD TABLE AS removed NEW TABLE AS added",
+    "DELETE": "OLD TABLE AS removed",
+}
 
 _TABLES = {"dead_letters": "events that a pipe could not forward, with the reason"}
 
@@ -49,6 +70,9 @@ _COLUMNS = {
     "dead_letters.event_id": "the event's stable id, as the sink would get it",
     "dead_letters.event": "the event as it arrived, byte for byte; NULL: erased",
     "dead_letters.error": "the error document of the last attempt, as ASCII JSON",
+    "dead_letters.sha256": "of the event; it stays after the bytes are erased",
+    "dead_letters.pointers": "hashes of the pointers in the error document",
+    "dead_letters.size_bytes": "of the event; it stays after the bytes are erased",
     "dead_letters.redrive_id": "the re-drive that tried it last",
 }
 
@@ -60,7 +84,18 @@ def upgrade() -> None:
         for name, comment in comments.items():
             quoted = comment.replace("'", "''").replace(":", "\\:")
             op.execute(f"COMMENT ON {kind} {name} IS '{quoted}'")
+    for name in _FUNCTIONS:
+        op.execute((_SQL / f"{name}.sql").read_text(encoding="utf-8"))
+    for event, transitions in _TRANSITIONS.items():
+        op.execute(f"""
+            CREATE TRIGGER dead_letters_{event.lower()}_counts
+            AFTER {event} ON dead_letters REFERENCING {transitions}
+            FOR EACH STATEMENT EXECUTE FUNCTION count_dead_letters()
+        """)
 
 
 def downgrade() -> None:
+    # What they counted for quotas goes with them.
+    op.execute("DELETE FROM dead_letters")
     op.execute("DROP TABLE dead_letters")
+    op.execute(f"DROP FUNCTION {', '.join(_FUNCTIONS)}")

@@ -1,0 +1,264 @@
+"""Keep dead letters, and mark them as re-drives try them again."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from typing import Final
+from uuid import UUID
+
+import uuid_utils.compat as uuid
+from msgspec.structs import replace
+
+from app.db import Connection, from_row
+from app.dead_letters.model import (
+    FailedAgain,
+    KeptEvent,
+    LetterFilter,
+    LetterState,
+    NewDeadLetter,
+    Reason,
+)
+from app.dead_letters.pointers import pointer_hashes
+from app.dead_letters.scanning import OLDEST, WINDOW_LETTERS, scan_all
+from app.quotas.errors import QuotaExceeded
+from app.quotas.model import Quota
+from app.sql_parameters import in_order
+
+# What one statement carries at most; PostgreSQL takes messages of up to 1 GiB.
+_STATEMENT_BYTES: Final = 32 << 20
+
+SELECT_STORED_BYTES_CAP = """
+SELECT coalesce(
+           t.max_stored_bytes,
+           nullif(current_setting('crivo.default_max_stored_bytes', true), '')::bigint
+       )
+FROM tenants AS t
+WHERE t.id = $1
+"""
+
+# The lock of quota_against_execution_v2: whoever adds bytes counts those of the others.
+LOCK_STORED_BYTES = """
+SELECT pg_advisory_xact_lock(hashtextextended($1::uuid::text, 1))
+"""
+
+SELECT_STORED_BYTES = """
+SELECT coalesce(sum(stored_bytes), 0)::bigint
+FROM tenant_usage
+WHERE tenant_id = $1
+"""
+
+# An event is known by its id and its bytes: a source that is exchanged may number anew.
+INSERT_LETTERS = """
+WITH parameters AS NOT MATERIALIZED (
+    SELECT $1::uuid AS tenant_id,
+           $2::uuid AS pipe_id,
+           $3::uuid[] AS ids,
+           $4::text[] AS event_ids,
+           $5::bytea[] AS events,
+           $6::text[] AS kinds,
+           $7::bytea[] AS errors,
+           $8::jsonb AS pointers,
+           $9::uuid[] AS schema_ids,
+           $10::integer[] AS schema_versions,
+           $11::uuid[] AS script_ids,
+           $12::integer[] AS script_versions
+)
+INSERT INTO dead_letters
+       (id, tenant_id, pipe_id, event_id, sha256, size_bytes, event, kind, error, pointers,
+        schema_id, schema_version, script_id, script_version)
+SELECT u.id, parameters.tenant_id, parameters.pipe_id, u.event_id, sha256(u.event),
+       octet_length(u.event), u.event, u.kind, u.error,
+       ARRAY(SELECT p::bigint FROM jsonb_array_elements_text(
+           parameters.pointers -> (u.place - 1)::integer) AS p),
+       u.schema_id, u.schema_version, u.script_id, u.script_version
+FROM parameters
+CROSS JOIN ROWS FROM (
+    unnest(parameters.ids), unnest(parameters.event_ids), unnest(parameters.events),
+    unnest(parameters.kinds), unnest(parameters.errors), unnest(parameters.schema_ids),
+    unnest(parameters.schema_versions), unnest(parameters.script_ids),
+    unnest(parameters.script_versions)
+) WITH ORDINALITY AS u (
+    id, event_id, event, kind, error, schema_id, schema_version, script_id, script_version, place
+)
+ON CONFLICT (pipe_id, event_id, sha256) DO NOTHING
+RETURNING id
+"""
+
+
+async def insert_dead_letters(
+    conn: Connection, tenant: UUID, pipe_id: UUID, letters: Sequence[NewDeadLetter]
+) -> int:
+    """Keep events that a pipe could not forward; return how many were not kept yet.
+
+    A letter that is there is left as it is: the pipe was killed between its commit and the
+    acknowledgement. Call it before other changes of the transaction: with a quota it waits for the
+    tenant's lock. Raises QuotaExceeded, after which nothing of it is kept.
+    """
+    if not letters:
+        return 0
+    async with conn.transaction():
+        cap: int | None = await conn.fetchval(SELECT_STORED_BYTES_CAP, tenant)
+        if cap is not None:
+            await conn.execute(LOCK_STORED_BYTES, tenant)
+        added = 0
+        for part in _statements(letters):
+            added += await _insert(conn, tenant, pipe_id, part)
+        if cap is not None and added:
+            used: int = await conn.fetchval(SELECT_STORED_BYTES, tenant)
+            if used > cap:
+                raise QuotaExceeded(Quota.STORED_BYTES, limit=cap, used=used)
+    return added
+
+
+# One statement a re-drive's step: what it is given is in a few megabytes.
+SELECT_EVENTS = """
+SELECT id, pipe_id, event_id, event, created_at
+FROM dead_letters
+WHERE tenant_id = $1 AND id = ANY ($2) AND event IS NOT NULL
+ORDER BY id
+"""
+
+
+async def select_for_redrive(
+    conn: Connection,
+    tenant: UUID,
+    conditions: LetterFilter,
+    after: UUID = OLDEST,
+    limit: int = 500,
+    *,
+    max_bytes: int = _STATEMENT_BYTES,
+) -> list[KeptEvent]:
+    """Find up to `limit` dead events with ids above `after`, the oldest first; none: the end.
+
+    Of several, those are returned whose bytes fit into `max_bytes`, and one at least. Conditions
+    on the state are ignored: only `dead` letters can be tried again.
+    """
+    dead = replace(conditions, state=LetterState.DEAD)
+    async for window in scan_all(conn, tenant, dead, after=after, limit=limit):
+        if ids := _fitting(window.ids, window.sizes, max_bytes=max_bytes):
+            rows = await conn.fetch(SELECT_EVENTS, tenant, ids)
+            if rows:
+                return [from_row(KeptEvent, row) for row in rows]
+    return []
+
+
+async def count_for_redrive(conn: Connection, tenant: UUID, conditions: LetterFilter) -> int:
+    """Count the dead letters that a re-drive with these conditions would try."""
+    dead = replace(conditions, state=LetterState.DEAD)
+    return sum([len(each.ids) async for each in scan_all(conn, tenant, dead, limit=WINDOW_LETTERS)])
+
+
+MARK_MOVED = """
+UPDATE dead_letters
+SET state = 'moved', moved_at = clock_timestamp(), redrive_id = $3, attempts = attempts + 1
+WHERE tenant_id = $1 AND id = ANY ($2) AND state = 'dead'
+RETURNING id
+"""
+
+
+async def mark_moved(conn: Connection, tenant: UUID, redrive_id: UUID, ids: Sequence[UUID]) -> int:
+    """Mark letters whose events have been forwarded; return how many were dead until now."""
+    return len(await conn.fetch(MARK_MOVED, tenant, ids, redrive_id))
+
+
+MARK_FAILED_AGAIN = """
+WITH parameters AS NOT MATERIALIZED (
+    SELECT $1::uuid AS tenant_id,
+           $2::uuid AS redrive_id,
+           $3::uuid[] AS ids,
+           $4::text[] AS kinds,
+           $5::bytea[] AS errors,
+           $6::jsonb AS pointers,
+           $7::uuid[] AS schema_ids,
+           $8::integer[] AS schema_versions,
+           $9::uuid[] AS script_ids,
+           $10::integer[] AS script_versions
+)
+UPDATE dead_letters AS d
+SET attempts = d.attempts + 1,
+    failed_at = clock_timestamp(),
+    redrive_id = parameters.redrive_id,
+    kind = u.kind,
+    error = u.error,
+    pointers = ARRAY(SELECT p::bigint FROM jsonb_array_elements_text(
+        parameters.pointers -> (u.place - 1)::integer) AS p),
+    schema_id = u.schema_id,
+    schema_version = u.schema_version,
+    script_id = u.script_id,
+    script_version = u.script_version
+FROM parameters
+CROSS JOIN ROWS FROM (
+    unnest(parameters.ids), unnest(parameters.kinds), unnest(parameters.errors),
+    unnest(parameters.schema_ids), unnest(parameters.schema_versions),
+    unnest(parameters.script_ids), unnest(parameters.script_versions)
+) WITH ORDINALITY AS u (
+    id, kind, error, schema_id, schema_version, script_id, script_version, place
+)
+WHERE d.tenant_id = parameters.tenant_id AND d.id = u.id AND d.state = 'dead'
+RETURNING d.id
+"""
+
+
+async def mark_failed_again(
+    conn: Connection, tenant: UUID, redrive_id: UUID, letters: Sequence[FailedAgain]
+) -> int:
+    """Give letters the reason of their last attempt; return how many are still dead."""
+    values = in_order(
+        MARK_FAILED_AGAIN,
+        tenant_id=tenant,
+        redrive_id=redrive_id,
+        ids=[each.id for each in letters],
+        **await asyncio.to_thread(_reasons, letters),
+    )
+    return len(await conn.fetch(MARK_FAILED_AGAIN, *values))
+
+
+async def _insert(
+    conn: Connection, tenant: UUID, pipe_id: UUID, letters: Sequence[NewDeadLetter]
+) -> int:
+    values = in_order(
+        INSERT_LETTERS,
+        tenant_id=tenant,
+        pipe_id=pipe_id,
+        ids=[uuid.uuid7() for _ in letters],
+        event_ids=[each.event_id for each in letters],
+        events=[each.event for each in letters],
+        **await asyncio.to_thread(_reasons, letters),
+    )
+    return len(await conn.fetch(INSERT_LETTERS, *values))
+
+
+def _reasons(letters: Sequence[Reason]) -> dict[str, object]:
+    schemas = [each.schema or (None, None) for each in letters]
+    scripts = [each.script or (None, None) for each in letters]
+    return {
+        "kinds": [each.kind for each in letters],
+        "errors": [each.error for each in letters],
+        "pointers": [pointer_hashes(each.error) for each in letters],
+        "schema_ids": [each for each, _ in schemas],
+        "schema_versions": [each for _, each in schemas],
+        "script_ids": [each for each, _ in scripts],
+        "script_versions": [each for _, each in scripts],
+    }
+
+
+def _statements(letters: Sequence[NewDeadLetter]) -> Iterator[Sequence[NewDeadLetter]]:
+    """Cut letters into what one statement carries."""
+    start = size = 0
+    for place, letter in enumerate(letters):
+        own = len(letter.event) + len(letter.error)
+        if place > start and size + own > _STATEMENT_BYTES:
+            yield letters[start:place]
+            start, size = place, 0
+        size += own
+    yield letters[start:]
+
+
+def _fitting(ids: Sequence[UUID], sizes: Sequence[int], *, max_bytes: int) -> list[UUID]:
+    fitting: list[UUID] = []
+    total = 0
+    for each, size in zip(ids, sizes, strict=True):
+        total += size
+        if fitting and total > max_bytes:
+            break
+        fitting.append(each)
+    return fitting

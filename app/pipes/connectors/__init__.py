@@ -1,0 +1,1 @@
+"""Sources that events of pipes come from, and sinks that they go to."""

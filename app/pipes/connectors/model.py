@@ -1,0 +1,117 @@
+"""Declare what a source and a sink of a pipe do, whatever they connect to."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final, Protocol, runtime_checkable
+
+from msgspec import Struct
+
+from app.db import Connection
+
+# Of the id that a receiver recognises an event by which it gets again.
+MAX_EVENT_ID_BYTES: Final = 200
+
+
+class Event(Struct, frozen=True, kw_only=True):
+    """An event as its source has it; `data`: its bytes, exactly.
+
+    `id` is the same each time that the source delivers the event, and of up to MAX_EVENT_ID_BYTES
+    bytes. `receipt` is the source's own, to acknowledge the event by.
+    """
+
+    id: str
+    data: bytes
+    receipt: Any = None
+    received_at: datetime | None = None
+
+
+class Outgoing(Struct, frozen=True, kw_only=True):
+    """An event as it is forwarded, under the id of the event that it was made of."""
+
+    id: str
+    data: bytes
+
+
+class Lag(Struct, frozen=True, kw_only=True):
+    """What a source still has for the pipe; None: the source cannot say.
+
+    `oldest_seconds`: how long the oldest of these events has waited.
+    """
+
+    events: int | None
+    oldest_seconds: float | None
+
+
+class Source(Protocol):
+    """Where the events of a pipe come from, for as long as one worker holds the pipe."""
+
+    async def receive(
+        self, *, max_events: int, max_bytes: int, wait_seconds: float
+    ) -> Sequence[Event]:
+        """Return the next events in the source's order; none after `wait_seconds` without any.
+
+        Those that a former holder received and did not acknowledge come first. The last event may
+        go beyond `max_bytes`. An event that was returned is not returned again by this source,
+        unless it was never acknowledged and its visibility ran out. Raises ConnectorUnavailable.
+        """
+
+    async def acknowledge(self, events: Sequence[Event]) -> None:
+        """Tell the source that it can forget these events, of one batch.
+
+        Their forwards are confirmed and their dead letters are committed. One that cannot be
+        acknowledged is delivered again. Raises ConnectorUnavailable.
+        """
+
+    async def lag(self) -> Lag:
+        """Return what waits, without those that were acknowledged. Raises ConnectorUnavailable."""
+
+
+class Sink(Protocol):
+    """Where the events of a pipe go to."""
+
+    async def send(self, events: Sequence[Outgoing]) -> Mapping[str, str]:
+        """Send the events in their order; return the ids that the sink refuses for good.
+
+        Each with its reason, as "larger than 256 KiB"; these become dead letters of the kind
+        `sink_refused`. All others are confirmed on return. Raises ConnectorUnavailable, after
+        which some events may have arrived: they are sent again.
+        """
+
+
+@runtime_checkable
+class StoredSource(Source, Protocol):
+    """A source in Crivo's own database, which forgets events in the transaction of their outcome.
+
+    Only these give each event exactly once, together with a StoredSink.
+    """
+
+    async def commit(self, conn: Connection, events: Sequence[Event]) -> None:
+        """Forget the events of one batch in a transaction of the caller."""
+
+
+@runtime_checkable
+class StoredSink(Sink, Protocol):
+    """A sink in Crivo's own database: what `send` has stored counts once `commit` has committed."""
+
+    async def commit(self, conn: Connection) -> None:
+        """Publish what was sent since the last commit, in a transaction of the caller.
+
+        Raises ConnectorUnavailable, after which nothing of it counts, as after a rollback.
+        """
+
+    async def discard(self) -> None:
+        """Forget what was sent and will not be committed."""
+
+
+class ConnectorUnavailable(Exception):
+    """The source or the sink cannot be used now: the pipe waits, and tries its batch again.
+
+    The message goes to users: it names what is away and why, without a credential.
+    `retry_after`: seconds, if the other side has said when to come back.
+    """
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        """Take what is shown as the pipe's trouble."""
+        super().__init__(message)
+        self.message = message
+        self.retry_after = retry_after

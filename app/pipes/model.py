@@ -1,0 +1,219 @@
+"""Define pipes: where events come from, what they must satisfy, and where they go."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any, Final
+from uuid import UUID
+
+from msgspec import UNSET, Meta, Struct, UnsetType, field
+
+from app.datasets.model import Name as DatasetName
+from app.errors import invalid
+from app.limits import MIB
+
+NAME_PATTERN: Final = r"^[a-z0-9][a-z0-9._-]{0,62}$(?!\n)"
+Name = Annotated[str, Meta(pattern=NAME_PATTERN)]
+# Of a stream, a group or a queue: what no other side could take for something else.
+Address = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$(?!\n)")]
+Url = Annotated[str, Meta(min_length=1, max_length=2_000, pattern=r"^[^\x00-\x20\x7f]*$(?!\n)")]
+Reference = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\x00]*$")]
+Pointer = Annotated[str, Meta(max_length=500, pattern=r"^(/[^\x00]*)?$")]
+Prefix = Annotated[str, Meta(max_length=62, pattern=r"^([a-z0-9][a-z0-9._-]*)?$(?!\n)")]
+
+# Of one event, at every source.
+MAX_EVENT_BYTES: Final = MIB
+MAX_BATCH_EVENTS: Final = 10_000
+
+
+class HttpSource(Struct, frozen=True, forbid_unknown_fields=True):
+    """Events of `POST /pipes/{pipe}/events`."""
+
+
+class RedisStreamSource(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Entries of a stream, read by a consumer group."""
+
+    stream: Address
+    group: Address = "crivo"
+
+
+class SqsSource(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Messages of a queue."""
+
+    queue: Address
+
+
+class DatasetSource(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The records that each new snapshot of a dataset adds."""
+
+    dataset: DatasetName
+
+
+class RedisStreamSink(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Entries of a stream, of which about the newest `maxlen` stay; null: all."""
+
+    stream: Address
+    maxlen: Annotated[int, Meta(ge=1, le=1_000_000_000)] | None = None
+
+
+class SqsSink(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Messages of a queue."""
+
+    queue: Address
+
+
+class DatasetSink(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Records of a dataset; each batch is one snapshot."""
+
+    dataset: DatasetName
+
+
+class HttpSink(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Requests to a URL, each with the events of a batch as NDJSON."""
+
+    url: Url
+
+
+AnySource = HttpSource | RedisStreamSource | SqsSource | DatasetSource
+AnySink = RedisStreamSink | SqsSink | DatasetSink | HttpSink
+
+
+class From(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Where events come from: exactly one member."""
+
+    http: HttpSource | UnsetType = UNSET
+    redis_stream: RedisStreamSource | UnsetType = UNSET
+    sqs: SqsSource | UnsetType = UNSET
+    dataset: DatasetSource | UnsetType = UNSET
+
+    @property
+    def source(self) -> AnySource:
+        """The one member. Raises InvalidRequest unless there is exactly one."""
+        source: AnySource = _only_member(self, "/from")
+        return source
+
+
+class To(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Where events go: exactly one member."""
+
+    redis_stream: RedisStreamSink | UnsetType = UNSET
+    sqs: SqsSink | UnsetType = UNSET
+    dataset: DatasetSink | UnsetType = UNSET
+    http: HttpSink | UnsetType = UNSET
+
+    @property
+    def sink(self) -> AnySink:
+        """The one member. Raises InvalidRequest unless there is exactly one."""
+        sink: AnySink = _only_member(self, "/to")
+        return sink
+
+
+class ChosenSchema(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The schema that the event names: `prefix` and the strings at `by`, joined with dots.
+
+    At its newest version, or at the one that `alias` names.
+    """
+
+    by: Annotated[tuple[Pointer, ...], Meta(min_length=1, max_length=8)]
+    prefix: Prefix = ""
+    alias: Annotated[str, Meta(pattern=r"^[a-z][a-z0-9._-]{0,62}$(?!\n)")] | None = None
+
+
+class Batch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How many events are forwarded together at most, and how long the first waits for others."""
+
+    events: Annotated[int, Meta(ge=1, le=MAX_BATCH_EVENTS)] | None = None
+    wait_ms: Annotated[int, Meta(ge=0, le=60_000)] | None = None
+
+
+class PutPipe(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Body of `PUT /pipes/{pipe}`, and the definition that is stored.
+
+    Without a schema any JSON is valid; without a schema and a script events are forwarded unread.
+    """
+
+    source: From = field(name="from")
+    schema: Reference | ChosenSchema | None = None
+    script: Reference | None = None
+    sink: To = field(name="to")
+    batch: Batch = Batch()
+
+
+class LoadedPipe(Struct, frozen=True, kw_only=True):
+    """A pipe to work on; `position` is the JSON of how far its source has been read."""
+
+    id: UUID
+    tenant_id: UUID
+    name: str
+    revision: int
+    definition: PutPipe
+    position: bytes | None = None
+
+
+class PipeState(StrEnum):
+    """What a pipe does; TROUBLED: it tries again and again, and `trouble` says at what."""
+
+    RUNNING = "running"
+    PAUSED = "paused"
+    TROUBLED = "troubled"
+
+
+class Counts(Struct, frozen=True, kw_only=True):
+    """Events since the pipe was made: read, forwarded, and kept as dead letters."""
+
+    received: int = field(name="in")
+    forwarded: int
+    refused: int
+
+
+class Rates(Struct, frozen=True, kw_only=True):
+    """Events a second over the last minute."""
+
+    received: float = field(name="in")
+    forwarded: float
+    refused: float
+
+
+class PipeLag(Struct, frozen=True, kw_only=True):
+    """What the source still has for the pipe, as of the last look; null: it cannot say."""
+
+    events: int | None
+    oldest_seconds: float | None
+
+
+class Pipe(Struct, frozen=True, kw_only=True):
+    """A pipe, its definition and how it is doing; `revision` counts the changes."""
+
+    id: UUID
+    name: str
+    revision: int
+    source: From = field(name="from")
+    schema: str | ChosenSchema | None
+    script: str | None
+    sink: To = field(name="to")
+    batch: Batch
+    state: PipeState
+    trouble: str | None
+    trouble_since: datetime | None
+    lag: PipeLag
+    counts: Counts
+    rates: Rates
+    dead_letters: int
+    last_event_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+
+
+class AcceptedEvents(Struct, frozen=True, kw_only=True):
+    """Response to events: how many are stored, and the ids of the first and the last."""
+
+    accepted: int
+    first: str
+    last: str
+
+
+def _only_member(spec: From | To, pointer: str) -> Any:  # noqa: ANN401 - of any kind of connector
+    names = spec.__struct_fields__
+    members = [each for name in names if (each := getattr(spec, name)) is not UNSET]
+    if len(members) != 1:
+        raise invalid(pointer, f"must have exactly one of {', '.join(names)}")
+    return members[0]

@@ -1,0 +1,106 @@
+"""Declare what a job validates: schemas, where they apply, and the errors of a document."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from msgspec import UNSET, Struct, UnsetType
+
+# Of the documents of one set, together.
+MAX_SET_BYTES: Final = 32 * 1024 * 1024
+# An error of a document has at most this many UTF-16 units in each of its texts.
+MAX_TEXT_UNITS: Final = 300
+MAX_KEYWORD_UNITS: Final = 60
+MAX_VALUE_UNITS: Final = 120
+MAX_ERRORS: Final = 100
+
+
+class SchemaSet(Struct, frozen=True):
+    """Schemas that refer to each other: JSON texts by URI, as `crivo:/schemas/events@3`.
+
+    The documents of the URIs in `strict` refuse fields that they do not register, in every object
+    that they describe. Raises ValueError above MAX_SET_BYTES, and for a strict URI without a
+    document.
+    """
+
+    documents: Mapping[str, bytes]
+    strict: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        """Check the size and the names."""
+        size_bytes = sum(map(len, self.documents.values()))
+        if size_bytes > MAX_SET_BYTES:
+            message = f"schemas of {size_bytes} bytes, where {MAX_SET_BYTES} are the limit"
+            raise ValueError(message)
+        if missing := self.strict - self.documents.keys():
+            message = f"strict schemas without documents: {', '.join(sorted(missing))}"
+            raise ValueError(message)
+
+
+class Choice(Struct, frozen=True):
+    """The schema that an event itself names: strings at the JSON pointers `by`, joined by "/".
+
+    An event without one of these strings, or whose strings are not in `uris` or contain "/", has an
+    unknown schema. Raises ValueError without pointers, or for one that is none.
+    """
+
+    by: tuple[str, ...]
+    uris: Mapping[str, str]
+
+    def __post_init__(self) -> None:
+        """Check the pointers."""
+        if not self.by or not all(not each or each.startswith("/") for each in self.by):
+            message = f"no JSON pointers: {self.by}"
+            raise ValueError(message)
+
+
+class Checks(Struct, frozen=True, kw_only=True):
+    """What a job validates: each input, or record of it, and each output, by URI.
+
+    The schemas have been checked before (`app.sandbox.validation.check_schema`). `excerpts`: errors
+    show the beginning of the value. Raises ValueError for a URI that `schemas` does not have.
+    """
+
+    schemas: SchemaSet
+    input: str | Choice | None = None
+    output: str | None = None
+    excerpts: bool = False
+
+    def __post_init__(self) -> None:
+        """Check the URIs."""
+        uris = self.input_uris() | self.output_uris()
+        if missing := uris - self.schemas.documents.keys():
+            message = f"no schemas {', '.join(sorted(missing))}"
+            raise ValueError(message)
+
+    def input_uris(self) -> frozenset[str]:
+        """Return the URIs of the schemas that an input may be validated by."""
+        match self.input:
+            case None:
+                return frozenset()
+            case str():
+                return frozenset({self.input})
+            case Choice(uris=uris):
+                return frozenset(uris.values())
+
+    def output_uris(self) -> frozenset[str]:
+        """Return the URI of the schema of outputs, if there is one."""
+        return frozenset() if self.output is None else frozenset({self.output})
+
+
+class SchemaError(Struct, frozen=True, kw_only=True):
+    """One error of a document; docs/design/schemas.md describes the members.
+
+    All text is the user's: it may hold NUL and lone surrogates, and is written as ASCII JSON. Long
+    texts end in "…".
+    """
+
+    pointer: str
+    keyword: str | None
+    schema_pointer: str | None
+    message: str
+    value: str | UnsetType = UNSET
+
+
+def ref_of(uri: str) -> str:
+    """Return the reference of a registered schema, as `events@3`, or any other URI itself."""
+    return uri.removeprefix("crivo:/schemas/")
