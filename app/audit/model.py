@@ -40,6 +40,8 @@ class Action(StrEnum):
     EXECUTION_REPLAYED = "execution.replayed"
     RUN_CANCELLED = "run.cancelled"
     RUN_REPLAYED = "run.replayed"
+    REDRIVE_CREATED = "redrive.created"
+    REDRIVE_CANCELLED = "redrive.cancelled"
     CALLBACK_RESENT = "callback.resent"
     CALLBACK_ENABLED = "callback.enabled"
     SECRET_CREATED = "secret.created"  # noqa: S105 - an action

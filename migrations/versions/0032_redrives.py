@@ -59,13 +59,17 @@ UP = (
     """
     CREATE TABLE redrive_executions (
         execution_id uuid NOT NULL PRIMARY KEY,
-        redrive_id   uuid NOT NULL REFERENCES redrives ON DELETE CASCADE,
+        redrive_id   uuid NOT NULL REFERENCES redrives ON DELETE CASCADE
+                          DEFERRABLE INITIALLY DEFERRED,
         tenant_id    uuid NOT NULL REFERENCES tenants
     )
     """,
     "CREATE INDEX redrive_executions_redrive_idx ON redrive_executions (redrive_id)",
     "ALTER TABLE dead_letters ADD COLUMN retried_at timestamptz",
-    "CREATE INDEX dead_letters_redrive_idx ON dead_letters (redrive_id, id) WHERE retried_at IS NULL",
+    """
+    CREATE INDEX dead_letters_redrive_idx ON dead_letters (redrive_id, id)
+    WHERE redrive_id IS NOT NULL AND retried_at IS NULL
+    """,
     """
     ALTER TABLE run_errors
     ADD COLUMN redrive_id uuid, ADD COLUMN retried_at timestamptz, ADD COLUMN moved_at timestamptz,
