@@ -29,6 +29,8 @@ from app.work_signal import WorkSignal, open_work_signal
 # Checks of uploads, and runs of samples, that may wait for the API's cell.
 MAX_WAITING_CHECKS: Final = 128
 MAX_WAITING_CHECKS_OF_TENANT: Final = 16
+# Cells of a worker that process events of pipes.
+PIPE_SLOTS: Final = 1
 
 log = structlog.get_logger(__name__)
 
@@ -69,6 +71,8 @@ class Resources:
         self.linter = linter
         self.tracing = tracing
         self.bundles = SchemaBundles()
+        # In a worker, pipes of many tenants take turns at cells beyond those of executions.
+        self.pipe_turns = FairQueue(slots=PIPE_SLOTS)
         # Statements that arrive while one of their kind is under way go together.
         self.lanes = Lanes(shared_errors=DatabaseUnavailable)
 

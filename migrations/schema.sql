@@ -66,6 +66,7 @@
 --   count_bytes                Count each tenant's stored bytes, and the input bytes of the day, in tenant_usage
 --   count_dataset_bytes        Count the bytes of datasets' parts in tenant_usage
 --   count_dataset_bytes_v2     Count the bytes of datasets' parts in tenant_usage
+--   count_dead_letters         Count the bytes of dead letters in tenant_usage
 --   count_pipe_inbox_v1        Count the events that wait in the inboxes of pipes in tenant_usage
 --   count_queued               Count each tenant's queued executions in tenant_usage
 --   count_run_bytes            Count the bytes that runs have staged as output in tenant_usage, as those of datasets' parts
@@ -206,6 +207,9 @@ CREATE FUNCTION count_dataset_bytes() RETURNS trigger
 
 CREATE FUNCTION count_dataset_bytes_v2() RETURNS trigger
     LANGUAGE plpgsql; -- migrations/sql/count_dataset_bytes_v2.sql
+
+CREATE FUNCTION count_dead_letters() RETURNS trigger
+    LANGUAGE plpgsql; -- migrations/sql/count_dead_letters.sql
 
 CREATE FUNCTION count_pipe_inbox_v1() RETURNS trigger
     LANGUAGE plpgsql; -- migrations/sql/count_pipe_inbox_v1.sql
@@ -691,11 +695,13 @@ CREATE TABLE dead_letters (
     tenant_id uuid NOT NULL,
     pipe_id uuid NOT NULL,
     event_id text NOT NULL COLLATE pg_catalog."C",
+    sha256 bytea NOT NULL,
     state text DEFAULT 'dead'::text NOT NULL,
     kind text NOT NULL,
     error bytea NOT NULL,
+    pointers bigint[] DEFAULT '{}'::bigint[] NOT NULL,
     event bytea,
-    size_bytes bigint NOT NULL,
+    size_bytes integer NOT NULL,
     schema_id uuid,
     schema_version integer,
     script_id uuid,
@@ -709,15 +715,24 @@ CREATE TABLE dead_letters (
     CONSTRAINT dead_letters_event_check CHECK (((event IS NULL) = (state = 'erased'::text))),
     CONSTRAINT dead_letters_event_id_check CHECK (((octet_length(event_id) >= 1) AND (octet_length(event_id) <= 200))),
     CONSTRAINT dead_letters_moved_check CHECK (((state <> 'moved'::text) OR (moved_at IS NOT NULL))),
-    CONSTRAINT dead_letters_size_bytes_check CHECK ((size_bytes >= 0)),
+    CONSTRAINT dead_letters_schema_check CHECK ((num_nulls(schema_id, schema_version) = ANY (ARRAY[0, 2]))),
+    CONSTRAINT dead_letters_script_check CHECK ((num_nulls(script_id, script_version) = ANY (ARRAY[0, 2]))),
+    CONSTRAINT dead_letters_sha256_check CHECK ((octet_length(sha256) = 32)),
+    CONSTRAINT dead_letters_size_bytes_check CHECK (((size_bytes >= 0) AND (size_bytes <= 1048576))),
     CONSTRAINT dead_letters_state_check CHECK ((state = ANY (ARRAY['dead'::text, 'moved'::text, 'erased'::text])))
 );
 
 COMMENT ON COLUMN dead_letters.event_id IS 'the event''s stable id, as the sink would get it';
 
+COMMENT ON COLUMN dead_letters.sha256 IS 'of the event; it stays after the bytes are erased';
+
 COMMENT ON COLUMN dead_letters.error IS 'the error document of the last attempt, as ASCII JSON';
 
+COMMENT ON COLUMN dead_letters.pointers IS 'hashes of the pointers in the error document';
+
 COMMENT ON COLUMN dead_letters.event IS 'the event as it arrived, byte for byte; NULL: erased';
+
+COMMENT ON COLUMN dead_letters.size_bytes IS 'of the event; it stays after the bytes are erased';
 
 COMMENT ON COLUMN dead_letters.redrive_id IS 'the re-drive that tried it last';
 
@@ -1440,7 +1455,7 @@ ALTER TABLE ONLY datasets
     ADD CONSTRAINT datasets_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY dead_letters
-    ADD CONSTRAINT dead_letters_event_key UNIQUE (pipe_id, event_id);
+    ADD CONSTRAINT dead_letters_event_key UNIQUE (pipe_id, event_id, sha256);
 
 ALTER TABLE ONLY dead_letters
     ADD CONSTRAINT dead_letters_pkey PRIMARY KEY (id);
@@ -1605,7 +1620,13 @@ CREATE INDEX dataset_uploads_open_idx ON dataset_uploads USING btree (tenant_id)
 
 CREATE INDEX datasets_unmerged_idx ON datasets USING btree (id) WHERE (unmerged > 1);
 
-CREATE INDEX dead_letters_state_idx ON dead_letters USING btree (tenant_id, pipe_id, state, id);
+CREATE INDEX dead_letters_age_idx ON dead_letters USING btree (failed_at, id);
+
+CREATE INDEX dead_letters_dead_idx ON dead_letters USING btree (tenant_id, id) WHERE (state = 'dead'::text);
+
+CREATE INDEX dead_letters_dead_of_pipe_idx ON dead_letters USING btree (tenant_id, pipe_id, id) WHERE (state = 'dead'::text);
+
+CREATE INDEX dead_letters_pipe_idx ON dead_letters USING btree (tenant_id, pipe_id, id);
 
 CREATE INDEX dead_letters_tenant_idx ON dead_letters USING btree (tenant_id, id);
 
@@ -1686,6 +1707,12 @@ CREATE TRIGGER batches_end_adds_callback AFTER UPDATE OF finished_at ON batches 
 CREATE TRIGGER dataset_parts_delete_counts AFTER DELETE ON dataset_parts REFERENCING OLD TABLE AS removed FOR EACH STATEMENT EXECUTE FUNCTION count_dataset_bytes_v2();
 
 CREATE TRIGGER dataset_parts_insert_counts AFTER INSERT ON dataset_parts REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION count_dataset_bytes_v2();
+
+CREATE TRIGGER dead_letters_delete_counts AFTER DELETE ON dead_letters REFERENCING OLD TABLE AS removed FOR EACH STATEMENT EXECUTE FUNCTION count_dead_letters();
+
+CREATE TRIGGER dead_letters_insert_counts AFTER INSERT ON dead_letters REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION count_dead_letters();
+
+CREATE TRIGGER dead_letters_update_counts AFTER UPDATE ON dead_letters REFERENCING OLD TABLE AS removed NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION count_dead_letters();
 
 CREATE TRIGGER executions_delete_counts AFTER DELETE ON executions REFERENCING OLD TABLE AS removed FOR EACH STATEMENT EXECUTE FUNCTION count_queued();
 

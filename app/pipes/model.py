@@ -7,12 +7,11 @@ from uuid import UUID
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
-from app.datasets.model import Name as DatasetName
 from app.errors import invalid
+from app.fair_queue import DEFAULT_WEIGHT
 from app.limits import MIB
+from app.references import Name
 
-NAME_PATTERN: Final = r"^[a-z0-9][a-z0-9._-]{0,62}$(?!\n)"
-Name = Annotated[str, Meta(pattern=NAME_PATTERN)]
 # Of a stream, a group or a queue: what no other side could take for something else.
 Address = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$(?!\n)")]
 Url = Annotated[str, Meta(min_length=1, max_length=2_000, pattern=r"^[^\x00-\x20\x7f]*$(?!\n)")]
@@ -45,7 +44,7 @@ class SqsSource(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class DatasetSource(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The records that each new snapshot of a dataset adds."""
 
-    dataset: DatasetName
+    dataset: Name
 
 
 class RedisStreamSink(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -64,7 +63,7 @@ class SqsSink(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class DatasetSink(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Records of a dataset; each batch is one snapshot."""
 
-    dataset: DatasetName
+    dataset: Name
 
 
 class HttpSink(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -139,14 +138,25 @@ class PutPipe(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class LoadedPipe(Struct, frozen=True, kw_only=True):
-    """A pipe to work on; `position` is the JSON of how far its source has been read."""
+    """A pipe to work on; `position` is the JSON of how far its source has been read.
+
+    `source_revision` is the revision that changed the source last. `weight` is the tenant's.
+    """
 
     id: UUID
     tenant_id: UUID
     name: str
     revision: int
     definition: PutPipe
+    source_revision: int = 1
     position: bytes | None = None
+    weight: int = DEFAULT_WEIGHT
+
+
+class LetterKind(StrEnum):
+    """Why an event is a dead letter, beside the kinds of app/execution_errors.py."""
+
+    SINK_REFUSED = "sink_refused"
 
 
 class PipeState(StrEnum):

@@ -52,7 +52,8 @@ class Part(Struct, frozen=True, kw_only=True):
     """One part of a run.
 
     `each_record`: a map calls `process` instead of `map`, with one record each, and writes every
-    value as an execution would. `many`: each value of `map` is an array of values. A part goes on
+    value as an execution would. `many`: each value of `map` is an array of values. `nulls`: a null
+    that `map` returns is written, too, so that each record has a line. A part goes on
     after up to `max_errors` failed records. `finish`: the output is the result of `finish`, not
     the state. `first_line` is the number of the input's first line. Raises ValueError if
     `each_record` is combined with another task, format or output, or with `many`.
@@ -63,6 +64,7 @@ class Part(Struct, frozen=True, kw_only=True):
     output: Output = Output.RECORDS
     each_record: bool = False
     many: bool = False
+    nulls: bool = False
     on_error: OnError = OnError.FAIL
     max_errors: int = 1_000
     finish: bool = False

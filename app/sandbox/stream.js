@@ -392,7 +392,7 @@
   // ---- output
 
   const emit = (result) => {
-    if (result === null && !options.each_record) return;
+    if (result === null && !options.each_record && !options.nulls) return;
     if (!options.many) {
       emitOne(result);
       return;

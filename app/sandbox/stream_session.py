@@ -70,6 +70,7 @@ async def run_stream(
         "output": part.output,
         "each_record": part.each_record,
         "many": part.many,
+        "nulls": part.nulls,
         "on_error": "fail" if part.on_error is OnError.FAIL else "skip",
         "max_errors": part.max_errors,
         "finish": part.finish,

@@ -1,0 +1,200 @@
+"""Resolve the schemas and the script that a pipe's definition names now."""
+
+import re
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from time import monotonic
+from typing import Final
+from uuid import UUID
+
+import asyncpg
+from msgspec import Struct
+
+from app.db import Connection
+from app.pipes.model import ChosenSchema, LoadedPipe, PutPipe
+from app.pipes.problems import ScriptForBytes
+from app.resources import Resources
+from app.sandbox.outcomes import Context, Io, Limits
+from app.sandbox.schema_checks import Checks, Choice
+from app.schema_bundles import Version
+from app.schemas import resolution_store as schemas
+from app.schemas.model import ResolvedSchema
+from app.schemas.refs import parse_schema_ref
+from app.scripts import service as scripts
+from app.scripts.model import ResolvedVersion
+from app.scripts.refs import parse_ref
+from app.settings import Settings
+
+# A moved alias counts this much later at most.
+_SECONDS: Final = 1.0
+# Names with many dots have many ways to be joined of few strings.
+_MAX_WAYS: Final = 64
+
+
+class PlannedScript(Struct, frozen=True, kw_only=True):
+    """A version that events go through: its `map` if it has one, else its `process`."""
+
+    id: UUID
+    version: int
+    source: bytes
+    has_map: bool
+    limits: Limits
+    context: Context
+
+
+class Plan(Struct, frozen=True, kw_only=True):
+    """What events are checked by and go through; `versions` are the schemas by their URIs."""
+
+    checks: Checks | None
+    versions: Mapping[str, Version]
+    script: PlannedScript | None
+
+
+class PlanCache:
+    """The plan of one pipe, resolved again after a second."""
+
+    def __init__(self, resources: Resources) -> None:
+        """Begin with none."""
+        self._resources = resources
+        self._plan: Plan | None = None
+        self._key: tuple[UUID, int] | None = None
+        self._until = 0.0
+
+    async def plan(self, pipe: LoadedPipe) -> Plan:
+        """Return the plan of a pipe. Raises what `resolve_plan` raises."""
+        key = (pipe.id, pipe.revision)
+        if self._plan is None or self._key != key or monotonic() >= self._until:
+            self._plan = await resolve_plan(self._resources, pipe)
+            self._key, self._until = key, monotonic() + _SECONDS
+        return self._plan
+
+
+async def resolve_plan(
+    resources: Resources, pipe: LoadedPipe, *, script: ResolvedVersion | None = None
+) -> Plan:
+    """Resolve a pipe's references; `script` replaces its own.
+
+    Raises what `require_references` raises.
+    """
+    tenant = pipe.tenant_id
+    async with resources.pool.acquire() as conn:
+        named = await _schemas(conn, tenant, pipe.definition)
+        script = script or await _script(conn, tenant, pipe.definition)
+        planned, own_input, own_output = None, None, None
+        if script is not None:
+            row = await _version(conn, tenant, script)
+            planned = _planned(row, script, pipe, resources.settings)
+            own_input, own_output = _schema_in(row, "input"), _schema_in(row, "output")
+        wanted = {(each.schema_id, each.version): each.uri for each in named}
+        for own in (own_input, own_output):
+            if own is not None and own not in wanted:
+                wanted[own] = await resources.bundles.uri(conn, tenant, *own)
+        if not wanted and pipe.definition.schema is None:
+            return Plan(checks=None, versions={}, script=planned)
+        bundle = await resources.bundles.schemas(conn, tenant, list(wanted))
+    chosen: str | Choice | None = None
+    match pipe.definition.schema:
+        case ChosenSchema() as by:
+            chosen = Choice(by=by.by, uris=_uris_by_values(by, named))
+        case str():
+            chosen = named[0].uri
+        case None if own_input is not None:
+            chosen = wanted[own_input]
+    output = None if own_output is None else wanted[own_output]
+    return Plan(
+        checks=Checks(schemas=bundle, input=chosen, output=output),
+        versions={uri: version for version, uri in wanted.items()},
+        script=planned,
+    )
+
+
+async def require_references(conn: Connection, tenant: UUID, definition: PutPipe) -> None:
+    """Check that what a definition names is there and can be used.
+
+    Raises SchemaNotFound, SchemaVersionNotFound, SchemaArchived, TooManySchemas, ScriptNotFound,
+    VersionNotFound, ScriptArchived, ScriptForBytes.
+    """
+    await _schemas(conn, tenant, definition)
+    await _script(conn, tenant, definition)
+
+
+async def _schemas(conn: Connection, tenant: UUID, definition: PutPipe) -> list[ResolvedSchema]:
+    match definition.schema:
+        case None:
+            return []
+        case str() as ref:
+            return [await schemas.resolve(conn, tenant, parse_schema_ref(ref))]
+        case chosen:
+            return await schemas.resolve_all_named(conn, tenant, chosen.prefix, chosen.alias)
+
+
+async def _script(conn: Connection, tenant: UUID, definition: PutPipe) -> ResolvedVersion | None:
+    if definition.script is None:
+        return None
+    ref = parse_ref(definition.script)
+    version = await scripts.resolve(conn, tenant, ref)
+    row = await _version(conn, tenant, version)
+    if version.io is not Io.JSON or not {"map", "process"} & set(row["kinds"]):
+        raise ScriptForBytes(
+            f"version {version.version} of {definition.script!r} has neither `map` nor `process` "
+            "over JSON, one of which a pipe calls with each event"
+        )
+    return version
+
+
+SELECT_VERSION = """
+SELECT v.source, v.kinds, v.wall_ms, v.max_cpu_ms, v.memory_bytes, v.max_output_bytes, s.name,
+       v.input_schema_id, v.input_schema_version, v.output_schema_id, v.output_schema_version
+FROM script_versions AS v
+JOIN scripts AS s ON s.tenant_id = v.tenant_id AND s.id = v.script_id
+WHERE v.tenant_id = $1 AND v.script_id = $2 AND v.version = $3
+"""
+
+
+async def _version(conn: Connection, tenant: UUID, version: ResolvedVersion) -> asyncpg.Record:
+    row = await conn.fetchrow(SELECT_VERSION, tenant, version.script_id, version.version)
+    assert row is not None  # noqa: S101 - versions are never deleted
+    return row
+
+
+def _planned(
+    row: asyncpg.Record, version: ResolvedVersion, pipe: LoadedPipe, settings: Settings
+) -> PlannedScript:
+    wall_ms = min(row["wall_ms"] or settings.default_wall_ms, settings.max_wall_ms)
+    cpu_ms = min(row["max_cpu_ms"] or wall_ms, settings.max_cpu_ms)
+    memory_bytes = row["memory_bytes"] or settings.default_memory_bytes
+    output_bytes = row["max_output_bytes"] or settings.max_output_bytes
+    return PlannedScript(
+        id=version.script_id,
+        version=version.version,
+        source=row["source"],
+        has_map="map" in row["kinds"],
+        limits=Limits(
+            wall_ms=wall_ms,
+            cpu_ms=cpu_ms if cpu_ms < wall_ms else None,
+            memory_bytes=min(memory_bytes, settings.max_memory_bytes),
+            output_bytes=min(output_bytes, settings.max_output_bytes),
+        ),
+        context=Context(script=row["name"], version=version.version, labels={"pipe": pipe.name}),
+    )
+
+
+def _schema_in(row: asyncpg.Record, side: str) -> Version | None:
+    schema_id = row[f"{side}_schema_id"]
+    return None if schema_id is None else (schema_id, row[f"{side}_schema_version"])
+
+
+def _uris_by_values(chosen: ChosenSchema, named: Sequence[ResolvedSchema]) -> dict[str, str]:
+    """Return the schemas by each way in which an event's strings can make up their names."""
+    uris: dict[str, str] = {}
+    for each in named:
+        joined = each.name.removeprefix(chosen.prefix)
+        dots = [match.start() for match in re.finditer(r"\.", joined)]
+        for way, cuts in enumerate(combinations(dots, len(chosen.by) - 1)):
+            if way == _MAX_WAYS:
+                break
+            ends = [*cuts, len(joined)]
+            starts = [0, *(cut + 1 for cut in cuts)]
+            values = [joined[start:end] for start, end in zip(starts, ends, strict=True)]
+            uris["/".join(values)] = each.uri
+    return uris
