@@ -35,6 +35,7 @@ from app.comparisons.store import select_states as select_comparison_states
 from app.datasets.api import router as datasets
 from app.datasets.catalog import Catalogs
 from app.datasets.parts import ObjectCache
+from app.dead_letters.api import router as dead_letters
 from app.docs.api import openapi_config, router as reference
 from app.environment import load_service_settings
 from app.errors import CrivoError, Problem
@@ -153,6 +154,7 @@ def create_app(settings: Settings) -> Litestar:
             comparisons,
             batches,
             runs,
+            dead_letters,
             callbacks,
             tenants,
             keys,

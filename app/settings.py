@@ -254,6 +254,15 @@ class Settings(DatasetSettings, frozen=True, kw_only=True, forbid_unknown_fields
             le=_MAX_DAYS,
         ),
     ] = 0
+    dead_letter_days: Annotated[
+        int,
+        Meta(
+            description="days after which a dead letter is deleted, counted from its last failure; "
+            "0: never",
+            ge=0,
+            le=_MAX_DAYS,
+        ),
+    ] = 30
     max_queued: Annotated[
         int,
         Meta(

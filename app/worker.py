@@ -21,6 +21,7 @@ from app.batches.retention import BATCH_OWNER as BATCHES
 from app.comparisons.comparer import run_comparer, run_expiry as run_comparison_expiry
 from app.datasets.merging import merge_forever
 from app.datasets.retention import datasets_owner
+from app.dead_letters.retention import DEAD_LETTER_OWNER as DEAD_LETTERS
 from app.environment import load_service_settings
 from app.errors import CrivoError
 from app.executions.dispatch.dispatcher import SPARE_SLOTS, Dispatcher
@@ -82,7 +83,7 @@ def main() -> int:
 
 def payload_owners(settings: Settings) -> tuple[PayloadOwner, ...]:
     """Return the packages whose payloads expire and whose orphaned blobs are deleted."""
-    return (EXECUTIONS, BATCHES, RUNS, datasets_owner(settings))
+    return (EXECUTIONS, BATCHES, RUNS, DEAD_LETTERS, datasets_owner(settings))
 
 
 async def work(settings: Settings) -> None:

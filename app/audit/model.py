@@ -42,6 +42,8 @@ class Action(StrEnum):
     RUN_REPLAYED = "run.replayed"
     REDRIVE_CREATED = "redrive.created"
     REDRIVE_CANCELLED = "redrive.cancelled"
+    DEAD_LETTER_ERASED = "dead-letter.erased"
+    DEAD_LETTERS_ERASED = "dead-letters.erased"
     CALLBACK_RESENT = "callback.resent"
     CALLBACK_ENABLED = "callback.enabled"
     SECRET_CREATED = "secret.created"  # noqa: S105 - an action

@@ -2,12 +2,11 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Final
 from uuid import UUID
 
-from msgspec import Struct
+from msgspec import UNSET, Raw, Struct, UnsetType
 
-MAX_EVENT_BYTES: Final = 1 << 20
+from app.execution_errors import WrittenError
 
 
 class LetterState(StrEnum):
@@ -36,7 +35,7 @@ class Reason(Struct, frozen=True, kw_only=True):
 
 
 class NewDeadLetter(Reason, frozen=True, kw_only=True):
-    """An event that could not be forwarded: its stable id (1 to 200 bytes), its bytes as it came."""
+    """An event that could not be forwarded: its stable id (1 to 200 bytes) and its bytes."""
 
     event_id: str
     event: bytes
@@ -62,7 +61,8 @@ class LetterFilter(Struct, frozen=True, kw_only=True):
     """Conditions on dead letters; None matches every letter.
 
     `schema` and `script` are ids with a version number, or None for all versions. `pointer` is
-    that of one of the letter's schema errors. Times are those of the first failure.
+    that of one of the letter's schema errors. Times are those of the first failure. `kept_only`
+    leaves erased letters out; `has_line_feed` is about the event's bytes.
     """
 
     pipe_id: UUID | None = None
@@ -73,3 +73,64 @@ class LetterFilter(Struct, frozen=True, kw_only=True):
     created_from: datetime | None = None
     created_before: datetime | None = None
     pointer: str | None = None
+    kept_only: bool = False
+    has_line_feed: bool | None = None
+
+
+class DeadLetter(Struct, frozen=True, kw_only=True):
+    """An event that a pipe could not forward, and why.
+
+    `pipe` is its name, or its id once it is deleted; `event_id` the stable id that the sink would
+    have got. `error` is that of the last attempt, with the versions of `schema` and `script` that
+    it was made with; `attempts` counts the pipe's and those of re-drives. `event_url` has the
+    bytes, which stay when the letter is `moved`, and are gone when it is `erased`: then `error`
+    has its kind only.
+    """
+
+    id: UUID
+    pipe: str
+    event_id: str
+    event_sha256: str
+    event_bytes: int
+    event_url: str
+    state: LetterState
+    kind: str
+    error: WrittenError
+    schema: str | UnsetType = UNSET
+    script: str | UnsetType = UNSET
+    attempts: int
+    first_failed_at: datetime
+    last_failed_at: datetime
+    redrive: UUID | UnsetType = UNSET
+    moved_at: datetime | UnsetType = UNSET
+    erased_at: datetime | UnsetType = UNSET
+
+
+class DeadLetterWithEvent(DeadLetter, frozen=True, kw_only=True):
+    """A dead letter with its event: as it is if it is JSON, else in base64; erased: neither."""
+
+    event: Raw | UnsetType = UNSET
+    event_base64: str | UnsetType = UNSET
+
+
+class LetterCount(Struct, frozen=True, kw_only=True):
+    """The dead letters of a pipe that have one kind of error, by state."""
+
+    pipe: str
+    kind: str
+    dead: int
+    moved: int
+    erased: int
+
+
+class LetterCounts(Struct, frozen=True, kw_only=True):
+    """Counts by pipe and kind."""
+
+    items: list[LetterCount]
+
+
+class ErasedLetters(Struct, frozen=True, kw_only=True):
+    """How many letters were erased; not `complete`: more match, and wait for the next request."""
+
+    erased: int
+    complete: bool

@@ -39,12 +39,14 @@ WITH parameters AS NOT MATERIALIZED (
            $12::uuid AS position,
            $13::uuid AS first_id,
            $14::uuid AS last_id,
-           $15::integer AS window_letters,
-           $16::integer AS max_matches
+           $15::boolean AS kept_only,
+           $16::boolean AS has_line_feed,
+           $17::integer AS window_letters,
+           $18::integer AS max_matches
 ),
 scanned AS MATERIALIZED (
     SELECT d.id, d.kind, d.state, d.size_bytes, d.schema_id, d.schema_version, d.script_id,
-           d.script_version, d.created_at, d.pointers
+           d.script_version, d.created_at, d.pointers, d.has_line_feed
     FROM parameters
     JOIN dead_letters AS d ON d.tenant_id = parameters.tenant_id
 """
@@ -63,6 +65,8 @@ matching AS (
       AND (parameters.created_from IS NULL OR s.created_at >= parameters.created_from)
       AND (parameters.created_before IS NULL OR s.created_at < parameters.created_before)
       AND (parameters.pointer IS NULL OR parameters.pointer = ANY (s.pointers))
+      AND (NOT parameters.kept_only OR s.state <> 'erased')
+      AND (parameters.has_line_feed IS NULL OR s.has_line_feed = parameters.has_line_feed)
 """
 
 _OF_PIPE = "AND d.pipe_id = parameters.pipe_id\n"
@@ -167,6 +171,8 @@ async def scan_window(
         created_before=wanted.created_before,
         pointer=None if wanted.pointer is None else pointer_hash(wanted.pointer),
         position=position,
+        kept_only=wanted.kept_only,
+        has_line_feed=wanted.has_line_feed,
         first_id=first_id,
         last_id=last_id,
         window_letters=window_letters,

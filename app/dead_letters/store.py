@@ -47,7 +47,7 @@ WHERE tenant_id = $1
 """
 
 # An event is known by its id and its bytes: a source that is exchanged may number anew.
-INSERT_LETTERS = """
+INSERT_LETTERS = r"""
 WITH parameters AS NOT MATERIALIZED (
     SELECT $1::uuid AS tenant_id,
            $2::uuid AS pipe_id,
@@ -63,10 +63,10 @@ WITH parameters AS NOT MATERIALIZED (
            $12::integer[] AS script_versions
 )
 INSERT INTO dead_letters
-       (id, tenant_id, pipe_id, event_id, sha256, size_bytes, event, kind, error, pointers,
-        schema_id, schema_version, script_id, script_version)
+       (id, tenant_id, pipe_id, event_id, sha256, size_bytes, has_line_feed, event, kind, error,
+        pointers, schema_id, schema_version, script_id, script_version)
 SELECT u.id, parameters.tenant_id, parameters.pipe_id, u.event_id, sha256(u.event),
-       octet_length(u.event), u.event, u.kind, u.error,
+       octet_length(u.event), position('\x0a'::bytea IN u.event) > 0, u.event, u.kind, u.error,
        ARRAY(SELECT p::bigint FROM jsonb_array_elements_text(
            parameters.pointers -> (u.place - 1)::integer) AS p),
        u.schema_id, u.schema_version, u.script_id, u.script_version

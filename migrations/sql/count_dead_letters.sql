@@ -1,7 +1,7 @@
--- Count the bytes of dead letters in tenant_usage: events, until they are erased, and reasons.
+-- Count dead letters by pipe, kind and state, and their bytes in tenant_usage.
 --
--- Rows are updated in the order of their tenants: two statements that serve several tenants cannot
--- deadlock.
+-- Bytes are those of the event, until it is erased, and of the reason. Rows are updated in one
+-- order, that of their keys: two statements that change the same counters cannot deadlock.
 -- Triggers: dead_letters_insert_counts, dead_letters_update_counts, dead_letters_delete_counts.
 CREATE OR REPLACE FUNCTION count_dead_letters() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -13,6 +13,14 @@ BEGIN
         GROUP BY tenant_id ORDER BY tenant_id
         ON CONFLICT (tenant_id, shard) DO UPDATE
         SET stored_bytes = u.stored_bytes + excluded.stored_bytes;
+        INSERT INTO dead_letter_counts AS c (tenant_id, pipe_id, kind, shard, dead, moved, erased)
+        SELECT tenant_id, pipe_id, kind, usage_shard(), count(*) FILTER (WHERE state = 'dead'),
+               count(*) FILTER (WHERE state = 'moved'), count(*) FILTER (WHERE state = 'erased')
+        FROM added
+        GROUP BY tenant_id, pipe_id, kind ORDER BY tenant_id, pipe_id, kind
+        ON CONFLICT (tenant_id, pipe_id, kind, shard) DO UPDATE
+        SET dead = c.dead + excluded.dead, moved = c.moved + excluded.moved,
+            erased = c.erased + excluded.erased;
     ELSIF TG_OP = 'DELETE' THEN
         INSERT INTO tenant_usage AS u (tenant_id, shard, day, stored_bytes)
         SELECT tenant_id, usage_shard(), utc_today(),
@@ -21,17 +29,40 @@ BEGIN
         GROUP BY tenant_id ORDER BY tenant_id
         ON CONFLICT (tenant_id, shard) DO UPDATE
         SET stored_bytes = u.stored_bytes + excluded.stored_bytes;
+        INSERT INTO dead_letter_counts AS c (tenant_id, pipe_id, kind, shard, dead, moved, erased)
+        SELECT tenant_id, pipe_id, kind, usage_shard(), -count(*) FILTER (WHERE state = 'dead'),
+               -count(*) FILTER (WHERE state = 'moved'), -count(*) FILTER (WHERE state = 'erased')
+        FROM removed
+        GROUP BY tenant_id, pipe_id, kind ORDER BY tenant_id, pipe_id, kind
+        ON CONFLICT (tenant_id, pipe_id, kind, shard) DO UPDATE
+        SET dead = c.dead + excluded.dead, moved = c.moved + excluded.moved,
+            erased = c.erased + excluded.erased;
     ELSE
         INSERT INTO tenant_usage AS u (tenant_id, shard, day, stored_bytes)
-        SELECT tenant_id, usage_shard(), utc_today(), sum(change)
-        FROM (SELECT tenant_id, octet_length(error) + coalesce(octet_length(event), 0) AS change
+        SELECT tenant_id, usage_shard(), utc_today(), sum(bytes)
+        FROM (SELECT tenant_id, octet_length(error) + coalesce(octet_length(event), 0) AS bytes
               FROM added
               UNION ALL
               SELECT tenant_id, -octet_length(error) - coalesce(octet_length(event), 0)
               FROM removed) AS changes
-        GROUP BY tenant_id HAVING sum(change) <> 0 ORDER BY tenant_id
+        GROUP BY tenant_id HAVING sum(bytes) <> 0 ORDER BY tenant_id
         ON CONFLICT (tenant_id, shard) DO UPDATE
         SET stored_bytes = u.stored_bytes + excluded.stored_bytes;
+        INSERT INTO dead_letter_counts AS c (tenant_id, pipe_id, kind, shard, dead, moved, erased)
+        SELECT tenant_id, pipe_id, kind, usage_shard(), dead, moved, erased
+        FROM (SELECT tenant_id, pipe_id, kind,
+                     coalesce(sum(letters) FILTER (WHERE state = 'dead'), 0) AS dead,
+                     coalesce(sum(letters) FILTER (WHERE state = 'moved'), 0) AS moved,
+                     coalesce(sum(letters) FILTER (WHERE state = 'erased'), 0) AS erased
+              FROM (SELECT tenant_id, pipe_id, kind, state, 1 AS letters FROM added
+                    UNION ALL
+                    SELECT tenant_id, pipe_id, kind, state, -1 FROM removed) AS changes
+              GROUP BY tenant_id, pipe_id, kind) AS sums
+        WHERE dead <> 0 OR moved <> 0 OR erased <> 0
+        ORDER BY tenant_id, pipe_id, kind
+        ON CONFLICT (tenant_id, pipe_id, kind, shard) DO UPDATE
+        SET dead = c.dead + excluded.dead, moved = c.moved + excluded.moved,
+            erased = c.erased + excluded.erased;
     END IF;
     RETURN NULL;
 END

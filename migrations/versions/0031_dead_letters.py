@@ -16,7 +16,7 @@ UP = (
     CREATE TABLE dead_letters (
         id             uuid        PRIMARY KEY,
         tenant_id      uuid        NOT NULL REFERENCES tenants,
-        pipe_id        uuid        NOT NULL REFERENCES pipes,
+        pipe_id        uuid        NOT NULL,
         event_id       text        COLLATE "C" NOT NULL
                                    CHECK (octet_length(event_id) BETWEEN 1 AND 200),
         sha256         bytea       NOT NULL CHECK (octet_length(sha256) = 32),
@@ -27,6 +27,7 @@ UP = (
         pointers       bigint[]    NOT NULL DEFAULT '{}',
         event          bytea,
         size_bytes     integer     NOT NULL CHECK (size_bytes BETWEEN 0 AND 1048576),
+        has_line_feed  boolean     NOT NULL,
         schema_id      uuid,
         schema_version integer,
         script_id      uuid,
@@ -36,9 +37,11 @@ UP = (
         created_at     timestamptz NOT NULL DEFAULT clock_timestamp(),
         failed_at      timestamptz NOT NULL DEFAULT clock_timestamp(),
         moved_at       timestamptz,
+        erased_at      timestamptz,
         CONSTRAINT dead_letters_event_key UNIQUE (pipe_id, event_id, sha256),
         CONSTRAINT dead_letters_event_check CHECK ((event IS NULL) = (state = 'erased')),
         CONSTRAINT dead_letters_moved_check CHECK (state <> 'moved' OR moved_at IS NOT NULL),
+        CONSTRAINT dead_letters_erased_check CHECK ((state = 'erased') = (erased_at IS NOT NULL)),
         CONSTRAINT dead_letters_schema_check
             CHECK (num_nulls(schema_id, schema_version) IN (0, 2)),
         CONSTRAINT dead_letters_script_check
@@ -54,6 +57,18 @@ UP = (
     WHERE state = 'dead'
     """,
     "CREATE INDEX dead_letters_age_idx ON dead_letters (failed_at, id)",
+    """
+    CREATE TABLE dead_letter_counts (
+        tenant_id uuid     NOT NULL REFERENCES tenants,
+        pipe_id   uuid     NOT NULL,
+        kind      text     COLLATE "C" NOT NULL,
+        shard     smallint NOT NULL,
+        dead      bigint   NOT NULL,
+        moved     bigint   NOT NULL,
+        erased    bigint   NOT NULL,
+        PRIMARY KEY (tenant_id, pipe_id, kind, shard)
+    ) WITH (fillfactor = 50)
+    """,
 )
 
 _FUNCTIONS = ("count_dead_letters",)
@@ -64,9 +79,13 @@ _TRANSITIONS = {
     "DELETE": "OLD TABLE AS removed",
 }
 
-_TABLES = {"dead_letters": "events that a pipe could not forward, with the reason"}
+_TABLES = {
+    "dead_letters": "events that a pipe could not forward, with the reason",
+    "dead_letter_counts": "counters of dead letters; a number is the sum of its shards",
+}
 
 _COLUMNS = {
+    "dead_letters.pipe_id": "a pipe, which may have been deleted since",
     "dead_letters.event_id": "the event's stable id, as the sink would get it",
     "dead_letters.event": "the event as it arrived, byte for byte; NULL: erased",
     "dead_letters.error": "the error document of the last attempt, as ASCII JSON",
@@ -98,4 +117,5 @@ def downgrade() -> None:
     # What they counted for quotas goes with them.
     op.execute("DELETE FROM dead_letters")
     op.execute("DROP TABLE dead_letters")
+    op.execute("DROP TABLE dead_letter_counts")
     op.execute(f"DROP FUNCTION {', '.join(_FUNCTIONS)}")

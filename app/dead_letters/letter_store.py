@@ -1,0 +1,165 @@
+"""Read dead letters as clients see them, count them, and erase their events."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+from msgspec import UNSET, Raw, Struct
+
+from app.db import Connection, from_row
+from app.dead_letters.model import DeadLetter, LetterCount, LetterState
+from app.payloads.model import StoredPayload
+
+
+class FoundLetter(Struct, frozen=True, kw_only=True):
+    """A dead letter, and its event where that was asked for and is not erased."""
+
+    letter: DeadLetter
+    event: bytes | None
+
+
+_LETTERS = """
+SELECT d.id, coalesce(p.name, d.pipe_id::text) AS pipe, d.event_id,
+       encode(d.sha256, 'hex') AS sha256, d.size_bytes, d.state, d.kind, d.error, d.attempts,
+       d.created_at, d.failed_at, d.redrive_id, d.moved_at, d.erased_at,
+       coalesce(s.name, d.schema_id::text) || '@' || d.schema_version AS schema,
+       coalesce(c.name, d.script_id::text) || '@' || d.script_version AS script,
+       CASE WHEN $3 THEN d.event END AS event
+FROM dead_letters AS d
+LEFT JOIN pipes AS p ON p.tenant_id = d.tenant_id AND p.id = d.pipe_id
+LEFT JOIN schemas AS s ON s.tenant_id = d.tenant_id AND s.id = d.schema_id
+LEFT JOIN scripts AS c ON c.tenant_id = d.tenant_id AND c.id = d.script_id
+"""
+
+SELECT_LETTERS = _LETTERS + "WHERE d.tenant_id = $1 AND d.id = ANY ($2)"
+
+
+async def select_letters(
+    conn: Connection, tenant: UUID, ids: Sequence[UUID], *, with_events: bool = False
+) -> list[FoundLetter]:
+    """Read letters in the order of `ids`; those that are deleted by now are left out."""
+    rows = await conn.fetch(SELECT_LETTERS, tenant, ids, with_events)
+    found = {row["id"]: FoundLetter(letter=_letter(row), event=row["event"]) for row in rows}
+    return [found[each] for each in ids if each in found]
+
+
+class ErasedEvent(Struct, frozen=True, kw_only=True):
+    """An event that is gone, and since when."""
+
+    erased_at: datetime
+
+
+SELECT_EVENT = """
+SELECT sha256, size_bytes, event AS body, erased_at
+FROM dead_letters
+WHERE tenant_id = $1 AND id = $2
+"""
+
+
+async def select_event(
+    conn: Connection, tenant: UUID, letter_id: UUID
+) -> StoredPayload | ErasedEvent | None:
+    """Read the event of a letter; None: there is no such letter."""
+    row = await conn.fetchrow(SELECT_EVENT, tenant, letter_id)
+    if row is None:
+        return None
+    if row["erased_at"] is not None:
+        return ErasedEvent(erased_at=row["erased_at"])
+    return StoredPayload(
+        sha256=row["sha256"], size_bytes=row["size_bytes"], body=row["body"], blob_key=None
+    )
+
+
+SELECT_PIPE_ID = """
+SELECT id
+FROM pipes
+WHERE tenant_id = $1 AND name = $2
+"""
+
+
+async def select_pipe_id(conn: Connection, tenant: UUID, name: str) -> UUID | None:
+    """Find a pipe by its name."""
+    found: UUID | None = await conn.fetchval(SELECT_PIPE_ID, tenant, name)
+    return found
+
+
+# In the order of ids: two erasures cannot deadlock. What an error says can repeat the event.
+ERASE_EVENTS = """
+WITH kept AS (
+    SELECT tenant_id, id
+    FROM dead_letters
+    WHERE tenant_id = $1 AND id = ANY ($2) AND state <> 'erased'
+    ORDER BY id
+    FOR UPDATE
+)
+UPDATE dead_letters AS d
+SET state = 'erased', event = NULL, erased_at = clock_timestamp(), pointers = '{}',
+    error = convert_to(
+        json_build_object('kind', d.kind, 'message', 'the event is erased')::text, 'UTF8')
+FROM kept
+WHERE d.tenant_id = kept.tenant_id AND d.id = kept.id
+RETURNING d.id
+"""
+
+
+async def erase_events(conn: Connection, tenant: UUID, ids: Sequence[UUID]) -> int:
+    """Erase the bytes and the reasons of letters; return how many were not erased before."""
+    return len(await conn.fetch(ERASE_EVENTS, tenant, ids))
+
+
+SELECT_COUNTS = """
+SELECT coalesce(p.name, c.pipe_id::text) AS pipe, c.kind, sum(c.dead)::bigint AS dead,
+       sum(c.moved)::bigint AS moved, sum(c.erased)::bigint AS erased
+FROM dead_letter_counts AS c
+LEFT JOIN pipes AS p ON p.tenant_id = c.tenant_id AND p.id = c.pipe_id
+WHERE c.tenant_id = $1 AND ($2::uuid IS NULL OR c.pipe_id = $2)
+GROUP BY coalesce(p.name, c.pipe_id::text), c.kind
+HAVING sum(c.dead + c.moved + c.erased) > 0
+ORDER BY pipe, c.kind
+"""
+
+
+async def select_counts(conn: Connection, tenant: UUID, pipe_id: UUID | None) -> list[LetterCount]:
+    """Count the letters of a pipe, or of all pipes, by kind and state."""
+    rows = await conn.fetch(SELECT_COUNTS, tenant, pipe_id)
+    return [from_row(LetterCount, row) for row in rows]
+
+
+COUNT_DEAD_LETTERS = """
+SELECT pipe_id, sum(dead)::bigint AS dead
+FROM dead_letter_counts
+WHERE tenant_id = $1 AND pipe_id = ANY ($2)
+GROUP BY pipe_id
+"""
+
+
+async def count_dead_letters(
+    conn: Connection, tenant: UUID, pipe_ids: Sequence[UUID]
+) -> dict[UUID, int]:
+    """Count the letters of each pipe that a re-drive can try, from counters."""
+    rows = await conn.fetch(COUNT_DEAD_LETTERS, tenant, pipe_ids)
+    return dict.fromkeys(pipe_ids, 0) | {row["pipe_id"]: row["dead"] for row in rows}
+
+
+def _letter(row: asyncpg.Record | Mapping[str, Any]) -> DeadLetter:
+    return DeadLetter(
+        id=row["id"],
+        pipe=row["pipe"],
+        event_id=row["event_id"],
+        event_sha256=row["sha256"],
+        event_bytes=row["size_bytes"],
+        event_url=f"/dead-letters/{row['id']}/event",
+        state=LetterState(row["state"]),
+        kind=row["kind"],
+        error=Raw(row["error"]),
+        schema=row["schema"] or UNSET,
+        script=row["script"] or UNSET,
+        attempts=row["attempts"],
+        first_failed_at=row["created_at"],
+        last_failed_at=row["failed_at"],
+        redrive=row["redrive_id"] or UNSET,
+        moved_at=row["moved_at"] or UNSET,
+        erased_at=row["erased_at"] or UNSET,
+    )
