@@ -33,6 +33,7 @@ from app.payloads.model import PayloadOwner
 from app.payloads.retention import run_maintenance
 from app.prometheus.listener import open_listener
 from app.prometheus.service import MetricsPage
+from app.redrives.runner import run_expiry as run_redrive_expiry, run_redrives
 from app.resources import open_resources
 from app.runs.advance import run_advance
 from app.runs.engines.opening import open_engine, require_engine_packages
@@ -131,6 +132,8 @@ async def work(settings: Settings) -> None:
                 background(run_comparison_expiry(resources)),
                 background(run_key_expiry(resources.pool)),
                 background(run_advance(resources)),
+                background(run_redrives(resources, worker_id)),
+                background(run_redrive_expiry(resources)),
             ):
                 await dispatcher.run_until_stopped()
             log.info("worker.stopped", id=str(dispatcher.id))

@@ -22,7 +22,5 @@ async def follow(resources: Resources, claimed: ClaimedRedrive) -> RedriveStatus
         await execution_store.set_counts(conn, claimed.tenant_id, claimed.id, counts)
         if not counts.is_finished:
             return None
-        await execution_store.free_executions(
-            conn, claimed.tenant_id, claimed.id, claimed.batch_id
-        )
+        await execution_store.free_executions(conn, claimed.tenant_id, claimed.id, claimed.batch_id)
     return RedriveStatus.CANCELLED if counts.is_cancelled else RedriveStatus.FINISHED

@@ -9,9 +9,7 @@ from msgspec import Struct
 from app.db import Connection, from_row, optional_from_row
 from app.limits import Limits
 from app.payloads.model import StoredPayload
-from app.redrives.model import ClaimedRedrive
 from app.sandbox.outcomes import Io
-from app.sql_parameters import in_order
 
 # A row stands for a replay that is under way, or that has succeeded. Another re-drive that has
 # marked the same execution is waited for.
@@ -27,7 +25,7 @@ RETURNING execution_id
 async def mark_executions(
     conn: Connection, tenant: UUID, redrive_id: UUID, executions: Sequence[UUID]
 ) -> list[UUID]:
-    """Mark executions as a re-drive's own, in the transaction that stores it; return those that were free."""
+    """Mark executions as a re-drive's own, in its transaction; return those that were free."""
     rows = await conn.fetch(MARK_EXECUTIONS, tenant, redrive_id, executions)
     return sorted(row["execution_id"] for row in rows)
 
@@ -66,9 +64,7 @@ WHERE tenant_id = $1 AND id = $2
 """
 
 
-async def select_batch_counts(
-    conn: Connection, tenant: UUID, batch_id: UUID
-) -> BatchCounts | None:
+async def select_batch_counts(conn: Connection, tenant: UUID, batch_id: UUID) -> BatchCounts | None:
     """Count the replays of a re-drive; None: the batch has been deleted."""
     return optional_from_row(
         BatchCounts, await conn.fetchrow(SELECT_BATCH_COUNTS, tenant, batch_id)
@@ -82,17 +78,13 @@ WHERE tenant_id = $1 AND id = $2
 """
 
 
-async def set_counts(
-    conn: Connection, tenant: UUID, redrive_id: UUID, counts: BatchCounts
-) -> None:
+async def set_counts(conn: Connection, tenant: UUID, redrive_id: UUID, counts: BatchCounts) -> None:
     """Take the counts of a batch as those of its re-drive.
 
     Items that were cancelled one by one are left out; those of a cancelled batch remain.
     """
     left_out = 0 if counts.is_cancelled else counts.cancelled
-    await conn.execute(
-        SET_COUNTS, tenant, redrive_id, counts.succeeded, counts.failed, left_out
-    )
+    await conn.execute(SET_COUNTS, tenant, redrive_id, counts.succeeded, counts.failed, left_out)
 
 
 # What has not succeeded may be tried by another.
@@ -109,9 +101,7 @@ WHERE x.tenant_id = $1 AND x.redrive_id = $2
 """
 
 
-async def free_executions(
-    conn: Connection, tenant: UUID, redrive_id: UUID, batch_id: UUID
-) -> None:
+async def free_executions(conn: Connection, tenant: UUID, redrive_id: UUID, batch_id: UUID) -> None:
     """Free the executions whose replay has not succeeded, once the batch has ended."""
     await conn.execute(FREE_EXECUTIONS, tenant, redrive_id, batch_id)
 

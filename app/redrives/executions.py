@@ -41,7 +41,7 @@ class Accepted(Struct, frozen=True, kw_only=True):
     items: int
 
 
-async def accept(  # noqa: PLR0913 - one keyword for each part of a batch
+async def accept(
     resources: Resources,
     conn: Connection,
     caller: Caller,

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType, field
 
+from app.dead_letters.filters import Kind, Pipe, Pointer, SchemaChoice, ScriptChoice
 from app.execution_errors import WrittenError
 from app.executions.envelope import Reference
 from app.executions.model import ScriptVersionRef
@@ -17,10 +18,6 @@ MAX_SAMPLES: Final = 10
 MAX_PER_SECOND: Final = 1_000_000
 # Of a sample's value; of a longer one the size alone is shown.
 MAX_SHOWN_BYTES: Final = 64 * 1024
-
-# As RunErrorKind is beside ErrorKind: dead letters have kinds that executions do not have.
-KindName = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[a-z_]+$(?!\n)")]
-PointerText = Annotated[str, Meta(max_length=500, pattern=r"^(/[^\x00]*)?$")]
 
 
 class RedriveKind(StrEnum):
@@ -56,13 +53,13 @@ class RedriveFilter(
     failed executions, by the filter of replays.
     """
 
-    pipe: Reference | UnsetType = UNSET
+    pipe: Pipe | UnsetType = UNSET
     run: Reference | UnsetType = UNSET
     execution: ReplayFilter | UnsetType = UNSET
-    kind: KindName | UnsetType = UNSET
-    schema: Reference | UnsetType = UNSET
-    script: Reference | UnsetType = UNSET
-    pointer: PointerText | UnsetType = UNSET
+    kind: Kind | UnsetType = UNSET
+    schema: SchemaChoice | UnsetType = UNSET
+    script: ScriptChoice | UnsetType = UNSET
+    pointer: Pointer | UnsetType = UNSET
     from_: Moment | UnsetType = field(name="from", default=UNSET)
     to: Moment | UnsetType = UNSET
 
@@ -70,9 +67,9 @@ class RedriveFilter(
 class CreateRedrive(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Body of `POST /redrives`.
 
-    `script` is what tries again: for a pipe before its schema, for a run in place of its version,
-    for executions in place of theirs; the version is the one that the reference names now. At most
-    `per_second` are tried, on average over a batch.
+    `script` is what tries again, in place of that of the pipe, the run or the executions; the
+    version is the one that the reference names now. At most `per_second` are tried, on average
+    over a batch.
     """
 
     filter: RedriveFilter
@@ -193,5 +190,3 @@ class Tally(Struct, frozen=True, kw_only=True):
     def tried(self) -> int:
         """Return how many were tried."""
         return self.moved + self.failed_again + self.left_out
-
-

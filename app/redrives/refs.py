@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from app.redrives.problems import RedriveNotFound
-from app.scripts.refs import is_uuid
+from app.references import is_uuid
 
 
 def parse_redrive_id(text: str) -> UUID:

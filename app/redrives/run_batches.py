@@ -36,8 +36,9 @@ _QUOTA_SECONDS: Final = 60.0
 async def try_batch(
     resources: Resources, cache: ObjectCache, claimed: ClaimedRedrive
 ) -> Tally | None:
-    """Try the next records; None: none is left. Raises LeaseLost, CannotGoOn, MustWait,
-    HOST_TROUBLE.
+    """Try the next records; None: none is left.
+
+    Raises LeaseLost, CannotGoOn, MustWait, HOST_TROUBLE.
     """
     mapper, marked = await _read(resources, claimed)
     if not marked:

@@ -175,7 +175,7 @@ async def _attempt(
     )
     chosen = records[first:last]
     try:
-        async with writer:
+        async with resources.pipe_turns.turn(mapper.tenant), writer:
             report = await stream(resources, mapper, chosen, sink=writer.write, errors=errors)
             if not isinstance(report.outcome, Succeeded):
                 raise _Ended(failure_of(report.outcome))  # noqa: TRY301 - through the writer
@@ -190,8 +190,8 @@ async def _attempt(
         mapped.written += writer.written
     else:
         await writer.discard()
-    for error in errors:
-        mapped.errors[first + error.line - 1] = kept_error(error).error
+    for each in errors:
+        mapped.errors[first + each.line - 1] = kept_error(each).error
     return None
 
 

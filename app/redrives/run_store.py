@@ -119,7 +119,7 @@ WHERE p.tenant_id = $1 AND p.run_id = $2 AND p.level = 0 AND p.task = 'map'
       WHERE o.tenant_id = x.tenant_id AND o.id = x.redrive_id AND x.retried_at IS NULL
         AND {IS_OPEN}
   )
-"""  # noqa: S608 - put together from constants
+"""
 
 COUNT_FREE = "SELECT count(*)" + _FREE
 
@@ -136,9 +136,7 @@ WHERE x.tenant_id = $1 AND x.execution_id = free.execution_id
 """  # noqa: S608 - put together from constants
 
 
-async def count_free(
-    conn: Connection, tenant: UUID, run_id: UUID, *, kind: str | None
-) -> int:
+async def count_free(conn: Connection, tenant: UUID, run_id: UUID, *, kind: str | None) -> int:
     """Count the failed records that can be tried again."""
     found: int = await conn.fetchval(COUNT_FREE, tenant, run_id, _prefix(kind))
     return found
@@ -189,7 +187,7 @@ WITH matching AS (
 {_PLACED}
 WHERE n.total - coalesce(octet_length(n.record), 0) < $4
 ORDER BY n.part, n.number
-"""  # noqa: S608 - put together from constants
+"""
 
 
 async def select_marked(

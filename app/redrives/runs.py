@@ -3,6 +3,7 @@
 from typing import Final
 from uuid import UUID
 
+import uuid_utils.compat as uuid
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from app.auth.callers import Caller
@@ -96,11 +97,19 @@ async def mark(conn: Connection, tenant: UUID, match: RunMatch) -> int:
 
 
 async def plan(
-    resources: Resources, cache: ObjectCache, caller: Caller, match: RunMatch
+    resources: Resources,
+    cache: ObjectCache,
+    caller: Caller,
+    wanted: RedriveFilter,
+    script: ResolvedVersion | None,
 ) -> RedrivePlan:
-    """Count what matches, and run the first ten. Raises CheckBusy, TooManyChecks."""
-    run_id = match.mapper.run.id
+    """Count what matches, and run the first ten.
+
+    Raises what `find` raises, CheckBusy, TooManyChecks.
+    """
     async with resources.pool.acquire() as conn:
+        match = await find(conn, caller.tenant, wanted, script, uuid.uuid7())
+        run_id = match.mapper.run.id
         matched = await run_store.count_free(conn, caller.tenant, run_id, kind=match.kind)
         first = await run_store.select_free(
             conn, caller.tenant, run_id, kind=match.kind, limit=MAX_SAMPLES
@@ -124,9 +133,7 @@ async def _sample(
 
     try:
         async with resources.checks.turn(caller.tenant, weight=caller.weight):
-            report = await stream(
-                resources, mapper.on_trial(), [record], sink=keep, errors=errors
-            )
+            report = await stream(resources, mapper.on_trial(), [record], sink=keep, errors=errors)
     except UNCHECKED as error:
         raise cannot_check(error) from None
     except LineTooLong:

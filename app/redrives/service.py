@@ -1,5 +1,6 @@
 """Create re-drives or try them on ten samples, and show, list and cancel them."""
 
+from typing import assert_never
 from uuid import UUID
 
 import structlog
@@ -92,15 +93,15 @@ async def plan(
     tenant, chosen = caller.tenant, wanted.filter
     async with resources.pool.acquire() as conn:
         script = await _script(conn, tenant, wanted, kind)
-        if kind is RedriveKind.PIPE:
-            letter_match = await letters.find(conn, tenant, chosen)
-        if kind is RedriveKind.RUN:
-            run_match = await runs.find(conn, tenant, chosen, script, uuid.uuid7())
-    if kind is RedriveKind.PIPE:
-        return await letters.plan(resources, caller, letter_match, script)
-    if kind is RedriveKind.RUN:
-        return await runs.plan(resources, cache, caller, run_match)
-    return await executions.plan(resources, caller, chosen, script)
+    match kind:
+        case RedriveKind.PIPE:
+            return await letters.plan(resources, caller, chosen, script)
+        case RedriveKind.RUN:
+            return await runs.plan(resources, cache, caller, chosen, script)
+        case RedriveKind.EXECUTION:
+            return await executions.plan(resources, caller, chosen, script)
+        case _:
+            assert_never(kind)
 
 
 async def create(
@@ -232,7 +233,7 @@ async def _cancel(
         log.info("redrive.cancelled", id=str(before.id), remaining=remaining)
 
 
-async def _mark(  # noqa: PLR0913 - one parameter for each part of a request
+async def _mark(
     resources: Resources,
     conn: Connection,
     caller: Caller,

@@ -15,7 +15,7 @@ from app.sql_parameters import in_order
 
 # What matches is marked under this lock: the statement after it sees what others have marked.
 LOCK_REDRIVES = """
-SELECT pg_advisory_xact_lock(hashtextextended($1::uuid::text, 5))
+SELECT pg_advisory_xact_lock(hashtextextended($1::uuid::text, 8))
 """
 
 # What an open re-drive has marked is its own. A cancelled one holds it until its last batch is
