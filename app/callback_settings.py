@@ -4,10 +4,10 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from app.engine_settings import EngineSettings
+from app.connector_settings import ConnectorSettings
 
 
-class CallbackSettings(EngineSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class CallbackSettings(ConnectorSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Settings of requests that the API sends when executions end."""
 
     callbacks: Annotated[

@@ -23,7 +23,7 @@ class InvalidSetting(CrivoError):
 
 
 # Settings that a file can hold: everybody who may inspect a container can read its environment.
-_FILE_SETTINGS: Final = (*_SCHEMES, "admin_key")
+_FILE_SETTINGS: Final = (*_SCHEMES, "pipe_redis_url", "admin_key")
 _MIN_HANG_SECONDS: Final = 20
 # Names that other programs use as well, or that are older than the prefix.
 _WITHOUT_PREFIX: Final = {*_SCHEMES, "sandbox_isolation", "otel_exporter_otlp_endpoint"}

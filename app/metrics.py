@@ -194,6 +194,19 @@ COMPARISONS: Final = Counter(
     registry=REGISTRY,
 )
 
+PIPE_EVENTS: Final = Counter(
+    "crivo_pipe_events",
+    "Events of pipes by result: forwarded, refused (a dead letter), or dropped by a script",
+    ("tenant", "result"),
+    registry=REGISTRY,
+)
+PIPE_BATCH_SECONDS: Final = Histogram(
+    "crivo_pipe_batch_seconds",
+    "From the arrival of a pipe's batch to the commit of its outcome",
+    buckets=_SECONDS,
+    registry=REGISTRY,
+)
+
 # Series with a value of 0 are shown from the start: a rate needs two values.
 for _status in ("queued", "failed"):
     LEASES_EXPIRED.labels(_status)
@@ -242,6 +255,13 @@ def count_end(
         QUEUE_SECONDS.labels(*labels).observe(queue_seconds)
     if run_seconds is not None:
         RUN_SECONDS.labels(*labels).observe(run_seconds)
+
+
+def count_pipe_events(*, tenant: str, forwarded: int, refused: int, dropped: int) -> None:
+    """Count the events of a pipe's batch."""
+    label = TENANTS.label(tenant)
+    for result, events in (("forwarded", forwarded), ("refused", refused), ("dropped", dropped)):
+        PIPE_EVENTS.labels(label, result).inc(events)
 
 
 def count_run(event: str) -> None:

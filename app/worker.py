@@ -31,10 +31,12 @@ from app.lifecycle import exit_cleanly_on_signals, open_watchdog
 from app.metrics import configure_metrics
 from app.payloads.model import PayloadOwner
 from app.payloads.retention import run_maintenance
+from app.pipes.runner import run_pipes
 from app.prometheus.listener import open_listener
 from app.prometheus.service import MetricsPage
 from app.redrives.runner import run_expiry as run_redrive_expiry, run_redrives
 from app.resources import open_resources
+from app.resources import PIPE_SLOTS, open_resources
 from app.runs.advance import run_advance
 from app.runs.engines.opening import open_engine, require_engine_packages
 from app.runs.parts import EngineParts, LocalParts
@@ -97,7 +99,7 @@ async def work(settings: Settings) -> None:
         loop.add_signal_handler(number, starting.cancel)
     async with (
         open_resources(
-            settings, cells=slots, spare_cells=SPARE_SLOTS, service="crivo-worker"
+            settings, cells=slots, spare_cells=SPARE_SLOTS + PIPE_SLOTS, service="crivo-worker"
         ) as resources,
         open_listener(settings.metrics_listen, MetricsPage(resources, process="worker")),
         open_engine(resources, worker_id := uuid.uuid7()) as engine,
@@ -134,6 +136,7 @@ async def work(settings: Settings) -> None:
                 background(run_advance(resources)),
                 background(run_redrives(resources, worker_id)),
                 background(run_redrive_expiry(resources)),
+                background(run_pipes(resources, worker_id)),
             ):
                 await dispatcher.run_until_stopped()
             log.info("worker.stopped", id=str(dispatcher.id))

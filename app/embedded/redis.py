@@ -1,4 +1,4 @@
-"""Run Redis on a private socket, without persistence: it only carries work signals."""
+"""Run Redis on a private socket: it carries work signals, and keeps the streams of pipes."""
 
 import signal
 import socket
@@ -15,12 +15,19 @@ def redis_url(sockets: Path) -> str:
     return f"unix://{sockets / 'redis.sock'}"
 
 
-def redis_service(program: Path, *, data: Path, sockets: Path, log: Path) -> Service:
+def redis_service(
+    program: Path, *, data: Path, sockets: Path, log: Path, durable: bool = True
+) -> Service:
     """Describe the server for a supervisor; `data` is a folder of its own."""
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = sockets / "redis.sock"
     command = [str(program), "--port", "0", "--unixsocket", str(path), "--unixsocketperm", "600"]
-    command += ["--save", "", "--appendonly", "no", "--dir", str(data), "--daemonize", "no"]
+    command += ["--save", "", "--dir", str(data), "--daemonize", "no"]
+    # An event that a stream has acknowledged is on the disk. `everysec` acknowledges before it
+    # writes while the disk is slow.
+    command += ["--appendonly", "yes" if durable else "no", "--appendfsync", "always"]
+    # Wake-ups are written, too, and make up most of a file without events.
+    command += ["--auto-aof-rewrite-min-size", "16mb"]
     return Service(
         name="Redis",
         command=command,

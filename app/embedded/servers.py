@@ -36,7 +36,7 @@ def embedded_servers(
     folder = folder.resolve()
     running: list[Running] = []
     postgres, url = prepare_postgres(folder, version=postgres_version, durable=durable)
-    redis, redis_url = prepare_redis(folder)
+    redis, redis_url = prepare_redis(folder, durable=durable)
     try:
         for service in (postgres, redis):
             # Appended one by one: if the second fails to start, the first is stopped.
@@ -67,7 +67,7 @@ def prepare_postgres(
     return service, database_url(sockets)
 
 
-def prepare_redis(data: Path) -> tuple[Service, str]:
+def prepare_redis(data: Path, *, durable: bool = True) -> tuple[Service, str]:
     """Find or fetch Redis; return the server to run and its URL."""
     # Cached beside the packages, for all data folders, if that folder is writable.
     prefix = Path(sys.prefix)
@@ -75,5 +75,5 @@ def prepare_redis(data: Path) -> tuple[Service, str]:
     program = find_redis(search_path(), store)
     sockets = socket_folder(data, os.geteuid())
     log = data / "log" / "redis.log"
-    service = redis_service(program, data=data / "redis", sockets=sockets, log=log)
+    service = redis_service(program, data=data / "redis", sockets=sockets, log=log, durable=durable)
     return service, redis_url(sockets)

@@ -49,7 +49,7 @@ async def deliver(
 async def send(sink: Sink, outcomes: Sequence[EventOutcome]) -> Delivered:
     """Send what is to be forwarded, in this order. Raises ConnectorUnavailable."""
     outgoing = [
-        Outgoing(id=each.event.id, data=each.forward)
+        Outgoing(id=each.event.id, data=each.forward, group=each.event.group)
         for each in outcomes
         if each.forward is not None
     ]

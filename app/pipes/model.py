@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
@@ -12,8 +12,12 @@ from app.fair_queue import DEFAULT_WEIGHT
 from app.limits import MIB
 from app.references import Name
 
-# Of a stream, a group or a queue: what no other side could take for something else.
-Address = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$(?!\n)")]
+# Of a stream or a group: what no other side could take for something else.
+Address = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.:-]{0,127}$(?!\n)")]
+# The field of an entry that holds the event.
+Field = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.:-]{0,63}$(?!\n)")]
+# As SQS has it: up to 80 characters, the suffix of a FIFO queue included.
+Queue = Annotated[str, Meta(max_length=80, pattern=r"^[A-Za-z0-9_-]{1,80}(\.fifo)?$(?!\n)")]
 Url = Annotated[str, Meta(min_length=1, max_length=2_000, pattern=r"^[^\x00-\x20\x7f]*$(?!\n)")]
 Reference = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\x00]*$")]
 Pointer = Annotated[str, Meta(max_length=500, pattern=r"^(/[^\x00]*)?$")]
@@ -29,16 +33,21 @@ class HttpSource(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class RedisStreamSource(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Entries of a stream, read by a consumer group."""
+    """Entries of a stream, whose `field` is the event, read by a consumer group.
+
+    `trim`: entries that every group of the stream has acknowledged are deleted.
+    """
 
     stream: Address
     group: Address = "crivo"
+    field: Field = "event"
+    trim: bool = True
 
 
 class SqsSource(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Messages of a queue."""
 
-    queue: Address
+    queue: Queue
 
 
 class DatasetSource(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -57,7 +66,7 @@ class RedisStreamSink(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 class SqsSink(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Messages of a queue."""
 
-    queue: Address
+    queue: Queue
 
 
 class DatasetSink(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -67,9 +76,10 @@ class DatasetSink(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 class HttpSink(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Requests to a URL, each with the events of a batch as NDJSON."""
+    """Requests to a URL, each with one event, or with many as NDJSON."""
 
     url: Url
+    format: Literal["json", "ndjson"] = "json"
 
 
 AnySource = HttpSource | RedisStreamSource | SqsSource | DatasetSource
@@ -140,11 +150,13 @@ class PutPipe(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class LoadedPipe(Struct, frozen=True, kw_only=True):
     """A pipe to work on; `position` is the JSON of how far its source has been read.
 
-    `source_revision` is the revision that changed the source last. `weight` is the tenant's.
+    `source_revision` is the revision that changed the source last. `weight` is that
+    of the tenant, whose name is `tenant`.
     """
 
     id: UUID
     tenant_id: UUID
+    tenant: str
     name: str
     revision: int
     definition: PutPipe

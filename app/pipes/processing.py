@@ -130,7 +130,9 @@ class _Batch:
         return done
 
     def refused_unread(self, event: Event) -> EventOutcome | None:
-        """Refuse an event that is too large for a dead letter to show it whole."""
+        """Refuse what is no event, and an event that is too large for a dead letter to hold."""
+        if event.fault is not None:
+            return self._refused(event, Failure(ErrorKind.INVALID_INPUT, event.fault, {}))
         if len(event.data) <= MAX_EVENT_BYTES:
             return None
         message = f"the event has {len(event.data)} bytes, and may have {MAX_EVENT_BYTES}"

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Iterable, Iterator, Sequence, Sized
 from time import monotonic
 from typing import Final
 
@@ -15,7 +15,7 @@ from app.limits import WORKER_TIMEOUT_SECONDS
 from app.metrics import REGISTRY, TENANTS
 from app.outages import DatabaseUnavailable
 from app.prometheus import store
-from app.prometheus.store import PendingCallbacks, TenantQueueDepth, Workforce
+from app.prometheus.store import PendingCallbacks, PipeLags, TenantQueueDepth, Workforce
 from app.resources import Resources
 
 CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
@@ -30,6 +30,7 @@ class QueueState(Struct, frozen=True, kw_only=True):
     depths: list[TenantQueueDepth]
     workforce: Workforce
     callbacks: PendingCallbacks
+    pipes: list[PipeLags]
 
 
 class MetricsPage:
@@ -72,6 +73,7 @@ class MetricsPage:
                     conn, seen_within_seconds=WORKER_TIMEOUT_SECONDS
                 ),
                 callbacks=await store.select_pending_callbacks(conn),
+                pipes=await store.select_pipe_lags(conn),
             )
 
     def _process_families(self) -> Iterator[Metric]:
@@ -166,6 +168,32 @@ def _queue_families(queue: QueueState | None) -> Iterator[Metric]:
         "crivo_callbacks_overdue_seconds",
         "For how long the oldest callback that is due has waited for its attempt",
         value=callbacks.overdue_seconds,
+    )
+    yield from _pipe_families(queue.pipes)
+
+
+def _pipe_families(pipes: Sequence[PipeLags]) -> Iterator[Metric]:
+    events, oldest_seconds = Counter[str](), dict[str, float]()
+    for each in pipes:
+        label = TENANTS.label(each.tenant)
+        events[label] += each.events
+        oldest_seconds[label] = max(oldest_seconds.get(label, 0.0), each.oldest_seconds)
+    yield _gauges(
+        "crivo_pipe_lag_events",
+        "Events that pipes have not forwarded, at the last look, by tenant",
+        "tenant",
+        events.items(),
+    )
+    yield _gauges(
+        "crivo_pipe_oldest_seconds",
+        "Age of the oldest event that a pipe has not forwarded, by tenant",
+        "tenant",
+        oldest_seconds.items(),
+    )
+    yield GaugeMetricFamily(
+        "crivo_pipes_troubled",
+        "Pipes that stand still, and try again",
+        value=sum(each.troubled for each in pipes),
     )
 
 

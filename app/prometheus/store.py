@@ -101,6 +101,31 @@ async def select_pending_callbacks(conn: Connection) -> PendingCallbacks:
         return from_row(PendingCallbacks, *await conn.fetch(SELECT_PENDING_CALLBACKS))
 
 
+SELECT_PIPE_LAGS = """
+SELECT t.name AS tenant, coalesce(sum(p.lag_events), 0)::bigint AS events,
+       coalesce(extract(epoch FROM clock_timestamp() - min(p.oldest_at)), 0)::double precision
+       AS oldest_seconds,
+       count(p.trouble) AS troubled
+FROM pipes AS p
+JOIN tenants AS t ON t.id = p.tenant_id
+GROUP BY t.id
+"""
+
+
+class PipeLags(Struct, frozen=True, kw_only=True):
+    """What a tenant's pipes have not forwarded, at their last looks, and how many stand still."""
+
+    tenant: str
+    events: int
+    oldest_seconds: float
+    troubled: int
+
+
+async def select_pipe_lags(conn: Connection) -> list[PipeLags]:
+    """Sum up the pipes of each tenant."""
+    return [from_row(PipeLags, row) for row in await conn.fetch(SELECT_PIPE_LAGS)]
+
+
 SELECT_WORKFORCE = """
 SELECT count(*) AS workers, coalesce(sum(slots), 0)::bigint AS slots
 FROM workers

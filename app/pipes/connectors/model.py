@@ -16,20 +16,26 @@ class Event(Struct, frozen=True, kw_only=True):
     """An event as its source has it; `data`: its bytes, exactly.
 
     `id` is the same each time that the source delivers the event, and of up to MAX_EVENT_ID_BYTES
-    bytes. `receipt` is the source's own, to acknowledge the event by.
+    bytes. `receipt` is the source's own, to acknowledge the event by. Of two events with the same
+    `group` the source keeps the order; None: it has one order for all, or none.
+    `fault`: why this cannot be an event at all, in which case `data` is what there is: it becomes a
+    dead letter unread.
     """
 
     id: str
     data: bytes
     receipt: Any = None
     received_at: datetime | None = None
+    group: str | None = None
+    fault: str | None = None
 
 
 class Outgoing(Struct, frozen=True, kw_only=True):
-    """An event as it is forwarded, under the id of the event that it was made of."""
+    """An event as it is forwarded, under the id and the group of the event that it was made of."""
 
     id: str
     data: bytes
+    group: str | None = None
 
 
 class Lag(Struct, frozen=True, kw_only=True):
@@ -82,25 +88,25 @@ class Sink(Protocol):
 class StoredSource(Source, Protocol):
     """A source in Crivo's own database, which forgets events in the transaction of their outcome.
 
-    Only these give each event exactly once, together with a StoredSink.
+    With a StoredSink too, each event has exactly one outcome.
     """
 
     async def commit(self, conn: Connection, events: Sequence[Event]) -> None:
-        """Forget the events of one batch in a transaction of the caller."""
+        """Forget the events of one batch, in a transaction of the caller.
+
+        `acknowledge` follows, once that is committed.
+        """
 
 
 @runtime_checkable
 class StoredSink(Sink, Protocol):
-    """A sink in Crivo's own database: what `send` has stored counts once `commit` has committed."""
+    """A sink in Crivo's own database: what `send` has stored counts once `commit` is committed."""
 
     async def commit(self, conn: Connection) -> None:
         """Publish what was sent since the last commit, in a transaction of the caller.
 
-        Raises ConnectorUnavailable, after which nothing of it counts, as after a rollback.
+        Raises ConnectorUnavailable and QuotaExceeded.
         """
-
-    async def discard(self) -> None:
-        """Forget what was sent and will not be committed."""
 
 
 class ConnectorUnavailable(Exception):

@@ -3,6 +3,9 @@
 from contextlib import AbstractAsyncContextManager
 from typing import assert_never
 
+from app.pipes.connectors.dataset_sink import open_dataset_sink
+from app.pipes.connectors.dataset_source import open_dataset_source
+from app.pipes.connectors.inbox import open_inbox
 from app.pipes.connectors.model import ConnectorUnavailable, Sink, Source
 from app.pipes.model import (
     DatasetSink,
@@ -23,13 +26,13 @@ def open_source(resources: Resources, pipe: LoadedPipe) -> AbstractAsyncContextM
     source = pipe.definition.source.source
     match source:
         case HttpSource():
-            raise _not_built(resources, "http")
+            return open_inbox(resources, pipe)
         case DatasetSource():
-            raise _not_built(resources, "dataset")
+            return open_dataset_source(resources, pipe, source)
         case RedisStreamSource():
-            raise _not_built(resources, "redis_stream")
+            raise _not_built("redis_stream")
         case SqsSource():
-            raise _not_built(resources, "sqs")
+            raise _not_built("sqs")
         case _:
             assert_never(source)
 
@@ -39,16 +42,16 @@ def open_sink(resources: Resources, pipe: LoadedPipe) -> AbstractAsyncContextMan
     sink = pipe.definition.sink.sink
     match sink:
         case DatasetSink():
-            raise _not_built(resources, "dataset")
+            return open_dataset_sink(resources, pipe, sink)
         case RedisStreamSink():
-            raise _not_built(resources, "redis_stream")
+            raise _not_built("redis_stream")
         case SqsSink():
-            raise _not_built(resources, "sqs")
+            raise _not_built("sqs")
         case HttpSink():
-            raise _not_built(resources, "http")
+            raise _not_built("http")
         case _:
             assert_never(sink)
 
 
-def _not_built(_resources: Resources, kind: str) -> ConnectorUnavailable:
+def _not_built(kind: str) -> ConnectorUnavailable:
     return ConnectorUnavailable(f"this installation has no connector for {kind}")

@@ -1,0 +1,83 @@
+"""Add the events of a pipe to a Redis stream, each batch as a whole."""
+
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Final
+
+from app.limits import MIB
+from app.pipes.connectors.model import ConnectorUnavailable, Outgoing
+from app.pipes.connectors.redis_client import RedisLink, open_redis
+from app.pipes.model import RedisStreamSink
+from app.settings import Settings
+
+# Of one transaction, for which the server does nothing else meanwhile.
+_MAX_EVENTS: Final = 1_000
+_MAX_BYTES: Final = 4 * MIB
+_MAX_EVENT_BYTES: Final = 16 * MIB
+
+
+@asynccontextmanager
+async def open_redis_sink(
+    settings: Settings, *, tenant: str, sink: RedisStreamSink
+) -> AsyncIterator["RedisSink"]:
+    """Open a stream for the length of the block; the first event creates it."""
+    async with open_redis(settings, tenant=tenant, stream=sink.stream) as link:
+        yield RedisSink(link, sink, max_stream_bytes=settings.pipe_redis_stream_bytes)
+
+
+class RedisSink:
+    """A stream, to whose end entries with the fields `event` and `id` are added."""
+
+    def __init__(self, link: RedisLink, sink: RedisStreamSink, *, max_stream_bytes: int) -> None:
+        """Take the stream, and the memory that it may have; 0: any."""
+        self._link = link
+        self._max_stream_bytes = max_stream_bytes
+        self._trim: tuple[str | int, ...] = ()
+        if sink.maxlen is not None:
+            self._trim = ("MAXLEN", "~", sink.maxlen)
+
+    async def send(self, events: Sequence[Outgoing]) -> Mapping[str, str]:
+        """Add the events; return those that are too large. Raises ConnectorUnavailable."""
+        refused = {
+            each.id: f"larger than {_MAX_EVENT_BYTES} bytes"
+            for each in events
+            if len(each.data) > _MAX_EVENT_BYTES
+        }
+        for some in _divided([each for each in events if each.id not in refused]):
+            await self._require_room()
+            await self._add(some)
+        return refused
+
+    async def _add(self, events: Sequence[Outgoing]) -> None:
+        """Add all events or none, so that a refusal amid them changes no order."""
+        pipeline = self._link.client.pipeline(transaction=True)
+        for each in events:
+            pipeline.execute_command(
+                "XADD", self._link.key, *self._trim, "*", "event", each.data, "id", each.id
+            )
+        for reply in await self._link.reply_of(pipeline.execute(raise_on_error=False)):
+            if isinstance(reply, Exception):
+                raise await self._link.unavailable(reply)
+
+    async def _require_room(self) -> None:
+        if not self._max_stream_bytes:
+            return
+        used = await self._link.call("MEMORY", "USAGE", self._link.key)
+        if used is not None and used > self._max_stream_bytes:
+            raise ConnectorUnavailable(
+                f"the stream {self._link.stream} has {used} bytes in Redis, more than "
+                f"CRIVO_PIPE_REDIS_STREAM_BYTES={self._max_stream_bytes}; read and trim it"
+            )
+
+
+def _divided(events: Sequence[Outgoing]) -> Iterator[list[Outgoing]]:
+    some: list[Outgoing] = []
+    size = 0
+    for each in events:
+        if some and (len(some) == _MAX_EVENTS or size + len(each.data) > _MAX_BYTES):
+            yield some
+            some, size = [], 0
+        some.append(each)
+        size += len(each.data)
+    if some:
+        yield some

@@ -1,0 +1,177 @@
+"""Store events that arrive over HTTP until they are forwarded."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from msgspec import Struct
+
+from app.db import Connection, from_row, optional_from_row
+
+# Until the transaction ends the pipe is not deleted and keeps its source; its batches commit.
+SHARE_PIPE = """
+SELECT id, definition -> 'from' ? 'http' AS takes_events
+FROM pipes
+WHERE tenant_id = $1 AND name = $2
+FOR KEY SHARE
+"""
+
+
+class SharedPipe(Struct, frozen=True, kw_only=True):
+    """A pipe that events are added to, if its source takes any."""
+
+    id: UUID
+    takes_events: bool
+
+
+async def share_pipe(conn: Connection, tenant: UUID, name: str) -> SharedPipe | None:
+    """Keep a pipe as it is until the transaction ends."""
+    return optional_from_row(SharedPipe, await conn.fetchrow(SHARE_PIPE, tenant, name))
+
+
+class InboxUse(Struct, frozen=True, kw_only=True):
+    """What waits in the inboxes of a tenant's pipes."""
+
+    events: int
+    bytes: int
+
+
+SELECT_INBOX_USE = """
+SELECT coalesce(sum(inbox_events), 0)::bigint AS events,
+       coalesce(sum(inbox_bytes), 0)::bigint AS bytes
+FROM tenant_usage
+WHERE tenant_id = $1
+"""
+
+
+async def select_inbox_use(conn: Connection, tenant: UUID) -> InboxUse:
+    """Count what waits, without what has not been committed."""
+    row = await conn.fetchrow(SELECT_INBOX_USE, tenant)
+    assert row is not None  # noqa: S101 - a sum has a row
+    return from_row(InboxUse, row)
+
+
+# The function is in migrations/sql/quota_against_part_v1.sql.
+QUOTA_AGAINST_EVENTS = """
+SELECT quota, cap, used
+FROM quota_against_execution_v2(
+    tenant => $1, size_bytes => $2, max_queued => NULL, max_stored_bytes => $3,
+    max_bytes_per_day => $4
+)
+"""
+
+
+class NewRow(Struct, frozen=True, kw_only=True):
+    """Whole events as one row: one as it is, or several, one a line."""
+
+    events: int
+    body: bytes
+
+
+INSERT_EVENTS = """
+INSERT INTO pipe_inbox (tenant_id, pipe_id, events, body, event_id)
+SELECT $1, $2, r.events, r.body, $5
+FROM unnest($3::integer[], $4::bytea[]) WITH ORDINALITY AS r (events, body, place)
+ORDER BY r.place
+RETURNING id
+"""
+
+
+async def insert_events(
+    conn: Connection, tenant: UUID, pipe_id: UUID, rows: Sequence[NewRow], event_id: str | None
+) -> list[int]:
+    """Add rows to an inbox in their order; return their ids. `event_id` is of a single event."""
+    counts, bodies = [each.events for each in rows], [each.body for each in rows]
+    found = await conn.fetch(INSERT_EVENTS, tenant, pipe_id, counts, bodies, event_id)
+    return [row["id"] for row in found]
+
+
+class InboxRow(Struct, frozen=True, kw_only=True):
+    """A row that has not been forwarded whole; of its events, `events_done` have been."""
+
+    id: int
+    events: int
+    events_done: int
+    event_id: str | None
+    body: bytes
+    received_at: datetime
+
+
+SELECT_ROWS = """
+SELECT r.id, r.events, r.events_done, r.event_id, r.body, r.received_at
+FROM (
+    SELECT w.*, sum(octet_length(w.body)) OVER (ORDER BY w.id) - octet_length(w.body) AS before
+    FROM (
+        SELECT *
+        FROM pipe_inbox
+        WHERE tenant_id = $1 AND pipe_id = $2 AND id <> ALL ($3::bigint[])
+        ORDER BY id
+        LIMIT $4
+    ) AS w
+) AS r
+WHERE r.before < $5
+ORDER BY r.id
+"""
+
+
+async def select_rows(
+    conn: Connection,
+    tenant: UUID,
+    pipe_id: UUID,
+    *,
+    without: Sequence[int],
+    max_rows: int,
+    max_bytes: int,
+) -> list[InboxRow]:
+    """List the oldest rows of an inbox, without some; the last may go beyond `max_bytes`."""
+    rows = await conn.fetch(SELECT_ROWS, tenant, pipe_id, without, max_rows, max_bytes)
+    return [from_row(InboxRow, row) for row in rows]
+
+
+DELETE_ROWS = """
+DELETE FROM pipe_inbox
+WHERE tenant_id = $1 AND pipe_id = $2 AND id = ANY ($3::bigint[])
+"""
+
+NOTE_DONE = """
+UPDATE pipe_inbox
+SET events_done = $4
+WHERE tenant_id = $1 AND pipe_id = $2 AND id = $3
+"""
+
+
+async def forget_events(
+    conn: Connection,
+    tenant: UUID,
+    pipe_id: UUID,
+    *,
+    whole: Sequence[int],
+    part: tuple[int, int] | None,
+) -> None:
+    """Delete rows whose events need no more work, and note how many of another one do not."""
+    if whole:
+        await conn.execute(DELETE_ROWS, tenant, pipe_id, whole)
+    if part is not None:
+        await conn.execute(NOTE_DONE, tenant, pipe_id, *part)
+
+
+class InboxLag(Struct, frozen=True, kw_only=True):
+    """What waits in one inbox."""
+
+    events: int
+    oldest_seconds: float | None
+
+
+SELECT_INBOX_LAG = """
+SELECT coalesce(sum(events - events_done), 0)::bigint AS events,
+       extract(epoch FROM clock_timestamp() - min(received_at))::double precision AS oldest_seconds
+FROM pipe_inbox
+WHERE tenant_id = $1 AND pipe_id = $2
+"""
+
+
+async def select_inbox_lag(conn: Connection, tenant: UUID, pipe_id: UUID) -> InboxLag:
+    """Count what waits in one inbox."""
+    row = await conn.fetchrow(SELECT_INBOX_LAG, tenant, pipe_id)
+    assert row is not None  # noqa: S101 - a sum has a row
+    return from_row(InboxLag, row)

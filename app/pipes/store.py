@@ -1,0 +1,264 @@
+"""Store pipes: their definitions, and what is known of how they are doing."""
+
+from uuid import UUID
+
+import asyncpg
+import msgspec
+from msgspec import Struct
+
+from app.db import Connection, from_row
+from app.pipes.model import Counts, LoadedPipe, Pipe, PipeLag, PipeState, PutPipe, Rates
+
+# Activity is kept in slots of ten seconds.
+_RATE_SECONDS = 60
+
+INSERT_PIPE = """
+INSERT INTO pipes (id, tenant_id, name, definition)
+VALUES ($1, $2, $3, $4)
+ON CONFLICT (tenant_id, name) DO NOTHING
+RETURNING id
+"""
+
+
+async def insert_pipe(
+    conn: Connection, tenant: UUID, pipe_id: UUID, name: str, definition: PutPipe
+) -> bool:
+    """Add a pipe; return whether the name was free."""
+    return await conn.fetchval(INSERT_PIPE, pipe_id, tenant, name, definition) is not None
+
+
+class LockedPipe(Struct, frozen=True, kw_only=True):
+    """What changes to a pipe need, whose row is locked."""
+
+    id: UUID
+    revision: int
+    definition: PutPipe
+    paused: bool
+
+
+# Waits for the requests that add events, and for a batch that commits.
+LOCK_PIPE = """
+SELECT id, revision, definition, paused_at IS NOT NULL AS paused
+FROM pipes
+WHERE tenant_id = $1 AND name = $2
+FOR UPDATE
+"""
+
+
+async def lock_pipe(conn: Connection, tenant: UUID, name: str) -> LockedPipe | None:
+    """Lock a pipe's row until the transaction ends: no event is added to it, no batch commits."""
+    row = await conn.fetchrow(LOCK_PIPE, tenant, name)
+    if row is None:
+        return None
+    return LockedPipe(
+        id=row["id"],
+        revision=row["revision"],
+        definition=_read(row["definition"]),
+        paused=row["paused"],
+    )
+
+
+UPDATE_PIPE = """
+UPDATE pipes
+SET definition = $3,
+    revision = revision + 1,
+    source_revision = CASE WHEN $4 THEN revision + 1 ELSE source_revision END,
+    position = CASE WHEN $4 THEN NULL ELSE position END,
+    lag_events = CASE WHEN $4 THEN NULL ELSE lag_events END,
+    oldest_at = CASE WHEN $4 THEN NULL ELSE oldest_at END,
+    trouble = NULL,
+    trouble_since = NULL,
+    updated_at = clock_timestamp()
+WHERE tenant_id = $1 AND id = $2
+"""
+
+
+async def update_pipe(
+    conn: Connection, tenant: UUID, pipe_id: UUID, definition: PutPipe, *, other_source: bool
+) -> None:
+    """Change a definition; another source is read from its beginning."""
+    await conn.execute(UPDATE_PIPE, tenant, pipe_id, definition, other_source)
+
+
+PAUSE_PIPE = """
+UPDATE pipes
+SET paused_at = CASE WHEN $3 THEN clock_timestamp() END, revision = revision + 1,
+    trouble = NULL, trouble_since = NULL, updated_at = clock_timestamp()
+WHERE tenant_id = $1 AND id = $2 AND (paused_at IS NOT NULL) <> $3
+RETURNING id
+"""
+
+
+async def set_paused(conn: Connection, tenant: UUID, pipe_id: UUID, *, paused: bool) -> bool:
+    """Pause or resume a pipe; return whether that has changed anything."""
+    return await conn.fetchval(PAUSE_PIPE, tenant, pipe_id, paused) is not None
+
+
+# The inbox is counted as it is, also while no worker looks at the pipe.
+_PIPES = """
+SELECT p.id, p.name, p.revision, p.definition, p.paused_at, p.trouble, p.trouble_since,
+       p.events_in, p.events_forwarded, p.events_refused, p.last_event_at, p.created_at,
+       p.updated_at,
+       CASE WHEN p.definition -> 'from' ? 'http' THEN i.events ELSE p.lag_events END AS lag_events,
+       extract(epoch FROM clock_timestamp() - CASE WHEN p.definition -> 'from' ? 'http'
+               THEN i.oldest_at ELSE p.oldest_at END)::double precision AS oldest_seconds,
+       a.events_in AS recent_in, a.forwarded AS recent_forwarded, a.refused AS recent_refused,
+       (SELECT count(*) FROM dead_letters AS d
+        WHERE d.tenant_id = p.tenant_id AND d.pipe_id = p.id AND d.state = 'dead') AS dead_letters
+FROM pipes AS p
+CROSS JOIN LATERAL (
+    SELECT coalesce(sum(b.events - b.events_done), 0) AS events, min(b.received_at) AS oldest_at
+    FROM pipe_inbox AS b
+    WHERE b.tenant_id = p.tenant_id AND b.pipe_id = p.id
+) AS i
+CROSS JOIN LATERAL (
+    SELECT coalesce(sum(c.events_in), 0) AS events_in, coalesce(sum(c.forwarded), 0) AS forwarded,
+           coalesce(sum(c.refused), 0) AS refused
+    FROM pipe_activity AS c
+    WHERE c.tenant_id = p.tenant_id AND c.pipe_id = p.id
+      AND c.slot > clock_timestamp() - interval '60 seconds'
+) AS a
+WHERE p.tenant_id = $1
+"""
+
+SELECT_PIPE = _PIPES + "AND p.name = $2"
+
+
+async def select_pipe(conn: Connection, tenant: UUID, name: str) -> Pipe | None:
+    """Find a pipe by its name."""
+    row = await conn.fetchrow(SELECT_PIPE, tenant, name)
+    return None if row is None else _pipe(row)
+
+
+SELECT_PIPE_PAGE = _PIPES + "AND p.id < $2 ORDER BY p.id DESC LIMIT $3"
+
+
+async def select_pipe_page(
+    conn: Connection, tenant: UUID, *, below: UUID, limit: int
+) -> list[Pipe]:
+    """List pipes, newest first."""
+    return [_pipe(row) for row in await conn.fetch(SELECT_PIPE_PAGE, tenant, below, limit)]
+
+
+_LOADED = """
+SELECT p.id, p.tenant_id, p.name, p.revision, p.source_revision, p.definition, p.position,
+       t.name AS tenant, t.weight
+FROM pipes AS p
+JOIN tenants AS t ON t.id = p.tenant_id
+"""
+
+LOAD_PIPE = _LOADED + "WHERE p.tenant_id = $1 AND p.id = $2"
+
+
+async def load_pipe(conn: Connection, tenant: UUID, pipe_id: UUID) -> LoadedPipe | None:
+    """Read a pipe to work on."""
+    row = await conn.fetchrow(LOAD_PIPE, tenant, pipe_id)
+    return None if row is None else loaded(row)
+
+
+class Leftovers(Struct, frozen=True, kw_only=True):
+    """What would be lost with a pipe."""
+
+    inbox: bool
+    dead_letters: bool
+
+
+SELECT_LEFTOVERS = """
+SELECT EXISTS (SELECT FROM pipe_inbox AS i
+               WHERE i.tenant_id = $1 AND i.pipe_id = $2) AS inbox,
+       EXISTS (SELECT FROM dead_letters AS d
+               WHERE d.tenant_id = $1 AND d.pipe_id = $2 AND d.state = 'dead') AS dead_letters
+"""
+
+
+async def select_leftovers(conn: Connection, tenant: UUID, pipe_id: UUID) -> Leftovers:
+    """Return what a pipe still has."""
+    row = await conn.fetchrow(SELECT_LEFTOVERS, tenant, pipe_id)
+    assert row is not None  # noqa: S101 - of constants
+    return from_row(Leftovers, row)
+
+
+DELETE_INBOX = "DELETE FROM pipe_inbox WHERE tenant_id = $1 AND pipe_id = $2"
+DELETE_LETTERS = "DELETE FROM dead_letters WHERE tenant_id = $1 AND pipe_id = $2"
+DELETE_PIPE = "DELETE FROM pipes WHERE tenant_id = $1 AND id = $2"
+
+
+async def delete_pipe(conn: Connection, tenant: UUID, pipe_id: UUID) -> None:
+    """Delete a pipe with all its events and dead letters."""
+    for statement in (DELETE_INBOX, DELETE_LETTERS, DELETE_PIPE):
+        await conn.execute(statement, tenant, pipe_id)
+
+
+COUNT_PIPES = "SELECT count(*) FROM pipes WHERE tenant_id = $1"
+
+# Additions of a tenant take turns from here to their end, so that the counts are exact.
+LOCK_ADDITIONS = "SELECT pg_advisory_xact_lock(hashtextextended($1::uuid::text, 5))"
+
+
+async def count_pipes(conn: Connection, tenant: UUID) -> int:
+    """Count a tenant's pipes; until the transaction ends, none are added by others."""
+    await conn.execute(LOCK_ADDITIONS, tenant)
+    count: int = await conn.fetchval(COUNT_PIPES, tenant)
+    return count
+
+
+def loaded(row: asyncpg.Record) -> LoadedPipe:
+    """Read the columns of a pipe to work on."""
+    position = row["position"]
+    return LoadedPipe(
+        id=row["id"],
+        tenant_id=row["tenant_id"],
+        tenant=row["tenant"],
+        name=row["name"],
+        revision=row["revision"],
+        source_revision=row["source_revision"],
+        definition=_read(row["definition"]),
+        position=None if position is None else msgspec.json.encode(position),
+        weight=row["weight"],
+    )
+
+
+def _read(definition: object) -> PutPipe:
+    return msgspec.convert(definition, PutPipe)
+
+
+def _pipe(row: asyncpg.Record) -> Pipe:
+    definition = _read(row["definition"])
+    state = PipeState.RUNNING
+    if row["paused_at"] is not None:
+        state = PipeState.PAUSED
+    elif row["trouble"] is not None:
+        state = PipeState.TROUBLED
+    return Pipe(
+        id=row["id"],
+        name=row["name"],
+        revision=row["revision"],
+        source=definition.source,
+        schema=definition.schema,
+        script=definition.script,
+        sink=definition.sink,
+        batch=definition.batch,
+        state=state,
+        trouble=row["trouble"],
+        trouble_since=row["trouble_since"],
+        lag=PipeLag(
+            events=None if row["lag_events"] is None else int(row["lag_events"]),
+            oldest_seconds=None
+            if row["oldest_seconds"] is None
+            else max(0.0, row["oldest_seconds"]),
+        ),
+        counts=Counts(
+            received=row["events_in"],
+            forwarded=row["events_forwarded"],
+            refused=row["events_refused"],
+        ),
+        rates=Rates(
+            received=round(row["recent_in"] / _RATE_SECONDS, 3),
+            forwarded=round(row["recent_forwarded"] / _RATE_SECONDS, 3),
+            refused=round(row["recent_refused"] / _RATE_SECONDS, 3),
+        ),
+        dead_letters=row["dead_letters"],
+        last_event_at=row["last_event_at"],
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+    )
