@@ -79,7 +79,7 @@ class SchemaBundles:
         self._kept: OrderedDict[tuple[UUID, Version], StoredSchema] = OrderedDict()
 
     async def schemas(
-        self, conn: Connection | Pool, tenant: UUID, versions: Iterable[Version]
+        self, conn: "Connection | Pool", tenant: UUID, versions: Iterable[Version]
     ) -> SchemaSet:
         """Return what jobs validate with against these versions: all that they refer to, too.
 
@@ -92,14 +92,14 @@ class SchemaBundles:
         )
 
     async def uri(
-        self, conn: Connection | Pool, tenant: UUID, schema_id: UUID, version: int
+        self, conn: "Connection | Pool", tenant: UUID, schema_id: UUID, version: int
     ) -> str:
         """Return the URI of a version. Raises SchemaGone."""
         closure = await self.closure(conn, tenant, [(schema_id, version)])
         return closure[schema_id, version].uri
 
     async def closure(
-        self, conn: Connection | Pool, tenant: UUID, versions: Iterable[Version]
+        self, conn: "Connection | Pool", tenant: UUID, versions: Iterable[Version]
     ) -> dict[Version, StoredSchema]:
         """Return versions and all that they refer to, however indirectly. Raises SchemaGone."""
         closure: dict[Version, StoredSchema] = {}
@@ -131,7 +131,7 @@ class SchemaBundles:
         return stored
 
     async def _read(
-        self, conn: Connection | Pool, tenant: UUID, versions: Sequence[Version]
+        self, conn: "Connection | Pool", tenant: UUID, versions: Sequence[Version]
     ) -> dict[Version, StoredSchema]:
         """Read versions and what they refer to. Raises SchemaGone."""
         ids, numbers = zip(*versions, strict=True)

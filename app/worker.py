@@ -35,7 +35,6 @@ from app.pipes.runner import run_pipes
 from app.prometheus.listener import open_listener
 from app.prometheus.service import MetricsPage
 from app.redrives.runner import run_expiry as run_redrive_expiry, run_redrives
-from app.resources import open_resources
 from app.resources import PIPE_SLOTS, open_resources
 from app.runs.advance import run_advance
 from app.runs.engines.opening import open_engine, require_engine_packages

@@ -17,6 +17,7 @@ from app.pipes.delivery import Delivered, deliver, publish
 from app.pipes.model import LoadedPipe
 from app.pipes.problems import PipeTroubled
 from app.pipes.store import load_pipe
+from app.quotas.errors import QuotaExceeded
 from app.redrives import lease_store, letter_store
 from app.redrives.letter_store import MarkedLetter
 from app.redrives.model import ClaimedRedrive, RetryFailure, Tally
@@ -52,7 +53,7 @@ async def try_batch(resources: Resources, claimed: ClaimedRedrive) -> Tally | No
             return await _record(resources, claimed, sink, marked, delivered)
     except ConnectorUnavailable as error:
         raise MustWait(error.message, seconds=error.retry_after or _SINK_SECONDS) from None
-    except PipeTroubled as error:
+    except (PipeTroubled, QuotaExceeded) as error:
         raise MustWait(str(error), seconds=_PIPE_SECONDS) from None
     except Problem as problem:
         if problem.status >= _SERVER_ERRORS:
@@ -98,18 +99,12 @@ async def _record(
     delivered: Delivered,
 ) -> Tally:
     """Mark what was tried, with what a StoredSink has taken, or neither."""
-    try:
-        async with resources.pool.acquire() as conn, conn.transaction():
-            await lease_store.lock_leased(conn, claimed)
-            await publish(conn, sink)
-            tally = await _mark(
-                conn, claimed, marked, delivered, exactly=isinstance(sink, StoredSink)
-            )
-            await lease_store.count_batch(conn, claimed, tally)
-    except BaseException:
-        if isinstance(sink, StoredSink):
-            await sink.discard()
-        raise
+    async with resources.pool.acquire() as conn, conn.transaction():
+        await lease_store.lock_leased(conn, claimed)
+        await publish(conn, sink)
+        exactly = isinstance(sink, StoredSink)
+        tally = await _mark(conn, claimed, marked, delivered, exactly=exactly)
+        await lease_store.count_batch(conn, claimed, tally)
     return tally
 
 
