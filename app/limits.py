@@ -32,6 +32,14 @@ MAX_SOURCE_BYTES: Final = 1 * MIB
 # JSON can need six bytes for one byte of a source (`\\u0000`), and has other members.
 MAX_UPLOAD_BYTES: Final = 6 * MAX_SOURCE_BYTES + 64 * KIB
 MAX_SAMPLE_OUTPUT_BYTES: Final = 1 * MIB
+# A schema is JSON inside of a JSON document, so it needs no more bytes than it has.
+MAX_SCHEMA_BYTES: Final = 1 * MIB
+MAX_SCHEMA_BODY_BYTES: Final = MAX_SCHEMA_BYTES + 64 * KIB
+# Lines of one request to be validated.
+MAX_VALIDATED_BYTES: Final = 64 * MIB
+# Of a schema and all that it refers to, however indirectly.
+MAX_CLOSURE_BYTES: Final = 8 * MIB
+MAX_CLOSURE_DOCUMENTS: Final = 100
 # A JSON body that holds settings or names, no data and no source.
 MAX_SMALL_BODY_BYTES: Final = 64 * KIB
 # One that also holds params and labels.

@@ -81,6 +81,7 @@ from app.resources import Resources, open_resources
 from app.runs.api import router as runs
 from app.runs.store import select_states as select_run_states
 from app.sandbox.zygote_client import SandboxUnavailable
+from app.schemas.api import router as schemas
 from app.scripts.api import router as scripts
 from app.settings import Settings
 from app.telemetry import configure_logging, redact
@@ -149,6 +150,7 @@ def create_app(settings: Settings) -> Litestar:
     app = Litestar(
         route_handlers=[
             scripts,
+            schemas,
             executions,
             datasets,
             replays,

@@ -91,6 +91,20 @@ class Paginator:
         cursor = self.cursor(ids[limit - 1].bytes) if has_more else None
         return Page(items=rows[:limit], next_cursor=cursor)
 
+    def after(self, cursor: str | None) -> str:
+        """Return the name after which a page starts, in a list by name. Raises InvalidRequest."""
+        if cursor is None:
+            return ""
+        try:
+            return self.position(cursor).decode("ascii")
+        except UnicodeDecodeError:
+            raise invalid_cursor(cursor) from None
+
+    def page_by_name(self, rows: Sequence[T], names: Sequence[str], *, limit: int) -> Page[T]:
+        """Return a page of up to `limit + 1` rows; the extra row means that more follow."""
+        cursor = self.cursor(names[limit - 1].encode()) if len(rows) > limit else None
+        return Page(items=rows[:limit], next_cursor=cursor)
+
 
 def invalid_cursor(cursor: str) -> InvalidRequest:
     """Return the error for a cursor that no page contained."""

@@ -39,6 +39,21 @@ class QuotaSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     default_max_versions: Annotated[
         int, Meta(description="versions of all scripts that a tenant may have; 0: no quota", ge=0)
     ] = 100_000
+    max_schemas: Annotated[
+        int,
+        Meta(
+            description="schemas that a tenant may have, including archived ones; 429 above; "
+            "0: no limit",
+            ge=0,
+        ),
+    ] = 10_000
+    max_schema_versions: Annotated[
+        int,
+        Meta(
+            description="versions of all schemas that a tenant may have; 429 above; 0: no limit",
+            ge=0,
+        ),
+    ] = 100_000
     default_max_requests_per_second: Annotated[
         int, Meta(description="requests that a tenant may make per second; 0: no quota", ge=0)
     ] = 0

@@ -58,6 +58,12 @@ def shown(value: object) -> str:
     return clipped(msgspec.json.encode(value).decode(), _MAX_LINE)
 
 
+def printable(text: str) -> str:
+    """Replace what UTF-8, or PostgreSQL's text and jsonb, cannot hold: lone surrogates and NUL."""
+    whole = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return whole.replace("\x00", "\ufffd")
+
+
 def counted(found: Collection[object]) -> str:
     """Describe the size of a list or an object."""
     return f"one of {len(found)}" if found else "an empty one"

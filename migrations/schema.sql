@@ -22,11 +22,9 @@
 --   idempotency_keys           keys of requests, and what each request created
 --   installation               one row: the id that tells this installation's blobs from another's
 --   payloads                   inputs, params, results and logs, or where they are in the blob store
---   pipe_activity              what pipes did in the last minutes, in slots of ten seconds
 --   pipe_inbox                 events that arrived over HTTP and are not forwarded yet
 --   pipes                      pipes: where events come from, what they must satisfy, where they go
 --   queue                      the queued executions, in the order of claims; kept by triggers on executions
---   redrive_executions         failed executions that a re-drive replays, or has moved
 --   redrives                   attempts to bring failed work back, by filter
 --   replays                    executions that repeat another, and the outcome of that one
 --   request_counts             requests that each API process has admitted, for shared rate limits
@@ -69,7 +67,6 @@
 --   count_dataset_bytes        Count the bytes of datasets' parts in tenant_usage
 --   count_dataset_bytes_v2     Count the bytes of datasets' parts in tenant_usage
 --   count_dead_letters         Count dead letters by pipe, kind and state, and their bytes in tenant_usage
---   count_pipe_inbox_v1        Count the events that wait in the inboxes of pipes in tenant_usage
 --   count_queued               Count each tenant's queued executions in tenant_usage
 --   count_run_bytes            Count the bytes that runs have staged as output in tenant_usage, as those of datasets' parts
 --   count_run_errors           Count the bytes of failed records that runs keep in tenant_usage, as stored
@@ -82,10 +79,12 @@
 --   finish_execution_v3        Record the outcome of an execution, commit, and notify the readers that wait for it
 --   finish_execution_v4        Record the outcome of an execution, commit, and notify the readers that wait for it
 --   finish_execution_v5        Record the outcome of an execution, commit, and notify the readers that wait for it
+--   finish_execution_v6        Record the outcome of an execution, commit, and notify the readers that wait for it
 --   finish_executions_v1       Record the outcomes of several executions as finish_execution_v3 does, with one notification
 --   hand_over_execution_v1     Hand an execution that is being accepted over to a worker that has offered a slot, and return the worker and the fencing token; without a row it has to be queued
 --   hold_quota_of_bytes        Refuse a result or logs that would take a tenant over its quota of stored bytes
 --   input_of_execution_v1      Return whether the version of an execution takes bytes, and of which media type its input is
+--   input_of_execution_v2      Return whether the version of an execution takes bytes, of which media type its input is, and the schemas that the version names
 --   keep_queue                 Keep the table `queue` equal to the queued executions
 --   keep_queue_v2              Keep the table `queue` equal to the queued executions
 --   quota_against_batch_v1     Return the quota that so many more queued executions and bytes would exceed, if any
@@ -213,9 +212,6 @@ CREATE FUNCTION count_dataset_bytes_v2() RETURNS trigger
 CREATE FUNCTION count_dead_letters() RETURNS trigger
     LANGUAGE plpgsql; -- migrations/sql/count_dead_letters.sql
 
-CREATE FUNCTION count_pipe_inbox_v1() RETURNS trigger
-    LANGUAGE plpgsql; -- migrations/sql/count_pipe_inbox_v1.sql
-
 CREATE FUNCTION count_queued() RETURNS trigger
     LANGUAGE plpgsql; -- migrations/sql/count_queued.sql
 
@@ -258,6 +254,9 @@ CREATE PROCEDURE finish_execution_v4(IN execution uuid, IN token bigint, IN its_
 CREATE PROCEDURE finish_execution_v5(IN execution uuid, IN token bigint, IN its_status text, IN its_error_kind text, IN its_error bytea, IN its_v8_version text, IN its_run_ms double precision, IN its_cpu_ms double precision, IN its_peak_bytes bigint, IN result_sha256 bytea, IN result_bytes bigint, IN result_body bytea, IN result_key text, IN result_type text, IN logs_sha256 bytea, IN logs_bytes bigint, IN logs_body bytea, IN logs_key text, IN its_warnings bytea, IN its_isolation text, IN begun_ms_ago double precision, INOUT tenant text DEFAULT NULL::text, INOUT script text DEFAULT NULL::text, INOUT version integer DEFAULT NULL::integer, INOUT attempts smallint DEFAULT NULL::smallint, INOUT created_at timestamp with time zone DEFAULT NULL::timestamp with time zone, INOUT started_at timestamp with time zone DEFAULT NULL::timestamp with time zone, INOUT finished_at timestamp with time zone DEFAULT NULL::timestamp with time zone, INOUT worker_id uuid DEFAULT NULL::uuid, INOUT traceparent text DEFAULT NULL::text)
     LANGUAGE plpgsql; -- migrations/sql/finish_execution_v5.sql
 
+CREATE PROCEDURE finish_execution_v6(IN execution uuid, IN token bigint, IN its_status text, IN its_error_kind text, IN its_error bytea, IN its_v8_version text, IN its_run_ms double precision, IN its_cpu_ms double precision, IN its_peak_bytes bigint, IN result_sha256 bytea, IN result_bytes bigint, IN result_body bytea, IN result_key text, IN result_type text, IN logs_sha256 bytea, IN logs_bytes bigint, IN logs_body bytea, IN logs_key text, IN its_warnings bytea, IN its_isolation text, IN begun_ms_ago double precision, INOUT tenant text DEFAULT NULL::text, INOUT script text DEFAULT NULL::text, INOUT version integer DEFAULT NULL::integer, INOUT attempts smallint DEFAULT NULL::smallint, INOUT created_at timestamp with time zone DEFAULT NULL::timestamp with time zone, INOUT started_at timestamp with time zone DEFAULT NULL::timestamp with time zone, INOUT finished_at timestamp with time zone DEFAULT NULL::timestamp with time zone, INOUT worker_id uuid DEFAULT NULL::uuid, INOUT traceparent text DEFAULT NULL::text)
+    LANGUAGE plpgsql; -- migrations/sql/finish_execution_v6.sql
+
 CREATE PROCEDURE finish_executions_v1(IN claimed uuid[], IN tokens bigint[], IN statuses text[], IN error_kinds text[], IN errors bytea[], IN v8_versions text[], IN runs_ms double precision[], IN cpus_ms double precision[], IN peaks_bytes bigint[], IN result_sha256s bytea[], IN result_sizes bigint[], IN result_bodies bytea[], IN result_keys text[], IN logs_sha256s bytea[], IN logs_sizes bigint[], IN logs_bodies bytea[], IN logs_keys text[], IN its_warnings bytea[], IN isolations text[], IN begun_ms_ago double precision[], INOUT ids uuid[] DEFAULT NULL::uuid[], INOUT valid_tokens bigint[] DEFAULT NULL::bigint[], INOUT tenants text[] DEFAULT NULL::text[], INOUT scripts text[] DEFAULT NULL::text[], INOUT versions integer[] DEFAULT NULL::integer[], INOUT attempts smallint[] DEFAULT NULL::smallint[], INOUT created_ats timestamp with time zone[] DEFAULT NULL::timestamp with time zone[], INOUT started_ats timestamp with time zone[] DEFAULT NULL::timestamp with time zone[], INOUT finished_ats timestamp with time zone[] DEFAULT NULL::timestamp with time zone[], INOUT worker_ids uuid[] DEFAULT NULL::uuid[], INOUT traceparents text[] DEFAULT NULL::text[])
     LANGUAGE plpgsql; -- migrations/sql/finish_executions_v1.sql
 
@@ -278,6 +277,14 @@ CREATE FUNCTION input_of_execution_v1(tenant uuid, execution uuid) RETURNS TABLE
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
     SET plan_cache_mode TO 'force_generic_plan'; -- migrations/sql/input_of_execution_v1.sql
+
+CREATE FUNCTION input_of_execution_v2(tenant uuid, execution uuid) RETURNS TABLE(io text, media_type text, input_schema_id uuid, input_schema_version integer, output_schema_id uuid, output_schema_version integer)
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'; -- migrations/sql/input_of_execution_v2.sql
 
 CREATE FUNCTION keep_queue() RETURNS trigger
     LANGUAGE plpgsql; -- migrations/sql/keep_queue.sql
@@ -692,6 +699,8 @@ COMMENT ON COLUMN datasets.unmerged IS 'published parts whose index is still an 
 
 COMMENT ON COLUMN datasets.merging_until IS 'until when a worker has claimed the merging of indexes';
 
+COMMENT ON COLUMN datasets.record_schema_id IS 'each record must satisfy it; NULL: unchecked';
+
 CREATE TABLE dead_letter_counts (
     tenant_id uuid NOT NULL,
     pipe_id uuid NOT NULL,
@@ -726,7 +735,6 @@ CREATE TABLE dead_letters (
     failed_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     moved_at timestamp with time zone,
     erased_at timestamp with time zone,
-    retried_at timestamp with time zone,
     CONSTRAINT dead_letters_attempts_check CHECK ((attempts > 0)),
     CONSTRAINT dead_letters_erased_check CHECK (((state = 'erased'::text) = (erased_at IS NOT NULL))),
     CONSTRAINT dead_letters_event_check CHECK (((event IS NULL) = (state = 'erased'::text))),
@@ -754,8 +762,6 @@ COMMENT ON COLUMN dead_letters.event IS 'the event as it arrived, byte for byte;
 COMMENT ON COLUMN dead_letters.size_bytes IS 'of the event; it stays after the bytes are erased';
 
 COMMENT ON COLUMN dead_letters.redrive_id IS 'the re-drive that tried it last';
-
-COMMENT ON COLUMN dead_letters.retried_at IS 'when its re-drive has tried it; NULL: it has not';
 
 CREATE TABLE disabled_callback_urls (
     id uuid NOT NULL,
@@ -892,34 +898,17 @@ COMMENT ON COLUMN payloads.erased_at IS 'when the bytes were erased; hash and si
 
 COMMENT ON COLUMN payloads.media_type IS 'NULL: not of bytes';
 
-CREATE TABLE pipe_activity (
-    pipe_id uuid NOT NULL,
-    slot timestamp with time zone NOT NULL,
-    tenant_id uuid NOT NULL,
-    events_in bigint NOT NULL,
-    forwarded bigint NOT NULL,
-    refused bigint NOT NULL
-);
-
 CREATE TABLE pipe_inbox (
     id bigint NOT NULL,
     tenant_id uuid NOT NULL,
     pipe_id uuid NOT NULL,
     events integer NOT NULL,
-    events_done integer DEFAULT 0 NOT NULL,
-    event_id text,
     body bytea NOT NULL,
     received_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
-    CONSTRAINT pipe_inbox_check CHECK (((events_done >= 0) AND (events_done < events))),
-    CONSTRAINT pipe_inbox_check1 CHECK ((((octet_length(event_id) >= 1) AND (octet_length(event_id) <= 200)) AND (events = 1))),
     CONSTRAINT pipe_inbox_events_check CHECK ((events > 0))
 );
 
-COMMENT ON COLUMN pipe_inbox.events_done IS 'events at the beginning of the body that need no more work';
-
-COMMENT ON COLUMN pipe_inbox.event_id IS 'the client''s own id of a single event';
-
-COMMENT ON COLUMN pipe_inbox.body IS 'the events as they arrived: one, or several, one a line';
+COMMENT ON COLUMN pipe_inbox.body IS 'the events, one a line, as they arrived';
 
 ALTER TABLE pipe_inbox ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME pipe_inbox_id_seq
@@ -936,15 +925,12 @@ CREATE TABLE pipes (
     name text NOT NULL,
     revision integer DEFAULT 1 NOT NULL,
     definition jsonb NOT NULL,
-    source_revision integer DEFAULT 1 NOT NULL,
-    "position" jsonb,
     paused_at timestamp with time zone,
+    "position" jsonb,
     events_in bigint DEFAULT 0 NOT NULL,
     events_forwarded bigint DEFAULT 0 NOT NULL,
     events_refused bigint DEFAULT 0 NOT NULL,
     last_event_at timestamp with time zone,
-    lag_events bigint,
-    oldest_at timestamp with time zone,
     trouble text,
     trouble_since timestamp with time zone,
     worker_id uuid,
@@ -955,23 +941,14 @@ CREATE TABLE pipes (
     CONSTRAINT pipes_events_forwarded_check CHECK ((events_forwarded >= 0)),
     CONSTRAINT pipes_events_in_check CHECK ((events_in >= 0)),
     CONSTRAINT pipes_events_refused_check CHECK ((events_refused >= 0)),
-    CONSTRAINT pipes_lag_events_check CHECK ((lag_events >= 0)),
     CONSTRAINT pipes_lease_check CHECK ((num_nulls(worker_id, lease_token, lease_expires_at) = ANY (ARRAY[0, 3]))),
     CONSTRAINT pipes_name_check CHECK ((name ~ '^[a-z0-9][a-z0-9._-]{0,62}$'::text)),
-    CONSTRAINT pipes_revision_check CHECK ((revision > 0)),
-    CONSTRAINT pipes_source_revision_check CHECK ((source_revision > 0)),
-    CONSTRAINT pipes_trouble_check CHECK (((trouble IS NULL) = (trouble_since IS NULL)))
+    CONSTRAINT pipes_revision_check CHECK ((revision > 0))
 );
 
 COMMENT ON COLUMN pipes.definition IS 'source, schema, script and sink, as they were last put';
 
-COMMENT ON COLUMN pipes.source_revision IS 'the revision that changed the source last: a position is of it';
-
 COMMENT ON COLUMN pipes."position" IS 'how far a source without acknowledgements has been read';
-
-COMMENT ON COLUMN pipes.lag_events IS 'events that the source had at the last look; NULL: it cannot say';
-
-COMMENT ON COLUMN pipes.oldest_at IS 'since when the oldest of them waits; NULL: none, or it cannot say';
 
 COMMENT ON COLUMN pipes.trouble IS 'why the pipe stands still; NULL: it does not';
 
@@ -989,71 +966,31 @@ COMMENT ON COLUMN queue.memory_bytes IS 'the execution''s limit';
 
 COMMENT ON COLUMN queue.is_part IS 'it is a part of a run, which gives way to executions';
 
-CREATE TABLE redrive_executions (
-    execution_id uuid NOT NULL,
-    redrive_id uuid NOT NULL,
-    tenant_id uuid NOT NULL
-);
-
 CREATE TABLE redrives (
     id uuid NOT NULL,
     tenant_id uuid NOT NULL,
-    kind text NOT NULL,
-    filter bytea NOT NULL,
-    pipe_id uuid,
-    run_id uuid,
-    batch_id uuid,
-    script_id uuid,
-    script_version integer,
+    filter jsonb NOT NULL,
     per_second integer,
     status text DEFAULT 'queued'::text NOT NULL,
     matched bigint NOT NULL,
     moved bigint DEFAULT 0 NOT NULL,
     failed_again bigint DEFAULT 0 NOT NULL,
-    left_out bigint DEFAULT 0 NOT NULL,
-    failures bytea DEFAULT '\x5b5d'::bytea NOT NULL,
-    output_dataset text,
-    output_snapshot integer,
+    script_id uuid,
+    script_version integer,
     trouble text,
-    due_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     worker_id uuid,
     lease_token bigint,
     lease_expires_at timestamp with time zone,
     created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     started_at timestamp with time zone,
     finished_at timestamp with time zone,
-    CONSTRAINT redrives_counts_check CHECK ((((moved + failed_again) + left_out) <= matched)),
     CONSTRAINT redrives_failed_again_check CHECK ((failed_again >= 0)),
-    CONSTRAINT redrives_finished_check CHECK (((status = ANY (ARRAY['finished'::text, 'failed'::text, 'cancelled'::text])) = (finished_at IS NOT NULL))),
-    CONSTRAINT redrives_kind_check CHECK ((kind = ANY (ARRAY['pipe'::text, 'run'::text, 'execution'::text]))),
     CONSTRAINT redrives_lease_check CHECK ((num_nulls(worker_id, lease_token, lease_expires_at) = ANY (ARRAY[0, 3]))),
-    CONSTRAINT redrives_left_out_check CHECK ((left_out >= 0)),
     CONSTRAINT redrives_matched_check CHECK ((matched >= 0)),
     CONSTRAINT redrives_moved_check CHECK ((moved >= 0)),
     CONSTRAINT redrives_per_second_check CHECK ((per_second > 0)),
-    CONSTRAINT redrives_script_check CHECK ((num_nulls(script_id, script_version) = ANY (ARRAY[0, 2]))),
-    CONSTRAINT redrives_status_check CHECK ((status = ANY (ARRAY['queued'::text, 'running'::text, 'finished'::text, 'failed'::text, 'cancelled'::text]))),
-    CONSTRAINT redrives_subject_check CHECK ((
-CASE kind
-    WHEN 'pipe'::text THEN pipe_id
-    WHEN 'run'::text THEN run_id
-    ELSE batch_id
-END IS NOT NULL))
+    CONSTRAINT redrives_status_check CHECK ((status = ANY (ARRAY['queued'::text, 'running'::text, 'finished'::text, 'failed'::text, 'cancelled'::text])))
 );
-
-COMMENT ON COLUMN redrives.filter IS 'what it matched, as JSON; bytes, as jsonb refuses some text';
-
-COMMENT ON COLUMN redrives.matched IS 'what it has marked as its own as it was created';
-
-COMMENT ON COLUMN redrives.left_out IS 'what could not be tried: erased since, or cut as it was kept';
-
-COMMENT ON COLUMN redrives.failures IS 'the first failures, as ASCII JSON';
-
-COMMENT ON COLUMN redrives.trouble IS 'why it waits, or why it has failed; NULL: neither';
-
-COMMENT ON COLUMN redrives.due_at IS 'when its next batch may be tried';
-
-COMMENT ON COLUMN redrives.lease_token IS 'kept by a cancelled one until its last batch is recorded';
 
 CREATE TABLE replays (
     execution_id uuid NOT NULL,
@@ -1101,21 +1038,11 @@ CREATE TABLE run_errors (
     line bigint NOT NULL,
     error bytea NOT NULL,
     record bytea,
-    redrive_id uuid,
-    retried_at timestamp with time zone,
-    moved_at timestamp with time zone,
     CONSTRAINT run_errors_line_check CHECK ((line > 0)),
-    CONSTRAINT run_errors_moved_check CHECK (((moved_at IS NULL) OR (retried_at IS NOT NULL))),
     CONSTRAINT run_errors_number_check CHECK ((number > 0))
 );
 
 COMMENT ON COLUMN run_errors.error IS 'ASCII JSON, as of executions';
-
-COMMENT ON COLUMN run_errors.redrive_id IS 'the re-drive that tries it, or has tried it last';
-
-COMMENT ON COLUMN run_errors.retried_at IS 'when that one has tried it; NULL: it has not';
-
-COMMENT ON COLUMN run_errors.moved_at IS 'when its values were published after all';
 
 CREATE TABLE run_outputs (
     execution_id uuid NOT NULL,
@@ -1224,6 +1151,8 @@ CREATE TABLE runs (
     started_at timestamp with time zone,
     last_done_at timestamp with time zone,
     finished_at timestamp with time zone,
+    record_schema_id uuid,
+    record_schema_version integer,
     CONSTRAINT runs_callback_url_check CHECK ((octet_length(callback_url) <= 2048)),
     CONSTRAINT runs_check CHECK (((status = 'failed'::text) = (error IS NOT NULL))),
     CONSTRAINT runs_check1 CHECK (((status = ANY (ARRAY['succeeded'::text, 'failed'::text, 'cancelled'::text])) = (finished_at IS NOT NULL))),
@@ -1243,6 +1172,7 @@ CREATE TABLE runs (
     CONSTRAINT runs_output_sha256_check CHECK ((octet_length(output_sha256) = 32)),
     CONSTRAINT runs_parts_check CHECK ((parts >= 0)),
     CONSTRAINT runs_priority_check CHECK (((priority >= '-10'::integer) AND (priority <= 10))),
+    CONSTRAINT runs_record_schema_check CHECK ((num_nulls(record_schema_id, record_schema_version) = ANY (ARRAY[0, 2]))),
     CONSTRAINT runs_request_id_check CHECK (((length(request_id) >= 1) AND (length(request_id) <= 128))),
     CONSTRAINT runs_seed_check CHECK (((seed >= 0) AND (seed < '9007199254740992'::bigint))),
     CONSTRAINT runs_status_check CHECK ((status = ANY (ARRAY['queued'::text, 'running'::text, 'succeeded'::text, 'failed'::text, 'cancelled'::text]))),
@@ -1267,6 +1197,8 @@ COMMENT ON COLUMN runs.result_of IS 'the execution whose result is that of the r
 
 COMMENT ON COLUMN runs.error IS 'ASCII JSON: text of scripts may hold what PostgreSQL''s text refuses';
 
+COMMENT ON COLUMN runs.record_schema_id IS 'that of the dataset which takes the output, as the run was accepted';
+
 CREATE TABLE schema_aliases (
     schema_id uuid NOT NULL,
     alias text NOT NULL,
@@ -1289,6 +1221,7 @@ CREATE TABLE schema_versions (
     version integer NOT NULL,
     tenant_id uuid NOT NULL,
     document bytea NOT NULL,
+    size_bytes integer GENERATED ALWAYS AS (octet_length(document)) STORED NOT NULL,
     sha256 bytea GENERATED ALWAYS AS (sha256(document)) STORED NOT NULL,
     strict boolean NOT NULL,
     note text DEFAULT ''::text NOT NULL,
@@ -1310,12 +1243,10 @@ CREATE TABLE schemas (
     name text NOT NULL,
     description text DEFAULT ''::text NOT NULL,
     compatibility text DEFAULT 'none'::text NOT NULL,
-    last_version integer DEFAULT 0 NOT NULL,
     archived_at timestamp with time zone,
     created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     updated_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     CONSTRAINT schemas_compatibility_check CHECK ((compatibility = ANY (ARRAY['none'::text, 'backward'::text, 'forward'::text, 'full'::text]))),
-    CONSTRAINT schemas_last_version_check CHECK ((last_version >= 0)),
     CONSTRAINT schemas_name_check CHECK ((name ~ '^[a-z0-9][a-z0-9._-]{0,62}$'::text))
 );
 
@@ -1363,6 +1294,10 @@ COMMENT ON COLUMN script_versions.kinds IS 'what the script can be run as, by th
 
 COMMENT ON COLUMN script_versions.io IS 'what `process` gets and returns';
 
+COMMENT ON COLUMN script_versions.input_schema_id IS 'what `process` and `map` get must satisfy it; NULL: unchecked';
+
+COMMENT ON COLUMN script_versions.output_schema_id IS 'what they return must satisfy it; NULL: unchecked';
+
 CREATE TABLE scripts (
     id uuid NOT NULL,
     tenant_id uuid NOT NULL,
@@ -1405,17 +1340,11 @@ CREATE TABLE tenant_usage (
     queued bigint DEFAULT 0 NOT NULL,
     stored_bytes bigint DEFAULT 0 NOT NULL,
     day date NOT NULL,
-    day_bytes bigint DEFAULT 0 NOT NULL,
-    inbox_events bigint DEFAULT 0 NOT NULL,
-    inbox_bytes bigint DEFAULT 0 NOT NULL
+    day_bytes bigint DEFAULT 0 NOT NULL
 )
 WITH (fillfactor='20');
 
 COMMENT ON COLUMN tenant_usage.day_bytes IS 'bytes of inputs and of parts of datasets that were accepted on `day`, in UTC';
-
-COMMENT ON COLUMN tenant_usage.inbox_events IS 'events in the inboxes of pipes';
-
-COMMENT ON COLUMN tenant_usage.inbox_bytes IS 'bytes of them, which are in stored_bytes, too';
 
 CREATE TABLE tenants (
     id uuid NOT NULL,
@@ -1529,10 +1458,10 @@ ALTER TABLE ONLY dead_letter_counts
     ADD CONSTRAINT dead_letter_counts_pkey PRIMARY KEY (tenant_id, pipe_id, kind, shard);
 
 ALTER TABLE ONLY dead_letters
-    ADD CONSTRAINT dead_letters_event_key UNIQUE (pipe_id, event_id, sha256);
+    ADD CONSTRAINT dead_letters_event_key UNIQUE (event_id, pipe_id, sha256);
 
 ALTER TABLE ONLY dead_letters
-    ADD CONSTRAINT dead_letters_pkey PRIMARY KEY (id);
+    ADD CONSTRAINT dead_letters_pkey PRIMARY KEY (tenant_id, id);
 
 ALTER TABLE ONLY disabled_callback_urls
     ADD CONSTRAINT disabled_callback_urls_pkey PRIMARY KEY (id);
@@ -1552,9 +1481,6 @@ ALTER TABLE ONLY installation
 ALTER TABLE ONLY payloads
     ADD CONSTRAINT payloads_pkey PRIMARY KEY (execution_id, kind);
 
-ALTER TABLE ONLY pipe_activity
-    ADD CONSTRAINT pipe_activity_pkey PRIMARY KEY (pipe_id, slot);
-
 ALTER TABLE ONLY pipe_inbox
     ADD CONSTRAINT pipe_inbox_pkey PRIMARY KEY (id);
 
@@ -1563,9 +1489,6 @@ ALTER TABLE ONLY pipes
 
 ALTER TABLE ONLY pipes
     ADD CONSTRAINT pipes_pkey PRIMARY KEY (id);
-
-ALTER TABLE ONLY redrive_executions
-    ADD CONSTRAINT redrive_executions_pkey PRIMARY KEY (execution_id);
 
 ALTER TABLE ONLY redrives
     ADD CONSTRAINT redrives_pkey PRIMARY KEY (id);
@@ -1705,10 +1628,6 @@ CREATE INDEX dead_letters_dead_of_pipe_idx ON dead_letters USING btree (tenant_i
 
 CREATE INDEX dead_letters_pipe_idx ON dead_letters USING btree (tenant_id, pipe_id, id);
 
-CREATE INDEX dead_letters_redrive_idx ON dead_letters USING btree (redrive_id, id) WHERE ((redrive_id IS NOT NULL) AND (retried_at IS NULL));
-
-CREATE INDEX dead_letters_tenant_idx ON dead_letters USING btree (tenant_id, id);
-
 CREATE UNIQUE INDEX executions_batch_idx ON executions USING btree (batch_id, batch_line) WHERE (batch_id IS NOT NULL);
 
 CREATE INDEX executions_finished_idx ON executions USING btree (finished_at, id) WHERE (finished_at IS NOT NULL);
@@ -1729,25 +1648,17 @@ CREATE INDEX idempotency_keys_expires_at ON idempotency_keys USING btree (expire
 
 CREATE INDEX payloads_blob_idx ON payloads USING btree (blob_key) WHERE (blob_key IS NOT NULL);
 
-CREATE INDEX pipe_inbox_pipe_idx ON pipe_inbox USING btree (pipe_id, id) INCLUDE (events, events_done, received_at);
-
-CREATE INDEX pipes_tenant_idx ON pipes USING btree (tenant_id, id);
+CREATE INDEX pipe_inbox_pipe_idx ON pipe_inbox USING btree (pipe_id, id);
 
 CREATE INDEX queue_parts_idx ON queue USING btree (tenant_id) WHERE is_part;
 
 CREATE UNIQUE INDEX queue_turn_idx ON queue USING btree (tenant_id, priority DESC, execution_id);
 
-CREATE INDEX redrive_executions_redrive_idx ON redrive_executions USING btree (redrive_id);
-
-CREATE INDEX redrives_finished_idx ON redrives USING btree (finished_at) WHERE (finished_at IS NOT NULL);
-
-CREATE INDEX redrives_open_idx ON redrives USING btree (due_at) WHERE (status = ANY (ARRAY['queued'::text, 'running'::text]));
+CREATE INDEX redrives_open_idx ON redrives USING btree (id) WHERE (status = ANY (ARRAY['queued'::text, 'running'::text]));
 
 CREATE INDEX redrives_tenant_idx ON redrives USING btree (tenant_id, id);
 
 CREATE INDEX run_attempts_run_idx ON run_attempts USING btree (run_id);
-
-CREATE INDEX run_errors_redrive_idx ON run_errors USING btree (redrive_id) WHERE ((redrive_id IS NOT NULL) AND (retried_at IS NULL));
 
 CREATE INDEX run_errors_run_idx ON run_errors USING btree (run_id);
 
@@ -1774,6 +1685,10 @@ CREATE INDEX runs_active_of_tenant_idx ON runs USING btree (tenant_id) WHERE (fi
 CREATE INDEX runs_finished_idx ON runs USING btree (finished_at, id) WHERE (finished_at IS NOT NULL);
 
 CREATE INDEX runs_page_idx ON runs USING btree (tenant_id, id DESC);
+
+CREATE INDEX schema_versions_tenant_idx ON schema_versions USING btree (tenant_id);
+
+CREATE INDEX schemas_page_idx ON schemas USING btree (tenant_id, id DESC);
 
 CREATE INDEX script_versions_tenant_idx ON script_versions USING btree (tenant_id);
 
@@ -1828,12 +1743,6 @@ CREATE TRIGGER payloads_insert_counts AFTER INSERT ON payloads REFERENCING NEW T
 CREATE TRIGGER payloads_insert_holds_quota AFTER INSERT ON payloads REFERENCING NEW TABLE AS added FOR EACH ROW WHEN (((new.kind = 'result'::text) OR ((new.kind = 'logs'::text) AND (new.size_bytes > 64)))) EXECUTE FUNCTION hold_quota_of_bytes();
 
 CREATE TRIGGER payloads_update_counts AFTER UPDATE ON payloads REFERENCING OLD TABLE AS removed NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION count_bytes();
-
-CREATE TRIGGER pipe_inbox_delete_counts AFTER DELETE ON pipe_inbox REFERENCING OLD TABLE AS removed FOR EACH STATEMENT EXECUTE FUNCTION count_pipe_inbox_v1();
-
-CREATE TRIGGER pipe_inbox_insert_counts AFTER INSERT ON pipe_inbox REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION count_pipe_inbox_v1();
-
-CREATE TRIGGER pipe_inbox_update_counts AFTER UPDATE ON pipe_inbox REFERENCING OLD TABLE AS removed NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION count_pipe_inbox_v1();
 
 CREATE TRIGGER run_errors_delete_counts AFTER DELETE ON run_errors REFERENCING OLD TABLE AS removed FOR EACH STATEMENT EXECUTE FUNCTION count_run_errors();
 
@@ -1955,12 +1864,6 @@ ALTER TABLE ONLY payloads
 ALTER TABLE ONLY payloads
     ADD CONSTRAINT payloads_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);
 
-ALTER TABLE ONLY pipe_activity
-    ADD CONSTRAINT pipe_activity_pipe_id_fkey FOREIGN KEY (pipe_id) REFERENCES pipes(id) ON DELETE CASCADE;
-
-ALTER TABLE ONLY pipe_activity
-    ADD CONSTRAINT pipe_activity_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);
-
 ALTER TABLE ONLY pipe_inbox
     ADD CONSTRAINT pipe_inbox_pipe_id_fkey FOREIGN KEY (pipe_id) REFERENCES pipes(id);
 
@@ -1969,12 +1872,6 @@ ALTER TABLE ONLY pipe_inbox
 
 ALTER TABLE ONLY pipes
     ADD CONSTRAINT pipes_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);
-
-ALTER TABLE ONLY redrive_executions
-    ADD CONSTRAINT redrive_executions_redrive_id_fkey FOREIGN KEY (redrive_id) REFERENCES redrives(id) ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED;
-
-ALTER TABLE ONLY redrive_executions
-    ADD CONSTRAINT redrive_executions_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);
 
 ALTER TABLE ONLY redrives
     ADD CONSTRAINT redrives_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);
@@ -1996,6 +1893,9 @@ ALTER TABLE ONLY run_outputs
 
 ALTER TABLE ONLY run_parts
     ADD CONSTRAINT run_parts_run_id_fkey FOREIGN KEY (run_id) REFERENCES runs(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY runs
+    ADD CONSTRAINT runs_record_schema_fkey FOREIGN KEY (record_schema_id, record_schema_version) REFERENCES schema_versions(schema_id, version);
 
 ALTER TABLE ONLY runs
     ADD CONSTRAINT runs_script_id_version_fkey FOREIGN KEY (script_id, version) REFERENCES script_versions(script_id, version);

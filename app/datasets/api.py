@@ -31,9 +31,9 @@ async def put_dataset(
 ) -> Response[Dataset]:
     """Create or change a dataset.
 
-    201 if it is new, 200 if it exists: then its description and retention become these. Format
-    and key do not change. `If-None-Match: *` only creates a dataset, `If-Match: *` only changes
-    one.
+    201 if it is new, 200 if it exists: then its description and retention become these. Format,
+    key and schema do not change. `If-None-Match: *` only creates a dataset, `If-Match: *` only
+    changes one.
     """
     name = parse_new_name(dataset)
     wanted = await read_json(request, PutDataset, max_bytes=MAX_SMALL_BODY_BYTES)

@@ -16,9 +16,11 @@ from app.datasets.parts import ObjectCache, read_range
 from app.datasets.problems import (
     FileNotInSnapshot,
     InvalidPart,
+    InvalidRecords,
     UploadNotFound,
     dataset_not_found,
     later_in_file,
+    later_records,
 )
 from app.datasets.publishing import commit, require_no_folders
 from app.datasets.refs import DatasetRef, parse_path
@@ -45,7 +47,8 @@ async def receive_file(
     """Store a file as it arrives, in parts that take turns, and publish it as a snapshot.
 
     `part.data` is the whole file. Raises DatasetNotFound, UploadNotFound, InvalidRequest,
-    InvalidPart, QuotaExceeded, and what the data raises; nothing stays of a file that is refused.
+    InvalidPart, InvalidRecords, UncheckedPart, CheckBusy, TooManyChecks, QuotaExceeded, and what
+    the data raises; nothing stays of a file that is refused.
     """
     upload = await upload_service.begin(resources, caller, dataset, CreateUpload(), hours=_HOURS)
     try:
@@ -155,6 +158,8 @@ async def _receive_parts(
             )
         except InvalidPart as error:
             raise later_in_file(error, lines=lines, size_bytes=size_bytes) from None
+        except InvalidRecords as error:
+            raise later_records(error, lines=lines) from None
         digests.update(stored.sha256)
         lines += stored.lines
         size_bytes += stored.raw_bytes

@@ -10,6 +10,7 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 from app.datasets.parts import Format
 from app.limits import MAX_FILE_PARTS, MAX_PATH_BYTES, MAX_RECORDS
 from app.references import Description
+from app.schemas.pinned import SchemaReference
 
 KeyPointer = Annotated[str, Meta(max_length=500, pattern=r"^(/[^\x00]*)?$")]
 Keep = Annotated[int, Meta(ge=1, le=36_500)]
@@ -27,12 +28,15 @@ class PutDataset(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Body of `PUT /datasets/{dataset}`.
 
     `key` is a JSON pointer to the member of a record that is its key, such as `/pk`; null for a
-    dataset without keys. The newest `keep_snapshots` snapshots are kept, and those of the last
-    `keep_days` days; null is the installation's default. The newest snapshot always stays.
+    dataset without keys. `schema` names the schema that each record has to satisfy, such as
+    `events@3`; a name alone or an alias is resolved now. The newest `keep_snapshots` snapshots are
+    kept, and those of the last `keep_days` days; null is the installation's default. The newest
+    snapshot always stays.
     """
 
     format: Format = Format.JSONL
     key: KeyPointer | None = None
+    schema: SchemaReference | None = None
     description: Description = ""
     keep_snapshots: Keep | None = None
     keep_days: Keep | None = None
@@ -59,13 +63,15 @@ class Snapshot(Struct, frozen=True, kw_only=True):
 class Dataset(Struct, frozen=True, kw_only=True):
     """A dataset with its newest snapshot, null before the first.
 
-    `snapshot` is the one that a reference names.
+    Each record satisfies `schema`, an exact version such as `events@3`, or null. `snapshot` is the
+    one that a reference names.
     """
 
     id: UUID
     name: str
     format: Format
     key: str | None
+    schema: str | None
     description: str
     keep_snapshots: int | None
     keep_days: int | None

@@ -46,11 +46,11 @@ class UploadNotFound(Problem):
 
 
 class DatasetDiffers(Problem):
-    """The dataset exists with another format or key, which do not change."""
+    """The dataset exists with another format, key or schema, which do not change."""
 
     status = 409
     code = "dataset-differs"
-    title = "The dataset has another format or key"
+    title = "The dataset has another format, key or schema"
 
 
 class NewestSnapshot(Problem):
@@ -121,6 +121,22 @@ class InvalidPart(Problem):
     title = "The data has an invalid line"
 
 
+class InvalidRecords(Problem):
+    """Records of the part do not satisfy the dataset's schema; `errors` has the first of them."""
+
+    status = 422
+    code = "invalid-records"
+    title = "Records do not satisfy the schema of the dataset"
+
+
+class UncheckedPart(Problem):
+    """The part could not be checked against the schema within the limits of a check."""
+
+    status = 422
+    code = "unchecked-part"
+    title = "The records cannot be checked"
+
+
 class UnusableKeys(Problem):
     """The keys of the part have been chosen so that an index of them is slow."""
 
@@ -181,6 +197,13 @@ def invalid_part(line: int, byte: int, message: str) -> InvalidPart:
     """Say which line is not what the format requires, from 1, and where it is, from byte 0."""
     fault = {"pointer": "", "line": line, "byte": byte, "message": message}
     return InvalidPart(f"line {line}, at byte {byte}: {message}", errors=[fault])
+
+
+def later_records(error: InvalidRecords, *, lines: int) -> InvalidRecords:
+    """Return an error of a part with the lines of the whole file; `lines` are before the part."""
+    errors = [{**fault, "line": int(str(fault["line"])) + lines} for fault in error.errors]
+    old, new = f"line {error.errors[0]['line']}", f"line {errors[0]['line']}"
+    return InvalidRecords(error.detail.replace(old, new, 1), errors=errors, members=error.members)
 
 
 def later_in_file(error: InvalidPart, *, lines: int, size_bytes: int) -> InvalidPart:

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from app.check_turns import CheckBusy, TooManyChecks
 from app.datasets.model import Dataset, PutDataset, Snapshot
 from app.datasets.problems import (
     DatasetDiffers,
@@ -13,16 +14,18 @@ from app.datasets.problems import (
     DatasetWithoutRecords,
     FileNotInSnapshot,
     InvalidPart,
+    InvalidRecords,
     LongLineTooSlow,
     NewestSnapshot,
     PartOverLimit,
     ReadByRun,
     SnapshotNotFound,
+    UncheckedPart,
     UnusableKeys,
     UploadCommitted,
     UploadNotFound,
 )
-from app.errors import InvalidRequest
+from app.errors import InvalidRequest, located
 from app.http.conditions import DESCRIBED_ANY
 from app.http.content_digest import DigestMismatch
 from app.http.openapi import ResponseSpec, documented
@@ -35,6 +38,11 @@ from app.pagination import Page, PageQuery
 from app.preconditions import PreconditionFailed
 from app.quotas.errors import QuotaExceeded
 from app.quotas.model import Quota
+from app.schemas.problems import (
+    schema_archived,
+    schema_not_found,
+    schema_version_not_found,
+)
 
 EXAMPLES: Final = load_examples(Path(__file__).with_name("examples.json"))
 NDJSON: Final = "application/x-ndjson"
@@ -68,6 +76,22 @@ STORING: Final = (
         "line 3, at byte 41: is not JSON",
         errors=[{"pointer": "", "line": 3, "byte": 41, "message": "is not JSON"}],
     ),
+    InvalidRecords(
+        "1 record does not satisfy events@3; line 3: /amount: is a string, not a number",
+        errors=[
+            {
+                "pointer": "/amount",
+                "line": 3,
+                "keyword": "type",
+                "schema_pointer": "/properties/amount/type",
+                "message": "is a string, not a number",
+            }
+        ],
+        members={"schema": "events@3", "invalid_records": 1},
+    ),
+    UncheckedPart("the script ran longer than its limit of 10000 ms"),
+    CheckBusy("128 requests wait for it already"),
+    TooManyChecks("16 requests of this tenant wait for it already"),
     PartOverLimit("a part has at most 2,097,152 records with a key"),
     UnusableKeys("more than 8 different keys of the part have the same hash"),
     DigestMismatch("the received body has another sha-256; send it again"),
@@ -106,7 +130,10 @@ PUT_DATASET: Final = documented(
         ),
     },
     problems=(
-        DatasetDiffers("the dataset 'scores' has the format jsonl and the key /pk"),
+        DatasetDiffers("the dataset 'scores' has the format jsonl, the key /pk and no schema"),
+        located("/schema", schema_not_found("events")),
+        located("/schema", schema_version_not_found("events", 9)),
+        located("/schema", schema_archived("events", "nothing new can refer to it")),
         PreconditionFailed("If-None-Match is *, but one exists already"),
         InvalidRequest(
             "/key: needs the format jsonl",

@@ -24,10 +24,14 @@ from app.datasets.quota_store import require_room_for_dataset
 from app.datasets.refs import DatasetRef
 from app.datasets.store import ResolvedSnapshot
 from app.db import Connection
-from app.errors import invalid
+from app.errors import Problem, invalid, located
 from app.pagination import Page, Paginator
 from app.preconditions import Preconditions
 from app.resources import Resources
+from app.schemas import resolution_store as schemas
+from app.schemas.model import ResolvedSchema
+from app.schemas.pinned import SchemaKey
+from app.schemas.refs import parse_schema_ref
 
 _MAX_NUMBER: Final = 2**31 - 1
 
@@ -42,27 +46,31 @@ async def put(
 ) -> tuple[Dataset, bool]:
     """Create a dataset, or change its description and retention; return whether it is new.
 
-    Raises InvalidRequest, DatasetDiffers, PreconditionFailed, QuotaExceeded.
+    Raises InvalidRequest, SchemaNotFound, SchemaVersionNotFound, SchemaArchived, DatasetDiffers,
+    PreconditionFailed, QuotaExceeded.
     """
     _require_key(wanted)
     async with resources.pool.acquire() as conn, conn.transaction():
+        schema = await _resolve_schema(conn, caller.tenant, wanted)
         before = await store.lock_dataset(conn, caller.tenant, name)
         preconditions.require(None if before is None else "*")
         if before is None:
-            if await create(resources, conn, caller, name, wanted):
+            if await create(resources, conn, caller, name, wanted, schema=schema):
                 return await read_dataset(conn, caller.tenant, name), True
             # Another request has created it since.
             before = await store.lock_dataset(conn, caller.tenant, name)
             preconditions.require(None if before is None else "*")
         if before is None:
             raise dataset_not_found(name)
-        if (before.format, before.key) != (wanted.format, wanted.key):
-            raise DatasetDiffers(
-                f"the dataset {name!r} has the format {before.format} and "
-                f"{'no key' if before.key is None else f'the key {before.key}'}, which do not "
-                "change; send both as they are, or use another name"
-            )
         current = await read_dataset(conn, caller.tenant, name)
+        wanted = replace(wanted, schema=None if schema is None else schema.ref)
+        if _fixed(current) != _fixed(wanted):
+            raise DatasetDiffers(
+                f"the dataset {name!r} has the format {current.format}, "
+                f"{'no key' if current.key is None else f'the key {current.key}'} and "
+                f"{'no schema' if current.schema is None else f'the schema {current.schema}'}, "
+                "which do not change; send them as they are, or use another name"
+            )
         if all(
             getattr(current, each) == getattr(wanted, each) for each in wanted.__struct_fields__
         ):
@@ -73,13 +81,22 @@ async def put(
 
 
 async def create(
-    resources: Resources, conn: Connection, caller: Caller, name: str, wanted: PutDataset
+    resources: Resources,
+    conn: Connection,
+    caller: Caller,
+    name: str,
+    wanted: PutDataset,
+    *,
+    schema: ResolvedSchema | None = None,
 ) -> bool:
     """Create a dataset in the running transaction, unless there is one; return whether it is new.
 
-    Raises QuotaExceeded.
+    `schema` is the one that `wanted` names. Raises QuotaExceeded.
     """
-    if not await store.insert_dataset(conn, caller.tenant, uuid.uuid7(), name, wanted):
+    key = None if schema is None else SchemaKey(schema.schema_id, schema.version)
+    if not await store.insert_dataset(
+        conn, caller.tenant, uuid.uuid7(), name, wanted, record_schema=key
+    ):
         return False
     limit = resources.settings.max_datasets
     await require_room_for_dataset(conn, caller.tenant, limit=limit)
@@ -209,6 +226,24 @@ def _require_key(wanted: PutDataset) -> None:
         parse_pointer(wanted.key)
     except ValueError as error:
         raise invalid("/key", str(error)) from None
+
+
+async def _resolve_schema(
+    conn: Connection, tenant: UUID, wanted: PutDataset
+) -> ResolvedSchema | None:
+    if wanted.schema is None:
+        return None
+    if wanted.format is not Format.JSONL:
+        raise invalid("/schema", f"needs the format jsonl; it is {wanted.format}")
+    try:
+        return await schemas.resolve(conn, tenant, parse_schema_ref(wanted.schema))
+    except Problem as problem:
+        raise located("/schema", problem) from None
+
+
+def _fixed(dataset: Dataset | PutDataset) -> tuple[object, ...]:
+    """Return what never changes of a dataset."""
+    return dataset.format, dataset.key, dataset.schema
 
 
 async def _read_snapshot(

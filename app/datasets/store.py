@@ -11,6 +11,7 @@ from msgspec import Struct
 from app.datasets.model import Dataset, PutDataset, Snapshot
 from app.datasets.parts import Format
 from app.db import Connection, from_row, optional_from_row
+from app.schemas.pinned import SchemaKey, columns_of, ref_column
 from app.sql_parameters import in_order
 
 # Of a positive bigint.
@@ -18,24 +19,36 @@ _SEED_BITS: Final = 63
 
 INSERT_DATASET = """
 INSERT INTO datasets
-       (id, tenant_id, name, format, key, description, keep_snapshots, keep_days, hash_seed)
+       (id, tenant_id, name, format, key, description, keep_snapshots, keep_days, hash_seed,
+        record_schema_id, record_schema_version)
 SELECT $1 AS id, $2 AS tenant_id, $3 AS name, $4 AS format, $5 AS key, $6 AS description,
-       $7 AS keep_snapshots, $8 AS keep_days, $9 AS hash_seed
+       $7 AS keep_snapshots, $8 AS keep_days, $9 AS hash_seed, $10 AS record_schema_id,
+       $11 AS record_schema_version
 ON CONFLICT (tenant_id, name) DO NOTHING
 RETURNING id
 """
 
 
 async def insert_dataset(
-    conn: Connection, tenant: UUID, dataset_id: UUID, name: str, wanted: PutDataset
+    conn: Connection,
+    tenant: UUID,
+    dataset_id: UUID,
+    name: str,
+    wanted: PutDataset,
+    *,
+    record_schema: SchemaKey | None = None,
 ) -> bool:
-    """Add a dataset; return whether the name was free."""
+    """Add a dataset, whose schema is resolved; return whether the name was free."""
+    columns = {
+        name: value for name, value in msgspec.structs.asdict(wanted).items() if name != "schema"
+    }
     values = in_order(
         INSERT_DATASET,
         id=dataset_id,
         tenant_id=tenant,
         name=name,
-        **msgspec.structs.asdict(wanted),
+        **columns,
+        **columns_of(record_schema, "record"),
         hash_seed=secrets.randbits(_SEED_BITS),
     )
     return await conn.fetchval(INSERT_DATASET, *values) is not None
@@ -90,15 +103,16 @@ async def update_dataset(
     )
 
 
-_DATASETS = """
-SELECT d.id, d.name, d.format, d.key, d.description, d.keep_snapshots, d.keep_days, d.created_at,
-       d.updated_at, s.number, s.mode, s.files, s.raw_bytes, s.stored_bytes, s.lines, s.records,
+_DATASETS = f"""
+SELECT d.id, d.name, d.format, d.key, {ref_column("d", "record")} AS schema, d.description,
+       d.keep_snapshots, d.keep_days, d.created_at, d.updated_at, s.number, s.mode, s.files,
+       s.raw_bytes, s.stored_bytes, s.lines, s.records,
        s.missing_keys, s.created_at AS snapshot_created_at
 FROM datasets AS d
 LEFT JOIN dataset_snapshots AS s
        ON s.tenant_id = d.tenant_id AND s.dataset_id = d.id AND s.number = d.last_snapshot
 WHERE d.tenant_id = $1
-"""
+"""  # noqa: S608 - put together from constants
 
 SELECT_DATASET = _DATASETS + "AND d.name = $2"
 

@@ -37,6 +37,7 @@ from app.datasets.problems import (
     upload_not_found,
 )
 from app.datasets.quota_store import require_room_for_upload
+from app.datasets.record_checks import require_valid_records
 from app.datasets.upload_store import PartKeys, StoredUpload
 from app.db import Connection
 from app.errors import clipped
@@ -148,7 +149,7 @@ async def receive_part(
     """Store a part of an upload, when it has a turn; return whether it is new to the upload.
 
     Raises UploadNotFound, UploadCommitted, UploadFull, PartDiffers, InvalidPart, QuotaExceeded,
-    and what the part's data raises.
+    what `require_valid_records` and what the part's data raises.
     """
     upload = await find_open(resources, caller, upload_id, announced_bytes=part.announced_bytes)
     stored, is_new = await keep_part(resources, caller, upload, part, turns=turns)
@@ -215,6 +216,8 @@ async def keep_part(
                 part_key=keys.blob,
                 index_key=keys.index,
             )
+        if upload.record_schema is not None:
+            await require_valid_records(resources, caller, stored, keys.blob, upload.record_schema)
         is_new = await _add_part(resources, caller, upload, part, stored, keys, hours)
     except BadLine as error:
         DATASET_PARTS.labels("refused").inc()

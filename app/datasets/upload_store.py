@@ -13,6 +13,7 @@ from app.datasets.parts import Format, StoredPart
 from app.db import Connection, from_row, optional_from_row
 from app.quotas.errors import QuotaExceeded
 from app.quotas.model import Caps
+from app.schemas.pinned import SchemaKey
 from app.sql_parameters import in_order
 
 INSERT_UPLOAD = """
@@ -42,15 +43,24 @@ class StoredUpload(Struct, frozen=True, kw_only=True):
     format: Format
     key: str | None
     hash_seed: int
+    record_schema_id: UUID | None
+    record_schema_version: int | None
     mode: Mode
     snapshot: int | None
     created_at: datetime
     expires_at: datetime
 
+    @property
+    def record_schema(self) -> SchemaKey | None:
+        """The schema that each record has to satisfy."""
+        if self.record_schema_id is None or self.record_schema_version is None:
+            return None
+        return SchemaKey(self.record_schema_id, self.record_schema_version)
+
 
 SELECT_UPLOAD = """
-SELECT u.id, d.id AS dataset_id, d.name AS dataset, d.format, d.key, d.hash_seed, u.mode,
-       u.snapshot, u.created_at, u.expires_at
+SELECT u.id, d.id AS dataset_id, d.name AS dataset, d.format, d.key, d.hash_seed,
+       d.record_schema_id, d.record_schema_version, u.mode, u.snapshot, u.created_at, u.expires_at
 FROM dataset_uploads AS u
 JOIN datasets AS d ON d.tenant_id = u.tenant_id AND d.id = u.dataset_id
 WHERE u.tenant_id = $1 AND u.id = $2 AND u.expires_at > clock_timestamp()
@@ -82,8 +92,8 @@ async def lock_upload(conn: Connection, tenant: UUID, upload_id: UUID) -> Stored
 
 
 SELECT_OPEN_UPLOADS = """
-SELECT u.id, d.id AS dataset_id, d.name AS dataset, d.format, d.key, d.hash_seed, u.mode,
-       u.snapshot, u.created_at, u.expires_at
+SELECT u.id, d.id AS dataset_id, d.name AS dataset, d.format, d.key, d.hash_seed,
+       d.record_schema_id, d.record_schema_version, u.mode, u.snapshot, u.created_at, u.expires_at
 FROM dataset_uploads AS u
 JOIN datasets AS d ON d.tenant_id = u.tenant_id AND d.id = u.dataset_id
 WHERE u.tenant_id = $1 AND u.dataset_id = $2 AND u.snapshot IS NULL

@@ -12,7 +12,7 @@ from app.payloads.model import ExpiredBatch, Expiry, PayloadOwner
 # By the last failure: what a re-drive has tried meanwhile is kept as long as what is new.
 DELETE_LETTERS = """
 WITH due AS MATERIALIZED (
-    SELECT d.id
+    SELECT d.tenant_id, d.id
     FROM dead_letters AS d
     WHERE d.failed_at < clock_timestamp() - make_interval(days => $1)
     ORDER BY d.failed_at, d.id
@@ -22,7 +22,7 @@ WITH due AS MATERIALIZED (
 deleted AS (
     DELETE FROM dead_letters AS d
     USING due
-    WHERE d.id = due.id
+    WHERE d.tenant_id = due.tenant_id AND d.id = due.id
     RETURNING d.id
 )
 SELECT (SELECT count(*) FROM deleted) AS items,

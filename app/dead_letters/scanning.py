@@ -14,7 +14,7 @@ from msgspec import Struct
 from app.db import Connection
 from app.dead_letters.model import LetterFilter, LetterState
 from app.dead_letters.pointers import pointer_hash
-from app.pagination import ids_between
+from app.pagination import FIRST, ids_between
 from app.sql_parameters import in_order
 
 # Letters that a statement reads at most: some 20 ms of work.
@@ -36,13 +36,12 @@ WITH parameters AS NOT MATERIALIZED (
            $9::timestamptz AS created_from,
            $10::timestamptz AS created_before,
            $11::bigint AS pointer,
-           $12::uuid AS position,
-           $13::uuid AS first_id,
-           $14::uuid AS last_id,
-           $15::boolean AS kept_only,
-           $16::boolean AS has_line_feed,
-           $17::integer AS window_letters,
-           $18::integer AS max_matches
+           $12::boolean AS kept_only,
+           $13::boolean AS has_line_feed,
+           $14::uuid AS above,
+           $15::uuid AS below,
+           $16::integer AS window_letters,
+           $17::integer AS max_matches
 ),
 scanned AS MATERIALIZED (
     SELECT d.id, d.kind, d.state, d.size_bytes, d.schema_id, d.schema_version, d.script_id,
@@ -51,7 +50,20 @@ scanned AS MATERIALIZED (
     JOIN dead_letters AS d ON d.tenant_id = parameters.tenant_id
 """
 
+_OF_TENANT = """
+    WHERE d.id > parameters.above AND d.id < parameters.below
+"""
+# Without an equation, so that only the index that begins with the pipe gives the order: that of the
+# tenant would, too, and pass over the letters of all other pipes.
+_OF_PIPE = """
+    WHERE (d.pipe_id, d.id) > (parameters.pipe_id, parameters.above)
+      AND (d.pipe_id, d.id) < (parameters.pipe_id, parameters.below)
+"""
+# As the condition of the index says it.
+_DEAD = "      AND d.state = 'dead'\n"
+
 _MATCHES = """
+    LIMIT (SELECT window_letters FROM parameters)
 ),
 matching AS (
     SELECT s.id, s.size_bytes
@@ -69,17 +81,11 @@ matching AS (
       AND (parameters.has_line_feed IS NULL OR s.has_line_feed = parameters.has_line_feed)
 """
 
-_OF_PIPE = "AND d.pipe_id = parameters.pipe_id\n"
-# As the condition of the index says it.
-_DEAD = "AND d.state = 'dead'\n"
-
-_OLDEST_FIRST = """
-    WHERE d.id > parameters.position AND d.id >= parameters.first_id
-      AND d.id <= parameters.last_id
-    ORDER BY d.id
-    LIMIT (SELECT window_letters FROM parameters)
-"""
-_FOUND_OLDEST_FIRST = """
+_OLDEST_OF_TENANT = "    ORDER BY d.id"
+_OLDEST_OF_PIPE = "    ORDER BY d.pipe_id, d.id"
+_OLDEST = (
+    _MATCHES
+    + """
     ORDER BY s.id
     LIMIT (SELECT max_matches FROM parameters)
 )
@@ -88,14 +94,13 @@ SELECT ARRAY(SELECT id FROM matching ORDER BY id) AS ids,
        (SELECT count(*) FROM scanned) AS letters,
        (SELECT id FROM scanned ORDER BY id DESC LIMIT 1) AS last
 """
+)
 
-_NEWEST_FIRST = """
-    WHERE d.id < parameters.position AND d.id >= parameters.first_id
-      AND d.id <= parameters.last_id
-    ORDER BY d.id DESC
-    LIMIT (SELECT window_letters FROM parameters)
-"""
-_FOUND_NEWEST_FIRST = """
+_NEWEST_OF_TENANT = "    ORDER BY d.id DESC"
+_NEWEST_OF_PIPE = "    ORDER BY d.pipe_id DESC, d.id DESC"
+_NEWEST = (
+    _MATCHES
+    + """
     ORDER BY s.id DESC
     LIMIT (SELECT max_matches FROM parameters)
 )
@@ -104,19 +109,16 @@ SELECT ARRAY(SELECT id FROM matching ORDER BY id DESC) AS ids,
        (SELECT count(*) FROM scanned) AS letters,
        (SELECT id FROM scanned ORDER BY id LIMIT 1) AS last
 """
+)
 
-SCAN_OLDEST = _PARAMETERS + _OLDEST_FIRST + _MATCHES + _FOUND_OLDEST_FIRST
-SCAN_OLDEST_OF_PIPE = _PARAMETERS + _OF_PIPE + _OLDEST_FIRST + _MATCHES + _FOUND_OLDEST_FIRST
-SCAN_OLDEST_DEAD = _PARAMETERS + _DEAD + _OLDEST_FIRST + _MATCHES + _FOUND_OLDEST_FIRST
-SCAN_OLDEST_DEAD_OF_PIPE = (
-    _PARAMETERS + _OF_PIPE + _DEAD + _OLDEST_FIRST + _MATCHES + _FOUND_OLDEST_FIRST
-)
-SCAN_NEWEST = _PARAMETERS + _NEWEST_FIRST + _MATCHES + _FOUND_NEWEST_FIRST
-SCAN_NEWEST_OF_PIPE = _PARAMETERS + _OF_PIPE + _NEWEST_FIRST + _MATCHES + _FOUND_NEWEST_FIRST
-SCAN_NEWEST_DEAD = _PARAMETERS + _DEAD + _NEWEST_FIRST + _MATCHES + _FOUND_NEWEST_FIRST
-SCAN_NEWEST_DEAD_OF_PIPE = (
-    _PARAMETERS + _OF_PIPE + _DEAD + _NEWEST_FIRST + _MATCHES + _FOUND_NEWEST_FIRST
-)
+SCAN_OLDEST = _PARAMETERS + _OF_TENANT + _OLDEST_OF_TENANT + _OLDEST
+SCAN_OLDEST_DEAD = _PARAMETERS + _OF_TENANT + _DEAD + _OLDEST_OF_TENANT + _OLDEST
+SCAN_OLDEST_OF_PIPE = _PARAMETERS + _OF_PIPE + _OLDEST_OF_PIPE + _OLDEST
+SCAN_OLDEST_DEAD_OF_PIPE = _PARAMETERS + _OF_PIPE + _DEAD + _OLDEST_OF_PIPE + _OLDEST
+SCAN_NEWEST = _PARAMETERS + _OF_TENANT + _NEWEST_OF_TENANT + _NEWEST
+SCAN_NEWEST_DEAD = _PARAMETERS + _OF_TENANT + _DEAD + _NEWEST_OF_TENANT + _NEWEST
+SCAN_NEWEST_OF_PIPE = _PARAMETERS + _OF_PIPE + _NEWEST_OF_PIPE + _NEWEST
+SCAN_NEWEST_DEAD_OF_PIPE = _PARAMETERS + _OF_PIPE + _DEAD + _NEWEST_OF_PIPE + _NEWEST
 
 # By: newest first, of a pipe, dead only.
 _SCANS: Final = {
@@ -155,7 +157,7 @@ async def scan_window(
     """Find up to `limit` letters after a position, none or few of which may match."""
     schema_id, schema_version = wanted.schema or (None, None)
     script_id, script_version = wanted.script or (None, None)
-    first_id, last_id = ids_between(wanted.created_from, wanted.created_before)
+    above, below = _bounds(wanted, position, newest_first=newest_first)
     statement = _SCANS[newest_first, wanted.pipe_id is not None, wanted.state is LetterState.DEAD]
     values = in_order(
         statement,
@@ -170,11 +172,10 @@ async def scan_window(
         created_from=wanted.created_from,
         created_before=wanted.created_before,
         pointer=None if wanted.pointer is None else pointer_hash(wanted.pointer),
-        position=position,
         kept_only=wanted.kept_only,
         has_line_feed=wanted.has_line_feed,
-        first_id=first_id,
-        last_id=last_id,
+        above=above,
+        below=below,
         window_letters=window_letters,
         max_matches=limit,
     )
@@ -198,3 +199,10 @@ async def scan_all(
         window = await scan_window(conn, tenant, wanted, position=position, limit=limit)
         yield window
         position = window.next_position
+
+
+def _bounds(wanted: LetterFilter, position: UUID, *, newest_first: bool) -> tuple[UUID, UUID]:
+    """Return the ids between which the window is, without both."""
+    first, last = ids_between(wanted.created_from, wanted.created_before)
+    above, below = UUID(int=max(first.int - 1, OLDEST.int)), UUID(int=min(last.int + 1, FIRST.int))
+    return (above, min(below, position)) if newest_first else (max(above, position), below)

@@ -21,6 +21,7 @@ from app.losses import WrittenWarnings
 from app.payloads.model import PayloadRef, StoredPayload
 from app.sandbox.outcomes import Io
 from app.sandbox.protocol import Isolation
+from app.schemas.pinned import SchemaKey, SchemaVersionRef
 
 JSON_TYPE: Final = "application/json"
 LABEL_NAME: Final = "[A-Za-z0-9][A-Za-z0-9._/-]{0,62}"
@@ -95,6 +96,9 @@ class Claim(Struct, frozen=True, kw_only=True):
     held: bool = False
     # The input of BYTES has a media type, unless it was recorded as that of a version over JSON.
     io: Io = Io.JSON
+    # What the version checks.
+    input_schema: SchemaKey | None = None
+    output_schema: SchemaKey | None = None
     # It is an item of a batch, for which hardly anybody waits by itself.
     batch_id: UUID | None = None
     # It is a part of a run.
@@ -171,6 +175,8 @@ class ScriptVersionRef(Struct, frozen=True, kw_only=True):
 class Receipt(Struct, frozen=True, kw_only=True):
     """Script, input, output, limits and resource usage of a finished execution.
 
+    `input_schema` and `output_schema` are those that the version names: the same version, input
+    and schemas give the same output.
     Usage is that of the last attempt. `run_ms` is the run time of user code, in the second cell if
     the first one crashed; for an execution cancelled while running it can be the time its worker
     held it. `cpu_ms` is the sum over all cells of the attempt, including a crashed one, and
@@ -197,6 +203,8 @@ class Receipt(Struct, frozen=True, kw_only=True):
     lead_ms: float
     cpu_ms: float | None
     peak_memory_bytes: int | None
+    input_schema: SchemaVersionRef | UnsetType = UNSET
+    output_schema: SchemaVersionRef | UnsetType = UNSET
 
 
 class WaitReason(StrEnum):

@@ -24,10 +24,11 @@ from app.limits import Limits
 from app.pagination import ids_between
 from app.payloads.model import PayloadRef
 from app.sandbox.protocol import Isolation
+from app.schemas.pinned import version_column, version_of
 from app.sql_parameters import in_order
 
 # Reads the CTE `parameters`: tenant_id, with_result and what the statement's own conditions name.
-_EXECUTIONS = """
+_EXECUTIONS = f"""
 SELECT e.id, e.status, e.labels, e.priority, e.attempts, e.created_at, e.started_at, e.finished_at,
        e.error, CASE WHEN i.erased_at IS NULL THEN e.warnings END AS warnings,
        e.seed, e.clock_ms, e.v8_version, e.isolation, e.run_ms, e.cpu_ms, e.peak_memory_bytes,
@@ -35,6 +36,8 @@ SELECT e.id, e.status, e.labels, e.priority, e.attempts, e.created_at, e.started
        e.run_id, rt.number AS run_part, rt.task AS run_task, rt.level AS run_level,
        s.id AS script_id, s.name AS script_name, e.version,
        encode(v.sha256, 'hex') AS script_sha256,
+       {version_column("v", "input")} AS input_schema,
+       {version_column("v", "output")} AS output_schema,
        encode(i.sha256, 'hex') AS input_sha256, i.size_bytes AS input_bytes,
        i.media_type AS input_type, i.erased_at AS data_erased_at,
        encode(r.sha256, 'hex') AS output_sha256, r.size_bytes AS output_bytes,
@@ -58,7 +61,7 @@ LEFT JOIN payloads AS p
 LEFT JOIN replays AS rp ON rp.tenant_id = e.tenant_id AND rp.execution_id = e.id
 LEFT JOIN run_parts AS rt
        ON rt.tenant_id = e.tenant_id AND rt.execution_id = e.id AND rt.run_id = e.run_id
-"""
+"""  # noqa: S608 - put together from constants
 
 SELECT_EXECUTION = f"""
 WITH parameters AS NOT MATERIALIZED (
@@ -285,6 +288,8 @@ def _receipt(row: asyncpg.Record | Mapping[str, Any], script: ScriptVersionRef) 
         lead_ms=_ms(finished - created),
         cpu_ms=row["cpu_ms"],
         peak_memory_bytes=row["peak_memory_bytes"],
+        input_schema=version_of(row, "input_schema"),
+        output_schema=version_of(row, "output_schema"),
     )
 
 

@@ -51,6 +51,13 @@ _POLICIES: Final[Mapping[Quota, _Policy]] = {
     ),
     Quota.REQUESTS: _Policy(unit="requests per second", window_seconds=1),
     Quota.PENDING_CALLBACKS: _Policy(unit="callbacks that wait for their delivery"),
+    Quota.SCHEMAS: _Policy(
+        unit="schemas, including archived ones",
+        remedy=f"add a version to an existing schema with PUT /schemas/{{name}}, or {_ASK}",
+    ),
+    Quota.SCHEMA_VERSIONS: _Policy(
+        unit="versions across all schemas", remedy=f"versions are permanent, so {_ASK}"
+    ),
     Quota.DATASETS: _Policy(
         unit="datasets", remedy=f"delete one with DELETE /datasets/{{dataset}}, or {_ASK}"
     ),

@@ -54,7 +54,7 @@ def _retry_after_seconds(quota: Quota) -> int | None:
             return _seconds_until_midnight()
         case Quota.STORED_BYTES | Quota.SCRIPTS | Quota.VERSIONS:
             return None
-        case Quota.DATASETS | Quota.OPEN_UPLOADS:
+        case Quota.SCHEMAS | Quota.SCHEMA_VERSIONS | Quota.DATASETS | Quota.OPEN_UPLOADS:
             return None
         case _:
             assert_never(quota)

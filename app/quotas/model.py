@@ -22,6 +22,8 @@ class Quota(StrEnum):
     VERSIONS = "versions"
     REQUESTS = "requests"
     PENDING_CALLBACKS = "pending-callbacks"
+    SCHEMAS = "schemas"
+    SCHEMA_VERSIONS = "schema-versions"
     DATASETS = "datasets"
     OPEN_UPLOADS = "open-uploads"
     ACTIVE_RUNS = "active-runs"

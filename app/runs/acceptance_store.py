@@ -194,15 +194,17 @@ INSERT INTO runs
         on_error, max_errors, folds, merges, output_dataset_id, output_dataset, output_mode,
         publishes, input_sha256, params, labels, priority, seed, clock_ms, callback_url, request_id,
         traceparent, replay_of, parts, raw_bytes, wall_ms, max_cpu_ms, memory_bytes,
-        max_output_bytes, created_at)
+        max_output_bytes, record_schema_id, record_schema_version, created_at)
 SELECT p.id, p.tenant_id, p.script_id, p.version, p.dataset_id, p.dataset, p.snapshot, p.format,
        p.each, p.emit, p.on_error, p.max_errors, p.folds, p.merges, p.output_dataset_id,
        p.output_dataset, p.output_mode, p.publishes, p.input_sha256, p.params, p.labels,
        p.priority, p.seed,
        coalesce(p.clock_ms, floor(extract(epoch FROM clock.accepted_at) * 1000)), p.callback_url,
        p.request_id, p.traceparent, p.replay_of, p.parts, p.raw_bytes, limits.wall_ms,
-       limits.max_cpu_ms, limits.memory_bytes, limits.max_output_bytes, clock.accepted_at
-FROM parameters AS p, clock, limits
+       limits.max_cpu_ms, limits.memory_bytes, limits.max_output_bytes, d.record_schema_id,
+       d.record_schema_version, clock.accepted_at
+FROM clock, limits, parameters AS p
+LEFT JOIN datasets AS d ON d.tenant_id = p.tenant_id AND d.id = p.output_dataset_id
 WHERE (limits.memory_bytes > limits.largest_bytes) IS NOT TRUE
 RETURNING created_at
 """  # noqa: S608 - put together from constants

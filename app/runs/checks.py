@@ -76,6 +76,16 @@ def output_format(wanted: CreateRun, format_: Format) -> DatasetFormat:
     return DatasetFormat.JSONL
 
 
+def require_checkable(offer: Offer, format_: Format) -> None:
+    """Require records where the version checks them. Raises InvalidRequest."""
+    if offer.input_schema is not None and format_ is not Format.RECORDS:
+        message = f"is {format_}, and {offer.input_schema}, which the input has to satisfy, is of"
+        raise invalid("/format", f"{message} records")
+    if offer.output_schema is not None and format_ is Format.BYTES:
+        message = f"is bytes, and {offer.output_schema}, which the output has to satisfy, is of"
+        raise invalid("/format", f"{message} records")
+
+
 def _hint(offer: Offer) -> str:
     if offer.io is not Io.JSON or ScriptKind.PROCESS not in offer.kinds:
         return ""

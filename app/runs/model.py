@@ -18,6 +18,7 @@ from app.sandbox.outcomes import Io, ScriptKind
 from app.sandbox.parts import Format, OnError, Task
 from app.sandbox.protocol import Isolation
 from app.sandbox.schema_checks import SchemaError
+from app.schemas.pinned import SchemaVersionRef
 
 MAX_ERRORS: Final = 100_000
 # Below that of executions: those of the tenant come first.
@@ -171,9 +172,10 @@ class SnapshotRef(Struct, frozen=True, kw_only=True):
 class RunReceipt(Struct, frozen=True, kw_only=True):
     """Script, input, output, limits and resource usage of a finished run.
 
-    `input_sha256` and `output_sha256` are of the paths and digests of the files of both snapshots.
-    `v8_versions` and `isolations` are those of the parts. `run_ms` and `cpu_ms` are sums over all
-    parts, `peak_memory_bytes` is the highest of one.
+    `input_schema` and `output_schema` are those that the version names, `record_schema` that of the
+    output's dataset. `input_sha256` and `output_sha256` are of the paths and digests of the files
+    of both snapshots. `v8_versions` and `isolations` are those of the parts. `run_ms` and `cpu_ms`
+    are sums over all parts, `peak_memory_bytes` is the highest of one.
     """
 
     script: ScriptVersionRef
@@ -196,6 +198,9 @@ class RunReceipt(Struct, frozen=True, kw_only=True):
     run_ms: float
     cpu_ms: float
     peak_memory_bytes: int | None
+    input_schema: SchemaVersionRef | UnsetType = UNSET
+    output_schema: SchemaVersionRef | UnsetType = UNSET
+    record_schema: SchemaVersionRef | UnsetType = UNSET
 
 
 class ReplayedRun(Struct, frozen=True, kw_only=True):
@@ -248,10 +253,15 @@ class Run(Struct, frozen=True, kw_only=True):
 
 
 class Offer(Struct, frozen=True, kw_only=True):
-    """What a script version can be run as, and whether its `process` takes JSON or bytes."""
+    """What a script version can be run as, and whether its `process` takes JSON or bytes.
+
+    `input_schema` and `output_schema` are references, as `events@3`.
+    """
 
     kinds: Sequence[ScriptKind]
     io: Io
+    input_schema: str | None = None
+    output_schema: str | None = None
 
 
 class QueuedRun(Struct, frozen=True, kw_only=True):

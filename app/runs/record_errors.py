@@ -30,6 +30,6 @@ def _document_of(error: RecordError) -> bytes:
     document = failure.document()
     if len(document) <= _MAX_ERROR_BYTES:
         return document
-    place = {name: failure.details.get(name) for name in ("line", "column")}
+    place = {name: failure.details.get(name) for name in ("line", "column", "schema")}
     message = failure.message[:_SHORT_CHARACTERS] + "…"
     return replace(failure, message=message, details=place).document()

@@ -28,10 +28,11 @@ from app.runs.model import (
     SnapshotRef,
 )
 from app.sandbox.parts import Format, OnError
+from app.schemas.pinned import ref_column, version_column, version_of
 from app.sql_parameters import in_order
 
 # Reads the CTE `parameters`: tenant_id, is_single and what the statement's own conditions name.
-_RUNS = """
+_RUNS = f"""
 SELECT r.id, r.status, r.version, r.dataset, r.snapshot, r.format, r.each, r.emit, r.on_error,
        r.max_errors, r.output_dataset, r.output_mode, r.publishes, r.output_snapshot, r.labels,
        r.priority, r.seed, r.clock_ms, r.wall_ms, r.max_cpu_ms, r.memory_bytes, r.max_output_bytes,
@@ -44,6 +45,9 @@ SELECT r.id, r.status, r.version, r.dataset, r.snapshot, r.format, r.each, r.emi
        CASE WHEN parameters.is_single THEN encode(sha256(r.params), 'hex') END AS params_sha256,
        CASE WHEN parameters.is_single THEN r.callback_url END AS callback_url,
        s.id AS script_id, s.name AS script_name, encode(v.sha256, 'hex') AS script_sha256,
+       {version_column("v", "input")} AS input_schema,
+       {version_column("v", "output")} AS output_schema,
+       {version_column("r", "record")} AS record_schema,
        d.key AS output_key,
        encode(y.sha256, 'hex') AS result_sha256, y.size_bytes AS result_bytes,
        y.erased_at AS result_erased_at,
@@ -62,7 +66,7 @@ LEFT JOIN payloads AS y
 LEFT JOIN runs AS o ON o.tenant_id = r.tenant_id AND o.id = r.replay_of
 LEFT JOIN payloads AS oy
        ON oy.tenant_id = o.tenant_id AND oy.execution_id = o.result_of AND oy.kind = 'result'
-"""
+"""  # noqa: S608 - put together from constants
 
 SELECT_RUN = f"""
 WITH parameters AS NOT MATERIALIZED (
@@ -166,11 +170,12 @@ async def select_status(conn: Connection, tenant: UUID, run_id: UUID) -> RunStat
     return None if status is None else RunStatus(status)
 
 
-SELECT_OFFER = """
-SELECT kinds, io
-FROM script_versions
-WHERE tenant_id = $1 AND script_id = $2 AND version = $3
-"""
+SELECT_OFFER = f"""
+SELECT v.kinds, v.io, {ref_column("v", "input")} AS input_schema,
+       {ref_column("v", "output")} AS output_schema
+FROM script_versions AS v
+WHERE v.tenant_id = $1 AND v.script_id = $2 AND v.version = $3
+"""  # noqa: S608 - put together from constants
 
 
 async def select_offer(conn: Connection, tenant: UUID, script_id: UUID, version: int) -> Offer:
@@ -291,6 +296,9 @@ def _receipt(row: asyncpg.Record, run: Run, usage: asyncpg.Record) -> RunReceipt
         created_at=run.created_at,
         started_at=run.started_at,
         finished_at=run.finished_at,
+        input_schema=version_of(row, "input_schema"),
+        output_schema=version_of(row, "output_schema"),
+        record_schema=version_of(row, "record_schema"),
         **members,
     )
 

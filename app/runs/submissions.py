@@ -29,7 +29,7 @@ from app.quotas.model import effective_caps
 from app.resources import Resources
 from app.runs.acceptance_store import InputTotals, NewRun, insert_run, select_input
 from app.runs.advance import try_advance
-from app.runs.checks import format_of, output_format, tasks_of
+from app.runs.checks import format_of, output_format, require_checkable, tasks_of
 from app.runs.model import CreateRun, QueuedRun, RunOutput, RunStatus
 from app.runs.quota_store import require_room_for_run
 from app.runs.store import select_offer
@@ -149,6 +149,7 @@ async def _resolve_input(conn: Connection, tenant: UUID, wanted: CreateRun) -> _
         dataset = parse_dataset_ref(wanted.dataset)
         snapshot = await datasets.resolve(conn, tenant, dataset)
     format_ = format_of(wanted, snapshot.format)
+    require_checkable(offer, format_)
     tasks = tasks_of(wanted, offer, format_)
     snapshot, totals = await _keep(conn, tenant, snapshot)
     if not totals.parts:

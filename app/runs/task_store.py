@@ -14,6 +14,7 @@ from app.executions.model import Claim
 from app.payloads.model import StoredPayload
 from app.runs.model import Emit
 from app.sandbox.parts import Format, OnError, Task
+from app.schemas.pinned import SchemaKey, key_of
 from app.sql_parameters import in_order
 
 
@@ -22,7 +23,7 @@ class PartTask(Struct, frozen=True, kw_only=True):
 
     Of `first_part` to `last_part` of a file it reads the raw bytes, which begin after `first_line`
     lines. `max_errors` is what other parts have left of that of the run. Without `output_format`
-    the values of a map are not kept.
+    the values of a map are not kept. They satisfy the record schema, if there is one.
     """
 
     run_id: UUID
@@ -48,6 +49,7 @@ class PartTask(Struct, frozen=True, kw_only=True):
     output_format: DatasetFormat | None
     output_key: str | None
     hash_seed: int | None
+    record_schema: SchemaKey | None
 
 
 SELECT_TASK = """
@@ -57,7 +59,7 @@ SELECT p.run_id, p.task, p.level, p.number, p.finishes, r.format, r.each, r.emit
        AS max_errors,
        r.max_errors AS max_errors_of_run, r.merges, r.params, p.file_id, f.path, p.first_part,
        p.last_part, p.first_line, p.first_state, p.last_state, d.format AS output_format,
-       d.key AS output_key, d.hash_seed
+       d.key AS output_key, d.hash_seed, r.record_schema_id, r.record_schema_version
 FROM run_parts AS p
 JOIN runs AS r ON r.tenant_id = p.tenant_id AND r.id = p.run_id
 LEFT JOIN dataset_files AS f ON f.tenant_id = p.tenant_id AND f.id = p.file_id
@@ -78,7 +80,7 @@ async def begin(conn: Connection, claim: Claim) -> PartTask | None:
     row = await conn.fetchrow(SELECT_TASK, claim.tenant_id, claim.id)
     if row is None:
         return None
-    task = from_row(PartTask, row)
+    task = from_row(PartTask, {**row, "record_schema": key_of(row, "record")})
     await conn.execute(START_RUN, claim.tenant_id, task.run_id)
     return task
 

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from app.sandbox.excerpts import Lines
 from app.sandbox.meter import Exit
+from app.sandbox.mismatches import SchemaVerdict, mismatch_of, require_fitting
 from app.sandbox.outcomes import (
     Crashed,
     Finding,
@@ -29,6 +30,7 @@ from app.sandbox.outcomes import (
     Usage,
 )
 from app.sandbox.protocol import ProtocolError
+from app.sandbox.schema_checks import Checks
 
 # V8's messages when it aborts for lack of memory.
 _OUT_OF_MEMORY: Final = (
@@ -74,7 +76,7 @@ class ErrorText(Struct, frozen=True, forbid_unknown_fields=True):
     errors: "tuple[ErrorText, ...]" = ()
 
 
-class CellVerdict(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class CellVerdict(SchemaVerdict, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The VERDICT frame."""
 
     kind: str
@@ -95,7 +97,7 @@ class CellVerdict(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     media_type: str | None = None
 
 
-class RecordFailure(Struct, frozen=True, kw_only=True):
+class RecordFailure(SchemaVerdict, frozen=True, kw_only=True):
     """How a record of a stream failed, as the cell reports it."""
 
     kind: str
@@ -164,8 +166,11 @@ def classify(evidence: Evidence, *, limits: Limits, source: bytes) -> Outcome:
     return _from_exit(evidence, limits)
 
 
-def classify_record(failure: RecordFailure, *, source: bytes) -> RecordOutcome:
+def classify_record(
+    failure: RecordFailure, *, source: bytes, checks: Checks | None
+) -> RecordOutcome:
     """Return the outcome of one record of a stream. Raises ProtocolError."""
+    require_fitting(failure.kind, failure, checks)
     match failure.kind:
         case "threw" if failure.error is not None:
             return Threw(error=_script_error(failure.error, source))
@@ -173,6 +178,8 @@ def classify_record(failure: RecordFailure, *, source: bytes) -> RecordOutcome:
             return InvalidInput(message=failure.message)
         case "invalid_result":
             return InvalidResult(message=failure.message)
+        case "schema_mismatch" | "unknown_schema":
+            return mismatch_of(failure.kind, failure)
         case "output_too_large":
             return InvalidResult(message="the result is longer than a string can be")
         case _:
@@ -228,6 +235,8 @@ def _from_verdict(  # noqa: C901, PLR0911 - one case, one return for each kind o
             return InvalidInput(message=verdict.message, byte_offset=verdict.byte_offset)
         case "invalid_result":
             return InvalidResult(message=verdict.message)
+        case "schema_mismatch" | "unknown_schema":
+            return mismatch_of(verdict.kind, verdict)
         case "output_too_large":
             return OutputTooLarge(limit_bytes=limits.output_bytes)
         case "unsettled_promise":

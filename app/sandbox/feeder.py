@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 
 from app.sandbox.cell_process import Cell
+from app.sandbox.checks_text import encode_checks
 from app.sandbox.outcomes import Io, Job
 from app.sandbox.protocol import (
     CHECK,
@@ -58,6 +59,7 @@ class Feeder:
         self._job = job
         self._mode = mode
         self._payload = payload
+        self._checks = b"" if job.checks is None else encode_checks(job.checks)
         self._unsent: list[memoryview] = []
 
     def begin(self) -> None:
@@ -65,7 +67,7 @@ class Feeder:
         size_bytes = 0 if self._has_source else len(self._job.source)
         if not isinstance(self._payload, bytes):
             return
-        if size_bytes + len(self._payload) > _PROMPT_BYTES:
+        if size_bytes + len(self._checks) + len(self._payload) > _PROMPT_BYTES:
             return
         self.prompt = True
         inputs = self._inputs_of(self._payload)
@@ -151,6 +153,7 @@ class Feeder:
         if not self._has_source:
             frames.append((Kind.SOURCE, job.source))
             self._cell.source = job.source
+        frames += _pieces(Kind.CHECKS, self._checks)
         if self._options:
             frames.append((Kind.STREAM, self._options))
         about = {"media_type": job.media_type} if self.has_bytes else {}
@@ -159,11 +162,7 @@ class Feeder:
 
     def _inputs_of(self, chunk: bytes) -> list[Frame]:
         self.payload_bytes += len(chunk)
-        view = memoryview(chunk)
-        return [
-            (Kind.INPUT, view[start : start + CHUNK_BYTES])
-            for start in range(0, len(view), CHUNK_BYTES)
-        ]
+        return _pieces(Kind.INPUT, chunk)
 
     async def _send(self, pieces: Sequence[memoryview]) -> None:
         """Send pieces; kill a cell that does not read them. Raises ConnectionError."""
@@ -175,6 +174,11 @@ class Feeder:
         except TimeoutError:
             self._cell.kill("it did not read")
             raise ConnectionError from None
+
+
+def _pieces(kind: Kind, body: bytes) -> list[Frame]:
+    view = memoryview(body)
+    return [(kind, view[start : start + CHUNK_BYTES]) for start in range(0, len(view), CHUNK_BYTES)]
 
 
 def _context(job: Job, **about: str) -> bytes:

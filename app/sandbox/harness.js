@@ -553,11 +553,11 @@
     if (context === undefined) return -1;
     try {
       input = parse(slice(text, start));
-      return 0;
     } catch (error) {
       fail("invalid_input", { __proto__: null, message: messageOf(error) });
       return -1;
     }
+    return checkInput(input) ? 0 : -1;
   });
 
   // As `read`, if the payload is in a buffer already; then calls `process`.
@@ -627,8 +627,27 @@
     }
     if (output === undefined) {
       invalid(`${caller} returned ${nameOf(result)}, which has no JSON${hintOf(result)}`);
-    } else phase = DONE;
+    } else if (checkOutput(output)) phase = DONE;
   });
+
+  // ---- schemas, of a job that has some: see validator/job_checks.js
+
+  let openChecks = null, checks = null;
+
+  // Takes the validator, which the cell has just evaluated, from the global object.
+  const takeValidator = () => {
+    ({ openChecks } = globalThis.validator);
+    deleteProperty(globalThis, "validator");
+  };
+
+  const checkInput = (value) => checks === null || passes(checks.input(value));
+  // What has been written is parsed again: whatever a getter or a `toJSON` showed, it decides.
+  const checkOutput = (written) => checks === null || passes(checks.output(written));
+
+  const passes = (refusal) => {
+    if (refusal !== null) fail(refusal.kind, refusal);
+    return refusal === null;
+  };
 
   const nameOf = (result) => {
     if (typeof result === "symbol" || typeof result === "function") return `a ${typeof result}`;
@@ -874,9 +893,15 @@
   // ---- operations, numbered as in job.py
 
   const operate = (function () {
-    // The context and the payload: 0 before the run, -1 for a failure; after the run 1, or the
-    // output if it is short: the microtasks that are left cannot change it. In a stream 0 or -1.
+    // The checks, if 19 was called before. Or the context and the payload: 0 before the run, -1 for
+    // a failure; after the run 1, or the output if it is short: the microtasks that are left cannot
+    // change it. In a stream 0 or -1.
     if (typeof this === "string") {
+      if (openChecks !== null) {
+        checks = openChecks(this);
+        openChecks = null;
+        return 0;
+      }
       if (streams) return stream.take(this);
       if (hasBytes) return startWithBytes(this);
       if (read(this) !== 0) return -1;
@@ -931,6 +956,9 @@
         return bytesIo.take();
       case 18: // the result's media type, as the script gave it
         return bytesIo.type();
+      case 19: // the job has checks, which come next; before user code
+        takeValidator();
+        return 0;
       default: // the failure, as JSON
         return failure;
     }
@@ -983,8 +1011,9 @@
   const bufferOf = uncurry(
     getOwnPropertyDescriptor(getPrototypeOf(Int8Array.prototype), "buffer").get);
   const stream = web.stream({
-    __proto__: null, apply, bufferOf, construct, finish, fail, getOwnPropertyDescriptor,
-    getPrototypeOf, hintOf, isArray, isObject, matches, messageOf, nameOf, noteLosses, parse,
+    __proto__: null, apply, bufferOf, checkInput, checkOutput, construct, finish, fail,
+    getOwnPropertyDescriptor, getPrototypeOf, hintOf, isArray, isObject, matches, messageOf, nameOf,
+    noteLosses, parse,
     readContext, slice, states, stringify, threw, timers, uncurry, unwritable,
     viewOf: bytesIo.viewOf, world,
     slots: { __proto__: null, CONTEXT, LINE, ROWS_IN, ROWS_OUT, ROWS_FAILED },

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, NoReturn
 
 from app.sandbox.bytes_job import BytesJob
+from app.sandbox.checks_job import load_checks
 from app.sandbox.console import Console
 from app.sandbox.exception_parser import parse_uncaught
 from app.sandbox.isolates import Value
@@ -56,6 +57,7 @@ class IsolateSlot:
         self._send = send
         self._console: Console | None = None
         self._isolate = engine.open_isolate(on_console_line=self._send_console_line)
+        self._validator = engine.validator
         self._clock = RunClock()
         self._streams = False
         self._last_frames: list[Frame] = []
@@ -122,8 +124,7 @@ class IsolateSlot:
             context_units=payload.context_units,
             input_bytes=len(payload.binary),
         )
-        payload_bytes = len(payload.encoded) + len(payload.binary)
-        memory.limit(payload_bytes=payload_bytes, wall_ms=job.wall_ms)
+        memory.limit(payload_bytes=payload.size_bytes, wall_ms=job.wall_ms)
 
     def _run(self, job: JobHeader, reader: JobReader, payload: PayloadText) -> NoReturn:
         """Run the script up to its output; always ends in an exception."""
@@ -131,6 +132,11 @@ class IsolateSlot:
         if self._clock.started_ns - job.sent_ns > MAX_LATE_NS:
             self._send([(Kind.STARTED, b"")])
         self._isolate.reset_allocation_failures()
+        if payload.checks:
+            deadline = self._clock.deadline
+            load_checks(
+                self._isolate, self._validator, payload.checks, call=self._call, deadline=deadline
+            )
         if job.mode == STREAM:
             self._stream(job, reader, payload)
         if job.mode == RUN_BYTES:

@@ -36,17 +36,25 @@ class PayloadText:
     """The context and the payload, for V8 as one string: in Latin-1 or else in UTF-8.
 
     `payload_bytes` is the length of the payload, `context_units` that of the context, which is
-    ASCII. A payload that is no text is in `binary`.
+    ASCII. A payload that is no text is in `binary`. `checks` is what the job validates with.
     """
 
-    def __init__(self, context: bytes | memoryview, *, latin1: bool) -> None:
+    def __init__(
+        self, context: bytes | memoryview, *, latin1: bool, checks: bytearray | None = None
+    ) -> None:
         """Begin with the context. `latin1`: while the payload can be Latin-1, it is."""
         self.encoded = bytearray(context)
         self.latin1 = latin1
         self.context_units = len(context)
         self.payload_bytes = 0
         self.binary = bytearray()
+        self.checks = bytearray() if checks is None else checks
         self._decoder = codecs.getincrementaldecoder("utf-8")()
+
+    @property
+    def size_bytes(self) -> int:
+        """The length of everything that V8 gets, as it is here."""
+        return len(self.encoded) + len(self.binary) + len(self.checks)
 
     def append(self, piece: bytes, *, final: bool = False) -> None:
         """Append a piece of the payload. Raises NotUtf8."""
@@ -96,23 +104,29 @@ class JobReader:
         if kind is Kind.SOURCE:
             self.code = bytes(body).removeprefix(codecs.BOM_UTF8) + _SOURCE_URL
             kind, body = self._frames.read()
+        checks = bytearray()
+        while kind is Kind.CHECKS:
+            _make_room(len(checks) + len(body))
+            checks += body
+            kind, body = self._frames.read()
         if header.mode == STREAM and kind is Kind.STREAM:
-            text = PayloadText(body, latin1=True)
+            text = PayloadText(body, checks=checks, latin1=True)
             text.encoded += self._frames.expect(Kind.CONTEXT)
             return header, text
         if kind is not Kind.CONTEXT or not self.code:
             message = f"frame {kind.name} where SOURCE or CONTEXT was due"
             raise ProtocolError(message)
-        text = PayloadText(body, latin1=latin1)
-        is_binary = header.mode == RUN_BYTES
+        text = PayloadText(body, checks=checks, latin1=latin1)
+        self._receive_payload(text, is_binary=header.mode == RUN_BYTES)
+        return header, text
+
+    def _receive_payload(self, text: PayloadText, *, is_binary: bool) -> None:
         while True:
             kind, length = self._frames.read_header()
             if kind not in (Kind.INPUT, Kind.END):
                 message = f"frame {kind.name} within the payload"
                 raise ProtocolError(message)
-            if text.payload_bytes + len(text.binary) + length > _SMALL_BYTES:
-                # The limit in force is that of the last job, which may have been lower.
-                lockdown.lift_data_limit()
+            _make_room(text.payload_bytes + len(text.binary) + length)
             for piece in self._frames.pieces(length):
                 if is_binary:
                     text.binary += piece
@@ -120,7 +134,7 @@ class JobReader:
                     text.append(bytes(piece))
             if kind is Kind.END:
                 text.append(b"", final=True)
-                return header, text
+                return
 
     def next_chunk(self) -> ChunkHeader | None:
         """Wait for the next chunk of a stream; None: there is none. Raises ProtocolError."""
@@ -143,3 +157,9 @@ class JobReader:
             for piece in self._frames.pieces(size):
                 chunk += piece
         return chunk
+
+
+def _make_room(size_bytes: int) -> None:
+    """Lift the limit in force, which is that of the last job and may have been lower."""
+    if size_bytes > _SMALL_BYTES:
+        lockdown.lift_data_limit()

@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from app.sandbox.outcomes import RecordOutcome, Report
 from app.sandbox.protocol import Rows
+from app.sandbox.schema_checks import Checks
 
 
 class Task(StrEnum):
@@ -75,6 +76,20 @@ class Part(Struct, frozen=True, kw_only=True):
         chosen = (self.task, self.format, self.output, self.many)
         if self.each_record and chosen != (Task.MAP, Format.RECORDS, Output.RECORDS, False):
             message = "each_record is for a map from records to records, one value each"
+            raise ValueError(message)
+
+    def require_use(self, *, states: int, checks: Checks | None) -> None:
+        """Raise ValueError for a merge of no states, and for schemas of what is no JSON."""
+        if self.task is Task.MERGE and not states:
+            message = "a merge of no states"
+            raise ValueError(message)
+        if checks is None:
+            return
+        if checks.input is not None and self.format is not Format.RECORDS:
+            message = f"an input of {self.format.value} has no schema"
+            raise ValueError(message)
+        if checks.output is not None and self.output is not Output.RECORDS:
+            message = f"an output of {self.output.value} has no schema"
             raise ValueError(message)
 
     def functions(self, *, states: int) -> list[str]:

@@ -34,7 +34,7 @@ from app.sandbox.outcomes import (
     Threw,
     TimedOut,
 )
-from app.sandbox.parts import ErrorSink, Part, PartReport, Task
+from app.sandbox.parts import ErrorSink, Part, PartReport
 from app.sandbox.protocol import MAX_BODY_BYTES, Isolation, Kind
 from app.sandbox.session import Sink, run_session
 from app.sandbox.stream_session import Streamed, run_stream
@@ -188,11 +188,10 @@ class SandboxPool:
 
         A fold's output is its state, a text for the `states` of a merge or of the next part's fold.
         It is complete only if the outcome is Succeeded. The wall time limit does not count the time
-        of `chunks`, `sink` and `on_errors`. Raises what `run` and these raise, and LineTooLong.
+        of `chunks`, `sink` and `on_errors`. Raises what `run`, these and `part.require_use` raise,
+        and LineTooLong.
         """
-        if part.task is Task.MERGE and not states:
-            message = "a merge of no states"
-            raise ValueError(message)
+        part.require_use(states=len(states), checks=job.checks)
         streamed: list[Streamed] = []
 
         async def run(cell: Cell) -> SessionReport:

@@ -1,4 +1,4 @@
-"""Define the frames between the pool and a cell, version 7.
+"""Define the frames between the pool and a cell, version 8.
 
 A cell and the pool share one SOCK_STREAM socket pair. Everything on it is a frame: one
 byte of kind, four bytes of length (network order), then that many bytes of body. A body
@@ -9,6 +9,7 @@ The pool sends, in this order::
 
     JOB     JobHeader: what to do, world (seed, clock), limits
     SOURCE  the user's source, UTF-8; absent: that of the job before, unless it was the first
+    CHECKS  up to CHUNK_BYTES of the schemas of input and output; any number of times
     CONTEXT JSON: the second argument of `process`, its `params` a string; empty for `check`
     INPUT   up to CHUNK_BYTES of the payload; any number of times, none for `check`
     END     empty: the payload is complete
@@ -18,7 +19,7 @@ has the media type of the output.
 
 A stream (`docs/design/runs.md`) has its payload in chunks, each sent when the one before is USED::
 
-    STREAM  JSON: StreamOptions, between SOURCE and CONTEXT
+    STREAM  JSON: StreamOptions, before CONTEXT
     CHUNK   ChunkHeader; then its bytes in INPUT frames; any number of times, up to END
 
 The cell sends, in this order::
@@ -52,7 +53,7 @@ from collections.abc import Iterable, Iterator
 from enum import IntEnum, StrEnum
 from typing import Any, Final, NamedTuple
 
-VERSION: Final = 7
+VERSION: Final = 8
 CHUNK_BYTES: Final = 1024 * 1024
 # A stream's chunks: what a script makes of one dies before V8's young generation is full.
 STREAM_CHUNK_BYTES: Final = 256 * 1024
@@ -93,6 +94,7 @@ class Kind(IntEnum):
     CONTEXT = 5
     STREAM = 6
     CHUNK = 7
+    CHECKS = 8
     READY = 16
     STARTED = 17
     LOG = 18
@@ -139,9 +141,9 @@ class Rows(NamedTuple):
     rows_failed: int
 
 
-# The longest body of each kind. A verdict's strings are clipped (16 Ki characters of message,
-# 16 Ki of stack); a character takes at most 12 bytes in JSON. A context has up to 64 KiB of params
-# and 16 labels.
+# The longest body of each kind. A verdict's strings are clipped (16 Ki units of message, 16 Ki of
+# stack, or 64 Ki of schema errors); a unit takes at most six bytes in JSON. A context has up to
+# 64 KiB of params and 16 labels.
 MAX_BODY_BYTES: Final = {
     Kind.JOB: _JOB.size,
     Kind.SOURCE: 8 * 1024 * 1024,
@@ -150,6 +152,7 @@ MAX_BODY_BYTES: Final = {
     Kind.CONTEXT: 1024 * 1024,
     Kind.STREAM: 16 * 1024,
     Kind.CHUNK: _CHUNK.size,
+    Kind.CHECKS: CHUNK_BYTES,
     Kind.READY: 8 * 1024,
     Kind.STARTED: 0,
     Kind.LOG: 128 * 1024,

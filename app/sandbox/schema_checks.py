@@ -1,9 +1,9 @@
 """Declare what a job validates: schemas, where they apply, and the errors of a document."""
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Annotated, Final
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 # Of the documents of one set, together.
 MAX_SET_BYTES: Final = 32 * 1024 * 1024
@@ -56,13 +56,15 @@ class Choice(Struct, frozen=True):
 class Checks(Struct, frozen=True, kw_only=True):
     """What a job validates: each input, or record of it, and each output, by URI.
 
+    An output satisfies all of several schemas.
+
     The schemas have been checked before (`app.sandbox.validation.check_schema`). `excerpts`: errors
     show the beginning of the value. Raises ValueError for a URI that `schemas` does not have.
     """
 
     schemas: SchemaSet
     input: str | Choice | None = None
-    output: str | None = None
+    output: str | tuple[str, ...] | None = None
     excerpts: bool = False
 
     def __post_init__(self) -> None:
@@ -83,8 +85,14 @@ class Checks(Struct, frozen=True, kw_only=True):
                 return frozenset(uris.values())
 
     def output_uris(self) -> frozenset[str]:
-        """Return the URI of the schema of outputs, if there is one."""
-        return frozenset() if self.output is None else frozenset({self.output})
+        """Return the URIs of the schemas that an output is validated by."""
+        return frozenset(self.outputs())
+
+    def outputs(self) -> tuple[str, ...]:
+        """Return the URIs of the schemas of outputs in the order in which they decide."""
+        if self.output is None:
+            return ()
+        return (self.output,) if isinstance(self.output, str) else self.output
 
 
 class SchemaError(Struct, frozen=True, kw_only=True):
@@ -94,11 +102,11 @@ class SchemaError(Struct, frozen=True, kw_only=True):
     texts end in "…".
     """
 
-    pointer: str
-    keyword: str | None
-    schema_pointer: str | None
-    message: str
-    value: str | UnsetType = UNSET
+    pointer: Annotated[str, Meta(max_length=MAX_TEXT_UNITS)]
+    keyword: Annotated[str, Meta(max_length=MAX_KEYWORD_UNITS)] | None
+    schema_pointer: Annotated[str, Meta(max_length=MAX_TEXT_UNITS)] | None
+    message: Annotated[str, Meta(max_length=MAX_TEXT_UNITS)]
+    value: Annotated[str, Meta(max_length=MAX_VALUE_UNITS)] | UnsetType = UNSET
 
 
 def ref_of(uri: str) -> str:

@@ -12,6 +12,7 @@ from app.sandbox.feeder import OWED_TIMEOUT_S, Feeder, Payload
 from app.sandbox.frames import decode_frame
 from app.sandbox.media_types import is_media_type
 from app.sandbox.meter import Exit, Used
+from app.sandbox.mismatches import require_fitting
 from app.sandbox.outcomes import Job, Limits, LogLine
 from app.sandbox.protocol import (
     CHUNK_BYTES,
@@ -35,6 +36,8 @@ _REUSABLE: Final = frozenset(
         "refused",
         "invalid_input",
         "invalid_result",
+        "schema_mismatch",
+        "unknown_schema",
         "output_too_large",
         "unsettled_promise",
     }
@@ -123,6 +126,7 @@ class Session:
         self._cell = cell
         self._feeder = feeder
         self._limits: Limits = job.limits
+        self._checks = job.checks
         self._sink = sink
         self._verdict: CellVerdict | None = None
         self._breach: str | None = None
@@ -278,6 +282,7 @@ class Session:
                 if not self._has_right_type(verdict):
                     message = "a media type that does not fit the job"
                     raise ProtocolError(message)
+                require_fitting(verdict.kind, verdict, self._checks)
                 self._verdict = verdict
             case _:
                 message = f"frame {kind.name} out of order"

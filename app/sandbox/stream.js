@@ -297,10 +297,9 @@
       world[ROWS_IN]++;
       return current;
     }
+    let value;
     try {
-      const value = parse(current);
-      world[ROWS_IN]++;
-      return value;
+      value = parse(current);
     } catch (error) {
       if (matches(blank, current) !== null) return NONE;
       action = "read";
@@ -309,6 +308,11 @@
       recover();
       return NONE;
     }
+    world[ROWS_IN]++;
+    if (h.checkInput(value)) return value;
+    action = "read";
+    recover();
+    return NONE;
   };
 
   const mapNext = () => {
@@ -446,6 +450,10 @@
     }
     if (text.length + written.length >= MAX_STRING) {
       invalid("the values of one chunk of the input are longer than a string can be");
+      return;
+    }
+    if (!h.checkOutput(written)) {
+      recover();
       return;
     }
     text += `${written}\n`;

@@ -270,7 +270,9 @@ class StreamSession(Session):
         self._errors.append(
             RecordError(
                 line=frame.line,
-                outcome=classify_record(frame.failure, source=self._job.source),
+                outcome=classify_record(
+                    frame.failure, source=self._job.source, checks=self._job.checks
+                ),
                 record=record if self._part.on_error is OnError.DEAD_LETTER else None,
             )
         )

@@ -7,7 +7,7 @@ from typing import Final, NoReturn
 
 from typing_extensions import override
 
-from app.sandbox import web
+from app.sandbox import validator, web
 from app.sandbox.isolates import Isolate
 from app.sandbox.native import (
     ON,
@@ -51,6 +51,7 @@ _HARNESS: Final = b"globalThis.harness = " + web.compact(
     Path(__file__).with_name("harness.js").read_bytes()
 )
 _OPEN: Final = b"{ const open = harness; delete globalThis.harness; open() }"
+_VALIDATOR: Final = b"globalThis.validator = %b();\n//# sourceURL=validator.js"
 # The indexes of the list that the harness returns.
 _NOTIFY_PART, _MEMORY_PART, _FUNCTION_PART, _BUFFER_PART = range(4)
 
@@ -75,6 +76,8 @@ class Engine:
         self.web_apis = web.WebApis(code_generation)
         self.allocation_failures = AllocationFailures(self.library, native=native)
         self.harness = self.web_apis.source() + _HARNESS
+        # Of jobs that have schemas; it leaves its exports under a name, as the harness does.
+        self.validator = _VALIDATOR % validator.source()
         # Without it each isolate runs the harness itself, which doubles the time to make one.
         snapshot_state = snapshot.install(self.library, self.harness) if native else TURNED_OFF
         self.has_snapshot = snapshot_state == ON

@@ -7,8 +7,10 @@ from uuid import UUID
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
-from app.references import Description, Name, Note
+from app.references import Description, Note
+from app.sandbox.schema_checks import SchemaError
 from app.schema_bundles import uri_of
+from app.schemas.pinned import SchemaReference
 
 # `/schemas/check` is a route, so no schema can have this name.
 RESERVED_NAMES: Final = frozenset({"check"})
@@ -38,11 +40,11 @@ class PutSchema(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class CheckSchema(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Body of `POST /schemas/check`; `name` is the schema whose next version it could be."""
+    """Body of `POST /schemas/check`; `against` refers to a version that it is compared with."""
 
     schema: Raw
     strict: bool = True
-    name: Name | UnsetType = UNSET
+    against: SchemaReference | UnsetType = UNSET
 
 
 class DescribeSchema(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -117,12 +119,21 @@ class Schema(Struct, frozen=True, kw_only=True):
 class CheckedSchema(Struct, frozen=True, kw_only=True):
     """Response of `POST /schemas/check` to a schema without errors.
 
-    `verdict` compares it with the newest version of the schema that was named, if it has one.
+    `verdict` compares it with the version `against`, null without one; `accepted` is false if the
+    schema of that version demands more.
     """
 
     accepted: bool = True
     references: tuple[str, ...] = ()
     verdict: SchemaVerdict | None = None
+
+
+class ValidatedDocument(Struct, frozen=True, kw_only=True):
+    """Response of a validation; `errors_omitted` counts those that were too long together."""
+
+    valid: bool
+    errors: tuple[SchemaError, ...] | UnsetType = UNSET
+    errors_omitted: int | UnsetType = UNSET
 
 
 class ResolvedSchema(Struct, frozen=True, kw_only=True):

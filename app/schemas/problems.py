@@ -53,6 +53,22 @@ class IncompatibleSchema(Problem):
     title = "The version is not compatible with the one before"
 
 
+class ValidationFailed(Problem):
+    """A document could not be validated: a limit was reached; `errors` has its kind."""
+
+    status = 422
+    code = "validation-failed"
+    title = "The document cannot be validated"
+
+
+class SchemaBusy(Problem):
+    """Others have changed the schema again and again while this version was checked."""
+
+    status = 409
+    code = "schema-busy"
+    title = "The schema is being changed"
+
+
 class TooManySchemas(Problem):
     """More schemas have names with this prefix than can be chosen from."""
 

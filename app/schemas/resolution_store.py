@@ -1,7 +1,10 @@
 """Resolve references to versions of schemas."""
 
+from collections.abc import Sequence
 from typing import Final
 from uuid import UUID
+
+from msgspec import Struct
 
 from app.db import Connection, from_row
 from app.references import LATEST
@@ -97,6 +100,33 @@ async def resolve_all_named(
             "longer prefix"
         )
     return [from_row(ResolvedSchema, row) for row in rows]
+
+
+class FoundVersion(Struct, frozen=True, kw_only=True):
+    """A version that an exact reference names."""
+
+    schema_id: UUID
+    version: int
+    archived: bool
+
+
+SELECT_NAMED = """
+SELECT s.name, s.id AS schema_id, v.version, s.archived_at IS NOT NULL AS archived
+FROM unnest($2::text[], $3::integer[]) AS w (name, version)
+JOIN schemas AS s ON s.tenant_id = $1 AND s.name = w.name
+JOIN schema_versions AS v
+  ON v.tenant_id = $1 AND v.schema_id = s.id AND v.version = w.version
+"""
+
+
+async def select_named(
+    conn: Connection, tenant: UUID, versions: Sequence[tuple[str, int]]
+) -> dict[tuple[str, int], FoundVersion]:
+    """Find exact versions by name and number; missing ones are left out."""
+    names = [name for name, _ in versions]
+    numbers = [number for _, number in versions]
+    rows = await conn.fetch(SELECT_NAMED, tenant, names, numbers)
+    return {(row["name"], row["version"]): from_row(FoundVersion, row) for row in rows}
 
 
 def id_or_name(schema: UUID | str) -> tuple[UUID | None, str | None]:

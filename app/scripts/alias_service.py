@@ -9,7 +9,7 @@ from app.audit.store import log_action
 from app.auth.callers import Caller
 from app.db import Connection
 from app.errors import invalid
-from app.pagination import Page, Paginator, invalid_cursor
+from app.pagination import Page, Paginator
 from app.preconditions import NO_PRECONDITIONS, Preconditions
 from app.references import Alias, is_alias
 from app.resources import Resources
@@ -81,13 +81,10 @@ async def list_aliases(
     async with resources.pool.acquire() as conn:
         script_id = (await read_script(conn, tenant, script)).id
         paginator = Paginator("aliases", script_id)
-        after = "" if cursor is None else _alias_in(paginator.position(cursor), cursor)
         aliases = await store.select_alias_page(
-            conn, tenant, script_id, after=after, limit=limit + 1
+            conn, tenant, script_id, after=paginator.after(cursor), limit=limit + 1
         )
-    items = aliases[:limit]
-    next_cursor = paginator.cursor(items[-1].alias.encode()) if len(aliases) > limit else None
-    return Page(items=items, next_cursor=next_cursor)
+    return paginator.page_by_name(aliases, [each.alias for each in aliases], limit=limit)
 
 
 async def remove(
@@ -157,10 +154,3 @@ def _require_permission(
             'differences, and "accept": "differences" moves the alias all the same'
         )
     return verdict.clean
-
-
-def _alias_in(position: bytes, cursor: str) -> str:
-    try:
-        return position.decode("ascii")
-    except UnicodeDecodeError:
-        raise invalid_cursor(cursor) from None

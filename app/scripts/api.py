@@ -35,6 +35,7 @@ from app.scripts.service import require_limits
 from app.scripts.upload_check import check_source
 from app.scripts.uploads import receive_upload
 from app.scripts.version_api import routes as version_routes
+from app.scripts.version_schemas import resolve_schemas
 
 
 @post(
@@ -79,11 +80,14 @@ async def check_script(request: AnyRequest, resources: Resources, caller: Caller
     body has the same three forms. The JSON form can contain a `sample`, which is any JSON: a
     script without errors is run on it at once, and the response contains the result or the
     error, the console and a receipt. A sample's result is at most 1 MiB. With `"io": "bytes"`
-    sample and result are strings that have the bytes in base64.
+    sample and result are strings that have the bytes in base64. The sample has to satisfy
+    `input_schema`, and its result `output_schema`.
     """
     upload = await receive_upload(request, CheckScript)
     require_limits(resources.settings, upload.limits)
     params = read_params(upload.params)
+    async with resources.pool.acquire() as conn:
+        schemas = await resolve_schemas(conn, caller.tenant, upload)
     source = await check_source(resources, caller, upload.source)
     if upload.sample is UNSET:
         return Accepted(warnings=source.warnings)
@@ -93,6 +97,7 @@ async def check_script(request: AnyRequest, resources: Resources, caller: Caller
         source.encoded,
         sample=decode_sample(upload.sample) if upload.io is Io.BYTES else bytes(upload.sample),
         io=upload.io,
+        schemas=schemas,
         params=params,
         limits=upload.limits,
         seed=upload.seed,
@@ -142,7 +147,7 @@ async def put_script(
     """Create a script or add a version.
 
     Makes this source the newest version of the script: 201 if the script or the version is
-    new, 200 if the newest version has this source and these limits already. A deployment can
+    new, 200 if the newest version has this source, limits and schemas already. A deployment can
     send all of its scripts every time, whatever the service has. The body has the same three
     forms as a new version; an archived script is not changed. `If-None-Match: *` only creates
     a script, `If-Match: *` only changes one.

@@ -13,19 +13,26 @@ from app.payloads.model import PayloadRef
 from app.references import Description, Name, Note
 from app.sandbox.outcomes import Finding, Io, ScriptKind
 from app.sandbox.protocol import Isolation
+from app.schemas.pinned import SchemaReference, SchemaVersionRef
 
 # `/scripts/check` is a route, so no script can have this name.
 RESERVED_NAMES: Final = frozenset({"check"})
 
 
 class CreateScript(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Body of `POST /scripts`: a new script and its version 1."""
+    """Body of `POST /scripts`: a new script and its version 1.
+
+    `input_schema` and `output_schema` name schemas, such as `events@3`; a name alone or an alias
+    is resolved now.
+    """
 
     name: Name
     source: str
     description: Description = ""
     note: Note = ""
     io: Io = Io.JSON
+    input_schema: SchemaReference | None = None
+    output_schema: SchemaReference | None = None
     limits: LimitChoice = LimitChoice()
 
 
@@ -35,6 +42,8 @@ class AddVersion(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     source: str
     note: Note = ""
     io: Io = Io.JSON
+    input_schema: SchemaReference | None = None
+    output_schema: SchemaReference | None = None
     limits: LimitChoice = LimitChoice()
 
 
@@ -48,6 +57,8 @@ class CheckScript(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     source: str
     note: Note = ""
     io: Io = Io.JSON
+    input_schema: SchemaReference | None = None
+    output_schema: SchemaReference | None = None
     limits: LimitChoice = LimitChoice()
     sample: Raw | UnsetType = UNSET
     params: Raw | UnsetType = UNSET
@@ -78,6 +89,8 @@ class Version(Struct, frozen=True, kw_only=True):
 
     `kinds` is what it can be run as: `process` by executions, `map` and `fold` by runs, whose parts
     are folded in any order if there is a `merge`. `io`: `process` gets and returns JSON or bytes.
+    What `process` and `map` get satisfies `input_schema`, what they return `output_schema`; both
+    are exact versions, such as `events@3`, or null.
     """
 
     version: int
@@ -87,6 +100,8 @@ class Version(Struct, frozen=True, kw_only=True):
     note: str
     kinds: tuple[ScriptKind, ...]
     io: Io
+    input_schema: str | None
+    output_schema: str | None
     created_at: datetime
 
 
@@ -139,6 +154,8 @@ class SampleReceipt(Struct, frozen=True, kw_only=True):
     run_ms: float
     cpu_ms: float
     peak_memory_bytes: int
+    input_schema: SchemaVersionRef | UnsetType = UNSET
+    output_schema: SchemaVersionRef | UnsetType = UNSET
 
 
 class Sample(Struct, frozen=True, kw_only=True):

@@ -61,22 +61,6 @@ class SourceTooLarge(Problem):
     title = "The source is too large"
 
 
-class CheckBusy(Problem):
-    """The queue of checks is full, or no sandbox can be started."""
-
-    status = 503
-    code = "check-busy"
-    title = "The upload cannot be checked at the moment"
-
-
-class TooManyChecks(Problem):
-    """The tenant has reached its limit of waiting checks."""
-
-    status = 429
-    code = "too-many-checks"
-    title = "Too many uploads of this tenant are waiting to be checked"
-
-
 class PromotionRefused(Problem):
     """The comparison that a move of an alias depends on does not permit it."""
 

@@ -37,6 +37,7 @@ from app.scripts.service import (
     target_of,
 )
 from app.scripts.upload_check import CheckedSource
+from app.scripts.version_schemas import resolve_schemas
 from app.settings import Settings
 
 # A script has no entity tag: a precondition can only test whether it exists.
@@ -116,7 +117,8 @@ async def create_script(
 ) -> tuple[CreatedScript, UploadOutcome]:
     """Store a script with its version 1, once for each idempotency key.
 
-    Raises NameTaken, QuotaExceeded, and whatever `reauthorize` and `require_new` raise.
+    Raises NameTaken, QuotaExceeded, and whatever `reauthorize`, `require_new` and
+    `resolve_schemas` raise.
     """
     # The check took a while: the caller's key may have been revoked since.
     await reauthorize(caller)
@@ -152,6 +154,7 @@ async def _insert(
             source=source.encoded,
             kinds=source.kinds,
             io=upload.io,
+            schemas=await resolve_schemas(conn, tenant, upload),
             limits=upload.limits,
             note=upload.note,
         )
@@ -174,9 +177,9 @@ async def add_version(
 ) -> tuple[AddedVersion, UploadOutcome]:
     """Store the next version, once for each idempotency key.
 
-    If the newest version has the same source and limits, it is returned unchanged. Raises
-    ScriptNotFound, ScriptArchived, QuotaExceeded, and whatever `reauthorize` and `require_new`
-    raise.
+    If the newest version has the same source, limits and schemas, it is returned unchanged. Raises
+    ScriptNotFound, ScriptArchived, QuotaExceeded, and whatever `reauthorize`, `require_new` and
+    `resolve_schemas` raise.
     """
     once = key_for(key, upload)
     try:
@@ -230,6 +233,7 @@ async def _append(
     await reauthorize(caller)
     tenant, hours = caller.tenant, resources.settings.idempotency_hours
     async with locked_script(resources, tenant, script, key=key) as (conn, script_id):
+        schemas = await resolve_schemas(conn, tenant, upload)
         same = await store.newest_is(
             conn,
             tenant,
@@ -237,6 +241,7 @@ async def _append(
             source=source.encoded,
             kinds=source.kinds,
             io=upload.io,
+            schemas=schemas,
             limits=upload.limits,
         )
         if same is not None:
@@ -252,6 +257,7 @@ async def _append(
             source=source.encoded,
             kinds=source.kinds,
             io=upload.io,
+            schemas=schemas,
             limits=upload.limits,
             note=upload.note,
         )

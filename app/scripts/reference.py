@@ -5,6 +5,8 @@ from typing import Annotated, Final
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from app.check_turns import CheckBusy, TooManyChecks
+from app.errors import located
 from app.http.conditions import (
     DESCRIBED,
     DESCRIBED_ANY,
@@ -26,6 +28,12 @@ from app.preconditions import PreconditionFailed
 from app.quotas.errors import QuotaExceeded
 from app.references import Alias, Name, Note
 from app.sandbox.outcomes import Io
+from app.schemas.pinned import SchemaReference
+from app.schemas.problems import (
+    schema_archived,
+    schema_not_found,
+    schema_version_not_found,
+)
 from app.scripts.model import (
     Accepted,
     AddedVersion,
@@ -39,14 +47,12 @@ from app.scripts.model import (
     Version,
 )
 from app.scripts.problems import (
-    CheckBusy,
     InvalidScript,
     NameTaken,
     PromotionRefused,
     ScriptArchived,
     ScriptNotFound,
     SourceTooLarge,
-    TooManyChecks,
     VersionNotFound,
 )
 from app.scripts.uploads import RAW_TYPES, upload_content
@@ -73,9 +79,17 @@ _MOVED: Final = PreconditionFailed(
     'If-Match is "1-0", and its ETag is another one now; GET it again'
 )
 _EXISTS: Final = PreconditionFailed("If-None-Match is *, and there is one already")
+_NO_SCHEMA: Final = located("/input_schema", schema_not_found("events"))
+_NO_SCHEMA_VERSION: Final = located("/output_schema", schema_version_not_found("events", 9))
+_ARCHIVED_SCHEMA: Final = located(
+    "/input_schema", schema_archived("events", "nothing new can refer to it")
+)
 _UPLOAD: Final = (
     InvalidScript,
     SourceTooLarge("the source has 1048577 bytes; the limit is 1048576"),
+    _NO_SCHEMA,
+    _NO_SCHEMA_VERSION,
+    _ARCHIVED_SCHEMA,
     CheckBusy("128 requests wait for it already"),
     TooManyChecks("16 requests of this tenant wait for it already"),
     _NO_DATABASE,
@@ -87,6 +101,13 @@ class ScriptFileQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     note: Annotated[Note, Meta(description="a note on this version")] | UnsetType = UNSET
     io: Annotated[Io, Meta(description="`bytes` for a `process` over bytes")] | UnsetType = UNSET
+    input_schema: (
+        Annotated[SchemaReference, Meta(description="the schema of what `process` and `map` get")]
+        | UnsetType
+    ) = UNSET
+    output_schema: (
+        Annotated[SchemaReference, Meta(description="the schema of what they return")] | UnsetType
+    ) = UNSET
     wall_ms: Annotated[WallMs, Meta(description="the version's time limit")] | UnsetType = UNSET
     max_cpu_ms: Annotated[CpuMs, Meta(description="the version's CPU time limit")] | UnsetType = (
         UNSET
@@ -169,7 +190,7 @@ PUT_SCRIPT: Final = documented(
             links={"showScript": {"script": "id"}, "submitRaw": {"script": "id"}},
         ),
         200: ResponseSpec(
-            description="The script; its newest version has this source and these limits already",
+            description="The script; its newest version has the same source, limits and schemas",
             shape=CreatedScript,
             headers=_LOCATION,
         ),
@@ -208,7 +229,7 @@ ADD_VERSION: Final = documented(
     responses={
         201: ResponseSpec(description="The new version", shape=AddedVersion, headers=_LOCATION),
         200: ResponseSpec(
-            description="The newest version, which has this source and these limits already",
+            description="The newest version, which has the same source, limits and schemas",
             shape=AddedVersion,
             headers=_LOCATION,
         ),

@@ -4,9 +4,10 @@ import secrets
 import time
 
 import msgspec
-from msgspec import UNSET, Raw
+from msgspec import UNSET, Raw, UnsetType
 
 from app.auth.callers import Caller
+from app.check_turns import check_turn
 from app.console_documents import logs_document
 from app.errors import invalid
 from app.execution_errors import failure_of
@@ -23,13 +24,16 @@ from app.sandbox.outcomes import (
     Report,
     Succeeded,
 )
+from app.sandbox.schema_checks import Checks
+from app.schemas.checks import describe_schema, load_checks
+from app.schemas.pinned import SchemaVersionRef
 from app.scripts.model import Sample, SampleReceipt
 from app.scripts.params import NO_PARAMS
-from app.scripts.upload_check import UNCHECKED, cannot_check
+from app.scripts.version_schemas import NO_SCHEMAS, VersionSchemas
 from app.settings import Settings
 
 
-async def run_sample(
+async def run_sample(  # noqa: PLR0913 - one keyword for each part of the request
     resources: Resources,
     caller: Caller,
     source: bytes,
@@ -39,14 +43,22 @@ async def run_sample(
     limits: LimitChoice,
     seed: int | None,
     io: Io = Io.JSON,
+    schemas: VersionSchemas = NO_SCHEMAS,
 ) -> Sample:
     """Run a source on a sample as an execution would. Raises CheckBusy, TooManyChecks.
 
     Limits are at most an execution's defaults, since other uploads wait meanwhile.
     """
     in_force = limits_of_sample(resources.settings, limits)
+    checks = await load_checks(resources, caller.tenant, input=schemas.input, output=schemas.output)
     job = job_of_sample(
-        source, tenant=str(caller.tenant), params=params, limits=in_force, seed=seed, io=io
+        source,
+        tenant=str(caller.tenant),
+        params=params,
+        limits=in_force,
+        seed=seed,
+        io=io,
+        checks=checks,
     )
     report, output = await _run(resources, caller, job, sample)
     if isinstance(report.outcome, Crashed):
@@ -60,6 +72,8 @@ async def run_sample(
         output=output,
         limits=in_force,
         v8_version=resources.sandbox.v8_version,
+        input_schema=await describe_schema(resources, caller.tenant, schemas.input),
+        output_schema=await describe_schema(resources, caller.tenant, schemas.output),
     )
 
 
@@ -80,6 +94,7 @@ def job_of_sample(
     limits: Limits,
     seed: int | None,
     io: Io = Io.JSON,
+    checks: Checks | None = None,
 ) -> Job:
     """Make the job of a run that is not stored; without a seed, it gets a random one."""
     return Job(
@@ -95,10 +110,11 @@ def job_of_sample(
         ),
         context=Context(params=NO_PARAMS if params is None else params.decode()),
         io=io,
+        checks=checks,
     )
 
 
-def sample_of(
+def sample_of(  # noqa: PLR0913 - one keyword for each part of the receipt
     job: Job,
     report: Report,
     *,
@@ -107,6 +123,8 @@ def sample_of(
     output: bytes,
     limits: Limits,
     v8_version: str,
+    input_schema: SchemaVersionRef | UnsetType = UNSET,
+    output_schema: SchemaVersionRef | UnsetType = UNSET,
 ) -> Sample:
     """Describe a run that is not stored, as an execution would be described."""
     failure = failure_of(report.outcome)
@@ -125,6 +143,8 @@ def sample_of(
         run_ms=report.usage.run_ms,
         cpu_ms=report.usage.cpu_ms,
         peak_memory_bytes=report.usage.peak_memory_bytes,
+        input_schema=input_schema,
+        output_schema=output_schema,
     )
     logs = Raw(logs_document(report))
     if failure is None:
@@ -147,11 +167,8 @@ async def _run(
     async def sink(chunk: bytes) -> None:
         output.extend(chunk)
 
-    try:
-        async with resources.checks.turn(caller.tenant, weight=caller.weight):
-            report = await resources.sandbox.run(job, payload=sample, sink=sink)
-    except UNCHECKED as error:
-        raise cannot_check(error) from None
+    async with check_turn(resources, caller):
+        report = await resources.sandbox.run(job, payload=sample, sink=sink)
     return report, bytes(output)
 
 

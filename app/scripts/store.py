@@ -11,9 +11,11 @@ from app.limits import LimitChoice
 from app.quotas.errors import QuotaExceeded
 from app.quotas.model import Caps
 from app.sandbox.outcomes import Io, ScriptKind
+from app.schemas.pinned import columns_of, key_of, ref_column
 from app.scripts.model import Script, Version
 from app.scripts.problems import NameTaken
 from app.scripts.resolution_store import id_or_name
+from app.scripts.version_schemas import NO_SCHEMAS, VersionSchemas
 from app.sql_parameters import in_order
 
 # The function is in migrations/sql/quota_against_upload_v2.sql.
@@ -71,7 +73,11 @@ WITH parameters AS NOT MATERIALIZED (
            $7::bigint AS max_output_bytes,
            $8::text AS note,
            $9::text[] AS kinds,
-           $10::text AS io
+           $10::text AS io,
+           $11::uuid AS input_schema_id,
+           $12::integer AS input_schema_version,
+           $13::uuid AS output_schema_id,
+           $14::integer AS output_schema_version
 ),
 newest AS (
     SELECT coalesce(max(v.version), 0) AS version
@@ -81,17 +87,20 @@ newest AS (
 )
 INSERT INTO script_versions
        (tenant_id, script_id, version, source, sha256,
-        wall_ms, max_cpu_ms, memory_bytes, max_output_bytes, note, kinds, io)
+        wall_ms, max_cpu_ms, memory_bytes, max_output_bytes, note, kinds, io,
+        input_schema_id, input_schema_version, output_schema_id, output_schema_version)
 SELECT parameters.tenant_id, parameters.script_id, newest.version + 1, parameters.source,
        sha256(parameters.source), parameters.wall_ms, parameters.max_cpu_ms,
        parameters.memory_bytes, parameters.max_output_bytes, parameters.note,
-       parameters.kinds, parameters.io
+       parameters.kinds, parameters.io,
+       parameters.input_schema_id, parameters.input_schema_version,
+       parameters.output_schema_id, parameters.output_schema_version
 FROM parameters, newest
 RETURNING version
 """
 
 
-async def insert_version(
+async def insert_version(  # noqa: PLR0913 - one keyword for each part of a version
     conn: Connection,
     tenant: UUID,
     script_id: UUID,
@@ -99,6 +108,7 @@ async def insert_version(
     source: bytes,
     kinds: Sequence[ScriptKind] = (ScriptKind.PROCESS,),
     io: Io = Io.JSON,
+    schemas: VersionSchemas = NO_SCHEMAS,
     limits: LimitChoice,
     note: str,
 ) -> int:
@@ -115,16 +125,20 @@ async def insert_version(
         note=note,
         kinds=kinds,
         io=io,
+        **columns_of(schemas.input, "input"),
+        **columns_of(schemas.output, "output"),
     )
     version: int = await conn.fetchval(INSERT_VERSION, *values)
     return version
 
 
 # The newest version is at the end of the primary key: one index probe for each script.
-_SCRIPTS = """
+_SCRIPTS = f"""
 SELECT s.id, s.name, s.description, s.created_at, s.updated_at, s.archived_at,
        v.version, encode(v.sha256, 'hex') AS sha256, v.size_bytes, v.wall_ms,
        v.max_cpu_ms, v.memory_bytes, v.max_output_bytes, v.note, v.kinds, v.io,
+       {ref_column("v", "input")} AS input_schema,
+       {ref_column("v", "output")} AS output_schema,
        v.created_at AS version_created_at
 FROM scripts AS s
 CROSS JOIN LATERAL (
@@ -134,7 +148,7 @@ CROSS JOIN LATERAL (
     LIMIT 1
 ) AS v
 WHERE s.tenant_id = $1
-"""
+"""  # noqa: S608 - put together from constants
 
 SELECT_SCRIPT = _SCRIPTS + "AND (s.id = $2 OR s.name = $3)"
 
@@ -202,7 +216,8 @@ async def update_script(
 
 
 SELECT_NEWEST_SOURCE = """
-SELECT source, wall_ms, max_cpu_ms, memory_bytes, max_output_bytes, kinds, io, version
+SELECT source, wall_ms, max_cpu_ms, memory_bytes, max_output_bytes, kinds, io, version,
+       input_schema_id, input_schema_version, output_schema_id, output_schema_version
 FROM script_versions
 WHERE tenant_id = $1 AND script_id = $2
 ORDER BY version DESC
@@ -218,6 +233,7 @@ async def newest_is(
     source: bytes,
     kinds: Sequence[ScriptKind],
     io: Io,
+    schemas: VersionSchemas,
     limits: LimitChoice,
 ) -> int | None:
     """Return the newest version's number if it is the same, else None.
@@ -227,17 +243,22 @@ async def newest_is(
     row = await conn.fetchrow(SELECT_NEWEST_SOURCE, tenant, script_id)
     if row is None or row["source"] != source or _limits(row) != limits:
         return None
-    return row["version"] if (row["kinds"], row["io"]) == (list(kinds), io) else None
+    named = VersionSchemas(input=key_of(row, "input"), output=key_of(row, "output"))
+    same = (row["kinds"], row["io"], named) == (list(kinds), io, schemas)
+    return row["version"] if same else None
 
 
-_VERSIONS = """
-SELECT version, encode(sha256, 'hex') AS sha256, size_bytes, wall_ms, max_cpu_ms, memory_bytes,
-       max_output_bytes, note, kinds, io, created_at
-FROM script_versions
-WHERE tenant_id = $1 AND script_id = $2
-"""
+_VERSIONS = f"""
+SELECT v.version, encode(v.sha256, 'hex') AS sha256, v.size_bytes, v.wall_ms, v.max_cpu_ms,
+       v.memory_bytes, v.max_output_bytes, v.note, v.kinds, v.io,
+       {ref_column("v", "input")} AS input_schema,
+       {ref_column("v", "output")} AS output_schema,
+       v.created_at
+FROM script_versions AS v
+WHERE v.tenant_id = $1 AND v.script_id = $2
+"""  # noqa: S608 - put together from constants
 
-SELECT_VERSION = _VERSIONS + "AND version = $3"
+SELECT_VERSION = _VERSIONS + "AND v.version = $3"
 
 
 async def select_version(
@@ -263,7 +284,7 @@ async def select_source(
     return source
 
 
-SELECT_VERSION_PAGE = _VERSIONS + "AND version < $3 ORDER BY version DESC LIMIT $4"
+SELECT_VERSION_PAGE = _VERSIONS + "AND v.version < $3 ORDER BY v.version DESC LIMIT $4"
 
 
 async def select_version_page(

@@ -1,29 +1,18 @@
 """Check a source: compile and run its top level in a sandbox, and lint it."""
 
-from typing import Final
-
-import structlog
 from msgspec import Struct
 from msgspec.structs import asdict
 
 from app.auth.callers import Caller
-from app.fair_queue import FairQueueFull, TenantQueueFull
+from app.check_turns import UNCHECKED, cannot_check, check_turn
 from app.limits import MAX_SOURCE_BYTES
 from app.lint.diagnostics import Code
 from app.lint.positions import Positions
 from app.resources import Resources
 from app.sandbox.outcomes import Finding, ScriptKind
-from app.sandbox.pool import PoolBusy
-from app.sandbox.zygote_client import SandboxUnavailable
 from app.scripts.advice import advise
 from app.scripts.findings import finding_at, merge
-from app.scripts.problems import CheckBusy, InvalidScript, SourceTooLarge, TooManyChecks
-
-log = structlog.get_logger(__name__)
-
-# The reasons why a source cannot be checked now; `cannot_check` makes problems of them.
-UNCHECKED: Final = (TenantQueueFull, FairQueueFull, PoolBusy, SandboxUnavailable)
-_RETRY_AFTER: Final = {"Retry-After": "1"}
+from app.scripts.problems import InvalidScript, SourceTooLarge
 
 
 class CheckedSource(Struct, frozen=True):
@@ -44,9 +33,9 @@ async def check_source(resources: Resources, caller: Caller, source: str) -> Che
         raise SourceTooLarge(
             f"the source has {len(encoded)} bytes; the limit is {MAX_SOURCE_BYTES}"
         )
+    async with check_turn(resources, caller):
+        examined = await resources.sandbox.examine(encoded, tenant=str(caller.tenant))
     try:
-        async with resources.checks.turn(caller.tenant, weight=caller.weight):
-            examined = await resources.sandbox.examine(encoded, tenant=str(caller.tenant))
         report = await resources.linter.lint(encoded, tenant=caller.tenant, weight=caller.weight)
     except UNCHECKED as error:
         raise cannot_check(error) from None
@@ -56,19 +45,6 @@ async def check_source(resources: Resources, caller: Caller, source: str) -> Che
     if errors:
         raise _invalid_script(advise(errors, encoded), warnings)
     return CheckedSource(encoded, warnings, examined.kinds)
-
-
-def cannot_check(error: Exception) -> CheckBusy | TooManyChecks:
-    """Make the problem for a source that cannot be checked now.
-
-    Why a sandbox died concerns the operator only, and goes to the log.
-    """
-    if isinstance(error, TenantQueueFull):
-        return TooManyChecks(str(error), headers=_RETRY_AFTER)
-    log.warning("check.unavailable", reason=str(error))
-    if isinstance(error, SandboxUnavailable):
-        return CheckBusy("no sandbox can be started at the moment", headers=_RETRY_AFTER)
-    return CheckBusy(str(error), headers=_RETRY_AFTER)
 
 
 def invalid_utf8(source: bytes, offset: int) -> InvalidScript:

@@ -33,8 +33,8 @@ async def add_version(
     """Add a version.
 
     Versions are numbered from 1 and never change. From now on, an execution whose reference
-    names no version runs this one. If the newest version has the same source and limits, no
-    version is added and that one is returned, with 200. The body has the same three forms as a
+    names no version runs this one. If the newest version has the same source, limits and schemas,
+    no version is added and that one is returned, with 200. The body has the same three forms as a
     new script.
     """
     key = idempotency_key_of(request)

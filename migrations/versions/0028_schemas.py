@@ -1,15 +1,11 @@
 """Schemas: JSON Schemas with immutable versions and aliases, and the scopes of data quality."""
 
-from pathlib import Path
-
 from alembic import op
 
 revision = "0028"
 down_revision = "0027"
 branch_labels = None
 depends_on = None
-
-_SQL = Path(__file__).parents[1] / "sql"
 
 UP = (
     """
@@ -20,7 +16,6 @@ UP = (
         description   text        NOT NULL DEFAULT '',
         compatibility text        NOT NULL DEFAULT 'none'
                                   CHECK (compatibility IN ('none', 'backward', 'forward', 'full')),
-        last_version  integer     NOT NULL DEFAULT 0 CHECK (last_version >= 0),
         archived_at   timestamptz,
         created_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
         updated_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
@@ -33,6 +28,7 @@ UP = (
         version    integer     NOT NULL CHECK (version > 0),
         tenant_id  uuid        NOT NULL REFERENCES tenants,
         document   bytea       NOT NULL CHECK (octet_length(document) <= 1048576),
+        size_bytes integer     NOT NULL GENERATED ALWAYS AS (octet_length(document)) STORED,
         sha256     bytea       NOT NULL GENERATED ALWAYS AS (sha256(document)) STORED,
         strict     boolean     NOT NULL,
         note       text        NOT NULL DEFAULT '',
@@ -56,7 +52,8 @@ UP = (
     """
     CREATE TABLE schema_aliases (
         schema_id  uuid        NOT NULL REFERENCES schemas,
-        alias      text        NOT NULL CHECK (alias ~ '^[a-z][a-z0-9._-]{0,62}$' AND alias <> 'latest'),
+        alias      text        NOT NULL
+                   CHECK (alias ~ '^[a-z][a-z0-9._-]{0,62}$' AND alias <> 'latest'),
         tenant_id  uuid        NOT NULL REFERENCES tenants,
         version    integer     NOT NULL,
         updated_at timestamptz NOT NULL DEFAULT clock_timestamp(),
@@ -64,6 +61,8 @@ UP = (
         FOREIGN KEY (schema_id, version) REFERENCES schema_versions
     )
     """,
+    "CREATE INDEX schemas_page_idx ON schemas (tenant_id, id DESC)",
+    "CREATE INDEX schema_versions_tenant_idx ON schema_versions (tenant_id)",
     """
     CREATE TRIGGER schema_versions_are_immutable BEFORE UPDATE ON schema_versions
     FOR EACH ROW EXECUTE FUNCTION refuse_version_change()
@@ -114,7 +113,7 @@ def downgrade() -> None:
             FROM api_keys
         ) AS l
         WHERE l.id = k.id AND k.scopes && ARRAY[{removed}]
-    """)
+    """)  # noqa: S608 - put together from constants
     _allow_scopes(f"{_SCOPES}, 'admin'")
     for table in ("schema_aliases", "schema_references", "schema_versions", "schemas"):
         op.execute(f"DROP TABLE {table}")

@@ -1,4 +1,8 @@
-"""Checks: scripts and datasets name the schemas that their data must satisfy."""
+"""Checks: scripts and datasets name the schemas that their data must satisfy.
+
+A worker of the release before ignores them: they are named once all workers are of this release. A
+downgrade forgets them.
+"""
 
 from pathlib import Path
 
@@ -23,14 +27,16 @@ _KINDS = (
     "worker_lost",
 )
 _NEW_KINDS = ("input_schema_mismatch", "output_schema_mismatch")
+_CHECKED = (
+    ("script_versions", "input", "what `process` and `map` get must satisfy it; NULL: unchecked"),
+    ("script_versions", "output", "what they return must satisfy it; NULL: unchecked"),
+    ("datasets", "record", "each record must satisfy it; NULL: unchecked"),
+    ("runs", "record", "that of the dataset which takes the output, as the run was accepted"),
+)
 
 
 def upgrade() -> None:
-    for table, side in (
-        ("script_versions", "input"),
-        ("script_versions", "output"),
-        ("datasets", "record"),
-    ):
+    for table, side, comment in _CHECKED:
         op.execute(f"""
             ALTER TABLE {table}
             ADD COLUMN {side}_schema_id uuid,
@@ -40,6 +46,10 @@ def upgrade() -> None:
             ADD CONSTRAINT {table}_{side}_schema_fkey
                 FOREIGN KEY ({side}_schema_id, {side}_schema_version) REFERENCES schema_versions
         """)
+        quoted = comment.replace(":", "\\:")
+        op.execute(f"COMMENT ON COLUMN {table}.{side}_schema_id IS '{quoted}'")
+    for name in ("input_of_execution_v2", "finish_execution_v6"):
+        op.execute((_SQL / f"{name}.sql").read_text(encoding="utf-8"))
     _allow_kinds(_KINDS + _NEW_KINDS)
 
 
@@ -53,11 +63,9 @@ def downgrade() -> None:
         WHERE error_kind = 'output_schema_mismatch'
     """)
     _allow_kinds(_KINDS)
-    for table, side in (
-        ("script_versions", "input"),
-        ("script_versions", "output"),
-        ("datasets", "record"),
-    ):
+    op.execute("DROP PROCEDURE finish_execution_v6")
+    op.execute("DROP FUNCTION input_of_execution_v2")
+    for table, side, _ in _CHECKED:
         op.execute(f"""
             ALTER TABLE {table}
             DROP COLUMN {side}_schema_id, DROP COLUMN {side}_schema_version

@@ -14,7 +14,7 @@ _SQL = Path(__file__).parents[1] / "sql"
 UP = (
     """
     CREATE TABLE dead_letters (
-        id             uuid        PRIMARY KEY,
+        id             uuid        NOT NULL,
         tenant_id      uuid        NOT NULL REFERENCES tenants,
         pipe_id        uuid        NOT NULL,
         event_id       text        COLLATE "C" NOT NULL
@@ -38,7 +38,10 @@ UP = (
         failed_at      timestamptz NOT NULL DEFAULT clock_timestamp(),
         moved_at       timestamptz,
         erased_at      timestamptz,
-        CONSTRAINT dead_letters_event_key UNIQUE (pipe_id, event_id, sha256),
+        -- Not by the id alone: its index would give the order of a tenant's letters, too, and pass
+        -- over those of all others.
+        PRIMARY KEY (tenant_id, id),
+        CONSTRAINT dead_letters_event_key UNIQUE (event_id, pipe_id, sha256),
         CONSTRAINT dead_letters_event_check CHECK ((event IS NULL) = (state = 'erased')),
         CONSTRAINT dead_letters_moved_check CHECK (state <> 'moved' OR moved_at IS NOT NULL),
         CONSTRAINT dead_letters_erased_check CHECK ((state = 'erased') = (erased_at IS NOT NULL)),
@@ -48,7 +51,6 @@ UP = (
             CHECK (num_nulls(script_id, script_version) IN (0, 2))
     )
     """,
-    "CREATE INDEX dead_letters_tenant_idx ON dead_letters (tenant_id, id)",
     "CREATE INDEX dead_letters_pipe_idx ON dead_letters (tenant_id, pipe_id, id)",
     # Those that a re-drive can try, however many have been moved.
     "CREATE INDEX dead_letters_dead_idx ON dead_letters (tenant_id, id) WHERE state = 'dead'",

@@ -1,9 +1,9 @@
 """An upload that cannot be checked now is refused without internal details."""
 
+from app.check_turns import cannot_check
 from app.fair_queue import FairQueueFull, TenantQueueFull
 from app.sandbox.pool import PoolBusy
 from app.sandbox.zygote_client import SandboxUnavailable
-from app.scripts.upload_check import cannot_check
 
 
 def test_the_message_of_a_dead_sandbox_goes_to_the_operator_only() -> None:

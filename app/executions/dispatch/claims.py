@@ -19,6 +19,7 @@ from app.executions.model import Claim, Finish, SlotUsage
 from app.limits import WORKER_TIMEOUT_SECONDS, Limits
 from app.payloads.model import StoredPayload
 from app.sandbox.pool import Room
+from app.schemas.pinned import key_of
 from app.sql_parameters import in_order
 
 # The function is in migrations/sql/claim_executions_v4.sql.
@@ -26,14 +27,14 @@ CLAIM = """
 SELECT c.id, c.tenant_id, c.lease_token, c.attempts, c.wall_ms, c.max_cpu_ms, c.memory_bytes,
        c.max_output_bytes, c.seed, c.clock_ms, c.created_at, c.source, c.sha256, c.size_bytes,
        c.body, c.blob_key, c.script, c.version, c.labels, c.params, c.request_id, c.held,
-       c.passed_over, c.batch_id, c.run_id, i.io, i.media_type
+       c.passed_over, c.batch_id, c.run_id, i.*
 FROM claim_executions_v4(
     worker => $1, most => $2, ahead => $3, lease_seconds => $4, default_max_running => $5,
     served => $6, served_seconds => $7,
     room_bytes => $8, largest_bytes => $9, overhead_bytes => $10, may_wait => $11,
     seen_within_seconds => $12, only_executions => $13
 ) AS c
-CROSS JOIN LATERAL input_of_execution_v1(tenant => c.tenant_id, execution => c.id) AS i
+CROSS JOIN LATERAL input_of_execution_v2(tenant => c.tenant_id, execution => c.id) AS i
 """
 
 
@@ -141,10 +142,10 @@ async def renew(
     return {row["lease_token"] for row in rows}
 
 
-# The procedure is in migrations/sql/finish_execution_v5.sql. It commits, so no transaction may be
+# The procedure is in migrations/sql/finish_execution_v6.sql. It commits, so no transaction may be
 # open around it, and then notifies the readers that wait (app/notifications.py).
 FINISH = """
-CALL finish_execution_v5(
+CALL finish_execution_v6(
     execution => $1,
     token => $2,
     its_status => $3,
@@ -303,7 +304,12 @@ async def rescue_expired(
 
 def claim_of(row: asyncpg.Record) -> Claim:
     """Convert a row of CLAIM."""
-    parts = {"limits": from_row(Limits, row), "input": from_row(StoredPayload, row)}
+    parts = {
+        "limits": from_row(Limits, row),
+        "input": from_row(StoredPayload, row),
+        "input_schema": key_of(row, "input"),
+        "output_schema": key_of(row, "output"),
+    }
     return msgspec.convert({**row, **parts}, Claim)
 
 

@@ -17,7 +17,8 @@ from app.payloads.model import StoredPayload
 from app.payloads.reader import payload_of
 from app.payloads.writer import PayloadWriter
 from app.resources import Resources
-from app.sandbox.outcomes import Crashed, Report, Succeeded
+from app.sandbox.outcomes import Crashed, Job, Report, Succeeded
+from app.schemas.checks import load_checks
 
 log = structlog.get_logger(__name__)
 
@@ -89,10 +90,14 @@ async def run(resources: Resources, claim: Claim, usage: ResourceUsage) -> Finis
     failure of the script gets none. `usage` grows with each cell, also when this is cancelled.
     Raises HOST_TROUBLE and BlobMissing.
     """
-    report, result = await _run_in_cell(resources, claim, usage)
+    checks = await load_checks(
+        resources, claim.tenant_id, input=claim.input_schema, output=claim.output_schema
+    )
+    job = job_of(claim, checks=checks)
+    report, result = await _run_in_cell(resources, claim, job, usage)
     if isinstance(report.outcome, Crashed):
         log.warning("execution.cell_crashed", id=str(claim.id), detail=report.outcome.detail)
-        report, result = await _run_in_cell(resources, claim, usage, fresh=True)
+        report, result = await _run_in_cell(resources, claim, job, usage, fresh=True)
     return finish_of(
         report, failure_of(report.outcome), result, usage, resources.sandbox.v8_version
     )
@@ -107,7 +112,7 @@ class _NotSucceeded(Exception):
 
 
 async def _run_in_cell(
-    resources: Resources, claim: Claim, usage: ResourceUsage, *, fresh: bool = False
+    resources: Resources, claim: Claim, job: Job, usage: ResourceUsage, *, fresh: bool = False
 ) -> tuple[Report, StoredPayload | None]:
     # With the token in the key, a late report never overwrites the next attempt's result.
     key = f"{claim.tenant_id}/results/{claim.id}-{claim.lease_token}"
@@ -115,7 +120,7 @@ async def _run_in_cell(
     try:
         async with writer:
             report = await resources.sandbox.run(
-                job_of(claim),
+                job,
                 payload=payload_of(resources.blobs, claim.input),
                 sink=writer.write,
                 fresh=fresh,

@@ -8,10 +8,11 @@ from app.losses import warnings_document
 from app.payloads.model import StoredPayload
 from app.payloads.writer import stored_inline
 from app.sandbox.outcomes import Context, Job, Limits, Report
+from app.sandbox.schema_checks import Checks
 from app.scripts.params import NO_PARAMS
 
 
-def job_of(claim: Claim, *, params: bytes | None = None) -> Job:
+def job_of(claim: Claim, *, params: bytes | None = None, checks: Checks | None = None) -> Job:
     """Return the job of a claim; a part of a run has the `params` of the run."""
     params = claim.params if params is None else params
     return Job(
@@ -35,6 +36,7 @@ def job_of(claim: Claim, *, params: bytes | None = None) -> Job:
         ),
         io=claim.io,
         media_type=claim.input.media_type or JSON_TYPE,
+        checks=checks,
     )
 
 

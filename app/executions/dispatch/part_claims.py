@@ -16,12 +16,12 @@ CLAIM_PARTS = """
 SELECT c.id, c.tenant_id, c.lease_token, c.attempts, c.wall_ms, c.max_cpu_ms, c.memory_bytes,
        c.max_output_bytes, c.seed, c.clock_ms, c.created_at, c.source, c.sha256, c.size_bytes,
        c.body, c.blob_key, c.script, c.version, c.labels, c.params, c.request_id, c.run_id,
-       i.io, i.media_type
+       i.*
 FROM claim_parts_v1(
     worker => $1, most => $2, lease_seconds => $3, default_max_running => $4,
     served => $5, served_seconds => $6, max_memory_bytes => $7
 ) AS c
-CROSS JOIN LATERAL input_of_execution_v1(tenant => c.tenant_id, execution => c.id) AS i
+CROSS JOIN LATERAL input_of_execution_v2(tenant => c.tenant_id, execution => c.id) AS i
 """
 
 

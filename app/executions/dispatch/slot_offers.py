@@ -55,9 +55,9 @@ async def withdraw(conn: Connection, worker: UUID, *, above: int = 0) -> None:
 BEGIN_EXECUTION = """
 SELECT c.id, c.tenant_id, c.lease_token, c.attempts, c.wall_ms, c.max_cpu_ms, c.memory_bytes,
        c.max_output_bytes, c.seed, c.clock_ms, c.created_at, c.source, c.sha256, c.size_bytes,
-       c.body, c.blob_key, c.script, c.version, c.labels, c.params, c.request_id, i.io, i.media_type
+       c.body, c.blob_key, c.script, c.version, c.labels, c.params, c.request_id, i.*
 FROM begin_execution_v1(execution => $1, token => $2, lease_seconds => $3) AS c
-CROSS JOIN LATERAL input_of_execution_v1(tenant => c.tenant_id, execution => c.id) AS i
+CROSS JOIN LATERAL input_of_execution_v2(tenant => c.tenant_id, execution => c.id) AS i
 """
 
 

@@ -1,11 +1,11 @@
 """Read the outcomes that come with notifications.
 
 The procedure that records an outcome writes the row that a reader would read after its commit
-(migrations/sql/finish_execution_v5.sql); the response is therefore the same, byte for byte.
+(migrations/sql/finish_execution_v6.sql); the response is therefore the same, byte for byte.
 """
 
 from datetime import datetime
-from typing import Final, TypedDict
+from typing import Any, Final, TypedDict
 from uuid import UUID
 
 import msgspec
@@ -54,6 +54,8 @@ class _OutcomeRow(TypedDict):
     script_name: str
     version: int
     script_sha256: str
+    input_schema: dict[str, Any] | None
+    output_schema: dict[str, Any] | None
     input_sha256: str
     input_bytes: int
     input_type: str | None

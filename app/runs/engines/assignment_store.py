@@ -25,7 +25,8 @@ WITH taken AS (
 SELECT t.id, t.tenant_id, t.lease_token, t.attempts, t.wall_ms, t.max_cpu_ms, t.memory_bytes,
        t.max_output_bytes, t.seed, t.clock_ms, t.created_at, v.source, i.sha256, i.size_bytes,
        i.body, i.blob_key, s.name AS script, t.version, t.labels, p.body AS params, t.request_id,
-       t.run_id, v.io, i.media_type
+       t.run_id, v.io, i.media_type, v.input_schema_id, v.input_schema_version, v.output_schema_id,
+       v.output_schema_version
 FROM taken AS t
 JOIN script_versions AS v ON v.script_id = t.script_id AND v.version = t.version
 JOIN scripts AS s ON s.id = t.script_id

@@ -5,16 +5,18 @@ import { refuseEndless } from "./cycles.js";
 import { addDocument, locationOf, newLibrary } from "./documents.js";
 import { MAX_ERRORS, newCollectingRun, newRun, SchemaError } from "./errors.js";
 import {
-  append, freeze, getPrototypeOf, newDictionary, newMap, newPlainList, RangeErrorPrototype,
+  append, freeze, getPrototypeOf, hasOwn, keys, newDictionary, newMap, newPlainList,
+  RangeErrorPrototype,
 } from "./primordials.js";
 import { compileDynamicTargets, MAX_DEPTH, TOO_DEEP } from "./references.js";
 
 const TOO_DEEP_TEXT = `is nested too deeply, or its schema refers to itself more than ${MAX_DEPTH} times`;
 
 // The options, all of which are optional: the `uri` of the schema, a `registry` of schemas by URI,
-// `strict`, `formats` (whether `format` asserts), the `dialect` of schemas without `$schema`, and
-// `trusted`: all these schemas have passed the check against their meta-schemas before, which takes
-// most of the time in a new context. Throws SchemaError. Schemas and documents come from JSON.parse.
+// `strict` (for all of them, or an object whose members are the URIs of those that are), `formats`
+// (whether `format` asserts), the `dialect` of schemas without `$schema`, and `trusted`: all these
+// schemas have passed the check against their meta-schemas before, which takes most of the time in
+// a new context. Throws SchemaError. Schemas and documents come from JSON.parse.
 export const compile = (schema, options) => {
   return compileWith(schema, { ...DEFAULTS, ...options });
 };
@@ -35,7 +37,7 @@ const compileWith = (schema, options, isMain = true) => {
   try {
     const place = addDocument(program.library, options.uri, schema, isMain);
     if (problems.length === 0) {
-      const node = program.nodeOf(place, options.strict, "$schema");
+      const node = program.nodeOf(place, program.strict, "$schema");
       root = { node, scope: { resource: place.resource, up: null } };
       compileDynamicTargets(program);
       refuseEndless(program);
@@ -66,14 +68,21 @@ const newProgram = (options, problems) => {
     if (errors.length > 0) throw new SchemaError(problems);
   };
   const registry = options.registry === null ? newDictionary() : options.registry;
+  const strictness = strictnessOf(options.strict);
   const program = {
     library: newLibrary({ registry, metaschemas, dialect: options.dialect, problem, check }),
-    problem, strict: options.strict, formats: options.formats,
+    problem, strict: strictness.any, isStrict: strictness.isStrict, formats: options.formats,
     open: newMap(), closed: newMap(), nodes: [],
     entered: newDictionary(), resources: [], dynamicRefs: [],
     nodeOf: (place, closed, keyword) => nodeOf(program, place, closed, keyword),
   };
   return program;
+};
+
+// Whether any schema is strict, and whether one that is registered under a URI is.
+const strictnessOf = (strict) => {
+  if (typeof strict === "boolean") return { any: strict, isStrict: () => strict };
+  return { any: keys(strict).length > 0, isStrict: (uri) => hasOwn(strict, uri) };
 };
 
 const metaValidators = newDictionary();

@@ -5,7 +5,7 @@ import { fail } from "./errors.js";
 import { add, addLate, below, childNode, inPlaceNode, whereOf } from "./nodes.js";
 import { compilePattern } from "./patterns.js";
 import { append, hasOwn, isArray, keys, matches, newDictionary, stringify } from "./primordials.js";
-import { describes, refusal } from "./strictness.js";
+import { closes, refusal } from "./strictness.js";
 
 const MAX_REMEMBERED = 64;
 const NO_MEMBER = { name: null, node: null, required: 0 };
@@ -74,7 +74,7 @@ const restOf = (context) => {
   if (has("additionalProperties")) {
     return childNode(context, schema.additionalProperties, "additionalProperties");
   }
-  return closed && describes(context) ? { test: refusal(context) } : null;
+  return closed && closes(context) ? { test: refusal(context) } : null;
 };
 
 const membersTest = (context, table, requiredCount, patterns, rest) => {

@@ -10,7 +10,7 @@ const uncurry = (method) => Function.prototype.call.bind(method);
 export const { isArray } = Array;
 export const { freeze, hasOwn, keys } = Object;
 export const { defineProperty, getPrototypeOf, setPrototypeOf } = Reflect;
-export const { stringify } = JSON;
+export const { parse: parseJson, stringify } = JSON;
 export const { isSafeInteger } = Number;
 export const toText = String;
 export const toNumber = Number;

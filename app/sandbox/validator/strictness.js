@@ -3,7 +3,9 @@
 // A field is registered if a schema that the object satisfies evaluates it; `additionalProperties`
 // and `unevaluatedProperties` evaluate all fields, so an object that has them says otherwise. Only
 // objects that a schema describes are closed: by `properties`, `patternProperties`, or a `type`
-// that allows objects. Conditions (`if`, `not`, the keys of dependencies) describe nothing.
+// that allows objects. A schema that is registered on its own is strict, or not, by itself: no
+// reference from or to it changes that. Conditions (`if`, `not`, the keys of dependencies) describe
+// nothing.
 
 import { newSeen } from "./annotations.js";
 import { locationOf } from "./documents.js";
@@ -13,7 +15,10 @@ import { isArray, keys } from "./primordials.js";
 
 const UNREGISTERED = "is not registered by the schema";
 
-export const describes = ({ schema, has }) => {
+export const closes = (context) =>
+  context.program.isStrict(context.place.document.uri) && describes(context);
+
+const describes = ({ schema, has }) => {
   if (has("properties") || has("patternProperties")) return true;
   if (!has("type")) return false;
   if (!isArray(schema.type)) return schema.type === "object";
@@ -22,7 +27,7 @@ export const describes = ({ schema, has }) => {
 };
 
 export const describe = (context) => {
-  if (!describes(context)) return;
+  if (!closes(context)) return;
   const location = locationOf(context.place);
   add(context, "object", (value, at, run, seen) => {
     if (seen !== null && seen.described === null) seen.described = location;

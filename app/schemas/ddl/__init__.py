@@ -1,0 +1,1 @@
+"""Tables: the statement that creates a table for the documents of a schema."""

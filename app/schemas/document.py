@@ -1,0 +1,257 @@
+"""Registered schemas as Python values, and where their references lead."""
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+from urllib.parse import unquote
+
+from msgspec import Struct
+
+from app.schemas.uris import resolve_uri
+
+DRAFT_7: Final = "http://json-schema.org/draft-07/schema"
+_MAX_DEPTH: Final = 200
+
+# How a keyword's value holds schemas; names and values of other keywords hold none.
+_ONE: Final = frozenset(
+    ["additionalItems", "additionalProperties", "contains", "contentSchema", "else", "if", "items", "not", "propertyNames", "then", "unevaluatedItems", "unevaluatedProperties"]
+)
+_LISTS: Final = frozenset(["allOf", "anyOf", "items", "oneOf", "prefixItems"])
+_MAPS: Final = frozenset(
+    ["$defs", "definitions", "dependencies", "dependentSchemas", "patternProperties", "properties"]
+)
+
+
+class SchemaProblem(Exception):
+    """A schema cannot be read as a whole; carries where.
+
+    Attributes:
+        pointer: the place in the root document, or after ``URI#`` in another.
+        message: what the matter is, without the pointer.
+    """
+
+    def __init__(self, pointer: str, message: str) -> None:
+        """Keep both parts; the text of the exception begins with the pointer."""
+        super().__init__(f"{pointer}: {message}")
+        self.pointer = pointer
+        self.message = message
+
+
+class SchemaDocument(Struct, frozen=True):
+    """One version of a schema with everything that it refers to."""
+
+    uri: str
+    documents: Mapping[str, Any]
+    """Parsed schemas by URI: the version itself and its closure."""
+    strict: bool
+    """Whether objects refuse fields that the schema does not register."""
+
+
+def read_document(uri: str, texts: Mapping[str, bytes], *, strict: bool) -> SchemaDocument:
+    """Parse a version and its closure from their JSON texts, by URI.
+
+    Numbers become what V8 makes of them: integers beyond 2**53 are rounded to doubles.
+
+    Raises:
+        SchemaProblem: a text nests too deep, or is no JSON.
+    """
+    documents = {}
+    for name, text in texts.items():
+        try:
+            documents[name] = json.loads(text, parse_int=_integer, parse_constant=_refuse_constant)
+        except (ValueError, RecursionError) as error:
+            where = "" if name == uri else f"{name}#"
+            raise SchemaProblem(where, "is no JSON, or nests too deep") from error
+    return SchemaDocument(uri, documents, strict)
+
+
+def _integer(digits: str) -> int | float:
+    if len(digits) < len(str(2**53)):
+        return int(digits)
+    rounded = float(digits)
+    return int(rounded) if math.isfinite(rounded) else rounded
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is no JSON")
+
+
+class Resource(Struct, eq=False):
+    """A document, or a part of it with an ``$id`` of its own: what references start from."""
+
+    base: str
+    draft_7: bool
+    root: "Place | None" = None
+    anchors: dict[str, "Place"] = {}
+
+
+class Place(Struct, frozen=True, eq=False):
+    """A schema where it stands; each is one object, compared by identity."""
+
+    schema: Any
+    resource: Resource
+    document: str
+    pointer: str
+
+    def has(self, keyword: str) -> bool:
+        """Whether a keyword counts here: beside a ``$ref`` of draft 7, none does."""
+        schema = self.schema
+        if not isinstance(schema, dict) or keyword not in schema:
+            return False
+        return keyword == "$ref" or not (self.resource.draft_7 and "$ref" in schema)
+
+
+class Library:
+    """The places of a schema and its closure."""
+
+    def __init__(self, document: SchemaDocument) -> None:
+        """Index the identifiers of all documents.
+
+        Raises:
+            SchemaProblem: a schema nests too deep.
+        """
+        self.document = document
+        self._resources: dict[str, Resource] = {}
+        self._places: dict[tuple[str, str], Place] = {}
+        for uri, schema in document.documents.items():
+            # Without fragment: draft 7 is written with an empty one.
+            named = schema.get("$schema") if isinstance(schema, dict) else None
+            draft_7 = isinstance(named, str) and named.rstrip("#") == DRAFT_7
+            resource = Resource(uri, draft_7)
+            self._resources[uri] = resource
+            resource.root = self._scan(schema, resource, uri, "")
+
+    def root(self) -> Place:
+        """Return the place of the schema itself.
+
+        Raises:
+            SchemaProblem: there is no document of its URI.
+        """
+        root = self._places.get((self.document.uri, ""))
+        if root is None:
+            raise SchemaProblem("", f"there is no document {self.document.uri}")
+        return root
+
+    def inside(self, place: Place, *tokens: str | int) -> Place:
+        """Return the schema at these members and items of another, which must exist."""
+        value = place.schema
+        pointer = place.pointer
+        for token in tokens:
+            value = value[token]
+            pointer += f"/{escape_token(str(token))}"
+        known = self._places.get((place.document, pointer))
+        if known is None:
+            known = Place(value, place.resource, place.document, pointer)
+            self._places[place.document, pointer] = known
+        return known
+
+    def resolve(self, place: Place) -> Place:
+        """Return where the ``$ref`` of a place leads.
+
+        Raises:
+            SchemaProblem: it leads to nothing that is registered here.
+        """
+        reference = place.schema["$ref"]
+        uri, fragment = resolve_uri(place.resource.base, reference)
+        resource = self._resources.get(uri)
+        target = unquote(fragment)
+        found: Place | None = None
+        if resource is not None and resource.root is not None:
+            if not target:
+                found = resource.root
+            elif target.startswith("/"):
+                found = self._walk(resource.root, target)
+            else:
+                found = resource.anchors.get(target)
+        if found is None:
+            raise SchemaProblem(
+                self.location(place, "$ref"), f"refers to {reference}, which is not registered"
+            )
+        return found
+
+    def location(self, place: Place, *tokens: str | int) -> str:
+        """Return the pointer of a place, after ``URI#`` in another document than the root's."""
+        tail = "".join(f"/{escape_token(str(token))}" for token in tokens)
+        start = "" if place.document == self.document.uri else f"{place.document}#"
+        return f"{start}{place.pointer}{tail}"
+
+    def _walk(self, root: Place, pointer: str) -> Place | None:
+        place = root
+        value = root.schema
+        at = root.pointer
+        for token in map(unescape_token, pointer[1:].split("/")):
+            if isinstance(value, list) and token.isdecimal() and int(token) < len(value):
+                value = value[int(token)]
+            elif isinstance(value, dict) and token in value:
+                value = value[token]
+            else:
+                return None
+            at += f"/{escape_token(token)}"
+            place = self._places.get((root.document, at), place)
+        if not isinstance(value, dict | bool):
+            return None
+        known = self._places.get((root.document, at))
+        return known or self._scan(value, place.resource, root.document, at)
+
+    def _scan(self, schema: Any, outer: Resource, document: str, pointer: str) -> Place:
+        if pointer.count("/") > _MAX_DEPTH:
+            raise SchemaProblem(pointer, f"nests more than {_MAX_DEPTH} deep")
+        resource = self._resource(schema, outer, pointer)
+        place = Place(schema, resource, document, pointer)
+        self._places[document, pointer] = place
+        if resource.root is None:
+            resource.root = place
+        if isinstance(schema, dict):
+            for anchor in _anchors(schema, draft_7=resource.draft_7):
+                resource.anchors.setdefault(anchor, place)
+            for tail, inner in inner_schemas(schema):
+                self._scan(inner, resource, document, f"{pointer}{tail}")
+        return place
+
+    def _resource(self, schema: Any, outer: Resource, pointer: str) -> Resource:
+        named = schema.get("$id") if isinstance(schema, dict) else None
+        hidden = outer.draft_7 and isinstance(schema, dict) and "$ref" in schema
+        if not isinstance(named, str) or hidden or named.startswith("#"):
+            return outer
+        uri, _ = resolve_uri(outer.base, named)
+        if pointer == "":
+            self._resources.setdefault(uri, outer)
+            outer.base = uri
+            return outer
+        return self._resources.setdefault(uri, Resource(uri, outer.draft_7))
+
+
+def _anchors(schema: dict[str, Any], *, draft_7: bool) -> Iterator[str]:
+    if draft_7:
+        named = schema.get("$id")
+        if isinstance(named, str) and "#" in named and "$ref" not in schema:
+            yield named.partition("#")[2]
+        return
+    for keyword in ("$anchor", "$dynamicAnchor"):
+        if isinstance(schema.get(keyword), str):
+            yield schema[keyword]
+
+
+def inner_schemas(schema: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield the schemas directly inside one, each with its pointer from there."""
+    for keyword, held in schema.items():
+        if keyword in _LISTS and isinstance(held, list):
+            for index, inner in enumerate(held):
+                yield f"/{keyword}/{index}", inner
+        elif keyword in _MAPS and isinstance(held, dict):
+            for name, inner in held.items():
+                if isinstance(inner, dict | bool):
+                    yield f"/{keyword}/{escape_token(name)}", inner
+        elif keyword in _ONE and isinstance(held, dict | bool):
+            yield f"/{keyword}", held
+
+
+def escape_token(token: str) -> str:
+    """Write a member's name as a token of a JSON pointer (RFC 6901)."""
+    return token.replace("~", "~0").replace("/", "~1")
+
+
+def unescape_token(token: str) -> str:
+    """Read a token of a JSON pointer (RFC 6901)."""
+    return token.replace("~1", "/").replace("~0", "~")

@@ -1,0 +1,153 @@
+"""A scan finds what matches, whatever its windows, and reads a bounded number of letters."""
+
+import json
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from app.db import Connection, Pool
+from app.dead_letters import retention, scanning
+from app.dead_letters.letter_store import COUNT_DEAD_LETTERS, SELECT_COUNTS, count_dead_letters
+from app.dead_letters.model import LetterFilter, LetterState, NewDeadLetter
+from app.dead_letters.pointers import pointer_hash, pointer_hashes
+from app.dead_letters.scanning import OLDEST, scan_window
+from app.dead_letters.store import mark_moved
+from app.pagination import FIRST
+from app.sql_parameters import parameter_names
+from app.tenants.model import DEFAULT_TENANT
+from tests.dead_letters.letters import Letters, insert_pipe, letter
+
+ONE, OTHER = UUID(int=1), UUID(int=2)
+
+
+def _letters() -> list[NewDeadLetter]:
+    made = []
+    for number in range(24):
+        plain = letter(
+            number,
+            b'{\n"number": 1}' if number % 4 == 0 else None,
+            pointer=f"/{number % 3}" if number % 2 else None,
+            kind="timeout" if number % 5 else "script_error",
+        )
+        versions = {"schema": (ONE, 1 + number % 2), "script": (OTHER, 1)} if number < 12 else {}
+        made.append(
+            NewDeadLetter(**{f: getattr(plain, f) for f in plain.__struct_fields__} | versions)
+        )
+    return made
+
+
+async def _scan(
+    conn: Connection, wanted: LetterFilter, *, newest_first: bool, window_letters: int
+) -> list[UUID]:
+    found: list[UUID] = []
+    position: UUID | None = FIRST if newest_first else OLDEST
+    while position is not None:
+        window = await scan_window(
+            conn,
+            DEFAULT_TENANT,
+            wanted,
+            position=position,
+            limit=2,
+            newest_first=newest_first,
+            window_letters=window_letters,
+        )
+        found += window.ids
+        position = window.next_position
+    return found
+
+
+async def test_each_filter_finds_what_matches_in_both_orders(letters: Letters) -> None:
+    made = _letters()
+    await letters.insert(made)
+    ids = await letters.ids()
+    async with letters.pool.acquire() as conn:
+        elsewhere = Letters(letters.pool, await insert_pipe(conn, "elsewhere"))
+        await elsewhere.insert([letter(100)])
+        await mark_moved(conn, DEFAULT_TENANT, ONE, ids[:6])
+    late = await letters.pool.fetchval(
+        "UPDATE dead_letters SET created_at = created_at + interval '1 min' WHERE id = $1 "
+        "RETURNING created_at",
+        ids[-1],
+    )
+    foreign = (await letters.ids())[-1]
+
+    def those(matches: Any) -> list[UUID]:  # noqa: ANN401 - a condition on a number and a letter
+        return [ids[n] for n, each in enumerate(made) if matches(n, each)]
+
+    expected: list[tuple[LetterFilter, list[UUID]]] = [
+        (LetterFilter(), [*ids, foreign]),
+        (LetterFilter(pipe_id=letters.pipe), ids),
+        (LetterFilter(kind="script_error"), those(lambda n, _: n % 5 == 0)),
+        (LetterFilter(state=LetterState.MOVED), ids[:6]),
+        (LetterFilter(state=LetterState.DEAD), [*ids[6:], foreign]),
+        (LetterFilter(pipe_id=letters.pipe, state=LetterState.DEAD), ids[6:]),
+        (LetterFilter(schema=(ONE, None)), ids[:12]),
+        (LetterFilter(schema=(ONE, 2)), those(lambda n, _: n < 12 and n % 2)),
+        (LetterFilter(schema=(OTHER, None)), []),
+        (LetterFilter(script=(OTHER, 1)), ids[:12]),
+        (LetterFilter(script=(OTHER, 2)), []),
+        (LetterFilter(pointer="/1"), those(lambda n, _: n % 2 and n % 3 == 1)),
+        (LetterFilter(pointer="/9"), []),
+        (LetterFilter(has_line_feed=True), those(lambda n, _: n % 4 == 0)),
+        (LetterFilter(created_from=late), [ids[-1]]),
+        (LetterFilter(created_before=late), [*ids[:-1], foreign]),
+        (LetterFilter(created_from=late + timedelta(days=1)), []),
+        (LetterFilter(pointer="/1", schema=(ONE, 2), state=LetterState.MOVED), [ids[1]]),
+    ]
+    async with letters.pool.acquire() as conn:
+        for wanted, found in expected:
+            for window in (3, 5, 1_000):
+                old = await _scan(conn, wanted, newest_first=False, window_letters=window)
+                new = await _scan(conn, wanted, newest_first=True, window_letters=window)
+                assert (wanted, old, new) == (wanted, found, found[::-1])
+        counts = await count_dead_letters(conn, DEFAULT_TENANT, [letters.pipe, ONE])
+    assert counts == {letters.pipe: 18, ONE: 0}
+
+
+def test_pointers_are_hashed_whatever_characters_they_have() -> None:
+    pointers = ["", "/a", "/\x00", "/\ud800", "/a", "/é"]
+    error = json.dumps({"schema_errors": [{"pointer": each} for each in pointers]}).encode()
+
+    assert pointer_hashes(error) == sorted({pointer_hash(each) for each in pointers})
+    assert pointer_hashes(b'{"kind":"timeout","message":"x"}') == []
+
+
+_SCANS = {
+    name: text
+    for name, text in vars(scanning).items()
+    if name.startswith("SCAN_") and "SELECT" in text
+}
+_STATEMENTS = [
+    *(
+        (text, "dead_letters_dead_of_pipe_idx" if "DEAD_OF_PIPE" in name
+         else "dead_letters_dead_idx" if "DEAD" in name
+         else "dead_letters_pipe_idx" if "OF_PIPE" in name
+         else "dead_letters_pkey")
+        for name, text in _SCANS.items()
+    ),
+    (retention.DELETE_LETTERS, "dead_letters_age_idx"),
+    (COUNT_DEAD_LETTERS, "dead_letter_counts_pkey"),
+    (SELECT_COUNTS, "dead_letter_counts_pkey"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("statement", "index"), _STATEMENTS)
+async def test_an_index_gives_the_order_or_the_rows(pool: Pool, statement: str, index: str) -> None:
+    async with pool.acquire() as conn, conn.transaction():
+        await conn.execute("SET LOCAL enable_seqscan = off")
+        await conn.execute("SET LOCAL enable_bitmapscan = off")
+        await conn.execute("SET LOCAL plan_cache_mode = force_generic_plan")
+        names = ", ".join(["NULL"] * max(len(parameter_names(statement)), 2))
+        await conn.execute(f"PREPARE planned AS {statement}")
+        try:
+            rows = await conn.fetch(f"EXPLAIN (COSTS OFF) EXECUTE planned({names})")
+        finally:
+            await conn.execute("DEALLOCATE planned")
+
+    plan = "\n".join(row[0] for row in rows)
+    assert f"using {index} on" in plan, plan
+    # A window is read in the order of the index, and ends with it: nothing is sorted below it.
+    scanned = plan.partition("CTE scanned")[2].partition("CTE ")[0]
+    assert "Sort" not in scanned, plan
