@@ -68,6 +68,7 @@ from app.keys.key_cache import KeyCache, open_key_cache
 from app.lifecycle import Watchdog, exit_cleanly_on_signals, open_watchdog
 from app.limits import MAX_PARTS_AT_ONCE, MAX_RECORD_STREAMS, MAX_UPLOAD_BYTES
 from app.metrics import configure_metrics
+from app.pipes.api import router as pipes
 from app.prometheus.api import router as metrics
 from app.prometheus.listener import open_listener
 from app.prometheus.service import MetricsPage
@@ -153,6 +154,7 @@ def create_app(settings: Settings) -> Litestar:
             schemas,
             executions,
             datasets,
+            pipes,
             replays,
             comparisons,
             batches,

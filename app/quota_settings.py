@@ -17,16 +17,16 @@ class QuotaSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     default_max_stored_bytes: Annotated[
         int,
         Meta(
-            description="bytes of inputs, results, logs and datasets that a tenant may have "
-            "stored; 0: no quota",
+            description="bytes of inputs, results, logs, datasets and events that a tenant "
+            "may have stored; 0: no quota",
             ge=0,
         ),
     ] = 0
     default_max_bytes_per_day: Annotated[
         int,
         Meta(
-            description="bytes of inputs and datasets that a tenant may submit in one day (UTC); "
-            "0: no quota",
+            description="bytes of inputs, datasets and events that a tenant may submit in one "
+            "day (UTC); 0: no quota",
             ge=0,
         ),
     ] = 0

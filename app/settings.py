@@ -4,7 +4,6 @@ from typing import Annotated, Final
 
 from msgspec import Meta
 
-from app.dataset_settings import DatasetSettings
 from app.limits import (
     MAX_BATCH_BYTES,
     MAX_MEMORY_BYTES,
@@ -21,11 +20,12 @@ from app.limits import (
     OutputBytes,
     WallMs,
 )
+from app.pipe_settings import PipeSettings
 
 _MAX_DAYS: Final = 36_500
 
 
-class Settings(DatasetSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Settings(PipeSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything an operator can configure.
 
     The environment variable of a field `port` is `CRIVO_PORT`. `DATABASE_URL`, `REDIS_URL`,

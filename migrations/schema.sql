@@ -22,9 +22,11 @@
 --   idempotency_keys           keys of requests, and what each request created
 --   installation               one row: the id that tells this installation's blobs from another's
 --   payloads                   inputs, params, results and logs, or where they are in the blob store
+--   pipe_activity              what pipes did in the last minutes, in slots of ten seconds
 --   pipe_inbox                 events that arrived over HTTP and are not forwarded yet
 --   pipes                      pipes: where events come from, what they must satisfy, where they go
 --   queue                      the queued executions, in the order of claims; kept by triggers on executions
+--   redrive_executions         failed executions that a re-drive replays, or has moved
 --   redrives                   attempts to bring failed work back, by filter
 --   replays                    executions that repeat another, and the outcome of that one
 --   request_counts             requests that each API process has admitted, for shared rate limits
@@ -67,6 +69,7 @@
 --   count_dataset_bytes        Count the bytes of datasets' parts in tenant_usage
 --   count_dataset_bytes_v2     Count the bytes of datasets' parts in tenant_usage
 --   count_dead_letters         Count dead letters by pipe, kind and state, and their bytes in tenant_usage
+--   count_pipe_inbox_v1        Count the events that wait in the inboxes of pipes in tenant_usage
 --   count_queued               Count each tenant's queued executions in tenant_usage
 --   count_run_bytes            Count the bytes that runs have staged as output in tenant_usage, as those of datasets' parts
 --   count_run_errors           Count the bytes of failed records that runs keep in tenant_usage, as stored
@@ -211,6 +214,9 @@ CREATE FUNCTION count_dataset_bytes_v2() RETURNS trigger
 
 CREATE FUNCTION count_dead_letters() RETURNS trigger
     LANGUAGE plpgsql; -- migrations/sql/count_dead_letters.sql
+
+CREATE FUNCTION count_pipe_inbox_v1() RETURNS trigger
+    LANGUAGE plpgsql; -- migrations/sql/count_pipe_inbox_v1.sql
 
 CREATE FUNCTION count_queued() RETURNS trigger
     LANGUAGE plpgsql; -- migrations/sql/count_queued.sql
@@ -735,6 +741,7 @@ CREATE TABLE dead_letters (
     failed_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     moved_at timestamp with time zone,
     erased_at timestamp with time zone,
+    retried_at timestamp with time zone,
     CONSTRAINT dead_letters_attempts_check CHECK ((attempts > 0)),
     CONSTRAINT dead_letters_erased_check CHECK (((state = 'erased'::text) = (erased_at IS NOT NULL))),
     CONSTRAINT dead_letters_event_check CHECK (((event IS NULL) = (state = 'erased'::text))),
@@ -762,6 +769,8 @@ COMMENT ON COLUMN dead_letters.event IS 'the event as it arrived, byte for byte;
 COMMENT ON COLUMN dead_letters.size_bytes IS 'of the event; it stays after the bytes are erased';
 
 COMMENT ON COLUMN dead_letters.redrive_id IS 'the re-drive that tried it last';
+
+COMMENT ON COLUMN dead_letters.retried_at IS 'when its re-drive has tried it; NULL: it has not';
 
 CREATE TABLE disabled_callback_urls (
     id uuid NOT NULL,
@@ -898,17 +907,34 @@ COMMENT ON COLUMN payloads.erased_at IS 'when the bytes were erased; hash and si
 
 COMMENT ON COLUMN payloads.media_type IS 'NULL: not of bytes';
 
+CREATE TABLE pipe_activity (
+    pipe_id uuid NOT NULL,
+    slot timestamp with time zone NOT NULL,
+    tenant_id uuid NOT NULL,
+    events_in bigint NOT NULL,
+    forwarded bigint NOT NULL,
+    refused bigint NOT NULL
+);
+
 CREATE TABLE pipe_inbox (
     id bigint NOT NULL,
     tenant_id uuid NOT NULL,
     pipe_id uuid NOT NULL,
     events integer NOT NULL,
+    events_done integer DEFAULT 0 NOT NULL,
+    event_id text,
     body bytea NOT NULL,
     received_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT pipe_inbox_check CHECK (((events_done >= 0) AND (events_done < events))),
+    CONSTRAINT pipe_inbox_check1 CHECK ((((octet_length(event_id) >= 1) AND (octet_length(event_id) <= 200)) AND (events = 1))),
     CONSTRAINT pipe_inbox_events_check CHECK ((events > 0))
 );
 
-COMMENT ON COLUMN pipe_inbox.body IS 'the events, one a line, as they arrived';
+COMMENT ON COLUMN pipe_inbox.events_done IS 'events at the beginning of the body that need no more work';
+
+COMMENT ON COLUMN pipe_inbox.event_id IS 'the client''s own id of a single event';
+
+COMMENT ON COLUMN pipe_inbox.body IS 'the events as they arrived: one, or several, one a line';
 
 ALTER TABLE pipe_inbox ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME pipe_inbox_id_seq
@@ -925,12 +951,15 @@ CREATE TABLE pipes (
     name text NOT NULL,
     revision integer DEFAULT 1 NOT NULL,
     definition jsonb NOT NULL,
-    paused_at timestamp with time zone,
+    source_revision integer DEFAULT 1 NOT NULL,
     "position" jsonb,
+    paused_at timestamp with time zone,
     events_in bigint DEFAULT 0 NOT NULL,
     events_forwarded bigint DEFAULT 0 NOT NULL,
     events_refused bigint DEFAULT 0 NOT NULL,
     last_event_at timestamp with time zone,
+    lag_events bigint,
+    oldest_at timestamp with time zone,
     trouble text,
     trouble_since timestamp with time zone,
     worker_id uuid,
@@ -941,14 +970,23 @@ CREATE TABLE pipes (
     CONSTRAINT pipes_events_forwarded_check CHECK ((events_forwarded >= 0)),
     CONSTRAINT pipes_events_in_check CHECK ((events_in >= 0)),
     CONSTRAINT pipes_events_refused_check CHECK ((events_refused >= 0)),
+    CONSTRAINT pipes_lag_events_check CHECK ((lag_events >= 0)),
     CONSTRAINT pipes_lease_check CHECK ((num_nulls(worker_id, lease_token, lease_expires_at) = ANY (ARRAY[0, 3]))),
     CONSTRAINT pipes_name_check CHECK ((name ~ '^[a-z0-9][a-z0-9._-]{0,62}$'::text)),
-    CONSTRAINT pipes_revision_check CHECK ((revision > 0))
+    CONSTRAINT pipes_revision_check CHECK ((revision > 0)),
+    CONSTRAINT pipes_source_revision_check CHECK ((source_revision > 0)),
+    CONSTRAINT pipes_trouble_check CHECK (((trouble IS NULL) = (trouble_since IS NULL)))
 );
 
 COMMENT ON COLUMN pipes.definition IS 'source, schema, script and sink, as they were last put';
 
+COMMENT ON COLUMN pipes.source_revision IS 'the revision that changed the source last: a position is of it';
+
 COMMENT ON COLUMN pipes."position" IS 'how far a source without acknowledgements has been read';
+
+COMMENT ON COLUMN pipes.lag_events IS 'events that the source had at the last look; NULL: it cannot say';
+
+COMMENT ON COLUMN pipes.oldest_at IS 'since when the oldest of them waits; NULL: none, or it cannot say';
 
 COMMENT ON COLUMN pipes.trouble IS 'why the pipe stands still; NULL: it does not';
 
@@ -966,31 +1004,71 @@ COMMENT ON COLUMN queue.memory_bytes IS 'the execution''s limit';
 
 COMMENT ON COLUMN queue.is_part IS 'it is a part of a run, which gives way to executions';
 
+CREATE TABLE redrive_executions (
+    execution_id uuid NOT NULL,
+    redrive_id uuid NOT NULL,
+    tenant_id uuid NOT NULL
+);
+
 CREATE TABLE redrives (
     id uuid NOT NULL,
     tenant_id uuid NOT NULL,
-    filter jsonb NOT NULL,
+    kind text NOT NULL,
+    filter bytea NOT NULL,
+    pipe_id uuid,
+    run_id uuid,
+    batch_id uuid,
+    script_id uuid,
+    script_version integer,
     per_second integer,
     status text DEFAULT 'queued'::text NOT NULL,
     matched bigint NOT NULL,
     moved bigint DEFAULT 0 NOT NULL,
     failed_again bigint DEFAULT 0 NOT NULL,
-    script_id uuid,
-    script_version integer,
+    left_out bigint DEFAULT 0 NOT NULL,
+    failures bytea DEFAULT '\x5b5d'::bytea NOT NULL,
+    output_dataset text,
+    output_snapshot integer,
     trouble text,
+    due_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     worker_id uuid,
     lease_token bigint,
     lease_expires_at timestamp with time zone,
     created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     started_at timestamp with time zone,
     finished_at timestamp with time zone,
+    CONSTRAINT redrives_counts_check CHECK ((((moved + failed_again) + left_out) <= matched)),
     CONSTRAINT redrives_failed_again_check CHECK ((failed_again >= 0)),
+    CONSTRAINT redrives_finished_check CHECK (((status = ANY (ARRAY['finished'::text, 'failed'::text, 'cancelled'::text])) = (finished_at IS NOT NULL))),
+    CONSTRAINT redrives_kind_check CHECK ((kind = ANY (ARRAY['pipe'::text, 'run'::text, 'execution'::text]))),
     CONSTRAINT redrives_lease_check CHECK ((num_nulls(worker_id, lease_token, lease_expires_at) = ANY (ARRAY[0, 3]))),
+    CONSTRAINT redrives_left_out_check CHECK ((left_out >= 0)),
     CONSTRAINT redrives_matched_check CHECK ((matched >= 0)),
     CONSTRAINT redrives_moved_check CHECK ((moved >= 0)),
     CONSTRAINT redrives_per_second_check CHECK ((per_second > 0)),
-    CONSTRAINT redrives_status_check CHECK ((status = ANY (ARRAY['queued'::text, 'running'::text, 'finished'::text, 'failed'::text, 'cancelled'::text])))
+    CONSTRAINT redrives_script_check CHECK ((num_nulls(script_id, script_version) = ANY (ARRAY[0, 2]))),
+    CONSTRAINT redrives_status_check CHECK ((status = ANY (ARRAY['queued'::text, 'running'::text, 'finished'::text, 'failed'::text, 'cancelled'::text]))),
+    CONSTRAINT redrives_subject_check CHECK ((
+CASE kind
+    WHEN 'pipe'::text THEN pipe_id
+    WHEN 'run'::text THEN run_id
+    ELSE batch_id
+END IS NOT NULL))
 );
+
+COMMENT ON COLUMN redrives.filter IS 'what it matched, as JSON; bytes, as jsonb refuses some text';
+
+COMMENT ON COLUMN redrives.matched IS 'what it has marked as its own as it was created';
+
+COMMENT ON COLUMN redrives.left_out IS 'what could not be tried: erased since, or cut as it was kept';
+
+COMMENT ON COLUMN redrives.failures IS 'the first failures, as ASCII JSON';
+
+COMMENT ON COLUMN redrives.trouble IS 'why it waits, or why it has failed; NULL: neither';
+
+COMMENT ON COLUMN redrives.due_at IS 'when its next batch may be tried';
+
+COMMENT ON COLUMN redrives.lease_token IS 'kept by a cancelled one until its last batch is recorded';
 
 CREATE TABLE replays (
     execution_id uuid NOT NULL,
@@ -1038,11 +1116,21 @@ CREATE TABLE run_errors (
     line bigint NOT NULL,
     error bytea NOT NULL,
     record bytea,
+    redrive_id uuid,
+    retried_at timestamp with time zone,
+    moved_at timestamp with time zone,
     CONSTRAINT run_errors_line_check CHECK ((line > 0)),
+    CONSTRAINT run_errors_moved_check CHECK (((moved_at IS NULL) OR (retried_at IS NOT NULL))),
     CONSTRAINT run_errors_number_check CHECK ((number > 0))
 );
 
 COMMENT ON COLUMN run_errors.error IS 'ASCII JSON, as of executions';
+
+COMMENT ON COLUMN run_errors.redrive_id IS 'the re-drive that tries it, or has tried it last';
+
+COMMENT ON COLUMN run_errors.retried_at IS 'when that one has tried it; NULL: it has not';
+
+COMMENT ON COLUMN run_errors.moved_at IS 'when its values were published after all';
 
 CREATE TABLE run_outputs (
     execution_id uuid NOT NULL,
@@ -1340,11 +1428,17 @@ CREATE TABLE tenant_usage (
     queued bigint DEFAULT 0 NOT NULL,
     stored_bytes bigint DEFAULT 0 NOT NULL,
     day date NOT NULL,
-    day_bytes bigint DEFAULT 0 NOT NULL
+    day_bytes bigint DEFAULT 0 NOT NULL,
+    inbox_events bigint DEFAULT 0 NOT NULL,
+    inbox_bytes bigint DEFAULT 0 NOT NULL
 )
 WITH (fillfactor='20');
 
 COMMENT ON COLUMN tenant_usage.day_bytes IS 'bytes of inputs and of parts of datasets that were accepted on `day`, in UTC';
+
+COMMENT ON COLUMN tenant_usage.inbox_events IS 'events in the inboxes of pipes';
+
+COMMENT ON COLUMN tenant_usage.inbox_bytes IS 'bytes of them, which are in stored_bytes, too';
 
 CREATE TABLE tenants (
     id uuid NOT NULL,
@@ -1481,6 +1575,9 @@ ALTER TABLE ONLY installation
 ALTER TABLE ONLY payloads
     ADD CONSTRAINT payloads_pkey PRIMARY KEY (execution_id, kind);
 
+ALTER TABLE ONLY pipe_activity
+    ADD CONSTRAINT pipe_activity_pkey PRIMARY KEY (pipe_id, slot);
+
 ALTER TABLE ONLY pipe_inbox
     ADD CONSTRAINT pipe_inbox_pkey PRIMARY KEY (id);
 
@@ -1489,6 +1586,9 @@ ALTER TABLE ONLY pipes
 
 ALTER TABLE ONLY pipes
     ADD CONSTRAINT pipes_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY redrive_executions
+    ADD CONSTRAINT redrive_executions_pkey PRIMARY KEY (execution_id);
 
 ALTER TABLE ONLY redrives
     ADD CONSTRAINT redrives_pkey PRIMARY KEY (id);
@@ -1628,6 +1728,8 @@ CREATE INDEX dead_letters_dead_of_pipe_idx ON dead_letters USING btree (tenant_i
 
 CREATE INDEX dead_letters_pipe_idx ON dead_letters USING btree (tenant_id, pipe_id, id);
 
+CREATE INDEX dead_letters_redrive_idx ON dead_letters USING btree (redrive_id, id) WHERE ((redrive_id IS NOT NULL) AND (retried_at IS NULL));
+
 CREATE UNIQUE INDEX executions_batch_idx ON executions USING btree (batch_id, batch_line) WHERE (batch_id IS NOT NULL);
 
 CREATE INDEX executions_finished_idx ON executions USING btree (finished_at, id) WHERE (finished_at IS NOT NULL);
@@ -1648,17 +1750,25 @@ CREATE INDEX idempotency_keys_expires_at ON idempotency_keys USING btree (expire
 
 CREATE INDEX payloads_blob_idx ON payloads USING btree (blob_key) WHERE (blob_key IS NOT NULL);
 
-CREATE INDEX pipe_inbox_pipe_idx ON pipe_inbox USING btree (pipe_id, id);
+CREATE INDEX pipe_inbox_pipe_idx ON pipe_inbox USING btree (pipe_id, id) INCLUDE (events, events_done, received_at);
+
+CREATE INDEX pipes_tenant_idx ON pipes USING btree (tenant_id, id);
 
 CREATE INDEX queue_parts_idx ON queue USING btree (tenant_id) WHERE is_part;
 
 CREATE UNIQUE INDEX queue_turn_idx ON queue USING btree (tenant_id, priority DESC, execution_id);
 
-CREATE INDEX redrives_open_idx ON redrives USING btree (id) WHERE (status = ANY (ARRAY['queued'::text, 'running'::text]));
+CREATE INDEX redrive_executions_redrive_idx ON redrive_executions USING btree (redrive_id);
+
+CREATE INDEX redrives_finished_idx ON redrives USING btree (finished_at) WHERE (finished_at IS NOT NULL);
+
+CREATE INDEX redrives_open_idx ON redrives USING btree (due_at) WHERE (status = ANY (ARRAY['queued'::text, 'running'::text]));
 
 CREATE INDEX redrives_tenant_idx ON redrives USING btree (tenant_id, id);
 
 CREATE INDEX run_attempts_run_idx ON run_attempts USING btree (run_id);
+
+CREATE INDEX run_errors_redrive_idx ON run_errors USING btree (redrive_id) WHERE ((redrive_id IS NOT NULL) AND (retried_at IS NULL));
 
 CREATE INDEX run_errors_run_idx ON run_errors USING btree (run_id);
 
@@ -1743,6 +1853,12 @@ CREATE TRIGGER payloads_insert_counts AFTER INSERT ON payloads REFERENCING NEW T
 CREATE TRIGGER payloads_insert_holds_quota AFTER INSERT ON payloads REFERENCING NEW TABLE AS added FOR EACH ROW WHEN (((new.kind = 'result'::text) OR ((new.kind = 'logs'::text) AND (new.size_bytes > 64)))) EXECUTE FUNCTION hold_quota_of_bytes();
 
 CREATE TRIGGER payloads_update_counts AFTER UPDATE ON payloads REFERENCING OLD TABLE AS removed NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION count_bytes();
+
+CREATE TRIGGER pipe_inbox_delete_counts AFTER DELETE ON pipe_inbox REFERENCING OLD TABLE AS removed FOR EACH STATEMENT EXECUTE FUNCTION count_pipe_inbox_v1();
+
+CREATE TRIGGER pipe_inbox_insert_counts AFTER INSERT ON pipe_inbox REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION count_pipe_inbox_v1();
+
+CREATE TRIGGER pipe_inbox_update_counts AFTER UPDATE ON pipe_inbox REFERENCING OLD TABLE AS removed NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION count_pipe_inbox_v1();
 
 CREATE TRIGGER run_errors_delete_counts AFTER DELETE ON run_errors REFERENCING OLD TABLE AS removed FOR EACH STATEMENT EXECUTE FUNCTION count_run_errors();
 
@@ -1864,6 +1980,12 @@ ALTER TABLE ONLY payloads
 ALTER TABLE ONLY payloads
     ADD CONSTRAINT payloads_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);
 
+ALTER TABLE ONLY pipe_activity
+    ADD CONSTRAINT pipe_activity_pipe_id_fkey FOREIGN KEY (pipe_id) REFERENCES pipes(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY pipe_activity
+    ADD CONSTRAINT pipe_activity_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);
+
 ALTER TABLE ONLY pipe_inbox
     ADD CONSTRAINT pipe_inbox_pipe_id_fkey FOREIGN KEY (pipe_id) REFERENCES pipes(id);
 
@@ -1872,6 +1994,12 @@ ALTER TABLE ONLY pipe_inbox
 
 ALTER TABLE ONLY pipes
     ADD CONSTRAINT pipes_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);
+
+ALTER TABLE ONLY redrive_executions
+    ADD CONSTRAINT redrive_executions_redrive_id_fkey FOREIGN KEY (redrive_id) REFERENCES redrives(id) ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED;
+
+ALTER TABLE ONLY redrive_executions
+    ADD CONSTRAINT redrive_executions_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);
 
 ALTER TABLE ONLY redrives
     ADD CONSTRAINT redrives_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);

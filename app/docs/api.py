@@ -83,6 +83,10 @@ def openapi_config() -> Documentation:
                 description="Files of any size, in snapshots that do not change, and records by "
                 "key",
             ),
+            Tag(
+                name="pipes",
+                description="Events from a source through a schema and a script to a sink",
+            ),
             Tag(name="batches", description="One script over many inputs"),
             Tag(
                 name="comparisons", description="Two versions over the inputs of earlier executions"

@@ -74,7 +74,7 @@ async def resolve_plan(
 ) -> Plan:
     """Resolve a pipe's references; `script` replaces its own.
 
-    Raises what `require_references` raises.
+    Raises what `require_schema` and `require_script` raise.
     """
     tenant = pipe.tenant_id
     async with resources.pool.acquire() as conn:
@@ -108,13 +108,19 @@ async def resolve_plan(
     )
 
 
-async def require_references(conn: Connection, tenant: UUID, definition: PutPipe) -> None:
-    """Check that what a definition names is there and can be used.
+async def require_schema(conn: Connection, tenant: UUID, definition: PutPipe) -> None:
+    """Check that events can be checked by what a definition names.
 
-    Raises SchemaNotFound, SchemaVersionNotFound, SchemaArchived, TooManySchemas, ScriptNotFound,
-    VersionNotFound, ScriptArchived, ScriptForBytes.
+    Raises SchemaNotFound, SchemaVersionNotFound, SchemaArchived, TooManySchemas.
     """
     await _schemas(conn, tenant, definition)
+
+
+async def require_script(conn: Connection, tenant: UUID, definition: PutPipe) -> None:
+    """Check that events can go through what a definition names.
+
+    Raises ScriptNotFound, VersionNotFound, ScriptArchived, ScriptForBytes.
+    """
     await _script(conn, tenant, definition)
 
 

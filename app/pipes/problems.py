@@ -43,6 +43,14 @@ class InboxFull(Problem):
     title = "Too many events wait"
 
 
+class InvalidEventId(Problem):
+    """The header is no id, or does not belong to a single event."""
+
+    status = 400
+    code = "invalid-event-id"
+    title = "Crivo-Event-Id is not an event's id"
+
+
 class EventTooLarge(Problem):
     """An event has more bytes than an event may have."""
 

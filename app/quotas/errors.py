@@ -56,6 +56,8 @@ def _retry_after_seconds(quota: Quota) -> int | None:
             return None
         case Quota.SCHEMAS | Quota.SCHEMA_VERSIONS | Quota.DATASETS | Quota.OPEN_UPLOADS:
             return None
+        case Quota.PIPES:
+            return None
         case _:
             assert_never(quota)
 

@@ -27,6 +27,7 @@ class Quota(StrEnum):
     DATASETS = "datasets"
     OPEN_UPLOADS = "open-uploads"
     ACTIVE_RUNS = "active-runs"
+    PIPES = "pipes"
 
 
 class Caps(Struct, frozen=True, kw_only=True):

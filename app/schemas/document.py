@@ -15,7 +15,20 @@ _MAX_DEPTH: Final = 200
 
 # How a keyword's value holds schemas; names and values of other keywords hold none.
 _ONE: Final = frozenset(
-    ["additionalItems", "additionalProperties", "contains", "contentSchema", "else", "if", "items", "not", "propertyNames", "then", "unevaluatedItems", "unevaluatedProperties"]
+    [
+        "additionalItems",
+        "additionalProperties",
+        "contains",
+        "contentSchema",
+        "else",
+        "if",
+        "items",
+        "not",
+        "propertyNames",
+        "then",
+        "unevaluatedItems",
+        "unevaluatedProperties",
+    ]
 )
 _LISTS: Final = frozenset(["allOf", "anyOf", "items", "oneOf", "prefixItems"])
 _MAPS: Final = frozenset(

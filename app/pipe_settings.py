@@ -1,0 +1,28 @@
+"""Declare the settings of pipes, which are part of all settings."""
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from app.dataset_settings import DatasetSettings
+from app.limits import MIB
+
+
+class PipeSettings(DatasetSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How many pipes there may be, and how much may wait in their inboxes."""
+
+    max_pipes: Annotated[
+        int, Meta(description="pipes that a tenant may have; 429 above; 0: no limit", ge=0)
+    ] = 100
+    max_pipe_inbox_bytes: Annotated[
+        int,
+        Meta(
+            description="bytes of events that may wait in the inboxes of a tenant's pipes; "
+            "429 above",
+            ge=MIB,
+        ),
+    ] = 256 * MIB
+    max_pipe_inbox_events: Annotated[
+        int,
+        Meta(description="the same in events", ge=1, le=100_000_000),
+    ] = 1_000_000

@@ -1,0 +1,200 @@
+"""Create, change, show, list, pause and delete pipes."""
+
+from uuid import UUID
+
+import uuid_utils.compat as uuid
+
+from app.audit.model import Action
+from app.audit.store import log_action
+from app.auth.callers import Caller, reauthorize_before_commit
+from app.datasets.parts import Format
+from app.datasets.problems import dataset_not_found
+from app.db import Connection
+from app.errors import Problem, clipped, invalid, located
+from app.pagination import Page, Paginator
+from app.pipes import store
+from app.pipes.connectors.dataset_store import find_dataset
+from app.pipes.model import DatasetSink, DatasetSource, HttpSource, Pipe, PutPipe
+from app.pipes.plans import require_schema, require_script
+from app.pipes.problems import PipeNotEmpty, pipe_not_found
+from app.pipes.store import LockedPipe
+from app.preconditions import Preconditions
+from app.quotas.errors import QuotaExceeded
+from app.quotas.model import Quota
+from app.references import is_name
+from app.resources import Resources
+
+
+async def put(
+    resources: Resources,
+    caller: Caller,
+    name: str,
+    wanted: PutPipe,
+    *,
+    preconditions: Preconditions,
+) -> tuple[Pipe, bool]:
+    """Create a pipe, or change its definition from its next batch on; return whether it is new.
+
+    Raises InvalidRequest, PreconditionFailed, QuotaExceeded, PipeNotEmpty, and what
+    `require_schema`, `require_script` and `dataset_not_found` name.
+    """
+    _require_apart(wanted)
+    async with resources.pool.acquire() as conn, conn.transaction():
+        before = await store.lock_pipe(conn, caller.tenant, name)
+        preconditions.require(None if before is None else "*")
+        await _require_named(conn, caller.tenant, wanted)
+        if before is None:
+            if await store.insert_pipe(conn, caller.tenant, uuid.uuid7(), name, wanted):
+                await _require_room(resources, conn, caller.tenant)
+                await _log(conn, caller, Action.PIPE_CREATED, name)
+                return await read_pipe(conn, caller.tenant, name), True
+            # Another request has created it since.
+            before = await store.lock_pipe(conn, caller.tenant, name)
+            preconditions.require(None if before is None else "*")
+        if before is None:
+            raise pipe_not_found(name)
+        if before.definition != wanted:
+            await _change(conn, caller.tenant, name, before, wanted)
+            await _log(conn, caller, Action.PIPE_CHANGED, name)
+        return await read_pipe(conn, caller.tenant, name), False
+
+
+async def show(resources: Resources, tenant: UUID, name: str) -> Pipe:
+    """Return a pipe. Raises PipeNotFound."""
+    async with resources.pool.acquire() as conn:
+        return await read_pipe(conn, tenant, name)
+
+
+async def list_pipes(
+    resources: Resources, tenant: UUID, *, cursor: str | None, limit: int
+) -> Page[Pipe]:
+    """List pipes, newest first. Raises InvalidRequest."""
+    paginator = Paginator("pipes")
+    below = paginator.below(cursor)
+    async with resources.pool.acquire() as conn:
+        rows = await store.select_pipe_page(conn, tenant, below=below, limit=limit + 1)
+    return paginator.page(rows, [row.id for row in rows], limit=limit)
+
+
+async def set_paused(resources: Resources, caller: Caller, name: str, *, paused: bool) -> Pipe:
+    """Pause a pipe after its batch, or resume it; doing so again changes nothing.
+
+    Raises PipeNotFound.
+    """
+    action = Action.PIPE_PAUSED if paused else Action.PIPE_RESUMED
+    async with resources.pool.acquire() as conn, conn.transaction():
+        pipe = await _locked(conn, caller.tenant, name)
+        if await store.set_paused(conn, caller.tenant, pipe.id, paused=paused):
+            await _log(conn, caller, action, name)
+        return await read_pipe(conn, caller.tenant, name)
+
+
+async def delete(resources: Resources, caller: Caller, name: str, *, erase: bool) -> None:
+    """Delete a pipe; `erase`: with the events and the dead letters that it still has.
+
+    Raises PipeNotFound, PipeNotEmpty.
+    """
+    async with resources.pool.acquire() as conn, conn.transaction():
+        pipe = await _locked(conn, caller.tenant, name)
+        left = await store.select_leftovers(conn, caller.tenant, pipe.id)
+        if not erase and (left.inbox or left.dead_letters):
+            what = "events that are not forwarded" if left.inbox else "dead letters"
+            raise PipeNotEmpty(
+                f"the pipe {name!r} has {what}; DELETE /pipes/{name}?erase=true erases them with it"
+            )
+        await store.delete_pipe(conn, caller.tenant, pipe.id)
+        await _log(conn, caller, Action.PIPE_DELETED, name)
+
+
+async def read_pipe(conn: Connection, tenant: UUID, name: str) -> Pipe:
+    """Read a pipe. Raises PipeNotFound."""
+    pipe = await store.select_pipe(conn, tenant, name)
+    if pipe is None:
+        raise pipe_not_found(name)
+    return pipe
+
+
+def parse_name(text: str) -> str:
+    """Parse a pipe's name. Raises PipeNotFound for any other text."""
+    if not is_name(text):
+        raise pipe_not_found(text)
+    return text
+
+
+def parse_new_name(text: str) -> str:
+    """Parse a name for a new pipe. Raises InvalidRequest."""
+    if not is_name(text):
+        raise invalid(
+            "/pipe",
+            f"{clipped(text)!r} cannot name a pipe: lower-case letters, digits, '.', '_' and '-'",
+        )
+    return text
+
+
+async def _locked(conn: Connection, tenant: UUID, name: str) -> LockedPipe:
+    pipe = await store.lock_pipe(conn, tenant, name)
+    if pipe is None:
+        raise pipe_not_found(name)
+    return pipe
+
+
+async def _change(
+    conn: Connection, tenant: UUID, name: str, before: LockedPipe, wanted: PutPipe
+) -> None:
+    other_source = before.definition.source != wanted.source
+    if other_source and isinstance(before.definition.source.source, HttpSource):
+        left = await store.select_leftovers(conn, tenant, before.id)
+        if left.inbox:
+            raise PipeNotEmpty(
+                f"/from: the pipe {name!r} has events that arrived over HTTP and are not "
+                "forwarded; change its source once its lag is 0"
+            )
+    await store.update_pipe(conn, tenant, before.id, wanted, other_source=other_source)
+
+
+async def _require_named(conn: Connection, tenant: UUID, wanted: PutPipe) -> None:
+    """Check that what a definition names is there, each with its pointer."""
+    for pointer, require in (("/schema", require_schema), ("/script", require_script)):
+        try:
+            await require(conn, tenant, wanted)
+        except Problem as error:
+            raise located(pointer, error) from None
+    for pointer, end in (
+        ("/from/dataset/dataset", wanted.source.source),
+        ("/to/dataset/dataset", wanted.sink.sink),
+    ):
+        if isinstance(end, DatasetSource | DatasetSink):
+            await _require_lines(conn, tenant, pointer, end.dataset)
+
+
+async def _require_lines(conn: Connection, tenant: UUID, pointer: str, name: str) -> None:
+    dataset = await find_dataset(conn, tenant, name)
+    if dataset is None:
+        raise located(pointer, dataset_not_found(name))
+    if dataset.format is not Format.JSONL:
+        raise invalid(pointer, f"{name!r} has the format {dataset.format}, and a pipe needs jsonl")
+
+
+def _require_apart(wanted: PutPipe) -> None:
+    """Refuse a definition without one source and one sink, and one that reads what it writes."""
+    source, sink = wanted.source.source, wanted.sink.sink
+    if (
+        isinstance(source, DatasetSource)
+        and isinstance(sink, DatasetSink)
+        and source.dataset == sink.dataset
+    ):
+        raise invalid(
+            "/to/dataset/dataset", "is the source, too: the pipe would read what it wrote"
+        )
+
+
+async def _require_room(resources: Resources, conn: Connection, tenant: UUID) -> None:
+    limit = resources.settings.max_pipes
+    if limit and (count := await store.count_pipes(conn, tenant)) > limit:
+        raise QuotaExceeded(Quota.PIPES, limit=limit, used=count - 1)
+
+
+async def _log(conn: Connection, caller: Caller, action: Action, name: str) -> None:
+    """Log the last step of a transaction, if its caller still has access."""
+    await log_action(conn, caller, action, f"/pipes/{name}")
+    await reauthorize_before_commit(caller)
