@@ -47,18 +47,15 @@ class Action(StrEnum):
     EXECUTION_REPLAYED = "execution.replayed"
     RUN_CANCELLED = "run.cancelled"
     RUN_REPLAYED = "run.replayed"
-<<<<<<< HEAD
     REDRIVE_CREATED = "redrive.created"
     REDRIVE_CANCELLED = "redrive.cancelled"
     DEAD_LETTER_ERASED = "dead-letter.erased"
     DEAD_LETTERS_ERASED = "dead-letters.erased"
-=======
     PIPE_CREATED = "pipe.created"
     PIPE_CHANGED = "pipe.changed"
     PIPE_PAUSED = "pipe.paused"
     PIPE_RESUMED = "pipe.resumed"
     PIPE_DELETED = "pipe.deleted"
->>>>>>> s16-pipes
     CALLBACK_RESENT = "callback.resent"
     CALLBACK_ENABLED = "callback.enabled"
     SECRET_CREATED = "secret.created"  # noqa: S105 - an action
