@@ -25,7 +25,7 @@ POISON = LENIENT.replace("return {", "while (record.n === 3); return {")
 def upload(system: System, *sources: str) -> str:
     name = f"mend-{uuid4()}"[:30]
     for source in sources:
-        system.upload(name, source)
+        assert system.client.put(f"/scripts/{name}", json={"source": source}).is_success
     return name
 
 
