@@ -16,7 +16,8 @@ from app.errors import InvalidRequest, Problem, invalid, located
 from app.outages import Unavailable
 from app.pipes.connectors.model import Event
 from app.pipes.model import LoadedPipe
-from app.pipes.problems import PipeTroubled, pipe_not_found
+from app.pipes.plans import require_script
+from app.pipes.problems import PipeTroubled, ScriptForBytes, pipe_not_found
 from app.pipes.processing import EventOutcome, process_events
 from app.pipes.store import load_pipe
 from app.redrives import letter_store
@@ -40,11 +41,13 @@ class LetterMatch(Struct, frozen=True, kw_only=True):
     letters: LetterFilter
 
 
-async def find(conn: Connection, tenant: UUID, wanted: RedriveFilter) -> LetterMatch:
-    """Resolve a filter of dead letters.
+async def find(
+    conn: Connection, tenant: UUID, wanted: RedriveFilter, script: ResolvedVersion | None
+) -> LetterMatch:
+    """Resolve a filter of dead letters, and require that events can go through the script.
 
     Raises PipeNotFound, InvalidRequest, SchemaNotFound, SchemaVersionNotFound, ScriptNotFound,
-    VersionNotFound.
+    VersionNotFound, ScriptForBytes.
     """
     assert not isinstance(wanted.pipe, UnsetType)  # noqa: S101 - it is of this kind
     conditions = LetterConditions(
@@ -69,6 +72,12 @@ async def find(conn: Connection, tenant: UUID, wanted: RedriveFilter) -> LetterM
     pipe = await load_pipe(conn, tenant, letters.pipe_id)
     if pipe is None:
         raise located(_POINTER, pipe_not_found(wanted.pipe))
+    if script is not None:
+        chosen = replace(pipe.definition, script=f"{script.script_id}@{script.version}")
+        try:
+            await require_script(conn, tenant, chosen)
+        except ScriptForBytes as problem:
+            raise located("/script", problem) from None
     return LetterMatch(pipe=pipe, letters=replace(letters, state=LetterState.DEAD))
 
 
@@ -91,7 +100,7 @@ async def plan(
     matched = 0
     oldest: list[UUID] = []
     async with resources.pool.acquire() as conn:
-        match = await find(conn, caller.tenant, wanted)
+        match = await find(conn, caller.tenant, wanted, script)
         async for window in scan_all(conn, caller.tenant, match.letters, limit=WINDOW_LETTERS):
             free = await letter_store.select_free(conn, caller.tenant, window.ids)
             matched += len(free)

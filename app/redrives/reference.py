@@ -13,7 +13,7 @@ from app.http.openapi import ResponseSpec, documented, include_schema
 from app.http.openapi_parameters import load_examples
 from app.http.undeclared import not_evaluated
 from app.pagination import Page, PageQuery
-from app.pipes.problems import pipe_not_found
+from app.pipes.problems import ScriptForBytes, pipe_not_found
 from app.redrives.model import CreateRedrive, Redrive, RedrivePlan, RedriveStatus, RetryFailure
 from app.redrives.problems import (
     CannotRedrive,
@@ -67,6 +67,7 @@ CREATE_REDRIVE: Final = documented(
         located("/filter/run", RunNotFound(f"no run {_ID}; GET /runs lists them")),
         located("/filter/run", RunNotFinished("the run is running")),
         located("/filter/run", CannotRedrive("the run is over text, which has no records")),
+        located("/script", ScriptForBytes("version 7 of 'clean' has neither `map` nor `process`")),
         nothing_to_redrive("dead letter"),
         TooManyToReplay("/filter/execution: more than 100000 executions match"),
         # Of a repetition, if the re-drive has been deleted since.

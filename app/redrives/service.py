@@ -248,7 +248,7 @@ async def _mark(
     redrive_id, tenant = uuid.uuid7(), caller.tenant
     version = None if script is None else (script.script_id, script.version)
     if kind is RedriveKind.PIPE:
-        letter_match = await letters.find(conn, tenant, wanted.filter)
+        letter_match = await letters.find(conn, tenant, wanted.filter, script)
         subject_id = letter_match.pipe.id
         matched = await letters.mark(conn, tenant, letter_match, redrive_id)
     elif kind is RedriveKind.RUN:

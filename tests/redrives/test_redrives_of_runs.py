@@ -17,7 +17,7 @@ function map(record) {
 }
 """
 LENIENT = STRICT.replace("{ pk: record.n }", "{ pk: record.n, mended: true }").replace(
-    'throw new TypeError(`n is a ${typeof record.n}`)', "record = { n: Number(record.n) }"
+    "throw new TypeError(`n is a ${typeof record.n}`)", "record = { n: Number(record.n) }"
 )
 POISON = LENIENT.replace("return {", "while (record.n === 3); return {")
 
@@ -57,7 +57,9 @@ def test_failed_records_are_tried_published_and_marked_once(system: System) -> N
     plan = redrive(system, {"run": run}, script=f"{script}@2", dry_run=True)
     assert plan.status_code == 200, plan.text
     assert plan.json()["matched"] == 3
-    assert [(each["id"], each["outcome"], each.get("forward")) for each in plan.json()["samples"]] == [
+    assert [
+        (each["id"], each["outcome"], each.get("forward")) for each in plan.json()["samples"]
+    ] == [
         ("a.jsonl:2", "moved", {"pk": 2, "mended": True}),
         ("a.jsonl:3", "failed_again", None),
         ("a.jsonl:4", "moved", {"pk": 3, "mended": True}),
@@ -142,7 +144,10 @@ def test_runs_without_a_dataset_and_archived_scripts_are_refused(system: System)
     location = accepted(create(system, script, dataset))
     finished(system, location)
     refused = redrive(system, {"run": location.rpartition("/")[2]})
-    assert (refused.status_code, refused.json()["type"]) == (409, "urn:crivo:problem:cannot-redrive")
+    assert (refused.status_code, refused.json()["type"]) == (
+        409,
+        "urn:crivo:problem:cannot-redrive",
+    )
     assert "fold" in refused.json()["detail"]
 
     assert system.client.patch(f"/scripts/{script}", json={"archived": True}).is_success
