@@ -35,13 +35,15 @@ class Page(Struct, Generic[T], frozen=True, kw_only=True):
     next_cursor: str | None
 
 
+Cursor = Annotated[str, Meta(description="`next_cursor` of the previous page")]
+PageLimit = Annotated[int, Meta(ge=1, le=MAX_PAGE, description="items per page")]
+
+
 class PageQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Query parameters that select a page of a list."""
 
-    cursor: Annotated[str, Meta(description="`next_cursor` of the previous page")] | UnsetType = (
-        UNSET
-    )
-    limit: Annotated[int, Meta(ge=1, le=MAX_PAGE, description="items per page")] = DEFAULT_PAGE
+    cursor: Cursor | UnsetType = UNSET
+    limit: PageLimit = DEFAULT_PAGE
 
 
 class Paginator:

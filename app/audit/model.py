@@ -56,6 +56,8 @@ class Action(StrEnum):
     PIPE_PAUSED = "pipe.paused"
     PIPE_RESUMED = "pipe.resumed"
     PIPE_DELETED = "pipe.deleted"
+    LETTER_ERASED = "letter.erased"
+    LETTERS_ERASED = "letters.erased"
     CALLBACK_RESENT = "callback.resent"
     CALLBACK_ENABLED = "callback.enabled"
     SECRET_CREATED = "secret.created"  # noqa: S105 - an action

@@ -15,7 +15,7 @@ from app.http.authorization import needs
 from app.http.bodies import AnyRequest, read_query
 from app.http.methods import get, is_head
 from app.pagination import Page
-from app.payloads.reader import begin
+from app.payloads.reader import begin, single_chunk
 from app.payloads.responses import respond_with_payload
 from app.resources import Resources
 
@@ -73,15 +73,13 @@ async def download_dead_letters(request: AnyRequest, resources: Resources, tenan
     """
     choices = read_query(request, reference.DownloadQuery)
     write = write_letters if choices.form == "full" else write_events
+    lines = write(resources, tenant, choices.conditions(), after=choices.after or OLDEST)
+    # The first page is read now, so that what it raises has a status.
+    body = await begin(lines)
     if is_head(request):
-        return Stream(iter(()), headers=_HEADERS, media_type=reference.NDJSON)
-    lines = write(
-        resources,
-        tenant,
-        choices.conditions(),
-        after=choices.after or OLDEST,
-    )
-    return Stream(await begin(lines), headers=_HEADERS, media_type=reference.NDJSON)
+        await lines.aclose()
+        body = single_chunk(b"")
+    return Stream(body, headers=_HEADERS, media_type=reference.NDJSON)
 
 
 @get("/dead-letters/{letter:str}", operation_class=reference.SHOW_LETTER, **needs(Scope.READ))
@@ -99,7 +97,7 @@ async def show_dead_letter(letter: str, resources: Resources, tenant: UUID) -> D
     operation_class=reference.SHOW_EVENT,
     **needs(Scope.READ),
 )
-async def show_event(
+async def show_dead_letter_event(
     letter: str, request: AnyRequest, resources: Resources, tenant: UUID
 ) -> Response[bytes] | Stream:
     """Download the event of a dead letter.
@@ -150,7 +148,7 @@ router = Router(
         count_dead_letters,
         download_dead_letters,
         show_dead_letter,
-        show_event,
+        show_dead_letter_event,
         erase_dead_letter,
         erase_dead_letters,
     ],

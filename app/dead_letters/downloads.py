@@ -4,7 +4,7 @@ A connection of the pool is held while a page is read, never while a client read
 """
 
 from base64 import b64encode
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Final
 from uuid import UUID
 
@@ -27,7 +27,7 @@ _LINE_FEED: Final = b"\n"
 
 async def write_events(
     resources: Resources, tenant: UUID, conditions: LetterConditions, *, after: UUID = OLDEST
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes, None]:
     """Yield the events that are not erased, byte for byte, each ended by LF.
 
     Raises EventWithLineFeed before the first line if an event that matches has one, and later if
@@ -42,7 +42,7 @@ async def write_events(
 
 async def write_letters(
     resources: Resources, tenant: UUID, conditions: LetterConditions, *, after: UUID = OLDEST
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes, None]:
     """Yield a line for each letter, as `GET /dead-letters/{letter}` shows it.
 
     An event that has a line feed is in base64, whether or not it is JSON.

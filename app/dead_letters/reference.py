@@ -1,6 +1,5 @@
 """Describe dead letters in the OpenAPI document: responses, problems, parameters, examples."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Final, Literal
 from uuid import UUID
@@ -23,14 +22,14 @@ from app.dead_letters.model import (
     LetterCounts,
     LetterState,
 )
-from app.dead_letters.problems import event_erased, event_with_line_feed, letter_not_found
+from app.dead_letters.problems import EventErased, event_with_line_feed, letter_not_found
 from app.errors import invalid
 from app.http.bodies import parse_datetime
 from app.http.openapi import BINARY, RAW_TEXT, ResponseSpec, documented
 from app.http.openapi_parameters import load_examples
 from app.http.ranges import DESCRIBED as DESCRIBED_RANGES, RangeNotSatisfiable
 from app.http.undeclared import not_evaluated
-from app.pagination import Page, PageQuery
+from app.pagination import DEFAULT_PAGE, Cursor, Page, PageLimit
 from app.schemas.problems import schema_not_found, schema_version_not_found
 from app.scripts.problems import script_not_found, version_not_found
 
@@ -90,10 +89,11 @@ class LetterQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         )
 
 
-class LetterListQuery(
-    LetterQuery, PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=True
-):
-    """Query parameters of a list of dead letters."""
+class LetterListQuery(LetterQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Query parameters of a list of dead letters: conditions, and those of PageQuery."""
+
+    cursor: Cursor | UnsetType = UNSET
+    limit: PageLimit = DEFAULT_PAGE
 
 
 class DownloadQuery(LetterQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -175,7 +175,10 @@ SHOW_EVENT: Final = documented(
     },
     problems=(
         _NO_LETTER,
-        event_erased(datetime(2026, 11, 28, 9, 30, tzinfo=UTC)),
+        EventErased(
+            "the event was erased at 2026-11-28T09:30:00Z; the letter is kept",
+            members={"erased_at": "2026-11-28T09:30:00.000000Z"},
+        ),
         RangeNotSatisfiable("there are 904 bytes"),
         NO_DATABASE,
     ),

@@ -119,7 +119,7 @@ async def erase_letter(resources: Resources, caller: Caller, letter: str) -> Non
             raise letter_not_found(letter_id)
         if await letter_store.erase_events(conn, caller.tenant, [letter_id]):
             target = f"/dead-letters/{letter_id}"
-            await log_action(conn, caller, Action.DEAD_LETTER_ERASED, target)
+            await log_action(conn, caller, Action.LETTER_ERASED, target)
             await reauthorize_before_commit(caller)
 
 
@@ -144,7 +144,7 @@ async def erase_letters(
         erased = await letter_store.erase_events(conn, caller.tenant, ids[:MAX_ERASED])
         if erased:
             details = {"filter": to_builtins(conditions), "erased": erased}
-            action = Action.DEAD_LETTERS_ERASED
+            action = Action.LETTERS_ERASED
             await log_action(conn, caller, action, "/dead-letters", details=details)
             await reauthorize_before_commit(caller)
     return ErasedLetters(erased=erased, complete=complete)

@@ -20,7 +20,7 @@ from app.http.openapi_parameters import (
     load_examples,
 )
 from app.tenants.model import DEFAULT_TENANT
-from tests.support.example_story import PASSED, STORY
+from tests.support.example_story import LETTERS, PASSED, PAYMENT, STORY
 from tests.support.recorded_examples import METRICS, assert_equal
 from tests.support.servers import execute
 from tests.support.system import ROOT, System, stop
@@ -39,6 +39,7 @@ RECORDED: Final = [
         "audit",
         "datasets",
         "runs",
+        "dead_letters",
         "workers",
         "prometheus",
         "docs",
@@ -116,6 +117,10 @@ def _prepare(system: System, name: str, example: Example, ids: dict[str, str]) -
             body = {"script": "passed", "dataset": "scores", "params": {"pass": 200}}
             location = system.client.post("/runs", json=body).headers["Location"]
             ids[example.parameters["run"]] = location.rpartition("/")[2]
+        case "listDeadLetters", 200 if example.name == "of-pipe":
+            put = system.client.put("/schemas/payment", json={"schema": PAYMENT})
+            assert put.status_code == 201, put.text
+            execute(system.environ["DATABASE_URL"], LETTERS)
         case "listDisabledUrls", 200:
             [disabled] = example.answer["items"]
             execute(system.environ["DATABASE_URL"], _disable(disabled["id"], disabled["url"]))

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 from typing import Any, Final
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
@@ -62,7 +62,20 @@ WITHOUT_ID: Final = {
     "createRun",
     "listRuns",
     "headListRuns",
+    "listDeadLetters",
+    "headListDeadLetters",
+    "countDeadLetters",
+    "headCountDeadLetters",
+    "downloadDeadLetters",
+    "headDownloadDeadLetters",
+    "eraseDeadLetters",
 }
+_INSERT_LETTER: Final = """
+INSERT INTO dead_letters
+       (id, tenant_id, pipe_id, event_id, kind, error, event, sha256, size_bytes, has_line_feed)
+SELECT $1, id, $1, '1', 'timeout', '{"kind":"timeout"}', 'secret', sha256('secret'), 6, false
+FROM tenants WHERE name = $2
+"""
 # Not tenant data.
 NOBODYS: Final = {"live", "headLive", "ready", "headReady", "showIndex", "headShowIndex"}
 
@@ -76,6 +89,7 @@ class Owned(Struct, frozen=True):
     comparison: str
     batch: str
     run: str
+    letter: str
     owner: CreatedTestKey
     stranger: CreatedTestKey
 
@@ -110,7 +124,9 @@ def owned(keyed: SystemWithKeys) -> Owned:
     wanted = {"script": "hidden-fold", "dataset": "hidden"}
     run = keyed.post("/runs", owner.key, json=wanted).json()["id"]
     assert keyed.get(f"/runs/{run}?wait=60", owner.key).json()["status"] == "succeeded"
-    return Owned(script, execution, upload, comparison, batch, run, owner, stranger)
+    letter = str(uuid4())
+    keyed.execute(_INSERT_LETTER, UUID(letter), "isolation-owner")
+    return Owned(script, execution, upload, comparison, batch, run, letter, owner, stranger)
 
 
 def _with_ids() -> Iterator[str]:
@@ -123,7 +139,17 @@ def _with_ids() -> Iterator[str]:
 def _filled(path: str, **ids: str) -> str:
     values = {
         **dict.fromkeys(
-            ("script", "execution", "comparison", "batch", "upload", "run", "callback", "disabled"),
+            (
+                "script",
+                "execution",
+                "comparison",
+                "batch",
+                "upload",
+                "run",
+                "letter",
+                "callback",
+                "disabled",
+            ),
             str(NOWHERE),
         ),
         "dataset": "nowhere",
@@ -166,6 +192,7 @@ def test_a_foreign_id_is_answered_like_an_unknown_one(
         comparison=owned.comparison,
         batch=owned.batch,
         run=owned.run,
+        letter=owned.letter,
     )
     unknown = _filled(path)
 
@@ -218,6 +245,15 @@ def test_lists_names_and_references_do_not_cross_tenants(
     elsewhere = f"/batches?script={owned.script}"
     assert keyed.post(elsewhere, stranger, content=b"1", headers=_NDJSON).status_code == 404
     assert keyed.get("/runs", stranger).json()["items"] == []
+    for query in ("", f"?pipe={owned.letter}"):
+        for path in ("", "/counts"):
+            assert keyed.get(f"/dead-letters{path}{query}", stranger).json()["items"] == []
+        assert keyed.get(f"/dead-letters/download{query}", stranger).content == b""
+    erasing = keyed.key("isolation-stranger", [Scope.WRITE_PIPES]).key
+    erased = keyed.request("DELETE", f"/dead-letters?pipe={owned.letter}", erasing)
+    assert erased.json() == {"erased": 0, "complete": True}
+    kept = keyed.get(f"/dead-letters/{owned.letter}/event", owned.owner.key)
+    assert kept.content == b"secret"
     assert keyed.get(f"/executions?run={owned.run}", stranger).json()["items"] == []
     own = keyed.post("/scripts", stranger, json={"name": "own-fold", "source": FOLD})
     assert own.status_code == 201

@@ -85,7 +85,7 @@ def test_a_letter_is_shown_with_its_event_as_it_is_or_in_base64(
 def test_a_page_leads_to_the_next_and_a_cursor_is_for_its_filter(system: System) -> None:
     pipe, ids = _insert(system, [letter(number, pointer="/a") for number in range(5)])
     found: list[str] = []
-    cursor: dict[str, str] = {}
+    cursor: dict[str, Any] = {}
     while True:
         page = _get(system, "/dead-letters", pipe=pipe, pointer="/a", limit=2, **cursor)
         found += [each["id"] for each in page["items"]]
@@ -100,13 +100,14 @@ def test_a_page_leads_to_the_next_and_a_cursor_is_for_its_filter(system: System)
 
 
 def test_unknown_names_are_told(system: System) -> None:
-    for query, status, code in (
+    refusals: list[tuple[dict[str, Any], int, str]] = [
         ({"pipe": "nowhere"}, 422, "invalid-request"),
         ({"schema": "nowhere@3"}, 404, "schema-not-found"),
         ({"script": "nowhere"}, 404, "script-not-found"),
         ({"state": "alive"}, 422, "invalid-request"),
         ({"from": "yesterday"}, 422, "invalid-request"),
-    ):
+    ]
+    for query, status, code in refusals:
         for path in ("/dead-letters", "/dead-letters/download"):
             problem = _get(system, path, status, **query)
             assert problem["type"] == f"urn:crivo:problem:{code}"
@@ -171,7 +172,7 @@ def test_erasing_takes_the_bytes_and_what_the_error_said_and_keeps_the_letter(
     counts = _get(system, "/dead-letters/counts", pipe=pipe)["items"]
     assert counts == [{"pipe": pipe, "kind": "timeout", "dead": 1, "moved": 0, "erased": 1}]
     [entry] = _get(system, "/audit", target=f"/dead-letters/{first}")["items"]
-    assert entry["action"] == "dead-letter.erased"
+    assert entry["action"] == "letter.erased"
     assert second in {each["id"] for each in _get(system, "/dead-letters", pipe=pipe)["items"]}
 
 
@@ -185,6 +186,6 @@ def test_letters_are_erased_by_a_filter_which_is_not_empty(system: System) -> No
         assert answer.json() == {"erased": erased, "complete": True}
     states = [each["state"] for each in _get(system, "/dead-letters", pipe=pipe)["items"]]
     assert states == ["erased", "erased", "dead"]
-    entries = _get(system, "/audit", action="dead-letters.erased")["items"]
+    entries = _get(system, "/audit", action="letters.erased")["items"]
     assert entries[0]["details"] == {"filter": {"pipe": pipe, "kind": "timeout"}, "erased": 2}
     assert ids
