@@ -926,8 +926,9 @@ CREATE TABLE pipe_inbox (
     body bytea NOT NULL,
     received_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     CONSTRAINT pipe_inbox_check CHECK (((events_done >= 0) AND (events_done < events))),
-    CONSTRAINT pipe_inbox_check1 CHECK ((((octet_length(event_id) >= 1) AND (octet_length(event_id) <= 200)) AND (events = 1))),
-    CONSTRAINT pipe_inbox_events_check CHECK ((events > 0))
+    CONSTRAINT pipe_inbox_event_id_check CHECK (((octet_length(event_id) >= 1) AND (octet_length(event_id) <= 200))),
+    CONSTRAINT pipe_inbox_events_check CHECK ((events > 0)),
+    CONSTRAINT pipe_inbox_single_check CHECK (((event_id IS NULL) OR (events = 1)))
 );
 
 COMMENT ON COLUMN pipe_inbox.events_done IS 'events at the beginning of the body that need no more work';

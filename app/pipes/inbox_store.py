@@ -70,7 +70,7 @@ class NewRow(Struct, frozen=True, kw_only=True):
 
 INSERT_EVENTS = """
 INSERT INTO pipe_inbox (tenant_id, pipe_id, events, body, event_id)
-SELECT $1, $2, r.events, r.body, $5
+SELECT $1::uuid, $2::uuid, r.events, r.body, $5::text
 FROM unnest($3::integer[], $4::bytea[]) WITH ORDINALITY AS r (events, body, place)
 ORDER BY r.place
 RETURNING id

@@ -40,7 +40,7 @@ from app.scripts.model import ResolvedVersion
 log = structlog.get_logger(__name__)
 
 # A whole batch may take longer than one event; then it is divided.
-_BATCH_WALL_MS: Final = 5_000
+_BATCH_WALL_MS: Final = 2_000
 _BATCH_OUTPUT_BYTES: Final = 64 * MIB
 _MAX_ERROR_BYTES: Final = 8 * KIB
 # In JSON each may take twelve bytes.
@@ -150,10 +150,13 @@ class _Batch:
     def _divided(
         self, part: Sequence[Event], number: int | None
     ) -> list[tuple[Sequence[Event], bool]]:
-        """Divide a part at the event that it failed at, or else in two."""
+        """Divide a part at the event that it failed at; if such events do no harm, in pieces.
+
+        A slow script gets through half as many events as this time, at least, in each piece.
+        """
         if number is None or not self._trusts or not 0 <= number < len(part):
-            half = len(part) // 2
-            return [(part[:half], False), (part[half:], False)]
+            size = max(1, min(number or len(part), len(part)) // 2)
+            return [(part[at : at + size], False) for at in range(0, len(part), size)]
         pieces = (
             (part[:number], False),
             (part[number : number + 1], True),

@@ -253,9 +253,9 @@ def _pipe(row: asyncpg.Record) -> Pipe:
             refused=row["events_refused"],
         ),
         rates=Rates(
-            received=round(row["recent_in"] / _RATE_SECONDS, 3),
-            forwarded=round(row["recent_forwarded"] / _RATE_SECONDS, 3),
-            refused=round(row["recent_refused"] / _RATE_SECONDS, 3),
+            received=round(float(row["recent_in"]) / _RATE_SECONDS, 3),
+            forwarded=round(float(row["recent_forwarded"]) / _RATE_SECONDS, 3),
+            refused=round(float(row["recent_refused"]) / _RATE_SECONDS, 3),
         ),
         dead_letters=row["dead_letters"],
         last_event_at=row["last_event_at"],

@@ -52,11 +52,9 @@ def _retry_after_seconds(quota: Quota) -> int | None:
             return _RUNS_SECONDS
         case Quota.BYTES_PER_DAY:
             return _seconds_until_midnight()
-        case Quota.STORED_BYTES | Quota.SCRIPTS | Quota.VERSIONS:
+        case Quota.STORED_BYTES | Quota.SCRIPTS | Quota.VERSIONS | Quota.PIPES:
             return None
         case Quota.SCHEMAS | Quota.SCHEMA_VERSIONS | Quota.DATASETS | Quota.OPEN_UPLOADS:
-            return None
-        case Quota.PIPES:
             return None
         case _:
             assert_never(quota)

@@ -50,9 +50,10 @@ UP = (
         events      integer     NOT NULL CHECK (events > 0),
         events_done integer     NOT NULL DEFAULT 0
                                 CHECK (events_done >= 0 AND events_done < events),
-        event_id    text        CHECK (octet_length(event_id) BETWEEN 1 AND 200 AND events = 1),
+        event_id    text        CHECK (octet_length(event_id) BETWEEN 1 AND 200),
         body        bytea       NOT NULL,
-        received_at timestamptz NOT NULL DEFAULT clock_timestamp()
+        received_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+        CONSTRAINT pipe_inbox_single_check CHECK (event_id IS NULL OR events = 1)
     )
     """,
     """

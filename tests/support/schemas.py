@@ -23,13 +23,17 @@ async def _put(url: str, name: str, document: str) -> str:
         schema = await conn.fetchval(
             "INSERT INTO schemas (id, tenant_id, name) VALUES ($1, $2, $3) "
             "ON CONFLICT (tenant_id, name) DO UPDATE SET updated_at = now() RETURNING id",
-            uuid4(), tenant, name,
+            uuid4(),
+            tenant,
+            name,
         )
         version = await conn.fetchval(
             "INSERT INTO schema_versions (schema_id, version, tenant_id, document, strict) "
             "SELECT $1, 1 + count(*), $2, $3, true FROM schema_versions WHERE schema_id = $1 "
             "RETURNING version",
-            schema, tenant, document.encode(),
+            schema,
+            tenant,
+            document.encode(),
         )
     finally:
         await conn.close()
