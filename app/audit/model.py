@@ -49,8 +49,6 @@ class Action(StrEnum):
     RUN_REPLAYED = "run.replayed"
     REDRIVE_CREATED = "redrive.created"
     REDRIVE_CANCELLED = "redrive.cancelled"
-    DEAD_LETTER_ERASED = "dead-letter.erased"
-    DEAD_LETTERS_ERASED = "dead-letters.erased"
     PIPE_CREATED = "pipe.created"
     PIPE_CHANGED = "pipe.changed"
     PIPE_PAUSED = "pipe.paused"

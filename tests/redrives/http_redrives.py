@@ -34,6 +34,11 @@ def counts(shown: dict[str, Any]) -> tuple[int, int, int, int, int]:
     return matched, moved, failed_again, left_out, remaining
 
 
+def samples_of(plan: httpx.Response) -> list[tuple[str, str, object]]:
+    assert plan.status_code == 200, plan.text
+    return [(each["id"], each["outcome"], each.get("forward")) for each in plan.json()["samples"]]
+
+
 def put_schema(system: System, kind: str, *, name: str | None = None) -> str:
     """Put a schema of events whose `n` is of a kind."""
     name = name or f"event-{uuid4()}"[:40]

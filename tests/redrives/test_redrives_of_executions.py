@@ -1,8 +1,6 @@
 """Failed executions are replayed as a batch, whose counts are those of the re-drive."""
 
-from collections.abc import Callable
-
-from tests.comparisons.conftest import Recorded, record as record
+from tests.comparisons.conftest import Recorded
 from tests.redrives.http_redrives import counts, created, ended, redrive
 from tests.support.system import System, stop, until
 
@@ -11,9 +9,9 @@ MENDED = "function process(data) { if (data.n === 3) throw new Error('three'); r
 
 
 def test_failed_executions_are_replayed_until_each_has_succeeded(
-    system: System, record: Callable[[str], Recorded]
+    system: System,
 ) -> None:
-    script = record(SOURCE)
+    script = Recorded(system, SOURCE)
     executions = script.run([b'{"n":%d}' % n for n in range(6)])
     script.version(MENDED)
     filter_ = {"execution": {"script": script.name}}

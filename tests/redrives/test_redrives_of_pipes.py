@@ -11,7 +11,7 @@ from tests.redrives.http_redrives import (
     redrive,
     send,
 )
-from tests.support.system import System
+from tests.support.system import System, until
 
 EVENTS = [b'{"n": 1}', b'{"n":"2"}', b'{"n": "3" }', b'{"n":null}', b"no JSON"]
 
@@ -75,8 +75,6 @@ def test_a_sink_that_is_away_is_waited_for_with_its_reason(system: System) -> No
     put_schema(system, "string", name=schema)
     assert system.client.delete(f"/datasets/{sink}").is_success
     location = created(redrive(system, {"pipe": pipe}))
-    from tests.support.system import until
-
     for _ in until("the re-drive waits"):
         shown = system.client.get(location).json()
         if shown["trouble"]:

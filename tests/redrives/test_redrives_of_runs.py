@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.redrives.http_redrives import counts, created, ended, redrive
+from tests.redrives.http_redrives import counts, created, ended, redrive, samples_of
 from tests.runs.http_runs import accepted, create, finished, put
 from tests.support.system import System
 
@@ -57,9 +57,7 @@ def test_failed_records_are_tried_published_and_marked_once(system: System) -> N
     plan = redrive(system, {"run": run}, script=f"{script}@2", dry_run=True)
     assert plan.status_code == 200, plan.text
     assert plan.json()["matched"] == 3
-    assert [
-        (each["id"], each["outcome"], each.get("forward")) for each in plan.json()["samples"]
-    ] == [
+    assert samples_of(plan) == [
         ("a.jsonl:2", "moved", {"pk": 2, "mended": True}),
         ("a.jsonl:3", "failed_again", None),
         ("a.jsonl:4", "moved", {"pk": 3, "mended": True}),
