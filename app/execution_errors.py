@@ -24,8 +24,9 @@ from app.sandbox.outcomes import (
 )
 from app.sandbox.schema_checks import SchemaError, ref_of
 
-# Of an error document, what its schema errors take at most.
-_SCHEMA_ERRORS_BYTES: Final = 7 * 1024
+# Of an error document about a schema; its other members are short.
+_MAX_MISMATCH_BYTES: Final = 8 * 1024
+_OTHER_MEMBERS_BYTES: Final = 512
 
 
 class ErrorKind(StrEnum):
@@ -160,10 +161,10 @@ def _mismatch(outcome: SchemaMismatch) -> Failure:
     message = f"{place}{first.message} ({schema}"
     message += f"; {more} more)" if more else ")"
     kept: list[object] = []
-    left_bytes = _SCHEMA_ERRORS_BYTES
+    left_bytes = _MAX_MISMATCH_BYTES - _OTHER_MEMBERS_BYTES - len(json.dumps(message))
     for error in outcome.errors:
         written = msgspec.to_builtins(error)
-        left_bytes -= len(json.dumps(written))
+        left_bytes -= len(json.dumps(written)) + len(", ")
         if left_bytes < 0:
             break
         kept.append(written)

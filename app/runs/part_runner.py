@@ -36,6 +36,7 @@ from app.resources import Resources
 from app.runs import task_store
 from app.runs.model import Emit
 from app.runs.output_writer import OutputWriter
+from app.runs.part_checks import part_checks
 from app.runs.record_errors import kept_error
 from app.runs.task_store import Counts, PartTask, Written
 from app.sandbox.framing import LineTooLong
@@ -43,7 +44,6 @@ from app.sandbox.outcomes import Crashed, Job, Succeeded
 from app.sandbox.parts import Output, Part, PartReport, RecordError, Task
 from app.sandbox.schema_checks import Checks
 from app.sandbox.session import Sink
-from app.schemas.checks import load_checks
 
 log = structlog.get_logger(__name__)
 
@@ -140,7 +140,7 @@ class _RunningPart:
         async with self._resources.pool.acquire() as conn:
             stored = await task_store.select_states(conn, claim.tenant_id, self._task)
         self._states = [await _all_of(self._resources, each) for each in stored]
-        self._checks = await self._load_checks()
+        self._checks = await part_checks(self._resources, claim, self._task)
         attempt = await self._attempt()
         if isinstance(attempt.report.outcome, Crashed):
             log.warning("execution.cell_crashed", id=str(claim.id))
@@ -250,16 +250,6 @@ class _RunningPart:
             return job
         output_bytes = min(job.limits.output_bytes, _MAX_STATE_BYTES)
         return replace(job, limits=replace(job.limits, output_bytes=output_bytes))
-
-    async def _load_checks(self) -> Checks | None:
-        claim, task = self._claim, self._task
-        return await load_checks(
-            self._resources,
-            claim.tenant_id,
-            input=None if task.task is Task.MERGE else claim.input_schema,
-            output=claim.output_schema if task.task is Task.MAP or task.finishes else None,
-            record=task.record_schema if task.task is Task.MAP else None,
-        )
 
     async def _chunks(self) -> AsyncGenerator[bytes, None]:
         for each in self._inputs:

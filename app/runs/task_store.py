@@ -23,7 +23,8 @@ class PartTask(Struct, frozen=True, kw_only=True):
 
     Of `first_part` to `last_part` of a file it reads the raw bytes, which begin after `first_line`
     lines. `max_errors` is what other parts have left of that of the run. Without `output_format`
-    the values of a map are not kept. They satisfy the record schema, if there is one.
+    the values of a map are not kept; they satisfy the record schema, if there is one. A version
+    that `only_folds` has no `process` and no `map`.
     """
 
     run_id: UUID
@@ -50,6 +51,7 @@ class PartTask(Struct, frozen=True, kw_only=True):
     output_key: str | None
     hash_seed: int | None
     record_schema: SchemaKey | None
+    only_folds: bool
 
 
 SELECT_TASK = """
@@ -59,9 +61,12 @@ SELECT p.run_id, p.task, p.level, p.number, p.finishes, r.format, r.each, r.emit
        AS max_errors,
        r.max_errors AS max_errors_of_run, r.merges, r.params, p.file_id, f.path, p.first_part,
        p.last_part, p.first_line, p.first_state, p.last_state, d.format AS output_format,
-       d.key AS output_key, d.hash_seed, r.record_schema_id, r.record_schema_version
+       d.key AS output_key, d.hash_seed, r.record_schema_id, r.record_schema_version,
+       NOT v.kinds && '{process,map}' AS only_folds
 FROM run_parts AS p
 JOIN runs AS r ON r.tenant_id = p.tenant_id AND r.id = p.run_id
+JOIN script_versions AS v
+  ON v.tenant_id = r.tenant_id AND v.script_id = r.script_id AND v.version = r.version
 LEFT JOIN dataset_files AS f ON f.tenant_id = p.tenant_id AND f.id = p.file_id
 LEFT JOIN datasets AS d ON d.tenant_id = r.tenant_id AND d.id = r.output_dataset_id
 WHERE p.tenant_id = $1 AND p.execution_id = $2 AND r.finished_at IS NULL

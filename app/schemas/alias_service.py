@@ -43,7 +43,7 @@ async def move(
         moved = await store.put_alias(conn, tenant, schema_id, alias=alias, version=version)
         target = f"{target_of(schema_id)}/aliases/{alias}"
         details = {"version": version}
-        await log_action(conn, caller, Action.SCHEMA_ALIAS_MOVED, target, details=details)
+        await log_action(conn, caller, Action.ALIAS_MOVED, target, details=details)
         return moved
 
 
@@ -92,7 +92,7 @@ async def remove(
         preconditions.require(current.etag)
         await store.delete_alias(conn, tenant, schema_id, alias)
         target = f"{target_of(schema_id)}/aliases/{alias}"
-        await log_action(conn, caller, Action.SCHEMA_ALIAS_REMOVED, target)
+        await log_action(conn, caller, Action.ALIAS_REMOVED, target)
 
 
 async def _select(conn: Connection, tenant: UUID, schema_id: UUID, alias: str) -> Alias | None:

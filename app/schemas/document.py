@@ -11,6 +11,7 @@ from msgspec import Struct
 from app.schemas.uris import resolve_uri
 
 DRAFT_7: Final = "http://json-schema.org/draft-07/schema"
+DRAFT_2020_12: Final = "https://json-schema.org/draft/2020-12/schema"
 _MAX_DEPTH: Final = 200
 
 # How a keyword's value holds schemas; names and values of other keywords hold none.
@@ -94,7 +95,9 @@ class Resource(Struct, eq=False):
     """A document, or a part of it with an ``$id`` of its own: what references start from."""
 
     base: str
-    draft_7: bool
+    draft_7: bool = False
+    foreign: bool = False
+    """Whether a meta-schema of its own decides which keywords count."""
     root: "Place | None" = None
     anchors: dict[str, "Place"] = {}
 
@@ -128,10 +131,7 @@ class Library:
         self._resources: dict[str, Resource] = {}
         self._places: dict[tuple[str, str], Place] = {}
         for uri, schema in document.documents.items():
-            # Without fragment: draft 7 is written with an empty one.
-            named = schema.get("$schema") if isinstance(schema, dict) else None
-            draft_7 = isinstance(named, str) and named.rstrip("#") == DRAFT_7
-            resource = Resource(uri, draft_7)
+            resource = _resource(uri, schema, None)
             self._resources[uri] = resource
             resource.root = self._scan(schema, resource, uri, "")
 
@@ -232,7 +232,16 @@ class Library:
             self._resources.setdefault(uri, outer)
             outer.base = uri
             return outer
-        return self._resources.setdefault(uri, Resource(uri, outer.draft_7))
+        return self._resources.setdefault(uri, _resource(uri, schema, outer))
+
+
+def _resource(uri: str, schema: Any, outer: Resource | None) -> Resource:
+    named = schema.get("$schema") if isinstance(schema, dict) else None
+    if not isinstance(named, str):
+        return Resource(uri, outer.draft_7, outer.foreign) if outer else Resource(uri)
+    # Draft 7 is written with an empty fragment.
+    draft = named.rstrip("#")
+    return Resource(uri, draft == DRAFT_7, draft not in {DRAFT_7, DRAFT_2020_12})
 
 
 def _anchors(schema: dict[str, Any], *, draft_7: bool) -> Iterator[str]:

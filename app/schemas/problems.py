@@ -61,6 +61,14 @@ class ValidationFailed(Problem):
     title = "The document cannot be validated"
 
 
+class DocumentTooLarge(Problem):
+    """A line exceeds the limit of a document."""
+
+    status = 413
+    code = "document-too-large"
+    title = "A document is too large"
+
+
 class SchemaBusy(Problem):
     """Others have changed the schema again and again while this version was checked."""
 

@@ -220,7 +220,7 @@ async def _append(
         newest = changed.latest_version
         target = f"{target_of(schema_id)}/versions/{newest.version}"
         details = {"sha256": newest.sha256, **described}
-        await log_action(conn, caller, Action.SCHEMA_VERSION_ADDED, target, details=details)
+        await log_action(conn, caller, Action.VERSION_ADDED, target, details=details)
     return changed, PutOutcome.ADDED
 
 

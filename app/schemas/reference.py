@@ -27,6 +27,7 @@ from app.schemas.model import (
     ValidatedDocument,
 )
 from app.schemas.problems import (
+    DocumentTooLarge,
     IncompatibleSchema,
     InvalidSchema,
     SchemaArchived,
@@ -167,6 +168,7 @@ VALIDATE: Final = documented(
         _NO_SCHEMA,
         _NO_VERSION,
         ValidationFailed("the time limit of 5000 ms was exceeded"),
+        DocumentTooLarge("line 3 is longer than 16777216 bytes"),
         *_CHECK[2:],
     ),
     parameters=_REF,

@@ -133,7 +133,7 @@ _VERSION = """
            SELECT t.name || '@' || r.target_version
            FROM schema_references AS r
            JOIN schemas AS t ON t.tenant_id = r.tenant_id AND t.id = r.target_id
-           WHERE r.tenant_id = v.tenant_id AND r.schema_id = v.schema_id AND r.version = v.version
+           WHERE r.tenant_id = s.tenant_id AND r.schema_id = v.schema_id AND r.version = v.version
            ORDER BY t.name COLLATE "C", r.target_version
        ) AS references
 """

@@ -20,7 +20,7 @@ from app.sandbox.schema_checks import Checks, SchemaError
 from app.sandbox.validation import LIMITS, validate_document, validate_lines
 from app.schemas.checks import load_checks
 from app.schemas.pinned import SchemaKey
-from app.schemas.problems import ValidationFailed
+from app.schemas.problems import DocumentTooLarge, ValidationFailed
 from app.schemas.refs import SchemaRef
 from app.schemas.resolution_store import resolve
 from app.wording import printable
@@ -94,7 +94,7 @@ async def validate_many(
     """Validate lines of JSON; yield lines about them after each turn, and a summary at the end.
 
     Turns are short, and none is held while the client sends or reads. Raises what `pieces` raises,
-    ValidationFailed, CheckBusy, TooManyChecks.
+    DocumentTooLarge, ValidationFailed, CheckBusy, TooManyChecks.
     """
     lines = invalid = 0
     async for part in _parts(pieces):
@@ -146,13 +146,13 @@ def _all_lines(part: Chunk, refused: dict[int, bytes]) -> bytes:
 
 
 async def _parts(pieces: AsyncIterable[bytes]) -> AsyncGenerator[Chunk, None]:
-    """Cut the input into the lines of one turn each. Raises ValidationFailed."""
+    """Cut the input into the lines of one turn each. Raises DocumentTooLarge."""
     try:
         async for chunk in cut(pieces, format_=Format.RECORDS, first_line=1):
             for part in _divided(chunk):
                 yield part
     except LineTooLong as error:
-        raise ValidationFailed(str(error), errors=[{"pointer": "", "line": error.line}]) from None
+        raise DocumentTooLarge(str(error), errors=[{"pointer": "", "line": error.line}]) from None
 
 
 def _divided(chunk: Chunk) -> Iterator[Chunk]:

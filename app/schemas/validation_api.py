@@ -4,7 +4,8 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Final
 
-from litestar import Response, post
+from litestar import post
+from litestar.response.base import ASGIResponse
 from litestar.types import ASGIApp
 
 from app.auth.callers import Caller
@@ -40,7 +41,7 @@ from app.schemas.validation import Choices, load_schema, validate_many, validate
 )
 async def validate_documents(
     schema: str, request: AnyRequest, resources: Resources, caller: Caller
-) -> Response[bytes] | ASGIApp:
+) -> ASGIApp:
     """Validate documents against a schema.
 
     One JSON document, or lines of JSON as `application/x-ndjson`; nothing is stored. The response
@@ -58,7 +59,7 @@ async def validate_documents(
             checks = await load_schema(resources, caller.tenant, ref)
             document = await read_body(request, max_bytes=MAX_ENVELOPE_BYTES)
             found = await validate_one(resources, caller, checks, document, wanted)
-            return Response(found, media_type="application/json")
+            return ASGIResponse(body=found, media_type="application/json")
         case "application/x-ndjson" | "application/jsonl":
             checks = await load_schema(resources, caller.tenant, ref)
             lines = closed_with(request, _lines(request, resources, caller, checks, wanted))

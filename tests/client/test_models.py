@@ -44,7 +44,10 @@ _OWN: Final = {
 _LEFT_OUT: Final = {"Ready": {"lockdown", "workers"}, "ProblemDocument": {"violated-policies"}}
 
 # Fields that responses of 0.1.0 lack.
-_NEWER: Final = {"Version": {"kinds", "io"}}
+_NEWER: Final = {
+    "Version": {"kinds", "io", "input_schema", "output_schema"},
+    "Dataset": {"schema"},
+}
 
 # Types that the document leaves open.
 _OPEN: Final = {

@@ -146,6 +146,7 @@ def test_bad_lines_are_named_and_what_was_changed_since_is_sent_again(
         send()
     [bad] = failure.value.bad_lines
     assert (bad.path, bad.line) == ("b.jsonl", 4_002)
+    assert bad.byte is not None
     assert 4_000 * RECORD_BYTES < bad.byte < (folder / "b.jsonl").stat().st_size
     assert client.datasets.show(dataset).latest_snapshot is None
 

@@ -29,6 +29,7 @@ RECORDED: Final = [
     ROOT / "app" / noun / "examples.json"
     for noun in (
         "scripts",
+        "schemas",
         "executions",
         "batches",
         "callbacks",

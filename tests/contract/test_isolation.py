@@ -30,6 +30,10 @@ BODIES: Final[dict[str, Any]] = {
     "addVersion": {"json": {"source": "const process = data => 1"}},
     "putScript": {"json": {"source": "const process = data => 1"}},
     "moveAlias": {"json": {"version": 1}},
+    "putSchema": {"json": {"schema": {}}},
+    "describeSchema": {"json": {"description": "mine"}},
+    "moveSchemaAlias": {"json": {"version": 1}},
+    "validateDocuments": {"json": 1},
     "submitRaw": {"content": b"1"},
     "putFile": {"content": b'{"pk":"a"}'},
     "createUpload": {"json": {}},
@@ -45,6 +49,9 @@ WITHOUT_ID: Final = {
     "headListScripts",
     "createScript",
     "checkScript",
+    "listSchemas",
+    "headListSchemas",
+    "checkSchema",
     "listExecutions",
     "headListExecutions",
     "submitEnvelope",
@@ -84,6 +91,7 @@ class Owned(Struct, frozen=True):
     """Resources of the owner, and a key of another tenant."""
 
     script: str
+    schema: str
     execution: str
     upload: str
     comparison: str
@@ -103,6 +111,10 @@ def owned(keyed: SystemWithKeys) -> Owned:
     assert made.status_code == 201, made.text
     script = made.json()["id"]
     alias = f"/scripts/{script}/aliases/prod"
+    assert keyed.request("PUT", alias, owner.key, json={"version": 1}).status_code == 200
+    put = keyed.request("PUT", "/schemas/hidden", owner.key, json={"schema": {}})
+    schema = put.json()["id"]
+    alias = f"/schemas/{schema}/aliases/prod"
     assert keyed.request("PUT", alias, owner.key, json={"version": 1}).status_code == 200
     submitted = keyed.post(f"/scripts/{script}/executions", owner.key, content=b'"secret"')
     assert submitted.status_code == 202
@@ -126,7 +138,9 @@ def owned(keyed: SystemWithKeys) -> Owned:
     assert keyed.get(f"/runs/{run}?wait=60", owner.key).json()["status"] == "succeeded"
     letter = str(uuid4())
     keyed.execute(_INSERT_LETTER, UUID(letter), "isolation-owner")
-    return Owned(script, execution, upload, comparison, batch, run, letter, owner, stranger)
+    return Owned(
+        script, schema, execution, upload, comparison, batch, run, letter, owner, stranger
+    )
 
 
 def _with_ids() -> Iterator[str]:
@@ -141,6 +155,7 @@ def _filled(path: str, **ids: str) -> str:
         **dict.fromkeys(
             (
                 "script",
+                "schema",
                 "execution",
                 "comparison",
                 "batch",
@@ -186,6 +201,7 @@ def test_a_foreign_id_is_answered_like_an_unknown_one(
     foreign = _filled(
         path,
         script=owned.script,
+        schema=owned.schema,
         execution=owned.execution,
         dataset="hidden",
         upload=owned.upload,
@@ -206,25 +222,30 @@ def test_a_foreign_id_is_answered_like_an_unknown_one(
 
 
 @pytest.mark.parametrize(
-    # PUT under a free name creates a script of the caller.
-    "name",
-    sorted({each for each in _with_ids() if "{script}" in OPERATIONS[each][1]} - {"putScript"}),
+    # PUT under a free name creates a script or a schema of the caller.
+    ("noun", "name"),
+    [
+        (noun, each)
+        for noun in ("script", "schema")
+        for each in sorted(set(_with_ids()) - {"putScript", "putSchema"})
+        if f"{{{noun}}}" in OPERATIONS[each][1]
+    ],
 )
 def test_a_name_that_only_another_has_is_unknown(
-    keyed: SystemWithKeys, owned: Owned, name: str
+    keyed: SystemWithKeys, owned: Owned, noun: str, name: str
 ) -> None:
     method, path, _ = OPERATIONS[name]
 
     answer = keyed.request(
         method,
-        _filled(path, script="hidden"),
+        _filled(path, **{noun: "hidden"}),
         owned.stranger.key,
         **BODIES.get(name, {}),
     )
 
     assert answer.status_code == 404
     if method != "HEAD":
-        assert answer.json()["type"] == "urn:crivo:problem:script-not-found"
+        assert answer.json()["type"] == f"urn:crivo:problem:{noun}-not-found"
 
 
 def test_lists_names_and_references_do_not_cross_tenants(
@@ -234,6 +255,12 @@ def test_lists_names_and_references_do_not_cross_tenants(
     envelope = {"script": owned.script, "data": 1}
 
     assert keyed.get("/scripts?archived=true", stranger).json()["items"] == []
+    assert keyed.get("/schemas?archived=true", stranger).json()["items"] == []
+    foreign = {"schema": {"$ref": "crivo:/schemas/hidden@1"}}
+    refused = keyed.request("PUT", "/schemas/own", stranger, json=foreign)
+    assert refused.json()["errors"][0]["message"].startswith("there is no version 1")
+    compared = keyed.post("/schemas/check", stranger, json={"schema": {}, "against": "hidden"})
+    assert compared.json()["errors"][0]["pointer"] == "/against"
     assert keyed.get("/executions", stranger).json()["items"] == []
     assert keyed.get("/datasets", stranger).json()["items"] == []
     other = keyed.request("PUT", "/datasets/hidden", stranger, json={"format": "text"})

@@ -18,6 +18,7 @@ PATHS: Final[dict[str, dict[str, Any]]] = json.loads(
 # Values of path parameters.
 FILLED: Final = {
     "{script}": "bounded",
+    "{schema}": "bounded",
     "{number}": "1",
     "{alias}": "prod",
     "{name}": "default",
@@ -41,6 +42,7 @@ def _reading() -> Iterator[Any]:
 @pytest.fixture(scope="module")
 def port(system: System) -> Iterator[int]:
     system.upload("bounded", "function process(data) { return data }")
+    assert system.client.put("/schemas/bounded", json={"schema": {}}).is_success
     assert system.client.put("/datasets/bounded", json={"format": "bytes"}).is_success
     with system.another_api(CRIVO_MAX_INPUT_BYTES=_LIMIT, CRIVO_MAX_BATCH_BYTES=_LIMIT) as url:
         yield urlsplit(url).port or 0

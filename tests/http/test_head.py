@@ -21,6 +21,8 @@ def filled(keyed: SystemWithKeys) -> dict[str, str]:
     made = keyed.post("/scripts", json={"name": "headed", "source": SOURCE})
     assert made.status_code == 201, made.text
     assert keyed.request("PUT", "/scripts/headed/aliases/prod", json={"version": 1}).is_success
+    assert keyed.request("PUT", "/schemas/headed", json={"schema": {}}).is_success
+    assert keyed.request("PUT", "/schemas/headed/aliases/prod", json={"version": 1}).is_success
     submitted = keyed.post("/scripts/headed/executions", content=b'"head"')
     execution = submitted.json()["id"]
     assert keyed.get(f"/executions/{execution}", params={"wait": 30}).json()["finished_at"]
@@ -36,7 +38,7 @@ def filled(keyed: SystemWithKeys) -> dict[str, str]:
     run = keyed.post("/runs", json={"script": "headed-fold", "dataset": "headed"}).json()["id"]
     assert keyed.get(f"/runs/{run}", params={"wait": 30}).json()["status"] == "succeeded"
     data = {"run": run, "dataset": "headed", "path": "a", "upload": upload}
-    named = {"script": "headed", "number": "1", "alias": "prod", "name": "default"}
+    named = {"script": "headed", "schema": "headed", "number": "1", "alias": "prod", "name": "default"}
     return named | data | made_of | {"execution": execution, "key": key}
 
 

@@ -13,6 +13,7 @@ from tests.support.system import System
 # Values of path parameters: nothing exists, so no call has an effect.
 FILLED = {
     "script": "nobody",
+    "schema": "nobody",
     "number": "1",
     "alias": "x",
     "execution": "1",

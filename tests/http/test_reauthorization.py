@@ -28,6 +28,8 @@ SELECT (SELECT string_agg(id::text || description || updated_at, ',' ORDER BY id
        (SELECT count(*) FROM script_versions),
        (SELECT string_agg(script_id::text || alias || version, ',' ORDER BY script_id, alias)
         FROM script_aliases),
+       (SELECT string_agg(id::text || description || updated_at, ',' ORDER BY id) FROM schemas),
+       (SELECT count(*) FROM schema_versions),
        (SELECT count(*) FROM executions),
        (SELECT count(*) FROM batches),
        (SELECT count(*) FROM comparisons),
@@ -65,6 +67,7 @@ def tenant(keyed: SystemWithKeys) -> str:
         assert made.status_code == 201, made.text
     alias = keyed.request("PUT", "/scripts/held/aliases/prod", key, json={"version": 1})
     assert alias.status_code == 200
+    assert keyed.request("PUT", "/schemas/held", key, json={"schema": {}}).is_success
     assert keyed.request("PUT", "/datasets/held", key, json={"key": "/pk"}).is_success
     assert keyed.request("PUT", "/datasets/held/files/b", key, content=b'{"pk":"b"}').is_success
     keyed.execute(

@@ -16,6 +16,7 @@ OPERATIONS: Final = [
 ]
 _VALUES: Final = {
     "script": "nobody",
+    "schema": "nobody",
     "number": "1",
     "alias": "prod",
     "execution": "01900000-0000-7000-8000-000000000000",

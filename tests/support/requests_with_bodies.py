@@ -38,6 +38,11 @@ JSON: Final[dict[str, dict[str, Any] | list[Any]]] = {
     "putScript": {"source": f"{SOURCE} // put"},
     "describeScript": {"description": "described too late"},
     "moveAlias": {"version": 2},
+    "putSchema": {"schema": {"type": "object"}},
+    "checkSchema": {"schema": {"type": "object"}},
+    "describeSchema": {"description": "described too late"},
+    "moveSchemaAlias": {"version": 1},
+    "validateDocuments": {"any": "data"},
     "submitEnvelope": {"script": "held", "data": 1},
     "submitRaw": {"any": "data"},
     "submitBatch": [1, 2],
@@ -92,6 +97,7 @@ def _cases() -> Iterator[Case]:
 def _filled(path: str) -> str:
     values = {
         "script": "held",
+        "schema": "held",
         "alias": "prod",
         "name": "held-requests",
         "dataset": "held",

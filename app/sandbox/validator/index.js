@@ -71,7 +71,7 @@ const newProgram = (options, problems) => {
   const strictness = strictnessOf(options.strict);
   const program = {
     library: newLibrary({ registry, metaschemas, dialect: options.dialect, problem, check }),
-    problem, strict: strictness.any, isStrict: strictness.isStrict, formats: options.formats,
+    problem, trusted: options.trusted, strict: strictness.any, isStrict: strictness.isStrict, formats: options.formats,
     open: newMap(), closed: newMap(), nodes: [],
     entered: newDictionary(), resources: [], dynamicRefs: [],
     nodeOf: (place, closed, keyword) => nodeOf(program, place, closed, keyword),

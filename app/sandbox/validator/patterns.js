@@ -1,11 +1,15 @@
 // Compile patterns as ECMA-262 has them, with the flag u.
+//
+// V8 compiles an expression when it is first used, and refuses some then, as too large.
 
 import { problemOf } from "./nodes.js";
-import { Pattern } from "./primordials.js";
+import { matches, Pattern } from "./primordials.js";
 
 export const compilePattern = (context, source, keyword) => {
   try {
-    return new Pattern(source, "u");
+    const pattern = new Pattern(source, "u");
+    if (!context.program.trusted) matches(pattern, "");
+    return pattern;
   } catch {
     problemOf(context, keyword, `${source} is not a regular expression of ECMA-262 with the flag u`);
     return null;

@@ -30,15 +30,26 @@ def put(
     return (yield from session.fetch(request, Dataset))
 
 
-def ensure(session: Session, name: str, *, key: str | None, format: str | None) -> Flow[Dataset]:  # noqa: A002 - the API's word
-    """Create a dataset unless it exists. Raises Conflict if it has another key or format."""
+def ensure(
+    session: Session,
+    name: str,
+    *,
+    key: str | None,
+    format: str | None,  # noqa: A002 - the API's word
+    schema: str | None = None,
+) -> Flow[Dataset]:
+    """Create a dataset unless it exists.
+
+    Raises Conflict if it has another key, format or schema.
+    """
     try:
         found = yield from show(session, name)
     except NotFound as error:
         if error.code != "dataset-not-found":
             raise
     else:
-        if key in (None, found.key) and format in (None, found.format):
+        is_same = key in (None, found.key) and format in (None, found.format)
+        if is_same and schema in (None, found.schema):
             return found
         # The service says what differs; the other members stay.
         kept = {
@@ -50,13 +61,15 @@ def ensure(session: Session, name: str, *, key: str | None, format: str | None) 
         wanted = {
             "key": found.key if key is None else key,
             "format": found.format if format is None else format,
+            "schema": found.schema if schema is None else schema,
         }
         return (yield from put(session, name, {**kept, **wanted}))
     try:
-        return (yield from put(session, name, {"key": key, "format": format}, only_new=True))
+        wanted = {"key": key, "format": format, "schema": schema}
+        return (yield from put(session, name, wanted, only_new=True))
     except Conflict:
         # Another process has created it meanwhile, or this one and the response was lost.
-        return (yield from ensure(session, name, key=key, format=format))
+        return (yield from ensure(session, name, key=key, format=format, schema=schema))
 
 
 def show(session: Session, dataset: str) -> Flow[Dataset]:

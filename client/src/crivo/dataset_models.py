@@ -28,12 +28,16 @@ class Snapshot(Response, frozen=True, kw_only=True):
 
 
 class Dataset(Response, frozen=True, kw_only=True):
-    """A dataset with its newest snapshot; `snapshot` is the one that a reference names."""
+    """A dataset with its newest snapshot; `snapshot` is the one that a reference names.
+
+    Each record satisfies `schema`, an exact version such as `events@3`, if there is one.
+    """
 
     id: UUID
     name: str
     format: str
     key: str | None
+    schema: str | None = None
     description: str
     keep_snapshots: int | None
     keep_days: int | None
@@ -122,11 +126,14 @@ class RecordDocument(Response, frozen=True, kw_only=True):
 
 
 class BadLine(Response, frozen=True, kw_only=True):
-    """A line that is not what the dataset's format requires: from line 1, and from byte 0."""
+    """A line that is not what the dataset's format or its schema requires, from line 1.
+
+    `byte`, from 0, is None for what a schema refuses.
+    """
 
     path: str
     line: int
-    byte: int
+    byte: int | None
     message: str
 
 

@@ -48,7 +48,7 @@ class SendInProgress(CrivoError):
 class NotPublished(CrivoError):
     """Files of a directory cannot be published, and therefore none of them was.
 
-    `bad_lines` has the first bad line of each part that was refused, `changed` the paths of files
+    `bad_lines` has the first bad lines of each part that was refused, `changed` the paths of files
     that changed while they were sent. The rest is held by the service for the next attempt.
     """
 

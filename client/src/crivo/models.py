@@ -47,6 +47,28 @@ class ScriptVersionRef(Response, frozen=True, kw_only=True):
     sha256: str
 
 
+class SchemaVersionRef(Response, frozen=True, kw_only=True):
+    """The version of a schema that something was checked against."""
+
+    id: UUID
+    name: str
+    version: int
+    sha256: str
+
+
+class SchemaError(Response, frozen=True, kw_only=True):
+    """One error of a document: the JSON pointer of the value, and what refuses it.
+
+    `keyword` is `strict` for a field that the schema does not register, None without a verdict.
+    """
+
+    pointer: str
+    keyword: str | None = None
+    schema_pointer: str | None = None
+    message: str
+    value: str | None = None
+
+
 class PayloadRef(Response, frozen=True, kw_only=True):
     """A payload, identified by its SHA-256 (hexadecimal) and its size in bytes.
 
@@ -74,6 +96,8 @@ class ThrownError(Response, frozen=True, kw_only=True):
 class ExecutionError(ThrownError, frozen=True, kw_only=True):
     """The reason why an execution has no result; `kind` is stable.
 
+    `schema` is the version that refuses the input or the output, such as `events@3`, and
+    `schema_errors` are its first errors; `schema_errors_omitted` counts the others.
     Of a part of a run, `path` and `input_line` are the file of the input and the line that it had
     reached, and `max_errors` is that of the run if more records have failed.
     """
@@ -82,6 +106,9 @@ class ExecutionError(ThrownError, frozen=True, kw_only=True):
     limit_ms: int | None = None
     limit_bytes: int | None = None
     byte_offset: int | None = None
+    schema: str | None = None
+    schema_errors: list[SchemaError] | None = None
+    schema_errors_omitted: int | None = None
     path: str | None = None
     input_line: int | None = None
     max_errors: int | None = None
@@ -123,6 +150,8 @@ class Receipt(Response, frozen=True, kw_only=True):
     lead_ms: float
     cpu_ms: float | None
     peak_memory_bytes: int | None
+    input_schema: SchemaVersionRef | None = None
+    output_schema: SchemaVersionRef | None = None
 
 
 class ReplayOutcome(Response, frozen=True, kw_only=True):

@@ -21,7 +21,14 @@ class LimitOptions(TypedDict, total=False):
     max_output_bytes: int
 
 
-class PushOptions(LimitOptions, total=False):
+class SchemaOptions(TypedDict, total=False):
+    """Schemas that what a script gets and returns has to satisfy, such as `events@3`."""
+
+    input_schema: str
+    output_schema: str
+
+
+class PushOptions(LimitOptions, SchemaOptions, total=False):
     """Options of a new version; `io` is `json`, or `bytes` for a `process` over bytes."""
 
     note: str
@@ -43,7 +50,7 @@ class SubmitOptions(LimitOptions, total=False):
     idempotency_key: str
 
 
-class CheckOptions(LimitOptions, total=False):
+class CheckOptions(LimitOptions, SchemaOptions, total=False):
     """Options of a check that runs a sample."""
 
     params: object
@@ -114,11 +121,14 @@ class RunFilter(TypedDict, total=False):
 class DatasetOptions(TypedDict, total=False):
     """Options of a dataset; `key` is a JSON pointer. An omitted description or retention is reset.
 
+    `schema` names the schema of its records, such as `events@3`.
+
     The newest `keep_snapshots` snapshots are kept, and those of the last `keep_days` days.
     """
 
     format: str
     key: str
+    schema: str
     description: str
     keep_snapshots: int
     keep_days: int
@@ -127,16 +137,17 @@ class DatasetOptions(TypedDict, total=False):
 class SendOptions(TypedDict, total=False):
     """Options of sending a directory.
 
-    `mode` is `append` or `replace`: whether the dataset keeps the files that it has. `format` is
-    that of a dataset which does not exist yet. `include` are patterns such as `*.jsonl`, `only` the
-    paths of some files. With `only_new`, files are left out that were sent with it before, and have
-    not changed since; its mode is `append`. `parallel` is the number of parts on their way at once.
-    `state_folder` is where the journal is kept. `on_progress` is called with the bytes that are
-    done, and with all.
+    `mode` is `append` or `replace`: whether the dataset keeps the files that it has. `format` and
+    `schema` are those of a dataset which does not exist yet. `include` are patterns such as
+    `*.jsonl`, `only` the paths of some files. With `only_new`, files are left out that were sent
+    with it before, and have not changed since; its mode is `append`. `parallel` is the number of
+    parts on their way at once. `state_folder` is where the journal is kept. `on_progress` is
+    called with the bytes that are done, and with all.
     """
 
     mode: str
     format: str
+    schema: str
     include: Sequence[str]
     only: Collection[str]
     only_new: bool

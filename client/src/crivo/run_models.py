@@ -13,6 +13,7 @@ from crivo.models import (
     Limits,
     PayloadRef,
     Response,
+    SchemaVersionRef,
     ScriptVersionRef,
 )
 
@@ -76,6 +77,7 @@ class RunReceipt(Response, frozen=True, kw_only=True):
     """Script, input, output, limits and resource usage of a finished run.
 
     `run_ms` and `cpu_ms` are sums over all parts, `peak_memory_bytes` is the highest of one.
+    `record_schema` is that of the output's dataset.
     """
 
     script: ScriptVersionRef
@@ -98,6 +100,9 @@ class RunReceipt(Response, frozen=True, kw_only=True):
     run_ms: float
     cpu_ms: float
     peak_memory_bytes: int | None
+    input_schema: SchemaVersionRef | None = None
+    output_schema: SchemaVersionRef | None = None
+    record_schema: SchemaVersionRef | None = None
 
 
 class ReplayedRun(Response, frozen=True, kw_only=True):

@@ -23,6 +23,7 @@ Source = str | bytes | Path
 _JAVASCRIPT: Final = {"Content-Type": "text/javascript"}
 _JSON: Final = {"Content-Type": "application/json"}
 _CREATED: Final = 201
+_SCHEMAS: Final = ("input_schema", "output_schema")
 _PAGE: Final = 200
 
 
@@ -44,13 +45,15 @@ def check(
     session: Session, source: Source, *, sample: bytes | None, options: CheckOptions
 ) -> Flow[Accepted]:
     """Check a source, and run it on a sample. Raises ValueError for a sample that is no JSON."""
-    limits = {name: value for name, value in options.items() if name not in {"params", "seed"}}
+    schemas: dict[str, object] = {name: options[name] for name in _SCHEMAS if name in options}
+    others = {"params", "seed", *_SCHEMAS}
+    limits = {name: value for name, value in options.items() if name not in others}
     if sample is None:
         # As it is: the service names the place of what is not UTF-8.
         request = Request(
             method="POST",
             path="/scripts/check",
-            query=as_query(limits),
+            query=as_query({**limits, **schemas}),
             headers=_JAVASCRIPT,
             body=Body(source_bytes(source)),
         )
@@ -61,6 +64,7 @@ def check(
         "source": source_bytes(source).decode(),
         "limits": limits,
         "sample": Raw(sample),
+        **schemas,
     }
     if "params" in options:
         document["params"] = Raw(encode(options["params"]))

@@ -12,6 +12,7 @@ from crivo.models import (
     PayloadRef,
     Response,
     ResultWarning,
+    SchemaVersionRef,
 )
 
 
@@ -28,7 +29,7 @@ class Version(Response, frozen=True, kw_only=True):
     """One immutable version of a script.
 
     `kinds` is what it can be run as: `process`, `map`, `fold`. `io`: `process` gets and returns
-    `json` or `bytes`.
+    `json` or `bytes`. Both schemas are exact versions, such as `events@3`.
     """
 
     version: int
@@ -38,6 +39,8 @@ class Version(Response, frozen=True, kw_only=True):
     note: str
     kinds: tuple[str, ...] = ("process",)
     io: str = "json"
+    input_schema: str | None = None
+    output_schema: str | None = None
     created_at: datetime
 
 
@@ -93,6 +96,8 @@ class SampleReceipt(Response, frozen=True, kw_only=True):
     run_ms: float
     cpu_ms: float
     peak_memory_bytes: int
+    input_schema: SchemaVersionRef | None = None
+    output_schema: SchemaVersionRef | None = None
 
 
 class Sample(Response, frozen=True, kw_only=True):

@@ -77,7 +77,12 @@ class Report:
         if not self._bad and not self._changed:
             return
         bad = sorted(
-            (_described(each) for each in self._bad if each.file.name not in self._changed),
+            (
+                line
+                for each in self._bad
+                if each.file.name not in self._changed
+                for line in _described(each)
+            ),
             key=lambda each: (each.path, each.line),
         )
         changed = sorted(self._changed)
@@ -126,15 +131,18 @@ class Report:
         }
 
 
-def _described(part: _BadPart) -> BadLine:
-    """Name the place of a bad line in its file; the service counts from the start of the part."""
+def _described(part: _BadPart) -> list[BadLine]:
+    """Name the places of bad lines in their file; the service counts from the start of the part."""
     with part.file.path.open("rb", buffering=0) as file:
         lines = count_lines(file, part.span.start)
     # Without a place, it is about the part.
-    [fault, *_] = part.error.problem.errors or [Fault(message=str(part.error))]
-    return BadLine(
-        path=part.file.name,
-        line=lines + (fault.line or 1),
-        byte=part.span.start + (fault.byte or 0),
-        message=fault.message,
-    )
+    faults = part.error.problem.errors or [Fault(message=str(part.error), byte=0)]
+    return [
+        BadLine(
+            path=part.file.name,
+            line=lines + (fault.line or 1),
+            byte=None if fault.byte is None else part.span.start + fault.byte,
+            message=f"{fault.pointer}: {fault.message}" if fault.pointer else fault.message,
+        )
+        for fault in faults
+    ]

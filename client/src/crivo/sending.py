@@ -44,7 +44,7 @@ _OK: Final = 200
 _APPEND: Final = "append"
 _PATH_POINTER: Final = "/path"
 # Refusals of a part for what is in it.
-_BAD: Final = frozenset({"invalid-part", "part-too-large", "unusable-keys"})
+_BAD: Final = frozenset({"invalid-part", "invalid-records", "part-too-large", "unusable-keys"})
 
 
 class Sending:
@@ -77,6 +77,7 @@ class Sending:
         self._dataset = dataset
         self._key = key
         self._format = options.get("format")
+        self._schema = options.get("schema")
         self._mode = options.get("mode", _APPEND)
         self._state_folder = options.get("state_folder")
         self._only_new = options.get("only_new", False)
@@ -104,10 +105,14 @@ class Sending:
     def begin(self) -> Flow[None]:
         """Begin an upload, or go on with one that an earlier run has left.
 
-        Raises SendInProgress, NothingToSend, Conflict if the dataset has another key.
+        Raises SendInProgress, NothingToSend, Conflict if the dataset has another key or schema.
         """
         dataset = yield from dataset_flows.ensure(
-            self._session, self._dataset, key=self._key, format=self._format
+            self._session,
+            self._dataset,
+            key=self._key,
+            format=self._format,
+            schema=self._schema,
         )
         self._has_lines = dataset.format != "bytes"
         path = journal_path(

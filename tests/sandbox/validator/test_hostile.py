@@ -16,7 +16,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 _DRAFT: Final = "draft2020-12"
 # Replaces what the validator may have captured, and lays setters and getters in its way.
-_TAMPER: Final = """
+TAMPER: Final = """
 const evil = () => { throw new Error('tampered') };
 const own = Reflect.ownKeys, define = Object.defineProperty;
 const holders = [Array, Array.prototype, String, String.prototype, Object, Object.prototype,
@@ -46,7 +46,7 @@ for (let i = 0; i < globals.length; i++) globalThis[globals[i]] = evil;
 async def test_a_tampered_world_changes_no_verdict(pool: SandboxPool) -> None:
     groups = list(read_groups(_DRAFT, ""))
     cases = [case(group.schema, *group.documents, dialect=DIALECTS[_DRAFT]) for group in groups]
-    results = await check(pool, cases, registry=remotes(), first=_TAMPER)
+    results = await check(pool, cases, registry=remotes(), first=TAMPER)
 
     for group, result in zip(groups, results, strict=True):
         valid = [errors == [] for errors in result["errors"]]
@@ -65,7 +65,7 @@ async def test_tampering_changes_no_error(pool: SandboxPool) -> None:
     document = {"a": "c", "l": [{"x": 1}, {"x": 1}], "n": 0.35, "other": [1]}
     cases = [case(schema, document, strict=True, excerpts=True), case({"type": "none"})]
 
-    assert await check(pool, cases, first=_TAMPER) == await check(pool, cases)
+    assert await check(pool, cases, first=TAMPER) == await check(pool, cases)
 
 
 def _nested(depth: int) -> str:

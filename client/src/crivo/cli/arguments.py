@@ -11,7 +11,7 @@ from msgspec import DecodeError, json
 from crivo.cli.exit_codes import UsageError
 from crivo.cli.login_file import effective_login
 from crivo.cli.output import Output
-from crivo.options import LimitOptions, SubmitOptions
+from crivo.options import LimitOptions, SchemaOptions, SubmitOptions
 from crivo.retries import Retry
 from crivo.sync.client import Crivo
 
@@ -82,6 +82,26 @@ class LimitFlags:
             chosen["memory_bytes"] = self.memory_bytes
         if self.max_output_bytes is not None:
             chosen["max_output_bytes"] = self.max_output_bytes
+        return chosen
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class SchemaFlags:
+    """Schemas of what a script gets and returns."""
+
+    input_schema: Annotated[
+        str | None, Parameter(help="Schema of what the script gets, such as `events@3`.")
+    ] = None
+    output_schema: Annotated[str | None, Parameter(help="Schema of what it returns.")] = None
+
+    def options(self) -> SchemaOptions:
+        """Return the schemas that were given."""
+        chosen: SchemaOptions = {}
+        if self.input_schema is not None:
+            chosen["input_schema"] = self.input_schema
+        if self.output_schema is not None:
+            chosen["output_schema"] = self.output_schema
         return chosen
 
 

@@ -8,12 +8,14 @@ from typing import Annotated, Any, NoReturn
 from cyclopts import Parameter
 from msgspec import Struct
 
-from crivo.cli.arguments import Service
+from crivo.cli.arguments import SchemaFlags, Service
 from crivo.cli.cases import Case, Outcome, find_cases, find_script
 from crivo.cli.diagnostics import show_error, show_findings
+from crivo.cli.exit_codes import UsageError
 from crivo.cli.local_trial import local_trial
 from crivo.cli.output import indented, say, write_json, write_line
 from crivo.errors import CrivoError, ScriptRejected
+from crivo.options import SchemaOptions
 from crivo.script_models import Finding
 
 
@@ -39,6 +41,7 @@ def run_cases(
     script: Path | None = None,
     local: Annotated[bool, Parameter(show_default=False)] = False,
     update: Annotated[bool, Parameter(show_default=False)] = False,
+    schemas: SchemaFlags | None = None,
     service: Service | None = None,
 ) -> None:
     """Run the cases beside a script: NAME.input.json gives NAME.expected.json.
@@ -58,10 +61,14 @@ def run_cases(
         Write the results as the expected ones.
     """
     service = service or Service()
+    named = (schemas or SchemaFlags()).options()
+    if local and named:
+        flag = next(iter(named)).replace("_", "-")
+        raise UsageError(f"--{flag}: schemas are the service's; --local has none of them")
     cases = find_cases(folder, with_expected=not update)
     source = find_script(folder, script)
     tally = Tally()
-    with _local(source, service) if local else _remote(source, service) as run:
+    with _local(source, service) if local else _remote(source, named, service) as run:
         for case in cases:
             _report(case, run(case), tally, source=source, update=update, service=service)
     if service.as_json:
@@ -76,18 +83,19 @@ Runner = Callable[[Case], Outcome]
 
 
 @contextmanager
-def _remote(source: Path, service: Service) -> Iterator[Runner]:
+def _remote(source: Path, schemas: SchemaOptions, service: Service) -> Iterator[Runner]:
     content = source.read_bytes()
     with service.client() as client:
         try:
-            accepted = client.scripts.check(content)
+            accepted = client.scripts.check(content, **schemas)
         except ScriptRejected as rejected:
             _reject(source, rejected.findings, service)
         if not service.as_json:
             show_findings(str(source), accepted.warnings, severity="warning")
 
         def run(case: Case) -> Outcome:
-            sample = client.scripts.check(content, sample=case.input.read_bytes()).sample
+            data = case.input.read_bytes()
+            sample = client.scripts.check(content, sample=data, **schemas).sample
             return Outcome() if sample is None else Outcome.of_sample(sample)
 
         yield run

@@ -98,6 +98,7 @@ def show(dataset: str, /, *, service: Service | None = None) -> None:
         "description": found.description or None,
         "format": found.format,
         "key": found.key,
+        "schema": found.schema,
         "created": found.created_at,
         "keeps": found.keep_snapshots and f"{found.keep_snapshots} snapshots",
         "keeps days": found.keep_days,

@@ -6,6 +6,7 @@ from crivo.cli.output import say
 from crivo.models import ExecutionError, ResultWarning, ThrownError
 from crivo.script_models import Finding
 
+_OF_INPUT = frozenset({"invalid_input", "input_schema_mismatch"})
 _STYLES = {"error": "bold red", "warning": "bold yellow"}
 
 
@@ -20,9 +21,15 @@ def show_error(script: str, error: ExecutionError, *, data: str = "input") -> No
 
     `script` names the source, such as `cards@3`, and `data` the input, which may be at fault.
     """
-    place = data if error.kind == "invalid_input" else script
+    place = data if error.kind in _OF_INPUT else script
     message = f"{_named(error)} [{error.kind}]"
     _show(place, error.line, error.column, "error", message, error.excerpt)
+    # The message has the first one.
+    for each in (error.schema_errors or [])[1:]:
+        at = f"{each.pointer}: " if each.pointer else ""
+        _show(place, None, None, "error", f"{at}{each.message}", None)
+    if error.schema_errors_omitted:
+        _show(place, None, None, "error", f"{error.schema_errors_omitted} more", None)
     _show_causes(script, error)
 
 

@@ -186,7 +186,8 @@ def show_failure(source: Path, error: NotPublished) -> None:
     folder = source if source.is_dir() else source.parent
     for each in error.bad_lines:
         place = f"{folder / each.path}:{each.line}"
-        say(f"{place}: error: {each.message} (byte {each.byte})", style="bold red")
+        byte = "" if each.byte is None else f" (byte {each.byte})"
+        say(f"{place}: error: {each.message}{byte}", style="bold red")
     for path in error.changed:
         say(f"{folder / path}: error: changed while it was sent", style="bold red")
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, cast
 from cyclopts import App, Parameter
 from msgspec import to_builtins
 
-from crivo.cli.arguments import LimitFlags, Service, split_reference, two_versions
+from crivo.cli.arguments import LimitFlags, SchemaFlags, Service, split_reference, two_versions
 from crivo.cli.diagnostics import show_findings
 from crivo.cli.output import say, write_bytes, write_line
 from crivo.errors import ScriptRejected
@@ -24,10 +24,11 @@ def push(
     promote: str | None = None,
     note: Annotated[str | None, Parameter(help="A few words about the version.")] = None,
     io: Literal["json", "bytes"] | None = None,
+    schemas: SchemaFlags | None = None,
     limits: LimitFlags | None = None,
     service: Service | None = None,
 ) -> None:
-    """Upload a script: a new one, or a new version if its source differs from the newest.
+    """Upload a script: a new one, or a new version if it differs from the newest.
 
     Parameters
     ----------
@@ -42,7 +43,10 @@ def push(
     """
     service = service or Service()
     source = file.read_bytes()
-    options = cast(PushOptions, dict((limits or LimitFlags()).options()))
+    options = cast(
+        PushOptions,
+        {**(limits or LimitFlags()).options(), **(schemas or SchemaFlags()).options()},
+    )
     if note is not None:
         options["note"] = note
     if io is not None:

@@ -35,6 +35,10 @@ class SendFlags:
         Literal["jsonl", "text", "csv", "bytes"] | None,
         Parameter(help="That of a new dataset; by default jsonl."),
     ] = None
+    schema: Annotated[
+        str | None,
+        Parameter(help="That of the records of a new dataset, such as `events@3`."),
+    ] = None
     include: Annotated[
         tuple[str, ...],
         Parameter(help="Only files that match, such as `*.jsonl`; repeatable.", show_default=False),
@@ -46,6 +50,8 @@ class SendFlags:
         chosen = SendOptions(mode=self.mode, include=self.include, parallel=self.parallel)
         if self.format is not None:
             chosen["format"] = self.format
+        if self.schema is not None:
+            chosen["schema"] = self.schema
         return chosen
 
 
