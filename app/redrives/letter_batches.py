@@ -13,13 +13,14 @@ from app.errors import Problem
 from app.limits import MIB
 from app.pipes.connectors.model import ConnectorUnavailable, Event, Sink, StoredSink
 from app.pipes.connectors.opening import open_sink
-from app.pipes.delivery import Delivered, deliver, publish
+from app.pipes.delivery import Delivered, publish, send
 from app.pipes.model import LoadedPipe
 from app.pipes.problems import PipeTroubled
 from app.pipes.store import load_pipe
 from app.quotas.errors import QuotaExceeded
 from app.redrives import lease_store, letter_store
 from app.redrives.letter_store import MarkedLetter
+from app.redrives.mending import mend_events
 from app.redrives.model import ClaimedRedrive, RetryFailure, Tally
 from app.redrives.trouble import CannotGoOn, MustWait
 from app.resources import Resources
@@ -49,7 +50,8 @@ async def try_batch(resources: Resources, claimed: ClaimedRedrive) -> Tally | No
     ]
     try:
         async with open_sink(resources, pipe) as sink:
-            delivered = await deliver(resources, pipe, sink, events, script=_script(claimed))
+            outcomes = await mend_events(resources, pipe, events, _script(claimed))
+            delivered = await send(sink, outcomes)
             return await _record(resources, claimed, sink, marked, delivered)
     except ConnectorUnavailable as error:
         raise MustWait(error.message, seconds=error.retry_after or _SINK_SECONDS) from None

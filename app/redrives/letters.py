@@ -18,10 +18,11 @@ from app.pipes.connectors.model import Event
 from app.pipes.model import LoadedPipe
 from app.pipes.plans import require_script
 from app.pipes.problems import PipeTroubled, ScriptForBytes, pipe_not_found
-from app.pipes.processing import EventOutcome, process_events
+from app.pipes.processing import EventOutcome
 from app.pipes.store import load_pipe
 from app.redrives import letter_store
 from app.redrives.letter_store import MarkedLetter
+from app.redrives.mending import mend_events
 from app.redrives.model import MAX_SAMPLES, MAX_SHOWN_BYTES, RedriveFilter, RedrivePlan, RetrySample
 from app.redrives.problems import CannotRedrive
 from app.resources import Resources
@@ -126,7 +127,7 @@ async def _sample(
     if letter.event is None:
         return RetrySample(id=name, outcome="left_out")
     event = Event(id=letter.event_id, data=letter.event, received_at=letter.created_at)
-    [outcome] = await process_events(resources, pipe, [event], script=script)
+    [outcome] = await mend_events(resources, pipe, [event], script)
     if outcome.letter is not None:
         return RetrySample(id=name, outcome="failed_again", error=Raw(outcome.letter.error))
     return RetrySample(

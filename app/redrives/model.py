@@ -67,9 +67,9 @@ class RedriveFilter(
 class CreateRedrive(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Body of `POST /redrives`.
 
-    `script` is what tries again, in place of that of the pipe, the run or the executions; the
-    version is the one that the reference names now. At most `per_second` are tried, on average
-    over a batch.
+    `script` is what tries again: before all that the pipe does with an event, or in place of the
+    version of the run or the executions. It is the version that the reference names now. At most
+    `per_second` are tried, on average over a batch.
     """
 
     filter: RedriveFilter

@@ -9,6 +9,7 @@ from tests.redrives.http_redrives import (
     put_pipe,
     put_schema,
     redrive,
+    samples_of,
     send,
 )
 from tests.support.system import System, until
@@ -41,29 +42,33 @@ def test_letters_are_forwarded_as_they_came_after_the_schema_is_mended(system: S
     ]  # fmt: skip
     # What was moved is never tried again, and what was not is found by its new reason.
     assert counts(ended(system, created(redrive(system, {"pipe": pipe})))) == (2, 0, 2, 0, 0)
-    schemas = {"pipe": pipe, "schema": f"{schema}@1"}
-    assert redrive(system, schemas, dry_run=True).json()["matched"] == 0
-    assert (
-        redrive(system, {**schemas, "schema": f"{schema}@2"}, dry_run=True).json()["matched"] == 1
-    )
+    for version, matched in ((1, 0), (2, 2)):
+        of_version = {"pipe": pipe, "schema": f"{schema}@{version}"}
+        assert redrive(system, of_version, dry_run=True).json()["matched"] == matched
 
 
-def test_the_script_of_a_redrive_mends_events(system: System) -> None:
+def test_a_script_mends_events_before_their_pipe_checks_them(system: System) -> None:
     schema, sink = put_schema(system, "string"), put_dataset(system)
     pipe = put_pipe(system, schema, {"dataset": {"dataset": sink}})
-    send(system, pipe, [b'{"n": "1"}', b'{"n":"2","drop":true}', b"nothing"])
-    put_schema(system, "null", name=schema)
-    send_count = len(lines_of(system, sink))
-    assert send_count == 2
+    script = f"{pipe}-mend"
+    source = "function map(event) { return event.drop ? null : { n: `${event.n}` } }"
+    assert system.client.put(f"/scripts/{script}", json={"source": source}).is_success
+    events = [b'{"n":"1"}', b'{"n":2}', b'{"n":"3","more":1}', b'{"n":"4","drop":true}', b"nothing"]
+    send(system, pipe, events)
+    assert lines_of(system, sink) == events[:1]
 
-    bytes_only = f"{schema}-bytes"
-    source = {"source": "function process(bytes) { return bytes }", "io": "bytes"}
-    assert system.client.put(f"/scripts/{bytes_only}", json=source).is_success
-    refused = redrive(system, {"pipe": pipe}, script=bytes_only)
-    assert (refused.status_code, refused.json()["type"]) == (
-        409,
-        "urn:crivo:problem:script-for-bytes",
-    )
+    plan = redrive(system, {"pipe": pipe}, script=f"{script}@1", dry_run=True)
+    assert [each[1:] for each in samples_of(plan)] == [
+        ("moved", {"n": "2"}), ("moved", {"n": "3"}), ("moved", None), ("failed_again", None),
+    ]  # fmt: skip
+    shown = ended(system, created(redrive(system, {"pipe": pipe}, script=script)))
+    assert counts(shown) == (4, 3, 1, 0, 0)
+    assert lines_of(system, sink) == [b'{"n":"1"}', b'{"n":"2"}', b'{"n":"3"}']
+
+    in_bytes = {"source": "function process(bytes) { return bytes }", "io": "bytes"}
+    assert system.client.put(f"/scripts/{script}-b", json=in_bytes).is_success
+    refused = redrive(system, {"pipe": pipe}, script=f"{script}-b")
+    assert refused.json()["type"] == "urn:crivo:problem:script-for-bytes"
     missing = redrive(system, {"pipe": "no-such-pipe"})
     assert missing.json()["detail"].startswith("/filter/pipe: ")
 
