@@ -349,7 +349,8 @@ def test_these_addresses_alone_need_no_key(keyed: SystemWithKeys) -> None:
 def _told(answer: httpx.Response, owned: Owned) -> str:
     """Return a response without the requested ids."""
     text = answer.text
-    own = (owned.script, owned.execution, owned.upload, owned.comparison, owned.batch, owned.run)
+    made = (owned.script, owned.schema, owned.execution, owned.upload)
+    own = (*made, owned.comparison, owned.batch, owned.run)
     for each in (*own, str(NOWHERE), "hidden", "nowhere"):
         text = text.replace(each, "ID")
     return text

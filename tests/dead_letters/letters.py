@@ -12,8 +12,8 @@ from app.dead_letters.store import insert_dead_letters
 from app.tenants.model import DEFAULT_TENANT
 
 INSERT_PIPE = """
-INSERT INTO pipes (id, tenant_id, name, definition)
-VALUES ($1, $2, $3, '{}')
+INSERT INTO pipes (id, tenant_id, name, definition, paused_at)
+VALUES ($1, $2, $3, '{"from": {"http": {}}, "to": {"dataset": {"dataset": "x"}}}', now())
 """
 COUNTED = """
 SELECT coalesce(sum(stored_bytes), 0)::bigint FROM tenant_usage WHERE tenant_id = $1

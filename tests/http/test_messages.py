@@ -86,7 +86,7 @@ def test_an_enum_names_what_is_allowed(keyed: SystemWithKeys) -> None:
 
     assert scopes == {
         "/scopes/1": "expected one of read, scripts:write, executions:write, datasets:write, "
-        'admin, got "write"'
+        'schemas:write, pipes:write, events:write, admin, got "write"'
     }
     assert status == {
         "/status": 'expected one of queued, running, succeeded, failed, cancelled, got "done"'
