@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from app.auth.callers import Caller
 from app.batches.submissions import insert_replays
 from app.blobs import BlobMissing
+from app.check_turns import check_turn
 from app.db import Connection
 from app.errors import InvalidRequest, Problem, invalid, located
 from app.execution_errors import failure_of
@@ -28,7 +29,6 @@ from app.sandbox.outcomes import Context, Io, Job, Limits as SandboxLimits
 from app.scripts.model import ResolvedVersion
 from app.scripts.params import NO_PARAMS
 from app.scripts.samples import limits_of_sample
-from app.scripts.upload_check import UNCHECKED, cannot_check
 
 _POINTER: Final = "/filter/execution"
 _WHAT: Final = "failed execution"
@@ -151,10 +151,8 @@ async def _sample(
     job = _job(resources, caller.tenant, execution_id, recorded)
     try:
         payload = payload_of(resources.blobs, recorded.input)
-        async with resources.checks.turn(caller.tenant, weight=caller.weight):
+        async with check_turn(resources, caller):
             report = await resources.sandbox.run(job, payload=payload, sink=keep)
-    except UNCHECKED as error:
-        raise cannot_check(error) from None
     except BlobMissing:
         return RetrySample(id=name, outcome="left_out")
     failure = failure_of(report.outcome)

@@ -7,6 +7,7 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 from msgspec.structs import replace
 
 from app.auth.callers import Caller
+from app.check_turns import check_turn
 from app.datasets.parts.json_text import InvalidJson, require_json, require_shallow
 from app.db import Connection
 from app.dead_letters.filters import LetterConditions, resolve_conditions
@@ -29,7 +30,6 @@ from app.resources import Resources
 from app.schemas.problems import SchemaNotFound, SchemaVersionNotFound
 from app.scripts.model import ResolvedVersion
 from app.scripts.problems import ScriptNotFound, VersionNotFound
-from app.scripts.upload_check import UNCHECKED, cannot_check
 from app.validation import in_utc
 
 _POINTER: Final = "/filter/pipe"
@@ -108,10 +108,8 @@ async def plan(
             oldest += free[: MAX_SAMPLES - len(oldest)]
         found = await letter_store.select_letters(conn, caller.tenant, oldest)
     try:
-        async with resources.checks.turn(caller.tenant, weight=caller.weight):
+        async with check_turn(resources, caller):
             samples = [await _sample(resources, match.pipe, each, script) for each in found]
-    except UNCHECKED as error:
-        raise cannot_check(error) from None
     except (PipeTroubled, Problem) as error:
         if isinstance(error, Unavailable):
             raise

@@ -1,10 +1,9 @@
 """Find the failed records of a run, mark them for a re-drive, and mark those that were moved."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from uuid import UUID
 
-import asyncpg
 from msgspec import Struct
 
 from app.datasets.parts import Format as DatasetFormat, PartRef
@@ -195,7 +194,7 @@ async def select_marked(
 ) -> list[FailedRecord]:
     """Return the next records of a re-drive, in the order of the input, at most MAX_BYTES."""
     rows = await conn.fetch(SELECT_MARKED, tenant, redrive_id, limit, MAX_BYTES)
-    return [_failed(row) for row in rows]
+    return [_failed(dict(row)) for row in rows]
 
 
 SELECT_FREE = f"""
@@ -224,7 +223,7 @@ async def select_free(
 ) -> list[FailedRecord]:
     """Return the first records that can be tried again, in the order of the input."""
     rows = await conn.fetch(SELECT_FREE, tenant, run_id, _prefix(kind), limit)
-    return [_failed(row) for row in rows]
+    return [_failed(dict(row)) for row in rows]
 
 
 MARK_TRIED = """
@@ -261,7 +260,7 @@ def _prefix(kind: str | None) -> bytes | None:
     return None if kind is None else f'{{"kind": "{kind}",'.encode()
 
 
-def _failed(row: asyncpg.Record) -> FailedRecord:
+def _failed(row: Mapping[str, Any]) -> FailedRecord:
     stored = None
     if row["blob_key"] is not None:
         part = PartRef(

@@ -7,6 +7,7 @@ import uuid_utils.compat as uuid
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from app.auth.callers import Caller
+from app.check_turns import check_turn
 from app.datasets.parts import ObjectCache
 from app.db import Connection
 from app.errors import located
@@ -25,7 +26,6 @@ from app.runs.refs import parse_run_id
 from app.sandbox.framing import LineTooLong
 from app.sandbox.parts import Format, RecordError
 from app.scripts.model import ResolvedVersion
-from app.scripts.upload_check import UNCHECKED, cannot_check
 
 _POINTER: Final = "/filter/run"
 
@@ -132,10 +132,8 @@ async def _sample(
         output.extend(chunk)
 
     try:
-        async with resources.checks.turn(caller.tenant, weight=caller.weight):
+        async with check_turn(resources, caller):
             report = await stream(resources, mapper.on_trial(), [record], sink=keep, errors=errors)
-    except UNCHECKED as error:
-        raise cannot_check(error) from None
     except LineTooLong:
         return RetrySample(id=place, outcome="left_out", error=Raw(LOST))
     failure = failure_of(report.outcome)

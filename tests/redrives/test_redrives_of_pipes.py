@@ -80,6 +80,7 @@ def test_a_sink_that_is_away_is_waited_for_with_its_reason(system: System) -> No
     put_schema(system, "string", name=schema)
     assert system.client.delete(f"/datasets/{sink}").is_success
     location = created(redrive(system, {"pipe": pipe}))
+    shown = {}
     for _ in until("the re-drive waits"):
         shown = system.client.get(location).json()
         if shown["trouble"]:
