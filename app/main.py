@@ -69,6 +69,7 @@ from app.lifecycle import Watchdog, exit_cleanly_on_signals, open_watchdog
 from app.limits import MAX_PARTS_AT_ONCE, MAX_RECORD_STREAMS, MAX_UPLOAD_BYTES
 from app.metrics import configure_metrics
 from app.pipes.api import router as pipes
+from app.pipes.connectors.permissions import require_usable_connectors
 from app.prometheus.api import router as metrics
 from app.prometheus.listener import open_listener
 from app.prometheus.service import MetricsPage
@@ -211,6 +212,7 @@ def main(arguments: list[str]) -> int:
         require_packages(settings)
         trusted = trusted_networks(settings.trusted_proxies)
         require_usable_egress(settings)
+        require_usable_connectors(settings)
         asyncio.run(prepare(settings))
     except CrivoError as error:
         sys.stderr.write(redact(f"api: {error}\n"))

@@ -31,6 +31,7 @@ from app.lifecycle import exit_cleanly_on_signals, open_watchdog
 from app.metrics import configure_metrics
 from app.payloads.model import PayloadOwner
 from app.payloads.retention import run_maintenance
+from app.pipes.connectors.permissions import require_usable_connectors
 from app.pipes.runner import run_pipes
 from app.prometheus.listener import open_listener
 from app.prometheus.service import MetricsPage
@@ -70,6 +71,7 @@ def main() -> int:
         configure_metrics(tenants=settings.metrics_tenants)
         require_packages(settings)
         require_engine_packages(settings)
+        require_usable_connectors(settings)
         uvloop.run(work(settings))
     except asyncio.CancelledError:
         return 0  # stopped while it started

@@ -25,6 +25,8 @@ REQUEST_SECONDS: Final = 15.0
 # connection.
 _DRAIN_SECONDS: Final = 1.0
 _MAX_HEADER: Final = 200
+# Shorter than what servers allow, which would close a connection just as it is used again.
+_KEEP_ALIVE_SECONDS: Final = 4.0
 
 
 class InvalidProxy(CrivoError):
@@ -50,8 +52,11 @@ class EgressClient:
         direct: httpcore.AsyncConnectionPool,
         proxied: Mapping[str, httpcore.AsyncConnectionPool],
         proxies: Mapping[str, str],
+        *,
+        keep_alive: bool = False,
     ) -> None:
         """Take open connection pools, by scheme for those of proxies, and the proxies' URLs."""
+        self._connection = () if keep_alive else (("Connection", "close"),)
         self._direct = direct
         self._proxied = proxied
         self._proxies = dict(proxies)
@@ -72,7 +77,7 @@ class EgressClient:
                     url,
                     headers=[
                         ("Host", target.authority),
-                        ("Connection", "close"),
+                        *self._connection,
                         *headers.items(),
                     ],
                     content=body,
@@ -110,11 +115,14 @@ async def open_egress_client(
     policy: Policy,
     *,
     connections: int,
+    keep_alive: bool = False,
     resolver: Resolver | None = None,
     ssl_context: ssl.SSLContext | None = None,
 ) -> AsyncIterator[EgressClient]:
     """Open a client with at most so many connections. Raises InvalidProxy.
 
+    `keep_alive`: connections serve many requests. That is for one tenant's requests to one host, as
+    what follows an answer would be read as the next one's.
     Certificates are checked against certifi's list, or the one that SSL_CERT_FILE or SSL_CERT_DIR
     names.
     """
@@ -130,8 +138,8 @@ async def open_egress_client(
                     ssl_context=tls,
                     proxy=proxy,
                     max_connections=connections,
-                    # What follows an answer would be read as the next one's, of another tenant.
-                    max_keepalive_connections=0,
+                    max_keepalive_connections=connections if keep_alive else 0,
+                    keepalive_expiry=_KEEP_ALIVE_SECONDS,
                     network_backend=network,
                 )
             )
@@ -141,7 +149,7 @@ async def open_egress_client(
             for scheme, proxy in proxies_in_environment().items()
         }
         direct = await opened(None, backend)
-        yield EgressClient(direct, proxied, request.getproxies_environment())
+        yield EgressClient(direct, proxied, request.getproxies_environment(), keep_alive=keep_alive)
 
 
 def _bypasses_proxies(host: str, proxies: dict[str, str]) -> bool:

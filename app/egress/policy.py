@@ -1,4 +1,4 @@
-"""Derive what callbacks may reach from the settings."""
+"""Derive what callbacks and pipes may reach from the settings."""
 
 from app.egress.addresses import parse_networks
 from app.egress.targets import Policy
@@ -15,4 +15,15 @@ def callback_policy(settings: Settings) -> Policy:
         denied_networks=parse_networks(
             "CRIVO_CALLBACK_DENIED_NETWORKS", settings.callback_denied_networks
         ),
+    )
+
+
+def pipe_policy(settings: Settings) -> Policy:
+    """Return the policy of pipes. Raises InvalidNetworks."""
+    return Policy(
+        http=settings.pipe_http,
+        private_networks=parse_networks(
+            "CRIVO_PIPE_PRIVATE_NETWORKS", settings.pipe_private_networks
+        ),
+        denied_networks=parse_networks("CRIVO_PIPE_DENIED_NETWORKS", settings.pipe_denied_networks),
     )

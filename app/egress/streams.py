@@ -11,7 +11,7 @@ from typing import Any, Final
 import httpcore
 from typing_extensions import override
 
-# For the one answer of a connection, its head and framing included.
+# For one answer, its head and framing included.
 MAX_ANSWER_BYTES: Final = 32 * 1024
 # The event loop serves others between two reads.
 _READ_BYTES: Final = 4 * 1024
@@ -40,7 +40,7 @@ class BoundedBackend(httpcore.AsyncNetworkBackend):
 
 
 class BoundedStream(httpcore.AsyncNetworkStream):
-    """Reads at most MAX_ANSWER_BYTES."""
+    """Reads at most MAX_ANSWER_BYTES after what was written last, which is a request."""
 
     def __init__(self, stream: httpcore.AsyncNetworkStream) -> None:
         """Take the stream to bound."""
@@ -61,6 +61,7 @@ class BoundedStream(httpcore.AsyncNetworkStream):
     @override
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
         """Write a part of the request."""
+        self._left_bytes = MAX_ANSWER_BYTES
         await self._stream.write(buffer, timeout=timeout)
 
     @override

@@ -138,6 +138,7 @@ active AS (
     SET events_in = a.events_in + excluded.events_in,
         forwarded = a.forwarded + excluded.forwarded,
         refused = a.refused + excluded.refused
+    WHERE a.tenant_id = excluded.tenant_id
 )
 SELECT id FROM counted
 """

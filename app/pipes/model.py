@@ -35,11 +35,13 @@ class HttpSource(Struct, frozen=True, forbid_unknown_fields=True):
 class RedisStreamSource(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Entries of a stream, whose `field` is the event, read by a consumer group.
 
+    `group`: null stands for the pipe's name. It is for this pipe only, which takes what others have
+    read of it.
     `trim`: entries that every group of the stream has acknowledged are deleted.
     """
 
     stream: Address
-    group: Address = "crivo"
+    group: Address | None = None
     field: Field = "event"
     trim: bool = True
 

@@ -14,6 +14,7 @@ from app.errors import Problem, clipped, invalid, located
 from app.pagination import Page, Paginator
 from app.pipes import store
 from app.pipes.connectors.dataset_store import find_dataset
+from app.pipes.connectors.permissions import require_permitted
 from app.pipes.model import DatasetSink, DatasetSource, HttpSource, Pipe, PutPipe
 from app.pipes.plans import require_schema, require_script
 from app.pipes.problems import PipeNotEmpty, pipe_not_found
@@ -43,6 +44,7 @@ async def put(
         before = await store.lock_pipe(conn, caller.tenant, name)
         preconditions.require(None if before is None else "*")
         await _require_named(conn, caller.tenant, wanted)
+        await require_permitted(conn, resources.settings, caller.tenant, wanted)
         if before is None:
             if await store.insert_pipe(conn, caller.tenant, uuid.uuid7(), name, wanted):
                 await _require_room(resources, conn, caller.tenant)
@@ -102,7 +104,7 @@ async def delete(resources: Resources, caller: Caller, name: str, *, erase: bool
             raise PipeNotEmpty(
                 f"the pipe {name!r} has {what}; DELETE /pipes/{name}?erase=true erases them with it"
             )
-        await store.delete_pipe(conn, caller.tenant, pipe.id)
+        await store.delete_pipe(conn, caller.tenant, pipe.id, erase=erase)
         await _log(conn, caller, Action.PIPE_DELETED, name)
 
 

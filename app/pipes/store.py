@@ -103,8 +103,8 @@ SELECT p.id, p.name, p.revision, p.definition, p.paused_at, p.trouble, p.trouble
        extract(epoch FROM clock_timestamp() - CASE WHEN p.definition -> 'from' ? 'http'
                THEN i.oldest_at ELSE p.oldest_at END)::double precision AS oldest_seconds,
        a.events_in AS recent_in, a.forwarded AS recent_forwarded, a.refused AS recent_refused,
-       (SELECT count(*) FROM dead_letters AS d
-        WHERE d.tenant_id = p.tenant_id AND d.pipe_id = p.id AND d.state = 'dead') AS dead_letters
+       (SELECT coalesce(sum(d.dead), 0)::bigint FROM dead_letter_counts AS d
+        WHERE d.tenant_id = p.tenant_id AND d.pipe_id = p.id) AS dead_letters
 FROM pipes AS p
 CROSS JOIN LATERAL (
     SELECT coalesce(sum(b.events - b.events_done), 0) AS events, min(b.received_at) AS oldest_at
@@ -183,9 +183,9 @@ DELETE_LETTERS = "DELETE FROM dead_letters WHERE tenant_id = $1 AND pipe_id = $2
 DELETE_PIPE = "DELETE FROM pipes WHERE tenant_id = $1 AND id = $2"
 
 
-async def delete_pipe(conn: Connection, tenant: UUID, pipe_id: UUID) -> None:
-    """Delete a pipe with all its events and dead letters."""
-    for statement in (DELETE_INBOX, DELETE_LETTERS, DELETE_PIPE):
+async def delete_pipe(conn: Connection, tenant: UUID, pipe_id: UUID, *, erase: bool) -> None:
+    """Delete a pipe; `erase`: with what is left of it. Without, letters that were moved stay."""
+    for statement in (*((DELETE_INBOX, DELETE_LETTERS) if erase else ()), DELETE_PIPE):
         await conn.execute(statement, tenant, pipe_id)
 
 

@@ -16,7 +16,8 @@ DEFAULT_TENANT: Final = UUID("00000000-0000-7000-8000-000000000001")
 _NAME: Final = r"^[a-z0-9][a-z0-9._-]{0,62}$"
 _UUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
-TenantName = Annotated[str, Meta(pattern=rf"{_NAME}(?!\n)")]
+TENANT_NAME_PATTERN: Final = rf"{_NAME}(?!\n)"
+TenantName = Annotated[str, Meta(pattern=TENANT_NAME_PATTERN)]
 Weight = Annotated[int, Meta(ge=1, le=10_000)]
 
 

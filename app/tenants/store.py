@@ -1,5 +1,6 @@
 """Insert, read and update tenants."""
 
+from collections.abc import Sequence
 from uuid import UUID
 
 import asyncpg
@@ -55,6 +56,14 @@ async def lock_tenant(conn: Connection, tenant: UUID | str) -> Tenant | None:
     """Return a tenant and lock its row until the transaction ends; None if there is none."""
     row = await conn.fetchrow(LOCK_TENANT, *_id_or_name(tenant))
     return None if row is None else _tenant(row)
+
+
+SELECT_NAMES = "SELECT name FROM tenants WHERE name = ANY($1)"
+
+
+async def select_names(conn: Connection, names: Sequence[str]) -> list[str]:
+    """Return those of these names that tenants have."""
+    return [row["name"] for row in await conn.fetch(SELECT_NAMES, names)]
 
 
 SELECT_TENANT_PAGE = _TENANTS + "WHERE id < $1 ORDER BY id DESC LIMIT $2"

@@ -1,4 +1,4 @@
-"""Pipes: events from a source through a schema and a script to a sink, with an inbox of their own."""
+"""Pipes: events from a source through a schema and a script to a sink, with an inbox."""
 
 from pathlib import Path
 

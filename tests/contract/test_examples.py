@@ -40,6 +40,7 @@ RECORDED: Final = [
         "audit",
         "datasets",
         "runs",
+        "pipes",
         "dead_letters",
         "workers",
         "prometheus",

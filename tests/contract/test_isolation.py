@@ -41,6 +41,7 @@ BODIES: Final[dict[str, Any]] = {
     "commitUpload": {"json": {"files": [{"path": "a", "parts": 1, "digest": "0" * 64}]}},
     "findRecords": {"json": {"keys": ["a"]}},
     "createComparison": {"json": {"from": 1, "to": 1}},
+    "sendEvents": {"json": 1},
 }
 # Operations without an id in the path. Lists omit the owner's resources, the owner's names are
 # free, and references in a body or a query are unknown.
@@ -69,6 +70,8 @@ WITHOUT_ID: Final = {
     "createRun",
     "listRuns",
     "headListRuns",
+    "listPipes",
+    "headListPipes",
     "listDeadLetters",
     "headListDeadLetters",
     "countDeadLetters",
@@ -122,6 +125,8 @@ def owned(keyed: SystemWithKeys) -> Owned:
     assert keyed.request("PUT", "/datasets/hidden", owner.key, **dataset).status_code == 201
     file = {"content": b'{"pk":"a"}'}
     assert keyed.request("PUT", "/datasets/hidden/files/a", owner.key, **file).is_success
+    pipe = {"json": {"from": {"http": {}}, "to": {"dataset": {"dataset": "hidden"}}}}
+    assert keyed.request("PUT", "/pipes/hidden", owner.key, **pipe).is_success
     begun = keyed.post("/datasets/hidden/uploads", owner.key, json={})
     upload = begun.json()["id"]
     execution = submitted.json()["id"]
@@ -138,9 +143,7 @@ def owned(keyed: SystemWithKeys) -> Owned:
     assert keyed.get(f"/runs/{run}?wait=60", owner.key).json()["status"] == "succeeded"
     letter = str(uuid4())
     keyed.execute(_INSERT_LETTER, UUID(letter), "isolation-owner")
-    return Owned(
-        script, schema, execution, upload, comparison, batch, run, letter, owner, stranger
-    )
+    return Owned(script, schema, execution, upload, comparison, batch, run, letter, owner, stranger)
 
 
 def _with_ids() -> Iterator[str]:
@@ -168,6 +171,7 @@ def _filled(path: str, **ids: str) -> str:
             str(NOWHERE),
         ),
         "dataset": "nowhere",
+        "pipe": "nowhere",
         "number": "1",
         "alias": "prod",
         "path": "a/parts/1" if path.startswith("/uploads") else "a",
@@ -190,9 +194,9 @@ def test_every_operation_is_covered() -> None:
 
 
 @pytest.mark.parametrize(
-    # PUT under a free name creates a dataset of the caller.
+    # PUT under a free name creates a dataset or a pipe of the caller.
     "name",
-    sorted(set(_with_ids()) - {"putDataset"}),
+    sorted(set(_with_ids()) - {"putDataset", "putPipe"}),
 )
 def test_a_foreign_id_is_answered_like_an_unknown_one(
     keyed: SystemWithKeys, owned: Owned, name: str
@@ -204,6 +208,7 @@ def test_a_foreign_id_is_answered_like_an_unknown_one(
         schema=owned.schema,
         execution=owned.execution,
         dataset="hidden",
+        pipe="hidden",
         upload=owned.upload,
         comparison=owned.comparison,
         batch=owned.batch,
@@ -267,6 +272,10 @@ def test_lists_names_and_references_do_not_cross_tenants(
     assert (other.status_code, other.json()["latest_snapshot"]) == (201, None)
     assert keyed.get("/datasets/hidden", owned.owner.key).json()["key"] == "/pk"
     assert keyed.request("DELETE", "/datasets/hidden", stranger).status_code == 204
+    assert keyed.get("/pipes", stranger).json()["items"] == []
+    foreign_sink = {"from": {"http": {}}, "to": {"dataset": {"dataset": "hidden"}}}
+    refused = keyed.request("PUT", "/pipes/hidden", stranger, json=foreign_sink)
+    assert (refused.status_code, keyed.get("/pipes", stranger).json()["items"]) == (404, [])
     assert keyed.get("/batches", stranger).json()["items"] == []
     assert keyed.get(f"/executions?batch={owned.batch}", stranger).json()["items"] == []
     elsewhere = f"/batches?script={owned.script}"
@@ -350,7 +359,7 @@ def _told(answer: httpx.Response, owned: Owned) -> str:
     """Return a response without the requested ids."""
     text = answer.text
     made = (owned.script, owned.schema, owned.execution, owned.upload)
-    own = (*made, owned.comparison, owned.batch, owned.run)
+    own = (*made, owned.comparison, owned.batch, owned.run, owned.letter)
     for each in (*own, str(NOWHERE), "hidden", "nowhere"):
         text = text.replace(each, "ID")
     return text

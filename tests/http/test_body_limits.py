@@ -23,6 +23,7 @@ FILLED: Final = {
     "{alias}": "prod",
     "{name}": "default",
     "{dataset}": "bounded",
+    "{pipe}": "bounded",
     "{path}": "a/parts/1",
 }
 # Above every limit; the API of this test lowers that of the raw route.
@@ -44,6 +45,9 @@ def port(system: System) -> Iterator[int]:
     system.upload("bounded", "function process(data) { return data }")
     assert system.client.put("/schemas/bounded", json={"schema": {}}).is_success
     assert system.client.put("/datasets/bounded", json={"format": "bytes"}).is_success
+    sink = {"http": {"url": "https://example.com/events"}}
+    pipe = system.client.put("/pipes/bounded", json={"from": {"http": {}}, "to": sink})
+    assert pipe.is_success, pipe.text
     with system.another_api(CRIVO_MAX_INPUT_BYTES=_LIMIT, CRIVO_MAX_BATCH_BYTES=_LIMIT) as url:
         yield urlsplit(url).port or 0
 

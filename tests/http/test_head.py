@@ -32,13 +32,21 @@ def filled(keyed: SystemWithKeys) -> dict[str, str]:
     assert keyed.request("PUT", "/datasets/headed", json={"key": "/pk"}).is_success
     file = keyed.request("PUT", "/datasets/headed/files/a", content=b'{"pk":"a"}')
     assert file.is_success, file.text
+    pipe = {"from": {"http": {}}, "to": {"dataset": {"dataset": "headed"}}}
+    assert keyed.request("PUT", "/pipes/headed", json=pipe).is_success
     upload = keyed.post("/datasets/headed/uploads", json={}).json()["id"]
     folded = keyed.post("/scripts", json={"name": "headed-fold", "source": FOLD})
     assert folded.status_code == 201, folded.text
     run = keyed.post("/runs", json={"script": "headed-fold", "dataset": "headed"}).json()["id"]
     assert keyed.get(f"/runs/{run}", params={"wait": 30}).json()["status"] == "succeeded"
-    data = {"run": run, "dataset": "headed", "path": "a", "upload": upload}
-    named = {"script": "headed", "schema": "headed", "number": "1", "alias": "prod", "name": "default"}
+    data = {"run": run, "dataset": "headed", "pipe": "headed", "path": "a", "upload": upload}
+    named = {
+        "script": "headed",
+        "schema": "headed",
+        "number": "1",
+        "alias": "prod",
+        "name": "default",
+    }
     return named | data | made_of | {"execution": execution, "key": key}
 
 

@@ -39,6 +39,8 @@ SELECT (SELECT string_agg(id::text || description || updated_at, ',' ORDER BY id
        (SELECT string_agg(name || description, ',' ORDER BY id) FROM datasets),
        (SELECT count(*) FROM dataset_snapshots),
        (SELECT count(*) FROM dataset_parts),
+       (SELECT string_agg(name || definition, ',' ORDER BY id) FROM pipes),
+       (SELECT count(*) FROM pipe_inbox),
        (SELECT count(*) FROM callback_secrets),
        (SELECT count(*) FROM audit_log)
 """
@@ -70,6 +72,8 @@ def tenant(keyed: SystemWithKeys) -> str:
     assert keyed.request("PUT", "/schemas/held", key, json={"schema": {}}).is_success
     assert keyed.request("PUT", "/datasets/held", key, json={"key": "/pk"}).is_success
     assert keyed.request("PUT", "/datasets/held/files/b", key, content=b'{"pk":"b"}').is_success
+    pipe = {"from": {"http": {}}, "to": {"dataset": {"dataset": "held"}}, "script": "held@1"}
+    assert keyed.request("PUT", "/pipes/held", key, json=pipe).is_success
     keyed.execute(
         "INSERT INTO dataset_uploads (id, tenant_id, dataset_id, mode, expires_at) "
         "SELECT $1, tenant_id, id, 'append', now() + interval '1 day' FROM datasets "

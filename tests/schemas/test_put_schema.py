@@ -54,7 +54,9 @@ def test_put_creates_a_schema_then_adds_versions_then_changes_nothing(
 
 
 def test_a_schema_is_kept_byte_for_byte(system: System, name: str) -> None:
-    document = '{ "type":\t"object",\n  "properties": {"a\\u00e9é": {"const": 1.50e400}, "a": {} } }'
+    document = (
+        '{ "type":\t"object",\n  "properties": {"a\\u00e9é": {"const": 1.50e400}, "a": {} } }'
+    )
     body = f'{{"note":"", "schema": {document} , "strict":false}}'.encode()
 
     system.client.put(f"/schemas/{name}", content=body, headers=_JSON).raise_for_status()
@@ -188,9 +190,7 @@ def test_concurrent_puts_lose_and_double_nothing(system: System, name: str) -> N
         assert newer["verdict"]["against"] == older["version"]
 
 
-def test_an_archived_schema_keeps_working_and_takes_nothing_new(
-    system: System, name: str
-) -> None:
+def test_an_archived_schema_keeps_working_and_takes_nothing_new(system: System, name: str) -> None:
     user = f"user-{name}"[:60]
     put(system, name, {"type": "integer"}).raise_for_status()
     reference = {"$ref": f"crivo:/schemas/{name}@1"}

@@ -31,12 +31,14 @@ class Receiver:
 
     `/ok`, `/status/503?retry_after=7`, `/flaky` (500 at first), `/redirect?to=…`, `/slow` (no
     answer), `/twice` (204, then 410), `/huge` (a large body), `/endless` (one without end),
-    `/heads` (a million heads), `/cut` (closes at once), `/held` (waits for `release`).
+    `/heads` (a million heads), `/cut` (closes at once), `/held` (waits for `release`), `/picky` (422
+    for a body that has "bad").
     """
 
     def __init__(self, server: ThreadingHTTPServer) -> None:
         self.port: int = server.server_address[1]
         self.received: list[Received] = []
+        self.connections = 0
         self.most_at_once: Counter[str] = Counter()
         self.released = threading.Event()
         self._at_once: Counter[str] = Counter()
@@ -64,6 +66,10 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     receiver: Receiver
 
+    def setup(self) -> None:
+        self.receiver.connections += 1
+        super().setup()
+
     def do_POST(self) -> None:
         length = int(self.headers.get("Content-Length", 0))
         headers = {name.lower(): value for name, value in self.headers.items()}
@@ -81,6 +87,8 @@ class _Handler(BaseHTTPRequestHandler):
             case ["status", status]:
                 after = query.get("retry_after")
                 self._send(int(status), **({"Retry-After": after[0]} if after else {}))
+            case ["picky"]:
+                self._send(422 if b"bad" in self.receiver.received[-1].body else 204)
             case ["flaky"]:
                 self._send(500 if self.receiver.paths().count(self.path) == 1 else 204)
             case ["redirect"]:

@@ -42,6 +42,7 @@ VOLATILE: Final = frozenset(
         "bytes_per_second",
         "remaining_seconds",
         "v8_versions",
+        "oldest_seconds",
     )
 )
 

@@ -60,6 +60,8 @@ JSON: Final[dict[str, dict[str, Any] | list[Any]]] = {
     "commitUpload": {"files": [{"path": "a", "parts": 1, "digest": "0" * 64}]},
     "findRecords": {"keys": ["a"]},
     "createRun": {"script": "folded", "dataset": "held"},
+    "putPipe": {"from": {"http": {}}, "to": {"dataset": {"dataset": "held"}}},
+    "sendEvents": {"n": 1},
 }
 
 
@@ -101,6 +103,7 @@ def _filled(path: str) -> str:
         "alias": "prod",
         "name": "held-requests",
         "dataset": "held",
+        "pipe": "held",
         "path": "a/parts/1",
         "upload": UPLOAD,
         "execution": "01900000-0000-7000-8000-000000000001",

@@ -43,11 +43,11 @@ def next_delay_seconds(
         return None
     spread = random.uniform(-1, 1) if spread is None else spread  # noqa: S311 - no secret
     delay = DELAYS_SECONDS[tries - 1] * (1 + _JITTER * spread)
-    wanted = min(_seconds_in(retry_after, now), MAX_RETRY_AFTER_SECONDS)
+    wanted = min(retry_after_seconds(retry_after, now), MAX_RETRY_AFTER_SECONDS)
     return max(delay, wanted)
 
 
-def _seconds_in(retry_after: str | None, now: datetime) -> float:
+def retry_after_seconds(retry_after: str | None, now: datetime) -> float:
     """Read a Retry-After: a number of seconds, or a date (RFC 9110, 10.2.3); 0 for other texts."""
     text = (retry_after or "").strip()
     if text.isascii() and text.isdigit():

@@ -7,7 +7,7 @@ from typing import Final
 from app.limits import MIB
 from app.pipes.connectors.model import ConnectorUnavailable, Outgoing
 from app.pipes.connectors.redis_client import RedisLink, open_redis
-from app.pipes.model import RedisStreamSink
+from app.pipes.model import LoadedPipe, RedisStreamSink
 from app.settings import Settings
 
 # Of one transaction, for which the server does nothing else meanwhile.
@@ -18,10 +18,10 @@ _MAX_EVENT_BYTES: Final = 16 * MIB
 
 @asynccontextmanager
 async def open_redis_sink(
-    settings: Settings, *, tenant: str, sink: RedisStreamSink
+    settings: Settings, pipe: LoadedPipe, sink: RedisStreamSink
 ) -> AsyncIterator["RedisSink"]:
     """Open a stream for the length of the block; the first event creates it."""
-    async with open_redis(settings, tenant=tenant, stream=sink.stream) as link:
+    async with open_redis(settings, tenant=pipe.tenant, stream=sink.stream) as link:
         yield RedisSink(link, sink, max_stream_bytes=settings.pipe_redis_stream_bytes)
 
 

@@ -12,7 +12,7 @@ import structlog
 
 from app.pipes.connectors.model import Event, Lag
 from app.pipes.connectors.redis_client import GroupIsGone, RedisLink, open_redis
-from app.pipes.model import MAX_EVENT_BYTES, RedisStreamSource
+from app.pipes.model import MAX_EVENT_BYTES, LoadedPipe, RedisStreamSource
 from app.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -35,11 +35,11 @@ _FIRST_TIME_MS: Final = 1_000_000_000_000
 
 @asynccontextmanager
 async def open_redis_source(
-    settings: Settings, *, tenant: str, source: RedisStreamSource
+    settings: Settings, pipe: LoadedPipe, source: RedisStreamSource
 ) -> AsyncIterator["RedisSource"]:
     """Open a stream for the length of the block. Raises ConnectorUnavailable."""
-    async with open_redis(settings, tenant=tenant, stream=source.stream) as link:
-        opened = RedisSource(link, source)
+    async with open_redis(settings, tenant=pipe.tenant, stream=source.stream) as link:
+        opened = RedisSource(link, source, group=source.group or pipe.name)
         await opened.create_group()
         yield opened
 
@@ -47,10 +47,10 @@ async def open_redis_source(
 class RedisSource:
     """The entries of a stream: first those that are pending, by id, then new ones."""
 
-    def __init__(self, link: RedisLink, source: RedisStreamSource) -> None:
+    def __init__(self, link: RedisLink, source: RedisStreamSource, *, group: str) -> None:
         """Take the stream, and what is to be read of it."""
         self._link = link
-        self._group = source.group
+        self._group = group
         self._field = source.field.encode()
         self._trims = source.trim
         self._ready: deque[Event] = deque()

@@ -25,8 +25,7 @@ MAX_CLAUSES: Final = 256
 """Alternatives multiply where they meet."""
 
 ASSERTED_FORMATS: Final = frozenset(
-    "date-time date time duration email idn-email hostname ipv4 ipv6 uri uri-reference iri"
-    " iri-reference uri-template uuid json-pointer relative-json-pointer regex".split()
+    ["date-time", "date", "time", "duration", "email", "idn-email", "hostname", "ipv4", "ipv6", "uri", "uri-reference", "iri", "iri-reference", "uri-template", "uuid", "json-pointer", "relative-json-pointer", "regex"]
 )
 _OPAQUE: Final = ("propertyNames", "contains", "unevaluatedItems")
 _APPLIES_TO: Final = {"propertyNames": "object", "contains": "array", "unevaluatedItems": "array"}

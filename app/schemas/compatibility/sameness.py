@@ -7,8 +7,7 @@ from app.schemas.compatibility.normal_form import Budget
 from app.schemas.document import Library, Place, inner_schemas
 
 _SAYS_NOTHING: Final = frozenset(
-    "$id $schema $comment $anchor $defs definitions title description default deprecated examples"
-    " readOnly writeOnly".split()
+    ["$id", "$schema", "$comment", "$anchor", "$defs", "definitions", "title", "description", "default", "deprecated", "examples", "readOnly", "writeOnly"]
 )
 
 

@@ -3,18 +3,36 @@
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
 from app.pipes.connectors.model import ConnectorUnavailable, Event, Outgoing
 from app.pipes.connectors.redis_sink import RedisSink, open_redis_sink
 from app.pipes.connectors.redis_source import RedisSource, open_redis_source
-from app.pipes.model import MAX_EVENT_BYTES, RedisStreamSink, RedisStreamSource
+from app.pipes.model import (
+    MAX_EVENT_BYTES,
+    From,
+    HttpSink,
+    LoadedPipe,
+    PutPipe,
+    RedisStreamSink,
+    RedisStreamSource,
+    To,
+)
 from app.settings import Settings
 from tests.support.redis_server import Client, RedisServer, run_redis
 
 KEY = "crivo:pipes:acme:orders"
 ORDERS = RedisStreamSource(stream="orders")
+PIPE = LoadedPipe(
+    id=UUID(int=1),
+    tenant_id=UUID(int=2),
+    tenant="acme",
+    name="crivo",
+    revision=1,
+    definition=PutPipe(source=From(redis_stream=ORDERS), sink=To(http=HttpSink(url="https://x"))),
+)
 
 
 @pytest.fixture
@@ -38,13 +56,13 @@ class Opener:
 
     async def source(self, source: RedisStreamSource = ORDERS) -> RedisSource:
         settings = Settings(redis_url=self.url)
-        opening = open_redis_source(settings, tenant="acme", source=source)
+        opening = open_redis_source(settings, PIPE, source)
         return await self._stack.enter_async_context(opening)
 
     async def sink(self, *, maxlen: int | None = None, stream_bytes: int = 0) -> RedisSink:
         settings = Settings(redis_url=self.url, pipe_redis_stream_bytes=stream_bytes)
         sink = RedisStreamSink(stream="orders", maxlen=maxlen)
-        opening = open_redis_sink(settings, tenant="acme", sink=sink)
+        opening = open_redis_sink(settings, PIPE, sink)
         return await self._stack.enter_async_context(opening)
 
 

@@ -27,7 +27,9 @@ _DOCUMENTS: Final = st.recursive(
     ),
     max_leaves=6,
 )
-_TYPES: Final = st.sampled_from("null boolean integer number string array object".split())
+_TYPES: Final = st.sampled_from(
+    ["null", "boolean", "integer", "number", "string", "array", "object"]
+)
 _COUNTS: Final = st.integers(0, 2)
 _PATTERNS: Final = st.sampled_from(["^a", "b$", "^[ab]+$", "a|c", "^a.?$"])
 _SCALARS: Final[dict[str, st.SearchStrategy[Any]]] = {
