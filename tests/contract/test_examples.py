@@ -42,6 +42,7 @@ RECORDED: Final = [
         "runs",
         "pipes",
         "dead_letters",
+        "redrives",
         "workers",
         "prometheus",
         "docs",
