@@ -77,6 +77,7 @@ from app.quotas.errors import QuotaError
 from app.quotas.in_flight import InFlightLimiter
 from app.quotas.rates import open_rate_limiter
 from app.quotas.turns import TenantTurns
+from app.redrives.api import router as redrives
 from app.replays.api import router as replays
 from app.resources import Resources, open_resources
 from app.runs.api import router as runs
@@ -160,6 +161,7 @@ def create_app(settings: Settings) -> Litestar:
             batches,
             runs,
             dead_letters,
+            redrives,
             callbacks,
             tenants,
             keys,

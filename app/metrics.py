@@ -123,6 +123,18 @@ DATASET_PARTS: Final = Counter(
 SNAPSHOTS_PUBLISHED: Final = Counter(
     "crivo_snapshots_published", "Published snapshots of datasets", registry=REGISTRY
 )
+REDRIVES: Final = Counter(
+    "crivo_redrives",
+    "Re-drives, by what they try again, and by event: created, finished, failed, cancelled",
+    ("kind", "event"),
+    registry=REGISTRY,
+)
+REDRIVEN: Final = Counter(
+    "crivo_redriven",
+    "Dead letters and failed records that were tried again, by outcome",
+    ("kind", "outcome"),
+    registry=REGISTRY,
+)
 RUNS: Final = Counter(
     "crivo_runs",
     "Runs, by event: accepted, succeeded, failed, cancelled",

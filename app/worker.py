@@ -35,6 +35,7 @@ from app.pipes.connectors.permissions import require_usable_connectors
 from app.pipes.runner import run_pipes
 from app.prometheus.listener import open_listener
 from app.prometheus.service import MetricsPage
+from app.redrives.runner import run_expiry as run_redrive_expiry, run_redrives
 from app.resources import PIPE_SLOTS, open_resources
 from app.runs.advance import run_advance
 from app.runs.engines.opening import open_engine, require_engine_packages
@@ -134,6 +135,8 @@ async def work(settings: Settings) -> None:
                 background(run_comparison_expiry(resources)),
                 background(run_key_expiry(resources.pool)),
                 background(run_advance(resources)),
+                background(run_redrives(resources, worker_id)),
+                background(run_redrive_expiry(resources)),
                 background(run_pipes(resources, worker_id)),
             ):
                 await dispatcher.run_until_stopped()

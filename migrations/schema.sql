@@ -26,6 +26,7 @@
 --   pipe_inbox                 events that arrived over HTTP and are not forwarded yet
 --   pipes                      pipes: where events come from, what they must satisfy, where they go
 --   queue                      the queued executions, in the order of claims; kept by triggers on executions
+--   redrive_executions         failed executions that a re-drive replays, or has moved
 --   redrives                   attempts to bring failed work back, by filter
 --   replays                    executions that repeat another, and the outcome of that one
 --   request_counts             requests that each API process has admitted, for shared rate limits
@@ -740,6 +741,7 @@ CREATE TABLE dead_letters (
     failed_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     moved_at timestamp with time zone,
     erased_at timestamp with time zone,
+    retried_at timestamp with time zone,
     CONSTRAINT dead_letters_attempts_check CHECK ((attempts > 0)),
     CONSTRAINT dead_letters_erased_check CHECK (((state = 'erased'::text) = (erased_at IS NOT NULL))),
     CONSTRAINT dead_letters_event_check CHECK (((event IS NULL) = (state = 'erased'::text))),
@@ -767,6 +769,8 @@ COMMENT ON COLUMN dead_letters.event IS 'the event as it arrived, byte for byte;
 COMMENT ON COLUMN dead_letters.size_bytes IS 'of the event; it stays after the bytes are erased';
 
 COMMENT ON COLUMN dead_letters.redrive_id IS 'the re-drive that tried it last';
+
+COMMENT ON COLUMN dead_letters.retried_at IS 'when its re-drive has tried it; NULL: it has not';
 
 CREATE TABLE disabled_callback_urls (
     id uuid NOT NULL,
@@ -1001,31 +1005,71 @@ COMMENT ON COLUMN queue.memory_bytes IS 'the execution''s limit';
 
 COMMENT ON COLUMN queue.is_part IS 'it is a part of a run, which gives way to executions';
 
+CREATE TABLE redrive_executions (
+    execution_id uuid NOT NULL,
+    redrive_id uuid NOT NULL,
+    tenant_id uuid NOT NULL
+);
+
 CREATE TABLE redrives (
     id uuid NOT NULL,
     tenant_id uuid NOT NULL,
-    filter jsonb NOT NULL,
+    kind text NOT NULL,
+    filter bytea NOT NULL,
+    pipe_id uuid,
+    run_id uuid,
+    batch_id uuid,
+    script_id uuid,
+    script_version integer,
     per_second integer,
     status text DEFAULT 'queued'::text NOT NULL,
     matched bigint NOT NULL,
     moved bigint DEFAULT 0 NOT NULL,
     failed_again bigint DEFAULT 0 NOT NULL,
-    script_id uuid,
-    script_version integer,
+    left_out bigint DEFAULT 0 NOT NULL,
+    failures bytea DEFAULT '\x5b5d'::bytea NOT NULL,
+    output_dataset text,
+    output_snapshot integer,
     trouble text,
+    due_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     worker_id uuid,
     lease_token bigint,
     lease_expires_at timestamp with time zone,
     created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     started_at timestamp with time zone,
     finished_at timestamp with time zone,
+    CONSTRAINT redrives_counts_check CHECK ((((moved + failed_again) + left_out) <= matched)),
     CONSTRAINT redrives_failed_again_check CHECK ((failed_again >= 0)),
+    CONSTRAINT redrives_finished_check CHECK (((status = ANY (ARRAY['finished'::text, 'failed'::text, 'cancelled'::text])) = (finished_at IS NOT NULL))),
+    CONSTRAINT redrives_kind_check CHECK ((kind = ANY (ARRAY['pipe'::text, 'run'::text, 'execution'::text]))),
     CONSTRAINT redrives_lease_check CHECK ((num_nulls(worker_id, lease_token, lease_expires_at) = ANY (ARRAY[0, 3]))),
+    CONSTRAINT redrives_left_out_check CHECK ((left_out >= 0)),
     CONSTRAINT redrives_matched_check CHECK ((matched >= 0)),
     CONSTRAINT redrives_moved_check CHECK ((moved >= 0)),
     CONSTRAINT redrives_per_second_check CHECK ((per_second > 0)),
-    CONSTRAINT redrives_status_check CHECK ((status = ANY (ARRAY['queued'::text, 'running'::text, 'finished'::text, 'failed'::text, 'cancelled'::text])))
+    CONSTRAINT redrives_script_check CHECK ((num_nulls(script_id, script_version) = ANY (ARRAY[0, 2]))),
+    CONSTRAINT redrives_status_check CHECK ((status = ANY (ARRAY['queued'::text, 'running'::text, 'finished'::text, 'failed'::text, 'cancelled'::text]))),
+    CONSTRAINT redrives_subject_check CHECK ((
+CASE kind
+    WHEN 'pipe'::text THEN pipe_id
+    WHEN 'run'::text THEN run_id
+    ELSE batch_id
+END IS NOT NULL))
 );
+
+COMMENT ON COLUMN redrives.filter IS 'what it matched, as JSON; bytes, as jsonb refuses some text';
+
+COMMENT ON COLUMN redrives.matched IS 'what it has marked as its own as it was created';
+
+COMMENT ON COLUMN redrives.left_out IS 'what could not be tried: erased since, or cut as it was kept';
+
+COMMENT ON COLUMN redrives.failures IS 'the first failures, as ASCII JSON';
+
+COMMENT ON COLUMN redrives.trouble IS 'why it waits, or why it has failed; NULL: neither';
+
+COMMENT ON COLUMN redrives.due_at IS 'when its next batch may be tried';
+
+COMMENT ON COLUMN redrives.lease_token IS 'kept by a cancelled one until its last batch is recorded';
 
 CREATE TABLE replays (
     execution_id uuid NOT NULL,
@@ -1073,11 +1117,21 @@ CREATE TABLE run_errors (
     line bigint NOT NULL,
     error bytea NOT NULL,
     record bytea,
+    redrive_id uuid,
+    retried_at timestamp with time zone,
+    moved_at timestamp with time zone,
     CONSTRAINT run_errors_line_check CHECK ((line > 0)),
+    CONSTRAINT run_errors_moved_check CHECK (((moved_at IS NULL) OR (retried_at IS NOT NULL))),
     CONSTRAINT run_errors_number_check CHECK ((number > 0))
 );
 
 COMMENT ON COLUMN run_errors.error IS 'ASCII JSON, as of executions';
+
+COMMENT ON COLUMN run_errors.redrive_id IS 'the re-drive that tries it, or has tried it last';
+
+COMMENT ON COLUMN run_errors.retried_at IS 'when that one has tried it; NULL: it has not';
+
+COMMENT ON COLUMN run_errors.moved_at IS 'when its values were published after all';
 
 CREATE TABLE run_outputs (
     execution_id uuid NOT NULL,
@@ -1534,6 +1588,9 @@ ALTER TABLE ONLY pipes
 ALTER TABLE ONLY pipes
     ADD CONSTRAINT pipes_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY redrive_executions
+    ADD CONSTRAINT redrive_executions_pkey PRIMARY KEY (execution_id);
+
 ALTER TABLE ONLY redrives
     ADD CONSTRAINT redrives_pkey PRIMARY KEY (id);
 
@@ -1672,6 +1729,8 @@ CREATE INDEX dead_letters_dead_of_pipe_idx ON dead_letters USING btree (tenant_i
 
 CREATE INDEX dead_letters_pipe_idx ON dead_letters USING btree (tenant_id, pipe_id, id);
 
+CREATE INDEX dead_letters_redrive_idx ON dead_letters USING btree (redrive_id, id) WHERE ((redrive_id IS NOT NULL) AND (retried_at IS NULL));
+
 CREATE UNIQUE INDEX executions_batch_idx ON executions USING btree (batch_id, batch_line) WHERE (batch_id IS NOT NULL);
 
 CREATE INDEX executions_finished_idx ON executions USING btree (finished_at, id) WHERE (finished_at IS NOT NULL);
@@ -1700,11 +1759,17 @@ CREATE INDEX queue_parts_idx ON queue USING btree (tenant_id) WHERE is_part;
 
 CREATE UNIQUE INDEX queue_turn_idx ON queue USING btree (tenant_id, priority DESC, execution_id);
 
-CREATE INDEX redrives_open_idx ON redrives USING btree (id) WHERE (status = ANY (ARRAY['queued'::text, 'running'::text]));
+CREATE INDEX redrive_executions_redrive_idx ON redrive_executions USING btree (redrive_id);
+
+CREATE INDEX redrives_finished_idx ON redrives USING btree (finished_at) WHERE (finished_at IS NOT NULL);
+
+CREATE INDEX redrives_open_idx ON redrives USING btree (due_at) WHERE (status = ANY (ARRAY['queued'::text, 'running'::text]));
 
 CREATE INDEX redrives_tenant_idx ON redrives USING btree (tenant_id, id);
 
 CREATE INDEX run_attempts_run_idx ON run_attempts USING btree (run_id);
+
+CREATE INDEX run_errors_redrive_idx ON run_errors USING btree (redrive_id) WHERE ((redrive_id IS NOT NULL) AND (retried_at IS NULL));
 
 CREATE INDEX run_errors_run_idx ON run_errors USING btree (run_id);
 
@@ -1930,6 +1995,12 @@ ALTER TABLE ONLY pipe_inbox
 
 ALTER TABLE ONLY pipes
     ADD CONSTRAINT pipes_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);
+
+ALTER TABLE ONLY redrive_executions
+    ADD CONSTRAINT redrive_executions_redrive_id_fkey FOREIGN KEY (redrive_id) REFERENCES redrives(id) ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED;
+
+ALTER TABLE ONLY redrive_executions
+    ADD CONSTRAINT redrive_executions_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);
 
 ALTER TABLE ONLY redrives
     ADD CONSTRAINT redrives_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id);

@@ -44,6 +44,8 @@ class Action(StrEnum):
     EXECUTION_REPLAYED = "execution.replayed"
     RUN_CANCELLED = "run.cancelled"
     RUN_REPLAYED = "run.replayed"
+    REDRIVE_CREATED = "redrive.created"
+    REDRIVE_CANCELLED = "redrive.cancelled"
     PIPE_CREATED = "pipe.created"
     PIPE_CHANGED = "pipe.changed"
     PIPE_PAUSED = "pipe.paused"

@@ -95,6 +95,7 @@ def openapi_config() -> Documentation:
             Tag(
                 name="comparisons", description="Two versions over the inputs of earlier executions"
             ),
+            Tag(name="redrives", description="Failed work, tried again"),
             Tag(name="callbacks", description="Outcomes that are sent to URLs, signed"),
             Tag(
                 name="tenants", description="Owners of scripts, executions and keys; for operators"

@@ -23,6 +23,7 @@ from app.replays.model import (
     Conditions,
     CreateReplays,
     QueuedReplays,
+    ReplayFilter,
     ReplayPlan,
 )
 from app.replays.problems import NothingToReplay, TooManyToReplay
@@ -38,7 +39,8 @@ async def plan(resources: Resources, tenant: UUID, wanted: CreateReplays) -> Rep
     """Return what would be replayed. Raises InvalidRequest, ScriptNotFound, VersionNotFound."""
     require_filter(wanted)
     async with resources.pool.acquire() as conn:
-        conditions = await _conditions(conn, tenant, wanted, await _target(conn, tenant, wanted))
+        target = await _target(conn, tenant, wanted)
+        conditions = await conditions_of(conn, tenant, wanted.filter, target)
         counts = await count_matching(conn, tenant, conditions)
         ids = await select_samples(conn, tenant, conditions, limit=MAX_SAMPLES)
         found = await select_executions(
@@ -69,8 +71,10 @@ async def create(
         async with resources.pool.acquire() as conn, conn.transaction():
             await require_new(conn, tenant, request_key)
             target = await _target(conn, tenant, wanted)
-            conditions = await _conditions(conn, tenant, wanted, target)
-            originals, erased, copied_bytes = await _lock(resources, conn, tenant, conditions)
+            conditions = await conditions_of(conn, tenant, wanted.filter, target)
+            originals, erased, copied_bytes = await lock_originals(
+                resources, conn, tenant, conditions
+            )
             await queue_limit.require_room(conn, more=len(originals))
             batch = await insert_replays(
                 resources,
@@ -99,26 +103,36 @@ def require_filter(wanted: CreateReplays) -> None:
         )
 
 
-async def _lock(
-    resources: Resources, conn: Connection, tenant: UUID, conditions: Conditions
+async def lock_originals(
+    resources: Resources,
+    conn: Connection,
+    tenant: UUID,
+    conditions: Conditions,
+    *,
+    pointer: str = "/filter",
 ) -> tuple[list[UUID], int, int]:
+    """Find what a filter matches, and lock it until the transaction ends.
+
+    Returns those that have their input, oldest first, the number of the others, and the bytes of
+    inputs that would be copied. Raises NothingToReplay, TooManyToReplay, which name the filter.
+    """
     limit = resources.settings.max_batch_items
     originals, erased, copied_bytes = await lock_matching(
         conn, tenant, conditions, limit=limit + 1, timeout_seconds=ALL_ITEMS_SECONDS
     )
     if copied_bytes > resources.settings.max_batch_bytes:
         raise TooManyToReplay(
-            f"/filter: the inputs have {copied_bytes} bytes; a batch may have "
+            f"{pointer}: the inputs have {copied_bytes} bytes; a batch may have "
             f"{resources.settings.max_batch_bytes}"
         )
     if len(originals) + erased > limit:
         raise TooManyToReplay(
-            f"/filter: more than {limit} executions match, the most that a batch may have; "
+            f"{pointer}: more than {limit} executions match, the most that a batch may have; "
             '"dry_run": true counts them'
         )
     if not originals:
         matching = f"the {erased} executions that match have no input any more"
-        raise NothingToReplay(f"/filter: {matching if erased else 'no execution matches'}")
+        raise NothingToReplay(f"{pointer}: {matching if erased else 'no execution matches'}")
     return originals, erased, copied_bytes
 
 
@@ -128,10 +142,19 @@ async def _target(conn: Connection, tenant: UUID, wanted: CreateReplays) -> Reso
     return await scripts.resolve_executable(conn, tenant, parse_ref(wanted.script))
 
 
-async def _conditions(
-    conn: Connection, tenant: UUID, wanted: CreateReplays, target: ResolvedVersion | None
+async def conditions_of(
+    conn: Connection,
+    tenant: UUID,
+    chosen: ReplayFilter,
+    target: ResolvedVersion | None,
+    *,
+    pointer: str = "/filter",
 ) -> Conditions:
-    chosen = wanted.filter
+    """Resolve a filter, whose place in the body is `pointer`; replays run `target`, if any.
+
+    Raises InvalidRequest, ScriptNotFound, VersionNotFound.
+    """
+    place = pointer.removeprefix("/")
     script_id, version = None if target is None else target.script_id, None
     if not isinstance(chosen.script, UnsetType):
         named = await scripts.resolve(conn, tenant, parse_ref(chosen.script), allow_archived=True)
@@ -144,9 +167,9 @@ async def _conditions(
         error_kind=None if chosen.error_kind is UNSET else chosen.error_kind,
         labels={} if isinstance(chosen.label, UnsetType) else chosen.label,
         created_from=(
-            None if isinstance(chosen.from_, UnsetType) else in_utc("filter/from", chosen.from_)
+            None if isinstance(chosen.from_, UnsetType) else in_utc(f"{place}/from", chosen.from_)
         ),
         created_before=(
-            None if isinstance(chosen.to, UnsetType) else in_utc("filter/to", chosen.to)
+            None if isinstance(chosen.to, UnsetType) else in_utc(f"{place}/to", chosen.to)
         ),
     )

@@ -1,6 +1,7 @@
 """Select the failed records of a run, in the order of its input."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -31,6 +32,8 @@ class FoundError(Struct, frozen=True, kw_only=True):
     path: str | None
     error: bytes
     execution: UUID
+    redrive: UUID | None
+    moved_at: datetime | None
     record: bytes | None
     stored: StoredLine | None
 
@@ -48,6 +51,7 @@ WITH parameters AS NOT MATERIALIZED (
            $7::integer AS number
 )
 SELECT p.number AS part, x.line, p.task, x.number, f.path, x.error, x.execution_id,
+       x.redrive_id, x.moved_at,
        CASE WHEN parameters.with_excerpts THEN substring(x.record FOR {EXCERPT_BYTES}) END
            AS record,
        q.blob_key, q.raw_bytes, q.stored_bytes, q.first_line
@@ -116,6 +120,8 @@ def _found(row: Mapping[str, Any]) -> FoundError:
         path=row["path"],
         error=row["error"],
         execution=row["execution_id"],
+        redrive=row["redrive_id"],
+        moved_at=row["moved_at"],
         record=row["record"],
         stored=stored,
     )

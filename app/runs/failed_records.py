@@ -83,6 +83,8 @@ def _record(found: FoundError, *, excerpt: str | UnsetType = UNSET) -> FailedRec
         task=Task(found.position.task),
         error=Raw(found.error),
         execution=found.execution,
+        redrive=found.redrive,
+        moved_at=found.moved_at,
         excerpt=excerpt,
     )
 

@@ -304,7 +304,8 @@ class FailedRecord(Struct, frozen=True, kw_only=True):
     `path` is null if the file has been deleted since. `execution` is the part that read it, and
     `task` whether `map` or the fold could not take it. `excerpt`, on request, is the beginning of
     its line, 1 KiB at most, where bytes that are not UTF-8 are U+FFFD; it is missing where the line
-    is deleted.
+    is deleted. `redrive` is the re-drive that tries it or has tried it last, and `moved_at` when
+    that has published its values after all.
     """
 
     path: str | None
@@ -312,4 +313,6 @@ class FailedRecord(Struct, frozen=True, kw_only=True):
     task: Task
     error: WrittenError
     execution: UUID
+    redrive: UUID | None
+    moved_at: datetime | None
     excerpt: str | UnsetType = UNSET

@@ -1,6 +1,6 @@
 """Publish what the parts of a run have written as the next snapshot of a dataset."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 from uuid import UUID
 
@@ -9,7 +9,9 @@ from msgspec import Struct
 
 from app.datasets import commit_store, store
 from app.datasets.commit_store import HeldFile
+from app.datasets.model import Mode
 from app.datasets.publishing import require_no_folders
+from app.datasets.store import LockedDataset
 from app.db import Connection, from_row
 from app.errors import CrivoError
 from app.runs.advance_store import ActiveRun
@@ -131,13 +133,8 @@ async def publish(conn: Connection, run: ActiveRun) -> int:
     inputs = [
         from_row(_InputFile, row) for row in await conn.fetch(SELECT_INPUT_FILES, tenant, run.id)
     ]
-    upload_id = uuid.uuid7()
-    await conn.execute(INSERT_UPLOAD, upload_id, tenant, dataset.id, run.output_mode)
-    ids = [uuid.uuid7() for _ in inputs]
     paths = [each.path for each in inputs]
-    await conn.execute(INSERT_FILES, tenant, dataset.id, upload_id, ids, paths)
-    # They count as stored already, and did not arrive today.
-    await conn.execute(PUBLISH_RUN)
+    upload_id, ids = await begin_upload(conn, tenant, dataset, paths, mode=run.output_mode)
     await conn.execute(
         MOVE_PARTS,
         tenant,
@@ -146,34 +143,66 @@ async def publish(conn: Connection, run: ActiveRun) -> int:
         ids,
         timeout=ALL_PARTS_SECONDS,
     )
+    return await publish_upload(
+        conn, tenant, dataset, upload_id, dict(zip(ids, paths, strict=True)), mode=run.output_mode
+    )
+
+
+async def begin_upload(
+    conn: Connection, tenant: UUID, dataset: LockedDataset, paths: Sequence[str], *, mode: Mode
+) -> tuple[UUID, list[UUID]]:
+    """Add an upload with files, whose parts are inserted next; return its id and theirs.
+
+    What is inserted until the transaction ends counts as stored, and did not arrive today.
+    """
+    upload_id = uuid.uuid7()
+    await conn.execute(INSERT_UPLOAD, upload_id, tenant, dataset.id, mode)
+    ids = [uuid.uuid7() for _ in paths]
+    await conn.execute(INSERT_FILES, tenant, dataset.id, upload_id, ids, paths)
+    await conn.execute(PUBLISH_RUN)
+    return upload_id, ids
+
+
+async def publish_upload(
+    conn: Connection,
+    tenant: UUID,
+    dataset: LockedDataset,
+    upload_id: UUID,
+    paths: Mapping[UUID, str],
+    *,
+    mode: Mode,
+) -> int:
+    """Publish what `begin_upload` has begun, its files in order; return the snapshot's number.
+
+    Raises InvalidRequest if a file and a folder of the dataset would have one path.
+    """
     published = await commit_store.publish_parts(
         conn,
         tenant,
         upload_id,
-        ids,
+        list(paths),
         first_sequence=dataset.next_sequence,
         timeout_seconds=ALL_PARTS_SECONDS,
     )
-    number = dataset.last_snapshot + 1
     await commit_store.publish_files(
         conn,
         tenant,
         dataset.id,
         upload_id,
-        _held(ids, paths),
-        mode=run.output_mode,
-        snapshot=number,
+        _held(paths),
+        mode=mode,
+        snapshot=dataset.last_snapshot + 1,
         timeout_seconds=ALL_PARTS_SECONDS,
     )
-    await require_no_folders(conn, tenant, dataset.id, paths)
+    await require_no_folders(conn, tenant, dataset.id, list(paths.values()))
     snapshot = await commit_store.insert_snapshot(
-        conn, tenant, dataset, upload_id, mode=run.output_mode, published=published, hours=_HOURS
+        conn, tenant, dataset, upload_id, mode=mode, published=published, hours=_HOURS
     )
     return snapshot.number
 
 
-def _held(ids: Sequence[UUID], paths: Sequence[str]) -> list[HeldFile]:
+def _held(paths: Mapping[UUID, str]) -> list[HeldFile]:
     return [
         HeldFile(id=id_, path=path, parts=0, last_part=0, whole=True, digest="")
-        for id_, path in zip(ids, paths, strict=True)
+        for id_, path in paths.items()
     ]

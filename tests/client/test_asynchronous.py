@@ -16,12 +16,14 @@ from crivo.aio.batches import AsyncBatches
 from crivo.aio.comparisons import AsyncComparisons
 from crivo.aio.datasets import AsyncDatasets
 from crivo.aio.executions import AsyncExecutions
+from crivo.aio.redrives import AsyncRedrives
 from crivo.aio.runs import AsyncRuns
 from crivo.aio.scripts import AsyncScripts
 from crivo.sync.batches import Batches
 from crivo.sync.comparisons import Comparisons
 from crivo.sync.datasets import Datasets
 from crivo.sync.executions import Executions
+from crivo.sync.redrives import Redrives
 from crivo.sync.runs import Runs
 from crivo.sync.scripts import Scripts
 from tests.support.system import CARDS, System
@@ -34,6 +36,7 @@ PAIRS = [
     (Comparisons, AsyncComparisons),
     (Datasets, AsyncDatasets),
     (Runs, AsyncRuns),
+    (Redrives, AsyncRedrives),
 ]
 
 

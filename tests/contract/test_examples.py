@@ -20,7 +20,7 @@ from app.http.openapi_parameters import (
     load_examples,
 )
 from app.tenants.model import DEFAULT_TENANT
-from tests.support.example_story import LETTERS, PASSED, PAYMENT, STORY
+from tests.support.example_story import LETTERS, MENDED, PASSED, PAYMENT, STORY
 from tests.support.recorded_examples import METRICS, assert_equal
 from tests.support.servers import execute
 from tests.support.system import ROOT, System, stop
@@ -42,6 +42,7 @@ RECORDED: Final = [
         "runs",
         "pipes",
         "dead_letters",
+        "redrives",
         "workers",
         "prometheus",
         "docs",
@@ -119,6 +120,14 @@ def _prepare(system: System, name: str, example: Example, ids: dict[str, str]) -
             body = {"script": "passed", "dataset": "scores", "params": {"pass": 200}}
             location = system.client.post("/runs", json=body).headers["Location"]
             ids[example.parameters["run"]] = location.rpartition("/")[2]
+        case "createRedrive", 200:
+            assert system.client.put("/scripts/passed", json={"source": MENDED}).is_success
+        case "cancelRedrive", 200:
+            system.run("total", b"null")
+            stop(system.workers.pop())
+            filter_ = {"execution": {"script": "total", "error.kind": "script_error"}}
+            made = system.client.post("/redrives", json={"filter": filter_})
+            ids[example.parameters["redrive"]] = made.json()["id"]
         case "listDeadLetters", 200 if example.name == "of-pipe":
             put = system.client.put("/schemas/payment", json={"schema": PAYMENT})
             assert put.status_code == 201, put.text

@@ -106,6 +106,10 @@ STORY: Final = (
     "cancelRun",
     "listRunCallbacks",
     "resendRunCallback",
+    "createRedrive",
+    "listRedrives",
+    "showRedrive",
+    "cancelRedrive",
     "listDeadLetters",
     "countDeadLetters",
     "downloadDeadLetters",
@@ -142,6 +146,11 @@ function step(state, records) {
 function merge(a, b) { return { records: a.records + b.records, total: a.total + b.total } }
 function finish(state) { return state }
 """
+
+# A version that a re-drive tries the records with that PASSED could not take.
+MENDED: Final = PASSED.replace(
+    "throw new RangeError(`${record.pk} has the default`)", "return { ...record, score: null }"
+)
 
 # Dead letters of a pipe that stands still. Their ids are those of the recorded examples.
 LETTERS: Final = """

@@ -39,6 +39,7 @@ from crivo.errors import (
 from crivo.letter_models import DeadLetter, DeadLetterWithEvent, LetterCount
 from crivo.models import Console, Execution, Queued, Receipt, Result
 from crivo.record_flows import Key
+from crivo.redrive_models import Redrive, RedrivePlan
 from crivo.retries import Retry
 from crivo.run_models import FailedRecord, QueuedRun, Run, RunError, RunProgress, RunResult
 from crivo.schema_models import (
@@ -97,6 +98,8 @@ __all__ = [
     "QueuedRun",
     "Receipt",
     "Record",
+    "Redrive",
+    "RedrivePlan",
     "Refused",
     "Result",
     "Retry",

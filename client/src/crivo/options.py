@@ -100,6 +100,24 @@ class ReplayFilter(TypedDict, total=False):
     created_before: datetime
 
 
+class RedriveFilter(TypedDict, total=False):
+    """What to try again: exactly one of `pipe`, `run` and `execution`.
+
+    Of the dead letters of a `pipe`, the conditions choose some, as those of LetterFilter do. Of the
+    failed records of a `run`, `kind` does. `execution` chooses failed executions.
+    """
+
+    pipe: str
+    run: str
+    execution: ReplayFilter
+    kind: str
+    schema: str
+    script: str
+    pointer: str
+    failed_from: datetime
+    failed_before: datetime
+
+
 class RunOptions(LimitOptions, total=False):
     """Options of a run over a dataset; limits are those of each part.
 

@@ -166,8 +166,9 @@ class FailedRecord(Response, frozen=True, kw_only=True):
     """A record that a run went on without, by file and line of the input.
 
     `path` is None if the file has been deleted since. `execution` is the part, and `task` whether
-    `map` or the fold could not take it. `excerpt`, the beginning of the line, is there if it was
-    asked for and can still be read.
+    `map` or the fold could not take it. `redrive` is the re-drive that tries it or has tried it
+    last, and `moved_at` when that has published it after all. `excerpt`, the beginning of the line,
+    is there if it was asked for and can still be read.
     """
 
     path: str | None
@@ -175,6 +176,8 @@ class FailedRecord(Response, frozen=True, kw_only=True):
     task: str
     error: ExecutionError
     execution: UUID
+    redrive: UUID | None = None
+    moved_at: datetime | None = None
     excerpt: str | None = None
 
     @property

@@ -18,6 +18,7 @@ from crivo.cli.exit_codes import MEANINGS, ExitCode, exit_code_of
 from crivo.cli.letter_commands import letters
 from crivo.cli.login_file import DEFAULT_URL
 from crivo.cli.output import say, say_json, terminal
+from crivo.cli.redrive_commands import redrive, redrives
 from crivo.cli.replay_commands import replay, replay_many
 from crivo.cli.run_command import run
 from crivo.cli.runs_commands import runs
@@ -60,6 +61,8 @@ _COMMANDS: Final = {
     r"/runs/([^/ ?]+)": r"runs show \1",
     r"/runs/([^/ ]+)/errors": r"runs errors \1",
     r"/dead-letters": "dead-letters list",
+    r"/redrives": "redrives list",
+    r"/redrives/([^/ ?]+)": r"redrives show \1",
     r"/datasets": "datasets list",
     r"/datasets/([^/ ]+)/snapshots": r"datasets show \1",
     r"/batches/([^/ ?]+)": r"batches show \1",
@@ -101,6 +104,8 @@ def build() -> App:
     app.command(runs)
     app.command(comparisons)
     app.command(datasets)
+    app.command(redrives)
+    app.command(redrive, sort_key=8)
     app.command(letters)
     app.command(watch, sort_key=13)
     app.command(logs, sort_key=14)

@@ -1,0 +1,229 @@
+"""Run failed records through a script again, so that none of them can stop the others."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import Final
+from uuid import UUID
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from app.datasets.blob_cleanup import delete_blobs
+from app.datasets.parts import BadLine, CollidingKeys, PartTooLarge
+from app.errors import invalid
+from app.execution_errors import ErrorKind, Failure, failure_of
+from app.limits import MAX_SAMPLE_OUTPUT_BYTES
+from app.redrives.run_store import RunnableVersion, SourceRun
+from app.resources import Resources
+from app.runs.model import Emit
+from app.runs.output_writer import OutputWriter
+from app.runs.record_errors import kept_error
+from app.runs.task_store import Written
+from app.sandbox.framing import LineTooLong
+from app.sandbox.outcomes import Context, Io, Job, Limits, ScriptKind, Succeeded
+from app.sandbox.parts import Format, OnError, Part, PartReport, RecordError, Task
+from app.sandbox.session import Sink
+from app.scripts.params import NO_PARAMS
+
+_TRIAL_WALL_MS: Final = 5_000
+# The datasets' own word for what they cannot take, as in app/runs/part_runner.py.
+_REFUSED: Final = (BadLine, CollidingKeys, PartTooLarge)
+
+
+class Mapper(Struct, frozen=True, kw_only=True):
+    """What failed records of a run are tried with."""
+
+    tenant: UUID
+    redrive_id: UUID
+    run: SourceRun
+    version: RunnableVersion
+
+    @property
+    def each_record(self) -> bool:
+        """Whether `process` takes each record, as the run has it, or for want of a `map`."""
+        return self.run.each is not None or ScriptKind.MAP not in self.version.kinds
+
+    def require_runnable(self) -> None:
+        """Refuse a version that cannot take the records. Raises InvalidRequest."""
+        ref = f"{self.version.name}@{self.version.version}"
+        if not self.each_record:
+            return
+        if ScriptKind.PROCESS not in self.version.kinds:
+            raise invalid("/script", f"{ref} has no `map` or `process` that could take the records")
+        if self.version.io is not Io.JSON:
+            raise invalid("/script", f"`process` of {ref} takes bytes; records are JSON")
+        if self.run.format is not Format.RECORDS:
+            message = f"{ref} has no `map`, and `process` cannot take {self.run.format}"
+            raise invalid("/script", message)
+        if self.run.emit is Emit.MANY:
+            message = f"{ref} has no `map`; the run emits many values a record, `process` one"
+            raise invalid("/script", message)
+
+    def job(self) -> Job:
+        """Return the job of a stream, with seed, clock, params and limits of the run."""
+        run, limits = self.run, self.run.limits
+        return Job(
+            tenant=str(self.tenant),
+            source=self.version.source,
+            seed=run.seed,
+            clock_ms=run.clock_ms,
+            limits=Limits(
+                wall_ms=limits.wall_ms,
+                cpu_ms=limits.max_cpu_ms if limits.max_cpu_ms < limits.wall_ms else None,
+                memory_bytes=limits.memory_bytes,
+                output_bytes=limits.max_output_bytes,
+            ),
+            context=Context(
+                execution_id=str(self.redrive_id),
+                script=self.version.name,
+                version=self.version.version,
+                labels=run.labels,
+                params=NO_PARAMS if run.params is None else run.params.decode(),
+            ),
+        )
+
+    def on_trial(self) -> "Mapper":
+        """Return one with limits that a request can wait for."""
+        limits = self.run.limits
+        lower = replace(
+            limits,
+            wall_ms=min(limits.wall_ms, _TRIAL_WALL_MS),
+            max_output_bytes=min(limits.max_output_bytes, MAX_SAMPLE_OUTPUT_BYTES),
+        )
+        return replace(self, run=replace(self.run, limits=lower))
+
+    def part(self, records: int) -> Part:
+        """Return the part of a stream that goes on after every failed record."""
+        return Part(
+            task=Task.MAP,
+            format=self.run.format,
+            each_record=self.each_record,
+            many=self.run.emit is Emit.MANY,
+            on_error=OnError.SKIP,
+            max_errors=records,
+        )
+
+
+class Mapped(Struct, kw_only=True):
+    """What became of the first records: error documents by number, and what was stored."""
+
+    tried: int = 0
+    errors: dict[int, bytes]
+    written: list[Written]
+
+    async def discard(self, resources: Resources) -> None:
+        """Delete what was stored."""
+        keys = [key for each in self.written for key in (each.keys.blob, each.keys.index)]
+        self.written.clear()
+        await delete_blobs(resources.blobs, keys)
+
+
+async def map_records(
+    resources: Resources, mapper: Mapper, records: Sequence[bytes], *, seconds: float
+) -> Mapped:
+    """Map records, and store the values of those that succeed as parts of the run's dataset.
+
+    What a record does to the whole stream (a limit, a crash, values that the dataset refuses) is
+    pinned on it by halves. After `seconds` the rest is left untried. Raises HOST_TROUBLE.
+    """
+    mapped = Mapped(errors={}, written=[])
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + seconds
+    # In order: what has been tried is always a beginning.
+    waiting = [(0, len(records))] if records else []
+    try:
+        while waiting and (not mapped.tried or loop.time() < deadline):
+            first, last = waiting.pop()
+            failure = await _attempt(resources, mapper, records, first, last, mapped)
+            alone = last - first == 1
+            if failure is not None and failure.kind is ErrorKind.SANDBOX_CRASH and alone:
+                # As for executions: without evidence of a limit, once more.
+                failure = await _attempt(resources, mapper, records, first, last, mapped)
+            if failure is None:
+                mapped.tried = last
+            elif alone:
+                mapped.errors[first] = failure.document()
+                mapped.tried = last
+            else:
+                middle = (first + last) // 2
+                waiting += [(middle, last), (first, middle)]
+    except BaseException:
+        await asyncio.shield(mapped.discard(resources))
+        raise
+    return mapped
+
+
+async def _attempt(
+    resources: Resources,
+    mapper: Mapper,
+    records: Sequence[bytes],
+    first: int,
+    last: int,
+    mapped: Mapped,
+) -> Failure | None:
+    """Map a slice of the records; return what has ended the whole stream, if anything has."""
+    errors: list[RecordError] = []
+    run = mapper.run
+    assert run.output_format is not None  # noqa: S101 - it has an output
+    assert run.hash_seed is not None  # noqa: S101 - it has an output
+    writer = OutputWriter(
+        resources.blobs,
+        mapper.tenant,
+        format_=run.output_format,
+        key=run.output_key,
+        hash_seed=run.hash_seed,
+    )
+    chosen = records[first:last]
+    try:
+        async with resources.pipe_turns.turn(mapper.tenant), writer:
+            report = await stream(resources, mapper, chosen, sink=writer.write, errors=errors)
+            if not isinstance(report.outcome, Succeeded):
+                raise _Ended(failure_of(report.outcome))  # noqa: TRY301 - through the writer
+    except _Ended as ended:
+        return ended.failure
+    except LineTooLong as error:
+        return Failure(ErrorKind.INVALID_INPUT, str(error), {})
+    except _REFUSED as error:
+        message = f"the dataset cannot take the values of map: {error}"
+        return Failure(ErrorKind.INVALID_RESULT, message, {})
+    if report.rows.rows_out:
+        mapped.written += writer.written
+    else:
+        await writer.discard()
+    for each in errors:
+        mapped.errors[first + each.line - 1] = kept_error(each).error
+    return None
+
+
+class _Ended(Exception):
+    """Discards what was written; never leaves this module."""
+
+    def __init__(self, failure: Failure | None) -> None:
+        super().__init__()
+        self.failure = failure
+
+
+async def stream(
+    resources: Resources,
+    mapper: Mapper,
+    records: Sequence[bytes],
+    *,
+    sink: Sink,
+    errors: list[RecordError],
+) -> PartReport:
+    """Run records through the script in one cell. Raises HOST_TROUBLE, LineTooLong."""
+
+    async def keep(found: list[RecordError]) -> None:
+        errors.extend(found)
+
+    async def lines() -> AsyncIterator[bytes]:
+        for each in records:
+            yield each + b"\n"
+
+    return await resources.sandbox.stream(
+        mapper.job(),
+        mapper.part(len(records)),
+        sink=sink,
+        chunks=lines(),
+        on_errors=keep,
+    )

@@ -1,0 +1,155 @@
+"""Store re-drives, show them, list them and cancel them."""
+
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import msgspec
+from msgspec import UNSET, Raw
+
+from app.db import Connection
+from app.executions.model import ScriptVersionRef
+from app.redrives.model import NewRedrive, Redrive, RedriveFilter, RedriveKind, RedriveStatus
+from app.runs.model import SnapshotRef
+from app.sql_parameters import in_order
+
+# What matches is marked under this lock: the statement after it sees what others have marked.
+LOCK_REDRIVES = """
+SELECT pg_advisory_xact_lock(hashtextextended($1::uuid::text, 8))
+"""
+
+# What an open re-drive has marked is its own. A cancelled one holds it until its last batch is
+# recorded, or until its lease has expired.
+IS_OPEN = "(o.status IN ('queued', 'running') OR o.lease_expires_at > clock_timestamp())"
+
+
+async def lock_redrives(conn: Connection, tenant: UUID) -> None:
+    """Let the tenant's new re-drives take turns until the transaction ends."""
+    await conn.execute(LOCK_REDRIVES, tenant)
+
+
+INSERT_REDRIVE = """
+INSERT INTO redrives
+       (id, tenant_id, kind, filter, pipe_id, run_id, batch_id, script_id, script_version,
+        per_second, matched)
+SELECT $1 AS id, $2 AS tenant_id, $3 AS kind, $4 AS filter, $5 AS pipe_id, $6 AS run_id,
+       $7 AS batch_id, $8 AS script_id, $9 AS script_version, $10 AS per_second, $11 AS matched
+"""
+
+
+async def insert_redrive(conn: Connection, tenant: UUID, new: NewRedrive) -> None:
+    """Store a re-drive whose matches are marked in the same transaction."""
+
+    def subject(kind: RedriveKind) -> UUID | None:
+        return new.subject_id if new.kind is kind else None
+
+    values = in_order(
+        INSERT_REDRIVE,
+        id=new.id,
+        tenant_id=tenant,
+        kind=new.kind,
+        filter=msgspec.json.encode(new.filter),
+        pipe_id=subject(RedriveKind.PIPE),
+        run_id=subject(RedriveKind.RUN),
+        batch_id=subject(RedriveKind.EXECUTION),
+        script_id=new.script_id,
+        script_version=new.script_version,
+        per_second=new.per_second,
+        matched=new.matched,
+    )
+    await conn.execute(INSERT_REDRIVE, *values)
+
+
+_REDRIVES = """
+SELECT r.id, r.kind, r.status, r.filter, r.batch_id, r.per_second, r.matched, r.moved,
+       r.failed_again, r.left_out, r.failures, r.output_dataset, r.output_snapshot, r.trouble,
+       r.created_at, r.started_at, r.finished_at,
+       s.id AS script_id, s.name AS script_name, v.version AS script_version,
+       encode(v.sha256, 'hex') AS script_sha256
+FROM redrives AS r
+LEFT JOIN scripts AS s ON s.tenant_id = r.tenant_id AND s.id = r.script_id
+LEFT JOIN script_versions AS v
+       ON v.tenant_id = r.tenant_id AND v.script_id = r.script_id
+      AND v.version = r.script_version
+WHERE r.tenant_id = $1
+"""
+
+SELECT_REDRIVE = _REDRIVES + "AND r.id = $2"
+
+
+async def select_redrive(conn: Connection, tenant: UUID, redrive_id: UUID) -> Redrive | None:
+    """Find a re-drive."""
+    row = await conn.fetchrow(SELECT_REDRIVE, tenant, redrive_id)
+    return None if row is None else _redrive(row)
+
+
+SELECT_REDRIVE_PAGE = (
+    _REDRIVES
+    + """
+AND r.id < $2 AND ($3::text IS NULL OR r.status = $3)
+ORDER BY r.id DESC
+LIMIT $4
+"""
+)
+
+
+async def select_redrive_page(
+    conn: Connection, tenant: UUID, *, status: RedriveStatus | None, below: UUID, limit: int
+) -> list[Redrive]:
+    """List re-drives, newest first."""
+    rows = await conn.fetch(SELECT_REDRIVE_PAGE, tenant, below, status, limit)
+    return [_redrive(row) for row in rows]
+
+
+# A worker that has a batch of it in hand records that, and gives the lease back.
+CANCEL_REDRIVE = """
+UPDATE redrives
+SET status = 'cancelled', finished_at = clock_timestamp(), trouble = NULL
+WHERE tenant_id = $1 AND id = $2 AND status IN ('queued', 'running')
+RETURNING matched - moved - failed_again - left_out AS remaining
+"""
+
+
+async def cancel_redrive(conn: Connection, tenant: UUID, redrive_id: UUID) -> int | None:
+    """Cancel a re-drive; return how many it has not tried, None if it had ended."""
+    remaining: int | None = await conn.fetchval(CANCEL_REDRIVE, tenant, redrive_id)
+    return remaining
+
+
+def _redrive(row: asyncpg.Record) -> Redrive:
+    tried = row["moved"] + row["failed_again"] + row["left_out"]
+    published: Any = UNSET
+    if row["output_snapshot"] is not None:
+        published = SnapshotRef(dataset=row["output_dataset"], snapshot=row["output_snapshot"])
+    is_batch = row["kind"] == RedriveKind.EXECUTION
+    return Redrive(
+        id=row["id"],
+        status=RedriveStatus(row["status"]),
+        filter=msgspec.json.decode(row["filter"], type=RedriveFilter),
+        script=_script(row),
+        per_second=row["per_second"],
+        matched=row["matched"],
+        moved=row["moved"],
+        failed_again=row["failed_again"],
+        left_out=row["left_out"],
+        remaining=row["matched"] - tried,
+        failures=Raw(row["failures"]),
+        trouble=row["trouble"],
+        created_at=row["created_at"],
+        started_at=row["started_at"],
+        finished_at=row["finished_at"],
+        url=f"/redrives/{row['id']}",
+        published=published,
+        batch_url=f"/batches/{row['batch_id']}" if is_batch else UNSET,
+    )
+
+
+def _script(row: asyncpg.Record) -> ScriptVersionRef | None:
+    if row["script_version"] is None:
+        return None
+    return ScriptVersionRef(
+        id=row["script_id"],
+        name=row["script_name"],
+        version=row["script_version"],
+        sha256=row["script_sha256"],
+    )

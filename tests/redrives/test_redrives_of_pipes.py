@@ -1,0 +1,96 @@
+"""Dead letters of a pipe are forwarded once they are valid, and marked."""
+
+from tests.redrives.http_redrives import (
+    counts,
+    created,
+    ended,
+    lines_of,
+    put_dataset,
+    put_pipe,
+    put_schema,
+    redrive,
+    samples_of,
+    send,
+)
+from tests.support.system import System, until
+
+EVENTS = [b'{"n": 1}', b'{"n":"2"}', b'{"n": "3" }', b'{"n":null}', b"no JSON"]
+
+
+def test_letters_are_forwarded_as_they_came_after_the_schema_is_mended(system: System) -> None:
+    schema, sink = put_schema(system, "integer"), put_dataset(system)
+    pipe = put_pipe(system, schema, {"dataset": {"dataset": sink}})
+    send(system, pipe, EVENTS)
+    filter_ = {"pipe": pipe, "kind": "input_schema_mismatch"}
+    before = redrive(system, filter_, dry_run=True).json()
+    assert before["matched"] == 3
+    assert {each["outcome"] for each in before["samples"]} == {"failed_again"}
+    assert before["samples"][0]["error"]["schema_errors"][0]["pointer"] == "/n"
+
+    put_schema(system, "string", name=schema)
+    plan = redrive(system, filter_, dry_run=True).json()
+    assert [each["outcome"] for each in plan["samples"]] == ["moved", "moved", "failed_again"]
+    assert plan["samples"][0]["forward"] == {"n": "2"}
+    assert lines_of(system, sink) == [EVENTS[0]]
+
+    shown = ended(system, created(redrive(system, filter_)))
+    assert (shown["status"], counts(shown)) == ("finished", (3, 2, 1, 0, 0))
+    assert lines_of(system, sink) == sorted(EVENTS[:3])
+    letters = system.client.get(f"/dead-letters?pipe={pipe}").json()["items"]
+    assert sorted((each["state"], each["attempts"]) for each in letters) == [
+        ("dead", 1), ("dead", 2), ("moved", 2), ("moved", 2),
+    ]  # fmt: skip
+    # What was moved is never tried again, and what was not is found by its new reason.
+    assert counts(ended(system, created(redrive(system, {"pipe": pipe})))) == (2, 0, 2, 0, 0)
+    for version, matched in ((1, 0), (2, 2)):
+        of_version = {"pipe": pipe, "schema": f"{schema}@{version}"}
+        assert redrive(system, of_version, dry_run=True).json()["matched"] == matched
+
+
+def test_a_script_mends_events_before_their_pipe_checks_them(system: System) -> None:
+    schema, sink = put_schema(system, "string"), put_dataset(system)
+    pipe = put_pipe(system, schema, {"dataset": {"dataset": sink}})
+    script = f"{pipe}-mend"
+    source = "function map(event) { return event.drop ? null : { n: `${event.n}` } }"
+    assert system.client.put(f"/scripts/{script}", json={"source": source}).is_success
+    events = [b'{"n":"1"}', b'{"n":2}', b'{"n":"3","more":1}', b'{"n":"4","drop":true}', b"nothing"]
+    send(system, pipe, events)
+    assert lines_of(system, sink) == events[:1]
+
+    plan = redrive(system, {"pipe": pipe}, script=f"{script}@1", dry_run=True)
+    assert [each[1:] for each in samples_of(plan)] == [
+        ("moved", {"n": "2"}), ("moved", {"n": "3"}), ("moved", None), ("failed_again", None),
+    ]  # fmt: skip
+    shown = ended(system, created(redrive(system, {"pipe": pipe}, script=script)))
+    assert counts(shown) == (4, 3, 1, 0, 0)
+    assert lines_of(system, sink) == [b'{"n":"1"}', b'{"n":"2"}', b'{"n":"3"}']
+
+    in_bytes = {"source": "function process(bytes) { return bytes }", "io": "bytes"}
+    assert system.client.put(f"/scripts/{script}-b", json=in_bytes).is_success
+    refused = redrive(system, {"pipe": pipe}, script=f"{script}-b")
+    assert refused.json()["type"] == "urn:crivo:problem:script-for-bytes"
+    missing = redrive(system, {"pipe": "no-such-pipe"})
+    assert missing.json()["detail"].startswith("/filter/pipe: ")
+
+
+def test_a_sink_that_is_away_is_waited_for_with_its_reason(system: System) -> None:
+    schema, sink = put_schema(system, "integer"), put_dataset(system)
+    pipe = put_pipe(system, schema, {"dataset": {"dataset": sink}})
+    send(system, pipe, EVENTS)
+    put_schema(system, "string", name=schema)
+    assert system.client.delete(f"/datasets/{sink}").is_success
+    location = created(redrive(system, {"pipe": pipe}))
+    shown = {}
+    for _ in until("the re-drive waits"):
+        shown = system.client.get(location).json()
+        if shown["trouble"]:
+            break
+    assert sink in shown["trouble"]
+    assert (shown["status"], counts(shown)) == ("running", (4, 0, 0, 0, 4))
+    # What it has marked is its own.
+    other = redrive(system, {"pipe": pipe})
+    assert other.json()["type"] == "urn:crivo:problem:nothing-to-redrive"
+    assert system.client.put(f"/datasets/{sink}", json={"format": "jsonl"}).is_success
+    shown = ended(system, location)
+    assert (shown["trouble"], counts(shown)) == (None, (4, 2, 2, 0, 0))
+    assert lines_of(system, sink) == sorted(EVENTS[1:3])
