@@ -1,15 +1,16 @@
 """Send events through a pipe while worker, API, Redis and PostgreSQL are killed, and find them all.
 
-Every valid event comes out, byte for byte; every invalid one is a dead letter, once. After the
-schema is mended, a re-drive leaves none.
+Every valid event comes out, byte for byte; into a dataset once, and in the order in which it was
+sent. Every invalid one is a dead letter, once. After the schema is mended, a re-drive leaves none.
 """
 
 import asyncio
 import http.client
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from operator import itemgetter
 from typing import Any, Final
 
 import asyncpg
@@ -31,7 +32,7 @@ _RETRY_SECONDS: Final = 0.2
 _PAGE: Final = 5_000
 _ACCEPTED: Final = 202
 _NDJSON: Final = "Content-Type: application/x-ndjson\r\n"
-_STREAM: Final = "clean"
+_SINK: Final = "clean"
 
 SELECT_LETTERS: Final = """
 SELECT event, state
@@ -42,15 +43,23 @@ SELECT_WAITING: Final = "SELECT count(*) FROM pipe_inbox"
 SELECT_IN: Final = "SELECT coalesce(sum(events_in), 0)::bigint FROM pipes"
 
 
-def measure(*, count: int, victims: Sequence[str] = VICTIMS) -> int:
-    """Measure and print; return 1 if an event was lost or changed, or is twice a dead letter."""
-    return uvloop.run(_measure(Events(count=count), victims))
+def measure(
+    *,
+    count: int,
+    sink: str = "redis_stream",
+    victims: Sequence[str] = VICTIMS,
+) -> int:
+    """Measure and print; return 1 if an event was lost or changed, or is twice a dead letter.
+
+    `sink` is `dataset` or `redis_stream`.
+    """
+    return uvloop.run(_measure(Events(count=count), sink, victims))
 
 
-async def _measure(events: Events, victims: Sequence[str]) -> int:
+async def _measure(events: Events, sink: str, victims: Sequence[str]) -> int:
     # A short lease, so that ten kills fit into the run.
     async with running_crivo(CRIVO_LEASE_SECONDS="2") as crivo:
-        set_up(crivo)
+        _set_up(crivo, sink)
         began, before = time.perf_counter(), read_usage(crivo.roots)
         async with background(keep_running(crivo)):
             sending = asyncio.create_task(_send_all(crivo, events))
@@ -60,11 +69,13 @@ async def _measure(events: Events, victims: Sequence[str]) -> int:
             await _drained(crivo)
             seconds = time.perf_counter() - began
             usage = read_usage(crivo.roots).since(before) if not victims else None
-            forwarded = await _forwarded(crivo, events)
+            forwarded = find(events, await _read[sink](crivo))
             letters = await _letters(crivo)
             faults = _faults(events, forwarded, letters)
+            if sink == "dataset":
+                faults += _disorder(forwarded)
             redrive = await _redrive(crivo)
-            after = await _forwarded(crivo, events)
+            after = find(events, await _read[sink](crivo))
             left = sum(row["state"] == "dead" for row in await _letters(crivo))
     faults += [
         *([f"{left} dead letters are left"] if left else []),
@@ -84,6 +95,7 @@ async def _measure(events: Events, victims: Sequence[str]) -> int:
     print_json(
         {
             "bench": "pipe-kills",
+            "sink": sink,
             "events": events.count,
             "kills": dict(Counter(killed)),
             "forwarded": len(forwarded.times),
@@ -98,14 +110,19 @@ async def _measure(events: Events, victims: Sequence[str]) -> int:
     return 1 if faults else 0
 
 
-def set_up(crivo: Crivo) -> None:
+def _set_up(crivo: Crivo, sink: str) -> None:
     """Create the schema and the pipe."""
     call(crivo, "PUT", "/schemas/events", {"schema": SCHEMA, "strict": True})
+    to: dict[str, Any] = {"dataset": {"dataset": _SINK}}
+    if sink == "dataset":
+        call(crivo, "PUT", f"/datasets/{_SINK}", {})
+    else:
+        to = {"redis_stream": {"stream": _SINK}}
     definition: dict[str, Any] = {
         "from": {"http": {}},
         "schema": "events",
         "script": None,
-        "to": {"redis_stream": {"stream": _STREAM}},
+        "to": to,
     }
     call(crivo, "PUT", "/pipes/events", definition)
 
@@ -166,18 +183,38 @@ async def _letters(crivo: Crivo) -> list[Mapping[str, Any]]:
         await conn.close()
 
 
-async def _forwarded(crivo: Crivo, events: Events) -> Found:
+async def _read_stream(crivo: Crivo) -> list[bytes]:
     async with Redis.from_url(crivo.redis_url) as redis:
-        [stream] = [each async for each in redis.scan_iter(f"*:{_STREAM}")]
-        return find(events, [each async for each in _entries(redis, stream)])
+        [stream] = [each async for each in redis.scan_iter(f"*:{_SINK}")]
+        found: list[bytes] = []
+        first = "-"
+        while page := await redis.xrange(stream, min=first, count=_PAGE):
+            found += [fields[b"event"] for _, fields in page]
+            first = f"({page[-1][0].decode()}"
+        return found
 
 
-async def _entries(redis: Redis, stream: bytes) -> AsyncIterator[bytes]:
-    first = "-"
-    while page := await redis.xrange(stream, min=first, count=_PAGE):
-        for _, fields in page:
-            yield fields[b"event"]
-        first = f"({page[-1][0].decode()}"
+async def _read_dataset(crivo: Crivo) -> list[bytes]:
+    """Read all lines in the order of their snapshots."""
+    files: list[Mapping[str, Any]] = []
+    path: str | None = f"/datasets/{_SINK}/files?limit=100"
+    while path is not None:
+        page = await asyncio.to_thread(call, crivo, "GET", path)
+        files += page["items"]
+        cursor = page["next_cursor"]
+        path = cursor and f"/datasets/{_SINK}/files?limit=100&cursor={cursor}"
+    client, found = Client(crivo.port), list[bytes]()
+    for file in sorted(files, key=itemgetter("added_in")):
+        _, content = await client.request("GET", f"/datasets/{_SINK}/files/{file['path']}")
+        found += content.splitlines()
+    client.close()
+    return found
+
+
+_read: Final[Mapping[str, Callable[[Crivo], Awaitable[list[bytes]]]]] = {
+    "dataset": _read_dataset,
+    "redis_stream": _read_stream,
+}
 
 
 def _faults(events: Events, forwarded: Found, letters: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -193,6 +230,14 @@ def _faults(events: Events, forwarded: Found, letters: Sequence[Mapping[str, Any
         *([f"{dead.doubled} events are dead letters twice"] if dead.doubled else []),
         *([f"{forwarded.foreign} events were changed"] if forwarded.foreign else []),
         *([f"{dead.foreign} dead letters were changed"] if dead.foreign else []),
+    ]
+
+
+def _disorder(forwarded: Found) -> list[str]:
+    order = list(forwarded.times)
+    return [
+        *(["the events are out of order"] if order != sorted(order) else []),
+        *([f"{forwarded.doubled} events came twice"] if forwarded.doubled else []),
     ]
 
 

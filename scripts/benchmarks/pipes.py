@@ -13,7 +13,8 @@ def main(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("--events", type=int, default=1_000_000)
     parser.add_argument("--calm", action="store_true", help="without kills: the rate and its CPU")
+    parser.add_argument("--sink", choices=("redis_stream", "dataset"), default="redis_stream")
     parsed = parser.parse_args(arguments)
     return pipe_kills.measure(
-        count=parsed.events, victims=() if parsed.calm else pipe_kills.VICTIMS
+        count=parsed.events, sink=parsed.sink, victims=() if parsed.calm else pipe_kills.VICTIMS
     )
