@@ -228,3 +228,10 @@ def test_the_cost_of_a_key_is_measured() -> None:
     assert line["bench"] == "key-per-request"
     assert line["goal"] == 0.2
     assert line["baseline"] > 0
+
+
+def test_validation_in_a_cell_is_measured() -> None:
+    lines = _lines(_bench("schemas", "--quick"))
+
+    assert {"schemas-stream", "schemas-execution"} <= {line["bench"] for line in lines}
+    assert all(line["value"] > 0 and line["ratio"] > 0 for line in lines)
