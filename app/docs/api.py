@@ -72,6 +72,10 @@ def openapi_config() -> Documentation:
         description=_DESCRIPTION,
         tags=[
             Tag(name="scripts", description="Scripts, their versions and aliases"),
+            Tag(
+                name="schemas",
+                description="JSON Schemas, their versions and aliases, and what is valid by them",
+            ),
             Tag(name="executions", description="A script over one document, and the outcome"),
             Tag(
                 name="runs",

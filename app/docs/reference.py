@@ -27,6 +27,7 @@ class Index(Struct, frozen=True, kw_only=True):
     docs: str = "/docs"
     openapi: str = "/openapi.json"
     scripts: str = "/scripts"
+    schemas: str = "/schemas"
     executions: str = "/executions"
     batches: str = "/batches"
     datasets: str = "/datasets"

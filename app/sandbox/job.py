@@ -133,10 +133,7 @@ class IsolateSlot:
             self._send([(Kind.STARTED, b"")])
         self._isolate.reset_allocation_failures()
         if payload.checks:
-            deadline = self._clock.deadline
-            load_checks(
-                self._isolate, self._validator, payload.checks, call=self._call, deadline=deadline
-            )
+            load_checks(self._isolate, self._validator, payload.checks, self._call, self._clock)
         if job.mode == STREAM:
             self._stream(job, reader, payload)
         if job.mode == RUN_BYTES:

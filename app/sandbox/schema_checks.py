@@ -96,10 +96,14 @@ class Checks(Struct, frozen=True, kw_only=True):
 
 
 class SchemaError(Struct, frozen=True, kw_only=True):
-    """One error of a document; docs/design/schemas.md describes the members.
+    """One error of a document.
 
-    All text is the user's: it may hold NUL and lone surrogates, and is written as ASCII JSON. Long
-    texts end in "…".
+    `pointer` is the place of the value, or of the property that may not be there. `keyword` refuses
+    it, at `schema_pointer`, which begins with `URI#` in another schema; `strict` stands for a field
+    that is not registered, null for no verdict. `message` is the reason, `value` on request the
+    beginning of the value's JSON. Long texts end in "…".
+
+    All text is the user's: it may hold NUL and lone surrogates, and is written as ASCII JSON.
     """
 
     pointer: Annotated[str, Meta(max_length=MAX_TEXT_UNITS)]

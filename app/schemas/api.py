@@ -16,6 +16,7 @@ from app.pagination import Page
 from app.resources import Resources
 from app.schemas import publishing, reference, service
 from app.schemas.alias_api import routes as alias_routes
+from app.schemas.ddl_api import routes as ddl_routes
 from app.schemas.model import CheckedSchema, CheckSchema, DescribeSchema, PutSchema, Schema
 from app.schemas.publishing import PutOutcome
 from app.schemas.refs import parse_new_schema, parse_schema, parse_schema_ref
@@ -145,5 +146,6 @@ router = Router(
         *version_routes,
         *alias_routes,
         *validation_routes,
+        *ddl_routes,
     ],
 )

@@ -3,12 +3,15 @@
 import json
 import math
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 from urllib.parse import unquote
 
 from msgspec import Struct
 
 from app.schemas.uris import resolve_uri
+
+JsonValue: TypeAlias = Any
+"""What `json.loads` returns."""
 
 DRAFT_7: Final = "http://json-schema.org/draft-07/schema"
 DRAFT_2020_12: Final = "https://json-schema.org/draft/2020-12/schema"
@@ -207,7 +210,7 @@ class Library:
         known = self._places.get((root.document, at))
         return known or self._scan(value, place.resource, root.document, at)
 
-    def _scan(self, schema: Any, outer: Resource, document: str, pointer: str) -> Place:
+    def _scan(self, schema: JsonValue, outer: Resource, document: str, pointer: str) -> Place:
         if pointer.count("/") > _MAX_DEPTH:
             raise SchemaProblem(pointer, f"nests more than {_MAX_DEPTH} deep")
         resource = self._resource(schema, outer, pointer)
@@ -222,7 +225,7 @@ class Library:
                 self._scan(inner, resource, document, f"{pointer}{tail}")
         return place
 
-    def _resource(self, schema: Any, outer: Resource, pointer: str) -> Resource:
+    def _resource(self, schema: JsonValue, outer: Resource, pointer: str) -> Resource:
         named = schema.get("$id") if isinstance(schema, dict) else None
         hidden = outer.draft_7 and isinstance(schema, dict) and "$ref" in schema
         if not isinstance(named, str) or hidden or named.startswith("#"):
@@ -235,7 +238,7 @@ class Library:
         return self._resources.setdefault(uri, _resource(uri, schema, outer))
 
 
-def _resource(uri: str, schema: Any, outer: Resource | None) -> Resource:
+def _resource(uri: str, schema: JsonValue, outer: Resource | None) -> Resource:
     named = schema.get("$schema") if isinstance(schema, dict) else None
     if not isinstance(named, str):
         return Resource(uri, outer.draft_7, outer.foreign) if outer else Resource(uri)
@@ -255,7 +258,7 @@ def _anchors(schema: dict[str, Any], *, draft_7: bool) -> Iterator[str]:
             yield schema[keyword]
 
 
-def inner_schemas(schema: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+def inner_schemas(schema: dict[str, Any]) -> Iterator[tuple[str, JsonValue]]:
     """Yield the schemas directly inside one, each with its pointer from there."""
     for keyword, held in schema.items():
         if keyword in _LISTS and isinstance(held, list):

@@ -33,27 +33,30 @@ class SchemaVersionRef(Struct, frozen=True, kw_only=True):
     sha256: str
 
 
-def ref_column(owner: str, side: str) -> str:
+def ref_column(owner: str, side: str, *, tenant_of: str | None = None) -> str:
     """Return SQL for the reference that a row names, such as `events@3`, or NULL.
 
-    `owner` is the row's alias, `side` the beginning of its columns' names.
+    `owner` is the row's alias, `side` the beginning of its columns' names, `tenant_of` the alias of
+    the table whose tenant it is, by default the row's own.
     """
     return f"""(
         SELECT x.name || '@' || {owner}.{side}_schema_version
         FROM schemas AS x
-        WHERE x.tenant_id = {owner}.tenant_id AND x.id = {owner}.{side}_schema_id
+        WHERE x.tenant_id = {tenant_of or owner}.tenant_id AND x.id = {owner}.{side}_schema_id
     )"""  # noqa: S608 - put together from constants
 
 
 def version_column(owner: str, side: str) -> str:
     """Return SQL for the version that a row names, as `version_of` reads it, or NULL."""
     return f"""(
-        SELECT jsonb_build_object('id', x.id, 'name', x.name, 'version', y.version,
-                                  'sha256', encode(y.sha256, 'hex'))
-        FROM schemas AS x
-        JOIN schema_versions AS y ON y.tenant_id = x.tenant_id AND y.schema_id = x.id
-        WHERE x.tenant_id = {owner}.tenant_id AND x.id = {owner}.{side}_schema_id
-          AND y.version = {owner}.{side}_schema_version
+        SELECT to_jsonb(named)
+        FROM (
+            SELECT x.id, x.name, y.version, encode(y.sha256, 'hex') AS sha256
+            FROM schemas AS x
+            JOIN schema_versions AS y ON y.tenant_id = x.tenant_id AND y.schema_id = x.id
+            WHERE x.tenant_id = {owner}.tenant_id AND x.id = {owner}.{side}_schema_id
+              AND y.version = {owner}.{side}_schema_version
+        ) AS named
     )"""  # noqa: S608 - put together from constants
 
 

@@ -85,6 +85,14 @@ class TooManySchemas(Problem):
     title = "There are too many schemas to choose from"
 
 
+class NoTableType(Problem):
+    """A part of the schema has no type in a table; `errors` has its place and why not."""
+
+    status = 422
+    code = "no-table-type"
+    title = "The schema is no table"
+
+
 def schema_not_found(schema: UUID | str) -> SchemaNotFound:
     """Name a missing schema."""
     return SchemaNotFound(f"no schema {str(schema)!r}; GET /schemas lists them")

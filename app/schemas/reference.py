@@ -38,7 +38,6 @@ from app.schemas.problems import (
     ValidationFailed,
 )
 
-SCHEMA_JSON: Final = "application/schema+json"
 NDJSON: Final = "application/x-ndjson"
 
 _EXAMPLES: Final = load_examples(Path(__file__).with_name("examples.json"))
@@ -198,7 +197,6 @@ SHOW_SCHEMA_DOCUMENT: Final = documented(
         200: ResponseSpec(
             description="The schema, byte for byte",
             shape=ANY_JSON,
-            media_type=SCHEMA_JSON,
             headers={"ETag": "of the version that is sent, as its hash"},
         ),
         304: ResponseSpec(description="The client has this version, by `If-None-Match`"),

@@ -4,7 +4,7 @@ import hashlib
 from typing import Final
 from uuid import UUID
 
-from litestar import Response
+from litestar import MediaType, Response
 
 from app.auth.model import Scope
 from app.http.authorization import needs
@@ -59,7 +59,6 @@ async def show_schema_version(
 
 @get(
     "/{schema:str}/document",
-    media_type=reference.SCHEMA_JSON,
     operation_class=reference.SHOW_SCHEMA_DOCUMENT,
     **needs(Scope.READ),
 )
@@ -82,7 +81,7 @@ async def show_schema_document(
     return Response(
         b"" if known else document,
         status_code=304 if known else 200,
-        media_type=reference.SCHEMA_JSON,
+        media_type=MediaType.JSON,
         headers=headers,
     )
 

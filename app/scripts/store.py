@@ -137,8 +137,8 @@ _SCRIPTS = f"""
 SELECT s.id, s.name, s.description, s.created_at, s.updated_at, s.archived_at,
        v.version, encode(v.sha256, 'hex') AS sha256, v.size_bytes, v.wall_ms,
        v.max_cpu_ms, v.memory_bytes, v.max_output_bytes, v.note, v.kinds, v.io,
-       {ref_column("v", "input")} AS input_schema,
-       {ref_column("v", "output")} AS output_schema,
+       {ref_column("v", "input", tenant_of="s")} AS input_schema,
+       {ref_column("v", "output", tenant_of="s")} AS output_schema,
        v.created_at AS version_created_at
 FROM scripts AS s
 CROSS JOIN LATERAL (

@@ -109,18 +109,22 @@ BEGIN
                    recorded.max_cpu_ms, recorded.memory_bytes, recorded.max_output_bytes,
                    s.id AS script_id, s.name AS script_name, recorded.version,
                    encode(v.sha256, 'hex') AS script_sha256,
-                   (SELECT jsonb_build_object('id', x.id, 'name', x.name, 'version', y.version,
-                                              'sha256', encode(y.sha256, 'hex'))
-                    FROM schema_versions AS y
-                    JOIN schemas AS x ON x.id = y.schema_id
-                    WHERE y.schema_id = v.input_schema_id
-                      AND y.version = v.input_schema_version) AS input_schema,
-                   (SELECT jsonb_build_object('id', x.id, 'name', x.name, 'version', y.version,
-                                              'sha256', encode(y.sha256, 'hex'))
-                    FROM schema_versions AS y
-                    JOIN schemas AS x ON x.id = y.schema_id
-                    WHERE y.schema_id = v.output_schema_id
-                      AND y.version = v.output_schema_version) AS output_schema,
+                   (SELECT to_jsonb(named)
+                    FROM (
+                        SELECT x.id, x.name, y.version, encode(y.sha256, 'hex') AS sha256
+                        FROM schema_versions AS y
+                        JOIN schemas AS x ON x.id = y.schema_id
+                        WHERE y.schema_id = v.input_schema_id
+                          AND y.version = v.input_schema_version
+                    ) AS named) AS input_schema,
+                   (SELECT to_jsonb(named)
+                    FROM (
+                        SELECT x.id, x.name, y.version, encode(y.sha256, 'hex') AS sha256
+                        FROM schema_versions AS y
+                        JOIN schemas AS x ON x.id = y.schema_id
+                        WHERE y.schema_id = v.output_schema_id
+                          AND y.version = v.output_schema_version
+                    ) AS named) AS output_schema,
                    encode(i.sha256, 'hex') AS input_sha256, i.size_bytes AS input_bytes,
                    i.media_type AS input_type, i.erased_at AS data_erased_at, recorded.callback_url,
                    encode(r.sha256, 'hex') AS output_sha256, r.size_bytes AS output_bytes,

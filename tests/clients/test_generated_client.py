@@ -192,6 +192,22 @@ def test_a_generated_client_runs_batches_replays_and_comparisons(client: Generat
     assert compared.differences[0].changes[0].after > compared.differences[0].changes[0].before
 
 
+def test_a_generated_client_puts_a_schema_and_validates_by_it(client: Generated) -> None:
+    name = f"schema-{uuid4().hex[:8]}"
+    models = client.models
+    schema = {"type": "object", "properties": {"n": {"type": "integer"}}}
+    put = client.call("schemas.put_schema", name, body=models.PutSchema(schema=schema))
+    alias = client.call(
+        "schemas.move_schema_alias", name, "prod", body=models.MoveSchemaAlias(version=1)
+    )
+
+    assert (put.latest_version.version, alias.version) == (1, 1)
+    assert client.call("schemas.show_schema", f"{name}@prod").version.strict
+    assert client.call("schemas.show_schema_document", name) == schema
+    found = client.call("schemas.validate_documents", name, body={"n": "x"})
+    assert (found.valid, found.errors[0].pointer) == (False, "/n")
+
+
 def test_a_generated_client_runs_a_script_over_a_dataset(client: Generated) -> None:
     name = f"runs-{uuid4().hex[:8]}"
     models = client.models

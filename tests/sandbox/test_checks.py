@@ -137,13 +137,16 @@ async def test_the_top_level_has_the_last_word_before_the_input(pool: SandboxPoo
 
 async def test_an_event_chooses_its_schema(pool: SandboxPool) -> None:
     schemas = schema_set()
-    choice = Choice(by=("/meta/a~1b", "/types/1"), uris={"shop/event": EVENT, "x/y": RESULT})
+    choice = Choice(
+        by=("/meta/a~1b", "/types/1"), uris={"shop/event": EVENT, "x/y": RESULT, "a/b/c": EVENT}
+    )
     what = checked("const map = d => d", schemas=schemas, input_=choice)
     events = [
         {"meta": {"a/b": "shop"}, "types": ["", "event"], "n": 1},
         {"meta": {"a/b": "x"}, "types": [0, "y"]},
         {"meta": {"a/b": "shop"}, "types": ["", "other"]},
         {"meta": {"a/b": "shop/event"}, "types": ["", ""]},
+        {"meta": {"a/b": "a/b"}, "types": ["", "c"]},
         {"meta": {"a/b": "__proto__"}, "types": [0, "y"]},
         {"meta": {"a/b": "x"}, "types": "yy"},
         {"meta": {}, "types": ["", "event"]},
@@ -162,6 +165,7 @@ async def test_an_event_chooses_its_schema(pool: SandboxPool) -> None:
     assert rest == [
         UnknownSchema(values="shop/other"),
         UnknownSchema(values="shop/event/"),
+        UnknownSchema(values="a/b/c"),
         UnknownSchema(values="__proto__/y"),
         UnknownSchema(values="x", pointer="/types/1"),
         *[UnknownSchema(values="", pointer="/meta/a~1b")] * 4,

@@ -4,8 +4,24 @@ from typing import Final
 
 from app.dead_letters.pointers import pointer_hash
 
-# In order: scripts are created before they run, and archived last.
+# In order: schemas are put before scripts and datasets name them, scripts are created before they
+# run, and archived last.
 STORY: Final = (
+    "putSchema",
+    "checkSchema",
+    "listSchemas",
+    "showSchema",
+    "describeSchema",
+    "listSchemaVersions",
+    "showSchemaVersion",
+    "showSchemaDocument",
+    "showSchemaTable",
+    "validateDocuments",
+    "moveSchemaAlias",
+    "listSchemaAliases",
+    "showSchemaAlias",
+    "removeSchemaAlias",
+    "archiveSchema",
     "createScript",
     "checkScript",
     "addVersion",
@@ -20,20 +36,6 @@ STORY: Final = (
     "listScripts",
     "describeScript",
     "archiveScript",
-    "putSchema",
-    "checkSchema",
-    "listSchemas",
-    "showSchema",
-    "describeSchema",
-    "listSchemaVersions",
-    "showSchemaVersion",
-    "showSchemaDocument",
-    "validateDocuments",
-    "moveSchemaAlias",
-    "listSchemaAliases",
-    "showSchemaAlias",
-    "removeSchemaAlias",
-    "archiveSchema",
     # Before the first callback, which would create one on demand.
     "createCallbackSecret",
     "listCallbackSecrets",

@@ -24,10 +24,11 @@ def source() -> bytes:
     modules = "\n".join(_compacted(_FOLDER / name) for name in _in_order(_ENTRY, []))
     text = (
         '(() => { "use strict";\n'
-        f"{modules}\nsetMetaschemas({_metaschemas()});\n"
+        f"{modules}\nsetMetaschemas(() => ({_metaschemas()}));\n"
         "return { __proto__: null, boundedErrors, compile, openChecks };\n})"
     )
-    return text.encode()
+    # ASCII, which V8 copies as it is; any other character is in a string.
+    return text.encode("ascii", "backslashreplace")
 
 
 def _in_order(name: str, before: list[str]) -> list[str]:

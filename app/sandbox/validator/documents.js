@@ -179,7 +179,7 @@ const resourceAt = (library, uri) => {
   const known = library.resources[uri];
   if (known !== undefined) return known;
   const schema = hasOwn(library.registry, uri)
-    ? library.registry[uri] : own(library.metaschemas, uri);
+    ? library.registry[uri] : own(library.metaschemas(), uri);
   if (schema === undefined) return undefined;
   addDocument(library, uri, schema, false);
   return library.resources[uri];

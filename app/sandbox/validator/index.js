@@ -25,9 +25,14 @@ const DEFAULTS = {
   uri: "", registry: null, strict: false, formats: false, dialect: null, trusted: false,
 };
 
-let metaschemas = newDictionary();
-export const setMetaschemas = (schemas) => {
-  metaschemas = schemas;
+// The meta-schemas, by URI; they are made when they are first needed, which is rare.
+let metaschemas = null, makeMetaschemas = null;
+export const setMetaschemas = (make) => {
+  makeMetaschemas = make;
+};
+const allMetaschemas = () => {
+  if (metaschemas === null) metaschemas = makeMetaschemas();
+  return metaschemas;
 };
 
 const compileWith = (schema, options, isMain = true) => {
@@ -70,7 +75,9 @@ const newProgram = (options, problems) => {
   const registry = options.registry === null ? newDictionary() : options.registry;
   const strictness = strictnessOf(options.strict);
   const program = {
-    library: newLibrary({ registry, metaschemas, dialect: options.dialect, problem, check }),
+    library: newLibrary({
+      registry, metaschemas: allMetaschemas, dialect: options.dialect, problem, check,
+    }),
     problem, trusted: options.trusted, strict: strictness.any, isStrict: strictness.isStrict, formats: options.formats,
     open: newMap(), closed: newMap(), nodes: [],
     entered: newDictionary(), resources: [], dynamicRefs: [],
@@ -88,7 +95,7 @@ const strictnessOf = (strict) => {
 const metaValidators = newDictionary();
 const metaValidator = (uri) => {
   if (metaValidators[uri] === undefined) {
-    metaValidators[uri] = compileWith(metaschemas[uri], { ...DEFAULTS, uri, trusted: true }, false);
+    metaValidators[uri] = compileWith(allMetaschemas()[uri], { ...DEFAULTS, uri, trusted: true }, false);
   }
   return metaValidators[uri];
 };

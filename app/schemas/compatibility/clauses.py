@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from app.schemas.document import Place
+from app.schemas.document import JsonValue, Place
 
 TYPES: Final = ("null", "boolean", "number", "string", "array", "object")
 
@@ -94,6 +94,8 @@ class Clause(Struct, frozen=True, eq=False, kw_only=True):
     max_size: float | None = None
     patterns: frozenset[str] = frozenset()
     formats: frozenset[str] = frozenset()
+    hints: frozenset[str] = frozenset()
+    """Formats and encodings, also those that assert nothing: for tables."""
     unique: bool = False
     items: tuple[Items, ...] = ()
     required: frozenset[str] = frozenset()
@@ -153,6 +155,7 @@ def meet(a: Clause, b: Clause) -> Clause:
         max_size=min(sizes, default=None),
         patterns=a.patterns | b.patterns,
         formats=a.formats | b.formats,
+        hints=a.hints | b.hints,
         unique=a.unique or b.unique,
         items=a.items + b.items,
         required=a.required | b.required,
@@ -167,7 +170,21 @@ def meet(a: Clause, b: Clause) -> Clause:
     )
 
 
-def type_of(value: Any) -> str:
+def is_void(clause: Clause) -> bool:
+    """Say whether a clause contradicts itself at first sight; False: unknown."""
+    if clause.values is not None and not clause.values:
+        return True
+    if clause.max_size is not None and clause.min_size > clause.max_size:
+        return True
+    if clause.required & clause.absent:
+        return True
+    if clause.lower is None or clause.upper is None:
+        return False
+    (low, above), (high, below) = clause.lower, clause.upper
+    return low > high or (low == high and (above or below))
+
+
+def type_of(value: JsonValue) -> str:
     """Return the type of a JSON value, as clauses have it: an integer is a number."""
     match value:
         case None:
@@ -184,7 +201,7 @@ def type_of(value: Any) -> str:
             return "object"
 
 
-def canonical(value: Any) -> str:
+def canonical(value: JsonValue) -> str:
     """Return a text that equal JSON values share, and no others."""
     match value:
         case bool() | None | str():

@@ -3,8 +3,9 @@
 import json
 from typing import Any, Final
 
+from app.schemas.compatibility.budget import Budget, Undecidable
 from app.schemas.compatibility.inclusion import Inclusion, Obstacle
-from app.schemas.compatibility.normal_form import Budget, NormalForm, Undecidable
+from app.schemas.compatibility.normal_form import NormalForm
 from app.schemas.compatibility.sameness import Sameness
 from app.schemas.compatibility.verdicts import Direction, Reason, Verdict
 from app.schemas.compatibility.witnesses import Witnesses
@@ -33,9 +34,7 @@ def compare(old: SchemaDocument, new: SchemaDocument) -> Verdict:
     return Verdict(backward=backward, forward=forward, reasons=tuple(reasons))
 
 
-def _decide(
-    source: SchemaDocument, target: SchemaDocument
-) -> tuple[bool | None, list[Obstacle]]:
+def _decide(source: SchemaDocument, target: SchemaDocument) -> tuple[bool | None, list[Obstacle]]:
     """Decide whether all documents of one version are valid under the other."""
     try:
         obstacles = _prove(source, target)

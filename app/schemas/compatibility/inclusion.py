@@ -7,8 +7,8 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from app.schemas.compatibility.clauses import Clause, Opaque, Shape, meet
-from app.schemas.compatibility.normal_form import NormalForm, is_void
+from app.schemas.compatibility.clauses import Clause, Opaque, Shape, is_void, meet
+from app.schemas.compatibility.normal_form import NormalForm
 from app.schemas.compatibility.reading import (
     clause_holds,
     holds,
@@ -107,16 +107,10 @@ class Inclusion:
             case "number":
                 yield from _numbers(a, b)
             case "string":
-                yield from _sizes(a, b, "minLength", "maxLength", "characters")
-                for pattern in b.patterns - a.patterns:
-                    yield Obstacle(b.at("pattern"), f"demands the pattern {pattern}")
-                for name in b.formats - a.formats:
-                    yield Obstacle(b.at("format"), f"demands the format {name}")
+                yield from _texts(a, b)
             case "array":
-                yield from _sizes(a, b, "minItems", "maxItems", "items")
                 yield from self._arrays(a, b)
             case _:
-                yield from _sizes(a, b, "minProperties", "maxProperties", "properties")
                 yield from self._objects(a, b)
 
     def _excludes(self, a: Clause, shape: Shape) -> bool:
@@ -172,6 +166,7 @@ class Inclusion:
     # ---- arrays
 
     def _arrays(self, a: Clause, b: Clause) -> Iterator[Obstacle]:
+        yield from _sizes(a, b, "minItems", "maxItems", "items")
         if b.unique and not a.unique and (a.max_size is None or a.max_size > 1):
             yield Obstacle(b.at("uniqueItems"), "demands unique items")
         listed = max(listed_items(a), listed_items(b))
@@ -184,6 +179,7 @@ class Inclusion:
     # ---- objects
 
     def _objects(self, a: Clause, b: Clause) -> Iterator[Obstacle]:
+        yield from _sizes(a, b, "minProperties", "maxProperties", "properties")
         for name in sorted(b.required - a.required):
             yield Obstacle(b.at("required"), f"requires {name!r}")
         for name in sorted(a.names() | b.names()):
@@ -272,15 +268,15 @@ def _unmatched(a: Clause) -> Shape | None:
 def _possible_elements(clause: Clause) -> Shape:
     """Return what may apply to members that are not listed, and demands nothing."""
     return frozenset(
-        possibly(element)
-        for fields in clause.possible
-        for element in fields.patterns.values()
+        possibly(element) for fields in clause.possible for element in fields.patterns.values()
     )
 
 
 def _flat(clause: Clause) -> Clause:
     """Return a clause without what belongs to one version: schemas inside it."""
-    return replace(clause, items=(), fields=(), rests=(), possible=(), excluded=(), opaque=frozenset())
+    return replace(
+        clause, items=(), fields=(), rests=(), possible=(), excluded=(), opaque=frozenset()
+    )
 
 
 # ---- scalars
@@ -298,6 +294,14 @@ def _numbers(a: Clause, b: Clause) -> Iterator[Obstacle]:
         integers = a.integer and is_multiple(1, of)
         if not integers and not any(is_multiple(mine, of) for mine in a.multiples):
             yield Obstacle(b.at("multipleOf"), f"demands a multiple of {of}")
+
+
+def _texts(a: Clause, b: Clause) -> Iterator[Obstacle]:
+    yield from _sizes(a, b, "minLength", "maxLength", "characters")
+    for pattern in sorted(b.patterns - a.patterns):
+        yield Obstacle(b.at("pattern"), f"demands the pattern {pattern}")
+    for name in sorted(b.formats - a.formats):
+        yield Obstacle(b.at("format"), f"demands the format {name}")
 
 
 def _is_above(a: tuple[float, bool] | None, b: tuple[float, bool]) -> bool:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any, Final
+from typing import Final
 
 from msgspec import Struct
 
@@ -16,10 +16,12 @@ from app.schemas.compatibility.clauses import (
     Rest,
     Shape,
     canonical,
+    is_void,
     type_of,
 )
 from app.schemas.compatibility.name_patterns import matches
-from app.schemas.compatibility.normal_form import NormalForm, is_void
+from app.schemas.compatibility.normal_form import NormalForm
+from app.schemas.document import JsonValue
 
 FORMAT_EXAMPLES: Final = {
     "date-time": "2020-02-29T12:00:00Z",
@@ -117,14 +119,12 @@ def listed_items(clause: Clause) -> int:
 # ---- values
 
 
-def holds(form: NormalForm, shape: Shape, value: Any) -> bool | None:
+def holds(form: NormalForm, shape: Shape, value: JsonValue) -> bool | None:
     """Say whether a value is valid; None: unknown."""
     form.budget.spend()
     kind = type_of(value)
     return _any_of(
-        clause_holds(form, clause, value)
-        for clause in form.clauses(shape)
-        if clause.type == kind
+        clause_holds(form, clause, value) for clause in form.clauses(shape) if clause.type == kind
     )
 
 
@@ -148,12 +148,12 @@ def _all_of(results: Iterator[bool | None]) -> bool | None:
     return found
 
 
-def clause_holds(form: NormalForm, clause: Clause, value: Any) -> bool | None:
+def clause_holds(form: NormalForm, clause: Clause, value: JsonValue) -> bool | None:
     """Say whether a value of its type satisfies a clause; None: unknown."""
     return _all_of(_checks(form, clause, value))
 
 
-def _checks(form: NormalForm, clause: Clause, value: Any) -> Iterator[bool | None]:
+def _checks(form: NormalForm, clause: Clause, value: JsonValue) -> Iterator[bool | None]:
     if clause.values is not None:
         yield canonical(value) in clause.values
     match value:
@@ -182,7 +182,7 @@ def _checks(form: NormalForm, clause: Clause, value: Any) -> Iterator[bool | Non
         yield None if excluded is None else not excluded
 
 
-def _member_holds(form: NormalForm, demanded: Member, value: Any) -> bool | None:
+def _member_holds(form: NormalForm, demanded: Member, value: JsonValue) -> bool | None:
     if demanded.over is None or holds(form, demanded.over, value) is False:
         return False
     if not demanded.known or demanded.under is None:
@@ -234,9 +234,15 @@ def is_empty(form: NormalForm, clause: Clause, depth: int = 0) -> bool:
         return all(clause_holds(form, clause, v) is False for v in clause.values.values())
     if depth >= MAX_EMPTY_DEPTH:
         return False
-    for shape in clause.excluded:
-        if any(c.type == clause.type and _is_free(c) for c in form.clauses(shape)):
-            return True
+    excludes_all = any(
+        other.type == clause.type and is_free(other)
+        for shape in clause.excluded
+        for other in form.clauses(shape)
+    )
+    return excludes_all or _has_empty_part(form, clause, depth)
+
+
+def _has_empty_part(form: NormalForm, clause: Clause, depth: int) -> bool:
     if clause.type == "array" and clause.min_size > 0:
         return any(
             _is_empty_shape(form, item(clause, index), depth + 1)
@@ -249,7 +255,7 @@ def is_empty(form: NormalForm, clause: Clause, depth: int = 0) -> bool:
     return False
 
 
-def _is_free(clause: Clause) -> bool:
+def is_free(clause: Clause) -> bool:
     """Say whether a clause demands nothing; types that list their values always do."""
     sized = clause.min_size > 0 or clause.max_size is not None
     scalar = clause.integer or clause.lower or clause.upper or clause.multiples

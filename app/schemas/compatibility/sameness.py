@@ -2,13 +2,26 @@
 
 from typing import Any, Final
 
+from app.schemas.compatibility.budget import Budget
 from app.schemas.compatibility.clauses import canonical
-from app.schemas.compatibility.normal_form import Budget
 from app.schemas.document import Library, Place, inner_schemas
 
 _SAYS_NOTHING: Final = frozenset(
-    "$id $schema $comment $anchor $defs definitions title description default deprecated examples"
-    " readOnly writeOnly".split()
+    [
+        "$id",
+        "$schema",
+        "$comment",
+        "$anchor",
+        "$defs",
+        "definitions",
+        "title",
+        "description",
+        "default",
+        "deprecated",
+        "examples",
+        "readOnly",
+        "writeOnly",
+    ]
 )
 
 
@@ -41,9 +54,7 @@ class Sameness:
             return False
         if "$ref" in left and not self.same(self._left.resolve(a), self._right.resolve(b)):
             return False
-        return all(
-            self._same_keyword(a, b, keyword) for keyword in left if keyword != "$ref"
-        )
+        return all(self._same_keyword(a, b, keyword) for keyword in left if keyword != "$ref")
 
     def _same_keyword(self, a: Place, b: Place, keyword: str) -> bool:
         mine, others = a.schema[keyword], b.schema[keyword]

@@ -116,13 +116,13 @@ class Witnesses:
                 base[name] = values[0]
             yield dict(base)
         for size in _sizes(a, others):
-            extra = islice((n for n in _fresh_names() if n not in names), max(0, size - len(a.required)))
+            extra = islice(
+                (n for n in _fresh_names() if n not in names), max(0, size - len(a.required))
+            )
             wide = {name: base[name] for name in a.required}
             yield {**wide, **{name: samples[fresh][0] for name in extra if samples[fresh]}}
 
-    def _of_member(
-        self, a: Clause, others: Sequence[Clause], name: str
-    ) -> Sequence[Any]:
+    def _of_member(self, a: Clause, others: Sequence[Clause], name: str) -> Sequence[Any]:
         mine = member(a, name).over
         if mine is None:
             return ()

@@ -26,6 +26,7 @@ from crivo.errors import (
     Refused,
     RunCancelled,
     RunFailed,
+    SchemaRejected,
     ScriptRejected,
     SendInProgress,
     StillRunning,
@@ -40,6 +41,14 @@ from crivo.models import Console, Execution, Queued, Receipt, Result
 from crivo.record_flows import Key
 from crivo.retries import Retry
 from crivo.run_models import FailedRecord, QueuedRun, Run, RunError, RunProgress, RunResult
+from crivo.schema_models import (
+    CheckedSchema,
+    PushedSchema,
+    Schema,
+    SchemaVerdict,
+    SchemaVersion,
+    Validated,
+)
 from crivo.script_models import Alias, Finding, Pushed, Script, Version
 from crivo.sync.client import Crivo
 from crivo.version import __version__
@@ -51,6 +60,7 @@ __all__ = [
     "BadLine",
     "Batch",
     "BatchResult",
+    "CheckedSchema",
     "Comparison",
     "Conflict",
     "Console",
@@ -81,6 +91,7 @@ __all__ = [
     "NothingToSend",
     "Problem",
     "Pushed",
+    "PushedSchema",
     "Queued",
     "QueuedBatch",
     "QueuedRun",
@@ -95,6 +106,10 @@ __all__ = [
     "RunFailed",
     "RunProgress",
     "RunResult",
+    "Schema",
+    "SchemaRejected",
+    "SchemaVerdict",
+    "SchemaVersion",
     "Script",
     "ScriptRejected",
     "SendInProgress",
@@ -106,6 +121,7 @@ __all__ = [
     "Unavailable",
     "UnexpectedResponse",
     "Unreachable",
+    "Validated",
     "Version",
     "__version__",
 ]

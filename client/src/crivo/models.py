@@ -63,8 +63,8 @@ class SchemaError(Response, frozen=True, kw_only=True):
     """
 
     pointer: str
-    keyword: str | None = None
-    schema_pointer: str | None = None
+    keyword: str | None
+    schema_pointer: str | None
     message: str
     value: str | None = None
 

@@ -14,6 +14,7 @@ from crivo.aio.dead_letters import AsyncDeadLetters
 from crivo.aio.driver import AsyncDriver
 from crivo.aio.executions import AsyncExecutions
 from crivo.aio.runs import AsyncRuns
+from crivo.aio.schemas import AsyncSchemas
 from crivo.aio.scripts import AsyncScripts
 from crivo.bodies import Data
 from crivo.models import Ready, Result
@@ -46,6 +47,7 @@ class AsyncCrivo:
         self._driver = AsyncDriver(session, self._http, timeout=timeout)
         self.url = session.url
         self.scripts = AsyncScripts(self._driver)
+        self.schemas = AsyncSchemas(self._driver)
         self.executions = AsyncExecutions(self._driver)
         self.batches = AsyncBatches(self._driver)
         self.comparisons = AsyncComparisons(self._driver)

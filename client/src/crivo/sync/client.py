@@ -19,6 +19,7 @@ from crivo.sync.dead_letters import DeadLetters
 from crivo.sync.driver import Driver
 from crivo.sync.executions import Executions
 from crivo.sync.runs import Runs
+from crivo.sync.schemas import Schemas
 from crivo.sync.scripts import Scripts
 from crivo.transport import client_options
 
@@ -46,6 +47,7 @@ class Crivo:
         self._driver = Driver(session, self._http, timeout=timeout)
         self.url = session.url
         self.scripts = Scripts(self._driver)
+        self.schemas = Schemas(self._driver)
         self.executions = Executions(self._driver)
         self.batches = Batches(self._driver)
         self.comparisons = Comparisons(self._driver)

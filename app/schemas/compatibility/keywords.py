@@ -1,0 +1,201 @@
+"""Read the keywords of one schema that speak of one type of values."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from msgspec.structs import replace
+
+from app.schemas.compatibility.clauses import (
+    TYPES,
+    Clause,
+    Element,
+    Fields,
+    Items,
+    Mode,
+    Opaque,
+    Rest,
+    canonical,
+    meet,
+    type_of,
+)
+from app.schemas.document import JsonValue, Library, Place
+
+ASSERTED_FORMATS: Final = frozenset(
+    [
+        "date-time",
+        "date",
+        "time",
+        "duration",
+        "email",
+        "idn-email",
+        "hostname",
+        "ipv4",
+        "ipv6",
+        "uri",
+        "uri-reference",
+        "iri",
+        "iri-reference",
+        "uri-template",
+        "uuid",
+        "json-pointer",
+        "relative-json-pointer",
+        "regex",
+    ]
+)
+_OPAQUE: Final = ("propertyNames", "contains", "unevaluatedItems")
+_APPLIES_TO: Final = {"propertyNames": "object", "contains": "array", "unevaluatedItems": "array"}
+_REGISTERS: Final = ("contains", "unevaluatedItems")
+
+
+class Keywords:
+    """The keywords of the schemas of one version."""
+
+    def __init__(self, library: Library) -> None:
+        """Read what is strict as such."""
+        self.library = library
+        self._strict = library.document.strict
+
+    def clauses(self, place: Place, mode: Mode) -> list[Clause]:
+        """Return a clause for each type that a schema allows, without what others demand."""
+        return self._with_values(place, [self._base(kind, place, mode) for kind in _types(place)])
+
+    def _with_values(self, place: Place, clauses: list[Clause]) -> list[Clause]:
+        for keyword in ("enum", "const"):
+            if place.has(keyword):
+                listed = place.schema[keyword] if keyword == "enum" else [place.schema["const"]]
+                allowed = {canonical(value): value for value in listed}
+                at = {"values": self.library.location(place, keyword)}
+                clauses = [
+                    meet(clause, Clause(type=clause.type, values=mine, pointers=at))
+                    for clause in clauses
+                    if (mine := {t: v for t, v in allowed.items() if type_of(v) == clause.type})
+                ]
+        return clauses
+
+    def _base(self, kind: str, place: Place, mode: Mode) -> Clause:
+        def get(keyword: str, default: JsonValue = None) -> JsonValue:
+            if not place.has(keyword):
+                return default
+            pointers[keyword] = self.library.location(place, keyword)
+            return place.schema[keyword]
+
+        pointers = {"": self.library.location(place)}
+        if place.has("type"):
+            pointers["type"] = self.library.location(place, "type")
+        found: dict[str, Any] = {}
+        if kind in ("null", "boolean"):
+            found["values"] = {"null": None} if kind == "null" else {"true": True, "false": False}
+        elif kind == "number":
+            named = get("type", ())
+            named = {named} if isinstance(named, str) else set(named)
+            found["integer"] = "integer" in named and "number" not in named
+            found["lower"] = _bound(get("minimum"), get("exclusiveMinimum"), max)
+            found["upper"] = _bound(get("maximum"), get("exclusiveMaximum"), min)
+            found["multiples"] = _set_of(get("multipleOf"))
+        elif kind == "string":
+            found["min_size"], found["max_size"] = get("minLength", 0), get("maxLength")
+            found["patterns"] = _set_of(get("pattern"))
+            found["formats"] = _set_of(get("format")) & ASSERTED_FORMATS
+        elif kind == "array":
+            found["min_size"], found["max_size"] = get("minItems", 0), get("maxItems")
+            found["unique"] = get("uniqueItems", default=False)
+            found["items"] = self._items(place, mode)
+        else:
+            found["min_size"], found["max_size"] = get("minProperties", 0), get("maxProperties")
+            found["required"] = frozenset(get("required", ()))
+            found |= self._members(place, mode)
+            pointers["object"] = self.library.location(place)
+        found["hints"] = _set_of(get("format")) | _set_of(get("contentEncoding"))
+        opaque = [k for k in _OPAQUE if place.has(k) and _APPLIES_TO.get(k, kind) == kind]
+        found["opaque"] = frozenset(Opaque(keyword, place) for keyword in opaque)
+        return Clause(type=kind, pointers=pointers, **found)
+
+    def _items(self, place: Place, mode: Mode) -> tuple[Items, ...]:
+        prefix, rest = "prefixItems", "items"
+        if place.has("items") and isinstance(place.schema["items"], list):
+            prefix, rest = "items", "additionalItems"
+        elif place.resource.draft_7:
+            prefix = ""
+        inside = self.library.inside
+        first: tuple[Element, ...] = ()
+        if prefix and place.has(prefix):
+            count = len(place.schema[prefix])
+            first = tuple(Element(inside(place, prefix, i), mode) for i in range(count))
+        last = Element(inside(place, rest), mode) if place.has(rest) else None
+        found = [Items(first, last)] if first or last else []
+        registers = _REGISTERS if self._strict else ()
+        found += [
+            Items((), Element(inside(place, keyword), Mode.POSSIBLE))
+            for keyword in registers
+            if place.has(keyword)
+        ]
+        return tuple(found)
+
+    def _members(self, place: Place, mode: Mode) -> dict[str, Any]:
+        fields = Fields(
+            self._map(place, "properties", mode), self._map(place, "patternProperties", mode)
+        )
+        rests = []
+        if place.has("additionalProperties"):
+            element = Element(self.library.inside(place, "additionalProperties"), mode)
+            at = self.library.location(place, "additionalProperties")
+            rests.append(Rest((fields,), element, at))
+        described = (
+            place.has("properties")
+            or place.has("patternProperties")
+            or (place.has("type") and "object" in _named_types(place))
+        )
+        return {
+            "fields": (fields,) if fields.properties or fields.patterns else (),
+            "rests": tuple(rests),
+            "describes": described and mode is Mode.ASSERTED,
+            "open": bool(rests),
+        }
+
+    def _map(self, place: Place, keyword: str, mode: Mode) -> dict[str, Element]:
+        if not place.has(keyword):
+            return {}
+        return {
+            name: Element(self.library.inside(place, keyword, name), mode)
+            for name in place.schema[keyword]
+        }
+
+    def unevaluated(self, clause: Clause, place: Place, mode: Mode) -> Clause:
+        """Add `unevaluatedProperties` to what a schema and those it applies demand."""
+        if clause.type != "object" or clause.open:
+            return clause
+        element = Element(self.library.inside(place, "unevaluatedProperties"), mode)
+        at = self.library.location(place, "unevaluatedProperties")
+        rest = Rest(
+            clause.fields,
+            element,
+            at,
+            possible=clause.possible,
+            all_possible=clause.may_open,
+        )
+        return replace(clause, rests=(*clause.rests, rest), open=True)
+
+
+def _named_types(place: Place) -> set[str]:
+    named = place.schema["type"]
+    return {named} if isinstance(named, str) else set(named)
+
+
+def _types(place: Place) -> list[str]:
+    if not place.has("type"):
+        return list(TYPES)
+    named = {"number" if name == "integer" else name for name in _named_types(place)}
+    return [kind for kind in TYPES if kind in named]
+
+
+def _bound(
+    inclusive: float | None, exclusive: float | None, choose: Callable[..., tuple[float, bool]]
+) -> tuple[float, bool] | None:
+    bounds = [(b, x) for b, x in ((inclusive, False), (exclusive, True)) if b is not None]
+    if len({bound for bound, _ in bounds}) == 1:
+        return bounds[-1]
+    return choose(bounds) if bounds else None
+
+
+def _set_of(value: JsonValue) -> frozenset[Any]:
+    return frozenset() if value is None else frozenset({value})

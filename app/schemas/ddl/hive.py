@@ -1,0 +1,121 @@
+"""Write tables for Athena and Hive."""
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from app.schemas.ddl.notes import note_of
+from app.schemas.ddl.options import BadOption, Dialect, Format, Options
+from app.schemas.ddl.types import Field, Kind, ListOf, MapOf, NoType, Scalar, StructOf, Type
+
+_JSON_SERDE: Final = "org.openx.data.jsonserde.JsonSerDe"
+_NOT_PLAIN: Final = re.compile(r"[^a-z0-9_]")
+
+
+def hive_table(fields: Sequence[Field], options: Options) -> str:
+    """Return the statement of an external table.
+
+    Raises:
+        NoType: a name of a field cannot be a column's, or two are the same to Hive.
+        BadOption: a partition is also a field.
+    """
+    writer = _Writer(options)
+    columns = writer.columns(fields)
+    name = ".".join(map(quoted, options.name))
+    lines = [f"CREATE EXTERNAL TABLE {name} (", ",\n".join(columns), ")"]
+    lines.append(f"COMMENT {literal(options.source)}")
+    if options.partitions:
+        parts = ", ".join(f"{quoted(p.name)} {_scalar(p.type)}" for p in options.partitions)
+        lines.append(f"PARTITIONED BY ({parts})")
+    lines += writer.storage()
+    if options.location is not None:
+        lines.append(f"LOCATION {literal(options.location)}")
+    if options.dialect is Dialect.ATHENA:
+        lines.append(f"TBLPROPERTIES ('classification' = '{options.format}')")
+    return "\n".join(lines) + ";\n"
+
+
+class _Writer:
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        # Of columns and members: the SerDe maps names wherever they are.
+        self._mappings: dict[str, tuple[str, str]] = {}
+
+    def columns(self, fields: Sequence[Field]) -> list[str]:
+        partitions = {partition.name for partition in self._options.partitions}
+        found = []
+        for name, field in self._named(fields):
+            if name in partitions:
+                raise BadOption("partition", f"{name} is a field of the schema")
+            original = "" if name == field.name else f"field {field.name}"
+            note = note_of(field, original)
+            comment = f" COMMENT {literal(note)}" if note else ""
+            found.append(f"  {quoted(name)} {self._type(field.type)}{comment}")
+        return found
+
+    def storage(self) -> Iterator[str]:
+        if self._options.format is Format.PARQUET:
+            yield "STORED AS PARQUET"
+            return
+        yield f"ROW FORMAT SERDE '{_JSON_SERDE}'"
+        if self._mappings:
+            properties = ["'case.insensitive' = 'FALSE'"]
+            for name, (original, _) in self._mappings.items():
+                properties.append(f"{literal(f'mapping.{name}')} = {literal(original)}")
+            yield f"WITH SERDEPROPERTIES ({', '.join(properties)})"
+        # What the SerDe reads and writes are lines of text.
+        yield "STORED AS TEXTFILE"
+
+    def _named(self, fields: Sequence[Field]) -> Iterator[tuple[str, Field]]:
+        taken: dict[str, Field] = {}
+        for field in fields:
+            name = self._name(field)
+            if name in taken:
+                message = f"{field.name!r} and {taken[name].name!r} are both {name} in Hive"
+                raise NoType(field.pointer, message)
+            taken[name] = field
+            yield name, field
+
+    def _name(self, field: Field) -> str:
+        name = field.name.lower()
+        if _NOT_PLAIN.search(name):
+            if self._options.format is Format.PARQUET:
+                message = "a column's name is made of letters, digits and underscores"
+                raise NoType(field.pointer, f"{message}; with format=json it can be another")
+            name = _NOT_PLAIN.sub("_", name)
+        if name != field.name and self._options.format is Format.JSON:
+            known = self._mappings.setdefault(name, (field.name, field.pointer))
+            if known[0] != field.name:
+                raise NoType(field.pointer, f"{field.name!r} and {known[0]!r} are both {name}")
+        return name
+
+    def _type(self, of: Type) -> str:
+        match of:
+            case Scalar():
+                return _scalar(of)
+            case ListOf():
+                return f"array<{self._type(of.item)}>"
+            case MapOf():
+                return f"map<string,{self._type(of.value)}>"
+            case StructOf():
+                members = (
+                    f"{quoted(name)}:{self._type(field.type)}"
+                    for name, field in self._named(of.fields)
+                )
+                return f"struct<{','.join(members)}>"
+
+
+def _scalar(of: Scalar) -> str:
+    if of.kind is Kind.UUID:
+        return "string"
+    return of.kind + (f"({','.join(map(str, of.size))})" if of.size else "")
+
+
+def quoted(name: str) -> str:
+    """Return a name in backticks, which are doubled inside."""
+    return f"`{name.replace('`', '``')}`"
+
+
+def literal(text: str) -> str:
+    """Return a text as Hive reads it: escapes begin with a backslash."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
