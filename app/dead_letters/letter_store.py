@@ -5,7 +5,6 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-import asyncpg
 from msgspec import UNSET, Raw, Struct
 
 from app.db import Connection, from_row
@@ -41,7 +40,7 @@ async def select_letters(
 ) -> list[FoundLetter]:
     """Read letters in the order of `ids`; those that are deleted by now are left out."""
     rows = await conn.fetch(SELECT_LETTERS, tenant, ids, with_events)
-    found = {row["id"]: FoundLetter(letter=_letter(row), event=row["event"]) for row in rows}
+    found = {row["id"]: FoundLetter(letter=_letter(dict(row)), event=row["event"]) for row in rows}
     return [found[each] for each in ids if each in found]
 
 
@@ -143,7 +142,7 @@ async def count_dead_letters(
     return dict.fromkeys(pipe_ids, 0) | {row["pipe_id"]: row["dead"] for row in rows}
 
 
-def _letter(row: asyncpg.Record | Mapping[str, Any]) -> DeadLetter:
+def _letter(row: Mapping[str, Any]) -> DeadLetter:
     return DeadLetter(
         id=row["id"],
         pipe=row["pipe"],

@@ -123,6 +123,9 @@ async def test_redrives_mark_letters_and_lose_none(letters: Letters) -> None:
     # Delivered again by its source, an event that is moved or erased stays so.
     assert await letters.insert([letter(0), letter(2)]) == 0
     await letters.require_counted()
+    async with letters.pool.acquire() as conn:
+        assert await erase_events(conn, DEFAULT_TENANT, [moved, erased]) == 1
+    await letters.require_counted()
 
 
 async def test_another_tenant_finds_and_changes_nothing(letters: Letters) -> None:
