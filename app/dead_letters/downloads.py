@@ -17,7 +17,7 @@ from app.dead_letters.letter_store import FoundLetter, select_letters
 from app.dead_letters.model import LetterFilter
 from app.dead_letters.problems import event_with_line_feed
 from app.dead_letters.scanning import OLDEST, Window, scan_all, scan_window
-from app.dead_letters.service import is_json
+from app.dead_letters.service import is_embeddable
 from app.resources import Resources
 
 _PAGE_LETTERS: Final = 200
@@ -102,6 +102,6 @@ def _letter_line(found: FoundLetter) -> bytes:
     event = found.event
     if event is None:
         return opening + b"}\n"
-    if _LINE_FEED not in event and is_json(event):
+    if _LINE_FEED not in event and is_embeddable(event):
         return opening + b',"event":' + event + b"}\n"
     return opening + b',"event_base64":"' + b64encode(event) + b'"}\n'

@@ -107,7 +107,10 @@ class DeadLetter(Struct, frozen=True, kw_only=True):
 
 
 class DeadLetterWithEvent(DeadLetter, frozen=True, kw_only=True):
-    """A dead letter with its event: as it is if it is JSON, else in base64; erased: neither."""
+    """A dead letter with its event; an erased one has neither member.
+
+    `event` is it byte for byte, if it is JSON without blanks around it; else `event_base64`.
+    """
 
     event: Raw | UnsetType = UNSET
     event_base64: str | UnsetType = UNSET

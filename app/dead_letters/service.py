@@ -32,6 +32,8 @@ from app.resources import Resources
 _MAX_WINDOWS: Final = 10
 # What one transaction erases at most: a second or two of work.
 MAX_ERASED: Final = 10_000
+# What JSON allows around a value.
+_BLANKS: Final = b" \t\r\n"
 
 
 async def list_letters(
@@ -84,7 +86,7 @@ async def show_letter(resources: Resources, tenant: UUID, letter: str) -> DeadLe
     event = found[0].event
     if event is None:
         return DeadLetterWithEvent(**members)
-    if is_json(event):
+    if is_embeddable(event):
         return DeadLetterWithEvent(**members, event=Raw(event))
     return DeadLetterWithEvent(**members, event_base64=b64encode(event).decode())
 
@@ -157,8 +159,13 @@ def parse_letter_id(text: str) -> UUID:
     return UUID(text)
 
 
-def is_json(event: bytes) -> bool:
-    """Return whether bytes are JSON that any parser takes as a part of another document."""
+def is_embeddable(event: bytes) -> bool:
+    """Return whether bytes can be a value of a JSON document and come out of it as they are.
+
+    They are JSON that any parser takes, without blanks around it, which a parser drops.
+    """
+    if event != event.strip(_BLANKS):
+        return False
     try:
         require_json(event)
         require_shallow(event)

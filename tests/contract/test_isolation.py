@@ -10,6 +10,7 @@ import pytest
 from msgspec import Struct
 
 from app.auth.model import Scope
+from tests.dead_letters.letters import INSERT_LETTER
 from tests.support.requests_with_bodies import FOLD
 from tests.support.system import ROOT
 from tests.support.system_with_keys import CreatedTestKey, SystemWithKeys
@@ -80,12 +81,6 @@ WITHOUT_ID: Final = {
     "headDownloadDeadLetters",
     "eraseDeadLetters",
 }
-_INSERT_LETTER: Final = """
-INSERT INTO dead_letters
-       (id, tenant_id, pipe_id, event_id, kind, error, event, sha256, size_bytes, has_line_feed)
-SELECT $1, id, $1, '1', 'timeout', '{"kind":"timeout"}', 'secret', sha256('secret'), 6, false
-FROM tenants WHERE name = $2
-"""
 # Not tenant data.
 NOBODYS: Final = {"live", "headLive", "ready", "headReady", "showIndex", "headShowIndex"}
 
@@ -142,7 +137,7 @@ def owned(keyed: SystemWithKeys) -> Owned:
     run = keyed.post("/runs", owner.key, json=wanted).json()["id"]
     assert keyed.get(f"/runs/{run}?wait=60", owner.key).json()["status"] == "succeeded"
     letter = str(uuid4())
-    keyed.execute(_INSERT_LETTER, UUID(letter), "isolation-owner")
+    keyed.execute(INSERT_LETTER, UUID(letter), "isolation-owner")
     return Owned(script, schema, execution, upload, comparison, batch, run, letter, owner, stranger)
 
 
@@ -194,9 +189,9 @@ def test_every_operation_is_covered() -> None:
 
 
 @pytest.mark.parametrize(
-    # PUT under a free name creates a dataset of the caller.
+    # PUT under a free name creates a dataset or a pipe of the caller.
     "name",
-    sorted(set(_with_ids()) - {"putDataset"}),
+    sorted(set(_with_ids()) - {"putDataset", "putPipe"}),
 )
 def test_a_foreign_id_is_answered_like_an_unknown_one(
     keyed: SystemWithKeys, owned: Owned, name: str
@@ -272,6 +267,10 @@ def test_lists_names_and_references_do_not_cross_tenants(
     assert (other.status_code, other.json()["latest_snapshot"]) == (201, None)
     assert keyed.get("/datasets/hidden", owned.owner.key).json()["key"] == "/pk"
     assert keyed.request("DELETE", "/datasets/hidden", stranger).status_code == 204
+    assert keyed.get("/pipes", stranger).json()["items"] == []
+    foreign_sink = {"from": {"http": {}}, "to": {"dataset": {"dataset": "hidden"}}}
+    refused = keyed.request("PUT", "/pipes/hidden", stranger, json=foreign_sink)
+    assert (refused.status_code, keyed.get("/pipes", stranger).json()["items"]) == (404, [])
     assert keyed.get("/batches", stranger).json()["items"] == []
     assert keyed.get(f"/executions?batch={owned.batch}", stranger).json()["items"] == []
     elsewhere = f"/batches?script={owned.script}"
@@ -355,7 +354,7 @@ def _told(answer: httpx.Response, owned: Owned) -> str:
     """Return a response without the requested ids."""
     text = answer.text
     made = (owned.script, owned.schema, owned.execution, owned.upload)
-    own = (*made, owned.comparison, owned.batch, owned.run)
+    own = (*made, owned.comparison, owned.batch, owned.run, owned.letter)
     for each in (*own, str(NOWHERE), "hidden", "nowhere"):
         text = text.replace(each, "ID")
     return text

@@ -1,53 +1,29 @@
 """Dead letters over HTTP: listed, shown, downloaded, counted and erased."""
 
-import asyncio
 import base64
 import json
-from collections.abc import Sequence
+from contextlib import ExitStack
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
-import asyncpg
 import pytest
 
-from app.db import set_codecs
-from app.dead_letters.model import NewDeadLetter
-from app.dead_letters.store import insert_dead_letters
-from app.tenants.model import DEFAULT_TENANT
-from tests.dead_letters.letters import insert_pipe, letter
+from app.settings import Settings
+from tests.dead_letters.letters import letter
+from tests.dead_letters.over_http import insert_letters
 from tests.support.system import System
 
 JSON = b'{ "b": 1, "b": 12345678901234567890.10, "a": "\\ud800" }'
 PRETTY = b'{\n  "a": 1\n}'
 BROKEN = b'{"a": \xff'
-EVENTS = [JSON, PRETTY, BROKEN]
-
-
-def _insert(
-    system: System, letters: Sequence[NewDeadLetter], tenant: UUID = DEFAULT_TENANT
-) -> tuple[str, list[str]]:
-    """Insert letters of a new pipe; return its name and their ids, the oldest first."""
-    name = f"pipe-{uuid4()}"
-
-    async def insert() -> list[str]:
-        conn = await asyncpg.connect(system.environ["DATABASE_URL"])
-        try:
-            await set_codecs(conn)
-            pipe = await insert_pipe(conn, name, tenant)
-            await insert_dead_letters(conn, tenant, pipe, letters)
-            rows = await conn.fetch(
-                "SELECT id FROM dead_letters WHERE pipe_id = $1 ORDER BY id", pipe
-            )
-            return [str(row["id"]) for row in rows]
-        finally:
-            await conn.close()
-
-    return name, asyncio.run(insert())
+# A parser would drop the blank.
+BLANK = b'{"a": 1} '
+EVENTS = [JSON, PRETTY, BROKEN, BLANK]
 
 
 @pytest.fixture(scope="module")
 def kept(system: System) -> tuple[str, list[str]]:
-    return _insert(system, [letter(number, event) for number, event in enumerate(EVENTS)])
+    return insert_letters(system, [letter(number, event) for number, event in enumerate(EVENTS)])
 
 
 def _get(system: System, path: str, status: int = 200, **query: str | int) -> Any:  # noqa: ANN401
@@ -66,6 +42,7 @@ def test_a_letter_is_shown_with_its_event_as_it_is_or_in_base64(
     # Valid JSON stays as it is here, where it is not a line.
     assert b'"event":' + PRETTY in answers[1].content
     assert base64.b64decode(answers[2].json()["event_base64"]) == BROKEN
+    assert base64.b64decode(answers[3].json()["event_base64"]) == BLANK
     shown = answers[2].json()
     assert (shown["pipe"], shown["state"], shown["kind"]) == (pipe, "dead", "timeout")
     assert shown["error"] == {"kind": "timeout", "message": "it failed"}
@@ -83,7 +60,7 @@ def test_a_letter_is_shown_with_its_event_as_it_is_or_in_base64(
 
 
 def test_a_page_leads_to_the_next_and_a_cursor_is_for_its_filter(system: System) -> None:
-    pipe, ids = _insert(system, [letter(number, pointer="/a") for number in range(5)])
+    pipe, ids = insert_letters(system, [letter(number, pointer="/a") for number in range(5)])
     found: list[str] = []
     cursor: dict[str, Any] = {}
     while True:
@@ -124,7 +101,9 @@ def test_a_download_has_each_event_as_a_line_or_none(
 ) -> None:
     # More than a page holds.
     large = [b'"%s%d"' % (b"x" * 300_000, number) for number in range(5)]
-    pipe, ids = _insert(system, [letter(number, event) for number, event in enumerate(large)])
+    pipe, ids = insert_letters(
+        system, [letter(number, event) for number, event in enumerate(large)]
+    )
 
     answer = system.client.get("/dead-letters/download", params={"pipe": pipe})
     assert answer.headers["Content-Type"].startswith("application/x-ndjson")
@@ -137,6 +116,24 @@ def test_a_download_has_each_event_as_a_line_or_none(
     assert refused["letter"] == kept[1][1]
 
 
+def test_slow_downloads_hold_no_connection_of_the_database(system: System) -> None:
+    # More than the pool has, each with more than sockets buffer.
+    large = [b'"%s%d"' % (b"x" * 900_000, number) for number in range(12)]
+    pipe, _ = insert_letters(system, [letter(number, event) for number, event in enumerate(large)])
+    size = sum(len(event) + 1 for event in large)
+
+    with ExitStack() as stack:
+        downloads = [
+            stack.enter_context(
+                system.client.stream("GET", "/dead-letters/download", params={"pipe": pipe})
+            )
+            for _ in range(Settings().db_pool_size + 2)
+        ]
+        assert {each.status_code for each in downloads} == {200}
+        assert len(_get(system, "/dead-letters", pipe=pipe)["items"]) == 12
+        assert [len(each.read()) for each in downloads[:2]] == [size, size]
+
+
 def test_a_full_download_has_every_event(system: System, kept: tuple[str, list[str]]) -> None:
     pipe, ids = kept
     answer = system.client.get("/dead-letters/download", params={"pipe": pipe, "form": "full"})
@@ -145,13 +142,15 @@ def test_a_full_download_has_every_event(system: System, kept: tuple[str, list[s
     assert [json.loads(line)["id"] for line in lines] == ids
     assert b'"event":' + JSON + b"}" in lines[0]
     in_base64 = [json.loads(line)["event_base64"] for line in lines[1:]]
-    assert [base64.b64decode(each) for each in in_base64] == [PRETTY, BROKEN]
+    assert [base64.b64decode(each) for each in in_base64] == [PRETTY, BROKEN, BLANK]
 
 
 def test_erasing_takes_the_bytes_and_what_the_error_said_and_keeps_the_letter(
     system: System,
 ) -> None:
-    pipe, [first, second] = _insert(system, [letter(1, pointer="/name of a person"), letter(2)])
+    pipe, [first, second] = insert_letters(
+        system, [letter(1, pointer="/name of a person"), letter(2)]
+    )
 
     for _ in range(2):
         assert system.client.delete(f"/dead-letters/{first}").status_code == 204
@@ -177,7 +176,9 @@ def test_erasing_takes_the_bytes_and_what_the_error_said_and_keeps_the_letter(
 
 
 def test_letters_are_erased_by_a_filter_which_is_not_empty(system: System) -> None:
-    pipe, ids = _insert(system, [letter(n, kind="timeout" if n else "other") for n in range(3)])
+    pipe, ids = insert_letters(
+        system, [letter(n, kind="timeout" if n else "other") for n in range(3)]
+    )
 
     refused = system.client.delete("/dead-letters")
     assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "")

@@ -36,6 +36,7 @@ from crivo.errors import (
     UnexpectedResponse,
     Unreachable,
 )
+from crivo.letter_models import DeadLetter, DeadLetterWithEvent, LetterCount
 from crivo.models import Console, Execution, Queued, Receipt, Result
 from crivo.record_flows import Key
 from crivo.retries import Retry
@@ -67,6 +68,8 @@ __all__ = [
     "CrivoError",
     "Data",
     "Dataset",
+    "DeadLetter",
+    "DeadLetterWithEvent",
     "Execution",
     "ExecutionCancelled",
     "ExecutionFailed",
@@ -80,6 +83,7 @@ __all__ = [
     "InvalidSource",
     "InvalidUrl",
     "Key",
+    "LetterCount",
     "NoResult",
     "NotFinished",
     "NotFound",

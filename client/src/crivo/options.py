@@ -138,6 +138,22 @@ class RunFilter(TypedDict, total=False):
     created_before: datetime
 
 
+class LetterFilter(TypedDict, total=False):
+    """Conditions on dead letters; all of them apply. Times are those of the first failure.
+
+    `state` is `dead`, `moved` or `erased`; `pointer` is that of one of the schema's errors.
+    """
+
+    pipe: str
+    kind: str
+    state: str
+    schema: str
+    script: str
+    failed_from: datetime
+    failed_before: datetime
+    pointer: str
+
+
 class DatasetOptions(TypedDict, total=False):
     """Options of a dataset; `key` is a JSON pointer. An omitted description or retention is reset.
 

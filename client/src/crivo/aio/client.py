@@ -10,6 +10,7 @@ from crivo import execution_flows as flows
 from crivo.aio.batches import AsyncBatches
 from crivo.aio.comparisons import AsyncComparisons
 from crivo.aio.datasets import AsyncDatasets
+from crivo.aio.dead_letters import AsyncDeadLetters
 from crivo.aio.driver import AsyncDriver
 from crivo.aio.executions import AsyncExecutions
 from crivo.aio.runs import AsyncRuns
@@ -52,6 +53,7 @@ class AsyncCrivo:
         self.comparisons = AsyncComparisons(self._driver)
         self.datasets = AsyncDatasets(self._driver)
         self.runs = AsyncRuns(self._driver)
+        self.dead_letters = AsyncDeadLetters(self._driver)
 
     async def __aenter__(self) -> Self:
         """Return the client."""

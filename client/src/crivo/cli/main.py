@@ -15,6 +15,7 @@ from crivo.cli.compare_commands import compare, comparisons
 from crivo.cli.dataset_commands import datasets, get
 from crivo.cli.execution_commands import executions, logs, watch
 from crivo.cli.exit_codes import MEANINGS, ExitCode, exit_code_of
+from crivo.cli.letter_commands import letters
 from crivo.cli.login_file import DEFAULT_URL
 from crivo.cli.output import say, say_json, terminal
 from crivo.cli.replay_commands import replay, replay_many
@@ -58,6 +59,7 @@ _COMMANDS: Final = {
     r"/runs": "runs list",
     r"/runs/([^/ ?]+)": r"runs show \1",
     r"/runs/([^/ ]+)/errors": r"runs errors \1",
+    r"/dead-letters": "dead-letters list",
     r"/datasets": "datasets list",
     r"/datasets/([^/ ]+)/snapshots": r"datasets show \1",
     r"/batches/([^/ ?]+)": r"batches show \1",
@@ -99,6 +101,7 @@ def build() -> App:
     app.command(runs)
     app.command(comparisons)
     app.command(datasets)
+    app.command(letters)
     app.command(watch, sort_key=13)
     app.command(logs, sort_key=14)
     app.command(open_page, name="open", sort_key=15)

@@ -15,6 +15,7 @@ from crivo.session import Session
 from crivo.sync.batches import Batches
 from crivo.sync.comparisons import Comparisons
 from crivo.sync.datasets import Datasets
+from crivo.sync.dead_letters import DeadLetters
 from crivo.sync.driver import Driver
 from crivo.sync.executions import Executions
 from crivo.sync.runs import Runs
@@ -52,6 +53,7 @@ class Crivo:
         self.comparisons = Comparisons(self._driver)
         self.datasets = Datasets(self._driver)
         self.runs = Runs(self._driver)
+        self.dead_letters = DeadLetters(self._driver)
 
     def __enter__(self) -> Self:
         """Return the client."""
