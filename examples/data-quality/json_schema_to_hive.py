@@ -47,7 +47,7 @@ def create_hive_table_with_athena(  # noqa: PLR0913 - what a table consists of
         path = Path(json_schema)
         uri, text = path.name, path.read_bytes()
     texts = {name: json.dumps(schema).encode() for name, schema in (closure or {}).items()}
-    document = read_document(uri, {**texts, uri: text}, strict=True)
+    document = read_document(uri, {**texts, uri: text}, strict={uri})
     return table(
         document,
         dialect="athena",

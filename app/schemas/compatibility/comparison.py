@@ -25,7 +25,7 @@ def compare(old: SchemaDocument, new: SchemaDocument) -> Verdict:
     True has a proof by the rules. False has a document that the one version accepts and the other
     refuses. Else the direction is None, and its reasons begin with "cannot be decided".
     """
-    if old.strict == new.strict and old.documents == new.documents and old.uri == new.uri:
+    if set(old.strict) == set(new.strict) and old.documents == new.documents and old.uri == new.uri:
         return Verdict(backward=True, forward=True, reasons=())
     backward, why = _decide(old, new)
     forward, why_not = _decide(new, old)

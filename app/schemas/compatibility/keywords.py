@@ -51,9 +51,9 @@ class Keywords:
     """The keywords of the schemas of one version."""
 
     def __init__(self, library: Library) -> None:
-        """Read what is strict as such."""
+        """Remember which schemas are strict."""
         self.library = library
-        self._strict = library.document.strict
+        self._strict = frozenset(library.document.strict)
 
     def clauses(self, place: Place, mode: Mode) -> list[Clause]:
         """Return a clause for each type that a schema allows, without what others demand."""
@@ -148,7 +148,7 @@ class Keywords:
         return {
             "fields": (fields,) if fields.properties or fields.patterns else (),
             "rests": tuple(rests),
-            "describes": described and mode is Mode.ASSERTED,
+            "describes": described and mode is Mode.ASSERTED and place.document in self._strict,
             "open": bool(rests),
         }
 

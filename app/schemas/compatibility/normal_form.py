@@ -31,7 +31,7 @@ class NormalForm:
     def __init__(self, library: Library, budget: Budget) -> None:
         """Remember clauses once they are known."""
         self.library = library
-        self._strict = library.document.strict
+        self._strict = bool(library.document.strict)
         self.budget = budget
         self._keywords = Keywords(library)
         self._known: dict[Shape, list[Clause]] = {}

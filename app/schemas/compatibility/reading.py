@@ -19,7 +19,7 @@ from app.schemas.compatibility.clauses import (
     is_void,
     type_of,
 )
-from app.schemas.compatibility.name_patterns import matches
+from app.schemas.compatibility.regular_expressions import matches
 from app.schemas.compatibility.normal_form import NormalForm
 from app.schemas.document import JsonValue
 

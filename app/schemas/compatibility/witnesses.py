@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from app.schemas.compatibility.clauses import Clause, Shape, canonical
 from app.schemas.compatibility.normal_form import NormalForm
+from app.schemas.compatibility.regular_expressions import example
 from app.schemas.compatibility.reading import FORMAT_EXAMPLES, holds, item, listed_items, member
 
 _MAX_SAMPLES: Final = 24
@@ -162,6 +163,10 @@ def _texts(a: Clause, others: Sequence[Clause]) -> Iterator[str]:
     for name in FORMAT_EXAMPLES:
         if name in a.formats:
             yield FORMAT_EXAMPLES[name]
+    for pattern in (*a.patterns, *(p for other in others for p in other.patterns)):
+        found = example(pattern)
+        if found is not None:
+            yield found
     for size in _sizes(a, others):
         yield "a" * size
     for clause in others:

@@ -107,7 +107,7 @@ def _pairs(draw: st.DrawFn) -> tuple[Any, Any]:
 
 
 def _document(schema: JsonValue, *, strict: bool) -> SchemaDocument:
-    return SchemaDocument(_URI, {_URI: schema}, strict)
+    return SchemaDocument(_URI, {_URI: schema}, {_URI} if strict else ())
 
 
 def _candidates(a: SchemaDocument, b: SchemaDocument) -> list[Any]:
