@@ -101,6 +101,7 @@ class Witnesses:
 
     def _objects(self, a: Clause, others: Sequence[Clause]) -> Iterator[Any]:
         names = sorted(a.names() | {name for other in others for name in other.names()})
+        self._source.budget.spend(len(names))
         fresh = next(name for name in _fresh_names() if name not in names)
         samples = {name: self._of_member(a, others, name) for name in [*names, fresh]}
         base = {}
