@@ -20,7 +20,7 @@ from app.schemas.ddl import BadOption, NoType, table  # noqa: E402 - needs the l
 from app.schemas.document import SchemaProblem, read_document  # noqa: E402
 
 
-def create_hive_table_with_athena(  # noqa: PLR0913 - what a table consists of
+def create_hive_table_with_athena(
     json_schema: Mapping[str, Any] | str | os.PathLike[str],
     table_name: str,
     location: str,

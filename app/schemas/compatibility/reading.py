@@ -19,8 +19,8 @@ from app.schemas.compatibility.clauses import (
     is_void,
     type_of,
 )
-from app.schemas.compatibility.regular_expressions import matches
 from app.schemas.compatibility.normal_form import NormalForm
+from app.schemas.compatibility.regular_expressions import matches
 from app.schemas.document import JsonValue
 
 FORMAT_EXAMPLES: Final = {

@@ -6,8 +6,8 @@ from typing import Any, Final
 
 from app.schemas.compatibility.clauses import Clause, Shape, canonical
 from app.schemas.compatibility.normal_form import NormalForm
-from app.schemas.compatibility.regular_expressions import example
 from app.schemas.compatibility.reading import FORMAT_EXAMPLES, holds, item, listed_items, member
+from app.schemas.compatibility.regular_expressions import example
 
 _MAX_SAMPLES: Final = 24
 _MAX_SIZE: Final = 64

@@ -39,7 +39,9 @@ def test_the_rest_is_unknown(pattern: str) -> None:
     assert example(pattern) is None
 
 
-@pytest.mark.parametrize("pattern", ["(((a*)*)*)*b", "((((a{100}){100}){100}){100}){100}", "(a|a)*c"])
+@pytest.mark.parametrize(
+    "pattern", ["(((a*)*)*)*b", "((((a{100}){100}){100}){100}){100}", "(a|a)*c"]
+)
 def test_hostile_patterns_are_bounded(pattern: str) -> None:
     assert matches(pattern, "a" * 200) in {None, False}
     assert len(example(pattern) or "") <= 200

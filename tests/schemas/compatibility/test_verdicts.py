@@ -51,7 +51,14 @@ def _one_of(**kinds: str) -> dict[str, Any]:
 # Old, new, strict, backward, forward, and the first pointer of a reason.
 _CASES: Final[dict[str, tuple[Any, Any, bool, bool | None, bool | None, str]]] = {
     "a field is added": (_EVENT, _MORE, True, True, False, ""),
-    "a field of an open object is added": (_EVENT, _MORE, False, False, True, "/properties/at/type"),
+    "a field of an open object is added": (
+        _EVENT,
+        _MORE,
+        False,
+        False,
+        True,
+        "/properties/at/type",
+    ),
     "a field is demanded": (
         _EVENT,
         {**_EVENT, "required": ["id", "n"]},
@@ -61,7 +68,14 @@ _CASES: Final[dict[str, tuple[Any, Any, bool, bool | None, bool | None, str]]] =
         "/required",
     ),
     "a type is widened": ({"type": "integer"}, {"type": "number"}, True, True, False, "/type"),
-    "null is allowed": ({"type": "string"}, {"type": ["string", "null"]}, True, True, False, "/type"),
+    "null is allowed": (
+        {"type": "string"},
+        {"type": ["string", "null"]},
+        True,
+        True,
+        False,
+        "/type",
+    ),
     "a value is listed": ({"enum": ["a"]}, {"enum": ["a", "b"]}, True, True, False, ""),
     "a bound is narrowed": ({"minimum": 1}, {"exclusiveMinimum": 1}, True, False, True, ""),
     "a pattern is changed": (
@@ -72,7 +86,14 @@ _CASES: Final[dict[str, tuple[Any, Any, bool, bool | None, bool | None, str]]] =
         False,
         "/pattern",
     ),
-    "a lookahead is added": ({"type": "string"}, {"pattern": "^(?!a)"}, True, None, False, "/pattern"),
+    "a lookahead is added": (
+        {"type": "string"},
+        {"pattern": "^(?!a)"},
+        True,
+        None,
+        False,
+        "/pattern",
+    ),
     "recursion, written otherwise": (_LIST, _LIST_OF_NUMBERS, False, True, False, ""),
     "an alternative is added": (
         _one_of(a="string", b="integer"),
