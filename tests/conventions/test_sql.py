@@ -57,6 +57,8 @@ _ACROSS_TENANTS: Final = {
     "app.idempotency.store.DELETE_EXPIRED": "keys expire by time, across tenants",
     "app.comparisons.pair_store.CLAIM_COMPARISON": "any worker compares what is due",
     "app.comparisons.pair_store.DELETE_COMPARISONS": "comparisons expire by age, across tenants",
+    "app.redrives.lease_store.CLAIM_REDRIVE": "any worker tries what is due",
+    "app.redrives.lease_store.DELETE_REDRIVES": "re-drives expire by age, across tenants",
     "app.comparisons.store.SELECT_STATES": "ids that readers wait for, found under their tenants",
     "app.prometheus.store": "operators see the queues of all tenants",
     "app.audit.store.SELECT_ENTRY_PAGE": "admins read the log of all tenants",
