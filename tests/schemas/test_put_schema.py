@@ -215,8 +215,8 @@ def test_changes_are_logged_once(system: System, name: str) -> None:
     schema = put(system, name, {}).json()["id"]
     for number in (1, 1, 2):
         put(system, name, {"const": number}, compatibility="none").raise_for_status()
+    alias = f"/schemas/{name}/aliases/prod"
     for _ in range(2):
-        alias = f"/schemas/{name}/aliases/prod"
         system.client.put(alias, json={"version": 2}).raise_for_status()
     system.client.delete(alias).raise_for_status()
 

@@ -1,6 +1,6 @@
 """Read the keywords of one schema that speak of one type of values."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from msgspec.structs import replace
@@ -102,11 +102,7 @@ class Keywords:
             found["min_size"], found["max_size"] = get("minItems", 0), get("maxItems")
             found["unique"] = get("uniqueItems", default=False)
             found["items"] = self._items(place, mode)
-            for items in found["items"]:
-                if items.rest is not None and items.rest.place.schema is False:
-                    most = found["max_size"]
-                    listed = len(items.first)
-                    found["max_size"] = listed if most is None else min(most, listed)
+            found["max_size"] = _most_items(found["items"], found["max_size"])
         else:
             found["min_size"], found["max_size"] = get("minProperties", 0), get("maxProperties")
             found["required"] = frozenset(get("required", ()))
@@ -194,6 +190,12 @@ def _types(place: Place) -> list[str]:
         return list(TYPES)
     named = {"number" if name == "integer" else name for name in _named_types(place)}
     return [kind for kind in TYPES if kind in named]
+
+
+def _most_items(items: Iterable[Items], declared: float | None) -> float | None:
+    sizes = [] if declared is None else [declared]
+    sizes += [len(i.first) for i in items if i.rest is not None and i.rest.place.schema is False]
+    return min(sizes, default=None)
 
 
 def _bound(

@@ -151,12 +151,13 @@ def _has(one: One, code: int) -> bool:
 
 
 def _shortest(node: Node) -> str:
+    found = ""
     match node:
         case One():
             codes = [ord(c) for c in "aA0 -_."] + [code for r in _ranges(node) for code in r]
             found = "".join([chr(c) for c in codes if _has(node, c)][:1])
         case Anchor():
-            found = ""
+            pass
         case Sequence(parts=parts):
             found = "".join(map(_shortest, parts))
         case Choice(options=options):
@@ -211,10 +212,8 @@ class _Parser:
 
     def _atom(self) -> Node:
         match self._take():
-            case "^":
-                return Anchor(at_end=False)
-            case "$":
-                return Anchor(at_end=True)
+            case "^" | "$" as sign:
+                return Anchor(at_end=sign == "$")
             case "(":
                 return self._group()
             case "[":
@@ -223,10 +222,13 @@ class _Parser:
                 return One(_LINE_ENDS, negated=True)
             case "\\":
                 return self._escape()
-            case "*" | "+" | "?" | "{" | "}" | "]":
-                raise _Unknown
             case plain:
-                return One(((ord(plain), ord(plain)),))
+                return self._plain(plain)
+
+    def _plain(self, letter: str) -> One:
+        if letter in _SYNTAX and letter != "/":
+            raise _Unknown
+        return One(((ord(letter),) * 2,))
 
     def _group(self) -> Node:
         if self._peek() == "?":

@@ -172,7 +172,7 @@ def test_references_lead_to_the_closure_and_each_schema_is_strict_by_itself() ->
         {"$ref": "crivo:/schemas/gone@1"},
     ],
 )
-def test_hostile_schemas_are_bounded(schema: Any) -> None:
+def test_hostile_schemas_are_bounded(schema: dict[str, Any]) -> None:
     old = SchemaDocument(_URI, {_URI: schema}, {_URI})
     new = SchemaDocument(_URI, {_URI: {**schema, "minProperties": 1}}, {_URI})
 
