@@ -35,6 +35,7 @@ from app.runs.service import cancel
 from app.sandbox.outcomes import ScriptKind
 from app.sandbox.parts import Format, OnError, Task
 from app.scripts import store as scripts
+from app.scripts.version_schemas import NO_SCHEMAS, VersionSchemas
 from app.settings import Settings
 from tests.datasets.stores import chunks, digest_of
 
@@ -53,7 +54,7 @@ class RunsSystem:
         self.cache = ObjectCache(resources.blobs, max_bytes=2**20)
         self._turns = TenantTurns(max_per_tenant=16)
 
-    async def script(self, source: str) -> UUID:
+    async def script(self, source: str, schemas: VersionSchemas = NO_SCHEMAS) -> UUID:
         script = uuid.uuid7()
         async with self.resources.pool.acquire() as conn:
             await scripts.insert_script(
@@ -65,6 +66,7 @@ class RunsSystem:
                 script,
                 source=source.encode(),
                 kinds=(ScriptKind.MAP,),
+                schemas=schemas,
                 limits=LimitChoice(),
                 note="",
             )

@@ -28,6 +28,8 @@ from app.runs.engines.messages import Assignment
 from app.runs.engines.requirements import Requirements
 from app.runs.parts import EngineParts
 from app.sandbox.parts import Task
+from app.schemas.pinned import SchemaKey
+from app.scripts.version_schemas import NO_SCHEMAS, VersionSchemas
 from app.settings import Settings
 from app.workers import store as workers
 from tests.runs.dask_cluster import DaskCluster, dask_cluster
@@ -76,6 +78,13 @@ WHERE status = 'running' AND run_id IS NOT NULL
 """
 
 
+INSERT_SCHEMA: Final = """
+WITH schema AS (INSERT INTO schemas (id, tenant_id, name) VALUES ($1, $2, 'any') RETURNING *)
+INSERT INTO schema_versions (schema_id, version, tenant_id, document, strict)
+SELECT id, 1, tenant_id, 'true', false FROM schema
+"""
+
+
 async def register(runs: RunsSystem, worker: UUID) -> None:
     async with runs.resources.pool.acquire() as conn:
         await workers.record_heartbeat(
@@ -90,7 +99,9 @@ async def register(runs: RunsSystem, worker: UUID) -> None:
         )
 
 
-async def run_map(runs: RunsSystem, source: str = SLOW) -> UUID:
+async def run_map(
+    runs: RunsSystem, source: str = SLOW, schemas: VersionSchemas = NO_SCHEMAS
+) -> UUID:
     """Start a run of one part for each file."""
     async with runs.resources.pool.acquire() as conn:
         exists = await conn.fetchval("SELECT true FROM datasets WHERE tenant_id = $1", runs.tenant)
@@ -101,7 +112,7 @@ async def run_map(runs: RunsSystem, source: str = SLOW) -> UUID:
         }
         await runs.dataset("in", files)
         await runs.dataset("out", {})
-    script = await runs.script(source)
+    script = await runs.script(source, schemas)
     return await runs.start(script, "in", Task.MAP, output="out", clock_ms=1_700_000_000_000)
 
 
@@ -291,7 +302,12 @@ async def test_a_worker_without_lockdown_or_of_another_database_gets_no_part(
 
 async def test_a_token_admits_one_attempt(runs: RunsSystem) -> None:
     worker, first, second = uuid.uuid7(), uuid.uuid7(), uuid.uuid7()
-    [part, *_] = await claimed_parts(runs, worker, await run_map(runs))
+    key = SchemaKey(uuid.uuid7(), 1)
+    await runs.resources.pool.execute(INSERT_SCHEMA, key.schema_id, runs.tenant)
+    named = VersionSchemas(input=key, output=key)
+    [part, *_] = await claimed_parts(runs, worker, await run_map(runs, schemas=named))
+    # What an engine's worker takes has the schemas, too.
+    assert (part.input_schema, part.output_schema) == (key, key)
     assignment = Assignment(execution=part.id, token=part.lease_token, worker=worker)
     async with runs.resources.pool.acquire() as conn:
         forged = replace(assignment, token=part.lease_token + 1)
