@@ -48,7 +48,7 @@ async def show_schema_table(
     try:
         # In a thread: documents of 8 MiB take a while.
         document = await asyncio.to_thread(
-            read_document, version.uri, schemas.documents, strict=version.uri in schemas.strict
+            read_document, version.uri, schemas.documents, strict=schemas.strict
         )
         sql = await asyncio.to_thread(
             table,

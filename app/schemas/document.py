@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final, TypeAlias
 from urllib.parse import unquote
 
@@ -61,11 +61,13 @@ class SchemaDocument(Struct, frozen=True):
     uri: str
     documents: Mapping[str, Any]
     """Parsed schemas by URI: the version itself and its closure."""
-    strict: bool
-    """Whether objects refuse fields that the schema does not register."""
+    strict: Collection[str]
+    """The URIs of those whose objects refuse fields that no schema registers."""
 
 
-def read_document(uri: str, texts: Mapping[str, bytes], *, strict: bool) -> SchemaDocument:
+def read_document(
+    uri: str, texts: Mapping[str, bytes], *, strict: Collection[str]
+) -> SchemaDocument:
     """Parse a version and its closure from their JSON texts, by URI.
 
     Numbers become what V8 makes of them: integers beyond 2**53 are rounded to doubles.

@@ -81,7 +81,7 @@ def _compare(
 
 
 def _document(uri: str, schemas: SchemaSet) -> SchemaDocument:
-    return read_document(uri, schemas.documents, strict=uri in schemas.strict)
+    return read_document(uri, schemas.documents, strict=schemas.strict)
 
 
 def _reason(reason: Reason) -> VerdictReason:

@@ -34,6 +34,8 @@ BODIES: Final[dict[str, Any]] = {
     "putSchema": {"json": {"schema": {}}},
     "describeSchema": {"json": {"description": "mine"}},
     "moveSchemaAlias": {"json": {"version": 1}},
+    "showSchemaTable": {"params": {"dialect": "duckdb"}},
+    "headShowSchemaTable": {"params": {"dialect": "duckdb"}},
     "validateDocuments": {"json": 1},
     "submitRaw": {"content": b"1"},
     "putFile": {"content": b'{"pk":"a"}'},

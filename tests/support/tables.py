@@ -16,7 +16,7 @@ def ddl(
     """Return the statement for a schema; for Athena and Hive there is a location."""
     if dialect in {"athena", "hive"}:
         options.setdefault("location", "s3://lake/events/")
-    document = SchemaDocument(URI, {URI: schema}, strict=True)
+    document = SchemaDocument(URI, {URI: schema}, strict={URI})
     return table(document, dialect=dialect, **{"name": "db.events", **options})
 
 

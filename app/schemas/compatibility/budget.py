@@ -12,18 +12,22 @@ class Undecidable(Exception):
 
 
 class Budget:
-    """Steps that one comparison may take: tenants choose schemas."""
+    """Steps that one search may take: tenants choose schemas."""
 
     def __init__(self, steps: int) -> None:
         """Start with all of them."""
-        self._left = steps
+        self._steps = self._left = steps
 
-    def spend(self) -> None:
-        """Take one step.
+    def refill(self) -> None:
+        """Begin another search."""
+        self._left = self._steps
+
+    def spend(self, steps: int = 1) -> None:
+        """Take steps.
 
         Raises:
             Undecidable: none is left.
         """
-        self._left -= 1
+        self._left -= steps
         if self._left < 0:
             raise Undecidable("", "the schemas are too large to be compared")

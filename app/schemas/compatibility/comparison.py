@@ -1,7 +1,7 @@
 """Compare two versions of a schema in both directions."""
 
 import json
-from typing import Any, Final
+from typing import Final, TypeAlias
 
 from app.schemas.compatibility.budget import Budget, Undecidable
 from app.schemas.compatibility.inclusion import Inclusion, Obstacle
@@ -9,7 +9,7 @@ from app.schemas.compatibility.normal_form import NormalForm
 from app.schemas.compatibility.sameness import Sameness
 from app.schemas.compatibility.verdicts import Direction, Reason, Verdict
 from app.schemas.compatibility.witnesses import Witnesses
-from app.schemas.document import Library, SchemaDocument, SchemaProblem
+from app.schemas.document import JsonValue, Library, SchemaDocument, SchemaProblem
 
 MAX_REASONS: Final = 20
 """Of one direction."""
@@ -25,19 +25,42 @@ def compare(old: SchemaDocument, new: SchemaDocument) -> Verdict:
     True has a proof by the rules. False has a document that the one version accepts and the other
     refuses. Else the direction is None, and its reasons begin with "cannot be decided".
     """
-    if old.strict == new.strict and old.documents == new.documents and old.uri == new.uri:
+    if set(old.strict) == set(new.strict) and old.documents == new.documents and old.uri == new.uri:
         return Verdict(backward=True, forward=True, reasons=())
-    backward, why = _decide(old, new)
-    forward, why_not = _decide(new, old)
-    reasons = [Reason(Direction.BACKWARD, o.pointer, o.message) for o in why]
-    reasons += [Reason(Direction.FORWARD, o.pointer, o.message) for o in why_not]
-    return Verdict(backward=backward, forward=forward, reasons=tuple(reasons))
-
-
-def _decide(source: SchemaDocument, target: SchemaDocument) -> tuple[bool | None, list[Obstacle]]:
-    """Decide whether all documents of one version are valid under the other."""
     try:
-        obstacles = _prove(source, target)
+        budget = Budget(MAX_STEPS)
+        a, b = (NormalForm(Library(document), budget) for document in (old, new))
+    except SchemaProblem as problem:
+        undecided = [_undecided(Obstacle(problem.pointer, problem.message))]
+        return _verdict((None, undecided), (None, undecided))
+    return _verdict(_decide(a, b), _decide(b, a))
+
+
+_Decision: TypeAlias = tuple[bool | None, list[Obstacle]]
+
+
+def _verdict(backward: _Decision, forward: _Decision) -> Verdict:
+    reasons = tuple(
+        Reason(direction, obstacle.pointer, obstacle.message)
+        for direction, (_, obstacles) in (
+            (Direction.BACKWARD, backward),
+            (Direction.FORWARD, forward),
+        )
+        for obstacle in obstacles
+    )
+    return Verdict(backward=backward[0], forward=forward[0], reasons=reasons)
+
+
+def _undecided(obstacle: Obstacle) -> Obstacle:
+    return Obstacle(obstacle.pointer, f"cannot be decided: {obstacle.message}")
+
+
+def _decide(source: NormalForm, target: NormalForm) -> _Decision:
+    """Decide whether all documents of one version are valid under the other."""
+    source.budget.refill()
+    try:
+        sameness = Sameness(source.library, target.library, source.budget)
+        obstacles = Inclusion(source, target, sameness).obstacles(source.root(), target.root())
     except (Undecidable, SchemaProblem) as problem:
         obstacles = [Obstacle(problem.pointer, problem.message)]
     except RecursionError:
@@ -46,27 +69,17 @@ def _decide(source: SchemaDocument, target: SchemaDocument) -> tuple[bool | None
         return True, []
     found = counterexample(source, target)
     if found is None:
-        return None, [
-            Obstacle(o.pointer, f"cannot be decided: {o.message}") for o in obstacles[:MAX_REASONS]
-        ]
+        return None, list(map(_undecided, obstacles[:MAX_REASONS]))
     text = json.dumps(found[0], ensure_ascii=False)
     shown = text if len(text) <= MAX_EXAMPLE else f"{text[: MAX_EXAMPLE - 1]}…"
     example = Obstacle("", f"refuses {shown}, which the other version accepts")
     return False, [*obstacles[: MAX_REASONS - 1], example]
 
 
-def _prove(source: SchemaDocument, target: SchemaDocument) -> list[Obstacle]:
-    budget = Budget(MAX_STEPS)
-    a, b = (NormalForm(Library(document), budget) for document in (source, target))
-    sameness = Sameness(a.library, b.library, budget)
-    return Inclusion(a, b, sameness).obstacles(a.root(), b.root())
-
-
-def counterexample(source: SchemaDocument, target: SchemaDocument) -> tuple[Any] | None:
+def counterexample(source: NormalForm, target: NormalForm) -> tuple[JsonValue] | None:
     """Return a document that one version accepts and the other refuses; None: none was found."""
-    budget = Budget(MAX_STEPS)
+    source.budget.refill()
     try:
-        a, b = (NormalForm(Library(document), budget) for document in (source, target))
-        return Witnesses(a, b).find()
+        return Witnesses(source, target).find()
     except (Undecidable, SchemaProblem, RecursionError):
         return None

@@ -182,7 +182,9 @@ class Inclusion:
         yield from _sizes(a, b, "minProperties", "maxProperties", "properties")
         for name in sorted(b.required - a.required):
             yield Obstacle(b.at("required"), f"requires {name!r}")
-        for name in sorted(a.names() | b.names()):
+        names = a.names() | b.names()
+        self._source.budget.spend(len(names))
+        for name in sorted(names):
             yield from self._member(a, b, name)
         yield from self._unlisted(a, b)
 

@@ -1,6 +1,6 @@
 """Read the keywords of one schema that speak of one type of values."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from msgspec.structs import replace
@@ -51,9 +51,9 @@ class Keywords:
     """The keywords of the schemas of one version."""
 
     def __init__(self, library: Library) -> None:
-        """Read what is strict as such."""
+        """Remember which schemas are strict."""
         self.library = library
-        self._strict = library.document.strict
+        self._strict = frozenset(library.document.strict)
 
     def clauses(self, place: Place, mode: Mode) -> list[Clause]:
         """Return a clause for each type that a schema allows, without what others demand."""
@@ -63,12 +63,14 @@ class Keywords:
         for keyword in ("enum", "const"):
             if place.has(keyword):
                 listed = place.schema[keyword] if keyword == "enum" else [place.schema["const"]]
-                allowed = {canonical(value): value for value in listed}
+                allowed: dict[str, dict[str, JsonValue]] = {}
+                for value in listed:
+                    allowed.setdefault(type_of(value), {})[canonical(value)] = value
                 at = {"values": self.library.location(place, keyword)}
                 clauses = [
-                    meet(clause, Clause(type=clause.type, values=mine, pointers=at))
+                    meet(clause, Clause(type=clause.type, values=allowed[clause.type], pointers=at))
                     for clause in clauses
-                    if (mine := {t: v for t, v in allowed.items() if type_of(v) == clause.type})
+                    if clause.type in allowed
                 ]
         return clauses
 
@@ -100,11 +102,13 @@ class Keywords:
             found["min_size"], found["max_size"] = get("minItems", 0), get("maxItems")
             found["unique"] = get("uniqueItems", default=False)
             found["items"] = self._items(place, mode)
+            found["max_size"] = _most_items(found["items"], found["max_size"])
         else:
             found["min_size"], found["max_size"] = get("minProperties", 0), get("maxProperties")
             found["required"] = frozenset(get("required", ()))
             found |= self._members(place, mode)
-            pointers["object"] = self.library.location(place)
+            if found["fields"] or "type" in pointers:
+                pointers["object"] = self.library.location(place)
         found["hints"] = _set_of(get("format")) | _set_of(get("contentEncoding"))
         opaque = [k for k in _OPAQUE if place.has(k) and _APPLIES_TO.get(k, kind) == kind]
         found["opaque"] = frozenset(Opaque(keyword, place) for keyword in opaque)
@@ -148,7 +152,7 @@ class Keywords:
         return {
             "fields": (fields,) if fields.properties or fields.patterns else (),
             "rests": tuple(rests),
-            "describes": described and mode is Mode.ASSERTED,
+            "describes": described and mode is Mode.ASSERTED and place.document in self._strict,
             "open": bool(rests),
         }
 
@@ -186,6 +190,12 @@ def _types(place: Place) -> list[str]:
         return list(TYPES)
     named = {"number" if name == "integer" else name for name in _named_types(place)}
     return [kind for kind in TYPES if kind in named]
+
+
+def _most_items(items: Iterable[Items], declared: float | None) -> float | None:
+    sizes = [] if declared is None else [declared]
+    sizes += [len(i.first) for i in items if i.rest is not None and i.rest.place.schema is False]
+    return min(sizes, default=None)
 
 
 def _bound(

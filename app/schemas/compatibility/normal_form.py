@@ -31,7 +31,7 @@ class NormalForm:
     def __init__(self, library: Library, budget: Budget) -> None:
         """Remember clauses once they are known."""
         self.library = library
-        self._strict = library.document.strict
+        self._strict = bool(library.document.strict)
         self.budget = budget
         self._keywords = Keywords(library)
         self._known: dict[Shape, list[Clause]] = {}
@@ -82,12 +82,14 @@ class NormalForm:
             if element in self._entered:
                 raise Undecidable(self.library.location(element.place), "refers to itself")
             self._entered.add(element)
-            self.budget.spend()
-            if element.mode is Mode.POSSIBLE:
-                known = self._possibly(self._of(Element(element.place, Mode.ASSERTED)))
-            else:
-                known = self._read(element)
-            self._entered.discard(element)
+            try:
+                self.budget.spend()
+                if element.mode is Mode.POSSIBLE:
+                    known = self._possibly(self._of(Element(element.place, Mode.ASSERTED)))
+                else:
+                    known = self._read(element)
+            finally:
+                self._entered.discard(element)
             self._elements[element] = known
         return known
 
@@ -149,14 +151,14 @@ class NormalForm:
         self, places: Sequence[Place], mode: Mode, *, exclusive: bool
     ) -> list[Clause]:
         lists = [self._of(Element(place, mode)) for place in places]
+        beside = [] if exclusive else self._possibly([c for each in lists for c in each])
         found: list[Clause] = []
         for index, clauses in enumerate(lists):
             others = [i for i in range(len(lists)) if i != index]
-            beside = [self._possibly([c for other in others for c in lists[other]])]
-            if exclusive:
-                beside = [self._without(places[other]) for other in others]
+            # Where several may hold, each may register what any of them does.
+            groups = [self._without(places[other]) for other in others] if exclusive else [beside]
             chosen = clauses
-            for group in beside:
+            for group in groups:
                 chosen = self._meet(chosen, group, places[index])
             found += chosen
         return found

@@ -7,6 +7,7 @@ from typing import Any, Final
 from app.schemas.compatibility.clauses import Clause, Shape, canonical
 from app.schemas.compatibility.normal_form import NormalForm
 from app.schemas.compatibility.reading import FORMAT_EXAMPLES, holds, item, listed_items, member
+from app.schemas.compatibility.regular_expressions import example
 
 _MAX_SAMPLES: Final = 24
 _MAX_SIZE: Final = 64
@@ -100,6 +101,7 @@ class Witnesses:
 
     def _objects(self, a: Clause, others: Sequence[Clause]) -> Iterator[Any]:
         names = sorted(a.names() | {name for other in others for name in other.names()})
+        self._source.budget.spend(len(names))
         fresh = next(name for name in _fresh_names() if name not in names)
         samples = {name: self._of_member(a, others, name) for name in [*names, fresh]}
         base = {}
@@ -162,6 +164,10 @@ def _texts(a: Clause, others: Sequence[Clause]) -> Iterator[str]:
     for name in FORMAT_EXAMPLES:
         if name in a.formats:
             yield FORMAT_EXAMPLES[name]
+    for pattern in (*a.patterns, *(p for other in others for p in other.patterns)):
+        found = example(pattern)
+        if found is not None:
+            yield found
     for size in _sizes(a, others):
         yield "a" * size
     for clause in others:

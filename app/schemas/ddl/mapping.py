@@ -41,7 +41,7 @@ def columns(document: SchemaDocument, *, binary: bool) -> tuple[Field, ...]:
         NoType: the schema describes no object, or a part of it has no type.
     """
     # Which fields are refused does not matter here: those that are registered become columns.
-    open_document = replace(document, strict=False)
+    open_document = replace(document, strict=frozenset())
     try:
         mapper = _Mapper(NormalForm(Library(open_document), Budget(MAX_STEPS)), binary=binary)
         return mapper.columns()

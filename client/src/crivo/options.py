@@ -55,6 +55,15 @@ class CheckSchemaOptions(TypedDict, total=False):
     against: str
 
 
+class TableOptions(TypedDict, total=False):
+    """Options of a schema's table; `partition` holds `column:type`, `format` is parquet or json."""
+
+    format: str
+    name: str
+    location: str
+    partition: Sequence[str]
+
+
 class SubmitOptions(LimitOptions, total=False):
     """Options of a submission. `params` is any JSON value: the script's second argument.
 

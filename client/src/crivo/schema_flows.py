@@ -10,7 +10,7 @@ from msgspec import UNSET, DecodeError, Raw, Struct, UnsetType, ValidationError,
 from crivo.bodies import Body, Data
 from crivo.json_text import decode
 from crivo.models import Page
-from crivo.options import CheckSchemaOptions, PushSchemaOptions, Ref, as_query
+from crivo.options import CheckSchemaOptions, PushSchemaOptions, Ref, TableOptions, as_query
 from crivo.retries import Flow
 from crivo.schema_models import (
     CheckedSchema,
@@ -101,6 +101,15 @@ def document(session: Session, ref: Ref) -> Flow[bytes]:
     path = f"/schemas/{segment(ref)}/document"
     reply = yield from session.deliver(Request(method="GET", path=path, headers={"Accept": "*/*"}))
     return reply.content
+
+
+def ddl(session: Session, schema: Ref, dialect: str, options: TableOptions) -> Flow[str]:
+    """Show the statement that creates a table of a version."""
+    query = as_query({"dialect": dialect, **options, "partition": None})
+    query += [("partition", column) for column in options.get("partition", ())]
+    path = f"/schemas/{segment(schema)}/ddl"
+    request = Request(method="GET", path=path, query=query, headers={"Accept": "*/*"})
+    return (yield from session.deliver(request)).content.decode()
 
 
 def diff(session: Session, old: Ref, new: Ref | Path) -> Flow[CheckedSchema]:

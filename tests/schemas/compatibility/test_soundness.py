@@ -107,15 +107,18 @@ def _pairs(draw: st.DrawFn) -> tuple[Any, Any]:
 
 
 def _document(schema: JsonValue, *, strict: bool) -> SchemaDocument:
-    return SchemaDocument(_URI, {_URI: schema}, strict)
+    return SchemaDocument(_URI, {_URI: schema}, {_URI} if strict else ())
+
+
+def _forms(a: SchemaDocument, b: SchemaDocument) -> tuple[NormalForm, NormalForm]:
+    budget = Budget(MAX_STEPS)
+    return NormalForm(Library(a), budget), NormalForm(Library(b), budget)
 
 
 def _candidates(a: SchemaDocument, b: SchemaDocument) -> list[Any]:
     """Return documents near the bounds of both, which a wrong proof would have missed."""
-    budget = Budget(MAX_STEPS)
     try:
-        forms = [NormalForm(Library(document), budget) for document in (a, b)]
-        return Witnesses(*forms).samples()
+        return Witnesses(*_forms(a, b)).samples()
     except Undecidable:
         return []
 
@@ -132,8 +135,8 @@ def _trials(pair: tuple[Any, Any], drawn: list[Any], *, strict: bool) -> list[_T
     verdict = compare(old, new)
     documents = drawn + _candidates(old, new) + _candidates(new, old)
     return [
-        _Trial(pair, verdict.backward, counterexample(old, new), documents),
-        _Trial((pair[1], pair[0]), verdict.forward, counterexample(new, old), documents),
+        _Trial(pair, verdict.backward, counterexample(*_forms(old, new)), documents),
+        _Trial((pair[1], pair[0]), verdict.forward, counterexample(*_forms(new, old)), documents),
     ]
 
 

@@ -73,7 +73,7 @@ def test_references_lead_to_other_documents() -> None:
                 }
             },
         },
-        strict=True,
+        strict={uri},
     )
 
     sql = table(document, dialect="postgresql", name="events")

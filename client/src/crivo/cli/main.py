@@ -13,6 +13,7 @@ from crivo.cli.batch_commands import batch, batches
 from crivo.cli.cases_command import run_cases
 from crivo.cli.compare_commands import compare, comparisons
 from crivo.cli.dataset_commands import datasets, get
+from crivo.cli.ddl_command import ddl
 from crivo.cli.execution_commands import executions, logs, watch
 from crivo.cli.exit_codes import MEANINGS, ExitCode, exit_code_of
 from crivo.cli.letter_commands import letters
@@ -87,6 +88,7 @@ def build() -> App:
     )
     executions.command(replay)
     batches.command(replay_many, name="replay")
+    schemas.command(ddl)
     app.command(login, sort_key=1)
     app.command(scripts)
     app.command(schemas)

@@ -6,7 +6,7 @@ from typing import Unpack
 
 from crivo import schema_flows as flows
 from crivo.bodies import Body, Data
-from crivo.options import CheckSchemaOptions, PushSchemaOptions, Ref
+from crivo.options import CheckSchemaOptions, PushSchemaOptions, Ref, TableOptions
 from crivo.schema_models import CheckedSchema, PushedSchema, Schema, SchemaVersion, Validated
 from crivo.script_flows import Source
 from crivo.script_models import Alias
@@ -64,6 +64,14 @@ class Schemas:
     def document(self, schema: Ref) -> bytes:
         """Read the document of a version, byte for byte."""
         return self._driver.do(flows.document(self._session, schema))
+
+    def ddl(self, schema: Ref, dialect: str, **options: Unpack[TableOptions]) -> str:
+        """Show the SQL that creates a table with a column for each field.
+
+        `dialect` is athena, hive, duckdb or postgresql. Raises Refused, with the place of what has
+        no type.
+        """
+        return self._driver.do(flows.ddl(self._session, schema, dialect, options))
 
     def aliases(self, schema: Ref) -> Iterator[Alias]:
         """List the aliases of a schema."""
