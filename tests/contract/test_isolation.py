@@ -274,15 +274,6 @@ def test_lists_names_and_references_do_not_cross_tenants(
     elsewhere = f"/batches?script={owned.script}"
     assert keyed.post(elsewhere, stranger, content=b"1", headers=_NDJSON).status_code == 404
     assert keyed.get("/runs", stranger).json()["items"] == []
-    for query in ("", f"?pipe={owned.letter}"):
-        for path in ("", "/counts"):
-            assert keyed.get(f"/dead-letters{path}{query}", stranger).json()["items"] == []
-        assert keyed.get(f"/dead-letters/download{query}", stranger).content == b""
-    erasing = keyed.key("isolation-stranger", [Scope.WRITE_PIPES]).key
-    erased = keyed.request("DELETE", f"/dead-letters?pipe={owned.letter}", erasing)
-    assert erased.json() == {"erased": 0, "complete": True}
-    kept = keyed.get(f"/dead-letters/{owned.letter}/event", owned.owner.key)
-    assert kept.content == b"secret"
     assert keyed.get(f"/executions?run={owned.run}", stranger).json()["items"] == []
     own = keyed.post("/scripts", stranger, json={"name": "own-fold", "source": FOLD})
     assert own.status_code == 201

@@ -2,9 +2,11 @@
 
 import re
 from typing import Any
+from uuid import UUID, uuid4
 
 import pytest
 
+from tests.dead_letters.letters import INSERT_LETTER
 from tests.support.raw_connections import answer_on, connected
 from tests.support.requests_with_bodies import FOLD
 from tests.support.system import System, stop
@@ -43,6 +45,9 @@ def filled(keyed: SystemWithKeys) -> dict[str, str]:
     run = keyed.post("/runs", json={"script": "headed-fold", "dataset": "headed"}).json()["id"]
     assert keyed.get(f"/runs/{run}", params={"wait": 30}).json()["status"] == "succeeded"
     data = {"run": run, "dataset": "headed", "pipe": "headed", "path": "a", "upload": upload}
+    letter = str(uuid4())
+    keyed.execute(INSERT_LETTER, UUID(letter), "default")
+    data = {"run": run, "letter": letter, "dataset": "headed", "path": "a", "upload": upload}
     named = {
         "script": "headed",
         "schema": "headed",
