@@ -38,6 +38,7 @@ from crivo.errors import (
 )
 from crivo.letter_models import DeadLetter, DeadLetterWithEvent, LetterCount
 from crivo.models import Console, Execution, Queued, Receipt, Result
+from crivo.pipe_models import AcceptedEvents, EventCounts, EventRates, Pipe, PipeLag
 from crivo.record_flows import Key
 from crivo.retries import Retry
 from crivo.run_models import FailedRecord, QueuedRun, Run, RunError, RunProgress, RunResult
@@ -54,6 +55,7 @@ from crivo.sync.client import Crivo
 from crivo.version import __version__
 
 __all__ = [
+    "AcceptedEvents",
     "AccessDenied",
     "Alias",
     "AsyncCrivo",
@@ -70,6 +72,8 @@ __all__ = [
     "Dataset",
     "DeadLetter",
     "DeadLetterWithEvent",
+    "EventCounts",
+    "EventRates",
     "Execution",
     "ExecutionCancelled",
     "ExecutionFailed",
@@ -89,6 +93,8 @@ __all__ = [
     "NotFound",
     "NotPublished",
     "NothingToSend",
+    "Pipe",
+    "PipeLag",
     "Problem",
     "Pushed",
     "PushedSchema",

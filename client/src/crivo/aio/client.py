@@ -13,6 +13,7 @@ from crivo.aio.datasets import AsyncDatasets
 from crivo.aio.dead_letters import AsyncDeadLetters
 from crivo.aio.driver import AsyncDriver
 from crivo.aio.executions import AsyncExecutions
+from crivo.aio.pipes import AsyncPipes
 from crivo.aio.runs import AsyncRuns
 from crivo.aio.schemas import AsyncSchemas
 from crivo.aio.scripts import AsyncScripts
@@ -54,6 +55,7 @@ class AsyncCrivo:
         self.datasets = AsyncDatasets(self._driver)
         self.runs = AsyncRuns(self._driver)
         self.dead_letters = AsyncDeadLetters(self._driver)
+        self.pipes = AsyncPipes(self._driver)
 
     async def __aenter__(self) -> Self:
         """Return the client."""

@@ -18,6 +18,7 @@ from crivo.cli.exit_codes import MEANINGS, ExitCode, exit_code_of
 from crivo.cli.letter_commands import letters
 from crivo.cli.login_file import DEFAULT_URL
 from crivo.cli.output import say, say_json, terminal
+from crivo.cli.pipe_commands import pipes
 from crivo.cli.replay_commands import replay, replay_many
 from crivo.cli.run_command import run
 from crivo.cli.runs_commands import runs
@@ -60,6 +61,7 @@ _COMMANDS: Final = {
     r"/runs/([^/ ?]+)": r"runs show \1",
     r"/runs/([^/ ]+)/errors": r"runs errors \1",
     r"/dead-letters": "dead-letters list",
+    r"/pipes": "pipes list",
     r"/datasets": "datasets list",
     r"/datasets/([^/ ]+)/snapshots": r"datasets show \1",
     r"/batches/([^/ ?]+)": r"batches show \1",
@@ -102,6 +104,7 @@ def build() -> App:
     app.command(comparisons)
     app.command(datasets)
     app.command(letters)
+    app.command(pipes)
     app.command(watch, sort_key=13)
     app.command(logs, sort_key=14)
     app.command(open_page, name="open", sort_key=15)
