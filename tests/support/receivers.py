@@ -31,8 +31,8 @@ class Receiver:
 
     `/ok`, `/status/503?retry_after=7`, `/flaky` (500 at first), `/redirect?to=…`, `/slow` (no
     answer), `/twice` (204, then 410), `/huge` (a large body), `/endless` (one without end),
-    `/heads` (a million heads), `/cut` (closes at once), `/held` (waits for `release`), `/picky` (422
-    for a body that has "bad").
+    `/heads` (a million heads), `/cut` (closes at once), `/held` (waits for `release`), `/picky`
+    (422 for a body that has "bad").
     """
 
     def __init__(self, server: ThreadingHTTPServer) -> None:

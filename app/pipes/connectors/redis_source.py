@@ -22,8 +22,6 @@ _CONSUMER: Final = "crivo"
 _START: Final = b"0-0"
 _MAX_WAIT_SECONDS: Final = 5.0
 _CLAIM_COUNT: Final = 1_000
-# Of an entry that is too large for an event, this much is kept.
-_MAX_KEPT_BYTES: Final = 16 * MAX_EVENT_BYTES
 # Entries of the first reply; later ones grow as long as they are small.
 _FIRST_COUNT: Final = 8
 _TRIM_SECONDS: Final = 1.0
@@ -200,14 +198,13 @@ class RedisSource:
             members = ", ".join(f"{json.dumps(k)}: {json.dumps(v)}" for k, v in pairs)
             times = "twice" if self._field in names else "not"
             fault = f"the entry has the field {name} {times}; these are its fields"
-            return f"{{{members}}}".encode()[:_MAX_KEPT_BYTES], fault
+            return f"{{{members}}}".encode()[:MAX_EVENT_BYTES], fault
         data = values[names.index(self._field)]
         if len(data) <= MAX_EVENT_BYTES:
             return data, None
-        fault = f"the event has {len(data)} bytes, more than {MAX_EVENT_BYTES}"
-        if len(data) > _MAX_KEPT_BYTES:
-            fault += f"; the first {_MAX_KEPT_BYTES} are kept"
-        return data[:_MAX_KEPT_BYTES], fault
+        # As much as a dead letter holds.
+        fault = f"the event has {len(data)} bytes, and may have {MAX_EVENT_BYTES}"
+        return data[:MAX_EVENT_BYTES], fault
 
     async def _acknowledge(self, ids: Sequence[bytes]) -> None:
         for start in range(0, len(ids), _CLAIM_COUNT):

@@ -1,4 +1,4 @@
-"""Pipes from Redis to SQS and back, while Redis is killed: none lost, order kept."""
+"""Pipes from Redis to SQS and back, while Redis is killed: none lost or changed."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,15 +11,14 @@ from tests.support.redis_server import Client, RedisServer, run_redis
 from tests.support.servers_sqs import Sqs, run_stand_in_sqs
 from tests.support.system import System, until
 
-# moto's FIFO queues take a tenth of a second for each message.
-EVENTS = 100
+EVENTS = 200
 IN, OUT = "crivo:pipes:default:in", "crivo:pipes:default:out"
 
 
 @pytest.fixture
 def stand_in_sqs() -> Iterator[Sqs]:
     with run_stand_in_sqs() as sqs:
-        sqs.create("default-middle.fifo")
+        sqs.create("default-middle")
         yield sqs
 
 
@@ -47,12 +46,13 @@ def put(system: System, name: str, source: dict[str, Any], sink: dict[str, Any])
 def add(redis: Client, numbers: range) -> None:
     for number in numbers:
         redis.xadd(IN, {"event": b'{"n": %d.0, "\xc3\xa9": [ ]}\t' % number})
-        if number % 20 == 0:
-            redis.xadd(IN, {"other": f"{number}"})
+        if number % 40 == 0:
+            # What is no event, once larger than a dead letter.
+            redis.xadd(IN, {"other": f"{number}"} if number else {"event": b"x" * (2 << 20)})
 
 
-def test_events_arrive_in_order_though_redis_is_killed(system: System, server: RedisServer) -> None:
-    queue = {"sqs": {"queue": "default-middle.fifo"}}
+def test_all_events_arrive_though_redis_is_killed(system: System, server: RedisServer) -> None:
+    queue = {"sqs": {"queue": "default-middle"}}
     assert put(system, "there", {"redis_stream": {"stream": "in"}}, queue).status_code == 201
     assert put(system, "back", queue, {"redis_stream": {"stream": "out"}}).status_code == 201
     refused = put(system, "other", {"sqs": {"queue": "acme-in"}}, queue)
@@ -80,16 +80,16 @@ def test_events_arrive_in_order_though_redis_is_killed(system: System, server: R
         add(redis, range(EVENTS // 2, EVENTS))
 
         expected = [b'{"n": %d.0, "\xc3\xa9": [ ]}\t' % number for number in range(EVENTS)]
+        arrived: list[dict[bytes, bytes]] = []
         for _ in until("all events have arrived"):
             arrived = [fields for _, fields in redis.xrange(OUT)]
             if len({each[b"event"] for each in arrived}) == EVENTS:
                 break
 
-        # What was under way may arrive twice, and the first time counts.
-        assert list(dict.fromkeys(each[b"event"] for each in arrived)) == expected
+        assert {each[b"event"] for each in arrived} == set(expected)
+        there: dict[str, Any] = {}
         for _ in until("the pipes are at rest"):
             there = system.client.get("/pipes/there").json()
-            if there["lag"]["events"] == 0:
+            if there["lag"]["events"] == 0 and redis.xlen(IN) == 0:
                 break
         assert there["dead_letters"] == 5
-        assert redis.xlen(IN) == 0
