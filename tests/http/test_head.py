@@ -44,10 +44,10 @@ def filled(keyed: SystemWithKeys) -> dict[str, str]:
     assert folded.status_code == 201, folded.text
     run = keyed.post("/runs", json={"script": "headed-fold", "dataset": "headed"}).json()["id"]
     assert keyed.get(f"/runs/{run}", params={"wait": 30}).json()["status"] == "succeeded"
-    data = {"run": run, "dataset": "headed", "pipe": "headed", "path": "a", "upload": upload}
     letter = str(uuid4())
     keyed.execute(INSERT_LETTER, UUID(letter), "default")
-    data = {"run": run, "letter": letter, "dataset": "headed", "path": "a", "upload": upload}
+    data = {"run": run, "letter": letter, "pipe": "headed", "dataset": "headed"}
+    data |= {"path": "a", "upload": upload}
     named = {
         "script": "headed",
         "schema": "headed",

@@ -121,8 +121,8 @@ def test_cells_and_connections_are_shown_by_state(observed: System) -> None:
     assert page.labels("crivo_cells", "state") == {
         *("running", "resting", "recovering", "fresh", "being_born")
     }
-    # Those of two slots, and one for executions beside parts of runs.
-    assert page.value("crivo_cell_slots") == 3
+    # Those of two slots, one for executions beside parts of runs, and one for pipes.
+    assert page.value("crivo_cell_slots") == 4
     assert page.labels("crivo_database_connections", "state") == {"used", "idle"}
     assert page.value("crivo_database_connections_max") == 10
     assert page.value("crivo_process_info", process="worker") == 1

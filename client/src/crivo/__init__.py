@@ -38,6 +38,7 @@ from crivo.errors import (
 )
 from crivo.letter_models import DeadLetter, DeadLetterWithEvent, LetterCount
 from crivo.models import Console, Execution, Queued, Receipt, Result
+from crivo.pipe_models import AcceptedEvents, EventCounts, EventRates, Pipe, PipeLag
 from crivo.record_flows import Key
 from crivo.redrive_models import Redrive, RedrivePlan
 from crivo.retries import Retry
@@ -55,6 +56,7 @@ from crivo.sync.client import Crivo
 from crivo.version import __version__
 
 __all__ = [
+    "AcceptedEvents",
     "AccessDenied",
     "Alias",
     "AsyncCrivo",
@@ -71,6 +73,8 @@ __all__ = [
     "Dataset",
     "DeadLetter",
     "DeadLetterWithEvent",
+    "EventCounts",
+    "EventRates",
     "Execution",
     "ExecutionCancelled",
     "ExecutionFailed",
@@ -90,6 +94,8 @@ __all__ = [
     "NotFound",
     "NotPublished",
     "NothingToSend",
+    "Pipe",
+    "PipeLag",
     "Problem",
     "Pushed",
     "PushedSchema",

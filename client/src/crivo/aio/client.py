@@ -14,6 +14,7 @@ from crivo.aio.dead_letters import AsyncDeadLetters
 from crivo.aio.driver import AsyncDriver
 from crivo.aio.executions import AsyncExecutions
 from crivo.aio.redrives import AsyncRedrives
+from crivo.aio.pipes import AsyncPipes
 from crivo.aio.runs import AsyncRuns
 from crivo.aio.schemas import AsyncSchemas
 from crivo.aio.scripts import AsyncScripts
@@ -56,6 +57,7 @@ class AsyncCrivo:
         self.runs = AsyncRuns(self._driver)
         self.redrives = AsyncRedrives(self._driver)
         self.dead_letters = AsyncDeadLetters(self._driver)
+        self.pipes = AsyncPipes(self._driver)
 
     async def __aenter__(self) -> Self:
         """Return the client."""

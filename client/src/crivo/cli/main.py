@@ -20,6 +20,7 @@ from crivo.cli.letter_commands import letters
 from crivo.cli.login_file import DEFAULT_URL
 from crivo.cli.output import say, say_json, terminal
 from crivo.cli.redrive_commands import redrive, redrives
+from crivo.cli.pipe_commands import pipes
 from crivo.cli.replay_commands import replay, replay_many
 from crivo.cli.run_command import run
 from crivo.cli.runs_commands import runs
@@ -64,6 +65,7 @@ _COMMANDS: Final = {
     r"/dead-letters": "dead-letters list",
     r"/redrives": "redrives list",
     r"/redrives/([^/ ?]+)": r"redrives show \1",
+    r"/pipes": "pipes list",
     r"/datasets": "datasets list",
     r"/datasets/([^/ ]+)/snapshots": r"datasets show \1",
     r"/batches/([^/ ?]+)": r"batches show \1",
@@ -109,6 +111,7 @@ def build() -> App:
     app.command(redrives)
     app.command(redrive, sort_key=8)
     app.command(letters)
+    app.command(pipes)
     app.command(watch, sort_key=13)
     app.command(logs, sort_key=14)
     app.command(open_page, name="open", sort_key=15)

@@ -19,6 +19,7 @@ from crivo.sync.dead_letters import DeadLetters
 from crivo.sync.driver import Driver
 from crivo.sync.executions import Executions
 from crivo.sync.redrives import Redrives
+from crivo.sync.pipes import Pipes
 from crivo.sync.runs import Runs
 from crivo.sync.schemas import Schemas
 from crivo.sync.scripts import Scripts
@@ -56,6 +57,7 @@ class Crivo:
         self.runs = Runs(self._driver)
         self.redrives = Redrives(self._driver)
         self.dead_letters = DeadLetters(self._driver)
+        self.pipes = Pipes(self._driver)
 
     def __enter__(self) -> Self:
         """Return the client."""
