@@ -73,8 +73,10 @@ class SqsSource:
             while found and len(self._ready) < max_events and _size(self._ready) < max_bytes:
                 found = await self._receive_more(max_events - len(self._ready))
         taken: list[Event] = []
-        while self._ready and len(taken) < max_events and _size(taken) < max_bytes:
+        size = 0
+        while self._ready and len(taken) < max_events and size < max_bytes:
             taken.append(self._ready.popleft())
+            size += len(taken[-1].data)
         return taken
 
     async def acknowledge(self, events: Sequence[Event]) -> None:
