@@ -312,8 +312,15 @@ def _success(status: int, answer: ResponseSpec, recorded: Sequence[Example]) -> 
             for each in recorded
             if each.status == status and each.answer is not UNSET
         }
-        response["content"] = {answer.media_type: _content(answer.shape, examples)}
-        response["content"] |= {name: _content(shape, {}) for name, shape in answer.also.items()}
+        texts = {}
+        if RAW_TEXT in answer.also.values() and answer.shape is not RAW_TEXT:
+            texts = {name: each for name, each in examples.items() if type(each["value"]) is str}
+        others = {name: each for name, each in examples.items() if name not in texts}
+        response["content"] = {answer.media_type: _content(answer.shape, others)}
+        response["content"] |= {
+            name: _content(shape, texts if shape is RAW_TEXT else {})
+            for name, shape in answer.also.items()
+        }
     if answer.links:
         response["links"] = {
             name: {

@@ -205,6 +205,10 @@ AGAIN: Final[dict[Action, tuple[str, str, dict[str, Any] | None]]] = {
     Action.VERSION_ADDED: ("POST", "{script}/versions", {"source": f"{SOURCE} // more"}),
     Action.ALIAS_MOVED: ("PUT", "{script}/aliases/prod", {"version": 1}),
     Action.ALIAS_REMOVED: ("DELETE", "{script}/aliases/prod", None),
+    Action.SCHEMA_CREATED: ("PUT", "{schema}-new", {"schema": {}}),
+    Action.SCHEMA_DESCRIBED: ("PATCH", "{schema}", {"compatibility": "full"}),
+    Action.SCHEMA_ARCHIVED: ("DELETE", "{schema}", None),
+    Action.SCHEMA_RESTORED: ("PATCH", "{schema}", {"archived": False}),
     Action.TENANT_CHANGED: ("PATCH", "{tenant}", {"weight": 7, "caps": {"max_queued": 9}}),
     Action.TENANT_SUSPENDED: ("PATCH", "{tenant}", {"suspended": True}),
     Action.TENANT_RESUMED: ("PATCH", "{tenant}", {"suspended": False}),
@@ -239,6 +243,7 @@ ANEW: Final = {
 }
 FIRST: Final = {
     Action.SCRIPT_RESTORED: Action.SCRIPT_ARCHIVED,
+    Action.SCHEMA_RESTORED: Action.SCHEMA_ARCHIVED,
     Action.ALIAS_REMOVED: Action.ALIAS_MOVED,
     Action.TENANT_RESUMED: Action.TENANT_SUSPENDED,
     Action.EXECUTION_ERASED: Action.EXECUTION_CANCELLED,
@@ -256,8 +261,10 @@ def test_a_repeated_change_is_not_logged(keyed: SystemWithKeys, action: Action) 
     made = keyed.key(tenant)
     script = keyed.post("/scripts", made.key, json={"name": name, "source": SOURCE}).json()
     ran = keyed.post(f"/scripts/{name}/executions", made.key, content=b"1")
+    keyed.request("PUT", f"/schemas/{name}", made.key, json={"schema": {}})
     places = {
         "script": f"/scripts/{script['id']}",
+        "schema": f"/schemas/{name}",
         "tenant": f"/tenants/{tenant}",
         "key": f"/keys/{keyed.key(tenant).id}",
         "execution": ran.headers["Location"],

@@ -25,6 +25,7 @@ def test_a_program_gets_an_index_of_existing_urls(keyed: SystemWithKeys, accept:
         "docs",
         "openapi",
         "scripts",
+        "schemas",
         "executions",
         "batches",
         "datasets",

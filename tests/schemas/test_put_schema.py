@@ -211,6 +211,26 @@ def test_an_archived_schema_keeps_working_and_takes_nothing_new(system: System, 
     assert restored["archived_at"] is None
 
 
+def test_changes_are_logged_once(system: System, name: str) -> None:
+    schema = put(system, name, {}).json()["id"]
+    for number in (1, 1, 2):
+        put(system, name, {"const": number}, compatibility="none").raise_for_status()
+    alias = f"/schemas/{name}/aliases/prod"
+    for _ in range(2):
+        system.client.put(alias, json={"version": 2}).raise_for_status()
+    system.client.delete(alias).raise_for_status()
+
+    entries = system.client.get("/audit", params={"limit": 6}).json()["items"]
+    found = [(each["action"], each["target"].partition(schema)[2]) for each in entries]
+    assert found[:5] == [
+        ("alias.removed", "/aliases/prod"),
+        ("alias.moved", "/aliases/prod"),
+        ("version.added", "/versions/3"),
+        ("version.added", "/versions/2"),
+        ("schema.created", ""),
+    ]
+
+
 def test_preconditions_only_create_or_only_change(system: System, name: str) -> None:
     address, body = f"/schemas/{name}", json.dumps({"schema": {}})
     headers = {**_JSON, "If-Match": "*"}
