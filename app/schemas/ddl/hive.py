@@ -39,7 +39,7 @@ class _Writer:
     def __init__(self, options: Options) -> None:
         self._options = options
         # Of columns and members: the SerDe maps names wherever they are.
-        self._mappings: dict[str, str] = {}
+        self._originals: dict[str, str] = {}
 
     def columns(self, fields: Sequence[Field]) -> list[str]:
         partitions = {partition.name for partition in self._options.partitions}
@@ -59,7 +59,8 @@ class _Writer:
             return
         properties = [
             f"{literal(f'mapping.{name}')} = {literal(original)}"
-            for name, original in self._mappings.items()
+            for name, original in self._originals.items()
+            if name != original
         ]
         if properties:
             listed = ", ".join(["'case.insensitive' = 'FALSE'", *properties])
@@ -86,8 +87,8 @@ class _Writer:
                 message = "a column's name is made of letters, digits and underscores"
                 raise NoType(field.pointer, f"{message}; with format=json it can be another")
             name = _NOT_PLAIN.sub("_", name)
-        if name != field.name and self._options.format is Format.JSON:
-            known = self._mappings.setdefault(name, field.name)
+        if self._options.format is Format.JSON:
+            known = self._originals.setdefault(name, field.name)
             if known != field.name:
                 raise NoType(field.pointer, f"{field.name!r} and {known!r} are both {name}")
         return name
