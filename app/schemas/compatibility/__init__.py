@@ -1,4 +1,4 @@
-"""Compatibility of two versions of a schema: what the one accepts, does the other accept it?"""
+"""Compare versions of a schema: whether the one accepts what the other accepts."""
 
 from app.schemas.compatibility.comparison import compare
 from app.schemas.compatibility.verdicts import Direction, Reason, Verdict

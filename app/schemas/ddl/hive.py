@@ -39,7 +39,7 @@ class _Writer:
     def __init__(self, options: Options) -> None:
         self._options = options
         # Of columns and members: the SerDe maps names wherever they are.
-        self._mappings: dict[str, tuple[str, str]] = {}
+        self._originals: dict[str, str] = {}
 
     def columns(self, fields: Sequence[Field]) -> list[str]:
         partitions = {partition.name for partition in self._options.partitions}
@@ -57,12 +57,16 @@ class _Writer:
         if self._options.format is Format.PARQUET:
             yield "STORED AS PARQUET"
             return
-        yield f"ROW FORMAT SERDE '{_JSON_SERDE}'"
-        if self._mappings:
-            properties = ["'case.insensitive' = 'FALSE'"]
-            for name, (original, _) in self._mappings.items():
-                properties.append(f"{literal(f'mapping.{name}')} = {literal(original)}")
-            yield f"WITH SERDEPROPERTIES ({', '.join(properties)})"
+        properties = [
+            f"{literal(f'mapping.{name}')} = {literal(original)}"
+            for name, original in self._originals.items()
+            if name != original
+        ]
+        if properties:
+            listed = ", ".join(["'case.insensitive' = 'FALSE'", *properties])
+            yield f"ROW FORMAT SERDE '{_JSON_SERDE}'\nWITH SERDEPROPERTIES ({listed})"
+        else:
+            yield f"ROW FORMAT SERDE '{_JSON_SERDE}'"
         # What the SerDe reads and writes are lines of text.
         yield "STORED AS TEXTFILE"
 
@@ -83,10 +87,10 @@ class _Writer:
                 message = "a column's name is made of letters, digits and underscores"
                 raise NoType(field.pointer, f"{message}; with format=json it can be another")
             name = _NOT_PLAIN.sub("_", name)
-        if name != field.name and self._options.format is Format.JSON:
-            known = self._mappings.setdefault(name, (field.name, field.pointer))
-            if known[0] != field.name:
-                raise NoType(field.pointer, f"{field.name!r} and {known[0]!r} are both {name}")
+        if self._options.format is Format.JSON:
+            known = self._originals.setdefault(name, field.name)
+            if known != field.name:
+                raise NoType(field.pointer, f"{field.name!r} and {known!r} are both {name}")
         return name
 
     def _type(self, of: Type) -> str:

@@ -1,4 +1,4 @@
-"""What a caller chooses about a table: dialect, format, name, location and partition."""
+"""Check what a caller chooses of a table: dialect, format, name, location and partition."""
 
 import re
 from collections.abc import Iterable, Sequence

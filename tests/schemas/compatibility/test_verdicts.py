@@ -48,6 +48,10 @@ def _one_of(**kinds: str) -> dict[str, Any]:
     return {"oneOf": alternatives}
 
 
+def _inner(*names: str) -> dict[str, Any]:
+    return {"type": "object", "properties": {name: {} for name in names}}
+
+
 # Old, new, strict, backward, forward, and the first pointer of a reason.
 _CASES: Final[dict[str, tuple[Any, Any, bool, bool | None, bool | None, str]]] = {
     "a field is added": (_EVENT, _MORE, True, True, False, ""),
@@ -125,6 +129,31 @@ _CASES: Final[dict[str, tuple[Any, Any, bool, bool | None, bool | None, str]]] =
         True,
         True,
         True,
+        "",
+    ),
+    "conditions describe nothing": (
+        {"if": {"properties": {"in": _inner("a")}}, "then": True, "else": False},
+        {"properties": {"in": {**_inner("a"), "additionalProperties": False}}},
+        True,
+        False,
+        True,
+        "",
+    ),
+    "what several alternatives register": (
+        {"anyOf": [{"properties": {"in": _inner("x")}}, {"properties": {"in": _inner("y")}}]},
+        {
+            "properties": {
+                "in": {
+                    "anyOf": [
+                        {**_inner("x"), "additionalProperties": False},
+                        {**_inner("y"), "additionalProperties": False},
+                    ]
+                }
+            }
+        },
+        True,
+        None,
+        None,
         "",
     ),
     "a vocabulary of its own": ({"type": "string"}, {"$schema": _OTHER}, True, None, None, ""),

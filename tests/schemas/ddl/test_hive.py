@@ -116,9 +116,9 @@ def test_the_serde_of_json_maps_names_that_hive_cannot_have() -> None:
         (fields(URL={"type": "string"}, Url={"type": "string"}), {}, "/properties/Url"),
         (fields(**{"a.b": {"type": "string"}}), {}, "/properties/a.b"),
         (
-            fields(Id={"type": "string"}, x=fields(iD={"type": "string"})),
+            fields(Id={"type": "string"}, x=fields(id={"type": "string"})),
             {"format": "json"},
-            "/properties/x/properties/iD",
+            "/properties/x/properties/id",
         ),
     ],
 )

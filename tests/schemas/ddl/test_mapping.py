@@ -1,4 +1,4 @@
-"""What has no type in a table is refused with its place, and alternatives become one type."""
+"""Parts of schemas without a type are refused with their place; alternatives become one."""
 
 from typing import Any, Final
 
