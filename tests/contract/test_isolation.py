@@ -67,6 +67,9 @@ WITHOUT_ID: Final = {
     "listDisabledUrls",
     "headListDisabledUrls",
     "createReplays",
+    "createRedrive",
+    "listRedrives",
+    "headListRedrives",
     "createRun",
     "listRuns",
     "headListRuns",
@@ -80,7 +83,13 @@ WITHOUT_ID: Final = {
     "headDownloadDeadLetters",
     "eraseDeadLetters",
 }
+# A letter, and a re-drive with the same id.
 _INSERT_LETTER: Final = """
+WITH redrive AS (
+    INSERT INTO redrives (id, tenant_id, kind, filter, pipe_id, matched, status, finished_at)
+    SELECT $1, id, 'pipe', '{"pipe":"hidden"}', $1, 0, 'finished', now()
+    FROM tenants WHERE name = $2
+)
 INSERT INTO dead_letters
        (id, tenant_id, pipe_id, event_id, kind, error, event, sha256, size_bytes, has_line_feed)
 SELECT $1, id, $1, '1', 'timeout', '{"kind":"timeout"}', 'secret', sha256('secret'), 6, false
@@ -165,6 +174,7 @@ def _filled(path: str, **ids: str) -> str:
                 "upload",
                 "run",
                 "letter",
+                "redrive",
                 "callback",
                 "disabled",
             ),
@@ -214,6 +224,7 @@ def test_a_foreign_id_is_answered_like_an_unknown_one(
         batch=owned.batch,
         run=owned.run,
         letter=owned.letter,
+        redrive=owned.letter,
     )
     unknown = _filled(path)
 

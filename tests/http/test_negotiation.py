@@ -27,6 +27,7 @@ FILLED = {
     "batch": "1",
     "comparison": "1",
     "run": "1",
+    "redrive": "1",
 }
 
 
