@@ -4,7 +4,7 @@
 ARG PYTHON_IMAGE=python:3.13-slim
 
 FROM ${PYTHON_IMAGE} AS build
-# Or requirements-otel.lock or requirements-dask.lock, which hold that one and what these need.
+# Or requirements-otel.lock, requirements-dask.lock or requirements-sqs.lock, which add to that one.
 ARG REQUIREMENTS=requirements-server.lock
 WORKDIR /opt/crivo
 COPY ${REQUIREMENTS} ./

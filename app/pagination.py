@@ -22,6 +22,8 @@ MAX_PAGE: Final = 200
 FIRST: Final = UUID(int=2**128 - 1)
 
 _DIGEST_BYTES: Final = 6
+# PostgreSQL's integer.
+_MAX_NUMBER: Final = 2**31 - 1
 
 # The first 48 bits of a UUIDv7 are ms since 1970.
 _LAST_ID_MS: Final = 2**48 - 1
@@ -91,6 +93,17 @@ class Paginator:
         """Return a page of up to `limit + 1` rows; the extra row means that more follow."""
         has_more = len(rows) > limit
         cursor = self.cursor(ids[limit - 1].bytes) if has_more else None
+        return Page(items=rows[:limit], next_cursor=cursor)
+
+    def below_number(self, cursor: str | None) -> int:
+        """Return the number below which a page starts, newest first. Raises InvalidRequest."""
+        if cursor is None:
+            return _MAX_NUMBER
+        return min(int.from_bytes(self.position(cursor), "big"), _MAX_NUMBER)
+
+    def page_by_number(self, rows: Sequence[T], numbers: Sequence[int], *, limit: int) -> Page[T]:
+        """Return a page of up to `limit + 1` rows; the extra row means that more follow."""
+        cursor = self.cursor(numbers[limit - 1].to_bytes(4, "big")) if len(rows) > limit else None
         return Page(items=rows[:limit], next_cursor=cursor)
 
     def after(self, cursor: str | None) -> str:

@@ -3,8 +3,12 @@
 import re
 from datetime import datetime
 from typing import Annotated, Final
+from uuid import UUID
 
 from msgspec import Meta, Struct
+
+from app.errors import InvalidRequest, Problem, clipped
+from app.wording import expected
 
 LATEST: Final = "latest"
 
@@ -32,11 +36,55 @@ class Alias(Struct, frozen=True, kw_only=True):
         return f'"{self.version}-{int(self.updated_at.timestamp() * 1_000_000)}"'
 
 
-def selector_in(text: str) -> int | str | None:
-    """Return the version's number, the alias or `latest` that a text is; None for any other."""
-    if _VERSION.fullmatch(text):
-        return int(text)
-    return text if _ALIAS.fullmatch(text) else None
+class Parser(Struct, frozen=True):
+    """Parses references to the resources of one kind, such as `script`, and to their versions."""
+
+    noun: str
+    not_found: type[Problem]
+    version_not_found: type[Problem]
+    # What lists the resources, and what shows a version, given a name and a selector.
+    listed: str
+    shown: str
+
+    def reference(self, text: str) -> tuple[UUID | str, int | str]:
+        """Parse a reference to its subject and selector. Raises a 404 for any other text."""
+        name, at, selector = text.partition("@")
+        subject = self.subject(name)
+        return subject, self.selector(selector) if at else LATEST
+
+    def selector(self, text: str) -> int | str:
+        """Parse a version's number, an alias or `latest`. Raises `version_not_found`."""
+        if _VERSION.fullmatch(text):
+            return int(text)
+        if _ALIAS.fullmatch(text):
+            return text
+        raise self.version_not_found(
+            f"{clipped(text)!r} is neither a version's number nor an alias"
+        )
+
+    def subject(self, text: str) -> UUID | str:
+        """Parse an id or a name. Raises `not_found` for any other text."""
+        if is_uuid(text):
+            return UUID(text)
+        if is_name(text):
+            return text
+        name, at, selector = text.partition("@")
+        if at and (is_uuid(name) or is_name(name)):
+            shown = self.shown.format(name, clipped(selector))
+            raise self.not_found(
+                f"{clipped(text)!r} names a version, and this route takes a {self.noun}, {name!r}; "
+                f"{shown} returns the version"
+            )
+        raise self.not_found(
+            f"{clipped(text)!r} is neither a {self.noun}'s id nor a name; {self.listed} lists them"
+        )
+
+    def new(self, text: str) -> UUID | str:
+        """Parse an id, or a name for a new one. Raises InvalidRequest."""
+        if not is_uuid(text) and not is_name(text):
+            message = f"{clipped(text)!r} cannot name a {self.noun}: {expected(Name)}"
+            raise InvalidRequest(message, errors=[{"pointer": f"/{self.noun}", "message": message}])
+        return self.subject(text)
 
 
 def is_name(text: str) -> bool:

@@ -13,7 +13,12 @@ from typing import Final
 LOCKS: Final = {
     "requirements.lock": (),
     "requirements-dask.lock": (),
-    "requirements-dev.lock": ("requirements.lock", "requirements-dask.lock"),
+    "requirements-sqs.lock": (),
+    "requirements-dev.lock": (
+        "requirements.lock",
+        "requirements-dask.lock",
+        "requirements-sqs.lock",
+    ),
 }
 
 

@@ -13,7 +13,8 @@ from app.limits import MIB
 from app.references import Name
 
 # Of a stream or a group: what no other side could take for something else.
-Address = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.:-]{0,127}$(?!\n)")]
+ADDRESS_PATTERN: Final = r"^[A-Za-z0-9_][A-Za-z0-9_.:-]{0,127}$(?!\n)"
+Address = Annotated[str, Meta(pattern=ADDRESS_PATTERN)]
 # The field of an entry that holds the event.
 Field = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.:-]{0,63}$(?!\n)")]
 # As SQS has it: up to 80 characters, the suffix of a FIFO queue included.
@@ -88,7 +89,7 @@ AnySource = HttpSource | RedisStreamSource | SqsSource | DatasetSource
 AnySink = RedisStreamSink | SqsSink | DatasetSink | HttpSink
 
 
-class From(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+class PipeFrom(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """Where events come from: exactly one member."""
 
     http: HttpSource | UnsetType = UNSET
@@ -103,7 +104,7 @@ class From(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_d
         return source
 
 
-class To(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+class PipeTo(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """Where events go: exactly one member."""
 
     redis_stream: RedisStreamSink | UnsetType = UNSET
@@ -129,7 +130,7 @@ class ChosenSchema(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     alias: Annotated[str, Meta(pattern=r"^[a-z][a-z0-9._-]{0,62}$(?!\n)")] | None = None
 
 
-class Batch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class PipeBatch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How many events are forwarded together at most, and how long the first waits for others."""
 
     events: Annotated[int, Meta(ge=1, le=MAX_BATCH_EVENTS)] | None = None
@@ -142,11 +143,11 @@ class PutPipe(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     Without a schema any JSON is valid; without a schema and a script events are forwarded unread.
     """
 
-    source: From = field(name="from")
+    source: PipeFrom = field(name="from")
     schema: Reference | ChosenSchema | None = None
     script: Reference | None = None
-    sink: To = field(name="to")
-    batch: Batch = Batch()
+    sink: PipeTo = field(name="to")
+    batch: PipeBatch = PipeBatch()
 
 
 class LoadedPipe(Struct, frozen=True, kw_only=True):
@@ -181,7 +182,7 @@ class PipeState(StrEnum):
     TROUBLED = "troubled"
 
 
-class Counts(Struct, frozen=True, kw_only=True):
+class EventCounts(Struct, frozen=True, kw_only=True):
     """Events since the pipe was made: read, forwarded, and kept as dead letters."""
 
     received: int = field(name="in")
@@ -189,7 +190,7 @@ class Counts(Struct, frozen=True, kw_only=True):
     refused: int
 
 
-class Rates(Struct, frozen=True, kw_only=True):
+class EventRates(Struct, frozen=True, kw_only=True):
     """Events a second over the last minute."""
 
     received: float = field(name="in")
@@ -210,17 +211,17 @@ class Pipe(Struct, frozen=True, kw_only=True):
     id: UUID
     name: str
     revision: int
-    source: From = field(name="from")
+    source: PipeFrom = field(name="from")
     schema: str | ChosenSchema | None
     script: str | None
-    sink: To = field(name="to")
-    batch: Batch
+    sink: PipeTo = field(name="to")
+    batch: PipeBatch
     state: PipeState
     trouble: str | None
     trouble_since: datetime | None
     lag: PipeLag
-    counts: Counts
-    rates: Rates
+    counts: EventCounts
+    rates: EventRates
     dead_letters: int
     last_event_at: datetime | None
     created_at: datetime
@@ -235,7 +236,7 @@ class AcceptedEvents(Struct, frozen=True, kw_only=True):
     last: str
 
 
-def _only_member(spec: From | To, pointer: str) -> Any:  # noqa: ANN401 - of any kind of connector
+def _only_member(spec: PipeFrom | PipeTo, pointer: str) -> Any:  # noqa: ANN401 - of any kind of connector
     names = spec.__struct_fields__
     members = [each for name in names if (each := getattr(spec, name)) is not UNSET]
     if len(members) != 1:

@@ -7,14 +7,13 @@ from time import monotonic
 from typing import Final
 from uuid import UUID
 
-import asyncpg
 from msgspec import Struct
 
-from app.db import Connection
+from app.db import Connection, from_row
 from app.pipes.model import ChosenSchema, LoadedPipe, PutPipe
 from app.pipes.problems import ScriptForBytes
 from app.resources import Resources
-from app.sandbox.outcomes import Context, Io, Limits
+from app.sandbox.outcomes import Context, Io, Limits, ScriptKind
 from app.sandbox.schema_checks import Checks, Choice
 from app.schema_bundles import Version
 from app.schemas import resolution_store as schemas
@@ -82,9 +81,10 @@ async def resolve_plan(
         script = script or await _script(conn, tenant, pipe.definition)
         planned, own_input, own_output = None, None, None
         if script is not None:
-            row = await _version(conn, tenant, script)
-            planned = _planned(row, script, pipe, resources.settings)
-            own_input, own_output = _schema_in(row, "input"), _schema_in(row, "output")
+            stored = await _version(conn, tenant, script)
+            planned = _planned(stored, script, pipe, resources.settings)
+            own_input = _own(stored.input_schema_id, stored.input_schema_version)
+            own_output = _own(stored.output_schema_id, stored.output_schema_version)
         wanted = {(each.schema_id, each.version): each.uri for each in named}
         for own in (own_input, own_output):
             if own is not None and own not in wanted:
@@ -139,13 +139,29 @@ async def _script(conn: Connection, tenant: UUID, definition: PutPipe) -> Resolv
         return None
     ref = parse_ref(definition.script)
     version = await scripts.resolve(conn, tenant, ref)
-    row = await _version(conn, tenant, version)
-    if version.io is not Io.JSON or not {"map", "process"} & set(row["kinds"]):
+    stored = await _version(conn, tenant, version)
+    if version.io is not Io.JSON or not {ScriptKind.MAP, ScriptKind.PROCESS} & {*stored.kinds}:
         raise ScriptForBytes(
             f"version {version.version} of {definition.script!r} has neither `map` nor `process` "
             "over JSON, one of which a pipe calls with each event"
         )
     return version
+
+
+class StoredVersion(Struct, frozen=True, kw_only=True):
+    """A version of a script as it is stored, with the schemas of its own."""
+
+    name: str
+    source: bytes
+    kinds: tuple[ScriptKind, ...]
+    wall_ms: int | None
+    max_cpu_ms: int | None
+    memory_bytes: int | None
+    max_output_bytes: int | None
+    input_schema_id: UUID | None
+    input_schema_version: int | None
+    output_schema_id: UUID | None
+    output_schema_version: int | None
 
 
 SELECT_VERSION = """
@@ -157,37 +173,36 @@ WHERE v.tenant_id = $1 AND v.script_id = $2 AND v.version = $3
 """
 
 
-async def _version(conn: Connection, tenant: UUID, version: ResolvedVersion) -> asyncpg.Record:
+async def _version(conn: Connection, tenant: UUID, version: ResolvedVersion) -> StoredVersion:
     row = await conn.fetchrow(SELECT_VERSION, tenant, version.script_id, version.version)
     assert row is not None  # noqa: S101 - versions are never deleted
-    return row
+    return from_row(StoredVersion, row)
 
 
 def _planned(
-    row: asyncpg.Record, version: ResolvedVersion, pipe: LoadedPipe, settings: Settings
+    stored: StoredVersion, version: ResolvedVersion, pipe: LoadedPipe, settings: Settings
 ) -> PlannedScript:
-    wall_ms = min(row["wall_ms"] or settings.default_wall_ms, settings.max_wall_ms)
-    cpu_ms = min(row["max_cpu_ms"] or wall_ms, settings.max_cpu_ms)
-    memory_bytes = row["memory_bytes"] or settings.default_memory_bytes
-    output_bytes = row["max_output_bytes"] or settings.max_output_bytes
+    wall_ms = min(stored.wall_ms or settings.default_wall_ms, settings.max_wall_ms)
+    cpu_ms = min(stored.max_cpu_ms or wall_ms, settings.max_cpu_ms)
+    memory_bytes = stored.memory_bytes or settings.default_memory_bytes
+    output_bytes = stored.max_output_bytes or settings.max_output_bytes
     return PlannedScript(
         id=version.script_id,
         version=version.version,
-        source=row["source"],
-        has_map="map" in row["kinds"],
+        source=stored.source,
+        has_map=ScriptKind.MAP in stored.kinds,
         limits=Limits(
             wall_ms=wall_ms,
             cpu_ms=cpu_ms if cpu_ms < wall_ms else None,
             memory_bytes=min(memory_bytes, settings.max_memory_bytes),
             output_bytes=min(output_bytes, settings.max_output_bytes),
         ),
-        context=Context(script=row["name"], version=version.version, labels={"pipe": pipe.name}),
+        context=Context(script=stored.name, version=version.version, labels={"pipe": pipe.name}),
     )
 
 
-def _schema_in(row: asyncpg.Record, side: str) -> Version | None:
-    schema_id = row[f"{side}_schema_id"]
-    return None if schema_id is None else (schema_id, row[f"{side}_schema_version"])
+def _own(schema_id: UUID | None, version: int | None) -> Version | None:
+    return None if schema_id is None or version is None else (schema_id, version)
 
 
 def _uris_by_values(chosen: ChosenSchema, named: Sequence[ResolvedSchema]) -> dict[str, str]:

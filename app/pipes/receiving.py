@@ -70,7 +70,9 @@ async def require_inbox(
         if not pipe.takes_events:
             raise _takes_none(name)
         use = await inbox_store.select_inbox_use(conn, caller.tenant)
-    _require_space(resources, use, events=1, size_bytes=announced_bytes)
+    # A larger body is refused as such.
+    size_bytes = min(announced_bytes, MAX_EVENTS_BYTES)
+    _require_space(resources, use, events=1, size_bytes=size_bytes)
 
 
 async def accept(

@@ -10,7 +10,7 @@ from app.errors import InvalidRequest
 from app.http.bodies import BodyTooLarge
 from app.http.conditions import DESCRIBED_ANY
 from app.http.content_digest import DigestMismatch
-from app.http.openapi import ResponseSpec, documented
+from app.http.openapi import ANY_JSON, RAW_TEXT, ResponseSpec, documented
 from app.http.openapi_parameters import load_examples
 from app.http.quota_problems import quota_problem
 from app.http.undeclared import not_evaluated
@@ -128,20 +128,20 @@ DELETE_PIPE: Final = documented(
 
 PAUSE_PIPE: Final = documented(
     responses={200: ResponseSpec(description="The pipe, which is paused", shape=Pipe)},
-    problems=(_NO_PIPE, _NO_DATABASE),
+    problems=(not_evaluated("If-Match"), _NO_PIPE, _NO_DATABASE),
     parameters=_PARAMETERS,
     examples=_EXAMPLES,
 )
 
 RESUME_PIPE: Final = documented(
     responses={200: ResponseSpec(description="The pipe, which runs", shape=Pipe)},
-    problems=(_NO_PIPE, _NO_DATABASE),
+    problems=(not_evaluated("If-Match"), _NO_PIPE, _NO_DATABASE),
     parameters=_PARAMETERS,
     examples=_EXAMPLES,
 )
 
 SEND_EVENTS: Final = documented(
-    request_bodies={"application/json": bytes, NDJSON: bytes},
+    request_bodies={"application/json": ANY_JSON, NDJSON: RAW_TEXT},
     headers={
         EVENT_ID: "the id of a single event, of up to 200 visible ASCII characters; an event that "
         "has the id of an earlier one of the pipe is taken for the same"

@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Struct
 
 from app.db import Connection, from_row
-from app.pipes.model import Counts, LoadedPipe, Pipe, PipeLag, PipeState, PutPipe, Rates
+from app.pipes.model import EventCounts, EventRates, LoadedPipe, Pipe, PipeLag, PipeState, PutPipe
 
 # Activity is kept in slots of ten seconds.
 _RATE_SECONDS = 60
@@ -247,12 +247,12 @@ def _pipe(row: asyncpg.Record) -> Pipe:
             if row["oldest_seconds"] is None
             else max(0.0, row["oldest_seconds"]),
         ),
-        counts=Counts(
+        counts=EventCounts(
             received=row["events_in"],
             forwarded=row["events_forwarded"],
             refused=row["events_refused"],
         ),
-        rates=Rates(
+        rates=EventRates(
             received=round(float(row["recent_in"]) / _RATE_SECONDS, 3),
             forwarded=round(float(row["recent_forwarded"]) / _RATE_SECONDS, 3),
             refused=round(float(row["recent_refused"]) / _RATE_SECONDS, 3),

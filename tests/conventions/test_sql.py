@@ -44,6 +44,7 @@ _ACROSS_TENANTS: Final = {
     "app.executions.retention.DELETE_EXECUTIONS": "executions expire by age, across tenants",
     "app.executions.retention.SELECT_REFERENCED_KEYS": "a blob that any row references is needed",
     "app.executions.dispatch.completion_report": "the ids of executions that have just ended",
+    "app.dead_letters.retention.DELETE_LETTERS": "letters expire by age, across tenants",
     "app.datasets.merge_store.CLAIM_DATASET": "a worker merges indexes of any tenant's dataset",
     "app.datasets.retention.LOCK_EXPIRED_UPLOADS": "uploads expire by age, across tenants",
     "app.datasets.retention.DELETE_UPLOADS": "uploads expire by age, across tenants",

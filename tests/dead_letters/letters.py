@@ -15,6 +15,13 @@ INSERT_PIPE = """
 INSERT INTO pipes (id, tenant_id, name, definition, paused_at)
 VALUES ($1, $2, $3, '{"from": {"http": {}}, "to": {"dataset": {"dataset": "x"}}}', now())
 """
+# Of a tenant by its name.
+INSERT_LETTER = """
+INSERT INTO dead_letters
+       (id, tenant_id, pipe_id, event_id, kind, error, event, sha256, size_bytes, has_line_feed)
+SELECT $1, id, $1, '1', 'timeout', '{"kind":"timeout"}', 'secret', sha256('secret'), 6, false
+FROM tenants WHERE name = $2
+"""
 COUNTED = """
 SELECT coalesce(sum(stored_bytes), 0)::bigint FROM tenant_usage WHERE tenant_id = $1
 """

@@ -2,11 +2,13 @@
 
 import base64
 import json
+from contextlib import ExitStack
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
+from app.settings import Settings
 from tests.dead_letters.letters import letter
 from tests.dead_letters.over_http import insert_letters
 from tests.support.system import System
@@ -112,6 +114,24 @@ def test_a_download_has_each_event_as_a_line_or_none(
     refused = _get(system, "/dead-letters/download", 409, pipe=kept[0])
     assert refused["type"] == "urn:crivo:problem:event-with-line-feed"
     assert refused["letter"] == kept[1][1]
+
+
+def test_slow_downloads_hold_no_connection_of_the_database(system: System) -> None:
+    # More than the pool has, each with more than sockets buffer.
+    large = [b'"%s%d"' % (b"x" * 900_000, number) for number in range(12)]
+    pipe, _ = insert_letters(system, [letter(number, event) for number, event in enumerate(large)])
+    size = sum(len(event) + 1 for event in large)
+
+    with ExitStack() as stack:
+        downloads = [
+            stack.enter_context(
+                system.client.stream("GET", "/dead-letters/download", params={"pipe": pipe})
+            )
+            for _ in range(Settings().db_pool_size + 2)
+        ]
+        assert {each.status_code for each in downloads} == {200}
+        assert len(_get(system, "/dead-letters", pipe=pipe)["items"]) == 12
+        assert [len(each.read()) for each in downloads[:2]] == [size, size]
 
 
 def test_a_full_download_has_every_event(system: System, kept: tuple[str, list[str]]) -> None:

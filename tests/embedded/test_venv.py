@@ -11,6 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 DEV = "requirements-dev.lock"
 DASK = "requirements-dask.lock"
+SQS = "requirements-sqs.lock"
 
 
 @pytest.fixture
@@ -19,7 +20,7 @@ def project(tmp_path: Path) -> Path:
     (folder / "scripts").mkdir(parents=True)
     for name in ("venv", "install_venv.py"):
         shutil.copy(ROOT / "scripts" / name, folder / "scripts" / name)
-    for name in ("requirements.lock", DASK, DEV):
+    for name in ("requirements.lock", DASK, SQS, DEV):
         (folder / name).write_text("# nothing\n")
     return folder
 

@@ -20,6 +20,7 @@ FILLED = {
     "name": "no",
     "key": "1",
     "dataset": "nobody",
+    "pipe": "nobody",
     "upload": "1",
     "path": "a/parts/1",
     "callback": "1",

@@ -1,16 +1,18 @@
 """Pipes, events and what becomes of them, for tests over HTTP."""
 
+import asyncio
 import json
 from typing import Any, Final
 from uuid import uuid4
 
+import asyncpg
 import httpx
 
 from tests.support.system import System, until
 
 NDJSON: Final = {"Content-Type": "application/x-ndjson"}
 JSON: Final = {"Content-Type": "application/json"}
-ORDER: Final = {
+ORDER: Final[dict[str, Any]] = {
     "type": "object",
     "properties": {"n": {"type": "integer"}, "text": {"type": "string"}},
     "required": ["n"],
@@ -37,7 +39,7 @@ def put_script(system: System, source: str, **more: object) -> str:
     return name
 
 
-def put_pipe(system: System, name: str | None = None, **definition: object) -> str:
+def put_pipe(system: System, name: str | None = None, **definition: Any) -> str:  # noqa: ANN401 - JSON
     name = name or f"pipe-{uuid4()}"
     wanted = {"from": {"http": {}}, "batch": {"wait_ms": 0}, **definition}
     answer = system.client.put(f"/pipes/{name}", json=wanted)
@@ -82,6 +84,19 @@ def letters_of(system: System, pipe: str) -> list[dict[str, Any]]:
     assert answer.is_success, answer.text
     items: list[dict[str, Any]] = answer.json()["items"]
     return items[::-1]
+
+
+def fetch_value(system: System, statement: str) -> object:
+    """Read one value from the system's database."""
+
+    async def fetch() -> object:
+        conn = await asyncpg.connect(system.environ["DATABASE_URL"])
+        try:
+            return await conn.fetchval(statement)
+        finally:
+            await conn.close()
+
+    return asyncio.run(fetch())
 
 
 def event(n: int, **more: object) -> bytes:

@@ -1,5 +1,7 @@
 """Pipes over HTTP into datasets: what is forwarded, what is not, and what is shown of it."""
 
+from typing import Any
+
 import pytest
 
 from tests.pipes.http_pipes import (
@@ -109,7 +111,8 @@ def test_an_event_is_one_whatever_its_bytes(system: System, dataset: str) -> Non
 def test_a_pipe_follows_the_snapshots_of_a_dataset(system: System, dataset: str) -> None:
     source = put_dataset(system)
     system.client.put(f"/datasets/{source}/files/a.jsonl", content=b'{"n":1}\n\n{"n":2}\n')
-    pipe = put_pipe(system, **{"from": {"dataset": {"dataset": source}}, "to": to_dataset(dataset)})
+    definition: dict[str, Any] = {"from": {"dataset": {"dataset": source}}}
+    pipe = put_pipe(system, **definition, to=to_dataset(dataset))
     pipe_when(system, pipe, **{"in": 2})
 
     system.client.put(f"/datasets/{source}/files/b.jsonl", content=b'{"n":3}')

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from typing import Any, Final
 from uuid import uuid4
 
@@ -19,7 +20,7 @@ def name() -> str:
     return f"events-{uuid4()}"
 
 
-def put(system: System, name: str, schema: object, **members: Any) -> httpx.Response:
+def put(system: System, name: str, schema: object, **members: object) -> httpx.Response:
     return system.client.put(f"/schemas/{name}", json={"schema": schema, **members})
 
 
@@ -185,7 +186,7 @@ def test_concurrent_puts_lose_and_double_nothing(system: System, name: str) -> N
     assert {each.status_code for each in answers} <= {200, 201, 409}
     added = [each for each in answers if each.status_code == 201]
     assert [each["version"] for each in versions] == list(range(len(added), 0, -1))
-    for newer, older in zip(versions, versions[1:], strict=False):
+    for newer, older in pairwise(versions):
         assert newer["sha256"] != older["sha256"]
         assert newer["verdict"]["against"] == older["version"]
 
@@ -223,7 +224,7 @@ def test_preconditions_only_create_or_only_change(system: System, name: str) -> 
     assert statuses == [412, 201, 412, 200]
 
 
-def _validate(system: System, name: str, document: object) -> Any:
+def _validate(system: System, name: str, document: object) -> dict[str, Any]:
     answer = system.client.post(f"/schemas/{name}/validate", json=document)
-    answer.raise_for_status()
-    return answer.json()
+    found: dict[str, Any] = answer.raise_for_status().json()
+    return found

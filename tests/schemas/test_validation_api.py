@@ -3,7 +3,9 @@
 import json
 import threading
 from collections.abc import Iterator
+from http.client import HTTPConnection
 from typing import Any, Final
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import httpx
@@ -154,9 +156,6 @@ def test_a_limit_is_a_problem_of_the_document(system: System) -> None:
 
 def _duplex(url: str, body: Iterator[bytes]) -> Iterator[bytes]:
     """Send a body in a thread while its answer is read; httpx sends everything first."""
-    from http.client import HTTPConnection
-    from urllib.parse import urlsplit
-
     parts = urlsplit(url)
     assert parts.hostname is not None
     connection = HTTPConnection(parts.hostname, parts.port, timeout=60)

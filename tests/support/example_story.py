@@ -176,7 +176,7 @@ CROSS JOIN (VALUES
      '"type", "schema_pointer": "/properties/amount/type", "message": "is a string, not a '
      'number"}]}', '{-1}', '{"id": 1, "amount": "12.50"}', 'dead', NULL),
     ('01a221d0-0000-7000-8000-000000000002', '2', 'script_error',
-     '{"kind": "script_error", "message": "no rate for XXX", "name": "RangeError"}', '{}',
+     '{"kind": "script_error", "message": "no rate for EUR", "name": "RangeError"}', '{}',
      E'{\\n  "id": 2,\\n  "amount": 7\\n}', 'moved', '01a221d0-0000-7000-8000-00000000000f'),
     ('01a221d0-0000-7000-8000-000000000003', '3', 'timeout',
      '{"kind": "timeout", "message": "the script ran longer than its limit of 1000 ms", '

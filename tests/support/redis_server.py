@@ -21,6 +21,7 @@ class RedisServer:
 
     def __init__(self, folder: Path) -> None:
         """Start it with its data in a folder."""
+        folder.mkdir(exist_ok=True)
         self.service, self.url = prepare_redis(folder)
         self.start()
 

@@ -16,7 +16,7 @@ from app.resources import Resources
 
 # How often an empty inbox is looked at: first, and after a while without events.
 _FIRST_PAUSE_SECONDS: Final = 0.02
-_LAST_PAUSE_SECONDS: Final = 0.25
+_LAST_PAUSE_SECONDS: Final = 0.5
 # Rows of one look; most have many events each, or are of single ones.
 _MAX_ROWS: Final = 5_000
 
@@ -40,23 +40,24 @@ class InboxSource:
         # Events that are in memory, and the rows that they, or those that were received, are of.
         self._waiting: deque[Event] = deque()
         self._rows: dict[int, int] = {}
+        self._pause_seconds = _FIRST_PAUSE_SECONDS
 
     async def receive(
         self, *, max_events: int, max_bytes: int, wait_seconds: float
     ) -> Sequence[Event]:
         """Return the oldest events that were not returned yet."""
         until = monotonic() + wait_seconds
-        pause = _FIRST_PAUSE_SECONDS
         while True:
             if len(self._waiting) < max_events:
                 await self._fetch(max_events, max_bytes)
             if self._waiting:
+                self._pause_seconds = _FIRST_PAUSE_SECONDS
                 return self._take(max_events, max_bytes)
             left = until - monotonic()
             if left <= 0:
                 return ()
-            await asyncio.sleep(min(pause, left))
-            pause = min(2 * pause, _LAST_PAUSE_SECONDS)
+            await asyncio.sleep(min(self._pause_seconds, left))
+            self._pause_seconds = min(2 * self._pause_seconds, _LAST_PAUSE_SECONDS)
 
     async def acknowledge(self, events: Sequence[Event]) -> None:
         """Forget what is committed."""

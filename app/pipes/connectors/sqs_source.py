@@ -67,7 +67,8 @@ class SqsSource:
     ) -> Sequence[Event]:
         """Return the next events. Raises ConnectorUnavailable."""
         if not self._ready:
-            wait = min(_MAX_WAIT_SECONDS, math.ceil(wait_seconds))
+            # SQS waits for whole seconds.
+            wait = min(_MAX_WAIT_SECONDS, int(wait_seconds))
             found = await self._receive(min(MAX_ENTRIES, max_events), wait)
             while found and len(self._ready) < max_events and _size(self._ready) < max_bytes:
                 found = await self._receive_more(max_events - len(self._ready))

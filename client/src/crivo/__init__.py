@@ -26,6 +26,7 @@ from crivo.errors import (
     Refused,
     RunCancelled,
     RunFailed,
+    SchemaRejected,
     ScriptRejected,
     SendInProgress,
     StillRunning,
@@ -37,21 +38,32 @@ from crivo.errors import (
 )
 from crivo.letter_models import DeadLetter, DeadLetterWithEvent, LetterCount
 from crivo.models import Console, Execution, Queued, Receipt, Result
+from crivo.pipe_models import AcceptedEvents, EventCounts, EventRates, Pipe, PipeLag
 from crivo.record_flows import Key
 from crivo.redrive_models import Redrive, RedrivePlan
 from crivo.retries import Retry
 from crivo.run_models import FailedRecord, QueuedRun, Run, RunError, RunProgress, RunResult
+from crivo.schema_models import (
+    CheckedSchema,
+    PushedSchema,
+    Schema,
+    SchemaVerdict,
+    SchemaVersion,
+    Validated,
+)
 from crivo.script_models import Alias, Finding, Pushed, Script, Version
 from crivo.sync.client import Crivo
 from crivo.version import __version__
 
 __all__ = [
+    "AcceptedEvents",
     "AccessDenied",
     "Alias",
     "AsyncCrivo",
     "BadLine",
     "Batch",
     "BatchResult",
+    "CheckedSchema",
     "Comparison",
     "Conflict",
     "Console",
@@ -61,6 +73,8 @@ __all__ = [
     "Dataset",
     "DeadLetter",
     "DeadLetterWithEvent",
+    "EventCounts",
+    "EventRates",
     "Execution",
     "ExecutionCancelled",
     "ExecutionFailed",
@@ -80,8 +94,11 @@ __all__ = [
     "NotFound",
     "NotPublished",
     "NothingToSend",
+    "Pipe",
+    "PipeLag",
     "Problem",
     "Pushed",
+    "PushedSchema",
     "Queued",
     "QueuedBatch",
     "QueuedRun",
@@ -98,6 +115,10 @@ __all__ = [
     "RunFailed",
     "RunProgress",
     "RunResult",
+    "Schema",
+    "SchemaRejected",
+    "SchemaVerdict",
+    "SchemaVersion",
     "Script",
     "ScriptRejected",
     "SendInProgress",
@@ -109,6 +130,7 @@ __all__ = [
     "Unavailable",
     "UnexpectedResponse",
     "Unreachable",
+    "Validated",
     "Version",
     "__version__",
 ]

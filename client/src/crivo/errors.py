@@ -98,6 +98,9 @@ class Fault(Struct, frozen=True, kw_only=True, omit_defaults=True):
     byte: int | None = None
     code: str | None = None
     excerpt: str | None = None
+    keyword: str | None = None
+    direction: str | None = None
+    kind: str | None = None
 
 
 class Problem(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -159,6 +162,10 @@ class ScriptRejected(InvalidRequest):
             )
             for each in self.problem.errors or []
         ]
+
+
+class SchemaRejected(InvalidRequest):
+    """The schema has errors: `problem.errors` tell each with its place in the schema."""
 
 
 class AccessDenied(Refused):
@@ -286,6 +293,8 @@ def refusal(content: bytes) -> Refused | None:
         return None
     if problem.type == f"{_PROBLEM}invalid-script":
         return ScriptRejected(problem)
+    if problem.type == f"{_PROBLEM}invalid-schema":
+        return SchemaRejected(problem)
     by_default = Unavailable if problem.status >= _FIRST_OF_SERVER else InvalidRequest
     return _BY_STATUS.get(problem.status, by_default)(problem)
 

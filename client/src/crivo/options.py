@@ -35,6 +35,26 @@ class PushOptions(LimitOptions, SchemaOptions, total=False):
     io: str
 
 
+class PushSchemaOptions(TypedDict, total=False):
+    """Options of a new version of a schema.
+
+    A schema is strict unless it is said otherwise. `compatibility` is what later versions must be:
+    `none`, `backward`, `forward` or `full`; it and the description stay as they are if omitted.
+    """
+
+    strict: bool
+    note: str
+    description: str
+    compatibility: str
+
+
+class CheckSchemaOptions(TypedDict, total=False):
+    """Options of the check of a schema; `against` refers to a version to compare it with."""
+
+    strict: bool
+    against: str
+
+
 class SubmitOptions(LimitOptions, total=False):
     """Options of a submission. `params` is any JSON value: the script's second argument.
 

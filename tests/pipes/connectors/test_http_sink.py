@@ -13,7 +13,7 @@ from app.callbacks.service import signing_secrets
 from app.db import Pool
 from app.pipes.connectors.http_sink import HttpSink, open_http_sink
 from app.pipes.connectors.model import ConnectorUnavailable, Outgoing
-from app.pipes.model import From, HttpSink as Sink, HttpSource, LoadedPipe, PutPipe, To
+from app.pipes.model import HttpSink as Sink, HttpSource, LoadedPipe, PipeFrom, PipeTo, PutPipe
 from app.settings import Settings
 from app.tenants.model import DEFAULT_TENANT
 from tests.support.receivers import Receiver, open_receiver
@@ -43,7 +43,7 @@ async def _sink(
         tenant="default",
         name="events",
         revision=1,
-        definition=PutPipe(source=From(http=HttpSource()), sink=To(http=sink)),
+        definition=PutPipe(source=PipeFrom(http=HttpSource()), sink=PipeTo(http=sink)),
     )
     settings = replace(settings, pipe_http=True, pipe_private_networks="127.0.0.1")
     async with open_http_sink(settings, pool, pipe, sink) as opened:

@@ -6,6 +6,8 @@ from typing import Any
 import msgspec
 import pytest
 import uuid_utils.compat as uuid
+from hypothesis import given, settings as settings_of_hypothesis
+from hypothesis.strategies import from_regex
 
 from app.db import Connection, Pool
 from app.errors import InvalidRequest
@@ -16,9 +18,11 @@ from app.pipes.connectors.permissions import (
     require_permitted,
     require_usable_connectors,
 )
-from app.pipes.model import PutPipe
+from app.pipes.connectors.redis_client import stream_key
+from app.pipes.model import ADDRESS_PATTERN as STREAM_PATTERN, PutPipe
 from app.quotas.model import Caps
 from app.settings import Settings
+from app.tenants.model import TENANT_NAME_PATTERN
 from app.tenants.store import insert_tenant
 
 ACME = uuid.uuid7()
@@ -136,6 +140,13 @@ async def test_without_queues_or_client_sqs_is_off(
     with pytest.raises(ConnectorsNotUsable, match=r"install requirements-sqs\.lock"):
         require_usable_connectors(settings)
     require_usable_connectors(Settings())
+
+
+@settings_of_hypothesis(max_examples=200, deadline=None)
+@given(tenant=from_regex(TENANT_NAME_PATTERN), stream=from_regex(STREAM_PATTERN))
+def test_no_two_tenants_share_a_key(tenant: str, stream: str) -> None:
+    # What reads a key back finds the one tenant and the one stream.
+    assert stream_key(tenant, stream).split(":", 3) == ["crivo", "pipes", tenant, stream]
 
 
 def test_a_pattern_with_other_braces_is_refused_at_start() -> None:

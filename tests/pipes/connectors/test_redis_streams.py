@@ -12,13 +12,13 @@ from app.pipes.connectors.redis_sink import RedisSink, open_redis_sink
 from app.pipes.connectors.redis_source import RedisSource, open_redis_source
 from app.pipes.model import (
     MAX_EVENT_BYTES,
-    From,
     HttpSink,
     LoadedPipe,
+    PipeFrom,
+    PipeTo,
     PutPipe,
     RedisStreamSink,
     RedisStreamSource,
-    To,
 )
 from app.settings import Settings
 from tests.support.redis_server import Client, RedisServer, run_redis
@@ -31,7 +31,9 @@ PIPE = LoadedPipe(
     tenant="acme",
     name="crivo",
     revision=1,
-    definition=PutPipe(source=From(redis_stream=ORDERS), sink=To(http=HttpSink(url="https://x"))),
+    definition=PutPipe(
+        source=PipeFrom(redis_stream=ORDERS), sink=PipeTo(http=HttpSink(url="https://x"))
+    ),
 )
 
 

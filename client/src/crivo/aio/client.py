@@ -13,8 +13,10 @@ from crivo.aio.datasets import AsyncDatasets
 from crivo.aio.dead_letters import AsyncDeadLetters
 from crivo.aio.driver import AsyncDriver
 from crivo.aio.executions import AsyncExecutions
+from crivo.aio.pipes import AsyncPipes
 from crivo.aio.redrives import AsyncRedrives
 from crivo.aio.runs import AsyncRuns
+from crivo.aio.schemas import AsyncSchemas
 from crivo.aio.scripts import AsyncScripts
 from crivo.bodies import Data
 from crivo.models import Ready, Result
@@ -47,6 +49,7 @@ class AsyncCrivo:
         self._driver = AsyncDriver(session, self._http, timeout=timeout)
         self.url = session.url
         self.scripts = AsyncScripts(self._driver)
+        self.schemas = AsyncSchemas(self._driver)
         self.executions = AsyncExecutions(self._driver)
         self.batches = AsyncBatches(self._driver)
         self.comparisons = AsyncComparisons(self._driver)
@@ -54,6 +57,7 @@ class AsyncCrivo:
         self.runs = AsyncRuns(self._driver)
         self.redrives = AsyncRedrives(self._driver)
         self.dead_letters = AsyncDeadLetters(self._driver)
+        self.pipes = AsyncPipes(self._driver)
 
     async def __aenter__(self) -> Self:
         """Return the client."""

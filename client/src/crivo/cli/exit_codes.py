@@ -11,6 +11,7 @@ from crivo.errors import (
     NoResult,
     NotFinished,
     Refused,
+    SchemaRejected,
     ScriptRejected,
     SendInProgress,
     StillRunning,
@@ -35,7 +36,7 @@ class ExitCode(IntEnum):
 
 MEANINGS: Final = {
     ExitCode.OK: "done",
-    ExitCode.FAILED: "an execution or run failed, script or data has errors, an outcome differs",
+    ExitCode.FAILED: "an execution failed; script, schema or data has errors; an outcome differs",
     ExitCode.USAGE: "wrong arguments, or a file that cannot be read",
     ExitCode.UNREACHABLE: "the service does not respond, or cannot at the moment",
     ExitCode.REFUSED: "refused: key, name, state, quota, or another send is in progress",
@@ -49,6 +50,10 @@ class UsageError(CrivoError):
     """The command cannot be carried out as it was given."""
 
 
+class DataInvalid(CrivoError):
+    """Local documents are not valid by a schema, or are no JSON."""
+
+
 class OutcomeDiffers(CrivoError):
     """A replay or another version has another outcome."""
 
@@ -58,7 +63,7 @@ def exit_code_of(error: CrivoError) -> ExitCode:
     match error:
         case StillRunning() | NotFinished():
             return ExitCode.STILL_RUNNING
-        case NoResult() | ScriptRejected():
+        case NoResult() | ScriptRejected() | SchemaRejected():
             return ExitCode.FAILED
         case UsageError() | InvalidUrl() | InvalidKey() | InvalidSource():
             return ExitCode.USAGE

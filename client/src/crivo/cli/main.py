@@ -18,10 +18,12 @@ from crivo.cli.exit_codes import MEANINGS, ExitCode, exit_code_of
 from crivo.cli.letter_commands import letters
 from crivo.cli.login_file import DEFAULT_URL
 from crivo.cli.output import say, say_json, terminal
+from crivo.cli.pipe_commands import pipes
 from crivo.cli.redrive_commands import redrive, redrives
 from crivo.cli.replay_commands import replay, replay_many
 from crivo.cli.run_command import run
 from crivo.cli.runs_commands import runs
+from crivo.cli.schema_commands import schemas
 from crivo.cli.script_commands import scripts
 from crivo.cli.send_command import send
 from crivo.cli.service_commands import login, logout, open_page, register_completion
@@ -30,6 +32,7 @@ from crivo.errors import (
     CrivoError,
     ExecutionFailed,
     RunFailed,
+    SchemaRejected,
     ScriptRejected,
     Unreachable,
     as_document,
@@ -50,6 +53,8 @@ _UNAUTHORIZED: Final = 401
 _COMMANDS: Final = {
     r"/scripts": "scripts list",
     r"/scripts/([^/ ]+)/\w+": r"scripts show \1",
+    r"/schemas": "schemas list",
+    r"/schemas/([^/ ]+)/\w+": r"schemas show \1",
     r"/executions": "executions list",
     r"/comparisons/([^/ ?]+)": r"comparisons show \1",
     r"/batches": "batches list",
@@ -59,6 +64,7 @@ _COMMANDS: Final = {
     r"/dead-letters": "dead-letters list",
     r"/redrives": "redrives list",
     r"/redrives/([^/ ?]+)": r"redrives show \1",
+    r"/pipes": "pipes list",
     r"/datasets": "datasets list",
     r"/datasets/([^/ ]+)/snapshots": r"datasets show \1",
     r"/batches/([^/ ?]+)": r"batches show \1",
@@ -88,6 +94,7 @@ def build() -> App:
     batches.command(replay_many, name="replay")
     app.command(login, sort_key=1)
     app.command(scripts)
+    app.command(schemas)
     app.command(run, sort_key=3)
     app.command(batch, sort_key=4)
     app.command(run_cases, name="test", sort_key=5)
@@ -102,6 +109,7 @@ def build() -> App:
     app.command(redrives)
     app.command(redrive, sort_key=8)
     app.command(letters)
+    app.command(pipes)
     app.command(watch, sort_key=13)
     app.command(logs, sort_key=14)
     app.command(open_page, name="open", sort_key=15)
@@ -161,8 +169,9 @@ def _show(error: Shown) -> None:
         case RunFailed():
             name = error.run.id
             say(f"crivo: run {name} failed; `crivo runs show {name}` shows how far it has come")
-        case ScriptRejected():
-            say("crivo: the script has errors; nothing was stored")
+        case ScriptRejected() | SchemaRejected():
+            what = "script" if isinstance(error, ScriptRejected) else "schema"
+            say(f"crivo: the {what} has errors; nothing was stored")
         case AccessDenied(status=status) if status == _UNAUTHORIZED:
             _complain(f"{error}; `crivo login` keeps a key")
         case Unreachable() if DEFAULT_URL in str(error):

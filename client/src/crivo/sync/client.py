@@ -18,8 +18,10 @@ from crivo.sync.datasets import Datasets
 from crivo.sync.dead_letters import DeadLetters
 from crivo.sync.driver import Driver
 from crivo.sync.executions import Executions
+from crivo.sync.pipes import Pipes
 from crivo.sync.redrives import Redrives
 from crivo.sync.runs import Runs
+from crivo.sync.schemas import Schemas
 from crivo.sync.scripts import Scripts
 from crivo.transport import client_options
 
@@ -47,6 +49,7 @@ class Crivo:
         self._driver = Driver(session, self._http, timeout=timeout)
         self.url = session.url
         self.scripts = Scripts(self._driver)
+        self.schemas = Schemas(self._driver)
         self.executions = Executions(self._driver)
         self.batches = Batches(self._driver)
         self.comparisons = Comparisons(self._driver)
@@ -54,6 +57,7 @@ class Crivo:
         self.runs = Runs(self._driver)
         self.redrives = Redrives(self._driver)
         self.dead_letters = DeadLetters(self._driver)
+        self.pipes = Pipes(self._driver)
 
     def __enter__(self) -> Self:
         """Return the client."""

@@ -1,0 +1,55 @@
+"""Pipes, asynchronously."""
+
+from collections.abc import AsyncIterator, Iterable, Mapping
+from typing import Any
+
+from crivo import pipe_flows as flows
+from crivo.aio.driver import AsyncDriver
+from crivo.bodies import Data
+from crivo.pipe_models import AcceptedEvents, Pipe
+
+
+class AsyncPipes:
+    """Pipes, through which events go from a source to a sink."""
+
+    def __init__(self, driver: AsyncDriver) -> None:
+        """Use the driver of a client."""
+        self._driver = driver
+        self._session = driver.session
+
+    async def put(self, name: str, definition: Mapping[str, Any]) -> Pipe:
+        """Create a pipe, or change its definition: `from`, `schema`, `script`, `to`, `batch`."""
+        return await self._driver.do(flows.put(self._session, name, definition))
+
+    async def show(self, name: str) -> Pipe:
+        """Show a pipe, and how it is doing."""
+        return await self._driver.do(flows.show(self._session, name))
+
+    def list(self, *, page_size: int = 200) -> AsyncIterator[Pipe]:
+        """List pipes, newest first; pages are requested as they are needed."""
+        return self._driver.pages(
+            lambda cursor: flows.pipes_page(self._session, cursor, size=page_size)
+        )
+
+    async def send(self, name: str, event: Data, *, event_id: str | None = None) -> AcceptedEvents:
+        """Send one event: bytes as they are, or a value as JSON; on return it is stored."""
+        return await self._driver.do(flows.send(self._session, name, event, event_id))
+
+    async def send_lines(self, name: str, lines: Iterable[bytes]) -> int:
+        """Send events, one a line, in their order; return how many are stored."""
+        sent = 0
+        for part in flows.parts_of(lines):
+            sent += (await self._driver.do(flows.send_part(self._session, name, part))).accepted
+        return sent
+
+    async def pause(self, name: str) -> Pipe:
+        """Pause a pipe after its batch; again changes nothing."""
+        return await self._driver.do(flows.pause(self._session, name))
+
+    async def resume(self, name: str) -> Pipe:
+        """Let a pipe go on; again changes nothing."""
+        return await self._driver.do(flows.resume(self._session, name))
+
+    async def delete(self, name: str, *, erase: bool = False) -> None:
+        """Delete a pipe; `erase`: with its events and dead letters. Raises Conflict without."""
+        await self._driver.do(flows.delete(self._session, name, erase=erase))

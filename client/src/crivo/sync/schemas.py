@@ -1,0 +1,109 @@
+"""Schemas, synchronously."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Unpack
+
+from crivo import schema_flows as flows
+from crivo.bodies import Body, Data
+from crivo.options import CheckSchemaOptions, PushSchemaOptions, Ref
+from crivo.schema_models import CheckedSchema, PushedSchema, Schema, SchemaVersion, Validated
+from crivo.script_flows import Source
+from crivo.script_models import Alias
+from crivo.sync.driver import Driver
+
+
+class Schemas:
+    """Schemas, their versions and aliases. A `schema` is an id, a name or a reference."""
+
+    def __init__(self, driver: Driver) -> None:
+        """Use the driver of a client."""
+        self._driver = driver
+        self._session = driver.session
+
+    def push(
+        self, name: str, document: Source, **options: Unpack[PushSchemaOptions]
+    ) -> PushedSchema:
+        """Create a schema, or add a version unless the newest one has this very document.
+
+        `document` is the text of a JSON Schema, its bytes or the path of its file. Raises
+        SchemaRejected with its errors, Conflict if it lacks a demanded compatibility, ValueError
+        if it is no JSON.
+        """
+        return self._driver.do(flows.push(self._session, name, document, options))
+
+    def check(self, document: Source, **options: Unpack[CheckSchemaOptions]) -> CheckedSchema:
+        """Check a schema, and compare it with a version; nothing is stored.
+
+        Raises SchemaRejected with its errors, ValueError if it is no JSON.
+        """
+        return self._driver.do(flows.check(self._session, document, options))
+
+    def diff(self, old: Ref, new: Ref | Path) -> CheckedSchema:
+        """Compare a version, or the file of one, with a version: verdict and reasons."""
+        return self._driver.do(flows.diff(self._session, old, new))
+
+    def show(self, schema: Ref) -> Schema:
+        """Show a schema; by a reference also the version that it names."""
+        return self._driver.do(flows.show(self._session, schema))
+
+    def list(self, *, name: str | None = None, archived: bool = False) -> Iterator[Schema]:
+        """List schemas, newest first; `name` is that of one."""
+        return self._driver.pages(
+            lambda cursor: flows.schemas_page(self._session, cursor, name=name, archived=archived)
+        )
+
+    def versions(self, schema: Ref) -> Iterator[SchemaVersion]:
+        """List the versions of a schema, newest first."""
+        return self._driver.pages(lambda cursor: flows.versions_page(self._session, schema, cursor))
+
+    def version(self, schema: Ref, selector: int | str = "latest") -> SchemaVersion:
+        """Show a version, by its number, an alias or `latest`."""
+        return self._driver.do(flows.version(self._session, schema, selector))
+
+    def document(self, schema: Ref) -> bytes:
+        """Read the document of a version, byte for byte."""
+        return self._driver.do(flows.document(self._session, schema))
+
+    def aliases(self, schema: Ref) -> Iterator[Alias]:
+        """List the aliases of a schema."""
+        return self._driver.pages(lambda cursor: flows.aliases_page(self._session, schema, cursor))
+
+    def alias(self, schema: Ref, name: str) -> Alias:
+        """Show an alias."""
+        return self._driver.do(flows.alias(self._session, schema, name))
+
+    def promote(self, schema: Ref, alias: str, to: int | str = "latest") -> Alias:
+        """Point an alias at a version: a number, another alias or `latest`."""
+        return self._driver.do(flows.promote(self._session, schema, alias, to))
+
+    def demand(self, schema: Ref, compatibility: str) -> Schema:
+        """Say what new versions must be: `none`, `backward`, `forward` or `full`."""
+        return self._driver.do(
+            flows.change(self._session, schema, {"compatibility": compatibility})
+        )
+
+    def archive(self, schema: Ref) -> Schema:
+        """Archive a schema: nothing new can refer to it, and nothing of it is lost."""
+        return self._driver.do(flows.change(self._session, schema, {"archived": True}))
+
+    def restore(self, schema: Ref) -> Schema:
+        """Take a schema out of the archive."""
+        return self._driver.do(flows.change(self._session, schema, {"archived": False}))
+
+    def validate(self, schema: Ref, data: Data, *, excerpts: bool = False) -> Validated:
+        """Validate a document; with `excerpts`, errors show the beginning of the value."""
+        return self._driver.do(flows.validate(self._session, schema, data, excerpts=excerpts))
+
+    def validate_lines(
+        self, schema: Ref, data: Data, *, excerpts: bool = False
+    ) -> Iterator[Validated]:
+        """Validate lines of JSON of any number, and yield what is said of the invalid ones.
+
+        `data` is as for a submission. The lines go in requests of a MiB each.
+        """
+        for line, part in flows.line_parts(Body(data).chunks()):
+            found = self._driver.do(
+                flows.validate_part(self._session, schema, part, first_line=line, excerpts=excerpts)
+            )
+            yield from found.lines

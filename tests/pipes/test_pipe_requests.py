@@ -1,0 +1,203 @@
+"""Requests about pipes: what is refused, repeated, bounded and kept apart, and what it leaves."""
+
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from tests.pipes.http_pipes import (
+    JSON,
+    NDJSON,
+    ORDER,
+    event,
+    fetch_value,
+    letters_of,
+    lines_of,
+    pipe_when,
+    put_dataset,
+    put_pipe,
+    put_schema,
+    send,
+    to_dataset,
+)
+from tests.support.system import System, until
+from tests.support.system_with_keys import SystemWithKeys
+
+_RESTS = "SELECT worker_id IS NULL FROM pipes WHERE name = 'mine'"
+
+
+@pytest.fixture
+def dataset(system: System) -> str:
+    return put_dataset(system)
+
+
+def test_a_paused_pipe_takes_events_and_forwards_none(system: System, dataset: str) -> None:
+    pipe = put_pipe(system, to=to_dataset(dataset))
+    for _ in range(2):
+        assert system.client.post(f"/pipes/{pipe}/pause").json()["state"] == "paused"
+    send(system, pipe, [event(1)])
+    assert pipe_when(system, pipe, state="paused")["lag"]["events"] == 1
+
+    for _ in range(2):
+        system.client.post(f"/pipes/{pipe}/resume")
+
+    pipe_when(system, pipe, forwarded=1, state="running")
+    shown = system.client.get(f"/pipes/{pipe}").json()
+    assert shown["revision"] == 3
+
+
+def test_a_pipe_with_events_or_letters_is_deleted_only_if_they_may_go(
+    system: System, dataset: str
+) -> None:
+    pipe = put_pipe(system, schema=put_schema(system, ORDER), to=to_dataset(dataset))
+    send(system, pipe, [b"no json"])
+    pipe_when(system, pipe, refused=1, dead_letters=1)
+    system.client.post(f"/pipes/{pipe}/pause")
+    send(system, pipe, [event(1)])
+    other = {"from": {"dataset": {"dataset": put_dataset(system)}}, "to": to_dataset(dataset)}
+
+    refused = system.client.delete(f"/pipes/{pipe}")
+    changed = system.client.put(f"/pipes/{pipe}", json=other)
+    erased = system.client.delete(f"/pipes/{pipe}", params={"erase": "true"})
+
+    assert (refused.status_code, changed.status_code, erased.status_code) == (409, 409, 204)
+    assert refused.json()["type"] == changed.json()["type"] == "urn:crivo:problem:pipe-not-empty"
+    assert system.client.get(f"/pipes/{pipe}").status_code == 404
+
+
+def test_events_are_stored_once_for_each_key(system: System, dataset: str) -> None:
+    pipe = put_pipe(system, to=to_dataset(dataset))
+    headers = {**NDJSON, "Idempotency-Key": str(uuid4())}
+    first, again = (
+        system.client.post(f"/pipes/{pipe}/events", content=event(1), headers=headers)
+        for _ in range(2)
+    )
+    reused = system.client.post(f"/pipes/{pipe}/events", content=event(2), headers=headers)
+
+    assert (first.status_code, again.status_code, reused.status_code) == (202, 202, 422)
+    assert first.json() == again.json()
+    assert again.headers["Idempotency-Replayed"] == "true"
+    pipe_when(system, pipe, forwarded=1)
+    assert lines_of(system, dataset) == [event(1)]
+
+
+def test_an_event_chooses_its_schema(system: System, dataset: str) -> None:
+    prefix = f"s{uuid4().hex[:8]}."
+    for name, kind in (("shop.order", "integer"), ("shop.refund", "string")):
+        properties = {"domain": {}, "type": {}, "n": {"type": kind}}
+        put_schema(system, {"properties": properties}, name=prefix + name)
+    pipe = put_pipe(
+        system, schema={"by": ["/domain", "/type"], "prefix": prefix}, to=to_dataset(dataset)
+    )
+    order = b'{"domain":"shop","type":"order","n":1}'
+    refund = b'{"domain":"shop","type":"refund","n":"1"}'
+    wrong, unknown = refund.replace(b'"1"', b"1"), order.replace(b"shop", b"shoe")
+
+    send(system, pipe, [order, refund, wrong, unknown, b'{"n":1}'])
+
+    pipe_when(system, pipe, **{"in": 5})
+    kinds = [each["kind"] for each in letters_of(system, pipe)]
+    assert sorted(kinds) == ["input_schema_mismatch", "unknown_schema", "unknown_schema"]
+    assert lines_of(system, dataset) == [order, refund]
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "status"),
+    [
+        (b"", JSON, 422),
+        (b" \n\n", NDJSON, 422),
+        (b"x" * (2**20 + 1), JSON, 413),
+        (b"1\n" + b"x" * (2**20 + 1), NDJSON, 413),
+        (b"1", {"Content-Type": "text/plain"}, 415),
+        (b"1", {**JSON, "Crivo-Event-Id": "http:1:1"}, 400),
+        (b"1", {**NDJSON, "Crivo-Event-Id": "mine"}, 400),
+    ],
+)
+def test_what_is_no_event_is_refused(
+    system: System, dataset: str, body: bytes, headers: dict[str, str], status: int
+) -> None:
+    pipe = put_pipe(system, to=to_dataset(dataset))
+
+    answer = system.client.post(f"/pipes/{pipe}/events", content=body, headers=headers)
+
+    assert answer.status_code == status, answer.text
+    assert system.client.get(f"/pipes/{pipe}").json()["lag"]["events"] == 0
+
+
+def test_a_full_inbox_refuses_events_before_they_are_stored(system: System, dataset: str) -> None:
+    pipe = put_pipe(system, to=to_dataset(dataset))
+    system.client.post(f"/pipes/{pipe}/pause")
+    with system.another_api(CRIVO_MAX_PIPE_INBOX_EVENTS="3") as url:
+        assert send(system, pipe, [event(n) for n in range(3)]).status_code == 202
+
+        full = system.client.post(f"{url}/pipes/{pipe}/events", content=event(4), headers=JSON)
+
+        assert full.status_code == 429, full.text
+        assert full.json()["type"] == "urn:crivo:problem:inbox-full"
+        assert full.headers["Retry-After"] == "2"
+        system.client.post(f"/pipes/{pipe}/resume")
+        pipe_when(system, pipe, forwarded=3)
+        for _ in until("there is room"):
+            answer = system.client.post(
+                f"{url}/pipes/{pipe}/events", content=event(4), headers=JSON
+            )
+            if answer.status_code == 202:
+                break
+    pipe_when(system, pipe, forwarded=4)
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "pointer"),
+    [
+        ({"to": {}}, 422, "/to"),
+        ({"from": {"http": {}, "dataset": {"dataset": "x"}}}, 422, "/from"),
+        ({"schema": "nothing@3"}, 404, "/schema"),
+        ({"script": "nothing"}, 404, "/script"),
+        ({"to": {"dataset": {"dataset": "nothing"}}}, 404, "/to/dataset/dataset"),
+    ],
+)
+def test_a_definition_is_refused_by_its_pointer(
+    system: System, dataset: str, change: dict[str, Any], status: int, pointer: str
+) -> None:
+    wanted = {"from": {"http": {}}, "to": to_dataset(dataset), **change}
+
+    answer = system.client.put(f"/pipes/pipe-{uuid4()}", json=wanted)
+
+    assert answer.status_code == status, answer.text
+    assert answer.json()["errors"][0]["pointer"] == pointer
+    assert answer.json()["detail"].startswith(f"{pointer}: ")
+
+
+def test_a_pipe_does_not_read_what_it_writes(system: System, dataset: str) -> None:
+    loop = {"from": {"dataset": {"dataset": dataset}}, "to": to_dataset(dataset)}
+
+    assert system.client.put(f"/pipes/pipe-{uuid4()}", json=loop).status_code == 422
+
+
+def test_pipes_of_tenants_are_apart_and_rest_with_a_suspended_one(keyed: SystemWithKeys) -> None:
+    keyed.tenant("pipes-owner")
+    owner = keyed.key("pipes-owner").key
+    keyed.tenant("pipes-stranger")
+    stranger = keyed.key("pipes-stranger").key
+    assert keyed.request("PUT", "/datasets/mine", owner, json={}).is_success
+    definition = {"from": {"http": {}}, "to": to_dataset("mine"), "batch": {"wait_ms": 0}}
+    assert keyed.request("PUT", "/pipes/mine", owner, json=definition).status_code == 201
+
+    foreign = keyed.request("PUT", "/pipes/mine", stranger, json=definition)
+    assert foreign.status_code == 404, foreign.text
+    assert keyed.get("/pipes", stranger).json()["items"] == []
+    keyed.request("PATCH", "/tenants/pipes-owner", json={"suspended": True})
+    keyed.execute(
+        "WITH t AS (SELECT id, tenant_id FROM pipes WHERE name = 'mine') "
+        "INSERT INTO pipe_inbox (tenant_id, pipe_id, events, body) "
+        "SELECT tenant_id, id, 1, '1' FROM t"
+    )
+    for _ in until("the pipe of the suspended tenant is released"):
+        if fetch_value(keyed.system, _RESTS):
+            break
+    assert fetch_value(keyed.system, "SELECT count(*) FROM pipe_inbox") == 1
+    keyed.request("PATCH", "/tenants/pipes-owner", json={"suspended": False})
+    keyed.becomes(200, owner)
+    for _ in until("the pipe goes on"):
+        if keyed.get("/pipes/mine", owner).json()["counts"]["forwarded"] == 1:
+            break
