@@ -235,6 +235,9 @@ ANEW: Final = {
     Action.KEY_CREATED,
     Action.COMPARISON_CREATED,
     Action.REPLAYS_CREATED,
+    Action.REDRIVE_CREATED,
+    # Twice in tests/redrives/test_redrives_of_executions.py.
+    Action.REDRIVE_CANCELLED,
     Action.EXECUTION_REPLAYED,
     Action.RUN_REPLAYED,
     Action.CALLBACK_RESENT,

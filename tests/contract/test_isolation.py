@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from app.auth.model import Scope
 from tests.dead_letters.letters import INSERT_LETTER
+from tests.redrives.http_redrives import INSERT_REDRIVE
 from tests.support.requests_with_bodies import FOLD
 from tests.support.system import ROOT
 from tests.support.system_with_keys import CreatedTestKey, SystemWithKeys
@@ -70,6 +71,9 @@ WITHOUT_ID: Final = {
     "listDisabledUrls",
     "headListDisabledUrls",
     "createReplays",
+    "createRedrive",
+    "listRedrives",
+    "headListRedrives",
     "createRun",
     "listRuns",
     "headListRuns",
@@ -139,7 +143,9 @@ def owned(keyed: SystemWithKeys) -> Owned:
     run = keyed.post("/runs", owner.key, json=wanted).json()["id"]
     assert keyed.get(f"/runs/{run}?wait=60", owner.key).json()["status"] == "succeeded"
     letter = str(uuid4())
-    keyed.execute(INSERT_LETTER, UUID(letter), "isolation-owner")
+    # A re-drive with the same id.
+    for statement in (INSERT_LETTER, INSERT_REDRIVE):
+        keyed.execute(statement, UUID(letter), "isolation-owner")
     return Owned(script, schema, execution, upload, comparison, batch, run, letter, owner, stranger)
 
 
@@ -162,6 +168,7 @@ def _filled(path: str, **ids: str) -> str:
                 "upload",
                 "run",
                 "letter",
+                "redrive",
                 "callback",
                 "disabled",
             ),
@@ -211,6 +218,7 @@ def test_a_foreign_id_is_answered_like_an_unknown_one(
         batch=owned.batch,
         run=owned.run,
         letter=owned.letter,
+        redrive=owned.letter,
     )
     unknown = _filled(path)
 

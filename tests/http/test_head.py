@@ -9,7 +9,7 @@ import pytest
 from tests.dead_letters.letters import INSERT_LETTER
 from tests.support.raw_connections import answer_on, connected
 from tests.support.requests_with_bodies import FOLD
-from tests.support.system import System, stop
+from tests.support.system import System, stop, until
 from tests.support.system_with_keys import SystemWithKeys
 
 # Headers that differ between any two responses, or say how a body is sent (RFC 9112, 6.1).
@@ -46,6 +46,14 @@ def filled(keyed: SystemWithKeys) -> dict[str, str]:
     assert keyed.get(f"/runs/{run}", params={"wait": 30}).json()["status"] == "succeeded"
     letter = str(uuid4())
     keyed.execute(INSERT_LETTER, UUID(letter), "default")
+    failed = keyed.post("/scripts/headed/executions", content=b"nothing").json()["id"]
+    assert keyed.get(f"/executions/{failed}", params={"wait": 30}).json()["status"] == "failed"
+    wanted = {"filter": {"execution": {"script": "headed"}}}
+    redrive = keyed.post("/redrives", json=wanted).json()["id"]
+    for _ in until("the re-drive has ended"):
+        if keyed.get(f"/redrives/{redrive}").json()["finished_at"]:
+            break
+    made_of["redrive"] = redrive
     data = {"run": run, "letter": letter, "pipe": "headed", "dataset": "headed"}
     data |= {"path": "a", "upload": upload}
     named = {

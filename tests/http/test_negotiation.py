@@ -29,6 +29,7 @@ FILLED = {
     "comparison": "1",
     "run": "1",
     "letter": "1",
+    "redrive": "1",
 }
 
 

@@ -1,11 +1,18 @@
 """Requests of tests that re-drive failed work over HTTP."""
 
-from typing import Any
+from typing import Any, Final
 from uuid import uuid4
 
 import httpx
 
 from tests.support.system import System, until
+
+# By id and name of the tenant; it has ended.
+INSERT_REDRIVE: Final = """
+INSERT INTO redrives (id, tenant_id, kind, filter, pipe_id, matched, status, finished_at)
+SELECT $1, id, 'pipe', '{"pipe":"hidden"}', $1, 0, 'finished', now()
+FROM tenants WHERE name = $2
+"""
 
 
 def redrive(system: System, filter_: dict[str, Any], **more: object) -> httpx.Response:

@@ -52,6 +52,8 @@ def test_a_cancelled_redrive_frees_what_it_has_not_tried(stopped_system: System)
     assert (cancelled["status"], counts(cancelled)) == ("cancelled", (2, 0, 0, 0, 2))
     assert system.client.get(cancelled["batch_url"]).json()["status"] == "cancelled"
     assert system.client.post(f"{location}/cancel").json() == cancelled
+    logged = system.client.get("/audit?action=redrive.cancelled").json()["items"]
+    assert [(each["target"], each["details"]) for each in logged] == [(location, {"remaining": 2})]
     later = created(redrive(system, filter_))
     system.start_worker()
     shown = ended(system, later)

@@ -48,6 +48,7 @@ JSON: Final[dict[str, dict[str, Any] | list[Any]]] = {
     "submitBatch": [1, 2],
     "replayExecution": {"script": "held"},
     "createReplays": {"filter": {"script": "held"}},
+    "createRedrive": {"filter": {"execution": {"script": "held"}}},
     "createComparison": {"from": 1, "to": 2},
     "createCallbackSecret": {"overlap_seconds": 60},
     "createTenant": {"name": "made-too-late"},

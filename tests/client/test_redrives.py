@@ -1,0 +1,34 @@
+"""Re-drives from the library and from the command line."""
+
+import json
+
+from crivo import Crivo
+from crivo.cli.exit_codes import ExitCode
+from tests.comparisons.conftest import Recorded
+from tests.support.crivo_command import CrivoCommand
+from tests.support.system import System
+
+SOURCE = "function process(data) { if (data.n % 2) throw new Error(data.n); return data.n }"
+MENDED = "function process(data) { if (data.n === 3) throw new Error('three'); return data.n }"
+
+
+def test_failed_work_is_planned_tried_and_waited_for(
+    system: System, client: Crivo, crivo: CrivoCommand
+) -> None:
+    script = Recorded(system, SOURCE)
+    script.run([b'{"n":%d}' % n for n in range(4)])
+    script.version(MENDED)
+    plan = client.redrives.plan(on=f"{script.name}@2", execution={"script": script.name})
+    assert [each.outcome for each in plan.samples] == ["failed_again", "moved"]
+    assert plan.samples[1].forward_bytes == len(b"1")
+
+    chosen = ("redrive", "--execution", script.name, "--script", f"{script.name}@2")
+    assert crivo(*chosen, "--dry-run").text.startswith("2 to try\n")
+    tried = crivo(*chosen, "--wait", "--json")
+    assert tried.code == ExitCode.FAILED
+    found = json.loads(tried.text)
+    assert (found["moved"], found["failed_again"], found["remaining"]) == (1, 1, 0)
+    assert client.redrives.wait(found["id"]).is_final
+    assert found["id"] in [str(each.id) for each in client.redrives.list(status="finished")]
+    assert "1 of 2 moved" in crivo("redrives", "show", found["id"]).text
+    assert crivo("redrive", "--run", "1", "--pipe", "p").code == ExitCode.USAGE
