@@ -13,8 +13,8 @@ from crivo.aio.datasets import AsyncDatasets
 from crivo.aio.dead_letters import AsyncDeadLetters
 from crivo.aio.driver import AsyncDriver
 from crivo.aio.executions import AsyncExecutions
-from crivo.aio.redrives import AsyncRedrives
 from crivo.aio.pipes import AsyncPipes
+from crivo.aio.redrives import AsyncRedrives
 from crivo.aio.runs import AsyncRuns
 from crivo.aio.schemas import AsyncSchemas
 from crivo.aio.scripts import AsyncScripts

@@ -19,8 +19,8 @@ from crivo.cli.exit_codes import MEANINGS, ExitCode, exit_code_of
 from crivo.cli.letter_commands import letters
 from crivo.cli.login_file import DEFAULT_URL
 from crivo.cli.output import say, say_json, terminal
-from crivo.cli.redrive_commands import redrive, redrives
 from crivo.cli.pipe_commands import pipes
+from crivo.cli.redrive_commands import redrive, redrives
 from crivo.cli.replay_commands import replay, replay_many
 from crivo.cli.run_command import run
 from crivo.cli.runs_commands import runs

@@ -18,8 +18,8 @@ from crivo.sync.datasets import Datasets
 from crivo.sync.dead_letters import DeadLetters
 from crivo.sync.driver import Driver
 from crivo.sync.executions import Executions
-from crivo.sync.redrives import Redrives
 from crivo.sync.pipes import Pipes
+from crivo.sync.redrives import Redrives
 from crivo.sync.runs import Runs
 from crivo.sync.schemas import Schemas
 from crivo.sync.scripts import Scripts
