@@ -54,7 +54,7 @@ class IncompatibleSchema(Problem):
 
 
 class ValidationFailed(Problem):
-    """A document could not be validated: a limit was reached; `errors` has its kind."""
+    """A document could not be validated: it is no JSON, or a limit was reached; `errors` says."""
 
     status = 422
     code = "validation-failed"

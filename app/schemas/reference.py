@@ -154,7 +154,7 @@ CHECK_SCHEMA: Final = documented(
 )
 
 VALIDATE: Final = documented(
-    request_bodies={"application/json": ANY_JSON, NDJSON: RAW_TEXT},
+    request_bodies={"application/json": ANY_JSON, NDJSON: ANY_JSON},
     query=ValidateQuery,
     responses={
         200: ResponseSpec(

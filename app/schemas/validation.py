@@ -10,11 +10,10 @@ from msgspec.structs import replace
 
 from app.auth.callers import Caller
 from app.check_turns import CheckBusy, check_turn
-from app.errors import MalformedRequest
 from app.execution_errors import failure_of
 from app.resources import Resources
 from app.sandbox.framing import Chunk, LineTooLong, cut
-from app.sandbox.outcomes import Crashed, InvalidInput, Outcome, SchemaMismatch, Succeeded
+from app.sandbox.outcomes import Crashed, Outcome, SchemaMismatch, Succeeded
 from app.sandbox.parts import Format, RecordError
 from app.sandbox.schema_checks import Checks, SchemaError
 from app.sandbox.validation import LIMITS, validate_document, validate_lines
@@ -58,7 +57,7 @@ async def validate_one(
 ) -> bytes:
     """Validate one document; return what the response says of it, as JSON.
 
-    Raises MalformedRequest if it is no JSON, ValidationFailed at a limit, CheckBusy, TooManyChecks.
+    Raises ValidationFailed if it is no JSON and at a limit, CheckBusy, TooManyChecks.
     """
     assert isinstance(checks.input, str)  # noqa: S101 - as load_schema makes it
     async with check_turn(resources, caller):
@@ -76,10 +75,6 @@ async def validate_one(
             return b'{"valid":true}'
         case SchemaMismatch(errors=errors, omitted=omitted):
             return _written({"valid": False, **_errors(errors, omitted=omitted)})
-        case InvalidInput():
-            failure = failure_of(outcome)
-            assert failure is not None  # noqa: S101 - no success
-            raise MalformedRequest(f"the body is not JSON: {printable(failure.message)}")
         case _:
             raise _failed(outcome, line=None)
 

@@ -45,8 +45,8 @@ def test_a_document_is_valid_or_has_all_its_errors(system: System, address: str)
 @pytest.mark.parametrize(
     ("body", "headers", "expected"),
     [
-        (b"{", {"Content-Type": "application/json"}, 400),
-        (b'{"n":1}\n{', {"Content-Type": "application/json"}, 400),
+        (b"{", {"Content-Type": "application/json"}, 422),
+        (b"", {"Content-Type": "application/json"}, 422),
         (b"{}", {"Content-Type": "text/plain"}, 415),
     ],
 )
