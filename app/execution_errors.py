@@ -135,7 +135,7 @@ def failure_of(  # noqa: C901, PLR0911, PLR0912 - one case an outcome
         case SchemaMismatch():
             return _mismatch(outcome)
         case UnknownSchema(values=values, pointer=pointer):
-            message = f"there is no schema for {values!r}"
+            message = f"no schema is named by {values!r}"
             if pointer is not None:
                 message = f"{pointer}: is no string, and the schema is chosen by it"
             return Failure(ErrorKind.UNKNOWN_SCHEMA, message, {})

@@ -33,15 +33,20 @@ class Received(Struct, frozen=True, kw_only=True):
 
 
 async def receive_one(chunks: AsyncIterator[bytes]) -> Received:
-    """Read a body that is one event. Raises EventTooLarge, InvalidRequest, and what it raises."""
+    """Read a body that is one event, without blanks around it.
+
+    Raises EventTooLarge, InvalidRequest, and what the body raises.
+    """
     body = bytearray()
     async for chunk in chunks:
         body += chunk
         if len(body) > MAX_EVENT_BYTES:
             raise EventTooLarge(f"the event has more than {MAX_EVENT_BYTES} bytes")
-    if not body.strip(_SPACE):
+    # A file ends with a line break, which is no part of the event.
+    event = bytes(body.strip(_SPACE))
+    if not event:
         raise invalid("", "the body is empty")
-    row = NewRow(events=1, body=bytes(body))
+    row = NewRow(events=1, body=event)
     return Received(rows=[row], digest=hashlib.sha256(body).hexdigest())
 
 

@@ -96,4 +96,4 @@ def test_an_unknown_schema_is_said() -> None:
     assert missing is not None
     assert missing.message == "/type: is no string, and the schema is chosen by it"
     assert unknown is not None
-    assert json.loads(unknown.document())["message"] == "there is no schema for 'a/\\ud800'"
+    assert json.loads(unknown.document())["message"] == "no schema is named by 'a/\\ud800'"

@@ -15,7 +15,11 @@ _SCALARS: Final = {
     Kind.BINARY: "BLOB",
     Kind.TIMESTAMP: "TIMESTAMPTZ",
 }
-_ENDINGS: Final = {Format.PARQUET: "parquet", Format.JSON: "json"}
+_ENDINGS: Final[dict[Format, tuple[tuple[str, ...], str]]] = {
+    Format.PARQUET: ((".parquet",), "*.parquet"),
+    # Also .jsonl, .ndjson and compressed ones.
+    Format.JSON: ((".json", ".jsonl", ".ndjson", ".gz", ".zst"), "*json*"),
+}
 
 
 def duckdb_table(fields: Sequence[Field], options: Options) -> str:
@@ -73,9 +77,10 @@ def _column(field: Field, options: Options) -> str:
 
 def _files(options: Options) -> str:
     location = options.location or ""
-    if "*" in location or location.endswith(f".{_ENDINGS[options.format]}"):
+    endings, pattern = _ENDINGS[options.format]
+    if "*" in location or location.endswith(endings):
         return location
-    return f"{location.rstrip('/')}/**/*.{_ENDINGS[options.format]}"
+    return f"{location.rstrip('/')}/**/{pattern}"
 
 
 def _lines(columns: Sequence[tuple[str, str]]) -> Iterator[str]:

@@ -136,10 +136,19 @@ def delete(
 def _say(service: Service, pipe: Pipe) -> None:
     lag = "unknown" if pipe.lag.events is None else pipe.lag.events
     trouble = "" if pipe.trouble is None else f": {pipe.trouble}"
+    parts = [json.encode(pipe.source).decode()]
+    if pipe.schema is not None:
+        by = pipe.schema if isinstance(pipe.schema, str) else json.encode(pipe.schema).decode()
+        parts.append(f"schema {by}")
+    if pipe.script is not None:
+        parts.append(f"script {pipe.script}")
+    parts.append(json.encode(pipe.sink).decode())
     text = (
         f"{pipe.name}  {pipe.state}{trouble}\n"
+        f"  {' → '.join(parts)}\n"
         f"  waiting {lag}, read {pipe.counts.received} ({pipe.rates.received:g}/s), "
-        f"forwarded {pipe.counts.forwarded}, dead letters {pipe.dead_letters}"
+        f"forwarded {pipe.counts.forwarded}, refused {pipe.counts.refused}, "
+        f"dead letters {pipe.dead_letters}"
     )
     service.output.document(pipe, text)
 

@@ -8,7 +8,7 @@ from cyclopts import App, Parameter
 from msgspec import to_builtins
 
 from crivo.cli.arguments import Service
-from crivo.cli.exit_codes import DataInvalid, UsageError
+from crivo.cli.exit_codes import DataInvalid, OutcomeDiffers, UsageError
 from crivo.cli.output import say, write_json, write_line
 from crivo.errors import Conflict, Refused, SchemaRejected
 from crivo.options import PushSchemaOptions
@@ -114,6 +114,8 @@ def diff(
 ) -> None:
     """Compare two versions, or a local file with a version: what stays valid, and why not.
 
+    The exit code is 1 if the schema demands more compatibility than the other one has.
+
     Parameters
     ----------
     old
@@ -132,6 +134,8 @@ def diff(
             _show_errors(service, str(other), rejected)
             raise
     _show_verdict(service, found)
+    if not found.accepted:
+        raise OutcomeDiffers(f"{old}: its schema demands more compatibility")
 
 
 @schemas.command(name="list")

@@ -101,7 +101,8 @@ def send(
     except NotPublished as error:
         if not service.as_json:
             show_failure(source, error)
-            bad_lines = len(error.bad_lines)
+            # A line has an error for each place that a schema refuses.
+            bad_lines = len({(each.path, each.line) for each in error.bad_lines})
             service.output.facts(error.totals, _facts(error.totals, bad_lines=bad_lines))
         raise
     facts = {
