@@ -43,7 +43,8 @@ async def put_pipe(
 
     201 if it is new, 200 if it exists: then its next batch is as defined now. Another source is
     read from its beginning; one with events that arrived over HTTP is kept until they are
-    forwarded. `If-None-Match: *` only creates a pipe, `If-Match: *` only changes one.
+    forwarded. A dataset as its source also takes the scope `read`, one as its sink the scope
+    `datasets:write`. `If-None-Match: *` only creates a pipe, `If-Match: *` only changes one.
     """
     name = service.parse_new_name(pipe)
     wanted = await read_json(request, PutPipe, max_bytes=MAX_SMALL_BODY_BYTES)
@@ -123,6 +124,7 @@ async def resume_pipe(pipe: str, resources: Resources, caller: Caller) -> Pipe:
     "/pipes/{pipe:str}/events",
     status_code=202,
     operation_class=reference.SEND_EVENTS,
+    request_max_body_size=None,
     **needs(Scope.WRITE_EVENTS),
 )
 async def send_events(

@@ -5,6 +5,8 @@ from typing import Annotated, Final
 
 from msgspec import Meta, Struct
 
+from app.auth.errors import MissingScope
+from app.auth.model import Scope
 from app.datasets.reference import NO_DATASET
 from app.errors import InvalidRequest
 from app.http.bodies import BodyTooLarge
@@ -79,6 +81,7 @@ PUT_PIPE: Final = documented(
         ScriptArchived("/script: the script 'clean' is archived and takes no executions"),
         ScriptForBytes("/script: version 1 of 'clean' has neither `map` nor `process` over JSON"),
         NO_DATASET,
+        MissingScope(Scope.WRITE_DATASETS),
         PipeNotEmpty("/from: the pipe 'orders' has events that are not forwarded"),
         PreconditionFailed("If-None-Match is *, but one exists already"),
         InvalidRequest(

@@ -7,6 +7,8 @@ import uuid_utils.compat as uuid
 from app.audit.model import Action
 from app.audit.store import log_action
 from app.auth.callers import Caller, reauthorize_before_commit
+from app.auth.errors import MissingScope
+from app.auth.model import Scope
 from app.datasets.parts import Format
 from app.datasets.problems import dataset_not_found
 from app.db import Connection
@@ -36,10 +38,11 @@ async def put(
 ) -> tuple[Pipe, bool]:
     """Create a pipe, or change its definition from its next batch on; return whether it is new.
 
-    Raises InvalidRequest, PreconditionFailed, QuotaExceeded, PipeNotEmpty, and what
+    Raises InvalidRequest, MissingScope, PreconditionFailed, QuotaExceeded, PipeNotEmpty, and what
     `require_schema`, `require_script` and `dataset_not_found` name.
     """
     _require_apart(wanted)
+    _require_scopes(caller, wanted)
     async with resources.pool.acquire() as conn, conn.transaction():
         before = await store.lock_pipe(conn, caller.tenant, name)
         preconditions.require(None if before is None else "*")
@@ -131,6 +134,17 @@ def parse_new_name(text: str) -> str:
             f"{clipped(text)!r} cannot name a pipe: lower-case letters, digits, '.', '_' and '-'",
         )
     return text
+
+
+def _require_scopes(caller: Caller, wanted: PutPipe) -> None:
+    """Require what reading or writing a dataset takes, beside the scope of the route."""
+    needed = [
+        *([Scope.READ] if isinstance(wanted.source.source, DatasetSource) else []),
+        *([Scope.WRITE_DATASETS] if isinstance(wanted.sink.sink, DatasetSink) else []),
+    ]
+    for scope in needed:
+        if scope not in caller.scopes:
+            raise MissingScope(scope)
 
 
 async def _locked(conn: Connection, tenant: UUID, name: str) -> LockedPipe:

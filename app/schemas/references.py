@@ -2,16 +2,19 @@
 
 import json
 import re
-from collections.abc import Iterator
-from typing import Any, Final, NoReturn
+from collections.abc import Iterable, Iterator
+from typing import Any, Final, NoReturn, TypeAlias
 
 from msgspec import Struct
 
+from app.limits import MAX_SCHEMA_BYTES
 from app.references import NAME_PATTERN
 from app.schema_bundles import URI_PREFIX
 
 _URI: Final = re.compile(rf"{re.escape(URI_PREFIX)}([^@#]*)@([1-9][0-9]{{0,8}})(?:#.*)?", re.DOTALL)
 _KEYWORDS: Final = ("$ref", "$dynamicRef")
+# The value around, and the token that leads from it.
+_Way: TypeAlias = "tuple[_Way, str] | None"
 
 
 class NotJson(Exception):
@@ -34,13 +37,20 @@ def find_references(document: bytes) -> list[Reference]:
     """Return what may refer to registered schemas. Raises NotJson.
 
     Only V8 knows which members are keywords: one of these may be part of an `enum`. So they are
-    candidates for the closure; what does not resolve is found when V8 compiles the schema.
+    candidates for the closure; what does not resolve is found when V8 compiles the schema. Once
+    the pointers have as many characters as a schema has bytes, only new texts follow, without one.
     """
-    return [
-        _reference(pointer, text)
-        for pointer, text in _keyword_texts(_parse(document))
-        if text.startswith(URI_PREFIX)
-    ]
+    found: list[Reference] = []
+    texts: set[str] = set()
+    room = MAX_SCHEMA_BYTES
+    for way, keyword, text in _keyword_texts(_parse(document)):
+        if not text.startswith(URI_PREFIX) or (room <= 0 and text in texts):
+            continue
+        pointer = f"{_pointer(way)}/{keyword}" if room > 0 else ""
+        room -= len(pointer)
+        texts.add(text)
+        found.append(_reference(pointer, text))
+    return found
 
 
 def _parse(document: bytes) -> Any:  # noqa: ANN401 - any JSON
@@ -59,25 +69,31 @@ def _reject_constant(constant: str) -> NoReturn:
     raise ValueError(f"there is no {constant}")
 
 
-def _keyword_texts(root: object) -> Iterator[tuple[str, str]]:
-    """Yield the texts under the keywords, with their pointers, in the order of the document."""
-    waiting: list[tuple[str, object]] = [("", root)]
+def _keyword_texts(root: object) -> Iterator[tuple["_Way", str, str]]:
+    """Yield the way to each keyword, it and its text, in the order of the document."""
+    # The way to a value as a linked list: pointers of all values would be much longer than they.
+    waiting: list[tuple[_Way, object]] = [(None, root)]
     while waiting:
-        pointer, value = waiting.pop()
+        way, value = waiting.pop()
+        inner: Iterable[tuple[str, object]] = ()
         if isinstance(value, list):
-            waiting.extend(
-                (f"{pointer}/{index}", each) for index, each in reversed(list(enumerate(value)))
-            )
+            inner = ((str(index), each) for index, each in enumerate(value))
         elif isinstance(value, dict):
             for keyword in _KEYWORDS:
                 text = value.get(keyword)
                 if isinstance(text, str):
-                    yield f"{pointer}/{keyword}", text
-            waiting.extend(
-                (f"{pointer}/{escape_token(name)}", each)
-                for name, each in reversed(value.items())
-                if isinstance(each, list | dict)
-            )
+                    yield way, keyword, text
+            inner = value.items()
+        found = [((way, token), each) for token, each in inner if isinstance(each, list | dict)]
+        waiting.extend(reversed(found))
+
+
+def _pointer(way: "_Way") -> str:
+    tokens = []
+    while way is not None:
+        way, token = way
+        tokens.append(f"/{escape_token(token)}")
+    return "".join(reversed(tokens))
 
 
 def _reference(pointer: str, text: str) -> Reference:

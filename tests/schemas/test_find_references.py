@@ -1,0 +1,27 @@
+"""What a document refers to is found with its pointer, in memory that its own size bounds."""
+
+import json
+import tracemalloc
+
+from app.schemas.references import find_references
+
+
+def test_references_are_found_with_their_pointers() -> None:
+    document = b'{"a":{"$ref":"crivo:/schemas/x@1"},"b~/":[1,{"$ref":"crivo:/schemas/y@2#/q"}]}'
+    assert [(each.pointer, each.name, each.version) for each in find_references(document)] == [
+        ("/a/$ref", "x", 1),
+        ("/b~0~1/1/$ref", "y", 2),
+    ]
+
+
+def test_long_names_around_many_values_take_little_memory() -> None:
+    values = [1] * 50_000 + [{"$ref": f"crivo:/schemas/x{each}@1"} for each in range(5_000)]
+    document = json.dumps({"enum": [{"k" * 300_000: values}]}).encode()
+    tracemalloc.start()
+    try:
+        found = find_references(document)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(found) == 5_000
+    assert peak < 64 * len(document)
