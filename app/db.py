@@ -167,6 +167,10 @@ class Pool:
         return self._pool.get_max_size()
 
 
+# What a statement can run on. As text, since `Connection` is one.
+Queryable: TypeAlias = "Connection | Pool"
+
+
 @asynccontextmanager
 async def open_pool(settings: Settings) -> AsyncIterator[Pool]:
     """Open a pool on `settings.database_url` for the length of the block.

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from app.db import Connection, Pool
+from app.db import Queryable
 from app.errors import CrivoError
 from app.limits import MIB
 from app.sandbox.schema_checks import SchemaSet
@@ -79,7 +79,7 @@ class SchemaBundles:
         self._kept: OrderedDict[tuple[UUID, Version], StoredSchema] = OrderedDict()
 
     async def schemas(
-        self, conn: "Connection | Pool", tenant: UUID, versions: Iterable[Version]
+        self, conn: Queryable, tenant: UUID, versions: Iterable[Version]
     ) -> SchemaSet:
         """Return what jobs validate with against these versions: all that they refer to, too.
 
@@ -91,15 +91,13 @@ class SchemaBundles:
             strict=frozenset(stored.uri for stored in closure.values() if stored.strict),
         )
 
-    async def uri(
-        self, conn: "Connection | Pool", tenant: UUID, schema_id: UUID, version: int
-    ) -> str:
+    async def uri(self, conn: Queryable, tenant: UUID, schema_id: UUID, version: int) -> str:
         """Return the URI of a version. Raises SchemaGone."""
         closure = await self.closure(conn, tenant, [(schema_id, version)])
         return closure[schema_id, version].uri
 
     async def closure(
-        self, conn: "Connection | Pool", tenant: UUID, versions: Iterable[Version]
+        self, conn: Queryable, tenant: UUID, versions: Iterable[Version]
     ) -> dict[Version, StoredSchema]:
         """Return versions and all that they refer to, however indirectly. Raises SchemaGone."""
         closure: dict[Version, StoredSchema] = {}
@@ -131,7 +129,7 @@ class SchemaBundles:
         return stored
 
     async def _read(
-        self, conn: "Connection | Pool", tenant: UUID, versions: Sequence[Version]
+        self, conn: Queryable, tenant: UUID, versions: Sequence[Version]
     ) -> dict[Version, StoredSchema]:
         """Read versions and what they refer to. Raises SchemaGone."""
         ids, numbers = zip(*versions, strict=True)

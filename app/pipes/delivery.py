@@ -1,4 +1,4 @@
-"""Process events and send them: what a pipe does with a batch, and a re-drive with dead letters."""
+"""Send processed events: what a pipe does with a batch, and a re-drive with dead letters."""
 
 from collections.abc import Sequence
 
@@ -8,11 +8,8 @@ from app.db import Connection
 from app.dead_letters.model import NewDeadLetter
 from app.execution_errors import error_document
 from app.pipes.connectors.model import Event, Outgoing, Sink, StoredSink
-from app.pipes.model import LetterKind, LoadedPipe
-from app.pipes.plans import Plan
-from app.pipes.processing import EventOutcome, process_events
-from app.resources import Resources
-from app.scripts.model import ResolvedVersion
+from app.pipes.model import LetterKind
+from app.pipes.processing import EventOutcome
 
 
 class Delivered(Struct, frozen=True, kw_only=True):
@@ -27,27 +24,12 @@ class Delivered(Struct, frozen=True, kw_only=True):
     letters: tuple[NewDeadLetter, ...]
 
 
-async def deliver(
-    resources: Resources,
-    pipe: LoadedPipe,
-    sink: Sink,
-    events: Sequence[Event],
-    *,
-    script: ResolvedVersion | None = None,
-    plan: Plan | None = None,
-) -> Delivered:
-    """Process events and send them in their order; on return the sink has confirmed them.
+async def send(sink: Sink, outcomes: Sequence[EventOutcome]) -> Delivered:
+    """Send what is to be forwarded, in this order; on return the sink has confirmed it.
 
     The caller stores the letters, with `publish` in the same transaction, and only then
-    acknowledges the events. Raises ConnectorUnavailable and what `process_events` raises; then all
-    of it is tried again.
+    acknowledges the events. Raises ConnectorUnavailable; then all of it is tried again.
     """
-    outcomes = await process_events(resources, pipe, events, script=script, plan=plan)
-    return await send(sink, outcomes)
-
-
-async def send(sink: Sink, outcomes: Sequence[EventOutcome]) -> Delivered:
-    """Send what is to be forwarded, in this order. Raises ConnectorUnavailable."""
     outgoing = [
         Outgoing(id=each.event.id, data=each.forward, group=each.event.group)
         for each in outcomes

@@ -133,7 +133,7 @@ class PipeLoop:
             return None
         began = monotonic()
         plan = await self._plans.plan(pipe)
-        outcomes = await process_events(self._resources, pipe, events, plan=plan)
+        outcomes = await process_events(self._resources, pipe, events, plan)
         return _Batch(events=events, outcomes=outcomes, began=began)
 
     async def _receive(self, pipe: LoadedPipe, source: Source) -> list[Event]:
@@ -167,7 +167,7 @@ class PipeLoop:
         count_pipe_events(
             tenant=pipe.tenant,
             forwarded=len(delivered.forwarded),
-            refused=len(delivered.letters),
+            refused=[each.kind for each in delivered.letters],
             dropped=len(delivered.dropped),
         )
 

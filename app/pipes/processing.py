@@ -18,7 +18,7 @@ from app.execution_errors import ErrorKind, Failure, failure_of
 from app.limits import KIB, MAX_SEED, MIB
 from app.pipes.connectors.model import Event
 from app.pipes.model import MAX_EVENT_BYTES, LoadedPipe
-from app.pipes.plans import Plan, resolve_plan
+from app.pipes.plans import Plan
 from app.pipes.problems import PipeTroubled
 from app.resources import Resources
 from app.sandbox.outcomes import (
@@ -35,7 +35,6 @@ from app.sandbox.outcomes import (
 from app.sandbox.parts import OnError, Part, PartReport, RecordError, Task
 from app.sandbox.validation import LIMITS, validate_lines
 from app.schema_bundles import Version
-from app.scripts.model import ResolvedVersion
 
 log = structlog.get_logger(__name__)
 
@@ -64,17 +63,13 @@ async def process_events(
     resources: Resources,
     pipe: LoadedPipe,
     events: Sequence[Event],
-    *,
-    script: ResolvedVersion | None = None,
-    plan: Plan | None = None,
+    plan: Plan,
 ) -> list[EventOutcome]:
-    """Return what becomes of each event, in their order; `script` replaces the pipe's own.
+    """Return what becomes of each event, in their order.
 
-    Without a schema and a script all are forwarded as they are. Raises PipeTroubled, Unavailable,
-    SandboxUnavailable, and what `resolve_plan` raises unless there is a `plan`.
+    With a plan without checks and a script all are forwarded as they are. Raises PipeTroubled,
+    Unavailable, SandboxUnavailable.
     """
-    if plan is None or script is not None:
-        plan = await resolve_plan(resources, pipe, script=script)
     batch = _Batch(resources, pipe, plan)
     if plan.checks is None and plan.script is None:
         return [batch.refused_unread(each) or _forwarded(each, each.data) for each in events]

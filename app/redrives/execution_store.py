@@ -10,6 +10,7 @@ from app.db import Connection, from_row, optional_from_row
 from app.limits import Limits
 from app.payloads.model import StoredPayload
 from app.sandbox.outcomes import Io
+from app.schemas.pinned import SchemaKey, key_of
 
 # A row stands for a replay that is under way, or that has succeeded. Another re-drive that has
 # marked the same execution is waited for.
@@ -129,6 +130,8 @@ class RecordedExecution(Struct, frozen=True, kw_only=True):
     clock_ms: int
     limits: Limits
     input: StoredPayload | None
+    input_schema: SchemaKey | None
+    output_schema: SchemaKey | None
 
 
 SELECT_RECORDED = """
@@ -137,7 +140,8 @@ WITH parameters AS NOT MATERIALIZED (
 )
 SELECT s.name AS script, v.version, v.source, v.io, p.body AS params, e.labels, e.seed, e.clock_ms,
        e.wall_ms, e.max_cpu_ms, e.memory_bytes, e.max_output_bytes,
-       i.sha256, i.size_bytes, i.body, i.blob_key, i.media_type, i.erased_at
+       i.sha256, i.size_bytes, i.body, i.blob_key, i.media_type, i.erased_at,
+       v.input_schema_id, v.input_schema_version, v.output_schema_id, v.output_schema_version
 FROM parameters
 JOIN executions AS e ON e.tenant_id = parameters.tenant_id AND e.id = parameters.id
 JOIN script_versions AS v
@@ -162,7 +166,13 @@ async def select_recorded(
     row = await conn.fetchrow(SELECT_RECORDED, tenant, execution_id, script_id, version)
     if row is None:
         return None
-    members: dict[str, Any] = {**row, "limits": from_row(Limits, row), "input": None}
+    members: dict[str, Any] = {
+        **row,
+        "limits": from_row(Limits, row),
+        "input": None,
+        "input_schema": key_of(row, "input"),
+        "output_schema": key_of(row, "output"),
+    }
     if row["erased_at"] is None:
         members["input"] = from_row(StoredPayload, row)
     return from_row(RecordedExecution, members)

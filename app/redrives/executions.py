@@ -26,6 +26,8 @@ from app.replays.problems import NothingToReplay
 from app.replays.service import conditions_of, lock_originals
 from app.resources import Resources
 from app.sandbox.outcomes import Context, Io, Job, Limits as SandboxLimits
+from app.sandbox.schema_checks import Checks
+from app.schemas.checks import load_checks
 from app.scripts.model import ResolvedVersion
 from app.scripts.params import NO_PARAMS
 from app.scripts.samples import limits_of_sample
@@ -148,7 +150,10 @@ async def _sample(
     async def keep(chunk: bytes) -> None:
         output.extend(chunk)
 
-    job = _job(resources, caller.tenant, execution_id, recorded)
+    checks = await load_checks(
+        resources, caller.tenant, input=recorded.input_schema, output=recorded.output_schema
+    )
+    job = _job(resources, caller.tenant, execution_id, recorded, checks=checks)
     try:
         payload = payload_of(resources.blobs, recorded.input)
         async with check_turn(resources, caller):
@@ -168,7 +173,12 @@ async def _sample(
 
 
 def _job(
-    resources: Resources, tenant: UUID, execution_id: UUID, recorded: RecordedExecution
+    resources: Resources,
+    tenant: UUID,
+    execution_id: UUID,
+    recorded: RecordedExecution,
+    *,
+    checks: Checks | None,
 ) -> Job:
     limits = limits_of_sample(
         resources.settings,
@@ -200,4 +210,5 @@ def _job(
         ),
         io=recorded.io,
         media_type=recorded.input.media_type or JSON_TYPE,
+        checks=checks,
     )

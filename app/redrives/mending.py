@@ -6,6 +6,7 @@ from msgspec.structs import replace
 
 from app.pipes.connectors.model import Event
 from app.pipes.model import LoadedPipe
+from app.pipes.plans import resolve_plan
 from app.pipes.processing import EventOutcome, process_events
 from app.resources import Resources
 from app.scripts.model import ResolvedVersion
@@ -20,12 +21,14 @@ async def mend_events(
     """Return what becomes of each event, in their order.
 
     What `script` makes of an event is what the pipe checks by its schema and puts through its own
-    script. Raises what `process_events` raises.
+    script. Raises what `resolve_plan` and `process_events` raise.
     """
+    plan = await resolve_plan(resources, pipe)
     if script is None:
-        return await process_events(resources, pipe, events)
+        return await process_events(resources, pipe, events, plan)
     alone = replace(pipe, definition=replace(pipe.definition, schema=None, script=None))
-    first = await process_events(resources, alone, events, script=script)
+    mending = await resolve_plan(resources, alone, script=script)
+    first = await process_events(resources, alone, events, mending)
     mended = [replace(each.event, data=each.forward) for each in first if each.forward is not None]
-    then = iter(await process_events(resources, pipe, mended) if mended else ())
+    then = iter(await process_events(resources, pipe, mended, plan) if mended else ())
     return [each if each.forward is None else next(then) for each in first]

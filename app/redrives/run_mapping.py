@@ -22,7 +22,9 @@ from app.runs.task_store import Written
 from app.sandbox.framing import LineTooLong
 from app.sandbox.outcomes import Context, Io, Job, Limits, ScriptKind, Succeeded
 from app.sandbox.parts import Format, OnError, Part, PartReport, RecordError, Task
+from app.sandbox.schema_checks import Checks
 from app.sandbox.session import Sink
+from app.schemas.checks import load_checks
 from app.scripts.params import NO_PARAMS
 
 _TRIAL_WALL_MS: Final = 5_000
@@ -46,6 +48,9 @@ class Mapper(Struct, frozen=True, kw_only=True):
     def require_runnable(self) -> None:
         """Refuse a version that cannot take the records. Raises InvalidRequest."""
         ref = f"{self.version.name}@{self.version.version}"
+        if self.version.input_schema is not None and self.run.format is not Format.RECORDS:
+            message = f"{ref} checks its input, and cannot check {self.run.format}"
+            raise invalid("/script", message)
         if not self.each_record:
             return
         if ScriptKind.PROCESS not in self.version.kinds:
@@ -59,7 +64,7 @@ class Mapper(Struct, frozen=True, kw_only=True):
             message = f"{ref} has no `map`; the run emits many values a record, `process` one"
             raise invalid("/script", message)
 
-    def job(self) -> Job:
+    def job(self, checks: Checks | None) -> Job:
         """Return the job of a stream, with seed, clock, params and limits of the run."""
         run, limits = self.run, self.run.limits
         return Job(
@@ -80,6 +85,7 @@ class Mapper(Struct, frozen=True, kw_only=True):
                 labels=run.labels,
                 params=NO_PARAMS if run.params is None else run.params.decode(),
             ),
+            checks=checks,
         )
 
     def on_trial(self) -> "Mapper":
@@ -211,7 +217,18 @@ async def stream(
     sink: Sink,
     errors: list[RecordError],
 ) -> PartReport:
-    """Run records through the script in one cell. Raises HOST_TROUBLE, LineTooLong."""
+    """Run records through the script in one cell.
+
+    They are checked as in a run: by the schemas of the version, and by that of the dataset which
+    takes the values. Raises HOST_TROUBLE, LineTooLong.
+    """
+    checks = await load_checks(
+        resources,
+        mapper.tenant,
+        input=mapper.version.input_schema,
+        output=mapper.version.output_schema,
+        record=mapper.run.record_schema,
+    )
 
     async def keep(found: list[RecordError]) -> None:
         errors.extend(found)
@@ -221,7 +238,7 @@ async def stream(
             yield each + b"\n"
 
     return await resources.sandbox.stream(
-        mapper.job(),
+        mapper.job(checks),
         mapper.part(len(records)),
         sink=sink,
         chunks=lines(),

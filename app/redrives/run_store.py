@@ -14,6 +14,7 @@ from app.runs.error_store import StoredLine
 from app.runs.model import Emit, RunStatus
 from app.sandbox.outcomes import Io, ScriptKind
 from app.sandbox.parts import Format
+from app.schemas.pinned import SchemaKey, key_of
 
 MAX_RECORDS: Final = 1_000
 # Of one batch, which is in memory.
@@ -41,13 +42,14 @@ class SourceRun(Struct, frozen=True, kw_only=True):
     output_format: DatasetFormat | None
     output_key: str | None
     hash_seed: int | None
+    record_schema: SchemaKey | None
 
 
 SELECT_RUN = """
 SELECT r.id, r.status, r.script_id, r.version, r.format, r.each, r.emit, r.publishes, r.params,
        r.labels, r.seed, r.clock_ms, r.wall_ms, r.max_cpu_ms, r.memory_bytes, r.max_output_bytes,
        r.output_dataset_id, r.output_dataset, d.format AS output_format, d.key AS output_key,
-       d.hash_seed
+       d.hash_seed, d.record_schema_id, d.record_schema_version
 FROM runs AS r
 LEFT JOIN datasets AS d ON d.tenant_id = r.tenant_id AND d.id = r.output_dataset_id
 WHERE r.tenant_id = $1 AND r.id = $2
@@ -59,7 +61,11 @@ async def select_run(conn: Connection, tenant: UUID, run_id: UUID) -> SourceRun 
     row = await conn.fetchrow(SELECT_RUN, tenant, run_id)
     if row is None:
         return None
-    members: dict[str, Any] = {**row, "limits": from_row(Limits, row)}
+    members: dict[str, Any] = {
+        **row,
+        "limits": from_row(Limits, row),
+        "record_schema": key_of(row, "record"),
+    }
     return from_row(SourceRun, members)
 
 
@@ -72,10 +78,13 @@ class RunnableVersion(Struct, frozen=True, kw_only=True):
     source: bytes
     kinds: Sequence[ScriptKind]
     io: Io
+    input_schema: SchemaKey | None
+    output_schema: SchemaKey | None
 
 
 SELECT_VERSION = """
-SELECT s.id AS script_id, s.name, v.version, v.source, v.kinds, v.io
+SELECT s.id AS script_id, s.name, v.version, v.source, v.kinds, v.io,
+       v.input_schema_id, v.input_schema_version, v.output_schema_id, v.output_schema_version
 FROM script_versions AS v
 JOIN scripts AS s ON s.tenant_id = v.tenant_id AND s.id = v.script_id
 WHERE v.tenant_id = $1 AND v.script_id = $2 AND v.version = $3
@@ -88,7 +97,8 @@ async def select_version(
     """Read a version, which exists: none is ever deleted."""
     row = await conn.fetchrow(SELECT_VERSION, tenant, script_id, version)
     assert row is not None  # noqa: S101 - versions are never deleted
-    return from_row(RunnableVersion, row)
+    schemas = {f"{side}_schema": key_of(row, side) for side in ("input", "output")}
+    return from_row(RunnableVersion, {**row, **schemas})
 
 
 class FailedRecord(Struct, frozen=True, kw_only=True):

@@ -5,6 +5,7 @@ from uuid import uuid4
 
 import pytest
 
+from app.auth.model import Scope
 from tests.pipes.http_pipes import (
     JSON,
     NDJSON,
@@ -201,3 +202,16 @@ def test_pipes_of_tenants_are_apart_and_rest_with_a_suspended_one(keyed: SystemW
     for _ in until("the pipe goes on"):
         if keyed.get("/pipes/mine", owner).json()["counts"]["forwarded"] == 1:
             break
+
+
+def test_a_pipe_takes_the_scopes_of_the_datasets_that_it_uses(keyed: SystemWithKeys) -> None:
+    own = keyed.key("default", [Scope.WRITE_PIPES]).key
+    read, written = {"dataset": {"dataset": "a"}}, {"dataset": {"dataset": "b"}}
+
+    for definition, scope in (
+        ({"from": read, "to": {"redis_stream": {"stream": "out"}}}, "read"),
+        ({"from": {"http": {}}, "to": written}, "datasets:write"),
+    ):
+        refused = keyed.request("PUT", "/pipes/sly", own, json=definition)
+        assert refused.status_code == 403, refused.text
+        assert scope in refused.json()["detail"]
