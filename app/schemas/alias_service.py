@@ -5,7 +5,6 @@ from uuid import UUID
 from app.audit.model import Action
 from app.audit.store import log_action
 from app.auth.callers import Caller
-from app.db import Connection
 from app.errors import invalid
 from app.pagination import Page, Paginator
 from app.preconditions import NO_PRECONDITIONS, Preconditions
@@ -93,7 +92,3 @@ async def remove(
         await store.delete_alias(conn, tenant, schema_id, alias)
         target = f"{target_of(schema_id)}/aliases/{alias}"
         await log_action(conn, caller, Action.ALIAS_REMOVED, target)
-
-
-async def _select(conn: Connection, tenant: UUID, schema_id: UUID, alias: str) -> Alias | None:
-    return await store.select_alias(conn, tenant, schema_id, alias) if is_alias(alias) else None

@@ -107,13 +107,14 @@ async def check_schema(resources: Resources, caller: Caller, check: CheckSchema)
     TooManyChecks.
     """
     against = None
-    demanded = Compatibility.NONE
+    demanded, newest = Compatibility.NONE, 0
     if isinstance(check.against, str):
         try:
             async with resources.pool.acquire() as conn:
                 ref = parse_schema_ref(check.against)
                 against = await resolve(conn, caller.tenant, ref, allow_archived=True)
-                demanded = (await read_schema(conn, caller.tenant, ref.schema)).compatibility
+                named = await read_schema(conn, caller.tenant, ref.schema)
+                demanded, newest = named.compatibility, named.latest_version.version
         except (SchemaNotFound, SchemaVersionNotFound) as error:
             raise located("/against", error) from None
     checked = await check_document(
@@ -122,7 +123,7 @@ async def check_schema(resources: Resources, caller: Caller, check: CheckSchema)
         bytes(check.schema),
         strict=check.strict,
         name=None if against is None else against.name,
-        version=1 if against is None else against.version + 1,
+        version=newest + 1,
     )
     if against is None:
         return CheckedSchema(references=checked.refs)

@@ -10,6 +10,7 @@ from msgspec import Struct
 from app.limits import MAX_SCHEMA_BYTES
 from app.references import NAME_PATTERN
 from app.schema_bundles import URI_PREFIX
+from app.schemas.document import escape_token
 
 _URI: Final = re.compile(rf"{re.escape(URI_PREFIX)}([^@#]*)@([1-9][0-9]{{0,8}})(?:#.*)?", re.DOTALL)
 _KEYWORDS: Final = ("$ref", "$dynamicRef")
@@ -101,8 +102,3 @@ def _reference(pointer: str, text: str) -> Reference:
     if match is None or re.match(NAME_PATTERN, match[1]) is None:
         return Reference(pointer, text, None, None)
     return Reference(pointer, text, match[1], int(match[2]))
-
-
-def escape_token(name: str) -> str:
-    """Write a member's name as a token of a JSON pointer (RFC 6901)."""
-    return name.replace("~", "~0").replace("/", "~1")

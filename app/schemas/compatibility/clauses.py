@@ -7,11 +7,13 @@ holds. Members and items are demanded by shapes, which become clauses when they 
 import json
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from msgspec import Struct
 
 from app.schemas.document import JsonValue, Place
+
+_T = TypeVar("_T")
 
 TYPES: Final = ("null", "boolean", "number", "string", "array", "object")
 
@@ -120,6 +122,12 @@ class Clause(Struct, frozen=True, eq=False, kw_only=True):
                 found.update(fields.properties)
         return found
 
+    def size(self) -> int:
+        """Return how many demands there are, for what it costs to copy them."""
+        lists = (self.excluded, self.items, self.fields, self.rests, self.possible)
+        names = (self.required, self.absent, self.patterns, self.multiples, self.opaque)
+        return len(self.values or ()) + sum(map(len, lists)) + sum(map(len, names))
+
     def at(self, *kinds: str) -> str:
         """Return the pointer to the demand of the first of these kinds that there is."""
         for kind in (*kinds, ""):
@@ -131,7 +139,7 @@ class Clause(Struct, frozen=True, eq=False, kw_only=True):
 def meet(a: Clause, b: Clause) -> Clause:
     """Return the clause that demands both; they are of the same type."""
     values = a.values
-    if values is None or b.values is None:
+    if values is None or b.values is None or values is b.values:
         values = b.values if values is None else values
     else:
         values = {text: value for text, value in values.items() if text in b.values}
@@ -140,7 +148,7 @@ def meet(a: Clause, b: Clause) -> Clause:
         type=a.type,
         pointers={**b.pointers, **a.pointers},
         values=values,
-        excluded=a.excluded + b.excluded,
+        excluded=_joined(a.excluded, b.excluded),
         opaque=a.opaque | b.opaque,
         integer=a.integer or b.integer,
         lower=max((x for x in (a.lower, b.lower) if x is not None), default=None),
@@ -157,17 +165,24 @@ def meet(a: Clause, b: Clause) -> Clause:
         formats=a.formats | b.formats,
         hints=a.hints | b.hints,
         unique=a.unique or b.unique,
-        items=a.items + b.items,
+        items=_joined(a.items, b.items),
         required=a.required | b.required,
         absent=a.absent | b.absent,
-        fields=a.fields + b.fields,
-        rests=a.rests + b.rests,
-        possible=a.possible + b.possible,
+        fields=_joined(a.fields, b.fields),
+        rests=_joined(a.rests, b.rests),
+        possible=_joined(a.possible, b.possible),
         describes=a.describes or b.describes,
         may_describe=a.may_describe or b.may_describe,
         open=a.open or b.open,
         may_open=a.may_open or b.may_open,
     )
+
+
+def _joined(a: tuple[_T, ...], b: tuple[_T, ...]) -> tuple[_T, ...]:
+    """Return each once: what several references lead to would double at each of them."""
+    if not a or not b:
+        return a or b
+    return tuple(dict.fromkeys(a + b))
 
 
 def is_void(clause: Clause) -> bool:

@@ -1,7 +1,7 @@
 """Prove that every value of one shape is a value of another, or say what is in the way."""
 
 from collections.abc import Iterator
-from itertools import product
+from itertools import islice, product
 from typing import Final
 
 from msgspec import Struct
@@ -23,6 +23,8 @@ from app.schemas.compatibility.sameness import Sameness
 
 MAX_SHOWN: Final = 60
 MAX_DEPTH: Final = 3
+MAX_OBSTACLES: Final = 64
+"""Of one pair: those of inner pairs add up."""
 
 
 class Obstacle(Struct, frozen=True):
@@ -39,31 +41,42 @@ class Inclusion:
         """Start without any proof."""
         self._source, self._target, self._sameness = source, target, sameness
         # A proof may use what it is about to show of members and items: documents are finite.
-        self._assumed: set[tuple[Shape, Shape]] = set()
+        # Proven or assumed, in their order: what failed takes all that was proven by it along.
+        self._assumed: dict[tuple[Shape, Shape], None] = {}
+        self._failed: dict[tuple[Shape, Shape], list[Obstacle]] = {}
 
     def obstacles(self, a: Shape, b: Shape) -> list[Obstacle]:
         """Return what is in the way; an empty list is a proof."""
+        self._source.budget.spend()
         if not b or (a, b) in self._assumed:
             return []
-        self._assumed.add((a, b))
-        try:
-            found = []
-            targets = self._target.clauses(b)
-            types = {clause.type for clause in targets}
-            refused: dict[str, None] = {}
-            for clause in self._source.clauses(a):
-                if is_empty(self._source, clause):
-                    continue
-                if clause.type in types:
-                    found += self._in_one_of(clause, b, targets)
-                else:
-                    refused[clause.type] = None
-            if refused:
-                pointers = [clause.at("type") for clause in targets] or self._pointers(b)
-                found.insert(0, Obstacle(pointers[0], f"refuses the types {', '.join(refused)}"))
-            return list(dict.fromkeys(found))
-        finally:
-            self._assumed.discard((a, b))
+        if (a, b) in self._failed:
+            return self._failed[a, b]
+        before = len(self._assumed)
+        self._assumed[a, b] = None
+        found = self._find(a, b)
+        if found:
+            while len(self._assumed) > before:
+                self._assumed.popitem()
+            self._failed[a, b] = found
+        return found
+
+    def _find(self, a: Shape, b: Shape) -> list[Obstacle]:
+        found: list[Obstacle] = []
+        targets = self._target.clauses(b)
+        types = {clause.type for clause in targets}
+        refused: dict[str, None] = {}
+        for clause in self._source.clauses(a):
+            if is_empty(self._source, clause):
+                continue
+            if clause.type in types:
+                found += self._in_one_of(clause, b, targets)
+            else:
+                refused[clause.type] = None
+        if refused:
+            pointers = [clause.at("type") for clause in targets] or self._pointers(b)
+            found.insert(0, Obstacle(pointers[0], f"refuses the types {', '.join(refused)}"))
+        return list(dict.fromkeys(found))[:MAX_OBSTACLES]
 
     def _pointers(self, shape: Shape) -> list[str]:
         return sorted((self._target.library.location(e.place) for e in shape), key=len)
@@ -74,7 +87,8 @@ class Inclusion:
         candidates = [clause for clause in targets if clause.type == a.type]
         best: list[Obstacle] = []
         for clause in candidates:
-            found = list(self._between(a, clause))
+            self._source.budget.spend()
+            found = list(islice(self._between(a, clause), MAX_OBSTACLES))
             if not found:
                 return []
             if not best or len(found) < len(best):
@@ -127,6 +141,7 @@ class Inclusion:
 
     def _are_apart(self, a: Clause, b: Clause, depth: int = 0) -> bool:
         """Say whether no value is in a clause of either version."""
+        self._source.budget.spend(1 + len(a.required) + len(b.required))
         if is_void(meet(_flat(a), _flat(b))):
             return True
         for clause, other, form in ((a, b, self._target), (b, a, self._source)):
@@ -189,6 +204,7 @@ class Inclusion:
         yield from self._unlisted(a, b)
 
     def _member(self, a: Clause, b: Clause, name: str) -> Iterator[Obstacle]:
+        self._source.budget.spend()
         mine, others = member(a, name), member(b, name)
         if mine.over is None:
             return

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
+from app.schemas.compatibility.budget import Budget
 from app.schemas.compatibility.clauses import (
     TYPES,
     Clause,
@@ -42,6 +43,7 @@ ASSERTED_FORMATS: Final = frozenset(
         "regex",
     ]
 )
+_READ_IN_A_STEP: Final = 16
 _OPAQUE: Final = ("propertyNames", "contains", "unevaluatedItems")
 _APPLIES_TO: Final = {"propertyNames": "object", "contains": "array", "unevaluatedItems": "array"}
 _REGISTERS: Final = ("contains", "unevaluatedItems")
@@ -50,9 +52,10 @@ _REGISTERS: Final = ("contains", "unevaluatedItems")
 class Keywords:
     """The keywords of the schemas of one version."""
 
-    def __init__(self, library: Library) -> None:
+    def __init__(self, library: Library, budget: Budget) -> None:
         """Remember which schemas are strict."""
         self.library = library
+        self._budget = budget
         self._strict = frozenset(library.document.strict)
 
     def clauses(self, place: Place, mode: Mode) -> list[Clause]:
@@ -63,6 +66,7 @@ class Keywords:
         for keyword in ("enum", "const"):
             if place.has(keyword):
                 listed = place.schema[keyword] if keyword == "enum" else [place.schema["const"]]
+                self._budget.spend(1 + len(listed) // _READ_IN_A_STEP)
                 allowed: dict[str, dict[str, JsonValue]] = {}
                 for value in listed:
                     allowed.setdefault(type_of(value), {})[canonical(value)] = value

@@ -23,6 +23,7 @@ from app.schemas.document import Library, Place
 
 MAX_CLAUSES: Final = 256
 """Alternatives multiply where they meet."""
+_COPIED_IN_A_STEP: Final = 16
 
 
 class NormalForm:
@@ -33,10 +34,12 @@ class NormalForm:
         self.library = library
         self._strict = bool(library.document.strict)
         self.budget = budget
-        self._keywords = Keywords(library)
+        self._keywords = Keywords(library, budget)
         self._known: dict[Shape, list[Clause]] = {}
         self._elements: dict[Element, list[Clause]] = {}
         self._entered: set[Element] = set()
+        # What is known to be empty or not, to a depth (reading.py).
+        self.emptiness: dict[tuple[Clause, int], bool] = {}
 
     def root(self) -> Shape:
         """Return the shape of whole documents."""
@@ -154,6 +157,7 @@ class NormalForm:
         beside = [] if exclusive else self._possibly([c for each in lists for c in each])
         found: list[Clause] = []
         for index, clauses in enumerate(lists):
+            self.budget.spend(len(lists))
             others = [i for i in range(len(lists)) if i != index]
             # Where several may hold, each may register what any of them does.
             groups = [self._without(places[other]) for other in others] if exclusive else [beside]
@@ -191,7 +195,7 @@ class NormalForm:
             for b in right:
                 if a.type != b.type:
                     continue
-                self.budget.spend()
+                self.budget.spend(1 + (a.size() + b.size()) // _COPIED_IN_A_STEP)
                 both = meet(a, b)
                 if not is_void(both):
                     found.append(both)
@@ -213,9 +217,11 @@ def _any(pointer: str = "") -> list[Clause]:
 def _possible(clauses: Sequence[Clause]) -> dict[str, Any]:
     return {
         "possible": tuple(
-            found
-            for clause in clauses
-            for found in (*clause.fields, *clause.possible, *_possible_rests(clause))
+            dict.fromkeys(
+                found
+                for clause in clauses
+                for found in (*clause.fields, *clause.possible, *_possible_rests(clause))
+            )
         ),
         "may_describe": any(c.describes or c.may_describe for c in clauses),
         "may_open": any(c.open or c.may_open for c in clauses),

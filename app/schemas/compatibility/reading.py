@@ -150,6 +150,7 @@ def _all_of(results: Iterator[bool | None]) -> bool | None:
 
 def clause_holds(form: NormalForm, clause: Clause, value: JsonValue) -> bool | None:
     """Say whether a value of its type satisfies a clause; None: unknown."""
+    form.budget.spend()
     return _all_of(_checks(form, clause, value))
 
 
@@ -228,6 +229,14 @@ def _has_format(value: str, name: str) -> bool | None:
 
 def is_empty(form: NormalForm, clause: Clause, depth: int = 0) -> bool:
     """Say whether no value can satisfy a clause; False: unknown."""
+    known = form.emptiness.get((clause, depth))
+    if known is None:
+        form.budget.spend()
+        known = form.emptiness[clause, depth] = _is_empty(form, clause, depth)
+    return known
+
+
+def _is_empty(form: NormalForm, clause: Clause, depth: int) -> bool:
     if is_void(clause):
         return True
     if clause.values is not None:
@@ -249,6 +258,7 @@ def _has_empty_part(form: NormalForm, clause: Clause, depth: int) -> bool:
             for index in range(min(int(clause.min_size), listed_items(clause) + 1))
         )
     for name in clause.required:
+        form.budget.spend()
         demanded = member(clause, name).over
         if demanded is None or _is_empty_shape(form, demanded, depth + 1):
             return True

@@ -31,17 +31,24 @@ class Sameness:
     def __init__(self, left: Library, right: Library, budget: Budget) -> None:
         """Know both sides."""
         self._left, self._right, self._budget = left, right, budget
-        self._assumed: set[tuple[Place, Place]] = set()
+        # Proven or assumed, in their order: what failed takes all that was proven by it along.
+        self._assumed: dict[tuple[Place, Place], None] = {}
+        self._different: set[tuple[Place, Place]] = set()
 
     def same(self, a: Place, b: Place) -> bool:
         """Say whether two schemas mean the same because they are written in the same way."""
         if (a, b) in self._assumed:
             return True
+        if (a, b) in self._different:
+            return False
         self._budget.spend()
-        self._assumed.add((a, b))
+        before = len(self._assumed)
+        self._assumed[a, b] = None
         found = self._same(a, b)
         if not found:
-            self._assumed.discard((a, b))
+            while len(self._assumed) > before:
+                self._assumed.popitem()
+            self._different.add((a, b))
         return found
 
     def _same(self, a: Place, b: Place) -> bool:

@@ -1,7 +1,7 @@
 """Look for a document that one version accepts and the other refuses."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import count, islice
 from typing import Any, Final
 
 from app.schemas.compatibility.clauses import Clause, Shape, canonical
@@ -10,7 +10,7 @@ from app.schemas.compatibility.reading import FORMAT_EXAMPLES, holds, item, list
 from app.schemas.compatibility.regular_expressions import example
 
 _MAX_SAMPLES: Final = 24
-_MAX_SIZE: Final = 64
+_MAX_SIZE: Final = 256
 _NOTHING: Final[Shape] = frozenset()
 _ANY: Final[tuple[Any, ...]] = (None, True, 0, 0.5, "", "a", [], {})
 
@@ -81,7 +81,7 @@ class Witnesses:
         lengths = _sizes(a, others)
         listed = max(listed_items(clause) for clause in (a, *others)) if others else listed_items(a)
         samples: list[list[Any]] = []
-        for index in range(max(*lengths, listed + 1)):
+        for index in range(max([*lengths, listed + 1])):
             if index > listed:
                 samples.append(samples[listed])
                 continue
@@ -102,7 +102,8 @@ class Witnesses:
     def _objects(self, a: Clause, others: Sequence[Clause]) -> Iterator[Any]:
         names = sorted(a.names() | {name for other in others for name in other.names()})
         self._source.budget.spend(len(names))
-        fresh = next(name for name in _fresh_names() if name not in names)
+        known = set(names)
+        fresh = next(name for name in _fresh_names() if name not in known)
         samples = {name: self._of_member(a, others, name) for name in [*names, fresh]}
         base = {}
         for name in sorted(a.required):
@@ -119,7 +120,7 @@ class Witnesses:
             yield dict(base)
         for size in _sizes(a, others):
             extra = islice(
-                (n for n in _fresh_names() if n not in names), max(0, size - len(a.required))
+                (n for n in _fresh_names() if n not in known), max(0, size - len(a.required))
             )
             wide = {name: base[name] for name in a.required}
             yield {**wide, **{name: samples[fresh][0] for name in extra if samples[fresh]}}
@@ -143,7 +144,7 @@ class Witnesses:
 
 
 def _fresh_names() -> Iterator[str]:
-    for index in range(10_000):
+    for index in count():
         yield f"other{index or ''}"
 
 

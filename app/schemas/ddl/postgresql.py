@@ -19,7 +19,6 @@ _SCALARS: Final = {
     Kind.TIMESTAMP: "timestamptz",
 }
 _JSONB: Final = "kept as jsonb"
-MAX_VARCHAR: Final = 10_485_760
 
 
 def postgresql_table(fields: Sequence[Field], options: Options) -> str:
