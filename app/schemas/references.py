@@ -11,7 +11,7 @@ from app.references import NAME_PATTERN
 from app.schema_bundles import URI_PREFIX
 
 _URI: Final = re.compile(rf"{re.escape(URI_PREFIX)}([^@#]*)@([1-9][0-9]{{0,8}})(?:#.*)?", re.DOTALL)
-_KEYWORDS: Final = ("$ref", "$dynamicRef")
+_KEYWORDS: Final = ("$schema", "$ref", "$dynamicRef")
 
 
 class NotJson(Exception):
