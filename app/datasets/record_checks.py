@@ -20,6 +20,7 @@ from app.sandbox.schema_checks import SchemaError, ref_of
 from app.sandbox.validation import validate_lines
 from app.schemas.checks import load_checks
 from app.schemas.pinned import SchemaKey
+from app.wording import printable
 
 MAX_REPORTED_ERRORS: Final = 100
 
@@ -95,17 +96,12 @@ def _faults_of(error: RecordError) -> list[Fault]:
         return [{**_members(each), "line": error.line} for each in outcome.errors]
     failure = failure_of(outcome)
     assert failure is not None  # noqa: S101 - no outcome of a record is a success
-    return [{"pointer": "", "line": error.line, "message": _printable(failure.message)}]
+    return [{"pointer": "", "line": error.line, "message": printable(failure.message)}]
 
 
 def _members(error: SchemaError) -> Fault:
     members: Fault = msgspec.to_builtins(error)
     return {
-        name: _printable(value) if isinstance(value, str) else value
+        name: printable(value) if isinstance(value, str) else value
         for name, value in members.items()
     }
-
-
-def _printable(text: str) -> str:
-    """Replace lone surrogates, which a problem document cannot hold."""
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")

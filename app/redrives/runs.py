@@ -150,7 +150,7 @@ def _shown(output: bytes) -> Raw | UnsetType:
     """Return the values of one record as JSON: one as it is, more or none as an array."""
     if len(output) > MAX_SHOWN_BYTES:
         return UNSET
-    lines = output.splitlines()
+    lines = output.removesuffix(b"\n").split(b"\n") if output else []
     if len(lines) == 1:
         return Raw(lines[0])
     return Raw(b"[" + b",".join(lines) + b"]")

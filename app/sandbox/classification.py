@@ -9,7 +9,13 @@ from msgspec.structs import replace
 
 from app.sandbox.excerpts import Lines
 from app.sandbox.meter import Exit
-from app.sandbox.mismatches import SchemaVerdict, mismatch_of, require_fitting
+from app.sandbox.mismatches import (
+    MISMATCH,
+    UNKNOWN,
+    SchemaVerdict,
+    mismatch_of,
+    require_fitting,
+)
 from app.sandbox.outcomes import (
     Crashed,
     Finding,
@@ -178,7 +184,7 @@ def classify_record(
             return InvalidInput(message=failure.message)
         case "invalid_result":
             return InvalidResult(message=failure.message)
-        case "schema_mismatch" | "unknown_schema":
+        case kind if kind in {MISMATCH, UNKNOWN}:
             return mismatch_of(failure.kind, failure)
         case "output_too_large":
             return InvalidResult(message="the result is longer than a string can be")
@@ -235,7 +241,7 @@ def _from_verdict(  # noqa: C901, PLR0911 - one case, one return for each kind o
             return InvalidInput(message=verdict.message, byte_offset=verdict.byte_offset)
         case "invalid_result":
             return InvalidResult(message=verdict.message)
-        case "schema_mismatch" | "unknown_schema":
+        case kind if kind in {MISMATCH, UNKNOWN}:
             return mismatch_of(verdict.kind, verdict)
         case "output_too_large":
             return OutputTooLarge(limit_bytes=limits.output_bytes)

@@ -12,7 +12,7 @@ from app.sandbox.feeder import OWED_TIMEOUT_S, Feeder, Payload
 from app.sandbox.frames import decode_frame
 from app.sandbox.media_types import is_media_type
 from app.sandbox.meter import Exit, Used
-from app.sandbox.mismatches import require_fitting
+from app.sandbox.mismatches import MISMATCH, UNKNOWN, require_fitting
 from app.sandbox.outcomes import Job, Limits, LogLine
 from app.sandbox.protocol import (
     CHUNK_BYTES,
@@ -36,8 +36,8 @@ _REUSABLE: Final = frozenset(
         "refused",
         "invalid_input",
         "invalid_result",
-        "schema_mismatch",
-        "unknown_schema",
+        MISMATCH,
+        UNKNOWN,
         "output_too_large",
         "unsettled_promise",
     }

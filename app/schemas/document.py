@@ -8,6 +8,7 @@ from urllib.parse import unquote
 
 from msgspec import Struct
 
+from app.schema_bundles import URI_PREFIX
 from app.schemas.uris import resolve_uri
 
 JsonValue: TypeAlias = Any
@@ -215,7 +216,7 @@ class Library:
     def _scan(self, schema: JsonValue, outer: Resource, document: str, pointer: str) -> Place:
         if pointer.count("/") > _MAX_DEPTH:
             raise SchemaProblem(pointer, f"nests more than {_MAX_DEPTH} deep")
-        resource = self._resource(schema, outer, pointer)
+        resource = self._resource(schema, outer, document, pointer)
         place = Place(schema, resource, document, pointer)
         self._places[document, pointer] = place
         if resource.root is None:
@@ -227,12 +228,16 @@ class Library:
                 self._scan(inner, resource, document, f"{pointer}{tail}")
         return place
 
-    def _resource(self, schema: JsonValue, outer: Resource, pointer: str) -> Resource:
+    def _resource(
+        self, schema: JsonValue, outer: Resource, document: str, pointer: str
+    ) -> Resource:
         named = schema.get("$id") if isinstance(schema, dict) else None
         hidden = outer.draft_7 and isinstance(schema, dict) and "$ref" in schema
         if not isinstance(named, str) or hidden or named.startswith("#"):
             return outer
         uri, _ = resolve_uri(outer.base, named)
+        if uri != document and uri.startswith(URI_PREFIX):
+            raise SchemaProblem(f"{pointer}/$id", f"{uri} is the place of another schema")
         if pointer == "":
             self._resources.setdefault(uri, outer)
             outer.base = uri

@@ -13,7 +13,7 @@ from app.schema_bundles import URI_PREFIX
 from app.schemas.document import escape_token
 
 _URI: Final = re.compile(rf"{re.escape(URI_PREFIX)}([^@#]*)@([1-9][0-9]{{0,8}})(?:#.*)?", re.DOTALL)
-_KEYWORDS: Final = ("$ref", "$dynamicRef")
+_KEYWORDS: Final = ("$schema", "$ref", "$dynamicRef")
 # The value around, and the token that leads from it.
 _Way: TypeAlias = "tuple[_Way, str] | None"
 

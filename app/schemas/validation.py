@@ -154,7 +154,9 @@ def _divided(chunk: Chunk) -> Iterator[Chunk]:
     if chunk.data.count(b"\n") <= _MAX_LINES_OF_TURN:
         yield chunk
         return
-    lines = chunk.data.splitlines(keepends=True)
+    # At line feeds only: a carriage return is space within a document.
+    *whole, rest = chunk.data.split(b"\n")
+    lines = [*(line + b"\n" for line in whole), *([rest] if rest else [])]
     for start in range(0, len(lines), _MAX_LINES_OF_TURN):
         data = b"".join(lines[start : start + _MAX_LINES_OF_TURN])
         yield Chunk(chunk.line + start, data)

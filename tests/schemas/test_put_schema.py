@@ -248,3 +248,28 @@ def _validate(system: System, name: str, document: object) -> dict[str, Any]:
     answer = system.client.post(f"/schemas/{name}/validate", json=document)
     found: dict[str, Any] = answer.raise_for_status().json()
     return found
+
+
+def test_a_registered_meta_schema_decides_which_keywords_count(system: System, name: str) -> None:
+    vocabulary = "https://json-schema.org/draft/2020-12/vocab/"
+    meta = f"meta-{name}"[:60]
+    vocabularies = {f"{vocabulary}core": True, f"{vocabulary}applicator": True}
+    put(system, meta, {"$vocabulary": vocabularies}).raise_for_status()
+    uri = f"crivo:/schemas/{meta}@1"
+
+    added = put(system, name, {"$schema": uri, "properties": {"a": {"type": "string"}}})
+    missing = put(system, name, {"$schema": f"crivo:/schemas/{meta}@2"})
+
+    assert added.json()["latest_version"]["references"] == [f"{meta}@1"]
+    assert _validate(system, name, {"a": 1})["valid"]
+    assert _code(missing) == (422, "invalid-schema")
+    assert missing.json()["errors"][0]["pointer"] == "/$schema"
+
+
+def test_no_identifier_takes_the_place_of_a_registered_schema(system: System, name: str) -> None:
+    taken = {"$defs": {"x": {"$id": f"crivo:/schemas/{name}@9"}}}
+
+    refused = put(system, name, taken)
+
+    assert _code(refused) == (422, "invalid-schema")
+    assert refused.json()["errors"][0]["pointer"] == "/$defs/x/$id"

@@ -177,3 +177,19 @@ def _duplex(url: str, body: Iterator[bytes]) -> Iterator[bytes]:
         yield chunk
     sender.join(60)
     connection.close()
+
+
+def test_lines_end_at_line_feeds_only(system: System) -> None:
+    name = f"lines-{uuid4()}"
+    system.client.put(f"/schemas/{name}", json={"schema": {"items": {"type": "integer"}}})
+    lines = [b"[\r1,\r2]"] * 2_500 + [b'["x"]']
+
+    answer = system.client.post(
+        f"/schemas/{name}/validate",
+        content=b"\n".join(lines),
+        headers={"Content-Type": "application/x-ndjson"},
+    )
+
+    *refused, summary = map(json.loads, answer.content.split(b"\n")[:-1])
+    assert [each["line"] for each in refused] == [2_501]
+    assert summary["summary"]["lines"] == 2_501

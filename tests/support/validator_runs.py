@@ -11,16 +11,18 @@ from tests.support.sandbox_runs import run
 
 _PROCESS: Final = """
 const process = ({ cases, registry }) => {
+  if (registry !== null) {
+    for (let i = 0; i < cases.length; i++) cases[i].options.registry = registry;
+  }
   first(cases);
   const results = [];
   for (let i = 0; i < cases.length; i++) {
     const { schema, documents, options } = cases[i];
-    if (registry !== null) options.registry = registry;
     let validate;
     try {
       validate = compile(schema, options);
     } catch (thrown) {
-      if (thrown.errors === undefined) throw thrown;
+      if (!hasOwn(thrown, "errors")) throw thrown;
       append(results, { __proto__: null, refused: thrown.errors });
       continue;
     }
@@ -36,6 +38,7 @@ const process = ({ cases, registry }) => {
 # These work in a tampered world, as the validator must.
 _PRELUDE: Final = """
 const { defineProperty, setPrototypeOf } = Reflect;
+const { hasOwn } = Object;
 const plain = (list) => (setPrototypeOf(list, null), list);
 const append = (list, value) => defineProperty(list, list.length, {
   __proto__: null, value, writable: true, enumerable: true, configurable: true,

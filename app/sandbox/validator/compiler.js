@@ -19,7 +19,7 @@ import { describe, refuseUnregistered } from "./strictness.js";
 export const nodeOf = (program, place, closed, keyword) => {
   const { schema, resource } = place;
   if (schema === true) return VALID;
-  if (schema === false) return { test: refusing(place, keyword) };
+  if (schema === false) return { __proto__: null, test: refusing(place, keyword) };
   const cache = closed ? program.closed : program.open;
   const known = mapGet(cache, schema);
   if (known !== undefined) return known;
@@ -34,7 +34,7 @@ export const nodeOf = (program, place, closed, keyword) => {
   return node;
 };
 
-const VALID = { test: () => true };
+const VALID = { __proto__: null, test: () => true };
 
 const refusing = (place, keyword) => {
   const where = { keyword, pointer: locationOf(place) };
@@ -47,6 +47,7 @@ const IN_PLACE = [
 const DESCRIBING = [
   "type", "properties", "patternProperties", "additionalProperties", "unevaluatedProperties",
 ];
+const OF_ITEMS = ["items", "prefixItems", "contains", "unevaluatedItems"];
 
 const build = (program, node, place, closed) => {
   const { schema, resource } = place;
@@ -54,7 +55,9 @@ const build = (program, node, place, closed) => {
   const alone = draft === 7 && hasOwn(schema, "$ref"); // its siblings are ignored
   const has = (name) =>
     (!alone || name === "$ref") && keywords[name] === true && hasOwn(schema, name);
-  const passes = has("$ref") && !hasAny(has, IN_PLACE) && !hasAny(has, DESCRIBING);
+  // Whether the reference alone describes what is here and below.
+  const passes = has("$ref")
+    && !hasAny(has, IN_PLACE) && !hasAny(has, DESCRIBING) && !hasAny(has, OF_ITEMS);
   const evaluates = has("unevaluatedProperties") || has("unevaluatedItems");
   const tree = closed && !passes && (evaluates || mayMeet(schema, has));
   const context = {

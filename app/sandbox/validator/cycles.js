@@ -9,7 +9,7 @@ export const refuseEndless = (program) => {
 
 const UNSEEN = 0, OPEN = 1, DONE = 2;
 
-export const newNode = () => ({ test: null, inPlace: [], state: UNSEEN });
+export const newNode = () => ({ __proto__: null, test: null, inPlace: [], state: UNSEEN });
 
 export const addInPlace = (from, to, place, keyword) => {
   if (to.inPlace !== undefined) append(from.inPlace, { to, place, keyword });

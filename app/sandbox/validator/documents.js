@@ -92,6 +92,10 @@ const identify = (library, schema, pointer, outer) => {
   const hidden = outer.dialect.draft === 7 && hasOwn(schema, "$ref");
   if (typeof id !== "string" || hidden || startsWith(id, "#")) return outer;
   const { uri } = splitFragment(resolveUri(outer.uri, id));
+  if (uri !== outer.document.uri && isReserved(library, uri)) {
+    library.problem(place, "$id", `${uri} is the place of another schema`);
+    return outer;
+  }
   if (pointer === "") {
     // The document is also known by the URI under which it is registered.
     if (library.resources[uri] === undefined) library.resources[uri] = outer;
@@ -109,6 +113,12 @@ const identify = (library, schema, pointer, outer) => {
   library.resources[uri] = resource;
   return resource;
 };
+
+// Only what is registered there may be found under these URIs: it must not depend on which document
+// is indexed first.
+const REGISTERED = "crivo:/schemas/";
+const isReserved = (library, uri) => startsWith(uri, REGISTERED)
+  || hasOwn(library.registry, uri) || hasOwn(library.metaschemas(), uri);
 
 const name = (library, schema, place) => {
   const { resource } = place;

@@ -8,12 +8,12 @@ export const MAX_ERRORS = 100;
 
 // The state of one pass over a document. The first pass only decides; the second one, over an
 // invalid document, collects `errors`. `scope` is the chain of resources entered, for
-// `$dynamicRef`.
+// `$dynamicRef`. `explains`: the errors of alternatives are of interest.
 export const newRun = (scope) =>
-  ({ collect: false, excerpts: false, errors: null, depth: 0, scope });
+  ({ collect: false, explains: false, excerpts: false, errors: null, depth: 0, scope });
 
 export const newCollectingRun = (scope, excerpts) =>
-  ({ collect: true, excerpts, errors: newPlainList(), depth: 0, scope });
+  ({ collect: true, explains: true, excerpts, errors: newPlainList(), depth: 0, scope });
 
 // `where` is a keyword and its place in the schema. Returns false, the verdict.
 export const fail = (run, at, where, message, value) => {
@@ -27,10 +27,6 @@ const report = (run, at, where, message, value) => {
     pointer: pointerOf(at), keyword: where.keyword, schema_pointer: where.pointer, message,
   };
   if (run.excerpts) error.value = excerptOf(value);
-  keep(run, error);
-};
-
-const keep = (run, error) => {
   append(run.errors, error);
   if (run.errors.length === MAX_ERRORS) run.collect = false;
 };
@@ -53,21 +49,23 @@ export class SchemaError {
 }
 
 // Adds the errors of the one alternative that may have been meant: all others refuse the value at
-// once, by its type or by a constant.
+// once, by its type or by a constant. The search explains nothing inside: with alternatives within
+// alternatives, it would take a time of its own at each of them.
 const TELLING = { __proto__: null, type: true, const: true, enum: true };
 export const explain = (run, nodes, value, at) => {
+  if (!run.collect || !run.explains) return;
   const here = pointerOf(at);
   let meant = null;
   for (let i = 0; i < nodes.length; i++) {
-    const own = newCollectingRun(run.scope, run.excerpts);
+    const own = newCollectingRun(run.scope, false);
     own.depth = run.depth;
+    own.explains = false;
     nodes[i].test(value, at, own, null);
     if (refusesAtOnce(own.errors, here)) continue;
     if (meant !== null) return;
-    meant = own.errors;
+    meant = nodes[i];
   }
-  if (meant === null) return;
-  for (let i = 0; i < meant.length && run.collect; i++) keep(run, meant[i]);
+  if (meant !== null) meant.test(value, at, run, null);
 };
 
 const refusesAtOnce = (errors, here) => {

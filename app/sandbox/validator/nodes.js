@@ -54,6 +54,7 @@ export const entering = (from, to, node) => {
   if (from.resource === to.resource) return node;
   const { resource } = to;
   return {
+    __proto__: null,
     test: (value, at, run, seen) => {
       const { scope } = run;
       run.scope = { resource, up: scope };

@@ -1,12 +1,14 @@
 // Decide whether texts are dates and times of RFC 3339, or its durations.
 
-import { matches, toNumber } from "./primordials.js";
+import { matches, Pattern, toNumber } from "./primordials.js";
 
 const DATE = /^([0-9]{4})-([0-9]{2})-([0-9]{2})$/;
 const TIME = /^([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.[0-9]+)?(?:z|([+-])([0-9]{2}):([0-9]{2}))$/i;
 const DATE_TIME = /^([0-9-]{10})t(.+)$/i;
-const DURATION =
-  /^P(?:[0-9]+W|(?=[0-9T])(?:[0-9]+Y)?(?:[0-9]+M)?(?:[0-9]+D)?(?:T(?=[0-9])(?:[0-9]+H)?(?:[0-9]+M)?(?:[0-9]+S)?)?)$/;
+// Appendix A: units follow each other without gaps, and weeks stand alone.
+const DAYS_OF = "[0-9]+Y(?:[0-9]+M(?:[0-9]+D)?)?|[0-9]+M(?:[0-9]+D)?|[0-9]+D";
+const TIME_OF = "T(?:[0-9]+H(?:[0-9]+M(?:[0-9]+S)?)?|[0-9]+M(?:[0-9]+S)?|[0-9]+S)";
+const DURATION = new Pattern(`^P(?:[0-9]+W|(?:${DAYS_OF})(?:${TIME_OF})?|${TIME_OF})$`);
 const DAYS = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
 const MINUTES_OF_DAY = 24 * 60;
 

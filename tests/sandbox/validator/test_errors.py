@@ -142,3 +142,11 @@ async def test_schemas_refer_to_registered_ones(pool: SandboxPool) -> None:
         ("/from/of/from/zip", "crivo:/schemas/address@2#/properties/zip/type"),
         ("/from/of/from/x", "crivo:/schemas/address@2#"),
     ]
+
+
+async def test_a_duration_leaves_no_unit_out(pool: SandboxPool) -> None:
+    good = ["P1Y2M3DT4H5M6S", "P1Y", "P2M", "P1M2D", "P3DT1S", "PT1H2M", "PT2M3S", "P9W", "PT0S"]
+    bad = ["P1Y2D", "PT1H2S", "P", "PT", "P1D2W", "P1DT", "1D", "P1H", "P1W2D", "P1Y2DT1H"]
+    [result] = await check(pool, [case({"format": "duration"}, *good, *bad, formats=True)])
+
+    assert [errors == [] for errors in result["errors"]] == [True] * len(good) + [False] * len(bad)

@@ -1,6 +1,7 @@
 """Hostile schemas, documents and scripts end in an answer or at a limit, and change no verdict."""
 
 import json
+import re
 from typing import Any, Final
 
 import pytest
@@ -15,6 +16,11 @@ from tests.support.validator_runs import case, check, errors_of
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 _DRAFT: Final = "draft2020-12"
+_SOURCE: Final = validator.source().decode()
+# Each name that the validator reads of anything, or may read by an index.
+_READ: Final = sorted(
+    {"0", "1", "2", "a", "get", "value", *re.findall(r"[.{,]\s*([A-Za-z_$][\w$]*)", _SOURCE)}
+)
 # Replaces what the validator may have captured, and lays setters and getters in its way.
 TAMPER: Final = """
 const evil = () => { throw new Error('tampered') };
@@ -31,8 +37,7 @@ for (let i = 0; i < holders.length; i++) {
     try { define(holders[i], names[j], descriptor); } catch {}
   }
 }
-const traps = ['0', '1', '2', 'value', 'get', 'errors', 'keyword', 'pointer', 'items', 'type', 'a',
-  'properties', 'minContains', 'then', 'else', 'additionalItems', '$ref', '$id', 'strict', 'exec'];
+const traps = [READ];
 for (let i = 0; i < traps.length; i++) {
   define(Object.prototype, traps[i],
     { __proto__: null, get: evil, set: evil, enumerable: true, configurable: true });
@@ -40,7 +45,7 @@ for (let i = 0; i < traps.length; i++) {
 const globals = ['Map', 'Set', 'RegExp', 'String', 'Number', 'BigInt', 'Array', 'Object', 'Reflect',
   'JSON', 'RangeError', 'decodeURIComponent', 'Error'];
 for (let i = 0; i < globals.length; i++) globalThis[globals[i]] = evil;
-"""
+""".replace("READ", ", ".join(map(repr, _READ)))
 
 
 async def test_a_tampered_world_changes_no_verdict(pool: SandboxPool) -> None:
@@ -66,6 +71,70 @@ async def test_tampering_changes_no_error(pool: SandboxPool) -> None:
     cases = [case(schema, document, strict=True, excerpts=True), case({"type": "none"})]
 
     assert await check(pool, cases, first=TAMPER) == await check(pool, cases)
+
+
+async def test_alternatives_within_alternatives_are_explained_in_time(pool: SandboxPool) -> None:
+    # Each level refuses at once; who looks for all errors would find two levels below each.
+    definitions: dict[str, Any] = {"0": {"type": "string"}}
+    for level in range(1, 60):
+        pair = [{"minimum": 10, "$ref": f"#/$defs/{level - 1}"}] * 2
+        definitions[str(level)] = {"anyOf": pair}
+    schema = {"$ref": "#/$defs/59", "$defs": definitions}
+
+    assert [error["keyword"] for error in await errors_of(pool, schema, 1)] == ["anyOf"]
+
+
+async def test_an_invalid_document_has_an_error_in_any_case(pool: SandboxPool) -> None:
+    # The first pass sees another value than the second one, which JSON.parse never returns.
+    first = """let reads = 0;
+    const document = { get a() { return reads++ === 0 ? "text" : 1; } };
+    cases[0].documents = [document];"""
+    schema = {"properties": {"a": {"type": "integer"}}}
+    [result] = await check(pool, [case(schema, 0)], first=first)
+
+    message = "is invalid for no reason that was found"
+    error = {"pointer": "", "keyword": None, "schema_pointer": None, "message": message}
+    assert result["errors"] == [[error]]
+
+
+_ELSEWHERE: Final = "https://json-schema.org/draft/2020-12/schema"
+
+
+@pytest.mark.parametrize(
+    "identifier",
+    ["crivo:/schemas/other@1", "other@1", "crivo:/schemas/x/../other@1#", _ELSEWHERE],
+)
+@pytest.mark.parametrize("inside", [True, False])
+async def test_no_schema_takes_the_place_of_another(
+    pool: SandboxPool, identifier: str, *, inside: bool
+) -> None:
+    taking = {"$id": identifier, "type": "string"}
+    schema = {"$defs": {"x/y": taking}} if inside else taking
+    options: dict[str, object] = {"uri": "crivo:/schemas/a@1"}
+    [refused] = await check(pool, [case(schema, **options)])
+    own = {"$id": "crivo:/schemas/a@1", "$defs": {"x": {"$id": "https://x.example/", "const": 1}}}
+    [allowed] = await check(pool, [case(own, {}, **options)])
+
+    [error] = refused["refused"]
+    assert error["pointer"] == ("/$defs/x~1y/$id" if inside else "/$id")
+    assert error["message"].endswith("is the place of another schema")
+    assert allowed == {"errors": [[]]}
+
+
+@pytest.mark.parametrize("trusted", [False, True])
+async def test_a_document_that_is_read_first_changes_no_reference(
+    pool: SandboxPool, *, trusted: bool
+) -> None:
+    other = "crivo:/schemas/other@1"
+    registry = {
+        "crivo:/schemas/a@1": {"$defs": {"x": {"$id": other, "type": "string"}}},
+        other: {"type": "integer"},
+    }
+    schema = {"properties": {"a": {"$ref": "crivo:/schemas/a@1"}, "b": {"$ref": other}}}
+    options = {"uri": "crivo:/schemas/b@1", "trusted": trusted}
+    [result] = await check(pool, [case(schema, {"b": "x"}, **options)], registry=registry)
+
+    assert [error["pointer"] for error in result["refused"]] == ["crivo:/schemas/a@1#/$defs/x/$id"]
 
 
 def _nested(depth: int) -> str:

@@ -87,6 +87,26 @@ _CASES: Final[dict[str, tuple[Any, Any, list[str]]]] = {
         [{"x": 1, "y": 1}, {"y": 2}],
         ["/1/y"],
     ),
+    "of an item that a reference describes too": (
+        {"$ref": "#/$defs/list", "items": _B, "$defs": {"list": {"items": _A}}},
+        [{"a": 1, "b": 2, "c": 3}],
+        ["/0/c"],
+    ),
+    "of a first item that a reference describes too": (
+        {"$ref": "#/$defs/list", "prefixItems": [_B], "$defs": {"list": {"items": _A}}},
+        [{"a": 1, "b": 2, "c": 3}, {"a": 1, "b": 2}],
+        ["/0/c", "/1/b"],
+    ),
+    "of an item beside a reference that `contains` describes": (
+        {"$ref": "#/$defs/list", "contains": _B, "$defs": {"list": {"items": _A}}},
+        [{"a": 1, "b": 2, "c": 3}],
+        ["/0/c"],
+    ),
+    "of an item that nothing else evaluates": (
+        {"$ref": "#/$defs/list", "unevaluatedItems": _B, "$defs": {"list": {"prefixItems": [_A]}}},
+        [{"a": 1}, {"b": 2, "c": 3}],
+        ["/1/c"],
+    ),
     "of `unevaluatedProperties` in a member": (
         {"properties": {"in": {**_A, "unevaluatedProperties": _B}}},
         {"in": {"a": 1, "k": {"b": 1, "c": 1}}, "out": 1},
