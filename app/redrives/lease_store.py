@@ -11,7 +11,7 @@ from uuid import UUID
 
 from app.db import Connection, optional_from_row
 from app.errors import CrivoError
-from app.redrives.model import ClaimedRedrive, RedriveStatus, Tally
+from app.redrives.model import ClaimedRedrive, RedriveStatus, Retried, RetryFailure, Tally
 from app.sql_parameters import in_order
 
 _TOKEN_BITS: Final = 63
@@ -230,9 +230,12 @@ def _with_failures(held: bytes, tally: Tally) -> bytes:
     room = _MAX_FAILURES - len(json.loads(held))
     if room <= 0 or not tally.failures:
         return held
-    # Errors are ASCII JSON as they are; ids need not be ASCII.
-    added = [
-        b'{"id": ' + json.dumps(each.id).encode() + b', "error": ' + bytes(each.error) + b"}"
-        for each in tally.failures[:room]
-    ]
+    added = [_failure(each) for each in tally.failures[:room]]
     return held[:-1] + (b", " if len(held) > len(b"[]") else b"") + b", ".join(added) + b"]"
+
+
+def _failure(each: Retried) -> bytes:
+    # Errors are ASCII JSON as they are; ids need not be ASCII.
+    named = b'{"id": ' + json.dumps(each.id).encode()
+    error = b', "error": ' + bytes(each.error) if isinstance(each, RetryFailure) else b""
+    return named + error + b"}"

@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from typing import Final
 from uuid import UUID
 
-from msgspec import Raw
-
 from app.db import Connection
 from app.dead_letters.model import FailedAgain, NewDeadLetter
 from app.dead_letters.store import mark_failed_again, mark_moved
@@ -23,7 +21,7 @@ from app.quotas.errors import QuotaExceeded
 from app.redrives import lease_store, letter_store
 from app.redrives.letter_store import MarkedLetter
 from app.redrives.mending import Mending, mend_events, plan_mending
-from app.redrives.model import ClaimedRedrive, RetryFailure, Tally
+from app.redrives.model import ClaimedRedrive, Retried, Tally
 from app.redrives.trouble import CannotGoOn, MarksChanged, MustWait
 from app.resources import Resources
 from app.sandbox.outcomes import Io
@@ -201,7 +199,7 @@ async def _mark(conn: Connection, claimed: ClaimedRedrive, sent: _Sent, *, exact
         moved=moved,
         failed_again=failed_again,
         left_out=len(tried) - moved - failed_again,
-        failures=tuple(RetryFailure(id=str(each.id), error=Raw(each.error)) for each in refused),
+        failures=tuple(Retried(id=str(each.id)) for each in refused),
     )
 
 
