@@ -25,8 +25,15 @@ from app.pipes.store import load_pipe
 from app.redrives import letter_store
 from app.redrives.letter_store import MarkedLetter
 from app.redrives.mending import Mending, mend_events, plan_mending
-from app.redrives.model import MAX_SAMPLES, MAX_SHOWN_BYTES, RedriveFilter, RedrivePlan, RetrySample
-from app.redrives.problems import CannotRedrive
+from app.redrives.model import (
+    MAX_LETTERS,
+    MAX_SAMPLES,
+    MAX_SHOWN_BYTES,
+    RedriveFilter,
+    RedrivePlan,
+    RetrySample,
+)
+from app.redrives.problems import CannotRedrive, TooManyToRedrive
 from app.resources import Resources
 from app.sandbox.outcomes import Limits
 from app.schemas.problems import SchemaNotFound, SchemaVersionNotFound
@@ -86,11 +93,20 @@ async def find(
 
 
 async def mark(conn: Connection, tenant: UUID, match: LetterMatch, redrive_id: UUID) -> int:
-    """Mark what matches as the re-drive's own, under `lock_redrives`; return how many."""
+    """Mark what matches as the re-drive's own, under `lock_redrives`; return how many.
+
+    Raises TooManyToRedrive, after which the transaction has to be rolled back.
+    """
     matched = 0
     async for window in scan_all(conn, tenant, match.letters, limit=WINDOW_LETTERS):
         if window.ids:
             matched += await letter_store.mark_letters(conn, tenant, redrive_id, window.ids)
+        if matched > MAX_LETTERS:
+            # What a request may take, in time and in rows that are written anew.
+            raise TooManyToRedrive(
+                f"/filter: more than {MAX_LETTERS} dead letters match, the most that a re-drive "
+                'may have; "dry_run": true counts them, and `from` and `to` choose some'
+            )
     return matched
 
 

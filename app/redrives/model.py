@@ -15,6 +15,8 @@ from app.replays.model import Moment, ReplayFilter
 from app.runs.model import SnapshotRef
 
 MAX_SAMPLES: Final = 10
+# Of one re-drive; they are marked in the transaction of its request.
+MAX_LETTERS: Final = 100_000
 MAX_PER_SECOND: Final = 1_000_000
 # Of a sample's value; of a longer one the size alone is shown.
 MAX_SHOWN_BYTES: Final = 64 * 1024

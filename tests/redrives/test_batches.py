@@ -15,8 +15,9 @@ from app.datasets.store import insert_dataset
 from app.db import Pool
 from app.dead_letters.store import insert_dead_letters
 from app.limits import MIB
-from app.redrives import letter_batches, letter_store, store
+from app.redrives import letter_batches, letter_store, letters, store
 from app.redrives.model import NewRedrive, Redrive, RedriveFilter, RedriveKind
+from app.redrives.problems import TooManyToRedrive
 from app.redrives.runner import run_next
 from app.resources import Resources, open_resources
 from app.settings import Settings
@@ -69,8 +70,8 @@ async def begin(resources: Resources, to: dict[str, object]) -> tuple[UUID, list
     async with resources.pool.acquire() as conn:
         await conn.execute(_INSERT_PIPE, pipe, TENANT, to)
         await insert_dead_letters(conn, TENANT, pipe, [letter(n) for n in range(3)])
-        letters = await conn.fetch("SELECT id FROM dead_letters ORDER BY id")
-        ids = [row["id"] for row in letters]
+        rows = await conn.fetch("SELECT id FROM dead_letters ORDER BY id")
+        ids = [row["id"] for row in rows]
         assert await letter_store.mark_letters(conn, TENANT, redrive, ids) == 3
         await store.insert_redrive(conn, TENANT, new)
     return redrive, ids
@@ -138,9 +139,9 @@ async def test_letters_that_are_deleted_meanwhile_cost_the_batch_and_not_the_lea
     wanted = PutDataset(format=Format.JSONL)
     async with resources.pool.acquire() as conn:
         assert await insert_dataset(conn, TENANT, uuid.uuid7(), "sink", wanted)
-    redrive, letters = await begin(resources, {"dataset": {"dataset": "sink"}})
+    redrive, ids = await begin(resources, {"dataset": {"dataset": "sink"}})
     async with resources.pool.acquire() as conn, conn.transaction():
-        await conn.execute("DELETE FROM dead_letters WHERE id = $1", letters[1])
+        await conn.execute("DELETE FROM dead_letters WHERE id = $1", ids[1])
         batch = asyncio.create_task(after_next(resources, redrive))
         while not await conn.fetchval(_WAITING):
             assert not batch.done(), batch
@@ -151,3 +152,16 @@ async def test_letters_that_are_deleted_meanwhile_cost_the_batch_and_not_the_lea
     shown = await after_next(resources, redrive)
     assert (shown.status, shown.moved, shown.left_out) == ("finished", 2, 1)
     assert await resources.pool.fetchval("SELECT last_snapshot FROM datasets") == 1
+
+
+async def test_a_filter_that_matches_too_many_letters_is_refused(
+    resources: Resources, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Not of the documented number, which take long to insert.
+    monkeypatch.setattr(letters, "MAX_LETTERS", 2)
+    redrive, _ = await begin(resources, {"dataset": {"dataset": "sink"}})
+    async with resources.pool.acquire() as conn:
+        await store.cancel_redrive(conn, TENANT, redrive)
+        match = await letters.find(conn, TENANT, RedriveFilter(pipe="orders"), None)
+        with pytest.raises(TooManyToRedrive, match="/filter: more than 2 dead letters match"):
+            await letters.mark(conn, TENANT, match, uuid.uuid7())
