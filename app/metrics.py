@@ -3,6 +3,7 @@
 Gauges, such as cells or queued executions, are read at each scrape instead (`app/prometheus/`).
 """
 
+from collections.abc import Collection
 from typing import Final
 
 from prometheus_client import (
@@ -200,6 +201,12 @@ PIPE_EVENTS: Final = Counter(
     ("tenant", "result"),
     registry=REGISTRY,
 )
+DEAD_LETTERS: Final = Counter(
+    "crivo_dead_letters",
+    "Events of pipes that have become dead letters, by the kind of their error",
+    ("kind",),
+    registry=REGISTRY,
+)
 PIPE_BATCH_SECONDS: Final = Histogram(
     "crivo_pipe_batch_seconds",
     "From the arrival of a pipe's batch to the commit of its outcome",
@@ -233,6 +240,8 @@ for _answer in ("repeated", "reused", "in_progress"):
     REPEATED_REQUESTS.labels(_answer)
 for _verdict in ("clean", "different"):
     COMPARISONS.labels(_verdict)
+for _kind in ("input_schema_mismatch", "unknown_schema", "script_error", "sink_refused"):
+    DEAD_LETTERS.labels(_kind)
 
 
 def configure_metrics(*, tenants: int) -> None:
@@ -257,11 +266,16 @@ def count_end(
         RUN_SECONDS.labels(*labels).observe(run_seconds)
 
 
-def count_pipe_events(*, tenant: str, forwarded: int, refused: int, dropped: int) -> None:
-    """Count the events of a pipe's batch."""
+def count_pipe_events(
+    *, tenant: str, forwarded: int, refused: Collection[str], dropped: int
+) -> None:
+    """Count the events of a pipe's batch; `refused` are the kinds of its dead letters."""
     label = TENANTS.label(tenant)
-    for result, events in (("forwarded", forwarded), ("refused", refused), ("dropped", dropped)):
+    counts = {"forwarded": forwarded, "refused": len(refused), "dropped": dropped}
+    for result, events in counts.items():
         PIPE_EVENTS.labels(label, result).inc(events)
+    for kind in refused:
+        DEAD_LETTERS.labels(kind).inc()
 
 
 def count_run(event: str) -> None:

@@ -32,6 +32,9 @@ class Index(Struct, frozen=True, kw_only=True):
     batches: str = "/batches"
     datasets: str = "/datasets"
     runs: str = "/runs"
+    pipes: str = "/pipes"
+    dead_letters: str = "/dead-letters"
+    redrives: str = "/redrives"
     health: str = "/health/ready"
 
 

@@ -33,9 +33,9 @@ class _Policy(Struct, frozen=True, kw_only=True):
 _POLICIES: Final[Mapping[Quota, _Policy]] = {
     Quota.QUEUED: _Policy(unit="queued executions"),
     Quota.STORED_BYTES: _Policy(
-        unit="bytes of stored inputs, results, logs and datasets",
+        unit="bytes of stored inputs, results, logs, datasets, waiting events and dead letters",
         remedy="erase those of a finished execution with DELETE /executions/{execution}/data, "
-        f"delete a snapshot, an upload or a dataset, or {_ASK}",
+        f"delete a snapshot, an upload or a dataset, erase dead letters, or {_ASK}",
         in_bytes=True,
     ),
     Quota.BYTES_PER_DAY: _Policy(

@@ -167,7 +167,7 @@ class PipeLoop:
         count_pipe_events(
             tenant=pipe.tenant,
             forwarded=len(delivered.forwarded),
-            refused=len(delivered.letters),
+            refused=[each.kind for each in delivered.letters],
             dropped=len(delivered.dropped),
         )
 

@@ -8,7 +8,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from app.http.openapi import RAW_TEXT, ResponseSpec, documented
 from app.http.openapi_parameters import load_examples
 from app.outages import DatabaseUnavailable
-from app.schemas.ddl import Dialect, Format
+from app.schemas.ddl import Dialect, TableFormat
 from app.schemas.problems import NoTableType, SchemaNotFound, SchemaVersionNotFound
 
 SQL: Final = "application/sql"
@@ -21,8 +21,8 @@ class TableQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     dialect: Annotated[Dialect, Meta(description="whose SQL")]
     format: Annotated[
-        Format, Meta(description="what the files are; `json`: one document a line")
-    ] = Format.PARQUET
+        TableFormat, Meta(description="what the files are; `json`: one document a line")
+    ] = TableFormat.PARQUET
     name: (
         Annotated[
             str, Meta(description="`table` or `database.table`; the schema's name if omitted")

@@ -19,8 +19,12 @@ from tests.support.system import CARDS, ROOT
 from tests.support.system_with_keys import SystemWithKeys
 
 PACKAGE: Final = "crivo_client"
-# Its default hooks run a formatter. It reads text, which NDJSON is, only where it is told so.
-CONFIG: Final = {"post_hooks": [], "content_type_overrides": {"application/x-ndjson": "text/plain"}}
+# Its default hooks run a formatter. It reads text, as NDJSON and SQL are, only where it is told so.
+TEXTS: Final = ("application/x-ndjson", "application/sql")
+CONFIG: Final = {
+    "post_hooks": [],
+    "content_type_overrides": dict.fromkeys(TEXTS, "text/plain"),
+}
 # It does not support raw bodies; the same operations take JSON.
 RAW_BODIES: Final = {"text/javascript", "application/x-ndjson"}
 SOURCE: Final = "function process(rows) { console.log(rows.length); return rows.length }"

@@ -30,6 +30,9 @@ def test_a_program_gets_an_index_of_existing_urls(keyed: SystemWithKeys, accept:
         "batches",
         "datasets",
         "runs",
+        "pipes",
+        "dead_letters",
+        "redrives",
         "health",
     }
     assert {address: keyed.get(address).status_code for address in index.values()} == (

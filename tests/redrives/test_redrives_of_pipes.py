@@ -88,6 +88,37 @@ def test_a_script_mends_events_before_their_pipe_checks_them(system: System) -> 
     assert missing.json()["detail"].startswith("/filter/pipe: ")
 
 
+def test_a_rate_bounds_the_batches_and_a_cancelled_redrive_frees_the_rest(system: System) -> None:
+    schema, sink = put_schema(system, "string"), put_dataset(system)
+    pipe = put_pipe(system, schema, {"dataset": {"dataset": sink}})
+    events = [b'{"n":%d}' % n for n in range(30)]
+    send(system, pipe, events)
+    put_schema(system, "integer", name=schema)
+    location = created(redrive(system, {"pipe": pipe}, per_second=1))
+    shown = {}
+    for _ in until("the first batch is recorded"):
+        shown = system.client.get(location).json()
+        if shown["moved"]:
+            break
+    # At full rate all would be one batch.
+    assert (shown["status"], shown["per_second"]) == ("running", 1)
+    assert 0 < shown["moved"] < len(events)
+    cancelled = system.client.post(f"{location}/cancel")
+    assert (cancelled.status_code, cancelled.json()["status"]) == (200, "cancelled")
+    assert system.client.post(f"{location}/cancel").json()["status"] == "cancelled"
+    [entry] = [
+        each
+        for each in system.client.get("/audit?action=redrive.cancelled").json()["items"]
+        if each["target"] == location
+    ]
+    # Of a batch that was in hand, nothing is lost, and nothing is there twice.
+    later = ended(system, created(redrive(system, {"pipe": pipe})))
+    assert later["moved"] == later["matched"] <= entry["details"]["remaining"]
+    moved, remaining = counts(system.client.get(location).json())[1::3]
+    assert (moved, remaining) == (len(events) - later["moved"], later["moved"])
+    assert lines_of(system, sink) == sorted(events)
+
+
 def test_a_sink_that_is_away_is_waited_for_with_its_reason(system: System) -> None:
     schema, sink = put_schema(system, "integer"), put_dataset(system)
     pipe = put_pipe(system, schema, {"dataset": {"dataset": sink}})

@@ -5,19 +5,19 @@ from collections.abc import Sequence
 from app.schemas.ddl.duckdb import duckdb_table
 from app.schemas.ddl.hive import hive_table
 from app.schemas.ddl.mapping import columns
-from app.schemas.ddl.options import BadOption, Dialect, Format, read_options
+from app.schemas.ddl.options import BadOption, Dialect, TableFormat, read_options
 from app.schemas.ddl.postgresql import postgresql_table
 from app.schemas.ddl.types import NoType
 from app.schemas.document import SchemaDocument
 
-__all__ = ["BadOption", "Dialect", "Format", "NoType", "table"]
+__all__ = ["BadOption", "Dialect", "NoType", "TableFormat", "table"]
 
 
 def table(
     document: SchemaDocument,
     *,
     dialect: str,
-    format: str = Format.PARQUET,  # noqa: A002 - the word of the API
+    format: str = TableFormat.PARQUET,  # noqa: A002 - the word of the API
     name: str,
     location: str | None = None,
     partition: Sequence[str] = (),
@@ -40,7 +40,7 @@ def table(
         source=document.uri,
     )
     # Writers of Parquet decode what JSON holds in base64; PostgreSQL takes bytes, too.
-    binary = options.format is Format.PARQUET or options.dialect is Dialect.POSTGRESQL
+    binary = options.format is TableFormat.PARQUET or options.dialect is Dialect.POSTGRESQL
     fields = columns(document, binary=binary)
     match options.dialect:
         case Dialect.ATHENA | Dialect.HIVE:

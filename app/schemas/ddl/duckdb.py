@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from app.schemas.ddl.notes import note_of, plain
-from app.schemas.ddl.options import BadOption, Format, Options, folded
+from app.schemas.ddl.options import BadOption, Options, TableFormat, folded
 from app.schemas.ddl.types import Field, Kind, ListOf, MapOf, NoType, Scalar, StructOf, Type
 
 _SCALARS: Final = {
@@ -15,7 +15,7 @@ _SCALARS: Final = {
     Kind.BINARY: "BLOB",
     Kind.TIMESTAMP: "TIMESTAMPTZ",
 }
-_ENDINGS: Final = {Format.PARQUET: "parquet", Format.JSON: "json"}
+_ENDINGS: Final = {TableFormat.PARQUET: "parquet", TableFormat.JSON: "json"}
 
 
 def duckdb_table(fields: Sequence[Field], options: Options) -> str:
@@ -50,7 +50,7 @@ def _view(fields: Sequence[Field], options: Options) -> Iterator[str]:
     columns += [(quoted(p.name), "") for p in options.partitions]
     yield from _lines(columns)
     arguments = [literal(_files(options))]
-    if options.format is Format.JSON:
+    if options.format is TableFormat.JSON:
         described = (f"{literal(f.name)}: {literal(_type(f.type))}" for f in fields)
         arguments += ["format = 'newline_delimited'", f"columns = {{{', '.join(described)}}}"]
     else:
@@ -66,7 +66,7 @@ def _view(fields: Sequence[Field], options: Options) -> Iterator[str]:
 def _column(field: Field, options: Options) -> str:
     name = quoted(field.name)
     # What is read as JSON gets its types from the call.
-    if options.format is Format.JSON:
+    if options.format is TableFormat.JSON:
         return name
     return f"CAST({name} AS {_type(field.type)}) AS {name}"
 

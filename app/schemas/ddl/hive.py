@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from app.schemas.ddl.notes import note_of
-from app.schemas.ddl.options import BadOption, Dialect, Format, Options
+from app.schemas.ddl.options import BadOption, Dialect, Options, TableFormat
 from app.schemas.ddl.types import Field, Kind, ListOf, MapOf, NoType, Scalar, StructOf, Type
 
 _JSON_SERDE: Final = "org.openx.data.jsonserde.JsonSerDe"
@@ -54,7 +54,7 @@ class _Writer:
         return found
 
     def storage(self) -> Iterator[str]:
-        if self._options.format is Format.PARQUET:
+        if self._options.format is TableFormat.PARQUET:
             yield "STORED AS PARQUET"
             return
         properties = [
@@ -83,11 +83,11 @@ class _Writer:
     def _name(self, field: Field) -> str:
         name = field.name.lower()
         if _NOT_PLAIN.search(name):
-            if self._options.format is Format.PARQUET:
+            if self._options.format is TableFormat.PARQUET:
                 message = "a column's name is made of letters, digits and underscores"
                 raise NoType(field.pointer, f"{message}; with format=json it can be another")
             name = _NOT_PLAIN.sub("_", name)
-        if self._options.format is Format.JSON:
+        if self._options.format is TableFormat.JSON:
             known = self._originals.setdefault(name, field.name)
             if known != field.name:
                 raise NoType(field.pointer, f"{field.name!r} and {known!r} are both {name}")

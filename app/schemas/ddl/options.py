@@ -28,7 +28,7 @@ class Dialect(StrEnum):
     POSTGRESQL = "postgresql"
 
 
-class Format(StrEnum):
+class TableFormat(StrEnum):
     """What the files are; PostgreSQL has its own."""
 
     PARQUET = "parquet"
@@ -62,7 +62,7 @@ class Options(Struct, frozen=True, kw_only=True):
     """Checked options of one statement."""
 
     dialect: Dialect
-    format: Format
+    format: TableFormat
     name: tuple[str, ...]
     """Table, or database and table."""
     location: str | None
@@ -102,7 +102,7 @@ def read_options(
     chosen = Dialect(_one_of("dialect", dialect, Dialect))
     return Options(
         dialect=chosen,
-        format=Format(_one_of("format", format, Format)),
+        format=TableFormat(_one_of("format", format, TableFormat)),
         name=_name(name, chosen),
         location=_location(location, chosen),
         partitions=_partitions(partition, chosen),
