@@ -65,6 +65,7 @@ def test_workers_are_killed_and_each_letter_is_moved_once_beside_its_pipe(
         beside += new
         _kill_when_moved(system, location, more_than=100 * kill)
     assert counts(ended(system, location)) == (_LETTERS, _LETTERS, 0, 0, 0)
+    done: dict[str, int] = {}
     for _ in until("the pipe has done all events"):
         done = system.client.get(f"/pipes/{pipe}").json()["counts"]
         if done["in"] == _LETTERS + len(beside) + 2:
