@@ -126,22 +126,6 @@ async def select_counts(conn: Connection, tenant: UUID, pipe_id: UUID | None) ->
     return [from_row(LetterCount, row) for row in rows]
 
 
-COUNT_DEAD_LETTERS = """
-SELECT pipe_id, sum(dead)::bigint AS dead
-FROM dead_letter_counts
-WHERE tenant_id = $1 AND pipe_id = ANY ($2)
-GROUP BY pipe_id
-"""
-
-
-async def count_dead_letters(
-    conn: Connection, tenant: UUID, pipe_ids: Sequence[UUID]
-) -> dict[UUID, int]:
-    """Count the letters of each pipe that a re-drive can try, from counters."""
-    rows = await conn.fetch(COUNT_DEAD_LETTERS, tenant, pipe_ids)
-    return dict.fromkeys(pipe_ids, 0) | {row["pipe_id"]: row["dead"] for row in rows}
-
-
 def _letter(row: Mapping[str, Any]) -> DeadLetter:
     return DeadLetter(
         id=row["id"],

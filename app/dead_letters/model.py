@@ -47,16 +47,6 @@ class FailedAgain(Reason, frozen=True, kw_only=True):
     id: UUID
 
 
-class KeptEvent(Struct, frozen=True, kw_only=True):
-    """A dead letter's event, for a re-drive."""
-
-    id: UUID
-    pipe_id: UUID
-    event_id: str
-    event: bytes
-    created_at: datetime
-
-
 class LetterFilter(Struct, frozen=True, kw_only=True):
     """Conditions on dead letters; None matches every letter.
 

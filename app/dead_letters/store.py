@@ -6,19 +6,14 @@ from typing import Final
 from uuid import UUID
 
 import uuid_utils.compat as uuid
-from msgspec.structs import replace
 
-from app.db import Connection, from_row
+from app.db import Connection
 from app.dead_letters.model import (
     FailedAgain,
-    KeptEvent,
-    LetterFilter,
-    LetterState,
     NewDeadLetter,
     Reason,
 )
 from app.dead_letters.pointers import pointer_hashes
-from app.dead_letters.scanning import OLDEST, WINDOW_LETTERS, scan_all
 from app.quotas.errors import QuotaExceeded
 from app.quotas.model import Quota
 from app.sql_parameters import in_order
@@ -107,44 +102,6 @@ async def insert_dead_letters(
             if used > cap:
                 raise QuotaExceeded(Quota.STORED_BYTES, limit=cap, used=used)
     return added
-
-
-# One statement a re-drive's step: what it is given is in a few megabytes.
-SELECT_EVENTS = """
-SELECT id, pipe_id, event_id, event, created_at
-FROM dead_letters
-WHERE tenant_id = $1 AND id = ANY ($2) AND event IS NOT NULL
-ORDER BY id
-"""
-
-
-async def select_for_redrive(
-    conn: Connection,
-    tenant: UUID,
-    conditions: LetterFilter,
-    after: UUID = OLDEST,
-    limit: int = 500,
-    *,
-    max_bytes: int = _STATEMENT_BYTES,
-) -> list[KeptEvent]:
-    """Find up to `limit` dead events with ids above `after`, the oldest first; none: the end.
-
-    Of several, those are returned whose bytes fit into `max_bytes`, and one at least. Conditions
-    on the state are ignored: only `dead` letters can be tried again.
-    """
-    dead = replace(conditions, state=LetterState.DEAD)
-    async for window in scan_all(conn, tenant, dead, after=after, limit=limit):
-        if ids := _fitting(window.ids, window.sizes, max_bytes=max_bytes):
-            rows = await conn.fetch(SELECT_EVENTS, tenant, ids)
-            if rows:
-                return [from_row(KeptEvent, row) for row in rows]
-    return []
-
-
-async def count_for_redrive(conn: Connection, tenant: UUID, conditions: LetterFilter) -> int:
-    """Count the dead letters that a re-drive with these conditions would try."""
-    dead = replace(conditions, state=LetterState.DEAD)
-    return sum([len(each.ids) async for each in scan_all(conn, tenant, dead, limit=WINDOW_LETTERS)])
 
 
 MARK_MOVED = """
@@ -251,14 +208,3 @@ def _statements(letters: Sequence[NewDeadLetter]) -> Iterator[Sequence[NewDeadLe
             start, size = place, 0
         size += own
     yield letters[start:]
-
-
-def _fitting(ids: Sequence[UUID], sizes: Sequence[int], *, max_bytes: int) -> list[UUID]:
-    fitting: list[UUID] = []
-    total = 0
-    for each, size in zip(ids, sizes, strict=True):
-        total += size
-        if fitting and total > max_bytes:
-            break
-        fitting.append(each)
-    return fitting

@@ -5,7 +5,8 @@ becomes a dead letter. What it was beside is processed again, without it.
 """
 
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from time import time
 from typing import Final
 
@@ -48,6 +49,10 @@ _SPACE: Final = b" \t\r\n"
 _NULL: Final = b"null"
 
 
+# Makes a turn at the sandbox, for one use of it.
+Turn = Callable[[], AbstractAsyncContextManager[None]]
+
+
 class EventOutcome(Struct, frozen=True, kw_only=True):
     """What becomes of an event: it is forwarded as `forward`, or is a dead letter.
 
@@ -64,13 +69,15 @@ async def process_events(
     pipe: LoadedPipe,
     events: Sequence[Event],
     plan: Plan,
+    *,
+    turn: Turn | None = None,
 ) -> list[EventOutcome]:
     """Return what becomes of each event, in their order.
 
-    With a plan without checks and a script all are forwarded as they are. Raises PipeTroubled,
-    Unavailable, SandboxUnavailable.
+    With a plan without checks and a script all are forwarded as they are. `turn`: of each use of
+    the sandbox, for the turns of pipes. Raises PipeTroubled, Unavailable, SandboxUnavailable.
     """
-    batch = _Batch(resources, pipe, plan)
+    batch = _Batch(resources, pipe, plan, turn)
     if plan.checks is None and plan.script is None:
         return [batch.refused_unread(each) or _forwarded(each, each.data) for each in events]
     readable: list[Event] = []
@@ -99,10 +106,13 @@ class _Failed(Exception):
 class _Batch:
     """The events of one batch, which are processed together until that fails."""
 
-    def __init__(self, resources: Resources, pipe: LoadedPipe, plan: Plan) -> None:
+    def __init__(
+        self, resources: Resources, pipe: LoadedPipe, plan: Plan, turn: Turn | None
+    ) -> None:
         self._resources = resources
         self._pipe = pipe
         self._plan = plan
+        self._turn = turn or self._turn_of_pipes
         # Whether the event that a batch failed at has been the reason so far.
         self._trusts = True
 
@@ -181,7 +191,7 @@ class _Batch:
             output.extend(chunk)
 
         pool, tenant = self._resources.sandbox, str(self._pipe.tenant_id)
-        async with self._resources.pipe_turns.turn(self._pipe.tenant_id, weight=self._pipe.weight):
+        async with self._turn():
             if self._plan.script is None:
                 assert self._plan.checks is not None  # noqa: S101 - there is something to do
                 report = await validate_lines(
@@ -216,6 +226,10 @@ class _Batch:
             else self._outcome_of(each, next(rest))
             for number, each in enumerate(events)
         ]
+
+    def _turn_of_pipes(self) -> AbstractAsyncContextManager[None]:
+        pipe = self._pipe
+        return self._resources.pipe_turns.turn(pipe.tenant_id, weight=pipe.weight)
 
     def _job(self, count: int) -> Job:
         script = self._plan.script

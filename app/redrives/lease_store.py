@@ -11,7 +11,7 @@ from uuid import UUID
 
 from app.db import Connection, optional_from_row
 from app.errors import CrivoError
-from app.redrives.model import ClaimedRedrive, RedriveStatus, Tally
+from app.redrives.model import ClaimedRedrive, RedriveStatus, Retried, RetryFailure, Tally
 from app.sql_parameters import in_order
 
 _TOKEN_BITS: Final = 63
@@ -22,9 +22,15 @@ class LeaseLost(CrivoError):
     """Another worker has claimed the re-drive: nothing of this batch is recorded."""
 
 
-# Across tenants: any worker tries what is due, in turns: each batch goes behind the others that
-# wait. Those of a suspended tenant rest.
+# Across tenants: any worker tries what is due, in turns: first of the tenants with the fewest
+# batches in hand, then behind the others that wait. Those of a suspended tenant rest.
 CLAIM_REDRIVE = """
+WITH busy AS (
+    SELECT tenant_id, count(*) AS batches
+    FROM redrives
+    WHERE status IN ('queued', 'running') AND lease_expires_at >= clock_timestamp()
+    GROUP BY tenant_id
+)
 UPDATE redrives
 SET status = 'running', started_at = coalesce(started_at, clock_timestamp()),
     worker_id = $1, lease_token = $2,
@@ -33,10 +39,11 @@ WHERE id = (
     SELECT r.id
     FROM redrives AS r
     JOIN tenants AS t ON t.id = r.tenant_id
+    LEFT JOIN busy AS b ON b.tenant_id = r.tenant_id
     WHERE r.status IN ('queued', 'running') AND r.due_at <= clock_timestamp()
       AND (r.lease_expires_at IS NULL OR r.lease_expires_at < clock_timestamp())
       AND t.suspended_at IS NULL
-    ORDER BY r.due_at
+    ORDER BY coalesce(b.batches, 0), r.due_at
     LIMIT 1
     FOR NO KEY UPDATE OF r SKIP LOCKED
 )
@@ -61,11 +68,12 @@ WHERE tenant_id = $1 AND id = $2 AND lease_token = $3
 """
 
 
-async def renew(conn: Connection, claimed: ClaimedRedrive, *, lease_seconds: float) -> None:
-    """Renew a lease, if it is still this worker's."""
-    await conn.execute(
+async def renew(conn: Connection, claimed: ClaimedRedrive, *, lease_seconds: float) -> bool:
+    """Renew a lease; return whether it was still this worker's."""
+    status = await conn.execute(
         RENEW_REDRIVE, claimed.tenant_id, claimed.id, claimed.lease_token, lease_seconds
     )
+    return status == "UPDATE 1"
 
 
 LOCK_LEASED = """
@@ -222,9 +230,12 @@ def _with_failures(held: bytes, tally: Tally) -> bytes:
     room = _MAX_FAILURES - len(json.loads(held))
     if room <= 0 or not tally.failures:
         return held
-    # Errors are ASCII JSON as they are; ids need not be ASCII.
-    added = [
-        b'{"id": ' + json.dumps(each.id).encode() + b', "error": ' + bytes(each.error) + b"}"
-        for each in tally.failures[:room]
-    ]
+    added = [_failure(each) for each in tally.failures[:room]]
     return held[:-1] + (b", " if len(held) > len(b"[]") else b"") + b", ".join(added) + b"]"
+
+
+def _failure(each: Retried) -> bytes:
+    # Errors are ASCII JSON as they are; ids need not be ASCII.
+    named = b'{"id": ' + json.dumps(each.id).encode()
+    error = b', "error": ' + bytes(each.error) if isinstance(each, RetryFailure) else b""
+    return named + error + b"}"

@@ -1,10 +1,9 @@
 """Try a batch of dead letters: forward what is valid now, and mark it once the sink has it."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Final
 from uuid import UUID
-
-from msgspec import Raw
 
 from app.db import Connection
 from app.dead_letters.model import FailedAgain, NewDeadLetter
@@ -14,45 +13,55 @@ from app.limits import MIB
 from app.pipes.connectors.model import ConnectorUnavailable, Event, Sink, StoredSink
 from app.pipes.connectors.opening import open_sink
 from app.pipes.delivery import Delivered, publish, send
-from app.pipes.model import LoadedPipe
+from app.pipes.model import HttpSink, LoadedPipe
 from app.pipes.problems import PipeTroubled
+from app.pipes.processing import EventOutcome
 from app.pipes.store import load_pipe
 from app.quotas.errors import QuotaExceeded
 from app.redrives import lease_store, letter_store
 from app.redrives.letter_store import MarkedLetter
-from app.redrives.mending import mend_events
-from app.redrives.model import ClaimedRedrive, RetryFailure, Tally
-from app.redrives.trouble import CannotGoOn, MustWait
+from app.redrives.mending import Mending, mend_events, plan_mending
+from app.redrives.model import ClaimedRedrive, Retried, Tally
+from app.redrives.trouble import CannotGoOn, MarksChanged, MustWait
 from app.resources import Resources
 from app.sandbox.outcomes import Io
+from app.sandbox.zygote_client import SandboxUnavailable
 from app.scripts.model import ResolvedVersion
 
 _MAX_LETTERS: Final = 500
 _MAX_BYTES: Final = 8 * MIB
+# After so long a batch is recorded as far as it has come.
+_BATCH_SECONDS: Final = 30.0
+# Mended and sent together while that is quick.
+_MAX_STEP: Final = 100
+_QUICK_SECONDS: Final = 1.0
 _SINK_SECONDS: Final = 2.0
 _PIPE_SECONDS: Final = 10.0
 _SERVER_ERRORS: Final = 500
+_TROUBLE: Final = (
+    ConnectorUnavailable,
+    PipeTroubled,
+    Problem,
+    SandboxUnavailable,
+    OSError,
+    MemoryError,
+)
 
 
 async def try_batch(resources: Resources, claimed: ClaimedRedrive) -> Tally | None:
     """Try the next letters; None: none is left.
 
     A letter is forwarded first and marked then, so it can arrive twice, under the id of its event,
-    and is never lost. Raises LeaseLost, CannotGoOn, MustWait, Unavailable, SandboxUnavailable.
+    and is never lost. Raises LeaseLost, MarksChanged, CannotGoOn, MustWait, Unavailable,
+    SandboxUnavailable.
     """
     pipe, marked = await _read(resources, claimed)
     if not marked:
         return None
-    events = [
-        Event(id=each.event_id, data=each.event, received_at=each.created_at)
-        for each in marked
-        if each.event is not None
-    ]
     try:
         async with open_sink(resources, pipe) as sink:
-            outcomes = await mend_events(resources, pipe, events, _script(claimed))
-            delivered = await send(sink, outcomes)
-            return await _record(resources, claimed, sink, marked, delivered)
+            sent = await _forward(resources, claimed, pipe, sink, marked)
+            return await _record(resources, claimed, sink, sent)
     except ConnectorUnavailable as error:
         raise MustWait(error.message, seconds=error.retry_after or _SINK_SECONDS) from None
     except (PipeTroubled, QuotaExceeded) as error:
@@ -80,6 +89,69 @@ async def _read(
     return pipe, marked
 
 
+class _Sent:
+    """Letters that were tried, in their order, and what has become of them."""
+
+    def __init__(self) -> None:
+        self.tried: list[MarkedLetter] = []
+        self.gone: list[UUID] = []
+        self.refused: list[FailedAgain] = []
+
+    def add(self, letters: Sequence[MarkedLetter], delivered: Delivered) -> None:
+        """Add letters whose events were sent, each event once."""
+        ids = {each.event_id: each.id for each in letters}
+        self.tried += letters
+        self.gone += [ids[each] for each in (*delivered.forwarded, *delivered.dropped)]
+        self.refused += [_failed_again(each, ids[each.event_id]) for each in delivered.letters]
+
+
+async def _forward(
+    resources: Resources,
+    claimed: ClaimedRedrive,
+    pipe: LoadedPipe,
+    sink: Sink,
+    marked: Sequence[MarkedLetter],
+) -> _Sent:
+    """Mend and send letters in their order, one at least, until the time of a batch is over.
+
+    Trouble after the sink has taken some ends the batch early, so that these are recorded: the next
+    batch meets it first of all. What a StoredSink has taken is nothing before it is recorded.
+    """
+    plans = await plan_mending(resources, pipe, _script(claimed))
+    one_by_one = isinstance(pipe.definition.sink.sink, HttpSink)
+    time = asyncio.get_running_loop().time
+    deadline = time() + _BATCH_SECONDS
+    sent, size = _Sent(), 1
+    try:
+        while len(sent.tried) < len(marked) and (not sent.tried or time() < deadline):
+            began, step = time(), marked[len(sent.tried) :][:size]
+            outcomes = await _mend(resources, step, plans)
+            for some in [[each] for each in step] if one_by_one else [step]:
+                if sent.tried and time() >= deadline:
+                    break
+                events = [outcomes[each.id] for each in some if each.id in outcomes]
+                sent.add(some, await send(sink, events))
+            is_quick = time() - began < _QUICK_SECONDS
+            size = min(2 * size, _MAX_STEP) if is_quick else max(1, size // 2)
+    except _TROUBLE:
+        if not sent.tried or isinstance(sink, StoredSink):
+            raise
+    return sent
+
+
+async def _mend(
+    resources: Resources, letters: Sequence[MarkedLetter], plans: Mending
+) -> dict[UUID, EventOutcome]:
+    """Return what becomes of each letter that is not erased."""
+    events = {
+        each.id: Event(id=each.event_id, data=each.event, received_at=each.created_at)
+        for each in letters
+        if each.event is not None
+    }
+    outcomes = await mend_events(resources, list(events.values()), plans)
+    return dict(zip(events, outcomes, strict=True))
+
+
 def _script(claimed: ClaimedRedrive) -> ResolvedVersion | None:
     """Return the version of the re-drive, which was found as it was created."""
     if claimed.script_id is None or claimed.script_version is None:
@@ -97,47 +169,37 @@ async def _record(
     resources: Resources,
     claimed: ClaimedRedrive,
     sink: Sink,
-    marked: Sequence[MarkedLetter],
-    delivered: Delivered,
+    sent: _Sent,
 ) -> Tally:
     """Mark what was tried, with what a StoredSink has taken, or neither."""
     async with resources.pool.acquire() as conn, conn.transaction():
         await lease_store.lock_leased(conn, claimed)
         await publish(conn, sink)
         exactly = isinstance(sink, StoredSink)
-        tally = await _mark(conn, claimed, marked, delivered, exactly=exactly)
+        tally = await _mark(conn, claimed, sent, exactly=exactly)
         await lease_store.count_batch(conn, claimed, tally)
     return tally
 
 
-async def _mark(
-    conn: Connection,
-    claimed: ClaimedRedrive,
-    marked: Sequence[MarkedLetter],
-    delivered: Delivered,
-    *,
-    exactly: bool,
-) -> Tally:
-    """Mark letters by what has become of their events; what was erased meanwhile is left out."""
-    tenant = claimed.tenant_id
-    tried = await letter_store.mark_retried(conn, tenant, claimed.id, [each.id for each in marked])
-    if exactly and len(tried) != len(marked):
-        message = "letters have been deleted, or are another re-drive's"
-        raise lease_store.LeaseLost(message)
-    ids = {each.event_id: each.id for each in marked if each.id in tried}
-    gone = (*delivered.forwarded, *delivered.dropped)
-    moved = await mark_moved(conn, tenant, claimed.id, [ids[each] for each in gone if each in ids])
-    refused = [
-        _failed_again(each, ids[each.event_id])
-        for each in delivered.letters
-        if each.event_id in ids
-    ]
+async def _mark(conn: Connection, claimed: ClaimedRedrive, sent: _Sent, *, exactly: bool) -> Tally:
+    """Mark letters by what has become of their events; what was erased meanwhile is left out.
+
+    `exactly`: their events are published with the marks, so that each of them has to be marked.
+    """
+    tenant, ids = claimed.tenant_id, [each.id for each in sent.tried]
+    tried = await letter_store.mark_retried(conn, tenant, claimed.id, ids)
+    gone = [each for each in sent.gone if each in tried]
+    moved = await mark_moved(conn, tenant, claimed.id, gone)
+    if exactly and (len(tried), moved) != (len(ids), len(sent.gone)):
+        message = "letters have been deleted or erased, or are another re-drive's"
+        raise MarksChanged(message)
+    refused = [each for each in sent.refused if each.id in tried]
     failed_again = await mark_failed_again(conn, tenant, claimed.id, refused) if refused else 0
     return Tally(
         moved=moved,
         failed_again=failed_again,
         left_out=len(tried) - moved - failed_again,
-        failures=tuple(RetryFailure(id=str(each.id), error=Raw(each.error)) for each in refused),
+        failures=tuple(Retried(id=str(each.id)) for each in refused),
     )
 
 

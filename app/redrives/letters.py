@@ -7,13 +7,14 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 from msgspec.structs import replace
 
 from app.auth.callers import Caller
-from app.check_turns import check_turn
+from app.check_turns import CheckBusy, TooManyChecks, check_turn
 from app.datasets.parts.json_text import InvalidJson, require_json, require_shallow
 from app.db import Connection
 from app.dead_letters.filters import LetterConditions, resolve_conditions
 from app.dead_letters.model import LetterFilter, LetterState
 from app.dead_letters.scanning import WINDOW_LETTERS, scan_all
 from app.errors import InvalidRequest, Problem, invalid, located
+from app.limits import LimitChoice
 from app.outages import Unavailable
 from app.pipes.connectors.model import Event
 from app.pipes.model import LoadedPipe
@@ -23,13 +24,22 @@ from app.pipes.processing import EventOutcome
 from app.pipes.store import load_pipe
 from app.redrives import letter_store
 from app.redrives.letter_store import MarkedLetter
-from app.redrives.mending import mend_events
-from app.redrives.model import MAX_SAMPLES, MAX_SHOWN_BYTES, RedriveFilter, RedrivePlan, RetrySample
-from app.redrives.problems import CannotRedrive
+from app.redrives.mending import Mending, mend_events, plan_mending
+from app.redrives.model import (
+    MAX_LETTERS,
+    MAX_SAMPLES,
+    MAX_SHOWN_BYTES,
+    RedriveFilter,
+    RedrivePlan,
+    RetrySample,
+)
+from app.redrives.problems import CannotRedrive, TooManyToRedrive
 from app.resources import Resources
+from app.sandbox.outcomes import Limits
 from app.schemas.problems import SchemaNotFound, SchemaVersionNotFound
 from app.scripts.model import ResolvedVersion
 from app.scripts.problems import ScriptNotFound, VersionNotFound
+from app.scripts.samples import limits_of_sample
 from app.validation import in_utc
 
 _POINTER: Final = "/filter/pipe"
@@ -83,11 +93,20 @@ async def find(
 
 
 async def mark(conn: Connection, tenant: UUID, match: LetterMatch, redrive_id: UUID) -> int:
-    """Mark what matches as the re-drive's own, under `lock_redrives`; return how many."""
+    """Mark what matches as the re-drive's own, under `lock_redrives`; return how many.
+
+    Raises TooManyToRedrive, after which the transaction has to be rolled back.
+    """
     matched = 0
     async for window in scan_all(conn, tenant, match.letters, limit=WINDOW_LETTERS):
         if window.ids:
             matched += await letter_store.mark_letters(conn, tenant, redrive_id, window.ids)
+        if matched > MAX_LETTERS:
+            # What a request may take, in time and in rows that are written anew.
+            raise TooManyToRedrive(
+                f"/filter: more than {MAX_LETTERS} dead letters match, the most that a re-drive "
+                'may have; "dry_run": true counts them, and `from` and `to` choose some'
+            )
     return matched
 
 
@@ -96,7 +115,8 @@ async def plan(
 ) -> RedrivePlan:
     """Count what matches, and process the oldest ten; nothing is sent.
 
-    Raises what `find` raises, CannotRedrive, CheckBusy, TooManyChecks.
+    Each use of the sandbox has a turn of its own. Raises what `find` raises, CannotRedrive,
+    CheckBusy, TooManyChecks.
     """
     matched = 0
     oldest: list[UUID] = []
@@ -108,24 +128,27 @@ async def plan(
             oldest += free[: MAX_SAMPLES - len(oldest)]
         found = await letter_store.select_letters(conn, caller.tenant, oldest)
     try:
-        async with check_turn(resources, caller):
-            samples = [await _sample(resources, match.pipe, each, script) for each in found]
+        plans = await plan_mending(resources, match.pipe, script)
+        plans = plans.within(_limits(resources))
+        samples = [await _sample(resources, caller, each, plans) for each in found]
+    except (CheckBusy, TooManyChecks, Unavailable):
+        raise
     except (PipeTroubled, Problem) as error:
-        if isinstance(error, Unavailable):
-            raise
         # A reference of the pipe that names nothing now.
         raise CannotRedrive(f"{_POINTER}: the pipe cannot process events now: {error}") from None
     return RedrivePlan(matched=matched, samples=samples)
 
 
 async def _sample(
-    resources: Resources, pipe: LoadedPipe, letter: MarkedLetter, script: ResolvedVersion | None
+    resources: Resources, caller: Caller, letter: MarkedLetter, plans: Mending
 ) -> RetrySample:
     name = str(letter.id)
     if letter.event is None:
         return RetrySample(id=name, outcome="left_out")
     event = Event(id=letter.event_id, data=letter.event, received_at=letter.created_at)
-    [outcome] = await mend_events(resources, pipe, [event], script)
+    [outcome] = await mend_events(
+        resources, [event], plans, turn=lambda: check_turn(resources, caller)
+    )
     if outcome.letter is not None:
         return RetrySample(id=name, outcome="failed_again", error=Raw(outcome.letter.error))
     return RetrySample(
@@ -133,6 +156,17 @@ async def _sample(
         outcome="moved",
         forward=_shown(outcome),
         forward_bytes=UNSET if outcome.forward is None else len(outcome.forward),
+    )
+
+
+def _limits(resources: Resources) -> Limits:
+    """Return the limits of what other uploads wait for."""
+    limits = limits_of_sample(resources.settings, LimitChoice())
+    return Limits(
+        wall_ms=limits.wall_ms,
+        cpu_ms=limits.max_cpu_ms,
+        memory_bytes=limits.memory_bytes,
+        output_bytes=limits.max_output_bytes,
     )
 
 

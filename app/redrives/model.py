@@ -15,6 +15,8 @@ from app.replays.model import Moment, ReplayFilter
 from app.runs.model import SnapshotRef
 
 MAX_SAMPLES: Final = 10
+# Of one re-drive; they are marked in the transaction of its request.
+MAX_LETTERS: Final = 100_000
 MAX_PER_SECOND: Final = 1_000_000
 # Of a sample's value; of a longer one the size alone is shown.
 MAX_SHOWN_BYTES: Final = 64 * 1024
@@ -118,8 +120,9 @@ class Redrive(Struct, frozen=True, kw_only=True):
 
     `matched` = `moved` + `failed_again` + `left_out` + `remaining`; nothing that fails again is
     tried twice. `left_out` could not be tried: erased since, or cut as it was kept. `failures` are
-    the first ten. `trouble` says why it waits, or why it has failed. Of a run, `published` is the
-    newest snapshot that it has made; of executions, `batch_url` names the batch of replays.
+    the first ten; of dead letters, those that are still kept, with their last errors. `trouble`
+    says why it waits, or why it has failed. Of a run, `published` is the newest snapshot that it
+    has made; of executions, `batch_url` names the batch of replays.
     """
 
     id: UUID
@@ -179,12 +182,15 @@ class ClaimedRedrive(Struct, frozen=True, kw_only=True):
 
 
 class Tally(Struct, frozen=True, kw_only=True):
-    """What a batch has come to; `failures` are the first ones, for the re-drive to show."""
+    """What a batch has come to; `failures` are the first ones, for the re-drive to show.
+
+    Those of dead letters have no error: it is kept, and erased, with the letter alone.
+    """
 
     moved: int = 0
     failed_again: int = 0
     left_out: int = 0
-    failures: tuple[RetryFailure, ...] = ()
+    failures: tuple[Retried, ...] = ()
 
     @property
     def tried(self) -> int:

@@ -29,6 +29,14 @@ class NothingToRedrive(Problem):
     title = "Nothing can be tried again"
 
 
+class TooManyToRedrive(Problem):
+    """More matches than one re-drive may mark."""
+
+    status = 409
+    code = "too-many-to-redrive"
+    title = "Too many dead letters match"
+
+
 class CannotRedrive(Problem):
     """What matches has nowhere to go."""
 

@@ -14,11 +14,19 @@ from app.http.openapi_parameters import load_examples
 from app.http.undeclared import not_evaluated
 from app.pagination import Page, PageQuery
 from app.pipes.problems import ScriptForBytes, pipe_not_found
-from app.redrives.model import CreateRedrive, Redrive, RedrivePlan, RedriveStatus, RetryFailure
+from app.redrives.model import (
+    MAX_LETTERS,
+    CreateRedrive,
+    Redrive,
+    RedrivePlan,
+    RedriveStatus,
+    RetryFailure,
+)
 from app.redrives.problems import (
     CannotRedrive,
     RedriveFinished,
     RedriveNotFound,
+    TooManyToRedrive,
     nothing_to_redrive,
 )
 from app.replays.problems import TooManyToReplay
@@ -69,6 +77,7 @@ CREATE_REDRIVE: Final = documented(
         located("/filter/run", CannotRedrive("the run is over text, which has no records")),
         located("/script", ScriptForBytes("version 7 of 'clean' has neither `map` nor `process`")),
         nothing_to_redrive("dead letter"),
+        TooManyToRedrive(f"/filter: more than {MAX_LETTERS} dead letters match"),
         TooManyToReplay("/filter/execution: more than 100000 executions match"),
         # Of a repetition, if the re-drive has been deleted since.
         _NO_REDRIVE,

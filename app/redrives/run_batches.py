@@ -23,7 +23,7 @@ from app.redrives.model import ClaimedRedrive, RetryFailure, Tally
 from app.redrives.run_lines import LOST, place_of, read_record
 from app.redrives.run_mapping import Mapped, Mapper, map_records
 from app.redrives.run_store import MAX_BYTES, MAX_RECORDS, FailedRecord
-from app.redrives.trouble import CannotGoOn, MustWait
+from app.redrives.trouble import CannotGoOn, MarksChanged, MustWait
 from app.resources import Resources
 from app.runs.publication import begin_upload, publish_upload
 from app.runs.task_store import Written, select_max_stored_bytes
@@ -38,7 +38,7 @@ async def try_batch(
 ) -> Tally | None:
     """Try the next records; None: none is left.
 
-    Raises LeaseLost, CannotGoOn, MustWait, HOST_TROUBLE.
+    Raises LeaseLost, MarksChanged, CannotGoOn, MustWait, HOST_TROUBLE.
     """
     mapper, marked = await _read(resources, claimed)
     if not marked:
@@ -118,7 +118,7 @@ class _Batch:
             marked = await run_store.mark_tried(conn, claimed.tenant_id, claimed.id, tried)
             if marked != len(tried):
                 # Deleted with the run, or those of another re-drive since a cancellation.
-                raise lease_store.LeaseLost("the failed records are no longer this re-drive's")
+                raise MarksChanged("the failed records are no longer this re-drive's")
             await lease_store.count_batch(conn, claimed, tally)
         return tally
 

@@ -14,13 +14,14 @@ from app.errors import invalid
 from app.execution_errors import ErrorKind, Failure, failure_of
 from app.limits import MAX_SAMPLE_OUTPUT_BYTES
 from app.redrives.run_store import RunnableVersion, SourceRun
+from app.redrives.trouble import MustWait
 from app.resources import Resources
 from app.runs.model import Emit
 from app.runs.output_writer import OutputWriter
 from app.runs.record_errors import kept_error
 from app.runs.task_store import Written
 from app.sandbox.framing import LineTooLong
-from app.sandbox.outcomes import Context, Io, Job, Limits, ScriptKind, Succeeded
+from app.sandbox.outcomes import Context, Io, Job, Limits, OutOfMemory, ScriptKind, Succeeded
 from app.sandbox.parts import Format, OnError, Part, PartReport, RecordError, Task
 from app.sandbox.schema_checks import Checks
 from app.sandbox.session import Sink
@@ -28,6 +29,7 @@ from app.schemas.checks import load_checks
 from app.scripts.params import NO_PARAMS
 
 _TRIAL_WALL_MS: Final = 5_000
+_MEMORY_SECONDS: Final = 10.0
 # The datasets' own word for what they cannot take, as in app/runs/part_runner.py.
 _REFUSED: Final = (BadLine, CollidingKeys, PartTooLarge)
 
@@ -130,7 +132,8 @@ async def map_records(
     """Map records, and store the values of those that succeed as parts of the run's dataset.
 
     What a record does to the whole stream (a limit, a crash, values that the dataset refuses) is
-    pinned on it by halves. After `seconds` the rest is left untried. Raises HOST_TROUBLE.
+    pinned on it by halves. After `seconds` the rest is left untried. Raises MustWait if the host
+    has no memory left, and HOST_TROUBLE.
     """
     mapped = Mapped(errors={}, written=[])
     loop = asyncio.get_running_loop()
@@ -181,10 +184,15 @@ async def _attempt(
     )
     chosen = records[first:last]
     try:
-        async with resources.pipe_turns.turn(mapper.tenant), writer:
+        turn = resources.pipe_turns.turn(mapper.tenant, weight=run.weight)
+        async with turn, writer:
             report = await stream(resources, mapper, chosen, sink=writer.write, errors=errors)
-            if not isinstance(report.outcome, Succeeded):
-                raise _Ended(failure_of(report.outcome))  # noqa: TRY301 - through the writer
+            outcome = report.outcome
+            if isinstance(outcome, OutOfMemory) and outcome.of_host:
+                message = "the worker has no memory left"
+                raise MustWait(message, seconds=_MEMORY_SECONDS)
+            if not isinstance(outcome, Succeeded):
+                raise _Ended(failure_of(outcome))  # noqa: TRY301 - through the writer
     except _Ended as ended:
         return ended.failure
     except LineTooLong as error:

@@ -22,7 +22,10 @@ MAX_BYTES: Final = 8 * MIB
 
 
 class SourceRun(Struct, frozen=True, kw_only=True):
-    """A run whose failed records are tried again; without an output the dataset is None."""
+    """A run whose failed records are tried again; without an output the dataset is None.
+
+    `weight` is that of the tenant.
+    """
 
     id: UUID
     status: RunStatus
@@ -43,14 +46,16 @@ class SourceRun(Struct, frozen=True, kw_only=True):
     output_key: str | None
     hash_seed: int | None
     record_schema: SchemaKey | None
+    weight: int
 
 
 SELECT_RUN = """
 SELECT r.id, r.status, r.script_id, r.version, r.format, r.each, r.emit, r.publishes, r.params,
        r.labels, r.seed, r.clock_ms, r.wall_ms, r.max_cpu_ms, r.memory_bytes, r.max_output_bytes,
        r.output_dataset_id, r.output_dataset, d.format AS output_format, d.key AS output_key,
-       d.hash_seed, d.record_schema_id, d.record_schema_version
+       d.hash_seed, d.record_schema_id, d.record_schema_version, t.weight
 FROM runs AS r
+JOIN tenants AS t ON t.id = r.tenant_id
 LEFT JOIN datasets AS d ON d.tenant_id = r.tenant_id AND d.id = r.output_dataset_id
 WHERE r.tenant_id = $1 AND r.id = $2
 """

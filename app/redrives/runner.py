@@ -20,13 +20,13 @@ from app.outages import DatabaseUnavailable, Unavailable
 from app.redrives import execution_batches, lease_store, letter_batches, run_batches
 from app.redrives.lease_store import LeaseLost
 from app.redrives.model import ClaimedRedrive, RedriveKind, RedriveStatus, Tally
-from app.redrives.trouble import CannotGoOn, MustWait
+from app.redrives.trouble import CannotGoOn, MarksChanged, MustWait
 from app.resources import Resources
 from app.sandbox.zygote_client import SandboxUnavailable
 
 log = structlog.get_logger(__name__)
 
-# One that waits for a slow sink holds up one other at most.
+# One that waits for a slow sink holds up one other at most, and for the time of a batch.
 _AT_ONCE: Final = 2
 _POLL_SECONDS: Final = 1.0
 _FOLLOW_SECONDS: Final = 0.5
@@ -69,34 +69,45 @@ async def run_expiry(resources: Resources) -> None:
 async def run_next(resources: Resources, cache: ObjectCache, worker_id: UUID) -> bool:
     """Try the next batch of the re-drive that is due first; return whether there was one."""
     lease_seconds = resources.settings.lease_seconds
+    began = asyncio.get_running_loop().time()
     async with resources.pool.acquire() as conn:
         claimed = await lease_store.claim_redrive(conn, worker_id, lease_seconds=lease_seconds)
     if claimed is None:
         return False
-    began = asyncio.get_running_loop().time()
-    async with _renewed(resources, claimed):
-        try:
-            await _advance(resources, cache, claimed, began=began)
-        except LeaseLost as lost:
-            log.warning("redrive.lease_lost", id=str(claimed.id), reason=str(lost))
-        except DatabaseUnavailable:
-            # The lease expires; this worker or another one goes on.
-            raise
-        except CannotGoOn as error:
-            await _end(resources, claimed, RedriveStatus.FAILED, trouble=str(error))
-        except MustWait as error:
-            await _release(resources, claimed, error.seconds, trouble=str(error))
-        except (Unavailable, SandboxUnavailable, OSError, MemoryError) as error:
-            log.warning("redrive.interrupted", id=str(claimed.id), reason=str(error))
-            trouble = "the service has trouble, and tries again"
-            if isinstance(error, Unavailable):
-                trouble = error.detail
-            await _release(resources, claimed, _OUTAGE_SECONDS, trouble=trouble)
-        except Exception:
-            log.exception("redrive.batch_failed", id=str(claimed.id))
-            trouble = "the last batch has failed for a reason that is in the service's log"
-            await _release(resources, claimed, _FAULT_SECONDS, trouble=trouble)
+    try:
+        async with _leased(resources, claimed, until=began + lease_seconds):
+            await _try(resources, cache, claimed, began=began)
+    except LeaseLost as lost:
+        # This worker or another one goes on.
+        log.warning("redrive.lease_lost", id=str(claimed.id), reason=str(lost))
     return True
+
+
+async def _try(
+    resources: Resources, cache: ObjectCache, claimed: ClaimedRedrive, *, began: float
+) -> None:
+    """Try one batch, and give the lease back. Raises LeaseLost, DatabaseUnavailable."""
+    try:
+        await _advance(resources, cache, claimed, began=began)
+    except (LeaseLost, DatabaseUnavailable):
+        raise
+    except CannotGoOn as error:
+        await _end(resources, claimed, RedriveStatus.FAILED, trouble=str(error))
+    except MarksChanged as error:
+        log.info("redrive.marks_changed", id=str(claimed.id), reason=str(error))
+        await _release(resources, claimed, 0.0)
+    except MustWait as error:
+        await _release(resources, claimed, error.seconds, trouble=str(error))
+    except (Unavailable, SandboxUnavailable, OSError, MemoryError) as error:
+        log.warning("redrive.interrupted", id=str(claimed.id), reason=str(error))
+        trouble = "the service has trouble, and tries again"
+        if isinstance(error, Unavailable):
+            trouble = error.detail
+        await _release(resources, claimed, _OUTAGE_SECONDS, trouble=trouble)
+    except Exception:
+        log.exception("redrive.batch_failed", id=str(claimed.id))
+        trouble = "the last batch has failed for a reason that is in the service's log"
+        await _release(resources, claimed, _FAULT_SECONDS, trouble=trouble)
 
 
 async def _advance(
@@ -152,16 +163,31 @@ async def _end(
 
 
 @asynccontextmanager
-async def _renewed(resources: Resources, claimed: ClaimedRedrive) -> AsyncIterator[None]:
-    """Renew a lease for the length of a block."""
+async def _leased(
+    resources: Resources, claimed: ClaimedRedrive, *, until: float
+) -> AsyncIterator[None]:
+    """Renew a lease for the length of a block, which ends as soon as the lease may have run out.
+
+    Raises LeaseLost: another worker may send the same from then on.
+    """
     lease_seconds = resources.settings.lease_seconds
+    time = asyncio.get_running_loop().time
 
     async def beat() -> None:
         await asyncio.sleep(lease_seconds / _BEATS_OF_A_LEASE)
+        before = time()
         async with resources.pool.acquire() as conn:
-            await lease_store.renew(conn, claimed, lease_seconds=lease_seconds)
+            is_held = await lease_store.renew(conn, claimed, lease_seconds=lease_seconds)
+        if not limit.expired():
+            limit.reschedule(before + lease_seconds if is_held else time())
 
-    async with background(
-        retry_forever("redrive.renewal_failed", beat, pause_seconds=0.0, id=str(claimed.id))
-    ):
-        yield
+    limit = asyncio.timeout_at(until)
+    beats = retry_forever("redrive.renewal_failed", beat, pause_seconds=0.0, id=str(claimed.id))
+    try:
+        async with limit, background(beats):
+            yield
+    except TimeoutError:
+        if not limit.expired():
+            raise
+        message = f"the lease of re-drive {claimed.id} is lost, or was not renewed in time"
+        raise LeaseLost(message) from None

@@ -115,8 +115,8 @@ async def create(
     """Mark what matches and is free as the re-drive's own, in one transaction.
 
     Raises InvalidRequest, MissingScope, PipeNotFound, RunNotFound, RunNotFinished, CannotRedrive,
-    NothingToRedrive, ScriptNotFound, VersionNotFound, ScriptArchived, NoProcess, TooManyToReplay,
-    QuotaExceeded, QueueFull, NoWorkerLargeEnough, Repeated, IdempotencyKeyReused,
+    NothingToRedrive, TooManyToRedrive, ScriptNotFound, VersionNotFound, ScriptArchived, NoProcess,
+    TooManyToReplay, QuotaExceeded, QueueFull, NoWorkerLargeEnough, Repeated, IdempotencyKeyReused,
     RequestInProgress.
     """
     kind = kind_of(wanted)

@@ -1,5 +1,6 @@
 """Store re-drives, show them, list them and cancel them."""
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -9,7 +10,15 @@ from msgspec import UNSET, Raw
 
 from app.db import Connection
 from app.executions.model import ScriptVersionRef
-from app.redrives.model import NewRedrive, Redrive, RedriveFilter, RedriveKind, RedriveStatus
+from app.redrives.model import (
+    NewRedrive,
+    Redrive,
+    RedriveFilter,
+    RedriveKind,
+    RedriveStatus,
+    Retried,
+    RetryFailure,
+)
 from app.runs.model import SnapshotRef
 from app.sql_parameters import in_order
 
@@ -80,7 +89,7 @@ SELECT_REDRIVE = _REDRIVES + "AND r.id = $2"
 async def select_redrive(conn: Connection, tenant: UUID, redrive_id: UUID) -> Redrive | None:
     """Find a re-drive."""
     row = await conn.fetchrow(SELECT_REDRIVE, tenant, redrive_id)
-    return None if row is None else _redrive(row)
+    return None if row is None else (await _redrives(conn, tenant, [row]))[0]
 
 
 SELECT_REDRIVE_PAGE = (
@@ -98,7 +107,7 @@ async def select_redrive_page(
 ) -> list[Redrive]:
     """List re-drives, newest first."""
     rows = await conn.fetch(SELECT_REDRIVE_PAGE, tenant, below, status, limit)
-    return [_redrive(row) for row in rows]
+    return await _redrives(conn, tenant, rows)
 
 
 # A worker that has a batch of it in hand records that, and gives the lease back.
@@ -116,7 +125,41 @@ async def cancel_redrive(conn: Connection, tenant: UUID, redrive_id: UUID) -> in
     return remaining
 
 
-def _redrive(row: asyncpg.Record) -> Redrive:
+# Of dead letters the ids alone are kept: an error is erased with its letter.
+SELECT_LETTER_ERRORS = """
+SELECT id, error
+FROM dead_letters
+WHERE tenant_id = $1 AND id = ANY ($2)
+"""
+
+
+async def _redrives(
+    conn: Connection, tenant: UUID, rows: Sequence[asyncpg.Record]
+) -> list[Redrive]:
+    """Make re-drives of rows, with the errors of the letters that have failed again."""
+    letters = {
+        row["id"]: [each.id for each in msgspec.json.decode(row["failures"], type=list[Retried])]
+        for row in rows
+        if row["kind"] == RedriveKind.PIPE
+    }
+    ids = [UUID(each) for failed in letters.values() for each in failed]
+    found = await conn.fetch(SELECT_LETTER_ERRORS, tenant, ids) if ids else []
+    errors = {str(row["id"]): Raw(row["error"]) for row in found}
+    redrives = []
+    for row in rows:
+        failures = Raw(row["failures"])
+        if row["id"] in letters:
+            kept = [
+                RetryFailure(id=each, error=errors[each])
+                for each in letters[row["id"]]
+                if each in errors
+            ]
+            failures = Raw(msgspec.json.encode(kept))
+        redrives.append(_redrive(row, failures))
+    return redrives
+
+
+def _redrive(row: asyncpg.Record, failures: Raw) -> Redrive:
     tried = row["moved"] + row["failed_again"] + row["left_out"]
     published: Any = UNSET
     if row["output_snapshot"] is not None:
@@ -133,7 +176,7 @@ def _redrive(row: asyncpg.Record) -> Redrive:
         failed_again=row["failed_again"],
         left_out=row["left_out"],
         remaining=row["matched"] - tried,
-        failures=Raw(row["failures"]),
+        failures=failures,
         trouble=row["trouble"],
         created_at=row["created_at"],
         started_at=row["started_at"],

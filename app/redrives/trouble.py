@@ -1,10 +1,14 @@
-"""Say why a re-drive cannot go on, or has to wait."""
+"""Say why a re-drive cannot go on, has to wait, or has to read anew."""
 
 from app.errors import CrivoError
 
 
 class CannotGoOn(CrivoError):
     """What the re-drive needs has been deleted; it fails, for the reason in the message."""
+
+
+class MarksChanged(CrivoError):
+    """What was tried has been deleted meanwhile, or is another's: nothing of it is recorded."""
 
 
 class MustWait(CrivoError):

@@ -5,10 +5,14 @@ from collections.abc import Sequence
 from uuid import UUID
 
 import uuid_utils.compat as uuid
+from msgspec.structs import replace
 
 from app.db import Connection, Pool
-from app.dead_letters.model import NewDeadLetter
+from app.dead_letters.model import LetterFilter, LetterState, NewDeadLetter
+from app.dead_letters.scanning import WINDOW_LETTERS, scan_all
 from app.dead_letters.store import insert_dead_letters
+from app.redrives import letter_store
+from app.redrives.letter_store import MarkedLetter
 from app.tenants.model import DEFAULT_TENANT
 
 INSERT_PIPE = """
@@ -51,6 +55,16 @@ async def insert_pipe(
     pipe = uuid.uuid7()
     await conn.execute(INSERT_PIPE, pipe, tenant, name)
     return pipe
+
+
+async def dead(
+    conn: Connection, conditions: LetterFilter, tenant: UUID = DEFAULT_TENANT
+) -> list[MarkedLetter]:
+    """Find the letters that a re-drive with these conditions would try, oldest first."""
+    wanted = replace(conditions, state=LetterState.DEAD)
+    windows = [each async for each in scan_all(conn, tenant, wanted, limit=WINDOW_LETTERS)]
+    ids = [letter_id for each in windows for letter_id in each.ids]
+    return await letter_store.select_letters(conn, tenant, ids)
 
 
 class Letters:

@@ -14,18 +14,18 @@ from app.dead_letters.letter_store import erase_events, select_event, select_let
 from app.dead_letters.model import FailedAgain, LetterFilter, LetterState
 from app.dead_letters.retention import DEAD_LETTER_OWNER
 from app.dead_letters.store import (
-    count_for_redrive,
     insert_dead_letters,
     mark_failed_again,
     mark_moved,
-    select_for_redrive,
 )
+from app.limits import MIB
 from app.payloads.model import StoredPayload
 from app.payloads.retention import expire
 from app.quotas.errors import QuotaExceeded
+from app.redrives.letter_store import mark_letters, mark_retried, select_marked
 from app.settings import Settings
 from app.tenants.model import DEFAULT_TENANT
-from tests.dead_letters.letters import Letters, insert_pipe, letter
+from tests.dead_letters.letters import Letters, dead, insert_pipe, letter
 
 REDRIVE = UUID(int=7)
 _WAITING = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
@@ -40,7 +40,7 @@ async def test_any_bytes_come_out_as_they_went_in(letters: Letters, events: list
     pipe = uuid.uuid7()
     async with letters.pool.acquire() as conn:
         added = await insert_dead_letters(conn, DEFAULT_TENANT, pipe, names)
-        kept = await select_for_redrive(conn, DEFAULT_TENANT, LetterFilter(pipe_id=pipe))
+        kept = await dead(conn, LetterFilter(pipe_id=pipe))
         shown = await select_letters(conn, DEFAULT_TENANT, [e.id for e in kept], with_events=True)
         stored = [await select_event(conn, DEFAULT_TENANT, each.id) for each in kept]
 
@@ -71,13 +71,15 @@ async def test_ten_thousand_letters_are_inserted_at_once_and_found_in_steps(
     assert await letters.insert(many) == 10_000
     await letters.require_counted()
 
-    found: list[bytes] = []
-    after = UUID(int=0)
+    found: list[bytes | None] = []
     async with letters.pool.acquire() as conn:
-        assert await count_for_redrive(conn, DEFAULT_TENANT, LetterFilter()) == 10_000
-        while step := await select_for_redrive(conn, DEFAULT_TENANT, LetterFilter(), after, 3_000):
+        ids = [each.id for each in await dead(conn, LetterFilter())]
+        assert await mark_letters(conn, DEFAULT_TENANT, REDRIVE, ids) == 10_000
+        while step := await select_marked(
+            conn, DEFAULT_TENANT, REDRIVE, limit=3_000, max_bytes=8 * MIB
+        ):
             found += [each.event for each in step]
-            after = step[-1].id
+            await mark_retried(conn, DEFAULT_TENANT, REDRIVE, [each.id for each in step])
     assert found == [each.event for each in many]
 
 
@@ -87,8 +89,11 @@ async def test_a_step_of_a_redrive_is_bounded_in_bytes_and_has_one_letter_at_lea
     await letters.insert([letter(number, b"x" * 1_000 + b"%d" % number) for number in range(5)])
 
     async with letters.pool.acquire() as conn:
-        two = await select_for_redrive(conn, DEFAULT_TENANT, LetterFilter(), max_bytes=2_500)
-        one = await select_for_redrive(conn, DEFAULT_TENANT, LetterFilter(), max_bytes=1)
+        await mark_letters(conn, DEFAULT_TENANT, REDRIVE, await letters.ids())
+        two, one = [
+            await select_marked(conn, DEFAULT_TENANT, REDRIVE, limit=9, max_bytes=size)
+            for size in (2_000, 1)
+        ]
     assert (len(two), len(one)) == (2, 1)
 
 
@@ -105,7 +110,7 @@ async def test_redrives_mark_letters_and_lose_none(letters: Letters) -> None:
         late = replace(failure, id=moved)
         assert await mark_failed_again(conn, DEFAULT_TENANT, REDRIVE, [failure, late]) == 1
 
-        remaining = await select_for_redrive(conn, DEFAULT_TENANT, LetterFilter())
+        remaining = await dead(conn, LetterFilter())
         shown = await select_letters(conn, DEFAULT_TENANT, [moved, again], with_events=True)
 
     assert [each.id for each in remaining] == [again, left]
@@ -134,13 +139,13 @@ async def test_another_tenant_finds_and_changes_nothing(letters: Letters) -> Non
     failure = FailedAgain(id=ids[0], kind="timeout", error=b"{}")
 
     async with letters.pool.acquire() as conn:
-        assert await select_for_redrive(conn, stranger, LetterFilter(pipe_id=letters.pipe)) == []
+        assert await dead(conn, LetterFilter(pipe_id=letters.pipe), stranger) == []
         assert await mark_moved(conn, stranger, REDRIVE, ids) == 0
         assert await mark_failed_again(conn, stranger, REDRIVE, [failure]) == 0
         assert await erase_events(conn, stranger, ids) == 0
         assert await select_letters(conn, stranger, ids) == []
         assert await select_event(conn, stranger, ids[0]) is None
-        assert await count_for_redrive(conn, DEFAULT_TENANT, LetterFilter()) == 1
+        assert len(await dead(conn, LetterFilter())) == 1
 
 
 async def test_letters_at_once_fill_a_quota_and_do_not_pass_it(
@@ -194,7 +199,10 @@ async def test_a_refused_insertion_keeps_nothing_and_leaves_the_transaction_usab
             await insert_dead_letters(
                 conn, DEFAULT_TENANT, letters.pipe, [letter(1), letter(2, b"x" * 100)]
             )
-        await conn.execute("UPDATE pipes SET trouble = 'no room' WHERE id = $1", letters.pipe)
+        await conn.execute(
+            "UPDATE pipes SET trouble = 'no room', trouble_since = now() WHERE id = $1",
+            letters.pipe,
+        )
 
     assert await letters.ids() == []
     assert await letters.usage() == (0, 0)

@@ -23,7 +23,7 @@ from app.tenants.model import DEFAULT_TENANT as TENANT
 WORKER, OTHER = uuid.uuid7(), uuid.uuid7()
 
 
-async def insert(conn: Connection, *, matched: int = 9) -> UUID:
+async def insert(conn: Connection, *, matched: int = 9, tenant: UUID = TENANT) -> UUID:
     new = NewRedrive(
         id=uuid.uuid7(),
         kind=RedriveKind.RUN,
@@ -34,7 +34,7 @@ async def insert(conn: Connection, *, matched: int = 9) -> UUID:
         per_second=None,
         matched=matched,
     )
-    await store.insert_redrive(conn, TENANT, new)
+    await store.insert_redrive(conn, tenant, new)
     return new.id
 
 
@@ -77,6 +77,16 @@ async def test_batches_of_several_take_turns_and_rest_while_they_are_not_due(poo
         await lease_store.release(conn, claimed, after_seconds=3600.0, trouble="the sink is away")
         assert (await claim(conn)).id == first
         assert await lease_store.claim_redrive(conn, OTHER, lease_seconds=60.0) is None
+
+
+async def test_one_tenant_has_one_batch_in_hand_while_others_wait(pool: Pool) -> None:
+    other = uuid.uuid7()
+    async with pool.acquire() as conn:
+        await conn.execute("INSERT INTO tenants (id, name) VALUES ($1, 'other')", other)
+        mine = [await insert(conn) for _ in range(3)]
+        others = [await insert(conn, tenant=other) for _ in range(2)]
+        claimed = [(await claim(conn)).id for _ in range(5)]
+    assert claimed == [mine[0], others[0], mine[1], others[1], mine[2]]
 
 
 async def test_those_of_a_suspended_tenant_rest(pool: Pool) -> None:

@@ -1,5 +1,6 @@
 """Dead letters of a pipe are forwarded once they are valid, and marked."""
 
+from app.limits import MAX_SAMPLE_OUTPUT_BYTES
 from tests.redrives.http_redrives import (
     counts,
     created,
@@ -37,6 +38,8 @@ def test_letters_are_forwarded_as_they_came_after_the_schema_is_mended(system: S
     assert (shown["status"], counts(shown)) == ("finished", (3, 2, 1, 0, 0))
     assert lines_of(system, sink) == sorted(EVENTS[:3])
     letters = system.client.get(f"/dead-letters?pipe={pipe}").json()["items"]
+    [failure] = shown["failures"]
+    assert failure["error"]["schema_errors"][0]["pointer"] == "/n"
     assert sorted((each["state"], each["attempts"]) for each in letters) == [
         ("dead", 1), ("dead", 2), ("moved", 2), ("moved", 2),
     ]  # fmt: skip
@@ -45,6 +48,11 @@ def test_letters_are_forwarded_as_they_came_after_the_schema_is_mended(system: S
     for version, matched in ((1, 0), (2, 2)):
         of_version = {"pipe": pipe, "schema": f"{schema}@{version}"}
         assert redrive(system, of_version, dry_run=True).json()["matched"] == matched
+    # What an error says is erased everywhere.
+    assert system.client.delete(f"/dead-letters/{failure['id']}").is_success
+    [erased] = system.client.get(shown["url"]).json()["failures"]
+    kind = failure["error"]["kind"]
+    assert erased["error"] == {"kind": kind, "message": "the event is erased"}
 
 
 def test_a_script_mends_events_before_their_pipe_checks_them(system: System) -> None:
@@ -61,6 +69,13 @@ def test_a_script_mends_events_before_their_pipe_checks_them(system: System) -> 
     assert [each[1:] for each in samples_of(plan)] == [
         ("moved", {"n": "2"}), ("moved", {"n": "3"}), ("moved", None), ("failed_again", None),
     ]  # fmt: skip
+    # On trial a value is as large as an upload's sample may be.
+    large = "function process(event) { return 'x'.repeat(2 << 20) }"
+    assert system.client.put(f"/scripts/{script}-large", json={"source": large}).is_success
+    plan = redrive(system, {"pipe": pipe}, script=f"{script}-large", dry_run=True)
+    error = plan.json()["samples"][0]["error"]
+    assert (error["kind"], error["limit_bytes"]) == ("output_too_large", MAX_SAMPLE_OUTPUT_BYTES)
+
     shown = ended(system, created(redrive(system, {"pipe": pipe}, script=script)))
     assert counts(shown) == (4, 3, 1, 0, 0)
     assert lines_of(system, sink) == [b'{"n":"1"}', b'{"n":"2"}', b'{"n":"3"}']

@@ -32,7 +32,7 @@ class Receiver:
     `/ok`, `/status/503?retry_after=7`, `/flaky` (500 at first), `/redirect?to=…`, `/slow` (no
     answer), `/twice` (204, then 410), `/huge` (a large body), `/endless` (one without end),
     `/heads` (a million heads), `/cut` (closes at once), `/held` (waits for `release`), `/picky`
-    (422 for a body that has "bad").
+    (422 for a body that has "bad"), `/once` (503 after the first).
     """
 
     def __init__(self, server: ThreadingHTTPServer) -> None:
@@ -89,8 +89,9 @@ class _Handler(BaseHTTPRequestHandler):
                 self._send(int(status), **({"Retry-After": after[0]} if after else {}))
             case ["picky"]:
                 self._send(422 if b"bad" in self.receiver.received[-1].body else 204)
-            case ["flaky"]:
-                self._send(500 if self.receiver.paths().count(self.path) == 1 else 204)
+            case ["flaky" | "once" as kind]:
+                first, later = (500, 204) if kind == "flaky" else (204, 503)
+                self._send(first if self.receiver.paths().count(self.path) == 1 else later)
             case ["redirect"]:
                 self._send(302, Location=query["to"][0])
             case ["slow" | "cut" as kind]:

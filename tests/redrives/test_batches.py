@@ -1,0 +1,167 @@
+"""A batch of letters is bounded in time, is one worker's, and records what its sink has taken."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator
+from uuid import UUID
+
+import pytest
+import uuid_utils.compat as uuid
+from msgspec.structs import replace
+
+from app.datasets.model import PutDataset
+from app.datasets.parts import Format, ObjectCache
+from app.datasets.store import insert_dataset
+from app.db import Pool
+from app.dead_letters.store import insert_dead_letters
+from app.limits import MIB
+from app.redrives import letter_batches, letter_store, letters, store
+from app.redrives.model import NewRedrive, Redrive, RedriveFilter, RedriveKind
+from app.redrives.problems import TooManyToRedrive
+from app.redrives.runner import run_next
+from app.resources import Resources, open_resources
+from app.settings import Settings
+from app.tenants.model import DEFAULT_TENANT as TENANT
+from tests.dead_letters.letters import letter
+from tests.support.receivers import Receiver, open_receiver
+
+WORKER = uuid.uuid7()
+LEASE_SECONDS = 1
+_INSERT_PIPE = """
+INSERT INTO pipes (id, tenant_id, name, definition, paused_at)
+VALUES ($1, $2, 'orders', jsonb_build_object('from', '{"http": {}}'::jsonb, 'to', $3::jsonb), now())
+"""
+_WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+
+
+@pytest.fixture
+def receiver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    with open_receiver() as receiver:
+        yield receiver
+
+
+@pytest.fixture
+async def resources(pool: Pool, settings: Settings) -> AsyncIterator[Resources]:
+    """Resources of a process on a database that `pool` has emptied."""
+    assert pool is not None
+    settings = replace(
+        settings, pipe_http=True, pipe_private_networks="127.0.0.1", lease_seconds=LEASE_SECONDS
+    )
+    async with open_resources(settings, cells=1) as resources:
+        yield resources
+
+
+async def begin(resources: Resources, to: dict[str, object]) -> tuple[UUID, list[UUID]]:
+    """Begin to re-drive three letters into a sink; return the re-drive and the letters."""
+    pipe, redrive = uuid.uuid7(), uuid.uuid7()
+    new = NewRedrive(
+        id=redrive,
+        kind=RedriveKind.PIPE,
+        filter=RedriveFilter(pipe="orders"),
+        subject_id=pipe,
+        script_id=None,
+        script_version=None,
+        per_second=None,
+        matched=3,
+    )
+    async with resources.pool.acquire() as conn:
+        await conn.execute(_INSERT_PIPE, pipe, TENANT, to)
+        await insert_dead_letters(conn, TENANT, pipe, [letter(n) for n in range(3)])
+        rows = await conn.fetch("SELECT id FROM dead_letters ORDER BY id")
+        ids = [row["id"] for row in rows]
+        assert await letter_store.mark_letters(conn, TENANT, redrive, ids) == 3
+        await store.insert_redrive(conn, TENANT, new)
+    return redrive, ids
+
+
+async def after_next(resources: Resources, redrive: UUID) -> Redrive:
+    """Try a batch, and return what the re-drive shows then."""
+    assert await run_next(resources, ObjectCache(resources.blobs, max_bytes=MIB), WORKER)
+    async with resources.pool.acquire() as conn:
+        shown = await store.select_redrive(conn, TENANT, redrive)
+    assert shown is not None
+    return shown
+
+
+def to_url(receiver: Receiver, path: str) -> dict[str, object]:
+    return {"http": {"url": f"http://127.0.0.1:{receiver.port}{path}"}}
+
+
+def numbers(receiver: Receiver) -> list[int]:
+    return [json.loads(each.body)["number"] for each in receiver.received]
+
+
+async def test_a_batch_ends_when_its_time_is_over_and_each_event_is_sent_once(
+    resources: Resources, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Stands in for a receiver that takes its time for each event.
+    monkeypatch.setattr(letter_batches, "_BATCH_SECONDS", 0.0)
+    redrive, _ = await begin(resources, to_url(receiver, "/ok"))
+    assert [(await after_next(resources, redrive)).moved for _ in range(3)] == [1, 2, 3]
+    assert numbers(receiver) == [0, 1, 2]
+    assert (await after_next(resources, redrive)).status == "finished"
+
+
+async def test_what_was_sent_before_the_sink_went_away_is_recorded(
+    resources: Resources, receiver: Receiver
+) -> None:
+    redrive, _ = await begin(resources, to_url(receiver, "/once"))
+    shown = await after_next(resources, redrive)
+    assert (shown.moved, shown.remaining) == (1, 2)
+    shown = await after_next(resources, redrive)
+    assert (shown.moved, shown.trouble) == (1, "127.0.0.1 answers 503")
+    # The first is not sent again.
+    assert numbers(receiver) == [0, 1, 1]
+
+
+async def test_nothing_more_is_sent_once_the_lease_is_lost(
+    resources: Resources, receiver: Receiver
+) -> None:
+    redrive, _ = await begin(resources, to_url(receiver, "/held"))
+    batch = asyncio.create_task(after_next(resources, redrive))
+    while not receiver.received:
+        assert not batch.done(), batch
+        await asyncio.sleep(0.01)
+    await resources.pool.execute("UPDATE redrives SET lease_token = lease_token - 1")
+    # A renewal is refused meanwhile.
+    await asyncio.sleep(2 * LEASE_SECONDS)
+    receiver.release()
+    assert (await batch).moved == 0
+    assert numbers(receiver) == [0]
+
+
+async def test_letters_that_are_deleted_meanwhile_cost_the_batch_and_not_the_lease(
+    resources: Resources,
+) -> None:
+    wanted = PutDataset(format=Format.JSONL)
+    async with resources.pool.acquire() as conn:
+        assert await insert_dataset(conn, TENANT, uuid.uuid7(), "sink", wanted)
+    redrive, ids = await begin(resources, {"dataset": {"dataset": "sink"}})
+    async with resources.pool.acquire() as conn, conn.transaction():
+        await conn.execute("DELETE FROM dead_letters WHERE id = $1", ids[1])
+        batch = asyncio.create_task(after_next(resources, redrive))
+        while not await conn.fetchval(_WAITING):
+            assert not batch.done(), batch
+            await asyncio.sleep(0.01)
+    shown = await batch
+    assert (shown.moved, shown.remaining, shown.trouble) == (0, 3, None)
+    assert (await after_next(resources, redrive)).moved == 2
+    shown = await after_next(resources, redrive)
+    assert (shown.status, shown.moved, shown.left_out) == ("finished", 2, 1)
+    assert await resources.pool.fetchval("SELECT last_snapshot FROM datasets") == 1
+
+
+async def test_a_filter_that_matches_too_many_letters_is_refused(
+    resources: Resources, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Not of the documented number, which take long to insert.
+    monkeypatch.setattr(letters, "MAX_LETTERS", 2)
+    redrive, _ = await begin(resources, {"dataset": {"dataset": "sink"}})
+    async with resources.pool.acquire() as conn:
+        await store.cancel_redrive(conn, TENANT, redrive)
+        match = await letters.find(conn, TENANT, RedriveFilter(pipe="orders"), None)
+        with pytest.raises(TooManyToRedrive, match="/filter: more than 2 dead letters match"):
+            await letters.mark(conn, TENANT, match, uuid.uuid7())
