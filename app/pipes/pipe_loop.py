@@ -188,7 +188,9 @@ class PipeLoop:
                 forwarded=len(delivered.forwarded),
                 refused=len(delivered.letters),
             )
-            await insert_dead_letters(conn, pipe.tenant_id, pipe.id, delivered.letters)
+            await insert_dead_letters(
+                conn, pipe.tenant_id, pipe.id, tuple(delivered.letters.values())
+            )
             await publish(conn, sink)
             if isinstance(source, StoredSource):
                 await source.commit(conn, events)

@@ -124,13 +124,14 @@ async def _mark(
     if exactly and len(tried) != len(marked):
         message = "letters have been deleted, or are another re-drive's"
         raise lease_store.LeaseLost(message)
-    ids = {each.event_id: each.id for each in marked if each.id in tried}
-    gone = (*delivered.forwarded, *delivered.dropped)
-    moved = await mark_moved(conn, tenant, claimed.id, [ids[each] for each in gone if each in ids])
+    # Letters with an event, in whose order the events were sent.
+    ids = [each.id for each in marked if each.event is not None]
+    gone = [ids[place] for place in (*delivered.forwarded, *delivered.dropped)]
+    moved = await mark_moved(conn, tenant, claimed.id, [each for each in gone if each in tried])
     refused = [
-        _failed_again(each, ids[each.event_id])
-        for each in delivered.letters
-        if each.event_id in ids
+        _failed_again(each, ids[place])
+        for place, each in sorted(delivered.letters.items())
+        if ids[place] in tried
     ]
     failed_again = await mark_failed_again(conn, tenant, claimed.id, refused) if refused else 0
     return Tally(
