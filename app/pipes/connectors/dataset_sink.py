@@ -19,6 +19,7 @@ from app.datasets.parts import (
 )
 from app.datasets.parts.encoder import PartEncoder
 from app.datasets.splitting import split_parts
+from app.datasets.store import lock_dataset
 from app.datasets.upload_store import PartKeys
 from app.db import Connection
 from app.errors import InvalidRequest
@@ -86,6 +87,13 @@ class DatasetSink:
             refused |= await asyncio.to_thread(self._refusals, events)
             await self._store_rest(events, refused)
         return refused
+
+    async def lock(self, conn: Connection) -> None:
+        """Lock the dataset's row, before the tenant's bytes: all writers take both in turn."""
+        if self._written and not self._published:
+            dataset = await lock_dataset(conn, self._pipe.tenant_id, self._dataset.id)
+            if dataset is None:
+                raise ConnectorUnavailable(f"the dataset {self._name!r} has been deleted")
 
     async def commit(self, conn: Connection) -> None:
         """Publish what was stored as the next snapshot."""

@@ -107,6 +107,12 @@ class StoredSource(Source, Protocol):
 class StoredSink(Sink, Protocol):
     """A sink in Crivo's own database: what `send` has stored counts once `commit` is committed."""
 
+    async def lock(self, conn: Connection) -> None:
+        """Take the row that `commit` changes, before the tenant's bytes: all take both in turn.
+
+        Raises ConnectorUnavailable.
+        """
+
     async def commit(self, conn: Connection) -> None:
         """Publish what was sent since the last commit, in a transaction of the caller.
 
