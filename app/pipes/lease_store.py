@@ -9,7 +9,7 @@ from app.db import Connection, from_row
 from app.pipes.connectors.model import Lag
 from app.pipes.model import LoadedPipe
 from app.pipes.problems import LeaseLost
-from app.pipes.store import loaded
+from app.pipes.store import LOADED, loaded
 from app.sql_parameters import in_order
 
 # Across tenants: each pipe that can run is held by some worker.
@@ -83,11 +83,7 @@ async def release_leases(conn: Connection, held: Sequence[HeldPipe]) -> None:
     await conn.execute(RELEASE_LEASES, ids, tokens)
 
 
-LOAD_HELD = """
-SELECT p.id, p.tenant_id, p.name, p.revision, p.source_revision, p.definition, p.position,
-       t.name AS tenant, t.weight
-FROM pipes AS p
-JOIN tenants AS t ON t.id = p.tenant_id
+LOAD_HELD = f"""{LOADED}
 WHERE p.tenant_id = $1 AND p.id = $2 AND p.lease_token = $3
   AND p.paused_at IS NULL AND t.suspended_at IS NULL
 """

@@ -31,14 +31,12 @@ class LockedPipe(Struct, frozen=True, kw_only=True):
     """What changes to a pipe need, whose row is locked."""
 
     id: UUID
-    revision: int
     definition: PutPipe
-    paused: bool
 
 
 # Waits for the requests that add events, and for a batch that commits.
 LOCK_PIPE = """
-SELECT id, revision, definition, paused_at IS NOT NULL AS paused
+SELECT id, definition
 FROM pipes
 WHERE tenant_id = $1 AND name = $2
 FOR UPDATE
@@ -50,12 +48,7 @@ async def lock_pipe(conn: Connection, tenant: UUID, name: str) -> LockedPipe | N
     row = await conn.fetchrow(LOCK_PIPE, tenant, name)
     if row is None:
         return None
-    return LockedPipe(
-        id=row["id"],
-        revision=row["revision"],
-        definition=_read(row["definition"]),
-        paused=row["paused"],
-    )
+    return LockedPipe(id=row["id"], definition=_read(row["definition"]))
 
 
 UPDATE_PIPE = """
@@ -140,14 +133,14 @@ async def select_pipe_page(
     return [_pipe(row) for row in await conn.fetch(SELECT_PIPE_PAGE, tenant, below, limit)]
 
 
-_LOADED = """
+LOADED = """
 SELECT p.id, p.tenant_id, p.name, p.revision, p.source_revision, p.definition, p.position,
        t.name AS tenant, t.weight
 FROM pipes AS p
 JOIN tenants AS t ON t.id = p.tenant_id
 """
 
-LOAD_PIPE = _LOADED + "WHERE p.tenant_id = $1 AND p.id = $2"
+LOAD_PIPE = LOADED + "WHERE p.tenant_id = $1 AND p.id = $2"
 
 
 async def load_pipe(conn: Connection, tenant: UUID, pipe_id: UUID) -> LoadedPipe | None:
