@@ -171,6 +171,41 @@ async def select_leftovers(conn: Connection, tenant: UUID, pipe_id: UUID) -> Lef
     return from_row(Leftovers, row)
 
 
+# One that a batch or a re-drive has locked is left to the end.
+ERASE_INBOX = """
+DELETE FROM pipe_inbox
+WHERE tenant_id = $1 AND pipe_id = $2 AND id IN (
+    SELECT id FROM pipe_inbox
+    WHERE tenant_id = $1 AND pipe_id = $2
+    ORDER BY id
+    LIMIT $3
+    FOR UPDATE SKIP LOCKED
+)
+RETURNING id
+"""
+ERASE_LETTERS = """
+DELETE FROM dead_letters
+WHERE tenant_id = $1 AND pipe_id = $2 AND id IN (
+    SELECT id FROM dead_letters
+    WHERE tenant_id = $1 AND pipe_id = $2
+    ORDER BY id
+    LIMIT $3
+    FOR UPDATE SKIP LOCKED
+)
+RETURNING id
+"""
+
+
+async def erase_inbox(conn: Connection, tenant: UUID, pipe_id: UUID, *, limit: int) -> int:
+    """Delete the oldest rows of a pipe's inbox; return how many, `limit` at most."""
+    return len(await conn.fetch(ERASE_INBOX, tenant, pipe_id, limit))
+
+
+async def erase_letters(conn: Connection, tenant: UUID, pipe_id: UUID, *, limit: int) -> int:
+    """Delete the oldest letters of a pipe; return how many, `limit` at most."""
+    return len(await conn.fetch(ERASE_LETTERS, tenant, pipe_id, limit))
+
+
 DELETE_INBOX = "DELETE FROM pipe_inbox WHERE tenant_id = $1 AND pipe_id = $2"
 DELETE_LETTERS = "DELETE FROM dead_letters WHERE tenant_id = $1 AND pipe_id = $2"
 DELETE_PIPE = "DELETE FROM pipes WHERE tenant_id = $1 AND id = $2"
