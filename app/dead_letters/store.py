@@ -41,6 +41,19 @@ FROM tenant_usage
 WHERE tenant_id = $1
 """
 
+
+async def lock_stored_bytes(conn: Connection, tenant: UUID) -> int | None:
+    """Let others of the tenant add no bytes until the transaction ends; return its quota of bytes.
+
+    None: it has none, and others are not kept off. Rows of datasets are locked before, and bytes
+    are freed and added after.
+    """
+    cap: int | None = await conn.fetchval(SELECT_STORED_BYTES_CAP, tenant)
+    if cap is not None:
+        await conn.execute(LOCK_STORED_BYTES, tenant)
+    return cap
+
+
 # An event is known by its id and its bytes: a source that is exchanged may number anew.
 INSERT_LETTERS = r"""
 WITH parameters AS NOT MATERIALIZED (
@@ -86,14 +99,13 @@ async def insert_dead_letters(
 
     A letter that is there is left as it is: the pipe was killed between its commit and the
     acknowledgement. Call it before other changes of the transaction: with a quota it waits for the
-    tenant's lock. Raises QuotaExceeded, after which nothing of it is kept.
+    tenant's lock, which `lock_stored_bytes` takes earlier. Raises QuotaExceeded, after which
+    nothing of it is kept.
     """
     if not letters:
         return 0
     async with conn.transaction():
-        cap: int | None = await conn.fetchval(SELECT_STORED_BYTES_CAP, tenant)
-        if cap is not None:
-            await conn.execute(LOCK_STORED_BYTES, tenant)
+        cap = await lock_stored_bytes(conn, tenant)
         added = 0
         for part in _statements(letters):
             added += await _insert(conn, tenant, pipe_id, part)

@@ -1,6 +1,6 @@
-"""Send processed events: what a pipe does with a batch, and a re-drive with dead letters."""
+"""Send what was processed: a batch of a pipe, or dead letters that a re-drive tries again."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
@@ -13,15 +13,16 @@ from app.pipes.processing import EventOutcome
 
 
 class Delivered(Struct, frozen=True, kw_only=True):
-    """What has become of a batch: ids of events, and the dead letters that are not stored yet.
+    """What has become of a batch: places in it, and the dead letters that are not stored yet.
 
-    `dropped`: the script's `map` has returned null for them. What a StoredSink has taken counts
-    once `publish` has committed.
+    Places count from 0, since several events of a batch may have one id. `dropped`: the script's
+    `map` has returned null for them. What a StoredSink has taken counts once `publish` has
+    committed.
     """
 
-    forwarded: tuple[str, ...]
-    dropped: tuple[str, ...]
-    letters: tuple[NewDeadLetter, ...]
+    forwarded: tuple[int, ...]
+    dropped: tuple[int, ...]
+    letters: Mapping[int, NewDeadLetter]
 
 
 async def send(sink: Sink, outcomes: Sequence[EventOutcome]) -> Delivered:
@@ -30,26 +31,24 @@ async def send(sink: Sink, outcomes: Sequence[EventOutcome]) -> Delivered:
     The caller stores the letters, with `publish` in the same transaction, and only then
     acknowledges the events. Raises ConnectorUnavailable; then all of it is tried again.
     """
-    outgoing = [
-        Outgoing(id=each.event.id, data=each.forward, group=each.event.group)
-        for each in outcomes
-        if each.forward is not None
-    ]
-    refused = await sink.send(outgoing) if outgoing else {}
-    letters: list[NewDeadLetter] = []
-    forwarded: list[str] = []
-    dropped: list[str] = []
-    for each in outcomes:
-        event = each.event
+    outgoing: list[Outgoing] = []
+    places: list[int] = []
+    dropped: list[int] = []
+    letters: dict[int, NewDeadLetter] = {}
+    for place, each in enumerate(outcomes):
         if each.letter is not None:
-            letters.append(each.letter)
+            letters[place] = each.letter
         elif each.forward is None:
-            dropped.append(event.id)
-        elif event.id in refused:
-            letters.append(_refused_by_sink(event, refused[event.id]))
+            dropped.append(place)
         else:
-            forwarded.append(event.id)
-    return Delivered(forwarded=tuple(forwarded), dropped=tuple(dropped), letters=tuple(letters))
+            event = Outgoing(id=each.event.id, data=each.forward, group=each.event.group)
+            outgoing.append(event)
+            places.append(place)
+    refused = await sink.send(outgoing) if outgoing else {}
+    for number, reason in refused.items():
+        letters[places[number]] = _refused_by_sink(outcomes[places[number]].event, reason)
+    forwarded = tuple(place for place in places if place not in letters)
+    return Delivered(forwarded=forwarded, dropped=tuple(dropped), letters=letters)
 
 
 async def publish(conn: Connection, sink: Sink) -> None:

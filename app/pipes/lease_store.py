@@ -9,7 +9,7 @@ from app.db import Connection, from_row
 from app.pipes.connectors.model import Lag
 from app.pipes.model import LoadedPipe
 from app.pipes.problems import LeaseLost
-from app.pipes.store import loaded
+from app.pipes.store import LOADED, loaded
 from app.sql_parameters import in_order
 
 # Across tenants: each pipe that can run is held by some worker.
@@ -51,22 +51,52 @@ async def claim_pipes(
 
 
 # Across tenants: a worker's heartbeat. A pipe that rests is renewed, too, until its batch ends.
+# One whose row is locked does not keep the others waiting.
 RENEW_LEASES = """
-UPDATE pipes AS p
-SET lease_expires_at = clock_timestamp() + make_interval(secs => $3)
-FROM unnest($1::uuid[], $2::bigint[]) AS h (id, lease_token), tenants AS t
-WHERE p.id = h.id AND p.lease_token = h.lease_token AND t.id = p.tenant_id
-RETURNING p.id, p.paused_at IS NOT NULL OR t.suspended_at IS NOT NULL AS rests
+WITH held AS MATERIALIZED (
+    SELECT h.id, h.lease_token
+    FROM unnest($1::uuid[], $2::bigint[]) AS h (id, lease_token)
+),
+free AS MATERIALIZED (
+    SELECT p.id
+    FROM pipes AS p
+    JOIN held AS h ON h.id = p.id AND h.lease_token = p.lease_token
+    FOR NO KEY UPDATE OF p SKIP LOCKED
+),
+renewed AS (
+    UPDATE pipes AS p
+    SET lease_expires_at = clock_timestamp() + make_interval(secs => $3)
+    FROM free AS f
+    WHERE p.id = f.id
+    RETURNING p.id
+)
+SELECT p.id, p.paused_at IS NOT NULL OR t.suspended_at IS NOT NULL AS rests,
+       r.id IS NOT NULL AS is_renewed
+FROM held AS h
+JOIN pipes AS p ON p.id = h.id AND p.lease_token = h.lease_token
+JOIN tenants AS t ON t.id = p.tenant_id
+LEFT JOIN renewed AS r ON r.id = p.id
 """
+
+
+class StillHeld(Struct, frozen=True, kw_only=True):
+    """A pipe whose token is still the worker's.
+
+    `is_renewed`: unless its row is locked, by a batch that commits or by a change of the pipe; then
+    its lease runs on as it is, and is renewed next time. `rests`: it is to do no other batch.
+    """
+
+    is_renewed: bool
+    rests: bool
 
 
 async def renew_leases(
     conn: Connection, held: Sequence[HeldPipe], *, lease_seconds: float
-) -> dict[UUID, bool]:
-    """Renew leases; return the pipes that are still held, and whether they are to rest."""
+) -> dict[UUID, StillHeld]:
+    """Renew leases, without waiting for a pipe; return those that are still held."""
     ids, tokens = [each.id for each in held], [each.lease_token for each in held]
     rows = await conn.fetch(RENEW_LEASES, ids, tokens, lease_seconds)
-    return {row["id"]: row["rests"] for row in rows}
+    return {row["id"]: StillHeld(is_renewed=row["is_renewed"], rests=row["rests"]) for row in rows}
 
 
 RELEASE_LEASES = """
@@ -83,11 +113,7 @@ async def release_leases(conn: Connection, held: Sequence[HeldPipe]) -> None:
     await conn.execute(RELEASE_LEASES, ids, tokens)
 
 
-LOAD_HELD = """
-SELECT p.id, p.tenant_id, p.name, p.revision, p.source_revision, p.definition, p.position,
-       t.name AS tenant, t.weight
-FROM pipes AS p
-JOIN tenants AS t ON t.id = p.tenant_id
+LOAD_HELD = f"""{LOADED}
 WHERE p.tenant_id = $1 AND p.id = $2 AND p.lease_token = $3
   AND p.paused_at IS NULL AND t.suspended_at IS NULL
 """

@@ -9,7 +9,7 @@ from typing import Final, Self
 import structlog
 from msgspec import Struct
 
-from app.dead_letters.store import insert_dead_letters
+from app.dead_letters.store import insert_dead_letters, lock_stored_bytes
 from app.errors import Problem
 from app.limits import MIB
 from app.metrics import PIPE_BATCH_SECONDS, count_pipe_events
@@ -20,6 +20,7 @@ from app.pipes.connectors.model import (
     Event,
     Sink,
     Source,
+    StoredSink,
     StoredSource,
 )
 from app.pipes.connectors.opening import open_sink, open_source
@@ -104,7 +105,8 @@ class PipeLoop:
     async def _work(self) -> None:
         """Do batches of the pipe as it is defined now, until that changes.
 
-        While one batch is sent and committed, the next one is received and processed.
+        While one batch is sent and committed, the next one is received and processed; a change
+        ends that, as nothing of it is sent yet.
         """
         async with self._resources.pool.acquire() as conn:
             pipe = await lease_store.load_held(conn, self._held)
@@ -116,8 +118,11 @@ class PipeLoop:
         ):
             ahead.begin(self._prepare(pipe, source))
             while True:
+                while not await ahead.is_done(within=_CURRENT_SECONDS):
+                    if not await self._goes_on(pipe):
+                        return
                 batch = await ahead.result()
-                if self._stopping.is_set() or not await self._is_current(pipe):
+                if not await self._goes_on(pipe):
                     return
                 ahead.begin(self._prepare(pipe, source))
                 if batch is not None:
@@ -188,18 +193,27 @@ class PipeLoop:
                 forwarded=len(delivered.forwarded),
                 refused=len(delivered.letters),
             )
-            await insert_dead_letters(conn, pipe.tenant_id, pipe.id, delivered.letters)
-            await publish(conn, sink)
+            # In one order everywhere: the sink's row, the tenant's bytes, then what changes them.
+            if isinstance(sink, StoredSink):
+                await sink.lock(conn)
+            if delivered.letters or isinstance(sink, StoredSink):
+                await lock_stored_bytes(conn, pipe.tenant_id)
+            # What the inbox frees makes room for the rest.
             if isinstance(source, StoredSource):
                 await source.commit(conn, events)
+            letters = tuple(delivered.letters.values())
+            await insert_dead_letters(conn, pipe.tenant_id, pipe.id, letters)
+            await publish(conn, sink)
 
     def _require_lease(self) -> None:
         """Send nothing that a later holder may send at the same time. Raises LeaseLost."""
         if asyncio.get_running_loop().time() >= self._valid_until:
             raise LeaseLost(f"the lease of the pipe {self._held.id} has run out")
 
-    async def _is_current(self, pipe: LoadedPipe) -> bool:
-        """Return whether the definition is still this one. Raises LeaseLost."""
+    async def _goes_on(self, pipe: LoadedPipe) -> bool:
+        """Return whether to go on with the definition as it was loaded. Raises LeaseLost."""
+        if self._stopping.is_set():
+            return False
         now = monotonic()
         if now < self._current_until:
             return True
@@ -274,6 +288,12 @@ class _Ahead:
 
     def begin(self, coroutine: Coroutine[object, object, _Batch | None]) -> None:
         self._task = asyncio.create_task(coroutine)
+
+    async def is_done(self, *, within: float) -> bool:
+        """Wait for so many seconds at most."""
+        assert self._task is not None  # noqa: S101 - begun
+        done, _ = await asyncio.wait([self._task], timeout=within)
+        return bool(done)
 
     async def result(self) -> _Batch | None:
         assert self._task is not None  # noqa: S101 - begun

@@ -39,7 +39,7 @@ from app.schema_bundles import Version
 
 log = structlog.get_logger(__name__)
 
-# A whole batch may take longer than one event; then it is divided.
+# Of a batch, however long its script may take for one event alone; then it is divided.
 _BATCH_WALL_MS: Final = 2_000
 _BATCH_OUTPUT_BYTES: Final = 64 * MIB
 _MAX_ERROR_BYTES: Final = 8 * KIB
@@ -201,6 +201,7 @@ class _Batch:
                     chunks=_lines(events),
                     on_errors=keep_errors,
                     limits=replace(LIMITS, wall_ms=min(LIMITS.wall_ms, _BATCH_WALL_MS)),
+                    fresh=fresh,
                 )
             else:
                 report = await pool.stream(
@@ -321,7 +322,7 @@ def _limits_of_batch(limits: Limits, count: int) -> Limits:
     """Return the limits of a batch of events, of which each alone has `limits`."""
     if count == 1:
         return limits
-    wall_ms = max(limits.wall_ms, min(limits.wall_ms * count, _BATCH_WALL_MS))
+    wall_ms = min(limits.wall_ms * count, _BATCH_WALL_MS)
     output_bytes = max(limits.output_bytes, min(limits.output_bytes * count, _BATCH_OUTPUT_BYTES))
     cpu_ms = None if limits.cpu_ms is None else min(limits.cpu_ms * count, wall_ms)
     return replace(limits, wall_ms=wall_ms, cpu_ms=cpu_ms, output_bytes=output_bytes)

@@ -76,16 +76,17 @@ class _Runner:
         before = asyncio.get_running_loop().time()
         running = list(self._running.values())
         async with self._resources.pool.acquire() as conn:
-            rests = await lease_store.renew_leases(
+            still_held = await lease_store.renew_leases(
                 conn, [each.held for each in running], lease_seconds=self._lease_seconds
             )
         lost = []
         for each in running:
-            if each.held.id not in rests:
+            lease = still_held.get(each.held.id)
+            if lease is None:
                 lost.append(each)
-            elif rests[each.held.id]:
+            elif lease.rests:
                 each.loop.stop()
-            else:
+            elif lease.is_renewed:
                 each.loop.renewed(until=before + self._lease_seconds)
         for each in lost:
             log.warning("pipe.lost", id=str(each.held.id))

@@ -1,5 +1,6 @@
 """Create, change, show, list, pause and delete pipes."""
 
+from typing import Final
 from uuid import UUID
 
 import uuid_utils.compat as uuid
@@ -26,6 +27,9 @@ from app.quotas.errors import QuotaExceeded
 from app.quotas.model import Quota
 from app.references import is_name
 from app.resources import Resources
+
+# Rows of one transaction.
+_ERASED_AT_ONCE: Final = 2_000
 
 
 async def put(
@@ -97,8 +101,12 @@ async def set_paused(resources: Resources, caller: Caller, name: str, *, paused:
 async def delete(resources: Resources, caller: Caller, name: str, *, erase: bool) -> None:
     """Delete a pipe; `erase`: with the events and the dead letters that it still has.
 
-    Raises PipeNotFound, PipeNotEmpty.
+    What it has is erased in steps, while it is paused, so that nobody waits for its row; a request
+    that ends in between leaves the pipe paused, to be deleted again. Raises PipeNotFound,
+    PipeNotEmpty.
     """
+    if erase:
+        await _erase(resources, caller, name)
     async with resources.pool.acquire() as conn, conn.transaction():
         pipe = await _locked(conn, caller.tenant, name)
         left = await store.select_leftovers(conn, caller.tenant, pipe.id)
@@ -109,6 +117,22 @@ async def delete(resources: Resources, caller: Caller, name: str, *, erase: bool
             )
         await store.delete_pipe(conn, caller.tenant, pipe.id, erase=erase)
         await _log(conn, caller, Action.PIPE_DELETED, name)
+
+
+async def _erase(resources: Resources, caller: Caller, name: str) -> None:
+    """Pause a pipe, and erase what it has, but for what arrives meanwhile."""
+    async with resources.pool.acquire() as conn, conn.transaction():
+        pipe = await _locked(conn, caller.tenant, name)
+        if await store.set_paused(conn, caller.tenant, pipe.id, paused=True):
+            await _log(conn, caller, Action.PIPE_PAUSED, name)
+        else:
+            await reauthorize_before_commit(caller)
+    for erase_some in (store.erase_inbox, store.erase_letters):
+        erased = _ERASED_AT_ONCE
+        while erased == _ERASED_AT_ONCE:
+            async with resources.pool.acquire() as conn, conn.transaction():
+                erased = await erase_some(conn, caller.tenant, pipe.id, limit=_ERASED_AT_ONCE)
+                await reauthorize_before_commit(caller)
 
 
 async def read_pipe(conn: Connection, tenant: UUID, name: str) -> Pipe:

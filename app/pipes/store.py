@@ -31,14 +31,12 @@ class LockedPipe(Struct, frozen=True, kw_only=True):
     """What changes to a pipe need, whose row is locked."""
 
     id: UUID
-    revision: int
     definition: PutPipe
-    paused: bool
 
 
 # Waits for the requests that add events, and for a batch that commits.
 LOCK_PIPE = """
-SELECT id, revision, definition, paused_at IS NOT NULL AS paused
+SELECT id, definition
 FROM pipes
 WHERE tenant_id = $1 AND name = $2
 FOR UPDATE
@@ -50,12 +48,7 @@ async def lock_pipe(conn: Connection, tenant: UUID, name: str) -> LockedPipe | N
     row = await conn.fetchrow(LOCK_PIPE, tenant, name)
     if row is None:
         return None
-    return LockedPipe(
-        id=row["id"],
-        revision=row["revision"],
-        definition=_read(row["definition"]),
-        paused=row["paused"],
-    )
+    return LockedPipe(id=row["id"], definition=_read(row["definition"]))
 
 
 UPDATE_PIPE = """
@@ -140,14 +133,14 @@ async def select_pipe_page(
     return [_pipe(row) for row in await conn.fetch(SELECT_PIPE_PAGE, tenant, below, limit)]
 
 
-_LOADED = """
+LOADED = """
 SELECT p.id, p.tenant_id, p.name, p.revision, p.source_revision, p.definition, p.position,
        t.name AS tenant, t.weight
 FROM pipes AS p
 JOIN tenants AS t ON t.id = p.tenant_id
 """
 
-LOAD_PIPE = _LOADED + "WHERE p.tenant_id = $1 AND p.id = $2"
+LOAD_PIPE = LOADED + "WHERE p.tenant_id = $1 AND p.id = $2"
 
 
 async def load_pipe(conn: Connection, tenant: UUID, pipe_id: UUID) -> LoadedPipe | None:
@@ -176,6 +169,41 @@ async def select_leftovers(conn: Connection, tenant: UUID, pipe_id: UUID) -> Lef
     row = await conn.fetchrow(SELECT_LEFTOVERS, tenant, pipe_id)
     assert row is not None  # noqa: S101 - of constants
     return from_row(Leftovers, row)
+
+
+# One that a batch or a re-drive has locked is left to the end.
+ERASE_INBOX = """
+DELETE FROM pipe_inbox
+WHERE tenant_id = $1 AND pipe_id = $2 AND id IN (
+    SELECT id FROM pipe_inbox
+    WHERE tenant_id = $1 AND pipe_id = $2
+    ORDER BY id
+    LIMIT $3
+    FOR UPDATE SKIP LOCKED
+)
+RETURNING id
+"""
+ERASE_LETTERS = """
+DELETE FROM dead_letters
+WHERE tenant_id = $1 AND pipe_id = $2 AND id IN (
+    SELECT id FROM dead_letters
+    WHERE tenant_id = $1 AND pipe_id = $2
+    ORDER BY id
+    LIMIT $3
+    FOR UPDATE SKIP LOCKED
+)
+RETURNING id
+"""
+
+
+async def erase_inbox(conn: Connection, tenant: UUID, pipe_id: UUID, *, limit: int) -> int:
+    """Delete the oldest rows of a pipe's inbox; return how many, `limit` at most."""
+    return len(await conn.fetch(ERASE_INBOX, tenant, pipe_id, limit))
+
+
+async def erase_letters(conn: Connection, tenant: UUID, pipe_id: UUID, *, limit: int) -> int:
+    """Delete the oldest letters of a pipe; return how many, `limit` at most."""
+    return len(await conn.fetch(ERASE_LETTERS, tenant, pipe_id, limit))
 
 
 DELETE_INBOX = "DELETE FROM pipe_inbox WHERE tenant_id = $1 AND pipe_id = $2"

@@ -26,8 +26,9 @@ class QuotaExceeded(QuotaError):
         self, quota: str, *, limit: int, used: int, retry_after_seconds: int | None = None
     ) -> None:
         """Take the quota's name, its limit and its use; the quota knows when to retry."""
-        super().__init__(f"the quota {quota!r} is exceeded: {used} of {limit} are used")
         self.quota = Quota(quota)
+        name = self.quota.value
+        super().__init__(f"the quota {name!r} is exceeded: {used} of {limit} are used")
         self.limit = limit
         self.used = used
         self.retry_after_seconds = retry_after_seconds or _retry_after_seconds(self.quota)

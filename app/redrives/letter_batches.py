@@ -98,11 +98,13 @@ class _Sent:
         self.refused: list[FailedAgain] = []
 
     def add(self, letters: Sequence[MarkedLetter], delivered: Delivered) -> None:
-        """Add letters whose events were sent, each event once."""
-        ids = {each.event_id: each.id for each in letters}
+        """Add letters; the events of those that have one were sent in their order."""
+        ids = [each.id for each in letters if each.event is not None]
         self.tried += letters
-        self.gone += [ids[each] for each in (*delivered.forwarded, *delivered.dropped)]
-        self.refused += [_failed_again(each, ids[each.event_id]) for each in delivered.letters]
+        self.gone += [ids[place] for place in (*delivered.forwarded, *delivered.dropped)]
+        self.refused += [
+            _failed_again(each, ids[place]) for place, each in sorted(delivered.letters.items())
+        ]
 
 
 async def _forward(

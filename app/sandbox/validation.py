@@ -111,7 +111,7 @@ async def validate_document(
     return (await pool.run(job, payload=payload, sink=_discard)).outcome
 
 
-async def validate_lines(
+async def validate_lines(  # noqa: PLR0913 - what a stream needs
     pool: SandboxPool,
     *,
     tenant: str,
@@ -121,12 +121,14 @@ async def validate_lines(
     excerpts: bool = False,
     on_error: OnError = OnError.SKIP,
     limits: Limits = LIMITS,
+    fresh: bool = False,
 ) -> PartReport:
     """Validate NDJSON of any length with constant memory; its invalid lines go to `on_errors`.
 
     The input of `checks` decides. `rows.rows_in` counts the lines that are not blank,
     `rows.rows_failed` the invalid ones. The wall time limit does not count the time of `chunks` and
-    `on_errors`. Raises what `SandboxPool.stream` raises.
+    `on_errors`. `fresh`: in a cell that has done nothing before. Raises what `SandboxPool.stream`
+    raises.
     """
     checks = replace(checks, output=None, excerpts=excerpts or checks.excerpts)
     return await pool.stream(
@@ -135,7 +137,7 @@ async def validate_lines(
         sink=_discard,
         chunks=chunks,
         on_errors=on_errors,
-        fresh=False,
+        fresh=fresh,
     )
 
 

@@ -9,10 +9,10 @@ import uuid_utils.compat as uuid
 from app.db import Pool
 from app.pipes import lease_store
 from app.pipes.connectors.model import Lag
-from app.pipes.lease_store import HeldPipe
+from app.pipes.lease_store import HeldPipe, StillHeld
 from app.pipes.model import DatasetSink, HttpSource, PipeFrom, PipeTo, PutPipe
 from app.pipes.problems import LeaseLost
-from app.pipes.store import insert_pipe, select_pipe, set_paused
+from app.pipes.store import insert_pipe, lock_pipe, select_pipe, set_paused
 from app.tenants.model import DEFAULT_TENANT
 
 _DEFINITION = PutPipe(
@@ -64,7 +64,7 @@ async def test_a_pipe_is_held_once_and_by_the_next_one_after_its_lease(
         await lease_store.note_lag(conn, first, Lag(events=99, oldest_seconds=1.0))
         await lease_store.release_leases(conn, [first])
         assert await lease_store.renew_leases(conn, [first, second], lease_seconds=60) == {
-            pipe: False
+            pipe: StillHeld(is_renewed=True, rests=False)
         }
         shown = await select_pipe(conn, DEFAULT_TENANT, "orders")
     assert shown is not None
@@ -82,6 +82,28 @@ async def test_a_pipe_that_rests_is_not_claimed(pool: Pool, pipe: UUID) -> None:
     [held] = await _claim(pool)
     async with pool.acquire() as conn:
         await set_paused(conn, DEFAULT_TENANT, pipe, paused=True)
-        assert await lease_store.renew_leases(conn, [held], lease_seconds=60) == {pipe: True}
+        renewed = await lease_store.renew_leases(conn, [held], lease_seconds=60)
+        assert renewed == {pipe: StillHeld(is_renewed=True, rests=True)}
         with pytest.raises(LeaseLost):
             await lease_store.load_held(conn, held)
+
+
+async def test_a_pipe_whose_row_is_locked_keeps_no_other_from_being_renewed(
+    pool: Pool, pipe: UUID
+) -> None:
+    other = uuid.uuid7()
+    async with pool.acquire() as conn:
+        assert await insert_pipe(conn, DEFAULT_TENANT, other, "other", _DEFINITION)
+    held = await _claim(pool)
+    async with pool.acquire() as conn, conn.transaction():
+        await lock_pipe(conn, DEFAULT_TENANT, "orders")
+        async with pool.acquire() as renewing, asyncio.timeout(30):
+            renewed = await lease_store.renew_leases(renewing, held, lease_seconds=60)
+
+    assert renewed == {
+        pipe: StillHeld(is_renewed=False, rests=False),
+        other: StillHeld(is_renewed=True, rests=False),
+    }
+    async with pool.acquire() as conn:
+        renewed = await lease_store.renew_leases(conn, held, lease_seconds=60)
+    assert renewed[pipe].is_renewed

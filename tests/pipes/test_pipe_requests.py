@@ -1,8 +1,10 @@
 """Requests about pipes: what is refused, repeated, bounded and kept apart, and what it leaves."""
 
+import asyncio
 from typing import Any
 from uuid import uuid4
 
+import asyncpg
 import pytest
 
 from app.auth.model import Scope
@@ -24,6 +26,11 @@ from tests.pipes.http_pipes import (
 from tests.support.system import System, until
 from tests.support.system_with_keys import SystemWithKeys
 
+_LOCK_LETTERS = """
+SELECT d.pipe_id FROM dead_letters AS d JOIN pipes AS p ON p.id = d.pipe_id
+WHERE p.name = $1 FOR UPDATE OF d
+"""
+_INBOX = "SELECT count(*) FROM pipe_inbox WHERE pipe_id = $1"
 _RESTS = "SELECT worker_id IS NULL FROM pipes WHERE name = 'mine'"
 
 
@@ -64,6 +71,32 @@ def test_a_pipe_with_events_or_letters_is_deleted_only_if_they_may_go(
     assert (refused.status_code, changed.status_code, erased.status_code) == (409, 409, 204)
     assert refused.json()["type"] == changed.json()["type"] == "urn:crivo:problem:pipe-not-empty"
     assert system.client.get(f"/pipes/{pipe}").status_code == 404
+
+
+async def test_what_a_pipe_has_is_erased_before_its_row_is_held(
+    system: System, dataset: str
+) -> None:
+    pipe = put_pipe(system, to=to_dataset(dataset))
+    send(system, pipe, [b"no json"])
+    pipe_when(system, pipe, dead_letters=1)
+    system.client.post(f"/pipes/{pipe}/pause")
+    send(system, pipe, [event(1)])
+    conn = await asyncpg.connect(system.environ["DATABASE_URL"])
+    other = await asyncpg.connect(system.environ["DATABASE_URL"])
+    try:
+        async with conn.transaction():
+            # As a re-drive does: the end of the deletion waits for this letter.
+            pipe_id = await conn.fetchval(_LOCK_LETTERS, pipe)
+            deletion = asyncio.create_task(
+                asyncio.to_thread(system.client.delete, f"/pipes/{pipe}", params={"erase": "true"})
+            )
+            async with asyncio.timeout(30):
+                while await other.fetchval(_INBOX, pipe_id):  # noqa: ASYNC110 - another process
+                    await asyncio.sleep(0.02)
+        assert (await deletion).status_code == 204
+    finally:
+        await conn.close()
+        await other.close()
 
 
 def test_events_are_stored_once_for_each_key(system: System, dataset: str) -> None:

@@ -19,6 +19,7 @@ from app.datasets.parts import (
 )
 from app.datasets.parts.encoder import PartEncoder
 from app.datasets.splitting import split_parts
+from app.datasets.store import lock_dataset
 from app.datasets.upload_store import PartKeys
 from app.db import Connection
 from app.errors import InvalidRequest
@@ -71,19 +72,28 @@ class DatasetSink:
         self._written: list[WrittenPart] = []
         self._published = False
 
-    async def send(self, events: Sequence[Outgoing]) -> Mapping[str, str]:
+    async def send(self, events: Sequence[Outgoing]) -> Mapping[int, str]:
         """Store events as parts that no snapshot has yet; return those that no record can be."""
         if self._published:
             self._written, self._published = [], False
-        refused = {each.id: reason for each in events if (reason := _refusal(each.data))}
+        refused: dict[int, str] = {}
+        for place, each in enumerate(events):
+            if reason := _refusal(each.data):
+                refused[place] = reason
         try:
-            await self._store([each for each in events if each.id not in refused])
-        except BadLine:
-            refused |= await asyncio.to_thread(self._bad_lines, events)
-            await self._store([each for each in events if each.id not in refused])
-        except (CollidingKeys, PartTooLarge) as error:
-            return {each.id: str(error) for each in events}
+            await self._store(_without(events, refused))
+        except (BadLine, CollidingKeys, PartTooLarge):
+            await self.discard()
+            refused |= await asyncio.to_thread(self._refusals, events)
+            await self._store_rest(events, refused)
         return refused
+
+    async def lock(self, conn: Connection) -> None:
+        """Lock the dataset's row, before the tenant's bytes: all writers take both in turn."""
+        if self._written and not self._published:
+            dataset = await lock_dataset(conn, self._pipe.tenant_id, self._dataset.id)
+            if dataset is None:
+                raise ConnectorUnavailable(f"the dataset {self._name!r} has been deleted")
 
     async def commit(self, conn: Connection) -> None:
         """Publish what was stored as the next snapshot."""
@@ -131,16 +141,26 @@ class DatasetSink:
             )
             self._written.append(WrittenPart(part=part, keys=keys))
 
-    def _bad_lines(self, events: Sequence[Outgoing]) -> dict[str, str]:
+    async def _store_rest(self, events: Sequence[Outgoing], refused: dict[int, str]) -> None:
+        """Store what is not refused; if that fits into no file, refuse it, too."""
+        try:
+            await self._store(_without(events, refused))
+        except (CollidingKeys, PartTooLarge) as error:
+            await self.discard()
+            refused |= {place: str(error) for place in range(len(events)) if place not in refused}
+
+    def _refusals(self, events: Sequence[Outgoing]) -> dict[int, str]:
         """Return the events that are no records, each looked at alone."""
-        bad: dict[str, str] = {}
-        for event in events:
+        bad: dict[int, str] = {}
+        for place, event in enumerate(events):
             encoder = PartEncoder(Format.JSONL, self._key, self._seed)
             try:
                 encoder.feed(event.data + b"\n")
                 encoder.finish()
             except BadLine as error:
-                bad[event.id] = error.message
+                bad[place] = error.message
+            except PartTooLarge as error:
+                bad[place] = str(error)
         return bad
 
 
@@ -148,6 +168,10 @@ def _refusal(data: bytes) -> str | None:
     if b"\n" in data:
         return "it has a line break, and a record of a dataset is one line"
     return None if data.strip() else "it is empty"
+
+
+def _without(events: Sequence[Outgoing], refused: Mapping[int, str]) -> list[Outgoing]:
+    return [each for place, each in enumerate(events) if place not in refused]
 
 
 async def _lines(events: Sequence[Outgoing]) -> AsyncIterator[bytes]:

@@ -7,6 +7,7 @@ from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime
 from time import monotonic
 from typing import Final
+from uuid import UUID
 
 import msgspec
 from msgspec import Struct
@@ -25,11 +26,17 @@ from app.resources import Resources
 _POLL_SECONDS: Final = 0.5
 _CACHE_BYTES: Final = 8 * MIB
 _LISTED_PARTS: Final = 4
+# Of a dataset's id, which ends with what is random.
+_ID_CHARACTERS: Final = 8
 
 
 class Position(Struct, frozen=True, kw_only=True):
-    """The next line to read: of the file at a place among those that a snapshot added, from 0."""
+    """The next line to read: of the file at a place among those that a snapshot added, from 0.
 
+    `dataset` is its id, since another one may get the name.
+    """
+
+    dataset: UUID | None = None
     snapshot: int = 0
     file: int = 0
     line: int = 0
@@ -54,7 +61,8 @@ class DatasetSource:
     """The records of a dataset in the order of snapshots, files and lines.
 
     A file that is deleted before it was read is passed over. An event's id is
-    `dataset:<name>@<snapshot>:<path>:<line>`, with a digest for a long path.
+    `dataset:<name>:<dataset>@<snapshot>:<path>:<line>`, with the end of the dataset's own id, and a
+    digest for a long path.
     """
 
     def __init__(
@@ -66,13 +74,19 @@ class DatasetSource:
         self._pipe = pipe
         self._name = name
         self._dataset = dataset
-        self._committed = msgspec.json.decode(pipe.position or b"{}", type=Position)
+        committed = msgspec.json.decode(pipe.position or b"{}", type=Position)
+        if committed.dataset != dataset.id:
+            committed = Position(dataset=dataset.id)
+        self._committed = committed
         self._next = self._committed
 
     async def receive(
         self, *, max_events: int, max_bytes: int, wait_seconds: float
     ) -> Sequence[Event]:
-        """Return the next lines that are not blank. Raises BlobsUnavailable."""
+        """Return the next lines that are not blank.
+
+        Raises ConnectorUnavailable once the dataset is deleted, BlobsUnavailable, BlobMissing.
+        """
         until = monotonic() + wait_seconds
         while True:
             file = await self._next_file()
@@ -80,6 +94,7 @@ class DatasetSource:
                 if events := await self._read(file, max_events, max_bytes):
                     return events
                 continue
+            await self._require_dataset()
             left = until - monotonic()
             if left <= 0:
                 return ()
@@ -112,6 +127,12 @@ class DatasetSource:
             waited = max(0.0, (datetime.now(UTC) - unread.since).total_seconds())
         return Lag(events=lines, oldest_seconds=waited)
 
+    async def _require_dataset(self) -> None:
+        async with self._pool.acquire() as conn:
+            found = await dataset_store.find_dataset(conn, self._pipe.tenant_id, self._name)
+        if found is None or found.id != self._dataset.id:
+            raise ConnectorUnavailable(f"the dataset {self._name!r} has been deleted")
+
     async def _next_file(self) -> NextFile | None:
         """Find the file with lines to read, and go to its beginning if that is a later one."""
         while True:
@@ -127,10 +148,10 @@ class DatasetSource:
             if file is None:
                 return None
             if (file.snapshot, file.place) != (at.snapshot, at.file):
-                self._next = Position(snapshot=file.snapshot, file=file.place)
+                self._next = self._at(file.snapshot, file.place)
             if self._next.line < file.lines:
                 return file
-            self._next = Position(snapshot=file.snapshot, file=file.place + 1)
+            self._next = self._at(file.snapshot, file.place + 1)
 
     async def _read(self, file: NextFile, max_events: int, max_bytes: int) -> list[Event]:
         async with self._pool.acquire() as conn:
@@ -155,14 +176,24 @@ class DatasetSource:
                         if len(events) >= max_events or size >= max_bytes:
                             return events
         except BlobMissing:
+            if events:
+                # The next look begins at what is missing.
+                return events
+            async with self._pool.acquire() as conn:
+                if await dataset_store.has_file(conn, self._pipe.tenant_id, file.id):
+                    raise
             parts = []
         if not parts:
             # Deleted meanwhile.
-            self._next = Position(snapshot=file.snapshot, file=file.place + 1)
+            self._next = self._at(file.snapshot, file.place + 1)
         return events
 
+    def _at(self, snapshot: int, file: int) -> Position:
+        return Position(dataset=self._dataset.id, snapshot=snapshot, file=file)
+
     def _event(self, file: NextFile, line: bytes) -> Event:
-        prefix, suffix = f"dataset:{self._name}@{file.snapshot}:", f":{self._next.line}"
+        dataset = f"{self._name}:{self._dataset.id.hex[-_ID_CHARACTERS:]}"
+        prefix, suffix = f"dataset:{dataset}@{file.snapshot}:", f":{self._next.line}"
         event_id = f"{prefix}{file.path}{suffix}"
         if len(event_id.encode()) > MAX_EVENT_ID_BYTES:
             event_id = f"{prefix}{hashlib.sha256(file.path.encode()).hexdigest()}{suffix}"

@@ -95,6 +95,15 @@ async def select_parts(
     return [from_row(LinesOfPart, row) for row in rows]
 
 
+HAS_FILE = "SELECT EXISTS (SELECT FROM dataset_files WHERE tenant_id = $1 AND id = $2)"
+
+
+async def has_file(conn: Connection, tenant: UUID, file_id: UUID) -> bool:
+    """Return whether a file has not been deleted."""
+    found: bool = await conn.fetchval(HAS_FILE, tenant, file_id)
+    return found
+
+
 class Unread(Struct, frozen=True, kw_only=True):
     """What a pipe has not read of a dataset."""
 

@@ -19,7 +19,7 @@ from app.egress.errors import InwardTarget, NoAnswer
 from app.egress.policy import pipe_policy
 from app.egress.targets import Target, UnusableTarget, parse_target
 from app.limits import MIB
-from app.pipes.connectors.model import ConnectorUnavailable, Outgoing
+from app.pipes.connectors.model import ConnectorUnavailable, Outgoing, Placed
 from app.pipes.model import HttpSink as Definition, LoadedPipe
 from app.settings import Settings
 
@@ -66,13 +66,14 @@ class HttpSink:
         self._target = target
         self._is_ndjson = sink.format == "ndjson"
 
-    async def send(self, events: Sequence[Outgoing]) -> Mapping[str, str]:
-        """Send the events in their order; return those that are refused.
+    async def send(self, events: Sequence[Outgoing]) -> Mapping[int, str]:
+        """Send the events in their order; return those that are refused, by their places.
 
         Raises ConnectorUnavailable, DatabaseUnavailable.
         """
-        refused = {each.id: reason for each in events if (reason := self._fault_of(each))}
-        left = [each for each in events if each.id not in refused]
+        placed = list(enumerate(events))
+        refused = {place: reason for place, each in placed if (reason := self._fault_of(each))}
+        left = [each for each in placed if each[0] not in refused]
         async with self._pool.acquire() as conn:
             secrets = await signing_secrets(conn, self._tenant)
         for some in self._divided(left):
@@ -88,13 +89,13 @@ class HttpSink:
             return "has a line feed, which would end its line of NDJSON"
         return None
 
-    async def _send(self, events: Sequence[Outgoing], secrets: Sequence[bytes]) -> dict[str, str]:
+    async def _send(self, events: Sequence[Placed], secrets: Sequence[bytes]) -> dict[int, str]:
         """Send one request; if it is refused, find out which events are at fault."""
-        status = await self._post(events, secrets)
+        status = await self._post([each for _, each in events], secrets)
         if status is None:
             return {}
         if len(events) == 1:
-            return {events[0].id: f"{self._target.host} answers {status}"}
+            return {events[0][0]: f"{self._target.host} answers {status}"}
         half = len(events) // 2
         first = await self._send(events[:half], secrets)
         return first | await self._send(events[half:], secrets)
@@ -130,19 +131,19 @@ class HttpSink:
             retry_after=min(wanted, _MAX_RETRY_AFTER_SECONDS) or None,
         )
 
-    def _divided(self, events: Sequence[Outgoing]) -> Iterator[Sequence[Outgoing]]:
+    def _divided(self, events: Sequence[Placed]) -> Iterator[Sequence[Placed]]:
         """Divide events into requests: one each, or as many as a request holds."""
         if not self._is_ndjson:
             yield from ([each] for each in events)
             return
-        some: list[Outgoing] = []
+        some: list[Placed] = []
         size = ids = 0
-        for each in events:
+        for place, each in events:
             more, more_ids = len(each.data) + 1, len(_header(each.id)) + 1
             if some and (size + more > _MAX_BYTES or ids + more_ids > _MAX_IDS_BYTES):
                 yield some
                 some, size, ids = [], 0, 0
-            some.append(each)
+            some.append((place, each))
             size, ids = size + more, ids + more_ids
         if some:
             yield some

@@ -39,6 +39,7 @@ class InboxSource:
         self._pipe = pipe
         # Events that are in memory, and the rows that they, or those that were received, are of.
         self._waiting: deque[Event] = deque()
+        self._waiting_bytes = 0
         self._rows: dict[int, int] = {}
         self._pause_seconds = _FIRST_PAUSE_SECONDS
 
@@ -48,8 +49,8 @@ class InboxSource:
         """Return the oldest events that were not returned yet."""
         until = monotonic() + wait_seconds
         while True:
-            if len(self._waiting) < max_events:
-                await self._fetch(max_events, max_bytes)
+            if len(self._waiting) < max_events and self._waiting_bytes < max_bytes:
+                await self._fetch(max_events, max_bytes - self._waiting_bytes)
             if self._waiting:
                 self._pause_seconds = _FIRST_PAUSE_SECONDS
                 return self._take(max_events, max_bytes)
@@ -90,7 +91,9 @@ class InboxSource:
             )
         for row in rows:
             self._rows[row.id] = row.events
-            self._waiting.extend(_events_of(row))
+            events = _events_of(row)
+            self._waiting.extend(events)
+            self._waiting_bytes += sum(len(each.data) for each in events)
 
     def _take(self, max_events: int, max_bytes: int) -> list[Event]:
         taken: list[Event] = []
@@ -99,6 +102,7 @@ class InboxSource:
             event = self._waiting.popleft()
             size += len(event.data)
             taken.append(event)
+        self._waiting_bytes -= size
         return taken
 
     def _finished(self, events: Sequence[Event]) -> tuple[list[int], tuple[int, int] | None]:

@@ -75,13 +75,18 @@ class Source(Protocol):
 class Sink(Protocol):
     """Where the events of a pipe go to."""
 
-    async def send(self, events: Sequence[Outgoing]) -> Mapping[str, str]:
-        """Send the events in their order; return the ids that the sink refuses for good.
+    async def send(self, events: Sequence[Outgoing]) -> Mapping[int, str]:
+        """Send the events in their order; return which the sink refuses for good, and why.
 
-        Each with its reason, as "larger than 256 KiB"; these become dead letters of the kind
-        `sink_refused`. All others are confirmed on return. Raises ConnectorUnavailable, after
-        which some events may have arrived: they are sent again.
+        By their places among `events`, from 0, since several may have one id; with reasons as
+        "larger than 256 KiB". These become dead letters of the kind `sink_refused`. All others are
+        confirmed on return. Raises ConnectorUnavailable, after which some events may have arrived:
+        they are sent again.
         """
+
+
+# An event, and its place among those that a sink is sent, by which the sink refuses it.
+Placed = tuple[int, Outgoing]
 
 
 @runtime_checkable
@@ -101,6 +106,12 @@ class StoredSource(Source, Protocol):
 @runtime_checkable
 class StoredSink(Sink, Protocol):
     """A sink in Crivo's own database: what `send` has stored counts once `commit` is committed."""
+
+    async def lock(self, conn: Connection) -> None:
+        """Take the row that `commit` changes, before the tenant's bytes: all take both in turn.
+
+        Raises ConnectorUnavailable.
+        """
 
     async def commit(self, conn: Connection) -> None:
         """Publish what was sent since the last commit, in a transaction of the caller.

@@ -36,14 +36,14 @@ class RedisSink:
         if sink.maxlen is not None:
             self._trim = ("MAXLEN", "~", sink.maxlen)
 
-    async def send(self, events: Sequence[Outgoing]) -> Mapping[str, str]:
-        """Add the events; return those that are too large. Raises ConnectorUnavailable."""
+    async def send(self, events: Sequence[Outgoing]) -> Mapping[int, str]:
+        """Add the events; return which are too large. Raises ConnectorUnavailable."""
         refused = {
-            each.id: f"larger than {_MAX_EVENT_BYTES} bytes"
-            for each in events
+            place: f"larger than {_MAX_EVENT_BYTES} bytes"
+            for place, each in enumerate(events)
             if len(each.data) > _MAX_EVENT_BYTES
         }
-        for some in _divided([each for each in events if each.id not in refused]):
+        for some in _divided([each for place, each in enumerate(events) if place not in refused]):
             await self._require_room()
             await self._add(some)
         return refused

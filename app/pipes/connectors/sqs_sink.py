@@ -9,7 +9,7 @@ from hashlib import sha256
 from itertools import islice
 from typing import Any, Final
 
-from app.pipes.connectors.model import Outgoing
+from app.pipes.connectors.model import Outgoing, Placed
 from app.pipes.connectors.sqs_client import (
     MAX_ENTRIES,
     RefusedContents,
@@ -49,20 +49,21 @@ class SqsSink:
         """Take the queue."""
         self._link = link
 
-    async def send(self, events: Sequence[Outgoing]) -> Mapping[str, str]:
-        """Send the events; return those that SQS does not take. Raises ConnectorUnavailable.
+    async def send(self, events: Sequence[Outgoing]) -> Mapping[int, str]:
+        """Send the events; return which SQS does not take. Raises ConnectorUnavailable.
 
         To a FIFO queue, the events of a group go one after the other.
         """
-        refused = {each.id: reason for each in events if (reason := self._fault_of(each))}
-        left = [each for each in events if each.id not in refused]
+        placed = list(enumerate(events))
+        refused = {place: reason for place, each in placed if (reason := self._fault_of(each))}
+        left = [each for each in placed if each[0] not in refused]
         if self._link.is_fifo:
             for some in self._in_order(left):
                 refused |= await self._send(some)
             return refused
         requests = asyncio.Semaphore(_REQUESTS)
 
-        async def send(some: Sequence[Outgoing]) -> Mapping[str, str]:
+        async def send(some: Sequence[Placed]) -> Mapping[int, str]:
             async with requests:
                 return await self._send(some)
 
@@ -87,39 +88,39 @@ class SqsSink:
             return f"SQS does not take the character U+{ord(found[0]):04X} at byte {place}"
         return None
 
-    async def _send(self, events: Sequence[Outgoing]) -> dict[str, str]:
+    async def _send(self, events: Sequence[Placed]) -> dict[int, str]:
         """Send the events of one request until each has arrived or is refused."""
         left = list(events)
-        refused: dict[str, str] = {}
+        refused: dict[int, str] = {}
         code = ""
-        for number in range(_TRIES):
-            if number:
-                await asyncio.sleep(_PAUSE_SECONDS * 2**number)
+        for attempt in range(_TRIES):
+            if attempt:
+                await asyncio.sleep(_PAUSE_SECONDS * 2**attempt)
             try:
                 failed = await self._link.call_for_all(
                     "send_message_batch",
-                    [self._entry(str(place), each) for place, each in enumerate(left)],
+                    [self._entry(str(number), each) for number, (_, each) in enumerate(left)],
                 )
             except RefusedContents as error:
                 return refused | await self._send_apart(left, str(error))
-            again: list[Outgoing] = []
+            again: set[int] = set()
             for each in failed:
-                event = left[int(each["Id"])]
+                place, _ = left[int(each["Id"])]
                 code = str(each.get("Code", "")).rpartition(".")[2]
                 if code in _AT_FAULT:
-                    refused[event.id] = f"SQS refuses it: {code}"
+                    refused[place] = f"SQS refuses it: {code}"
                 else:
-                    again.append(event)
-            left = [each for each in left if each in again]
+                    again.add(place)
+            left = [each for each in left if each[0] in again]
             if not left:
                 return refused
         raise unavailable(self._link.queue, code)
 
-    async def _send_apart(self, events: Sequence[Outgoing], code: str) -> dict[str, str]:
+    async def _send_apart(self, events: Sequence[Placed], code: str) -> dict[int, str]:
         """Find out which events of a request that was refused as a whole are at fault."""
         if len(events) == 1:
-            return {events[0].id: f"SQS refuses it: {code}"}
-        refused: dict[str, str] = {}
+            return {events[0][0]: f"SQS refuses it: {code}"}
+        refused: dict[int, str] = {}
         for each in events:
             refused |= await self._send([each])
         return refused
@@ -137,38 +138,38 @@ class SqsSink:
             entry["MessageDeduplicationId"] = _name(event.id)
         return entry
 
-    def _in_order(self, events: Sequence[Outgoing]) -> Iterator[list[Outgoing]]:
+    def _in_order(self, events: Sequence[Placed]) -> Iterator[list[Placed]]:
         """Divide events into requests, none of which has two of a group.
 
         Of a request, SQS may take a later message and not an earlier one.
         """
-        groups: dict[str, deque[Outgoing]] = {}
+        groups: dict[str, deque[Placed]] = {}
         for each in events:
-            groups.setdefault(_group_of(each), deque()).append(each)
+            groups.setdefault(_group_of(each[1]), deque()).append(each)
         turns = deque(groups.values())
         while turns:
-            some: list[Outgoing] = []
+            some: list[Placed] = []
             size = 0
             for group in list(islice(turns, MAX_ENTRIES)):
-                if some and size + _size(group[0]) > self._link.max_batch_bytes:
+                if some and size + _size(group[0][1]) > self._link.max_batch_bytes:
                     break
                 turns.popleft()
                 some.append(group.popleft())
-                size += _size(some[-1])
+                size += _size(some[-1][1])
                 if group:
                     turns.append(group)
             yield some
 
-    def _divided(self, events: Iterable[Outgoing]) -> Iterator[list[Outgoing]]:
-        some: list[Outgoing] = []
+    def _divided(self, events: Iterable[Placed]) -> Iterator[list[Placed]]:
+        some: list[Placed] = []
         size = 0
         for each in events:
-            too_large = size + _size(each) > self._link.max_batch_bytes
+            too_large = size + _size(each[1]) > self._link.max_batch_bytes
             if some and (len(some) == MAX_ENTRIES or too_large):
                 yield some
                 some, size = [], 0
             some.append(each)
-            size += _size(each)
+            size += _size(each[1])
         if some:
             yield some
 

@@ -219,7 +219,7 @@ async def test_entries_have_the_id_and_the_newest_stay(opener: Opener, redis: Cl
     await sink.send(outgoing(range(1_000)))
 
     huge = Outgoing(id="huge", data=b"x" * (16 * MAX_EVENT_BYTES + 1))
-    assert await sink.send([huge]) == {"huge": "larger than 16777216 bytes"}
+    assert await sink.send([huge]) == {0: "larger than 16777216 bytes"}
 
     assert 100 <= redis.xlen(KEY) < 300
     [(_, fields)] = redis.xrevrange(KEY, count=1)

@@ -139,11 +139,11 @@ async def test_what_sqs_does_not_take_is_refused_with_the_reason(
     refused = await sink.send(events)
 
     assert refused == {
-        "large": "larger than 262144 bytes, with the id that is sent along",
-        "control": "SQS does not take the character U+0000 at byte 3",
-        "noncharacter": "SQS does not take the character U+FFFE at byte 0",
-        "bytes": "SQS takes UTF-8 only: byte 1 is something else",
-        "empty": "SQS takes no empty message",
+        1: "larger than 262144 bytes, with the id that is sent along",
+        2: "SQS does not take the character U+0000 at byte 3",
+        3: "SQS does not take the character U+FFFE at byte 0",
+        4: "SQS takes UTF-8 only: byte 1 is something else",
+        5: "SQS takes no empty message",
     }
     assert len(stand_in_sqs.take("strict")) == 6
 
@@ -169,7 +169,7 @@ async def test_entries_that_failed_are_sent_and_deleted_again(
 
     refused = await sink.send(outgoing(["a", "b", "c"]))
 
-    assert refused == {"id b": "SQS refuses it: InvalidMessageContents"}
+    assert refused == {1: "SQS refuses it: InvalidMessageContents"}
     events = await receive(source, 10)
     assert sorted(each.data for each in events) == [b"a", b"c"]
     proxy.faults = [_failed(_0="InternalError", _1="InternalError")]
