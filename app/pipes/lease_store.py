@@ -12,8 +12,8 @@ from app.pipes.problems import LeaseLost
 from app.pipes.store import loaded
 from app.sql_parameters import in_order
 
-# Across tenants: each pipe that can run is held by some worker. Tenants of which the fewest pipes are
-# held come first, and of a tenant the pipe that has waited longest. `now()` serves an index.
+# Across tenants: each pipe that can run is held by some worker. Tenants of which the fewest pipes
+# are held come first, and of a tenant the pipe that has waited longest. `now()` serves an index.
 CLAIM_PIPES = """
 WITH held AS MATERIALIZED (
     SELECT p.tenant_id, count(*) AS pipes

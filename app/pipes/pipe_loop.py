@@ -15,6 +15,7 @@ from app.limits import MIB
 from app.metrics import PIPE_BATCH_SECONDS, count_pipe_events
 from app.outages import DatabaseUnavailable
 from app.pipes import lease_store
+from app.pipes.commits import CommitTurns
 from app.pipes.connectors.model import (
     ConnectorUnavailable,
     Event,
@@ -62,8 +63,9 @@ _OF_OTHERS: Final = _BatchSize(events=2_000, wait_seconds=0.02)
 class PipeLoop:
     """One pipe, for as long as this worker holds it."""
 
-    def __init__(self, resources: Resources, held: HeldPipe) -> None:
-        """Take a pipe that is held."""
+    def __init__(self, resources: Resources, held: HeldPipe, commits: CommitTurns) -> None:
+        """Take a pipe that is held, and the turns of its worker to commit."""
+        self._commits = commits
         self._resources = resources
         self._held = held
         self._plans = PlanCache(resources)
@@ -195,7 +197,11 @@ class PipeLoop:
         delivered: Delivered,
     ) -> None:
         """Store the outcome of a batch in one transaction, which a later holder's token refuses."""
-        async with self._resources.pool.acquire() as conn, conn.transaction():
+        async with (
+            self._commits.turn(pipe.tenant_id),
+            self._resources.pool.acquire() as conn,
+            conn.transaction(),
+        ):
             await lease_store.count_batch(
                 conn,
                 self._held,

@@ -12,6 +12,7 @@ import structlog
 from app.background import background, retry_forever
 from app.outages import DatabaseUnavailable
 from app.pipes import lease_store
+from app.pipes.commits import CommitTurns
 from app.pipes.lease_store import HeldPipe
 from app.pipes.pipe_loop import PipeLoop
 from app.resources import Resources
@@ -79,6 +80,7 @@ class _Runner:
         self._running: dict[UUID, _Running] = {}
         # Loops that were cancelled and clean up, which may take long.
         self._ending: dict[UUID, asyncio.Task[None]] = {}
+        self._commits = CommitTurns()
         self._claim_at = 0.0
         self._claim_pause = _POLL_SECONDS
 
@@ -152,7 +154,7 @@ class _Runner:
             if stale := self._running.get(held.id):
                 # Our own lease has run out, and we have claimed it again.
                 self._end(stale)
-            loop = PipeLoop(self._resources, held)
+            loop = PipeLoop(self._resources, held, self._commits)
             loop.renewed(until=until)
             task = asyncio.create_task(
                 _run_after(self._ending.get(held.id), loop), name=f"pipe {held.id}"

@@ -1,16 +1,17 @@
-"""Pipes take turns at workers: none waits for ever, of whatever tenant and however many there are."""
+"""Pipes take turns at workers: none waits for ever, of whatever tenant it is."""
 
 import asyncio
 from collections.abc import AsyncIterator
-from pathlib import Path
 from uuid import UUID
 
+import msgspec
 import pytest
 import uuid_utils.compat as uuid
 
 from app.background import background
 from app.db import Pool
 from app.pipes import lease_store, runner
+from app.pipes.commits import CommitTurns
 from app.pipes.lease_store import CLAIM_PIPES, COUNT_WAITING
 from app.pipes.model import DatasetSink, HttpSource, PipeFrom, PipeTo, PutPipe
 from app.pipes.store import insert_pipe
@@ -25,15 +26,11 @@ _DEFINITION = PutPipe(
 
 @pytest.fixture
 async def resources(
-    pool: Pool, database_url: str, redis_url: str, tmp_path: Path
+    settings: Settings,
 ) -> AsyncIterator[Resources]:
-    settings = Settings(
-        database_url=database_url,
-        redis_url=redis_url,
-        blob_url=(tmp_path / "blobs").as_uri(),
-        lease_seconds=2,
-    )
-    async with open_resources(settings, cells=1) as opened:
+    async with open_resources(
+        msgspec.structs.replace(settings, lease_seconds=2), cells=1
+    ) as opened:
         yield opened
 
 
@@ -93,12 +90,31 @@ async def test_a_loop_ends_with_its_lease_though_none_can_be_renewed(
     pool: Pool, resources: Resources
 ) -> None:
     await _put(pool, ["p"])
-    held = runner._Runner(resources, uuid.uuid7(), max_held=2)  # noqa: SLF001 - between its steps
-    await held._claim(1)  # noqa: SLF001
-    [task] = [each.task for each in held._running.values()]  # noqa: SLF001
+    held = runner._Runner(resources, uuid.uuid7(), max_held=2)
+    await held._claim(1)
+    [task] = [each.task for each in held._running.values()]
 
     async with background(held.end_expired()), asyncio.timeout(30):
         await asyncio.wait([task])
 
     assert task.cancelled()
     assert await pool.fetchval("SELECT lease_expires_at >= clock_timestamp() FROM pipes")
+
+
+async def test_a_tenant_commits_one_batch_at_a_time_and_a_worker_two() -> None:
+    turns, go = CommitTurns(), asyncio.Event()
+    inside: list[int] = []
+
+    async def commit(tenant: int) -> None:
+        async with turns.turn(UUID(int=tenant)):
+            inside.append(tenant)
+            await go.wait()
+
+    tasks = [asyncio.create_task(commit(tenant)) for tenant in (1, 1, 1, 2, 3)]
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+    assert inside == [1, 2]
+    go.set()
+    await asyncio.wait(tasks)
+    assert sorted(inside) == [1, 1, 1, 2, 3]
