@@ -965,14 +965,14 @@ CREATE TABLE pipes (
     trouble_since timestamp with time zone,
     worker_id uuid,
     lease_token bigint,
-    lease_expires_at timestamp with time zone,
+    lease_expires_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     updated_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     CONSTRAINT pipes_events_forwarded_check CHECK ((events_forwarded >= 0)),
     CONSTRAINT pipes_events_in_check CHECK ((events_in >= 0)),
     CONSTRAINT pipes_events_refused_check CHECK ((events_refused >= 0)),
     CONSTRAINT pipes_lag_events_check CHECK ((lag_events >= 0)),
-    CONSTRAINT pipes_lease_check CHECK ((num_nulls(worker_id, lease_token, lease_expires_at) = ANY (ARRAY[0, 3]))),
+    CONSTRAINT pipes_lease_check CHECK (((worker_id IS NULL) = (lease_token IS NULL))),
     CONSTRAINT pipes_name_check CHECK ((name ~ '^[a-z0-9][a-z0-9._-]{0,62}$'::text)),
     CONSTRAINT pipes_revision_check CHECK ((revision > 0)),
     CONSTRAINT pipes_source_revision_check CHECK ((source_revision > 0)),
@@ -990,6 +990,8 @@ COMMENT ON COLUMN pipes.lag_events IS 'events that the source had at the last lo
 COMMENT ON COLUMN pipes.oldest_at IS 'since when the oldest of them waits; NULL: none, or it cannot say';
 
 COMMENT ON COLUMN pipes.trouble IS 'why the pipe stands still; NULL: it does not';
+
+COMMENT ON COLUMN pipes.lease_expires_at IS 'until when a worker holds the pipe, or since when it waits for one';
 
 CREATE TABLE queue (
     tenant_id uuid NOT NULL,
@@ -1752,6 +1754,8 @@ CREATE INDEX idempotency_keys_expires_at ON idempotency_keys USING btree (expire
 CREATE INDEX payloads_blob_idx ON payloads USING btree (blob_key) WHERE (blob_key IS NOT NULL);
 
 CREATE INDEX pipe_inbox_pipe_idx ON pipe_inbox USING btree (pipe_id, id) INCLUDE (events, events_done, received_at);
+
+CREATE INDEX pipes_lease_idx ON pipes USING btree (lease_expires_at) WHERE (paused_at IS NULL);
 
 CREATE INDEX pipes_tenant_idx ON pipes USING btree (tenant_id, id);
 

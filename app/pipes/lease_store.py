@@ -12,15 +12,36 @@ from app.pipes.problems import LeaseLost
 from app.pipes.store import LOADED, loaded
 from app.sql_parameters import in_order
 
-# Across tenants: each pipe that can run is held by some worker.
+# Across tenants: each pipe that can run is held by some worker. Tenants of which the fewest pipes
+# are held come first, and of a tenant the pipe that has waited longest. `now()` serves an index.
 CLAIM_PIPES = """
-WITH free AS MATERIALIZED (
-    SELECT p.id
+WITH held AS MATERIALIZED (
+    SELECT p.tenant_id, count(*) AS pipes
+    FROM pipes AS p
+    WHERE p.lease_expires_at >= now() AND p.worker_id IS NOT NULL AND p.paused_at IS NULL
+    GROUP BY p.tenant_id
+),
+waiting AS MATERIALIZED (
+    SELECT p.id, p.tenant_id, p.lease_expires_at
     FROM pipes AS p
     JOIN tenants AS t ON t.id = p.tenant_id
-    WHERE p.paused_at IS NULL AND t.suspended_at IS NULL
-      AND (p.lease_expires_at IS NULL OR p.lease_expires_at < clock_timestamp())
-    ORDER BY p.lease_expires_at NULLS FIRST
+    WHERE p.paused_at IS NULL AND t.suspended_at IS NULL AND p.lease_expires_at < now()
+    ORDER BY p.lease_expires_at
+    LIMIT 1000
+),
+turns AS MATERIALIZED (
+    SELECT w.id, w.lease_expires_at,
+           coalesce(h.pipes, 0)
+           + row_number() OVER (PARTITION BY w.tenant_id ORDER BY w.lease_expires_at) AS turn
+    FROM waiting AS w
+    LEFT JOIN held AS h ON h.tenant_id = w.tenant_id
+),
+free AS MATERIALIZED (
+    SELECT p.id
+    FROM turns AS w
+    JOIN pipes AS p ON p.id = w.id
+    WHERE p.paused_at IS NULL AND p.lease_expires_at < now()
+    ORDER BY w.turn, w.lease_expires_at
     LIMIT $1
     FOR NO KEY UPDATE OF p SKIP LOCKED
 )
@@ -48,6 +69,25 @@ async def claim_pipes(
     """Claim pipes that nobody holds and that are neither paused nor of a suspended tenant."""
     rows = await conn.fetch(CLAIM_PIPES, limit, worker_id, lease_seconds)
     return [from_row(HeldPipe, row) for row in rows]
+
+
+# Across tenants: what a worker without room for them gives up others for.
+COUNT_WAITING = """
+SELECT count(*)
+FROM (
+    SELECT
+    FROM pipes AS p
+    JOIN tenants AS t ON t.id = p.tenant_id
+    WHERE p.paused_at IS NULL AND t.suspended_at IS NULL AND p.lease_expires_at < now()
+    LIMIT $1
+) AS waiting
+"""
+
+
+async def count_waiting(conn: Connection, *, limit: int) -> int:
+    """Count the pipes that could be claimed, up to a limit."""
+    count: int = await conn.fetchval(COUNT_WAITING, limit)
+    return count
 
 
 # Across tenants: a worker's heartbeat. A pipe that rests is renewed, too, until its batch ends.
@@ -101,7 +141,7 @@ async def renew_leases(
 
 RELEASE_LEASES = """
 UPDATE pipes AS p
-SET worker_id = NULL, lease_token = NULL, lease_expires_at = NULL
+SET worker_id = NULL, lease_token = NULL, lease_expires_at = clock_timestamp()
 FROM unnest($1::uuid[], $2::bigint[]) AS h (id, lease_token)
 WHERE p.id = h.id AND p.lease_token = h.lease_token
 """

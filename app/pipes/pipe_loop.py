@@ -15,6 +15,7 @@ from app.limits import MIB
 from app.metrics import PIPE_BATCH_SECONDS, count_pipe_events
 from app.outages import DatabaseUnavailable
 from app.pipes import lease_store
+from app.pipes.commits import CommitTurns
 from app.pipes.connectors.model import (
     ConnectorUnavailable,
     Event,
@@ -63,13 +64,17 @@ _OF_OTHERS: Final = _BatchSize(events=2_000, wait_seconds=0.02)
 class PipeLoop:
     """One pipe, for as long as this worker holds it."""
 
-    def __init__(self, resources: Resources, held: HeldPipe) -> None:
-        """Take a pipe that is held."""
+    def __init__(self, resources: Resources, held: HeldPipe, commits: CommitTurns) -> None:
+        """Take a pipe that is held, and the turns of its worker to commit."""
+        self._commits = commits
         self._resources = resources
         self._held = held
         self._plans = PlanCache(resources)
         self._stopping = asyncio.Event()
         self._valid_until = 0.0
+        # Whether it has done a batch, or could do none; and since when there was nothing to do.
+        self.had_turn = False
+        self.idle_since: float | None = None
         self._pause_seconds = _FIRST_PAUSE_SECONDS
         # Whether the trouble that is stored has not been taken back yet.
         self._troubled = True
@@ -80,6 +85,10 @@ class PipeLoop:
     def renewed(self, *, until: float) -> None:
         """Note that the lease holds until a time of the event loop's clock."""
         self._valid_until = until
+
+    def holds(self) -> bool:
+        """Return whether the lease cannot have run out yet."""
+        return asyncio.get_running_loop().time() < self._valid_until
 
     def stop(self) -> None:
         """End after the batch that is under way."""
@@ -125,11 +134,19 @@ class PipeLoop:
                 if not await self._goes_on(pipe):
                     return
                 ahead.begin(self._prepare(pipe, source))
+                self._note_turn(is_idle=batch is None)
                 if batch is not None:
                     await self._finish(pipe, source, sink, batch)
                 elif self._troubled:
                     await self._note(None)
                 await self._look_at_lag(source)
+
+    def _note_turn(self, *, is_idle: bool) -> None:
+        self.had_turn = True
+        if not is_idle:
+            self.idle_since = None
+        elif self.idle_since is None:
+            self.idle_since = monotonic()
 
     async def _prepare(self, pipe: LoadedPipe, source: Source) -> "_Batch | None":
         """Receive and process the next batch; None: nothing has come for a while."""
@@ -185,7 +202,11 @@ class PipeLoop:
         delivered: Delivered,
     ) -> None:
         """Store the outcome of a batch in one transaction, which a later holder's token refuses."""
-        async with self._resources.pool.acquire() as conn, conn.transaction():
+        async with (
+            self._commits.turn(pipe.tenant_id),
+            self._resources.pool.acquire() as conn,
+            conn.transaction(),
+        ):
             await lease_store.count_batch(
                 conn,
                 self._held,
@@ -207,7 +228,7 @@ class PipeLoop:
 
     def _require_lease(self) -> None:
         """Send nothing that a later holder may send at the same time. Raises LeaseLost."""
-        if asyncio.get_running_loop().time() >= self._valid_until:
+        if not self.holds():
             raise LeaseLost(f"the lease of the pipe {self._held.id} has run out")
 
     async def _goes_on(self, pipe: LoadedPipe) -> bool:
@@ -233,6 +254,7 @@ class PipeLoop:
 
     async def _trouble(self, words: str, retry_after: float | None) -> None:
         """Say why the pipe stands still, and wait before it tries again, longer each time."""
+        self._note_turn(is_idle=True)
         log.warning("pipe.troubled", id=str(self._held.id), reason=words)
         await self._note(words)
         pause = max(self._pause_seconds, min(retry_after or 0.0, _LAST_PAUSE_SECONDS))

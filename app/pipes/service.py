@@ -22,6 +22,7 @@ from app.pipes.model import DatasetSink, DatasetSource, HttpSource, Pipe, PutPip
 from app.pipes.plans import require_schema, require_script
 from app.pipes.problems import PipeNotEmpty, pipe_not_found
 from app.pipes.store import LockedPipe
+from app.pipes.topology import require_apart
 from app.preconditions import Preconditions
 from app.quotas.errors import QuotaExceeded
 from app.quotas.model import Quota
@@ -48,10 +49,12 @@ async def put(
     _require_apart(wanted)
     _require_scopes(caller, wanted)
     async with resources.pool.acquire() as conn, conn.transaction():
+        await store.lock_additions(conn, caller.tenant)
         before = await store.lock_pipe(conn, caller.tenant, name)
         preconditions.require(None if before is None else "*")
         await _require_named(conn, caller.tenant, wanted)
         await require_permitted(conn, resources.settings, caller.tenant, wanted)
+        await require_apart(conn, caller.tenant, name, wanted)
         if before is None:
             if await store.insert_pipe(conn, caller.tenant, uuid.uuid7(), name, wanted):
                 await _require_room(resources, conn, caller.tenant)

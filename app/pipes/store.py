@@ -219,13 +219,17 @@ async def delete_pipe(conn: Connection, tenant: UUID, pipe_id: UUID, *, erase: b
 
 COUNT_PIPES = "SELECT count(*) FROM pipes WHERE tenant_id = $1"
 
-# Additions of a tenant take turns from here to their end, so that the counts are exact.
+# Changes of a tenant's pipes take turns, so that counts are exact and no two close a ring.
 LOCK_ADDITIONS = "SELECT pg_advisory_xact_lock(hashtextextended($1::uuid::text, 5))"
 
 
-async def count_pipes(conn: Connection, tenant: UUID) -> int:
-    """Count a tenant's pipes; until the transaction ends, none are added by others."""
+async def lock_additions(conn: Connection, tenant: UUID) -> None:
+    """Wait until no other transaction adds or changes a pipe of the tenant by a definition."""
     await conn.execute(LOCK_ADDITIONS, tenant)
+
+
+async def count_pipes(conn: Connection, tenant: UUID) -> int:
+    """Count a tenant's pipes."""
     count: int = await conn.fetchval(COUNT_PIPES, tenant)
     return count
 

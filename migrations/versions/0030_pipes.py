@@ -32,16 +32,17 @@ UP = (
         trouble_since    timestamptz,
         worker_id        uuid,
         lease_token      bigint,
-        lease_expires_at timestamptz,
+        lease_expires_at timestamptz NOT NULL DEFAULT clock_timestamp(),
         created_at       timestamptz NOT NULL DEFAULT clock_timestamp(),
         updated_at       timestamptz NOT NULL DEFAULT clock_timestamp(),
         CONSTRAINT pipes_name_key UNIQUE (tenant_id, name),
         CONSTRAINT pipes_trouble_check CHECK ((trouble IS NULL) = (trouble_since IS NULL)),
         CONSTRAINT pipes_lease_check
-            CHECK (num_nulls(worker_id, lease_token, lease_expires_at) IN (0, 3))
+            CHECK ((worker_id IS NULL) = (lease_token IS NULL))
     )
     """,
     "CREATE INDEX pipes_tenant_idx ON pipes (tenant_id, id)",
+    "CREATE INDEX pipes_lease_idx ON pipes (lease_expires_at) WHERE paused_at IS NULL",
     """
     CREATE TABLE pipe_inbox (
         id          bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -97,6 +98,7 @@ _COLUMNS = {
     "pipes.lag_events": "events that the source had at the last look; NULL: it cannot say",
     "pipes.oldest_at": "since when the oldest of them waits; NULL: none, or it cannot say",
     "pipes.trouble": "why the pipe stands still; NULL: it does not",
+    "pipes.lease_expires_at": "until when a worker holds the pipe, or since when it waits for one",
     "pipe_inbox.events_done": "events at the beginning of the body that need no more work",
     "pipe_inbox.event_id": "the client's own id of a single event",
     "pipe_inbox.body": "the events as they arrived: one, or several, one a line",

@@ -248,3 +248,26 @@ def test_a_pipe_takes_the_scopes_of_the_datasets_that_it_uses(keyed: SystemWithK
         refused = keyed.request("PUT", "/pipes/sly", own, json=definition)
         assert refused.status_code == 403, refused.text
         assert scope in refused.json()["detail"]
+
+
+def test_pipes_neither_form_a_ring_nor_share_a_group(system: System, dataset: str) -> None:
+    first, second, third = (f"s-{uuid4()}" for _ in range(3))
+
+    def stream(name: str, **more: str) -> dict[str, object]:
+        return {"redis_stream": {"stream": name, **more}}
+
+    put_pipe(system, **{"from": stream(first), "to": stream(second)})
+    middle = put_pipe(system, **{"from": stream(second), "to": stream(third)})
+    for wanted, pointer in (
+        ({"from": stream(third), "to": stream(first)}, "/to"),
+        (
+            {"from": stream(second, group=middle), "to": to_dataset(dataset)},
+            "/from/redis_stream/group",
+        ),
+    ):
+        refused = system.client.put(f"/pipes/pipe-{uuid4()}", json=wanted)
+
+        assert refused.status_code == 422, refused.text
+        assert refused.json()["errors"][0]["pointer"] == pointer
+    changed = {"from": stream(second), "to": stream(first), "batch": {"wait_ms": 0}}
+    assert system.client.put(f"/pipes/{middle}", json=changed).status_code == 422

@@ -101,6 +101,13 @@ class RedisSource:
 
     async def lag(self) -> Lag:
         """Return how many entries wait and since when. Raises ConnectorUnavailable."""
+        try:
+            return await self._lag()
+        except GroupIsGone:
+            # Deleted amid the look; the next receive creates it again.
+            return Lag(events=None, oldest_seconds=None)
+
+    async def _lag(self) -> Lag:
         link = self._link
         if not await link.call("EXISTS", link.key):
             return Lag(events=0, oldest_seconds=None)

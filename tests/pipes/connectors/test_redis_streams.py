@@ -281,3 +281,19 @@ async def test_a_stream_that_nobody_reads_holds_its_pipe_up(opener: Opener, redi
     redis.xtrim(KEY, maxlen=0, approximate=False)
 
     assert await sink.send(outgoing([1])) == {}
+
+
+async def test_a_group_that_goes_amid_a_look_at_its_lag_stops_nothing(
+    opener: Opener, redis: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = await opener.source()
+    redis.xadd(KEY, {"event": "1"})
+    waiting = source._waiting
+
+    async def gone(group: dict[bytes, bytes]) -> tuple[int | None, bytes | None]:
+        redis.xgroup_destroy(KEY, "crivo")
+        return await waiting(group)
+
+    monkeypatch.setattr(source, "_waiting", gone)
+
+    assert (await source.lag()).events is None
