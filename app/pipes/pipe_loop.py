@@ -189,7 +189,7 @@ class PipeLoop:
         count_pipe_events(
             tenant=pipe.tenant,
             forwarded=len(delivered.forwarded),
-            refused=[each.kind for each in delivered.letters],
+            refused=[each.kind for each in delivered.letters.values()],
             dropped=len(delivered.dropped),
         )
 

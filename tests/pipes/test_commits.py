@@ -16,6 +16,7 @@ from app.datasets.store import insert_dataset, lock_dataset
 from app.datasets.upload_store import require_room
 from app.db import Pool
 from app.pipes import inbox_store, lease_store
+from app.pipes.commits import CommitTurns
 from app.pipes.inbox_store import NewRow
 from app.pipes.model import DatasetSink, HttpSource, Pipe, PipeFrom, PipeTo, PutPipe
 from app.pipes.pipe_loop import PipeLoop
@@ -53,7 +54,7 @@ async def _running(pool: Pool, settings: Settings) -> AsyncIterator[None]:
     resources = SimpleNamespace(pool=pool, settings=settings, blobs=open_blobs(settings))
     async with pool.acquire() as conn:
         [held] = await lease_store.claim_pipes(conn, uuid.uuid7(), limit=9, lease_seconds=60)
-    loop = PipeLoop(cast("Resources", resources), held)
+    loop = PipeLoop(cast("Resources", resources), held, CommitTurns())
     loop.renewed(until=asyncio.get_running_loop().time() + 60)
     task = asyncio.create_task(loop.run())
     try:
