@@ -14,9 +14,7 @@ from msgspec import Struct
 from app.db import Queryable
 from app.errors import CrivoError
 from app.limits import MIB
-from app.sandbox.schema_checks import SchemaSet
-
-URI_PREFIX: Final = "crivo:/schemas/"
+from app.sandbox.schema_checks import URI_PREFIX, SchemaSet
 
 MAX_CACHED_BYTES: Final = 64 * MIB
 # Of a version, beside its document.

@@ -14,6 +14,10 @@ MAX_VALUE_UNITS: Final = 120
 MAX_ERRORS: Final = 100
 
 
+URI_PREFIX: Final = "crivo:/schemas/"
+"""How the URIs of registered schemas begin."""
+
+
 class SchemaSet(Struct, frozen=True):
     """Schemas that refer to each other: JSON texts by URI, as `crivo:/schemas/events@3`.
 
@@ -115,4 +119,4 @@ class SchemaError(Struct, frozen=True, kw_only=True):
 
 def ref_of(uri: str) -> str:
     """Return the reference of a registered schema, as `events@3`, or any other URI itself."""
-    return uri.removeprefix("crivo:/schemas/")
+    return uri.removeprefix(URI_PREFIX)

@@ -1,7 +1,7 @@
 """HTTP route of the tables of schemas."""
 
-import asyncio
 import re
+from functools import partial
 from typing import Final
 from urllib.parse import urlencode
 from uuid import UUID
@@ -15,11 +15,14 @@ from app.http.authorization import needs
 from app.http.bodies import AnyRequest, read_query
 from app.http.methods import get
 from app.resources import Resources
+from app.sandbox.schema_checks import SchemaSet
 from app.schemas import ddl_reference, service
 from app.schemas.ddl import BadOption, NoType, table
 from app.schemas.document import SchemaProblem, read_document
+from app.schemas.model import ResolvedSchema
 from app.schemas.problems import NoTableType
 from app.schemas.refs import parse_schema_ref
+from app.schemas.threads import in_describing_thread
 from app.wording import printable
 
 _MAX_SHOWN: Final = 300
@@ -46,19 +49,7 @@ async def show_schema_table(
     ref = parse_schema_ref(schema)
     version, schemas = await service.read_schemas(resources, tenant, ref)
     try:
-        # In a thread: documents of 8 MiB take a while.
-        document = await asyncio.to_thread(
-            read_document, version.uri, schemas.documents, strict=schemas.strict
-        )
-        sql = await asyncio.to_thread(
-            table,
-            document,
-            dialect=query.dialect,
-            format=query.format,
-            name=_NOT_PLAIN.sub("_", version.name) if query.name is UNSET else query.name,
-            location=None if query.location is UNSET else query.location,
-            partition=() if query.partition is UNSET else query.partition,
-        )
+        sql = await in_describing_thread(partial(_table, version, schemas, query))
     except BadOption as bad:
         raise invalid_parameter(bad.option, bad.message) from None
     except (NoType, SchemaProblem) as problem:
@@ -68,6 +59,17 @@ async def show_schema_table(
     exact = f"/schemas/{version.ref}/ddl?{urlencode(list(request.query_params.multi_items()))}"
     headers = {"Content-Location": exact, "X-Content-Type-Options": "nosniff"}
     return Response(sql.encode(), media_type=ddl_reference.SQL, headers=headers)
+
+
+def _table(version: ResolvedSchema, schemas: SchemaSet, query: ddl_reference.TableQuery) -> str:
+    return table(
+        read_document(version.uri, schemas.documents, strict=schemas.strict),
+        dialect=query.dialect,
+        format=query.format,
+        name=_NOT_PLAIN.sub("_", version.name) if query.name is UNSET else query.name,
+        location=None if query.location is UNSET else query.location,
+        partition=() if query.partition is UNSET else query.partition,
+    )
 
 
 def _shown(text: str) -> str:

@@ -8,7 +8,9 @@ from urllib.parse import unquote
 
 from msgspec import Struct
 
+from app.limits import MIB
 from app.schema_bundles import URI_PREFIX
+from app.schemas.drafts import KEYWORDS_7, KEYWORDS_2020
 from app.schemas.uris import resolve_uri
 
 JsonValue: TypeAlias = Any
@@ -17,6 +19,10 @@ JsonValue: TypeAlias = Any
 DRAFT_7: Final = "http://json-schema.org/draft-07/schema"
 DRAFT_2020_12: Final = "https://json-schema.org/draft/2020-12/schema"
 _MAX_DEPTH: Final = 200
+MAX_PLACES: Final = 50_000
+"""Schemas inside one and its closure that are looked at."""
+MAX_BYTES: Final = 2 * MIB
+"""Of a schema and its closure that are read."""
 
 # How a keyword's value holds schemas; names and values of other keywords hold none.
 _ONE: Final = frozenset(
@@ -74,23 +80,37 @@ def read_document(
     Numbers become what V8 makes of them: integers beyond 2**53 are rounded to doubles.
 
     Raises:
-        SchemaProblem: a text nests too deep, or is no JSON.
+        SchemaProblem: a text nests too deep, has a number beyond those of doubles, or is no JSON;
+            all are larger than `MAX_BYTES`.
     """
+    if sum(map(len, texts.values())) > MAX_BYTES:
+        raise SchemaProblem("", f"has more than {MAX_BYTES} bytes, with what it refers to")
     documents = {}
     for name, text in texts.items():
         try:
-            documents[name] = json.loads(text, parse_int=_integer, parse_constant=_refuse_constant)
+            documents[name] = json.loads(
+                text, parse_int=_integer, parse_float=_double, parse_constant=_refuse_constant
+            )
         except (ValueError, RecursionError) as error:
             where = "" if name == uri else f"{name}#"
-            raise SchemaProblem(where, "is no JSON, or nests too deep") from error
+            message = "is no JSON, nests too deep, or has a number that no double holds"
+            raise SchemaProblem(where, message) from error
     return SchemaDocument(uri, documents, strict)
 
 
 def _integer(digits: str) -> int | float:
     if len(digits) < len(str(2**53)):
         return int(digits)
-    rounded = float(digits)
-    return int(rounded) if math.isfinite(rounded) else rounded
+    return int(_double(digits))
+
+
+def _double(text: str) -> float:
+    rounded = float(text)
+    mantissa = text.lower().partition("e")[0]
+    vanished = rounded == 0 and mantissa.strip("-0.") != ""
+    if vanished or not math.isfinite(rounded):
+        raise ValueError("the number is beyond those of doubles")
+    return rounded
 
 
 def _refuse_constant(name: str) -> float:
@@ -117,9 +137,10 @@ class Place(Struct, frozen=True, eq=False):
     pointer: str
 
     def has(self, keyword: str) -> bool:
-        """Whether a keyword counts here: beside a ``$ref`` of draft 7, none does."""
+        """Whether a keyword counts here: beside a ``$ref`` of draft 7, no other does."""
         schema = self.schema
-        if not isinstance(schema, dict) or keyword not in schema:
+        known = KEYWORDS_7 if self.resource.draft_7 else KEYWORDS_2020
+        if not isinstance(schema, dict) or keyword not in schema or keyword not in known:
             return False
         return keyword == "$ref" or not (self.resource.draft_7 and "$ref" in schema)
 
@@ -214,6 +235,8 @@ class Library:
         return known or self._scan(value, place.resource, root.document, at)
 
     def _scan(self, schema: JsonValue, outer: Resource, document: str, pointer: str) -> Place:
+        if len(self._places) >= MAX_PLACES:
+            raise SchemaProblem("", f"has more than {MAX_PLACES} schemas, with what it refers to")
         if pointer.count("/") > _MAX_DEPTH:
             raise SchemaProblem(pointer, f"nests more than {_MAX_DEPTH} deep")
         resource = self._resource(schema, outer, document, pointer)

@@ -11,6 +11,7 @@ from msgspec import UNSET, Struct
 from app.audit.model import Action
 from app.audit.store import log_action
 from app.auth.callers import Caller, reauthorize
+from app.check_turns import check_turn
 from app.db import Connection
 from app.errors import invalid, located
 from app.preconditions import NO_PRECONDITIONS, Preconditions
@@ -128,7 +129,7 @@ async def check_schema(resources: Resources, caller: Caller, check: CheckSchema)
     if against is None:
         return CheckedSchema(references=checked.refs)
     verdict = await _verdict(
-        resources, caller.tenant, against.schema_id, against.version, against.uri, checked
+        resources, caller, against.schema_id, against.version, against.uri, checked
     )
     return CheckedSchema(
         accepted=is_compatible(demanded, verdict), references=checked.refs, verdict=verdict
@@ -162,9 +163,7 @@ async def _check(
     )
     verdict = None
     if before is not None and newest is not None:
-        verdict = await _verdict(
-            resources, caller.tenant, before.id, newest.version, newest.uri, checked
-        )
+        verdict = await _verdict(resources, caller, before.id, newest.version, newest.uri, checked)
         demanded = before.compatibility if upload.compatibility is UNSET else upload.compatibility
         require_compatible(demanded, verdict)
     return _Candidate(before=before, checked=checked, verdict=verdict)
@@ -172,14 +171,16 @@ async def _check(
 
 async def _verdict(
     resources: Resources,
-    tenant: UUID,
+    caller: Caller,
     schema_id: UUID,
     version: int,
     uri: str,
     checked: CheckedDocument,
 ) -> SchemaVerdict:
-    old = await resources.bundles.schemas(resources.pool, tenant, [(schema_id, version)])
-    return await verdict_of((uri, old), (checked.uri, checked.schemas), against=version)
+    old = await resources.bundles.schemas(resources.pool, caller.tenant, [(schema_id, version)])
+    # In turns: a comparison takes up to some seconds of one thread.
+    async with check_turn(resources, caller):
+        return await verdict_of((uri, old), (checked.uri, checked.schemas), against=version)
 
 
 async def _create(

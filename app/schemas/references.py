@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from app.limits import MAX_SCHEMA_BYTES
 from app.references import NAME_PATTERN
-from app.schema_bundles import URI_PREFIX
+from app.sandbox.schema_checks import URI_PREFIX
 from app.schemas.document import escape_token
 
 _URI: Final = re.compile(rf"{re.escape(URI_PREFIX)}([^@#]*)@([1-9][0-9]{{0,8}})(?:#.*)?", re.DOTALL)

@@ -1,7 +1,7 @@
 """Compare a version of a schema with the one before, and hold it to what its schema demands."""
 
-import asyncio
 from collections.abc import Mapping
+from functools import partial
 from typing import Final
 
 from app.sandbox.schema_checks import SchemaSet
@@ -9,6 +9,7 @@ from app.schemas.compatibility import Reason, compare
 from app.schemas.document import SchemaDocument, SchemaProblem, read_document
 from app.schemas.model import Compatibility, SchemaVerdict, VerdictReason
 from app.schemas.problems import IncompatibleSchema
+from app.schemas.threads import in_comparing_thread
 from app.wording import printable
 
 # Stored with each version: the others follow from the first ones more often than not.
@@ -27,8 +28,7 @@ async def verdict_of(
     old: tuple[str, SchemaSet], new: tuple[str, SchemaSet], *, against: int
 ) -> SchemaVerdict:
     """Compare two versions, each a URI and its schemas; `against` is the old one's number."""
-    # In a thread: documents of 8 MiB take a while.
-    return await asyncio.to_thread(_compare, old, new, against=against)
+    return await in_comparing_thread(partial(_compare, old, new, against=against))
 
 
 def is_compatible(demanded: Compatibility, verdict: SchemaVerdict) -> bool:
@@ -68,7 +68,11 @@ def _compare(
         verdict = compare(_document(*old), _document(*new))
     except SchemaProblem as problem:
         reasons = tuple(
-            VerdictReason(direction=each, pointer=_text(problem.pointer), message=problem.message)
+            VerdictReason(
+                direction=each,
+                pointer=_text(problem.pointer),
+                message=f"cannot be decided: {problem.message}",
+            )
             for each in ("backward", "forward")
         )
         return SchemaVerdict(against=against, backward=None, forward=None, reasons=reasons)

@@ -213,7 +213,12 @@ def is_multiple(value: float, of: float) -> bool:
     """Say whether a number is a multiple of another, as both are written in decimal."""
     if not math.isfinite(value) or not math.isfinite(of):
         return False
-    return Fraction(Decimal(repr(value))) % Fraction(Decimal(repr(of))) == 0
+    return _exactly(value) % _exactly(of) == 0
+
+
+def _exactly(number: float) -> Fraction:
+    # Beyond 2**53, an integer stands for its double, whose shortest text counts.
+    return Fraction(Decimal(repr(number if abs(number) < 2**53 else float(number))))
 
 
 def _has_format(value: str, name: str) -> bool | None:

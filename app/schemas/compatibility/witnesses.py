@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import count, islice
+from math import isfinite
 from typing import Any, Final
 
 from app.schemas.compatibility.clauses import Clause, Shape, canonical
@@ -149,6 +150,17 @@ def _fresh_names() -> Iterator[str]:
 
 
 def _numbers(clauses: Sequence[Clause]) -> Iterator[float]:
+    """Yield numbers near the bounds, as doubles hold them."""
+    for number in _near(clauses):
+        try:
+            rounded = float(number)
+        except OverflowError:
+            continue
+        if isfinite(rounded):
+            yield int(rounded) if rounded.is_integer() else rounded
+
+
+def _near(clauses: Sequence[Clause]) -> Iterator[float]:
     yield 0
     for clause in clauses:
         bounds = [bound[0] for bound in (clause.lower, clause.upper) if bound is not None]
@@ -157,8 +169,15 @@ def _numbers(clauses: Sequence[Clause]) -> Iterator[float]:
             yield from (bound // 1, -(-bound // 1))
         for of in clause.multiples:
             yield from (of, 2 * of, 3 * of, -of)
-            yield from ((bound // of + step) * of for bound in bounds for step in (0, 1, 2))
+            yield from (_multiple(b, of, step) for b in bounds for step in (0, 1, 2))
     yield from (1, -1, 0.5, 2**40, -(2**40))
+
+
+def _multiple(bound: float, of: float, step: int) -> float:
+    try:
+        return (bound // of + step) * of
+    except OverflowError:
+        return of
 
 
 def _texts(a: Clause, others: Sequence[Clause]) -> Iterator[str]:

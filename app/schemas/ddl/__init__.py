@@ -1,7 +1,9 @@
 """Tables: the statement that creates a table for the documents of a schema."""
 
 from collections.abc import Sequence
+from typing import Final
 
+from app.limits import MIB
 from app.schemas.ddl.duckdb import duckdb_table
 from app.schemas.ddl.hive import hive_table
 from app.schemas.ddl.mapping import columns
@@ -11,6 +13,8 @@ from app.schemas.ddl.types import NoType
 from app.schemas.document import SchemaDocument
 
 __all__ = ["BadOption", "Dialect", "NoType", "TableFormat", "table"]
+
+MAX_CHARACTERS: Final = MIB
 
 
 def table(
@@ -44,8 +48,11 @@ def table(
     fields = columns(document, binary=binary)
     match options.dialect:
         case Dialect.ATHENA | Dialect.HIVE:
-            return hive_table(fields, options)
+            sql = hive_table(fields, options)
         case Dialect.DUCKDB:
-            return duckdb_table(fields, options)
-        case Dialect.POSTGRESQL:
-            return postgresql_table(fields, options)
+            sql = duckdb_table(fields, options)
+        case _:
+            sql = postgresql_table(fields, options)
+    if len(sql) > MAX_CHARACTERS:
+        raise NoType("", f"the statement has more than {MAX_CHARACTERS} characters")
+    return sql

@@ -43,12 +43,16 @@ def columns(document: SchemaDocument, *, binary: bool) -> tuple[Field, ...]:
     # Which fields are refused does not matter here: those that are registered become columns.
     open_document = replace(document, strict=frozenset())
     try:
-        mapper = _Mapper(NormalForm(Library(open_document), Budget(MAX_STEPS)), binary=binary)
+        mapper = _Mapper(NormalForm(Library(open_document), _budget()), binary=binary)
         return mapper.columns()
     except (Undecidable, SchemaProblem) as problem:
         raise NoType(problem.pointer, problem.message) from problem
     except RecursionError as error:
         raise NoType("", "nests too deep") from error
+
+
+def _budget() -> Budget:
+    return Budget(MAX_STEPS, message="is too large or too deep to be a table")
 
 
 class _Mapper:
@@ -133,6 +137,7 @@ class _Mapper:
         names = [n for fields in clause.fields for n in fields.properties]
         fields = []
         for name in dict.fromkeys(names):
+            self._form.budget.spend()
             field = self._field(clause, name)
             if field is not None:
                 fields.append(field)

@@ -1,7 +1,6 @@
 """Choose the type of a column of numbers or texts by what the schema demands of the values."""
 
 from decimal import Decimal
-from fractions import Fraction
 from typing import Final
 
 from app.schemas.compatibility.clauses import Clause
@@ -84,11 +83,8 @@ def _scale(clause: Clause) -> int | None:
 
 
 def _digits(value: float) -> int:
-    denominator = Fraction(Decimal(repr(value))).denominator
-    digits = 0
-    while 10**digits % denominator:
-        digits += 1
-    return digits
+    exponent = Decimal(repr(value)).normalize().as_tuple().exponent
+    return max(0, -exponent) if isinstance(exponent, int) else 0
 
 
 def text(clause: Clause, *, binary: bool) -> Scalar:

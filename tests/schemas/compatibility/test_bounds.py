@@ -5,7 +5,8 @@ from typing import Any, Final
 import pytest
 
 from app.schemas.compatibility import compare
-from app.schemas.document import SchemaDocument
+from app.schemas.ddl import NoType, table
+from app.schemas.document import SchemaDocument, SchemaProblem, read_document
 
 _URI: Final = "crivo:/schemas/events@"
 _DRAFT_7: Final = "http://json-schema.org/draft-07/schema#"
@@ -79,3 +80,23 @@ def test_equal_documents_are_compatible_whatever_they_hold() -> None:
 
     assert _compare(dynamic, dict(reversed(dynamic.items()))) == (True, True)
     assert _compare({"const": 1}, {"const": True}) == (False, False)
+
+
+def test_draft_7_knows_its_own_keywords_only() -> None:
+    schema = {"dependentRequired": {"a": ["b"]}}
+
+    assert _compare({"$schema": _DRAFT_7, **schema}, schema) == (False, True)
+    assert _compare({"$schema": _DRAFT_7, **schema}, {}) == (True, True)
+
+
+@pytest.mark.parametrize("number", ["1" + "0" * 309, "1e400", "1e-400", "1e308", "5e-324", "0.0"])
+def test_odd_numbers_raise_nothing_else(number: str) -> None:
+    text = f'{{"type":"object","properties":{{"a":{{"minimum":0,"maximum":{number}}},'
+    text += f'"b":{{"type":"number","multipleOf":0.01,"enum":[{number},0.5]}}}}}}'
+    try:
+        document = read_document(_URI, {_URI: text.encode()}, strict=())
+        for other in ({}, {"properties": {"b": {"multipleOf": 1e308, "maximum": 1e308}}}):
+            compare(document, SchemaDocument(_URI, {_URI: other}, ()))
+        table(document, dialect="duckdb", name="t")
+    except (SchemaProblem, NoType):
+        pass
