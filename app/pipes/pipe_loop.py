@@ -120,6 +120,8 @@ class PipeLoop:
         async with self._resources.pool.acquire() as conn:
             pipe = await lease_store.load_held(conn, self._held)
         self._seen_revision = pipe.revision
+        # No plan is older than the sink: a dataset of this name may have been made anew.
+        self._plans = PlanCache(self._resources)
         async with (
             open_source(self._resources, pipe) as source,
             open_sink(self._resources, pipe) as sink,

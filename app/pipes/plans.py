@@ -4,13 +4,13 @@ import re
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 from time import monotonic
-from typing import Final
+from typing import Final, TypeVar
 from uuid import UUID
 
 from msgspec import Struct
 
 from app.db import Connection, from_row
-from app.pipes.model import ChosenSchema, LoadedPipe, PutPipe
+from app.pipes.model import ChosenSchema, DatasetSink, LoadedPipe, PutPipe
 from app.pipes.problems import ScriptForBytes
 from app.resources import Resources
 from app.sandbox.outcomes import Context, Io, Limits, ScriptKind
@@ -18,6 +18,7 @@ from app.sandbox.schema_checks import Checks, Choice
 from app.schema_bundles import Version
 from app.schemas import resolution_store as schemas
 from app.schemas.model import ResolvedSchema
+from app.schemas.pinned import key_of
 from app.schemas.refs import parse_schema_ref
 from app.scripts import service as scripts
 from app.scripts.model import ResolvedVersion
@@ -86,23 +87,29 @@ async def resolve_plan(
             own_input = _own(stored.input_schema_id, stored.input_schema_version)
             own_output = _own(stored.output_schema_id, stored.output_schema_version)
         wanted = {(each.schema_id, each.version): each.uri for each in named}
-        for own in (own_input, own_output):
+        record = await _record_schema(conn, tenant, pipe.definition)
+        for own in (own_input, own_output, record):
             if own is not None and own not in wanted:
                 wanted[own] = await resources.bundles.uri(conn, tenant, *own)
         if not wanted and pipe.definition.schema is None:
             return Plan(checks=None, versions={}, script=planned)
         bundle = await resources.bundles.schemas(conn, tenant, list(wanted))
-    chosen: str | Choice | None = None
+    inputs: list[str | Choice] = []
     match pipe.definition.schema:
         case ChosenSchema() as by:
-            chosen = Choice(by=by.by, uris=_uris_by_values(by, named))
+            inputs.append(Choice(by=by.by, uris=_uris_by_values(by, named)))
         case str():
-            chosen = named[0].uri
-        case None if own_input is not None:
-            chosen = wanted[own_input]
-    output = None if own_output is None else wanted[own_output]
+            inputs.append(named[0].uri)
+    outputs: list[str] = []
+    if own_input is not None:
+        inputs.append(wanted[own_input])
+    if own_output is not None:
+        outputs.append(wanted[own_output])
+    if record is not None:
+        # Without a script the event itself becomes the record.
+        (inputs if planned is None else outputs).append(wanted[record])
     return Plan(
-        checks=Checks(schemas=bundle, input=chosen, output=output),
+        checks=Checks(schemas=bundle, input=_deciding(inputs), output=_deciding(outputs)),
         versions={uri: version for version, uri in wanted.items()},
         script=planned,
     )
@@ -199,6 +206,30 @@ def _planned(
         ),
         context=Context(script=stored.name, version=version.version, labels={"pipe": pipe.name}),
     )
+
+
+SELECT_RECORD_SCHEMA = """
+SELECT record_schema_id, record_schema_version
+FROM datasets
+WHERE tenant_id = $1 AND name = $2
+"""
+
+
+async def _record_schema(conn: Connection, tenant: UUID, definition: PutPipe) -> Version | None:
+    """Return the schema of the dataset that a pipe forwards to, if there is one."""
+    sink = definition.sink.sink
+    if not isinstance(sink, DatasetSink):
+        return None
+    row = await conn.fetchrow(SELECT_RECORD_SCHEMA, tenant, sink.dataset)
+    return None if row is None else key_of(row, "record")
+
+
+T = TypeVar("T", str, str | Choice)
+
+
+def _deciding(uris: Sequence[T]) -> tuple[T, ...] | None:
+    """Return what decides, each once."""
+    return tuple(each for at, each in enumerate(uris) if each not in uris[:at]) or None
 
 
 def _own(schema_id: UUID | None, version: int | None) -> Version | None:

@@ -285,8 +285,9 @@ class _Batch:
         version = None
         if isinstance(outcome, SchemaMismatch):
             version = self._plan.versions.get(outcome.schema)
-        elif self._plan.checks is not None and isinstance(self._plan.checks.input, str):
-            version = self._plan.versions.get(self._plan.checks.input)
+        elif self._plan.checks is not None:
+            named = [each for each in self._plan.checks.inputs() if isinstance(each, str)]
+            version = self._plan.versions.get(named[0]) if named else None
         return self._refused(event, failure, schema=version)
 
     def _refused(

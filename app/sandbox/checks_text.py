@@ -3,7 +3,7 @@
 import msgspec
 
 from app.sandbox.protocol import encode_json
-from app.sandbox.schema_checks import Checks, Choice
+from app.sandbox.schema_checks import Checks
 
 
 def encode_checks(checks: Checks) -> bytes:
@@ -12,11 +12,10 @@ def encode_checks(checks: Checks) -> bytes:
     Raises UnicodeDecodeError for a document that is not UTF-8.
     """
     documents = checks.schemas.documents
-    source = checks.input
     about = {
         "documents": [(uri, _units(text)) for uri, text in documents.items()],
         "strict": sorted(checks.schemas.strict),
-        "input": msgspec.to_builtins(source) if isinstance(source, Choice) else source,
+        "inputs": msgspec.to_builtins(checks.inputs()),
         "outputs": checks.outputs(),
         "excerpts": checks.excerpts,
     }

@@ -43,8 +43,10 @@ def require_fitting(kind: str, verdict: SchemaVerdict, checks: Checks | None) ->
             uris = checks.input_uris() if is_input else checks.output_uris()
         fits = verdict.schema in uris and bool(verdict.errors)
     elif kind == UNKNOWN:
-        choice = None if checks is None else checks.input
-        fits = isinstance(choice, Choice) and verdict.pointer in (None, *choice.by)
+        inputs = () if checks is None else checks.inputs()
+        fits = any(
+            isinstance(each, Choice) and verdict.pointer in (None, *each.by) for each in inputs
+        )
     else:
         fits = True
     if not fits:

@@ -60,14 +60,14 @@ class Choice(Struct, frozen=True):
 class Checks(Struct, frozen=True, kw_only=True):
     """What a job validates: each input, or record of it, and each output, by URI.
 
-    An output satisfies all of several schemas.
+    Of several schemas each decides by itself, in their order, and all must agree.
 
     The schemas have been checked before (`app.sandbox.validation.check_schema`). `excerpts`: errors
     show the beginning of the value. Raises ValueError for a URI that `schemas` does not have.
     """
 
     schemas: SchemaSet
-    input: str | Choice | None = None
+    input: str | Choice | tuple[str | Choice, ...] | None = None
     output: str | tuple[str, ...] | None = None
     excerpts: bool = False
 
@@ -80,13 +80,16 @@ class Checks(Struct, frozen=True, kw_only=True):
 
     def input_uris(self) -> frozenset[str]:
         """Return the URIs of the schemas that an input may be validated by."""
-        match self.input:
-            case None:
-                return frozenset()
-            case str():
-                return frozenset({self.input})
-            case Choice(uris=uris):
-                return frozenset(uris.values())
+        uris: set[str] = set()
+        for each in self.inputs():
+            uris.update((each,) if isinstance(each, str) else each.uris.values())
+        return frozenset(uris)
+
+    def inputs(self) -> tuple[str | Choice, ...]:
+        """Return what decides about inputs, in the order in which it does."""
+        if self.input is None:
+            return ()
+        return self.input if isinstance(self.input, tuple) else (self.input,)
 
     def output_uris(self) -> frozenset[str]:
         """Return the URIs of the schemas that an output is validated by."""

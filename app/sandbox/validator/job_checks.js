@@ -8,7 +8,7 @@ import {
 } from "./primordials.js";
 
 // The first line of the text is JSON: the `documents` as pairs of a URI and the length of its text;
-// the URIs that are `strict`; the URI of `input`, a choice `{by, uris}`, or null; the URIs of
+// the URIs that are `strict`; the `inputs`, each a URI or a choice `{by, uris}`, and the URIs of
 // `outputs`, all of which decide; and `excerpts`. The texts of the documents follow.
 //
 // `input` takes a value that JSON.parse returned, `output` the JSON that was written. Both return
@@ -34,15 +34,20 @@ export const openChecks = (text) => {
       : { __proto__: null, kind: "schema_mismatch", side, schema, ...boundedErrors(errors) };
   };
 
-  const { input, outputs } = job;
-  const choose = input !== null && typeof input === "object" ? chooser(input) : null;
+  const { inputs, outputs } = job;
+  const choosers = newPlainList();
+  for (let i = 0; i < inputs.length; i++) {
+    append(choosers, typeof inputs[i] === "object" ? chooser(inputs[i]) : () => inputs[i]);
+  }
   return {
     __proto__: null,
     input: (value) => {
-      if (input === null) return null;
-      if (choose === null) return judge("input", input, value);
-      const chosen = choose(value);
-      return typeof chosen === "string" ? judge("input", chosen, value) : chosen;
+      let refused = null;
+      for (let i = 0; i < choosers.length && refused === null; i++) {
+        const chosen = choosers[i](value);
+        refused = typeof chosen === "string" ? judge("input", chosen, value) : chosen;
+      }
+      return refused;
     },
     output: (written) => {
       if (outputs.length === 0) return null;
