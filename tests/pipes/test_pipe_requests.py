@@ -30,6 +30,7 @@ _LOCK_LETTERS = """
 SELECT d.pipe_id FROM dead_letters AS d JOIN pipes AS p ON p.id = d.pipe_id
 WHERE p.name = $1 FOR UPDATE OF d
 """
+_HELD = "SELECT worker_id IS NOT NULL FROM pipes WHERE name = $1"
 _INBOX = "SELECT count(*) FROM pipe_inbox WHERE pipe_id = $1"
 _RESTS = "SELECT worker_id IS NULL FROM pipes WHERE name = 'mine'"
 
@@ -80,10 +81,13 @@ async def test_what_a_pipe_has_is_erased_before_its_row_is_held(
     send(system, pipe, [b"no json"])
     pipe_when(system, pipe, dead_letters=1)
     system.client.post(f"/pipes/{pipe}/pause")
-    send(system, pipe, [event(1)])
     conn = await asyncpg.connect(system.environ["DATABASE_URL"])
     other = await asyncpg.connect(system.environ["DATABASE_URL"])
     try:
+        async with asyncio.timeout(30):
+            while await other.fetchval(_HELD, pipe):  # noqa: ASYNC110 - another process
+                await asyncio.sleep(0.02)
+        send(system, pipe, [event(1)])
         async with conn.transaction():
             # As a re-drive does: the end of the deletion waits for this letter.
             pipe_id = await conn.fetchval(_LOCK_LETTERS, pipe)
