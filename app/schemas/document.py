@@ -9,7 +9,7 @@ from urllib.parse import unquote
 from msgspec import Struct
 
 from app.limits import MIB
-from app.schema_bundles import URI_PREFIX
+from app.sandbox.schema_checks import URI_PREFIX
 from app.schemas.drafts import KEYWORDS_7, KEYWORDS_2020
 from app.schemas.uris import resolve_uri
 
