@@ -54,7 +54,7 @@ class Part(Struct, frozen=True, kw_only=True):
 
     `each_record`: a map calls `process` instead of `map`, with one record each, and writes every
     value as an execution would. `many`: each value of `map` is an array of values. `nulls`: a null
-    that `map` returns is written, too, so that each record has a line. A part goes on
+    that `map` returns is written, too, unchecked, so that each record has a line. A part goes on
     after up to `max_errors` failed records. `finish`: the output is the result of `finish`, not
     the state. `first_line` is the number of the input's first line. Raises ValueError if
     `each_record` is combined with another task, format or output, or with `many`.

@@ -452,7 +452,8 @@
       invalid("the values of one chunk of the input are longer than a string can be");
       return;
     }
-    if (!h.checkOutput(written)) {
+    // A null that only stands for no value is none of the output.
+    if (!(options.nulls && written === "null") && !h.checkOutput(written)) {
       recover();
       return;
     }
