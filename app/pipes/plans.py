@@ -14,11 +14,12 @@ from app.pipes.model import ChosenSchema, DatasetSink, LoadedPipe, PutPipe
 from app.pipes.problems import ScriptForBytes
 from app.resources import Resources
 from app.sandbox.outcomes import Context, Io, Limits, ScriptKind
-from app.sandbox.schema_checks import Checks, Choice
+from app.sandbox.schema_checks import MAX_SET_BYTES, Checks, Choice, SchemaSet
 from app.schema_bundles import Version
 from app.schemas import resolution_store as schemas
 from app.schemas.model import ResolvedSchema
 from app.schemas.pinned import key_of
+from app.schemas.problems import TooManySchemas
 from app.schemas.refs import parse_schema_ref
 from app.scripts import service as scripts
 from app.scripts.model import ResolvedVersion
@@ -29,6 +30,7 @@ from app.settings import Settings
 _SECONDS: Final = 1.0
 # Names with many dots have many ways to be joined of few strings.
 _MAX_WAYS: Final = 64
+_READ_AT_ONCE: Final = 4
 
 
 class PlannedScript(Struct, frozen=True, kw_only=True):
@@ -93,7 +95,7 @@ async def resolve_plan(
                 wanted[own] = await resources.bundles.uri(conn, tenant, *own)
         if not wanted and pipe.definition.schema is None:
             return Plan(checks=None, versions={}, script=planned)
-        bundle = await resources.bundles.schemas(conn, tenant, list(wanted))
+        bundle = await _bundle(resources, conn, tenant, list(wanted))
     inputs: list[str | Choice] = []
     match pipe.definition.schema:
         case ChosenSchema() as by:
@@ -115,12 +117,15 @@ async def resolve_plan(
     )
 
 
-async def require_schema(conn: Connection, tenant: UUID, definition: PutPipe) -> None:
+async def require_schema(
+    resources: Resources, conn: Connection, tenant: UUID, definition: PutPipe
+) -> None:
     """Check that events can be checked by what a definition names.
 
     Raises SchemaNotFound, SchemaVersionNotFound, SchemaArchived, TooManySchemas.
     """
-    await _schemas(conn, tenant, definition)
+    named = await _schemas(conn, tenant, definition, allow_archived=False)
+    await _bundle(resources, conn, tenant, [(each.schema_id, each.version) for each in named])
 
 
 async def require_script(conn: Connection, tenant: UUID, definition: PutPipe) -> None:
@@ -131,12 +136,34 @@ async def require_script(conn: Connection, tenant: UUID, definition: PutPipe) ->
     await _script(conn, tenant, definition)
 
 
-async def _schemas(conn: Connection, tenant: UUID, definition: PutPipe) -> list[ResolvedSchema]:
+async def _bundle(
+    resources: Resources, conn: Connection, tenant: UUID, versions: Sequence[Version]
+) -> SchemaSet:
+    """Return schemas with all that they refer to. Raises TooManySchemas."""
+    sizes: dict[Version, int] = {}
+    # A few at a time: all of them may be far more than a cell takes.
+    for first in range(0, len(versions), _READ_AT_ONCE):
+        some = versions[first : first + _READ_AT_ONCE]
+        closure = await resources.bundles.closure(conn, tenant, some)
+        sizes |= {version: each.size_bytes for version, each in closure.items()}
+        if sum(sizes.values()) > MAX_SET_BYTES:
+            raise TooManySchemas(
+                f"the schemas have more than {MAX_SET_BYTES} bytes, the most that a pipe can "
+                "choose from; name one, or choose by a longer prefix"
+            )
+    return await resources.bundles.schemas(conn, tenant, versions)
+
+
+async def _schemas(
+    conn: Connection, tenant: UUID, definition: PutPipe, *, allow_archived: bool = True
+) -> list[ResolvedSchema]:
+    """Resolve what a definition names; a pipe goes on with a schema that is archived."""
     match definition.schema:
         case None:
             return []
         case str() as ref:
-            return [await schemas.resolve(conn, tenant, parse_schema_ref(ref))]
+            parsed = parse_schema_ref(ref)
+            return [await schemas.resolve(conn, tenant, parsed, allow_archived=allow_archived)]
         case chosen:
             return await schemas.resolve_all_named(conn, tenant, chosen.prefix, chosen.alias)
 

@@ -52,7 +52,7 @@ async def put(
         await store.lock_additions(conn, caller.tenant)
         before = await store.lock_pipe(conn, caller.tenant, name)
         preconditions.require(None if before is None else "*")
-        await _require_named(conn, caller.tenant, wanted)
+        await _require_named(resources, conn, caller.tenant, wanted)
         await require_permitted(conn, resources.settings, caller.tenant, wanted)
         await require_apart(conn, caller.tenant, name, wanted)
         if before is None:
@@ -195,13 +195,18 @@ async def _change(
     await store.update_pipe(conn, tenant, before.id, wanted, other_source=other_source)
 
 
-async def _require_named(conn: Connection, tenant: UUID, wanted: PutPipe) -> None:
+async def _require_named(
+    resources: Resources, conn: Connection, tenant: UUID, wanted: PutPipe
+) -> None:
     """Check that what a definition names is there, each with its pointer."""
-    for pointer, require in (("/schema", require_schema), ("/script", require_script)):
-        try:
-            await require(conn, tenant, wanted)
-        except Problem as error:
-            raise located(pointer, error) from None
+    try:
+        await require_schema(resources, conn, tenant, wanted)
+    except Problem as error:
+        raise located("/schema", error) from None
+    try:
+        await require_script(conn, tenant, wanted)
+    except Problem as error:
+        raise located("/script", error) from None
     for pointer, end in (
         ("/from/dataset/dataset", wanted.source.source),
         ("/to/dataset/dataset", wanted.sink.sink),

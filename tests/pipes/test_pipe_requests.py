@@ -275,3 +275,32 @@ def test_pipes_neither_form_a_ring_nor_share_a_group(system: System, dataset: st
         assert refused.json()["errors"][0]["pointer"] == pointer
     changed = {"from": stream(second), "to": stream(first), "batch": {"wait_ms": 0}}
     assert system.client.put(f"/pipes/{middle}", json=changed).status_code == 422
+
+
+def test_a_pipe_goes_on_with_a_schema_that_is_archived(system: System, dataset: str) -> None:
+    schema = put_schema(system, ORDER)
+    pipe = put_pipe(system, schema=f"{schema}@1", to=to_dataset(dataset))
+    assert system.client.delete(f"/schemas/{schema}").is_success
+
+    send(system, pipe, [event(1), b'{"id": "1"}'])
+
+    pipe_when(system, pipe, forwarded=1, refused=1)
+    other = {"from": {"http": {}}, "schema": schema, "to": to_dataset(dataset)}
+    refused = system.client.put("/pipes/late", json=other)
+    assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (409, "/schema")
+
+
+def test_a_choice_of_more_schemas_than_a_cell_takes_is_refused(
+    system: System, dataset: str
+) -> None:
+    prefix = f"large-{uuid4().hex[:8]}."
+    for number in range(36):
+        long = {"type": "object", "description": "x" * 1_000_000}
+        answer = system.client.put(f"/schemas/{prefix}{number}", json={"schema": long})
+        assert answer.is_success, answer.text
+    wanted = {"from": {"http": {}}, "schema": {"by": ["/a"], "prefix": prefix}}
+
+    refused = system.client.put("/pipes/wide", json={**wanted, "to": to_dataset(dataset)})
+
+    assert refused.status_code == 422, refused.text
+    assert refused.json()["detail"].startswith("/schema: the schemas have more than")
