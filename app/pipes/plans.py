@@ -31,6 +31,8 @@ _SECONDS: Final = 1.0
 # Names with many dots have many ways to be joined of few strings.
 _MAX_WAYS: Final = 64
 _READ_AT_ONCE: Final = 4
+# Pipes take turns: an event that never ends would hold up those of others for longer.
+_MAX_EVENT_MS: Final = 10_000
 
 
 class PlannedScript(Struct, frozen=True, kw_only=True):
@@ -216,7 +218,7 @@ async def _version(conn: Connection, tenant: UUID, version: ResolvedVersion) -> 
 def _planned(
     stored: StoredVersion, version: ResolvedVersion, pipe: LoadedPipe, settings: Settings
 ) -> PlannedScript:
-    wall_ms = min(stored.wall_ms or settings.default_wall_ms, settings.max_wall_ms)
+    wall_ms = min(stored.wall_ms or settings.default_wall_ms, settings.max_wall_ms, _MAX_EVENT_MS)
     cpu_ms = min(stored.max_cpu_ms or wall_ms, settings.max_cpu_ms)
     memory_bytes = stored.memory_bytes or settings.default_memory_bytes
     output_bytes = stored.max_output_bytes or settings.max_output_bytes

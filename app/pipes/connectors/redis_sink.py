@@ -14,6 +14,10 @@ from app.settings import Settings
 _MAX_EVENTS: Final = 1_000
 _MAX_BYTES: Final = 4 * MIB
 _MAX_EVENT_BYTES: Final = 16 * MIB
+# The size of a stream is counted again after so many bytes: a count of all its nodes takes some
+# milliseconds, a sample can be wrong by any factor.
+_COUNTED_BYTES: Final = 16 * MIB
+_ENTRY_BYTES: Final = 64
 
 
 @asynccontextmanager
@@ -32,6 +36,8 @@ class RedisSink:
         """Take the stream, and the memory that it may have; 0: any."""
         self._link = link
         self._max_stream_bytes = max_stream_bytes
+        self._counted_bytes = min(_COUNTED_BYTES, max_stream_bytes // 16)
+        self._uncounted = self._counted_bytes
         self._trim: tuple[str | int, ...] = ()
         if sink.maxlen is not None:
             self._trim = ("MAXLEN", "~", sink.maxlen)
@@ -46,6 +52,7 @@ class RedisSink:
         for some in _divided([each for place, each in enumerate(events) if place not in refused]):
             await self._require_room()
             await self._add(some)
+            self._uncounted += sum(len(each.data) + len(each.id) + _ENTRY_BYTES for each in some)
         return refused
 
     async def _add(self, events: Sequence[Outgoing]) -> None:
@@ -60,14 +67,15 @@ class RedisSink:
                 raise await self._link.unavailable(reply)
 
     async def _require_room(self) -> None:
-        if not self._max_stream_bytes:
+        if not self._max_stream_bytes or self._uncounted < self._counted_bytes:
             return
-        used = await self._link.call("MEMORY", "USAGE", self._link.key)
+        used = await self._link.call("MEMORY", "USAGE", self._link.key, "SAMPLES", 0)
         if used is not None and used > self._max_stream_bytes:
             raise ConnectorUnavailable(
                 f"the stream {self._link.stream} has {used} bytes in Redis, more than "
                 f"CRIVO_PIPE_REDIS_STREAM_BYTES={self._max_stream_bytes}; read and trim it"
             )
+        self._uncounted = 0
 
 
 def _divided(events: Sequence[Outgoing]) -> Iterator[list[Outgoing]]:

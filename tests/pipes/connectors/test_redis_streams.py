@@ -283,6 +283,22 @@ async def test_a_stream_that_nobody_reads_holds_its_pipe_up(opener: Opener, redi
     assert await sink.send(outgoing([1])) == {}
 
 
+async def test_small_entries_before_large_ones_do_not_hide_these(
+    opener: Opener, redis: Client
+) -> None:
+    sink = await opener.sink(stream_bytes=8_000_000)
+    await sink.send(outgoing(range(1_000)))
+
+    async def send_large() -> None:
+        for each in range(16):
+            await sink.send([Outgoing(id=str(each), data=b"1" * 900_000)])
+
+    with pytest.raises(ConnectorUnavailable, match="more than CRIVO_PIPE_REDIS_STREAM_BYTES"):
+        await send_large()
+
+    assert redis.xlen(KEY) < 1_000 + 12
+
+
 async def test_a_group_that_goes_amid_a_look_at_its_lag_stops_nothing(
     opener: Opener, redis: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
