@@ -1,4 +1,4 @@
-"""What a document refers to is found with its pointer, in memory that its own size bounds."""
+"""References of a document are found with their pointers, in memory that its size bounds."""
 
 import json
 import tracemalloc
