@@ -9,7 +9,7 @@ from app.db import Connection, from_row
 from app.pipes.connectors.model import Lag
 from app.pipes.model import LoadedPipe
 from app.pipes.problems import LeaseLost
-from app.pipes.store import LOADED, loaded
+from app.pipes.store import LOAD_HELD, loaded
 from app.sql_parameters import in_order
 
 # Across tenants: each pipe that can run is held by some worker. Tenants of which the fewest pipes
@@ -151,12 +151,6 @@ async def release_leases(conn: Connection, held: Sequence[HeldPipe]) -> None:
     """Give up pipes, which other workers can claim at once."""
     ids, tokens = [each.id for each in held], [each.lease_token for each in held]
     await conn.execute(RELEASE_LEASES, ids, tokens)
-
-
-LOAD_HELD = f"""{LOADED}
-WHERE p.tenant_id = $1 AND p.id = $2 AND p.lease_token = $3
-  AND p.paused_at IS NULL AND t.suspended_at IS NULL
-"""
 
 
 async def load_held(conn: Connection, held: HeldPipe) -> LoadedPipe:

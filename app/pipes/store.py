@@ -133,14 +133,20 @@ async def select_pipe_page(
     return [_pipe(row) for row in await conn.fetch(SELECT_PIPE_PAGE, tenant, below, limit)]
 
 
-LOADED = """
+_LOADED = """
 SELECT p.id, p.tenant_id, p.name, p.revision, p.source_revision, p.definition, p.position,
        t.name AS tenant, t.weight
 FROM pipes AS p
 JOIN tenants AS t ON t.id = p.tenant_id
 """
 
-LOAD_PIPE = LOADED + "WHERE p.tenant_id = $1 AND p.id = $2"
+LOAD_PIPE = _LOADED + "WHERE p.tenant_id = $1 AND p.id = $2"
+
+# Nothing if the lease is lost, or the pipe is to rest.
+LOAD_HELD = f"""{_LOADED}
+WHERE p.tenant_id = $1 AND p.id = $2 AND p.lease_token = $3
+  AND p.paused_at IS NULL AND t.suspended_at IS NULL
+"""
 
 
 async def load_pipe(conn: Connection, tenant: UUID, pipe_id: UUID) -> LoadedPipe | None:

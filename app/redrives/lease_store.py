@@ -65,15 +65,16 @@ RENEW_REDRIVE = """
 UPDATE redrives
 SET lease_expires_at = clock_timestamp() + make_interval(secs => $4)
 WHERE tenant_id = $1 AND id = $2 AND lease_token = $3
+RETURNING true
 """
 
 
 async def renew(conn: Connection, claimed: ClaimedRedrive, *, lease_seconds: float) -> bool:
     """Renew a lease; return whether it was still this worker's."""
-    status = await conn.execute(
+    renewed = await conn.fetchval(
         RENEW_REDRIVE, claimed.tenant_id, claimed.id, claimed.lease_token, lease_seconds
     )
-    return status == "UPDATE 1"
+    return renewed is not None
 
 
 LOCK_LEASED = """

@@ -51,6 +51,7 @@ _ACROSS_TENANTS: Final = {
     "app.datasets.retention.SELECT_DUE_DATASETS": "snapshots expire by age, across tenants",
     "app.datasets.retention.SELECT_REFERENCED_KEYS": "a blob that any row references is needed",
     "app.pipes.lease_store.CLAIM_PIPES": "a worker holds pipes of any tenant",
+    "app.pipes.lease_store.COUNT_WAITING": "a worker holds pipes of any tenant",
     "app.pipes.lease_store.RENEW_LEASES": "a worker names pipes by id and fencing token",
     "app.pipes.lease_store.RELEASE_LEASES": "a worker names pipes by id and fencing token",
     "app.callbacks.delivery.claims": "a process names rows by id and fencing token",
