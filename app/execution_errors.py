@@ -7,6 +7,7 @@ from typing import Annotated, Final, assert_never
 import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
+from app.limits import MAX_SCHEMA_ERRORS_BYTES
 from app.sandbox.outcomes import (
     Crashed,
     InvalidInput,
@@ -25,7 +26,7 @@ from app.sandbox.outcomes import (
 from app.sandbox.schema_checks import SchemaError, ref_of
 
 # Of an error document about a schema; its other members are short.
-_MAX_MISMATCH_BYTES: Final = 8 * 1024
+_MAX_MISMATCH_BYTES: Final = MAX_SCHEMA_ERRORS_BYTES
 _OTHER_MEMBERS_BYTES: Final = 512
 
 

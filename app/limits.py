@@ -60,6 +60,12 @@ MAX_QUEUE_POSITION: Final = 1_000
 # Clients cut files of datasets into parts of whole lines, so a part can be a line longer.
 PART_BYTES: Final = 8 * MIB
 MAX_LINE_BYTES: Final = 16 * MIB
+# Of a request with events of a pipe.
+MAX_EVENTS_BYTES: Final = 16 * MIB
+# Of all events that wait in the inboxes of a tenant, by default.
+MAX_INBOX_BYTES: Final = 256 * MIB
+# Of the errors by a schema in an error document.
+MAX_SCHEMA_ERRORS_BYTES: Final = 8 * KIB
 MAX_PART_BYTES: Final = PART_BYTES + MAX_LINE_BYTES
 # A part counts at least as much as stored; migrations/sql/count_dataset_bytes.sql says so, too.
 MIN_COUNTED_PART_BYTES: Final = 4 * KIB

@@ -5,7 +5,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from app.dataset_settings import DatasetSettings
-from app.limits import MIB
+from app.limits import MAX_INBOX_BYTES, MIB
 
 
 class PipeSettings(DatasetSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -21,7 +21,7 @@ class PipeSettings(DatasetSettings, frozen=True, kw_only=True, forbid_unknown_fi
             "429 above",
             ge=MIB,
         ),
-    ] = 256 * MIB
+    ] = MAX_INBOX_BYTES
     max_pipe_inbox_events: Annotated[
         int,
         Meta(description="the same in events", ge=1, le=100_000_000),

@@ -22,7 +22,7 @@ from app.http.bodies import (
 from app.http.conditions import existence_of
 from app.http.idempotency import idempotency_key_of, replayed
 from app.http.methods import get
-from app.limits import MAX_SMALL_BODY_BYTES
+from app.limits import MAX_EVENTS_BYTES, MAX_SMALL_BODY_BYTES
 from app.pagination import Page, PageQuery
 from app.pipes import receiving, reference, service
 from app.pipes.connectors.model import MAX_EVENT_ID_BYTES
@@ -152,9 +152,7 @@ async def send_events(
 
 
 async def _received(request: AnyRequest, event_id: str | None) -> Received:
-    body = stream_body(
-        request, max_bytes=receiving.MAX_EVENTS_BYTES, compressed=True, digested=True
-    )
+    body = stream_body(request, max_bytes=MAX_EVENTS_BYTES, compressed=True, digested=True)
     match media_type_of(request):
         case "application/json":
             return await receiving.receive_one(body)

@@ -11,7 +11,7 @@ from app.datasets.upload_store import require_room
 from app.errors import invalid
 from app.idempotency.model import Repeated, RequestKey, key_for
 from app.idempotency.store import remember, require_new
-from app.limits import MIB
+from app.limits import MAX_EVENTS_BYTES, MIB
 from app.pipes import inbox_store
 from app.pipes.inbox_store import NewRow
 from app.pipes.model import MAX_EVENT_BYTES, AcceptedEvents
@@ -19,7 +19,6 @@ from app.pipes.problems import EventTooLarge, InboxFull, PipeTakesNoEvents, pipe
 from app.quotas.model import effective_caps
 from app.resources import Resources
 
-MAX_EVENTS_BYTES: Final = 16 * MIB
 _ROW_BYTES: Final = MIB
 _SPACE: Final = b" \t\r\n"
 _RETRY_SECONDS: Final = 2

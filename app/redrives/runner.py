@@ -35,7 +35,7 @@ _FAULT_SECONDS: Final = 60.0
 _BEATS_OF_A_LEASE: Final = 4
 _EXPIRY_SECONDS: Final = 600.0
 _DELETED_AT_ONCE: Final = 100
-_CACHE_BYTES: Final = 16 * MIB
+_CACHE_BYTES: Final = 32 * MIB
 
 
 async def run_redrives(resources: Resources, worker_id: UUID) -> None:

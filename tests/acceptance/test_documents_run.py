@@ -29,7 +29,13 @@ from tests.support.servers import ROOT
 from tests.support.system import System
 
 # No script causes these two; the table says so.
-_NO_SCRIPT: Final = {ErrorKind.SANDBOX_CRASH, ErrorKind.WORKER_LOST}
+_NO_SCRIPT: Final = {
+    ErrorKind.INPUT_SCHEMA_MISMATCH,
+    ErrorKind.OUTPUT_SCHEMA_MISMATCH,
+    ErrorKind.UNKNOWN_SCHEMA,
+    ErrorKind.SANDBOX_CRASH,
+    ErrorKind.WORKER_LOST,
+}
 _BASH: Final = "/bin/bash"
 _SHELL: Final = ("sh", "console")
 _UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")

@@ -48,6 +48,7 @@ _LEFT_OUT: Final = {"Ready": {"lockdown", "workers"}, "ProblemDocument": {"viola
 _NEWER: Final = {
     "Version": {"kinds", "io", "input_schema", "output_schema"},
     "Dataset": {"schema"},
+    "FailedRecord": {"redrive", "moved_at"},
 }
 
 # Types that the document leaves open.

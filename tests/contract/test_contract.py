@@ -33,7 +33,7 @@ CONFIG: Final = schemathesis.Config.from_dict(
             "use_after_free": {"enabled": False},
             "negative_data_rejection": {
                 "expected-statuses": [
-                    *(400, 401, 403, 404, 405, 406, 409, 412, 415, 422, 428, 429),
+                    *(400, 401, 403, 404, 405, 406, 409, 412, 414, 415, 422, 428, 429),
                     "5xx",
                 ],
             },

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
-from app.limits import MIB
+from app.limits import MAX_LINE_BYTES, MIB
 from app.pipes.connectors.model import ConnectorUnavailable, Outgoing
 from app.pipes.connectors.redis_client import RedisLink, open_redis
 from app.pipes.model import LoadedPipe, RedisStreamSink
@@ -13,10 +13,10 @@ from app.settings import Settings
 # Of one transaction, for which the server does nothing else meanwhile.
 _MAX_EVENTS: Final = 1_000
 _MAX_BYTES: Final = 4 * MIB
-_MAX_EVENT_BYTES: Final = 16 * MIB
+_MAX_EVENT_BYTES: Final = MAX_LINE_BYTES
 # The size of a stream is counted again after so many bytes: a count of all its nodes takes some
 # milliseconds, a sample can be wrong by any factor.
-_COUNTED_BYTES: Final = 16 * MIB
+_COUNTED_BYTES: Final = 4 * _MAX_BYTES
 _ENTRY_BYTES: Final = 64
 
 
