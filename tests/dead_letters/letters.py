@@ -23,7 +23,8 @@ VALUES ($1, $2, $3, '{"from": {"http": {}}, "to": {"dataset": {"dataset": "x"}}}
 INSERT_LETTER = """
 INSERT INTO dead_letters
        (id, tenant_id, pipe_id, event_id, kind, error, event, sha256, size_bytes, has_line_feed)
-SELECT $1, id, $1, '1', 'timeout', '{"kind":"timeout","message":"late"}', 'secret', sha256('secret'), 6, false
+SELECT $1, id, $1, '1', 'timeout', '{"kind":"timeout","message":"late"}', 'secret',
+       sha256('secret'), 6, false
 FROM tenants WHERE name = $2
 """
 COUNTED = """
