@@ -43,6 +43,7 @@ VOLATILE: Final = frozenset(
         "remaining_seconds",
         "v8_versions",
         "oldest_seconds",
+        "cancelRedrive batch_url",
     )
 )
 
