@@ -9,7 +9,8 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from app.db import Connection, from_row
+from app.db import Connection
+from app.pipes import plan_store
 from app.pipes.model import ChosenSchema, DatasetSink, LoadedPipe, PutPipe
 from app.pipes.problems import ScriptForBytes
 from app.resources import Resources
@@ -18,7 +19,6 @@ from app.sandbox.schema_checks import MAX_SET_BYTES, Checks, Choice, SchemaSet
 from app.schema_bundles import Version
 from app.schemas import resolution_store as schemas
 from app.schemas.model import ResolvedSchema
-from app.schemas.pinned import key_of
 from app.schemas.problems import TooManySchemas
 from app.schemas.refs import parse_schema_ref
 from app.scripts import service as scripts
@@ -86,7 +86,7 @@ async def resolve_plan(
         script = script or await _script(conn, tenant, pipe.definition)
         planned, own_input, own_output = None, None, None
         if script is not None:
-            stored = await _version(conn, tenant, script)
+            stored = await plan_store.select_version(conn, tenant, script)
             planned = _planned(stored, script, pipe, resources.settings)
             own_input = _own(stored.input_schema_id, stored.input_schema_version)
             own_output = _own(stored.output_schema_id, stored.output_schema_version)
@@ -175,7 +175,7 @@ async def _script(conn: Connection, tenant: UUID, definition: PutPipe) -> Resolv
         return None
     ref = parse_ref(definition.script)
     version = await scripts.resolve(conn, tenant, ref)
-    stored = await _version(conn, tenant, version)
+    stored = await plan_store.select_version(conn, tenant, version)
     if version.io is not Io.JSON or not {ScriptKind.MAP, ScriptKind.PROCESS} & {*stored.kinds}:
         raise ScriptForBytes(
             f"version {version.version} of {definition.script!r} has neither `map` nor `process` "
@@ -184,39 +184,8 @@ async def _script(conn: Connection, tenant: UUID, definition: PutPipe) -> Resolv
     return version
 
 
-class StoredVersion(Struct, frozen=True, kw_only=True):
-    """A version of a script as it is stored, with the schemas of its own."""
-
-    name: str
-    source: bytes
-    kinds: tuple[ScriptKind, ...]
-    wall_ms: int | None
-    max_cpu_ms: int | None
-    memory_bytes: int | None
-    max_output_bytes: int | None
-    input_schema_id: UUID | None
-    input_schema_version: int | None
-    output_schema_id: UUID | None
-    output_schema_version: int | None
-
-
-SELECT_VERSION = """
-SELECT v.source, v.kinds, v.wall_ms, v.max_cpu_ms, v.memory_bytes, v.max_output_bytes, s.name,
-       v.input_schema_id, v.input_schema_version, v.output_schema_id, v.output_schema_version
-FROM script_versions AS v
-JOIN scripts AS s ON s.tenant_id = v.tenant_id AND s.id = v.script_id
-WHERE v.tenant_id = $1 AND v.script_id = $2 AND v.version = $3
-"""
-
-
-async def _version(conn: Connection, tenant: UUID, version: ResolvedVersion) -> StoredVersion:
-    row = await conn.fetchrow(SELECT_VERSION, tenant, version.script_id, version.version)
-    assert row is not None  # noqa: S101 - versions are never deleted
-    return from_row(StoredVersion, row)
-
-
 def _planned(
-    stored: StoredVersion, version: ResolvedVersion, pipe: LoadedPipe, settings: Settings
+    stored: plan_store.StoredVersion, version: ResolvedVersion, pipe: LoadedPipe, settings: Settings
 ) -> PlannedScript:
     wall_ms = min(stored.wall_ms or settings.default_wall_ms, settings.max_wall_ms, _MAX_EVENT_MS)
     cpu_ms = min(stored.max_cpu_ms or wall_ms, settings.max_cpu_ms)
@@ -237,20 +206,12 @@ def _planned(
     )
 
 
-SELECT_RECORD_SCHEMA = """
-SELECT record_schema_id, record_schema_version
-FROM datasets
-WHERE tenant_id = $1 AND name = $2
-"""
-
-
 async def _record_schema(conn: Connection, tenant: UUID, definition: PutPipe) -> Version | None:
     """Return the schema of the dataset that a pipe forwards to, if there is one."""
     sink = definition.sink.sink
     if not isinstance(sink, DatasetSink):
         return None
-    row = await conn.fetchrow(SELECT_RECORD_SCHEMA, tenant, sink.dataset)
-    return None if row is None else key_of(row, "record")
+    return await plan_store.select_record_schema(conn, tenant, sink.dataset)
 
 
 T = TypeVar("T", str, str | Choice)

@@ -85,7 +85,7 @@ class _Runner:
         self._claim_pause = _POLL_SECONDS
 
     async def poll(self) -> None:
-        """Renew leases, end the loops of pipes that are lost, and claim others, for ever."""
+        """Renew leases, end the loops of pipes that are lost, and claim others, until cancelled."""
         while True:
             await self._give_up_ended()
             if self._running:
@@ -98,7 +98,7 @@ class _Runner:
             await asyncio.sleep(_POLL_SECONDS)
 
     async def end_expired(self) -> None:
-        """End loops before their leases run out, for ever, also while PostgreSQL is away.
+        """End loops before their leases run out, also while PostgreSQL is away, until cancelled.
 
         What they send is cancelled amid a request.
         """

@@ -46,7 +46,6 @@ async def put(
     Raises InvalidRequest, MissingScope, PreconditionFailed, QuotaExceeded, PipeNotEmpty, and what
     `require_schema`, `require_script` and `dataset_not_found` name.
     """
-    _require_apart(wanted)
     _require_scopes(caller, wanted)
     async with resources.pool.acquire() as conn, conn.transaction():
         await store.lock_additions(conn, caller.tenant)
@@ -164,7 +163,10 @@ def parse_new_name(text: str) -> str:
 
 
 def _require_scopes(caller: Caller, wanted: PutPipe) -> None:
-    """Require what reading or writing a dataset takes, beside the scope of the route."""
+    """Require what reading or writing a dataset takes, beside the scope of the route.
+
+    Raises MissingScope, and InvalidRequest without one source and one sink.
+    """
     needed = [
         *([Scope.READ] if isinstance(wanted.source.source, DatasetSource) else []),
         *([Scope.WRITE_DATASETS] if isinstance(wanted.sink.sink, DatasetSink) else []),
@@ -221,19 +223,6 @@ async def _require_lines(conn: Connection, tenant: UUID, pointer: str, name: str
         raise located(pointer, dataset_not_found(name))
     if dataset.format is not Format.JSONL:
         raise invalid(pointer, f"{name!r} has the format {dataset.format}, and a pipe needs jsonl")
-
-
-def _require_apart(wanted: PutPipe) -> None:
-    """Refuse a definition without one source and one sink, and one that reads what it writes."""
-    source, sink = wanted.source.source, wanted.sink.sink
-    if (
-        isinstance(source, DatasetSource)
-        and isinstance(sink, DatasetSink)
-        and source.dataset == sink.dataset
-    ):
-        raise invalid(
-            "/to/dataset/dataset", "is the source, too: the pipe would read what it wrote"
-        )
 
 
 async def _require_room(resources: Resources, conn: Connection, tenant: UUID) -> None:

@@ -155,6 +155,19 @@ async def load_pipe(conn: Connection, tenant: UUID, pipe_id: UUID) -> LoadedPipe
     return None if row is None else loaded(row)
 
 
+SELECT_OTHER_DEFINITIONS = """
+SELECT name, definition
+FROM pipes
+WHERE tenant_id = $1 AND name <> $2
+"""
+
+
+async def select_other_definitions(conn: Connection, tenant: UUID, name: str) -> dict[str, PutPipe]:
+    """Return the definitions of a tenant's pipes, by name, without that of one."""
+    rows = await conn.fetch(SELECT_OTHER_DEFINITIONS, tenant, name)
+    return {row["name"]: msgspec.convert(row["definition"], PutPipe) for row in rows}
+
+
 class Leftovers(Struct, frozen=True, kw_only=True):
     """What would be lost with a pipe."""
 

@@ -1,9 +1,6 @@
 """Refuse pipes that would get their own events back, or share what is one pipe's."""
 
-from typing import Final
 from uuid import UUID
-
-import msgspec
 
 from app.db import Connection
 from app.errors import invalid
@@ -16,13 +13,10 @@ from app.pipes.model import (
     SqsSink,
     SqsSource,
 )
+from app.pipes.store import select_other_definitions
 
 # Where events can be put and taken: the kind and the name.
 _Place = tuple[str, str]
-
-SELECT_DEFINITIONS: Final = """
-SELECT name, definition FROM pipes WHERE tenant_id = $1 AND name <> $2
-"""
 
 
 async def require_apart(conn: Connection, tenant: UUID, name: str, wanted: PutPipe) -> None:
@@ -30,8 +24,7 @@ async def require_apart(conn: Connection, tenant: UUID, name: str, wanted: PutPi
 
     Raises InvalidRequest.
     """
-    rows = await conn.fetch(SELECT_DEFINITIONS, tenant, name)
-    others = {row["name"]: msgspec.convert(row["definition"], PutPipe) for row in rows}
+    others = await select_other_definitions(conn, tenant, name)
     if group := _group_of(name, wanted):
         for other, definition in others.items():
             if _group_of(other, definition) == group:
@@ -51,9 +44,8 @@ def _require_no_ring(wanted: PutPipe, others: dict[str, PutPipe]) -> None:
         place = left.pop()
         if place == start:
             last = via[place]
-            raise invalid(
-                "/to", f"leads back to /from by the pipe {last!r}: its events would never end"
-            )
+            back = f"leads back to /from by the pipe {last!r}" if last else "is what the pipe reads"
+            raise invalid("/to", f"{back}: its events would come back endlessly")
         for other, definition in others.items():
             further = _put_to(definition)
             if _taken_from(definition) == place and further is not None and further not in via:

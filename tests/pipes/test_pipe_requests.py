@@ -264,6 +264,8 @@ def test_pipes_neither_form_a_ring_nor_share_a_group(system: System, dataset: st
     middle = put_pipe(system, **{"from": stream(second), "to": stream(third)})
     for wanted, pointer in (
         ({"from": stream(third), "to": stream(first)}, "/to"),
+        ({"from": stream(third), "to": stream(third)}, "/to"),
+        ({"from": to_dataset(dataset), "to": to_dataset(dataset)}, "/to"),
         (
             {"from": stream(second, group=middle), "to": to_dataset(dataset)},
             "/from/redis_stream/group",

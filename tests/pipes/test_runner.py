@@ -1,4 +1,4 @@
-"""Pipes take turns at workers: none waits for ever, of whatever tenant it is."""
+"""Pipes take turns at workers: each is held after a while, of whatever tenant it is."""
 
 import asyncio
 from collections.abc import AsyncIterator

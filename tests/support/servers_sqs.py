@@ -4,9 +4,8 @@ import json
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from ssl import PROTOCOL_TLS_CLIENT, SSLContext
 from typing import Any, Final
@@ -14,7 +13,8 @@ from typing import Any, Final
 import httpx
 from msgspec import Struct
 
-_MAX_SECONDS: Final = 60.0
+from tests.support.system import until
+
 # Without it, httpx reads all certificates for every request.
 _NO_CERTIFICATES: Final = SSLContext(PROTOCOL_TLS_CLIENT)
 _REGION: Final = "us-east-1"
@@ -125,13 +125,8 @@ def run_stand_in_sqs() -> Iterator[Sqs]:
 
 
 def _wait_for(process: subprocess.Popen[bytes], sqs: Sqs) -> None:
-    ends_at = time.monotonic() + _MAX_SECONDS
-    while True:
-        try:
+    for _ in until("moto's server answers"):
+        assert process.poll() is None, "moto's server has ended"
+        with suppress(httpx.TransportError):
             httpx.get(f"{sqs.url}/moto-api/", trust_env=False, verify=_NO_CERTIFICATES)
-        except httpx.TransportError:
-            assert process.poll() is None, "moto's server has ended"
-            assert time.monotonic() < ends_at, "moto's server does not answer"
-            time.sleep(0.05)
-        else:
             return

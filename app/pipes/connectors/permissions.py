@@ -12,12 +12,8 @@ from app.egress.targets import UnusableTarget, parse_target
 from app.errors import CrivoError, invalid
 from app.pipes.connectors import sqs_client
 from app.pipes.model import (
-    AnySink,
-    AnySource,
     HttpSink,
     PutPipe,
-    RedisStreamSink,
-    RedisStreamSource,
     SqsSink,
     SqsSource,
 )
@@ -61,8 +57,6 @@ async def require_permitted(
             parse_target(sink.url, pipe_policy(settings))
         except UnusableTarget as error:
             raise invalid("/to/http/url", str(error)) from None
-    if _same(source, sink):
-        raise invalid("/to", "is what the pipe reads, so its events would come back for ever")
 
 
 async def may_use_queue(conn: Connection, settings: Settings, *, tenant: str, queue: str) -> bool:
@@ -95,16 +89,6 @@ async def _require_queue(
     if not await may_use_queue(conn, settings, tenant=name, queue=queue):
         patterns = ", ".join(_patterns(settings.pipe_sqs_queues))
         raise invalid(pointer, f"is no queue of the tenant {name}: {patterns}")
-
-
-def _same(source: AnySource, sink: AnySink) -> bool:
-    match source, sink:
-        case RedisStreamSource(), RedisStreamSink():
-            return source.stream == sink.stream
-        case SqsSource(), SqsSink():
-            return source.queue == sink.queue
-        case _:
-            return False
 
 
 def _patterns(setting: str) -> list[str]:

@@ -98,16 +98,6 @@ HTTP: dict[str, Any] = {"http": {"url": "https://example.com/events"}}
             {"http": {"url": "http://example.com/"}},
             "/to/http/url: begins with http://; use https://",
         ),
-        (
-            {"redis_stream": {"stream": "a", "group": "b"}},
-            {"redis_stream": {"stream": "a"}},
-            "/to: is what the pipe reads, so its events would come back for ever",
-        ),
-        (
-            {"sqs": {"queue": "acme-in"}},
-            {"sqs": {"queue": "acme-in"}},
-            "/to: is what the pipe reads, so its events would come back for ever",
-        ),
     ],
 )
 async def test_a_definition_is_refused_by_pointer(
