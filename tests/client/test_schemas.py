@@ -48,6 +48,22 @@ def test_the_library_puts_schemas_and_validates_by_them(client: Crivo, name: str
     assert client.schemas.archive(name).archived_at is not None
 
 
+def test_a_file_is_compared_as_strictly_as_the_version(
+    client: Crivo, crivo: CrivoCommand, tmp_path: Path, name: str
+) -> None:
+    file = tmp_path / "same.json"
+    file.write_text(json.dumps(_FIRST))
+    client.schemas.push(name, file, strict=False)
+
+    verdict = client.schemas.diff(f"{name}@1", file).verdict
+    assert verdict is not None
+    assert (verdict.backward, verdict.forward) == (True, True)
+    client.schemas.push(name, file, strict=True)
+    for version in (1, 2):
+        compared = crivo("schemas", "diff", f"{name}@{version}", "--file", file)
+        assert compared.text.splitlines()[0] == "backward yes, forward yes"
+
+
 def test_the_asynchronous_library_validates_lines(system: System, name: str) -> None:
     async def validate() -> list[int | None]:
         async with AsyncCrivo(system.url) as client:

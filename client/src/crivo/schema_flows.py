@@ -113,11 +113,9 @@ def ddl(session: Session, schema: Ref, dialect: str, options: TableOptions) -> F
 
 
 def diff(session: Session, old: Ref, new: Ref | Path) -> Flow[CheckedSchema]:
-    """Compare a version, or a local file, with a version."""
-    if isinstance(new, Path):
-        return (yield from check(session, new, {"against": str(old)}))
-    text = yield from document(session, new)
-    named = yield from show(session, new)
+    """Compare a version, or a local file, which is as strict as `old` is, with `old`."""
+    text = new if isinstance(new, Path) else (yield from document(session, new))
+    named = yield from show(session, old if isinstance(new, Path) else new)
     strict = (named.version or named.latest_version).strict
     return (yield from check(session, text, {"against": str(old), "strict": strict}))
 

@@ -40,7 +40,10 @@ class AsyncSchemas:
         return await self._driver.do(flows.check(self._session, document, options))
 
     async def diff(self, old: Ref, new: Ref | Path) -> CheckedSchema:
-        """Compare a version, or the file of one, with a version: verdict and reasons."""
+        """Compare a version with an older one: verdict and reasons.
+
+        `new` is a reference or the path of a file, which is as strict as `old` is.
+        """
         return await self._driver.do(flows.diff(self._session, old, new))
 
     async def show(self, schema: Ref) -> Schema:

@@ -123,7 +123,7 @@ def diff(
     new
         Another reference; by default the newest version.
     file
-        A JSON Schema to compare instead.
+        A JSON Schema to compare instead, as strict as the version is.
     """
     service = service or Service()
     other = file if file is not None else new or old.partition("@")[0]
