@@ -33,7 +33,7 @@ from app.redrives.model import (
     RedrivePlan,
     RetrySample,
 )
-from app.redrives.problems import CannotRedrive, TooManyToRedrive
+from app.redrives.problems import CannotRedrive, too_many_letters
 from app.resources import Resources
 from app.sandbox.outcomes import Limits
 from app.schemas.problems import SchemaNotFound, SchemaVersionNotFound
@@ -103,10 +103,7 @@ async def mark(conn: Connection, tenant: UUID, match: LetterMatch, redrive_id: U
             matched += await letter_store.mark_letters(conn, tenant, redrive_id, window.ids)
         if matched > MAX_LETTERS:
             # What a request may take, in time and in rows that are written anew.
-            raise TooManyToRedrive(
-                f"/filter: more than {MAX_LETTERS} dead letters match, the most that a re-drive "
-                'may have; "dry_run": true counts them, and `from` and `to` choose some'
-            )
+            raise too_many_letters(MAX_LETTERS)
     return matched
 
 

@@ -50,6 +50,14 @@ def redrive_not_found(redrive_id: UUID) -> RedriveNotFound:
     return RedriveNotFound(f"no re-drive {redrive_id}; GET /redrives lists them")
 
 
+def too_many_letters(limit: int) -> TooManyToRedrive:
+    """Return the error for a filter that matches more dead letters than a re-drive may mark."""
+    return TooManyToRedrive(
+        f"/filter: more than {limit} dead letters match, the most that a re-drive may have; "
+        '"dry_run": true counts them, and `from` and `to` choose some'
+    )
+
+
 def nothing_to_redrive(what: str) -> NothingToRedrive:
     """Return the error for a filter that matches nothing that is free."""
     return NothingToRedrive(

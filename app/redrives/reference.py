@@ -26,8 +26,8 @@ from app.redrives.problems import (
     CannotRedrive,
     RedriveFinished,
     RedriveNotFound,
-    TooManyToRedrive,
     nothing_to_redrive,
+    too_many_letters,
 )
 from app.replays.problems import TooManyToReplay
 from app.runs.problems import RunNotFinished, RunNotFound
@@ -77,7 +77,7 @@ CREATE_REDRIVE: Final = documented(
         located("/filter/run", CannotRedrive("the run is over text, which has no records")),
         located("/script", ScriptForBytes("version 7 of 'clean' has neither `map` nor `process`")),
         nothing_to_redrive("dead letter"),
-        TooManyToRedrive(f"/filter: more than {MAX_LETTERS} dead letters match"),
+        too_many_letters(MAX_LETTERS),
         TooManyToReplay("/filter/execution: more than 100000 executions match"),
         # Of a repetition, if the re-drive has been deleted since.
         _NO_REDRIVE,

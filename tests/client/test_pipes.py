@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from crivo import AsyncCrivo, Conflict, Crivo, Pipe
+from crivo.cli.exit_codes import ExitCode
 from tests.pipes.http_pipes import lines_of, pipe_when, put_dataset, to_dataset
 from tests.support.crivo_command import CrivoCommand
 from tests.support.faulty_server import FaultyServer, Lost
@@ -75,4 +76,8 @@ def test_the_command_line_puts_sends_and_shows(
     assert "read 2" in shown.text
     assert dataset in crivo("pipes", "list", "--limit", "0").text
     assert crivo("pipes", "pause", dataset).code == 0
-    assert crivo("pipes", "delete", dataset).code == 0
+    crivo("pipes", "send", dataset, str(tmp_path / "events.jsonl"))
+    refused = crivo("pipes", "delete", dataset)
+    assert refused.code == ExitCode.REFUSED
+    assert f"`crivo pipes delete {dataset} --erase`" in refused.err
+    assert crivo("pipes", "delete", dataset, "--erase").code == 0

@@ -2,10 +2,13 @@
 
 import json
 
+from app.redrives.model import MAX_LETTERS
+from app.redrives.problems import too_many_letters
 from crivo import Crivo
 from crivo.cli.exit_codes import ExitCode
 from tests.comparisons.conftest import Recorded
 from tests.support.crivo_command import CrivoCommand
+from tests.support.faulty_server import FaultyServer, Scripted
 from tests.support.system import System
 
 SOURCE = "function process(data) { if (data.n % 2) throw new Error(data.n); return data.n }"
@@ -32,3 +35,29 @@ def test_failed_work_is_planned_tried_and_waited_for(
     assert found["id"] in [str(each.id) for each in client.redrives.list(status="finished")]
     assert "1 of 2 moved" in crivo("redrives", "show", found["id"]).text
     assert crivo("redrive", "--run", "1", "--pipe", "p").code == ExitCode.USAGE
+
+
+def test_too_many_letters_are_refused_with_the_options_that_choose_some(
+    crivo: CrivoCommand, faulty: FaultyServer
+) -> None:
+    # So many letters take too long to make: the answer is that of the service to them.
+    problem = too_many_letters(MAX_LETTERS)
+    document = {
+        "type": f"urn:crivo:problem:{problem.code}",
+        "title": problem.title,
+        "status": problem.status,
+        "detail": problem.detail,
+        "request_id": "any",
+    }
+    faulty.faults = [
+        Scripted(
+            status=problem.status,
+            headers={"Content-Type": "application/problem+json"},
+            body=json.dumps(document).encode(),
+        )
+    ]
+
+    refused = crivo("redrive", "--pipe", "orders", CRIVO_URL=faulty.url)
+
+    assert refused.code == ExitCode.REFUSED
+    assert "--dry-run counts them, and --since and --until choose some" in refused.err

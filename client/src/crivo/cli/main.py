@@ -72,6 +72,13 @@ _COMMANDS: Final = {
     r"/executions/([^/ ?]+)": r"executions show \1",
     r"/executions/([^/ ]+)\?wait=\d+": r"watch \1",
 }
+# Members and parameters that the API's messages name, and the options for them.
+_OPTIONS: Final = {
+    "?type=number": "--number",
+    '"accept": "differences"': "--accept-differences",
+    '"dry_run": true': "--dry-run",
+    "`from` and `to`": "--since and --until",
+}
 _EPILOGUE: Final = "\n".join(
     ["Exit codes:", *(f"  {code.value:3}  {meaning}" for code, meaning in MEANINGS.items())]
 )
@@ -203,11 +210,15 @@ def _complain(message: str) -> None:
 
 
 def _for_the_command_line(message: str) -> str:
-    """Name commands instead of the API's routes."""
+    """Name commands and options instead of the API's routes and members."""
     for route, command in _COMMANDS.items():
         message = re.sub(rf"GET {route}(?= )", f"`crivo {command}`", message)
-    message = message.replace("?type=number", "--number")
-    return message.replace('"accept": "differences"', "--accept-differences")
+    message = re.sub(
+        r"DELETE /pipes/([^/ ?]+)\?erase=true", r"`crivo pipes delete \1 --erase`", message
+    )
+    for member, option in _OPTIONS.items():
+        message = message.replace(member, option)
+    return message
 
 
 def _usage_error(error: CycloptsError) -> Text:
