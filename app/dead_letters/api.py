@@ -30,8 +30,8 @@ async def list_dead_letters(
     """List dead letters.
 
     Events that pipes could not forward, newest first, a page at a time, with the reason and without
-    the bytes. A letter is listed if it matches every filter. A request reads so many letters: where
-    few of them match, a page can be short, or empty, while `next_cursor` leads on.
+    the bytes. A letter is listed if it matches every filter. A request reads at most some 100,000
+    letters, so a page can be short, or empty, where few match, while `next_cursor` leads on.
     """
     choices = read_query(request, reference.LetterListQuery)
     return await service.list_letters(
@@ -68,8 +68,8 @@ async def download_dead_letters(request: AnyRequest, resources: Resources, tenan
     NDJSON, the oldest letters first. A line is an event, byte for byte, and erased ones are left
     out; if an event that matches has a line feed, which no line can hold, the response is a 409.
     With `form=full` a line is a letter as `GET /dead-letters/{letter}` shows it, with `event`, or
-    with `event_base64` where the event is not JSON or has a line feed. `after` goes on with a
-    download that broke off.
+    with `event_base64` where the event is not JSON, has a line feed or blanks around it. `after`
+    goes on with a download that broke off.
     """
     choices = read_query(request, reference.DownloadQuery)
     write = write_letters if choices.form == "full" else write_events
@@ -86,7 +86,8 @@ async def download_dead_letters(request: AnyRequest, resources: Resources, tenan
 async def show_dead_letter(letter: str, resources: Resources, tenant: UUID) -> DeadLetterWithEvent:
     """Show a dead letter.
 
-    With `event` as it is, if it is JSON, else with `event_base64`. Erased ones have neither.
+    With `event` as it is, if it is JSON without blanks around it, else with `event_base64`. Erased
+    ones have neither.
     """
     return await service.show_letter(resources, tenant, letter)
 

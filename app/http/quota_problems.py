@@ -39,7 +39,9 @@ _POLICIES: Final[Mapping[Quota, _Policy]] = {
         in_bytes=True,
     ),
     Quota.BYTES_PER_DAY: _Policy(
-        unit="bytes of inputs and datasets per day (UTC)", in_bytes=True, window_seconds=86_400
+        unit="bytes of inputs, datasets and events per day (UTC)",
+        in_bytes=True,
+        window_seconds=86_400,
     ),
     Quota.SCRIPTS: _Policy(
         unit="scripts, including archived ones",

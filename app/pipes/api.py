@@ -136,9 +136,10 @@ async def send_events(
     they are stored, and will be forwarded or become dead letters, in their order, at least once
     each. The sink gets each under a stable id, by which it can recognise one that it gets again:
     `http:`, the number of the row that it is stored in, and its place there; for a single event,
-    `Crivo-Event-Id` chooses another one. An event's bytes do not change, and are no JSON only for
-    V8 to say. 429 while too many events wait, and 507 when the tenant's stored bytes are used up;
-    then nothing of the request is stored.
+    `Crivo-Event-Id` chooses another one. The bytes of an event do not change, except that blanks
+    around a single event are left out; whether it is JSON shows when the pipe processes it. 429
+    while too many events wait (`inbox-full`) or at a quota of the tenant (`quota-exceeded`), 507
+    when the database is full; then nothing of the request is stored.
     """
     name = service.parse_name(pipe)
     key = idempotency_key_of(request)

@@ -140,7 +140,8 @@ class PipeBatch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class PutPipe(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Body of `PUT /pipes/{pipe}`, and the definition that is stored.
 
-    Without a schema any JSON is valid; without a schema and a script events are forwarded unread.
+    Beside `schema`, the schemas of the script's version and that of a dataset as the sink decide.
+    Without any of these, and without a script, events are forwarded unread.
     """
 
     source: PipeFrom = field(name="from")

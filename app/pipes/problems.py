@@ -36,7 +36,7 @@ class ScriptForBytes(Problem):
 
 
 class InboxFull(Problem):
-    """So many events wait in the inboxes of the tenant's pipes that no more are taken."""
+    """The inboxes of the tenant's pipes are full."""
 
     status = 429
     code = "inbox-full"

@@ -146,8 +146,9 @@ RESUME_PIPE: Final = documented(
 SEND_EVENTS: Final = documented(
     request_bodies={"application/json": ANY_JSON, NDJSON: RAW_TEXT},
     headers={
-        EVENT_ID: "the id of a single event, of up to 200 visible ASCII characters; an event that "
-        "has the id of an earlier one of the pipe is taken for the same"
+        EVENT_ID: "the id of a single event, of up to 200 visible ASCII characters, not beginning "
+        "with `http:` or `dataset:`. Events are not compared by id: an event sent again is "
+        "forwarded again, under this id"
     },
     idempotent=True,
     responses={

@@ -33,8 +33,8 @@ class Quota(StrEnum):
 class Caps(Struct, frozen=True, kw_only=True):
     """A tenant's limits; null stands for the installation's default.
 
-    `max_versions` counts the versions of all scripts, `max_stored_bytes` inputs, results, logs and
-    the parts of datasets.
+    `max_versions` counts the versions of all scripts, `max_stored_bytes` inputs, results, logs, the
+    parts of datasets, waiting events and dead letters.
     """
 
     max_queued: Count | None = None

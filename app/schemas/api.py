@@ -66,12 +66,12 @@ async def put_schema(
     """Create a schema or add a version.
 
     Makes this JSON Schema (draft 2020-12 or 7) the newest version: 201 if the schema or the version
-    is new, 200 if the newest version has this document already. It is checked against its
-    meta-schema and compiled first; the response lists every error with its place. A `$ref` to a
-    registered schema names an exact version, such as `crivo:/schemas/address@2`; none leads to the
-    network. The version's `verdict` says how it relates to the one before; if the schema demands a
-    `compatibility`, a version without it is refused. `If-None-Match: *` only creates a schema,
-    `If-Match: *` only changes one.
+    is new, 200 if the newest version has this document and this `strict` already. It is checked
+    against its meta-schema and compiled first; the response lists every error with its place. A
+    `$ref` to a registered schema names an exact version, such as `crivo:/schemas/address@2`; none
+    leads to the network. The version's `verdict` says how it relates to the one before; if the
+    schema demands a `compatibility`, a version without it is refused. `If-None-Match: *` only
+    creates a schema, `If-Match: *` only changes one.
     """
     subject = parse_new_schema(schema)
     upload = await read_json(request, PutSchema, max_bytes=MAX_SCHEMA_BODY_BYTES)
@@ -127,7 +127,8 @@ async def archive_schema(schema: str, resources: Resources, caller: Caller) -> S
 
     Nothing is lost: what names one of its versions already goes on with it, and its name stays
     taken. The schema accepts no versions, and nothing new can refer to it, until it is taken out of
-    the archive.
+    the archive. A pipe that names the schema goes on. A pipe that chooses its schema by the event
+    no longer finds it, and such events become dead letters (`unknown_schema`).
     """
     change = DescribeSchema(archived=True)
     return await service.describe(resources, caller, parse_schema(schema), change)

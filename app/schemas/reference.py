@@ -110,7 +110,7 @@ PUT_SCHEMA: Final = documented(
             links={"showSchema": {"schema": "id"}},
         ),
         200: ResponseSpec(
-            description="The schema; its newest version has this document already",
+            description="The schema; its newest version has this document and this `strict`",
             shape=Schema,
             headers=_LOCATION,
         ),
