@@ -36,7 +36,7 @@ class ExitCode(IntEnum):
 
 MEANINGS: Final = {
     ExitCode.OK: "done",
-    ExitCode.FAILED: "a run failed; script, schema or data has errors; an outcome differs",
+    ExitCode.FAILED: "execution or run failed; script, schema or data wrong; outcome differs",
     ExitCode.USAGE: "wrong arguments, or a file that cannot be read",
     ExitCode.UNREACHABLE: "the service does not respond, or cannot at the moment",
     ExitCode.REFUSED: "refused: key, name, state, quota, or another send is in progress",

@@ -17,7 +17,7 @@ from crivo.errors import CrivoError
 from crivo.letter_models import DeadLetter, DeadLetterWithEvent
 from crivo.options import LetterFilter
 
-letters = App(name="dead-letters", help="List, show and erase dead letters.", sort_key=12)
+letters = App(name="dead-letters", help="List, show, download and erase dead letters.", sort_key=12)
 
 _FILTERS: Final = Group("Filters", sort_key=1)
 

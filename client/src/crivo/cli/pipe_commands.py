@@ -13,7 +13,9 @@ from crivo.cli.arguments import Service
 from crivo.cli.exit_codes import UsageError
 from crivo.pipe_models import Pipe
 
-pipes = App(name="pipes", help="Put, watch and feed pipes.", sort_key=11)
+pipes = App(
+    name="pipes", help="Create, show and delete pipes, and send events to them.", sort_key=11
+)
 
 
 @pipes.command(name="list")

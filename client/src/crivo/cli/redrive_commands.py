@@ -92,7 +92,9 @@ def redrive(
     Parameters
     ----------
     script
-        The version that tries again, such as `clean@7`; by default the one that failed.
+        A version such as `clean@7`. For a pipe, events go through it before all that the pipe does;
+        by default through nothing. For a run or executions it takes the place of the version that
+        failed.
     per_second
         How many a second at most; by default as many as can be.
     dry_run
