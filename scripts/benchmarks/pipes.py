@@ -7,7 +7,10 @@ from scripts.benchmarks import pipe_kills
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Measure and print; return 1 if an event was lost, doubled or changed."""
+    """Measure and print; return 1 if an event is not where it should be.
+
+    It was lost or changed, was twice a dead letter, or came twice into a dataset.
+    """
     parser = argparse.ArgumentParser(
         prog="scripts/bench pipes", description=(__doc__ or "").partition("\n")[0]
     )
