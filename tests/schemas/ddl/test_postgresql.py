@@ -1,10 +1,12 @@
 """PostgreSQL runs what is written for it, and hostile names stay names."""
 
+from collections.abc import AsyncIterator
 from typing import Any, Final
 
+import asyncpg
 import pytest
 
-from app.db import Pool
+from app.db import Connection
 from app.schemas.ddl import NoType
 from tests.support.tables import ddl, fields
 
@@ -28,12 +30,19 @@ _COLUMNS: Final = """
 """
 
 
-async def test_a_table_has_the_types(pool: Pool) -> None:
-    sql = ddl(_SCHEMA, "postgresql", name="events", partition=["year:int", "day:date"])
-    async with pool.acquire() as conn:
-        await conn.execute(f"CREATE SCHEMA lake; SET search_path TO lake; {sql}")
-        columns = await conn.fetch(_COLUMNS, "lake.events")
-        await conn.execute("RESET search_path")
+@pytest.fixture
+async def conn(empty_database_url: str) -> AsyncIterator[Connection]:
+    """A connection to a database of this test: what it creates would stay in another one."""
+    conn = await asyncpg.connect(empty_database_url)
+    yield conn
+    await conn.close()
+
+
+async def test_a_table_has_the_types(conn: Connection) -> None:
+    await conn.execute(
+        ddl(_SCHEMA, "postgresql", name="events", partition=["year:int", "day:date"])
+    )
+    columns = await conn.fetch(_COLUMNS, "events")
 
     assert [tuple(column) for column in columns] == [
         ("id", "smallint", True, None),
@@ -63,16 +72,15 @@ _HOSTILE: Final = (
 )
 
 
-async def test_names_do_not_leave_their_quotes(pool: Pool) -> None:
-    async with pool.acquire() as conn:
-        await conn.execute("CREATE SCHEMA hostile CREATE TABLE kept (a int)")
-        for name in _HOSTILE:
-            schema = fields(**{name: {"type": "integer"}})
-            await conn.execute(ddl(schema, "postgresql", name=f"hostile.{name}"))
-        columns = await conn.fetch(
-            "SELECT table_name::text, column_name::text FROM information_schema.columns"
-            " WHERE table_schema = 'hostile'"
-        )
+async def test_names_do_not_leave_their_quotes(conn: Connection) -> None:
+    await conn.execute("CREATE SCHEMA hostile CREATE TABLE kept (a int)")
+    for name in _HOSTILE:
+        schema = fields(**{name: {"type": "integer"}})
+        await conn.execute(ddl(schema, "postgresql", name=f"hostile.{name}"))
+    columns = await conn.fetch(
+        "SELECT table_name::text, column_name::text FROM information_schema.columns"
+        " WHERE table_schema = 'hostile'"
+    )
 
     expected = [("kept", "a"), *((name, name) for name in _HOSTILE)]
     assert sorted(map(tuple, columns)) == sorted(expected)
